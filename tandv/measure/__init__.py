@@ -1,0 +1,148 @@
+"""Measure tensors: one pass over their bytes, into rows that merge (see `tandv.statistics`).
+
+Torch CPU tensors, NumPy arrays and JAX arrays on the CPU are read where they lie, without a copy. The
+compiled producer (numba) serves every type of at most 32 bits; NumPy serves the rest, and everything
+where numba is not installed.
+"""
+
+import ctypes
+import functools
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from tandv import statistics
+from tandv.measure import _numpy
+
+# Tensors of one byte per element whose float32 values the compiled producer looks up.
+_EIGHT_BITS = (
+    "float8_e3m4",
+    "float8_e4m3",
+    "float8_e4m3b11fnuz",
+    "float8_e4m3fn",
+    "float8_e4m3fnuz",
+    "float8_e5m2",
+    "float8_e5m2fnuz",
+    "float8_e8m0fnu",
+)
+_KINDS = {"float32": 0, "bfloat16": 1, "float16": 2} | {name: 3 + i for i, name in enumerate(_EIGHT_BITS)}
+_WIDE = ("float64",)
+_COPY = 1 << 20  # elements of a strided tensor that are copied at a time
+
+MEASURED = (*_KINDS, *_WIDE)  # the dtypes, by name, that can be measured
+
+
+def measure(tensors: Sequence[Any]) -> np.ndarray:
+    """Return one row for each tensor.
+
+    >>> rows = measure([np.array([2.0, -2.0, 0.0]), np.ones(3, "float16")])
+    >>> statistics.summarise(rows)["mean_abs"].round(3).tolist()
+    [1.333, 1.0]
+
+    Raises TypeError for a tensor that is not of a float type.
+    """
+    wide = any(dtype_name(tensor) in _WIDE for tensor in tensors)
+    rows = statistics.empty_rows(len(tensors), statistics.WIDE_ROW if wide else statistics.ROW)
+    add(tensors, range(len(tensors)), rows)
+    return rows
+
+
+def add(tensors: Sequence[Any], places: Sequence[int], rows: np.ndarray) -> None:
+    """Merge the measurement of each tensor into the row of `rows` at its place.
+
+    Rows for float64 tensors must be `WIDE_ROW`s. Raises TypeError for a tensor not of a float type.
+    """
+    add_many = None if rows.dtype == statistics.WIDE_ROW else _compiled()
+    jobs, alive = [], []
+    for tensor, place in zip(tensors, places, strict=True):
+        name = dtype_name(tensor)
+        if name not in MEASURED:
+            raise TypeError(f"a tensor of {name} cannot be measured; allowed are {', '.join(MEASURED)}")
+        parts = list(_dense_parts(tensor))
+        rows["calls"][place] += 1 - len(parts)  # however many parts, it is one call
+        for part, address, size in parts:
+            if add_many is None:
+                _numpy.add(_array(address, size, name), rows[place : place + 1])
+            else:
+                jobs.append((address, size, _KINDS[name], place))
+        alive.append(parts)  # what was copied must stay until it has been read
+    if add_many is not None and jobs:
+        width = rows.dtype.itemsize // 8
+        ints, floats = (rows.view(kind).reshape(-1, width) for kind in (np.int64, np.float64))
+        add_many(np.array(jobs, np.int64), _tables(), ints, floats, *_scratch())
+
+
+def dtype_name(tensor: Any) -> str:
+    """Return the name of a torch, JAX or NumPy dtype as `ml_dtypes.finfo` reads it."""
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _dense_parts(tensor: Any) -> Iterator[tuple[Any, int, int]]:
+    """Yield (owner, address, elements) of pieces without gaps that together hold the tensor's values."""
+    if hasattr(tensor, "data_ptr"):
+        yield from _torch_parts(tensor)
+    else:
+        array = np.ascontiguousarray(tensor)
+        yield array, array.ctypes.data, array.size
+
+
+def _torch_parts(tensor: Any) -> Iterator[tuple[Any, int, int]]:
+    if tensor.is_contiguous() or _fills_its_memory(tensor):
+        yield tensor, tensor.data_ptr(), tensor.numel()
+    elif tensor.numel() <= _COPY:
+        copy = tensor.contiguous()
+        yield copy, copy.data_ptr(), copy.numel()
+    else:
+        at_a_time = max(1, tensor.shape[0] * _COPY // tensor.numel())
+        pieces = tensor.split(at_a_time) if tensor.shape[0] > 1 else (tensor[0],)
+        for piece in pieces:
+            yield from _torch_parts(piece)
+
+
+def _fills_its_memory(tensor: Any) -> bool:
+    """Tell whether the elements lie side by side in some order (a transposed matrix, channels last)."""
+    expected = 1
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size != 1:
+            if stride != expected:
+                return False
+            expected *= size
+    return True
+
+
+def _array(address: int, size: int, name: str) -> np.ndarray:
+    dtype = np.dtype(name) if name in ("float64", "float32", "float16") else np.dtype(getattr(ml_dtypes, name))
+    if not size:
+        return np.empty(0, dtype)
+    memory = (ctypes.c_char * (size * dtype.itemsize)).from_address(address)
+    return np.frombuffer(memory, dtype)
+
+
+@functools.cache
+def _compiled():
+    """Return the compiled producer, or None where numba is not installed (NumPy serves then)."""
+    try:
+        from tandv.measure import _numba
+    except ImportError:
+        return None
+    return _numba.add_many
+
+
+@functools.cache
+def _tables() -> np.ndarray:
+    patterns = np.arange(256, dtype=np.uint8)
+    return np.stack(
+        [patterns.view(getattr(ml_dtypes, name)).astype(np.float32).view(np.uint32) for name in _EIGHT_BITS]
+    )
+
+
+_thread = threading.local()
+
+
+def _scratch() -> tuple[np.ndarray, np.ndarray]:
+    if not hasattr(_thread, "scratch"):
+        _thread.scratch = np.zeros((2, 65_536), np.uint32), np.zeros((2, 65_536), np.float64)
+    return _thread.scratch

@@ -1,0 +1,440 @@
+"""Measure many tensors in one call and one pass over their bytes, compiled by numba.
+
+Every type of at most 32 bits is read as float32 bit patterns, block by block, in the first-level cache.
+Exponents are counted as the raw 8-bit field of the pattern; what has few patterns (8 bits, or a large
+16-bit tensor) is counted by pattern first, which is exact for every statistic.
+"""
+
+import math
+
+import numpy as np
+from llvmlite import ir
+from numba import carray, float32, float64, int64, njit, types, uint32
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from tandv import statistics
+
+# Kinds of element, by dtype name; every other name of at most 8 bits is a row of a table of float32 bits.
+FLOAT32, BFLOAT16, FLOAT16, TABLE = 0, 1, 2, 3
+
+_BLOCK = 2048  # elements
+_AHEAD = 8192  # bytes to fetch before they are needed
+_BY_PATTERN = 300_000  # elements from which a 16-bit tensor is counted by its 65,536 patterns
+
+_NUMEL, _NANS, _INFS, _ZEROS, _CALLS, _SCALE = range(6)
+_MAX, _MIN, _SUM, _SUM_ABS, _M2, _SUM4, _SUM8, _COUNTS = range(6, 14)
+_NO_SCALE = statistics.NO_SCALE
+_LOWEST = statistics.LOWEST
+
+_ABS = uint32(0x7FFFFFFF)
+_INF = uint32(0x7F800000)
+_NORMAL = uint32(0x00800000)
+
+# Reordering sums is welcome (that is what makes them vectors); NaN and infinity must keep their meaning.
+_FAST = {"reassoc", "contract", "nsz", "arcp"}
+
+
+@intrinsic
+def _pointer(context, address):
+    def build(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.int64), build
+
+
+@intrinsic
+def _as_float(context, bits):
+    def build(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.uint32), build
+
+
+@intrinsic
+def _as_bits(context, value):
+    def build(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.IntType(32))
+
+    return types.uint32(types.float32), build
+
+
+@intrinsic
+def _prefetch(context, address):
+    def build(context, builder, signature, arguments):
+        pointer, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        fetch = builder.module.declare_intrinsic(
+            "llvm.prefetch", [pointer], ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
+        )
+        builder.call(fetch, [builder.inttoptr(arguments[0], pointer), word(0), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), build
+
+
+def _lanes32(operation):
+    """Return an intrinsic on two uint32 that stays 32 bits wide; numba would widen to 64 and halve the lanes."""
+
+    @intrinsic
+    def narrow(context, a, b):
+        def build(context, builder, signature, arguments):
+            return operation(builder, *arguments)
+
+        return types.uint32(types.uint32, types.uint32), build
+
+    return narrow
+
+
+_and = _lanes32(lambda b, x, y: b.and_(x, y))
+_shift = _lanes32(lambda b, x, y: b.lshr(x, y))
+_up = _lanes32(lambda b, x, y: b.shl(x, y))
+_plus = _lanes32(lambda b, x, y: b.add(x, y))
+_under = _lanes32(lambda b, x, y: b.zext(b.icmp_unsigned("<", x, y), ir.IntType(32)))
+_larger = _lanes32(lambda b, x, y: b.select(b.icmp_unsigned(">", x, y), x, y))
+_smaller = _lanes32(lambda b, x, y: b.select(b.icmp_unsigned("<", x, y), x, y))
+
+
+@njit(fastmath=_FAST, nogil=True)
+def _extremes(v):
+    largest, smallest = uint32(0), _ABS
+    for i in range(v.size):
+        a = _and(v[i], _ABS)
+        largest, smallest = _larger(largest, a), _smaller(smallest, a)
+    return largest, smallest
+
+
+@njit(fastmath=_FAST, nogil=True)
+def _sums(v, out):
+    s1, sa, s2, s4, s8 = 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(v.size):
+        x = float64(_as_float(v[i]))
+        x2 = x * x
+        x4 = x2 * x2
+        s1 += x
+        sa += abs(x)
+        s2 += x2
+        s4 += x4
+        s8 += x4 * x4
+    out[0], out[1], out[2], out[3], out[4] = s1, sa, s2, s4, s8
+
+
+@njit(fastmath=_FAST, nogil=True)
+def _squared_distance(v, centre):
+    total = 0.0
+    for i in range(v.size):
+        d = float64(_as_float(v[i])) - centre
+        total += d * d
+    return total
+
+
+@njit(nogil=True)
+def _count_fields(v, fields):
+    # Four counts side by side: a value that follows its equal does not wait for the count to be stored.
+    even = v.size & ~3
+    for i in range(0, even, 4):
+        fields[0, _and(_shift(v[i], uint32(23)), uint32(255))] += uint32(1)
+        fields[1, _and(_shift(v[i + 1], uint32(23)), uint32(255))] += uint32(1)
+        fields[2, _and(_shift(v[i + 2], uint32(23)), uint32(255))] += uint32(1)
+        fields[3, _and(_shift(v[i + 3], uint32(23)), uint32(255))] += uint32(1)
+    for i in range(even, v.size):
+        fields[0, _and(_shift(v[i], uint32(23)), uint32(255))] += uint32(1)
+
+
+@njit(nogil=True)
+def _count_low(v):
+    zeros, low = uint32(0), uint32(0)
+    for i in range(v.size):
+        a = _and(v[i], _ABS)
+        zeros = _plus(zeros, _under(a, uint32(1)))
+        low = _plus(low, _under(a, _NORMAL))
+    return zeros, low - zeros
+
+
+@njit(nogil=True)
+def _count_high(v):
+    high, nans, largest = uint32(0), uint32(0), uint32(0)
+    for i in range(v.size):
+        a = _and(v[i], _ABS)
+        high = _plus(high, _under(_INF - uint32(1), a))
+        nans = _plus(nans, _under(_INF, a))
+        largest = _larger(largest, a if a < _INF else uint32(0))
+    return nans, high - nans, largest
+
+
+@njit(nogil=True)
+def _exponent(a):
+    """Return the power of two of the finite non-zero float32 whose magnitude has the bits `a`."""
+    if a >= _NORMAL:
+        return int64(_shift(a, uint32(23))) - 127
+    exponent = -150
+    while a:
+        a = _shift(a, uint32(1))
+        exponent += 1
+    return int64(exponent)
+
+
+@njit(nogil=True)
+def _value(bits):
+    """Return a float32 as float64 without the processor's help, which is slow or off for subnormals."""
+    a = _and(bits, _ABS)
+    magnitude = float64(_as_float(a)) if a >= _NORMAL else int64(a) * 2.0**-149
+    return -magnitude if bits > _ABS else magnitude
+
+
+@njit(nogil=True)
+def _power_of_two(k):
+    return math.ldexp(1.0, max(k, -2000))
+
+
+@njit(nogil=True)
+def _scale_for(exponent):
+    return int64(0) if -100 <= exponent <= 120 else int64(exponent)
+
+
+@njit(nogil=True)
+def _merge(n, scale, sums, ints, floats):
+    """Merge sums of `n` finite values (s1, |s|, m2, s4, s8 at 2^-scale) into a row; counts come after."""
+    here = ints[_NUMEL] - ints[_NANS] - ints[_INFS]
+    old = ints[_SCALE]
+    if scale != old:
+        new = max(scale, old)
+        r = _power_of_two(old - new)
+        floats[_SUM] *= r
+        floats[_SUM_ABS] *= r
+        floats[_M2] *= r * r
+        floats[_SUM4] *= r**4
+        floats[_SUM8] *= r**8
+        r = _power_of_two(scale - new)
+        sums[0] *= r
+        sums[1] *= r
+        sums[2] *= r * r
+        sums[3] *= r**4
+        sums[4] *= r**8
+        ints[_SCALE] = new
+    if here > 0 and n > 0:
+        apart = sums[0] / n - floats[_SUM] / here
+        floats[_M2] += apart * apart * (float64(n) * float64(here) / float64(n + here))
+    floats[_SUM] += sums[0]
+    floats[_SUM_ABS] += sums[1]
+    floats[_M2] += sums[2]
+    floats[_SUM4] += sums[3]
+    floats[_SUM8] += sums[4]
+
+
+@njit(nogil=True)
+def _hard_sums(v, scale, sums):
+    """Sums of a block that holds NaN, infinities, subnormals or 8th powers beyond float64's range."""
+    r = _power_of_two(-scale // 2)
+    rest = _power_of_two(-scale - (-scale // 2))
+    s1, sa, s4, s8 = 0.0, 0.0, 0.0, 0.0
+    n = 0
+    for i in range(v.size):
+        if _and(v[i], _ABS) < _INF:
+            x = _value(v[i]) * r * rest
+            x2 = x * x
+            s1 += x
+            sa += abs(x)
+            s4 += x2 * x2
+            s8 += x2 * x2 * x2 * x2
+            n += 1
+    centre = s1 / n if n else 0.0
+    m2 = 0.0
+    for i in range(v.size):
+        if _and(v[i], _ABS) < _INF:
+            d = _value(v[i]) * r * rest - centre
+            m2 += d * d
+    sums[0], sums[1], sums[2], sums[3], sums[4] = s1, sa, m2, s4, s8
+
+
+@njit(nogil=True)
+def _add_block(v, ints, floats, fields, sums):
+    largest, smallest = _extremes(v)
+    n = int64(v.size)
+    zeros, subnormals, nans, infs = uint32(0), uint32(0), uint32(0), uint32(0)
+    if smallest < _NORMAL:
+        zeros, subnormals = _count_low(v)
+    if largest >= _INF:
+        nans, infs, largest = _count_high(v)
+    n -= int64(nans) + int64(infs)
+    if n > 0:
+        floats[_MIN] = min(floats[_MIN], _value(smallest))
+        floats[_MAX] = max(floats[_MAX], _value(largest))
+    if largest > 0:
+        scale = _scale_for(_exponent(largest))
+        if subnormals or nans or infs or scale:
+            _hard_sums(v, scale, sums)
+        else:
+            _sums(v, sums)
+            spread = sums[2] - sums[0] * sums[0] / n
+            if sums[0] * sums[0] > 1e6 * n * spread:  # digits lost to a large mean: centre first
+                spread = _squared_distance(v, sums[0] / n)
+            sums[2] = max(spread, 0.0)
+        _merge(n, scale, sums, ints, floats)
+    elif n > 0:
+        sums[:] = 0.0
+        _merge(n, ints[_SCALE], sums, ints, floats)
+    ints[_NUMEL] += v.size
+    ints[_NANS] += nans
+    ints[_INFS] += infs
+    ints[_ZEROS] += zeros
+    if subnormals:
+        for i in range(v.size):
+            a = _and(v[i], _ABS)
+            if uint32(0) < a < _NORMAL:
+                ints[_COUNTS + _exponent(a) - _LOWEST] += 1
+    _count_fields(v, fields)
+
+
+@njit(nogil=True)
+def _fold_fields(fields, ints):
+    for f in range(1, 255):
+        total = int64(0)
+        for k in range(4):
+            total += fields[k, f]
+        ints[_COUNTS + f - 127 - _LOWEST] += total
+    fields[:, :] = 0
+
+
+@njit(nogil=True)
+def _half_bits(h):
+    """Return the float32 bits of the float16 bits `h`."""
+    a = _and(h, uint32(0x7FFF))
+    normal = _plus(_up(a, uint32(13)), uint32(112 << 23))
+    subnormal = _as_bits(float32(a) * float32(2.0**-24))
+    special = _plus(_up(a, uint32(13)), uint32(224 << 23))
+    bits = subnormal if a < uint32(0x400) else (normal if a < uint32(0x7C00) else special)
+    return _plus(bits, _up(_and(h, uint32(0x8000)), uint32(16)))
+
+
+@njit(nogil=True)
+def _float32_bits(pattern, kind, table):
+    if kind == BFLOAT16:
+        return _up(uint32(pattern), uint32(16))
+    if kind == FLOAT16:
+        return _half_bits(uint32(pattern))
+    return table[pattern]
+
+
+@njit(nogil=True)
+def _add_patterns(counts, kind, table, scratch, ints, floats, sums):
+    """Merge a tensor that was counted by pattern (two counts side by side, cleared here) into its row."""
+    values, weights = scratch[0], scratch[1]
+    used, known = 0, int64(0)
+    largest, smallest = uint32(0), _ABS
+    for pattern in range(counts.shape[1]):
+        c = int64(counts[0, pattern]) + int64(counts[1, pattern])
+        if not c:
+            continue
+        counts[0, pattern] = counts[1, pattern] = uint32(0)
+        bits = _float32_bits(pattern, kind, table)
+        a = _and(bits, _ABS)
+        if a > _INF:
+            ints[_NANS] += c
+            ints[_NUMEL] += c
+            continue
+        if a == _INF:
+            ints[_INFS] += c
+            ints[_NUMEL] += c
+            continue
+        if a:
+            ints[_COUNTS + _exponent(a) - _LOWEST] += c
+        else:
+            ints[_ZEROS] += c
+        values[used], weights[used] = _value(bits), c
+        largest, smallest = _larger(largest, a), _smaller(smallest, a)
+        used += 1
+        known += c
+    if not known:
+        return
+    floats[_MIN] = min(floats[_MIN], _value(smallest))
+    floats[_MAX] = max(floats[_MAX], _value(largest))
+    scale = ints[_SCALE]
+    if largest > 0:
+        scale = _scale_for(_exponent(largest))
+    r = _power_of_two(-scale // 2)
+    rest = _power_of_two(-scale - (-scale // 2))
+    s1, sa, s4, s8 = 0.0, 0.0, 0.0, 0.0
+    if largest > 0:
+        for i in range(used):
+            x = values[i] * r * rest
+            values[i] = x
+            x4 = x * x * x * x
+            s1 += weights[i] * x
+            sa += weights[i] * abs(x)
+            s4 += weights[i] * x4
+            s8 += weights[i] * (x4 * x4)
+    centre, m2 = s1 / known, 0.0
+    for i in range(used):
+        m2 += weights[i] * (values[i] - centre) ** 2
+    sums[0], sums[1], sums[2], sums[3], sums[4] = s1, sa, m2, s4, s8
+    _merge(known, scale, sums, ints, floats)
+    ints[_NUMEL] += known
+
+
+@njit(nogil=True)
+def _count_patterns(v, counts):
+    even = v.size & ~1
+    for i in range(0, even, 2):
+        counts[0, v[i]] += uint32(1)
+        counts[1, v[i + 1]] += uint32(1)
+    if even < v.size:
+        counts[0, v[even]] += uint32(1)
+
+
+@njit(nogil=True)
+def _upcast(v, kind, block):
+    if kind == BFLOAT16:
+        for i in range(v.size):
+            block[i] = _up(uint32(v[i]), uint32(16))
+    else:
+        for i in range(v.size):
+            block[i] = _half_bits(uint32(v[i]))
+
+
+@njit(nogil=True)
+def _fetch_ahead(address, size):
+    for offset in range(0, size, 64):
+        _prefetch(address + _AHEAD + offset)
+
+
+@njit(cache=True, nogil=True)
+def add_many(jobs, tables, ints, floats, patterns, values):
+    """Merge every tensor of `jobs` [n, 4]: address, elements, kind, number of the row, into its row.
+
+    `ints` and `floats` are two views of one buffer of rows; `tables` has the float32 bits of each 8-bit
+    type; `patterns` [2, 65536] (zero, and left zero) and `values` [2, 65536] are scratch memory.
+    """
+    fields = np.zeros((4, 256), np.uint32)
+    block = np.empty(_BLOCK, np.uint32)
+    sums = np.empty(5, np.float64)
+    for job in range(len(jobs)):
+        address, n, kind = jobs[job, 0], jobs[job, 1], jobs[job, 2]
+        row, row_floats = ints[jobs[job, 3]], floats[jobs[job, 3]]
+        row[_CALLS] += 1
+        table = tables[max(kind - TABLE, 0)]
+        if kind >= TABLE:
+            few = patterns[:, :256]
+            _count_patterns(carray(_pointer(address), (n,), np.uint8), few)
+            _add_patterns(few, kind, table, values, row, row_floats, sums)
+        elif kind == FLOAT32:
+            words = carray(_pointer(address), (n,), np.uint32)
+            for start in range(0, n, _BLOCK):
+                stop = min(start + _BLOCK, n)
+                _fetch_ahead(address + 4 * start, 4 * (stop - start))
+                _add_block(words[start:stop], row, row_floats, fields, sums)
+            _fold_fields(fields, row)
+        else:
+            halves = carray(_pointer(address), (n,), np.uint16)
+            by_pattern = n >= _BY_PATTERN
+            for start in range(0, n, _BLOCK):
+                stop = min(start + _BLOCK, n)
+                _fetch_ahead(address + 2 * start, 2 * (stop - start))
+                if by_pattern:
+                    _count_patterns(halves[start:stop], patterns)
+                else:
+                    _upcast(halves[start:stop], kind, block)
+                    _add_block(block[: stop - start], row, row_floats, fields, sums)
+            if by_pattern:
+                _add_patterns(patterns, kind, table, values, row, row_floats, sums)
+            else:
+                _fold_fields(fields, row)

@@ -1,0 +1,192 @@
+"""What is measured on one tensor, how measurements merge, and what they say.
+
+A *row* is the measurement of one tensor: counts, sums of powers, extremes, and how many values lie in
+each power of two. Rows of the same quantity merge exactly, so that repeated calls of a module,
+micro-batches and ranks become one row; statistics are taken from a row only at the very end.
+
+>>> import numpy as np
+>>> from tandv.measure import measure
+>>> rows = measure([np.array([1.0, 1.9, -4.0, 0.0], dtype="float32")])
+>>> float(summarise(rows)["max_abs"][0]), counts_of(rows[0])
+(4.0, {-inf: 1, 0: 2, 2: 1})
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+# Every binary exponent that a value of at most 32 bits can have: float32's smallest subnormal is 2^-149.
+LOWEST, HIGHEST = -149, 127
+
+# The scale of a row that holds no non-zero finite value yet; any real scale is larger.
+NO_SCALE = -(1 << 20)
+
+INTEGERS = ("numel", "nans", "infs", "zeros", "calls", "scale")
+FLOATS = ("max_abs", "min_abs", "sum", "sum_abs", "m2", "sum4", "sum8")
+
+
+def row_dtype(lowest: int = LOWEST, highest: int = HIGHEST) -> np.dtype:
+    """Return the layout of a row whose exponent counts go from `lowest` to `highest`.
+
+    Every field has 8 bytes, so a buffer of rows is also one int64 or float64 matrix (a kernel's view).
+    Sums are kept of x·2^-scale: `sum`, `sum_abs`, `m2` (centred sum of squares), `sum4`, `sum8`, over the
+    finite values; `counts[i]` is the number of values with exponent `lowest + i`.
+    """
+    integers = [(name, np.int64) for name in INTEGERS]
+    floats = [(name, np.float64) for name in FLOATS]
+    return np.dtype([*integers, *floats, ("counts", np.int64, (highest - lowest + 1,))])
+
+
+ROW = row_dtype()
+WIDE_ROW = row_dtype(-1074, 1023)  # float64 tensors, which reach far beyond float32
+
+
+def lowest_exponent(rows: np.ndarray) -> int:
+    """Return the exponent that the first count of `rows` stands for."""
+    return WIDE_LOWEST if rows["counts"].shape[-1] > HIGHEST - LOWEST + 1 else LOWEST
+
+
+WIDE_LOWEST = -1074
+
+
+def clear(rows: np.ndarray) -> np.ndarray:
+    """Make every row of `rows` the measurement of nothing, in place, and return `rows`."""
+    rows.view(np.int64)[...] = 0
+    rows["scale"] = NO_SCALE
+    rows["min_abs"] = np.inf
+    return rows
+
+
+def empty_rows(n: int, dtype: np.dtype = ROW) -> np.ndarray:
+    """Return `n` rows that have measured nothing yet; merging anything with them gives that thing."""
+    return clear(np.zeros(n, dtype))
+
+
+def widen(rows: np.ndarray) -> np.ndarray:
+    """Return `rows` with the exponent range of float64, so that they merge with float64's rows."""
+    wide = np.zeros(len(rows), WIDE_ROW)
+    for name in INTEGERS + FLOATS:
+        wide[name] = rows[name]
+    start = lowest_exponent(rows) - WIDE_LOWEST
+    wide["counts"][:, start : start + rows["counts"].shape[1]] = rows["counts"]
+    return wide
+
+
+def merge(rows: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Merge the rows that bear the same group number; the result is in the order of those numbers.
+
+    Counts, sums and extremes combine by addition, maximum and minimum, the centred sum of squares by
+    the pairwise update of Chan, Golub and LeVeque (1979), all in float64.
+
+    >>> merge(empty_rows(3), np.array([0, 1, 0])).shape
+    (2,)
+    """
+    if not len(rows):
+        return rows.copy()
+    order = np.argsort(groups, kind="stable")
+    rows, groups = rows[order], np.asarray(groups)[order]
+    new = np.concatenate([[True], groups[1:] != groups[:-1]])
+    starts = np.flatnonzero(new)
+    if len(starts) == len(rows):
+        return rows
+    member = np.cumsum(new) - 1
+
+    out = np.zeros(len(starts), rows.dtype)
+    for name in ("numel", "nans", "infs", "zeros", "calls", "counts"):
+        out[name] = np.add.reduceat(rows[name], starts, axis=0)
+    out["scale"] = np.maximum.reduceat(rows["scale"], starts)
+    out["max_abs"] = np.maximum.reduceat(rows["max_abs"], starts)
+    out["min_abs"] = np.minimum.reduceat(rows["min_abs"], starts)
+
+    shrink = np.ldexp(1.0, rows["scale"] - out["scale"][member])  # at most 1; what vanishes is negligible
+    for name, power in (("sum", 1), ("sum_abs", 1), ("sum4", 4), ("sum8", 8)):
+        out[name] = np.add.reduceat(rows[name] * shrink**power, starts)
+    n = finite(rows)
+    mean = rows["sum"] * shrink / np.maximum(n, 1)
+    whole_mean = out["sum"] / np.maximum(finite(out), 1)
+    out["m2"] = np.add.reduceat(rows["m2"] * shrink**2 + n * (mean - whole_mean[member]) ** 2, starts)
+    return out
+
+
+def finite(rows: np.ndarray) -> np.ndarray:
+    """Return how many values of each row are neither NaN nor infinite."""
+    return rows["numel"] - rows["nans"] - rows["infs"]
+
+
+def _root_mean(total: str, power: int) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda rows: np.ldexp((rows[total] / finite(rows)) ** (1 / power), rows["scale"])
+
+
+def _mean(rows: np.ndarray) -> np.ndarray:
+    return np.ldexp(rows["sum"] / finite(rows), rows["scale"])
+
+
+def _std(rows: np.ndarray) -> np.ndarray:
+    return np.ldexp(np.sqrt(rows["m2"] / finite(rows)), rows["scale"])
+
+
+def _rm2(rows: np.ndarray) -> np.ndarray:
+    mean = rows["sum"] / finite(rows)
+    return np.ldexp(np.sqrt(rows["m2"] / finite(rows) + mean * mean), rows["scale"])
+
+
+def _field(name: str) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda rows: rows[name].copy()
+
+
+# Of the finite values; `std` is the population's, rm2/rm4/rm8 are power means: (mean |x|^p)^(1/p).
+MOMENTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "mean": _mean,
+    "std": _std,
+    "mean_abs": _root_mean("sum_abs", 1),
+    "max_abs": _field("max_abs"),
+    "min_abs": _field("min_abs"),
+    "rm2": _rm2,
+    "rm4": _root_mean("sum4", 4),
+    "rm8": _root_mean("sum8", 8),
+}
+
+# Of all values, as int64; `calls` is how many measurements a row holds.
+COUNTS = ("numel", "zeros", "nans", "infs", "calls")
+
+
+def summarise(rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Return every scalar statistic of `rows` as one array per name, in a fixed order.
+
+    Moments are float64, counts int64. A row without a single finite value has NaN for its moments.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        known = finite(rows) > 0
+        moments = {name: np.where(known, of(rows), np.nan) for name, of in MOMENTS.items()}
+    return moments | {name: rows[name].copy() for name in COUNTS}
+
+
+def exponent_range(rows: np.ndarray) -> tuple[int, int]:
+    """Return the lowest and highest exponent that any of `rows` counts, (0, 0) if there is none."""
+    used = np.flatnonzero(rows["counts"].any(axis=0)) + lowest_exponent(rows)
+    return (int(used[0]), int(used[-1])) if len(used) else (0, 0)
+
+
+def exponent_counts(rows: np.ndarray, lowest: int, highest: int) -> np.ndarray:
+    """Return counts [rows, 1 + (highest - lowest + 1) + 1]: below the range, each exponent, above it.
+
+    The first column holds zeros and every value under 2^lowest, the last infinities and every value of
+    at least 2^(highest + 1). NaNs are in neither, so that a row's counts and its `nans` add up to `numel`.
+    """
+    counts, base = rows["counts"], lowest_exponent(rows)
+    width = counts.shape[1]
+    start, stop = (min(max(edge - base, 0), width) for edge in (lowest, highest + 1))
+    out = np.zeros((len(rows), highest - lowest + 3), np.int64)
+    out[:, 0] = rows["zeros"] + counts[:, :start].sum(axis=1)
+    into = start + base - lowest + 1
+    out[:, into : into + stop - start] = counts[:, start:stop]
+    out[:, -1] = rows["infs"] + counts[:, stop:].sum(axis=1)
+    return out
+
+
+def counts_of(row: np.void) -> dict[float, int]:
+    """Return the exponent counts of one row that are not zero, keyed by exponent, -inf and inf."""
+    base = lowest_exponent(row)
+    counted = {base + int(i): int(row["counts"][i]) for i in np.flatnonzero(row["counts"])}
+    ends = {-np.inf: int(row["zeros"])}, {np.inf: int(row["infs"])}
+    return {e: n for part in (ends[0], counted, ends[1]) for e, n in part.items() if n}

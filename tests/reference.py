@@ -1,0 +1,43 @@
+"""The oracle: one slow, plain measurement in extended precision that every producer is compared with."""
+
+import math
+
+import numpy as np
+
+
+def reference(x: np.ndarray) -> dict[str, float]:
+    """Return every scalar statistic of `x` from its finite values, computed in longdouble."""
+    flat = np.asarray(x).reshape(-1).astype(np.float64)
+    known = flat[np.isfinite(flat)].astype(np.longdouble)
+    counts = {
+        "numel": flat.size,
+        "zeros": int((flat == 0).sum()),
+        "nans": int(np.isnan(flat).sum()),
+        "infs": int(np.isinf(flat).sum()),
+    }
+    if not known.size:
+        return counts | dict.fromkeys(
+            ("mean", "std", "mean_abs", "max_abs", "min_abs", "rm2", "rm4", "rm8"), math.nan
+        )
+    magnitude = np.abs(known)
+    moments = {
+        "mean": known.mean(),
+        "std": np.sqrt(np.square(known - known.mean()).mean()),
+        "mean_abs": magnitude.mean(),
+        "max_abs": magnitude.max(),
+        "min_abs": magnitude.min(),
+        "rm2": np.sqrt(np.square(known).mean()),
+        "rm4": (magnitude**4).mean() ** (np.longdouble(1) / 4),
+        "rm8": (magnitude**8).mean() ** (np.longdouble(1) / 8),
+    }
+    return counts | {name: float(value) for name, value in moments.items()}
+
+
+def reference_counts(x: np.ndarray) -> dict[float, int]:
+    """Return how many values lie in each power of two, with zeros at -inf and infinities at inf."""
+    counts: dict[float, int] = {}
+    for value in np.abs(np.asarray(x).reshape(-1).astype(np.float64)).tolist():
+        if not math.isnan(value):
+            at = -math.inf if value == 0 else math.inf if math.isinf(value) else math.frexp(value)[1] - 1
+            counts[at] = counts.get(at, 0) + 1
+    return dict(sorted(counts.items()))
