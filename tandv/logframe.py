@@ -290,12 +290,13 @@ def concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     pieces: dict[tuple, list[tuple[slice, pd.Series]]] = {}
     counts: list[tuple[slice, list, np.ndarray]] = []
     for f, at in zip(frames, rows, strict=True):
-        where = _places(f.columns)
-        for i in where["metadata"] + where["scalar_stats"]:
-            pieces.setdefault(f.columns[i], []).append((at, f.iloc[:, i]))
-        places = where["exponent_counts"]
-        together = slice(places[0], places[-1] + 1) if places == list(range(places[0], places[-1] + 1)) else places
-        counts.append((at, [f.columns[i][1] for i in places], f.iloc[:, together].to_numpy()))
+        labels = f.columns.tolist()
+        places = [i for i, label in enumerate(labels) if label[0] == "exponent_counts"]
+        for i in sorted(set(range(len(labels))) - set(places)):
+            pieces.setdefault(labels[i], []).append((at, f.iloc[:, i]))
+        unbroken = places == list(range(places[0], places[-1] + 1))  # a slice copies nothing
+        values = f.iloc[:, slice(places[0], places[-1] + 1) if unbroken else places].to_numpy()
+        counts.append((at, [labels[i][1] for i in places], values))
 
     powers = sorted({power for _, names, _ in counts for power in names})
     row_of = {power: row for row, power in enumerate(powers)}
@@ -307,11 +308,6 @@ def concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
         for part in ("metadata", "scalar_stats")
     }
     return assemble(tables | {"exponent_counts": pd.DataFrame(block.T, columns=pd.Index(powers, dtype=object))})
-
-
-def _places(columns: pd.MultiIndex) -> dict[str, list[int]]:
-    tops = columns.get_level_values(0)
-    return {part: np.flatnonzero(tops == part).tolist() for part in PARTS}
 
 
 def _joined(pieces: Sequence[tuple[slice, pd.Series]], rows: int) -> Any:
