@@ -1,0 +1,150 @@
+"""What was measured in the current step: rows of one preallocated buffer, and whose rows they are."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tandv import measure, statistics
+
+_AT_FIRST = 256  # rows
+_AT_MOST = 4096  # rows of a step before they are merged on the way (a cell called thousands of times)
+
+
+class Quantity(NamedTuple):
+    """A tensor that is measured at every step: what a row of the log is about, but for its step."""
+
+    order: tuple[Any, ...]  # its place in the model
+    name: str
+    type: str
+    tensor_type: str
+
+
+class Block(NamedTuple):
+    """The rows of one step, as columns."""
+
+    step: int
+    quantities: list[Quantity]
+    dtypes: list[str]
+    scalars: dict[str, np.ndarray]
+    counts: np.ndarray  # [rows, -inf, exponents from `lowest`, inf]
+    lowest: int
+    tensors: Mapping[str, np.ndarray] = {}  # whole tensors that the user wants kept
+
+
+_Merged = tuple[list[Quantity], list[str], np.ndarray]  # a dtype and a row for each quantity
+
+
+class Measurements:
+    """The measurements of one step.
+
+    Each tensor gets a row of its own when it appears; rows of the same quantity merge when the step is
+    taken. So a tensor that several modules return is measured once and counts for each of them.
+    """
+
+    def __init__(self, exponents: tuple[int, int] | None = None):
+        self.exponents = exponents
+        self._rows = {
+            statistics.ROW: statistics.empty_rows(_AT_FIRST),
+            statistics.WIDE_ROW: statistics.empty_rows(0, statistics.WIDE_ROW),
+        }
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what was measured since the last `take`."""
+        self._used = dict.fromkeys(self._rows, 0)
+        self._entries: list[tuple[Quantity, str, np.dtype, int]] = []
+        self._early: _Merged | None = None  # of this step already, where it has very many calls
+        self.round = 0  # a handle is good only within the round it was given in
+
+    def __bool__(self) -> bool:
+        return bool(self._entries or self._early)
+
+    def add(self, tensors: Sequence[Any], quantities: Sequence[Quantity]) -> list[Any]:
+        """Measure each tensor for its quantity; return a handle for each, to `share` it."""
+        if sum(self._used.values()) + len(tensors) > max(_AT_MOST, len(tensors)):
+            self._merge_early()
+        names = [measure.dtype_name(tensor) for tensor in tensors]
+        handles: list[Any] = [None] * len(tensors)
+        for layout in self._rows:
+            mine = [i for i, name in enumerate(names) if (name == "float64") == (layout == statistics.WIDE_ROW)]
+            if not mine:
+                continue
+            first = self._used[layout]
+            places = range(first, first + len(mine))
+            measure.add([tensors[i] for i in mine], places, self._reserve(layout, places.stop))
+            for i, place in zip(mine, places, strict=True):
+                handles[i] = (self.round, names[i], layout, place)
+                self._entries.append((quantities[i], names[i], layout, place))
+        return handles
+
+    def share(self, handle: Any, quantity: Quantity) -> bool:
+        """Let a measured tensor count for another quantity too; False if it must be measured again."""
+        given_in, name, layout, place = handle
+        if given_in != self.round:
+            return False
+        self._entries.append((quantity, name, layout, place))
+        return True
+
+    def take(self, step: int) -> Block:
+        """Return the step's rows in model order, one for each quantity, and start the next step."""
+        quantities, dtypes, rows = self._merge()
+        in_order = sorted(range(len(quantities)), key=lambda i: quantities[i].order)
+        dtypes, rows = [dtypes[i] for i in in_order], rows[in_order]
+        low, high = self.exponents or statistics.exponent_range(rows)
+        scalars, counts = statistics.summarise(rows), statistics.exponent_counts(rows, low, high)
+        self._release()
+        self.clear()
+        return Block(step, [quantities[i] for i in in_order], dtypes, _compact(scalars, dtypes), counts, low)
+
+    def _reserve(self, layout: np.dtype, size: int) -> np.ndarray:
+        """Return the buffer with room for `size` rows; it grows to the largest step and then stays."""
+        rows = self._rows[layout]
+        if size > len(rows):
+            grown = statistics.empty_rows(max(size, 2 * len(rows)), layout)
+            grown[: len(rows)] = rows
+            self._rows[layout] = rows = grown
+        self._used[layout] = size
+        return rows
+
+    def _release(self) -> None:
+        for layout, used in self._used.items():
+            statistics.clear(self._rows[layout][:used])
+
+    def _merge_early(self) -> None:
+        merged, following = self._merge(), self.round + 1
+        self._release()
+        self.clear()
+        self._early, self.round = merged, following
+
+    def _merge(self) -> _Merged:
+        """Merge what was measured so far into a row for each quantity."""
+        parts = [self._early] if self._early else []
+        for layout, buffer in self._rows.items():
+            if entries := [entry for entry in self._entries if entry[2] == layout]:
+                rows = buffer[[place for *_, place in entries]]
+                parts.append(_merged([entry[0] for entry in entries], [entry[1] for entry in entries], rows))
+        if len(parts) < 2:
+            return parts[0] if parts else ([], [], statistics.empty_rows(0))
+        wide = any(rows.dtype == statistics.WIDE_ROW for *_, rows in parts)
+        widened = [statistics.widen(rows) if wide and rows.dtype == statistics.ROW else rows for *_, rows in parts]
+        return _merged(
+            [quantity for quantities, _, _ in parts for quantity in quantities],
+            [dtype for _, dtypes, _ in parts for dtype in dtypes],
+            np.concatenate(widened),
+        )
+
+
+def _merged(quantities: list[Quantity], dtypes: list[str], rows: np.ndarray) -> _Merged:
+    """Merge rows of equal quantities; the dtype is that of a quantity's first tensor."""
+    numbers: dict[Quantity, int] = {}
+    groups = [numbers.setdefault(quantity, len(numbers)) for quantity in quantities]
+    first = dict(zip(reversed(quantities), reversed(dtypes), strict=True))
+    return list(numbers), [first[quantity] for quantity in numbers], statistics.merge(rows, np.array(groups))
+
+
+def _compact(scalars: dict[str, np.ndarray], dtypes: list[str]) -> dict[str, np.ndarray]:
+    """Keep moments as float32, to which they are exact, unless a float64 tensor needs its range."""
+    if "float64" in dtypes:
+        return scalars
+    return {k: v.astype(np.float32) if v.dtype == np.float64 else v for k, v in scalars.items()}

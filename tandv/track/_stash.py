@@ -1,0 +1,101 @@
+"""A user's own statistics: `stash_value` is called with each tensor, its answer becomes the row."""
+
+import math
+import numbers
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tandv import measure
+from tandv.track._measurements import Block, Quantity
+
+_SHAPE = (
+    "it must return named scalars, {'scalar_stats': {'std': 0.1}, 'exp_hist': {'hist': [...], 'bins': [...]}} "
+    "or a flat dict such as {'std': 0.1}"
+)
+
+
+class _Said(NamedTuple):
+    dtype: str
+    scalars: Mapping[str, Any]
+    counts: Mapping[float, Any]  # by exponent
+    tensor: np.ndarray | None
+
+
+class Stashed:
+    """What a user's function said of each quantity in the current step; the last call of a step counts."""
+
+    def __init__(self, stash_value: Callable[[Any], Any]):
+        self._stash_value = stash_value
+        self.clear()
+
+    def clear(self) -> None:
+        self._values: dict[Quantity, tuple[_Said, int]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._values)
+
+    def add(self, tensors: Sequence[Any], quantities: Sequence[Quantity]) -> list[Any]:
+        """Call the user's function on each tensor; its numbers are read only when the step is taken."""
+        handles = []
+        for tensor, quantity in zip(tensors, quantities, strict=True):
+            said = _said(measure.dtype_name(tensor), self._stash_value(tensor), self._stash_value)
+            self._keep(quantity, said)
+            handles.append(said)
+        return handles
+
+    def share(self, handle: Any, quantity: Quantity) -> bool:
+        """Let what was said of a tensor count for another quantity too."""
+        self._keep(quantity, handle)
+        return True
+
+    def take(self, step: int) -> Block:
+        """Return the step's rows in model order and start the next step."""
+        quantities = sorted(self._values, key=lambda quantity: quantity.order)
+        said = [self._values[quantity][0] for quantity in quantities]
+        calls = np.array([self._values[quantity][1] for quantity in quantities], np.int64)
+        self.clear()
+        names = dict.fromkeys(name for one in said for name in one.scalars)
+        columns = {name: np.array([float(one.scalars.get(name, math.nan)) for one in said]) for name in names}
+        bins = [int(n) for one in said for n in one.counts if math.isfinite(n)]
+        lowest, highest = (min(bins), max(bins)) if bins else (0, 0)
+        counts = np.zeros((len(said), highest - lowest + 3), np.int64)
+        for row, one in zip(counts, said, strict=True):
+            for n, count in one.counts.items():
+                row[0 if n == -math.inf else -1 if n == math.inf else int(n) - lowest + 1] += int(count)
+        tensors = {
+            f"{quantity.tensor_type}/{quantity.name}": one.tensor
+            for quantity, one in zip(quantities, said, strict=True)
+            if one.tensor is not None
+        }
+        dtypes = [one.dtype for one in said]
+        return Block(step, quantities, dtypes, columns | {"calls": calls}, counts, lowest, tensors)
+
+    def _keep(self, quantity: Quantity, said: _Said) -> None:
+        calls = self._values[quantity][1] if quantity in self._values else 0
+        self._values[quantity] = said, calls + 1
+
+
+def _said(dtype: str, answer: Any, function: Any) -> _Said:
+    """Return what the user's function answered, or raise TypeError that says what it must return."""
+    called = getattr(function, "__name__", "stash_value")
+    if not isinstance(answer, Mapping) or not answer:
+        raise TypeError(f"{called} returned {type(answer).__name__} {str(answer)[:60]}; {_SHAPE}")
+    answer = dict(answer)
+    tensor = answer.pop("full_tensor", None)
+    nested = "scalar_stats" in answer or "exp_hist" in answer
+    scalars = answer.get("scalar_stats", {}) if nested else answer
+    histogram = answer.get("exp_hist", {}) if nested else {}
+    wrong = [f"{name!r}: {type(v).__name__}" for name, v in scalars.items() if not _is_scalar(v)]
+    if wrong:
+        raise TypeError(f"{called} returned what is not a number for {', '.join(wrong)}; {_SHAPE}")
+    hist, bins = list(histogram.get("hist", ())), list(histogram.get("bins", ()))
+    if len(hist) != len(bins):
+        raise TypeError(f"{called} returned {len(hist)} counts for {len(bins)} exponents; there must be one for each")
+    values = None if tensor is None else np.asarray(tensor)
+    return _Said(dtype, dict(scalars), dict(zip(map(float, bins), hist, strict=True)), values)
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, numbers.Real) or getattr(value, "shape", None) == ()

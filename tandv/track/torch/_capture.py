@@ -1,0 +1,136 @@
+"""Module outputs and their gradients, seen by one forward hook and by hooks on the outputs themselves.
+
+Nothing is put on the model: torch's global forward hook sees every module, ours are found by identity.
+Gradients are taken at the output tensor, since module backward hooks break in-place modules.
+"""
+
+import weakref
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
+
+from tandv.track._measurements import Quantity
+from tandv.track.torch._names import Named, module_names
+from tandv.track.torch._outputs import measurable, tensors_in, why_not
+
+ACTIVATION, GRADIENT = 0, 1  # places among the tensor types
+
+
+class _Seen(NamedTuple):
+    """An output that was met before in this step, perhaps to be returned by an outer module too."""
+
+    tensor: weakref.ref[torch.Tensor]
+    handle: Any
+    wants_gradient: list[Quantity]
+
+
+class OutputCapture:
+    """Records the outputs of a model's modules and the gradients with respect to them."""
+
+    def __init__(
+        self,
+        tracker: Any,
+        model: nn.Module,
+        selects: Callable[[str], bool],
+        gradients: bool,
+        only_training: bool,
+        grad_scaler: Any,
+    ):
+        self._tracker = tracker
+        self._measurements = tracker.measurements
+        self._model = model
+        self._names = {id(m): named for m, named in module_names(model).items() if selects(named.name)}
+        self._gradients = gradients
+        self._only_training = only_training
+        self._grad_scaler = grad_scaler
+        self._seen: dict[tuple[int, int], _Seen] = {}
+        self._quantities: dict[tuple[int, str, int], Quantity] = {}
+        self._on_leaves: list[Any] = []
+        self._forward_begun = False
+        self._hook: Any = None
+
+    def attach(self) -> None:
+        self._hook = register_module_forward_hook(self._on_output)
+
+    def detach(self) -> None:
+        if self._hook is not None:
+            self._hook.remove()
+        self.next_step()
+
+    def next_step(self) -> None:
+        """Forget the outputs of the step that has ended."""
+        self._forward_begun = False
+        self._seen.clear()
+        for handle in self._on_leaves:
+            handle.remove()
+        self._on_leaves.clear()
+
+    def _on_output(self, module: nn.Module, _: Any, output: Any) -> None:
+        named = self._names.get(id(module))
+        if named is None or not self._tracker.recording or torch.compiler.is_compiling():
+            return
+        if self._only_training and not self._model.training:
+            return
+        try:
+            if not self._forward_begun:
+                self._forward_begun = True
+                self._tracker.forward_begun()
+            for name, tensor in tensors_in(output, named.name):
+                self._record(named, name, tensor)
+        except Exception as error:
+            self._tracker.fail(f"in the forward pass of {named.name!r}", error)
+
+    def _record(self, named: Named, name: str, tensor: torch.Tensor) -> None:
+        values = measurable(tensor)
+        if values is None:
+            self._tracker.say_once(f"{why_not(tensor)} are not measured (first met at {name!r})")
+            return
+        quantity = self._quantity(named, name, ACTIVATION)
+        version = 0 if tensor.is_inference() else tensor._version
+        seen = self._seen.get((id(tensor), version))
+        if seen is not None and seen.tensor() is not tensor:
+            seen = None  # another tensor lives where one of this step has died
+
+        # Activation checkpointing runs forward again during backward: those outputs have been counted.
+        handle = seen.handle if seen else None
+        if not _in_backward() and not (handle and self._measurements.share(handle, quantity)):
+            (handle,) = self._measurements.add([values], [quantity])
+        if seen is None:
+            seen = self._seen[id(tensor), version] = _Seen(weakref.ref(tensor), handle, [])
+            if self._gradients and tensor.requires_grad:
+                hook = tensor.register_hook(partial(self._on_gradient, seen.wants_gradient))
+                if tensor.is_leaf:  # it outlives the step, and the hook would too
+                    self._on_leaves.append(hook)
+        if self._gradients:
+            seen.wants_gradient.append(self._quantity(named, name, GRADIENT))
+
+    def _on_gradient(self, quantities: list[Quantity], gradient: torch.Tensor) -> None:
+        if not self._tracker.recording:
+            return
+        try:
+            values = measurable(gradient)
+            if values is None:
+                return
+            scale = getattr(self._grad_scaler, "_scale", None)
+            if scale is not None:
+                values = values.float() / scale.to(values.device)
+            (handle,) = self._measurements.add([values], quantities[:1])
+            for quantity in quantities[1:]:
+                self._measurements.share(handle, quantity)
+        except Exception as error:
+            self._tracker.fail(f"in the backward pass of {quantities[0].name!r}", error)
+
+    def _quantity(self, named: Named, name: str, kind: int) -> Quantity:
+        key = (named.position, name, kind)
+        if key not in self._quantities:
+            order = (kind, named.position, len(self._quantities))
+            self._quantities[key] = Quantity(order, name, named.type, ("Activation", "Gradient")[kind])
+        return self._quantities[key]
+
+
+def _in_backward() -> bool:
+    return torch._C._current_graph_task_id() != -1

@@ -1,0 +1,133 @@
+"""Weights, their gradients, updates and optimiser states, each at the moment that belongs to the step.
+
+Weights are read when the step's first module has run; gradients just before an optimiser steps, when they
+are what it receives, unscaled and clipped; states and updates when the step is over. Parameters are known
+by identity, never by position.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from tandv.track._measurements import Quantity
+from tandv.track.torch._names import Named, parameter_names
+from tandv.track.torch._outputs import measurable, why_not
+
+_ORDER = {"Weight": 2, "Weight_Gradient": 3, "Weight_Update": 4, "Optimiser_State": 5}  # after outputs
+
+
+class ParameterCapture:
+    """Records a model's parameters and what their optimisers know of them."""
+
+    def __init__(
+        self,
+        tracker: Any,
+        model: nn.Module,
+        optimizers: list[torch.optim.Optimizer],
+        selects: Callable[[str], bool],
+        weights: bool,
+        gradients: bool,
+        updates: bool,
+    ):
+        self._tracker = tracker
+        self._measurements = tracker.measurements
+        self._names = {p: named for p, named in parameter_names(model).items() if selects(named.name)}
+        self._optimizers = optimizers
+        self._weights, self._gradients, self._updates = weights, gradients, updates
+        self._quantities: dict[tuple[nn.Parameter, str], Quantity] = {}
+        self._measured: set[nn.Parameter] = set()  # whose weights are in this step already
+        self._received: set[nn.Parameter] = set()  # whose gradients an optimiser has received in this step
+        self._before: dict[nn.Parameter, torch.Tensor] = {}
+        self._hook: Any = None
+
+    def attach(self) -> None:
+        self._hook = register_optimizer_step_pre_hook(self._before_optimizer_step)
+
+    def detach(self) -> None:
+        if self._hook is not None:
+            self._hook.remove()
+        self._before.clear()
+
+    def start_of_step(self) -> None:
+        self._measured.clear()
+        self._received.clear()
+        self._before.clear()
+
+    def forward_begun(self) -> None:
+        """Record the weights that this step's forward pass uses, before anything can change them."""
+        self._record_weights(self._names)
+        if self._updates:
+            self._keep_copies(self._names)
+
+    def end_of_step(self) -> None:
+        """Record what no optimiser has shown (unused weights, gradients used by hand), states and updates."""
+        self._record_weights(self._names)
+        self._record_gradients([p for p in self._names if p not in self._received])
+        for parameter, old in self._before.items():
+            self._record([(parameter, "Weight_Update", parameter.detach() - old)])
+        self._record([(p, f"Optimiser_State.{key}", state) for p, key, state in self._states()])
+
+    def _before_optimizer_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        if not self._tracker.recording:
+            return
+        try:
+            mine = [p for group in optimizer.param_groups for p in group["params"] if p in self._names]
+            self._record_weights(mine)
+            if self._updates:
+                self._keep_copies(mine)
+            # A closure computes the gradients within the step: those are read when the step is over.
+            if not any(callable(argument) for argument in (*args[1:], *kwargs.values())):
+                self._record_gradients(mine)
+        except Exception as error:
+            self._tracker.fail(f"before the step of {type(optimizer).__name__}", error)
+
+    def _keep_copies(self, parameters: Iterable[nn.Parameter]) -> None:
+        for p in parameters:
+            if p.requires_grad and p not in self._before:
+                self._before[p] = p.detach().clone()
+
+    def _record_weights(self, parameters: Iterable[nn.Parameter]) -> None:
+        if self._weights:
+            new = [p for p in parameters if p not in self._measured]
+            self._measured.update(new)
+            self._record([(p, "Weight", p) for p in new])
+
+    def _record_gradients(self, parameters: list[nn.Parameter]) -> None:
+        self._received.update(parameters)
+        if self._gradients:
+            self._record([(p, "Weight_Gradient", p.grad) for p in parameters if p.grad is not None])
+
+    def _states(self) -> Iterator[tuple[nn.Parameter, str, torch.Tensor]]:
+        """Yield (parameter, key, state) in model order for the optimisers that `track` was given."""
+        for optimizer in self._optimizers:
+            if isinstance(optimizer, torch.optim.LBFGS):  # its one state is of all parameters together
+                self._tracker.say_once("the state of LBFGS belongs to no single parameter and is not measured")
+                continue
+            for parameter in self._names:
+                for key, state in optimizer.state.get(parameter, {}).items():
+                    if key != "step" and isinstance(state, torch.Tensor):
+                        yield parameter, key, state
+
+    def _record(self, items: list[tuple[nn.Parameter, str, torch.Tensor]]) -> None:
+        tensors, quantities = [], []
+        for parameter, kind, tensor in items:
+            values = measurable(tensor)
+            if values is None:
+                name = self._names[parameter].name
+                self._tracker.say_once(f"{why_not(tensor)} are not measured (first met at {kind} of {name!r})")
+                continue
+            tensors.append(values)
+            quantities.append(self._quantity(parameter, kind))
+        if tensors:
+            self._measurements.add(tensors, quantities)
+
+    def _quantity(self, parameter: nn.Parameter, kind: str) -> Quantity:
+        key = (parameter, kind)
+        if key not in self._quantities:
+            named: Named = self._names[parameter]
+            order = (_ORDER[kind.partition(".")[0]], kind, named.position, len(self._quantities))
+            self._quantities[key] = Quantity(order, named.name, named.type, kind)
+        return self._quantities[key]

@@ -1,0 +1,53 @@
+"""Ready-made functions for `stash_value`, and examples of what such a function returns."""
+
+from typing import Any
+
+import torch
+
+from tandv import measure, statistics
+from tandv.track.torch._outputs import measurable
+
+
+def stash_scalar_stats(tensor: torch.Tensor) -> dict[str, Any]:
+    """Return every scalar statistic of a tensor.
+
+    >>> stash_scalar_stats(torch.tensor([3.0, -4.0]))["scalar_stats"]["max_abs"]
+    4.0
+    """
+    summary = statistics.summarise(_row(tensor))
+    return {"scalar_stats": {name: values[0].item() for name, values in summary.items() if name != "calls"}}
+
+
+def stash_hist(tensor: torch.Tensor) -> dict[str, Any]:
+    """Return how many values lie in each power of two, -inf for zeros and inf for infinities.
+
+    >>> stash_hist(torch.tensor([1.0, 1.5, 0.0]))
+    {'exp_hist': {'hist': [1, 2], 'bins': [-inf, 0]}}
+    """
+    counts = statistics.counts_of(_row(tensor)[0])
+    return {"exp_hist": {"hist": list(counts.values()), "bins": list(counts)}}
+
+
+def stash_all_stats_and_hist(tensor: torch.Tensor) -> dict[str, Any]:
+    """Return both; given to `track` it is the default, which measures without calling it."""
+    return stash_scalar_stats(tensor) | stash_hist(tensor)
+
+
+def stash_full_tensor(tensor: torch.Tensor) -> dict[str, Any]:
+    """Return both, and the values themselves, which `track` keeps in the run's `tensors/<step>.npz`.
+
+    Types of 16 and 8 bits are kept as float32, which holds them exactly.
+
+    >>> stash_full_tensor(torch.tensor([1.0, 2.0]))["full_tensor"].tolist()
+    [1.0, 2.0]
+    """
+    values = tensor.detach().cpu()
+    values = values.float() if values.dtype.itemsize < 4 else values.clone()
+    return stash_all_stats_and_hist(tensor) | {"full_tensor": values.numpy()}
+
+
+def _row(tensor: torch.Tensor) -> Any:
+    values = measurable(tensor)
+    if values is None:
+        raise TypeError(f"a tensor of {tensor.dtype} cannot be measured; it must be of a float type")
+    return measure.measure([values])

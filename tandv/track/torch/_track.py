@@ -1,0 +1,161 @@
+"""`track`: the door, where everything is checked, and the tracker behind it."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from tandv.track._measurements import Measurements
+from tandv.track._stash import Stashed
+from tandv.track._tracker import Every, Pattern, Tracker, selector, settings_problems
+from tandv.track.torch._capture import OutputCapture
+from tandv.track.torch._names import module_names, parameter_names, unwrap
+from tandv.track.torch._parameters import ParameterCapture
+from tandv.track.torch._stash import stash_all_stats_and_hist
+
+Optimizers = torch.optim.Optimizer | Iterable[torch.optim.Optimizer] | None
+
+
+class TorchTracker(Tracker):
+    """Track a PyTorch model; made by `track`."""
+
+    _outputs: OutputCapture
+    _parameters: ParameterCapture
+
+    def attach(self) -> None:
+        self._outputs.attach()
+        self._parameters.attach()
+
+    def detach(self) -> None:
+        self._outputs.detach()
+        self._parameters.detach()
+
+    def start_of_step(self) -> None:
+        self._outputs.next_step()
+        self._parameters.start_of_step()
+
+    def forward_begun(self) -> None:
+        self._parameters.forward_begun()
+
+    def end_of_step(self) -> None:
+        self._parameters.end_of_step()
+        self._outputs.next_step()
+
+
+def track(
+    module: nn.Module,
+    track_gradients: bool = True,
+    optimizer: Optimizers = None,
+    track_weights: bool = True,
+    include: Pattern | None = None,
+    exclude: Pattern | None = None,
+    stash_value: Callable[[torch.Tensor], Any] | None = None,
+    async_offload: bool = False,
+    offload_inc: int = 10,
+    offload_type: str = ".pkl",
+    use_wandb: bool = False,
+    only_stash_during_training: bool = True,
+    init_step: int | None = None,
+    *,
+    track_updates: bool = False,
+    every: Every = 1,
+    exponents: tuple[int, int] | None = None,
+    grad_scaler: Any = None,
+    name: str | None = None,
+    path: str | Path | None = None,
+) -> TorchTracker:
+    """Record what happens inside `module` while it trains: one row for each tensor and step.
+
+    ```
+    with track(model, optimizer=optimizer) as tracker:
+        for x, y in batches:
+            loss = loss_of(model(x), y)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            tracker.step()
+    df = read_pickle(tracker.out_path)
+    ```
+
+    - `track_gradients`: gradients with respect to module outputs, and of the weights.
+    - `optimizer`: one or several, whose state is recorded too.
+    - `include`, `exclude`: regular expressions searched in the dotted names of modules and parameters.
+    - `stash_value`: your own function of one tensor instead of tandv's statistics, see `stash_scalar_stats`.
+    - `offload_inc`: tracked steps between two flushes to disk; `async_offload` writes in a thread.
+    - `offload_type`: the finished log is a `.pkl` or a `.parquet`.
+    - `only_stash_during_training`: outputs are recorded only while `module.training` is set.
+    - `init_step`: number of the first step, to go on after a checkpoint.
+    - `track_updates`: what each step adds to the weights; needs a copy of them.
+    - `every`: record every n-th step, or the steps for which a function is true.
+    - `exponents`: the powers of two that get a column; what lies outside goes to -inf and inf.
+    - `grad_scaler`: the `torch.amp.GradScaler` in use, so that activation gradients are recorded unscaled.
+    - `name`, `path`: the run's folder is `tandv-runs/<name>` or `path`; a taken name gets a number.
+
+    Raises TypeError or ValueError that names every argument that is wrong.
+    """
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"track() needs a torch.nn.Module, not {_described(module)}; pass the model itself")
+    optimizers = _as_list(optimizer)
+    parameters = parameter_names(module)
+    found = settings_problems(
+        every=every, offload_inc=offload_inc, offload_type=offload_type, exponents=exponents, init_step=init_step
+    )
+    found += _optimizer_problems(optimizers, set(parameters))
+    if stash_value is not None and not callable(stash_value):
+        found.append(f"stash_value={stash_value!r} must be a function of one tensor")
+    names = dict.fromkeys(named.name for named in (*module_names(module).values(), *parameters.values()))
+    selects: Callable[[str], bool] = bool
+    try:
+        selects = selector(include, exclude, list(names), "module or parameter")
+    except ValueError as error:
+        found.append(str(error))
+    if use_wandb:
+        found.append("use_wandb=True is not available in this version; log `tracker.out_path` as an artifact yourself")
+    if found:
+        raise ValueError("cannot track this run:\n  " + "\n  ".join(found))
+
+    own = stash_value not in (None, stash_all_stats_and_hist)
+    tracker = TorchTracker(
+        title=type(unwrap(module)).__name__,
+        measurements=Stashed(stash_value) if own else Measurements(exponents),
+        every=every,
+        init_step=init_step,
+        name=name,
+        path=path,
+        offload_inc=offload_inc,
+        offload_type=offload_type,
+        async_offload=async_offload,
+        info={"framework": f"torch {torch.__version__}"},
+    )
+    tracker._outputs = OutputCapture(
+        tracker, module, selects, track_gradients, only_stash_during_training, grad_scaler
+    )
+    tracker._parameters = ParameterCapture(
+        tracker, module, optimizers, selects, track_weights, track_gradients, track_updates
+    )
+    return tracker
+
+
+def _as_list(optimizer: Any) -> list[Any]:
+    if optimizer is None:
+        return []
+    return list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
+
+
+def _optimizer_problems(optimizers: list[Any], parameters: set[nn.Parameter]) -> list[str]:
+    found = []
+    for optimizer in optimizers:
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            found.append(f"optimizer={_described(optimizer)} must be a torch.optim.Optimizer, or a list of them")
+        elif parameters.isdisjoint(p for group in optimizer.param_groups for p in group["params"]):
+            found.append(
+                f"the {type(optimizer).__name__} given as optimizer has none of the model's parameters; "
+                "pass the one made with this model's .parameters()"
+            )
+    return found
+
+
+def _described(value: Any) -> str:
+    return f"{type(value).__name__} {value!r}"[:80]
