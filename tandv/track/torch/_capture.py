@@ -101,11 +101,11 @@ class OutputCapture:
             (handle,) = self._measurements.add([values], [quantity])
         if seen is None:
             seen = self._seen[id(tensor), version] = _Seen(weakref.ref(tensor), handle, [])
-            if self._gradients and tensor.requires_grad:
+        if self._gradients and tensor.requires_grad:
+            if not seen.wants_gradient:
                 hook = tensor.register_hook(partial(self._on_gradient, seen.wants_gradient))
                 if tensor.is_leaf:  # it outlives the step, and the hook would too
                     self._on_leaves.append(hook)
-        if self._gradients:
             seen.wants_gradient.append(self._quantity(named, name, GRADIENT))
 
     def _on_gradient(self, quantities: list[Quantity], gradient: torch.Tensor) -> None:
