@@ -302,3 +302,16 @@ def test_a_validation_pass_in_train_mode_merges_and_says_so_in_calls(run, row):
     log = run(model, update)
     assert row(log, "0", "Activation")["calls"] == 2
     assert row(log, "0", "Gradient")["calls"] == 1
+
+
+def test_a_compiled_model_is_not_broken_and_what_is_missing_is_said(run, quantities):
+    model = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+
+    def update(_):
+        compiled(ones).sum().backward()
+
+    with pytest.warns(UserWarning) as said:
+        log = run(model, update, steps=3)
+    assert [str(w.message) for w in said if "no module output was seen" in str(w.message)]
+    assert quantities(log, 2) == [(k, n) for k in ("Weight", "Weight_Gradient") for n in ("0", "0.bias")]

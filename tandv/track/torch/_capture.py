@@ -50,7 +50,7 @@ class OutputCapture:
         self._seen: dict[tuple[int, int], _Seen] = {}
         self._quantities: dict[tuple[int, str, int], Quantity] = {}
         self._on_leaves: list[Any] = []
-        self._forward_begun = False
+        self.saw_outputs = False
         self._hook: Any = None
 
     def attach(self) -> None:
@@ -61,23 +61,30 @@ class OutputCapture:
             self._hook.remove()
         self.next_step()
 
+    @property
+    def expected(self) -> bool:
+        """Tell whether a training step should show outputs: a module is selected and in training."""
+        return bool(self._names) and self._model.training
+
     def next_step(self) -> None:
         """Forget the outputs of the step that has ended."""
-        self._forward_begun = False
+        self.saw_outputs = False
         self._seen.clear()
         for handle in self._on_leaves:
             handle.remove()
         self._on_leaves.clear()
 
     def _on_output(self, module: nn.Module, _: Any, output: Any) -> None:
+        if torch.compiler.is_compiling():  # a compiled graph must not contain the tracker
+            return
         named = self._names.get(id(module))
-        if named is None or not self._tracker.recording or torch.compiler.is_compiling():
+        if named is None or not self._tracker.recording:
             return
         if self._only_training and not self._model.training:
             return
         try:
-            if not self._forward_begun:
-                self._forward_begun = True
+            if not self.saw_outputs:
+                self.saw_outputs = True
                 self._tracker.forward_begun()
             for name, tensor in tensors_in(output, named.name):
                 self._record(named, name, tensor)

@@ -62,6 +62,10 @@ class ParameterCapture:
         if self._updates:
             self._keep_copies(self._names)
 
+    @property
+    def has_gradients(self) -> bool:
+        return any(parameter.grad is not None for parameter in self._names)
+
     def end_of_step(self) -> None:
         """Record what no optimiser has shown (unused weights, gradients used by hand), states and updates."""
         self._record_weights(self._names)

@@ -41,6 +41,11 @@ class TorchTracker(Tracker):
 
     def end_of_step(self) -> None:
         self._parameters.end_of_step()
+        if not self._outputs.saw_outputs and self._outputs.expected and self._parameters.has_gradients:
+            self.say_once(
+                "no module output was seen in a step that has gradients: a compiled model (torch.compile) runs "
+                "without its modules, so only its weights, their gradients and optimiser states are recorded"
+            )
         self._outputs.next_step()
 
 
