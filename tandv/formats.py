@@ -1,0 +1,174 @@
+"""Number formats by dtype name: their limits, and what becomes of logged values when cast to one.
+
+>>> e4m3 = number_format("float8_e4m3fn")
+>>> e4m3.max, e4m3.smallest_normal == 2**-6, e4m3.smallest_subnormal == 2**-9
+(448.0, True, True)
+"""
+
+import difflib
+import math
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import NamedTuple
+
+import ml_dtypes
+import numpy as np
+import pandas as pd
+
+# What people call them, shortest first to read in a table or beside a line.
+SHORT = {
+    "float8_e4m3fn": "e4m3",
+    "float8_e5m2": "e5m2",
+    "float8_e3m4": "e3m4",
+    "float8_e4m3": "e4m3 (ieee)",
+    "float8_e4m3fnuz": "e4m3fnuz",
+    "float8_e5m2fnuz": "e5m2fnuz",
+    "float8_e4m3b11fnuz": "e4m3b11",
+    "float6_e2m3fn": "e2m3",
+    "float6_e3m2fn": "e3m2",
+    "float4_e2m1fn": "e2m1",
+    "float16": "fp16",
+    "bfloat16": "bf16",
+    "float32": "fp32",
+    "float64": "fp64",
+}
+FORMATS = tuple(SHORT)
+
+
+class UnknownFormat(LookupError):
+    """There is no number format of that name; the message names the nearest."""
+
+
+class Format(NamedTuple):
+    """The limits of a number format; every one is the magnitude of a value.
+
+    `overflows_above` is the largest value that still rounds to `max`, half a step above it; `vanishes_at`,
+    half of the smallest subnormal, is the largest that rounds to zero (to nearest, ties to even).
+    """
+
+    name: str
+    short: str
+    bits: int
+    max: float
+    smallest_normal: float
+    smallest_subnormal: float
+    overflows_above: float
+    vanishes_at: float
+
+
+@cache
+def number_format(name: str) -> Format:
+    """Return the limits of a format by its name or short name; raise UnknownFormat with the nearest names.
+
+    >>> number_format("e5m2").max
+    57344.0
+    """
+    full = {short: name for name, short in SHORT.items()}.get(name, name)
+    try:
+        info = ml_dtypes.finfo(full)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        near = difflib.get_close_matches(str(name).lower(), [*SHORT, *SHORT.values()], n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known are {', '.join(FORMATS)}"
+        raise UnknownFormat(f"no number format {name!r}; {hint}") from None
+    largest = float(info.max)
+    step = math.ldexp(1.0, exponent(largest) - int(info.nmant))
+    odd = (largest / step) % 2 == 1
+    half_way = largest + step / 2
+    return Format(
+        name=str(full),
+        short=SHORT.get(str(full), str(full)),
+        bits=int(info.bits),
+        max=largest,
+        smallest_normal=float(info.smallest_normal),
+        smallest_subnormal=float(info.smallest_subnormal),
+        # An odd last digit means that the tie rounds away, to infinity.
+        overflows_above=math.nextafter(half_way, 0) if odd else half_way,
+        vanishes_at=float(info.smallest_subnormal) / 2,
+    )
+
+
+def exponent(value: float) -> int:
+    """Return the n of 2^n <= value < 2^(n+1), exactly.
+
+    >>> exponent(448.0), exponent(2.0**-9), exponent(0.3)
+    (8, -9, -2)
+    """
+    return math.frexp(value)[1] - 1
+
+
+class Shares(NamedTuple):
+    """What share of each row's values meets a fate: [rows, 2], the least and the most it can be (0 to 1)."""
+
+    overflow: np.ndarray
+    subnormal: np.ndarray
+    to_zero: np.ndarray
+
+
+def cast_shares(rows: pd.DataFrame, name: str, shift: int = 0) -> Shares:
+    """Return the shares of each log row that would overflow, be subnormal or go to zero in a format.
+
+    Values are first multiplied by 2^`shift`, as a per-tensor scale would do. A share is an interval where
+    the exponent counts cannot tell: the bin that holds the format's largest value (narrowed by `max_abs`),
+    and values outside of the counted range. Elsewhere it is sharp, but for one tie: a value of exactly half
+    the smallest subnormal, which would go to zero, counts as subnormal. Values that were zero stay zero
+    and are in none of the three; "subnormal" is what lies below the smallest normal and does not vanish.
+
+    >>> from tandv.logframe import example_log, select
+    >>> row = select(example_log(), "embed", "Activation", 0)
+    >>> cast_shares(row, "float8_e4m3fn").overflow.tolist()
+    [[0.0, 0.0]]
+    """
+    to = number_format(name)
+    counts = rows["exponent_counts"]
+    bins = sorted(n for n in counts.columns if not math.isinf(n))
+    inside = counts[bins].to_numpy(np.int64)
+    at_zero, at_infinity = (counts[end].to_numpy(np.int64) for end in (-math.inf, math.inf))
+    exponents = np.array(bins, int) + shift
+
+    def scalar(stat: str) -> np.ndarray:
+        if ("scalar_stats", stat) not in rows.columns:
+            return np.full(len(rows), np.nan)
+        return rows[("scalar_stats", stat)].to_numpy(np.float64, na_value=np.nan)
+
+    nans = np.nan_to_num(scalar("nans"))
+    total = np.maximum(inside.sum(1) + at_zero + at_infinity + nans, 1)
+
+    # A value of unknown size lies beyond the counted bins: nothing is known of it but that.
+    infinities = np.fmin(scalar("infs"), at_infinity)
+    infinities = np.where(np.isnan(infinities), at_infinity, infinities)
+    above = at_infinity - infinities
+    zeros = np.minimum(scalar("zeros"), at_zero)
+    certain_below = np.where(np.isnan(zeros), 0, at_zero - zeros)
+    possible_below = np.where(np.isnan(zeros), at_zero, at_zero - zeros)
+    first, last = (exponents[0], exponents[-1]) if len(bins) else (0, -1)
+
+    limit = exponent(to.overflows_above)
+    sure = inside[:, exponents > limit].sum(1) + infinities + np.where(last + 1 > limit, above, 0)
+    maybe = inside[:, exponents >= limit].sum(1) + infinities + above
+    largest, smallest = (np.ldexp(scalar(stat), shift) for stat in ("max_abs", "min_abs"))
+    maybe = np.where(largest <= to.overflows_above, infinities, maybe)
+    sure = np.maximum(sure, np.where(largest > to.overflows_above, infinities + 1, 0))
+    sure = np.minimum(sure, maybe)
+
+    half, normal = exponent(to.vanishes_at), exponent(to.smallest_normal)
+    lost = inside[:, exponents < half].sum(1)
+    lost_sure = lost + np.where(first <= half, certain_below, 0)
+    lost_maybe = lost + possible_below
+    # min_abs may be that of the non-zero values or of all: above the threshold both say that none is lost.
+    none_lost = smallest > to.vanishes_at
+    lost_sure, lost_maybe = np.where(none_lost, 0, lost_sure), np.where(none_lost, 0, lost_maybe)
+
+    small = inside[:, (exponents >= half) & (exponents < normal)].sum(1)
+    small_sure = small
+    small_maybe = small + np.where(first <= half, 0, possible_below)
+
+    def share(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        return np.stack([low, high], axis=1) / total[:, None]
+
+    return Shares(share(sure, maybe), share(small_sure, small_maybe), share(lost_sure, lost_maybe))
+
+
+def known(names: Iterable[str] | str) -> list[Format]:
+    """Return several formats, each once, in the order given."""
+    listed: Sequence[str] = [names] if isinstance(names, str) else list(names)
+    return list(dict.fromkeys(number_format(name) for name in listed))
