@@ -62,13 +62,14 @@ def add(tensors: Sequence[Any], places: Sequence[int], rows: np.ndarray) -> None
         if name not in MEASURED:
             raise TypeError(f"a tensor of {name} cannot be measured; allowed are {', '.join(MEASURED)}")
         parts = list(_dense_parts(tensor))
-        rows["calls"][place] += 1 - len(parts)  # however many parts, it is one call
-        for part, address, size in parts:
+        alive.append(parts)  # what was copied must stay until it has been read
+        if len(parts) != 1:
+            rows["calls"][place] += 1 - len(parts)  # however many parts, it is one call
+        for _, address, size in parts:
             if add_many is None:
                 _numpy.add(_array(address, size, name), rows[place : place + 1])
             else:
                 jobs.append((address, size, _KINDS[name], place))
-        alive.append(parts)  # what was copied must stay until it has been read
     if add_many is not None and jobs:
         width = rows.dtype.itemsize // 8
         ints, floats = (rows.view(kind).reshape(-1, width) for kind in (np.int64, np.float64))
@@ -77,7 +78,12 @@ def add(tensors: Sequence[Any], places: Sequence[int], rows: np.ndarray) -> None
 
 def dtype_name(tensor: Any) -> str:
     """Return the name of a torch, JAX or NumPy dtype as `ml_dtypes.finfo` reads it."""
-    return str(tensor.dtype).removeprefix("torch.")
+    return _name(tensor.dtype)
+
+
+@functools.cache
+def _name(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _dense_parts(tensor: Any) -> Iterator[tuple[Any, int, int]]:

@@ -36,7 +36,7 @@ class Writer:
         self._blocks: list[Block] = []
         self._refused: list[Block] = []  # by the disk
         self._part = self._rows = self._columns = 0  # written so far; columns of the widest part
-        self._warned = False
+        self._warned: set[str] = set()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tandv-writer") if in_background else None
         self._writing: Future[None] | None = None
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -86,7 +86,7 @@ class Writer:
         except OSError as error:
             self._warn(f"could not write to {self.parts}: {error}; training goes on, the rows are tried again")
             while blocks and sum(len(block.quantities) for block in blocks) > _KEPT_UNWRITTEN:
-                blocks.pop(0)
+                self._warn(f"rows from step {blocks.pop(0).step} on are lost, the disk has refused them for too long")
             self._refused = blocks
 
     def _write_tensors(self, block: Block) -> None:
@@ -115,8 +115,10 @@ class Writer:
         aside.replace(self.folder / "run.json")
 
     def _warn(self, message: str) -> None:
-        if not self._warned:
-            self._warned = True
+        """Warn once about each kind of trouble, known by the message's first words."""
+        kind = message[:9]
+        if kind not in self._warned:
+            self._warned.add(kind)
             warn(message)
 
 

@@ -1,0 +1,21 @@
+"""Logs and training curves under the published import path; nothing here needs torch or JAX.
+
+>>> from tandv.track.common import read_run
+>>> df = read_run("tandv-runs/demo")
+"""
+
+from tandv.curves import TrainingStats
+from tandv.files import read_csv, read_parquet, read_pickle, read_run, read_training_stats
+from tandv.logframe import LogFrame, SchemaError, SchemaException
+
+__all__ = [
+    "LogFrame",
+    "SchemaError",
+    "SchemaException",
+    "TrainingStats",
+    "read_csv",
+    "read_parquet",
+    "read_pickle",
+    "read_run",
+    "read_training_stats",
+]

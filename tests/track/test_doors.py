@@ -1,0 +1,88 @@
+"""What bad input gets: an error that says what is wrong, what is allowed and what to do."""
+
+import pytest
+import torch
+from torch import nn
+
+from tandv.track.common import read_pickle
+from tandv.track.torch import track
+
+model = nn.Sequential(nn.Linear(1, 2), nn.ReLU())
+
+
+def test_what_is_not_a_module():
+    with pytest.raises(TypeError, match=r"needs a torch.nn.Module, not dict .*; pass the model itself"):
+        track({"a": 1})  # type: ignore[arg-type]
+
+
+def test_every_wrong_argument_is_named_at_once():
+    other = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1)
+    with pytest.raises(ValueError) as error:
+        track(
+            model,
+            optimizer=[other, "adam"],  # type: ignore[list-item]
+            include="encoder",
+            exclude="(",
+            every=0,
+            offload_inc=0,
+            offload_type=".h5",
+            exponents=(3, 1),
+            init_step=-1,
+            stash_value=3,  # type: ignore[arg-type]
+        )
+    for words in (
+        "the SGD given as optimizer has none of the model's parameters; pass the one made with this model's",
+        "optimizer=str 'adam' must be a torch.optim.Optimizer",
+        "include='encoder' matches no module or parameter; there are Sequential, 0, 1, 0.bias",
+        "exclude='(' is not a regular expression",
+        "every=0 must be a positive number of steps or a function",
+        "offload_inc=0 must be a positive number",
+        "offload_type='.h5' must be one of '.pkl', '.parquet'",
+        "exponents=(3, 1) must be (lowest, highest)",
+        "init_step=-1 must be a step number",
+        "stash_value=3 must be a function",
+    ):
+        assert words in str(error.value)
+
+
+def test_patterns_that_leave_nothing():
+    with pytest.raises(ValueError, match="together leave no module or parameter to track"):
+        track(model, include="^0$", exclude="0")
+
+
+def test_step_outside_the_block_and_a_second_block():
+    tracker = track(model)
+    with pytest.raises(RuntimeError, match=r"write `with track\(...\) as tracker:` around the loop"):
+        tracker.step()
+    with tracker:
+        model(torch.ones(1, 1))
+        tracker.step()
+    with pytest.raises(RuntimeError, match="outside its block"):
+        tracker.step()
+    with pytest.raises(RuntimeError, match=r"has been used; call track\(...\) again"), tracker:
+        pass
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"cannot create the run's folder .*; give track\(path=...\)"), track(
+        model, path=tmp_path / "file" / "run"
+    ):
+        pass
+
+
+def test_step_never_called_is_said_and_what_was_measured_is_kept():
+    with pytest.warns(UserWarning, match=r"tracker.step\(\) was not called"), track(model) as tracker:
+        model(torch.ones(1, 1))
+    assert set(read_pickle(tracker.out_path)["metadata"]["step"]) == {0}
+
+
+def test_an_interval_that_fails_in_training_stops_tracking_only():
+    def every(step):
+        return 1 / (2 - step)
+
+    with pytest.warns(UserWarning, match="the start of a step: ZeroDivisionError"), track(model, every=every) as tracker:
+        for _ in range(4):
+            model(torch.ones(1, 1))
+            tracker.step()
+    assert set(read_pickle(tracker.out_path)["metadata"]["step"]) == {0, 1}
