@@ -38,14 +38,13 @@ def train(tracker, model, steps):
 
 
 def test_kill_9_loses_at_most_the_rows_since_the_last_flush(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", TRAINING], stdout=subprocess.PIPE, text=True, cwd=tmp_path)
-    assert process.stdout is not None
     done = -1
-    while done < 40:
-        done = int(process.stdout.readline())
-    process.send_signal(signal.SIGKILL)
-    done = max([done, *map(int, process.stdout.read().split())])
-    process.wait()
+    with subprocess.Popen([sys.executable, "-c", TRAINING], stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        while done < 40:
+            done = int(process.stdout.readline())
+        process.send_signal(signal.SIGKILL)
+        done = max([done, *map(int, process.stdout.read().split())])
     steps = steps_of(read_run(tmp_path / "run"))
     assert steps == list(range(len(steps)))
     assert done - 3 <= len(steps) <= done + 2  # the step after the last one printed may have been flushed
