@@ -108,7 +108,7 @@ def _metadata_problems(columns: Mapping[tuple, pd.Series]) -> Iterator[str]:
 
 def _text_problems(label: tuple, column: pd.Series) -> Iterator[str]:
     try:
-        values = _codes(column)[1]
+        values = numbered(column)[1]
     except TypeError:
         yield f"column {label} holds things that are not text; use .astype(str)"
         return
@@ -271,6 +271,12 @@ def _metadata(name: str, values: Sequence) -> Any:
 def categories(values: Iterable) -> pd.Categorical:
     """Return text as categories in order of first appearance."""
     codes, names = pd.factorize(np.asarray(values, dtype=object))
+    return pd.Categorical.fromnumbered(codes, categories=pd.Index(names, dtype=object))
+
+
+def in_order(column: pd.Series) -> pd.Categorical:
+    """Return a text column as categories in order of first appearance, whatever it was before."""
+    codes, names = numbered(column)
     return pd.Categorical.from_codes(codes, categories=pd.Index(names, dtype=object))
 
 
@@ -287,7 +293,7 @@ def concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
         raise ValueError("there is nothing to join; give at least one log")
     ends = np.cumsum([len(f) for f in frames])
     rows = [slice(end - len(f), end) for f, end in zip(frames, ends, strict=True)]
-    pieces: dict[tuple, list[tuple[slice, pd.Series]]] = {}
+    pieces: dict[Any, list[tuple[slice, pd.Series]]] = {}
     counts: list[tuple[slice, list, np.ndarray]] = []
     for f, at in zip(frames, rows, strict=True):
         labels = f.columns.tolist()
@@ -323,9 +329,9 @@ def _joined(pieces: Sequence[tuple[slice, pd.Series]], rows: int) -> Any:
     code_of: dict[str, int] = {}
     codes = np.full(rows, -1)
     for at, column in pieces:
-        own, names = _codes(column)
+        own, names = numbered(column)
         codes[at] = np.array([*(code_of.setdefault(name, len(code_of)) for name in names), -1])[own]
-    return pd.Categorical.from_codes(codes, categories=pd.Index(list(code_of), dtype=object))
+    return pd.Categorical.fromnumbered(codes, categories=pd.Index(list(code_of), dtype=object))
 
 
 # ----------------------------------------------------------------------------------------------- asking
@@ -333,7 +339,7 @@ def _joined(pieces: Sequence[tuple[slice, pd.Series]], rows: int) -> Any:
 
 def layers(df: pd.DataFrame, tt: Names | None = None) -> list[str]:
     """Return the layers in model order, which is their order in the log; with `tt`, those that have it."""
-    codes, names = _codes(df[("metadata", "name")])
+    codes, names = numbered(df[("metadata", "name")])
     if tt is None:
         return names
     has = np.zeros(len(names) + 1, bool)
@@ -343,7 +349,7 @@ def layers(df: pd.DataFrame, tt: Names | None = None) -> list[str]:
 
 def tensor_types(df: pd.DataFrame) -> list[str]:
     """Return the tensor types in the order in which the log has them."""
-    return _codes(df[("metadata", "tensor_type")])[1]
+    return numbered(df[("metadata", "tensor_type")])[1]
 
 
 def steps(df: pd.DataFrame) -> list[int]:
@@ -401,7 +407,7 @@ def curves(df: pd.DataFrame, layer: Names, tt: Names, scalar_metric: str | Seque
             raise NotLogged(_unknown("statistic", metric, scalar_metrics(df)))
     rows = select(df, layer, tt)
     at_step, step = np.unique(rows[("metadata", "step")].to_numpy(), return_inverse=True)
-    names, types = _codes(rows[("metadata", "name")]), _codes(rows[("metadata", "tensor_type")])
+    names, types = numbered(rows[("metadata", "name")]), numbered(rows[("metadata", "tensor_type")])
     tensor, pairs = pd.factorize(names[0].astype(np.int64) * len(types[1]) + types[0])
     cell = tensor * len(at_step) + step
     if len(np.unique(cell)) < len(cell):
@@ -420,7 +426,7 @@ def _is_category(column: pd.Series) -> bool:
     return isinstance(column.dtype, pd.CategoricalDtype)
 
 
-def _codes(column: pd.Series) -> tuple[np.ndarray, list]:
+def numbered(column: pd.Series) -> tuple[np.ndarray, list]:
     """Return a number per row (-1: missing) and what the numbers stand for, in order of first appearance."""
     if not _is_category(column):
         codes, values = pd.factorize(column)
@@ -441,7 +447,7 @@ def _chosen(column: pd.Series, wanted: Names, noun: str) -> np.ndarray:
         mask = (column == wanted).to_numpy(dtype=bool)
         if mask.any():
             return mask
-    codes, names = _codes(column)
+    codes, names = numbered(column)
     chosen = np.zeros(len(names) + 1, bool)  # the last one is for -1, a missing name
     for one in [wanted] if isinstance(wanted, str | re.Pattern) else wanted:
         found = [i for i, n in enumerate(names) if (n == one if isinstance(one, str) else one.search(n))]
