@@ -191,3 +191,17 @@ def test_wide_ranges_of_a_narrow_row_and_narrow_ranges_of_a_wide_row():
     narrow, wide = measure([np.array([1.0], "float32")]), measure([np.array([1e-300, 1.0])])
     assert statistics.exponent_counts(narrow, -200, 200)[0, 201] == 1
     assert statistics.exponent_counts(wide, -2, 2)[0].tolist() == [1, 0, 0, 1, 0, 0, 0]
+
+
+def test_several_threads_measure_pieces_of_large_tensors(monkeypatch):
+    monkeypatch.setattr(package, "_PIECE", 1000)
+    tensors = [torch.randn(n).to(dtype) for n, dtype in ((5001, torch.float32), (3, torch.bfloat16), (0, torch.float32))]
+    rows, alone = statistics.empty_rows(4), statistics.empty_rows(4)
+    for _ in range(2):
+        add(tensors, [0, 3, 1], rows, threads=3)
+        add(tensors, [0, 3, 1], alone)
+    assert rows["calls"].tolist() == [2, 2, 0, 2]
+    assert (rows["counts"] == alone["counts"]).all()
+    one, other = statistics.summarise(rows), statistics.summarise(alone)
+    for name, values in one.items():
+        assert values == pytest.approx(other[name], rel=1e-12, nan_ok=True), name

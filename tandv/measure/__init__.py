@@ -9,6 +9,7 @@ import ctypes
 import functools
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import ml_dtypes
@@ -30,6 +31,8 @@ _EIGHT_BITS = (
 )
 _KINDS = {"float32": 0, "bfloat16": 1, "float16": 2} | {name: 3 + i for i, name in enumerate(_EIGHT_BITS)}
 _WIDE = ("float64",)
+_BYTES = np.array([4, 2, 2, *[1] * len(_EIGHT_BITS)])  # of an element, by kind
+_PIECE = 1 << 19  # elements that one thread measures at a time
 _COPY = 1 << 20  # elements of a strided tensor that are copied at a time
 
 MEASURED = (*_KINDS, *_WIDE)  # the dtypes, by name, that can be measured
@@ -50,10 +53,11 @@ def measure(tensors: Sequence[Any]) -> np.ndarray:
     return rows
 
 
-def add(tensors: Sequence[Any], places: Sequence[int], rows: np.ndarray) -> None:
+def add(tensors: Sequence[Any], places: Sequence[int], rows: np.ndarray, threads: int = 1) -> None:
     """Merge the measurement of each tensor into the row of `rows` at its place.
 
-    Rows for float64 tensors must be `WIDE_ROW`s. Raises TypeError for a tensor not of a float type.
+    Rows for float64 tensors must be `WIDE_ROW`s. With several `threads` no place may stand twice. Raises
+    TypeError for a tensor not of a float type.
     """
     add_many = None if rows.dtype == statistics.WIDE_ROW else _compiled()
     jobs, alive = [], []
@@ -70,10 +74,45 @@ def add(tensors: Sequence[Any], places: Sequence[int], rows: np.ndarray) -> None
                 _numpy.add(_array(address, size, name), rows[place : place + 1])
             else:
                 jobs.append((address, size, _KINDS[name], place))
-    if add_many is not None and jobs:
-        width = rows.dtype.itemsize // 8
-        ints, floats = (rows.view(kind).reshape(-1, width) for kind in (np.int64, np.float64))
-        add_many(np.array(jobs, np.int64), _tables(), ints, floats, *_scratch())
+    if not jobs:
+        return
+    table = np.array(jobs, np.int64)
+    if threads > 1 and table[:, 1].sum() >= 2 * _PIECE:
+        _add_in_threads(table, rows, threads)
+    else:
+        _run(table, rows)
+
+
+def _run(jobs: np.ndarray, rows: np.ndarray) -> None:
+    width = rows.dtype.itemsize // 8
+    ints, floats = (rows.view(kind).reshape(-1, width) for kind in (np.int64, np.float64))
+    _compiled()(jobs, _tables(), ints, floats, *_scratch())
+
+
+def _add_in_threads(jobs: np.ndarray, rows: np.ndarray, threads: int) -> None:
+    """Cut large tensors into pieces, measure all on several cores, and merge the pieces of a tensor."""
+    pieces = np.maximum(1, -(-jobs[:, 1] // _PIECE))
+    owner = np.repeat(np.arange(len(jobs)), pieces)
+    offset = (np.arange(len(owner)) - np.repeat(np.cumsum(pieces) - pieces, pieces)) * _PIECE
+    cut = jobs[owner]
+    cut[:, 0] += offset * _BYTES[cut[:, 2]]
+    cut[:, 1] = np.minimum(cut[:, 1] - offset, _PIECE)
+    cut[:, 3] = np.arange(len(cut))
+    measured = statistics.empty_rows(len(cut))
+    shares = [np.ascontiguousarray(cut[first::threads]) for first in range(threads)]
+    waiting = [_pool(threads).submit(_run, share, measured) for share in shares[1:]]
+    _run(shares[0], measured)
+    for done in waiting:
+        done.result()
+    measured["calls"] = offset == 0
+    places, group = np.unique(jobs[:, 3], return_inverse=True)
+    together = np.concatenate([rows[places], measured])
+    rows[places] = statistics.merge(together, np.concatenate([np.arange(len(places)), group[owner]]))
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads - 1, thread_name_prefix="tandv-measure")
 
 
 def dtype_name(tensor: Any) -> str:

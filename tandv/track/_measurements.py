@@ -1,6 +1,6 @@
 """What was measured in the current step: rows of one preallocated buffer, and whose rows they are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,8 +42,9 @@ class Measurements:
     taken. So a tensor that several modules return is measured once and counts for each of them.
     """
 
-    def __init__(self, exponents: tuple[int, int] | None = None):
+    def __init__(self, exponents: tuple[int, int] | None = None, threads: Callable[[], int] = lambda: 1):
         self.exponents = exponents
+        self._threads = threads  # as many as the framework itself computes with
         self._rows = {
             statistics.ROW: statistics.empty_rows(_AT_FIRST),
             statistics.WIDE_ROW: statistics.empty_rows(0, statistics.WIDE_ROW),
@@ -72,7 +73,8 @@ class Measurements:
                 continue
             first = self._used[layout]
             places = range(first, first + len(mine))
-            measure.add([tensors[i] for i in mine], places, self._reserve(layout, places.stop))
+            rows = self._reserve(layout, places.stop)
+            measure.add([tensors[i] for i in mine], places, rows, self._threads())
             for i, place in zip(mine, places, strict=True):
                 handles[i] = (self.round, names[i], layout, place)
                 self._entries.append((quantities[i], names[i], layout, place))

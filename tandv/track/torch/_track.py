@@ -124,7 +124,7 @@ def track(
     own = stash_value not in (None, stash_all_stats_and_hist)
     tracker = TorchTracker(
         title=type(unwrap(module)).__name__,
-        measurements=Stashed(stash_value) if own else Measurements(exponents),
+        measurements=Stashed(stash_value) if own else Measurements(exponents, torch.get_num_threads),
         every=every,
         init_step=init_step,
         name=name,
