@@ -1,10 +1,7 @@
 """Curves: one row per step, a float column per quantity, wherever the numbers come from.
 
->>> as_curves(TrainingStats(steps=[0, 10], train_loss=[2.0, 1.5]))
-      train_loss
-step            
-0            2.0
-10           1.5
+>>> as_curves(TrainingStats(steps=[0, 10], train_loss=[2.0, 1.5]))["train_loss"].to_dict()
+{0: 2.0, 10: 1.5}
 """
 
 from collections.abc import Mapping, Sequence

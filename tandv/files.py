@@ -81,7 +81,7 @@ def read_csv(path: AnyPath) -> pd.DataFrame:
 
     Raises UnreadableFile if it is not csv, SchemaError naming everything that is no log.
     """
-    with _reading(path) as path, open(path, newline="", encoding="utf-8") as file, warnings.catch_warnings():
+    with _reading(path) as found, open(found, newline="", encoding="utf-8") as file, warnings.catch_warnings():
         heads = [next(csv.reader([line])) for line in (file.readline(), file.readline()) if line]
         if len(heads) < 2 or len(heads[0]) != len(heads[1]):
             raise UnreadableFile("its first two lines are not the two levels of column labels that a log has")
@@ -160,8 +160,8 @@ def _warned(df: pd.DataFrame, damaged: Sequence[str], folder: Path) -> pd.DataFr
 
 
 def _unpickled(path: AnyPath) -> pd.DataFrame | TrainingStats:
-    with _reading(path) as path:
-        data = path.read_bytes()
+    with _reading(path) as found:
+        data = found.read_bytes()
         for start, what in _OTHER_FILES.items():
             if data.startswith(start):
                 raise UnreadableFile(f"it is {what}, not a pickle")
@@ -252,7 +252,7 @@ def write_parquet(df: pd.DataFrame, path: AnyPath) -> None:
             aside,
             compression="zstd",
             compression_level=1,
-            use_dictionary=text,
+            use_dictionary=text,  # type: ignore
             # Bytes of equal significance together: numbers of one size compress best that way.
             column_encoding={f.name: "BYTE_STREAM_SPLIT" for f in table.schema if f.type in _SPLIT},  # type: ignore
             write_statistics=[n for n in table.column_names if n.startswith("metadata/")],  # type: ignore
@@ -301,11 +301,12 @@ def _to_table(df: pd.DataFrame) -> pa.Table:
 
 
 def _read_table(path: Path) -> pa.Table:
-    with _reading(path):
-        names = pq.read_schema(path).names
-        text = [name for name in names if _split(name) in _TEXT_LABELS]
-        with pq.ParquetFile(path, read_dictionary=text) as file:
-            return file.read()
+    # Text is decoded straight into categories; a part is small, so starting threads would cost more than it saves.
+    with _reading(path), pq.ParquetFile(path, read_dictionary=_TEXT_COLUMNS) as file:
+        return file.read(use_threads=file.metadata.num_rows > 100_000)
+
+
+_TEXT_COLUMNS = [f"{top}/{name}" for top, name in _TEXT_LABELS] + [str(label) for label in _TEXT_LABELS]
 
 
 def _split(flat: str) -> tuple | None:

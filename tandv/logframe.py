@@ -271,7 +271,7 @@ def _metadata(name: str, values: Sequence) -> Any:
 def categories(values: Iterable) -> pd.Categorical:
     """Return text as categories in order of first appearance."""
     codes, names = pd.factorize(np.asarray(values, dtype=object))
-    return pd.Categorical.fromnumbered(codes, categories=pd.Index(names, dtype=object))
+    return pd.Categorical.from_codes(codes, categories=pd.Index(names, dtype=object))
 
 
 def in_order(column: pd.Series) -> pd.Categorical:
@@ -331,7 +331,7 @@ def _joined(pieces: Sequence[tuple[slice, pd.Series]], rows: int) -> Any:
     for at, column in pieces:
         own, names = numbered(column)
         codes[at] = np.array([*(code_of.setdefault(name, len(code_of)) for name in names), -1])[own]
-    return pd.Categorical.fromnumbered(codes, categories=pd.Index(list(code_of), dtype=object))
+    return pd.Categorical.from_codes(codes, categories=pd.Index(list(code_of), dtype=object))
 
 
 # ----------------------------------------------------------------------------------------------- asking

@@ -11,7 +11,7 @@ import math
 import pickle
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -58,7 +58,7 @@ class _Writer(pickle.Pickler):
         order = "F" if obj.flags.f_contiguous else "C"
         flat = np.ascontiguousarray(obj.T if order == "F" else obj).reshape(-1, 1).view(np.uint8)
         # Bytes of equal significance stand together (a stride undoes it), which compresses much better.
-        packed = zlib.compress(np.ascontiguousarray(flat.T), 4)
+        packed = zlib.compress(flat.T.tobytes(), 4)
         raw = _Call(bytearray, _Call(zlib.decompress, packed))
         planes = _Call(np.ndarray, flat.shape, np.dtype("u1"), raw, 0, (1, len(flat)))
         return np.ndarray, (obj.shape, obj.dtype, _Call(np.ascontiguousarray, planes), 0, None, order)
@@ -96,7 +96,7 @@ def loads(data: bytes) -> pd.DataFrame | TrainingStats:
         raise
     except RecursionError:
         raise UnreadableFile("it is nested too deeply for a log") from None
-    except Exception as error:  # whatever a damaged or hostile file provokes
+    except Exception as error:
         raise UnreadableFile(f"it is damaged or no pickle of a log ({type(error).__name__}: {error})") from None
 
 
@@ -104,8 +104,11 @@ class _Described:
     """What a pickle says about one object: its class or function, its arguments, its state."""
 
     kind = ""
+    arguments: tuple
+    named: dict
+    state: Any
 
-    def __new__(cls, *arguments: Any, **named: Any) -> "_Described":
+    def __new__(cls, *arguments: Any, **named: Any) -> Self:
         self = object.__new__(cls)
         self.arguments, self.named, self.state = arguments, named, None
         return self
@@ -142,7 +145,7 @@ for _core in ("numpy.core", "numpy._core"):  # numpy 1 and 2
     _KNOWN[(f"{_core}.multiarray", "_reconstruct")] = "array"
     _KNOWN[(f"{_core}.multiarray", "scalar")] = "scalar"
     _KNOWN[(f"{_core}.numeric", "_frombuffer")] = "frombuffer"
-for _name, _kind, *_modules in (  # pandas 3 pickles the public names, pandas 2 the modules
+for _name, _class, *_modules in (  # pandas 3 pickles the public names, pandas 2 the modules
     ("DataFrame", "frame", "pandas.core.frame"),
     ("Index", "index", "pandas.core.indexes.base"),
     ("RangeIndex", "range", "pandas.core.indexes.range"),
@@ -155,7 +158,7 @@ for _name, _kind, *_modules in (  # pandas 3 pickles the public names, pandas 2 
     ("ArrowStringArray", "text", "pandas.core.arrays.string_arrow", "pandas.arrays"),
     ("ArrowStringArrayNumpySemantics", "text", "pandas.core.arrays.string_arrow", "pandas.arrays"),
 ):
-    _KNOWN |= {(module, _name): _kind for module in ("pandas", *_modules)}
+    _KNOWN |= {(module, _name): _class for module in ("pandas", *_modules)}
 
 _CLASSES = {kind: type(kind, (_Described,), {"kind": kind}) for kind in set(_KNOWN.values())}
 
@@ -176,7 +179,7 @@ class _Reader(pickle.Unpickler):
 _ALWAYS = 64 << 20  # bytes that may always be unpacked; beyond, at most 200 times the size of the file
 
 
-def _inflate(data: bytes, limit: int, wbits: int = zlib.MAX_WBITS) -> bytes:
+def _inflate(data: bytes | bytearray, limit: int, wbits: int = zlib.MAX_WBITS) -> bytes:
     unpacker = zlib.decompressobj(wbits)
     unpacked = unpacker.decompress(data, limit + 1)
     if len(unpacked) > limit:
