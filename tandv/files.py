@@ -301,12 +301,11 @@ def _to_table(df: pd.DataFrame) -> pa.Table:
 
 
 def _read_table(path: Path) -> pa.Table:
-    # Text is decoded straight into categories; a part is small, so starting threads would cost more than it saves.
-    with _reading(path), pq.ParquetFile(path, read_dictionary=_TEXT_COLUMNS) as file:
-        return file.read(use_threads=file.metadata.num_rows > 100_000)
-
-
-_TEXT_COLUMNS = [f"{top}/{name}" for top, name in _TEXT_LABELS] + [str(label) for label in _TEXT_LABELS]
+    with _reading(path):
+        metadata = pq.read_metadata(path)
+        text = [name for name in metadata.schema.names if _split(name) in _TEXT_LABELS]
+        with pq.ParquetFile(path, metadata=metadata, read_dictionary=text) as file:
+            return file.read(use_threads=metadata.num_rows > 100_000)  # a part is too small for threads to pay
 
 
 def _split(flat: str) -> tuple | None:
