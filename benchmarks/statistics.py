@@ -1,6 +1,6 @@
 """What measuring a tensor costs: ns per element beside `t.sum()` and `t.clone()`, in one run.
 
-    python benchmarks/statistics.py [--write]
+python benchmarks/statistics.py [--write]
 """
 
 import sys
@@ -17,7 +17,6 @@ from collections.abc import Callable
 import torch
 
 from benchmarks.hardware import hardware, write
-
 from tandv import measure
 from tandv.statistics import empty_rows
 
@@ -47,7 +46,10 @@ def numpy_only(tensors, places, rows) -> None:
 
 
 def one_tensor() -> str:
-    lines = ["| dtype | elements | `t.sum()` | `t.clone()` | tandv | ÷ sum | NumPy alone |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| dtype | elements | `t.sum()` | `t.clone()` | tandv | ÷ sum | NumPy alone |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for dtype in (torch.float32, torch.bfloat16):
         for n in SIZES:
             tensor, rows = (torch.randn(n) * 0.02).to(dtype), empty_rows(1)

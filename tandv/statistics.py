@@ -38,15 +38,13 @@ def row_dtype(lowest: int = LOWEST, highest: int = HIGHEST) -> np.dtype:
 
 
 ROW = row_dtype()
-WIDE_ROW = row_dtype(-1074, 1023)  # float64 tensors, which reach far beyond float32
+WIDE_LOWEST, WIDE_HIGHEST = -1074, 1023  # float64 tensors, which reach far beyond float32
+WIDE_ROW = row_dtype(WIDE_LOWEST, WIDE_HIGHEST)
 
 
-def lowest_exponent(rows: np.ndarray) -> int:
+def lowest_exponent(rows: np.ndarray | np.void) -> int:
     """Return the exponent that the first count of `rows` stands for."""
     return WIDE_LOWEST if rows["counts"].shape[-1] > HIGHEST - LOWEST + 1 else LOWEST
-
-
-WIDE_LOWEST = -1074
 
 
 def clear(rows: np.ndarray) -> np.ndarray:
@@ -188,5 +186,5 @@ def counts_of(row: np.void) -> dict[float, int]:
     """Return the exponent counts of one row that are not zero, keyed by exponent, -inf and inf."""
     base = lowest_exponent(row)
     counted = {base + int(i): int(row["counts"][i]) for i in np.flatnonzero(row["counts"])}
-    ends = {-np.inf: int(row["zeros"])}, {np.inf: int(row["infs"])}
-    return {e: n for part in (ends[0], counted, ends[1]) for e, n in part.items() if n}
+    whole = {-np.inf: int(row["zeros"])} | counted | {np.inf: int(row["infs"])}
+    return {exponent: count for exponent, count in whole.items() if count}

@@ -16,9 +16,7 @@ def reference(x: np.ndarray) -> dict[str, float]:
         "infs": int(np.isinf(flat).sum()),
     }
     if not known.size:
-        return counts | dict.fromkeys(
-            ("mean", "std", "mean_abs", "max_abs", "min_abs", "rm2", "rm4", "rm8"), math.nan
-        )
+        return counts | dict.fromkeys(("mean", "std", "mean_abs", "max_abs", "min_abs", "rm2", "rm4", "rm8"), math.nan)
     magnitude = np.abs(known)
     moments = {
         "mean": known.mean(),

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from reference import reference, reference_counts
 
+from reference import reference, reference_counts
 from tandv import measure as package
 from tandv import statistics
 from tandv.measure import add, measure
@@ -195,7 +195,9 @@ def test_wide_ranges_of_a_narrow_row_and_narrow_ranges_of_a_wide_row():
 
 def test_several_threads_measure_pieces_of_large_tensors(monkeypatch):
     monkeypatch.setattr(package, "_PIECE", 1000)
-    tensors = [torch.randn(n).to(dtype) for n, dtype in ((5001, torch.float32), (3, torch.bfloat16), (0, torch.float32))]
+    tensors = [
+        torch.randn(n).to(dtype) for n, dtype in ((5001, torch.float32), (3, torch.bfloat16), (0, torch.float32))
+    ]
     rows, alone = statistics.empty_rows(4), statistics.empty_rows(4)
     for _ in range(2):
         add(tensors, [0, 3, 1], rows, threads=3)

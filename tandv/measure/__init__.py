@@ -80,13 +80,15 @@ def add(tensors: Sequence[Any], places: Sequence[int], rows: np.ndarray, threads
     if threads > 1 and table[:, 1].sum() >= 2 * _PIECE:
         _add_in_threads(table, rows, threads)
     else:
-        _run(table, rows)
+        _add_compiled(table, rows)
 
 
-def _run(jobs: np.ndarray, rows: np.ndarray) -> None:
+def _add_compiled(jobs: np.ndarray, rows: np.ndarray) -> None:
+    add_many = _compiled()
+    assert add_many is not None
     width = rows.dtype.itemsize // 8
     ints, floats = (rows.view(kind).reshape(-1, width) for kind in (np.int64, np.float64))
-    _compiled()(jobs, _tables(), ints, floats, *_scratch())
+    add_many(jobs, _tables(), ints, floats, *_scratch())
 
 
 def _add_in_threads(jobs: np.ndarray, rows: np.ndarray, threads: int) -> None:
@@ -100,8 +102,8 @@ def _add_in_threads(jobs: np.ndarray, rows: np.ndarray, threads: int) -> None:
     cut[:, 3] = np.arange(len(cut))
     measured = statistics.empty_rows(len(cut))
     shares = [np.ascontiguousarray(cut[first::threads]) for first in range(threads)]
-    waiting = [_pool(threads).submit(_run, share, measured) for share in shares[1:]]
-    _run(shares[0], measured)
+    waiting = [_pool(threads).submit(_add_compiled, share, measured) for share in shares[1:]]
+    _add_compiled(shares[0], measured)
     for done in waiting:
         done.result()
     measured["calls"] = offset == 0
@@ -163,7 +165,7 @@ def _array(address: int, size: int, name: str) -> np.ndarray:
     if not size:
         return np.empty(0, dtype)
     memory = (ctypes.c_char * (size * dtype.itemsize)).from_address(address)
-    return np.frombuffer(memory, dtype)
+    return np.frombuffer(memoryview(memory), dtype)
 
 
 @functools.cache

@@ -5,6 +5,9 @@ Exponents are counted as the raw 8-bit field of the pattern; what has few patter
 16-bit tensor) is counted by pattern first, which is exact for every statistic.
 """
 
+# pyright: reportCallIssue=false, reportPrivateImportUsage=false
+# (numba passes an intrinsic's first argument itself)
+
 import math
 
 import numpy as np

@@ -191,9 +191,7 @@ def selector(
     return selects
 
 
-def settings_problems(
-    *, every: Any, offload_inc: Any, offload_type: Any, exponents: Any, init_step: Any
-) -> list[str]:
+def settings_problems(*, every: Any, offload_inc: Any, offload_type: Any, exponents: Any, init_step: Any) -> list[str]:
     """Return what is wrong with the settings that every framework's `track` shares."""
     found = []
     if not callable(every) and not (isinstance(every, int) and every > 0):

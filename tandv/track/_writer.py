@@ -146,10 +146,7 @@ def to_frame(blocks: list[Block]) -> pd.DataFrame:
 
 
 def _column(name: str, blocks: list[Block]) -> np.ndarray:
-    missing = (block.scalars.get(name) for block in blocks)
-    return np.concatenate(
-        [np.full(len(block.dtypes), np.nan) if part is None else part for block, part in zip(blocks, missing, strict=True)]
-    )
+    return np.concatenate([block.scalars.get(name, np.full(len(block.dtypes), np.nan)) for block in blocks])
 
 
 def _new_folder(folder: Path) -> Path:

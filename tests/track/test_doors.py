@@ -65,8 +65,9 @@ def test_step_outside_the_block_and_a_second_block():
 
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match=r"cannot create the run's folder .*; give track\(path=...\)"), track(
-        model, path=tmp_path / "file" / "run"
+    with (
+        pytest.raises(OSError, match=r"cannot create the run's folder .*; give track\(path=...\)"),
+        track(model, path=tmp_path / "file" / "run"),
     ):
         pass
 
@@ -81,7 +82,8 @@ def test_an_interval_that_fails_in_training_stops_tracking_only():
     def every(step):
         return 1 / (2 - step)
 
-    with pytest.warns(UserWarning, match="the start of a step: ZeroDivisionError"), track(model, every=every) as tracker:
+    tracker = track(model, every=every)
+    with pytest.warns(UserWarning, match="the start of a step: ZeroDivisionError"), tracker:
         for _ in range(4):
             model(torch.ones(1, 1))
             tracker.step()

@@ -49,7 +49,8 @@ def train(make, tracked: bool, steps: int = 50):
     model(torch.zeros(shape))  # lets lazy layers know their shapes
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     losses = []
-    with track(model, optimizer=optimizer, track_updates=True, offload_inc=7) if tracked else contextlib.nullcontext() as t:
+    tracker = track(model, optimizer=optimizer, track_updates=True, offload_inc=7)
+    with tracker if tracked else contextlib.nullcontext() as t:
         for step in range(steps):
             optimizer.zero_grad()
             loss = nn.functional.cross_entropy(model(torch.randn(shape)), torch.randint(3, (shape[0],)))

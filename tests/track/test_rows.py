@@ -106,7 +106,7 @@ def test_exponents_are_columns_and_counts_add_up(log):
 def test_a_narrow_range_of_exponents(run):
     model = nn.Linear(1, 1, bias=False)
     log = run(model, lambda _: model(torch.tensor([[2.0**-9]])), exponents=(-2, 2))
-    assert list(log["exponent_counts"].columns) == [-np.inf, *[n for n in (-2, -1, 0, 1, 2) if n in log["exponent_counts"]], np.inf]
+    assert set(log["exponent_counts"].columns) <= {-np.inf, -2, -1, 0, 1, 2, np.inf}
     activation = log[log["metadata"]["tensor_type"] == "Activation"]
     assert activation[("exponent_counts", -np.inf)].tolist() == [1]
 
@@ -208,7 +208,7 @@ def test_float64_and_bfloat16_rows_stand_side_by_side(run, row):
     log = run(model, update, include="^[01]$")
     assert row(log, "0", "Weight")["mean"] == 1.5  # read when the first layer had run
     assert row(log, "0", "Activation")["mean"] == 1.5e-3
-    assert dict(zip(log["metadata"]["name"], log["metadata"]["dtype"], strict=True)) == {"0": "float64", "1": "bfloat16"}
+    assert log["metadata"].set_index("name")["dtype"].to_dict() == {"0": "float64", "1": "bfloat16"}
 
 
 def test_parquet_holds_the_same_log(run):

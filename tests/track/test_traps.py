@@ -85,7 +85,8 @@ def test_shared_parameters_and_modules_have_one_row(run, quantities, row):
     model = nn.ModuleDict({"embed": nn.Embedding(7, 3), "head": nn.Linear(3, 7, bias=False)})
     model["head"].weight = model["embed"].weight
     log = run(model, lambda _: model["head"](model["embed"](torch.tensor([1]))).sum().backward())
-    assert [q for q in quantities(log) if q[0].startswith("Weight")] == [("Weight", "embed"), ("Weight_Gradient", "embed")]
+    weights = [quantity for quantity in quantities(log) if quantity[0].startswith("Weight")]
+    assert weights == [("Weight", "embed"), ("Weight_Gradient", "embed")]
 
 
 def test_gradients_are_those_the_optimiser_receives(run, row):

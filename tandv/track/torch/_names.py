@@ -75,6 +75,4 @@ def _walk(root: nn.Module, path: tuple[str, ...]) -> Iterator[tuple[nn.Module, t
             continue
         seen.add(module)
         yield module, path
-        waiting.extend(
-            (child, (*path, name)) for name, child in reversed(module._modules.items()) if child is not None
-        )
+        waiting.extend((child, (*path, name)) for name, child in reversed(module._modules.items()) if child is not None)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+from torch._C._functorch import is_functorch_wrapped_tensor  # pyright: ignore[reportMissingImports]
 
 _DEEP_ENOUGH = 8
 
@@ -40,7 +41,7 @@ def measurable(tensor: torch.Tensor) -> torch.Tensor | None:
     Of a sparse tensor the stored values count. Integers, booleans, complex and quantised numbers, tensors
     without memory and those inside a `torch.func` transform are not measured.
     """
-    if not tensor.is_floating_point() or tensor.is_meta or torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+    if not tensor.is_floating_point() or tensor.is_meta or is_functorch_wrapped_tensor(tensor):
         return None
     tensor = tensor.detach()
     if tensor.layout in (torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc):

@@ -134,9 +134,7 @@ def track(
         async_offload=async_offload,
         info={"framework": f"torch {torch.__version__}"},
     )
-    tracker._outputs = OutputCapture(
-        tracker, module, selects, track_gradients, only_stash_during_training, grad_scaler
-    )
+    tracker._outputs = OutputCapture(tracker, module, selects, track_gradients, only_stash_during_training, grad_scaler)
     tracker._parameters = ParameterCapture(
         tracker, module, optimizers, selects, track_weights, track_gradients, track_updates
     )
