@@ -1,0 +1,64 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from tandv.curves import TrainingStats, as_curves
+
+
+def test_training_stats_become_a_table_by_step():
+    table = as_curves(TrainingStats([0, 10], [2, 1], [3.0, None]))
+    assert table.columns.tolist() == ["train_loss", "val_loss"]
+    assert (table.index.name, table.index.tolist(), table.index.dtype) == ("step", [0, 10], np.int64)
+    assert table["train_loss"].tolist() == [2.0, 1.0]
+    assert table["val_loss"].isna().tolist() == [False, True]
+    assert as_curves(TrainingStats([0], [2.0])).columns.tolist() == ["train_loss"]
+
+
+def test_training_stats_of_different_lengths_are_all_named():
+    with pytest.raises(ValueError, match="train_loss has 1 values for 2 steps.*; val_loss has 3 values"):
+        TrainingStats([0, 1], [2.0], [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"step": [3, 7], "loss": [1, 2]},
+        {"steps": [3, 7], "loss": np.array([1, 2], np.float32)},
+        pd.DataFrame({"loss": [1, 2]}, index=[3, 7]),
+        pd.DataFrame({"step": [3.0, 7.0], "loss": [1, 2]}),
+        pd.Series([1, 2], index=[3, 7], name="loss"),
+    ],
+)
+def test_every_form_becomes_the_same_table(data):
+    expected = pd.DataFrame({"loss": [1.0, 2.0]}, index=pd.Index([3, 7], name="step"))
+    pd.testing.assert_frame_equal(as_curves(data), expected, check_column_type=False)
+
+
+def test_without_steps_the_rows_are_counted():
+    assert as_curves({"loss": [5.0, 4.0]}).index.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "data, words",
+    [
+        ({"step": [0, 1], "loss": [1.0]}, "curves differ in length: step has 2, loss has 1 values"),
+        ({"step": [0, 0], "loss": [1.0, 2.0]}, "a step occurs more than once"),
+        ({"step": [0.5], "loss": [1.0]}, "steps are float64, allowed are whole numbers"),
+        ({"step": [0]}, "there is no column besides the step"),
+        ({"loss": ["low"]}, "column 'loss' holds something that is not a number"),
+    ],
+)
+def test_what_is_no_curve_says_why(data, words):
+    with pytest.raises(ValueError, match=words):
+        as_curves(data)
+
+
+def test_another_kind_of_thing_is_refused():
+    with pytest.raises(TypeError, match="not a list"):
+        as_curves([1.0, 2.0])
+
+
+def test_the_caller_keeps_its_table():
+    mine = pd.DataFrame({"step": [1], "loss": [2]})
+    as_curves(mine)
+    assert mine.columns.tolist() == ["step", "loss"]
