@@ -1,0 +1,27 @@
+"""What an import brings along: sources and pictures never meet, and a log is read without a framework."""
+
+import subprocess
+import sys
+
+import pytest
+
+FRAMEWORKS = {"torch", "jax", "wandb"}
+
+
+def loaded_by(module: str) -> set[str]:
+    code = f"import sys, {module}\nprint(*sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return {name.partition(".")[0] for name in out.split()}
+
+
+@pytest.mark.parametrize("module", ["tandv", "tandv.logframe", "tandv.files", "tandv.measure", "tandv.track.common"])
+def test_no_framework_comes_along(module):
+    assert not loaded_by(module) & FRAMEWORKS
+
+
+def test_a_tracker_brings_its_own_framework_and_no_other():
+    assert loaded_by("tandv.track.torch") & FRAMEWORKS == {"torch"}
+
+
+def test_the_package_alone_is_light():
+    assert not loaded_by("tandv") & {"numpy", "pandas", "pyarrow", "rich"}
