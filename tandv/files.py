@@ -25,10 +25,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tandv import logframe, pickles
+from tandv import _pickling, _unpickling, logframe
+from tandv._unpickling import UnreadableFile
 from tandv.curves import TrainingStats
 from tandv.logframe import INFINITE, METADATA, PARTS, TEXT
-from tandv.pickles import UnreadableFile
 
 AnyPath = str | os.PathLike[str]
 
@@ -167,7 +167,7 @@ def _unpickled(path: AnyPath) -> pd.DataFrame | TrainingStats:
                 raise UnreadableFile(f"it is {what}, not a pickle")
         if not data:
             raise UnreadableFile("it is empty")
-        return pickles.loads(data)
+        return _unpickling.loads(data)
 
 
 _OTHER_FILES = {
@@ -237,7 +237,7 @@ _PUBLISHED_STATISTICS = {"mean", "mean_abs", "std", "max_abs", "min_abs", "rm2",
 
 def write_pickle(df: pd.DataFrame, path: AnyPath) -> None:
     """Write a log as one compressed pickle, which `pandas.read_pickle` reads as well, without tandv."""
-    data = pickles.dumps(df)
+    data = _pickling.dumps(df)
     _write_aside(path, lambda aside: aside.write_bytes(data))
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tandv import files, logframe, pickles
+from tandv import _unpickling, files, logframe
 from tandv.curves import TrainingStats
 from tandv.files import DamagedPart, PublishedLog, UnreadableFile, read_run, write_parquet
 from tandv.logframe import SchemaError, example_log, select
@@ -255,7 +255,7 @@ def test_a_bomb_is_not_unpacked(compress, tmp_path, monkeypatch):
     import zlib
 
     size = 8 << 20
-    monkeypatch.setattr(pickles, "_ALWAYS", 1 << 20)
+    monkeypatch.setattr(_unpickling, "_ALWAYS", 1 << 20)
     array = Call(bytearray, Call(zlib.decompress, zlib.compress(bytes(size), 9)))
     if compress == "gzip":
         data = gzip.compress(pickle.dumps(bytes(size)))

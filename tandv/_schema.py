@@ -1,0 +1,192 @@
+"""What makes a table a log: its columns, and every way in which one can fall short."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pandas as pd
+
+METADATA = ("name", "type", "tensor_type", "step", "dtype")
+TEXT = ("name", "type", "tensor_type", "dtype")
+PARTS = ("metadata", "scalar_stats", "exponent_counts")
+INFINITE = (float("-inf"), float("inf"))
+
+LogFrame = pd.DataFrame
+
+
+class SchemaError(ValueError):
+    """The table is not a tandv log; the message names every problem and what mends it."""
+
+
+SchemaException = SchemaError  # the published name
+
+
+def validate(df: pd.DataFrame) -> pd.DataFrame:
+    """Return `df` if it is a tandv log, else raise SchemaError naming every problem.
+
+    >>> validate(example_log()).shape
+    (1250, 60)
+    """
+    if found := list(problems(df)):
+        raise SchemaError("not a tandv log:\n  " + "\n  ".join(found))
+    return df
+
+
+def problems(df: Any) -> Iterator[str]:
+    """Yield everything that keeps `df` from being a log: what is wrong, what is allowed, what to do."""
+    if not isinstance(df, pd.DataFrame):
+        yield f"it is a {type(df).__name__}, not a pandas DataFrame; open log files with tandv.track.common"
+        return
+    if not isinstance(df.columns, pd.MultiIndex) or df.columns.nlevels != 2:
+        levels = f"a MultiIndex of {df.columns.nlevels} levels" if df.columns.nlevels > 1 else "one flat level"
+        yield (
+            f'the columns are {levels}, not a MultiIndex of two levels such as ("metadata", "name"); '
+            "build them with pandas.MultiIndex.from_tuples"
+        )
+        return
+    columns: dict[tuple, pd.Series] = {}
+    for place, label in enumerate(df.columns):
+        if label in columns:
+            yield f"column {label} is there more than once; keep one of them"
+        columns.setdefault(label, df.iloc[:, place])
+    for top in dict.fromkeys(t for t, _ in columns if t not in PARTS):
+        yield f"top-level column {top!r} is unknown; allowed are {', '.join(PARTS)}; rename or drop it"
+    if not len(df):
+        yield "it has no rows; nothing was logged (was tracker.step() called, and any layer selected?)"
+    yield from _metadata_problems(columns)
+    yield from _scalar_problems(columns)
+    yield from _count_problems(columns)
+
+
+def _metadata_problems(columns: Mapping[tuple, pd.Series]) -> Iterator[str]:
+    fill = {
+        "type": "add it, with empty strings if the kind of module is not known",
+        "step": "add the training step of every row as an integer",
+        "dtype": 'add the number format of every tensor, such as "float32"',
+    }
+    for name in METADATA:
+        label = ("metadata", name)
+        if label not in columns:
+            yield f"column {label} is missing; {fill.get(name, 'add it as text')}"
+        elif name == "step":
+            step = columns[label]
+            if not pd.api.types.is_integer_dtype(step.dtype) or step.hasnans:
+                yield f'column {label} is {_kind(step)}, allowed are whole numbers; use .astype("int64")'
+        else:
+            yield from _text_problems(label, columns[label])
+    key = [c for label, c in columns.items() if label[0] == "metadata" and label[1] not in ("type", "dtype")]
+    if all(("metadata", name) in columns for name in ("name", "tensor_type", "step")):
+        yield from _repeats(key, columns)
+
+
+def _text_problems(label: tuple, column: pd.Series) -> Iterator[str]:
+    try:
+        values = numbered(column)[1]
+    except TypeError:
+        yield f"column {label} holds things that are not text; use .astype(str)"
+        return
+    if wrong := [v for v in values if not isinstance(v, str)]:
+        yield f"column {label} holds {some(wrong)}, allowed is text; use .astype(str)"
+    # The kind of module may be unknown, and was left empty by the published logs.
+    if label[1] != "type" and column.isna().any():
+        yield f"column {label} has {int(column.isna().sum())} rows without a value; fill them in"
+    if label[1] == "dtype" and (wrong := [v for v in values if isinstance(v, str) and not _is_float(v)]):
+        yield (
+            f"column {label} holds {some(wrong)}, which ml_dtypes.finfo does not know; allowed are names "
+            'of floating-point formats such as "float32", "bfloat16", "float8_e4m3fn"'
+        )
+
+
+def _repeats(key: Iterable[pd.Series], columns: Mapping[tuple, pd.Series]) -> Iterator[str]:
+    # One integer per row out of the codes of every column: a million rows are compared in milliseconds.
+    combined = None
+    try:
+        for column in key:
+            codes, values = pd.factorize(column.array.codes if is_category(column) else column)
+            combined = codes if combined is None else combined * (len(values) + 1) + codes
+    except TypeError:  # unhashable text, which is already named
+        return
+    repeated = np.flatnonzero(pd.Series(combined).duplicated().to_numpy())
+    if len(repeated):
+        row = tuple(columns[("metadata", name)].iloc[repeated[0]] for name in ("name", "tensor_type", "step"))
+        first = ", ".join(repr(value) if isinstance(value, str) else str(value) for value in row)
+        yield (
+            f"{len(repeated)} rows repeat the name, tensor_type and step of another, first ({first}); keep one "
+            'row per tensor and step, or tell them apart by a further column such as ("metadata", "rank")'
+        )
+
+
+def _scalar_problems(columns: Mapping[tuple, pd.Series]) -> Iterator[str]:
+    scalars = {label: column for label, column in columns.items() if label[0] == "scalar_stats"}
+    if not scalars:
+        yield 'there is no ("scalar_stats", ...) column; add at least one, such as ("scalar_stats", "std")'
+    for label, column in scalars.items():
+        if not isinstance(label[1], str):
+            yield f"column {label} has a name that is not text; rename it to {('scalar_stats', str(label[1]))}"
+        if not pd.api.types.is_numeric_dtype(column.dtype):
+            yield f"column {label} is {_kind(column)}, allowed are numbers; use pandas.to_numeric"
+
+
+def _count_problems(columns: Mapping[tuple, pd.Series]) -> Iterator[str]:
+    counts = {label: column for label, column in columns.items() if label[0] == "exponent_counts"}
+    if wrong := [label[1] for label in counts if not _is_exponent(label[1])]:
+        yield (
+            f"exponent_counts columns {some(wrong)} are not labelled by an integer, "
+            'float("-inf") or float("inf"); convert the labels (tandv\'s readers of csv and parquet do)'
+        )
+    whole = {n: c for (_, n), c in counts.items() if pd.api.types.is_integer_dtype(c.dtype) and not c.hasnans}
+    if wrong := [label[1] for label in counts if label[1] not in whole]:
+        kind = _kind(counts[("exponent_counts", wrong[0])])
+        yield (
+            f"exponent_counts columns {some(wrong)} are {kind}, allowed are whole numbers; "
+            'use .fillna(0).astype("int64")'
+        )
+    if wrong := [n for n, column in whole.items() if len(column) and column.min() < 0]:
+        yield f"exponent_counts columns {some(wrong)} hold negative counts; a count is at least 0"
+    for end, what in zip(INFINITE, ("underflow", "overflow"), strict=True):
+        if ("exponent_counts", end) not in columns:
+            yield f'column ("exponent_counts", float("{end}")) is missing; add it as zeros if nothing can {what}'
+
+
+def _is_exponent(label: Any) -> bool:
+    if isinstance(label, int | np.integer):
+        return not isinstance(label, bool)
+    return isinstance(label, float) and math.isinf(label)
+
+
+def _is_float(name: str) -> bool:
+    try:
+        ml_dtypes.finfo(name)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def _kind(column: pd.Series) -> str:
+    return f"{column.dtype} with missing values" if column.hasnans else str(column.dtype)
+
+
+def is_category(column: pd.Series) -> bool:
+    return isinstance(column.dtype, pd.CategoricalDtype)
+
+
+def numbered(column: pd.Series) -> tuple[np.ndarray, list]:
+    """Return a number per row (-1: missing) and what the numbers stand for, in order of first appearance."""
+    if not is_category(column):
+        codes, values = pd.factorize(column)
+        return codes, list(values)
+    codes = column.array.codes  # type: ignore[attr-defined]
+    seen = pd.unique(codes)
+    seen = seen[seen >= 0]
+    names = column.cat.categories
+    if not np.array_equal(seen, np.arange(len(seen))):  # rows were selected or the categories sorted
+        new = np.full(len(names) + 1, -1)
+        new[seen] = np.arange(len(seen))
+        codes = new[codes]
+    return codes, names[seen].tolist()
+
+
+def some(values: Sequence, n: int = 3) -> str:
+    return ", ".join(map(repr, values[:n])) + (f" and {len(values) - n} more" if len(values) > n else "")
