@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tandv import _unpickling, files, logframe
+from tandv._example import _normal_counts
 from tandv.curves import TrainingStats
 from tandv.files import DamagedPart, PublishedLog, UnreadableFile, read_run, write_parquet
 from tandv.logframe import SchemaError, example_log, select
@@ -31,7 +32,7 @@ def realistic(steps=10, tensors=300):
     tensor, step = np.tile(np.arange(tensors), steps), np.repeat(np.arange(steps), tensors)
     scale = -random.uniform(0, 14, tensors)[tensor] + 0.05 * random.standard_normal(rows)
     numel = random.choice([256, 4096, 65536, 1048576], tensors)[tensor]
-    counts = logframe._normal_counts(scale, numel, exponents)
+    counts = _normal_counts(scale, numel, exponents)
     counts = random.poisson(counts)
     names = [f"layers.{i // 6}.part.{i % 6}" for i in tensor]
     metadata = {"name": names, "type": ["Linear"] * rows, "tensor_type": ["Gradient"] * rows}

@@ -52,8 +52,10 @@ class Writer:
 
     def flush(self) -> None:
         """Write the rows kept so far as one part file. A disk that refuses is reported once, never raised."""
-        if self._writing is not None and not self._writing.done():
-            return  # the rows go with the next flush
+        if self._writing is not None:
+            if not self._writing.done():
+                return  # the rows go with the next flush
+            self._writing.result()  # what failed in the thread is to be seen
         blocks, self._blocks = self._refused + self._blocks, []
         self._refused = []
         if self._thread is None:
@@ -72,7 +74,9 @@ class Writer:
                 self._finish()
             self._describe(status=status, log=self.out_path.name if self._part else None)
         except OSError as error:
-            self._warn(f"could not write the finished log: {error}; read_run({str(self.folder)!r}) opens the parts")
+            self._warn_once(
+                "close", f"could not write the finished log: {error}; read_run({str(self.folder)!r}) opens the parts"
+            )
 
     def _write(self, blocks: list[Block]) -> None:
         if not blocks:
@@ -84,9 +88,14 @@ class Writer:
             self._rows += len(frame)
             self._columns = max(self._columns, frame.shape[1])
         except OSError as error:
-            self._warn(f"could not write to {self.parts}: {error}; training goes on, the rows are tried again")
+            self._warn_once(
+                "parts", f"could not write to {self.parts}: {error}; training goes on, the rows are tried again"
+            )
             while blocks and sum(len(block.quantities) for block in blocks) > _KEPT_UNWRITTEN:
-                self._warn(f"rows from step {blocks.pop(0).step} on are lost, the disk has refused them for too long")
+                lost = blocks.pop(0)
+                self._warn_once(
+                    "lost", f"rows from step {lost.step} on are lost, the disk has refused them for too long"
+                )
             self._refused = blocks
 
     def _write_tensors(self, block: Block) -> None:
@@ -97,14 +106,16 @@ class Writer:
             np.savez(aside, allow_pickle=False, **block.tensors)
             aside.replace(folder / f"{block.step:08d}.npz")
         except OSError as error:
-            self._warn(f"could not write to {folder}: {error}; training goes on without these tensors")
+            self._warn_once("tensors", f"could not write to {folder}: {error}; training goes on without these tensors")
 
     def _finish(self) -> None:
         """Write the log that `out_path` names; one too large for memory stays the folder of its parts."""
         size = 4 * self._rows * self._columns
         if size > _IN_MEMORY:
             self.out_path = self.folder
-            self._warn(f"the log would take {size >> 30} GiB in memory: it stays in parts, open it by read_run")
+            self._warn_once(
+                "large", f"the log would take {size >> 30} GiB in memory: it stays in parts, open it by read_run"
+            )
         else:
             FORMATS[self.out_path.suffix](files.read_run(self.folder), self.out_path)
 
@@ -114,9 +125,7 @@ class Writer:
         aside.write_text(json.dumps(self._info, indent=1))
         aside.replace(self.folder / "run.json")
 
-    def _warn(self, message: str) -> None:
-        """Warn once about each kind of trouble, known by the message's first words."""
-        kind = message[:9]
+    def _warn_once(self, kind: str, message: str) -> None:
         if kind not in self._warned:
             self._warned.add(kind)
             warn(message)
