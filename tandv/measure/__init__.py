@@ -65,9 +65,11 @@ def add(tensors: Sequence[Any], places: Sequence[int], rows: np.ndarray, threads
         name = dtype_name(tensor)
         if name not in MEASURED:
             raise TypeError(f"a tensor of {name} cannot be measured; allowed are {', '.join(MEASURED)}")
-        parts = list(_dense_parts(tensor))
-        alive.append(parts)  # what was copied must stay until it has been read
-        if len(parts) != 1:
+        if hasattr(tensor, "data_ptr") and tensor.is_contiguous():  # nearly always
+            parts = [(tensor, tensor.data_ptr(), tensor.numel())]
+        else:
+            parts = list(_dense_parts(tensor))
+            alive.append(parts)  # what was copied must stay until it has been read
             rows["calls"][place] += 1 - len(parts)  # however many parts, it is one call
         for _, address, size in parts:
             if add_many is None:
@@ -137,7 +139,7 @@ def _dense_parts(tensor: Any) -> Iterator[tuple[Any, int, int]]:
 
 
 def _torch_parts(tensor: Any) -> Iterator[tuple[Any, int, int]]:
-    if tensor.is_contiguous() or _fills_its_memory(tensor):
+    if _fills_its_memory(tensor):
         yield tensor, tensor.data_ptr(), tensor.numel()
     elif tensor.numel() <= _COPY:
         copy = tensor.contiguous()

@@ -290,11 +290,11 @@ def _add_block(v, ints, floats, fields, sums):
 
 @njit(nogil=True)
 def _fold_fields(fields, ints):
-    for f in range(1, 255):
-        total = int64(0)
-        for k in range(4):
-            total += fields[k, f]
-        ints[_COUNTS + f - 127 - _LOWEST] += total
+    first = _COUNTS + 1 - 127 - _LOWEST
+    counts = ints[first : first + 254]
+    for k in range(4):
+        for f in range(254):
+            counts[f] += int64(fields[k, f + 1])
     fields[:, :] = 0
 
 
@@ -324,7 +324,15 @@ def _add_patterns(counts, kind, table, scratch, ints, floats, sums):
     values, weights = scratch[0], scratch[1]
     used, known = 0, int64(0)
     largest, smallest = uint32(0), _ABS
+    some = False
     for pattern in range(counts.shape[1]):
+        if pattern % 32 == 0:  # most of the 65,536 patterns of a tensor do not occur: pass over many at once
+            found = uint32(0)
+            for i in range(pattern, pattern + 32):
+                found |= counts[0, i] | counts[1, i]
+            some = found != uint32(0)
+        if not some:
+            continue
         c = int64(counts[0, pattern]) + int64(counts[1, pattern])
         if not c:
             continue
