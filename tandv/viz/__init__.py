@@ -1,0 +1,22 @@
+"""Pictures of a log: every plot takes a log (or curves) and returns a matplotlib Figure.
+
+>>> from tandv import viz
+>>> from tandv.logframe import example_log
+>>> fig = viz.scalar_line(example_log(), layer="head", tt="Activation", scalar_metric=["rm2", "max_abs"])
+"""
+
+from tandv.viz.drawn import Drawn, Place, drawn
+from tandv.viz.plots import exp_heatmap, exp_hist, scalar_global_heatmap, scalar_line
+from tandv.viz.style import Style, theme
+
+__all__ = [
+    "Drawn",
+    "Place",
+    "Style",
+    "drawn",
+    "exp_heatmap",
+    "exp_hist",
+    "scalar_global_heatmap",
+    "scalar_line",
+    "theme",
+]

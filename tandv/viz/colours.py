@@ -1,0 +1,123 @@
+"""From a statistic to a colour: log2 by default, with NaN, zero, infinity and missing cells apart.
+
+>>> scale = colour_scale(np.array([[0.5, 8.0]]), "log2")
+>>> scale.low, scale.high, [text for _, text in scale.ticks(3)]
+(-1.0, 3.0, ['2⁻¹', '2¹', '2³'])
+"""
+
+import math
+from typing import Literal, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.colors import to_rgba
+
+from tandv.viz.heat import MISSING
+from tandv.viz.style import Style
+from tandv.viz.ticks import multiples, power, stride_of_powers, value_text
+
+Colour = Literal["log2", "linear", "change"]
+
+
+class Scale(NamedTuple):
+    """How values become positions on a colour map; low and high are in the unit of `kind`.
+
+    kinds: "log2" (of a positive value), "linear", "signed" (log2 of the magnitude on both sides of zero,
+    from `floor` on) and "change" (log2 of a ratio).
+    """
+
+    kind: Literal["log2", "linear", "signed", "change"]
+    low: float
+    high: float
+    floor: float = 0.0
+
+    @property
+    def diverging(self) -> bool:
+        return self.kind in ("signed", "change")
+
+    def position(self, values: np.ndarray) -> np.ndarray:
+        """Return where values lie between low (0) and high (1), not clipped."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if self.kind in ("log2", "change"):
+                values = np.log2(values)
+            elif self.kind == "signed":
+                values = np.sign(values) * np.maximum(np.log2(np.abs(values)) - self.floor, 0)
+            return (values - self.low) / (self.high - self.low)
+
+    def ticks(self, most: int = 5) -> list[tuple[float, str]]:
+        """Return positions (0 to 1) and texts of at most about `most` ticks."""
+        span = self.high - self.low
+        if self.kind == "linear":
+            at = np.linspace(self.low, self.high, min(most, 3))
+            return [((v - self.low) / span, value_text(v)) for v in at]
+        if self.kind == "signed":
+            stride = stride_of_powers(self.high, max((most - 1) // 2, 1))
+            ups = multiples(stride, self.high, stride)
+            names = [(v, power(round(v + self.floor))) for v in ups]
+            both = [(-v, "−" + t) for v, t in reversed(names)] + [(0.0, "0")] + names
+            return [((v - self.low) / span, t) for v, t in both]
+        stride = stride_of_powers(span, most)
+        while len(multiples(self.low, self.high, stride)) > most:
+            stride *= 2
+        times = "×" if self.kind == "change" else ""
+        return [((v - self.low) / span, times + power(round(v))) for v in multiples(self.low, self.high, stride)]
+
+
+def colour_scale(values: np.ndarray, colour: Colour = "log2") -> Scale:
+    """Return a scale that suits finite `values`; signed values get a diverging one on both sides of zero.
+
+    The lowest half percent of a logarithmic scale may be clipped, so that one tiny value does not take the
+    contrast from all others; the highest value never is.
+    """
+    finite = values[np.isfinite(values)]
+    if colour == "linear":
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+        return Scale("linear", low, high if high > low else low + (abs(low) or 1.0))
+    sizes = np.log2(np.abs(finite[finite != 0]).astype(np.float64))
+    if not sizes.size:
+        return Scale("log2", 0.0, 1.0)
+    high, low = float(sizes.max()), float(np.quantile(sizes, 0.005))
+    if colour == "change":
+        reach = max(float(np.quantile(np.abs(sizes), 0.999)), 0.5)
+        return Scale("change", -reach, reach)
+    if (finite < 0).any():
+        floor = float(math.floor(max(float(np.quantile(sizes, 0.05)), high - 24)))
+        return Scale("signed", -max(high - floor, 1.0), max(high - floor, 1.0), floor)
+    if high - low < 1:
+        low, high = (high + low) / 2 - 0.5, (high + low) / 2 + 0.5
+    return Scale("log2", low, high)
+
+
+def paint(values: np.ndarray, scale: Scale, style: Style) -> np.ndarray:
+    """Return the RGBA bytes of a table of values; a missing cell is transparent."""
+    table = lookup(style.diverging if scale.diverging else style.colours)
+    with np.errstate(invalid="ignore"):
+        at = np.nan_to_num(scale.position(values), nan=0.0, posinf=1.0, neginf=0.0)
+    rgba = table[np.clip(at * len(table), 0, len(table) - 1).astype(np.intp)]
+    if scale.kind != "linear":
+        rgba[values == 0] = _bytes(style.zero)
+    rgba[np.isnan(values)] = _bytes(style.nan)
+    rgba[values == np.inf] = _bytes(style.inf)
+    rgba[values == MISSING] = 0
+    return rgba
+
+
+def specials(values: np.ndarray, scale: Scale, style: Style) -> list[tuple[str, str]]:
+    """Return name and colour of the kinds of cells that are there besides numbers ("" for missing cells)."""
+    zero = scale.kind != "linear" and bool((values == 0).any())
+    there = {
+        ("zero", style.zero): zero,
+        ("NaN", style.nan): bool(np.isnan(values).any()),
+        ("infinite", style.inf): bool((values == np.inf).any()),
+        ("not logged", ""): bool((values == MISSING).any()),
+    }
+    return [pair for pair, found in there.items() if found]
+
+
+def lookup(name: str) -> np.ndarray:
+    """Return a colour map as a table of 256 RGBA bytes."""
+    return matplotlib.colormaps[name](np.linspace(0, 1, 256), bytes=True)
+
+
+def _bytes(colour: str) -> np.ndarray:
+    return (np.array(to_rgba(colour)) * 255).round().astype(np.uint8)

@@ -1,0 +1,169 @@
+"""A heat map that is reduced to the pixels it has, at every size, zoom and resolution, and loses no spike.
+
+>>> bucket = buckets(np.arange(11), np.array([0.0, 5.0, 10.0]))       # 10 cells into 2 pixels
+>>> [b.tolist() for b in bucket]
+[[0, 5], [5, 10]]
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+from matplotlib.text import Text
+from matplotlib.transforms import IdentityTransform
+
+MISSING = -np.inf
+
+
+def edges(centres: np.ndarray) -> np.ndarray:
+    """Return the borders of cells around sorted centres: half-way between neighbours."""
+    centres = np.asarray(centres, float)
+    if len(centres) == 1:
+        return np.array([centres[0] - 0.5, centres[0] + 0.5])
+    middle = (centres[1:] + centres[:-1]) / 2
+    return np.concatenate([[1.5 * centres[0] - 0.5 * centres[1]], middle, [1.5 * centres[-1] - 0.5 * centres[-2]]])
+
+
+def buckets(borders: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each pixel between sorted `pixels` borders the first and one past the last cell shown in it.
+
+    A pixel shows the cells whose centre lies in it; where there is none, the one cell that covers its centre.
+    A pixel beside the table has first == last.
+    """
+    centres = (borders[1:] + borders[:-1]) / 2
+    middle = (pixels[1:] + pixels[:-1]) / 2
+    first, last = (np.searchsorted(centres, p, "left") for p in (pixels[:-1], pixels[1:]))
+    none = first == last
+    covering = np.searchsorted(borders, middle, "right") - 1
+    first = np.where(none, np.clip(covering, 0, len(centres) - 1), first)
+    last = np.where(none, first + 1, last)
+    beside = (middle < borders[0]) | (middle >= borders[-1])
+    return np.where(beside, 0, first), np.where(beside, 0, last)
+
+
+def reduce(values: np.ndarray, first: np.ndarray, last: np.ndarray, axis: int, signed: bool = False) -> np.ndarray:
+    """Return the largest value (by magnitude if `signed`) of each range first[i] to last[i] (not included).
+
+    NaN and zero survive any reduction (NaN before infinity before zero before numbers); missing cells never
+    do, unless nothing else is there.
+    """
+    if len(first) == values.shape[axis] and (last - first == 1).all():
+        return np.take(values, first, axis)
+    # reduceat wants pairs of ends, the last one inside of the array.
+    padded = np.concatenate([values, np.take(values, [-1], axis)], axis)
+    pairs = np.stack([first, last], axis=1).ravel()
+
+    def each(operation: np.ufunc, table: np.ndarray) -> np.ndarray:
+        return np.take(operation.reduceat(table, pairs, axis=axis), np.arange(0, len(pairs), 2), axis)
+
+    out = each(np.maximum, padded)
+    if signed:
+        low = each(np.minimum, np.where(padded == MISSING, np.inf, padded))
+        out = np.where(np.isfinite(low) & (-low > out), low, out)
+    zero = padded == 0
+    if zero.any():
+        out = np.where(each(np.logical_or, zero) & np.isfinite(out), 0, out)
+    return out
+
+
+class Heat(AxesImage):
+    """A table of cells in Axes, drawn from as many cells as there are pixels.
+
+    `values` is [rows, columns], `x` and `y` are the ascending borders of columns and rows in data units,
+    `paint` turns a table of values into RGBA bytes. NaN, 0 and MISSING are for `paint` to tell apart.
+    """
+
+    def __init__(
+        self,
+        ax: Axes,
+        values: np.ndarray,
+        x: np.ndarray,
+        y: np.ndarray,
+        paint: Callable[[np.ndarray], np.ndarray],
+        *,
+        signed: bool = False,
+        say: tuple[Text, str, str] | None = None,
+    ):
+        extent = (float(x[0]), float(x[-1]), float(y[0]), float(y[-1]))
+        super().__init__(ax, origin="lower", extent=extent)
+        self.values, self.x, self.y, self.paint, self.signed, self.say = values, x, y, paint, signed, say
+        self._made: tuple | None = None
+        self.set_data(np.zeros((1, 1)))
+        self.set_clip_path(ax.patch)
+        ax.add_image(self)
+
+    def _borders(self, magnification: float = 1.0) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int, int]]:
+        """Return the borders of the pixels of the Axes in data units, and the box in (magnified) pixels."""
+        box = tuple((self.axes.bbox.extents * magnification + 0.5).astype(int).tolist())
+        left, bottom, right, top = box
+        columns = np.linspace(left, right, max(right - left, 1) + 1) / magnification
+        rows = np.linspace(bottom, top, max(top - bottom, 1) + 1) / magnification
+        back = self.axes.transData.inverted()
+        x = back.transform(np.column_stack([columns, np.full(len(columns), rows[0])]))[:, 0]
+        y = back.transform(np.column_stack([np.full(len(rows), columns[0]), rows]))[:, 1]
+        return x, y, box
+
+    def make_image(self, renderer, magnification=1.0, unsampled=False):
+        """Return the picture of the cells in view (matplotlib calls this when it draws)."""
+        x, y, box = self._borders(magnification)
+        key = (box, x[0], x[-1], y[0], y[-1])
+        if self._made is None or self._made[0] != key:
+            self._made = (key, self._picture(x, y))
+        return self._made[1], box[0] / magnification, box[1] / magnification, IdentityTransform()
+
+    def _picture(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        # An axis may run backwards (layers go downwards): reduce ascending, turn round at the end.
+        right, up = x[0] < x[-1], y[0] < y[-1]
+        columns = buckets(self.x, x if right else x[::-1])
+        rows = buckets(self.y, y if up else y[::-1])
+        parts, wheres, sizes = self.values, [], []
+        for axis, (first, last) in enumerate((rows, columns)):
+            shown = last > first
+            starts, where = np.unique(first[shown], return_inverse=True)
+            ends = np.zeros(len(starts), int)
+            ends[where] = last[shown]
+            parts = reduce(parts, starts, ends, axis, self.signed) if len(starts) else np.take(parts, [], axis)
+            wheres.append(np.full(len(first), -1))
+            wheres[-1][shown] = where
+            sizes.append((int(ends[-1] - starts[0]) if len(starts) else 0, len(starts)))
+        self._tell(*sizes)
+        colours = self.paint(parts)
+        # One more row and column, transparent, is what pixels beside the table (-1) show.
+        framed = np.zeros((colours.shape[0] + 1, colours.shape[1] + 1, 4), np.uint8)
+        framed[:-1, :-1] = colours
+        picture = framed[wheres[0][:, None], wheres[1][None, :]]
+        return np.ascontiguousarray(picture[:: 1 if up else -1, :: 1 if right else -1])
+
+    def _tell(self, rows: tuple[int, int], columns: tuple[int, int]) -> None:
+        """Write into the note what was reduced: cells in view and pixels they were drawn in."""
+        if self.say is None:
+            return
+        note, row, column = self.say
+        said = [f"{n:,} {what}s in {m:,} {place}" for n, m, what, place in
+                ((*columns, column, "columns"), (*rows, row, "rows")) if n > m]
+        text = " and ".join(said) + (", largest value shown" if said else "")
+        if note.get_text() != text:
+            note.set_text(text)
+
+    def pick(self, x: float, y: float) -> tuple[int, int] | None:
+        """Return row and column of the cell at data coordinates: of all in one pixel, the one that is shown."""
+        if not (self.x[0] <= x <= self.x[-1] and self.y[0] <= y <= self.y[-1]):
+            return None
+        across, along, _ = self._borders()
+        (row, rows), (column, columns) = self._under(self.y, along, y), self._under(self.x, across, x)
+        part = self.values[row:rows, column:columns]
+        rank = np.where(np.isnan(part), np.inf, np.abs(part) if self.signed else part)
+        rank = np.where(part == MISSING, MISSING, np.where(part == 0, np.finfo(float).max, rank))
+        at = np.unravel_index(int(np.argmax(rank)), part.shape)
+        return row + int(at[0]), column + int(at[1])
+
+    def _under(self, borders: np.ndarray, pixels: np.ndarray, at: float) -> tuple[int, int]:
+        exact = int(np.clip(np.searchsorted(borders, at, "right") - 1, 0, len(borders) - 2))
+        pixels = np.sort(pixels)
+        pixel = np.searchsorted(pixels, at, "right") - 1
+        if not 0 <= pixel < len(pixels) - 1:
+            return exact, exact + 1
+        first, last = buckets(borders, pixels[pixel : pixel + 2])
+        several = last[0] - first[0] > 1
+        return (int(first[0]), int(last[0])) if several else (exact, exact + 1)

@@ -1,0 +1,121 @@
+"""Colours and sizes of every picture: a light and a dark theme, safe for the colour-blind.
+
+>>> theme("dark").paper
+'#11141b'
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from matplotlib.axes import Axes
+
+from tandv.formats import number_format
+
+Theme = Literal["light", "dark"]
+
+
+@dataclass(frozen=True)
+class Style:
+    """Everything that a draw function may want to know about looks; text sizes are in points."""
+
+    name: str
+    paper: str
+    panel: str
+    ink: str
+    muted: str
+    grid: str
+    edge: str
+    bar: str
+    bar_edge: str
+    alarm: str
+    series: tuple[str, ...]
+    zero: str
+    nan: str
+    inf: str
+    colours: str = "viridis"
+    diverging: str = "RdBu_r"
+    shares: str = "cividis"
+    title: float = 12.0
+    text: float = 9.0
+    small: float = 8.0
+    formats: dict[str, str] = field(default_factory=dict)
+
+    def format_colour(self, name: str) -> str:
+        """Return the colour in which a number format is drawn; the same in every picture."""
+        return self.formats.get(number_format(name).short, self.muted)
+
+
+# The series are the colours of Okabe and Ito (2008), brightened for the dark theme.
+_LIGHT = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5b6470", "#8c564b")
+_DARK = ("#4da3e6", "#f2803a", "#2bc296", "#e594c0", "#f0b740", "#8fd0f5", "#a3adb8", "#c49c94")
+
+
+def _formats(series: tuple[str, ...]) -> dict[str, str]:
+    names = {"e4m3": 1, "e5m2": 0, "fp16": 2, "bf16": 3, "e2m1": 4, "e2m3": 5, "e3m2": 7, "fp32": 6, "fp64": 6}
+    return {name: series[i] for name, i in names.items()}
+
+
+THEMES = {
+    "light": Style(
+        name="light",
+        paper="#ffffff",
+        panel="#ffffff",
+        ink="#17212c",
+        muted="#64707d",
+        grid="#e8ebef",
+        edge="#8d98a5",
+        bar="#4f79b0",
+        bar_edge="#ffffff",
+        alarm="#d55e00",
+        series=_LIGHT,
+        zero="#b9c0c9",
+        nan="#ff4fa8",
+        inf="#d8231f",
+        formats=_formats(_LIGHT),
+    ),
+    "dark": Style(
+        name="dark",
+        paper="#11141b",
+        panel="#171b23",
+        ink="#e8eaed",
+        muted="#929ca8",
+        grid="#272d37",
+        edge="#5a6572",
+        bar="#79a4dc",
+        bar_edge="#171b23",
+        alarm="#f2803a",
+        series=_DARK,
+        zero="#454e5a",
+        nan="#ff6bb8",
+        inf="#ff4a40",
+        diverging="berlin",
+        formats=_formats(_DARK),
+    ),
+}
+
+
+def theme(name: Theme | Style = "light") -> Style:
+    """Return a theme by name; a Style of one's own passes through (see dataclasses.replace)."""
+    if isinstance(name, Style):
+        return name
+    if name not in THEMES:
+        raise ValueError(f"no theme {name!r}; there are {' and '.join(map(repr, THEMES))}")
+    return THEMES[name]
+
+
+def dress(ax: Axes, style: Style, grid: Literal["both", "x", "y", "none"] = "both") -> None:
+    """Give empty Axes the looks of the theme."""
+    ax.set_facecolor(style.panel)
+    for side, spine in ax.spines.items():
+        spine.set_color(style.edge)
+        spine.set_linewidth(0.8)
+        spine.set_visible(side in ("left", "bottom"))
+    ax.tick_params(
+        which="both", colors=style.edge, labelcolor=style.muted, labelsize=style.small, width=0.8, length=3
+    )
+    ax.tick_params(which="minor", length=0)
+    ax.set_axisbelow(True)
+    if grid != "none":
+        ax.grid(True, axis=grid, color=style.grid, linewidth=0.8)
+    ax.xaxis.label.set(color=style.muted, size=style.text)
+    ax.yaxis.label.set(color=style.muted, size=style.text)

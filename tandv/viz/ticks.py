@@ -1,0 +1,176 @@
+"""Few ticks, written as powers of two, that suit the space there is: also after zooming and resizing.
+
+>>> power(-9), step_text(12000), value_text(0.000123)
+('2⁻⁹', '12,000', '1.23e-4')
+"""
+
+import math
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from matplotlib.axis import Axis
+from matplotlib.ticker import Formatter, FuncFormatter, Locator
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+CHARACTER = 0.62  # mean width of a character, in font sizes
+
+
+def power(n: int, base: int | str = 2) -> str:
+    """Return `base` to the power n in plain text, which is measured and drawn far faster than mathtext."""
+    return f"{base}{str(n).translate(_RAISED)}"
+
+
+def step_text(step: float) -> str:
+    """Return a step with its thousands set apart."""
+    return f"{round(step):,}"
+
+
+def value_text(value: float, digits: int = 3) -> str:
+    """Return a number in at most `digits` digits, as short as it reads well."""
+    if not math.isfinite(value):
+        return str(value)
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        text = f"{value:.{digits}g}"
+        return f"{value:,.0f}" if "e" in text else text
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+    return f"{mantissa}e{int(exponent)}"
+
+
+def limit_text(value: float) -> str:
+    """Return the limit of a number format: a power of two as such, small numbers plainly, others as 1.75·2ⁿ.
+
+    >>> limit_text(448.0), limit_text(2.0**-14), limit_text(3.3895313892515355e38)
+    ('448', '2⁻¹⁴', '2¹²⁸')
+    """
+    mantissa, exponent = math.frexp(value)
+    if mantissa == 0.5:
+        return power(exponent - 1) if exponent not in (1, 2, 3, 4) else f"{value:g}"
+    if value < 1e5:
+        return f"{value:,.0f}" if value == round(value) else f"{value:g}"
+    return power(exponent) if mantissa > 0.99 else f"{2 * mantissa:g}·{power(exponent - 1)}"
+
+
+def length_in_points(axis: Axis) -> float:
+    """Return how long an axis is now, in points."""
+    box, figure = axis.axes.bbox, axis.axes.figure
+    pixels = box.width if axis.axis_name == "x" else box.height
+    return pixels * 72 / figure.dpi
+
+
+def room(axis: Axis, characters: int) -> int:
+    """Return how many labels of so many characters an axis has room for, with air between them."""
+    size = axis.get_tick_params().get("labelsize", 8.0)
+    size = size if isinstance(size, int | float) else 8.0
+    each = size * (CHARACTER * characters + 1.6) if axis.axis_name == "x" else size * 2.2
+    return max(int(length_in_points(axis) / each), 1)
+
+
+class _Fitted(Locator):
+    """A locator whose ticks depend on the view limits and the room for labels."""
+
+    def __init__(self, choose: Callable[[float, float, Axis], Iterable[float]]):
+        self.choose = choose
+
+    def __call__(self) -> np.ndarray:
+        low, high = sorted(self.axis.get_view_interval())  # type: ignore[union-attr]
+        return np.asarray(list(self.choose(low, high, self.axis)), float)  # type: ignore[arg-type]
+
+    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+        return np.asarray(list(self.choose(vmin, vmax, self.axis)), float)  # type: ignore[arg-type]
+
+
+def _nice(span: float, count: int, whole: bool) -> float:
+    """Return the smallest of 1, 2, 5 times a power of ten that makes at most `count` steps of `span`."""
+    least = span / max(count, 1)
+    if whole:
+        least = max(least, 1)
+    if least <= 0:
+        return 1.0
+    ten = 10.0 ** math.floor(math.log10(least))
+    return next(ten * m for m in (1, 2, 5, 10, 20) if ten * m >= least * (1 - 1e-9))
+
+
+def multiples(low: float, high: float, stride: float) -> np.ndarray:
+    """Return the multiples of `stride` from low to high, both included."""
+    slack = 1e-9 * max(abs(low), abs(high), stride)
+    return np.arange(math.ceil((low - slack) / stride), math.floor((high + slack) / stride) + 1) * stride
+
+
+def step_ticks(axis: Axis) -> None:
+    """Tick an axis of training steps: whole numbers, thousands set apart."""
+
+    def choose(low: float, high: float, axis: Axis) -> Iterable[float]:
+        stride = _nice(high - low, room(axis, len(step_text(high))), whole=True)
+        return multiples(low, high, stride)
+
+    axis.set_major_locator(_Fitted(choose))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: step_text(x)))
+
+
+def stride_of_powers(span: float, count: int) -> int:
+    """Return the power of two that is the distance of at most `count` labels over `span` exponents."""
+    return max(1, 2 ** math.ceil(math.log2(max(span / max(count, 1), 1))))
+
+
+def exponent_ticks(axis: Axis, low: float = -math.inf, high: float = math.inf, named: dict[float, str] | None = None):
+    """Tick an axis of exponents with powers of two between low and high, and some places with names."""
+    names = named or {}
+
+    def choose(a: float, b: float, axis: Axis) -> Iterable[float]:
+        a, b = max(a, low), min(b, high)
+        if b < a:
+            return list(names)
+        stride = stride_of_powers(b - a, room(axis, 4))
+        apart = (b - a) / max(room(axis, 4), 1)
+        ticks = [t for t in multiples(a, b, stride) if all(abs(t - n) >= apart for n in names)]
+        return [*ticks, *names]
+
+    axis.set_major_locator(_Fitted(choose))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: names.get(x) or power(round(x))))
+
+
+class _ValueText(Formatter):
+    """Writes a power of two as such and any other number in few digits."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        mantissa = math.frexp(abs(x))[0]
+        if x == 0:
+            return "0"
+        sign = "−" if x < 0 else ""
+        if mantissa == 0.5:
+            return sign + power(math.frexp(abs(x))[1] - 1)
+        return value_text(x)
+
+
+def log2_ticks(axis: Axis) -> None:
+    """Tick a log-scaled axis at powers of two, or at plain numbers if less than two of these are in view."""
+
+    def choose(low: float, high: float, axis: Axis) -> Iterable[float]:
+        if low <= 0:
+            return []
+        a, b = math.log2(low), math.log2(high)
+        if b - a < 2:
+            return multiples(low, high, _nice(high - low, min(room(axis, 6), 6), whole=False))
+        return np.exp2(multiples(a, b, stride_of_powers(b - a, min(room(axis, 4), 10))))
+
+    axis.set_major_locator(_Fitted(choose))
+    axis.set_major_formatter(_ValueText())
+    axis.set_minor_locator(_Fitted(lambda *_: []))
+
+
+def linear_ticks(axis: Axis, text: Callable[[float], str] = value_text, most: int = 6) -> None:
+    """Tick an axis of plain numbers."""
+    axis.set_major_locator(
+        _Fitted(lambda low, high, axis: multiples(low, high, _nice(high - low, min(room(axis, 6), most), False)))
+    )
+    axis.set_major_formatter(FuncFormatter(lambda x, _: text(0.0 if abs(x) < 1e-12 else x)))
+
+
+def percent_text(share: float) -> str:
+    """Return a share as a percentage.
+
+    >>> percent_text(0.125), percent_text(0.00001), percent_text(0)
+    ('12.5%', '0.001%', '0')
+    """
+    return "0" if share == 0 else f"{value_text(100 * share)}%"
