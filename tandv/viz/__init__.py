@@ -6,6 +6,7 @@
 """
 
 from tandv.viz.drawn import Drawn, Place, drawn
+from tandv.viz.notebook import Viewer, interactive
 from tandv.viz.plots import exp_heatmap, exp_hist, scalar_global_heatmap, scalar_line
 from tandv.viz.style import Style, theme
 
@@ -13,9 +14,11 @@ __all__ = [
     "Drawn",
     "Place",
     "Style",
+    "Viewer",
     "drawn",
     "exp_heatmap",
     "exp_hist",
+    "interactive",
     "scalar_global_heatmap",
     "scalar_line",
     "theme",

@@ -146,7 +146,7 @@ class Heat(AxesImage):
         if note.get_text() != text:
             note.set_text(text)
 
-    def pick(self, x: float, y: float) -> tuple[int, int] | None:
+    def cell_at(self, x: float, y: float) -> tuple[int, int] | None:
         """Return row and column of the cell at data coordinates: of all in one pixel, the one that is shown."""
         if not (self.x[0] <= x <= self.x[-1] and self.y[0] <= y <= self.y[-1]):
             return None

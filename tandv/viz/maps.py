@@ -62,7 +62,7 @@ def draw_layers(
     steps_or_counts = steps if steps.dtype.kind in "iu" else np.arange(len(steps))
     remember(
         ax,
-        Drawn("scalar_global_heatmap", "step", "layer", tuple(names), kinds, steps_or_counts, table, pick=heat.pick),
+        Drawn("scalar_global_heatmap", "step", "layer", tuple(names), kinds, steps_or_counts, table, pick=heat.cell_at),
     )
     label = {"change": "× the first step"}.get(colour, "")
     return Key(scale, style.diverging if scale.diverging else style.colours, specials(table, scale, style), label)
@@ -183,7 +183,7 @@ def draw_exponent_map(
     ax.set_ylabel("|x|")
     draw_bands(formats, ax, dtype_info, style, low, high)
     kinds, layers = (tuple(dict.fromkeys(rows[("metadata", c)])) for c in ("tensor_type", "name"))
-    remember(ax, Drawn("exp_heatmap", "step", "exponent", layers, kinds, steps, table, tuple(names), heat.pick))
+    remember(ax, Drawn("exp_heatmap", "step", "exponent", layers, kinds, steps, table, tuple(names), heat.cell_at))
     return Key(scale, style.shares, (), "share of values")
 
 

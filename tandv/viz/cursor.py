@@ -1,0 +1,83 @@
+"""One vertical line on every Axes whose x is the step: it follows the mouse, drawn over a kept background."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+_AT_ONCE = 0.004  # seconds: events that come closer together are one
+_SETTLED = 0.15  # seconds after the last event the whole picture is sent once more
+
+
+class Cursor:
+    """Draws the line at a step on all `axes` by blitting; events never queue, the last one wins."""
+
+    def __init__(self, canvas: Any, axes: Sequence[Axes], colour: str):
+        self._canvas = canvas
+        self._lines: list[tuple[Axes, Line2D]] = [
+            (ax, ax.axvline(ax.get_xlim()[0], color=colour, linewidth=1.0, animated=True, visible=False, zorder=9))
+            for ax in axes
+        ]
+        self._background: Any = None
+        self._wanted: float | None = None
+        self._waiting = self._settling = None
+        self._connection = canvas.mpl_connect("draw_event", self._on_draw)
+        self.step: float | None = None
+
+    def close(self) -> None:
+        self._canvas.mpl_disconnect(self._connection)
+        for handle in (self._waiting, self._settling):
+            if handle is not None:
+                handle.cancel()
+        for _, line in self._lines:
+            line.remove()
+        self._lines.clear()
+
+    def move(self, step: float | None) -> None:
+        """Show the line at `step`, or hide it (None); at the next moment if the front end is busy."""
+        self._wanted = step
+        if self._waiting is None:
+            self._waiting = _later(_AT_ONCE, self._draw)
+
+    def _on_draw(self, _: Any) -> None:
+        """Keep the fresh picture as background; the line is not in it, so it is drawn on top again."""
+        self._background = self._canvas.copy_from_bbox(self._canvas.figure.bbox)
+        self._draw_lines()
+
+    def _draw(self) -> None:
+        self._waiting = None
+        if self._background is None or not self._lines:
+            self.step = self._wanted
+            return
+        self.step = self._wanted
+        self._canvas.restore_region(self._background)
+        self._draw_lines()
+        self._send()
+        if self._settling is not None:
+            self._settling.cancel()
+        self._settling = _later(_SETTLED, self._send)
+
+    def _draw_lines(self) -> None:
+        for ax, line in self._lines:
+            line.set_visible(self.step is not None)
+            if self.step is not None:
+                line.set_xdata([self.step, self.step])
+                ax.draw_artist(line)
+
+    def _send(self) -> None:
+        # ipympl 0.10 loses frames that hold only what differs from the last one (its issues 472, 483).
+        if getattr(self._canvas, "_force_full", None) is not None:
+            self._canvas._force_full = True
+        self._canvas.blit(self._canvas.figure.bbox)
+
+
+def _later(seconds: float, action: Callable[[], None]) -> asyncio.TimerHandle | None:
+    """Call in a moment, where an event loop runs (a notebook's kernel); at once where none does."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        action()
+        return None
+    return loop.call_later(seconds, action)

@@ -1,0 +1,329 @@
+"""`interactive`: any plot of tandv with controls, drill-down, a cross-hair and the loss beside it."""
+
+import html
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tandv import logframe
+from tandv.curves import as_curves
+from tandv.viz import views
+from tandv.viz.cursor import Cursor
+from tandv.viz.drawn import drawn
+from tandv.viz.plots import exp_hist
+from tandv.viz.style import dress, theme
+from tandv.viz.surface import INSTALL, canvas
+from tandv.viz.views import View, Views
+
+_KEYS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+
+
+def interactive(f: Callable[..., Figure], train_stats: Any = None, width: int | None = None, **kwargs: Any) -> "Viewer":
+    """Show a plot with controls for its arguments; return a controller of it.
+
+    A click on a cell of a heat map opens the exponents of that layer and step; right click or Escape goes
+    back. The mouse moves a cross-hair over every plot of steps, and values are read out. Left and right
+    change the step, up and down the layer. `train_stats` (TrainingStats, a dict, a DataFrame) stands beside
+    the plot; a click on it sets the step. `width` is in pixels. In a notebook this needs ipympl.
+
+    >>> from tandv import viz
+    >>> from tandv.logframe import example_log
+    >>> viewer = viz.interactive(viz.scalar_line, df=example_log(), layer="embed", tt="Weight", scalar_metric="std")
+    >>> viewer.select(layer="head").state.arguments["layer"]
+    'head'
+
+    Raises TypeError for arguments that the plot does not take, and what the plot raises for bad ones.
+    """
+    known = [name for name in _parameters(f) if name != "fig"]
+    if unknown := [name for name in kwargs if name not in known]:
+        raise TypeError(f"{f.__name__} does not take {', '.join(unknown)}; it takes {', '.join(known)}")
+    if not isinstance(kwargs.get("df"), pd.DataFrame):
+        raise TypeError(f"interactive needs the log: interactive({f.__name__}, df=read_pickle(...), ...)")
+    viewer = Viewer(View(f, kwargs), None if train_stats is None else as_curves(train_stats), width)
+    viewer.display()
+    return viewer
+
+
+class Viewer:
+    """An interactive figure: `figure`, `state` (what is shown), `select`, `save`, `close`."""
+
+    def __init__(self, view: View, curves: pd.DataFrame | None, width: int | None):
+        try:
+            import ipywidgets
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(f"interactive plots need ipywidgets; install it by `{INSTALL}`") from error
+        self._views: Views = (view,)
+        self._curves = curves
+        self._style = theme(view.arguments.get("theme", "light"))
+        self.figure = Figure(figsize=((width or 1000) / 100, 5.2), dpi=100, facecolor=self._style.paper)
+        self.canvas, self._surface = canvas(self.figure)
+        self._main: Any = self.figure
+        self._loss: Axes | None = None
+        if curves is not None:
+            self._main, side = self.figure.subfigures(1, 2, width_ratios=(2.6, 1))
+            self._loss = _draw_loss(side, curves, self._style)
+        self._cursor: Cursor | None = None
+        self._syncing = False
+        self._readout = ipywidgets.HTML().add_class("tandv-readout")
+        self._trouble = ipywidgets.HTML().add_class("tandv-error")
+        self._bar = ipywidgets.HBox(layout={"flex_flow": "row wrap"})
+        self.widget = ipywidgets.VBox([self._bar, self._trouble, self._surface, self._readout])
+        self._buttons = [self._button(kind) for kind in ("png", "svg", "csv")]
+        self._connections = [
+            self.canvas.mpl_connect(name, self._safely(action))
+            for name, action in (
+                ("button_press_event", self._on_press),
+                ("motion_notify_event", self._on_move),
+                ("key_press_event", self._on_key),
+            )
+        ]
+        self._draw()
+
+    # What users and tests call.
+
+    @property
+    def state(self) -> View:
+        """The view that is shown: `plot` and `arguments`."""
+        return self._views[-1]
+
+    @property
+    def readout(self) -> str:
+        """The text under the figure: the values under the mouse."""
+        return html.unescape(self._readout.value)
+
+    @property
+    def error(self) -> str:
+        """What went wrong in the last action, empty if nothing did."""
+        return html.unescape(self._trouble.value)
+
+    def select(self, **arguments: Any) -> "Viewer":
+        """Change arguments of the plot that is shown, for example `layer=` and `step=`."""
+        self._go(views.change(self._views, **arguments))
+        return self
+
+    def back(self) -> "Viewer":
+        """Return from a histogram to the heat map it was opened from, at the same zoom."""
+        self._go(views.back(self._views))
+        return self
+
+    def data(self) -> pd.DataFrame:
+        """Return what is drawn as a table: a row for each step (or exponent), a column for each curve or layer."""
+        tables = {}
+        for ax in self._axes():
+            table = drawn(ax)
+            if table is None or not np.size(table.values):
+                continue
+            values = np.asarray(table.values, float)
+            values = np.where(np.isneginf(values), np.nan, values)
+            names = table.names or table.layers
+            if values.ndim == 2:
+                frame = pd.DataFrame(values.T, pd.Index(table.steps, name="step"), list(names))
+            else:
+                frame = pd.DataFrame({ax.get_title() or table.plot: values}, pd.Index(list(names), name=table.x))
+            tables[" ".join((*table.tt, *(table.layers if len(table.layers) == 1 else ())))] = frame
+        return pd.concat(tables, axis=1) if len(tables) > 1 else next(iter(tables.values()))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the figure as PNG, SVG or PDF, or the shown data as CSV, by the ending of `path`."""
+        path = Path(path)
+        if path.suffix == ".csv":
+            self.data().to_csv(path)
+        else:
+            self.figure.savefig(path, dpi=200, facecolor=self.figure.get_facecolor())
+            self.canvas.draw_idle()
+        return path
+
+    def display(self) -> None:
+        """Show the widget in the notebook's output; elsewhere nothing happens."""
+        from tandv.viz.surface import in_notebook
+
+        if in_notebook():
+            from IPython.display import display
+
+            display(self.widget)
+
+    def close(self) -> None:
+        """Let go of the mouse, the keys and the widgets."""
+        if self._cursor is not None:
+            self._cursor.close()
+        for connection in self._connections:
+            self.canvas.mpl_disconnect(connection)
+        for widget in (*self._bar.children, self._surface, self.widget):
+            widget.close()
+
+    # From one view to the next.
+
+    def _go(self, target: Views) -> None:
+        """Draw another state; if that fails, stay in this one and let the error be seen."""
+        before, self._views = self._views, target
+        try:
+            self._draw()
+        except Exception:
+            self._views = before
+            self._draw()
+            raise
+        self._trouble.value = ""
+
+    def _draw(self) -> None:
+        view = self.state
+        if self._cursor is not None:
+            self._cursor.close()
+        if self._main is not self.figure:
+            self._main.clear()
+        view.plot(**view.arguments, fig=self._main)
+        for ax, (x, y) in zip(self._axes(), view.limits, strict=False):
+            ax.set_xlim(x)
+            ax.set_ylim(y)
+        lines = [ax for ax in self._axes() if _is_lines(ax)]
+        self._cursor = Cursor(self.canvas, lines + ([self._loss] if self._loss else []), self._style.alarm)
+        self._build_toolbar()
+        step = view.arguments.get("step")
+        if self._loss is not None and views.takes(view.plot, "step") and step is not None:
+            self._cursor.step = self._nearest_loss(step)
+        if self.canvas.__class__.__name__ == "FigureCanvasAgg":
+            self.canvas.draw()
+        else:
+            self.canvas.draw_idle()
+
+    def _build_toolbar(self) -> None:
+        from tandv.viz.toolbar import controls
+
+        self._syncing = True
+        self.controls = controls(self.state, self._on_control)
+        self._bar.children = (*self.controls.values(), *self._buttons)
+        self._syncing = False
+
+    def _button(self, kind: str) -> Any:
+        import ipywidgets
+
+        button = ipywidgets.Button(description=kind.upper(), tooltip=f"Save as {kind}", layout={"width": "60px"})
+        button.on_click(lambda _: self._safely(self._save_here)(kind))
+        return button
+
+    def _save_here(self, kind: str) -> None:
+        name = f"tandv-{self.state.plot.__name__}"
+        taken = {path.stem for path in Path.cwd().glob(f"{name}*.{kind}")}
+        path = self.save(next(n for i in range(1, 10_000) if (n := f"{name}-{i}") not in taken) + f".{kind}")
+        self._readout.value = f"saved {html.escape(str(path.resolve()))}"
+
+    # What happens in the figure.
+
+    def _safely(self, action: Callable[..., None]) -> Callable[..., None]:
+        """Callbacks have no caller who would see an exception: show it in the widget."""
+
+        def act(*arguments: Any, **named: Any) -> None:
+            try:
+                action(*arguments, **named)
+            except Exception as error:
+                self._trouble.value = f'<b style="color:#c02020">{html.escape(f"{type(error).__name__}: {error}")}</b>'
+
+        return act
+
+    def _on_control(self, **arguments: Any) -> None:
+        if not self._syncing:
+            self._safely(self._go)(views.change(self._views, **arguments))
+
+    def _on_press(self, event: Any) -> None:
+        if getattr(getattr(self.canvas, "toolbar", None), "mode", ""):  # zooming or panning
+            return
+        if event.button == 3:
+            self.back()
+        elif event.inaxes is not None and event.inaxes is self._loss:
+            self._select_step(event.xdata)
+        elif event.inaxes is not None and (table := drawn(event.inaxes)) is not None and table.pick is not None:
+            deeper = views.drilled(self.state, table.at(event.xdata, event.ydata), exp_hist)
+            if deeper is not None:
+                limits = tuple((ax.get_xlim(), ax.get_ylim()) for ax in self._axes())
+                self._go(views.push(self._views, deeper, limits))
+
+    def _on_key(self, event: Any) -> None:
+        if event.key == "escape":
+            self.back()
+        elif event.key in _KEYS:
+            steps, layers = _KEYS[event.key]
+            if changed := views.moved(self.state, steps, layers):
+                self.select(**changed)
+
+    def _on_move(self, event: Any) -> None:
+        ax, cursor = event.inaxes, self._cursor
+        if cursor is None:
+            return
+        table = drawn(ax)
+        if table is not None and table.pick is not None:
+            place = table.at(event.xdata, event.ydata)
+            self._readout.value = "" if place is None else html.escape(_told(place))
+            cursor.move(None if place is None or place.step is None else place.step)
+        elif ax is not None and (ax is self._loss or _is_lines(ax)):
+            self._readout.value = html.escape(self._values_at(event.xdata))
+            cursor.move(float(self._nearest(event.xdata)))
+        else:
+            cursor.move(None)
+
+    def _select_step(self, x: float) -> None:
+        step = self._nearest(x)
+        if views.takes(self.state.plot, "step"):
+            self.select(step=step)
+        self._readout.value = html.escape(self._values_at(x))
+
+    # Steps and values.
+
+    def _axes(self) -> list[Axes]:
+        return [ax for ax in self._main.axes if ax is not self._loss]
+
+    def _nearest(self, x: float) -> int:
+        known = np.asarray(logframe.steps(self.state.df))
+        return int(known[np.abs(known - x).argmin()])
+
+    def _nearest_loss(self, step: float) -> float:
+        assert self._curves is not None
+        known = self._curves.index.to_numpy()
+        return float(known[np.abs(known - step).argmin()])
+
+    def _values_at(self, x: float) -> str:
+        """Return the step nearest to x and the values there, of the loss at its own nearest step."""
+        step = self._nearest(x)
+        told = [f"step {step:,}"]
+        for ax in self._axes():
+            if _is_lines(ax) and (table := drawn(ax)) is not None:
+                of = " ".join((*table.tt, *(table.layers if len(table.layers) == 1 else ())))
+                told.append(f"{of}: " + ", ".join(f"{name} {value:.4g}" for name, value in table.read(step).items()))
+        if self._curves is not None:
+            at = self._nearest_loss(step)
+            values = ", ".join(f"{name} {value:.4g}" for name, value in self._curves.loc[at].items())
+            told.append(values if at == step else f"{values} (at its step {at:,.0f})")
+        return " · ".join(told)
+
+
+def _draw_loss(side: Any, curves: pd.DataFrame, style: Any) -> Axes:
+    side.set_facecolor(style.paper)
+    ax = side.subplots()
+    side.subplots_adjust(left=0.2, right=0.97, bottom=0.14, top=0.9)
+    dress(ax, style)
+    for column, colour in zip(curves.columns, style.series, strict=False):
+        ax.plot(curves.index, curves[column], color=colour, linewidth=1.2, label=str(column))
+    ax.set_xlabel("step")
+    ax.set_title("training", color=style.ink, size=style.title, loc="left")
+    ax.legend(frameon=False, labelcolor=style.ink, fontsize=style.small)
+    return ax
+
+
+def _is_lines(ax: Any) -> bool:
+    table = drawn(ax)
+    return table is not None and table.x == "step" and table.pick is None
+
+
+def _told(place: Any) -> str:
+    parts = [place.layer, place.tt, None if place.step is None else f"step {place.step:,}"]
+    value = "not logged or NaN" if np.isnan(place.value) else f"{place.value:.4g}"
+    return " · ".join([part for part in parts if part] + [value])
+
+
+def _parameters(f: Callable[..., Any]) -> list[str]:
+    import inspect
+
+    return list(inspect.signature(f).parameters)
