@@ -31,6 +31,8 @@ def _live(figure: Figure) -> tuple[Any, Any]:
 
     live = Canvas(figure)
     FigureManager(live, 0)
+    # Before its front end is there, ipympl 0.10 keeps frames as a picture that no browser can read.
+    live.syncing_data_url = False
     live.header_visible = live.footer_visible = False
     live.toolbar_position = "left"
     live.layout.max_width = "100%"

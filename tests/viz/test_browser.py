@@ -37,7 +37,6 @@ def where(ax):
 def show():
     parts = [where(v.figure.axes[0])] + ([where(v._loss)] if v._loss else [])
     display(ipywidgets.Label(json.dumps(parts)).add_class('where'))
-v.figure.canvas.draw()
 show()"""
 
 
