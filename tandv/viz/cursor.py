@@ -1,7 +1,8 @@
 """One vertical line on every Axes whose x is the step: it follows the mouse, drawn over a kept background."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -25,6 +26,18 @@ class Cursor:
         self._waiting = self._settling = None
         self._connection = canvas.mpl_connect("draw_event", self._on_draw)
         self.step: float | None = None
+        self._hidden = False
+
+    @contextlib.contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Leave the line out of a picture that is saved (matplotlib saves animated artists, too)."""
+        self._hidden = True
+        for _, line in self._lines:
+            line.set_visible(False)
+        try:
+            yield
+        finally:
+            self._hidden = False
 
     def close(self) -> None:
         self._canvas.mpl_disconnect(self._connection)
@@ -41,8 +54,10 @@ class Cursor:
         if self._waiting is None:
             self._waiting = _later(_AT_ONCE, self._draw)
 
-    def _on_draw(self, _: Any) -> None:
+    def _on_draw(self, event: Any) -> None:
         """Keep the fresh picture as background; the line is not in it, so it is drawn on top again."""
+        if event.canvas is not self._canvas or self._hidden:  # the figure is being saved
+            return
         self._background = self._canvas.copy_from_bbox(self._canvas.figure.bbox)
         self._draw_lines()
 

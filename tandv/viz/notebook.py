@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tandv import logframe
@@ -69,6 +70,7 @@ class Viewer:
             self._loss = _draw_loss(side, curves, self._style)
         self._cursor: Cursor | None = None
         self._syncing = False
+        self._laid_out = (0, 0)  # width and height in pixels for which the figure was laid out
         self._readout = ipywidgets.HTML().add_class("tandv-readout")
         self._trouble = ipywidgets.HTML().add_class("tandv-error")
         self._bar = ipywidgets.HBox(layout={"flex_flow": "row wrap"})
@@ -80,6 +82,7 @@ class Viewer:
                 ("button_press_event", self._on_press),
                 ("motion_notify_event", self._on_move),
                 ("key_press_event", self._on_key),
+                ("resize_event", self._on_resize),
             )
         ]
         self._draw()
@@ -134,8 +137,10 @@ class Viewer:
         if path.suffix == ".csv":
             self.data().to_csv(path)
         else:
-            self.figure.savefig(path, dpi=200, facecolor=self.figure.get_facecolor())
-            self.canvas.draw_idle()
+            assert self._cursor is not None
+            with self._cursor.hidden():
+                self.figure.savefig(path, dpi=200, facecolor=self.figure.get_facecolor())
+            self._refresh()
         return path
 
     def display(self) -> None:
@@ -182,10 +187,15 @@ class Viewer:
         lines = [ax for ax in self._axes() if _is_lines(ax)]
         self._cursor = Cursor(self.canvas, lines + ([self._loss] if self._loss else []), self._style.alarm)
         self._build_toolbar()
+        self._laid_out = self.canvas.get_width_height()
         step = view.arguments.get("step")
         if self._loss is not None and views.takes(view.plot, "step") and step is not None:
             self._cursor.step = self._nearest_loss(step)
-        if self.canvas.__class__.__name__ == "FigureCanvasAgg":
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Show the figure: a live canvas asks for it when it is ready, a still one is drawn now."""
+        if type(self.canvas) is FigureCanvasAgg:
             self.canvas.draw()
         else:
             self.canvas.draw_idle()
@@ -240,6 +250,11 @@ class Viewer:
             if deeper is not None:
                 limits = tuple((ax.get_xlim(), ax.get_ylim()) for ax in self._axes())
                 self._go(views.push(self._views, deeper, limits))
+
+    def _on_resize(self, event: Any) -> None:
+        """Lay out anew for the size to which the figure was pulled."""
+        if (event.width, event.height) != self._laid_out:
+            self._draw()
 
     def _on_key(self, event: Any) -> None:
         if event.key == "escape":

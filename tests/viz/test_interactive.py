@@ -4,7 +4,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.backend_bases import KeyEvent, MouseEvent
+from matplotlib.backend_bases import KeyEvent, MouseEvent, ResizeEvent
 
 from tandv import viz
 from tandv.logframe import example_log, layers
@@ -170,6 +170,24 @@ def test_what_is_shown_can_be_saved(heatmap, tmp_path):
     assert np.allclose(again, table, equal_nan=True)
     for suffix in ("png", "svg", "pdf"):
         assert heatmap.save(tmp_path / f"shown.{suffix}").stat().st_size > 5_000
+
+
+def test_the_cross_hair_is_not_saved(tmp_path):
+    viewer = viz.interactive(viz.scalar_line, df=DF, layer="embed", tt="Weight", scalar_metric="std")
+    without = viewer.save(tmp_path / "a.png").read_bytes()
+    mouse(viewer, "motion_notify_event", viewer.figure.axes[0], 9, middle(viewer.figure.axes[0]))
+    assert viewer._cursor.step == 9
+    assert viewer.save(tmp_path / "b.png").read_bytes() == without
+    assert b"<svg" in viewer.save(tmp_path / "c.svg").read_bytes()
+    viewer.close()
+
+
+def test_a_figure_pulled_to_another_size_is_laid_out_anew(heatmap):
+    left = heatmap.figure.axes[0].get_position().x0
+    heatmap.figure.set_size_inches(5, 5.2)
+    ResizeEvent("resize_event", heatmap.canvas)._process()
+    assert heatmap.error == ""
+    assert heatmap.figure.axes[0].get_position().x0 > 1.5 * left  # the names need the same room of half the width
 
 
 def test_the_backend_of_other_figures_is_left_alone(heatmap):
