@@ -7,6 +7,7 @@
 
 from tandv.viz.drawn import Drawn, Place, drawn
 from tandv.viz.notebook import Viewer, interactive
+from tandv.viz.overview import overview
 from tandv.viz.plots import exp_heatmap, exp_hist, scalar_global_heatmap, scalar_line
 from tandv.viz.style import Style, theme
 
@@ -18,6 +19,7 @@ __all__ = [
     "drawn",
     "exp_heatmap",
     "exp_hist",
+    "overview",
     "interactive",
     "scalar_global_heatmap",
     "scalar_line",

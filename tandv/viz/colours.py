@@ -16,6 +16,8 @@ from tandv.viz.heat import MISSING
 from tandv.viz.style import Style
 from tandv.viz.ticks import multiples, power, stride_of_powers, value_text
 
+BEND = 0.82  # the part of the colour map that is below the knee
+
 Colour = Literal["log2", "linear", "change"]
 
 
@@ -23,13 +25,15 @@ class Scale(NamedTuple):
     """How values become positions on a colour map; low and high are in the unit of `kind`.
 
     kinds: "log2" (of a positive value), "linear", "signed" (log2 of the magnitude on both sides of zero,
-    from `floor` on) and "change" (log2 of a ratio).
+    from `floor` on) and "change" (log2 of a ratio). Above the `knee` colours change more slowly: the few
+    values there keep their order, and all others their contrast.
     """
 
     kind: Literal["log2", "linear", "signed", "change"]
     low: float
     high: float
     floor: float = 0.0
+    knee: float = math.inf
 
     @property
     def diverging(self) -> bool:
@@ -42,7 +46,18 @@ class Scale(NamedTuple):
                 values = np.log2(values)
             elif self.kind == "signed":
                 values = np.sign(values) * np.maximum(np.log2(np.abs(values)) - self.floor, 0)
+            return self._bend(values)
+
+    def _bend(self, values: np.ndarray) -> np.ndarray:
+        if self.knee >= self.high:
             return (values - self.low) / (self.high - self.low)
+        if self.diverging:
+            sizes = np.abs(values)
+            below, above = sizes / self.knee, (sizes - self.knee) / (self.high - self.knee)
+            return 0.5 + 0.5 * np.sign(values) * np.where(sizes <= self.knee, BEND * below, BEND + (1 - BEND) * above)
+        below = BEND * (values - self.low) / (self.knee - self.low)
+        above = BEND + (1 - BEND) * (values - self.knee) / (self.high - self.knee)
+        return np.where(values <= self.knee, below, above)
 
     def ticks(self, most: int = 5) -> list[tuple[float, str]]:
         """Return positions (0 to 1) and texts of at most about `most` ticks."""
@@ -56,11 +71,20 @@ class Scale(NamedTuple):
             names = [(v, power(round(v + self.floor))) for v in ups]
             both = [(-v, "−" + t) for v, t in reversed(names)] + [(0.0, "0")] + names
             return [((v - self.low) / span, t) for v, t in both]
-        stride = stride_of_powers(span, most)
-        while len(multiples(self.low, self.high, stride)) > most:
-            stride *= 2
+        strides = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 32, 64, 128, 256, 512)
+        stride = next(s for s in strides if len(multiples(self.low, self.high, s)) <= max(most, 2))
         times = "×" if self.kind == "change" else ""
-        return [((v - self.low) / span, times + power(round(v))) for v in multiples(self.low, self.high, stride)]
+        at = list(multiples(self.low, self.high, stride))
+        if self.knee < self.high and self.diverging:
+            stride = next(s for s in strides if len(multiples(-self.knee, self.knee, s)) <= max(most - 2, 1))
+            ends = float(math.floor(self.high))
+            at = [-ends, *multiples(-self.knee, self.knee, stride), ends]
+        elif self.knee < self.high:
+            stride = next(s for s in strides if len(multiples(self.low, self.knee, s)) <= max(most - 1, 1))
+            at = [*multiples(self.low, self.knee, stride), float(math.floor(self.high))]
+        if len(at) < 2:
+            return [(0.0, times + value_text(2.0**self.low, 2)), (1.0, times + value_text(2.0**self.high, 2))]
+        return [(float(self._bend(np.float64(v))), times + power(round(v))) for v in at]
 
 
 def colour_scale(values: np.ndarray, colour: Colour = "log2") -> Scale:
@@ -78,14 +102,18 @@ def colour_scale(values: np.ndarray, colour: Colour = "log2") -> Scale:
         return Scale("log2", 0.0, 1.0)
     high, low = float(sizes.max()), float(np.quantile(sizes, 0.005))
     if colour == "change":
-        reach = max(float(np.quantile(np.abs(sizes), 0.999)), 0.5)
-        return Scale("change", -reach, reach)
+        reach = max(float(np.abs(sizes).max()), 0.5)
+        knee = max(float(np.quantile(np.abs(sizes), 0.99)), 0.25)
+        return Scale("change", -reach, reach, knee=knee if reach > 1.6 * knee else math.inf)
     if (finite < 0).any():
         floor = float(math.floor(max(float(np.quantile(sizes, 0.05)), high - 24)))
         return Scale("signed", -max(high - floor, 1.0), max(high - floor, 1.0), floor)
     if high - low < 1:
         low, high = (high + low) / 2 - 0.5, (high + low) / 2 + 0.5
-    return Scale("log2", low, high)
+    # Where a few values lie far above all others, the others would look alike: bend the scale.
+    knee = float(np.quantile(sizes, 0.99))
+    knee = max(knee, low + 0.5)
+    return Scale("log2", low, high, knee=knee if high - knee > 0.6 * (knee - low) else math.inf)
 
 
 def paint(values: np.ndarray, scale: Scale, style: Style) -> np.ndarray:

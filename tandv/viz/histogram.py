@@ -13,6 +13,7 @@ from tandv.formats import Format
 from tandv.viz.drawn import Drawn, remember
 from tandv.viz.style import Style
 from tandv.viz.ticks import exponent_ticks, limit_text, linear_ticks, percent_text
+from tandv.viz.titles import renderer_of
 
 Kind = Literal["bar", "line", "kde"]
 
@@ -194,7 +195,7 @@ def draw_ranges(formats: Sequence[Format], ax: Axes, dtype_info: tuple[bool, boo
     pixel = ax.figure.dpi / 72 / ax.bbox.height  # type: ignore[attr-defined]
     left, right = ax.get_xlim()
     single = len(formats) == 1
-    each = (22 if single else 12) * pixel
+    each = (22 if single else 13.5) * pixel
     clip = TransformedBbox(Bbox([[0, -0.01], [1, 1 + each * len(formats) + 30 * pixel]]), ax.transAxes)
     where = ax.get_xaxis_transform()
     for i, to in enumerate(formats):
@@ -215,18 +216,16 @@ def draw_ranges(formats: Sequence[Format], ax: Axes, dtype_info: tuple[bool, boo
             continue
         name = to.short if not single else f"{to.name}"
         text = ax.text(
-            sum(inside) / 2, middle, name, transform=where, ha="center", va="center_baseline", size=style.small,
+            sum(inside) / 2, middle, name, transform=where, ha="center", va="center_baseline", size=style.small - 1,
             color=colour, weight="bold",
         )  # fmt: skip
-        text.set_bbox({"facecolor": style.paper, "edgecolor": "none", "pad": 1.2, "alpha": 0.9})
+        text.set_bbox({"facecolor": style.paper, "edgecolor": "none", "pad": 0.8})
         if single:
             _numbers(ax, to, dtype_info, y + 9 * pixel, colour, style)
 
 
 def _numbers(ax: Axes, to: Format, dtype_info: tuple[bool, bool, bool], y: float, colour: str, style: Style) -> None:
     """Write the limits of a single format above the ends of its bar, as far as they do not meet."""
-    from tandv.viz.facet import renderer_of
-
     left, right = ax.get_xlim()
     renderer, taken = renderer_of(ax.figure), []
     limits = [("max ", to.max), ("normal ≥ ", to.smallest_normal), ("subnormal ≥ ", to.smallest_subnormal)]

@@ -130,7 +130,7 @@ def layer_axis(ax: Axes, names: Sequence[str], style: Style) -> None:
     ax.tick_params(axis="y", length=0)
     borders = separators(names)
     if len(borders):
-        ax.hlines(borders, 0, 1, transform=ax.get_yaxis_transform(), colors=style.paper, linewidth=0.9, zorder=1)
+        ax.hlines(borders, 0, 1, transform=ax.get_yaxis_transform(), colors=style.paper, linewidth=0.8, zorder=1)
 
 
 def separators(names: Sequence[str], most: int = 60) -> np.ndarray:

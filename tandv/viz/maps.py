@@ -12,11 +12,11 @@ from tandv import logframe
 from tandv.formats import Format
 from tandv.viz.colours import Colour, Scale, colour_scale, lookup, paint, specials
 from tandv.viz.drawn import Drawn, remember
-from tandv.viz.facet import Key
 from tandv.viz.heat import MISSING, Heat, edges
 from tandv.viz.layer_axis import layer_axis
 from tandv.viz.style import Style
-from tandv.viz.ticks import exponent_ticks, limit_text, power, step_ticks
+from tandv.viz.ticks import exponent_ticks, length_in_points, limit_text, power, step_ticks
+from tandv.viz.titles import Key
 
 
 def table_of(rows: pd.DataFrame, metric: str, x: str = "step", y: str = "name") -> tuple[list, np.ndarray, np.ndarray]:
@@ -204,16 +204,20 @@ def draw_bands(
     named: bool = True,
 ) -> None:
     """Draw the limits of formats across an axis of exponents, shade what a single format cannot hold."""
+    apart = 1.7 * style.small * (high - low) / max(length_in_points(ax.yaxis), 1)
+    labelled: list[float] = []
     for to in formats:
         colour = style.format_colour(to.name)
         limits = (math.log2(to.max), math.log2(to.smallest_normal), math.log2(to.vanishes_at))
         words = (f"max {limit_text(to.max)}", f"normal ≥ {limit_text(to.smallest_normal)}")
         words = (*words, f"to zero below {limit_text(to.vanishes_at)}")
-        for at, shown, text, dashes in zip(limits, dtype_info, words, ("-", "--", ":"), strict=True):
+        drawn = list(zip(limits, dtype_info, words, ("-", "--", ":"), strict=True))
+        for at, shown, text, dashes in (drawn[0], drawn[2], drawn[1]):
             if not shown or not low <= at <= high:
                 continue
             ax.axhline(at, color=colour, linestyle=dashes, linewidth=1.2, zorder=3)
-            if named:
+            if named and all(abs(at - other) > apart for other in labelled):
+                labelled.append(at)
                 said = text if len(formats) == 1 else f"{to.short} {text}"
                 label = ax.annotate(
                     said, (0, at), (4, 2), xycoords=("axes fraction", "data"), textcoords="offset points",

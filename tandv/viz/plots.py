@@ -15,12 +15,13 @@ from matplotlib.axes import Axes
 
 from tandv import logframe
 from tandv.formats import Format, known
-from tandv.viz.facet import Key, facet
+from tandv.viz.facet import facet
 from tandv.viz.histogram import draw_exponents, exponents_of, view
 from tandv.viz.lines import draw_lines, wants_log2
 from tandv.viz.maps import draw_exponent_map, draw_layers
 from tandv.viz.style import Style, Theme, theme as theme_named
 from tandv.viz.ticks import step_text
+from tandv.viz.titles import Key
 
 Names = str | re.Pattern[str] | Sequence[str | re.Pattern[str]]
 Size = tuple[float, float] | None

@@ -36,8 +36,8 @@ class Style:
     diverging: str = "RdBu_r"
     shares: str = "cividis"
     title: float = 12.0
-    text: float = 9.0
-    small: float = 8.0
+    text: float = 9.5
+    small: float = 9.0
     formats: dict[str, str] = field(default_factory=dict)
 
     def format_colour(self, name: str) -> str:

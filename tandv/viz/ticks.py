@@ -63,7 +63,7 @@ def room(axis: Axis, characters: int) -> int:
     size = axis.get_tick_params().get("labelsize", 8.0)
     size = size if isinstance(size, int | float) else 8.0
     each = size * (CHARACTER * characters + 1.6) if axis.axis_name == "x" else size * 2.2
-    return max(int(length_in_points(axis) / each), 1)
+    return min(max(int(length_in_points(axis) / each), 1), 12)
 
 
 class _Fitted(Locator):
@@ -101,7 +101,7 @@ def step_ticks(axis: Axis) -> None:
     """Tick an axis of training steps: whole numbers, thousands set apart."""
 
     def choose(low: float, high: float, axis: Axis) -> Iterable[float]:
-        stride = _nice(high - low, room(axis, len(step_text(high))), whole=True)
+        stride = _nice(high - low, min(room(axis, len(step_text(high))), 9), whole=True)
         return multiples(low, high, stride)
 
     axis.set_major_locator(_Fitted(choose))
@@ -122,7 +122,7 @@ def exponent_ticks(axis: Axis, low: float = -math.inf, high: float = math.inf, n
         if b < a:
             return list(names)
         stride = stride_of_powers(b - a, room(axis, 4))
-        apart = (b - a) / max(room(axis, 4), 1)
+        apart = 0.6 * (b - a) / max(room(axis, 4), 1)
         ticks = [t for t in multiples(a, b, stride) if all(abs(t - n) >= apart for n in names)]
         return [*ticks, *names]
 
@@ -157,6 +157,19 @@ def log2_ticks(axis: Axis) -> None:
     axis.set_major_locator(_Fitted(choose))
     axis.set_major_formatter(_ValueText())
     axis.set_minor_locator(_Fitted(lambda *_: []))
+
+
+def decade_ticks(axis: Axis) -> None:
+    """Tick a log-scaled axis of shares at powers of ten, as percentages."""
+
+    def choose(low: float, high: float, axis: Axis) -> Iterable[float]:
+        a, b = math.log10(max(low, 1e-300)), math.log10(max(high, 1e-300))
+        stride = math.ceil((b - a) / max(room(axis, 5), 1) - 1e-9)
+        return 10.0 ** np.arange(math.floor(b + 1e-9), math.ceil(a - 1e-9) - 1, -max(stride, 1))
+
+    axis.set_major_locator(_Fitted(choose))
+    axis.set_minor_locator(_Fitted(lambda *_: []))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:.6g}%" if x > 1e-6 else power(round(math.log10(x)), 10)))
 
 
 def linear_ticks(axis: Axis, text: Callable[[float], str] = value_text, most: int = 6) -> None:

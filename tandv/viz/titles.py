@@ -1,0 +1,196 @@
+"""What stands around the panels: title, legend, the key of the colours, measured before it is placed."""
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.figure import FigureBase
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+from tandv.viz.colours import Scale, lookup
+from tandv.viz.style import Style
+
+PAD = 7.0  # points of air at the border of a figure
+GAP = 12.0  # points of air between panels
+
+
+class Key(NamedTuple):
+    """What a colour means: placed above the panel, never over the data."""
+
+    scale: Scale
+    colours: str
+    specials: Sequence[tuple[str, str]] = ()
+    label: str = ""
+
+
+def points(fig: FigureBase, length: float) -> float:
+    """Return a length in points as pixels."""
+    return length * fig.dpi / 72  # type: ignore[attr-defined]
+
+
+def measure(text: Text, fig: FigureBase) -> float:
+    """Return the width of a text in pixels."""
+    return text.get_window_extent(renderer_of(fig)).width
+
+
+def renderer_of(fig: FigureBase) -> RendererAgg:
+    """Return something that measures text as it will be drawn, whatever the canvas of the figure is."""
+    return _renderer(fig.dpi)  # type: ignore[attr-defined]
+
+
+@lru_cache(8)
+def _renderer(dpi: float) -> RendererAgg:
+    return RendererAgg(8, 8, dpi)
+
+
+def around(ax: Axes, renderer: RendererAgg) -> np.ndarray:
+    """Return how far labels, titles and keys reach beyond Axes: left, right, bottom, top, in pixels."""
+    outer, inner = ax.get_tightbbox(renderer, for_layout_only=True), ax.bbox
+    if outer is None:
+        return np.zeros(4)
+    reach = [inner.x0 - outer.x0, outer.x1 - inner.x1, inner.y0 - outer.y0, outer.y1 - inner.y1]
+    return np.maximum(reach, 0)
+
+
+def legend_entries(panels: Sequence[Axes]) -> dict[str, Any]:
+    """Return every labelled artist of the panels once."""
+    found: dict[str, Any] = {}
+    for ax in panels:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    return found
+
+
+def header(fig: FigureBase, title: str, subtitle: str, entries: Mapping[str, Any], style: Style) -> float:
+    """Write title and subtitle at the top left, the legend at the right of them; return the height in pixels."""
+    height, width, pad = fig.bbox.height, fig.bbox.width, points(fig, PAD)
+    used = 0.0
+    room = width - 2 * pad
+    for words, size, weight, colour in (
+        (title, style.title, "bold", style.ink),
+        (subtitle, style.text, "normal", style.muted),
+    ):
+        if words:
+            y = 1 - (pad + used) / height
+            text = fig.text(pad / width, y, words, size=size, weight=weight, color=colour, ha="left", va="top")
+            shorten(text, fig, room)
+            used += points(fig, size * 1.5)
+    if entries:
+        used = _legend(fig, entries, style, used)
+    return used + (points(fig, 4) if used else 0)
+
+
+def _legend(fig: FigureBase, entries: Mapping[str, Any], style: Style, used: float) -> float:
+    height, width, pad = fig.bbox.height, fig.bbox.width, points(fig, PAD)
+    longest = max(map(len, entries)) * style.text * 0.6 + 34
+    columns = max(1, min(len(entries), int((width - 2 * pad) * 72 / fig.dpi / longest)))  # type: ignore[attr-defined]
+    legend = fig.legend(
+        list(entries.values()),
+        list(entries),
+        loc="upper right",
+        bbox_to_anchor=(1 - pad / width, 1 - pad / height),
+        bbox_transform=fig.transSubfigure,
+        ncols=columns,
+        frameon=False,
+        fontsize=style.text,
+        labelcolor=style.ink,
+        borderpad=0,
+        borderaxespad=0,
+        handlelength=1.4,
+        handletextpad=0.5,
+        columnspacing=1.3,
+    )
+    renderer = renderer_of(fig)
+    box = legend.get_window_extent(renderer)
+    words = [t.get_window_extent(renderer) for t in fig.texts]
+    # Beside the title if it fits there, else on lines of its own.
+    if any(Bbox.intersection(box.padded(points(fig, 4)), w) for w in words):
+        legend.set_bbox_to_anchor((1 - pad / width, 1 - (pad + used) / height), fig.transSubfigure)
+        return used + box.height + points(fig, 4)
+    return max(used, box.height)
+
+
+def shorten(text: Text, fig: FigureBase, room: float) -> None:
+    """Cut a text in the middle until it is at most `room` pixels wide."""
+    words = text.get_text()
+    wide = measure(text, fig)
+    while wide > room and len(words) > 8:
+        keep = max(int(len(words) * room / wide) - 2, 6)
+        words = words[: math.ceil(keep / 2)] + "…" + words[len(words) - keep // 2 :]
+        text.set_text(words)
+        wide = measure(text, fig)
+
+
+def colour_key(ax: Axes, key: Key, style: Style) -> None:
+    """Draw the colour bar and the swatches of special cells above the Axes, at their right end."""
+    fig = ax.figure
+    pixel_w, pixel_h = ax.bbox.width, ax.bbox.height
+    renderer = renderer_of(fig)
+
+    def x(pixels: float) -> float:
+        return 1 - pixels / pixel_w
+
+    def y(length: float) -> float:
+        return 1 + points(fig, length) / pixel_h
+
+    bar = min(points(fig, 130), (0.33 if ax.get_title("left") else 0.45) * pixel_w)
+    low, high = y(5), y(12)
+    anchor = points(fig, 6)
+    image = AxesImage(ax, transform=ax.transAxes, extent=(x(anchor + bar), x(anchor), low, high))
+    image.set_data(lookup(key.colours)[None, :, :])
+    image.set_clip_on(False)
+    image.set_extent((x(anchor + bar), x(anchor), low, high))
+    image.set_in_layout(True)
+    ax.add_artist(image)
+    end = -math.inf
+    ticks = key.scale.ticks(max(2, min(5, int(bar / points(fig, 30)))))
+    for at, words in ticks:
+        where = x(anchor + bar * (1 - at))
+        text = ax.text(
+            where, y(14), words, transform=ax.transAxes, size=style.small, color=style.muted, ha="center", va="bottom"
+        )
+        box = text.get_window_extent(renderer)
+        if box.x0 < end + 3:
+            text.remove()
+            continue
+        end = box.x1
+        ax.plot([where, where], [high, y(14)], transform=ax.transAxes, color=style.muted, lw=0.7, clip_on=False)
+    at = anchor + bar + points(fig, 10)
+    for words, colour in [("", ""), *reversed(key.specials)] if key.label else reversed(key.specials):
+        words = words or key.label
+        text = ax.text(
+            x(at), y(4.5), words, transform=ax.transAxes, size=style.small, color=style.muted, ha="right", va="bottom"
+        )
+        at += text.get_window_extent(renderer).width + points(fig, 4)
+        if words == key.label:
+            at += points(fig, 6)
+            continue
+        side = points(fig, 7)
+        swatch = Rectangle(
+            (x(at + side), low),
+            side / pixel_w,
+            points(fig, 7) / pixel_h,
+            transform=ax.transAxes,
+            facecolor=colour or style.panel,
+            edgecolor=style.edge if not colour else "none",
+            hatch=None if colour else "//////",
+            linewidth=0.0 if colour else 0.5,
+            clip_on=False,
+        )
+        ax.add_patch(swatch)
+        at += side + points(fig, 9)
+    ax._tandv_key_left = x(at)  # type: ignore[attr-defined]
+
+
+def clear_title(ax: Axes) -> None:
+    """Shorten the title of a panel until it does not run into the key beside it."""
+    title = ax._left_title  # type: ignore[attr-defined]
+    if title.get_text() and hasattr(ax, "_tandv_key_left"):
+        shorten(title, ax.figure, max(ax._tandv_key_left * ax.bbox.width - 4, 30))  # type: ignore[attr-defined]
