@@ -14,7 +14,9 @@ def loaded_by(module: str) -> set[str]:
     return {name.partition(".")[0] for name in out.split()}
 
 
-@pytest.mark.parametrize("module", ["tandv", "tandv.logframe", "tandv.files", "tandv.measure", "tandv.track.common"])
+@pytest.mark.parametrize(
+    "module", ["tandv", "tandv.logframe", "tandv.files", "tandv.measure", "tandv.track.common", "tandv.viz"]
+)
 def test_no_framework_comes_along(module):
     assert not loaded_by(module) & FRAMEWORKS
 

@@ -66,7 +66,7 @@ class Viewer:
         self._main: Any = self.figure
         self._loss: Axes | None = None
         if curves is not None:
-            self._main, side = self.figure.subfigures(1, 2, width_ratios=(2.6, 1))
+            self._main, side = self.figure.subfigures(1, 2, width_ratios=(2.6, 1))  # type: ignore[misc]
             self._loss = _draw_loss(side, curves, self._style)
         self._cursor: Cursor | None = None
         self._syncing = False
@@ -317,12 +317,12 @@ class Viewer:
 def _draw_loss(side: Any, curves: pd.DataFrame, style: Any) -> Axes:
     side.set_facecolor(style.paper)
     ax = side.subplots()
-    side.subplots_adjust(left=0.2, right=0.97, bottom=0.14, top=0.9)
+    side.subplots_adjust(left=0.2, right=0.95, bottom=0.14, top=0.84)
     dress(ax, style)
     for column, colour in zip(curves.columns, style.series, strict=False):
         ax.plot(curves.index, curves[column], color=colour, linewidth=1.2, label=str(column))
     ax.set_xlabel("step")
-    ax.set_title("training", color=style.ink, size=style.title, loc="left")
+    ax.set_title("training", color=style.ink, size=style.text, loc="left")
     ax.legend(frameon=False, labelcolor=style.ink, fontsize=style.small)
     return ax
 

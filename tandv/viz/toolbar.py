@@ -10,7 +10,7 @@ from tandv.viz.views import View, choices, current
 _LABELS = {"tt": "tensor type", "scalar_metric": "statistic", "dtype_annotation": "formats"}
 
 
-def controls(view: View, changed: Callable[..., None]) -> dict[str, widgets.Widget]:
+def controls(view: View, changed: Callable[..., None]) -> dict[str, Any]:
     """Return a control for each argument of `view` that has known choices; each calls `changed(name=value)`.
 
     A list value makes a list to select several from, a step a slider, everything else a menu.
@@ -24,7 +24,7 @@ def controls(view: View, changed: Callable[..., None]) -> dict[str, widgets.Widg
     return made
 
 
-def _control(name: str, options: list[Any], value: Any) -> widgets.Widget:
+def _control(name: str, options: list[Any], value: Any) -> Any:
     label = _LABELS.get(name, name.replace("_", " "))
     look = {"description": label, "style": {"description_width": "initial"}}
     if name == "step":
