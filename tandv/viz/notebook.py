@@ -15,7 +15,7 @@ from tandv import logframe
 from tandv.curves import as_curves
 from tandv.viz import views
 from tandv.viz.cursor import Cursor
-from tandv.viz.drawn import drawn
+from tandv.viz.drawn import Place, drawn
 from tandv.viz.plots import exp_hist
 from tandv.viz.style import dress, theme
 from tandv.viz.surface import INSTALL, canvas
@@ -45,6 +45,8 @@ def interactive(f: Callable[..., Figure], train_stats: Any = None, width: int | 
         raise TypeError(f"{f.__name__} does not take {', '.join(unknown)}; it takes {', '.join(known)}")
     if not isinstance(kwargs.get("df"), pd.DataFrame):
         raise TypeError(f"interactive needs the log: interactive({f.__name__}, df=read_pickle(...), ...)")
+    if train_stats is not None and "train_stats" in known:  # the plot has a place of its own for the loss
+        kwargs, train_stats = {**kwargs, "train_stats": train_stats}, None
     viewer = Viewer(View(f, kwargs), None if train_stats is None else as_curves(train_stats), width)
     viewer.display()
     return viewer
@@ -243,13 +245,20 @@ class Viewer:
             return
         if event.button == 3:
             self.back()
-        elif event.inaxes is not None and event.inaxes is self._loss:
+        elif event.inaxes is not None and (event.inaxes is self._loss or _is_lines(event.inaxes)):
             self._select_step(event.xdata)
         elif event.inaxes is not None and (table := drawn(event.inaxes)) is not None and table.pick is not None:
-            deeper = views.drilled(self.state, table.at(event.xdata, event.ydata), exp_hist)
-            if deeper is not None:
-                limits = tuple((ax.get_xlim(), ax.get_ylim()) for ax in self._axes())
-                self._go(views.push(self._views, deeper, limits))
+            self._open(table.at(event.xdata, event.ydata))
+
+    def _open(self, place: Place | None) -> None:
+        """Show a cell that was clicked: in a plot that has a layer and a step of its own, else as a histogram."""
+        plot = self.state.plot
+        if place is not None and views.takes(plot, "layer") and views.takes(plot, "step"):
+            layer = {} if place.layer is None else {"layer": place.layer}
+            self.select(step=place.step, **layer)
+        elif (deeper := views.drilled(self.state, place, exp_hist)) is not None:
+            limits = tuple((ax.get_xlim(), ax.get_ylim()) for ax in self._axes())
+            self._go(views.push(self._views, deeper, limits))
 
     def _on_resize(self, event: Any) -> None:
         """Lay out anew for the size to which the figure was pulled."""
@@ -280,9 +289,8 @@ class Viewer:
             cursor.move(None)
 
     def _select_step(self, x: float) -> None:
-        step = self._nearest(x)
         if views.takes(self.state.plot, "step"):
-            self.select(step=step)
+            self.select(step=self._nearest(x))
         self._readout.value = html.escape(self._values_at(x))
 
     # Steps and values.

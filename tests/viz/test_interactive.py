@@ -104,6 +104,17 @@ def test_the_cross_hair_stands_at_one_step_on_all_line_plots_and_the_loss():
     viewer.close()
 
 
+def test_a_click_in_the_overview_moves_its_own_cursor():
+    viewer = viz.interactive(viz.overview, train_stats=LOSS, df=DF, tt="Activation", layer="embed", step=3)
+    heat = next(ax for ax in viewer.figure.axes if (t := drawn(ax)) is not None and t.pick and t.y == "layer")
+    click(viewer, heat, 12, 4)
+    assert viewer.error == ""
+    assert viewer.state.plot is viz.overview
+    assert (viewer.state.arguments["layer"], viewer.state.arguments["step"]) == (layers(DF)[4], 12)
+    assert viewer.controls["layer"].value == layers(DF)[4]
+    viewer.close()
+
+
 def test_redrawing_leaves_no_old_cursor_behind():
     viewer = viz.interactive(viz.scalar_line, train_stats=LOSS, df=DF, layer="embed", tt="Weight", scalar_metric="std")
     before = len(loss_axes(viewer).lines)
