@@ -2,11 +2,11 @@
 
 >>> scale = colour_scale(np.array([[0.5, 8.0]]), "log2")
 >>> scale.low, scale.high, [text for _, text in scale.ticks(3)]
-(-1.0, 3.0, ['2⁻¹', '2¹', '2³'])
+(-1.0, 3.0, ['2⁰', '2²'])
 """
 
 import math
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgba
 
 from tandv.viz.heat import MISSING
 from tandv.viz.style import Style
-from tandv.viz.ticks import multiples, power, stride_of_powers, value_text
+from tandv.viz.ticks import multiples, power, value_text
 
 BEND = 0.82  # the part of the colour map that is below the knee
 
@@ -48,7 +48,7 @@ class Scale(NamedTuple):
                 values = np.sign(values) * np.maximum(np.log2(np.abs(values)) - self.floor, 0)
             return self._bend(values)
 
-    def _bend(self, values: np.ndarray) -> np.ndarray:
+    def _bend(self, values: Any) -> Any:
         if self.knee >= self.high:
             return (values - self.low) / (self.high - self.low)
         if self.diverging:
@@ -66,11 +66,10 @@ class Scale(NamedTuple):
             at = np.linspace(self.low, self.high, min(most, 3))
             return [((v - self.low) / span, value_text(v)) for v in at]
         if self.kind == "signed":
-            stride = stride_of_powers(self.high, max((most - 1) // 2, 1))
-            ups = multiples(stride, self.high, stride)
-            names = [(v, power(round(v + self.floor))) for v in ups]
+            ends = [self.knee, self.high] if self.knee < self.high and most > 4 else [self.high]
+            names = [(float(v), power(v + round(self.floor))) for v in map(math.floor, ends)]
             both = [(-v, "−" + t) for v, t in reversed(names)] + [(0.0, "0")] + names
-            return [((v - self.low) / span, t) for v, t in both]
+            return [(float(self._bend(np.float64(v))), t) for v, t in both]
         strides = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 32, 64, 128, 256, 512)
         stride = next(s for s in strides if len(multiples(self.low, self.high, s)) <= max(most, 2))
         times = "×" if self.kind == "change" else ""
@@ -82,7 +81,7 @@ class Scale(NamedTuple):
         elif self.knee < self.high:
             stride = next(s for s in strides if len(multiples(self.low, self.knee, s)) <= max(most - 1, 1))
             at = [*multiples(self.low, self.knee, stride), float(math.floor(self.high))]
-        if len(at) < 2:
+        if len(at) < 2 or at[-1] == at[0]:
             return [(0.0, times + value_text(2.0**self.low, 2)), (1.0, times + value_text(2.0**self.high, 2))]
         return [(float(self._bend(np.float64(v))), times + power(round(v))) for v in at]
 
@@ -100,14 +99,15 @@ def colour_scale(values: np.ndarray, colour: Colour = "log2") -> Scale:
     sizes = np.log2(np.abs(finite[finite != 0]).astype(np.float64))
     if not sizes.size:
         return Scale("log2", 0.0, 1.0)
-    high, low = float(sizes.max()), float(np.quantile(sizes, 0.005))
+    high, low = float(sizes.max()), float(np.quantile(sizes, 0.005, method="lower"))
     if colour == "change":
         reach = max(float(np.abs(sizes).max()), 0.5)
         knee = max(float(np.quantile(np.abs(sizes), 0.99)), 0.25)
         return Scale("change", -reach, reach, knee=knee if reach > 1.6 * knee else math.inf)
     if (finite < 0).any():
         floor = float(math.floor(max(float(np.quantile(sizes, 0.05)), high - 24)))
-        return Scale("signed", -max(high - floor, 1.0), max(high - floor, 1.0), floor)
+        reach, knee = max(high - floor, 1.0), max(float(np.quantile(sizes, 0.99)) - floor, 0.5)
+        return Scale("signed", -reach, reach, floor, knee if reach > 1.6 * knee else math.inf)
     if high - low < 1:
         low, high = (high + low) / 2 - 0.5, (high + low) / 2 + 0.5
     # Where a few values lie far above all others, the others would look alike: bend the scale.

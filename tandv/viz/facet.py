@@ -1,7 +1,7 @@
 """Where everything stands: panels side by side and below each other, with nothing cut off or overlapping.
 
-Only this file makes the Axes of a plot, and with `titles` places what is around them. A plot hands `facet` its rows and a draw
-function; everything else (how many panels, how large, which labels) follows from these.
+Only this file makes the Axes of a plot, and with `titles` places what is around them. A plot hands `facet`
+its rows and a draw function; everything else (how many panels, how large, which labels) follows from these.
 """
 
 import math
@@ -13,10 +13,22 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import Figure
 
 from tandv.viz.style import Style, dress
-from tandv.viz.titles import GAP, PAD, Key, around, clear_title, colour_key, header, legend_entries, points, renderer_of
+from tandv.viz.titles import (
+    GAP,
+    PAD,
+    AnyFigure,
+    Key,
+    around,
+    clear_title,
+    colour_key,
+    header,
+    legend_entries,
+    points,
+    renderer_of,
+)
 
 
 class Picture(Figure):
@@ -28,7 +40,7 @@ class Picture(Figure):
         return out.getvalue()
 
 
-def canvas(fig: FigureBase | None, figsize: tuple[float, float], style: Style) -> Any:
+def canvas(fig: Any, figsize: tuple[float, float], style: Style) -> Any:
     """Return an empty figure in the colours of the theme: a new one, or `fig` emptied."""
     if fig is None:
         fig = Picture(figsize=figsize, dpi=100)
@@ -79,7 +91,7 @@ def facet(
     draw: Callable[[pd.DataFrame, Axes], Key | None],
     by: Sequence[str] = (),
     *,
-    fig: FigureBase | None = None,
+    fig: Any = None,
     figsize: tuple[float, float] | None = None,
     panel_size: tuple[float, float] = (4.0, 2.6),
     single_size: tuple[float, float] = (9.0, 4.2),
@@ -107,7 +119,14 @@ def facet(
     for spare in grid.ravel()[len(parts) :]:
         spare.remove()
     # A first guess at the layout, so that draw functions and ticks see about the size they will have.
-    _place(fig, panels, across, np.array([60.0, 8.0, 30.0, 12.0]), (70.0, 60.0), 30.0)
+    _place(
+        fig,
+        panels,
+        across,
+        np.array([60.0, 8.0, 30.0, 12.0]),
+        ([40.0] * (across - 1), [30.0] * (down - 1)),
+        30.0,
+    )
 
     keys = []
     for (names, part), ax in zip(parts, panels, strict=True):
@@ -130,21 +149,21 @@ def facet(
         if i % across and (sharey or ax.get_ylabel() == panels[0].get_ylabel()):
             ax.set_ylabel("")
     head = header(fig, title, subtitle, legend_entries(panels), style)
-    arrange(fig, panels, across, head)
+    arrange(fig, panels, across, head, 2 if len(panels) <= 4 or any(keys) else 1)
     for ax, key in zip(panels, keys, strict=True):
         if key is not None:
             colour_key(ax, key, style)
     if any(keys):
-        arrange(fig, panels, across, head)
         for ax in panels:
             clear_title(ax)
+        arrange(fig, panels, across, head, 1)
     return fig
 
 
-def arrange(fig: FigureBase, panels: Sequence[Axes], across: int, head: float) -> None:
+def arrange(fig: AnyFigure, panels: Sequence[Axes], across: int, head: float, rounds: int) -> None:
     """Give the panels the largest equal size at which everything around them still fits."""
     renderer = renderer_of(fig)
-    for _ in range(2 if len(panels) <= 6 else 1):
+    for _ in range(rounds):  # labels may change with the room they get, so one round is not enough
         reach = np.array([around(ax, renderer) for ax in panels])
         column, row = np.arange(len(panels)) % across, np.arange(len(panels)) // across
         left, right = reach[column == 0, 0].max(), reach[column == column.max(), 1].max()
@@ -152,21 +171,27 @@ def arrange(fig: FigureBase, panels: Sequence[Axes], across: int, head: float) -
         # The last row may be short: what hangs below the row above it counts as well.
         inner_x = [reach[column == c, 0].max() + reach[column == c - 1, 1].max() for c in range(1, column.max() + 1)]
         inner_y = [reach[row == r, 3].max() + reach[row == r - 1, 2].max() for r in range(1, row.max() + 1)]
-        gaps = max(inner_x, default=0.0), max(inner_y, default=0.0)
-        _place(fig, panels, across, np.array([left, right, bottom, top]), gaps, head)
+        _place(fig, panels, across, np.array([left, right, bottom, top]), (inner_x, inner_y), head)
 
 
 def _place(
-    fig: FigureBase, panels: Sequence[Axes], across: int, margins: np.ndarray, gaps: tuple[float, float], head: float
+    fig: AnyFigure,
+    panels: Sequence[Axes],
+    across: int,
+    margins: np.ndarray,
+    gaps: tuple[Sequence[float], Sequence[float]],
+    head: float,
 ) -> None:
+    """Set the positions of panels for the margins around all and the gaps between columns and rows, in pixels."""
     pad, gap = points(fig, PAD), points(fig, GAP)
     down = math.ceil(len(panels) / across)
     width, height = fig.bbox.width, fig.bbox.height
     left, right, bottom, top = margins + [pad, pad * 1.4, pad, pad + head]
-    wide = (width - left - right - (across - 1) * (gaps[0] + gap)) / across
-    high = (height - bottom - top - (down - 1) * (gaps[1] + gap)) / down
+    wide = (width - left - right - (across - 1) * gap - sum(gaps[0])) / across
+    high = (height - bottom - top - (down - 1) * gap - sum(gaps[1])) / down
     wide, high = max(wide, points(fig, 20)), max(high, points(fig, 15))
     for i, ax in enumerate(panels):
-        x = left + (i % across) * (wide + gaps[0] + gap)
-        y = height - top - high - (i // across) * (high + gaps[1] + gap)
+        column, row = i % across, i // across
+        x = left + column * (wide + gap) + sum(gaps[0][:column])
+        y = height - top - high - row * (high + gap) - sum(gaps[1][:row])
         ax.set_position((x / width, y / height, wide / width, high / height))

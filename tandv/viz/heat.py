@@ -95,13 +95,15 @@ class Heat(AxesImage):
 
     def _borders(self, magnification: float = 1.0) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int, int]]:
         """Return the borders of the pixels of the Axes in data units, and the box in (magnified) pixels."""
-        box = tuple((self.axes.bbox.extents * magnification + 0.5).astype(int).tolist())
+        box = tuple((np.asarray(self.axes.bbox.extents) * magnification + 0.5).astype(int).tolist())
         left, bottom, right, top = box
         columns = np.linspace(left, right, max(right - left, 1) + 1) / magnification
         rows = np.linspace(bottom, top, max(top - bottom, 1) + 1) / magnification
         back = self.axes.transData.inverted()
         x = back.transform(np.column_stack([columns, np.full(len(columns), rows[0])]))[:, 0]
         y = back.transform(np.column_stack([np.full(len(rows), columns[0]), rows]))[:, 1]
+        # Pixels are whole and the Axes are not: what is left over belongs to the outermost pixels.
+        x[[0, -1]], y[[0, -1]] = self.axes.get_xlim(), self.axes.get_ylim()
         return x, y, box
 
     def make_image(self, renderer, magnification=1.0, unsampled=False):
@@ -139,10 +141,12 @@ class Heat(AxesImage):
         """Write into the note what was reduced: cells in view and pixels they were drawn in."""
         if self.say is None:
             return
-        note, row, column = self.say
-        said = [f"{n:,} {what}s in {m:,} {place}" for n, m, what, place in
-                ((*columns, column, "columns"), (*rows, row, "rows")) if n > m]
-        text = " and ".join(said) + (", largest value shown" if said else "")
+        note, column, row = self.say
+        if not note.get_text():  # the label was taken away, for example because a panel below has it
+            return
+        said = [f"{columns[0]:,} in {columns[1]:,} columns"] if columns[0] > columns[1] else []
+        said += [f"{rows[0]:,} {row}s in {rows[1]:,} rows"] if rows[0] > rows[1] else []
+        text = column + (f"  ({', '.join(said)}: max)" if said else "")
         if note.get_text() != text:
             note.set_text(text)
 

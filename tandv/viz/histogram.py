@@ -99,7 +99,16 @@ def draw_exponents(
     draw_ranges(formats, ax, dtype_info, style)
     if not found.total - found.nans:
         words = "all values are NaN" if found.nans else "no values"
-        ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center", color=style.nan, size=style.text)
+        ax.text(
+            0.5,
+            0.5,
+            words,
+            transform=ax.transAxes,
+            ha="center",
+            va="center",
+            color=style.nan,
+            size=style.text,
+        )
     elif found.nans:
         ax.text(
             0.99, 0.97, f"{percent_text(found.nans / found.total)} are NaN", transform=ax.transAxes, ha="right",
@@ -125,7 +134,12 @@ def view(some: Sequence[Exponents], formats: Sequence[Format]) -> tuple[float, f
 
 
 def draw_bars(
-    found: Exponents, ax: Axes, kind: Kind, formats: Sequence[Format], style: Style, orientation: str = "vertical"
+    found: Exponents,
+    ax: Axes,
+    kind: Kind,
+    formats: Sequence[Format],
+    style: Style,
+    orientation: str = "vertical",
 ) -> float:
     """Draw the shares as one artist, and those out of a single format's range in the colour of alarm."""
     if not len(found.counts):

@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -60,6 +60,12 @@ def levels(names: Sequence[str]) -> list[list[Block]]:
     return out
 
 
+def tellable(ways: list[list[Block]], most: int) -> list[list[Block]]:
+    """Leave out the ways of naming in which names cut to `most` characters can no longer be told apart."""
+    kept = [way for way in ways if len({elide(b.name, most) for b in way}) == len({b.name for b in way})]
+    return ([way for way in kept if len(way) >= 4] and kept) or ways
+
+
 def labelled(ways: Sequence[list[Block]], low: float, high: float, apart: float) -> list[Block]:
     """Return the blocks to label in the rows from low to high, so that labels are `apart` rows apart.
 
@@ -82,7 +88,7 @@ def labelled(ways: Sequence[list[Block]], low: float, high: float, apart: float)
 
 
 def _fits(some: Sequence[Block], apart: float) -> bool:
-    return all(b.middle - a.middle >= apart for a, b in zip(some, some[1:], strict=False))
+    return all(b.middle - a.middle >= apart for a, b in pairwise(some))
 
 
 def _spaced(way: Sequence[Block], apart: float, kept: Sequence[Block] = ()) -> list[Block]:
@@ -100,7 +106,7 @@ class LayerLocator(Locator):
     """Places and names the labels of layers anew whenever the height or the zoom has changed."""
 
     def __init__(self, names: Sequence[str], most: int, size: float):
-        self.ways, self.most, self.size = levels(names), most, size
+        self.ways, self.most, self.size = tellable(levels(names), most), most, size
         self.names = FixedFormatter([])
         self._made: tuple | None = None
 
@@ -134,8 +140,9 @@ def layer_axis(ax: Axes, names: Sequence[str], style: Style) -> None:
 
 
 def separators(names: Sequence[str], most: int = 60) -> np.ndarray:
-    """Return the rows between blocks, on the finest level that makes at most `most` and is not every row."""
-    for way in levels(names)[1:]:
-        if 2 <= len(way) <= most and len(names) >= 2 * len(way):
-            return np.array([b.first - 0.5 for b in way[1:]])
+    """Return the rows between blocks, of the finest kind with four rows to a block, or two where none has four."""
+    for rows in (4, 2):
+        for way in levels(names)[1:]:
+            if 2 <= len(way) <= most and len(names) >= rows * len(way):
+                return np.array([b.first - 0.5 for b in way[1:]])
     return np.array([])

@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from tandv import logframe
 from tandv.formats import Format
 from tandv.viz.colours import Colour, Scale, colour_scale, lookup, paint, specials
 from tandv.viz.drawn import Drawn, remember
@@ -25,8 +24,7 @@ def table_of(rows: pd.DataFrame, metric: str, x: str = "step", y: str = "name") 
     Raises ValueError if a cell has several rows, as a log of several ranks has.
     """
     column = rows[("metadata", y)]
-    names = logframe.layers(rows) if y == "name" else list(dict.fromkeys(column))
-    row = pd.Categorical(column, categories=names).codes.astype(np.int64)
+    row, names = pd.factorize(column.array if isinstance(column.dtype, pd.CategoricalDtype) else column.to_numpy())
     steps, at = np.unique(rows[("metadata", x)].to_numpy(), return_inverse=True)
     values = rows[("scalar_stats", metric)].to_numpy(dtype=np.float64, na_value=np.nan)
     cell = row * len(steps) + at
@@ -62,7 +60,16 @@ def draw_layers(
     steps_or_counts = steps if steps.dtype.kind in "iu" else np.arange(len(steps))
     remember(
         ax,
-        Drawn("scalar_global_heatmap", "step", "layer", tuple(names), kinds, steps_or_counts, table, pick=heat.cell_at),
+        Drawn(
+            "scalar_global_heatmap",
+            "step",
+            "layer",
+            tuple(names),
+            kinds,
+            steps_or_counts,
+            table,
+            pick=heat.cell_at,
+        ),
     )
     label = {"change": "× the first step"}.get(colour, "")
     return Key(scale, style.diverging if scale.diverging else style.colours, specials(table, scale, style), label)
@@ -85,14 +92,8 @@ def draw_table(
             linewidth=0, alpha=0.5, zorder=-1,
         )  # fmt: skip
         ax.add_patch(hatched)
-    note = ax.annotate(
-        "", (1, 0), (0, -20), xycoords="axes fraction", textcoords="offset points", ha="right", va="top",
-        size=style.small, color=style.muted,
-    )  # fmt: skip
-    note.set_in_layout(False)
-    heat = Heat(
-        ax, table, x, borders, lambda part: paint(part, scale, style), signed=scale.diverging, say=(note, *words[::-1])
-    )
+    heat = Heat(ax, table, x, borders, lambda part: paint(part, scale, style), signed=scale.diverging)
+    heat.say = (ax.xaxis.label, *words)
     ax.grid(False)
     for spine in ax.spines.values():
         spine.set_visible(True)
@@ -118,7 +119,7 @@ def exponent_table(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
     def over_steps(columns: Sequence[float]) -> np.ndarray:
         out = np.zeros((len(columns), len(steps)))
-        np.add.at(out, (slice(None), at), counts[list(columns)].to_numpy(float).T)
+        np.add.at(out.T, at, counts[list(columns)].to_numpy(float))
         return out
 
     inside, ends = over_steps(bins), over_steps([-math.inf, math.inf])
@@ -216,12 +217,15 @@ def draw_bands(
             if not shown or not low <= at <= high:
                 continue
             ax.axhline(at, color=colour, linestyle=dashes, linewidth=1.2, zorder=3)
-            if named and all(abs(at - other) > apart for other in labelled):
-                labelled.append(at)
+            centre = at + (0.5 if high - at > apart else -0.5) * apart
+            if named and low < centre and all(abs(centre - other) > apart for other in labelled):
+                labelled.append(centre)
                 said = text if len(formats) == 1 else f"{to.short} {text}"
+                above = high - at > apart
                 label = ax.annotate(
-                    said, (0, at), (4, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
-                    ha="left", va="bottom", size=style.small, color=style.ink, zorder=4,
+                    said, (0, at), (4, 2 if above else -2), xycoords=("axes fraction", "data"), zorder=4,
+                    textcoords="offset points", ha="left", va="bottom" if above else "top", size=style.small,
+                    color=style.ink if len(formats) == 1 else colour,
                 )  # fmt: skip
                 label.set_bbox({"facecolor": style.paper, "edgecolor": "none", "alpha": 0.8, "pad": 1.5})
         if len(formats) == 1:

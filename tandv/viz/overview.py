@@ -22,7 +22,8 @@ from tandv.viz.histogram import draw_bars, exponents_of, log_shares
 from tandv.viz.lines import draw_curves, draw_lines, wants_log2
 from tandv.viz.maps import draw_bands, draw_exponent_map, draw_layers, table_of
 from tandv.viz.plots import _metrics, _narrow
-from tandv.viz.style import Style, Theme, dress, theme as theme_named
+from tandv.viz.style import Style, Theme, dress
+from tandv.viz.style import theme as theme_named
 from tandv.viz.ticks import decade_ticks, linear_ticks, log2_ticks, step_text, value_text
 from tandv.viz.titles import GAP, PAD, around, colour_key, header, points, renderer_of, shorten
 
@@ -52,7 +53,8 @@ def overview(
     interval where the bins cannot tell), all layers at that step, and the histogram.
 
     >>> from tandv.logframe import example_log
-    >>> fig = overview(example_log(layers=30), train_stats={"step": range(50), "train": [1 / (1 + i) for i in range(50)]})
+    >>> losses = {"step": range(50), "train": [1 / (1 + i) for i in range(50)]}
+    >>> fig = overview(example_log(layers=30), train_stats=losses)
     """
     style = theme_named(theme)
     to, listed = known(dtype_annotation)[0], known(formats)
@@ -96,7 +98,8 @@ def overview(
         ax.set_xlabel("")
         ax.tick_params(axis="x", labelbottom=False)
 
-    said = f"{tt} · {metric}  |  step {step_text(step)}  |  {layer}  |  {len(names):,} layers × {len(steps):,} logged steps"
+    size = f"{len(names):,} layers × {len(steps):,} logged steps"
+    said = f"{tt} · {metric}  |  step {step_text(step)}  |  {layer}  |  {size}"
     head = header(fig, title or "overview", said, {}, style)
     told = "loss" if top.get_ylabel() == "loss" else "training" if train_stats is not None else f"{layer}"
     _panel(top, told, style)
@@ -139,7 +142,7 @@ def _nearest(steps: Sequence[int], step: int) -> int:
 def _overflow(rows: pd.DataFrame, to: Format, names: list[str], steps: np.ndarray) -> np.ndarray:
     """Return the least share of values that overflow a format, [layers, steps]."""
     limit = exponent(to.overflows_above)
-    high = [n for top, n in rows.columns if top == "exponent_counts" and n > limit]
+    high = [n for top, n in rows.columns if top == "exponent_counts" and float(n) > limit]
     over = np.zeros(len(rows), np.int64)
     for n in high:
         over += rows[("exponent_counts", n)].to_numpy(np.int64)
@@ -154,7 +157,12 @@ def _overflow(rows: pd.DataFrame, to: Format, names: list[str], steps: np.ndarra
 
 
 def _worst(
-    names: list[str], steps: np.ndarray, table: np.ndarray, overflow: np.ndarray, layer: str | None, step: int | None
+    names: list[str],
+    steps: np.ndarray,
+    table: np.ndarray,
+    overflow: np.ndarray,
+    layer: str | None,
+    step: int | None,
 ) -> tuple[str, int]:
     """Return the layer and step to look at, of those that were not chosen."""
     if layer is not None and layer not in names:
@@ -224,11 +232,10 @@ def draw_slice(
         ax.set_xscale("log", base=2)
         base = 2.0 ** math.floor(math.log2(positive.min()) - 0.3)
         top = positive.max()
-        if "abs" in metric or "rm" in metric or metric == "std":
-            # The limit belongs to single values; it is drawn where it can be seen beside them.
-            if to.max <= top * 2**6:
-                top = max(top, to.max)
-                ax.axvline(to.max, color=style.format_colour(to.name), linewidth=1.4, zorder=3)
+        # The limit is one of single values: drawn beside statistics of their size, if it is near.
+        if ("abs" in metric or "rm" in metric or metric == "std") and to.max <= top * 2**6:
+            top = max(top, to.max)
+            ax.axvline(to.max, color=style.format_colour(to.name), linewidth=1.4, zorder=3)
         ax.set_xlim(base, top * (top / base) ** 0.06)
         log2_ticks(ax.xaxis)
     else:
@@ -311,7 +318,14 @@ def draw_what_if(here: pd.DataFrame, formats: Sequence[Format], ax: Axes, style:
         for (name, x), interval in zip(list(columns.items())[1:], _ordered(shares), strict=False):
             words = interval_text(*interval)
             bad = name != "subnormal" and interval[1] > WORTH_A_LINE
-            write(x, row, words, style.alarm if bad else style.ink, size=style.text, weight="bold" if bad else "normal")
+            write(
+                x,
+                row,
+                words,
+                style.alarm if bad else style.ink,
+                size=style.text,
+                weight="bold" if bad else "normal",
+            )
 
 
 def _ordered(shares: Any) -> list[np.ndarray]:

@@ -19,7 +19,8 @@ from tandv.viz.facet import facet
 from tandv.viz.histogram import draw_exponents, exponents_of, view
 from tandv.viz.lines import draw_lines, wants_log2
 from tandv.viz.maps import draw_exponent_map, draw_layers
-from tandv.viz.style import Style, Theme, theme as theme_named
+from tandv.viz.style import Style, Theme
+from tandv.viz.style import theme as theme_named
 from tandv.viz.ticks import step_text
 from tandv.viz.titles import Key
 
@@ -53,21 +54,22 @@ def scalar_line(
     metrics = _metrics(df, scalar_metric)
     x = _column(df, x)
     rows = logframe.select(_narrow(df, metrics, x), layer, tt)
-    share = {"sharex": True, "sharey": True} | dict(facet_kws or {})
-    if unknown := set(share) - {"sharex", "sharey"}:
-        raise ValueError(f"facet_kws has {sorted(unknown)}; it may have 'sharex' and 'sharey' (True or False)")
+    share = dict(facet_kws or {})
+    if wrong := set(share) - {"sharex", "sharey"}:
+        raise ValueError(f"facet_kws has {sorted(wrong)}; it may have 'sharex' and 'sharey' (True or False)")
+    sharex, sharey = share.get("sharex", True), share.get("sharey", True)
     values = rows[[("scalar_stats", m) for m in metrics]].to_numpy(np.float64, na_value=np.nan)
     log2 = yscale == "log2" or (yscale == "auto" and wants_log2(values))
     style = theme_named(theme)
 
     def draw(part: pd.DataFrame, ax: Axes) -> None:
-        own = log2 if share["sharey"] or yscale != "auto" else wants_log2(_values(part, metrics))
+        own = log2 if sharey or yscale != "auto" else wants_log2(_values(part, metrics))
         draw_lines(part, ax, metrics=metrics, x=x, kind=kind, log2=own, style=style)
 
     title, subtitle = _titles(", ".join(metrics), rows)
     return facet(
         rows, draw, ("tensor_type", "name"), fig=fig, figsize=figsize, col_wrap=col_wrap, title=title,
-        subtitle=subtitle, style=style, **share,
+        subtitle=subtitle, style=style, sharex=sharex, sharey=sharey,
     )  # fmt: skip
 
 
@@ -107,7 +109,14 @@ def exp_hist(
 
     def draw(part: pd.DataFrame, ax: Axes) -> None:
         draw_exponents(
-            part, ax, kind=kind, formats=formats, dtype_info=shown, span=span, log=yscale == "log", style=style
+            part,
+            ax,
+            kind=kind,
+            formats=formats,
+            dtype_info=shown,
+            span=span,
+            log=yscale == "log",
+            style=style,
         )
         if xtick_labelsize is not None:
             ax.tick_params(axis="x", labelsize=xtick_labelsize)
@@ -274,5 +283,3 @@ def _titles(what: str, rows: pd.DataFrame, step: int | Sequence[int] | None = No
     elif step is None:
         said.append(f"{len(steps):,} steps, {step_text(steps[0])} to {step_text(steps[-1])}")
     return title, "  |  ".join(said)
-
-

@@ -51,7 +51,17 @@ _DARK = ("#4da3e6", "#f2803a", "#2bc296", "#e594c0", "#f0b740", "#8fd0f5", "#a3a
 
 
 def _formats(series: tuple[str, ...]) -> dict[str, str]:
-    names = {"e4m3": 1, "e5m2": 0, "fp16": 2, "bf16": 3, "e2m1": 4, "e2m3": 5, "e3m2": 7, "fp32": 6, "fp64": 6}
+    names = {
+        "e4m3": 1,
+        "e5m2": 0,
+        "fp16": 2,
+        "bf16": 3,
+        "e2m1": 4,
+        "e2m3": 5,
+        "e3m2": 7,
+        "fp32": 6,
+        "fp64": 6,
+    }
     return {name: series[i] for name, i in names.items()}
 
 
@@ -110,9 +120,7 @@ def dress(ax: Axes, style: Style, grid: Literal["both", "x", "y", "none"] = "bot
         spine.set_color(style.edge)
         spine.set_linewidth(0.8)
         spine.set_visible(side in ("left", "bottom"))
-    ax.tick_params(
-        which="both", colors=style.edge, labelcolor=style.muted, labelsize=style.small, width=0.8, length=3
-    )
+    ax.tick_params(which="both", colors=style.edge, labelcolor=style.muted, labelsize=style.small, width=0.8, length=3)
     ax.tick_params(which="minor", length=0)
     ax.set_axisbelow(True)
     if grid != "none":

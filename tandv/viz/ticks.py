@@ -54,15 +54,19 @@ def limit_text(value: float) -> str:
 def length_in_points(axis: Axis) -> float:
     """Return how long an axis is now, in points."""
     box, figure = axis.axes.bbox, axis.axes.figure
-    pixels = box.width if axis.axis_name == "x" else box.height
+    pixels = box.width if _name(axis) == "x" else box.height
     return pixels * 72 / figure.dpi
+
+
+def _name(axis: Axis) -> str:
+    return axis.axis_name  # type: ignore[attr-defined]
 
 
 def room(axis: Axis, characters: int) -> int:
     """Return how many labels of so many characters an axis has room for, with air between them."""
     size = axis.get_tick_params().get("labelsize", 8.0)
     size = size if isinstance(size, int | float) else 8.0
-    each = size * (CHARACTER * characters + 1.6) if axis.axis_name == "x" else size * 2.2
+    each = size * (CHARACTER * characters + 1.6) if _name(axis) == "x" else size * 2.2
     return min(max(int(length_in_points(axis) / each), 1), 12)
 
 
@@ -169,7 +173,9 @@ def decade_ticks(axis: Axis) -> None:
 
     axis.set_major_locator(_Fitted(choose))
     axis.set_minor_locator(_Fitted(lambda *_: []))
-    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:.6g}%" if x > 1e-6 else power(round(math.log10(x)), 10)))
+    axis.set_major_formatter(
+        FuncFormatter(lambda x, _: f"{100 * x:.6g}%" if x > 1e-6 else power(round(math.log10(x)), 10))
+    )
 
 
 def linear_ticks(axis: Axis, text: Callable[[float], str] = value_text, most: int = 6) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import RendererAgg
-from matplotlib.figure import FigureBase
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
@@ -16,6 +16,8 @@ from matplotlib.transforms import Bbox
 
 from tandv.viz.colours import Scale, lookup
 from tandv.viz.style import Style
+
+AnyFigure = Figure | SubFigure
 
 PAD = 7.0  # points of air at the border of a figure
 GAP = 12.0  # points of air between panels
@@ -30,19 +32,19 @@ class Key(NamedTuple):
     label: str = ""
 
 
-def points(fig: FigureBase, length: float) -> float:
+def points(fig: AnyFigure, length: float) -> float:
     """Return a length in points as pixels."""
-    return length * fig.dpi / 72  # type: ignore[attr-defined]
+    return length * fig.dpi / 72
 
 
-def measure(text: Text, fig: FigureBase) -> float:
+def measure(text: Text, fig: AnyFigure) -> float:
     """Return the width of a text in pixels."""
     return text.get_window_extent(renderer_of(fig)).width
 
 
-def renderer_of(fig: FigureBase) -> RendererAgg:
+def renderer_of(fig: AnyFigure) -> RendererAgg:
     """Return something that measures text as it will be drawn, whatever the canvas of the figure is."""
-    return _renderer(fig.dpi)  # type: ignore[attr-defined]
+    return _renderer(fig.dpi)
 
 
 @lru_cache(8)
@@ -68,7 +70,7 @@ def legend_entries(panels: Sequence[Axes]) -> dict[str, Any]:
     return found
 
 
-def header(fig: FigureBase, title: str, subtitle: str, entries: Mapping[str, Any], style: Style) -> float:
+def header(fig: AnyFigure, title: str, subtitle: str, entries: Mapping[str, Any], style: Style) -> float:
     """Write title and subtitle at the top left, the legend at the right of them; return the height in pixels."""
     height, width, pad = fig.bbox.height, fig.bbox.width, points(fig, PAD)
     used = 0.0
@@ -87,10 +89,10 @@ def header(fig: FigureBase, title: str, subtitle: str, entries: Mapping[str, Any
     return used + (points(fig, 4) if used else 0)
 
 
-def _legend(fig: FigureBase, entries: Mapping[str, Any], style: Style, used: float) -> float:
+def _legend(fig: AnyFigure, entries: Mapping[str, Any], style: Style, used: float) -> float:
     height, width, pad = fig.bbox.height, fig.bbox.width, points(fig, PAD)
     longest = max(map(len, entries)) * style.text * 0.6 + 34
-    columns = max(1, min(len(entries), int((width - 2 * pad) * 72 / fig.dpi / longest)))  # type: ignore[attr-defined]
+    columns = max(1, min(len(entries), int((width - 2 * pad) * 72 / fig.dpi / longest)))
     legend = fig.legend(
         list(entries.values()),
         list(entries),
@@ -117,7 +119,7 @@ def _legend(fig: FigureBase, entries: Mapping[str, Any], style: Style, used: flo
     return max(used, box.height)
 
 
-def shorten(text: Text, fig: FigureBase, room: float) -> None:
+def shorten(text: Text, fig: AnyFigure, room: float) -> None:
     """Cut a text in the middle until it is at most `room` pixels wide."""
     words = text.get_text()
     wide = measure(text, fig)
@@ -154,7 +156,14 @@ def colour_key(ax: Axes, key: Key, style: Style) -> None:
     for at, words in ticks:
         where = x(anchor + bar * (1 - at))
         text = ax.text(
-            where, y(14), words, transform=ax.transAxes, size=style.small, color=style.muted, ha="center", va="bottom"
+            where,
+            y(14),
+            words,
+            transform=ax.transAxes,
+            size=style.small,
+            color=style.muted,
+            ha="center",
+            va="bottom",
         )
         box = text.get_window_extent(renderer)
         if box.x0 < end + 3:
@@ -166,7 +175,14 @@ def colour_key(ax: Axes, key: Key, style: Style) -> None:
     for words, colour in [("", ""), *reversed(key.specials)] if key.label else reversed(key.specials):
         words = words or key.label
         text = ax.text(
-            x(at), y(4.5), words, transform=ax.transAxes, size=style.small, color=style.muted, ha="right", va="bottom"
+            x(at),
+            y(4.5),
+            words,
+            transform=ax.transAxes,
+            size=style.small,
+            color=style.muted,
+            ha="right",
+            va="bottom",
         )
         at += text.get_window_extent(renderer).width + points(fig, 4)
         if words == key.label:
@@ -190,7 +206,11 @@ def colour_key(ax: Axes, key: Key, style: Style) -> None:
 
 
 def clear_title(ax: Axes) -> None:
-    """Shorten the title of a panel until it does not run into the key beside it."""
+    """Lift the title of a panel above the key if it would run into it, and shorten it to the panel's width."""
     title = ax._left_title  # type: ignore[attr-defined]
-    if title.get_text() and hasattr(ax, "_tandv_key_left"):
-        shorten(title, ax.figure, max(ax._tandv_key_left * ax.bbox.width - 4, 30))  # type: ignore[attr-defined]
+    if not title.get_text() or not hasattr(ax, "_tandv_key_left"):
+        return
+    if measure(title, ax.figure) > ax._tandv_key_left * ax.bbox.width - 4:  # type: ignore[attr-defined]
+        size, colour = title.get_fontsize(), title.get_color()
+        ax.set_title(title.get_text(), loc="left", pad=size + 19, size=size, color=colour)
+        shorten(title, ax.figure, ax.bbox.width)
