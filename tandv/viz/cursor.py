@@ -52,7 +52,7 @@ class Cursor:
         """Show the line at `step`, or hide it (None); at the next moment if the front end is busy."""
         self._wanted = step
         if self._waiting is None:
-            self._waiting = _later(_AT_ONCE, self._draw)
+            self._waiting = later(_AT_ONCE, self._draw)
 
     def _on_draw(self, event: Any) -> None:
         """Keep the fresh picture as background; the line is not in it, so it is drawn on top again."""
@@ -72,7 +72,7 @@ class Cursor:
         self._send()
         if self._settling is not None:
             self._settling.cancel()
-        self._settling = _later(_SETTLED, self._send)
+        self._settling = later(_SETTLED, self._send)
 
     def _draw_lines(self) -> None:
         for ax, line in self._lines:
@@ -88,11 +88,11 @@ class Cursor:
         self._canvas.blit(self._canvas.figure.bbox)
 
 
-def _later(seconds: float, action: Callable[[], None]) -> asyncio.TimerHandle | None:
+def later(seconds: float, action: Callable[[], None]) -> asyncio.TimerHandle | None:
     """Call in a moment, where an event loop runs (a notebook's kernel); at once where none does."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         action()
         return None
-    return loop.call_later(seconds, action)
+    return loop.calllater(seconds, action)

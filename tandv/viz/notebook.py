@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tandv import logframe
 from tandv.curves import as_curves
 from tandv.viz import views
-from tandv.viz.cursor import Cursor
+from tandv.viz.cursor import Cursor, later
 from tandv.viz.drawn import Place, drawn
 from tandv.viz.plots import exp_hist
 from tandv.viz.style import dress, theme
 from tandv.viz.surface import INSTALL, canvas
 from tandv.viz.views import View, Views
 
+_AFTER_PICTURE = 0.03  # seconds: the controls follow when the new picture is on its way
 _KEYS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 
 
@@ -71,6 +71,9 @@ class Viewer:
             self._main, side = self.figure.subfigures(1, 2, width_ratios=(2.6, 1))  # type: ignore[misc]
             self._loss = _draw_loss(side, curves, self._style)
         self._cursor: Cursor | None = None
+        self.controls: dict[str, Any] = {}
+        self.controls_of: Callable[..., Any] | None = None  # the plot that the controls belong to
+        self._steps: tuple[pd.DataFrame, np.ndarray] | None = None  # of the log that is shown
         self._syncing = False
         self._laid_out = (0, 0)  # width and height in pixels for which the figure was laid out
         self._readout = ipywidgets.HTML().add_class("tandv-readout")
@@ -188,27 +191,34 @@ class Viewer:
             ax.set_ylim(y)
         lines = [ax for ax in self._axes() if _is_lines(ax)]
         self._cursor = Cursor(self.canvas, lines + ([self._loss] if self._loss else []), self._style.alarm)
-        self._build_toolbar()
         self._laid_out = self.canvas.get_width_height()
         step = view.arguments.get("step")
         if self._loss is not None and views.takes(view.plot, "step") and step is not None:
             self._cursor.step = self._nearest_loss(step)
         self._refresh()
+        if self.controls_of is None:
+            self._set_toolbar()
+        else:
+            later(_AFTER_PICTURE, self._set_toolbar)
 
     def _refresh(self) -> None:
-        """Show the figure: a live canvas asks for it when it is ready, a still one is drawn now."""
-        if type(self.canvas) is FigureCanvasAgg:
-            self.canvas.draw()
-        else:
-            self.canvas.draw_idle()
+        """Draw now: to ask the front end first, whether it wants a picture, would cost a round trip."""
+        if hasattr(self.canvas, "_force_full"):
+            self.canvas._force_full = True
+        self.canvas.draw()
 
-    def _build_toolbar(self) -> None:
-        from tandv.viz.toolbar import controls
+    def _set_toolbar(self) -> None:
+        """Let the controls show the view's arguments; new ones are made only for another plot."""
+        from tandv.viz.toolbar import controls, show
 
         self._syncing = True
-        self.controls = controls(self.state, self._on_control)
-        self._bar.children = (*self.controls.values(), *self._buttons)
-        self._syncing = False
+        try:
+            if self.controls_of is self.state.plot and show(self.controls, self.state):
+                return
+            self.controls, self.controls_of = controls(self.state, self._on_control), self.state.plot
+            self._bar.children = (*self.controls.values(), *self._buttons)
+        finally:
+            self._syncing = False
 
     def _button(self, kind: str) -> Any:
         import ipywidgets
@@ -299,7 +309,10 @@ class Viewer:
         return [ax for ax in self._main.axes if ax is not self._loss]
 
     def _nearest(self, x: float) -> int:
-        known = np.asarray(logframe.steps(self.state.df))
+        df = self.state.df
+        if self._steps is None or self._steps[0] is not df:
+            self._steps = df, np.asarray(logframe.steps(df))
+        known = self._steps[1]
         return int(known[np.abs(known - x).argmin()])
 
     def _nearest_loss(self, step: float) -> float:

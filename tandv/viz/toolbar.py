@@ -24,6 +24,22 @@ def controls(view: View, changed: Callable[..., None]) -> dict[str, Any]:
     return made
 
 
+def show(made: dict[str, Any], view: View) -> bool:
+    """Set existing controls to the view's arguments; False if one of them cannot show its own."""
+    for name, widget in made.items():
+        value = current(view, name)
+        several = isinstance(widget, widgets.SelectMultiple)
+        if several != (name == "dtype_annotation" or isinstance(value, list | tuple) or hasattr(value, "search")):
+            return False
+        if several:
+            widget.value = _chosen([option for _, option in widget._options_full], value)
+        elif value in [option for _, option in widget._options_full]:
+            widget.value = value
+        else:
+            return False
+    return True
+
+
 def _control(name: str, options: list[Any], value: Any) -> Any:
     label = _LABELS.get(name, name.replace("_", " "))
     look = {"description": label, "style": {"description_width": "initial"}}
