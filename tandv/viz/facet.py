@@ -28,6 +28,7 @@ from tandv.viz.titles import (
     legend_entries,
     points,
     renderer_of,
+    settle_labels,
 )
 
 
@@ -148,6 +149,7 @@ def facet(
             ax.tick_params(axis="y", labelleft=False)
         if i % across and (sharey or ax.get_ylabel() == panels[0].get_ylabel()):
             ax.set_ylabel("")
+        settle_labels(ax)
     head = header(fig, title, subtitle, legend_entries(panels), style)
     arrange(fig, panels, across, head, 2 if len(panels) <= 4 or any(keys) else 1)
     for ax, key in zip(panels, keys, strict=True):

@@ -140,9 +140,10 @@ def layer_axis(ax: Axes, names: Sequence[str], style: Style) -> None:
 
 
 def separators(names: Sequence[str], most: int = 60) -> np.ndarray:
-    """Return the rows between blocks, of the finest kind with four rows to a block, or two where none has four."""
+    """Return the rows between blocks, of the finest kind in which most layers share a block with three others."""
     for rows in (4, 2):
         for way in levels(names)[1:]:
-            if 2 <= len(way) <= most and len(names) >= rows * len(way):
+            together = sum(size for b in way if (size := b.last - b.first + 1) >= rows)
+            if 2 <= len(way) <= most and 2 * together >= len(names):
                 return np.array([b.first - 0.5 for b in way[1:]])
     return np.array([])

@@ -25,7 +25,7 @@ from tandv.viz.plots import _metrics, _narrow
 from tandv.viz.style import Style, Theme, dress
 from tandv.viz.style import theme as theme_named
 from tandv.viz.ticks import decade_ticks, linear_ticks, log2_ticks, step_text, value_text
-from tandv.viz.titles import GAP, PAD, around, colour_key, header, points, renderer_of, shorten
+from tandv.viz.titles import GAP, PAD, around, colour_key, header, points, renderer_of, settle_labels, shorten
 
 FORMATS = ("float8_e4m3fn", "float8_e5m2", "float16", "bfloat16")
 WORTH_A_LINE = 0.001  # of the values: less overflow than this is not outlined
@@ -111,6 +111,8 @@ def overview(
     _panel(bars_ax, f"share of values at step {step_text(step)}", style)
     bars_ax.set_xlabel("")
     note = f"outlined: over 0.1% would overflow {to.short}" if (overflow > WORTH_A_LINE).any() else ""
+    for ax in axes:
+        settle_labels(ax)
     _lay_out(fig, axes, head)
     for ax, key in ((layers_ax, keys[0]), (map_ax, shown_map)):
         colour_key(ax, key, style)

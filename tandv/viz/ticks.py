@@ -67,7 +67,7 @@ def room(axis: Axis, characters: int) -> int:
     size = axis.get_tick_params().get("labelsize", 8.0)
     size = size if isinstance(size, int | float) else 8.0
     each = size * (CHARACTER * characters + 1.6) if _name(axis) == "x" else size * 2.2
-    return min(max(int(length_in_points(axis) / each), 1), 12)
+    return min(max(int(length_in_points(axis) / each), 1), 9)
 
 
 class _Fitted(Locator):

@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.font_manager import FontProperties
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, ScaledTranslation
 
 from tandv.viz.colours import Scale, lookup
 from tandv.viz.style import Style
@@ -53,12 +55,75 @@ def _renderer(dpi: float) -> RendererAgg:
 
 
 def around(ax: Axes, renderer: RendererAgg) -> np.ndarray:
-    """Return how far labels, titles and keys reach beyond Axes: left, right, bottom, top, in pixels."""
-    outer, inner = ax.get_tightbbox(renderer, for_layout_only=True), ax.bbox
-    if outer is None:
-        return np.zeros(4)
-    reach = [inner.x0 - outer.x0, outer.x1 - inner.x1, inner.y0 - outer.y0, outer.y1 - inner.y1]
-    return np.maximum(reach, 0)
+    """Return how far labels, titles and keys reach beyond Axes: left, right, bottom, top, in pixels.
+
+    It measures words instead of asking matplotlib for all artists, which takes many times as long.
+    """
+    inner = ax.bbox
+    boxes = [inner]
+    if ax.axison:
+        boxes += [box for axis in (ax.xaxis, ax.yaxis) for box in _labels(axis, renderer)]
+    words = [ax._left_title, *ax.texts]  # type: ignore[attr-defined]
+    boxes += [text.get_window_extent(renderer) for text in words if text.get_text() and text.get_in_layout()]
+    if (legend := ax.get_legend()) is not None:
+        boxes.append(legend.get_window_extent(renderer))
+    sides = np.array([(b.x0, b.x1, b.y0, b.y1) for b in boxes])
+    low, high = sides[:, (0, 2)].min(axis=0), sides[:, (1, 3)].max(axis=0)
+    return np.maximum([inner.x0 - low[0], high[0] - inner.x1, inner.y0 - low[1], high[1] - inner.y1], 0)
+
+
+def _labels(axis: Axis, renderer: RendererAgg) -> list[Bbox]:
+    """Return the boxes of the tick labels at the ends of an axis, of the widest, and of the axis label."""
+    look, inner, horizontal = axis.get_tick_params(), axis.axes.bbox, axis is axis.axes.xaxis
+    pixel = renderer.points_to_pixels(1.0)
+    if look.get("labelrotation", 0):
+        box = axis.get_tightbbox(renderer)
+        return [box] if box is not None else []
+    out, reach = [], 0.0
+    if look.get("labelbottom" if horizontal else "labelleft", True):
+        low, high = sorted(axis.get_view_interval())
+        places = np.asarray(axis.get_majorticklocs(), float)
+        said = axis.get_major_formatter().format_ticks(places)
+        font = FontProperties(size=look.get("labelsize", 9.0))
+        gap = (look.get("length", 3.0) + look.get("pad", 3.5)) * pixel
+        shown = [(p, t) for p, t in zip(places, said, strict=True) if t and low <= p <= high]
+        sizes = [renderer.get_text_width_height_descent(t, font, False)[:2] for _, t in shown]
+        at = axis.get_transform().transform(np.array([p for p, _ in shown])) if shown else np.array([])
+        ends = axis.get_transform().transform(np.array(axis.get_view_interval()))
+        share = (at - ends[0]) / (ends[1] - ends[0])
+        for where, (wide, high) in zip(share, sizes, strict=True):
+            if horizontal:
+                x, y = inner.x0 + where * inner.width, inner.y0 - gap
+                out.append(Bbox([[x - wide / 2, y - 1.15 * high], [x + wide / 2, y]]))
+                reach = max(reach, inner.y0 - y + 1.15 * high)
+            else:
+                x, y = inner.x0 - gap, inner.y0 + where * inner.height
+                out.append(Bbox([[x - wide, y - 0.6 * high], [x, y + 0.6 * high]]))
+                reach = max(reach, inner.x0 - x + wide)
+    if words := axis.label.get_text():
+        # Across its axis a label is as high as its font; along it, it is centred.
+        size = axis.label.get_fontsize()
+        thick, away = 1.35 * size * pixel, reach + axis.labelpad * pixel
+        wide = renderer.get_text_width_height_descent(words, FontProperties(size=size), False)[0]
+        if horizontal:
+            middle = (inner.x0 + inner.x1) / 2
+            out.append(Bbox([[middle - wide / 2, inner.y0 - away - thick], [middle + wide / 2, inner.y0]]))
+        else:
+            middle = (inner.y0 + inner.y1) / 2
+            out.append(Bbox([[inner.x0 - away - thick, middle - wide / 2], [inner.x0, middle + wide / 2]]))
+    return out
+
+
+def settle_labels(ax: Axes) -> None:
+    """Fix the place of axis labels where it is known, which spares matplotlib measuring all ticks again."""
+    look = ax.xaxis.get_tick_params()
+    if not look.get("labelrotation", 0):
+        ticks = look.get("labelsize", 9.0) * 1.3 if look.get("labelbottom", True) else 0.0
+        down = look.get("length", 3.0) + look.get("pad", 3.5) + ticks + ax.xaxis.labelpad
+        below = ax.transAxes + ScaledTranslation(0, -down / 72, ax.figure.dpi_scale_trans)
+        ax.xaxis.set_label_coords(0.5, 0, below)
+    if not ax.get_ylabel():
+        ax.yaxis.set_label_coords(0, 0.5)
 
 
 def legend_entries(panels: Sequence[Axes]) -> dict[str, Any]:
