@@ -1,6 +1,6 @@
 """What tracking costs: step time tracked ÷ bare, side by side in one process.
 
-    python benchmarks/overhead.py [--only mlp] [--steps 60] [--write]
+    python benchmarks/overhead.py [--only mlp] [--rounds 12] [--write]
     python benchmarks/overhead.py --memory [--write]      resident memory over 10,000 tracked steps
     python benchmarks/overhead.py --log-size [--write]    bytes per row of the demo's log
 
@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -108,49 +109,62 @@ def tensorboard(training: Training) -> Iterator[Step]:
         yield step
 
 
+# what is measured, and the steps of a round: as many as lie between two flushes to disk, so that each has one
 WAYS = {
-    "everything at every step": tandv(),
-    "everything at every 10th step": tandv(every=10),
-    "attached but idle": tandv(every=lambda _: False),
-    'wandb.watch(log="all", log_freq=1), offline': wandb_watch,
-    "TensorBoard add_histogram of parameters and gradients": tensorboard,
+    "bare beside bare (the noise)": (bare, 10),
+    "everything at every step": (tandv(), 10),
+    "everything at every 10th step": (tandv(every=10), 100),
+    "attached but idle": (tandv(every=lambda _: False), 10),
+    'wandb.watch(log="all", log_freq=1), offline': (wandb_watch, 10),
+    "TensorBoard add_histogram of parameters and gradients": (tensorboard, 10),
 }
 NEEDS = {wandb_watch: "wandb", tensorboard: "tensorboard"}
 
 
-def ratio(workload: str, way, rounds: int) -> tuple[float, float]:
-    """Return (tracked ÷ bare, bare seconds): medians of ten steps each, bare and tracked in turn.
+class Cost(NamedTuple):
+    """Tracked ÷ bare: the median of the rounds with their extremes, and the seconds of a bare step."""
 
-    A round is ten steps, so that every tenth step is in each, and one flush of a run that tracks them all.
+    median: float
+    low: float
+    high: float
+    bare: float
+
+
+def cost(workload: str, way, length: int, rounds: int) -> Cost:
+    """Compare a way of tracking with a bare twin, step by step in turn, in rounds of `length` steps.
+
+    A round is summed before the median is taken: a median of steps would lose what only some of them pay.
     """
     with bare(Training(workload)) as plain, way(Training(workload)) as tracked:
-        times: dict[Step, list[float]] = {plain: [], tracked: []}
+        found = []
         for round_ in range(rounds + 1):
-            spent = dict.fromkeys(times, 0.0)
-            for _ in range(10):
-                for step in times:
+            spent = {"plain": 0.0, "tracked": 0.0}
+            for number in range(length):
+                pair = [("plain", plain), ("tracked", tracked)]
+                for name, step in pair if number % 2 else reversed(pair):  # neither is always the first
                     start = time.perf_counter()
                     step()
-                    spent[step] += time.perf_counter() - start
+                    spent[name] += time.perf_counter() - start
             if round_:  # the first warms up
-                for step, seconds in spent.items():
-                    times[step].append(seconds / 10)
-    return statistics.median(t / b for b, t in zip(*times.values(), strict=True)), statistics.median(times[plain])
+                found.append((spent["tracked"] / spent["plain"], spent["plain"] / length))
+    ratios, seconds = zip(*found, strict=True)
+    return Cost(statistics.median(ratios), min(ratios), max(ratios), statistics.median(seconds))
 
 
 def overhead(workloads: list[str], rounds: int) -> str:
     names = {"mlp": "MLP 4 × 1024, batch 64", "gpt": "GPT 4 layers, d = 256, sequence 128, batch 8"}
     heads = " | ".join(names[workload] for workload in workloads)
-    lines = [f"| step time ÷ bare | {heads} |", "|---" * (1 + len(workloads)) + "|"]
+    lines = [f"| step time ÷ bare: median (lowest … highest round) | {heads} |", "|---" * (1 + len(workloads)) + "|"]
     seconds = {}
-    for label, way in WAYS.items():
+    for label, (way, length) in WAYS.items():
         if way in NEEDS and find_spec(NEEDS[way]) is None:
-            lines.append(f"| {label} | {NEEDS[way]} is not installed |")
+            lines.append(f"| {label} |" + f" {NEEDS[way]} is not installed |" * len(workloads))
             continue
         cells = []
         for workload in workloads:
-            cost, seconds[workload] = ratio(workload, way, rounds)
-            cells.append(f"{cost:.3f}")
+            found = cost(workload, way, length, max(3, rounds * 10 // length))
+            seconds.setdefault(workload, found.bare)
+            cells.append(f"{found.median:.3f} ({found.low:.3f} … {found.high:.3f})")
         lines.append(f"| {label} | {' | '.join(cells)} |")
         print(lines[-1], file=sys.stderr)
     lines.insert(2, "| bare step | " + " | ".join(f"{1e3 * seconds[w]:.1f} ms" for w in workloads) + " |")
@@ -191,7 +205,12 @@ def log_size() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=("mlp", "gpt"), help="one workload")
-    parser.add_argument("--rounds", type=int, default=12, help="rounds of ten steps each")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=12,
+        help="rounds of ten steps each; every 10th step has longer ones, at least three",
+    )
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--log-size", action="store_true")
     parser.add_argument("--write", action="store_true", help="keep the report in benchmarks/results")
@@ -206,7 +225,8 @@ def main() -> None:
             workloads = [arguments.only] if arguments.only else ["mlp", "gpt"]
             name, title, table = "overhead", "Overhead of tracking PyTorch", overhead(workloads, arguments.rounds)
     machine = hardware("torch", "numba", "wandb", "tensorboard")
-    report = f"# {title}\n\n{machine}; one thread. Made by `python benchmarks/overhead.py`.\n\n{table}\n"
+    command = " ".join(["python benchmarks/overhead.py", *sys.argv[1:]])
+    report = f"# {title}\n\n{machine}; one thread. Made by `{command}`.\n\n{table}\n"
     print(report)
     if arguments.write:
         write(name, report)

@@ -95,4 +95,4 @@ def later(seconds: float, action: Callable[[], None]) -> asyncio.TimerHandle | N
     except RuntimeError:
         action()
         return None
-    return loop.calllater(seconds, action)
+    return loop.call_later(seconds, action)
