@@ -155,9 +155,9 @@ def facet(
     for ax, key in zip(panels, keys, strict=True):
         if key is not None:
             colour_key(ax, key, style)
+    for ax in panels:
+        clear_title(ax)
     if any(keys):
-        for ax in panels:
-            clear_title(ax)
         arrange(fig, panels, across, head, 1)
     return fig
 

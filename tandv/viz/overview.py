@@ -152,7 +152,9 @@ def _overflow(rows: pd.DataFrame, to: Format, names: list[str], steps: np.ndarra
         total = rows[("scalar_stats", "numel")].to_numpy(float, na_value=np.nan)
     else:
         total = rows["exponent_counts"].to_numpy().sum(axis=1, dtype=float)
-    row = pd.Categorical(rows[("metadata", "name")], categories=names).codes
+    column = rows[("metadata", "name")]
+    codes, found = pd.factorize(column.array if isinstance(column.dtype, pd.CategoricalDtype) else column.to_numpy())
+    row = np.array([names.index(str(name)) for name in found])[codes]
     out = np.zeros((len(names), len(steps)))
     out[row, np.searchsorted(steps, rows[("metadata", "step")].to_numpy())] = over / np.maximum(total, 1)
     return np.nan_to_num(out)

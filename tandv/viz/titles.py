@@ -63,8 +63,10 @@ def around(ax: Axes, renderer: RendererAgg) -> np.ndarray:
     boxes = [inner]
     if ax.axison:
         boxes += [box for axis in (ax.xaxis, ax.yaxis) for box in _labels(axis, renderer)]
-    words = [ax._left_title, *ax.texts]  # type: ignore[attr-defined]
-    boxes += [text.get_window_extent(renderer) for text in words if text.get_text() and text.get_in_layout()]
+    boxes += [text.get_window_extent(renderer) for text in ax.texts if text.get_text() and text.get_in_layout()]
+    if ax.get_title("left"):  # it is cut to the width of the Axes, so only its height counts
+        top = ax._left_title.get_window_extent(renderer).y1  # type: ignore[attr-defined]
+        boxes.append(Bbox([[inner.x0, inner.y0], [inner.x1, max(top, inner.y1)]]))
     if (legend := ax.get_legend()) is not None:
         boxes.append(legend.get_window_extent(renderer))
     sides = np.array([(b.x0, b.x1, b.y0, b.y1) for b in boxes])
@@ -83,7 +85,7 @@ def _labels(axis: Axis, renderer: RendererAgg) -> list[Bbox]:
     if look.get("labelbottom" if horizontal else "labelleft", True):
         low, high = sorted(axis.get_view_interval())
         places = np.asarray(axis.get_majorticklocs(), float)
-        said = axis.get_major_formatter().format_ticks(places)
+        said = axis.get_major_formatter().format_ticks(places.tolist())
         font = FontProperties(size=look.get("labelsize", 9.0))
         gap = (look.get("length", 3.0) + look.get("pad", 3.5)) * pixel
         shown = [(p, t) for p, t in zip(places, said, strict=True) if t and low <= p <= high]
@@ -118,8 +120,8 @@ def settle_labels(ax: Axes) -> None:
     """Fix the place of axis labels where it is known, which spares matplotlib measuring all ticks again."""
     look = ax.xaxis.get_tick_params()
     if not look.get("labelrotation", 0):
-        ticks = look.get("labelsize", 9.0) * 1.3 if look.get("labelbottom", True) else 0.0
-        down = look.get("length", 3.0) + look.get("pad", 3.5) + ticks + ax.xaxis.labelpad
+        ticks = float(look.get("labelsize", 9.0)) * 1.3 if look.get("labelbottom", True) else 0.0
+        down = float(look.get("length", 3.0)) + look.get("pad", 3.5) + ticks + ax.xaxis.labelpad
         below = ax.transAxes + ScaledTranslation(0, -down / 72, ax.figure.dpi_scale_trans)
         ax.xaxis.set_label_coords(0.5, 0, below)
     if not ax.get_ylabel():
@@ -273,9 +275,9 @@ def colour_key(ax: Axes, key: Key, style: Style) -> None:
 def clear_title(ax: Axes) -> None:
     """Lift the title of a panel above the key if it would run into it, and shorten it to the panel's width."""
     title = ax._left_title  # type: ignore[attr-defined]
-    if not title.get_text() or not hasattr(ax, "_tandv_key_left"):
+    if not title.get_text():
         return
-    if measure(title, ax.figure) > ax._tandv_key_left * ax.bbox.width - 4:  # type: ignore[attr-defined]
+    if measure(title, ax.figure) > getattr(ax, "_tandv_key_left", 2.0) * ax.bbox.width - 4:
         size, colour = title.get_fontsize(), title.get_color()
         ax.set_title(title.get_text(), loc="left", pad=size + 19, size=size, color=colour)
-        shorten(title, ax.figure, ax.bbox.width)
+    shorten(title, ax.figure, ax.bbox.width)

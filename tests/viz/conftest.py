@@ -29,9 +29,8 @@ def _faults(figure) -> list[str]:
         ticks = []
         for axis in (ax.xaxis, ax.yaxis) if ax.axison else ():
             low, high = sorted(axis.get_view_interval())
-            for tick in axis.get_major_ticks():
-                if tick.label1.get_visible() and tick.label1.get_text() and low <= tick.get_loc() <= high:
-                    ticks.append(tick.label1)
+            there = [t for t in axis.get_major_ticks() if low <= t.get_loc() <= high]
+            ticks += [t.label1 for t in there if t.label1.get_visible() and t.label1.get_text()]
         around = [t for t in (ax.xaxis.label, ax.yaxis.label, ax.title, ax._left_title) if t.get_text()]
         found += [f"{t.get_text()!r} is cut off" for t in [*ticks, *around, *ax.texts] if outside(t)]
         found += overlaps([*ticks, *around])

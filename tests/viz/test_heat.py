@@ -102,7 +102,9 @@ def test_a_click_finds_the_cell_that_the_pixel_shows():
     figure.canvas.draw()
     ax = figure.axes[0]
     assert drawn(ax).at(1234, 3)[:3] == ("layers.0.mlp.up", "Activation", 1234)
-    assert drawn(ax).at(1235.2, 3).step == 1234  # the same pixel, coloured by the spike
+    pixel = int(ax.transData.transform((1234, 3))[0])
+    for part in (0.1, 0.5, 0.9):  # wherever in the pixel, it is coloured by the spike
+        assert drawn(ax).at(ax.transData.inverted().transform((pixel + part, 0))[0], 3).step == 1234
     assert drawn(ax).at(-50, 3) is None
     assert "4,000 in" in ax.get_xlabel()
     ax.set_xlim(1230, 1240)

@@ -40,7 +40,7 @@ def test_the_panels_share_the_steps():
 def test_the_loss_is_read_at_the_nearest_step_that_it_has():
     figure = viz.overview(LOG, layer="head", step=7, train_stats=LOSS)
     box = next(t for t in texts(figure.axes[0]) if "step" in t)
-    assert box.startswith("step 6\n") or box.startswith("step 8\n")
+    assert box.startswith(("step 6\n", "step 8\n"))
 
 
 def test_without_a_loss_the_layer_itself_is_shown():
