@@ -104,7 +104,7 @@ def _labels(axis: Axis, renderer: RendererAgg) -> list[Bbox]:
                 reach = max(reach, inner.x0 - x + wide)
     if words := axis.label.get_text():
         # Across its axis a label is as high as its font; along it, it is centred.
-        size = axis.label.get_fontsize()
+        size = float(axis.label.get_fontsize())
         thick, away = 1.35 * size * pixel, reach + axis.labelpad * pixel
         wide = renderer.get_text_width_height_descent(words, FontProperties(size=size), False)[0]
         if horizontal:
@@ -277,7 +277,7 @@ def clear_title(ax: Axes) -> None:
     title = ax._left_title  # type: ignore[attr-defined]
     if not title.get_text():
         return
-    if measure(title, ax.figure) > getattr(ax, "_tandv_key_left", 2.0) * ax.bbox.width - 4:
+    if measure(title, ax.figure) > getattr(ax, "_tandv_key_left", math.inf) * ax.bbox.width - 4:
         size, colour = title.get_fontsize(), title.get_color()
         ax.set_title(title.get_text(), loc="left", pad=size + 19, size=size, color=colour)
     shorten(title, ax.figure, ax.bbox.width)

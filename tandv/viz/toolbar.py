@@ -28,12 +28,12 @@ def show(made: dict[str, Any], view: View) -> bool:
     """Set existing controls to the view's arguments; False if one of them cannot show its own."""
     for name, widget in made.items():
         value = current(view, name)
-        several = isinstance(widget, widgets.SelectMultiple)
+        several, options = isinstance(widget, widgets.SelectMultiple), widget._options_values
         if several != (name == "dtype_annotation" or isinstance(value, list | tuple) or hasattr(value, "search")):
             return False
         if several:
-            widget.value = _chosen([option for _, option in widget._options_full], value)
-        elif value in [option for _, option in widget._options_full]:
+            widget.value = _chosen(list(options), value)
+        elif value in options:
             widget.value = value
         else:
             return False
