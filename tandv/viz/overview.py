@@ -252,7 +252,7 @@ def draw_slice(
         color=style.alarm, linewidth=0,
     )  # fmt: skip
     before = np.where(np.isfinite(first) & ((first > 0) | signed), first, np.nan)
-    ax.plot(before, np.arange(len(names)), color=style.muted, linewidth=0.9)
+    ax.plot(before, np.arange(len(names)), color=style.ink, linewidth=0.8, alpha=0.75)
     for special, mark in ((np.isnan(values), style.nan), (values == np.inf, style.inf)):
         at = np.flatnonzero(special)
         if len(at):
