@@ -209,7 +209,7 @@ def main() -> None:
         "--rounds",
         type=int,
         default=12,
-        help="rounds of ten steps each; every 10th step has longer ones, at least three",
+        help="rounds of ten steps; a longer round counts as several",
     )
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--log-size", action="store_true")
