@@ -138,7 +138,7 @@ def report(df: pd.DataFrame, losses: list[float], folder: Path) -> list[str]:
     bad = int(df["scalar_stats"][["nans", "infs"]].to_numpy().sum())
     last = logframe.select(df, step=logframe.steps(df)[-1])
     return [
-        f"\nThe loss fell from {losses[0]:.2f} to {losses[-1]:.2f}.",
+        f"\nThe loss {_went(losses)}.",
         f"The log has {len(df):,} rows: {len(kinds)} tensor types ({', '.join(kinds)}), "
         f"{len(logframe.layers(df))} names, {len(logframe.steps(df))} steps; "
         f"{parts / len(df):.0f} bytes a row on disk.",
@@ -146,6 +146,13 @@ def report(df: pd.DataFrame, losses: list[float], folder: Path) -> list[str]:
         *(_smallest_gradients(last) if "Gradient" in kinds else ()),
         *_underflow(last),
     ]
+
+
+def _went(losses: list[float]) -> str:
+    first, last = losses[0], losses[-1]
+    if len(losses) == 1:
+        return f"was {first:.2f} in the only step"
+    return f"{'fell' if last < first else 'did not fall: it went'} from {first:.2f} to {last:.2f}"
 
 
 def _smallest_gradients(rows: pd.DataFrame) -> list[str]:

@@ -1,0 +1,73 @@
+import json
+from math import inf
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tandv import demo, logframe
+
+
+def log(counts: dict[float, int], zeros: int = 0, infs: int = 0) -> pd.DataFrame:
+    """Return one gradient whose values lie in the powers of two that are given."""
+    counts = {-inf: zeros, **counts, inf: infs}
+    columns: dict[tuple[str, object], object] = {
+        ("metadata", "name"): "a",
+        ("metadata", "type"): "Linear",
+        ("metadata", "tensor_type"): "Gradient",
+        ("metadata", "step"): 0,
+        ("metadata", "dtype"): "float32",
+        ("scalar_stats", "rm2"): 0.5,
+        ("scalar_stats", "numel"): sum(counts.values()),
+        ("scalar_stats", "nans"): 0,
+        ("scalar_stats", "infs"): infs,
+    } | {("exponent_counts", n): count for n, count in counts.items()}
+    return logframe.validate(pd.DataFrame([list(columns.values())], columns=pd.MultiIndex.from_tuples(columns)))
+
+
+def told(df, losses, folder) -> str:
+    (folder / "parts").mkdir(exist_ok=True)
+    return " ".join(demo.report(df, losses, folder))
+
+
+def test_what_underflows_is_what_float8_rounds_to_zero(tmp_path):
+    # 2^-9 is the smallest subnormal: above half of it a value is kept, below it is lost; zeros were zeros before
+    for exponent, share in ((-9, "0%"), (-10, "0%"), (-11, "25%")):
+        assert f"Gradient of a: {share}" in told(log({exponent: 25, 0: 50}, zeros=25), [2, 1], tmp_path)
+    cast = torch.tensor([1.01 * 2.0**-10, 1.99 * 2.0**-11]).to(torch.float8_e4m3fn).float()
+    assert cast.tolist() == [2.0**-9, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("losses", "words"),
+    [
+        ([5.0, 2.0], "The loss fell from 5.00 to 2.00."),
+        ([2.0, 5.0], "The loss did not fall: it went from 2.00 to 5.00."),
+        ([5.0], "The loss was 5.00 in the only step."),
+        ([5.0, float("nan")], "The loss did not fall: it went from 5.00 to nan."),
+    ],
+)
+def test_the_loss_is_said_to_fall_only_if_it_did(losses, words, tmp_path):
+    assert words in told(log({0: 1}), losses, tmp_path)
+
+
+def test_infinities_are_told(tmp_path):
+    assert "3 values were NaN or infinite." in told(log({0: 5}, infs=3), [2, 1], tmp_path)
+
+
+def test_the_curve_lies_beside_the_log_and_the_model_learns(tmp_path):
+    path = demo.run(steps=30, out=tmp_path / "run")
+    curve = json.loads((path.parent / "train_stats.json").read_text())
+    assert curve["steps"] == list(range(30))
+    assert curve["train_loss"][0] == pytest.approx(np.log(256), abs=0.1)  # knows nothing yet
+    assert curve["train_loss"][-1] < 3.8
+
+
+def test_a_token_sees_none_that_follow():
+    torch.manual_seed(0)
+    model, tokens = demo.GPT(layers=2, width=16, heads=2, context=8), torch.randint(256, (1, 8))
+    changed = tokens.clone()
+    changed[0, 5] = (changed[0, 5] + 1) % 256
+    differs = (model(tokens) != model(changed)).any(dim=-1)[0]
+    assert differs.tolist() == [False] * 5 + [True] * 3
