@@ -39,13 +39,12 @@ class Exponents(NamedTuple):
 def exponents_of(rows: pd.DataFrame) -> Exponents:
     """Return the exponent counts of `rows` added up (one row, or one per rank), from first to last that is used."""
     counts = rows["exponent_counts"]
-    bins = sorted(int(n) for n in counts.columns if not math.isinf(n))
-    added = {n: int(counts[n].sum()) for n in bins}
-    used = [n for n in bins if added[n]]
+    added = dict(zip(counts.columns, counts.to_numpy().sum(axis=0, dtype=np.int64).tolist(), strict=True))
+    used = sorted(int(n) for n, count in added.items() if count and not math.isinf(n))
     low, high = (used[0], used[-1]) if used else (0, -1)
     nans = rows[("scalar_stats", "nans")].fillna(0).sum() if ("scalar_stats", "nans") in rows.columns else 0
     values = np.array([added.get(n, 0) for n in range(low, high + 1)], np.int64)
-    return Exponents(low, values, int(counts[-math.inf].sum()), int(counts[math.inf].sum()), int(nans))
+    return Exponents(low, values, added[-math.inf], added[math.inf], int(nans))
 
 
 def smooth(found: Exponents, points: int = 400) -> tuple[np.ndarray, np.ndarray]:

@@ -104,8 +104,7 @@ def exp_hist(
     style = theme_named(theme)
     if xtick_labelsize is not None and xtick_labelsize <= 0:
         raise ValueError(f"xtick_labelsize is a size in points, above 0, not {xtick_labelsize}")
-    each = [exponents_of(part) for _, part in rows.groupby([("metadata", "name"), ("metadata", "step")], observed=True)]
-    span = view(each, formats)
+    span = view([exponents_of(rows)], formats)  # of all panels, so that they can be compared
 
     def draw(part: pd.DataFrame, ax: Axes) -> None:
         draw_exponents(
