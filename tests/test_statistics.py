@@ -1,4 +1,6 @@
 import math
+import os
+import signal
 
 import ml_dtypes
 import numpy as np
@@ -207,3 +209,16 @@ def test_several_threads_measure_pieces_of_large_tensors(monkeypatch):
     one, other = statistics.summarise(rows), statistics.summarise(alone)
     for name, values in one.items():
         assert values == pytest.approx(other[name], rel=1e-12, nan_ok=True), name
+
+
+@pytest.mark.filterwarnings("ignore:.*fork")
+def test_a_forked_process_measures_with_threads_of_its_own(monkeypatch):
+    monkeypatch.setattr(package, "_PIECE", 1000)
+    rows = statistics.empty_rows(1)
+    add([torch.ones(5000)], [0], rows, threads=2)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)  # a child that waits for threads it does not have would wait for ever
+        add([torch.ones(5000)], [0], rows, threads=2)
+        os._exit(0 if rows["numel"][0] == 10_000 else 1)
+    assert os.waitpid(child, 0)[1] == 0

@@ -7,6 +7,7 @@ where numba is not installed.
 
 import ctypes
 import functools
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -117,6 +118,10 @@ def _add_in_threads(jobs: np.ndarray, rows: np.ndarray, threads: int) -> None:
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads - 1, thread_name_prefix="tandv-measure")
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has the pool, but none of its threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def dtype_name(tensor: Any) -> str:

@@ -138,11 +138,13 @@ class Measurements:
 
 
 def _merged(quantities: list[Quantity], dtypes: list[str], rows: np.ndarray) -> _Merged:
-    """Merge rows of equal quantities; the dtype is that of a quantity's first tensor."""
-    numbers: dict[Quantity, int] = {}
-    groups = [numbers.setdefault(quantity, len(numbers)) for quantity in quantities]
-    first = dict(zip(reversed(quantities), reversed(dtypes), strict=True))
-    return list(numbers), [first[quantity] for quantity in numbers], statistics.merge(rows, np.array(groups))
+    """Merge rows of one tensor type and name, which a log has once a step; dtype and place are the first's."""
+    numbers: dict[tuple[str, str], int] = {}
+    groups = [numbers.setdefault((quantity.tensor_type, quantity.name), len(numbers)) for quantity in quantities]
+    first = dict(zip(reversed(groups), zip(reversed(quantities), reversed(dtypes), strict=True), strict=True))
+    known = [first[number] for number in range(len(numbers))]
+    merged = statistics.merge(rows, np.array(groups))
+    return [quantity for quantity, _ in known], [dtype for _, dtype in known], merged
 
 
 def _compact(scalars: dict[str, np.ndarray], dtypes: list[str]) -> dict[str, np.ndarray]:

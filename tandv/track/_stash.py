@@ -31,7 +31,7 @@ class Stashed:
         self.clear()
 
     def clear(self) -> None:
-        self._values: dict[Quantity, tuple[_Said, int]] = {}
+        self._values: dict[tuple[str, str], tuple[Quantity, _Said, int]] = {}  # by tensor type and name
 
     def __bool__(self) -> bool:
         return bool(self._values)
@@ -52,9 +52,9 @@ class Stashed:
 
     def take(self, step: int) -> Block:
         """Return the step's rows in model order and start the next step."""
-        quantities = sorted(self._values, key=lambda quantity: quantity.order)
-        said = [self._values[quantity][0] for quantity in quantities]
-        calls = np.array([self._values[quantity][1] for quantity in quantities], np.int64)
+        values = sorted(self._values.values(), key=lambda value: value[0].order)
+        quantities, said = [quantity for quantity, _, _ in values], [one for _, one, _ in values]
+        calls = np.array([times for *_, times in values], np.int64)
         self.clear()
         names = dict.fromkeys(name for one in said for name in one.scalars)
         columns = {name: np.array([float(one.scalars.get(name, math.nan)) for one in said]) for name in names}
@@ -73,8 +73,9 @@ class Stashed:
         return Block(step, quantities, dtypes, columns | {"calls": calls}, counts, lowest, tensors)
 
     def _keep(self, quantity: Quantity, said: _Said) -> None:
-        calls = self._values[quantity][1] if quantity in self._values else 0
-        self._values[quantity] = said, calls + 1
+        key = quantity.tensor_type, quantity.name
+        first, _, calls = self._values.get(key, (quantity, said, 0))
+        self._values[key] = first, said, calls + 1
 
 
 def _said(dtype: str, answer: Any, function: Any) -> _Said:

@@ -71,3 +71,15 @@ def test_the_root_does_not_take_a_childs_name():
             self.inner = nn.Linear(1, 1)
 
     assert [named.name for named in module_names(inner()).values()] == ["inner (root)", "inner"]
+
+
+def test_names_that_meet_do_not_spoil_the_log(run, row):
+    class Pair(nn.Module):
+        def forward(self, x):
+            return {0: x, "0": 2 * x}
+
+    model = nn.Module()
+    model.pair = Pair()
+    model.add_module("pair[0]", nn.Identity())
+    log = run(model, lambda _: (model.pair(torch.ones(1)), model.get_submodule("pair[0]")(torch.full((1,), 6.0))))
+    assert (row(log, "pair[0]", "Activation")["calls"], row(log, "pair[0]", "Activation")["mean"]) == (3, 3.0)

@@ -18,6 +18,7 @@ from tandv.track.torch._names import Named, module_names
 from tandv.track.torch._outputs import measurable, tensors_in, why_not
 
 ACTIVATION, GRADIENT = 0, 1  # places among the tensor types
+_SEEN_AT_MOST = 10_000  # outputs of a step that are recognised when an outer module returns them, too
 
 
 class _Seen(NamedTuple):
@@ -98,6 +99,8 @@ class OutputCapture:
             return
         quantity = self._quantity(named, name, ACTIVATION)
         version = 0 if tensor.is_inference() else tensor._version
+        if len(self._seen) > _SEEN_AT_MOST:  # a step of very many calls, or one that never ends
+            self._seen.clear()
         seen = self._seen.get((id(tensor), version))
         if seen is not None and seen.tensor() is not tensor:
             seen = None  # another tensor lives where one of this step has died
