@@ -9,7 +9,7 @@ from tandv import viz
 from tandv.curves import TrainingStats
 from tandv.logframe import example_log
 from tandv.viz import drawn
-from tandv.viz.overview import interval_text
+from tandv.viz.panels import interval_text
 
 LOG = example_log(layers=10, steps=40)
 LOSS = TrainingStats(steps=list(range(0, 40, 2)), train_loss=[5 - s / 10 for s in range(20)])
