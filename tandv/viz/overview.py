@@ -23,6 +23,7 @@ from tandv.viz.panels import (
     draw_slice,
     draw_slice_of_exponents,
     draw_what_if,
+    legend_beside_title,
     mark_layer,
     read_out,
 )
