@@ -21,6 +21,7 @@ from tandv.viz.titles import (
     PAD,
     AnyFigure,
     Key,
+    above_data,
     around,
     clear_title,
     colour_key,
@@ -135,7 +136,7 @@ def facet(
         keys.append(key := draw(part, ax))
         if names:
             told = panel_title(names) if panel_title else " · ".join(map(str, names.values()))
-            above = around(ax, renderer_of(fig))[3] if key is None else 0.0
+            above = 0.0 if key is not None else above_data(ax, renderer_of(fig))
             ax.set_title(told, loc="left", color=style.ink, size=style.text, pad=5 + above * 72 / fig.dpi)
     for i, ax in enumerate(panels):
         below = i + across < len(panels)

@@ -140,10 +140,12 @@ def layer_axis(ax: Axes, names: Sequence[str], style: Style) -> None:
 
 
 def separators(names: Sequence[str], most: int = 60) -> np.ndarray:
-    """Return the rows between blocks, of the finest kind in which most layers share a block with three others."""
-    for rows in (4, 2):
-        for way in levels(names)[1:]:
-            together = sum(size for b in way if (size := b.last - b.first + 1) >= rows)
-            if 2 <= len(way) <= most and 2 * together >= len(names):
-                return np.array([b.first - 0.5 for b in way[1:]])
-    return np.array([])
+    """Return the rows between blocks, of the kind whose blocks (at most half of all rows each) hold most layers."""
+
+    def together(way: list[Block]) -> int:
+        sizes = [b.last - b.first + 1 for b in way]
+        return sum(size for size in sizes if 2 <= size <= len(names) / 2)
+
+    ways = [way for way in reversed(levels(names)[1:]) if len(way) <= most]  # of equals, the coarsest
+    best = max(ways, key=together, default=[])
+    return np.array([b.first - 0.5 for b in best[1:]]) if best and together(best) else np.array([])

@@ -74,6 +74,12 @@ def around(ax: Axes, renderer: RendererAgg) -> np.ndarray:
     return np.maximum([inner.x0 - low[0], high[0] - inner.x1, inner.y0 - low[1], high[1] - inner.y1], 0)
 
 
+def above_data(ax: Axes, renderer: RendererAgg) -> float:
+    """Return how far words that a draw function wrote reach above the Axes, in pixels."""
+    tops = [text.get_window_extent(renderer).y1 for text in ax.texts if text.get_text()]
+    return max(max(tops, default=0.0) - ax.bbox.y1, 0.0)
+
+
 def _labels(axis: Axis, renderer: RendererAgg) -> list[Bbox]:
     """Return the boxes of the tick labels at the ends of an axis, of the widest, and of the axis label."""
     look, inner, horizontal = axis.get_tick_params(), axis.axes.bbox, axis is axis.axes.xaxis
