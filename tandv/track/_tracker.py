@@ -45,7 +45,7 @@ class Tracker:
         self._recorded = 0  # steps since entering
         self._state = "new"
         self._said: set[str] = set()
-        self.path = Path(path) if path is not None else default_folder(name, title)
+        self.path = Path(path).absolute() if path is not None else default_folder(name, title)
         self.out_path = self.path / f"log{offload_type}"
         self._open = lambda: Writer(self.path, offload_type, async_offload, {"model": title} | (info or {}))
 

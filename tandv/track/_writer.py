@@ -68,7 +68,12 @@ class Writer:
         if self._thread:
             self._thread.shutdown(wait=True)
             self._thread = None
-        self.flush()
+        for _ in range(2):  # what failed in the thread must not keep the rows after it from the disk
+            try:
+                self.flush()
+            except Exception as error:
+                self._writing = None
+                self._warn_once("flush", f"some rows could not be written: {type(error).__name__}: {error}")
         try:
             if self._part:
                 self._finish()

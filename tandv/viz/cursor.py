@@ -63,10 +63,9 @@ class Cursor:
 
     def _draw(self) -> None:
         self._waiting = None
-        if self._background is None or not self._lines:
-            self.step = self._wanted
-            return
         self.step = self._wanted
+        if self._background is None or not self._lines:
+            return
         self._canvas.restore_region(self._background)
         self._draw_lines()
         self._send()

@@ -79,3 +79,10 @@ def remember(ax: Axes, table: Drawn) -> None:
 def drawn(ax: Any) -> Drawn | None:
     """Return the table that Axes show, None for Axes that tandv has not drawn (or for no Axes at all)."""
     return getattr(ax, "_tandv_drawn", None)
+
+
+def table(ax: Axes) -> Drawn:
+    """Return the table of Axes that tandv has drawn."""
+    found = drawn(ax)
+    assert found is not None, "these Axes show no table"
+    return found

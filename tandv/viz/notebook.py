@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 from tandv import logframe
 from tandv.curves import as_curves
 from tandv.viz import views
+from tandv.viz.beside import draw_loss, is_lines, nearest, told, values_at
 from tandv.viz.cursor import Cursor, later
 from tandv.viz.drawn import Place, drawn
 from tandv.viz.plots import exp_hist
-from tandv.viz.style import dress, theme
+from tandv.viz.style import theme
 from tandv.viz.surface import INSTALL, canvas
 from tandv.viz.views import View, Views
 
@@ -40,7 +41,7 @@ def interactive(f: Callable[..., Figure], train_stats: Any = None, width: int | 
 
     Raises TypeError for arguments that the plot does not take, and what the plot raises for bad ones.
     """
-    known = [name for name in _parameters(f) if name != "fig"]
+    known = [name for name in views.parameters(f) if name != "fig"]
     if unknown := [name for name in kwargs if name not in known]:
         raise TypeError(f"{f.__name__} does not take {', '.join(unknown)}; it takes {', '.join(known)}")
     if not isinstance(kwargs.get("df"), pd.DataFrame):
@@ -69,10 +70,11 @@ class Viewer:
         self._loss: Axes | None = None
         if curves is not None:
             self._main, side = self.figure.subfigures(1, 2, width_ratios=(2.6, 1))  # type: ignore[misc]
-            self._loss = _draw_loss(side, curves, self._style)
+            self._loss = draw_loss(side, curves, self._style)
         self._cursor: Cursor | None = None
         self.controls: dict[str, Any] = {}
         self.controls_of: Callable[..., Any] | None = None  # the plot that the controls belong to
+        self._resting: float | None = None  # where the cursor is while the mouse is elsewhere
         self._steps: tuple[pd.DataFrame, np.ndarray] | None = None  # of the log that is shown
         self._syncing = False
         self._laid_out = (0, 0)  # width and height in pixels for which the figure was laid out
@@ -116,7 +118,8 @@ class Viewer:
 
     def back(self) -> "Viewer":
         """Return from a histogram to the heat map it was opened from, at the same zoom."""
-        self._go(views.back(self._views))
+        if len(self._views) > 1:
+            self._go(views.back(self._views))
         return self
 
     def data(self) -> pd.DataFrame:
@@ -189,12 +192,13 @@ class Viewer:
         for ax, (x, y) in zip(self._axes(), view.limits, strict=False):
             ax.set_xlim(x)
             ax.set_ylim(y)
-        lines = [ax for ax in self._axes() if _is_lines(ax)]
+        lines = [ax for ax in self._axes() if is_lines(ax)]
         self._cursor = Cursor(self.canvas, lines + ([self._loss] if self._loss else []), self._style.alarm)
         self._laid_out = self.canvas.get_width_height()
         step = view.arguments.get("step")
-        if self._loss is not None and views.takes(view.plot, "step") and step is not None:
-            self._cursor.step = self._nearest_loss(step)
+        marked = self._curves is not None and isinstance(step, int)
+        self._resting = nearest(self._curves.index, step) if marked else None  # type: ignore[union-attr, arg-type]
+        self._cursor.step = self._resting
         self._refresh()
         if self.controls_of is None:
             self._set_toolbar()
@@ -255,7 +259,7 @@ class Viewer:
             return
         if event.button == 3:
             self.back()
-        elif event.inaxes is not None and (event.inaxes is self._loss or _is_lines(event.inaxes)):
+        elif event.inaxes is not None and (event.inaxes is self._loss or is_lines(event.inaxes)):
             self._select_step(event.xdata)
         elif event.inaxes is not None and (table := drawn(event.inaxes)) is not None and table.pick is not None:
             self._open(table.at(event.xdata, event.ydata))
@@ -290,13 +294,13 @@ class Viewer:
         table = drawn(ax)
         if table is not None and table.pick is not None:
             place = table.at(event.xdata, event.ydata)
-            self._readout.value = "" if place is None else html.escape(_told(place))
+            self._readout.value = "" if place is None else html.escape(told(place))
             cursor.move(None if place is None or place.step is None else place.step)
-        elif ax is not None and (ax is self._loss or _is_lines(ax)):
+        elif ax is not None and (ax is self._loss or is_lines(ax)):
             self._readout.value = html.escape(self._values_at(event.xdata))
             cursor.move(float(self._nearest(event.xdata)))
         else:
-            cursor.move(None)
+            cursor.move(self._resting)
 
     def _select_step(self, x: float) -> None:
         if views.takes(self.state.plot, "step"):
@@ -312,54 +316,7 @@ class Viewer:
         df = self.state.df
         if self._steps is None or self._steps[0] is not df:
             self._steps = df, np.asarray(logframe.steps(df))
-        known = self._steps[1]
-        return int(known[np.abs(known - x).argmin()])
-
-    def _nearest_loss(self, step: float) -> float:
-        assert self._curves is not None
-        known = self._curves.index.to_numpy()
-        return float(known[np.abs(known - step).argmin()])
+        return int(nearest(self._steps[1], x))
 
     def _values_at(self, x: float) -> str:
-        """Return the step nearest to x and the values there, of the loss at its own nearest step."""
-        step = self._nearest(x)
-        told = [f"step {step:,}"]
-        for ax in self._axes():
-            if _is_lines(ax) and (table := drawn(ax)) is not None:
-                of = " ".join((*table.tt, *(table.layers if len(table.layers) == 1 else ())))
-                told.append(f"{of}: " + ", ".join(f"{name} {value:.4g}" for name, value in table.read(step).items()))
-        if self._curves is not None:
-            at = self._nearest_loss(step)
-            values = ", ".join(f"{name} {value:.4g}" for name, value in self._curves.loc[at].items())
-            told.append(values if at == step else f"{values} (at its step {at:,.0f})")
-        return " · ".join(told)
-
-
-def _draw_loss(side: Any, curves: pd.DataFrame, style: Any) -> Axes:
-    side.set_facecolor(style.paper)
-    ax = side.subplots()
-    side.subplots_adjust(left=0.2, right=0.95, bottom=0.14, top=0.84)
-    dress(ax, style)
-    for column, colour in zip(curves.columns, style.series, strict=False):
-        ax.plot(curves.index, curves[column], color=colour, linewidth=1.2, label=str(column))
-    ax.set_xlabel("step")
-    ax.set_title("training", color=style.ink, size=style.text, loc="left")
-    ax.legend(frameon=False, labelcolor=style.ink, fontsize=style.small)
-    return ax
-
-
-def _is_lines(ax: Any) -> bool:
-    table = drawn(ax)
-    return table is not None and table.x == "step" and table.pick is None
-
-
-def _told(place: Any) -> str:
-    parts = [place.layer, place.tt, None if place.step is None else f"step {place.step:,}"]
-    value = "not logged or NaN" if np.isnan(place.value) else f"{place.value:.4g}"
-    return " · ".join([part for part in parts if part] + [value])
-
-
-def _parameters(f: Callable[..., Any]) -> list[str]:
-    import inspect
-
-    return list(inspect.signature(f).parameters)
+        return values_at(self._nearest(x), self._axes(), self._curves)

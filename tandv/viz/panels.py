@@ -12,7 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 
 from tandv.formats import Format, cast_shares
-from tandv.viz.drawn import Drawn, remember
+from tandv.viz.drawn import Drawn, remember, table
 from tandv.viz.heat import buckets, edges
 from tandv.viz.histogram import draw_bars, exponents_of, log_shares
 from tandv.viz.maps import draw_bands
@@ -120,7 +120,7 @@ def draw_slice_of_exponents(here: pd.DataFrame, ax: Axes, beside: Axes, to: Form
 
 def _end_places(beside: Axes, zeros: int, infinities: int, style: Style) -> list[tuple[tuple[float, float], int, str]]:
     """Return where the map beside has its rows of zeros and infinities, if it has them."""
-    found = beside._tandv_drawn  # type: ignore[attr-defined]
+    found = table(beside)
     image = beside.images[0]
     borders = image.y  # type: ignore[attr-defined]
     out = []
@@ -226,14 +226,14 @@ def legend_beside_title(ax: Axes, style: Style) -> None:
 
 def _in_order(ax: Axes, handles: list, labels: list[str]) -> tuple[list, list[str]]:
     """Return legend entries in the order of the table, whatever was drawn first."""
-    names = list(ax._tandv_drawn.names)  # type: ignore[attr-defined]
+    names = list(table(ax).names)
     order = sorted(range(len(labels)), key=lambda i: names.index(labels[i]) if labels[i] in names else len(names))
     return [handles[i] for i in order], [labels[i] for i in order]
 
 
 def read_out(ax: Axes, step: int, style: Style) -> None:
     """Write the values at the cursor beside it, on the side where there is room."""
-    found = ax._tandv_drawn  # type: ignore[attr-defined]
+    found = table(ax)
     if not len(found.steps):
         return
     at = found.nearest(step)

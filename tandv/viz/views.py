@@ -105,9 +105,14 @@ def current(view: View, name: str) -> Any:
     return None if default is inspect.Parameter.empty else default
 
 
+def parameters(plot: Callable[..., Any]) -> list[str]:
+    """Return the names of a plot's parameters."""
+    return list(inspect.signature(plot).parameters)
+
+
 def takes(plot: Callable[..., Any], name: str) -> bool:
     """Tell whether a plot has a parameter of that name."""
-    return name in inspect.signature(plot).parameters
+    return name in parameters(plot)
 
 
 def one(value: Any) -> Any:

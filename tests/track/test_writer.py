@@ -1,5 +1,6 @@
 """What is on disk while a run goes on, when it ends, and when it is killed."""
 
+import concurrent.futures
 import json
 import signal
 import subprocess
@@ -142,6 +143,34 @@ def test_writing_in_a_thread_gives_the_same_log(monkeypatch):
         train(tracker, model, 20)
     assert steps_of(read_pickle(tracker.out_path)) == list(range(20))
     assert 1 <= len(list((tracker.path / "parts").iterdir())) < 20  # training did not wait for each
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_rows_that_cannot_be_written_do_not_take_the_others_along(monkeypatch, in_thread):
+    model, real = nn.Linear(2, 2), files.write_parquet
+
+    def broken(frame, path):
+        if steps_of(frame) == [2]:
+            raise ValueError("planted")
+        real(frame, path)
+
+    monkeypatch.setattr(files, "write_parquet", broken)
+    with pytest.warns(UserWarning, match="planted"), track(model, offload_inc=1, async_offload=in_thread) as tracker:
+        for _ in range(6):
+            train(tracker, model, 1)
+            if in_thread and tracker._writer._writing is not None:
+                concurrent.futures.wait([tracker._writer._writing])
+    assert {0, 1} <= set(steps_of(read_pickle(tracker.out_path)))
+    assert 2 not in steps_of(read_pickle(tracker.out_path))
+
+
+def test_a_relative_folder_stays_where_it_was_when_training_changes_directory(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    with track(nn.Linear(2, 2), path="run") as tracker:
+        train(tracker, nn.Linear(2, 2), 1)
+        monkeypatch.chdir(tmp_path / "elsewhere")
+    assert tracker.out_path == tmp_path / "run" / "log.pkl"
+    assert steps_of(read_pickle(tracker.out_path)) == [0]
 
 
 def test_a_log_too_large_for_memory_stays_in_parts(monkeypatch):

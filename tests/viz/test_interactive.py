@@ -1,5 +1,7 @@
 """The viewer under Agg, with mouse and keys that are made here."""
 
+import sys
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -199,6 +201,35 @@ def test_a_figure_pulled_to_another_size_is_laid_out_anew(heatmap):
     ResizeEvent("resize_event", heatmap.canvas)._process()
     assert heatmap.error == ""
     assert heatmap.figure.axes[0].get_position().x0 > 1.5 * left  # the names need the same room of half the width
+
+
+def test_back_from_the_first_view_keeps_its_zoom(heatmap):
+    ax = heatmap.figure.axes[0]
+    ax.set_xlim(4.5, 9.5)
+    key(heatmap, "escape")
+    assert heatmap.figure.axes[0] is ax and ax.get_xlim() == (4.5, 9.5)
+
+
+def test_the_cursor_of_a_histogram_rests_at_its_step(histogram):
+    histogram.select(step=9)
+    assert histogram._cursor.step == 10  # of the loss, which has every fifth step
+    mouse(histogram, "motion_notify_event", loss_axes(histogram), 1, middle(loss_axes(histogram)))
+    assert histogram._cursor.step == 1
+    MouseEvent("motion_notify_event", histogram.canvas, 1, 1)._process()
+    assert histogram._cursor.step == 10
+
+
+def test_without_ipympl_it_says_what_to_install_and_shows_a_still_picture(monkeypatch, capsys):
+    monkeypatch.setattr("tandv.viz.surface.in_notebook", lambda: True)
+    monkeypatch.setattr("tandv.viz.notebook.Viewer.display", lambda self: None)
+    monkeypatch.setitem(sys.modules, "ipympl.backend_nbagg", None)
+    viewer = viz.interactive(viz.exp_hist, df=DF, layer="embed", tt="Weight", step=0)
+    assert "pip install 'tandv[viz]'" in capsys.readouterr().err
+    before = bytes(viewer._surface.value)
+    assert before.startswith(b"\x89PNG")
+    viewer.controls["layer"].value = "head"
+    assert bytes(viewer._surface.value) != before
+    viewer.close()
 
 
 def test_the_backend_of_other_figures_is_left_alone(heatmap):

@@ -93,30 +93,32 @@ class OutputCapture:
             self._tracker.fail(f"in the forward pass of {named.name!r}", error)
 
     def _record(self, named: Named, name: str, tensor: torch.Tensor) -> None:
-        values = measurable(tensor)
-        if values is None:
-            self._tracker.say_once(f"{why_not(tensor)} are not measured (first met at {name!r})")
-            return
         quantity = self._quantity(named, name, ACTIVATION)
-        version = 0 if tensor.is_inference() else tensor._version
-        if len(self._seen) > _SEEN_AT_MOST:  # a step of very many calls, or one that never ends
-            self._seen.clear()
-        seen = self._seen.get((id(tensor), version))
-        if seen is not None and seen.tensor() is not tensor:
-            seen = None  # another tensor lives where one of this step has died
-
         # Activation checkpointing runs forward again during backward: those outputs have been counted.
-        handle = seen.handle if seen else None
-        if not _in_backward() and not (handle and self._measurements.share(handle, quantity)):
-            (handle,) = self._measurements.add([values], [quantity])
+        again = _in_backward()
+        seen = self._met(tensor)
         if seen is None:
-            seen = self._seen[id(tensor), version] = _Seen(weakref.ref(tensor), handle, [])
+            values = measurable(tensor)
+            if values is None:
+                self._tracker.say_once(f"{why_not(tensor)} are not measured (first met at {name!r})")
+                return
+            handle = None if again else self._measurements.add([values], [quantity])[0]
+            seen = self._seen[_key(tensor)] = _Seen(weakref.ref(tensor), handle, [])
+        elif not again and not (seen.handle and self._measurements.share(seen.handle, quantity)):
+            self._measurements.add([measurable(tensor)], [quantity])
         if self._gradients and tensor.requires_grad:
             if not seen.wants_gradient:
                 hook = tensor.register_hook(partial(self._on_gradient, seen.wants_gradient))
                 if tensor.is_leaf:  # it outlives the step, and the hook would too
                     self._on_leaves.append(hook)
             seen.wants_gradient.append(self._quantity(named, name, GRADIENT))
+
+    def _met(self, tensor: torch.Tensor) -> _Seen | None:
+        """Return what is known of an output that an inner module has returned in this step, unchanged since."""
+        if len(self._seen) > _SEEN_AT_MOST:  # a step of very many calls, or one that never ends
+            self._seen.clear()
+        seen = self._seen.get(_key(tensor))
+        return seen if seen is not None and seen.tensor() is tensor else None  # ids come back when tensors die
 
     def _on_gradient(self, quantities: list[Quantity], gradient: torch.Tensor) -> None:
         if not self._tracker.recording:
@@ -127,7 +129,7 @@ class OutputCapture:
                 return
             scale = getattr(self._grad_scaler, "_scale", None)
             if scale is not None:
-                values = values.float() / scale.to(values.device)
+                values = (values.float() if values.dtype.itemsize < 4 else values) / scale.to(values.device)
             (handle,) = self._measurements.add([values], quantities[:1])
             for quantity in quantities[1:]:
                 self._measurements.share(handle, quantity)
@@ -140,6 +142,10 @@ class OutputCapture:
             order = (kind, named.position, len(self._quantities))
             self._quantities[key] = Quantity(order, name, named.type, ("Activation", "Gradient")[kind])
         return self._quantities[key]
+
+
+def _key(tensor: torch.Tensor) -> tuple[int, int]:
+    return id(tensor), 0 if tensor.is_inference() else tensor._version
 
 
 def _in_backward() -> bool:
