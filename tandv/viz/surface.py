@@ -1,6 +1,5 @@
 """Where the interactive figure is shown: a live canvas of ipympl, or a still picture with the same controls."""
 
-import contextlib
 import io
 import sys
 from typing import Any
@@ -23,7 +22,7 @@ def canvas(figure: Figure) -> tuple[Any, Any]:
         except ImportError:
             print(f"tandv: mouse and keys need ipympl; install it by `{INSTALL}`, then restart", file=sys.stderr)
     still = FigureCanvasAgg(figure)
-    return still, _Picture(still).widget
+    return still, _picture(still)
 
 
 def _live(figure: Figure) -> tuple[Any, Any]:
@@ -39,24 +38,27 @@ def _live(figure: Figure) -> tuple[Any, Any]:
     return live, live
 
 
-class _Picture:
-    """A PNG of the figure that is renewed whenever the figure is drawn."""
+def _picture(still: FigureCanvasAgg) -> Any:
+    """Return a PNG of the figure that is renewed whenever the figure is drawn."""
+    import ipywidgets
 
-    def __init__(self, still: FigureCanvasAgg):
-        import ipywidgets
+    widget = ipywidgets.Image(format="png", layout={"max_width": "100%"})
+    saving = False
 
-        self.widget = ipywidgets.Image(format="png", layout={"max_width": "100%"})
-        self._busy = False
-        still.mpl_connect("draw_event", self._renew)
+    def renew(event: Any) -> None:  # not a method: matplotlib would forget it together with its object
+        nonlocal saving
+        if saving:  # which draws, too
+            return
+        saving = True
+        try:
+            file = io.BytesIO()
+            event.canvas.figure.savefig(file, format="png", facecolor=event.canvas.figure.get_facecolor())
+            widget.value = file.getvalue()
+        finally:
+            saving = False
 
-    def _renew(self, event: Any) -> None:
-        if not self._busy:
-            self._busy = True  # saving draws, too
-            with contextlib.ExitStack() as stack:
-                stack.callback(setattr, self, "_busy", False)
-                file = io.BytesIO()
-                event.canvas.figure.savefig(file, format="png", facecolor=event.canvas.figure.get_facecolor())
-                self.widget.value = file.getvalue()
+    still.mpl_connect("draw_event", renew)
+    return widget
 
 
 def in_notebook() -> bool:
