@@ -1,0 +1,278 @@
+"""What attention does: how spread out its rows are, how different its heads, and which known patterns they show.
+
+Attention is given as probabilities, after the softmax: [..., query, key] for rows, [..., head, query, key]
+for heads. Whatever stands before (examples of a batch) is averaged over.
+
+>>> one_hot = np.eye(4)
+>>> attention_entropy(one_hot).tolist()
+[0.0, 0.0, 0.0, 0.0]
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.special import entr
+
+# A row of bfloat16 probabilities is off by up to 0.4 % in its sum; dropout or a missing softmax by far more.
+TOLERANCE = 0.01
+
+
+def attention_entropy(
+    attention: ArrayLike,
+    *,
+    causal: bool = False,
+    visible: ArrayLike | None = None,
+    normalised: bool = False,
+) -> np.ndarray:
+    """Say how spread out each row of attention is: −Σ p log p in nats, 0 if it looks at one key alone.
+
+    Gives [..., query]. `normalised` divides by what the row can have at most, the log of the number of keys
+    that it sees: all of them, i + 1 for row i if `causal`, or those where `visible` (a mask that fits
+    [..., query, key], for padding) is true. A row that sees one key has no choice: NaN when normalised. One
+    that sees none is NaN. Rows are divided by their sum, so that rounding in half precision does no harm.
+
+    Raises ValueError if rows are not probabilities (seen keys sum to 1 within 0.01, nothing negative).
+
+    >>> uniform = np.tril(np.ones((3, 3))) / [[1], [2], [3]]
+    >>> attention_entropy(uniform, causal=True, normalised=True).round(12).tolist()
+    [nan, 1.0, 1.0]
+    """
+    rows, seen = _probabilities(attention, causal, visible)
+    count = seen.sum(-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        entropy = np.where(count > 0, entr(rows / rows.sum(-1, keepdims=True)).sum(-1), np.nan)
+        return entropy / np.where(count > 1, np.log(count), np.nan) if normalised else entropy
+
+
+def head_entropy(
+    attention: ArrayLike, *, causal: bool = False, visible: ArrayLike | None = None, normalised: bool = False
+) -> np.ndarray:
+    """Give the entropy of each head, averaged over examples and over the rows that have one: [head].
+
+    Arguments are those of `attention_entropy`; attention is [..., head, query, key].
+    """
+    return _per_head(attention_entropy(_heads(attention), causal=causal, visible=visible, normalised=normalised))
+
+
+class HeadSpecialisation(NamedTuple):
+    """How different the heads of a layer are: each one's entropy, their mean, spread and range.
+
+    `entropy_spread` is the population standard deviation over heads; `specialization_index` is the largest
+    minus the smallest, and grows with the number of heads by chance alone: compare like with like.
+    """
+
+    head_entropies: np.ndarray
+    mean_entropy: float
+    entropy_spread: float
+    specialization_index: float
+
+
+def head_specialisation(
+    attention: ArrayLike, *, causal: bool = False, visible: ArrayLike | None = None, normalised: bool = False
+) -> HeadSpecialisation:
+    """Say how far the heads of a layer have parted: the spread and the range of their entropies.
+
+    >>> focused, diffuse = np.eye(4), np.full((4, 4), 0.25)
+    >>> round(head_specialisation([focused, diffuse]).specialization_index, 4)  # log 4
+    1.3863
+    """
+    heads = head_entropy(attention, causal=causal, visible=visible, normalised=normalised)
+    return HeadSpecialisation(heads, float(heads.mean()), float(heads.std()), float(np.ptp(heads)))
+
+
+def previous_token_score(attention: ArrayLike) -> np.ndarray:
+    """Say how much each head looks at the token just before: mean of A[i, i − 1] over i ≥ 1 (Elhage et al. 2021).
+
+    >>> previous_token_score(np.eye(4)[None, [0, 0, 1, 2]]).tolist()  # row i looks at i - 1
+    [1.0]
+    """
+    square = _square(attention)
+    length = square.shape[-1]
+    return _pattern_score(square, np.eye(length, k=-1, dtype=bool))
+
+
+def duplicate_token_score(attention: ArrayLike, tokens: ArrayLike) -> np.ndarray:
+    """Say how much each head looks at earlier copies of the current token (Elhage et al. 2021).
+
+    For every query whose token has occurred before, the attention to all its earlier occurrences is added up;
+    the score is the mean over those queries. `tokens` is [position], or [example, position]. NaN if no token
+    occurs twice.
+    """
+    square = _square(attention)
+    return _pattern_score(square, _repeated(tokens, square))
+
+
+def induction_score(attention: ArrayLike, tokens: ArrayLike) -> np.ndarray:
+    """Say how much each head looks at what followed earlier copies of the current token (Olsson et al. 2022).
+
+    This is the prefix-matching score: for every query i whose token has occurred before, the attention to
+    all earlier positions j < i with tokens[j − 1] = tokens[i] is added up; the score is the mean over the
+    queries that have such a position. `tokens` is [position], or [example, position]. NaN if there is none.
+    """
+    square = _square(attention)
+    return _pattern_score(square, _followers(tokens, square))
+
+
+def head_scores(attention: ArrayLike, tokens: ArrayLike | None = None) -> pd.DataFrame:
+    """Give all pattern scores of causal attention, one row per head, beside what looking everywhere would score.
+
+    Columns: `previous_token`, and with `tokens` also `duplicate_token` and `induction`; each has a
+    `<name>_chance`, the score of a head that attends to itself and everything before it alike. A score
+    means something only above its chance.
+
+    >>> tokens = [5, 7, 9, 5, 7, 9]
+    >>> attention = np.eye(6)[None, [0, 0, 0, 1, 2, 3]]  # positions 3, 4, 5 look at what followed their first copies
+    >>> table = head_scores(attention, tokens)
+    >>> float(table["induction"][0]), round(float(table["induction_chance"][0]), 3)
+    (1.0, 0.206)
+    """
+    square = _square(attention)
+    length = square.shape[-1]
+    wanted = {"previous_token": np.eye(length, k=-1, dtype=bool)}
+    if tokens is not None:
+        wanted |= {"duplicate_token": _repeated(tokens, square), "induction": _followers(tokens, square)}
+    uniform = np.tril(np.ones((length, length))) / np.arange(1, length + 1)[:, None]
+    columns = {}
+    for name, keys in wanted.items():
+        columns[name] = _pattern_score(square, keys)
+        columns[f"{name}_chance"] = np.full(square.shape[-3], _pattern_score(uniform[None], keys)[0])
+    return pd.DataFrame(columns, index=pd.RangeIndex(square.shape[-3], name="head"))
+
+
+def attention_curves(
+    history: Mapping[int, Mapping[str, ArrayLike]], tokens: ArrayLike | None = None, *, causal: bool = True
+) -> pd.DataFrame:
+    """Follow every head over training: from {step: {layer: attention}} to curves.
+
+    Columns are `<layer>/head<h>/entropy`, `<layer>/specialization_index`, and, of causal attention, the
+    scores of `head_scores` as `<layer>/head<h>/induction`, ... and `<layer>/induction_chance`, ...
+    """
+    rows = {}
+    for step in sorted(history):
+        row = rows.setdefault(step, {})
+        for layer, attention in history[step].items():
+            found = head_specialisation(attention, causal=causal)
+            for head, entropy in enumerate(found.head_entropies):
+                row[f"{layer}/head{head}/entropy"] = entropy
+            row[f"{layer}/specialization_index"] = found.specialization_index
+            for name, score in head_scores(attention, tokens).items() if causal else ():
+                chance = str(name).endswith("_chance")
+                row |= (
+                    {f"{layer}/{name}": score[0]}
+                    if chance
+                    else {f"{layer}/head{h}/{name}": v for h, v in score.items()}
+                )
+    out = pd.DataFrame.from_dict(rows, orient="index").astype(np.float64)
+    out.index = pd.Index(out.index.astype(np.int64), name="step")
+    return out
+
+
+def _probabilities(
+    attention: ArrayLike, causal: bool = False, visible: ArrayLike | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows as float64 and which keys each sees, or raise naming every problem."""
+    rows = np.asarray(attention, np.float64)
+    if rows.ndim < 2:
+        raise ValueError(f"attention has shape {rows.shape}; give [..., query, key], one row for each query")
+    queries, keys = rows.shape[-2:]
+    seen = np.broadcast_to(True, rows.shape)  # a view: attention is large
+    if causal:  # with cached keys the last query is the one that sees all
+        seen = np.broadcast_to(np.tri(queries, keys, keys - queries, dtype=bool), rows.shape)
+    if visible is not None:
+        seen = seen & np.asarray(visible, bool)
+    masked = causal or visible is not None
+    counted = np.where(seen, rows, 0) if masked else rows
+    total, checked = counted.sum(-1), seen.any(-1)
+    wrong = checked & ~(np.abs(total - 1) <= TOLERANCE)
+    negative = (counted < 0).any(-1)
+    hidden = checked & (np.where(seen, 0, rows).sum(-1) > TOLERANCE) if masked else np.zeros_like(wrong)
+    problems = []
+    if negative.any():
+        problems.append(
+            f"{negative.sum()} rows hold negative values, so these look like scores before the softmax; "
+            "use scipy.special.softmax(attention, axis=-1)"
+        )
+    elif wrong.any():
+        problems.append(_sums(rows, total, wrong))
+    if hidden.any():
+        problems.append(
+            f"{hidden.sum()} rows attend to keys that {'causal=True' if causal else 'the mask'} hides, the first at "
+            f"{_place(hidden)}; {'leave causal=True away' if causal else 'mend the mask'}, or mask before the softmax"
+        )
+    if problems:
+        raise ValueError("attention rows are not probabilities:\n  " + "\n  ".join(problems))
+    return counted, seen
+
+
+def _sums(rows: np.ndarray, total: np.ndarray, wrong: np.ndarray) -> str:
+    place = tuple(np.argwhere(wrong)[0])
+    said = (
+        f"{wrong.sum()} of {wrong.size} rows do not sum to 1, the first at {_place(wrong)} (sum {total[place]:.4g}); "
+    )
+    if np.isnan(total[wrong]).any():
+        return said + "NaN comes from rows in which every key is masked: say so with visible=, or leave those rows out"
+    if np.allclose(rows.sum(-2), 1, atol=TOLERANCE):
+        return said + "the columns do: use numpy.swapaxes(attention, -1, -2)"
+    return said + (
+        "if they are scores, use scipy.special.softmax(attention, axis=-1); if dropout was applied, probe in "
+        "eval mode; if they are weights of another kind, divide each row by its sum"
+    )
+
+
+def _place(where: np.ndarray) -> str:
+    return "[" + ", ".join(map(str, np.argwhere(where)[0])) + "]"
+
+
+def _heads(attention: ArrayLike) -> np.ndarray:
+    heads = np.asarray(attention)
+    if heads.ndim < 3:
+        raise ValueError(f"attention has shape {heads.shape}; give [..., head, query, key] (one head: attention[None])")
+    return heads
+
+
+def _square(attention: ArrayLike) -> np.ndarray:
+    heads = _heads(attention)
+    if heads.shape[-1] != heads.shape[-2]:
+        raise ValueError(
+            f"attention has {heads.shape[-2]} queries for {heads.shape[-1]} keys; pattern scores compare positions, "
+            "so give the whole sequence (as many queries as keys)"
+        )
+    return _probabilities(heads)[0]
+
+
+def _per_head(values: np.ndarray) -> np.ndarray:
+    """Average [..., head, query] over all but the head, without the rows that have no value."""
+    per_head = np.moveaxis(values, -2, 0).reshape(values.shape[-2], -1)
+    known = ~np.isnan(per_head)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, per_head, 0).sum(1) / known.sum(1)
+
+
+def _pattern_score(attention: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Average the attention to `keys` ([query, key] or [example, 1, query, key]) over queries that have any."""
+    shape = np.broadcast_shapes(attention.shape, keys.shape)
+    mass = np.where(keys, attention, 0).sum(-1)
+    return _per_head(np.where(np.broadcast_to(keys.any(-1), shape[:-1]), mass, np.nan))
+
+
+def _repeated(tokens: ArrayLike, attention: np.ndarray) -> np.ndarray:
+    """Return [.., query, key]: the key is an earlier occurrence of the query's token."""
+    ids = np.asarray(tokens)
+    length = attention.shape[-1]
+    if ids.ndim not in (1, 2) or ids.shape[-1] != length or (ids.ndim == 2 and ids.shape[:1] != attention.shape[:-3]):
+        raise ValueError(
+            f"tokens have shape {ids.shape}; for this attention give ({length},)"
+            + (f" or ({attention.shape[0]}, {length})" if attention.ndim == 4 else "")
+        )
+    same = (ids[..., :, None] == ids[..., None, :]) & np.tri(length, k=-1, dtype=bool)
+    return same[:, None] if ids.ndim == 2 else same
+
+
+def _followers(tokens: ArrayLike, attention: np.ndarray) -> np.ndarray:
+    """Return [.., query, key]: the key follows an earlier occurrence of the query's token, and is not the query."""
+    followers = np.zeros_like(repeated := _repeated(tokens, attention))
+    followers[..., 1:] = repeated[..., :-1]
+    return followers & np.tri(attention.shape[-1], k=-1, dtype=bool)
