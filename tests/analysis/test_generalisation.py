@@ -1,0 +1,205 @@
+"""Steps read off curves drawn by hand, what is missing said in words, groups counted on fingers."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binomtest
+
+from tandv.analysis.generalisation import (
+    emergence,
+    feature_reliance,
+    first_passage,
+    grokking,
+    group_curves,
+    worst_group_accuracy,
+)
+
+
+def logistic(steps: np.ndarray, half: float, width: float) -> np.ndarray:
+    return 1 / (1 + np.exp(-(steps - half) / width))
+
+
+def run(memorise: float, generalise: float, width: float = 20, end: int = 3000) -> pd.DataFrame:
+    """Accuracies that reach 0.95 about 2.94 widths after their half-way points, recorded every 10 steps."""
+    steps = np.arange(0, end + 1, 10)
+    accuracies = {"train_acc": logistic(steps, memorise, 20), "test_acc": logistic(steps, generalise, width)}
+    return pd.DataFrame(accuracies, index=pd.Index(steps, name="step"))
+
+
+def test_a_run_that_groks_is_told_with_its_steps():
+    found = grokking(run(200, 2000))
+    # ln(0.95/0.05) = 2.944: 200 + 58.9 and 2000 + 58.9, at the next recorded step
+    assert (found.memorisation.step, found.memorisation.after) == (260, 250)
+    assert (found.generalisation.step, found.generalisation.after) == (2060, 2050)
+    assert (found.delay, found.ratio) == (1800, pytest.approx(2060 / 260))
+    assert found.gap == pytest.approx(logistic(np.array(260), 200, 20))
+    assert found.is_grokking is True
+    assert "1,800 steps later, 7.92 times as many" in found.words
+
+
+def test_thresholds_and_names_are_settable():
+    curves = run(200, 2000).rename(columns={"train_acc": "fit", "test_acc": "held_out"})
+    found = grokking(curves, threshold=0.5, train_threshold=0.99, train="fit", test="held_out")
+    assert (found.memorisation.step, found.generalisation.step) == (300, 2000)  # ln 99 = 4.595
+    assert grokking(curves, train="fit", test="held_out", least_ratio=10).is_grokking is False
+
+
+def test_ordinary_learning_is_not_grokking():
+    together = grokking(run(200, 200))
+    assert (together.delay, together.is_grokking) == (0, False)
+    assert "did not generalise later" in together.words
+    slow_end = grokking(run(200, 200, width=150))  # reaches 0.95 late, but was at 0.6 at memorisation
+    assert slow_end.ratio > 2
+    assert grokking(run(200, 200, width=150), least_gap=0.5).is_grokking is False
+
+
+def test_memorising_alone_is_not_grokking_and_says_how_far_it_came():
+    found = grokking(run(200, 5000, width=1000))
+    assert (found.delay, found.ratio, found.is_grokking) == (None, None, False)
+    assert "test_acc did not reach 0.95 by step 3,000 (highest: 0.1192 at 3,000)" in found.words
+    assert found.gap > 0.9
+
+
+def test_a_run_that_never_memorises():
+    found = grokking(run(9000, 9000))
+    assert (found.memorisation.step, found.gap, found.is_grokking) == (None, None, False)
+    assert found.words.startswith("train_acc did not reach 0.95 by step 3,000")
+
+
+def test_missing_values_are_passed_over_and_said():
+    curves = run(200, 2000)
+    curves.loc[1900:2100, "test_acc"] = np.nan
+    found = grokking(curves)
+    assert (found.generalisation.step, found.generalisation.after) == (2110, 1890)
+    assert "after 1,890 (21 values between are missing)" in found.words
+
+
+def test_a_gap_that_is_not_known_is_not_guessed():
+    curves = run(200, 2000)
+    curves.loc[:1000, "test_acc"] = np.nan
+    found = grokking(curves)
+    assert (found.delay, found.gap, found.is_grokking) == (1800, None, None)
+    assert "no test_acc within 100 steps of 260, the nearest is at 1,010: the gap is not known" in found.words
+    curves["test_acc"] = np.nan
+    nothing = grokking(curves)
+    assert nothing.is_grokking is None
+    assert nothing.generalisation.words == "test_acc has no known value"
+
+
+def test_a_record_that_begins_memorised_says_so():
+    found = grokking(run(200, 2000).loc[500:])
+    assert (found.memorisation.step, found.memorisation.after) == (500, None)
+    assert "at its first known step, 500: it was reached then or before" in found.words
+
+
+def test_without_accuracies_the_columns_are_named():
+    with pytest.raises(
+        ValueError, match="lack 'test_acc'; they have 'train_acc', 'loss': name yours by train= and test="
+    ):
+        grokking({"step": [0], "train_acc": [1.0], "loss": [1.0]})
+
+
+def test_the_window_forgives_a_dip_but_not_a_spike():
+    steps = np.arange(0, 200, 10)
+    dip = pd.Series(np.where(steps >= 50, 1.0, 0.0), steps, name="acc")
+    dip[70] = 0.2
+    assert first_passage(dip, 0.9, window=100).step == 50
+    assert first_passage(dip, 0.9, stays=5).step == 80
+    spike = pd.Series(np.where(steps >= 120, 1.0, 0.0), steps, name="acc")
+    spike[30] = 1.0
+    assert first_passage(spike, 0.9).step == 30
+    assert first_passage(spike, 0.9, window=50).step == 120
+
+
+def test_a_run_stopped_on_success_has_passed():
+    stopped = pd.Series([0.1, 0.5, 0.96], [0, 10, 20], name="acc")
+    assert first_passage(stopped, 0.95, window=100).step == 20
+
+
+def test_steps_need_not_be_in_order_and_the_threshold_itself_counts():
+    assert first_passage(pd.Series({30: 1.0, 10: 0.1, 20: 0.9}, name="acc"), 0.9).step == 20
+
+
+def test_each_capability_emerges_at_its_own_threshold():
+    curves = {
+        "step": [0, 100, 200, 300],
+        "addition": [0.1, 0.6, 0.4, 0.9],
+        "carrying": [0.0, 0.0, 0.2, 0.3],
+        "copying": [0.9, 0.9, 0.9, 0.9],
+    }
+    assert [found.step for found in emergence(curves, 0.5)] == [100, None, 0]
+    by_name = emergence(curves, {"copying": 0.95, "carrying": 0.2})
+    assert [(found.quantity, found.step) for found in by_name] == [("copying", None), ("carrying", 200)]
+    assert by_name[0].words == "copying did not reach 0.95 by step 300 (highest: 0.9 at 0)"
+
+
+def test_a_capability_has_to_stay():
+    curves = {"step": [0, 100, 200, 300, 400], "addition": [0.1, 0.6, 0.4, 0.9, 0.9]}
+    assert [emergence(curves, 0.5, stays=n)[0].step for n in (1, 2, 3)] == [100, 300, None]
+    words = emergence(curves, 0.5, stays=3)[0].words
+    assert words == "addition reached 0.5 at step 100 but did not stay there for 3 points by step 400"
+    with pytest.raises(ValueError, match="there is no curve 'sums'; stays is 0; .* the curves are 'addition'"):
+        emergence(curves, {"sums": 0.5}, stays=0)
+
+
+def test_groups_are_label_by_attribute():
+    labels = ["cow"] * 5 + ["camel"] * 5
+    ground = ["grass"] * 4 + ["sand"] + ["sand"] * 5
+    predictions = ["cow"] * 4 + ["camel"] + ["camel"] * 4 + ["cow"]
+    found = worst_group_accuracy(predictions, labels, ground)
+    assert found.groups.loc[("cow", "grass"), ["accuracy", "samples"]].tolist() == [1, 4]
+    assert found.groups.loc[("camel", "sand"), ["accuracy", "samples"]].tolist() == [0.8, 5]
+    assert (found.worst, found.worst_group, found.average) == (0, ("cow", "sand"), 0.8)
+
+
+def test_an_absent_group_is_nan_and_not_the_worst():
+    found = worst_group_accuracy([0, 1, 1], [0, 0, 1], [0, 0, 1])
+    assert math.isnan(found.groups.loc[(1, 0), "accuracy"])
+    assert found.groups.loc[(1, 0), "samples"] == 0
+    assert (found.worst, found.worst_group) == (0.5, (0, 0))
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 3), (2, 7), (9, 9), (40, 50)])
+def test_the_interval_is_wilsons(right, n):
+    found = worst_group_accuracy([1] * right + [0] * (n - right), [1] * n, [0] * n)
+    expected = binomtest(right, n).proportion_ci(method="wilson")
+    assert found.groups.iloc[0][["low", "high"]].tolist() == pytest.approx([expected.low, expected.high], abs=1e-12)
+
+
+def test_conflicts_tell_the_true_feature_from_the_spurious_one():
+    labels, ground = ["cow", "cow", "camel", "camel", "cow"], ["grass", "sand", "grass", "sand", "sand"]
+    suggests = {"grass": "cow", "sand": "camel"}  # in conflict: samples 1, 2 and 4
+    follows_ground = ["cow", "camel", "cow", "camel", "camel"]
+    found = feature_reliance(follows_ground, labels, ground, suggests)
+    assert found == (0, 1, 1, 3, 0.5)
+    assert feature_reliance(labels, labels, ground, suggests)[:3] == (1, 0, 1)
+    mixed = feature_reliance(["cow", "cow", "cow", "camel", "goat"], labels, ground, suggests)
+    assert mixed[:3] == (pytest.approx(1 / 3), pytest.approx(1 / 3), 1)
+
+
+def test_without_conflict_nothing_can_be_told():
+    found = feature_reliance([0, 1], [0, 1], [0, 1])
+    assert np.isnan(found[:2]).all()
+    assert (found.aligned, found.conflicts) == (1, 0)
+
+
+def test_an_attribute_has_to_suggest_a_label():
+    with pytest.raises(
+        ValueError, match=r"\['grass', 'sand'\] are not labels \(\[0, 1\]\).*suggests=\{'grass': 0, ...\}"
+    ):
+        feature_reliance([0, 1], [0, 1], ["grass", "sand"])
+    with pytest.raises(ValueError, match=r"predictions \(2, 3\), labels \(2,\).*predicted classes, not scores"):
+        worst_group_accuracy(np.zeros((2, 3)), [0, 1], [0, 1])
+
+
+def test_groups_over_training_become_curves():
+    labels, attribute = [0, 0, 1, 1], [0, 1, 1, 0]
+    curves = group_curves({10: labels, 0: attribute}, labels, attribute)
+    assert curves.index.tolist() == [0, 10]
+    assert curves["average_accuracy"].tolist() == [0.5, 1]
+    assert curves["worst_group_accuracy"].tolist() == [0, 1]
+    assert curves["spurious"].tolist() == [1, 0]
+    assert curves["true"].tolist() == [0, 1]
+    assert curves["chance"].tolist() == [0.5, 0.5]
