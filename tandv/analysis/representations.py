@@ -115,7 +115,8 @@ def svcca(x: ArrayLike, y: ArrayLike, *, variance: float = 0.99) -> Svcca:
 
     Of each, the fewest singular directions that hold `variance` of it are kept; `mean` is that of the
     min(k, l) canonical correlations between them. `chance` is its mean for independent directions of the same
-    numbers (Wachter 1980): near 1 if they are as many as the samples, when SVCCA says nothing.
+    numbers (Wachter 1980): near 1 if they are as many as the samples, when SVCCA says nothing. Both are NaN if one
+    of the two is constant, or holds NaN or infinity.
 
     >>> t = np.arange(8.0)
     >>> svcca(np.c_[t, t**2], np.c_[t**2 + t, 5 * t]).mean.__round__(6)
@@ -129,15 +130,11 @@ def main_directions(array: np.ndarray, variance: float = 0.99) -> np.ndarray:
     """Return an orthonormal basis [sample, k] of the fewest directions that hold `variance` of a centred array."""
     if not 0 < variance <= 1:
         raise ValueError(f"variance is {variance}; allowed is a share above 0 and at most 1, such as 0.99")
-    left, sizes, _ = np.linalg.svd(_finite(array), full_matrices=False)
+    if not np.isfinite(array).all():  # a diverged layer has no directions, and shall not stop the others' measures
+        return np.zeros((len(array), 0))
+    left, sizes, _ = np.linalg.svd(array, full_matrices=False)
     real = int((sizes > sizes.max(initial=0) * max(array.shape) * np.finfo(np.float64).eps).sum())
     return left[:, : min(_components(sizes**2, variance), real)]
-
-
-def _finite(array: np.ndarray) -> np.ndarray:
-    if not np.isfinite(array).all():
-        raise ValueError("the array holds NaN or infinity; leave those samples or features out")
-    return array
 
 
 def svcca_of(first: np.ndarray, second: np.ndarray) -> Svcca:
@@ -194,7 +191,8 @@ def weight_change(before: ArrayLike, after: ArrayLike) -> WeightChange:
     if not old.size:
         return WeightChange(0.0, 0.0, 0.0, math.nan, math.nan)
     old, new = old.ravel().astype(np.float64), new.ravel().astype(np.float64)
-    moved = new - old
+    with np.errstate(invalid="ignore"):  # inf − inf
+        moved = new - old
     l2, start = float(np.linalg.norm(moved)), float(np.linalg.norm(old))
     relative = l2 / start if start else (math.inf if l2 else 0.0)
     size = np.abs(moved)
@@ -202,7 +200,7 @@ def weight_change(before: ArrayLike, after: ArrayLike) -> WeightChange:
 
 
 def cosine_similarity(one: ArrayLike, other: ArrayLike) -> float:
-    """Give the cosine of the angle between two arrays taken as vectors; NaN if either is all zero.
+    """Give the cosine of the angle between two arrays taken as vectors; NaN if either is all zero, or not finite.
 
     >>> cosine_similarity([1, 0], [-2, 0])
     -1.0
@@ -212,7 +210,7 @@ def cosine_similarity(one: ArrayLike, other: ArrayLike) -> float:
         raise ValueError(f"the arrays have {first.size} and {second.size} values; compare arrays of one shape")
     # Each is scaled first, so that neither tiny nor huge values leave the range of float64.
     scales = [float(np.abs(vector).max(initial=0)) for vector in (first, second)]
-    if not all(scales):
+    if not all(0 < scale < math.inf for scale in scales):
         return math.nan
     first, second = first / scales[0], second / scales[1]
     return float(np.clip(first @ second / (np.linalg.norm(first) * np.linalg.norm(second)), -1, 1))
@@ -235,13 +233,14 @@ def effective_dimension(activations: ArrayLike, *, centre: bool = True) -> Effec
     """Say how many dimensions a representation really fills; each answer is k for k equally strong directions.
 
     Features are centred, so that λ are the eigenvalues of their covariance; `centre=False` takes the
-    matrix as it is. All four are NaN if nothing varies.
+    matrix as it is. All four are NaN if nothing varies, or if there is a NaN or infinity.
 
     >>> effective_dimension(np.eye(4)[:, :3], centre=False)._asdict()["participation_ratio"]
     3.0
     """
     samples = as_samples(activations, "activations")
-    sizes = np.linalg.svd(_finite(centred(samples) if centre else samples), compute_uv=False)
+    samples = centred(samples) if centre else samples
+    sizes = np.linalg.svd(samples, compute_uv=False) if np.isfinite(samples).all() else np.zeros(1)
     if not sizes.max(initial=0) > 0:
         return EffectiveDimension(*[math.nan] * 4)
     sizes = sizes / sizes[0]

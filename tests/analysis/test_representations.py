@@ -86,8 +86,6 @@ def test_samples_must_be_the_same():
         linear_cka(draw(5, 2), draw(6, 2))
     with pytest.raises(ValueError, match=r"shape \(1, 4\); give \[sample, feature\]"):
         linear_cka(draw(1, 4), draw(1, 4))
-    with pytest.raises(ValueError, match="NaN or infinity"):
-        svcca([[1.0], [np.nan], [2.0]], draw(3, 2))
 
 
 def test_svcca_is_the_mean_cosine_of_the_principal_angles():
@@ -192,6 +190,17 @@ def test_compared_activations_have_cka_beside_its_chance():
     assert table.loc["fc", "cka_chance"] == pytest.approx(chance_cka(x, x @ rotation(4)))
     assert table.loc["fc", "participation_ratio_before"] == pytest.approx(effective_dimension(x).participation_ratio)
     assert table.loc["fc", "cosine_similarity"] < 0.9
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_diverged_layer_has_no_answer_and_stops_no_other(value):
+    x = draw(9, 3)
+    bad = x.copy()
+    bad[2, 1] = value
+    table = compare_representations({"bad": x, "fc": x}, {"bad": bad, "fc": x}, "activations")
+    assert table.loc["bad", ["cka", "cka_chance", "participation_ratio_after"]].isna().all()
+    assert table.loc["fc", "cka"] == pytest.approx(1)
+    assert np.isnan(svcca(bad, x)[:2]).all()
 
 
 def test_compared_attention_has_entropies():
