@@ -30,13 +30,13 @@ _EIGHT_BITS = (
     "float8_e5m2fnuz",
     "float8_e8m0fnu",
 )
-_KINDS = {"float32": 0, "bfloat16": 1, "float16": 2} | {name: 3 + i for i, name in enumerate(_EIGHT_BITS)}
+KINDS = {"float32": 0, "bfloat16": 1, "float16": 2} | {name: 3 + i for i, name in enumerate(_EIGHT_BITS)}
 _WIDE = ("float64",)
 _BYTES = np.array([4, 2, 2, *[1] * len(_EIGHT_BITS)])  # of an element, by kind
 _PIECE = 1 << 19  # elements that one thread measures at a time
 _COPY = 1 << 20  # elements of a strided tensor that are copied at a time
 
-MEASURED = (*_KINDS, *_WIDE)  # the dtypes, by name, that can be measured
+MEASURED = (*KINDS, *_WIDE)  # the dtypes, by name, that can be measured
 
 
 def measure(tensors: Sequence[Any]) -> np.ndarray:
@@ -76,7 +76,7 @@ def add(tensors: Sequence[Any], places: Sequence[int], rows: np.ndarray, threads
             if add_many is None:
                 _numpy.add(_array(address, size, name), rows[place : place + 1])
             else:
-                jobs.append((address, size, _KINDS[name], place))
+                jobs.append((address, size, KINDS[name], place))
     if not jobs:
         return
     table = np.array(jobs, np.int64)
@@ -91,7 +91,7 @@ def _add_compiled(jobs: np.ndarray, rows: np.ndarray) -> None:
     assert add_many is not None
     width = rows.dtype.itemsize // 8
     ints, floats = (rows.view(kind).reshape(-1, width) for kind in (np.int64, np.float64))
-    add_many(jobs, _tables(), ints, floats, *_scratch())
+    add_many(jobs, tables(), ints, floats, *_scratch())
 
 
 def _add_in_threads(jobs: np.ndarray, rows: np.ndarray, threads: int) -> None:
@@ -186,7 +186,7 @@ def _compiled():
 
 
 @functools.cache
-def _tables() -> np.ndarray:
+def tables() -> np.ndarray:
     patterns = np.arange(256, dtype=np.uint8)
     return np.stack(
         [patterns.view(getattr(ml_dtypes, name)).astype(np.float32).view(np.uint32) for name in _EIGHT_BITS]

@@ -449,3 +449,18 @@ def add_many(jobs, tables, ints, floats, patterns, values):
                 _add_patterns(patterns, kind, table, values, row, row_floats, sums)
             else:
                 _fold_fields(fields, row)
+
+
+@njit(nogil=True)
+def merge_row(other_ints, other_floats, ints, floats):
+    """Merge one row into another, both given as int64 and as float64 words."""
+    n = other_ints[_NUMEL] - other_ints[_NANS] - other_ints[_INFS]
+    if n > 0:
+        sums = other_floats[_SUM:_COUNTS].copy()
+        floats[_MAX] = max(floats[_MAX], other_floats[_MAX])
+        floats[_MIN] = min(floats[_MIN], other_floats[_MIN])
+        _merge(n, other_ints[_SCALE], sums, ints, floats)
+    for i in (_NUMEL, _NANS, _INFS, _ZEROS, _CALLS):
+        ints[i] += other_ints[i]
+    for i in range(_COUNTS, ints.size):
+        ints[i] += other_ints[i]

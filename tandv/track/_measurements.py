@@ -90,14 +90,10 @@ class Measurements:
 
     def take(self, step: int) -> Block:
         """Return the step's rows in model order, one for each quantity, and start the next step."""
-        quantities, dtypes, rows = self._merge()
-        in_order = sorted(range(len(quantities)), key=lambda i: quantities[i].order)
-        dtypes, rows = [dtypes[i] for i in in_order], rows[in_order]
-        low, high = self.exponents or statistics.exponent_range(rows)
-        scalars, counts = statistics.summarise(rows), statistics.exponent_counts(rows, low, high)
+        taken = _block(step, self._merge(), self.exponents)
         self._release()
         self.clear()
-        return Block(step, [quantities[i] for i in in_order], dtypes, _compact(scalars, dtypes), counts, low)
+        return taken
 
     def _reserve(self, layout: np.dtype, size: int) -> np.ndarray:
         """Return the buffer with room for `size` rows; it grows to the largest step and then stays."""
@@ -126,15 +122,39 @@ class Measurements:
             if entries := [entry for entry in self._entries if entry[2] == layout]:
                 rows = buffer[[place for *_, place in entries]]
                 parts.append(_merged([entry[0] for entry in entries], [entry[1] for entry in entries], rows))
-        if len(parts) < 2:
-            return parts[0] if parts else ([], [], statistics.empty_rows(0))
-        wide = any(rows.dtype == statistics.WIDE_ROW for *_, rows in parts)
-        widened = [statistics.widen(rows) if wide and rows.dtype == statistics.ROW else rows for *_, rows in parts]
-        return _merged(
-            [quantity for quantities, _, _ in parts for quantity in quantities],
-            [dtype for _, dtypes, _ in parts for dtype in dtypes],
-            np.concatenate(widened),
-        )
+        return _joined(parts)
+
+
+def block(
+    step: int, parts: Sequence[tuple[list[Quantity], list[str], np.ndarray]], exponents: tuple[int, int] | None = None
+) -> Block:
+    """Return a step's rows, measured elsewhere, in model order and one for each quantity.
+
+    Each part has quantities, dtypes and rows (`statistics.ROW` or `WIDE_ROW`).
+    """
+    return _block(step, _joined([_merged(*part) for part in parts]), exponents)
+
+
+def _block(step: int, merged: _Merged, exponents: tuple[int, int] | None) -> Block:
+    quantities, dtypes, rows = merged
+    in_order = sorted(range(len(quantities)), key=lambda i: quantities[i].order)
+    dtypes, rows = [dtypes[i] for i in in_order], rows[in_order]
+    low, high = exponents or statistics.exponent_range(rows)
+    scalars, counts = statistics.summarise(rows), statistics.exponent_counts(rows, low, high)
+    return Block(step, [quantities[i] for i in in_order], dtypes, _compact(scalars, dtypes), counts, low)
+
+
+def _joined(parts: list[_Merged]) -> _Merged:
+    """Merge parts that may have rows of the same quantities, in rows wide enough for all."""
+    if len(parts) < 2:
+        return parts[0] if parts else ([], [], statistics.empty_rows(0))
+    wide = any(rows.dtype == statistics.WIDE_ROW for *_, rows in parts)
+    widened = [statistics.widen(rows) if wide and rows.dtype == statistics.ROW else rows for *_, rows in parts]
+    return _merged(
+        [quantity for quantities, _, _ in parts for quantity in quantities],
+        [dtype for _, dtypes, _ in parts for dtype in dtypes],
+        np.concatenate(widened),
+    )
 
 
 def _merged(quantities: list[Quantity], dtypes: list[str], rows: np.ndarray) -> _Merged:

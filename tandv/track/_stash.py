@@ -40,10 +40,14 @@ class Stashed:
         """Call the user's function on each tensor; its numbers are read only when the step is taken."""
         handles = []
         for tensor, quantity in zip(tensors, quantities, strict=True):
-            said = _said(measure.dtype_name(tensor), self._stash_value(tensor), self._stash_value)
-            self._keep(quantity, said)
-            handles.append(said)
+            handles.append(self.put(self._stash_value(tensor), measure.dtype_name(tensor), quantity))
         return handles
+
+    def put(self, answer: Any, dtype: str, quantity: Quantity, calls: int = 1) -> Any:
+        """Keep what the user's function answered, the last time of `calls`; return a handle to `share` it."""
+        said = _said(dtype, answer, self._stash_value)
+        self._keep(quantity, said, calls)
+        return said
 
     def share(self, handle: Any, quantity: Quantity) -> bool:
         """Let what was said of a tensor count for another quantity too."""
@@ -72,10 +76,10 @@ class Stashed:
         dtypes = [one.dtype for one in said]
         return Block(step, quantities, dtypes, columns | {"calls": calls}, counts, lowest, tensors)
 
-    def _keep(self, quantity: Quantity, said: _Said) -> None:
+    def _keep(self, quantity: Quantity, said: _Said, times: int = 1) -> None:
         key = quantity.tensor_type, quantity.name
         first, _, calls = self._values.get(key, (quantity, said, 0))
-        self._values[key] = first, said, calls + 1
+        self._values[key] = first, said, calls + times
 
 
 def _said(dtype: str, answer: Any, function: Any) -> _Said:

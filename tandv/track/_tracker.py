@@ -63,6 +63,9 @@ class Tracker:
     def start_of_step(self) -> None:
         """Get ready for a step that is recorded."""
 
+    def drain(self) -> None:
+        """Hand the writer what was recorded but is still elsewhere, such as on a device."""
+
     # The context manager.
 
     def __enter__(self) -> Self:
@@ -131,6 +134,7 @@ class Tracker:
         self.end_of_step()
         self._keep()
         if self._recorded % self._flush_every == 0:
+            self.drain()
             self._writer.flush()
 
     def _keep(self) -> None:
@@ -155,6 +159,10 @@ class Tracker:
         if not failed:
             self._release()
         self._state = "over"
+        try:
+            self.drain()
+        except Exception as error:
+            warn(f"the last steps could not be read: {type(error).__name__}: {error}")
         try:
             self._writer.close("tracking failed" if failed else status)
         except Exception as error:

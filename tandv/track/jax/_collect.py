@@ -1,0 +1,170 @@
+"""Run a traced program and return, beside its results, a measurement of every marked value.
+
+The program is interpreted while it is traced once more. Runs of unmarked equations are kept as they are;
+only what holds marks is taken apart: calls are inlined, loops and branches get additional results
+(`_control_flow`). What comes out is an ordinary compiled program with one more output.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+from jax import lax
+from jax.extend import core
+
+from tandv.track._writer import warn
+from tandv.track.jax._kernels import Choose, Kernel
+from tandv.track.jax._tag import ACTIVATION, Mark, mark_p, mark_tangent_p
+
+
+class Record(NamedTuple):
+    """What the words of one measurement are about; `layers` are the lengths of their leading axes."""
+
+    mark: Mark
+    dtype: str
+    kernel: Kernel
+    layers: tuple[int, ...] = ()
+
+
+class Place(NamedTuple):
+    """Where in the program an equation stands."""
+
+    choose: Choose
+    again: bool = False  # in what the backward pass computes for a second time
+    axes: tuple[str, ...] | None = None  # mesh axes along which each device has its part (in a shard_map)
+    checked: bool = False  # whether types tell along which of them a value differs
+
+
+class Found(NamedTuple):
+    """Results of a program, and what was measured on the way."""
+
+    outputs: list[Any]
+    records: list[Record]
+    words: list[jax.Array]  # [*layers, words]
+
+
+Rule = Callable[[dict[str, Any], list[Any], Place], Found]
+
+
+def collect(jaxpr: core.Jaxpr, constants: Sequence[Any], inputs: Sequence[Any], place: Place) -> Found:
+    """Evaluate a program on values or tracers."""
+    from tandv.track.jax._control_flow import RULES
+
+    values: dict[Any, Any] = {}
+    records: list[Record] = []
+    words: list[jax.Array] = []
+    known: dict[int, Any] = {}  # a value that several modules return is measured once
+
+    def read(variable: Any) -> Any:
+        return variable.val if isinstance(variable, core.Literal) else values[variable]
+
+    values.update(zip(jaxpr.constvars, constants, strict=True))
+    values.update(zip(jaxpr.invars, inputs, strict=True))
+    for part in parts(jaxpr):
+        if isinstance(part, Plain):
+            results = core.jaxpr_as_fun(part.program)(*[read(v) for v in part.inputs])
+            values.update(zip(part.outputs, results, strict=True))
+            continue
+        operands, name = [read(v) for v in part.invars], part.primitive.name
+        if part.primitive is mark_p:
+            (x,), mark = operands, part.params["mark"]
+            if not (place.again and mark.tensor_type == ACTIVATION):
+                record, one = _measured(x, mark, place, known)
+                records.append(record)
+                words.append(one)
+            results = [x]
+        elif part.primitive is mark_tangent_p:
+            results = operands
+        elif name in RULES:
+            found = RULES[name](part.params, operands, place)
+            results = found.outputs
+            records += found.records
+            words += found.words
+        else:
+            warn(f"outputs inside JAX's {name!r} cannot be collected; their rows are missing")
+            results = core.jaxpr_as_fun(program_of([part], part.invars, part.outvars, jaxpr))(*_distinct(part, read))
+        values.update(zip(part.outvars, results, strict=True))
+    return Found([read(v) for v in jaxpr.outvars], records, words)
+
+
+def inline(jaxpr: Any, inputs: Sequence[Any], place: Place) -> Found:
+    """Evaluate an inner program as part of the outer one."""
+    closed = isinstance(jaxpr, core.ClosedJaxpr)
+    return collect(jaxpr.jaxpr if closed else jaxpr, jaxpr.consts if closed else (), inputs, place)
+
+
+def _measured(x: Any, mark: Mark, place: Place, known: dict[int, Any]) -> tuple[Record, jax.Array]:
+    kernel = place.choose(x, place.axes is not None)
+    if id(x) not in known:
+        axes = place.axes or ()
+        if place.checked:
+            axes = tuple(axis for axis in axes if axis in jax.typeof(x).vma)
+        known[id(x)] = x, kernel.measure(lax.stop_gradient(x), axes)
+    return Record(mark, str(x.dtype), kernel), known[id(x)][1]
+
+
+class Plain(NamedTuple):
+    """A run of equations without marks."""
+
+    program: core.ClosedJaxpr
+    inputs: list[Any]
+    outputs: list[Any]
+
+
+def parts(jaxpr: core.Jaxpr) -> list[Any]:
+    """Cut a program into equations that hold marks and the longest runs of those that do not."""
+    groups: list[Any] = []
+    for equation in jaxpr.eqns:
+        if _is_marked(equation):
+            groups.append(equation)
+        elif groups and isinstance(groups[-1], list):
+            groups[-1].append(equation)
+        else:
+            groups.append([equation])
+    needed = {v for v in jaxpr.outvars if not isinstance(v, core.Literal)}
+    found: list[Any] = []
+    for group in reversed(groups):
+        if isinstance(group, list):
+            made = {v for equation in group for v in equation.outvars}
+            outputs = [v for equation in group for v in equation.outvars if v in needed]
+            inputs = list(
+                dict.fromkeys(
+                    v
+                    for equation in group
+                    for v in equation.invars
+                    if not isinstance(v, core.Literal) and v not in made
+                )
+            )
+            found.append(Plain(program_of(group, inputs, outputs, jaxpr), inputs, outputs))
+            needed.update(inputs)
+        else:
+            found.append(group)
+            needed.update(v for v in group.invars if not isinstance(v, core.Literal))
+    return found[::-1]
+
+
+def _is_marked(equation: Any) -> bool:
+    if equation.primitive in (mark_p, mark_tangent_p):
+        return True
+    return any(_is_marked(inner) for program in _programs_in(equation.params) for inner in program.eqns)
+
+
+def _programs_in(parameters: dict[str, Any]) -> Iterator[core.Jaxpr]:
+    for value in parameters.values():
+        for one in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(one, core.ClosedJaxpr):
+                yield one.jaxpr
+            elif isinstance(one, core.Jaxpr):
+                yield one
+
+
+def program_of(equations: list[Any], inputs: Sequence[Any], outputs: Sequence[Any], like: core.Jaxpr) -> Any:
+    """Return some equations of a program as a program of their own, each of its inputs once."""
+    inputs = list(dict.fromkeys(v for v in inputs if not isinstance(v, core.Literal)))
+    effects = frozenset().union(*(equation.effects for equation in equations))
+    about = like.debug_info._replace(arg_names=None, result_paths=None)
+    return core.ClosedJaxpr(core.Jaxpr([], inputs, list(outputs), equations, effects, about), [])
+
+
+def _distinct(equation: Any, read: Callable[[Any], Any]) -> list[Any]:
+    return [read(v) for v in dict.fromkeys(v for v in equation.invars if not isinstance(v, core.Literal))]

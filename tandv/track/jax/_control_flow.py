@@ -1,0 +1,187 @@
+"""Calls, loops, branches and parts of a mesh that hold marked values: how each hands on its measurements."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.extend import core
+from jax.sharding import PartitionSpec, Sharding
+
+from tandv.track.jax._collect import Found, Place, Record, Rule, collect, inline
+
+
+def _jit(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
+    """Inline what was jitted inside, with the shardings that were asked for."""
+    inputs = [_constrain(x, s) for x, s in zip(inputs, parameters["in_shardings"], strict=True)]
+    found = inline(parameters["jaxpr"], inputs, place)
+    outputs = [_constrain(x, s) for x, s in zip(found.outputs, parameters["out_shardings"], strict=True)]
+    return found._replace(outputs=outputs)
+
+
+def _constrain(x: Any, sharding: Any) -> Any:
+    return lax.with_sharding_constraint(x, sharding) if isinstance(sharding, Sharding) else x
+
+
+def _remat(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
+    """Inline what is computed again in the backward pass; its outputs have been counted in the forward pass."""
+    again = bool(parameters["differentiated"])
+    if again and parameters["prevent_cse"] and inputs:
+        inputs = list(lax.optimization_barrier(tuple(inputs)))
+    return inline(parameters["jaxpr"], inputs, place._replace(again=place.again or again))
+
+
+def _call(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
+    return inline(parameters.get("call_jaxpr") or parameters["fun_jaxpr"], inputs, place)
+
+
+def _scan(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
+    """Layers that are scanned over keep a measurement each; time steps and micro-batches merge on the way."""
+    first, second = parameters["num_consts"], parameters["num_consts"] + parameters["num_carry"]
+    constants, start, elements = inputs[:first], inputs[first:second], inputs[second:]
+    carries, length = len(start), parameters["length"]
+
+    def body(carry: list[Any], element: list[Any]) -> Found:
+        return inline(parameters["jaxpr"], [*constants, *carry, *element], place)
+
+    records = _records_of(body, start, [jax.eval_shape(lambda x: x[0], x) for x in elements])
+    own = [_is_layer(record, length) for record in records]
+
+    def step(state: Any, element: list[Any]) -> Any:
+        carry, merged = state
+        found = body(carry, element)
+        one, many = _split(found.words, own)
+        return (found.outputs[:carries], _merge(records, own, merged, many)), (found.outputs[carries:], one)
+
+    empty = [_empty(record) for record, is_own in zip(records, own, strict=True) if not is_own]
+    (carry, merged), (ys, stacked) = lax.scan(
+        step, (start, empty), elements, length, reverse=parameters["reverse"], unroll=parameters["unroll"]
+    )
+    merged_words, stacked_words = iter(merged), iter(stacked)
+    words = [next(stacked_words) if is_own else next(merged_words) for is_own in own]
+    records = [
+        record._replace(layers=(length, *record.layers)) if is_own else record
+        for record, is_own in zip(records, own, strict=True)
+    ]
+    return Found([*carry, *ys], records, words)
+
+
+def _is_layer(record: Record, length: int) -> bool:
+    """Tell whether a scan of some length is the innermost of those over layers that was not met yet."""
+    rest = record.mark.layers[: len(record.mark.layers) - len(record.layers)]
+    return bool(rest) and rest[-1] == length
+
+
+def _while(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
+    first = parameters["cond_nconsts"]
+    second = first + parameters["body_nconsts"]
+    of_condition, of_body, start = inputs[:first], inputs[first:second], inputs[second:]
+
+    def body(carry: list[Any]) -> Found:
+        return inline(parameters["body_jaxpr"], [*of_body, *carry], place)
+
+    records = _records_of(body, start)
+    merges = [False] * len(records)
+
+    def step(state: Any) -> Any:
+        carry, merged = state
+        found = body(carry)
+        return found.outputs, _merge(records, merges, merged, found.words)
+
+    def goes_on(state: Any) -> Any:
+        return core.jaxpr_as_fun(parameters["cond_jaxpr"])(*of_condition, *state[0])[0]
+
+    outputs, words = lax.while_loop(goes_on, step, (start, [_empty(record) for record in records]))
+    return Found(list(outputs), records, words)
+
+
+def _cond(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
+    """Every branch returns the measurements of all branches; those of the others have measured nothing."""
+    index, *operands = inputs
+    branches = [functools.partial(inline, branch, place=place) for branch in parameters["branches"]]
+    records = [_records_of(branch, operands) for branch in branches]
+
+    def whole(number: int, *operands: Any) -> Any:
+        found = branches[number](list(operands))
+        others = [[_empty(record) for record in these] for these in records]
+        others[number] = found.words
+        return found.outputs, others
+
+    outputs, words = lax.switch(index, [functools.partial(whole, i) for i in range(len(branches))], *operands)
+    return Found(list(outputs), [r for these in records for r in these], [w for these in words for w in these])
+
+
+def _shard_map(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
+    """Measure each device's part; the parts are summed over the mesh inside the program."""
+    mesh, jaxpr = parameters["mesh"], parameters["jaxpr"]
+    manual = parameters["manual_axes"]
+    axes = tuple(axis for axis in mesh.axis_names if axis in manual)
+    checked = bool(parameters["check_vma"])
+    inside = place._replace(axes=(*(place.axes or ()), *axes), checked=checked)
+    records: list[Record] = []
+
+    def body(*inputs: Any) -> Any:
+        found = collect(jaxpr, (), inputs, inside)
+        records[:] = found.records
+        return found.outputs, found.words
+
+    outputs, words = jax.shard_map(
+        body,
+        mesh=mesh,
+        in_specs=tuple(parameters["in_specs"]),
+        out_specs=(list(parameters["out_specs"]), PartitionSpec()),
+        axis_names=set(axes),
+        check_vma=checked,
+    )(*inputs)
+    return Found(outputs, records, words)
+
+
+def _records_of(body: Any, *arguments: Any) -> list[Record]:
+    """Return what a part of the program measures, without running it."""
+    records: list[Record] = []
+
+    def run(*arguments: Any) -> Any:
+        found = body(*arguments)
+        records[:] = found.records
+        return found.words
+
+    jax.eval_shape(run, *arguments)
+    return records
+
+
+def _split(words: list[jax.Array], own: list[bool]) -> tuple[list[jax.Array], list[jax.Array]]:
+    pairs = list(zip(words, own, strict=True))
+    return [one for one, is_own in pairs if is_own], [one for one, is_own in pairs if not is_own]
+
+
+def _merge(records: list[Record], own: list[bool], before: list[Any], words: list[Any]) -> list[jax.Array]:
+    merged = [record for record, is_own in zip(records, own, strict=True) if not is_own]
+    out = []
+    for record, old, new in zip(merged, before, words, strict=True):
+        merge = record.kernel.merge
+        for _ in record.layers:
+            merge = jax.vmap(merge)
+        out.append(merge(old, new))
+    return out
+
+
+def _empty(record: Record) -> jax.Array:
+    return jnp.broadcast_to(record.kernel.empty, (*record.layers, record.kernel.empty.size))
+
+
+RULES: dict[str, Rule] = {
+    "jit": _jit,
+    "pjit": _jit,
+    "checkpoint": _remat,
+    "remat2": _remat,
+    "custom_jvp_call": _call,
+    "custom_vjp_call": _call,
+    "custom_vjp_call_jaxpr": _call,
+    "closed_call": _call,
+    "core_call": _call,
+    "scan": _scan,
+    "while": _while,
+    "cond": _cond,
+    "shard_map": _shard_map,
+}

@@ -1,0 +1,157 @@
+"""Names for the leaves of weights, gradients and optimiser states: the trees' own keys, as the model has them."""
+
+import re
+import sys
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from tandv.track.jax._tag import is_float, key_text
+
+# The parameter that bears its module's own name, so that one name finds a layer's tensors of every kind.
+_PRINCIPAL = ("kernel", "weight", "embedding", "scale")
+
+Keys = tuple[str, ...]
+
+
+class Leaf(NamedTuple):
+    """An array of a tree and what the log calls it."""
+
+    name: str
+    tensor_type: str
+    array: Any
+
+
+def weights(tree: Any, tensor_type: str = "Weight") -> list[Leaf]:
+    """Return the float arrays of a tree of parameters, or of one like it.
+
+    Of a linen dict with several collections the parameters count, of nnx modules and states the `nnx.Param`s.
+
+    >>> [leaf.name for leaf in weights({"params": {"Dense_0": {"kernel": np.ones(1), "bias": np.ones(1)}}})]
+    ['Dense_0.bias', 'Dense_0']
+    """
+    leaves = _leaves(parameters_of(tree))
+    names = _names([keys for keys, _ in leaves])
+    return [Leaf(name, tensor_type, array) for name, (_, array) in zip(names, leaves, strict=True)]
+
+
+def optimizer_states(state: Any, parameters: Any) -> list[Leaf]:
+    """Return the float arrays of an optimiser's state that belong to parameters, by the parameters' names.
+
+    The field of the state that a leaf stands in makes its type: `Optimiser_State.mu`. Where two parts of
+    a chain have the same field, its place in the chain follows: `mu@0`, `mu@1`.
+
+    >>> params = {"Dense_0": {"kernel": np.ones(1)}}
+    >>> [(leaf.name, leaf.tensor_type) for leaf in optimizer_states([{"mu": params}, {"nu": params}], params)]
+    [('Dense_0', 'Optimiser_State.mu'), ('Dense_0', 'Optimiser_State.nu')]
+    """
+    of_parameters = [keys for keys, _ in _leaves(parameters_of(parameters))]
+    named = dict(zip(of_parameters, _names(of_parameters), strict=True))
+    found = []
+    for keys, array in _leaves(_nnx_state(state)):
+        place = _find(keys, named)
+        if place is not None:
+            start, stop = place
+            field = next((key for key in reversed(keys[:start]) if not key.isdigit()), "state")
+            name = ".".join((named[keys[start:stop]], *keys[stop:]))
+            found.append((name, field, keys[:start], array))
+        elif array.ndim:
+            field = next((key for key in reversed(keys[:-1]) if not key.isdigit()), "state")
+            found.append((keys[-1] if keys else "state", field, keys[:-1], array))
+    return [
+        Leaf(name, f"Optimiser_State.{field}", array)
+        for (name, _, _, array), field in zip(found, _distinct([entry[:3] for entry in found]), strict=True)
+    ]
+
+
+def gradient_names(tree: Any) -> list[str]:
+    """Return a name for each leaf of a tree of gradients, also of those that are no float arrays."""
+    keys = [tuple(map(key_text, keys)) for keys, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]
+    return _names([_plain(one) for one in keys])
+
+
+def parameters_of(tree: Any) -> Any:
+    """Return what is trained of whatever a model keeps its values in."""
+    if isinstance(tree, dict) and "params" in tree:
+        return {"params": tree["params"]}
+    return _nnx_state(tree, only_parameters=True)
+
+
+def _nnx_state(tree: Any, only_parameters: bool = False) -> Any:
+    nnx = sys.modules.get("flax.nnx")
+    if nnx is None:
+        return tree
+    if isinstance(tree, nnx.Module):
+        return nnx.state(tree, nnx.Param) if only_parameters else nnx.state(tree)
+    if isinstance(tree, nnx.State) and only_parameters:
+        kinds = [type(v) for v in jax.tree.leaves(tree, is_leaf=lambda v: isinstance(v, nnx.Variable))]
+        if any(issubclass(kind, nnx.Param) for kind in kinds):
+            return nnx.filter_state(tree, nnx.Param) if hasattr(nnx, "filter_state") else tree.filter(nnx.Param)
+    if isinstance(tree, nnx.Optimizer):
+        return nnx.state(tree)
+    return tree
+
+
+def _leaves(tree: Any) -> list[tuple[Keys, Any]]:
+    """Return the float arrays of a tree by their keys, numbers in keys in the order of numbers."""
+    found = [
+        (_plain(tuple(map(key_text, keys))), leaf)
+        for keys, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
+        if is_float(leaf) and isinstance(leaf, jax.Array | np.ndarray)
+    ]
+    return found if _has_an_order(tree) else sorted(found, key=lambda entry: natural(entry[0]))
+
+
+def _has_an_order(tree: Any) -> bool:
+    equinox = sys.modules.get("equinox")
+    return equinox is not None and isinstance(tree, equinox.Module)  # fields; dicts are sorted by their keys
+
+
+def natural(keys: Iterable[str]) -> list[Any]:
+    """Return a sort key by which `layers_10` comes after `layers_2`."""
+    return [[(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", key)] for key in keys]
+
+
+def _plain(keys: Keys) -> Keys:
+    """Leave out what is not the model's: the collection of linen, the value of an nnx variable."""
+    keys = keys[:-1] if keys[-1:] in (("value",), ("raw_value",)) else keys
+    return tuple(key for key in keys if key != "params") if keys[-1:] != ("params",) else keys
+
+
+def _names(leaves: list[Keys]) -> list[str]:
+    principal: dict[Keys, str] = {}
+    for keys in leaves:
+        if keys and keys[-1] in _PRINCIPAL:
+            known = principal.setdefault(keys[:-1], keys[-1])
+            principal[keys[:-1]] = min(known, keys[-1], key=_PRINCIPAL.index)
+    names = []
+    for keys in leaves:
+        if keys and principal.get(keys[:-1]) == keys[-1]:
+            names.append(".".join(keys[:-1]))  # "" for the model itself
+        else:
+            names.append(".".join(keys))
+    return names
+
+
+def _find(keys: Keys, named: dict[Keys, str]) -> tuple[int, int] | None:
+    """Return where in a path the longest path of a parameter stands, the last of those."""
+    if () in named:
+        return len(keys), len(keys)
+    spans = [(stop - start, start, stop) for stop in range(len(keys), 0, -1) for start in range(stop)]
+    fitting = [span for span in spans if keys[span[1] : span[2]] in named]
+    return max(fitting)[1:] if fitting else None
+
+
+def _distinct(entries: list[tuple[str, str, Keys]]) -> list[str]:
+    """Return a field for each (name, field, where), with its place behind it where it would stand twice."""
+    times: dict[tuple[str, str], int] = {}
+    for name, field, _ in entries:
+        times[name, field] = times.get((name, field), 0) + 1
+    doubled = {field for (_, field), count in times.items() if count > 1}
+    places: dict[str, list[Keys]] = {}
+    for _, field, where in entries:
+        if field in doubled and where not in places.setdefault(field, []):
+            places[field].append(where)
+    return [f"{field}@{places[field].index(where)}" if field in doubled else field for _, field, where in entries]

@@ -1,0 +1,71 @@
+"""Measure inside a compiled CPU program, by the same kernel that measures on the host.
+
+XLA calls it as a typed FFI target. That is not a host callback: no Python runs, no lock is taken and
+nothing is copied.
+"""
+
+import ctypes
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tandv import statistics
+
+_TARGET = "tandv_measure"
+WORDS = statistics.ROW.itemsize // 4  # of a row, as uint32
+
+
+@functools.cache
+def available() -> bool:
+    """Tell whether programs for the CPU can call the kernel here, by trying it."""
+    try:
+        from tandv.measure import _ffi
+
+        jax.ffi.register_ffi_target(_TARGET, _capsule(_ffi.measure_operands.address), platform="cpu")
+        with jax.default_device(jax.local_devices(backend="cpu")[0]):
+            words = jax.jit(measure)(jnp.array([3.0, -4.0], jnp.float32))
+        row = rows_of(np.asarray(words))[0]
+        return int(row["numel"]) == 2 and float(row["sum_abs"]) == 7.0
+    except Exception:  # no numba, or an XLA that calls otherwise: XLA's own operations serve instead
+        return False
+
+
+def measurable(dtype: Any) -> bool:
+    """Tell whether the kernel knows a dtype."""
+    from tandv.measure._ffi import XLA_TYPES
+
+    return str(dtype) in XLA_TYPES
+
+
+def measure(x: jax.Array) -> jax.Array:
+    """Return the words of a row that has measured `x`."""
+    return _call(x)
+
+
+def merge(one: jax.Array, other: jax.Array) -> jax.Array:
+    """Return the words of two rows merged."""
+    return _call(one, other)
+
+
+def empty() -> np.ndarray:
+    """Return the words of a row that has measured nothing."""
+    return statistics.empty_rows(1).view(np.uint32).reshape(-1)
+
+
+def rows_of(words: np.ndarray) -> np.ndarray:
+    """Return the rows whose words, [..., WORDS], came out of a program."""
+    return np.ascontiguousarray(words).reshape(-1).view(statistics.ROW)
+
+
+def _call(*operands: jax.Array) -> jax.Array:
+    call = jax.ffi.ffi_call(_TARGET, jax.ShapeDtypeStruct((WORDS,), jnp.uint32), vmap_method="sequential")
+    return call(*operands)
+
+
+def _capsule(address: int) -> Any:
+    new = ctypes.pythonapi.PyCapsule_New
+    new.restype, new.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
+    return new(address, None, None)

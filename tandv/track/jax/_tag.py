@@ -1,0 +1,143 @@
+"""Marks in a traced program: a primitive that is the identity, and says whose value passes by.
+
+A mark costs nothing by itself: it lowers to nothing. What interprets the traced program finds the marks
+and adds the measurements (`_collect`). Under differentiation the tangent gets a mark of its own, whose
+transpose marks the gradient.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+ACTIVATION, GRADIENT, WEIGHT_GRADIENT = "Activation", "Gradient", "Weight_Gradient"
+
+
+class Mark(NamedTuple):
+    """Whose value it is that passes by."""
+
+    name: tuple[str | None, ...]  # None stands for the number of a layer, where layers are scanned over
+    type: str  # class of the module
+    tensor_type: str
+    layers: tuple[int, ...] = ()  # lengths of the scans over layers around it, outermost first
+    report: Callable[..., None] | None = None  # where the program is run as it is: what each value is given to
+    gradient: bool = True  # whether its gradient is wanted, too
+
+
+class Naming(threading.local):
+    """What is going on in this thread: who names the values that are marked, or None outside of tracking."""
+
+    namer: Any = None
+
+
+naming = Naming()
+
+mark_p = Primitive("tandv_mark")
+mark_tangent_p = Primitive("tandv_mark_tangent")
+
+
+def tag(x: Any, name: str) -> Any:
+    """Record any value under a name of its own, as if it were a module's output; return it unchanged.
+
+    ```
+    logits = tag(q @ k.T, "logits")  # inside the module `layers.3.attention`: layers.3.attention.logits
+    ```
+
+    Every float array of a pytree counts. Outside of `tracker.intercept` nothing happens.
+    """
+    return x if naming.namer is None else naming.namer.mark(x, name)
+
+
+def mark_leaves(x: Any, mark: Mark) -> Any:
+    """Mark every float array of a pytree; several have their place in it behind their name: `layer[0]`."""
+    if isinstance(x, jax.Array):  # nearly always
+        return _marked(x, mark) if is_float(x) else x
+    leaves, tree = jax.tree_util.tree_flatten_with_path(x)
+    *path, last = mark.name
+    marked = []
+    for keys, leaf in leaves:
+        if isinstance(leaf, jax.Array) and is_float(leaf):
+            place = "".join(f"[{key_text(key)}]" for key in keys)
+            name = (*path, f"{last}{place}") if last is not None else (*mark.name, place)
+            leaf = _marked(leaf, mark._replace(name=name))
+        marked.append(leaf)
+    return jax.tree.unflatten(tree, marked)
+
+
+def _marked(x: jax.Array, mark: Mark) -> jax.Array:
+    return mark_p.bind(x, mark=mark)
+
+
+def is_float(x: Any) -> bool:
+    """Tell whether a leaf is an array of floating point numbers."""
+    return hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.floating)
+
+
+def key_text(key: Any) -> str:
+    """Return a key of a pytree's path as text: a name, a dict's key or an index.
+
+    >>> [key_text(key) for key, in [jax.tree_util.tree_flatten_with_path({"a": 0})[0][0][0]]]
+    ['a']
+    """
+    for attribute in ("key", "name", "idx"):
+        if hasattr(key, attribute):
+            return str(getattr(key, attribute))
+    return str(key)
+
+
+# Rules for tracing, differentiation, batching and lowering.
+
+
+def _of_value(x: Any, *, mark: Mark) -> Any:
+    if mark.report is not None:
+        mark.report(x, mark)
+    return x
+
+
+def _differentiate(primals: Any, tangents: Any, *, mark: Mark) -> tuple[Any, Any]:
+    (x,), (tangent,) = primals, tangents
+    if not isinstance(tangent, ad.Zero) and mark.tensor_type == ACTIVATION and mark.gradient:
+        tangent = mark_tangent_p.bind(tangent, mark=mark._replace(tensor_type=GRADIENT))
+    return mark_p.bind(x, mark=mark), tangent
+
+
+def _differentiate_tangent(primals: Any, tangents: Any, *, mark: Mark) -> tuple[Any, Any]:
+    (x,), (tangent,) = primals, tangents
+    if not isinstance(tangent, ad.Zero):
+        tangent = mark_tangent_p.bind(tangent, mark=mark)
+    return mark_tangent_p.bind(x, mark=mark), tangent
+
+
+def _transpose(cotangent: Any, _: Any, *, mark: Mark) -> list[Any]:
+    return [cotangent if isinstance(cotangent, ad.Zero) else mark_p.bind(cotangent, mark=mark)]
+
+
+def _batch(primitive: Primitive) -> Callable[..., Any]:
+    return lambda operands, dims, **parameters: (primitive.bind(operands[0], **parameters), dims[0])  # the whole batch
+
+
+def _lower(context: Any, x: Any, *, mark: Mark) -> list[Any]:
+    if mark.report is None:
+        return [x]
+
+    def reported(x: jax.Array) -> jax.Array:
+        jax.debug.callback(lambda value: mark.report(value, mark), x)  # type: ignore[misc]
+        return x
+
+    return mlir.lower_fun(reported, multiple_results=False)(context, x)
+
+
+mark_p.def_impl(_of_value)
+mark_tangent_p.def_impl(lambda x, **_: x)
+for _primitive in (mark_p, mark_tangent_p):
+    _primitive.def_abstract_eval(lambda x, **_: x)
+    batching.primitive_batchers[_primitive] = _batch(_primitive)
+ad.primitive_jvps[mark_p] = _differentiate
+ad.primitive_jvps[mark_tangent_p] = _differentiate_tangent
+ad.primitive_transposes[mark_tangent_p] = _transpose
+mlir.register_lowering(mark_p, _lower)
+mlir.register_lowering(mark_tangent_p, lambda _, x, **__: [x])

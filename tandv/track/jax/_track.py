@@ -1,0 +1,142 @@
+"""`track`: the door, where everything is checked."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from tandv.track._tracker import Every, Pattern, selector, settings_problems
+from tandv.track.jax import _names, _stash
+from tandv.track.jax._tracker import JaxTracker
+
+
+def track(
+    model: Any = None,
+    optimizer: Any = None,
+    *,
+    model_state: Any = None,
+    optimizer_state: Any = None,
+    track_gradients: bool | None = None,
+    track_weights: bool = True,
+    include: Pattern | None = None,
+    exclude: Pattern | None = None,
+    stash_value: Callable[[jax.Array], Any] | None = None,
+    async_offload: bool = False,
+    offload_inc: int = 10,
+    offload_type: str = ".pkl",
+    use_wandb: bool = False,
+    init_step: int | None = None,
+    track_updates: bool = False,
+    every: Every = 1,
+    every_trees: Every = 1,
+    exponents: tuple[int, int] | None = None,
+    name: str | None = None,
+    path: str | Path | None = None,
+) -> JaxTracker:
+    """Record what happens inside a JAX model while it trains: one row for each tensor and step.
+
+    ```
+    with track(model_state=params, optimizer_state=opt_state) as tracker:  # linen, or any pytree
+        for x, y in batches:
+            params, opt_state, grads = tracker.intercept(update, params, opt_state, x, y)
+            tracker.step(params, opt_state, grads)
+    df = read_pickle(tracker.out_path)
+
+    with track(model, optimizer) as tracker:  # flax.nnx
+        step_fn = tracker.wrap(step_fn)
+        for x, y in batches:
+            loss = step_fn(model, optimizer, x, y)
+            tracker.step()
+    ```
+
+    - `model`, `optimizer`: nnx objects, or an equinox model and its optax state.
+    - `model_state`, `optimizer_state`: the same as trees of arrays; give the new ones to every `step`.
+    - `track_gradients`: gradients with respect to module outputs, and of the weights if `step` gets them;
+      True asks that it gets them, False records none.
+    - `include`, `exclude`: regular expressions searched in the dotted names of modules and parameters.
+    - `stash_value`: your own traceable function of one array instead of tandv's statistics.
+    - `offload_inc`: tracked steps between two flushes to disk, with one copy from the device for each.
+    - `track_updates`: what each step adds to the weights; needs a copy of them.
+    - `every`: record every n-th step, or those for which a function is true; `every_trees` likewise for the
+      weights, gradients of weights and optimiser states of recorded steps.
+    - other arguments as in `tandv.track.torch.track`.
+
+    Raises TypeError or ValueError that names every argument that is wrong.
+    """
+    found = settings_problems(
+        every=every, offload_inc=offload_inc, offload_type=offload_type, exponents=exponents, init_step=init_step
+    )
+    if not callable(every_trees) and not (isinstance(every_trees, int) and every_trees > 0):
+        found.append(f"every_trees={every_trees!r} must be a positive number of steps or a function of the step")
+    for positional, keyword, argument in ((model, model_state, "model"), (optimizer, optimizer_state, "optimizer")):
+        if positional is not None and keyword is not None:
+            found.append(f"give {argument} or {argument}_state, not both")
+    model = model if model is not None else model_state
+    optimizer = optimizer if optimizer is not None else optimizer_state
+    in_place = _changes_in_place(model)
+    if model is not None and not any(_names.is_float(leaf) for leaf in jax.tree.leaves(model)):
+        found.append(
+            f"model_state={type(model).__name__} holds no float array; give the tree of parameters, an nnx module or "
+            "an equinox model (of a flax.linen module what init() returned)"
+        )
+    elif model is not None:
+        names = [leaf.name for leaf in _names.weights(model)]
+        if not (isinstance(names, list) and names):
+            found.append("the model has no parameters that can be recorded")
+        try:  # modules are known only when they are called: a pattern may be for them alone
+            selector(include, exclude, [*names, *_above(names)], "module or parameter")
+        except ValueError as error:
+            if "is not a regular expression" in str(error) or in_place or _is_equinox(model):
+                found.append(str(error))
+    if stash_value is not None:
+        found += _stash.problems(stash_value)
+    if use_wandb:
+        found.append("use_wandb=True is not available in this version; log `tracker.out_path` as an artifact yourself")
+    if found:
+        raise ValueError("cannot track this run:\n  " + "\n  ".join(found))
+
+    promised = [
+        *(["model_state"] if model is not None and not in_place else []),
+        *(["opt_state"] if optimizer is not None and not _changes_in_place(optimizer) else []),
+        *(["grads"] if track_gradients else []),
+    ]
+    if in_place and "grads" in promised:
+        promised.remove("grads")  # nnx.Optimizer.update is seen receiving them
+    return JaxTracker(
+        model=model,
+        optimizer=optimizer,
+        promised=tuple(promised),
+        track_gradients=track_gradients is not False,
+        track_weights=track_weights,
+        track_updates=track_updates,
+        include=include,
+        exclude=exclude,
+        stash_value=None if stash_value is _stash.stash_all_stats_and_hist else stash_value,
+        every=every,
+        every_trees=every_trees,
+        exponents=exponents,
+        title=type(model).__name__ if in_place or _is_equinox(model) else "jax",
+        init_step=init_step,
+        name=name,
+        path=path,
+        offload_inc=offload_inc,
+        offload_type=offload_type,
+        async_offload=async_offload,
+        info={"framework": f"jax {jax.__version__}"},
+    )
+
+
+def _changes_in_place(value: Any) -> bool:
+    nnx = sys.modules.get("flax.nnx")
+    return nnx is not None and isinstance(value, nnx.Module | nnx.Optimizer)
+
+
+def _is_equinox(value: Any) -> bool:
+    equinox = sys.modules.get("equinox")
+    return equinox is not None and isinstance(value, equinox.Module)
+
+
+def _above(names: list[str]) -> list[str]:
+    return [".".join(name.split(".")[:end]) for name in names for end in range(1, name.count(".") + 1)]

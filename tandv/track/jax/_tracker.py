@@ -1,0 +1,344 @@
+"""The tracker of a JAX run: what is intercepted, which trees are read when, and how rows come of it."""
+
+import functools
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from tandv.track._measurements import Block, Quantity, block
+from tandv.track._stash import Stashed
+from tandv.track._tracker import Every, Pattern, Tracker
+from tandv.track.jax import _eager, _names, _trees
+from tandv.track.jax._collect import Record
+from tandv.track.jax._names import Leaf
+from tandv.track.jax._naming import Namer, text
+from tandv.track.jax._nnx import through_state
+from tandv.track.jax._program import Program, Programs, function_name, unpacked
+from tandv.track.jax._stash import Own
+from tandv.track.jax._tag import ACTIVATION, GRADIENT, WEIGHT_GRADIENT
+
+_ORDER = (ACTIVATION, GRADIENT, "Weight", WEIGHT_GRADIENT, "Weight_Update", "Optimiser_State")
+
+
+class _Measured(NamedTuple):
+    """What was measured in one step, still on the device where it was."""
+
+    step: int
+    programs: list[tuple[list[Record], Any]]  # and the packed words of each
+    trees: list[_trees.OnDevice | _trees.OnHost]
+    has_gradients: bool  # of the weights, as a tree: then those that an optimiser was seen to receive are the same
+
+
+class JaxTracker(Tracker):
+    """Track a JAX model; made by `track`."""
+
+    def __init__(
+        self,
+        *,
+        model: Any,
+        optimizer: Any,
+        promised: tuple[str, ...],
+        track_gradients: bool,
+        track_weights: bool,
+        track_updates: bool,
+        include: Pattern | None,
+        exclude: Pattern | None,
+        stash_value: Callable[[jax.Array], Any] | None,
+        every_trees: Every,
+        exponents: tuple[int, int] | None,
+        **settings: Any,
+    ):
+        self._own = Own(stash_value) if stash_value is not None else None
+        super().__init__(measurements=Stashed(stash_value) if stash_value else None, exponents=exponents, **settings)
+        self._exponents = exponents
+        self._model, self._optimizer = model, optimizer
+        self._promised, self._gradients = promised, track_gradients
+        self._weights, self._updates = track_weights, track_updates
+        self._include, self._exclude = include, exclude
+        self._every_trees = every_trees
+        self._selects = _selection(include, exclude)
+        self._programs = Programs(self._program)
+        self._untraceable: set[str] = set()  # names of functions
+        self._ran: set[Program] = set()
+        self._reports = _eager.Reports(self._own)
+        self._intercepted = 0
+        self._names: dict[str, tuple[int, str]] = {}  # of modules: their place in the model, and their class
+        self._root: str | None = None
+        self._tree_names: dict[Any, Any] = {}
+        self._records: list[tuple[list[Record], Any]] = []  # of the current step
+        self._trees: list[Any] = []
+        self._before: list[Leaf] = []  # copies of the weights before the step, where updates are wanted
+        self._waiting: list[_Measured] = []
+        self._checked = False
+        self._latest: dict[str, Any] = {"model_state": model, "opt_state": optimizer, "grads": None}
+
+    # What users call.
+
+    def intercept(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call `function(*args, **kwargs)` and record the outputs of every module in it, and their gradients.
+
+        ```
+        model_state, opt_state, grads = tracker.intercept(update, model_state, opt_state, x, y)
+        ```
+
+        The function may be jitted, call jitted functions, and use any of JAX's transforms. It is compiled
+        once as a whole, with the measurements as one more output; in a step that is not recorded it is
+        called as it is. What it raises passes through.
+        """
+        if not self.recording or self._state != "on":
+            return function(*args, **kwargs)
+        return through_state(self._call, function, args, kwargs)
+
+    def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function whose every call is intercepted: `step_fn = tracker.wrap(step_fn)`, or `@tracker.wrap`."""
+
+        @functools.wraps(function, updated=())
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            return self.intercept(function, *args, **kwargs)
+
+        return wrapped
+
+    def step(self, model_state: Any = None, opt_state: Any = None, grads: Any = None) -> None:  # pyright: ignore
+        """End the current training step, with the new weights and state of the optimiser and the gradients.
+
+        Give what was given to `track`; nnx modules and optimisers, which change in place, need not be given
+        again. Raises TypeError naming the trees that were promised and are missing, before anything is kept.
+        """
+        given = {"model_state": model_state, "opt_state": opt_state, "grads": grads}
+        if self._state in ("on", "new"):
+            self._check(given)
+        self._latest |= {name: tree for name, tree in given.items() if tree is not None}
+        self._latest["grads"] = grads
+        super().step()
+
+    # What the base asks for.
+
+    def attach(self) -> None:
+        pass
+
+    def detach(self) -> None:
+        self._before = []
+
+    def start_of_step(self) -> None:
+        """Read the weights that this step's forward pass will use."""
+        self._records, self._trees = [], []
+        self._intercepted = 0
+        self._before = []
+        model = self._latest["model_state"]
+        if model is not None and self._has_trees():
+            leaves = self._leaves("model_state", model)
+            if self._weights:
+                self._measure(leaves)
+            if self._updates:
+                self._before = [leaf._replace(array=jax.numpy.copy(leaf.array)) for leaf in leaves]
+
+    def end_of_step(self) -> None:
+        if self._intercepted and not any(records for records, _ in self._records):
+            self.say_once(self._why_nothing())
+        if not self._has_trees():
+            return
+        if self._gradients and self._latest["grads"] is not None:
+            self._measure(self._leaves("grads", self._latest["grads"], WEIGHT_GRADIENT))
+        if self._before:
+            after = {leaf.name: leaf.array for leaf in self._leaves("model_state", self._latest["model_state"])}
+            self._measure(
+                [
+                    leaf._replace(array=after[leaf.name] - leaf.array, tensor_type="Weight_Update")
+                    for leaf in self._before
+                    if leaf.name in after
+                ]
+            )
+        if self._latest["opt_state"] is not None:
+            self._measure(self._leaves("opt_state", self._latest["opt_state"]))
+
+    def _keep(self) -> None:
+        given = self._latest["grads"] is not None and self._has_trees()
+        self._waiting.append(_Measured(self.steps, self._records, self._trees, given))
+        self._records, self._trees = [], []
+        self._recorded += 1
+
+    def drain(self) -> None:
+        """Copy what was measured since the last time to the host, all at once, and make rows of it."""
+        waiting, self._waiting = self._waiting, []
+        on_device = [
+            [words for _, words in measured.programs]
+            + [tree.words for tree in measured.trees if isinstance(tree, _trees.OnDevice)]
+            for measured in waiting
+        ]
+        for measured, words in zip(waiting, jax.device_get(on_device), strict=True):
+            self._writer.append(self._block(measured, words))
+
+    # Inside.
+
+    def _call(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        leaves, structure = jax.tree.flatten((args, kwargs))
+        name = function_name(function)
+        self._intercepted += 1
+        if name not in self._untraceable:
+            try:
+                program = self._programs.find(function, leaves, structure)
+            except _eager.UNTRACEABLE as error:
+                self._untraceable.add(name)
+                self.say_once(_eager.why(function, error))
+            except Exception as error:
+                output = function(*args, **kwargs)  # if the error is the function's own, it is raised from here
+                self.fail(f"in tracing {name}", error)
+                return output
+            else:
+                return self._run(program, function, leaves, args, kwargs)
+        output, records, words, namer = self._reports.run(function, args, kwargs, self._namer)
+        self._note(namer)
+        self._records.append((records, words))
+        return output
+
+    def _run(self, program: Program, function: Any, leaves: list[Any], args: Any, kwargs: Any) -> Any:
+        new = program not in self._ran
+        try:
+            output, words = program(leaves)
+        except Exception as error:
+            if not new or any(isinstance(leaf, jax.Array) and leaf.is_deleted() for leaf in leaves):
+                raise
+            self.fail(f"in compiling {function_name(function)}", error)
+            return function(*args, **kwargs)
+        if program.namer.error is not None and new:
+            self.say_once(f"some outputs are not recorded: {program.namer.error!r}")
+        if new:
+            self._ran.add(program)
+            self._note(program.namer)
+        self._records.append((program.records, words))
+        return output
+
+    def _program(self, function: Any, leaves: list[Any], structure: Any, dynamic: list[int]) -> Program:
+        return Program(function, leaves, structure, dynamic, self._namer(), self._own)
+
+    def _namer(self, report: Callable[..., None] | None = None) -> Namer:
+        return Namer(self._selects, self._gradients, report)
+
+    def _note(self, namer: Namer) -> None:
+        self._root = self._root or namer.root
+        for name, kind in namer.names.items():
+            if name not in self._names:
+                self._names[name] = len(self._names), kind
+
+    def _has_trees(self) -> bool:
+        every = self._every_trees
+        return bool(every(self.steps)) if callable(every) else self.steps % every == 0
+
+    def _measure(self, leaves: list[Leaf]) -> None:
+        leaves = [leaf for leaf in leaves if self._selects(leaf.name) and self._is_measurable(leaf)]
+        if leaves:
+            self._trees.append(_trees.measured(leaves, self._own))
+
+    def _is_measurable(self, leaf: Leaf) -> bool:
+        if _trees.is_measurable(leaf.array.dtype):
+            return True
+        self.say_once(f"arrays of {leaf.array.dtype} are not measured (first met at {leaf.tensor_type} {leaf.name!r})")
+        return False
+
+    def _leaves(self, argument: str, tree: Any, tensor_type: str = "Weight") -> list[Leaf]:
+        if argument == "opt_state":
+            return _names.optimizer_states(tree, self._latest["model_state"])
+        return _names.weights(tree, tensor_type)
+
+    def _check(self, given: dict[str, Any]) -> None:
+        """Raise TypeError where a tree that `track` was promised is missing."""
+        missing = [name for name in self._promised if given[name] is None]
+        if missing:
+            raise TypeError(
+                f"tracker.step() lacks {' and '.join(missing)}, which track() was told to record; "
+                "write tracker.step(model_state, opt_state, grads) with the values after the update"
+            )
+        if not self._checked:
+            self._checked = True
+            empty = [
+                name
+                for name, tree in given.items()
+                if tree is not None and not any(_names.is_float(leaf) for leaf in jax.tree.leaves(tree))
+            ]
+            empty = [name for name in empty if name != "opt_state"]  # plain gradient descent has no state
+            if empty:
+                raise ValueError(f"{' and '.join(empty)} given to tracker.step() holds no float array; pass the tree")
+
+    def _why_nothing(self) -> str:
+        names = list(self._names)
+        if not names:
+            return (
+                "no module was called in what tracker.intercept ran: modules of flax.linen, flax.nnx and equinox are "
+                "seen; record other values by tandv.track.jax.tag(x, 'name')"
+            )
+        some = ", ".join(names[:10])
+        return f"no output was recorded: include and exclude leave none of the modules that were called ({some})"
+
+    def _block(self, measured: _Measured, words: list[np.ndarray]) -> Block:
+        """Return the rows of a step whose measurements have arrived on the host."""
+        arrived = iter(words)
+        parts = [part for records, _ in measured.programs for part in self._of_program(records, next(arrived))]
+        if measured.has_gradients:
+            parts = [part for part in parts if part[0][0].tensor_type != WEIGHT_GRADIENT]
+        for tree in measured.trees:
+            quantities = [self._quantity(leaf.tensor_type, leaf.name) for leaf in tree.leaves]
+            dtypes = [str(leaf.array) for leaf in tree.leaves]
+            rows = tree.rows if isinstance(tree, _trees.OnHost) else None
+            if rows is not None:
+                parts.append((quantities, dtypes, rows))
+                continue
+            flat = next(arrived)
+            records = [
+                Record(None, dtype, kernel)  # type: ignore[arg-type]
+                for dtype, kernel in zip(dtypes, tree.kernels, strict=True)
+            ]
+            for quantity, (record, one) in zip(quantities, unpacked(flat, records), strict=True):
+                parts.append(([quantity], [record.dtype], record.kernel.rows_of(one)))
+        if self._own is not None:
+            return self._own.block(self.measurements, measured.step, parts)
+        return block(measured.step, parts, self._exponents)
+
+    def _of_program(self, records: list[Record], words: np.ndarray) -> Any:
+        for record, one in unpacked(words, records):
+            rows = record.kernel.rows_of(one)
+            mark = record.mark
+            quantities = []
+            for numbers in np.ndindex(*record.layers):
+                name = text(mark.name, numbers) or self._root or mark.type
+                quantities.append(self._quantity(mark.tensor_type, name, mark))
+            chosen = [i for i, quantity in enumerate(quantities) if self._selects(quantity.name) and _has(rows, i)]
+            if chosen:
+                yield [quantities[i] for i in chosen], [record.dtype] * len(chosen), _take(rows, chosen)
+
+    def _quantity(self, tensor_type: str, name: str, mark: Any = None) -> Quantity:
+        plain = re.sub(r"\[.*$", "", name)
+        place, kind = self._place(plain)
+        order = (
+            _ORDER.index(tensor_type.partition(".")[0]),
+            tensor_type,
+            *place,
+            name != plain,
+            _names.natural([name]),
+        )
+        return Quantity(order, name, mark.type if mark is not None and mark.type else kind, tensor_type)
+
+    def _place(self, name: str) -> tuple[tuple[Any, ...], str]:
+        """Return the place in the model of the module that a name belongs to, and its class."""
+        keys = name.split(".")
+        for end in range(len(keys), 0, -1):
+            whole = ".".join(keys[:end])
+            if whole in self._names:
+                position, kind = self._names[whole]
+                return (position, end < len(keys)), kind
+        return (len(self._names), False), ""
+
+
+def _has(rows: Any, i: int) -> bool:
+    return isinstance(rows, list) or bool(rows["calls"][i])  # a branch that was not taken has no calls
+
+
+def _take(rows: Any, chosen: list[int]) -> Any:
+    return [rows[i] for i in chosen] if isinstance(rows, list) else rows[chosen]
+
+
+def _selection(include: Pattern | None, exclude: Pattern | None) -> Callable[[str], bool]:
+    wanted, unwanted = (re.compile(pattern) if pattern is not None else None for pattern in (include, exclude))
+    return lambda name: (wanted is None or bool(wanted.search(name))) and not (unwanted and unwanted.search(name))

@@ -1,0 +1,99 @@
+"""Measure the arrays of a whole tree at once: where they lie on a CPU, else in one call on the device."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from tandv import measure, statistics
+from tandv.track.jax._kernels import Kernel, xla
+from tandv.track.jax._names import Leaf
+from tandv.track.jax._program import packed
+
+_THREADS = 2  # that share a large tree; XLA's own computation has all cores before and after
+
+
+class OnDevice(NamedTuple):
+    """Measurements that are still on a device."""
+
+    leaves: list[Leaf]
+    words: jax.Array
+    kernels: list[Kernel]
+
+
+class OnHost(NamedTuple):
+    """Measurements that have been made: a row for each leaf."""
+
+    leaves: list[Leaf]
+    rows: np.ndarray
+
+
+def measured(leaves: list[Leaf], own: Callable[[Any], Kernel] | None = None) -> OnHost | OnDevice:
+    """Measure the arrays of leaves; those that lie in this machine's memory are read there, without a copy."""
+    if own is None and all(_is_here(leaf.array) for leaf in leaves):
+        return OnHost(
+            [leaf._replace(array=leaf.array.dtype) for leaf in leaves], _read([leaf.array for leaf in leaves])
+        )
+    choose = own or (lambda x: xla(np.dtype(x.dtype)))
+    kernels = [choose(leaf.array) for leaf in leaves]
+    words = _measure([leaf.array for leaf in leaves], tuple(kernels))
+    return OnDevice([leaf._replace(array=leaf.array.dtype) for leaf in leaves], words, kernels)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _measure(arrays: list[jax.Array], kernels: tuple[Kernel, ...]) -> jax.Array:
+    return packed([kernel.measure(x, ()) for x, kernel in zip(arrays, kernels, strict=True)])
+
+
+def is_measurable(dtype: Any) -> bool:
+    """Tell whether arrays of a dtype can be measured (numbers of less than 8 bits cannot)."""
+    return str(dtype) in measure.MEASURED
+
+
+def _is_here(array: Any) -> bool:
+    if isinstance(array, np.ndarray):
+        return True
+    return array.is_fully_addressable and all(device.platform == "cpu" for device in array.devices())
+
+
+def _read(arrays: list[Any]) -> np.ndarray:
+    """Return one row for each array; of a sharded one each part is read once, however often it is replicated."""
+    parts, owners = [], []
+    for owner, array in enumerate(arrays):
+        for part in _parts(array):
+            parts.append(part)
+            owners.append(owner)
+    wide = any(measure.dtype_name(part) == "float64" for part in parts)
+    rows = statistics.empty_rows(len(parts), statistics.WIDE_ROW if wide else statistics.ROW)
+    measure.add(parts, range(len(parts)), rows, _THREADS)
+    rows["calls"] = np.diff(owners, prepend=-1) != 0  # the parts of an array make one call together
+    return statistics.merge(rows, np.array(owners))
+
+
+class _Memory(NamedTuple):
+    """The memory of an array, as the producers read it."""
+
+    dtype: Any
+    address: int
+    size: int
+    owner: Any
+
+    def data_ptr(self) -> int:
+        return self.address
+
+    def is_contiguous(self) -> bool:
+        return True
+
+    def numel(self) -> int:
+        return self.size
+
+
+def _parts(array: Any) -> list[Any]:
+    if isinstance(array, np.ndarray):
+        return [array]
+    array.block_until_ready()
+    data = [shard.data for shard in array.addressable_shards if shard.replica_id == 0]
+    # The bare address: a NumPy view would be kept by JAX, and hinder the donation of the array.
+    return [_Memory(one.dtype, one.unsafe_buffer_pointer(), one.size, one) for one in data]

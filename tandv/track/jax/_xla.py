@@ -1,0 +1,238 @@
+"""Measure inside a compiled program by XLA's own operations: on any device, sharded or not.
+
+Sums are taken axis by axis over the tensor's own shape, never over a flattened copy, so that XLA reduces
+a sharded tensor where it lies. Exponents, extremes and zeros are read off the bits: XLA takes subnormal
+numbers for zero, bits do not.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from tandv import statistics
+
+
+class _Layout(NamedTuple):
+    """How numbers of a float type are made, and the words of one measurement."""
+
+    float: type
+    int: type
+    mantissa: int  # bits
+    lowest: int  # exponent of the smallest subnormal
+    exponents: int  # how many there are
+
+    @property
+    def slots(self) -> int:
+        return self.exponents + 3  # zeros, the exponents, infinities, NaNs
+
+    @property
+    def words(self) -> int:
+        return 2 + self.slots + (2 + len(_SUMS)) * np.dtype(self.float).itemsize // 4
+
+
+_SUMS = ("sum", "sum_abs", "m2", "sum4", "sum8")
+_SINGLE = _Layout(np.float32, np.int32, 23, statistics.LOWEST, 277)
+_DOUBLE = _Layout(np.float64, np.int64, 52, statistics.WIDE_LOWEST, 2098)
+
+
+class Measured(NamedTuple):
+    """A measurement inside a program; sums are of x·2^-scale."""
+
+    calls: jax.Array
+    scale: jax.Array
+    counts: jax.Array  # [slots]
+    extremes: jax.Array  # bits of the largest and the smallest magnitude
+    sums: jax.Array  # as in _SUMS
+
+
+def words(dtype: np.dtype) -> int:
+    """Return how many uint32 words hold the measurement of a tensor."""
+    return _layout(dtype).words
+
+
+def measure(x: jax.Array, axes: tuple[str, ...] = ()) -> jax.Array:
+    """Return the words of a measurement of `x`, together with that of the other devices along mesh `axes`."""
+    mesh = getattr(jax.typeof(x).sharding, "mesh", None)
+    if mesh is not None and any(str(kind) == "Explicit" for kind in mesh.axis_types):
+        everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+        return jax.sharding.auto_axes(lambda x: _to_words(_measure(x, axes)), out_sharding=everywhere)(x)
+    return _to_words(_measure(x, axes))
+
+
+def merge(one: jax.Array, other: jax.Array, dtype: np.dtype) -> jax.Array:
+    """Return the words of two measurements of the same type merged."""
+    a, b, layout = _from_words(one, dtype), _from_words(other, dtype), _layout(dtype)
+    scale = jnp.maximum(a.scale, b.scale)
+    n = [m.counts[:-2].sum().astype(layout.float) for m in (a, b)]
+    sums = [m.sums * _powers(m.scale - scale, layout) for m in (a, b)]
+    whole = jnp.maximum(n[0] + n[1], 1)
+    apart = sums[0][0] / jnp.maximum(n[0], 1) - sums[1][0] / jnp.maximum(n[1], 1)
+    between = apart * apart * (n[0] / whole) * n[1]  # Chan, Golub and LeVeque (1979)
+    total = (sums[0] + sums[1]).at[_SUMS.index("m2")].add(between)
+    extremes = jnp.stack([jnp.maximum(a.extremes[0], b.extremes[0]), jnp.minimum(a.extremes[1], b.extremes[1])])
+    return _to_words(Measured(a.calls + b.calls, scale, a.counts + b.counts, extremes, total))
+
+
+def empty(dtype: np.dtype) -> np.ndarray:
+    """Return the words of a measurement of nothing."""
+    layout = _layout(dtype)
+    head = np.array([0, statistics.NO_SCALE], np.int32)
+    extremes = np.array([0, _infinity(layout)], layout.int)
+    counts, sums = np.zeros(layout.slots, np.int32), np.zeros(len(_SUMS), layout.float)
+    return np.concatenate([part.view(np.uint32) for part in (head, counts, extremes, sums)])
+
+
+def rows_of(flat: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return the rows whose words, [..., words], came out of a program."""
+    layout = _layout(dtype)
+    flat = np.ascontiguousarray(flat).reshape(-1, layout.words)
+    rows = np.zeros(len(flat), statistics.ROW if layout is _SINGLE else statistics.WIDE_ROW)
+    head, counts = flat[:, :2].view(np.int32), flat[:, 2 : 2 + layout.slots].view(np.int32)
+    rest = np.ascontiguousarray(flat[:, 2 + layout.slots :])
+    sums = rest.view(layout.float)[:, 2:]
+    rows["calls"], rows["scale"] = head[:, 0], head[:, 1]
+    rows["zeros"], rows["infs"], rows["nans"] = counts[:, 0], counts[:, -2], counts[:, -1]
+    rows["counts"], rows["numel"] = counts[:, 1:-2], counts.sum(axis=1)
+    rows["max_abs"], rows["min_abs"] = rest.view(layout.float)[:, 0], rest.view(layout.float)[:, 1]
+    for name, values in zip(_SUMS, sums.T, strict=True):
+        rows[name] = values
+    return rows
+
+
+def counts(x: jax.Array) -> tuple[jax.Array, int]:
+    """Return the counts [zeros, each exponent from `lowest`, infinities] of an array, and `lowest`."""
+    layout = _layout(x.dtype)
+    return _measure(x, ()).counts[:-1], layout.lowest
+
+
+def summarise(x: jax.Array) -> dict[str, jax.Array]:
+    """Return every scalar statistic of an array as arrays of its program, in float32 or, of float64, in float64."""
+    layout, measured = _layout(x.dtype), _measure(x, ())
+    n = measured.counts[:-2].sum()
+    known = n > 0
+    total, total_abs, m2, sum4, sum8 = measured.sums / jnp.maximum(n, 1)
+    back = _times_power(measured.scale, layout)
+    largest, smallest = lax.bitcast_convert_type(measured.extremes, layout.float)
+    moments = {
+        "mean": back(total),
+        "std": back(jnp.sqrt(m2)),
+        "mean_abs": back(total_abs),
+        "max_abs": largest,
+        "min_abs": smallest,
+        "rm2": back(jnp.sqrt(m2 + total * total)),
+        "rm4": back(sum4**0.25),
+        "rm8": back(sum8**0.125),
+    }
+    zeros, infs, nans = measured.counts[0], measured.counts[-2], measured.counts[-1]
+    numel = measured.counts.sum()
+    numbers = {"numel": numel, "zeros": zeros, "nans": nans, "infs": infs}
+    return {name: jnp.where(known, value, jnp.nan) for name, value in moments.items()} | numbers
+
+
+def _times_power(scale: jax.Array, layout: _Layout) -> Callable[[jax.Array], jax.Array]:
+    """Return the product with 2^scale, which may itself be no normal number."""
+    half = jnp.maximum(scale, -(1 << 10)) // 2
+    return lambda x: x * _power(half, layout) * _power(jnp.maximum(scale, -(1 << 10)) - half, layout)
+
+
+def _layout(dtype: np.dtype) -> _Layout:
+    return _DOUBLE if np.dtype(dtype) == np.float64 else _SINGLE
+
+
+def _infinity(layout: _Layout) -> int:
+    return int(np.array(np.inf, layout.float).view(layout.int))
+
+
+def _measure(x: jax.Array, axes: tuple[str, ...]) -> Measured:
+    layout = _layout(x.dtype)
+    x = x.astype(layout.float)
+    bits = lax.bitcast_convert_type(x, layout.int) & np.iinfo(layout.int).max
+    infinity, normal = _infinity(layout), 1 << layout.mantissa
+    finite = bits < infinity
+
+    largest = _over(jnp.maximum, jnp.where(finite, bits, 0), 0, axes)
+    smallest = _over(jnp.minimum, jnp.where(finite, bits, infinity), infinity, axes)
+    exponent = _slot(largest, layout) - 1 + layout.lowest
+    top = -layout.lowest - layout.mantissa  # as far as powers of two and their inverses are normal numbers
+    shift = jnp.minimum(exponent, top)
+
+    # A subnormal number is its bits times the smallest one; only among equals does it count.
+    tiny = bits.astype(layout.float) * _power(layout.lowest - shift, layout)
+    tiny = jnp.where(lax.bitcast_convert_type(x, layout.int) < 0, -tiny, tiny)
+    y = jnp.where(bits < normal, tiny, jnp.where(finite, x, 0) * _power(jnp.minimum(-shift, top), layout))
+
+    counts = _count(_slot(bits, layout), layout, axes)
+    n = jnp.maximum(counts[:-2].sum(), 1).astype(layout.float)
+    total = _total(y, axes)
+    centred = jnp.where(finite, y - total / n, 0)
+    y2 = y * y
+    y4 = y2 * y2
+    sums = [total, *(_total(part, axes) for part in (jnp.abs(y), centred * centred, y4, y4 * y4))]
+    scale = jnp.where(largest > 0, shift, statistics.NO_SCALE).astype(jnp.int32)
+    return Measured(jnp.int32(1), scale, counts, jnp.stack([largest, smallest]), jnp.stack(sums))
+
+
+def _slot(bits: jax.Array, layout: _Layout) -> jax.Array:
+    """Return 0 for zero, 1 + exponent - lowest for finite values, then infinity, then NaN."""
+    width = 8 * np.dtype(layout.int).itemsize
+    subnormal = width - lax.clz(bits)  # 0 for zero, 1 for the smallest
+    field = lax.shift_right_logical(bits, np.asarray(layout.mantissa, layout.int)) + layout.mantissa
+    slot = jnp.where(bits < (1 << layout.mantissa), subnormal, field)
+    return jnp.where(bits > _infinity(layout), layout.slots - 1, slot).astype(jnp.int32)
+
+
+def _count(slots: jax.Array, layout: _Layout, axes: tuple[str, ...]) -> jax.Array:
+    if jax.default_backend() == "cpu":
+        counts = jnp.zeros(layout.slots, jnp.int32).at[slots].add(1)
+    else:  # where many write at once: compare with every slot, which XLA fuses into one reduction
+        every = jnp.arange(layout.slots, dtype=jnp.int32)
+        counts = (slots[..., None] == every).sum(tuple(range(slots.ndim)), dtype=jnp.int32)
+    return lax.psum(counts, axes) if axes else counts
+
+
+def _over(extreme, values: jax.Array, initial: int, axes: tuple[str, ...]) -> jax.Array:
+    reduce, over = (jnp.max, lax.pmax) if extreme is jnp.maximum else (jnp.min, lax.pmin)
+    found = reduce(values, initial=initial)
+    return over(found, axes) if axes else found
+
+
+def _total(values: jax.Array, axes: tuple[str, ...]) -> jax.Array:
+    """Sum one axis after the other: short sums of sums lose few digits."""
+    if values.ndim == 1 and values.size >= 4096 and values.size % 256 == 0:
+        values = values.reshape(-1, 256)
+    for _ in range(values.ndim):
+        values = values.sum(-1)
+    return lax.psum(values, axes) if axes else values
+
+
+def _power(exponent: jax.Array | int, layout: _Layout) -> jax.Array:
+    """Return a power of two exactly, 0 where it would be no normal number; it must not be too large."""
+    bias = 1 - layout.lowest - layout.mantissa
+    field = jnp.clip(jnp.asarray(exponent, layout.int) + bias, 0, 2 * bias)
+    return lax.bitcast_convert_type(lax.shift_left(field, np.asarray(layout.mantissa, layout.int)), layout.float)
+
+
+def _powers(exponent: jax.Array, layout: _Layout) -> jax.Array:
+    """Return what each of _SUMS is multiplied by where its values are multiplied by a power of two."""
+    lowest = 1 << 12
+    return jnp.stack([_power(jnp.maximum(exponent, -lowest) * power, layout) for power in (1, 1, 2, 4, 8)])
+
+
+def _to_words(measured: Measured) -> jax.Array:
+    head = jnp.stack([measured.calls, measured.scale])
+    parts = [head, measured.counts, measured.extremes, measured.sums]
+    return jnp.concatenate([lax.bitcast_convert_type(part, jnp.uint32).reshape(-1) for part in parts])
+
+
+def _from_words(flat: jax.Array, dtype: np.dtype) -> Measured:
+    layout = _layout(dtype)
+    end = 2 + layout.slots
+    calls, scale = (lax.bitcast_convert_type(flat[i], jnp.int32) for i in (0, 1))
+    counts = lax.bitcast_convert_type(flat[2:end], jnp.int32)
+    rest = flat[end:] if layout is _SINGLE else flat[end:].reshape(-1, 2)
+    extremes = lax.bitcast_convert_type(rest[:2], layout.int)
+    return Measured(calls, scale, counts, extremes, lax.bitcast_convert_type(rest[2:], layout.float))
