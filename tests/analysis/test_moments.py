@@ -1,0 +1,235 @@
+"""Moments around planted transitions, and rates beside the rates that chance gives."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binom
+
+from tandv.analysis.moments import (
+    CriticalMoment,
+    MissingCheckpoint,
+    compare_moments,
+    coordination,
+    identify_moments,
+    loss_falls,
+    nearest_checkpoint,
+)
+
+
+class Jump(NamedTuple):
+    quantity: str
+    start: int
+    step: int
+    end: int
+    before: float
+    after: float
+
+
+def steps_of(moments: list[CriticalMoment]) -> list[tuple[int, str]]:
+    return [(moment.step, moment.moment_type) for moment in moments]
+
+
+LOSS = {"step": list(range(0, 101, 10)), "loss": [10, 10, 10, 8, 8, 8, 8, 2, 2, 2, 0.0]}
+
+
+def test_each_transition_gives_three_moments_in_time_order():
+    transitions = [Jump("loss", 60, 65, 70, 8, 2), Jump("loss", 20, 25, 30, 10, 8)]
+    moments = identify_moments(LOSS, transitions=transitions, experiment_name="mlp")
+    expected = [(20, "before_jump"), (20, "during_jump"), (30, "after_jump"), (60, "before_jump")]
+    assert steps_of(moments)[:4] == expected
+    assert len(moments) == 6
+    assert moments[0].experiment_name == "mlp"
+    assert moments[5].jump_info == {
+        "quantity": "loss",
+        "start": 60,
+        "step": 65,
+        "end": 70,
+        "before": 8,
+        "after": 2,
+        "strength": 0.6,
+        "also": [],
+    }
+
+
+def test_the_strongest_are_kept():
+    transitions = [Jump("loss", 20, 25, 30, 10, 8), Jump("loss", 60, 65, 70, 8, 2), Jump("loss", 90, 95, 100, 2, 0)]
+    assert {m.jump_info["start"] for m in identify_moments(LOSS, 1, transitions=transitions) if m.jump_info} == {60}
+    assert len(identify_moments(LOSS, 2, transitions=transitions)) == 6
+    assert len(identify_moments(LOSS, 9, transitions=transitions)) == 9  # none are made up
+    assert identify_moments(LOSS, transitions=[]) == []
+
+
+def test_what_changes_at_the_same_time_is_one_moment():
+    curves = LOSS | {"accuracy": [0] * 7 + [0.9] * 4, "norm": [1.0] * 6 + [2, 2, 2, 2, 3]}
+    transitions = [
+        Jump("loss", 60, 65, 70, 8, 2),
+        Jump("accuracy", 60, 65, 70, 0, 0.9),
+        Jump("norm", 50, 55, 60, 1, 2),
+    ]
+    moments = identify_moments(curves, transitions=transitions)
+    assert len(moments) == 3
+    assert moments[0].jump_info is not None
+    assert (moments[0].jump_info["quantity"], moments[0].jump_info["also"]) == ("accuracy", ["loss", "norm"])
+
+
+def test_a_transition_at_one_point_is_seen_from_its_neighbours():
+    spike = [Jump("loss", 70, 70, 70, 8, 2)]
+    assert [m.step for m in identify_moments(LOSS, transitions=spike)] == [60, 70, 80]
+
+
+def test_moments_are_steps_with_a_known_value():
+    curves = pd.DataFrame(LOSS).set_index("step")
+    curves.loc[[60, 70], "loss"] = np.nan
+    moments = identify_moments(curves, transitions=[Jump("loss", 60, 65, 70, 8, 2)])
+    assert [m.step for m in moments] == [50, 50, 80]
+
+
+def test_transitions_of_other_curves_are_refused():
+    with pytest.raises(ValueError, match=r"transitions of \['acc'\] are not of these curves, 'loss'"):
+        identify_moments(LOSS, transitions=[Jump("acc", 0, 5, 10, 0, 1)])
+
+
+def test_without_transitions_it_says_what_to_give():
+    with pytest.raises(ValueError, match="give the transitions of these curves by transitions="):
+        identify_moments(LOSS)
+
+
+def test_the_nearest_checkpoint_lies_on_the_right_side():
+    checkpoints = [1000, 1198, 1203, 1400]
+    assert nearest_checkpoint(1200, checkpoints) == 1198
+    assert nearest_checkpoint(CriticalMoment("", 1200, "before_jump"), checkpoints) == 1198
+    assert nearest_checkpoint(CriticalMoment("", 1202, "before_jump"), checkpoints) == 1198
+    assert nearest_checkpoint(CriticalMoment("", 1199, "after_jump"), checkpoints) == 1203
+    assert nearest_checkpoint(CriticalMoment("", 1202, "during_jump"), checkpoints) == 1203
+    assert nearest_checkpoint(CriticalMoment("", 1203, "after_jump"), checkpoints) == 1203
+
+
+@pytest.mark.parametrize(
+    ("moment", "words"),
+    [
+        (1200, "no checkpoint within 10 steps of 1,200; the nearest are 1,000 and 1,400; allow more with within="),
+        (CriticalMoment("", 1395, "before_jump"), "within 10 steps before 1,395; the nearest are 1,000 and 1,400"),
+        (CriticalMoment("", 1005, "after_jump"), "within 10 steps after 1,005; the nearest are 1,000 and 1,400"),
+        (2000, "the nearest is 1,400"),
+    ],
+)
+def test_a_missing_checkpoint_is_said_with_the_nearest(moment, words):
+    with pytest.raises(MissingCheckpoint, match=words):
+        nearest_checkpoint(moment, [1400, 1000])
+    assert nearest_checkpoint(moment, [1400, 1000], within=1000) in (1000, 1400)
+
+
+def test_no_checkpoints_at_all():
+    with pytest.raises(MissingCheckpoint, match="within 10 steps of 1,200: there is none at all"):
+        nearest_checkpoint(1200, [])
+
+
+def test_two_moments_are_compared_by_their_curves():
+    curves = LOSS | {"fc1": [0.0] * 5 + [4.0] * 6, "fc2": [2.0] * 10 + [math.nan]}
+    table = compare_moments(curves, CriticalMoment("", 0, "before_jump"), 70)
+    assert table.loc["loss"].tolist() == [10, 2, -8, -0.8]
+    assert table.loc["fc1", "change"] == 4
+    assert math.isnan(table.loc["fc1", "relative_change"])
+    assert math.isnan(compare_moments(curves, 0, 100).loc["fc2", "after"])
+    with pytest.raises(ValueError, match=r"no row for step 12 \(nearest: 10\), 1,000 \(nearest: 100\)"):
+        compare_moments(curves, 12, 1000)
+
+
+def layers(moving: int, still: int, at: float = 600, noise: float = 0.01, seed: int = 0) -> pd.DataFrame:
+    """Curves of layers of which the first few move by 1 around a step, with a slow common drift."""
+    steps = np.arange(0, 1001, 10)
+    rng = np.random.default_rng(seed)
+    drift = steps / 1000 * 0.2
+    jump = 1 / (1 + np.exp(-(steps - at) / 10))
+    curves = {f"l{i}": drift + (i < moving) * jump + noise * rng.normal(size=len(steps)) for i in range(moving + still)}
+    return pd.DataFrame(curves, index=pd.Index(steps, name="step"))
+
+
+def test_layers_that_move_at_a_transition_are_counted_beside_their_base_rate():
+    found = coordination(layers(6, 4), Jump("loss", 570, 600, 630, 1, 0))
+    assert found.moved == ("l0", "l1", "l2", "l3", "l4", "l5")
+    assert found.share == 0.6
+    assert found.base_rate < 0.02
+    assert found.lift > 30
+
+
+def test_at_a_quiet_time_the_share_is_the_base_rate():
+    found = coordination(layers(0, 200), Jump("loss", 570, 600, 630, 1, 0))
+    assert found.share <= 0.02
+    assert found.base_rate <= 0.02
+
+
+def test_the_base_rate_counts_movement_at_other_times():
+    steps = np.arange(0, 1001, 10)
+    stairs = pd.DataFrame({"l": np.floor(steps / 100)}, index=steps)  # jumps to 100, 200, ..., 1000
+    found = coordination(stairs, Jump("loss", 490, 495, 500, 4, 5))
+    assert found.moved == ("l",)
+    # 100 places between neighbours, 10 of them jumps; the transition itself is not counted
+    assert found.base_rate == pytest.approx(9 / 99)
+    assert found.lift == pytest.approx(11)
+
+
+def test_a_steady_drift_and_rounding_are_no_movement():
+    steps = np.arange(0, 1001, 10)
+    flat = np.full(len(steps), 3.0)
+    flat[50:] += 1e-8
+    curves = pd.DataFrame({"drift": steps / 10.0, "flat": flat}, index=steps)
+    found = coordination(curves, Jump("loss", 490, 495, 500, 1, 0))
+    assert (found.moved, found.share, found.base_rate) == ((), 0, 0)
+    assert math.isnan(found.lift)
+
+
+def test_layers_without_values_there_are_named_and_not_counted():
+    curves = layers(2, 1)
+    curves["late"] = curves["l0"].where(curves.index > 800)
+    found = coordination(curves, Jump("loss", 570, 600, 630, 1, 0))
+    assert found.unknown == ("late",)
+    assert found.share == pytest.approx(2 / 3)
+
+
+def test_falls_at_critical_steps_stand_beside_falls_at_any():
+    loss = [5, 4, 5, 4, 5, 3, 2, 1, 1, 1]  # judged 1..8; next < last at 3? 5 -> 5 no; see below
+    # (before, after) at 1..8: 5-5, 4-4, 5-5, 4-3*, 5-2*, 3-1*, 2-1*, 1-1
+    found = loss_falls({"loss": loss}, [4, 5, 8])
+    assert found.share == pytest.approx(2 / 3)
+    assert found.base_rate == 0.5
+    assert found.lift == pytest.approx(4 / 3)
+    assert found.p_value == pytest.approx(0.5)  # 3 of 8 drawn, 4 fall: P(2 or 3) = (6·4 + 4·1)/56
+    assert found.steps == (4, 5, 8)
+
+
+def test_steps_that_cannot_be_judged_are_left_out_and_named():
+    found = loss_falls({"step": [0, 10, 20, 30], "loss": [4, 3, 2, 1]}, [0, 11, 30, 500, 12])
+    assert found.steps == (12,)  # 11 and 12 are both taken at 10, and count once
+    assert found.left_out == (0, 30, 500)
+    nothing = loss_falls({"loss": [4, 3, 2]}, [])
+    assert (nothing.steps, nothing.base_rate) == ((), 1)
+    assert math.isnan(nothing.share)
+
+
+def test_a_loss_that_stands_still_does_not_fall():
+    assert loss_falls({"loss": [0.1] * 30}, range(30), window=3).base_rate == 0
+
+
+def test_a_wider_window_sees_through_the_noise():
+    rng = np.random.default_rng(0)
+    loss = pd.Series(np.where(np.arange(400) < 200, 1.0, 0.5) + rng.normal(size=400) * 0.3)
+    narrow, wide = (loss_falls(loss, [200], window=w) for w in (1, 20))
+    assert wide.share == 1
+    assert narrow.base_rate == pytest.approx(0.5, abs=0.1)
+
+
+def test_random_steps_have_no_lift():
+    rng = np.random.default_rng(1)
+    loss = pd.Series(np.cumsum(rng.normal(size=2000) - 0.05))
+    small = [loss_falls(loss, rng.choice(np.arange(1, 1999), 40, replace=False)).p_value < 0.05 for _ in range(200)]
+    assert sum(small) <= binom.ppf(0.999, 200, 0.05)
+    assert sum(small) >= 1
+
+
+def test_one_curve_at_a_time():
+    with pytest.raises(ValueError, match="not 2 curves and a window of 0"):
+        loss_falls({"a": [1], "b": [1]}, [0], window=0)
