@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from tandv.track.jax._naming import Frame
 from tandv.track.jax._tag import naming
 
 
@@ -21,13 +22,22 @@ def watched() -> Iterator[None]:
 
 def _intercept(method: Any, args: Any, kwargs: Any, context: Any) -> Any:
     module, namer = context.module, naming.namer
-    outer = namer.frame if namer is not None else None
     marked = context.method_name == "__call__"
-    if namer is None or module.scope is None or module.is_initializing() or not (marked or outer is None):
+    if namer is None or module.scope is None or module.is_initializing() or not (marked or not namer.frames):
         return method(*args, **kwargs)
-    above = len(outer.module.path) if outer is not None and hasattr(outer.module, "path") else 0
-    path = tuple(map(str, module.path[above:]))
-    if outer is not None and not path and type(outer.module) is type(module):  # its own __call__, transformed
-        return method(*args, **kwargs)
+    inner = namer.frame
+    if inner is not None and _path(inner) == module.path and type(inner.module) is type(module):
+        return method(*args, **kwargs)  # its own __call__, transformed
+    # Where a module was given to another one, its name is that below the module that made it.
+    outer = next((frame for frame in reversed(namer.frames) if _is_below(module.path, _path(frame))), None)
+    path = tuple(map(str, module.path[len(_path(outer) or ()) :]))
     parameters = module.variables.get("params", {})
-    return namer.call(module, path, parameters, lambda: method(*args, **kwargs), marked)
+    return namer.call(module, path, parameters, lambda: method(*args, **kwargs), marked, outer)
+
+
+def _path(frame: Frame | None) -> tuple[Any, ...] | None:
+    return getattr(frame.module, "path", None) if frame is not None else None
+
+
+def _is_below(path: tuple[Any, ...], above: tuple[Any, ...] | None) -> bool:
+    return above is not None and path[: len(above)] == above

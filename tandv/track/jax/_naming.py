@@ -2,14 +2,19 @@
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, NamedTuple
 
 import jax
+from jax.extend import core
 
 from tandv.track.jax._tag import ACTIVATION, Mark, key_text, mark_leaves, naming
 
 Path = tuple[str | None, ...]  # None where layers are scanned over, which stand as one module in the model
+
+# Part of the keys of JAX's caches: what was traced without marks, or with those of another module, is not taken.
+_traced_for = jax.make_user_context(None)
+_trace: Callable[..., Any] = getattr(core, "get_opaque_trace_state", None) or jax.core.get_opaque_trace_state
 
 
 class Frame(NamedTuple):
@@ -20,6 +25,7 @@ class Frame(NamedTuple):
     type: str
     module: Any
     shapes: dict[tuple[str, ...], tuple[int, ...]]  # of its parameters
+    trace: Any  # what of JAX's is tracing
 
 
 class Namer:
@@ -38,40 +44,52 @@ class Namer:
         self.gradients = gradients
         self.models: list[Any] = []  # in which modules are looked for
         self._selects, self._report, self._activations = selects, report, activations
-        self._frames: list[Frame] = []
+        self.frames: list[Frame] = []  # the modules that are being called, outermost first
         self._roots: dict[str, str] = {}  # what stands before the names of further models, by class
 
     @contextlib.contextmanager
-    def on(self) -> Iterator[None]:
-        """Name what happens in this thread."""
+    def on(self, context: Hashable) -> Iterator[None]:
+        """Name what happens in this thread; what JAX traces meanwhile serves only the same context."""
         before, naming.namer = naming.namer, self
-        try:
-            yield
-        finally:
-            naming.namer = before
+        with contextlib.ExitStack() as self._contexts:
+            self._context, self._apart, self._outside = context, itertools.count(), _trace()
+            self._keep_apart()
+            try:
+                yield
+            finally:
+                naming.namer = before
 
     @property
     def frame(self) -> Frame | None:
         """The module that is being called."""
-        return self._frames[-1] if self._frames else None
+        return self.frames[-1] if self.frames else None
 
-    def call(self, module: Any, path: tuple[str, ...], parameters: Any, run: Callable[[], Any], marked: bool) -> Any:
-        """Run a module's method at its place below the module that called it; mark what it returns."""
+    def call(
+        self,
+        module: Any,
+        path: tuple[str, ...],
+        parameters: Any,
+        run: Callable[[], Any],
+        marked: bool = True,
+        outer: Frame | None = None,
+    ) -> Any:
+        """Run a module's method at its place below `outer`; mark what it returns."""
         try:
-            frame = self._enter(module, path, parameters, marked)
+            frame = self._enter(module, path, parameters, marked, outer)
         except Exception as error:
             self.error = self.error or error
             return run()
-        self._frames.append(frame)
+        self.frames.append(frame)
         try:
             output = run()
         finally:
-            self._frames.pop()
+            self.frames.pop()
         return self._marked(output, frame.path or (frame.type,), frame) if marked else output
 
     def mark(self, x: Any, name: str) -> Any:
         """Mark a value that the user tags, below the module that is being called."""
-        frame = self.frame or Frame((), (), "", None, {})
+        frame = self.frame or Frame((), (), "", None, {}, self._outside)
+        self._meet(frame)
         self.names.setdefault(text((*frame.path, name)), "")
         return self._marked(x, (*frame.path, name), frame._replace(type=""))
 
@@ -85,19 +103,27 @@ class Namer:
             self.error = self.error or error
             return tree
 
-    def _enter(self, module: Any, path: tuple[str, ...], parameters: Any, marked: bool) -> Frame:
+    def _enter(self, module: Any, path: tuple[str, ...], parameters: Any, marked: bool, outer: Frame | None) -> Frame:
+        self._meet(self.frame)
         shapes = shapes_of(parameters)
         kind = type(module).__name__
-        outer = self.frame
         if outer is None:
-            frame = Frame((*self._prefix(kind if not path else ""), *path), (), kind, module, shapes)
+            frame = Frame((*self._prefix(kind if not path else ""), *path), (), kind, module, shapes, _trace())
         else:
             scanned = _scanned(shapes, outer.shapes, path)
-            whole = (*outer.path, *path, *([None] if scanned else []))
-            frame = Frame(whole, outer.layers + scanned, kind, module, shapes)
+            whole = (*outer.path, *path, *[None for _ in scanned])
+            frame = Frame(whole, outer.layers + scanned, kind, module, shapes, _trace())
         if marked:
             self.names.setdefault(text(frame.path) or kind, kind)
         return frame
+
+    def _meet(self, frame: Frame | None) -> None:
+        """See to it that what is traced here for one module is not taken from a cache for the next one."""
+        if _trace() != (frame.trace if frame is not None else self._outside):
+            self._keep_apart()
+
+    def _keep_apart(self) -> None:
+        self._contexts.enter_context(_traced_for((self._context, next(self._apart))))
 
     def _prefix(self, kind: str) -> tuple[str, ...]:
         """Return what stands before the names within a model: nothing for the first that is called."""
@@ -125,14 +151,20 @@ def shapes_of(parameters: Any) -> dict[tuple[str, ...], tuple[int, ...]]:
 
 
 def _scanned(inner: dict[Any, Any], outer: dict[Any, Any], path: tuple[str, ...]) -> tuple[int, ...]:
-    """Return (n,) where a module has one of n slices of the parameters that its caller has for it, else ()."""
+    """Return (n,) where a module has one of n slices of the parameters that its caller has for it, else ().
+
+    Where it is scanned over in several ways there is a number for each.
+    """
     for own, shape in inner.items():
         whole = outer.get((*path, *own), shape)
-        if len(whole) == len(shape) + 1:
-            for axis, length in enumerate(whole):
-                if (*whole[:axis], *whole[axis + 1 :]) == shape:
-                    return (length,)
+        for axes in itertools.combinations(range(len(whole)), max(len(whole) - len(shape), 0)):
+            if axes and _without(whole, axes) == shape:
+                return tuple(whole[axis] for axis in axes)
     return ()
+
+
+def _without(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(size for axis, size in enumerate(shape) if axis not in axes)
 
 
 def text(path: Path, numbers: tuple[int, ...] = ()) -> str:

@@ -51,7 +51,7 @@ class _Seen:
             except Exception as error:
                 namer.error = namer.error or error
                 return call(module, *args, **kwargs)
-            return namer.call(module, path, parameters, lambda: call(module, *args, **kwargs), True)
+            return namer.call(module, path, parameters, lambda: call(module, *args, **kwargs), outer=namer.frame)
 
         return __call__
 
@@ -141,10 +141,14 @@ def _kinds(base: type) -> Iterator[type]:
             if kind not in seen:
                 seen.add(kind)
                 waiting.append(kind)
-                # equinox's own machinery (wrapped functions, bound methods) is not part of a model
-                inner = kind.__module__.startswith("equinox.") and not kind.__module__.startswith("equinox.nn")
-                if "__call__" in vars(kind) and not inner:
+                if "__call__" in vars(kind) and not _is_machinery(kind):
                     yield kind
+
+
+def _is_machinery(kind: type) -> bool:
+    """Tell whether a class is equinox's own means (wrapped functions, bound methods), and no part of a model."""
+    own = kind.__module__.startswith("equinox.")
+    return own and (not kind.__module__.startswith("equinox.nn") or kind.__name__ == "Shared")
 
 
 @contextlib.contextmanager

@@ -25,9 +25,6 @@ from tandv.track.jax._kernels import Kernel, chooser
 from tandv.track.jax._names import gradient_names
 from tandv.track.jax._naming import Namer
 
-# While tracing, what was traced before without marks must not be taken from JAX's caches, nor the reverse.
-_tracing = jax.make_user_context(None)
-
 _SCALARS = (int, float, complex)
 _MANY = 64  # programs kept; beyond, something changes all the time
 
@@ -36,7 +33,7 @@ _MANY = 64  # programs kept; beyond, something changes all the time
 def observed(namer: Namer, arguments: Any, context: Hashable) -> Iterator[None]:
     """Let a namer see every module that is called in this thread."""
     namer.models = [arguments]
-    with _tracing(context), namer.on(), _linen.watched(), _objects.watched(gradient_names):
+    with namer.on(context), _linen.watched(), _objects.watched(gradient_names):
         yield
 
 

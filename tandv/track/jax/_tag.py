@@ -5,6 +5,7 @@ and adds the measurements (`_collect`). Under differentiation the tangent gets a
 transpose marks the gradient.
 """
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -56,7 +57,7 @@ def mark_leaves(x: Any, mark: Mark) -> Any:
     """Mark every float array of a pytree; several have their place in it behind their name: `layer[0]`."""
     if isinstance(x, jax.Array):  # nearly always
         return _marked(x, mark) if is_float(x) else x
-    leaves, tree = jax.tree_util.tree_flatten_with_path(x)
+    leaves, tree = jax.tree_util.tree_flatten_with_path(x, is_leaf=_is_state)
     *path, last = mark.name
     marked = []
     for keys, leaf in leaves:
@@ -70,6 +71,12 @@ def mark_leaves(x: Any, mark: Mark) -> Any:
 
 def _marked(x: jax.Array, mark: Mark) -> jax.Array:
     return mark_p.bind(x, mark=mark)
+
+
+def _is_state(x: Any) -> bool:
+    """Tell whether something is what equinox keeps running averages in, which modules hand on with their outputs."""
+    equinox = sys.modules.get("equinox")
+    return equinox is not None and isinstance(x, equinox.nn.State)
 
 
 def is_float(x: Any) -> bool:
