@@ -1,0 +1,49 @@
+"""Checkpoint files to curves: find, order and load them safely, and measure their weights over training.
+
+>>> from tandv.checkpoints import evaluate
+>>> evaluate("runs/grok/ckpt", ["spectral", "effective_rank"])  # doctest: +SKIP
+"""
+
+from tandv.checkpoints.engines import EngineFailed
+from tandv.checkpoints.evaluation import evaluate
+from tandv.checkpoints.found import Checkpoint, NoCheckpoints, find
+from tandv.checkpoints.measurement import Thresholds
+from tandv.checkpoints.metrics import ALIASES, METRICS, UnknownMetric
+from tandv.checkpoints.on_ray import on_ray
+from tandv.checkpoints.reading import weights
+from tandv.checkpoints.said import (
+    BrokenCheckpoint,
+    CheckpointWarning,
+    LeftOut,
+    MetricFailed,
+    NonFiniteWeights,
+    NotKept,
+    RankDeficient,
+    RefusedCheckpoint,
+    ShapesChanged,
+    UnreadableCheckpoint,
+)
+
+__all__ = [
+    "ALIASES",
+    "METRICS",
+    "BrokenCheckpoint",
+    "Checkpoint",
+    "CheckpointWarning",
+    "EngineFailed",
+    "LeftOut",
+    "MetricFailed",
+    "NoCheckpoints",
+    "NonFiniteWeights",
+    "NotKept",
+    "RankDeficient",
+    "RefusedCheckpoint",
+    "ShapesChanged",
+    "Thresholds",
+    "UnknownMetric",
+    "UnreadableCheckpoint",
+    "evaluate",
+    "find",
+    "on_ray",
+    "weights",
+]

@@ -1,0 +1,209 @@
+"""Metrics of your own: functions of a Python file whose names end in `_of_model`.
+
+    # my_metrics.py
+    def largest_bias_of_model(model):
+        return max(p.abs().max().item() for n, p in model.named_parameters() if n.endswith("bias"))
+
+They take the model, with a checkpoint's weights in it and in evaluation mode, and return a number. Your files are
+the only code that is run, and only if you name them.
+"""
+
+import ast
+import inspect
+import re
+import sys
+import types
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tandv.checkpoints.found import AnyPath
+from tandv.checkpoints.said import Remark, some
+from tandv.checkpoints.weights import Entry, own_names
+
+ENDING = "_of_model"
+
+
+class Source(NamedTuple):
+    """A Python file, carried as text, so that another process or machine runs the same."""
+
+    path: str
+    text: str
+
+
+class UnknownModel(ValueError):
+    """The model's class cannot be told; the message says what the file defines."""
+
+
+def source(path: AnyPath) -> Source:
+    """Read a Python file without running it. Raises FileNotFoundError."""
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no file {file}; give a Python file with functions called ..{ENDING}")
+    return Source(str(file.absolute()), file.read_text(encoding="utf-8"))
+
+
+def metric_names(file: Source) -> list[str]:
+    """Return the names of a file's metrics without running it, also if it has a mistake in it.
+
+    >>> metric_names(Source("m.py", "def norm_of_model(model): return 1"))
+    ['norm_of_model']
+    """
+    try:
+        tree = ast.parse(file.text)
+    except (SyntaxError, ValueError):
+        return list(dict.fromkeys(re.findall(rf"^def (\w+{ENDING})\b", file.text, re.MULTILINE)))
+    names: list[str] = []
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            names.append(node.name)
+        elif isinstance(node, ast.ImportFrom):
+            names += [alias.asname or alias.name for alias in node.names]
+        elif isinstance(node, ast.Assign):
+            names += [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return [name for name in dict.fromkeys(names) if name.endswith(ENDING)]
+
+
+def values_of(
+    entries: Mapping[str, Entry],
+    beside: Mapping[str, Any],
+    files: Sequence[Source],
+    model: Source | None,
+    class_name: str | None,
+) -> tuple[dict[str, float], list[Remark]]:
+    """Compute every metric of some files on a checkpoint; what fails is NaN and said."""
+    names = [(file, name) for file in files for name in metric_names(file)]
+    values = {name: float("nan") for _, name in names}
+    try:
+        build = _builder(model, files, class_name)
+        instance = build(beside)
+        state = _state(entries)
+        _load(instance, state)
+    except Exception as error:  # whatever the user's code raises
+        return values, [Remark("MetricFailed", f"{some([n for _, n in names])}: no model, {_said(error)}")]
+    remarks = []
+    for file, name in names:
+        try:
+            values[name] = _value(getattr(_run(file), name), instance, state)
+        except Exception as error:
+            remarks.append(Remark("MetricFailed", f"{name}: {_said(error)}"))
+    return values, remarks
+
+
+def _value(metric: Callable[[Any], Any], instance: Any, state: Mapping[str, Any]) -> float:
+    import torch
+
+    if not callable(metric):
+        raise TypeError(f"it is a {type(metric).__name__}, not a function of the model")
+    try:
+        inspect.signature(metric).bind(instance)
+    except TypeError as error:
+        raise TypeError(f"it must take the model and nothing else ({error})") from error
+    _load(instance, state)  # the metric before may have changed it
+    instance.eval()
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)  # one that draws random inputs draws the same for every checkpoint
+        value = metric(instance)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"it returned a {type(value).__name__}; return one number") from None
+
+
+def _builder(model: Source | None, files: Sequence[Source], class_name: str | None) -> Callable[[Mapping], Any]:
+    from torch import nn
+
+    where = [model] if model else list(files)
+    classes: dict[str, type] = {}
+    for file in where:
+        module = _run(file)
+        own = {n: c for n, c in vars(module).items() if isinstance(c, type) and issubclass(c, nn.Module)}
+        classes |= {n: c for n, c in own.items() if c.__module__ == module.__name__ or n == class_name}
+    listed = some([Path(file.path).name for file in where])
+    if class_name is None:
+        # a file may define the model's parts and bases too: the model is the one that no other class is made of
+        texts = "\n".join(file.text for file in where)
+        bases = {base.__name__ for found in classes.values() for base in found.__mro__[1:]}
+        called = {name for name in classes if len(re.findall(rf"\b{name}\s*\(", texts)) > 1}
+        whole = [name for name in classes if len(classes) == 1 or name not in bases | called]
+        if len(whole) != 1:
+            has = f"defines {some(list(classes), 8)}" if classes else "defines no torch.nn.Module"
+            raise UnknownModel(f"{listed} {has}; say which with class_name=, and its file with model=")
+        class_name = whole[0]
+    if class_name not in classes:
+        raise UnknownModel(
+            f"{listed} has no class {class_name}; it has {some(list(classes), 8) or 'no torch.nn.Module'}"
+        )
+    return lambda beside: _instance(classes[class_name], beside)
+
+
+def _instance(cls: type, beside: Mapping[str, Any]) -> Any:
+    """Build the model, with what arguments it needs taken from the hyperparameters in the checkpoint."""
+    saved: dict[str, Any] = {}
+    for key in ("hyper_parameters", "config", "model_config", "hparams", "args", "model_args"):
+        found = beside.get(key)
+        if found is not None:
+            saved = dict(found if isinstance(found, Mapping) else getattr(found, "__dict__", {})) | {key: found} | saved
+    parameters = list(inspect.signature(cls).parameters.values())
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    if lacking := [p.name for p in named if p.default is p.empty and p.name not in saved]:
+        raise UnknownModel(
+            f"{cls.__name__} needs {some(lacking, 8)}: give defaults, or save them with the checkpoint under "
+            "'hyper_parameters' or 'config'"
+        )
+    return cls(**{p.name: saved[p.name] for p in named if p.name in saved})
+
+
+def _state(entries: Mapping[str, Entry]) -> dict[str, Any]:
+    import torch
+
+    def tensor(array: np.ndarray) -> torch.Tensor:
+        if array.dtype.kind == "V" or array.dtype.name not in ("float64", "float32", "float16"):
+            array = array if array.dtype.kind in "iub" else array.astype(np.float32)
+        return torch.from_numpy(np.array(array))  # a copy: what is mapped must not be written to
+
+    return {name: tensor(entry.read()) for name, entry in zip(own_names(list(entries)), entries.values(), strict=True)}
+
+
+def _load(instance: Any, state: Mapping[str, Any]) -> None:
+    """Put weights into a model, all of them; Lightning's stand under the name of an attribute, "model."."""
+    own = instance.state_dict().keys()
+    first = {name.partition(".")[0] for name in state}
+    if not own & state.keys() and len(first) == 1:
+        state = {name.partition(".")[2]: value for name, value in state.items()}
+    instance.load_state_dict({name: value for name, value in state.items() if name != "n_averaged"}, strict=True)
+
+
+@lru_cache(maxsize=16)
+def _run(file: Source) -> types.ModuleType:
+    """Run a file of the user's, once in each process."""
+    name = f"tandv_custom_{abs(hash(file)):x}"
+    module = types.ModuleType(name)
+    module.__file__ = file.path
+    sys.modules[name] = module  # dataclasses look their own module up
+    with _beside(file.path):
+        exec(compile(file.text, file.path, "exec"), vars(module))
+    return module
+
+
+@contextmanager
+def _beside(path: str):
+    """Let a file import what stands in its folder, as if it were run from there."""
+    folder = str(Path(path).parent)
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        if folder in sys.path:
+            sys.path.remove(folder)
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, SyntaxError):
+        return f"{Path(error.filename or '').name}, line {error.lineno}: {error.msg}"
+    first = " ".join(str(error).split())
+    return f"{type(error).__name__}: {first[:300]}"

@@ -1,0 +1,47 @@
+"""Who does the work: a function over items, in this process, in several, or (see `on_ray`) on several machines.
+
+An engine takes a function and items and gives the results as they come, in any order.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+Engine = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
+
+
+class EngineFailed(RuntimeError):
+    """A worker was lost; what was not finished has no result."""
+
+
+def here(function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+    """Do one item after the other in this process."""
+    return map(function, items)
+
+
+def processes(count: int) -> Engine:
+    """Return an engine of several processes, each of which computes in one thread.
+
+    More threads than cores fight. Unlike those of multiprocessing, the processes need no `if __name__ ==
+    "__main__"` in a script.
+    """
+
+    def engine(function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+        from joblib import Parallel, parallel_config
+        from joblib.externals.loky.process_executor import BrokenProcessPool
+
+        with parallel_config(backend="loky", inner_max_num_threads=1):
+            pool = Parallel(n_jobs=count, return_as="generator_unordered")
+        try:
+            yield from pool((function, (item,), {}) for item in items)
+        except BrokenProcessPool as error:
+            raise EngineFailed(
+                "a worker process ended, most likely for want of memory; use fewer with parallel=1 or 2"
+            ) from error
+
+    return engine
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

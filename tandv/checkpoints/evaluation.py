@@ -1,0 +1,251 @@
+"""Checkpoints in, curves out.
+
+>>> curves = evaluate("runs/grok/ckpt", ["spectral", "effective_rank"])  # doctest: +SKIP
+>>> curves["spectral"].loc[500]  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tandv.checkpoints import custom, engines
+from tandv.checkpoints import metrics as definitions
+from tandv.checkpoints.engines import Engine, EngineFailed
+from tandv.checkpoints.found import AnyPath, Checkpoint, find
+from tandv.checkpoints.kept import Kept, stamp
+from tandv.checkpoints.measurement import Span, Thresholds
+from tandv.checkpoints.metrics import METRICS
+from tandv.checkpoints.said import Remark, say, some
+from tandv.checkpoints.work import Job, Outcome, look, work
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Progress = Callable[[int, int, str], None]
+
+# Starting processes takes about as long as measuring this many bytes of weights.
+_PAYS = 64 << 20
+
+
+def evaluate(
+    checkpoints: AnyPath | Sequence[AnyPath],
+    metrics: str | Sequence[str] = "all",
+    *,
+    per_tensor: bool = False,
+    device: str = "cpu",
+    parallel: bool | int = True,
+    cache: bool = True,
+    progress: Progress | None = None,
+    thresholds: Thresholds | None = None,
+    model: AnyPath | None = None,
+    class_name: str | None = None,
+    engine: Engine | None = None,
+) -> pd.DataFrame:
+    """Measure checkpoints over training: curves with a row for each step and a column for each metric.
+
+    `checkpoints` is a folder or a list of files and folders (see `find`). `metrics` are names, "all", and paths of
+    Python files with metrics of your own (see `custom`), for which `model` and `class_name` say what to build if
+    the file does not define its only model. With `per_tensor`, columns such as "spectral:layers.0.wq" follow, for
+    each matrix or tensor that a metric means something for.
+
+    `parallel` is whether, or how many, processes work; small jobs are done in this one, and so is what runs on a
+    `device` such as "cuda", which finds the singular values. An `engine` (see `on_ray`) takes the work elsewhere.
+    `progress` is called with the number of checkpoints done, of all, and the name of the last. Results are kept
+    in a file beside the checkpoints and only what is new is measured, unless `cache` is false.
+
+    Only for `entropy` are files read twice, first for the range that its bins have in common. A broken checkpoint
+    is a row of NaN, a failing metric a NaN, each with a CheckpointWarning of its own name. Raises NoCheckpoints,
+    UnknownMetric, and ValueError for a device that cannot be used.
+    """
+    found = find(checkpoints)
+    wanted = [metrics] if isinstance(metrics, str) else [os.fspath(name) for name in metrics]
+    files = tuple(custom.source(name) for name in wanted if name.endswith(".py"))
+    names = definitions.known(name for name in wanted if not name.endswith(".py"))
+    own = list(dict.fromkeys(name for file in files for name in custom.metric_names(file)))
+    limits = thresholds or Thresholds()
+    if device != "cpu":
+        from tandv.checkpoints.on_device import check
+
+        check(device)
+    job = Job("", (*names, *own), per_tensor, limits, None, device, files, custom.source(model) if model else None)
+    job = job._replace(class_name=class_name)
+
+    memory = _Memory(found, cache)
+    remarks: list[Remark] = [Remark("MetricFailed", text) for text in _without_metrics(files)]
+    try:
+        if any(METRICS[name].needs == "counts" for name in names):
+            unseen = [one.path for one in found if "span" not in memory.of(one.path)]
+            remarks += memory.take(
+                _results(look, [job._replace(path=str(p)) for p in unseen], parallel, device, engine)
+            )
+            job = job._replace(span=_common([memory.of(one.path).get("span") for one in found]))
+        jobs = [
+            job._replace(
+                path=str(one.path),
+                metrics=tuple(name for name in names if _lacks(memory.of(one.path), name, job)),
+                files=files if any(f"{name} {job.code}" not in _values(memory, one.path) for name in own) else (),
+            )
+            for one in found
+            if one.path not in memory.broken
+        ]
+        jobs = [one for one in jobs if one.metrics or one.files]
+        told = _telling(progress, len(found), len(found) - len(jobs))
+        remarks += memory.take(_results(work, jobs, parallel, device, engine), told)
+    finally:
+        remarks += memory.close()
+    columns = {name: definitions.key(name, limits, job.span) for name in names}
+    columns |= {name: f"{name} {job.code}" for name in own}
+    remarks += _said(found, memory)
+    say(remarks)
+    return _table(found, memory, columns, per_tensor)
+
+
+class _Memory:
+    """What is known of each checkpoint: kept from before, and found out now."""
+
+    def __init__(self, found: Sequence[Checkpoint], cache: bool):
+        folders = {one.path.parent for one in found}
+        self._kept = {folder: Kept(folder) for folder in sorted(folders)} if cache else {}
+        self._now: dict[Path, dict[str, Any]] = {}
+        self.broken: set[Path] = set()
+        for one in found:
+            self._now[one.path] = self._kept[one.path.parent].get(one.path) if cache else {}
+
+    def of(self, path: Path) -> dict[str, Any]:
+        return self._now[path]
+
+    def take(self, outcomes: Iterable[Outcome], told: Callable[[Path], None] | None = None) -> list[Remark]:
+        """Remember outcomes as they come; return what there is to say."""
+        remarks: list[Remark] = []
+        try:
+            for outcome in outcomes:
+                path = Path(outcome.path)
+                remarks += outcome.remarks
+                if outcome.broken:
+                    self.broken.add(path)
+                else:
+                    self._remember(path, outcome)
+                if told:
+                    told(path)
+        except EngineFailed as error:
+            remarks.append(Remark("BrokenCheckpoint", f"not all checkpoints were measured: {error}"))
+        return remarks
+
+    def _remember(self, path: Path, outcome: Outcome) -> None:
+        known = self._now[path]
+        for part, found in outcome.known.items():
+            known[part] = {**known.get(part, {}), **found} if isinstance(found, dict) else found
+        if self._kept:
+            self._kept[path.parent].add(path, outcome.known, outcome.stamp)
+
+    def close(self) -> list[Remark]:
+        for kept in self._kept.values():
+            kept.close()
+        return [remark for kept in self._kept.values() for remark in kept.remarks]
+
+
+def _values(memory: _Memory, path: Path) -> dict[str, float]:
+    return memory.of(path).get("values", {})
+
+
+def _lacks(known: dict[str, Any], name: str, job: Job) -> bool:
+    key = definitions.key(name, job.thresholds, job.span)
+    if job.per_tensor and METRICS[name].of_tensor and key not in known.get("tensors", {}):
+        return True
+    return key not in known.get("values", {})
+
+
+def _common(spans: Iterable[Sequence[float] | None]) -> Span | None:
+    some_have = [span for span in spans if span]
+    return (min(span[0] for span in some_have), max(span[1] for span in some_have)) if some_have else None
+
+
+def _results(
+    function: Callable[[Job], Outcome], jobs: list[Job], parallel: bool | int, device: str, engine: Engine | None
+) -> Iterable[Outcome]:
+    if engine is None:
+        engine = engines.here
+        count = min(engines.cores() if parallel is True else int(parallel), len(jobs))
+        # asked for by number, processes are started whatever the job; else only if they pay
+        pays = parallel is not True or sum(stamp(Path(job.path))[0] for job in jobs) >= _PAYS
+        if count > 1 and device == "cpu" and pays:
+            engine = engines.processes(count)
+    return engine(function, jobs) if jobs else []
+
+
+def _telling(progress: Progress | None, total: int, done: int) -> Callable[[Path], None] | None:
+    if progress is None:
+        return None
+    progress(done, total, "")
+
+    def told(path: Path) -> None:
+        nonlocal done
+        done += 1
+        progress(done, total, path.name)
+
+    return told
+
+
+def _without_metrics(files: Iterable[custom.Source]) -> list[str]:
+    return [
+        f"{Path(file.path).name} has no function whose name ends in {custom.ENDING}"
+        for file in files
+        if not custom.metric_names(file)
+    ]
+
+
+def _said(found: Sequence[Checkpoint], memory: _Memory) -> list[Remark]:
+    """Return what is worth knowing of the weights, each thing once for all checkpoints."""
+    remarks: list[Remark] = []
+    weights: dict[str, dict[str, None]] = {"NonFiniteWeights": {}, "RankDeficient": {}}
+    about: dict[str, list[str]] = {kind: [] for kind in weights}
+    for one in found:
+        for text, kind in memory.of(one.path).get("said", {}).items():
+            if kind in weights:
+                weights[kind][text.strip()] = None
+                about[kind].append(one.path.name)
+            else:
+                remarks.append(Remark(kind, f"left out were {text}", one.path.name))
+    texts = {
+        "NonFiniteWeights": "NaN or infinite values in {}; the metrics that they are part of are NaN",
+        "RankDeficient": "less than full rank in {}; their condition is infinite",
+    }
+    for kind, names in weights.items():
+        if names:
+            text = texts[kind].format(some(list(names)))
+            remarks += [Remark(kind, text, name) for name in dict.fromkeys(about[kind])]
+    return remarks + _changes(found, memory)
+
+
+def _changes(found: Sequence[Checkpoint], memory: _Memory) -> list[Remark]:
+    known = [(one, shapes) for one in found if (shapes := memory.of(one.path).get("shapes"))]
+    remarks = []
+    for (_, before), (one, after) in pairwise(known):
+        texts = [
+            f"{name} was {'×'.join(map(str, before[name]))} and is {'×'.join(map(str, shape))}"
+            for name, shape in after.items()
+            if name in before and shape != before[name]
+        ]
+        texts += [f"{name} is new" for name in after if name not in before]
+        texts += [f"{name} is gone" for name in before if name not in after]
+        if texts:
+            remarks.append(Remark("ShapesChanged", some(texts, 4), one.path.name))
+    return remarks
+
+
+def _table(found: Sequence[Checkpoint], memory: _Memory, columns: dict[str, str], per_tensor: bool) -> pd.DataFrame:
+    import pandas as pd
+
+    nan = float("nan")
+    table = {name: [_values(memory, one.path).get(key, nan) for one in found] for name, key in columns.items()}
+    if per_tensor:
+        for name, key in columns.items():
+            rows = [memory.of(one.path).get("tensors", {}).get(key, {}) for one in found]
+            for tensor in dict.fromkeys(tensor for row in rows for tensor in row):
+                table[f"{name}:{tensor}"] = [row.get(tensor, nan) for row in rows]
+    index = pd.Index([one.step for one in found], dtype="int64", name="step")
+    return pd.DataFrame(table, index=index, dtype="float64")

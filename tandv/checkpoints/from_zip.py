@@ -1,0 +1,105 @@
+"""Files of torch.save as they usually are, read without torch: a zip archive of a pickle and raw numbers.
+
+The pickle may ask for dictionaries and tensors and for nothing else. Whatever is more than that is left to torch's
+own reader, which decides what is harmless; nothing that a pickle names is ever looked up by name.
+"""
+
+import collections
+import mmap
+import pickle
+import zipfile
+from collections.abc import Callable
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ml_dtypes
+import numpy as np
+
+from tandv.checkpoints.weights import Entry
+
+_STORAGES = {
+    "DoubleStorage": np.float64,
+    "FloatStorage": np.float32,
+    "HalfStorage": np.float16,
+    "BFloat16Storage": ml_dtypes.bfloat16,
+    "LongStorage": np.int64,
+    "IntStorage": np.int32,
+    "ShortStorage": np.int16,
+    "CharStorage": np.int8,
+    "ByteStorage": np.uint8,
+    "BoolStorage": np.bool_,
+}
+
+
+class NotPlain(ValueError):
+    """The file is not of the plain kind that is read here; torch may be able to."""
+
+
+class _Storage(NamedTuple):
+    name: str
+    dtype: np.dtype
+    start: int  # of its first byte in the file
+    size: int
+
+
+def load_plain(file: Path) -> Any:
+    """Return what a file holds, an Entry for each tensor, whose array is a view of the mapped file. Raises NotPlain."""
+    try:
+        with zipfile.ZipFile(file) as archive, open(file, "rb") as opened:
+            inside = {info.filename.partition("/")[2]: info for info in archive.infolist()}
+            if "data.pkl" not in inside or "constants.pkl" in inside:  # the latter is a program
+                raise NotPlain("not a state dict of torch.save")
+            if "byteorder" in inside and archive.read(inside["byteorder"]) != b"little":
+                raise NotPlain("big-endian")
+            mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+            return _Plain(archive.read(inside["data.pkl"]), inside, mapped).load()
+    except (zipfile.BadZipFile, pickle.UnpicklingError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise NotPlain(str(error)) from error
+    except (IndexError, EOFError, OverflowError, RecursionError) as error:  # a pickle can be damaged in many ways
+        raise NotPlain(str(error)) from error
+
+
+class _Plain(pickle.Unpickler):
+    """Reads a pickle that consists of plain data, dictionaries and tensors."""
+
+    def __init__(self, pickled: bytes, inside: dict[str, zipfile.ZipInfo], mapped: mmap.mmap):
+        super().__init__(BytesIO(pickled))
+        self._inside = inside
+        self._mapped = mapped
+        self._known: dict[tuple[str, str], Callable[..., Any] | np.dtype] = {
+            ("collections", "OrderedDict"): collections.OrderedDict,
+            ("torch._utils", "_rebuild_tensor_v2"): self._tensor,
+            ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
+        }
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "torch" and name in _STORAGES:
+            return np.dtype(_STORAGES[name])
+        try:
+            return self._known[module, name]
+        except KeyError:
+            raise NotPlain(f"{module}.{name}") from None
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        kind, dtype, key, _, size = pid
+        info = self._inside[f"data/{key}"]
+        if kind != "storage" or not isinstance(dtype, np.dtype) or info.compress_type != zipfile.ZIP_STORED:
+            raise NotPlain(str(kind))
+        # the data follow the file's own header in front of them, whose two last fields are lengths of its text
+        at = info.header_offset
+        name, extra = (int.from_bytes(self._mapped[at + i : at + i + 2], "little") for i in (26, 28))
+        if int(size) * dtype.itemsize > info.file_size:
+            raise NotPlain("a tensor is cut off")
+        return _Storage(str(key), dtype, at + 30 + name + extra, int(size))
+
+    def _tensor(self, storage: _Storage, offset: int, shape: tuple, stride: tuple, *_: Any) -> Entry:
+        last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
+        if min((offset, *shape, *stride)) < 0 or (0 not in shape and last >= storage.size):
+            raise NotPlain("a tensor reaches beyond its numbers")
+        bytes_apart = tuple(step * storage.dtype.itemsize for step in stride)
+        start = storage.start + offset * storage.dtype.itemsize
+        read = partial(np.ndarray, tuple(shape), storage.dtype, self._mapped, start, bytes_apart)
+        numbers = int(np.prod(shape, dtype=np.int64))
+        return Entry(storage.dtype.name, tuple(shape), read, (storage.name, offset, numbers))

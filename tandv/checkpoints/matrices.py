@@ -1,0 +1,67 @@
+"""The matrices in a weight: a convolution is one, of out × in·kh·kw; a stack of heads is one for each head."""
+
+import re
+from collections.abc import Iterator
+from itertools import product
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+Kind = Literal["linear", "convolution", "embedding", "vector"]
+
+# What follows from a name: a state dict has no module classes.
+_EMBEDDING = re.compile(
+    r"(.*[._])?(\w*embed\w*|wte|wpe|emb|(tok|pos|position|token)_emb|W_E|W_pos)([._].*)?", re.IGNORECASE
+)
+_CONVOLUTION = re.compile(r"conv", re.IGNORECASE)
+_PRINCIPAL_OF_TORCH = re.compile(r"(.*\.)?(weight(_v)?|parametrizations\.weight\.original\d*)")
+_IN_HEADS = ("query", "key", "value")
+
+
+class Piece(NamedTuple):
+    """One matrix of a weight as outputs × inputs, or a weight that is none as a line of values."""
+
+    name: str
+    kind: Kind
+    values: np.ndarray  # [rows, columns], a view where possible; a vector is [1, size]
+
+
+def pieces(name: str, stored_as: str, array: np.ndarray) -> Iterator[Piece]:
+    """Give the matrices of a weight, or itself if it is a vector.
+
+    A tensor of two axes is a matrix, as stored: PyTorch's is outputs × inputs. Three and more axes are a
+    convolution if it is the `weight` of a module or its name has "conv" in it, otherwise a stack of matrices
+    over its leading axes, called `name[0]`, `name[1]`, .... A `kernel` is flax's, whose inputs come first: it
+    is turned to outputs × inputs, and split into heads where it belongs to a query, key, value or out.
+
+    >>> [(piece.name, piece.values.shape) for piece in pieces("attn.W_Q", "attn.W_Q", np.ones((2, 3, 4)))]
+    [('attn.W_Q[0]', (3, 4)), ('attn.W_Q[1]', (3, 4))]
+    >>> [piece.values.shape for piece in pieces("conv1", "conv1.weight", np.ones((8, 3, 5, 5)))]
+    [(8, 75)]
+    """
+    module, _, last = stored_as.rpartition(".")
+    if array.ndim < 2 or sum(length > 1 for length in array.shape) < 2 < array.ndim:
+        yield Piece(name, "vector", array.reshape(1, -1))
+    elif last == "kernel":
+        yield from _flax(name, module, array)
+    elif array.ndim == 2:
+        yield Piece(name, "embedding" if _EMBEDDING.fullmatch(stored_as) else "linear", array)
+    elif _PRINCIPAL_OF_TORCH.fullmatch(stored_as) or _CONVOLUTION.search(stored_as):
+        yield Piece(name, "convolution", array.reshape(len(array), -1))
+    else:
+        yield from _stack(name, array)
+
+
+def _flax(name: str, module: str, array: np.ndarray) -> Iterator[Piece]:
+    owner = module.rpartition(".")[2]
+    if array.ndim > 2 and _CONVOLUTION.search(owner):
+        yield Piece(name, "convolution", array.reshape(-1, array.shape[-1]).T)
+    elif array.ndim == 3 and owner in _IN_HEADS:
+        yield from _stack(name, np.moveaxis(array, 1, 0).swapaxes(1, 2))  # inputs × heads × width
+    else:
+        yield from _stack(name, array.swapaxes(-1, -2))
+
+
+def _stack(name: str, array: np.ndarray) -> Iterator[Piece]:
+    for at in product(*(range(length) for length in array.shape[:-2])):
+        yield Piece(name + (f"[{','.join(map(str, at))}]" if at else ""), "linear", array[at])

@@ -1,0 +1,228 @@
+"""What a checkpoint's weights say about it: each metric is a function of measured matrices, by name.
+
+>>> sorted(METRICS)[:3]
+['capacity', 'condition', 'connectivity']
+"""
+
+import difflib
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from tandv.checkpoints.measurement import NAN, Measured, Span, Thresholds, pooled
+
+Needs = Literal["moments", "counts", "spectrum"]
+OfTensor = Callable[[Measured], float]
+OfModel = Callable[["Model"], float]
+
+
+class UnknownMetric(LookupError):
+    """There is no metric of that name; the message names the nearest."""
+
+
+class Model(NamedTuple):
+    """All of a checkpoint's weights, measured."""
+
+    parts: Sequence[Measured]  # in model order
+    matrices: Sequence[Measured]
+    whole: Measured  # all values as one line
+
+
+def model_of(parts: Sequence[Measured]) -> Model:
+    """Return a model of its measured weights."""
+    return Model(parts, [part for part in parts if part.is_matrix], pooled(parts))
+
+
+class Metric(NamedTuple):
+    """A number for a model, and one for each of its matrices or tensors where that means something.
+
+    `needs` says how much has to be measured; `settings` are the thresholds that its values depend on.
+    """
+
+    of_model: OfModel
+    of_tensor: OfTensor | None = None
+    needs: Needs = "moments"
+    settings: tuple[str, ...] = ()
+    matrices_only: bool = False
+
+
+# --------------------------------------------------------------------------- from tensors to the model
+
+
+def of_all(f: OfTensor, needs: Needs = "moments", *settings: str) -> Metric:
+    """Measure all weights as one line of values."""
+    return Metric(lambda model: f(model.whole), f, needs, settings)
+
+
+def over_matrices(
+    join: Callable[[list[float]], float], f: OfTensor, needs: Needs = "moments", *settings: str
+) -> Metric:
+    """Join the values of the matrices; NaN if there is none."""
+
+    def of_model(model: Model) -> float:
+        values = [f(part) for part in model.matrices]
+        return join(values) if values and not any(map(math.isnan, values)) else NAN
+
+    return Metric(of_model, f, needs, settings, matrices_only=True)
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values) if all(map(math.isfinite, values)) else sum(values)
+
+
+def _median(values: list[float]) -> float:
+    ordered, half = sorted(values), len(values) // 2
+    return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+# ------------------------------------------------------------------------------------------ definitions
+
+
+def entropy(m: Measured) -> float:
+    """Give the entropy in nats of how the values fall into the bins."""
+    if m.counts is None:
+        return NAN
+    share = m.counts[m.counts > 0] / m.size
+    return abs(float(share @ np.log(share)))
+
+
+def variance(m: Measured) -> float:
+    """Give the population variance."""
+    return m.moments.power2 / m.size
+
+
+def skew(m: Measured) -> float:
+    """Give the third standardised moment; NaN of equal values."""
+    return _ratio(m.moments.power3 / m.size, variance(m) ** 1.5)
+
+
+def kurtosis(m: Measured) -> float:
+    """Give Pearson's kurtosis, 3 for a normal distribution; NaN of equal values."""
+    return _ratio(m.moments.power4 / m.size, variance(m) ** 2)
+
+
+def norm_ratio(model: Model) -> float:
+    """Give the Frobenius norm of the last matrix over that of the first; NaN with fewer than two."""
+    matrices = model.matrices
+    return _ratio(weight_norm(matrices[-1]), weight_norm(matrices[0])) if len(matrices) > 1 else NAN
+
+
+def weight_norm(m: Measured) -> float:
+    """Give the root of the sum of squares."""
+    return math.sqrt(m.moments.squares)
+
+
+def capacity(m: Measured) -> float:
+    """Give the part of log(rows · columns) that the effective rank is of the rank; 0 for zeros."""
+    rank = m.spectrum.rank
+    return math.log(m.rows * m.columns) * (m.spectrum.effective_rank / rank if rank else rank)
+
+
+def log_width(model: Model) -> float:
+    """Give the sum of log(outputs + 1) over matrices."""
+    return math.fsum(math.log(part.rows + 1) for part in model.matrices) if model.matrices else NAN
+
+
+def dead_units(model: Model) -> float:
+    """Give the percentage of output units all of whose weights are dead."""
+    return _ratio(100 * sum(part.dead_rows for part in model.matrices), sum(part.rows for part in model.matrices))
+
+
+def gradient_flow(m: Measured) -> float:
+    """Give 1 / (1 + abs(std − expected)), the nearer to 1 the more like a fresh initialisation.
+
+    Expected is, with fan-in the inputs of one output, √(2 / fan-in) for convolutions (He 2015), √(1 / fan-in)
+    for other matrices (Xavier's for the forward pass), and 1 for embeddings, of whose inputs one is active.
+    """
+    expected = {"convolution": math.sqrt(2 / m.columns), "embedding": 1.0}.get(m.kind, math.sqrt(1 / m.columns))
+    return 1 / (1 + abs(math.sqrt(variance(m)) - expected))
+
+
+def condition(m: Measured) -> float:
+    """Give the largest singular value over the smallest; infinite with less than full rank."""
+    s = m.spectrum
+    return math.inf if s.rank < min(m.rows, m.columns) else _ratio(s.largest, s.smallest)
+
+
+def isotropy(m: Measured) -> float:
+    """Give tr(WWᵀ)² / ‖WWᵀ‖² over its largest possible value, the shorter side: 1 stretches all directions alike."""
+    s = m.spectrum
+    return (_ratio(s.squares * s.squares, s.fourth_powers) if s.largest else s.largest) / min(m.rows, m.columns)
+
+
+def participation(m: Measured) -> float:
+    """Give (Σw²)² / Σw⁴: how many weights carry the norm."""
+    return _ratio(m.moments.squares * m.moments.squares, m.moments.fourth_powers)
+
+
+def _ratio(above: float, below: float) -> float:
+    if math.isnan(above) or math.isnan(below) or (above == 0 and below == 0):
+        return NAN
+    return above / below if below else math.inf
+
+
+def _percent(some: float, size: int) -> float:
+    return 100 * some / size
+
+
+METRICS: dict[str, Metric] = {
+    "entropy": of_all(entropy, "counts", "bins"),
+    "entropy_share": of_all(
+        lambda m: entropy(m) / math.log(len(m.counts)) if m.counts is not None else NAN, "counts", "bins"
+    ),
+    "connectivity": over_matrices(_mean, lambda m: m.magnitude / m.size),
+    "variance": of_all(variance),
+    "norm_ratio": Metric(norm_ratio),
+    "capacity": over_matrices(_mean, capacity, "spectrum", "rank_eps"),
+    "log_width": Metric(log_width),
+    "dead_neurons": of_all(lambda m: _percent(m.dead, m.size), "moments", "dead"),
+    "dead_units": Metric(dead_units, lambda m: _percent(m.dead_rows, m.rows), "moments", ("dead",), True),
+    "rank": over_matrices(_mean, lambda m: m.spectrum.rank, "spectrum", "rank_eps"),
+    "gradient_flow": over_matrices(_mean, gradient_flow),
+    "effective_rank": over_matrices(_mean, lambda m: m.spectrum.effective_rank, "spectrum"),
+    "condition": over_matrices(_median, condition, "spectrum", "rank_eps"),
+    "flatness": over_matrices(_mean, lambda m: weight_norm(m) * m.spectrum.largest, "spectrum"),
+    "stable_rank": over_matrices(_mean, lambda m: m.spectrum.squares, "spectrum"),
+    "mean": of_all(lambda m: m.moments.mean),
+    "skew": of_all(skew),
+    "kurtosis": of_all(kurtosis),
+    "isotropy": over_matrices(_mean, isotropy, "spectrum"),
+    "weight_norm": of_all(weight_norm),
+    "spectral": over_matrices(max, lambda m: m.spectrum.largest, "spectrum"),
+    "participation": of_all(participation),
+    "participation_share": of_all(lambda m: participation(m) / m.size),
+    "sparsity": of_all(lambda m: m.sparse / m.size, "moments", "sparse"),
+    "max_activation": over_matrices(max, lambda m: m.largest_row),
+}
+ALIASES = {"l2": "weight_norm"}
+
+
+def known(names: Iterable[str]) -> list[str]:
+    """Return the full names of metrics, each once, in the order given; "all" stands for all of them.
+
+    >>> known(["l2", "mean", "weight_norm"])
+    ['weight_norm', 'mean']
+    """
+    wanted: list[str] = []
+    wrong = []
+    for name in names:
+        full = ALIASES.get(name, name)
+        if full not in METRICS and name != "all":
+            near = difflib.get_close_matches(name.lower(), [*METRICS, *ALIASES, "all"], n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known are all, {', '.join(METRICS)}"
+            wrong.append(f"no metric {name!r}; {hint}")
+        wanted += METRICS if name == "all" else [full]
+    if wrong:
+        raise UnknownMetric("; ".join(wrong))
+    return list(dict.fromkeys(wanted))
+
+
+def key(name: str, thresholds: Thresholds, span: Span | None) -> str:
+    """Return a metric's name with the settings that its values depend on, to tell kept results apart."""
+    metric = METRICS[name]
+    parts = [f"{setting}={getattr(thresholds, setting)}" for setting in metric.settings]
+    if metric.needs == "counts":
+        parts.append(f"span={span}")
+    return " ".join([name, *parts])

@@ -1,0 +1,70 @@
+import numpy as np
+
+from tandv.checkpoints.weights import Entry, own_names, trained
+
+
+def entries(**shapes):
+    return {name: Entry(dtype, shape, lambda: np.zeros(0), storage) for name, (dtype, shape, storage) in shapes.items()}
+
+
+def names(**shapes):
+    kept, left = trained(entries(**shapes))
+    return [weight.name for weight in kept], left
+
+
+def of(*stored, dtype="float32", shape=(2, 2)):
+    return dict.fromkeys(stored, (dtype, shape, None))
+
+
+def test_wrappers_vanish_from_names():
+    assert own_names(["_orig_mod.module.fc.weight"]) == ["fc.weight"]
+    assert own_names(["module.module.fc.weight", "n_averaged"]) == ["fc.weight", "n_averaged"]
+    assert own_names(["layers.0._checkpoint_wrapped_module.wq.weight"]) == ["layers.0.wq.weight"]
+    assert own_names(["_fsdp_wrapped_module.a", "b"]) == ["a", "b"]
+    assert own_names(["module.a", "b"]) == ["module.a", "b"]  # then it is the model's own attribute
+    assert own_names(["my_orig_mod.a"]) == ["my_orig_mod.a"]
+
+
+def test_the_principal_parameter_bears_the_name_of_its_module():
+    assert names(**of("fc.weight", "fc.bias", "weight"))[0] == ["fc", "fc.bias", "weight"]
+    assert names(**of("d.kernel", "d.bias", "e.embedding", "n.scale"))[0] == ["d", "d.bias", "e", "n"]
+    assert names(**of("d.scale", "d.kernel"))[0] == ["d.scale", "d"]
+    assert names(**of("a", "a.weight"))[0] == ["a", "a.weight"]  # names stay unique
+
+
+def test_buffers_integers_and_empty_tensors_are_left_out_and_said():
+    buffers = [
+        "bn.running_mean",
+        "bn.running_var",
+        "rotary.inv_freq",
+        "attn.mask",
+        "attn.causal_mask",
+        "h.0.masked_bias",
+    ]
+    kept, left = names(
+        **of("bn.weight", *buffers),
+        **of("bn.num_batches_tracked", dtype="int64", shape=()),
+        **of("seen", dtype="bool"),
+        **of("nothing", shape=(0, 4)),
+        **of("h.0.attn.bias", shape=(1, 1, 8, 8)),
+        **of("half.weight", dtype="bfloat16"),
+        **of("eight.weight", dtype="float8_e4m3fn"),
+    )
+    assert kept == ["bn", "half", "eight"]
+    assert left == [
+        "buffers, which are not trained: bn.running_mean, bn.running_var, rotary.inv_freq and 4 more",
+        "no floating point numbers: bn.num_batches_tracked (int64), seen (bool)",
+        "empty: nothing",
+    ]
+
+
+def test_tied_tensors_count_once():
+    kept, left = names(
+        **{
+            "embed.weight": ("float32", (4, 2), (1, 0, 8)),
+            "head.weight": ("float32", (4, 2), (1, 0, 8)),
+            "other": ("float32", (4, 2), (1, 8, 8)),
+        }
+    )
+    assert kept == ["embed", "other"]
+    assert left == ["tied, counted once: head.weight (is embed.weight)"]
