@@ -1,6 +1,6 @@
 """What tracking costs: step time tracked ÷ bare, side by side in one process.
 
-    python benchmarks/overhead.py [--only mlp] [--rounds 12] [--write]
+    python benchmarks/overhead.py [--framework jax] [--only mlp] [--rounds 12] [--write]
     python benchmarks/overhead.py --memory [--write]      resident memory over 10,000 tracked steps
     python benchmarks/overhead.py --log-size [--write]    bytes per row of the demo's log
 
@@ -14,111 +14,18 @@ sys.path[0] = str(Path(__file__).parents[1])  # not this folder, whose statistic
 
 import argparse
 import contextlib
+import importlib
 import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from types import ModuleType
 from typing import NamedTuple
-
-import torch
-from torch import nn
-from torch.nn import functional
 
 from benchmarks.hardware import hardware, write
 from tandv import demo
 from tandv.track.common import read_pickle
-from tandv.track.torch import track
-
-Step = Callable[[], None]
-
-
-class Training:
-    """A model with its optimiser and one training step; equal seeds make equal ones."""
-
-    def __init__(self, workload: str):
-        torch.manual_seed(0)
-        if workload == "mlp":
-            self.model: nn.Module = nn.Sequential(*(m for _ in range(4) for m in (nn.Linear(1024, 1024), nn.ReLU())))
-            self._batch = torch.randn(64, 1024)
-        else:
-            self.model = demo.GPT(layers=4, width=256, heads=8, context=128)
-            self._batch = torch.randint(256, (8, 129))
-        self._workload = workload
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4)
-
-    def step(self) -> None:
-        self.optimizer.zero_grad()
-        if self._workload == "mlp":
-            loss = self.model(self._batch).square().mean()
-        else:
-            logits = self.model(self._batch[:, :-1])
-            loss = functional.cross_entropy(logits.flatten(0, 1), self._batch[:, 1:].flatten())
-        loss.backward()
-        self.optimizer.step()
-
-
-@contextlib.contextmanager
-def bare(training: Training) -> Iterator[Step]:
-    yield training.step
-
-
-def tandv(**arguments) -> Callable[[Training], contextlib.AbstractContextManager[Step]]:
-    @contextlib.contextmanager
-    def tracked(training: Training) -> Iterator[Step]:
-        with track(training.model, optimizer=training.optimizer, **arguments) as tracker:
-
-            def step() -> None:
-                training.step()
-                tracker.step()
-
-            yield step
-
-    return tracked
-
-
-@contextlib.contextmanager
-def wandb_watch(training: Training) -> Iterator[Step]:
-    os.environ |= {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_DIR": os.getcwd()}
-    import wandb
-
-    with wandb.init(project="overhead") as run:
-        run.watch(training.model, log="all", log_freq=1)
-
-        def step() -> None:
-            training.step()
-            run.log({"step": 1})
-
-        yield step
-
-
-@contextlib.contextmanager
-def tensorboard(training: Training) -> Iterator[Step]:
-    from torch.utils.tensorboard import SummaryWriter
-
-    with contextlib.closing(SummaryWriter("tensorboard")) as writer:
-
-        def step() -> None:
-            training.step()
-            for name, parameter in training.model.named_parameters():
-                writer.add_histogram(name, parameter)
-                if parameter.grad is not None:
-                    writer.add_histogram(f"{name}.grad", parameter.grad)
-
-        yield step
-
-
-# what is measured, and the steps of a round: as many as lie between two flushes to disk, so that each has one
-WAYS = {
-    "bare beside bare (the noise)": (bare, 10),
-    "everything at every step": (tandv(), 10),
-    "everything at every 10th step": (tandv(every=10), 100),
-    "attached but idle": (tandv(every=lambda _: False), 10),
-    'wandb.watch(log="all", log_freq=1), offline': (wandb_watch, 10),
-    "TensorBoard add_histogram of parameters and gradients": (tensorboard, 10),
-}
-NEEDS = {wandb_watch: "wandb", tensorboard: "tensorboard"}
 
 
 class Cost(NamedTuple):
@@ -130,12 +37,12 @@ class Cost(NamedTuple):
     bare: float
 
 
-def cost(workload: str, way, length: int, rounds: int) -> Cost:
+def cost(training: ModuleType, workload: str, way, length: int, rounds: int) -> Cost:
     """Compare a way of tracking with a bare twin, step by step in turn, in rounds of `length` steps.
 
     A round is summed before the median is taken: a median of steps would lose what only some of them pay.
     """
-    with bare(Training(workload)) as plain, way(Training(workload)) as tracked:
+    with training.bare(training.Training(workload)) as plain, way(training.Training(workload)) as tracked:
         found = []
         for round_ in range(rounds + 1):
             spent = {"plain": 0.0, "tracked": 0.0}
@@ -151,22 +58,24 @@ def cost(workload: str, way, length: int, rounds: int) -> Cost:
     return Cost(statistics.median(ratios), min(ratios), max(ratios), statistics.median(seconds))
 
 
-def overhead(workloads: list[str], rounds: int) -> str:
-    names = {"mlp": "MLP 4 × 1024, batch 64", "gpt": "GPT 4 layers, d = 256, sequence 128, batch 8"}
-    heads = " | ".join(names[workload] for workload in workloads)
+def overhead(training: ModuleType, workloads: list[str], rounds: int) -> str:
+    heads = " | ".join(training.NAMES[workload] for workload in workloads)
     lines = [f"| step time ÷ bare: median (lowest … highest round) | {heads} |", "|---" * (1 + len(workloads)) + "|"]
     seconds = {}
-    for label, (way, length) in WAYS.items():
-        if way in NEEDS and find_spec(NEEDS[way]) is None:
-            lines.append(f"| {label} |" + f" {NEEDS[way]} is not installed |" * len(workloads))
+    for label, (way, length) in training.WAYS.items():
+        if way in training.NEEDS and find_spec(training.NEEDS[way]) is None:
+            lines.append(f"| {label} |" + f" {training.NEEDS[way]} is not installed |" * len(workloads))
             continue
         cells = []
         for workload in workloads:
-            found = cost(workload, way, length, max(3, rounds * 10 // length))
+            found = cost(training, workload, way, length, max(3, rounds * 10 // length))
             seconds.setdefault(workload, found.bare)
             cells.append(f"{found.median:.3f} ({found.low:.3f} … {found.high:.3f})")
         lines.append(f"| {label} | {' | '.join(cells)} |")
         print(lines[-1], file=sys.stderr)
+    if hasattr(training, "compile_ratio"):
+        cells = " | ".join(f"{training.compile_ratio(workload):.1f}" for workload in workloads)
+        lines.append(f"| time to compile, everything tracked | {cells} |")
     lines.insert(2, "| bare step | " + " | ".join(f"{1e3 * seconds[w]:.1f} ms" for w in workloads) + " |")
     return "\n".join(lines)
 
@@ -177,6 +86,12 @@ def resident() -> float:
 
 
 def memory(steps: int = 10_000) -> str:
+    import torch
+    from torch import nn
+
+    from tandv.track.torch import track
+
+    torch.set_num_threads(1)
     model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 1))
     optimizer = torch.optim.AdamW(model.parameters())
     seen = {}
@@ -211,11 +126,12 @@ def main() -> None:
         default=12,
         help="rounds of ten steps; a longer round counts as several",
     )
+    parser.add_argument("--framework", choices=("torch", "jax"), default="torch")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--log-size", action="store_true")
     parser.add_argument("--write", action="store_true", help="keep the report in benchmarks/results")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    training = importlib.import_module(f"benchmarks.training_{arguments.framework}")
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         if arguments.memory:
             name, title, table = "memory", "Memory while tracking", memory()
@@ -223,10 +139,11 @@ def main() -> None:
             name, title, table = "log_size", "Size of a log", log_size()
         else:
             workloads = [arguments.only] if arguments.only else ["mlp", "gpt"]
-            name, title, table = "overhead", "Overhead of tracking PyTorch", overhead(workloads, arguments.rounds)
-    machine = hardware("torch", "numba", "wandb", "tensorboard")
+            name = "overhead" if arguments.framework == "torch" else f"overhead_{arguments.framework}"
+            title, table = training.TITLE, overhead(training, workloads, arguments.rounds)
+    machine = hardware(*training.PACKAGES)
     command = " ".join(["python benchmarks/overhead.py", *sys.argv[1:]])
-    report = f"# {title}\n\n{machine}; one thread. Made by `{command}`.\n\n{table}\n"
+    report = f"# {title}\n\n{machine}; {training.THREADS}. Made by `{command}`.\n\n{table}\n"
     print(report)
     if arguments.write:
         write(name, report)

@@ -1,7 +1,7 @@
 """The shell's front door. What a command needs is imported when it runs, so that `--help` answers at once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -36,11 +36,13 @@ def demo(
     steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 100,
     seed: Annotated[int, typer.Option(help="Seed of the weights and of the text that is seen.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder of the run.", show_default="tandv-runs/demo")] = None,
+    framework: Annotated[Literal["torch", "jax"], typer.Option(help="What the model is written in.")] = "torch",
 ) -> None:
     """Train a small GPT on Python's own documentation, tracked, and say what the log shows."""
     try:
         from tandv import demo as demonstration
+
+        demonstration.run(steps=steps, seed=seed, out=out, framework=framework)
     except ModuleNotFoundError as error:
         typer.echo(f"tandv demo: {error}", err=True)
         raise typer.Exit(1) from error
-    demonstration.run(steps=steps, seed=seed, out=out)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tandv import demo, logframe
+from tandv.demo.torch_gpt import GPT
 
 
 def log(counts: dict[float, int], zeros: int = 0, infs: int = 0) -> pd.DataFrame:
@@ -66,7 +67,7 @@ def test_the_curve_lies_beside_the_log_and_the_model_learns(tmp_path):
 
 def test_a_token_sees_none_that_follow():
     torch.manual_seed(0)
-    model, tokens = demo.GPT(layers=2, width=16, heads=2, context=8), torch.randint(256, (1, 8))
+    model, tokens = GPT(layers=2, width=16, heads=2, context=8), torch.randint(256, (1, 8))
     changed = tokens.clone()
     changed[0, 5] = (changed[0, 5] + 1) % 256
     differs = (model(tokens) != model(changed)).any(dim=-1)[0]

@@ -57,6 +57,11 @@ class Tracker:
     def detach(self) -> None:
         raise NotImplementedError
 
+    @property
+    def has_measured(self) -> bool:
+        """Tell whether something of the current step was measured."""
+        return bool(self.measurements)
+
     def end_of_step(self) -> None:
         """Record what is only known when the step is over."""
 
@@ -83,7 +88,7 @@ class Tracker:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        if self._state == "on" and self.measurements and (error is not None or not self._recorded):
+        if self._state == "on" and self.has_measured and (error is not None or not self._recorded):
             if error is None:
                 warn("tracker.step() was not called; what was measured is kept as one step")
             self._guard("the last step", self._keep)

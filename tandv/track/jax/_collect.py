@@ -7,6 +7,7 @@ only what holds marks is taken apart: calls are inlined, loops and branches get 
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import jax
 from jax import lax
@@ -82,9 +83,41 @@ def collect(jaxpr: core.Jaxpr, constants: Sequence[Any], inputs: Sequence[Any], 
             words += found.words
         else:
             warn(f"outputs inside JAX's {name!r} cannot be collected; their rows are missing")
-            results = core.jaxpr_as_fun(program_of([part], part.invars, part.outvars, jaxpr))(*_distinct(part, read))
+            results = _run_alone(part, jaxpr, read)
         values.update(zip(part.outvars, results, strict=True))
     return Found([read(v) for v in jaxpr.outvars], records, words)
+
+
+def without_calls(program: core.ClosedJaxpr, inputs: Sequence[Any]) -> core.ClosedJaxpr:
+    """Return a program in which calls that hold marks are inlined where JAX would not compile them as a whole."""
+    from tandv.track.jax._control_flow import inner_program
+
+    if not any(inner_program(part) for part in parts(program.jaxpr) if not isinstance(part, Plain)):
+        return program
+    return jax.make_jaxpr(lambda inputs: _without_calls(program.jaxpr, program.consts, inputs, False))(list(inputs))
+
+
+def _without_calls(jaxpr: core.Jaxpr, constants: Sequence[Any], inputs: Sequence[Any], again: bool) -> list[Any]:
+    from tandv.track.jax._control_flow import inner_program
+
+    values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *inputs], strict=True))
+
+    def read(variable: Any) -> Any:
+        return variable.val if isinstance(variable, core.Literal) else values[variable]
+
+    for part in parts(jaxpr):
+        if isinstance(part, Plain):
+            inputs, outputs = [read(v) for v in part.inputs], part.outputs
+            results = core.jaxpr_as_fun(part.program)(*inputs)
+        elif inner := inner_program(part):
+            called, outputs = part.params.get("differentiated", False), part.outvars
+            results = _without_calls(inner.jaxpr, inner.consts, [read(v) for v in part.invars], again or called)
+        elif part.primitive is mark_p and again and part.params["mark"].tensor_type == ACTIVATION:
+            results, outputs = [read(part.invars[0])], part.outvars
+        else:
+            results, outputs = _run_alone(part, jaxpr, read), part.outvars
+        values.update(zip(outputs, results, strict=True))
+    return [read(v) for v in jaxpr.outvars]
 
 
 def inline(jaxpr: Any, inputs: Sequence[Any], place: Place) -> Found:
@@ -144,9 +177,17 @@ def parts(jaxpr: core.Jaxpr) -> list[Any]:
 
 
 def _is_marked(equation: Any) -> bool:
-    if equation.primitive in (mark_p, mark_tangent_p):
-        return True
-    return any(_is_marked(inner) for program in _programs_in(equation.params) for inner in program.eqns)
+    return equation.primitive in (mark_p, mark_tangent_p) or any(map(holds_marks, _programs_in(equation.params)))
+
+
+_holding: WeakKeyDictionary[core.Jaxpr, bool] = WeakKeyDictionary()
+
+
+def holds_marks(program: core.Jaxpr) -> bool:
+    """Tell whether anything is marked in a program, however deep."""
+    if program not in _holding:
+        _holding[program] = any(map(_is_marked, program.eqns))
+    return _holding[program]
 
 
 def _programs_in(parameters: dict[str, Any]) -> Iterator[core.Jaxpr]:
@@ -166,5 +207,6 @@ def program_of(equations: list[Any], inputs: Sequence[Any], outputs: Sequence[An
     return core.ClosedJaxpr(core.Jaxpr([], inputs, list(outputs), equations, effects, about), [])
 
 
-def _distinct(equation: Any, read: Callable[[Any], Any]) -> list[Any]:
-    return [read(v) for v in dict.fromkeys(v for v in equation.invars if not isinstance(v, core.Literal))]
+def _run_alone(equation: Any, like: core.Jaxpr, read: Callable[[Any], Any]) -> list[Any]:
+    program = program_of([equation], equation.invars, equation.outvars, like)
+    return core.jaxpr_as_fun(program)(*[read(v) for v in program.jaxpr.invars])

@@ -9,7 +9,7 @@ from jax import lax
 from jax.extend import core
 from jax.sharding import PartitionSpec, Sharding
 
-from tandv.track.jax._collect import Found, Place, Record, Rule, collect, inline
+from tandv.track.jax._collect import Found, Place, Record, Rule, collect, holds_marks, inline
 
 
 def _jit(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
@@ -34,6 +34,14 @@ def _remat(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found
 
 def _call(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
     return inline(parameters.get("call_jaxpr") or parameters["fun_jaxpr"], inputs, place)
+
+
+def inner_program(equation: Any) -> core.ClosedJaxpr | None:
+    """Return the program of a call that JAX runs operation by operation where nothing is jitted, else None."""
+    if RULES.get(equation.primitive.name) not in (_call, _remat):
+        return None
+    jaxpr = next(equation.params[key] for key in ("call_jaxpr", "fun_jaxpr", "jaxpr") if key in equation.params)
+    return jaxpr if isinstance(jaxpr, core.ClosedJaxpr) else core.ClosedJaxpr(jaxpr, ())
 
 
 def _scan(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
@@ -74,26 +82,41 @@ def _is_layer(record: Record, length: int) -> bool:
 
 
 def _while(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
+    """Merge over the rounds; a condition with marks is evaluated in the round before, where it is measured."""
     first = parameters["cond_nconsts"]
     second = first + parameters["body_nconsts"]
     of_condition, of_body, start = inputs[:first], inputs[first:second], inputs[second:]
+    is_marked = holds_marks(parameters["cond_jaxpr"].jaxpr)
+
+    def condition(carry: list[Any]) -> Found:
+        return inline(parameters["cond_jaxpr"], [*of_condition, *carry], place)
 
     def body(carry: list[Any]) -> Found:
-        return inline(parameters["body_jaxpr"], [*of_body, *carry], place)
+        found = inline(parameters["body_jaxpr"], [*of_body, *carry], place)
+        if not is_marked:
+            return found
+        after = condition(found.outputs)
+        return Found([*after.outputs, *found.outputs], found.records + after.records, found.words + after.words)
 
     records = _records_of(body, start)
+    before = [_empty(record) for record in records]
     merges = [False] * len(records)
+    if is_marked:
+        at_first = condition(start)
+        before = before[: len(before) - len(at_first.words)] + at_first.words
+        start = [*at_first.outputs, *start]
 
     def step(state: Any) -> Any:
         carry, merged = state
-        found = body(carry)
+        found = body(carry[is_marked:])
         return found.outputs, _merge(records, merges, merged, found.words)
 
     def goes_on(state: Any) -> Any:
-        return core.jaxpr_as_fun(parameters["cond_jaxpr"])(*of_condition, *state[0])[0]
+        carry = state[0]
+        return carry[0] if is_marked else condition(carry).outputs[0]
 
-    outputs, words = lax.while_loop(goes_on, step, (start, [_empty(record) for record in records]))
-    return Found(list(outputs), records, words)
+    outputs, words = lax.while_loop(goes_on, step, (start, before))
+    return Found(list(outputs[is_marked:]), records, words)
 
 
 def _cond(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:

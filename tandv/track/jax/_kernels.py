@@ -57,8 +57,10 @@ def _only_read(*_: Any) -> jax.Array:
 def chooser(one_cpu: bool) -> Choose:
     """Return the choice of a kernel for programs on one CPU, or on any other devices."""
 
+    is_native = one_cpu and _native.available()
+
     def choose(x: Any, in_shard: bool) -> Kernel:
-        if one_cpu and not in_shard and _native.available() and _native.measurable(x.dtype):
+        if is_native and not in_shard and _native.measurable(x.dtype):
             return native()
         return xla(np.dtype(x.dtype))
 

@@ -12,21 +12,29 @@ from tandv.track.jax._tag import naming
 Call = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
 
+def is_object(value: Any) -> bool:
+    """Tell whether a value is a model or optimiser of flax.nnx, which change in place."""
+    nnx = sys.modules.get("flax.nnx")
+    return nnx is not None and isinstance(value, nnx.Module | nnx.Optimizer)
+
+
 def through_state(call: Call, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call a function through `call`, which sees arrays only, and update the nnx objects among its arguments."""
     nnx = sys.modules.get("flax.nnx")
     kinds = (nnx.Module, nnx.Optimizer, nnx.Rngs, nnx.Pytree) if nnx is not None else ()
-    objects = [
-        x for x in jax.tree.leaves((args, kwargs), is_leaf=lambda x: isinstance(x, kinds)) if isinstance(x, kinds)
-    ]
+
+    def objects_in(tree: Any) -> list[Any]:
+        leaves = jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, kinds))
+        return [leaf for leaf in leaves if isinstance(leaf, kinds)]
+
+    objects = objects_in((args, kwargs))
     if nnx is None or not objects:
         return call(function, args, kwargs)
     graph, state = nnx.split((args, kwargs))
     pure = _pure(function, graph)
     state = call(pure, (state,), {})
     (args, kwargs), output = nnx.merge(pure.graph_after, state)
-    after = [x for x in jax.tree.leaves((args, kwargs), is_leaf=lambda x: isinstance(x, kinds)) if isinstance(x, kinds)]
-    for one, new in zip(objects, after, strict=True):
+    for one, new in zip(objects, objects_in((args, kwargs)), strict=True):
         nnx.update(one, nnx.state(new))
     return output
 

@@ -33,6 +33,12 @@ def watched(names: Callable[[Any], list[str]]) -> Iterator[None]:
         yield
 
 
+def is_equinox(value: Any) -> bool:
+    """Tell whether a value is a model of equinox."""
+    equinox = sys.modules.get("equinox")
+    return equinox is not None and isinstance(value, equinox.Module)
+
+
 class _Seen:
     """Finds the place of each module that is called, by identity or, where a transform has rebuilt it, by shape."""
 

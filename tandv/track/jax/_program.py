@@ -9,6 +9,7 @@ operation by operation still does, so that results stay the same to the last bit
 
 import contextlib
 import functools
+import sys
 import types
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any
@@ -20,12 +21,12 @@ from jax.extend import core
 
 from tandv.track._writer import warn
 from tandv.track.jax import _linen, _objects
-from tandv.track.jax._collect import Place, Plain, Record, collect, parts, program_of
+from tandv.track.jax._collect import Place, Plain, Record, collect, parts, program_of, without_calls
 from tandv.track.jax._kernels import Kernel, chooser
 from tandv.track.jax._names import gradient_names
 from tandv.track.jax._naming import Namer
 
-_SCALARS = (int, float, complex)
+_PLAIN = (int, float, complex, str)
 _MANY = 64  # programs kept; beyond, something changes all the time
 
 
@@ -51,6 +52,9 @@ class Program:
     ):
         self.namer = namer
         self._dynamic = dynamic
+        self._output: Any = None  # the structure of what the function returns
+        self._plain: list[Any] = []  # what of it is no array, and None for each array
+        self._is_result: list[bool] = []
         fixed = [None if i in set(dynamic) else leaf for i, leaf in enumerate(leaves)]
 
         def flat(*inputs: Any) -> list[Any]:
@@ -66,7 +70,7 @@ class Program:
             return [result for result in results if _is_result(result)]
 
         inputs = [leaves[i] for i in dynamic]
-        traced = jax.make_jaxpr(flat)(*inputs)
+        traced = without_calls(jax.make_jaxpr(flat)(*inputs), inputs)
         place = Place((lambda x, _: own(x)) if own else chooser(_on_one_cpu(inputs)))
         self._constants = traced.consts
         self._jaxpr = traced.jaxpr
@@ -159,7 +163,8 @@ class Programs:
             self._programs.clear()
             self._same = Same()
         base = self._same.function(function), structure
-        inputs, fixed = self._inputs.setdefault(base, set()), self._fixed.setdefault(base, set())
+        inputs = self._inputs.setdefault(base, set())
+        fixed = self._fixed.setdefault(base, _static_for_equinox(function, structure))
 
         def key() -> Hashable:
             return base, tuple(self._leaf_key(leaf, i in inputs, i in fixed) for i, leaf in enumerate(leaves))
@@ -192,7 +197,7 @@ class Programs:
     def _changing(self, function: Any, leaves: list[Any], structure: Any) -> set[int]:
         """Return which whole numbers differ from call to call; warn where compiling never ends."""
         calls = self._calls.setdefault(getattr(function, "__code__", None) or function_name(function), [])
-        calls.append([leaf if isinstance(leaf, _SCALARS) else None for leaf in leaves])
+        calls.append([leaf if isinstance(leaf, _PLAIN) else None for leaf in leaves])
         if len(calls) in (8, 32, 128):
             warn(
                 f"{function_name(function)} was compiled {len(calls)} times in this run, because of "
@@ -257,6 +262,18 @@ def _is_filled(cell: Any) -> bool:
 def _dynamic(leaves: list[Any], inputs: set[int], fixed: set[int]) -> list[int]:
     numbers = {i for i, leaf in enumerate(leaves) if type(leaf) in (float, complex)} | inputs
     return [i for i, leaf in enumerate(leaves) if _is_array(leaf) or i in numbers - fixed]
+
+
+def _static_for_equinox(function: Any, structure: Any) -> set[int]:
+    """Return the leaves that equinox keeps as Python values: all of its own jit, and those within its modules."""
+    equinox = sys.modules.get("equinox")
+    if equinox is None:
+        return set()
+    if type(function).__module__.startswith("equinox."):
+        return set(range(structure.num_leaves))
+    numbered = jax.tree.unflatten(structure, range(structure.num_leaves))
+    parts = jax.tree.leaves(numbered, is_leaf=lambda part: isinstance(part, equinox.Module))
+    return {i for part in parts if isinstance(part, equinox.Module) for i in jax.tree.leaves(part)}
 
 
 def _is_array(leaf: Any) -> bool:

@@ -79,8 +79,9 @@ class Own:
             self._kernels[key] = self._kernel(*key)
         return self._kernels[key]
 
-    def block(self, stashed: Stashed, step: int, parts: list[tuple[list[Quantity], list[str], Any]]) -> Block:
+    def block(self, step: int, parts: list[tuple[list[Quantity], list[str], Any]]) -> Block:
         """Return the rows of a step from what the function answered; the last call of a step counts."""
+        stashed = Stashed(self._stash_value)
         for quantities, dtypes, answers in parts:
             for quantity, dtype, (answer, calls) in zip(quantities, dtypes, answers, strict=True):
                 if calls:

@@ -81,7 +81,7 @@ def _is_state(x: Any) -> bool:
 
 def is_float(x: Any) -> bool:
     """Tell whether a leaf is an array of floating point numbers."""
-    return hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.floating)
+    return hasattr(x, "shape") and hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.floating)
 
 
 def key_text(key: Any) -> str:

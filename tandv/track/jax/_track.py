@@ -1,6 +1,5 @@
 """`track`: the door, where everything is checked."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,8 @@ import jax
 
 from tandv.track._tracker import Every, Pattern, selector, settings_problems
 from tandv.track.jax import _names, _stash
+from tandv.track.jax._nnx import is_object
+from tandv.track.jax._objects import is_equinox
 from tandv.track.jax._tracker import JaxTracker
 
 
@@ -75,7 +76,7 @@ def track(
             found.append(f"give {argument} or {argument}_state, not both")
     model = model if model is not None else model_state
     optimizer = optimizer if optimizer is not None else optimizer_state
-    in_place = _changes_in_place(model)
+    in_place = is_object(model)
     if model is not None and not any(_names.is_float(leaf) for leaf in jax.tree.leaves(model)):
         found.append(
             f"model_state={type(model).__name__} holds no float array; give the tree of parameters, an nnx module or "
@@ -88,7 +89,7 @@ def track(
         try:  # modules are known only when they are called: a pattern may be for them alone
             selector(include, exclude, [*names, *_above(names)], "module or parameter")
         except ValueError as error:
-            if "is not a regular expression" in str(error) or in_place or _is_equinox(model):
+            if "is not a regular expression" in str(error) or in_place or is_equinox(model):
                 found.append(str(error))
     if stash_value is not None:
         found += _stash.problems(stash_value)
@@ -99,7 +100,7 @@ def track(
 
     promised = [
         *(["model_state"] if model is not None and not in_place else []),
-        *(["opt_state"] if optimizer is not None and not _changes_in_place(optimizer) else []),
+        *(["opt_state"] if optimizer is not None and not is_object(optimizer) else []),
         *(["grads"] if track_gradients else []),
     ]
     if in_place and "grads" in promised:
@@ -117,7 +118,7 @@ def track(
         every=every,
         every_trees=every_trees,
         exponents=exponents,
-        title=type(model).__name__ if in_place or _is_equinox(model) else "jax",
+        title=type(model).__name__ if in_place or is_equinox(model) else "jax",
         init_step=init_step,
         name=name,
         path=path,
@@ -126,16 +127,6 @@ def track(
         async_offload=async_offload,
         info={"framework": f"jax {jax.__version__}"},
     )
-
-
-def _changes_in_place(value: Any) -> bool:
-    nnx = sys.modules.get("flax.nnx")
-    return nnx is not None and isinstance(value, nnx.Module | nnx.Optimizer)
-
-
-def _is_equinox(value: Any) -> bool:
-    equinox = sys.modules.get("equinox")
-    return equinox is not None and isinstance(value, equinox.Module)
 
 
 def _above(names: list[str]) -> list[str]:

@@ -3,33 +3,20 @@
 import functools
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import numpy as np
 
-from tandv.track._measurements import Block, Quantity, block
-from tandv.track._stash import Stashed
+from tandv.track._measurements import block
 from tandv.track._tracker import Every, Pattern, Tracker
 from tandv.track.jax import _eager, _names, _trees
-from tandv.track.jax._collect import Record
 from tandv.track.jax._names import Leaf
-from tandv.track.jax._naming import Namer, text
-from tandv.track.jax._nnx import through_state
-from tandv.track.jax._program import Program, Programs, function_name, unpacked
+from tandv.track.jax._naming import Namer
+from tandv.track.jax._nnx import is_object, through_state
+from tandv.track.jax._program import Program, Programs, function_name
+from tandv.track.jax._rows import Measured, Modules, OnDevice, OnHost
 from tandv.track.jax._stash import Own
-from tandv.track.jax._tag import ACTIVATION, GRADIENT, WEIGHT_GRADIENT
-
-_ORDER = (ACTIVATION, GRADIENT, "Weight", WEIGHT_GRADIENT, "Weight_Update", "Optimiser_State")
-
-
-class _Measured(NamedTuple):
-    """What was measured in one step, still on the device where it was."""
-
-    step: int
-    programs: list[tuple[list[Record], Any]]  # and the packed words of each
-    trees: list[_trees.OnDevice | _trees.OnHost]
-    has_gradients: bool  # of the weights, as a tree: then those that an optimiser was seen to receive are the same
+from tandv.track.jax._tag import WEIGHT_GRADIENT
 
 
 class JaxTracker(Tracker):
@@ -52,7 +39,7 @@ class JaxTracker(Tracker):
         **settings: Any,
     ):
         self._own = Own(stash_value) if stash_value is not None else None
-        super().__init__(measurements=Stashed(stash_value) if stash_value else None, exponents=exponents, **settings)
+        super().__init__(exponents=exponents, **settings)
         self._exponents = exponents
         self._model, self._optimizer = model, optimizer
         self._promised, self._gradients = promised, track_gradients
@@ -65,13 +52,10 @@ class JaxTracker(Tracker):
         self._ran: set[Program] = set()
         self._reports = _eager.Reports(self._own)
         self._intercepted = 0
-        self._names: dict[str, tuple[int, str]] = {}  # of modules: their place in the model, and their class
-        self._root: str | None = None
-        self._tree_names: dict[Any, Any] = {}
-        self._records: list[tuple[list[Record], Any]] = []  # of the current step
-        self._trees: list[Any] = []
+        self._modules = Modules(type(model).__name__ if is_object(model) else None)
+        self._measured = Measured(0, [], [], [], False)  # in the current step
         self._before: list[Leaf] = []  # copies of the weights before the step, where updates are wanted
-        self._waiting: list[_Measured] = []
+        self._waiting: list[Measured] = []
         self._checked = False
         self._latest: dict[str, Any] = {"model_state": model, "opt_state": optimizer, "grads": None}
 
@@ -122,9 +106,13 @@ class JaxTracker(Tracker):
     def detach(self) -> None:
         self._before = []
 
+    @property
+    def has_measured(self) -> bool:
+        return bool(self._measured.programs)
+
     def start_of_step(self) -> None:
         """Read the weights that this step's forward pass will use."""
-        self._records, self._trees = [], []
+        self._measured = Measured(self.steps, [], [], [], False)
         self._intercepted = 0
         self._before = []
         model = self._latest["model_state"]
@@ -136,7 +124,7 @@ class JaxTracker(Tracker):
                 self._before = [leaf._replace(array=jax.numpy.copy(leaf.array)) for leaf in leaves]
 
     def end_of_step(self) -> None:
-        if self._intercepted and not any(records for records, _ in self._records):
+        if self._intercepted and not any(records for records, _ in self._measured.programs):
             self.say_once(self._why_nothing())
         if not self._has_trees():
             return
@@ -156,20 +144,19 @@ class JaxTracker(Tracker):
 
     def _keep(self) -> None:
         given = self._latest["grads"] is not None and self._has_trees()
-        self._waiting.append(_Measured(self.steps, self._records, self._trees, given))
-        self._records, self._trees = [], []
+        self._waiting.append(self._measured._replace(has_gradients=given))
         self._recorded += 1
 
     def drain(self) -> None:
         """Copy what was measured since the last time to the host, all at once, and make rows of it."""
         waiting, self._waiting = self._waiting, []
-        on_device = [
-            [words for _, words in measured.programs]
-            + [tree.words for tree in measured.trees if isinstance(tree, _trees.OnDevice)]
-            for measured in waiting
-        ]
-        for measured, words in zip(waiting, jax.device_get(on_device), strict=True):
-            self._writer.append(self._block(measured, words))
+        arrived = jax.device_get([measured.words for measured in waiting])
+        for measured, words in zip(waiting, arrived, strict=True):
+            parts = list(self._modules.parts(measured, words, self._selects))
+            if self._own is not None:
+                self._writer.append(self._own.block(measured.step, parts))
+            else:
+                self._writer.append(block(measured.step, parts, self._exponents))
 
     # Inside.
 
@@ -190,8 +177,8 @@ class JaxTracker(Tracker):
             else:
                 return self._run(program, function, leaves, args, kwargs)
         output, records, words, namer = self._reports.run(function, args, kwargs, self._namer)
-        self._note(namer)
-        self._records.append((records, words))
+        self._modules.note(namer)
+        self._measured.programs.append(OnDevice(records, words))
         return output
 
     def _run(self, program: Program, function: Any, leaves: list[Any], args: Any, kwargs: Any) -> Any:
@@ -207,8 +194,8 @@ class JaxTracker(Tracker):
             self.say_once(f"some outputs are not recorded: {program.namer.error!r}")
         if new:
             self._ran.add(program)
-            self._note(program.namer)
-        self._records.append((program.records, words))
+            self._modules.note(program.namer)
+        self._measured.programs.append(OnDevice(program.records, words))
         return output
 
     def _program(self, function: Any, leaves: list[Any], structure: Any, dynamic: list[int]) -> Program:
@@ -217,20 +204,19 @@ class JaxTracker(Tracker):
     def _namer(self, report: Callable[..., None] | None = None) -> Namer:
         return Namer(self._selects, self._gradients, report)
 
-    def _note(self, namer: Namer) -> None:
-        self._root = self._root or namer.root
-        for name, kind in namer.names.items():
-            if name not in self._names:
-                self._names[name] = len(self._names), kind
-
     def _has_trees(self) -> bool:
         every = self._every_trees
         return bool(every(self.steps)) if callable(every) else self.steps % every == 0
 
     def _measure(self, leaves: list[Leaf]) -> None:
         leaves = [leaf for leaf in leaves if self._selects(leaf.name) and self._is_measurable(leaf)]
-        if leaves:
-            self._trees.append(_trees.measured(leaves, self._own))
+        if not leaves:
+            return
+        measured = _trees.measured(leaves, self._own)
+        if isinstance(measured, OnHost):
+            self._measured.read.append(measured)
+        else:
+            self._measured.trees.append(measured)
 
     def _is_measurable(self, leaf: Leaf) -> bool:
         if _trees.is_measurable(leaf.array.dtype):
@@ -263,7 +249,7 @@ class JaxTracker(Tracker):
                 raise ValueError(f"{' and '.join(empty)} given to tracker.step() holds no float array; pass the tree")
 
     def _why_nothing(self) -> str:
-        names = list(self._names)
+        names = self._modules.names
         if not names:
             return (
                 "no module was called in what tracker.intercept ran: modules of flax.linen, flax.nnx and equinox are "
@@ -271,72 +257,6 @@ class JaxTracker(Tracker):
             )
         some = ", ".join(names[:10])
         return f"no output was recorded: include and exclude leave none of the modules that were called ({some})"
-
-    def _block(self, measured: _Measured, words: list[np.ndarray]) -> Block:
-        """Return the rows of a step whose measurements have arrived on the host."""
-        arrived = iter(words)
-        parts = [part for records, _ in measured.programs for part in self._of_program(records, next(arrived))]
-        if measured.has_gradients:
-            parts = [part for part in parts if part[0][0].tensor_type != WEIGHT_GRADIENT]
-        for tree in measured.trees:
-            quantities = [self._quantity(leaf.tensor_type, leaf.name) for leaf in tree.leaves]
-            dtypes = [str(leaf.array) for leaf in tree.leaves]
-            rows = tree.rows if isinstance(tree, _trees.OnHost) else None
-            if rows is not None:
-                parts.append((quantities, dtypes, rows))
-                continue
-            flat = next(arrived)
-            records = [
-                Record(None, dtype, kernel)  # type: ignore[arg-type]
-                for dtype, kernel in zip(dtypes, tree.kernels, strict=True)
-            ]
-            for quantity, (record, one) in zip(quantities, unpacked(flat, records), strict=True):
-                parts.append(([quantity], [record.dtype], record.kernel.rows_of(one)))
-        if self._own is not None:
-            return self._own.block(self.measurements, measured.step, parts)
-        return block(measured.step, parts, self._exponents)
-
-    def _of_program(self, records: list[Record], words: np.ndarray) -> Any:
-        for record, one in unpacked(words, records):
-            rows = record.kernel.rows_of(one)
-            mark = record.mark
-            quantities = []
-            for numbers in np.ndindex(*record.layers):
-                name = text(mark.name, numbers) or self._root or mark.type
-                quantities.append(self._quantity(mark.tensor_type, name, mark))
-            chosen = [i for i, quantity in enumerate(quantities) if self._selects(quantity.name) and _has(rows, i)]
-            if chosen:
-                yield [quantities[i] for i in chosen], [record.dtype] * len(chosen), _take(rows, chosen)
-
-    def _quantity(self, tensor_type: str, name: str, mark: Any = None) -> Quantity:
-        plain = re.sub(r"\[.*$", "", name)
-        place, kind = self._place(plain)
-        order = (
-            _ORDER.index(tensor_type.partition(".")[0]),
-            tensor_type,
-            *place,
-            name != plain,
-            _names.natural([name]),
-        )
-        return Quantity(order, name, mark.type if mark is not None and mark.type else kind, tensor_type)
-
-    def _place(self, name: str) -> tuple[tuple[Any, ...], str]:
-        """Return the place in the model of the module that a name belongs to, and its class."""
-        keys = name.split(".")
-        for end in range(len(keys), 0, -1):
-            whole = ".".join(keys[:end])
-            if whole in self._names:
-                position, kind = self._names[whole]
-                return (position, end < len(keys)), kind
-        return (len(self._names), False), ""
-
-
-def _has(rows: Any, i: int) -> bool:
-    return isinstance(rows, list) or bool(rows["calls"][i])  # a branch that was not taken has no calls
-
-
-def _take(rows: Any, chosen: list[int]) -> Any:
-    return [rows[i] for i in chosen] if isinstance(rows, list) else rows[chosen]
 
 
 def _selection(include: Pattern | None, exclude: Pattern | None) -> Callable[[str], bool]:

@@ -8,38 +8,27 @@ import jax
 import numpy as np
 
 from tandv import measure, statistics
+from tandv.track.jax._collect import Record
 from tandv.track.jax._kernels import Kernel, xla
 from tandv.track.jax._names import Leaf
 from tandv.track.jax._program import packed
+from tandv.track.jax._rows import OnDevice, OnHost
+from tandv.track.jax._tag import Mark
 
 _THREADS = 2  # that share a large tree; XLA's own computation has all cores before and after
 
 
-class OnDevice(NamedTuple):
-    """Measurements that are still on a device."""
-
-    leaves: list[Leaf]
-    words: jax.Array
-    kernels: list[Kernel]
-
-
-class OnHost(NamedTuple):
-    """Measurements that have been made: a row for each leaf."""
-
-    leaves: list[Leaf]
-    rows: np.ndarray
-
-
 def measured(leaves: list[Leaf], own: Callable[[Any], Kernel] | None = None) -> OnHost | OnDevice:
     """Measure the arrays of leaves; those that lie in this machine's memory are read there, without a copy."""
-    if own is None and all(_is_here(leaf.array) for leaf in leaves):
-        return OnHost(
-            [leaf._replace(array=leaf.array.dtype) for leaf in leaves], _read([leaf.array for leaf in leaves])
-        )
-    choose = own or (lambda x: xla(np.dtype(x.dtype)))
-    kernels = [choose(leaf.array) for leaf in leaves]
-    words = _measure([leaf.array for leaf in leaves], tuple(kernels))
-    return OnDevice([leaf._replace(array=leaf.array.dtype) for leaf in leaves], words, kernels)
+    arrays = [leaf.array for leaf in leaves]
+    if own is None and all(map(_is_here, arrays)):
+        return OnHost([leaf._replace(array=leaf.array.dtype) for leaf in leaves], _read(arrays))
+    kernels = tuple(own(x) if own is not None else xla(np.dtype(x.dtype)) for x in arrays)
+    records = [
+        Record(Mark((leaf.name,), "", leaf.tensor_type), str(leaf.array.dtype), kernel)
+        for leaf, kernel in zip(leaves, kernels, strict=True)
+    ]
+    return OnDevice(records, _measure(arrays, kernels))
 
 
 @functools.partial(jax.jit, static_argnums=1)

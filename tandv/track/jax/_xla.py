@@ -6,7 +6,7 @@ numbers for zero, bits do not.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +19,8 @@ from tandv import statistics
 class _Layout(NamedTuple):
     """How numbers of a float type are made, and the words of one measurement."""
 
-    float: type
-    int: type
+    number: type
+    pattern: type  # whole numbers as wide
     mantissa: int  # bits
     lowest: int  # exponent of the smallest subnormal
     exponents: int  # how many there are
@@ -31,7 +31,7 @@ class _Layout(NamedTuple):
 
     @property
     def words(self) -> int:
-        return 2 + self.slots + (2 + len(_SUMS)) * np.dtype(self.float).itemsize // 4
+        return 2 + self.slots + (2 + len(_SUMS)) * np.dtype(self.number).itemsize // 4
 
 
 _SUMS = ("sum", "sum_abs", "m2", "sum4", "sum8")
@@ -59,7 +59,8 @@ def measure(x: jax.Array, axes: tuple[str, ...] = ()) -> jax.Array:
     mesh = getattr(jax.typeof(x).sharding, "mesh", None)
     if mesh is not None and any(str(kind) == "Explicit" for kind in mesh.axis_types):
         everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-        return jax.sharding.auto_axes(lambda x: _to_words(_measure(x, axes)), out_sharding=everywhere)(x)
+        whole: Any = jax.sharding.auto_axes(lambda x: _to_words(_measure(x, axes)), out_sharding=everywhere)
+        return whole(x)
     return _to_words(_measure(x, axes))
 
 
@@ -67,7 +68,7 @@ def merge(one: jax.Array, other: jax.Array, dtype: np.dtype) -> jax.Array:
     """Return the words of two measurements of the same type merged."""
     a, b, layout = _from_words(one, dtype), _from_words(other, dtype), _layout(dtype)
     scale = jnp.maximum(a.scale, b.scale)
-    n = [m.counts[:-2].sum().astype(layout.float) for m in (a, b)]
+    n = [m.counts[:-2].sum().astype(layout.number) for m in (a, b)]
     sums = [m.sums * _powers(m.scale - scale, layout) for m in (a, b)]
     whole = jnp.maximum(n[0] + n[1], 1)
     apart = sums[0][0] / jnp.maximum(n[0], 1) - sums[1][0] / jnp.maximum(n[1], 1)
@@ -81,8 +82,8 @@ def empty(dtype: np.dtype) -> np.ndarray:
     """Return the words of a measurement of nothing."""
     layout = _layout(dtype)
     head = np.array([0, statistics.NO_SCALE], np.int32)
-    extremes = np.array([0, _infinity(layout)], layout.int)
-    counts, sums = np.zeros(layout.slots, np.int32), np.zeros(len(_SUMS), layout.float)
+    extremes = np.array([0, _infinity(layout)], layout.pattern)
+    counts, sums = np.zeros(layout.slots, np.int32), np.zeros(len(_SUMS), layout.number)
     return np.concatenate([part.view(np.uint32) for part in (head, counts, extremes, sums)])
 
 
@@ -93,11 +94,11 @@ def rows_of(flat: np.ndarray, dtype: np.dtype) -> np.ndarray:
     rows = np.zeros(len(flat), statistics.ROW if layout is _SINGLE else statistics.WIDE_ROW)
     head, counts = flat[:, :2].view(np.int32), flat[:, 2 : 2 + layout.slots].view(np.int32)
     rest = np.ascontiguousarray(flat[:, 2 + layout.slots :])
-    sums = rest.view(layout.float)[:, 2:]
+    sums = rest.view(layout.number)[:, 2:]
     rows["calls"], rows["scale"] = head[:, 0], head[:, 1]
     rows["zeros"], rows["infs"], rows["nans"] = counts[:, 0], counts[:, -2], counts[:, -1]
     rows["counts"], rows["numel"] = counts[:, 1:-2], counts.sum(axis=1)
-    rows["max_abs"], rows["min_abs"] = rest.view(layout.float)[:, 0], rest.view(layout.float)[:, 1]
+    rows["max_abs"], rows["min_abs"] = rest.view(layout.number)[:, 0], rest.view(layout.number)[:, 1]
     for name, values in zip(_SUMS, sums.T, strict=True):
         rows[name] = values
     return rows
@@ -116,7 +117,7 @@ def summarise(x: jax.Array) -> dict[str, jax.Array]:
     known = n > 0
     total, total_abs, m2, sum4, sum8 = measured.sums / jnp.maximum(n, 1)
     back = _times_power(measured.scale, layout)
-    largest, smallest = lax.bitcast_convert_type(measured.extremes, layout.float)
+    largest, smallest = lax.bitcast_convert_type(measured.extremes, layout.number)
     moments = {
         "mean": back(total),
         "std": back(jnp.sqrt(m2)),
@@ -144,13 +145,13 @@ def _layout(dtype: np.dtype) -> _Layout:
 
 
 def _infinity(layout: _Layout) -> int:
-    return int(np.array(np.inf, layout.float).view(layout.int))
+    return int(np.array(np.inf, layout.number).view(layout.pattern))
 
 
 def _measure(x: jax.Array, axes: tuple[str, ...]) -> Measured:
     layout = _layout(x.dtype)
-    x = x.astype(layout.float)
-    bits = lax.bitcast_convert_type(x, layout.int) & np.iinfo(layout.int).max
+    x = x.astype(layout.number)
+    bits = lax.bitcast_convert_type(x, layout.pattern) & np.iinfo(layout.pattern).max
     infinity, normal = _infinity(layout), 1 << layout.mantissa
     finite = bits < infinity
 
@@ -161,26 +162,27 @@ def _measure(x: jax.Array, axes: tuple[str, ...]) -> Measured:
     shift = jnp.minimum(exponent, top)
 
     # A subnormal number is its bits times the smallest one; only among equals does it count.
-    tiny = bits.astype(layout.float) * _power(layout.lowest - shift, layout)
-    tiny = jnp.where(lax.bitcast_convert_type(x, layout.int) < 0, -tiny, tiny)
+    tiny = bits.astype(layout.number) * _power(layout.lowest - shift, layout)
+    tiny = jnp.where(lax.bitcast_convert_type(x, layout.pattern) < 0, -tiny, tiny)
     y = jnp.where(bits < normal, tiny, jnp.where(finite, x, 0) * _power(jnp.minimum(-shift, top), layout))
 
     counts = _count(_slot(bits, layout), layout, axes)
-    n = jnp.maximum(counts[:-2].sum(), 1).astype(layout.float)
-    total = _total(y, axes)
-    centred = jnp.where(finite, y - total / n, 0)
-    y2 = y * y
-    y4 = y2 * y2
-    sums = [total, *(_total(part, axes) for part in (jnp.abs(y), centred * centred, y4, y4 * y4))]
+    n = jnp.maximum(counts[:-2].sum(), 1).astype(layout.number)
+    mean = _total(y, axes) / n
+    centred = jnp.where(finite, y - mean, 0)
+    missed = _total(centred, axes)  # what rounding has left out of the mean (Neely, 1966)
+    m2 = jnp.maximum(_total(centred * centred, axes) - missed * (missed / n), 0)
+    y4 = jnp.square(y * y)
+    sums = [mean * n + missed, _total(jnp.abs(y), axes), m2, _total(y4, axes), _total(y4 * y4, axes)]
     scale = jnp.where(largest > 0, shift, statistics.NO_SCALE).astype(jnp.int32)
     return Measured(jnp.int32(1), scale, counts, jnp.stack([largest, smallest]), jnp.stack(sums))
 
 
 def _slot(bits: jax.Array, layout: _Layout) -> jax.Array:
     """Return 0 for zero, 1 + exponent - lowest for finite values, then infinity, then NaN."""
-    width = 8 * np.dtype(layout.int).itemsize
+    width = 8 * np.dtype(layout.pattern).itemsize
     subnormal = width - lax.clz(bits)  # 0 for zero, 1 for the smallest
-    field = lax.shift_right_logical(bits, np.asarray(layout.mantissa, layout.int)) + layout.mantissa
+    field = lax.shift_right_logical(bits, np.asarray(layout.mantissa, layout.pattern)) + layout.mantissa
     slot = jnp.where(bits < (1 << layout.mantissa), subnormal, field)
     return jnp.where(bits > _infinity(layout), layout.slots - 1, slot).astype(jnp.int32)
 
@@ -201,19 +203,21 @@ def _over(extreme, values: jax.Array, initial: int, axes: tuple[str, ...]) -> ja
 
 
 def _total(values: jax.Array, axes: tuple[str, ...]) -> jax.Array:
-    """Sum one axis after the other: short sums of sums lose few digits."""
+    """Sum one axis after the other: short sums of sums lose few digits. The barrier keeps XLA from joining them."""
     if values.ndim == 1 and values.size >= 4096 and values.size % 256 == 0:
         values = values.reshape(-1, 256)
-    for _ in range(values.ndim):
+    while values.ndim:
         values = values.sum(-1)
+        if values.ndim:
+            values = lax.optimization_barrier(values)
     return lax.psum(values, axes) if axes else values
 
 
 def _power(exponent: jax.Array | int, layout: _Layout) -> jax.Array:
     """Return a power of two exactly, 0 where it would be no normal number; it must not be too large."""
     bias = 1 - layout.lowest - layout.mantissa
-    field = jnp.clip(jnp.asarray(exponent, layout.int) + bias, 0, 2 * bias)
-    return lax.bitcast_convert_type(lax.shift_left(field, np.asarray(layout.mantissa, layout.int)), layout.float)
+    field = jnp.clip(jnp.asarray(exponent, layout.pattern) + bias, 0, 2 * bias)
+    return lax.bitcast_convert_type(lax.shift_left(field, np.asarray(layout.mantissa, layout.pattern)), layout.number)
 
 
 def _powers(exponent: jax.Array, layout: _Layout) -> jax.Array:
@@ -234,5 +238,5 @@ def _from_words(flat: jax.Array, dtype: np.dtype) -> Measured:
     calls, scale = (lax.bitcast_convert_type(flat[i], jnp.int32) for i in (0, 1))
     counts = lax.bitcast_convert_type(flat[2:end], jnp.int32)
     rest = flat[end:] if layout is _SINGLE else flat[end:].reshape(-1, 2)
-    extremes = lax.bitcast_convert_type(rest[:2], layout.int)
-    return Measured(calls, scale, counts, extremes, lax.bitcast_convert_type(rest[2:], layout.float))
+    extremes = lax.bitcast_convert_type(rest[:2], layout.pattern)
+    return Measured(calls, scale, counts, extremes, lax.bitcast_convert_type(rest[2:], layout.number))

@@ -1,0 +1,60 @@
+"""`tandv demo`: a small GPT learns Python's own documentation while it is tracked, and its log is read."""
+
+import importlib
+import json
+import time
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tandv.demo.report import report
+from tandv.track.common import read_pickle
+
+Framework = Literal["torch", "jax"]
+
+_CONTEXT, _BATCH = 64, 16
+
+
+def text() -> np.ndarray:
+    """Return the language reference that every Python ships, as bytes (int64)."""
+    from pydoc_data.topics import topics
+
+    words = "\n".join(topics[name] for name in sorted(topics))
+    return np.frombuffer(words.encode("ascii", "replace"), np.uint8).astype(np.int64)
+
+
+def run(steps: int = 100, seed: int = 0, out: Path | None = None, framework: Framework = "torch") -> Path:
+    """Train, track, read the log back and say what it shows; return the path of the log."""
+    console = Console(highlight=False)
+    data = text()
+    training = importlib.import_module(f"tandv.demo.{framework}_gpt").Training(seed, _CONTEXT)
+    size = f"{training.parameters:,}"
+    console.print(f"Training a GPT of {size} parameters on {len(data):,} bytes of Python's documentation, tracked.")
+    losses, start = [], time.perf_counter()
+    chance = np.random.default_rng(seed)
+    tracker = training.track(out)
+    with tracker, _bar(console) as bar:
+        task = bar.add_task("training", total=steps)
+        for _ in range(steps):
+            first = chance.integers(len(data) - _CONTEXT - 1, size=(_BATCH, 1))
+            losses.append(training.step(tracker, data[first + np.arange(_CONTEXT + 1)]))
+            bar.update(task, advance=1, description=f"loss {losses[-1]:.2f}")
+    seconds = time.perf_counter() - start
+
+    curve = tracker.path / "train_stats.json"
+    curve.write_text(json.dumps({"steps": list(range(steps)), "train_loss": losses}))
+    for line in report(read_pickle(tracker.out_path), losses, tracker.path):
+        console.print(line)
+    console.print(f"\nTrained and tracked in {seconds:.0f} s. The log is {tracker.out_path}\nRead it:")
+    console.print(
+        f"  from tandv.track.common import read_pickle\n  df = read_pickle({str(tracker.out_path)!r})", soft_wrap=True
+    )
+    return tracker.out_path
+
+
+def _bar(console: Console) -> Progress:
+    columns = TextColumn("{task.description:>14}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)

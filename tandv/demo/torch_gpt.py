@@ -1,0 +1,98 @@
+"""The demo's GPT in PyTorch, and its training."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from tandv.track.torch import TorchTracker, track
+
+# isort: split
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class Attention(nn.Module):
+    """Causal self-attention with the names of the published models (wq, wk, wv, wo)."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.wq, self.wk, self.wv, self.wo = (nn.Linear(width, width, bias=False) for _ in range(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = (w(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for w in (self.wq, self.wk, self.wv))
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.wo(mixed.transpose(1, 2).flatten(-2))
+
+
+class FeedForward(nn.Module):
+    """Two layers with a GELU between them."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.w1, self.w2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.gelu = nn.GELU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.w2(self.gelu(self.w1(x)))
+
+
+class Block(nn.Module):
+    """A transformer layer that normalises before each half."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.attention_norm, self.attention = nn.LayerNorm(width), Attention(width, heads)
+        self.ffn_norm, self.feed_forward = nn.LayerNorm(width), FeedForward(width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x + self.attention(self.attention_norm(x))
+        return x + self.feed_forward(self.ffn_norm(x))
+
+
+class GPT(nn.Module):
+    """A transformer that predicts the next of `vocabulary` tokens.
+
+    >>> GPT(layers=1, width=8, heads=2, context=4)(torch.zeros(2, 4, dtype=torch.int64)).shape
+    torch.Size([2, 4, 256])
+    """
+
+    def __init__(self, layers: int, width: int, heads: int, context: int, vocabulary: int = 256):
+        super().__init__()
+        self.tokens, self.positions = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
+        self.layers = nn.ModuleList(Block(width, heads) for _ in range(layers))
+        self.norm, self.output = nn.LayerNorm(width), nn.Linear(width, vocabulary, bias=False)
+        for name, parameter in self.named_parameters():
+            if parameter.dim() == 2:
+                scale = 0.02 / math.sqrt(2 * layers) if name.endswith(("wo.weight", "w2.weight")) else 0.02
+                nn.init.normal_(parameter, std=scale)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.tokens(tokens) + self.positions(torch.arange(tokens.shape[1], device=tokens.device))
+        for layer in self.layers:
+            x = layer(x)
+        return self.output(self.norm(x))
+
+
+class Training:
+    """The demo's model with its optimiser; `step` trains it on one batch of tokens [sequences, context + 1]."""
+
+    def __init__(self, seed: int, context: int):
+        torch.manual_seed(seed)
+        self.model = GPT(layers=4, width=64, heads=4, context=context)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=3e-3)
+        self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
+
+    def track(self, path: Path | None) -> TorchTracker:
+        return track(self.model, optimizer=self.optimizer, name="demo", path=path)
+
+    def step(self, tracker: TorchTracker, batch: np.ndarray) -> float:
+        tokens = torch.from_numpy(batch)
+        loss = functional.cross_entropy(self.model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten())
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        tracker.step()
+        return loss.item()

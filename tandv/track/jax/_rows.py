@@ -1,0 +1,106 @@
+"""Rows of the log out of what programs and trees have measured, in the order of the model's modules."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tandv.track._measurements import Quantity
+from tandv.track.jax._collect import Record
+from tandv.track.jax._names import Leaf, natural
+from tandv.track.jax._naming import Namer, text
+from tandv.track.jax._program import unpacked
+from tandv.track.jax._tag import ACTIVATION, GRADIENT, WEIGHT_GRADIENT
+
+_ORDER = (ACTIVATION, GRADIENT, "Weight", WEIGHT_GRADIENT, "Weight_Update", "Optimiser_State")
+
+Part = tuple[list[Quantity], list[str], Any]  # what rows are about, their dtypes, and the rows
+
+
+class OnDevice(NamedTuple):
+    """Measurements that are still on a device, packed into one array."""
+
+    records: list[Record]
+    words: Any
+
+
+class OnHost(NamedTuple):
+    """Measurements that have been made: a row for each leaf of a tree, whose array is its dtype only."""
+
+    leaves: list[Leaf]
+    rows: np.ndarray
+
+
+class Measured(NamedTuple):
+    """What was measured in one step."""
+
+    step: int
+    programs: list[OnDevice]
+    trees: list[OnDevice]
+    read: list[OnHost]
+    has_gradients: bool  # of the weights, as a tree: those that an optimiser was seen to receive are the same
+
+    @property
+    def words(self) -> list[Any]:
+        """What is to be copied from the device."""
+        return [one.words for one in (*self.programs, *self.trees)]
+
+
+class Modules:
+    """The modules that were called so far, in that order: they give rows their place and their type."""
+
+    def __init__(self, root: str | None):
+        self._root = root
+        self._known: dict[str, tuple[int, str]] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all modules that were called."""
+        return list(self._known)
+
+    def note(self, namer: Namer) -> None:
+        """Learn of the modules that were called while something was traced."""
+        self._root = self._root or namer.root
+        for name, kind in namer.names.items():
+            self._known.setdefault(name, (len(self._known), kind))
+
+    def parts(self, measured: Measured, words: list[np.ndarray], selects: Callable[[str], bool]) -> Iterator[Part]:
+        """Yield the rows of a step whose packed words have arrived on the host."""
+        for number, ((records, _), flat) in enumerate(zip((*measured.programs, *measured.trees), words, strict=True)):
+            doubled = WEIGHT_GRADIENT if measured.has_gradients and number < len(measured.programs) else None
+            for record, one in unpacked(flat, records):
+                if record.mark.tensor_type != doubled:
+                    yield from self._of_record(record, record.kernel.rows_of(one), selects)
+        for leaves, rows in measured.read:
+            quantities = [self._quantity(leaf.tensor_type, leaf.name) for leaf in leaves]
+            yield quantities, [str(leaf.array) for leaf in leaves], rows
+
+    def _of_record(self, record: Record, rows: Any, selects: Callable[[str], bool]) -> Iterator[Part]:
+        """Yield the rows of one mark: of each layer, where layers were scanned over."""
+        mark = record.mark
+        for i, numbers in enumerate(np.ndindex(*record.layers)):
+            row = rows[i : i + 1]
+            is_empty = not isinstance(row, list) and not row["calls"][0]  # a branch that was not taken
+            quantity = self._quantity(mark.tensor_type, text(mark.name, numbers), mark.type)
+            if selects(quantity.name) and not is_empty:
+                yield [quantity], [record.dtype], row
+
+    def _quantity(self, tensor_type: str, name: str, kind: str = "") -> Quantity:
+        name = name or self._root or "model"
+        module = re.sub(r"\[.*$", "", name)
+        place, known_kind = self._place(module)
+        group = _ORDER.index(tensor_type.partition(".")[0])
+        order = (group, tensor_type, *place, name != module, natural([name]))
+        return Quantity(order, name, kind or known_kind, tensor_type)
+
+    def _place(self, name: str) -> tuple[tuple[Any, ...], str]:
+        """Return the place in the model of the module that a name belongs to, and its class."""
+        keys = name.split(".")
+        for end in range(len(keys), 0, -1):
+            whole = ".".join(keys[:end])
+            if whole in self._known:
+                position, kind = self._known[whole]
+                return (position, end < len(keys)), kind
+        root = self._known.get(self._root or "", (0, ""))[1] if len(keys) == 1 else ""  # the root's own parameter
+        return (-1 if root else len(self._known), True), root

@@ -1,0 +1,236 @@
+"""What bad input gets, and that a failing tracker lets training go on."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen, nnx
+
+from tandv.track.common import read_pickle
+from tandv.track.jax import (
+    stash_all_stats_and_hist,
+    stash_full_tensor,
+    stash_hist,
+    stash_scalar_stats,
+    tag,
+    track,
+)
+
+DENSE = linen.Dense(2)
+X = jnp.ones((4, 3))
+PARAMS = DENSE.init(jax.random.key(0), X)
+
+
+@pytest.fixture(autouse=True)
+def in_its_own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def forward(params):
+    return DENSE.apply(params, X)
+
+
+def names(tracker, kind="Activation"):
+    log = read_pickle(tracker.out_path)
+    return list(log["metadata"]["name"][log["metadata"]["tensor_type"] == kind])
+
+
+def test_every_wrong_argument_is_named_at_once():
+    with pytest.raises(ValueError) as caught:
+        track(model_state={"step": 3}, every=0, every_trees=-1, include="(", stash_value=3, use_wandb=True)
+    words = str(caught.value)
+    for part in ("holds no float array", "every=0", "every_trees=-1", "stash_value=3 must be a function"):
+        assert part in words
+
+
+def test_a_linen_module_is_not_its_parameters():
+    with pytest.raises(ValueError, match=r"what init\(\) returned"):
+        track(model_state=DENSE)
+
+
+def test_a_model_and_its_state_are_not_both_given():
+    with pytest.raises(ValueError, match="give model or model_state, not both"):
+        track(PARAMS, model_state=PARAMS)
+
+
+def test_a_pattern_that_matches_nothing_names_what_there_is():
+    model = nnx.Linear(2, 2, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="matches no module or parameter; there are"):
+        track(model, include="conv")
+    with pytest.raises(ValueError, match="not a regular expression"):
+        track(model_state=PARAMS, exclude="(")
+
+
+def test_a_pattern_that_leaves_no_module_is_said_with_the_modules_that_were_called():
+    words = r"include and exclude leave none of the modules that were called \(Dense\)"
+    with pytest.warns(UserWarning, match=words), track(model_state=PARAMS, include="conv") as tracker:
+        tracker.intercept(jax.jit(forward), PARAMS)
+        tracker.step(PARAMS)
+
+
+def test_a_function_without_modules_is_hinted_at_tag():
+    words = r"no module was called .* tandv.track.jax.tag\(x, 'name'\)"
+    with pytest.warns(UserWarning, match=words), track() as tracker:
+        tracker.intercept(jax.jit(jnp.sin), X)
+        tracker.step()
+
+
+def test_a_tree_that_was_promised_and_is_missing_is_named_before_anything_is_kept():
+    tracker = track(model_state=PARAMS, optimizer_state={"mu": PARAMS}, track_gradients=True)
+    with tracker:
+        with pytest.raises(TypeError, match=r"lacks opt_state and grads, which track\(\) was told to record"):
+            tracker.step(PARAMS)
+        assert tracker.steps == 0
+        tracker.step(PARAMS, {"mu": PARAMS}, PARAMS)
+    assert len(read_pickle(tracker.out_path)) == 6
+
+
+def test_a_tree_without_float_arrays_is_named():
+    with track(model_state=PARAMS) as tracker, pytest.raises(ValueError, match="model_state given to tracker.step"):
+        tracker.step({"step": jnp.array(3)})
+
+
+@pytest.mark.parametrize("function", [lambda x: float(x.mean()), lambda x: {"mean": float(x.mean())}])
+def test_a_stash_value_that_cannot_be_traced_is_refused_with_its_name(function):
+    with pytest.raises(ValueError, match=r"cannot be traced by JAX.*write it with jax.numpy"):
+        track(model_state=PARAMS, stash_value=function)
+
+
+def test_a_stash_value_must_return_a_dict():
+    with pytest.raises(ValueError, match="must return a dict of scalars"):
+        track(model_state=PARAMS, stash_value=jnp.mean)
+
+
+def test_own_statistics_are_rows():
+    def spread(x):
+        return {"spread": x.max() - x.min(), "positive": (x > 0).sum()}
+
+    with track(model_state=PARAMS, stash_value=spread) as tracker:
+        out = tracker.intercept(jax.jit(forward), PARAMS)
+        tracker.step(PARAMS)
+    log = read_pickle(tracker.out_path)
+    row = log[log["metadata"]["tensor_type"] == "Activation"]["scalar_stats"].iloc[0]
+    assert row["spread"] == pytest.approx(float(out.max() - out.min())) and row["positive"] == (out > 0).sum()
+    assert set(log["metadata"]["tensor_type"]) == {"Activation", "Weight"}
+
+
+def test_ready_made_stash_functions_say_what_the_tracker_measures():
+    def log_of(stash):
+        with track(model_state=PARAMS, stash_value=stash) as tracker:
+            tracker.intercept(jax.jit(forward), PARAMS)
+            tracker.step(PARAMS)
+        return read_pickle(tracker.out_path), tracker
+
+    expected, _ = log_of(None)
+    for stash in (stash_scalar_stats, stash_all_stats_and_hist, stash_full_tensor):
+        log, tracker = log_of(stash)
+        for name in ("mean", "std", "rm4", "max_abs", "numel"):
+            assert log["scalar_stats"][name].to_numpy() == pytest.approx(expected["scalar_stats"][name].to_numpy())
+    kept = np.load(tracker.path / "tensors" / "00000000.npz")
+    assert kept["Weight/Dense"].tolist() == PARAMS["params"]["kernel"].tolist()
+    counts = log_of(stash_hist)[0]["exponent_counts"]
+    for n in expected["exponent_counts"]:
+        assert counts[n].tolist() == expected["exponent_counts"][n].tolist()
+
+
+def test_an_argument_that_forces_compiling_again_and_again_is_named():
+    @jax.jit
+    def scaled(params, factor):
+        return DENSE.apply(params, X)
+
+    def chosen(params, how):
+        return DENSE.apply(params, X) * (1 if how == "one" else 2)
+
+    with track() as tracker:
+        for step in range(10):
+            tracker.intercept(scaled, PARAMS, step)
+            tracker.step()
+        assert len(tracker._programs._programs) == 2  # a number that changes is an input from its second value on
+        with pytest.warns(UserWarning, match=r"was compiled 8 times.*argument \[1\], a Python value that changes"):
+            for step in range(8):
+                tracker.intercept(chosen, PARAMS, f"name {step}")
+                tracker.step()
+
+
+def test_errors_of_the_function_pass_through_unchanged():
+    def wrong(params):
+        forward(params)
+        raise KeyError("mine")
+
+    with track() as tracker:
+        with pytest.raises(KeyError, match="mine"):
+            tracker.intercept(wrong, PARAMS)
+        tracker.intercept(jax.jit(forward), PARAMS)
+        tracker.step()
+    assert names(tracker) == ["Dense"]
+
+
+def test_a_tracker_that_fails_says_so_once_and_the_function_runs_on(monkeypatch):
+    def broken(*_):
+        raise RuntimeError("broken measuring")
+
+    monkeypatch.setattr("tandv.track.jax._collect._measured", broken)
+    words = "tracking stopped at step 0.*broken measuring"
+    with pytest.warns(UserWarning, match=words) as caught, track(model_state=PARAMS) as tracker:
+        for _ in range(3):
+            out = tracker.intercept(jax.jit(forward), PARAMS)
+            tracker.step(PARAMS)
+    assert len(caught) == 1 and (out == forward(PARAMS)).all()
+
+
+def test_outside_the_block_functions_are_called_as_they_are():
+    tracker = track()
+    wrapped = tracker.wrap(forward)
+    assert (wrapped(PARAMS) == forward(PARAMS)).all()
+    with tracker:
+        wrapped(PARAMS)
+        tracker.step()
+    assert (wrapped(PARAMS) == forward(PARAMS)).all() and names(tracker) == ["Dense"]
+
+
+def test_tag_does_nothing_outside_of_a_tracker():
+    plain, tagged = (jax.jit(f).lower(X).as_text() for f in (lambda x: jnp.sin(x), lambda x: jnp.sin(tag(x, "x"))))
+    assert plain == tagged
+
+
+def test_only_recorded_steps_are_compiled_anew():
+    calls = []
+
+    def forward_counted(params):
+        calls.append("traced")
+        return DENSE.apply(params, X)
+
+    jitted = jax.jit(forward_counted)
+    with track(every=3) as tracker:
+        for _ in range(7):
+            tracker.intercept(jitted, PARAMS)
+            tracker.step()
+    assert sorted(set(read_pickle(tracker.out_path)["metadata"]["step"])) == [0, 3, 6]
+    assert calls == ["traced"] * 2  # once with marks, once without
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("sys.modules['jax'] = None", "tandv.track.jax needs JAX; install it by `pip install 'tandv[jax]'`"),
+        ("import jax; del jax.make_user_context; jax.__version__ = '0.6.2'", "needs jax 0.7 or newer, not 0.6.2"),
+    ],
+)
+def test_a_missing_or_old_jax_is_said_in_a_sentence(code, words):
+    run = subprocess.run(
+        [sys.executable, "-c", f"import sys; {code}; import tandv.track.jax"], capture_output=True, text=True
+    )
+    assert run.returncode and words in run.stderr
+
+
+def test_an_interrupted_step_is_kept():
+    with pytest.raises(KeyboardInterrupt), track(model_state=PARAMS) as tracker:
+        tracker.intercept(jax.jit(forward), PARAMS)
+        tracker.step(PARAMS)
+        tracker.intercept(jax.jit(forward), PARAMS)
+        raise KeyboardInterrupt
+    log = read_pickle(tracker.out_path)
+    assert sorted(set(log["metadata"]["step"])) == [0, 1] and names(tracker) == ["Dense", "Dense"]
