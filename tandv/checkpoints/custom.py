@@ -83,13 +83,13 @@ def values_of(
         instance = build(beside)
         state = _state(entries)
         _load(instance, state)
-    except Exception as error:  # whatever the user's code raises
+    except (Exception, SystemExit) as error:  # whatever the user's code raises
         return values, [Remark("MetricFailed", f"{some([n for _, n in names])}: no model, {_said(error)}")]
     remarks = []
     for file, name in names:
         try:
             values[name] = _value(getattr(_run(file), name), instance, state)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             remarks.append(Remark("MetricFailed", f"{name}: {_said(error)}"))
     return values, remarks
 
@@ -202,7 +202,7 @@ def _beside(path: str):
             sys.path.remove(folder)
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f"{Path(error.filename or '').name}, line {error.lineno}: {error.msg}"
     first = " ".join(str(error).split())

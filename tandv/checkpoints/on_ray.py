@@ -36,7 +36,8 @@ def on_ray(address: str | None = None, cpus: float = 1) -> Engine:
                 done, running = ray.wait(running)
                 yield from ray.get(done)
         except RayError as error:
-            first = str(error).strip().partition("\n")[0]
+            # an error inside of a task has a whole traceback for its text
+            first = str(getattr(error, "cause", None) or error).strip().partition("\n")[0]
             raise EngineFailed(f"Ray could not finish it ({first})") from error
         finally:
             for left in running:

@@ -122,9 +122,7 @@ def test_code_in_a_file_is_refused_by_name_and_not_run(legacy, tmp_path):
 def test_a_bare_pickle_and_a_whole_model_are_refused(tmp_path):
     for protocol in (2, 4):
         (tmp_path / "a.pt").write_bytes(pickle.dumps({"w": Evil(tmp_path / "ran")}, protocol))
-        with pytest.raises(
-            RefusedCheckpoint, match=r"nothing was run: asks for (getattr|pathlib.Path.touch, pathlib)"
-        ):
+        with pytest.raises(RefusedCheckpoint, match=r"asks for (getattr|pathlib.Path.touch, pathlib)"):
             list(weights(tmp_path / "a.pt"))
     torch.save(model(), tmp_path / "b.pt")
     with pytest.raises(

@@ -1,0 +1,143 @@
+"""What measuring checkpoints costs: time and memory, on checkpoints that this script makes.
+
+    python benchmarks/checkpoints.py [--write]
+
+51 checkpoints of a one-layer transformer of 226,816 parameters, and some of one of 27 million. Each figure is the
+best of some rounds, in processes of their own with one thread each.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).parents[1])  # not this folder, whose statistics.py would hide Python's own
+
+import argparse
+import os
+import subprocess
+import tempfile
+
+import torch
+
+from benchmarks.hardware import hardware, write
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+START = "import sys, time; sys.path.insert(0, {root!r}); import resource\nfrom tandv.checkpoints import evaluate\n"
+PEAK = "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024"
+INSIDE = START + (
+    "import pandas\n"  # which whoever looks at curves has
+    "start = time.perf_counter()\n"
+    "evaluate({folder!r}, parallel={parallel}, cache=False)\n"
+    "print(time.perf_counter() - start, {peak})"
+)
+COMMAND = START + "evaluate({folder!r}, cache={cache})"
+
+
+def small(step: int) -> dict[str, torch.Tensor]:
+    """Return a transformer of one layer on pairs of numbers modulo 113, as in studies of grokking."""
+    shapes = {
+        "embed.W_E": (128, 114),
+        "pos_embed.W_pos": (3, 128),
+        **{f"blocks.0.attn.W_{x}": (4, 32, 128) for x in "KQV"},
+        "blocks.0.attn.W_O": (128, 128),
+        "blocks.0.mlp.W_in": (512, 128),
+        "blocks.0.mlp.b_in": (512,),
+        "blocks.0.mlp.W_out": (128, 512),
+        "blocks.0.mlp.b_out": (128,),
+        "unembed.W_U": (128, 114),
+    }
+    return _filled(shapes, step)
+
+
+def large(step: int) -> dict[str, torch.Tensor]:
+    """Return a transformer of 8 layers, 512 wide."""
+    shapes: dict[str, tuple[int, ...]] = {"embed.weight": (2048, 512), "positions.weight": (1024, 512)}
+    for i in range(8):
+        shapes |= {f"layers.{i}.attention.{x}.weight": (512, 512) for x in ("wq", "wk", "wv", "wo")}
+        shapes |= {f"layers.{i}.mlp.up.weight": (2048, 512), f"layers.{i}.mlp.down.weight": (512, 2048)}
+        shapes |= {f"layers.{i}.norm{n}.weight": (512,) for n in (1, 2)}
+    return _filled(shapes, step)
+
+
+def _filled(shapes: dict[str, tuple[int, ...]], step: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(step)
+    return {name: torch.randn(shape, generator=generator) / shape[-1] ** 0.5 for name, shape in shapes.items()}
+
+
+def save(folder: Path, make, count: int) -> int:
+    """Save checkpoints and return how many parameters each has."""
+    folder.mkdir()
+    for step in range(count):
+        torch.save({"epoch": step, "model": make(step)}, folder / f"step_{step * 1000}.pt")
+    return sum(tensor.numel() for tensor in make(0).values())
+
+
+def run(code: str, threads: dict[str, str] = ONE_THREAD, **known) -> str:
+    """Run code in a process of its own and return what it prints."""
+    text = code.format(root=sys.path[0], peak=PEAK, **known)
+    done = subprocess.run([sys.executable, "-c", text], env=os.environ | threads, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return done.stdout
+
+
+def inside(folder: Path, rounds: int, parallel: bool | int = False) -> tuple[float, float]:
+    """Return seconds of evaluating a folder, Python's start left out, and the peak of memory in MiB."""
+    found = [tuple(map(float, run(INSIDE, folder=str(folder), parallel=parallel).split())) for _ in range(rounds)]
+    return min(seconds for seconds, _ in found), min(peak for _, peak in found)
+
+
+def command(folder: Path, rounds: int, cache: bool) -> float:
+    """Return seconds of a whole process that evaluates a folder."""
+    import time
+
+    spent = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        run(COMMAND, folder=str(folder), cache=cache)
+        spent.append(time.perf_counter() - start)
+    return min(spent)
+
+
+def report(folder: Path, rounds: int) -> str:
+    some = save(folder / "small", small, 51)
+    many = save(folder / "large", large, 4)
+    largest = max(tensor.numel() * tensor.element_size() for tensor in large(0).values()) / 2**20
+    seconds, _ = inside(folder / "small", rounds)
+    whole = command(folder / "small", rounds, cache=False)
+    command(folder / "small", 1, cache=True)
+    again = command(folder / "small", rounds, cache=True)
+    alone, peak = inside(folder / "large", max(rounds // 2, 1))
+    together, _ = inside(folder / "large", max(rounds // 2, 1), parallel=2)
+    allowed = 1.5 * largest + 300
+    lines = [
+        "| what | takes | wanted |",
+        "|---|---|---|",
+        f"| 51 checkpoints of {some:,} parameters, every metric, one core | {seconds:.2f} s | 0.5 s |",
+        f"| the same, Python's start included | {whole:.2f} s | 2.5 s |",
+        f"| the same, kept from before | {again:.2f} s | 1.5 s |",
+        f"| a checkpoint of {many:,} parameters, one core | {alone / 4:.2f} s | 3.5 s |",
+        f"| 4 of them with two processes ÷ with one, their start included | {together / alone:.2f} | |",
+        f"| peak memory of a process, largest tensor {largest:.0f} MiB | {peak:.0f} MiB | {allowed:.0f} MiB |",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--write", action="store_true", help="keep the report in benchmarks/results")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        table = report(Path(folder), arguments.rounds)
+    machine = hardware("torch", "numpy", "pandas")
+    made_by = " ".join(["python benchmarks/checkpoints.py", *sys.argv[1:]])
+    text = (
+        f"# Cost of measuring checkpoints\n\n{machine}; best of {arguments.rounds}. Made by `{made_by}`.\n\n{table}\n"
+    )
+    print(text)
+    if arguments.write:
+        write("checkpoints", text)
+
+
+if __name__ == "__main__":
+    main()

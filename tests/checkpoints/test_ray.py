@@ -1,0 +1,67 @@
+"""A Ray cluster of two workers on this machine gives what one process gives; in a process of its own."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+from safetensors.numpy import save_file
+
+CODE = """
+import sys, time, warnings
+warnings.simplefilter("ignore")
+import os, ray
+from tandv.checkpoints import evaluate, on_ray
+from tandv.checkpoints.engines import EngineFailed
+
+folder, metrics = sys.argv[1:]
+ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+engine = on_ray()
+wanted = ["all", metrics]
+there = evaluate(folder, wanted, engine=engine, cache=False, per_tensor=True)
+here = evaluate(folder, wanted, parallel=False, cache=False, per_tensor=True)
+print(there.equals(here), len(there), there["biases_of_model"].tolist())
+
+def worker(_):
+    time.sleep(1)
+    return os.getpid()
+
+workers = set(engine(worker, range(6)))
+print(len(workers) >= 2, os.getpid() in workers)
+
+def fail(item):
+    raise ValueError("lost")
+try:
+    list(engine(fail, [1]))
+except EngineFailed as error:
+    print("failed", "lost" in str(error))
+ray.shutdown()
+"""
+METRICS = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(3, 3)
+def biases_of_model(model):
+    return model.fc.bias.sum()
+"""
+
+
+def test_a_cluster_gives_the_same_as_one_process(tmp_path):
+    random = np.random.default_rng(0)
+    for step in range(5):
+        weight = random.standard_normal((3, 3)).astype(np.float32)
+        save_file({"fc.weight": weight, "fc.bias": np.full(3, step, np.float32)}, tmp_path / f"step_{step}.safetensors")
+    (tmp_path / "mine.py").write_text(METRICS)
+    command = [sys.executable, "-c", CODE, str(tmp_path), str(tmp_path / "mine.py")]
+    patient = os.environ | {"RAY_raylet_start_wait_time_s": "300"}  # a busy machine starts slowly
+    done = subprocess.run(command, capture_output=True, text=True, env=patient)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-3:] == ["True 5 [0.0, 3.0, 6.0, 9.0, 12.0]", "True False", "failed True"]
+
+
+def test_without_ray_it_says_what_to_install():
+    code = "import sys; sys.modules['ray'] = None\nfrom tandv.checkpoints import on_ray\non_ray()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "a cluster needs Ray: pip install 'tandv[cluster]'" in done.stderr
