@@ -14,7 +14,7 @@ check: .venv/ready
 	$(RUN) ruff format --check .
 	$(RUN) pyright
 
-.venv/ready: pyproject.toml requirements-torch.txt requirements-dev.txt
+.venv/ready: pyproject.toml requirements-torch.txt requirements-jax.txt requirements-dev.txt
 	$(PYTHON) -m venv .venv
 	$(RUN) pip install --quiet --requirement requirements-dev.txt
 	$(RUN) pip install --quiet --no-deps --no-build-isolation --editable .

@@ -23,6 +23,7 @@ def test_no_framework_comes_along(module):
 
 def test_a_tracker_brings_its_own_framework_and_no_other():
     assert loaded_by("tandv.track.torch") & FRAMEWORKS == {"torch"}
+    assert loaded_by("tandv.track.jax") & FRAMEWORKS == {"jax"}
 
 
 def test_the_package_alone_is_light():
