@@ -44,8 +44,8 @@ class DeviceRows:
         self._proven = self.producer != "triton"
         self._words = _torch.clear(self._new(size))
         self._departing = self._new(size)
-        self._api = None if self.device.type == "cpu" else getattr(torch, self.device.type)
-        self._stream = self._api.Stream(self.device) if self._api else None
+        self._api: Any = _streams(self.device)
+        self._stream: Any = self._api.Stream(self.device) if self._api else None
         self._departed: Any = None  # the event after which the departing rows may change
         self._on_their_way: deque[_Copy] = deque()
         self._spare: list[torch.Tensor] = []
@@ -192,6 +192,11 @@ _PRODUCERS: dict[str, Callable[[torch.device], Any]] = {
     "torch": lambda device: _Direct(_torch.add),
     "host": lambda device: _Direct(_add_on_host),
 }
+
+
+def _streams(device: torch.device) -> Any:
+    """Return torch's module of the device's kind, which has its streams and events, or None for the CPU."""
+    return None if device.type == "cpu" else getattr(torch, device.type)
 
 
 def _best_producer(device: torch.device) -> str:

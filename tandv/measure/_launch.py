@@ -11,13 +11,13 @@ import triton.language as tl
 
 from tandv.measure import _fills_its_memory, _triton, dtype_name
 
-# As which type elements are read, and how many at a time by a thread.
-_WIDE = {"float32": (tl.float32, 4), "bfloat16": (tl.uint16, 8), "float16": (tl.float16, 8)}
-_EIGHT_BITS = (tl.uint8, 8)
+# As which type elements are read, how many a thread reads at a time, and as few registers of a thread as keep
+# everything out of slow memory.
+_WIDE = {"float32": (tl.float32, 4, 128), "bfloat16": (tl.uint16, 8, 128), "float16": (tl.float16, 8, 128)}
+_EIGHT_BITS = (tl.uint8, 8, 144)
 _MOST_SHARES = 1024  # programs that measure one tensor: some for each multiprocessor of the largest GPU
 _RECORDS_AT_FIRST = 4096
 _TABLES = 64  # launches whose tables are kept; one that comes again as it was sends nothing to the device
-_REGISTERS = {True: 120, False: 144}  # of a thread: as few as keep everything out of slow memory
 _WARPS = _triton.LANES // (64 if torch.version.hip else 32)
 
 
@@ -27,9 +27,14 @@ class _Region(NamedTuple):
 
 
 class _Job(NamedTuple):
-    address: int
-    size: int
+    """A tensor to measure, as the kernels read it from their table."""
+
+    address: int  # a multiple of 16
+    head: int  # elements before it
+    size: int  # elements after it
+    shares: int
     place: int
+    first: int  # of its records
 
 
 class Launches:
@@ -50,20 +55,19 @@ class Launches:
 
     def add(self, tensors: Sequence[torch.Tensor], places: Sequence[int], rows: torch.Tensor) -> None:
         """Measure each tensor into the row at its place; no place may stand twice. One launch for each dtype."""
-        groups: dict[tuple[str, bool], list[_Job]] = {}
+        groups: dict[str, list[_Job]] = {}
         copies = []  # which must live until their launch
         for tensor, place in zip(tensors, places, strict=True):
             if not _fills_its_memory(tensor):
                 tensor = tensor.contiguous()
                 copies.append(tensor)
-            address = tensor.data_ptr() or rows.data_ptr()  # nothing is read of an empty tensor
-            key = dtype_name(tensor), address % 16 == 0
-            groups.setdefault(key, []).append(_Job(address, tensor.numel(), place))
-        for (dtype, aligned), jobs in groups.items():
+            groups.setdefault(dtype_name(tensor), []).append(self._job(tensor, place, rows))
+        for dtype, jobs in groups.items():
             if len(jobs) == 1:
-                self._launch_one(jobs[0], dtype, aligned, rows)
+                options = self._options(dtype)
+                self._run(_triton.measure_one, (jobs[0].shares,), *jobs[0], rows, self._records, **options)
             else:
-                self._launch_many(jobs, dtype, aligned, rows)
+                self._launch_many(jobs, dtype, rows)
 
     def finish(self, rows: torch.Tensor) -> None:
         """Merge the partial records into the rows, and empty them for the next step."""
@@ -72,34 +76,24 @@ class Launches:
         if self._region_table is None:
             table = np.zeros((max(self._regions) + 1, 2), np.int64)
             for place, region in self._regions.items():
-                table[place] = region
+                table[place] = region.first, region.count
             self._region_table = self._send(table)
         grid = (len(self._region_table),)
         self._run(_triton.fold, grid, self._region_table, self._records, rows, rows.view(torch.float64), BLOCK=128)
 
-    def _launch_one(self, job: _Job, dtype: str, aligned: bool, rows: torch.Tensor) -> None:
-        shares = self._shares(job)
-        first = self._regions[job.place].first
-        numbers = job.address, job.size, shares, job.place, first
-        self._run(_triton.measure_one, (shares,), *numbers, rows, self._records, **self._options(dtype, aligned))
-
-    def _launch_many(self, jobs: list[_Job], dtype: str, aligned: bool, rows: torch.Tensor) -> None:
+    def _launch_many(self, jobs: list[_Job], dtype: str, rows: torch.Tensor) -> None:
         key = tuple(jobs)
         if key not in self._tables:
-            shares = np.array([self._shares(job) for job in jobs])
+            shares = np.array([job.shares for job in jobs])
             owners = np.repeat(np.arange(len(jobs)), shares)
             share = np.arange(len(owners)) - np.repeat(np.cumsum(shares) - shares, shares)
-            lines = [
-                (j.address, j.size, n, j.place, self._regions[j.place].first) for j, n in zip(jobs, shares, strict=True)
-            ]
             programs = np.stack([owners, share], 1).astype(np.int32)
-            self._tables[key] = self._send(np.array(lines, np.int64)), self._send(programs)
+            self._tables[key] = self._send(np.array(jobs, np.int64)), self._send(programs)
             if len(self._tables) > _TABLES:
                 self._tables.popitem(last=False)
         self._tables.move_to_end(key)
         table, programs = self._tables[key]
-        options = self._options(dtype, aligned)
-        self._run(_triton.measure_many, (len(programs),), table, programs, rows, self._records, **options)
+        self._run(_triton.measure_many, (len(programs),), table, programs, rows, self._records, **self._options(dtype))
 
     def _run(self, kernel: Any, grid: tuple[int], *arguments: Any, **options: Any) -> None:
         if self._guard is None:
@@ -108,10 +102,10 @@ class Launches:
             with self._guard:
                 kernel[grid](*arguments, **options, num_warps=_WARPS)
 
-    def _options(self, dtype: str, aligned: bool) -> dict[str, Any]:
-        element, each = _WIDE.get(dtype, _EIGHT_BITS)
-        options = {"table": self._table_of_values(dtype), "DTYPE": element, "ALIGNED": aligned, "EACH": each}
-        return options if torch.version.hip else options | {"maxnreg": _REGISTERS[aligned]}
+    def _options(self, dtype: str) -> dict[str, Any]:
+        element, each, registers = _WIDE.get(dtype, _EIGHT_BITS)
+        options = {"table": self._table_of_values(dtype), "DTYPE": element, "EACH": each}
+        return options if torch.version.hip else options | {"maxnreg": registers}
 
     def _table_of_values(self, dtype: str) -> torch.Tensor:
         """Return the float32 value of every pattern of a type of 8 bits; the other types have no use for it."""
@@ -122,15 +116,18 @@ class Launches:
                 self._values[dtype] = self._send(values.astype(np.float32))
         return self._values[dtype]
 
-    def _shares(self, job: _Job) -> int:
-        """Return into how many shares a tensor is cut, and see that its row has a record for each."""
-        wanted = max(1, min(_MOST_SHARES, -(-job.size // _triton.CHUNK)))
-        region = self._regions.get(job.place)
-        if region is None or region.count < wanted:
-            self._regions[job.place] = self._new_region(region, wanted)
+    def _job(self, tensor: torch.Tensor, place: int, rows: torch.Tensor) -> _Job:
+        """Cut a tensor into shares, and see that its row has a record for each."""
+        address = tensor.data_ptr() or rows.data_ptr()  # nothing is read of an empty tensor
+        item = tensor.element_size()
+        head = min(tensor.numel(), -address % 16 // item)
+        size = tensor.numel() - head
+        shares = max(1, min(_MOST_SHARES, -(-size // _triton.CHUNK)))
+        region = self._regions.get(place)
+        if region is None or region.count < shares:
+            self._regions[place] = region = self._new_region(region, shares)
             self._region_table = None
-            self._tables.clear()
-        return wanted
+        return _Job(address + head * item, head, size, shares, place, region.first)
 
     def _new_region(self, old: _Region | None, wanted: int) -> _Region:
         count = max(wanted, min(_MOST_SHARES, 2 * old.count)) if old else wanted

@@ -7,6 +7,7 @@ same tensors give the same bits on every run.
 """
 
 # pyright: reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false
+# pyright: reportInvalidTypeForm=false
 # (inside kernels, Python's operators and numbers stand for Triton's)
 
 import triton
@@ -167,6 +168,7 @@ def _exact_sums(chunk, length, table, scale, DTYPE: tl.constexpr):
 @triton.jit
 def _measure(
     base,
+    head,
     size,
     share,
     shares,
@@ -176,16 +178,20 @@ def _measure(
     records,
     table,
     DTYPE: tl.constexpr,
-    ALIGNED: tl.constexpr,
     EACH: tl.constexpr,
 ):
-    """Measure one of a tensor's shares into the partial `record` and the counts of `ints`, at `row`."""
+    """Measure one of a tensor's shares into the partial `record` and the counts of `ints`, at `row`.
+
+    `base` is a multiple of 16 bytes; `head` elements lie before it and are the first share's, too.
+    """
     TILE: tl.constexpr = _LANES * EACH
     row_ints = ints + row * _WORDS
     counts = row_ints + _COUNTS
     each = tl.cdiv(tl.cdiv(size, _CHUNK), shares) * _CHUNK
     begin = share * each
     end = tl.minimum(begin + each, size)
+    if share == 0:
+        begin = -head
     bins = tl.arange(0, _WINDOW)
 
     # First a look at some values from all over the share: how large are they, and do they lie around a number
@@ -214,8 +220,9 @@ def _measure(
     tile = tl.arange(0, _LANES)[:, None] * EACH + tl.arange(0, EACH)[None, :]
     start = begin
     while start < end:
-        chunk = tl.multiple_of(base + start, 16) if ALIGNED else base + start
-        length = tl.minimum(end - start, _CHUNK).to(tl.int32)
+        chunk = base + start
+        aligned = tl.multiple_of(chunk, 16)  # but for the head, which is shorter than a tile
+        length = tl.minimum(tl.where(start < 0, 0, end) - start, _CHUNK).to(tl.int32)
         big, zeros = tl.zeros([_LANES], tl.int32), tl.zeros([_LANES], tl.int32)
         small = tl.full([_LANES], _ABS, tl.int32)
         zero = tl.zeros([_LANES], tl.float32)
@@ -227,7 +234,7 @@ def _measure(
         low = tl.minimum(tl.maximum(low, 0), 255 - (_WINDOW - 1))  # none but the last is for what is not finite
         whole = length // TILE * TILE
         for o in range(0, whole, TILE):
-            x = _load(chunk + o + tile, inside, table, DTYPE, False)
+            x = _load(aligned + o + tile, inside, table, DTYPE, False)
             big, small, zeros, l1, l2, la, l4, l8, fields = _add_tile(
                 x, inside, shrink, pivot, low, big, small, zeros, l1, l2, la, l4, l8, fields, False
             )
@@ -276,10 +283,10 @@ def _measure(
             top = tl.minimum(_top(all_big), 126)
             sure = sure | (all_big > 0)
             centre = s1 / tl.maximum(n, 1.0) * _wide_two_to(scale)
-        start += _CHUNK
+        start += length
 
     if share == 0:
-        tl.atomic_add(row_ints + _NUMEL, size, sem="relaxed")
+        tl.atomic_add(row_ints + _NUMEL, head + size, sem="relaxed")
         tl.atomic_add(row_ints + _CALLS, 1, sem="relaxed")
     tl.atomic_add(row_ints + _ZEROS, all_zeros, mask=all_zeros > 0, sem="relaxed")
     tl.atomic_add(row_ints + _NANS, all_nans, mask=all_nans > 0, sem="relaxed")
@@ -318,9 +325,10 @@ def _measure(
         tl.store(here + 8, s8)
 
 
-@triton.jit(do_not_specialize=["address", "size", "shares", "row", "record"])
+@triton.jit(do_not_specialize=["address", "head", "size", "shares", "row", "record"])
 def measure_one(
     address: tl.int64,
+    head: tl.int64,
     size: tl.int64,
     shares: tl.int32,
     row: tl.int64,
@@ -329,13 +337,12 @@ def measure_one(
     records,
     table,
     DTYPE: tl.constexpr,
-    ALIGNED: tl.constexpr,
     EACH: tl.constexpr,
 ):
     """Measure one tensor, given by the address of its first element, with one program for each share."""
     base = address.to(tl.pointer_type(DTYPE))
     share = tl.program_id(0)
-    _measure(base, size, share, shares, row, record, ints, records, table, DTYPE, ALIGNED, EACH)
+    _measure(base, head, size, share, shares, row, record, ints, records, table, DTYPE, EACH)
 
 
 @triton.jit
@@ -346,18 +353,18 @@ def measure_many(
     records,
     table,
     DTYPE: tl.constexpr,
-    ALIGNED: tl.constexpr,
     EACH: tl.constexpr,
 ):
     """Measure tensors of one type: `programs` [n, 2] names tensor and share of each program, `tensors` [n, 5]
     has address, size, shares, row and first record of each tensor.
     """
     number = tl.program_id(0)
-    tensor = tensors + 5 * tl.load(programs + 2 * number).to(tl.int64)
+    tensor = tensors + 6 * tl.load(programs + 2 * number).to(tl.int64)
     share = tl.load(programs + 2 * number + 1)
     base = tl.load(tensor).to(tl.pointer_type(DTYPE))
-    size, shares, row, record = tl.load(tensor + 1), tl.load(tensor + 2), tl.load(tensor + 3), tl.load(tensor + 4)
-    _measure(base, size, share, shares.to(tl.int32), row, record, ints, records, table, DTYPE, ALIGNED, EACH)
+    head, size, shares = tl.load(tensor + 1), tl.load(tensor + 2), tl.load(tensor + 3)
+    row, record = tl.load(tensor + 4), tl.load(tensor + 5)
+    _measure(base, head, size, share, shares.to(tl.int32), row, record, ints, records, table, DTYPE, EACH)
 
 
 @triton.jit

@@ -3,28 +3,34 @@
 Triton reads TRITON_INTERPRET when it is imported, and would interpret everybody's kernels from then on.
 """
 
+import contextlib
 import functools
 import io
 import multiprocessing
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
+
+from tandv import statistics
 
 Calls = Sequence[tuple[Sequence[torch.Tensor], Sequence[int]]]  # of `DeviceRows.add`, in one step
 
 PRODUCERS = ["host", "torch", "triton", *(["cuda", "cuda-torch"] if torch.cuda.is_available() else [])]
 
 
-def measured(producer: str, *steps: Calls, size: int = 4, **small: int) -> list[np.ndarray]:
-    """Return the rows of each step. `small` are limits of the kernels, by name, for small tensors to exceed."""
+def measured(producer: str, *steps: Calls, size: int = 4) -> list[np.ndarray]:
+    """Return the rows of each step; on CUDA it is an error if anything but the reading of them waits."""
     if producer == "triton":
-        return _interpreter().submit(_interpreted, _packed(steps), size, small).result()
+        return interpreted(steps, size)
     if producer.startswith("cuda"):
-        steps = [[([t.cuda() for t in tensors], places) for tensors, places in step] for step in steps]
-        return _measured("cuda", "torch" if producer == "cuda-torch" else "triton", steps, size)
+        there = [[([t.cuda() for t in tensors], places) for tensors, places in step] for step in steps]
+        return _measured("cuda", "torch" if producer == "cuda-torch" else "triton", there, size)
     return _measured("cpu", producer, steps, size)
 
 
@@ -33,12 +39,26 @@ def _measured(device: str, producer: str, steps: Sequence[Calls], size: int) -> 
 
     rows, found = DeviceRows(device, size, producer=producer), []
     for calls in steps:
-        for tensors, places in calls:
-            rows.add(tensors, places)
-        rows.start_copy()
+        with _without_waiting(device):
+            for tensors, places in calls:
+                rows.add(tensors, places)
+            rows.start_copy()
         found.append(rows.rows())
     assert rows.producer == producer  # and not what serves instead
     return found
+
+
+@contextlib.contextmanager
+def _without_waiting(device: str) -> Iterator[None]:
+    if device == "cpu":
+        yield
+        return
+    with warnings.catch_warnings(action="ignore"):  # it says that this mode is new
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 @functools.cache
@@ -51,21 +71,48 @@ def _interpret() -> None:
     np.seterr(all="ignore")  # NumPy would warn of what the kernels find out themselves, and mend
 
 
-def _interpreted(steps: bytes, size: int, small: dict[str, int]) -> list[np.ndarray]:
+def interpreted(steps: Sequence[Calls], size: int, chunk: int = 0, shares: int = 0, records: int = 0):
+    """Measure by the kernels, perhaps with limits that are small enough for small tensors to exceed them."""
+    packed = io.BytesIO()
+    torch.save([[(list(tensors), list(places)) for tensors, places in step] for step in steps], packed)
+    return _interpreter().submit(_interpreted, packed.getvalue(), size, chunk, shares, records).result()
+
+
+def _interpreted(steps: bytes, size: int, chunk: int, shares: int, records: int) -> list[np.ndarray]:
     import triton.language as tl
 
     from tandv.measure import _launch, _triton
 
-    usual = _triton.CHUNK, _launch._MOST_SHARES
-    _triton.CHUNK, _launch._MOST_SHARES = small.get("chunk", usual[0]), small.get("shares", usual[1])
-    _triton._CHUNK = tl.constexpr(_triton.CHUNK)
-    try:
+    limits: list[tuple[Any, str, Any]] = [(_triton, "CHUNK", chunk), (_triton, "_CHUNK", chunk and tl.constexpr(chunk))]
+    limits += [(_launch, "_MOST_SHARES", shares), (_launch, "_RECORDS_AT_FIRST", records)]
+    with contextlib.ExitStack() as usual:
+        for module, name, limit in limits:
+            if limit:
+                usual.enter_context(mock.patch.object(module, name, limit))
         return _measured("cpu", "triton", torch.load(io.BytesIO(steps), weights_only=True), size)
-    finally:
-        (_triton.CHUNK, _launch._MOST_SHARES), _triton._CHUNK = usual, tl.constexpr(usual[0])
 
 
-def _packed(steps: Sequence[Calls]) -> bytes:
-    packed = io.BytesIO()
-    torch.save([[(list(tensors), list(places)) for tensors, places in step] for step in steps], packed)
-    return packed.getvalue()
+def far_share(values: list[float]) -> np.ndarray:
+    """Measure the share of a float8_e5m2 tensor that begins at element 2^31 and holds `values`."""
+    return _interpreter().submit(_far_share, values).result()
+
+
+def _far_share(values: list[float]) -> np.ndarray:
+    import triton.language as tl
+
+    from tandv.measure import _launch, _torch, _triton
+
+    far = torch.from_numpy(np.zeros(2**31 + len(values), np.uint8))  # memory that nobody touches is not taken
+    far[2**31 :] = torch.tensor(values).to(torch.float8_e5m2).view(torch.uint8)
+    kernels: Any = _triton  # whose parameters are not what Python's annotations say
+    launches = _launch.Launches(torch.device("cpu"))
+    rows = _torch.clear(torch.empty(1, _torch.WORDS, dtype=torch.int64))
+    shares = 2**31 // _triton.CHUNK + 1
+    records = torch.zeros(shares, _triton.RECORD, dtype=torch.float64)
+    tensors = torch.tensor([[far.data_ptr(), 0, len(far), shares, 0, 0]])
+    programs = torch.tensor([[0, shares - 1]], dtype=torch.int32)
+    table = launches._table_of_values("float8_e5m2")
+    kernels.measure_many[(1,)](tensors, programs, rows, records, table, DTYPE=tl.uint8, EACH=8)
+    regions = torch.tensor([[0, shares]])
+    kernels.fold[(1,)](regions, records, rows, rows.view(torch.float64), BLOCK=1 << 16)
+    return rows.numpy().view(statistics.ROW).reshape(-1)

@@ -25,6 +25,12 @@ def summary(row: np.void) -> dict[str, float]:
     return {name: values[0].item() for name, values in statistics.summarise(np.array([row])).items()}
 
 
+def read(rows: DeviceRows) -> np.ndarray:
+    found = rows.rows()
+    assert found is not None
+    return found
+
+
 def assert_right(row: np.void, values: np.ndarray, relative: float = 2e-6):
     """Compare a row with the oracle's measurement of `values`: counts exactly, moments to float32 rounding."""
     with np.errstate(invalid="ignore"):  # NaNs that signal
@@ -71,10 +77,10 @@ def test_every_bit_pattern_of_a_small_type(name, producer):
     with np.errstate(invalid="ignore"):
         values = patterns.view(dtype).astype("float64")
         tensor = torch.from_numpy(patterns).view(getattr(torch, name))
-        finite = tensor[torch.from_numpy(np.isfinite(values))]
-        (rows,) = measured(producer, [([tensor, finite], [0, 1])])
+        some = np.flatnonzero(np.isfinite(values))[:: 4 * dtype.itemsize - 3]
+        (rows,) = measured(producer, [([tensor, tensor[torch.from_numpy(some)]], [0, 1])])
         assert_right(rows[0], values)
-        assert_right(rows[1], values[np.isfinite(values)])
+        assert_right(rows[1], values[some])
 
 
 def test_random_bit_patterns(producer):
@@ -162,9 +168,7 @@ def test_rows_hold_the_numbers_of_the_host_producer():
     assert rows.producer == "host"
     rows.add([torch.tensor([3.0, -4.0])], [0])
     rows.start_copy()
-    found = rows.rows()
-    assert found is not None
-    assert summary(found[0])["rm2"] == math.sqrt(12.5)
+    assert summary(read(rows)[0])["rm2"] == math.sqrt(12.5)
 
 
 def test_a_copy_is_read_when_later_steps_go_on():
@@ -175,13 +179,11 @@ def test_a_copy_is_read_when_later_steps_go_on():
     with pytest.raises(RuntimeError, match=r"2 copies have been started and not been read; call rows\(\) first"):
         rows.start_copy()
     rows.add([torch.tensor([3.0])], [0])
-    read = [rows.rows(), rows.rows(wait=False)]
-    assert [found["max_abs"][0] for found in read if found is not None] == [1.0, 2.0]
+    first, second = read(rows), read(rows)
     assert rows.rows() is None
     rows.start_copy()
-    (found,) = (rows.rows(),)
-    assert found is not None
-    assert (found["max_abs"][0], read[0]["max_abs"][0]) == (3.0, 1.0)  # what was read is one's own
+    third = read(rows)
+    assert [found["max_abs"][0] for found in (first, second, third)] == [1.0, 2.0, 3.0]
 
 
 def test_growing_keeps_what_was_measured():
@@ -192,9 +194,7 @@ def test_growing_keeps_what_was_measured():
     rows.grow(3)
     rows.add([torch.ones(4)], [2])
     rows.start_copy()
-    before, after = rows.rows(), rows.rows()
-    assert before is not None
-    assert after is not None
+    before, after = read(rows), read(rows)
     assert (before["numel"].tolist(), after["numel"].tolist()) == ([2], [3, 0, 4])
     assert len(rows) == 3
 
@@ -209,7 +209,7 @@ def test_everything_that_cannot_be_measured_is_named_at_once():
     assert "tensor 2 is on meta; each device needs DeviceRows of its own" in words
     assert "row 2 is not among 0 to 1; make room with grow()" in words
     rows.start_copy()
-    assert rows.rows()["calls"].sum() == 0
+    assert read(rows)["calls"].sum() == 0
 
 
 def test_without_a_compiler_for_kernels_plain_operations_serve(monkeypatch):
@@ -226,5 +226,5 @@ def test_without_a_compiler_for_kernels_plain_operations_serve(monkeypatch):
         rows.add([torch.ones(2)], [0])
     rows.add([torch.ones(2)], [0])
     rows.start_copy()
-    assert rows.rows()["numel"].tolist() == [4]
+    assert read(rows)["numel"].tolist() == [4]
     assert rows.producer == "torch"
