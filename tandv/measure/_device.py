@@ -12,7 +12,8 @@ import torch
 from tandv import measure, statistics
 from tandv.measure import _torch
 
-MEASURED = tuple(name for name in measure.MEASURED if name != "float64")  # dtypes, by name
+MEASURED = tuple(name for name in measure.MEASURED if name != "float64" and hasattr(torch, name))  # dtypes, by name
+_DTYPES = {getattr(torch, name) for name in MEASURED}
 
 
 class _Copy(NamedTuple):
@@ -42,6 +43,7 @@ class DeviceRows:
         self.depth = depth
         self._measure = _PRODUCERS[self.producer](self.device)
         self._proven = self.producer != "triton"
+        self._size = size
         self._words = _torch.clear(self._new(size))
         self._departing = self._new(size)
         self._api: Any = _streams(self.device)
@@ -51,15 +53,15 @@ class DeviceRows:
         self._spare: list[torch.Tensor] = []
 
     def __len__(self) -> int:
-        return len(self._words)
+        return self._size
 
     def grow(self, size: int) -> None:
         """Make room for `size` rows; what the rows have measured stays."""
         if size > len(self):
             self._wait_until_departed()
             larger = _torch.clear(self._new(size))
-            larger[: len(self)].copy_(self._words)
-            self._words, self._departing = larger, self._new(size)
+            larger[: self._size].copy_(self._words)
+            self._size, self._words, self._departing = size, larger, self._new(size)
             self._spare.clear()
 
     def add(self, tensors: Sequence[torch.Tensor], places: Sequence[int]) -> None:
@@ -68,19 +70,23 @@ class DeviceRows:
         Raises ValueError naming every tensor that cannot be measured: of a type that is not in `MEASURED`, on
         another device, or for a row that is not there.
         """
-        if found := list(self._problems(tensors, places)):
-            raise ValueError(f"cannot measure on {self.device}:\n  " + "\n  ".join(found))
+        for tensor, place in zip(tensors, places, strict=True):
+            if tensor.dtype not in _DTYPES or tensor.device != self.device or not 0 <= place < self._size:
+                found = self._problems(tensors, places)
+                raise ValueError(f"cannot measure on {self.device}:\n  " + "\n  ".join(found))
+        if len(set(places)) == len(places):
+            self._add(tensors, places)
+            return
         waiting = list(zip(tensors, places, strict=True))
-        with torch.no_grad():
-            while waiting:  # a row takes one tensor at a time
-                now, later = {}, []
-                for tensor, place in waiting:
-                    if place in now:
-                        later.append((tensor, place))
-                    else:
-                        now[place] = tensor.detach()
-                self._add(list(now.values()), list(now))
-                waiting = later
+        while waiting:  # a row takes one tensor at a time
+            now, later = {}, []
+            for tensor, place in waiting:
+                if place in now:
+                    later.append((tensor, place))
+                else:
+                    now[place] = tensor
+            self._add(list(now.values()), list(now))
+            waiting = later
 
     def start_copy(self) -> None:
         """End a step: send its rows to the host, and go on with rows that have measured nothing.
@@ -110,11 +116,11 @@ class DeviceRows:
                 return None
             arrived.synchronize()
         self._on_their_way.popleft()
-        if len(host) == len(self):
+        if len(host) == self._size:
             self._spare.append(host)
         return _as_rows(host).copy()
 
-    def _add(self, tensors: list[torch.Tensor], places: list[int]) -> None:
+    def _add(self, tensors: Sequence[torch.Tensor], places: Sequence[int]) -> None:
         try:
             self._measure.add(tensors, places, self._words)
         except Exception as error:
@@ -133,12 +139,12 @@ class DeviceRows:
 
     def _problems(self, tensors: Sequence[torch.Tensor], places: Sequence[int]) -> Iterator[str]:
         for number, (tensor, place) in enumerate(zip(tensors, places, strict=True)):
-            if (name := measure.dtype_name(tensor)) not in MEASURED:
-                yield f"tensor {number} is of {name}; allowed are {', '.join(MEASURED)}"
+            if tensor.dtype not in _DTYPES:
+                yield f"tensor {number} is of {measure.dtype_name(tensor)}; allowed are {', '.join(MEASURED)}"
             if tensor.device != self.device:
                 yield f"tensor {number} is on {tensor.device}; each device needs DeviceRows of its own"
-            if not 0 <= place < len(self):
-                yield f"row {place} is not among 0 to {len(self) - 1}; make room with grow()"
+            if not 0 <= place < self._size:
+                yield f"row {place} is not among 0 to {self._size - 1}; make room with grow()"
 
     def _send(self) -> _Copy:
         host = self._spare.pop() if self._spare else self._new_on_host()
@@ -161,7 +167,7 @@ class DeviceRows:
         return torch.empty(size, _torch.WORDS, dtype=torch.int64, device=self.device)
 
     def _new_on_host(self) -> torch.Tensor:
-        return torch.empty(len(self), _torch.WORDS, dtype=torch.int64, pin_memory=self._api is not None)
+        return torch.empty(self._size, _torch.WORDS, dtype=torch.int64, pin_memory=self._api is not None)
 
 
 class _Direct(NamedTuple):
@@ -180,7 +186,7 @@ def _by_triton(device: torch.device) -> Any:
 
 
 def _add_on_host(tensors: Sequence[torch.Tensor], places: Sequence[int], words: torch.Tensor) -> None:
-    measure.add(tensors, places, _as_rows(words), torch.get_num_threads())
+    measure.add([tensor.detach() for tensor in tensors], places, _as_rows(words), torch.get_num_threads())
 
 
 def _as_rows(words: torch.Tensor) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import triton.language as tl
 
-from tandv.measure import _fills_its_memory, _triton, dtype_name
+from tandv.measure import _fills_its_memory, _triton
 
 # As which type elements are read, how many a thread reads at a time, and as few registers of a thread as keep
 # everything out of slow memory.
@@ -51,17 +51,17 @@ class Launches:
         self._regions: dict[int, _Region] = {}
         self._region_table: torch.Tensor | None = None
         self._tables: OrderedDict[Any, tuple[torch.Tensor, torch.Tensor]] = OrderedDict()
-        self._values: dict[str, torch.Tensor] = {}
+        self._by_type: dict[torch.dtype, dict[str, Any]] = {}
 
     def add(self, tensors: Sequence[torch.Tensor], places: Sequence[int], rows: torch.Tensor) -> None:
         """Measure each tensor into the row at its place; no place may stand twice. One launch for each dtype."""
-        groups: dict[str, list[_Job]] = {}
+        groups: dict[torch.dtype, list[_Job]] = {}
         copies = []  # which must live until their launch
         for tensor, place in zip(tensors, places, strict=True):
-            if not _fills_its_memory(tensor):
-                tensor = tensor.contiguous()
+            if not (tensor.is_contiguous() or _fills_its_memory(tensor)):
+                tensor = tensor.detach().contiguous()
                 copies.append(tensor)
-            groups.setdefault(dtype_name(tensor), []).append(self._job(tensor, place, rows))
+            groups.setdefault(tensor.dtype, []).append(self._job(tensor, place, rows))
         for dtype, jobs in groups.items():
             if len(jobs) == 1:
                 options = self._options(dtype)
@@ -81,7 +81,7 @@ class Launches:
         grid = (len(self._region_table),)
         self._run(_triton.fold, grid, self._region_table, self._records, rows, rows.view(torch.float64), BLOCK=128)
 
-    def _launch_many(self, jobs: list[_Job], dtype: str, rows: torch.Tensor) -> None:
+    def _launch_many(self, jobs: list[_Job], dtype: torch.dtype, rows: torch.Tensor) -> None:
         key = tuple(jobs)
         if key not in self._tables:
             shares = np.array([job.shares for job in jobs])
@@ -102,19 +102,14 @@ class Launches:
             with self._guard:
                 kernel[grid](*arguments, **options, num_warps=_WARPS)
 
-    def _options(self, dtype: str) -> dict[str, Any]:
-        element, each, registers = _WIDE.get(dtype, _EIGHT_BITS)
-        options = {"table": self._table_of_values(dtype), "DTYPE": element, "EACH": each}
-        return options if torch.version.hip else options | {"maxnreg": registers}
-
-    def _table_of_values(self, dtype: str) -> torch.Tensor:
-        """Return the float32 value of every pattern of a type of 8 bits; the other types have no use for it."""
-        if dtype not in self._values:
-            patterns = np.arange(0 if dtype in _WIDE else 256, dtype=np.uint8)
-            values = patterns if dtype in _WIDE else patterns.view(getattr(ml_dtypes, dtype))
-            with np.errstate(invalid="ignore"):
-                self._values[dtype] = self._send(values.astype(np.float32))
-        return self._values[dtype]
+    def _options(self, dtype: torch.dtype) -> dict[str, Any]:
+        """Return the arguments that depend on the type alone."""
+        if dtype not in self._by_type:
+            name = str(dtype).removeprefix("torch.")
+            element, each, registers = _WIDE.get(name, _EIGHT_BITS)
+            options = {"table": self._send(_values(name)), "DTYPE": element, "EACH": each}
+            self._by_type[dtype] = options if torch.version.hip else options | {"maxnreg": registers}
+        return self._by_type[dtype]
 
     def _job(self, tensor: torch.Tensor, place: int, rows: torch.Tensor) -> _Job:
         """Cut a tensor into shares, and see that its row has a record for each."""
@@ -145,3 +140,11 @@ class Launches:
         if self._device.type == "cpu":
             return tensor
         return tensor.pin_memory().to(self._device, non_blocking=True)
+
+
+def _values(dtype: str) -> np.ndarray:
+    """Return the float32 value of every pattern of a type of 8 bits; the other types have no use for it."""
+    if dtype in _WIDE:
+        return np.zeros(1, np.float32)
+    with np.errstate(invalid="ignore"):
+        return np.arange(256, dtype=np.uint8).view(getattr(ml_dtypes, dtype)).astype(np.float32)

@@ -21,6 +21,7 @@ _SLICE = 1 << 22  # elements that are measured at a time: bounds the memory; flo
 _ABS, _INF, _NORMAL = 0x7FFFFFFF, 0x7F800000, 0x00800000
 
 
+@torch.no_grad()
 def add(tensors: Sequence[torch.Tensor], places: Sequence[int], rows: torch.Tensor) -> None:
     """Merge the measurement of each tensor into the row at its place; no place may stand twice.
 
