@@ -19,6 +19,14 @@ def here(function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
     return map(function, items)
 
 
+def in_one_thread(function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+    """Do one item after the other in this process, in one thread: several are slower where matrices are small."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        yield from map(function, items)
+
+
 def processes(count: int) -> Engine:
     """Return an engine of several processes, each of which computes in one thread.
 
@@ -27,6 +35,9 @@ def processes(count: int) -> Engine:
     """
 
     def engine(function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+        if len(items) == 1:  # not worth a process
+            yield function(items[0])
+            return
         from joblib import Parallel, parallel_config
         from joblib.externals.loky.process_executor import BrokenProcessPool
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from tandv.checkpoints.kept import Kept, stamp
 from tandv.checkpoints.measurement import Span, Thresholds
 from tandv.checkpoints.metrics import METRICS
 from tandv.checkpoints.said import Remark, say, some
-from tandv.checkpoints.work import Job, Outcome, look, work
+from tandv.checkpoints.work import Held, Job, Outcome, look, work
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,14 +75,15 @@ def evaluate(
     job = Job("", (*names, *own), per_tensor, limits, None, device, files, custom.source(model) if model else None)
     job = job._replace(class_name=class_name)
 
-    memory = _Memory(found, cache)
+    memory, held = _Memory(found, cache), Held()
+    spread = engine or _engine([one.path for one in found], parallel, device)
+    look_at, work_on = (look, work) if spread else (partial(f, open_=held.open) for f in (look, work))
+    spread = spread or engines.in_one_thread
     remarks: list[Remark] = [Remark("MetricFailed", text) for text in _without_metrics(files)]
     try:
         if any(METRICS[name].needs == "counts" for name in names):
             unseen = [one.path for one in found if "span" not in memory.of(one.path)]
-            remarks += memory.take(
-                _results(look, [job._replace(path=str(p)) for p in unseen], parallel, device, engine)
-            )
+            remarks += memory.take(spread(look_at, [job._replace(path=str(path)) for path in unseen]) if unseen else ())
             job = job._replace(span=_common([memory.of(one.path).get("span") for one in found]))
         jobs = [
             job._replace(
@@ -94,8 +96,9 @@ def evaluate(
         ]
         jobs = [one for one in jobs if one.metrics or one.files]
         told = _telling(progress, len(found), len(found) - len(jobs))
-        remarks += memory.take(_results(work, jobs, parallel, device, engine), told)
+        remarks += memory.take(spread(work_on, jobs) if jobs else (), told)
     finally:
+        held.close()
         remarks += memory.close()
     columns = {name: definitions.key(name, limits, job.span) for name in names}
     columns |= {name: f"{name} {job.code}" for name in own}
@@ -164,17 +167,14 @@ def _common(spans: Iterable[Sequence[float] | None]) -> Span | None:
     return (min(span[0] for span in some_have), max(span[1] for span in some_have)) if some_have else None
 
 
-def _results(
-    function: Callable[[Job], Outcome], jobs: list[Job], parallel: bool | int, device: str, engine: Engine | None
-) -> Iterable[Outcome]:
-    if engine is None:
-        engine = engines.here
-        count = min(engines.cores() if parallel is True else int(parallel), len(jobs))
-        # asked for by number, processes are started whatever the job; else only if they pay
-        pays = parallel is not True or sum(stamp(Path(job.path))[0] for job in jobs) >= _PAYS
-        if count > 1 and device == "cpu" and pays:
-            engine = engines.processes(count)
-    return engine(function, jobs) if jobs else []
+def _engine(paths: Sequence[Path], parallel: bool | int, device: str) -> Engine | None:
+    """Return who works; None if it is so little that one process may keep all checkpoints open."""
+    count = min(engines.cores() if parallel is True else int(parallel), len(paths))
+    small = sum(stamp(path)[0] for path in paths) < _PAYS
+    # asked for by number, processes are started whatever the job; else only if they pay
+    if count > 1 and device == "cpu" and not (small and parallel is True):
+        return engines.processes(count)
+    return None if small else engines.here
 
 
 def _telling(progress: Progress | None, total: int, done: int) -> Callable[[Path], None] | None:

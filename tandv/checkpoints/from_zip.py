@@ -5,10 +5,10 @@ own reader, which decides what is harmless; nothing that a pickle names is ever 
 """
 
 import collections
+import math
 import mmap
 import pickle
 import zipfile
-from collections.abc import Callable
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -19,7 +19,7 @@ import numpy as np
 
 from tandv.checkpoints.weights import Entry
 
-_STORAGES = {
+_STORAGES: dict[str, Any] = {
     "DoubleStorage": np.float64,
     "FloatStorage": np.float32,
     "HalfStorage": np.float16,
@@ -31,6 +31,7 @@ _STORAGES = {
     "ByteStorage": np.uint8,
     "BoolStorage": np.bool_,
 }
+_NAMES = {np.dtype(dtype): np.dtype(dtype).name for dtype in _STORAGES.values()}  # asking a dtype is slow
 
 
 class NotPlain(ValueError):
@@ -51,14 +52,35 @@ def load_plain(file: Path) -> Any:
             inside = {info.filename.partition("/")[2]: info for info in archive.infolist()}
             if "data.pkl" not in inside or "constants.pkl" in inside:  # the latter is a program
                 raise NotPlain("not a state dict of torch.save")
-            if "byteorder" in inside and archive.read(inside["byteorder"]) != b"little":
-                raise NotPlain("big-endian")
             mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
-            return _Plain(archive.read(inside["data.pkl"]), inside, mapped).load()
+            if "byteorder" in inside and _content(inside["byteorder"], mapped) != b"little":
+                raise NotPlain("big-endian")
+            return _Plain(_content(inside["data.pkl"], mapped), inside, mapped).load()
     except (zipfile.BadZipFile, pickle.UnpicklingError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise NotPlain(str(error)) from error
     except (IndexError, EOFError, OverflowError, RecursionError) as error:  # a pickle can be damaged in many ways
         raise NotPlain(str(error)) from error
+
+
+def _start(info: zipfile.ZipInfo, mapped: mmap.mmap) -> int:
+    """Return where the content of an archive's file begins."""
+    if info.compress_type != zipfile.ZIP_STORED:
+        raise NotPlain("compressed")
+    # it follows the file's own header, whose two last fields are lengths of the text behind it
+    at = info.header_offset
+    name, extra = (int.from_bytes(mapped[at + i : at + i + 2], "little") for i in (26, 28))
+    return at + 30 + name + extra
+
+
+def _content(info: zipfile.ZipInfo, mapped: mmap.mmap) -> bytes:
+    start = _start(info, mapped)
+    return mapped[start : start + info.file_size]
+
+
+def _view(mapped: mmap.mmap, shape: tuple, dtype: np.dtype, start: int, strides: tuple) -> np.ndarray:
+    if hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)  # what was read before need not stay in memory
+    return np.ndarray(shape, dtype, mapped, start, strides)
 
 
 class _Plain(pickle.Unpickler):
@@ -68,31 +90,27 @@ class _Plain(pickle.Unpickler):
         super().__init__(BytesIO(pickled))
         self._inside = inside
         self._mapped = mapped
-        self._known: dict[tuple[str, str], Callable[..., Any] | np.dtype] = {
-            ("collections", "OrderedDict"): collections.OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2"): self._tensor,
-            ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
-        }
 
     def find_class(self, module: str, name: str) -> Any:
-        if module == "torch" and name in _STORAGES:
-            return np.dtype(_STORAGES[name])
-        try:
-            return self._known[module, name]
-        except KeyError:
-            raise NotPlain(f"{module}.{name}") from None
+        match module, name:
+            case "torch", _ if name in _STORAGES:
+                return np.dtype(_STORAGES[name])
+            case "torch._utils", "_rebuild_tensor_v2":
+                return self._tensor
+            case "torch._utils", "_rebuild_parameter":
+                return lambda data, *_: data
+            case "collections", "OrderedDict":
+                return collections.OrderedDict
+        raise NotPlain(f"{module}.{name}")
 
     def persistent_load(self, pid: Any) -> _Storage:
         kind, dtype, key, _, size = pid
         info = self._inside[f"data/{key}"]
-        if kind != "storage" or not isinstance(dtype, np.dtype) or info.compress_type != zipfile.ZIP_STORED:
+        if kind != "storage" or not isinstance(dtype, np.dtype):
             raise NotPlain(str(kind))
-        # the data follow the file's own header in front of them, whose two last fields are lengths of its text
-        at = info.header_offset
-        name, extra = (int.from_bytes(self._mapped[at + i : at + i + 2], "little") for i in (26, 28))
         if int(size) * dtype.itemsize > info.file_size:
             raise NotPlain("a tensor is cut off")
-        return _Storage(str(key), dtype, at + 30 + name + extra, int(size))
+        return _Storage(str(key), dtype, _start(info, self._mapped), int(size))
 
     def _tensor(self, storage: _Storage, offset: int, shape: tuple, stride: tuple, *_: Any) -> Entry:
         last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
@@ -100,6 +118,5 @@ class _Plain(pickle.Unpickler):
             raise NotPlain("a tensor reaches beyond its numbers")
         bytes_apart = tuple(step * storage.dtype.itemsize for step in stride)
         start = storage.start + offset * storage.dtype.itemsize
-        read = partial(np.ndarray, tuple(shape), storage.dtype, self._mapped, start, bytes_apart)
-        numbers = int(np.prod(shape, dtype=np.int64))
-        return Entry(storage.dtype.name, tuple(shape), read, (storage.name, offset, numbers))
+        read = partial(_view, self._mapped, tuple(shape), storage.dtype, start, bytes_apart)
+        return Entry(_NAMES[storage.dtype], tuple(shape), read, (storage.name, offset, math.prod(shape)))

@@ -250,31 +250,32 @@ def _spectrum(eigenvalues: np.ndarray, values: np.ndarray, along: int, threshold
         sigma = np.sqrt(eigenvalues)
     else:
         sigma = _singular_values(values, along)
-    largest = float(sigma.max())
+    smallest, largest = float(sigma[0]), float(sigma[-1])
     if largest == 0:  # no direction at all
         return Spectrum(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     eps = thresholds.rank_eps
     if eps is None:
         eps = float(np.finfo(np.float64 if values.dtype == np.float64 else np.float32).eps)
     relative = sigma / largest
-    share = relative[relative > 0] / relative.sum()
+    some = relative if smallest > 0 else relative[relative > 0]
+    total = float(some.sum())
     squares = relative * relative
     return Spectrum(
         largest,
-        float(sigma.min()),
+        smallest,
         float(np.count_nonzero(relative > max(values.shape) * eps)),
-        math.exp(-float(share @ np.log(share))),
+        total * math.exp(-float(some @ np.log(some)) / total),  # exp of −Σ p log p with p = σ/Σσ
         float(squares.sum()),
         float(squares @ squares),
     )
 
 
 def _singular_values(values: np.ndarray, along: int) -> np.ndarray:
-    """Return singular values as exactly as float64 can, of tall matrices by way of their triangular factor."""
+    """Return singular values, ascending, as exactly as float64 can; of tall matrices from their triangular factor."""
     triangle: Any = None
     for _, block in blocks(values, along):
         tall = block if along == 0 else block.T
         if triangle is None and len(tall) == values.shape[along]:
-            return np.linalg.svd(tall, compute_uv=False)
+            return np.linalg.svd(tall, compute_uv=False)[::-1]
         triangle = np.linalg.qr(tall if triangle is None else np.vstack([triangle, tall]), mode="r")
-    return np.linalg.svd(triangle, compute_uv=False)
+    return np.linalg.svd(triangle, compute_uv=False)[::-1]

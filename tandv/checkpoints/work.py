@@ -1,6 +1,7 @@
 """What is done with one checkpoint, wherever it is done: it must travel to other processes and machines."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,22 +48,47 @@ class Outcome(NamedTuple):
     broken: bool = False
 
 
-def look(job: Job) -> Outcome:
+Open = Callable[[Path], AbstractContextManager[Opened]]
+
+
+class Held:
+    """Keeps checkpoints open after the first look at them; for as many as are small and near. Must be closed."""
+
+    def __init__(self) -> None:
+        self._files = ExitStack()
+        self._opened: dict[Path, Opened] = {}
+
+    @contextmanager
+    def open(self, path: Path) -> Iterator[Opened]:
+        """Open a checkpoint, or return it if it is open."""
+        if path not in self._opened:
+            if len(self._opened) >= 64:
+                self.close()
+            self._opened[path] = self._files.enter_context(opened(path))
+        yield self._opened[path]
+
+    def close(self) -> None:
+        """Close whatever is open."""
+        self._opened.clear()
+        self._files.close()
+
+
+def look(job: Job, open_: Open | None = None) -> Outcome:
     """Find the range of a checkpoint's weights, which the bins of the entropy need before anything is counted."""
-    return _carefully(job, _span)
+    return _carefully(job, _span, open_ or opened)
 
 
-def work(job: Job) -> Outcome:
+def work(job: Job, open_: Open | None = None) -> Outcome:
     """Measure a checkpoint; never raises."""
-    return _carefully(job, _measured)
+    return _carefully(job, _measured, open_ or opened)
 
 
-def _carefully(job: Job, do: Any) -> Outcome:
+def _carefully(job: Job, do: Any, open_: Open) -> Outcome:
     path = Path(job.path)
     stamp: list[int] = []
     try:
         stamp = kept.stamp(path)
-        with opened(path) as checkpoint, np.errstate(over="ignore", invalid="ignore"):
+        with open_(path) as checkpoint, np.errstate(over="ignore", invalid="ignore"):
             known, remarks = do(job, checkpoint)
         return Outcome(job.path, stamp, known, remarks)
     except Exception as error:  # one broken checkpoint must not stop the others
