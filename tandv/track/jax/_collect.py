@@ -131,9 +131,17 @@ def _measured(x: Any, mark: Mark, place: Place, known: dict[int, Any]) -> tuple[
     if id(x) not in known:
         axes = place.axes or ()
         if place.checked:
-            axes = tuple(axis for axis in axes if axis in jax.typeof(x).vma)
+            axes = tuple(axis for axis in axes if axis in _varying(x))
         known[id(x)] = x, kernel.measure(lax.stop_gradient(x), axes)
     return Record(mark, str(x.dtype), kernel), known[id(x)][1]
+
+
+def _varying(x: Any) -> frozenset[str]:
+    """Return the mesh axes along which the type of a value says that it differs."""
+    kind = jax.typeof(x)
+    if hasattr(kind, "vma"):  # until jax 0.9
+        return kind.vma
+    return kind.manual_axis_type.varying | kind.manual_axis_type.unreduced
 
 
 class Plain(NamedTuple):

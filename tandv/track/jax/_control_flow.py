@@ -138,7 +138,7 @@ def _cond(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
 def _shard_map(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
     """Measure each device's part; the parts are summed over the mesh inside the program."""
     mesh, jaxpr = parameters["mesh"], parameters["jaxpr"]
-    manual = parameters["manual_axes"]
+    manual = parameters.get("newly_manual_axes") or parameters["manual_axes"]  # the second until jax 0.9
     axes = tuple(axis for axis in mesh.axis_names if axis in manual)
     checked = bool(parameters["check_vma"])
     inside = place._replace(axes=(*(place.axes or ()), *axes), checked=checked)

@@ -57,7 +57,7 @@ def words(dtype: np.dtype) -> int:
 def measure(x: jax.Array, axes: tuple[str, ...] = ()) -> jax.Array:
     """Return the words of a measurement of `x`, together with that of the other devices along mesh `axes`."""
     mesh = getattr(jax.typeof(x).sharding, "mesh", None)
-    if mesh is not None and any(str(kind) == "Explicit" for kind in mesh.axis_types):
+    if mesh is not None and jax.sharding.AxisType.Explicit in mesh.axis_types:
         everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
         whole: Any = jax.sharding.auto_axes(lambda x: _to_words(_measure(x, axes)), out_sharding=everywhere)
         return whole(x)
