@@ -139,7 +139,8 @@ def main() -> None:
         table = report(Path(folder), arguments.rounds)
     machine = hardware("torch", "numpy", "pandas")
     made_by = " ".join(["python benchmarks/checkpoints.py", *sys.argv[1:]])
-    text = f"# Cost of measuring checkpoints\n\n{machine}; load {os.getloadavg()[1]:.0f}, best of {arguments.rounds}. Made by `{made_by}`.\n\n{table}\n"
+    how = f"load {os.getloadavg()[1]:.0f}, best of {arguments.rounds}. Made by `{made_by}`."
+    text = f"# Cost of measuring checkpoints\n\n{machine}; {how}\n\n{table}\n"
     print(text)
     if arguments.write:
         write("checkpoints", text)
