@@ -305,14 +305,13 @@ def test_a_validation_pass_in_train_mode_merges_and_says_so_in_calls(run, row):
     assert row(log, "0", "Gradient")["calls"] == 1
 
 
-def test_a_compiled_model_is_not_broken_and_what_is_missing_is_said(run, quantities):
-    model = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
-    compiled = torch.compile(model, backend="eager", fullgraph=True)
+def test_a_step_without_module_outputs_says_so_and_keeps_the_weights(run, quantities):
+    model = nn.Sequential(nn.Linear(3, 2))
 
     def update(_):
-        compiled(ones).sum().backward()
+        nn.functional.linear(ones, model[0].weight, model[0].bias).sum().backward()
 
-    with pytest.warns(UserWarning) as said:
+    with pytest.warns(UserWarning, match="no module output was seen in a step that has gradients"):
         log = run(model, update, steps=3)
-    assert [str(w.message) for w in said if "no module output was seen" in str(w.message)]
     assert quantities(log, 2) == [(k, n) for k in ("Weight", "Weight_Gradient") for n in ("0", "0.bias")]
+

@@ -14,7 +14,8 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
 from tandv.track._measurements import Quantity
-from tandv.track.torch._names import Named, module_names
+from tandv.track.torch._compiled import Quiet, Receiver, forget_graphs, marked
+from tandv.track.torch._names import Named, module_names, unwrap
 from tandv.track.torch._outputs import measurable, tensors_in, why_not
 
 ACTIVATION, GRADIENT = 0, 1  # places among the tensor types
@@ -43,7 +44,7 @@ class OutputCapture:
     ):
         self._tracker = tracker
         self._measurements = tracker.measurements
-        self._model = model
+        self._model = unwrap(model)
         self._names = {id(m): named for m, named in module_names(model).items() if selects(named.name)}
         self._gradients = gradients
         self._only_training = only_training
@@ -53,11 +54,18 @@ class OutputCapture:
         self._on_leaves: list[Any] = []
         self.saw_outputs = False
         self._hook: Any = None
+        self._modules = list(self._names.values())
+        self._numbers = {key: number for number, key in enumerate(self._names)}
+        self._receiver = Receiver(self._on_compiled)
+        self._quiet = Quiet()
 
     def attach(self) -> None:
+        forget_graphs()
+        self._quiet.begin()
         self._hook = register_module_forward_hook(self._on_output)
 
     def detach(self) -> None:
+        self._quiet.end()
         if self._hook is not None:
             self._hook.remove()
         self.next_step()
@@ -75,14 +83,14 @@ class OutputCapture:
             handle.remove()
         self._on_leaves.clear()
 
-    def _on_output(self, module: nn.Module, _: Any, output: Any) -> None:
-        if torch.compiler.is_compiling():  # a compiled graph must not contain the tracker
-            return
+    def _on_output(self, module: nn.Module, _: Any, output: Any) -> Any:
+        if torch.compiler.is_compiling():
+            return self._while_traced(module, output)
         named = self._names.get(id(module))
         if named is None or not self._tracker.recording:
-            return
+            return None
         if self._only_training and not self._model.training:
-            return
+            return None
         try:
             if not self.saw_outputs:
                 self.saw_outputs = True
@@ -91,6 +99,30 @@ class OutputCapture:
                 self._record(named, name, tensor)
         except Exception as error:
             self._tracker.fail(f"in the forward pass of {named.name!r}", error)
+
+    def _while_traced(self, module: nn.Module, output: Any) -> Any:
+        """Put operators that record into a graph; one graph is made with them, another without."""
+        number = self._numbers.get(id(module))
+        if number is None or not self._tracker.recording or (self._only_training and not self._model.training):
+            return None
+        return marked(output, self._receiver.number, number, self._gradients)
+
+    def _on_compiled(self, module: int, leaf: str, kind: int, tensor: torch.Tensor) -> None:
+        """Record what a compiled graph shows; activations that its backward pass computes again were counted."""
+        if not self._tracker.recording or (kind == ACTIVATION and _in_backward()):
+            return
+        named = self._modules[module]
+        try:
+            if not self.saw_outputs:
+                self.saw_outputs = True
+                self._tracker.forward_begun()
+            quantity = self._quantity(named, f"{named.name}{leaf}", kind)
+            if kind == GRADIENT:
+                self._on_gradient([quantity], tensor)
+            elif (values := measurable(tensor)) is not None:
+                self._measurements.add([values], [quantity])
+        except Exception as error:
+            self._tracker.fail(f"in the compiled pass of {named.name!r}", error)
 
     def _record(self, named: Named, name: str, tensor: torch.Tensor) -> None:
         quantity = self._quantity(named, name, ACTIVATION)

@@ -43,8 +43,8 @@ class TorchTracker(Tracker):
         self._parameters.end_of_step()
         if not self._outputs.saw_outputs and self._outputs.expected and self._parameters.has_gradients:
             self.say_once(
-                "no module output was seen in a step that has gradients: a compiled model (torch.compile) runs "
-                "without its modules, so only its weights, their gradients and optimiser states are recorded"
+                "no module output was seen in a step that has gradients: its modules were not called (a scripted or "
+                "exported model has none), so only weights, their gradients and optimiser states are recorded"
             )
         self._outputs.next_step()
 
