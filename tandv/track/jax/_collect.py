@@ -5,16 +5,18 @@ only what holds marks is taken apart: calls are inlined, loops and branches get 
 (`_control_flow`). What comes out is an ordinary compiled program with one more output.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import jax
 from jax import lax
 from jax.extend import core
+from jax.sharding import AbstractMesh, Mesh, Sharding
 
 from tandv.track._writer import warn
 from tandv.track.jax._kernels import Choose, Kernel
+from tandv.track.jax._replicas import Replicas, programs_in
 from tandv.track.jax._tag import ACTIVATION, Mark, mark_p, mark_tangent_p
 
 
@@ -33,7 +35,13 @@ class Place(NamedTuple):
     choose: Choose
     again: bool = False  # in what the backward pass computes for a second time
     axes: tuple[str, ...] | None = None  # mesh axes along which each device has its part (in a shard_map)
-    checked: bool = False  # whether types tell along which of them a value differs
+    replicas: Replicas | None = None  # knows along which of them a value differs, where types do not tell
+
+    def enter(self, inside: Sequence[Any], outside: Sequence[Any], parameters: dict[str, Any]) -> None:
+        """Say that an equation runs on some values inside what was given to it from outside."""
+        if self.replicas is not None:
+            differs = self.replicas.made_of(outside, programs_in(parameters))
+            self.replicas.note(inside, [differs] * len(inside))
 
 
 class Found(NamedTuple):
@@ -63,8 +71,11 @@ def collect(jaxpr: core.Jaxpr, constants: Sequence[Any], inputs: Sequence[Any], 
     values.update(zip(jaxpr.invars, inputs, strict=True))
     for part in parts(jaxpr):
         if isinstance(part, Plain):
-            results = core.jaxpr_as_fun(part.program)(*[read(v) for v in part.inputs])
+            operands = [read(v) for v in part.inputs]
+            results = core.jaxpr_as_fun(part.program)(*operands)
             values.update(zip(part.outputs, results, strict=True))
+            if place.replicas is not None:
+                place.replicas.follow(part.program.jaxpr, operands, results)
             continue
         operands, name = [read(v) for v in part.invars], part.primitive.name
         if part.primitive is mark_p:
@@ -129,15 +140,14 @@ def inline(jaxpr: Any, inputs: Sequence[Any], place: Place) -> Found:
 def _measured(x: Any, mark: Mark, place: Place, known: dict[int, Any]) -> tuple[Record, jax.Array]:
     kernel = place.choose(x, place.axes is not None)
     if id(x) not in known:
-        axes = place.axes or ()
-        if place.checked:
-            axes = tuple(axis for axis in axes if axis in _varying(x))
+        differs = _varying(x) if place.replicas is None else place.replicas.differs(x)
+        axes = tuple(axis for axis in place.axes or () if axis in differs)
         known[id(x)] = x, kernel.measure(lax.stop_gradient(x), axes)
     return Record(mark, str(x.dtype), kernel), known[id(x)][1]
 
 
 def _varying(x: Any) -> frozenset[str]:
-    """Return the mesh axes along which the type of a value says that it differs."""
+    """Return the mesh axes along which a value differs, as its type says in a shard_map that is checked."""
     kind = jax.typeof(x)
     if hasattr(kind, "vma"):  # until jax 0.9
         return kind.vma
@@ -185,7 +195,7 @@ def parts(jaxpr: core.Jaxpr) -> list[Any]:
 
 
 def _is_marked(equation: Any) -> bool:
-    return equation.primitive in (mark_p, mark_tangent_p) or any(map(holds_marks, _programs_in(equation.params)))
+    return equation.primitive in (mark_p, mark_tangent_p) or any(map(holds_marks, programs_in(equation.params)))
 
 
 _holding: WeakKeyDictionary[core.Jaxpr, bool] = WeakKeyDictionary()
@@ -198,13 +208,19 @@ def holds_marks(program: core.Jaxpr) -> bool:
     return _holding[program]
 
 
-def _programs_in(parameters: dict[str, Any]) -> Iterator[core.Jaxpr]:
-    for value in parameters.values():
-        for one in value if isinstance(value, tuple | list) else (value,):
-            if isinstance(one, core.ClosedJaxpr):
-                yield one.jaxpr
-            elif isinstance(one, core.Jaxpr):
-                yield one
+def spans_devices(program: core.Jaxpr) -> bool:
+    """Tell whether a program itself asks for several devices, wherever its inputs lie."""
+    return any(
+        any(map(_is_of_several, jax.tree.leaves(list(equation.params.values()))))
+        or any(map(spans_devices, programs_in(equation.params)))
+        for equation in program.eqns
+    )
+
+
+def _is_of_several(value: Any) -> bool:
+    if isinstance(value, Mesh | AbstractMesh):
+        return value.size > 1
+    return isinstance(value, Sharding) and value.num_devices > 1
 
 
 def program_of(equations: list[Any], inputs: Sequence[Any], outputs: Sequence[Any], like: core.Jaxpr) -> Any:

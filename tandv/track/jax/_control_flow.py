@@ -10,6 +10,7 @@ from jax.extend import core
 from jax.sharding import PartitionSpec, Sharding
 
 from tandv.track.jax._collect import Found, Place, Record, Rule, collect, holds_marks, inline
+from tandv.track.jax._replicas import Replicas
 
 
 def _jit(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
@@ -28,7 +29,9 @@ def _remat(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found
     """Inline what is computed again in the backward pass; its outputs have been counted in the forward pass."""
     again = bool(parameters["differentiated"])
     if again and parameters["prevent_cse"] and inputs:
-        inputs = list(lax.optimization_barrier(tuple(inputs)))
+        before, inputs = inputs, list(lax.optimization_barrier(tuple(inputs)))
+        if place.replicas is not None:
+            place.replicas.note(inputs, list(map(place.replicas.differs, before)))
     return inline(parameters["jaxpr"], inputs, place._replace(again=place.again or again))
 
 
@@ -51,6 +54,7 @@ def _scan(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
     carries, length = len(start), parameters["length"]
 
     def body(carry: list[Any], element: list[Any]) -> Found:
+        place.enter([*carry, *element], inputs, parameters)
         return inline(parameters["jaxpr"], [*constants, *carry, *element], place)
 
     records = _records_of(body, start, [jax.eval_shape(lambda x: x[0], x) for x in elements])
@@ -72,6 +76,7 @@ def _scan(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
         record._replace(layers=(length, *record.layers)) if is_own else record
         for record, is_own in zip(records, own, strict=True)
     ]
+    place.enter([*carry, *ys], inputs, parameters)
     return Found([*carry, *ys], records, words)
 
 
@@ -89,9 +94,11 @@ def _while(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found
     is_marked = holds_marks(parameters["cond_jaxpr"].jaxpr)
 
     def condition(carry: list[Any]) -> Found:
+        place.enter(carry, inputs, parameters)
         return inline(parameters["cond_jaxpr"], [*of_condition, *carry], place)
 
     def body(carry: list[Any]) -> Found:
+        place.enter(carry, inputs, parameters)
         found = inline(parameters["body_jaxpr"], [*of_body, *carry], place)
         if not is_marked:
             return found
@@ -116,6 +123,7 @@ def _while(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found
         return carry[0] if is_marked else condition(carry).outputs[0]
 
     outputs, words = lax.while_loop(goes_on, step, (start, before))
+    place.enter(outputs, inputs, parameters)
     return Found(list(outputs[is_marked:]), records, words)
 
 
@@ -126,12 +134,14 @@ def _cond(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
     records = [_records_of(branch, operands) for branch in branches]
 
     def whole(number: int, *operands: Any) -> Any:
+        place.enter(operands, inputs, parameters)
         found = branches[number](list(operands))
         others = [[_empty(record) for record in these] for these in records]
         others[number] = found.words
         return found.outputs, others
 
     outputs, words = lax.switch(index, [functools.partial(whole, i) for i in range(len(branches))], *operands)
+    place.enter(outputs, inputs, parameters)
     return Found(list(outputs), [r for these in records for r in these], [w for these in words for w in these])
 
 
@@ -140,24 +150,32 @@ def _shard_map(parameters: dict[str, Any], inputs: list[Any], place: Place) -> F
     mesh, jaxpr = parameters["mesh"], parameters["jaxpr"]
     manual = parameters.get("newly_manual_axes") or parameters["manual_axes"]  # the second until jax 0.9
     axes = tuple(axis for axis in mesh.axis_names if axis in manual)
-    checked = bool(parameters["check_vma"])
-    inside = place._replace(axes=(*(place.axes or ()), *axes), checked=checked)
+    checked, specs = bool(parameters["check_vma"]), tuple(parameters["in_specs"])
+    around = place.axes or ()
     records: list[Record] = []
 
     def body(*inputs: Any) -> Any:
-        found = collect(jaxpr, (), inputs, inside)
+        replicas = None if checked else Replicas((*around, *axes))
+        if replicas is not None:
+            replicas.note(inputs, [frozenset(around).union(_axes_of(spec)) for spec in specs])
+        found = collect(jaxpr, (), inputs, place._replace(axes=(*around, *axes), replicas=replicas))
         records[:] = found.records
         return found.outputs, found.words
 
     outputs, words = jax.shard_map(
         body,
         mesh=mesh,
-        in_specs=tuple(parameters["in_specs"]),
+        in_specs=specs,
         out_specs=(list(parameters["out_specs"]), PartitionSpec()),
         axis_names=set(axes),
         check_vma=checked,
     )(*inputs)
     return Found(outputs, records, words)
+
+
+def _axes_of(spec: PartitionSpec) -> set[str]:
+    """Return the mesh axes over which an array is divided."""
+    return {axis for part in spec if part is not None for axis in (part if isinstance(part, tuple) else (part,))}
 
 
 def _records_of(body: Any, *arguments: Any) -> list[Record]:

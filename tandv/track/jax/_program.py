@@ -21,7 +21,7 @@ from jax.extend import core
 
 from tandv.track._writer import warn
 from tandv.track.jax import _linen, _objects
-from tandv.track.jax._collect import Place, Plain, Record, collect, parts, program_of, without_calls
+from tandv.track.jax._collect import Place, Plain, Record, collect, parts, program_of, spans_devices, without_calls
 from tandv.track.jax._kernels import Kernel, chooser
 from tandv.track.jax._names import gradient_names
 from tandv.track.jax._naming import Namer
@@ -71,7 +71,8 @@ class Program:
 
         inputs = [leaves[i] for i in dynamic]
         traced = without_calls(jax.make_jaxpr(flat)(*inputs), inputs)
-        place = Place((lambda x, _: own(x)) if own else chooser(_on_one_cpu(inputs)))
+        on_one_cpu = _on_one_cpu(inputs) and not spans_devices(traced.jaxpr)
+        place = Place((lambda x, _: own(x)) if own else chooser(on_one_cpu))
         self._constants = traced.consts
         self._jaxpr = traced.jaxpr
         self._steps = [_Step(part, traced.jaxpr, place) for part in parts(traced.jaxpr)]

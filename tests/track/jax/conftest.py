@@ -10,7 +10,7 @@ import pytest
 
 from reference import reference
 from tandv.track.common import read_pickle
-from tandv.track.jax import track
+from tandv.track.jax import _program, track
 
 jax.config.update("jax_num_cpu_devices", 4)
 
@@ -102,3 +102,18 @@ def same():
         return all(np.asarray(a).tobytes() == np.asarray(b).tobytes() for a, b in pairs)
 
     return same
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """Return the compiled programs, as text, that what is intercepted calls from here on."""
+    texts = []
+    run = _program._Step.run
+
+    def noted(step, values):
+        if not step._is_plain:
+            texts.append(step._run.lower(*[values[v] for v in step.inputs]).compile().as_text())
+        return run(step, values)
+
+    monkeypatch.setattr(_program._Step, "run", noted)
+    return texts

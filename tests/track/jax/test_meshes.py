@@ -9,6 +9,8 @@ from flax import linen as nn
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from tandv.track.jax import tag
+
 X = jax.random.normal(jax.random.key(1), (8, 4))
 
 
@@ -127,9 +129,40 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_rows_are_of_whole_tensors_and_nothing_is_gathered(case, run, truth, agree, same):
+def test_rows_are_of_whole_tensors_and_nothing_is_gathered(case, run, truth, agree, same, compiled):
     update, mesh, specs, spec, losses = CASES[case]
     p, x = (START, X) if mesh is None else (placed(mesh, START, specs), placed(mesh, X, spec))
     log, states = run(update, p, [x])
     agree(log, truth(losses(START)))
     assert same(states[-1], update(p, x))
+    assert compiled
+    assert not [text for text in compiled if "all-gather" in text or "callback" in text]
+
+
+def test_a_replicated_value_counts_once_also_where_types_do_not_tell(run, truth, agree):
+    log, _ = run(grad_of_shard_map(SQUARE, False), placed(SQUARE, START, BY_UNIT), [placed(SQUARE, X, P("data"))])
+    expected = truth(once(net_in_two)(START))
+    whole = expected["Gradient", "Net"]
+    expected["Gradient", "Net"] = [g / 2 for g in whole]  # JAX divides it among the two copies
+    expected["Gradient", "second"] = whole  # each of the two terms has the same
+    agree(log, expected)
+
+
+def differing(a, b):
+    """Compute on values that differ along both, one or no axis; the names say along which."""
+    a, b = tag(a, "data"), tag(b, "none")
+    tag(jax.lax.psum(a, "data"), "none")
+    tag(jax.lax.pmean(a + b, ("data", "model")), "none")
+    tag(a + jax.lax.axis_index("model"), "data model")
+    rounds = jax.lax.scan(lambda c, x: (tag(c + x, "data"), tag(b, "none")), a, jnp.ones((2, 1)))[0]
+    return jax.lax.cond(b.sum() > 0, lambda x: tag(jax.jit(jnp.sin)(x), "data"), lambda x: x, rounds)
+
+
+def test_what_differs_along_which_axis_is_followed_through_loops_and_branches(run, agree):
+    specs = (P("data"), P()), P("data")
+    update = jax.shard_map(differing, mesh=SQUARE, in_specs=specs[0], out_specs=specs[1], check_vma=False)
+    a, b = jnp.arange(4.0), jnp.ones(2)
+    log, _ = run(jax.jit(update), a, [b])
+    rows = log["metadata"].assign(numel=log["scalar_stats", "numel"], calls=log["scalar_stats", "calls"])
+    found = {row["name"]: (row["calls"], row["numel"]) for _, row in rows.iterrows()}
+    assert found == {"none": (5, 10), "data": (4, 16), "data model": (1, 8)}
