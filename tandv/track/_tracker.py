@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from tandv.track._measurements import Measurements, Quantity
 from tandv.track._writer import FORMATS, Writer, default_folder, warn
 
@@ -40,6 +42,7 @@ class Tracker:
         self.measurements = measurements if measurements is not None else Measurements(exponents)
         self.steps = init_step or 0  # the step that is going on
         self.recording = False
+        self.of_step: dict[str, float] = {}  # numbers about the whole step, which all its rows get
         self._every = every
         self._flush_every = offload_inc
         self._recorded = 0  # steps since entering
@@ -143,7 +146,10 @@ class Tracker:
             self._writer.flush()
 
     def _keep(self) -> None:
-        self._writer.append(self.measurements.take(self.steps))
+        taken = self.measurements.take(self.steps)
+        more = {name: np.full(len(taken.dtypes), value) for name, value in self.of_step.items()}
+        self.of_step = {}
+        self._writer.append(taken._replace(scalars=taken.scalars | more))
         self._recorded += 1
 
     def _guard(self, where: str, action: Callable[[], None]) -> None:

@@ -120,20 +120,43 @@ def test_weights_loaded_inside_the_block_are_the_ones_recorded(run, row):
     assert row(log, "Linear", "Weight_Update")["mean"] == -1.0
 
 
-def test_loss_scaling_is_undone(run, row):
+def scaled_step(value: float):
+    """Return a model whose gradient is `value`, and a training step that scales its loss by 1,024."""
     model = nn.Linear(1, 1, bias=False)
     nn.init.ones_(model.weight)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
 
     def update(_):
-        scaler.scale(model(torch.tensor([[8.0]])).sum()).backward()
+        optimizer.zero_grad()
+        scaler.scale(model(torch.tensor([[value]])).sum()).backward()
         scaler.step(optimizer)
         scaler.update()
 
-    log = run(model, update, grad_scaler=scaler)
+    return model, update
+
+
+def test_loss_scaling_is_undone_and_logged(run, row):
+    log = run(*scaled_step(8.0))
     assert row(log, "Linear", "Gradient")["mean"] == 1.0
     assert row(log, "Linear", "Weight_Gradient")["mean"] == 8.0
+    assert row(log, "Linear", "Weight")["loss_scale"] == 1024.0
+    assert row(log, "Linear", "Weight")["skipped"] == 0.0
+
+
+def test_a_step_that_the_scaler_skips_is_marked(run, row):
+    log = run(*scaled_step(1e37), steps=2)  # which overflows when scaled
+    assert [row(log, "Linear", "Weight", step)["skipped"] for step in range(2)] == [1.0, 1.0]
+    assert [row(log, "Linear", "Weight", step)["loss_scale"] for step in range(2)] == [1024.0, 512.0]
+    assert row(log, "Linear", "Weight_Gradient")["infs"] == 1
+    assert row(log, "Linear", "Weight", 1)["mean"] == 1.0
+
+
+def test_a_run_without_scaling_has_no_such_columns(run):
+    model = nn.Linear(1, 1)
+    log = run(model, lambda _: model(torch.ones(1, 1)).sum().backward())
+    assert not {"loss_scale", "skipped"} & set(log["scalar_stats"])
+    assert torch.amp.GradScaler.scale.__module__.startswith("torch")
 
 
 @pytest.mark.parametrize("reentrant", [False, True])
@@ -314,4 +337,3 @@ def test_a_step_without_module_outputs_says_so_and_keeps_the_weights(run, quanti
     with pytest.warns(UserWarning, match="no module output was seen in a step that has gradients"):
         log = run(model, update, steps=3)
     assert quantities(log, 2) == [(k, n) for k in ("Weight", "Weight_Gradient") for n in ("0", "0.bias")]
-

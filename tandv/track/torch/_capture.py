@@ -40,7 +40,6 @@ class OutputCapture:
         selects: Callable[[str], bool],
         gradients: bool,
         only_training: bool,
-        grad_scaler: Any,
     ):
         self._tracker = tracker
         self._measurements = tracker.measurements
@@ -48,7 +47,6 @@ class OutputCapture:
         self._names = {id(m): named for m, named in module_names(model).items() if selects(named.name)}
         self._gradients = gradients
         self._only_training = only_training
-        self._grad_scaler = grad_scaler
         self._seen: dict[tuple[int, int], _Seen] = {}
         self._quantities: dict[tuple[int, str, int], Quantity] = {}
         self._on_leaves: list[Any] = []
@@ -159,7 +157,7 @@ class OutputCapture:
             values = measurable(gradient)
             if values is None:
                 return
-            scale = getattr(self._grad_scaler, "_scale", None)
+            scale = self._tracker.scaler.scale
             if scale is not None:
                 values = (values.float() if values.dtype.itemsize < 4 else values) / scale.to(values.device)
             (handle,) = self._measurements.add([values], quantities[:1])

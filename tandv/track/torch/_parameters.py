@@ -41,6 +41,7 @@ class ParameterCapture:
         self._measured: set[nn.Parameter] = set()  # whose weights are in this step already
         self._received: set[nn.Parameter] = set()  # whose gradients an optimiser has received in this step
         self._before: dict[nn.Parameter, torch.Tensor] = {}
+        self.stepped = False  # whether an optimiser has taken its step in this one
         self._hook: Any = None
 
     def attach(self) -> None:
@@ -52,6 +53,7 @@ class ParameterCapture:
         self._before.clear()
 
     def start_of_step(self) -> None:
+        self.stepped = False
         self._measured.clear()
         self._received.clear()
         self._before.clear()
@@ -79,6 +81,7 @@ class ParameterCapture:
             return
         try:
             mine = [p for group in optimizer.param_groups for p in group["params"] if p in self._names]
+            self.stepped = self.stepped or bool(mine)
             self._record_weights(mine)
             if self._updates:
                 self._keep_copies(mine)

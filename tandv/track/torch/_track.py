@@ -13,6 +13,7 @@ from tandv.track._tracker import Every, Pattern, Tracker, selector, settings_pro
 from tandv.track.torch._capture import OutputCapture
 from tandv.track.torch._names import module_names, parameter_names, unwrap
 from tandv.track.torch._parameters import ParameterCapture
+from tandv.track.torch._scaler import ScalerWatch
 from tandv.track.torch._stash import stash_all_stats_and_hist
 
 Optimizers = torch.optim.Optimizer | Iterable[torch.optim.Optimizer] | None
@@ -23,16 +24,20 @@ class TorchTracker(Tracker):
 
     _outputs: OutputCapture
     _parameters: ParameterCapture
+    scaler: ScalerWatch
 
     def attach(self) -> None:
+        self.scaler.attach()
         self._outputs.attach()
         self._parameters.attach()
 
     def detach(self) -> None:
+        self.scaler.detach()
         self._outputs.detach()
         self._parameters.detach()
 
     def start_of_step(self) -> None:
+        self.scaler.scale = None
         self._outputs.next_step()
         self._parameters.start_of_step()
 
@@ -41,6 +46,7 @@ class TorchTracker(Tracker):
 
     def end_of_step(self) -> None:
         self._parameters.end_of_step()
+        self.of_step |= self.scaler.of_step(self._parameters.stepped)
         if not self._outputs.saw_outputs and self._outputs.expected and self._parameters.has_gradients:
             self.say_once(
                 "no module output was seen in a step that has gradients: its modules were not called (a scripted or "
@@ -67,7 +73,6 @@ def track(
     track_updates: bool = False,
     every: Every = 1,
     exponents: tuple[int, int] | None = None,
-    grad_scaler: Any = None,
     name: str | None = None,
     path: str | Path | None = None,
 ) -> TorchTracker:
@@ -95,7 +100,6 @@ def track(
     - `track_updates`: what each step adds to the weights; needs a copy of them.
     - `every`: record every n-th step, or the steps for which a function is true.
     - `exponents`: the powers of two that get a column; what lies outside goes to -inf and inf.
-    - `grad_scaler`: the `torch.amp.GradScaler` in use, so that activation gradients are recorded unscaled.
     - `name`, `path`: the run's folder is `tandv-runs/<name>` or `path`; a taken name gets a number.
 
     Raises TypeError or ValueError that names every argument that is wrong.
@@ -134,7 +138,8 @@ def track(
         async_offload=async_offload,
         info={"framework": f"torch {torch.__version__}"},
     )
-    tracker._outputs = OutputCapture(tracker, module, selects, track_gradients, only_stash_during_training, grad_scaler)
+    tracker.scaler = ScalerWatch()
+    tracker._outputs = OutputCapture(tracker, module, selects, track_gradients, only_stash_during_training)
     tracker._parameters = ParameterCapture(
         tracker, module, optimizers, selects, track_weights, track_gradients, track_updates
     )
