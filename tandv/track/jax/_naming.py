@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Any, NamedTuple
 
 import jax
+import jax.core
 from jax.extend import core
 
 from tandv.track.jax._tag import ACTIVATION, Mark, key_text, mark_leaves, naming

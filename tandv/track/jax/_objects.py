@@ -64,8 +64,8 @@ class _Seen:
     def _place(self, module: Any, namer: Any) -> tuple[str, ...]:
         """Return the path below the calling module, or below one of the models; () for a model itself."""
         outer = namer.frame
-        inside = outer is not None and isinstance(outer.module, self._base)
-        parents = [outer.module] if inside else list(_modules_in(namer.models, self._base))
+        inside = [outer.module] if outer is not None and isinstance(outer.module, self._base) else []
+        parents = inside or list(_modules_in(namer.models, self._base))
         known = [entry for parent in parents for entry in self._modules_below(parent)]
         for path, one in known:
             if one is module:
