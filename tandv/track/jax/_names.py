@@ -99,7 +99,7 @@ def _leaves(tree: Any) -> list[tuple[Keys, Any]]:
     found = [
         (_plain(tuple(map(key_text, keys))), leaf)
         for keys, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
-        if is_float(leaf) and isinstance(leaf, jax.Array | np.ndarray)
+        if is_float(leaf) and isinstance(leaf, jax.Array | np.ndarray | jax.ShapeDtypeStruct)
     ]
     return found if _has_an_order(tree) else sorted(found, key=lambda entry: natural(entry[0]))
 

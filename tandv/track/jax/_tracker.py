@@ -3,7 +3,7 @@
 import functools
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import jax
 
@@ -41,10 +41,8 @@ class JaxTracker(Tracker):
         self._own = Own(stash_value) if stash_value is not None else None
         super().__init__(exponents=exponents, **settings)
         self._exponents = exponents
-        self._model, self._optimizer = model, optimizer
         self._promised, self._gradients = promised, track_gradients
         self._weights, self._updates = track_weights, track_updates
-        self._include, self._exclude = include, exclude
         self._every_trees = every_trees
         self._selects = _selection(include, exclude)
         self._programs = Programs(self._program)
@@ -68,9 +66,10 @@ class JaxTracker(Tracker):
         model_state, opt_state, grads = tracker.intercept(update, model_state, opt_state, x, y)
         ```
 
-        The function may be jitted, call jitted functions, and use any of JAX's transforms. It is compiled
-        once as a whole, with the measurements as one more output; in a step that is not recorded it is
-        called as it is. What it raises passes through.
+        The function may be jitted, call jitted functions, and use any of JAX's transforms. It is traced once,
+        as `jax.jit` does; what is jitted in it is compiled with the measurements as one more output, the rest
+        runs operation by operation. In a step that is not recorded the function is called as it is. What it
+        raises passes through.
         """
         if not self.recording or self._state != "on":
             return function(*args, **kwargs)
@@ -95,8 +94,13 @@ class JaxTracker(Tracker):
         if self._state in ("on", "new"):
             self._check(given)
         self._latest |= {name: tree for name, tree in given.items() if tree is not None}
-        self._latest["grads"] = grads
         super().step()
+        self._let_go()
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self._let_go()
+        return self
 
     # What the base asks for.
 
@@ -198,6 +202,12 @@ class JaxTracker(Tracker):
         self._measured.programs.append(OnDevice(program.records, words))
         return output
 
+    def _let_go(self) -> None:
+        """Keep no array beyond the step that it was given for; of the weights their shapes give the names."""
+        for name, tree in self._latest.items():
+            if not is_object(tree):
+                self._latest[name] = jax.tree.map(_shape_of, tree) if name == "model_state" else None
+
     def _program(self, function: Any, leaves: list[Any], structure: Any, dynamic: list[int]) -> Program:
         return Program(function, leaves, structure, dynamic, self._namer(), self._own)
 
@@ -257,6 +267,10 @@ class JaxTracker(Tracker):
             )
         some = ", ".join(names[:10])
         return f"no output was recorded: include and exclude leave none of the modules that were called ({some})"
+
+
+def _shape_of(leaf: Any) -> Any:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if _names.is_float(leaf) else leaf
 
 
 def _selection(include: Pattern | None, exclude: Pattern | None) -> Callable[[str], bool]:

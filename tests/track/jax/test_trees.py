@@ -1,5 +1,8 @@
 """Weights, their gradients, updates and optimiser states: which values at which step."""
 
+import gc
+import weakref
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -177,3 +180,15 @@ def test_reading_weights_does_not_hinder_their_donation():
             tracker.step(params)
     log = read_pickle(tracker.out_path)
     assert [value(log, "a", "Weight", step) for step in range(3)] == [1, 2, 4]
+
+
+def test_no_array_is_kept_alive_beyond_its_step():
+    params, opt_state = {"a": {"kernel": jnp.ones(4)}}, {"mu": {"a": {"kernel": jnp.ones(4)}}}
+    arrays = [weakref.ref(leaf) for leaf in jax.tree.leaves((params, opt_state))]
+    with track(model_state=params, optimizer_state=opt_state) as tracker:
+        tracker.step(params, opt_state, params)
+        params = opt_state = None
+        gc.collect()
+        assert [array() for array in arrays] == [None, None]
+        tracker.step({"a": {"kernel": jnp.ones(4)}}, {"mu": {"a": {"kernel": jnp.ones(4)}}})
+    assert kinds(read_pickle(tracker.out_path), 1) == {"Optimiser_State.mu", "Weight"}
