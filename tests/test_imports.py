@@ -15,7 +15,11 @@ def loaded_by(module: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["tandv", "tandv.logframe", "tandv.files", "tandv.measure", "tandv.track.common", "tandv.viz"]
+    "module",
+    [
+        *("tandv", "tandv.logframe", "tandv.files", "tandv.measure", "tandv.track.common", "tandv.viz"),
+        *("tandv.checkpoints", "tandv.analysis"),
+    ],
 )
 def test_no_framework_comes_along(module):
     assert not loaded_by(module) & FRAMEWORKS
