@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.extend import core
 from jax.sharding import PartitionSpec, Sharding
@@ -173,6 +174,24 @@ def _shard_map(parameters: dict[str, Any], inputs: list[Any], place: Place) -> F
     return Found(outputs, records, words)
 
 
+def _pmap(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
+    """Treat a pmap, which is a primitive until jax 0.8, as the shard_map that it has become."""
+    axis, devices = parameters["axis_name"], parameters["devices"] or jax.local_devices(backend=parameters["backend"])
+    mesh = jax.sharding.Mesh(np.array(devices[: parameters["axis_size"]]), (axis,))
+    in_axes, out_axes = parameters["in_axes"], parameters["out_axes"]
+
+    def body(*parts: Any) -> Any:
+        own = [part if at is None else part.squeeze(at) for part, at in zip(parts, in_axes, strict=True)]
+        outputs = core.jaxpr_as_fun(core.ClosedJaxpr(parameters["call_jaxpr"], ()))(*own)
+        return [out if at is None else jnp.expand_dims(out, at) for out, at in zip(outputs, out_axes, strict=True)]
+
+    def specs(axes: Any) -> tuple[PartitionSpec, ...]:
+        return tuple(PartitionSpec() if at is None else PartitionSpec(*[None] * at, axis) for at in axes)
+
+    whole = jax.shard_map(body, mesh=mesh, in_specs=specs(in_axes), out_specs=list(specs(out_axes)), check_vma=False)
+    return inline(jax.make_jaxpr(whole)(*inputs), inputs, place)
+
+
 def _axes_of(spec: PartitionSpec) -> set[str]:
     """Return the mesh axes over which an array is divided."""
     return {axis for part in spec if part is not None for axis in (part if isinstance(part, tuple) else (part,))}
@@ -225,4 +244,5 @@ RULES: dict[str, Rule] = {
     "while": _while,
     "cond": _cond,
     "shard_map": _shard_map,
+    "xla_pmap": _pmap,
 }

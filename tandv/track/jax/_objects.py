@@ -104,10 +104,11 @@ def _libraries() -> Iterator[tuple[type, Callable[[Any], Named], Callable[[Any],
 
 def _below_nnx(module: Any) -> Named:
     nnx = sys.modules["flax.nnx"]
-    found = []
-    for path, one in nnx.iter_modules(module):
-        if one is not module:
-            found.append((tuple(map(str, path)), one))
+    found = [
+        (tuple(map(str, path)), one)
+        for path, one in nnx.iter_graph(module)
+        if isinstance(one, nnx.Module) and one is not module
+    ]
     return sorted(found, key=lambda pair: len(pair[0]))
 
 
