@@ -1,4 +1,4 @@
-"""Every Python block of the README runs, in order, in one session."""
+"""Every Python block of the README and of each page of the docs runs, in order, in one session for each."""
 
 import re
 from pathlib import Path
@@ -6,19 +6,35 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+LINK = re.compile(r"\]\((?!http)([^)#]+)\)")
 
 
-def test_python_blocks_run(tmp_path, monkeypatch):
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) >= 4
-    monkeypatch.chdir(tmp_path)
+def run(page: Path) -> dict[str, object]:
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    assert blocks
     session: dict[str, object] = {}
     for number, block in enumerate(blocks):
-        exec(compile(block, f"README block {number}", "exec"), session)
+        exec(compile(block, f"{page.name} block {number}", "exec"), session)
+    return session
+
+
+def test_python_blocks_of_the_readme_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    session = run(ROOT / "README.md")
     assert session["worst"] > 0 and len(session["curve"]) == 30  # type: ignore[operator, arg-type]
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)", README))))
-def test_links_lead_somewhere(target):
-    assert (ROOT / target).exists()
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_python_blocks_of_a_page_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(page)
+
+
+def links() -> list[tuple[str, str]]:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    return [(str(page.relative_to(ROOT)), target) for page in pages for target in LINK.findall(page.read_text())]
+
+
+@pytest.mark.parametrize(("page", "target"), sorted(set(links())))
+def test_links_lead_somewhere(page, target):
+    assert ((ROOT / page).parent / target).exists()
