@@ -13,9 +13,8 @@ from tandv.measure import _fills_its_memory, _triton
 
 # As which type elements are read, how many a thread reads at a time, and as few registers of a thread as keep
 # everything out of slow memory.
-_WIDE = {"float32": (tl.float32, 4, 128), "bfloat16": (tl.uint16, 8, 128), "float16": (tl.float16, 8, 128)}
-_EIGHT_BITS = (tl.uint8, 8, 144)
-_MOST_SHARES = 1024  # programs that measure one tensor: some for each multiprocessor of the largest GPU
+_WIDE = {"float32": (tl.float32, 4, 128), "bfloat16": (tl.uint16, 8, 128), "float16": (tl.float16, 8, 144)}
+_EIGHT_BITS = (tl.uint8, 8, 128)
 _RECORDS_AT_FIRST = 4096
 _TABLES = 64  # launches whose tables are kept; one that comes again as it was sends nothing to the device
 _WARPS = _triton.LANES // (64 if torch.version.hip else 32)
@@ -32,9 +31,13 @@ class _Job(NamedTuple):
     address: int  # a multiple of 16
     head: int  # elements before it
     size: int  # elements after it
-    shares: int
+    each: int  # elements of a share
     place: int
     first: int  # of its records
+
+    @property
+    def shares(self) -> int:
+        return max(1, -(-self.size // max(1, self.each)))
 
 
 class Launches:
@@ -45,6 +48,7 @@ class Launches:
 
     def __init__(self, device: torch.device):
         self._device = device
+        self._most_shares = _most_shares(device)
         self._guard = torch.cuda.device(device) if device.type == "cuda" else None
         self._records = torch.zeros(_RECORDS_AT_FIRST, _triton.RECORD, dtype=torch.float64, device=device)
         self._used = 0  # records
@@ -117,15 +121,18 @@ class Launches:
         item = tensor.element_size()
         head = min(tensor.numel(), -address % 16 // item)
         size = tensor.numel() - head
-        shares = max(1, min(_MOST_SHARES, -(-size // _triton.CHUNK)))
+        pieces = -(-size // _triton.SHARE)
+        each = -(-pieces // self._most_shares) * _triton.SHARE
         region = self._regions.get(place)
-        if region is None or region.count < shares:
-            self._regions[place] = region = self._new_region(region, shares)
+        job = _Job(address + head * item, head, size, each, place, region.first if region else 0)
+        if region is None or region.count < job.shares:
+            self._regions[place] = region = self._new_region(region, job.shares)
             self._region_table = None
-        return _Job(address + head * item, head, size, shares, place, region.first)
+            job = job._replace(first=region.first)
+        return job
 
     def _new_region(self, old: _Region | None, wanted: int) -> _Region:
-        count = max(wanted, min(_MOST_SHARES, 2 * old.count)) if old else wanted
+        count = max(wanted, min(self._most_shares, 2 * old.count)) if old else wanted
         first, self._used = self._used, self._used + count
         if self._used > len(self._records):
             larger = self._records.new_zeros(max(self._used, 2 * len(self._records)), _triton.RECORD)
@@ -140,6 +147,13 @@ class Launches:
         if self._device.type == "cpu":
             return tensor
         return tensor.pin_memory().to(self._device, non_blocking=True)
+
+
+def _most_shares(device: torch.device) -> int:
+    """Return how many programs may measure one tensor: twice as many as run on the GPU at the same time."""
+    if device.type != "cuda":
+        return 1024
+    return 8 * torch.cuda.get_device_properties(device).multi_processor_count
 
 
 def _values(dtype: str) -> np.ndarray:

@@ -15,6 +15,7 @@ import triton.language as tl
 
 from tandv import statistics
 
+SHARE = 8192  # elements; a program's share of a tensor is a multiple of this
 CHUNK = 65_536  # elements that lanes add up before float64 takes over
 LANES = 128  # one for each thread; a lane loads 16 bytes at a time, and adds them up on its own
 RECORD = 9  # words of a partial record: values, scale, largest, smallest, and the five sums of a row
@@ -73,12 +74,13 @@ def _merged(n, scale, s1, sa, m2, s4, s8, n_, scale_, s1_, sa_, m2_, s4_, s8_):
 
 
 @triton.jit
-def _load(pointer, inside, table, DTYPE: tl.constexpr, MASKED: tl.constexpr):
-    """Return values as float32: bfloat16 is its upper half, types of 8 bits are looked up in their table."""
-    if MASKED:
-        raw = tl.load(pointer, mask=inside, other=0)
-    else:
-        raw = tl.load(pointer)
+def _load(pointer, inside, table, DTYPE: tl.constexpr):
+    return _values(tl.load(pointer, mask=inside, other=0), table, DTYPE)
+
+
+@triton.jit
+def _values(raw, table, DTYPE: tl.constexpr):
+    """Return elements as float32: bfloat16 is its upper half, types of 8 bits are looked up in their table."""
     if DTYPE is tl.uint8:
         return tl.load(table + raw.to(tl.int32))
     if DTYPE is tl.uint16:
@@ -120,19 +122,19 @@ def _survey(chunk, length, table, counts, DTYPE: tl.constexpr):
     """Count every exponent of a chunk into `counts`; return its NaNs, infinities and largest finite value."""
     lanes, bins = tl.arange(0, _LANES), tl.arange(0, 256)
     big, nans = tl.zeros([_LANES], tl.int32), tl.zeros([_LANES], tl.int32)
-    fields, low = tl.zeros([256], tl.int32), tl.zeros([256], tl.int32)
+    fields, low = tl.zeros([256], tl.int32), tl.zeros([32], tl.int32)
     for start in range(0, length, _LANES):
         inside = start + lanes < length
-        bits = _load(chunk + start + lanes, inside, table, DTYPE, True).to(tl.int32, bitcast=True) & _ABS
+        bits = _load(chunk + start + lanes, inside, table, DTYPE).to(tl.int32, bitcast=True) & _ABS
         big = tl.maximum(big, tl.where(inside & (bits < _INF), bits, 0))
         nans += (inside & (bits > _INF)).to(tl.int32)
         fields += tl.histogram(bits >> 23, 256, mask=inside)
         # A subnormal is its bits times 2^-149, so its exponent is that of the bits as a number.
         place = (bits.to(tl.float32).to(tl.int32, bitcast=True) >> 23) - 127
-        low += tl.histogram(place, 256, mask=inside & (bits > 0) & (bits < _NORMAL))
-    tl.atomic_add(counts + bins, low.to(tl.int64), mask=low > 0, sem="relaxed")
+        low += tl.histogram(place, 32, mask=inside & (bits > 0) & (bits < _NORMAL))
+    tl.atomic_add(counts + tl.arange(0, 32), low.to(tl.int64), mask=low > 0, sem="relaxed")
     normal = (fields > 0) & (bins > 0) & (bins < 255)
-    tl.atomic_add(counts + bins + _FIRST_NORMAL - 1, fields.to(tl.int64), mask=normal, sem="relaxed")
+    tl.atomic_add(counts + (bins + (_FIRST_NORMAL - 1)), fields.to(tl.int64), mask=normal, sem="relaxed")
     some_nans = tl.sum(nans, 0)
     return some_nans, tl.sum(tl.where(bins == 255, fields, 0), 0) - some_nans, tl.max(big, 0)
 
@@ -148,7 +150,7 @@ def _exact_sums(chunk, length, table, scale, DTYPE: tl.constexpr):
         centre = s1 / tl.maximum(n, 1.0)
         for start in range(0, length, _LANES):
             inside = start + lanes < length
-            x = _load(chunk + start + lanes, inside, table, DTYPE, True)
+            x = _load(chunk + start + lanes, inside, table, DTYPE)
             known = inside & ((x.to(tl.int32, bitcast=True) & _ABS) < _INF)
             y = tl.where(known, x, 0.0).to(tl.float64) * factor
             if again == 0:
@@ -171,7 +173,7 @@ def _measure(
     head,
     size,
     share,
-    shares,
+    each,
     row,
     record,
     ints,
@@ -182,16 +184,16 @@ def _measure(
 ):
     """Measure one of a tensor's shares into the partial `record` and the counts of `ints`, at `row`.
 
-    `base` is a multiple of 16 bytes; `head` elements lie before it and are the first share's, too.
+    A share has `each` elements, a multiple of `SHARE`. `base` is a multiple of 16 bytes; `head` elements lie
+    before it and are the first share's, too.
     """
     TILE: tl.constexpr = _LANES * EACH
-    row_ints = ints + row * _WORDS
-    counts = row_ints + _COUNTS
-    each = tl.cdiv(tl.cdiv(size, _CHUNK), shares) * _CHUNK
+    ints += row.to(tl.int64) * _WORDS
+    counts = ints + _COUNTS
     begin = share * each
     end = tl.minimum(begin + each, size)
     if share == 0:
-        begin = -head
+        begin = -head.to(tl.int64)
     bins = tl.arange(0, _WINDOW)
 
     # First a look at some values from all over the share: how large are they, and do they lie around a number
@@ -199,7 +201,7 @@ def _measure(
     distance = tl.maximum((end - begin) // _LANES // EACH * EACH - EACH, EACH)
     some = begin + tl.arange(0, _LANES)[:, None] * distance + tl.arange(0, EACH)[None, :]
     inside = some < end
-    x = _load(base + some, inside, table, DTYPE, True)
+    x = _load(base + some, inside, table, DTYPE)
     bits = x.to(tl.int32, bitcast=True) & _ABS
     known = inside & (bits < _INF)
     largest = tl.max(tl.ravel(tl.where(known, bits, 0)), 0)
@@ -214,7 +216,7 @@ def _measure(
     n, s1, sa, m2, s4, s8 = nothing, nothing, nothing, nothing, nothing, nothing
     scale = tl.full([], _NO_SCALE, tl.int32)
     all_big, all_small = tl.full([], 0, tl.int32), tl.full([], _INF, tl.int32)
-    none = tl.full([], 0, tl.int64)
+    none = tl.full([], 0, tl.int32)
     all_zeros, all_nans, all_infs = none, none, none
 
     tile = tl.arange(0, _LANES)[:, None] * EACH + tl.arange(0, EACH)[None, :]
@@ -233,14 +235,17 @@ def _measure(
         low = top + 126 + _ABOVE - (_WINDOW - 2)  # bin 0 is for this exponent field and those below
         low = tl.minimum(tl.maximum(low, 0), 255 - (_WINDOW - 1))  # none but the last is for what is not finite
         whole = length // TILE * TILE
+        following = tl.load(aligned + tile, mask=whole > 0, other=0)
         for o in range(0, whole, TILE):
-            x = _load(aligned + o + tile, inside, table, DTYPE, False)
+            x = _values(following, table, DTYPE)
+            # The next tile is asked for before this one is worked on, so that it is there in time.
+            following = tl.load(aligned + tl.multiple_of(tl.minimum(o + TILE, whole - TILE), 16) + tile)
             big, small, zeros, l1, l2, la, l4, l8, fields = _add_tile(
                 x, inside, shrink, pivot, low, big, small, zeros, l1, l2, la, l4, l8, fields, False
             )
         if whole < length:
             within = whole + tile < length
-            x = _load(chunk + whole + tile, within, table, DTYPE, True)
+            x = _load(chunk + whole + tile, within, table, DTYPE)
             big, small, zeros, l1, l2, la, l4, l8, fields = _add_tile(
                 x, within, shrink, pivot, low, big, small, zeros, l1, l2, la, l4, l8, fields, True
             )
@@ -256,7 +261,7 @@ def _measure(
         sa_, s4_, s8_ = tl.sum(la, 0).to(tl.float64), tl.sum(l4, 0).to(tl.float64), tl.sum(l8, 0).to(tl.float64)
         if outside == 0:
             real = (fields > 0) & (bins > 0)
-            tl.atomic_add(counts + bins + (low + _FIRST_NORMAL - 1), fields.to(tl.int64), mask=real, sem="relaxed")
+            tl.atomic_add(counts + (bins + low + _FIRST_NORMAL - 1), fields.to(tl.int64), mask=real, sem="relaxed")
         strange = 0
         if outside > 0:
             some_nans, some_infs, largest = _survey(chunk, length, table, counts, DTYPE)
@@ -286,14 +291,14 @@ def _measure(
         start += length
 
     if share == 0:
-        tl.atomic_add(row_ints + _NUMEL, head + size, sem="relaxed")
-        tl.atomic_add(row_ints + _CALLS, 1, sem="relaxed")
-    tl.atomic_add(row_ints + _ZEROS, all_zeros, mask=all_zeros > 0, sem="relaxed")
-    tl.atomic_add(row_ints + _NANS, all_nans, mask=all_nans > 0, sem="relaxed")
-    tl.atomic_add(row_ints + _INFS, all_infs, mask=all_infs > 0, sem="relaxed")
+        tl.atomic_add(ints + _NUMEL, head + size, sem="relaxed")
+        tl.atomic_add(ints + _CALLS, 1, sem="relaxed")
+    tl.atomic_add(ints + _ZEROS, all_zeros.to(tl.int64), mask=all_zeros > 0, sem="relaxed")
+    tl.atomic_add(ints + _NANS, all_nans.to(tl.int64), mask=all_nans > 0, sem="relaxed")
+    tl.atomic_add(ints + _INFS, all_infs.to(tl.int64), mask=all_infs > 0, sem="relaxed")
 
     if n > 0:  # merge with what this record holds of the row's earlier tensors
-        here = records + (record + share) * _RECORD
+        here = records + (record + share).to(tl.int64) * _RECORD
         n_ = tl.load(here)
         scale_ = tl.where(n_ > 0, tl.load(here + 1), _NO_SCALE).to(tl.int32)
         big = all_big.to(tl.float32, bitcast=True).to(tl.float64)
@@ -325,12 +330,12 @@ def _measure(
         tl.store(here + 8, s8)
 
 
-@triton.jit(do_not_specialize=["address", "head", "size", "shares", "row", "record"])
+@triton.jit(do_not_specialize=["address", "head", "size", "each", "row", "record"])
 def measure_one(
     address: tl.int64,
     head: tl.int64,
     size: tl.int64,
-    shares: tl.int32,
+    each: tl.int64,
     row: tl.int64,
     record: tl.int64,
     ints,
@@ -342,7 +347,7 @@ def measure_one(
     """Measure one tensor, given by the address of its first element, with one program for each share."""
     base = address.to(tl.pointer_type(DTYPE))
     share = tl.program_id(0)
-    _measure(base, head, size, share, shares, row, record, ints, records, table, DTYPE, EACH)
+    _measure(base, head, size, share, each, row, record, ints, records, table, DTYPE, EACH)
 
 
 @triton.jit
@@ -355,16 +360,16 @@ def measure_many(
     DTYPE: tl.constexpr,
     EACH: tl.constexpr,
 ):
-    """Measure tensors of one type: `programs` [n, 2] names tensor and share of each program, `tensors` [n, 5]
-    has address, size, shares, row and first record of each tensor.
+    """Measure tensors of one type: `programs` [n, 2] names tensor and share of each program, `tensors` [n, 6]
+    has what `measure_one` is told of one.
     """
     number = tl.program_id(0)
     tensor = tensors + 6 * tl.load(programs + 2 * number).to(tl.int64)
     share = tl.load(programs + 2 * number + 1)
     base = tl.load(tensor).to(tl.pointer_type(DTYPE))
-    head, size, shares = tl.load(tensor + 1), tl.load(tensor + 2), tl.load(tensor + 3)
+    head, size, each = tl.load(tensor + 1), tl.load(tensor + 2), tl.load(tensor + 3)
     row, record = tl.load(tensor + 4), tl.load(tensor + 5)
-    _measure(base, head, size, share, shares.to(tl.int32), row, record, ints, records, table, DTYPE, EACH)
+    _measure(base, head, size, share, each, row, record, ints, records, table, DTYPE, EACH)
 
 
 @triton.jit

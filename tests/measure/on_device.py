@@ -71,24 +71,25 @@ def _interpret() -> None:
     np.seterr(all="ignore")  # NumPy would warn of what the kernels find out themselves, and mend
 
 
-def interpreted(steps: Sequence[Calls], size: int, chunk: int = 0, shares: int = 0, records: int = 0):
-    """Measure by the kernels, perhaps with limits that are small enough for small tensors to exceed them."""
+def interpreted(steps: Sequence[Calls], size: int, small: bool = False) -> list[np.ndarray]:
+    """Measure by the kernels; with `small`, there are limits that tensors of some thousand elements exceed.
+
+    These are shares of 1,024 elements, chunks of 2,048, 3 programs for a tensor, and memory for one record.
+    """
     packed = io.BytesIO()
     torch.save([[(list(tensors), list(places)) for tensors, places in step] for step in steps], packed)
-    return _interpreter().submit(_interpreted, packed.getvalue(), size, chunk, shares, records).result()
+    return _interpreter().submit(_interpreted, packed.getvalue(), size, small).result()
 
 
-def _interpreted(steps: bytes, size: int, chunk: int, shares: int, records: int) -> list[np.ndarray]:
+def _interpreted(steps: bytes, size: int, small: bool) -> list[np.ndarray]:
     import triton.language as tl
 
     from tandv.measure import _launch, _triton
 
-    limits: list[tuple[Any, str, Any]] = [(_triton, "CHUNK", chunk), (_triton, "_CHUNK", chunk and tl.constexpr(chunk))]
-    limits += [(_launch, "_MOST_SHARES", shares), (_launch, "_RECORDS_AT_FIRST", records)]
-    with contextlib.ExitStack() as usual:
-        for module, name, limit in limits:
-            if limit:
-                usual.enter_context(mock.patch.object(module, name, limit))
+    with contextlib.ExitStack() as limits:
+        if small:
+            limits.enter_context(mock.patch.multiple(_triton, SHARE=1024, _CHUNK=tl.constexpr(2048)))
+            limits.enter_context(mock.patch.multiple(_launch, _RECORDS_AT_FIRST=1, _most_shares=lambda device: 3))
         return _measured("cpu", "triton", torch.load(io.BytesIO(steps), weights_only=True), size)
 
 
@@ -106,12 +107,12 @@ def _far_share(values: list[float]) -> np.ndarray:
     far[2**31 :] = torch.tensor(values).to(torch.float8_e5m2).view(torch.uint8)
     kernels: Any = _triton  # whose parameters are not what Python's annotations say
     rows = _torch.clear(torch.empty(1, _torch.WORDS, dtype=torch.int64))
-    shares = 2**31 // _triton.CHUNK + 1
+    shares = 2**31 // _triton.SHARE + 1
     records = torch.zeros(shares, _triton.RECORD, dtype=torch.float64)
-    tensors = torch.tensor([[far.data_ptr(), 0, len(far), shares, 0, 0]])
+    tensors = torch.tensor([[far.data_ptr(), 0, len(far), _triton.SHARE, 0, 0]])
     programs = torch.tensor([[0, shares - 1]], dtype=torch.int32)
     table = torch.from_numpy(_launch._values("float8_e5m2"))
     kernels.measure_many[(1,)](tensors, programs, rows, records, table, DTYPE=tl.uint8, EACH=8)
     regions = torch.tensor([[0, shares]])
-    kernels.fold[(1,)](regions, records, rows, rows.view(torch.float64), BLOCK=1 << 16)
+    kernels.fold[(1,)](regions, records, rows, rows.view(torch.float64), BLOCK=1 << 19)
     return rows.numpy().view(statistics.ROW).reshape(-1)
