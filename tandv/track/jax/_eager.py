@@ -4,7 +4,10 @@ What the function computes outside of `jax.jit` is measured at once; jitted func
 through JAX's debug callbacks, the slow way.
 """
 
+import os
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -36,13 +39,8 @@ def why(function: Callable[..., Any], error: Exception) -> str:
 
 def _line(error: Exception) -> str:
     """Return the user's line at which tracing failed."""
-    import traceback
-
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if "/jax/" not in frame.filename and "/tandv/track/" not in frame.filename
-    ]
+    ours = tuple(str(Path(file).parent) + os.sep for file in (jax.__file__, __file__))
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]
     return f" at {frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else ""
 
 

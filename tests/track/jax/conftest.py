@@ -48,12 +48,12 @@ def truth():
 
     def truth(losses, passes=()):
         found = defaultdict(list)
-        for loss in (*losses, *passes):
+        for number, loss in enumerate([*losses, *passes]):
             seen = defaultdict(list)
             loss(lambda name, x, seen=seen: seen[name].append(x) or x)
             for name, values in seen.items():
                 found["Activation", name] += values
-            if loss in losses:
+            if number < len(losses):
                 zeros = {name: list(map(jnp.zeros_like, values)) for name, values in seen.items()}
                 for name, values in jax.grad(_shifted(loss))(zeros).items():
                     found["Gradient", name] += values
