@@ -21,11 +21,11 @@ class ScalerWatch:
                 self.scale = scaler._scale.detach().clone()
             return scaled
 
-        torch.amp.GradScaler.scale = scale
+        torch.amp.GradScaler.scale = scale  # type: ignore[method-assign]
 
     def detach(self) -> None:
         if self._original is not None:
-            torch.amp.GradScaler.scale = self._original
+            torch.amp.GradScaler.scale = self._original  # type: ignore[method-assign]
             self._original = None
 
     def of_step(self, stepped: bool) -> dict[str, float]:
