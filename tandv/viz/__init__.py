@@ -6,6 +6,7 @@
 """
 
 from tandv.viz.drawn import Drawn, Place, drawn
+from tandv.viz.metrics import metric_curves
 from tandv.viz.notebook import Viewer, interactive
 from tandv.viz.overview import overview
 from tandv.viz.plots import exp_heatmap, exp_hist, scalar_global_heatmap, scalar_line
@@ -19,6 +20,7 @@ __all__ = [
     "drawn",
     "exp_heatmap",
     "exp_hist",
+    "metric_curves",
     "overview",
     "interactive",
     "scalar_global_heatmap",

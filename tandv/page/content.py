@@ -1,0 +1,110 @@
+"""What a page shows, as plain data: runs, their metrics, what stands out in each curve, and transitions.
+
+>>> content({"loss": [2.0, 1.0, 1.5]})["summary"][0]["smallest"], content({"loss": [2.0, 1.0]})["runs"][0]["steps"]
+(1.0, [0, 1])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from tandv.meanings import meaning
+from tandv.runs import Runs, as_runs, metrics_of
+
+if TYPE_CHECKING:
+    from tandv.analysis.transitions import Transition
+
+    Marks = Sequence[Transition] | Mapping[str, Sequence[Transition]]
+
+
+def content(
+    curves: Runs,
+    *,
+    transitions: Marks = (),
+    title: str = "",
+    rule: str = "",
+    axis: Literal["linear", "log"] = "linear",
+    notes: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Return everything on a page in the form in which JSON can hold it: NaN is None, infinity a text.
+
+    Transitions of several runs are given by the run's name.
+    """
+    runs = as_runs(curves)
+    marks = transitions if isinstance(transitions, Mapping) else {next(iter(runs), ""): transitions}
+    shown = metrics_of(runs) if runs else []
+    there = list(dict.fromkeys(name for table in runs.values() for name in table.columns))
+    return {
+        "title": title,
+        "axis": axis,
+        "rule": rule,
+        "notes": list(notes),
+        "runs": [
+            {
+                "name": name,
+                "steps": table.index.tolist(),
+                "values": {metric: [plain(value) for value in table[metric].tolist()] for metric in table.columns},
+            }
+            for name, table in runs.items()
+        ],
+        "metrics": [{"name": name, "meaning": meaning(name), "shown": name in shown} for name in there],
+        "summary": [
+            {"run": run, "metric": metric, **summary(table[metric])}
+            for run, table in enumerate(runs.values())
+            for metric in table.columns
+        ],
+        "transitions": [
+            {"run": run, "metric": one.quantity, **_plainly(one)}
+            for run, name in enumerate(runs)
+            for one in marks.get(name, ())
+        ],
+    }
+
+
+def summary(curve: pd.Series) -> dict[str, Any]:
+    """Return what stands out in a curve: its ends, extremes and their steps, mean and standard deviation.
+
+    The standard deviation is of the population; values that are not finite are counted apart.
+
+    >>> summary(pd.Series([3.0, 1.0, np.nan], index=[0, 5, 9]))["smallest_at"]
+    5
+    """
+    values = curve.to_numpy(np.float64)
+    finite = curve[np.isfinite(values)]
+    out: dict[str, Any] = {
+        "known": len(finite),
+        "missing": int(np.isnan(values).sum()),
+        "infinite": int(np.isinf(values).sum()),
+    }
+    if not len(finite):
+        return out
+    low, high = int(finite.to_numpy().argmin()), int(finite.to_numpy().argmax())
+    with np.errstate(over="ignore"):
+        mean, std = float(finite.mean()), float(finite.std(ddof=0))
+    if finite.iloc[low] == finite.iloc[high]:  # and no rounding on the way
+        mean, std = float(finite.iloc[0]), 0.0
+    return out | {
+        "first": finite.iloc[0],
+        "last": finite.iloc[-1],
+        "smallest": finite.iloc[low],
+        "smallest_at": int(finite.index[low]),
+        "largest": finite.iloc[high],
+        "largest_at": int(finite.index[high]),
+        "mean": plain(mean),
+        "std": plain(std),
+    }
+
+
+def plain(value: float) -> float | str | None:
+    """Return a number as JSON can hold it."""
+    return value if np.isfinite(value) else None if np.isnan(value) else str(value)
+
+
+def _plainly(one: Transition) -> dict[str, Any]:
+    evidence = {name: plain(value) for name, value in one.evidence._asdict().items() if name in ("effect", "p")}
+    places = {"start": int(one.start), "step": int(one.step), "end": int(one.end)}
+    return {**places, "before": plain(one.before), "after": plain(one.after), **evidence}

@@ -1,0 +1,56 @@
+"""Several runs side by side: curves by the name of their run, wherever those of one run may be given too.
+
+>>> list(as_runs({"seed 0": {"loss": [1.0, 0.5]}, "seed 1": {"loss": [2.0, 0.5]}}))
+['seed 0', 'seed 1']
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from tandv.curves import Curves, TrainingStats, as_curves
+
+Runs = Curves | Mapping[str, Curves]
+
+
+def as_runs(data: Runs) -> dict[str, pd.DataFrame]:
+    """Return the curves of each run by its name, in order of their steps; a single run has the name "".
+
+    Raises what `as_curves` raises, with the name of the run.
+    """
+    if not isinstance(data, Mapping) or not any(
+        isinstance(of, pd.DataFrame | Mapping | TrainingStats) for of in data.values()
+    ):
+        return {"": as_curves(data).sort_index()}  # type: ignore[arg-type]
+    out = {}
+    for name, curves in data.items():
+        try:
+            out[str(name)] = as_curves(curves).sort_index()  # type: ignore[arg-type]
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"run {name!r}: {error}") from None
+    return out
+
+
+def metrics_of(runs: Mapping[str, pd.DataFrame], wanted: str | Sequence[str] | None = None) -> list[str]:
+    """Return the curves that are wanted, by default all but those of single tensors ("spectral:layers.0").
+
+    Raises LookupError naming what is nearest to what no run has.
+
+    >>> metrics_of({"": pd.DataFrame({"mean": [0.0], "mean:0": [0.0]})})
+    ['mean']
+    """
+    there = list(dict.fromkeys(name for table in runs.values() for name in table.columns))
+    if wanted is None:
+        return [name for name in there if ":" not in name] or there
+    names = [wanted] if isinstance(wanted, str) else list(dict.fromkeys(wanted))
+    wrong = [_unknown(name, there) for name in names if name not in there]
+    if wrong or not names:
+        raise LookupError("; ".join(wrong) or f"no metric was asked for; there are {', '.join(there)}")
+    return names
+
+
+def _unknown(name: str, there: list[str]) -> str:
+    near = difflib.get_close_matches(str(name), there, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {', '.join(there)}"
+    return f"no curve {name!r}; {hint}"

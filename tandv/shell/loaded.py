@@ -1,0 +1,75 @@
+"""What `load-dir` was told, kept for `plot-metrics`.
+
+>>> Loaded(("runs/grok",)).folders
+('runs/grok',)
+"""
+
+import ast
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+FILE = "loaded.json"
+
+
+class Loaded(NamedTuple):
+    """Folders of checkpoints, one for each run, and where the model's class is if metrics of your own need it."""
+
+    folders: tuple[str, ...]
+    model: str | None = None
+    class_name: str | None = None
+
+
+class NothingLoaded(LookupError):
+    """No folder was loaded yet."""
+
+
+def state_folder() -> Path:
+    """Return the folder in which the shell keeps what lasts from one command to the next, such as its log."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "tandv"
+
+
+def keep(loaded: Loaded) -> None:
+    """Keep what was loaded. Raises OSError."""
+    path = state_folder() / FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{FILE}.{os.getpid()}")
+    aside.write_text(json.dumps(loaded._asdict(), indent=1), encoding="utf-8")
+    aside.replace(path)
+
+
+def last() -> Loaded:
+    """Return what was loaded last. Raises NothingLoaded."""
+    path = state_folder() / FILE
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return Loaded(tuple(map(str, found["folders"])), found["model"], found["class_name"])
+    except FileNotFoundError:
+        raise NothingLoaded("no checkpoints are loaded; first run: tandv load-dir --dir FOLDER") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise NothingLoaded(f"{path} cannot be read; run again: tandv load-dir --dir FOLDER") from None
+
+
+def problems(model: str | None, class_name: str | None) -> list[str]:
+    """Return what is wrong with a file that should define a model's class; it is read, not run.
+
+    >>> problems("nowhere.py", "Net")
+    ['there is no file nowhere.py; give the Python file that defines the class of your model']
+    """
+    if model is None:
+        return []
+    if not Path(model).is_file():
+        return [f"there is no file {model}; give the Python file that defines the class of your model"]
+    try:
+        tree = ast.parse(Path(model).read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError) as error:
+        where = f", line {error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else f": {error}"
+        return [f"{model}{where}"]
+    names = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+    from_elsewhere = [
+        alias.asname or alias.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for alias in n.names
+    ]
+    if class_name and class_name not in names and not {"*", class_name} & set(from_elsewhere):
+        return [f"{model} has no class {class_name}; it has {', '.join(names) or 'none'}"]
+    return []
