@@ -23,7 +23,9 @@ def watched() -> Iterator[None]:
 def _intercept(method: Any, args: Any, kwargs: Any, context: Any) -> Any:
     module, namer = context.module, naming.namer
     marked = context.method_name == "__call__"
-    if namer is None or module.scope is None or module.is_initializing() or not (marked or not namer.frames):
+    if namer is None or module.scope is None or module.is_initializing():
+        return method(*args, **kwargs)
+    if not marked and (namer.frames or not context.method_name.isidentifier()):  # a lambda is flax's own
         return method(*args, **kwargs)
     inner = namer.frame
     if inner is not None and _path(inner) == module.path and type(inner.module) is type(module):

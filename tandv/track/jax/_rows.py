@@ -91,7 +91,7 @@ class Modules:
         module = re.sub(r"\[.*$", "", name)
         place, known_kind = self._place(module)
         group = _ORDER.index(tensor_type.partition(".")[0])
-        order = (group, tensor_type, *place, name != module, natural([name]))
+        order = (group, tensor_type, *place, natural(module.split(".")), name != module, natural([name]))
         return Quantity(order, name, kind or known_kind, tensor_type)
 
     def _place(self, name: str) -> tuple[tuple[Any, ...], str]:
