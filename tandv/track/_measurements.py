@@ -1,7 +1,7 @@
 """What was measured in the current step: rows of one preallocated buffer, and whose rows they are."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -18,6 +18,7 @@ class Quantity(NamedTuple):
     name: str
     type: str
     tensor_type: str
+    part: str = ""  # which part of a tensor that lies on several devices; the framework says what that means
 
 
 class Block(NamedTuple):
@@ -30,6 +31,19 @@ class Block(NamedTuple):
     counts: np.ndarray  # [rows, -inf, exponents from `lowest`, inf]
     lowest: int
     tensors: Mapping[str, np.ndarray] = {}  # whole tensors that the user wants kept
+    ranks: np.ndarray | None = None  # of each row, where every rank keeps its own
+
+
+class Later(NamedTuple):
+    """A step's rows that are still to be made, from numbers that nothing changes any more."""
+
+    make: Callable[[], Block]
+    size: int  # bytes that it holds
+
+    @classmethod
+    def at_once(cls, block: Block) -> Self:
+        """Return rows that have been made already."""
+        return cls(lambda: block, block.counts.nbytes + sum(values.nbytes for values in block.tensors.values()))
 
 
 _Merged = tuple[list[Quantity], list[str], np.ndarray]  # a dtype and a row for each quantity
@@ -90,10 +104,14 @@ class Measurements:
 
     def take(self, step: int) -> Block:
         """Return the step's rows in model order, one for each quantity, and start the next step."""
-        taken = _block(step, self._merge(), self.exponents)
+        return self.hand_over(step).make()
+
+    def hand_over(self, step: int) -> Later:
+        """Return what `take` returns, still to be summarised, which another thread can do; start the next step."""
+        parts, exponents = self._parts(), self.exponents
         self._release()
         self.clear()
-        return taken
+        return Later(lambda: block(step, parts, exponents), sum(rows.nbytes for *_, rows in parts))
 
     def _reserve(self, layout: np.dtype, size: int) -> np.ndarray:
         """Return the buffer with room for `size` rows; it grows to the largest step and then stays."""
@@ -117,12 +135,16 @@ class Measurements:
 
     def _merge(self) -> _Merged:
         """Merge what was measured so far into a row for each quantity."""
+        return _joined([_merged(*part) for part in self._parts()])
+
+    def _parts(self) -> list[_Merged]:
+        """Return copies of what was measured so far, not yet merged."""
         parts = [self._early] if self._early else []
         for layout, buffer in self._rows.items():
             if entries := [entry for entry in self._entries if entry[2] == layout]:
                 rows = buffer[[place for *_, place in entries]]
-                parts.append(_merged([entry[0] for entry in entries], [entry[1] for entry in entries], rows))
-        return _joined(parts)
+                parts.append(([entry[0] for entry in entries], [entry[1] for entry in entries], rows))
+        return parts
 
 
 def block(
@@ -132,10 +154,11 @@ def block(
 
     Each part has quantities, dtypes and rows (`statistics.ROW` or `WIDE_ROW`).
     """
-    return _block(step, _joined([_merged(*part) for part in parts]), exponents)
+    return in_model_order(step, _joined([_merged(*part) for part in parts]), exponents)
 
 
-def _block(step: int, merged: _Merged, exponents: tuple[int, int] | None) -> Block:
+def in_model_order(step: int, merged: _Merged, exponents: tuple[int, int] | None) -> Block:
+    """Return a step's rows in model order, as they are."""
     quantities, dtypes, rows = merged
     in_order = sorted(range(len(quantities)), key=lambda i: quantities[i].order)
     dtypes, rows = [dtypes[i] for i in in_order], rows[in_order]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tandv import measure
-from tandv.track._measurements import Block, Quantity
+from tandv.track._measurements import Block, Later, Quantity
 
 _SHAPE = (
     "it must return named scalars, {'scalar_stats': {'std': 0.1}, 'exp_hist': {'hist': [...], 'bins': [...]}} "
@@ -75,6 +75,11 @@ class Stashed:
         }
         dtypes = [one.dtype for one in said]
         return Block(step, quantities, dtypes, columns | {"calls": calls}, counts, lowest, tensors)
+
+    def hand_over(self, step: int) -> Later:
+        """Return what `take` returns; it is read now, for what a user's function gave may change any time."""
+        taken = self.take(step)
+        return Later.at_once(taken._replace(tensors={name: values.copy() for name, values in taken.tensors.items()}))
 
     def _keep(self, quantity: Quantity, said: _Said, times: int = 1) -> None:
         key = quantity.tensor_type, quantity.name

@@ -1,17 +1,17 @@
 """What tracking is in every framework: which tensors, which steps, and never to harm the run."""
 
-import re
+import os
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from tandv.track._measurements import Measurements, Quantity
-from tandv.track._writer import FORMATS, Writer, default_folder, warn
-
-Pattern = str | re.Pattern[str]
-Every = int | Callable[[int], bool]
+from tandv.track._budget import Budget
+from tandv.track._measurements import Block, Measurements
+from tandv.track._settings import Every
+from tandv.track._writer import Export, Writer, default_folder, say, warn
 
 
 class Tracker:
@@ -36,7 +36,9 @@ class Tracker:
         path: str | Path | None = None,
         offload_inc: int = 10,
         offload_type: str = ".pkl",
-        async_offload: bool = False,
+        async_offload: bool | None = None,
+        budget: str | float | None = None,
+        exports: Sequence[Export] = (),
         info: dict[str, Any] | None = None,
     ):
         self.measurements = measurements if measurements is not None else Measurements(exponents)
@@ -50,7 +52,12 @@ class Tracker:
         self._said: set[str] = set()
         self.path = Path(path).absolute() if path is not None else default_folder(name, title)
         self.out_path = self.path / f"log{offload_type}"
-        self._open = lambda: Writer(self.path, offload_type, async_offload, {"model": title} | (info or {}))
+        about = {"model": title} | (info or {})
+        self._open = lambda: Writer(self.path, offload_type, async_offload, about, exports)
+        self._skipped = 0  # steps, while the writer had no room for them
+        self._budget: Budget | None = None
+        if budget is not None:
+            self._keep_to(Budget(budget, beside=lambda: self._writer.seconds))
 
     # What a framework's tracker adds.
 
@@ -71,6 +78,10 @@ class Tracker:
     def start_of_step(self) -> None:
         """Get ready for a step that is recorded."""
 
+    def agreed(self, recorded: bool) -> bool:
+        """Tell whether the step that begins is recorded, where several processes must do the same."""
+        return recorded
+
     def drain(self) -> None:
         """Hand the writer what was recorded but is still elsewhere, such as on a device."""
 
@@ -82,8 +93,11 @@ class Tracker:
         self._writer = self._open()
         self.path, self.out_path = self._writer.folder, self._writer.out_path
         self._state = "on"
+        _on.add(self)
         try:
             self.attach()
+            if self._budget is not None:
+                self._budget.begin()
             self._begin()
         except BaseException:
             self._stop("failed")
@@ -108,6 +122,8 @@ class Tracker:
             return
         if self.recording:
             self._guard("the end of a step", self._end)
+        if self._budget is not None:
+            self._budget.step_ended(self.recording)
         self.steps += 1
         self._guard("the start of a step", self._begin)
 
@@ -131,25 +147,55 @@ class Tracker:
     # Inside.
 
     def _begin(self) -> None:
-        self.recording = self._is_recorded(self.steps)
+        self.recording = False
+        self._writer.check()
+        self.recording = self.agreed(self._is_recorded(self.steps) and self._has_room())
         if self.recording:
             self.start_of_step()
 
     def _is_recorded(self, step: int) -> bool:
+        if self._budget is not None:
+            return self._budget.wants(step)
         return bool(self._every(step)) if callable(self._every) else step % self._every == 0
+
+    def _has_room(self) -> bool:
+        """Tell whether the writer keeps up; if not, the step is left out, for training must not wait."""
+        if self._writer.has_room:
+            return True
+        self._skipped += 1
+        if self._skipped == 1:
+            warn(
+                f"writing to {self.path} is slower than training: step {self.steps} is not recorded, nor are others "
+                "until it has caught up (run.json will say how many); record fewer steps by every=, fewer layers by "
+                "include=, or give a faster disk by path="
+            )
+        return False
+
+    def _keep_to(self, budget: Budget) -> None:
+        """Let a budget choose the steps, and time what the tracker does."""
+        self._budget = budget
+        self._begin, self._end = budget.timed(self._begin), budget.timed(self._end)
+        for name in ("add", "share"):
+            setattr(self.measurements, name, budget.timed(getattr(self.measurements, name)))
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what the run's information says of how it went."""
+        return {
+            **({"steps_left_out_while_writing": self._skipped} if self._skipped else {}),
+            **({"budget": self._budget.facts()} if self._budget is not None else {}),
+        }
 
     def _end(self) -> None:
         self.end_of_step()
         self._keep()
         if self._recorded % self._flush_every == 0:
             self.drain()
-            self._writer.flush()
+            self._writer.flush(self._facts())
 
     def _keep(self) -> None:
-        taken = self.measurements.take(self.steps)
-        more = {name: np.full(len(taken.dtypes), value) for name, value in self.of_step.items()}
+        later, of_step = self.measurements.hand_over(self.steps), self.of_step
         self.of_step = {}
-        self._writer.append(taken._replace(scalars=taken.scalars | more))
+        self._writer.append(lambda: [_with(later.make(), of_step)], later.size)
         self._recorded += 1
 
     def _guard(self, where: str, action: Callable[[], None]) -> None:
@@ -164,76 +210,46 @@ class Tracker:
         except Exception as error:
             warn(f"could not take everything off the model: {type(error).__name__}: {error}")
 
+    def _elsewhere(self) -> None:
+        """Stop in a process that was forked from the one that tracks, and has neither its thread nor its files."""
+        self.recording = False
+        self._state = "elsewhere"
+
     def _stop(self, status: str) -> None:
         self.recording = False
+        if self._state == "elsewhere":
+            return
         failed = self._state == "failed"
         if not failed:
             self._release()
         self._state = "over"
+        _on.discard(self)
         try:
             self.drain()
         except Exception as error:
             warn(f"the last steps could not be read: {type(error).__name__}: {error}")
         try:
-            self._writer.close("tracking failed" if failed else status)
+            self._writer.close("tracking failed" if failed else status, self._facts())
         except Exception as error:
             warn(f"could not close the log in {self.path}: {type(error).__name__}: {error}")
         self.out_path = self._writer.out_path
+        if self._budget is not None:
+            say(self._budget.said())
 
 
-def selector(
-    include: Pattern | None, exclude: Pattern | None, names: Sequence[str], kind: str = "layer"
-) -> Callable[[str], bool]:
-    """Return a test whether a dotted name is tracked; patterns are searched, as `re.search` does.
-
-    Raises ValueError for a pattern that is no regular expression or that leaves nothing to track.
-    """
-    found = []
-    patterns: dict[str, re.Pattern[str] | None] = {}
-    for argument, pattern in (("include", include), ("exclude", exclude)):
-        try:
-            patterns[argument] = re.compile(pattern) if pattern is not None else None
-        except (re.error, TypeError) as error:
-            found.append(f"{argument}={pattern!r} is not a regular expression: {error}")
-            continue
-        if pattern is not None and not any(patterns[argument].search(name) for name in names):  # type: ignore[union-attr]
-            found.append(f"{argument}={pattern!r} matches no {kind}; there are {_some(names)}")
-    if found:
-        raise ValueError("; ".join(found))
-
-    def selects(name: str) -> bool:
-        wanted, unwanted = patterns["include"], patterns["exclude"]
-        return (wanted is None or bool(wanted.search(name))) and not (unwanted and unwanted.search(name))
-
-    if not any(map(selects, names)):
-        raise ValueError(f"include={include!r} and exclude={exclude!r} together leave no {kind} to track")
-    return selects
+_on: weakref.WeakSet[Tracker] = weakref.WeakSet()
 
 
-def settings_problems(*, every: Any, offload_inc: Any, offload_type: Any, exponents: Any, init_step: Any) -> list[str]:
-    """Return what is wrong with the settings that every framework's `track` shares."""
-    found = []
-    if not callable(every) and not (isinstance(every, int) and every > 0):
-        found.append(f"every={every!r} must be a positive number of steps or a function of the step")
-    if not (isinstance(offload_inc, int) and offload_inc > 0):
-        found.append(f"offload_inc={offload_inc!r} must be a positive number of tracked steps")
-    if offload_type not in FORMATS:
-        found.append(f"offload_type={offload_type!r} must be one of {', '.join(map(repr, FORMATS))}")
-    if init_step is not None and not (isinstance(init_step, int) and init_step >= 0):
-        found.append(f"init_step={init_step!r} must be a step number, 0 or more")
-    if exponents is not None and not (
-        isinstance(exponents, tuple)
-        and len(exponents) == 2
-        and all(isinstance(edge, int) for edge in exponents)
-        and exponents[0] <= exponents[1]
-    ):
-        found.append(f"exponents={exponents!r} must be (lowest, highest), two whole numbers such as (-16, 16)")
-    return found
+def _after_fork() -> None:
+    for tracker in list(_on):
+        tracker._elsewhere()
 
 
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:10])
-    return shown + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
-__all__ = ["Every", "Pattern", "Quantity", "Tracker", "selector", "settings_problems"]
+def _with(block: Block, of_step: dict[str, float]) -> Block:
+    """Return a step's rows with numbers that all of them get."""
+    more = {name: np.full(len(block.dtypes), value) for name, value in of_step.items()}
+    return block._replace(scalars=block.scalars | more)

@@ -1,6 +1,5 @@
 """What is on disk while a run goes on, when it ends, and when it is killed."""
 
-import concurrent.futures
 import json
 import signal
 import subprocess
@@ -36,6 +35,12 @@ def train(tracker, model, steps):
     for _ in range(steps):
         model(torch.ones(1, 2)).sum().backward()
         tracker.step()
+
+
+def until_written(tracker):
+    """Wait for everything that was given to the background thread so far."""
+    if tracker._writer._background is not None:
+        tracker._writer._background.give(lambda: None).result()
 
 
 def test_kill_9_loses_at_most_the_rows_since_the_last_flush(tmp_path):
@@ -145,7 +150,7 @@ def test_writing_in_a_thread_gives_the_same_log(monkeypatch):
     assert 1 <= len(list((tracker.path / "parts").iterdir())) < 20  # training did not wait for each
 
 
-@pytest.mark.parametrize("in_thread", [False, True])
+@pytest.mark.parametrize("in_thread", [False, None, True])
 def test_rows_that_cannot_be_written_do_not_take_the_others_along(monkeypatch, in_thread):
     model, real = nn.Linear(2, 2), files.write_parquet
 
@@ -155,11 +160,13 @@ def test_rows_that_cannot_be_written_do_not_take_the_others_along(monkeypatch, i
         real(frame, path)
 
     monkeypatch.setattr(files, "write_parquet", broken)
-    with pytest.warns(UserWarning, match="planted"), track(model, offload_inc=1, async_offload=in_thread) as tracker:
+    with pytest.warns(UserWarning) as said, track(model, offload_inc=1, async_offload=in_thread) as tracker:
         for _ in range(6):
             train(tracker, model, 1)
-            if in_thread and tracker._writer._writing is not None:
-                concurrent.futures.wait([tracker._writer._writing])
+            until_written(tracker)
+    (warning,) = said
+    assert "tracking stopped at step" in str(warning.message)
+    assert "ValueError: planted. Training goes on; the rows so far are kept in" in str(warning.message)
     assert {0, 1} <= set(steps_of(read_pickle(tracker.out_path)))
     assert 2 not in steps_of(read_pickle(tracker.out_path))
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -46,6 +46,11 @@ class Measured(NamedTuple):
         """What is to be copied from the device."""
         return [one.words for one in (*self.programs, *self.trees)]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all that was measured."""
+        return sum(words.nbytes for words in self.words) + sum(rows.nbytes for _, rows in self.read)
+
 
 class Modules:
     """The modules that were called so far, in that order: they give rows their place and their type."""
@@ -53,6 +58,12 @@ class Modules:
     def __init__(self, root: str | None):
         self._root = root
         self._known: dict[str, tuple[int, str]] = {}
+
+    def as_now(self) -> Self:
+        """Return a copy that learns of nothing more, for rows that another thread makes."""
+        copied = type(self)(self._root)
+        copied._known = dict(self._known)
+        return copied
 
     @property
     def names(self) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from tandv.track._tracker import Every, Pattern, selector, settings_problems
+from tandv.track._settings import Every, Pattern, exports, selector, settings_problems
 from tandv.track.jax import _names, _stash
 from tandv.track.jax._nnx import is_object
 from tandv.track.jax._objects import is_equinox
@@ -24,15 +24,17 @@ def track(
     include: Pattern | None = None,
     exclude: Pattern | None = None,
     stash_value: Callable[[jax.Array], Any] | None = None,
-    async_offload: bool = False,
+    async_offload: bool | None = None,
     offload_inc: int = 10,
     offload_type: str = ".pkl",
     use_wandb: bool = False,
     init_step: int | None = None,
     track_updates: bool = False,
     every: Every = 1,
+    budget: str | float | None = None,
     every_trees: Every = 1,
     exponents: tuple[int, int] | None = None,
+    tensorboard: Any = None,
     name: str | None = None,
     path: str | Path | None = None,
 ) -> JaxTracker:
@@ -67,7 +69,14 @@ def track(
     Raises TypeError or ValueError that names every argument that is wrong.
     """
     found = settings_problems(
-        every=every, offload_inc=offload_inc, offload_type=offload_type, exponents=exponents, init_step=init_step
+        every=every,
+        offload_inc=offload_inc,
+        offload_type=offload_type,
+        exponents=exponents,
+        init_step=init_step,
+        budget=budget,
+        use_wandb=use_wandb,
+        tensorboard=tensorboard,
     )
     if not callable(every_trees) and not (isinstance(every_trees, int) and every_trees > 0):
         found.append(f"every_trees={every_trees!r} must be a positive number of steps or a function of the step")
@@ -93,8 +102,6 @@ def track(
                 found.append(str(error))
     if stash_value is not None:
         found += _stash.problems(stash_value)
-    if use_wandb:
-        found.append("use_wandb=True is not available in this version; log `tracker.out_path` as an artifact yourself")
     if found:
         raise ValueError("cannot track this run:\n  " + "\n  ".join(found))
 
@@ -125,6 +132,8 @@ def track(
         offload_inc=offload_inc,
         offload_type=offload_type,
         async_offload=async_offload,
+        budget=budget,
+        exports=exports(use_wandb, tensorboard),
         info={"framework": f"jax {jax.__version__}"},
     )
 

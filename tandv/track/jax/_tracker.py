@@ -2,13 +2,14 @@
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import jax
 
-from tandv.track._measurements import block
-from tandv.track._tracker import Every, Pattern, Tracker
+from tandv.track._measurements import Block, block
+from tandv.track._settings import Every, Pattern
+from tandv.track._tracker import Tracker
 from tandv.track.jax import _eager, _names, _trees
 from tandv.track.jax._names import Leaf
 from tandv.track.jax._naming import Namer
@@ -152,15 +153,19 @@ class JaxTracker(Tracker):
         self._recorded += 1
 
     def drain(self) -> None:
-        """Copy what was measured since the last time to the host, all at once, and make rows of it."""
+        """Have what was measured since the last time copied to the host, all at once, and made into rows."""
         waiting, self._waiting = self._waiting, []
+        modules, size = self._modules.as_now(), sum(measured.nbytes for measured in waiting)
+        self._writer.append(lambda: self._blocks(waiting, modules), size)
+
+    def _blocks(self, waiting: list[Measured], modules: Modules) -> Iterator[Block]:
         arrived = jax.device_get([measured.words for measured in waiting])
         for measured, words in zip(waiting, arrived, strict=True):
-            parts = list(self._modules.parts(measured, words, self._selects))
+            parts = list(modules.parts(measured, words, self._selects))
             if self._own is not None:
-                self._writer.append(self._own.block(measured.step, parts))
+                yield self._own.block(measured.step, parts)
             else:
-                self._writer.append(block(measured.step, parts, self._exponents))
+                yield block(measured.step, parts, self._exponents)
 
     # Inside.
 

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from tandv.track._measurements import Measurements
+from tandv.track._settings import Every, Pattern, exports, selector, settings_problems
 from tandv.track._stash import Stashed
-from tandv.track._tracker import Every, Pattern, Tracker, selector, settings_problems
+from tandv.track._tracker import Tracker
 from tandv.track.torch._capture import OutputCapture
 from tandv.track.torch._names import module_names, parameter_names, unwrap
 from tandv.track.torch._parameters import ParameterCapture
@@ -63,7 +64,7 @@ def track(
     include: Pattern | None = None,
     exclude: Pattern | None = None,
     stash_value: Callable[[torch.Tensor], Any] | None = None,
-    async_offload: bool = False,
+    async_offload: bool | None = None,
     offload_inc: int = 10,
     offload_type: str = ".pkl",
     use_wandb: bool = False,
@@ -72,7 +73,9 @@ def track(
     *,
     track_updates: bool = False,
     every: Every = 1,
+    budget: str | float | None = None,
     exponents: tuple[int, int] | None = None,
+    tensorboard: Any = None,
     name: str | None = None,
     path: str | Path | None = None,
 ) -> TorchTracker:
@@ -109,7 +112,14 @@ def track(
     optimizers = _as_list(optimizer)
     parameters = parameter_names(module)
     found = settings_problems(
-        every=every, offload_inc=offload_inc, offload_type=offload_type, exponents=exponents, init_step=init_step
+        every=every,
+        offload_inc=offload_inc,
+        offload_type=offload_type,
+        exponents=exponents,
+        init_step=init_step,
+        budget=budget,
+        use_wandb=use_wandb,
+        tensorboard=tensorboard,
     )
     found += _optimizer_problems(optimizers, set(parameters))
     if stash_value is not None and not callable(stash_value):
@@ -120,8 +130,6 @@ def track(
         selects = selector(include, exclude, list(names), "module or parameter")
     except ValueError as error:
         found.append(str(error))
-    if use_wandb:
-        found.append("use_wandb=True is not available in this version; log `tracker.out_path` as an artifact yourself")
     if found:
         raise ValueError("cannot track this run:\n  " + "\n  ".join(found))
 
@@ -136,6 +144,8 @@ def track(
         offload_inc=offload_inc,
         offload_type=offload_type,
         async_offload=async_offload,
+        budget=budget,
+        exports=exports(use_wandb, tensorboard),
         info={"framework": f"torch {torch.__version__}"},
     )
     tracker.scaler = ScalerWatch()
