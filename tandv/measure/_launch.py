@@ -13,8 +13,8 @@ from tandv.measure import _fills_its_memory, _triton
 
 # As which type elements are read, how many a thread reads at a time, and as few registers of a thread as keep
 # everything out of slow memory.
-_WIDE = {"float32": (tl.float32, 4, 128), "bfloat16": (tl.uint16, 8, 128), "float16": (tl.float16, 8, 144)}
-_EIGHT_BITS = (tl.uint8, 8, 128)
+_WIDE = {"float32": (tl.float32, 4, 128), "bfloat16": (tl.uint16, 8, 144), "float16": (tl.float16, 8, 144)}
+_EIGHT_BITS = (tl.uint8, 8, 144)
 _RECORDS_AT_FIRST = 4096
 _TABLES = 64  # launches whose tables are kept; one that comes again as it was sends nothing to the device
 _WARPS = _triton.LANES // (64 if torch.version.hip else 32)
@@ -150,7 +150,7 @@ class Launches:
 
 
 def _most_shares(device: torch.device) -> int:
-    """Return how many programs may measure one tensor: twice as many as run on the GPU at the same time."""
+    """Return how many programs may measure one tensor: about twice as many as run on the GPU at the same time."""
     if device.type != "cuda":
         return 1024
     return 8 * torch.cuda.get_device_properties(device).multi_processor_count

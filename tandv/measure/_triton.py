@@ -282,8 +282,7 @@ def _measure(
         n, scale, s1, sa, m2, s4, s8 = _merged(n, scale, s1, sa, m2, s4, s8, n_, scale_, s1_, sa_, m2_, s4_, s8_)
         all_zeros += some_zeros
         all_big = tl.maximum(all_big, largest)
-        if n_ > 0:
-            all_small = tl.minimum(all_small, smallest)
+        all_small = tl.minimum(all_small, smallest)  # what is not finite has larger bits
         if all_big > 0:
             top = tl.minimum(_top(all_big), 126)
             sure = sure | (all_big > 0)
