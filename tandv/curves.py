@@ -4,9 +4,12 @@
 {0: 2.0, 10: 1.5}
 """
 
+import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -55,6 +58,11 @@ def as_curves(data: Curves) -> pd.DataFrame:
     if isinstance(data, pd.Series):
         table = data.to_frame(name="value" if data.name is None else data.name)
     elif isinstance(data, pd.DataFrame):
+        if isinstance(data.columns, pd.MultiIndex):
+            raise ValueError(
+                "these are not curves: the columns have two levels, as those of a log; take its curves out with "
+                "tandv.logframe.curves(df, layer=..., tt=..., scalar_metric=...)"
+            )
         table = data.copy(deep=False)
     elif isinstance(data, Mapping):
         lengths = {name: len(values) for name, values in data.items()}
@@ -94,3 +102,83 @@ def _problems(curves: pd.DataFrame, steps: Any) -> list[str]:
     elif len(np.unique(values)) < len(values):
         found.append("a step occurs more than once; keep one row per step, or average the rows")
     return found
+
+
+def read_curves(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Open curves from a .csv file with a column of steps, or from a .json file as `write_curves` makes it.
+
+    Raises ValueError naming the file for anything else, and for what is in it if that is not curves.
+    """
+    path = Path(path)
+    try:
+        if _ending(path) == ".csv":
+            table = pd.read_csv(path)
+            return as_curves(table.loc[:, ~table.columns.str.fullmatch(r"Unnamed: \d+")])
+        return as_curves(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"cannot read {path}: {error}") from None
+
+
+def write_curves(curves: Curves, path: str | os.PathLike[str]) -> Path:
+    """Keep curves as a .csv or .json file, exactly; a missing value is an empty field, in JSON null."""
+    path, table = Path(path), as_curves(curves)
+    if _ending(path) == ".csv":
+        table.to_csv(path)
+    else:
+        columns = {name: [_plain(value) for value in table[name].tolist()] for name in table.columns}
+        path.write_text(json.dumps({"step": table.index.tolist(), **columns}, allow_nan=False), encoding="utf-8")
+    return path
+
+
+def _ending(path: Path) -> str:
+    if (ending := path.suffix.lower()) in (".csv", ".json"):
+        return ending
+    raise ValueError(f"{path.name} is neither .csv nor .json; choose one of these endings")
+
+
+def _plain(value: float) -> float | str | None:
+    return value if np.isfinite(value) else None if np.isnan(value) else str(value)
+
+
+class Band(NamedTuple):
+    """Several runs as one: their mean, a band around it, and how many runs are known, by step and quantity."""
+
+    mean: pd.DataFrame
+    low: pd.DataFrame
+    high: pd.DataFrame
+    runs: pd.DataFrame
+
+
+def mean_and_band(runs: Sequence[Curves], band: Literal["std", "range"] = "std") -> Band:
+    """Join runs that differ in their seed: at each step, the mean of those that know a value there.
+
+    The band is one sample standard deviation to each side (NaN of a single run), or the range from the lowest to
+    the highest. Raises ValueError if there is no run.
+
+    >>> mean_and_band([{"loss": [1.0, 0.5]}, {"loss": [3.0, 0.7]}], "range").high["loss"].tolist()
+    [3.0, 0.7]
+    """
+    tables = [as_curves(run) for run in runs]
+    if not tables:
+        raise ValueError("there is no run to take the mean of; give at least one")
+    if band not in ("std", "range"):
+        raise ValueError(f'no band {band!r}; choose "std" or "range"')
+    names = list(dict.fromkeys(name for table in tables for name in table.columns))
+    by_step = pd.concat(tables).reindex(columns=names).groupby(level="step")
+    mean = by_step.mean()
+    if band == "range":
+        return Band(mean, by_step.min(), by_step.max(), by_step.count())
+    spread = by_step.std()
+    return Band(mean, mean - spread, mean + spread, by_step.count())
+
+
+def smoothed(curves: Curves, window: int) -> pd.DataFrame:
+    """Average every curve over `window` values, half of them on each side; fewer near the ends and missing values.
+
+    >>> smoothed({"loss": [0.0, 3.0, 6.0]}, 3)["loss"].tolist()
+    [1.5, 3.0, 4.5]
+    """
+    if window < 1:
+        raise ValueError(f"a window of {window} values holds nothing; give at least 1")
+    table = as_curves(curves).sort_index()
+    return table.rolling(window, center=True, min_periods=1).mean().where(table.notna())

@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tandv.curves import TrainingStats, as_curves
+from tandv.curves import TrainingStats, as_curves, mean_and_band, read_curves, smoothed, write_curves
+from tandv.logframe import example_log
 
 
 def test_training_stats_become_a_table_by_step():
@@ -62,3 +63,63 @@ def test_the_caller_keeps_its_table():
     mine = pd.DataFrame({"step": [1], "loss": [2]})
     as_curves(mine)
     assert mine.columns.tolist() == ["step", "loss"]
+
+
+def test_a_log_is_told_how_its_curves_are_taken_out():
+    with pytest.raises(ValueError, match=r"columns have two levels.*logframe\.curves\(df, layer"):
+        as_curves(example_log(layers=2, steps=2))
+
+
+@pytest.mark.parametrize("ending", [".csv", ".json"])
+def test_written_curves_are_read_exactly(tmp_path, ending):
+    table = as_curves({"step": [3, 7, 9, 10], "loss": [0.1 + 0.2, np.nan, np.inf, -np.inf], "a,b": [1, 2, 3, 1e-300]})
+    pd.testing.assert_frame_equal(read_curves(write_curves(table, tmp_path / f"run{ending}")), table, check_exact=True)
+
+
+def test_json_has_no_numbers_that_json_does_not_know(tmp_path):
+    path = write_curves({"loss": [1.5, None, float("inf")]}, tmp_path / "run.json")
+    assert path.read_text() == '{"step": [0, 1, 2], "loss": [1.5, null, "inf"]}'
+
+
+def test_a_csv_file_with_its_rows_numbered_is_read(tmp_path):
+    (tmp_path / "run.csv").write_text(",step,loss\n0,5,1.0\n1,6,0.5\n")
+    assert read_curves(tmp_path / "run.csv")["loss"].to_dict() == {5: 1.0, 6: 0.5}
+
+
+@pytest.mark.parametrize(
+    "name, text, words",
+    [
+        ("run.csv", "step,loss\n0,low\n", "(?s)cannot read .*run.csv: .*'loss' holds something that is not a number"),
+        ("run.json", "[1, 2]", "cannot read .*run.json: curves are a .*, not a list"),
+        ("run.json", "{", "cannot read .*run.json"),
+        ("run.txt", "", "run.txt is neither .csv nor .json"),
+    ],
+)
+def test_what_is_no_file_of_curves_says_why(tmp_path, name, text, words):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=words):
+        read_curves(tmp_path / name)
+
+
+def test_seeds_become_a_mean_and_a_band():
+    runs = [{"step": [0, 10], "loss": [1.0, 4.0]}, {"step": [0, 20], "loss": [3.0, 5.0], "acc": [0.5, 0.6]}]
+    band = mean_and_band(runs)
+    assert band.mean["loss"].to_dict() == {0: 2.0, 10: 4.0, 20: 5.0}
+    assert band.low.loc[0, "loss"] == pytest.approx(2 - 2**0.5)  # sample standard deviation of 1 and 3
+    assert band.high.loc[0, "loss"] == pytest.approx(2 + 2**0.5)
+    assert np.isnan(band.high.loc[10, "loss"])
+    assert band.runs["loss"].tolist() == [2, 1, 1] and band.runs["acc"].tolist() == [1, 0, 1]
+    assert mean_and_band(runs, "range").low.loc[0].to_dict() == {"loss": 1.0, "acc": 0.5}
+
+
+def test_a_band_of_nothing_or_of_another_kind_is_refused():
+    with pytest.raises(ValueError, match="no run to take the mean of"):
+        mean_and_band([])
+    with pytest.raises(ValueError, match='choose "std" or "range"'):
+        mean_and_band([{"loss": [1.0]}], "all")
+
+
+def test_smoothing_averages_neighbours_and_leaves_gaps():
+    assert smoothed({"loss": [0.0, np.nan, 6.0, 3.0]}, 3)["loss"].fillna(-1).tolist() == [0.0, -1.0, 4.5, 4.5]
+    with pytest.raises(ValueError, match="a window of 0 values holds nothing"):
+        smoothed({"loss": [1.0]}, 0)
