@@ -57,7 +57,7 @@ def noise(kind: str, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.n
         return white, flat + 1, flat
     if kind == "autocorrelated":
         memory = rng.choice([0.5, 0.8, 0.9])
-        red = lfilter([np.sqrt(1 - memory**2)], [1, -memory], rng.standard_normal(n + 200))[200:]
+        red = np.asarray(lfilter([np.sqrt(1 - memory**2)], [1, -memory], rng.standard_normal(n + 200)))[200:]
         return red, flat + 1, flat
     if kind == "drifting":
         drifts = (
