@@ -8,7 +8,7 @@ except ModuleNotFoundError as error:
     ) from error
 if not hasattr(jax, "make_user_context"):
     raise ImportError(
-        f"tandv.track.jax needs jax 0.7 or newer, not {jax.__version__}; run `pip install --upgrade 'jax>=0.7'`"
+        f"tandv.track.jax needs jax 0.7.2 or newer, not {jax.__version__}; run `pip install --upgrade 'jax>=0.7.2'`"
     )
 
 from tandv.track.jax._stash import stash_all_stats_and_hist, stash_full_tensor, stash_hist, stash_scalar_stats

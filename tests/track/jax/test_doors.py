@@ -216,7 +216,7 @@ def test_only_recorded_steps_are_compiled_anew():
     ("code", "words"),
     [
         ("sys.modules['jax'] = None", "tandv.track.jax needs JAX; install it by `pip install 'tandv[jax]'`"),
-        ("import jax; del jax.make_user_context; jax.__version__ = '0.6.2'", "needs jax 0.7 or newer, not 0.6.2"),
+        ("import jax; del jax.make_user_context; jax.__version__ = '0.6.2'", "needs jax 0.7.2 or newer, not 0.6.2"),
     ],
 )
 def test_a_missing_or_old_jax_is_said_in_a_sentence(code, words):
