@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -17,14 +18,27 @@ def test_version_and_help():
     assert listed.exit_code == 0 and "demo" in listed.output
 
 
-def test_help_imports_nothing_heavy():
-    code = (
-        "import sys\nfrom tandv.cli import app\n"
-        "try: app(['--help'])\nexcept SystemExit: pass\n"
-        "print(sorted({'torch', 'jax', 'numpy', 'pandas', 'matplotlib'} & set(sys.modules)))"
-    )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert out.splitlines()[-1] == "[]"
+HEAVY = "{'torch', 'jax', 'numpy', 'pandas', 'matplotlib', 'scipy', 'plotly', 'pyarrow'}"
+SAYS_WHAT_IS_HEAVY = f"import atexit, sys\natexit.register(lambda: print(sorted({HEAVY} & set(sys.modules))))\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["checkpoints", "--help"], ["load-dir", "--help"]])
+def test_help_imports_nothing_heavy(arguments):
+    code = f"{SAYS_WHAT_IS_HEAVY}from tandv.cli import app\napp({arguments}, prog_name='tandv')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "Usage: tandv" in done.stdout + done.stderr
+
+
+def test_completion_knows_commands_and_metrics_and_imports_nothing_heavy():
+    def completed(words):
+        code = f"{SAYS_WHAT_IS_HEAVY}from tandv.cli import app\napp(prog_name='tandv')"
+        asked = {"_TANDV_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, capture_output=True, text=True, env=os.environ | asked).stdout.split("\n")[:-1]
+
+    assert completed("tandv plot") == ["plot-metrics", "[]"]
+    assert completed("tandv checkpoints runs --metrics sp") == ["spectral", "sparsity", "[]"]
 
 
 def test_the_demo_leaves_a_log_and_says_what_it_found(tmp_path):

@@ -174,13 +174,15 @@ def run_names(folders: Sequence[str]) -> list[str]:
     >>> run_names(["runs/seed0/ckpt", "runs/seed1/ckpt"])
     ['seed0', 'seed1']
     """
-    parts = [Path(os.path.abspath(folder)).parts for folder in folders]
-    if len(parts) < 2:
-        return ["/".join(part[-2:]).removeprefix("//") for part in parts]
+    whole = [Path(os.path.abspath(folder)) for folder in folders]
+    parts = [path.parts[1:] for path in whole]  # without the root
+    if len(parts) == 1:
+        return ["/".join(parts[0][-2:]) or str(whole[0])]
     shortest = min(map(len, parts))
     start = next((i for i in range(shortest) if len({part[i] for part in parts}) > 1), shortest)
     end = next((i for i in range(shortest - start) if len({part[-1 - i] for part in parts}) > 1), 0)
-    return ["/".join(part[start : len(part) - end]) or "/".join(part) for part in parts]
+    names = ["/".join(part[start : len(part) - end]) for part in parts]
+    return names if all(names) and len(set(names)) == len(names) else [str(path) for path in whole]
 
 
 def _engine(how: How) -> Engine | None:

@@ -148,7 +148,7 @@ class _Decades(Locator):
         assert isinstance(axis, Axis)
         last = int(np.log10(max(axis.get_view_interval()[1], 1.0)))
         each = -(-(last + 2) // room(axis, len(step_text(10.0**last))))
-        return np.array([0.0, *(10.0**k for k in range(last, -1, -each))])
+        return np.array([0.0, *(10.0**k for k in range(last, -1, -each)[::-1])])
 
 
 def _draw(ax: Axes, run: str, curve: pd.DataFrame, colour: str, *, log2: bool, extremes: bool, style: Style) -> None:
