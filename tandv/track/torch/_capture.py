@@ -17,6 +17,7 @@ from tandv.track._measurements import Quantity
 from tandv.track.torch._compiled import Quiet, Receiver, forget_graphs, marked
 from tandv.track.torch._names import Named, module_names, unwrap
 from tandv.track.torch._outputs import measurable, tensors_in, why_not
+from tandv.track.torch._shards import Sums, local, part_of
 
 ACTIVATION, GRADIENT = 0, 1  # places among the tensor types
 _SEEN_AT_MOST = 10_000  # outputs of a step that are recognised when an outer module returns them, too
@@ -56,14 +57,17 @@ class OutputCapture:
         self._numbers = {key: number for number, key in enumerate(self._names)}
         self._receiver = Receiver(self._on_compiled)
         self._quiet = Quiet()
+        self._sums = Sums(self._on_sum)
 
     def attach(self) -> None:
         forget_graphs()
         self._quiet.begin()
+        self._sums.attach()
         self._hook = register_module_forward_hook(self._on_output)
 
     def detach(self) -> None:
         self._quiet.end()
+        self._sums.detach()
         if self._hook is not None:
             self._hook.remove()
         self.next_step()
@@ -123,19 +127,24 @@ class OutputCapture:
             self._tracker.fail(f"in the compiled pass of {named.name!r}", error)
 
     def _record(self, named: Named, name: str, tensor: torch.Tensor) -> None:
-        quantity = self._quantity(named, name, ACTIVATION)
+        quantity = self._quantity(named, name, ACTIVATION, part_of(tensor))
         # Activation checkpointing runs forward again during backward: those outputs have been counted.
         again = _in_backward()
         seen = self._met(tensor)
         if seen is None:
-            values = measurable(tensor)
-            if values is None:
+            mine = local(tensor)[0]
+            values = measurable(mine) if mine is not None else None
+            if values is None and (mine is not None or not tensor.is_floating_point()):
                 self._tracker.say_once(f"{why_not(tensor)} are not measured (first met at {name!r})")
                 return
-            handle = None if again else self._measurements.add([values], [quantity])[0]
+            if values is None and not again:
+                self._sums.wait_for(tensor, (named, name))
+            handle = None if again or values is None else self._measurements.add([values], [quantity])[0]
             seen = self._seen[_key(tensor)] = _Seen(weakref.ref(tensor), handle, [])
         elif not again and not (seen.handle and self._measurements.share(seen.handle, quantity)):
-            self._measurements.add([measurable(tensor)], [quantity])
+            mine = local(tensor)[0]
+            if mine is not None:
+                self._measurements.add([measurable(mine)], [quantity])
         if self._gradients and tensor.requires_grad:
             if not seen.wants_gradient:
                 hook = tensor.register_hook(partial(self._on_gradient, seen.wants_gradient))
@@ -154,9 +163,12 @@ class OutputCapture:
         if not self._tracker.recording:
             return
         try:
-            values = measurable(gradient)
+            mine, group, piece = local(gradient)
+            values = measurable(mine) if mine is not None else None
             if values is None:
                 return
+            if group:
+                quantities = [quantity._replace(part=f"{group}|{piece}") for quantity in quantities]
             scale = self._tracker.scaler.scale
             if scale is not None:
                 values = (values.float() if values.dtype.itemsize < 4 else values) / scale.to(values.device)
@@ -166,11 +178,30 @@ class OutputCapture:
         except Exception as error:
             self._tracker.fail(f"in the backward pass of {quantities[0].name!r}", error)
 
-    def _quantity(self, named: Named, name: str, kind: int) -> Quantity:
+    def _on_sum(self, what: tuple[Named, str], whole: torch.Tensor) -> None:
+        """Record an output whose terms its module's own hooks have summed over the ranks."""
+        if not self._tracker.recording:
+            return
+        named, name = what
+        try:
+            mine = local(whole)[0]
+            if mine is None:
+                self._sums.wait_for(whole, what)
+            else:
+                self._measurements.add([measurable(mine)], [self._quantity(named, name, ACTIVATION, part_of(whole))])
+        except Exception as error:
+            self._tracker.fail(f"in the forward pass of {named.name!r}", error)
+
+    def say_unseen(self) -> None:
+        """Say which outputs stayed terms of a sum over ranks."""
+        for _, name in self._sums.unseen():
+            self._tracker.say_once(f"{name!r} stays a term of a sum over ranks in the step and is not measured")
+
+    def _quantity(self, named: Named, name: str, kind: int, part: str = "") -> Quantity:
         key = (named.position, name, kind)
-        if key not in self._quantities:
+        if key not in self._quantities or self._quantities[key].part != part:
             order = (kind, named.position, len(self._quantities))
-            self._quantities[key] = Quantity(order, name, named.type, ("Activation", "Gradient")[kind])
+            self._quantities[key] = Quantity(order, name, named.type, ("Activation", "Gradient")[kind], part)
         return self._quantities[key]
 
 

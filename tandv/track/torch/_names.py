@@ -33,6 +33,13 @@ def unwrap(module: nn.Module) -> nn.Module:
     return module
 
 
+def _class_name(module: nn.Module) -> str:
+    """Return a module's class; `fully_shard` and `replicate` put one of their own (FSDPLinear) in its place."""
+    kind = type(module)
+    swapped = kind.__bases__[0].__name__ in ("FSDPModule", "ReplicateModule")
+    return (kind.__bases__[1] if swapped else kind).__name__
+
+
 def module_names(root: nn.Module) -> dict[nn.Module, Named]:
     """Return every module of `root` in model order; a shared module has its first name.
 
@@ -41,11 +48,11 @@ def module_names(root: nn.Module) -> dict[nn.Module, Named]:
     """
     paths = dict(_walk(root, ()))
     taken = {".".join(path) for path in paths.values() if path}
-    root_name = type(unwrap(root)).__name__
+    root_name = _class_name(unwrap(root))
     while root_name in taken:
         root_name += " (root)"
     return {
-        module: Named(i, ".".join(path) or root_name, type(module).__name__)
+        module: Named(i, ".".join(path) or root_name, _class_name(module))
         for i, (module, path) in enumerate(paths.items())
     }
 

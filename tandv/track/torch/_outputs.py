@@ -57,6 +57,8 @@ def measurable(tensor: torch.Tensor) -> torch.Tensor | None:
 
 def why_not(tensor: torch.Tensor) -> str:
     """Say in a few words why `measurable` gave nothing."""
+    if type(tensor).__name__ == "DTensor" and any(placement.is_partial() for placement in tensor.placements):  # type: ignore[attr-defined]
+        return "terms of a sum over ranks that the step does not show"
     if tensor.is_meta:
         return "tensors without memory (meta)"
     if tensor.is_floating_point():

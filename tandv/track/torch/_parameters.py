@@ -15,6 +15,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from tandv.track._measurements import Quantity
 from tandv.track.torch._names import Named, parameter_names
 from tandv.track.torch._outputs import measurable, why_not
+from tandv.track.torch._shards import WHOLE, local
 
 _ORDER = {"Weight": 2, "Weight_Gradient": 3, "Weight_Update": 4, "Optimiser_State": 5}  # after outputs
 
@@ -121,20 +122,21 @@ class ParameterCapture:
     def _record(self, items: list[tuple[nn.Parameter, str, torch.Tensor]]) -> None:
         tensors, quantities = [], []
         for parameter, kind, tensor in items:
-            values = measurable(tensor)
+            mine, _, piece = local(tensor)
+            values = measurable(mine) if mine is not None else None
             if values is None:
                 name = self._names[parameter].name
                 self._tracker.say_once(f"{why_not(tensor)} are not measured (first met at {kind} of {name!r})")
                 continue
             tensors.append(values)
-            quantities.append(self._quantity(parameter, kind))
+            quantities.append(self._quantity(parameter, kind, WHOLE + piece))
         if tensors:
             self._measurements.add(tensors, quantities)
 
-    def _quantity(self, parameter: nn.Parameter, kind: str) -> Quantity:
+    def _quantity(self, parameter: nn.Parameter, kind: str, part: str) -> Quantity:
         key = (parameter, kind)
-        if key not in self._quantities:
+        if key not in self._quantities or self._quantities[key].part != part:
             named: Named = self._names[parameter]
             order = (_ORDER[kind.partition(".")[0]], kind, named.position, len(self._quantities))
-            self._quantities[key] = Quantity(order, named.name, named.type, kind)
+            self._quantities[key] = Quantity(order, named.name, named.type, kind, part)
         return self._quantities[key]

@@ -12,6 +12,7 @@ from tandv.track._settings import Every, Pattern, exports, selector, settings_pr
 from tandv.track._stash import Stashed
 from tandv.track._tracker import Tracker
 from tandv.track.torch._capture import OutputCapture
+from tandv.track.torch._distributed import SharedMeasurements, find_ranks, problems, together
 from tandv.track.torch._names import module_names, parameter_names, unwrap
 from tandv.track.torch._parameters import ParameterCapture
 from tandv.track.torch._scaler import ScalerWatch
@@ -27,6 +28,11 @@ class TorchTracker(Tracker):
     _parameters: ParameterCapture
     scaler: ScalerWatch
 
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        if error is not None and isinstance(self.measurements, SharedMeasurements):
+            self.measurements.clear()  # of the unfinished step: other ranks may be elsewhere in theirs
+        super().__exit__(kind, error, trace)
+
     def attach(self) -> None:
         self.scaler.attach()
         self._outputs.attach()
@@ -36,6 +42,8 @@ class TorchTracker(Tracker):
         self.scaler.detach()
         self._outputs.detach()
         self._parameters.detach()
+        if isinstance(self.measurements, SharedMeasurements):
+            self.measurements.ranks.leave()
 
     def start_of_step(self) -> None:
         self.scaler.scale = None
@@ -53,6 +61,7 @@ class TorchTracker(Tracker):
                 "no module output was seen in a step that has gradients: its modules were not called (a scripted or "
                 "exported model has none), so only weights, their gradients and optimiser states are recorded"
             )
+        self._outputs.say_unseen()
         self._outputs.next_step()
 
 
@@ -78,6 +87,8 @@ def track(
     tensorboard: Any = None,
     name: str | None = None,
     path: str | Path | None = None,
+    process_group: Any = None,
+    per_rank: bool = False,
 ) -> TorchTracker:
     """Record what happens inside `module` while it trains: one row for each tensor and step.
 
@@ -104,6 +115,8 @@ def track(
     - `every`: record every n-th step, or the steps for which a function is true.
     - `exponents`: the powers of two that get a column; what lies outside goes to -inf and inf.
     - `name`, `path`: the run's folder is `tandv-runs/<name>` or `path`; a taken name gets a number.
+    - `process_group`: the ranks that are tracked together, where there are several; all by default. Each
+      measures its part, the first writes one log of the whole; `per_rank` keeps the rows of each rank.
 
     Raises TypeError or ValueError that names every argument that is wrong.
     """
@@ -121,6 +134,9 @@ def track(
         use_wandb=use_wandb,
         tensorboard=tensorboard,
     )
+    ranks = find_ranks(process_group)
+    own = stash_value not in (None, stash_all_stats_and_hist)
+    found += problems(module, ranks, own, budget)
     found += _optimizer_problems(optimizers, set(parameters))
     if stash_value is not None and not callable(stash_value):
         found.append(f"stash_value={stash_value!r} must be a function of one tensor")
@@ -133,10 +149,12 @@ def track(
     if found:
         raise ValueError("cannot track this run:\n  " + "\n  ".join(found))
 
-    own = stash_value not in (None, stash_all_stats_and_hist)
+    measurements: Any = Stashed(stash_value) if own else Measurements(exponents, torch.get_num_threads)
+    if ranks is not None:
+        measurements = SharedMeasurements(ranks, per_rank, exponents, torch.get_num_threads)
     tracker = TorchTracker(
         title=type(unwrap(module)).__name__,
-        measurements=Stashed(stash_value) if own else Measurements(exponents, torch.get_num_threads),
+        measurements=measurements,
         every=every,
         init_step=init_step,
         name=name,
@@ -148,6 +166,10 @@ def track(
         exports=exports(use_wandb, tensorboard),
         info={"framework": f"torch {torch.__version__}"},
     )
+    if ranks is not None:
+        open_log = tracker._open
+        steps = f"every={'a function' if callable(every) else every}, init_step={init_step or 0}"
+        tracker._open = lambda: together(ranks, steps, open_log)
     tracker.scaler = ScalerWatch()
     tracker._outputs = OutputCapture(tracker, module, selects, track_gradients, only_stash_during_training)
     tracker._parameters = ParameterCapture(

@@ -1,0 +1,317 @@
+"""The measurements of all ranks become one step: each sends its rows to the first, which merges and writes.
+
+In a tracked step the ranks exchange a few numbers, then the first gathers one buffer from each. Names travel
+only when a rank has measured something new. Copies of a tensor count once, from the lowest rank that has one.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from tandv import statistics
+from tandv.track._measurements import Block, Later, Measurements, Quantity, block, in_model_order
+from tandv.track._writer import warn
+from tandv.track.torch._ranks import Ranks
+
+_SCALARS = len(statistics.INTEGERS) + len(statistics.FLOATS)  # columns before the counts
+_ALIKE = 1e-4  # relative difference up to which two ranks' statistics are of copies; kernels may differ in rounding
+
+
+class _Entry(NamedTuple):
+    """A row that a rank sends at each step."""
+
+    quantity: Quantity
+    dtype: str
+
+
+class _Sent(NamedTuple):
+    """Who sent a row."""
+
+    rank: int
+    entry: _Entry
+    peers: str  # ranks that see the same batch as this one
+
+
+class SharedMeasurements(Measurements):
+    """The measurements of one step on all ranks; the first rank gets them, the others nothing."""
+
+    def __init__(self, ranks: Ranks, per_rank: bool, exponents: tuple[int, int] | None, threads: Callable[[], int]):
+        super().__init__(exponents, threads)
+        self.ranks = ranks
+        self._per_rank = per_rank
+        self._mine: dict[tuple[str, str], int] = {}  # places of this rank's entries
+        self._entries_of: list[list[_Entry]] = [[] for _ in range(ranks.size)]
+        self._peers_of: list[str] = [""] * ranks.size
+        self._elsewhere: set[tuple[str, str]] = set()  # of which a lower rank measures a copy
+        self._split: set[tuple[str, str]] = set()  # outputs of which ranks with the same batch have different pieces
+
+    def add(self, tensors: Sequence[Any], quantities: Sequence[Quantity]) -> list[Any]:
+        if not self._elsewhere:
+            return super().add(tensors, quantities)
+        here = [i for i, quantity in enumerate(quantities) if _key(quantity) not in self._elsewhere]
+        handles: list[Any] = [None] * len(tensors)
+        measured = super().add([tensors[i] for i in here], [quantities[i] for i in here]) if here else []
+        for i, handle in zip(here, measured, strict=True):
+            handles[i] = handle
+        return handles
+
+    def hand_over(self, step: int) -> Later:
+        quantities, dtypes, rows = self._merge()
+        self._release()
+        self.clear()
+        changed = self._note(quantities, dtypes)
+        mine = self._entries_of[self.ranks.rank]
+        in_place = statistics.empty_rows(len(mine), rows.dtype)
+        in_place[[self._mine[_key(quantity)] for quantity in quantities]] = rows
+        used = statistics.exponent_range(rows)
+
+        news = json.dumps([self._peers_of[self.ranks.rank], *mine]).encode() if changed else b""
+        said = self.ranks.all(np.array([step, len(news), len(mine), *used], np.int64))
+        if len(set(said[:, 0])) > 1:
+            steps = ", ".join(f"{one} on rank {rank}" for rank, one in enumerate(said[:, 0]))
+            raise RuntimeError(f"the ranks are at different steps ({steps}); `every` must choose the same on each")
+        if said[:, 1].any():
+            self._learn(self.ranks.all(_padded(news, said[:, 1].max())), said[:, 1])
+        low, high = int(said[:, 3].min()), int(said[:, 4].max())
+        sent = self.ranks.to_first(_packed(in_place, int(said[:, 2].max()), low, high))
+        if not sent:
+            return Later(lambda: block(step, []), 0)
+        entries = [
+            _Sent(rank, entry, peers)
+            for rank, (entries, peers, n) in enumerate(zip(self._entries_of, self._peers_of, said[:, 2], strict=True))
+            for entry in entries[:n]
+        ]
+        packed = np.concatenate([part[:n] for part, n in zip(sent, said[:, 2], strict=True)])
+        return Later(lambda: self._whole(step, _unpacked(packed, low, high), entries), packed.nbytes)
+
+    # What is known of the ranks.
+
+    def _note(self, quantities: list[Quantity], dtypes: list[str]) -> bool:
+        """Keep a place for each quantity ever measured on this rank; tell whether something is new."""
+        mine, changed = self._entries_of[self.ranks.rank], False
+        for quantity, dtype in zip(quantities, dtypes, strict=True):
+            entry, place = _Entry(quantity, dtype), self._mine.setdefault(_key(quantity), len(mine))
+            if place == len(mine):
+                mine.append(entry)
+            elif mine[place] == entry:
+                continue
+            mine[place], changed = entry, True
+            if _is_output(quantity) and (peers := quantity.part.partition("|")[0]):
+                self._peers_of[self.ranks.rank] = max(self._peers_of[self.ranks.rank], peers, key=len)
+        return changed
+
+    def _learn(self, news: np.ndarray, sizes: np.ndarray) -> None:
+        """Take in what the ranks say they measure, and leave to lower ranks what they have copies of."""
+        for rank, (text, size) in enumerate(zip(news, sizes, strict=True)):
+            if size:
+                peers, *entries = json.loads(text[:size].tobytes())
+                self._peers_of[rank] = peers
+                self._entries_of[rank] = [_Entry(Quantity(tuple(q[0]), *q[1:]), dtype) for q, dtype in entries]
+        if self._per_rank:
+            return
+        below = {
+            (_key(entry.quantity), entry.quantity.part)
+            for entries in self._entries_of[: self.ranks.rank]
+            for entry in entries
+        }
+        self._elsewhere = {
+            _key(entry.quantity)
+            for entry in self._entries_of[self.ranks.rank]
+            if not _is_output(entry.quantity) and (_key(entry.quantity), entry.quantity.part) in below
+        }
+
+    # On the first rank.
+
+    def _whole(self, step: int, rows: np.ndarray, sent: list[_Sent]) -> Block:
+        there = np.flatnonzero(rows["calls"])
+        rows, sent = rows[there], [sent[i] for i in there]
+        if self._per_rank:
+            quantities = [one.entry.quantity._replace(order=(*_order(one), one.rank)) for one in sent]
+            taken = in_model_order(step, (quantities, [one.entry.dtype for one in sent], rows), self.exponents)
+            return taken._replace(ranks=np.array([quantity.order[-1] for quantity in taken.quantities]))
+        first: dict[tuple[str, str], int] = {}
+        for one in sent:
+            first.setdefault(_key(one.entry.quantity), one.rank)
+        kept = self._without_copies(rows, sent)
+        quantities = [
+            sent[i].entry.quantity._replace(order=_order(sent[i], first[_key(sent[i].entry.quantity)])) for i in kept
+        ]
+        return block(step, [(quantities, [sent[i].entry.dtype for i in kept], rows[kept])], self.exponents)
+
+    def _without_copies(self, rows: np.ndarray, sent: list[_Sent]) -> list[int]:
+        """Return the rows that count: one of each piece, and `calls` once for the pieces of one tensor."""
+        tensors: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+        for i, one in enumerate(sent):
+            quantity = one.entry.quantity
+            group = quantity.part.partition("|")[0] or one.peers or str(one.rank) if _is_output(quantity) else ""
+            tensors[*_key(quantity), group].append(i)
+        kept = []
+        for (*key, _), members in tensors.items():
+            pieces: dict[str, int] = {}
+            plain = not sent[members[0]].entry.quantity.part
+            if plain and len(members) > 1 and self._are_copies(tuple(key), rows[members]):
+                members = members[:1]
+            for i in members:
+                pieces.setdefault(sent[i].entry.quantity.part or f"of {sent[i].rank}", i)
+            calls = max(rows["calls"][i] for i in pieces.values())
+            for nth, i in enumerate(pieces.values()):
+                rows["calls"][i] = 0 if nth else calls
+                kept.append(i)
+        return sorted(kept)
+
+    def _are_copies(self, key: Any, rows: np.ndarray) -> bool:
+        """Tell whether ranks that see the same batch have the same tensor, or each a piece of it.
+
+        Outputs between tensor-parallel layers are plain tensors that do not say which. Copies agree in every
+        statistic; a tensor that is seen to differ once is split for good; constants tell nothing.
+        """
+        if key in self._split:
+            return False
+        told = [np.ldexp(rows[name], rows["scale"]) for name in ("sum_abs", "sum")]
+        alike = all(
+            np.allclose(values, values[0], rtol=_ALIKE, atol=_ALIKE * told[0].max())
+            for values in (*told, rows["max_abs"], rows["numel"], rows["zeros"])
+        ) and np.allclose(rows["min_abs"], rows["min_abs"][0], rtol=_ALIKE)
+        if not alike:
+            self._split.add(key)
+        return alike and bool((rows["max_abs"] > rows["min_abs"]).all())
+
+
+class Leader:
+    """Writes the log of all ranks; a step that a slow disk has no room for is dropped when it has been gathered.
+
+    For what is recorded must not differ between ranks.
+    """
+
+    has_room = True
+
+    def __init__(self, writer: Any):
+        self._writer = writer
+        self._said = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._writer, name)
+
+    def append(self, make: Callable[[], Any], size: int) -> None:
+        if self._writer.has_room:
+            self._writer.append(make, size)
+        elif not self._said:
+            self._said = True
+            warn(f"writing to {self._writer.folder} is slower than training: steps are left out until it has caught up")
+
+
+class Follower:
+    """Stands for the log on ranks that write none."""
+
+    def __init__(self, out_path: Path):
+        self.folder, self.out_path = out_path.parent, out_path
+        self.has_room, self.seconds = True, 0.0
+
+    def append(self, make: Callable[[], Any], size: int) -> None:
+        pass
+
+    def flush(self, facts: Any = None) -> None:
+        pass
+
+    def check(self) -> None:
+        pass
+
+    def close(self, status: str, facts: Any = None) -> None:
+        pass
+
+
+def together(ranks: Ranks, plan: str, open_log: Callable[[], Any]) -> Any:
+    """Meet the other ranks and return the log's writer: the first rank's own, a `Follower` on the others."""
+    ranks.enter(plan)
+    if ranks.rank:
+        said = json.loads(ranks.hear("log"))
+        if "problem" in said:
+            raise RuntimeError(f"rank 0 could not begin the log: {said['problem']}")
+        return Follower(Path(said["log"]))
+    try:
+        writer = open_log()
+    except Exception as error:
+        ranks.tell("log", json.dumps({"problem": str(error)}))
+        raise
+    ranks.tell("log", json.dumps({"log": str(writer.out_path)}))
+    return Leader(writer)
+
+
+def find_ranks(process_group: Any) -> Ranks | None:
+    """Return the ranks that track together, None where there is but one."""
+    distributed = torch.distributed
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return None
+    if distributed.get_rank(process_group) < 0:
+        raise ValueError("this rank is not in the process_group given to track(); call track() on its members only")
+    return Ranks(process_group) if distributed.get_world_size(process_group) > 1 else None
+
+
+def problems(model: nn.Module, ranks: Ranks | None, own_statistics: bool, budget: Any) -> list[str]:
+    """Return why a model cannot be tracked where it is spread over devices."""
+    found = []
+    if any(isinstance(module, nn.DataParallel) for module in model.modules()):
+        found.append(
+            "nn.DataParallel runs copies of the model in threads, whose outputs cannot be told apart; use "
+            "nn.parallel.DistributedDataParallel, or track the model inside (.module) on one device"
+        )
+    if ranks is None:
+        return found
+    if any(type(module).__name__ == "FullyShardedDataParallel" for module in model.modules()):
+        found.append(
+            "FullyShardedDataParallel flattens the parameters, so that they have no shape of their own on a rank; "
+            "use torch.distributed.fsdp.fully_shard"
+        )
+    if budget is not None:
+        found.append(f"budget={budget!r} would choose other steps on each rank; give every= where there are several")
+    if own_statistics:
+        found.append(
+            "what your stash_value says of the ranks' parts cannot be merged; leave it out, or track one rank alone by "
+            "process_group=torch.distributed.new_group([rank], use_local_synchronization=True)"
+        )
+    return found
+
+
+def _key(quantity: Quantity) -> tuple[str, str]:
+    return quantity.tensor_type, quantity.name
+
+
+def _is_output(quantity: Quantity) -> bool:
+    return quantity.tensor_type in ("Activation", "Gradient")
+
+
+def _order(one: _Sent, rank: int | None = None) -> tuple[Any, ...]:
+    """Return a place in the model; what only higher ranks have, as in a pipeline, comes after the rest of its type."""
+    order = one.entry.quantity.order
+    return order if rank is None else (*order[:-2], rank, *order[-2:])
+
+
+def _padded(text: bytes, size: int) -> np.ndarray:
+    return np.frombuffer(text.ljust(size, b" "), np.uint8).copy()
+
+
+def _packed(rows: np.ndarray, size: int, low: int, high: int) -> np.ndarray:
+    """Return int64 [size, columns]: the scalars of each row and its counts from `low` to `high`."""
+    matrix = rows.view(np.int64).reshape(len(rows), rows.dtype.itemsize // 8)
+    out = np.zeros((size, _SCALARS + high - low + 1), np.int64)
+    out[: len(rows), :_SCALARS] = matrix[:, :_SCALARS]
+    base = statistics.lowest_exponent(rows)
+    start, stop = max(low, base), min(high, base + rows["counts"].shape[1] - 1) + 1
+    out[: len(rows), _SCALARS + start - low : _SCALARS + stop - low] = rows["counts"][:, start - base : stop - base]
+    return out
+
+
+def _unpacked(packed: np.ndarray, low: int, high: int) -> np.ndarray:
+    narrow = low >= statistics.LOWEST and high <= statistics.HIGHEST
+    rows = np.zeros(len(packed), statistics.ROW if narrow else statistics.WIDE_ROW)
+    matrix = rows.view(np.int64).reshape(len(rows), rows.dtype.itemsize // 8)
+    matrix[:, :_SCALARS] = packed[:, :_SCALARS]
+    base = statistics.lowest_exponent(rows)
+    rows["counts"][:, low - base : high - base + 1] = packed[:, _SCALARS:]
+    return rows

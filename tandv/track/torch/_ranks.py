@@ -1,0 +1,112 @@
+"""The ranks of a distributed run that track together: how they meet in a step, and part without waiting.
+
+They speak over a group of their own on the CPU, so that nothing comes between the collectives of training.
+A rank that leaves writes so into the store; the others look there while they wait, and nobody waits for ever.
+"""
+
+import contextlib
+import time
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from tandv.track._writer import warn
+
+_PATIENCE = 30.0  # seconds until a rank says whom it waits for at the start
+_LOOK = 0.2  # seconds between looks into the store while a collective is going on
+_entered: Counter[tuple[int, ...]] = Counter()  # runs so far, by their ranks
+
+
+class Ranks:
+    """The ranks of a process group, this one among them."""
+
+    def __init__(self, process_group: Any = None):
+        self.members = dist.get_process_group_ranks(process_group or dist.group.WORLD)
+        self.rank = dist.get_rank(process_group)
+        self.size = len(self.members)
+        self._met = 0  # collectives so far
+        self._group: Any = None
+        self._left = False
+
+    def enter(self, plan: str) -> None:
+        """Wait until every rank has entered its block, and make the group.
+
+        Raises RuntimeError if one does not come, or has another plan: it would wait where others train.
+        """
+        ranks = tuple(self.members)
+        _entered[ranks] += 1
+        run = f"tandv/{'-'.join(map(str, ranks))}/{_entered[ranks]}"
+        self._store = dist.distributed_c10d.PrefixStore(run, dist.distributed_c10d._get_default_store())
+        self._store.set(f"here/{self.rank}", plan)
+        started, said, patience = time.monotonic(), False, dist.distributed_c10d.default_pg_timeout
+        while missing := [rank for rank in range(self.size) if not self._store.check([f"here/{rank}"])]:
+            waited = time.monotonic() - started
+            message = (
+                f"rank {missing[0]} has not entered track(); all ranks track together. To track one alone, give it "
+                "track(process_group=torch.distributed.new_group([rank], use_local_synchronization=True))"
+            )
+            if waited > patience.total_seconds():
+                raise RuntimeError(message)
+            if waited > _PATIENCE and not said:
+                said = True
+                warn(f"waiting: {message}")
+            time.sleep(0.01)
+        plans = [self._store.get(f"here/{rank}").decode() for rank in range(self.size)]
+        if len(set(plans)) > 1:
+            said = "; ".join(f"rank {rank}: {one}" for rank, one in enumerate(plans))
+            raise RuntimeError(f"track() must record the same steps on all ranks, but got {said}")
+        # Of some ranks only they can make a group, but torch names it by how many groups each of them has.
+        some = self.size < dist.get_world_size()
+        self._group = dist.new_group(self.members, backend="gloo", use_local_synchronization=some)
+
+    def tell(self, name: str, value: str) -> None:
+        """Leave a word for the other ranks."""
+        self._store.set(name, value)
+
+    def hear(self, name: str) -> str:
+        """Return the word that another rank leaves; waits for it."""
+        self._store.wait([name], timedelta(minutes=5))
+        return self._store.get(name).decode()
+
+    def all(self, mine: np.ndarray) -> np.ndarray:
+        """Return [ranks, n]: every rank's `n` numbers."""
+        own = torch.from_numpy(np.ascontiguousarray(mine))
+        all_of_them = [torch.empty_like(own) for _ in range(self.size)]
+        self._wait(dist.all_gather(all_of_them, own, group=self._group, async_op=True))
+        return np.stack([one.numpy() for one in all_of_them])
+
+    def to_first(self, mine: np.ndarray) -> list[np.ndarray]:
+        """Return every rank's array on the first rank, nothing on the others; all have the same shape."""
+        own = torch.from_numpy(np.ascontiguousarray(mine))
+        all_of_them = [torch.empty_like(own) for _ in range(self.size)] if self.rank == 0 else None
+        self._wait(dist.gather(own, all_of_them, dst=self.members[0], group=self._group, async_op=True))
+        return [one.numpy() for one in all_of_them or []]
+
+    def leave(self) -> None:
+        """Take part no longer; the others hear of it when they need this rank."""
+        if self._group is None or self._left:
+            return
+        self._left = True
+        with contextlib.suppress(Exception):  # the store may have gone with another rank
+            self._store.set(f"left/{self.rank}", str(self._met))
+
+    def _wait(self, work: Any) -> None:
+        """Wait for a collective; RuntimeError if a rank has left that it needs."""
+        if self._left:
+            raise RuntimeError("this rank has left")
+        self._met += 1
+        started = looked = time.monotonic()
+        while not work.is_completed():
+            now = time.monotonic()
+            if now - looked > _LOOK:
+                looked = now
+                for rank in range(self.size):
+                    left = f"left/{rank}"
+                    if self._store.check([left]) and int(self._store.get(left)) < self._met:
+                        raise RuntimeError(f"rank {rank} tracks no longer: its block has ended, or its tracker failed")
+            time.sleep(0 if now - started < 1e-3 else 1e-4)
+        work.wait()

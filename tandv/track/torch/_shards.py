@@ -1,0 +1,96 @@
+"""What one rank has of a tensor that lies on several, as `torch.distributed.tensor` spreads it.
+
+A *part* says which piece of what a rank has measured, so that the pieces make up the whole and copies
+count once: "group|piece", where ranks of one group have pieces of one tensor. No part: the rank's own.
+"""
+
+import functools
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+WHOLE = "|"  # a tensor of which every rank has a copy, such as a weight under data parallelism
+
+
+def local(tensor: Any) -> tuple[torch.Tensor | None, str, str]:
+    """Return (values, group, piece) of this rank; no values where ranks hold terms of a sum that is still to come.
+
+    The group is the ranks that the tensor lies on, empty for a tensor that is no DTensor.
+    """
+    distributed = sys.modules.get("torch.distributed.tensor")
+    if distributed is None or not isinstance(tensor, distributed.DTensor):
+        return _arrived(tensor), "", ""
+    group, piece = _place(tensor.device_mesh, tuple(tensor.placements))
+    if piece is None:
+        return None, group, ""
+    with torch.no_grad():
+        return _arrived(tensor.to_local()), group, piece
+
+
+def part_of(tensor: torch.Tensor) -> str:
+    """Return the part that this rank has of a module's output."""
+    _, group, piece = local(tensor)
+    return f"{group}|{piece}" if group else ""
+
+
+@functools.lru_cache(4096)
+def _place(mesh: Any, placements: tuple[Any, ...]) -> tuple[str, str | None]:
+    """Return the ranks of a mesh, and where this one is along the dimensions that a tensor is split over."""
+    ranks = ",".join(map(str, mesh.mesh.flatten().tolist()))
+    if any(placement.is_partial() for placement in placements):
+        return ranks, None
+    here = mesh.get_coordinate() or [-1] * len(placements)
+    split = [f"{dim}:{here[dim]}" for dim, placement in enumerate(placements) if not placement.is_replicate()]
+    return ranks, ",".join(split)
+
+
+def _arrived(tensor: torch.Tensor) -> torch.Tensor:
+    """Wait for a tensor that a collective is still to fill."""
+    return tensor.trigger_wait() if type(tensor).__name__ == "AsyncCollectiveTensor" else tensor  # type: ignore[attr-defined]
+
+
+class Sums:
+    """Sees terms of a sum over ranks being summed, as tensor parallelism does behind a row-wise layer.
+
+    So the sum is measured without a collective of the tracker's own.
+    """
+
+    def __init__(self, receive: Callable[[Any, torch.Tensor], None]):
+        self._receive = receive
+        self._waiting: dict[int, tuple[weakref.ref[torch.Tensor], Any]] = {}
+        self._original: Any = None
+
+    def attach(self) -> None:
+        distributed = sys.modules.get("torch.distributed.tensor")
+        if distributed is None:
+            return
+        self._original = original = distributed.DTensor.redistribute
+
+        @functools.wraps(original)
+        def redistribute(tensor: torch.Tensor, *arguments: Any, **keywords: Any) -> torch.Tensor:
+            whole = original(tensor, *arguments, **keywords)
+            known, what = self._waiting.pop(id(tensor), (None, None))
+            if known is not None and known() is tensor:
+                self._receive(what, whole)
+            return whole
+
+        distributed.DTensor.redistribute = redistribute
+
+    def detach(self) -> None:
+        if self._original is not None:
+            sys.modules["torch.distributed.tensor"].DTensor.redistribute = self._original
+            self._original = None
+        self._waiting.clear()
+
+    def wait_for(self, term: torch.Tensor, what: Any) -> None:
+        """Call `receive(what, sum)` when the ranks' terms are summed."""
+        self._waiting[id(term)] = weakref.ref(term), what
+
+    def unseen(self) -> list[Any]:
+        """Return what no sum was seen of, and forget it."""
+        left = [what for _, what in self._waiting.values()]
+        self._waiting.clear()
+        return left

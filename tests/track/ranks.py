@@ -1,0 +1,191 @@
+"""What each rank does in the tests of distributed tracking; run in processes of their own."""
+
+import os
+import signal
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from tandv.track.torch import track
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.up = nn.Linear(4, 8)
+        self.act = nn.GELU()
+        self.down = nn.Linear(8, 4)
+
+    def forward(self, x):
+        return x + self.down(self.act(self.up(x)))
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.LayerNorm(4)
+        self.block = Block()
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(self.block(self.norm(x)))
+
+
+def net() -> nn.Module:
+    torch.manual_seed(3)
+    return Net()
+
+
+def batch(step: int) -> torch.Tensor:
+    return torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
+
+
+def train(model, x_of, folder=None, steps=3, during=None, **arguments):
+    """Return the losses and parameters of a few steps, tracked if there is a folder."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.05)
+
+    def loop(tracker):
+        losses = []
+        for step in range(steps):
+            loss = model(x_of(step)).square().mean()
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(loss.detach())
+            if during:
+                during(step, tracker)
+            if tracker:
+                tracker.step()
+        return losses
+
+    if folder is None:
+        losses = loop(None)
+    else:
+        with track(model, optimizer=optimizer, path=folder, track_updates=True, **arguments) as tracker:
+            losses = loop(tracker)
+    return [*losses, *(_plain(p).detach() for p in model.parameters())]
+
+
+def _plain(tensor):
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
+
+
+def same(ones, others):
+    assert len(ones) == len(others)
+    assert all(torch.equal(_plain(a), _plain(b)) for a, b in zip(ones, others, strict=True))
+
+
+def mine(step):
+    return batch(step).chunk(dist.get_world_size())[dist.get_rank()]
+
+
+def ddp():
+    return nn.parallel.DistributedDataParallel(net())
+
+
+def sharded():
+    from torch.distributed.fsdp import fully_shard
+
+    model = net()
+    for part in (model.block, model.head, model):
+        fully_shard(part, mesh=dist.init_device_mesh("cpu", (dist.get_world_size(),)))
+    return model
+
+
+def parallel(mesh):
+    from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+
+    return parallelize_module(net(), mesh, {"block.up": ColwiseParallel(), "block.down": RowwiseParallel()})
+
+
+def everything(rank: int, size: int, folder: Path) -> None:
+    """Every scenario that ends well, one after the other."""
+    same(train(ddp(), mine), train(ddp(), mine, folder / "ddp", offload_inc=2))
+    same(train(sharded(), mine), train(sharded(), mine, folder / "fsdp"))
+    mesh = dist.init_device_mesh("cpu", (size,))
+    same(train(parallel(mesh), batch), train(parallel(mesh), batch, folder / "tensor"))
+    if size == 4:
+        grid = dist.init_device_mesh("cpu", (2, 2), mesh_dim_names=("data", "tensor"))
+        halves = lambda step: batch(step).chunk(2)[grid["data"].get_local_rank()]  # noqa: E731
+        train(parallel(grid["tensor"]), halves, folder / "grid", steps=1)
+        return
+    train(ddp(), mine, folder / "per_rank", per_rank=True, steps=2)
+    train(ddp(), mine, folder / "every", every=2)
+    _stages(rank, folder / "stages")
+    _alone(rank, folder / "alone")
+    _refused()
+    _failing(rank, folder)
+
+
+def _stages(rank: int, folder: Path) -> None:
+    """Each rank has a layer of its own, as in a pipeline."""
+    model = nn.ModuleDict({"last" if rank else "first": nn.Linear(4, 4)})
+    with track(model, path=folder) as tracker:
+        model["last" if rank else "first"](batch(0))
+        tracker.step()
+
+
+def _alone(rank: int, folder: Path) -> None:
+    if rank == 0:
+        group = dist.new_group([0], use_local_synchronization=True)
+        model = nn.Linear(4, 1)
+        with track(model, path=folder, process_group=group) as tracker:
+            model(batch(0))
+            tracker.step()
+
+
+def _refused() -> None:
+    with pytest.raises(ValueError, match="stash_value says of the ranks' parts cannot be merged") as found:
+        track(nn.Linear(1, 1), stash_value=lambda tensor: {"one": 1.0}, budget="2%")
+    assert "give every= where there are several" in str(found.value)
+
+
+def _failing(rank: int, folder: Path) -> None:
+    """A tracker that fails on one rank, an exception on all, steps that differ: training goes on."""
+    bare = train(ddp(), mine)
+
+    def breaks(step, tracker):
+        if rank == 1 and step == 1:
+            tracker.fail("in a test", ZeroDivisionError("planted"))
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        same(bare, train(ddp(), mine, folder / "failed", during=breaks, offload_inc=1))
+    messages = " ".join(str(one.message) for one in said)
+    assert ("planted" if rank else "rank 1 tracks no longer") in messages, messages
+    with pytest.raises(RuntimeError, match="same steps on all ranks, but got rank 0: every=1.*; rank 1: every=2"):
+        train(ddp(), mine, folder / "astray", every=1 + rank)
+
+    def raises(step, tracker):
+        if step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(ddp(), mine, folder / "raised", during=raises)
+
+
+def killed(rank: int, size: int, folder: Path) -> None:
+    """One rank dies without a word in the third step; the other fails in training or goes on."""
+
+    def dies(step, tracker):
+        if rank == 1 and step == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    warnings.simplefilter("ignore")
+    try:
+        train(ddp(), mine, folder / "killed", steps=5, during=dies, offload_inc=1)
+    except RuntimeError:  # of training's own collectives
+        assert rank == 0
+
+
+def begin(rank: int, size: int, folder: Path, scenario) -> None:
+    torch.set_num_threads(1)
+    warnings.simplefilter("error")
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=size)
+    scenario(rank, size, folder)
+    dist.destroy_process_group()
