@@ -22,6 +22,7 @@ _CALIBRATION = 4  # the interval while costs are not known yet
 _WARMING_UP = 2  # recorded steps and others that are not counted: frameworks compile in them
 _ENOUGH = 3  # steps of each kind that are
 _WINDOW = 32  # the latest steps of each kind, of which medians are taken
+_PATIENCE = 16  # recorded steps for which an interval is kept; what it costs too much is left out
 _ROUND = 64  # steps, of which some are left out for comparison where nearly all are recorded
 _LONGEST = 1 << 20
 
@@ -80,6 +81,7 @@ class Budget:
         self._inside = 0  # calls of what is timed, one within the other
         self._entered = self._in_step = self._beside_before = 0.0
         self._steps = self._count = 0
+        self._next_choice = 0  # recorded steps until then
         self._time = self._costs = 0.0  # of all steps without tracking, and of tracking
 
     def wants(self, step: int) -> bool:
@@ -182,8 +184,9 @@ class Budget:
         self._choose(cost / (self.share * plain) if plain > 0 else _LONGEST)
 
     def _choose(self, needed: float) -> None:
-        """Take the shortest interval that will do; a shorter one than now only if it will do for sure."""
-        if needed > self.every or needed < 0.4 * self.every:
+        """Take the shortest interval that will do, once in a while; a shorter one only if it will do for sure."""
+        if self._count >= self._next_choice and (needed > self.every or needed < 0.4 * self.every):
+            self._next_choice = self._count + _PATIENCE
             self.every = 1 << min(_LONGEST.bit_length() - 1, max(0, math.ceil(math.log2(max(needed, 1.0)))))
 
     def _plain(self) -> float:
