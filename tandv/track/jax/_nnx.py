@@ -21,7 +21,8 @@ def is_object(value: Any) -> bool:
 def through_state(call: Call, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call a function through `call`, which sees arrays only, and update the nnx objects among its arguments."""
     nnx = sys.modules.get("flax.nnx")
-    kinds = (nnx.Module, nnx.Optimizer, nnx.Rngs, nnx.Pytree) if nnx is not None else ()
+    # What nnx calls Pytree was an Object in flax 0.11.0.
+    kinds = (nnx.Module, nnx.Optimizer, nnx.Rngs, getattr(nnx, "Pytree", nnx.Object)) if nnx is not None else ()
 
     def objects_in(tree: Any) -> list[Any]:
         leaves = jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, kinds))
