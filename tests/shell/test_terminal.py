@@ -11,6 +11,9 @@ import pexpect
 import pytest
 
 TANDV = str(Path(sys.executable).with_name("tandv"))
+# A terminal is made by a fork that turns into another program at once; other tests have loaded JAX by then.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork")
+
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
