@@ -1,0 +1,191 @@
+"""How alike two representations are, beside what chance alone gives: linear CKA and SVCCA.
+
+A representation is an array [sample, feature]; further axes are taken as features. What a model says of
+itself at one step is a dict of them by layer, and training is {step: {layer: array}}.
+
+>>> x = np.random.default_rng(0).normal(size=(50, 4))
+>>> round(linear_cka(x, 3 * x[:, ::-1] + 1), 6)  # the same up to order, scale and shift
+1.0
+"""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+Arrays = Mapping[str, ArrayLike]
+History = Mapping[int, Arrays]
+
+
+def as_samples(values: ArrayLike, name: str = "the array") -> np.ndarray:
+    """Return [sample, feature] in float64; raise ValueError if there are not at least two samples."""
+    array = np.asarray(values)
+    if array.ndim < 1 or len(array) < 2:
+        raise ValueError(f"{name} has shape {array.shape}; give [sample, feature] with at least two samples")
+    return array.reshape(len(array), -1).astype(np.float64)
+
+
+def _same_samples(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Return both as centred [sample, feature]; a constant feature becomes exactly zero."""
+    first, second = as_samples(x, "the first array"), as_samples(y, "the second array")
+    if len(first) != len(second):
+        raise ValueError(
+            f"the arrays hold {len(first)} and {len(second)} samples; give both the same inputs in the same order"
+        )
+    return centred(first), centred(second)
+
+
+def centred(samples: np.ndarray) -> np.ndarray:
+    """Subtract each feature's mean; a feature whose values are all equal becomes exactly zero."""
+    constant = samples.min(0) == samples.max(0)  # its mean may be off by a rounding, and would look like a signal
+    with np.errstate(invalid="ignore"):  # infinities become NaN, for that feature alone
+        return np.where(constant, 0, samples - samples.mean(0))
+
+
+def linear_cka(x: ArrayLike, y: ArrayLike, *, debiased: bool = False) -> float:
+    """Say how alike two representations of the same samples are: linear CKA (Kornblith et al. 2019), 0 to 1.
+
+    ‖YᵀX‖²/(‖XᵀX‖·‖YᵀY‖) of centred features, Frobenius norms. It does not see rotation, scale or shift, and is
+    biased upwards when features outnumber samples: `debiased` uses the unbiased estimate of Song et al. (2012)
+    as Nguyen et al. (2021) do, is 0 on average for independent representations, and may be negative. NaN if
+    one of them is constant. Raises ValueError if the numbers of samples differ (debiased: fewer than four).
+
+    >>> linear_cka([[0], [1], [2]], [[0], [1], [0]])
+    0.0
+    """
+    first, second = _same_samples(x, y)
+    if debiased:
+        return _debiased_cka(first @ first.T, second @ second.T)
+    if max(first.shape[1], second.shape[1]) <= len(first):  # the smaller of features² and samples²
+        parts = [np.linalg.norm(a.T @ b) for a, b in ((first, second), (first, first), (second, second))]
+        return _ratio(float(parts[0] ** 2), float(parts[1] * parts[2]))
+    one, other = first @ first.T, second @ second.T
+    return _ratio(float(np.vdot(one, other)), float(np.linalg.norm(one) * np.linalg.norm(other)))
+
+
+def chance_cka(x: ArrayLike, y: ArrayLike) -> float:
+    """Say what linear CKA would be if the two had nothing to do with each other: its mean over all pairings of samples.
+
+    Exactly tr(K)·tr(L)/((n − 1)·‖K‖·‖L‖), with K and L the Gram matrices of centred features.
+    """
+    first, second = _same_samples(x, y)
+    return math.prod(_concentration(array) for array in (first, second)) / (len(first) - 1)
+
+
+def _concentration(array: np.ndarray) -> float:
+    """Return tr(K)/‖K‖ of a centred array: the square root of the participation ratio."""
+    gram = array.T @ array if array.shape[1] <= len(array) else array @ array.T
+    return _ratio(float(np.trace(gram)), float(np.linalg.norm(gram)))
+
+
+def _debiased_cka(one: np.ndarray, other: np.ndarray) -> float:
+    n = len(one)
+    if n < 4:
+        raise ValueError(f"debiased CKA needs at least four samples, not {n}; take more, or debiased=False")
+
+    def hsic(a: np.ndarray, b: np.ndarray) -> float:
+        rows, columns = a.sum(1), b.sum(1)
+        total = np.vdot(a, b) + rows.sum() * columns.sum() / ((n - 1) * (n - 2)) - 2 * rows @ columns / (n - 2)
+        return float(total / (n * (n - 3)))
+
+    for gram in (one, other):
+        np.fill_diagonal(gram, 0)
+    return _ratio(hsic(one, other), math.sqrt(max(hsic(one, one) * hsic(other, other), 0)))
+
+
+def _ratio(above: float, below: float) -> float:
+    return above / below if below > 0 else math.nan
+
+
+class Svcca(NamedTuple):
+    """Mean canonical correlation, its level under chance, and how many directions of each were compared."""
+
+    mean: float
+    chance: float
+    directions: tuple[int, int]
+
+
+def svcca(x: ArrayLike, y: ArrayLike, *, variance: float = 0.99) -> Svcca:
+    """Say how well linear maps carry one representation into the other: SVCCA (Raghu et al. 2017), 0 to 1.
+
+    Of each, the fewest singular directions that hold `variance` of it are kept; `mean` is that of the
+    min(k, l) canonical correlations between them. `chance` is its mean for independent directions of the same
+    numbers (Wachter 1980): near 1 if they are as many as the samples, when SVCCA says nothing. Both are NaN if one
+    of the two is constant, or holds NaN or infinity.
+
+    >>> t = np.arange(8.0)
+    >>> svcca(np.c_[t, t**2], np.c_[t**2 + t, 5 * t]).mean.__round__(6)
+    1.0
+    """
+    first, second = (main_directions(array, variance) for array in _same_samples(x, y))
+    return svcca_of(first, second)
+
+
+def main_directions(array: np.ndarray, variance: float = 0.99) -> np.ndarray:
+    """Return an orthonormal basis [sample, k] of the fewest directions that hold `variance` of a centred array."""
+    if not 0 < variance <= 1:
+        raise ValueError(f"variance is {variance}; allowed is a share above 0 and at most 1, such as 0.99")
+    if not np.isfinite(array).all():  # a diverged layer has no directions, and shall not stop the others' measures
+        return np.zeros((len(array), 0))
+    left, sizes, _ = np.linalg.svd(array, full_matrices=False)
+    real = int((sizes > sizes.max(initial=0) * max(array.shape) * np.finfo(np.float64).eps).sum())
+    return left[:, : min(fewest(sizes**2, variance), real)]
+
+
+def fewest(power: np.ndarray, share: float) -> int:
+    """Return the fewest of the falling `power` that hold a share of its sum; a rounding below it is enough."""
+    return int(np.argmax(np.cumsum(power) >= share * power.sum() * (1 - 1e-12))) + 1 if len(power) else 0
+
+
+def svcca_of(first: np.ndarray, second: np.ndarray) -> Svcca:
+    """Return SVCCA from the main directions of both, found once for each layer."""
+    small, large = sorted((first.shape[1], second.shape[1]))
+    if not small:
+        return Svcca(math.nan, math.nan, (first.shape[1], second.shape[1]))
+    correlations = np.linalg.svd(first.T @ second, compute_uv=False)
+    mean = float(np.minimum(correlations, 1).mean())
+    return Svcca(mean, _chance_correlation(small, large, len(first) - 1), (first.shape[1], second.shape[1]))
+
+
+def _chance_correlation(small: int, large: int, dimensions: int) -> float:
+    """Return the mean canonical correlation of two random subspaces, by Wachter's law for many dimensions."""
+    certain = max(small + large - dimensions, 0)  # directions that two subspaces of this size must share
+    if certain >= small:
+        return 1.0
+    if small == 1:  # exact: the length of a unit vector's projection
+        a, b = large / 2, dimensions / 2
+        return math.exp(math.lgamma(a + 0.5) + math.lgamma(b) - math.lgamma(a) - math.lgamma(b + 0.5))
+    alpha, beta = small / dimensions, large / dimensions
+    middle = alpha + beta - 2 * alpha * beta
+    half = 2 * math.sqrt(alpha * beta * (1 - alpha) * (1 - beta))
+    # Squared correlations lie within middle ± half with density √(half² − (x − middle)²)/(2π·alpha·x·(1 − x)).
+    angle = (np.arange(4096) + 0.5) * np.pi / 4096
+    squared = middle + half * np.cos(angle)
+    weight = np.sin(angle) ** 2 / (squared * (1 - squared))
+    free = float((np.sqrt(squared) * weight).sum() / weight.sum())
+    return (certain + (small - certain) * free) / small
+
+
+def cka_curves(history: History, *, debiased: bool = False) -> pd.DataFrame:
+    """Follow how alike each layer is to what it was one checkpoint ago, and to what it becomes in the end.
+
+    Takes {step: {layer: [sample, feature]}} with the same samples at every step; gives curves
+    `<layer>/cka_to_previous` (NaN at its first step) and `<layer>/cka_to_final` (1 at the last). A layer may be
+    missing at some steps: NaN there, and "previous" and "final" are those at which it is known.
+    """
+    steps = sorted(history)
+    out = pd.DataFrame(index=pd.Index(steps, name="step", dtype=np.int64))
+    for layer in dict.fromkeys(layer for step in steps for layer in history[step]):
+        known = [step for step in steps if layer in history[step]]
+        final, columns = history[known[-1]][layer], {"cka_to_previous": {}, "cka_to_final": {}}
+        for before, step in zip([None, *known], known, strict=False):
+            here = history[step][layer]
+            if before is not None:
+                columns["cka_to_previous"][step] = linear_cka(history[before][layer], here, debiased=debiased)
+            columns["cka_to_final"][step] = linear_cka(here, final, debiased=debiased)
+        for name, values in columns.items():
+            out[f"{layer}/{name}"] = pd.Series(values, dtype=np.float64).reindex(steps)
+    return out
