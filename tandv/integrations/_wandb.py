@@ -67,6 +67,8 @@ class Wandb:
 
     def add(self, block: Any) -> None:
         """Put a step into the row that is open."""
+        if getattr(self._run, "_is_finished", False):  # W&B would wait for half a minute to find out
+            raise RuntimeError("its run has been finished")
         summary = _summaries.of_block(block)
         with self._lock:
             row = self._run.step

@@ -1,5 +1,7 @@
+import importlib
 import json
 import struct
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +24,7 @@ def wandb(tmp_path, monkeypatch):
     import wandb
 
     yield wandb
-    wandb.finish()
+    wandb.teardown()  # it reads its environment once, and the next test has another
 
 
 @pytest.fixture
@@ -45,10 +47,11 @@ def train():
 
 
 @pytest.fixture
-def rows(tmp_path):
+def rows(wandb, tmp_path):
     """Read the rows of the only W&B run back from its file: a dict for each, and its step in `_step`."""
 
     def rows():
+        wandb.teardown()  # its process may still be writing when a run has been finished
         return [
             {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
             for record in records(next(tmp_path.glob("wandb/offline-run-*/run-*.wandb")).read_bytes())
@@ -59,10 +62,11 @@ def rows(tmp_path):
 
 
 @pytest.fixture
-def other_records(tmp_path):
+def other_records(wandb, tmp_path):
     """Read one kind of record of the only W&B run back from its file."""
 
     def other_records(kind):
+        wandb.teardown()
         data = next(tmp_path.glob("wandb/offline-run-*/run-*.wandb")).read_bytes()
         return [getattr(record, kind) for record in records(data) if record.HasField(kind)]
 
@@ -71,7 +75,7 @@ def other_records(tmp_path):
 
 def records(data):
     """Yield the records of a W&B file: LevelDB's log format, with a head of 7 bytes."""
-    from wandb.proto import wandb_internal_pb2
+    wandb_internal_pb2: Any = importlib.import_module("wandb.proto.wandb_internal_pb2")
 
     assert data[:4] == b":W&B"
     place, found = 7, b""

@@ -1,5 +1,8 @@
 """TensorBoard: what was written is read back from the event files."""
 
+import dataclasses
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -70,13 +73,14 @@ def test_a_frame_is_shown(written):
 
 def test_tensorboard_draws_each_power_of_two_as_one_bucket(written):
     from tensorboard import data_compat
-    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.compat.proto import summary_pb2
 
     writer, read = written
     log = logframe.example_log(layers=2, steps=1)
     to_tensorboard(log, writer)
     (event,) = read().Histograms("tandv/Weight/exponents")
-    value = Summary.Value(tag="x", histo=event.histogram_value._asdict())
+    protocol: Any = summary_pb2
+    value = protocol.Summary.Value(tag="x", histo=dataclasses.asdict(event.histogram_value))
     buckets = np.frombuffer(data_compat.migrate_value(value).tensor.tensor_content, np.float32).reshape(-1, 3)
     histogram = next(of_log(log))[1].histograms["Weight/exponents"]
     assert buckets[:, 0].tolist() == histogram.edges[:-1].tolist()
