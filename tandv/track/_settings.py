@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tandv.integrations import _tensorboard, _wandb
-from tandv.track import _budget
+from tandv.track import _budget, _checkpoints
 from tandv.track._writer import FORMATS, Export
 
 Pattern = str | re.Pattern[str]
@@ -51,6 +51,7 @@ def settings_problems(
     budget: Any = None,
     use_wandb: bool = False,
     tensorboard: Any = None,
+    save: Any = None,
 ) -> list[str]:
     """Return what is wrong with the settings that every framework's `track` shares."""
     found = []
@@ -63,6 +64,7 @@ def settings_problems(
             found.append(str(error))
         if every != 1:
             found.append(f"budget={budget!r} chooses the interval itself; give either budget or every, not both")
+    found += _checkpoints.rule_problems(save)
     if use_wandb:
         found += _wandb.problems()
     if tensorboard is not None:

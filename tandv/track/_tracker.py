@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from tandv.track._budget import Budget
+from tandv.track._checkpoints import Checkpoints, SaveRule, Source
 from tandv.track._measurements import Block, Measurements
 from tandv.track._settings import Every
 from tandv.track._writer import Export, Writer, default_folder, say, warn
@@ -40,6 +41,7 @@ class Tracker:
         budget: str | float | None = None,
         exports: Sequence[Export] = (),
         info: dict[str, Any] | None = None,
+        save: SaveRule | None = None,
     ):
         self.measurements = measurements if measurements is not None else Measurements(exponents)
         self.steps = init_step or 0  # the step that is going on
@@ -54,6 +56,8 @@ class Tracker:
         self.out_path = self.path / f"log{offload_type}"
         about = {"model": title} | (info or {})
         self._open = lambda: Writer(self.path, offload_type, async_offload, about, exports)
+        self._save = save
+        self._checkpoints: Checkpoints | None = None
         self._skipped = 0  # steps, while the writer had no room for them
         self._budget: Budget | None = None
         if budget is not None:
@@ -85,6 +89,10 @@ class Tracker:
     def drain(self) -> None:
         """Hand the writer what was recorded but is still elsewhere, such as on a device."""
 
+    def weights(self) -> Source | None:
+        """Return how the model's weights are saved; None where another process saves them."""
+        raise NotImplementedError
+
     # The context manager.
 
     def __enter__(self) -> Self:
@@ -98,6 +106,9 @@ class Tracker:
             self.attach()
             if self._budget is not None:
                 self._budget.begin()
+            if self._save is not None and (source := self.weights()) is not None:
+                self._checkpoints = Checkpoints(self._save, self.path / "checkpoints", source)
+                self._checkpoints.begin(self.steps)
             self._begin()
         except BaseException:
             self._stop("failed")
@@ -111,10 +122,11 @@ class Tracker:
             self._guard("the last step", self._keep)
         self._stop("finished" if error is None else f"ended by {type(error).__name__}")
 
-    def step(self) -> None:
+    def step(self, **numbers: Any) -> None:
         """End the current training step; call it after each optimiser step.
 
-        Raises RuntimeError outside the `with` block.
+        `numbers`, such as `loss=loss`, are what a rule for saving checkpoints watches. Raises RuntimeError
+        outside the `with` block.
         """
         if self._state == "new" or self._state == "over":
             raise RuntimeError("tracker.step() outside its block; write `with track(...) as tracker:` around the loop")
@@ -124,6 +136,9 @@ class Tracker:
             self._guard("the end of a step", self._end)
         if self._budget is not None:
             self._budget.step_ended(self.recording)
+        if self._checkpoints is not None:
+            self._checkpoints.hear(self.steps, numbers)
+            self._checkpoints.begin(self.steps + 1)
         self.steps += 1
         self._guard("the start of a step", self._begin)
 
@@ -183,6 +198,7 @@ class Tracker:
         return {
             **({"steps_left_out_while_writing": self._skipped} if self._skipped else {}),
             **({"budget": self._budget.facts()} if self._budget is not None else {}),
+            **(self._checkpoints.facts() if self._checkpoints is not None else {}),
         }
 
     def _end(self) -> None:
@@ -224,6 +240,8 @@ class Tracker:
             self._release()
         self._state = "over"
         _on.discard(self)
+        if self._checkpoints is not None:
+            self._checkpoints.close(self.steps)
         try:
             self.drain()
         except Exception as error:

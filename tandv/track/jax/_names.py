@@ -37,6 +37,15 @@ def weights(tree: Any, tensor_type: str = "Weight") -> list[Leaf]:
     return [Leaf(name, tensor_type, array) for name, (_, array) in zip(names, leaves, strict=True)]
 
 
+def parameter_arrays(tree: Any) -> dict[str, Any]:
+    """Return the parameters of a tree by their keys, with dots between: what a checkpoint calls them.
+
+    >>> list(parameter_arrays({"params": {"Dense_0": {"kernel": np.ones(1)}}}))
+    ['Dense_0.kernel']
+    """
+    return {".".join(keys): array for keys, array in _leaves(parameters_of(tree))}
+
+
 def optimizer_states(state: Any, parameters: Any) -> list[Leaf]:
     """Return the float arrays of an optimiser's state that belong to parameters, by the parameters' names.
 

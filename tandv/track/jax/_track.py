@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from tandv.track._checkpoints import SaveRule
 from tandv.track._settings import Every, Pattern, exports, selector, settings_problems
 from tandv.track.jax import _names, _stash
 from tandv.track.jax._nnx import is_object
@@ -37,6 +38,7 @@ def track(
     tensorboard: Any = None,
     name: str | None = None,
     path: str | Path | None = None,
+    save: SaveRule | None = None,
 ) -> JaxTracker:
     """Record what happens inside a JAX model while it trains: one row for each tensor and step.
 
@@ -64,6 +66,7 @@ def track(
     - `track_updates`: what each step adds to the weights; needs a copy of them.
     - `every`: record every n-th step, or those for which a function is true; `every_trees` likewise for the
       weights, gradients of weights and optimiser states of recorded steps.
+    - `save`: at which steps the parameters are saved in the run's folder, see `tandv.track.SaveRule`.
     - other arguments as in `tandv.track.torch.track`.
 
     Raises TypeError or ValueError that names every argument that is wrong.
@@ -77,6 +80,7 @@ def track(
         budget=budget,
         use_wandb=use_wandb,
         tensorboard=tensorboard,
+        save=save,
     )
     if not callable(every_trees) and not (isinstance(every_trees, int) and every_trees > 0):
         found.append(f"every_trees={every_trees!r} must be a positive number of steps or a function of the step")
@@ -86,6 +90,8 @@ def track(
     model = model if model is not None else model_state
     optimizer = optimizer if optimizer is not None else optimizer_state
     in_place = is_object(model)
+    if save is not None and model is None:
+        found.append("save= needs the parameters that it is to save: give track() model= or model_state=")
     if model is not None and not any(_names.is_float(leaf) for leaf in jax.tree.leaves(model)):
         found.append(
             f"model_state={type(model).__name__} holds no float array; give the tree of parameters, an nnx module or "
@@ -135,6 +141,7 @@ def track(
         budget=budget,
         exports=exports(use_wandb, tensorboard),
         info={"framework": f"jax {jax.__version__}"},
+        save=save,
     )
 
 

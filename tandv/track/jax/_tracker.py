@@ -7,10 +7,11 @@ from typing import Any, Self
 
 import jax
 
+from tandv.track._checkpoints import Source
 from tandv.track._measurements import Block, block
 from tandv.track._settings import Every, Pattern
 from tandv.track._tracker import Tracker
-from tandv.track.jax import _eager, _names, _trees
+from tandv.track.jax import _eager, _names, _trees, _weights
 from tandv.track.jax._names import Leaf
 from tandv.track.jax._naming import Namer
 from tandv.track.jax._nnx import is_object, through_state
@@ -85,9 +86,10 @@ class JaxTracker(Tracker):
 
         return wrapped
 
-    def step(self, model_state: Any = None, opt_state: Any = None, grads: Any = None) -> None:  # pyright: ignore
+    def step(self, model_state: Any = None, opt_state: Any = None, grads: Any = None, **numbers: Any) -> None:
         """End the current training step, with the new weights and state of the optimiser and the gradients.
 
+        `numbers`, such as `loss=loss`, are what a rule for saving checkpoints watches.
         Give what was given to `track`; nnx modules and optimisers, which change in place, need not be given
         again. Raises TypeError naming the trees that were promised and are missing, before anything is kept.
         """
@@ -95,7 +97,7 @@ class JaxTracker(Tracker):
         if self._state in ("on", "new"):
             self._check(given)
         self._latest |= {name: tree for name, tree in given.items() if tree is not None}
-        super().step()
+        super().step(**numbers)
         self._let_go()
 
     def __enter__(self) -> Self:
@@ -114,6 +116,9 @@ class JaxTracker(Tracker):
     @property
     def has_measured(self) -> bool:
         return bool(self._measured.programs)
+
+    def weights(self) -> Source:
+        return _weights.source(lambda: self._latest["model_state"])
 
     def start_of_step(self) -> None:
         """Read the weights that this step's forward pass will use."""

@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from tandv.track._checkpoints import SaveRule, Source
 from tandv.track._measurements import Measurements
 from tandv.track._settings import Every, Pattern, exports, selector, settings_problems
 from tandv.track._stash import Stashed
 from tandv.track._tracker import Tracker
+from tandv.track.torch import _weights
 from tandv.track.torch._capture import OutputCapture
 from tandv.track.torch._distributed import SharedMeasurements, find_ranks, problems, together
 from tandv.track.torch._names import module_names, parameter_names, unwrap
@@ -27,6 +29,7 @@ class TorchTracker(Tracker):
     _outputs: OutputCapture
     _parameters: ParameterCapture
     scaler: ScalerWatch
+    weights: Callable[[], Source | None]
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         if error is not None and isinstance(self.measurements, SharedMeasurements):
@@ -89,6 +92,7 @@ def track(
     path: str | Path | None = None,
     process_group: Any = None,
     per_rank: bool = False,
+    save: SaveRule | None = None,
 ) -> TorchTracker:
     """Record what happens inside `module` while it trains: one row for each tensor and step.
 
@@ -117,6 +121,7 @@ def track(
     - `name`, `path`: the run's folder is `tandv-runs/<name>` or `path`; a taken name gets a number.
     - `process_group`: the ranks that are tracked together, where there are several; all by default. Each
       measures its part, the first writes one log of the whole; `per_rank` keeps the rows of each rank.
+    - `save`: at which steps the weights are saved in the run's folder, see `tandv.track.SaveRule`.
 
     Raises TypeError or ValueError that names every argument that is wrong.
     """
@@ -133,10 +138,12 @@ def track(
         budget=budget,
         use_wandb=use_wandb,
         tensorboard=tensorboard,
+        save=save,
     )
     ranks = find_ranks(process_group)
     own = stash_value not in (None, stash_all_stats_and_hist)
     found += problems(module, ranks, own, budget)
+    found += _weights.problems(module) if save is not None else []
     found += _optimizer_problems(optimizers, set(parameters))
     if stash_value is not None and not callable(stash_value):
         found.append(f"stash_value={stash_value!r} must be a function of one tensor")
@@ -165,7 +172,9 @@ def track(
         budget=budget,
         exports=exports(use_wandb, tensorboard),
         info={"framework": f"torch {torch.__version__}"},
+        save=save,
     )
+    tracker.weights = lambda: _weights.source(module) if ranks is None or ranks.rank == 0 else None
     if ranks is not None:
         open_log = tracker._open
         steps = f"every={'a function' if callable(every) else every}, init_step={init_step or 0}"

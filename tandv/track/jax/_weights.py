@@ -1,0 +1,53 @@
+"""A JAX model's weights as they are at a step: copied without waiting, written by the keys of their tree."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from tandv.track._checkpoints import Snapshot, Source
+from tandv.track.jax import _names
+
+
+def source(latest: Callable[[], Any]) -> Source:
+    """Return how the parameters of the tree (or nnx object) that `latest` gives are copied and written."""
+    return Source(lambda: _copy(_names.parameter_arrays(latest())), _write, _number)
+
+
+def _copy(found: dict[str, Any]) -> Snapshot | None:
+    if not found or any(isinstance(array, jax.ShapeDtypeStruct) for array in found.values()):
+        return None  # outside of step() only their shapes are kept
+    # On the device first: the next step may be given the arrays for good (donation).
+    on_device = {name: jax.numpy.copy(array) for name, array in found.items() if isinstance(array, jax.Array)}
+    on_host = {name: np.array(array) for name, array in found.items() if name not in on_device}
+    for array in on_device.values():
+        array.copy_to_host_async()
+
+    def arrays() -> dict[str, np.ndarray]:
+        for name in list(on_device):
+            on_host[name] = np.asarray(on_device[name])
+            del on_device[name]
+        return on_host
+
+    return Snapshot(
+        sum(array.nbytes for array in found.values()),
+        arrays,
+        lambda: all(array.is_ready() for array in on_device.values()) and arrays(),
+    )
+
+
+def _number(value: Any) -> Callable[[bool], float | None]:
+    if not isinstance(value, jax.Array):
+        known = float(value)
+        return lambda wait: known
+    value = jax.numpy.copy(value.reshape(()))
+    value.copy_to_host_async()
+    return lambda wait: float(value) if wait or value.is_ready() else None  # pyright: ignore
+
+
+def _write(path: Path, arrays: dict[str, Any], about: dict[str, str]) -> None:
+    from safetensors.numpy import save_file
+
+    save_file({name: np.array(array, order="C", copy=None) for name, array in arrays.items()}, path, about)
