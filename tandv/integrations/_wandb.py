@@ -75,8 +75,8 @@ class Wandb:
             self._note_closed(row)
             self._wait(block.step, summary)
             self._run.log(_logged(block.step, summary), commit=False)
-            if self._run.step == row:  # else it was closed meanwhile, and nobody knows which row has the step
-                self._open = block.step, row
+            # Where a row was closed meanwhile, nobody knows which step is in it: those that may be are added again.
+            self._open = (block.step, row) if self._run.step == row else None
 
     def close(self, out_path: Path) -> None:
         """Log the finished log as an artifact of the run."""

@@ -34,7 +34,7 @@ def _copy(found: dict[str, Any]) -> Snapshot | None:
     return Snapshot(
         sum(array.nbytes for array in found.values()),
         arrays,
-        lambda: all(array.is_ready() for array in on_device.values()) and arrays(),
+        lambda: all(array.is_ready() for array in on_device.values()) and arrays(),  # pyright: ignore
     )
 
 
