@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.ticker import FuncFormatter, Locator
 
 from tandv.runs import Runs, as_runs, metrics_of
 from tandv.viz.drawn import Drawn, remember
 from tandv.viz.facet import facet
-from tandv.viz.lines import thin, wants_log2
+from tandv.viz.lines import wants_log2
+from tandv.viz.over_steps import draw_curve, limits, mark_transitions, name_marks, scales
 from tandv.viz.style import Style, Theme
 from tandv.viz.style import theme as theme_named
-from tandv.viz.ticks import linear_ticks, log2_ticks, room, step_text, step_ticks
+from tandv.viz.ticks import step_text
 
 if TYPE_CHECKING:
     from tandv.analysis.transitions import Transition
@@ -63,14 +62,15 @@ def metric_curves(
         metric = part[("metadata", "metric")].iloc[0]
         values = part[VALUE].to_numpy()
         log2 = yscale == "log2" or (yscale == "auto" and wants_log2(values))
-        _scales(ax, xscale, log2)
+        scales(ax, xscale, log2)
         for run in runs:
             curve = part[part[("metadata", "run")] == run]
             if len(curve):
-                _draw(ax, run, curve, colours[run], log2=log2, extremes=extremes, style=style)
+                at, values = curve[("metadata", "step")].to_numpy(), curve[VALUE].to_numpy()
+                draw_curve(ax, at, values, run, colours[run], log2=log2, extremes=extremes, style=style)
             found = [one for one in marks.get(run, ()) if one.quantity == metric]
-            _mark(ax, found, colours[run] if len(runs) > 1 else style.alarm)
-        _name_marks(ax, style.muted if len(runs) > 1 else "")
+            mark_transitions(ax, found, colours[run] if len(runs) > 1 else style.alarm)
+        name_marks(ax, style.muted if len(runs) > 1 else "")
         _finish(ax, metric if len(names) == 1 else "", part, style)
 
     title = names[0] if len(names) == 1 else f"{len(names)} metrics"
@@ -120,98 +120,9 @@ def _marks(
     return {next(iter(runs)): transitions}
 
 
-def _scales(ax: Axes, xscale: str, log2: bool) -> None:
-    if xscale == "log":
-        ax.set_xscale("function", functions=(np.log1p, np.expm1))
-        _decades_of_steps(ax.xaxis)
-    elif xscale == "linear":
-        step_ticks(ax.xaxis)
-    else:
-        raise ValueError(f"xscale is 'linear' or 'log', not {xscale!r}")
-    if log2:
-        ax.set_yscale("log", base=2)
-        log2_ticks(ax.yaxis)
-    else:
-        linear_ticks(ax.yaxis)
-    ax.set_xlabel("step")
-
-
-def _decades_of_steps(axis: Axis) -> None:
-    """Tick a logarithmic axis of steps at 0, 1, 10, 100, ..., as many of them as there is room for."""
-    axis.set_major_locator(_Decades())
-    axis.set_major_formatter(FuncFormatter(lambda x, _: step_text(x)))
-
-
-class _Decades(Locator):
-    def __call__(self) -> np.ndarray:
-        axis = self.axis
-        assert isinstance(axis, Axis)
-        last = int(np.log10(max(axis.get_view_interval()[1], 1.0)))
-        each = -(-(last + 2) // room(axis, len(step_text(10.0**last))))
-        return np.array([0.0, *(10.0**k for k in range(last, -1, -each)[::-1])])
-
-
-def _draw(ax: Axes, run: str, curve: pd.DataFrame, colour: str, *, log2: bool, extremes: bool, style: Style) -> None:
-    steps, values = curve[("metadata", "step")].to_numpy(), curve[VALUE].to_numpy()
-    shown = np.where(np.isfinite(values) & ((values > 0) | (not log2)), values, np.nan)
-    marker = {"marker": "o", "markersize": 2.5} if len(steps) <= 60 else {}
-    ax.plot(*thin(steps, shown), color=colour, linewidth=1.5, label=run or "_curve", **marker)
-    for words, found, there, height in (
-        ("no value", style.nan, np.isnan(values), 0.02),
-        ("infinite", style.inf, np.isinf(values), 0.98),
-        ("not positive", style.zero, np.isfinite(values) & np.isnan(shown), 0.02),
-    ):
-        if there.any():
-            ax.plot(
-                steps[there], np.full(there.sum(), height), "s", transform=ax.get_xaxis_transform(), color=found,
-                markersize=3.5, markeredgewidth=0, label=words, zorder=4,
-            )  # fmt: skip
-    if extremes and np.isfinite(shown).any() and np.nanmax(shown) > np.nanmin(shown):
-        for words, at, symbol in (("largest", np.nanargmax(shown), "^"), ("smallest", np.nanargmin(shown), "v")):
-            ax.plot(
-                steps[at], shown[at], symbol, markersize=6, markerfacecolor=style.panel, markeredgecolor=colour,
-                markeredgewidth=1.3, zorder=5, gid=words, linestyle="none",
-            )  # fmt: skip
-
-
-def _mark(ax: Axes, transitions: Sequence[Transition], colour: str) -> None:
-    for one in transitions:
-        ax.axvspan(one.start, one.end, color=colour, alpha=0.14, linewidth=0, zorder=0.5)
-        ax.axvline(one.step, color=colour, linewidth=1.1, linestyle=(0, (2, 2)), zorder=1, gid="transition")
-
-
-def _name_marks(ax: Axes, colour: str) -> None:
-    """Let the legend name each kind of mark once, after the runs, in no run's colour if there are several."""
-    for words in ("transition", "largest", "smallest"):
-        for line in [line for line in ax.lines if line.get_gid() == words][:1]:
-            [named] = ax.plot([], [], label=words)
-            named.update_from(line)
-            named.set(label=words, gid=None, zorder=0)
-            if colour:
-                named.set(color=colour, markeredgecolor=colour)
-
-
 def _finish(ax: Axes, label: str, part: pd.DataFrame, style: Style) -> None:
     ax.set_ylabel(label)
-    steps, values = part[("metadata", "step")].to_numpy(), part[VALUE].to_numpy()
-    finite = values[np.isfinite(values)]
-    low, high = float(steps.min()), float(steps.max())
-    if ax.get_xscale() == "linear":
-        air = 0.02 * (high - low) or 0.5
-        ax.set_xlim(low - air, high + air)
-    else:
-        # as much air as there, in logarithms; nothing is left of -1
-        air = 0.02 * (np.log1p(high) - np.log1p(low)) or 0.5
-        ax.set_xlim(max(np.expm1(np.log1p(low) - air), -0.9), np.expm1(np.log1p(high) + air))
-    if not finite.size:
-        ax.set_ylim(0, 1)
-        ax.text(
-            0.5, 0.5, "no finite value", transform=ax.transAxes, ha="center", va="center",
-            color=style.muted, size=style.text,
-        )  # fmt: skip
-    elif np.ptp(finite) <= 1e-9 * np.abs(finite).max():  # a constant is not magnified until its rounding shows
-        air = 0.1 * abs(finite[0]) or 1.0
-        ax.set_ylim(finite[0] - air, finite[0] + air)
+    limits(ax, part[("metadata", "step")].to_numpy(), part[VALUE].to_numpy(), style)
     tables = {run: found.set_index(("metadata", "step"))[VALUE] for run, found in part.groupby(("metadata", "run"))}
     together = pd.DataFrame(tables)
     named = tuple(str(run) or str(part[("metadata", "metric")].iloc[0]) for run in together.columns)
