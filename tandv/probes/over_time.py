@@ -1,0 +1,166 @@
+"""Look into a model every n steps while it trains, always at the same batch: curves, and arrays by step."""
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tandv.probes._values import flat, kept
+from tandv.probes.looking import attention_patterns, get_intermediate_outputs, untouched
+from tandv.probes.measures import correlations, dimensions, heads
+
+Measure = Callable[[Any, Any], Any]
+Every = int | Callable[[int], bool]
+
+MEASURES: dict[str, Measure] = {
+    "outputs": get_intermediate_outputs,  # arrays
+    "attention": attention_patterns,  # arrays
+    "heads": heads,
+    "correlations": correlations,
+    "dimensions": dimensions,
+}
+
+
+def probe(
+    model: Any,
+    batch: Any,
+    every: Every = 100,
+    measure: str | Measure | Sequence[str] | Mapping[str, str | Measure] = "outputs",
+    *,
+    init_step: int = 0,
+) -> "Probe":
+    """Look at a fixed batch now and after every n-th training step, without touching the run.
+
+    `measure` is a name in MEASURES ("outputs", "attention", "heads", "correlations", "dimensions"), a function of
+    model and batch, a list of names, or a dict of them whose keys begin the names of what they find. Numbers become
+    curves and arrays are kept, both by step; dicts, tables and named tuples of these are taken apart. `every` may
+    also be a function of the step that says whether to look.
+
+    >>> import torch
+    >>> model = torch.nn.Linear(4, 2)
+    >>> watch = probe(model, torch.ones(3, 4), every=2, measure=lambda model, x: {"mean": model(x).mean()})
+    >>> for step in range(4):
+    ...     watch.step()  # after each optimiser step
+    >>> watch.curves.index.tolist()
+    [0, 2, 4]
+
+    Step n is the model after n optimiser steps, as row n of a tracker's log has the weights before step n + 1; 0 is
+    looked at here. What fails here raises; what fails later is said once, ends the probe, and lets the training go on.
+    """
+    return Probe(model, batch, every, measure, init_step)
+
+
+class Probe:
+    """What `probe` returns: `step()` in the training loop; `curves`, `arrays` and `save(path)` at any time."""
+
+    def __init__(self, model: Any, batch: Any, every: Every, measure: Any, init_step: int):
+        found = _problems(every, measure, init_step)
+        if found:
+            raise ValueError("cannot probe:\n  " + "\n  ".join(found))
+        self._model, self._measures = model, _measures(measure)
+        self._batch = kept(batch)
+        self._every = every
+        self._step = init_step
+        self._rows: dict[int, dict[str, float]] = {}
+        self.arrays: dict[int, dict[str, np.ndarray]] = {}
+        self.failure: Exception | None = None
+        if self._wanted():
+            self._look()
+
+    def step(self, model: Any = None) -> None:
+        """Say that a training step is done; `model` is the new one where training makes a new one, as in JAX."""
+        self._step += 1
+        if model is not None:
+            self._model = model
+        if self.failure is not None:
+            return
+        try:
+            if self._wanted():
+                self._look()
+        except Exception as error:
+            self.failure = error
+            said = f"the probe failed at step {self._step} and has ended: {type(error).__name__}: {error}"
+            warnings.warn(said, RuntimeWarning, stacklevel=2)
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """The numbers found so far: a column for each, indexed by step."""
+        table = pd.DataFrame(list(self._rows.values()), dtype=np.float64)
+        table.index = pd.Index(list(self._rows), dtype=np.int64, name="step")
+        return table
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as lists and numbers, fit for JSON: {"curves": {...}, "arrays": {step: {name: [...]}}}."""
+        table = self.curves
+        curves = {"step": table.index.tolist(), **{str(name): _listed(table[name].to_numpy()) for name in table}}
+        arrays = {str(step): {n: _listed(a) for n, a in named.items()} for step, named in self.arrays.items()}
+        return {"curves": curves, "arrays": arrays}
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Keep what was found: everything in a .json file, or the arrays in an .npz file (see `read_arrays`)."""
+        path = Path(path)
+        if path.suffix == ".json":
+            path.write_text(json.dumps(self.to_dict(), allow_nan=False), encoding="utf-8")
+        elif path.suffix == ".npz":
+            named = {f"{step}/{name}": array for step, arrays in self.arrays.items() for name, array in arrays.items()}
+            np.savez(path, allow_pickle=False, **named)
+        else:
+            raise ValueError(f"{path.name} is neither .json nor .npz; choose one of these endings")
+        return path
+
+    def _wanted(self) -> bool:
+        return bool(self._every(self._step)) if callable(self._every) else self._step % self._every == 0
+
+    def _look(self) -> None:
+        found: dict[str, float | np.ndarray] = {}
+        with untouched(self._model) as model:
+            for prefix, measure in self._measures:
+                found |= flat(measure(model, self._batch), prefix)
+        self._rows[self._step] = {name: value for name, value in found.items() if isinstance(value, float)}
+        if arrays := {name: value for name, value in found.items() if isinstance(value, np.ndarray)}:
+            self.arrays[self._step] = arrays
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[int, dict[str, np.ndarray]]:
+    """Read the arrays that `Probe.save` kept in an .npz file: {step: {name: array}}. Nothing in it is run."""
+    history: dict[int, dict[str, np.ndarray]] = {}
+    with np.load(path, allow_pickle=False) as file:
+        for key in file.files:
+            step, _, name = key.partition("/")
+            history.setdefault(int(step), {})[name] = file[key]
+    return history
+
+
+def _measures(measure: Any) -> list[tuple[str, Measure]]:
+    """Return each measure with what the names of its findings begin with."""
+    if isinstance(measure, Mapping):
+        return [(str(name), MEASURES[one] if isinstance(one, str) else one) for name, one in measure.items()]
+    listed = [measure] if isinstance(measure, str) or callable(measure) else measure
+    return [("", MEASURES[one] if isinstance(one, str) else one) for one in listed]
+
+
+def _problems(every: Any, measure: Any, init_step: Any) -> list[str]:
+    found = []
+    if not callable(every) and not (isinstance(every, int) and every > 0):
+        found.append(f"every={every!r} must be a positive number of steps or a function of the step")
+    if not (isinstance(init_step, int) and init_step >= 0):
+        found.append(f"init_step={init_step!r} must be a step number, 0 or more")
+    listed = measure.values() if isinstance(measure, Mapping) else measure
+    listed = [measure] if isinstance(measure, str) or callable(measure) else list(listed)
+    known = ", ".join(map(repr, MEASURES))
+    unknown = [one for one in listed if not callable(one) and one not in MEASURES]
+    return found + [f"no measure {one!r}; choose {known}, or a function of model and batch" for one in unknown]
+
+
+def _listed(array: np.ndarray) -> list[Any]:
+    """Return an array as nested lists; NaN, which JSON lacks, is null, and infinities are words."""
+    values = array.astype(object)
+    if array.dtype.kind == "f":
+        values[np.isnan(array)] = None
+        values[np.isposinf(array)], values[np.isneginf(array)] = "inf", "-inf"
+    return values.tolist()

@@ -1,0 +1,54 @@
+"""What every layer makes of a batch."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
+
+from tandv.probes._choice import chosen
+from tandv.probes.torch._batch import as_array, run
+from tandv.probes.torch._untouched import untouched
+from tandv.track.torch._names import module_names
+from tandv.track.torch._outputs import tensors_in
+
+
+def get_intermediate_outputs(
+    model: nn.Module, x: Any, layers: Any = None, call: Callable[[Any, Any], Any] | None = None
+) -> dict[str, np.ndarray]:
+    """Return the outputs of layers as arrays by name; see `tandv.probes.get_intermediate_outputs`."""
+    names = module_names(model)
+    wanted = set(chosen([named.name for named in names.values()], layers))
+    seen: dict[str, list[tuple[str, np.ndarray]]] = {name: [] for name in wanted}
+    times: dict[str, int] = {}
+
+    def look(module: nn.Module, _: Any, output: Any) -> None:
+        if (named := names.get(module)) is None or named.name not in wanted:
+            return
+        time = times[named.name] = times.get(named.name, -1) + 1
+        for name, tensor in tensors_in(output, named.name):
+            if not tensor.is_meta and not tensor.is_sparse and not tensor.is_nested:
+                seen[named.name].append((numbered(name, named.name, time), as_array(tensor)))
+
+    with untouched(model) as inner:
+        hook = register_module_forward_hook(look)
+        try:
+            run(inner, x, call)
+        finally:
+            hook.remove()
+    if layers is not None and (silent := [name for name, found in seen.items() if not found]):
+        raise LookupError(
+            f"{', '.join(map(repr, sorted(silent)))} gave no output: the forward pass does not call it (containers "
+            "and modules whose weights others use are not called); choose a layer around it or in it"
+        )
+    return {name: array for named in names.values() if named.name in wanted for name, array in seen[named.name]}
+
+
+def numbered(name: str, layer: str, time: int) -> str:
+    """Return the name of an output at the n-th call of its layer.
+
+    >>> numbered("lstm[0]", "lstm", 0), numbered("lstm[0]", "lstm", 1)
+    ('lstm[0]', 'lstm@1[0]')
+    """
+    return f"{layer}@{time}{name[len(layer) :]}" if time else name
