@@ -1,7 +1,6 @@
 """Rows that live on a device: added to by kernels, copied to the host once a step, read when they arrive."""
 
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -16,11 +15,48 @@ MEASURED = tuple(name for name in measure.MEASURED if name != "float64" and hasa
 _DTYPES = {getattr(torch, name) for name in MEASURED}
 
 
-class _Copy(NamedTuple):
-    """A copy of the rows on its way to the host."""
+class Arriving:
+    """Numbers on their way from a device to the host, which nobody has waited for yet.
 
-    host: torch.Tensor
-    arrived: Any  # an event, or None where copies are done at once
+    >>> float(Arriving(torch.tensor(2.0)))
+    2.0
+    """
+
+    def __init__(self, tensor: torch.Tensor):
+        tensor = tensor.detach()
+        api = _streams(tensor.device)
+        self._host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=api is not None)
+        self._host.copy_(tensor, non_blocking=True)
+        self._arrived: Any = api.Event() if api else None
+        if api:
+            self._arrived.record(api.current_stream(tensor.device))
+
+    def numpy(self) -> np.ndarray:
+        """Wait for the numbers and return them."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return self._host.numpy()
+
+    def __float__(self) -> float:
+        return float(self.numpy())
+
+
+class SentRows:
+    """A step's rows on their way to the host; any thread may read them."""
+
+    def __init__(self, host: torch.Tensor, arrived: Any, spare: list[torch.Tensor]):
+        self.nbytes = host.nbytes
+        self._host, self._arrived, self._spare = host, arrived, spare
+        self._rows: np.ndarray | None = None
+
+    def rows(self) -> np.ndarray:
+        """Wait until the rows have arrived, and return them (`statistics.ROW`)."""
+        if self._rows is None:
+            if self._arrived is not None:
+                self._arrived.synchronize()
+            self._rows = _as_rows(self._host).copy()
+            self._spare.append(self._host)  # its memory serves a later step
+        return self._rows
 
 
 class DeviceRows:
@@ -28,19 +64,18 @@ class DeviceRows:
 
     >>> rows = DeviceRows("cpu", 2)
     >>> rows.add([torch.tensor([3.0, -4.0]), torch.ones(5)], [0, 1])
-    >>> rows.start_copy()
-    >>> statistics.summarise(rows.rows())["max_abs"].tolist()
+    >>> sent = rows.send()
+    >>> statistics.summarise(sent.rows())["max_abs"].tolist()
     [4.0, 1.0]
 
-    No method but `rows` waits for the device, so a step is read while the next ones go on. `depth` is how
-    many copies may be on their way. `producer` is "triton", "torch" (plain operations, for any device with
-    float64) or "host" (for the CPU); by default the best that the device has.
+    Nothing here waits for the device; only `SentRows.rows` does, so a step is read while the next ones go on.
+    `producer` is "triton", "torch" (plain operations, for any device with float64) or "host" (for the CPU); by
+    default the best that the device has.
     """
 
-    def __init__(self, device: torch.device | str, size: int, *, producer: str | None = None, depth: int = 2):
+    def __init__(self, device: torch.device | str, size: int, *, producer: str | None = None):
         self.device = torch.empty(0, device=device).device  # with its number
         self.producer = producer or _best_producer(self.device)
-        self.depth = depth
         self._measure = _PRODUCERS[self.producer](self.device)
         self._proven = self.producer != "triton"
         self._size = size
@@ -49,7 +84,6 @@ class DeviceRows:
         self._api: Any = _streams(self.device)
         self._stream: Any = self._api.Stream(self.device) if self._api else None
         self._departed: Any = None  # the event after which the departing rows may change
-        self._on_their_way: deque[_Copy] = deque()
         self._spare: list[torch.Tensor] = []
 
     def __len__(self) -> int:
@@ -62,7 +96,6 @@ class DeviceRows:
             larger = _torch.clear(self._new(size))
             larger[: self._size].copy_(self._words)
             self._size, self._words, self._departing = size, larger, self._new(size)
-            self._spare.clear()
 
     def add(self, tensors: Sequence[torch.Tensor], places: Sequence[int]) -> None:
         """Measure each tensor into the row at its place, merging with what the row holds already.
@@ -88,37 +121,27 @@ class DeviceRows:
             self._add(list(now.values()), list(now))
             waiting = later
 
-    def start_copy(self) -> None:
-        """End a step: send its rows to the host, and go on with rows that have measured nothing.
-
-        Raises RuntimeError if `depth` copies have been started and not been read.
-        """
-        if len(self._on_their_way) >= self.depth:
-            raise RuntimeError(
-                f"{self.depth} copies have been started and not been read; call rows() first, or allow more with depth="
-            )
+    def send(self) -> SentRows:
+        """End a step: send its rows to the host, and go on with rows that have measured nothing."""
         self._measure.finish(self._words)
         self._wait_until_departed()
         self._departing.copy_(self._words)
         _torch.clear(self._words)
-        self._on_their_way.append(self._send())
+        host = self._room_on_host()
+        if self._api is None:
+            host.copy_(self._departing)
+            return SentRows(host, None, self._spare)
+        self._stream.wait_stream(self._api.current_stream(self.device))
+        with self._api.stream(self._stream):
+            host.copy_(self._departing, non_blocking=True)
+            self._departed = self._api.Event()
+            self._departed.record(self._stream)
+        return SentRows(host, self._departed, self._spare)
 
-    def rows(self, wait: bool = True) -> np.ndarray | None:
-        """Return the rows (`statistics.ROW`) of the oldest copy not read yet, or None if there is none.
-
-        If it has not arrived, wait for it, or return None with `wait=False`.
-        """
-        if not self._on_their_way:
-            return None
-        host, arrived = self._on_their_way[0]
-        if arrived is not None and not arrived.query():
-            if not wait:
-                return None
-            arrived.synchronize()
-        self._on_their_way.popleft()
-        if len(host) == self._size:
-            self._spare.append(host)
-        return _as_rows(host).copy()
+    def clear(self) -> None:
+        """Forget what was measured since the last `send`."""
+        self._measure.finish(self._words)
+        _torch.clear(self._words)
 
     def _add(self, tensors: Sequence[torch.Tensor], places: Sequence[int]) -> None:
         try:
@@ -146,18 +169,6 @@ class DeviceRows:
             if not 0 <= place < self._size:
                 yield f"row {place} is not among 0 to {self._size - 1}; make room with grow()"
 
-    def _send(self) -> _Copy:
-        host = self._spare.pop() if self._spare else self._new_on_host()
-        if self._api is None:
-            host.copy_(self._departing)
-            return _Copy(host, None)
-        self._stream.wait_stream(self._api.current_stream(self.device))
-        with self._api.stream(self._stream):
-            host.copy_(self._departing, non_blocking=True)
-            self._departed = self._api.Event()
-            self._departed.record(self._stream)
-        return _Copy(host, self._departed)
-
     def _wait_until_departed(self) -> None:
         """Let the device, not the host, wait until the last copy has left it."""
         if self._departed is not None:
@@ -166,7 +177,10 @@ class DeviceRows:
     def _new(self, size: int) -> torch.Tensor:
         return torch.empty(size, _torch.WORDS, dtype=torch.int64, device=self.device)
 
-    def _new_on_host(self) -> torch.Tensor:
+    def _room_on_host(self) -> torch.Tensor:
+        while self._spare:  # those from before the rows grew are let go
+            if len(host := self._spare.pop()) == self._size:
+                return host
         return torch.empty(self._size, _torch.WORDS, dtype=torch.int64, pin_memory=self._api is not None)
 
 

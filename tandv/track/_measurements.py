@@ -8,7 +8,6 @@ import numpy as np
 from tandv import measure, statistics
 
 _AT_FIRST = 256  # rows
-_AT_MOST = 4096  # rows of a step before they are merged on the way (a cell called thousands of times)
 
 
 class Quantity(NamedTuple):
@@ -46,7 +45,7 @@ class Later(NamedTuple):
         return cls(lambda: block, block.counts.nbytes + sum(values.nbytes for values in block.tensors.values()))
 
 
-_Merged = tuple[list[Quantity], list[str], np.ndarray]  # a dtype and a row for each quantity
+_Merged = tuple[list[Quantity], list[str], np.ndarray]  # a dtype and a row for each quantity (`statistics.ROW`)
 
 
 class Measurements:
@@ -55,6 +54,8 @@ class Measurements:
     Each tensor gets a row of its own when it appears; rows of the same quantity merge when the step is
     taken. So a tensor that several modules return is measured once and counts for each of them.
     """
+
+    at_most = 4096  # rows of a step before they are merged on the way (a cell called thousands of times)
 
     def __init__(self, exponents: tuple[int, int] | None = None, threads: Callable[[], int] = lambda: 1):
         self.exponents = exponents
@@ -77,7 +78,7 @@ class Measurements:
 
     def add(self, tensors: Sequence[Any], quantities: Sequence[Quantity]) -> list[Any]:
         """Measure each tensor for its quantity; return a handle for each, to `share` it."""
-        if sum(self._used.values()) + len(tensors) > max(_AT_MOST, len(tensors)):
+        if sum(self._used.values()) + len(tensors) > max(self.at_most, len(tensors)):
             self._merge_early()
         names = [measure.dtype_name(tensor) for tensor in tensors]
         handles: list[Any] = [None] * len(tensors)
@@ -128,14 +129,14 @@ class Measurements:
             statistics.clear(self._rows[layout][:used])
 
     def _merge_early(self) -> None:
-        merged, following = self._merge(), self.round + 1
+        early, following = merged(self._parts()), self.round + 1
         self._release()
         self.clear()
-        self._early, self.round = merged, following
+        self._early, self.round = early, following
 
     def _merge(self) -> _Merged:
         """Merge what was measured so far into a row for each quantity."""
-        return _joined([_merged(*part) for part in self._parts()])
+        return merged(self._parts())
 
     def _parts(self) -> list[_Merged]:
         """Return copies of what was measured so far, not yet merged."""
@@ -148,18 +149,18 @@ class Measurements:
 
 
 def block(
-    step: int, parts: Sequence[tuple[list[Quantity], list[str], np.ndarray]], exponents: tuple[int, int] | None = None
+    step: int, parts: Sequence[_Merged], exponents: tuple[int, int] | None = None
 ) -> Block:
     """Return a step's rows, measured elsewhere, in model order and one for each quantity.
 
     Each part has quantities, dtypes and rows (`statistics.ROW` or `WIDE_ROW`).
     """
-    return in_model_order(step, _joined([_merged(*part) for part in parts]), exponents)
+    return in_model_order(step, merged(parts), exponents)
 
 
-def in_model_order(step: int, merged: _Merged, exponents: tuple[int, int] | None) -> Block:
+def in_model_order(step: int, found: _Merged, exponents: tuple[int, int] | None) -> Block:
     """Return a step's rows in model order, as they are."""
-    quantities, dtypes, rows = merged
+    quantities, dtypes, rows = found
     in_order = sorted(range(len(quantities)), key=lambda i: quantities[i].order)
     dtypes, rows = [dtypes[i] for i in in_order], rows[in_order]
     low, high = exponents or statistics.exponent_range(rows)
@@ -167,8 +168,12 @@ def in_model_order(step: int, merged: _Merged, exponents: tuple[int, int] | None
     return Block(step, [quantities[i] for i in in_order], dtypes, _compact(scalars, dtypes), counts, low)
 
 
+def merged(parts: Sequence[_Merged]) -> _Merged:
+    """Merge parts into one row for each quantity, in rows wide enough for all."""
+    return _joined([_merged(*part) for part in parts])
+
+
 def _joined(parts: list[_Merged]) -> _Merged:
-    """Merge parts that may have rows of the same quantities, in rows wide enough for all."""
     if len(parts) < 2:
         return parts[0] if parts else ([], [], statistics.empty_rows(0))
     wide = any(rows.dtype == statistics.WIDE_ROW for *_, rows in parts)
@@ -186,8 +191,7 @@ def _merged(quantities: list[Quantity], dtypes: list[str], rows: np.ndarray) -> 
     groups = [numbers.setdefault((quantity.tensor_type, quantity.name), len(numbers)) for quantity in quantities]
     first = dict(zip(reversed(groups), zip(reversed(quantities), reversed(dtypes), strict=True), strict=True))
     known = [first[number] for number in range(len(numbers))]
-    merged = statistics.merge(rows, np.array(groups))
-    return [quantity for quantity, _ in known], [dtype for _, dtype in known], merged
+    return [quantity for quantity, _ in known], [dtype for _, dtype in known], statistics.merge(rows, np.array(groups))
 
 
 def _compact(scalars: dict[str, np.ndarray], dtypes: list[str]) -> dict[str, np.ndarray]:

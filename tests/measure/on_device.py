@@ -42,8 +42,8 @@ def _measured(device: str, producer: str, steps: Sequence[Calls], size: int) -> 
         with _without_waiting(device):
             for tensors, places in calls:
                 rows.add(tensors, places)
-            rows.start_copy()
-        found.append(rows.rows())
+            sent = rows.send()
+        found.append(sent.rows())
     assert rows.producer == producer  # and not what serves instead
     return found
 

@@ -9,7 +9,7 @@ from measure.on_device import PRODUCERS, measured
 from reference import reference, reference_counts
 from tandv import statistics
 from tandv.measure import _device
-from tandv.measure._device import DeviceRows
+from tandv.measure._device import Arriving, DeviceRows
 
 FLOAT8 = sorted(name for name in dir(torch) if name.startswith("float8_"))
 inf, nan = math.inf, math.nan
@@ -23,12 +23,6 @@ def producer(request):
 
 def summary(row: np.void) -> dict[str, float]:
     return {name: values[0].item() for name, values in statistics.summarise(np.array([row])).items()}
-
-
-def read(rows: DeviceRows) -> np.ndarray:
-    found = rows.rows()
-    assert found is not None
-    return found
 
 
 def assert_right(row: np.void, values: np.ndarray, relative: float = 2e-6):
@@ -169,35 +163,52 @@ def test_rows_hold_the_numbers_of_the_host_producer():
     rows = DeviceRows("cpu", 1)
     assert rows.producer == "host"
     rows.add([torch.tensor([3.0, -4.0])], [0])
-    rows.start_copy()
-    assert summary(read(rows)[0])["rm2"] == math.sqrt(12.5)
+    assert summary(rows.send().rows()[0])["rm2"] == math.sqrt(12.5)
 
 
-def test_a_copy_is_read_when_later_steps_go_on():
-    rows = DeviceRows("cpu", 1, depth=2)
-    for value in (1.0, 2.0):
+def test_a_step_is_read_when_later_ones_go_on():
+    rows, sent = DeviceRows("cpu", 1), []
+    for value in (1.0, 2.0, 3.0):
         rows.add([torch.tensor([value])], [0])
-        rows.start_copy()
-    with pytest.raises(RuntimeError, match=r"2 copies have been started and not been read; call rows\(\) first"):
-        rows.start_copy()
-    rows.add([torch.tensor([3.0])], [0])
-    first, second = read(rows), read(rows)
-    assert rows.rows() is None
-    rows.start_copy()
-    third = read(rows)
-    assert [found["max_abs"][0] for found in (first, second, third)] == [1.0, 2.0, 3.0]
+        sent.append(rows.send())
+    assert [one.rows()["max_abs"][0] for one in reversed(sent)] == [3.0, 2.0, 1.0]
+    assert sent[0].rows()["max_abs"][0] == 1.0
+
+
+def test_memory_of_steps_that_were_read_serves_again():
+    rows = DeviceRows("cpu", 1)
+    first = rows.send()
+    taken = first._host.data_ptr()
+    first.rows()
+    assert rows.send()._host.data_ptr() == taken
+
+
+@pytest.mark.parametrize("by", ["host", "torch"])
+def test_what_was_measured_can_be_forgotten(by):
+    rows = DeviceRows("cpu", 1, producer=by)
+    rows.add([torch.ones(3)], [0])
+    rows.clear()
+    rows.add([torch.zeros(2)], [0])
+    assert rows.send().rows()["numel"].tolist() == [2]
+
+
+def test_a_number_arrives_as_it_was_when_it_was_sent():
+    tensor = torch.tensor(2.0)
+    sent = Arriving(tensor)
+    tensor += 1
+    assert float(sent) == 2.0
+    assert Arriving(torch.tensor([1.0, 3.0])).numpy().tolist() == [1.0, 3.0]
 
 
 def test_growing_keeps_what_was_measured():
     rows = DeviceRows("cpu", 1, producer="torch")
     rows.add([torch.ones(2)], [0])
-    rows.start_copy()
+    before = rows.send()
     rows.add([torch.ones(3)], [0])
     rows.grow(3)
     rows.add([torch.ones(4)], [2])
-    rows.start_copy()
-    before, after = read(rows), read(rows)
-    assert (before["numel"].tolist(), after["numel"].tolist()) == ([2], [3, 0, 4])
+    after = rows.send()
+    assert (before.rows()["numel"].tolist(), after.rows()["numel"].tolist()) == ([2], [3, 0, 4])
     assert len(rows) == 3
 
 
@@ -210,8 +221,7 @@ def test_everything_that_cannot_be_measured_is_named_at_once():
     assert "tensor 1 is of float64" in words
     assert "tensor 2 is on meta; each device needs DeviceRows of its own" in words
     assert "row 2 is not among 0 to 1; make room with grow()" in words
-    rows.start_copy()
-    assert read(rows)["calls"].sum() == 0
+    assert rows.send().rows()["calls"].sum() == 0
 
 
 def test_without_a_compiler_for_kernels_plain_operations_serve(monkeypatch):
@@ -227,6 +237,5 @@ def test_without_a_compiler_for_kernels_plain_operations_serve(monkeypatch):
     with pytest.warns(UserWarning, match=r"by Triton failed \(RuntimeError: no C compiler\); plain torch operations"):
         rows.add([torch.ones(2)], [0])
     rows.add([torch.ones(2)], [0])
-    rows.start_copy()
-    assert read(rows)["numel"].tolist() == [4]
+    assert rows.send().rows()["numel"].tolist() == [4]
     assert rows.producer == "torch"

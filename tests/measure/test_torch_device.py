@@ -97,9 +97,6 @@ class Event:
     def record(self, stream):
         self.notes.append(f"event {self.number} after {stream.name}")
 
-    def query(self):
-        return self.happened
-
     def synchronize(self):
         self.notes.append(f"the host waits for event {self.number}")
 
@@ -130,26 +127,19 @@ class Streams:
 def test_the_copy_goes_on_beside_the_next_step(monkeypatch):
     streams = Streams()
     monkeypatch.setattr(_device, "_streams", lambda device: streams)
-    monkeypatch.setattr(DeviceRows, "_new_on_host", lambda self: torch.empty_like(self._words))
-    rows = DeviceRows("cpu", 1, producer="torch")
+    monkeypatch.setattr(DeviceRows, "_room_on_host", lambda self: torch.empty_like(self._words))
+    rows, sent = DeviceRows("cpu", 1, producer="torch"), []
     for value in (1.0, 2.0):
         rows.add([torch.tensor([value])], [0])
-        rows.start_copy()
+        sent.append(rows.send())
     assert streams.notes == [
         *("side waits for main", "on side", "event 0 after side"),
         *("main waits for event 0", "side waits for main", "on side", "event 1 after side"),
     ]
     streams.notes.clear()
-    assert rows.rows(wait=False) is None
-    streams.events[0].happened = True
-    first = rows.rows(wait=False)
-    assert first is not None
-    assert first["max_abs"].tolist() == [1.0]
-    assert rows.rows(wait=False) is None
-    assert streams.notes == []
-    second = rows.rows()
-    assert second is not None
-    assert second["max_abs"].tolist() == [2.0]
-    assert streams.notes == ["the host waits for event 1"]
+    assert sent[1].rows()["max_abs"].tolist() == [2.0]
+    assert sent[0].rows()["max_abs"].tolist() == [1.0]
+    sent[0].rows()
+    assert streams.notes == ["the host waits for event 1", "the host waits for event 0"]
     rows.grow(2)
-    assert streams.notes[1:] == ["main waits for event 1"]  # before the memory that is copied from is given up
+    assert streams.notes[2:] == ["main waits for event 1"]  # before the memory that is copied from is given up

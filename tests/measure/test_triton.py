@@ -127,7 +127,7 @@ def test_kernels_compile_ahead_without_spilling_registers(dtype, compiled, tmp_p
     tensor = torch.zeros(4096, dtype=getattr(torch, dtype))
     rows.add([tensor], [0])
     rows.add([tensor, tensor], [0, 1])
-    rows.start_copy()
+    rows.send()
     assert [name for name, _ in compiled] == ["measure_one", "measure_many", "fold"]
     for name, kernel in compiled:
         registers, slow = resources(kernel, tmp_path)

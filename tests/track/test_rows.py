@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from tandv.track._measurements import Measurements
 from tandv.track.common import read_parquet
 from tandv.track.torch import track
 
@@ -153,7 +154,7 @@ def test_a_module_called_several_times_is_one_row(run, row):
 
 
 def test_thousands_of_calls_merge_within_the_buffer(run, row, monkeypatch):
-    monkeypatch.setattr("tandv.track._measurements._AT_MOST", 10)
+    monkeypatch.setattr(Measurements, "at_most", 10)
     model = nn.Sequential(nn.Identity())
 
     def update(_):

@@ -15,8 +15,9 @@ import torch
 from torch import nn
 
 from tandv import statistics
-from tandv.track._measurements import Block, Later, Measurements, Quantity, block, in_model_order
+from tandv.track._measurements import Block, Later, Quantity, block, in_model_order
 from tandv.track._writer import warn
+from tandv.track.torch._measurements import TorchMeasurements
 from tandv.track.torch._ranks import Ranks
 
 _SCALARS = len(statistics.INTEGERS) + len(statistics.FLOATS)  # columns before the counts
@@ -38,8 +39,11 @@ class _Sent(NamedTuple):
     peers: str  # ranks that see the same batch as this one
 
 
-class SharedMeasurements(Measurements):
-    """The measurements of one step on all ranks; the first rank gets them, the others nothing."""
+class SharedMeasurements(TorchMeasurements):
+    """The measurements of one step on all ranks; the first rank gets them, the others nothing.
+
+    The end of a tracked step waits for the other ranks, and for the device.
+    """
 
     def __init__(self, ranks: Ranks, per_rank: bool, exponents: tuple[int, int] | None, threads: Callable[[], int]):
         super().__init__(exponents, threads)

@@ -36,7 +36,7 @@ def _items(output: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def measurable(tensor: torch.Tensor) -> torch.Tensor | None:
-    """Return the plain values of a tensor, on the CPU and apart from autograd; None if there are none.
+    """Return the plain values of a tensor where it lives, apart from autograd; None if there are none.
 
     Of a sparse tensor the stored values count. Integers, booleans, complex and quantised numbers, tensors
     without memory and those inside a `torch.func` transform are not measured.
@@ -52,7 +52,7 @@ def measurable(tensor: torch.Tensor) -> torch.Tensor | None:
         tensor = tensor.values()
     if tensor.is_neg():
         tensor = tensor.resolve_neg()
-    return tensor if tensor.is_cpu else tensor.cpu()
+    return tensor
 
 
 def why_not(tensor: torch.Tensor) -> str:

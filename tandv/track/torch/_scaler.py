@@ -1,8 +1,10 @@
 """The loss scale of mixed precision: seen where a GradScaler scales a loss, taken out of gradients, logged."""
 
-from typing import Any
+from typing import Any, SupportsFloat
 
 import torch
+
+from tandv.measure._device import Arriving
 
 
 class ScalerWatch:
@@ -28,6 +30,6 @@ class ScalerWatch:
             torch.amp.GradScaler.scale = self._original  # type: ignore[method-assign]
             self._original = None
 
-    def of_step(self, stepped: bool) -> dict[str, float]:
+    def of_step(self, stepped: bool) -> dict[str, SupportsFloat]:
         """Return what the log says of a step whose loss was scaled, and whether its update was left out."""
-        return {} if self.scale is None else {"loss_scale": float(self.scale), "skipped": float(not stepped)}
+        return {} if self.scale is None else {"loss_scale": Arriving(self.scale), "skipped": float(not stepped)}

@@ -50,4 +50,4 @@ def _row(tensor: torch.Tensor) -> Any:
     values = measurable(tensor)
     if values is None:
         raise TypeError(f"a tensor of {tensor.dtype} cannot be measured; it must be of a float type")
-    return measure.measure([values])
+    return measure.measure([values.cpu()])
