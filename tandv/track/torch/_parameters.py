@@ -10,9 +10,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.optimizer import register_optimizer_step_pre_hook
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from tandv.track._insight import Settings
 from tandv.track._measurements import Quantity
+from tandv.track.torch._insight import Insight
 from tandv.track.torch._names import Named, parameter_names
 from tandv.track.torch._outputs import measurable, why_not
 from tandv.track.torch._shards import WHOLE, local
@@ -32,6 +34,7 @@ class ParameterCapture:
         weights: bool,
         gradients: bool,
         updates: bool,
+        insight: Settings | None = None,
     ):
         self._tracker = tracker
         self._measurements = tracker.measurements
@@ -43,14 +46,17 @@ class ParameterCapture:
         self._received: set[nn.Parameter] = set()  # whose gradients an optimiser has received in this step
         self._before: dict[nn.Parameter, torch.Tensor] = {}
         self.stepped = False  # whether an optimiser has taken its step in this one
-        self._hook: Any = None
+        self._hooks: list[Any] = []
+        self.insight = Insight(tracker, self._names, insight) if insight is not None else None
 
     def attach(self) -> None:
-        self._hook = register_optimizer_step_pre_hook(self._before_optimizer_step)
+        self._hooks.append(register_optimizer_step_pre_hook(self._before_optimizer_step))
+        if self.insight is not None:
+            self._hooks.append(register_optimizer_step_post_hook(self._after_optimizer_step))
 
     def detach(self) -> None:
-        if self._hook is not None:
-            self._hook.remove()
+        for hook in self._hooks:
+            hook.remove()
         self._before.clear()
 
     def start_of_step(self) -> None:
@@ -58,6 +64,8 @@ class ParameterCapture:
         self._measured.clear()
         self._received.clear()
         self._before.clear()
+        if self.insight is not None:
+            self.insight.start_of_step()
 
     def forward_begun(self) -> None:
         """Record the weights that this step's forward pass uses, before anything can change them."""
@@ -87,10 +95,21 @@ class ParameterCapture:
             if self._updates:
                 self._keep_copies(mine)
             # A closure computes the gradients within the step: those are read when the step is over.
-            if not any(callable(argument) for argument in (*args[1:], *kwargs.values())):
+            closure = any(callable(argument) for argument in (*args[1:], *kwargs.values()))
+            if not closure:
                 self._record_gradients(mine)
+            if self.insight is not None:
+                self.insight.before_step(optimizer, mine, closure)
         except Exception as error:
             self._tracker.fail(f"before the step of {type(optimizer).__name__}", error)
+
+    def _after_optimizer_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        if not self._tracker.recording or self.insight is None:
+            return
+        try:
+            self.insight.after_step(optimizer)
+        except Exception as error:
+            self._tracker.fail(f"after the step of {type(optimizer).__name__}", error)
 
     def _keep_copies(self, parameters: Iterable[nn.Parameter]) -> None:
         for p in parameters:

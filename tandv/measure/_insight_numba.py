@@ -1,0 +1,301 @@
+"""What `_insight` finds, in one pass over the bytes of many tensors, compiled by numba.
+
+Bit planes are words of 32 bits here: lane 64 i + j of a block is bit i of its word j, so that a block's bits are
+found without any step from one lane to the next.
+"""
+
+# pyright: reportCallIssue=false, reportPrivateImportUsage=false
+# (numba passes an intrinsic's first argument itself)
+
+import math
+
+import numpy as np
+from numba import carray, float32, float64, int64, njit, types, uint32
+from numba.extending import intrinsic
+
+from tandv.measure._insight import LANES, SAMPLE
+from tandv.measure._numba import (
+    _ABS,
+    _INF,
+    BFLOAT16,
+    FLOAT32,
+    _and,
+    _as_bits,
+    _as_float,
+    _half_bits,
+    _lanes32,
+    _plus,
+    _pointer,
+    _shift,
+    _under,
+    _up,
+)
+
+WORDS = LANES // 32  # of a block, in a plane
+_ONE = uint32(1)
+_SIGN = uint32(0x80000000)
+_FAST = {"reassoc", "contract", "nsz", "arcp"}
+_OF_ALL = 6  # counts before those of each threshold
+
+
+@intrinsic
+def _ones(context, bits):
+    def build(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
+
+    return types.uint32(types.uint32), build
+
+
+_or = _lanes32(lambda b, x, y: b.or_(x, y))
+_differ = _lanes32(lambda b, x, y: b.xor(x, y))
+_minus = _lanes32(lambda b, x, y: b.sub(x, y))
+_times = _lanes32(lambda b, x, y: b.mul(x, y))
+
+
+@njit(nogil=True)
+def _mixed(number):
+    """Return the bits of `_insight.mixed`, 32 of them."""
+    h = _times(_differ(_shift(number, uint32(16)), number), uint32(0x45D9F3B))
+    h = _times(_differ(_shift(h, uint32(16)), h), uint32(0x45D9F3B))
+    return _differ(_shift(h, uint32(16)), h)
+
+
+@njit(nogil=True)
+def _bits_at(address, kind, i):
+    if kind == FLOAT32:
+        return carray(_pointer(address), (i + 1,), np.uint32)[i]
+    half = uint32(carray(_pointer(address), (i + 1,), np.uint16)[i])
+    return _up(half, uint32(16)) if kind == BFLOAT16 else _half_bits(half)
+
+
+@njit(nogil=True)
+def _read(address, kind, start, stop, block):
+    """Fill a block with the float32 bits of some elements, and with zeros."""
+    if kind == FLOAT32:
+        words = carray(_pointer(address + 4 * start), (stop - start,), np.uint32)
+        for i in range(stop - start):
+            block[i] = words[i]
+    else:
+        halves = carray(_pointer(address + 2 * start), (stop - start,), np.uint16)
+        if kind == BFLOAT16:
+            for i in range(stop - start):
+                block[i] = _up(uint32(halves[i]), uint32(16))
+        else:
+            for i in range(stop - start):
+                block[i] = _half_bits(uint32(halves[i]))
+    for i in range(stop - start, LANES):
+        block[i] = uint32(0)
+
+
+@njit(nogil=True)
+def _signs(v, has_sign, negative):
+    has_sign[:] = uint32(0)
+    negative[:] = uint32(0)
+    for i in range(32):
+        for j in range(WORDS):
+            x = v[i * WORDS + j]
+            a = _and(x, _ABS)
+            there = _and(_under(uint32(0), a), _under(a, _plus(_INF, _ONE)))
+            has_sign[j] = _or(has_sign[j], _up(there, uint32(i)))
+            negative[j] = _or(negative[j], _up(_and(there, _shift(x, uint32(31))), uint32(i)))
+
+
+@njit(nogil=True)
+def _zeros(v, limit, plane):
+    plane[:] = uint32(0)
+    for i in range(32):
+        for j in range(WORDS):
+            plane[j] = _or(plane[j], _up(_under(_and(v[i * WORDS + j], _ABS), limit), uint32(i)))
+
+
+@njit(nogil=True)
+def _count(bits):
+    total = uint32(0)
+    for j in range(WORDS):
+        total = _plus(total, _ones(bits[j]))
+    return int64(total)
+
+
+@njit(nogil=True)
+def _compare(new, old, both, flips, work, counts):
+    """Count what has become of a block, and keep its new planes."""
+    for j in range(WORDS):
+        both[j] = _and(new[0, j], old[0, j])
+        flips[j] = _and(_differ(new[1, j], old[1, j]), both[j])
+    counts[0] += _count(flips)
+    counts[1] += _count(both)
+    at = _OF_ALL
+    for k in range(2, len(new)):
+        counts[at] += _count(new[k])
+        counts[at + 1] += _count(old[k])
+        for j in range(WORDS):
+            work[j] = _and(new[k, j], old[k, j])
+        counts[at + 2] += _count(work)
+        for j in range(WORDS):
+            work[j] = _and(work[j], flips[j])
+        counts[at + 3] += _count(work)
+        at += 4
+    for k in range(len(new)):
+        for j in range(WORDS):
+            old[k, j] = new[k, j]
+
+
+@njit(fastmath=_FAST, nogil=True)
+def _sketch(v, first, sketch):
+    for i in range(LANES):
+        sign = _up(_mixed(_plus(first, uint32(i))), uint32(31))
+        sketch[i] += _as_float(_differ(v[i], sign))
+
+
+@njit(nogil=True)
+def _cosine(one, other):
+    dot, a, b = 0.0, 0.0, 0.0
+    for i in range(LANES):
+        x, y = float64(one[i]), float64(other[i])
+        dot += x * y
+        a += x * x
+        b += y * y
+    return dot / (math.sqrt(a) * math.sqrt(b)) if a > 0 and b > 0 else math.nan
+
+
+@njit(nogil=True)
+def _sampled(address, kind, weights, weight_kind, n, old_gradients, old_weights, counts):
+    for number in range(min(n, SAMPLE)):
+        at = int64(number)
+        if n > SAMPLE:
+            low, high = n * at // SAMPLE, n * (at + 1) // SAMPLE
+            at = low + int64(_and(_mixed(uint32(number)), _ABS)) % (high - low)
+        g = _as_float(_bits_at(address, kind, at))
+        before = old_gradients[number]
+        old_gradients[number] = g
+        if weights:
+            w = _as_float(_bits_at(weights, weight_kind, at))
+            changed, moved = g - before, w - old_weights[number]
+            old_weights[number] = w
+            up = (changed > 0 and moved > 0) or (changed < 0 and moved < 0)
+            down = (changed > 0 and moved < 0) or (changed < 0 and moved > 0)
+            turned = (g > 0 and before < 0) or (g < 0 and before > 0)
+            counts[2] += up
+            counts[3] += down
+            counts[4] += up and turned
+            counts[5] += down and turned
+
+
+@njit(cache=True, nogil=True)
+def of_gradients(jobs, limits, planes, sketches, gradients, weights, counts, cosines):
+    """Compare each gradient with what was kept of the one before, and keep this one.
+
+    `jobs` [n, 7]: address, kind and elements of the gradient, address (0: not known) and kind of the weight,
+    number of the tensor and of its first block. `limits` are bits of float32. Counts and cosines come per job.
+    """
+    block = np.empty(LANES, np.uint32)
+    new = np.empty((len(limits) + 2, WORDS), np.uint32)
+    both, flips, work = np.empty(WORDS, np.uint32), np.empty(WORDS, np.uint32), np.empty(WORDS, np.uint32)
+    sketch = np.empty(LANES, np.float32)
+    for job in range(len(jobs)):
+        address, kind, n = jobs[job, 0], jobs[job, 1], jobs[job, 2]
+        tensor, first = jobs[job, 5], jobs[job, 6]
+        sketch[:] = float32(0)
+        for number in range(max(1, -(-n // LANES))):
+            start = number * LANES
+            _read(address, kind, start, min(start + LANES, n), block)
+            _signs(block, new[0], new[1])
+            for k in range(len(limits)):
+                _zeros(block, _plus(limits[k], _ONE), new[2 + k])
+            _compare(new, planes[:, first + number], both, flips, work, counts[job])
+            _sketch(block, uint32(start), sketch)
+        cosines[job] = _cosine(sketch, sketches[tensor])
+        sketches[tensor] = sketch
+        _sampled(address, kind, jobs[job, 3], jobs[job, 4], n, gradients[tensor], weights[tensor], counts[job])
+
+
+@njit(fastmath=_FAST, nogil=True)
+def _change(before, after, steps, sums):
+    """Fill `steps` with the sizes of changes; add to the sums of their squares, squared weights, and sizes."""
+    squares, weights, moved = 0.0, 0.0, 0.0
+    for i in range(LANES):
+        old = _as_float(before[i])
+        step = abs(_as_float(after[i]) - old)
+        steps[i] = step
+        squares += float64(step) * float64(step)
+        weights += float64(old) * float64(old)
+        moved += float64(step)
+    sums[0] += squares
+    sums[1] += weights
+    sums[2] += moved
+
+
+@njit(fastmath=_FAST, nogil=True)
+def _inside(steps, plane, sums):
+    """Return the sum of those steps whose bit is set; the bit masks them, so that no NaN comes in from elsewhere."""
+    sums[:] = float32(0)
+    for i in range(32):
+        for j in range(WORDS):
+            bit = _and(_shift(plane[j], uint32(i)), _ONE)
+            sums[j] += _as_float(_and(_as_bits(steps[i * WORDS + j]), _minus(uint32(0), bit)))
+    total = 0.0
+    for j in range(WORDS):
+        total += float64(sums[j])
+    return total
+
+
+@njit(nogil=True)
+def _rounded(before, after, asked):
+    """Count what stayed though something was asked for; as bits, 0.0 and -0.0 differ, which is a change of nothing."""
+    total = uint32(0)
+    for i in range(LANES):
+        same = _under(_differ(before[i], after[i]), _ONE)
+        total = _plus(total, _and(same, _under(uint32(0), _and(asked[i], _ABS))))
+    return int64(total)
+
+
+@njit(nogil=True)
+def _rounded_by_plane(before, after, plane):
+    total = uint32(0)
+    for i in range(32):
+        for j in range(WORDS):
+            same = _under(_differ(before[i * WORDS + j], after[i * WORDS + j]), _ONE)
+            total = _plus(total, _and(same, _shift(plane[j], uint32(i))))
+    return int64(total)
+
+
+@njit(nogil=True)
+def _at_most(values, above):
+    """Count what is below the float32 of these bits; of numbers that are not negative, bits are in the same order."""
+    total = uint32(0)
+    for i in range(LANES):
+        total = _plus(total, _under(values[i], above))
+    return int64(total)
+
+
+@njit(cache=True, nogil=True)
+def of_updates(jobs, limits, planes, counts, sums):
+    """Measure what a step has done to each weight, by the planes of its gradients.
+
+    `jobs` [n, 10]: address and kind of the weight before, after, of momentum and of the mean of squares (0: there
+    is none), elements, number of the first block. `limits` are for the mean of squares, as bits of
+    float32.
+    """
+    before, after, state = np.empty(LANES, np.uint32), np.empty(LANES, np.uint32), np.empty(LANES, np.uint32)
+    steps, few = np.empty(LANES, np.float32), np.empty(WORDS, np.float32)
+    for job in range(len(jobs)):
+        n, first = jobs[job, 8], jobs[job, 9]
+        for number in range(max(1, -(-n // LANES))):
+            start = number * LANES
+            stop = min(start + LANES, n)
+            _read(jobs[job, 0], jobs[job, 1], start, stop, before)
+            _read(jobs[job, 2], jobs[job, 3], start, stop, after)
+            _change(before, after, steps, sums[job])
+            for k in range(2, len(planes)):
+                sums[job, 1 + k] += _inside(steps, planes[k, first + number], few)
+            if jobs[job, 4]:
+                _read(jobs[job, 4], jobs[job, 5], start, stop, state)
+                counts[job, 0] += _rounded(before, after, state)
+            else:
+                counts[job, 0] += _rounded_by_plane(before, after, planes[0, first + number])
+            if jobs[job, 6]:
+                _read(jobs[job, 6], jobs[job, 7], start, stop, state)
+                counts[job, 1] += _at_most(state, _plus(limits[job], _ONE))
+            else:
+                counts[job, 1] = -1
+        sums[job, 0], sums[job, 1] = math.sqrt(sums[job, 0]), math.sqrt(sums[job, 1])

@@ -1,0 +1,304 @@
+"""Insight into PyTorch's optimisers: gradients as they receive them, weights just before and after their step.
+
+Between an optimiser's step pre-hook and its post-hook the weights of before are copied, and let go of again: what a
+step has changed cannot be known otherwise. Everything else that is kept is packed, see `tandv.measure._insight`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from tandv.measure._insight_host import KINDS, HostKept, Memory, Moving, available
+from tandv.raster import codes_of
+from tandv.track._insight import Moved, Numbers, Settings, joined, numbers
+from tandv.track._raster import RasterWriter
+from tandv.track.torch._insight_arrays import ArrayKept
+from tandv.track.torch._names import Named
+from tandv.track.torch._shards import local
+
+_AT_ONCE = 1 << 26  # parameters that are compared in one go on a device: bounds the memory that it takes
+_MOMENTA = ("exp_avg", "momentum_buffer")
+
+
+class _Group(NamedTuple):
+    """Tensors that are compared in one go, and what is kept of them."""
+
+    kept: Any  # HostKept or ArrayKept
+    parameters: list[nn.Parameter]
+    names: list[str]
+
+
+class _State(NamedTuple):
+    """What an optimiser keeps of a parameter."""
+
+    momentum: torch.Tensor | None
+    squares: torch.Tensor | None
+    limit: Any  # at which the root of the mean of squares is epsilon; a number or a tensor
+    asked: bool  # whether the learning rate lets it do anything
+
+
+class Insight:
+    """Compares each step's gradients and weights with those before."""
+
+    def __init__(self, tracker: Any, names: dict[nn.Parameter, Named], asked: Settings):
+        self._tracker = tracker
+        self._names = {p: named.name for p, named in names.items()}
+        self._asked = asked
+        self._place: dict[nn.Parameter, tuple[_Group, int]] = {}
+        self._before: dict[nn.Parameter, torch.Tensor] = {}
+        self._compared: dict[nn.Parameter, tuple[_Group, Any, int]] = {}
+        self._raster: RasterWriter | None = None
+        self.start_of_step()
+
+    def record_signs(self, raster: RasterWriter) -> None:
+        """Let a raster be told of the signs of each step."""
+        self._raster = raster
+        raster.begin(list(self._names.values()), [p.numel() for p in self._names])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are kept from step to step."""
+        return sum({id(group): group.kept.nbytes for group, _ in self._place.values()}.values())
+
+    def start_of_step(self) -> None:
+        self._before.clear()
+        self._seen: set[nn.Parameter] = set()
+        self._found: list[tuple[_Group, Any]] = []
+        self._changed: list[tuple[_Group, Moved]] = []
+        self._late: set[nn.Parameter] = set()  # whose gradients are computed within their optimiser's step
+
+    def before_step(self, optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], closure: bool) -> None:
+        """Compare the gradients that an optimiser receives; the first time in a step that it does."""
+        found = getattr(optimizer, "found_inf", None)  # of a scaler that lets the optimiser itself unscale
+        if found is not None and found.device.type == "cpu" and float(found):
+            self._seen.update(parameters)
+            return
+        scale = getattr(optimizer, "grad_scale", None)
+        new = [p for p in parameters if p not in self._seen and p.requires_grad and (closure or p.grad is not None)]
+        new = [p for p in new if self._is_here(p)]
+        self._seen.update(new)
+        for p in new:
+            self._before[p] = p.detach().clone(memory_format=torch.contiguous_format)
+        if closure:
+            self._late.update(new)
+        else:
+            self._compare(new, self._before, scale, found)
+
+    def after_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Measure what an optimiser's step has done to the weights."""
+        mine = [(group, p) for group in optimizer.param_groups for p in group["params"] if p in self._before]
+        late = [p for _, p in mine if p in self._late and p.grad is not None]
+        if late:  # several evaluations have gradients at other weights than those before the step
+            weights = {} if isinstance(optimizer, torch.optim.LBFGS) else self._before
+            self._compare(late, weights, None, None)
+            self._late.difference_update(late)
+        states = {p: _state(optimizer, group, p) for group, p in mine if p in self._place}
+        by_group: dict[int, list[nn.Parameter]] = {}
+        for p in states:
+            by_group.setdefault(id(self._place[p][0]), []).append(p)
+        for parameters in by_group.values():
+            self._measure(parameters, states)
+        for _, p in mine:
+            self._before.pop(p, None)
+
+    def end_of_step(self, skipped: bool) -> Callable[[], Numbers] | None:
+        """Compare gradients that no optimiser has received; return what makes the step's numbers.
+
+        Those of a step that a scaler has skipped are infinite, and no optimiser's: the next step is compared with
+        the one before.
+        """
+        if not skipped:
+            rest = [p for p in self._names if p not in self._seen and p.grad is not None]
+            self._compare([p for p in rest if self._is_here(p)], {}, None, None)
+        found, changed, asked = self._found, self._changed, self._asked
+        if not found:
+            return None
+        signs, raster = self._signs(), self._raster
+
+        def make() -> Numbers:
+            if raster is not None:
+                raster.put({name: codes_of(*map(_to_host, bits)) for name, bits in signs.items()})
+            return joined([_numbers(asked, group, one, changed) for group, one in found])
+
+        ready = [_event(group.kept.device) for group, _ in found if isinstance(group.kept, ArrayKept)]
+
+        def when_ready() -> Numbers:
+            for event in ready:
+                if event is not None:
+                    event.synchronize()
+            return make()
+
+        return when_ready
+
+    # Inside.
+
+    def _is_here(self, p: nn.Parameter) -> bool:
+        values, group, _ = local(p)
+        if group:
+            self._tracker.say_once(
+                "insight is about parameters that a process has as a whole: what is spread over several is left out"
+            )
+            return False
+        return values is not None and p.is_floating_point() and not p.is_meta and p.dtype.itemsize > 1
+
+    def _compare(self, parameters: list[nn.Parameter], weights: Any, scale: Any, found_inf: Any) -> None:
+        for group, mine in self._grouped(parameters):
+            of = [self._place[p][1] for p in mine]
+            gradients = [_dense(p.grad, scale) for p in mine]
+            known = [weights.get(p) for p in mine]
+            if isinstance(group.kept, HostKept):
+                there = list(map(_memory_if, known))
+                one = group.kept.compare(of, list(map(_memory, gradients)), there, torch.get_num_threads())
+            else:
+                one = group.kept.compare(of, gradients, known, found_inf)
+            self._found.append((group, one))
+
+    def _measure(self, parameters: list[nn.Parameter], states: dict[nn.Parameter, _State]) -> None:
+        group = self._place[parameters[0]][0]
+        of = [self._place[p][1] for p in parameters]
+        scaled = np.array([states[p].squares is not None for p in parameters])
+        asked = np.array([states[p].asked for p in parameters])
+        after = [p.detach().contiguous() for p in parameters]
+        if isinstance(group.kept, HostKept):
+            moving = [
+                Moving(
+                    _memory(self._before[p]),
+                    _memory(now),
+                    _memory_if(states[p].momentum),
+                    _memory_if(states[p].squares),
+                    float(states[p].limit),
+                )
+                for p, now in zip(parameters, after, strict=True)
+            ]
+            counts, sums = group.kept.moved(of, moving, torch.get_num_threads())
+        else:
+            counts, sums = group.kept.moved(
+                of, [self._before[p] for p in parameters], after, [states[p].momentum for p in parameters],
+                [states[p].squares for p in parameters], [states[p].limit for p in parameters],
+            )  # fmt: skip
+        self._changed.append((group, Moved(of, scaled, asked, counts, sums)))
+
+    def _grouped(self, parameters: list[nn.Parameter]) -> list[tuple[_Group, list[nn.Parameter]]]:
+        """Return parameters with the group that each belongs to; new ones, and those that have grown, get a new one."""
+        new: dict[Any, list[nn.Parameter]] = {}
+        for p in parameters:
+            if p not in self._place or not self._fits(p):
+                new.setdefault((p.device, self._on_host(p), p.dtype == torch.float64), []).append(p)
+        for (device, on_host, wide), mine in new.items():
+            for some in _in_portions(mine):
+                sizes = [p.numel() for p in some]
+                if on_host:
+                    kept: Any = HostKept(sizes, self._asked.thresholds)
+                else:
+                    kept = ArrayKept(sizes, self._asked.thresholds, device, torch.float64 if wide else torch.float32)
+                group = _Group(kept, some, [self._names[p] for p in some])
+                self._place |= {p: (group, number) for number, p in enumerate(some)}
+        out: dict[int, tuple[_Group, list[nn.Parameter]]] = {}
+        for p in parameters:
+            group = self._place[p][0]
+            out.setdefault(id(group), (group, []))[1].append(p)
+        return list(out.values())
+
+    def _fits(self, p: nn.Parameter) -> bool:
+        group, number = self._place[p]
+        on_host = isinstance(group.kept, HostKept)
+        same = on_host == self._on_host(p) and (on_host or group.kept.device == p.device)
+        return same and group.kept.layout.sizes[number] == p.numel()
+
+    def _on_host(self, p: nn.Parameter) -> bool:
+        kinds = {str(one.dtype).removeprefix("torch.") for one in (p, p.grad if p.grad is not None else p)}
+        return p.is_cpu and kinds <= set(KINDS) and available()
+
+    def _signs(self) -> dict[str, tuple[Any, Any, Any]]:
+        """Return the bits of which the raster of this step is made."""
+        if self._raster is None:
+            return {}
+        within = 1 + len(self._asked.thresholds)
+        return {
+            group.names[tensor]: tuple(
+                group.kept.bits(tensor, plane, self._raster.places[group.names[tensor]]) for plane in (0, 1, within)
+            )
+            for group, one in self._found
+            for tensor in one.tensors
+        }  # type: ignore[return-value]
+
+
+def _numbers(asked: Settings, group: _Group, one: Any, changed: list[tuple[_Group, Moved]]) -> Numbers:
+    one = one._replace(**{name: _to_host(getattr(one, name)) for name in ("known", "paired", "counts", "cosines")})
+    mine = [moved for of, moved in changed if of is group]
+    parts = [moved._replace(counts=_to_host(moved.counts), sums=_to_host(moved.sums)) for moved in mine]
+    moved = None
+    if parts:
+        moved = Moved(
+            [tensor for part in parts for tensor in part.tensors],
+            *(np.concatenate([part[field] for part in parts]) for field in range(1, 5)),
+        )
+    return numbers(asked, group.names, group.kept.layout, one, moved)
+
+
+def _state(optimizer: torch.optim.Optimizer, group: dict[str, Any], p: nn.Parameter) -> _State:
+    state, rate = optimizer.state.get(p, {}), group.get("lr", 1.0)
+
+    def find(*keys: str) -> torch.Tensor | None:
+        found = [state[key] for key in keys if isinstance(state.get(key), torch.Tensor)]
+        fitting = [one for one in found if one.shape == p.shape and one.dtype in _FLOATS and one.device == p.device]
+        return fitting[0].detach().contiguous() if fitting else None
+
+    squares, limit = None, 0.0
+    if "eps" in group and "betas" in group:
+        squares = find("max_exp_avg_sq", "exp_avg_sq")
+        step = state.get("step", 1.0)
+        if isinstance(step, torch.Tensor) and step.is_cpu:
+            step = float(step)
+        limit = group["eps"] ** 2 * (1 - group["betas"][1] ** step)
+    on_device = isinstance(rate, torch.Tensor) and not rate.is_cpu  # reading it would make the host wait
+    return _State(find(*_MOMENTA), squares, limit, on_device or float(rate) != 0)
+
+
+_FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+
+
+def _dense(gradient: Any, scale: Any) -> torch.Tensor:
+    gradient = gradient.detach()
+    if gradient.layout != torch.strided:
+        gradient = gradient.to_dense()
+    if scale is not None:
+        gradient = gradient.float() / scale.to(gradient.device)
+    return gradient.resolve_neg().contiguous()
+
+
+def _memory(tensor: torch.Tensor) -> Memory:
+    kind = KINDS.index(str(tensor.dtype).removeprefix("torch."))
+    return Memory(kind, tensor.data_ptr(), tensor.numel(), tensor)
+
+
+def _memory_if(tensor: torch.Tensor | None) -> Memory | None:
+    return None if tensor is None else _memory(tensor)
+
+
+def _in_portions(parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
+    out: list[list[nn.Parameter]] = []
+    room = 0
+    for p in parameters:
+        if not out or p.numel() > room:
+            out.append([])
+            room = _AT_ONCE
+        out[-1].append(p)
+        room -= p.numel()
+    return out
+
+
+def _event(device: torch.device) -> Any:
+    """Return what tells when a device has done what it was asked for so far; nothing where it has already."""
+    if device.type == "cpu":
+        return None
+    event = torch.Event(device)
+    event.record()
+    return event
+
+
+def _to_host(values: Any) -> Any:
+    return values.cpu().numpy() if isinstance(values, torch.Tensor) else values
