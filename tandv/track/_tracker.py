@@ -2,14 +2,15 @@
 
 import os
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, SupportsFloat
 
 import numpy as np
 
 from tandv.track._budget import Budget
 from tandv.track._checkpoints import Checkpoints, SaveRule, Source
+from tandv.track._insight import Numbers, with_numbers
 from tandv.track._measurements import Block, Measurements
 from tandv.track._settings import Every
 from tandv.track._writer import Export, Writer, default_folder, say, warn
@@ -46,7 +47,8 @@ class Tracker:
         self.measurements = measurements if measurements is not None else Measurements(exponents)
         self.steps = init_step or 0  # the step that is going on
         self.recording = False
-        self.of_step: dict[str, float] = {}  # numbers about the whole step, which all its rows get
+        self.of_step: dict[str, SupportsFloat] = {}  # numbers about the whole step, which all its rows get
+        self.of_rows: Callable[[], Numbers] | None = None  # numbers of some rows, read where rows are made
         self._every = every
         self._flush_every = offload_inc
         self._recorded = 0  # steps since entering
@@ -153,6 +155,12 @@ class Tracker:
                 f"Training goes on; the rows so far are kept in {self.path}"
             )
 
+    def keep_to_budget(self, part: Any, *names: str) -> None:
+        """Count the time of some methods as the tracker's, where it has a budget."""
+        if self._budget is not None:
+            for name in names:
+                setattr(part, name, self._budget.timed(getattr(part, name)))
+
     def say_once(self, message: str) -> None:
         """Warn about a thing that is left out, once for each message."""
         if message not in self._said:
@@ -190,8 +198,7 @@ class Tracker:
         """Let a budget choose the steps, and time what the tracker does."""
         self._budget = budget
         self._begin, self._end = budget.timed(self._begin), budget.timed(self._end)
-        for name in ("add", "share"):
-            setattr(self.measurements, name, budget.timed(getattr(self.measurements, name)))
+        self.keep_to_budget(self.measurements, "add", "share")
 
     def _facts(self) -> dict[str, Any]:
         """Return what the run's information says of how it went."""
@@ -209,9 +216,9 @@ class Tracker:
             self._writer.flush(self._facts())
 
     def _keep(self) -> None:
-        later, of_step = self.measurements.hand_over(self.steps), self.of_step
-        self.of_step = {}
-        self._writer.append(lambda: [_with(later.make(), of_step)], later.size)
+        later, of_step, of_rows = self.measurements.hand_over(self.steps), self.of_step, self.of_rows
+        self.of_step, self.of_rows = {}, None
+        self._writer.append(lambda: [with_numbers(_with(later.make(), of_step), of_rows)], later.size)
         self._recorded += 1
 
     def _guard(self, where: str, action: Callable[[], None]) -> None:
@@ -267,7 +274,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _with(block: Block, of_step: dict[str, float]) -> Block:
+def _with(block: Block, of_step: Mapping[str, SupportsFloat]) -> Block:
     """Return a step's rows with numbers that all of them get."""
-    more = {name: np.full(len(block.dtypes), value) for name, value in of_step.items()}
+    more = {name: np.full(len(block.dtypes), float(value)) for name, value in of_step.items()}
     return block._replace(scalars=block.scalars | more)

@@ -7,14 +7,16 @@ from typing import Any
 import torch
 from torch import nn
 
+from tandv.track import _insight
 from tandv.track._checkpoints import SaveRule, Source
-from tandv.track._measurements import Measurements
+from tandv.track._raster import RasterWriter
 from tandv.track._settings import Every, Pattern, exports, selector, settings_problems
 from tandv.track._stash import Stashed
 from tandv.track._tracker import Tracker
 from tandv.track.torch import _weights
 from tandv.track.torch._capture import OutputCapture
 from tandv.track.torch._distributed import SharedMeasurements, find_ranks, problems, together
+from tandv.track.torch._measurements import TorchMeasurements
 from tandv.track.torch._names import module_names, parameter_names, unwrap
 from tandv.track.torch._parameters import ParameterCapture
 from tandv.track.torch._scaler import ScalerWatch
@@ -59,6 +61,9 @@ class TorchTracker(Tracker):
     def end_of_step(self) -> None:
         self._parameters.end_of_step()
         self.of_step |= self.scaler.of_step(self._parameters.stepped)
+        if self._parameters.insight is not None:
+            skipped = self.scaler.scale is not None and not self._parameters.stepped
+            self.of_rows = self._parameters.insight.end_of_step(skipped)
         if not self._outputs.saw_outputs and self._outputs.expected and self._parameters.has_gradients:
             self.say_once(
                 "no module output was seen in a step that has gradients: its modules were not called (a scripted or "
@@ -93,6 +98,7 @@ def track(
     process_group: Any = None,
     per_rank: bool = False,
     save: SaveRule | None = None,
+    insight: Any = False,
 ) -> TorchTracker:
     """Record what happens inside `module` while it trains: one row for each tensor and step.
 
@@ -122,6 +128,9 @@ def track(
     - `process_group`: the ranks that are tracked together, where there are several; all by default. Each
       measures its part, the first writes one log of the whole; `per_rank` keeps the rows of each rank.
     - `save`: at which steps the weights are saved in the run's folder, see `tandv.track.SaveRule`.
+    - `insight`: what optimisation does: gradients that are zero, stay so or change sign, how far weights move,
+      minima passed, updates lost to rounding. True, or a dict: `thresholds` below which a gradient counts as zero,
+      `raster` to keep the signs of all gradients for `viz.gradient_raster`.
 
     Raises TypeError or ValueError that names every argument that is wrong.
     """
@@ -144,6 +153,9 @@ def track(
     own = stash_value not in (None, stash_all_stats_and_hist)
     found += problems(module, ranks, own, budget)
     found += _weights.problems(module) if save is not None else []
+    found += _insight.problems(insight)
+    if insight and not track_gradients:
+        found.append("insight= is about gradients; leave track_gradients=True with it")
     found += _optimizer_problems(optimizers, set(parameters))
     if stash_value is not None and not callable(stash_value):
         found.append(f"stash_value={stash_value!r} must be a function of one tensor")
@@ -156,9 +168,15 @@ def track(
     if found:
         raise ValueError("cannot track this run:\n  " + "\n  ".join(found))
 
-    measurements: Any = Stashed(stash_value) if own else Measurements(exponents, torch.get_num_threads)
+    measurements: Any = Stashed(stash_value) if own else TorchMeasurements(exponents)
     if ranks is not None:
         measurements = SharedMeasurements(ranks, per_rank, exponents, torch.get_num_threads)
+    asked = _insight.settings(insight) if ranks is None or ranks.rank == 0 else None  # the first writes the log
+    told = exports(use_wandb, tensorboard)
+    raster = None
+    if asked is not None and asked.raster:
+        raster = RasterWriter(lambda: tracker.path, asked.thresholds[-1], asked.raster)
+        told.append(raster)
     tracker = TorchTracker(
         title=type(unwrap(module)).__name__,
         measurements=measurements,
@@ -170,7 +188,7 @@ def track(
         offload_type=offload_type,
         async_offload=async_offload,
         budget=budget,
-        exports=exports(use_wandb, tensorboard),
+        exports=told,
         info={"framework": f"torch {torch.__version__}"},
         save=save,
     )
@@ -182,8 +200,12 @@ def track(
     tracker.scaler = ScalerWatch()
     tracker._outputs = OutputCapture(tracker, module, selects, track_gradients, only_stash_during_training)
     tracker._parameters = ParameterCapture(
-        tracker, module, optimizers, selects, track_weights, track_gradients, track_updates
+        tracker, module, optimizers, selects, track_weights, track_gradients, track_updates, asked
     )
+    if (of_steps := tracker._parameters.insight) is not None:
+        if raster is not None:
+            of_steps.record_signs(raster)
+        tracker.keep_to_budget(of_steps, "before_step", "after_step")
     return tracker
 
 
