@@ -155,6 +155,34 @@ def _gap(table: pd.DataFrame, train: str, test: str, step: int, window: int) -> 
     return gap, f"at {near:,} {test} was {gap:.3g} below {train}"
 
 
+_TESTED = ("test", "val", "valid", "validation")
+
+
+def generalisation_gap(curves: Curves, *, missing_ok: bool = False) -> pd.DataFrame:
+    """Return how much worse a network is on what it has not seen: curves `loss_gap` and `accuracy_gap`.
+
+    `loss_gap` is test_loss - train_loss, `accuracy_gap` train_acc - test_acc (val_loss, train_accuracy, ... will do),
+    so that more is worse in both. NaN where one of the two is not known. Raises ValueError if there is no such pair.
+
+    >>> generalisation_gap({"train_acc": [0.5, 1.0], "test_acc": [0.5, 0.25]})["accuracy_gap"].tolist()
+    [0.0, 0.75]
+    """
+    table = as_curves(curves).sort_index()
+    out = {}
+    for gap, words, sign in (("loss_gap", ("loss",), 1), ("accuracy_gap", ("acc", "accuracy"), -1)):
+        for word in words:
+            seen, unseen = f"train_{word}", [f"{tested}_{word}" for tested in _TESTED]
+            found = next((name for name in unseen if name in table.columns), None)
+            if found is not None and seen in table.columns and gap not in out:
+                out[gap] = sign * (table[found] - table[seen])
+    if not out and not missing_ok:
+        raise ValueError(
+            "a gap needs train_loss and test_loss (or val_loss), or train_acc and test_acc; "
+            f"the curves are {', '.join(map(repr, table.columns))}"
+        )
+    return pd.DataFrame(out, index=table.index)
+
+
 def emergence(curves: Curves, thresholds: float | Mapping[str, float], *, stays: int = 1) -> list[Passage]:
     """Find the first step at which each capability passes its threshold, and stays for `stays` points.
 

@@ -6,7 +6,11 @@
 """
 
 from tandv.viz.drawn import Drawn, Place, drawn
+from tandv.viz.dynamics import training_dynamics
+from tandv.viz.effects import setting_effects
+from tandv.viz.generalisation import emergence_plot, grokking_plot
 from tandv.viz.metrics import metric_curves
+from tandv.viz.norms import norms
 from tandv.viz.notebook import Viewer, interactive
 from tandv.viz.overview import overview
 from tandv.viz.plots import exp_heatmap, exp_hist, scalar_global_heatmap, scalar_line
@@ -18,12 +22,17 @@ __all__ = [
     "Style",
     "Viewer",
     "drawn",
+    "emergence_plot",
     "exp_heatmap",
     "exp_hist",
+    "grokking_plot",
     "metric_curves",
+    "norms",
     "overview",
     "interactive",
     "scalar_global_heatmap",
     "scalar_line",
+    "setting_effects",
     "theme",
+    "training_dynamics",
 ]

@@ -53,7 +53,7 @@ def metric_curves(
     """
     runs = as_runs(curves)
     names = metrics_of(runs, metrics)
-    marks = _marks(runs, names, transitions, xscale)
+    marks = marks_of(runs, names, transitions, xscale)
     style = theme_named(theme)
     rows = _rows(runs, names)
     colours = {run: style.series[i % len(style.series)] for i, run in enumerate(runs)}
@@ -75,7 +75,7 @@ def metric_curves(
 
     title = names[0] if len(names) == 1 else f"{len(names)} metrics"
     return facet(
-        rows, draw, ("metric",), fig=fig, figsize=figsize, col_wrap=col_wrap, title=title, subtitle=_said(runs),
+        rows, draw, ("metric",), fig=fig, figsize=figsize, col_wrap=col_wrap, title=title, subtitle=said(runs),
         panel_size=(3.6, 2.3), sharey=False, style=style,
     )  # fmt: skip
 
@@ -101,9 +101,10 @@ def _rows(runs: Mapping[str, pd.DataFrame], names: Sequence[str]) -> pd.DataFram
     return rows
 
 
-def _marks(
+def marks_of(
     runs: Mapping[str, pd.DataFrame], names: Sequence[str], transitions: Marks, axis: Literal["linear", "log"]
 ) -> Mapping[str, Sequence[Transition]]:
+    """Return the transitions of each run, found here if they are just asked for."""
     if transitions is True:
         from tandv.analysis.transitions import find_transitions  # brings SciPy along
 
@@ -129,7 +130,8 @@ def _finish(ax: Axes, label: str, part: pd.DataFrame, style: Style) -> None:
     remember(ax, Drawn("curves", "step", "value", (), (), together.index.to_numpy(), together.to_numpy().T, named))
 
 
-def _said(runs: Mapping[str, pd.DataFrame]) -> str:
+def said(runs: Mapping[str, pd.DataFrame]) -> str:
+    """Say how many runs and steps there are."""
     steps = np.concatenate([table.index.to_numpy() for table in runs.values()])
     if not len(steps):
         return ""
