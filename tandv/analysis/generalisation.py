@@ -169,12 +169,13 @@ def generalisation_gap(curves: Curves, *, missing_ok: bool = False) -> pd.DataFr
     """
     table = as_curves(curves).sort_index()
     out = {}
-    for gap, words, sign in (("loss_gap", ("loss",), 1), ("accuracy_gap", ("acc", "accuracy"), -1)):
+    for gap, words in (("loss_gap", ("loss",)), ("accuracy_gap", ("acc", "accuracy"))):
         for word in words:
             seen, unseen = f"train_{word}", [f"{tested}_{word}" for tested in _TESTED]
             found = next((name for name in unseen if name in table.columns), None)
             if found is not None and seen in table.columns and gap not in out:
-                out[gap] = sign * (table[found] - table[seen])
+                worse, better = (found, seen) if word == "loss" else (seen, found)
+                out[gap] = table[worse] - table[better]
     if not out and not missing_ok:
         raise ValueError(
             "a gap needs train_loss and test_loss (or val_loss), or train_acc and test_acc; "

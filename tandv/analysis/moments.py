@@ -13,6 +13,8 @@ import pandas as pd
 
 from tandv.curves import Curves, as_curves
 
+_FEWEST = 8  # known values that a detector needs
+
 MomentType = Literal["before_jump", "during_jump", "after_jump"]
 
 
@@ -55,14 +57,14 @@ def identify_moments(
 ) -> list[CriticalMoment]:
     """Name the steps before, during and after each of the strongest transitions, three for each, first to last.
 
-    `transitions` are those that a detector finds in the curves. Those that overlap in time are one, the strongest
-    of them: `jump_info` describes it, with its `strength` (its change as a share of all that its
-    quantity changes over the run) and `also`, the other quantities that change at that time. Steps are
-    recorded ones of that curve. Fewer transitions give fewer moments; none are made up.
+    `transitions` are those that a detector finds in the curves, by default `find_transitions`. Those that overlap
+    in time are one, the strongest of them: `jump_info` describes it, with its `strength` (its change as a share of
+    all that its quantity changes over the run), `also`, the other quantities that change at that time, and the
+    detector's `evidence` if it has some. Steps are recorded ones of that curve. Fewer transitions give fewer moments;
+    none are made up.
     """
     table = as_curves(curves).sort_index()
-    if transitions is None:
-        raise ValueError("give the transitions of these curves by transitions=, as a detector returns them")
+    transitions = _found(table) if transitions is None else transitions
     if unknown := [t.quantity for t in transitions if t.quantity not in table.columns]:
         raise ValueError(f"transitions of {unknown} are not of these curves, {', '.join(map(repr, table.columns))}")
     strengths = [(_strength(table[t.quantity], t), t) for t in transitions]
@@ -77,12 +79,57 @@ def identify_moments(
             fields = ("quantity", "start", "step", "end", "before", "after")
             chosen.append((transition, {name: getattr(transition, name) for name in fields}))
             chosen[-1][1].update(strength=strength, also=[])
+            if (evidence := getattr(transition, "evidence", None)) is not None:
+                chosen[-1][1]["evidence"] = evidence._asdict()
     out = []
     for transition, info in sorted(chosen[: max(num_jumps, 0)], key=lambda found: found[0].step):
         steps = _around(table[transition.quantity], transition)
         kinds: tuple[MomentType, ...] = ("before_jump", "during_jump", "after_jump")
         out += [CriticalMoment(experiment_name, s, kind, info) for s, kind in zip(steps, kinds, strict=True)]
     return out
+
+
+def get_experiment_summary(
+    curves: Curves, *, transitions: Sequence[AnyTransition] | None = None, checkpoints: Iterable[int] | None = None
+) -> dict[str, Any]:
+    """Say what a run holds: its steps, its quantities, its transitions and checkpoints, and what is missing.
+
+    Keys: `steps`, `first_step`, `last_step`, `quantities`, `num_jumps`, `mean_magnitude` (of their strengths, as
+    `identify_moments` has them; None without any), `checkpoints` (steps) and `missing`, one sentence for each thing.
+
+    >>> get_experiment_summary({"loss": [1.0, 0.5, None]})["missing"]
+    ['loss has no value at 1 of 3 steps', 'loss has 2 known values, too few to look for transitions', 'no checkpoints']
+    """
+    table = as_curves(curves).sort_index()
+    transitions = _found(table) if transitions is None else transitions
+    known = sorted(set(checkpoints or ()))
+    strengths = [_strength(table[one.quantity], one) for one in transitions]
+    steps = table.index.tolist()
+    missing = []
+    for name in table.columns:
+        count = int(np.isfinite(table[name].to_numpy()).sum())
+        if count < len(table):
+            missing.append(f"{name} has no value at {len(table) - count:,} of {len(table):,} steps")
+        if count < _FEWEST:
+            missing.append(f"{name} has {count} known values, too few to look for transitions")
+    if not known:
+        missing.append("no checkpoints")
+    return {
+        "steps": len(steps),
+        "first_step": steps[0] if steps else None,
+        "last_step": steps[-1] if steps else None,
+        "quantities": list(table.columns),
+        "num_jumps": len(transitions),
+        "mean_magnitude": float(np.mean(strengths)) if strengths else None,
+        "checkpoints": known,
+        "missing": missing,
+    }
+
+
+def _found(table: pd.DataFrame) -> Sequence[AnyTransition]:
+    from tandv.analysis.transitions import find_transitions  # half a second, for SciPy
+
+    return find_transitions(table)
 
 
 def _strength(curve: pd.Series, transition: AnyTransition) -> float:

@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 from tandv.analysis.generalisation import (
     emergence,
     feature_reliance,
+    generalisation_gap,
     first_passage,
     grokking,
     group_curves,
@@ -203,3 +204,20 @@ def test_groups_over_training_become_curves():
     assert curves["spurious"].tolist() == [1, 0]
     assert curves["true"].tolist() == [0, 1]
     assert curves["chance"].tolist() == [0.5, 0.5]
+
+
+def test_the_gap_is_worse_where_it_is_larger():
+    curves = {
+        "step": [0, 1, 2],
+        "train_loss": [2.0, 1.0, 0.5],
+        "val_loss": [2.5, math.nan, 1.5],
+        "train_accuracy": [0.5, 0.9, 1.0],
+        "test_accuracy": [0.25, 0.5, 1.0],
+    }
+    table = generalisation_gap(curves)
+    assert list(table) == ["loss_gap", "accuracy_gap"]
+    assert table["loss_gap"].dropna().to_dict() == {0: 0.5, 2: 1.0}
+    assert table["accuracy_gap"].tolist() == pytest.approx([0.25, 0.4, 0])
+    with pytest.raises(ValueError, match="a gap needs train_loss and test_loss .*; the curves are 'train_loss'"):
+        generalisation_gap({"train_loss": [1.0]})
+    assert generalisation_gap({"train_loss": [1.0]}, missing_ok=True).empty

@@ -13,6 +13,7 @@ from tandv.analysis.moments import (
     MissingCheckpoint,
     compare_moments,
     coordination,
+    get_experiment_summary,
     identify_moments,
     loss_falls,
     nearest_checkpoint,
@@ -92,9 +93,34 @@ def test_transitions_of_other_curves_are_refused():
         identify_moments(LOSS, transitions=[Jump("acc", 0, 5, 10, 0, 1)])
 
 
-def test_without_transitions_it_says_what_to_give():
-    with pytest.raises(ValueError, match="give the transitions of these curves by transitions="):
-        identify_moments(LOSS)
+def test_moments_are_found_without_being_told():
+    steps = np.arange(0, 2000, 10)
+    noise = np.random.default_rng(0).normal(size=len(steps)) * 0.01
+    curves = {"step": steps, "acc": 0.1 + 0.8 / (1 + np.exp(-(steps - 1200) / 10)) + noise}
+    before, during, after = identify_moments(curves)
+    assert 1000 <= before.step < 1200 < after.step <= 1400
+    assert abs(during.step - 1200) <= 30
+    assert during.jump_info is not None
+    assert during.jump_info["evidence"]["p"] <= 0.05
+
+
+def test_a_summary_says_what_is_there_and_what_is_not():
+    curves = LOSS | {"accuracy": [math.nan] * 9 + [0.5, 0.6]}
+    transitions = [Jump("loss", 60, 65, 70, 8, 2), Jump("loss", 20, 25, 30, 10, 8)]
+    assert get_experiment_summary(curves, transitions=transitions, checkpoints=[100, 0]) == {
+        "steps": 11,
+        "first_step": 0,
+        "last_step": 100,
+        "quantities": ["loss", "accuracy"],
+        "num_jumps": 2,
+        "mean_magnitude": pytest.approx(0.4),  # 6 and 2 of 10
+        "checkpoints": [0, 100],
+        "missing": [
+            "accuracy has no value at 9 of 11 steps",
+            "accuracy has 2 known values, too few to look for transitions",
+        ],
+    }
+    assert get_experiment_summary({"loss": [1.0] * 20})["missing"] == ["no checkpoints"]
 
 
 def test_the_nearest_checkpoint_lies_on_the_right_side():
