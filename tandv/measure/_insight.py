@@ -64,11 +64,14 @@ class Layout:
         return self.first[:, None] * LANES + np.where(self.sizes[:, None] > SAMPLE, spread, number)
 
 
-def mixed(number: Any) -> Any:
-    """Return 31 bits that look random for each number (int64): the same for a number everywhere (Mueller's hash)."""
-    bits = number & 0xFFFFFFFF
+def mixed(number: Any, word: Callable[[Any], Any] = lambda bits: bits & 0xFFFFFFFF) -> Any:
+    """Return 31 bits that look random for each number, the same for a number everywhere (Mueller's hash).
+
+    Numbers are int64, cut to 32 bits by `word`; numbers that have no more (uint32) need not be.
+    """
+    bits = word(number)
     for _ in range(2):
-        bits = (((bits >> 16) ^ bits) * 0x45D9F3B) & 0xFFFFFFFF
+        bits = word(((bits >> 16) ^ bits) * 0x45D9F3B)
     return ((bits >> 16) ^ bits) & 0x7FFFFFFF
 
 

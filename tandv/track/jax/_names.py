@@ -75,6 +75,21 @@ def optimizer_states(state: Any, parameters: Any) -> list[Leaf]:
     ]
 
 
+def count_of(state: Any) -> Any:
+    """Return how many steps an optimiser that keeps a mean of squares has taken, 1 if it does not say.
+
+    >>> count_of([{"count": np.int32(3), "nu": {"kernel": np.ones(1)}}])
+    3
+    """
+    leaves = [
+        (_plain(tuple(map(key_text, keys))), leaf)
+        for keys, leaf in jax.tree_util.tree_flatten_with_path(_nnx_state(state))[0]
+    ]
+    beside = {keys[: keys.index("nu")] for keys, _ in leaves if "nu" in keys}
+    counts = [leaf for keys, leaf in leaves if keys[-1:] == ("count",) and keys[:-1] in beside]
+    return counts[0] if counts else 1
+
+
 def gradient_names(tree: Any) -> list[str]:
     """Return a name for each leaf of a tree of gradients, also of those that are no float arrays."""
     keys = [tuple(map(key_text, keys)) for keys, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]

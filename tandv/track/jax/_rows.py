@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from tandv.track._insight import Numbers
 from tandv.track._measurements import Quantity
 from tandv.track.jax._collect import Record
 from tandv.track.jax._names import Leaf, natural
@@ -40,6 +41,7 @@ class Measured(NamedTuple):
     trees: list[OnDevice]
     read: list[OnHost]
     has_gradients: bool  # of the weights, as a tree: those that an optimiser was seen to receive are the same
+    numbers: Callable[[], Numbers] | None = None  # that only some rows get
 
     @property
     def words(self) -> list[Any]:
@@ -98,12 +100,19 @@ class Modules:
                 yield [quantity], [record.dtype], row
 
     def _quantity(self, tensor_type: str, name: str, kind: str = "") -> Quantity:
-        name = name or self._root or "model"
+        name = self._called(name)
         module = re.sub(r"\[.*$", "", name)
         place, known_kind = self._place(module)
         group = _ORDER.index(tensor_type.partition(".")[0])
         order = (group, tensor_type, *place, natural(module.split(".")), name != module, natural([name]))
         return Quantity(order, name, kind or known_kind, tensor_type)
+
+    def named(self, make: Callable[[], Numbers] | None) -> Callable[[], Numbers] | None:
+        """Return numbers of parameters by the names that the parameters' rows have."""
+        return make and (lambda: _renamed(make(), self._called))
+
+    def _called(self, name: str) -> str:
+        return name or self._root or "model"
 
     def _place(self, name: str) -> tuple[tuple[Any, ...], str]:
         """Return the place in the model of the module that a name belongs to, and its class."""
@@ -115,3 +124,7 @@ class Modules:
                 return (position, end < len(keys)), kind
         root = self._known.get(self._root or "", (0, ""))[1] if len(keys) == 1 else ""  # the root's own parameter
         return (-1 if root else len(self._known), True), root
+
+
+def _renamed(found: Numbers, called: Callable[[str], str]) -> Numbers:
+    return found._replace(keys=[(tensor_type, called(name)) for tensor_type, name in found.keys])

@@ -6,7 +6,9 @@ from typing import Any
 
 import jax
 
+from tandv.track import _insight
 from tandv.track._checkpoints import SaveRule
+from tandv.track._raster import RasterWriter
 from tandv.track._settings import Every, Pattern, exports, selector, settings_problems
 from tandv.track.jax import _names, _stash
 from tandv.track.jax._nnx import is_object
@@ -39,6 +41,7 @@ def track(
     name: str | None = None,
     path: str | Path | None = None,
     save: SaveRule | None = None,
+    insight: Any = False,
 ) -> JaxTracker:
     """Record what happens inside a JAX model while it trains: one row for each tensor and step.
 
@@ -67,6 +70,9 @@ def track(
     - `every`: record every n-th step, or those for which a function is true; `every_trees` likewise for the
       weights, gradients of weights and optimiser states of recorded steps.
     - `save`: at which steps the parameters are saved in the run's folder, see `tandv.track.SaveRule`.
+    - `insight`: as in `tandv.track.torch.track`, from the gradients given to `step`. Weights of before are held
+      until the step ends, as copies if the step is donated them. optax keeps no epsilon: `adam` in the dict gives
+      epsilon and beta2, (1e-8, 0.999) by default.
     - other arguments as in `tandv.track.torch.track`.
 
     Raises TypeError or ValueError that names every argument that is wrong.
@@ -106,6 +112,9 @@ def track(
         except ValueError as error:
             if "is not a regular expression" in str(error) or in_place or is_equinox(model):
                 found.append(str(error))
+    found += _insight.problems(insight)
+    if insight and track_gradients is False:
+        found.append("insight= is about gradients; leave track_gradients=True with it")
     if stash_value is not None:
         found += _stash.problems(stash_value)
     if found:
@@ -118,7 +127,11 @@ def track(
     ]
     if in_place and "grads" in promised:
         promised.remove("grads")  # nnx.Optimizer.update is seen receiving them
-    return JaxTracker(
+    asked, told, raster = _insight.settings(insight), exports(use_wandb, tensorboard), None
+    if asked is not None and asked.raster:
+        raster = RasterWriter(lambda: tracker.path, asked.thresholds[-1], asked.raster)
+        told.append(raster)
+    tracker = JaxTracker(
         model=model,
         optimizer=optimizer,
         promised=tuple(promised),
@@ -139,10 +152,13 @@ def track(
         offload_type=offload_type,
         async_offload=async_offload,
         budget=budget,
-        exports=exports(use_wandb, tensorboard),
+        exports=told,
+        insight=asked,
+        raster=raster,
         info={"framework": f"jax {jax.__version__}"},
         save=save,
     )
+    return tracker
 
 
 def _above(names: list[str]) -> list[str]:

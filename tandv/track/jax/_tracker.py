@@ -8,10 +8,14 @@ from typing import Any, Self
 import jax
 
 from tandv.track._checkpoints import Source
+from tandv.track._insight import Settings as InsightSettings
+from tandv.track._insight import with_numbers
 from tandv.track._measurements import Block, block
+from tandv.track._raster import RasterWriter
 from tandv.track._settings import Every, Pattern
 from tandv.track._tracker import Tracker
 from tandv.track.jax import _eager, _names, _trees, _weights
+from tandv.track.jax._insight import Insight
 from tandv.track.jax._names import Leaf
 from tandv.track.jax._naming import Namer
 from tandv.track.jax._nnx import is_object, through_state
@@ -38,6 +42,8 @@ class JaxTracker(Tracker):
         stash_value: Callable[[jax.Array], Any] | None,
         every_trees: Every,
         exponents: tuple[int, int] | None,
+        insight: InsightSettings | None,
+        raster: RasterWriter | None,
         **settings: Any,
     ):
         self._own = Own(stash_value) if stash_value is not None else None
@@ -55,6 +61,7 @@ class JaxTracker(Tracker):
         self._modules = Modules(type(model).__name__ if is_object(model) else None)
         self._measured = Measured(0, [], [], [], False)  # in the current step
         self._before: list[Leaf] = []  # copies of the weights before the step, where updates are wanted
+        self._insight = Insight(self, insight, raster) if insight is not None else None
         self._waiting: list[Measured] = []
         self._checked = False
         self._latest: dict[str, Any] = {"model_state": model, "opt_state": optimizer, "grads": None}
@@ -112,6 +119,8 @@ class JaxTracker(Tracker):
 
     def detach(self) -> None:
         self._before = []
+        if self._insight is not None:
+            self._insight.let_go()
 
     @property
     def has_measured(self) -> bool:
@@ -132,6 +141,8 @@ class JaxTracker(Tracker):
                 self._measure(leaves)
             if self._updates:
                 self._before = [leaf._replace(array=jax.numpy.copy(leaf.array)) for leaf in leaves]
+            if self._insight is not None:
+                self._insight.start_of_step(self._chosen(leaves))
 
     def end_of_step(self) -> None:
         if self._intercepted and not any(records for records, _ in self._measured.programs):
@@ -151,6 +162,18 @@ class JaxTracker(Tracker):
             )
         if self._latest["opt_state"] is not None:
             self._measure(self._leaves("opt_state", self._latest["opt_state"]))
+        if self._insight is not None:
+            self._gain_insight(self._insight)
+
+    def _gain_insight(self, insight: Insight) -> None:
+        model, grads = self._latest["model_state"], self._latest["grads"]
+        if grads is None:
+            self.say_once("insight= is about gradients: give them to tracker.step(..., grads=grads)")
+            return
+        gradients = self._chosen(self._leaves("grads", grads, WEIGHT_GRADIENT))
+        after = self._chosen(self._leaves("model_state", model)) if model is not None else []
+        make = insight.end_of_step(gradients, after, self._latest["opt_state"], model)
+        self._measured = self._measured._replace(numbers=make)
 
     def _keep(self) -> None:
         given = self._latest["grads"] is not None and self._has_trees()
@@ -168,9 +191,10 @@ class JaxTracker(Tracker):
         for measured, words in zip(waiting, arrived, strict=True):
             parts = list(modules.parts(measured, words, self._selects))
             if self._own is not None:
-                yield self._own.block(measured.step, parts)
+                rows = self._own.block(measured.step, parts)
             else:
-                yield block(measured.step, parts, self._exponents)
+                rows = block(measured.step, parts, self._exponents)
+            yield with_numbers(rows, modules.named(measured.numbers))
 
     # Inside.
 
@@ -229,7 +253,7 @@ class JaxTracker(Tracker):
         return bool(every(self.steps)) if callable(every) else self.steps % every == 0
 
     def _measure(self, leaves: list[Leaf]) -> None:
-        leaves = [leaf for leaf in leaves if self._selects(leaf.name) and self._is_measurable(leaf)]
+        leaves = self._chosen(leaves)
         if not leaves:
             return
         measured = _trees.measured(leaves, self._own)
@@ -237,6 +261,9 @@ class JaxTracker(Tracker):
             self._measured.read.append(measured)
         else:
             self._measured.trees.append(measured)
+
+    def _chosen(self, leaves: list[Leaf]) -> list[Leaf]:
+        return [leaf for leaf in leaves if self._selects(leaf.name) and self._is_measurable(leaf)]
 
     def _is_measurable(self, leaf: Leaf) -> bool:
         if _trees.is_measurable(leaf.array.dtype):
