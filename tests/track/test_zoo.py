@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from functools import partial
 
 import pytest
 import torch
@@ -44,13 +45,13 @@ def train(model, optimizer, batch, step_ended=lambda: None, steps=3):
 def expected_rows(model, batch):
     """Return (type, name) of all that a step must show, found without tandv: by a hook on each module."""
     seen, hooks = set(), []
+
+    def note(name, module, inputs, output):
+        if floats_in(output):
+            seen.add(("Activation", name))
+
     for name, module in model.named_modules():
-
-        def note(module, inputs, output, name=name or type(model).__name__):
-            if floats_in(output):
-                seen.add(("Activation", name))
-
-        hooks.append(module.register_forward_hook(note))
+        hooks.append(module.register_forward_hook(partial(note, name or type(model).__name__)))
     outputs = floats_in(model(**batch))
     torch.stack([x.float().square().mean() for x in outputs if x.requires_grad]).sum().backward()
     for hook in hooks:

@@ -1,13 +1,15 @@
 """Small random models of real architectures, each with a batch: `ZOO[name]()` returns (model, arguments)."""
 
+import importlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import diffusers
 import torch
-import transformers
 from torch import nn
+
+diffusers: Any = importlib.import_module("diffusers")  # whose names appear when they are asked for
+transformers: Any = importlib.import_module("transformers")
 
 Made = tuple[nn.Module, dict[str, Any]]
 
@@ -73,6 +75,12 @@ def _vision(family: str, *, model: str = "{}Model", size: int = 16, **settings: 
 def _swin() -> Made:
     sizes = {"embed_dim": 8, "depths": [1, 1], "num_heads": [2, 2], "window_size": 2, "patch_size": 2}
     return _built("SwinModel", "SwinConfig", image_size=16, **sizes), {"pixel_values": _images()}
+
+
+def _segformer() -> Made:
+    stages = {"num_encoder_blocks": 2, "hidden_sizes": [8, 16], "depths": [1, 1], "num_attention_heads": [1, 2]}
+    patches = {"sr_ratios": [2, 1], "patch_sizes": [3, 3], "strides": [2, 2], "mlp_ratios": [2, 2]}
+    return _built("SegformerModel", "SegformerConfig", **stages, **patches), {"pixel_values": _images()}
 
 
 def _audio(family: str, **settings: Any) -> Made:
@@ -222,18 +230,7 @@ ZOO: dict[str, Callable[[], Made]] = {
         _vision, "EfficientNet", width_coefficient=0.1, depth_coefficient=0.1, hidden_dim=128, size=32
     ),
     "mobilenet_v2": partial(_vision, "MobileNetV2", depth_multiplier=0.25, size=32),
-    "segformer": partial(
-        _vision,
-        "Segformer",
-        num_encoder_blocks=2,
-        hidden_sizes=[8, 16],
-        depths=[1, 1],
-        sr_ratios=[2, 1],
-        num_attention_heads=[1, 2],
-        patch_sizes=[3, 3],
-        strides=[2, 2],
-        mlp_ratios=[2, 2],
-    ),  # fmt: skip
+    "segformer": _segformer,
     # Audio, and series of numbers.
     "wav2vec2": partial(_audio, "Wav2Vec2"),
     "hubert": partial(_audio, "Hubert"),
