@@ -1,5 +1,6 @@
 """Several ranks write one log, equal to that of one process with the whole batch."""
 
+import functools
 import multiprocessing
 
 import numpy as np
@@ -28,11 +29,27 @@ def spawn(scenario, size, folder) -> list[int | None]:
     return [process.exitcode for process in processes]
 
 
-@pytest.fixture(scope="module", params=[2, 4])
-def runs(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(f"ranks{request.param}")
-    assert spawn(ranks.everything, request.param, folder) == [0] * request.param
-    return folder, request.param
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """Return a function that lets so many ranks do everything once, and returns the folder of their runs."""
+
+    @functools.cache
+    def done(size):
+        folder = tmp_path_factory.mktemp(f"ranks{size}")
+        assert spawn(ranks.everything, size, folder) == [0] * size
+        return folder
+
+    return done
+
+
+@pytest.fixture(params=[2, 4])
+def runs(request, done):
+    return done(request.param), request.param
+
+
+@pytest.fixture
+def pair(done):
+    return done(2)
 
 
 @pytest.fixture(scope="module")
@@ -82,16 +99,7 @@ def test_activations_are_counted_exactly_under_data_parallelism(runs, whole):
     assert np.array_equal(*filled)
 
 
-@pytest.fixture
-def pair(runs):
-    if runs[1] == 4:
-        return None
-    return runs[0]
-
-
 def test_each_rank_keeps_its_rows_where_that_is_asked_for(pair, whole):
-    if pair is None:
-        return
     log = read_pickle(pair / "per_rank" / "log.pkl")
     assert log["metadata"]["rank"].value_counts().to_dict() == {0: len(log) // 2, 1: len(log) // 2}
     norm = log[(log["metadata"]["name"] == "norm") & (log["metadata"]["tensor_type"] == "Activation")]
@@ -99,8 +107,6 @@ def test_each_rank_keeps_its_rows_where_that_is_asked_for(pair, whole):
 
 
 def test_what_ranks_do_apart(pair):
-    if pair is None:
-        return
     assert set(read_pickle(pair / "every" / "log.pkl")["metadata"]["step"]) == {0, 2}
     stages = read_pickle(pair / "stages" / "log.pkl")["metadata"]
     assert stages[stages["tensor_type"] == "Weight"]["name"].tolist() == ["first", "first.bias", "last", "last.bias"]
@@ -108,8 +114,6 @@ def test_what_ranks_do_apart(pair):
 
 
 def test_what_was_recorded_before_a_failure_stays(pair):
-    if pair is None:
-        return
     for run, steps in (("failed", {0}), ("raised", {0, 1})):
         assert set(read_pickle(pair / run / "log.pkl")["metadata"]["step"]) == steps, run
 
