@@ -24,17 +24,27 @@ def test_python_blocks_of_the_readme_run(tmp_path, monkeypatch):
     assert session["worst"] > 0 and len(session["curve"]) == 30  # type: ignore[operator, arg-type]
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if "```python\n" in p.read_text()], ids=lambda page: page.name)
 def test_python_blocks_of_a_page_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(page)
 
 
 def links() -> list[tuple[str, str]]:
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    pages = [ROOT / "README.md", *PAGES]
     return [(str(page.relative_to(ROOT)), target) for page in pages for target in LINK.findall(page.read_text())]
 
 
 @pytest.mark.parametrize(("page", "target"), sorted(set(links())))
 def test_links_lead_somewhere(page, target):
     assert ((ROOT / page).parent / target).exists()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tests_that_a_page_names_exist(page):
+    named = re.findall(r"`(tests/\S+\.py)::(\w+)`", page.read_text())
+    assert [f"{file}::{name}" for file, name in named if f"def {name}(" not in (ROOT / file).read_text()] == []
+    assert named or page.name != "works-with.md"
