@@ -5,15 +5,36 @@
 >>> fig = viz.scalar_line(example_log(), layer="head", tt="Activation", scalar_metric=["rm2", "max_abs"])
 """
 
+from tandv.viz.attention import (
+    attention_evolution,
+    attention_heads,
+    attention_pattern,
+    entropy_evolution,
+    head_curves,
+)
+from tandv.viz.correlations import augmentation_effect, correlation_history, feature_correlations, layer_correlations
 from tandv.viz.drawn import Drawn, Place, drawn
 from tandv.viz.dynamics import training_dynamics
 from tandv.viz.effects import setting_effects
+from tandv.viz.filters import activation_heatmap, conv_filters
 from tandv.viz.generalisation import emergence_plot, grokking_plot
 from tandv.viz.metrics import metric_curves
 from tandv.viz.norms import norms
 from tandv.viz.notebook import Viewer, interactive
 from tandv.viz.overview import overview
 from tandv.viz.plots import exp_heatmap, exp_hist, scalar_global_heatmap, scalar_line
+from tandv.viz.raster import gradient_raster
+from tandv.viz.published import (
+    VisualizationTools,
+    plot_activation_heatmap,
+    plot_attention_heads_comparison,
+    plot_attention_pattern,
+    plot_corr_means,
+    plot_entropy_evolution,
+    plot_filter_visualization,
+    plot_layerwise_correlations,
+)
+from tandv.viz.representations import decodability, group_accuracy, projection, similarity_curves
 from tandv.viz.style import Style, theme
 
 __all__ = [
@@ -21,18 +42,42 @@ __all__ = [
     "Place",
     "Style",
     "Viewer",
+    "VisualizationTools",
+    "activation_heatmap",
+    "attention_evolution",
+    "attention_heads",
+    "attention_pattern",
+    "augmentation_effect",
+    "conv_filters",
+    "correlation_history",
+    "decodability",
     "drawn",
-    "emergence_plot",
+    "entropy_evolution",
     "exp_heatmap",
     "exp_hist",
-    "grokking_plot",
-    "metric_curves",
-    "norms",
-    "overview",
+    "gradient_raster",
+    "feature_correlations",
+    "group_accuracy",
+    "head_curves",
     "interactive",
+    "layer_correlations",
+    "metric_curves",
+    "overview",
+    "plot_activation_heatmap",
+    "plot_attention_heads_comparison",
+    "plot_attention_pattern",
+    "plot_corr_means",
+    "plot_entropy_evolution",
+    "plot_filter_visualization",
+    "plot_layerwise_correlations",
+    "projection",
     "scalar_global_heatmap",
     "scalar_line",
-    "setting_effects",
+    "similarity_curves",
     "theme",
+    "emergence_plot",
+    "grokking_plot",
+    "norms",
+    "setting_effects",
     "training_dynamics",
 ]

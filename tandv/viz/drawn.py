@@ -28,7 +28,8 @@ class Place(NamedTuple):
 class Drawn(NamedTuple):
     """The table behind one Axes.
 
-    `x` and `y` say what the axes mean: "step", "layer" (row i is drawn at y = i), "exponent" or "value".
+    `x` and `y` say what the axes mean: "step", "layer" (row i is drawn at y = i), "exponent" or "value"; of a matrix
+    what its columns and rows are, `steps` then being the numbers of its columns.
     `values` is [layers, steps] for a heat map of layers, [exponents, steps] for one of exponents,
     [curves, steps] for lines, and [exponents] for a histogram; missing cells are -inf in heat maps.
     """
@@ -56,6 +57,9 @@ class Drawn(NamedTuple):
             row, column = cell
             value = float(self.values[row, column])
             value = np.nan if value == -np.inf else value
+            if self.x != "step":  # a matrix: its rows and columns have no name but their number
+                told = (*self.layers, f"{self.y} {self.names[row]}", f"{self.x} {int(self.steps[column])}")
+                return Place(" · ".join(part for part in told if part), kind, None, value)
             return Place(self.layers[row] if self.y == "layer" else layer, kind, int(self.steps[column]), value)
         if self.x == "step" and len(self.steps):
             return Place(layer, kind, self.nearest(x), np.nan)

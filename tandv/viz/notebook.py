@@ -10,7 +10,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tandv import logframe
 from tandv.curves import as_curves
 from tandv.viz import views
 from tandv.viz.beside import draw_loss, is_lines, nearest, told, values_at
@@ -44,8 +43,11 @@ def interactive(f: Callable[..., Figure], train_stats: Any = None, width: int | 
     known = [name for name in views.parameters(f) if name != "fig"]
     if unknown := [name for name in kwargs if name not in known]:
         raise TypeError(f"{f.__name__} does not take {', '.join(unknown)}; it takes {', '.join(known)}")
-    if not isinstance(kwargs.get("df"), pd.DataFrame):
-        raise TypeError(f"interactive needs the log: interactive({f.__name__}, df=read_pickle(...), ...)")
+    data = "history" if "history" in known else "df"
+    if not (data in kwargs and isinstance(kwargs[data], pd.DataFrame if data == "df" else object)):
+        given = "df=read_pickle(...)" if data == "df" else "history={step: {layer: array}}"
+        what = "the log" if data == "df" else "the arrays"
+        raise TypeError(f"interactive needs {what}: interactive({f.__name__}, {given}, ...)")
     if train_stats is not None and "train_stats" in known:  # the plot has a place of its own for the loss
         kwargs, train_stats = {**kwargs, "train_stats": train_stats}, None
     viewer = Viewer(View(f, kwargs), None if train_stats is None else as_curves(train_stats), width)
@@ -75,7 +77,7 @@ class Viewer:
         self.controls: dict[str, Any] = {}
         self.controls_of: Callable[..., Any] | None = None  # the plot that the controls belong to
         self._resting: float | None = None  # where the cursor is while the mouse is elsewhere
-        self._steps: tuple[pd.DataFrame, np.ndarray] | None = None  # of the log that is shown
+        self._steps: tuple[Any, np.ndarray] | None = None  # of the log or the arrays that are shown
         self._syncing = False
         self._laid_out = (0, 0)  # width and height in pixels for which the figure was laid out
         self._readout = ipywidgets.HTML().add_class("tandv-readout")
@@ -133,7 +135,7 @@ class Viewer:
             values = np.where(np.isneginf(values), np.nan, values)
             names = table.names or table.layers
             if values.ndim == 2:
-                frame = pd.DataFrame(values.T, pd.Index(table.steps, name="step"), list(names))
+                frame = pd.DataFrame(values.T, pd.Index(table.steps, name=table.x), list(names))
             else:
                 frame = pd.DataFrame({ax.get_title() or table.plot: values}, pd.Index(list(names), name=table.x))
             tables[" ".join((*table.tt, *(table.layers if len(table.layers) == 1 else ())))] = frame
@@ -267,6 +269,8 @@ class Viewer:
     def _open(self, place: Place | None) -> None:
         """Show a cell that was clicked: in a plot that has a layer and a step of its own, else as a histogram."""
         plot = self.state.plot
+        if place is not None and place.step is None:
+            return
         if place is not None and views.takes(plot, "layer") and views.takes(plot, "step"):
             layer = {} if place.layer is None else {"layer": place.layer}
             self.select(step=place.step, **layer)
@@ -313,9 +317,9 @@ class Viewer:
         return [ax for ax in self._main.axes if ax is not self._loss]
 
     def _nearest(self, x: float) -> int:
-        df = self.state.df
-        if self._steps is None or self._steps[0] is not df:
-            self._steps = df, np.asarray(logframe.steps(df))
+        data = self.state.arguments["df" if "df" in self.state.arguments else "history"]
+        if self._steps is None or self._steps[0] is not data:
+            self._steps = data, np.asarray(self.state.steps)
         return int(nearest(self._steps[1], x))
 
     def _values_at(self, x: float) -> str:

@@ -84,7 +84,7 @@ def _labels(axis: Axis, renderer: RendererAgg) -> list[Bbox]:
     """Return the boxes of the tick labels at the ends of an axis, of the widest, and of the axis label."""
     look, inner, horizontal = axis.get_tick_params(), axis.axes.bbox, axis is axis.axes.xaxis
     pixel = renderer.points_to_pixels(1.0)
-    if look.get("labelrotation", 0):
+    if _turned(look):
         box = axis.get_tightbbox(renderer)
         return [box] if box is not None else []
     out, reach = [], 0.0
@@ -122,10 +122,15 @@ def _labels(axis: Axis, renderer: RendererAgg) -> list[Bbox]:
     return out
 
 
+def _turned(look: Mapping[str, Any]) -> bool:
+    """Tell whether tick labels are not horizontal; matplotlib gives the same setting one of two names."""
+    return bool(look.get("labelrotation") or look.get("rotation"))
+
+
 def settle_labels(ax: Axes) -> None:
     """Fix the place of axis labels where it is known, which spares matplotlib measuring all ticks again."""
     look = ax.xaxis.get_tick_params()
-    if not look.get("labelrotation", 0):
+    if not _turned(look):
         ticks = float(look.get("labelsize", 9.0)) * 1.3 if look.get("labelbottom", True) else 0.0
         down = float(look.get("length", 3.0)) + look.get("pad", 3.5) + ticks + ax.xaxis.labelpad
         below = ax.transAxes + ScaledTranslation(0, -down / 72, ax.figure.dpi_scale_trans)

@@ -17,13 +17,14 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 import pandas as pd
 
 from tandv import formats, logframe
+from tandv.viz import history
 from tandv.viz.drawn import Place
 
 Limits = tuple[tuple[tuple[float, float], tuple[float, float]], ...]
 
 
 class View(NamedTuple):
-    """A plot with its arguments, `df` among them, and the zoom of its Axes when it was left."""
+    """A plot with its arguments, the log `df` or the arrays `history` among them, and the zoom when it was left."""
 
     plot: Callable[..., Any]
     arguments: Mapping[str, Any]
@@ -32,6 +33,27 @@ class View(NamedTuple):
     @property
     def df(self) -> pd.DataFrame:
         return self.arguments["df"]
+
+    @property
+    def layers(self) -> list[str]:
+        """The layers that there are, of a log or of arrays by step."""
+        return logframe.layers(self.df) if "df" in self.arguments else history.layers_of(self._history)
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps that there are; those of the layer that is shown, if it is one of arrays."""
+        return logframe.steps(self.df) if "df" in self.arguments else list(self._history)
+
+    @property
+    def heads(self) -> list[int]:
+        """The heads of the attention that is shown."""
+        arrays = self._history
+        layer = history.chosen_layer(arrays, one(self.arguments.get("layer")))
+        return list(range(next(named[layer] for named in arrays.values() if layer in named).shape[-3]))
+
+    @property
+    def _history(self) -> dict[int, dict[str, Any]]:
+        return history.as_history(self.arguments["history"])
 
 
 Views = tuple[View, ...]
@@ -57,6 +79,8 @@ def drilled(view: View, place: Place | None, histogram: Callable[..., Any]) -> V
     """Return the view that a click on a cell opens: the exponents of that layer at that step."""
     if place is None or place.layer is None or place.step is None or view.plot is histogram:
         return None
+    if "df" not in view.arguments:
+        return None
     kind = place.tt or one(view.arguments.get("tt")) or logframe.tensor_types(view.df)[0]
     kept = {name: view.arguments[name] for name in ("theme",) if name in view.arguments}
     return View(histogram, {"df": view.df, "layer": place.layer, "tt": kind, "step": place.step, **kept})
@@ -65,12 +89,12 @@ def drilled(view: View, place: Place | None, histogram: Callable[..., Any]) -> V
 def moved(view: View, steps: int = 0, layers: int = 0) -> dict[str, Any]:
     """Return the arguments that change when an arrow key moves the view by so many steps or layers."""
     changed: dict[str, Any] = {}
-    names, layer = logframe.layers(view.df), view.arguments.get("layer")
+    names, layer = view.layers, view.arguments.get("layer")
     if layers and isinstance(layer, str) and layer in names:
         changed["layer"] = names[min(max(names.index(layer) + layers, 0), len(names) - 1)]
     step = view.arguments.get("step")
     if steps and step is not None and takes(view.plot, "step"):
-        known = logframe.steps(view.df)
+        known = view.steps
         at = min(range(len(known)), key=lambda i: abs(known[i] - step))
         changed["step"] = known[min(max(at + steps, 0), len(known) - 1)]
     return {name: value for name, value in changed.items() if value != view.arguments.get(name)}
@@ -82,9 +106,10 @@ def choices(view: View) -> dict[str, list[Any]]:
     These are the controls of the toolbar; the parameter's name or its Literal annotation decides.
     """
     known = {
-        "layer": lambda: logframe.layers(view.df),
+        "layer": lambda: view.layers,
         "tt": lambda: logframe.tensor_types(view.df),
-        "step": lambda: logframe.steps(view.df),
+        "step": lambda: view.steps,
+        "head": lambda: view.heads,
         "scalar_metric": lambda: logframe.scalar_metrics(view.df),
         "dtype_annotation": lambda: list(formats.FORMATS),
     }

@@ -1,0 +1,103 @@
+"""Curves that belong together in one panel: the heads of a layer, the layers of a network, a measure and its chance.
+
+A family is {label: column}; families are {panel: family}. What chance alone gives is dashed, in no curve's colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from tandv.curves import Curves, as_curves
+from tandv.viz.drawn import Drawn, remember
+from tandv.viz.facet import facet
+from tandv.viz.over_steps import draw_curve, limits, mark_transitions, name_marks, scales
+from tandv.viz.style import Style
+from tandv.viz.ticks import step_text
+
+if TYPE_CHECKING:
+    from tandv.analysis.transitions import Transition
+
+    Marks = Sequence[Transition] | bool | None
+
+Families = Mapping[str, Mapping[str, str]]
+XScale = Literal["linear", "log"]
+
+_DASHES: tuple[Any, ...] = ("solid", (0, (4, 2)), (0, (1, 1.5)))
+
+
+def draw_families(
+    curves: Curves,
+    families: Families,
+    *,
+    chance: Families | None = None,
+    transitions: Marks = None,
+    xscale: XScale = "linear",
+    ylabel: str | Mapping[str, str] = "",
+    ylim: tuple[float, float] | None = None,
+    title: str = "",
+    subtitle: str | None = None,
+    style: Style,
+    fig: Any = None,
+    figsize: tuple[float, float] | None = None,
+    col_wrap: int | None = None,
+    panel_size: tuple[float, float] = (4.0, 2.6),
+) -> Any:
+    """Draw a panel for each family of curves; return the figure.
+
+    `transitions` whose quantity is one of the columns are marked in its panel, others (of the loss, say) in every one;
+    True finds those of the columns. Colours go by label, the same in all panels; after eight they come back dashed.
+    """
+    table = as_curves(curves).sort_index()
+    if not len(table):
+        raise ValueError("these curves have no step; give at least one")
+    labels = list(dict.fromkeys(label for family in families.values() for label in family))
+    colours = {label: style.series[i % len(style.series)] for i, label in enumerate(labels)}
+    dashes = {label: _DASHES[i // len(style.series) % len(_DASHES)] for i, label in enumerate(labels)}
+    names = list(families)
+    rows = pd.DataFrame({("metadata", "panel"): names})
+    marks = _marks(table, families, transitions, xscale)
+
+    def draw(part: pd.DataFrame, ax: Axes) -> None:
+        panel = part[("metadata", "panel")].iloc[0]
+        scales(ax, xscale, log2=False)
+        for label, column in families[panel].items():
+            before = len(ax.lines)
+            curve = table[column].loc[table[column].first_valid_index() :]  # it may begin later than the others
+            draw_curve(ax, curve.index.to_numpy(), curve.to_numpy(), label, colours[label], style=style)
+            ax.lines[before].set_linestyle(dashes[label])
+        for label, column in (chance or {}).get(panel, {}).items():
+            level = table[column].to_numpy()
+            ax.plot(table.index, level, color=style.muted, lw=1.3, ls=(0, (5, 2)), label=label, zorder=1.5)
+        mark_transitions(ax, marks[panel], style.alarm)
+        name_marks(ax, "")
+        ax.set_ylabel(ylabel if isinstance(ylabel, str) else ylabel.get(panel, ""))
+        shown = [*families[panel].values(), *(chance or {}).get(panel, {}).values()]
+        limits(ax, table.index.to_numpy(), table[shown].to_numpy(), style)
+        if ylim is not None:
+            ax.set_ylim(*ylim)
+        values = table[list(families[panel].values())].to_numpy().T
+        remember(ax, Drawn("families", "step", "value", (), (), table.index.to_numpy(), values, tuple(families[panel])))
+
+    steps = table.index.to_numpy()
+    said = f"{len(steps):,} steps, {step_text(steps.min())} to {step_text(steps.max())}"
+    return facet(
+        rows, draw, ("panel",), fig=fig, figsize=figsize, col_wrap=col_wrap, sharey=False, panel_size=panel_size,
+        title=title, subtitle=said if subtitle is None else f"{subtitle}  |  {said}" if subtitle else said, style=style,
+    )  # fmt: skip
+
+
+def _marks(table: pd.DataFrame, families: Families, transitions: Marks, axis: XScale) -> dict[str, list[Transition]]:
+    if transitions is True:
+        from tandv.analysis.transitions import find_transitions  # brings SciPy along
+
+        wanted = list(dict.fromkeys(column for family in families.values() for column in family.values()))
+        transitions = find_transitions(table[wanted], axis=axis, nulls=0)
+    found = [] if not transitions else list(transitions)  # type: ignore[arg-type]
+    return {
+        panel: [one for one in found if one.quantity in family.values() or one.quantity not in table.columns]
+        for panel, family in families.items()
+    }

@@ -1,0 +1,66 @@
+"""Arrays by layer, at one moment or at several steps, as plots of arrays take them: {step: {layer: array}}."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+History = Mapping[int, Mapping[str, Any]]
+
+
+def as_history(data: Any) -> dict[int, dict[str, np.ndarray]]:
+    """Return {step: {layer: array}}, ascending; arrays of one moment have step 0, a lone array no name.
+
+    >>> as_history({"fc": [1.0]})
+    {0: {'fc': array([1.])}}
+    """
+    if not isinstance(data, Mapping):
+        data = {0: {"": data}}
+    elif not all(isinstance(value, Mapping) for value in data.values()):
+        data = {0: data}
+    if not data or not all(data.values()):
+        raise ValueError("there are no arrays; give {layer: array}, or {step: {layer: array}}")
+    return {int(step): {str(layer): np.asarray(array) for layer, array in data[step].items()} for step in sorted(data)}
+
+
+def layers_of(history: History) -> list[str]:
+    """Return the layers in the order in which they come up."""
+    return list(dict.fromkeys(layer for arrays in history.values() for layer in arrays))
+
+
+def chosen_layer(history: History, layer: str | None) -> str:
+    """Return a layer that is there, the first one by default; raise LookupError naming the nearest."""
+    there = layers_of(history)
+    if layer is None:
+        return there[0]
+    if layer not in there:
+        near = difflib.get_close_matches(str(layer), there, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {', '.join(there)}"
+        raise LookupError(f"no layer {layer!r}; {hint}")
+    return layer
+
+
+def chosen_steps(history: History, layer: str, step: int | Sequence[int] | None) -> list[int]:
+    """Return the steps that are wanted, by default the last one; raise LookupError naming the nearest."""
+    there = [one for one in history if layer in history[one]]
+    if step is None:
+        return there[-1:]
+    wanted = [step] if isinstance(step, int | np.integer) else list(step)
+    lacking = [one for one in wanted if one not in there]
+    if lacking or not wanted:
+        near = sorted(sorted(there, key=lambda one: abs(one - lacking[0]))[:2]) if lacking else there[:2]
+        said = f"no array of {layer!r} at step {lacking[0]}" if lacking else "no step is asked for"
+        raise LookupError(f"{said}; the nearest are {' and '.join(map(str, near))}")
+    return [int(one) for one in wanted]
+
+
+def spread(there: Sequence[Any], most: int) -> list[Any]:
+    """Return at most so many of a sequence, evenly spread, with the first and the last.
+
+    >>> spread(range(0, 1000, 100), 4)
+    [0, 300, 600, 900]
+    """
+    if len(there) <= most:
+        return list(there)
+    return [there[round(i * (len(there) - 1) / (most - 1))] for i in range(most)]
