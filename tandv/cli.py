@@ -138,3 +138,20 @@ def checkpoints(
     how = commands.How(device, parallel, cluster, cache, per_tensor, detector, axis)
     into = commands.Into(out, as_json, browser, port)
     commands.checkpoints(folders, metrics or [], model, class_name, how, into)
+
+
+@app.command()
+def dossier(
+    run: Annotated[Path, typer.Argument(help="Folder of the run: its curves, its log, its checkpoints.")],
+    curves: Annotated[Path | None, typer.Option(help="Curves from elsewhere, .csv or .json.")] = None,
+    checkpoints: Annotated[Path | None, typer.Option(help="Folder of checkpoints from elsewhere.")] = None,
+    jumps: Annotated[int, typer.Option(min=0, help="How many transitions are looked at closely.")] = 5,
+    within: Annotated[
+        int | None, typer.Option(min=0, help="Steps a checkpoint may be away.", show_default="auto")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the report.", show_default="RUN/dossier")] = None,
+) -> None:
+    """Write a report of a run around its transitions: what changed, how sure that is, and which layers moved."""
+    from tandv.shell import dossier as report
+
+    report.dossier(run, curves, checkpoints, jumps, within, out)

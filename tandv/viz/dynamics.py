@@ -44,6 +44,7 @@ def training_dynamics(
     yscale: Literal["auto", "linear", "log2"] = "auto",
     col_wrap: int | None = None,
     figsize: tuple[float, float] | None = None,
+    title: str = "training dynamics",
     theme: Theme | Style = "light",
     fig: Any = None,
 ) -> Any:
@@ -100,7 +101,7 @@ def training_dynamics(
     told = "" if band is None else f", mean and {'standard deviation' if band == 'std' else 'range'}"
     return facet(
         rows, draw, ("panel", "run") if beside else ("panel",), fig=fig, figsize=figsize,
-        col_wrap=len(runs) if beside else col_wrap, title="training dynamics", subtitle=said(runs) + told,
+        col_wrap=len(runs) if beside else col_wrap, title=title, subtitle=said(runs) + told,
         panel_size=(3.6, 2.1), sharey=False, style=style,
     )  # fmt: skip
 
@@ -177,8 +178,9 @@ def _colours(roles: Sequence[str], style: Style) -> dict[str, str]:
 
 
 def _spreads(values: np.ndarray) -> bool:
-    values = values[np.isfinite(values) & (values > 0)]
-    return bool(values.size and values.max() > 64 * values.min())
+    values = values[np.isfinite(values)]
+    positive = values[values > 0]
+    return bool(positive.size > 0.95 * values.size and positive.max() > 64 * positive.min())
 
 
 def _draw_band(ax: Axes, steps: np.ndarray, curve: pd.DataFrame, colour: str) -> None:

@@ -1,0 +1,142 @@
+"""What there is of a run: curves, log and checkpoints, and what is missing, in words."""
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from tandv import files
+from tandv.analysis.norms import norm_curves
+from tandv.checkpoints import Checkpoint, NoCheckpoints, find
+from tandv.curves import Curves, as_curves, read_curves
+from tandv.logframe import NotLogged, SchemaError
+
+AnyPath = str | os.PathLike[str]
+_CURVES = ("curves.csv", "curves.json", "metrics.csv", "metrics.json", "log.csv")  # looked for in this order
+
+
+class Material(NamedTuple):
+    """What a run has left behind; `missing` says of each thing that is not there why, and what to do."""
+
+    name: str
+    folder: Path | None
+    curves: pd.DataFrame
+    log: pd.DataFrame | None
+    checkpoints: list[Checkpoint]
+    missing: list[str]
+
+
+def gather(
+    run: AnyPath | Curves | None = None,
+    *,
+    curves: AnyPath | Curves | None = None,
+    checkpoints: AnyPath | Sequence[AnyPath] | None = None,
+    log: AnyPath | pd.DataFrame | None = None,
+    name: str | None = None,
+) -> Material:
+    """Collect what there is of a run: the folder of one, or its curves; each part can be given from elsewhere.
+
+    Of a folder, curves are `curves.csv` or `.json`, `metrics.csv` or `.json`, `log.csv`, or the only other such file;
+    the log is a tracker's, checkpoints are those in it or in the one folder below it that has some. A run without
+    curves has those that its log gives: the norms of weights and gradients. Raises ValueError if there are no curves
+    at all, FileNotFoundError if there is no such folder.
+    """
+    missing: list[str] = []
+    folder = Path(run) if isinstance(run, str | os.PathLike) else None
+    if folder is not None and not folder.is_dir():
+        raise FileNotFoundError(f"cannot open the run {folder}: there is no such folder")
+    given = curves if curves is not None else None if folder is not None else run
+    opened_log = _log(log, folder, missing)
+    table = _curves(given, folder, missing)
+    if opened_log is not None:
+        table = _with_norms(table, opened_log)
+    if table is None:
+        raise ValueError(
+            f"there are no curves{f' in {folder}' if folder else ''}: "
+            + "; ".join(missing or ["give curves=, such as {'step': [0, 1], 'loss': [2.0, 1.5]}"])
+        )
+    found = _checkpoints(checkpoints, folder, missing)
+    told = name or (folder.absolute().name if folder is not None else "run")
+    return Material(told, folder, table.sort_index(), opened_log, found, missing)
+
+
+def _curves(given: Any, folder: Path | None, missing: list[str]) -> pd.DataFrame | None:
+    if isinstance(given, str | os.PathLike):
+        return read_curves(given)
+    if given is not None:
+        return as_curves(given)
+    if folder is None:
+        return None
+    there = sorted(path.name for path in folder.iterdir() if path.suffix in (".csv", ".json"))
+    others = [name for name in there if name not in (*_CURVES, "run.json")]
+    named = [name for name in _CURVES if name in there] or (others if len(others) == 1 else [])
+    for name in named:
+        try:
+            return read_curves(folder / name)
+        except ValueError as error:
+            missing.append(str(error))
+    if not named:
+        held = (
+            f"it holds {', '.join(others)}, which of them is not clear: give curves=" if others else "save them there"
+        )
+        missing.append(f"no curves of losses or accuracies: {folder} has no {' or '.join(_CURVES[:2])}; {held}")
+    return None
+
+
+def _log(given: Any, folder: Path | None, missing: list[str]) -> pd.DataFrame | None:
+    if isinstance(given, pd.DataFrame):
+        return given
+    place = Path(given) if given is not None else folder
+    if place is None:
+        missing.append("no log: give log=, or track the run")
+        return None
+    if given is None and not any((place / there).exists() for there in ("parts", "log.pkl", "log.parquet")):
+        missing.append(f"no log: {place} is not the folder of a tracker; give log=, or track the run")
+        return None
+    try:
+        if place.is_dir():
+            return files.read_run(place)
+        read = {".pkl": files.read_pickle, ".parquet": files.read_parquet, ".csv": files.read_csv}
+        return read[place.suffix](place)
+    except KeyError:
+        raise ValueError(f"{place} is no log; give a run's folder, or a .pkl, .parquet or .csv file") from None
+    except (SchemaError, files.UnreadableFile) as error:
+        if given is not None:
+            raise
+        missing.append(f"no log: {str(error).splitlines()[0].rstrip(':')}")
+        return None
+
+
+def _with_norms(table: pd.DataFrame | None, log: pd.DataFrame) -> pd.DataFrame | None:
+    """Add the norms that a log gives, at the steps that the curves have not."""
+    try:
+        norms = norm_curves(log)
+    except NotLogged:
+        return table
+    if table is None:
+        return norms
+    new = norms[[name for name in norms.columns if name not in table.columns]]
+    return table.join(new, how="outer").rename_axis("step")
+
+
+def _checkpoints(given: Any, folder: Path | None, missing: list[str]) -> list[Checkpoint]:
+    place = given if given is not None else folder
+    if place is None:
+        missing.append("no checkpoints: give checkpoints=, or save some by track(save=SaveRule(...))")
+        return []
+    if isinstance(given, Mapping):
+        return [Checkpoint(int(step), Path(path)) for step, path in sorted(given.items())]
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            return find(place)
+        except NoCheckpoints as error:
+            if given is not None:
+                raise
+            missing.append(f"no checkpoints: {error}")
+            return []
+        finally:
+            missing += [f"checkpoints: {one.message}" for one in said]

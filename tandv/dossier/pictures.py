@@ -1,0 +1,75 @@
+"""The pictures of a dossier: the whole run, each moment, and what the layers did at it."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from tandv.analysis.generalisation import Grokking, Passage
+from tandv.analysis.transitions import Evidence, Transition
+from tandv.dossier.findings import whole
+from tandv.dossier.material import Material
+
+_PANELS = 12  # curves of one moment
+
+
+class Picture(NamedTuple):
+    """A file of the dossier; `moment` counts the moment that it shows, None is the whole run."""
+
+    file: str
+    caption: str
+    moment: int | None = None
+
+
+def draw(material: Material, results: Mapping[str, Any], folder: Path, theme: str = "light") -> list[Picture]:
+    """Draw everything into a folder and return what was drawn."""
+    made = []
+    for picture, figure in _figures(material, results, theme):
+        figure.savefig(folder / picture.file, dpi=110)
+        made.append(picture)
+    return made
+
+
+def _figures(material: Material, results: Mapping[str, Any], theme: Any) -> Iterator[tuple[Picture, Any]]:
+    from tandv import viz
+    from tandv.viz.changes import layer_changes
+
+    curves = whole(material.curves)
+    transitions = [_transition(one) for one in results["transitions"]]
+    yield (
+        Picture("training_dynamics.png", "The run, with its transitions"),
+        viz.training_dynamics(curves, transitions=transitions, theme=theme),
+    )
+    if (generalisation := results["generalisation"]) is not None:
+        caption = Picture("generalisation.png", "Memorisation and generalisation")
+        yield caption, viz.grokking_plot(curves, _grokking(generalisation), theme=theme)
+    for i, moment in enumerate(results["moments"]):
+        near = _near(curves, moment)
+        here = [one for one in transitions if one.quantity in near.columns]
+        picture = Picture(f"moment_{i + 1}_step_{moment['during']}.png", "Curves around it", i)
+        title = f"around step {moment['during']:,}"
+        yield picture, viz.training_dynamics(near, transitions=here, gap=False, title=title, theme=theme)
+        if moment.get("weights"):
+            table = pd.DataFrame(moment["weights"]).set_index("layer")
+            at = {side: f"{one['step']:,}" for side, one in moment["checkpoints"].items()}
+            told = f"checkpoints of step {at['before']} and {at['after']}"
+            picture = Picture(f"moment_{i + 1}_weights.png", "How far the weights of each layer went", i)
+            yield picture, layer_changes(table, subtitle=told, theme=theme)
+
+
+def _near(curves: pd.DataFrame, moment: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the curves that change at a moment, some lengths of it to each side."""
+    length = max(moment["after"] - moment["before"], 1)
+    names = [moment["quantity"], *moment["also"]][:_PANELS]
+    near = curves.loc[moment["before"] - 2 * length : moment["after"] + 2 * length, names]
+    return near.dropna(how="all")
+
+
+def _transition(found: Mapping[str, Any]) -> Transition:
+    return Transition(**{**found, "evidence": Evidence(**found["evidence"])})
+
+
+def _grokking(found: Mapping[str, Any]) -> Grokking:
+    passages = {name: Passage(**found[name]) for name in ("memorisation", "generalisation")}
+    return Grokking(**{**found, **passages})

@@ -1,0 +1,208 @@
+"""A dossier in words: the same blocks as Markdown and as one HTML file that holds its pictures."""
+
+import base64
+import html
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tandv.dossier.pictures import Picture
+
+_LAYERS = 20  # of a table in the report; all are in the JSON
+_STYLE = """
+body { font: 15px/1.55 system-ui, sans-serif; color: #17212c; background: #fff; max-width: 62rem; margin: 2rem auto;
+  padding: 0 1.2rem; }
+h1 { font-size: 1.6rem; }
+h2 { font-size: 1.2rem; margin-top: 2.2rem; border-top: 1px solid #e8ebef; padding-top: 1rem; }
+table { border-collapse: collapse; margin: .8rem 0; font-size: .9rem; display: block; overflow-x: auto; }
+th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #e8ebef; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; } th { color: #64707d; font-weight: 600; }
+figure { margin: 1rem 0; } img { max-width: 100%; height: auto; } figcaption { color: #64707d; font-size: .9rem; }
+@media (prefers-color-scheme: dark) { body { color: #e8eaed; background: #11141b; } th, figcaption { color: #929ca8; }
+  h2, th, td { border-color: #272d37; } img { background: #fff; } }
+"""
+
+
+class Block(NamedTuple):
+    """A piece of the report: a heading ("h1", "h2"), "text", "list", "table" (header first) or "picture"."""
+
+    kind: str
+    content: Any
+
+
+def blocks(results: Mapping[str, Any], pictures: Sequence[Picture]) -> list[Block]:
+    """Say in words and tables what was found."""
+    summary = results["summary"]
+    first, last = summary["first_step"], summary["last_step"]
+    out = [
+        Block("h1", f"{results['name']}: what changed, and when"),
+        Block(
+            "text",
+            f"{summary['steps']:,} recorded steps from {first:,} to {last:,}, {len(summary['quantities'])} quantities, "
+            f"{summary['num_jumps']} transitions, {len(summary['checkpoints'])} checkpoints.",
+        ),
+        *[Block("picture", one) for one in pictures if one.moment is None],
+    ]
+    if results["missing"]:
+        out += [Block("h2", "What is missing"), Block("list", results["missing"])]
+    out += _generalisation(results) + _transitions(results)
+    for i, moment in enumerate(results["moments"]):
+        out += _moment(moment, [one for one in pictures if one.moment == i])
+    return out + _falls(results)
+
+
+def as_markdown(content: Sequence[Block]) -> str:
+    """Write blocks as Markdown; names from the run cannot become markup."""
+    parts = []
+    for kind, what in content:
+        if kind in ("h1", "h2"):
+            parts.append(f"{'#' * int(kind[1])} {_quiet(what)}")
+        elif kind == "text":
+            parts.append(_quiet(what))
+        elif kind == "list":
+            parts.append("\n".join(f"- {_quiet(one)}" for one in what))
+        elif kind == "picture":
+            parts.append(f"![{_quiet(what.caption)}]({what.file})")
+        else:
+            header, *rows = [[_quiet(cell) for cell in row] for row in what]
+            rule = ["---", *["---:"] * (len(header) - 1)]
+            parts.append("\n".join(f"| {' | '.join(row)} |" for row in [header, rule, *rows]))
+    return "\n\n".join(parts) + "\n"
+
+
+def as_html(content: Sequence[Block], folder: Path) -> str:
+    """Write blocks as one HTML file, with the pictures of `folder` in it; nothing is loaded from elsewhere."""
+    title = html.escape(next(what for kind, what in content if kind == "h1"))
+    body = []
+    for kind, what in content:
+        if kind in ("h1", "h2"):
+            body.append(f"<{kind}>{html.escape(what)}</{kind}>")
+        elif kind == "text":
+            body.append(f"<p>{html.escape(what)}</p>")
+        elif kind == "list":
+            body.append("<ul>" + "".join(f"<li>{html.escape(one)}</li>" for one in what) + "</ul>")
+        elif kind == "picture":
+            data = base64.b64encode((folder / what.file).read_bytes()).decode()
+            caption = html.escape(what.caption)
+            image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
+            body.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
+        else:
+            header, *rows = [[html.escape(cell) for cell in row] for row in what]
+            lines = [f"<tr>{''.join(f'<th>{cell}</th>' for cell in header)}</tr>"]
+            lines += [f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows]
+            body.append(f"<table>{''.join(lines)}</table>")
+    head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(body) + "\n</body></html>\n"
+
+
+def _generalisation(results: Mapping[str, Any]) -> list[Block]:
+    found = results["generalisation"]
+    if found is None:
+        return []
+    verdict = {True: "This is grokking", False: "This is not grokking", None: "Whether this is grokking is not known"}
+    return [Block("h2", "Generalisation"), Block("text", f"{verdict[found['is_grokking']]}: {found['words']}.")]
+
+
+def _transitions(results: Mapping[str, Any]) -> list[Block]:
+    found = results["transitions"]
+    out = [Block("h2", "Transitions")]
+    if not found:
+        return [*out, Block("text", "No curve changes faster than before and after.")]
+    header = ["quantity", "start", "step", "end", "before", "after", "noise σ", "p", "false alarms / 1,000 steps"]
+    rows = [
+        [one["quantity"], *(f"{one[key]:,}" for key in ("start", "step", "end")), _short(one["before"])]
+        + [_short(one["after"]), *(_short(one["evidence"][key]) for key in ("effect", "p", "false_alarms"))]
+        for one in found
+    ]
+    about = "Each transition stands beside its null: p is the share of null curves in which a change as large is found."
+    if results["nulls"]:
+        about = (
+            f"p is the share of {results['nulls']} null curves (the same curve without its transitions, its noise "
+            "shuffled in blocks) in which a change as large is found; the least that it can be is "
+            f"{1 / (1 + results['nulls']):.2g}."
+        )
+    return [*out, Block("text", about), Block("table", [header, *rows])]
+
+
+def _moment(moment: Mapping[str, Any], pictures: Sequence[Picture]) -> list[Block]:
+    also = f", and {', '.join(moment['also'])} at the same time" if moment["also"] else ""
+    said = (
+        f"{moment['quantity']} goes from {_short(moment['before_value'])} to {_short(moment['after_value'])}, "
+        f"{100 * moment['strength']:.0f} % of its range{also}. Compared are the steps {moment['before']:,} and "
+        f"{moment['after']:,}."
+    )
+    out = [Block("h2", f"Step {moment['during']:,}: {moment['quantity']}"), Block("text", said)]
+    out += [Block("picture", one) for one in pictures]
+    header = ["quantity", f"step {moment['before']:,}", f"step {moment['after']:,}", "change", "relative"]
+    keys = ("before", "after", "change", "relative_change")
+    out.append(
+        Block("table", [header, *[[one["quantity"], *(_short(one[key]) for key in keys)] for one in moment["curves"]]])
+    )
+    if (together := moment.get("coordination")) is not None:
+        moved = f": {', '.join(together['moved'][:_LAYERS])}" if together["moved"] else ""
+        words = (
+            f"{_percent(together['share'])} of the layers move with it{moved}. At any other time "
+            f"{_percent(together['base_rate'])} do (lift {_short(together['lift'])})."
+        )
+        out.append(Block("text", words))
+    if moment.get("weights"):
+        out += _weights(moment)
+    if moment["missing"]:
+        out.append(Block("list", moment["missing"]))
+    return out
+
+
+def _weights(moment: Mapping[str, Any]) -> list[Block]:
+    files = {
+        side: f"{one['step']:,}" + (f" ({one['why']})" if one["why"] else "")
+        for side, one in moment["checkpoints"].items()
+    }
+    words = f"Weights of the checkpoints of step {files['before']} and step {files['after']}."
+    if moment.get("usual_from"):
+        words += f" Usual is the median over steps {'; '.join(moment['usual_from'])}."
+    rows = sorted(
+        moment["weights"], key=lambda one: -(one["relative"] or 0) if math.isfinite(one["relative"] or 0) else 0
+    )
+    keys = [
+        "l2",
+        "relative",
+        *(["usual", "times_usual"] if moment.get("usual_from") else []),
+        "max",
+        "cosine_similarity",
+    ]
+    header = ["layer", *(key.replace("_", " ") for key in keys)]
+    table = [[one["layer"], *(_short(one[key]) for key in keys)] for one in rows[:_LAYERS]]
+    out = [Block("text", words), Block("table", [header, *table])]
+    if len(rows) > _LAYERS:
+        out.append(Block("text", f"The {_LAYERS} that went furthest of {len(rows)} layers; all are in the JSON."))
+    return out
+
+
+def _falls(results: Mapping[str, Any]) -> list[Block]:
+    found = results["loss_falls"]
+    if found is None or not found["steps"]:
+        return []
+    words = (
+        f"At {len(found['steps'])} transitions of other quantities {found['loss']} falls in {_percent(found['share'])} "
+        f"of them, at any step in {_percent(found['base_rate'])} (lift {_short(found['lift'])}, "
+        f"p = {_short(found['p_value'])})."
+    )
+    return [Block("h2", "Does the loss fall there?"), Block("text", words)]
+
+
+def _short(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _percent(share: float) -> str:
+    return "an unknown share" if math.isnan(share) else f"{100 * share:.3g} %"
+
+
+def _quiet(text: str) -> str:
+    """Take from a text what Markdown would read as markup."""
+    quiet = html.escape(text, quote=False).replace("\n", " ")
+    return re.sub(r"([\\`*\[\]|#]|(?<!\w)_|_(?!\w))", r"\\\1", quiet)

@@ -1,0 +1,96 @@
+"""`DelayedGeneralizationPlotter`: curves that are added epoch by epoch, then drawn and searched for transitions."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import pandas as pd
+
+from tandv.analysis.transitions import Transition, find_transitions
+from tandv.curves import as_curves
+from tandv.viz import training_dynamics
+
+Phenomenon = Literal["grokking", "simplicity_bias", "phase_transitions", "general"]
+
+# What each phenomenon is looked at with: arguments of `training_dynamics`.
+_LOOKS: dict[str, dict[str, Any]] = {
+    "grokking": {"xscale": "log"},  # a delay is a ratio of steps
+    "simplicity_bias": {"gap": False},  # groups and what is relied on, rather than seen and unseen data
+    "phase_transitions": {"gap": False},
+    "general": {},
+}
+
+
+class DelayedGeneralizationPlotter:
+    """Collect losses, accuracies and any other series of a run, draw them, and mark where they change.
+
+    ```
+    plotter = DelayedGeneralizationPlotter(phenomenon_type="grokking")
+    for epoch in range(epochs):
+        plotter.add_epoch_data(epoch=epoch, train_loss=..., test_loss=..., train_acc=..., test_acc=...)
+    fig = plotter.create_training_dynamics_plot()
+    plotter.add_transition_markers(plotter.detect_phase_transitions())
+    ```
+
+    The same as `viz.training_dynamics(curves, transitions=find_transitions(curves))` of a table of curves, which
+    `curves` gives. A phenomenon is a way to look: grokking has a logarithmic axis of steps, simplicity bias and phase
+    transitions leave out the generalisation gap.
+    """
+
+    def __init__(self, phenomenon_type: Phenomenon = "general"):
+        if phenomenon_type not in _LOOKS:
+            raise ValueError(f"no phenomenon {phenomenon_type!r}; choose one of {', '.join(get_args(Phenomenon))}")
+        self.phenomenon_type = phenomenon_type
+        self._rows: dict[int, dict[str, float]] = {}
+        self._arguments: dict[str, Any] = {}
+        self._figure: Any = None
+
+    def add_epoch_data(
+        self,
+        epoch: int,
+        train_loss: float | None = None,
+        test_loss: float | None = None,
+        train_acc: float | None = None,
+        test_acc: float | None = None,
+        learning_rate: float | None = None,
+        **series: float | None,
+    ) -> None:
+        """Add what is known of one epoch; what is left out or None is missing there. Further calls add to it."""
+        named = {
+            "train_loss": train_loss,
+            "test_loss": test_loss,
+            "train_acc": train_acc,
+            "test_acc": test_acc,
+            "learning_rate": learning_rate,
+        }
+        known = {name: _number(value) for name, value in (named | series).items() if value is not None}
+        self._rows.setdefault(int(epoch), {}).update(known)
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """Return what was added: a row for each epoch, a column for each series."""
+        table = pd.DataFrame.from_dict(self._rows, orient="index")
+        if not len(table.columns):
+            raise ValueError("there is nothing to draw yet; add epochs by add_epoch_data(epoch=0, train_loss=...)")
+        return as_curves(table).sort_index()
+
+    def create_training_dynamics_plot(self, **arguments: Any) -> Any:
+        """Return the figure of everything that was added; arguments are those of `viz.training_dynamics`."""
+        self._arguments = _LOOKS[self.phenomenon_type] | arguments
+        self._figure = training_dynamics(self.curves, **self._arguments)
+        return self._figure
+
+    def detect_phase_transitions(self, **arguments: Any) -> list[Transition]:
+        """Return the transitions of every series, in epochs; arguments are those of `find_transitions`."""
+        return find_transitions(self.curves, **arguments)
+
+    def add_transition_markers(self, transitions: Sequence[Transition] | None = None) -> Any:
+        """Mark transitions in the figure that was made last (by default those that are found), and return it."""
+        if self._figure is None:
+            self.create_training_dynamics_plot()
+        found = self.detect_phase_transitions() if transitions is None else transitions
+        arguments = self._arguments | {"transitions": list(found), "fig": self._figure}
+        return training_dynamics(self.curves, **arguments)
+
+
+def _number(value: Any) -> float:
+    return float(value.detach() if hasattr(value, "detach") else value)  # a loss of PyTorch still has its graph

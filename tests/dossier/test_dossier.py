@@ -1,0 +1,192 @@
+"""Dossiers: what they join, what they say is missing, and that names from a run stay names."""
+
+import json
+import math
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import save_file
+from typer.testing import CliRunner
+
+from tandv import logframe
+from tandv.analysis.transitions import Evidence, Transition
+from tandv.checkpoints import find
+from tandv.cli import app
+from tandv.curves import write_curves
+from tandv.dossier import examine, gather, write_dossier
+from tandv.dossier.changes import changes_between, usual_changes
+
+STEPS = np.arange(0, 1000, 10)
+JUMP = 1 / (1 + np.exp(-(STEPS - 600) / 15))
+NOISE = np.random.default_rng(0).normal(size=(2, len(STEPS))) * 0.005
+CURVES = pd.DataFrame(
+    {
+        "train_loss": 2 - 1.5 * JUMP + NOISE[0],
+        "test_acc": 0.1 + 0.8 * JUMP + NOISE[1],
+        "train_acc": np.minimum(STEPS / 100, 1),
+    },
+    index=pd.Index(STEPS, name="step"),
+)
+
+
+def log() -> pd.DataFrame:
+    """Return a log of two layers, of which the first grows at step 600, the other steadily."""
+    rng = np.random.default_rng(1)
+    sizes = np.concatenate([1 + JUMP + 0.003 * rng.normal(size=len(STEPS)), 1 + STEPS / 1000])
+    metadata = {
+        "name": ["fc1"] * len(STEPS) + ["fc2"] * len(STEPS),
+        "type": ["Linear"] * (2 * len(STEPS)),
+        "tensor_type": ["Weight"] * (2 * len(STEPS)),
+        "step": np.tile(STEPS, 2),
+        "dtype": ["float32"] * (2 * len(STEPS)),
+    }
+    scalars = {"rm2": sizes, "numel": np.full(2 * len(STEPS), 4)}
+    return logframe.frame(metadata, scalars, np.zeros((2 * len(STEPS), 2), np.int64), [])
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    """Save checkpoints each 100 steps: fc1 doubles from 500 to 700, fc2 grows by a tenth at each."""
+    folder = tmp_path / "ckpt"
+    folder.mkdir()
+    for i, step in enumerate(range(0, 1000, 100)):
+        first = {True: 1.0, False: 1.5 if step == 600 else 2.0}[step <= 500]
+        tensors = {"fc1.weight": np.full((2, 2), first), "fc2.weight": np.full((2, 3), 1.1**i)}
+        save_file(tensors, folder / f"step_{step:04d}.safetensors", {"tandv": json.dumps({"why": f"why {step}"})})
+    return folder
+
+
+def test_curves_alone_are_enough_and_what_is_missing_is_said(tmp_path):
+    written = write_dossier(CURVES, tmp_path / "d", name="mlp")
+    assert sorted(path.name for path in (tmp_path / "d").iterdir()) == [
+        *("analysis_results.json", "comparison_report.html", "comparison_report.md", "generalisation.png"),
+        *("moment_1_step_600.png", "training_dynamics.png"),
+    ]
+    found = json.loads(written.results.read_text())
+    (moment,) = found["moments"]
+    assert {moment["quantity"], *moment["also"]} == {"train_loss", "test_acc"}
+    assert 500 <= moment["before"] < 600 < moment["after"] <= 700
+    assert all(one["evidence"]["p"] == 0.01 for one in found["transitions"])
+    reached = found["generalisation"]
+    assert (reached["memorisation"]["step"], reached["generalisation"]["step"]) == (100, None)  # 0.9 is the highest
+    assert reached["is_grokking"] is False
+    said = " ".join(found["missing"])
+    assert "no log: give log=" in said and "no checkpoints: give checkpoints=" in said
+    assert "which layers move together is not known" in said
+    length = moment["end"] - moment["start"]
+    assert found["moments"][0]["missing"] == [
+        f"no checkpoint within {length} steps before {moment['before']:,}: there is none at all",
+        f"no checkpoint within {length} steps after {moment['after']:,}: there is none at all",
+    ]
+    text = written.report.read_text()
+    assert text.startswith("# mlp: what changed, and when\n\n100 recorded steps from 0 to 990")
+    assert "![The run, with its transitions](training_dynamics.png)" in text
+
+
+def test_checkpoints_and_log_say_which_layers_moved(tmp_path, checkpoints):
+    written = write_dossier(CURVES, tmp_path / "d", checkpoints=checkpoints, log=log(), within=100)
+    (moment,) = written.findings["moments"]
+    assert moment["coordination"]["moved"] == ("fc1",)
+    assert moment["coordination"]["share"] == 0.5
+    assert moment["coordination"]["base_rate"] < 0.02
+    sides = {side: one["step"] for side, one in moment["checkpoints"].items()}
+    assert sides == {"before": 500, "after": 700}
+    assert moment["checkpoints"]["before"]["why"] == "why 500"
+    rows = {row["layer"]: row for row in moment["weights"]}
+    assert rows["fc1"]["relative"] == pytest.approx(1.0)  # from 1 to 2
+    assert rows["fc2"]["relative"] == pytest.approx(0.21)  # 1.1² - 1
+    assert rows["fc1"]["usual"] == pytest.approx(0.0)
+    assert rows["fc2"]["times_usual"] == pytest.approx(1.0)
+    assert math.isnan(rows["fc1"]["times_usual"])
+    assert "fc1" in written.report.read_text()
+    assert "moment_1_weights.png" in {path.name for path in written.pictures}
+    assert moment["missing"] == []
+
+
+def test_checkpoints_that_are_too_far_are_named(checkpoints):
+    material = gather(CURVES, checkpoints=checkpoints)
+    (moment,) = examine(material, within=5)["moments"]
+    assert "weights" not in moment
+    assert re.match(r"no checkpoint within 5 steps before \d+; the nearest are 500 and 600", moment["missing"][0])
+
+
+def test_the_usual_change_is_the_median_over_other_pairs(checkpoints):
+    found = find(checkpoints)
+    usual, pairs = usual_changes(found, 500, 700)
+    # half to twice as far apart and not touching 500 to 700
+    assert usual is not None and pairs[0] == "0 to 200" and "500 to 700" not in pairs and "400 to 600" not in pairs
+    assert usual["fc2"] == pytest.approx(0.21)
+    assert usual_changes(found[5:8], 500, 700) == (None, [])
+
+
+def test_layers_that_cannot_be_compared_are_named(tmp_path):
+    save_file({"a": np.ones(2), "b": np.ones(3), "c": np.zeros(2)}, tmp_path / "step_0.safetensors")
+    save_file({"a": np.ones(2), "b": np.ones(4), "d": np.ones(1)}, tmp_path / "step_10.safetensors")
+    table, problems = changes_between(*find(tmp_path))
+    assert table.index.tolist() == ["a"]
+    assert problems == ["b has shape (3,) before and (4,) after", "c is at step 0 only", "d is at step 10 only"]
+
+
+def test_transitions_that_chance_gives_are_shown_but_not_looked_at():
+    unsure = [Transition("test_acc", 580, 600, 620, 0.1, 0.9, Evidence(p=0.4))]
+    found = examine(gather(CURVES), transitions=unsure)
+    assert len(found["transitions"]) == 1 and found["moments"] == []
+
+
+def test_names_of_a_run_stay_names(tmp_path):
+    name = "<script>alert(1)</script>|_x_"
+    written = write_dossier({"step": STEPS, name: CURVES["test_acc"].to_numpy()}, tmp_path / "d", name=name)
+    page, text = written.page.read_text(), written.report.read_text()
+    assert "<script" not in page and "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "<script" not in text and r"\|\_x\_" in text
+    assert not re.search(r'(src|href)="(?!data:image/png;base64,)', page)  # nothing comes from elsewhere
+
+
+def test_a_folder_is_opened_as_it_is(tmp_path, checkpoints):
+    write_curves(CURVES, tmp_path / "curves.csv")
+    found = gather(tmp_path)
+    pd.testing.assert_frame_equal(found.curves, CURVES)
+    assert [one.step for one in found.checkpoints] == list(range(0, 1000, 100))
+    assert found.missing == [f"no log: {tmp_path} is not the folder of a tracker; give log=, or track the run"]
+
+
+def test_a_log_alone_gives_norms(tmp_path):
+    found = gather(log=log())
+    assert found.curves.columns.tolist() == ["weight_norm"]
+    assert found.curves.loc[0, "weight_norm"] == pytest.approx(math.sqrt(8), rel=0.01)
+
+
+def test_without_curves_it_says_where_they_are_looked_for(tmp_path):
+    with pytest.raises(ValueError, match=r"there are no curves in .*no curves.csv or curves.json; save them there"):
+        gather(tmp_path)
+    with pytest.raises(FileNotFoundError, match="there is no such folder"):
+        gather(tmp_path / "nowhere")
+
+
+def test_curves_need_no_framework_and_no_learning_library(tmp_path):
+    code = f"""
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "jax", "sklearn", "ruptures", "plotly", "IPython", "ipywidgets"):
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+from tandv.dossier import write_dossier
+write_dossier({{"acc": [0.1] * 30 + [0.2, 0.5, 0.8] + [0.9] * 30}}, {str(tmp_path / "d")!r})
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert (tmp_path / "d" / "comparison_report.html").exists()
+
+
+def test_the_command_writes_it(tmp_path, checkpoints, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    write_curves(CURVES, tmp_path / "curves.csv")
+    done = CliRunner().invoke(app, ["dossier", str(tmp_path), "--within", "100"])
+    assert (done.exit_code, done.stdout.strip()) == (0, str(tmp_path / "dossier" / "comparison_report.html"))
+    said = " ".join(done.stderr.split())
+    assert "missing: no log" in said and re.search(r"step 60\d: \w+, \w+", said)
+    assert CliRunner().invoke(app, ["dossier", str(tmp_path / "nowhere")]).exit_code == 2
