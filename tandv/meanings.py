@@ -1,8 +1,12 @@
-"""What each metric of checkpoints says about a model, in a few words; imports nothing, so that a shell can ask.
+"""What each metric of checkpoints says about a model, and each number of insight about its gradients, in a few words.
 
->>> MEANINGS["spectral"]
-'largest singular value of all matrices'
+It imports nothing heavy, so that a shell can ask.
+
+>>> MEANINGS["spectral"], insight_meaning("sign_flips_retained_1e-05")
+('largest singular value of all matrices', 'of gradients that stayed within 1e-05, those that changed their sign')
 """
+
+import re
 
 MEANINGS = {
     "entropy": "how evenly all weights spread over 100 bins, in nats",
@@ -41,3 +45,63 @@ def meaning(metric: str) -> str:
     """
     name, _, tensor = metric.partition(":")
     return MEANINGS.get(name, "") + (f", of {tensor} alone" if tensor and name in MEANINGS else "")
+
+
+# The columns of `track(insight=...)`, which stand in the rows of weight gradients. {} is a threshold, which ends the
+# column's name; a coordinate is zero at it where its gradient is at most that in size.
+INSIGHT = {
+    "zeros_{}": "gradients that are zero: at most {} in size",
+    "zeros_retained_{}": "gradients that are zero within {} now and in the step before",
+    "zeros_released_{}": "gradients that were zero within {} and are no more",
+    "zeros_released_share_{}": "of gradients that were zero within {}, those that are no more",
+    "sign_flips": "gradients that changed their sign",
+    "sign_flips_retained_{}": "of gradients that stayed within {}, those that changed their sign",
+    "signed": "gradients that have a sign now and had one before",
+    "gradient_norm": "norm of the gradient",
+    "gradient_angle": "degrees between the gradient and the one before",
+    "minima": "weights that passed a minimum: their gradient's sign turned as it curves upwards",
+    "maxima": "weights that passed a maximum: their gradient's sign turned as it curves downwards",
+    "curved_up": "weights along whose way the loss curves upwards: the gradient rose with the weight",
+    "curved_down": "weights along whose way the loss curves downwards: the gradient fell as the weight rose",
+    "update_norm": "norm of what the step added to the weights",
+    "update_to_weight": "norm of what the step added, over the norm of the weights",
+    "update_mean_abs": "mean size of what the step added to a weight",
+    "update_mean_abs_{}": "mean size of what the step added to weights whose gradient is zero within {}",
+    "rounded_away": "weights that stayed as they are, though the optimiser had something to add",
+    "epsilon_regime": "weights whose step Adam's epsilon rules: the root of the mean square is smaller",
+}
+_SHARES = {"sign_flips", "signed", "minima", "maxima", "curved_up", "curved_down", "rounded_away", "epsilon_regime"}
+_SHARES |= {"zeros_released_share_{}", "sign_flips_retained_{}"}
+_LINEAR = {*_SHARES, "gradient_angle"}
+COIN = 0.5  # the share of signs that would change by chance alone
+
+
+def insight_meaning(column: str) -> str:
+    """Return what a column of insight says; of any other column nothing."""
+    name, threshold = _parted(column)
+    return INSIGHT.get(name, "").format(threshold)
+
+
+def is_share(column: str) -> bool:
+    """Tell whether a column is a share, from 0 to 1.
+
+    >>> is_share("sign_flips"), is_share("zeros_released_share_1e-05"), is_share("zeros_1e-05"), is_share("rm2")
+    (True, True, False, False)
+    """
+    return _parted(column)[0] in _SHARES
+
+
+def is_linear(column: str) -> bool:
+    """Tell whether a column is best seen on a linear scale: shares and angles."""
+    return _parted(column)[0] in _LINEAR
+
+
+def has_chance_level(column: str) -> bool:
+    """Tell whether a coin would give `COIN`."""
+    return column.startswith("sign_flips")
+
+
+def _parted(column: str) -> tuple[str, str]:
+    """Return the name of a column with {} for a threshold at its end, and the threshold."""
+    match = re.fullmatch(r"(.+_)(\d+(?:\.\d+)?(?:e[+-]?\d+)?)", str(column))
+    return (f"{match[1]}{{}}", match[2]) if match else (str(column), "")

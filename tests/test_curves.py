@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tandv.curves import TrainingStats, as_curves, mean_and_band, read_curves, smoothed, write_curves
+from tandv.curves import TrainingStats, as_curves, epoch_means, mean_and_band, read_curves, smoothed, write_curves
 from tandv.logframe import example_log
 
 
@@ -123,3 +123,12 @@ def test_smoothing_averages_neighbours_and_leaves_gaps():
     assert smoothed({"loss": [0.0, np.nan, 6.0, 3.0]}, 3)["loss"].fillna(-1).tolist() == [0.0, -1.0, 4.5, 4.5]
     with pytest.raises(ValueError, match="a window of 0 values holds nothing"):
         smoothed({"loss": [1.0]}, 0)
+
+
+def test_the_mean_of_an_epoch_is_of_the_steps_that_are_known_in_it():
+    curves = pd.DataFrame({"loss": [5.0, np.nan, 3.0, 1.0, np.nan]}, index=[0, 1, 9, 10, 30])
+    means = epoch_means(curves, 10)
+    assert means.index.tolist() == [0, 1, 3]
+    assert means["loss"].tolist()[:2] == [4.0, 1.0] and np.isnan(means["loss"].iloc[2])
+    with pytest.raises(ValueError, match="give at least 1"):
+        epoch_means(curves, 0)

@@ -1,8 +1,9 @@
 """What a step comes to for each tensor type: numbers and a histogram small enough to be charted live.
 
 Over the layers of a type: median, smallest and largest of `rm2` and `max_abs` (of every statistic, where a
-log has other ones), the shares of zeros, NaNs and infinities among all values, and how many values
-lie in each power of two, all layers together. The columns of the log are kept as they are.
+log has other ones) and of what `track(insight=...)` adds, the shares of zeros, NaNs and infinities among all
+values, and how many values lie in each power of two, all layers together. The columns of the log are kept as they
+are.
 
 >>> step, summary = next(of_log(logframe.example_log(layers=2, steps=10)))
 >>> sorted(summary.numbers)[:4]
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from tandv import logframe
+from tandv.meanings import insight_meaning
 
 METRICS = ("rm2", "max_abs")
 SHARES = ("zeros", "nans", "infs")
@@ -73,20 +75,30 @@ def summary(
 ) -> Summary:
     """Summarise rows: a tensor type for each, columns of scalars, and counts as [rows, -inf, *powers, inf]."""
     metrics = [name for name in METRICS if name in scalars] or [name for name in scalars if name not in _COUNTS]
+    insight = [name for name in scalars if insight_meaning(name) and name not in metrics]
+    counted = [name for name in insight if _is_counted(name)]
     kinds = np.asarray(tensor_types, dtype=object)
     numbers: dict[str, float] = {}
     histograms: dict[str, Histogram] = {}
     for kind in dict.fromkeys(tensor_types):
         mine = kinds == kind
         of_kind = {name: np.asarray(values)[mine] for name, values in scalars.items()}
-        for name in metrics:
+        for name in [*metrics, *(name for name in insight if name not in counted)]:
             numbers |= {f"{kind}/{name}/{which}": value for which, value in _over_layers(of_kind[name])}
         if total := float(of_kind["numel"].sum()) if "numel" in of_kind else 0.0:
             numbers |= {f"{kind}/{name}": float(of_kind[name].sum()) / total for name in SHARES if name in of_kind}
             numbers |= {f"{kind}/{name}": value / total for name, value in _outside(of_kind, counts[mine])}
+            for name in counted:  # only some rows have them, such as those of gradients
+                there = ~np.isnan(of_kind[name])
+                if there.any():
+                    numbers[f"{kind}/{name}"] = float(of_kind[name][there].sum() / of_kind["numel"][there].sum())
         if histogram := _histogram(counts[mine, 1:-1].sum(axis=0), powers):
             histograms[f"{kind}/exponents"] = histogram
     return Summary(numbers, histograms)
+
+
+def _is_counted(name: str) -> bool:
+    return name.startswith("zeros_") and not name.startswith("zeros_released_share")
 
 
 def _over_layers(values: np.ndarray) -> Iterable[tuple[str, float]]:

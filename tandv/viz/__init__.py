@@ -23,7 +23,6 @@ from tandv.viz.norms import norms
 from tandv.viz.notebook import Viewer, interactive
 from tandv.viz.overview import overview
 from tandv.viz.plots import exp_heatmap, exp_hist, scalar_global_heatmap, scalar_line
-from tandv.viz.raster import gradient_raster
 from tandv.viz.published import (
     VisualizationTools,
     plot_activation_heatmap,
@@ -34,6 +33,7 @@ from tandv.viz.published import (
     plot_filter_visualization,
     plot_layerwise_correlations,
 )
+from tandv.viz.raster import gradient_raster
 from tandv.viz.representations import decodability, group_accuracy, projection, similarity_curves
 from tandv.viz.style import Style, theme
 

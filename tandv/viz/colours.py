@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgba
 
 from tandv.viz.heat import MISSING
 from tandv.viz.style import Style
-from tandv.viz.ticks import multiples, power, value_text
+from tandv.viz.ticks import multiples, percent_text, power, value_text
 
 BEND = 0.82  # the part of the colour map that is below the knee
 
@@ -34,6 +34,7 @@ class Scale(NamedTuple):
     high: float
     floor: float = 0.0
     knee: float = math.inf
+    shares: bool = False  # written as per cent
 
     @property
     def diverging(self) -> bool:
@@ -64,7 +65,7 @@ class Scale(NamedTuple):
         span = self.high - self.low
         if self.kind == "linear":
             at = np.linspace(self.low, self.high, min(most, 3))
-            return [((v - self.low) / span, value_text(v)) for v in at]
+            return [((v - self.low) / span, (percent_text if self.shares else value_text)(v)) for v in at]
         if self.kind == "signed":
             ends = [self.knee, self.high] if self.knee < self.high and most > 4 else [self.high]
             names = [(float(v), power(v + round(self.floor))) for v in map(math.floor, ends)]

@@ -74,6 +74,9 @@ class Heat(AxesImage):
     `paint` turns a table of values into RGBA bytes. NaN, 0 and MISSING are for `paint` to tell apart.
     """
 
+    order = (0, 1)  # of the axes along which cells are reduced
+    how = "max"  # what is shown of several cells in a pixel
+
     def __init__(
         self,
         ax: Axes,
@@ -92,6 +95,10 @@ class Heat(AxesImage):
         self.set_data(np.zeros((1, 1)))
         self.set_clip_path(ax.patch)
         ax.add_image(self)
+
+    def reduced(self, parts: np.ndarray, first: np.ndarray, last: np.ndarray, axis: int) -> np.ndarray:
+        """Return what is shown of each range of cells along an axis."""
+        return reduce(parts, first, last, axis, self.signed)
 
     def _borders(self, magnification: float = 1.0) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int, int]]:
         """Return the borders of the pixels of the Axes in data units, and the box in (magnified) pixels."""
@@ -119,17 +126,21 @@ class Heat(AxesImage):
         right, up = x[0] < x[-1], y[0] < y[-1]
         columns = buckets(self.x, x if right else x[::-1])
         rows = buckets(self.y, y if up else y[::-1])
-        parts, wheres, sizes = self.values, [], []
-        for axis, (first, last) in enumerate((rows, columns)):
+        ranges, wheres, sizes = [], [], []
+        for first, last in (rows, columns):
             shown = last > first
             starts, where = np.unique(first[shown], return_inverse=True)
             ends = np.zeros(len(starts), int)
             ends[where] = last[shown]
-            parts = reduce(parts, starts, ends, axis, self.signed) if len(starts) else np.take(parts, [], axis)
+            ranges.append((starts, ends))
             wheres.append(np.full(len(first), -1))
             wheres[-1][shown] = where
             sizes.append((int(ends[-1] - starts[0]) if len(starts) else 0, len(starts)))
         self._tell(*sizes)
+        parts = self.values
+        for axis in self.order:
+            starts, ends = ranges[axis]
+            parts = self.reduced(parts, starts, ends, axis) if len(starts) else np.take(parts, [], axis)
         colours = self.paint(parts)
         # One more row and column, transparent, is what pixels beside the table (-1) show.
         framed = np.zeros((colours.shape[0] + 1, colours.shape[1] + 1, 4), np.uint8)
@@ -146,7 +157,7 @@ class Heat(AxesImage):
             return
         said = [f"{columns[0]:,} in {columns[1]:,} columns"] if columns[0] > columns[1] else []
         said += [f"{rows[0]:,} {row}s in {rows[1]:,} rows"] if rows[0] > rows[1] else []
-        text = column + (f"  ({', '.join(said)}: max)" if said else "")
+        text = column + (f"  ({', '.join(said)}: {self.how})" if said else "")
         if note.get_text() != text:
             note.set_text(text)
 

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from tandv.meanings import COIN, has_chance_level, insight_meaning, is_share
 from tandv.viz.drawn import Drawn, remember
 from tandv.viz.heat import buckets, edges
 from tandv.viz.style import Style
-from tandv.viz.ticks import linear_ticks, log2_ticks, step_ticks
+from tandv.viz.ticks import linear_ticks, log2_ticks, percent_text, step_ticks, value_text
 
 Kind = Literal["line", "scatter"]
 Scale = Literal["auto", "log2", "linear"]
@@ -45,7 +46,7 @@ def draw_lines(
         ax.set_yscale("log", base=2)
         log2_ticks(ax.yaxis)
     else:
-        linear_ticks(ax.yaxis)
+        linear_ticks(ax.yaxis, percent_text if all(map(is_share, metrics)) else value_text)
     step_ticks(ax.xaxis)
     ax.set_xlabel(x)
     if len(metrics) == 1:
@@ -62,7 +63,11 @@ def draw_lines(
             thin_x, thin_y = thin(steps, shown)
             marker = {"marker": "o", "markersize": 3.5} if few else {}
             ax.plot(thin_x, thin_y, color=colour, linewidth=1.5, label=label, solid_joinstyle="round", **marker)
-    _marks(ax, steps, table, log2, style)
+    # Of what compares a step with the one before, the first step has no value, which is no fault to be marked.
+    compared = np.array([bool(insight_meaning(name)) for name in metrics])[:, None]
+    _marks(ax, steps, np.where(compared & np.isnan(table), 1.0, table), log2, style)
+    if any(map(has_chance_level, metrics)):
+        ax.axhline(COIN, color=style.muted, linewidth=1.0, linestyle=(0, (4, 3)), label="a coin: 50%", zorder=1.5)
     if not np.isfinite(table).any():
         ax.text(
             0.5, 0.5, "no finite value", transform=ax.transAxes, ha="center", va="center",

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from tandv.formats import Format
+from tandv.meanings import is_share
 from tandv.viz.colours import Colour, Scale, colour_scale, lookup, paint, specials
 from tandv.viz.drawn import Drawn, remember
 from tandv.viz.heat import MISSING, Heat, edges
@@ -52,7 +53,7 @@ def draw_layers(
     names, steps, table = table_of(rows, metric, x, y)
     if colour == "change":
         table = _change(table)
-    scale = colour_scale(table, colour)
+    scale = colour_scale(table, colour)._replace(shares=colour == "linear" and is_share(metric))
     heat = draw_table(ax, table, steps, np.arange(len(names) + 1) - 0.5, scale, style, ("step", "layer"))
     layer_axis(ax, names, style)
     ax.set_xlabel(x)

@@ -15,6 +15,8 @@ from matplotlib.axes import Axes
 
 from tandv import logframe
 from tandv.formats import Format, known
+from tandv.meanings import insight_meaning, is_linear
+from tandv.viz.colours import Colour
 from tandv.viz.facet import facet
 from tandv.viz.histogram import draw_exponents, exponents_of, view
 from tandv.viz.lines import draw_lines, wants_log2
@@ -59,11 +61,12 @@ def scalar_line(
         raise ValueError(f"facet_kws has {sorted(wrong)}; it may have 'sharex' and 'sharey' (True or False)")
     sharex, sharey = share.get("sharex", True), share.get("sharey", True)
     values = rows[[("scalar_stats", m) for m in metrics]].to_numpy(np.float64, na_value=np.nan)
-    log2 = yscale == "log2" or (yscale == "auto" and wants_log2(values))
+    linear = yscale == "auto" and any(map(is_linear, metrics))
+    log2 = yscale == "log2" or (yscale == "auto" and not linear and wants_log2(values))
     style = theme_named(theme)
 
     def draw(part: pd.DataFrame, ax: Axes) -> None:
-        own = log2 if sharey or yscale != "auto" else wants_log2(_values(part, metrics))
+        own = log2 if sharey or linear or yscale != "auto" else wants_log2(_values(part, metrics))
         draw_lines(part, ax, metrics=metrics, x=x, kind=kind, log2=own, style=style)
 
     title, subtitle = _titles(", ".join(metrics), rows)
@@ -140,14 +143,15 @@ def scalar_global_heatmap(
     y: str | tuple[str, str] = "name",
     figsize: Size = None,
     col_wrap: int | None = None,
-    colour: Literal["log2", "linear", "change"] = "log2",
+    colour: Literal["auto", "log2", "linear", "change"] = "auto",
     theme: Theme | Style = "light",
     fig: Any = None,
 ) -> Any:
     """Draw a statistic of every layer at every step as colours, a panel for each tensor type.
 
-    `inc` takes every inc-th logged step. The colour is log2 of the value by default; "change" compares with
-    a layer's first step. Cells that are NaN, zero or not logged have colours of their own.
+    `inc` takes every inc-th logged step. The colour is log2 of the value by default, linear of shares and
+    angles; "change" compares with a layer's first step. Cells that are NaN, zero or not logged have colours of
+    their own.
 
     >>> from tandv.logframe import example_log
     >>> fig = scalar_global_heatmap(example_log(layers=50), ["Activation", "Gradient"], "rm2", inc=5)
@@ -159,12 +163,15 @@ def scalar_global_heatmap(
         raise ValueError(f"inc is how many logged steps to go on each time, at least 1, not {inc}")
     x, y = _column(df, x), _column(df, y)
     rows = logframe.select(_narrow(df, metric, x, y), tt=tt)
+    if insight_meaning(metric[0]) and (there := rows[("scalar_stats", metric[0])].notna()).any():
+        rows = rows[there]  # other tensor types have none, and the first step has nothing before it
+    chosen: Colour = colour if colour != "auto" else "linear" if is_linear(metric[0]) else "log2"
     if inc > 1:
         rows = logframe.select(rows, step=logframe.steps(rows)[::inc])
     style = theme_named(theme)
 
     def draw(part: pd.DataFrame, ax: Axes) -> Key:
-        return draw_layers(part, ax, metric=metric[0], x=x, y=y, colour=colour, style=style)
+        return draw_layers(part, ax, metric=metric[0], x=x, y=y, colour=chosen, style=style)
 
     count = len(logframe.layers(rows))
     title, subtitle = _titles(metric[0], rows)
@@ -274,7 +281,8 @@ def _titles(what: str, rows: pd.DataFrame, step: int | Sequence[int] | None = No
     """Return a title and a line that say what all panels have in common."""
     names, kinds, steps = logframe.layers(rows), logframe.tensor_types(rows), logframe.steps(rows)
     title = f"{names[0]} · {what}" if len(names) == 1 else what
-    said = [kinds[0] if len(kinds) == 1 else f"{len(kinds)} tensor types"]
+    said = [insight_meaning(what)] if insight_meaning(what) else []
+    said += [kinds[0] if len(kinds) == 1 else f"{len(kinds)} tensor types"]
     if len(names) > 1:
         said.append(f"{len(names)} layers")
     if len(steps) == 1:

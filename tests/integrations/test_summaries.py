@@ -100,3 +100,11 @@ def test_a_histogram_is_never_wider_than_wandb_takes():
 def test_an_empty_log_has_no_steps():
     empty = logframe.example_log(layers=1, steps=1).iloc[:0]
     assert isinstance(empty, pd.DataFrame) and list(of_log(empty)) == []
+
+
+def test_insight_is_summarised_over_the_rows_that_have_it():
+    more = {"sign_flips": [0.5, math.nan, 0.25, math.nan], "zeros_1e-05": [1, math.nan, 3, math.nan]}
+    numbers = summary(TEXT["tensor_type"], SCALARS | {k: np.array(v) for k, v in more.items()}, COUNTS, [-1, 0]).numbers
+    assert numbers["Gradient/sign_flips/median"] == 0.375
+    assert numbers["Gradient/zeros_1e-05"] == 4 / 8  # of the values of a and c
+    assert not [name for name in numbers if name.startswith("Weight/") and ("1e-05" in name or "flips" in name)]

@@ -68,3 +68,33 @@ def test_the_table_reads_the_values_at_the_nearest_step(kind):
     expected = curves(LOG, "head", "Activation", "rm2").loc[7].item()
     assert drawn(ax).read(7.3)["rm2"] == pytest.approx(expected)
     assert drawn(ax).at(7.3, 0).step == 7
+
+
+def with_insight(**columns):
+    df = LOG.copy()
+    for name, values in columns.items():
+        df["scalar_stats", name] = values
+    return df
+
+
+def test_flips_of_signs_are_shown_as_percent_beside_those_of_a_coin():
+    df = with_insight(sign_flips=0.25)
+    ax = viz.scalar_line(df, "head", "Activation", "sign_flips").axes[0]
+    ax.figure.canvas.draw()
+    assert "30%" in [t.get_text() for t in ax.get_yticklabels()]
+    assert {line.get_label(): line.get_ydata()[0] for line in ax.lines}["a coin: 50%"] == 0.5
+    ax = viz.scalar_line(with_insight(minima=0.25), "head", "Activation", "minima").axes[0]
+    assert "a coin: 50%" not in [line.get_label() for line in ax.lines]
+
+
+def test_a_first_step_that_has_nothing_before_it_is_no_fault():
+    df = with_insight(gradient_angle=np.where(LOG["metadata", "step"] == 0, np.nan, 90.0))
+    ax = viz.scalar_line(df, "head", "Activation", "gradient_angle").axes[0]
+    assert [line.get_label() for line in ax.lines] == ["_gradient_angle"]
+
+
+def test_layers_without_insight_have_no_row_in_a_heat_map():
+    df = with_insight(sign_flips=np.where(LOG["metadata", "tensor_type"] == "Weight", 0.5, np.nan))
+    figure = viz.scalar_global_heatmap(df, None, "sign_flips")
+    assert len(figure.axes) == 1
+    assert any("changed their sign" in text.get_text() for text in figure.texts)
