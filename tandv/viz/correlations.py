@@ -245,7 +245,7 @@ def augmentation_effect(
     )  # fmt: skip
 
 
-def _say(ax: Axes, row: Mapping[str, float], style: Style) -> None:
+def _say(ax: Axes, row: Mapping[Any, Any], style: Style) -> None:
     """Write the summary of a pair where its mirrored heat map would stand."""
     ax.set_axis_off()
     lines = [
