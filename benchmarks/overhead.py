@@ -1,6 +1,7 @@
 """What tracking costs: step time tracked ÷ bare, side by side in one process.
 
     python benchmarks/overhead.py [--framework jax] [--only mlp] [--rounds 12] [--write]
+    python benchmarks/overhead.py --ranks 2 [--write]     data parallel in so many processes
     python benchmarks/overhead.py --memory [--write]      resident memory over 10,000 tracked steps
     python benchmarks/overhead.py --log-size [--write]    bytes per row of the demo's log
 
@@ -19,9 +20,10 @@ import os
 import statistics
 import tempfile
 import time
+from functools import partial
 from importlib.util import find_spec
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchmarks.hardware import hardware, write
 from tandv import demo
@@ -58,16 +60,19 @@ def cost(training: ModuleType, workload: str, way, length: int, rounds: int) -> 
     return Cost(statistics.median(ratios), min(ratios), max(ratios), statistics.median(seconds))
 
 
-def overhead(training: ModuleType, workloads: list[str], rounds: int) -> str:
+def overhead(training: ModuleType, workloads: list[str], rounds: int, ways: dict[str, Any]) -> str:
     heads = " | ".join(training.NAMES[workload] for workload in workloads)
     lines = [f"| step time ÷ bare: median (lowest … highest round) | {heads} |", "|---" * (1 + len(workloads)) + "|"]
     seconds = {}
-    for label, (way, length) in training.WAYS.items():
+    for label, (way, length) in ways.items():
         if way in training.NEEDS and find_spec(training.NEEDS[way]) is None:
             lines.append(f"| {label} |" + f" {training.NEEDS[way]} is not installed |" * len(workloads))
             continue
         cells = []
         for workload in workloads:
+            if workload == "compiled" and way in training.OTHERS:
+                cells.append("–")
+                continue
             found = cost(training, workload, way, length, max(3, rounds * 10 // length))
             seconds.setdefault(workload, found.bare)
             cells.append(f"{found.median:.3f} ({found.low:.3f} … {found.high:.3f})")
@@ -119,7 +124,8 @@ def log_size() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=("mlp", "gpt"), help="one workload")
+    parser.add_argument("--only", choices=("mlp", "gpt", "compiled"), help="one workload")
+    parser.add_argument("--ranks", type=int, default=0, help="data parallel in so many processes")
     parser.add_argument(
         "--rounds",
         type=int,
@@ -137,10 +143,15 @@ def main() -> None:
             name, title, table = "memory", "Memory while tracking", memory()
         elif arguments.log_size:
             name, title, table = "log_size", "Size of a log", log_size()
+        elif arguments.ranks:
+            ways = {label: way for label, way in training.WAYS.items() if way[0] not in training.OTHERS}
+            measured = partial(overhead, training, ["gpt"], arguments.rounds, ways)
+            name, title = "overhead_ranks", f"{training.TITLE} on {arguments.ranks} ranks"
+            table = training.on_ranks(arguments.ranks, measured)
         else:
-            workloads = [arguments.only] if arguments.only else ["mlp", "gpt"]
+            workloads = [arguments.only] if arguments.only else list(training.NAMES)
             name = "overhead" if arguments.framework == "torch" else f"overhead_{arguments.framework}"
-            title, table = training.TITLE, overhead(training, workloads, arguments.rounds)
+            title, table = training.TITLE, overhead(training, workloads, arguments.rounds, training.WAYS)
     machine = hardware(*training.PACKAGES)
     command = " ".join(["python benchmarks/overhead.py", *sys.argv[1:]])
     report = f"# {title}\n\n{machine}; {training.THREADS}. Made by `{command}`.\n\n{table}\n"

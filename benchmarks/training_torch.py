@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import torch
 from torch import nn
@@ -26,6 +28,10 @@ class Training:
         else:
             self.model = GPT(layers=4, width=256, heads=8, context=128)
             self._batch = torch.randint(256, (8, 129))
+        if workload == "compiled":
+            self.model = cast(nn.Module, torch.compile(self.model))
+        if torch.distributed.is_initialized():
+            self.model = nn.parallel.DistributedDataParallel(self.model)
         self._workload = workload
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4)
 
@@ -100,8 +106,38 @@ WAYS = {
     "TensorBoard add_histogram of parameters and gradients": (tensorboard, 10),
 }
 NEEDS = {wandb_watch: "wandb", tensorboard: "tensorboard"}
+OTHERS = (wandb_watch, tensorboard)
 
-NAMES = {"mlp": "MLP 4 × 1024, batch 64", "gpt": "GPT 4 layers, d = 256, sequence 128, batch 8"}
+NAMES = {
+    "mlp": "MLP 4 × 1024, batch 64",
+    "gpt": "GPT 4 layers, d = 256, sequence 128, batch 8",
+    "compiled": "the same GPT, compiled, ÷ the compiled one",
+}
+
+
+def on_ranks(size: int, measure: Callable[[], str]) -> str:
+    """Measure in so many processes, which average their gradients; return what the first one found."""
+    context = torch.multiprocessing.get_context("fork")
+    found = context.SimpleQueue()
+    store = tempfile.mktemp(dir=os.getcwd())
+
+    def begin(rank: int) -> None:
+        torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
+        report = measure()
+        if rank == 0:
+            found.put(report)
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+    processes = [context.Process(target=begin, args=(rank,)) for rank in range(size)]
+    for process in processes:
+        process.start()
+    report = found.get()
+    for process in processes:
+        process.join()
+    return report
+
+
 PACKAGES = ("torch", "numba", "wandb", "tensorboard")
 TITLE = "Overhead of tracking PyTorch"
 THREADS = "one thread"
