@@ -1,0 +1,68 @@
+"""The collector of attention patterns over training."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tandv.analysis.attention import attention_curves
+from tandv.probes import AttentionEvolutionPlotter, attention_patterns
+
+
+class Words(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(9, 8)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, input_ids):
+        mask = nn.Transformer.generate_square_subsequent_mask(input_ids.shape[1])
+        x = self.embed(input_ids)
+        return self.attention(x, x, x, attn_mask=mask)[0]
+
+
+TOKENS = torch.randint(9, (10, 6), generator=torch.Generator().manual_seed(0))
+LOADERS = {
+    "tensors": [TOKENS[:4], TOKENS[4:8], TOKENS[8:]],
+    "with targets": [(TOKENS[:4], torch.zeros(4)), (TOKENS[4:], torch.zeros(6))],
+    "dicts": [{"input_ids": TOKENS[:7], "labels": torch.zeros(7)}, {"input_ids": TOKENS[7:], "labels": torch.zeros(3)}],
+    "DataLoader": torch.utils.data.DataLoader(torch.utils.data.TensorDataset(TOKENS), batch_size=3),
+}
+
+
+@pytest.mark.parametrize("kind", LOADERS)
+def test_patterns_of_the_first_samples_are_collected(kind):
+    torch.manual_seed(0)
+    model = Words()
+    plotter = AttentionEvolutionPlotter(model=model)
+    data = plotter.extract_attention_patterns(dataloader=LOADERS[kind], num_samples=7)
+    np.testing.assert_allclose(data["attention"], attention_patterns(model, TOKENS)["attention"][:7], atol=1e-6)
+    assert (plotter.tokens == TOKENS[:7].numpy()).all()
+
+
+def test_epochs_become_curves_and_a_picture():
+    plotter = AttentionEvolutionPlotter(model=Words())
+    for epoch in (5, 0):
+        plotter.add_epoch_data(epoch, plotter.extract_attention_patterns(LOADERS["tensors"], num_samples=100))
+        nn.init.normal_(plotter.model.attention.in_proj_weight)
+    expected = attention_curves(plotter.history, TOKENS.numpy())
+    assert plotter.curves.equals(expected) and plotter.curves.index.tolist() == [0, 5]
+    figure = plotter.create_attention_evolution_plot(theme="dark")
+    titles = [ax.get_title("left") for ax in figure.subfigs[0].axes]
+    assert titles == [f"attention head {head} · step {step}" for head in (0, 1) for step in (0, 5)]
+    assert "induction" in [ax.get_title("left") for ax in figure.subfigs[1].axes]
+
+
+def test_inputs_that_are_no_tokens_have_no_scores_of_tokens():
+    plotter = AttentionEvolutionPlotter(nn.TransformerEncoderLayer(8, 2, batch_first=True), causal=False)
+    plotter.add_epoch_data(0, plotter.extract_attention_patterns([torch.randn(3, 5, 8)], 2))
+    assert plotter.tokens is None
+    assert [name.rpartition("/")[2] for name in plotter.curves] == ["entropy", "entropy", "specialization_index"]
+
+
+def test_what_is_missing_is_said():
+    plotter = AttentionEvolutionPlotter(Words())
+    with pytest.raises(ValueError, match="the dataloader gave no batch"):
+        plotter.extract_attention_patterns([])
+    with pytest.raises(ValueError, match=r"shapes \[\(2, 4, 4\), \(2, 6, 6\)\]; pad all sequences to one length"):
+        plotter.extract_attention_patterns([TOKENS[:2], TOKENS[2:, :4]])
