@@ -65,14 +65,23 @@ class Layout:
 
 
 def mixed(number: Any, word: Callable[[Any], Any] = lambda bits: bits & 0xFFFFFFFF) -> Any:
-    """Return 31 bits that look random for each number, the same for a number everywhere (Mueller's hash).
+    """Return 32 bits that look random for each number, the same for a number everywhere (Mueller's hash).
 
     Numbers are int64, cut to 32 bits by `word`; numbers that have no more (uint32) need not be.
     """
     bits = word(number)
     for _ in range(2):
         bits = word(((bits >> 16) ^ bits) * 0x45D9F3B)
-    return ((bits >> 16) ^ bits) & 0x7FFFFFFF
+    return (bits >> 16) ^ bits
+
+
+def sign_words(within: Any, numbers: Any, word: Any = None) -> Any:
+    """Return 64 words for each block of a tensor; bit i of word j is set where the sign of lane 64 i + j is -1.
+
+    `within` are the places of blocks in their tensor, `numbers` 0 to 63.
+    """
+    of = within[:, None] * 64 + numbers
+    return mixed(of) if word is None else mixed(of, word)
 
 
 def limit(threshold: float) -> np.float32:
@@ -89,7 +98,7 @@ class Primitives(NamedTuple):
     total: Callable[[Any], Any]  # [blocks, ...] to [tensors, ...]: sums over the blocks of a tensor
     most: Callable[[Any], Any]  # likewise the largest
     each: Callable[[Any], Any]  # [tensors] to [blocks]: the value of a block's tensor
-    signs: Callable[[], Any]  # [blocks, LANES] of +1 and -1, which only the place in the tensor decides
+    signs: Callable[[], Any]  # [blocks, LANES] of +1 and -1, which only the place in the tensor decides: `sign_words`
     places: Any  # [tensors, SAMPLE]: lanes of all blocks
 
 

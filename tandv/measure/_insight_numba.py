@@ -54,7 +54,7 @@ _times = _lanes32(lambda b, x, y: b.mul(x, y))
 
 @njit(nogil=True)
 def _mixed(number):
-    """Return the bits of `_insight.mixed`, 32 of them."""
+    """Return the bits of `_insight.mixed`."""
     h = _times(_differ(_shift(number, uint32(16)), number), uint32(0x45D9F3B))
     h = _times(_differ(_shift(h, uint32(16)), h), uint32(0x45D9F3B))
     return _differ(_shift(h, uint32(16)), h)
@@ -70,7 +70,9 @@ def _bits_at(address, kind, i):
 
 @njit(nogil=True)
 def _read(address, kind, start, stop, block):
-    """Fill a block with the float32 bits of some elements, and with zeros."""
+    """Return a block of the float32 bits of some elements, filled up with zeros; where they lie, if it can be."""
+    if kind == FLOAT32 and stop - start == LANES:
+        return carray(_pointer(address + 4 * start), (LANES,), np.uint32)
     if kind == FLOAT32:
         words = carray(_pointer(address + 4 * start), (stop - start,), np.uint32)
         for i in range(stop - start):
@@ -85,6 +87,7 @@ def _read(address, kind, start, stop, block):
                 block[i] = _half_bits(uint32(halves[i]))
     for i in range(stop - start, LANES):
         block[i] = uint32(0)
+    return block
 
 
 @njit(nogil=True)
@@ -141,10 +144,13 @@ def _compare(new, old, both, flips, work, counts):
 
 
 @njit(fastmath=_FAST, nogil=True)
-def _sketch(v, first, sketch):
-    for i in range(LANES):
-        sign = _up(_mixed(_plus(first, uint32(i))), uint32(31))
-        sketch[i] += _as_float(_differ(v[i], sign))
+def _sketch(v, number, words, sketch):
+    for j in range(WORDS):
+        words[j] = _mixed(_plus(_up(uint32(number), uint32(6)), uint32(j)))
+    for i in range(32):
+        for j in range(WORDS):
+            sign = _up(_shift(words[j], uint32(i)), uint32(31))
+            sketch[i * WORDS + j] += _as_float(_differ(v[i * WORDS + j], sign))
 
 
 @njit(nogil=True)
@@ -164,7 +170,7 @@ def _sampled(address, kind, weights, weight_kind, n, old_gradients, old_weights,
         at = int64(number)
         if n > SAMPLE:
             low, high = n * at // SAMPLE, n * (at + 1) // SAMPLE
-            at = low + int64(_and(_mixed(uint32(number)), _ABS)) % (high - low)
+            at = low + int64(_mixed(uint32(number))) % (high - low)
         g = _as_float(_bits_at(address, kind, at))
         before = old_gradients[number]
         old_gradients[number] = g
@@ -198,28 +204,33 @@ def of_gradients(jobs, limits, planes, sketches, gradients, weights, counts, cos
         sketch[:] = float32(0)
         for number in range(max(1, -(-n // LANES))):
             start = number * LANES
-            _read(address, kind, start, min(start + LANES, n), block)
-            _signs(block, new[0], new[1])
+            v = _read(address, kind, start, min(start + LANES, n), block)
+            _signs(v, new[0], new[1])
             for k in range(len(limits)):
-                _zeros(block, _plus(limits[k], _ONE), new[2 + k])
+                _zeros(v, _plus(limits[k], _ONE), new[2 + k])
             _compare(new, planes[:, first + number], both, flips, work, counts[job])
-            _sketch(block, uint32(start), sketch)
+            _sketch(v, number, work, sketch)
         cosines[job] = _cosine(sketch, sketches[tensor])
         sketches[tensor] = sketch
         _sampled(address, kind, jobs[job, 3], jobs[job, 4], n, gradients[tensor], weights[tensor], counts[job])
 
 
 @njit(fastmath=_FAST, nogil=True)
-def _change(before, after, steps, sums):
+def _change(before, after, steps, few, sums):
     """Fill `steps` with the sizes of changes; add to the sums of their squares, squared weights, and sizes."""
     squares, weights, moved = 0.0, 0.0, 0.0
+    few[:] = float32(0)
     for i in range(LANES):
-        old = _as_float(before[i])
-        step = abs(_as_float(after[i]) - old)
-        steps[i] = step
-        squares += float64(step) * float64(step)
-        weights += float64(old) * float64(old)
-        moved += float64(step)
+        steps[i] = abs(_as_float(after[i]) - _as_float(before[i]))
+    for i in range(LANES):
+        step, old = float64(steps[i]), float64(_as_float(before[i]))
+        squares += step * step
+        weights += old * old
+    for i in range(32):
+        for j in range(WORDS):
+            few[j] += steps[i * WORDS + j]
+    for j in range(WORDS):
+        moved += float64(few[j])
     sums[0] += squares
     sums[1] += weights
     sums[2] += moved
@@ -283,19 +294,18 @@ def of_updates(jobs, limits, planes, counts, sums):
         for number in range(max(1, -(-n // LANES))):
             start = number * LANES
             stop = min(start + LANES, n)
-            _read(jobs[job, 0], jobs[job, 1], start, stop, before)
-            _read(jobs[job, 2], jobs[job, 3], start, stop, after)
-            _change(before, after, steps, sums[job])
+            old = _read(jobs[job, 0], jobs[job, 1], start, stop, before)
+            now = _read(jobs[job, 2], jobs[job, 3], start, stop, after)
+            _change(old, now, steps, few, sums[job])
             for k in range(2, len(planes)):
                 sums[job, 1 + k] += _inside(steps, planes[k, first + number], few)
             if jobs[job, 4]:
-                _read(jobs[job, 4], jobs[job, 5], start, stop, state)
-                counts[job, 0] += _rounded(before, after, state)
+                counts[job, 0] += _rounded(old, now, _read(jobs[job, 4], jobs[job, 5], start, stop, state))
             else:
-                counts[job, 0] += _rounded_by_plane(before, after, planes[0, first + number])
+                counts[job, 0] += _rounded_by_plane(old, now, planes[0, first + number])
             if jobs[job, 6]:
-                _read(jobs[job, 6], jobs[job, 7], start, stop, state)
-                counts[job, 1] += _at_most(state, _plus(limits[job], _ONE))
+                squares = _read(jobs[job, 6], jobs[job, 7], start, stop, state)
+                counts[job, 1] += _at_most(squares, _plus(limits[job], _ONE))
             else:
                 counts[job, 1] = -1
         sums[job, 0], sums[job, 1] = math.sqrt(sums[job, 0]), math.sqrt(sums[job, 1])

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tandv.measure import _insight
-from tandv.measure._insight import LANES, SAMPLE, Kept, Layout, Primitives, mixed
+from tandv.measure._insight import LANES, SAMPLE, Kept, Layout, Primitives, sign_words
 from tandv.measure._insight_host import Compared
 
 _AXES = (1, 0, 0, 0)  # along which the tensors, or their blocks, stand in what is kept
@@ -122,8 +122,9 @@ def _primitives(layout: Layout, dtype: str) -> Primitives:
     owner, tensors = layout.owner, len(layout)
 
     def signs() -> Any:
-        lanes = layout.within.astype(np.uint32)[:, None] * np.uint32(LANES) + jnp.arange(LANES, dtype=jnp.uint32)
-        return 1 - 2 * (mixed(lanes, lambda bits: bits) & 1).astype(dtype)
+        words = sign_words(jnp.asarray(layout.within, jnp.uint32), jnp.arange(64, dtype=jnp.uint32), lambda bits: bits)
+        bits = (words[:, None, :] >> jnp.arange(32, dtype=jnp.uint32)[:, None]) & 1
+        return 1 - 2 * bits.reshape(-1, LANES).astype(dtype)
 
     def by_tensor(of: Callable[..., Any]) -> Callable[[Any], Any]:
         return lambda x: of(x, owner, tensors, indices_are_sorted=True)

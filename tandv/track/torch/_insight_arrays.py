@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from tandv.measure import _insight
-from tandv.measure._insight import LANES, SAMPLE, Kept, Layout, Primitives, mixed
+from tandv.measure._insight import LANES, SAMPLE, Kept, Layout, Primitives, sign_words
 from tandv.measure._insight_host import Compared
 
 
@@ -155,8 +155,9 @@ def _primitives(
         return x.new_zeros(tensors).scatter_reduce_(0, owner, x, "amax")
 
     def signs() -> torch.Tensor:
-        lanes = within[:, None] * LANES + torch.arange(LANES, device=owner.device)
-        return 1 - 2 * (mixed(lanes) & 1).to(dtype)
+        words = sign_words(within, torch.arange(64, device=owner.device))
+        bits = (words[:, None, :] >> torch.arange(32, device=owner.device)[:, None]) & 1
+        return 1 - 2 * bits.reshape(-1, LANES).to(dtype)
 
     cast: Callable[[torch.Tensor, str], torch.Tensor] = lambda x, name: x.to(getattr(torch, name))  # noqa: E731
     return Primitives(torch, cast, total, most, lambda x: x[owner], signs, places)

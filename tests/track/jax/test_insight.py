@@ -72,8 +72,7 @@ def train(params, optimizer, batches, donate=False, seen=None, **arguments):
     return tracker, params
 
 
-@pytest.mark.parametrize("donate", [False, True])
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize(("dtype", "donate"), [(jnp.float32, True), (jnp.bfloat16, False)])
 def test_every_column_is_that_of_whole_copies(dtype, donate, backend):
     seen, batches = [], jax.random.normal(jax.random.key(1), (4, 3, 12), dtype)
     thresholds = (1e-3, 1e-2)
@@ -101,8 +100,8 @@ def test_momentum_is_what_was_asked_for_and_epsilon_is_given(backend):
     assert row["epsilon_regime"] == pytest.approx(3 / 5)
 
 
-@pytest.mark.parametrize("rate", [0.02, 0.15])
-def test_on_a_convex_quadratic_gradient_descent_passes_minima_and_no_maxima(rate, backend):
+def test_on_a_convex_quadratic_gradient_descent_passes_minima_and_no_maxima(backend):
+    rate = 0.15  # times the curvature, above 1 for some: these pass the minimum at each step
     curvature, params = jnp.linspace(0.5, 10, 100), {"w": jnp.linspace(-3, 3, 100)}
     with track(model_state=params, insight=True) as tracker:
         for _ in range(4):
@@ -146,18 +145,18 @@ def test_gradients_of_nnx_are_given_to_step(backend):
 def test_a_spread_array_is_compared_too():
     mesh = jax.sharding.Mesh(np.array(jax.devices()), ("x",))
     spread = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("x"))
-    params = {"w": jax.device_put(jnp.ones(4096), spread)}
+    params = {"w": jax.device_put(jnp.ones(64), spread)}
     with track(model_state=params, insight=True) as tracker:
         for sign in (1, -1):
-            grads = {"w": jax.device_put(sign * jnp.ones(4096), spread)}
+            grads = {"w": jax.device_put(sign * jnp.ones(64), spread)}
             params = jax.tree.map(lambda p, g: p - g, params, grads)
             tracker.step(params, grads=grads)
     first, second = rows(read_pickle(tracker.out_path), "w")
-    assert first["update_norm"] == 64
+    assert first["update_norm"] == 8
     assert (second["sign_flips"], second["minima"]) == (1, 1)
 
 
-def test_every_other_tree_is_compared_with_the_one_recorded_before(backend):
+def test_every_other_tree_is_compared_with_the_one_recorded_before():
     with track(model_state={"w": jnp.ones(2)}, insight=True, every=2) as tracker:
         for value in (1.0, -1.0, 1.0):
             tracker.step({"w": jnp.ones(2)}, grads={"w": jnp.array([value, abs(value)])})
@@ -171,8 +170,8 @@ def test_the_raster_keeps_a_code_for_each_parameter(backend):
     assert read_raster(tracker.path).codes.tolist() == [[ABOVE, NEGATIVE, POSITIVE, NONE]] * 2
 
 
-@pytest.mark.parametrize("donate", [False, True])
-def test_training_is_bit_identical(donate, same, backend):
+def test_training_is_bit_identical(same, backend):
+    donate = backend == "the kernel"
     batches = jax.random.normal(jax.random.key(1), (6, 3, 12))
     _, bare = train(parameters(), optax.adam(1e-2), batches, donate)
     _, tracked = train(parameters(), optax.adam(1e-2), batches, donate, insight={"raster": True})
