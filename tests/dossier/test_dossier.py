@@ -79,8 +79,8 @@ def test_curves_alone_are_enough_and_what_is_missing_is_said(tmp_path):
     assert "which layers move together is not known" in said
     length = moment["end"] - moment["start"]
     assert found["moments"][0]["missing"] == [
-        f"no checkpoint within {length} steps before {moment['before']:,}: there is none at all",
-        f"no checkpoint within {length} steps after {moment['after']:,}: there is none at all",
+        f"no checkpoint within {length} steps of {moment['before']:,}: there is none at all",
+        f"no checkpoint within {length} steps of {moment['after']:,}: there is none at all",
     ]
     text = written.report.read_text()
     assert text.startswith("# mlp: what changed, and when\n\n100 recorded steps from 0 to 990")
