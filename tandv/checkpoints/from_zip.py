@@ -5,6 +5,7 @@ own reader, which decides what is harmless; nothing that a pickle names is ever 
 """
 
 import collections
+import copyreg
 import math
 import mmap
 import pickle
@@ -91,12 +92,17 @@ class _Plain(pickle.Unpickler):
         self._inside = inside
         self._mapped = mapped
 
+    def load(self) -> Any:
+        copyreg.clear_extension_cache()  # a cached extension would be taken without asking find_class
+        return super().load()
+
     def find_class(self, module: str, name: str) -> Any:
+        """Return what a name stands for: only what a pickle cannot change, or nobody else has."""
         match module, name:
             case "torch", _ if name in _STORAGES:
-                return np.dtype(_STORAGES[name])
+                return name  # a dtype itself could be told to be another one, in the whole process
             case "torch._utils", "_rebuild_tensor_v2":
-                return self._tensor
+                return lambda *of: self._tensor(*of)
             case "torch._utils", "_rebuild_parameter":
                 return lambda data, *_: data
             case "collections", "OrderedDict":
@@ -104,10 +110,11 @@ class _Plain(pickle.Unpickler):
         raise NotPlain(f"{module}.{name}")
 
     def persistent_load(self, pid: Any) -> _Storage:
-        kind, dtype, key, _, size = pid
+        kind, name, key, _, size = pid
         info = self._inside[f"data/{key}"]
-        if kind != "storage" or not isinstance(dtype, np.dtype):
+        if kind != "storage":
             raise NotPlain(str(kind))
+        dtype = np.dtype(_STORAGES[name])
         if int(size) * dtype.itemsize > info.file_size:
             raise NotPlain("a tensor is cut off")
         return _Storage(str(key), dtype, _start(info, self._mapped), int(size))

@@ -8,6 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.torch
@@ -117,6 +118,22 @@ def test_code_in_a_file_is_refused_by_name_and_not_run(legacy, tmp_path):
     with pytest.raises(RefusedCheckpoint, match="refused, nothing was run: it asks for getattr"):
         list(weights(tmp_path / "a.pt"))
     assert not target.exists()
+
+
+def test_a_file_cannot_change_what_a_number_format_means(tmp_path):
+    class Format:
+        """Tells the dtype of bfloat16, which the whole process shares, to be eight bytes wide."""
+
+        def __reduce__(self):
+            return ml_dtypes.bfloat16, (), (3, ">", None, None, None, 8, 8, 0)
+
+    pickled = pickle.dumps({"w": Format()}, 2).replace(b"cml_dtypes\nbfloat16\n", b"ctorch\nBFloat16Storage\n")
+    pickled = pickled.replace(b"\nq\x02)R", b"\nq\x02")  # what the name stands for, not a call of it
+    with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", pickled)
+    with pytest.raises(NotPlain, match="__dict__"):
+        load_plain(tmp_path / "a.pt")
+    assert np.dtype(ml_dtypes.bfloat16).itemsize == 2
 
 
 def test_a_bare_pickle_and_a_whole_model_are_refused(tmp_path):
