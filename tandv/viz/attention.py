@@ -125,10 +125,12 @@ def head_curves(
     table = as_curves(curves)
     families, chance = _families(table, quantity)
     named = quantity.replace("_", " ") + (" (nats)" if quantity == "entropy" else "")
+    shown = table[[column for heads in families.values() for column in heads.values()]].to_numpy()
+    top = 1.04 * float(np.nanmax(shown, initial=0.0)) if quantity == "entropy" else 1.02
     title = named if len(families) > 1 else f"{next(iter(families))} · {named}"
     return draw_families(
-        table, families, chance=chance, transitions=transitions, xscale=xscale, ylabel=named,
-        title=title, style=theme_named(theme), fig=fig, figsize=figsize, col_wrap=col_wrap,
+        table, families, chance=chance, transitions=transitions, xscale=xscale, ylabel=named, title=title, fig=fig,
+        ylim=(-0.02 * top, top or 1.0), style=theme_named(theme), figsize=figsize, col_wrap=col_wrap,
     )  # fmt: skip
 
 

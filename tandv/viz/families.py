@@ -48,8 +48,8 @@ def draw_families(
 ) -> Any:
     """Draw a panel for each family of curves; return the figure.
 
-    `transitions` whose quantity is one of the columns are marked in its panel, others (of the loss, say) in every one;
-    True finds those of the columns. Colours go by label, the same in all panels; after eight they come back dashed.
+    `transitions` of a curve that is drawn are marked in its panel, others (of the loss, say) in every one; True finds
+    those of the curves that are drawn. Colours go by label, the same in all panels; after eight they come back dashed.
     """
     table = as_curves(curves).sort_index()
     if not len(table):
@@ -97,7 +97,8 @@ def _marks(table: pd.DataFrame, families: Families, transitions: Marks, axis: XS
         wanted = list(dict.fromkeys(column for family in families.values() for column in family.values()))
         transitions = find_transitions(table[wanted], axis=axis, nulls=0)
     found = [] if not transitions else list(transitions)  # type: ignore[arg-type]
+    drawn = {column for family in families.values() for column in family.values()}
     return {
-        panel: [one for one in found if one.quantity in family.values() or one.quantity not in table.columns]
+        panel: [one for one in found if one.quantity in family.values() or one.quantity not in drawn]
         for panel, family in families.items()
     }
