@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.attention.flex_attention import flex_attention
 from torch.nn.functional import scaled_dot_product_attention as by_name
 
 from tandv.probes import attention_patterns
@@ -203,3 +204,13 @@ def test_the_output_is_what_it_was_without_the_look():
     attention_patterns(model, X, call=lambda m, x: seen.append(m(x)))
     with torch.no_grad():
         assert torch.equal(seen[0], model(X))
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_flex_attention_is_not_seen_and_that_is_said():
+    class Flexible(Fused):
+        def forward(self, x):
+            return flex_attention(*self.heads(x))
+
+    with pytest.raises(ValueError, match="flex_attention and kernels of other packages show none, so choose torch's"):
+        attention_patterns(Flexible(), X)

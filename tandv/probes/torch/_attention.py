@@ -57,6 +57,8 @@ def attention_patterns(
 class _Seen(TorchDispatchMode):
     """Watches torch's operators, and knows in which module they run."""
 
+    supports_higher_order_operators = True  # flex_attention and the like pass through unseen
+
     def __init__(self, names: dict[nn.Module, Named], examples: int | None):
         super().__init__()
         self._names, self._examples = names, examples
@@ -78,7 +80,7 @@ class _Seen(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         output = func(*args, **kwargs)
-        name = func.overloadpacket.__name__
+        name = getattr(func, "overloadpacket", func).__name__
         if name in ("_softmax", "_safe_softmax"):
             tensor, dim = args[0], args[1]
             if dim in (-1, tensor.ndim - 1):
