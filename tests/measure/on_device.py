@@ -39,7 +39,7 @@ def _measured(device: str, producer: str, steps: Sequence[Calls], size: int) -> 
 
     rows, found = DeviceRows(device, size, producer=producer), []
     for calls in steps:
-        with _without_waiting(device):
+        with without_waiting(device):
             for tensors, places in calls:
                 rows.add(tensors, places)
             sent = rows.send()
@@ -49,7 +49,8 @@ def _measured(device: str, producer: str, steps: Sequence[Calls], size: int) -> 
 
 
 @contextlib.contextmanager
-def _without_waiting(device: str) -> Iterator[None]:
+def without_waiting(device: str) -> Iterator[None]:
+    """Let CUDA raise where the host would wait for the device; on the CPU nothing does."""
     if device == "cpu":
         yield
         return

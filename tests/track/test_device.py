@@ -3,13 +3,12 @@
 The device is the CPU with the operations that serve any device, and a real one where there is one.
 """
 
-import contextlib
-import warnings
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from measure.on_device import without_waiting
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -163,7 +162,7 @@ def test_nothing_waits_for_the_device_inside_a_step(device):
     batch, scaler = torch.randn(8, 4, device=device), torch.amp.GradScaler(device)
     with track(model, optimizer=optimizer, track_updates=True, async_offload=True, offload_inc=2) as tracker:
         for _ in range(4):
-            with Waits() as waits, forbidden(device):
+            with Waits() as waits, without_waiting(device):
                 optimizer.zero_grad()
                 scaler.scale(model(batch).square().mean()).backward()
                 optimizer.step()  # the scaler's own step waits for the device
@@ -171,16 +170,3 @@ def test_nothing_waits_for_the_device_inside_a_step(device):
             assert waits.found == []
         assert getattr(tracker.measurements, "_devices", None)
     assert set(read_pickle(tracker.out_path)["scalar_stats"]["loss_scale"]) == {65536.0}
-
-
-@contextlib.contextmanager
-def forbidden(device):
-    if device == "cpu":
-        yield
-        return
-    with warnings.catch_warnings(action="ignore"):  # it says that this mode is new
-        torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
