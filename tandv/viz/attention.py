@@ -6,29 +6,23 @@ Attention is given as probabilities [..., head, query, key]: one array, {layer: 
 >>> fig = attention_pattern({"layers.0": pattern}, head=1, tokens=list("banana"))
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 
 from tandv.curves import Curves
 from tandv.viz.colours import Scale
 from tandv.viz.facet import canvas
-from tandv.viz.families import XScale, draw_families
+from tandv.viz.families import Marks, XScale, draw_families
 from tandv.viz.history import as_history, chosen_layer, chosen_steps, spread
 from tandv.viz.matrices import draw_matrix, side_by_side
 from tandv.viz.style import Style, Theme
 from tandv.viz.style import theme as theme_named
 from tandv.viz.ticks import step_text, value_text
 from tandv.viz.titles import Key
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from tandv.viz.families import Marks
 
 Size = tuple[float, float] | None
 MOST_HEADS = 8  # panels side by side

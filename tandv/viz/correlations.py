@@ -6,11 +6,9 @@ Every picture says what chance alone gives for as many samples.
 >>> fig = layer_correlations({"fc1": x[:, :8], "fc2": x[:, 4:]})
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,16 +16,13 @@ from matplotlib.axes import Axes
 
 from tandv.curves import Curves, as_curves
 from tandv.viz.colours import Scale
-from tandv.viz.families import XScale, draw_families
+from tandv.viz.families import Marks, XScale, draw_families
 from tandv.viz.history import as_history, chosen_layer, chosen_steps, spread
 from tandv.viz.matrices import draw_matrix, side_by_side, word_ticks
 from tandv.viz.style import Style, Theme
 from tandv.viz.style import theme as theme_named
 from tandv.viz.ticks import linear_ticks, step_text, value_text
 from tandv.viz.titles import Key
-
-if TYPE_CHECKING:
-    from tandv.viz.families import Marks
 
 Size = tuple[float, float] | None
 R = Scale("linear", -1.0, 1.0)

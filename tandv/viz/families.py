@@ -3,10 +3,8 @@
 A family is {label: column}; families are {panel: family}. What chance alone gives is dashed, in no curve's colour.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,13 +16,9 @@ from tandv.viz.over_steps import draw_curve, limits, mark_transitions, name_mark
 from tandv.viz.style import Style
 from tandv.viz.ticks import step_text
 
-if TYPE_CHECKING:
-    from tandv.analysis.transitions import Transition
-
-    Marks = Sequence[Transition] | bool | None
-
 Families = Mapping[str, Mapping[str, str]]
 XScale = Literal["linear", "log"]
+Marks = Sequence[Any] | bool | None  # transitions, or whether to find them
 
 _DASHES: tuple[Any, ...] = ("solid", (0, (4, 2)), (0, (1, 1.5)))
 
@@ -90,7 +84,7 @@ def draw_families(
     )  # fmt: skip
 
 
-def _marks(table: pd.DataFrame, families: Families, transitions: Marks, axis: XScale) -> dict[str, list[Transition]]:
+def _marks(table: pd.DataFrame, families: Families, transitions: Marks, axis: XScale) -> dict[str, list[Any]]:
     if transitions is True:
         from tandv.analysis.transitions import find_transitions  # brings SciPy along
 

@@ -1,24 +1,19 @@
 """Representations over training: how alike to before and to the end, where samples lie, what can be read off them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from tandv.curves import Curves, as_curves
-from tandv.viz.families import XScale, draw_families
+from tandv.viz.families import Marks, XScale, draw_families
 from tandv.viz.history import chosen_steps, spread
 from tandv.viz.matrices import side_by_side
 from tandv.viz.style import Style, Theme
 from tandv.viz.style import theme as theme_named
 from tandv.viz.ticks import linear_ticks, percent_text, step_text
-
-if TYPE_CHECKING:
-    from tandv.viz.families import Marks
 
 Size = tuple[float, float] | None
 

@@ -140,3 +140,16 @@ def test_nothing_is_cut_off_or_overlaps(name, theme, faults):
 def test_a_bad_argument_says_what_is_allowed(call, error, message):
     with pytest.raises(error, match=re.escape(message)):
         call()
+
+
+def test_layers_and_steps_can_be_browsed():
+    history = dict.fromkeys((0, 10), OUTPUTS)
+    viewer = viz.interactive(viz.feature_correlations, history=history)
+    assert list(viewer.controls) == ["layer", "step", "of"]
+    viewer.controls["layer"].value, viewer.controls["of"].value = "out", "samples"
+    assert (viewer.error, viewer.data().shape) == ("", (50, 50))
+    viewer.close()
+    viewer = viz.interactive(viz.layer_correlations, history=history)
+    viewer.select(step=0)
+    assert viewer.figure.texts[1].get_text().startswith("step 0  |")
+    viewer.close()
