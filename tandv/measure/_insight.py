@@ -60,7 +60,7 @@ class Layout:
         """Return [tensors, SAMPLE]: the lanes of all blocks that are sampled; a small tensor has all its own."""
         number = np.arange(SAMPLE, dtype=np.int64)
         low, high = (self.sizes[:, None] * edge // SAMPLE for edge in (number, number + 1))
-        spread = low + mixed(number) % np.maximum(high - low, 1)
+        spread = low + (mixed(number) * (high - low) >> 32)
         return self.first[:, None] * LANES + np.where(self.sizes[:, None] > SAMPLE, spread, number)
 
 

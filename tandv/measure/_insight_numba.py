@@ -35,6 +35,7 @@ WORDS = LANES // 32  # of a block, in a plane
 _ONE = uint32(1)
 _SIGN = uint32(0x80000000)
 _FAST = {"reassoc", "contract", "nsz", "arcp"}
+_SAMPLED = SAMPLE.bit_length() - 1  # a power of two
 _OF_ALL = 6  # counts before those of each threshold
 
 
@@ -58,14 +59,6 @@ def _mixed(number):
     h = _times(_differ(_shift(number, uint32(16)), number), uint32(0x45D9F3B))
     h = _times(_differ(_shift(h, uint32(16)), h), uint32(0x45D9F3B))
     return _differ(_shift(h, uint32(16)), h)
-
-
-@njit(nogil=True)
-def _bits_at(address, kind, i):
-    if kind == FLOAT32:
-        return carray(_pointer(address), (i + 1,), np.uint32)[i]
-    half = uint32(carray(_pointer(address), (i + 1,), np.uint16)[i])
-    return _up(half, uint32(16)) if kind == BFLOAT16 else _half_bits(half)
 
 
 @njit(nogil=True)
@@ -165,26 +158,39 @@ def _cosine(one, other):
 
 
 @njit(nogil=True)
-def _sampled(address, kind, weights, weight_kind, n, old_gradients, old_weights, counts):
+def _gather(address, kind, n, out):
+    """Fill `out` with the values of the sampled elements, in the places that `_insight.Layout.places` tells."""
     for number in range(min(n, SAMPLE)):
         at = int64(number)
         if n > SAMPLE:
-            low, high = n * at // SAMPLE, n * (at + 1) // SAMPLE
-            at = low + int64(_mixed(uint32(number))) % (high - low)
-        g = _as_float(_bits_at(address, kind, at))
-        before = old_gradients[number]
-        old_gradients[number] = g
-        if weights:
-            w = _as_float(_bits_at(weights, weight_kind, at))
-            changed, moved = g - before, w - old_weights[number]
-            old_weights[number] = w
-            up = (changed > 0 and moved > 0) or (changed < 0 and moved < 0)
-            down = (changed > 0 and moved < 0) or (changed < 0 and moved > 0)
-            turned = (g > 0 and before < 0) or (g < 0 and before > 0)
-            counts[2] += up
-            counts[3] += down
-            counts[4] += up and turned
-            counts[5] += down and turned
+            low, high = (n * at) >> _SAMPLED, (n * (at + 1)) >> _SAMPLED
+            at = low + ((int64(_mixed(uint32(number))) * (high - low)) >> 32)
+        if kind == FLOAT32:
+            out[number] = _as_float(carray(_pointer(address + 4 * at), (1,), np.uint32)[0])
+        else:
+            half = uint32(carray(_pointer(address + 2 * at), (1,), np.uint16)[0])
+            out[number] = _as_float(_up(half, uint32(16)) if kind == BFLOAT16 else _half_bits(half))
+
+
+@njit(nogil=True)
+def _curvature(gradients, weights, old_gradients, old_weights, counts):
+    """Count where gradient and weight changed alike or against each other, and where the gradient's sign turned."""
+    up, down, minima, maxima = 0, 0, 0, 0
+    for i in range(SAMPLE):
+        changed, moved = gradients[i] - old_gradients[i], weights[i] - old_weights[i]
+        rose, fell = changed > 0, changed < 0
+        right, left = moved > 0, moved < 0
+        turned = ((gradients[i] > 0) & (old_gradients[i] < 0)) | ((gradients[i] < 0) & (old_gradients[i] > 0))
+        curved_up = (rose & right) | (fell & left)
+        curved_down = (rose & left) | (fell & right)
+        up += curved_up
+        down += curved_down
+        minima += curved_up & turned
+        maxima += curved_down & turned
+    counts[2] += up
+    counts[3] += down
+    counts[4] += minima
+    counts[5] += maxima
 
 
 @njit(cache=True, nogil=True)
@@ -197,10 +203,11 @@ def of_gradients(jobs, limits, planes, sketches, gradients, weights, counts, cos
     block = np.empty(LANES, np.uint32)
     new = np.empty((len(limits) + 2, WORDS), np.uint32)
     both, flips, work = np.empty(WORDS, np.uint32), np.empty(WORDS, np.uint32), np.empty(WORDS, np.uint32)
-    sketch = np.empty(LANES, np.float32)
+    sketch, sampled = np.empty(LANES, np.float32), np.empty((2, SAMPLE), np.float32)
     for job in range(len(jobs)):
         address, kind, n = jobs[job, 0], jobs[job, 1], jobs[job, 2]
         tensor, first = jobs[job, 5], jobs[job, 6]
+        sampled[:, min(n, SAMPLE) :] = float32(0)
         sketch[:] = float32(0)
         for number in range(max(1, -(-n // LANES))):
             start = number * LANES
@@ -212,7 +219,12 @@ def of_gradients(jobs, limits, planes, sketches, gradients, weights, counts, cos
             _sketch(v, number, work, sketch)
         cosines[job] = _cosine(sketch, sketches[tensor])
         sketches[tensor] = sketch
-        _sampled(address, kind, jobs[job, 3], jobs[job, 4], n, gradients[tensor], weights[tensor], counts[job])
+        _gather(address, kind, n, sampled[0])
+        if jobs[job, 3]:
+            _gather(jobs[job, 3], jobs[job, 4], n, sampled[1])
+            _curvature(sampled[0], sampled[1], gradients[tensor], weights[tensor], counts[job])
+            weights[tensor] = sampled[1]
+        gradients[tensor] = sampled[0]
 
 
 @njit(fastmath=_FAST, nogil=True)
