@@ -89,6 +89,7 @@ def training_dynamics(
                 _mark_runs(ax, [one for of_run in found.values() for one in of_run], colours[role])
             drawn[str(quantity)] = pd.Series(mean, index=at)
         name_marks(ax, style.muted if _is_shared(panel) else "")
+        ax.set_ylabel(panel if len(spans) == 1 else "")  # where no title names it
         steps = rows[("metadata", "step")].to_numpy()
         limits(ax, steps, values, style)
         if len(runs) > 1 and np.isfinite(values).any():

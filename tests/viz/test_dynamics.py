@@ -63,6 +63,7 @@ def test_what_belongs_together_shares_a_panel():
     assert legend(figure) == ["train", "test", "no value"]
     assert list(panels(viz.training_dynamics(RUN, ["train_loss", "weight_norm"]))) == ["loss", "weight_norm"]
     assert "loss gap, test less train" not in panels(viz.training_dynamics(RUN, gap=False))
+    assert viz.training_dynamics(RUN, "train_acc").axes[0].get_ylabel() == "accuracy"
 
 
 def test_a_transition_has_the_colour_of_its_curve():
