@@ -41,6 +41,8 @@ def heads_of(
 ) -> Callable[[Any, Any], dict[str, float]]:
     """Return a measure of every head's entropy and pattern scores, with these tokens behind the positions.
 
+    Without `causal` attention may look ahead, and only its entropy means something.
+
     >>> watch = probe(model, batch, measure=heads_of(batch["input_ids"]))                      # doctest: +SKIP
     """
     known = None if tokens is None else np.asarray(tokens)

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 from torch.nn.modules.module import _global_forward_hooks, _global_forward_pre_hooks, register_module_forward_hook
 
@@ -253,3 +254,17 @@ def test_what_cannot_be_looked_into_says_so():
 def test_no_framework_is_imported_before_a_model_is_given():
     code = "import sys, tandv.probes; print({'torch', 'jax', 'flax', 'matplotlib'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
+
+
+def test_of_a_data_parallel_model_the_inner_one_runs(tmp_path):
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+        parallel = nn.parallel.DistributedDataParallel(model)
+        found = get_intermediate_outputs(parallel, X)
+        assert list(found) == ["Sequential", "0", "1"]
+        parallel(X).sum().backward()
+        get_intermediate_outputs(parallel, X)  # between two passes, as the ranks would not all do
+        parallel(X).sum().backward()
+    finally:
+        dist.destroy_process_group()

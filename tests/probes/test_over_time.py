@@ -14,8 +14,16 @@ from tandv.analysis.attention import attention_curves
 from tandv.analysis.correlations import correlation_summary
 from tandv.analysis.representations import effective_dimension
 from tandv.curves import as_curves
-from tandv.probes import MEASURES, attention_patterns, get_intermediate_outputs, probe, read_arrays
-from tandv.probes.measures import attention_of, heads_of, outputs_of
+from tandv.probes import (
+    MEASURES,
+    attention_of,
+    attention_patterns,
+    get_intermediate_outputs,
+    heads_of,
+    outputs_of,
+    probe,
+    read_arrays,
+)
 
 X = torch.linspace(-1, 1, 24).reshape(6, 4)
 
