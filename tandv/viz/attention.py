@@ -56,7 +56,7 @@ def attention_pattern(
     titles = [f"head {one}" for one in heads]
     said = [f"step {step_text(at)}"] if len(arrays) > 1 or at else []
     said.append("mean of all examples" if example is None and arrays[at][layer].ndim > 3 else f"example {example or 0}")
-    said += [] if several else [_spread_of(patterns[0])]
+    said += [] if several else [_spread_of(arrays[at][layer], heads[0], example)]
     return _patterns(
         patterns, titles, words, len(heads), f"{layer or 'attention'} · {'heads' if several else titles[0]}", said,
         figsize or (None if several else (5.6, 5.2)), theme, fig,
@@ -239,15 +239,16 @@ def _words(tokens: Any, example: int | None, count: int) -> list[str] | None:
     return [str(one) for one in listed]
 
 
-def _spread_of(pattern: np.ndarray) -> str:
-    """Say how spread out the rows of a pattern are, and how much they could be."""
-    seen = (pattern > 0).sum(-1)
-    if pattern.shape[0] == pattern.shape[1] and not np.triu(pattern, 1).any():
-        seen = np.arange(1, len(pattern) + 1)
-    rows = pattern[seen > 0]
+def _spread_of(array: np.ndarray, head: int, example: int | None) -> str:
+    """Say how spread out the rows of a head are, on average over examples, and how much they could be."""
+    examples = array.reshape(-1, *array.shape[-3:])[:, head].astype(np.float64)
+    rows = examples if example is None else examples[example : example + 1]
+    seen = (rows > 0).any(0).sum(-1)
+    if rows.shape[-1] == rows.shape[-2] and not np.triu(rows, 1).any():
+        seen = np.arange(1, rows.shape[-1] + 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        entropy = -np.where(rows > 0, rows * np.log(rows), 0).sum(-1).mean()
-    most = np.log(np.maximum(seen[seen > 0], 1)).mean()
+        entropy = -np.where(rows > 0, rows * np.log(rows), 0).sum(-1)[:, seen > 0].mean()
+    most = np.log(seen[seen > 0]).mean()
     return f"entropy {value_text(max(0.0, float(entropy)))} of at most {value_text(float(most))} nats"
 
 

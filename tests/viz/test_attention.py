@@ -57,6 +57,8 @@ def test_the_line_below_the_title_says_how_spread_out_rows_are():
     most = np.mean([math.log(n) for n in range(1, 7)])
     assert words(figure) == ["attention · head 0", f"example 0  |  entropy {most:.3g} of at most {most:.3g} nats"]
     assert words(viz.attention_pattern(moment(1), head=1))[1].startswith("example 0  |  entropy 0 of at most")
+    both = words(viz.attention_pattern(np.stack([moment(0), moment(1)]), head=1))[1]  # not that of the mean pattern
+    assert both == f"mean of all examples  |  entropy {most / 2:.3g} of at most {most:.3g} nats"
 
 
 def test_the_mean_of_all_examples_or_one_of_them():
