@@ -185,16 +185,14 @@ def smoothed(curves: Curves, window: int) -> pd.DataFrame:
 
 
 def epoch_means(curves: Curves, steps_per_epoch: int) -> pd.DataFrame:
-    """Average every curve over the steps of each epoch; the index is the epoch, counted from 0.
+    """Average every curve over the steps of each epoch; a mean stands at the step with which its epoch begins.
 
     Missing values do not count; an epoch without any has none.
 
     >>> epoch_means({"loss": [4.0, 2.0, 1.0, 1.0, 3.0]}, steps_per_epoch=2)["loss"].to_dict()
-    {0: 3.0, 1: 1.0, 2: 3.0}
+    {0: 3.0, 2: 1.0, 4: 3.0}
     """
     if steps_per_epoch < 1:
         raise ValueError(f"an epoch of {steps_per_epoch} steps has none; give at least 1")
     table = as_curves(curves).sort_index()
-    means = table.groupby(table.index // steps_per_epoch).mean()
-    means.index.name = "step"  # curves are indexed by steps, which here are whole epochs
-    return means
+    return table.groupby(table.index // steps_per_epoch * steps_per_epoch).mean()
