@@ -120,7 +120,13 @@ class Probe:
         found: dict[str, float | np.ndarray] = {}
         with untouched(self._model) as model:
             for prefix, measure in self._measures:
-                found |= flat(measure(model, self._batch), prefix)
+                new = flat(measure(model, self._batch), prefix)
+                if twice := sorted(found.keys() & new.keys()):
+                    raise ValueError(
+                        f"two measures both find {', '.join(map(repr, twice[:3]))}; give them names to tell these apart: "
+                        "measure={'outputs': 'outputs', 'attention': 'attention'}"
+                    )
+                found |= new
         self._rows[self._step] = {name: value for name, value in found.items() if isinstance(value, float)}
         if arrays := {name: value for name, value in found.items() if isinstance(value, np.ndarray)}:
             self.arrays[self._step] = arrays
