@@ -123,7 +123,7 @@ class Probe:
                 new = flat(measure(model, self._batch), prefix)
                 if twice := sorted(found.keys() & new.keys()):
                     raise ValueError(
-                        f"two measures both find {', '.join(map(repr, twice[:3]))}; give them names to tell these apart: "
+                        f"two measures both find {', '.join(map(repr, twice[:3]))}; name the measures to tell them apart: "
                         "measure={'outputs': 'outputs', 'attention': 'attention'}"
                     )
                 found |= new

@@ -206,7 +206,7 @@ def test_wrong_settings_are_named_at_once():
 def test_two_measures_do_not_write_over_each_other():
     plain = nn.Sequential(nn.Linear(4, 2))
     one, other = (lambda model, x, n=n: {"0": torch.full((2,), n)} for n in (1.0, 2.0))
-    with pytest.raises(ValueError, match="two measures both find '0'; give them names to tell these apart"):
+    with pytest.raises(ValueError, match="two measures both find '0'; name the measures to tell them apart"):
         probe(plain, X, measure=[one, other])
     watch = probe(plain, X, measure={"a": one, "b": other})
     assert {name: array.tolist() for name, array in watch.arrays[0].items()} == {"a/0": [1, 1], "b/0": [2, 2]}
