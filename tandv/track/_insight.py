@@ -170,7 +170,7 @@ def with_numbers(block: Block, make: Callable[[], Numbers] | None) -> Block:
     for name, values in found.columns.items():
         more[name] = np.full(len(block.dtypes), np.nan, np.float64 if name.startswith("zeros") else np.float32)
         more[name][rows[there]] = values[there]
-    if {"rm2", "numel"} <= set(block.scalars):
+    if {"rm2", "numel", "nans", "infs"} <= set(block.scalars):
         finite = block.scalars["numel"] - block.scalars["nans"] - block.scalars["infs"]
         more["gradient_norm"] = np.full(len(block.dtypes), np.nan)
         norm = block.scalars["rm2"].astype(np.float64) * np.sqrt(finite.astype(np.float64))

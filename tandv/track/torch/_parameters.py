@@ -58,6 +58,8 @@ class ParameterCapture:
         for hook in self._hooks:
             hook.remove()
         self._before.clear()
+        if self.insight is not None:
+            self.insight.start_of_step()
 
     def start_of_step(self) -> None:
         self.stepped = False
