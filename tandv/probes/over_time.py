@@ -123,8 +123,8 @@ class Probe:
                 new = flat(measure(model, self._batch), prefix)
                 if twice := sorted(found.keys() & new.keys()):
                     raise ValueError(
-                        f"two measures both find {', '.join(map(repr, twice[:3]))}; name the measures to tell them apart: "
-                        "measure={'outputs': 'outputs', 'attention': 'attention'}"
+                        f"two measures both find {', '.join(map(repr, twice[:3]))}; name the measures to tell them "
+                        "apart: measure={'outputs': 'outputs', 'attention': 'attention'}"
                     )
                 found |= new
         self._rows[self._step] = {name: value for name, value in found.items() if isinstance(value, float)}
