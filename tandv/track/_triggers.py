@@ -19,6 +19,7 @@ _FEWEST = 50  # values that are known before anything is said
 _WIDTHS = (2, 8, 32, 128)  # values that are averaged before and after a change
 _REACH = 10  # times its width: how far back it is compared, but at least
 _LEAST_REACH = 150
+_LEAST_QUIET = 20  # values after it has fired
 _MOST = (_REACH + 2) * _WIDTHS[-1]  # values that are needed
 
 
@@ -58,7 +59,7 @@ class _JumpWatch:
         self._kept = np.zeros(2 * _MOST)
         self._known = 0  # values that are kept
         self._count = 0  # values so far
-        self._quiet = 0  # values until it may fire again
+        self._fired = -math.inf  # count at which it has fired last
 
     def __call__(self, step: int, value: float) -> str | None:
         name = self._rule.quantity
@@ -69,20 +70,23 @@ class _JumpWatch:
             self._kept[:_MOST] = self._kept[-_MOST:]
             self._known = _MOST
         self._kept[self._known] = value
-        self._known, self._count, self._quiet = self._known + 1, self._count + 1, max(self._quiet - 1, 0)
-        if self._quiet or self._known <= _FEWEST:
+        self._known, self._count = self._known + 1, self._count + 1
+        if self._known <= _FEWEST:
             return None
-        values = self._kept[: self._known]
-        # A slow change need not be looked for at each value.
-        found = (self._change(values, width) for width in _WIDTHS if self._count % (width // 2) == 0)
+        values, since = self._kept[: self._known], self._count - self._fired
+        # A slow change need not be looked for at each value, and what has been said is not said again.
+        widths = [
+            width for width in _WIDTHS if self._count % (width // 2) == 0 and since > max(3 * width, _LEAST_QUIET)
+        ]
+        found = (self._change(values, width) for width in widths)
         change = next((one for one in found if one), None)
         if change is None:
             return None
-        self._quiet = max(4 * change[0], 20)
-        return f"{name} went from {change[1]:.4g} to {change[2]:.4g} by step {step}"
+        self._fired = self._count
+        return f"{name} went from {change[0]:.4g} to {change[1]:.4g} by step {step}"
 
-    def _change(self, values: np.ndarray, width: int) -> tuple[int, float, float] | None:
-        """Return the width and the levels before and after, if a change of that width has just come."""
+    def _change(self, values: np.ndarray, width: int) -> tuple[float, float] | None:
+        """Return the levels before and after, if a change of that width has just come."""
         recent = values[-max(_REACH * width, _LEAST_REACH) - 2 * width :]
         if len(recent) < 5 * width:
             return None
@@ -96,7 +100,7 @@ class _JumpWatch:
         noise = 1.4826 * float(np.median(np.abs(bends))) / math.sqrt(6)  # of white noise
         if now <= self._rule.least_noise * math.sqrt(2 / width) * noise:
             return None
-        return width, float(means[-1 - width]), float(means[-1])
+        return float(means[-1 - width]), float(means[-1])
 
 
 @dataclass(frozen=True)

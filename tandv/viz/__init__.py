@@ -12,6 +12,7 @@ from tandv.viz.attention import (
     entropy_evolution,
     head_curves,
 )
+from tandv.viz.changes import layer_changes
 from tandv.viz.correlations import augmentation_effect, correlation_history, feature_correlations, layer_correlations
 from tandv.viz.drawn import Drawn, Place, drawn
 from tandv.viz.dynamics import training_dynamics
@@ -61,6 +62,7 @@ __all__ = [
     "head_curves",
     "interactive",
     "layer_correlations",
+    "layer_changes",
     "metric_curves",
     "overview",
     "plot_activation_heatmap",

@@ -294,3 +294,10 @@ def test_jax_training_is_bit_identical():
 def test_jax_needs_the_parameters():
     with pytest.raises(ValueError, match="save= needs the parameters"):
         tracking_jax.track(save=SaveRule(every=1))
+
+
+def test_weights_that_lie_nowhere_are_refused():
+    with torch.device("meta"):
+        model = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match="save= cannot save meta tensors, of which each rank has a piece"):
+        tracking.track(model, save=SaveRule(every=1))
