@@ -18,7 +18,7 @@ def loaded_by(module: str) -> set[str]:
     "module",
     [
         *("tandv", "tandv.logframe", "tandv.files", "tandv.measure", "tandv.track.common", "tandv.viz"),
-        *("tandv.checkpoints", "tandv.analysis", "tandv.dossier", "tandv.faces", "tandv.track"),
+        *("tandv.checkpoints", "tandv.analysis", "tandv.dossier", "tandv.faces", "tandv.probes", "tandv.track"),
     ],
 )
 def test_no_framework_comes_along(module):
