@@ -184,6 +184,20 @@ def test_norms_of_all_layers_and_of_each():
     assert marks(ax) == [(LIGHT.alarm, [60, 60])]
 
 
+CHANGES = pd.DataFrame(
+    {"relative": [0.5, math.nan, 0.1], "usual": [0.2, 0.3, math.nan]}, index=["fc1", "fc1.bias", "fc2"]
+)
+
+
+def test_changes_of_layers_stand_beside_what_is_usual():
+    (ax,) = viz.layer_changes(CHANGES).axes
+    assert [bar.get_width() for bar in ax.patches] == [0.5, 0, 0.1]
+    assert [list(line.get_xdata())[:2] for line in ax.lines if line.get_gid() == "usual"] == [[0.2, 0.3]]
+    assert [list(line.get_ydata()) for line in ax.lines if line.get_label() == "not finite"] == [[1]]
+    assert ax.yaxis_inverted()
+    assert "usual" not in legend(viz.layer_changes(CHANGES.iloc[[0, 1]], usual=None))
+
+
 TABLE = pd.DataFrame(RUN).set_index("step")
 PLOTS = {
     "dynamics": lambda **k: viz.training_dynamics(RUN, transitions=[JUMP], **k),
@@ -194,6 +208,7 @@ PLOTS = {
     "emergence": lambda **k: viz.emergence_plot(RUN, {"train_acc": 0.9, "test_acc": 0.9, "weight_norm": 20}, **k),
     "emergence, log": lambda **k: viz.emergence_plot(RUN, {"test_acc": 0.9}, xscale="log", **k),
     "setting": lambda **k: viz.setting_effects({10.0**-i: RUN for i in range(6)}, ["test_loss", "test_acc"], **k),
+    "changes": lambda **k: viz.layer_changes(CHANGES, subtitle="steps 0 and 10", **k),
     "norms": lambda **k: viz.norms(example_log(layers=12, steps=20), per_layer=True, **k),
 }
 
@@ -219,6 +234,7 @@ def test_it_is_drawn_again_in_place(name):
         (lambda: viz.training_dynamics(TABLE.iloc[:0]), ValueError, "have no step"),
         (lambda: viz.training_dynamics(RUN, band="sem"), ValueError, 'choose "std" or "range"'),
         (lambda: viz.grokking_plot({"loss": [1.0]}), ValueError, "lack 'train_acc' and 'test_acc'"),
+        (lambda: viz.layer_changes(CHANGES, "l2"), LookupError, "no column 'l2'; there are relative, usual"),
         (lambda: viz.setting_effects({1: RUN}, "los"), LookupError, "no run has 'los'; there are train_loss"),
         (lambda: viz.setting_effects({1: RUN}, "train_loss", outcome="best"), ValueError, "choose one of last, lowest"),
     ],
