@@ -158,17 +158,28 @@ def _cosine(one, other):
 
 
 @njit(nogil=True)
-def _gather(address, kind, n, out):
-    """Fill `out` with the values of the sampled elements, in the places that `_insight.Layout.places` tells."""
-    for number in range(min(n, SAMPLE)):
+def _places(n, places):
+    """Fill in which elements of `n` are sampled, as `_insight.Layout.places` tells."""
+    for number in range(SAMPLE):
         at = int64(number)
         if n > SAMPLE:
             low, high = (n * at) >> _SAMPLED, (n * (at + 1)) >> _SAMPLED
             at = low + ((int64(_mixed(uint32(number))) * (high - low)) >> 32)
-        if kind == FLOAT32:
-            out[number] = _as_float(carray(_pointer(address + 4 * at), (1,), np.uint32)[0])
-        else:
-            half = uint32(carray(_pointer(address + 2 * at), (1,), np.uint16)[0])
+        places[number] = at
+
+
+@njit(nogil=True)
+def _gather(address, kind, n, places, out):
+    """Fill `out` with the values of the sampled elements."""
+    sampled = min(n, SAMPLE)
+    if kind == FLOAT32:
+        words = carray(_pointer(address), (n,), np.uint32)
+        for number in range(sampled):
+            out[number] = _as_float(words[places[number]])
+    else:
+        halves = carray(_pointer(address), (n,), np.uint16)
+        for number in range(sampled):
+            half = uint32(halves[places[number]])
             out[number] = _as_float(_up(half, uint32(16)) if kind == BFLOAT16 else _half_bits(half))
 
 
@@ -204,6 +215,7 @@ def of_gradients(jobs, limits, planes, sketches, gradients, weights, counts, cos
     new = np.empty((len(limits) + 2, WORDS), np.uint32)
     both, flips, work = np.empty(WORDS, np.uint32), np.empty(WORDS, np.uint32), np.empty(WORDS, np.uint32)
     sketch, sampled = np.empty(LANES, np.float32), np.empty((2, SAMPLE), np.float32)
+    places = np.empty(SAMPLE, np.int64)
     for job in range(len(jobs)):
         address, kind, n = jobs[job, 0], jobs[job, 1], jobs[job, 2]
         tensor, first = jobs[job, 5], jobs[job, 6]
@@ -219,9 +231,10 @@ def of_gradients(jobs, limits, planes, sketches, gradients, weights, counts, cos
             _sketch(v, number, work, sketch)
         cosines[job] = _cosine(sketch, sketches[tensor])
         sketches[tensor] = sketch
-        _gather(address, kind, n, sampled[0])
+        _places(n, places)
+        _gather(address, kind, n, places, sampled[0])
         if jobs[job, 3]:
-            _gather(jobs[job, 3], jobs[job, 4], n, sampled[1])
+            _gather(jobs[job, 3], jobs[job, 4], n, places, sampled[1])
             _curvature(sampled[0], sampled[1], gradients[tensor], weights[tensor], counts[job])
             weights[tensor] = sampled[1]
         gradients[tensor] = sampled[0]
