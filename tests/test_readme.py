@@ -1,5 +1,6 @@
 """Every Python block of the README and of each page of the docs runs, in order, in one session for each."""
 
+import pkgutil
 import re
 from pathlib import Path
 
@@ -48,3 +49,9 @@ def test_tests_that_a_page_names_exist(page):
     named = re.findall(r"`(tests/\S+\.py)::(\w+)`", page.read_text())
     assert [f"{file}::{name}" for file, name in named if f"def {name}(" not in (ROOT / file).read_text()] == []
     assert named or page.name != "works-with.md"
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
+def test_names_that_a_page_gives_lead_to_something(page):
+    for name in set(re.findall(r"`(tandv(?:\.\w+)+)(?:\(.*?\))?`", page.read_text())):
+        pkgutil.resolve_name(name)

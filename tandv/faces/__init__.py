@@ -12,9 +12,11 @@ from tandv.faces.moments import (
     Phase2Infrastructure,
 )
 from tandv.faces.transitions import PhaseTransitionAnalyzer
+from tandv.probes import AttentionEvolutionPlotter
 
 __all__ = [
     "AnalysisResult",
+    "AttentionEvolutionPlotter",
     "BeforeAfterComparison",
     "CheckpointManager",
     "DelayedGeneralizationPlotter",
