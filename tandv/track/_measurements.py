@@ -148,9 +148,7 @@ class Measurements:
         return parts
 
 
-def block(
-    step: int, parts: Sequence[_Merged], exponents: tuple[int, int] | None = None
-) -> Block:
+def block(step: int, parts: Sequence[_Merged], exponents: tuple[int, int] | None = None) -> Block:
     """Return a step's rows, measured elsewhere, in model order and one for each quantity.
 
     Each part has quantities, dtypes and rows (`statistics.ROW` or `WIDE_ROW`).

@@ -10,8 +10,8 @@ from scipy.stats import binomtest
 from tandv.analysis.generalisation import (
     emergence,
     feature_reliance,
-    generalisation_gap,
     first_passage,
+    generalisation_gap,
     grokking,
     group_curves,
     worst_group_accuracy,
