@@ -8,7 +8,9 @@ from flax import linen, nnx
 
 from tandv.probes import attention_patterns, get_intermediate_outputs, probe
 
-X = jnp.linspace(-1, 1, 40).reshape(2, 5, 4)
+X = np.linspace(-1, 1, 40, dtype="float32").reshape(
+    2, 5, 4
+)  # an array of JAX would start its devices before others are asked for
 
 
 class Linen(linen.Module):
