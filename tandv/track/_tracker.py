@@ -161,10 +161,10 @@ class Tracker:
             for name in names:
                 setattr(part, name, self._budget.timed(getattr(part, name)))
 
-    def say_once(self, message: str) -> None:
-        """Warn about a thing that is left out, once for each message."""
-        if message not in self._said:
-            self._said.add(message)
+    def say_once(self, message: str, about: str | None = None) -> None:
+        """Warn about a thing that is left out, once for each message, or for what it is about."""
+        if (about or message) not in self._said:
+            self._said.add(about or message)
             warn(message)
 
     # Inside.

@@ -1,5 +1,6 @@
 """Models under torch.compile: the rows of eager mode, in one graph, and nothing changed."""
 
+import contextlib
 import warnings
 from typing import NamedTuple
 
@@ -194,3 +195,31 @@ def test_a_failure_while_recording_does_not_stop_a_compiled_model(monkeypatch):
             losses.append(training.step())
             tracker.step()
     assert losses == expected
+
+
+def test_a_compiled_optimiser_is_looked_into_and_not_compiled_with_the_tracker():
+    def trained(tracked):
+        torch.manual_seed(0)
+        model = nn.Linear(4, 2)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=torch.tensor(0.01))
+        step = torch.compile(optimizer.step, backend="aot_eager")
+        counters.clear()
+        with track(model, insight=True) if tracked else contextlib.nullcontext() as tracker:
+            for _ in range(3):
+                before = model.weight.detach().clone()
+                optimizer.zero_grad()
+                model(torch.ones(1, 4)).square().sum().backward()
+                step()
+                if tracker is not None:
+                    tracker.step()
+        change = float((model.weight - before).detach().norm())
+        return model, tracker, change, sum(counters["graph_break"].values())
+
+    bare, _, _, bare_breaks = trained(False)
+    model, tracker, change, breaks = trained(True)
+    assert tracker is not None
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), bare.parameters(), strict=True))
+    last = by_key(read_pickle(tracker.out_path))[2, "Weight_Gradient", "Linear"][0]
+    assert last["update_norm"] == pytest.approx(change)
+    assert last["calls"] == 1
+    assert breaks <= bare_breaks + 1

@@ -63,6 +63,12 @@ def test_step_outside_the_block_and_a_second_block():
         pass
 
 
+def test_parameters_without_a_shape():
+    model = nn.Sequential(nn.LazyLinear(2), nn.LazyLinear(1))
+    with pytest.raises(ValueError, match=r"'0' is a parameter of a lazy module .* run the model on a batch"):
+        track(model, insight={"raster": True})
+
+
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with (

@@ -119,6 +119,22 @@ def test_a_copy_and_a_pickle_of_a_tracked_model_work_and_are_not_tracked(row):
     assert row(read_pickle(tracker.out_path), "Linear", "Activation")["calls"] == 1
 
 
+def test_trackers_that_end_in_any_order_leave_torch_as_it_was():
+    original = torch.amp.GradScaler.scale
+    models = [nn.Linear(1, 1), nn.Linear(1, 1)]
+    trackers = [track(model) for model in models]
+    for tracker in trackers:
+        tracker.__enter__()
+    trackers[0].__exit__(None, None, None)
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    scaler.scale(models[1](torch.ones(1, 1)).sum()).backward()
+    trackers[1].step()
+    trackers[1].__exit__(None, None, None)
+    assert torch.amp.GradScaler.scale is original
+    seen = read_pickle(trackers[1].out_path)["scalar_stats"]["loss_scale"]
+    assert set(seen) == {8.0}
+
+
 def test_a_failure_inside_the_tracker_is_said_once_and_training_goes_on(monkeypatch):
     model, shape = mlp()
 

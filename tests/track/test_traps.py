@@ -152,6 +152,29 @@ def test_a_step_that_the_scaler_skips_is_marked(run, row):
     assert row(log, "Linear", "Weight", 1)["mean"] == 1.0
 
 
+@pytest.mark.parametrize("unscales", [False, True])
+def test_a_fused_optimiser_unscales_and_skips_by_itself(run, row, unscales):
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(model.weight)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0, fused=True)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    inputs = iter([8.0, 1e37])  # the second overflows when scaled
+
+    def update(_):
+        optimizer.zero_grad()
+        scaler.scale(model(torch.tensor([[next(inputs)]])).sum()).backward()
+        if unscales:
+            scaler.unscale_(optimizer)
+        scaler.step(optimizer)
+        scaler.update()
+
+    log = run(model, update, steps=2)
+    assert row(log, "Linear", "Weight_Gradient")["mean"] == 8.0
+    assert row(log, "Linear", "Weight_Gradient", 1)["infs"] == 1
+    assert [row(log, "Linear", "Weight", step)["skipped"] for step in range(2)] == [0.0, 1.0]
+    assert model.weight.item() == 1.0 - 8.0
+
+
 def test_a_run_without_scaling_has_no_such_columns(run):
     model = nn.Linear(1, 1)
     log = run(model, lambda _: model(torch.ones(1, 1)).sum().backward())
@@ -273,16 +296,18 @@ def test_complex_numbers_and_func_transforms_are_left_out_and_said(run, quantiti
         def forward(self, x):
             return torch.complex(x, x)
 
-    model = nn.ModuleList([Complex(), nn.Linear(3, 1)])
+    model = nn.ModuleList([Complex(), nn.Linear(3, 1), Complex()])
 
     def update(_):
         model[0](ones)
+        model[2](ones)
         torch.func.vmap(model[1])(ones)
         model[1](ones)
 
     with pytest.warns(UserWarning) as said:
         log = run(model, update, track_weights=False)
     words = sorted(str(warning.message) for warning in said)
+    assert len(words) == 2  # however many modules there are
     assert "tensors inside torch.func or vmap are not measured (first met at '1')" in words[0]
     assert "tensors of complex64 are not measured (first met at '0')" in words[1]
     assert quantities(log) == [("Activation", "1")]

@@ -268,7 +268,8 @@ class JaxTracker(Tracker):
     def _is_measurable(self, leaf: Leaf) -> bool:
         if _trees.is_measurable(leaf.array.dtype):
             return True
-        self.say_once(f"arrays of {leaf.array.dtype} are not measured (first met at {leaf.tensor_type} {leaf.name!r})")
+        why = f"arrays of {leaf.array.dtype} are not measured"
+        self.say_once(f"{why} (first met at {leaf.tensor_type} {leaf.name!r})", why)
         return False
 
     def _leaves(self, argument: str, tree: Any, tensor_type: str = "Weight") -> list[Leaf]:

@@ -17,6 +17,7 @@ from tandv.track._measurements import Quantity
 from tandv.track.torch._compiled import Quiet, Receiver, forget_graphs, marked
 from tandv.track.torch._names import Named, module_names, unwrap
 from tandv.track.torch._outputs import measurable, tensors_in, why_not
+from tandv.track.torch._scaler import unscaled
 from tandv.track.torch._shards import Sums, local, part_of
 
 ACTIVATION, GRADIENT = 0, 1  # places among the tensor types
@@ -135,7 +136,8 @@ class OutputCapture:
             mine = local(tensor)[0]
             values = measurable(mine) if mine is not None else None
             if values is None and (mine is not None or not tensor.is_floating_point()):
-                self._tracker.say_once(f"{why_not(tensor)} are not measured (first met at {name!r})")
+                why = why_not(tensor)
+                self._tracker.say_once(f"{why} are not measured (first met at {name!r})", why)
                 return
             if values is None and not again:
                 self._sums.wait_for(tensor, (named, name))
@@ -171,7 +173,7 @@ class OutputCapture:
                 quantities = [quantity._replace(part=f"{group}|{piece}") for quantity in quantities]
             scale = self._tracker.scaler.scale
             if scale is not None:
-                values = (values.float() if values.dtype.itemsize < 4 else values) / scale.to(values.device)
+                values = unscaled(values, scale)
             (handle,) = self._measurements.add([values], quantities[:1])
             for quantity in quantities[1:]:
                 self._measurements.share(handle, quantity)

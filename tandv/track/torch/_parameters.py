@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._compile import _disable_dynamo
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from tandv.track._insight import Settings
@@ -17,6 +18,7 @@ from tandv.track._measurements import Quantity
 from tandv.track.torch._insight import Insight
 from tandv.track.torch._names import Named, parameter_names
 from tandv.track.torch._outputs import measurable, why_not
+from tandv.track.torch._scaler import unscaled
 from tandv.track.torch._shards import WHOLE, local
 
 _ORDER = {"Weight": 2, "Weight_Gradient": 3, "Weight_Update": 4, "Optimiser_State": 5}  # after outputs
@@ -46,6 +48,7 @@ class ParameterCapture:
         self._received: set[nn.Parameter] = set()  # whose gradients an optimiser has received in this step
         self._before: dict[nn.Parameter, torch.Tensor] = {}
         self.stepped = False  # whether an optimiser has taken its step in this one
+        self.refused: torch.Tensor | None = None  # by fused ones, which know only on their device: 1 if by all
         self._hooks: list[Any] = []
         self.insight = Insight(tracker, self._names, insight) if insight is not None else None
 
@@ -62,7 +65,7 @@ class ParameterCapture:
             self.insight.start_of_step()
 
     def start_of_step(self) -> None:
-        self.stepped = False
+        self.stepped, self.refused = False, None
         self._measured.clear()
         self._received.clear()
         self._before.clear()
@@ -88,30 +91,47 @@ class ParameterCapture:
         self._record([(p, f"Optimiser_State.{key}", state) for p, key, state in self._states()])
 
     def _before_optimizer_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        if not self._tracker.recording:
-            return
+        if self._tracker.recording:
+            self._before_step(optimizer, args, kwargs)
+
+    def _after_optimizer_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        if self._tracker.recording:
+            self._after_step(optimizer)
+
+    @_disable_dynamo  # a compiled step's graph is left for a moment, and none is made of what is done here
+    def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         try:
             mine = [p for group in optimizer.param_groups for p in group["params"] if p in self._names]
-            self.stepped = self.stepped or bool(mine)
+            self._note_step(optimizer, bool(mine))
             self._record_weights(mine)
             if self._updates:
                 self._keep_copies(mine)
             # A closure computes the gradients within the step: those are read when the step is over.
             closure = any(callable(argument) for argument in (*args[1:], *kwargs.values()))
             if not closure:
-                self._record_gradients(mine)
+                self._record_gradients(mine, getattr(optimizer, "grad_scale", None))
             if self.insight is not None:
                 self.insight.before_step(optimizer, mine, closure)
         except Exception as error:
             self._tracker.fail(f"before the step of {type(optimizer).__name__}", error)
 
-    def _after_optimizer_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        if not self._tracker.recording or self.insight is None:
-            return
+    @_disable_dynamo
+    def _after_step(self, optimizer: torch.optim.Optimizer) -> None:
         try:
-            self.insight.after_step(optimizer)
+            if self.insight is not None:
+                self.insight.after_step(optimizer)
         except Exception as error:
             self._tracker.fail(f"after the step of {type(optimizer).__name__}", error)
+
+    def _note_step(self, optimizer: torch.optim.Optimizer, mine: bool) -> None:
+        found = getattr(optimizer, "found_inf", None)  # a scaler's, by which a fused optimiser decides itself
+        if not mine:
+            return
+        if found is None:
+            self.stepped = True
+        else:
+            found = found.detach().reshape(()).ne(0).float()
+            self.refused = found if self.refused is None else torch.minimum(self.refused, found.to(self.refused.device))
 
     def _keep_copies(self, parameters: Iterable[nn.Parameter]) -> None:
         for p in parameters:
@@ -124,10 +144,11 @@ class ParameterCapture:
             self._measured.update(new)
             self._record([(p, "Weight", p) for p in new])
 
-    def _record_gradients(self, parameters: list[nn.Parameter]) -> None:
+    def _record_gradients(self, parameters: list[nn.Parameter], scale: torch.Tensor | None = None) -> None:
+        """Record gradients, without the scale that an optimiser takes out of them itself."""
         self._received.update(parameters)
         if self._gradients:
-            self._record([(p, "Weight_Gradient", p.grad) for p in parameters if p.grad is not None])
+            self._record([(p, "Weight_Gradient", p.grad) for p in parameters if p.grad is not None], scale)
 
     def _states(self) -> Iterator[tuple[nn.Parameter, str, torch.Tensor]]:
         """Yield (parameter, key, state) in model order for the optimisers that `track` was given."""
@@ -140,16 +161,16 @@ class ParameterCapture:
                     if key != "step" and isinstance(state, torch.Tensor):
                         yield parameter, key, state
 
-    def _record(self, items: list[tuple[nn.Parameter, str, torch.Tensor]]) -> None:
+    def _record(self, items: list[tuple[nn.Parameter, str, torch.Tensor]], scale: torch.Tensor | None = None) -> None:
         tensors, quantities = [], []
         for parameter, kind, tensor in items:
             mine, _, piece = local(tensor)
             values = measurable(mine) if mine is not None else None
             if values is None:
-                name = self._names[parameter].name
-                self._tracker.say_once(f"{why_not(tensor)} are not measured (first met at {kind} of {name!r})")
+                name, why = self._names[parameter].name, why_not(tensor)
+                self._tracker.say_once(f"{why} are not measured (first met at {kind} of {name!r})", why)
                 continue
-            tensors.append(values)
+            tensors.append(values if scale is None else unscaled(values, scale))
             quantities.append(self._quantity(parameter, kind, WHOLE + piece))
         if tensors:
             self._measurements.add(tensors, quantities)

@@ -5,6 +5,9 @@ from typing import Any, SupportsFloat
 import torch
 
 from tandv.measure._device import Arriving
+from tandv.track.torch._overheard import Overheard
+
+_scaling = Overheard("scale")
 
 
 class ScalerWatch:
@@ -12,24 +15,28 @@ class ScalerWatch:
 
     def __init__(self) -> None:
         self.scale: torch.Tensor | None = None  # None where no loss was scaled
-        self._original: Any = None
 
     def attach(self) -> None:
-        self._original = original = torch.amp.GradScaler.scale
-
-        def scale(scaler: Any, outputs: Any) -> Any:
-            scaled = original(scaler, outputs)
-            if scaler.is_enabled():
-                self.scale = scaler._scale.detach().clone()
-            return scaled
-
-        torch.amp.GradScaler.scale = scale  # type: ignore[method-assign]
+        _scaling.join(torch.amp.GradScaler, self._on_scaled)
 
     def detach(self) -> None:
-        if self._original is not None:
-            torch.amp.GradScaler.scale = self._original  # type: ignore[method-assign]
-            self._original = None
+        _scaling.leave(self._on_scaled)
 
-    def of_step(self, stepped: bool) -> dict[str, SupportsFloat]:
-        """Return what the log says of a step whose loss was scaled, and whether its update was left out."""
-        return {} if self.scale is None else {"loss_scale": Arriving(self.scale), "skipped": float(not stepped)}
+    def of_step(self, stepped: bool, refused: torch.Tensor | None) -> dict[str, SupportsFloat]:
+        """Return what the log says of a step whose loss was scaled, and whether its update was left out.
+
+        `refused` is what fused optimisers were told, which decide themselves whether to step: 1 for not to.
+        """
+        if self.scale is None:
+            return {}
+        skipped = Arriving(refused) if refused is not None and not stepped else float(not stepped)
+        return {"loss_scale": Arriving(self.scale), "skipped": skipped}
+
+    def _on_scaled(self, scaler: Any, _: Any) -> None:
+        if scaler.is_enabled():
+            self.scale = scaler._scale.detach().clone()
+
+
+def unscaled(values: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Return values without a scale, which small types could not hold."""
+    return (values.float() if values.dtype.itemsize < 4 else values) / scale.to(values.device)

@@ -12,6 +12,10 @@ from typing import Any
 
 import torch
 
+from tandv.track.torch._overheard import Overheard
+
+_summing = Overheard("redistribute")
+
 WHOLE = "|"  # a tensor of which every rank has a copy, such as a weight under data parallelism
 
 
@@ -61,33 +65,24 @@ class Sums:
     def __init__(self, receive: Callable[[Any, torch.Tensor], None]):
         self._receive = receive
         self._waiting: dict[int, tuple[weakref.ref[torch.Tensor], Any]] = {}
-        self._original: Any = None
 
     def attach(self) -> None:
         distributed = sys.modules.get("torch.distributed.tensor")
-        if distributed is None:
-            return
-        self._original = original = distributed.DTensor.redistribute
-
-        @functools.wraps(original)
-        def redistribute(tensor: torch.Tensor, *arguments: Any, **keywords: Any) -> torch.Tensor:
-            whole = original(tensor, *arguments, **keywords)
-            known, what = self._waiting.pop(id(tensor), (None, None))
-            if known is not None and known() is tensor:
-                self._receive(what, whole)
-            return whole
-
-        distributed.DTensor.redistribute = redistribute
+        if distributed is not None:
+            _summing.join(distributed.DTensor, self._on_redistributed)
 
     def detach(self) -> None:
-        if self._original is not None:
-            sys.modules["torch.distributed.tensor"].DTensor.redistribute = self._original
-            self._original = None
+        _summing.leave(self._on_redistributed)
         self._waiting.clear()
 
     def wait_for(self, term: torch.Tensor, what: Any) -> None:
         """Call `receive(what, sum)` when the ranks' terms are summed."""
         self._waiting[id(term)] = weakref.ref(term), what
+
+    def _on_redistributed(self, tensor: torch.Tensor, whole: torch.Tensor) -> None:
+        known, what = self._waiting.pop(id(tensor), (None, None))
+        if known is not None and known() is tensor:
+            self._receive(what, whole)
 
     def unseen(self) -> list[Any]:
         """Return what no sum was seen of, and forget it."""

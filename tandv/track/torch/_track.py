@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from tandv.track import _insight
 from tandv.track._checkpoints import SaveRule, Source
@@ -60,9 +61,10 @@ class TorchTracker(Tracker):
 
     def end_of_step(self) -> None:
         self._parameters.end_of_step()
-        self.of_step |= self.scaler.of_step(self._parameters.stepped)
+        stepped, refused = self._parameters.stepped, self._parameters.refused
+        self.of_step |= self.scaler.of_step(stepped, refused)
         if self._parameters.insight is not None:
-            skipped = self.scaler.scale is not None and not self._parameters.stepped
+            skipped = self.scaler.scale is not None and not stepped and refused is None
             self.of_rows = self._parameters.insight.end_of_step(skipped)
         if not self._outputs.saw_outputs and self._outputs.expected and self._parameters.has_gradients:
             self.say_once(
@@ -154,6 +156,11 @@ def track(
     found += problems(module, ranks, own, budget)
     found += _weights.problems(module) if save is not None else []
     found += _insight.problems(insight)
+    lazy = [named.name for p, named in parameters.items() if is_lazy(p)]
+    if lazy:
+        found.append(
+            f"{lazy[0]!r} is a parameter of a lazy module without a shape yet: run the model on a batch, then track it"
+        )
     if insight and not track_gradients:
         found.append("insight= is about gradients; leave track_gradients=True with it")
     found += _optimizer_problems(optimizers, set(parameters))
