@@ -173,7 +173,9 @@ def with_numbers(block: Block, make: Callable[[], Numbers] | None) -> Block:
     if {"rm2", "numel", "nans", "infs"} <= set(block.scalars):
         finite = block.scalars["numel"] - block.scalars["nans"] - block.scalars["infs"]
         more["gradient_norm"] = np.full(len(block.dtypes), np.nan)
-        norm = block.scalars["rm2"].astype(np.float64) * np.sqrt(finite.astype(np.float64))
+        # An optimiser may step several times before the tracker does: of all the gradients that it received, the mean.
+        each = finite / np.maximum(block.scalars.get("calls", np.ones(1)), 1)
+        norm = block.scalars["rm2"].astype(np.float64) * np.sqrt(each)
         more["gradient_norm"][rows[there]] = norm[rows[there]]
     return block._replace(scalars=block.scalars | more)
 

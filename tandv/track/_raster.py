@@ -35,6 +35,8 @@ class RasterWriter:
 
     def add(self, block: Any) -> None:
         """Keep the codes of a step; tensors without a gradient have none."""
+        if self._of is None:  # there has been no gradient yet
+            return
         none = {name: np.full(len(places), NONE, np.uint8) for name, places in self.places.items()}
         codes, self._codes = none | self._codes, {}
         self._waiting.append((block.step, np.concatenate([codes[name] for name in self.places])))

@@ -188,6 +188,44 @@ def test_adams_epsilon_regime(given, backend):
     assert math.isnan(row["epsilon_regime"])
 
 
+class Plain(torch.optim.Optimizer):
+    """Gradient descent with settings of any kind, as optimisers of other packages have them."""
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.data.sub_(p.grad, alpha=0.5)
+                self.state[p]["step"] = group["first"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"lr": None, "eps": (1e-30, 1e-3), "first": 1},  # Adafactor of transformers
+        {"lr": 0.5, "eps": (1e-30, 1e-16), "betas": (0.9, 0.999, 0.9999), "first": 1},  # CAME
+        {"lr": 0.5, "eps": 1e-8, "betas": None, "first": None},
+        {"lr": 0.5, "eps": 1e-8, "betas": (0.9,), "first": 1},
+    ],
+)
+def test_optimisers_whose_settings_are_not_adams(given, backend, settings):
+    found, _ = given([[1.0, -1.0], [-1.0, -1.0]], lambda p: Plain(p, settings))
+    assert [row["update_norm"] for row in found] == pytest.approx([0.5 * math.sqrt(2)] * 2)
+    assert found[1]["sign_flips"] == 0.5
+    assert all(math.isnan(row["epsilon_regime"]) for row in found)
+
+
+def test_the_norm_is_of_one_gradient_though_an_optimiser_steps_twice(backend):
+    model = nn.Linear(2, 1, bias=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with track(model, insight=True) as tracker:
+        model(torch.tensor([[3.0, 4.0]])).sum().backward()
+        optimizer.step()
+        optimizer.step()
+        tracker.step()
+    (row,) = rows(read_pickle(tracker.out_path), "Linear")
+    assert (row["calls"], row["gradient_norm"]) == (2, pytest.approx(5.0))
+
+
 def test_what_is_neither_number_nor_of_a_sign(given, backend):
     found, _ = given([[1.0, math.nan, -math.inf, -1.0], [math.nan, 1.0, math.inf, 1.0]])
     assert (found[1]["sign_flips"], found[1]["signed"]) == (0.5, 0.5)

@@ -102,7 +102,8 @@ class Insight:
         there = [self._place[name][1] for name in changed]
         momenta, squares = ([table.get(name) for name in changed] for table in (states.momenta, states.squares))
         scaled = np.array([one is not None for one in squares], bool)
-        asked = np.ones(len(changed), bool)
+        # Where others have a momentum, one that has none may not be asked to move at all, such as a frozen part.
+        asked = np.array([not states.momenta or name in states.momenta for name in changed], bool)
         eps, beta2 = self._asked.adam
         if isinstance(kept, HostKept):
             compared = kept.compare(

@@ -248,14 +248,21 @@ def _state(optimizer: torch.optim.Optimizer, group: dict[str, Any], p: nn.Parame
         return fitting[0].detach().contiguous() if fitting else None
 
     squares, limit = None, 0.0
-    if "eps" in group and "betas" in group:
+    settings: Any = group.get("eps"), group.get("betas"), state.get("step", 1.0)
+    eps, betas, step = settings
+    betas = list(betas) if isinstance(betas, list | tuple) else []
+    if len(betas) > 1 and all(map(_is_number, (eps, betas[1], step))):
         squares = find("max_exp_avg_sq", "exp_avg_sq")
-        step = state.get("step", 1.0)
         if isinstance(step, torch.Tensor) and step.is_cpu:
             step = float(step)
-        limit = group["eps"] ** 2 * (1 - group["betas"][1] ** step)
+        limit = eps**2 * (1 - betas[1] ** step)
     on_device = isinstance(rate, torch.Tensor) and not rate.is_cpu  # reading it would make the host wait
-    return _State(find(*_MOMENTA), squares, limit, on_device or float(rate) != 0)
+    return _State(find(*_MOMENTA), squares, limit, on_device or rate is None or float(rate) != 0)
+
+
+def _is_number(value: Any) -> bool:
+    """Tell whether a setting is what Adam has there; others' epsilons may be several, or none."""
+    return isinstance(value, int | float) or (isinstance(value, torch.Tensor) and value.numel() == 1)
 
 
 _FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)

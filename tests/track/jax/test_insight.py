@@ -180,7 +180,22 @@ def test_training_is_bit_identical(same, backend):
 
 def test_gradients_that_are_lacking_are_asked_for():
     with (
-        pytest.warns(UserWarning, match="give them to tracker.step"),
-        track(model_state={"w": jnp.ones(2)}, insight=True) as tracker,
+        pytest.warns(UserWarning, match="give them to tracker.step") as said,
+        track(model_state={"w": jnp.ones(2)}, insight={"raster": True}) as tracker,
     ):
         tracker.step({"w": jnp.ones(2)})
+    assert len(said) == 1  # of the raster nothing more
+    assert not (tracker.path / "signs.npz").exists()
+
+
+def test_of_a_part_that_the_optimiser_leaves_as_it_is_nothing_is_rounded_away(backend):
+    params = {"frozen": jnp.ones(2), "trained": jnp.ones(2)}
+    parts = {"frozen": "off", "trained": "on"}
+    optimizer = optax.multi_transform({"on": optax.adam(0.1), "off": optax.set_to_zero()}, parts)
+    state, grads = optimizer.init(params), jax.tree.map(jnp.ones_like, params)
+    with track(model_state=params, optimizer_state=state, insight=True) as tracker:
+        updates, state = optimizer.update(grads, state, params)
+        tracker.step(optax.apply_updates(params, updates), state, grads)
+    log = read_pickle(tracker.out_path)
+    assert math.isnan(rows(log, "frozen")[0]["rounded_away"])
+    assert rows(log, "trained")[0]["rounded_away"] == 0
