@@ -123,16 +123,16 @@ def feature_correlations(
         if groups is not None and len(np.unique(groups)) > 1:
             same = groups[:, None] == groups[None, :]
             within, between = table[same & off], table[~same]
-            said += [f"mean r {value_text(within.mean())} within an image, {value_text(between.mean())} between"]
+            said += [f"mean r {_mean(within)} within an image, {_mean(between)} between"]
         else:
-            said += [f"mean r {value_text(table[off].mean())} off the diagonal"]
+            said += [f"mean r {_mean(table[off])} off the diagonal"]
     else:
         table = correlate(values, values)
         off = ~np.eye(len(table), dtype=bool)
         level = chance_correlation(len(values))
-        said += [f"mean |r| {value_text(np.abs(table[off]).mean())} off the diagonal, by chance {value_text(level)}"]
+        said += [f"mean |r| {_mean(np.abs(table[off]))} off the diagonal, by chance {value_text(level)}"]
     noun = "feature" if of == "features" else "sample"
-    said.append(f"{len(table):,} {noun}s")
+    said.append(f"{len(table):,} {noun}{'s' * (len(table) > 1)}")
 
     def draw(_: int, ax: Axes) -> Key:
         draw_matrix(
@@ -149,6 +149,10 @@ def feature_correlations(
         [""], draw, title=f"{layer or 'outputs'} · {noun} × {noun}", subtitle="  |  ".join(said), style=style, fig=fig,
         figsize=figsize, single_size=(5.8, 5.4), sharex=False, sharey=False,
     )  # fmt: skip
+
+
+def _mean(values: np.ndarray) -> str:
+    return value_text(values.mean()) if values.size else "unknown"  # one feature alone has no other
 
 
 def correlation_history(
@@ -193,7 +197,9 @@ def correlation_history(
     table = table.assign(**level)
     title = {"mean_abs_r": "mean |r|", "cka": "linear CKA", "svcca": "SVCCA"}
     said = (
-        f"{len(chosen)} of {len(two)} pairs of layers" if len(chosen) < len(two) else f"{len(chosen)} pairs of layers"
+        f"{len(chosen)} of {len(two)} pairs of layers"
+        if len(chosen) < len(two)
+        else f"{len(chosen)} pair{'s' * (len(chosen) > 1)} of layers"
     )
     return draw_families(
         table, {title[q]: families[q] for q in quantities},

@@ -51,6 +51,11 @@ def setting_effects(
     >>> fig = setting_effects({0.1: {"loss": [2.0, 0.5]}, 0.01: {"loss": [2.0, 1.8]}}, "loss")
     """
     names = [quantities] if isinstance(quantities, str) else list(quantities)
+    if words := [value for value in runs if not _is_number(value)]:
+        raise ValueError(
+            f"a setting has numbers as values, not {', '.join(map(repr, words[:5]))}; runs with names stand side by "
+            "side in training_dynamics({name: curves})"
+        )
     tables = {float(value): _tables(runs[value]) for value in sorted(runs, key=float)}
     there = list(dict.fromkeys(name for of in tables.values() for table in of for name in table.columns))
     if missing := [name for name in names if name not in there]:
@@ -91,6 +96,14 @@ def setting_effects(
         subtitle=f"{count} runs of {len(values)} values", panel_size=(4.2, 2.6), sharex=False, sharey=False,
         panel_title=lambda found: "", style=style,
     )  # fmt: skip
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _tables(curves: Curves | Sequence[Curves]) -> list[pd.DataFrame]:

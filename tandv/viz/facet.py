@@ -30,6 +30,7 @@ from tandv.viz.titles import (
     points,
     renderer_of,
     settle_labels,
+    shorten,
 )
 
 
@@ -150,6 +151,8 @@ def facet(
             ax.tick_params(axis="y", labelleft=False)
         if i % across and (sharey or ax.get_ylabel() == panels[0].get_ylabel()):
             ax.set_ylabel("")
+        shorten(ax.xaxis.label, fig, ax.bbox.width)
+        shorten(ax.yaxis.label, fig, ax.bbox.height)
         settle_labels(ax)
     head = header(fig, title, subtitle, legend_entries(panels), style)
     arrange(fig, panels, across, head, 2 if len(panels) <= 4 or any(keys) else 1)

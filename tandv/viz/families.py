@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from tandv.curves import Curves, as_curves
 from tandv.viz.drawn import Drawn, remember
 from tandv.viz.facet import facet
+from tandv.viz.metrics import said
 from tandv.viz.over_steps import draw_curve, limits, mark_transitions, name_marks, scales
 from tandv.viz.style import Style
-from tandv.viz.ticks import step_text
 
 Families = Mapping[str, Mapping[str, str]]
 XScale = Literal["linear", "log"]
@@ -76,11 +76,10 @@ def draw_families(
         values = table[list(families[panel].values())].to_numpy().T
         remember(ax, Drawn("families", "step", "value", (), (), table.index.to_numpy(), values, tuple(families[panel])))
 
-    steps = table.index.to_numpy()
-    said = f"{len(steps):,} steps, {step_text(steps.min())} to {step_text(steps.max())}"
+    told = said({"": table})
     return facet(
         rows, draw, ("panel",), fig=fig, figsize=figsize, col_wrap=col_wrap, sharey=False, panel_size=panel_size,
-        title=title, subtitle=said if subtitle is None else f"{subtitle}  |  {said}" if subtitle else said, style=style,
+        title=title, subtitle=f"{subtitle}  |  {told}" if subtitle else told, style=style,
     )  # fmt: skip
 
 

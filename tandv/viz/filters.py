@@ -64,6 +64,7 @@ def conv_filters(
     def draw(number: int, ax: Axes) -> Key | None:
         picture = pictures[number]
         ax.imshow(picture, interpolation="nearest", aspect="equal")
+        ax.set_ylim(len(picture) - 0.5, -0.5)  # the first row at the top, whatever the limits were before
         ax.grid(False)
         ax.set_xticks([])
         ax.set_yticks([])

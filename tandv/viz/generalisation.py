@@ -23,7 +23,7 @@ from tandv.viz.over_steps import draw_curve, limits, scales
 from tandv.viz.style import Style, Theme
 from tandv.viz.style import theme as theme_named
 from tandv.viz.ticks import step_text
-from tandv.viz.titles import Key
+from tandv.viz.titles import Key, cut
 
 VALUE = ("scalar_stats", "value")
 XScale = Literal["linear", "log"]
@@ -131,7 +131,7 @@ def _order(passage: Passage) -> tuple[bool, int, str]:
 
 def _named(passage: Passage) -> str:
     when = step_text(passage.step) if passage.step is not None else "not reached"
-    return f"{passage.quantity} ≥ {passage.threshold:g}: {when}"
+    return f"{cut(passage.quantity)} ≥ {passage.threshold:g}: {when}"
 
 
 def _shares(curve: pd.Series, threshold: float) -> np.ndarray:

@@ -86,12 +86,13 @@ class Heat(AxesImage):
         paint: Callable[[np.ndarray], np.ndarray],
         *,
         signed: bool = False,
-        say: tuple[Text, str, str] | None = None,
+        say: tuple[Text, str] | None = None,
     ):
         extent = (float(x[0]), float(x[-1]), float(y[0]), float(y[-1]))
         super().__init__(ax, origin="lower", extent=extent)
         self.values, self.x, self.y, self.paint, self.signed, self.say = values, x, y, paint, signed, say
         self._made: tuple | None = None
+        self._plain: str | None = None  # the label without what is told
         self.set_data(np.zeros((1, 1)))
         self.set_clip_path(ax.patch)
         ax.add_image(self)
@@ -152,12 +153,14 @@ class Heat(AxesImage):
         """Write into the note what was reduced: cells in view and pixels they were drawn in."""
         if self.say is None:
             return
-        note, column, row = self.say
+        note, row = self.say
         if not note.get_text():  # the label was taken away, for example because a panel below has it
             return
         said = [f"{columns[0]:,} in {columns[1]:,} columns"] if columns[0] > columns[1] else []
         said += [f"{rows[0]:,} {row}s in {rows[1]:,} rows"] if rows[0] > rows[1] else []
-        text = column + (f"  ({', '.join(said)}: {self.how})" if said else "")
+        if self._plain is None:
+            self._plain = note.get_text()  # it may have been shortened to the panel's width
+        text = self._plain + (f"  ({', '.join(said)}: {self.how})" if said else "")
         if note.get_text() != text:
             note.set_text(text)
 

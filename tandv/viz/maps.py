@@ -94,7 +94,7 @@ def draw_table(
         )  # fmt: skip
         ax.add_patch(hatched)
     heat = Heat(ax, table, x, borders, lambda part: paint(part, scale, style), signed=scale.diverging)
-    heat.say = (ax.xaxis.label, *words)
+    heat.say = (ax.xaxis.label, words[1])
     ax.grid(False)
     for spine in ax.spines.values():
         spine.set_visible(True)

@@ -66,7 +66,7 @@ def draw_matrix(
     ax.set_ylim(y[-1], y[0])
     ax.set_xlabel(axes[0])
     ax.set_ylabel(axes[1])
-    heat.say = (ax.xaxis.label, axes[0], axes[1])
+    heat.say = (ax.xaxis.label, axes[1])
     word_ticks(ax.xaxis, columns, across)
     word_ticks(ax.yaxis, rows, down)
     names = tuple(rows) if rows is not None else tuple(map(str, range(down)))

@@ -136,4 +136,6 @@ def said(runs: Mapping[str, pd.DataFrame]) -> str:
     if not len(steps):
         return ""
     several = f"{len(runs)} runs  |  " if len(runs) > 1 else ""
+    if steps.min() == steps.max():
+        return f"{several}step {step_text(steps[0])}"
     return f"{several}{len(np.unique(steps)):,} steps, {step_text(steps.min())} to {step_text(steps.max())}"

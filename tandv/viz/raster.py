@@ -71,7 +71,7 @@ def draw_raster(raster: Raster, ax: Axes, *, style: Style) -> None:
     borders = np.concatenate([*spans, ends[-1:]])
     colours = {NEGATIVE: style.series[1], POSITIVE: style.series[0], NONE: _between(style.panel, style.zero)}
     heat = _Signs(ax, raster.codes, borders, edges(raster.steps), lambda part: _paint(part, colours, style))
-    heat.say = (ax.xaxis.label, "parameters, first layer to last", "step")
+    heat.say = (ax.xaxis.label, "step")
     ax.grid(False)
     for spine in ax.spines.values():
         spine.set_visible(True)

@@ -23,6 +23,7 @@ AnyFigure = Figure | SubFigure
 
 PAD = 7.0  # points of air at the border of a figure
 GAP = 12.0  # points of air between panels
+LONGEST = 40  # characters of a name in a legend or beside a row
 
 
 class Key(NamedTuple):
@@ -40,8 +41,9 @@ def points(fig: AnyFigure, length: float) -> float:
 
 
 def measure(text: Text, fig: AnyFigure) -> float:
-    """Return the width of a text in pixels."""
-    return text.get_window_extent(renderer_of(fig)).width
+    """Return the width of a text in pixels; the height of one that stands upright."""
+    box = text.get_window_extent(renderer_of(fig))
+    return box.height if text.get_rotation() == 90 else box.width
 
 
 def renderer_of(fig: AnyFigure) -> RendererAgg:
@@ -169,11 +171,13 @@ def header(fig: AnyFigure, title: str, subtitle: str, entries: Mapping[str, Any]
 
 def _legend(fig: AnyFigure, entries: Mapping[str, Any], style: Style, used: float) -> float:
     height, width, pad = fig.bbox.height, fig.bbox.width, points(fig, PAD)
-    longest = max(map(len, entries)) * style.text * 0.6 + 34
+    short = [cut(name) for name in entries]
+    names = short if len(set(short)) == len(short) else list(entries)  # two that look the same would be of no use
+    longest = max(map(len, names)) * style.text * 0.6 + 34
     columns = max(1, min(len(entries), int((width - 2 * pad) * 72 / fig.dpi / longest)))
     legend = fig.legend(
         list(entries.values()),
-        list(entries),
+        names,
         loc="upper right",
         bbox_to_anchor=(1 - pad / width, 1 - pad / height),
         bbox_transform=fig.transSubfigure,
@@ -195,6 +199,15 @@ def _legend(fig: AnyFigure, entries: Mapping[str, Any], style: Style, used: floa
         legend.set_bbox_to_anchor((1 - pad / width, 1 - (pad + used) / height), fig.transSubfigure)
         return used + box.height + points(fig, 4)
     return max(used, box.height)
+
+
+def cut(words: str, most: int = LONGEST) -> str:
+    """Return words without their middle if there are more than `most` characters of them.
+
+    >>> cut("transformer.layers.11.attention.output_projection", 20)
+    'transforme…rojection'
+    """
+    return words if len(words) <= most else f"{words[: most // 2]}…{words[-((most - 1) // 2) :]}"
 
 
 def shorten(text: Text, fig: AnyFigure, room: float) -> None:

@@ -115,6 +115,8 @@ PLOTS = {
     "grid": lambda **k: viz.layer_correlations(OUTPUTS, **k),
     "one": lambda **k: viz.layer_correlations(OUTPUTS, layers=["fc1"], **k),
     "six": lambda **k: viz.layer_correlations({f"layers.{n}": X for n in range(6)}, **k),
+    "long names": lambda **k: viz.layer_correlations({f"{'transformer.encoder.' * 4}{n}": X for n in range(4)}, **k),
+    "one feature": lambda **k: viz.feature_correlations(X[:, :1], **k),
     "features": lambda **k: viz.feature_correlations(OUTPUTS, "fc1", **k),
     "samples": lambda **k: viz.feature_correlations(OUTPUTS, of="samples", labels=IMAGES, **k),
     "history": lambda **k: viz.correlation_history({"step": [0, 9], "cka/a~b": [0, 1], "cka_chance/a~b": [0, 0]}, **k),

@@ -123,6 +123,10 @@ def test_where_a_quantity_belongs(name, where):
     assert panel_of(name) == where
 
 
+def test_one_step_is_named_and_not_counted():
+    assert viz.training_dynamics({"step": [3], "loss": [1.0]}).texts[1].get_text() == "step 3"
+
+
 def test_grokking_shows_both_steps_and_the_delay():
     figure = viz.grokking_plot(RUN, grokking(RUN, window=0))
     above, below = figure.axes
@@ -199,6 +203,7 @@ def test_changes_of_layers_stand_beside_what_is_usual():
 
 
 TABLE = pd.DataFrame(RUN).set_index("step")
+LONG = "a capability of which much is to be said " * 4
 PLOTS = {
     "dynamics": lambda **k: viz.training_dynamics(RUN, transitions=[JUMP], **k),
     "runs": lambda **k: viz.training_dynamics({"a": RUN, "a run of a long name": RUN}, xscale="log", **k),
@@ -206,6 +211,7 @@ PLOTS = {
     "one step": lambda **k: viz.training_dynamics({"step": [3], "loss": [1.0]}, band="std", **k),
     "grokking": lambda **k: viz.grokking_plot(RUN, **k),
     "emergence": lambda **k: viz.emergence_plot(RUN, {"train_acc": 0.9, "test_acc": 0.9, "weight_norm": 20}, **k),
+    "emergence, long names": lambda **k: viz.emergence_plot({LONG: [0.1, 0.9], LONG + "2": [0.1, 0.2]}, 0.5, **k),
     "emergence, log": lambda **k: viz.emergence_plot(RUN, {"test_acc": 0.9}, xscale="log", **k),
     "setting": lambda **k: viz.setting_effects({10.0**-i: RUN for i in range(6)}, ["test_loss", "test_acc"], **k),
     "changes": lambda **k: viz.layer_changes(CHANGES, subtitle="steps 0 and 10", **k),
@@ -235,6 +241,11 @@ def test_it_is_drawn_again_in_place(name):
         (lambda: viz.training_dynamics(RUN, band="sem"), ValueError, 'choose "std" or "range"'),
         (lambda: viz.grokking_plot({"loss": [1.0]}), ValueError, "lack 'train_acc' and 'test_acc'"),
         (lambda: viz.layer_changes(CHANGES, "l2"), LookupError, "no column 'l2'; there are relative, usual"),
+        (
+            lambda: viz.setting_effects({"adam": RUN}, "test_loss"),
+            ValueError,
+            "numbers as values, not 'adam'; runs with",
+        ),
         (lambda: viz.setting_effects({1: RUN}, "los"), LookupError, "no run has 'los'; there are train_loss"),
         (lambda: viz.setting_effects({1: RUN}, "train_loss", outcome="best"), ValueError, "choose one of last, lowest"),
     ],

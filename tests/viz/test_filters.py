@@ -32,6 +32,14 @@ def test_each_weight_is_a_pixel_on_one_scale_around_zero():
     assert words(viz.conv_filters({"conv": weights})) == ["conv · filters", "3 filters  |  2 × 2, 1 input channel"]
 
 
+def test_the_first_row_of_a_kernel_is_at_the_top():
+    kernel = np.zeros((1, 1, 3, 3))
+    kernel[0, 0, 0] = 1
+    ax = viz.conv_filters(kernel).axes[0]
+    assert (picture(ax)[1, 1:4, 2] < 100).all()  # red: row 1 of the picture, below its border
+    assert ax.transData.transform((1, 1))[1] > ax.transData.transform((1, 3))[1]
+
+
 def test_three_inputs_are_colours_of_each_filter_by_itself():
     weights = np.zeros((2, 3, 2, 2))
     weights[0, 0, 0, 0], weights[1, 2, 1, 1] = 0.1, -5

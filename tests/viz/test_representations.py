@@ -76,8 +76,12 @@ def test_the_worst_group_stands_beside_the_average():
     assert drawn(figure.axes[1]).read(0) == {"the true one": 0.5, "the spurious one": 0.5}
 
 
+MANY = cka_curves(
+    {step: {f"{'encoder.layers.' * 5}{n}": RNG.normal(size=(9, 3)) for n in range(14)} for step in (0, 9)}
+)
 PLOTS = {
     "likeness": lambda **k: viz.similarity_curves(CKA, xscale="log", **k),
+    "likeness, long names": lambda **k: viz.similarity_curves(MANY, **k),
     "pca": lambda **k: viz.projection(project(HISTORY, "fc1"), LABELS, **k),
     "tsne": lambda **k: viz.projection(project(HISTORY, "fc1", method="tsne").points, step=30, **k),
     "decoding": lambda **k: viz.decodability({"fc/a": [0.1, 0.9], "chance/a": [0.1, 0.1]}, **k),
@@ -85,6 +89,13 @@ PLOTS = {
         {n: [0.5, 0.8] for n in ("average_accuracy", "worst_group_accuracy", "true", "spurious", "chance")}, **k
     ),
 }
+
+
+def test_a_legend_of_long_names_leaves_room_for_the_curves():
+    figure = viz.similarity_curves(MANY)
+    assert all(ax.bbox.height > 0.3 * figure.bbox.height for ax in figure.axes)
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert len(set(words)) == len(words) == 14 and max(map(len, words)) <= 40
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
