@@ -143,22 +143,30 @@ def head_scores(attention: ArrayLike, tokens: ArrayLike | None = None) -> pd.Dat
 
 
 def attention_curves(
-    history: Mapping[int, Mapping[str, ArrayLike]], tokens: ArrayLike | None = None, *, causal: bool = True
+    history: Mapping[int, Mapping[str, ArrayLike]], tokens: ArrayLike | None = None, *, causal: bool | None = None
 ) -> pd.DataFrame:
     """Follow every head over training: from {step: {layer: attention}} to curves.
 
     Columns are `<layer>/head<h>/entropy`, `<layer>/specialization_index`, and, of causal attention, the
-    scores of `head_scores` as `<layer>/head<h>/induction`, ... and `<layer>/induction_chance`, ...
+    scores of `head_scores` as `<layer>/head<h>/induction`, ... and `<layer>/induction_chance`, ... Without `causal`
+    each layer tells by itself: it is causal if none of its positions ever looks ahead.
     """
+    layers = {layer: None for step in history for layer in history[step]}
+    masked = {
+        layer: all(_looks_back(history[step][layer]) for step in history if layer in history[step])
+        if causal is None
+        else causal
+        for layer in layers
+    }
     rows = {}
     for step in sorted(history):
         row = rows.setdefault(step, {})
         for layer, attention in history[step].items():
-            found = head_specialisation(attention, causal=causal)
+            found = head_specialisation(attention, causal=masked[layer])
             for head, entropy in enumerate(found.head_entropies):
                 row[f"{layer}/head{head}/entropy"] = entropy
             row[f"{layer}/specialization_index"] = found.specialization_index
-            for name, score in head_scores(attention, tokens).items() if causal else ():
+            for name, score in head_scores(attention, tokens).items() if masked[layer] else ():
                 chance = str(name).endswith("_chance")
                 row |= (
                     {f"{layer}/{name}": score[0]}
@@ -168,6 +176,11 @@ def attention_curves(
     out = pd.DataFrame.from_dict(rows, orient="index").astype(np.float64)
     out.index = pd.Index(out.index.astype(np.int64), name="step")
     return out
+
+
+def _looks_back(attention: ArrayLike) -> bool:
+    rows = np.asarray(attention)
+    return rows.ndim > 1 and rows.shape[-1] == rows.shape[-2] and not np.triu(rows, 1).any()
 
 
 def _probabilities(
@@ -195,12 +208,12 @@ def _probabilities(
             f"{negative.sum()} rows hold negative values, so these look like scores before the softmax; "
             "use scipy.special.softmax(attention, axis=-1)"
         )
-    elif wrong.any():
+    elif (wrong := wrong & ~(hidden & (np.abs(rows.sum(-1) - 1) <= TOLERANCE))).any():  # not the mask's doing
         problems.append(_sums(rows, total, wrong))
     if hidden.any():
         problems.append(
             f"{hidden.sum()} rows attend to keys that {'causal=True' if causal else 'the mask'} hides, the first at "
-            f"{_place(hidden)}; {'leave causal=True away' if causal else 'mend the mask'}, or mask before the softmax"
+            f"{_place(hidden)}; {'give causal=False' if causal else 'mend the mask'}, or mask before the softmax"
         )
     if problems:
         raise ValueError("attention rows are not probabilities:\n  " + "\n  ".join(problems))

@@ -17,18 +17,19 @@ class AttentionEvolutionPlotter:
 
     >>> import torch
     >>> model = torch.nn.TransformerEncoderLayer(8, nhead=2, batch_first=True)
-    >>> plotter = AttentionEvolutionPlotter(model=model, causal=False)
+    >>> plotter = AttentionEvolutionPlotter(model=model)
     >>> for epoch in (0, 1):
     ...     data = plotter.extract_attention_patterns([torch.randn(4, 5, 8)], num_samples=4)
     ...     plotter.add_epoch_data(epoch, data)
     >>> plotter.curves.index.tolist()
     [0, 1]
 
-    `causal` says whether positions see only what is before them. `call(model, batch)` is for models that take something
-    else than the batch, or than its first part where it is a tuple (inputs, targets).
+    `causal` says whether positions see only what is before them; left out, each layer's patterns tell. `call(model,
+    batch)` is for models that take something else than the batch, or than its first part where it is a tuple (inputs,
+    targets).
     """
 
-    def __init__(self, model: Any, *, causal: bool = True, layers: Any = None, call: Any = None):
+    def __init__(self, model: Any, *, causal: bool | None = None, layers: Any = None, call: Any = None):
         self.model, self.causal = model, causal
         self._layers, self._call = layers, call or _first_part
         self.history: dict[int, Data] = {}

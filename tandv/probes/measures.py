@@ -28,7 +28,7 @@ def dimensions(model: Any, batch: Any) -> dict[str, Any]:
 
 
 def heads(model: Any, batch: Any) -> dict[str, float]:
-    """Give entropy and pattern scores of every head of causal attention, if the batch is one of token numbers.
+    """Give the entropy of every head, and pattern scores of causal attention, if the batch is one of token numbers.
 
     Names are those of `tandv.analysis.attention.attention_curves`; see `heads_of` for other batches and masks.
     """
@@ -37,11 +37,12 @@ def heads(model: Any, batch: Any) -> dict[str, float]:
 
 
 def heads_of(
-    tokens: Any = None, *, causal: bool = True, layers: Layers | None = None, call: Any = None
+    tokens: Any = None, *, causal: bool | None = None, layers: Layers | None = None, call: Any = None
 ) -> Callable[[Any, Any], dict[str, float]]:
     """Return a measure of every head's entropy and pattern scores, with these tokens behind the positions.
 
-    Without `causal` attention may look ahead, and only its entropy means something.
+    Of attention that may look ahead only the entropy means something; `causal` says whether it may not, left out the
+    patterns tell.
 
     >>> watch = probe(model, batch, measure=heads_of(batch["input_ids"]))                      # doctest: +SKIP
     """

@@ -138,7 +138,7 @@ def entropy_evolution(
 def attention_evolution(
     history: Any,
     tokens: Any = None,
-    causal: bool = True,
+    causal: bool | None = None,
     heads: Sequence[tuple[str, int]] | None = None,
     steps: Sequence[int] | None = None,
     transitions: Marks = None,
@@ -152,7 +152,8 @@ def attention_evolution(
     Takes {step: {layer: array}}. `heads` are pairs such as ("layers.1", 2), by default the four whose entropy or
     scores change most; `steps` by default the first, the last, and two between. Below stand entropy, the
     specialisation of layers, and of causal attention the score of previous tokens; with `tokens` ([position] or
-    [example, position], numbers) also those of duplicate tokens and induction, each with its chance.
+    [example, position], numbers) also those of duplicate tokens and induction, each with its chance. Without `causal`
+    the patterns of each layer tell whether it is.
     """
     from tandv.analysis.attention import attention_curves  # brings SciPy along
 
@@ -190,7 +191,7 @@ def _patterns(
     fig: Any,
 ) -> Any:
     style = theme_named(theme)
-    top = max(float(np.nanmax(pattern)) for pattern in patterns)
+    top = max(float(np.nanmax(pattern, initial=0.0)) for pattern in patterns)
     scale = Scale("linear", 0.0, top or 1.0)
 
     def draw(number: int, ax: Axes) -> Key | None:
@@ -244,6 +245,8 @@ def _spread_of(array: np.ndarray, head: int, example: int | None) -> str:
     examples = array.reshape(-1, *array.shape[-3:])[:, head].astype(np.float64)
     rows = examples if example is None else examples[example : example + 1]
     seen = (rows > 0).any(0).sum(-1)
+    if not seen.any():
+        return "no row looks at any key"
     if rows.shape[-1] == rows.shape[-2] and not np.triu(rows, 1).any():
         seen = np.arange(1, rows.shape[-1] + 1)
     with np.errstate(divide="ignore", invalid="ignore"):

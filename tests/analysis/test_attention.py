@@ -4,6 +4,7 @@ import math
 
 import ml_dtypes
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import softmax
 from scipy.stats import entropy as reference_entropy
@@ -154,6 +155,19 @@ def test_chance_is_the_score_of_looking_everywhere():
     np.testing.assert_allclose(table["duplicate_token_chance"], (1 / 3 + 1 / 4) / 2)
     np.testing.assert_allclose(table["previous_token_chance"], (1 / 2 + 1 / 3 + 1 / 4) / 3)
     assert list(head_scores(random_attention(2, 4, 4))) == ["previous_token", "previous_token_chance"]
+
+
+def test_each_layer_tells_by_itself_whether_it_looks_ahead():
+    back, ahead = random_attention(2, 4, 4, causal=True), random_attention(2, 4, 4)
+    history = {0: {"decoder": back, "encoder": ahead}, 10: {"decoder": back, "encoder": ahead}}
+    curves = attention_curves(history)
+    names = {name.partition("/")[0] for name in curves if "previous_token" in name}
+    assert names == {"decoder"}
+    pd.testing.assert_frame_equal(
+        curves.filter(like="encoder"), attention_curves({n: {"encoder": ahead} for n in history}, causal=False)
+    )
+    with pytest.raises(ValueError, match="not probabilities:\n  6 rows attend .* give causal=False, or mask"):
+        attention_curves(history, causal=True)  # three of the four rows of two heads; their sums are right
 
 
 def test_scores_say_what_shapes_they_take():

@@ -54,10 +54,12 @@ def test_epochs_become_curves_and_a_picture():
 
 
 def test_inputs_that_are_no_tokens_have_no_scores_of_tokens():
-    plotter = AttentionEvolutionPlotter(nn.TransformerEncoderLayer(8, 2, batch_first=True), causal=False)
+    plotter = AttentionEvolutionPlotter(nn.TransformerEncoderLayer(8, 2, batch_first=True))  # looks ahead
     plotter.add_epoch_data(0, plotter.extract_attention_patterns([torch.randn(3, 5, 8)], 2))
     assert plotter.tokens is None
     assert [name.rpartition("/")[2] for name in plotter.curves] == ["entropy", "entropy", "specialization_index"]
+    titles = [ax.get_title("left") for ax in plotter.create_attention_evolution_plot().subfigs[1].axes]
+    assert titles == ["entropy", "specialisation"]
 
 
 def test_what_is_missing_is_said():

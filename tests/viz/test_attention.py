@@ -129,6 +129,11 @@ def test_evolution_shows_the_heads_that_change_and_all_curves():
     assert [ax.get_title("left") for ax in free.subfigs[1].axes] == ["entropy", "specialisation"]
 
 
+def test_attention_that_sees_nothing_is_said():
+    for values in (np.zeros((2, 4, 4)), np.full((2, 4, 4), np.nan)):
+        assert "no row looks at any key" in words(viz.attention_pattern(values))[1]
+
+
 def test_it_can_be_browsed():
     viewer = viz.interactive(
         viz.attention_pattern, history=HISTORY, train_stats={"step": [0, 20, 40], "loss": [3, 2, 1]}
