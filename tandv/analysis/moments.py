@@ -109,7 +109,7 @@ def get_experiment_summary(
     for name in table.columns:
         count = int(np.isfinite(table[name].to_numpy()).sum())
         if count < len(table):
-            missing.append(f"{name} has no value at {len(table) - count:,} of {len(table):,} steps")
+            missing.append(f"{name} has no value at {len(table) - count:,} of {len(table):,} steps{_end(table[name])}")
         if count < _FEWEST:
             missing.append(f"{name} has {count} known values, too few to look for transitions")
     if not known:
@@ -124,6 +124,14 @@ def get_experiment_summary(
         "checkpoints": known,
         "missing": missing,
     }
+
+
+def _end(curve: pd.Series) -> str:
+    """Return from which step on a curve has no value any more, as that of a run that has diverged."""
+    known = np.flatnonzero(np.isfinite(curve.to_numpy()))
+    if not len(known) or known[-1] == len(curve) - 1:
+        return ""
+    return f", none from step {curve.index[known[-1] + 1]:,} on"
 
 
 def _found(table: pd.DataFrame) -> Sequence[AnyTransition]:

@@ -54,7 +54,7 @@ def examine(
     sure = [one for one in found if not one.evidence.p > _SURE]  # NaN, of a rule that has no null, is let through
     moments = identify_moments(told, num_jumps, transitions=sure, experiment_name=material.name)
     layers = _layers(material)
-    if layers is None:
+    if layers[1] is None:
         missing.append("no curves of single layers: which layers move together is not known; track the run")
     threes = [moments[i : i + 3] for i in range(0, len(moments), 3)]
     return {
@@ -64,7 +64,7 @@ def examine(
         "nulls": nulls if transitions is None else None,
         "transitions": [one._asdict() | {"evidence": one.evidence._asdict()} for one in found],
         "generalisation": _generalisation(told),
-        "moments": [_moment(three, material, layers, within) for three in threes],
+        "moments": [_moment(three, material, *layers, within) for three in threes],
         "loss_falls": _loss_falls(told, found),
         "missing": missing,
     }
@@ -88,7 +88,7 @@ def plain(value: Any) -> Any:
 
 
 def _moment(
-    three: Sequence[CriticalMoment], material: Material, layers: pd.DataFrame | None, within: int | None
+    three: Sequence[CriticalMoment], material: Material, by: str, layers: pd.DataFrame | None, within: int | None
 ) -> dict[str, Any]:
     before, during, after = three
     info = before.jump_info or {}
@@ -107,6 +107,7 @@ def _moment(
         jump = Transition(info["quantity"], info["start"], info["step"], info["end"], 0.0, 0.0, None)  # type: ignore[arg-type]
         together = coordination(layers, jump)
         out["coordination"] = together._asdict() if not math.isnan(together.share) else None
+        out["layers_by"] = by
         if out["coordination"] is None:
             out["missing"].append("no layer has values on both sides of it")
     reach = max(10, info["end"] - info["start"]) if within is None else within
@@ -158,21 +159,21 @@ def _why(checkpoint: Checkpoint) -> str | None:
         return None
 
 
-def _layers(material: Material) -> pd.DataFrame | None:
-    """Return a curve for each layer: its weight norm from the log, else the largest family of curves of layers."""
+def _layers(material: Material) -> tuple[str, pd.DataFrame | None]:
+    """Return a curve for each layer, and of what: weight norms from the log, else the largest family of curves."""
     if material.log is not None:
         try:
             norms = norm_curves(material.log, per_layer=True)
             own = [name for name in norms.columns if name.startswith("weight_norm:")]
             if own:
-                return norms[own].rename(columns=lambda name: name.partition(":")[2])
+                return "weight_norm", norms[own].rename(columns=lambda name: name.partition(":")[2])
         except NotLogged:
             pass
     families = _families(material.curves)
     if not families:
-        return None
+        return "", None
     prefix, names = max(families.items(), key=lambda family: len(family[1]))
-    return material.curves[names].rename(columns=lambda name: name.removeprefix(prefix))
+    return prefix[:-1], material.curves[names].rename(columns=lambda name: name.removeprefix(prefix))
 
 
 def whole(curves: pd.DataFrame) -> pd.DataFrame:

@@ -136,7 +136,7 @@ def _checkpoints(given: Any, folder: Path | None, missing: list[str]) -> list[Ch
         except NoCheckpoints as error:
             if given is not None:
                 raise
-            missing.append(f"no checkpoints: {error}")
+            missing.append(f"no checkpoints: {str(error).removeprefix('no checkpoints ')}")
             return []
         finally:
             missing += [f"checkpoints: {one.message}" for one in said]

@@ -40,8 +40,9 @@ def blocks(results: Mapping[str, Any], pictures: Sequence[Picture]) -> list[Bloc
         Block("h1", f"{results['name']}: what changed, and when"),
         Block(
             "text",
-            f"{summary['steps']:,} recorded steps from {first:,} to {last:,}, {len(summary['quantities'])} quantities, "
-            f"{summary['num_jumps']} transitions, {len(summary['checkpoints'])} checkpoints.",
+            f"{_counted(summary['steps'], 'recorded step')} from {first:,} to {last:,}, "
+            f"{_counted(len(summary['quantities']), 'quantity')}, {_counted(summary['num_jumps'], 'transition')}, "
+            f"{_counted(len(summary['checkpoints']), 'checkpoint')}.",
         ),
         *[Block("picture", one) for one in pictures if one.moment is None],
     ]
@@ -142,8 +143,9 @@ def _moment(moment: Mapping[str, Any], pictures: Sequence[Picture]) -> list[Bloc
     )
     if (together := moment.get("coordination")) is not None:
         moved = f": {', '.join(together['moved'][:_LAYERS])}" if together["moved"] else ""
+        by = f" (by their {moment['layers_by']})" if moment.get("layers_by") else ""
         words = (
-            f"{_percent(together['share'])} of the layers move with it{moved}. At any other time "
+            f"{_percent(together['share'])} of the layers{by} move with it{moved}. At any other time "
             f"{_percent(together['base_rate'])} do (lift {_short(together['lift'])})."
         )
         out.append(Block("text", words))
@@ -190,6 +192,15 @@ def _falls(results: Mapping[str, Any]) -> list[Block]:
         f"p = {_short(found['p_value'])})."
     )
     return [Block("h2", "Does the loss fall there?"), Block("text", words)]
+
+
+def _counted(count: int, noun: str) -> str:
+    """Return a number with what it counts.
+
+    >>> _counted(1, "step"), _counted(2, "quantity")
+    ('1 step', '2 quantities')
+    """
+    return f"{count:,} {noun if count == 1 else noun.removesuffix('y') + 'ies' if noun.endswith('y') else noun + 's'}"
 
 
 def _short(value: Any) -> str:

@@ -145,7 +145,8 @@ class Phase2Infrastructure:
         """Return what a run holds and what is missing; see `moments.get_experiment_summary`."""
         found = self.checkpoint_manager.material(experiment_name)
         summary = get_experiment_summary(found.curves, checkpoints=[one.step for one in found.checkpoints])
-        return summary | {"missing": list(dict.fromkeys([*found.missing, *summary["missing"]]))}
+        new = [one for one in summary["missing"] if one != "no checkpoints"]  # which the material says with its reason
+        return summary | {"missing": list(dict.fromkeys([*found.missing, *new]))}
 
     def identify_moments(self, experiment_name: str, num_jumps: int = 5) -> list[CriticalMoment]:
         """Return the steps before, during and after the strongest transitions; see `moments.identify_moments`."""

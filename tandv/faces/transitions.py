@@ -40,6 +40,8 @@ class PhaseTransitionAnalyzer:
             self.curves = as_curves(curves).sort_index()
             return
         assert model_checkpoints is not None
+        if problem := _unusable(model_checkpoints, accuracy):
+            raise ValueError(problem)
         if train_data is None or test_data is None:
             raise ValueError("checkpoints need train_data and test_data: inputs and labels, or batches of these")
         measured = accuracy_of if accuracy is None else accuracy
@@ -57,6 +59,19 @@ class PhaseTransitionAnalyzer:
     def create_grokking_plot(self, analysis: Grokking | None = None, **arguments: Any) -> Any:
         """Return the figure of an analysis; arguments are those of `viz.grokking_plot`."""
         return grokking_plot(self.curves, self.analyze_grokking() if analysis is None else analysis, **arguments)
+
+
+def _unusable(checkpoints: Any, accuracy: Any) -> str:
+    if not isinstance(checkpoints, Mapping) or not checkpoints:
+        given = "an empty dict" if isinstance(checkpoints, Mapping) else f"a {type(checkpoints).__name__}"
+        return f"model_checkpoints is {given}; give {{step: model}}, such as {{0: model0, 500: model1}}"
+    other = [f"{step} ({type(one).__name__})" for step, one in checkpoints.items() if not callable(one)]
+    if accuracy is None and other:
+        return (
+            f"these checkpoints are no models that can be called: {', '.join(other[:5])}; load each into a model of "
+            "its own, or give accuracy=, a function of a checkpoint and the data"
+        )
+    return ""
 
 
 def accuracy_of(model: Callable[[Any], Any], batches: Iterable[tuple[Any, Any]]) -> float:

@@ -121,6 +121,8 @@ def test_a_summary_says_what_is_there_and_what_is_not():
         ],
     }
     assert get_experiment_summary({"loss": [1.0] * 20})["missing"] == ["no checkpoints"]
+    diverged = {"step": range(0, 40, 2), "loss": [1.0] * 17 + [float("inf"), float("nan"), float("nan")]}
+    assert get_experiment_summary(diverged)["missing"][0] == "loss has no value at 3 of 20 steps, none from step 34 on"
 
 
 def test_the_nearest_checkpoint_lies_on_the_right_side():

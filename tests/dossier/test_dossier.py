@@ -83,7 +83,9 @@ def test_curves_alone_are_enough_and_what_is_missing_is_said(tmp_path):
         f"no checkpoint within {length} steps of {moment['after']:,}: there is none at all",
     ]
     text = written.report.read_text()
-    assert text.startswith("# mlp: what changed, and when\n\n100 recorded steps from 0 to 990")
+    count = len(found["transitions"])
+    assert text.startswith("# mlp: what changed, and when\n\n100 recorded steps from 0 to 990, ")
+    assert f" {count} transition{'s' * (count > 1)}, 0 checkpoints." in text
     assert "![The run, with its transitions](training_dynamics.png)" in text
 
 
@@ -102,7 +104,7 @@ def test_checkpoints_and_log_say_which_layers_moved(tmp_path, checkpoints):
     assert rows["fc1"]["usual"] == pytest.approx(0.0)
     assert rows["fc2"]["times_usual"] == pytest.approx(1.0)
     assert math.isnan(rows["fc1"]["times_usual"])
-    assert "fc1" in written.report.read_text()
+    assert "50 % of the layers (by their weight_norm) move with it: fc1." in written.report.read_text()
     assert "moment_1_weights.png" in {path.name for path in written.pictures}
     assert moment["missing"] == []
 

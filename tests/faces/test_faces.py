@@ -2,6 +2,7 @@
 
 import math
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -107,6 +108,12 @@ def test_an_analyzer_needs_something_to_analyze():
         PhaseTransitionAnalyzer()
     with pytest.raises(ValueError, match="need train_data and test_data"):
         PhaseTransitionAnalyzer(model_checkpoints={0: print})
+    with pytest.raises(ValueError, match=r"model_checkpoints is a list; give \{step: model\}"):
+        PhaseTransitionAnalyzer(model_checkpoints=[print])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="model_checkpoints is an empty dict"):
+        PhaseTransitionAnalyzer(model_checkpoints={})
+    with pytest.raises(ValueError, match=r"no models that can be called: 0 \(dict\); load each .* or give accuracy="):
+        PhaseTransitionAnalyzer(model_checkpoints={0: {}, 1: print}, train_data=(), test_data=())
 
 
 @pytest.fixture
@@ -136,6 +143,11 @@ def test_runs_of_a_folder_are_investigated(experiments):
     assert "weights" not in far.measurements
     assert "no checkpoint within 1 steps before" in far.measurements["missing"][0]
     assert infra.write_report("mlp").report.name == "comparison_report.md"
+    shutil.rmtree(experiments / "mlp" / "checkpoints")
+    alone = [
+        one for one in Phase2Infrastructure(experiments).get_experiment_summary("mlp")["missing"] if "check" in one
+    ]
+    assert len(alone) == 1 and alone[0].startswith("no checkpoints: in ")  # said once, with its reason
 
 
 def test_a_manager_says_what_is_near(experiments):
