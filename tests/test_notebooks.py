@@ -1,5 +1,6 @@
 """The example notebooks run from top to bottom, and are kept without outputs."""
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -7,12 +8,20 @@ import pytest
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "example-notebooks").glob("*.ipynb"))
+# What a notebook says that one sees in it, in the words that it prints: training may turn out otherwise.
+SHOWS = {
+    "checkpoints-and-transitions": r"test_accuracy +steps .* 0\.0\d+ → (0\.9|1)",
+    "grokking": r"train_acc reached 0\.95 .* test_acc reached 0\.95 .* steps later",
+}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs(path, tmp_path):
+def test_it_runs_and_shows_what_it_says(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    outputs = [one for cell in notebook.cells if cell.cell_type == "code" for one in cell.outputs]
+    printed = "".join(one.text for one in outputs if one.output_type == "stream")
+    assert re.search(SHOWS.get(path.stem, ""), printed)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
