@@ -88,6 +88,18 @@ def test_the_caller_may_say_how_the_model_is_called():
     assert (found["0"] == get_intermediate_outputs(mlp(), X.numpy())["0"]).all()
 
 
+def test_a_model_that_takes_a_dict_whole_says_how():
+    class Whole(nn.Module):
+        def forward(self, batch):
+            return batch["x"] * 2
+
+    with pytest.raises(TypeError, match="unexpected keyword argument 'x'") as caught:
+        get_intermediate_outputs(Whole(), {"x": X})
+    assert "call=lambda model, x: model(x)" in caught.value.__notes__[0]
+    found = get_intermediate_outputs(Whole(), {"x": X}, call=lambda model, x: model(x))
+    np.testing.assert_array_equal(found["Whole"], 2 * X.numpy())
+
+
 def test_half_precision_loses_nothing():
     model = nn.Linear(4, 3).bfloat16()
     found = get_intermediate_outputs(model, X.bfloat16())["Linear"]

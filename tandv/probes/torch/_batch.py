@@ -14,7 +14,13 @@ def run(model: nn.Module, batch: Any, call: Callable[[Any, Any], Any] | None) ->
     if call is not None:
         return call(model, batch)
     if isinstance(batch, Mapping):
-        return model(**batch)
+        try:
+            return model(**batch)
+        except TypeError as error:
+            error.add_note(
+                "a dict is given as named arguments; to a model that takes it whole, call=lambda model, x: model(x)"
+            )
+            raise
     return model(*batch) if isinstance(batch, tuple | list) else model(batch)
 
 
