@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import triton.language as tl
 
-from tandv.measure import _fills_its_memory, _triton
+from tandv.measure import _fills_its_memory, _torch, _triton
 
 # As which type elements are read, how many a thread reads at a time, and as few registers of a thread as keep
 # everything out of slow memory.
@@ -143,10 +143,7 @@ class Launches:
         return _Region(first, count)
 
     def _send(self, array: np.ndarray) -> torch.Tensor:
-        tensor = torch.from_numpy(array)
-        if self._device.type == "cpu":
-            return tensor
-        return tensor.pin_memory().to(self._device, non_blocking=True)
+        return _torch.send(torch.from_numpy(array), self._device)
 
 
 def _most_shares(device: torch.device) -> int:

@@ -33,6 +33,11 @@ def add(tensors: Sequence[torch.Tensor], places: Sequence[int], rows: torch.Tens
         rows[place].copy_(row)
 
 
+def send(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return values of the host on a device, without waiting for it."""
+    return values if device.type == "cpu" else values.pin_memory().to(device, non_blocking=True)
+
+
 def clear(rows: torch.Tensor) -> torch.Tensor:
     """Make every row of `rows` the measurement of nothing, in place, and return `rows`."""
     rows.zero_()

@@ -160,7 +160,8 @@ def test_nothing_waits_for_the_device_inside_a_step(device):
     model = nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.GELU(), nn.Linear(8, 1)).to(device)
     optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
     batch, scaler = torch.randn(8, 4, device=device), torch.amp.GradScaler(device)
-    with track(model, optimizer=optimizer, track_updates=True, async_offload=True, offload_inc=2) as tracker:
+    asked = {"track_updates": True, "insight": {"raster": True}, "async_offload": True, "offload_inc": 2}
+    with track(model, optimizer=optimizer, **asked) as tracker:
         for _ in range(4):
             with Waits() as waits, without_waiting(device):
                 optimizer.zero_grad()

@@ -46,7 +46,6 @@ class Namer:
         self.models: list[Any] = []  # in which modules are looked for
         self._selects, self._report, self._activations = selects, report, activations
         self.frames: list[Frame] = []  # the modules that are being called, outermost first
-        self._roots: dict[str, str] = {}  # what stands before the names of further models, by class
 
     @contextlib.contextmanager
     def on(self, context: Hashable) -> Iterator[None]:

@@ -49,7 +49,6 @@ class Insight:
         self._asked = asked
         self._place: dict[nn.Parameter, tuple[_Group, int]] = {}
         self._before: dict[nn.Parameter, torch.Tensor] = {}
-        self._compared: dict[nn.Parameter, tuple[_Group, Any, int]] = {}
         self._raster: RasterWriter | None = None
         self.start_of_step()
 

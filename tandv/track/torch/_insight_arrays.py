@@ -9,6 +9,7 @@ import torch
 from tandv.measure import _insight
 from tandv.measure._insight import LANES, SAMPLE, Kept, Layout, Primitives, sign_words
 from tandv.measure._insight_host import Compared
+from tandv.measure._torch import send
 
 
 class ArrayKept:
@@ -47,7 +48,7 @@ class ArrayKept:
     ) -> Compared:
         """Compare gradients with those before, which they replace, unless `found_inf` is set: as if never seen."""
         part = self._part(tensors)
-        sampled = torch.tensor([w is not None for w in weights], device=self.device)
+        sampled = send(torch.tensor([w is not None for w in weights]), self.device)
         filled = part.filled([g if w is None else w for g, w in zip(gradients, weights, strict=True)])
         at = filled.reshape(-1)[part.do.places]
         old = Kept(*(part.of(kept, axis) for kept, axis in zip(self._kept, (1, 0, 0, 0), strict=True)))
@@ -79,7 +80,7 @@ class ArrayKept:
             part = self._part([tensors[i] for i in mine])
             asked = part.filled([momenta[i] for i in mine]) if kind[0] else None
             small = part.filled([squares[i] for i in mine]) if kind[1] else None
-            at = torch.stack([torch.as_tensor(limits[i], dtype=self._dtype, device=self.device) for i in mine])
+            at = self._numbers([limits[i] for i in mine])
             rounded, within, found = _insight.of_updates(
                 part.do, part.filled([before[i] for i in mine]), part.filled([after[i] for i in mine]),
                 part.of(self._kept.planes, 1), asked, small, at,
@@ -93,9 +94,16 @@ class ArrayKept:
     def bits(self, tensor: int, plane: int, lanes: np.ndarray) -> torch.Tensor:
         """Return some bits of a plane: 0 has a sign, 1 is negative, 2 is zero at the first threshold, and so on."""
         block, lane = lanes // LANES + self.layout.first[tensor], lanes % LANES
-        at = torch.as_tensor(block * (LANES // 8) + lane % (LANES // 8), device=self.device)
-        shift = torch.as_tensor(lane // (LANES // 8), device=self.device)
+        at = send(torch.as_tensor(block * (LANES // 8) + lane % (LANES // 8)), self.device)
+        shift = send(torch.as_tensor(lane // (LANES // 8)), self.device)
         return (self._kept.planes[plane].reshape(-1)[at] >> shift) & 1
+
+    def _numbers(self, values: Sequence[Any]) -> torch.Tensor:
+        """Return numbers on the device, of which some may be there already."""
+        if not any(isinstance(value, torch.Tensor) for value in values):
+            return send(torch.tensor(values, dtype=self._dtype), self.device)
+        one = torch.ones((), dtype=self._dtype, device=self.device)
+        return torch.stack([(one * value).to(self._dtype) for value in values])
 
     def _part(self, tensors: Sequence[int]) -> "_Part":
         key = tuple(tensors)
@@ -115,7 +123,7 @@ class _Part:
         self._all = tensors == tuple(range(len(whole)))
 
         def here(numbers: np.ndarray) -> torch.Tensor:
-            return torch.as_tensor(numbers, device=device)
+            return send(torch.as_tensor(numbers), device)
 
         self.tensors = here(np.array(tensors, np.int64))
         blocks = [np.arange(whole.blocks[t]) + whole.first[t] for t in tensors]
