@@ -30,7 +30,7 @@ INSIDE = START + (
     "print(time.{clock}() - start)"
 )
 WORKER = START.replace("evaluate", "METRICS, find") + (
-    "from tandv.checkpoints.work import Job, look, work\n"
+    "from tandv.checkpoints.worker import Job, look, work\n"
     "for one in find({folder!r}):\n"
     "    span = tuple(look(Job(str(one.path))).known['span'])\n"
     "    work(Job(str(one.path), tuple(METRICS), span=span))\n"

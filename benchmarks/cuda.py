@@ -27,7 +27,7 @@ from torch.nn.modules.module import register_module_forward_hook
 
 from benchmarks.hardware import hardware, write
 from tandv.demo.torch_gpt import GPT
-from tandv.measure._device import DeviceRows
+from tandv.measure.device import DeviceRows
 from tandv.track.torch import track
 
 Step = Callable[[], None]

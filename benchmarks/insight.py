@@ -49,7 +49,7 @@ def probes() -> str:
     """A look at a fixed batch of 8 sequences, every 100 steps of a GPT that trains on batches of that size."""
     from benchmarks.training_torch import Training
     from tandv.probes import MEASURES, get_intermediate_outputs
-    from tandv.probes.looking import untouched
+    from tandv.probes.inspection import untouched
 
     training = Training("gpt")
     tokens = training._batch[:, :-1].clone()

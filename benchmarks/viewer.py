@@ -21,7 +21,8 @@ import time
 from collections.abc import Callable
 
 from benchmarks.hardware import hardware, write
-from tandv import logframe, viz
+from tandv import viz
+from tandv.log import logframe
 
 LAYERS, STEPS = 100, 1_000
 

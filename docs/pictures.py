@@ -7,7 +7,8 @@ import json
 import tempfile
 from pathlib import Path
 
-from tandv import demo, logframe, viz
+from tandv import demo, viz
+from tandv.log import logframe
 from tandv.track.common import read_pickle
 
 HERE = Path(__file__).parent / "pictures"

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 import torch
 
-from tandv import demo, logframe
+from tandv import demo
 from tandv.demo.torch_gpt import GPT
+from tandv.log import logframe
 
 
 def log(counts: dict[float, int], zeros: int = 0, infs: int = 0) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pytest
 
 from tandv import formats
 from tandv.formats import UnknownFormat, cast_shares, exponent, number_format
-from tandv.logframe import frame
+from tandv.log.logframe import frame
 
 
 def row(values, lowest=-20, highest=20, dtype="float32", **scalars) -> pd.DataFrame:

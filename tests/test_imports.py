@@ -17,8 +17,8 @@ def loaded_by(module: str) -> set[str]:
 @pytest.mark.parametrize(
     "module",
     [
-        *("tandv", "tandv.logframe", "tandv.files", "tandv.measure", "tandv.track.common", "tandv.viz"),
-        *("tandv.checkpoints", "tandv.analysis", "tandv.dossier", "tandv.faces", "tandv.probes", "tandv.track"),
+        *("tandv", "tandv.log.logframe", "tandv.log.files", "tandv.measure", "tandv.track.common", "tandv.viz"),
+        *("tandv.checkpoints", "tandv.analysis", "tandv.dossier", "tandv.compat", "tandv.probes", "tandv.track"),
     ],
 )
 def test_no_framework_comes_along(module):

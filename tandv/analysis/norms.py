@@ -1,6 +1,6 @@
 """Norms of weights, gradients and updates over training, from a log.
 
->>> from tandv.logframe import example_log
+>>> from tandv.log.logframe import example_log
 >>> list(norm_curves(example_log()))
 ['weight_norm', 'gradient_norm']
 """
@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from tandv.logframe import NotLogged, numbered, tensor_types
+from tandv.log.logframe import NotLogged, numbered, tensor_types
 
 KINDS = {"weight_norm": "Weight", "gradient_norm": "Weight_Gradient", "update_norm": "Weight_Update"}
 _NEEDED = (("scalar_stats", "rm2"), ("scalar_stats", "numel"))

@@ -4,14 +4,14 @@
 >>> evaluate("runs/grok/ckpt", ["spectral", "effective_rank"])  # doctest: +SKIP
 """
 
+from tandv.checkpoints.discovery import Checkpoint, NoCheckpoints, find
 from tandv.checkpoints.engines import EngineFailed
 from tandv.checkpoints.evaluation import evaluate
-from tandv.checkpoints.found import Checkpoint, NoCheckpoints, find
 from tandv.checkpoints.measurement import Thresholds
 from tandv.checkpoints.metrics import ALIASES, METRICS, UnknownMetric
 from tandv.checkpoints.on_ray import on_ray
-from tandv.checkpoints.reading import weights
-from tandv.checkpoints.said import (
+from tandv.checkpoints.readers.opening import weights
+from tandv.checkpoints.warnings import (
     BrokenCheckpoint,
     CheckpointWarning,
     LeftOut,

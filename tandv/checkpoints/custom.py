@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tandv.checkpoints.found import AnyPath
-from tandv.checkpoints.said import Remark, some
+from tandv.checkpoints.discovery import AnyPath
+from tandv.checkpoints.warnings import Remark, some
 from tandv.checkpoints.weights import Entry, own_names
 
 ENDING = "_of_model"

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from tandv.checkpoints import custom, engines
 from tandv.checkpoints import metrics as definitions
+from tandv.checkpoints.cache import Kept, stamp
+from tandv.checkpoints.discovery import AnyPath, Checkpoint, find
 from tandv.checkpoints.engines import Engine, EngineFailed
-from tandv.checkpoints.found import AnyPath, Checkpoint, find
-from tandv.checkpoints.kept import Kept, stamp
 from tandv.checkpoints.measurement import Span, Thresholds
 from tandv.checkpoints.metrics import METRICS
-from tandv.checkpoints.said import Remark, say, some
-from tandv.checkpoints.work import Held, Job, Outcome, look, work
+from tandv.checkpoints.warnings import Remark, say, some
+from tandv.checkpoints.worker import Held, Job, Outcome, look, work
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tandv.checkpoints.said import some
+from tandv.checkpoints.warnings import some
 
 Shape = tuple[int, ...]
 

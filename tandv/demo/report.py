@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tandv import logframe
+from tandv.log import logframe
 
 _E4M3_SMALLEST = -9  # exponent of the smallest subnormal of float8_e4m3fn
 

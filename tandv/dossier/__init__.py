@@ -5,7 +5,7 @@
 PosixPath('tandv-runs/grok/dossier/comparison_report.html')
 """
 
-from tandv.dossier.findings import examine
+from tandv.dossier.examination import examine
 from tandv.dossier.material import Material, gather
 from tandv.dossier.writing import Dossier, write_dossier
 

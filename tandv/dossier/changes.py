@@ -8,7 +8,7 @@ import pandas as pd
 
 from tandv.analysis.representations import weight_change
 from tandv.checkpoints import Checkpoint
-from tandv.checkpoints.reading import opened
+from tandv.checkpoints.readers.opening import opened
 from tandv.checkpoints.weights import trained
 
 _PAIRS = 6  # other pairs of checkpoints that the usual change is the median of

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from tandv import files
 from tandv.analysis.norms import norm_curves
 from tandv.checkpoints import Checkpoint, NoCheckpoints, find
 from tandv.curves import Curves, as_curves, read_curves
-from tandv.logframe import NotLogged, SchemaError
+from tandv.log import files
+from tandv.log.logframe import NotLogged, SchemaError
 
 AnyPath = str | os.PathLike[str]
 _CURVES = ("curves.csv", "curves.json", "metrics.csv", "metrics.json", "log.csv")  # looked for in this order

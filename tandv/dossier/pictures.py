@@ -8,7 +8,7 @@ import pandas as pd
 
 from tandv.analysis.generalisation import Grokking, Passage
 from tandv.analysis.transitions import Evidence, Transition
-from tandv.dossier.findings import whole
+from tandv.dossier.examination import whole
 from tandv.dossier.material import Material
 
 _PANELS = 12  # curves of one moment
@@ -33,7 +33,7 @@ def draw(material: Material, results: Mapping[str, Any], folder: Path, theme: st
 
 def _figures(material: Material, results: Mapping[str, Any], theme: Any) -> Iterator[tuple[Picture, Any]]:
     from tandv import viz
-    from tandv.viz.changes import layer_changes
+    from tandv.viz.of_curves.changes import layer_changes
 
     curves = whole(material.curves)
     transitions = [_transition(one) for one in results["transitions"]]

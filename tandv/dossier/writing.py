@@ -10,7 +10,7 @@ import pandas as pd
 
 from tandv.analysis.transitions import Transition
 from tandv.curves import Curves
-from tandv.dossier.findings import examine, plain
+from tandv.dossier.examination import examine, plain
 from tandv.dossier.material import AnyPath, gather
 from tandv.dossier.pictures import draw
 from tandv.dossier.report import as_html, as_markdown, blocks

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import triton.language as tl
 
-from tandv.measure import _fills_its_memory, _torch, _triton
+from tandv.measure import _fills_its_memory, _triton, torch_operations
 
 # As which type elements are read, how many a thread reads at a time, and as few registers of a thread as keep
 # everything out of slow memory.
@@ -143,7 +143,7 @@ class Launches:
         return _Region(first, count)
 
     def _send(self, array: np.ndarray) -> torch.Tensor:
-        return _torch.send(torch.from_numpy(array), self._device)
+        return torch_operations.send(torch.from_numpy(array), self._device)
 
 
 def _most_shares(device: torch.device) -> int:

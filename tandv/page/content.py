@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from tandv.meanings import meaning
-from tandv.runs import Runs, as_runs, metrics_of
+from tandv.curves.runs import Runs, as_runs, metrics_of
+from tandv.glossary import meaning
 
 if TYPE_CHECKING:
     from tandv.analysis.transitions import Transition

@@ -17,8 +17,8 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Literal
 
+from tandv.curves.runs import Runs
 from tandv.page.content import content
-from tandv.runs import Runs
 
 if TYPE_CHECKING:
     from tandv.page.content import Marks

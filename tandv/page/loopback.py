@@ -13,8 +13,8 @@ from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+from tandv.curves.runs import Runs
 from tandv.page.document import document
-from tandv.runs import Runs
 
 
 def show(

@@ -4,8 +4,9 @@
 The framework is that of the model, and is imported only then.
 """
 
-from tandv.probes.attention_evolution import AttentionEvolutionPlotter
-from tandv.probes.looking import attention_patterns, get_intermediate_outputs
+from typing import Any
+
+from tandv.probes.inspection import attention_patterns, get_intermediate_outputs
 from tandv.probes.measures import attention_of, heads_of, outputs_of
 from tandv.probes.over_time import MEASURES, Probe, probe, read_arrays
 
@@ -21,3 +22,11 @@ __all__ = [
     "probe",
     "read_arrays",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "AttentionEvolutionPlotter":  # a published name, which also draws: it is kept with the others
+        from tandv.compat import AttentionEvolutionPlotter
+
+        return AttentionEvolutionPlotter
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,7 +12,7 @@ import pandas as pd
 from tandv.analysis.attention import attention_curves
 from tandv.analysis.correlations import correlation_summary
 from tandv.analysis.representations import effective_dimension
-from tandv.probes.looking import Layers, attention_patterns, get_intermediate_outputs
+from tandv.probes.inspection import Layers, attention_patterns, get_intermediate_outputs
 
 Measure = Callable[[Any, Any], Any]
 

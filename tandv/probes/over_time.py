@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tandv.probes._values import flat, kept
-from tandv.probes.looking import attention_patterns, get_intermediate_outputs, untouched
+from tandv.probes.inspection import attention_patterns, get_intermediate_outputs, untouched
 from tandv.probes.measures import correlations, dimensions, heads
 
 Measure = Callable[[Any, Any], Any]

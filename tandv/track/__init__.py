@@ -1,5 +1,5 @@
 """From a live model to a log: trackers for torch and JAX, and what they share."""
 
-from tandv.track._checkpoints import SaveRule, crossing_of, jumps_of
+from tandv.track.common.saving import SaveRule, crossing_of, jumps_of
 
 __all__ = ["SaveRule", "crossing_of", "jumps_of"]

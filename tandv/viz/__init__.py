@@ -1,29 +1,37 @@
 """Pictures of a log: every plot takes a log (or curves) and returns a matplotlib Figure.
 
 >>> from tandv import viz
->>> from tandv.logframe import example_log
+>>> from tandv.log.logframe import example_log
 >>> fig = viz.scalar_line(example_log(), layer="head", tt="Activation", scalar_metric=["rm2", "max_abs"])
 """
 
-from tandv.viz.attention import (
+from tandv.viz.layout.style import Style, theme
+from tandv.viz.layout.tables import Drawn, Place, drawn
+from tandv.viz.notebook.viewer import Viewer, interactive
+from tandv.viz.of_arrays.attention import (
     attention_evolution,
     attention_heads,
     attention_pattern,
     entropy_evolution,
     head_curves,
 )
-from tandv.viz.changes import layer_changes
-from tandv.viz.correlations import augmentation_effect, correlation_history, feature_correlations, layer_correlations
-from tandv.viz.drawn import Drawn, Place, drawn
-from tandv.viz.dynamics import training_dynamics
-from tandv.viz.effects import setting_effects
-from tandv.viz.filters import activation_heatmap, conv_filters
-from tandv.viz.generalisation import emergence_plot, grokking_plot
-from tandv.viz.metrics import metric_curves
-from tandv.viz.norms import norms
-from tandv.viz.notebook import Viewer, interactive
-from tandv.viz.overview import overview
-from tandv.viz.plots import exp_heatmap, exp_hist, scalar_global_heatmap, scalar_line
+from tandv.viz.of_arrays.correlations import (
+    augmentation_effect,
+    correlation_history,
+    feature_correlations,
+    layer_correlations,
+)
+from tandv.viz.of_arrays.filters import activation_heatmap, conv_filters
+from tandv.viz.of_arrays.representations import decodability, group_accuracy, projection, similarity_curves
+from tandv.viz.of_curves.changes import layer_changes
+from tandv.viz.of_curves.dynamics import training_dynamics
+from tandv.viz.of_curves.effects import setting_effects
+from tandv.viz.of_curves.generalisation import emergence_plot, grokking_plot
+from tandv.viz.of_curves.metrics import metric_curves
+from tandv.viz.of_log.norms import norms
+from tandv.viz.of_log.overview import overview
+from tandv.viz.of_log.plots import exp_heatmap, exp_hist, scalar_global_heatmap, scalar_line
+from tandv.viz.of_log.raster import gradient_raster
 from tandv.viz.published import (
     VisualizationTools,
     plot_activation_heatmap,
@@ -34,9 +42,6 @@ from tandv.viz.published import (
     plot_filter_visualization,
     plot_layerwise_correlations,
 )
-from tandv.viz.raster import gradient_raster
-from tandv.viz.representations import decodability, group_accuracy, projection, similarity_curves
-from tandv.viz.style import Style, theme
 
 __all__ = [
     "Drawn",

@@ -7,9 +7,9 @@ True
 from collections.abc import Mapping
 from typing import Any
 
-from tandv.viz.attention import attention_heads, attention_pattern, entropy_evolution
-from tandv.viz.correlations import correlation_history, layer_correlations
-from tandv.viz.filters import activation_heatmap, conv_filters
+from tandv.viz.of_arrays.attention import attention_heads, attention_pattern, entropy_evolution
+from tandv.viz.of_arrays.correlations import correlation_history, layer_correlations
+from tandv.viz.of_arrays.filters import activation_heatmap, conv_filters
 
 plot_activation_heatmap = activation_heatmap
 plot_attention_pattern = attention_pattern

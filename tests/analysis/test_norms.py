@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tandv import logframe
 from tandv.analysis.norms import norm_curves
-from tandv.logframe import NotLogged, example_log
+from tandv.log import logframe
+from tandv.log.logframe import NotLogged, example_log
 
 
 def log_of(rows: list[tuple[str, str, int, np.ndarray]]) -> pd.DataFrame:

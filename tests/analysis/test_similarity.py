@@ -7,12 +7,7 @@ import numpy as np
 import pytest
 from scipy.linalg import subspace_angles
 
-from tandv.analysis.similarity import (
-    chance_cka,
-    cka_curves,
-    linear_cka,
-    svcca,
-)
+from tandv.analysis.similarity import chance_cka, cka_curves, linear_cka, svcca
 
 
 def draw(*shape: int, seed: int = 0) -> np.ndarray:

@@ -26,8 +26,8 @@ from tandv.checkpoints import (
     UnknownMetric,
     evaluate,
 )
+from tandv.checkpoints.cache import NAME, Kept, stamp
 from tandv.checkpoints.engines import EngineFailed, here, processes
-from tandv.checkpoints.kept import NAME, Kept, stamp
 from tandv.curves import as_curves
 
 KEPT = NAME
@@ -54,7 +54,7 @@ def counting(monkeypatch):
     """Return a list that gets the name of each checkpoint that is opened."""
     seen = []
     opened = checkpoints.work.opened
-    monkeypatch.setattr("tandv.checkpoints.work.opened", lambda path: (seen.append(path.name), opened(path))[1])
+    monkeypatch.setattr("tandv.checkpoints.worker.opened", lambda path: (seen.append(path.name), opened(path))[1])
     return seen
 
 

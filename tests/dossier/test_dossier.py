@@ -12,13 +12,13 @@ import pytest
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
-from tandv import logframe
 from tandv.analysis.transitions import Evidence, Transition
 from tandv.checkpoints import find
 from tandv.cli import app
 from tandv.curves import write_curves
 from tandv.dossier import examine, gather, write_dossier
 from tandv.dossier.changes import changes_between, usual_changes
+from tandv.log import logframe
 
 STEPS = np.arange(0, 1000, 10)
 JUMP = 1 / (1 + np.exp(-(STEPS - 600) / 15))

@@ -35,7 +35,7 @@ def measured(producer: str, *steps: Calls, size: int = 4) -> list[np.ndarray]:
 
 
 def _measured(device: str, producer: str, steps: Sequence[Calls], size: int) -> list[np.ndarray]:
-    from tandv.measure._device import DeviceRows
+    from tandv.measure.device import DeviceRows
 
     rows, found = DeviceRows(device, size, producer=producer), []
     for calls in steps:
@@ -102,12 +102,12 @@ def far_share(values: list[float]) -> np.ndarray:
 def _far_share(values: list[float]) -> np.ndarray:
     import triton.language as tl
 
-    from tandv.measure import _launch, _torch, _triton
+    from tandv.measure import _launch, _triton, torch_operations
 
     far = torch.from_numpy(np.zeros(2**31 + len(values), np.uint8))  # memory that nobody touches is not taken
     far[2**31 :] = torch.tensor(values).to(torch.float8_e5m2).view(torch.uint8)
     kernels: Any = _triton  # whose parameters are not what Python's annotations say
-    rows = _torch.clear(torch.empty(1, _torch.WORDS, dtype=torch.int64))
+    rows = torch_operations.clear(torch.empty(1, torch_operations.WORDS, dtype=torch.int64))
     shares = 2**31 // _triton.SHARE + 1
     records = torch.zeros(shares, _triton.RECORD, dtype=torch.float64)
     tensors = torch.tensor([[far.data_ptr(), 0, len(far), _triton.SHARE, 0, 0]])

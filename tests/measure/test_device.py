@@ -8,8 +8,8 @@ from measure.on_device import PRODUCERS, measured
 
 from reference import reference, reference_counts
 from tandv import statistics
-from tandv.measure import _device
-from tandv.measure._device import Arriving, DeviceRows
+from tandv.measure import device
+from tandv.measure.device import Arriving, DeviceRows
 
 FLOAT8 = sorted(name for name in dir(torch) if name.startswith("float8_"))
 inf, nan = math.inf, math.nan
@@ -232,7 +232,7 @@ def test_without_a_compiler_for_kernels_plain_operations_serve(monkeypatch):
         def add(self, tensors, places, words):
             raise RuntimeError("no C compiler")
 
-    monkeypatch.setitem(_device._PRODUCERS, "triton", Broken)
+    monkeypatch.setitem(device._PRODUCERS, "triton", Broken)
     rows = DeviceRows("cpu", 1, producer="triton")
     with pytest.warns(UserWarning, match=r"by Triton failed \(RuntimeError: no C compiler\); plain torch operations"):
         rows.add([torch.ones(2)], [0])

@@ -6,8 +6,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tandv import statistics
-from tandv.measure import _device, _torch, measure
-from tandv.measure._device import DeviceRows
+from tandv.measure import device as device_rows
+from tandv.measure import measure, torch_operations
+from tandv.measure.device import DeviceRows
 
 FLOATS = [torch.float32, torch.bfloat16, torch.float16, torch.float8_e4m3fn, torch.float8_e5m2]
 
@@ -32,19 +33,19 @@ class StaysOnTheDevice(TorchDispatchMode):
 
 
 def words(device: str, size: int = 3) -> torch.Tensor:
-    return _torch.clear(torch.empty(size, _torch.WORDS, dtype=torch.int64, device=device))
+    return torch_operations.clear(torch.empty(size, torch_operations.WORDS, dtype=torch.int64, device=device))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_measuring_stays_on_the_device(dtype, monkeypatch):
-    monkeypatch.setattr(_torch, "_SLICE", 1000)
+    monkeypatch.setattr(torch_operations, "_SLICE", 1000)
     with StaysOnTheDevice("meta"):  # which has no values that could be read
         rows = words("meta")
         big, strided = torch.empty(2500, device="meta", dtype=dtype), torch.empty(4, 6, device="meta", dtype=dtype)
         none, single = torch.empty(0, 5, device="meta", dtype=dtype), torch.empty((), device="meta", dtype=dtype)
-        _torch.add([big, strided.t()[1:]], [0, 2], rows)
-        _torch.add([none], [1], rows)
-        _torch.add([single], [1], rows)
+        torch_operations.add([big, strided.t()[1:]], [0, 2], rows)
+        torch_operations.add([none], [1], rows)
+        torch_operations.add([single], [1], rows)
 
 
 @pytest.mark.parametrize(
@@ -64,10 +65,10 @@ def test_the_guard_of_the_test_above_can_fail(breach):
 
 
 def test_large_tensors_are_measured_slice_by_slice(monkeypatch):
-    monkeypatch.setattr(_torch, "_SLICE", 7)
+    monkeypatch.setattr(torch_operations, "_SLICE", 7)
     tensor = torch.tensor([float("nan"), 1e30, 2.0, -3e-40, 0.0] * 6)
     rows = words("cpu")
-    _torch.add([tensor], [1], rows)
+    torch_operations.add([tensor], [1], rows)
     found = rows.numpy().view(statistics.ROW).reshape(-1)[1:2]
     one, other = statistics.summarise(found), statistics.summarise(measure([tensor]))
     for name, values in one.items():
@@ -126,7 +127,7 @@ class Streams:
 
 def test_the_copy_goes_on_beside_the_next_step(monkeypatch):
     streams = Streams()
-    monkeypatch.setattr(_device, "_streams", lambda device: streams)
+    monkeypatch.setattr(device_rows, "_streams", lambda device: streams)
     monkeypatch.setattr(DeviceRows, "_room_on_host", lambda self: torch.empty_like(self._words))
     rows, sent = DeviceRows("cpu", 1, producer="torch"), []
     for value in (1.0, 2.0):

@@ -14,7 +14,7 @@ from triton.runtime import driver
 from reference import reference, reference_counts
 from tandv import statistics
 from tandv.measure import _launch
-from tandv.measure._device import DeviceRows
+from tandv.measure.device import DeviceRows
 
 TOOLS = Path(triton.__file__).parent / "backends/nvidia/bin"
 random = np.random.default_rng(0)

@@ -10,7 +10,7 @@ from importlib.resources import files
 import pytest
 
 from tandv.page import document, save
-from tandv.viz.style import THEMES
+from tandv.viz.layout.style import THEMES
 
 EVIL = "spectral:</script><script>alert(1)</script><!--"
 

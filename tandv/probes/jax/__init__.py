@@ -7,6 +7,6 @@ except ModuleNotFoundError as error:
         "tandv.probes.jax needs flax; install it by `pip install 'tandv[jax]'`", name=error.name
     ) from error
 
-from tandv.probes.jax._looking import attention_patterns, get_intermediate_outputs, untouched
+from tandv.probes.jax._inspection import attention_patterns, get_intermediate_outputs, untouched
 
 __all__ = ["attention_patterns", "get_intermediate_outputs", "untouched"]

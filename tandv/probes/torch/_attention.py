@@ -14,12 +14,12 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tandv.probes._choice import chosen
+from tandv.probes._layers import chosen
 from tandv.probes.torch._batch import as_array, run, size
 from tandv.probes.torch._outputs import numbered
 from tandv.probes.torch._untouched import untouched
-from tandv.track.torch._names import Named, module_names, unwrap
-from tandv.track.torch._outputs import tensors_in
+from tandv.track.torch.names import Named, module_names, unwrap
+from tandv.track.torch.outputs import tensors_in
 
 TOLERANCE = 0.01  # of the sum of a row: half precision is off by up to 0.4 %
 

@@ -7,11 +7,11 @@ import numpy as np
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from tandv.probes._choice import chosen
+from tandv.probes._layers import chosen
 from tandv.probes.torch._batch import as_array, run
 from tandv.probes.torch._untouched import untouched
-from tandv.track.torch._names import module_names
-from tandv.track.torch._outputs import tensors_in
+from tandv.track.torch.names import module_names
+from tandv.track.torch.outputs import tensors_in
 
 
 def get_intermediate_outputs(

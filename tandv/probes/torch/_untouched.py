@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.modules import module as torch_modules
 from torch.nn.parameter import is_lazy
 
-from tandv.track.torch._names import unwrap
+from tandv.track.torch.names import unwrap
 
 
 @contextlib.contextmanager

@@ -5,8 +5,8 @@
 """
 
 from tandv.curves import TrainingStats
-from tandv.files import read_csv, read_parquet, read_pickle, read_run, read_training_stats
-from tandv.logframe import LogFrame, SchemaError, SchemaException
+from tandv.log.files import read_csv, read_parquet, read_pickle, read_run, read_training_stats
+from tandv.log.logframe import LogFrame, SchemaError, SchemaException
 
 __all__ = [
     "LogFrame",

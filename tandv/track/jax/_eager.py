@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from tandv import measure
-from tandv.track._writer import warn
+from tandv.track.common.writer import warn
 from tandv.track.jax._collect import Record
 from tandv.track.jax._kernels import Kernel, host
 from tandv.track.jax._naming import Namer

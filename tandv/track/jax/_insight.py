@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from tandv.measure._insight_host import KINDS, HostKept, Memory, Moving, available
-from tandv.raster import codes_of
-from tandv.track._insight import Moved, Numbers, Settings, numbers
-from tandv.track._insight import joined as all_of
-from tandv.track._raster import RasterWriter
+from tandv.log.raster import codes_of
+from tandv.measure.insight.host import KINDS, HostKept, Memory, Moving, available
+from tandv.track.insight.numbers import Moved, Numbers, Settings, numbers
+from tandv.track.insight.numbers import joined as all_of
+from tandv.track.insight.raster import RasterWriter
 from tandv.track.jax import _names
 from tandv.track.jax._insight_arrays import ArrayKept
 from tandv.track.jax._names import Leaf

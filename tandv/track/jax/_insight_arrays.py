@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tandv.measure import _insight
-from tandv.measure._insight import LANES, SAMPLE, Kept, Layout, Primitives, sign_words
-from tandv.measure._insight_host import Compared
+from tandv.measure.insight import definitions
+from tandv.measure.insight.definitions import LANES, SAMPLE, Kept, Layout, Primitives, sign_words
+from tandv.measure.insight.host import Compared
 
 _AXES = (1, 0, 0, 0)  # along which the tensors, or their blocks, stand in what is kept
 
@@ -21,7 +21,7 @@ class ArrayKept:
     def __init__(self, sizes: Sequence[int], thresholds: Sequence[float], dtype: str):
         self.layout, self._dtype = Layout(sizes), dtype
         self._sizes = tuple(sizes)
-        self._limits = tuple(float(one) if dtype == "float64" else float(_insight.limit(one)) for one in thresholds)
+        self._limits = tuple(float(one) if dtype == "float64" else float(definitions.limit(one)) for one in thresholds)
         self._kept = Kept(
             jnp.zeros((2 + len(thresholds), int(self.layout.blocks.sum()), LANES // 8), jnp.uint8),
             *(jnp.zeros((len(sizes), width), dtype) for width in (LANES, SAMPLE, SAMPLE)),
@@ -75,7 +75,7 @@ def _comparing(sizes: tuple[int, ...], tensors: tuple[int, ...], limits: tuple[f
         at = [blocks if axis else np.array(tensors) for axis in _AXES]
         old = Kept(*(jnp.take(one, index, axis) for one, index, axis in zip(kept, at, _AXES, strict=True)))
         sampled = _filled(part, weights, dtype).reshape(-1)[do.places]
-        new, counts, cosines = _insight.of_gradients(do, _filled(part, gradients, dtype), sampled, old, limits)
+        new, counts, cosines = definitions.of_gradients(do, _filled(part, gradients, dtype), sampled, old, limits)
         put = [
             one.at[(slice(None), index) if axis else index].set(now)
             for one, now, index, axis in zip(kept, new, at, _AXES, strict=True)
@@ -91,7 +91,7 @@ def _moving(sizes: tuple[int, ...], tensors: tuple[int, ...], dtype: str) -> Any
     blocks = _blocks(whole, tensors)
 
     def move(planes: Any, before: Any, after: Any, asked: Any, squares: Any, limit: Any) -> tuple[Any, Any]:
-        rounded, small, sums = _insight.of_updates(
+        rounded, small, sums = definitions.of_updates(
             _primitives(part, dtype), _filled(part, before, dtype), _filled(part, after, dtype),
             jnp.take(planes, blocks, 1), None if asked is None else _filled(part, asked, dtype),
             _filled(part, squares, dtype), jnp.broadcast_to(limit, (len(part),)),

@@ -22,9 +22,9 @@ WORDS = statistics.ROW.itemsize // 4  # of a row, as uint32
 def available() -> bool:
     """Tell whether programs for the CPU can call the kernel here, by trying it; not to be asked within a trace."""
     try:
-        from tandv.measure import _ffi
+        from tandv.measure import ffi
 
-        jax.ffi.register_ffi_target(_TARGET, _capsule(_ffi.measure_operands.address or 0), platform="cpu")
+        jax.ffi.register_ffi_target(_TARGET, _capsule(ffi.measure_operands.address or 0), platform="cpu")
         with jax.default_device(jax.local_devices(backend="cpu")[0]):
             words = jax.jit(measure)(jnp.array([3.0, -4.0], jnp.float32))
         row = rows_of(np.asarray(words))[0]
@@ -35,7 +35,7 @@ def available() -> bool:
 
 def measurable(dtype: Any) -> bool:
     """Tell whether the kernel knows a dtype."""
-    from tandv.measure._ffi import XLA_TYPES
+    from tandv.measure.ffi import XLA_TYPES
 
     return str(dtype) in XLA_TYPES
 

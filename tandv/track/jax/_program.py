@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from tandv.track._writer import warn
+from tandv.track.common.writer import warn
 from tandv.track.jax import _linen, _objects
 from tandv.track.jax._collect import Place, Plain, Record, collect, parts, program_of, spans_devices, without_calls
 from tandv.track.jax._kernels import Kernel, chooser

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from tandv.track._insight import Numbers
-from tandv.track._measurements import Quantity
+from tandv.track.common.measurements import Quantity
+from tandv.track.insight.numbers import Numbers
 from tandv.track.jax._collect import Record
 from tandv.track.jax._names import Leaf, natural
 from tandv.track.jax._naming import Namer, text

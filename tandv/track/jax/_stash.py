@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from tandv.track._measurements import Block, Quantity
-from tandv.track._stash import Stashed
+from tandv.track.common.measurements import Block, Quantity
+from tandv.track.common.stash import Stashed
 from tandv.track.jax import _xla
 from tandv.track.jax._kernels import Kernel
 

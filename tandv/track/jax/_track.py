@@ -6,14 +6,14 @@ from typing import Any
 
 import jax
 
-from tandv.track import _insight
-from tandv.track._checkpoints import SaveRule
-from tandv.track._raster import RasterWriter
-from tandv.track._settings import Every, Pattern, exports, selector, settings_problems
+from tandv.track.common.saving import SaveRule
+from tandv.track.insight import numbers
+from tandv.track.insight.raster import RasterWriter
 from tandv.track.jax import _names, _stash
 from tandv.track.jax._nnx import is_object
 from tandv.track.jax._objects import is_equinox
 from tandv.track.jax._tracker import JaxTracker
+from tandv.track.settings import Every, Pattern, exports, selector, settings_problems
 
 
 def track(
@@ -112,7 +112,7 @@ def track(
         except ValueError as error:
             if "is not a regular expression" in str(error) or in_place or is_equinox(model):
                 found.append(str(error))
-    found += _insight.problems(insight)
+    found += numbers.problems(insight)
     if insight and track_gradients is False:
         found.append("insight= is about gradients; leave track_gradients=True with it")
     if stash_value is not None:
@@ -127,7 +127,7 @@ def track(
     ]
     if in_place and "grads" in promised:
         promised.remove("grads")  # nnx.Optimizer.update is seen receiving them
-    asked, told, raster = _insight.settings(insight), exports(use_wandb, tensorboard), None
+    asked, told, raster = numbers.settings(insight), exports(use_wandb, tensorboard), None
     if asked is not None and asked.raster:
         raster = RasterWriter(lambda: tracker.path, asked.thresholds[-1], asked.raster)
         told.append(raster)

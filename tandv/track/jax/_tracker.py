@@ -7,13 +7,12 @@ from typing import Any, Self
 
 import jax
 
-from tandv.track._checkpoints import Source
-from tandv.track._insight import Settings as InsightSettings
-from tandv.track._insight import with_numbers
-from tandv.track._measurements import Block, block
-from tandv.track._raster import RasterWriter
-from tandv.track._settings import Every, Pattern
-from tandv.track._tracker import Tracker
+from tandv.track.common.measurements import Block, block
+from tandv.track.common.saving import Source
+from tandv.track.common.tracker import Tracker
+from tandv.track.insight.numbers import Settings as InsightSettings
+from tandv.track.insight.numbers import with_numbers
+from tandv.track.insight.raster import RasterWriter
 from tandv.track.jax import _eager, _names, _trees, _weights
 from tandv.track.jax._insight import Insight
 from tandv.track.jax._names import Leaf
@@ -23,6 +22,7 @@ from tandv.track.jax._program import Program, Programs, function_name
 from tandv.track.jax._rows import Measured, Modules, OnDevice, OnHost
 from tandv.track.jax._stash import Own
 from tandv.track.jax._tag import WEIGHT_GRADIENT
+from tandv.track.settings import Every, Pattern
 
 
 class JaxTracker(Tracker):

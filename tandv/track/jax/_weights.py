@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from tandv.track._checkpoints import Snapshot, Source
+from tandv.track.common.saving import Snapshot, Source
 from tandv.track.jax import _names
 
 

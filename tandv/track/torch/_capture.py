@@ -13,12 +13,12 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from tandv.track._measurements import Quantity
+from tandv.track.common.measurements import Quantity
 from tandv.track.torch._compiled import Quiet, Receiver, forget_graphs, marked
-from tandv.track.torch._names import Named, module_names, unwrap
-from tandv.track.torch._outputs import measurable, tensors_in, why_not
 from tandv.track.torch._scaler import unscaled
 from tandv.track.torch._shards import Sums, local, part_of
+from tandv.track.torch.names import Named, module_names, unwrap
+from tandv.track.torch.outputs import measurable, tensors_in, why_not
 
 ACTIVATION, GRADIENT = 0, 1  # places among the tensor types
 _SEEN_AT_MOST = 10_000  # outputs of a step that are recognised when an outer module returns them, too

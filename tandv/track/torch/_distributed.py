@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from tandv import statistics
-from tandv.track._measurements import Block, Later, Quantity, block, in_model_order
-from tandv.track._writer import warn
+from tandv.track.common.measurements import Block, Later, Quantity, block, in_model_order
+from tandv.track.common.writer import warn
 from tandv.track.torch._measurements import TorchMeasurements
 from tandv.track.torch._ranks import Ranks
 

@@ -1,7 +1,7 @@
 """Insight into PyTorch's optimisers: gradients as they receive them, weights just before and after their step.
 
 Between an optimiser's step pre-hook and its post-hook the weights of before are copied, and let go of again: what a
-step has changed cannot be known otherwise. Everything else that is kept is packed, see `tandv.measure._insight`.
+step has changed cannot be known otherwise. All else that is kept is packed, see `tandv.measure.insight`.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from tandv.measure._insight_host import KINDS, HostKept, Memory, Moving, available
-from tandv.raster import codes_of
-from tandv.track._insight import Moved, Numbers, Settings, joined, numbers
-from tandv.track._raster import RasterWriter
+from tandv.log.raster import codes_of
+from tandv.measure.insight.host import KINDS, HostKept, Memory, Moving, available
+from tandv.track.insight.numbers import Moved, Numbers, Settings, joined, numbers
+from tandv.track.insight.raster import RasterWriter
 from tandv.track.torch._insight_arrays import ArrayKept
-from tandv.track.torch._names import Named
 from tandv.track.torch._shards import local
+from tandv.track.torch.names import Named
 
 _AT_ONCE = 1 << 26  # parameters that are compared in one go on a device: bounds the memory that it takes
 _MOMENTA = ("exp_avg", "momentum_buffer")

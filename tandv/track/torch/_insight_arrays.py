@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from tandv.measure import _insight
-from tandv.measure._insight import LANES, SAMPLE, Kept, Layout, Primitives, sign_words
-from tandv.measure._insight_host import Compared
-from tandv.measure._torch import send
+from tandv.measure.insight import definitions
+from tandv.measure.insight.definitions import LANES, SAMPLE, Kept, Layout, Primitives, sign_words
+from tandv.measure.insight.host import Compared
+from tandv.measure.torch_operations import send
 
 
 class ArrayKept:
@@ -18,7 +18,7 @@ class ArrayKept:
     def __init__(self, sizes: Sequence[int], thresholds: Sequence[float], device: torch.device, dtype: torch.dtype):
         self.layout, self.device = Layout(sizes), device
         self._dtype = dtype
-        self._limits = [float(one) if dtype == torch.float64 else float(_insight.limit(one)) for one in thresholds]
+        self._limits = [float(one) if dtype == torch.float64 else float(definitions.limit(one)) for one in thresholds]
         blocks, tensors = int(self.layout.blocks.sum()), len(sizes)
 
         def zeros(*shape: int, dtype: torch.dtype) -> torch.Tensor:
@@ -52,7 +52,7 @@ class ArrayKept:
         filled = part.filled([g if w is None else w for g, w in zip(gradients, weights, strict=True)])
         at = filled.reshape(-1)[part.do.places]
         old = Kept(*(part.of(kept, axis) for kept, axis in zip(self._kept, (1, 0, 0, 0), strict=True)))
-        new, counts, cosines = _insight.of_gradients(part.do, part.filled(gradients), at, old, self._limits)
+        new, counts, cosines = definitions.of_gradients(part.do, part.filled(gradients), at, old, self._limits)
         known, paired = self._known[part.tensors], self._sampled[part.tensors] & sampled
         fine = torch.ones((), dtype=torch.bool, device=self.device) if found_inf is None else found_inf.reshape(()) == 0
         for kept, now, before, axis in zip(self._kept, new, old, (1, 0, 0, 0), strict=True):
@@ -81,7 +81,7 @@ class ArrayKept:
             asked = part.filled([momenta[i] for i in mine]) if kind[0] else None
             small = part.filled([squares[i] for i in mine]) if kind[1] else None
             at = self._numbers([limits[i] for i in mine])
-            rounded, within, found = _insight.of_updates(
+            rounded, within, found = definitions.of_updates(
                 part.do, part.filled([before[i] for i in mine]), part.filled([after[i] for i in mine]),
                 part.of(self._kept.planes, 1), asked, small, at,
             )  # fmt: skip

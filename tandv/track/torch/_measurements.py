@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from tandv import measure
-from tandv.measure._device import MEASURED, DeviceRows, SentRows
-from tandv.track._measurements import Later, Measurements, Quantity, block, merged
+from tandv.measure.device import MEASURED, DeviceRows, SentRows
+from tandv.track.common.measurements import Later, Measurements, Quantity, block, merged
 
 _WITH_FLOAT64 = ("cuda", "xpu")  # kinds of devices on which `DeviceRows` can measure
 _AT_FIRST = 512  # rows of a device

@@ -13,13 +13,13 @@ from torch import nn
 from torch._compile import _disable_dynamo
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from tandv.track._insight import Settings
-from tandv.track._measurements import Quantity
+from tandv.track.common.measurements import Quantity
+from tandv.track.insight.numbers import Settings
 from tandv.track.torch._insight import Insight
-from tandv.track.torch._names import Named, parameter_names
-from tandv.track.torch._outputs import measurable, why_not
 from tandv.track.torch._scaler import unscaled
 from tandv.track.torch._shards import WHOLE, local
+from tandv.track.torch.names import Named, parameter_names
+from tandv.track.torch.outputs import measurable, why_not
 
 _ORDER = {"Weight": 2, "Weight_Gradient": 3, "Weight_Update": 4, "Optimiser_State": 5}  # after outputs
 

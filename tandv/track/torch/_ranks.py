@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from tandv.track._writer import warn
+from tandv.track.common.writer import warn
 
 _PATIENCE = 30.0  # seconds until a rank says whom it waits for at the start
 _LOOK = 0.2  # seconds between looks into the store while a collective is going on

@@ -4,8 +4,8 @@ from typing import Any, SupportsFloat
 
 import torch
 
-from tandv.measure._device import Arriving
-from tandv.track.torch._overheard import Overheard
+from tandv.measure.device import Arriving
+from tandv.track.torch._patching import Overheard
 
 _scaling = Overheard("scale")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from tandv.track.torch._overheard import Overheard
+from tandv.track.torch._patching import Overheard
 
 _summing = Overheard("redistribute")
 

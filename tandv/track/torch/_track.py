@@ -8,20 +8,20 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from tandv.track import _insight
-from tandv.track._checkpoints import SaveRule, Source
-from tandv.track._raster import RasterWriter
-from tandv.track._settings import Every, Pattern, exports, selector, settings_problems
-from tandv.track._stash import Stashed
-from tandv.track._tracker import Tracker
+from tandv.track.common.saving import SaveRule, Source
+from tandv.track.common.stash import Stashed
+from tandv.track.common.tracker import Tracker
+from tandv.track.insight import numbers
+from tandv.track.insight.raster import RasterWriter
+from tandv.track.settings import Every, Pattern, exports, selector, settings_problems
 from tandv.track.torch import _weights
 from tandv.track.torch._capture import OutputCapture
 from tandv.track.torch._distributed import SharedMeasurements, find_ranks, problems, together
 from tandv.track.torch._measurements import TorchMeasurements
-from tandv.track.torch._names import module_names, parameter_names, unwrap
 from tandv.track.torch._parameters import ParameterCapture
 from tandv.track.torch._scaler import ScalerWatch
 from tandv.track.torch._stash import stash_all_stats_and_hist
+from tandv.track.torch.names import module_names, parameter_names, unwrap
 
 Optimizers = torch.optim.Optimizer | Iterable[torch.optim.Optimizer] | None
 
@@ -155,7 +155,7 @@ def track(
     own = stash_value not in (None, stash_all_stats_and_hist)
     found += problems(module, ranks, own, budget)
     found += _weights.problems(module) if save is not None else []
-    found += _insight.problems(insight)
+    found += numbers.problems(insight)
     lazy = [named.name for p, named in parameters.items() if is_lazy(p)]
     if lazy:
         found.append(
@@ -178,7 +178,7 @@ def track(
     measurements: Any = Stashed(stash_value) if own else TorchMeasurements(exponents)
     if ranks is not None:
         measurements = SharedMeasurements(ranks, per_rank, exponents, torch.get_num_threads)
-    asked = _insight.settings(insight) if ranks is None or ranks.rank == 0 else None  # the first writes the log
+    asked = numbers.settings(insight) if ranks is None or ranks.rank == 0 else None  # the first writes the log
     told = exports(use_wandb, tensorboard)
     raster = None
     if asked is not None and asked.raster:

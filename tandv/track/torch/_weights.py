@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from tandv.track._checkpoints import Snapshot, Source
-from tandv.track.torch._names import module_names
+from tandv.track.common.saving import Snapshot, Source
+from tandv.track.torch.names import module_names
 
 
 def source(module: nn.Module) -> Source:
-    """Return how the weights of a model are copied and written; see `tandv.track._checkpoints`."""
+    """Return how the weights of a model are copied and written; see `tandv.track.common.saving`."""
     return Source(lambda: _copy(state(module)), _write, _number)
 
 

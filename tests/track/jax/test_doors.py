@@ -10,14 +10,7 @@ import pytest
 from flax import linen, nnx
 
 from tandv.track.common import read_pickle
-from tandv.track.jax import (
-    stash_all_stats_and_hist,
-    stash_full_tensor,
-    stash_hist,
-    stash_scalar_stats,
-    tag,
-    track,
-)
+from tandv.track.jax import stash_all_stats_and_hist, stash_full_tensor, stash_hist, stash_scalar_stats, tag, track
 
 DENSE = linen.Dense(2)
 X = jnp.ones((4, 3))

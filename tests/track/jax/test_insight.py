@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 from insight_reference import insight
 
-from tandv.raster import ABOVE, NEGATIVE, NONE, POSITIVE, read_raster
+from tandv.log.raster import ABOVE, NEGATIVE, NONE, POSITIVE, read_raster
 from tandv.track.common import read_pickle
 from tandv.track.jax import track
 

@@ -9,8 +9,8 @@ import torch
 from flax import linen, nnx
 from torch.nn import functional
 
-from tandv import logframe
 from tandv.demo import jax_gpt, torch_gpt
+from tandv.log import logframe
 from tandv.track.common import read_pickle
 from tandv.track.jax import track as track_jax
 from tandv.track.torch import track as track_torch

@@ -1,0 +1,57 @@
+"""Segments: the stages of a run, between which the level of a curve differs.
+
+They are not transitions. A curve that falls smoothly has no transition, and still falls into stages.
+
+>>> import numpy as np
+>>> curve = pd.Series(np.repeat([2.0, 1.0, 0.2], 50), name="loss")
+>>> [(s.start, s.end, s.level) for s in segments(curve)]
+[(0, 49, 2.0), (50, 99, 1.0), (100, 149, 0.2)]
+"""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tandv.analysis.transitions.pace import FLOOR
+from tandv.analysis.transitions.transition import FEWEST, known
+
+
+class Segment(NamedTuple):
+    """One stage: first and last step, the median of its values, and their change per step (a straight line's)."""
+
+    quantity: str
+    start: int
+    end: int
+    level: float
+    slope: float
+
+
+def segments(curve: pd.Series, *, penalty: float = 3.0, shortest: int = 2) -> list[Segment]:
+    """Part a curve into stages of at least `shortest` values; each further one must be worth `penalty` · log(n).
+
+    A curve of fewer than 8 known values, or a constant one, is one stage; of nothing known there is none.
+    """
+    steps, values = known(curve)
+    if not len(values):
+        return []
+    ends = [0, *breaks(values, penalty, shortest), len(values)]
+    out = []
+    for first, last in pairwise(ends):
+        x, y = steps[first:last], values[first:last]
+        slope = float(np.polyfit(x - x.mean(), y, 1)[0]) if len(y) > 1 else 0.0
+        out.append(Segment(str(curve.name), int(x[0]), int(x[-1]), float(np.median(y)), slope))
+    return out
+
+
+def breaks(values: np.ndarray, penalty: float = 3.0, shortest: int = 2) -> list[int]:
+    """Return the positions at which a new segment begins, by kernel change-point detection (PELT of ruptures)."""
+    if len(values) < max(FEWEST, 2 * shortest) or np.ptp(values) <= FLOOR * np.abs(values).max():
+        return []
+    import ruptures
+
+    signal = ((values - np.median(values)) / np.ptp(values)).reshape(-1, 1)
+    search = ruptures.KernelCPD(kernel="rbf", min_size=shortest).fit(signal)
+    found = search.predict(pen=penalty * np.log(len(values))) or []
+    return [int(k) for k in found[:-1]]

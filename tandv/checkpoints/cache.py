@@ -1,0 +1,122 @@
+"""Results are kept beside the checkpoints, so that work goes on where it stopped, and only what is new is measured.
+
+One line of JSON is added for each checkpoint when it has been measured; a line that was cut off is ignored.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+from tandv.checkpoints.warnings import Remark
+
+NAME = ".tandv-checkpoints.jsonl"
+_VERSION = 1  # of the definitions: a change in what a metric means makes what was kept worthless
+
+
+class Kept:
+    """What is known of the checkpoints of one folder; lines are added to its file until it is closed."""
+
+    def __init__(self, folder: Path):
+        self._files = [folder / NAME, _of_the_user(folder)]
+        self._known: dict[str, dict[str, Any]] = {}
+        self._open: TextIO | None = None
+        self._lines = 0
+        self.remarks: list[Remark] = []
+        for file in self._files:
+            self._read(file)
+
+    def get(self, path: Path) -> dict[str, Any]:
+        """Return what is known of a checkpoint as it is now: values by key, remarks, shapes; empty if nothing."""
+        found = self._known.get(path.name)
+        return found["known"] if found and found["stamp"] == stamp(path) else {}
+
+    def add(self, path: Path, known: Mapping[str, Any], at: list[int]) -> None:
+        """Keep what was found out about a checkpoint that had this stamp when it was read."""
+        line = {"version": _VERSION, "file": path.name, "stamp": at, "known": dict(known)}
+        self._take(line)
+        if self._open is None:
+            self._open = self._writable()
+        if self._open is not None:
+            try:
+                self._open.write(json.dumps(line, separators=(",", ":")) + "\n")
+                self._open.flush()
+                self._lines += 1
+            except OSError as error:
+                self._give_up(error)
+
+    def close(self) -> None:
+        """End writing; if most lines are outdated, leave only those that count."""
+        if self._open is None:
+            return
+        path = Path(self._open.name)
+        self._open.close()
+        self._open = None
+        if self._lines > 2 * len(self._known) + 16:
+            lines = (
+                json.dumps({"version": _VERSION, "file": name, **found}, separators=(",", ":")) + "\n"
+                for name, found in self._known.items()
+            )
+            aside = path.with_name(f"{path.name}.{os.getpid()}")
+            aside.write_text("".join(lines))
+            aside.replace(path)
+
+    def _read(self, file: Path) -> None:
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return
+        for line in text.splitlines():
+            self._lines += 1
+            try:
+                self._take(json.loads(line))
+            except (ValueError, KeyError, TypeError, AttributeError):
+                continue
+
+    def _take(self, line: dict[str, Any]) -> None:
+        if line["version"] != _VERSION:
+            return
+        before = self._known.get(line["file"])
+        known = dict(before["known"]) if before and before["stamp"] == line["stamp"] else {}
+        for part, found in line["known"].items():
+            known[part] = {**known.get(part, {}), **found} if isinstance(found, dict) else found
+        self._known[line["file"]] = {"stamp": line["stamp"], "known": known}
+
+    def _writable(self) -> TextIO | None:
+        problem: OSError | None = None
+        for file in self._files:
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                opened = open(file, "a", encoding="utf-8")  # noqa: SIM115, closed by close()
+                if opened.tell():  # a line that was cut off must not run into the next
+                    opened.write("\n")
+                return opened
+            except OSError as error:
+                problem = error
+        self._give_up(problem)
+        return None
+
+    def _give_up(self, error: OSError | None) -> None:
+        self._files, self._open = [], None
+        self.remarks.append(Remark("NotKept", f"results cannot be kept for the next time ({error})"))
+
+
+class Stamp(NamedTuple):
+    """What tells whether a checkpoint is still the same."""
+
+    size: int
+    modified: int  # in nanoseconds
+
+
+def stamp(path: Path) -> list[int]:
+    """Return size and time of a checkpoint; of a folder, of all its files together."""
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    stats = [file.stat() for file in files]
+    return list(Stamp(sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)))
+
+
+def _of_the_user(folder: Path) -> Path:
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return caches / "tandv" / f"{hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:24]}.jsonl"

@@ -1,0 +1,1 @@
+"""Readers of checkpoint files: one for each kind of file, and `opening`, which knows which."""

@@ -1,0 +1,93 @@
+"""Opening a checkpoint, whatever wrote it, without a model class and without running what it asks for.
+
+>>> for name, array in weights("checkpoints/step_000500.safetensors"):  # doctest: +SKIP
+...     print(name, array.shape)
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tandv.checkpoints import discovery
+from tandv.checkpoints.discovery import AnyPath
+from tandv.checkpoints.readers.state_dict import state_dict_in
+from tandv.checkpoints.readers.zip_files import NotPlain, load_plain
+from tandv.checkpoints.warnings import Remark, UnreadableCheckpoint, say
+from tandv.checkpoints.weights import Entry, trained
+
+
+class Opened(NamedTuple):
+    """What is in a checkpoint: its tensors, unread, and whatever stands beside the state dict."""
+
+    entries: dict[str, Entry]
+    beside: dict[str, Any]
+
+
+def weights(path: AnyPath) -> Iterator[tuple[str, np.ndarray]]:
+    """Give the trained weights of a checkpoint one after the other, as stored: name and array.
+
+    Needs no model class and runs no code of the file. Arrays of torch files are memory-mapped, of safetensors
+    and orbax read one at a time; bfloat16 and 8-bit formats come as dtypes of ml_dtypes. Buffers, integer and
+    bool tensors and repeated tied ones are left out with a LeftOut warning. Raises UnreadableCheckpoint if
+    the file is damaged, RefusedCheckpoint if it asks for code to be run.
+    """
+    with opened(path) as checkpoint:
+        kept, left = trained(checkpoint.entries)
+        say((Remark("LeftOut", text, Path(path).name) for text in left), stacklevel=4)
+        for weight in kept:
+            yield weight.name, weight.entry.read()
+
+
+@contextmanager
+def opened(path: AnyPath) -> Iterator[Opened]:
+    """Open a checkpoint; its tensors can be read until the block ends. Raises UnreadableCheckpoint."""
+    path = Path(path)
+    try:
+        with _open(_weights_file(path)) as checkpoint:
+            if not checkpoint.entries:
+                raise UnreadableCheckpoint("it holds no tensors")
+            yield checkpoint
+    except ModuleNotFoundError as error:
+        package = {"torch": "tandv[torch]", "orbax": "orbax-checkpoint"}.get(str(error.name), error.name)
+        raise UnreadableCheckpoint(f"{error.name} is needed to read it: pip install '{package}'") from error
+    except (OSError, EOFError) as error:
+        raise UnreadableCheckpoint(str(error) or type(error).__name__) from error
+
+
+def _weights_file(path: Path) -> Path:
+    inside = discovery.weights_in(path) if path.is_dir() else path
+    if inside is None:
+        raise UnreadableCheckpoint("it is a folder without weights of Hugging Face or orbax")
+    return inside
+
+
+def _open(file: Path) -> AbstractContextManager[Opened]:
+    if file.is_dir():
+        from tandv.checkpoints.readers.orbax_folders import open_orbax
+
+        return open_orbax(file)
+    if file.suffix == discovery.SAFETENSORS:
+        from tandv.checkpoints.readers.safetensors_files import open_safetensors
+
+        return open_safetensors(file)
+    return _open_torch(file)
+
+
+@contextmanager
+def _open_torch(file: Path) -> Iterator[Opened]:
+    entries: dict[str, Entry] = {}
+    beside: dict[str, Any] = {}
+    for part in discovery.shards(file):
+        try:
+            loaded = load_plain(part)
+        except NotPlain:
+            from tandv.checkpoints.readers import torch_files
+
+            loaded = torch_files.load(part)
+        state, rest = state_dict_in(loaded)
+        entries |= state
+        beside |= rest
+    yield Opened(entries, beside)

@@ -1,0 +1,103 @@
+"""Checkpoints that orbax wrote for JAX: read one array at a time, onto the host."""
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orbax.checkpoint as ocp
+
+from tandv.checkpoints.readers.opening import Opened
+from tandv.checkpoints.warnings import UnreadableCheckpoint
+from tandv.checkpoints.weights import Entry
+
+_ITEMS = ("default", "state", "params", "model", "train_state")
+# What of a train state is not the model.
+_BESIDE = re.compile(r"opt\w*|tx|step|epoch|\w*rngs?|\w*keys?|batch_stats|cache|ema\w*|loss\w*|metrics", re.IGNORECASE)
+_AROUND = ("train_state", "state", "model_state", "model", "params")
+
+Keys = tuple[Any, ...]
+
+
+@contextmanager
+def open_orbax(folder: Path) -> Iterator[Opened]:
+    """Open an orbax checkpoint; its metadata is read now, each array when it is asked for."""
+    noisy = logging.getLogger("absl")
+    level, noisy.level = noisy.level, logging.ERROR  # it warns of files that older layouts do not have
+    try:
+        item = _item(folder.absolute())
+        checkpointer = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
+        try:
+            # typed as the current layout's, but older layouts come as the tree itself
+            metadata: Any = checkpointer.metadata(item)
+            tree = getattr(metadata, "item_metadata", metadata)
+            leaves = dict(_leaves(_parameters(getattr(tree, "tree", tree))))
+        except (ValueError, KeyError, FileNotFoundError) as error:
+            raise UnreadableCheckpoint(f"it is damaged, or not of orbax ({error})") from error
+        entries = {
+            ".".join(str(key) for key in _named(keys)): Entry(
+                np.dtype(leaf.dtype).name, tuple(leaf.shape), partial(_read, checkpointer, item, keys)
+            )
+            for keys, leaf in leaves.items()
+        }
+        yield Opened(entries, {})
+    finally:
+        noisy.level = level
+
+
+def _item(folder: Path) -> Path:
+    if (folder / "_METADATA").exists():
+        return folder
+    items = [child for child in sorted(folder.iterdir()) if (child / "_METADATA").exists()]
+    if not items:
+        raise UnreadableCheckpoint("it has no _METADATA of orbax: it was not finished, or is of another format")
+    return next((folder / name for name in _ITEMS if folder / name in items), items[0])
+
+
+def _parameters(tree: Any, at: Keys = ()) -> Iterator[tuple[Keys, Any]]:
+    """Give the parts of a saved tree that are the model, each with the keys that lead to it."""
+    if not isinstance(tree, Mapping):
+        yield at, tree
+        return
+    model = {key: child for key, child in tree.items() if not _BESIDE.fullmatch(str(key))}
+    around = [key for key in _AROUND if key in model and isinstance(model[key], Mapping)]
+    if around and (len(model) == 1 or around[0] == "params"):
+        yield from _parameters(model[around[0]], (*at, around[0]))
+    else:
+        yield at, model
+
+
+def _leaves(parts: Iterator[tuple[Keys, Any]]) -> Iterator[tuple[Keys, Any]]:
+    for at, tree in parts:
+        if isinstance(tree, Mapping):
+            yield from _leaves(((*at, key), child) for key, child in tree.items())
+        elif isinstance(tree, list | tuple):
+            yield from _leaves(((*at, i), child) for i, child in enumerate(tree))
+        elif hasattr(tree, "dtype") and getattr(tree, "shape", None) is not None:
+            yield at, tree
+
+
+def _named(keys: Keys) -> Keys:
+    keys = keys[:-1] if keys[-1] == "value" else keys  # a Param of nnx
+    while keys[0] in _AROUND and len(keys) > 1:
+        keys = keys[1:]
+    return keys
+
+
+def _read(checkpointer: Any, item: Path, keys: Keys) -> np.ndarray:
+    def nested(value: Any) -> Any:
+        for key in reversed(keys):
+            value = [value] if isinstance(key, int) else {key: value}
+        return value
+
+    arguments = ocp.args.PyTreeRestore(
+        item=nested(0), restore_args=nested(ocp.RestoreArgs(restore_type=np.ndarray)), partial_restore=True
+    )
+    found = checkpointer.restore(item, args=arguments)
+    for key in keys:
+        found = found[key]
+    return np.asarray(found)

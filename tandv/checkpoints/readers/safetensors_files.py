@@ -1,0 +1,59 @@
+"""Checkpoints in safetensors, single and sharded: read one tensor at a time."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from tandv.checkpoints import discovery
+from tandv.checkpoints.readers.opening import Opened
+from tandv.checkpoints.warnings import UnreadableCheckpoint
+from tandv.checkpoints.weights import Entry
+
+_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+# NumPy has no such numbers; the file's own reader gives them by way of torch.
+_EIGHT_BITS = {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
+
+
+@contextmanager
+def open_safetensors(file: Path) -> Iterator[Opened]:
+    """Open a file, or all shards if it is the first, in model order as far as an index or the names tell it."""
+    entries: dict[str, Entry] = {}
+    listed: list[str] = []
+    with ExitStack() as files:
+        for part in discovery.shards(file):
+            try:
+                inside: Any = files.enter_context(safe_open(part, framework="numpy"))
+            except SafetensorError as error:
+                raise UnreadableCheckpoint(f"it is damaged, or not safetensors ({error})") from error
+            listed += json.loads((inside.metadata() or {}).get("tandv", "{}")).get("names", [])
+            for name in inside.keys():  # noqa: SIM118, not a dict
+                slice_ = inside.get_slice(name)
+                stored = slice_.get_dtype()
+                dtype = _DTYPES.get(stored) or _EIGHT_BITS.get(stored) or stored
+                read = partial(_eight_bits, part, name) if stored in _EIGHT_BITS else partial(inside.get_tensor, name)
+                entries[name] = Entry(dtype, tuple(slice_.get_shape()), read)
+        yield Opened({name: entries[name] for name in _order(file, entries, listed)}, {})
+
+
+def _order(file: Path, names: dict[str, Entry], listed: list[str]) -> list[str]:
+    # The format sorts tensors by size and name. What a tracker has saved lists them as the model has them, an index
+    # so or sorted as text.
+    natural = sorted(names, key=discovery.natural_text)
+    index = file.with_name(discovery._SHARD.sub("", file.name) + discovery.INDEX)
+    if not listed and index.exists():
+        listed = list(json.loads(index.read_text())["weight_map"])
+    listed = [name for name in listed if name in names]
+    return natural if listed == sorted(listed) else [*listed, *(name for name in natural if name not in set(listed))]
+
+
+def _eight_bits(part: Path, name: str) -> np.ndarray:
+    from tandv.checkpoints.readers.torch_files import as_array
+
+    with safe_open(part, framework="pt") as inside:
+        return as_array(inside.get_tensor(name))

@@ -1,0 +1,123 @@
+"""Files of torch.save, whatever their age, opened with weights_only=True: what asks for code is refused by name."""
+
+import argparse
+import collections
+import contextlib
+import pathlib
+import pickle
+import pickletools
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import torch
+
+from tandv.checkpoints.warnings import RefusedCheckpoint, UnreadableCheckpoint, some
+from tandv.checkpoints.weights import Entry
+
+# How the readers of torch say that a file is not what it should be.
+_DAMAGE = (pickle.UnpicklingError, RuntimeError, LookupError, AttributeError, TypeError, ValueError, EOFError)
+_SCALAR, _RECONSTRUCT = np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]
+# Plain data that training loops save beside the weights; building one of them runs nothing of the file's.
+_HARMLESS: list[Any] = [
+    argparse.Namespace,
+    collections.deque,
+    pathlib.PosixPath,
+    pathlib.PurePosixPath,
+    pathlib.WindowsPath,
+    np.dtype,
+    np.ndarray,
+    *(type(np.dtype(kind)) for kind in (bool, "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")),
+    *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),  # NumPy 1 and 2
+    *((_RECONSTRUCT, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
+]
+_AS_NUMPY = {  # what NumPy does not have: the same bits as integers, and as numbers of ml_dtypes
+    torch.bfloat16: (torch.int16, ml_dtypes.bfloat16),
+    torch.float8_e4m3fn: (torch.uint8, ml_dtypes.float8_e4m3fn),
+    torch.float8_e5m2: (torch.uint8, ml_dtypes.float8_e5m2),
+    torch.float8_e4m3fnuz: (torch.uint8, ml_dtypes.float8_e4m3fnuz),
+    torch.float8_e5m2fnuz: (torch.uint8, ml_dtypes.float8_e5m2fnuz),
+}
+
+
+def load(file: Path) -> Any:
+    """Return what a file holds, an Entry for each tensor; raises RefusedCheckpoint or UnreadableCheckpoint.
+
+    Tensors are memory-mapped if the file is a zip archive, as torch.save has written since version 1.6.
+    """
+    with warnings.catch_warnings(), torch.serialization.safe_globals(_HARMLESS):
+        warnings.simplefilter("ignore")  # torch's own remarks on old formats
+        try:
+            try:
+                return _with_entries(torch.load(file, map_location="cpu", weights_only=True, mmap=True))
+            except RuntimeError as error:
+                if "mmap can only be used" not in str(error):
+                    raise
+                return _with_entries(torch.load(file, map_location="cpu", weights_only=True))
+        except _DAMAGE as error:
+            raise _refusal(str(error), file) from error
+
+
+def as_array(tensor: torch.Tensor) -> np.ndarray:
+    """Return a tensor's values as an array, not copied; 16- and 8-bit formats as dtypes of ml_dtypes."""
+    tensor = tensor.detach()
+    if tensor.dtype in _AS_NUMPY:
+        bits, dtype = _AS_NUMPY[tensor.dtype]
+        return tensor.view(bits).numpy().view(dtype)
+    return tensor.numpy()
+
+
+def _with_entries(loaded: Any) -> Any:
+    """Return plain dictionaries with an Entry in place of each tensor; other things stay as they are."""
+    if isinstance(loaded, Mapping):
+        return {key: _with_entries(value) for key, value in loaded.items()}
+    return _entry(loaded) if isinstance(loaded, torch.Tensor) else loaded
+
+
+def _entry(tensor: torch.Tensor) -> Entry:
+    if tensor.layout != torch.strided or tensor.is_quantized:
+        kind = f"{str(tensor.layout).removeprefix('torch.')} {str(tensor.dtype).removeprefix('torch.')}"
+        return Entry(kind, tuple(tensor.shape), partial(as_array, tensor))
+    storage = tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.numel()
+    return Entry(str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), partial(as_array, tensor), storage)
+
+
+def _refusal(message: str, file: Path) -> UnreadableCheckpoint:
+    asked = re.findall(r"GLOBAL ([\w.]+)", message)
+    if "TorchScript" in message:
+        asked = ["a TorchScript program"]
+    if not asked and not zipfile.is_zipfile(file):
+        asked = [name for name in _named_in(file) if not name.startswith(("collections.", "torch."))]
+    if asked:
+        return RefusedCheckpoint(
+            f"refused, nothing was run: it asks for {some(list(dict.fromkeys(asked)))}, which is code and no tensor; "
+            "save model.state_dict() instead"
+        )
+    first = message.rpartition("WeightsUnpickler error: ")[2].strip().partition("\n")[0]
+    return UnreadableCheckpoint(f"it is damaged, or not written by torch.save ({first})")
+
+
+def _named_in(file: Path) -> list[str]:
+    """Return the classes and functions that a pickle names, by reading its instructions without following them."""
+    names: list[str] = []
+    texts: list[str] = []
+    memo: dict[int, str] = {}
+    last: str | None = None
+    with contextlib.suppress(ValueError, EOFError, IndexError), open(file, "rb") as opened:
+        for instruction, argument, _ in pickletools.genops(opened):
+            if instruction.name in ("GLOBAL", "INST"):
+                names.append(str(argument).replace(" ", "."))
+            elif instruction.name == "STACK_GLOBAL":
+                names.append(".".join(texts[-2:]))
+            elif instruction.name == "MEMOIZE":
+                memo[len(memo)] = last or ""
+            got: Any = argument
+            last = got if isinstance(got, str) else memo.get(got) if "GET" in instruction.name else None
+            texts += [last] if last else []
+    return names

@@ -1,0 +1,157 @@
+"""The shell's front door. What a command needs is imported when it runs, so that `--help` answers at once."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+import tandv
+from tandv.glossary import MEANINGS
+
+app = typer.Typer(
+    help="See what happens inside a neural network while it trains.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Detector = Literal["transitions", "relative_jumps", "change_points", "jumps", "threshold_crossings", "none"]
+Axis = Literal["linear", "log"]
+
+
+def _metric_names(incomplete: str) -> list[str]:
+    return [name for name in ("all", *MEANINGS) if name.startswith(incomplete)]
+
+
+Folder = Annotated[list[Path], typer.Option("--dir", help="Folder of checkpoints; once for each run to compare.")]
+Model = Annotated[Path | None, typer.Option(help="Python file that defines the model; for metrics of your own only.")]
+ClassName = Annotated[str | None, typer.Option(help="The model's class, if the file defines several.")]
+Device = Annotated[str, typer.Option(help="Where singular values are found: cpu, cuda, cuda:1.")]
+Parallel = Annotated[bool, typer.Option(help="Measure with several processes where that is faster.")]
+Cluster = Annotated[bool, typer.Option("--cluster", help="Measure on the Ray cluster in reach (RAY_ADDRESS).")]
+Cache = Annotated[bool, typer.Option(help="Use and keep results beside the checkpoints.")]
+PerTensor = Annotated[bool, typer.Option("--per-tensor", help="Curves of every single matrix too.")]
+Rule = Annotated[Detector, typer.Option(help="The rule by which transitions are found.")]
+StepAxis = Annotated[Axis, typer.Option(help="Steps recorded at 1, 2, 4, 8, ... are best on a log axis.")]
+Out = Annotated[Path | None, typer.Option(help="Keep it: .html (a page), .csv, .json, .png, .svg or .pdf.")]
+Json = Annotated[bool, typer.Option("--json", help="Write the results to standard output as JSON.")]
+Browser = Annotated[bool, typer.Option(help="Open the page in the browser, or only say its address.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of the page on 127.0.0.1; 0 is any that is free.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tandv {tandv.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """See what happens inside a neural network while it trains."""
+
+
+@app.command()
+def demo(
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of the weights and of the text that is seen.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run.", show_default="tandv-runs/demo")] = None,
+    framework: Annotated[Literal["torch", "jax"], typer.Option(help="What the model is written in.")] = "torch",
+) -> None:
+    """Train a small GPT on Python's own documentation, tracked, and say what the log shows."""
+    try:
+        from tandv import demo as demonstration
+
+        demonstration.run(steps=steps, seed=seed, out=out, framework=framework)
+    except ModuleNotFoundError as error:
+        typer.echo(f"tandv demo: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+@app.command()
+def load_dir(folder: Folder, model: Model = None, class_name: ClassName = None, as_json: Json = False) -> None:
+    """Find the checkpoints of a folder and remember them for plot-metrics."""
+    from tandv.cli import commands
+
+    commands.load_dir(folder, model, class_name, as_json)
+
+
+@app.command()
+def plot_metrics(
+    device: Device = "cpu",
+    parallel: Parallel = True,
+    cluster: Cluster = False,
+    cache: Cache = True,
+    per_tensor: PerTensor = False,
+    detector: Rule = "transitions",
+    axis: StepAxis = "linear",
+    out: Out = None,
+    as_json: Json = False,
+    browser: Browser = True,
+    port: Port = 0,
+) -> None:
+    """Ask which metrics, measure them on what load-dir found, and show them on a page until Ctrl-C."""
+    from tandv.cli import commands
+
+    how = commands.How(device, parallel, cluster, cache, per_tensor, detector, axis)
+    commands.plot_metrics(how, commands.Into(out, as_json, browser, port))
+
+
+app.command("plot-metric", hidden=True, help="The same as plot-metrics.")(plot_metrics)
+
+
+@app.command()
+def checkpoints(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of checkpoints, one for each run.")],
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Names, all, or Python files with metrics of your own; several with commas or again.",
+            show_default="all",
+            autocompletion=_metric_names,
+        ),
+    ] = None,
+    model: Model = None,
+    class_name: ClassName = None,
+    device: Device = "cpu",
+    parallel: Parallel = True,
+    cluster: Cluster = False,
+    cache: Cache = True,
+    per_tensor: PerTensor = False,
+    detector: Rule = "transitions",
+    axis: StepAxis = "linear",
+    out: Out = None,
+    as_json: Json = False,
+    browser: Browser = True,
+    port: Port = 0,
+) -> None:
+    """Measure checkpoints and show how the model changed: on a page until Ctrl-C, or in a file.
+
+    Ends with 0, with 1 if nothing could be measured, with 2 if something was asked for that does not exist.
+    """
+    from tandv.cli import commands
+
+    how = commands.How(device, parallel, cluster, cache, per_tensor, detector, axis)
+    into = commands.Into(out, as_json, browser, port)
+    commands.checkpoints(folders, metrics or [], model, class_name, how, into)
+
+
+@app.command()
+def dossier(
+    run: Annotated[Path, typer.Argument(help="Folder of the run: its curves, its log, its checkpoints.")],
+    curves: Annotated[Path | None, typer.Option(help="Curves from elsewhere, .csv or .json.")] = None,
+    checkpoints: Annotated[Path | None, typer.Option(help="Folder of checkpoints from elsewhere.")] = None,
+    jumps: Annotated[int, typer.Option(min=0, help="How many transitions are looked at closely.")] = 5,
+    within: Annotated[
+        int | None, typer.Option(min=0, help="Steps a checkpoint may be away.", show_default="auto")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the report.", show_default="RUN/dossier")] = None,
+) -> None:
+    """Write a report of a run around its transitions: what changed, how sure that is, and which layers moved."""
+    from tandv.cli import dossier as report
+
+    report.dossier(run, curves, checkpoints, jumps, within, out)

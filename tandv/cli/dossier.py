@@ -1,0 +1,29 @@
+"""What `tandv dossier` does once its options are read."""
+
+from pathlib import Path
+
+from tandv.cli.logfile import logged
+from tandv.cli.output import USAGE, answer, stop, tell
+
+
+def dossier(
+    run: Path, curves: Path | None, checkpoints: Path | None, jumps: int, within: int | None, out: Path | None
+) -> None:
+    """Write the dossier of a run and say where it is and what is missing."""
+    with logged(f"tandv dossier {run}"):
+        from tandv.dossier import write_dossier
+
+        try:
+            written = write_dossier(
+                run, out, curves=curves, checkpoints=checkpoints, num_jumps=jumps, within=within
+            )  # fmt: skip
+        except ModuleNotFoundError as error:
+            stop(f"{error.name} is needed for the pictures: pip install 'tandv[viz]'", 1)
+        except (ValueError, OSError) as error:
+            stop(str(error), USAGE)
+        found = written.findings
+        for moment in found["moments"]:
+            tell(f"step {moment['during']:,}: {', '.join([moment['quantity'], *moment['also']])}")
+        for sentence in found["missing"]:
+            tell(f"missing: {sentence}")
+        answer(str(written.page))

@@ -1,0 +1,194 @@
+"""Folders of checkpoints to curves and transitions, with a progress bar, and every refusal in words."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import pandas as pd
+import typer
+
+from tandv.checkpoints import Checkpoint, CheckpointWarning, NoCheckpoints, UnknownMetric, evaluate, find, on_ray
+from tandv.checkpoints.engines import Engine
+from tandv.cli.output import NOTHING, STOPPED, USAGE, errors, log, stop, tell, warn
+from tandv.cli.progress import progress_bar
+from tandv.cli.state import Loaded
+
+if TYPE_CHECKING:
+    from tandv.analysis.transitions import Transition
+
+
+class How(NamedTuple):
+    """How checkpoints are measured."""
+
+    device: str = "cpu"
+    parallel: bool = True
+    cluster: bool = False
+    cache: bool = True
+    per_tensor: bool = False
+    detector: str = "transitions"
+    axis: Literal["linear", "log"] = "linear"
+
+
+class Found(NamedTuple):
+    """A run: its name, the checkpoints in its folder, and what there was to warn of."""
+
+    name: str
+    folder: str
+    checkpoints: list[Checkpoint]
+    warnings: list[str]
+
+
+class Measured(NamedTuple):
+    """What was found out: curves and transitions by the name of their run, and what there was to warn of."""
+
+    curves: dict[str, pd.DataFrame]
+    transitions: dict[str, list[Transition]]
+    warnings: list[str]
+
+
+def found_in(folders: Sequence[str]) -> list[Found]:
+    """Return the runs in some folders; ends the command if one has no checkpoints."""
+    out = []
+    folders = list(dict.fromkeys(folders))
+    for name, folder in zip(run_names(folders), folders, strict=True):
+        try:
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                found = find(folder)
+        except NoCheckpoints as error:
+            stop(str(error), NOTHING if Path(folder).exists() else USAGE)
+        except OSError as error:
+            stop(f"{folder} cannot be read ({error.strerror or error})", NOTHING)
+        out.append(Found(name, folder, found, [str(one.message) for one in said]))
+        for words in out[-1].warnings:
+            warn(words)
+        log.info("%s: %s", folder, in_words(found))
+    return out
+
+
+def in_words(found: Sequence[Checkpoint]) -> str:
+    """Return how many checkpoints there are, and of what steps.
+
+    >>> in_words([Checkpoint(0, Path("a_0.pt")), Checkpoint(1000, Path("a_1000.pt"))])
+    '2 checkpoints, steps 0 to 1,000'
+    """
+    if len(found) == 1:
+        return f"1 checkpoint, step {found[0].step:,}"
+    return f"{len(found):,} checkpoints, steps {found[0].step:,} to {found[-1].step:,}"
+
+
+def measured(runs: Sequence[Found], loaded: Loaded, metrics: Sequence[str], how: How) -> Measured:
+    """Measure runs; ends the command if nothing could be measured."""
+    engine = _engine(how)
+    curves: dict[str, pd.DataFrame] = {}
+    said: list[str] = []
+    try:
+        for run in runs:
+            of = f"{run.name}: " if len(runs) > 1 else ""
+            curves[run.name], more = _evaluated(run, loaded, metrics, how, engine, of)
+            said += [of + words for words in (*run.warnings, *more)]
+        if all(table.isna().all(axis=None) for table in curves.values()):
+            stop("nothing could be measured; the warnings above say why", NOTHING)
+        transitions = _transitions(curves, how)
+    except KeyboardInterrupt:
+        tell("Stopped. What was measured is kept; the next time goes on from there.")
+        raise typer.Exit(STOPPED) from None
+    return Measured(curves, transitions, said)
+
+
+def _evaluated(
+    run: Found, loaded: Loaded, metrics: Sequence[str], how: How, engine: Engine | None, of: str
+) -> tuple[pd.DataFrame, list[str]]:
+    start = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught, progress_bar(errors(), f"{of}measuring") as bar:
+        warnings.simplefilter("always")
+
+        def told(done: int, total: int, last: str) -> None:
+            bar(done, total, last)
+            if last:
+                log.info("%smeasured %s, %d of %d", of, last, done, total)
+
+        try:
+            curves = evaluate(
+                [one.path for one in run.checkpoints],
+                list(metrics),
+                per_tensor=how.per_tensor,
+                device=how.device,
+                parallel=how.parallel,
+                cache=how.cache,
+                progress=told,
+                model=loaded.model,
+                class_name=loaded.class_name,
+                engine=engine,
+            )
+        except (UnknownMetric, FileNotFoundError, ValueError) as error:
+            stop(str(error), USAGE)
+        except ModuleNotFoundError as error:
+            stop(str(error), NOTHING)
+    took = time.perf_counter() - start
+    log.info("%s%d checkpoints, %d curves in %.2f s", of, len(curves), len(curves.columns), took)
+    said = [str(one.message) for one in caught if issubclass(one.category, CheckpointWarning)]
+    for words in said:
+        warn(of + words)
+    _log_others(caught)
+    return curves, said
+
+
+def _log_others(caught: Sequence[warnings.WarningMessage]) -> None:
+    """Keep what libraries warn of out of the terminal, but not out of the log."""
+    for one in caught:
+        if not issubclass(one.category, CheckpointWarning):
+            log.warning("%s: %s", one.category.__name__, one.message)
+
+
+def _transitions(curves: dict[str, pd.DataFrame], how: How) -> dict[str, list[Transition]]:
+    if how.detector == "none":
+        return {}
+    from tandv.analysis.transitions import find_transitions  # brings SciPy along
+
+    out: dict[str, list[Transition]] = {run: [] for run in curves}
+    total, done = sum(len(table.columns) for table in curves.values()), 0
+    start = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught, progress_bar(errors(), "transitions") as bar:
+        warnings.simplefilter("always")
+        for run, table in curves.items():
+            for name in table.columns:
+                bar(done, total, name)
+                # of hundreds of tensors, p-values would take minutes
+                nulls = 0 if ":" in name else None
+                out[run] += find_transitions(table[[name]], how.detector, axis=how.axis, nulls=nulls)
+                done += 1
+    _log_others(caught)
+    log.info("%d transitions in %.2f s", sum(map(len, out.values())), time.perf_counter() - start)
+    return out
+
+
+def run_names(folders: Sequence[str]) -> list[str]:
+    """Return a short name for each run: the part of its path that tells it from the others.
+
+    >>> run_names(["runs/seed0/ckpt", "runs/seed1/ckpt"])
+    ['seed0', 'seed1']
+    """
+    whole = [Path(os.path.abspath(folder)) for folder in folders]
+    parts = [path.parts[1:] for path in whole]  # without the root
+    if len(parts) == 1:
+        return ["/".join(parts[0][-2:]) or str(whole[0])]
+    shortest = min(map(len, parts))
+    start = next((i for i in range(shortest) if len({part[i] for part in parts}) > 1), shortest)
+    end = next((i for i in range(shortest - start) if len({part[-1 - i] for part in parts}) > 1), 0)
+    names = ["/".join(part[start : len(part) - end]) for part in parts]
+    return names if all(names) and len(set(names)) == len(names) else [str(path) for path in whole]
+
+
+def _engine(how: How) -> Engine | None:
+    if not how.cluster:
+        return None
+    try:
+        return on_ray()
+    except ModuleNotFoundError as error:
+        stop(str(error), NOTHING)

@@ -1,0 +1,131 @@
+"""Which metrics? A prompt that takes their names, lists them, and says what is wrong with a name at once."""
+
+import ast
+import sys
+from collections.abc import Callable, Sequence
+from glob import glob
+from pathlib import Path
+
+from tandv.glossary import MEANINGS
+
+PROMPT = "metric> "
+HELP = (
+    "Give names of metrics (Tab completes), one or several. Also:\n"
+    "  metrics          list them\n"
+    "  all              take all of them\n"
+    "  path/to/file.py  take your own: its functions whose names end in _of_model\n"
+    "  done             measure and show\n"
+    "  exit             leave"
+)
+WORDS = ("metrics", "all", "done", "exit", "help")
+
+
+def ask(read: Callable[[str], str], tell: Callable[[str], None]) -> list[str] | None:
+    """Ask for metrics until `done`; return their names and files, or None for `exit`.
+
+    `read` takes the prompt and returns a line, or raises EOFError at the end, which is `done` if something was chosen.
+
+    >>> lines = iter(["spectral, l2", "done"])
+    >>> ask(lambda prompt: next(lines), lambda words: None)
+    ['spectral', 'weight_norm']
+    """
+    chosen: list[str] = []
+    tell(HELP)
+    while True:
+        try:
+            line = read(PROMPT).strip()
+        except EOFError:
+            return chosen or None
+        answers = [line] if _is_file(line) else line.replace(",", " ").split()
+        if not answers:
+            tell(_so_far(chosen))
+        for answer in answers:
+            word = answer.lower()
+            if word in ("exit", "quit"):
+                return None
+            if word == "done":
+                if chosen:
+                    return chosen
+                tell("Nothing is chosen yet: give a metric, or all; exit leaves.")
+            elif word in ("help", "?"):
+                tell(HELP)
+            elif word == "metrics":
+                tell(listed(chosen))
+            else:
+                names, said = _found(answer)
+                chosen += [name for name in names if name not in chosen]
+                tell(said)
+
+
+def listed(chosen: Sequence[str] = ()) -> str:
+    """Return all metrics and what they say, those that are chosen marked."""
+    wide = max(map(len, MEANINGS))
+    lines = [f"{'+' if name in chosen else ' '} {name:{wide}}  {meaning}" for name, meaning in MEANINGS.items()]
+    own = [f"+ {name}" for name in chosen if name not in MEANINGS]
+    return "\n".join([*lines, *own])
+
+
+def _found(answer: str) -> tuple[list[str], str]:
+    """Return what an answer names, and what there is to say about it."""
+    from tandv.checkpoints.metrics import UnknownMetric, known
+
+    if answer.endswith(".py"):
+        return _own(answer)
+    try:
+        names = known([answer])
+    except UnknownMetric as error:
+        return [], str(error)
+    return names, "+ all metrics" if answer == "all" else "\n".join(f"+ {name}: {MEANINGS[name]}" for name in names)
+
+
+def _own(file: str) -> tuple[list[str], str]:
+    from tandv.checkpoints.custom import ENDING, metric_names, source
+
+    try:
+        found = source(Path(file).expanduser())
+        ast.parse(found.text)
+    except SyntaxError as error:
+        return [], f"{file}, line {error.lineno}: {error.msg}; mend it and give it again"
+    except (OSError, ValueError) as error:
+        return [], str(error)
+    names = metric_names(found)
+    if not names:
+        return [], f"{file} has no function whose name ends in {ENDING}"
+    return [found.path], f"+ {', '.join(names)} of {file}"
+
+
+def _is_file(line: str) -> bool:
+    return line.endswith(".py") and Path(line).expanduser().is_file()
+
+
+def _so_far(chosen: Sequence[str]) -> str:
+    return f"Chosen: {', '.join(chosen)}. done measures and shows them." if chosen else HELP
+
+
+def read_line(prompt: str) -> str:
+    """Read a line from the terminal with Tab completing metrics, or from whatever is piped in."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        if sys.stdin.isatty():
+            print(prompt, end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            raise EOFError
+        return line
+    _complete()
+    return input(prompt)
+
+
+def _complete() -> None:
+    try:
+        import readline
+    except ImportError:  # not on Windows
+        return
+
+    def completer(text: str, number: int) -> str | None:
+        names = [name for name in (*MEANINGS, *WORDS) if name.startswith(text)]
+        folders = [f"{path}/" for path in glob(f"{text}*") if Path(path).is_dir()]
+        return [*names, *glob(f"{text}*.py"), *folders, None][number]
+
+    readline.set_completer(completer)
+    readline.set_completer_delims(" ,")
+    readline.parse_and_bind("tab: complete")

@@ -1,0 +1,126 @@
+"""What was measured, where it is wanted: on a page in the browser, in a file, or as JSON."""
+
+import json
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tandv.cli.measuring import Measured
+from tandv.cli.output import NOTHING, USAGE, log, stop, tell
+
+RULES = {
+    "transitions": "faster than before and after",
+    "relative_jumps": "neighbours that differ by more than 20 %",
+    "change_points": "change points: where the distribution of values changes",
+    "jumps": "outliers among the differences of neighbours",
+    "threshold_crossings": "where the middle between the extremes is passed",
+}
+
+
+def check(out: Path | None, page: bool) -> None:
+    """End the command, before anything is measured, if its result could not be shown."""
+    if out is not None and out.suffix.lower() not in WRITERS:
+        stop(f"--out {out} must end in one of {', '.join(WRITERS)}", USAGE)
+    if out is not None and not out.absolute().parent.is_dir():
+        stop(f"there is no folder {out.absolute().parent} for --out {out.name}; make it first", USAGE)
+    needs = "plotly" if page or (out and out.suffix.lower() in (".html", ".htm")) else ""
+    needs = needs or ("matplotlib" if out and out.suffix.lower() in PICTURES else "")
+    if needs and find_spec(needs) is None:
+        extra = {"plotly": "page", "matplotlib": "viz"}[needs]
+        stop(f"this needs {needs}: pip install 'tandv[{extra}]'", NOTHING)
+
+
+def save(found: Measured, out: Path, title: str, **choices: Any) -> None:
+    """Write what was measured to a file, of the kind that its ending says."""
+    try:
+        WRITERS[out.suffix.lower()](found, out, title, choices)
+    except OSError as error:
+        stop(f"{out} cannot be written ({error.strerror or error})", NOTHING)
+    log.info("wrote %s", out)
+    tell(f"Written: {out}")
+
+
+def show(found: Measured, title: str, *, browser: bool, port: int, **choices: Any) -> None:
+    """Show a page until Ctrl-C."""
+    from tandv import page
+
+    log.info("showing the page")
+    try:
+        page.show(
+            found.curves, browser=browser, port=port, say=tell, title=title, transitions=found.transitions,
+            notes=found.warnings, **choices,
+        )  # fmt: skip
+    except OSError as error:
+        stop(f"no page can be served on port {port} ({error.strerror or error}); leave --port out", NOTHING)
+    log.info("the page has ended")
+
+
+def say_transitions(found: Measured, most: int = 12) -> None:
+    """Say the surest transitions, those of all weights before those of single tensors."""
+    rows = [(run, one) for run, ones in found.transitions.items() for one in ones if ":" not in one.quantity]
+    if not rows:
+        tell("No transition was found." if found.transitions else "")
+        return
+    several = len(found.curves) > 1
+    tell(f"{len(rows)} transition{'s' if len(rows) > 1 else ''}:")
+    # by effect, in steps: the largest are said, in the order in which they happened
+    largest = sorted(rows, key=lambda row: -abs(row[1].evidence.effect))[:most]
+    for run, one in sorted(largest, key=lambda row: (row[0], row[1].step)):
+        of = f"{run}: " if several else ""
+        tell(f"  {of}{one.quantity}  steps {one.start:,} to {one.end:,}  {one.before:.4g} → {one.after:.4g}")
+    if len(rows) > most:
+        tell(f"  and {len(rows) - most} smaller ones")
+
+
+def as_json(found: Measured) -> str:
+    """Return what was measured as one JSON object: NaN is null, infinity a text."""
+    from tandv.page.content import content
+
+    whole = content(found.curves, transitions=found.transitions)
+    names = [run["name"] for run in whole["runs"]]
+    for part in ("transitions", "summary"):
+        whole[part] = [{**one, "run": names[one["run"]]} for one in whole[part]]
+    kept = {part: whole[part] for part in ("runs", "summary", "transitions")}
+    return json.dumps({**kept, "warnings": found.warnings}, ensure_ascii=False, allow_nan=False)
+
+
+def _page(found: Measured, out: Path, title: str, choices: dict[str, Any]) -> None:
+    from tandv import page
+
+    page.save(found.curves, out, title=title, transitions=found.transitions, notes=found.warnings, **choices)
+
+
+def _json(found: Measured, out: Path, title: str, choices: dict[str, Any]) -> None:
+    out.write_text(as_json(found) + "\n", encoding="utf-8")
+
+
+def _csv(found: Measured, out: Path, title: str, choices: dict[str, Any]) -> None:
+    import pandas as pd
+
+    from tandv.curves import write_curves
+
+    several = len(found.curves) > 1
+    tables = [
+        table.rename(columns=lambda name, run=run: f"{name} ({run})") if several else table
+        for run, table in found.curves.items()
+    ]
+    write_curves(pd.concat(tables, axis=1).sort_index(), out)
+
+
+def _picture(found: Measured, out: Path, title: str, choices: dict[str, Any]) -> None:
+    from tandv import viz
+
+    curves = found.curves if len(found.curves) > 1 else next(iter(found.curves.values()))
+    marks = found.transitions if len(found.curves) > 1 else next(iter(found.transitions.values()), [])
+    viz.metric_curves(curves, transitions=marks, xscale=choices["axis"]).savefig(out)
+
+
+PICTURES = (".png", ".svg", ".pdf")
+WRITERS: dict[str, Callable[[Measured, Path, str, dict[str, Any]], None]] = {
+    ".html": _page,
+    ".htm": _page,
+    ".json": _json,
+    ".csv": _csv,
+    **dict.fromkeys(PICTURES, _picture),
+}

@@ -1,0 +1,95 @@
+"""How attention evolves: patterns collected at chosen steps, and one picture of them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tandv.analysis.attention import attention_curves
+from tandv.probes.inspection import attention_patterns
+
+Data = dict[str, np.ndarray]
+
+
+class AttentionEvolutionPlotter:
+    """Collects attention patterns of a model over training, and draws how its heads change.
+
+    >>> import torch
+    >>> model = torch.nn.TransformerEncoderLayer(8, nhead=2, batch_first=True)
+    >>> plotter = AttentionEvolutionPlotter(model=model)
+    >>> for epoch in (0, 1):
+    ...     data = plotter.extract_attention_patterns([torch.randn(4, 5, 8)], num_samples=4)
+    ...     plotter.add_epoch_data(epoch, data)
+    >>> plotter.curves.index.tolist()
+    [0, 1]
+
+    `causal` says whether positions see only what is before them; left out, each layer's patterns tell. `call(model,
+    batch)` is for models that take something else than the batch, or than its first part where it is a tuple (inputs,
+    targets).
+    """
+
+    def __init__(self, model: Any, *, causal: bool | None = None, layers: Any = None, call: Any = None):
+        self.model, self.causal = model, causal
+        self._layers, self._call = layers, call or _first_part
+        self.history: dict[int, Data] = {}
+        self.tokens: np.ndarray | None = None
+
+    def extract_attention_patterns(self, dataloader: Iterable[Any], num_samples: int = 100) -> Data:
+        """Return the patterns of the first `num_samples` examples: {layer: (examples, heads, query, key)}.
+
+        If the examples are token numbers they are remembered for the scores of heads: use the same ones each time,
+        from a loader that does not shuffle. Raises ValueError if sequences differ in length: pad them.
+        """
+        parts: list[Data] = []
+        tokens, count = [], 0
+        for batch in dataloader:
+            if count >= num_samples:
+                break
+            found = attention_patterns(self.model, batch, self._layers, call=self._call)
+            parts.append(found)
+            tokens.append(_tokens(batch))
+            count += len(next(iter(found.values())))
+        if not parts:
+            raise ValueError("the dataloader gave no batch; give one with at least one example")
+
+        shapes = sorted({array.shape[1:] for part in parts for array in part.values()})
+        if len({tuple(array.shape[1:] for array in part.values()) for part in parts}) > 1:
+            raise ValueError(f"patterns have the shapes {shapes}; pad all sequences to one length")
+        known = all(one is not None for one in tokens)
+        self.tokens = np.concatenate(tokens)[:num_samples] if known else None
+        return {layer: np.concatenate([part[layer] for part in parts])[:num_samples] for layer in parts[0]}
+
+    def add_epoch_data(self, epoch: int, data: Data) -> None:
+        """Remember the patterns of an epoch, or of any step."""
+        self.history[int(epoch)] = dict(data)
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """Entropy and scores of every head, specialisation of every layer, indexed by epoch: `attention_curves`."""
+        return attention_curves(self.history, self.tokens, causal=self.causal)
+
+    def create_attention_evolution_plot(self, **look: Any) -> Any:
+        """Draw mean patterns of heads at chosen epochs, and entropy, specialisation and scores over all of them.
+
+        Takes the arguments of `tandv.viz.attention_evolution`.
+        """
+        from tandv.viz import attention_evolution
+
+        return attention_evolution(self.history, tokens=self.tokens, causal=self.causal, **look)
+
+
+def _first_part(model: Any, batch: Any) -> Any:
+    """Call a model with the inputs of a batch: the first part of (inputs, targets), all of a dict but its labels."""
+    if isinstance(batch, Mapping):
+        return model(**{name: value for name, value in batch.items() if name not in ("labels", "label")})
+    return model(batch[0]) if isinstance(batch, tuple | list) else model(batch)
+
+
+def _tokens(batch: Any) -> np.ndarray | None:
+    if isinstance(batch, Mapping):
+        batch = batch.get("input_ids", next(iter(batch.values())))
+    elif isinstance(batch, tuple | list):
+        batch = batch[0]
+    found = np.asarray(batch.detach().cpu() if hasattr(batch, "detach") else batch)
+    return found if found.dtype.kind in "iu" and found.ndim == 2 else None

@@ -1,0 +1,30 @@
+"""Curves: one row per step, a float column per quantity, wherever the numbers come from.
+
+>>> from tandv.curves import as_curves
+>>> as_curves({"step": [0, 10], "train_loss": [2.0, 1.5]})["train_loss"].to_dict()
+{0: 2.0, 10: 1.5}
+"""
+
+from tandv.curves.curves import (
+    Band,
+    Curves,
+    TrainingStats,
+    as_curves,
+    epoch_means,
+    mean_and_band,
+    read_curves,
+    smoothed,
+    write_curves,
+)
+
+__all__ = [
+    "Band",
+    "Curves",
+    "TrainingStats",
+    "as_curves",
+    "epoch_means",
+    "mean_and_band",
+    "read_curves",
+    "smoothed",
+    "write_curves",
+]

@@ -1,0 +1,198 @@
+"""Curves: one row per step, a float column per quantity, wherever the numbers come from.
+
+>>> as_curves(TrainingStats(steps=[0, 10], train_loss=[2.0, 1.5]))["train_loss"].to_dict()
+{0: 2.0, 10: 1.5}
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass
+class TrainingStats:
+    """Training curves: the loss at some steps, and the validation loss at the same ones if there is any.
+
+    A step without a validation loss has `float("nan")` or None. Raises ValueError if lengths differ.
+
+    >>> TrainingStats(steps=[0, 1], train_loss=[2.0, 1.5], val_loss=[2.1, None])
+    TrainingStats(steps=[0, 1], train_loss=[2.0, 1.5], val_loss=[2.1, None])
+    """
+
+    steps: Sequence[int]
+    train_loss: Sequence[float]
+    val_loss: Sequence[float | None] | None = None
+
+    def __post_init__(self) -> None:
+        losses = {"train_loss": self.train_loss, "val_loss": self.val_loss}
+        wrong = [
+            f"{name} has {len(values)} values for {len(self.steps)} steps; give one per step"
+            for name, values in losses.items()
+            if values is not None and len(values) != len(self.steps)
+        ]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+
+
+Curves = TrainingStats | Mapping[str, Sequence[float]] | pd.DataFrame | pd.Series
+
+
+def as_curves(data: Curves) -> pd.DataFrame:
+    """Return curves as one table: float columns, the integer index is called "step".
+
+    A mapping or table may have a "step" (or "steps") column; otherwise a table's index, or 0, 1, 2, ...
+    counts the steps. Raises TypeError for anything else, ValueError naming every problem.
+
+    >>> as_curves({"steps": [5, 6], "accuracy": [0.5, 0.75]})["accuracy"].to_dict()
+    {5: 0.5, 6: 0.75}
+    """
+    if isinstance(data, TrainingStats):
+        losses = {"train_loss": data.train_loss, "val_loss": data.val_loss}
+        data = {"step": data.steps, **{name: values for name, values in losses.items() if values is not None}}
+    if isinstance(data, pd.Series):
+        table = data.to_frame(name="value" if data.name is None else data.name)
+    elif isinstance(data, pd.DataFrame):
+        if isinstance(data.columns, pd.MultiIndex):
+            raise ValueError(
+                "these are not curves: the columns have two levels, as those of a log; take its curves out with "
+                "tandv.log.logframe.curves(df, layer=..., tt=..., scalar_metric=...)"
+            )
+        table = data.copy(deep=False)
+    elif isinstance(data, Mapping):
+        lengths = {name: len(values) for name, values in data.items()}
+        if len(set(lengths.values())) > 1:
+            listed = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+            raise ValueError(f"curves differ in length: {listed} values; give every curve one value per step")
+        table = pd.DataFrame({name: np.asarray(values) for name, values in data.items()})
+    else:
+        raise TypeError(
+            f"curves are a TrainingStats, dict, DataFrame or Series, not a {type(data).__name__}; "
+            'for example {"step": [0, 1], "loss": [2.0, 1.5]}'
+        )
+    found = [name for name in ("step", "steps") if name in table.columns]
+    steps = table[found[0]] if found else table.index
+    curves = table.drop(columns=found[:1])
+    if problems := _problems(curves, steps):
+        raise ValueError("these are not curves:\n  " + "\n  ".join(problems))
+    out = curves.apply(lambda curve: pd.to_numeric(curve).astype(np.float64))
+    out.columns = [str(name) for name in curves.columns]
+    out.index = pd.Index(np.asarray(steps).astype(np.int64), name="step")
+    return out
+
+
+def _problems(curves: pd.DataFrame, steps: Any) -> list[str]:
+    found = []
+    if not len(curves.columns):
+        found.append("there is no column besides the step; give at least one, such as a loss")
+    for name in curves.columns:
+        try:
+            pd.to_numeric(curves[name])
+        except (ValueError, TypeError):
+            found.append(f"column {name!r} holds something that is not a number; drop or convert it")
+    values = np.asarray(steps)
+    whole = values.dtype.kind in "iu" or (values.dtype.kind == "f" and bool((values == np.floor(values)).all()))
+    if not whole and len(values):
+        found.append(f"steps are {values.dtype}, allowed are whole numbers; convert them to int")
+    elif len(np.unique(values)) < len(values):
+        found.append("a step occurs more than once; keep one row per step, or average the rows")
+    return found
+
+
+def read_curves(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Open curves from a .csv file with a column of steps, or from a .json file as `write_curves` makes it.
+
+    Raises ValueError naming the file for anything else, and for what is in it if that is not curves.
+    """
+    path = Path(path)
+    try:
+        if _ending(path) == ".csv":
+            table = pd.read_csv(path)
+            return as_curves(table.loc[:, ~table.columns.str.fullmatch(r"Unnamed: \d+")])
+        return as_curves(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"cannot read {path}: {error}") from None
+
+
+def write_curves(curves: Curves, path: str | os.PathLike[str]) -> Path:
+    """Keep curves as a .csv or .json file, exactly; a missing value is an empty field, in JSON null."""
+    path, table = Path(path), as_curves(curves)
+    if _ending(path) == ".csv":
+        table.to_csv(path)
+    else:
+        columns = {name: [_plain(value) for value in table[name].tolist()] for name in table.columns}
+        path.write_text(json.dumps({"step": table.index.tolist(), **columns}, allow_nan=False), encoding="utf-8")
+    return path
+
+
+def _ending(path: Path) -> str:
+    if (ending := path.suffix.lower()) in (".csv", ".json"):
+        return ending
+    raise ValueError(f"{path.name} is neither .csv nor .json; choose one of these endings")
+
+
+def _plain(value: float) -> float | str | None:
+    return value if np.isfinite(value) else None if np.isnan(value) else str(value)
+
+
+class Band(NamedTuple):
+    """Several runs as one: their mean, a band around it, and how many runs are known, by step and quantity."""
+
+    mean: pd.DataFrame
+    low: pd.DataFrame
+    high: pd.DataFrame
+    runs: pd.DataFrame
+
+
+def mean_and_band(runs: Sequence[Curves], band: Literal["std", "range"] = "std") -> Band:
+    """Join runs that differ in their seed: at each step, the mean of those that know a value there.
+
+    The band is one sample standard deviation to each side (NaN of a single run), or the range from the lowest to
+    the highest. Raises ValueError if there is no run.
+
+    >>> mean_and_band([{"loss": [1.0, 0.5]}, {"loss": [3.0, 0.7]}], "range").high["loss"].tolist()
+    [3.0, 0.7]
+    """
+    tables = [as_curves(run) for run in runs]
+    if not tables:
+        raise ValueError("there is no run to take the mean of; give at least one")
+    if band not in ("std", "range"):
+        raise ValueError(f'no band {band!r}; choose "std" or "range"')
+    names = list(dict.fromkeys(name for table in tables for name in table.columns))
+    by_step = pd.concat(tables).reindex(columns=names).groupby(level="step")
+    mean = by_step.mean()
+    if band == "range":
+        return Band(mean, by_step.min(), by_step.max(), by_step.count())
+    spread = by_step.std()
+    return Band(mean, mean - spread, mean + spread, by_step.count())
+
+
+def smoothed(curves: Curves, window: int) -> pd.DataFrame:
+    """Average every curve over `window` values, half of them on each side; fewer near the ends and missing values.
+
+    >>> smoothed({"loss": [0.0, 3.0, 6.0]}, 3)["loss"].tolist()
+    [1.5, 3.0, 4.5]
+    """
+    if window < 1:
+        raise ValueError(f"a window of {window} values holds nothing; give at least 1")
+    table = as_curves(curves).sort_index()
+    return table.rolling(window, center=True, min_periods=1).mean().where(table.notna())
+
+
+def epoch_means(curves: Curves, steps_per_epoch: int) -> pd.DataFrame:
+    """Average every curve over the steps of each epoch; a mean stands at the step with which its epoch begins.
+
+    Missing values do not count; an epoch without any has none.
+
+    >>> epoch_means({"loss": [4.0, 2.0, 1.0, 1.0, 3.0]}, steps_per_epoch=2)["loss"].to_dict()
+    {0: 3.0, 2: 1.0, 4: 3.0}
+    """
+    if steps_per_epoch < 1:
+        raise ValueError(f"an epoch of {steps_per_epoch} steps has none; give at least 1")
+    table = as_curves(curves).sort_index()
+    return table.groupby(table.index // steps_per_epoch * steps_per_epoch).mean()

@@ -1,0 +1,215 @@
+"""What a run shows around its transitions: numbers beside those that chance, or any other time, gives."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import tandv
+from tandv.analysis.generalisation import grokking
+from tandv.analysis.moments import (
+    CriticalMoment,
+    MissingCheckpoint,
+    compare_moments,
+    coordination,
+    get_experiment_summary,
+    identify_moments,
+    loss_falls,
+    nearest_checkpoint,
+)
+from tandv.analysis.norms import norm_curves
+from tandv.analysis.transitions import Transition, find_transitions
+from tandv.checkpoints import Checkpoint, UnreadableCheckpoint
+from tandv.curves.runs import metrics_of
+from tandv.dossier.changes import changes_between, usual_changes
+from tandv.dossier.material import Material
+from tandv.log.logframe import NotLogged
+
+_SURE = 0.05  # p of a transition that is looked at closely
+_SEPARATORS = (":", "/")  # between a quantity and the layer that it is of
+
+
+def examine(
+    material: Material,
+    *,
+    num_jumps: int = 5,
+    transitions: Sequence[Transition] | None = None,
+    nulls: int = 99,
+    within: int | None = None,
+) -> dict[str, Any]:
+    """Return all findings about a run, ready for JSON: transitions, moments, what changed, and what is missing.
+
+    `transitions` are by default those of `find_transitions`, with p-values from `nulls` null curves each. A checkpoint
+    belongs to a moment if it is at most `within` steps away, by default as many as the transition takes, but at least
+    10.
+    """
+    told = whole(material.curves)
+    found = list(find_transitions(told, nulls=nulls) if transitions is None else transitions)
+    steps = [one.step for one in material.checkpoints]
+    summary = get_experiment_summary(told, transitions=found, checkpoints=steps)
+    missing = [*material.missing, *(one for one in summary.pop("missing") if one != "no checkpoints")]
+    sure = [one for one in found if not one.evidence.p > _SURE]  # NaN, of a rule that has no null, is let through
+    moments = identify_moments(told, num_jumps, transitions=sure, experiment_name=material.name)
+    layers = _layers(material)
+    if layers[1] is None:
+        missing.append("no curves of single layers: which layers move together is not known; track the run")
+    threes = [moments[i : i + 3] for i in range(0, len(moments), 3)]
+    return {
+        "tandv": tandv.__version__,
+        "name": material.name,
+        "summary": summary,
+        "nulls": nulls if transitions is None else None,
+        "transitions": [one._asdict() | {"evidence": one.evidence._asdict()} for one in found],
+        "generalisation": _generalisation(told),
+        "moments": [_moment(three, material, *layers, within) for three in threes],
+        "loss_falls": _loss_falls(told, found),
+        "missing": missing,
+    }
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON can hold it: what is not a finite number becomes None, or a word.
+
+    >>> plain({"p": float("nan"), "lift": float("inf"), "steps": (1, 2)})
+    {'p': None, 'lift': 'inf', 'steps': [1, 2]}
+    """
+    if isinstance(value, dict):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def _moment(
+    three: Sequence[CriticalMoment], material: Material, by: str, layers: pd.DataFrame | None, within: int | None
+) -> dict[str, Any]:
+    before, during, after = three
+    info = before.jump_info or {}
+    around = compare_moments(whole(material.curves), before, after)
+    out: dict[str, Any] = {
+        **info,
+        "before": before.step,
+        "during": during.step,
+        "after": after.step,
+        "before_value": info["before"],
+        "after_value": info["after"],
+        "curves": around.reset_index().to_dict("records"),
+        "missing": [],
+    }
+    if layers is not None:
+        jump = Transition(info["quantity"], info["start"], info["step"], info["end"], 0.0, 0.0, None)  # type: ignore[arg-type]
+        together = coordination(layers, jump)
+        out["coordination"] = together._asdict() if not math.isnan(together.share) else None
+        out["layers_by"] = by
+        if out["coordination"] is None:
+            out["missing"].append("no layer has values on both sides of it")
+    reach = max(10, info["end"] - info["start"]) if within is None else within
+    sides: dict[str, Checkpoint] = {}
+    for side, moment in (("before", before), ("after", after)):
+        try:
+            at = nearest_checkpoint(moment, [one.step for one in material.checkpoints], within=reach)
+            sides[side] = next(one for one in material.checkpoints if one.step == at)
+        except MissingCheckpoint as error:
+            out["missing"].append(str(error))
+    out["checkpoints"] = {
+        side: {"step": one.step, "file": str(one.path), "why": _why(one)} for side, one in sides.items()
+    }
+    if len(sides) == 2:
+        _weights(out, sides["before"], sides["after"], material.checkpoints)
+    return out
+
+
+def _weights(out: dict[str, Any], before: Checkpoint, after: Checkpoint, checkpoints: Sequence[Checkpoint]) -> None:
+    """Add how far each layer went between two checkpoints, and how far it usually goes."""
+    try:
+        table, problems = changes_between(before, after)
+        usual, pairs = usual_changes(checkpoints, before.step, after.step)
+    except UnreadableCheckpoint as error:
+        out["missing"].append(f"a checkpoint cannot be read: {error}")
+        return
+    out["missing"] += problems
+    if usual is not None:
+        table["usual"] = usual.reindex(table.index)
+        table["times_usual"] = table["relative"] / table["usual"].where(table["usual"] > 0)
+        out["usual_from"] = pairs
+    else:
+        out["missing"].append(
+            "no other checkpoints lie as far apart: whether the layers usually go as far is not known"
+        )
+    out["weights"] = table.reset_index().to_dict("records")
+
+
+def _why(checkpoint: Checkpoint) -> str | None:
+    """Return why a tracker has saved a checkpoint; None of others."""
+    if checkpoint.path.suffix != ".safetensors":
+        return None
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(checkpoint.path, framework="numpy") as file:
+            return json.loads((file.metadata() or {}).get("tandv", "{}")).get("why")
+    except (SafetensorError, ValueError, OSError):
+        return None
+
+
+def _layers(material: Material) -> tuple[str, pd.DataFrame | None]:
+    """Return a curve for each layer, and of what: weight norms from the log, else the largest family of curves."""
+    if material.log is not None:
+        try:
+            norms = norm_curves(material.log, per_layer=True)
+            own = [name for name in norms.columns if name.startswith("weight_norm:")]
+            if own:
+                return "weight_norm", norms[own].rename(columns=lambda name: name.partition(":")[2])
+        except NotLogged:
+            pass
+    families = _families(material.curves)
+    if not families:
+        return "", None
+    prefix, names = max(families.items(), key=lambda family: len(family[1]))
+    return prefix[:-1], material.curves[names].rename(columns=lambda name: name.removeprefix(prefix))
+
+
+def whole(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return the curves of the whole run, without those of single layers, which move for reasons of their own.
+
+    >>> whole(pd.DataFrame({"loss": [1.0], "rank:fc1": [1.0], "rank:fc2": [2.0]})).columns.tolist()
+    ['loss']
+    """
+    of_layers = {name for names in _families(curves).values() for name in names}
+    kept = [name for name in metrics_of({"": curves}) if name not in of_layers]
+    return curves[kept] if kept else curves
+
+
+def _families(curves: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the curves that are one quantity of several layers, such as "rank:fc1" and "rank:fc2"."""
+    families: dict[str, list[str]] = {}
+    for name in curves.columns:
+        found = next((sign for sign in _SEPARATORS if sign in name.strip(sign)), None)
+        if found:
+            families.setdefault(name.partition(found)[0] + found, []).append(name)
+    return {prefix: names for prefix, names in families.items() if len(names) > 1}
+
+
+def _generalisation(curves: pd.DataFrame) -> dict[str, Any] | None:
+    for train, test in (("train_acc", "test_acc"), ("train_acc", "val_acc"), ("train_accuracy", "test_accuracy")):
+        if train in curves.columns and test in curves.columns:
+            found = grokking(curves, train=train, test=test)
+            passages = {"memorisation": found.memorisation._asdict(), "generalisation": found.generalisation._asdict()}
+            return found._asdict() | passages
+    return None
+
+
+def _loss_falls(curves: pd.DataFrame, transitions: Sequence[Transition]) -> dict[str, Any] | None:
+    """Say whether the loss falls where something else changes; at its own transitions it does by definition."""
+    loss = next((name for name in ("train_loss", "loss") if name in curves.columns), None)
+    steps = [one.step for one in transitions if "loss" not in one.quantity]
+    if loss is None or not steps:
+        return None
+    return {"loss": loss} | loss_falls(curves[[loss]], steps)._asdict()

@@ -1,0 +1,125 @@
+"""What a step comes to for each tensor type: numbers and a histogram small enough to be charted live.
+
+Over the layers of a type: median, smallest and largest of `rm2` and `max_abs` (of every statistic, where a
+log has other ones) and of what `track(insight=...)` adds, the shares of zeros, NaNs and infinities among all
+values, and how many values lie in each power of two, all layers together. The columns of the log are kept as they
+are.
+
+>>> step, summary = next(of_log(logframe.example_log(layers=2, steps=10)))
+>>> sorted(summary.numbers)[:4]
+['Activation/infs', 'Activation/max_abs/max', 'Activation/max_abs/median', 'Activation/max_abs/min']
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tandv.glossary import insight_meaning
+from tandv.log import logframe
+
+METRICS = ("rm2", "max_abs")
+SHARES = ("zeros", "nans", "infs")
+_COUNTS = {*SHARES, "numel", "calls"}
+_AT_MOST = 510  # powers of two; W&B takes no more
+
+
+class Histogram(NamedTuple):
+    """How many values lie in each power of two from `lowest` on: 2**n <= abs(x) < 2**(n + 1)."""
+
+    lowest: int
+    counts: np.ndarray
+
+    @property
+    def edges(self) -> np.ndarray:
+        """The edges of the columns, one more than there are counts."""
+        return np.arange(self.lowest, self.lowest + len(self.counts) + 1)
+
+
+class Summary(NamedTuple):
+    """Numbers by "tensor type/statistic", histograms by "tensor type/exponents"."""
+
+    numbers: dict[str, float]
+    histograms: dict[str, Histogram]
+
+
+def of_block(block: Any) -> Summary:
+    """Summarise the rows of one step as a tracker has them."""
+    kinds = [quantity.tensor_type for quantity in block.quantities]
+    return summary(kinds, block.scalars, block.counts, range(block.lowest, block.lowest + block.counts.shape[1] - 2))
+
+
+def of_log(df: pd.DataFrame) -> Iterator[tuple[int, Summary]]:
+    """Yield each step of a log, ascending, with its summary."""
+    codes, names = logframe.numbered(df[("metadata", "tensor_type")])
+    steps, powers = df[("metadata", "step")].to_numpy(), logframe.exponents(df)
+    scalars = {name: df[("scalar_stats", name)].to_numpy() for name in logframe.scalar_metrics(df)}
+    lowest = powers[0] if powers else 0
+    counts = np.zeros((len(df), (powers[-1] - lowest + 1 if powers else 0) + 2), np.int64)
+    for power, place in [(logframe.INFINITE[0], 0), *((n, n - lowest + 1) for n in powers), (logframe.INFINITE[1], -1)]:
+        counts[:, place] = df[("exponent_counts", power)].to_numpy()
+    order = np.argsort(steps, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(steps[order])) + 1):
+        if len(rows):
+            kinds = [names[code] for code in codes[rows]]
+            columns = {name: values[rows] for name, values in scalars.items()}
+            yield (
+                int(steps[rows[0]]),
+                summary(kinds, columns, counts[rows], range(lowest, lowest + counts.shape[1] - 2)),
+            )
+
+
+def summary(
+    tensor_types: Sequence[str], scalars: Mapping[str, np.ndarray], counts: np.ndarray, powers: Sequence[int]
+) -> Summary:
+    """Summarise rows: a tensor type for each, columns of scalars, and counts as [rows, -inf, *powers, inf]."""
+    metrics = [name for name in METRICS if name in scalars] or [name for name in scalars if name not in _COUNTS]
+    insight = [name for name in scalars if insight_meaning(name) and name not in metrics]
+    counted = [name for name in insight if _is_counted(name)]
+    kinds = np.asarray(tensor_types, dtype=object)
+    numbers: dict[str, float] = {}
+    histograms: dict[str, Histogram] = {}
+    for kind in dict.fromkeys(tensor_types):
+        mine = kinds == kind
+        of_kind = {name: np.asarray(values)[mine] for name, values in scalars.items()}
+        for name in [*metrics, *(name for name in insight if name not in counted)]:
+            numbers |= {f"{kind}/{name}/{which}": value for which, value in _over_layers(of_kind[name])}
+        if total := float(of_kind["numel"].sum()) if "numel" in of_kind else 0.0:
+            numbers |= {f"{kind}/{name}": float(of_kind[name].sum()) / total for name in SHARES if name in of_kind}
+            numbers |= {f"{kind}/{name}": value / total for name, value in _outside(of_kind, counts[mine])}
+            for name in counted:  # only some rows have them, such as those of gradients
+                there = ~np.isnan(of_kind[name])
+                if there.any():
+                    numbers[f"{kind}/{name}"] = float(of_kind[name][there].sum() / of_kind["numel"][there].sum())
+        if histogram := _histogram(counts[mine, 1:-1].sum(axis=0), powers):
+            histograms[f"{kind}/exponents"] = histogram
+    return Summary(numbers, histograms)
+
+
+def _is_counted(name: str) -> bool:
+    return name.startswith("zeros_") and not name.startswith("zeros_released_share")
+
+
+def _over_layers(values: np.ndarray) -> Iterable[tuple[str, float]]:
+    values = values[~np.isnan(values)].astype(np.float64)  # a layer without any finite value has no statistics
+    if len(values):
+        yield from zip(
+            ("median", "min", "max"), map(float, (np.median(values), values.min(), values.max())), strict=True
+        )
+
+
+def _outside(scalars: Mapping[str, np.ndarray], counts: np.ndarray) -> Iterator[tuple[str, float]]:
+    """Yield how many values are below or above a range of exponents that was chosen narrower than the format's."""
+    for name, known, place in (("below", "zeros", 0), ("above", "infs", -1)):
+        if known in scalars and (beyond := float(counts[:, place].sum() - scalars[known].sum())) > 0:
+            yield name, beyond
+
+
+def _histogram(counts: np.ndarray, powers: Sequence[int]) -> Histogram | None:
+    """Return the counts from the lowest to the highest power that has any; None if none has."""
+    filled = np.flatnonzero(counts)
+    if not len(filled):
+        return None
+    first, last = max(filled[0], filled[-1] - _AT_MOST + 1), filled[-1]
+    return Histogram(int(powers[first]), counts[first : last + 1])

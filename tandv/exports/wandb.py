@@ -1,0 +1,149 @@
+"""Weights & Biases: each recorded step in the user's own run, whose steps stay the user's.
+
+W&B has one row for each of its steps, and whoever closes a row moves the counter on. So while the run goes on,
+each recorded step is put into the row that is open, and the user's own logging closes it: what the charts show live
+comes at the user's interval. Recorded steps for which there was no row are added when the run is
+finished, when no counter can be disturbed any more. All charts are over `tandv/step`, the step of the log.
+"""
+
+import threading
+import warnings
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tandv.exports import summaries
+from tandv.exports.summaries import Summary
+from tandv.log import files
+
+_KEPT = 2_000  # steps that wait for the end of the run; of more, every other one is kept
+_STEP = "tandv/step"
+
+
+def to_wandb(log: pd.DataFrame | str | Path, run: Any) -> None:
+    """Add a log to a W&B run, one row for each step: `log` is a DataFrame or a run's folder.
+
+    ```
+    with wandb.init(project="mine") as run:
+        to_wandb(tracker.path, run)
+    ```
+
+    Of each step and tensor type come the median, smallest and largest `rm2` and `max_abs` of all layers, the
+    shares of zeros, NaNs and infinities, and a histogram over the exponent. Raises what `read_run` raises.
+    """
+    df = log if isinstance(log, pd.DataFrame) else files.read_run(log)
+    _define(run)
+    _add_rows(run, summaries.of_log(df))
+
+
+def wandb_problems() -> list[str]:
+    """Return why nothing can be logged to W&B now."""
+    if find_spec("wandb") is None:
+        return ['use_wandb=True needs the package wandb; install it by `pip install "tandv[wandb]"`']
+    import wandb
+
+    if wandb.run is None:
+        return ["use_wandb=True found no W&B run to log to; call wandb.init(...) before track(...)"]
+    return []
+
+
+class Wandb:
+    """Logs each recorded step to the active W&B run, beside the user's own logging, and the log at the end."""
+
+    def __init__(self) -> None:
+        import wandb
+
+        self._run: Any = wandb.run
+        self._waiting: dict[int, Summary] = {}  # steps without a row of their own
+        self._open: tuple[int, int] | None = None  # the step in the row that is open, and that row's number
+        self._every = 1  # of the steps without a row, which ones are kept
+        self._seen = 0
+        self._lock = threading.Lock()  # steps come from the writer's thread, the end from the user's
+        _define(self._run)
+        self._finish_later()
+
+    def add(self, block: Any) -> None:
+        """Put a step into the row that is open."""
+        if getattr(self._run, "_is_finished", False):  # W&B would wait for half a minute to find out
+            raise RuntimeError("its run has been finished")
+        summary = summaries.of_block(block)
+        with self._lock:
+            row = self._run.step
+            self._note_closed(row)
+            self._wait(block.step, summary)
+            self._run.log(_logged(block.step, summary), commit=False)
+            # Where a row was closed meanwhile, nobody knows which step is in it: those that may be are added again.
+            self._open = (block.step, row) if self._run.step == row else None
+
+    def close(self, out_path: Path) -> None:
+        """Log the finished log as an artifact of the run."""
+        if out_path.exists():
+            import wandb
+
+            artifact = wandb.Artifact(f"tandv-{self._run.id}", type="tandv-log")
+            (artifact.add_dir if out_path.is_dir() else artifact.add_file)(str(out_path))
+            self._run.log_artifact(artifact)
+
+    def _note_closed(self, row: int) -> None:
+        """Forget the step whose row has been closed by the user's own logging."""
+        if self._open is not None and self._open[1] != row:
+            self._waiting.pop(self._open[0], None)
+            self._open = None
+
+    def _wait(self, step: int, summary: Summary) -> None:
+        if self._seen % self._every == 0:
+            self._waiting[step] = summary
+        self._seen += 1
+        if len(self._waiting) > _KEPT:
+            self._every *= 2
+            for late in list(self._waiting)[1::2]:
+                del self._waiting[late]
+
+    def _finish_later(self) -> None:
+        """Have the steps without a row added when the run is finished, of which W&B has no public word."""
+        try:
+            from wandb.sdk.wandb_run import TeardownHook, TeardownStage
+
+            self._run._teardown_hooks.append(TeardownHook(self._add_missing, TeardownStage.EARLY))
+        except (ImportError, AttributeError):  # a version without: its charts have the rows of the user's interval
+            return
+
+    def _add_missing(self) -> None:
+        try:
+            with self._lock:
+                self._note_closed(self._run.step)
+                # The step in the row that is open comes first: it closes that row as it is.
+                first = [self._open[0]] if self._open is not None and self._open[0] in self._waiting else []
+                steps = first + sorted(set(self._waiting).difference(first))
+                _add_rows(self._run, [(step, self._waiting.pop(step)) for step in steps])
+        except Exception as error:  # finishing the run is the user's
+            warnings.warn(f"tandv: some steps are missing from W&B: {type(error).__name__}: {error}", stacklevel=2)
+
+
+def _define(run: Any) -> None:
+    run.define_metric(_STEP, hidden=True)
+    run.define_metric("tandv/*", step_metric=_STEP)
+
+
+def _add_rows(run: Any, rows: Iterable[tuple[int, Summary]]) -> None:
+    """Log steps as rows of their own; the run's summary is that of the latest step."""
+    latest: tuple[int, Summary] | None = None
+    for step, summary in rows:
+        run.log(_logged(step, summary), commit=True)
+        if latest is None or step > latest[0]:
+            latest = step, summary
+    if latest is not None:
+        run.summary.update({_STEP: latest[0]} | {f"tandv/{name}": v for name, v in latest[1].numbers.items()})
+
+
+def _logged(step: int, summary: Summary) -> dict[str, Any]:
+    import wandb
+
+    histograms = {
+        f"tandv/{name}": wandb.Histogram(np_histogram=(histogram.counts, histogram.edges))
+        for name, histogram in summary.histograms.items()
+    }
+    return {_STEP: step} | {f"tandv/{name}": value for name, value in summary.numbers.items()} | histograms

@@ -1,0 +1,326 @@
+"""Pickled logs are read as a description of which nothing is ever executed.
+
+Unpickling normally calls whatever the file names. Here every name in the file becomes an inert record
+of its arguments and state instead; from the records of a DataFrame a new one is built out of checked
+arrays. So no code of the file's choosing runs, and pickles of one pandas open under another.
+"""
+
+import copyreg
+import io
+import math
+import pickle
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from tandv.curves import TrainingStats
+from tandv.log import logframe
+
+
+class UnreadableFile(ValueError):
+    """The file is damaged, of another kind, or asks for something a log does not need."""
+
+
+def loads(data: bytes) -> pd.DataFrame | TrainingStats:
+    """Return the table or training curves that a pickle describes; raise UnreadableFile for anything else.
+
+    Text comes back as categories, rows are numbered anew.
+    """
+    if data[:2] == b"\x1f\x8b":
+        data = _inflate(data, 200 * len(data) + _ALWAYS, zlib.MAX_WBITS | 16)
+    copyreg.clear_extension_cache()  # a cached extension would be taken without asking find_class
+    try:
+        described = _Reader(io.BytesIO(data)).load()
+        return _Build(200 * len(data) + _ALWAYS).whole(described)
+    except UnreadableFile:
+        raise
+    except RecursionError:
+        raise UnreadableFile("it is nested too deeply for a log") from None
+    except Exception as error:
+        raise UnreadableFile(f"it is damaged or no pickle of a log ({type(error).__name__}: {error})") from None
+
+
+class _Described:
+    """What a pickle says about one object: its class or function, its arguments, its state."""
+
+    kind = ""
+    arguments: tuple
+    named: dict
+    state: Any
+
+    def __new__(cls, *arguments: Any, **named: Any) -> Self:
+        self = object.__new__(cls)
+        self.arguments, self.named, self.state = arguments, named, None
+        return self
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+_KNOWN = {
+    ("builtins", "slice"): "slice",
+    ("builtins", "bytearray"): "bytes",
+    ("_codecs", "encode"): "latin1",
+    ("zlib", "decompress"): "inflate",
+    ("numpy", "dtype"): "dtype",
+    ("numpy", "ndarray"): "ndarray",
+    ("numpy", "ascontiguousarray"): "contiguous",
+    ("numpy", "take"): "take",
+    ("pandas", "NA"): "missing",
+    ("pandas._libs.missing", "NA"): "missing",
+    ("pandas._libs.internals", "_unpickle_block"): "block",
+    ("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"): "backed",
+    ("pandas.core.indexes.base", "_new_Index"): "new_index",
+    ("pandas.core.internals.managers", "BlockManager"): "manager",
+    ("pandas.core.internals", "BlockManager"): "manager",
+    ("pyarrow.lib", "_restore_array"): "arrow",
+    ("pyarrow.lib", "chunked_array"): "chunks",
+    ("pyarrow.lib", "type_for_alias"): "arrow_type",
+    ("pyarrow.lib", "py_buffer"): "bytes",
+    ("tandv.track.common._types", "TrainingStats"): "training_stats",
+    ("tandv.curves", "TrainingStats"): "training_stats",
+}
+_KNOWN |= {("__builtin__", name): kind for (module, name), kind in _KNOWN.items() if module == "builtins"}
+for _core in ("numpy.core", "numpy._core"):  # numpy 1 and 2
+    _KNOWN[(f"{_core}.multiarray", "_reconstruct")] = "array"
+    _KNOWN[(f"{_core}.multiarray", "scalar")] = "scalar"
+    _KNOWN[(f"{_core}.numeric", "_frombuffer")] = "frombuffer"
+for _name, _class, *_modules in (  # pandas 3 pickles the public names, pandas 2 the modules
+    ("DataFrame", "frame", "pandas.core.frame"),
+    ("Index", "index", "pandas.core.indexes.base"),
+    ("RangeIndex", "range", "pandas.core.indexes.range"),
+    ("MultiIndex", "labels", "pandas.core.indexes.multi"),
+    ("Categorical", "categorical", "pandas.core.arrays.categorical"),
+    ("CategoricalDtype", "category", "pandas.core.dtypes.dtypes"),
+    ("StringDtype", "text", "pandas.core.arrays.string_"),
+    ("StringArray", "text", "pandas.core.arrays.string_", "pandas.arrays"),
+    ("StringArrayNumpySemantics", "text", "pandas.core.arrays.string_", "pandas.arrays"),
+    ("ArrowStringArray", "text", "pandas.core.arrays.string_arrow", "pandas.arrays"),
+    ("ArrowStringArrayNumpySemantics", "text", "pandas.core.arrays.string_arrow", "pandas.arrays"),
+):
+    _KNOWN |= {(module, _name): _class for module in ("pandas", *_modules)}
+
+_CLASSES = {kind: type(kind, (_Described,), {"kind": kind}) for kind in set(_KNOWN.values())}
+
+
+class _Reader(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> type[_Described]:
+        if (module, name) not in _KNOWN:
+            raise UnreadableFile(
+                f"it asks for {module}.{name}, which no log needs; the file may be hostile, and nothing in it "
+                "was run. If you trust where it came from, open it there and save it with tandv's write_pickle"
+            )
+        return _CLASSES[_KNOWN[(module, name)]]
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise UnreadableFile("it refers to objects outside of itself (persistent ids), as files of torch do")
+
+
+_ALWAYS = 64 << 20  # bytes that may always be unpacked; beyond, at most 200 times the size of the file
+
+
+def _inflate(data: bytes | bytearray, limit: int, wbits: int = zlib.MAX_WBITS) -> bytes:
+    unpacker = zlib.decompressobj(wbits)
+    unpacked = unpacker.decompress(data, limit + 1)
+    if len(unpacked) > limit:
+        raise UnreadableFile(f"it unpacks to more than {limit >> 20} MiB, far more than a log of its size does")
+    if not unpacker.eof:
+        raise UnreadableFile("its compressed data end too early; the file was cut off")
+    return unpacked
+
+
+class _Build:
+    """Turns descriptions into arrays and tables, within a budget of unpacked bytes."""
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+
+    def whole(self, d: Any) -> pd.DataFrame | TrainingStats:
+        kind = getattr(d, "kind", type(d).__name__)
+        if not isinstance(d, _Described) or kind not in ("frame", "training_stats"):
+            raise UnreadableFile(f"it holds a {kind}, not a pandas DataFrame; save logs with write_pickle")
+        return self.frame(d) if kind == "frame" else self.training_stats(d)
+
+    def frame(self, d: _Described) -> pd.DataFrame:
+        blocks, (columns, index) = _of(d.state["_mgr"], "manager").arguments
+        labels, rows = self.labels(columns), self.rows(index)
+        at: list[int] = []
+        tables = []
+        for block in blocks:
+            values, places = _of(block, "block").arguments[:2]
+            at += self.places(places)
+            tables += [pd.DataFrame(column) for column in self.columns(values)]
+        if sorted(at) != list(range(len(labels))) or any(len(t) != rows for t in tables):
+            raise UnreadableFile("its columns do not add up to a table; the file is damaged")
+        df = pd.concat(tables, axis=1) if tables else pd.DataFrame(index=range(rows))
+        if at != sorted(at):
+            df = df.iloc[:, np.argsort(at)]
+        df.columns = labels
+        return df
+
+    def columns(self, values: Any) -> list[Any]:
+        """Return what a block holds: one matrix of numbers [rows, columns], or text columns."""
+        if _kind(values) == "text":
+            return [{0: logframe.categories(self.text(values))}]
+        if _kind(values) == "backed":
+            return [{0: self.backed(values)}]
+        if _kind(values) == "categorical":
+            names, codes = _of(values.arguments[0], "take").arguments
+            return [{0: self.category(self.array(names).tolist()[:-1], codes)}]
+        array = self.array(values)
+        if array.ndim != 2:
+            raise UnreadableFile("a block of its columns is not a matrix; the file is damaged")
+        return [{0: logframe.categories(a)} for a in array] if array.dtype.hasobject else [array.T]
+
+    def backed(self, d: _Described) -> pd.Categorical:
+        if _kind(d.arguments[0]) == "text":
+            return logframe.categories(self.text(d))
+        (category,) = (part for part in d.state if _kind(part) == "category")
+        (codes,) = (part for part in d.state if _kind(part) in _ARRAYS)
+        return self.category(self.values(category.state["categories"]), codes)
+
+    def category(self, names: list, codes: Any) -> pd.Categorical:
+        # Repeated names and codes out of range raise here.
+        return pd.Categorical.from_codes(self.array(codes).ravel(), categories=pd.Index(names, dtype=object))
+
+    def text(self, d: _Described) -> list:
+        """Return the strings of a text array of pandas 2 or 3, NaN where there is none."""
+        if isinstance(d.state, dict):
+            return [math.nan if v is None else v for v in self.arrow(d.state["_pa_array"])]
+        (array,) = (part for part in d.state if _kind(part) in _ARRAYS)
+        return self.array(array).ravel().tolist()
+
+    def arrow(self, d: _Described) -> list:
+        if _kind(d) == "chunks":
+            return [value for chunk in d.arguments[0] for value in self.arrow(chunk)]
+        alias, length, _, offset, buffers, children, _ = _of(d, "arrow").arguments[0]
+        kind = {"string": pa.string(), "large_string": pa.large_string()}[_of(alias, "arrow_type").arguments[0]]
+        if children:
+            raise UnreadableFile("a text column of it is nested; the file is damaged")
+        parts = [None if b is None else pa.py_buffer(self.bytes(b)) for b in buffers]
+        array = pa.Array.from_buffers(kind, length, parts, -1, offset)
+        array.validate(full=True)  # every offset lies within the buffers
+        return array.to_pylist()
+
+    def labels(self, d: _Described) -> pd.Index:
+        """Return column labels, each what it was: text, an integer, an infinity."""
+        arguments = _of(d, "new_index").arguments
+        if _kind(arguments[0]) != "labels":
+            return pd.Index(self.values(d), dtype=object)
+        state = arguments[1]
+        levels = [self.values(level) for level in state["levels"]]
+        codes = [self.array(c).tolist() for c in state["codes"]]
+        named = [[level[c] if c >= 0 else math.nan for c in at] for level, at in zip(levels, codes, strict=True)]
+        return pd.MultiIndex.from_arrays([pd.Index(level, dtype=object) for level in named])
+
+    def values(self, d: _Described) -> list:
+        kind, state = _of(d, "new_index").arguments[:2]
+        if _kind(kind) == "range":
+            return list(range(self.rows(d)))
+        data = state["data"]
+        return self.text(data) if _kind(data) in ("text", "backed") else self.array(data).tolist()
+
+    def rows(self, d: _Described) -> int:
+        kind, state = _of(d, "new_index").arguments[:2]
+        if _kind(kind) == "range":
+            return len(range(state["start"], state["stop"], state["step"]))
+        if _kind(kind) == "labels":
+            return len(self.array(state["codes"][0]))
+        return len(self.values(d))
+
+    def places(self, d: Any) -> list[int]:
+        if _kind(d) != "slice":
+            return self.array(d).tolist()
+        start, stop, step = d.arguments
+        if max(abs(start), abs(stop)) > 1 << 20:
+            raise UnreadableFile("it has a column beyond the millionth; the file is damaged")
+        return list(range(start, stop, step or 1))
+
+    def array(self, d: _Described) -> np.ndarray:
+        return _ARRAYS[_kind(d)](self, d)
+
+    def reconstructed(self, d: _Described) -> np.ndarray:
+        _, shape, described, fortran, raw = d.state
+        dtype = self.dtype(described)
+        if not dtype.hasobject:
+            return self.numbers(raw, dtype, shape, "F" if fortran else "C")
+        out = np.empty(len(raw), dtype=object)
+        for i, value in enumerate(raw):
+            out[i] = self.plain(value)
+        return out.reshape(shape, order="F" if fortran else "C")
+
+    def frombuffer(self, d: _Described) -> np.ndarray:
+        raw, dtype, shape, order = d.arguments
+        return self.numbers(raw, self.dtype(dtype), shape, order)
+
+    def packed(self, d: _Described) -> np.ndarray:
+        shape, dtype, buffer, _, strides, *order = d.arguments
+        if strides is not None:
+            return self.numbers(buffer, np.dtype("u1"), shape[::-1], "C").T  # planes of bytes
+        if _kind(buffer) == "contiguous":
+            buffer = np.ascontiguousarray(self.array(buffer.arguments[0])).tobytes()
+        return self.numbers(buffer, self.dtype(dtype), shape, order[0])
+
+    def numbers(self, raw: Any, dtype: np.dtype, shape: Sequence[int], order: Any) -> np.ndarray:
+        if dtype.hasobject:  # bytes taken for references would crash the process
+            raise UnreadableFile("it holds raw bytes as Python objects; the file is hostile")
+        array = np.frombuffer(self.bytes(raw), dtype).reshape(shape, order=order)
+        return array.astype(dtype.newbyteorder("="), copy=not array.flags.writeable)
+
+    def dtype(self, d: _Described) -> np.dtype:
+        dtype = np.dtype(_of(d, "dtype").arguments[0])
+        if dtype.kind not in "biufO" or dtype.names or dtype.subdtype:
+            raise UnreadableFile(f"it holds an array of {dtype}, which no log has; allowed are numbers and text")
+        big = d.state is not None and d.state[1] == ">"
+        return dtype.newbyteorder(">") if big else dtype
+
+    def bytes(self, d: Any) -> bytes | bytearray:
+        if isinstance(d, bytes | bytearray):
+            return d
+        if _kind(d) == "inflate":
+            unpacked = _inflate(self.bytes(d.arguments[0]), self.budget)
+            self.budget -= len(unpacked)
+            return unpacked
+        if _kind(d) == "latin1":
+            return d.arguments[0].encode("latin1")
+        return bytearray(self.bytes(_of(d, "bytes").arguments[0]))
+
+    def plain(self, value: Any) -> Any:
+        if value is None or isinstance(value, str | int | float):
+            return value
+        if isinstance(value, type) and _kind(value) == "missing":
+            return math.nan
+        dtype, raw = _of(value, "scalar").arguments
+        return self.numbers(raw, self.dtype(dtype), (), "C").item()
+
+    def training_stats(self, d: _Described) -> TrainingStats:
+        given = dict(zip(("steps", "train_loss", "val_loss"), d.arguments, strict=False)) | d.named
+        state = {**given, **(d.state or {})}
+        read = {name: self.numbers_of(state.get(name)) for name in ("steps", "train_loss", "val_loss")}
+        return TrainingStats(read["steps"] or [], read["train_loss"] or [], read["val_loss"])
+
+    def numbers_of(self, d: Any) -> list | None:
+        if isinstance(d, list | tuple):
+            return [self.plain(value) for value in d]
+        return None if d is None else self.array(d).tolist()
+
+
+_ARRAYS: dict[str, Callable[[_Build, _Described], np.ndarray]] = {
+    "array": _Build.reconstructed,
+    "frombuffer": _Build.frombuffer,
+    "ndarray": _Build.packed,
+}
+
+
+def _kind(d: Any) -> str:
+    return getattr(d, "kind", type(d).__name__)
+
+
+def _of(d: Any, kind: str) -> _Described:
+    if not isinstance(d, _Described) or d.kind != kind:
+        raise UnreadableFile(f"it has a {_kind(d)} where a {kind} belongs; the file is damaged or hostile")
+    return d

@@ -1,0 +1,218 @@
+"""The log: a DataFrame with one row per tensor per step, how it is checked, built, joined and asked.
+
+Its columns are a MultiIndex of two levels under three top names:
+
+    ("metadata", "name" | "type" | "tensor_type" | "step" | "dtype" | anything further, such as "rank")
+    ("scalar_stats", any name)      numbers; at least one column
+    ("exponent_counts", n)          how many values x have 2**n <= abs(x) < 2**(n + 1), for integer n;
+                                    -inf: zeros and underflow; inf: infinities and overflow
+
+>>> df = validate(example_log(layers=2, steps=10))
+>>> layers(df), steps(df)[-1]
+(['embed', 'head'], 9)
+>>> float(curves(df, "head", "Weight", "numel").loc[0, "head/numel"])
+65536.0
+"""
+
+import difflib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tandv.log.building import assemble, categories, column_labels, concat, frame, in_order
+from tandv.log.example import EXAMPLE_TYPES, example_log
+from tandv.log.schema import (
+    INFINITE,
+    METADATA,
+    PARTS,
+    TEXT,
+    LogFrame,
+    SchemaError,
+    SchemaException,
+    is_category,
+    numbered,
+    problems,
+    some,
+    validate,
+)
+
+__all__ = [
+    "EXAMPLE_TYPES",
+    "INFINITE",
+    "METADATA",
+    "PARTS",
+    "TEXT",
+    "LogFrame",
+    "NotLogged",
+    "SchemaError",
+    "SchemaException",
+    "assemble",
+    "categories",
+    "column_labels",
+    "concat",
+    "curves",
+    "example_log",
+    "exponents",
+    "frame",
+    "in_order",
+    "layers",
+    "numbered",
+    "problems",
+    "scalar_metrics",
+    "select",
+    "steps",
+    "tensor_types",
+    "validate",
+]
+
+Names = str | re.Pattern[str] | Sequence[str | re.Pattern[str]]
+Steps = int | slice | Sequence[int]
+
+
+class NotLogged(LookupError):
+    """The log has no such layer, tensor type, step or statistic; the message names the nearest it has."""
+
+
+def layers(df: pd.DataFrame, tt: Names | None = None) -> list[str]:
+    """Return the layers in model order, which is their order in the log; with `tt`, those that have it."""
+    codes, names = numbered(df[("metadata", "name")])
+    if tt is None:
+        return names
+    has = np.zeros(len(names) + 1, bool)
+    has[codes[_chosen(df[("metadata", "tensor_type")], tt, "tensor type")]] = True
+    return [name for name, there in zip(names, has, strict=False) if there]
+
+
+def tensor_types(df: pd.DataFrame) -> list[str]:
+    """Return the tensor types in the order in which the log has them."""
+    return numbered(df[("metadata", "tensor_type")])[1]
+
+
+def steps(df: pd.DataFrame) -> list[int]:
+    """Return the logged steps, ascending."""
+    return sorted(pd.unique(df[("metadata", "step")]).tolist())
+
+
+def scalar_metrics(df: pd.DataFrame) -> list[str]:
+    """Return the names of the scalar statistics in the order of their columns."""
+    return [name for top, name in df.columns if top == "scalar_stats"]
+
+
+def exponents(df: pd.DataFrame) -> list[int]:
+    """Return the exponents that have a column, ascending, without the two infinite ones."""
+    return sorted(int(e) for top, e in df.columns if top == "exponent_counts" and e not in INFINITE)
+
+
+def select(
+    df: pd.DataFrame, layer: Names | None = None, tt: Names | None = None, step: Steps | None = None
+) -> pd.DataFrame:
+    """Return the rows of some layers, tensor types and steps, in the order of the log.
+
+    Layers and tensor types are a name, a compiled pattern (searched), or a list of these; steps an integer,
+    a list, or a slice, which ends before its stop like `range`. Without a choice `df` itself comes back.
+    Raises NotLogged for a name or step that the log does not have, and if the choices have no row in common.
+
+    >>> select(example_log(), re.compile("mlp"), tt="Gradient", step=slice(0, 50, 10)).shape[0]
+    5
+    """
+    masks = []
+    if layer is not None:
+        masks.append(_chosen(df[("metadata", "name")], layer, "layer"))
+    if tt is not None:
+        masks.append(_chosen(df[("metadata", "tensor_type")], tt, "tensor type"))
+    if step is not None:
+        masks.append(_chosen_steps(df[("metadata", "step")].to_numpy(), step))
+    if not masks:
+        return df
+    rows = np.flatnonzero(np.logical_and.reduce(masks))
+    if not len(rows):
+        raise NotLogged(_nothing_in_common(df, layer, tt, step))
+    return df.take(rows)
+
+
+def curves(df: pd.DataFrame, layer: Names, tt: Names, scalar_metric: str | Sequence[str]) -> pd.DataFrame:
+    """Return statistics over the steps: a float column per layer and metric, the index is "step".
+
+    Columns are named "layer/metric", or "layer/tensor type/metric" if `tt` is not a single name. A step
+    that a layer lacks is NaN. Raises NotLogged for unknown names, ValueError if a step has several rows of
+    one tensor (several ranks: select one first).
+    """
+    metrics = [scalar_metric] if isinstance(scalar_metric, str) else list(scalar_metric)
+    for metric in metrics:
+        if ("scalar_stats", metric) not in df.columns:
+            raise NotLogged(_unknown("statistic", metric, scalar_metrics(df)))
+    rows = select(df, layer, tt)
+    at_step, step = np.unique(rows[("metadata", "step")].to_numpy(), return_inverse=True)
+    names, types = numbered(rows[("metadata", "name")]), numbered(rows[("metadata", "tensor_type")])
+    tensor, pairs = pd.factorize(names[0].astype(np.int64) * len(types[1]) + types[0])
+    cell = tensor * len(at_step) + step
+    if len(np.unique(cell)) < len(cell):
+        raise ValueError("a step has several rows of one tensor; select one of them first, such as one rank")
+    out = {}
+    for metric in metrics:
+        values = np.full((len(pairs), len(at_step)), np.nan)
+        values[tensor, step] = rows[("scalar_stats", metric)].to_numpy(dtype=np.float64, na_value=np.nan)
+        for pair, curve in zip(pairs, values, strict=True):
+            name, kind = names[1][pair // len(types[1])], types[1][pair % len(types[1])]
+            out[f"{name}/{metric}" if isinstance(tt, str) else f"{name}/{kind}/{metric}"] = curve
+    return pd.DataFrame(out, index=pd.Index(at_step.astype(np.int64), name="step"))
+
+
+def _chosen(column: pd.Series, wanted: Names, noun: str) -> np.ndarray:
+    if isinstance(wanted, str) and not is_category(column):  # plain text: comparing beats numbering it
+        mask = (column == wanted).to_numpy(dtype=bool)
+        if mask.any():
+            return mask
+    codes, names = numbered(column)
+    chosen = np.zeros(len(names) + 1, bool)  # the last one is for -1, a missing name
+    for one in [wanted] if isinstance(wanted, str | re.Pattern) else wanted:
+        found = [i for i, n in enumerate(names) if (n == one if isinstance(one, str) else one.search(n))]
+        if not found:
+            raise NotLogged(_unknown(noun, one, names))
+        chosen[found] = True
+    return codes == np.argmax(chosen) if chosen.sum() == 1 else chosen[codes]
+
+
+def _chosen_steps(column: np.ndarray, wanted: Steps) -> np.ndarray:
+    if isinstance(wanted, slice):
+        start = column.min() if wanted.start is None else wanted.start
+        mask = column >= start
+        if wanted.stop is not None:
+            mask &= column < wanted.stop
+        return mask & ((column - start) % wanted.step == 0) if wanted.step not in (None, 1) else mask
+    if isinstance(wanted, int | np.integer):
+        mask = column == wanted
+        lacking = [] if mask.any() else [wanted]
+    else:
+        listed = np.asarray(list(wanted))
+        mask = np.isin(column, listed)
+        lacking = listed[~np.isin(listed, column[mask])].tolist()
+    if lacking:
+        logged = np.unique(column)
+        near = sorted(logged[np.argsort(np.abs(logged - lacking[0]), kind="stable")[:2]].tolist())
+        raise NotLogged(
+            f"no step {lacking[0]} in this log; the nearest are {' and '.join(map(str, near))} "
+            f"(it has {len(logged)} steps, {logged[0]} to {logged[-1]})"
+        )
+    return mask
+
+
+def _unknown(noun: str, wanted: str | re.Pattern[str], names: Sequence[str]) -> str:
+    if isinstance(wanted, re.Pattern):
+        return f"no {noun} matches the pattern {wanted.pattern!r}; this log has {some(names, 5)}"
+    lower = {str(n).lower(): n for n in names}
+    near = [lower[n] for n in difflib.get_close_matches(str(wanted).lower(), lower, n=3, cutoff=0.5)]
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"this log has {some(names, 5)}"
+    return f"no {noun} {wanted!r} in this log; {hint}"
+
+
+def _nothing_in_common(df: pd.DataFrame, layer: Any, tt: Any, step: Any) -> str:
+    asked = {"layer": layer, "tensor type": tt, "step": step}
+    said = ", ".join(f"{k} {getattr(v, 'pattern', v)!r}" for k, v in asked.items() if v is not None)
+    if layer is None:
+        return f"no row has {said}; choose other steps (steps(df) lists them)"
+    has = tensor_types(df.take(np.flatnonzero(_chosen(df[("metadata", "name")], layer, "layer"))))
+    return f"no row has {said} at once; this layer has {some(has, 8)}"

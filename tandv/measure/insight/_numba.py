@@ -1,0 +1,336 @@
+"""What `_insight` finds, in one pass over the bytes of many tensors, compiled by numba.
+
+Bit planes are words of 32 bits here: lane 64 i + j of a block is bit i of its word j, so that a block's bits are
+found without any step from one lane to the next.
+"""
+
+# pyright: reportCallIssue=false, reportPrivateImportUsage=false
+# (numba passes an intrinsic's first argument itself)
+
+import math
+
+import numpy as np
+from numba import carray, float32, float64, int64, njit, types, uint32
+from numba.extending import intrinsic
+
+from tandv.measure._numba import (
+    _ABS,
+    _INF,
+    BFLOAT16,
+    FLOAT32,
+    _and,
+    _as_bits,
+    _as_float,
+    _half_bits,
+    _lanes32,
+    _plus,
+    _pointer,
+    _shift,
+    _under,
+    _up,
+)
+from tandv.measure.insight.definitions import LANES, SAMPLE
+
+WORDS = LANES // 32  # of a block, in a plane
+_ONE = uint32(1)
+_SIGN = uint32(0x80000000)
+_FAST = {"reassoc", "contract", "nsz", "arcp"}
+_SAMPLED = SAMPLE.bit_length() - 1  # a power of two
+_OF_ALL = 6  # counts before those of each threshold
+
+
+@intrinsic
+def _ones(context, bits):
+    def build(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
+
+    return types.uint32(types.uint32), build
+
+
+_or = _lanes32(lambda b, x, y: b.or_(x, y))
+_differ = _lanes32(lambda b, x, y: b.xor(x, y))
+_minus = _lanes32(lambda b, x, y: b.sub(x, y))
+_times = _lanes32(lambda b, x, y: b.mul(x, y))
+
+
+@njit(nogil=True)
+def _mixed(number):
+    """Return the bits of `_insight.mixed`."""
+    h = _times(_differ(_shift(number, uint32(16)), number), uint32(0x45D9F3B))
+    h = _times(_differ(_shift(h, uint32(16)), h), uint32(0x45D9F3B))
+    return _differ(_shift(h, uint32(16)), h)
+
+
+@njit(nogil=True)
+def _read(address, kind, start, stop, block):
+    """Return a block of the float32 bits of some elements, filled up with zeros; where they lie, if it can be."""
+    if kind == FLOAT32 and stop - start == LANES:
+        return carray(_pointer(address + 4 * start), (LANES,), np.uint32)
+    if kind == FLOAT32:
+        words = carray(_pointer(address + 4 * start), (stop - start,), np.uint32)
+        for i in range(stop - start):
+            block[i] = words[i]
+    else:
+        halves = carray(_pointer(address + 2 * start), (stop - start,), np.uint16)
+        if kind == BFLOAT16:
+            for i in range(stop - start):
+                block[i] = _up(uint32(halves[i]), uint32(16))
+        else:
+            for i in range(stop - start):
+                block[i] = _half_bits(uint32(halves[i]))
+    for i in range(stop - start, LANES):
+        block[i] = uint32(0)
+    return block
+
+
+@njit(nogil=True)
+def _signs(v, has_sign, negative):
+    has_sign[:] = uint32(0)
+    negative[:] = uint32(0)
+    for i in range(32):
+        for j in range(WORDS):
+            x = v[i * WORDS + j]
+            a = _and(x, _ABS)
+            there = _and(_under(uint32(0), a), _under(a, _plus(_INF, _ONE)))
+            has_sign[j] = _or(has_sign[j], _up(there, uint32(i)))
+            negative[j] = _or(negative[j], _up(_and(there, _shift(x, uint32(31))), uint32(i)))
+
+
+@njit(nogil=True)
+def _zeros(v, limit, plane):
+    plane[:] = uint32(0)
+    for i in range(32):
+        for j in range(WORDS):
+            plane[j] = _or(plane[j], _up(_under(_and(v[i * WORDS + j], _ABS), limit), uint32(i)))
+
+
+@njit(nogil=True)
+def _count(bits):
+    total = uint32(0)
+    for j in range(WORDS):
+        total = _plus(total, _ones(bits[j]))
+    return int64(total)
+
+
+@njit(nogil=True)
+def _compare(new, old, both, flips, work, counts):
+    """Count what has become of a block, and keep its new planes."""
+    for j in range(WORDS):
+        both[j] = _and(new[0, j], old[0, j])
+        flips[j] = _and(_differ(new[1, j], old[1, j]), both[j])
+    counts[0] += _count(flips)
+    counts[1] += _count(both)
+    at = _OF_ALL
+    for k in range(2, len(new)):
+        counts[at] += _count(new[k])
+        counts[at + 1] += _count(old[k])
+        for j in range(WORDS):
+            work[j] = _and(new[k, j], old[k, j])
+        counts[at + 2] += _count(work)
+        for j in range(WORDS):
+            work[j] = _and(work[j], flips[j])
+        counts[at + 3] += _count(work)
+        at += 4
+    for k in range(len(new)):
+        for j in range(WORDS):
+            old[k, j] = new[k, j]
+
+
+@njit(fastmath=_FAST, nogil=True)
+def _sketch(v, number, words, sketch):
+    for j in range(WORDS):
+        words[j] = _mixed(_plus(_up(uint32(number), uint32(6)), uint32(j)))
+    for i in range(32):
+        for j in range(WORDS):
+            sign = _up(_shift(words[j], uint32(i)), uint32(31))
+            sketch[i * WORDS + j] += _as_float(_differ(v[i * WORDS + j], sign))
+
+
+@njit(nogil=True)
+def _cosine(one, other):
+    dot, a, b = 0.0, 0.0, 0.0
+    for i in range(LANES):
+        x, y = float64(one[i]), float64(other[i])
+        dot += x * y
+        a += x * x
+        b += y * y
+    return dot / (math.sqrt(a) * math.sqrt(b)) if a > 0 and b > 0 else math.nan
+
+
+@njit(nogil=True)
+def _places(n, places):
+    """Fill in which elements of `n` are sampled, as `_insight.Layout.places` tells."""
+    for number in range(SAMPLE):
+        at = int64(number)
+        if n > SAMPLE:
+            low, high = (n * at) >> _SAMPLED, (n * (at + 1)) >> _SAMPLED
+            at = low + ((int64(_mixed(uint32(number))) * (high - low)) >> 32)
+        places[number] = at
+
+
+@njit(nogil=True)
+def _gather(address, kind, n, places, out):
+    """Fill `out` with the values of the sampled elements."""
+    sampled = min(n, SAMPLE)
+    if kind == FLOAT32:
+        words = carray(_pointer(address), (n,), np.uint32)
+        for number in range(sampled):
+            out[number] = _as_float(words[places[number]])
+    else:
+        halves = carray(_pointer(address), (n,), np.uint16)
+        for number in range(sampled):
+            half = uint32(halves[places[number]])
+            out[number] = _as_float(_up(half, uint32(16)) if kind == BFLOAT16 else _half_bits(half))
+
+
+@njit(nogil=True)
+def _curvature(gradients, weights, old_gradients, old_weights, counts):
+    """Count where gradient and weight changed alike or against each other, and where the gradient's sign turned."""
+    up, down, minima, maxima = 0, 0, 0, 0
+    for i in range(SAMPLE):
+        changed, moved = gradients[i] - old_gradients[i], weights[i] - old_weights[i]
+        rose, fell = changed > 0, changed < 0
+        right, left = moved > 0, moved < 0
+        turned = ((gradients[i] > 0) & (old_gradients[i] < 0)) | ((gradients[i] < 0) & (old_gradients[i] > 0))
+        curved_up = (rose & right) | (fell & left)
+        curved_down = (rose & left) | (fell & right)
+        up += curved_up
+        down += curved_down
+        minima += curved_up & turned
+        maxima += curved_down & turned
+    counts[2] += up
+    counts[3] += down
+    counts[4] += minima
+    counts[5] += maxima
+
+
+@njit(cache=True, nogil=True)
+def of_gradients(jobs, limits, planes, sketches, gradients, weights, counts, cosines):
+    """Compare each gradient with what was kept of the one before, and keep this one.
+
+    `jobs` [n, 7]: address, kind and elements of the gradient, address (0: not known) and kind of the weight,
+    number of the tensor and of its first block. `limits` are bits of float32. Counts and cosines come per job.
+    """
+    block = np.empty(LANES, np.uint32)
+    new = np.empty((len(limits) + 2, WORDS), np.uint32)
+    both, flips, work = np.empty(WORDS, np.uint32), np.empty(WORDS, np.uint32), np.empty(WORDS, np.uint32)
+    sketch, sampled = np.empty(LANES, np.float32), np.empty((2, SAMPLE), np.float32)
+    places = np.empty(SAMPLE, np.int64)
+    for job in range(len(jobs)):
+        address, kind, n = jobs[job, 0], jobs[job, 1], jobs[job, 2]
+        tensor, first = jobs[job, 5], jobs[job, 6]
+        sampled[:, min(n, SAMPLE) :] = float32(0)
+        sketch[:] = float32(0)
+        for number in range(max(1, -(-n // LANES))):
+            start = number * LANES
+            v = _read(address, kind, start, min(start + LANES, n), block)
+            _signs(v, new[0], new[1])
+            for k in range(len(limits)):
+                _zeros(v, _plus(limits[k], _ONE), new[2 + k])
+            _compare(new, planes[:, first + number], both, flips, work, counts[job])
+            _sketch(v, number, work, sketch)
+        cosines[job] = _cosine(sketch, sketches[tensor])
+        sketches[tensor] = sketch
+        _places(n, places)
+        _gather(address, kind, n, places, sampled[0])
+        if jobs[job, 3]:
+            _gather(jobs[job, 3], jobs[job, 4], n, places, sampled[1])
+            _curvature(sampled[0], sampled[1], gradients[tensor], weights[tensor], counts[job])
+            weights[tensor] = sampled[1]
+        gradients[tensor] = sampled[0]
+
+
+@njit(fastmath=_FAST, nogil=True)
+def _change(before, after, steps, few, sums):
+    """Fill `steps` with the sizes of changes; add to the sums of their squares, squared weights, and sizes."""
+    squares, weights, moved = 0.0, 0.0, 0.0
+    few[:] = float32(0)
+    for i in range(LANES):
+        steps[i] = abs(_as_float(after[i]) - _as_float(before[i]))
+    for i in range(LANES):
+        step, old = float64(steps[i]), float64(_as_float(before[i]))
+        squares += step * step
+        weights += old * old
+    for i in range(32):
+        for j in range(WORDS):
+            few[j] += steps[i * WORDS + j]
+    for j in range(WORDS):
+        moved += float64(few[j])
+    sums[0] += squares
+    sums[1] += weights
+    sums[2] += moved
+
+
+@njit(fastmath=_FAST, nogil=True)
+def _inside(steps, plane, sums):
+    """Return the sum of those steps whose bit is set; the bit masks them, so that no NaN comes in from elsewhere."""
+    sums[:] = float32(0)
+    for i in range(32):
+        for j in range(WORDS):
+            bit = _and(_shift(plane[j], uint32(i)), _ONE)
+            sums[j] += _as_float(_and(_as_bits(steps[i * WORDS + j]), _minus(uint32(0), bit)))
+    total = 0.0
+    for j in range(WORDS):
+        total += float64(sums[j])
+    return total
+
+
+@njit(nogil=True)
+def _rounded(before, after, asked):
+    """Count what stayed though something was asked for; as bits, 0.0 and -0.0 differ, which is a change of nothing."""
+    total = uint32(0)
+    for i in range(LANES):
+        same = _under(_differ(before[i], after[i]), _ONE)
+        total = _plus(total, _and(same, _under(uint32(0), _and(asked[i], _ABS))))
+    return int64(total)
+
+
+@njit(nogil=True)
+def _rounded_by_plane(before, after, plane):
+    total = uint32(0)
+    for i in range(32):
+        for j in range(WORDS):
+            same = _under(_differ(before[i * WORDS + j], after[i * WORDS + j]), _ONE)
+            total = _plus(total, _and(same, _shift(plane[j], uint32(i))))
+    return int64(total)
+
+
+@njit(nogil=True)
+def _at_most(values, above):
+    """Count what is below the float32 of these bits; of numbers that are not negative, bits are in the same order."""
+    total = uint32(0)
+    for i in range(LANES):
+        total = _plus(total, _under(values[i], above))
+    return int64(total)
+
+
+@njit(cache=True, nogil=True)
+def of_updates(jobs, limits, planes, counts, sums):
+    """Measure what a step has done to each weight, by the planes of its gradients.
+
+    `jobs` [n, 10]: address and kind of the weight before, after, of momentum and of the mean of squares (0: there
+    is none), elements, number of the first block. `limits` are for the mean of squares, as bits of
+    float32.
+    """
+    before, after, state = np.empty(LANES, np.uint32), np.empty(LANES, np.uint32), np.empty(LANES, np.uint32)
+    steps, few = np.empty(LANES, np.float32), np.empty(WORDS, np.float32)
+    for job in range(len(jobs)):
+        n, first = jobs[job, 8], jobs[job, 9]
+        for number in range(max(1, -(-n // LANES))):
+            start = number * LANES
+            stop = min(start + LANES, n)
+            old = _read(jobs[job, 0], jobs[job, 1], start, stop, before)
+            now = _read(jobs[job, 2], jobs[job, 3], start, stop, after)
+            _change(old, now, steps, few, sums[job])
+            for k in range(2, len(planes)):
+                sums[job, 1 + k] += _inside(steps, planes[k, first + number], few)
+            if jobs[job, 4]:
+                counts[job, 0] += _rounded(old, now, _read(jobs[job, 4], jobs[job, 5], start, stop, state))
+            else:
+                counts[job, 0] += _rounded_by_plane(old, now, planes[0, first + number])
+            if jobs[job, 6]:
+                squares = _read(jobs[job, 6], jobs[job, 7], start, stop, state)
+                counts[job, 1] += _at_most(squares, _plus(limits[job], _ONE))
+            else:
+                counts[job, 1] = -1
+        sums[job, 0], sums[job, 1] = math.sqrt(sums[job, 0]), math.sqrt(sums[job, 1])

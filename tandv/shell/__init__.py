@@ -1,1 +1,0 @@
-"""What the commands of the shell do: ask, measure with a progress bar, keep a log, show. The commands are in `cli`."""

@@ -1,0 +1,327 @@
+"""Checkpoints that are saved while training goes on, at moments that a rule picks.
+
+>>> rule = SaveRule(every=500, on=jumps_of("loss"), before=3, at_most=20, at_most_bytes="2 GB")
+"""
+
+import contextlib
+import json
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tandv.track.common.background import Background
+from tandv.track.common.triggers import Trigger, Watch, crossing_of, jumps_of
+from tandv.track.common.writer import say, warn
+
+__all__ = ["Checkpoints", "SaveRule", "Snapshot", "Source", "crossing_of", "jumps_of", "rule_problems"]
+
+_LATE = 8  # steps that a number may take to arrive from its device before it is waited for
+_QUEUED = 256 << 20  # bytes that may wait for the disk, beyond what is in memory anyway
+_UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+
+
+@dataclass(frozen=True)
+class SaveRule:
+    """At which steps the weights are saved, and how many files there may be.
+
+    - `every`: each so many steps. When these become too many, every second of them is removed, and they are saved half
+      as often from then on.
+    - `on`: when something happens to a number that `tracker.step(loss=...)` is given: `jumps_of`, `crossing_of`, or
+      several of these. The weights that come out of that step are saved, with those of the `before` steps up to it
+      (`apart` steps between them), of which copies are kept in memory, and with those `after` so many steps more.
+    - `at_most`, `at_most_bytes`: limits of all files; with both `every` and `on` half of them for each.
+    - `memory`: of the copies; if it holds fewer than `before`, that is said.
+    """
+
+    every: int | None = None
+    on: Trigger | Sequence[Trigger] | None = None
+    before: int = 0
+    apart: int = 1
+    after: int = 0
+    at_most: int = 20
+    at_most_bytes: int | str = "2 GB"
+    memory: int | str = "1 GB"
+
+    @property
+    def triggers(self) -> list[Trigger]:
+        """Return what it watches, as a list."""
+        return [] if self.on is None else list(self.on) if isinstance(self.on, Sequence) else [self.on]
+
+
+class Snapshot(NamedTuple):
+    """A copy of the weights; `arrays` gives them on the host, once they have arrived there.
+
+    `settle` lets go of what they still take on a device, if that does not mean to wait.
+    """
+
+    nbytes: int
+    arrays: Callable[[], dict[str, Any]]
+    settle: Callable[[], object] = lambda: None
+
+
+class Source(NamedTuple):
+    """What a framework does: copy the weights without waiting, write them, read a number when it has arrived."""
+
+    copy: Callable[[], Snapshot | None]  # none where the weights are not at hand
+    write: Callable[[Path, dict[str, Any], dict[str, str]], None]
+    number: Callable[[Any], Callable[[bool], float | None]]  # of a value; given True, it waits for it
+
+
+def rule_problems(rule: Any) -> list[str]:
+    """Return what is wrong with `save=`."""
+    if rule is None:
+        return []
+    if not isinstance(rule, SaveRule):
+        return [f"save={rule!r} must be a SaveRule, such as tandv.track.SaveRule(every=500)"]
+    found = []
+    for name, least in (("before", 0), ("after", 0), ("apart", 1), ("at_most", 1), ("every", 1)):
+        value = getattr(rule, name)
+        if not (isinstance(value, int) and value >= least) and not (name == "every" and value is None):
+            found.append(f"save: {name}={value!r} must be a whole number, {least} or more")
+    for name in ("at_most_bytes", "memory"):
+        try:
+            in_bytes(getattr(rule, name))
+        except ValueError as error:
+            found.append(f"save: {name}={error}")
+    odd = [one for one in rule.triggers if not (hasattr(one, "quantity") and hasattr(one, "begin"))]
+    if odd:
+        found.append(f"save: on={odd[0]!r} must be jumps_of('loss'), crossing_of('test_acc', 0.5), or a list of such")
+    if rule.every is None and not rule.triggers:
+        found.append("save: it says neither every= nor on=, so nothing would be saved")
+    return found
+
+
+def in_bytes(size: int | str) -> int:
+    """Return a size in bytes.
+
+    >>> in_bytes("2 GB"), in_bytes("512MiB"), in_bytes(10)
+    (2000000000, 536870912, 10)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]I?)?B?", str(size).strip().upper())
+    if found is None or float(found[1]) <= 0:
+        raise ValueError(f"{size!r} must be a number of bytes, such as 2_000_000_000 or '2 GB'")
+    return int(float(found[1]) * _UNITS[found[2] or ""])
+
+
+def in_words(size: float) -> str:
+    """Return a number of bytes as people say it.
+
+    >>> in_words(2_500_000), in_words(12)
+    ('2.5 MB', '12 B')
+    """
+    for unit, each in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= each:
+            return f"{size / each:.3g} {unit}"
+    return f"{size:.0f} B"
+
+
+class _File(NamedTuple):
+    path: Path
+    nbytes: int
+    why: str
+    regular: bool
+
+
+class Checkpoints:
+    """Own the folder `checkpoints` of a run, the copies in memory, and the thread that writes.
+
+    `step_<n>.safetensors` holds the weights that the forward pass of step n uses, as the log's rows of step n do.
+    Whatever goes wrong is said once; training goes on, and the next file is tried again.
+    """
+
+    def __init__(self, rule: SaveRule, folder: Path, source: Source):
+        self._rule, self._folder, self._source = rule, folder, source
+        self._every = rule.every
+        self._files: dict[int, _File] = {}
+        self._ring: deque[tuple[int, Snapshot]] = deque()
+        self._slots = rule.before
+        self._due: dict[int, str] = {}  # steps at which is saved what an event asks for
+        self._heard: deque[tuple[int, dict[str, Callable[[bool], float | None]]]] = deque()
+        self._watches: list[tuple[str, Watch]] = [(one.quantity, one.begin()) for one in rule.triggers]
+        self._never = {one.quantity for one in rule.triggers}  # numbers that have not been given yet
+        shares = 2 if rule.every is not None and rule.triggers else 1
+        self._files_each = max(rule.at_most // shares, 1)
+        self._bytes_each = in_bytes(rule.at_most_bytes) // shares
+        self._notes: deque[str] = deque()
+        self._said: set[str] = set()
+        self._failed: deque[int] = deque()  # steps whose file could not be written, as the thread says
+        self._late = 0  # further copies, while a number is on its way
+        self._beside: Background | None = None  # from the first copy on
+
+    # What a tracker calls.
+
+    def begin(self, step: int) -> None:
+        """Save what is to be saved of a step that begins; nothing of it fails or waits for the disk."""
+        try:
+            while self._failed:
+                self._files.pop(self._failed.popleft(), None)
+            self._listen(wait=False)
+            self._save(step)
+        except Exception as error:
+            self._note("copy", f"could not copy the weights of step {step}: {type(error).__name__}: {error}")
+        while self._notes:
+            warn(f"{self._notes.popleft()}; training goes on")
+
+    def hear(self, step: int, numbers: Mapping[str, Any]) -> None:
+        """Take the numbers of a step; those of a device are read when they have arrived."""
+        mine = {name: value for name, value in numbers.items() if any(name == watched for watched, _ in self._watches)}
+        if mine:
+            self._never -= mine.keys()
+            try:
+                self._heard.append((step, {name: self._source.number(value) for name, value in mine.items()}))
+            except Exception as error:
+                self._note("number", f"{', '.join(mine)} of step {step} cannot be read as a number: {error}")
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the run's information says of its checkpoints."""
+        saved = [{"step": step, "why": self._files[step].why} for step in sorted(self._files)]
+        return {"checkpoints": saved, "saved_every": self._every}
+
+    def close(self, step: int) -> None:
+        """Read the last numbers, save what they ask for, and wait for the disk."""
+        try:
+            self._listen(wait=True)
+            if any(due <= step for due in self._due):
+                self._save(step)
+        except Exception as error:
+            self._note("copy", f"could not copy the weights of step {step}: {type(error).__name__}: {error}")
+        if self._beside is not None:
+            self._beside.close()
+        for failed in self._failed:
+            self._files.pop(failed, None)
+        self._ring.clear()
+        if self._never:
+            names = ", ".join(sorted(self._never))
+            self._note("never", f"save= watches {names}, which tracker.step({names}=...) was never given")
+        while self._notes:
+            warn(self._notes.popleft())
+
+    # Inside.
+
+    def _listen(self, wait: bool) -> None:
+        while self._heard:
+            step, numbers = self._heard[0]
+            read = {name: number(wait or len(self._heard) > _LATE) for name, number in numbers.items()}
+            if any(value is None for value in read.values()):
+                return
+            self._heard.popleft()
+            for name, watch in list(self._watches):
+                if (value := read.get(name)) is not None and (why := watch(step, value)):
+                    self._event(step, why)
+
+    def _event(self, step: int, why: str) -> None:
+        """Save the copies up to a step at which something happened; what comes out of it is saved when it begins."""
+        kept = [one for one in self._ring if one[0] <= step][-self._rule.before :] if self._rule.before else []
+        out = [one for one in self._ring if one[0] > step][:1]  # there already if the number came late from its device
+        for at, snapshot in kept + out:
+            self._give(at, snapshot, why, regular=False)
+        if not out:
+            self._due.setdefault(step + 1, why)
+        if self._rule.after:
+            self._due.setdefault(step + 1 + self._rule.after, why)
+
+    def _save(self, step: int) -> None:
+        whys = [self._due.pop(due) for due in sorted(self._due) if due <= step]
+        regular = self._every is not None and step % self._every == 0
+        keep = self._slots > 0 and bool(self._watches) and step % self._rule.apart == 0
+        if not (whys or regular or keep):
+            return
+        snapshot = self._source.copy()
+        if snapshot is None:
+            return
+        if self._beside is None:
+            self._beside = Background(max(_QUEUED, (self._rule.before + 2) * snapshot.nbytes))
+            self._size(snapshot.nbytes)
+        if whys or regular:
+            self._give(step, snapshot, whys[0] if whys else "every", regular=not whys)
+        for _, earlier in self._ring:
+            earlier.settle()
+        if keep and self._slots:
+            self._ring.append((step, snapshot))
+            while len(self._ring) > self._slots + (self._late if self._heard else 0):
+                self._ring.popleft()
+
+    def _size(self, nbytes: int) -> None:
+        """Say what the copies take, and keep fewer where memory is not to hold as many."""
+        if not (self._watches and self._rule.before):
+            return
+        holds = in_bytes(self._rule.memory) // max(nbytes, 1)
+        self._slots = min(self._rule.before, holds)
+        self._late = min(-(-_LATE // self._rule.apart), holds - self._slots)
+        if self._slots < self._rule.before:
+            self._note(
+                "memory",
+                f"save: memory={self._rule.memory!r} holds {self._slots} copies of {in_words(nbytes)}, not "
+                f"before={self._rule.before}; so many are kept",
+            )
+        elif nbytes * self._slots >= 1 << 26:
+            say(f"keeps copies of the weights of {self._slots} steps in memory, {in_words(nbytes * self._slots)}")
+
+    def _give(self, step: int, snapshot: Snapshot, why: str, regular: bool) -> None:
+        """Have a snapshot written, if the limits allow it and the disk keeps up."""
+        assert self._beside is not None
+        if (there := self._files.get(step)) is not None:
+            if there.regular and not regular:
+                self._files[step] = there._replace(why=why, regular=False)
+            return
+        if not self._make_room(step, snapshot.nbytes, regular):
+            return
+        if not self._beside.has_room:
+            self._note("slow", f"writing to {self._folder} is slower than training: step {step} is not saved")
+            return
+        path = self._folder / f"step_{step:06d}.safetensors"
+        self._files[step] = _File(path, snapshot.nbytes, why, regular)
+        self._beside.give(lambda: self._write(step, path, snapshot, why), snapshot.nbytes)
+
+    def _make_room(self, step: int, nbytes: int, regular: bool) -> bool:
+        def full() -> bool:
+            mine = [file for file in self._files.values() if file.regular == regular]
+            return len(mine) >= self._files_each or sum(f.nbytes for f in mine) + nbytes > self._bytes_each
+
+        while full():
+            others = [at for at, file in self._files.items() if file.regular]
+            if not regular or not others or self._every is None:
+                kind = "regular checkpoints" if regular else "checkpoints of events"
+                self._note(
+                    f"full {regular}",
+                    f"no more {kind} are saved from step {step} on: the limits allow {self._files_each} files and "
+                    f"{in_words(self._bytes_each)} of them, of {in_words(nbytes)} each",
+                )
+                return False
+            self._every *= 2
+            for at in others:
+                if at % self._every:
+                    self._remove(self._files.pop(at).path)
+            if step % self._every:
+                return False
+        return True
+
+    def _remove(self, path: Path) -> None:
+        assert self._beside is not None
+        self._beside.give(lambda: path.unlink(missing_ok=True))
+
+    def _write(self, step: int, path: Path, snapshot: Snapshot, why: str) -> None:
+        """Write a file aside, then rename it, so that what has a name is whole."""
+        aside = path.with_name(f".{path.name}")
+        try:
+            path.parent.mkdir(exist_ok=True)
+            arrays = snapshot.arrays()
+            about = {"step": step, "why": why, "names": list(arrays)}  # the format does not keep their order
+            self._source.write(aside, arrays, {"format": "pt", "tandv": json.dumps(about)})
+            with aside.open("rb") as written:
+                os.fsync(written.fileno())
+            aside.replace(path)
+        except Exception as error:
+            self._failed.append(step)
+            self._note("write", f"could not save the weights of step {step} to {path.parent}: {error}")
+            with contextlib.suppress(OSError):
+                aside.unlink()
+
+    def _note(self, kind: str, message: str) -> None:
+        if kind not in self._said:
+            self._said.add(kind)
+            self._notes.append(message)

@@ -1,0 +1,111 @@
+"""A user's own statistics: `stash_value` is called with each tensor, its answer becomes the row."""
+
+import math
+import numbers
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tandv import measure
+from tandv.track.common.measurements import Block, Later, Quantity
+
+_SHAPE = (
+    "it must return named scalars, {'scalar_stats': {'std': 0.1}, 'exp_hist': {'hist': [...], 'bins': [...]}} "
+    "or a flat dict such as {'std': 0.1}"
+)
+
+
+class _Said(NamedTuple):
+    dtype: str
+    scalars: Mapping[str, Any]
+    counts: Mapping[float, Any]  # by exponent
+    tensor: np.ndarray | None
+
+
+class Stashed:
+    """What a user's function said of each quantity in the current step; the last call of a step counts."""
+
+    def __init__(self, stash_value: Callable[[Any], Any]):
+        self._stash_value = stash_value
+        self.clear()
+
+    def clear(self) -> None:
+        self._values: dict[tuple[str, str], tuple[Quantity, _Said, int]] = {}  # by tensor type and name
+
+    def __bool__(self) -> bool:
+        return bool(self._values)
+
+    def add(self, tensors: Sequence[Any], quantities: Sequence[Quantity]) -> list[Any]:
+        """Call the user's function on each tensor; its numbers are read only when the step is taken."""
+        handles = []
+        for tensor, quantity in zip(tensors, quantities, strict=True):
+            handles.append(self.put(self._stash_value(tensor), measure.dtype_name(tensor), quantity))
+        return handles
+
+    def put(self, answer: Any, dtype: str, quantity: Quantity, calls: int = 1) -> Any:
+        """Keep what the user's function answered, the last time of `calls`; return a handle to `share` it."""
+        said = _said(dtype, answer, self._stash_value)
+        self._keep(quantity, said, calls)
+        return said
+
+    def share(self, handle: Any, quantity: Quantity) -> bool:
+        """Let what was said of a tensor count for another quantity too."""
+        self._keep(quantity, handle)
+        return True
+
+    def take(self, step: int) -> Block:
+        """Return the step's rows in model order and start the next step."""
+        values = sorted(self._values.values(), key=lambda value: value[0].order)
+        quantities, said = [quantity for quantity, _, _ in values], [one for _, one, _ in values]
+        calls = np.array([times for *_, times in values], np.int64)
+        self.clear()
+        names = dict.fromkeys(name for one in said for name in one.scalars)
+        columns = {name: np.array([float(one.scalars.get(name, math.nan)) for one in said]) for name in names}
+        bins = [int(n) for one in said for n in one.counts if math.isfinite(n)]
+        lowest, highest = (min(bins), max(bins)) if bins else (0, 0)
+        counts = np.zeros((len(said), highest - lowest + 3), np.int64)
+        for row, one in zip(counts, said, strict=True):
+            for n, count in one.counts.items():
+                row[0 if n == -math.inf else -1 if n == math.inf else int(n) - lowest + 1] += int(count)
+        tensors = {
+            f"{quantity.tensor_type}/{quantity.name}": one.tensor
+            for quantity, one in zip(quantities, said, strict=True)
+            if one.tensor is not None
+        }
+        dtypes = [one.dtype for one in said]
+        return Block(step, quantities, dtypes, columns | {"calls": calls}, counts, lowest, tensors)
+
+    def hand_over(self, step: int) -> Later:
+        """Return what `take` returns; it is read now, for what a user's function gave may change any time."""
+        taken = self.take(step)
+        return Later.at_once(taken._replace(tensors={name: values.copy() for name, values in taken.tensors.items()}))
+
+    def _keep(self, quantity: Quantity, said: _Said, times: int = 1) -> None:
+        key = quantity.tensor_type, quantity.name
+        first, _, calls = self._values.get(key, (quantity, said, 0))
+        self._values[key] = first, said, calls + times
+
+
+def _said(dtype: str, answer: Any, function: Any) -> _Said:
+    """Return what the user's function answered, or raise TypeError that says what it must return."""
+    called = getattr(function, "__name__", "stash_value")
+    if not isinstance(answer, Mapping) or not answer:
+        raise TypeError(f"{called} returned {type(answer).__name__} {str(answer)[:60]}; {_SHAPE}")
+    answer = dict(answer)
+    tensor = answer.pop("full_tensor", None)
+    nested = "scalar_stats" in answer or "exp_hist" in answer
+    scalars = answer.get("scalar_stats", {}) if nested else answer
+    histogram = answer.get("exp_hist", {}) if nested else {}
+    wrong = [f"{name!r}: {type(v).__name__}" for name, v in scalars.items() if not _is_scalar(v)]
+    if wrong:
+        raise TypeError(f"{called} returned what is not a number for {', '.join(wrong)}; {_SHAPE}")
+    hist, bins = list(histogram.get("hist", ())), list(histogram.get("bins", ()))
+    if len(hist) != len(bins):
+        raise TypeError(f"{called} returned {len(hist)} counts for {len(bins)} exponents; there must be one for each")
+    values = None if tensor is None else np.asarray(tensor)
+    return _Said(dtype, dict(scalars), dict(zip(map(float, bins), hist, strict=True)), values)
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, numbers.Real) or getattr(value, "shape", None) == ()

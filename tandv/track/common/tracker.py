@@ -1,0 +1,280 @@
+"""What tracking is in every framework: which tensors, which steps, and never to harm the run."""
+
+import os
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, SupportsFloat
+
+import numpy as np
+
+from tandv.track.common.budget import Budget
+from tandv.track.common.measurements import Block, Measurements
+from tandv.track.common.saving import Checkpoints, SaveRule, Source
+from tandv.track.common.writer import Export, Writer, default_folder, say, warn
+from tandv.track.insight.numbers import Numbers, with_numbers
+from tandv.track.settings import Every
+
+
+class Tracker:
+    """Record the tensors of a training run, step by step, between `with track(...)` and its end.
+
+    `step()` is called after each optimiser step. `path` is the run's folder, `out_path` the finished log.
+    A framework's tracker says what to record (`attach`, `detach`, `end_of_step`).
+    """
+
+    out_path: Path
+    path: Path
+
+    def __init__(
+        self,
+        *,
+        title: str,
+        measurements: Any = None,
+        every: Every = 1,
+        init_step: int | None = None,
+        exponents: tuple[int, int] | None = None,
+        name: str | None = None,
+        path: str | Path | None = None,
+        offload_inc: int = 10,
+        offload_type: str = ".pkl",
+        async_offload: bool | None = None,
+        budget: str | float | None = None,
+        exports: Sequence[Export] = (),
+        info: dict[str, Any] | None = None,
+        save: SaveRule | None = None,
+    ):
+        self.measurements = measurements if measurements is not None else Measurements(exponents)
+        self.steps = init_step or 0  # the step that is going on
+        self.recording = False
+        self.of_step: dict[str, SupportsFloat] = {}  # numbers about the whole step, which all its rows get
+        self.of_rows: Callable[[], Numbers] | None = None  # numbers of some rows, read where rows are made
+        self._every = every
+        self._flush_every = offload_inc
+        self._recorded = 0  # steps since entering
+        self._state = "new"
+        self._said: set[str] = set()
+        self.path = Path(path).absolute() if path is not None else default_folder(name, title)
+        self.out_path = self.path / f"log{offload_type}"
+        about = {"model": title} | (info or {})
+        self._open = lambda: Writer(self.path, offload_type, async_offload, about, exports)
+        self._save = save
+        self._checkpoints: Checkpoints | None = None
+        self._skipped = 0  # steps, while the writer had no room for them
+        self._budget: Budget | None = None
+        if budget is not None:
+            self._keep_to(Budget(budget, beside=lambda: self._writer.seconds))
+
+    # What a framework's tracker adds.
+
+    def attach(self) -> None:
+        raise NotImplementedError
+
+    def detach(self) -> None:
+        raise NotImplementedError
+
+    @property
+    def has_measured(self) -> bool:
+        """Tell whether something of the current step was measured."""
+        return bool(self.measurements)
+
+    def end_of_step(self) -> None:
+        """Record what is only known when the step is over."""
+
+    def start_of_step(self) -> None:
+        """Get ready for a step that is recorded."""
+
+    def agreed(self, recorded: bool) -> bool:
+        """Tell whether the step that begins is recorded, where several processes must do the same."""
+        return recorded
+
+    def drain(self) -> None:
+        """Hand the writer what was recorded but is still elsewhere, such as on a device."""
+
+    def weights(self) -> Source | None:
+        """Return how the model's weights are saved; None where another process saves them."""
+        raise NotImplementedError
+
+    # The context manager.
+
+    def __enter__(self) -> Self:
+        if self._state != "new":
+            raise RuntimeError("this tracker has been used; call track(...) again for another run")
+        self._writer = self._open()
+        self.path, self.out_path = self._writer.folder, self._writer.out_path
+        self._state = "on"
+        _on.add(self)
+        try:
+            self.attach()
+            if self._budget is not None:
+                self._budget.begin()
+            if self._save is not None and (source := self.weights()) is not None:
+                self._checkpoints = Checkpoints(self._save, self.path / "checkpoints", source)
+                self._checkpoints.begin(self.steps)
+            self._begin()
+        except BaseException:
+            self._stop("failed")
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        if self._state == "on" and self.has_measured and (error is not None or not self._recorded):
+            if error is None:
+                warn("tracker.step() was not called; what was measured is kept as one step")
+            self._guard("the last step", self._keep)
+        self._stop("finished" if error is None else f"ended by {type(error).__name__}")
+
+    def step(self, **numbers: Any) -> None:
+        """End the current training step; call it after each optimiser step.
+
+        `numbers`, such as `loss=loss`, are what a rule for saving checkpoints watches. Raises RuntimeError
+        outside the `with` block.
+        """
+        if self._state == "new" or self._state == "over":
+            raise RuntimeError("tracker.step() outside its block; write `with track(...) as tracker:` around the loop")
+        if self._state != "on":
+            return
+        if self.recording:
+            self._guard("the end of a step", self._end)
+        if self._budget is not None:
+            self._budget.step_ended(self.recording)
+        if self._checkpoints is not None:
+            self._checkpoints.hear(self.steps, numbers)
+            self._checkpoints.begin(self.steps + 1)
+        self.steps += 1
+        self._guard("the start of a step", self._begin)
+
+    def fail(self, where: str, error: Exception) -> None:
+        """Report the first failure inside the tracker and stop tracking; training goes on."""
+        if self._state == "on":
+            self._state = "failed"
+            self.recording = False
+            self._release()
+            warn(
+                f"tracking stopped at step {self.steps}, {where}: {type(error).__name__}: {error}. "
+                f"Training goes on; the rows so far are kept in {self.path}"
+            )
+
+    def keep_to_budget(self, part: Any, *names: str) -> None:
+        """Count the time of some methods as the tracker's, where it has a budget."""
+        if self._budget is not None:
+            for name in names:
+                setattr(part, name, self._budget.timed(getattr(part, name)))
+
+    def say_once(self, message: str, about: str | None = None) -> None:
+        """Warn about a thing that is left out, once for each message, or for what it is about."""
+        if (about or message) not in self._said:
+            self._said.add(about or message)
+            warn(message)
+
+    # Inside.
+
+    def _begin(self) -> None:
+        self.recording = False
+        self._writer.check()
+        self.recording = self.agreed(self._is_recorded(self.steps) and self._has_room())
+        if self.recording:
+            self.start_of_step()
+
+    def _is_recorded(self, step: int) -> bool:
+        if self._budget is not None:
+            return self._budget.wants(step)
+        return bool(self._every(step)) if callable(self._every) else step % self._every == 0
+
+    def _has_room(self) -> bool:
+        """Tell whether the writer keeps up; if not, the step is left out, for training must not wait."""
+        if self._writer.has_room:
+            return True
+        self._skipped += 1
+        if self._skipped == 1:
+            warn(
+                f"writing to {self.path} is slower than training: step {self.steps} is not recorded, nor are others "
+                "until it has caught up (run.json will say how many); record fewer steps by every=, fewer layers by "
+                "include=, or give a faster disk by path="
+            )
+        return False
+
+    def _keep_to(self, budget: Budget) -> None:
+        """Let a budget choose the steps, and time what the tracker does."""
+        self._budget = budget
+        self._begin, self._end = budget.timed(self._begin), budget.timed(self._end)
+        self.keep_to_budget(self.measurements, "add", "share")
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what the run's information says of how it went."""
+        return {
+            **({"steps_left_out_while_writing": self._skipped} if self._skipped else {}),
+            **({"budget": self._budget.facts()} if self._budget is not None else {}),
+            **(self._checkpoints.facts() if self._checkpoints is not None else {}),
+        }
+
+    def _end(self) -> None:
+        self.end_of_step()
+        self._keep()
+        if self._recorded % self._flush_every == 0:
+            self.drain()
+            self._writer.flush(self._facts())
+
+    def _keep(self) -> None:
+        later, of_step, of_rows = self.measurements.hand_over(self.steps), self.of_step, self.of_rows
+        self.of_step, self.of_rows = {}, None
+        self._writer.append(lambda: [with_numbers(_with(later.make(), of_step), of_rows)], later.size)
+        self._recorded += 1
+
+    def _guard(self, where: str, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception as error:  # whatever it is, it is the tracker's and must not reach training
+            self.fail(where, error)
+
+    def _release(self) -> None:
+        try:
+            self.detach()
+        except Exception as error:
+            warn(f"could not take everything off the model: {type(error).__name__}: {error}")
+
+    def _elsewhere(self) -> None:
+        """Stop in a process that was forked from the one that tracks, and has neither its thread nor its files."""
+        self.recording = False
+        self._state = "elsewhere"
+
+    def _stop(self, status: str) -> None:
+        self.recording = False
+        if self._state == "elsewhere":
+            return
+        failed = self._state == "failed"
+        if not failed:
+            self._release()
+        self._state = "over"
+        _on.discard(self)
+        if self._checkpoints is not None:
+            self._checkpoints.close(self.steps)
+        try:
+            self.drain()
+        except Exception as error:
+            warn(f"the last steps could not be read: {type(error).__name__}: {error}")
+        try:
+            self._writer.close("tracking failed" if failed else status, self._facts())
+        except Exception as error:
+            warn(f"could not close the log in {self.path}: {type(error).__name__}: {error}")
+        self.out_path = self._writer.out_path
+        if self._budget is not None:
+            say(self._budget.said())
+
+
+_on: weakref.WeakSet[Tracker] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for tracker in list(_on):
+        tracker._elsewhere()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _with(block: Block, of_step: Mapping[str, SupportsFloat]) -> Block:
+    """Return a step's rows with numbers that all of them get."""
+    more = {name: np.full(len(block.dtypes), float(value)) for name, value in of_step.items()}
+    return block._replace(scalars=block.scalars | more)

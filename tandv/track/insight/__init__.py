@@ -1,0 +1,1 @@
+"""Insight into optimisation (`track(insight=...)`): its settings, its numbers, and the raster of gradient signs."""

@@ -1,0 +1,62 @@
+"""The raster of gradient signs while it is recorded: codes of each step, written as the log's rows are."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tandv.log.raster import FILE, NONE, PARTS, Raster, joined, read_raster, spread, write_raster
+
+_STEPS = 20  # of a part
+
+
+class RasterWriter:
+    """Is told of each step like W&B or TensorBoard; in the run's folder it writes parts, at the end one file."""
+
+    def __init__(self, folder: Callable[[], Path], threshold: float, most: int):
+        self._folder, self._threshold, self._most = folder, threshold, most
+        self._waiting: list[tuple[int, np.ndarray]] = []
+        self._codes: dict[str, np.ndarray] = {}
+        self._parts = 0
+        self._of: Raster | None = None
+
+    def begin(self, names: Sequence[str], sizes: Sequence[int]) -> None:
+        """Learn which tensors there are, in model order."""
+        self.places = dict(zip(names, spread(sizes, self._most), strict=True))
+        edges = np.cumsum([0, *map(len, self.places.values())])
+        none = np.zeros((0, edges[-1]), np.uint8)
+        self._of = Raster(np.zeros(0, np.int64), list(names), np.array(sizes), edges, self._threshold, none)
+
+    def put(self, codes: dict[str, np.ndarray]) -> None:
+        """Take the codes of tensors at the step whose rows follow."""
+        self._codes |= codes
+
+    def add(self, block: Any) -> None:
+        """Keep the codes of a step; tensors without a gradient have none."""
+        if self._of is None:  # there has been no gradient yet
+            return
+        none = {name: np.full(len(places), NONE, np.uint8) for name, places in self.places.items()}
+        codes, self._codes = none | self._codes, {}
+        self._waiting.append((block.step, np.concatenate([codes[name] for name in self.places])))
+        if len(self._waiting) >= _STEPS:
+            self._write()
+
+    def close(self, out_path: Path) -> None:
+        """Write what is left, and all as one file."""
+        self._write()
+        parts = self._folder() / PARTS
+        if self._parts:
+            write_raster(read_raster(self._folder()), self._folder() / FILE)
+            shutil.rmtree(parts)
+
+    def _write(self) -> None:
+        if self._waiting and self._of is not None:
+            steps, codes = zip(*self._waiting, strict=True)
+            folder = self._folder() / PARTS
+            folder.mkdir(exist_ok=True)
+            part = joined([self._of, self._of._replace(steps=np.array(steps), codes=np.stack(codes))])
+            write_raster(part, folder / f"{self._parts:06d}.npz")
+            self._parts += 1
+            self._waiting = []

@@ -1,0 +1,203 @@
+"""Where everything stands: panels side by side and below each other, with nothing cut off or overlapping.
+
+Only this file makes the Axes of a plot, and with `titles` places what is around them. A plot hands `facet`
+its rows and a draw function; everything else (how many panels, how large, which labels) follows from these.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from tandv.viz.layout.style import Style, dress
+from tandv.viz.layout.titles import (
+    GAP,
+    PAD,
+    AnyFigure,
+    Key,
+    above_data,
+    around,
+    clear_title,
+    colour_key,
+    header,
+    legend_entries,
+    points,
+    renderer_of,
+    settle_labels,
+    shorten,
+)
+
+
+class Picture(Figure):
+    """A figure that a notebook shows even where no plotting backend has been chosen."""
+
+    def _repr_png_(self) -> bytes:
+        out = BytesIO()
+        self.savefig(out, format="png")
+        return out.getvalue()
+
+
+def canvas(fig: Any, figsize: tuple[float, float], style: Style) -> Any:
+    """Return an empty figure in the colours of the theme: a new one, or `fig` emptied."""
+    if fig is None:
+        fig = Picture(figsize=figsize, dpi=100)
+        FigureCanvasAgg(fig)
+    else:
+        fig.clear()
+    fig.set_facecolor(style.paper)
+    return fig
+
+
+def groups(rows: pd.DataFrame, by: Sequence[str]) -> list[tuple[dict[str, Any], pd.DataFrame]]:
+    """Return the rows of each combination of some metadata, in order of first appearance.
+
+    The first of `by` varies slowest. Only what differs between the groups names them.
+    """
+    if not by:
+        return [({}, rows)]
+    codes, values = zip(*(pd.factorize(_plain(rows[("metadata", name)])) for name in by), strict=True)
+    varying = [name for name, found in zip(by, values, strict=True) if len(found) > 1]
+    if not varying:
+        return [({}, rows)]
+    place = np.zeros(len(rows), np.int64)
+    for code, found in zip(codes, values, strict=True):
+        place = place * len(found) + code
+    out = []
+    for one in np.unique(place):
+        at = np.flatnonzero(place == one)
+        names = {n: found[code[at[0]]] for n, code, found in zip(by, codes, values, strict=True) if n in varying}
+        out.append((names, rows.take(at)))
+    return out
+
+
+def _plain(column: pd.Series) -> Any:
+    return column.array if isinstance(column.dtype, pd.CategoricalDtype) else column.to_numpy()
+
+
+def columns_for(panels: int, col_wrap: int | None) -> int:
+    """Return how many panels stand side by side."""
+    if col_wrap is not None:
+        if col_wrap < 1:
+            raise ValueError(f"col_wrap is the number of panels side by side, at least 1, not {col_wrap}")
+        return min(col_wrap, panels)
+    return panels if panels <= 3 else 2 if panels == 4 else 3
+
+
+def facet(
+    rows: pd.DataFrame,
+    draw: Callable[[pd.DataFrame, Axes], Key | None],
+    by: Sequence[str] = (),
+    *,
+    fig: Any = None,
+    figsize: tuple[float, float] | None = None,
+    panel_size: tuple[float, float] = (4.0, 2.6),
+    single_size: tuple[float, float] = (9.0, 4.2),
+    col_wrap: int | None = None,
+    sharex: bool = True,
+    sharey: bool = True,
+    title: str = "",
+    subtitle: str = "",
+    panel_title: Callable[[dict[str, Any]], str] | None = None,
+    style: Style,
+) -> Any:
+    """Draw one panel for each group of `rows` and lay them out; return the figure.
+
+    `draw(rows, ax)` fills one panel and may return the key of its colours. Sizes are in inches:
+    `panel_size` of one of several panels, `single_size` of a figure with one; `figsize` overrules both.
+    """
+    parts = groups(rows, by)
+    across = columns_for(len(parts), col_wrap)
+    down = math.ceil(len(parts) / across)
+    wanted = single_size if len(parts) == 1 else (max(panel_size[0] * across, 5.0), panel_size[1] * down + 0.7)
+    fig = canvas(fig, figsize or wanted, style)
+
+    grid = fig.subplots(down, across, squeeze=False, sharex=sharex and "all", sharey=sharey and "all")
+    panels = list(grid.ravel()[: len(parts)])
+    for spare in grid.ravel()[len(parts) :]:
+        spare.remove()
+    # A first guess at the layout, so that draw functions and ticks see about the size they will have.
+    _place(
+        fig,
+        panels,
+        across,
+        np.array([60.0, 8.0, 30.0, 12.0]),
+        ([40.0] * (across - 1), [30.0] * (down - 1)),
+        30.0,
+    )
+
+    keys = []
+    for (names, part), ax in zip(parts, panels, strict=True):
+        dress(ax, style)
+        keys.append(key := draw(part, ax))
+        if names:
+            told = panel_title(names) if panel_title else " · ".join(map(str, names.values()))
+            above = 0.0 if key is not None else above_data(ax, renderer_of(fig))
+            ax.set_title(told, loc="left", color=style.ink, size=style.text, pad=5 + above * 72 / fig.dpi)
+    for i, ax in enumerate(panels):
+        below = i + across < len(panels)
+        if sharex and below:
+            ax.tick_params(axis="x", labelbottom=False)
+        elif sharex:
+            ax.tick_params(axis="x", labelbottom=True)
+        if below and (sharex or ax.get_xlabel() == panels[i + across].get_xlabel()):
+            ax.set_xlabel("")
+        if sharey and i % across:
+            ax.tick_params(axis="y", labelleft=False)
+        if i % across and (sharey or ax.get_ylabel() == panels[0].get_ylabel()):
+            ax.set_ylabel("")
+        shorten(ax.xaxis.label, fig, ax.bbox.width)
+        shorten(ax.yaxis.label, fig, ax.bbox.height)
+        settle_labels(ax)
+    head = header(fig, title, subtitle, legend_entries(panels), style)
+    arrange(fig, panels, across, head, 2 if len(panels) <= 4 or any(keys) else 1)
+    for ax, key in zip(panels, keys, strict=True):
+        if key is not None:
+            colour_key(ax, key, style)
+    for ax in panels:
+        clear_title(ax)
+    if any(keys):
+        arrange(fig, panels, across, head, 1)
+    return fig
+
+
+def arrange(fig: AnyFigure, panels: Sequence[Axes], across: int, head: float, rounds: int) -> None:
+    """Give the panels the largest equal size at which everything around them still fits."""
+    renderer = renderer_of(fig)
+    for _ in range(rounds):  # labels may change with the room they get, so one round is not enough
+        reach = np.array([around(ax, renderer) for ax in panels])
+        column, row = np.arange(len(panels)) % across, np.arange(len(panels)) // across
+        left, right = reach[column == 0, 0].max(), reach[column == column.max(), 1].max()
+        bottom, top = reach[row == row.max(), 2].max(), reach[row == 0, 3].max()
+        # The last row may be short: what hangs below the row above it counts as well.
+        inner_x = [reach[column == c, 0].max() + reach[column == c - 1, 1].max() for c in range(1, column.max() + 1)]
+        inner_y = [reach[row == r, 3].max() + reach[row == r - 1, 2].max() for r in range(1, row.max() + 1)]
+        _place(fig, panels, across, np.array([left, right, bottom, top]), (inner_x, inner_y), head)
+
+
+def _place(
+    fig: AnyFigure,
+    panels: Sequence[Axes],
+    across: int,
+    margins: np.ndarray,
+    gaps: tuple[Sequence[float], Sequence[float]],
+    head: float,
+) -> None:
+    """Set the positions of panels for the margins around all and the gaps between columns and rows, in pixels."""
+    pad, gap = points(fig, PAD), points(fig, GAP)
+    down = math.ceil(len(panels) / across)
+    width, height = fig.bbox.width, fig.bbox.height
+    left, right, bottom, top = margins + [pad, pad * 1.4, pad, pad + head]
+    wide = (width - left - right - (across - 1) * gap - sum(gaps[0])) / across
+    high = (height - bottom - top - (down - 1) * gap - sum(gaps[1])) / down
+    wide, high = max(wide, points(fig, 20)), max(high, points(fig, 15))
+    for i, ax in enumerate(panels):
+        column, row = i % across, i // across
+        x = left + column * (wide + gap) + sum(gaps[0][:column])
+        y = height - top - high - row * (high + gap) - sum(gaps[1][:row])
+        ax.set_position((x / width, y / height, wide / width, high / height))

@@ -1,0 +1,151 @@
+"""The axis of layers: model order from the top, every name where there is room, whole blocks where not.
+
+>>> [block.name for block in blocks(["embed", "layers.0.wq", "layers.0.wo", "layers.1.wq"], depth=2)]
+['embed', 'layers.0', 'layers.1']
+"""
+
+from collections.abc import Sequence
+from itertools import groupby, pairwise
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import FixedFormatter, Locator
+
+from tandv.viz.layout.style import Style
+from tandv.viz.layout.ticks import CHARACTER, length_in_points
+
+
+class Block(NamedTuple):
+    """Neighbouring layers whose dotted names begin alike: rows first to last, both included."""
+
+    name: str
+    first: int
+    last: int
+
+    @property
+    def middle(self) -> float:
+        return (self.first + self.last) / 2
+
+
+def blocks(names: Sequence[str], depth: int) -> list[Block]:
+    """Return the runs of layers that share the first `depth` parts of their names."""
+    heads = [".".join(name.split(".")[:depth]) for name in names]
+    runs = [(head, [i for i, _ in run]) for head, run in groupby(enumerate(heads), key=lambda pair: pair[1])]
+    return [Block(head, rows[0], rows[-1]) for head, rows in runs]
+
+
+def elide(name: str, most: int) -> str:
+    """Return a name of at most `most` characters: its beginning, dots, and more of its end.
+
+    >>> elide("layers.10.attention.query.weight", 20)
+    'layers.…query.weight'
+    """
+    if len(name) <= most:
+        return name
+    tail = max(int(most * 0.62), 1)
+    return name[: most - 1 - tail] + "…" + name[-tail:]
+
+
+def levels(names: Sequence[str]) -> list[list[Block]]:
+    """Return the ways to name the rows, from every layer on its own to ever larger blocks."""
+    deepest = max((name.count(".") for name in names), default=0)
+    every = [Block(name, i, i) for i, name in enumerate(names)]
+    out = [every]
+    for depth in range(deepest, 0, -1):
+        found = blocks(names, depth)
+        if len(found) < len(out[-1]):
+            out.append(found)
+    return out
+
+
+def tellable(ways: list[list[Block]], most: int) -> list[list[Block]]:
+    """Leave out the ways of naming in which names cut to `most` characters can no longer be told apart."""
+    kept = [way for way in ways if len({elide(b.name, most) for b in way}) == len({b.name for b in way})]
+    return ([way for way in kept if len(way) >= 4] and kept) or ways
+
+
+def labelled(ways: Sequence[list[Block]], low: float, high: float, apart: float) -> list[Block]:
+    """Return the blocks to label in the rows from low to high, so that labels are `apart` rows apart.
+
+    The finest way of naming is taken that leaves nearly no row without a label; if only names remain that
+    tell little, every second, fifth, ... block of the coarsest useful way is named instead.
+    """
+    inside = [[b for b in way if b.last >= low and b.first <= high] for way in ways]
+    useful = [way for way in inside if len(way) >= 4] or inside[:1]
+    for way in useful:
+        kept = _spaced(way, apart)
+        if sum(b.last - b.first + 1 for b in kept) >= 0.9 * sum(b.last - b.first + 1 for b in way):
+            return kept
+    coarsest = useful[-1]
+    largest = max(b.last - b.first for b in coarsest)
+    main = [b for b in coarsest if 2 * (b.last - b.first) >= largest]
+    stride = next(s for s in (1, 2, 4, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 10**9) if _fits(main[::s], apart))
+    kept = main[::stride]
+    others = [b for b in coarsest if b not in main]
+    return _spaced(others, apart, kept)
+
+
+def _fits(some: Sequence[Block], apart: float) -> bool:
+    return all(b.middle - a.middle >= apart for a, b in pairwise(some))
+
+
+def _spaced(way: Sequence[Block], apart: float, kept: Sequence[Block] = ()) -> list[Block]:
+    """Return `kept` and as many others as stay `apart`, larger blocks before smaller ones."""
+    out = list(kept)
+    taken = np.array([b.middle for b in out])
+    for block in sorted(way, key=lambda b: (b.first - b.last, b.first)):
+        if not taken.size or np.abs(taken - block.middle).min() >= apart - 1e-9:
+            out.append(block)
+            taken = np.append(taken, block.middle)
+    return sorted(out, key=lambda b: b.first)
+
+
+class LayerLocator(Locator):
+    """Places and names the labels of layers anew whenever the height or the zoom has changed."""
+
+    def __init__(self, names: Sequence[str], most: int, size: float):
+        self.ways, self.most, self.size = tellable(levels(names), most), most, size
+        self.names = FixedFormatter([])
+        self._made: tuple | None = None
+
+    def __call__(self) -> np.ndarray:
+        axis: Axis = self.axis  # type: ignore[assignment]
+        low, high = sorted(axis.get_view_interval())
+        height = length_in_points(axis)
+        if self._made is None or self._made[0] != (low, high, height):
+            apart = self.size * 1.25 * (high - low) / max(height, 1)
+            shown = [b for b in labelled(self.ways, low, high, apart) if low <= b.middle <= high]
+            self._made = ((low, high, height), np.array([b.middle for b in shown]))
+            self.names.seq = [elide(b.name, self.most) for b in shown]
+        return self._made[1]
+
+    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+        return self()
+
+
+def layer_axis(ax: Axes, names: Sequence[str], style: Style) -> None:
+    """Make the y axis of `ax` one of layers, the first at the top, with fine lines between blocks."""
+    points = ax.figure.bbox.width * 72 / ax.figure.dpi
+    most = int(np.clip(0.26 * points / (style.small * CHARACTER), 8, 40))
+    locator = LayerLocator(names, most, style.small)
+    ax.yaxis.set_major_locator(locator)
+    ax.yaxis.set_major_formatter(locator.names)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.tick_params(axis="y", length=0)
+    borders = separators(names)
+    if len(borders):
+        ax.hlines(borders, 0, 1, transform=ax.get_yaxis_transform(), colors=style.paper, linewidth=0.8, zorder=1)
+
+
+def separators(names: Sequence[str], most: int = 60) -> np.ndarray:
+    """Return the rows between blocks, of the kind whose blocks (at most half of all rows each) hold most layers."""
+
+    def together(way: list[Block]) -> int:
+        sizes = [b.last - b.first + 1 for b in way]
+        return sum(size for size in sizes if 2 <= size <= len(names) / 2)
+
+    ways = [way for way in reversed(levels(names)[1:]) if len(way) <= most]  # of equals, the coarsest
+    best = max(ways, key=together, default=[])
+    return np.array([b.first - 0.5 for b in best[1:]]) if best and together(best) else np.array([])

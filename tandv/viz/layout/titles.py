@@ -1,0 +1,307 @@
+"""What stands around the panels: title, legend, the key of the colours, measured before it is placed."""
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.font_manager import FontProperties
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox, ScaledTranslation
+
+from tandv.viz.layout.colours import Scale, lookup
+from tandv.viz.layout.style import Style
+
+AnyFigure = Figure | SubFigure
+
+PAD = 7.0  # points of air at the border of a figure
+GAP = 12.0  # points of air between panels
+LONGEST = 40  # characters of a name in a legend or beside a row
+
+
+class Key(NamedTuple):
+    """What a colour means: placed above the panel, never over the data."""
+
+    scale: Scale
+    colours: str
+    specials: Sequence[tuple[str, str]] = ()
+    label: str = ""
+
+
+def points(fig: AnyFigure, length: float) -> float:
+    """Return a length in points as pixels."""
+    return length * fig.dpi / 72
+
+
+def measure(text: Text, fig: AnyFigure) -> float:
+    """Return the width of a text in pixels; the height of one that stands upright."""
+    box = text.get_window_extent(renderer_of(fig))
+    return box.height if text.get_rotation() == 90 else box.width
+
+
+def renderer_of(fig: AnyFigure) -> RendererAgg:
+    """Return something that measures text as it will be drawn, whatever the canvas of the figure is."""
+    return _renderer(fig.dpi)
+
+
+@lru_cache(8)
+def _renderer(dpi: float) -> RendererAgg:
+    return RendererAgg(8, 8, dpi)
+
+
+def around(ax: Axes, renderer: RendererAgg) -> np.ndarray:
+    """Return how far labels, titles and keys reach beyond Axes: left, right, bottom, top, in pixels.
+
+    It measures words instead of asking matplotlib for all artists, which takes many times as long.
+    """
+    inner = ax.bbox
+    boxes = [inner]
+    if ax.axison:
+        boxes += [box for axis in (ax.xaxis, ax.yaxis) for box in _labels(axis, renderer)]
+    boxes += [text.get_window_extent(renderer) for text in ax.texts if text.get_text() and text.get_in_layout()]
+    if ax.get_title("left"):  # it is cut to the width of the Axes, so only its height counts
+        top = ax._left_title.get_window_extent(renderer).y1  # type: ignore[attr-defined]
+        boxes.append(Bbox([[inner.x0, inner.y0], [inner.x1, max(top, inner.y1)]]))
+    if (legend := ax.get_legend()) is not None:
+        boxes.append(legend.get_window_extent(renderer))
+    sides = np.array([(b.x0, b.x1, b.y0, b.y1) for b in boxes])
+    low, high = sides[:, (0, 2)].min(axis=0), sides[:, (1, 3)].max(axis=0)
+    return np.maximum([inner.x0 - low[0], high[0] - inner.x1, inner.y0 - low[1], high[1] - inner.y1], 0)
+
+
+def above_data(ax: Axes, renderer: RendererAgg) -> float:
+    """Return how far words that a draw function wrote reach above the Axes, in pixels."""
+    tops = [text.get_window_extent(renderer).y1 for text in ax.texts if text.get_text()]
+    return max(max(tops, default=0.0) - ax.bbox.y1, 0.0)
+
+
+def _labels(axis: Axis, renderer: RendererAgg) -> list[Bbox]:
+    """Return the boxes of the tick labels at the ends of an axis, of the widest, and of the axis label."""
+    look, inner, horizontal = axis.get_tick_params(), axis.axes.bbox, axis is axis.axes.xaxis
+    pixel = renderer.points_to_pixels(1.0)
+    if _turned(look):
+        box = axis.get_tightbbox(renderer)
+        return [box] if box is not None else []
+    out, reach = [], 0.0
+    if look.get("labelbottom" if horizontal else "labelleft", True):
+        low, high = sorted(axis.get_view_interval())
+        places = np.asarray(axis.get_majorticklocs(), float)
+        said = axis.get_major_formatter().format_ticks(places.tolist())
+        font = FontProperties(size=look.get("labelsize", 9.0))
+        gap = (look.get("length", 3.0) + look.get("pad", 3.5)) * pixel
+        shown = [(p, t) for p, t in zip(places, said, strict=True) if t and low <= p <= high]
+        sizes = [renderer.get_text_width_height_descent(t, font, False)[:2] for _, t in shown]
+        at = axis.get_transform().transform(np.array([p for p, _ in shown])) if shown else np.array([])
+        ends = axis.get_transform().transform(np.array(axis.get_view_interval()))
+        share = (at - ends[0]) / (ends[1] - ends[0])
+        for where, (wide, high) in zip(share, sizes, strict=True):
+            if horizontal:
+                x, y = inner.x0 + where * inner.width, inner.y0 - gap
+                out.append(Bbox([[x - wide / 2, y - 1.15 * high], [x + wide / 2, y]]))
+                reach = max(reach, inner.y0 - y + 1.15 * high)
+            else:
+                x, y = inner.x0 - gap, inner.y0 + where * inner.height
+                out.append(Bbox([[x - wide, y - 0.6 * high], [x, y + 0.6 * high]]))
+                reach = max(reach, inner.x0 - x + wide)
+    if words := axis.label.get_text():
+        # Across its axis a label is as high as its font; along it, it is centred.
+        size = float(axis.label.get_fontsize())
+        thick, away = 1.35 * size * pixel, reach + axis.labelpad * pixel
+        wide = renderer.get_text_width_height_descent(words, FontProperties(size=size), False)[0]
+        if horizontal:
+            middle = (inner.x0 + inner.x1) / 2
+            out.append(Bbox([[middle - wide / 2, inner.y0 - away - thick], [middle + wide / 2, inner.y0]]))
+        else:
+            middle = (inner.y0 + inner.y1) / 2
+            out.append(Bbox([[inner.x0 - away - thick, middle - wide / 2], [inner.x0, middle + wide / 2]]))
+    return out
+
+
+def _turned(look: Mapping[str, Any]) -> bool:
+    """Tell whether tick labels are not horizontal; matplotlib gives the same setting one of two names."""
+    return bool(look.get("labelrotation") or look.get("rotation"))
+
+
+def settle_labels(ax: Axes) -> None:
+    """Fix the place of axis labels where it is known, which spares matplotlib measuring all ticks again."""
+    look = ax.xaxis.get_tick_params()
+    if not _turned(look):
+        ticks = float(look.get("labelsize", 9.0)) * 1.3 if look.get("labelbottom", True) else 0.0
+        down = float(look.get("length", 3.0)) + look.get("pad", 3.5) + ticks + ax.xaxis.labelpad
+        below = ax.transAxes + ScaledTranslation(0, -down / 72, ax.figure.dpi_scale_trans)
+        ax.xaxis.set_label_coords(0.5, 0, below)
+    if not ax.get_ylabel():
+        ax.yaxis.set_label_coords(0, 0.5)
+
+
+def legend_entries(panels: Sequence[Axes]) -> dict[str, Any]:
+    """Return every labelled artist of the panels once."""
+    found: dict[str, Any] = {}
+    for ax in panels:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    return found
+
+
+def header(fig: AnyFigure, title: str, subtitle: str, entries: Mapping[str, Any], style: Style) -> float:
+    """Write title and subtitle at the top left, the legend at the right of them; return the height in pixels."""
+    height, width, pad = fig.bbox.height, fig.bbox.width, points(fig, PAD)
+    used = 0.0
+    room = width - 2 * pad
+    for words, size, weight, colour in (
+        (title, style.title, "bold", style.ink),
+        (subtitle, style.text, "normal", style.muted),
+    ):
+        if words:
+            y = 1 - (pad + used) / height
+            text = fig.text(pad / width, y, words, size=size, weight=weight, color=colour, ha="left", va="top")
+            shorten(text, fig, room)
+            used += points(fig, size * 1.5)
+    if entries:
+        used = _legend(fig, entries, style, used)
+    return used + (points(fig, 4) if used else 0)
+
+
+def _legend(fig: AnyFigure, entries: Mapping[str, Any], style: Style, used: float) -> float:
+    height, width, pad = fig.bbox.height, fig.bbox.width, points(fig, PAD)
+    short = [cut(name) for name in entries]
+    names = short if len(set(short)) == len(short) else list(entries)  # two that look the same would be of no use
+    longest = max(map(len, names)) * style.text * 0.6 + 34
+    columns = max(1, min(len(entries), int((width - 2 * pad) * 72 / fig.dpi / longest)))
+    legend = fig.legend(
+        list(entries.values()),
+        names,
+        loc="upper right",
+        bbox_to_anchor=(1 - pad / width, 1 - pad / height),
+        bbox_transform=fig.transSubfigure,
+        ncols=columns,
+        frameon=False,
+        fontsize=style.text,
+        labelcolor=style.ink,
+        borderpad=0,
+        borderaxespad=0,
+        handlelength=1.4,
+        handletextpad=0.5,
+        columnspacing=1.3,
+    )
+    renderer = renderer_of(fig)
+    box = legend.get_window_extent(renderer)
+    words = [t.get_window_extent(renderer) for t in fig.texts]
+    # Beside the title if it fits there, else on lines of its own.
+    if any(Bbox.intersection(box.padded(points(fig, 4)), w) for w in words):
+        legend.set_bbox_to_anchor((1 - pad / width, 1 - (pad + used) / height), fig.transSubfigure)
+        return used + box.height + points(fig, 4)
+    return max(used, box.height)
+
+
+def cut(words: str, most: int = LONGEST) -> str:
+    """Return words without their middle if there are more than `most` characters of them.
+
+    >>> cut("transformer.layers.11.attention.output_projection", 20)
+    'transforme…rojection'
+    """
+    return words if len(words) <= most else f"{words[: most // 2]}…{words[-((most - 1) // 2) :]}"
+
+
+def shorten(text: Text, fig: AnyFigure, room: float) -> None:
+    """Cut a text in the middle until it is at most `room` pixels wide."""
+    words = text.get_text()
+    wide = measure(text, fig)
+    while wide > room and len(words) > 8:
+        keep = max(int(len(words) * room / wide) - 2, 6)
+        words = words[: math.ceil(keep / 2)] + "…" + words[len(words) - keep // 2 :]
+        text.set_text(words)
+        wide = measure(text, fig)
+
+
+def colour_key(ax: Axes, key: Key, style: Style) -> None:
+    """Draw the colour bar and the swatches of special cells above the Axes, at their right end."""
+    fig = ax.figure
+    pixel_w, pixel_h = ax.bbox.width, ax.bbox.height
+    renderer = renderer_of(fig)
+
+    def x(pixels: float) -> float:
+        return 1 - pixels / pixel_w
+
+    def y(length: float) -> float:
+        return 1 + points(fig, length) / pixel_h
+
+    bar = min(points(fig, 130), (0.33 if ax.get_title("left") else 0.45) * pixel_w)
+    low, high = y(5), y(12)
+    anchor = points(fig, 6)
+    image = AxesImage(ax, transform=ax.transAxes, extent=(x(anchor + bar), x(anchor), low, high))
+    image.set_data(lookup(key.colours)[None, :, :])
+    image.set_clip_on(False)
+    image.set_extent((x(anchor + bar), x(anchor), low, high))
+    image.set_in_layout(True)
+    ax.add_artist(image)
+    end = -math.inf
+    ticks = key.scale.ticks(max(2, min(5, int(bar / points(fig, 30)))))
+    for at, words in ticks:
+        where = x(anchor + bar * (1 - at))
+        text = ax.text(
+            where,
+            y(14),
+            words,
+            transform=ax.transAxes,
+            size=style.small,
+            color=style.muted,
+            ha="center",
+            va="bottom",
+        )
+        box = text.get_window_extent(renderer)
+        if box.x0 < end + 3:
+            text.remove()
+            continue
+        end = box.x1
+        ax.plot([where, where], [high, y(14)], transform=ax.transAxes, color=style.muted, lw=0.7, clip_on=False)
+    at = anchor + bar + points(fig, 10)
+    for words, colour in [("", ""), *reversed(key.specials)] if key.label else reversed(key.specials):
+        words = words or key.label
+        text = ax.text(
+            x(at),
+            y(4.5),
+            words,
+            transform=ax.transAxes,
+            size=style.small,
+            color=style.muted,
+            ha="right",
+            va="bottom",
+        )
+        at += text.get_window_extent(renderer).width + points(fig, 4)
+        if words == key.label:
+            at += points(fig, 6)
+            continue
+        side = points(fig, 7)
+        swatch = Rectangle(
+            (x(at + side), low),
+            side / pixel_w,
+            points(fig, 7) / pixel_h,
+            transform=ax.transAxes,
+            facecolor=colour or style.panel,
+            edgecolor=style.edge if not colour else "none",
+            hatch=None if colour else "//////",
+            linewidth=0.0 if colour else 0.5,
+            clip_on=False,
+        )
+        ax.add_patch(swatch)
+        at += side + points(fig, 9)
+    ax._tandv_key_left = x(at)  # type: ignore[attr-defined]
+
+
+def clear_title(ax: Axes) -> None:
+    """Lift the title of a panel above the key if it would run into it, and shorten it to the panel's width."""
+    title = ax._left_title  # type: ignore[attr-defined]
+    if not title.get_text():
+        return
+    if measure(title, ax.figure) > getattr(ax, "_tandv_key_left", math.inf) * ax.bbox.width - 4:
+        size, colour = title.get_fontsize(), title.get_color()
+        ax.set_title(title.get_text(), loc="left", pad=size + 19, size=size, color=colour)
+    shorten(title, ax.figure, ax.bbox.width)

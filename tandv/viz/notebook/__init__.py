@@ -1,0 +1,1 @@
+"""`interactive`: controls around a plot in a notebook."""

@@ -1,0 +1,61 @@
+"""What stands beside an interactive plot: the training curves, and in words what the mouse points at."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from tandv.viz.layout.style import Style, dress
+from tandv.viz.layout.tables import Place, drawn, table
+
+
+def draw_loss(side: Any, curves: pd.DataFrame, style: Style) -> Axes:
+    """Draw every curve into a part of a figure; return its Axes."""
+    side.set_facecolor(style.paper)
+    ax = side.subplots()
+    side.subplots_adjust(left=0.2, right=0.95, bottom=0.14, top=0.84)
+    dress(ax, style)
+    for column, colour in zip(curves.columns, style.series, strict=False):
+        ax.plot(curves.index, curves[column], color=colour, linewidth=1.2, label=str(column))
+    ax.set_xlabel("step")
+    ax.set_title("training", color=style.ink, size=style.text, loc="left")
+    ax.legend(frameon=False, labelcolor=style.ink, fontsize=style.small)
+    return ax
+
+
+def is_lines(ax: Any) -> bool:
+    """Tell whether Axes show curves over steps."""
+    found = drawn(ax)
+    return found is not None and found.x == "step" and found.pick is None
+
+
+def nearest(steps: Any, x: float) -> float:
+    """Return the one of `steps` that is nearest to x.
+
+    >>> nearest([0, 5, 10], 6.2)
+    5.0
+    """
+    known = np.asarray(steps)
+    return float(known[np.abs(known - x).argmin()])
+
+
+def told(place: Place) -> str:
+    """Return a cell of a heat map in words."""
+    parts = [place.layer, place.tt, None if place.step is None else f"step {place.step:,}"]
+    value = "not logged or NaN" if np.isnan(place.value) else f"{place.value:.4g}"
+    return " · ".join([part for part in parts if part] + [value])
+
+
+def values_at(step: int, axes: Iterable[Axes], curves: pd.DataFrame | None) -> str:
+    """Return the values of all curves at a step, those of the training curves at their own nearest step."""
+    words = [f"step {step:,}"]
+    for found in (table(ax) for ax in axes if is_lines(ax)):
+        of = " ".join((*found.tt, *(found.layers if len(found.layers) == 1 else ())))
+        words.append(f"{of}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.read(step).items()))
+    if curves is not None:
+        at = nearest(curves.index, step)
+        values = ", ".join(f"{name} {value:.4g}" for name, value in curves.loc[at].items())
+        words.append(values if at == step else f"{values} (at its step {at:,.0f})")
+    return " · ".join(words)

@@ -1,0 +1,326 @@
+"""`interactive`: any plot of tandv with controls, drill-down, a cross-hair and the loss beside it."""
+
+import html
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tandv.curves import as_curves
+from tandv.viz.layout.style import theme
+from tandv.viz.layout.tables import Place, drawn
+from tandv.viz.notebook import views
+from tandv.viz.notebook.cursor import Cursor, later
+from tandv.viz.notebook.readout import draw_loss, is_lines, nearest, told, values_at
+from tandv.viz.notebook.surface import INSTALL, canvas
+from tandv.viz.notebook.views import View, Views
+from tandv.viz.of_log.plots import exp_hist
+
+_AFTER_PICTURE = 0.03  # seconds: the controls follow when the new picture is on its way
+_KEYS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+
+
+def interactive(f: Callable[..., Figure], train_stats: Any = None, width: int | None = None, **kwargs: Any) -> "Viewer":
+    """Show a plot with controls for its arguments; return a controller of it.
+
+    A click on a cell of a heat map opens the exponents of that layer and step; right click or Escape goes
+    back. The mouse moves a cross-hair over every plot of steps, and values are read out. Left and right
+    change the step, up and down the layer. `train_stats` (TrainingStats, a dict, a DataFrame) stands beside
+    the plot; a click on it sets the step. `width` is in pixels. In a notebook this needs ipympl.
+
+    >>> from tandv import viz
+    >>> from tandv.log.logframe import example_log
+    >>> viewer = viz.interactive(viz.scalar_line, df=example_log(), layer="embed", tt="Weight", scalar_metric="std")
+    >>> viewer.select(layer="head").state.arguments["layer"]
+    'head'
+
+    Raises TypeError for arguments that the plot does not take, and what the plot raises for bad ones.
+    """
+    known = [name for name in views.parameters(f) if name != "fig"]
+    if unknown := [name for name in kwargs if name not in known]:
+        raise TypeError(f"{f.__name__} does not take {', '.join(unknown)}; it takes {', '.join(known)}")
+    data = "history" if "history" in known else "df"
+    if not (data in kwargs and isinstance(kwargs[data], pd.DataFrame if data == "df" else object)):
+        given = "df=read_pickle(...)" if data == "df" else "history={step: {layer: array}}"
+        what = "the log" if data == "df" else "the arrays"
+        raise TypeError(f"interactive needs {what}: interactive({f.__name__}, {given}, ...)")
+    if train_stats is not None and "train_stats" in known:  # the plot has a place of its own for the loss
+        kwargs, train_stats = {**kwargs, "train_stats": train_stats}, None
+    viewer = Viewer(View(f, kwargs), None if train_stats is None else as_curves(train_stats), width)
+    viewer.display()
+    return viewer
+
+
+class Viewer:
+    """An interactive figure: `figure`, `state` (what is shown), `select`, `save`, `close`."""
+
+    def __init__(self, view: View, curves: pd.DataFrame | None, width: int | None):
+        try:
+            import ipywidgets
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(f"interactive plots need ipywidgets; install it by `{INSTALL}`") from error
+        self._views: Views = (view,)
+        self._curves = curves
+        self._style = theme(view.arguments.get("theme", "light"))
+        self.figure = Figure(figsize=((width or 1000) / 100, 5.2), dpi=100, facecolor=self._style.paper)
+        self.canvas, self._surface = canvas(self.figure)
+        self._main: Any = self.figure
+        self._loss: Axes | None = None
+        if curves is not None:
+            self._main, side = self.figure.subfigures(1, 2, width_ratios=(2.6, 1))  # type: ignore[misc]
+            self._loss = draw_loss(side, curves, self._style)
+        self._cursor: Cursor | None = None
+        self.controls: dict[str, Any] = {}
+        self.controls_of: Callable[..., Any] | None = None  # the plot that the controls belong to
+        self._resting: float | None = None  # where the cursor is while the mouse is elsewhere
+        self._steps: tuple[Any, np.ndarray] | None = None  # of the log or the arrays that are shown
+        self._syncing = False
+        self._laid_out = (0, 0)  # width and height in pixels for which the figure was laid out
+        self._readout = ipywidgets.HTML().add_class("tandv-readout")
+        self._trouble = ipywidgets.HTML().add_class("tandv-error")
+        self._bar = ipywidgets.HBox(layout={"flex_flow": "row wrap"})
+        self.widget = ipywidgets.VBox([self._bar, self._trouble, self._surface, self._readout])
+        self._buttons = [self._button(kind) for kind in ("png", "svg", "csv")]
+        self._connections = [
+            self.canvas.mpl_connect(name, self._safely(action))
+            for name, action in (
+                ("button_press_event", self._on_press),
+                ("motion_notify_event", self._on_move),
+                ("key_press_event", self._on_key),
+                ("resize_event", self._on_resize),
+            )
+        ]
+        self._draw()
+
+    # What users and tests call.
+
+    @property
+    def state(self) -> View:
+        """The view that is shown: `plot` and `arguments`."""
+        return self._views[-1]
+
+    @property
+    def readout(self) -> str:
+        """The text under the figure: the values under the mouse."""
+        return html.unescape(self._readout.value)
+
+    @property
+    def error(self) -> str:
+        """What went wrong in the last action, empty if nothing did."""
+        return html.unescape(self._trouble.value)
+
+    def select(self, **arguments: Any) -> "Viewer":
+        """Change arguments of the plot that is shown, for example `layer=` and `step=`."""
+        self._go(views.change(self._views, **arguments))
+        return self
+
+    def back(self) -> "Viewer":
+        """Return from a histogram to the heat map it was opened from, at the same zoom."""
+        if len(self._views) > 1:
+            self._go(views.back(self._views))
+        return self
+
+    def data(self) -> pd.DataFrame:
+        """Return what is drawn as a table: a row for each step (or exponent), a column for each curve or layer."""
+        tables = {}
+        for ax in self._axes():
+            table = drawn(ax)
+            if table is None or not np.size(table.values):
+                continue
+            values = np.asarray(table.values, float)
+            values = np.where(np.isneginf(values), np.nan, values)
+            names = table.names or table.layers
+            if values.ndim == 2:
+                frame = pd.DataFrame(values.T, pd.Index(table.steps, name=table.x), list(names))
+            else:
+                frame = pd.DataFrame({ax.get_title() or table.plot: values}, pd.Index(list(names), name=table.x))
+            tables[" ".join((*table.tt, *(table.layers if len(table.layers) == 1 else ())))] = frame
+        return pd.concat(tables, axis=1) if len(tables) > 1 else next(iter(tables.values()))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the figure as PNG, SVG or PDF, or the shown data as CSV, by the ending of `path`."""
+        path = Path(path)
+        if path.suffix == ".csv":
+            self.data().to_csv(path)
+        else:
+            assert self._cursor is not None
+            with self._cursor.hidden():
+                self.figure.savefig(path, dpi=200, facecolor=self.figure.get_facecolor())
+            self._refresh()
+        return path
+
+    def display(self) -> None:
+        """Show the widget in the notebook's output; elsewhere nothing happens."""
+        from tandv.viz.notebook.surface import in_notebook
+
+        if in_notebook():
+            from IPython.display import display
+
+            display(self.widget)
+
+    def close(self) -> None:
+        """Let go of the mouse, the keys and the widgets."""
+        if self._cursor is not None:
+            self._cursor.close()
+        for connection in self._connections:
+            self.canvas.mpl_disconnect(connection)
+        for widget in (*self._bar.children, self._surface, self.widget):
+            widget.close()
+
+    # From one view to the next.
+
+    def _go(self, target: Views) -> None:
+        """Draw another state; if that fails, stay in this one and let the error be seen."""
+        before, self._views = self._views, target
+        try:
+            self._draw()
+        except Exception:
+            self._views = before
+            self._draw()
+            raise
+        self._trouble.value = ""
+
+    def _draw(self) -> None:
+        view = self.state
+        if self._cursor is not None:
+            self._cursor.close()
+        if self._main is not self.figure:
+            self._main.clear()
+        view.plot(**view.arguments, fig=self._main)
+        for ax, (x, y) in zip(self._axes(), view.limits, strict=False):
+            ax.set_xlim(x)
+            ax.set_ylim(y)
+        lines = [ax for ax in self._axes() if is_lines(ax)]
+        self._cursor = Cursor(self.canvas, lines + ([self._loss] if self._loss else []), self._style.alarm)
+        self._laid_out = self.canvas.get_width_height()
+        step = view.arguments.get("step")
+        marked = self._curves is not None and isinstance(step, int)
+        self._resting = nearest(self._curves.index, step) if marked else None  # type: ignore[union-attr, arg-type]
+        self._cursor.step = self._resting
+        self._refresh()
+        if self.controls_of is None:
+            self._set_toolbar()
+        else:
+            later(_AFTER_PICTURE, self._set_toolbar)
+
+    def _refresh(self) -> None:
+        """Draw now: to ask the front end first, whether it wants a picture, would cost a round trip."""
+        if hasattr(self.canvas, "_force_full"):
+            self.canvas._force_full = True
+        self.canvas.draw()
+
+    def _set_toolbar(self) -> None:
+        """Let the controls show the view's arguments; new ones are made only for another plot."""
+        from tandv.viz.notebook.toolbar import controls, show
+
+        self._syncing = True
+        try:
+            if self.controls_of is self.state.plot and show(self.controls, self.state):
+                return
+            self.controls, self.controls_of = controls(self.state, self._on_control), self.state.plot
+            self._bar.children = (*self.controls.values(), *self._buttons)
+        finally:
+            self._syncing = False
+
+    def _button(self, kind: str) -> Any:
+        import ipywidgets
+
+        button = ipywidgets.Button(description=kind.upper(), tooltip=f"Save as {kind}", layout={"width": "60px"})
+        button.on_click(lambda _: self._safely(self._save_here)(kind))
+        return button
+
+    def _save_here(self, kind: str) -> None:
+        name = f"tandv-{self.state.plot.__name__}"
+        taken = {path.stem for path in Path.cwd().glob(f"{name}*.{kind}")}
+        path = self.save(next(n for i in range(1, 10_000) if (n := f"{name}-{i}") not in taken) + f".{kind}")
+        self._readout.value = f"saved {html.escape(str(path.resolve()))}"
+
+    # What happens in the figure.
+
+    def _safely(self, action: Callable[..., None]) -> Callable[..., None]:
+        """Callbacks have no caller who would see an exception: show it in the widget."""
+
+        def act(*arguments: Any, **named: Any) -> None:
+            try:
+                action(*arguments, **named)
+            except Exception as error:
+                self._trouble.value = f'<b style="color:#c02020">{html.escape(f"{type(error).__name__}: {error}")}</b>'
+
+        return act
+
+    def _on_control(self, **arguments: Any) -> None:
+        if not self._syncing:
+            self._safely(self._go)(views.change(self._views, **arguments))
+
+    def _on_press(self, event: Any) -> None:
+        if getattr(getattr(self.canvas, "toolbar", None), "mode", ""):  # zooming or panning
+            return
+        if event.button == 3:
+            self.back()
+        elif event.inaxes is not None and (event.inaxes is self._loss or is_lines(event.inaxes)):
+            self._select_step(event.xdata)
+        elif event.inaxes is not None and (table := drawn(event.inaxes)) is not None and table.pick is not None:
+            self._open(table.at(event.xdata, event.ydata))
+
+    def _open(self, place: Place | None) -> None:
+        """Show a cell that was clicked: in a plot that has a layer and a step of its own, else as a histogram."""
+        plot = self.state.plot
+        if place is not None and place.step is None:
+            return
+        if place is not None and views.takes(plot, "layer") and views.takes(plot, "step"):
+            layer = {} if place.layer is None else {"layer": place.layer}
+            self.select(step=place.step, **layer)
+        elif (deeper := views.drilled(self.state, place, exp_hist)) is not None:
+            limits = tuple((ax.get_xlim(), ax.get_ylim()) for ax in self._axes())
+            self._go(views.push(self._views, deeper, limits))
+
+    def _on_resize(self, event: Any) -> None:
+        """Lay out anew for the size to which the figure was pulled."""
+        if (event.width, event.height) != self._laid_out:
+            self._draw()
+
+    def _on_key(self, event: Any) -> None:
+        if event.key == "escape":
+            self.back()
+        elif event.key in _KEYS:
+            steps, layers = _KEYS[event.key]
+            if changed := views.moved(self.state, steps, layers):
+                self.select(**changed)
+
+    def _on_move(self, event: Any) -> None:
+        ax, cursor = event.inaxes, self._cursor
+        if cursor is None:
+            return
+        table = drawn(ax)
+        if table is not None and table.pick is not None:
+            place = table.at(event.xdata, event.ydata)
+            self._readout.value = "" if place is None else html.escape(told(place))
+            cursor.move(None if place is None or place.step is None else place.step)
+        elif ax is not None and (ax is self._loss or is_lines(ax)):
+            self._readout.value = html.escape(self._values_at(event.xdata))
+            cursor.move(float(self._nearest(event.xdata)))
+        else:
+            cursor.move(self._resting)
+
+    def _select_step(self, x: float) -> None:
+        if views.takes(self.state.plot, "step"):
+            self.select(step=self._nearest(x))
+        self._readout.value = html.escape(self._values_at(x))
+
+    # Steps and values.
+
+    def _axes(self) -> list[Axes]:
+        return [ax for ax in self._main.axes if ax is not self._loss]
+
+    def _nearest(self, x: float) -> int:
+        data = self.state.arguments["df" if "df" in self.state.arguments else "history"]
+        if self._steps is None or self._steps[0] is not data:
+            self._steps = data, np.asarray(self.state.steps)
+        return int(nearest(self._steps[1], x))
+
+    def _values_at(self, x: float) -> str:
+        return values_at(self._nearest(x), self._axes(), self._curves)

@@ -1,0 +1,146 @@
+"""What the interactive viewer shows, as plain data, and every way to go from one view to the next.
+
+A view is a plot and its arguments; the viewer holds a stack of them. Nothing here draws.
+
+>>> from tandv import viz
+>>> from tandv.log.logframe import example_log
+>>> top = (View(viz.scalar_global_heatmap, {"df": example_log(), "tt": "Activation", "scalar_metric": "rm2"}),)
+>>> deeper = push(top, View(viz.exp_hist, {**top[0].arguments, "layer": "embed", "step": 3}))
+>>> back(deeper) == top, back(top) == top
+(True, True)
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, get_args, get_origin
+
+import pandas as pd
+
+from tandv import formats
+from tandv.log import logframe
+from tandv.viz.layout.tables import Place
+from tandv.viz.of_arrays import history
+
+Limits = tuple[tuple[tuple[float, float], tuple[float, float]], ...]
+
+
+class View(NamedTuple):
+    """A plot with its arguments, the log `df` or the arrays `history` among them, and the zoom when it was left."""
+
+    plot: Callable[..., Any]
+    arguments: Mapping[str, Any]
+    limits: Limits = ()
+
+    @property
+    def df(self) -> pd.DataFrame:
+        return self.arguments["df"]
+
+    @property
+    def layers(self) -> list[str]:
+        """The layers that there are, of a log or of arrays by step."""
+        return logframe.layers(self.df) if "df" in self.arguments else history.layers_of(self._history)
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps that there are; those of the layer that is shown, if it is one of arrays."""
+        return logframe.steps(self.df) if "df" in self.arguments else list(self._history)
+
+    @property
+    def heads(self) -> list[int]:
+        """The heads of the attention that is shown."""
+        arrays = self._history
+        layer = history.chosen_layer(arrays, one(self.arguments.get("layer")))
+        return list(range(next(named[layer] for named in arrays.values() if layer in named).shape[-3]))
+
+    @property
+    def _history(self) -> dict[int, dict[str, Any]]:
+        return history.as_history(self.arguments["history"])
+
+
+Views = tuple[View, ...]
+
+
+def change(views: Views, **arguments: Any) -> Views:
+    """Return the stack with some arguments of the view on top replaced."""
+    top = views[-1]
+    return (*views[:-1], View(top.plot, {**top.arguments, **arguments}))
+
+
+def push(views: Views, view: View, limits: Limits = ()) -> Views:
+    """Return the stack with a view on top of the one that is left at these limits."""
+    return (*views[:-1], views[-1]._replace(limits=limits), view)
+
+
+def back(views: Views) -> Views:
+    """Return the stack without its top; the first view stays."""
+    return views[:-1] if len(views) > 1 else views
+
+
+def drilled(view: View, place: Place | None, histogram: Callable[..., Any]) -> View | None:
+    """Return the view that a click on a cell opens: the exponents of that layer at that step."""
+    if place is None or place.layer is None or place.step is None or view.plot is histogram:
+        return None
+    if "df" not in view.arguments:
+        return None
+    kind = place.tt or one(view.arguments.get("tt")) or logframe.tensor_types(view.df)[0]
+    kept = {name: view.arguments[name] for name in ("theme",) if name in view.arguments}
+    return View(histogram, {"df": view.df, "layer": place.layer, "tt": kind, "step": place.step, **kept})
+
+
+def moved(view: View, steps: int = 0, layers: int = 0) -> dict[str, Any]:
+    """Return the arguments that change when an arrow key moves the view by so many steps or layers."""
+    changed: dict[str, Any] = {}
+    names, layer = view.layers, view.arguments.get("layer")
+    if layers and isinstance(layer, str) and layer in names:
+        changed["layer"] = names[min(max(names.index(layer) + layers, 0), len(names) - 1)]
+    step = view.arguments.get("step")
+    if steps and step is not None and takes(view.plot, "step"):
+        known = view.steps
+        at = min(range(len(known)), key=lambda i: abs(known[i] - step))
+        changed["step"] = known[min(max(at + steps, 0), len(known) - 1)]
+    return {name: value for name, value in changed.items() if value != view.arguments.get(name)}
+
+
+def choices(view: View) -> dict[str, list[Any]]:
+    """Return what each argument of a view can be, for those of which the log or the signature knows it.
+
+    These are the controls of the toolbar; the parameter's name or its Literal annotation decides.
+    """
+    known = {
+        "layer": lambda: view.layers,
+        "tt": lambda: logframe.tensor_types(view.df),
+        "step": lambda: view.steps,
+        "head": lambda: view.heads,
+        "scalar_metric": lambda: logframe.scalar_metrics(view.df),
+        "dtype_annotation": lambda: list(formats.FORMATS),
+    }
+    found: dict[str, list[Any]] = {}
+    for name, parameter in inspect.signature(view.plot).parameters.items():
+        if name in known:
+            found[name] = known[name]()
+        elif get_origin(parameter.annotation) is Literal:
+            found[name] = list(get_args(parameter.annotation))
+    return found
+
+
+def current(view: View, name: str) -> Any:
+    """Return the value of an argument, or the plot's default."""
+    if name in view.arguments:
+        return view.arguments[name]
+    default = inspect.signature(view.plot).parameters[name].default
+    return None if default is inspect.Parameter.empty else default
+
+
+def parameters(plot: Callable[..., Any]) -> list[str]:
+    """Return the names of a plot's parameters."""
+    return list(inspect.signature(plot).parameters)
+
+
+def takes(plot: Callable[..., Any], name: str) -> bool:
+    """Tell whether a plot has a parameter of that name."""
+    return name in parameters(plot)
+
+
+def one(value: Any) -> Any:
+    """Return a single name, of a list its first."""
+    return value[0] if isinstance(value, list | tuple) and value else value if isinstance(value, str) else None

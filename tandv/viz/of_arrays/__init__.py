@@ -1,0 +1,1 @@
+"""Plots of named arrays: attention, correlations, filters, representations."""

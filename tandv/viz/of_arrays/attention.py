@@ -1,0 +1,301 @@
+"""Where attention looks: patterns of heads with their tokens, before and after, and heads over training.
+
+Attention is given as probabilities [..., head, query, key]: one array, {layer: array}, or {step: {layer: array}}.
+
+>>> pattern = np.tril(np.ones((2, 6, 6))) / np.arange(1, 7)[:, None]
+>>> fig = attention_pattern({"layers.0": pattern}, head=1, tokens=list("banana"))
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from tandv.curves import Curves
+from tandv.viz.layout.colours import Scale
+from tandv.viz.layout.facet import canvas
+from tandv.viz.layout.style import Style, Theme
+from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.ticks import step_text, value_text
+from tandv.viz.layout.titles import Key
+from tandv.viz.of_arrays.history import as_history, chosen_layer, chosen_steps, spread
+from tandv.viz.of_arrays.matrices import draw_matrix, side_by_side
+from tandv.viz.of_curves.families import Marks, XScale, draw_families
+
+Size = tuple[float, float] | None
+MOST_HEADS = 8  # panels side by side
+
+
+def attention_pattern(
+    history: Any,
+    layer: str | None = None,
+    head: int | Sequence[int] = 0,
+    step: int | None = None,
+    example: int | None = None,
+    tokens: Sequence[Any] | np.ndarray | None = None,
+    figsize: Size = None,
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw where a head looks: a row for each query, a column for each key, with the tokens beside them.
+
+    By default the first layer at the last step, and the mean over all examples; with `example`, that one alone.
+    `tokens` are words or numbers, one for each position, or [example, position]. The line below the title says how
+    spread out the head's rows are, and how much they could be. Raises LookupError for a layer, step, head or
+    example that is not there.
+    """
+    arrays = as_history(history)
+    layer = chosen_layer(arrays, layer)
+    [at] = chosen_steps(arrays, layer, step)
+    heads = _heads_of(arrays[at][layer], head, layer)
+    words = _words(tokens, example, arrays[at][layer].shape[-1])
+    patterns = [_pattern(arrays[at][layer], one, example) for one in heads]
+    several = len(heads) > 1
+    titles = [f"head {one}" for one in heads]
+    said = [f"step {step_text(at)}"] if len(arrays) > 1 or at else []
+    said.append("mean of all examples" if example is None and arrays[at][layer].ndim > 3 else f"example {example or 0}")
+    said += [] if several else [_spread_of(arrays[at][layer], heads[0], example)]
+    return _patterns(
+        patterns, titles, words, len(heads), f"{layer or 'attention'} · {'heads' if several else titles[0]}", said,
+        figsize or (None if several else (5.6, 5.2)), theme, fig,
+    )  # fmt: skip
+
+
+def attention_heads(
+    history: Any,
+    layer: str | None = None,
+    step: int | Sequence[int] | None = None,
+    heads: Sequence[int] | None = None,
+    example: int | None = None,
+    tokens: Sequence[Any] | np.ndarray | None = None,
+    figsize: Size = None,
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw the heads of a layer side by side, a row of panels for each step: before and after.
+
+    By default the first and the last step, and up to 8 heads; other arguments are those of `attention_pattern`.
+
+    >>> early, late = np.full((2, 4, 4), 0.25), np.stack([np.eye(4), np.full((4, 4), 0.25)])
+    >>> fig = attention_heads({0: {"layers.1": early}, 500: {"layers.1": late}})
+    """
+    arrays = as_history(history)
+    layer = chosen_layer(arrays, layer)
+    there = [one for one in arrays if layer in arrays[one]]
+    steps = spread(there, 2) if step is None else chosen_steps(arrays, layer, step)
+    count = arrays[steps[0]][layer].shape[-3]
+    chosen = _heads_of(arrays[steps[0]][layer], range(min(count, MOST_HEADS)) if heads is None else heads, layer)
+    words = _words(tokens, example, arrays[steps[0]][layer].shape[-1])
+    places = [(one, head) for one in steps for head in chosen]
+    titles = [f"head {head}" + (f" · step {step_text(one)}" if len(arrays) > 1 else "") for one, head in places]
+    said = [f"{len(chosen)} of {count} heads"] if len(chosen) < count else [f"{count} heads"]
+    said.append("mean of all examples" if example is None else f"example {example}")
+    patterns = [_pattern(arrays[one][layer], head, example) for one, head in places]
+    return _patterns(patterns, titles, words, len(chosen), f"{layer or 'attention'}", said, figsize, theme, fig)
+
+
+def head_curves(
+    curves: Curves,
+    quantity: str = "entropy",
+    transitions: Marks = None,
+    xscale: XScale = "linear",
+    col_wrap: int | None = None,
+    figsize: Size = None,
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw a quantity of every head over training: a panel for each layer, chance dashed, transitions marked.
+
+    `curves` are those of `tandv.analysis.attention.attention_curves` (or of a probe of "heads"), `quantity` is
+    "entropy", "previous_token", "duplicate_token" or "induction". Transitions of one of the curves are marked in
+    its panel, those of anything else (the loss) in every panel; True finds those of the curves that are drawn.
+
+    >>> fig = head_curves({"step": [0, 10], "fc/head0/entropy": [2.0, 0.5], "fc/head1/entropy": [2.0, 1.9]})
+    """
+    from tandv.curves import as_curves
+
+    table = as_curves(curves)
+    families, chance = _families(table, quantity)
+    named = quantity.replace("_", " ") + (" (nats)" if quantity == "entropy" else "")
+    shown = table[[column for heads in families.values() for column in heads.values()]].to_numpy()
+    top = 1.04 * float(np.nanmax(shown, initial=0.0)) if quantity == "entropy" else 1.02
+    title = named if len(families) > 1 else f"{next(iter(families))} · {named}"
+    return draw_families(
+        table, families, chance=chance, transitions=transitions, xscale=xscale, ylabel=named, title=title, fig=fig,
+        ylim=(-0.02 * top, top or 1.0), style=theme_named(theme), figsize=figsize, col_wrap=col_wrap,
+    )  # fmt: skip
+
+
+def entropy_evolution(
+    curves: Curves, transitions: Marks = True, theme: Theme | Style = "light", fig: Any = None
+) -> Any:
+    """Draw the entropy of every head over training, with the transitions marked."""
+    return head_curves(curves, "entropy", transitions, theme=theme, fig=fig)
+
+
+def attention_evolution(
+    history: Any,
+    tokens: Any = None,
+    causal: bool | None = None,
+    heads: Sequence[tuple[str, int]] | None = None,
+    steps: Sequence[int] | None = None,
+    transitions: Marks = None,
+    xscale: XScale = "linear",
+    figsize: Size = None,
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw how attention evolves: mean patterns of heads at chosen steps, and all heads' numbers over training.
+
+    Takes {step: {layer: array}}. `heads` are pairs such as ("layers.1", 2), by default the four whose entropy or
+    scores change most; `steps` by default the first, the last, and two between. Below stand entropy, the
+    specialisation of layers, and of causal attention the score of previous tokens; with `tokens` ([position] or
+    [example, position], numbers) also those of duplicate tokens and induction, each with its chance. Without `causal`
+    the patterns of each layer tell whether it is.
+    """
+    from tandv.analysis.attention import attention_curves  # brings SciPy along
+
+    arrays = as_history(history)
+    curves = attention_curves(arrays, tokens, causal=causal)
+    style = theme_named(theme)
+    chosen = list(heads) if heads is not None else _most_changed(curves, 4)
+    at = spread(list(arrays), 4) if steps is None else chosen_steps(arrays, chosen[0][0], steps)
+    panels = _panels(curves)
+    down = -(-len(panels) // 3)
+    size = figsize or (11.0, 1.75 * len(chosen) + 0.9 + 2.5 * down)
+    whole = canvas(fig, size, style)
+    upper, lower = whole.subfigures(2, 1, height_ratios=[1.75 * len(chosen) + 0.9, 2.5 * down])
+    titles = [f"{layer} head {head} · step {step_text(one)}" for layer, head in chosen for one in at]
+    shown = [_pattern(arrays[one][layer], head, None) for layer, head in chosen for one in at]
+    _patterns(shown, titles, None, len(at), "Attention over training", ["mean patterns"], None, theme, upper)
+    families = {title: family for title, (family, _) in panels.items()}
+    chance = {title: level for title, (_, level) in panels.items()}
+    draw_families(
+        curves, families, chance=chance, transitions=transitions, xscale=xscale, subtitle="", style=style, fig=lower,
+        ylabel={title: "nats" for title in panels if title in ("entropy", "specialisation")}, col_wrap=3,
+    )  # fmt: skip
+    return whole
+
+
+def _patterns(
+    patterns: Sequence[np.ndarray],
+    titles: Sequence[str],
+    words: Sequence[str] | None,
+    across: int,
+    title: str,
+    said: Sequence[str],
+    figsize: Size,
+    theme: Theme | Style,
+    fig: Any,
+) -> Any:
+    style = theme_named(theme)
+    top = max(float(np.nanmax(pattern, initial=0.0)) for pattern in patterns)
+    scale = Scale("linear", 0.0, top or 1.0)
+
+    def draw(number: int, ax: Axes) -> Key | None:
+        draw_matrix(
+            ax, patterns[number], scale, style.colours, style, plot="attention", what=titles[number],
+            axes=("key", "query"), columns=words, rows=words,
+        )  # fmt: skip
+        return Key(scale, style.colours) if number == across - 1 else None
+
+    same = len({pattern.shape for pattern in patterns}) == 1
+    return side_by_side(
+        titles, draw, title=title, subtitle="  |  ".join(said), style=style, fig=fig, figsize=figsize, col_wrap=across,
+        sharex=same, sharey=same, panel_size=(2.5, 2.4),
+    )  # fmt: skip
+
+
+def _heads_of(array: np.ndarray, wanted: int | Sequence[int], layer: str) -> list[int]:
+    if array.ndim < 3:
+        raise ValueError(f"attention has shape {array.shape}; give [..., head, query, key] (one head: attention[None])")
+    heads = [int(wanted)] if isinstance(wanted, int | np.integer) else [int(one) for one in wanted]
+    count = array.shape[-3]
+    if not heads or not all(0 <= one < count for one in heads):
+        raise LookupError(f"{layer or 'this attention'} has the heads 0 to {count - 1}, not {wanted}")
+    return heads
+
+
+def _pattern(array: np.ndarray, head: int, example: int | None) -> np.ndarray:
+    examples = array.reshape(-1, *array.shape[-3:])
+    if example is None:
+        return examples[:, head].mean(0, dtype=np.float64)
+    if not 0 <= example < len(examples):
+        raise LookupError(f"there are the examples 0 to {len(examples) - 1}, not {example}")
+    return examples[example, head].astype(np.float64)
+
+
+def _words(tokens: Any, example: int | None, count: int) -> list[str] | None:
+    if tokens is None:
+        return None
+    listed = np.asarray(tokens)
+    if listed.ndim == 2:
+        if example is None:
+            raise ValueError("tokens of several examples need example=, the number of the one to draw")
+        listed = listed[example]
+    if len(listed) != count:
+        raise ValueError(f"there are {len(listed)} tokens for {count} positions; give one for each")
+    return [str(one) for one in listed]
+
+
+def _spread_of(array: np.ndarray, head: int, example: int | None) -> str:
+    """Say how spread out the rows of a head are, on average over examples, and how much they could be."""
+    examples = array.reshape(-1, *array.shape[-3:])[:, head].astype(np.float64)
+    rows = examples if example is None else examples[example : example + 1]
+    seen = (rows > 0).any(0).sum(-1)
+    if not seen.any():
+        return "no row looks at any key"
+    if rows.shape[-1] == rows.shape[-2] and not np.triu(rows, 1).any():
+        seen = np.arange(1, rows.shape[-1] + 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        entropy = -np.where(rows > 0, rows * np.log(rows), 0).sum(-1)[:, seen > 0].mean()
+    most = np.log(seen[seen > 0]).mean()
+    return f"entropy {value_text(max(0.0, float(entropy)))} of at most {value_text(float(most))} nats"
+
+
+def _families(table: pd.DataFrame, quantity: str) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
+    families: dict[str, dict[str, str]] = {}
+    for column in table.columns:
+        layer, _, rest = column.rpartition("/head")
+        head, _, name = rest.partition("/")
+        if head.isdigit() and name == quantity:
+            families.setdefault(layer, {})[f"head {head}"] = column
+    if not families:
+        there = sorted({c.rpartition("/")[2] for c in table.columns if "/head" in c})
+        raise LookupError(f"no curve of heads is called {quantity!r}; there are {', '.join(there) or 'none'}")
+    level = {layer: f"{layer}/{quantity}_chance" for layer in families}
+    chance = {layer: {"chance": name} for layer, name in level.items() if name in table.columns}
+    return families, chance
+
+
+def _panels(curves: pd.DataFrame) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
+    """Return the curves and the chance of each panel below the patterns; layers stand in one panel together."""
+    ending = "/specialization_index"
+    layers = [str(c).removesuffix(ending) for c in curves if str(c).endswith(ending)]
+    out: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
+    for quantity in ("entropy", "previous_token", "duplicate_token", "induction"):
+        try:
+            families, chance = _families(curves, quantity)
+        except LookupError:
+            continue
+        family = {f"{layer} {head}": column for layer, heads in families.items() for head, column in heads.items()}
+        level = next(iter(chance.values()), {})
+        out[quantity.replace("_", " ")] = (family, level)
+    out["specialisation"] = ({layer: f"{layer}/specialization_index" for layer in layers}, {})
+    return out
+
+
+def _most_changed(curves: pd.DataFrame, most: int) -> list[tuple[str, int]]:
+    """Return the heads whose entropy (as a share of its largest) or scores go through the widest range, in order."""
+    size: dict[tuple[str, int], float] = {}
+    for column in curves:
+        layer, _, rest = str(column).rpartition("/head")
+        head, _, name = rest.partition("/")
+        if head.isdigit():
+            values = curves[column].to_numpy()
+            unit = np.nanmax(values) or 1.0 if name == "entropy" else 1.0
+            size[layer, int(head)] = max(size.get((layer, int(head)), 0.0), float(np.ptp(values) / unit))
+    best = sorted(size, key=lambda place: -np.nan_to_num(size[place]))[:most]
+    return [place for place in size if place in best]

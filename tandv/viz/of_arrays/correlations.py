@@ -1,0 +1,267 @@
+"""Which features go together: correlations between layers, within one, between samples, and over training.
+
+Every picture says what chance alone gives for as many samples.
+
+>>> x = np.random.default_rng(0).normal(size=(64, 12))
+>>> fig = layer_correlations({"fc1": x[:, :8], "fc2": x[:, 4:]})
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from tandv.curves import Curves, as_curves
+from tandv.viz.layout.colours import Scale
+from tandv.viz.layout.style import Style, Theme
+from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.ticks import linear_ticks, step_text, value_text
+from tandv.viz.layout.titles import Key
+from tandv.viz.of_arrays.history import as_history, chosen_layer, chosen_steps, spread
+from tandv.viz.of_arrays.matrices import draw_matrix, side_by_side, word_ticks
+from tandv.viz.of_curves.families import Marks, XScale, draw_families
+
+Size = tuple[float, float] | None
+R = Scale("linear", -1.0, 1.0)
+MOST_LAYERS = 6
+MOST_PAIRS = 16
+
+
+def layer_correlations(
+    history: Any,
+    step: int | None = None,
+    layers: Sequence[str] | None = None,
+    features: int = 64,
+    figsize: Size = None,
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw the correlation of every feature of a layer with every feature of each later one, as a grid of heat maps.
+
+    Takes outputs {layer: [sample, feature]}, of one moment or by step. Above the diagonal and on it stands the
+    correlation of layer i (rows) with layer j (columns), below it the summary of the same pair: mean abs r and
+    linear CKA, each beside what independent features would give. Of wider layers `features` are shown, evenly
+    chosen, while the numbers are those of all; of more than 6 layers 6 are, unless `layers` names some.
+    """
+    from tandv.analysis.correlations import chance_correlation, correlation_summary, layerwise_cross_correlation
+
+    arrays = as_history(history)
+    [at] = chosen_steps(arrays, next(iter(arrays[max(arrays)])), step)
+    there = list(arrays[at])
+    names = [chosen_layer(arrays, name) for name in layers] if layers is not None else spread(there, MOST_LAYERS)
+    outputs = {name: arrays[at][name] for name in names}
+    found, summary = layerwise_cross_correlation(outputs), correlation_summary(outputs).to_dict("index")
+    samples, style = len(outputs[names[0]]), theme_named(theme)
+    picked = {name: spread(range(found[name, name].shape[0]), features) for name in names}
+    places = [(i, j) for i in range(len(names)) for j in range(len(names))]
+
+    def draw(number: int, ax: Axes) -> Key | None:
+        i, j = places[number]
+        if i > j:
+            _say(ax, summary[names[j], names[i]], style)
+            return None
+        rows, columns = picked[names[i]], picked[names[j]]
+        draw_matrix(
+            ax, found[names[i], names[j]][np.ix_(rows, columns)], R, style.diverging, style, plot="layer_correlations",
+            what=f"{names[i]} ~ {names[j]}", axes=(names[j], names[i]), columns=_numbers(columns), rows=_numbers(rows),
+        )  # fmt: skip
+        return Key(R, style.diverging, label="r") if (i, j) == (0, len(names) - 1) else None
+
+    level, tail = chance_correlation(samples), chance_correlation(samples, 0.95)
+    said = [f"step {step_text(at)}"] if len(arrays) > 1 or at else []
+    said += [f"{len(names)} of {len(there)} layers"] if len(names) < len(there) else []
+    wide = max(found[name, name].shape[0] for name in names)
+    said += [f"{features} of up to {wide:,} features shown"] if wide > features else []
+    said.append(f"by chance mean |r| {value_text(level, 2)}, 95% below {value_text(tail, 2)}")
+    said.append(f"{samples:,} samples")
+    size = 2.1 if len(names) > 3 else 8.2 / (len(names) + 0.2)
+    return side_by_side(
+        ["" for _ in places], draw, title="Correlation of features between layers", subtitle="  |  ".join(said),
+        style=style, fig=fig, figsize=figsize, col_wrap=len(names), sharex=False, sharey=False,
+        panel_size=(size, min(size, 3.0) * 0.92), single_size=(5.2, 4.9),
+    )  # fmt: skip
+
+
+def feature_correlations(
+    history: Any,
+    layer: str | None = None,
+    step: int | None = None,
+    of: Literal["features", "samples"] = "features",
+    labels: Sequence[Any] | np.ndarray | None = None,
+    figsize: Size = None,
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw how the features of a layer correlate with each other, or the samples (of="samples").
+
+    Of samples that are augmentations of a few images, `labels` says which image each is of: they are put next to
+    each other, with borders between images, and the line below the title compares r within an image and between.
+    """
+    from tandv.analysis.correlations import chance_correlation, correlate
+
+    arrays = as_history(history)
+    layer = chosen_layer(arrays, layer)
+    [at] = chosen_steps(arrays, layer, step)
+    values, style = arrays[at][layer], theme_named(theme)
+    values = values.reshape(len(values), -1)
+    said = [f"step {step_text(at)}"] if len(arrays) > 1 or at else []
+    groups, words = None, None
+    if of == "samples":
+        if labels is not None:
+            groups = np.asarray(labels)
+            if groups.shape != (len(values),):
+                raise ValueError(
+                    f"there are {len(values)} samples and labels of shape {groups.shape}; give one for each"
+                )
+            order = np.argsort(groups, kind="stable")
+            values, groups = values[order], groups[order]
+        table = correlate(values.T, values.T)
+        off = ~np.eye(len(table), dtype=bool)
+        if groups is not None and len(np.unique(groups)) > 1:
+            same = groups[:, None] == groups[None, :]
+            within, between = table[same & off], table[~same]
+            said += [f"mean r {_mean(within)} within an image, {_mean(between)} between"]
+        else:
+            said += [f"mean r {_mean(table[off])} off the diagonal"]
+    else:
+        table = correlate(values, values)
+        off = ~np.eye(len(table), dtype=bool)
+        level = chance_correlation(len(values))
+        said += [f"mean |r| {_mean(np.abs(table[off]))} off the diagonal, by chance {value_text(level)}"]
+    noun = "feature" if of == "features" else "sample"
+    said.append(f"{len(table):,} {noun}{'s' * (len(table) > 1)}")
+
+    def draw(_: int, ax: Axes) -> Key:
+        draw_matrix(
+            ax, table, R, style.diverging, style, plot="feature_correlations", what=layer, axes=(noun, noun),
+            columns=words, rows=words,
+        )  # fmt: skip
+        if groups is not None:
+            for border in np.flatnonzero(groups[1:] != groups[:-1]) + 0.5:
+                ax.axvline(border, color=style.ink, lw=0.8)
+                ax.axhline(border, color=style.ink, lw=0.8)
+        return Key(R, style.diverging, label="r")
+
+    return side_by_side(
+        [""], draw, title=f"{layer or 'outputs'} · {noun} × {noun}", subtitle="  |  ".join(said), style=style, fig=fig,
+        figsize=figsize, single_size=(5.8, 5.4), sharex=False, sharey=False,
+    )  # fmt: skip
+
+
+def _mean(values: np.ndarray) -> str:
+    return value_text(values.mean()) if values.size else "unknown"  # one feature alone has no other
+
+
+def correlation_history(
+    curves: Curves | str,
+    pairs: Sequence[str] | None = None,
+    transitions: Marks = None,
+    xscale: XScale = "linear",
+    figsize: Size = None,
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw how the correlation of layers goes over training: mean abs r and CKA of pairs, chance dashed.
+
+    `curves` are those of `store_corr_means`, of a probe of "correlations", or the path of the JSON file. `pairs`
+    are such as "fc1~fc2"; by default all pairs of two layers, of more than 16 only those that follow each other.
+    """
+    if isinstance(curves, str) or hasattr(curves, "__fspath__"):
+        from tandv.analysis.correlations import read_corr_means
+
+        curves = read_corr_means(curves)  # type: ignore[arg-type]
+    table = as_curves(curves)
+    there = list(dict.fromkeys(c.partition("/")[2] for c in table.columns if "~" in c))
+    two = [pair for pair in there if len(set(pair.split("~"))) > 1]
+    if pairs is None:
+        layers = list(dict.fromkeys(name for pair in there for name in pair.split("~")))
+        following = {f"{a}~{b}" for a, b in pairwise(layers)}
+        chosen = two if len(two) <= MOST_PAIRS else [pair for pair in two if pair in following]
+        chosen = chosen or there
+    else:
+        chosen = list(pairs)
+        if lacking := [pair for pair in chosen if pair not in there]:
+            raise LookupError(f"no pair {lacking[0]!r}; there are {', '.join(there[:8])}")
+    quantities = [q for q in ("mean_abs_r", "cka", "svcca") if any(f"{q}/{pair}" in table for pair in chosen)]
+    if not quantities:
+        raise LookupError("these curves are no correlations of layers; give those of store_corr_means")
+    families = {q: {pair.replace("~", " ~ "): f"{q}/{pair}" for pair in chosen} for q in quantities}
+    # The chance differs from pair to pair with the features that live: its mean is drawn.
+    level = {
+        f"{q}_chance": table[[f"{q}_chance/{p}" for p in chosen if f"{q}_chance/{p}" in table]].mean(axis=1)
+        for q in quantities
+    }
+    table = table.assign(**level)
+    title = {"mean_abs_r": "mean |r|", "cka": "linear CKA", "svcca": "SVCCA"}
+    said = (
+        f"{len(chosen)} of {len(two)} pairs of layers"
+        if len(chosen) < len(two)
+        else f"{len(chosen)} pair{'s' * (len(chosen) > 1)} of layers"
+    )
+    return draw_families(
+        table, {title[q]: families[q] for q in quantities},
+        chance={title[q]: {"chance (mean of pairs)": f"{q}_chance"} for q in quantities}, transitions=transitions,
+        xscale=xscale, title="Correlation of layers over training", subtitle=said, style=theme_named(theme), fig=fig,
+        figsize=figsize, panel_size=(4.6, 3.4),
+    )  # fmt: skip
+
+
+def augmentation_effect(
+    table: pd.DataFrame,
+    quantity: Literal["icc", "mean_icc"] = "icc",
+    figsize: Size = None,
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw for each layer what share of its variance lies between images rather than between their augmentations.
+
+    Takes the table of `augmentation_analysis`: 1 if augmenting changes nothing, 0 (dashed) if an image's
+    augmentations are no more alike than those of different images.
+    """
+    style = theme_named(theme)
+    values, layers = table[quantity].to_numpy(np.float64), [str(name) for name in table.index]
+
+    def draw(_: int, ax: Axes) -> None:
+        ax.barh(np.arange(len(values)), values, color=style.bar, height=0.7)
+        for at, value in enumerate(values):
+            told = "no variance" if np.isnan(value) else value_text(value, 2)
+            ax.annotate(
+                told, (max(0.0, np.nan_to_num(value)), at), (4, 0), textcoords="offset points", va="center",
+                size=style.small, color=style.ink,
+            )  # fmt: skip
+        ax.axvline(0, color=style.muted, lw=1.3, ls=(0, (5, 2)), label="no more alike than others")
+        ax.set_ylim(len(values) - 0.5, -0.5)
+        ax.set_xlim(min(0.0, float(np.nanmin(np.append(values, 0.0)))) - 0.02, 1.12)
+        ax.grid(False, axis="y")
+        linear_ticks(ax.xaxis)
+        word_ticks(ax.yaxis, layers, len(layers))
+        ax.set_xlabel("intraclass correlation")
+
+    return side_by_side(
+        [""], draw, title="What augmentations leave", subtitle="share of the variance that lies between images",
+        style=style, fig=fig, figsize=figsize or (7.0, max(2.2, 0.3 * len(values) + 1.5)),
+    )  # fmt: skip
+
+
+def _say(ax: Axes, row: Mapping[Any, Any], style: Style) -> None:
+    """Write the summary of a pair where its mirrored heat map would stand."""
+    ax.set_axis_off()
+    lines = [
+        f"mean |r| {value_text(row['mean_abs_r'], 2)}",
+        f"by chance {value_text(row['mean_abs_r_chance'], 2)}",
+        "",
+        f"CKA {value_text(row['cka'], 2)}",
+        f"by chance {value_text(row['cka_chance'], 2)}",
+    ]
+    ax.text(
+        0.5, 0.5, "\n".join(lines), transform=ax.transAxes, ha="center", va="center", size=style.small,
+        color=style.ink, linespacing=1.35,
+    )  # fmt: skip
+
+
+def _numbers(picked: Sequence[int]) -> list[str] | None:
+    """Return the numbers of features that are shown, if these are not simply all."""
+    return None if list(picked) == list(range(len(picked))) else [f"{i}" for i in picked]

@@ -1,0 +1,167 @@
+"""What a convolution looks for, and what its features answer: filters as tiles, activations as a map.
+
+>>> fig = conv_filters({"conv1": np.random.default_rng(0).normal(size=(8, 3, 5, 5))})
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+
+from tandv.viz.layout.colours import Scale
+from tandv.viz.layout.style import Style, Theme
+from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.tables import Drawn, remember
+from tandv.viz.layout.ticks import step_text, value_text
+from tandv.viz.layout.titles import Key
+from tandv.viz.of_arrays.history import as_history, chosen_layer, chosen_steps
+from tandv.viz.of_arrays.matrices import draw_matrix, paint, side_by_side
+
+Size = tuple[float, float] | None
+MOST_FILTERS = 64
+MOST_INPUTS = 16
+
+
+def conv_filters(
+    history: Any,
+    layer: str | None = None,
+    step: int | Sequence[int] | None = None,
+    channels: Literal["auto", "colour", "apart"] = "auto",
+    figsize: Size = None,
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw the filters of a convolution as tiles, at one step or at several side by side.
+
+    Takes weights (output, input, height, width) by layer. One input channel: a tile for each filter, blue below
+    zero and red above, on one scale. Three are taken as red, green and blue (channels="colour"), each filter on its
+    own scale around grey. More, or channels="apart": a row for each filter, a column for each input. Of more than 64
+    filters or 16 inputs the first are drawn, and the line below the title says so.
+    """
+    arrays = as_history(history)
+    layer = chosen_layer(arrays, layer)
+    steps = chosen_steps(arrays, layer, step)
+    weights = [np.asarray(arrays[one][layer], np.float64) for one in steps]
+    if weights[0].ndim != 4:
+        raise ValueError(
+            f"filters of {layer!r} have the shape {weights[0].shape}; give those of a convolution of images, "
+            "(output, input, height, width); flax keeps them the other way round: w.transpose(3, 2, 0, 1)"
+        )
+    outputs, inputs, height, width = weights[0].shape
+    colour = channels == "colour" or (channels == "auto" and inputs == 3)
+    if colour and inputs != 3:
+        raise ValueError(f"filters of {layer!r} have {inputs} input channels; only three can be shown as colours")
+    apart = not colour and inputs > 1
+    style = theme_named(theme)
+    reach = max(float(np.nanmax(np.abs(one))) for one in weights) or 1.0
+    scale = Scale("linear", -reach, reach)
+    shown = min(outputs, MOST_INPUTS if apart else MOST_FILTERS)
+    across = min(inputs, MOST_INPUTS) if apart else int(np.ceil(np.sqrt(shown * 1.6)))
+    pictures = [_tiles(one[:shown], across, scale, style, colour, apart) for one in weights]
+
+    def draw(number: int, ax: Axes) -> Key | None:
+        picture = pictures[number]
+        ax.imshow(picture, interpolation="nearest", aspect="equal")
+        ax.set_ylim(len(picture) - 0.5, -0.5)  # the first row at the top, whatever the limits were before
+        ax.grid(False)
+        ax.set_xticks([])
+        ax.set_yticks([])
+        for spine in ax.spines.values():
+            spine.set_visible(True)
+        values = weights[number].reshape(outputs, -1)
+        remember(ax, Drawn("filters", "weight", "filter", (layer,), (), np.arange(values.shape[1]), values))
+        return None if colour or number < len(pictures) - 1 else Key(scale, style.diverging)
+
+    said = [f"step {step_text(steps[0])}"] if len(steps) == 1 and (len(arrays) > 1 or steps[0]) else []
+    said.append(f"{shown} of {outputs} filters" if shown < outputs else f"{outputs} filters")
+    said.append(f"{height} × {width}, {inputs} input channel" + ("s" if inputs > 1 else ""))
+    said += ["rows: filters, columns: inputs"] if apart else []
+    said += [f"the first {across} of {inputs} inputs"] if apart and across < inputs else []
+    said += ["each on its own scale"] if colour else []
+    tall = pictures[0].shape[0] / pictures[0].shape[1]
+    side = 4.2 if len(steps) > 1 else 5.6
+    return side_by_side(
+        [f"step {step_text(one)}" for one in steps], draw, title=f"{layer or 'convolution'} · filters",
+        subtitle="  |  ".join(said), style=style, fig=fig, figsize=figsize, sharex=False, sharey=False,
+        panel_size=(side, side * tall + 0.3), single_size=(side, side * tall + 1.0),
+    )  # fmt: skip
+
+
+def activation_heatmap(
+    history: Any,
+    layer: str | None = None,
+    step: int | None = None,
+    labels: Sequence[Any] | np.ndarray | None = None,
+    figsize: Size = None,
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw what every feature of a layer answers to every sample: samples downwards, features to the right.
+
+    With `labels` samples of a class stand together, with borders between classes. Further axes of the array (positions
+    of an image) are averaged over if there are more than two, channels being the second.
+    """
+    arrays = as_history(history)
+    layer = chosen_layer(arrays, layer)
+    [at] = chosen_steps(arrays, layer, step)
+    values = np.asarray(arrays[at][layer], np.float64)
+    said = [f"step {step_text(at)}"] if len(arrays) > 1 or at else []
+    if values.ndim < 2:
+        raise ValueError(f"activations of {layer!r} have the shape {values.shape}; give [sample, feature]")
+    if values.ndim > 2:
+        said.append(f"mean over {' × '.join(map(str, values.shape[2:]))} positions")
+        values = values.reshape(*values.shape[:2], -1).mean(-1)
+    names: list[Any] = []
+    if labels is not None:
+        groups = np.asarray(labels)
+        if groups.shape != (len(values),):
+            raise ValueError(f"there are {len(values)} samples and labels of shape {groups.shape}; give one for each")
+        order = np.argsort(groups, kind="stable")
+        values, groups = values[order], groups[order]
+        names, sizes = np.unique(groups, return_counts=True)[0].tolist(), np.unique(groups, return_counts=True)[1]
+    style = theme_named(theme)
+    signed = bool((values < 0).any())
+    reach = float(np.nanmax(np.abs(values))) or 1.0
+    scale = Scale("linear", -reach if signed else 0.0, reach)
+    colours = style.diverging if signed else style.colours
+    zero = float((values == 0).mean())
+    said.append(f"{len(values):,} samples × {values.shape[1]:,} features, {value_text(100 * zero, 2)}% zero")
+
+    def draw(_: int, ax: Axes) -> Key:
+        draw_matrix(
+            ax, values, scale, colours, style, plot="activation_heatmap", what=layer, axes=("feature", "sample")
+        )  # fmt: skip
+        if names:
+            ends = np.cumsum(sizes)
+            for border in ends[:-1] - 0.5:
+                ax.axhline(border, color=style.paper, lw=1.2)
+            ax.set_yticks(ends - sizes / 2 - 0.5, [str(name) for name in names])
+            ax.set_ylabel("class")
+        return Key(scale, colours)
+
+    return side_by_side(
+        [""], draw, title=f"{layer or 'layer'} · activations", subtitle="  |  ".join(said), style=style, fig=fig,
+        figsize=figsize, single_size=(8.0, 5.0), sharex=False, sharey=False,
+    )  # fmt: skip
+
+
+def _tiles(weights: np.ndarray, across: int, scale: Scale, style: Style, colour: bool, apart: bool) -> np.ndarray:
+    """Return filters as one picture in RGBA bytes, a pixel for each weight and one between tiles."""
+    height, width = weights.shape[2:]
+    if colour:
+        size = np.abs(weights).max(axis=(1, 2, 3), keepdims=True)
+        tiles = (np.moveaxis(0.5 + weights / np.where(size > 0, 2 * size, 1), 1, -1) * 255).round().astype(np.uint8)
+        tiles = np.concatenate([tiles, np.full((*tiles.shape[:-1], 1), 255, np.uint8)], axis=-1)
+    elif apart:
+        tiles = paint(weights[:, :across].reshape(-1, height, width), scale, style.diverging, style)
+    else:
+        tiles = paint(weights[:, 0], scale, style.diverging, style)
+    down = -(-len(tiles) // across)
+    paper = (np.array(to_rgba(style.paper)) * 255).round().astype(np.uint8)
+    picture = np.tile(paper, (down * (height + 1) + 1, across * (width + 1) + 1, 1))
+    for number, tile in enumerate(tiles):
+        y, x = number // across * (height + 1) + 1, number % across * (width + 1) + 1
+        picture[y : y + height, x : x + width] = tile
+    return picture

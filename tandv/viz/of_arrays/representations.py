@@ -1,0 +1,171 @@
+"""Representations over training: how alike to before and to the end, where samples lie, what can be read off them."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from tandv.curves import Curves, as_curves
+from tandv.viz.layout.style import Style, Theme
+from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.ticks import linear_ticks, percent_text, step_text
+from tandv.viz.of_arrays.history import chosen_steps, spread
+from tandv.viz.of_arrays.matrices import side_by_side
+from tandv.viz.of_curves.families import Marks, XScale, draw_families
+
+Size = tuple[float, float] | None
+
+
+def similarity_curves(
+    curves: Curves,
+    transitions: Marks = None,
+    xscale: XScale = "linear",
+    figsize: Size = None,
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw how alike each layer is to its previous checkpoint and to its final one: the curves of `cka_curves`.
+
+    >>> from tandv.analysis.similarity import cka_curves
+    >>> x = np.random.default_rng(0).normal(size=(3, 20, 4))
+    >>> fig = similarity_curves(cka_curves({10 * n: {"fc": layer} for n, layer in enumerate(x)}))
+    """
+    table = as_curves(curves)
+    families = {
+        f"to the {which} checkpoint": {
+            c.removesuffix(ending): c for c in table.columns if c.endswith(ending := f"/cka_to_{which}")
+        }
+        for which in ("previous", "final")
+    }
+    families = {title: family for title, family in families.items() if family}
+    if not families:
+        raise LookupError(
+            "these curves hold no <layer>/cka_to_previous or <layer>/cka_to_final; give those of cka_curves"
+        )
+    return draw_families(
+        table, families, transitions=transitions, xscale=xscale, ylabel="linear CKA", ylim=(-0.03, 1.05),
+        title="Likeness of representations", style=theme_named(theme), fig=fig, figsize=figsize,
+        panel_size=(4.6, 3.0),
+    )  # fmt: skip
+
+
+def projection(
+    points: Any,
+    labels: Sequence[Any] | np.ndarray | None = None,
+    step: int | Sequence[int] | None = None,
+    col_wrap: int | None = None,
+    title: str = "",
+    figsize: Size = None,
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw where a layer puts each sample at chosen steps, in one basis for all of them: the result of `project`.
+
+    `points` is a `Projection` (PCA or t-SNE) or its table, `labels` gives each sample a colour, `step` is by default
+    the first, the last and four between. All panels have the same axes, so a point that moves has moved.
+
+    >>> from tandv.analysis.representations import project
+    >>> x = np.random.default_rng(0).normal(size=(2, 20, 4))
+    >>> fig = projection(project({0: {"fc": x[0]}, 100: {"fc": x[1]}}, "fc"), labels=np.arange(20) % 3)
+    """
+    explained = getattr(points, "explained", None)
+    table: pd.DataFrame = getattr(points, "points", points)
+    there = sorted(set(table.index.get_level_values("step").tolist()))
+    steps = spread(there, 6) if step is None else chosen_steps({one: {"points": 0} for one in there}, "points", step)
+    samples = len(table.loc[steps[0]])
+    groups = np.zeros(samples, int) if labels is None else np.asarray(labels)
+    if groups.shape != (samples,):
+        raise ValueError(f"there are {samples} samples and labels of shape {groups.shape}; give one label for each")
+    names = list(dict.fromkeys(sorted(groups.tolist())))
+    style = theme_named(theme)
+    low, high = table.min().to_numpy()[:2], table.max().to_numpy()[:2]
+    air = 0.06 * (high - low) + 1e-12
+    markers = "o^sDvP"
+
+    def draw(number: int, ax: Axes) -> None:
+        here = table.loc[steps[number]].to_numpy()
+        for i, name in enumerate(names):
+            own = here[groups == name]
+            ax.scatter(
+                own[:, 0], own[:, 1], s=14, color=style.series[i % len(style.series)], alpha=0.8, linewidths=0,
+                marker=markers[i // len(style.series) % len(markers)], label=None if labels is None else str(name),
+            )  # fmt: skip
+        ax.set_xlim(low[0] - air[0], high[0] + air[0])
+        ax.set_ylim(low[1] - air[1], high[1] + air[1])
+        linear_ticks(ax.xaxis, most=4)
+        linear_ticks(ax.yaxis, most=4)
+        kind = "t-SNE" if explained is None else "component"
+        share = ["", ""] if explained is None else [f" ({percent_text(round(float(s), 3))})" for s in explained[:2]]
+        ax.set_xlabel(f"{kind} 1{share[0]}")
+        ax.set_ylabel(f"{kind} 2{share[1]}")
+
+    said = f"{samples} samples, one basis for all {len(there)} steps"
+    said += "; distances between groups mean nothing" if explained is None else ""
+    return side_by_side(
+        [f"step {step_text(one)}" for one in steps], draw, title=title or "Samples in a shared basis", subtitle=said,
+        style=style, fig=fig, figsize=figsize, col_wrap=col_wrap, panel_size=(3.3, 2.9), single_size=(5.4, 4.8),
+    )  # fmt: skip
+
+
+def decodability(
+    curves: Curves,
+    transitions: Marks = None,
+    xscale: XScale = "linear",
+    col_wrap: int | None = None,
+    figsize: Size = None,
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw what can be read off each layer over training: the curves of `decodability_curves`, chance dashed.
+
+    >>> curves = {"step": [0, 10], "fc/shape": [0.3, 0.9], "chance/shape": [0.3, 0.3]}
+    >>> fig = decodability(curves)
+    """
+    table = as_curves(curves)
+    targets = [c.removeprefix("chance/") for c in table.columns if c.startswith("chance/")]
+    if not targets:
+        raise LookupError("these curves hold no chance/<target>; give those of decodability_curves")
+    families = {
+        target: {
+            c.removesuffix(f"/{target}"): c
+            for c in table.columns
+            if c.endswith(f"/{target}") and not c.startswith("chance/")
+        }
+        for target in targets
+    }
+    return draw_families(
+        table, families, chance={target: {"chance": f"chance/{target}"} for target in targets}, transitions=transitions,
+        xscale=xscale, ylabel="accuracy of a linear probe", ylim=(-0.03, 1.05), title="What can be decoded",
+        style=theme_named(theme), fig=fig, figsize=figsize, col_wrap=col_wrap, panel_size=(4.4, 3.0),
+    )  # fmt: skip
+
+
+def group_accuracy(
+    curves: Curves,
+    transitions: Marks = None,
+    xscale: Literal["linear", "log"] = "linear",
+    figsize: Size = None,
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw the worst group beside the average, and which feature is relied on: the curves of `group_curves`.
+
+    >>> names = ["average_accuracy", "worst_group_accuracy", "true", "spurious", "chance"]
+    >>> fig = group_accuracy({"step": [0, 10], **{name: [0.5, 0.7] for name in names}})
+    """
+    table = as_curves(curves)
+    wanted = {
+        "accuracy": {"average": "average_accuracy", "worst group": "worst_group_accuracy"},
+        "where both features disagree, predictions follow": {"the true one": "true", "the spurious one": "spurious"},
+    }
+    lacking = [c for family in wanted.values() for c in family.values() if c not in table]
+    if lacking:
+        raise LookupError(f"these curves lack {', '.join(lacking)}; give those of group_curves")
+    chance = {title: {"chance": "chance"} for title in wanted} if "chance" in table else None
+    return draw_families(
+        table, wanted, chance=chance, transitions=transitions, xscale=xscale, ylabel="share of samples",
+        ylim=(-0.03, 1.05), title="Worst group and spurious features", style=theme_named(theme), fig=fig,
+        figsize=figsize, panel_size=(4.8, 3.0),
+    )  # fmt: skip

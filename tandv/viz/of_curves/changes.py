@@ -1,0 +1,72 @@
+"""How far each layer has gone between two moments, beside how far it usually goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from tandv.viz.layout.facet import facet
+from tandv.viz.layout.layer_axis import layer_axis
+from tandv.viz.layout.style import Style, Theme
+from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.ticks import linear_ticks
+
+VALUE = ("scalar_stats", "value")
+
+
+def layer_changes(
+    changes: pd.DataFrame,
+    value: str = "relative",
+    usual: str | None = "usual",
+    title: str = "change of the weights",
+    subtitle: str = "",
+    figsize: tuple[float, float] | None = None,
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw a bar for each layer, in the order of the table, such as `compare_representations` returns.
+
+    `value` is the column of the bars; if there is a column `usual`, a mark shows what is usual for each layer. Raises
+    LookupError for a column that is not there.
+
+    >>> from tandv.analysis.representations import compare_representations
+    >>> fig = layer_changes(compare_representations({"fc": [1.0, 0.0]}, {"fc": [1.0, 0.5]}))
+    """
+    if value not in changes.columns:
+        raise LookupError(f"there is no column {value!r}; there are {', '.join(map(str, changes.columns))}")
+    style = theme_named(theme)
+    names = [str(name) for name in changes.index]
+    numbers = changes[value].to_numpy(np.float64)
+    marks = changes[usual].to_numpy(np.float64) if usual in changes.columns else None
+    rows = pd.DataFrame({("metadata", "name"): names, VALUE: numbers})
+
+    def draw(part: pd.DataFrame, ax: Axes) -> None:
+        places = np.arange(len(names))
+        shown = np.where(np.isfinite(numbers), numbers, 0.0)
+        ax.barh(
+            places, shown, height=0.72, color=style.bar, linewidth=0, label="here" if marks is not None else "_here"
+        )
+        if marks is not None:
+            ax.plot(
+                marks, places, "|", color=style.alarm, markersize=min(16.0, 220 / max(len(names), 1)),
+                markeredgewidth=2, label="usual", gid="usual",
+            )  # fmt: skip
+        at = np.flatnonzero(~np.isfinite(numbers))
+        if len(at):
+            x = np.full(len(at), 0.012)
+            ax.plot(x, at, "s", transform=ax.get_yaxis_transform(), color=style.nan, markersize=4, label="not finite")
+        layer_axis(ax, names, style)
+        ax.set_ylim(len(names) - 0.5, -0.5)
+        reach = np.nanmax([*shown, *(marks[np.isfinite(marks)] if marks is not None else [])], initial=0.0)
+        ax.set_xlim(0, 1.06 * reach if reach > 0 else 1)
+        linear_ticks(ax.xaxis)
+        ax.grid(False, axis="y")
+        ax.set_xlabel(f"{value} change" if value in ("relative", "l2", "max", "mean") else value)
+
+    height = min(1.4 + 0.26 * len(names), 9.0)
+    return facet(
+        rows, draw, (), fig=fig, figsize=figsize or (7.0, max(height, 2.2)), title=title, subtitle=subtitle, style=style
+    )

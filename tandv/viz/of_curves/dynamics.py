@@ -1,0 +1,208 @@
+"""A run at a glance: losses, accuracies, the gap between them, learning rate and whatever else, over the steps.
+
+>>> run = {"step": [0, 10, 20], "train_loss": [2.0, 0.5, 0.1], "test_loss": [2.1, 2.2, 0.4], "learning_rate": [1, 1, 0]}
+>>> fig = training_dynamics(run)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from tandv.analysis.generalisation import generalisation_gap
+from tandv.curves import mean_and_band
+from tandv.curves.runs import Runs, as_runs, metrics_of
+from tandv.viz.layout.facet import facet
+from tandv.viz.layout.style import Style, Theme
+from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.tables import Drawn, remember
+from tandv.viz.of_curves.metrics import marks_of, said
+from tandv.viz.of_curves.over_steps import draw_curve, limits, mark_transitions, name_marks, scales
+from tandv.viz.of_log.lines import thin, wants_log2
+
+if TYPE_CHECKING:
+    from tandv.analysis.transitions import Transition
+    from tandv.viz.of_curves.metrics import Marks
+
+VALUE = ("scalar_stats", "value")
+_RELIANCE = ("true", "spurious", "chance")
+_FIRST = ("loss", "accuracy", "loss gap, test less train", "accuracy gap, train less test")
+_ROLES = {"train": 0, "test": 1, "val": 1, "valid": 1, "validation": 1}  # places among the colours
+
+
+def training_dynamics(
+    curves: Runs,
+    quantities: str | Sequence[str] | None = None,
+    transitions: Marks = None,
+    band: Literal["std", "range"] | None = None,
+    gap: bool = True,
+    xscale: Literal["linear", "log"] = "linear",
+    yscale: Literal["auto", "linear", "log2"] = "auto",
+    col_wrap: int | None = None,
+    figsize: tuple[float, float] | None = None,
+    title: str = "training dynamics",
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw how a run trains: losses in one panel, accuracies in one, their gaps, every other series in its own.
+
+    Of several runs by their names, each has a column, with the same heights to be compared; with `band`, runs that
+    differ in their seed become their mean with one standard deviation ("std") or the range ("range") around it.
+    `transitions` are those of `find_transitions` (of several runs, by the run's name), True to find them here; they
+    have the colour of their curve. `gap=False` leaves the generalisation gaps out. Raises LookupError for what is not
+    there.
+
+    >>> seeds = {"seed 0": {"train_loss": [2.0, 1.0]}, "seed 1": {"train_loss": [2.2, 1.1]}}
+    >>> fig = training_dynamics(seeds, band="range")
+    """
+    runs = as_runs(curves)
+    names = metrics_of(runs, quantities)
+    marks = marks_of(runs, names, transitions, xscale)
+    style = theme_named(theme)
+    tables = {run: _with_gaps(table[[n for n in names if n in table.columns]], gap) for run, table in runs.items()}
+    rows = _rows(tables, band)
+    colours = _colours(list(dict.fromkeys(rows[("metadata", "role")])), style)
+    spans = {panel: part[VALUE].to_numpy() for panel, part in rows.groupby(("metadata", "panel"), sort=False)}
+
+    def draw(part: pd.DataFrame, ax: Axes) -> None:
+        panel = part[("metadata", "panel")].iloc[0]
+        values = spans[panel]
+        share = panel in _FIRST[1:] or panel == "relied on"
+        log2 = yscale == "log2" or (yscale == "auto" and not share and wants_log2(values) and _spreads(values))
+        scales(ax, xscale, log2)
+        drawn = {}
+        for quantity, curve in part.groupby(("metadata", "quantity"), sort=False):
+            role = curve[("metadata", "role")].iloc[0]
+            at, mean = curve[("metadata", "step")].to_numpy(), curve[VALUE].to_numpy()
+            draw_curve(ax, at, mean, role, colours[role], log2=log2, style=style)
+            if band is not None:
+                _draw_band(ax, at, curve, colours[role])
+            run = curve[("metadata", "run")].iloc[0]
+            found = {name: [one for one in marks.get(name, ()) if one.quantity == quantity] for name in runs}
+            if band is None:
+                mark_transitions(ax, found[run], colours[role] if _is_shared(panel) else style.alarm)
+            else:
+                _mark_runs(ax, [one for of_run in found.values() for one in of_run], colours[role])
+            drawn[str(quantity)] = pd.Series(mean, index=at)
+        name_marks(ax, style.muted if _is_shared(panel) else "")
+        ax.set_ylabel(panel if len(spans) == 1 else "")  # where no title names it
+        steps = rows[("metadata", "step")].to_numpy()
+        limits(ax, steps, values, style)
+        if len(runs) > 1 and np.isfinite(values).any():
+            _same_height(ax, values, log2)
+        together = pd.DataFrame(drawn).sort_index()
+        shown = Drawn("curves", "step", "value", (), (), together.index.to_numpy(), together.to_numpy().T)
+        remember(ax, shown._replace(names=tuple(together.columns)))
+
+    beside = band is None and len(runs) > 1
+    told = "" if band is None else f", mean and {'standard deviation' if band == 'std' else 'range'}"
+    return facet(
+        rows, draw, ("panel", "run") if beside else ("panel",), fig=fig, figsize=figsize,
+        col_wrap=len(runs) if beside else col_wrap, title=title, subtitle=said(runs) + told,
+        panel_size=(3.6, 2.1), sharey=False, style=style,
+    )  # fmt: skip
+
+
+def panel_of(quantity: str) -> tuple[str, str]:
+    """Return the panel that a quantity belongs to, and what it is called there.
+
+    >>> panel_of("train_loss"), panel_of("test_acc"), panel_of("weight_norm"), panel_of("lr")
+    (('loss', 'train'), ('accuracy', 'test'), ('weight_norm', ''), ('learning rate', ''))
+    """
+    for panel, words in (("loss", ("loss",)), ("accuracy", ("accuracy", "acc"))):
+        for word in words:
+            if quantity == word or quantity.endswith(f"_{word}"):
+                return panel, quantity[: -len(word)].rstrip("_")
+    if quantity in ("lr", "learning_rate"):
+        return "learning rate", ""
+    if quantity in _RELIANCE:
+        return "relied on", quantity
+    return quantity, ""
+
+
+def _is_shared(panel: str) -> bool:
+    return panel in ("loss", "accuracy", "relied on")
+
+
+def _with_gaps(table: pd.DataFrame, gap: bool) -> pd.DataFrame:
+    if not gap:
+        return table
+    found = generalisation_gap(table, missing_ok=True)
+    new = {"loss_gap": _FIRST[2], "accuracy_gap": _FIRST[3]}
+    return table.join(found.rename(columns=new)[[new[name] for name in found.columns if new[name] not in table]])
+
+
+def _rows(tables: Mapping[str, pd.DataFrame], band: Literal["std", "range"] | None) -> pd.DataFrame:
+    """Return a row for each panel, run, quantity and step, as `facet` takes them."""
+    low = high = None
+    if band is not None:
+        joined = mean_and_band(list(tables.values()), band)
+        tables, low, high = {"": joined.mean}, joined.low, joined.high
+    parts = []
+    for run, table in tables.items():
+        for name in table.columns:
+            panel, role = panel_of(name)
+            column = {
+                ("metadata", "panel"): panel,
+                ("metadata", "run"): run,
+                ("metadata", "quantity"): name,
+                ("metadata", "role"): role,
+                ("metadata", "step"): table.index.to_numpy(),
+                VALUE: table[name].to_numpy(),
+            }
+            if low is not None and high is not None:
+                column |= {
+                    ("scalar_stats", "low"): low[name].to_numpy(),
+                    ("scalar_stats", "high"): high[name].to_numpy(),
+                }
+            parts.append(pd.DataFrame(column))
+    rows = pd.concat(parts, ignore_index=True)
+    if rows.empty:
+        raise ValueError("these curves have no step; give at least one")
+    panels = list(dict.fromkeys(rows[("metadata", "panel")]))
+    order = sorted(panels, key=lambda panel: _FIRST.index(panel) if panel in _FIRST else len(_FIRST))
+    place = rows[("metadata", "panel")].map({panel: i for i, panel in enumerate(order)})
+    return rows.iloc[np.argsort(place.to_numpy(), kind="stable")].reset_index(drop=True)
+
+
+def _colours(roles: Sequence[str], style: Style) -> dict[str, str]:
+    """Return a colour for each role: training has the first, testing the second, whatever else is there."""
+    places = {role: _ROLES[role] for role in roles if role in _ROLES} | {"": 0}
+    free = [i for i in range(len(style.series)) if i > 1]
+    for i, role in enumerate(role for role in roles if role not in places):
+        places[role] = free[i % len(free)]
+    return {role: style.series[place] for role, place in places.items()}
+
+
+def _spreads(values: np.ndarray) -> bool:
+    values = values[np.isfinite(values)]
+    positive = values[values > 0]
+    return bool(positive.size > 0.95 * values.size and positive.max() > 64 * positive.min())
+
+
+def _draw_band(ax: Axes, steps: np.ndarray, curve: pd.DataFrame, colour: str) -> None:
+    sides = [curve[("scalar_stats", side)].to_numpy() for side in ("low", "high")]
+    (x, low), (_, high) = (thin(steps, side) for side in sides)
+    ax.fill_between(x, low, high, color=colour, alpha=0.22, linewidth=0, zorder=1)
+
+
+def _mark_runs(ax: Axes, found: Sequence[Transition], colour: str) -> None:
+    """Mark the transitions of several runs, which do not come at the same step, at the lower edge."""
+    if found:
+        ax.plot(
+            [one.step for one in found], np.full(len(found), 0.03), "|", transform=ax.get_xaxis_transform(),
+            color=colour, markersize=9, markeredgewidth=1.6, gid="transition", zorder=3,
+        )  # fmt: skip
+
+
+def _same_height(ax: Axes, values: np.ndarray, log2: bool) -> None:
+    values = values[np.isfinite(values) & ((values > 0) | (not log2))]
+    if not values.size:
+        return
+    low, high = (float(np.log2(side)) if log2 else float(side) for side in (values.min(), values.max()))
+    air = 0.06 * (high - low) or 0.5
+    ax.set_ylim(*((2 ** (low - air), 2 ** (high + air)) if log2 else (low - air, high + air)))

@@ -1,0 +1,168 @@
+"""What a setting, such as the learning rate or the batch size, does to training: runs that differ in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.ticker import NullLocator
+
+from tandv.curves import Curves, as_curves
+from tandv.viz.layout.facet import facet
+from tandv.viz.layout.style import Style, Theme
+from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.tables import Drawn, remember
+from tandv.viz.layout.ticks import linear_ticks, log2_ticks, room, value_text
+from tandv.viz.of_curves.over_steps import draw_curve, limits, scales
+from tandv.viz.of_log.lines import wants_log2
+
+VALUE = ("scalar_stats", "value")
+Outcome = Literal["last", "lowest", "highest"] | Callable[[pd.Series], float]
+OUTCOMES: dict[str, Callable[[pd.Series], float]] = {
+    "last": lambda curve: float(curve.dropna().iloc[-1]) if curve.notna().any() else np.nan,
+    "lowest": lambda curve: float(curve.min()),
+    "highest": lambda curve: float(curve.max()),
+}
+
+
+def setting_effects(
+    runs: Mapping[float, Curves | Sequence[Curves]],
+    quantities: str | Sequence[str],
+    setting: str = "learning rate",
+    outcome: Outcome = "last",
+    xscale: Literal["linear", "log"] = "linear",
+    yscale: Literal["auto", "linear", "log2"] = "auto",
+    figsize: tuple[float, float] | None = None,
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw runs that differ in a setting: their curves from its lowest value to its highest, and what came out of it.
+
+    `runs` are curves by the value of the setting; several of one value are seeds. For each quantity, the left panel has
+    the curves, the right one the outcome over the setting: a point for each run, a line through the means. `outcome` is
+    "last", "lowest", "highest", or a function of one curve, such as the step at which it passes a threshold. Raises
+    LookupError for a quantity that no run has.
+
+    >>> fig = setting_effects({0.1: {"loss": [2.0, 0.5]}, 0.01: {"loss": [2.0, 1.8]}}, "loss")
+    """
+    names = [quantities] if isinstance(quantities, str) else list(quantities)
+    if words := [value for value in runs if not _is_number(value)]:
+        raise ValueError(
+            f"a setting has numbers as values, not {', '.join(map(repr, words[:5]))}; runs with names stand side by "
+            "side in training_dynamics({name: curves})"
+        )
+    tables = {float(value): _tables(runs[value]) for value in sorted(runs, key=float)}
+    there = list(dict.fromkeys(name for of in tables.values() for table in of for name in table.columns))
+    if missing := [name for name in names if name not in there]:
+        raise LookupError(f"no run has {' or '.join(map(repr, missing))}; there are {', '.join(there)}")
+    if isinstance(outcome, str) and outcome not in OUTCOMES:
+        raise ValueError(f"no outcome {outcome!r}; choose one of {', '.join(OUTCOMES)}, or give a function of a curve")
+    result = OUTCOMES[outcome] if isinstance(outcome, str) else outcome
+    told = outcome if isinstance(outcome, str) else getattr(outcome, "__name__", "outcome").replace("_", " ")
+    style = theme_named(theme)
+    values = list(tables)
+    colours = dict(zip(values, _shades(values, style), strict=True))
+    rows = _rows(tables, names, result)
+
+    def draw(part: pd.DataFrame, ax: Axes) -> None:
+        name, kind = part[("metadata", "quantity")].iloc[0], part[("metadata", "kind")].iloc[0]
+        numbers = part[VALUE].to_numpy()
+        if kind == "outcome":
+            _draw_outcome(ax, part, colours, setting, f"{told} {name}", style)
+            return
+        log2 = yscale == "log2" or (yscale == "auto" and not name.endswith(("acc", "accuracy")) and wants_log2(numbers))
+        scales(ax, xscale, log2)
+        drawn = {}
+        for (_, seed), curve in part.groupby([("metadata", "value"), ("metadata", "seed")], sort=False):
+            value = float(curve[("metadata", "value")].iloc[0])
+            at, y = curve[("metadata", "step")].to_numpy(), curve[VALUE].to_numpy()
+            label = f"{setting} {value_text(value)}" if seed == 0 else ""
+            draw_curve(ax, at, y, label, colours[value], log2=log2, style=style)
+            drawn[f"{value_text(value)}" + (f" ({seed})" if seed else "")] = pd.Series(y, index=at)
+        ax.set_ylabel(name)
+        limits(ax, part[("metadata", "step")].to_numpy(), numbers, style)
+        together = pd.DataFrame(drawn).sort_index()
+        shown = Drawn("curves", "step", "value", (), (), together.index.to_numpy(), together.to_numpy().T)
+        remember(ax, shown._replace(names=tuple(together.columns)))
+
+    count = sum(len(of) for of in tables.values())
+    return facet(
+        rows, draw, ("quantity", "kind"), fig=fig, figsize=figsize, col_wrap=2, title=f"effect of the {setting}",
+        subtitle=f"{count} runs of {len(values)} values", panel_size=(4.2, 2.6), sharex=False, sharey=False,
+        panel_title=lambda found: "", style=style,
+    )  # fmt: skip
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _tables(curves: Curves | Sequence[Curves]) -> list[pd.DataFrame]:
+    several = isinstance(curves, Sequence)
+    return [as_curves(one).sort_index() for one in (curves if several else [curves])]  # type: ignore[list-item]
+
+
+def _rows(
+    tables: Mapping[float, list[pd.DataFrame]], names: Sequence[str], result: Callable[[pd.Series], float]
+) -> pd.DataFrame:
+    parts = []
+    for name in names:
+        for kind in ("curves", "outcome"):
+            for value, of in tables.items():
+                for seed, table in enumerate(of):
+                    if name not in table.columns:
+                        continue
+                    curve = table[name]
+                    shown = curve.to_numpy() if kind == "curves" else [result(curve)]
+                    parts.append(
+                        pd.DataFrame(
+                            {
+                                ("metadata", "quantity"): name,
+                                ("metadata", "kind"): kind,
+                                ("metadata", "value"): value,
+                                ("metadata", "seed"): seed,
+                                ("metadata", "step"): curve.index.to_numpy()[: len(shown)],
+                                VALUE: shown,
+                            }
+                        )
+                    )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _shades(values: Sequence[float], style: Style) -> list[str]:
+    """Return a colour for each value, from the lowest to the highest."""
+    if len(values) <= 2:
+        return list(style.series[: len(values)])
+    return [to_hex(one) for one in matplotlib.colormaps[style.colours](np.linspace(0.05, 0.88, len(values)))]
+
+
+def _draw_outcome(
+    ax: Axes, part: pd.DataFrame, colours: Mapping[float, str], setting: str, words: str, style: Style
+) -> None:
+    values, numbers = part[("metadata", "value")].to_numpy(), part[VALUE].to_numpy()
+    means = part.groupby(("metadata", "value"))[[VALUE]].mean()
+    ax.plot(means.index, means.to_numpy().ravel(), color=style.muted, linewidth=1.2, zorder=1, label="_mean")
+    ax.scatter(values, numbers, c=[colours[value] for value in values], s=42, zorder=3, label="_runs", linewidths=0)
+    if (values > 0).all() and values.max() >= 8 * values.min():
+        ax.set_xscale("log", base=2)
+        ax.xaxis.set_minor_locator(NullLocator())
+    places = list(colours)
+    if len(places) <= room(ax.xaxis, max(len(value_text(value)) for value in places)):
+        ax.set_xticks(places, [value_text(value) for value in places])
+    elif ax.get_xscale() == "log":
+        log2_ticks(ax.xaxis)
+    else:
+        linear_ticks(ax.xaxis)
+    linear_ticks(ax.yaxis)
+    ax.margins(0.06, 0.1)
+    ax.set_xlabel(setting)
+    ax.set_ylabel(words)

@@ -1,0 +1,97 @@
+"""Curves that belong together in one panel: the heads of a layer, the layers of a network, a measure and its chance.
+
+A family is {label: column}; families are {panel: family}. What chance alone gives is dashed, in no curve's colour.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from tandv.curves import Curves, as_curves
+from tandv.viz.layout.facet import facet
+from tandv.viz.layout.style import Style
+from tandv.viz.layout.tables import Drawn, remember
+from tandv.viz.of_curves.metrics import said
+from tandv.viz.of_curves.over_steps import draw_curve, limits, mark_transitions, name_marks, scales
+
+Families = Mapping[str, Mapping[str, str]]
+XScale = Literal["linear", "log"]
+Marks = Sequence[Any] | bool | None  # transitions, or whether to find them
+
+_DASHES: tuple[Any, ...] = ("solid", (0, (4, 2)), (0, (1, 1.5)))
+
+
+def draw_families(
+    curves: Curves,
+    families: Families,
+    *,
+    chance: Families | None = None,
+    transitions: Marks = None,
+    xscale: XScale = "linear",
+    ylabel: str | Mapping[str, str] = "",
+    ylim: tuple[float, float] | None = None,
+    title: str = "",
+    subtitle: str | None = None,
+    style: Style,
+    fig: Any = None,
+    figsize: tuple[float, float] | None = None,
+    col_wrap: int | None = None,
+    panel_size: tuple[float, float] = (4.0, 2.6),
+) -> Any:
+    """Draw a panel for each family of curves; return the figure.
+
+    `transitions` of a curve that is drawn are marked in its panel, others (of the loss, say) in every one; True finds
+    those of the curves that are drawn. Colours go by label, the same in all panels; after eight they come back dashed.
+    """
+    table = as_curves(curves).sort_index()
+    if not len(table):
+        raise ValueError("these curves have no step; give at least one")
+    labels = list(dict.fromkeys(label for family in families.values() for label in family))
+    colours = {label: style.series[i % len(style.series)] for i, label in enumerate(labels)}
+    dashes = {label: _DASHES[i // len(style.series) % len(_DASHES)] for i, label in enumerate(labels)}
+    names = list(families)
+    rows = pd.DataFrame({("metadata", "panel"): names})
+    marks = _marks(table, families, transitions, xscale)
+
+    def draw(part: pd.DataFrame, ax: Axes) -> None:
+        panel = part[("metadata", "panel")].iloc[0]
+        scales(ax, xscale, log2=False)
+        for label, column in families[panel].items():
+            before = len(ax.lines)
+            curve = table[column].loc[table[column].first_valid_index() :]  # it may begin later than the others
+            draw_curve(ax, curve.index.to_numpy(), curve.to_numpy(), label, colours[label], style=style)
+            ax.lines[before].set_linestyle(dashes[label])
+        for label, column in (chance or {}).get(panel, {}).items():
+            level = table[column].to_numpy()
+            ax.plot(table.index, level, color=style.muted, lw=1.3, ls=(0, (5, 2)), label=label, zorder=1.5)
+        mark_transitions(ax, marks[panel], style.alarm)
+        name_marks(ax, "")
+        ax.set_ylabel(ylabel if isinstance(ylabel, str) else ylabel.get(panel, ""))
+        shown = [*families[panel].values(), *(chance or {}).get(panel, {}).values()]
+        limits(ax, table.index.to_numpy(), table[shown].to_numpy(), style)
+        if ylim is not None:
+            ax.set_ylim(*ylim)
+        values = table[list(families[panel].values())].to_numpy().T
+        remember(ax, Drawn("families", "step", "value", (), (), table.index.to_numpy(), values, tuple(families[panel])))
+
+    told = said({"": table})
+    return facet(
+        rows, draw, ("panel",), fig=fig, figsize=figsize, col_wrap=col_wrap, sharey=False, panel_size=panel_size,
+        title=title, subtitle=f"{subtitle}  |  {told}" if subtitle else told, style=style,
+    )  # fmt: skip
+
+
+def _marks(table: pd.DataFrame, families: Families, transitions: Marks, axis: XScale) -> dict[str, list[Any]]:
+    if transitions is True:
+        from tandv.analysis.transitions import find_transitions  # brings SciPy along
+
+        wanted = list(dict.fromkeys(column for family in families.values() for column in family.values()))
+        transitions = find_transitions(table[wanted], axis=axis, nulls=0)
+    found = [] if not transitions else list(transitions)  # type: ignore[arg-type]
+    drawn = {column for family in families.values() for column in family.values()}
+    return {
+        panel: [one for one in found if one.quantity in family.values() or one.quantity not in drawn]
+        for panel, family in families.items()
+    }

@@ -1,0 +1,191 @@
+"""Pictures of when a network memorises and generalises, and of when each capability is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from tandv.analysis.generalisation import Grokking, Passage, emergence, grokking
+from tandv.curves import Curves, as_curves
+from tandv.viz.layout.colours import Scale, specials
+from tandv.viz.layout.facet import facet
+from tandv.viz.layout.heat import MISSING
+from tandv.viz.layout.style import Style, Theme
+from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.tables import Drawn, remember
+from tandv.viz.layout.ticks import step_text
+from tandv.viz.layout.titles import Key, cut
+from tandv.viz.of_curves.dynamics import panel_of
+from tandv.viz.of_curves.metrics import said
+from tandv.viz.of_curves.over_steps import draw_curve, limits, scales
+from tandv.viz.of_log.lines import wants_log2
+from tandv.viz.of_log.maps import draw_table
+
+VALUE = ("scalar_stats", "value")
+XScale = Literal["linear", "log"]
+
+
+def grokking_plot(
+    curves: Curves,
+    found: Grokking | None = None,
+    xscale: XScale = "log",
+    figsize: tuple[float, float] | None = None,
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw accuracies, and losses if there are any, with memorisation, generalisation, and the delay between them.
+
+    `found` is what `tandv.analysis.generalisation.grokking` says, by default with its default thresholds. Steps stand
+    on a logarithmic axis, since a delay is a ratio. Raises ValueError if the accuracies are not among the curves.
+
+    >>> run = {"step": [0, 10, 20, 90], "train_acc": [0.1, 1, 1, 1], "test_acc": [0.1, 0.1, 0.5, 1]}
+    >>> fig = grokking_plot(run)
+    """
+    table = as_curves(curves).sort_index()
+    found = grokking(table) if found is None else found
+    style = theme_named(theme)
+    pairs = {found.memorisation.quantity: style.series[0], found.generalisation.quantity: style.series[1]}
+    if missing := [name for name in pairs if name not in table.columns]:
+        raise ValueError(f"{' and '.join(missing)}, of which the analysis speaks, are not among the curves")
+    losses = [name for name in ("train_loss", "test_loss", "val_loss") if name in table.columns][:2]
+    rows = _rows(table, {"accuracy": list(pairs), **({"loss": losses} if losses else {})})
+
+    def draw(part: pd.DataFrame, ax: Axes) -> None:
+        panel = part[("metadata", "panel")].iloc[0]
+        values = part[VALUE].to_numpy()
+        log2 = panel == "loss" and wants_log2(values)
+        scales(ax, xscale, log2)
+        names = list(dict.fromkeys(part[("metadata", "quantity")]))
+        for name, colour in zip(names, pairs.values(), strict=False):
+            curve = table[name]
+            label = panel_of(name)[1] or name
+            draw_curve(ax, curve.index.to_numpy(), curve.to_numpy(), label, colour, log2=log2, style=style)
+        limits(ax, table.index.to_numpy(), values, style)
+        _delay(ax, found, list(pairs.values()), panel == "accuracy", style)
+        _remember(ax, table[names])
+
+    verdict = {True: "grokking", False: "no grokking", None: "not known whether this is grokking"}[found.is_grokking]
+    return facet(
+        rows, draw, ("panel",), fig=fig, figsize=figsize, col_wrap=1, title=verdict, subtitle=_told(found),
+        panel_size=(8.0, 2.4), single_size=(8.0, 3.6), sharey=False, style=style,
+    )  # fmt: skip
+
+
+def emergence_plot(
+    curves: Curves,
+    thresholds: float | Mapping[str, float],
+    stays: int = 1,
+    xscale: XScale = "linear",
+    figsize: tuple[float, float] | None = None,
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw when each capability emerges: a row for each, first to last, its curve as colours, a mark where it passes.
+
+    `thresholds` and `stays` are those of `tandv.analysis.generalisation.emergence`. The colour is the share of the
+    threshold that is reached; what does not emerge stands below.
+
+    >>> fig = emergence_plot({"step": [0, 100, 200], "addition": [0, 0.6, 0.9], "carrying": [0, 0.1, 0.7]}, 0.5)
+    """
+    table = as_curves(curves).sort_index()
+    style = theme_named(theme)
+    found = sorted(emergence(table, thresholds, stays=stays), key=_order)
+    names = [passage.quantity for passage in found]
+    shares = np.array([_shares(table[one.quantity], one.threshold) for one in found])
+    scale, steps = Scale("linear", 0.0, 1.0), table.index.to_numpy()
+    rows = _rows(table, {"": names})
+
+    def draw(part: pd.DataFrame, ax: Axes) -> Any:
+        draw_table(ax, shares, steps, np.arange(len(found) + 1) - 0.5, scale, style, ("step", "capability"))
+        scales(ax, xscale, log2=False)
+        for row, passage in enumerate(found):
+            if passage.step is not None:
+                ax.plot(
+                    passage.step, row, "o", markersize=7, markerfacecolor=style.paper, markeredgecolor=style.alarm,
+                    markeredgewidth=2, zorder=5, gid="emerges", label="_emerges", clip_on=False,
+                )  # fmt: skip
+        ax.set_yticks(np.arange(len(found)), [_named(one) for one in found])
+        ax.set_ylim(len(found) - 0.5, -0.5)
+        ax.set_xlim(steps[0], steps[-1]) if len(steps) > 1 else None
+        ax.tick_params(axis="y", length=0, labelcolor=style.ink)
+        ax.grid(False)
+        ax.hlines(np.arange(1, len(found)) - 0.5, *ax.get_xlim(), color=style.panel, linewidth=3, zorder=3)
+        _remember(ax, table[names])
+        return Key(scale, style.colours, specials(shares, scale, style), "share of the threshold")
+
+    there = [one for one in found if one.step is not None]
+    told = f"{len(there)} of {len(found)} pass their threshold  |  {said({'': table})}"
+    height = 1.3 + 0.42 * len(found)
+    return facet(
+        rows, draw, (), fig=fig, figsize=figsize or (8.0, height), title="emergence", subtitle=told, style=style,
+    )  # fmt: skip
+
+
+def _order(passage: Passage) -> tuple[bool, int, str]:
+    return passage.step is None, passage.step or 0, passage.quantity
+
+
+def _named(passage: Passage) -> str:
+    when = step_text(passage.step) if passage.step is not None else "not reached"
+    return f"{cut(passage.quantity)} ≥ {passage.threshold:g}: {when}"
+
+
+def _shares(curve: pd.Series, threshold: float) -> np.ndarray:
+    """Return how much of the way from zero (or its lowest value, if below) to its threshold a curve has gone."""
+    low = min(float(np.nanmin(curve.to_numpy(), initial=0.0)), 0.0)
+    share = (curve.to_numpy() - low) / (threshold - low) if threshold > low else np.ones(len(curve))
+    return np.where(np.isnan(share), MISSING, np.clip(share, 0, 1))
+
+
+def _delay(ax: Axes, found: Grokking, colours: list[str], named: bool, style: Style) -> None:
+    steps = [found.memorisation.step, found.generalisation.step]
+    for step, colour, words in zip(steps, colours, ("memorised", "generalised"), strict=True):
+        if step is not None:
+            ax.axvline(step, color=colour, linewidth=1.2, linestyle=(0, (2, 2)), zorder=1, gid=words)
+    if found.delay is not None and found.delay > 0:
+        ax.axvspan(steps[0], steps[1], color=style.alarm, alpha=0.10, linewidth=0, zorder=0.5, label="delay")  # pyright: ignore
+    if named:
+        for passage in (found.memorisation, found.generalisation):
+            ax.axhline(passage.threshold, color=style.muted, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0.8)
+
+
+def _told(found: Grokking) -> str:
+    parts = [
+        f"memorised at {step_text(found.memorisation.step)}"
+        if found.memorisation.step is not None
+        else "not memorised",
+        f"generalised at {step_text(found.generalisation.step)}"
+        if found.generalisation.step is not None
+        else "not generalised",
+    ]
+    if found.delay is not None and found.delay > 0:
+        times = f", {found.ratio:.3g} times as many" if found.ratio and np.isfinite(found.ratio) else ""
+        parts.append(f"{step_text(found.delay)} steps later{times}")
+    return "  |  ".join(parts)
+
+
+def _rows(table: pd.DataFrame, panels: Mapping[str, list[str]]) -> pd.DataFrame:
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    ("metadata", "panel"): panel,
+                    ("metadata", "quantity"): name,
+                    ("metadata", "step"): table.index.to_numpy(),
+                    VALUE: table[name].to_numpy(),
+                }
+            )
+            for panel, names in panels.items()
+            for name in names
+        ],
+        ignore_index=True,
+    )
+
+
+def _remember(ax: Axes, table: pd.DataFrame) -> None:
+    shown = Drawn("curves", "step", "value", (), (), table.index.to_numpy(), table.to_numpy().T)
+    remember(ax, shown._replace(names=tuple(table.columns)))

@@ -1,0 +1,141 @@
+"""Curves over training, a panel for each metric, runs beside each other, transitions and extremes marked.
+
+>>> fig = metric_curves({"step": [0, 10, 20], "loss": [2.0, 1.0, 0.5], "accuracy": [0.1, 0.6, 0.9]}, col_wrap=1)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from tandv.curves.runs import Runs, as_runs, metrics_of
+from tandv.viz.layout.facet import facet
+from tandv.viz.layout.style import Style, Theme
+from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.tables import Drawn, remember
+from tandv.viz.layout.ticks import step_text
+from tandv.viz.of_curves.over_steps import draw_curve, limits, mark_transitions, name_marks, scales
+from tandv.viz.of_log.lines import wants_log2
+
+if TYPE_CHECKING:
+    from tandv.analysis.transitions import Transition
+
+    Marks = Sequence[Transition] | Mapping[str, Sequence[Transition]] | bool | None
+
+VALUE = ("scalar_stats", "value")
+
+
+def metric_curves(
+    curves: Runs,
+    metrics: str | Sequence[str] | None = None,
+    transitions: Marks = None,
+    col_wrap: int | None = None,
+    xscale: Literal["linear", "log"] = "linear",
+    yscale: Literal["linear", "auto", "log2"] = "linear",
+    extremes: bool = True,
+    figsize: tuple[float, float] | None = None,
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw metrics over the steps, of one run or of several by their names: a panel for each metric.
+
+    `transitions` are those of `find_transitions` (of several runs, by the run's name), True to find them here; a line
+    is at the middle of each, a band over its length. Of several runs they have the run's colour. With `extremes`, the
+    largest and the smallest value are marked. On xscale "log" a step stands at log(1 + step), so that step 0 has a
+    place. `metrics` are by default all but those of single tensors. Raises LookupError for what is not there.
+
+    >>> runs = {"seed 0": {"loss": [2.0, 1.0, 0.9]}, "seed 1": {"loss": [2.2, 1.1, 0.8]}}
+    >>> fig = metric_curves(runs, "loss", xscale="log")
+    """
+    runs = as_runs(curves)
+    names = metrics_of(runs, metrics)
+    marks = marks_of(runs, names, transitions, xscale)
+    style = theme_named(theme)
+    rows = _rows(runs, names)
+    colours = {run: style.series[i % len(style.series)] for i, run in enumerate(runs)}
+
+    def draw(part: pd.DataFrame, ax: Axes) -> None:
+        metric = part[("metadata", "metric")].iloc[0]
+        values = part[VALUE].to_numpy()
+        log2 = yscale == "log2" or (yscale == "auto" and wants_log2(values))
+        scales(ax, xscale, log2)
+        for run in runs:
+            curve = part[part[("metadata", "run")] == run]
+            if len(curve):
+                at, values = curve[("metadata", "step")].to_numpy(), curve[VALUE].to_numpy()
+                draw_curve(ax, at, values, run, colours[run], log2=log2, extremes=extremes, style=style)
+            found = [one for one in marks.get(run, ()) if one.quantity == metric]
+            mark_transitions(ax, found, colours[run] if len(runs) > 1 else style.alarm)
+        name_marks(ax, style.muted if len(runs) > 1 else "")
+        _finish(ax, metric if len(names) == 1 else "", part, style)
+
+    title = names[0] if len(names) == 1 else f"{len(names)} metrics"
+    return facet(
+        rows, draw, ("metric",), fig=fig, figsize=figsize, col_wrap=col_wrap, title=title, subtitle=said(runs),
+        panel_size=(3.6, 2.3), sharey=False, style=style,
+    )  # fmt: skip
+
+
+def _rows(runs: Mapping[str, pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
+    """Return a row for each run, metric and step, as `facet` takes them."""
+    parts = [
+        pd.DataFrame(
+            {
+                ("metadata", "metric"): name,
+                ("metadata", "run"): run,
+                ("metadata", "step"): table.index.to_numpy(),
+                VALUE: table[name].to_numpy(),
+            }
+        )
+        for name in names
+        for run, table in runs.items()
+        if name in table.columns
+    ]
+    rows = pd.concat(parts, ignore_index=True)
+    if rows.empty:
+        raise ValueError("these curves have no step; give at least one")
+    return rows
+
+
+def marks_of(
+    runs: Mapping[str, pd.DataFrame], names: Sequence[str], transitions: Marks, axis: Literal["linear", "log"]
+) -> Mapping[str, Sequence[Transition]]:
+    """Return the transitions of each run, found here if they are just asked for."""
+    if transitions is True:
+        from tandv.analysis.transitions import find_transitions  # brings SciPy along
+
+        tables = {run: table[[name for name in names if name in table.columns]] for run, table in runs.items()}
+        return {run: find_transitions(table, axis=axis, nulls=0) for run, table in tables.items() if len(table.columns)}
+    if transitions is None or transitions is False:
+        return {}
+    if isinstance(transitions, Mapping):
+        if unknown := [run for run in transitions if run not in runs]:
+            raise LookupError(f"there are transitions of {unknown}, but the runs are {list(runs)}; use the same names")
+        return transitions
+    if len(runs) > 1:
+        raise ValueError("transitions of several runs are given by the run's name, such as {'seed 0': [...]}")
+    return {next(iter(runs)): transitions}
+
+
+def _finish(ax: Axes, label: str, part: pd.DataFrame, style: Style) -> None:
+    ax.set_ylabel(label)
+    limits(ax, part[("metadata", "step")].to_numpy(), part[VALUE].to_numpy(), style)
+    tables = {run: found.set_index(("metadata", "step"))[VALUE] for run, found in part.groupby(("metadata", "run"))}
+    together = pd.DataFrame(tables)
+    named = tuple(str(run) or str(part[("metadata", "metric")].iloc[0]) for run in together.columns)
+    remember(ax, Drawn("curves", "step", "value", (), (), together.index.to_numpy(), together.to_numpy().T, named))
+
+
+def said(runs: Mapping[str, pd.DataFrame]) -> str:
+    """Say how many runs and steps there are."""
+    steps = np.concatenate([table.index.to_numpy() for table in runs.values()])
+    if not len(steps):
+        return ""
+    several = f"{len(runs)} runs  |  " if len(runs) > 1 else ""
+    if steps.min() == steps.max():
+        return f"{several}step {step_text(steps[0])}"
+    return f"{several}{len(np.unique(steps)):,} steps, {step_text(steps.min())} to {step_text(steps.max())}"

@@ -1,0 +1,123 @@
+"""What every plot over the steps draws: curves with their gaps, transitions, extremes, and the room they need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import FuncFormatter, Locator
+
+from tandv.viz.layout.style import Style
+from tandv.viz.layout.ticks import linear_ticks, log2_ticks, room, step_text, step_ticks
+from tandv.viz.of_log.lines import thin
+
+if TYPE_CHECKING:
+    from tandv.analysis.moments import AnyTransition
+
+
+def scales(ax: Axes, xscale: str, log2: bool) -> None:
+    """Give empty Axes their scales: on xscale "log" a step stands at log(1 + step)."""
+    if xscale == "log":
+        ax.set_xscale("function", functions=(np.log1p, np.expm1))
+        _decades_of_steps(ax.xaxis)
+    elif xscale == "linear":
+        step_ticks(ax.xaxis)
+    else:
+        raise ValueError(f"xscale is 'linear' or 'log', not {xscale!r}")
+    if log2:
+        ax.set_yscale("log", base=2)
+        log2_ticks(ax.yaxis)
+    else:
+        linear_ticks(ax.yaxis)
+    ax.set_xlabel("step")
+
+
+def _decades_of_steps(axis: Axis) -> None:
+    """Tick a logarithmic axis of steps at 0, 1, 10, 100, ..., as many of them as there is room for."""
+    axis.set_major_locator(_Decades())
+    axis.set_major_formatter(FuncFormatter(lambda x, _: step_text(x)))
+
+
+class _Decades(Locator):
+    def __call__(self) -> np.ndarray:
+        axis = self.axis
+        assert isinstance(axis, Axis)
+        last = int(np.log10(max(axis.get_view_interval()[1], 1.0)))
+        each = -(-(last + 2) // room(axis, len(step_text(10.0**last))))
+        return np.array([0.0, *(10.0**k for k in range(last, -1, -each)[::-1])])
+
+
+def draw_curve(
+    ax: Axes,
+    steps: np.ndarray,
+    values: np.ndarray,
+    label: str,
+    colour: str,
+    *,
+    log2: bool = False,
+    extremes: bool = False,
+    style: Style,
+) -> None:
+    """Draw one curve, with a mark where it has no value, and one at its largest and smallest if asked."""
+    shown = np.where(np.isfinite(values) & ((values > 0) | (not log2)), values, np.nan)
+    marker = {"marker": "o", "markersize": 2.5} if len(steps) <= 60 else {}
+    ax.plot(*thin(steps, shown), color=colour, linewidth=1.5, label=label or "_curve", **marker)
+    for words, found, there, height in (
+        ("no value", style.nan, np.isnan(values), 0.02),
+        ("infinite", style.inf, np.isinf(values), 0.98),
+        ("not positive", style.zero, np.isfinite(values) & np.isnan(shown), 0.02),
+    ):
+        if there.any():
+            ax.plot(
+                steps[there], np.full(there.sum(), height), "s", transform=ax.get_xaxis_transform(), color=found,
+                markersize=3.5, markeredgewidth=0, label=words, zorder=4,
+            )  # fmt: skip
+    if extremes and np.isfinite(shown).any() and np.nanmax(shown) > np.nanmin(shown):
+        for words, at, symbol in (("largest", np.nanargmax(shown), "^"), ("smallest", np.nanargmin(shown), "v")):
+            ax.plot(
+                steps[at], shown[at], symbol, markersize=6, markerfacecolor=style.panel, markeredgecolor=colour,
+                markeredgewidth=1.3, zorder=5, gid=words, linestyle="none",
+            )  # fmt: skip
+
+
+def mark_transitions(ax: Axes, transitions: Sequence[AnyTransition], colour: str) -> None:
+    """Draw a line at the middle of each transition and a band over its length."""
+    for one in transitions:
+        ax.axvspan(one.start, one.end, color=colour, alpha=0.14, linewidth=0, zorder=0.5)
+        ax.axvline(one.step, color=colour, linewidth=1.1, linestyle=(0, (2, 2)), zorder=1, gid="transition")
+
+
+def name_marks(ax: Axes, colour: str) -> None:
+    """Let the legend name each kind of mark once, after the runs, in no run's colour if there are several."""
+    for words in ("transition", "largest", "smallest"):
+        for line in [line for line in ax.lines if line.get_gid() == words][:1]:
+            [named] = ax.plot([], [], label=words)
+            named.update_from(line)
+            named.set(label=words, gid=None, zorder=0)
+            if colour:
+                named.set(color=colour, markeredgecolor=colour)
+
+
+def limits(ax: Axes, steps: np.ndarray, values: np.ndarray, style: Style) -> None:
+    """Give the axes the room of what is drawn."""
+    finite = values[np.isfinite(values)]
+    low, high = float(steps.min()), float(steps.max())
+    if ax.get_xscale() == "linear":
+        air = 0.02 * (high - low) or 0.5
+        ax.set_xlim(low - air, high + air)
+    else:
+        # as much air as there, in logarithms; nothing is left of -1
+        air = 0.02 * (np.log1p(high) - np.log1p(low)) or 0.5
+        ax.set_xlim(max(np.expm1(np.log1p(low) - air), -0.9), np.expm1(np.log1p(high) + air))
+    if not finite.size:
+        ax.set_ylim(0, 1)
+        ax.text(
+            0.5, 0.5, "no finite value", transform=ax.transAxes, ha="center", va="center",
+            color=style.muted, size=style.text,
+        )  # fmt: skip
+    elif np.ptp(finite) <= 1e-9 * np.abs(finite).max():  # a constant is not magnified until its rounding shows
+        air = 0.1 * abs(finite[0]) or 1.0
+        ax.set_ylim(finite[0] - air, finite[0] + air)

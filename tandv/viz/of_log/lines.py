@@ -1,0 +1,151 @@
+"""Drawing statistics over the steps: a line per statistic, its gaps, zeros and NaNs to be seen."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from tandv.glossary import COIN, has_chance_level, insight_meaning, is_share
+from tandv.viz.layout.heat import buckets, edges
+from tandv.viz.layout.style import Style
+from tandv.viz.layout.tables import Drawn, remember
+from tandv.viz.layout.ticks import linear_ticks, log2_ticks, percent_text, step_ticks, value_text
+
+Kind = Literal["line", "scatter"]
+Scale = Literal["auto", "log2", "linear"]
+MOST_POINTS = 3000  # more than this are drawn as the smallest and largest value of each pixel
+
+
+def wants_log2(values: np.ndarray) -> bool:
+    """Tell whether values read best on a log2 axis: none negative, and some eight times the others."""
+    positive = values[np.isfinite(values) & (values > 0)]
+    return bool(positive.size and not (values < 0).any() and positive.max() >= 8 * positive.min())
+
+
+def draw_lines(
+    rows: pd.DataFrame,
+    ax: Axes,
+    *,
+    metrics: Sequence[str],
+    x: str = "step",
+    kind: Kind = "line",
+    log2: bool = False,
+    style: Style,
+) -> None:
+    """Draw each statistic of `rows` (of one tensor) over `x`.
+
+    NaN leaves a gap and a mark at the bottom; so does a zero where the axis is logarithmic.
+    """
+    steps = rows[("metadata", x)].to_numpy()
+    order = np.argsort(steps, kind="stable")
+    steps = steps[order]
+    table = np.array([_floats(rows[("scalar_stats", name)])[order] for name in metrics])
+    if log2:
+        ax.set_yscale("log", base=2)
+        log2_ticks(ax.yaxis)
+    else:
+        linear_ticks(ax.yaxis, percent_text if all(map(is_share, metrics)) else value_text)
+    step_ticks(ax.xaxis)
+    ax.set_xlabel(x)
+    if len(metrics) == 1:
+        ax.set_ylabel(metrics[0])
+    for i, (name, values) in enumerate(zip(metrics, table, strict=True)):
+        colour = style.series[i % len(style.series)]
+        shown = np.where(values > 0, values, np.nan) if log2 else values
+        shown = np.where(np.isinf(shown), np.nan, shown)
+        label = name if len(metrics) > 1 else "_" + name
+        few = len(steps) < 2 or _islands(shown)
+        if kind == "scatter":
+            ax.plot(steps, shown, ".", color=colour, markersize=4, label=label, alpha=0.85)
+        else:
+            thin_x, thin_y = thin(steps, shown)
+            marker = {"marker": "o", "markersize": 3.5} if few else {}
+            ax.plot(thin_x, thin_y, color=colour, linewidth=1.5, label=label, solid_joinstyle="round", **marker)
+    # Of what compares a step with the one before, the first step has no value, which is no fault to be marked.
+    compared = np.array([bool(insight_meaning(name)) for name in metrics])[:, None]
+    _marks(ax, steps, np.where(compared & np.isnan(table), 1.0, table), log2, style)
+    if any(map(has_chance_level, metrics)):
+        ax.axhline(COIN, color=style.muted, linewidth=1.0, linestyle=(0, (4, 3)), label="a coin: 50%", zorder=1.5)
+    if not np.isfinite(table).any():
+        ax.text(
+            0.5, 0.5, "no finite value", transform=ax.transAxes, ha="center", va="center",
+            color=style.muted, size=style.text,
+        )  # fmt: skip
+        ax.set_ylim(1, 4) if log2 else ax.set_ylim(0, 1)
+    ax.set_xlim(*_span(steps))
+    kinds, names = (tuple(dict.fromkeys(rows[("metadata", c)])) for c in ("tensor_type", "name"))
+    remember(ax, Drawn("scalar_line", "step", "value", names, kinds, steps, table, tuple(metrics)))
+
+
+def draw_curves(table: pd.DataFrame, ax: Axes, *, style: Style, label: str = "") -> None:
+    """Draw curves, such as the losses, over the step; `table` is what `tandv.curves.as_curves` returns."""
+    table = table.sort_index()
+    values = table.to_numpy(float).T
+    steps = table.index.to_numpy()
+    for i in reversed(range(len(values))):  # the first, usually the training loss, lies on top
+        there = np.isfinite(values[i])
+        x, y = thin(steps[there], values[i][there])
+        marker = {"marker": "o", "markersize": 3.5} if there.sum() == 1 else {}
+        colour = style.series[0] if i == 0 else style.muted if i == 1 else style.series[(i - 1) % len(style.series)]
+        ax.plot(x, y, color=colour, linewidth=1.6 if i == 0 else 1.2, label=str(table.columns[i]), **marker)
+    if np.nanmin(values, initial=np.inf) > 0 and wants_log2(values) and np.nanmax(values) > 64 * np.nanmin(values):
+        ax.set_yscale("log", base=2)
+        log2_ticks(ax.yaxis)
+    else:
+        linear_ticks(ax.yaxis)
+    step_ticks(ax.xaxis)
+    ax.set_xlabel("step")
+    ax.set_ylabel(label)
+    if len(steps):
+        ax.set_xlim(*_span(steps))
+    remember(ax, Drawn("curves", "step", "value", (), (), steps, values, tuple(map(str, table.columns))))
+
+
+def thin(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a line of few points that looks the same: the smallest and largest value of each stretch.
+
+    >>> x, y = thin(np.arange(10**6), np.zeros(10**6))
+    >>> len(x) <= MOST_POINTS
+    True
+    """
+    if len(steps) <= MOST_POINTS:
+        return steps, values
+    first, last = buckets(edges(steps), np.linspace(steps[0] - 0.5, steps[-1] + 0.5, MOST_POINTS // 2))
+    bounds = np.unique(first[last > first])
+    filled_low, filled_high = (np.where(np.isnan(values), f, values) for f in (np.inf, -np.inf))
+    low, high = np.minimum.reduceat(filled_low, bounds), np.maximum.reduceat(filled_high, bounds)
+    pairs = np.stack([low, high], axis=1).ravel()
+    return np.repeat(steps[bounds], 2), np.where(np.isfinite(pairs), pairs, np.nan)
+
+
+def _floats(column: pd.Series) -> np.ndarray:
+    return column.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _span(steps: np.ndarray) -> tuple[float, float]:
+    low, high = float(steps.min()), float(steps.max())
+    air = 0.01 * (high - low) if high > low else 0.5
+    return low - air, high + air
+
+
+def _islands(values: np.ndarray) -> bool:
+    """Tell whether any number stands between gaps, where a line alone would not show it."""
+    there = np.concatenate([[False], np.isfinite(values), [False]])
+    return bool((there[1:-1] & ~there[:-2] & ~there[2:]).any())
+
+
+def _marks(ax: Axes, steps: np.ndarray, table: np.ndarray, log2: bool, style: Style) -> None:
+    """Mark at the lower edge the steps at which any statistic is NaN, infinite, or zero on a log2 axis."""
+    for words, found, colour, height in (
+        ("NaN", np.isnan(table), style.nan, 0.02),
+        ("infinite", np.isinf(table), style.inf, 0.98),
+        ("zero", (table == 0) & log2, style.zero, 0.02),
+    ):
+        at = steps[found.any(axis=0)]
+        if len(at):
+            ax.plot(
+                at, np.full(len(at), height), "s", transform=ax.get_xaxis_transform(), color=colour, markersize=3.5,
+                label=words, markeredgewidth=0, clip_on=True, zorder=4,
+            )  # fmt: skip

@@ -1,0 +1,235 @@
+"""Drawing heat maps over the steps: a statistic of all layers, or the exponents of one."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from tandv.formats import Format
+from tandv.glossary import is_share
+from tandv.viz.layout.colours import Colour, Scale, colour_scale, lookup, paint, specials
+from tandv.viz.layout.heat import MISSING, Heat, edges
+from tandv.viz.layout.layer_axis import layer_axis
+from tandv.viz.layout.style import Style
+from tandv.viz.layout.tables import Drawn, remember
+from tandv.viz.layout.ticks import exponent_ticks, length_in_points, limit_text, power, step_ticks
+from tandv.viz.layout.titles import Key
+
+
+def table_of(rows: pd.DataFrame, metric: str, x: str = "step", y: str = "name") -> tuple[list, np.ndarray, np.ndarray]:
+    """Return names, steps and the table [names, steps] of a statistic; cells without a row are MISSING.
+
+    Raises ValueError if a cell has several rows, as a log of several ranks has.
+    """
+    column = rows[("metadata", y)]
+    row, names = pd.factorize(column.array if isinstance(column.dtype, pd.CategoricalDtype) else column.to_numpy())
+    steps, at = np.unique(rows[("metadata", x)].to_numpy(), return_inverse=True)
+    values = rows[("scalar_stats", metric)].to_numpy(dtype=np.float64, na_value=np.nan)
+    cell = row * len(steps) + at
+    table = np.full(len(names) * len(steps), MISSING)
+    table[cell] = np.where(np.isneginf(values), np.inf, values)
+    if len(rows) > table.size or np.bincount(cell).max(initial=0) > 1:
+        raise ValueError(
+            f"several rows have the same {y} and {x}; select the rows of one tensor type, rank, ... first, "
+            'for example df[df[("metadata", "rank")] == 0]'
+        )
+    return [str(name) for name in names], steps, table.reshape(len(names), len(steps))
+
+
+def draw_layers(
+    rows: pd.DataFrame,
+    ax: Axes,
+    *,
+    metric: str,
+    x: str = "step",
+    y: str = "name",
+    colour: Colour = "log2",
+    style: Style,
+) -> Key:
+    """Draw a statistic as colours, a row per layer and a column per step; return the key of the colours."""
+    names, steps, table = table_of(rows, metric, x, y)
+    if colour == "change":
+        table = _change(table)
+    scale = colour_scale(table, colour)._replace(shares=colour == "linear" and is_share(metric))
+    heat = draw_table(ax, table, steps, np.arange(len(names) + 1) - 0.5, scale, style, ("step", "layer"))
+    layer_axis(ax, names, style)
+    ax.set_xlabel(x)
+    kinds = tuple(dict.fromkeys(rows[("metadata", "tensor_type")]))
+    steps_or_counts = steps if steps.dtype.kind in "iu" else np.arange(len(steps))
+    remember(
+        ax,
+        Drawn(
+            "scalar_global_heatmap",
+            "step",
+            "layer",
+            tuple(names),
+            kinds,
+            steps_or_counts,
+            table,
+            pick=heat.cell_at,
+        ),
+    )
+    label = {"change": "× the first step"}.get(colour, "")
+    return Key(scale, style.diverging if scale.diverging else style.colours, specials(table, scale, style), label)
+
+
+def draw_table(
+    ax: Axes,
+    table: np.ndarray,
+    steps: np.ndarray,
+    borders: np.ndarray,
+    scale: Scale,
+    style: Style,
+    words: tuple[str, str],
+) -> Heat:
+    """Draw a table of values with the ticks and the note that maps over steps have in common."""
+    x = edges(steps)
+    if (table == MISSING).any():
+        hatched = Rectangle(
+            (0, 0), 1, 1, transform=ax.transAxes, facecolor=style.panel, edgecolor=style.edge, hatch="//////",
+            linewidth=0, alpha=0.5, zorder=-1,
+        )  # fmt: skip
+        ax.add_patch(hatched)
+    heat = Heat(ax, table, x, borders, lambda part: paint(part, scale, style), signed=scale.diverging)
+    heat.say = (ax.xaxis.label, words[1])
+    ax.grid(False)
+    for spine in ax.spines.values():
+        spine.set_visible(True)
+    ax.set_xlim(x[0], x[-1])
+    step_ticks(ax.xaxis)
+    return heat
+
+
+def _change(table: np.ndarray) -> np.ndarray:
+    """Return each row divided by its first finite value that is not zero."""
+    good = np.isfinite(table) & (table != 0)
+    first = np.argmax(good, axis=1)
+    base = np.abs(table[np.arange(len(table)), first])[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.isfinite(table), np.abs(table) / np.where(base > 0, base, np.nan), table)
+
+
+def exponent_table(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return exponents, steps, shares [exponents, steps], and the shares of zeros and infinities [2, steps]."""
+    steps, at = np.unique(rows[("metadata", "step")].to_numpy(), return_inverse=True)
+    counts = rows["exponent_counts"]
+    bins = sorted(int(n) for n in counts.columns if not math.isinf(n))
+
+    def over_steps(columns: Sequence[float]) -> np.ndarray:
+        out = np.zeros((len(columns), len(steps)))
+        np.add.at(out.T, at, counts[list(columns)].to_numpy(float))
+        return out
+
+    inside, ends = over_steps(bins), over_steps([-math.inf, math.inf])
+    total = np.maximum(inside.sum(0) + ends.sum(0), 1)
+    used = np.flatnonzero(inside.any(axis=1))
+    if not len(used):
+        return np.arange(0, 1), steps, np.zeros((1, len(steps))), ends / total
+    low, high = bins[used[0]], bins[used[-1]]
+    full = np.zeros((high - low + 1, len(steps)))
+    full[np.array(bins)[used] - low] = inside[used]
+    return np.arange(low, high + 1), steps, full / total, ends / total
+
+
+def draw_exponent_map(
+    rows: pd.DataFrame,
+    ax: Axes,
+    *,
+    formats: Sequence[Format] = (),
+    dtype_info: tuple[bool, bool, bool] = (True, True, True),
+    style: Style,
+) -> Key:
+    """Draw how the exponents of one tensor move over the steps; return the key of the colours.
+
+    Colour is the share of values, in powers of two. Zeros and infinities are lines of their own below and
+    above; what a format cannot hold is shaded.
+    """
+    exponents, steps, shares, (zeros, infinities) = exponent_table(rows)
+    low, high = float(exponents[0]), float(exponents[-1] + 1)
+    limits = [math.log2(v) for to in formats for v in (to.max, to.smallest_normal, to.vanishes_at)]
+    reach = max(6, (high - low) / 2)
+    low = min([low, *(math.floor(v) for v in limits if low - reach <= v <= high)])
+    high = max([high, *(math.ceil(v) for v in limits if low <= v <= high + reach)])
+    size = max(1.0, round((high - low) / 24))
+
+    bands, borders, named = [shares], [exponents.astype(float), np.array([exponents[-1] + 1.0])], {}
+    names = [power(n) for n in exponents]
+    gap = np.full((1, len(steps)), 0.0)
+    bottom, top = low, high
+    if zeros.any():
+        bottom = low - 2 * size
+        bands, borders = [zeros[None], gap, *bands], [np.array([bottom, bottom + size]), *borders]
+        named[bottom + size / 2] = "zero"
+        names = ["zero", "", *names]
+    if infinities.any():
+        top = high + 2 * size
+        bands, borders = [*bands, gap, infinities[None]], [*borders, np.array([top - size, top])]
+        named[top - size / 2] = "inf"
+        names = [*names, "", "inf"]
+    table = np.concatenate(bands)
+    table = np.where(table > 0, table, MISSING)
+    least = float(table[table > 0].min(initial=1.0))
+    scale = Scale("log2", max(math.floor(math.log2(least)), -20.0), 0.0 if least < 0.5 else 1.0)
+
+    table_of_colours = lookup(style.shares)
+    heat = draw_table(ax, table, steps, np.concatenate(borders), scale, style, ("step", "exponent"))
+    heat.paint = lambda part: _paint_shares(part, scale, table_of_colours)
+    for patch in list(ax.patches):  # here an empty cell means that no value is there, not that none was logged
+        patch.remove()
+    ax.set_ylim(bottom - 0.3 * size * bool(zeros.any()), top + 0.3 * size * bool(infinities.any()))
+    exponent_ticks(ax.yaxis, low, high, named)
+    ax.set_xlabel("step")
+    ax.set_ylabel("|x|")
+    draw_bands(formats, ax, dtype_info, style, low, high)
+    kinds, layers = (tuple(dict.fromkeys(rows[("metadata", c)])) for c in ("tensor_type", "name"))
+    remember(ax, Drawn("exp_heatmap", "step", "exponent", layers, kinds, steps, table, tuple(names), heat.cell_at))
+    return Key(scale, style.shares, (), "share of values")
+
+
+def _paint_shares(part: np.ndarray, scale: Scale, colours: np.ndarray) -> np.ndarray:
+    at = np.nan_to_num(scale.position(np.where(part == MISSING, np.nan, part)), nan=0.0)
+    rgba = colours[np.clip(at * len(colours), 0, len(colours) - 1).astype(np.intp)]
+    rgba[part == MISSING] = 0
+    return rgba
+
+
+def draw_bands(
+    formats: Sequence[Format],
+    ax: Axes,
+    dtype_info: tuple[bool, bool, bool],
+    style: Style,
+    low: float,
+    high: float,
+    named: bool = True,
+) -> None:
+    """Draw the limits of formats across an axis of exponents, shade what a single format cannot hold."""
+    apart = 1.7 * style.small * (high - low) / max(length_in_points(ax.yaxis), 1)
+    labelled: list[float] = []
+    for to in formats:
+        colour = style.format_colour(to.name)
+        limits = (math.log2(to.max), math.log2(to.smallest_normal), math.log2(to.vanishes_at))
+        words = (f"max {limit_text(to.max)}", f"normal ≥ {limit_text(to.smallest_normal)}")
+        words = (*words, f"to zero below {limit_text(to.vanishes_at)}")
+        drawn = list(zip(limits, dtype_info, words, ("-", "--", ":"), strict=True))
+        for at, shown, text, dashes in (drawn[0], drawn[2], drawn[1]):
+            if not shown or not low <= at <= high:
+                continue
+            ax.axhline(at, color=colour, linestyle=dashes, linewidth=1.2, zorder=3)
+            centre = at + (0.5 if high - at > apart else -0.5) * apart
+            if named and low < centre and all(abs(centre - other) > apart for other in labelled):
+                labelled.append(centre)
+                said = text if len(formats) == 1 else f"{to.short} {text}"
+                above = high - at > apart
+                label = ax.annotate(
+                    said, (0, at), (4, 2 if above else -2), xycoords=("axes fraction", "data"), zorder=4,
+                    textcoords="offset points", ha="left", va="bottom" if above else "top", size=style.small,
+                    color=style.ink if len(formats) == 1 else colour,
+                )  # fmt: skip
+                label.set_bbox({"facecolor": style.paper, "edgecolor": "none", "alpha": 0.8, "pad": 1.5})
+        if len(formats) == 1:
+            for a, b in ((limits[0], high + 9), (low - 9, limits[2])):
+                if a < b:
+                    ax.axhspan(a, b, color=colour, alpha=0.13, linewidth=0, zorder=-2)

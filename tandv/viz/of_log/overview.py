@@ -1,0 +1,246 @@
+"""One picture of a run: the loss, all layers, one layer's exponents, and what a cast would do at a step."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from tandv.curves import as_curves
+from tandv.formats import Format, exponent, known
+from tandv.log import logframe
+from tandv.viz.layout.facet import canvas
+from tandv.viz.layout.heat import MISSING, edges
+from tandv.viz.layout.style import Style, Theme, dress
+from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.ticks import step_text
+from tandv.viz.layout.titles import GAP, PAD, around, colour_key, header, points, renderer_of, settle_labels, shorten
+from tandv.viz.of_log.lines import draw_curves, draw_lines, wants_log2
+from tandv.viz.of_log.maps import draw_exponent_map, draw_layers, table_of
+from tandv.viz.of_log.panels import (
+    WORTH_A_LINE,
+    beside_title,
+    draw_cursor,
+    draw_outlines,
+    draw_slice,
+    draw_slice_of_exponents,
+    draw_what_if,
+    legend_beside_title,
+    mark_layer,
+    read_out,
+)
+from tandv.viz.of_log.plots import _metrics, _narrow
+
+FORMATS = ("float8_e4m3fn", "float8_e5m2", "float16", "bfloat16")
+
+
+def overview(
+    df: pd.DataFrame,
+    layer: str | None = None,
+    tt: str | None = None,
+    scalar_metric: str | None = None,
+    step: int | None = None,
+    train_stats: Any = None,
+    dtype_annotation: str = "float8_e4m3fn",
+    formats: Sequence[str] = FORMATS,
+    title: str = "",
+    colour: Literal["log2", "linear", "change"] = "log2",
+    figsize: tuple[float, float] | None = None,
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw a run as a whole: loss, layers × steps, and the exponents of one layer, with a cursor at one step.
+
+    Without a `layer` and `step` the cursor stands where most values overflow `dtype_annotation`, or where a
+    layer is furthest from its usual size. At the right: what a cast to each of `formats` would do there (an
+    interval where the bins cannot tell), all layers at that step, and the histogram.
+
+    >>> from tandv.log.logframe import example_log
+    >>> losses = {"step": range(50), "train": [1 / (1 + i) for i in range(50)]}
+    >>> fig = overview(example_log(layers=30), train_stats=losses)
+    """
+    style = theme_named(theme)
+    to, listed = known(dtype_annotation)[0], known(formats)
+    types = logframe.tensor_types(df)
+    tt = tt or ("Activation" if "Activation" in types else types[0])
+    stats = logframe.scalar_metrics(df)
+    metric = _metrics(df, scalar_metric or next((m for m in ("rm2", "std", "mean_abs") if m in stats), stats[0]))[0]
+    rows = logframe.select(df, tt=tt)
+    names, steps, table = table_of(_narrow(rows, [metric]), metric)
+    overflow = _overflow(rows, to, names, steps)
+    layer, step = _worst(names, steps, table, overflow, layer, step)
+    own = logframe.select(rows, layer)
+    if step not in (has := logframe.steps(own)):
+        if step not in steps:
+            logframe.select(rows, step=step)  # raises, with the nearest steps
+        raise logframe.NotLogged(f"{layer!r} has no {tt} at step {step}; its nearest is {_nearest(has, step)}")
+    here = logframe.select(own, step=step)
+
+    fig = canvas(fig, figsize or (14.0, 9.2), style)
+    style = _to_scale(style, fig)
+    axes = _axes(fig, style)
+    top, layers_ax, map_ax, words_ax, slice_ax, bars_ax = axes
+    if train_stats is not None:
+        draw_curves(as_curves(train_stats), top, style=style, label="loss" if _is_loss(train_stats) else "")
+    else:
+        both = [m for m in dict.fromkeys((metric, "max_abs")) if m in stats]
+        values = own[[("scalar_stats", m) for m in both]].to_numpy(float, na_value=np.nan)
+        draw_lines(own, top, metrics=both, log2=wants_log2(values), style=style)
+    keys = draw_layers(_narrow(rows, [metric]), layers_ax, metric=metric, colour=colour, style=style), None
+    shown_map = draw_exponent_map(own, map_ax, formats=[to], style=style)
+    draw_slice(names, table, int(np.searchsorted(steps, step)), names.index(layer), slice_ax, to, style, metric)
+    draw_slice_of_exponents(here, bars_ax, map_ax, to, style)
+
+    limits = edges(steps)
+    for ax in (top, layers_ax, map_ax):
+        ax.set_xlim(limits[0], limits[-1])
+        draw_cursor(ax, step, style, on_map=ax is not top)
+    draw_outlines(overflow > WORTH_A_LINE, steps, layers_ax, style.format_colour(to.name))
+    mark_layer(layers_ax, slice_ax, names.index(layer), style)
+    for ax in (top, layers_ax):
+        ax.set_xlabel("")
+        ax.tick_params(axis="x", labelbottom=False)
+
+    size = f"{len(names):,} layers × {len(steps):,} logged steps"
+    said = f"{tt} · {metric}  |  step {step_text(step)}  |  {layer}  |  {size}"
+    head = header(fig, title or "overview", said, {}, style)
+    told = "loss" if top.get_ylabel() == "loss" else "training" if train_stats is not None else f"{layer}"
+    _panel(top, told, style)
+    top.set_ylabel("")
+    legend_beside_title(top, style)
+    _panel(layers_ax, f"{metric} of all layers", style)
+    _panel(map_ax, f"exponents of {layer}", style)
+    _panel(slice_ax, f"all layers at step {step_text(step)} (line: step {step_text(steps[0])})", style)
+    _panel(bars_ax, f"share of values at step {step_text(step)}", style)
+    bars_ax.set_xlabel("")
+    note = f"outlined: over 0.1% would overflow {to.short}" if (overflow > WORTH_A_LINE).any() else ""
+    for ax in axes:
+        settle_labels(ax)
+    _lay_out(fig, axes, head)
+    for ax, key in ((layers_ax, keys[0]), (map_ax, shown_map)):
+        colour_key(ax, key, style)
+    _lay_out(fig, axes, head)
+    if note:
+        beside_title(layers_ax, note, style.format_colour(to.name), style)
+    for ax in (layers_ax, map_ax):
+        shorten(ax._left_title, fig, (getattr(ax, "_tandv_key_left", 1.0)) * ax.bbox.width - 6)  # type: ignore[attr-defined]
+    for ax in (slice_ax, bars_ax):
+        if slice_ax._left_title.get_window_extent(renderer_of(fig)).width > slice_ax.bbox.width:  # type: ignore[attr-defined]
+            slice_ax._left_title.set_text(f"all layers at step {step_text(step)}")  # type: ignore[attr-defined]
+        shorten(ax._left_title, fig, ax.bbox.width)  # type: ignore[attr-defined]
+    read_out(top, step, style)
+    draw_what_if(here, listed, words_ax, style)
+    return fig
+
+
+# ------------------------------------------------------------------------------------- where to look
+
+
+def _is_loss(train_stats: Any) -> bool:
+    return all("loss" in str(n) or str(n) in ("train", "val", "test") for n in as_curves(train_stats).columns)
+
+
+def _nearest(steps: Sequence[int], step: int) -> int:
+    return min(steps, key=lambda s: abs(s - step))
+
+
+def _overflow(rows: pd.DataFrame, to: Format, names: list[str], steps: np.ndarray) -> np.ndarray:
+    """Return the least share of values that overflow a format, [layers, steps]."""
+    limit = exponent(to.overflows_above)
+    high = [n for top, n in rows.columns if top == "exponent_counts" and float(n) > limit]
+    over = np.zeros(len(rows), np.int64)
+    for n in high:
+        over += rows[("exponent_counts", n)].to_numpy(np.int64)
+    if ("scalar_stats", "numel") in rows.columns:
+        total = rows[("scalar_stats", "numel")].to_numpy(float, na_value=np.nan)
+    else:
+        total = rows["exponent_counts"].to_numpy().sum(axis=1, dtype=float)
+    column = rows[("metadata", "name")]
+    codes, found = pd.factorize(column.array if isinstance(column.dtype, pd.CategoricalDtype) else column.to_numpy())
+    row = np.array([names.index(str(name)) for name in found])[codes]
+    out = np.zeros((len(names), len(steps)))
+    out[row, np.searchsorted(steps, rows[("metadata", "step")].to_numpy())] = over / np.maximum(total, 1)
+    return np.nan_to_num(out)
+
+
+def _worst(
+    names: list[str],
+    steps: np.ndarray,
+    table: np.ndarray,
+    overflow: np.ndarray,
+    layer: str | None,
+    step: int | None,
+) -> tuple[str, int]:
+    """Return the layer and step to look at, of those that were not chosen."""
+    if layer is not None and layer not in names:
+        raise logframe.NotLogged(logframe._unknown("layer", layer, names))
+    there = table != MISSING
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sizes = np.log2(np.abs(np.where(there, table, np.nan)))
+    sizes = np.where(np.isfinite(sizes), sizes, np.nan)
+    usual = np.array([np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else 0.0 for row in sizes])
+    rank = overflow * 1e6 + np.nan_to_num(np.abs(sizes - usual[:, None]))
+    rank = np.where(there, rank, -1.0)
+    if layer is not None:
+        rank[[i for i, name in enumerate(names) if name != layer]] = -2.0
+    if step is not None and step in steps:
+        rank[:, steps != step] -= 10.0**9
+    row, column = np.unravel_index(int(np.argmax(rank)), rank.shape)
+    return names[row], int(steps[column]) if step is None else int(step)
+
+
+# ------------------------------------------------------------------------------------------- layout
+
+
+def _to_scale(style: Style, fig: Any) -> Style:
+    """Return the style with smaller text if the figure is small: six panels need their room."""
+    inches = fig.bbox.width / fig.dpi / 12.5, fig.bbox.height / fig.dpi / 8.0
+    scale = min(max(min(inches), 0.72), 1.0)
+    return replace(style, title=style.title * scale, text=style.text * scale, small=style.small * scale)
+
+
+def _axes(fig: Any, style: Style) -> tuple[Axes, ...]:
+    """Return loss, layers, exponents (left), and words, slice, bars (right), about where they will be."""
+    out = []
+    for x, wide in ((0.11, 0.62), (0.75, 0.23)):
+        for y, high in ((0.78, 0.13), (0.36, 0.36), (0.06, 0.24)):
+            ax = fig.add_axes((x, y, wide, high))
+            dress(ax, style)
+            out.append(ax)
+    return tuple(out)
+
+
+def _panel(ax: Axes, words: str, style: Style) -> None:
+    ax.set_title(words, loc="left", color=style.muted, size=style.text, pad=5)
+
+
+def _lay_out(fig: Any, axes: tuple[Axes, ...], head: float) -> None:
+    """Place the six panels: three rows, the left ones under each other on the same steps."""
+    renderer = renderer_of(fig)
+    left, right = axes[:3], axes[3:]
+    width, height, pad, gap = fig.bbox.width, fig.bbox.height, points(fig, PAD), points(fig, GAP)
+    reach = {ax: around(ax, renderer) if ax is not axes[3] else np.zeros(4) for ax in axes}
+    margin = max(reach[ax][0] for ax in left)
+    ends = max(max(reach[ax][1] for ax in left), points(fig, 10))
+    right_end = max(max(reach[ax][1] for ax in right), points(fig, 6))
+    free = width - margin - ends - right_end - 2 * pad - gap
+    wide = (free * 0.74, free * 0.26)
+    over = [max(reach[a][3], reach[b][3]) for a, b in zip(left, right, strict=True)]
+    under = [max(reach[a][2], reach[b][2]) for a, b in zip(left, right, strict=True)]
+    high = height - head - sum(over) - sum(under) - 2 * pad - 2 * gap * 0.4
+    y = height - pad - head
+    for i, share in enumerate((0.2, 0.46, 0.34)):
+        tall = max(high * share, points(fig, 15))
+        y -= over[i] + tall
+        left[i].set_position((pad + margin, y, wide[0], tall))
+        x = pad + margin + wide[0] + ends + gap
+        right[i].set_position((x, y, wide[1], tall))
+        y -= under[i] + gap * 0.4
+    for ax in axes:
+        box = ax.get_position().bounds
+        ax.set_position((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
+    # The words of the table may use the height above the loss as well.
+    box = axes[3].get_position()
+    axes[3].set_position((box.x0, box.y0, box.width, box.height + over[0] / height))

@@ -1,0 +1,251 @@
+"""Drawing the panels that only the overview has: cursor, outlines, slices and the what-if table."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.patches import Rectangle
+
+from tandv.formats import Format, cast_shares
+from tandv.viz.layout.heat import buckets, edges
+from tandv.viz.layout.style import Style
+from tandv.viz.layout.tables import Drawn, remember, table
+from tandv.viz.layout.ticks import decade_ticks, linear_ticks, log2_ticks, step_text, value_text
+from tandv.viz.layout.titles import points, renderer_of
+from tandv.viz.of_log.histogram import draw_bars, exponents_of, log_shares
+from tandv.viz.of_log.maps import draw_bands
+
+WORTH_A_LINE = 0.001  # of the values: less overflow than this is not outlined
+
+
+def draw_cursor(ax: Axes, step: float, style: Style, on_map: bool) -> None:
+    """Draw the vertical line at a step, to be seen on any colour."""
+    line = ax.axvline(step, color=style.ink, linewidth=1.3, zorder=5)
+    if on_map:
+        line.set_path_effects([patheffects.withStroke(linewidth=3.2, foreground=style.paper)])
+
+
+def draw_outlines(mask: np.ndarray, steps: np.ndarray, ax: Axes, colour: str) -> None:
+    """Outline the regions of cells that are true, as one artist; columns are joined where they are many."""
+    if not mask.any():
+        return
+    x = edges(steps)
+    if len(steps) > 600:
+        pixels = np.linspace(x[0], x[-1], 601)
+        first, _ = buckets(x, pixels)
+        first = np.unique(first)
+        mask, x = np.logical_or.reduceat(mask, first, axis=1), np.append(x[first], x[-1])
+    y = np.arange(len(mask) + 1) - 0.5
+    framed = np.pad(mask, 1)
+    across = np.argwhere(framed[1:, 1:-1] != framed[:-1, 1:-1])
+    down = np.argwhere(framed[1:-1, 1:] != framed[1:-1, :-1])
+    segments = [((x[c], y[r]), (x[c + 1], y[r])) for r, c in across]
+    segments += [((x[c], y[r]), (x[c], y[r + 1])) for r, c in down]
+    ax.add_collection(LineCollection(segments, colors=colour, linewidths=1.2, zorder=3), autolim=False)
+
+
+def draw_slice(
+    names: list[str],
+    table: np.ndarray,
+    column: int,
+    chosen: int,
+    ax: Axes,
+    to: Format,
+    style: Style,
+    metric: str,
+) -> None:
+    """Draw a statistic of all layers at one step as bars beside their rows, and the first step as a line."""
+    values, first = table[:, column], table[:, 0]
+    rows = np.arange(len(names) + 1) - 0.5
+    signed = bool((values[np.isfinite(values)] < 0).any())
+    both = np.concatenate([values, first])
+    positive = both[np.isfinite(both) & (both > 0)]
+    base = 0.0
+    if not signed and positive.size:
+        ax.set_xscale("log", base=2)
+        base = 2.0 ** math.floor(math.log2(positive.min()) - 0.3)
+        top = positive.max()
+        # The limit is one of single values: drawn beside statistics of their size, if it is near.
+        if ("abs" in metric or "rm" in metric or metric == "std") and to.max <= top * 2**6:
+            top = max(top, to.max)
+            ax.axvline(to.max, color=style.format_colour(to.name), linewidth=1.4, zorder=3)
+        ax.set_xlim(base, top * (top / base) ** 0.06)
+        log2_ticks(ax.xaxis)
+    else:
+        linear_ticks(ax.xaxis)
+    shown = np.where(np.isfinite(values), values, base)
+    shown = shown if signed else np.maximum(shown, base)
+    ax.stairs(shown, rows, baseline=base, orientation="horizontal", fill=True, color=style.bar, linewidth=0)
+    ax.stairs(
+        shown[chosen : chosen + 1], rows[chosen : chosen + 2], baseline=base, orientation="horizontal", fill=True,
+        color=style.alarm, linewidth=0,
+    )  # fmt: skip
+    before = np.where(np.isfinite(first) & ((first > 0) | signed), first, np.nan)
+    ax.plot(before, np.arange(len(names)), color=style.ink, linewidth=0.8, alpha=0.75)
+    for special, mark in ((np.isnan(values), style.nan), (values == np.inf, style.inf)):
+        at = np.flatnonzero(special)
+        if len(at):
+            ax.plot(np.full(len(at), 0.015), at, "s", transform=ax.get_yaxis_transform(), color=mark, markersize=4)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.tick_params(axis="y", left=False, labelleft=False)
+    ax.grid(False, axis="y")
+
+
+def draw_slice_of_exponents(here: pd.DataFrame, ax: Axes, beside: Axes, to: Format, style: Style) -> None:
+    """Draw the histogram of one step sideways, on the exponents of the map beside it."""
+    found = exponents_of(here)
+    low, high = beside.get_ylim()
+    draw_bars(found, ax, "bar", [to], style, orientation="horizontal")
+    log_shares(ax, "x", found)
+    for at, count, colour in _end_places(beside, found.zeros, found.infinities, style):
+        ax.stairs(
+            [count / max(found.total, 1)], [at[0], at[1]], orientation="horizontal", fill=True, color=colour,
+            baseline=ax.get_xlim()[0] / 10,
+        )  # fmt: skip
+    ax.set_ylim(low, high)
+    span = math.floor(low), math.ceil(high)
+    draw_bands([to], ax, (True, True, True), style, float(span[0]), float(span[1]), named=False)
+    ax.tick_params(axis="y", left=False, labelleft=False)
+    decade_ticks(ax.xaxis)
+    ax.grid(True, axis="x", color=style.grid, linewidth=0.8)
+    kinds, names = (tuple(dict.fromkeys(here[("metadata", c)])) for c in ("tensor_type", "name"))
+    step = np.unique(here[("metadata", "step")].to_numpy())
+    remember(ax, Drawn("exp_hist", "value", "exponent", names, kinds, step, found.shares))
+
+
+def _end_places(beside: Axes, zeros: int, infinities: int, style: Style) -> list[tuple[tuple[float, float], int, str]]:
+    """Return where the map beside has its rows of zeros and infinities, if it has them."""
+    found = table(beside)
+    image = beside.images[0]
+    borders = image.y  # type: ignore[attr-defined]
+    out = []
+    if found.names[0] == "zero" and zeros:
+        out.append(((borders[0], borders[1]), zeros, style.zero))
+    if found.names[-1] == "inf" and infinities:
+        out.append(((borders[-2], borders[-1]), infinities, style.inf))
+    return out
+
+
+def draw_what_if(here: pd.DataFrame, formats: Sequence[Format], ax: Axes, style: Style) -> None:
+    """Write what share of the tensor's values a cast to each format would lose, as intervals."""
+    ax.set_axis_off()
+    wide, high = ax.bbox.width, ax.bbox.height
+    line = min(points(ax.figure, style.text * 1.9), high / (len(formats) + 2))
+    columns = {"": 0.0, "overflow": 0.17, "to zero": 0.52, "subnormal": 0.77}
+    if wide < 17 * points(ax.figure, style.text):
+        columns = {"": 0.0, "overflow": 0.24, "to zero": 0.7}
+
+    def write(x: float, row: float, words: str, colour: str, **look: Any) -> None:
+        ax.text(x, 1 - row * line / high, words, transform=ax.transAxes, color=colour, va="center", **look)
+
+    write(0.0, 0.4, "if this tensor were cast to …", style.muted, size=style.text)
+    for name, x in columns.items():
+        write(x, 1.35, name, style.muted, size=style.small)
+    for i, to in enumerate(formats):
+        shares = cast_shares(here, to.name)
+        row = 2.35 + i
+        if i % 2 == 0:
+            bottom, tall = 1 - (row + 0.5) * line / high, line / high
+            ax.add_patch(Rectangle((0, bottom), 1, tall, transform=ax.transAxes, color=style.grid, alpha=0.55, lw=0))
+        write(0.012, row, to.short, style.format_colour(to.name), size=style.text, weight="bold")
+        for (name, x), interval in zip(list(columns.items())[1:], _ordered(shares), strict=False):
+            words = interval_text(*interval)
+            bad = name != "subnormal" and interval[1] > WORTH_A_LINE
+            write(
+                x,
+                row,
+                words,
+                style.alarm if bad else style.ink,
+                size=style.text,
+                weight="bold" if bad else "normal",
+            )
+
+
+def _ordered(shares: Any) -> list[np.ndarray]:
+    return [shares.overflow[0], shares.to_zero[0], shares.subnormal[0]]
+
+
+def interval_text(low: float, high: float) -> str:
+    """Return an interval of shares in percent.
+
+    >>> interval_text(0.127, 0.443), interval_text(0.0, 0.0), interval_text(1e-6, 1e-6), interval_text(0, 0.01)
+    ('12.7–44.3%', '0', '<0.001%', '0–1%')
+    """
+
+    def one(share: float) -> str:
+        if share == 0:
+            return "0"
+        return "<0.001" if share < 1e-5 else f"{100 * share:.3g}"
+
+    a, b = one(low), one(high)
+    if a == b:
+        return a if a == "0" else a + "%"
+    return f"{a}–{b}%" if not b.startswith("<") else b + "%"
+
+
+def mark_layer(ax: Axes, beside: Axes, row: int, style: Style) -> None:
+    """Point at a layer from both sides and frame its row, without covering it."""
+    for edge in (row - 0.5, row + 0.5):
+        ax.axhline(edge, color=style.alarm, linewidth=0.9, linestyle=(0, (1, 1.5)), zorder=4)
+    for one, x, mark in ((ax, 0.0, ">"), (beside, 0.0, ">"), (ax, 1.0, "<")):
+        one.plot(
+            [x], [row], mark, transform=one.get_yaxis_transform(), color=style.alarm, markersize=7, clip_on=False,
+            markeredgewidth=0, zorder=6,
+        )  # fmt: skip
+
+
+def beside_title(ax: Axes, words: str, colour: str, style: Style) -> None:
+    """Write a second title right of the first, if it fits before the key."""
+    title = ax._left_title  # type: ignore[attr-defined]
+    box = title.get_window_extent(renderer_of(ax.figure))
+    start = (box.x1 - ax.bbox.x0 + points(ax.figure, 12)) / ax.bbox.width
+    text = ax.text(
+        start, 1 + points(ax.figure, 5) / ax.bbox.height, words, transform=ax.transAxes, color=colour,
+        size=style.text, va="baseline",
+    )  # fmt: skip
+    room = getattr(ax, "_tandv_key_left", 1.0) - start
+    if text.get_window_extent(renderer_of(ax.figure)).width > room * ax.bbox.width - 6:
+        text.remove()
+
+
+def legend_beside_title(ax: Axes, style: Style) -> None:
+    """Name the curves above the panel, at its right end, each in its colour."""
+    handles, labels = ax.get_legend_handles_labels()
+    if labels:
+        ax.legend(
+            *_in_order(ax, handles, labels), loc="lower right", bbox_to_anchor=(1, 1), ncols=len(labels), frameon=False,
+            fontsize=style.text, labelcolor=style.ink, borderpad=0, borderaxespad=0.2, handlelength=1.4,
+            columnspacing=1.3,
+        )  # fmt: skip
+
+
+def _in_order(ax: Axes, handles: list, labels: list[str]) -> tuple[list, list[str]]:
+    """Return legend entries in the order of the table, whatever was drawn first."""
+    names = list(table(ax).names)
+    order = sorted(range(len(labels)), key=lambda i: names.index(labels[i]) if labels[i] in names else len(names))
+    return [handles[i] for i in order], [labels[i] for i in order]
+
+
+def read_out(ax: Axes, step: int, style: Style) -> None:
+    """Write the values at the cursor beside it, on the side where there is room."""
+    found = table(ax)
+    if not len(found.steps):
+        return
+    at = found.nearest(step)
+    words = [f"{name} {value_text(value, 4)}" for name, value in found.read(step).items()]
+    said = f"step {step_text(at)}\n" + "  ".join(words[:3])
+    low, high = ax.get_xlim()
+    right = step < (low + high) / 2
+    label = ax.annotate(
+        said, (step, 0.9), (9 if right else -9, 0), xycoords=ax.get_xaxis_transform(), textcoords="offset points",
+        ha="left" if right else "right", va="top", size=style.small, color=style.ink, zorder=7,
+    )  # fmt: skip
+    label.set_bbox({"facecolor": style.panel, "edgecolor": style.grid, "boxstyle": "round,pad=0.35", "alpha": 0.95})
+    value = next((v for v in found.read(step).values() if math.isfinite(v)), None)
+    if value is not None and (ax.get_yscale() == "linear" or value > 0):
+        ax.plot([at], [value], "o", color=style.alarm, markersize=6, zorder=6, markeredgecolor=style.panel)

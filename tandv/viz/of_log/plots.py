@@ -1,0 +1,292 @@
+"""The public plots: each takes a log, asks it, and hands the rows to `facet` with a draw function.
+
+>>> from tandv.log.logframe import example_log
+>>> fig = exp_hist(example_log(), layer="embed", tt="Activation", step=10)
+>>> fig.savefig("exponents.svg")                                          # doctest: +SKIP
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from tandv.formats import Format, known
+from tandv.glossary import insight_meaning, is_linear
+from tandv.log import logframe
+from tandv.viz.layout.colours import Colour
+from tandv.viz.layout.facet import facet
+from tandv.viz.layout.style import Style, Theme
+from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.ticks import step_text
+from tandv.viz.layout.titles import Key
+from tandv.viz.of_log.histogram import draw_exponents, exponents_of, view
+from tandv.viz.of_log.lines import draw_lines, wants_log2
+from tandv.viz.of_log.maps import draw_exponent_map, draw_layers
+
+Names = str | re.Pattern[str] | Sequence[str | re.Pattern[str]]
+Size = tuple[float, float] | None
+Dtypes = bool | str | Sequence[str]
+
+
+def scalar_line(
+    df: pd.DataFrame,
+    layer: Names,
+    tt: Names,
+    scalar_metric: str | Sequence[str],
+    x: str | tuple[str, str] = "step",
+    col_wrap: int | None = None,
+    kind: Literal["line", "scatter"] = "line",
+    figsize: Size = None,
+    facet_kws: Mapping[str, bool] | None = None,
+    yscale: Literal["auto", "log2", "linear"] = "auto",
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw statistics of layers over the steps: a line for each metric, a panel for each layer and tensor type.
+
+    `layer` and `tt` are a name, a compiled pattern, or a list. `facet_kws` may hold sharex and sharey.
+    yscale "auto" is log2 for positive statistics that span more than a factor of eight.
+
+    >>> from tandv.log.logframe import example_log
+    >>> fig = scalar_line(example_log(), re.compile("attention"), "Gradient", ["rm2", "max_abs"])
+    """
+    metrics = _metrics(df, scalar_metric)
+    x = _column(df, x)
+    rows = logframe.select(_narrow(df, metrics, x), layer, tt)
+    share = dict(facet_kws or {})
+    if wrong := set(share) - {"sharex", "sharey"}:
+        raise ValueError(f"facet_kws has {sorted(wrong)}; it may have 'sharex' and 'sharey' (True or False)")
+    sharex, sharey = share.get("sharex", True), share.get("sharey", True)
+    values = rows[[("scalar_stats", m) for m in metrics]].to_numpy(np.float64, na_value=np.nan)
+    linear = yscale == "auto" and any(map(is_linear, metrics))
+    log2 = yscale == "log2" or (yscale == "auto" and not linear and wants_log2(values))
+    style = theme_named(theme)
+
+    def draw(part: pd.DataFrame, ax: Axes) -> None:
+        own = log2 if sharey or linear or yscale != "auto" else wants_log2(_values(part, metrics))
+        draw_lines(part, ax, metrics=metrics, x=x, kind=kind, log2=own, style=style)
+
+    title, subtitle = _titles(", ".join(metrics), rows)
+    return facet(
+        rows, draw, ("tensor_type", "name"), fig=fig, figsize=figsize, col_wrap=col_wrap, title=title,
+        subtitle=subtitle, style=style, sharex=sharex, sharey=sharey,
+    )  # fmt: skip
+
+
+def exp_hist(
+    df: pd.DataFrame,
+    layer: Names,
+    tt: Names,
+    step: int | Sequence[int],
+    kind: Literal["bar", "line", "kde"] = "bar",
+    dtype_annotation: Dtypes = True,
+    dtype_info: tuple[bool, bool, bool] = (True, True, True),
+    col_wrap: int | None = None,
+    figsize: Size = None,
+    xtick_labelsize: float | None = None,
+    xtick_rotation: float | None = None,
+    fig_title: str | None = None,
+    yscale: Literal["linear", "log"] = "linear",
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw what share of a tensor's values lies at each power of two, and what number formats can hold.
+
+    `dtype_annotation` names formats ("float8_e4m3fn", or a list); True means the format that was logged,
+    False none. `dtype_info` chooses the limits to draw: largest value, smallest normal, smallest subnormal.
+
+    >>> from tandv.log.logframe import example_log
+    >>> fig = exp_hist(example_log(), "head", "Activation", 49, dtype_annotation=["float8_e4m3fn", "float16"])
+    """
+    rows = logframe.select(df, layer, tt, step)
+    formats = _formats(rows, dtype_annotation)
+    shown = _three(dtype_info)
+    style = theme_named(theme)
+    if xtick_labelsize is not None and xtick_labelsize <= 0:
+        raise ValueError(f"xtick_labelsize is a size in points, above 0, not {xtick_labelsize}")
+    span = view([exponents_of(rows)], formats)  # of all panels, so that they can be compared
+
+    def draw(part: pd.DataFrame, ax: Axes) -> None:
+        draw_exponents(
+            part,
+            ax,
+            kind=kind,
+            formats=formats,
+            dtype_info=shown,
+            span=span,
+            log=yscale == "log",
+            style=style,
+        )
+        if xtick_labelsize is not None:
+            ax.tick_params(axis="x", labelsize=xtick_labelsize)
+        if xtick_rotation is not None:
+            ax.tick_params(axis="x", labelrotation=xtick_rotation)
+
+    title, subtitle = _titles("exponents", rows, step)
+    if fig_title is not None:
+        title = fig_title
+    return facet(
+        rows, draw, ("tensor_type", "name", "step"), fig=fig, figsize=figsize, col_wrap=col_wrap, title=title,
+        subtitle=subtitle, panel_title=_panel_title, panel_size=(4.0, 2.7), style=style, sharey=False,
+    )  # fmt: skip
+
+
+def scalar_global_heatmap(
+    df: pd.DataFrame,
+    tt: Names | None = None,
+    scalar_metric: str = "rm2",
+    inc: int = 1,
+    x: str | tuple[str, str] = "step",
+    y: str | tuple[str, str] = "name",
+    figsize: Size = None,
+    col_wrap: int | None = None,
+    colour: Literal["auto", "log2", "linear", "change"] = "auto",
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw a statistic of every layer at every step as colours, a panel for each tensor type.
+
+    `inc` takes every inc-th logged step. The colour is log2 of the value by default, linear of shares and
+    angles; "change" compares with a layer's first step. Cells that are NaN, zero or not logged have colours of
+    their own.
+
+    >>> from tandv.log.logframe import example_log
+    >>> fig = scalar_global_heatmap(example_log(layers=50), ["Activation", "Gradient"], "rm2", inc=5)
+    """
+    metric = _metrics(df, scalar_metric)
+    if len(metric) > 1:
+        raise ValueError(f"a heat map shows one metric, not {len(metric)}; choose one of {metric}")
+    if inc < 1:
+        raise ValueError(f"inc is how many logged steps to go on each time, at least 1, not {inc}")
+    x, y = _column(df, x), _column(df, y)
+    rows = logframe.select(_narrow(df, metric, x, y), tt=tt)
+    if insight_meaning(metric[0]) and (there := rows[("scalar_stats", metric[0])].notna()).any():
+        rows = rows[there]  # other tensor types have none, and the first step has nothing before it
+    chosen: Colour = colour if colour != "auto" else "linear" if is_linear(metric[0]) else "log2"
+    if inc > 1:
+        rows = logframe.select(rows, step=logframe.steps(rows)[::inc])
+    style = theme_named(theme)
+
+    def draw(part: pd.DataFrame, ax: Axes) -> Key:
+        return draw_layers(part, ax, metric=metric[0], x=x, y=y, colour=chosen, style=style)
+
+    count = len(logframe.layers(rows))
+    title, subtitle = _titles(metric[0], rows)
+    high = float(np.clip(1.3 + 0.155 * count, 2.6, 7.5))
+    return facet(
+        rows, draw, ("tensor_type",), fig=fig, figsize=figsize, col_wrap=col_wrap, title=title, subtitle=subtitle,
+        single_size=(10.0, high), panel_size=(4.4, float(np.clip(high, 2.6, 4.4))), sharey=False, style=style,
+    )  # fmt: skip
+
+
+def exp_heatmap(
+    df: pd.DataFrame,
+    layer: Names,
+    tt: Names,
+    dtype_annotation: Dtypes = True,
+    dtype_info: tuple[bool, bool, bool] = (True, True, True),
+    inc: int = 1,
+    col_wrap: int | None = None,
+    figsize: Size = None,
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw how the exponents of a layer move over the steps, and when they leave what a format can hold.
+
+    >>> from tandv.log.logframe import example_log
+    >>> fig = exp_heatmap(example_log(), "head", "Activation", dtype_annotation="float8_e4m3fn")
+    """
+    rows = logframe.select(df, layer, tt)
+    if inc < 1:
+        raise ValueError(f"inc is how many logged steps to go on each time, at least 1, not {inc}")
+    if inc > 1:
+        rows = logframe.select(rows, step=logframe.steps(rows)[::inc])
+    formats, shown = _formats(rows, dtype_annotation), _three(dtype_info)
+    style = theme_named(theme)
+
+    def draw(part: pd.DataFrame, ax: Axes) -> Key:
+        return draw_exponent_map(part, ax, formats=formats, dtype_info=shown, style=style)
+
+    title, subtitle = _titles("exponents", rows)
+    if formats:
+        subtitle += f"  |  limits of {', '.join(to.name for to in formats)}"
+    return facet(
+        rows, draw, ("tensor_type", "name"), fig=fig, figsize=figsize, col_wrap=col_wrap, title=title,
+        subtitle=subtitle, single_size=(9.5, 4.4), panel_size=(4.4, 3.0), sharey=False, style=style,
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------ asking the log
+
+
+def _metrics(df: pd.DataFrame, wanted: str | Sequence[str]) -> list[str]:
+    metrics = [wanted] if isinstance(wanted, str) else list(wanted)
+    for metric in metrics:
+        if ("scalar_stats", metric) not in df.columns:
+            raise logframe.NotLogged(unknown("statistic", metric, logframe.scalar_metrics(df)))
+    if not metrics:
+        raise ValueError(f"no scalar_metric was given; this log has {', '.join(logframe.scalar_metrics(df))}")
+    return metrics
+
+
+def unknown(noun: str, wanted: str, names: Sequence[str]) -> str:
+    """Return the sentence that says what is not in the log and what is nearest."""
+    return logframe._unknown(noun, wanted, names)
+
+
+def _column(df: pd.DataFrame, name: str | tuple[str, str]) -> str:
+    """Return the name of a metadata column that was given as "step" or ("metadata", "step")."""
+    name = name[1] if isinstance(name, tuple) else name
+    if ("metadata", name) not in df.columns:
+        has = [str(n) for top, n in df.columns if top == "metadata"]
+        raise logframe.NotLogged(unknown("metadata column", name, has))
+    return name
+
+
+def _narrow(df: pd.DataFrame, metrics: Sequence[str], *more: str) -> pd.DataFrame:
+    """Return the columns that a plot needs: taking rows of a narrow table is many times faster."""
+    names = dict.fromkeys(("name", "tensor_type", "step", *more))
+    return df[[("metadata", n) for n in names] + [("scalar_stats", m) for m in metrics]]
+
+
+def _values(rows: pd.DataFrame, metrics: Sequence[str]) -> np.ndarray:
+    return rows[[("scalar_stats", m) for m in metrics]].to_numpy(np.float64, na_value=np.nan)
+
+
+def _formats(rows: pd.DataFrame, wanted: Dtypes) -> list[Format]:
+    if wanted is True:
+        return known(dict.fromkeys(str(name) for name in pd.unique(rows[("metadata", "dtype")])))
+    return [] if not wanted else known(wanted)
+
+
+def _three(shown: tuple[bool, bool, bool]) -> tuple[bool, bool, bool]:
+    try:
+        largest, normal, subnormal = (bool(one) for one in shown)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"dtype_info is three of True or False: largest value, smallest normal, smallest subnormal; not {shown!r}"
+        ) from None
+    return largest, normal, subnormal
+
+
+def _panel_title(names: Mapping[str, Any]) -> str:
+    parts = [f"step {step_text(v)}" if n == "step" else str(v) for n, v in names.items()]
+    return " · ".join(parts)
+
+
+def _titles(what: str, rows: pd.DataFrame, step: int | Sequence[int] | None = None) -> tuple[str, str]:
+    """Return a title and a line that say what all panels have in common."""
+    names, kinds, steps = logframe.layers(rows), logframe.tensor_types(rows), logframe.steps(rows)
+    title = f"{names[0]} · {what}" if len(names) == 1 else what
+    said = [insight_meaning(what)] if insight_meaning(what) else []
+    said += [kinds[0] if len(kinds) == 1 else f"{len(kinds)} tensor types"]
+    if len(names) > 1:
+        said.append(f"{len(names)} layers")
+    if len(steps) == 1:
+        said.append(f"step {step_text(steps[0])}")
+    elif step is None:
+        said.append(f"{len(steps):,} steps, {step_text(steps[0])} to {step_text(steps[-1])}")
+    return title, "  |  ".join(said)

@@ -1,0 +1,181 @@
+"""The raster of gradient signs: parameters from the first layer to the last, step by step, each sign a colour."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.colors import to_hex, to_rgba
+from matplotlib.ticker import FixedFormatter, Locator
+
+from tandv.log import logframe
+from tandv.log.raster import NEGATIVE, NONE, POSITIVE, Raster, read_raster
+from tandv.viz.layout.facet import facet
+from tandv.viz.layout.heat import Heat, edges
+from tandv.viz.layout.layer_axis import CHARACTER, elide
+from tandv.viz.layout.style import Style, Theme
+from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.ticks import length_in_points, step_text, step_ticks
+from tandv.viz.of_log.plots import Names, Size
+
+_CODES = (NEGATIVE, POSITIVE, NONE)
+
+
+def gradient_raster(
+    raster: Raster | str | os.PathLike[str],
+    layer: Names | None = None,
+    step: slice | None = None,
+    figsize: Size = None,
+    theme: Theme | Style = "light",
+    fig: Any = None,
+) -> Any:
+    """Draw which gradients are within a threshold, and of which sign, for all parameters at every step.
+
+    `raster` is the folder of a run that was tracked with `insight={"raster": True}`, or what `read_raster` returns.
+    A gradient above the threshold leaves the paper blank. Where several parameters or steps fall on one pixel its
+    colour is their mixture. `layer` (a name, a pattern or a list) and `step` (a slice of steps) zoom in.
+
+    ```
+    with track(model, insight={"raster": True}) as tracker:
+        ...
+    viz.gradient_raster(tracker.path, layer="conv1")
+    ```
+
+    Raises FileNotFoundError where no raster was recorded, NotLogged for what is not in it.
+    """
+    whole = raster if isinstance(raster, Raster) else read_raster(raster)
+    part = _chosen(whole, layer, step)
+    style = theme_named(theme)
+
+    def draw(_: pd.DataFrame, ax: Axes) -> None:
+        draw_raster(part, ax, style=style)
+
+    shown, total = part.codes.shape[1], int(part.sizes.sum())
+    sampled = f"{shown:,} of {total:,} parameters, evenly spread" if shown < total else f"all {total:,} parameters"
+    steps = f"{len(part.steps):,} steps, {step_text(part.steps[0])} to {step_text(part.steps[-1])}"
+    single = f"{part.names[0]} · " if len(part.names) == 1 else ""
+    return facet(
+        pd.DataFrame(), draw, fig=fig, figsize=figsize, title=f"{single}signs of gradients within {part.threshold:g}",
+        subtitle="  |  ".join([sampled, steps]), single_size=(10.0, 4.8), style=style,
+    )  # fmt: skip
+
+
+def draw_raster(raster: Raster, ax: Axes, *, style: Style) -> None:
+    """Draw the codes of a raster, a row for each step, with lines between tensors."""
+    ends = np.cumsum([0, *raster.sizes])
+    kept = np.diff(raster.edges)
+    spans = [np.linspace(a, b, n + 1)[:-1] for a, b, n in zip(ends[:-1], ends[1:], kept, strict=True)]
+    borders = np.concatenate([*spans, ends[-1:]])
+    colours = {NEGATIVE: style.series[1], POSITIVE: style.series[0], NONE: _between(style.panel, style.zero)}
+    heat = _Signs(ax, raster.codes, borders, edges(raster.steps), lambda part: _paint(part, colours, style))
+    heat.say = (ax.xaxis.label, "step")
+    ax.grid(False)
+    for spine in ax.spines.values():
+        spine.set_visible(True)
+    ax.set_xlim(0, ends[-1])
+    ax.set_ylim(heat.y[0], heat.y[-1])
+    step_ticks(ax.yaxis)
+    ax.set_ylabel("step")
+    ax.set_xlabel("parameters, first layer to last")
+    ax.vlines(ends[1:-1], 0, 1, transform=ax.get_xaxis_transform(), colors=style.ink, linewidth=0.8, zorder=2)
+    layers = _Layers(raster.names, ends, style.small)
+    ax.xaxis.set_major_locator(layers)
+    ax.xaxis.set_major_formatter(layers.names)
+    there = {code: bool((raster.codes == code).any()) for code in _CODES}
+    named = {NEGATIVE: "negative", POSITIVE: "positive", NONE: "exactly zero, or none"}
+    for code in _CODES:
+        if there[code]:
+            ax.plot([], [], "s", color=colours[code], markersize=7, label=named[code])
+    ax.plot(
+        [], [], "s", color=style.panel, markeredgecolor=style.edge, markersize=7, label=f"above {raster.threshold:g}"
+    )
+
+
+def _between(one: str, other: str) -> str:
+    return to_hex(np.mean([to_rgba(one), to_rgba(other)], axis=0))
+
+
+def _chosen(raster: Raster, layer: Names | None, step: slice | None) -> Raster:
+    rows, kept = np.arange(len(raster.steps)), np.arange(len(raster.names))
+    if step is not None:
+        rows = np.flatnonzero(logframe._chosen_steps(raster.steps, step))
+    if layer is not None:
+        kept = np.flatnonzero(logframe._chosen(pd.Series(raster.names), layer, "layer"))
+    if not len(rows):
+        raise logframe.NotLogged(f"no step in {step}; the raster has {raster.steps[0]} to {raster.steps[-1]}")
+    columns = np.concatenate([np.arange(raster.edges[i], raster.edges[i + 1]) for i in kept])
+    widths = np.diff(raster.edges)[kept]
+    return raster._replace(
+        steps=raster.steps[rows],
+        names=[raster.names[i] for i in kept],
+        sizes=raster.sizes[kept],
+        edges=np.concatenate([[0], np.cumsum(widths)]),
+        codes=raster.codes[rows][:, columns],
+    )
+
+
+class _Signs(Heat):
+    """Codes of which a pixel shows the shares: [rows, columns] of codes, or [rows, columns, one of _CODES]."""
+
+    order = (1, 0)  # there are many more parameters than steps
+    how = "mixed"
+
+    def reduced(self, parts: np.ndarray, first: np.ndarray, last: np.ndarray, axis: int) -> np.ndarray:
+        if (last - first == 1).all():
+            return np.take(parts, first, axis)
+        tables = [parts == code for code in _CODES] if parts.ndim == 2 else list(np.moveaxis(parts, 2, 0))
+        return np.stack([_mean(table, first, last, axis) for table in tables], -1)
+
+    def cell_at(self, x: float, y: float) -> tuple[int, int] | None:
+        if not (self.x[0] <= x <= self.x[-1] and self.y[0] <= y <= self.y[-1]):
+            return None
+        places = (np.searchsorted(borders, at, "right") - 1 for borders, at in ((self.y, y), (self.x, x)))
+        row, column = (int(np.clip(place, 0, size - 1)) for place, size in zip(places, self.values.shape, strict=True))
+        return row, column
+
+
+def _mean(table: np.ndarray, first: np.ndarray, last: np.ndarray, axis: int) -> np.ndarray:
+    padded = np.concatenate([table, np.take(table, [-1], axis)], axis)
+    pairs = np.stack([first, last], axis=1).ravel()
+    sums = np.add.reduceat(padded, pairs, axis=axis, dtype=np.float32)
+    sums = np.take(sums, np.arange(0, len(pairs), 2), axis)
+    count = (last - first).astype(np.float32)
+    return sums / (count[:, None] if axis == 0 else count)
+
+
+def _paint(parts: np.ndarray, colours: dict[int, str], style: Style) -> np.ndarray:
+    shares = parts if parts.ndim == 3 else np.stack([parts == code for code in _CODES], -1).astype(np.float32)
+    mixed = np.array([to_rgba(colours[code]) for code in _CODES], np.float32)
+    blank = np.array(to_rgba(style.panel), np.float32)
+    rgba = blank + shares @ (mixed - blank)
+    return (rgba * 255).round().astype(np.uint8)
+
+
+class _Layers(Locator):
+    """Places the names of tensors in the middle of what is seen of them, as far as they have room there."""
+
+    def __init__(self, names: Sequence[str], ends: np.ndarray, size: float):
+        self._names, self._ends, self._size = [elide(name, 24) for name in names], ends, size
+        self.names = FixedFormatter([])
+
+    def __call__(self) -> np.ndarray:
+        axis: Axis = self.axis  # type: ignore[assignment]
+        low, high = sorted(axis.get_view_interval())
+        per_point = (high - low) / max(length_in_points(axis), 1)
+        starts, stops = np.maximum(self._ends[:-1], low), np.minimum(self._ends[1:], high)
+        found: list[tuple[float, float, str]] = []  # middle, half a width, name
+        for i in np.argsort(starts - stops, kind="stable"):  # the widest first
+            if stops[i] > starts[i]:
+                middle = float(starts[i] + stops[i]) / 2
+                half = (len(self._names[i]) * CHARACTER * self._size / 2 + 4) * per_point
+                if all(abs(middle - at) > half + other for at, other, _ in found):
+                    found.append((middle, half, self._names[i]))
+        found.sort()
+        self.names.seq = [name for *_, name in found]
+        return np.array([middle for middle, *_ in found])
+
+    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+        return self()

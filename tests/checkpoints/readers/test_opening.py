@@ -1,0 +1,263 @@
+"""Real files of every kind: what comes out of them, and what of them is refused."""
+
+import argparse
+import json
+import pickle
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from tandv.checkpoints import LeftOut, RefusedCheckpoint, UnreadableCheckpoint, weights
+from tandv.checkpoints.readers.opening import opened
+from tandv.checkpoints.readers.zip_files import NotPlain, load_plain
+
+
+def model():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4, 2))
+
+
+STATE = model().state_dict()
+EXPECTED = {"0": STATE["0.weight"], "0.bias": STATE["0.bias"], "2": STATE["2.weight"], "2.bias": STATE["2.bias"]}
+
+
+def assert_same(path, expected=EXPECTED):
+    """Compare the names in their order, and the values to the bit."""
+    found = dict(weights(path))
+    assert list(found) == list(expected)
+    for name, array in found.items():
+        assert array.tolist() == expected[name].tolist(), name
+
+
+class Evil:
+    """Would make a file if it were unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+LAYOUTS = {
+    "bare": lambda s: s,
+    "state_dict": lambda s: {"state_dict": s, "epoch": 3, "optimizer_states": [{"state": {0: {"m": torch.ones(2)}}}]},
+    "model_state_dict": lambda s: {"model_state_dict": s, "optimizer_state_dict": {"state": {}, "lr": 0.1}},
+    "model_state": lambda s: {"epoch": 1, "model_state": s},
+    "model": lambda s: {"model": s, "config": {"width": 4}},
+    "another": lambda s: {"net": s, "optim": {"exp_avg": torch.ones(3)}},
+    "nested": lambda s: {
+        "0": {"weight": s["0.weight"], "bias": s["0.bias"]},
+        "2.weight": s["2.weight"],
+        "2.bias": s["2.bias"],
+    },
+    "wrapped": lambda s: {f"module._orig_mod.{name}": value for name, value in s.items()},
+    "parameters": lambda s: {name: nn.Parameter(value) for name, value in s.items()},
+}
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_torch_file_gives_its_weights(layout, legacy, tmp_path):
+    torch.save(LAYOUTS[layout](STATE), tmp_path / "a.pt", _use_new_zipfile_serialization=not legacy)
+    assert_same(tmp_path / "a.pt")
+
+
+def test_what_stands_beside_the_state_dict_is_kept(tmp_path):
+    torch.save({"model": STATE, "config": {"width": 4}}, tmp_path / "a.pt")
+    with opened(tmp_path / "a.pt") as checkpoint:
+        assert checkpoint.beside == {"config": {"width": 4}}
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float64, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2]
+)
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_every_float_format_keeps_its_values(dtype, suffix, tmp_path):
+    values = torch.tensor([[1.5, -0.25], [2.0, 0.0]]).to(dtype)
+    save = torch.save if suffix == ".pt" else safetensors.torch.save_file
+    save({"a": values}, tmp_path / f"a{suffix}")
+    ((name, array),) = weights(tmp_path / f"a{suffix}")
+    assert (name, array.dtype.name) == ("a", str(dtype).removeprefix("torch."))
+    assert array.astype(np.float64).tolist() == [[1.5, -0.25], [2.0, 0.0]]
+
+
+def test_views_and_tied_tensors_of_torch_files(tmp_path):
+    base = torch.arange(24.0).reshape(4, 6)
+    state = {"turned": base.T, "part": base[1:3, ::2], "again": base.T, "alone": torch.tensor(3.0)}
+    torch.save(state, tmp_path / "a.pt")
+    with pytest.warns(LeftOut, match="again .is turned."):
+        assert_same(tmp_path / "a.pt", {name: state[name] for name in ("turned", "part", "alone")})
+
+
+def test_a_plain_torch_file_needs_no_torch_and_is_mapped(tmp_path):
+    torch.save({"model": STATE, "step": 5}, tmp_path / "a.pt")
+    code = (
+        "import sys, tandv.checkpoints as c\n"
+        f"[(name, array), *_] = c.weights({str(tmp_path / 'a.pt')!r})\n"
+        "print(name, array.shape, array.flags.owndata, 'torch' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out == "0 (4, 3, 3, 3) False False\n"
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+def test_code_in_a_file_is_refused_by_name_and_not_run(legacy, tmp_path):
+    target = tmp_path / "ran"
+    torch.save(
+        {"state_dict": STATE, "extra": Evil(target)}, tmp_path / "a.pt", _use_new_zipfile_serialization=not legacy
+    )
+    with pytest.raises(RefusedCheckpoint, match="refused, nothing was run: it asks for getattr"):
+        list(weights(tmp_path / "a.pt"))
+    assert not target.exists()
+
+
+def test_a_file_cannot_change_what_a_number_format_means(tmp_path):
+    class Format:
+        """Tells the dtype of bfloat16, which the whole process shares, to be eight bytes wide."""
+
+        def __reduce__(self):
+            return ml_dtypes.bfloat16, (), (3, ">", None, None, None, 8, 8, 0)
+
+    pickled = pickle.dumps({"w": Format()}, 2).replace(b"cml_dtypes\nbfloat16\n", b"ctorch\nBFloat16Storage\n")
+    pickled = pickled.replace(b"\nq\x02)R", b"\nq\x02")  # what the name stands for, not a call of it
+    with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", pickled)
+    with pytest.raises(NotPlain, match="state is not a dictionary"):
+        load_plain(tmp_path / "a.pt")
+    assert np.dtype(ml_dtypes.bfloat16).itemsize == 2
+
+
+def test_a_bare_pickle_and_a_whole_model_are_refused(tmp_path):
+    for protocol in (2, 4):
+        (tmp_path / "a.pt").write_bytes(pickle.dumps({"w": Evil(tmp_path / "ran")}, protocol))
+        with pytest.raises(RefusedCheckpoint, match=r"asks for (getattr|pathlib.Path.touch, pathlib)"):
+            list(weights(tmp_path / "a.pt"))
+    torch.save(model(), tmp_path / "b.pt")
+    with pytest.raises(
+        RefusedCheckpoint, match="asks for torch.nn.modules.container.Sequential.*save model.state_dict"
+    ):
+        list(weights(tmp_path / "b.pt"))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_program_of_torchscript_is_refused(tmp_path):
+    with pytest.warns(DeprecationWarning):
+        torch.jit.script(nn.Linear(2, 2)).save(tmp_path / "a.pt")
+    with pytest.raises(RefusedCheckpoint, match="TorchScript"):
+        list(weights(tmp_path / "a.pt"))
+
+
+def test_harmless_things_beside_the_weights_are_no_reason_to_refuse(tmp_path):
+    beside = {
+        "args": argparse.Namespace(lr=0.1, out=Path("runs")),
+        "best": np.float64(0.5),
+        "losses": np.arange(3.0),
+        "rng": torch.get_rng_state(),
+    }
+    torch.save({"state_dict": STATE, **beside}, tmp_path / "a.pt")
+    assert_same(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.97])
+def test_a_truncated_file_is_said_to_be_damaged(suffix, share, tmp_path):
+    file = tmp_path / f"a{suffix}"
+    (torch.save if suffix == ".pt" else safetensors.torch.save_file)(STATE, file)
+    file.write_bytes(file.read_bytes()[: int(file.stat().st_size * share)])
+    with pytest.raises(
+        UnreadableCheckpoint, match=r"damaged|[Ee]mpty|EOF|central directory|Ran out of input|cannot mmap"
+    ):
+        list(weights(file))
+
+
+def test_numbers_that_are_cut_off_inside_an_archive_are_not_read(tmp_path):
+    torch.save({"a": torch.ones(100)}, tmp_path / "a.pt")
+    with zipfile.ZipFile(tmp_path / "a.pt") as whole, zipfile.ZipFile(tmp_path / "b.pt", "w") as cut:
+        for info in whole.infolist():
+            content = whole.read(info)
+            cut.writestr(info.filename, content[:40] if info.filename.endswith("data/0") else content)
+    with pytest.raises(NotPlain, match="cut off"):
+        load_plain(tmp_path / "b.pt")
+
+
+def test_a_file_without_tensors_says_what_it_has(tmp_path):
+    torch.save({"epoch": 3, "lr": 0.1}, tmp_path / "a.pt")
+    with pytest.raises(UnreadableCheckpoint, match="no state dict: its keys are epoch, lr; tensors are looked for"):
+        list(weights(tmp_path / "a.pt"))
+    torch.save([1, 2], tmp_path / "b.pt")
+    with pytest.raises(UnreadableCheckpoint, match="holds a list, not a state dict"):
+        list(weights(tmp_path / "b.pt"))
+
+
+# ------------------------------------------------------------------------------------ safetensors, folders
+
+
+def shards(folder, index=None):
+    folder.mkdir()
+    names = [["2.weight", "0.bias"], ["0.weight", "2.bias"]]
+    for i, part in enumerate(names, 1):
+        safetensors.torch.save_file({n: STATE[n] for n in part}, folder / f"model-0000{i}-of-00002.safetensors")
+    if index:
+        text = json.dumps({"weight_map": dict.fromkeys(index, "model-00001-of-00002.safetensors")})
+        (folder / "model.safetensors.index.json").write_text(text)
+
+
+def test_safetensors_are_in_natural_order(tmp_path):
+    many = {f"layers.{i}.weight": torch.full((2, 2), float(i)) for i in (10, 9, 1)}
+    safetensors.torch.save_file(many, tmp_path / "a.safetensors")
+    assert [name for name, _ in weights(tmp_path / "a.safetensors")] == ["layers.1", "layers.9", "layers.10"]
+
+
+def test_shards_are_one_checkpoint(tmp_path):
+    shards(tmp_path / "checkpoint-5")
+    in_order = {name: EXPECTED[name] for name in ("0.bias", "0", "2.bias", "2")}
+    assert_same(tmp_path / "checkpoint-5", in_order)
+    (tmp_path / "checkpoint-5" / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(UnreadableCheckpoint, match="parts are missing: model-00002-of-00002.safetensors"):
+        list(weights(tmp_path / "checkpoint-5"))
+
+
+def test_an_index_tells_the_order_of_the_model(tmp_path):
+    shards(tmp_path / "a", index=["2.weight", "0.weight", "0.bias", "2.bias"])
+    assert [name for name, _ in weights(tmp_path / "a")] == ["2", "0", "0.bias", "2.bias"]
+
+
+def test_a_folder_of_hugging_face_in_torch_files(tmp_path):
+    folder = tmp_path / "checkpoint-5"
+    folder.mkdir()
+    torch.save(STATE, folder / "pytorch_model.bin")
+    torch.save({"state": {}}, folder / "optimizer.pt")
+    assert_same(folder)
+
+
+def test_sharded_torch_files(tmp_path):
+    names = list(STATE)
+    for i, part in enumerate((names[:2], names[2:]), 1):
+        torch.save({n: STATE[n] for n in part}, tmp_path / f"pytorch_model-0000{i}-of-00002.bin")
+    assert_same(tmp_path)
+
+
+def test_a_missing_library_is_one_sentence(tmp_path, monkeypatch):
+    torch.save(STATE, tmp_path / "a.pt", _use_new_zipfile_serialization=False)
+    monkeypatch.delitem(sys.modules, "tandv.checkpoints.readers.torch_files", raising=False)
+    monkeypatch.delattr("tandv.checkpoints.readers.torch_files", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(UnreadableCheckpoint, match=r"torch is needed to read it: pip install 'tandv\[torch\]'"):
+        list(weights(tmp_path / "a.pt"))
+
+
+def test_importing_brings_no_framework():
+    code = (
+        "import sys, tandv.checkpoints\nprint({'torch', 'jax', 'orbax', 'ray', 'joblib', 'scipy'} & set(sys.modules))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out == "set()\n"

@@ -1,0 +1,75 @@
+import os
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+import tandv
+from tandv.cli import app
+from tandv.log.files import read_pickle, read_run
+
+run = CliRunner().invoke
+
+
+def test_version_and_help():
+    assert run(app, ["--version"]).output == f"tandv {tandv.__version__}\n"
+    listed = run(app, ["--help"])
+    assert listed.exit_code == 0 and "demo" in listed.output
+
+
+HEAVY = "{'torch', 'jax', 'numpy', 'pandas', 'matplotlib', 'scipy', 'plotly', 'pyarrow'}"
+SAYS_WHAT_IS_HEAVY = f"import atexit, sys\natexit.register(lambda: print(sorted({HEAVY} & set(sys.modules))))\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["checkpoints", "--help"], ["load-dir", "--help"]])
+def test_help_imports_nothing_heavy(arguments):
+    code = f"{SAYS_WHAT_IS_HEAVY}from tandv.cli import app\napp({arguments}, prog_name='tandv')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "Usage: tandv" in done.stdout + done.stderr
+
+
+def test_completion_knows_commands_and_metrics_and_imports_nothing_heavy():
+    def completed(words):
+        code = f"{SAYS_WHAT_IS_HEAVY}from tandv.cli import app\napp(prog_name='tandv')"
+        asked = {"_TANDV_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, capture_output=True, text=True, env=os.environ | asked).stdout.split("\n")[:-1]
+
+    assert completed("tandv plot") == ["plot-metrics", "[]"]
+    assert completed("tandv checkpoints runs --metrics sp") == ["spectral", "sparsity", "[]"]
+
+
+def test_the_demo_leaves_a_log_and_says_what_it_found(tmp_path):
+    told = run(app, ["demo", "--steps", "3", "--out", str(tmp_path / "run")])
+    assert told.exit_code == 0
+    words = " ".join(told.output.split())
+    assert "The loss fell from 5.5" in words
+    assert "There was no NaN and no infinity." in words
+    df = read_pickle(tmp_path / "run" / "log.pkl")
+    assert f"The log has {len(df):,} rows: 6 tensor types" in words
+    assert read_run(tmp_path / "run").equals(df)
+    assert sorted(set(df["metadata"]["step"])) == [0, 1, 2]
+    assert {"layers.0.attention.wq", "layers.3.feed_forward.w2.bias"} <= set(df["metadata"]["name"])
+
+
+def test_the_demo_is_repeatable(tmp_path):
+    for name in "ab":
+        run(app, ["demo", "--steps", "2", "--out", str(tmp_path / name)])
+    assert read_pickle(tmp_path / "a" / "log.pkl").equals(read_pickle(tmp_path / "b" / "log.pkl"))
+
+
+def test_without_torch_the_demo_says_what_to_install(monkeypatch):
+    for module in [name for name in sys.modules if name.startswith(("tandv.demo", "tandv.track.torch"))]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.delattr(tandv, "demo", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    told = run(app, ["demo"])
+    assert told.exit_code == 1
+    assert "pip install 'tandv[torch]'" in told.output
+
+
+@pytest.mark.parametrize("steps", ["0", "many"])
+def test_bad_options_are_usage_errors(steps):
+    assert run(app, ["demo", "--steps", steps]).exit_code == 2

@@ -1,0 +1,109 @@
+"""TensorBoard: what was written is read back from the event files."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tandv.exports import to_tensorboard
+from tandv.exports.summaries import of_log
+from tandv.log import files, logframe
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of tensorboard itself
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Return a SummaryWriter and a function that reads back what it wrote."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(str(tmp_path / "events"))
+
+    def read():
+        writer.close()
+        events = EventAccumulator(str(tmp_path / "events"), size_guidance={"histograms": 0, "scalars": 0})
+        return events.Reload()
+
+    return writer, read
+
+
+def assert_shows(events, log):
+    expected = dict(of_log(log))
+    tags = events.Tags()
+    numbers = {name for found in expected.values() for name in found.numbers}
+    assert {tag for tag in tags["scalars"] if tag.startswith("tandv/")} == {f"tandv/{name}" for name in numbers}
+    for name in numbers:
+        shown = {event.step: event.value for event in events.Scalars(f"tandv/{name}")}
+        wanted = {step: np.float32(found.numbers[name]) for step, found in expected.items() if name in found.numbers}
+        assert shown == wanted
+    for name in {name for found in expected.values() for name in found.histograms}:
+        shown = {event.step: event.histogram_value for event in events.Histograms(f"tandv/{name}")}
+        assert list(shown) == [step for step, found in expected.items() if name in found.histograms]
+        for step, value in shown.items():
+            histogram = expected[step].histograms[name]
+            assert value.bucket == histogram.counts.tolist()
+            assert [value.min, *value.bucket_limit] == histogram.edges.tolist()
+            assert value.max == histogram.edges[-1]
+            assert value.num == histogram.counts.sum()
+
+
+def test_every_recorded_step_is_shown_beside_the_users_own(train, written):
+    writer, read = written
+    tracker = train(after=lambda step: writer.add_scalar("loss", step, step), tensorboard=writer, every=2)
+    events = read()
+    assert_shows(events, files.read_run(tracker.path))
+    assert [(event.step, event.value) for event in events.Scalars("loss")] == [(step, step) for step in range(6)]
+
+
+def test_a_finished_log_is_shown_alike(train, written):
+    writer, read = written
+    tracker = train()
+    to_tensorboard(tracker.path, writer)
+    assert_shows(read(), files.read_run(tracker.path))
+
+
+def test_a_frame_is_shown(written):
+    writer, read = written
+    log = logframe.example_log(layers=2, steps=5)
+    to_tensorboard(log, writer)
+    assert_shows(read(), log)
+
+
+def test_tensorboard_draws_each_power_of_two_as_one_bucket(written):
+    from tensorboard import data_compat
+    from tensorboard.compat.proto import summary_pb2
+
+    writer, read = written
+    log = logframe.example_log(layers=2, steps=1)
+    to_tensorboard(log, writer)
+    (event,) = read().Histograms("tandv/Weight/exponents")
+    protocol: Any = summary_pb2
+    value = protocol.Summary.Value(tag="x", histo=dataclasses.asdict(event.histogram_value))
+    buckets = np.frombuffer(data_compat.migrate_value(value).tensor.tensor_content, np.float32).reshape(-1, 3)
+    histogram = next(of_log(log))[1].histograms["Weight/exponents"]
+    assert buckets[:, 0].tolist() == histogram.edges[:-1].tolist()
+    assert buckets[:, 1].tolist() == histogram.edges[1:].tolist()
+    assert buckets[:, 2].tolist() == histogram.counts.tolist()
+
+
+def test_what_is_no_writer_is_refused(train):
+    with pytest.raises(ValueError, match=r"tensorboard=str must be a SummaryWriter, such as torch\.utils\.tensorboard"):
+        train(tensorboard="runs")
+    with pytest.raises(TypeError, match="tensorboard=int must be a SummaryWriter"):
+        to_tensorboard(logframe.example_log(), 3)
+
+
+def test_a_writer_that_fails_is_left_alone_and_the_log_goes_on(train, written, monkeypatch):
+    writer, _ = written
+
+    def broken(*_, **__):
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(writer, "add_scalar", broken)
+    with pytest.warns(UserWarning) as said:
+        tracker = train(tensorboard=writer)
+    (warning,) = said
+    assert "TensorBoard gets no more: RuntimeError: planted. The log itself goes on" in str(warning.message)
+    assert logframe.steps(files.read_pickle(tracker.out_path)) == list(range(6))

@@ -1,0 +1,29 @@
+"""Every metric is explained where people choose it."""
+
+import numpy as np
+
+from tandv.checkpoints import METRICS
+from tandv.glossary import INSIGHT, MEANINGS, insight_meaning, meaning
+from tandv.measure.insight.host import Compared
+from tandv.track.insight import numbers
+
+
+def test_every_metric_has_a_meaning():
+    assert list(MEANINGS) == list(METRICS)
+
+
+def test_a_tensor_is_named_and_an_own_metric_has_none():
+    assert meaning("rank:layers.0") == "numerical rank, averaged over matrices, of layers.0 alone"
+    assert meaning("mine_of_model") == meaning("mine:layers.0") == ""
+
+
+def test_every_column_of_insight_has_a_meaning():
+    layout = numbers.Layout([4])
+    asked = numbers.Settings((1e-5,))
+    compared = Compared([0], np.ones(1), np.ones(1), np.zeros((1, 10)), np.zeros(1))
+    moved = numbers.Moved([0], np.ones(1, bool), np.ones(1, bool), np.zeros((1, 2)), np.zeros((1, 4)))
+    columns = numbers.numbers(asked, ["a"], layout, compared, moved).columns
+    known = {name.format("1e-05") for name in INSIGHT} - {"gradient_norm"}  # which comes from the row itself
+    assert set(columns) == known
+    assert all(map(insight_meaning, columns))
+    assert insight_meaning("rm2") == ""

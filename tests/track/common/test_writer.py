@@ -1,0 +1,196 @@
+"""What is on disk while a run goes on, when it ends, and when it is killed."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from tandv.log import files
+from tandv.track.common import read_pickle, read_run
+from tandv.track.torch import track
+
+TRAINING = """
+import time, torch
+from tandv.track.torch import track
+model = torch.nn.Linear(2, 2)
+with track(model, path="run", offload_inc=3) as tracker:
+    for step in range(1_000_000):
+        model(torch.ones(1, 2)).sum().backward()
+        tracker.step()
+        print(step, flush=True)
+"""
+
+
+def steps_of(log):
+    return sorted(set(log["metadata"]["step"]))
+
+
+def train(tracker, model, steps):
+    for _ in range(steps):
+        model(torch.ones(1, 2)).sum().backward()
+        tracker.step()
+
+
+def until_written(tracker):
+    """Wait for everything that was given to the background thread so far."""
+    if tracker._writer._background is not None:
+        tracker._writer._background.give(lambda: None).result()
+
+
+def test_kill_9_loses_at_most_the_rows_since_the_last_flush(tmp_path):
+    done = -1
+    with subprocess.Popen([sys.executable, "-c", TRAINING], stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        while done < 40:
+            done = int(process.stdout.readline())
+        process.send_signal(signal.SIGKILL)
+        done = max([done, *map(int, process.stdout.read().split())])
+    steps = steps_of(read_run(tmp_path / "run"))
+    assert steps == list(range(len(steps)))
+    assert done - 3 <= len(steps) <= done + 2  # the step after the last one printed may have been flushed
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "running"
+
+
+def test_a_running_run_can_be_read(tmp_path):
+    model = nn.Linear(2, 2)
+    with track(model, offload_inc=2) as tracker:
+        train(tracker, model, 5)
+        assert steps_of(read_run(tracker.path)) == [0, 1, 2, 3]
+        assert not tracker.out_path.exists()
+    assert steps_of(read_run(tracker.path)) == [0, 1, 2, 3, 4]
+    assert steps_of(read_pickle(tracker.out_path)) == [0, 1, 2, 3, 4]
+    about = json.loads((tracker.path / "run.json").read_text())
+    assert (about["status"], about["model"], about["log"]) == ("finished", "Linear", "log.pkl")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_interruptions_propagate_and_keep_what_was_measured(error):
+    model = nn.Linear(2, 2)
+    with pytest.raises(error, match="the user's"), track(model) as tracker:
+        train(tracker, model, 2)
+        model(torch.ones(1, 2))
+        raise error("the user's")
+    log = read_pickle(tracker.out_path)
+    assert steps_of(log) == [0, 1, 2]
+    assert set(log["metadata"]["tensor_type"][log["metadata"]["step"] == 2]) == {"Activation", "Weight"}
+    assert json.loads((tracker.path / "run.json").read_text())["status"] == f"ended by {error.__name__}"
+
+
+def test_an_exception_before_anything_was_measured_is_the_users():
+    with pytest.raises(ZeroDivisionError), track(nn.Linear(2, 2)) as tracker:
+        raise ZeroDivisionError
+    assert not tracker.out_path.exists()
+
+
+def test_runs_never_write_over_each_other(tmp_path):
+    paths = []
+    for _ in range(3):
+        with track(nn.Linear(2, 2), path=tmp_path / "same") as tracker:
+            train(tracker, nn.Linear(2, 2), 1)
+        paths.append(tracker.path.name)
+    assert paths == ["same", "same-2", "same-3"]
+
+
+def test_a_folder_that_is_there_and_empty_is_used(tmp_path):
+    (tmp_path / "mine").mkdir()
+    with track(nn.Linear(2, 2), path=tmp_path / "mine") as tracker:
+        train(tracker, nn.Linear(2, 2), 1)
+    assert tracker.path == tmp_path / "mine"
+
+
+def test_a_full_disk_warns_once_and_nothing_is_lost_when_there_is_room_again(monkeypatch):
+    model, real = nn.Linear(2, 2), files.write_parquet
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with pytest.warns(UserWarning) as said, track(model, offload_inc=1) as tracker:
+        train(tracker, model, 2)
+        monkeypatch.setattr(files, "write_parquet", full)
+        train(tracker, model, 3)
+        monkeypatch.setattr(files, "write_parquet", real)
+        train(tracker, model, 1)
+    (warning,) = said
+    assert "No space left on device; training goes on, the rows are tried again" in str(warning.message)
+    assert steps_of(read_pickle(tracker.out_path)) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_disk_that_stays_full_does_not_fill_the_memory(monkeypatch):
+    monkeypatch.setattr("tandv.track.common.writer._KEPT_UNWRITTEN", 20)
+    model, real = nn.Linear(2, 2), files.write_parquet
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with pytest.warns(UserWarning) as said, track(model, offload_inc=1) as tracker:
+        monkeypatch.setattr(files, "write_parquet", full)
+        train(tracker, model, 30)
+        monkeypatch.setattr(files, "write_parquet", real)
+    assert [str(w.message)[:27] for w in said] == ["tandv: could not write to /", "tandv: rows from step 0 on "]
+    assert steps_of(read_pickle(tracker.out_path)) == [27, 28, 29]  # of 6 rows each
+
+
+def test_writing_in_a_thread_gives_the_same_log(monkeypatch):
+    model, real = nn.Linear(2, 2), files.write_parquet
+
+    def slow(*arguments):
+        time.sleep(0.05)
+        real(*arguments)
+
+    monkeypatch.setattr(files, "write_parquet", slow)
+    with track(model, offload_inc=1, async_offload=True) as tracker:
+        train(tracker, model, 20)
+    assert steps_of(read_pickle(tracker.out_path)) == list(range(20))
+    assert 1 <= len(list((tracker.path / "parts").iterdir())) < 20  # training did not wait for each
+
+
+@pytest.mark.parametrize("in_thread", [False, None, True])
+def test_rows_that_cannot_be_written_do_not_take_the_others_along(monkeypatch, in_thread):
+    model, real = nn.Linear(2, 2), files.write_parquet
+
+    def broken(frame, path):
+        if steps_of(frame) == [2]:
+            raise ValueError("planted")
+        real(frame, path)
+
+    monkeypatch.setattr(files, "write_parquet", broken)
+    with pytest.warns(UserWarning) as said, track(model, offload_inc=1, async_offload=in_thread) as tracker:
+        for _ in range(6):
+            train(tracker, model, 1)
+            until_written(tracker)
+    (warning,) = said
+    assert "tracking stopped at step" in str(warning.message)
+    assert "ValueError: planted. Training goes on; the rows so far are kept in" in str(warning.message)
+    assert {0, 1} <= set(steps_of(read_pickle(tracker.out_path)))
+    assert 2 not in steps_of(read_pickle(tracker.out_path))
+
+
+def test_a_relative_folder_stays_where_it_was_when_training_changes_directory(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    with track(nn.Linear(2, 2), path="run") as tracker:
+        train(tracker, nn.Linear(2, 2), 1)
+        monkeypatch.chdir(tmp_path / "elsewhere")
+    assert tracker.out_path == tmp_path / "run" / "log.pkl"
+    assert steps_of(read_pickle(tracker.out_path)) == [0]
+
+
+def test_a_log_too_large_for_memory_stays_in_parts(monkeypatch):
+    monkeypatch.setattr("tandv.track.common.writer._IN_MEMORY", 10)
+    model = nn.Linear(2, 2)
+    with pytest.warns(UserWarning, match="it stays in parts, open it by read_run"), track(model) as tracker:
+        train(tracker, model, 2)
+    assert tracker.out_path == tracker.path
+    assert steps_of(read_run(tracker.out_path)) == [0, 1]
+
+
+def test_the_default_folder_names_model_and_time():
+    with track(nn.Linear(2, 2)) as tracker:
+        train(tracker, nn.Linear(2, 2), 1)
+    assert tracker.path.parent == Path.cwd() / "tandv-runs"
+    assert tracker.path.name.startswith("Linear-20")

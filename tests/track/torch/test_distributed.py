@@ -1,0 +1,128 @@
+"""Several ranks write one log, equal to that of one process with the whole batch."""
+
+import functools
+import multiprocessing
+
+import numpy as np
+import pytest
+from torch import nn
+
+import tests.track.torch.ranks as ranks
+from tandv.log.files import read_run
+from tandv.track.common import read_pickle
+from tandv.track.torch import track
+
+COUNTS = ("numel", "zeros", "nans", "infs")
+
+
+def spawn(scenario, size, folder) -> list[int | None]:
+    """Run a scenario on `size` ranks; return how their processes ended."""
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=ranks.begin, args=(rank, size, folder, scenario)) for rank in range(size)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    for process in processes:
+        if process.is_alive():
+            process.kill()
+    return [process.exitcode for process in processes]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """Return a function that lets so many ranks do everything once, and returns the folder of their runs."""
+
+    @functools.cache
+    def done(size):
+        folder = tmp_path_factory.mktemp(f"ranks{size}")
+        assert spawn(ranks.everything, size, folder) == [0] * size
+        return folder
+
+    return done
+
+
+@pytest.fixture(params=[2, 4])
+def runs(request, done):
+    return done(request.param), request.param
+
+
+@pytest.fixture
+def pair(done):
+    return done(2)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The log of the same run in one process."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    ranks.train(ranks.net(), ranks.batch, folder)
+    return read_pickle(folder / "log.pkl")
+
+
+def table(log):
+    frame = log["scalar_stats"].copy()
+    metadata = log["metadata"].astype(str)
+    frame.index = [tuple(row) for row in metadata[["step", "tensor_type", "name", "type", "dtype"]].to_numpy()]
+    return frame
+
+
+def test_the_rows_are_those_of_one_process(runs, whole):
+    folder, size = runs
+    for kind in ("ddp", "fsdp", "tensor", *(["grid"] if size == 4 else [])):
+        log = read_pickle(folder / kind / "log.pkl")
+        expected = whole[whole["metadata"]["step"] == 0] if kind == "grid" else whole
+        one, other = table(log), table(expected)
+        assert list(one.index) == list(other.index), kind
+        for name in COUNTS:
+            assert one[name].tolist() == other[name].tolist(), (kind, name)
+        replicas = {"ddp": size, "fsdp": size, "tensor": 1, "grid": 2}[kind]
+        for label in one.index:
+            of, calls = label[1], one.loc[[label], "calls"].item()
+            assert calls == (replicas if of in ("Activation", "Gradient") else 1), (kind, label)
+            if of in ("Activation", "Weight", "Weight_Gradient") and label[0] == "0" and kind != "grid":
+                for name in ("mean", "std", "rm4", "max_abs", "min_abs"):
+                    found, wanted = one.loc[[label], name].item(), other.loc[[label], name].item()
+                    assert found == pytest.approx(wanted, rel=1e-4, abs=1e-6), (kind, label, name)
+            if of == "Gradient" and label[0] == "0":  # each rank's loss is the mean over its own samples
+                found, wanted = one.loc[[label], "rm2"].item(), other.loc[[label], "rm2"].item()
+                assert found == pytest.approx(replicas * wanted, rel=1e-4), (kind, label)
+
+
+def test_activations_are_counted_exactly_under_data_parallelism(runs, whole):
+    one, other = (
+        log[(log["metadata"]["tensor_type"] == "Activation") & (log["metadata"]["step"] == 0)]["exponent_counts"]
+        for log in (read_pickle(runs[0] / "ddp" / "log.pkl"), whole)
+    )
+    columns = one.columns.union(other.columns, sort=False)
+    filled = [counts.reindex(columns=columns, fill_value=0).to_numpy() for counts in (one, other)]
+    assert np.array_equal(*filled)
+
+
+def test_each_rank_keeps_its_rows_where_that_is_asked_for(pair, whole):
+    log = read_pickle(pair / "per_rank" / "log.pkl")
+    assert log["metadata"]["rank"].value_counts().to_dict() == {0: len(log) // 2, 1: len(log) // 2}
+    norm = log[(log["metadata"]["name"] == "norm") & (log["metadata"]["tensor_type"] == "Activation")]
+    assert norm["metadata"]["rank"].tolist() == [0, 1] * 2 and norm["scalar_stats"]["numel"].tolist() == [16] * 4
+
+
+def test_what_ranks_do_apart(pair):
+    assert set(read_pickle(pair / "every" / "log.pkl")["metadata"]["step"]) == {0, 2}
+    stages = read_pickle(pair / "stages" / "log.pkl")["metadata"]
+    assert stages[stages["tensor_type"] == "Weight"]["name"].tolist() == ["first", "first.bias", "last", "last.bias"]
+    assert len(read_pickle(pair / "alone" / "log.pkl")) == 3  # an output, a weight, a bias
+
+
+def test_what_was_recorded_before_a_failure_stays(pair):
+    for run, steps in (("failed", {0}), ("raised", {0, 1})):
+        assert set(read_pickle(pair / run / "log.pkl")["metadata"]["step"]) == steps, run
+
+
+def test_a_rank_that_dies_takes_no_flushed_row_along(tmp_path):
+    assert spawn(ranks.killed, 2, tmp_path) == [0, -9]
+    assert set(read_run(tmp_path / "killed")["metadata"]["step"]) == {0, 1}
+
+
+def test_data_parallel_in_threads_is_refused():
+    with pytest.raises(ValueError, match=r"nn\.DataParallel runs copies of the model in threads"):
+        track(nn.Sequential(nn.DataParallel(nn.Linear(1, 1))))

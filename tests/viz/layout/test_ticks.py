@@ -1,0 +1,82 @@
+"""Ticks and numbers as people read them."""
+
+import pytest
+from matplotlib.figure import Figure
+
+from tandv.viz.layout.colours import Scale
+from tandv.viz.layout.ticks import exponent_ticks, limit_text, log2_ticks, power, step_ticks, value_text
+
+
+def axis(width=6.0, **limits):
+    ax = Figure(figsize=(width, 3)).subplots()
+    ax.set(**limits)
+    return ax
+
+
+def labels(axis):
+    return axis.get_major_formatter().format_ticks(list(axis.get_majorticklocs()))
+
+
+@pytest.mark.parametrize(("n", "text"), [(0, "2⁰"), (-126, "2⁻¹²⁶"), (13, "2¹³")])
+def test_powers(n, text):
+    assert power(n) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (1.5, "1.5"), (12345.6, "12,346"), (1e6, "1e6"), (-3e-7, "-3e-7"), (float("nan"), "nan")],
+)
+def test_values(value, text):
+    assert value_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(448, "448"), (57344, "57,344"), (2**-9, "2⁻⁹"), (65504, "65,504"), (0.5, "2⁻¹"), (6, "6")]
+)
+def test_limits(value, text):
+    assert limit_text(value) == text
+
+
+@pytest.mark.parametrize("high", [1, 9, 100, 12_345, 9_999_999])
+def test_steps_are_whole_and_few(high):
+    for width in (2, 6, 15):
+        ax = axis(width, xlim=(0, high))
+        step_ticks(ax.xaxis)
+        places = ax.xaxis.get_majorticklocs()
+        assert 1 <= len(places) <= 11
+        assert all(p == int(p) for p in places)
+
+
+def test_exponents_are_powers_with_room_between():
+    ax = axis(6, xlim=(-140, 20))
+    exponent_ticks(ax.xaxis)
+    assert 3 <= len(labels(ax.xaxis)) <= 10
+    assert all(p % 16 == 0 for p in ax.xaxis.get_majorticklocs())
+
+
+def test_a_log2_axis_with_less_than_two_octaves_has_plain_numbers():
+    ax = axis(ylim=(3, 5))
+    ax.set_yscale("log", base=2)
+    log2_ticks(ax.yaxis)
+    assert set(labels(ax.yaxis)) >= {"3", "5"} or "3.5" in labels(ax.yaxis)
+
+
+@pytest.mark.parametrize(
+    "scale",
+    [
+        Scale("log2", -3.0, 4.0),
+        Scale("log2", -0.2, 0.3),
+        Scale("log2", -140.0, 3.0, knee=-100.0),
+        Scale("change", -7.0, 7.0, knee=1.0),
+        Scale("signed", -20.0, 20.0, floor=-12.0, knee=5.0),
+        Scale("linear", 0.0, 1.0),
+    ],
+)
+@pytest.mark.parametrize("most", [2, 3, 5])
+def test_a_key_has_at_least_two_numbers_in_rising_order(scale, most):
+    ticks = scale.ticks(most)
+    assert 2 <= len(ticks) <= 6
+    places = [at for at, _ in ticks]
+    assert places == sorted(places)
+    assert min(places) >= -1e-9
+    assert max(places) <= 1 + 1e-9

@@ -1,0 +1,108 @@
+"""The interactive viewer in a real JupyterLab, in a real browser."""
+
+import contextlib
+import json
+
+import pytest
+
+from in_browser import CHROMIUM, browser, lab, notebook, run_notebook
+from tandv.log.logframe import example_log, layers
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None,
+    reason="NO BROWSER: the viewer's browser tests did not run; install one by `apt-get install chromium`",
+)
+DF = example_log(layers=6, steps=20)
+SETUP = "from tandv import logframe, viz\ndf = logframe.example_log(layers=6, steps=20)"
+HEATMAP = "v = viz.interactive(viz.scalar_global_heatmap, df=df, tt='Gradient', scalar_metric='rm2')"
+LOSS = "loss = {'step': list(range(20)), 'train_loss': [20.0 - s for s in range(20)]}"
+HISTOGRAM = (
+    "v = viz.interactive(viz.exp_hist, train_stats=loss, df=df, layer='embed', tt='Activation', step=0, width=900)"
+)
+# What the viewer says of itself is read from a widget, not from pixels.
+STATE = """import ipywidgets, json
+from IPython.display import display
+state = ipywidgets.Label().add_class('state')
+def tell(*_):
+    state.value = json.dumps([v.state.plot.__name__, v.state.arguments.get('layer'), v.state.arguments.get('step')])
+draw = v._draw
+v._draw = lambda: (draw(), tell())[0]
+tell()
+display(state)"""
+WHERE = """import json
+def where(ax):
+    box = ax.get_window_extent()
+    width, height = v.figure.canvas.get_width_height()
+    return [box.x0 / width, 1 - box.y1 / height, box.x1 / width, 1 - box.y0 / height]
+def show():
+    parts = [where(v.figure.axes[0])] + ([where(v._loss)] if v._loss else [])
+    display(ipywidgets.Label(json.dumps(parts)).add_class('where'))
+show()"""
+
+
+@pytest.fixture
+def page_of(tmp_path):
+    """Open a notebook with these cells; return the page, and a function that finds points of the figure."""
+    with contextlib.ExitStack() as stack:
+        folder, home = tmp_path / "notebooks", tmp_path / "home"
+        folder.mkdir(), home.mkdir()
+
+        def opened(*cells):
+            path = notebook(folder / "a.ipynb", SETUP, *cells, STATE, WHERE)
+            address, token = stack.enter_context(lab(folder, home))
+            page = stack.enter_context(browser(home / "profile"))
+            run_notebook(page, address, token, path)
+            page.wait_for_selector(".jupyter-matplotlib canvas", timeout=30_000)
+            page.wait_for_selector(".where", timeout=30_000)
+            page.wait_for_timeout(1_000)
+            return page, lambda part, x, y: _point(page, part, x, y)
+
+        yield opened
+
+
+def _point(page, part, x, y):
+    """Return page coordinates of a place in Axes, given as fractions from its upper left corner."""
+    left, top, right, bottom = json.loads(page.inner_text(".where"))[part]
+    box = page.locator(".jupyter-matplotlib canvas").last.bounding_box()
+    across, down = left + x * (right - left), top + y * (bottom - top)
+    return box["x"] + across * box["width"], box["y"] + down * box["height"]
+
+
+def _wait_for_state(page, plot, layer, step):
+    wanted = json.dumps([plot, layer, step])
+    page.wait_for_function("w => document.querySelector('.state').textContent === w", arg=wanted, timeout=15_000)
+
+
+def test_heatmap_click_opens_the_layer_and_step_and_right_click_goes_back(page_of):
+    page, point = page_of(HEATMAP)
+    x, y = point(0, (7 + 0.5) / 20, (3 + 0.5) / 6)
+    page.mouse.move(x, y)
+    page.mouse.click(x, y)
+    _wait_for_state(page, "exp_hist", layers(DF)[3], 7)
+    page.mouse.click(x, y, button="right")
+    _wait_for_state(page, "scalar_global_heatmap", None, None)
+
+
+def test_toolbar_loss_and_cross_hair(page_of):
+    page, point = page_of(LOSS, HISTOGRAM)
+    page.select_option(".tandv-layer select", "head")
+    _wait_for_state(page, "exp_hist", "head", 0)
+    for i in range(60):
+        page.mouse.move(*point(1, 0.1 + 0.8 * i / 60, 0.5))
+    page.wait_for_function("() => /^step 1[5-9]/.test(document.querySelector('.tandv-readout').textContent)")
+    page.wait_for_timeout(1_000)
+    after_sweep = _picture(page)
+    page.mouse.move(5, 5)
+    page.mouse.move(*point(1, 0.5, -0.05))  # in the figure, beside all Axes: no line
+    page.wait_for_timeout(1_000)
+    without = _picture(page)
+    page.mouse.move(*point(1, 0.1 + 0.8 * 59 / 60, 0.5))
+    page.wait_for_timeout(1_000)
+    assert after_sweep == _picture(page) != without
+    page.mouse.click(*point(1, 0.5, 0.5))
+    page.wait_for_function("() => /^..exp_hist., .head., (9|10).$/.test(document.querySelector('.state').textContent)")
+
+
+def _picture(page):
+    """Return what the canvas shows, as the browser's own data URL."""
+    return page.evaluate("() => [...document.querySelectorAll('.jupyter-matplotlib canvas')].map(c => c.toDataURL())")

@@ -1,0 +1,121 @@
+"""Exponent histograms: bars, limits of formats, and the smooth kind."""
+
+import math
+
+import numpy as np
+import pytest
+from matplotlib.patches import StepPatch
+
+from tandv import viz
+from tandv.log.logframe import example_log, frame, select
+from tandv.viz.of_log.histogram import Exponents, exponents_of, smooth
+
+LOG = example_log(layers=5, steps=10)
+
+
+def log_of(counts: dict[float, int], dtype: str = "float8_e4m3fn", nans: int = 0):
+    bins = range(-20, 21)
+    row = [counts.get(n, 0) for n in (-math.inf, *bins, math.inf)]
+    meta = {"name": ["fc"], "type": [""], "tensor_type": ["Activation"], "step": [0], "dtype": [dtype]}
+    return frame(meta, {"nans": np.array([nans])}, np.array([row]), list(bins))
+
+
+def stairs(ax) -> list[StepPatch]:
+    return [p for p in ax.patches if isinstance(p, StepPatch)]
+
+
+def test_bars_are_the_shares_of_each_power_of_two():
+    df = log_of({-2: 1, 0: 2, 3: 5})
+    ax = viz.exp_hist(df, "fc", "Activation", 0, dtype_annotation=False).axes[0]
+    data = stairs(ax)[0].get_data()
+    assert data.edges.tolist() == [-2, -1, 0, 1, 2, 3, 4]
+    assert data.values.tolist() == [1 / 8, 0, 2 / 8, 0, 0, 5 / 8]
+
+
+def test_limits_stand_at_their_exact_place():
+    df = log_of({-9: 1, 8: 1})
+    ax = viz.exp_hist(df, "fc", "Activation", 0).axes[0]
+    vertical = [line.get_xdata()[0] for line in ax.lines if line.get_xdata()[0] == line.get_xdata()[1]]
+    assert vertical == [math.log2(448), -6, -9]
+    said = [t.get_text() for t in ax.texts]
+    assert {"float8_e4m3fn", "max 448"} <= set(said)
+
+
+def test_dtype_info_chooses_the_limits():
+    df = log_of({-9: 1, 8: 1})
+    ax = viz.exp_hist(df, "fc", "Activation", 0, dtype_info=(False, True, False)).axes[0]
+    assert [line.get_xdata()[0] for line in ax.lines if len(set(line.get_xdata())) == 1] == [-6]
+
+
+def test_several_formats_have_a_bar_and_a_colour_each():
+    figure = viz.exp_hist(LOG, "embed", "Activation", 0, dtype_annotation=["float8_e4m3fn", "float8_e5m2", "float16"])
+    names = {t.get_text(): t.get_color() for t in figure.axes[0].texts}
+    assert {"e4m3", "e5m2", "fp16"} <= set(names)
+    assert len({names[n] for n in ("e4m3", "e5m2", "fp16")}) == 3
+
+
+def test_zeros_and_infinities_stand_apart():
+    ax = viz.exp_hist(log_of({-math.inf: 2, 0: 1, math.inf: 1}), "fc", "Activation", 0).axes[0]
+    figure = ax.figure
+    figure.canvas.draw()
+    labels = [t.get_text() for t in ax.get_xticklabels()]
+    assert labels[-2:] == ["zero", "inf"]
+    heights = sorted(float(p.get_data().values.max()) for p in stairs(ax) if len(p.get_data().values) == 1)
+    assert heights[-1] == 0.5
+
+
+def test_values_out_of_a_single_format_are_in_its_colour():
+    ax = viz.exp_hist(log_of({0: 1, 9: 1, 12: 2}), "fc", "Activation", 0).axes[0]
+    hot = stairs(ax)[1].get_data().values
+    assert hot.tolist() == [0] * 9 + [0.25, 0, 0, 0.5]
+
+
+def test_few_artists_and_few_labels():
+    ax = viz.exp_hist(log_of(dict.fromkeys(range(-20, 21), 1)), "fc", "Activation", 0).axes[0]
+    ax.figure.canvas.draw()
+    assert len(ax.patches) <= 4
+    assert 3 <= len(ax.get_xticklabels()) <= 10
+    assert all(t.get_text().startswith("2") for t in ax.get_xticklabels())
+
+
+def test_the_smooth_kind_is_weighted_by_the_counts_and_always_the_same():
+    found = Exponents(-3, np.array([10, 0, 30, 60]), 0, 0, 0)
+    x, y = smooth(found)
+    assert np.trapezoid(y, x) == pytest.approx(1, abs=0.01)
+    assert np.trapezoid(x * y, x) == pytest.approx(0.1 * -2.5 + 0.3 * -0.5 + 0.6 * 0.5, abs=0.02)
+    assert np.array_equal(smooth(found)[1], y)
+
+
+@pytest.mark.parametrize("kind", ["bar", "line", "kde"])
+@pytest.mark.parametrize("counts", [{0: 1}, {}, {-math.inf: 5}, {math.inf: 5}])
+def test_any_tensor_has_a_picture(kind, counts, faults):
+    assert faults(viz.exp_hist(log_of(counts), "fc", "Activation", 0, kind=kind)) == []
+
+
+def test_ranks_add_up():
+    df = log_of({0: 1, 1: 2})
+    from tandv.log.logframe import concat
+
+    assert exponents_of(concat([df, df])).counts.tolist() == [2, 4]
+
+
+def test_labels_can_be_sized_and_turned(faults):
+    figure = viz.exp_hist(
+        LOG, "head", "Activation", 0, xtick_labelsize=6, xtick_rotation=60, fig_title="my title", yscale="log"
+    )
+    assert faults(figure) == []
+    label = figure.axes[0].get_xticklabels()[0]
+    assert (label.get_fontsize(), label.get_rotation()) == (6, 60)
+    assert figure.texts[0].get_text() == "my title"
+
+
+def test_exponents_over_the_steps_have_their_limits_and_cells():
+    df = select(LOG, "head", "Activation")
+    ax = viz.exp_heatmap(df, "head", "Activation", "float8_e4m3fn").axes[0]
+    table = viz.drawn(ax)
+    level = [line.get_ydata()[0] for line in ax.lines if list(line.get_xdata()) == [0, 1]]
+    assert sorted(level) == [-10, -6, math.log2(448)]
+    counts = df["exponent_counts"].to_numpy()
+    row = table.names.index("2⁰")
+    here = df["exponent_counts"][0].to_numpy() / counts.sum(axis=1)
+    assert np.allclose(table.values[row], np.where(here > 0, here, -np.inf))

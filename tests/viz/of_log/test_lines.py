@@ -1,0 +1,100 @@
+"""Lines over the steps: values, gaps, marks and long runs."""
+
+import numpy as np
+import pytest
+
+from tandv import viz
+from tandv.log.logframe import curves, example_log
+from tandv.viz.layout.tables import drawn
+from tandv.viz.of_log.lines import MOST_POINTS, thin, wants_log2
+
+LOG = example_log(layers=4, steps=30)
+RM2 = ("scalar_stats", "rm2")
+
+
+def test_a_line_is_the_statistic_over_the_steps():
+    ax = viz.scalar_line(LOG, "head", "Activation", ["rm2", "max_abs"]).axes[0]
+    expected = curves(LOG, "head", "Activation", ["rm2", "max_abs"])
+    for line, name in zip(ax.lines, expected.columns, strict=False):
+        assert line.get_xdata().tolist() == expected.index.tolist()
+        assert np.allclose(line.get_ydata(), expected[name])
+
+
+def test_the_legend_is_above_the_data():
+    figure = viz.scalar_line(LOG, "head", "Activation", ["rm2", "max_abs"])
+    figure.canvas.draw()
+    assert figure.legends[0].get_window_extent().y0 >= figure.axes[0].bbox.y1
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["rm2", "max_abs"]
+
+
+def test_nan_leaves_a_gap_and_a_mark():
+    df = LOG.copy()
+    df[RM2] = df[RM2].mask(df[("metadata", "step")].isin([3, 4]))
+    ax = viz.scalar_line(df, "head", "Activation", "rm2").axes[0]
+    assert np.isnan(ax.lines[0].get_ydata()[[3, 4]]).all()
+    marks = {line.get_label(): line.get_xdata().tolist() for line in ax.lines[1:]}
+    assert marks == {"NaN": [3, 4]}
+
+
+def test_a_zero_on_a_log2_axis_is_marked():
+    df = LOG.copy()
+    df[RM2] = df[RM2].mask(df[("metadata", "step")] == 5, 0.0)
+    ax = viz.scalar_line(df, "head", "Activation", "rm2", yscale="log2").axes[0]
+    assert {line.get_label(): line.get_xdata().tolist() for line in ax.lines[1:]} == {"zero": [5]}
+
+
+def test_log2_is_chosen_where_it_reads_best():
+    assert wants_log2(np.array([1.0, 100.0, np.nan, 0.0]))
+    assert not wants_log2(np.array([-1.0, 100.0]))
+    assert not wants_log2(np.array([1.0, 2.0]))
+    assert not wants_log2(np.array([np.nan]))
+    assert viz.scalar_line(LOG, "head", "Weight", "rm2").axes[0].get_yscale() == "linear"
+    assert viz.scalar_line(LOG, "head", "Activation", "rm2").axes[0].get_yscale() == "log"
+
+
+def test_a_long_line_keeps_its_extremes_in_few_points():
+    steps = np.arange(100_000)
+    values = np.sin(steps / 1000)
+    values[54_321], values[60_000] = 50.0, np.nan
+    x, y = thin(steps, values)
+    assert len(x) <= MOST_POINTS
+    assert np.nanmax(y) == 50.0
+    assert (np.diff(x) >= 0).all()
+
+
+@pytest.mark.parametrize("kind", ["line", "scatter"])
+def test_the_table_reads_the_values_at_the_nearest_step(kind):
+    ax = viz.scalar_line(LOG, "head", "Activation", ["rm2", "std"], kind=kind).axes[0]
+    expected = curves(LOG, "head", "Activation", "rm2").loc[7].item()
+    assert drawn(ax).read(7.3)["rm2"] == pytest.approx(expected)
+    assert drawn(ax).at(7.3, 0).step == 7
+
+
+def with_insight(**columns):
+    df = LOG.copy()
+    for name, values in columns.items():
+        df["scalar_stats", name] = values
+    return df
+
+
+def test_flips_of_signs_are_shown_as_percent_beside_those_of_a_coin():
+    df = with_insight(sign_flips=0.25)
+    ax = viz.scalar_line(df, "head", "Activation", "sign_flips").axes[0]
+    ax.figure.canvas.draw()
+    assert "30%" in [t.get_text() for t in ax.get_yticklabels()]
+    assert {line.get_label(): line.get_ydata()[0] for line in ax.lines}["a coin: 50%"] == 0.5
+    ax = viz.scalar_line(with_insight(minima=0.25), "head", "Activation", "minima").axes[0]
+    assert "a coin: 50%" not in [line.get_label() for line in ax.lines]
+
+
+def test_a_first_step_that_has_nothing_before_it_is_no_fault():
+    df = with_insight(gradient_angle=np.where(LOG["metadata", "step"] == 0, np.nan, 90.0))
+    ax = viz.scalar_line(df, "head", "Activation", "gradient_angle").axes[0]
+    assert [line.get_label() for line in ax.lines] == ["_gradient_angle"]
+
+
+def test_layers_without_insight_have_no_row_in_a_heat_map():
+    df = with_insight(sign_flips=np.where(LOG["metadata", "tensor_type"] == "Weight", 0.5, np.nan))
+    figure = viz.scalar_global_heatmap(df, None, "sign_flips")
+    assert len(figure.axes) == 1
+    assert any("changed their sign" in text.get_text() for text in figure.texts)
