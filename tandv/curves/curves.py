@@ -40,6 +40,8 @@ class TrainingStats:
             raise ValueError("; ".join(wrong))
 
 
+TrainingStats.__module__ = "tandv.curves"  # where it is public, and where plain `pickle` looks for it
+
 Curves = TrainingStats | Mapping[str, Sequence[float]] | pd.DataFrame | pd.Series
 
 

@@ -53,7 +53,7 @@ def save(folder, step, state):
 def counting(monkeypatch):
     """Return a list that gets the name of each checkpoint that is opened."""
     seen = []
-    opened = checkpoints.work.opened
+    opened = checkpoints.worker.opened
     monkeypatch.setattr("tandv.checkpoints.worker.opened", lambda path: (seen.append(path.name), opened(path))[1])
     return seen
 

@@ -13,7 +13,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tandv.measure.device import DeviceRows
-from tandv.track.common import measurements, read_pickle
+from tandv.track.common import read_pickle
+from tandv.track.common.measurements import Measurements, Quantity
 from tandv.track.torch import _measurements as on_devices
 from tandv.track.torch import _track, track
 
@@ -86,7 +87,7 @@ def test_a_log_is_the_same_wherever_tensors_live(device, on_host):
 
 
 def test_rows_that_are_merged_on_the_way_count_the_same(device, on_host, monkeypatch):
-    monkeypatch.setattr(measurements.Measurements, "at_most", 3)
+    monkeypatch.setattr(Measurements, "at_most", 3)
     _, log = train(device)
     if device == "cpu":
         assert_alike(log, on_host)
@@ -113,7 +114,7 @@ def test_a_step_that_breaks_off_is_kept(device):
 
 def test_what_was_measured_can_be_forgotten():
     measurements = on_devices.TorchMeasurements(on_device=lambda tensor: True)
-    quantity = measurements.Quantity((0,), "a", "Linear", "Weight")
+    quantity = Quantity((0,), "a", "Linear", "Weight")
     measurements.add([torch.ones(3)], [quantity])
     assert measurements
     measurements.clear()
@@ -129,7 +130,7 @@ def test_a_step_is_read_when_its_rows_are_made_and_not_before(device, monkeypatc
     measurements = on_devices.TorchMeasurements(on_device=lambda tensor: True)
     laters = []
     for step in range(3):
-        measurements.add([torch.full((2,), float(step))], [measurements.Quantity((0,), "a", "Linear", "Weight")])
+        measurements.add([torch.full((2,), float(step))], [Quantity((0,), "a", "Linear", "Weight")])
         laters.append(measurements.hand_over(step))
     assert not read
     assert [later.make().scalars["max_abs"].tolist() for later in reversed(laters)] == [[2.0], [1.0], [0.0]]
