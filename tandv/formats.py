@@ -113,7 +113,7 @@ def cast_shares(rows: pd.DataFrame, name: str, shift: int = 0) -> Shares:
     the smallest subnormal, which would go to zero, counts as subnormal. Values that were zero stay zero
     and are in none of the three; "subnormal" is what lies below the smallest normal and does not vanish.
 
-    >>> from tandv.log.logframe import example_log, select
+    >>> from tandv.logframe import example_log, select
     >>> row = select(example_log(), "embed", "Activation", 0)
     >>> cast_shares(row, "float8_e4m3fn").overflow.tolist()
     [[0.0, 0.0]]

@@ -1,6 +1,6 @@
 """Norms of weights, gradients and updates over training, from a log.
 
->>> from tandv.log.logframe import example_log
+>>> from tandv.logframe import example_log
 >>> list(norm_curves(example_log()))
 ['weight_norm', 'gradient_norm']
 """

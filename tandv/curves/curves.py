@@ -63,7 +63,7 @@ def as_curves(data: Curves) -> pd.DataFrame:
         if isinstance(data.columns, pd.MultiIndex):
             raise ValueError(
                 "these are not curves: the columns have two levels, as those of a log; take its curves out with "
-                "tandv.log.logframe.curves(df, layer=..., tt=..., scalar_metric=...)"
+                "tandv.logframe.curves(df, layer=..., tt=..., scalar_metric=...)"
             )
         table = data.copy(deep=False)
     elif isinstance(data, Mapping):

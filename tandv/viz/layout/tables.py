@@ -3,7 +3,7 @@
 Every Axes of a plot remembers the table it shows as a `Drawn`; nothing is read from tick labels.
 
 >>> from tandv import viz
->>> from tandv.log.logframe import example_log
+>>> from tandv.logframe import example_log
 >>> ax = viz.scalar_global_heatmap(example_log(), "Activation", "rm2").axes[0]
 >>> drawn(ax).at(x=7.2, y=0.1)[:3]      # the y axis counts layers from 0 at the top
 ('embed', 'Activation', 7)

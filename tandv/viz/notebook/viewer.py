@@ -33,7 +33,7 @@ def interactive(f: Callable[..., Figure], train_stats: Any = None, width: int | 
     the plot; a click on it sets the step. `width` is in pixels. In a notebook this needs ipympl.
 
     >>> from tandv import viz
-    >>> from tandv.log.logframe import example_log
+    >>> from tandv.logframe import example_log
     >>> viewer = viz.interactive(viz.scalar_line, df=example_log(), layer="embed", tt="Weight", scalar_metric="std")
     >>> viewer.select(layer="head").state.arguments["layer"]
     'head'

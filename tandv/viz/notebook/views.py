@@ -3,7 +3,7 @@
 A view is a plot and its arguments; the viewer holds a stack of them. Nothing here draws.
 
 >>> from tandv import viz
->>> from tandv.log.logframe import example_log
+>>> from tandv.logframe import example_log
 >>> top = (View(viz.scalar_global_heatmap, {"df": example_log(), "tt": "Activation", "scalar_metric": "rm2"}),)
 >>> deeper = push(top, View(viz.exp_hist, {**top[0].arguments, "layer": "embed", "step": 3}))
 >>> back(deeper) == top, back(top) == top

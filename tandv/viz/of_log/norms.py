@@ -43,7 +43,7 @@ def norms(
     With `per_layer`, each layer has a line below that of all together. `transitions`, such as those of the loss, are
     marked in every panel. Raises NotLogged if the log has none of these tensors.
 
-    >>> from tandv.log.logframe import example_log
+    >>> from tandv.logframe import example_log
     >>> fig = norms(example_log(), per_layer=True)
     """
     table = norm_curves(df, per_layer=per_layer)

@@ -57,7 +57,7 @@ def overview(
     layer is furthest from its usual size. At the right: what a cast to each of `formats` would do there (an
     interval where the bins cannot tell), all layers at that step, and the histogram.
 
-    >>> from tandv.log.logframe import example_log
+    >>> from tandv.logframe import example_log
     >>> losses = {"step": range(50), "train": [1 / (1 + i) for i in range(50)]}
     >>> fig = overview(example_log(layers=30), train_stats=losses)
     """

@@ -1,6 +1,6 @@
 """The public plots: each takes a log, asks it, and hands the rows to `facet` with a draw function.
 
->>> from tandv.log.logframe import example_log
+>>> from tandv.logframe import example_log
 >>> fig = exp_hist(example_log(), layer="embed", tt="Activation", step=10)
 >>> fig.savefig("exponents.svg")                                          # doctest: +SKIP
 """
@@ -50,7 +50,7 @@ def scalar_line(
     `layer` and `tt` are a name, a compiled pattern, or a list. `facet_kws` may hold sharex and sharey.
     yscale "auto" is log2 for positive statistics that span more than a factor of eight.
 
-    >>> from tandv.log.logframe import example_log
+    >>> from tandv.logframe import example_log
     >>> fig = scalar_line(example_log(), re.compile("attention"), "Gradient", ["rm2", "max_abs"])
     """
     metrics = _metrics(df, scalar_metric)
@@ -98,7 +98,7 @@ def exp_hist(
     `dtype_annotation` names formats ("float8_e4m3fn", or a list); True means the format that was logged,
     False none. `dtype_info` chooses the limits to draw: largest value, smallest normal, smallest subnormal.
 
-    >>> from tandv.log.logframe import example_log
+    >>> from tandv.logframe import example_log
     >>> fig = exp_hist(example_log(), "head", "Activation", 49, dtype_annotation=["float8_e4m3fn", "float16"])
     """
     rows = logframe.select(df, layer, tt, step)
@@ -153,7 +153,7 @@ def scalar_global_heatmap(
     angles; "change" compares with a layer's first step. Cells that are NaN, zero or not logged have colours of
     their own.
 
-    >>> from tandv.log.logframe import example_log
+    >>> from tandv.logframe import example_log
     >>> fig = scalar_global_heatmap(example_log(layers=50), ["Activation", "Gradient"], "rm2", inc=5)
     """
     metric = _metrics(df, scalar_metric)
@@ -196,7 +196,7 @@ def exp_heatmap(
 ) -> Any:
     """Draw how the exponents of a layer move over the steps, and when they leave what a format can hold.
 
-    >>> from tandv.log.logframe import example_log
+    >>> from tandv.logframe import example_log
     >>> fig = exp_heatmap(example_log(), "head", "Activation", dtype_annotation="float8_e4m3fn")
     """
     rows = logframe.select(df, layer, tt)
