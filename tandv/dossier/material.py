@@ -13,6 +13,7 @@ from tandv.checkpoints import Checkpoint, NoCheckpoints, find
 from tandv.curves import Curves, as_curves, read_curves
 from tandv.log import files
 from tandv.log.logframe import NotLogged, SchemaError
+from tandv.log.run import read_run
 
 AnyPath = str | os.PathLike[str]
 _CURVES = ("curves.csv", "curves.json", "metrics.csv", "metrics.json", "log.csv")  # looked for in this order
@@ -98,7 +99,7 @@ def _log(given: Any, folder: Path | None, missing: list[str]) -> pd.DataFrame | 
         return None
     try:
         if place.is_dir():
-            return files.read_run(place)
+            return read_run(place)
         read = {".pkl": files.read_pickle, ".parquet": files.read_parquet, ".csv": files.read_csv}
         return read[place.suffix](place)
     except KeyError:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tandv.exports import summaries
 from tandv.exports.summaries import Histogram, Summary
-from tandv.log import files
+from tandv.log.run import read_run
 
 _NEEDED = ("add_scalar", "add_histogram_raw", "flush")
 
@@ -29,7 +29,7 @@ def to_tensorboard(log: pd.DataFrame | str | Path, writer: Any) -> None:
     """
     if found := tensorboard_problems(writer):
         raise TypeError("; ".join(found))
-    df = log if isinstance(log, pd.DataFrame) else files.read_run(log)
+    df = log if isinstance(log, pd.DataFrame) else read_run(log)
     for step, summary in summaries.of_log(df):
         _show(writer, step, summary)
     writer.flush()

@@ -17,7 +17,7 @@ import pandas as pd
 
 from tandv.exports import summaries
 from tandv.exports.summaries import Summary
-from tandv.log import files
+from tandv.log.run import read_run
 
 _KEPT = 2_000  # steps that wait for the end of the run; of more, every other one is kept
 _STEP = "tandv/step"
@@ -34,7 +34,7 @@ def to_wandb(log: pd.DataFrame | str | Path, run: Any) -> None:
     Of each step and tensor type come the median, smallest and largest `rm2` and `max_abs` of all layers, the
     shares of zeros, NaNs and infinities, and a histogram over the exponent. Raises what `read_run` raises.
     """
-    df = log if isinstance(log, pd.DataFrame) else files.read_run(log)
+    df = log if isinstance(log, pd.DataFrame) else read_run(log)
     _define(run)
     _add_rows(run, summaries.of_log(df))
 

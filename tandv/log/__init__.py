@@ -1,4 +1,5 @@
 """The log: one row per tensor and step, how it is checked, built, asked, and kept in files.
 
-`logframe` asks a log; `files` opens and writes one; `schema` says what makes a table a log.
+`logframe` selects from a log; `files` opens and writes one; `run` opens the folder of a run; `schema` says what
+makes a table a log.
 """

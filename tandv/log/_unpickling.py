@@ -1,17 +1,12 @@
-"""Pickled logs are read as a description of which nothing is ever executed.
+"""Pickled logs become new tables, built out of checked arrays from the records of a pickle.
 
-Unpickling normally calls whatever the file names. Here every name in the file becomes an inert record
-of its arguments and state instead; from the records of a DataFrame a new one is built out of checked
-arrays. So no code of the file's choosing runs, and pickles of one pandas open under another.
+So no code of the file's choosing runs, and pickles of one version of pandas open under another.
 """
 
-import copyreg
-import io
 import math
-import pickle
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,10 +14,8 @@ import pyarrow as pa
 
 from tandv.curves import TrainingStats
 from tandv.log import logframe
-
-
-class UnreadableFile(ValueError):
-    """The file is damaged, of another kind, or asks for something a log does not need."""
+from tandv.log._records import Record, expect, kind_of, records
+from tandv.log._unreadable import UnreadableFile
 
 
 def loads(data: bytes) -> pd.DataFrame | TrainingStats:
@@ -32,92 +25,14 @@ def loads(data: bytes) -> pd.DataFrame | TrainingStats:
     """
     if data[:2] == b"\x1f\x8b":
         data = _inflate(data, 200 * len(data) + _ALWAYS, zlib.MAX_WBITS | 16)
-    copyreg.clear_extension_cache()  # a cached extension would be taken without asking find_class
     try:
-        described = _Reader(io.BytesIO(data)).load()
-        return _Build(200 * len(data) + _ALWAYS).whole(described)
+        return _Build(200 * len(data) + _ALWAYS).whole(records(data))
     except UnreadableFile:
         raise
     except RecursionError:
         raise UnreadableFile("it is nested too deeply for a log") from None
     except Exception as error:
         raise UnreadableFile(f"it is damaged or no pickle of a log ({type(error).__name__}: {error})") from None
-
-
-class _Described:
-    """What a pickle says about one object: its class or function, its arguments, its state."""
-
-    kind = ""
-    arguments: tuple
-    named: dict
-    state: Any
-
-    def __new__(cls, *arguments: Any, **named: Any) -> Self:
-        self = object.__new__(cls)
-        self.arguments, self.named, self.state = arguments, named, None
-        return self
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-
-_KNOWN = {
-    ("builtins", "slice"): "slice",
-    ("builtins", "bytearray"): "bytes",
-    ("_codecs", "encode"): "latin1",
-    ("zlib", "decompress"): "inflate",
-    ("numpy", "dtype"): "dtype",
-    ("numpy", "ndarray"): "ndarray",
-    ("numpy", "ascontiguousarray"): "contiguous",
-    ("numpy", "take"): "take",
-    ("pandas", "NA"): "missing",
-    ("pandas._libs.missing", "NA"): "missing",
-    ("pandas._libs.internals", "_unpickle_block"): "block",
-    ("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"): "backed",
-    ("pandas.core.indexes.base", "_new_Index"): "new_index",
-    ("pandas.core.internals.managers", "BlockManager"): "manager",
-    ("pandas.core.internals", "BlockManager"): "manager",
-    ("pyarrow.lib", "_restore_array"): "arrow",
-    ("pyarrow.lib", "chunked_array"): "chunks",
-    ("pyarrow.lib", "type_for_alias"): "arrow_type",
-    ("pyarrow.lib", "py_buffer"): "bytes",
-    ("tandv.track.common._types", "TrainingStats"): "training_stats",
-    ("tandv.curves", "TrainingStats"): "training_stats",
-}
-_KNOWN |= {("__builtin__", name): kind for (module, name), kind in _KNOWN.items() if module == "builtins"}
-for _core in ("numpy.core", "numpy._core"):  # numpy 1 and 2
-    _KNOWN[(f"{_core}.multiarray", "_reconstruct")] = "array"
-    _KNOWN[(f"{_core}.multiarray", "scalar")] = "scalar"
-    _KNOWN[(f"{_core}.numeric", "_frombuffer")] = "frombuffer"
-for _name, _class, *_modules in (  # pandas 3 pickles the public names, pandas 2 the modules
-    ("DataFrame", "frame", "pandas.core.frame"),
-    ("Index", "index", "pandas.core.indexes.base"),
-    ("RangeIndex", "range", "pandas.core.indexes.range"),
-    ("MultiIndex", "labels", "pandas.core.indexes.multi"),
-    ("Categorical", "categorical", "pandas.core.arrays.categorical"),
-    ("CategoricalDtype", "category", "pandas.core.dtypes.dtypes"),
-    ("StringDtype", "text", "pandas.core.arrays.string_"),
-    ("StringArray", "text", "pandas.core.arrays.string_", "pandas.arrays"),
-    ("StringArrayNumpySemantics", "text", "pandas.core.arrays.string_", "pandas.arrays"),
-    ("ArrowStringArray", "text", "pandas.core.arrays.string_arrow", "pandas.arrays"),
-    ("ArrowStringArrayNumpySemantics", "text", "pandas.core.arrays.string_arrow", "pandas.arrays"),
-):
-    _KNOWN |= {(module, _name): _class for module in ("pandas", *_modules)}
-
-_CLASSES = {kind: type(kind, (_Described,), {"kind": kind}) for kind in set(_KNOWN.values())}
-
-
-class _Reader(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> type[_Described]:
-        if (module, name) not in _KNOWN:
-            raise UnreadableFile(
-                f"it asks for {module}.{name}, which no log needs; the file may be hostile, and nothing in it "
-                "was run. If you trust where it came from, open it there and save it with tandv's write_pickle"
-            )
-        return _CLASSES[_KNOWN[(module, name)]]
-
-    def persistent_load(self, pid: Any) -> Any:
-        raise UnreadableFile("it refers to objects outside of itself (persistent ids), as files of torch do")
 
 
 _ALWAYS = 64 << 20  # bytes that may always be unpacked; beyond, at most 200 times the size of the file
@@ -141,17 +56,17 @@ class _Build:
 
     def whole(self, d: Any) -> pd.DataFrame | TrainingStats:
         kind = getattr(d, "kind", type(d).__name__)
-        if not isinstance(d, _Described) or kind not in ("frame", "training_stats"):
+        if not isinstance(d, Record) or kind not in ("frame", "training_stats"):
             raise UnreadableFile(f"it holds a {kind}, not a pandas DataFrame; save logs with write_pickle")
         return self.frame(d) if kind == "frame" else self.training_stats(d)
 
-    def frame(self, d: _Described) -> pd.DataFrame:
-        blocks, (columns, index) = _of(d.state["_mgr"], "manager").arguments
+    def frame(self, d: Record) -> pd.DataFrame:
+        blocks, (columns, index) = expect(d.state["_mgr"], "manager").arguments
         labels, rows = self.labels(columns), self.rows(index)
         at: list[int] = []
         tables = []
         for block in blocks:
-            values, places = _of(block, "block").arguments[:2]
+            values, places = expect(block, "block").arguments[:2]
             at += self.places(places)
             tables += [pd.DataFrame(column) for column in self.columns(values)]
         if sorted(at) != list(range(len(labels))) or any(len(t) != rows for t in tables):
@@ -164,41 +79,41 @@ class _Build:
 
     def columns(self, values: Any) -> list[Any]:
         """Return what a block holds: one matrix of numbers [rows, columns], or text columns."""
-        if _kind(values) == "text":
+        if kind_of(values) == "text":
             return [{0: logframe.categories(self.text(values))}]
-        if _kind(values) == "backed":
+        if kind_of(values) == "backed":
             return [{0: self.backed(values)}]
-        if _kind(values) == "categorical":
-            names, codes = _of(values.arguments[0], "take").arguments
+        if kind_of(values) == "categorical":
+            names, codes = expect(values.arguments[0], "take").arguments
             return [{0: self.category(self.array(names).tolist()[:-1], codes)}]
         array = self.array(values)
         if array.ndim != 2:
             raise UnreadableFile("a block of its columns is not a matrix; the file is damaged")
         return [{0: logframe.categories(a)} for a in array] if array.dtype.hasobject else [array.T]
 
-    def backed(self, d: _Described) -> pd.Categorical:
-        if _kind(d.arguments[0]) == "text":
+    def backed(self, d: Record) -> pd.Categorical:
+        if kind_of(d.arguments[0]) == "text":
             return logframe.categories(self.text(d))
-        (category,) = (part for part in d.state if _kind(part) == "category")
-        (codes,) = (part for part in d.state if _kind(part) in _ARRAYS)
+        (category,) = (part for part in d.state if kind_of(part) == "category")
+        (codes,) = (part for part in d.state if kind_of(part) in _ARRAYS)
         return self.category(self.values(category.state["categories"]), codes)
 
     def category(self, names: list, codes: Any) -> pd.Categorical:
         # Repeated names and codes out of range raise here.
         return pd.Categorical.from_codes(self.array(codes).ravel(), categories=pd.Index(names, dtype=object))
 
-    def text(self, d: _Described) -> list:
+    def text(self, d: Record) -> list:
         """Return the strings of a text array of pandas 2 or 3, NaN where there is none."""
         if isinstance(d.state, dict):
             return [math.nan if v is None else v for v in self.arrow(d.state["_pa_array"])]
-        (array,) = (part for part in d.state if _kind(part) in _ARRAYS)
+        (array,) = (part for part in d.state if kind_of(part) in _ARRAYS)
         return self.array(array).ravel().tolist()
 
-    def arrow(self, d: _Described) -> list:
-        if _kind(d) == "chunks":
+    def arrow(self, d: Record) -> list:
+        if kind_of(d) == "chunks":
             return [value for chunk in d.arguments[0] for value in self.arrow(chunk)]
-        alias, length, _, offset, buffers, children, _ = _of(d, "arrow").arguments[0]
-        kind = {"string": pa.string(), "large_string": pa.large_string()}[_of(alias, "arrow_type").arguments[0]]
+        alias, length, _, offset, buffers, children, _ = expect(d, "arrow").arguments[0]
+        kind = {"string": pa.string(), "large_string": pa.large_string()}[expect(alias, "arrow_type").arguments[0]]
         if children:
             raise UnreadableFile("a text column of it is nested; the file is damaged")
         parts = [None if b is None else pa.py_buffer(self.bytes(b)) for b in buffers]
@@ -206,10 +121,10 @@ class _Build:
         array.validate(full=True)  # every offset lies within the buffers
         return array.to_pylist()
 
-    def labels(self, d: _Described) -> pd.Index:
+    def labels(self, d: Record) -> pd.Index:
         """Return column labels, each what it was: text, an integer, an infinity."""
-        arguments = _of(d, "new_index").arguments
-        if _kind(arguments[0]) != "labels":
+        arguments = expect(d, "new_index").arguments
+        if kind_of(arguments[0]) != "labels":
             return pd.Index(self.values(d), dtype=object)
         state = arguments[1]
         levels = [self.values(level) for level in state["levels"]]
@@ -217,33 +132,33 @@ class _Build:
         named = [[level[c] if c >= 0 else math.nan for c in at] for level, at in zip(levels, codes, strict=True)]
         return pd.MultiIndex.from_arrays([pd.Index(level, dtype=object) for level in named])
 
-    def values(self, d: _Described) -> list:
-        kind, state = _of(d, "new_index").arguments[:2]
-        if _kind(kind) == "range":
+    def values(self, d: Record) -> list:
+        kind, state = expect(d, "new_index").arguments[:2]
+        if kind_of(kind) == "range":
             return list(range(self.rows(d)))
         data = state["data"]
-        return self.text(data) if _kind(data) in ("text", "backed") else self.array(data).tolist()
+        return self.text(data) if kind_of(data) in ("text", "backed") else self.array(data).tolist()
 
-    def rows(self, d: _Described) -> int:
-        kind, state = _of(d, "new_index").arguments[:2]
-        if _kind(kind) == "range":
+    def rows(self, d: Record) -> int:
+        kind, state = expect(d, "new_index").arguments[:2]
+        if kind_of(kind) == "range":
             return len(range(state["start"], state["stop"], state["step"]))
-        if _kind(kind) == "labels":
+        if kind_of(kind) == "labels":
             return len(self.array(state["codes"][0]))
         return len(self.values(d))
 
     def places(self, d: Any) -> list[int]:
-        if _kind(d) != "slice":
+        if kind_of(d) != "slice":
             return self.array(d).tolist()
         start, stop, step = d.arguments
         if max(abs(start), abs(stop)) > 1 << 20:
             raise UnreadableFile("it has a column beyond the millionth; the file is damaged")
         return list(range(start, stop, step or 1))
 
-    def array(self, d: _Described) -> np.ndarray:
-        return _ARRAYS[_kind(d)](self, d)
+    def array(self, d: Record) -> np.ndarray:
+        return _ARRAYS[kind_of(d)](self, d)
 
-    def reconstructed(self, d: _Described) -> np.ndarray:
+    def reconstructed(self, d: Record) -> np.ndarray:
         _, shape, described, fortran, raw = d.state
         dtype = self.dtype(described)
         if not dtype.hasobject:
@@ -253,15 +168,15 @@ class _Build:
             out[i] = self.plain(value)
         return out.reshape(shape, order="F" if fortran else "C")
 
-    def frombuffer(self, d: _Described) -> np.ndarray:
+    def frombuffer(self, d: Record) -> np.ndarray:
         raw, dtype, shape, order = d.arguments
         return self.numbers(raw, self.dtype(dtype), shape, order)
 
-    def packed(self, d: _Described) -> np.ndarray:
+    def packed(self, d: Record) -> np.ndarray:
         shape, dtype, buffer, _, strides, *order = d.arguments
         if strides is not None:
             return self.numbers(buffer, np.dtype("u1"), shape[::-1], "C").T  # planes of bytes
-        if _kind(buffer) == "contiguous":
+        if kind_of(buffer) == "contiguous":
             buffer = np.ascontiguousarray(self.array(buffer.arguments[0])).tobytes()
         return self.numbers(buffer, self.dtype(dtype), shape, order[0])
 
@@ -271,8 +186,8 @@ class _Build:
         array = np.frombuffer(self.bytes(raw), dtype).reshape(shape, order=order)
         return array.astype(dtype.newbyteorder("="), copy=not array.flags.writeable)
 
-    def dtype(self, d: _Described) -> np.dtype:
-        dtype = np.dtype(_of(d, "dtype").arguments[0])
+    def dtype(self, d: Record) -> np.dtype:
+        dtype = np.dtype(expect(d, "dtype").arguments[0])
         if dtype.kind not in "biufO" or dtype.names or dtype.subdtype:
             raise UnreadableFile(f"it holds an array of {dtype}, which no log has; allowed are numbers and text")
         big = d.state is not None and d.state[1] == ">"
@@ -281,23 +196,23 @@ class _Build:
     def bytes(self, d: Any) -> bytes | bytearray:
         if isinstance(d, bytes | bytearray):
             return d
-        if _kind(d) == "inflate":
+        if kind_of(d) == "inflate":
             unpacked = _inflate(self.bytes(d.arguments[0]), self.budget)
             self.budget -= len(unpacked)
             return unpacked
-        if _kind(d) == "latin1":
+        if kind_of(d) == "latin1":
             return d.arguments[0].encode("latin1")
-        return bytearray(self.bytes(_of(d, "bytes").arguments[0]))
+        return bytearray(self.bytes(expect(d, "bytes").arguments[0]))
 
     def plain(self, value: Any) -> Any:
         if value is None or isinstance(value, str | int | float):
             return value
-        if isinstance(value, type) and _kind(value) == "missing":
+        if isinstance(value, type) and kind_of(value) == "missing":
             return math.nan
-        dtype, raw = _of(value, "scalar").arguments
+        dtype, raw = expect(value, "scalar").arguments
         return self.numbers(raw, self.dtype(dtype), (), "C").item()
 
-    def training_stats(self, d: _Described) -> TrainingStats:
+    def training_stats(self, d: Record) -> TrainingStats:
         given = dict(zip(("steps", "train_loss", "val_loss"), d.arguments, strict=False)) | d.named
         state = {**given, **(d.state or {})}
         read = {name: self.numbers_of(state.get(name)) for name in ("steps", "train_loss", "val_loss")}
@@ -309,18 +224,8 @@ class _Build:
         return None if d is None else self.array(d).tolist()
 
 
-_ARRAYS: dict[str, Callable[[_Build, _Described], np.ndarray]] = {
+_ARRAYS: dict[str, Callable[[_Build, Record], np.ndarray]] = {
     "array": _Build.reconstructed,
     "frombuffer": _Build.frombuffer,
     "ndarray": _Build.packed,
 }
-
-
-def _kind(d: Any) -> str:
-    return getattr(d, "kind", type(d).__name__)
-
-
-def _of(d: Any, kind: str) -> _Described:
-    if not isinstance(d, _Described) or d.kind != kind:
-        raise UnreadableFile(f"it has a {_kind(d)} where a {kind} belongs; the file is damaged or hostile")
-    return d

@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 import tandv
 from tandv.cli import app
-from tandv.log.files import read_pickle, read_run
+from tandv.log.files import read_pickle
+from tandv.log.run import read_run
 
 run = CliRunner().invoke
 

@@ -8,7 +8,9 @@ import pytest
 
 from tandv.exports import to_tensorboard
 from tandv.exports.summaries import of_log
-from tandv.log import files, logframe
+from tandv.log import logframe
+from tandv.log.files import read_pickle
+from tandv.log.run import read_run
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of tensorboard itself
 
@@ -53,7 +55,7 @@ def test_every_recorded_step_is_shown_beside_the_users_own(train, written):
     writer, read = written
     tracker = train(after=lambda step: writer.add_scalar("loss", step, step), tensorboard=writer, every=2)
     events = read()
-    assert_shows(events, files.read_run(tracker.path))
+    assert_shows(events, read_run(tracker.path))
     assert [(event.step, event.value) for event in events.Scalars("loss")] == [(step, step) for step in range(6)]
 
 
@@ -61,7 +63,7 @@ def test_a_finished_log_is_shown_alike(train, written):
     writer, read = written
     tracker = train()
     to_tensorboard(tracker.path, writer)
-    assert_shows(read(), files.read_run(tracker.path))
+    assert_shows(read(), read_run(tracker.path))
 
 
 def test_a_frame_is_shown(written):
@@ -106,4 +108,4 @@ def test_a_writer_that_fails_is_left_alone_and_the_log_goes_on(train, written, m
         tracker = train(tensorboard=writer)
     (warning,) = said
     assert "TensorBoard gets no more: RuntimeError: planted. The log itself goes on" in str(warning.message)
-    assert logframe.steps(files.read_pickle(tracker.out_path)) == list(range(6))
+    assert logframe.steps(read_pickle(tracker.out_path)) == list(range(6))

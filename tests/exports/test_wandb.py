@@ -10,7 +10,8 @@ import pytest
 from tandv.exports import to_wandb
 from tandv.exports import wandb as wandb_export
 from tandv.exports.summaries import of_log
-from tandv.log import files, logframe
+from tandv.log import logframe
+from tandv.log.run import read_run
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:wandb", "ignore::ResourceWarning")
 
@@ -48,7 +49,7 @@ def test_beside_logging_at_every_step_rows_are_shared(wandb, train, rows):
     with wandb.init() as run:
         tracker = train(after=lambda step: run.log({"loss": step}), use_wandb=True)
     assert of_user(rows()) == [(step, {"loss": step}) for step in range(6)]
-    assert_shows(rows(), files.read_run(tracker.path))
+    assert_shows(rows(), read_run(tracker.path))
     assert [row["tandv/step"] for row in rows()] == list(range(6))
 
 
@@ -60,7 +61,7 @@ def test_the_users_steps_stay_theirs_at_any_interval(wandb, train, rows):
     with wandb.init() as run:
         tracker = train(steps=7, after=after, use_wandb=True)
     assert of_user(rows()) == [(20, {"loss": 2}), (50, {"loss": 5})]
-    assert_shows(rows(), files.read_run(tracker.path))
+    assert_shows(rows(), read_run(tracker.path))
 
 
 def test_steps_that_count_epochs_are_not_overtaken(wandb, train, rows):
@@ -86,10 +87,10 @@ def test_a_user_who_never_logs_has_every_step(wandb, train, rows, other_records)
     with wandb.init() as run:
         tracker = train(use_wandb=True)
         assert run.step == 0
-    assert_shows(rows(), files.read_run(tracker.path))
+    assert_shows(rows(), read_run(tracker.path))
     summary = {item.key: json.loads(item.value_json) for said in other_records("summary") for item in said.update}
     assert summary["tandv/step"] == 5
-    last = dict(of_log(files.read_run(tracker.path)))[5]
+    last = dict(of_log(read_run(tracker.path)))[5]
     assert summary["tandv/Weight/rm2/max"] == pytest.approx(last.numbers["Weight/rm2/max"])
 
 
@@ -124,7 +125,7 @@ def test_in_the_background_nothing_is_lost_either(wandb, train, rows):
         tracker = train(20, after=lambda step: run.log({"loss": step}), use_wandb=True, async_offload=True)
     assert of_user(rows()) == [(step, {"loss": step}) for step in range(20)]
     found = {row["tandv/step"] for row in rows() if "tandv/step" in row}
-    assert found == set(logframe.steps(files.read_run(tracker.path)))
+    assert found == set(logframe.steps(read_run(tracker.path)))
 
 
 def test_a_long_run_without_rows_keeps_steps_evenly(wandb, train, rows, monkeypatch):
@@ -139,7 +140,7 @@ def test_a_finished_log_is_logged_to_any_run(wandb, train, rows):
     tracker = train()
     with wandb.init() as run:
         to_wandb(tracker.path, run)
-    assert_shows(rows(), files.read_run(tracker.path))
+    assert_shows(rows(), read_run(tracker.path))
     assert [row["_step"] for row in rows()] == list(range(6))
 
 
@@ -160,14 +161,14 @@ def test_a_run_that_is_finished_too_early_does_no_harm(wandb, train, rows):
         tracker = train(after=lambda step: run.finish() if step == 2 else None, use_wandb=True)
     assert len(said) == 1
     assert sorted(by_step(rows())) == [0, 1, 2]
-    assert logframe.steps(files.read_run(tracker.path)) == list(range(6))
+    assert logframe.steps(read_run(tracker.path)) == list(range(6))
 
 
 def test_wandb_that_is_disabled_gets_nothing_and_harms_nothing(wandb, train, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     with wandb.init():
         tracker = train(use_wandb=True)
-    assert np.array_equal(logframe.steps(files.read_run(tracker.path)), range(6))
+    assert np.array_equal(logframe.steps(read_run(tracker.path)), range(6))
 
 
 def test_jax_logs_alike(wandb, rows):
@@ -184,7 +185,7 @@ def test_jax_logs_alike(wandb, rows):
             w = tracker.intercept(update, w)
             tracker.step({"w": w})
             run.log({"loss": step})
-    assert_shows(rows(), files.read_run(tracker.path))
+    assert_shows(rows(), read_run(tracker.path))
     assert [row["loss"] for row in rows()] == [0, 1, 2]
 
 

@@ -11,7 +11,7 @@ import pytest
 from tandv.curves import TrainingStats
 from tandv.log import _unpickling, files, logframe
 from tandv.log.example import _normal_counts
-from tandv.log.files import DamagedPart, PublishedLog, UnreadableFile, read_run, write_parquet
+from tandv.log.files import PublishedLog, UnreadableFile
 from tandv.log.logframe import SchemaError, example_log, select
 from tandv.track.common import read_csv, read_parquet, read_pickle, read_training_stats
 
@@ -82,7 +82,7 @@ def test_a_pickle_is_an_ordinary_one_for_pandas_and_can_be_written_to(tmp_path):
 
 
 def test_flat_parquet_names_are_for_every_engine(tmp_path):
-    write_parquet(example_log(layers=2, steps=2), tmp_path / "log.parquet")
+    files.write_parquet(example_log(layers=2, steps=2), tmp_path / "log.parquet")
     names = pq.read_schema(tmp_path / "log.parquet").names
     assert names[:2] == ["metadata/name", "metadata/type"]
     assert {"scalar_stats/mean", "exponent_counts/-3", "exponent_counts/-inf", "exponent_counts/inf"} <= set(names)
@@ -90,7 +90,7 @@ def test_flat_parquet_names_are_for_every_engine(tmp_path):
 
 def test_logs_on_disk_are_small(tmp_path):
     df = realistic()
-    write_parquet(df, tmp_path / "part.parquet")
+    files.write_parquet(df, tmp_path / "part.parquet")
     files.write_pickle(df, tmp_path / "log.pkl")
     assert (tmp_path / "part.parquet").stat().st_size / len(df) <= 64
     assert (tmp_path / "log.pkl").stat().st_size / len(df) <= 100
@@ -352,72 +352,3 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
 
 
 # ------------------------------------------------------------------------------------------------- runs
-
-
-@pytest.fixture
-def run(tmp_path):
-    """The folder of a run that was killed: three parts, one of them unfinished."""
-    (tmp_path / "parts").mkdir()
-    (tmp_path / "run.json").write_text('{"status": "running"}')
-    df = example_log(steps=20)
-    for i, steps in enumerate((slice(0, 7), slice(7, 20))):
-        part = logframe.concat([select(df, step=steps)])
-        write_parquet(part, tmp_path / "parts" / f"{i:06d}.parquet")
-    (tmp_path / "parts" / ".000002.parquet").write_text("half a file")
-    return tmp_path
-
-
-def test_a_running_run_is_its_parts(run):
-    pd.testing.assert_frame_equal(read_run(run), example_log(steps=20))
-
-
-def test_parts_may_differ_in_their_exponents(run):
-    extra = logframe.frame(
-        {"name": ["new"], "type": [""], "tensor_type": ["Weight"], "step": [99], "dtype": ["float32"]},
-        {"std": np.ones(1, np.float32)},
-        np.array([[0, 3_000_000_000, 0]]),
-        [-100],
-    )
-    write_parquet(extra, run / "parts" / "000002.parquet")
-    df = read_run(run)
-    assert df[("exponent_counts", -100)].tolist() == [0] * 500 + [3_000_000_000]
-    assert logframe.layers(df)[-1] == "new"
-    assert logframe.exponents(df) == [-100, *range(-24, 16)]
-
-
-@pytest.mark.parametrize("suffix", ["pkl", "parquet"])
-def test_the_finished_log_counts_and_the_parts_stand_in_when_it_is_damaged(suffix, run):
-    finished = select(example_log(steps=20), step=3).reset_index(drop=True)
-    FORMATS[suffix][0](finished, run / f"log.{suffix}")
-    assert logframe.steps(read_run(run)) == [3]
-    (run / f"log.{suffix}").write_bytes(b"broken")
-    with pytest.warns(DamagedPart, match=f"log.{suffix}"):
-        assert len(read_run(run)) == 500
-
-
-def test_a_damaged_part_is_named_and_the_rest_returned(run):
-    (run / "parts" / "000000.parquet").write_bytes(b"PAR1 and nothing else")
-    with pytest.warns(DamagedPart, match="000000.parquet") as caught:
-        df = read_run(run)
-    assert len(caught) == 1
-    assert logframe.steps(df) == list(range(7, 20))
-    (run / "parts" / "000001.parquet").write_bytes(b"")
-    with pytest.raises(UnreadableFile, match="000000.parquet[^$]*000001.parquet"):
-        read_run(run)
-
-
-def test_a_run_without_rows_or_folder_says_what_to_do(tmp_path):
-    with pytest.raises(SchemaError, match="has no rows yet: wait until"):
-        read_run(tmp_path)
-    with pytest.raises(FileNotFoundError, match="the folder is missing"):
-        read_run(tmp_path / "other")
-    (tmp_path / "log.pkl").write_bytes(b"")
-    with pytest.raises(FileNotFoundError, match="open it with read_pickle"):
-        read_run(tmp_path / "log.pkl")
-
-
-def test_parts_are_ordered_by_number(tmp_path):
-    (tmp_path / "parts").mkdir()
-    for name in ("000010.parquet", "000002.parquet", "1000000.parquet", ".000003.parquet", "000004.txt"):
-        (tmp_path / "parts" / name).touch()
-    assert [p.name for p in files.parts(tmp_path)] == ["000002.parquet", "000010.parquet", "1000000.parquet"]

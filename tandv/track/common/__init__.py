@@ -5,8 +5,9 @@
 """
 
 from tandv.curves import TrainingStats
-from tandv.log.files import read_csv, read_parquet, read_pickle, read_run, read_training_stats
+from tandv.log.files import read_csv, read_parquet, read_pickle, read_training_stats
 from tandv.log.logframe import LogFrame, SchemaError, SchemaException
+from tandv.log.run import read_run
 
 __all__ = [
     "LogFrame",

@@ -20,6 +20,7 @@ import pandas as pd
 
 import tandv
 from tandv.log import files, logframe
+from tandv.log.run import read_run
 from tandv.track.common.background import Background
 from tandv.track.common.measurements import Block
 
@@ -209,7 +210,7 @@ class Writer:
                 "large", f"the log would take {size >> 30} GiB in memory: it stays in parts, open it by read_run"
             )
         else:
-            FORMATS[self.out_path.suffix](files.read_run(self.folder), self.out_path)
+            FORMATS[self.out_path.suffix](read_run(self.folder), self.out_path)
 
     def _describe(self, **more: Any) -> None:
         self._info |= more

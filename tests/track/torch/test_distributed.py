@@ -8,7 +8,7 @@ import pytest
 from torch import nn
 
 import tests.track.torch.ranks as ranks
-from tandv.log.files import read_run
+from tandv.log.run import read_run
 from tandv.track.common import read_pickle
 from tandv.track.torch import track
 

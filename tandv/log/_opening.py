@@ -1,0 +1,79 @@
+"""What every reader of a log shares: the file's name in each error, and the check of what was read.
+
+Logs of the package that Graphcore published as tandv 0.1 open too. Their tensor types `Weights` and
+`Weight_Gradients` are read as `Weight` and `Weight_Gradient`. Their exponents are one too high: column n
+holds values of 2**(n - 1) up to 2**n, and zeros stand in column 0. They are left as they are; a
+PublishedLog warning says so once, and so does `df.attrs["exponents"]`.
+"""
+
+import csv
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from tandv.log import logframe
+from tandv.log._unreadable import UnreadableFile
+from tandv.log.logframe import TEXT
+
+AnyPath = str | os.PathLike[str]
+
+
+class PublishedLog(UserWarning):
+    """The log was written by the published tandv 0.1, whose exponents are one too high."""
+
+
+def existing(path: AnyPath) -> Path:
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"cannot read {path}: it is a folder; open the folder of a run with read_run")
+    if not path.exists():
+        raise FileNotFoundError(f"cannot read {path}: there is no such file")
+    return path
+
+
+@contextmanager
+def naming(path: AnyPath) -> Iterator[Path]:
+    """Name the file in whatever goes wrong while it is read."""
+    path = existing(path)
+    try:
+        yield path
+    except (FileNotFoundError, PermissionError, logframe.SchemaError):
+        raise
+    except (ValueError, OSError, pa.ArrowException, pd.errors.ParserWarning, csv.Error) as error:
+        raise UnreadableFile(f"cannot read {path}: {error}") from None
+
+
+def as_log(df: pd.DataFrame) -> pd.DataFrame:
+    """Bring what a reader found into the form of a log, and check it."""
+    if not isinstance(df.columns, pd.MultiIndex):
+        return logframe.validate(df)
+    for label in (label for label in TEXT_LABELS if label in df.columns):
+        column = df[label]
+        if label[1] == "type" and column.isna().any():  # the published log leaves it out for weights
+            column = column.astype(object).where(column.notna(), "")
+        column = pd.Series(logframe.in_order(column), index=df.index)
+        renamed = {old: new for old, new in _PUBLISHED.items() if old in set(column.cat.categories)}
+        if label[1] == "tensor_type" and renamed:
+            column = column.cat.rename_categories(renamed)
+        df[label] = column
+    logframe.validate(df)
+    statistics = {name for top, name in df.columns if top == "scalar_stats"}
+    if statistics == _PUBLISHED_STATISTICS and logframe.exponents(df) == list(range(-16, 17)):
+        df.attrs["exponents"] = "one too high: column n counts 2**(n-1) <= abs(x) < 2**n, and zeros are in column 0"
+        warnings.warn(
+            "this log was written by the published tandv 0.1: its exponents are one too high (column n counts "
+            "2**(n-1) <= abs(x) < 2**n) and its zeros are in column 0; they are shown as they are in the file",
+            PublishedLog,
+            stacklevel=3,
+        )
+    return df
+
+
+TEXT_LABELS = tuple(("metadata", name) for name in TEXT)
+_PUBLISHED = {"Weights": "Weight", "Weight_Gradients": "Weight_Gradient"}
+_PUBLISHED_STATISTICS = {"mean", "mean_abs", "std", "max_abs", "min_abs", "rm2", "rm4", "rm8"}
