@@ -19,7 +19,7 @@ def test_a_tensor_is_named_and_an_own_metric_has_none():
 
 def test_every_column_of_insight_has_a_meaning():
     layout = numbers.Layout([4])
-    asked = numbers.Settings((1e-5,))
+    asked = numbers.InsightSettings((1e-5,))
     compared = Compared([0], np.ones(1), np.ones(1), np.zeros((1, 10)), np.zeros(1))
     moved = numbers.Moved([0], np.ones(1, bool), np.ones(1, bool), np.zeros((1, 2)), np.zeros((1, 4)))
     columns = numbers.numbers(asked, ["a"], layout, compared, moved).columns

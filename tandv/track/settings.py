@@ -1,98 +1,173 @@
 """What the `track` of every framework takes: which layers, which steps, where to; and what is wrong with it."""
 
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from tandv.exports.tensorboard import TensorBoard, tensorboard_problems
 from tandv.exports.wandb import Wandb, wandb_problems
 from tandv.track.common.budget import share
-from tandv.track.common.saving import rule_problems
+from tandv.track.common.saving import SaveRule, rule_problems
 from tandv.track.common.writer import FORMATS, Export
+from tandv.track.insight import numbers
 
 Pattern = str | re.Pattern[str]
 Every = int | Callable[[int], bool]
 
 
-def selector(
-    include: Pattern | None, exclude: Pattern | None, names: Sequence[str], kind: str = "layer"
-) -> Callable[[str], bool]:
-    """Return a test whether a dotted name is tracked; patterns are searched, as `re.search` does.
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What both trackers take, by the names and with the defaults of `track`, as it was given.
 
-    Raises ValueError for a pattern that is no regular expression or that leaves nothing to track.
+    >>> Settings(every=0, offload_type=".h5").problems()[1]
+    "offload_type='.h5' must be one of '.pkl', '.parquet'"
     """
-    found = []
-    patterns: dict[str, re.Pattern[str] | None] = {}
-    for argument, pattern in (("include", include), ("exclude", exclude)):
+
+    track_gradients: bool | None = True  # None: as far as gradients are given
+    track_weights: bool = True
+    track_updates: bool = False
+    include: Pattern | None = None
+    exclude: Pattern | None = None
+    stash_value: Callable[[Any], Any] | None = None
+    every: Every = 1
+    budget: str | float | None = None
+    exponents: tuple[int, int] | None = None
+    init_step: int | None = None
+    name: str | None = None
+    path: str | Path | None = None
+    offload_inc: int = 10
+    offload_type: str = ".pkl"
+    async_offload: bool | None = None
+    use_wandb: bool = False
+    tensorboard: Any = None
+    save: SaveRule | None = None
+    insight: Any = False
+
+    def selects(self, name: str) -> bool:
+        """Tell whether a module or parameter of this dotted name is tracked; patterns are searched in it."""
+        if self.include is not None and not re.search(self.include, name):
+            return False
+        return self.exclude is None or not re.search(self.exclude, name)
+
+    def insight_asked(self) -> numbers.InsightSettings | None:
+        """Return what insight is asked for; None for nothing."""
+        return numbers.settings(self.insight)
+
+    def exports(self) -> list[Export]:
+        """Return the other places that are told of each recorded step."""
+        return [
+            *([Wandb()] if self.use_wandb else []),
+            *([TensorBoard(self.tensorboard)] if self.tensorboard is not None else []),
+        ]
+
+    def problems(self, names: Sequence[str] | None = None) -> list[str]:
+        """Return everything that is wrong; patterns are held against the names of modules and parameters, if known."""
+        found = [
+            *truth_problems({name: getattr(self, name) for name in _TRUTHS}),
+            *truth_problems({name: value for name in _OPEN if (value := getattr(self, name)) is not None}),
+            *every_problems("every", self.every),
+            *self._budget_problems(),
+            *rule_problems(self.save),
+            *(wandb_problems() if self.use_wandb is True else []),
+            *(tensorboard_problems(self.tensorboard) if self.tensorboard is not None else []),
+            *numbers.problems(self.insight),
+            *self._pattern_problems(names),
+        ]
+        if self.insight and self.track_gradients is False:
+            found.append("insight= is about gradients; leave track_gradients=True with it")
+        if self.stash_value is not None and not callable(self.stash_value):
+            found.append(f"stash_value={self.stash_value!r} must be a function of one tensor or array")
+        if not _is_whole(self.offload_inc, 1):
+            found.append(f"offload_inc={self.offload_inc!r} must be a positive number of tracked steps")
+        if self.offload_type not in tuple(FORMATS):
+            found.append(f"offload_type={self.offload_type!r} must be one of {', '.join(map(repr, FORMATS))}")
+        if self.init_step is not None and not _is_whole(self.init_step, 0):
+            found.append(f"init_step={self.init_step!r} must be a step number, 0 or more")
+        if self.name is not None and not isinstance(self.name, str):
+            found.append(f"name={self.name!r} must be a word for the run's folder")
+        if self.path is not None and not isinstance(self.path, str | os.PathLike):
+            found.append(f"path={self.path!r} must be the path of the run's folder")
+        if self.exponents is not None and not _are_edges(self.exponents):
+            found.append(f"exponents={self.exponents!r} must be (lowest, highest), two whole numbers such as (-16, 16)")
+        return found
+
+    def _budget_problems(self) -> list[str]:
+        if self.budget is None:
+            return []
+        found = []
         try:
-            patterns[argument] = re.compile(pattern) if pattern is not None else None
-        except (re.error, TypeError) as error:
-            found.append(f"{argument}={pattern!r} is not a regular expression: {error}")
-            continue
-        if pattern is not None and not any(patterns[argument].search(name) for name in names):  # type: ignore[union-attr]
-            found.append(f"{argument}={pattern!r} matches no {kind}; there are {_some(names)}")
-    if found:
-        raise ValueError("; ".join(found))
-
-    def selects(name: str) -> bool:
-        wanted, unwanted = patterns["include"], patterns["exclude"]
-        return (wanted is None or bool(wanted.search(name))) and not (unwanted and unwanted.search(name))
-
-    if not any(map(selects, names)):
-        raise ValueError(f"include={include!r} and exclude={exclude!r} together leave no {kind} to track")
-    return selects
-
-
-def settings_problems(
-    *,
-    every: Any,
-    offload_inc: Any,
-    offload_type: Any,
-    exponents: Any,
-    init_step: Any,
-    budget: Any = None,
-    use_wandb: bool = False,
-    tensorboard: Any = None,
-    save: Any = None,
-) -> list[str]:
-    """Return what is wrong with the settings that every framework's `track` shares."""
-    found = []
-    if not callable(every) and not (isinstance(every, int) and every > 0):
-        found.append(f"every={every!r} must be a positive number of steps or a function of the step")
-    if budget is not None:
-        try:
-            share(budget)
+            share(self.budget)
         except ValueError as error:
             found.append(str(error))
-        if every != 1:
-            found.append(f"budget={budget!r} chooses the interval itself; give either budget or every, not both")
-    found += rule_problems(save)
-    if use_wandb:
-        found += wandb_problems()
-    if tensorboard is not None:
-        found += tensorboard_problems(tensorboard)
-    if not (isinstance(offload_inc, int) and offload_inc > 0):
-        found.append(f"offload_inc={offload_inc!r} must be a positive number of tracked steps")
-    if offload_type not in FORMATS:
-        found.append(f"offload_type={offload_type!r} must be one of {', '.join(map(repr, FORMATS))}")
-    if init_step is not None and not (isinstance(init_step, int) and init_step >= 0):
-        found.append(f"init_step={init_step!r} must be a step number, 0 or more")
-    if exponents is not None and not (
-        isinstance(exponents, tuple)
-        and len(exponents) == 2
-        and all(isinstance(edge, int) for edge in exponents)
-        and exponents[0] <= exponents[1]
-    ):
-        found.append(f"exponents={exponents!r} must be (lowest, highest), two whole numbers such as (-16, 16)")
-    return found
+        if self.every != 1:
+            found.append(f"budget={self.budget!r} chooses the interval itself; give either budget or every, not both")
+        return found
+
+    def _pattern_problems(self, names: Sequence[str] | None) -> list[str]:
+        found = []
+        for argument in ("include", "exclude"):
+            pattern = getattr(self, argument)
+            try:
+                matches = pattern is None or names is None or any(re.search(pattern, name) for name in names)
+                re.search(pattern or "", "")
+            except (re.error, TypeError) as error:
+                found.append(f"{argument}={pattern!r} is not a regular expression: {error}")
+                continue
+            if not matches:
+                found.append(f"{argument}={pattern!r} matches no module or parameter; there are {_some(names or ())}")
+        if not found and names is not None and not any(map(self.selects, names)):
+            both = f"include={self.include!r} and exclude={self.exclude!r}"
+            found.append(f"{both} together leave no module or parameter to track")
+        return found
 
 
-def exports(use_wandb: bool, tensorboard: Any) -> list[Export]:
-    """Return the other places that are told of each recorded step."""
+_TRUTHS = tuple(field.name for field in fields(Settings) if field.type is bool)
+_OPEN = ("track_gradients", "async_offload")  # True, False, or None: the tracker chooses
+
+
+def truth_problems(given: Mapping[str, Any]) -> list[str]:
+    """Return which of some arguments, by name, are neither True nor False.
+
+    >>> truth_problems({"track_weights": True, "track_gradients": "yes"})
+    ["track_gradients='yes' must be True or False; give other arguments by name"]
+    """
     return [
-        *([Wandb()] if use_wandb else []),
-        *([TensorBoard(tensorboard)] if tensorboard is not None else []),
+        f"{name}={_shortened(value)} must be True or False; give other arguments by name"
+        for name, value in given.items()
+        if not isinstance(value, bool)
     ]
+
+
+def every_problems(argument: str, every: Any) -> list[str]:
+    """Return what is wrong with an interval of steps."""
+    if callable(every) or _is_whole(every, 1):
+        return []
+    return [f"{argument}={every!r} must be a positive number of steps or a function of the step"]
+
+
+def refuse(problems: Sequence[str]) -> None:
+    """Raise ValueError naming all problems, if there are any."""
+    if problems:
+        raise ValueError("cannot track this run:\n  " + "\n  ".join(problems))
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _are_edges(value: Any) -> bool:
+    whole = isinstance(value, tuple) and len(value) == 2 and all(isinstance(edge, int) for edge in value)
+    return whole and value[0] <= value[1]
+
+
+def _shortened(value: Any) -> str:
+    """Return how a value looks, in a line; of an object its class alone."""
+    simple = isinstance(value, str | int | float | list | tuple | dict) or value is None
+    text = repr(value) if simple else f"<{type(value).__name__}>"
+    return text if len(text) <= 60 else text[:60] + "…"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self, SupportsFloat
 
@@ -10,10 +10,11 @@ import numpy as np
 
 from tandv.track.common.budget import Budget
 from tandv.track.common.measurements import Block, Measurements
-from tandv.track.common.saving import Checkpoints, SaveRule, Source
-from tandv.track.common.writer import Export, Writer, default_folder, say, warn
-from tandv.track.insight.numbers import Numbers, with_numbers
-from tandv.track.settings import Every
+from tandv.track.common.saving import Checkpoints, Source
+from tandv.track.common.writer import Writer, default_folder, say, warn
+from tandv.track.insight.numbers import InsightSettings, Numbers, with_numbers
+from tandv.track.insight.raster import RasterWriter
+from tandv.track.settings import Settings
 
 
 class Tracker:
@@ -28,42 +29,36 @@ class Tracker:
 
     def __init__(
         self,
+        settings: Settings,
         *,
         title: str,
+        framework: str,
         measurements: Any = None,
-        every: Every = 1,
-        init_step: int | None = None,
-        exponents: tuple[int, int] | None = None,
-        name: str | None = None,
-        path: str | Path | None = None,
-        offload_inc: int = 10,
-        offload_type: str = ".pkl",
-        async_offload: bool | None = None,
-        budget: str | float | None = None,
-        exports: Sequence[Export] = (),
-        info: dict[str, Any] | None = None,
-        save: SaveRule | None = None,
+        insight: InsightSettings | None = None,
     ):
-        self.measurements = measurements if measurements is not None else Measurements(exponents)
-        self.steps = init_step or 0  # the step that is going on
+        self.settings = settings
+        self.measurements = measurements if measurements is not None else Measurements(settings.exponents)
+        self.steps = settings.init_step or 0  # the step that is going on
         self.recording = False
         self.of_step: dict[str, SupportsFloat] = {}  # numbers about the whole step, which all its rows get
         self.of_rows: Callable[[], Numbers] | None = None  # numbers of some rows, read where rows are made
-        self._every = every
-        self._flush_every = offload_inc
         self._recorded = 0  # steps since entering
         self._state = "new"
         self._said: set[str] = set()
-        self.path = Path(path).absolute() if path is not None else default_folder(name, title)
-        self.out_path = self.path / f"log{offload_type}"
-        about = {"model": title} | (info or {})
-        self._open = lambda: Writer(self.path, offload_type, async_offload, about, exports)
-        self._save = save
+        folder = default_folder(settings.name, title) if settings.path is None else Path(settings.path)
+        self.path = folder.absolute()
+        self.out_path = self.path / f"log{settings.offload_type}"
+        self.raster: RasterWriter | None = None  # of the signs of gradients, where insight is asked for it
+        if insight is not None and insight.raster:
+            self.raster = RasterWriter(lambda: self.path, insight.thresholds[-1], insight.raster)
+        about = {"model": title, "framework": framework}
+        exports = [*settings.exports(), *([self.raster] if self.raster is not None else [])]
+        self._open = lambda: Writer(self.path, settings.offload_type, settings.async_offload, about, exports)
         self._checkpoints: Checkpoints | None = None
         self._skipped = 0  # steps, while the writer had no room for them
         self._budget: Budget | None = None
-        if budget is not None:
-            self._keep_to(Budget(budget, beside=lambda: self._writer.seconds))
+        if settings.budget is not None:
+            self._keep_to(Budget(settings.budget, beside=lambda: self._writer.seconds))
 
     # What a framework's tracker adds.
 
@@ -108,8 +103,8 @@ class Tracker:
             self.attach()
             if self._budget is not None:
                 self._budget.begin()
-            if self._save is not None and (source := self.weights()) is not None:
-                self._checkpoints = Checkpoints(self._save, self.path / "checkpoints", source)
+            if self.settings.save is not None and (source := self.weights()) is not None:
+                self._checkpoints = Checkpoints(self.settings.save, self.path / "checkpoints", source)
                 self._checkpoints.begin(self.steps)
             self._begin()
         except BaseException:
@@ -179,7 +174,8 @@ class Tracker:
     def _is_recorded(self, step: int) -> bool:
         if self._budget is not None:
             return self._budget.wants(step)
-        return bool(self._every(step)) if callable(self._every) else step % self._every == 0
+        every = self.settings.every
+        return bool(every(step)) if callable(every) else step % every == 0
 
     def _has_room(self) -> bool:
         """Tell whether the writer keeps up; if not, the step is left out, for training must not wait."""
@@ -211,7 +207,7 @@ class Tracker:
     def _end(self) -> None:
         self.end_of_step()
         self._keep()
-        if self._recorded % self._flush_every == 0:
+        if self._recorded % self.settings.offload_inc == 0:
             self.drain()
             self._writer.flush(self._facts())
 

@@ -21,7 +21,7 @@ _KNOWN = ("thresholds", "raster", "adam")
 Key = tuple[str, str]  # tensor type and name
 
 
-class Settings(NamedTuple):
+class InsightSettings(NamedTuple):
     """What insight was asked for."""
 
     thresholds: tuple[float, ...] = THRESHOLDS
@@ -66,26 +66,28 @@ def problems(insight: Any) -> list[str]:
     raster = insight.get("raster", False)
     if not isinstance(raster, int) or raster < 0:
         found.append(f"insight's raster={raster!r} must be True, or at most how many parameters it shows")
-    adam = insight.get("adam", Settings().adam)
+    adam = insight.get("adam", InsightSettings().adam)
     if not _are_numbers(adam) or len(adam) != 2 or not adam[1] < 1:
-        found.append(f"insight's adam={adam!r} must be its epsilon and beta2, as {Settings().adam}")
+        found.append(f"insight's adam={adam!r} must be its epsilon and beta2, as {InsightSettings().adam}")
     return found
 
 
-def settings(insight: Any) -> Settings | None:
+def settings(insight: Any) -> InsightSettings | None:
     """Return what `insight=` asks for; None for nothing."""
     if not insight and not isinstance(insight, Mapping):
         return None
     asked = dict(insight) if isinstance(insight, Mapping) else {}
     raster = asked.get("raster", False)
-    return Settings(
+    return InsightSettings(
         tuple(sorted(float(one) for one in asked.get("thresholds", THRESHOLDS))),
         RASTER if raster is True else int(raster),
-        tuple(asked.get("adam", Settings().adam)),
+        tuple(asked.get("adam", InsightSettings().adam)),
     )
 
 
-def numbers(asked: Settings, names: Sequence[str], layout: Layout, compared: Compared, moved: Moved | None) -> Numbers:
+def numbers(
+    asked: InsightSettings, names: Sequence[str], layout: Layout, compared: Compared, moved: Moved | None
+) -> Numbers:
     """Return the columns of the rows of gradients, from counts that have arrived on the host."""
     k = len(asked.thresholds)
     counted = _named(counted_in_gradients(k), compared.counts)
@@ -119,7 +121,7 @@ def numbers(asked: Settings, names: Sequence[str], layout: Layout, compared: Com
 
 
 def _of_updates(
-    asked: Settings, layout: Layout, compared: Compared, moved: Moved, counted: Mapping[str, np.ndarray]
+    asked: InsightSettings, layout: Layout, compared: Compared, moved: Moved, counted: Mapping[str, np.ndarray]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return what a step has done, in the order of the gradients; weights of some may not have been seen to change."""
     row_of = {tensor: row for row, tensor in enumerate(moved.tensors)}

@@ -12,7 +12,7 @@ import numpy as np
 
 from tandv.log.raster import codes_of
 from tandv.measure.insight.host import KINDS, HostKept, Memory, Moving, available
-from tandv.track.insight.numbers import Moved, Numbers, Settings, numbers
+from tandv.track.insight.numbers import InsightSettings, Moved, Numbers, numbers
 from tandv.track.insight.numbers import joined as all_of
 from tandv.track.insight.raster import RasterWriter
 from tandv.track.jax import _names
@@ -33,7 +33,7 @@ class _Group(NamedTuple):
 class Insight:
     """Compares each step's gradients and weights with those before."""
 
-    def __init__(self, tracker: Any, asked: Settings, raster: RasterWriter | None):
+    def __init__(self, tracker: Any, asked: InsightSettings, raster: RasterWriter | None):
         self._tracker, self._asked, self._raster = tracker, asked, raster
         self._place: dict[str, tuple[_Group, int]] = {}
         self._given: dict[str, Any] = {}  # the weights before the step

@@ -7,13 +7,11 @@ from typing import Any
 import jax
 
 from tandv.track.common.saving import SaveRule
-from tandv.track.insight import numbers
-from tandv.track.insight.raster import RasterWriter
 from tandv.track.jax import _names, _stash
 from tandv.track.jax._nnx import is_object
 from tandv.track.jax._objects import is_equinox
 from tandv.track.jax._tracker import JaxTracker
-from tandv.track.settings import Every, Pattern, exports, selector, settings_problems
+from tandv.track.settings import Every, Pattern, Settings, every_problems, refuse
 
 
 def track(
@@ -77,19 +75,28 @@ def track(
 
     Raises TypeError or ValueError that names every argument that is wrong.
     """
-    found = settings_problems(
+    settings = Settings(
+        track_gradients=track_gradients,
+        track_weights=track_weights,
+        track_updates=track_updates,
+        include=include,
+        exclude=exclude,
+        stash_value=stash_value,
         every=every,
-        offload_inc=offload_inc,
-        offload_type=offload_type,
+        budget=budget,
         exponents=exponents,
         init_step=init_step,
-        budget=budget,
+        name=name,
+        path=path,
+        offload_inc=offload_inc,
+        offload_type=offload_type,
+        async_offload=async_offload,
         use_wandb=use_wandb,
         tensorboard=tensorboard,
         save=save,
+        insight=insight,
     )
-    if not callable(every_trees) and not (isinstance(every_trees, int) and every_trees > 0):
-        found.append(f"every_trees={every_trees!r} must be a positive number of steps or a function of the step")
+    found = every_problems("every_trees", every_trees)
     for positional, keyword, argument in ((model, model_state, "model"), (optimizer, optimizer_state, "optimizer")):
         if positional is not None and keyword is not None:
             found.append(f"give {argument} or {argument}_state, not both")
@@ -98,6 +105,7 @@ def track(
     in_place = is_object(model)
     if save is not None and model is None:
         found.append("save= needs the parameters that it is to save: give track() model= or model_state=")
+    names: list[str] = []
     if model is not None and not any(_names.is_float(leaf) for leaf in jax.tree.leaves(model)):
         found.append(
             f"model_state={type(model).__name__} holds no float array; give the tree of parameters, an nnx module or "
@@ -105,20 +113,14 @@ def track(
         )
     elif model is not None:
         names = [leaf.name for leaf in _names.weights(model)]
-        if not (isinstance(names, list) and names):
+        if not names:
             found.append("the model has no parameters that can be recorded")
-        try:  # modules are known only when they are called: a pattern may be for them alone
-            selector(include, exclude, [*names, *_above(names)], "module or parameter")
-        except ValueError as error:
-            if "is not a regular expression" in str(error) or in_place or is_equinox(model):
-                found.append(str(error))
-    found += numbers.problems(insight)
-    if insight and track_gradients is False:
-        found.append("insight= is about gradients; leave track_gradients=True with it")
-    if stash_value is not None:
+    # Modules of linen are known only when they are called: a pattern may be for them alone.
+    known = [*names, *_above(names)] if names and (in_place or is_equinox(model)) else None
+    found += settings.problems(known)
+    if callable(stash_value):
         found += _stash.problems(stash_value)
-    if found:
-        raise ValueError("cannot track this run:\n  " + "\n  ".join(found))
+    refuse(found)
 
     promised = [
         *(["model_state"] if model is not None and not in_place else []),
@@ -127,38 +129,14 @@ def track(
     ]
     if in_place and "grads" in promised:
         promised.remove("grads")  # nnx.Optimizer.update is seen receiving them
-    asked, told, raster = numbers.settings(insight), exports(use_wandb, tensorboard), None
-    if asked is not None and asked.raster:
-        raster = RasterWriter(lambda: tracker.path, asked.thresholds[-1], asked.raster)
-        told.append(raster)
-    tracker = JaxTracker(
+    return JaxTracker(
+        settings,
         model=model,
         optimizer=optimizer,
         promised=tuple(promised),
-        track_gradients=track_gradients is not False,
-        track_weights=track_weights,
-        track_updates=track_updates,
-        include=include,
-        exclude=exclude,
-        stash_value=None if stash_value is _stash.stash_all_stats_and_hist else stash_value,
-        every=every,
         every_trees=every_trees,
-        exponents=exponents,
         title=type(model).__name__ if in_place or is_equinox(model) else "jax",
-        init_step=init_step,
-        name=name,
-        path=path,
-        offload_inc=offload_inc,
-        offload_type=offload_type,
-        async_offload=async_offload,
-        budget=budget,
-        exports=told,
-        insight=asked,
-        raster=raster,
-        info={"framework": f"jax {jax.__version__}"},
-        save=save,
     )
-    return tracker
 
 
 def _above(names: list[str]) -> list[str]:

@@ -1,7 +1,6 @@
 """The tracker of a JAX run: what is intercepted, which trees are read when, and how rows come of it."""
 
 import functools
-import re
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
@@ -10,9 +9,7 @@ import jax
 from tandv.track.common.measurements import Block, block
 from tandv.track.common.saving import Source
 from tandv.track.common.tracker import Tracker
-from tandv.track.insight.numbers import Settings as InsightSettings
 from tandv.track.insight.numbers import with_numbers
-from tandv.track.insight.raster import RasterWriter
 from tandv.track.jax import _eager, _names, _trees, _weights
 from tandv.track.jax._insight import Insight
 from tandv.track.jax._names import Leaf
@@ -20,9 +17,9 @@ from tandv.track.jax._naming import Namer
 from tandv.track.jax._nnx import is_object, through_state
 from tandv.track.jax._program import Program, Programs, function_name
 from tandv.track.jax._rows import Measured, Modules, OnDevice, OnHost
-from tandv.track.jax._stash import Own
+from tandv.track.jax._stash import Own, stash_all_stats_and_hist
 from tandv.track.jax._tag import WEIGHT_GRADIENT
-from tandv.track.settings import Every, Pattern
+from tandv.track.settings import Every, Settings
 
 
 class JaxTracker(Tracker):
@@ -30,29 +27,22 @@ class JaxTracker(Tracker):
 
     def __init__(
         self,
+        settings: Settings,
         *,
         model: Any,
         optimizer: Any,
         promised: tuple[str, ...],
-        track_gradients: bool,
-        track_weights: bool,
-        track_updates: bool,
-        include: Pattern | None,
-        exclude: Pattern | None,
-        stash_value: Callable[[jax.Array], Any] | None,
         every_trees: Every,
-        exponents: tuple[int, int] | None,
-        insight: InsightSettings | None,
-        raster: RasterWriter | None,
-        **settings: Any,
+        title: str,
     ):
-        self._own = Own(stash_value) if stash_value is not None else None
-        super().__init__(exponents=exponents, **settings)
-        self._exponents = exponents
-        self._promised, self._gradients = promised, track_gradients
-        self._weights, self._updates = track_weights, track_updates
+        stash_value, insight = settings.stash_value, settings.insight_asked()
+        self._own = Own(stash_value) if stash_value not in (None, stash_all_stats_and_hist) else None
+        super().__init__(settings, title=title, framework=f"jax {jax.__version__}", insight=insight)
+        self._exponents = settings.exponents
+        self._promised, self._gradients = promised, settings.track_gradients is not False
+        self._weights, self._updates = settings.track_weights, settings.track_updates
         self._every_trees = every_trees
-        self._selects = _selection(include, exclude)
+        self._selects = settings.selects
         self._programs = Programs(self._program)
         self._untraceable: set[str] = set()  # names of functions
         self._ran: set[Program] = set()
@@ -61,7 +51,7 @@ class JaxTracker(Tracker):
         self._modules = Modules(type(model).__name__ if is_object(model) else None)
         self._measured = Measured(0, [], [], [], False)  # in the current step
         self._before: list[Leaf] = []  # copies of the weights before the step, where updates are wanted
-        self._insight = Insight(self, insight, raster) if insight is not None else None
+        self._insight = Insight(self, insight, self.raster) if insight is not None else None
         self._waiting: list[Measured] = []
         self._checked = False
         self._latest: dict[str, Any] = {"model_state": model, "opt_state": optimizer, "grads": None}
@@ -309,8 +299,3 @@ class JaxTracker(Tracker):
 
 def _shape_of(leaf: Any) -> Any:
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if _names.is_float(leaf) else leaf
-
-
-def _selection(include: Pattern | None, exclude: Pattern | None) -> Callable[[str], bool]:
-    wanted, unwanted = (re.compile(pattern) if pattern is not None else None for pattern in (include, exclude))
-    return lambda name: (wanted is None or bool(wanted.search(name))) and not (unwanted and unwanted.search(name))

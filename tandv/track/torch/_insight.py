@@ -13,7 +13,7 @@ from torch import nn
 
 from tandv.log.raster import codes_of
 from tandv.measure.insight.host import KINDS, HostKept, Memory, Moving, available
-from tandv.track.insight.numbers import Moved, Numbers, Settings, joined, numbers
+from tandv.track.insight.numbers import InsightSettings, Moved, Numbers, joined, numbers
 from tandv.track.insight.raster import RasterWriter
 from tandv.track.torch._insight_arrays import ArrayKept
 from tandv.track.torch._shards import local
@@ -43,7 +43,7 @@ class _State(NamedTuple):
 class Insight:
     """Compares each step's gradients and weights with those before."""
 
-    def __init__(self, tracker: Any, names: dict[nn.Parameter, Named], asked: Settings):
+    def __init__(self, tracker: Any, names: dict[nn.Parameter, Named], asked: InsightSettings):
         self._tracker = tracker
         self._names = {p: named.name for p, named in names.items()}
         self._asked = asked
@@ -225,7 +225,7 @@ class Insight:
         }  # type: ignore[return-value]
 
 
-def _numbers(asked: Settings, group: _Group, one: Any, changed: list[tuple[_Group, Moved]]) -> Numbers:
+def _numbers(asked: InsightSettings, group: _Group, one: Any, changed: list[tuple[_Group, Moved]]) -> Numbers:
     one = one._replace(**{name: _to_host(getattr(one, name)) for name in ("known", "paired", "counts", "cosines")})
     mine = [moved for of, moved in changed if of is group]
     parts = [moved._replace(counts=_to_host(moved.counts), sums=_to_host(moved.sums)) for moved in mine]

@@ -14,7 +14,7 @@ from torch._compile import _disable_dynamo
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from tandv.track.common.measurements import Quantity
-from tandv.track.insight.numbers import Settings
+from tandv.track.insight.numbers import InsightSettings
 from tandv.track.torch._insight import Insight
 from tandv.track.torch._scaler import unscaled
 from tandv.track.torch._shards import WHOLE, local
@@ -36,7 +36,7 @@ class ParameterCapture:
         weights: bool,
         gradients: bool,
         updates: bool,
-        insight: Settings | None = None,
+        insight: InsightSettings | None = None,
     ):
         self._tracker = tracker
         self._measurements = tracker.measurements

@@ -1,6 +1,6 @@
 """`track`: the door, where everything is checked, and the tracker behind it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,7 @@ from torch.nn.parameter import is_lazy
 from tandv.track.common.saving import SaveRule, Source
 from tandv.track.common.stash import Stashed
 from tandv.track.common.tracker import Tracker
-from tandv.track.insight import numbers
-from tandv.track.insight.raster import RasterWriter
-from tandv.track.settings import Every, Pattern, exports, selector, settings_problems
+from tandv.track.settings import Every, Pattern, Settings, refuse, truth_problems
 from tandv.track.torch import _weights
 from tandv.track.torch._capture import OutputCapture
 from tandv.track.torch._distributed import SharedMeasurements, find_ranks, problems, together
@@ -138,66 +136,53 @@ def track(
     """
     if not isinstance(module, nn.Module):
         raise TypeError(f"track() needs a torch.nn.Module, not {_described(module)}; pass the model itself")
-    optimizers = _as_list(optimizer)
-    parameters = parameter_names(module)
-    found = settings_problems(
+    settings = Settings(
+        track_gradients=track_gradients,
+        track_weights=track_weights,
+        track_updates=track_updates,
+        include=include,
+        exclude=exclude,
+        stash_value=stash_value,
         every=every,
-        offload_inc=offload_inc,
-        offload_type=offload_type,
-        exponents=exponents,
-        init_step=init_step,
         budget=budget,
-        use_wandb=use_wandb,
-        tensorboard=tensorboard,
-        save=save,
-    )
-    ranks = find_ranks(process_group)
-    own = stash_value not in (None, stash_all_stats_and_hist)
-    found += problems(module, ranks, own, budget)
-    found += _weights.problems(module) if save is not None else []
-    found += numbers.problems(insight)
-    lazy = [named.name for p, named in parameters.items() if is_lazy(p)]
-    if lazy:
-        found.append(
-            f"{lazy[0]!r} is a parameter of a lazy module without a shape yet: run the model on a batch, then track it"
-        )
-    if insight and not track_gradients:
-        found.append("insight= is about gradients; leave track_gradients=True with it")
-    found += _optimizer_problems(optimizers, set(parameters))
-    if stash_value is not None and not callable(stash_value):
-        found.append(f"stash_value={stash_value!r} must be a function of one tensor")
-    names = dict.fromkeys(named.name for named in (*module_names(module).values(), *parameters.values()))
-    selects: Callable[[str], bool] = bool
-    try:
-        selects = selector(include, exclude, list(names), "module or parameter")
-    except ValueError as error:
-        found.append(str(error))
-    if found:
-        raise ValueError("cannot track this run:\n  " + "\n  ".join(found))
-
-    measurements: Any = Stashed(stash_value) if own else TorchMeasurements(exponents)
-    if ranks is not None:
-        measurements = SharedMeasurements(ranks, per_rank, exponents, torch.get_num_threads)
-    asked = numbers.settings(insight) if ranks is None or ranks.rank == 0 else None  # the first writes the log
-    told = exports(use_wandb, tensorboard)
-    raster = None
-    if asked is not None and asked.raster:
-        raster = RasterWriter(lambda: tracker.path, asked.thresholds[-1], asked.raster)
-        told.append(raster)
-    tracker = TorchTracker(
-        title=type(unwrap(module)).__name__,
-        measurements=measurements,
-        every=every,
+        exponents=exponents,
         init_step=init_step,
         name=name,
         path=path,
         offload_inc=offload_inc,
         offload_type=offload_type,
         async_offload=async_offload,
-        budget=budget,
-        exports=told,
-        info={"framework": f"torch {torch.__version__}"},
+        use_wandb=use_wandb,
+        tensorboard=tensorboard,
         save=save,
+        insight=insight,
+    )
+    optimizers = _as_list(optimizer)
+    parameters = parameter_names(module)
+    ranks = find_ranks(process_group)
+    own = stash_value not in (None, stash_all_stats_and_hist)
+    names = dict.fromkeys(named.name for named in (*module_names(module).values(), *parameters.values()))
+    refuse(
+        [
+            *settings.problems(list(names)),
+            *truth_problems({"only_stash_during_training": only_stash_during_training, "per_rank": per_rank}),
+            *problems(module, ranks, own, budget),
+            *(_weights.problems(module) if save is not None else []),
+            *_lazy_problems(parameters),
+            *_optimizer_problems(optimizers, set(parameters)),
+        ]
+    )
+
+    measurements: Any = Stashed(stash_value) if own else TorchMeasurements(exponents)
+    if ranks is not None:
+        measurements = SharedMeasurements(ranks, per_rank, exponents, torch.get_num_threads)
+    asked = settings.insight_asked() if ranks is None or ranks.rank == 0 else None  # the first writes the log
+    tracker = TorchTracker(
+        settings,
+        title=type(unwrap(module)).__name__,
+        framework=f"torch {torch.__version__}",
+        measurements=measurements,
+        insight=asked,
     )
     tracker.weights = lambda: _weights.source(module) if ranks is None or ranks.rank == 0 else None
     if ranks is not None:
@@ -205,13 +190,13 @@ def track(
         steps = f"every={'a function' if callable(every) else every}, init_step={init_step or 0}"
         tracker._open = lambda: together(ranks, steps, open_log)
     tracker.scaler = ScalerWatch()
-    tracker._outputs = OutputCapture(tracker, module, selects, track_gradients, only_stash_during_training)
+    tracker._outputs = OutputCapture(tracker, module, settings.selects, track_gradients, only_stash_during_training)
     tracker._parameters = ParameterCapture(
-        tracker, module, optimizers, selects, track_weights, track_gradients, track_updates, asked
+        tracker, module, optimizers, settings.selects, track_weights, track_gradients, track_updates, asked
     )
     if (of_steps := tracker._parameters.insight) is not None:
-        if raster is not None:
-            of_steps.record_signs(raster)
+        if tracker.raster is not None:
+            of_steps.record_signs(tracker.raster)
         tracker.keep_to_budget(of_steps, "before_step", "after_step")
     return tracker
 
@@ -220,6 +205,12 @@ def _as_list(optimizer: Any) -> list[Any]:
     if optimizer is None:
         return []
     return list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
+
+
+def _lazy_problems(parameters: Mapping[nn.Parameter, Any]) -> list[str]:
+    lazy = [named.name for p, named in parameters.items() if is_lazy(p)]
+    words = "is a parameter of a lazy module without a shape yet: run the model on a batch, then track it"
+    return [f"{lazy[0]!r} {words}"] if lazy else []
 
 
 def _optimizer_problems(optimizers: list[Any], parameters: set[nn.Parameter]) -> list[str]:
