@@ -23,7 +23,7 @@ import numpy as np
 
 from tandv.checkpoints.discovery import AnyPath
 from tandv.checkpoints.warnings import Remark, some
-from tandv.checkpoints.weights import Entry, own_names
+from tandv.checkpoints.weights import Entry
 
 ENDING = "_of_model"
 
@@ -166,7 +166,7 @@ def _state(entries: Mapping[str, Entry]) -> dict[str, Any]:
             array = array if array.dtype.kind in "iub" else array.astype(np.float32)
         return torch.from_numpy(np.array(array))  # a copy: what is mapped must not be written to
 
-    return {name: tensor(entry.read()) for name, entry in zip(own_names(list(entries)), entries.values(), strict=True)}
+    return {name: tensor(entry.read()) for name, entry in entries.items()}
 
 
 def _load(instance: Any, state: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tandv.checkpoints.warnings import Remark, say, some
+from tandv.names import natural
 
 AnyPath = str | os.PathLike[str]
 
@@ -109,16 +110,6 @@ def shards(path: Path) -> list[Path]:
     return parts
 
 
-def natural(path: Path) -> list[tuple[int, int | str]]:
-    """Return a key that sorts names as people do: step_2 before step_10."""
-    return natural_text(path.stem)
-
-
-def natural_text(text: str) -> list[tuple[int, int | str]]:
-    """Return a key that sorts texts as people do: layers.2 before layers.10."""
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", text) if part]
-
-
 def steps_of(names: Sequence[str]) -> list[int | None]:
     """Return the step that each name tells, or None.
 
@@ -138,6 +129,10 @@ def steps_of(names: Sequence[str]) -> list[int | None]:
         columns = list(zip(*some_have, strict=True))
         position = next((i for i in reversed(range(len(columns))) if len(set(columns[i])) == len(some_have)), -1)
     return [found[position] if found else None for found in numbers]
+
+
+def _by_name(path: Path) -> list[tuple[int, int | str]]:
+    return natural(path.stem)
 
 
 def _after_a_word(stem: str) -> int | None:
@@ -169,7 +164,7 @@ def _of_folder(folder: Path) -> list[Path]:
         listed = some([str(at.relative_to(folder)) for at in holding], 5)
         raise NoCheckpoints(f"several folders in {folder} hold checkpoints: {listed}; give one of them")
     if not holding:
-        there = some([path.name for path in sorted(folder.iterdir(), key=natural) if path.name[0] != "."], 5)
+        there = some([path.name for path in sorted(folder.iterdir(), key=_by_name) if path.name[0] != "."], 5)
         raise NoCheckpoints(
             f"no checkpoints in {folder}: it {f'holds {there}' if there else 'is empty'}; "
             f"looked for {', '.join(SUFFIXES)} and for folders of Hugging Face or orbax"
@@ -178,18 +173,18 @@ def _of_folder(folder: Path) -> list[Path]:
 
 
 def _children(folder: Path) -> list[Path]:
-    return [] if is_orbax(folder) else [path for path in sorted(folder.iterdir(), key=natural) if is_checkpoint(path)]
+    return [] if is_orbax(folder) else [path for path in sorted(folder.iterdir(), key=_by_name) if is_checkpoint(path)]
 
 
 def _below(folder: Path, depth: int) -> Iterable[Path]:
-    for child in sorted(folder.iterdir(), key=natural) if depth else ():
+    for child in sorted(folder.iterdir(), key=_by_name) if depth else ():
         if child.is_dir() and child.name[0] != "." and not is_checkpoint(child):
             yield child
             yield from _below(child, depth - 1)
 
 
 def _in_order(paths: list[Path]) -> list[Checkpoint]:
-    paths = sorted(paths, key=natural)
+    paths = sorted(paths, key=_by_name)
     steps = steps_of([path.name for path in paths])
     if all(step is None for step in steps):
         return [Checkpoint(i, path) for i, path in enumerate(paths)]

@@ -16,13 +16,19 @@ def of(*stored, dtype="float32", shape=(2, 2)):
     return dict.fromkeys(stored, (dtype, shape, None))
 
 
-def test_wrappers_vanish_from_names():
-    assert own_names(["_orig_mod.module.fc.weight"]) == ["fc.weight"]
-    assert own_names(["module.module.fc.weight", "n_averaged"]) == ["fc.weight", "n_averaged"]
-    assert own_names(["layers.0._checkpoint_wrapped_module.wq.weight"]) == ["layers.0.wq.weight"]
-    assert own_names(["_fsdp_wrapped_module.a", "b"]) == ["a", "b"]
-    assert own_names(["module.a", "b"]) == ["module.a", "b"]  # then it is the model's own attribute
-    assert own_names(["my_orig_mod.a"]) == ["my_orig_mod.a"]
+def test_names_are_those_of_the_log_where_the_file_says_them():
+    said = {"module.weight": "module", "module.mask": "module.mask", "module.seen": ""}
+    found = own_names({name: Entry("float32", (2,), lambda: np.zeros(0), layer=layer) for name, layer in said.items()})
+    kept, left = trained(found)
+    assert [(weight.name, weight.stored_as) for weight in kept] == [
+        ("module", "module.weight"),
+        ("module.mask", "module.mask"),
+    ]
+    assert left == ["buffers, which are not trained: module.seen"]
+
+
+def test_names_of_others_lose_what_wrappers_put_into_them():
+    assert list(own_names(entries(**of("module._orig_mod.fc.weight", "module.b")))) == ["fc.weight", "b"]
 
 
 def test_the_principal_parameter_bears_the_name_of_its_module():

@@ -16,11 +16,11 @@ from tandv.checkpoints.discovery import AnyPath
 from tandv.checkpoints.readers.state_dict import state_dict_in
 from tandv.checkpoints.readers.zip_files import NotPlain, load_plain
 from tandv.checkpoints.warnings import Remark, UnreadableCheckpoint, say
-from tandv.checkpoints.weights import Entry, trained
+from tandv.checkpoints.weights import Entry, own_names, trained
 
 
 class Opened(NamedTuple):
-    """What is in a checkpoint: its tensors, unread, and whatever stands beside the state dict."""
+    """What is in a checkpoint: its tensors, unread, by the model's names, and what stands beside the state dict."""
 
     entries: dict[str, Entry]
     beside: dict[str, Any]
@@ -49,7 +49,7 @@ def opened(path: AnyPath) -> Iterator[Opened]:
         with _open(_weights_file(path)) as checkpoint:
             if not checkpoint.entries:
                 raise UnreadableCheckpoint("it holds no tensors")
-            yield checkpoint
+            yield checkpoint._replace(entries=own_names(checkpoint.entries))
     except ModuleNotFoundError as error:
         package = {"torch": "tandv[torch]", "orbax": "orbax-checkpoint"}.get(str(error.name), error.name)
         raise UnreadableCheckpoint(f"{error.name} is needed to read it: pip install '{package}'") from error

@@ -14,6 +14,7 @@ import orbax.checkpoint as ocp
 from tandv.checkpoints.readers.opening import Opened
 from tandv.checkpoints.warnings import UnreadableCheckpoint
 from tandv.checkpoints.weights import Entry
+from tandv.names import natural_path, of_tree
 
 _ITEMS = ("default", "state", "params", "model", "train_state")
 # What of a train state is not the model.
@@ -35,14 +36,15 @@ def open_orbax(folder: Path) -> Iterator[Opened]:
             # typed as the current layout's, but older layouts come as the tree itself
             metadata: Any = checkpointer.metadata(item)
             tree = getattr(metadata, "item_metadata", metadata)
-            leaves = dict(_leaves(_parameters(getattr(tree, "tree", tree))))
+            leaves = _leaves(_parameters(getattr(tree, "tree", tree)))
+            named = [(_named(keys), keys, leaf) for keys, leaf in leaves]
         except (ValueError, KeyError, FileNotFoundError) as error:
             raise UnreadableCheckpoint(f"it is damaged, or not of orbax ({error})") from error
         entries = {
-            ".".join(str(key) for key in _named(keys)): Entry(
+            ".".join(name): Entry(
                 np.dtype(leaf.dtype).name, tuple(leaf.shape), partial(_read, checkpointer, item, keys)
             )
-            for keys, leaf in leaves.items()
+            for name, keys, leaf in sorted(named, key=lambda entry: natural_path(entry[0]))
         }
         yield Opened(entries, {})
     finally:
@@ -81,11 +83,11 @@ def _leaves(parts: Iterator[tuple[Keys, Any]]) -> Iterator[tuple[Keys, Any]]:
             yield at, tree
 
 
-def _named(keys: Keys) -> Keys:
-    keys = keys[:-1] if keys[-1] == "value" else keys  # a Param of nnx
-    while keys[0] in _AROUND and len(keys) > 1:
-        keys = keys[1:]
-    return keys
+def _named(keys: Keys) -> tuple[str, ...]:
+    path = of_tree(tuple(map(str, keys)))
+    while path[0] in _AROUND and len(path) > 1:
+        path = path[1:]
+    return path
 
 
 def _read(checkpointer: Any, item: Path, keys: Keys) -> np.ndarray:

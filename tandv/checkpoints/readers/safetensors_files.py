@@ -14,6 +14,7 @@ from tandv.checkpoints import discovery
 from tandv.checkpoints.readers.opening import Opened
 from tandv.checkpoints.warnings import UnreadableCheckpoint
 from tandv.checkpoints.weights import Entry
+from tandv.names import natural
 
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 # NumPy has no such numbers; the file's own reader gives them by way of torch.
@@ -31,25 +32,29 @@ def open_safetensors(file: Path) -> Iterator[Opened]:
                 inside: Any = files.enter_context(safe_open(part, framework="numpy"))
             except SafetensorError as error:
                 raise UnreadableCheckpoint(f"it is damaged, or not safetensors ({error})") from error
-            listed += json.loads((inside.metadata() or {}).get("tandv", "{}")).get("names", [])
+            about = json.loads((inside.metadata() or {}).get("tandv", "{}"))  # what a tracker says of its files
+            listed += about.get("names", [])
+            layers = about.get("layers", {})
             for name in inside.keys():  # noqa: SIM118, not a dict
                 slice_ = inside.get_slice(name)
                 stored = slice_.get_dtype()
                 dtype = _DTYPES.get(stored) or _EIGHT_BITS.get(stored) or stored
                 read = partial(_eight_bits, part, name) if stored in _EIGHT_BITS else partial(inside.get_tensor, name)
-                entries[name] = Entry(dtype, tuple(slice_.get_shape()), read)
+                entries[name] = Entry(
+                    dtype, tuple(slice_.get_shape()), read, layer=(layers[name] or "") if name in layers else None
+                )
         yield Opened({name: entries[name] for name in _order(file, entries, listed)}, {})
 
 
 def _order(file: Path, names: dict[str, Entry], listed: list[str]) -> list[str]:
     # The format sorts tensors by size and name. What a tracker has saved lists them as the model has them, an index
     # so or sorted as text.
-    natural = sorted(names, key=discovery.natural_text)
+    in_order = sorted(names, key=natural)
     index = file.with_name(discovery._SHARD.sub("", file.name) + discovery.INDEX)
     if not listed and index.exists():
         listed = list(json.loads(index.read_text())["weight_map"])
     listed = [name for name in listed if name in names]
-    return natural if listed == sorted(listed) else [*listed, *(name for name in natural if name not in set(listed))]
+    return in_order if listed == sorted(listed) else [*listed, *(name for name in in_order if name not in set(listed))]
 
 
 def _eight_bits(part: Path, name: str) -> np.ndarray:

@@ -55,10 +55,12 @@ class SaveRule:
 class Snapshot(NamedTuple):
     """A copy of the weights; `arrays` gives them on the host, once they have arrived there.
 
-    `settle` lets go of what they still take on a device, if that does not mean to wait.
+    `layers` has what the log calls each of them, None for a buffer. `settle` lets go of what they still take on a
+    device, if that does not mean to wait.
     """
 
     nbytes: int
+    layers: dict[str, str | None]
     arrays: Callable[[], dict[str, Any]]
     settle: Callable[[], object] = lambda: None
 
@@ -310,7 +312,8 @@ class Checkpoints:
         try:
             path.parent.mkdir(exist_ok=True)
             arrays = snapshot.arrays()
-            about = {"step": step, "why": why, "names": list(arrays)}  # the format does not keep their order
+            # the format does not keep the order of names, and says neither what is trained nor what the model is
+            about = {"step": step, "why": why, "names": list(arrays), "layers": snapshot.layers}
             self._source.write(aside, arrays, {"format": "pt", "tandv": json.dumps(about)})
             with aside.open("rb") as written:
                 os.fsync(written.fileno())

@@ -1,19 +1,13 @@
 """Names for the leaves of weights, gradients and optimiser states: the trees' own keys, as the model has them."""
 
-import re
 import sys
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from tandv.names import Keys, natural_path, of_parameters, of_tree
 from tandv.track.jax._tag import is_float, key_text
-
-# The parameter that bears its module's own name, so that one name finds a layer's tensors of every kind.
-_PRINCIPAL = ("kernel", "weight", "embedding", "scale")
-
-Keys = tuple[str, ...]
 
 
 class Leaf(NamedTuple):
@@ -37,13 +31,14 @@ def weights(tree: Any, tensor_type: str = "Weight") -> list[Leaf]:
     return [Leaf(name, tensor_type, array) for name, (_, array) in zip(names, leaves, strict=True)]
 
 
-def parameter_arrays(tree: Any) -> dict[str, Any]:
+def parameter_arrays(tree: Any) -> dict[str, Leaf]:
     """Return the parameters of a tree by their keys, with dots between: what a checkpoint calls them.
 
-    >>> list(parameter_arrays({"params": {"Dense_0": {"kernel": np.ones(1)}}}))
-    ['Dense_0.kernel']
+    >>> [(key, leaf.name) for key, leaf in parameter_arrays({"params": {"Dense_0": {"kernel": np.ones(1)}}}).items()]
+    [('Dense_0.kernel', 'Dense_0')]
     """
-    return {".".join(keys): array for keys, array in _leaves(parameters_of(tree))}
+    leaves = _leaves(parameters_of(tree))
+    return {".".join(keys): leaf for (keys, _), leaf in zip(leaves, weights(tree), strict=True)}
 
 
 def optimizer_states(state: Any, parameters: Any) -> list[Leaf]:
@@ -82,7 +77,7 @@ def count_of(state: Any) -> Any:
     3
     """
     leaves = [
-        (_plain(tuple(map(key_text, keys))), leaf)
+        (of_tree(tuple(map(key_text, keys))), leaf)
         for keys, leaf in jax.tree_util.tree_flatten_with_path(_nnx_state(state))[0]
     ]
     beside = {keys[: keys.index("nu")] for keys, _ in leaves if "nu" in keys}
@@ -93,7 +88,7 @@ def count_of(state: Any) -> Any:
 def gradient_names(tree: Any) -> list[str]:
     """Return a name for each leaf of a tree of gradients, also of those that are no float arrays."""
     keys = [tuple(map(key_text, keys)) for keys, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]
-    return _names([_plain(one) for one in keys])
+    return _names([of_tree(one) for one in keys])
 
 
 def parameters_of(tree: Any) -> Any:
@@ -121,11 +116,11 @@ def _nnx_state(tree: Any, only_parameters: bool = False) -> Any:
 def _leaves(tree: Any) -> list[tuple[Keys, Any]]:
     """Return the float arrays of a tree by their keys, numbers in keys in the order of numbers."""
     found = [
-        (_plain(tuple(map(key_text, keys))), leaf)
+        (of_tree(tuple(map(key_text, keys))), leaf)
         for keys, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
         if is_float(leaf) and isinstance(leaf, jax.Array | np.ndarray | jax.ShapeDtypeStruct)
     ]
-    return found if _has_an_order(tree) else sorted(found, key=lambda entry: natural(entry[0]))
+    return found if _has_an_order(tree) else sorted(found, key=lambda entry: natural_path(entry[0]))
 
 
 def _has_an_order(tree: Any) -> bool:
@@ -133,30 +128,8 @@ def _has_an_order(tree: Any) -> bool:
     return equinox is not None and isinstance(tree, equinox.Module)  # fields; dicts are sorted by their keys
 
 
-def natural(keys: Iterable[str]) -> list[Any]:
-    """Return a sort key by which `layers_10` comes after `layers_2`."""
-    return [[(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", key)] for key in keys]
-
-
-def _plain(keys: Keys) -> Keys:
-    """Leave out what is not the model's: the collection of linen, the value of an nnx variable."""
-    keys = keys[:-1] if keys[-1:] in (("value",), ("raw_value",)) else keys
-    return tuple(key for key in keys if key != "params") if keys[-1:] != ("params",) else keys
-
-
 def _names(leaves: list[Keys]) -> list[str]:
-    principal: dict[Keys, str] = {}
-    for keys in leaves:
-        if keys and keys[-1] in _PRINCIPAL:
-            known = principal.setdefault(keys[:-1], keys[-1])
-            principal[keys[:-1]] = min(known, keys[-1], key=_PRINCIPAL.index)
-    names = []
-    for keys in leaves:
-        if keys and principal.get(keys[:-1]) == keys[-1]:
-            names.append(".".join(keys[:-1]))  # "" for the model itself
-        else:
-            names.append(".".join(keys))
-    return names
+    return of_parameters(leaves, root="")  # to be called as the model, when its class is known
 
 
 def _find(keys: Keys, named: dict[Keys, str]) -> tuple[int, int] | None:

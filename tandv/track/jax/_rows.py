@@ -6,10 +6,11 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from tandv.names import natural, natural_path
 from tandv.track.common.measurements import Quantity
 from tandv.track.insight.numbers import Numbers
 from tandv.track.jax._collect import Record
-from tandv.track.jax._names import Leaf, natural
+from tandv.track.jax._names import Leaf
 from tandv.track.jax._naming import Namer, text
 from tandv.track.jax._program import unpacked
 from tandv.track.jax._tag import ACTIVATION, GRADIENT, WEIGHT_GRADIENT
@@ -100,18 +101,19 @@ class Modules:
                 yield [quantity], [record.dtype], row
 
     def _quantity(self, tensor_type: str, name: str, kind: str = "") -> Quantity:
-        name = self._called(name)
+        name = self.called(name)
         module = re.sub(r"\[.*$", "", name)
         place, known_kind = self._place(module)
         group = _ORDER.index(tensor_type.partition(".")[0])
-        order = (group, tensor_type, *place, natural(module.split(".")), name != module, natural([name]))
+        order = (group, tensor_type, *place, natural_path(module.split(".")), name != module, natural(name))
         return Quantity(order, name, kind or known_kind, tensor_type)
 
     def named(self, make: Callable[[], Numbers] | None) -> Callable[[], Numbers] | None:
         """Return numbers of parameters by the names that the parameters' rows have."""
-        return make and (lambda: _renamed(make(), self._called))
+        return make and (lambda: _renamed(make(), self.called))
 
-    def _called(self, name: str) -> str:
+    def called(self, name: str) -> str:
+        """Return a name as the log has it; "" is the model itself."""
         return name or self._root or "model"
 
     def _place(self, name: str) -> tuple[tuple[Any, ...], str]:

@@ -117,7 +117,7 @@ class JaxTracker(Tracker):
         return bool(self._measured.programs)
 
     def weights(self) -> Source:
-        return _weights.source(lambda: self._latest["model_state"])
+        return _weights.source(lambda: self._latest["model_state"], self._modules.called)
 
     def start_of_step(self) -> None:
         """Read the weights that this step's forward pass will use."""

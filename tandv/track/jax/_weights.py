@@ -11,12 +11,16 @@ from tandv.track.common.saving import Snapshot, Source
 from tandv.track.jax import _names
 
 
-def source(latest: Callable[[], Any]) -> Source:
-    """Return how the parameters of the tree (or nnx object) that `latest` gives are copied and written."""
-    return Source(lambda: _copy(_names.parameter_arrays(latest())), _write, _number)
+def source(latest: Callable[[], Any], called: Callable[[str], str]) -> Source:
+    """Return how the parameters of the tree (or nnx object) that `latest` gives are copied and written.
+
+    `called` gives the model itself its name, as in the log.
+    """
+    return Source(lambda: _copy(_names.parameter_arrays(latest()), called), _write, _number)
 
 
-def _copy(found: dict[str, Any]) -> Snapshot | None:
+def _copy(leaves: dict[str, _names.Leaf], called: Callable[[str], str]) -> Snapshot | None:
+    found = {key: leaf.array for key, leaf in leaves.items()}
     if not found or any(isinstance(array, jax.ShapeDtypeStruct) for array in found.values()):
         return None  # outside of step() only their shapes are kept
     # On the device first: the next step may be given the arrays for good (donation).
@@ -33,6 +37,7 @@ def _copy(found: dict[str, Any]) -> Snapshot | None:
 
     return Snapshot(
         sum(array.nbytes for array in found.values()),
+        {key: called(leaf.name) for key, leaf in leaves.items()},
         arrays,
         lambda: all(array.is_ready() for array in on_device.values()) and arrays(),  # pyright: ignore
     )

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from tandv.track.common.saving import Snapshot, Source
-from tandv.track.torch.names import module_names
+from tandv.track.torch.names import Named, module_names, parameter_names
 
 
 def source(module: nn.Module) -> Source:
     """Return how the weights of a model are copied and written; see `tandv.track.common.saving`."""
-    return Source(lambda: _copy(state(module)), _write, _number)
+    return Source(lambda: _copy(state(module), layers(module)), _write, _number)
 
 
 def state(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -33,6 +33,12 @@ def state(module: nn.Module) -> dict[str, torch.Tensor]:
     return found
 
 
+def layers(module: nn.Module) -> dict[str, str | None]:
+    """Return what the log calls each tensor of `state`; None for buffers."""
+    named: dict[torch.Tensor, Named] = {**parameter_names(module)}
+    return {name: named[tensor].name if tensor in named else None for name, tensor in state(module).items()}
+
+
 def problems(module: nn.Module) -> list[str]:
     """Return why the weights of a model cannot be saved: they lie on several ranks, or nowhere."""
     odd = {type(one).__name__ for one in state(module).values()} & {"DTensor", "FlatParameter"}
@@ -45,7 +51,7 @@ def problems(module: nn.Module) -> list[str]:
     ]
 
 
-def _copy(tensors: dict[str, torch.Tensor]) -> Snapshot:
+def _copy(tensors: dict[str, torch.Tensor], layers: dict[str, str | None]) -> Snapshot:
     nbytes = sum(tensor.nbytes for tensor in tensors.values())
     with torch.no_grad():
         copies = {name: _on_host(tensor.detach()) for name, tensor in tensors.items()}
@@ -56,7 +62,7 @@ def _copy(tensors: dict[str, torch.Tensor]) -> Snapshot:
             event.synchronize()
         return copies
 
-    return Snapshot(nbytes, arrays)
+    return Snapshot(nbytes, layers, arrays)
 
 
 def _on_host(tensor: torch.Tensor) -> torch.Tensor:

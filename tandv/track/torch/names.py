@@ -5,17 +5,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-# Modules that only wrap one other, by class name, and the attribute that holds it. What they add to a name goes.
-_WRAPPERS = {
-    "OptimizedModule": "_orig_mod",
-    "DistributedDataParallel": "module",
-    "DataParallel": "module",
-    "FullyShardedDataParallel": "_fsdp_wrapped_module",
-    "CheckpointWrapper": "_checkpoint_wrapped_module",
-}
-
-# The parameter that bears the module's own name, so that one name finds a layer's tensors of every kind.
-_PRINCIPAL = "weight"
+from tandv import names as rule
 
 
 class Named(NamedTuple):
@@ -28,9 +18,14 @@ class Named(NamedTuple):
 
 def unwrap(module: nn.Module) -> nn.Module:
     """Return the module inside any number of wrappers (compiled, data parallel, checkpointed)."""
-    while (attribute := _WRAPPERS.get(type(module).__name__)) and hasattr(module, attribute):
-        module = getattr(module, attribute)
+    while (inner := _wrapped(module)) is not None:
+        module = inner
     return module
+
+
+def _wrapped(module: nn.Module) -> nn.Module | None:
+    held = (rule.WRAPPERS.get(kind.__name__) for kind in type(module).__mro__)  # a subclass of a wrapper is one, too
+    return next((module._modules[name] for name in held if name in module._modules), None)
 
 
 def _class_name(module: nn.Module) -> str:
@@ -63,13 +58,21 @@ def parameter_names(root: nn.Module) -> dict[nn.Parameter, Named]:
     >>> [named.name for named in parameter_names(nn.Sequential(nn.Linear(1, 1))).values()]
     ['0', '0.bias']
     """
-    names: dict[nn.Parameter, Named] = {}
-    for module, (position, name, kind) in module_names(root).items():
+    modules = module_names(root)
+    owners: dict[nn.Parameter, tuple[Named, rule.Keys]] = {}
+    for module, named in modules.items():
         for own, parameter in module._parameters.items():
-            if parameter is not None and parameter not in names:
-                prefix = "" if position == 0 else f"{name}."
-                names[parameter] = Named(position, name if own == _PRINCIPAL else prefix + own, kind)
-    return names
+            if parameter is not None and parameter not in owners:
+                path = (*named.name.split("."), own) if named.position else (own,)
+                owners[parameter] = named, path
+    of_floats = [parameter for parameter in owners if parameter.dtype.is_floating_point]
+    root_name = next(iter(modules.values())).name
+    called = rule.of_parameters([owners[parameter][1] for parameter in of_floats], root_name)
+    short = dict(zip(of_floats, called, strict=True))
+    return {
+        parameter: Named(named.position, short.get(parameter, ".".join(path)), named.type)
+        for parameter, (named, path) in owners.items()
+    }
 
 
 def _walk(root: nn.Module, path: tuple[str, ...]) -> Iterator[tuple[nn.Module, tuple[str, ...]]]:

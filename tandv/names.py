@@ -1,0 +1,94 @@
+"""The one rule for names: wrappers vanish, a module's principal parameter bears its name, numbers sort as numbers.
+
+The log of a model, the checkpoints it is saved to and the files that other programs saved all name a weight by this
+rule, so that one name finds a layer's weights, gradients, activations and metrics.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+Keys = tuple[str, ...]  # the path of a parameter in its model: ("layers", "0", "weight")
+
+# Of the parameters of one module, the first of these that it has bears the module's own name: `weight` in PyTorch and
+# equinox, `kernel`, `embedding` or `scale` in flax.
+PRINCIPAL = ("weight", "kernel", "embedding", "scale")
+
+# Modules that only wrap one other, by class name, and the attribute that holds it.
+WRAPPERS = {
+    "OptimizedModule": "_orig_mod",
+    "DistributedDataParallel": "module",
+    "DataParallel": "module",
+    "FullyShardedDataParallel": "_fsdp_wrapped_module",
+    "CheckpointWrapper": "_checkpoint_wrapped_module",
+    "OffloadWrapper": "_checkpoint_wrapped_module",
+}
+# `module` may as well be the model's own attribute, the others are nobody's.
+_UNMISTAKABLE = "|".join(sorted({attribute for attribute in WRAPPERS.values() if attribute != "module"}))
+_WRAPPER = re.compile(rf"(?<![^.])(?:{_UNMISTAKABLE})\.")
+
+
+def of_parameters(paths: Sequence[Keys], root: str | None = None) -> list[str]:
+    """Return a name for each parameter of a model, given the paths of all that hold floating point numbers.
+
+    The principal parameter of the model itself is called `root`, or by its own name where the model's is not known
+    (None). Names are unique: a parameter whose module's name is taken by another keeps its own.
+
+    >>> of_parameters([("norm", "scale"), ("norm", "bias"), ("fc", "scale"), ("fc", "weight"), ("weight",)], "Model")
+    ['norm', 'norm.bias', 'fc.scale', 'fc', 'Model']
+    """
+    rank = {name: position for position, name in enumerate(PRINCIPAL)}
+    first: dict[Keys, str] = {}
+    for path in paths:
+        if path and path[-1] in rank:
+            known = first.setdefault(path[:-1], path[-1])
+            first[path[:-1]] = min(known, path[-1], key=rank.__getitem__)
+    own = [".".join(path) for path in paths]
+    taken = set(own)
+
+    def name(path: Keys, own: str) -> str:
+        if not path or first.get(path[:-1]) != path[-1]:
+            return own
+        module = ".".join(path[:-1]) if len(path) > 1 else root
+        return own if module is None or module in taken else module
+
+    return list(map(name, paths, own))
+
+
+def of_tree(path: Keys) -> Keys:
+    """Return a path without what frameworks of JAX put into it: linen's collection, the value of an nnx variable.
+
+    >>> of_tree(("params", "Dense_0", "kernel")), of_tree(("Dense_0", "kernel", "value"))
+    (('Dense_0', 'kernel'), ('Dense_0', 'kernel'))
+    """
+    path = path[:-1] if path[-1:] in (("value",), ("raw_value",)) else path
+    return path if path[-1:] == ("params",) else tuple(key for key in path if key != "params")
+
+
+def unwrapped(names: Sequence[str]) -> list[str]:
+    """Return the names of a state dict without what wrappers (compiled, data parallel, sharded) put into them.
+
+    `module.` goes if all of them begin with it, otherwise it is the model's own attribute.
+
+    >>> unwrapped(["module._orig_mod.fc.weight", "module._orig_mod.fc.bias"])
+    ['fc.weight', 'fc.bias']
+    """
+    stripped = [_WRAPPER.sub("", name) for name in names]
+    # AveragedModel of PyTorch counts what it has averaged beside the module
+    while (own := [name for name in stripped if name != "n_averaged"]) and all(n.startswith("module.") for n in own):
+        stripped = [name.removeprefix("module.") for name in stripped]
+    return stripped if len(set(stripped)) == len(set(names)) else list(names)
+
+
+def natural(text: str) -> list[tuple[int, int | str]]:
+    """Return a key that sorts names as people do, numbers in them as numbers.
+
+    >>> sorted(["layers.10", "layers.2", "head"], key=natural)
+    ['head', 'layers.2', 'layers.10']
+    """
+    parts = re.split(r"(\d+)", text)  # every second one is a number
+    return [(0, int(part)) if i % 2 else (1, part) for i, part in enumerate(parts) if part]
+
+
+def natural_path(path: Iterable[str]) -> list[list[tuple[int, int | str]]]:
+    """Return a key that sorts paths key by key, numbers as numbers."""
+    return [natural(key) for key in path]
