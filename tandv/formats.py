@@ -1,4 +1,4 @@
-"""Number formats by dtype name: their limits, and what becomes of logged values when cast to one.
+"""Number formats by name: their limits, and how a log's values would overflow or vanish when cast to one.
 
 >>> e4m3 = number_format("float8_e4m3fn")
 >>> e4m3.max, e4m3.smallest_normal == 2**-6, e4m3.smallest_subnormal == 2**-9
@@ -15,7 +15,7 @@ import ml_dtypes
 import numpy as np
 import pandas as pd
 
-# What people call them, shortest first to read in a table or beside a line.
+# Short names for tables and labels.
 SHORT = {
     "float8_e4m3fn": "e4m3",
     "float8_e5m2": "e5m2",
@@ -36,14 +36,24 @@ FORMATS = tuple(SHORT)
 
 
 class UnknownFormat(LookupError):
-    """There is no number format of that name; the message names the nearest."""
+    """There is no number format of that name; the message gives the nearest names."""
 
 
 class Format(NamedTuple):
-    """The limits of a number format; every one is the magnitude of a value.
+    """The limits of a number format, as magnitudes.
 
-    `overflows_above` is the largest value that still rounds to `max`, half a step above it; `vanishes_at`,
-    half of the smallest subnormal, is the largest that rounds to zero (to nearest, ties to even).
+    >>> number_format("float16").max
+    65504.0
+
+    Args:
+        name: the name in ml_dtypes or NumPy.
+        short: a short name such as "e4m3".
+        bits: how many bits a value has.
+        max: the largest finite value.
+        smallest_normal: the smallest value with full precision.
+        smallest_subnormal: the smallest value above zero.
+        overflows_above: the largest value that still rounds to `max`, half a step above it.
+        vanishes_at: half of the smallest subnormal: the largest value that rounds to zero (to nearest, ties to even).
     """
 
     name: str
@@ -58,10 +68,15 @@ class Format(NamedTuple):
 
 @cache
 def number_format(name: str) -> Format:
-    """Return the limits of a format by its name or short name; raise UnknownFormat with the nearest names.
+    """Return the limits of a number format.
 
     >>> number_format("e5m2").max
     57344.0
+
+    Args:
+        name: the name of the format, such as "float8_e5m2", or its short name.
+
+    Raises UnknownFormat with the nearest names.
     """
     full = {short: name for name, short in SHORT.items()}.get(name, name)
     try:
@@ -92,12 +107,25 @@ def exponent(value: float) -> int:
 
     >>> exponent(448.0), exponent(2.0**-9), exponent(0.3)
     (8, -9, -2)
+
+    Args:
+        value: a finite number above zero.
     """
     return math.frexp(value)[1] - 1
 
 
 class Shares(NamedTuple):
-    """What share of each row's values meets a fate: [rows, 2], the least and the most it can be (0 to 1)."""
+    """Shares of the values of each log row, from 0 to 1, as [rows, 2]: the least and the most that each can be.
+
+    >>> from tandv.log import logframe
+    >>> cast_shares(logframe.example_log(layers=2, steps=1), "bfloat16").overflow.max().item()
+    0.0
+
+    Args:
+        overflow: of values that would become infinite or saturate.
+        subnormal: of values that would be subnormal.
+        to_zero: of values that would round to zero.
+    """
 
     overflow: np.ndarray
     subnormal: np.ndarray
@@ -107,16 +135,22 @@ class Shares(NamedTuple):
 def cast_shares(rows: pd.DataFrame, name: str, shift: int = 0) -> Shares:
     """Return the shares of each log row that would overflow, be subnormal or go to zero in a format.
 
-    Values are first multiplied by 2^`shift`, as a per-tensor scale would do. A share is an interval where
-    the exponent counts cannot tell: the bin that holds the format's largest value (narrowed by `max_abs`),
-    and values outside of the counted range. Elsewhere it is sharp, but for one tie: a value of exactly half
-    the smallest subnormal, which would go to zero, counts as subnormal. Values that were zero stay zero
-    and are in none of the three; "subnormal" is what lies below the smallest normal and does not vanish.
+    A share is an interval where the exponent counts cannot tell: the bin that holds the format's largest value
+    (narrowed by `max_abs`), and values outside of the counted range. Elsewhere both ends agree, with one exception: a
+    value of exactly half the smallest subnormal, which would go to zero, counts as subnormal. Values that are zero
+    already count in no share.
 
-    >>> from tandv.logframe import example_log, select
+    >>> from tandv.log.logframe import example_log, select
     >>> row = select(example_log(), "embed", "Activation", 0)
     >>> cast_shares(row, "float8_e4m3fn").overflow.tolist()
     [[0.0, 0.0]]
+
+    Args:
+        rows: rows of a log.
+        name: the name of the number format.
+        shift: values are first multiplied by 2^`shift`, as by a scale per tensor.
+
+    Raises UnknownFormat with the nearest names.
     """
     to = number_format(name)
     counts = rows["exponent_counts"]
@@ -133,7 +167,7 @@ def cast_shares(rows: pd.DataFrame, name: str, shift: int = 0) -> Shares:
     nans = np.nan_to_num(scalar("nans"))
     total = np.maximum(inside.sum(1) + at_zero + at_infinity + nans, 1)
 
-    # A value of unknown size lies beyond the counted bins: nothing is known of it but that.
+    # Of a value beyond the counted bins only that is known: it is larger than all of them.
     infinities = np.fmin(scalar("infs"), at_infinity)
     infinities = np.where(np.isnan(infinities), at_infinity, infinities)
     above = at_infinity - infinities
@@ -154,7 +188,7 @@ def cast_shares(rows: pd.DataFrame, name: str, shift: int = 0) -> Shares:
     lost = inside[:, exponents < half].sum(1)
     lost_sure = lost + np.where(first <= half, certain_below, 0)
     lost_maybe = lost + possible_below
-    # min_abs may be that of the non-zero values or of all: above the threshold both say that none is lost.
+    # min_abs is of the non-zero values or, in some logs, of all: above the threshold either shows that none is lost.
     none_lost = smallest > to.vanishes_at
     lost_sure, lost_maybe = np.where(none_lost, 0, lost_sure), np.where(none_lost, 0, lost_maybe)
 
@@ -169,6 +203,15 @@ def cast_shares(rows: pd.DataFrame, name: str, shift: int = 0) -> Shares:
 
 
 def known(names: Iterable[str] | str) -> list[Format]:
-    """Return several formats, each once, in the order given."""
+    """Return the limits of several formats, each once, in the order given.
+
+    >>> [one.short for one in known(["float16", "fp16", "e4m3"])]
+    ['fp16', 'e4m3']
+
+    Args:
+        names: a name or several names.
+
+    Raises UnknownFormat with the nearest names.
+    """
     listed: Sequence[str] = [names] if isinstance(names, str) else list(names)
     return list(dict.fromkeys(number_format(name) for name in listed))

@@ -1,6 +1,6 @@
-"""What each metric of checkpoints says about a model, and each number of insight about its gradients, in a few words.
+"""What each metric of checkpoints and each statistic of insight means, in a few words.
 
-It imports nothing heavy, so that a shell can ask.
+It imports nothing heavy, so that the command line can print it quickly.
 
 >>> MEANINGS["spectral"], insight_meaning("sign_flips_retained_1e-05")
 ('largest singular value of all matrices', 'of gradients that stayed within 1e-05, those that changed their sign')
@@ -38,17 +38,20 @@ MEANINGS = {
 
 
 def meaning(metric: str) -> str:
-    """Return what a metric says; of "spectral:layers.0" what it says of that tensor, of your own nothing.
+    """Return what a metric means, "" for one that tandv does not define.
 
     >>> meaning("mean:layers.0.wq")
     'mean of all weights, of layers.0.wq alone'
+
+    Args:
+        metric: the name of a metric, or "metric:tensor" for that of one tensor.
     """
     name, _, tensor = metric.partition(":")
     return MEANINGS.get(name, "") + (f", of {tensor} alone" if tensor and name in MEANINGS else "")
 
 
-# The columns of `track(insight=...)`, which stand in the rows of weight gradients. {} is a threshold, which ends the
-# column's name; a coordinate is zero at it where its gradient is at most that in size.
+# The columns that `track(insight=...)` adds to the rows of weight gradients. {} is a threshold, which ends the column's
+# name: a gradient counts as zero where its absolute value is at most the threshold.
 INSIGHT = {
     "zeros_{}": "gradients that are zero: at most {} in size",
     "zeros_retained_{}": "gradients that are zero within {} now and in the step before",
@@ -61,8 +64,8 @@ INSIGHT = {
     "gradient_angle": "degrees between the gradient and the one before",
     "minima": "weights that passed a minimum: their gradient's sign turned as it curves upwards",
     "maxima": "weights that passed a maximum: their gradient's sign turned as it curves downwards",
-    "curved_up": "weights along whose way the loss curves upwards: the gradient rose with the weight",
-    "curved_down": "weights along whose way the loss curves downwards: the gradient fell as the weight rose",
+    "curved_up": "weights along whose update the loss curves upwards: the gradient rose with the weight",
+    "curved_down": "weights along whose update the loss curves downwards: the gradient fell as the weight rose",
     "update_norm": "norm of what the step added to the weights",
     "update_to_weight": "norm of what the step added, over the norm of the weights",
     "update_mean_abs": "mean size of what the step added to a weight",
@@ -77,8 +80,15 @@ COIN = 0.5  # the share of signs that would change by chance alone
 
 
 def insight_meaning(column: str) -> str:
-    """Return what a column of insight says; of any other column nothing."""
-    name, threshold = _parted(column)
+    """Return what a column of insight means, "" for any other column.
+
+    >>> insight_meaning("gradient_norm")
+    'norm of the gradient'
+
+    Args:
+        column: the name of a scalar statistic.
+    """
+    name, threshold = _split_threshold(column)
     return INSIGHT.get(name, "").format(threshold)
 
 
@@ -87,21 +97,38 @@ def is_share(column: str) -> bool:
 
     >>> is_share("sign_flips"), is_share("zeros_released_share_1e-05"), is_share("zeros_1e-05"), is_share("rm2")
     (True, True, False, False)
+
+    Args:
+        column: the name of a scalar statistic.
     """
-    return _parted(column)[0] in _SHARES
+    return _split_threshold(column)[0] in _SHARES
 
 
 def is_linear(column: str) -> bool:
-    """Tell whether a column is best seen on a linear scale: shares and angles."""
-    return _parted(column)[0] in _LINEAR
+    """Tell whether a column is best plotted on a linear scale: shares and angles.
+
+    >>> is_linear("gradient_angle"), is_linear("gradient_norm")
+    (True, False)
+
+    Args:
+        column: the name of a scalar statistic.
+    """
+    return _split_threshold(column)[0] in _LINEAR
 
 
 def has_chance_level(column: str) -> bool:
-    """Tell whether a coin would give `COIN`."""
+    """Tell whether independent random signs would give `COIN` for a column.
+
+    >>> has_chance_level("sign_flips"), has_chance_level("minima")
+    (True, False)
+
+    Args:
+        column: the name of a scalar statistic.
+    """
     return column.startswith("sign_flips")
 
 
-def _parted(column: str) -> tuple[str, str]:
+def _split_threshold(column: str) -> tuple[str, str]:
     """Return the name of a column with {} for a threshold at its end, and the threshold."""
     match = re.fullmatch(r"(.+_)(\d+(?:\.\d+)?(?:e[+-]?\d+)?)", str(column))
     return (f"{match[1]}{{}}", match[2]) if match else (str(column), "")

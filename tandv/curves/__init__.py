@@ -1,4 +1,4 @@
-"""Curves: one row per step, a float column per quantity, wherever the numbers come from.
+"""Curves: one row per step, a float column per quantity, whatever the source of the numbers.
 
 >>> from tandv.curves import as_curves
 >>> as_curves({"step": [0, 10], "train_loss": [2.0, 1.5]})["train_loss"].to_dict()

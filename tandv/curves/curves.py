@@ -1,4 +1,4 @@
-"""Curves: one row per step, a float column per quantity, wherever the numbers come from.
+"""Curves: one row per step, a float column per quantity, whatever the source of the numbers.
 
 >>> as_curves(TrainingStats(steps=[0, 10], train_loss=[2.0, 1.5]))["train_loss"].to_dict()
 {0: 2.0, 10: 1.5}
@@ -17,12 +17,17 @@ import pandas as pd
 
 @dataclass
 class TrainingStats:
-    """Training curves: the loss at some steps, and the validation loss at the same ones if there is any.
-
-    A step without a validation loss has `float("nan")` or None. Raises ValueError if lengths differ.
+    """Training curves: the training loss at some steps and, if there is any, the validation loss at the same steps.
 
     >>> TrainingStats(steps=[0, 1], train_loss=[2.0, 1.5], val_loss=[2.1, None])
     TrainingStats(steps=[0, 1], train_loss=[2.0, 1.5], val_loss=[2.1, None])
+
+    Args:
+        steps: the training steps, [n].
+        train_loss: the training loss at each step, [n].
+        val_loss: the validation loss at each step, [n]; `float("nan")` or None where there is none.
+
+    Raises ValueError if lengths differ.
     """
 
     steps: Sequence[int]
@@ -48,11 +53,14 @@ Curves = TrainingStats | Mapping[str, Sequence[float]] | pd.DataFrame | pd.Serie
 def as_curves(data: Curves) -> pd.DataFrame:
     """Return curves as one table: float columns, the integer index is called "step".
 
-    A mapping or table may have a "step" (or "steps") column; otherwise a table's index, or 0, 1, 2, ...
-    counts the steps. Raises TypeError for anything else, ValueError naming every problem.
-
     >>> as_curves({"steps": [5, 6], "accuracy": [0.5, 0.75]})["accuracy"].to_dict()
     {5: 0.5, 6: 0.75}
+
+    Args:
+        data: a TrainingStats, a dict of sequences, a DataFrame or a Series. Steps are its column "step" or "steps", or
+            the index of a table, or 0, 1, 2, ...
+
+    Raises TypeError for anything else, ValueError naming every problem.
     """
     if isinstance(data, TrainingStats):
         losses = {"train_loss": data.train_loss, "val_loss": data.val_loss}
@@ -109,7 +117,14 @@ def _problems(curves: pd.DataFrame, steps: Any) -> list[str]:
 def read_curves(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Open curves from a .csv file with a column of steps, or from a .json file as `write_curves` makes it.
 
-    Raises ValueError naming the file for anything else, and for what is in it if that is not curves.
+    >>> path = write_curves({"loss": [2.0, 1.5]}, "curves.csv")
+    >>> read_curves(path)["loss"].tolist()
+    [2.0, 1.5]
+
+    Args:
+        path: the .csv or .json file.
+
+    Raises ValueError naming the file if its ending is another one or its content is not curves.
     """
     path = Path(path)
     try:
@@ -122,7 +137,19 @@ def read_curves(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def write_curves(curves: Curves, path: str | os.PathLike[str]) -> Path:
-    """Keep curves as a .csv or .json file, exactly; a missing value is an empty field, in JSON null."""
+    """Write curves to a .csv or .json file without rounding; return the path.
+
+    A missing value is an empty field in csv and null in JSON.
+
+    >>> write_curves({"loss": [2.0, float("nan")]}, "curves.json").read_text()
+    '{"step": [0, 1], "loss": [2.0, null]}'
+
+    Args:
+        curves: whatever `as_curves` takes.
+        path: the .csv or .json file to write.
+
+    Raises ValueError for another ending.
+    """
     path, table = Path(path), as_curves(curves)
     if _ending(path) == ".csv":
         table.to_csv(path)
@@ -143,7 +170,17 @@ def _plain(value: float) -> float | str | None:
 
 
 class Band(NamedTuple):
-    """Several runs as one: their mean, a band around it, and how many runs are known, by step and quantity."""
+    """Several runs as one: tables with a row per step and a column per quantity.
+
+    >>> mean_and_band([{"loss": [1.0]}, {"loss": [3.0]}], "range").runs["loss"].tolist()
+    [2]
+
+    Args:
+        mean: the mean over the runs that have a value at the step.
+        low: the lower edge of the band around the mean.
+        high: its upper edge.
+        runs: how many runs have a value at the step.
+    """
 
     mean: pd.DataFrame
     low: pd.DataFrame
@@ -152,13 +189,17 @@ class Band(NamedTuple):
 
 
 def mean_and_band(runs: Sequence[Curves], band: Literal["std", "range"] = "std") -> Band:
-    """Join runs that differ in their seed: at each step, the mean of those that know a value there.
-
-    The band is one sample standard deviation to each side (NaN of a single run), or the range from the lowest to
-    the highest. Raises ValueError if there is no run.
+    """Average runs that differ in their seed: at each step, over those that have a value there.
 
     >>> mean_and_band([{"loss": [1.0, 0.5]}, {"loss": [3.0, 0.7]}], "range").high["loss"].tolist()
     [3.0, 0.7]
+
+    Args:
+        runs: the curves of each run, as `as_curves` takes them.
+        band: "std" for one sample standard deviation to each side (NaN of a single run), "range" for the lowest and
+            the highest value.
+
+    Raises ValueError if there is no run.
     """
     tables = [as_curves(run) for run in runs]
     if not tables:
@@ -175,10 +216,16 @@ def mean_and_band(runs: Sequence[Curves], band: Literal["std", "range"] = "std")
 
 
 def smoothed(curves: Curves, window: int) -> pd.DataFrame:
-    """Average every curve over `window` values, half of them on each side; fewer near the ends and missing values.
+    """Return the moving average of every curve; fewer values count near the ends and where values are missing.
 
     >>> smoothed({"loss": [0.0, 3.0, 6.0]}, 3)["loss"].tolist()
     [1.5, 3.0, 4.5]
+
+    Args:
+        curves: whatever `as_curves` takes.
+        window: how many logged steps are averaged, half of them on each side.
+
+    Raises ValueError if `window` is less than 1.
     """
     if window < 1:
         raise ValueError(f"a window of {window} values holds nothing; give at least 1")
@@ -187,12 +234,18 @@ def smoothed(curves: Curves, window: int) -> pd.DataFrame:
 
 
 def epoch_means(curves: Curves, steps_per_epoch: int) -> pd.DataFrame:
-    """Average every curve over the steps of each epoch; a mean stands at the step with which its epoch begins.
+    """Return the mean of every curve over each epoch, at the step with which the epoch begins.
 
-    Missing values do not count; an epoch without any has none.
+    Missing values do not count; the mean of an epoch without any value is missing.
 
     >>> epoch_means({"loss": [4.0, 2.0, 1.0, 1.0, 3.0]}, steps_per_epoch=2)["loss"].to_dict()
     {0: 3.0, 2: 1.0, 4: 3.0}
+
+    Args:
+        curves: whatever `as_curves` takes.
+        steps_per_epoch: how many training steps an epoch has.
+
+    Raises ValueError if `steps_per_epoch` is less than 1.
     """
     if steps_per_epoch < 1:
         raise ValueError(f"an epoch of {steps_per_epoch} steps has none; give at least 1")

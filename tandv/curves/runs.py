@@ -1,4 +1,4 @@
-"""Several runs side by side: curves by the name of their run, wherever those of one run may be given too.
+"""Curves of several runs, by the name of each run; a function that takes them takes the curves of one run too.
 
 >>> list(as_runs({"seed 0": {"loss": [1.0, 0.5]}, "seed 1": {"loss": [2.0, 0.5]}}))
 ['seed 0', 'seed 1']
@@ -17,10 +17,16 @@ Runs = Curves | Mapping[str, Curves]
 def as_runs(data: Runs) -> dict[str, pd.DataFrame]:
     """Return the curves of each run by its name, in order of their steps; a single run has the name "".
 
+    >>> as_runs({"loss": [1.0, 0.5]})[""]["loss"].tolist()
+    [1.0, 0.5]
+
+    Args:
+        data: curves as `as_curves` takes them, or a dict of these by the run's name.
+
     Raises what `as_curves` raises, with the name of the run.
     """
     if not isinstance(data, Mapping) or not any(
-        isinstance(of, pd.DataFrame | Mapping | TrainingStats) for of in data.values()
+        isinstance(value, pd.DataFrame | Mapping | TrainingStats) for value in data.values()
     ):
         return {"": as_curves(data).sort_index()}  # type: ignore[arg-type]
     out = {}
@@ -33,24 +39,28 @@ def as_runs(data: Runs) -> dict[str, pd.DataFrame]:
 
 
 def metrics_of(runs: Mapping[str, pd.DataFrame], wanted: str | Sequence[str] | None = None) -> list[str]:
-    """Return the curves that are wanted, by default all but those of single tensors ("spectral:layers.0").
-
-    Raises LookupError naming what is nearest to what no run has.
+    """Return the names of the curves of some runs, by default all but those of single tensors ("spectral:layers.0").
 
     >>> metrics_of({"": pd.DataFrame({"mean": [0.0], "mean:0": [0.0]})})
     ['mean']
+
+    Args:
+        runs: tables as `as_runs` returns them.
+        wanted: a name or a list of names.
+
+    Raises LookupError for a name that no run has, with the nearest names.
     """
-    there = list(dict.fromkeys(name for table in runs.values() for name in table.columns))
+    available = list(dict.fromkeys(name for table in runs.values() for name in table.columns))
     if wanted is None:
-        return [name for name in there if ":" not in name] or there
+        return [name for name in available if ":" not in name] or available
     names = [wanted] if isinstance(wanted, str) else list(dict.fromkeys(wanted))
-    wrong = [_unknown(name, there) for name in names if name not in there]
+    wrong = [_unknown(name, available) for name in names if name not in available]
     if wrong or not names:
-        raise LookupError("; ".join(wrong) or f"no metric was asked for; there are {', '.join(there)}")
+        raise LookupError("; ".join(wrong) or f"no metric was asked for; there are {', '.join(available)}")
     return names
 
 
-def _unknown(name: str, there: list[str]) -> str:
-    near = difflib.get_close_matches(str(name), there, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {', '.join(there)}"
+def _unknown(name: str, available: list[str]) -> str:
+    near = difflib.get_close_matches(str(name), available, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {', '.join(available)}"
     return f"no curve {name!r}; {hint}"

@@ -1,4 +1,4 @@
-"""What every reader of a log shares: the file's name in each error, and the check of what was read.
+"""What every reader of a log shares: errors that name the file, and the validation of the table.
 
 Logs of the package that Graphcore published as tandv 0.1 open too. Their tensor types `Weights` and
 `Weight_Gradients` are read as `Weight` and `Weight_Gradient`. Their exponents are one too high: column n
@@ -38,7 +38,7 @@ def existing(path: AnyPath) -> Path:
 
 @contextmanager
 def naming(path: AnyPath) -> Iterator[Path]:
-    """Name the file in whatever goes wrong while it is read."""
+    """Turn every error while a file is read into an UnreadableFile that names the file; yield its path."""
     path = existing(path)
     try:
         yield path
@@ -49,7 +49,7 @@ def naming(path: AnyPath) -> Iterator[Path]:
 
 
 def as_log(df: pd.DataFrame) -> pd.DataFrame:
-    """Bring what a reader found into the form of a log, and check it."""
+    """Bring a table read from a file into the form of a log (text as categories, current names), and validate it."""
     if not isinstance(df.columns, pd.MultiIndex):
         return logframe.validate(df)
     for label in (label for label in TEXT_LABELS if label in df.columns):

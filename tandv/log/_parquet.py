@@ -1,7 +1,7 @@
-"""Logs as tables of Arrow, and back: what is written in parquet and read from it.
+"""Convert between a log and the Arrow table that is written to parquet.
 
-The columns are flat, "metadata/name", "scalar_stats/mean", "exponent_counts/-3", so that any engine reads
-them; here they come back as the labels of a log, integers and infinities included.
+The columns are flat, "metadata/name", "scalar_stats/mean", "exponent_counts/-3", so that any engine
+reads them; when read they become the labels of a log again, integers and infinities included.
 """
 
 import ast
@@ -23,8 +23,8 @@ SPLIT = (pa.float32(), pa.float64(), pa.int32(), pa.int64())
 
 def to_table(df: pd.DataFrame) -> pa.Table:
     columns: dict[str, Any] = {}
-    for place, (top, name) in enumerate(df.columns.tolist()):
-        column = df.iloc[:, place]
+    for position, (top, name) in enumerate(df.columns.tolist()):
+        column = df.iloc[:, position]
         if pd.api.types.is_numeric_dtype(column.dtype):
             values: Any = pa.array(column.to_numpy() if isinstance(column.dtype, np.dtype) else column)
         else:
@@ -40,7 +40,9 @@ def read_table(path: Path) -> pa.Table:
         metadata = pq.read_metadata(path)
         text = [name for name in metadata.schema.names if _split(name) in TEXT_LABELS]
         with pq.ParquetFile(path, metadata=metadata, read_dictionary=text) as file:
-            return file.read(use_threads=metadata.num_rows > 100_000)  # a part is too small for threads to pay
+            return file.read(
+                use_threads=metadata.num_rows > 100_000
+            )  # for a small part threads cost more than they save
 
 
 def _split(flat: str) -> tuple | None:
@@ -68,7 +70,7 @@ def from_table(table: pa.Table) -> pd.DataFrame:
     table = table.drop_columns([name for name in table.column_names if name.startswith("__index_level_")])
     labels = [label for label in map(_split, table.column_names) if label]
     if len(labels) < table.num_columns:
-        return table.replace_schema_metadata(None).to_pandas()  # no log, as the check of its columns will say
+        return table.replace_schema_metadata(None).to_pandas()  # not a log: `validate` will name its columns
     tables: dict[str, dict] = {top: {} for top in [*PARTS, *(top for top, _ in labels)]}
     for (top, name), column in zip(labels, table.columns, strict=True):
         tables[top][name] = _values(column, 0 if top == "exponent_counts" else None)

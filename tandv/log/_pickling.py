@@ -31,17 +31,17 @@ def dumps(df: pd.DataFrame) -> bytes:
 
 
 class _Writer(pickle.Pickler):
-    """Writes large arrays of numbers as calls of zlib and numpy that give them back."""
+    """Writes each large array as nested calls of zlib and numpy, which any unpickler runs to get it back."""
 
     def reducer_override(self, obj: Any) -> Any:
-        if type(obj) is pd.Categorical:  # its own state differs between versions of pandas, this call does not
+        if type(obj) is pd.Categorical:  # how it pickles itself differs between versions of pandas; this call does not
             names = np.array([*obj.categories, None], dtype=object)  # code -1 takes the last: missing
             return pd.Categorical, (_Call(np.take, names, obj.codes), names[:-1])
         if type(obj) is not np.ndarray or obj.dtype.kind not in "iuf" or obj.nbytes < 2048:
             return NotImplemented
         order = "F" if obj.flags.f_contiguous else "C"
         flat = np.ascontiguousarray(obj.T if order == "F" else obj).reshape(-1, 1).view(np.uint8)
-        # Bytes of equal significance stand together (a stride undoes it), which compresses much better.
+        # All first bytes, then all second bytes, and so on (a stride undoes it): that compresses much better.
         packed = zlib.compress(flat.T.tobytes(), 4)
         raw = _Call(bytearray, _Call(zlib.decompress, packed))
         planes = _Call(np.ndarray, flat.shape, np.dtype("u1"), raw, 0, (1, len(flat)))
@@ -49,7 +49,7 @@ class _Writer(pickle.Pickler):
 
 
 class _Call:
-    """Is pickled as a call of `function`; never stored itself."""
+    """A placeholder that pickles as the call `function(*arguments)`."""
 
     def __init__(self, function: Callable, *arguments: Any) -> None:
         self.function, self.arguments = function, arguments

@@ -14,7 +14,7 @@ from tandv.log._unreadable import UnreadableFile
 
 def records(data: bytes) -> Any:
     """Return the record of the object that a pickle describes; raise UnreadableFile for names no log needs."""
-    copyreg.clear_extension_cache()  # a cached extension would be taken without asking find_class
+    copyreg.clear_extension_cache()  # a cached extension would be loaded without calling find_class
     return _Reader(io.BytesIO(data)).load()
 
 

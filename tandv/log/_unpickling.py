@@ -26,7 +26,7 @@ def loads(data: bytes) -> pd.DataFrame | TrainingStats:
     if data[:2] == b"\x1f\x8b":
         data = _inflate(data, 200 * len(data) + _ALWAYS, zlib.MAX_WBITS | 16)
     try:
-        return _Build(200 * len(data) + _ALWAYS).whole(records(data))
+        return _Builder(200 * len(data) + _ALWAYS).content(records(data))
     except UnreadableFile:
         raise
     except RecursionError:
@@ -48,13 +48,13 @@ def _inflate(data: bytes | bytearray, limit: int, wbits: int = zlib.MAX_WBITS) -
     return unpacked
 
 
-class _Build:
-    """Turns descriptions into arrays and tables, within a budget of unpacked bytes."""
+class _Builder:
+    """Builds arrays and tables from records; `budget` is how many bytes may still be unpacked."""
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
 
-    def whole(self, d: Any) -> pd.DataFrame | TrainingStats:
+    def content(self, d: Any) -> pd.DataFrame | TrainingStats:
         kind = getattr(d, "kind", type(d).__name__)
         if not isinstance(d, Record) or kind not in ("frame", "training_stats"):
             raise UnreadableFile(f"it holds a {kind}, not a pandas DataFrame; save logs with write_pickle")
@@ -66,8 +66,8 @@ class _Build:
         at: list[int] = []
         tables = []
         for block in blocks:
-            values, places = expect(block, "block").arguments[:2]
-            at += self.places(places)
+            values, positions = expect(block, "block").arguments[:2]
+            at += self.positions(positions)
             tables += [pd.DataFrame(column) for column in self.columns(values)]
         if sorted(at) != list(range(len(labels))) or any(len(t) != rows for t in tables):
             raise UnreadableFile("its columns do not add up to a table; the file is damaged")
@@ -78,7 +78,7 @@ class _Build:
         return df
 
     def columns(self, values: Any) -> list[Any]:
-        """Return what a block holds: one matrix of numbers [rows, columns], or text columns."""
+        """Return the columns of a pandas block: one matrix of numbers [rows, columns], or text columns."""
         if kind_of(values) == "text":
             return [{0: logframe.categories(self.text(values))}]
         if kind_of(values) == "backed":
@@ -99,7 +99,7 @@ class _Build:
         return self.category(self.values(category.state["categories"]), codes)
 
     def category(self, names: list, codes: Any) -> pd.Categorical:
-        # Repeated names and codes out of range raise here.
+        # from_codes raises for repeated names and for codes out of range.
         return pd.Categorical.from_codes(self.array(codes).ravel(), categories=pd.Index(names, dtype=object))
 
     def text(self, d: Record) -> list:
@@ -147,7 +147,7 @@ class _Build:
             return len(self.array(state["codes"][0]))
         return len(self.values(d))
 
-    def places(self, d: Any) -> list[int]:
+    def positions(self, d: Any) -> list[int]:
         if kind_of(d) != "slice":
             return self.array(d).tolist()
         start, stop, step = d.arguments
@@ -175,13 +175,15 @@ class _Build:
     def packed(self, d: Record) -> np.ndarray:
         shape, dtype, buffer, _, strides, *order = d.arguments
         if strides is not None:
-            return self.numbers(buffer, np.dtype("u1"), shape[::-1], "C").T  # planes of bytes
+            return self.numbers(
+                buffer, np.dtype("u1"), shape[::-1], "C"
+            ).T  # stored transposed: all first bytes, all second bytes, ...
         if kind_of(buffer) == "contiguous":
             buffer = np.ascontiguousarray(self.array(buffer.arguments[0])).tobytes()
         return self.numbers(buffer, self.dtype(dtype), shape, order[0])
 
     def numbers(self, raw: Any, dtype: np.dtype, shape: Sequence[int], order: Any) -> np.ndarray:
-        if dtype.hasobject:  # bytes taken for references would crash the process
+        if dtype.hasobject:  # reading bytes as object references would crash the process
             raise UnreadableFile("it holds raw bytes as Python objects; the file is hostile")
         array = np.frombuffer(self.bytes(raw), dtype).reshape(shape, order=order)
         return array.astype(dtype.newbyteorder("="), copy=not array.flags.writeable)
@@ -224,8 +226,8 @@ class _Build:
         return None if d is None else self.array(d).tolist()
 
 
-_ARRAYS: dict[str, Callable[[_Build, Record], np.ndarray]] = {
-    "array": _Build.reconstructed,
-    "frombuffer": _Build.frombuffer,
-    "ndarray": _Build.packed,
+_ARRAYS: dict[str, Callable[[_Builder, Record], np.ndarray]] = {
+    "array": _Builder.reconstructed,
+    "frombuffer": _Builder.frombuffer,
+    "ndarray": _Builder.packed,
 }

@@ -2,4 +2,4 @@
 
 
 class UnreadableFile(ValueError):
-    """The file is damaged, of another kind, or asks for something a log does not need."""
+    """The file is damaged, of another kind, or asks for something that a log does not need."""

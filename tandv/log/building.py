@@ -1,4 +1,4 @@
-"""Rows become a log, and logs become one."""
+"""Build a log from columns, and join several logs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,15 +15,22 @@ def frame(
     counts: np.ndarray,
     exponents: Sequence[int],
 ) -> pd.DataFrame:
-    """Build a log from its columns; exponents that nothing falls into are left out.
+    """Build a log from its columns; exponents whose counts are all zero get no column.
 
-    `counts` is [rows, 1 + len(exponents) + 1]: -inf first, then each of `exponents`, then inf. Text becomes
-    categories in order of first appearance; scalars keep their dtype. Raises ValueError if shapes disagree.
+    Text becomes categories in order of first appearance; scalars keep their dtype.
 
     >>> text = {"name": ["fc"], "type": ["Linear"], "tensor_type": ["Weight"], "dtype": ["float32"]}
     >>> df = frame({**text, "step": [0]}, {"std": np.ones(1)}, np.array([[1, 0, 7, 0]]), [-1, 0])
     >>> df["exponent_counts"].to_dict("records")
     [{-inf: 1, 0: 7, inf: 0}]
+
+    Args:
+        metadata: a sequence of one value per row for each name in METADATA, and for any others.
+        scalars: an array [rows] for each statistic.
+        counts: [rows, 1 + len(exponents) + 1] integers: -inf first, then each of `exponents`, then inf.
+        exponents: the powers of two that the inner columns of `counts` stand for.
+
+    Raises ValueError if shapes disagree or metadata is missing.
     """
     counts = np.asarray(counts)
     if missing := [name for name in METADATA if name not in metadata]:
@@ -41,7 +48,7 @@ def frame(
     kept = np.asarray(counts.any(axis=0))
     kept[[0, -1]] = True
     fits = rows == 0 or counts.max() <= np.iinfo(np.int32).max
-    # pandas keeps a block as [columns, rows]: laid out so once here, every later look at a column is quick.
+    # pandas stores a block as [columns, rows]; in that memory order a column is contiguous and quick to read.
     block = np.ascontiguousarray(counts.T[kept], dtype=np.int32 if fits else np.int64)
     order = np.argsort([INFINITE[0], *exponents, INFINITE[1]], kind="stable")
     labels = [INFINITE[0], *map(int, exponents), INFINITE[1]]
@@ -57,7 +64,15 @@ def frame(
 
 
 def assemble(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Put flat tables of the same rows side by side under the three top names."""
+    """Put flat tables of the same rows side by side as the parts of one log.
+
+    >>> parts = {"metadata": pd.DataFrame({"step": [0]}), "scalar_stats": pd.DataFrame({"std": [1.0]})}
+    >>> assemble(parts).columns.tolist()
+    [('metadata', 'step'), ('scalar_stats', 'std')]
+
+    Args:
+        parts: tables of equal length by the name of their part, such as "metadata".
+    """
     df = pd.concat(list(parts.values()), axis=1)
     tops = [top for top, part in parts.items() for _ in part.columns]
     names = [label for part in parts.values() for label in part.columns]
@@ -66,7 +81,15 @@ def assemble(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def column_labels(tops: Sequence[str], names: Sequence) -> pd.MultiIndex:
-    """Return column labels that stay what they are: text as objects, which every pandas can unpickle."""
+    """Return the column labels of a log, whose text is kept as objects, which every version of pandas can unpickle.
+
+    >>> column_labels(["scalar_stats", "exponent_counts"], ["std", -3]).tolist()
+    [('scalar_stats', 'std'), ('exponent_counts', -3)]
+
+    Args:
+        tops: the first level: the part that each column belongs to.
+        names: the second level: the column's name, or the exponent of a column of counts.
+    """
     return pd.MultiIndex.from_arrays([pd.Index(tops, dtype=object), pd.Index(names, dtype=object)])
 
 
@@ -78,13 +101,27 @@ def _metadata(name: str, values: Sequence) -> Any:
 
 
 def categories(values: Iterable) -> pd.Categorical:
-    """Return text as categories in order of first appearance."""
+    """Return text as categories in order of first appearance.
+
+    >>> categories(["b", "a", "b"]).categories.tolist()
+    ['b', 'a']
+
+    Args:
+        values: one text per row; None and NaN are missing.
+    """
     codes, names = pd.factorize(np.asarray(values, dtype=object))
     return pd.Categorical.from_codes(codes, categories=pd.Index(names, dtype=object))
 
 
 def in_order(column: pd.Series) -> pd.Categorical:
-    """Return a text column as categories in order of first appearance, whatever it was before."""
+    """Return a text column as categories in order of first appearance, whatever it was before.
+
+    >>> in_order(pd.Series(["b", "a"], dtype="category")).categories.tolist()
+    ['b', 'a']
+
+    Args:
+        column: a column of text or of categories.
+    """
     codes, names = numbered(column)
     return pd.Categorical.from_codes(codes, categories=pd.Index(names, dtype=object))
 
@@ -92,10 +129,14 @@ def in_order(column: pd.Series) -> pd.Categorical:
 def concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Join logs below each other: counts that one lacks are 0, scalars NaN, exponents are sorted.
 
-    Raises ValueError if there is no log to join.
-
+    >>> from tandv.log.example import example_log
     >>> concat([example_log(steps=10), example_log(steps=20)]).shape[0]
     750
+
+    Args:
+        frames: the logs to join.
+
+    Raises ValueError if there is none.
     """
     frames = list(frames)
     if not frames:
@@ -106,12 +147,12 @@ def concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     counts: list[tuple[slice, list, np.ndarray]] = []
     for f, at in zip(frames, rows, strict=True):
         labels = f.columns.tolist()
-        places = [i for i, label in enumerate(labels) if label[0] == "exponent_counts"]
-        for i in sorted(set(range(len(labels))) - set(places)):
+        positions = [i for i, label in enumerate(labels) if label[0] == "exponent_counts"]
+        for i in sorted(set(range(len(labels))) - set(positions)):
             pieces.setdefault(labels[i], []).append((at, f.iloc[:, i]))
-        unbroken = places == list(range(places[0], places[-1] + 1))  # a slice copies nothing
-        values = f.iloc[:, slice(places[0], places[-1] + 1) if unbroken else places].to_numpy()
-        counts.append((at, [labels[i][1] for i in places], values))
+        contiguous = positions == list(range(positions[0], positions[-1] + 1))  # a slice copies nothing
+        values = f.iloc[:, slice(positions[0], positions[-1] + 1) if contiguous else positions].to_numpy()
+        counts.append((at, [labels[i][1] for i in positions], values))
 
     powers = sorted({power for _, names, _ in counts for power in names})
     row_of = {power: row for row, power in enumerate(powers)}
@@ -126,7 +167,7 @@ def concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _joined(pieces: Sequence[tuple[slice, pd.Series]], rows: int) -> Any:
-    """Return one column of `rows` values out of those of several logs; what none of them has is missing."""
+    """Return one column of `rows` values joined from several logs; rows that no log has a value for are missing."""
     columns = [column for _, column in pieces]
     if all(pd.api.types.is_numeric_dtype(c.dtype) for c in columns):
         complete = sum(map(len, columns)) == rows

@@ -1,4 +1,4 @@
-"""A log to try things with: plausible, the same every time, and made in a moment."""
+"""A made-up log to try plots and functions with: deterministic, plausible and built in seconds."""
 
 import math
 from collections.abc import Sequence
@@ -21,10 +21,18 @@ def example_log(
 ) -> pd.DataFrame:
     """Return a made-up but plausible log of a transformer, the same one for the same arguments.
 
-    Scales drift, gradients shrink until they underflow, the MLPs' activations have zeros, the last layer's
-    overflow in the last tenth of the steps, and the last gradient of all is NaN throughout.
+    Scales drift, gradients shrink until they underflow, the activations of the MLPs have zeros, those of the last layer
+    overflow in the last tenth of the steps, and its gradient is all NaN at the last step.
 
-    >>> df = example_log(layers=100, steps=1000)    # 500,000 rows in seconds
+    >>> example_log(layers=3, steps=10, tensor_types=["Weight"]).shape[0]
+    30
+
+    Args:
+        layers: how many layers: an embedding, parts of transformer blocks, a head.
+        steps: how many steps are logged, numbered from 0.
+        tensor_types: the tensor types of every layer.
+        dtype: the number format that values are rounded to; exponents outside of its range are counted as -inf and inf.
+        seed: of the noise in the scales.
     """
     random = np.random.default_rng(seed)
     names, types = _example_layers(layers), list(tensor_types)

@@ -34,43 +34,77 @@ __all__ = [
 
 
 def read_pickle(path: AnyPath) -> pd.DataFrame:
-    """Open a pickled log without running anything that the file asks for.
+    """Open a pickled log without running any code that the file names.
 
-    Text columns come back as categories, rows numbered from 0; `.gz` is fine. Raises UnreadableFile, naming
-    what the file asks for that no log needs, and SchemaError naming everything that is no log.
+    Text columns come back as categories, rows are numbered from 0; a `.gz` file is decompressed.
 
-    >>> df = read_pickle("tandv-runs/demo/log.pkl")
+    >>> write_pickle(logframe.example_log(), "log.pkl")
+    >>> read_pickle("log.pkl").shape
+    (1250, 60)
+
+    Args:
+        path: the pickle file.
+
+    Raises UnreadableFile, naming what the file asks for that no log needs, and SchemaError, naming everything in
+    which the table differs from a log.
     """
-    found = _unpickled(path)
-    if isinstance(found, TrainingStats):
+    read = _unpickled(path)
+    if isinstance(read, TrainingStats):
         raise UnreadableFile(f"cannot read {path}: it holds TrainingStats; open it with read_training_stats")
-    return as_log(found)
+    return as_log(read)
 
 
 def read_training_stats(path: AnyPath) -> TrainingStats:
-    """Open pickled training curves, of this package or the published one, as safely as `read_pickle`."""
-    found = _unpickled(path)
-    if not isinstance(found, TrainingStats):
+    """Open pickled training curves, of this package or of the published tandv 0.1, as safely as `read_pickle`.
+
+    >>> import pickle
+    >>> _ = Path("loss.pkl").write_bytes(pickle.dumps(TrainingStats(steps=[0, 10], train_loss=[2.0, 1.5])))
+    >>> read_training_stats("loss.pkl").train_loss
+    [2.0, 1.5]
+
+    Args:
+        path: the pickle file.
+
+    Raises UnreadableFile if it holds anything else.
+    """
+    read = _unpickled(path)
+    if not isinstance(read, TrainingStats):
         raise UnreadableFile(f"cannot read {path}: it holds a table, not TrainingStats; open it with read_pickle")
-    return found
+    return read
 
 
 def read_parquet(path: AnyPath) -> pd.DataFrame:
-    """Open a log in parquet, of this package or the published one; every column label is what it was.
+    """Open a log in parquet, of this package or of the published tandv 0.1, with its column labels restored.
 
-    Raises UnreadableFile if it is not parquet, SchemaError naming everything that is no log.
+    >>> write_parquet(logframe.example_log(), "log.parquet")
+    >>> read_parquet("log.parquet").shape
+    (1250, 60)
 
-    >>> df = read_parquet("tandv-runs/demo/log.parquet")
+    Args:
+        path: the parquet file.
+
+    Raises UnreadableFile if it is not parquet, SchemaError naming everything in which the table differs from a log.
     """
     return as_log(_parquet.from_table(_parquet.read_table(existing(path))))
 
 
 def read_csv(path: AnyPath) -> pd.DataFrame:
-    """Open a log in csv (two lines of column labels); labels are what they were, numbers are 64 bit.
+    """Open a log in csv, which begins with two lines of column labels; numbers come back with 64 bits.
 
-    Raises UnreadableFile if it is not csv, SchemaError naming everything that is no log.
+    >>> write_csv(logframe.example_log(), "log.csv")
+    >>> read_csv("log.csv").shape
+    (1250, 60)
+
+    Args:
+        path: the csv file.
+
+    Raises UnreadableFile if it is not csv, SchemaError naming everything in which the table differs from a log.
     """
-    with naming(path) as found, open(found, newline="", encoding="utf-8") as file, warnings.catch_warnings():
+    with (
+        naming(path) as existing_path,
+        open(existing_path, newline="", encoding="utf-8") as file,
+        warnings.catch_warnings(),
+    ):
         heads = [next(csv.reader([line])) for line in (file.readline(), file.readline()) if line]
         if len(heads) < 2 or len(heads[0]) != len(heads[1]):
             raise UnreadableFile("its first two lines are not the two levels of column labels that a log has")
@@ -95,8 +129,8 @@ def read_csv(path: AnyPath) -> pd.DataFrame:
 
 
 def _unpickled(path: AnyPath) -> pd.DataFrame | TrainingStats:
-    with naming(path) as found:
-        data = found.read_bytes()
+    with naming(path) as existing_path:
+        data = existing_path.read_bytes()
         for start, what in _OTHER_FILES.items():
             if data.startswith(start):
                 raise UnreadableFile(f"it is {what}, not a pickle")
@@ -119,24 +153,46 @@ _OTHER_FILES = {
 
 
 def write_pickle(df: pd.DataFrame, path: AnyPath) -> None:
-    """Write a log as one compressed pickle, which `pandas.read_pickle` reads as well, without tandv."""
+    """Write a log as one compressed pickle, which `pandas.read_pickle` reads as well, without tandv.
+
+    >>> write_pickle(logframe.example_log(), "log.pkl")
+    >>> pd.read_pickle("log.pkl").shape
+    (1250, 60)
+
+    Args:
+        df: the log.
+        path: the file to write; it appears only when it is complete.
+
+    Raises FileNotFoundError if its folder does not exist.
+    """
     data = _pickling.dumps(df)
-    _write_aside(path, lambda aside: aside.write_bytes(data))
+    _write_then_rename(path, lambda temporary: temporary.write_bytes(data))
 
 
 def write_parquet(df: pd.DataFrame, path: AnyPath) -> None:
-    """Write a log in parquet with flat column names such as "exponent_counts/-3"."""
+    """Write a log in parquet with flat column names such as "exponent_counts/-3".
+
+    >>> write_parquet(logframe.example_log(), "log.parquet")
+    >>> pq.read_schema("log.parquet").names[0]
+    'metadata/name'
+
+    Args:
+        df: the log.
+        path: the file to write; it appears only when it is complete.
+
+    Raises FileNotFoundError if its folder does not exist.
+    """
     table = _parquet.to_table(df)
     text = [name for name in table.column_names if pa.types.is_dictionary(table.schema.field(name).type)]
-    _write_aside(
+    _write_then_rename(
         path,
-        lambda aside: pq.write_table(
+        lambda temporary: pq.write_table(
             table,
-            aside,
+            temporary,
             compression="zstd",
             compression_level=1,
             use_dictionary=text,  # type: ignore
-            # Bytes of equal significance together: numbers of one size compress best that way.
+            # The first bytes of all numbers, then all second bytes, and so on: floats compress best that way.
             column_encoding={f.name: "BYTE_STREAM_SPLIT" for f in table.schema if f.type in _parquet.SPLIT},  # type: ignore
             write_statistics=[n for n in table.column_names if n.startswith("metadata/")],  # type: ignore
             store_schema=False,
@@ -146,19 +202,30 @@ def write_parquet(df: pd.DataFrame, path: AnyPath) -> None:
 
 
 def write_csv(df: pd.DataFrame, path: AnyPath) -> None:
-    """Write a log as csv: two lines of column labels, then the rows."""
-    _write_aside(path, lambda aside: df.to_csv(aside, index=False))
+    """Write a log as csv: two lines of column labels, then the rows.
+
+    >>> write_csv(logframe.example_log(), "log.csv")
+    >>> Path("log.csv").read_text()[:17]
+    'metadata,metadata'
+
+    Args:
+        df: the log.
+        path: the file to write; it appears only when it is complete.
+
+    Raises FileNotFoundError if its folder does not exist.
+    """
+    _write_then_rename(path, lambda temporary: df.to_csv(temporary, index=False))
 
 
-def _write_aside(path: AnyPath, write: Callable[[Path], Any]) -> None:
-    """Write under another name in the same folder and rename: a reader never sees half a file."""
+def _write_then_rename(path: AnyPath, write: Callable[[Path], Any]) -> None:
+    """Write to a temporary name in the same folder, then rename: a reader never sees an incomplete file."""
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}; make it first")
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        write(aside)
-        os.replace(aside, path)
+        write(temporary)
+        os.replace(temporary, path)
     except BaseException:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

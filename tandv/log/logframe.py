@@ -1,6 +1,6 @@
-"""The log: a DataFrame with one row per tensor per step, how it is checked, built, joined and asked.
+"""The log: a DataFrame with one row per tensor and step; how to validate, build, join and query it.
 
-Its columns are a MultiIndex of two levels under three top names:
+Its columns are a MultiIndex of two levels in three parts:
 
     ("metadata", "name" | "type" | "tensor_type" | "step" | "dtype" | anything further, such as "rank")
     ("scalar_stats", any name)      numbers; at least one column
@@ -77,7 +77,17 @@ class NotLogged(LookupError):
 
 
 def layers(df: pd.DataFrame, tt: Names | None = None) -> list[str]:
-    """Return the layers in model order, which is their order in the log; with `tt`, those that have it."""
+    """Return the layers in model order, which is their order in the log.
+
+    >>> layers(example_log(layers=3, steps=2))
+    ['embed', 'layers.0.attention.wq', 'head']
+
+    Args:
+        df: the log.
+        tt: only layers that have one of these tensor types: a name, a compiled pattern, or a list of these.
+
+    Raises NotLogged for a tensor type that the log does not have.
+    """
     codes, names = numbered(df[("metadata", "name")])
     if tt is None:
         return names
@@ -87,22 +97,50 @@ def layers(df: pd.DataFrame, tt: Names | None = None) -> list[str]:
 
 
 def tensor_types(df: pd.DataFrame) -> list[str]:
-    """Return the tensor types in the order in which the log has them."""
+    """Return the tensor types in the order in which the log has them.
+
+    >>> tensor_types(example_log())[:2]
+    ['Activation', 'Gradient']
+
+    Args:
+        df: the log.
+    """
     return numbered(df[("metadata", "tensor_type")])[1]
 
 
 def steps(df: pd.DataFrame) -> list[int]:
-    """Return the logged steps, ascending."""
+    """Return the logged steps, ascending.
+
+    >>> steps(example_log(steps=3))
+    [0, 1, 2]
+
+    Args:
+        df: the log.
+    """
     return sorted(pd.unique(df[("metadata", "step")]).tolist())
 
 
 def scalar_metrics(df: pd.DataFrame) -> list[str]:
-    """Return the names of the scalar statistics in the order of their columns."""
+    """Return the names of the scalar statistics in the order of their columns.
+
+    >>> scalar_metrics(example_log())[:3]
+    ['mean', 'std', 'mean_abs']
+
+    Args:
+        df: the log.
+    """
     return [name for top, name in df.columns if top == "scalar_stats"]
 
 
 def exponents(df: pd.DataFrame) -> list[int]:
-    """Return the exponents that have a column, ascending, without the two infinite ones."""
+    """Return the exponents that have a column, ascending, without the two infinite ones.
+
+    >>> exponents(example_log())[:3]
+    [-24, -23, -22]
+
+    Args:
+        df: the log.
+    """
     return sorted(int(e) for top, e in df.columns if top == "exponent_counts" and e not in INFINITE)
 
 
@@ -111,12 +149,16 @@ def select(
 ) -> pd.DataFrame:
     """Return the rows of some layers, tensor types and steps, in the order of the log.
 
-    Layers and tensor types are a name, a compiled pattern (searched), or a list of these; steps an integer,
-    a list, or a slice, which ends before its stop like `range`. Without a choice `df` itself comes back.
-    Raises NotLogged for a name or step that the log does not have, and if the choices have no row in common.
-
     >>> select(example_log(), re.compile("mlp"), tt="Gradient", step=slice(0, 50, 10)).shape[0]
     5
+
+    Args:
+        df: the log; it is returned itself if nothing is chosen.
+        layer: a layer's name, a compiled pattern (searched in the names), or a list of these; None for all.
+        tt: a tensor type, a compiled pattern, or a list of these; None for all.
+        step: an integer, a list, or a slice, which ends before its stop like `range`; None for all.
+
+    Raises NotLogged for a name or step that the log does not have, and if no row meets all choices.
     """
     masks = []
     if layer is not None:
@@ -136,9 +178,20 @@ def select(
 def curves(df: pd.DataFrame, layer: Names, tt: Names, scalar_metric: str | Sequence[str]) -> pd.DataFrame:
     """Return statistics over the steps: a float column per layer and metric, the index is "step".
 
-    Columns are named "layer/metric", or "layer/tensor type/metric" if `tt` is not a single name. A step
-    that a layer lacks is NaN. Raises NotLogged for unknown names, ValueError if a step has several rows of
-    one tensor (several ranks: select one first).
+    Columns are named "layer/metric", or "layer/tensor type/metric" if `tt` is not a single name. A step that a layer
+    lacks is NaN.
+
+    >>> curves(example_log(), "head", "Weight", ["std", "numel"]).columns.tolist()
+    ['head/std', 'head/numel']
+
+    Args:
+        df: the log.
+        layer: a layer's name, a compiled pattern, or a list of these.
+        tt: a tensor type, a compiled pattern, or a list of these.
+        scalar_metric: the name of a scalar statistic, or a list of names.
+
+    Raises NotLogged for unknown names, ValueError if a step has several rows of one tensor (several ranks: select one
+    first).
     """
     metrics = [scalar_metric] if isinstance(scalar_metric, str) else list(scalar_metric)
     for metric in metrics:
@@ -162,7 +215,7 @@ def curves(df: pd.DataFrame, layer: Names, tt: Names, scalar_metric: str | Seque
 
 
 def _chosen(column: pd.Series, wanted: Names, noun: str) -> np.ndarray:
-    if isinstance(wanted, str) and not is_category(column):  # plain text: comparing beats numbering it
+    if isinstance(wanted, str) and not is_category(column):  # plain text: comparing is faster than factorising it
         mask = (column == wanted).to_numpy(dtype=bool)
         if mask.any():
             return mask
@@ -211,8 +264,8 @@ def _unknown(noun: str, wanted: str | re.Pattern[str], names: Sequence[str]) -> 
 
 def _nothing_in_common(df: pd.DataFrame, layer: Any, tt: Any, step: Any) -> str:
     asked = {"layer": layer, "tensor type": tt, "step": step}
-    said = ", ".join(f"{k} {getattr(v, 'pattern', v)!r}" for k, v in asked.items() if v is not None)
+    chosen = ", ".join(f"{k} {getattr(v, 'pattern', v)!r}" for k, v in asked.items() if v is not None)
     if layer is None:
-        return f"no row has {said}; choose other steps (steps(df) lists them)"
+        return f"no row has {chosen}; choose other steps (steps(df) lists them)"
     has = tensor_types(df.take(np.flatnonzero(_chosen(df[("metadata", "name")], layer, "layer"))))
-    return f"no row has {said} at once; this layer has {some(has, 8)}"
+    return f"no row has {chosen} at once; this layer has {some(has, 8)}"

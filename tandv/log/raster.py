@@ -1,7 +1,7 @@
-"""The raster of gradient signs: for each step, of which sign and size the gradient of each parameter was.
+"""The raster of gradient signs: for each step, the sign and size class of the gradient of each parameter.
 
-A code for each parameter and step: ABOVE the threshold in size; within it NEGATIVE, POSITIVE, or exactly zero or
-without any gradient (NONE). Of a large model some parameters stand for all, evenly spread over each tensor.
+A code for each parameter and step: ABOVE the threshold in size; within it NEGATIVE, POSITIVE, or NONE for an exact
+zero or no gradient. Of a large model a sample of the parameters is recorded, evenly spaced in each tensor.
 """
 
 import os
@@ -31,20 +31,39 @@ FILE, PARTS = "signs.npz", "signs"  # in a run's folder: the finished raster, an
 
 
 class Raster(NamedTuple):
-    """Codes of the gradients of parameters, first layer to last, at each step."""
+    """Codes of the gradients of parameters, first layer to last, at each step.
 
-    steps: np.ndarray  # [n]
-    names: list[str]  # of the tensors
-    sizes: np.ndarray  # parameters of each tensor
-    edges: np.ndarray  # [tensors + 1]: the columns at which tensors begin, and the end
+    >>> Raster(np.array([0]), ["fc"], [2], [0, 2], 1e-5, np.array([[ABOVE, NONE]], np.uint8)).codes.shape
+    (1, 2)
+
+    Args:
+        steps: the recorded steps, [n] integers.
+        names: the names of the tensors.
+        sizes: how many parameters each tensor has.
+        edges: [tensors + 1] integers: the column at which each tensor begins, and the number of columns.
+        threshold: the absolute value above which a gradient is ABOVE.
+        codes: [n, columns] of uint8: the code of each recorded parameter at each step.
+    """
+
+    steps: np.ndarray
+    names: list[str]
+    sizes: np.ndarray | Sequence[int]
+    edges: np.ndarray | Sequence[int]
     threshold: float
-    codes: np.ndarray  # uint8 [n, columns]
+    codes: np.ndarray
 
 
 def read_raster(path: str | os.PathLike[str]) -> Raster:
-    """Open the raster in a run's folder, whether the run has ended, was killed or goes on, or a file of it.
+    """Open the raster of a run that has ended, was killed or is still running, or one file of it.
 
-    Raises FileNotFoundError where no raster was recorded.
+    >>> _ = write_raster(Raster(np.array([0]), ["fc"], [2], [0, 2], 1e-5, np.array([[0, 3]], np.uint8)), "signs.npz")
+    >>> read_raster("signs.npz").codes.tolist()
+    [[0, 3]]
+
+    Args:
+        path: the folder of a run, or an .npz file.
+
+    Raises FileNotFoundError where no raster was recorded, ValueError for a file that is no raster.
     """
     path = Path(path)
     parts = (
@@ -62,34 +81,54 @@ def read_raster(path: str | os.PathLike[str]) -> Raster:
 
 
 def write_raster(raster: Raster, path: str | os.PathLike[str]) -> Path:
-    """Keep a raster as an .npz file, four codes to a byte; readable by NumPy alone."""
+    """Write a raster as an .npz file, four codes to a byte, which NumPy alone can read; return the path.
+
+    >>> write_raster(Raster(np.array([0]), ["fc"], [2], [0, 2], 1e-5, np.array([[0, 3]], np.uint8)), "signs.npz").name
+    'signs.npz'
+
+    Args:
+        raster: the raster.
+        path: the file to write; it appears only when it is complete.
+    """
     path = Path(path)
-    aside = path.with_name(f".{path.name}")
+    temporary = path.with_name(f".{path.name}")
     names = np.array(raster.names, dtype=str)
     width = -(-raster.codes.shape[1] // 4) * 4
     codes = np.zeros((len(raster.codes), width), np.uint8)
     codes[:, : raster.codes.shape[1]] = raster.codes
     packed = codes[:, 0::4] | codes[:, 1::4] << 2 | codes[:, 2::4] << 4 | codes[:, 3::4] << 6
     np.savez_compressed(
-        aside, allow_pickle=False, steps=raster.steps, names=names, sizes=raster.sizes, edges=raster.edges,
+        temporary, allow_pickle=False, steps=raster.steps, names=names, sizes=raster.sizes, edges=raster.edges,
         threshold=raster.threshold, packed=packed,
     )  # fmt: skip
-    aside.replace(path)
+    temporary.replace(path)
     return path
 
 
 def joined(parts: Sequence[Raster]) -> Raster:
-    """Return the parts of one run, whose steps follow each other, as one raster."""
+    """Return the parts of one run, in the order of their steps, as one raster.
+
+    >>> one = Raster(np.array([0]), ["fc"], [2], [0, 2], 1e-5, np.array([[0, 3]], np.uint8))
+    >>> joined([one, one._replace(steps=np.array([1]))]).steps.tolist()
+    [0, 1]
+
+    Args:
+        parts: rasters of the same parameters.
+    """
     first = parts[0]
     steps, codes = (np.concatenate([getattr(part, field) for part in parts]) for field in ("steps", "codes"))
     return first._replace(steps=steps, codes=codes)
 
 
 def spread(sizes: Sequence[int], most: int) -> list[np.ndarray]:
-    """Return which parameters of each tensor stand for all: all of them, or about `most`, evenly spread.
+    """Return which parameters of each tensor are recorded: all of them, or about `most`, evenly spaced.
 
     >>> [places.tolist() for places in spread([4, 2], 3)]
     [[0, 2], [0]]
+
+    Args:
+        sizes: how many parameters each tensor has.
+        most: how many parameters are recorded at most, of all tensors together.
     """
     total = sum(sizes)
     if total <= most:
@@ -101,7 +140,16 @@ def spread(sizes: Sequence[int], most: int) -> list[np.ndarray]:
 
 
 def codes_of(has_sign: np.ndarray, negative: np.ndarray, within: np.ndarray) -> np.ndarray:
-    """Return codes from bits: whether gradients have a sign, are negative, are within the threshold."""
+    """Return the codes of gradients from three boolean arrays of one shape.
+
+    >>> codes_of(np.array([True, False]), np.array([True, False]), np.array([True, True])).tolist() == [NEGATIVE, NONE]
+    True
+
+    Args:
+        has_sign: whether the gradient is not zero.
+        negative: whether it is below zero.
+        within: whether its absolute value is at most the threshold.
+    """
     sign = np.where(has_sign, np.where(negative, NEGATIVE, POSITIVE), NONE)
     return np.where(within, sign, ABOVE).astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""What makes a table a log: its columns, and every way in which one can fall short."""
+"""The schema of a log: its columns, and a message for every way in which a table can differ from it."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,8 +26,12 @@ SchemaException = SchemaError  # the published name
 def validate(df: pd.DataFrame) -> pd.DataFrame:
     """Return `df` if it is a tandv log, else raise SchemaError naming every problem.
 
+    >>> from tandv.log.example import example_log
     >>> validate(example_log()).shape
     (1250, 60)
+
+    Args:
+        df: a table.
     """
     if found := list(problems(df)):
         raise SchemaError("not a tandv log:\n  " + "\n  ".join(found))
@@ -35,7 +39,14 @@ def validate(df: pd.DataFrame) -> pd.DataFrame:
 
 
 def problems(df: Any) -> Iterator[str]:
-    """Yield everything that keeps `df` from being a log: what is wrong, what is allowed, what to do."""
+    """Yield every way in which `df` is not a log: what is wrong, what is allowed, what to do.
+
+    >>> list(problems({}))
+    ['it is a dict, not a pandas DataFrame; open log files with tandv.track.common']
+
+    Args:
+        df: a table, or anything else.
+    """
     if not isinstance(df, pd.DataFrame):
         yield f"it is a {type(df).__name__}, not a pandas DataFrame; open log files with tandv.track.common"
         return
@@ -47,10 +58,10 @@ def problems(df: Any) -> Iterator[str]:
         )
         return
     columns: dict[tuple, pd.Series] = {}
-    for place, label in enumerate(df.columns):
+    for position, label in enumerate(df.columns):
         if label in columns:
             yield f"column {label} is there more than once; keep one of them"
-        columns.setdefault(label, df.iloc[:, place])
+        columns.setdefault(label, df.iloc[:, position])
     for top in dict.fromkeys(t for t, _ in columns if t not in PARTS):
         yield f"top-level column {top!r} is unknown; allowed are {', '.join(PARTS)}; rename or drop it"
     if not len(df):
@@ -100,13 +111,13 @@ def _text_problems(label: tuple, column: pd.Series) -> Iterator[str]:
 
 
 def _repeats(key: Iterable[pd.Series], columns: Mapping[tuple, pd.Series]) -> Iterator[str]:
-    # One integer per row out of the codes of every column: a million rows are compared in milliseconds.
+    # The codes of all columns as one integer per row, so that a million rows are compared in milliseconds.
     combined = None
     try:
         for column in key:
             codes, values = pd.factorize(column.array.codes if is_category(column) else column)
             combined = codes if combined is None else combined * (len(values) + 1) + codes
-    except TypeError:  # unhashable text, which is already named
+    except TypeError:  # a value that cannot be hashed: the problems of text columns name it
         return
     repeated = np.flatnonzero(pd.Series(combined).duplicated().to_numpy())
     if len(repeated):
@@ -173,7 +184,15 @@ def is_category(column: pd.Series) -> bool:
 
 
 def numbered(column: pd.Series) -> tuple[np.ndarray, list]:
-    """Return a number per row (-1: missing) and what the numbers stand for, in order of first appearance."""
+    """Return a code for each row (-1: missing) and the values that the codes stand for, in order of first appearance.
+
+    >>> codes, values = numbered(pd.Series(["b", "a", "b"]))
+    >>> codes.tolist(), values
+    ([0, 1, 0], ['b', 'a'])
+
+    Args:
+        column: a column of text or of categories.
+    """
     if not is_category(column):
         codes, values = pd.factorize(column)
         return codes, list(values)
