@@ -5,7 +5,6 @@ Gradients are taken at the output tensor, since module backward hooks break in-p
 """
 
 import weakref
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,7 +16,8 @@ from tandv.track.common.measurements import Quantity
 from tandv.track.torch._compiled import Quiet, Receiver, forget_graphs, marked
 from tandv.track.torch._scaler import unscaled
 from tandv.track.torch._shards import Sums, local, part_of
-from tandv.track.torch.names import Named, module_names, unwrap
+from tandv.track.torch._tree import Tree
+from tandv.track.torch.names import Named, unwrap
 from tandv.track.torch.outputs import measurable, tensors_in, why_not
 
 ACTIVATION, GRADIENT = 0, 1  # places among the tensor types
@@ -39,24 +39,24 @@ class OutputCapture:
         self,
         tracker: Any,
         model: nn.Module,
-        selects: Callable[[str], bool],
+        tree: Tree,
         gradients: bool,
         only_training: bool,
     ):
         self._tracker = tracker
         self._measurements = tracker.measurements
         self._model = unwrap(model)
-        self._names = {id(m): named for m, named in module_names(model).items() if selects(named.name)}
+        self._tree = tree
         self._gradients = gradients
         self._only_training = only_training
         self._seen: dict[tuple[int, int], _Seen] = {}
         self._quantities: dict[tuple[int, str, int], Quantity] = {}
         self._on_leaves: list[Any] = []
         self.saw_outputs = False
+        self._met_unknown = False  # in this step a module that is not of the model, as far as is known
         self._hook: Any = None
-        self._modules = list(self._names.values())
-        self._numbers = {key: number for number, key in enumerate(self._names)}
         self._receiver = Receiver(self._on_compiled)
+        _captures[self._receiver.number] = self
         self._quiet = Quiet()
         self._sums = Sums(self._on_sum)
 
@@ -76,11 +76,11 @@ class OutputCapture:
     @property
     def expected(self) -> bool:
         """Tell whether a training step should show outputs: a module is selected and in training."""
-        return bool(self._names) and self._model.training
+        return self._tree.has_modules and self._model.training
 
     def next_step(self) -> None:
         """Forget the outputs of the step that has ended."""
-        self.saw_outputs = False
+        self.saw_outputs = self._met_unknown = False
         self._seen.clear()
         for handle in self._on_leaves:
             handle.remove()
@@ -89,24 +89,41 @@ class OutputCapture:
     def _on_output(self, module: nn.Module, _: Any, output: Any) -> Any:
         if torch.compiler.is_compiling():
             return self._while_traced(module, output)
-        named = self._names.get(id(module))
-        if named is None or not self._tracker.recording:
-            return None
-        if self._only_training and not self._model.training:
+        if not self._tracker.recording or (self._only_training and not self._model.training):
             return None
         try:
-            if not self.saw_outputs:
-                self.saw_outputs = True
-                self._tracker.forward_begun()
-            for name, tensor in tensors_in(output, named.name):
-                self._record(named, name, tensor)
+            named = self._known(module)
+            if named is not None:
+                for name, tensor in tensors_in(output, named.name):
+                    self._record(named, name, tensor)
         except Exception as error:
-            self._tracker.fail(f"in the forward pass of {named.name!r}", error)
+            named = self._tree.find(module)
+            what = type(module).__name__ if named is None else repr(named.name)
+            self._tracker.fail(f"in the forward pass of {what}", error)
+
+    def _known(self, module: nn.Module) -> Named | None:
+        """Return what the log calls a module; the step's first one shows that its forward pass has begun."""
+        named = self._tree.find(module)
+        if named is None and not self._met_unknown:
+            self._met_unknown = True  # it may have been put into the model since the last look
+            self._tracker.look()
+            named = self._tree.find(module)
+        if named is not None and not self.saw_outputs:
+            self._begin()
+            named = self._tree.find(module)
+        return named
+
+    def _begin(self) -> None:
+        self.saw_outputs = True
+        self._tracker.look()
+        self._tracker.forward_begun()
 
     def _while_traced(self, module: nn.Module, output: Any) -> Any:
         """Put operators that record into a graph; one graph is made with them, another without."""
-        number = self._numbers.get(id(module))
-        if number is None or not self._tracker.recording or (self._only_training and not self._model.training):
+        if not self._tracker.recording or (self._only_training and not self._model.training):
+            return None
+        number = _number(self._receiver.number, id(module))
+        if number < 0:
             return None
         return marked(output, self._receiver.number, number, self._gradients)
 
@@ -114,18 +131,20 @@ class OutputCapture:
         """Record what a compiled graph shows; activations that its backward pass computes again were counted."""
         if not self._tracker.recording or (kind == ACTIVATION and _in_backward()):
             return
-        named = self._modules[module]
+        named = None
         try:
             if not self.saw_outputs:
-                self.saw_outputs = True
-                self._tracker.forward_begun()
+                self._begin()
+            named = self._tree.numbered(module)
+            if named is None:
+                return
             quantity = self._quantity(named, f"{named.name}{leaf}", kind)
             if kind == GRADIENT:
                 self._on_gradient([quantity], tensor)
             elif (values := measurable(tensor)) is not None:
                 self._measurements.add([values], [quantity])
         except Exception as error:
-            self._tracker.fail(f"in the compiled pass of {named.name!r}", error)
+            self._tracker.fail(f"in the compiled pass of {named.name!r}" if named else "in a compiled pass", error)
 
     def _record(self, named: Named, name: str, tensor: torch.Tensor) -> None:
         quantity = self._quantity(named, name, ACTIVATION, part_of(tensor))
@@ -194,6 +213,15 @@ class OutputCapture:
         except Exception as error:
             self._tracker.fail(f"in the forward pass of {named.name!r}", error)
 
+    def follow(self) -> None:
+        """Go on with the modules that the model has now, which may have other places and names."""
+        self._quantities.clear()
+
+    def number(self, key: int) -> int:
+        """Return the number of a module, known by its address while it is being called; -1 for none."""
+        self._tracker.look()
+        return self._tree.number(key)
+
     def say_unseen(self) -> None:
         """Say which outputs stayed terms of a sum over ranks."""
         for _, name in self._sums.unseen():
@@ -205,6 +233,18 @@ class OutputCapture:
             order = (kind, named.position, len(self._quantities))
             self._quantities[key] = Quantity(order, name, named.type, ("Activation", "Gradient")[kind], part)
         return self._quantities[key]
+
+
+_captures: weakref.WeakValueDictionary[int, OutputCapture] = weakref.WeakValueDictionary()
+
+
+def _number(receiver: int, key: int) -> int:
+    """Return the number of a module in graphs: run as it stands while a graph is traced, which keeps the answer."""
+    capture = _captures.get(receiver)
+    return -1 if capture is None else capture.number(key)
+
+
+_number._dynamo_marked_constant = True  # what torch.compiler.assume_constant_result does, without importing Dynamo
 
 
 def _key(tensor: torch.Tensor) -> tuple[int, int]:

@@ -5,7 +5,7 @@ are what it receives, unscaled and clipped; states and updates when the step is 
 by identity, never by position.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -18,7 +18,8 @@ from tandv.track.insight.numbers import InsightSettings
 from tandv.track.torch._insight import Insight
 from tandv.track.torch._scaler import unscaled
 from tandv.track.torch._shards import WHOLE, local
-from tandv.track.torch.names import Named, parameter_names
+from tandv.track.torch._tree import Tree
+from tandv.track.torch.names import Named
 from tandv.track.torch.outputs import measurable, why_not
 
 _ORDER = {"Weight": 2, "Weight_Gradient": 3, "Weight_Update": 4, "Optimiser_State": 5}  # after outputs
@@ -30,9 +31,8 @@ class ParameterCapture:
     def __init__(
         self,
         tracker: Any,
-        model: nn.Module,
+        tree: Tree,
         optimizers: list[torch.optim.Optimizer],
-        selects: Callable[[str], bool],
         weights: bool,
         gradients: bool,
         updates: bool,
@@ -40,7 +40,8 @@ class ParameterCapture:
     ):
         self._tracker = tracker
         self._measurements = tracker.measurements
-        self._names = {p: named for p, named in parameter_names(model).items() if selects(named.name)}
+        self._tree = tree
+        self._names = tree.parameters
         self._optimizers = optimizers
         self._weights, self._gradients, self._updates = weights, gradients, updates
         self._quantities: dict[tuple[nn.Parameter, str], Quantity] = {}
@@ -51,6 +52,11 @@ class ParameterCapture:
         self.refused: torch.Tensor | None = None  # by fused ones, which know only on their device: 1 if by all
         self._hooks: list[Any] = []
         self.insight = Insight(tracker, self._names, insight) if insight is not None else None
+
+    def follow(self) -> None:
+        """Go on with the parameters that the model has now."""
+        self._names = self._tree.parameters
+        self._quantities.clear()
 
     def attach(self) -> None:
         self._hooks.append(register_optimizer_step_pre_hook(self._before_optimizer_step))

@@ -19,6 +19,7 @@ from tandv.track.torch._measurements import TorchMeasurements
 from tandv.track.torch._parameters import ParameterCapture
 from tandv.track.torch._scaler import ScalerWatch
 from tandv.track.torch._stash import stash_all_stats_and_hist
+from tandv.track.torch._tree import Tree
 from tandv.track.torch.names import module_names, parameter_names, unwrap
 
 Optimizers = torch.optim.Optimizer | Iterable[torch.optim.Optimizer] | None
@@ -30,6 +31,7 @@ class TorchTracker(Tracker):
     _outputs: OutputCapture
     _parameters: ParameterCapture
     scaler: ScalerWatch
+    tree: Tree
     weights: Callable[[], Source | None]
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
@@ -54,6 +56,12 @@ class TorchTracker(Tracker):
         self._outputs.next_step()
         self._parameters.start_of_step()
 
+    def look(self) -> None:
+        """See what the model consists of now, and go on with that."""
+        if self.tree.look():
+            self._outputs.follow()
+            self._parameters.follow()
+
     def forward_begun(self) -> None:
         self._parameters.forward_begun()
 
@@ -71,6 +79,7 @@ class TorchTracker(Tracker):
             )
         self._outputs.say_unseen()
         self._outputs.next_step()
+        self.look()
 
 
 def track(
@@ -190,9 +199,10 @@ def track(
         steps = f"every={'a function' if callable(every) else every}, init_step={init_step or 0}"
         tracker._open = lambda: together(ranks, steps, open_log)
     tracker.scaler = ScalerWatch()
-    tracker._outputs = OutputCapture(tracker, module, settings.selects, track_gradients, only_stash_during_training)
+    tree = tracker.tree = Tree(module, settings.selects)
+    tracker._outputs = OutputCapture(tracker, module, tree, track_gradients, only_stash_during_training)
     tracker._parameters = ParameterCapture(
-        tracker, module, optimizers, settings.selects, track_weights, track_gradients, track_updates, asked
+        tracker, tree, optimizers, track_weights, track_gradients, track_updates, asked
     )
     if (of_steps := tracker._parameters.insight) is not None:
         if tracker.raster is not None:
