@@ -98,7 +98,8 @@ def get_experiment_summary(
     `identify_moments` has them; None without any), `checkpoints` (steps) and `missing`, one sentence for each thing.
 
     >>> get_experiment_summary({"loss": [1.0, 0.5, None]})["missing"]
-    ['loss has no value at 1 of 3 steps', 'loss has 2 known values, too few to look for transitions', 'no checkpoints']
+    ['loss has no value at 1 of 3 steps, none from step 2 on',
+     'loss has 2 known values, too few to look for transitions', 'no checkpoints']
     """
     table = as_curves(curves).sort_index()
     transitions = _found(table) if transitions is None else transitions

@@ -1,7 +1,8 @@
 """Checkpoint files to curves: find, order and load them safely, and measure their weights over training.
 
 >>> from tandv.checkpoints import evaluate
->>> evaluate("runs/grok/ckpt", ["spectral", "effective_rank"])  # doctest: +SKIP
+>>> evaluate("checkpoints", ["spectral", "effective_rank"]).index.tolist()
+[0, 500, 1000]
 """
 
 from tandv.checkpoints.discovery import Checkpoint, NoCheckpoints, find

@@ -1,7 +1,7 @@
 """Which files of a folder are checkpoints, and of what step each is.
 
->>> find("runs/grok/checkpoints")[0]  # doctest: +SKIP
-Checkpoint(step=0, path=PosixPath('runs/grok/checkpoints/step_000000.safetensors'))
+>>> find("checkpoints")[0]
+Checkpoint(step=0, path=PosixPath('checkpoints/step_000000.safetensors'))
 """
 
 import os

@@ -1,7 +1,8 @@
 """Checkpoints in, curves out.
 
->>> curves = evaluate("runs/grok/ckpt", ["spectral", "effective_rank"])  # doctest: +SKIP
->>> curves["spectral"].loc[500]  # doctest: +SKIP
+>>> curves = evaluate("checkpoints", ["spectral", "effective_rank"])
+>>> float(curves["spectral"].loc[500])
+501.0
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Evaluation across machines: an engine on a Ray cluster.
 
->>> evaluate("/shared/checkpoints", engine=on_ray())  # doctest: +SKIP
+`evaluate("/shared/checkpoints", engine=on_ray())` measures on the cluster in reach.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -23,13 +23,11 @@ _LOOKS: dict[str, dict[str, Any]] = {
 class DelayedGeneralizationPlotter:
     """Collect losses, accuracies and any other series of a run, draw them, and mark where they change.
 
-    ```
-    plotter = DelayedGeneralizationPlotter(phenomenon_type="grokking")
-    for epoch in range(epochs):
-        plotter.add_epoch_data(epoch=epoch, train_loss=..., test_loss=..., train_acc=..., test_acc=...)
-    fig = plotter.create_training_dynamics_plot()
-    plotter.add_transition_markers(plotter.detect_phase_transitions())
-    ```
+    >>> plotter = DelayedGeneralizationPlotter(phenomenon_type="grokking")
+    >>> for epoch in range(20):
+    ...     plotter.add_epoch_data(epoch, train_loss=0.1, test_loss=1.0, train_acc=1.0, test_acc=float(epoch > 10))
+    >>> fig = plotter.create_training_dynamics_plot()
+    >>> fig = plotter.add_transition_markers(plotter.detect_phase_transitions())
 
     The same as `viz.training_dynamics(curves, transitions=find_transitions(curves))` of a table of curves, which
     `curves` gives. A phenomenon is a way to look: grokking has a logarithmic axis of steps, simplicity bias and phase

@@ -127,11 +127,10 @@ class BeforeAfterComparison:
 class Phase2Infrastructure:
     """Find and compare the critical moments of the runs in a folder.
 
-    ```
-    infra = Phase2Infrastructure("experiments")
-    moments = infra.identify_moments("transformer_deep", num_jumps=5)
-    result = infra.compare_representations(moments[0], moments[2])
-    ```
+    >>> infra = Phase2Infrastructure("tandv-runs")
+    >>> moments = infra.identify_moments("grok", num_jumps=1)
+    >>> [(moment.step, moment.moment_type) for moment in moments]
+    [(560, 'before_jump'), (600, 'during_jump'), (640, 'after_jump')]
 
     The same as `moments.identify_moments`, `moments.compare_moments` and `tandv.dossier.write_dossier` of one run.
     """

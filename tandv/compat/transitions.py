@@ -14,11 +14,9 @@ from tandv.viz import grokking_plot
 class PhaseTransitionAnalyzer:
     """Say when a network memorised and when it generalised, and draw it.
 
-    ```
-    analyzer = PhaseTransitionAnalyzer(curves)                        # with train_acc and test_acc
-    analyzer = PhaseTransitionAnalyzer(model_checkpoints={0: model0, 500: model1}, train_data=(x, y), test_data=(x, y))
-    fig = analyzer.create_grokking_plot(analyzer.analyze_grokking(transition_threshold=0.95, window_size=100))
-    ```
+    >>> curves = {"step": range(0, 40, 10), "train_acc": [0.1, 1.0, 1.0, 1.0], "test_acc": [0.1, 0.2, 0.2, 1.0]}
+    >>> analyzer = PhaseTransitionAnalyzer(curves)
+    >>> fig = analyzer.create_grokking_plot(analyzer.analyze_grokking(transition_threshold=0.95, window_size=10))
 
     Of checkpoints, {step: model}, the accuracy is the share of largest outputs that are at the label; data is a pair
     of inputs and labels, or an iterable of such. Where checkpoints are files, `accuracy(checkpoint, data)` says how

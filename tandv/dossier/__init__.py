@@ -1,8 +1,8 @@
 """Everything that is known of a run around its transitions, in one report.
 
 >>> from tandv.dossier import write_dossier
->>> write_dossier("tandv-runs/grok").page  # doctest: +SKIP
-PosixPath('tandv-runs/grok/dossier/comparison_report.html')
+>>> write_dossier("tandv-runs/demo").page
+PosixPath('tandv-runs/demo/dossier/comparison_report.html')
 """
 
 from tandv.dossier.examination import examine

@@ -18,10 +18,9 @@ _NEEDED = ("add_scalar", "add_histogram_raw", "flush")
 def to_tensorboard(log: pd.DataFrame | str | Path, writer: Any) -> None:
     """Show a log in TensorBoard: `log` is a DataFrame or a run's folder, `writer` a SummaryWriter.
 
-    ```
-    with SummaryWriter("tensorboard") as writer:
-        to_tensorboard(tracker.path, writer)
-    ```
+    >>> from torch.utils.tensorboard import SummaryWriter
+    >>> with SummaryWriter("tensorboard") as writer:
+    ...     to_tensorboard("tandv-runs/demo", writer)
 
     Of each step and tensor type come the median, smallest and largest `rm2` and `max_abs` of all layers, the
     shares of zeros, NaNs and infinities, and a histogram over the exponent.

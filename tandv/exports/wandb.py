@@ -26,10 +26,9 @@ _STEP = "tandv/step"
 def to_wandb(log: pd.DataFrame | str | Path, run: Any) -> None:
     """Add a log to a W&B run, one row for each step: `log` is a DataFrame or a run's folder.
 
-    ```
-    with wandb.init(project="mine") as run:
-        to_wandb(tracker.path, run)
-    ```
+    >>> import wandb
+    >>> with wandb.init(project="mine", mode="offline", settings=wandb.Settings(silent=True)) as run:
+    ...     to_wandb("tandv-runs/demo", run)
 
     Of each step and tensor type come the median, smallest and largest `rm2` and `max_abs` of all layers, the
     shares of zeros, NaNs and infinities, and a histogram over the exponent. Raises what `read_run` raises.

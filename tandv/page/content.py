@@ -90,7 +90,7 @@ def summary(curve: pd.Series) -> dict[str, Any]:
     return out | {
         "first": finite.iloc[0],
         "last": finite.iloc[-1],
-        "smallest": finite.iloc[low],
+        "smallest": float(finite.iloc[low]),
         "smallest_at": int(finite.index[low]),
         "largest": finite.iloc[high],
         "largest_at": int(finite.index[high]),

@@ -60,7 +60,8 @@ def document(
 def save(curves: Runs, path: str | os.PathLike[str], **choices: object) -> Path:
     """Write a page to a file that can be kept, sent, and opened without a network; see `document` for the choices.
 
-    >>> save({"loss": [2.0, 1.0]}, "loss.html", title="A loss")  # doctest: +SKIP
+    >>> save({"loss": [2.0, 1.0]}, "loss.html", title="A loss")
+    PosixPath('loss.html')
     """
     path = Path(path)
     path.write_text(document(curves, **choices), encoding="utf-8")  # type: ignore[arg-type]

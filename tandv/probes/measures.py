@@ -44,7 +44,16 @@ def heads_of(
     Of attention that may look ahead only the entropy means something; `causal` says whether it may not, left out the
     patterns tell.
 
-    >>> watch = probe(model, batch, measure=heads_of(batch["input_ids"]))                      # doctest: +SKIP
+    >>> import torch
+    >>> class Block(torch.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.attention = torch.nn.MultiheadAttention(4, 2, batch_first=True)
+    ...     def forward(self, x):
+    ...         return self.attention(x, x, x)[0]
+    >>> numbers = heads_of(causal=False)(Block(), torch.randn(3, 5, 4))
+    >>> sorted(numbers)
+    ['attention/head0/entropy', 'attention/head1/entropy', 'attention/specialization_index']
     """
     known = None if tokens is None else np.asarray(tokens)
 

@@ -1,7 +1,9 @@
 """Opening a checkpoint, whatever wrote it, without a model class and without running what it asks for.
 
->>> for name, array in weights("checkpoints/step_000500.safetensors"):  # doctest: +SKIP
+>>> for name, array in weights("checkpoints/step_000500.safetensors"):
 ...     print(name, array.shape)
+fc.bias (3,)
+fc (3, 3)
 """
 
 from collections.abc import Iterator

@@ -9,9 +9,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 class Background:
     """A thread that does what it is given, in order; `has_room` tells whether it keeps up.
 
-    >>> beside = Background(at_most=1 << 20)
-    >>> beside.give(lambda: None, size=100)
-    >>> beside.close()
+    >>> background = Background(at_most=1 << 20)
+    >>> done = background.give(lambda: None, size=100)
+    >>> background.close()
+    >>> done.done()
+    True
     """
 
     def __init__(self, at_most: int):

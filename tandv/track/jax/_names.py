@@ -73,7 +73,7 @@ def optimizer_states(state: Any, parameters: Any) -> list[Leaf]:
 def count_of(state: Any) -> Any:
     """Return how many steps an optimiser that keeps a mean of squares has taken, 1 if it does not say.
 
-    >>> count_of([{"count": np.int32(3), "nu": {"kernel": np.ones(1)}}])
+    >>> int(count_of([{"count": np.int32(3), "nu": {"kernel": np.ones(1)}}]))
     3
     """
     leaves = [

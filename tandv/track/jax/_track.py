@@ -43,19 +43,39 @@ def track(
 ) -> JaxTracker:
     """Record what happens inside a JAX model while it trains: one row for each tensor and step.
 
-    ```
-    with track(model_state=params, optimizer_state=opt_state) as tracker:  # linen, or any pytree
-        for x, y in batches:
-            params, opt_state, grads = tracker.intercept(update, params, opt_state, x, y)
-            tracker.step(params, opt_state, grads)
-    df = read_pickle(tracker.out_path)
+    Of linen, or any pytree of weights:
 
-    with track(model, optimizer) as tracker:  # flax.nnx
-        step_fn = tracker.wrap(step_fn)
-        for x, y in batches:
-            loss = step_fn(model, optimizer, x, y)
-            tracker.step()
-    ```
+    >>> import jax.numpy as jnp, optax
+    >>> from flax import linen
+    >>> net, transform = linen.Dense(1), optax.sgd(0.1)
+    >>> params = net.init(jax.random.key(0), jnp.ones((1, 3)))
+    >>> opt_state = transform.init(params)
+    >>> @jax.jit
+    ... def update(params, opt_state, x):
+    ...     grads = jax.grad(lambda params: jnp.square(net.apply(params, x)).mean())(params)
+    ...     updates, opt_state = transform.update(grads, opt_state, params)
+    ...     return optax.apply_updates(params, updates), opt_state, grads
+    >>> with track(model_state=params, optimizer_state=opt_state) as tracker:
+    ...     for step in range(5):
+    ...         x = jax.random.normal(jax.random.key(step), (8, 3))
+    ...         params, opt_state, grads = tracker.intercept(update, params, opt_state, x)
+    ...         tracker.step(params, opt_state, grads)
+    >>> tracker.out_path.name
+    'log.pkl'
+
+    Of flax.nnx, whose objects are read where they change:
+
+    >>> from flax import nnx
+    >>> model = nnx.Linear(3, 1, rngs=nnx.Rngs(0))
+    >>> optimizer = nnx.Optimizer(model, transform, wrt=nnx.Param)
+    >>> with track(model, optimizer) as tracker:
+    ...     @tracker.wrap
+    ...     @nnx.jit
+    ...     def step_fn(model, optimizer, x):
+    ...         optimizer.update(model, nnx.grad(lambda model: jnp.square(model(x)).mean())(model))
+    ...     for step in range(5):
+    ...         step_fn(model, optimizer, jnp.ones((8, 3)))
+    ...         tracker.step()
 
     - `model`, `optimizer`: nnx objects, or an equinox model and its optax state.
     - `model_state`, `optimizer_state`: the same as trees of arrays; give the new ones to every `step`.

@@ -61,9 +61,12 @@ class JaxTracker(Tracker):
     def intercept(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call `function(*args, **kwargs)` and record the outputs of every module in it, and their gradients.
 
-        ```
-        model_state, opt_state, grads = tracker.intercept(update, model_state, opt_state, x, y)
-        ```
+        >>> import jax.numpy as jnp
+        >>> from tandv.track.jax import tag, track
+        >>> with track(model_state={"w": jnp.ones(3)}) as tracker:
+        ...     loss = tracker.intercept(jax.jit(lambda w: tag(w * 2, "doubled").sum()), jnp.ones(3))
+        >>> float(loss)
+        6.0
 
         The function may be jitted, call jitted functions, and use any of JAX's transforms. It is traced once,
         as `jax.jit` does; what is jitted in it is compiled with the measurements as one more output, the rest

@@ -111,16 +111,19 @@ def track(
 ) -> TorchTracker:
     """Record what happens inside `module` while it trains: one row for each tensor and step.
 
-    ```
-    with track(model, optimizer=optimizer) as tracker:
-        for x, y in batches:
-            loss = loss_of(model(x), y)
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            tracker.step()
-    df = read_pickle(tracker.out_path)
-    ```
+    >>> from tandv.track.common import read_pickle
+    >>> model = nn.Linear(3, 1)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> with track(model, optimizer=optimizer) as tracker:
+    ...     for step in range(5):
+    ...         loss = model(torch.randn(8, 3)).square().mean()
+    ...         loss.backward()
+    ...         optimizer.step()
+    ...         optimizer.zero_grad()
+    ...         tracker.step()
+    >>> log = read_pickle(tracker.out_path)
+    >>> sorted(log["metadata", "tensor_type"].unique())
+    ['Activation', 'Gradient', 'Weight', 'Weight_Gradient']
 
     - `track_gradients`: gradients with respect to module outputs, and of the weights.
     - `optimizer`: one or several, whose state is recorded too.

@@ -38,13 +38,11 @@ def gradient_raster(
     A gradient above the threshold leaves the paper blank. Where several parameters or steps fall on one pixel its
     colour is their mixture. `layer` (a name, a pattern or a list) and `step` (a slice of steps) zoom in.
 
-    ```
-    with track(model, insight={"raster": True}) as tracker:
-        ...
-    viz.gradient_raster(tracker.path, layer="conv1")
-    ```
-
+    `track(model, insight={"raster": True})` records one; its run's folder (`tracker.path`) is what to give here.
     Raises FileNotFoundError where no raster was recorded, NotLogged for what is not in it.
+
+    >>> codes = np.array([[0, 1], [1, 1], [2, 3]], np.uint8)  # of 3 steps and 2 parameters
+    >>> fig = gradient_raster(Raster(np.arange(3), ["conv1"], np.array([2]), np.array([0, 2]), 1e-8, codes))
     """
     whole = raster if isinstance(raster, Raster) else read_raster(raster)
     part = _chosen(whole, layer, step)

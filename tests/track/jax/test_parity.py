@@ -1,5 +1,7 @@
 """The same network, weights and batch in PyTorch, flax.linen and flax.nnx give the same log."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -178,7 +180,7 @@ def by_key(log):
     names = [name.replace("TorchMLP", "MLP") for name in names]
     kinds = [STATES.get(kind, kind) for kind in m["tensor_type"]]
     keys = zip(m["step"], kinds, names, strict=True)
-    counts = log["exponent_counts"][low].to_dict("records")
+    counts = log["exponent_counts"][[-np.inf, *low, np.inf]].to_dict("records")
     return dict(zip(keys, zip(log["scalar_stats"].to_dict("records"), counts, strict=True), strict=True))
 
 
@@ -199,12 +201,29 @@ def test_the_same_network_gives_the_same_rows(kind, other):
     }
     for key, (scalars, counts) in expected.items():
         mine, my_counts = found[key]
-        for name in ("numel", "zeros", "nans", "infs", "calls"):
+        for name in ("numel", "nans", "infs", "calls"):
             assert mine[name] == scalars[name], (key, name)
         for name in ("mean_abs", "max_abs", "rm2", "rm4", "rm8"):
             assert mine[name] == pytest.approx(scalars[name], rel=2e-4), (key, name)
         for name in ("mean", "std"):  # which may be differences of larger numbers
             assert mine[name] == pytest.approx(scalars[name], abs=2e-4 * scalars["rm2"]), (key, name)
-        if key[0] == 0 and key[1] in ("Activation", "Weight"):
-            same = {n: count for n, count in counts.items() if count}
-            assert {n: count for n, count in my_counts.items() if count} == same, key
+        step, kind, _ = key
+        if step == 0 and kind == "Weight":
+            assert {n: c for n, c in my_counts.items() if c} == {n: c for n, c in counts.items() if c}, key
+        elif step == 0 and kind in ("Activation", "Gradient", "Weight_Gradient"):
+            top = math.frexp(scalars["max_abs"])[1]
+            assert_counts_as_far_as_rounding_leaves_them(my_counts, counts, range(top - 10, top + 2), key)
+
+
+def assert_counts_as_far_as_rounding_leaves_them(counts, others, exponents, key):
+    """Assert that counts could be of the same values, none of which is off by more than 2**exponents[0].
+
+    What should be zero is a rounding in one framework and an exact zero in the other, and a value beside a power of
+    two lies on either side of it. But what is below 2**n in one is below 2**(n + 1) in the other.
+    """
+
+    def below(counts, n):
+        return sum(count for exponent, count in counts.items() if exponent < n)
+
+    for n in exponents:
+        assert below(counts, n) <= below(others, n + 1) and below(others, n) <= below(counts, n + 1), (key, n)
