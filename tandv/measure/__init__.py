@@ -7,6 +7,7 @@ where numba is not installed.
 
 import ctypes
 import functools
+import math
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ import numpy as np
 
 from tandv import statistics
 from tandv.measure import _numpy
+from tandv.measure.repeats import once_each, times
 
 # Tensors of one byte per element whose float32 values the compiled producer looks up.
 _EIGHT_BITS = (
@@ -67,16 +69,18 @@ def add(tensors: Sequence[Any], places: Sequence[int], rows: np.ndarray, threads
         if name not in MEASURED:
             raise TypeError(f"a tensor of {name} cannot be measured; allowed are {', '.join(MEASURED)}")
         if hasattr(tensor, "data_ptr") and tensor.is_contiguous():  # nearly always
-            parts = [(tensor, tensor.data_ptr(), tensor.numel())]
+            part = tensor, tensor.data_ptr(), tensor.numel()
+        elif _size(tensor) <= _COPY or _is_one_part(tensor):
+            part = next(_dense_parts(tensor))
+            alive.append(part)  # what was copied must stay until it has been read
         else:
-            parts = list(_dense_parts(tensor))
-            alive.append(parts)  # what was copied must stay until it has been read
-            rows["calls"][place] += 1 - len(parts)  # however many parts, it is one call
-        for _, address, size in parts:
-            if add_many is None:
-                _numpy.add(_array(address, size, name), rows[place : place + 1])
-            else:
-                jobs.append((address, size, KINDS[name], place))
+            _add_in_parts(tensor, place, rows)
+            continue
+        _, address, size = part
+        if add_many is None:
+            _numpy.add(_array(address, size, name), rows[place : place + 1])
+        else:
+            jobs.append((address, size, KINDS[name], place))
     if not jobs:
         return
     table = np.array(jobs, np.int64)
@@ -84,6 +88,27 @@ def add(tensors: Sequence[Any], places: Sequence[int], rows: np.ndarray, threads
         _add_in_threads(table, rows, threads)
     else:
         _add_compiled(table, rows)
+
+
+def _is_one_part(tensor: Any) -> bool:
+    if hasattr(tensor, "data_ptr"):
+        return _fills_its_memory(tensor)
+    return 0 not in getattr(tensor, "strides", ())
+
+
+def _size(tensor: Any) -> int:
+    return math.prod(tensor.shape)
+
+
+def _add_in_parts(tensor: Any, place: int, rows: np.ndarray) -> None:
+    """Measure a large tensor that lies in memory with gaps, or many times over itself, without a copy of it all."""
+    measured = statistics.empty_rows(1, rows.dtype)
+    once = once_each(tensor)
+    for part, *_ in _dense_parts(once):
+        add([part], [0], measured)
+    measured = times(measured, _size(tensor) // max(1, _size(once)))
+    measured["calls"] = 1
+    rows[place] = statistics.merge(np.concatenate([rows[place : place + 1], measured]), np.zeros(2, np.int64))[0]
 
 
 def _add_compiled(jobs: np.ndarray, rows: np.ndarray) -> None:

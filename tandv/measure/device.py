@@ -10,8 +10,10 @@ import torch
 
 from tandv import measure, statistics
 from tandv.measure import torch_operations
+from tandv.measure.repeats import once_each
 
 MEASURED = tuple(name for name in measure.MEASURED if name != "float64" and hasattr(torch, name))  # dtypes, by name
+_LARGE = 1 << 20  # elements from which an expanded tensor is not copied
 _DTYPES = {getattr(torch, name) for name in MEASURED}
 
 
@@ -107,8 +109,16 @@ class DeviceRows:
             if tensor.dtype not in _DTYPES or tensor.device != self.device or not 0 <= place < self._size:
                 found = self._problems(tensors, places)
                 raise ValueError(f"cannot measure on {self.device}:\n  " + "\n  ".join(found))
+        expanded = [tensor.numel() > _LARGE and once_each(tensor).numel() < tensor.numel() for tensor in tensors]
+        if any(expanded):  # these must not be copied whole
+            for tensor, place, again in zip(tensors, places, expanded, strict=True):
+                if again:
+                    torch_operations.add_repeated(tensor, place, self._words)
+            tensors = [tensor for tensor, again in zip(tensors, expanded, strict=True) if not again]
+            places = [place for place, again in zip(places, expanded, strict=True) if not again]
         if len(set(places)) == len(places):
-            self._add(tensors, places)
+            if places:
+                self._add(tensors, places)
             return
         waiting = list(zip(tensors, places, strict=True))
         while waiting:  # a row takes one tensor at a time

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from tandv import statistics
+from tandv.measure.repeats import COUNTED, SUMMED, once_each
 from tandv.statistics import FLOATS, HIGHEST, INTEGERS, LOWEST, NO_SCALE
 
 WORDS = statistics.ROW.itemsize // 8  # of a row
@@ -31,6 +32,19 @@ def add(tensors: Sequence[torch.Tensor], places: Sequence[int], rows: torch.Tens
     merged = _merged(torch.stack([rows[place] for place in places]), measured)
     for place, row in zip(places, merged, strict=True):
         rows[place].copy_(row)
+
+
+@torch.no_grad()
+def add_repeated(tensor: torch.Tensor, place: int, rows: torch.Tensor) -> None:
+    """Merge the measurement of an expanded tensor, whose memory is read once, into the row at its place."""
+    once = once_each(tensor)
+    row, count = _measured(once), tensor.numel() // once.numel()
+    for name in COUNTED:
+        row[_WORD[name]].mul_(count)
+    row[_COUNTS:].mul_(count)
+    for name in SUMMED:
+        row.view(torch.float64)[_WORD[name]].mul_(count)
+    rows[place].copy_(_merged(rows[place][None], row[None])[0])
 
 
 def send(values: torch.Tensor, device: torch.device) -> torch.Tensor:

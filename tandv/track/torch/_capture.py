@@ -13,12 +13,14 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
 from tandv.track.common.measurements import Quantity
-from tandv.track.torch._compiled import Quiet, Receiver, forget_graphs, marked
+from tandv.track.torch._compiled import Quiet, Receiver, forget_graphs, mark, not_compiled_alone
+from tandv.track.torch._gradients import on_gradient
 from tandv.track.torch._scaler import unscaled
 from tandv.track.torch._shards import Sums, local, part_of
 from tandv.track.torch._tree import Tree
 from tandv.track.torch.names import Named, unwrap
-from tandv.track.torch.outputs import measurable, tensors_in, why_not
+from tandv.track.torch.outputs import tensors_in
+from tandv.track.torch.values import measurable, why_not
 
 ACTIVATION, GRADIENT = 0, 1  # places among the tensor types
 _SEEN_AT_MOST = 10_000  # outputs of a step that are recognised when an outer module returns them, too
@@ -62,6 +64,7 @@ class OutputCapture:
 
     def attach(self) -> None:
         forget_graphs()
+        not_compiled_alone(OutputCapture._on_output)
         self._quiet.begin()
         self._sums.attach()
         self._hook = register_module_forward_hook(self._on_output)
@@ -125,7 +128,7 @@ class OutputCapture:
         number = _number(self._receiver.number, id(module))
         if number < 0:
             return None
-        return marked(output, self._receiver.number, number, self._gradients)
+        mark(output, self._receiver.number, number, self._gradients)
 
     def _on_compiled(self, module: int, leaf: str, kind: int, tensor: torch.Tensor) -> None:
         """Record what a compiled graph shows; activations that its backward pass computes again were counted."""
@@ -168,7 +171,7 @@ class OutputCapture:
                 self._measurements.add([measurable(mine)], [quantity])
         if self._gradients and tensor.requires_grad:
             if not seen.wants_gradient:
-                hook = tensor.register_hook(partial(self._on_gradient, seen.wants_gradient))
+                hook = on_gradient(tensor, partial(self._on_gradient, seen.wants_gradient))
                 if tensor.is_leaf:  # it outlives the step, and the hook would too
                     self._on_leaves.append(hook)
             seen.wants_gradient.append(self._quantity(named, name, GRADIENT))

@@ -1,10 +1,12 @@
 """Module outputs inside graphs made by `torch.compile`: an operator that records, and is left alone otherwise.
 
-While a graph is traced, the forward hook puts this operator behind each output; its autograd formula puts
-it before each gradient. It is declared to have an effect, so that the compiler neither drops nor reorders it.
+While a graph is traced, the forward hook puts this operator behind each output, and the operator a hook on the
+output that calls it for the gradient. It is declared to have an effect, so that the compiler neither drops nor
+reorders it.
 """
 
 import dataclasses
+import itertools
 import sys
 import warnings
 import weakref
@@ -12,15 +14,19 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch._C._dynamo import eval_frame  # pyright: ignore[reportMissingImports]
 from torch._higher_order_ops.effects import _EffectType, _register_effectful_op
 
-# What torch says of itself at each call of a compiled model with a hook, and while it traces an autograd function.
+from tandv.track.torch._gradients import on_gradient
+
+# What torch says of itself at each call of a compiled model with a hook, and while it traces autograd.
 _NOTICES = (
     (r"Using `torch.compile\(module\)` when there are global hooks on modules", UserWarning, ""),
     (r"<class 'torch.autograd.function.Function'> should not be instantiated", DeprecationWarning, r"torch\."),
     (r"The .grad attribute of a Tensor that is not a leaf Tensor is being accessed", UserWarning, r"torch\."),
 )
 
+_numbers = itertools.count(1)  # a number stands in graphs, so none is given twice
 _receivers: weakref.WeakValueDictionary[int, "Receiver"] = weakref.WeakValueDictionary()
 
 
@@ -29,64 +35,64 @@ class Receiver:
 
     def __init__(self, receive: Callable[[int, str, int, torch.Tensor], None]):
         self.receive = receive
-        self.number = max(_receivers, default=0) + 1
+        self.number = next(_numbers)
         _receivers[self.number] = self
 
 
-@torch.library.custom_op("tandv::record", mutates_args=())
-def record(x: torch.Tensor, receiver: int, module: int, leaf: str, kind: int) -> None:
+_library = torch.library.Library("tandv", "FRAGMENT")
+_library.define("record(Tensor x, int receiver, int module, str leaf, int kind, bool gradient) -> ()")
+
+
+def _hand_over(x: torch.Tensor, receiver: int, module: int, leaf: str, kind: int, gradient: bool) -> None:
     """Hand a tensor to a receiver; nothing happens where that has gone."""
     found = _receivers.get(receiver)
     if found is not None:
         found.receive(module, leaf, kind, x)
 
 
-@record.register_fake
-def _(x: torch.Tensor, receiver: int, module: int, leaf: str, kind: int) -> None:
-    return None
+def _with_gradient(x: torch.Tensor, receiver: int, module: int, leaf: str, kind: int, gradient: bool) -> None:
+    """Record a tensor, and let a hook record its gradient, which leaves the tensor what it is.
+
+    The compiler traces this as it traces all of autograd, so the hook's call becomes part of the backward graph.
+    An operator that returned the tensor, a view or a copy of it would forbid or change in-place work on it.
+    """
+    record = torch.ops.tandv.record
+    if gradient and x.requires_grad:
+        on_gradient(x, lambda found: record(found, receiver, module, leaf, 1, False))
+    with torch._C._AutoDispatchBelowAutograd():
+        record(x, receiver, module, leaf, kind, False)
 
 
+_library.impl("record", _hand_over, "CompositeExplicitAutograd")
+_library.impl("record", _with_gradient, "Autograd")
+_library.impl("record", lambda *_: None, "Meta")
 _register_effectful_op("tandv::record", _EffectType.ORDERED)
 
 
-class _Mark(torch.autograd.Function):
-    """The identity, which records its input on the way forward and its gradient on the way back."""
-
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, receiver: int, module: int, leaf: str) -> torch.Tensor:
-        ctx.place = receiver, module, leaf
-        torch.ops.tandv.record(x, receiver, module, leaf, 0)
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        torch.ops.tandv.record(gradient, *ctx.place, 1)
-        return gradient, None, None, None
-
-
-def marked(output: Any, receiver: int, module: int, gradients: bool, leaf: str = "") -> Any:
-    """Return a module's output with every float tensor in it recorded; called while a graph is traced."""
+def mark(output: Any, receiver: int, module: int, gradients: bool, leaf: str = "") -> None:
+    """Have every float tensor in a module's output recorded; called while a graph is traced."""
     if isinstance(output, torch.Tensor):
-        if not output.is_floating_point():
-            return output
-        if gradients and output.requires_grad:
-            return _Mark.apply(output, receiver, module, leaf)
-        torch.ops.tandv.record(output, receiver, module, leaf, 0)
-        return output
-    if type(output) in (tuple, list):
-        items = [marked(x, receiver, module, gradients, f"{leaf}[{i}]") for i, x in enumerate(output)]
-        return type(output)(items)
-    if isinstance(output, tuple):  # a named one
-        items = [marked(x, receiver, module, gradients, f"{leaf}[{i}]") for i, x in enumerate(output)]
-        return type(output)(*items)
-    if isinstance(output, dict):  # those of transformers are dataclasses, too
-        for key in list(output):
-            output[key] = marked(output[key], receiver, module, gradients, f"{leaf}[{key}]")
+        if output.is_floating_point():
+            torch.ops.tandv.record(output, receiver, module, leaf, 0, gradients)
+    elif isinstance(output, tuple | list):
+        for i, value in enumerate(output):
+            mark(value, receiver, module, gradients, f"{leaf}[{i}]")
+    elif isinstance(output, dict):  # those of transformers are dataclasses, too
+        for key in output:
+            mark(output[key], receiver, module, gradients, f"{leaf}[{key}]")
     elif dataclasses.is_dataclass(output):
         for field in dataclasses.fields(output):
-            value = getattr(output, field.name)
-            setattr(output, field.name, marked(value, receiver, module, gradients, f"{leaf}[{field.name}]"))
-    return output
+            mark(getattr(output, field.name), receiver, module, gradients, f"{leaf}[{field.name}]")
+
+
+def not_compiled_alone(function: Callable[..., Any]) -> None:
+    """Keep a hook from being compiled as a frame of its own, where torch calls it between two graphs.
+
+    There it is to run as it is, since a gradient's hook set in a graph that returns nothing is lost. Where a
+    module is traced with its hooks, they still become part of the graph.
+    """
+    skip = eval_frame._FrameAction.SKIP
+    eval_frame.set_code_exec_strategy(function.__code__, eval_frame._FrameExecStrategy(skip, skip))
 
 
 def forget_graphs() -> None:

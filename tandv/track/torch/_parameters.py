@@ -20,7 +20,7 @@ from tandv.track.torch._scaler import unscaled
 from tandv.track.torch._shards import WHOLE, local
 from tandv.track.torch._tree import Tree
 from tandv.track.torch.names import Named
-from tandv.track.torch.outputs import measurable, why_not
+from tandv.track.torch.values import measurable, why_not
 
 _ORDER = {"Weight": 2, "Weight_Gradient": 3, "Weight_Update": 4, "Optimiser_State": 5}  # after outputs
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from tandv import measure, statistics
-from tandv.track.torch.outputs import measurable
+from tandv.track.torch.values import measurable
 
 
 def stash_scalar_stats(tensor: torch.Tensor) -> dict[str, Any]:

@@ -1,0 +1,40 @@
+"""The tracker's own operations run under none of the user's modes.
+
+A dispatch mode (a count of operations, fake tensors, a graph being traced), a function mode (`set_default_device` is
+one) and a level of `torch.func` would see them, change them, or put them into a graph.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch._C import _get_tracing_state, _len_torch_dispatch_stack, _len_torch_function_stack
+from torch._C._functorch import peek_interpreter_stack  # pyright: ignore[reportMissingImports]
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+from torch.utils._python_dispatch import _disable_current_modes
+
+_no_mode = contextlib.nullcontext()
+
+
+def own_operations() -> contextlib.AbstractContextManager[None]:
+    """Return a context for operations of the tracker's own; it costs next to nothing where no mode is active."""
+    if _len_torch_dispatch_stack() or _len_torch_function_stack() or peek_interpreter_stack() is not None:
+        return _apart()
+    return _no_mode
+
+
+def exporting() -> bool:
+    """Tell whether a program is being made that lives on without the tracker (`torch.jit.trace`, `torch.export`)."""
+    return _get_tracing_state() is not None or torch.compiler.is_exporting()
+
+
+@contextlib.contextmanager
+def _apart() -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        if _len_torch_function_stack():
+            stack.enter_context(torch._C.DisableTorchFunction())
+        if _len_torch_dispatch_stack():
+            stack.enter_context(_disable_current_modes())
+        if peek_interpreter_stack() is not None:
+            stack.enter_context(temporarily_clear_interpreter_stack())
+        yield
