@@ -1,4 +1,4 @@
-"""`tandv demo`: a small GPT learns Python's own documentation while it is tracked, and its log is read."""
+"""`tandv demo`: train a small GPT on Python's own documentation while it is tracked, and report what its log shows."""
 
 import importlib
 import json
@@ -19,7 +19,7 @@ _CONTEXT, _BATCH = 64, 16
 
 
 def text() -> np.ndarray:
-    """Return the language reference that every Python ships, as bytes (int64)."""
+    """Return the language reference that comes with Python, as bytes, [n] of int64."""
     from pydoc_data.topics import topics
 
     words = "\n".join(topics[name] for name in sorted(topics))
@@ -27,7 +27,14 @@ def text() -> np.ndarray:
 
 
 def run(steps: int = 100, seed: int = 0, out: Path | None = None, framework: Framework = "torch") -> Path:
-    """Train, track, read the log back and say what it shows; return the path of the log."""
+    """Train and track a model, then print what its log shows; return the path of the log.
+
+    Args:
+        steps: how many training steps.
+        seed: of the weights and of the batches.
+        out: the folder of the run.
+        framework: "torch" or "jax".
+    """
     console = Console(highlight=False)
     data = text()
     training = importlib.import_module(f"tandv.demo.{framework}_gpt").Training(seed, _CONTEXT)

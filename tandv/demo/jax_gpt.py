@@ -44,8 +44,8 @@ class FeedForward(nnx.Module):
         return self.w2(self.gelu(self.w1(x)))
 
 
-class Block(nnx.Module):
-    """A transformer layer that normalises before each half."""
+class TransformerLayer(nnx.Module):
+    """A transformer layer with layer norm before attention and before the feed-forward part."""
 
     def __init__(self, width: int, heads: int, rngs: nnx.Rngs):
         self.attention_norm, self.attention = _norm(width, rngs), Attention(width, heads, rngs)
@@ -66,7 +66,7 @@ class GPT(nnx.Module):
     def __init__(self, layers: int, width: int, heads: int, context: int, vocabulary: int = 256, seed: int = 0):
         rngs = nnx.Rngs(seed)
         self.tokens, self.positions = nnx.Embed(vocabulary, width, rngs=rngs), nnx.Embed(context, width, rngs=rngs)
-        self.layers = nnx.List([Block(width, heads, rngs) for _ in range(layers)])
+        self.layers = nnx.List([TransformerLayer(width, heads, rngs) for _ in range(layers)])
         self.norm, self.output = _norm(width, rngs), nnx.Linear(width, vocabulary, use_bias=False, rngs=rngs)
         weights = nnx.state(self, nnx.Param)
         small = 0.02 / math.sqrt(2 * layers)

@@ -11,13 +11,19 @@ _E4M3_SMALLEST = -9  # exponent of the smallest subnormal of float8_e4m3fn
 
 
 def report(df: pd.DataFrame, losses: list[float], folder: Path) -> list[str]:
-    """Return what a log shows, in plain sentences."""
+    """Return what a log shows, in plain sentences.
+
+    Args:
+        df: the log.
+        losses: the training loss at each step.
+        folder: the folder of the run.
+    """
     parts = sum(part.stat().st_size for part in (folder / "parts").iterdir())
     kinds = logframe.tensor_types(df)
     bad = int(df["scalar_stats"][["nans", "infs"]].to_numpy().sum())
     last = logframe.select(df, step=logframe.steps(df)[-1])
     return [
-        f"\nThe loss {_went(losses)}.",
+        f"\nThe loss {_loss_change(losses)}.",
         f"The log has {len(df):,} rows: {len(kinds)} tensor types ({', '.join(kinds)}), "
         f"{len(logframe.layers(df))} names, {len(logframe.steps(df))} steps; "
         f"{parts / len(df):.0f} bytes a row on disk.",
@@ -27,7 +33,7 @@ def report(df: pd.DataFrame, losses: list[float], folder: Path) -> list[str]:
     ]
 
 
-def _went(losses: list[float]) -> str:
+def _loss_change(losses: list[float]) -> str:
     first, last = losses[0], losses[-1]
     if len(losses) == 1:
         return f"was {first:.2f} in the only step"

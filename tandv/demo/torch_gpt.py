@@ -39,8 +39,8 @@ class FeedForward(nn.Module):
         return self.w2(self.gelu(self.w1(x)))
 
 
-class Block(nn.Module):
-    """A transformer layer that normalises before each half."""
+class TransformerLayer(nn.Module):
+    """A transformer layer with layer norm before attention and before the feed-forward part."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -62,7 +62,7 @@ class GPT(nn.Module):
     def __init__(self, layers: int, width: int, heads: int, context: int, vocabulary: int = 256):
         super().__init__()
         self.tokens, self.positions = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
-        self.layers = nn.ModuleList(Block(width, heads) for _ in range(layers))
+        self.layers = nn.ModuleList(TransformerLayer(width, heads) for _ in range(layers))
         self.norm, self.output = nn.LayerNorm(width), nn.Linear(width, vocabulary, bias=False)
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2:

@@ -1,8 +1,8 @@
-"""Everything that is known of a run around its transitions, in one report.
+"""A report on a run around its transitions, from its curves, log and checkpoints.
 
 >>> from tandv.dossier import write_dossier
->>> write_dossier("tandv-runs/demo").page
-PosixPath('tandv-runs/demo/dossier/comparison_report.html')
+>>> write_dossier({"test_acc": [0.1] * 20 + [0.5] + [0.9] * 20}, "dossier").page.name
+'comparison_report.html'
 """
 
 from tandv.dossier.examination import examine

@@ -1,4 +1,4 @@
-"""How far each layer's weights go from one checkpoint to another, beside what they do at other times."""
+"""How far each layer's weights move from one checkpoint to another, and how far they move at other times."""
 
 import math
 from collections.abc import Sequence
@@ -11,13 +11,17 @@ from tandv.checkpoints import Checkpoint
 from tandv.checkpoints.readers.opening import opened
 from tandv.checkpoints.weights import trained
 
-_PAIRS = 6  # other pairs of checkpoints that the usual change is the median of
+_PAIRS = 6  # how many pairs of checkpoints the median is taken over at most
 
 
 def changes_between(one: Checkpoint, other: Checkpoint) -> tuple[pd.DataFrame, list[str]]:
-    """Return a row for each layer that both checkpoints have, as `compare_representations` does, and what is wrong.
+    """Return a row for each layer that both checkpoints have, as in `compare_representations`, and a list of problems.
 
     Two tensors are read at a time. Columns: `l2`, `relative`, `max`, `mean`, `cosine_similarity`, `numel`.
+
+    Args:
+        one: the earlier checkpoint.
+        other: the later one.
     """
     rows, problems = {}, []
     with opened(one.path) as before, opened(other.path) as after:
@@ -34,10 +38,15 @@ def changes_between(one: Checkpoint, other: Checkpoint) -> tuple[pd.DataFrame, l
 
 
 def usual_changes(checkpoints: Sequence[Checkpoint], first: int, last: int) -> tuple[pd.Series | None, list[str]]:
-    """Return how far each layer usually goes over as many steps as from `first` to `last`, and over which pairs.
+    """Return how far each layer usually moves over as many steps as from `first` to `last`, and the pairs used.
 
     It is the median of `relative` over pairs of checkpoints that lie about as far apart (half to twice) and do not
-    touch that time: what a change at a transition has to be compared with. None if there is no such pair.
+    overlap that interval: the reference for a change at a transition. None if there is no such pair.
+
+    Args:
+        checkpoints: all checkpoints of the run, ascending.
+        first: the step of the checkpoint before the transition.
+        last: the step of the one after it.
     """
     length = last - first
     steps = np.array([one.step for one in checkpoints])
@@ -49,9 +58,9 @@ def usual_changes(checkpoints: Sequence[Checkpoint], first: int, last: int) -> t
             pairs[i, j] = int(apart)
     chosen = list(pairs)
     if len(chosen) > _PAIRS:
-        chosen = [chosen[round(place)] for place in np.linspace(0, len(chosen) - 1, _PAIRS)]
+        chosen = [chosen[round(i)] for i in np.linspace(0, len(chosen) - 1, _PAIRS)]
     if not chosen:
         return None, []
     tables = [changes_between(checkpoints[i], checkpoints[j])[0]["relative"] for i, j in chosen]
-    told = [f"{checkpoints[i].step:,} to {checkpoints[j].step:,}" for i, j in chosen]
-    return pd.concat(tables, axis=1).median(axis=1), told
+    pair_names = [f"{checkpoints[i].step:,} to {checkpoints[j].step:,}" for i, j in chosen]
+    return pd.concat(tables, axis=1).median(axis=1), pair_names

@@ -1,4 +1,4 @@
-"""What a run shows around its transitions: numbers beside those that chance, or any other time, gives."""
+"""The findings of a dossier: what changes at each transition, compared with chance or with other times."""
 
 import json
 import math
@@ -28,8 +28,8 @@ from tandv.dossier.changes import changes_between, usual_changes
 from tandv.dossier.material import Material
 from tandv.log.logframe import NotLogged
 
-_SURE = 0.05  # p of a transition that is looked at closely
-_SEPARATORS = (":", "/")  # between a quantity and the layer that it is of
+_SIGNIFICANT = 0.05  # the p-value up to which a transition is examined
+_SEPARATORS = (":", "/")  # between the name of a quantity and the layer
 
 
 def examine(
@@ -42,17 +42,26 @@ def examine(
 ) -> dict[str, Any]:
     """Return all findings about a run, ready for JSON: transitions, moments, what changed, and what is missing.
 
-    `transitions` are by default those of `find_transitions`, with p-values from `nulls` null curves each. A checkpoint
-    belongs to a moment if it is at most `within` steps away, by default as many as the transition takes, but at least
-    10.
+    >>> from tandv.dossier.material import gather
+    >>> found = examine(gather({"test_acc": [0.1] * 20 + [0.2, 0.5, 0.8] + [0.9] * 20}))
+    >>> found["moments"][0]["during"]
+    21
+
+    Args:
+        material: what `gather` returns.
+        num_jumps: how many transitions are examined closely, the largest first.
+        transitions: by default those of `find_transitions`.
+        nulls: how many null curves each p-value is computed from.
+        within: a checkpoint belongs to a moment if it is at most so many steps away; by default as many as the
+            transition takes, but at least 10.
     """
-    told = whole(material.curves)
-    found = list(find_transitions(told, nulls=nulls) if transitions is None else transitions)
+    curves = run_curves(material.curves)
+    found = list(find_transitions(curves, nulls=nulls) if transitions is None else transitions)
     steps = [one.step for one in material.checkpoints]
-    summary = get_experiment_summary(told, transitions=found, checkpoints=steps)
+    summary = get_experiment_summary(curves, transitions=found, checkpoints=steps)
     missing = [*material.missing, *(one for one in summary.pop("missing") if one != "no checkpoints")]
-    sure = [one for one in found if not one.evidence.p > _SURE]  # NaN, of a rule that has no null, is let through
-    moments = identify_moments(told, num_jumps, transitions=sure, experiment_name=material.name)
+    significant = [one for one in found if not one.evidence.p > _SIGNIFICANT]  # keeps NaN: some rules have no null
+    moments = identify_moments(curves, num_jumps, transitions=significant, experiment_name=material.name)
     layers = _layers(material)
     if layers[1] is None:
         missing.append("no curves of single layers: which layers move together is not known; track the run")
@@ -63,15 +72,15 @@ def examine(
         "summary": summary,
         "nulls": nulls if transitions is None else None,
         "transitions": [one._asdict() | {"evidence": one.evidence._asdict()} for one in found],
-        "generalisation": _generalisation(told),
+        "generalisation": _generalisation(curves),
         "moments": [_moment(three, material, *layers, within) for three in threes],
-        "loss_falls": _loss_falls(told, found),
+        "loss_falls": _loss_falls(curves, found),
         "missing": missing,
     }
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: what is not a finite number becomes None, or a word.
+    """Return a value as JSON can hold it: NaN becomes None, an infinity becomes text.
 
     >>> plain({"p": float("nan"), "lift": float("inf"), "steps": (1, 2)})
     {'p': None, 'lift': 'inf', 'steps': [1, 2]}
@@ -92,7 +101,7 @@ def _moment(
 ) -> dict[str, Any]:
     before, during, after = three
     info = before.jump_info or {}
-    around = compare_moments(whole(material.curves), before, after)
+    around = compare_moments(run_curves(material.curves), before, after)
     out: dict[str, Any] = {
         **info,
         "before": before.step,
@@ -127,7 +136,7 @@ def _moment(
 
 
 def _weights(out: dict[str, Any], before: Checkpoint, after: Checkpoint, checkpoints: Sequence[Checkpoint]) -> None:
-    """Add how far each layer went between two checkpoints, and how far it usually goes."""
+    """Add how far each layer moved between two checkpoints, and how far it usually moves."""
     try:
         table, problems = changes_between(before, after)
         usual, pairs = usual_changes(checkpoints, before.step, after.step)
@@ -141,13 +150,13 @@ def _weights(out: dict[str, Any], before: Checkpoint, after: Checkpoint, checkpo
         out["usual_from"] = pairs
     else:
         out["missing"].append(
-            "no other checkpoints lie as far apart: whether the layers usually go as far is not known"
+            "no other checkpoints lie as far apart: whether the layers usually move as far is not known"
         )
     out["weights"] = table.reset_index().to_dict("records")
 
 
 def _why(checkpoint: Checkpoint) -> str | None:
-    """Return why a tracker has saved a checkpoint; None of others."""
+    """Return the reason that a tracker stored in a checkpoint; None for other checkpoints."""
     if checkpoint.path.suffix != ".safetensors":
         return None
     from safetensors import SafetensorError, safe_open
@@ -160,7 +169,7 @@ def _why(checkpoint: Checkpoint) -> str | None:
 
 
 def _layers(material: Material) -> tuple[str, pd.DataFrame | None]:
-    """Return a curve for each layer, and of what: weight norms from the log, else the largest family of curves."""
+    """Return a quantity and its curve for each layer: weight norms from the log, else the largest family of curves."""
     if material.log is not None:
         try:
             norms = norm_curves(material.log, per_layer=True)
@@ -176,10 +185,10 @@ def _layers(material: Material) -> tuple[str, pd.DataFrame | None]:
     return prefix[:-1], material.curves[names].rename(columns=lambda name: name.removeprefix(prefix))
 
 
-def whole(curves: pd.DataFrame) -> pd.DataFrame:
-    """Return the curves of the whole run, without those of single layers, which move for reasons of their own.
+def run_curves(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return the curves of the whole run without those of single layers.
 
-    >>> whole(pd.DataFrame({"loss": [1.0], "rank:fc1": [1.0], "rank:fc2": [2.0]})).columns.tolist()
+    >>> run_curves(pd.DataFrame({"loss": [1.0], "rank:fc1": [1.0], "rank:fc2": [2.0]})).columns.tolist()
     ['loss']
     """
     of_layers = {name for names in _families(curves).values() for name in names}
@@ -188,7 +197,7 @@ def whole(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def _families(curves: pd.DataFrame) -> dict[str, list[str]]:
-    """Return the curves that are one quantity of several layers, such as "rank:fc1" and "rank:fc2"."""
+    """Group the curves that are one quantity of several layers, such as "rank:fc1" and "rank:fc2", by their prefix."""
     families: dict[str, list[str]] = {}
     for name in curves.columns:
         found = next((sign for sign in _SEPARATORS if sign in name.strip(sign)), None)
@@ -201,13 +210,13 @@ def _generalisation(curves: pd.DataFrame) -> dict[str, Any] | None:
     for train, test in (("train_acc", "test_acc"), ("train_acc", "val_acc"), ("train_accuracy", "test_accuracy")):
         if train in curves.columns and test in curves.columns:
             found = grokking(curves, train=train, test=test)
-            passages = {"memorisation": found.memorisation._asdict(), "generalisation": found.generalisation._asdict()}
-            return found._asdict() | passages
+            reached = {"memorisation": found.memorisation._asdict(), "generalisation": found.generalisation._asdict()}
+            return found._asdict() | reached
     return None
 
 
 def _loss_falls(curves: pd.DataFrame, transitions: Sequence[Transition]) -> dict[str, Any] | None:
-    """Say whether the loss falls where something else changes; at its own transitions it does by definition."""
+    """Test whether the loss falls where another quantity changes; at its own transitions it does by definition."""
     loss = next((name for name in ("train_loss", "loss") if name in curves.columns), None)
     steps = [one.step for one in transitions if "loss" not in one.quantity]
     if loss is None or not steps:

@@ -1,4 +1,4 @@
-"""What there is of a run: curves, log and checkpoints, and what is missing, in words."""
+"""Collect the curves, log and checkpoints of a run, and describe what is missing."""
 
 import os
 import warnings
@@ -20,7 +20,19 @@ _CURVES = ("curves.csv", "curves.json", "metrics.csv", "metrics.json", "log.csv"
 
 
 class Material(NamedTuple):
-    """What a run has left behind; `missing` says of each thing that is not there why, and what to do."""
+    """What a run has left behind.
+
+    >>> gather({"loss": [2.0, 1.0]}).curves["loss"].tolist()
+    [2.0, 1.0]
+
+    Args:
+        name: the name of the run.
+        folder: its folder, None if only curves were given.
+        curves: a table as `as_curves` returns it.
+        log: its log, if there is one.
+        checkpoints: its checkpoints, ascending by step.
+        missing: for each thing that is not there, why and what to do.
+    """
 
     name: str
     folder: Path | None
@@ -38,12 +50,23 @@ def gather(
     log: AnyPath | pd.DataFrame | None = None,
     name: str | None = None,
 ) -> Material:
-    """Collect what there is of a run: the folder of one, or its curves; each part can be given from elsewhere.
+    """Collect the curves, log and checkpoints of a run from its folder; any part can also be given separately.
 
-    Of a folder, curves are `curves.csv` or `.json`, `metrics.csv` or `.json`, `log.csv`, or the only other such file;
-    the log is a tracker's, checkpoints are those in it or in the one folder below it that has some. A run without
-    curves has those that its log gives: the norms of weights and gradients. Raises ValueError if there are no curves
-    at all, FileNotFoundError if there is no such folder.
+    In a folder, curves are `curves.csv` or `.json`, `metrics.csv` or `.json`, `log.csv`, or the only other such file;
+    the log is a tracker's; checkpoints are those in it or in the one folder below it that has some. A run without
+    curves has those that its log gives: the norms of weights and gradients.
+
+    >>> gather({"loss": [2.0, 1.0]}, name="tiny").missing[0]
+    'no log: give log=, or track the run'
+
+    Args:
+        run: the folder of a run, or curves.
+        curves: curves, or the .csv or .json file that holds them.
+        checkpoints: the folder of checkpoints, or files.
+        log: a log, its file, or the folder of a tracked run.
+        name: the name of the run; by default that of the folder.
+
+    Raises ValueError if there are no curves at all, FileNotFoundError if there is no such folder.
     """
     missing: list[str] = []
     folder = Path(run) if isinstance(run, str | os.PathLike) else None
@@ -60,8 +83,8 @@ def gather(
             + "; ".join(missing or ["give curves=, such as {'step': [0, 1], 'loss': [2.0, 1.5]}"])
         )
     found = _checkpoints(checkpoints, folder, missing)
-    told = name or (folder.absolute().name if folder is not None else "run")
-    return Material(told, folder, table.sort_index(), opened_log, found, missing)
+    run_name = name or (folder.absolute().name if folder is not None else "run")
+    return Material(run_name, folder, table.sort_index(), opened_log, found, missing)
 
 
 def _curves(given: Any, folder: Path | None, missing: list[str]) -> pd.DataFrame | None:
@@ -71,9 +94,9 @@ def _curves(given: Any, folder: Path | None, missing: list[str]) -> pd.DataFrame
         return as_curves(given)
     if folder is None:
         return None
-    there = sorted(path.name for path in folder.iterdir() if path.suffix in (".csv", ".json"))
-    others = [name for name in there if name not in (*_CURVES, "run.json")]
-    named = [name for name in _CURVES if name in there] or (others if len(others) == 1 else [])
+    files_in = sorted(path.name for path in folder.iterdir() if path.suffix in (".csv", ".json"))
+    others = [name for name in files_in if name not in (*_CURVES, "run.json")]
+    named = [name for name in _CURVES if name in files_in] or (others if len(others) == 1 else [])
     for name in named:
         try:
             return read_curves(folder / name)
@@ -90,20 +113,20 @@ def _curves(given: Any, folder: Path | None, missing: list[str]) -> pd.DataFrame
 def _log(given: Any, folder: Path | None, missing: list[str]) -> pd.DataFrame | None:
     if isinstance(given, pd.DataFrame):
         return given
-    place = Path(given) if given is not None else folder
-    if place is None:
+    path = Path(given) if given is not None else folder
+    if path is None:
         missing.append("no log: give log=, or track the run")
         return None
-    if given is None and not any((place / there).exists() for there in ("parts", "log.pkl", "log.parquet")):
-        missing.append(f"no log: {place} is not the folder of a tracker; give log=, or track the run")
+    if given is None and not any((path / name).exists() for name in ("parts", "log.pkl", "log.parquet")):
+        missing.append(f"no log: {path} is not the folder of a tracker; give log=, or track the run")
         return None
     try:
-        if place.is_dir():
-            return read_run(place)
+        if path.is_dir():
+            return read_run(path)
         read = {".pkl": files.read_pickle, ".parquet": files.read_parquet, ".csv": files.read_csv}
-        return read[place.suffix](place)
+        return read[path.suffix](path)
     except KeyError:
-        raise ValueError(f"{place} is no log; give a run's folder, or a .pkl, .parquet or .csv file") from None
+        raise ValueError(f"{path} is no log; give a run's folder, or a .pkl, .parquet or .csv file") from None
     except (SchemaError, files.UnreadableFile) as error:
         if given is not None:
             raise
@@ -112,7 +135,7 @@ def _log(given: Any, folder: Path | None, missing: list[str]) -> pd.DataFrame | 
 
 
 def _with_norms(table: pd.DataFrame | None, log: pd.DataFrame) -> pd.DataFrame | None:
-    """Add the norms that a log gives, at the steps that the curves have not."""
+    """Add the columns of norms from a log that the curves lack."""
     try:
         norms = norm_curves(log)
     except NotLogged:
@@ -124,20 +147,20 @@ def _with_norms(table: pd.DataFrame | None, log: pd.DataFrame) -> pd.DataFrame |
 
 
 def _checkpoints(given: Any, folder: Path | None, missing: list[str]) -> list[Checkpoint]:
-    place = given if given is not None else folder
-    if place is None:
+    where = given if given is not None else folder
+    if where is None:
         missing.append("no checkpoints: give checkpoints=, or save some by track(save=SaveRule(...))")
         return []
     if isinstance(given, Mapping):
         return [Checkpoint(int(step), Path(path)) for step, path in sorted(given.items())]
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            return find(place)
+            return find(where)
         except NoCheckpoints as error:
             if given is not None:
                 raise
             missing.append(f"no checkpoints: {str(error).removeprefix('no checkpoints ')}")
             return []
         finally:
-            missing += [f"checkpoints: {one.message}" for one in said]
+            missing += [f"checkpoints: {one.message}" for one in caught]

@@ -1,4 +1,4 @@
-"""The pictures of a dossier: the whole run, each moment, and what the layers did at it."""
+"""The figures of a dossier: the whole run, each moment, and how far the layers moved at it."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,14 +8,14 @@ import pandas as pd
 
 from tandv.analysis.generalisation import Grokking, Passage
 from tandv.analysis.transitions import Evidence, Transition
-from tandv.dossier.examination import whole
+from tandv.dossier.examination import run_curves
 from tandv.dossier.material import Material
 
 _PANELS = 12  # curves of one moment
 
 
 class Picture(NamedTuple):
-    """A file of the dossier; `moment` counts the moment that it shows, None is the whole run."""
+    """A file of the dossier; `moment` is the index of the moment that it shows, None for the whole run."""
 
     file: str
     caption: str
@@ -23,19 +23,26 @@ class Picture(NamedTuple):
 
 
 def draw(material: Material, results: Mapping[str, Any], folder: Path, theme: str = "light") -> list[Picture]:
-    """Draw everything into a folder and return what was drawn."""
-    made = []
+    """Draw all figures into a folder; return what they show.
+
+    Args:
+        material: what `gather` returns.
+        results: what `examine` returns.
+        folder: where the .png files go.
+        theme: "light" or "dark".
+    """
+    drawn = []
     for picture, figure in _figures(material, results, theme):
         figure.savefig(folder / picture.file, dpi=110)
-        made.append(picture)
-    return made
+        drawn.append(picture)
+    return drawn
 
 
 def _figures(material: Material, results: Mapping[str, Any], theme: Any) -> Iterator[tuple[Picture, Any]]:
     from tandv import viz
     from tandv.viz.of_curves.changes import layer_changes
 
-    curves = whole(material.curves)
+    curves = run_curves(material.curves)
     transitions = [_transition(one) for one in results["transitions"]]
     yield (
         Picture("training_dynamics.png", "The run, with its transitions"),
@@ -53,13 +60,13 @@ def _figures(material: Material, results: Mapping[str, Any], theme: Any) -> Iter
         if moment.get("weights"):
             table = pd.DataFrame(moment["weights"]).set_index("layer")
             at = {side: f"{one['step']:,}" for side, one in moment["checkpoints"].items()}
-            told = f"checkpoints of step {at['before']} and {at['after']}"
-            picture = Picture(f"moment_{i + 1}_weights.png", "How far the weights of each layer went", i)
-            yield picture, layer_changes(table, subtitle=told, theme=theme)
+            subtitle = f"checkpoints of step {at['before']} and {at['after']}"
+            picture = Picture(f"moment_{i + 1}_weights.png", "How far the weights of each layer moved", i)
+            yield picture, layer_changes(table, subtitle=subtitle, theme=theme)
 
 
 def _near(curves: pd.DataFrame, moment: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the curves that change at a moment, some lengths of it to each side."""
+    """Return the curves that change at a moment, from two of its lengths before it to two after."""
     length = max(moment["after"] - moment["before"], 1)
     names = [moment["quantity"], *moment["also"]][:_PANELS]
     near = curves.loc[moment["before"] - 2 * length : moment["after"] + 2 * length, names]
@@ -71,5 +78,5 @@ def _transition(found: Mapping[str, Any]) -> Transition:
 
 
 def _grokking(found: Mapping[str, Any]) -> Grokking:
-    passages = {name: Passage(**found[name]) for name in ("memorisation", "generalisation")}
-    return Grokking(**{**found, **passages})
+    reached = {name: Passage(**found[name]) for name in ("memorisation", "generalisation")}
+    return Grokking(**{**found, **reached})

@@ -1,4 +1,4 @@
-"""A dossier in words: the same blocks as Markdown and as one HTML file that holds its pictures."""
+"""The text of a dossier: the same sections as Markdown and as one HTML file that contains its figures."""
 
 import base64
 import html
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from tandv.dossier.pictures import Picture
 
-_LAYERS = 20  # of a table in the report; all are in the JSON
+_LAYERS = 20  # rows of a table in the report; the JSON has all
 _STYLE = """
 body { font: 15px/1.55 system-ui, sans-serif; color: #17212c; background: #fff; max-width: 62rem; margin: 2rem auto;
   padding: 0 1.2rem; }
@@ -25,56 +25,61 @@ figure { margin: 1rem 0; } img { max-width: 100%; height: auto; } figcaption { c
 """
 
 
-class Block(NamedTuple):
+class Section(NamedTuple):
     """A piece of the report: a heading ("h1", "h2"), "text", "list", "table" (header first) or "picture"."""
 
     kind: str
     content: Any
 
 
-def blocks(results: Mapping[str, Any], pictures: Sequence[Picture]) -> list[Block]:
-    """Say in words and tables what was found."""
+def sections(results: Mapping[str, Any], pictures: Sequence[Picture]) -> list[Section]:
+    """Describe the findings in words, tables and pictures.
+
+    Args:
+        results: what `examine` returns.
+        pictures: what `draw` returns.
+    """
     summary = results["summary"]
     first, last = summary["first_step"], summary["last_step"]
     out = [
-        Block("h1", f"{results['name']}: what changed, and when"),
-        Block(
+        Section("h1", f"{results['name']}: what changed, and when"),
+        Section(
             "text",
             f"{_counted(summary['steps'], 'recorded step')} from {first:,} to {last:,}, "
             f"{_counted(len(summary['quantities']), 'quantity')}, {_counted(summary['num_jumps'], 'transition')}, "
             f"{_counted(len(summary['checkpoints']), 'checkpoint')}.",
         ),
-        *[Block("picture", one) for one in pictures if one.moment is None],
+        *[Section("picture", one) for one in pictures if one.moment is None],
     ]
     if results["missing"]:
-        out += [Block("h2", "What is missing"), Block("list", results["missing"])]
+        out += [Section("h2", "What is missing"), Section("list", results["missing"])]
     out += _generalisation(results) + _transitions(results)
     for i, moment in enumerate(results["moments"]):
         out += _moment(moment, [one for one in pictures if one.moment == i])
-    return out + _falls(results)
+    return out + _loss_falls(results)
 
 
-def as_markdown(content: Sequence[Block]) -> str:
-    """Write blocks as Markdown; names from the run cannot become markup."""
+def as_markdown(content: Sequence[Section]) -> str:
+    """Return sections as Markdown; names from the run are escaped, so that they cannot become markup."""
     parts = []
     for kind, what in content:
         if kind in ("h1", "h2"):
-            parts.append(f"{'#' * int(kind[1])} {_quiet(what)}")
+            parts.append(f"{'#' * int(kind[1])} {_escaped(what)}")
         elif kind == "text":
-            parts.append(_quiet(what))
+            parts.append(_escaped(what))
         elif kind == "list":
-            parts.append("\n".join(f"- {_quiet(one)}" for one in what))
+            parts.append("\n".join(f"- {_escaped(one)}" for one in what))
         elif kind == "picture":
-            parts.append(f"![{_quiet(what.caption)}]({what.file})")
+            parts.append(f"![{_escaped(what.caption)}]({what.file})")
         else:
-            header, *rows = [[_quiet(cell) for cell in row] for row in what]
+            header, *rows = [[_escaped(cell) for cell in row] for row in what]
             rule = ["---", *["---:"] * (len(header) - 1)]
             parts.append("\n".join(f"| {' | '.join(row)} |" for row in [header, rule, *rows]))
     return "\n\n".join(parts) + "\n"
 
 
-def as_html(content: Sequence[Block], folder: Path) -> str:
-    """Write blocks as one HTML file, with the pictures of `folder` in it; nothing is loaded from elsewhere."""
+def as_html(content: Sequence[Section], folder: Path) -> str:
+    """Return sections as one HTML page that contains the pictures of `folder`; it loads nothing."""
     title = html.escape(next(what for kind, what in content if kind == "h1"))
     body = []
     for kind, what in content:
@@ -98,48 +103,50 @@ def as_html(content: Sequence[Block], folder: Path) -> str:
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(body) + "\n</body></html>\n"
 
 
-def _generalisation(results: Mapping[str, Any]) -> list[Block]:
+def _generalisation(results: Mapping[str, Any]) -> list[Section]:
     found = results["generalisation"]
     if found is None:
         return []
     verdict = {True: "This is grokking", False: "This is not grokking", None: "Whether this is grokking is not known"}
-    return [Block("h2", "Generalisation"), Block("text", f"{verdict[found['is_grokking']]}: {found['words']}.")]
+    return [Section("h2", "Generalisation"), Section("text", f"{verdict[found['is_grokking']]}: {found['words']}.")]
 
 
-def _transitions(results: Mapping[str, Any]) -> list[Block]:
+def _transitions(results: Mapping[str, Any]) -> list[Section]:
     found = results["transitions"]
-    out = [Block("h2", "Transitions")]
+    out = [Section("h2", "Transitions")]
     if not found:
-        return [*out, Block("text", "No curve changes faster than before and after.")]
+        return [*out, Section("text", "No curve changes faster than before and after.")]
     header = ["quantity", "start", "step", "end", "before", "after", "noise σ", "p", "false alarms / 1,000 steps"]
     rows = [
         [one["quantity"], *(f"{one[key]:,}" for key in ("start", "step", "end")), _short(one["before"])]
         + [_short(one["after"]), *(_short(one["evidence"][key]) for key in ("effect", "p", "false_alarms"))]
         for one in found
     ]
-    about = "Each transition stands beside its null: p is the share of null curves in which a change as large is found."
+    about = "p is the share of null curves in which a change as large is found."
     if results["nulls"]:
         about = (
             f"p is the share of {results['nulls']} null curves (the same curve without its transitions, its noise "
             "shuffled in blocks) in which a change as large is found; the least that it can be is "
             f"{1 / (1 + results['nulls']):.2g}."
         )
-    return [*out, Block("text", about), Block("table", [header, *rows])]
+    return [*out, Section("text", about), Section("table", [header, *rows])]
 
 
-def _moment(moment: Mapping[str, Any], pictures: Sequence[Picture]) -> list[Block]:
+def _moment(moment: Mapping[str, Any], pictures: Sequence[Picture]) -> list[Section]:
     also = f", and {', '.join(moment['also'])} at the same time" if moment["also"] else ""
-    said = (
+    change = (
         f"{moment['quantity']} goes from {_short(moment['before_value'])} to {_short(moment['after_value'])}, "
         f"{100 * moment['strength']:.0f} % of its range{also}. Compared are the steps {moment['before']:,} and "
         f"{moment['after']:,}."
     )
-    out = [Block("h2", f"Step {moment['during']:,}: {moment['quantity']}"), Block("text", said)]
-    out += [Block("picture", one) for one in pictures]
+    out = [Section("h2", f"Step {moment['during']:,}: {moment['quantity']}"), Section("text", change)]
+    out += [Section("picture", one) for one in pictures]
     header = ["quantity", f"step {moment['before']:,}", f"step {moment['after']:,}", "change", "relative"]
     keys = ("before", "after", "change", "relative_change")
     out.append(
-        Block("table", [header, *[[one["quantity"], *(_short(one[key]) for key in keys)] for one in moment["curves"]]])
+        Section(
+            "table", [header, *[[one["quantity"], *(_short(one[key]) for key in keys)] for one in moment["curves"]]]
+        )
     )
     if (together := moment.get("coordination")) is not None:
         moved = f": {', '.join(together['moved'][:_LAYERS])}" if together["moved"] else ""
@@ -148,15 +155,15 @@ def _moment(moment: Mapping[str, Any], pictures: Sequence[Picture]) -> list[Bloc
             f"{_percent(together['share'])} of the layers{by} move with it{moved}. At any other time "
             f"{_percent(together['base_rate'])} do (lift {_short(together['lift'])})."
         )
-        out.append(Block("text", words))
+        out.append(Section("text", words))
     if moment.get("weights"):
         out += _weights(moment)
     if moment["missing"]:
-        out.append(Block("list", moment["missing"]))
+        out.append(Section("list", moment["missing"]))
     return out
 
 
-def _weights(moment: Mapping[str, Any]) -> list[Block]:
+def _weights(moment: Mapping[str, Any]) -> list[Section]:
     files = {
         side: f"{one['step']:,}" + (f" ({one['why']})" if one["why"] else "")
         for side, one in moment["checkpoints"].items()
@@ -176,13 +183,13 @@ def _weights(moment: Mapping[str, Any]) -> list[Block]:
     ]
     header = ["layer", *(key.replace("_", " ") for key in keys)]
     table = [[one["layer"], *(_short(one[key]) for key in keys)] for one in rows[:_LAYERS]]
-    out = [Block("text", words), Block("table", [header, *table])]
+    out = [Section("text", words), Section("table", [header, *table])]
     if len(rows) > _LAYERS:
-        out.append(Block("text", f"The {_LAYERS} that went furthest of {len(rows)} layers; all are in the JSON."))
+        out.append(Section("text", f"The {_LAYERS} that moved furthest of {len(rows)} layers; all are in the JSON."))
     return out
 
 
-def _falls(results: Mapping[str, Any]) -> list[Block]:
+def _loss_falls(results: Mapping[str, Any]) -> list[Section]:
     found = results["loss_falls"]
     if found is None or not found["steps"]:
         return []
@@ -191,7 +198,7 @@ def _falls(results: Mapping[str, Any]) -> list[Block]:
         f"of them, at any step in {_percent(found['base_rate'])} (lift {_short(found['lift'])}, "
         f"p = {_short(found['p_value'])})."
     )
-    return [Block("h2", "Does the loss fall there?"), Block("text", words)]
+    return [Section("h2", "Does the loss fall there?"), Section("text", words)]
 
 
 def _counted(count: int, noun: str) -> str:
@@ -213,7 +220,7 @@ def _percent(share: float) -> str:
     return "an unknown share" if math.isnan(share) else f"{100 * share:.3g} %"
 
 
-def _quiet(text: str) -> str:
-    """Take from a text what Markdown would read as markup."""
-    quiet = html.escape(text, quote=False).replace("\n", " ")
-    return re.sub(r"([\\`*\[\]|#]|(?<!\w)_|_(?!\w))", r"\\\1", quiet)
+def _escaped(text: str) -> str:
+    """Escape what Markdown would read as markup."""
+    escaped = html.escape(text, quote=False).replace("\n", " ")
+    return re.sub(r"([\\`*\[\]|#]|(?<!\w)_|_(?!\w))", r"\\\1", escaped)

@@ -1,4 +1,4 @@
-"""`write_dossier`: from what a run has left behind to a report, its numbers and its pictures."""
+"""`write_dossier`: collect what a run has left behind, examine it, and write a report with its figures."""
 
 import json
 import os
@@ -13,16 +13,28 @@ from tandv.curves import Curves
 from tandv.dossier.examination import examine, plain
 from tandv.dossier.material import AnyPath, gather
 from tandv.dossier.pictures import draw
-from tandv.dossier.report import as_html, as_markdown, blocks
+from tandv.dossier.report import as_html, as_markdown, sections
 
 
 class Dossier(NamedTuple):
-    """The files of a dossier, and the findings that they show."""
+    """The files of a dossier, and the findings that they show.
+
+    >>> write_dossier({"test_acc": [0.1] * 20 + [0.5] + [0.9] * 20}, "dossier").report.name
+    'comparison_report.md'
+
+    Args:
+        folder: the folder that holds them.
+        report: the report as Markdown.
+        page: the report as HTML that contains the pictures.
+        results: all numbers as JSON.
+        pictures: the .png files.
+        findings: what `examine` returns.
+    """
 
     folder: Path
-    report: Path  # Markdown
-    page: Path  # HTML, with the pictures in it
-    results: Path  # JSON
+    report: Path
+    page: Path
+    results: Path
     pictures: list[Path]
     findings: dict[str, Any]
 
@@ -41,32 +53,47 @@ def write_dossier(
     name: str | None = None,
     theme: str = "light",
 ) -> Dossier:
-    """Write what is known of a run around its transitions: `comparison_report.md` and `.html`, numbers, pictures.
+    """Write a report on a run around its transitions: `comparison_report.md` and `.html`, `analysis_results.json`,
+    pictures.
 
-    `run` is a run's folder or its curves; `curves`, `checkpoints` and `log` may be given from elsewhere. Curves alone
-    are enough: what else there is adds how far each layer's weights went, beside how far they usually go, and which
-    layers move together, beside how many do at any time. What is missing is said. `folder` is by default `dossier` in
-    the run's; `analysis_results.json` holds all numbers. For `within` see `examine`, for what is opened `gather`.
+    Curves alone are enough. With checkpoints, it reports how far each layer's weights moved, compared with how far they
+    usually move; with curves of layers, which layers move together, compared with how many do at any time. What is
+    missing is listed.
 
-    >>> import tempfile
     >>> accuracy = {"test_acc": [0.1] * 20 + [0.2, 0.5, 0.8] + [0.9] * 20}
-    >>> write_dossier(accuracy, tempfile.mkdtemp()).findings["moments"][0]["during"]
+    >>> write_dossier(accuracy, "dossier").findings["moments"][0]["during"]
     21
+
+    Args:
+        run: the folder of a run, or curves.
+        folder: where to write; by default `dossier` in the run's folder.
+        curves: curves, or the .csv or .json file that holds them.
+        checkpoints: the folder of checkpoints, or files.
+        log: a log, its file, or the folder of a tracked run.
+        num_jumps: how many transitions are examined closely, the largest first.
+        transitions: by default those of `find_transitions`.
+        nulls: how many null curves each p-value is computed from.
+        within: a checkpoint belongs to a moment if it is at most so many steps away; by default as many as the
+            transition takes, but at least 10.
+        name: the name of the run; by default that of the folder.
+        theme: "light" or "dark".
+
+    Raises what `gather` raises.
     """
     material = gather(run, curves=curves, checkpoints=checkpoints, log=log, name=name)
     findings = examine(material, num_jumps=num_jumps, transitions=transitions, nulls=nulls, within=within)
     into = Path(folder) if folder is not None else (material.folder or Path()) / "dossier"
     into.mkdir(parents=True, exist_ok=True)
     pictures = draw(material, findings, into, theme)
-    content = blocks(findings, pictures)
+    content = sections(findings, pictures)
     files = {
         "comparison_report.md": as_markdown(content),
         "comparison_report.html": as_html(content, into),
         "analysis_results.json": json.dumps(plain(findings), indent=1, allow_nan=False),
     }
     for file, text in files.items():
-        aside = into / f".{file}"
-        aside.write_text(text, encoding="utf-8")
-        os.replace(aside, into / file)
+        temporary = into / f".{file}"
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, into / file)
     report, page, results = (into / file for file in files)
     return Dossier(into, report, page, results, [into / one.file for one in pictures], findings)

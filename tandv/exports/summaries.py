@@ -1,9 +1,8 @@
-"""What a step comes to for each tensor type: numbers and a histogram small enough to be charted live.
+"""What a step comes to for each tensor type: numbers and a histogram small enough for a live chart.
 
-Over the layers of a type: median, smallest and largest of `rm2` and `max_abs` (of every statistic, where a
-log has other ones) and of what `track(insight=...)` adds, the shares of zeros, NaNs and infinities among all
-values, and how many values lie in each power of two, all layers together. The columns of the log are kept as they
-are.
+Over the layers of a type: median, smallest and largest of `rm2` and `max_abs` (of every statistic, where a log has
+neither) and of the columns of `track(insight=...)`; the shares of zeros, NaNs and infinities among all values; and how
+many values of all layers lie in each power of two.
 
 >>> step, summary = next(of_log(logframe.example_log(layers=2, steps=10)))
 >>> sorted(summary.numbers)[:4]
@@ -45,13 +44,21 @@ class Summary(NamedTuple):
 
 
 def of_block(block: Any) -> Summary:
-    """Summarise the rows of one step as a tracker has them."""
+    """Summarise the rows of one step in the form in which a tracker has them.
+
+    Args:
+        block: the rows of one step: `quantities`, `scalars`, `counts` and `lowest`.
+    """
     kinds = [quantity.tensor_type for quantity in block.quantities]
     return summary(kinds, block.scalars, block.counts, range(block.lowest, block.lowest + block.counts.shape[1] - 2))
 
 
 def of_log(df: pd.DataFrame) -> Iterator[tuple[int, Summary]]:
-    """Yield each step of a log, ascending, with its summary."""
+    """Yield each step of a log, ascending, with its summary.
+
+    Args:
+        df: the log.
+    """
     codes, names = logframe.numbered(df[("metadata", "tensor_type")])
     steps, powers = df[("metadata", "step")].to_numpy(), logframe.exponents(df)
     scalars = {name: df[("scalar_stats", name)].to_numpy() for name in logframe.scalar_metrics(df)}
@@ -73,7 +80,14 @@ def of_log(df: pd.DataFrame) -> Iterator[tuple[int, Summary]]:
 def summary(
     tensor_types: Sequence[str], scalars: Mapping[str, np.ndarray], counts: np.ndarray, powers: Sequence[int]
 ) -> Summary:
-    """Summarise rows: a tensor type for each, columns of scalars, and counts as [rows, -inf, *powers, inf]."""
+    """Summarise rows by tensor type.
+
+    Args:
+        tensor_types: the tensor type of each row.
+        scalars: an array [rows] for each statistic.
+        counts: [rows, 1 + len(powers) + 1]: -inf, each of `powers`, inf.
+        powers: the exponents that the inner columns of `counts` stand for.
+    """
     metrics = [name for name in METRICS if name in scalars] or [name for name in scalars if name not in _COUNTS]
     insight = [name for name in scalars if insight_meaning(name) and name not in metrics]
     counted = [name for name in insight if _is_counted(name)]
@@ -88,7 +102,7 @@ def summary(
         if total := float(of_kind["numel"].sum()) if "numel" in of_kind else 0.0:
             numbers |= {f"{kind}/{name}": float(of_kind[name].sum()) / total for name in SHARES if name in of_kind}
             numbers |= {f"{kind}/{name}": value / total for name, value in _outside(of_kind, counts[mine])}
-            for name in counted:  # only some rows have them, such as those of gradients
+            for name in counted:  # NaN in rows that have no such statistic
                 there = ~np.isnan(of_kind[name])
                 if there.any():
                     numbers[f"{kind}/{name}"] = float(of_kind[name][there].sum() / of_kind["numel"][there].sum())
@@ -110,7 +124,7 @@ def _over_layers(values: np.ndarray) -> Iterable[tuple[str, float]]:
 
 
 def _outside(scalars: Mapping[str, np.ndarray], counts: np.ndarray) -> Iterator[tuple[str, float]]:
-    """Yield how many values are below or above a range of exponents that was chosen narrower than the format's."""
+    """Yield how many values lie below or above the counted exponents, where the user chose a narrower range."""
     for name, known, place in (("below", "zeros", 0), ("above", "infs", -1)):
         if known in scalars and (beyond := float(counts[:, place].sum() - scalars[known].sum())) > 0:
             yield name, beyond

@@ -1,6 +1,6 @@
-"""TensorBoard: each recorded step through a SummaryWriter that the user made.
+"""Write each recorded step to TensorBoard, through a SummaryWriter that the user made.
 
-Histograms keep the powers of two of the log as their buckets: n is where 2**n <= abs(x) < 2**(n + 1).
+The buckets of a histogram are the powers of two of the log: bucket n holds 2**n <= abs(x) < 2**(n + 1).
 """
 
 from pathlib import Path
@@ -16,39 +16,47 @@ _NEEDED = ("add_scalar", "add_histogram_raw", "flush")
 
 
 def to_tensorboard(log: pd.DataFrame | str | Path, writer: Any) -> None:
-    """Show a log in TensorBoard: `log` is a DataFrame or a run's folder, `writer` a SummaryWriter.
+    """Write a log to TensorBoard.
+
+    For each step and tensor type: the median, smallest and largest `rm2` and `max_abs` of all layers, the shares
+    of zeros, NaNs and infinities, and a histogram over the exponent.
 
     >>> from torch.utils.tensorboard import SummaryWriter
+    >>> from tandv.log.logframe import example_log
     >>> with SummaryWriter("tensorboard") as writer:
-    ...     to_tensorboard("tandv-runs/demo", writer)
+    ...     to_tensorboard(example_log(layers=2, steps=3), writer)
 
-    Of each step and tensor type come the median, smallest and largest `rm2` and `max_abs` of all layers, the
-    shares of zeros, NaNs and infinities, and a histogram over the exponent.
-    Raises TypeError for what is no SummaryWriter, and what `read_run` raises.
+    Args:
+        log: a log, or the folder of a run.
+        writer: a SummaryWriter of torch or tensorboardX; closing it is up to you.
+
+    Raises TypeError if `writer` is no SummaryWriter, and what `read_run` raises.
     """
     if found := tensorboard_problems(writer):
         raise TypeError("; ".join(found))
     df = log if isinstance(log, pd.DataFrame) else read_run(log)
     for step, summary in summaries.of_log(df):
-        _show(writer, step, summary)
+        _write(writer, step, summary)
     writer.flush()
 
 
 class TensorBoard:
-    """Shows each recorded step while a run goes on."""
+    """Writes each recorded step to TensorBoard while a run goes on."""
 
     def __init__(self, writer: Any):
         self._writer = writer
 
     def add(self, block: Any) -> None:
-        _show(self._writer, block.step, summaries.of_block(block))
+        """Write one step."""
+        _write(self._writer, block.step, summaries.of_block(block))
 
     def close(self, out_path: Path) -> None:
+        """Flush the writer."""
         self._writer.flush()  # closing is up to the user, who made it
 
 
 def tensorboard_problems(writer: Any) -> list[str]:
-    """Return what is wrong with what was given as SummaryWriter."""
+    """Return what is wrong with the object given as SummaryWriter, [] if nothing is."""
     if all(callable(getattr(writer, name, None)) for name in _NEEDED):
         return []
     return [
@@ -57,7 +65,7 @@ def tensorboard_problems(writer: Any) -> list[str]:
     ]
 
 
-def _show(writer: Any, step: int, summary: Summary) -> None:
+def _write(writer: Any, step: int, summary: Summary) -> None:
     for name, value in summary.numbers.items():
         writer.add_scalar(f"tandv/{name}", value, step)
     for name, histogram in summary.histograms.items():
@@ -65,7 +73,7 @@ def _show(writer: Any, step: int, summary: Summary) -> None:
 
 
 def _raw(histogram: Histogram) -> dict[str, Any]:
-    """Return a histogram as TensorBoard has it: by right edges, the left one of all is the minimum."""
+    """Return a histogram as TensorBoard stores it: by right edges; the left edge of the first bucket is "min"."""
     middles = histogram.edges[:-1] + 0.5
     return {
         "min": float(histogram.edges[0]),

@@ -1,9 +1,9 @@
-"""Weights & Biases: each recorded step in the user's own run, whose steps stay the user's.
+"""Log each recorded step to the user's own run of Weights & Biases without advancing the user's step counter.
 
-W&B has one row for each of its steps, and whoever closes a row moves the counter on. So while the run goes on,
-each recorded step is put into the row that is open, and the user's own logging closes it: what the charts show live
-comes at the user's interval. Recorded steps for which there was no row are added when the run is
-finished, when no counter can be disturbed any more. All charts are over `tandv/step`, the step of the log.
+W&B has one row for each of its steps, and committing a row advances the counter. So while the run goes on, each
+recorded step is added to the row that is open, and the user's own logging commits it: live charts show recorded steps
+at the interval of the user's logging. Recorded steps that got no row are added when the run is finished, when no
+counter can be disturbed any more. All charts are over `tandv/step`, the step of the log.
 """
 
 import threading
@@ -19,19 +19,26 @@ from tandv.exports import summaries
 from tandv.exports.summaries import Summary
 from tandv.log.run import read_run
 
-_KEPT = 2_000  # steps that wait for the end of the run; of more, every other one is kept
+_MAX_WAITING = 2_000  # steps that wait for the end of the run; beyond that every other one is dropped
 _STEP = "tandv/step"
 
 
 def to_wandb(log: pd.DataFrame | str | Path, run: Any) -> None:
-    """Add a log to a W&B run, one row for each step: `log` is a DataFrame or a run's folder.
+    """Add a log to a W&B run, one row for each step.
+
+    For each step and tensor type: the median, smallest and largest `rm2` and `max_abs` of all layers, the shares
+    of zeros, NaNs and infinities, and a histogram over the exponent.
 
     >>> import wandb
-    >>> with wandb.init(project="mine", mode="offline", settings=wandb.Settings(silent=True)) as run:
-    ...     to_wandb("tandv-runs/demo", run)
+    >>> from tandv.log.logframe import example_log
+    >>> with wandb.init(project="mine", mode="disabled") as run:
+    ...     to_wandb(example_log(layers=2, steps=3), run)
 
-    Of each step and tensor type come the median, smallest and largest `rm2` and `max_abs` of all layers, the
-    shares of zeros, NaNs and infinities, and a histogram over the exponent. Raises what `read_run` raises.
+    Args:
+        log: a log, or the folder of a run.
+        run: an active W&B run.
+
+    Raises what `read_run` raises.
     """
     df = log if isinstance(log, pd.DataFrame) else read_run(log)
     _define(run)
@@ -39,7 +46,7 @@ def to_wandb(log: pd.DataFrame | str | Path, run: Any) -> None:
 
 
 def wandb_problems() -> list[str]:
-    """Return why nothing can be logged to W&B now."""
+    """Return why nothing can be logged to W&B now, [] if it can."""
     if find_spec("wandb") is None:
         return ['use_wandb=True needs the package wandb; install it by `pip install "tandv[wandb]"`']
     import wandb
@@ -50,7 +57,7 @@ def wandb_problems() -> list[str]:
 
 
 class Wandb:
-    """Logs each recorded step to the active W&B run, beside the user's own logging, and the log at the end."""
+    """Logs each recorded step to the active W&B run, in the rows that the user's logging commits."""
 
     def __init__(self) -> None:
         import wandb
@@ -58,7 +65,7 @@ class Wandb:
         self._run: Any = wandb.run
         self._waiting: dict[int, Summary] = {}  # steps without a row of their own
         self._open: tuple[int, int] | None = None  # the step in the row that is open, and that row's number
-        self._every = 1  # of the steps without a row, which ones are kept
+        self._every = 1  # every n-th of the steps without a row is kept
         self._seen = 0
         self._lock = threading.Lock()  # steps come from the writer's thread, the end from the user's
         _define(self._run)
@@ -66,15 +73,15 @@ class Wandb:
 
     def add(self, block: Any) -> None:
         """Put a step into the row that is open."""
-        if getattr(self._run, "_is_finished", False):  # W&B would wait for half a minute to find out
+        if getattr(self._run, "_is_finished", False):  # else W&B would wait for half a minute before it raises
             raise RuntimeError("its run has been finished")
         summary = summaries.of_block(block)
         with self._lock:
             row = self._run.step
-            self._note_closed(row)
+            self._drop_committed(row)
             self._wait(block.step, summary)
             self._run.log(_logged(block.step, summary), commit=False)
-            # Where a row was closed meanwhile, nobody knows which step is in it: those that may be are added again.
+            # If the row was committed meanwhile, which step it holds is unknown: the steps in question are added again.
             self._open = (block.step, row) if self._run.step == row else None
 
     def close(self, out_path: Path) -> None:
@@ -86,8 +93,8 @@ class Wandb:
             (artifact.add_dir if out_path.is_dir() else artifact.add_file)(str(out_path))
             self._run.log_artifact(artifact)
 
-    def _note_closed(self, row: int) -> None:
-        """Forget the step whose row has been closed by the user's own logging."""
+    def _drop_committed(self, row: int) -> None:
+        """Drop the step whose row has been committed by the user's own logging."""
         if self._open is not None and self._open[1] != row:
             self._waiting.pop(self._open[0], None)
             self._open = None
@@ -96,29 +103,29 @@ class Wandb:
         if self._seen % self._every == 0:
             self._waiting[step] = summary
         self._seen += 1
-        if len(self._waiting) > _KEPT:
+        if len(self._waiting) > _MAX_WAITING:
             self._every *= 2
             for late in list(self._waiting)[1::2]:
                 del self._waiting[late]
 
     def _finish_later(self) -> None:
-        """Have the steps without a row added when the run is finished, of which W&B has no public word."""
+        """Have the steps without a row added when the run is finished; W&B has no public hook for that."""
         try:
             from wandb.sdk.wandb_run import TeardownHook, TeardownStage
 
             self._run._teardown_hooks.append(TeardownHook(self._add_missing, TeardownStage.EARLY))
-        except (ImportError, AttributeError):  # a version without: its charts have the rows of the user's interval
+        except (ImportError, AttributeError):  # this version has none: charts show only the rows that were committed
             return
 
     def _add_missing(self) -> None:
         try:
             with self._lock:
-                self._note_closed(self._run.step)
-                # The step in the row that is open comes first: it closes that row as it is.
+                self._drop_committed(self._run.step)
+                # The step in the open row comes first: logging it commits that row unchanged.
                 first = [self._open[0]] if self._open is not None and self._open[0] in self._waiting else []
                 steps = first + sorted(set(self._waiting).difference(first))
                 _add_rows(self._run, [(step, self._waiting.pop(step)) for step in steps])
-        except Exception as error:  # finishing the run is the user's
+        except Exception as error:  # an error here must not keep the user's run from finishing
             warnings.warn(f"tandv: some steps are missing from W&B: {type(error).__name__}: {error}", stacklevel=2)
 
 

@@ -1,10 +1,8 @@
-"""Curves on a page for the browser: one file that works offline, or a page that lives until it is ended.
+"""Curves as a page for the browser: one file that works offline, or a page served until Ctrl-C.
 
 >>> from tandv import page
->>> page.save({"seed 0": {"loss": [2.0, 1.0]}, "seed 1": {"loss": [2.5, 0.9]}}, "metrics.html")
-PosixPath('metrics.html')
-
-`page.show` takes the same curves and opens them in the browser until Ctrl-C.
+>>> page.save({"loss": [2.0, 1.0]}, "metrics.html").name
+'metrics.html'
 """
 
 from tandv.page.document import document, save

@@ -1,7 +1,7 @@
-"""What a page shows, as plain data: runs, their metrics, what stands out in each curve, and transitions.
+"""What a page shows, as plain data: runs, their metrics, a summary of each curve, and transitions.
 
->>> content({"loss": [2.0, 1.0, 1.5]})["summary"][0]["smallest"], content({"loss": [2.0, 1.0]})["runs"][0]["steps"]
-(1.0, [0, 1])
+>>> float(content({"loss": [2.0, 1.0, 1.5]})["summary"][0]["smallest"])
+1.0
 """
 
 from __future__ import annotations
@@ -30,14 +30,20 @@ def content(
     axis: Literal["linear", "log"] = "linear",
     notes: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """Return everything on a page in the form in which JSON can hold it: NaN is None, infinity a text.
+    """Return everything on a page in the form that JSON can hold: NaN is None, infinity a text.
 
-    Transitions of several runs are given by the run's name.
+    Args:
+        curves: the curves of a run, or a dict of them by the run's name.
+        transitions: transitions to mark; of several runs, a dict of them by the run's name.
+        title: the title of the page.
+        rule: how the transitions were detected, in words.
+        axis: the scale of the step axis that is shown first.
+        notes: lines of text below the charts.
     """
     runs = as_runs(curves)
     marks = transitions if isinstance(transitions, Mapping) else {next(iter(runs), ""): transitions}
     shown = metrics_of(runs) if runs else []
-    there = list(dict.fromkeys(name for table in runs.values() for name in table.columns))
+    names = list(dict.fromkeys(name for table in runs.values() for name in table.columns))
     return {
         "title": title,
         "axis": axis,
@@ -51,14 +57,14 @@ def content(
             }
             for name, table in runs.items()
         ],
-        "metrics": [{"name": name, "meaning": meaning(name), "shown": name in shown} for name in there],
+        "metrics": [{"name": name, "meaning": meaning(name), "shown": name in shown} for name in names],
         "summary": [
             {"run": run, "metric": metric, **summary(table[metric])}
             for run, table in enumerate(runs.values())
             for metric in table.columns
         ],
         "transitions": [
-            {"run": run, "metric": one.quantity, **_plainly(one)}
+            {"run": run, "metric": one.quantity, **_as_dict(one)}
             for run, name in enumerate(runs)
             for one in marks.get(name, ())
         ],
@@ -66,12 +72,15 @@ def content(
 
 
 def summary(curve: pd.Series) -> dict[str, Any]:
-    """Return what stands out in a curve: its ends, extremes and their steps, mean and standard deviation.
+    """Return the ends of a curve, its extremes and their steps, its mean and standard deviation.
 
-    The standard deviation is of the population; values that are not finite are counted apart.
+    The standard deviation is of the population; NaNs and infinities are left out and counted.
 
     >>> summary(pd.Series([3.0, 1.0, np.nan], index=[0, 5, 9]))["smallest_at"]
     5
+
+    Args:
+        curve: values by step.
     """
     values = curve.to_numpy(np.float64)
     finite = curve[np.isfinite(values)]
@@ -85,7 +94,7 @@ def summary(curve: pd.Series) -> dict[str, Any]:
     low, high = int(finite.to_numpy().argmin()), int(finite.to_numpy().argmax())
     with np.errstate(over="ignore"):
         mean, std = float(finite.mean()), float(finite.std(ddof=0))
-    if finite.iloc[low] == finite.iloc[high]:  # and no rounding on the way
+    if finite.iloc[low] == finite.iloc[high]:  # exact, where summing would round
         mean, std = float(finite.iloc[0]), 0.0
     return out | {
         "first": finite.iloc[0],
@@ -100,11 +109,11 @@ def summary(curve: pd.Series) -> dict[str, Any]:
 
 
 def plain(value: float) -> float | str | None:
-    """Return a number as JSON can hold it."""
+    """Return a number as JSON can hold it: NaN as None, an infinity as text."""
     return value if np.isfinite(value) else None if np.isnan(value) else str(value)
 
 
-def _plainly(one: Transition) -> dict[str, Any]:
+def _as_dict(one: Transition) -> dict[str, Any]:
     evidence = {name: plain(value) for name, value in one.evidence._asdict().items() if name in ("effect", "p")}
     places = {"start": int(one.start), "step": int(one.step), "end": int(one.end)}
     return {**places, "before": plain(one.before), "after": plain(one.after), **evidence}

@@ -1,7 +1,7 @@
-"""One file that holds everything: data, looks, script and Plotly. It asks nobody for anything, and may not.
+"""The page as one HTML file with its data, styles, scripts and Plotly; it loads nothing.
 
-The page's policy lets only its own scripts run, by their hashes, and no request be made, so that even a name that
-got out of its place could do nothing.
+Its content security policy allows only its own scripts, by their hashes, and no requests, so that markup that might get
+into it through a name cannot run.
 """
 
 from __future__ import annotations
@@ -35,16 +35,23 @@ def document(
     axis: Literal["linear", "log"] = "linear",
     notes: Iterable[str] = (),
 ) -> str:
-    """Return a page about curves, of one run or of several by their names, as the text of one HTML file.
-
-    `transitions` are marked (of several runs, by the run's name), and `rule` says how they were found; `axis` is the
-    step axis that is shown first; `notes` are said below. Raises ModuleNotFoundError without Plotly.
+    """Return a page about curves as the text of one HTML file.
 
     >>> document({"loss": [2.0, 1.0]}).startswith("<!doctype html>")
     True
+
+    Args:
+        curves: the curves of a run, or a dict of them by the run's name.
+        transitions: transitions to mark; of several runs, a dict of them by the run's name.
+        title: the title of the page.
+        rule: how the transitions were detected, in words.
+        axis: the scale of the step axis that is shown first.
+        notes: lines of text below the charts.
+
+    Raises ModuleNotFoundError without Plotly.
     """
     data = content(curves, transitions=transitions, title=title, rule=rule, axis=axis, notes=notes)
-    # A browser reads </script> and <!-- inside of a script's text too.
+    # A browser interprets </script> and <!-- even inside the text of a script.
     text = json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     plotly, script = _plotly(), _script()
     return Template(_part("page.html")).substitute(
@@ -57,19 +64,40 @@ def document(
     )
 
 
-def save(curves: Runs, path: str | os.PathLike[str], **choices: object) -> Path:
-    """Write a page to a file that can be kept, sent, and opened without a network; see `document` for the choices.
+def save(
+    curves: Runs,
+    path: str | os.PathLike[str],
+    *,
+    transitions: Marks = (),
+    title: str = "Checkpoints",
+    rule: str = "",
+    axis: Literal["linear", "log"] = "linear",
+    notes: Iterable[str] = (),
+) -> Path:
+    """Write a page to a file that works without a network; return the path.
 
-    >>> save({"loss": [2.0, 1.0]}, "loss.html", title="A loss")
-    PosixPath('loss.html')
+    >>> save({"loss": [2.0, 1.0]}, "loss.html", title="A loss").name
+    'loss.html'
+
+    Args:
+        path: the .html file to write.
+        curves: the curves of a run, or a dict of them by the run's name.
+        transitions: transitions to mark; of several runs, a dict of them by the run's name.
+        title: the title of the page.
+        rule: how the transitions were detected, in words.
+        axis: the scale of the step axis that is shown first.
+        notes: lines of text below the charts.
+
+    Raises ModuleNotFoundError without Plotly.
     """
     path = Path(path)
-    path.write_text(document(curves, **choices), encoding="utf-8")  # type: ignore[arg-type]
+    page = document(curves, transitions=transitions, title=title, rule=rule, axis=axis, notes=notes)
+    path.write_text(page, encoding="utf-8")
     return path
 
 
 def policy(*scripts: str) -> str:
-    """Return the content security policy of a page with these scripts: they may run, nothing may be fetched."""
+    """Return the content security policy of a page: only `scripts` may run, and nothing may be fetched."""
     hashes = " ".join(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts)
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
@@ -82,7 +110,7 @@ def _plotly() -> str:
         from plotly.offline import get_plotlyjs
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("the page needs Plotly: pip install 'tandv[page]'", name="plotly") from error
-    return get_plotlyjs().replace("\r\n", "\n")  # as a browser reads it, whose hash must be the same
+    return get_plotlyjs().replace("\r\n", "\n")  # browsers normalise line ends before they hash
 
 
 def _script() -> str:

@@ -1,31 +1,62 @@
-"""A page that lives until it is ended: in memory, on this machine only, for whoever has its address.
+"""A page served from memory on this machine only, to whoever has its address, until it is ended.
 
-It listens on 127.0.0.1. The address holds a token, which is answered by a cookie, so that the page can be loaded
-again; nothing is written to disk, so nothing is left of it.
+It listens on 127.0.0.1. The address holds a token; the answer sets a cookie, so that the page can be reloaded. Nothing
+is written to disk.
 """
+
+from __future__ import annotations
 
 import secrets
 import threading
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qs, urlsplit
 
 from tandv.curves.runs import Runs
 from tandv.page.document import document
 
+if TYPE_CHECKING:
+    from tandv.page.content import Marks
+
 
 def show(
-    curves: Runs, *, browser: bool = True, port: int = 0, say: Callable[[str], None] = print, **choices: object
+    curves: Runs,
+    *,
+    browser: bool = True,
+    port: int = 0,
+    say: Callable[[str], None] = print,
+    transitions: Marks = (),
+    title: str = "Checkpoints",
+    rule: str = "",
+    axis: Literal["linear", "log"] = "linear",
+    notes: Iterable[str] = (),
 ) -> None:
-    """Show a page in the browser until Ctrl-C; see `document` for the choices.
+    """Serve a page on this machine and open it in the browser, until Ctrl-C.
 
-    Without a `browser`, or where there is none, the address is only said. Any free `port` is taken if it is 0.
-    Raises OSError if it is not free.
+    >>> def print_then_interrupt(line):
+    ...     print(line.partition(":")[0])
+    ...     raise KeyboardInterrupt  # as Ctrl-C does
+    >>> show({"loss": [2.0, 1.0]}, browser=False, say=print_then_interrupt)
+    The page is ready; open it in a browser
+
+    Args:
+        curves: the curves of a run, or a dict of them by the run's name.
+        transitions: transitions to mark; of several runs, a dict of them by the run's name.
+        title: the title of the page.
+        rule: how the transitions were detected, in words.
+        axis: the scale of the step axis that is shown first.
+        notes: lines of text below the charts.
+        browser: whether to open it in a browser; otherwise its address is only printed.
+        port: the port to listen on; 0 takes any that is free.
+        say: a function that prints a line of text.
+
+    Raises OSError if the port is not free, ModuleNotFoundError without Plotly.
     """
-    page = document(curves, **choices)  # type: ignore[arg-type]
+    page = document(curves, transitions=transitions, title=title, rule=rule, axis=axis, notes=notes)
     with suppress(KeyboardInterrupt), serving(page, port) as address:
         opened = browser and webbrowser.open(address)
         say(f"The page is {'open in the browser' if opened else 'ready; open it in a browser'}: {address}")
@@ -36,7 +67,7 @@ def show(
 
 @contextmanager
 def serving(page: str, port: int = 0) -> Iterator[str]:
-    """Serve a page while the block runs; yield its address."""
+    """Serve the HTML of a page while the block runs; yield its address. For `port` see `show`."""
     token, key = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     server = ThreadingHTTPServer(("127.0.0.1", port), _handler(page.encode(), token, key))
     server.daemon_threads = True
@@ -52,7 +83,7 @@ def serving(page: str, port: int = 0) -> Iterator[str]:
 
 def _handler(page: bytes, token: str, key: str) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        """Answers GET of the one page there is."""
+        """Answers GET requests for the one page."""
 
         protocol_version = "HTTP/1.1"
         timeout = 60
@@ -62,7 +93,8 @@ def _handler(page: bytes, token: str, key: str) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             port = self.connection.getsockname()[1]
             address = urlsplit(self.path)
-            # A name that was made to point here (DNS rebinding) must not get the page; another port may be forwarded.
+            # Another host name that resolves to this machine (DNS rebinding) must not get the page. The port may
+            # differ: it may be forwarded.
             if self.headers.get("Host", "").partition(":")[0] not in ("127.0.0.1", "localhost"):
                 self._answer(403, b"not by this name")
             elif address.path != "/":
@@ -93,7 +125,7 @@ def _handler(page: bytes, token: str, key: str) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing: what was asked for holds the token."""
+            """Log nothing: the requested address holds the token."""
 
     return Handler
 

@@ -1,7 +1,7 @@
-"""A model and a fixed batch in, named arrays out; over training, curves. Nothing of the run is touched.
+"""Run a model on a fixed batch and return named arrays; repeated during training, curves.
 
-`get_intermediate_outputs` and `attention_patterns` look once, `probe` looks every n steps while the model trains.
-The framework is that of the model, and is imported only then.
+`get_intermediate_outputs` and `attention_patterns` run the model once; `probe` runs it every n steps of training. The
+model is left unchanged. Its framework is imported only when it is used.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "AttentionEvolutionPlotter":  # a published name, which also draws: it is kept with the others
+    if name == "AttentionEvolutionPlotter":  # a published name; it draws too, so it is defined with the other ones
         from tandv.compat import AttentionEvolutionPlotter
 
         return AttentionEvolutionPlotter

@@ -1,4 +1,4 @@
-"""Which of a model's layers are meant, and what is near to those it does not have."""
+"""Choose layers by name or pattern; suggest the nearest name for those that a model does not have."""
 
 import difflib
 import re

@@ -1,6 +1,6 @@
-"""Ready-made measures of a model on a batch: functions whose numbers a probe follows over training.
+"""Ready-made measures: functions of a model and a batch that return the numbers which a probe records.
 
-Each is made of a look into the model and of a function of `tandv.analysis`; write your own in the same way.
+Each runs the model and passes its arrays to a function of `tandv.analysis`; your own measures can do the same.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,17 +18,17 @@ Measure = Callable[[Any, Any], Any]
 
 
 def correlations(model: Any, batch: Any) -> pd.DataFrame:
-    """Sum up how features correlate between all pairs of layers: see `tandv.analysis.correlation_summary`."""
+    """Return how features correlate between all pairs of layers; see `tandv.analysis.correlation_summary`."""
     return correlation_summary(_float_outputs(model, batch))
 
 
 def dimensions(model: Any, batch: Any) -> dict[str, Any]:
-    """Say of every layer how many dimensions its outputs fill: see `tandv.analysis.effective_dimension`."""
+    """Return how many dimensions the outputs of each layer span; see `tandv.analysis.effective_dimension`."""
     return {name: effective_dimension(array) for name, array in _float_outputs(model, batch).items()}
 
 
 def heads(model: Any, batch: Any) -> dict[str, float]:
-    """Give the entropy of every head, and pattern scores of causal attention, if the batch is one of token numbers.
+    """Return the entropy of every attention head and, of token batches, the pattern scores of causal attention.
 
     Names are those of `tandv.analysis.attention.attention_curves`; see `heads_of` for other batches and masks.
     """
@@ -39,21 +39,19 @@ def heads(model: Any, batch: Any) -> dict[str, float]:
 def heads_of(
     tokens: Any = None, *, causal: bool | None = None, layers: Layers | None = None, call: Any = None
 ) -> Callable[[Any, Any], dict[str, float]]:
-    """Return a measure of every head's entropy and pattern scores, with these tokens behind the positions.
-
-    Of attention that may look ahead only the entropy means something; `causal` says whether it may not, left out the
-    patterns tell.
+    """Return a measure of every head's entropy and of its pattern scores.
 
     >>> import torch
-    >>> class Block(torch.nn.Module):
-    ...     def __init__(self):
-    ...         super().__init__()
-    ...         self.attention = torch.nn.MultiheadAttention(4, 2, batch_first=True)
-    ...     def forward(self, x):
-    ...         return self.attention(x, x, x)[0]
-    >>> numbers = heads_of(causal=False)(Block(), torch.randn(3, 5, 4))
-    >>> sorted(numbers)
-    ['attention/head0/entropy', 'attention/head1/entropy', 'attention/specialization_index']
+    >>> model, batch = torch.nn.TransformerEncoderLayer(8, nhead=2, batch_first=True), torch.ones(3, 5, 8)
+    >>> list(heads_of()(model, batch))[0]
+    'self_attn/head0/entropy'
+
+    Args:
+        tokens: the tokens at the positions, [batch, length]; without them there are scores of positions only.
+        causal: whether attention is causal; None finds it out from the patterns. Without a causal mask only the entropy
+            is defined.
+        layers: a layer's name, a compiled pattern, or a list of these; None for all.
+        call: `call(model, batch)` runs the model, for models that take their input in another way.
     """
     known = None if tokens is None else np.asarray(tokens)
 
@@ -65,12 +63,32 @@ def heads_of(
 
 
 def outputs_of(layers: Layers | None = None, call: Any = None) -> Measure:
-    """Return a measure that keeps the outputs of these layers."""
+    """Return a measure that records the outputs of some layers.
+
+    >>> import torch
+    >>> model, batch = torch.nn.TransformerEncoderLayer(8, nhead=2, batch_first=True), torch.ones(3, 5, 8)
+    >>> outputs_of("norm2")(model, batch)["norm2"].shape
+    (3, 5, 8)
+
+    Args:
+        layers: a layer's name, a compiled pattern, or a list of these; None for all.
+        call: `call(model, batch)` runs the model, for models that take their input in another way.
+    """
     return lambda model, batch: get_intermediate_outputs(model, batch, layers, call=call)
 
 
 def attention_of(layers: Layers | None = None, call: Any = None) -> Measure:
-    """Return a measure that keeps the attention patterns of these layers."""
+    """Return a measure that records the attention patterns of some layers.
+
+    >>> import torch
+    >>> model, batch = torch.nn.TransformerEncoderLayer(8, nhead=2, batch_first=True), torch.ones(3, 5, 8)
+    >>> attention_of("self_attn")(model, batch)["self_attn"].shape
+    (3, 2, 5, 5)
+
+    Args:
+        layers: a layer's name, a compiled pattern, or a list of these; None for all.
+        call: `call(model, batch)` runs the model, for models that take their input in another way.
+    """
     return lambda model, batch: attention_patterns(model, batch, layers, call=call)
 
 

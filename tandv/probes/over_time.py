@@ -1,4 +1,4 @@
-"""Look into a model every n steps while it trains, always at the same batch: curves, and arrays by step."""
+"""Measure a model on the same batch every n steps while it trains: numbers become curves, arrays are kept by step."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tandv.probes._values import flat, kept
+from tandv.probes._values import copied, flat
 from tandv.probes.inspection import attention_patterns, get_intermediate_outputs, untouched
 from tandv.probes.measures import correlations, dimensions, heads
 
@@ -34,12 +34,12 @@ def probe(
     *,
     init_step: int = 0,
 ) -> "Probe":
-    """Look at a fixed batch now and after every n-th training step, without touching the run.
+    """Measure a model on a fixed batch now and after every n-th training step, without changing the run.
 
-    `measure` is a name in MEASURES ("outputs", "attention", "heads", "correlations", "dimensions"), a function of
-    model and batch, a list of names, or a dict of them whose keys begin the names of what they find. Numbers become
-    curves and arrays are kept, both by step; dicts, tables and named tuples of these are taken apart. `every` may
-    also be a function of the step that says whether to look.
+    Numbers become curves and arrays are kept, both by step; dicts, tables and named tuples of these are flattened. Step
+    n is the model after n optimiser steps, as row n of a tracker's log has the weights before step n + 1; step 0 is
+    measured at once. An error then is raised; a later one is warned about once and ends the probe, and the training
+    goes on.
 
     >>> import torch
     >>> model = torch.nn.Linear(4, 2)
@@ -49,31 +49,52 @@ def probe(
     >>> watch.curves.index.tolist()
     [0, 2, 4]
 
-    Step n is the model after n optimiser steps, as row n of a tracker's log has the weights before step n + 1; 0 is
-    looked at here. What fails here raises; what fails later is said once, ends the probe, and lets the training go on.
+    Args:
+        model: the model, as in `get_intermediate_outputs`.
+        batch: the input: a tensor, a tuple of positional arguments, or a dict of keyword arguments. It is copied.
+        every: measure at every n-th training step, or a function of the step that returns whether to.
+        measure: a name in MEASURES ("outputs", "attention", "heads", "correlations", "dimensions"), a function of model
+            and batch, a list of names, or a dict of them, whose keys are put before the names of their results.
+        init_step: how many optimiser steps the model has taken already.
+
+    Raises ValueError naming every wrong argument.
     """
     return Probe(model, batch, every, measure, init_step)
 
 
 class Probe:
-    """What `probe` returns: `step()` in the training loop; `curves`, `arrays` and `save(path)` at any time."""
+    """What `probe` returns: call `step()` in the training loop; `curves`, `arrays` and `save(path)` work at any time.
+
+    >>> import torch
+    >>> watch = Probe(torch.nn.Linear(4, 2), torch.ones(3, 4), every=2, measure="outputs", init_step=0)
+    >>> watch.arrays[0]["Linear"].shape
+    (3, 2)
+
+    Args:
+        model: the model, as in `get_intermediate_outputs`.
+        batch: the input: a tensor, a tuple of positional arguments, or a dict of keyword arguments. It is copied.
+        every: measure at every n-th training step, or a function of the step that returns whether to.
+        measure: a name in MEASURES ("outputs", "attention", "heads", "correlations", "dimensions"), a function of model
+            and batch, a list of names, or a dict of them, whose keys are put before the names of their results.
+        init_step: how many optimiser steps the model has taken already.
+    """
 
     def __init__(self, model: Any, batch: Any, every: Every, measure: Any, init_step: int):
         found = _problems(every, measure, init_step)
         if found:
             raise ValueError("cannot probe:\n  " + "\n  ".join(found))
         self._model, self._measures = model, _measures(measure)
-        self._batch = kept(batch)
+        self._batch = copied(batch)
         self._every = every
         self._step = init_step
         self._rows: dict[int, dict[str, float]] = {}
         self.arrays: dict[int, dict[str, np.ndarray]] = {}
         self.failure: Exception | None = None
         if self._wanted():
-            self._look()
+            self._measure()
 
     def step(self, model: Any = None) -> None:
-        """Say that a training step is done; `model` is the new one where training makes a new one, as in JAX."""
+        """Count a finished training step; `model` is the new one where training makes a new one, as in JAX."""
         self._step += 1
         if model is not None:
             self._model = model
@@ -81,15 +102,15 @@ class Probe:
             return
         try:
             if self._wanted():
-                self._look()
+                self._measure()
         except Exception as error:
             self.failure = error
-            said = f"the probe failed at step {self._step} and has ended: {type(error).__name__}: {error}"
-            warnings.warn(said, RuntimeWarning, stacklevel=2)
+            message = f"the probe failed at step {self._step} and has ended: {type(error).__name__}: {error}"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
 
     @property
     def curves(self) -> pd.DataFrame:
-        """The numbers found so far: a column for each, indexed by step."""
+        """The numbers measured so far: a column for each, indexed by step."""
         table = pd.DataFrame(list(self._rows.values()), dtype=np.float64)
         table.index = pd.Index(list(self._rows), dtype=np.int64, name="step")
         return table
@@ -102,7 +123,7 @@ class Probe:
         return {"curves": curves, "arrays": arrays}
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Keep what was found: everything in a .json file, or the arrays in an .npz file (see `read_arrays`)."""
+        """Write everything to a .json file, or the arrays to an .npz file (see `read_arrays`); return `path`."""
         path = Path(path)
         if path.suffix == ".json":
             path.write_text(json.dumps(self.to_dict(), allow_nan=False), encoding="utf-8")
@@ -116,7 +137,7 @@ class Probe:
     def _wanted(self) -> bool:
         return bool(self._every(self._step)) if callable(self._every) else self._step % self._every == 0
 
-    def _look(self) -> None:
+    def _measure(self) -> None:
         found: dict[str, float | np.ndarray] = {}
         with untouched(self._model) as model:
             for prefix, measure in self._measures:
@@ -133,7 +154,16 @@ class Probe:
 
 
 def read_arrays(path: str | os.PathLike[str]) -> dict[int, dict[str, np.ndarray]]:
-    """Read the arrays that `Probe.save` kept in an .npz file: {step: {name: array}}. Nothing in it is run."""
+    """Read the arrays that `Probe.save` wrote to an .npz file: {step: {name: array}}. No code in the file is run.
+
+    >>> import torch
+    >>> path = probe(torch.nn.Linear(4, 2), torch.ones(3, 4)).save("arrays.npz")
+    >>> read_arrays(path)[0]["Linear"].shape
+    (3, 2)
+
+    Args:
+        path: the .npz file.
+    """
     history: dict[int, dict[str, np.ndarray]] = {}
     with np.load(path, allow_pickle=False) as file:
         for key in file.files:
@@ -143,7 +173,7 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[int, dict[str, np.ndarray]
 
 
 def _measures(measure: Any) -> list[tuple[str, Measure]]:
-    """Return each measure with what the names of its findings begin with."""
+    """Return each measure with the prefix of the names of its results."""
     if isinstance(measure, Mapping):
         return [(str(name), MEASURES[one] if isinstance(one, str) else one) for name, one in measure.items()]
     listed = [measure] if isinstance(measure, str) or callable(measure) else measure
@@ -164,7 +194,7 @@ def _problems(every: Any, measure: Any, init_step: Any) -> list[str]:
 
 
 def _listed(array: np.ndarray) -> list[Any]:
-    """Return an array as nested lists; NaN, which JSON lacks, is null, and infinities are words."""
+    """Return an array as nested lists that JSON can hold: NaN as None, infinities as text."""
     values = array.astype(object)
     if array.dtype.kind == "f":
         values[np.isnan(array)] = None

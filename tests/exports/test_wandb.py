@@ -129,7 +129,7 @@ def test_in_the_background_nothing_is_lost_either(wandb, train, rows):
 
 
 def test_a_long_run_without_rows_keeps_steps_evenly(wandb, train, rows, monkeypatch):
-    monkeypatch.setattr(wandb_export, "_KEPT", 8)
+    monkeypatch.setattr(wandb_export, "_MAX_WAITING", 8)
     with wandb.init():
         train(steps=33, use_wandb=True)
     steps = sorted(by_step(rows()))

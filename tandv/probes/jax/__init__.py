@@ -1,4 +1,4 @@
-"""Looking into models of flax: linen modules bound to their variables, and nnx modules."""
+"""Inspect models of flax: linen modules bound to their variables, and nnx modules."""
 
 try:
     import flax  # noqa: F401

@@ -1,4 +1,4 @@
-"""What modules of flax make of a batch. Nothing has to be put back: linen is functional, of nnx a copy runs."""
+"""Layer outputs and attention of flax modules. Nothing has to be restored: linen is functional, nnx runs in a copy."""
 
 import contextlib
 import warnings
@@ -15,25 +15,60 @@ from tandv.probes._layers import chosen
 from tandv.track.jax._tag import key_text
 
 Call = Callable[[Any, Any], Any]
-_ATTENTION = "attention_weights"  # what flax calls them
+_ATTENTION = "attention_weights"  # the name under which flax stores them
 
 
 @contextlib.contextmanager
 def untouched(model: Any) -> Iterator[Any]:
-    """Yield the model; an nnx module as a copy in eval mode, which may change as it likes."""
+    """Yield the model; an nnx module as a copy in eval mode, so that the original does not change.
+
+    >>> from flax import nnx
+    >>> model = nnx.Dropout(0.5, rngs=nnx.Rngs(0))
+    >>> with untouched(model) as copy:
+    ...     copy.deterministic, model.deterministic
+    (True, False)
+
+    Args:
+        model: a flax.nnx module, or a flax.linen module bound to its variables.
+    """
     yield _copy(model) if isinstance(model, nnx.Module) else model
 
 
 def get_intermediate_outputs(model: Any, x: Any, layers: Any = None, call: Call | None = None) -> dict[str, np.ndarray]:
-    """Return the outputs of layers as arrays by name; see `tandv.probes.get_intermediate_outputs`."""
-    outputs, _ = _looked_into(model, x, call or run)
+    """Return the outputs of layers as arrays by name; see `tandv.probes.get_intermediate_outputs`.
+
+    >>> from flax import nnx
+    >>> get_intermediate_outputs(nnx.Linear(4, 2, rngs=nnx.Rngs(0)), jnp.ones((3, 4)))["Linear"].shape
+    (3, 2)
+
+    Args:
+        model: a flax.nnx module, or a flax.linen module bound to its variables.
+        x: the input: an array, a tuple of positional arguments, or a dict of keyword arguments.
+        layers: a layer's name, a compiled pattern, or a list of these; None for all.
+        call: `call(model, x)` runs the model, for models that take their input in another way.
+    """
+    outputs, _ = _run_captured(model, x, call or run)
     found = {layer: dict(_arrays(layer, values)) for layer, values in outputs.items()}
     return {name: array for layer in chosen(list(found), layers) for name, array in found[layer].items()}
 
 
 def attention_patterns(model: Any, batch: Any, layers: Any = None, call: Call | None = None) -> dict[str, np.ndarray]:
-    """Return probabilities (batch, heads, query, key) by layer; see `tandv.probes.attention_patterns`."""
-    _, attention = _looked_into(model, batch, call or run)
+    """Return attention probabilities (batch, heads, query, key) by layer; see `tandv.probes.attention_patterns`.
+
+    >>> from flax import nnx
+    >>> model = nnx.MultiHeadAttention(num_heads=2, in_features=8, decode=False, rngs=nnx.Rngs(0))
+    >>> attention_patterns(model, jnp.ones((3, 5, 8)))["MultiHeadAttention"].shape
+    (3, 2, 5, 5)
+
+    Args:
+        model: a flax.nnx module, or a flax.linen module bound to its variables.
+        batch: the input: an array, a tuple of positional arguments, or a dict of keyword arguments.
+        layers: a layer's name, a compiled pattern, or a list of these; None for all.
+        call: `call(model, batch)` runs the model, for models that take their input in another way.
+
+    Raises ValueError if no attention is found, or if rows do not sum to 1.
+    """
+    _, attention = _run_captured(model, batch, call or run)
     found = {name: array for layer, values in attention.items() for name, array in _arrays(layer, values)}
     found = {name: array.reshape(-1, *array.shape[-3:]) for name, array in found.items() if array.ndim >= 3}
     if not found:
@@ -53,10 +88,10 @@ def run(model: Any, batch: Any) -> Any:
     return model(*batch) if isinstance(batch, tuple | list) else model(batch)
 
 
-Calls = dict[str, list[Any]]  # by layer, what each of its calls gave
+Calls = dict[str, list[Any]]  # by layer, the output of each of its calls
 
 
-def _looked_into(model: Any, x: Any, call: Call) -> tuple[Calls, Calls]:
+def _run_captured(model: Any, x: Any, call: Call) -> tuple[Calls, Calls]:
     """Return the outputs and the attention weights of every layer."""
     if isinstance(model, nnx.Module):
         return _of_nnx(_copy(model), x, call)
@@ -67,9 +102,9 @@ def _looked_into(model: Any, x: Any, call: Call) -> tuple[Calls, Calls]:
         )
     module, variables = model.unbind()
     variables = {name: values for name, values in variables.items() if name != "intermediates"}
-    looking = linen.apply(call, module, mutable=["intermediates"], capture_intermediates=True)
+    capturing = linen.apply(call, module, mutable=["intermediates"], capture_intermediates=True)
     with linen.intercept_methods(_sow):
-        _, state = looking(variables, x)
+        _, state = capturing(variables, x)
     outputs: Calls = {}
     attention: Calls = {}
 
@@ -87,14 +122,14 @@ def _looked_into(model: Any, x: Any, call: Call) -> tuple[Calls, Calls]:
 
 
 def _sow(method: Any, args: Any, kwargs: Any, context: Any) -> Any:
-    """Let linen's attention modules keep their weights."""
+    """Make linen's attention modules store their weights."""
     if isinstance(context.module, linen.MultiHeadDotProductAttention) and context.method_name == "__call__":
         kwargs = {**kwargs, "sow_weights": True}
     return method(*args, **kwargs)
 
 
 def _copy(model: nnx.Module) -> nnx.Module:
-    """Return a copy of a module, in eval mode, that shares the arrays, which nothing can change."""
+    """Return a copy of a module, in eval mode, that shares the arrays, which are immutable."""
     copy = nnx.merge(*nnx.split(model))
     copy.eval()
     return copy
@@ -102,9 +137,9 @@ def _copy(model: nnx.Module) -> nnx.Module:
 
 def _of_nnx(copy: nnx.Module, x: Any, call: Call) -> tuple[Calls, Calls]:
     names: dict[int, str] = {}
-    for path, module in sorted(nnx.iter_modules(copy), key=lambda found: len(found[0])):
+    for path, module in sorted(nnx.iter_modules(copy), key=lambda entry: len(entry[0])):
         names.setdefault(id(module), ".".join(map(str, path)) or type(copy).__name__)
-    order = {name: place for place, name in enumerate(names.values())}
+    order = {name: position for position, name in enumerate(names.values())}
     modules = [module for _, module in nnx.iter_modules(copy)]
     outputs: Calls = {}
     with contextlib.ExitStack() as after:
@@ -112,9 +147,11 @@ def _of_nnx(copy: nnx.Module, x: Any, call: Call) -> tuple[Calls, Calls]:
         for kind, original in calls.items():
             if original is not None:
                 after.callback(_restore, kind, vars(kind).get("__call__"))
-                kind.__call__ = _watched(original, names, outputs)
+                kind.__call__ = _recording(original, names, outputs)
         after.enter_context(warnings.catch_warnings())
-        warnings.filterwarnings("ignore", "Using 'Module.sow", DeprecationWarning)  # older flax has no other way
+        warnings.filterwarnings(
+            "ignore", "Using 'Module.sow", DeprecationWarning
+        )  # older versions of flax have no other way
         call(copy, x)
     attention = {
         names[id(module)]: list(weights)
@@ -124,11 +161,11 @@ def _of_nnx(copy: nnx.Module, x: Any, call: Call) -> tuple[Calls, Calls]:
     return dict(sorted(outputs.items(), key=lambda entry: order[entry[0]])), attention
 
 
-def _watched(original: Any, names: dict[int, str], outputs: Calls) -> Any:
+def _recording(original: Any, names: dict[int, str], outputs: Calls) -> Any:
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(self, nnx.MultiHeadAttention):
             kwargs["sow_weights"] = True
-        name = names.pop(id(self), None)  # until it returns: its parent class may be watched, too
+        name = names.pop(id(self), None)  # removed until it returns: super().__call__ may be recorded too
         output = original(self, *args, **kwargs)
         if name is not None:
             names[id(self)] = name
@@ -156,7 +193,9 @@ def _arrays(layer: str, calls: list[Any]) -> Iterator[tuple[str, np.ndarray]]:
         base = f"{layer}@{time}" if time else layer
         for keys, leaf in jax.tree_util.tree_flatten_with_path(output)[0]:
             if isinstance(leaf, jax.core.Tracer):
-                raise TypeError(f"{layer!r} runs inside a jax transform (jit, scan, remat): what it gives is not seen")
+                raise TypeError(
+                    f"{layer!r} runs inside a jax transform (jit, scan, remat): its output cannot be recorded"
+                )
             array = leaf
             if jnp.issubdtype(getattr(leaf, "dtype", int), jnp.floating) and leaf.dtype.itemsize < 4:
                 array = leaf.astype(jnp.float32)

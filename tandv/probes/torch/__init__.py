@@ -1,4 +1,4 @@
-"""Looking into PyTorch models."""
+"""Inspect PyTorch models."""
 
 try:
     import torch  # noqa: F401

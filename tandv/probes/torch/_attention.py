@@ -1,7 +1,7 @@
-"""Attention probabilities, seen where they are computed: below every module, at torch's own operators.
+"""Attention probabilities, recorded where they are computed: at torch's own operators, below every module.
 
-A softmax over keys is read as it is. Of fused kernels, which never hold the probabilities, they are computed again
-from query and key. So it does not matter how the model was written, nor by which name it calls a function.
+A softmax over keys is recorded. Fused kernels do not store the probabilities: they are recomputed from query and key.
+So neither how the model is written nor which function it calls makes a difference.
 """
 
 import math
@@ -27,20 +27,33 @@ TOLERANCE = 0.01  # of the sum of a row: half precision is off by up to 0.4 %
 def attention_patterns(
     model: nn.Module, batch: Any, layers: Any = None, call: Callable[[Any, Any], Any] | None = None
 ) -> dict[str, np.ndarray]:
-    """Return probabilities (batch, heads, query, key) by layer; see `tandv.probes.attention_patterns`."""
-    seen = _Seen(module_names(model), size(batch))
+    """Return attention probabilities (batch, heads, query, key) by layer; see `tandv.probes.attention_patterns`.
+
+    >>> model = nn.TransformerEncoderLayer(8, nhead=2, batch_first=True)
+    >>> attention_patterns(model, torch.ones(3, 5, 8))["self_attn"].shape
+    (3, 2, 5, 5)
+
+    Args:
+        model: a PyTorch module.
+        batch: the input: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
+        layers: a layer's name, a compiled pattern, or a list of these; None for all.
+        call: `call(model, batch)` runs the model, for models that take their input in another way.
+
+    Raises ValueError if no attention is found, or if rows do not sum to 1.
+    """
+    recorder = _AttentionRecorder(module_names(model), size(batch))
     with untouched(model) as inner:
         hooks = [
-            register_module_forward_pre_hook(seen.enter),
-            register_module_forward_hook(seen.leave, always_call=True),
+            register_module_forward_pre_hook(recorder.enter),
+            register_module_forward_hook(recorder.leave, always_call=True),
         ]
         try:
-            with seen:
+            with recorder:
                 run(inner, batch, call)
         finally:
             for hook in hooks:
                 hook.remove()
-    found = seen.patterns()
+    found = recorder.patterns()
     if not found:
         raise ValueError(
             f"no attention is seen in the forward pass of {type(unwrap(model)).__name__}: no softmax over keys, no "
@@ -54,10 +67,10 @@ def attention_patterns(
     return {name: as_array(found[name]) for name in chosen(list(found), layers, "attention layer")}
 
 
-class _Seen(TorchDispatchMode):
-    """Watches torch's operators, and knows in which module they run."""
+class _AttentionRecorder(TorchDispatchMode):
+    """Records attention at torch's operators, by the module in which they run."""
 
-    supports_higher_order_operators = True  # flex_attention and the like pass through unseen
+    supports_higher_order_operators = True  # flex_attention and the like run, but are not recorded
 
     def __init__(self, names: dict[nn.Module, Named], examples: int | None):
         super().__init__()
@@ -91,13 +104,13 @@ class _Seen(TorchDispatchMode):
         return output
 
     def _add(self, pattern: torch.Tensor, certain: bool) -> None:
-        """Keep a pattern as (batch, heads, query, key) for the module that is running."""
+        """Record a pattern as (batch, heads, query, key) for the innermost running module."""
         inside = [m for m, _ in self._running if m in self._names and not isinstance(m, nn.Softmax | nn.Dropout)]
         if not inside:
             return
         module = inside[-1]
         if pattern.ndim == 3:
-            # Heads are folded into the batch, or there is one; over a vocabulary rows and columns differ in number.
+            # Heads are folded into the batch, or there is one head. A softmax over a vocabulary is not square.
             examples = self._examples
             if isinstance(module, nn.MultiheadAttention):
                 examples = len(pattern) // module.num_heads
@@ -110,7 +123,7 @@ class _Seen(TorchDispatchMode):
             self._found.append((self._names[module], pattern.flatten(0, -4).clone()))
 
     def patterns(self) -> dict[str, torch.Tensor]:
-        """Return what was seen by name, in model order."""
+        """Return what was recorded, by name and in model order."""
         times: dict[str, int] = {}
         out = []
         for named, tensor in self._found:
@@ -120,7 +133,7 @@ class _Seen(TorchDispatchMode):
 
 
 def _recomputed(given: dict[str, Any]) -> torch.Tensor:
-    """Return the probabilities of a call of a fused kernel."""
+    """Return the attention probabilities of a call of a fused kernel, from its arguments."""
     query, key = given["query"], given["key"]
     exact = torch.float64 if query.dtype == torch.float64 else torch.float32
     if query.shape[-3] != key.shape[-3]:  # grouped heads: each key serves several queries in a row
@@ -135,11 +148,11 @@ def _recomputed(given: dict[str, Any]) -> torch.Tensor:
     if mask is None:
         return torch.softmax(scores, -1)
     scores = scores.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else scores + mask
-    sees_nothing = (scores == -math.inf).all(-1, keepdim=True)
-    return torch.softmax(scores, -1).masked_fill(sees_nothing, 0.0)
+    attends_to_none = (scores == -math.inf).all(-1, keepdim=True)
+    return torch.softmax(scores, -1).masked_fill(attends_to_none, 0.0)
 
 
 def _probabilities(tensor: torch.Tensor) -> bool:
-    """Tell whether nothing is negative and every row sums to 1, or to 0 where it sees no key."""
+    """Tell whether no value is negative and every row sums to 1, or to 0 where it attends to no key."""
     total = tensor.double().sum(-1)
     return bool((tensor >= 0).all()) and bool((((total - 1).abs() <= TOLERANCE) | (total == 0)).all())

@@ -1,4 +1,4 @@
-"""How a model is given a batch."""
+"""Pass a batch to a model in the way that the model takes it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

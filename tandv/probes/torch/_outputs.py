@@ -1,4 +1,4 @@
-"""What every layer makes of a batch."""
+"""The outputs of every layer of a PyTorch model on a batch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,13 +17,26 @@ from tandv.track.torch.outputs import tensors_in
 def get_intermediate_outputs(
     model: nn.Module, x: Any, layers: Any = None, call: Callable[[Any, Any], Any] | None = None
 ) -> dict[str, np.ndarray]:
-    """Return the outputs of layers as arrays by name; see `tandv.probes.get_intermediate_outputs`."""
+    """Return the outputs of layers as arrays by name; see `tandv.probes.get_intermediate_outputs`.
+
+    >>> import torch
+    >>> get_intermediate_outputs(nn.Linear(4, 2), torch.ones(3, 4))["Linear"].shape
+    (3, 2)
+
+    Args:
+        model: a PyTorch module.
+        x: the input: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
+        layers: a layer's name, a compiled pattern, or a list of these; None for all.
+        call: `call(model, x)` runs the model, for models that take their input in another way.
+
+    Raises LookupError with the nearest names for a layer that the model does not have or does not call.
+    """
     names = module_names(model)
     wanted = set(chosen([named.name for named in names.values()], layers))
     seen: dict[str, list[tuple[str, np.ndarray]]] = {name: [] for name in wanted}
     times: dict[str, int] = {}
 
-    def look(module: nn.Module, _: Any, output: Any) -> None:
+    def record(module: nn.Module, _: Any, output: Any) -> None:
         if (named := names.get(module)) is None or named.name not in wanted:
             return
         time = times[named.name] = times.get(named.name, -1) + 1
@@ -32,7 +45,7 @@ def get_intermediate_outputs(
                 seen[named.name].append((numbered(name, named.name, time), as_array(tensor)))
 
     with untouched(model) as inner:
-        hook = register_module_forward_hook(look)
+        hook = register_module_forward_hook(record)
         try:
             run(inner, x, call)
         finally:
