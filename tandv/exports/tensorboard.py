@@ -50,7 +50,7 @@ class TensorBoard:
         """Write one step."""
         _write(self._writer, block.step, summaries.of_block(block))
 
-    def close(self, out_path: Path) -> None:
+    def close(self, out_path: Path | None) -> None:
         """Flush the writer."""
         self._writer.flush()  # closing is up to the user, who made it
 

@@ -84,9 +84,9 @@ class Wandb:
             # If the row was committed meanwhile, which step it holds is unknown: the steps in question are added again.
             self._open = (block.step, row) if self._run.step == row else None
 
-    def close(self, out_path: Path) -> None:
+    def close(self, out_path: Path | None) -> None:
         """Log the finished log as an artifact of the run."""
-        if out_path.exists():
+        if out_path is not None:
             import wandb
 
             artifact = wandb.Artifact(f"tandv-{self._run.id}", type="tandv-log")

@@ -8,6 +8,7 @@ from tandv.curves import TrainingStats
 from tandv.log.files import read_csv, read_parquet, read_pickle, read_training_stats
 from tandv.log.logframe import LogFrame, SchemaError, SchemaException
 from tandv.log.run import read_run
+from tandv.log.status import run_status
 
 __all__ = [
     "LogFrame",
@@ -19,4 +20,5 @@ __all__ = [
     "read_pickle",
     "read_run",
     "read_training_stats",
+    "run_status",
 ]

@@ -35,7 +35,13 @@ class Background:
         with self._lock:
             self._waiting += size
         self._latest = size or self._latest
-        return self._pool.submit(self._do, task, size)
+        try:
+            return self._pool.submit(self._do, task, size)
+        except RuntimeError:  # Python is exiting and takes nothing more; the thread has done all and is gone
+            self._do(task, size)
+            done: Future[None] = Future()
+            done.set_result(None)
+            return done
 
     def close(self) -> None:
         """Wait until everything is done."""

@@ -83,6 +83,7 @@ class Budget:
         self._steps = self._count = 0
         self._next_choice = 0  # recorded steps until then
         self._time = self._costs = 0.0  # of all steps without tracking, and of tracking
+        self._exit: float | None = None  # when the end began
 
     def wants(self, step: int) -> bool:
         """Tell whether a step is to be recorded."""
@@ -121,12 +122,17 @@ class Budget:
             self._note(now - self._since, recorded)
         self._since, self._in_step = now, 0.0
 
+    def exit_begins(self) -> None:
+        """Say that training is over: what is done from now on, such as writing the log, is all the tracker's."""
+        self._exit = self._clock()
+
     @property
     def spent(self) -> Spent | None:
-        """What tracking has cost; None while too few steps have been compared."""
+        """What tracking has cost, the time since training was over included; None while too little was compared."""
         if not self._is_known:
             return None
-        return Spent(self._steps, self._count, self._plain(), self._cost(), self._costs / self._time)
+        costs = self._costs + (self._clock() - self._exit if self._exit is not None else 0.0)
+        return Spent(self._steps, self._count, self._plain(), self._cost(), costs / self._time)
 
     def facts(self) -> dict[str, Any]:
         """Return what the run's information says of the budget."""

@@ -8,6 +8,10 @@ import numpy as np
 from tandv import measure, statistics
 
 _AT_FIRST = 256  # rows
+OUTPUTS = ("Input", "Activation", "Gradient")  # what happens in a step; parameters are the whole step's
+
+
+Key = tuple[str, str, str]  # tensor type, name, phase
 
 
 class Quantity(NamedTuple):
@@ -18,6 +22,12 @@ class Quantity(NamedTuple):
     type: str
     tensor_type: str
     part: str = ""  # which part of a tensor that lies on several devices; the framework says what that means
+    phase: str = ""  # of the step, as the user calls it
+
+    @property
+    def key(self) -> Key:
+        """What a step has one row of."""
+        return self.tensor_type, self.name, self.phase
 
 
 class Block(NamedTuple):
@@ -45,6 +55,16 @@ class Later(NamedTuple):
         return cls(lambda: block, block.counts.nbytes + sum(values.nbytes for values in block.tensors.values()))
 
 
+def in_phase(quantities: Sequence[Quantity], phase: str) -> list[Quantity]:
+    """Return quantities as they are called within a phase of a step; in none they keep the phase that they have.
+
+    So a gradient whose backward pass runs outside of any phase belongs to that of its forward pass.
+    """
+    if not phase:
+        return list(quantities)
+    return [one._replace(phase=phase) if one.tensor_type in OUTPUTS else one for one in quantities]
+
+
 _Merged = tuple[list[Quantity], list[str], np.ndarray]  # a dtype and a row for each quantity (`statistics.ROW`)
 
 
@@ -59,6 +79,7 @@ class Measurements:
 
     def __init__(self, exponents: tuple[int, int] | None = None, threads: Callable[[], int] = lambda: 1):
         self.exponents = exponents
+        self.phase = ""  # that is going on
         self._threads = threads  # as many as the framework itself computes with
         self._rows = {
             statistics.ROW: statistics.empty_rows(_AT_FIRST),
@@ -78,6 +99,13 @@ class Measurements:
 
     def add(self, tensors: Sequence[Any], quantities: Sequence[Quantity]) -> list[Any]:
         """Measure each tensor for its quantity; return a handle for each, to `share` it."""
+        return self._add(tensors, in_phase(quantities, self.phase))
+
+    def share(self, handle: Any, quantity: Quantity) -> bool:
+        """Let a measured tensor count for another quantity too; False if it must be measured again."""
+        return self._share(handle, *in_phase([quantity], self.phase))
+
+    def _add(self, tensors: Sequence[Any], quantities: Sequence[Quantity]) -> list[Any]:
         if sum(self._used.values()) + len(tensors) > max(self.at_most, len(tensors)):
             self._merge_early()
         names = [measure.dtype_name(tensor) for tensor in tensors]
@@ -95,8 +123,7 @@ class Measurements:
                 self._entries.append((quantities[i], names[i], layout, place))
         return handles
 
-    def share(self, handle: Any, quantity: Quantity) -> bool:
-        """Let a measured tensor count for another quantity too; False if it must be measured again."""
+    def _share(self, handle: Any, quantity: Quantity) -> bool:
         given_in, name, layout, place = handle
         if given_in != self.round:
             return False
@@ -184,9 +211,9 @@ def _joined(parts: list[_Merged]) -> _Merged:
 
 
 def _merged(quantities: list[Quantity], dtypes: list[str], rows: np.ndarray) -> _Merged:
-    """Merge rows of one tensor type and name, which a log has once a step; dtype and place are the first's."""
-    numbers: dict[tuple[str, str], int] = {}
-    groups = [numbers.setdefault((quantity.tensor_type, quantity.name), len(numbers)) for quantity in quantities]
+    """Merge rows of one tensor type, name and phase, which a log has once a step; dtype and place are the first's."""
+    numbers: dict[Key, int] = {}
+    groups = [numbers.setdefault(quantity.key, len(numbers)) for quantity in quantities]
     first = dict(zip(reversed(groups), zip(reversed(quantities), reversed(dtypes), strict=True), strict=True))
     known = [first[number] for number in range(len(numbers))]
     return [quantity for quantity, _ in known], [dtype for _, dtype in known], statistics.merge(rows, np.array(groups))

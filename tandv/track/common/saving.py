@@ -310,7 +310,7 @@ class Checkpoints:
         """Write a file aside, then rename it, so that what has a name is whole."""
         aside = path.with_name(f".{path.name}")
         try:
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             arrays = snapshot.arrays()
             # the format does not keep the order of names, and says neither what is trained nor what the model is
             about = {"step": step, "why": why, "names": list(arrays), "layers": snapshot.layers}

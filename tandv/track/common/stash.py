@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tandv import measure
-from tandv.track.common.measurements import Block, Later, Quantity
+from tandv.track.common.measurements import Block, Key, Later, Quantity, in_phase
 
 _SHAPE = (
     "it must return named scalars, {'scalar_stats': {'std': 0.1}, 'exp_hist': {'hist': [...], 'bins': [...]}} "
@@ -28,10 +28,11 @@ class Stashed:
 
     def __init__(self, stash_value: Callable[[Any], Any]):
         self._stash_value = stash_value
+        self.phase = ""  # that is going on
         self.clear()
 
     def clear(self) -> None:
-        self._values: dict[tuple[str, str], tuple[Quantity, _Said, int]] = {}  # by tensor type and name
+        self._values: dict[Key, tuple[Quantity, _Said, int]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._values)
@@ -69,7 +70,7 @@ class Stashed:
             for n, count in one.counts.items():
                 row[0 if n == -math.inf else -1 if n == math.inf else int(n) - lowest + 1] += int(count)
         tensors = {
-            f"{quantity.tensor_type}/{quantity.name}": one.tensor
+            "/".join((*filter(None, [quantity.phase]), quantity.tensor_type, quantity.name)): one.tensor
             for quantity, one in zip(quantities, said, strict=True)
             if one.tensor is not None
         }
@@ -82,9 +83,9 @@ class Stashed:
         return Later.at_once(taken._replace(tensors={name: values.copy() for name, values in taken.tensors.items()}))
 
     def _keep(self, quantity: Quantity, said: _Said, times: int = 1) -> None:
-        key = quantity.tensor_type, quantity.name
-        first, _, calls = self._values.get(key, (quantity, said, 0))
-        self._values[key] = first, said, calls + times
+        (quantity,) = in_phase([quantity], self.phase)
+        first, _, calls = self._values.get(quantity.key, (quantity, said, 0))
+        self._values[quantity.key] = first, said, calls + times
 
 
 def _said(dtype: str, answer: Any, function: Any) -> _Said:

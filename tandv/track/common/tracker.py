@@ -1,17 +1,20 @@
 """What tracking is in every framework: which tensors, which steps, and never to harm the run."""
 
+import atexit
 import os
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, SupportsFloat
 
 import numpy as np
 
 from tandv.track.common.budget import Budget
+from tandv.track.common.folders import default_folder
 from tandv.track.common.measurements import Block, Measurements
 from tandv.track.common.saving import Checkpoints, Source
-from tandv.track.common.writer import Writer, default_folder, say, warn
+from tandv.track.common.writer import Writer, say, warn
 from tandv.track.insight.numbers import InsightSettings, Numbers, with_numbers
 from tandv.track.insight.raster import RasterWriter
 from tandv.track.settings import Settings
@@ -20,7 +23,8 @@ from tandv.track.settings import Settings
 class Tracker:
     """Record the tensors of a training run, step by step, between `with track(...)` and its end.
 
-    `step()` is called after each optimiser step. `path` is the run's folder, `out_path` the finished log.
+    `step()` is called after each optimiser step. `start()` and `close()` do what the block does, where there can be
+    none. `path` is the run's folder; from the end on `out_path` is the finished log, or the folder where there is none.
     A framework's tracker says what to record (`attach`, `detach`, `end_of_step`).
     """
 
@@ -94,7 +98,8 @@ class Tracker:
 
     def __enter__(self) -> Self:
         if self._state != "new":
-            raise RuntimeError("this tracker has been used; call track(...) again for another run")
+            now = "this tracker has been started already" if self._state == "on" else "this tracker has been used"
+            raise RuntimeError(f"{now}; call track(...) again for another run")
         self._writer = self._open()
         self.path, self.out_path = self._writer.folder, self._writer.out_path
         self._state = "on"
@@ -119,6 +124,50 @@ class Tracker:
             self._guard("the last step", self._keep)
         self._stop("finished" if error is None else f"ended by {type(error).__name__}")
 
+    def start(self) -> Self:
+        """Begin to record, as the `with` block does; for callbacks, and notebooks that go on from cell to cell.
+
+        ```
+        tracker = track(model).start()
+        ...
+        tracker.close()
+        ```
+
+        Raises RuntimeError if it has been started before.
+        """
+        return self.__enter__()
+
+    def close(self, error: BaseException | None = None) -> None:
+        """End the recording and write the log, as the end of the `with` block does; `error` is what ended training.
+
+        Nothing happens where it has ended already, or was never started. Python closes what is left open when it exits.
+        """
+        if self._state not in ("new", "over"):
+            self.__exit__(type(error) if error is not None else None, error, None)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Give what happens inside rows of its own, which bear the name in the log's column "phase".
+
+        ```
+        with tracker.phase("rollout"):
+            samples = model.generate(prompts)
+        ```
+
+        It is about inputs and outputs of modules and their gradients; a gradient belongs to the phase in which it is
+        computed, or outside of any to that of its forward pass. Parameters, their gradients and states of
+        optimisers belong to the whole step. A phase within another is called "outer/inner". Raises ValueError for a
+        name that is no text or empty.
+        """
+        if not isinstance(name, str) or not name:
+            raise ValueError(f'phase({name!r}): a phase needs a name, such as tracker.phase("rollout")')
+        before = self.measurements.phase
+        self.measurements.phase = f"{before}/{name}" if before else name
+        try:
+            yield
+        finally:
+            self.measurements.phase = before
+
     def step(self, **numbers: Any) -> None:
         """End the current training step; call it after each optimiser step.
 
@@ -126,7 +175,10 @@ class Tracker:
         outside the `with` block.
         """
         if self._state == "new" or self._state == "over":
-            raise RuntimeError("tracker.step() outside its block; write `with track(...) as tracker:` around the loop")
+            raise RuntimeError(
+                "tracker.step() outside its block; write `with track(...) as tracker:` around the loop, or call "
+                "tracker.start() before it and tracker.close() after it"
+            )
         if self._state != "on":
             return
         if self.recording:
@@ -205,6 +257,7 @@ class Tracker:
         }
 
     def _end(self) -> None:
+        self._writer.catch_up()
         self.end_of_step()
         self._keep()
         if self._recorded % self.settings.offload_inc == 0:
@@ -236,8 +289,10 @@ class Tracker:
 
     def _stop(self, status: str) -> None:
         self.recording = False
-        if self._state == "elsewhere":
+        if self._state in ("elsewhere", "over"):
             return
+        if self._budget is not None:
+            self._budget.exit_begins()
         failed = self._state == "failed"
         if not failed:
             self._release()
@@ -250,7 +305,7 @@ class Tracker:
         except Exception as error:
             warn(f"the last steps could not be read: {type(error).__name__}: {error}")
         try:
-            self._writer.close("tracking failed" if failed else status, self._facts())
+            self._writer.close("tracking failed" if failed else status, self._facts)
         except Exception as error:
             warn(f"could not close the log in {self.path}: {type(error).__name__}: {error}")
         self.out_path = self._writer.out_path
@@ -266,6 +321,13 @@ def _after_fork() -> None:
         tracker._elsewhere()
 
 
+def _at_exit() -> None:
+    """Close what was started and never closed."""
+    for tracker in list(_on):
+        tracker._stop("ended with Python, without close()")
+
+
+atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
     os.register_at_fork(after_in_child=_after_fork)
 

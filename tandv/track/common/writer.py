@@ -3,25 +3,24 @@
 import concurrent.futures
 import datetime
 import json
-import os
-import platform
-import re
 import sys
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import pandas as pd
 
 import tandv
-from tandv.log import files, logframe
-from tandv.log.run import read_run
+from tandv.log import files
+from tandv.log.run import parts, read_run
+from tandv.log.status import this_process
 from tandv.track.common.background import Background
+from tandv.track.common.folders import new_folder
+from tandv.track.common.frames import has_phases, to_frame
 from tandv.track.common.measurements import Block
 
 _IN_MEMORY = 4 << 30  # bytes of the whole log as a frame, beyond which it is not made one file at the end
@@ -29,7 +28,10 @@ _KEPT_UNWRITTEN = 100_000  # rows kept in memory while the disk refuses them
 _QUICK = 0.25  # seconds between two flushes in which a part is not written for sure
 _QUEUED = 128 << 20  # bytes of measurements that may wait for the background thread
 
-FORMATS = {".pkl": files.write_pickle, ".parquet": files.write_parquet}
+FORMATS = {
+    ".pkl": lambda df, path: files.write_pickle(df, path),
+    ".parquet": lambda df, path: files.write_parquet(df, path),
+}
 
 
 class Export(Protocol):
@@ -37,7 +39,8 @@ class Export(Protocol):
 
     def add(self, block: Block) -> None: ...
 
-    def close(self, out_path: Path) -> None: ...
+    def close(self, out_path: Path | None) -> None:
+        """Be told of the finished log, which may be the run's folder; None where nothing was recorded."""
 
 
 class Writer:
@@ -45,8 +48,9 @@ class Writer:
 
     In the background, all that is done with rows is done by one thread, in the order in which it was asked
     for; nothing of it warns or fails where training runs. What the thread has to say, `check` says. With
-    `in_background=None` a flush is waited for where training is so quick that the thread would fall behind,
-    and a kill would lose much; never for more than a second and twice the time of the training itself.
+    `in_background=None` a flush is on disk before the next recorded step has ended, so that a kill loses no more
+    steps than lie between two flushes. Training waits for that if it must, but never for more than a second and
+    twice the time of the training itself.
     """
 
     def __init__(
@@ -57,24 +61,26 @@ class Writer:
         info: dict[str, Any],
         exports: Sequence[Export] = (),
     ):
-        self.folder = _new_folder(folder)
+        self.folder = new_folder(folder)
         self.out_path = self.folder / f"log{offload_type}"
         self.parts = self.folder / "parts"
         self.parts.mkdir()
         self._blocks: list[Block] = []
         self._refused: list[Block] = []  # by the disk
         self._part = self._rows = self._columns = 0  # written so far; columns of the widest part
+        self._phases = False  # whether rows have had a phase, so that later parts have its column, too
         self._warned: set[str] = set()
         self._notes: deque[str] = deque()  # to be said where training runs
         self._exports = list(exports)
         self._background = Background(_QUEUED) if in_background is not False else None
         self._flushing = False  # a flush waits for its turn
+        self._writing: Future[None] | None = None  # the latest flush
         self._may_wait = in_background is None
         self._began = self._flushed = time.monotonic()
         self._waited = 0.0
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        self._info = {"tandv": tandv.__version__, "started": started, "host": platform.node()} | info
-        self._describe(status="running", process=os.getpid())
+        self._info = {"tandv": tandv.__version__, "started": started} | info
+        self._describe(status="running", **this_process())
 
     @property
     def has_room(self) -> bool:
@@ -97,9 +103,22 @@ class Writer:
         """
         if not self._flushing:  # else these rows go with the next flush
             self._flushing = True
-            writing = self._do(lambda: self._flush(facts or {}))
-            if writing is not None and self._may_wait:
-                self._wait_for(writing)
+            self._writing = self._do(lambda: self._flush(facts or {}))
+            now = time.monotonic()
+            if now - self._flushed < _QUICK:
+                self.catch_up()
+            self._flushed = now
+
+    def catch_up(self) -> None:
+        """Wait until the latest flush is on disk, where that was asked for; call it before a step's rows are added."""
+        if self._writing is None or not self._may_wait or self._writing.done():
+            return
+        now = time.monotonic()
+        allowed = 1.0 + 2 * (now - self._began - self._waited) - self._waited
+        if allowed > 0:
+            concurrent.futures.wait([self._writing], allowed)
+            self._waited += time.monotonic() - now
+            self.check()
 
     def check(self) -> None:
         """Say what has happened in the background; raise the first error that is not the disk's."""
@@ -109,8 +128,11 @@ class Writer:
             error, self._background.error = self._background.error, None
             raise error
 
-    def close(self, status: str, facts: Mapping[str, Any] | None = None) -> None:
-        """Wait for what is under way, write what is left and the finished log."""
+    def close(self, status: str, facts: Callable[[], Mapping[str, Any]] = dict) -> None:
+        """Wait for what is under way, write what is left, the finished log, and at the very end how it went.
+
+        From then on `out_path` is a file that exists, or the run's folder where no such file could be written.
+        """
         if self._background is not None:
             background, self._background = self._background, None
             background.close()
@@ -118,15 +140,16 @@ class Writer:
                 self._lost(background.error)
         try:
             self._flush({})
+            self._restore_folder()
         except Exception as error:
             self._lost(error)
+        log = self._finish()
+        self._export(lambda export: export.close(self.out_path if log else None))
         try:
-            if self._part:
-                self._finish()
-            self._describe(**facts or {}, status=status, log=self.out_path.name if self._part else None)
+            status = "empty" if log is None and status == "finished" else status
+            self._describe(**facts(), status=status, log=log)
         except Exception as error:
-            self._note("close", f"could not write the finished log: {error}; read_run({str(self.folder)!r}) opens it")
-        self._export(lambda export: export.close(self.out_path))
+            self._note("run", f"could not write {self.folder / 'run.json'}: {error}")
         self.check()
 
     def _do(self, task: Callable[[], None], size: int = 0) -> Future[None] | None:
@@ -135,16 +158,6 @@ class Writer:
         task()
         self.check()
         return None
-
-    def _wait_for(self, writing: Future[None]) -> None:
-        """Wait for a flush, if the one before is not long ago."""
-        now = time.monotonic()
-        allowed = 1.0 + 2 * (now - self._began - self._waited) - self._waited
-        if now - self._flushed < _QUICK and allowed > 0:
-            concurrent.futures.wait([writing], allowed)
-            self._waited += time.monotonic() - now
-            self.check()
-        self._flushed = time.monotonic()
 
     def _keep(self, blocks: Iterable[Block]) -> None:
         for block in blocks:
@@ -169,7 +182,9 @@ class Writer:
         if not blocks:
             return
         try:
-            frame = to_frame(blocks)
+            self._restore_folder()
+            self._phases = self._phases or has_phases(blocks)
+            frame = to_frame(blocks, self._phases)
             files.write_parquet(frame, self.parts / f"{self._part:06d}.parquet")
             self._part += 1
             self._rows += len(frame)
@@ -195,22 +210,52 @@ class Writer:
         folder = self.folder / "tensors"
         aside = folder / f".{block.step:08d}.npz"
         try:
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
             np.savez(aside, allow_pickle=False, **block.tensors)
             aside.replace(folder / f"{block.step:08d}.npz")
         except OSError as error:
             self._note("tensors", f"could not write to {folder}: {error}; training goes on without these tensors")
 
-    def _finish(self) -> None:
-        """Write the log that `out_path` names; one too large for memory stays the folder of its parts."""
+    def _finish(self) -> str | None:
+        """Write the log that `out_path` names; return its name, "parts" where it stays in these, None if it has no row.
+
+        A log too large for memory stays the folder of its parts. Where one format fails, another is written.
+        """
+        wanted, self.out_path = self.out_path, self.folder
+        if not parts(self.folder):
+            return None
         size = 4 * self._rows * self._columns
         if size > _IN_MEMORY:
-            self.out_path = self.folder
             self._note(
                 "large", f"the log would take {size >> 30} GiB in memory: it stays in parts, open it by read_run"
             )
-        else:
-            FORMATS[self.out_path.suffix](read_run(self.folder), self.out_path)
+            return "parts"
+        failed: list[str] = []
+        try:
+            log = read_run(self.folder)
+            for suffix in sorted(FORMATS, key=lambda suffix: suffix != wanted.suffix):
+                path = wanted.with_suffix(suffix)
+                try:
+                    FORMATS[suffix](log, path)
+                except Exception as error:
+                    failed.append(f"could not write {path.name}: {type(error).__name__}: {error}")
+                    continue
+                self.out_path = path
+                if failed:
+                    self._note("close", f"{failed[0]}; the finished log is {path} instead")
+                return path.name
+        except Exception as error:
+            failed.append(f"could not join the parts: {type(error).__name__}: {error}")
+        self._note("close", f"{'; '.join(failed)}; the log stays in parts, read_run({str(self.folder)!r}) opens it")
+        return "parts"
+
+    def _restore_folder(self) -> None:
+        """Make the run's folder again if somebody has deleted it."""
+        if not self.parts.is_dir():
+            self.parts.mkdir(parents=True)
+            lost = f"; {self._rows:,} rows that had been written are gone" if self._rows else ""
+            self._note("deleted", f"{self.parts} was deleted while the run went on and has been made again{lost}")
+            self._describe()
 
     def _describe(self, **more: Any) -> None:
         self._info |= more
@@ -225,65 +270,6 @@ class Writer:
         if kind not in self._warned:
             self._warned.add(kind)
             self._notes.append(message)
-
-
-def to_frame(blocks: list[Block]) -> pd.DataFrame:
-    """Return the rows of many steps as one valid log."""
-    lowest = min(block.lowest for block in blocks)
-    highest = max(block.lowest + block.counts.shape[1] - 3 for block in blocks)
-    counts = np.zeros((sum(len(block.counts) for block in blocks), highest - lowest + 3), np.int64)
-    row = 0
-    for block in blocks:
-        into = counts[row : row + len(block.counts)]
-        start = block.lowest - lowest + 1
-        into[:, start : start + block.counts.shape[1] - 2] = block.counts[:, 1:-1]
-        into[:, [0, -1]] = block.counts[:, [0, -1]]
-        row += len(block.counts)
-    metadata = {
-        "name": [quantity.name for block in blocks for quantity in block.quantities],
-        "type": [quantity.type for block in blocks for quantity in block.quantities],
-        "tensor_type": [quantity.tensor_type for block in blocks for quantity in block.quantities],
-        "step": np.repeat([block.step for block in blocks], [len(block.quantities) for block in blocks]),
-        "dtype": [dtype for block in blocks for dtype in block.dtypes],
-    }
-    if any(block.ranks is not None for block in blocks):
-        metadata["rank"] = np.concatenate([block.ranks for block in blocks if block.ranks is not None])
-    scalars = {name: _column(name, blocks) for name in dict.fromkeys(k for b in blocks for k in b.scalars)}
-    return logframe.frame(metadata, scalars, counts, range(lowest, highest + 1))
-
-
-def _column(name: str, blocks: list[Block]) -> np.ndarray:
-    return np.concatenate([block.scalars.get(name, np.full(len(block.dtypes), np.nan)) for block in blocks])
-
-
-def _new_folder(folder: Path) -> Path:
-    """Create `folder`, or the first of folder-2, folder-3, ... that no other run has."""
-    for candidate in _candidates(folder):
-        try:
-            candidate.mkdir(parents=True)
-        except FileExistsError:
-            if candidate.is_dir() and not any(candidate.iterdir()):
-                return candidate
-            continue
-        except OSError as error:
-            raise type(error)(
-                f"cannot create the run's folder {candidate}: {error.strerror}; "
-                "give track(path=...) a folder that can be written"
-            ) from error
-        return candidate
-    raise AssertionError("unreachable")
-
-
-def _candidates(folder: Path) -> Iterator[Path]:
-    yield folder
-    for n in range(2, 1_000_000):
-        yield folder.with_name(f"{folder.name}-{n}")
-
-
-def default_folder(name: str | None, model: str) -> Path:
-    """Return tandv-runs/<name> under the working directory; by default the model and the time."""
-    stamp = f"{model}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
-    return Path.cwd() / "tandv-runs" / re.sub(r"[^\w.\-]+", "_", name or stamp)
 
 
 def say(message: str) -> None:

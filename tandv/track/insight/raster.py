@@ -43,7 +43,7 @@ class RasterWriter:
         if len(self._waiting) >= _STEPS:
             self._write()
 
-    def close(self, out_path: Path) -> None:
+    def close(self, out_path: Path | None) -> None:
         """Write what is left, and all as one file."""
         self._write()
         parts = self._folder() / PARTS

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from tandv import statistics
-from tandv.track.common.measurements import Block, Later, Quantity, block, in_model_order
+from tandv.track.common.measurements import OUTPUTS, Block, Key, Later, Quantity, block, in_model_order
 from tandv.track.common.writer import warn
 from tandv.track.torch._measurements import TorchMeasurements
 from tandv.track.torch._ranks import Ranks
@@ -49,18 +49,18 @@ class SharedMeasurements(TorchMeasurements):
         super().__init__(exponents, threads)
         self.ranks = ranks
         self._per_rank = per_rank
-        self._mine: dict[tuple[str, str], int] = {}  # places of this rank's entries
+        self._mine: dict[Key, int] = {}  # places of this rank's entries
         self._entries_of: list[list[_Entry]] = [[] for _ in range(ranks.size)]
         self._peers_of: list[str] = [""] * ranks.size
-        self._elsewhere: set[tuple[str, str]] = set()  # of which a lower rank measures a copy
-        self._split: set[tuple[str, str]] = set()  # outputs of which ranks with the same batch have different pieces
+        self._elsewhere: set[Key] = set()  # of which a lower rank measures a copy
+        self._split: set[Key] = set()  # outputs of which ranks with the same batch have different pieces
 
-    def add(self, tensors: Sequence[Any], quantities: Sequence[Quantity]) -> list[Any]:
+    def _add(self, tensors: Sequence[Any], quantities: Sequence[Quantity]) -> list[Any]:
         if not self._elsewhere:
-            return super().add(tensors, quantities)
-        here = [i for i, quantity in enumerate(quantities) if _key(quantity) not in self._elsewhere]
+            return super()._add(tensors, quantities)
+        here = [i for i, quantity in enumerate(quantities) if quantity.key not in self._elsewhere]
         handles: list[Any] = [None] * len(tensors)
-        measured = super().add([tensors[i] for i in here], [quantities[i] for i in here]) if here else []
+        measured = super()._add([tensors[i] for i in here], [quantities[i] for i in here]) if here else []
         for i, handle in zip(here, measured, strict=True):
             handles[i] = handle
         return handles
@@ -72,7 +72,7 @@ class SharedMeasurements(TorchMeasurements):
         changed = self._note(quantities, dtypes)
         mine = self._entries_of[self.ranks.rank]
         in_place = statistics.empty_rows(len(mine), rows.dtype)
-        in_place[[self._mine[_key(quantity)] for quantity in quantities]] = rows
+        in_place[[self._mine[quantity.key] for quantity in quantities]] = rows
         used = statistics.exponent_range(rows)
 
         news = json.dumps([self._peers_of[self.ranks.rank], *mine]).encode() if changed else b""
@@ -100,7 +100,7 @@ class SharedMeasurements(TorchMeasurements):
         """Keep a place for each quantity ever measured on this rank; tell whether something is new."""
         mine, changed = self._entries_of[self.ranks.rank], False
         for quantity, dtype in zip(quantities, dtypes, strict=True):
-            entry, place = _Entry(quantity, dtype), self._mine.setdefault(_key(quantity), len(mine))
+            entry, place = _Entry(quantity, dtype), self._mine.setdefault(quantity.key, len(mine))
             if place == len(mine):
                 mine.append(entry)
             elif mine[place] == entry:
@@ -120,14 +120,14 @@ class SharedMeasurements(TorchMeasurements):
         if self._per_rank:
             return
         below = {
-            (_key(entry.quantity), entry.quantity.part)
+            (entry.quantity.key, entry.quantity.part)
             for entries in self._entries_of[: self.ranks.rank]
             for entry in entries
         }
         self._elsewhere = {
-            _key(entry.quantity)
+            entry.quantity.key
             for entry in self._entries_of[self.ranks.rank]
-            if not _is_output(entry.quantity) and (_key(entry.quantity), entry.quantity.part) in below
+            if not _is_output(entry.quantity) and (entry.quantity.key, entry.quantity.part) in below
         }
 
     # On the first rank.
@@ -139,12 +139,12 @@ class SharedMeasurements(TorchMeasurements):
             quantities = [one.entry.quantity._replace(order=(*_order(one), one.rank)) for one in sent]
             taken = in_model_order(step, (quantities, [one.entry.dtype for one in sent], rows), self.exponents)
             return taken._replace(ranks=np.array([quantity.order[-1] for quantity in taken.quantities]))
-        first: dict[tuple[str, str], int] = {}
+        first: dict[Key, int] = {}
         for one in sent:
-            first.setdefault(_key(one.entry.quantity), one.rank)
+            first.setdefault(one.entry.quantity.key, one.rank)
         kept = self._without_copies(rows, sent)
         quantities = [
-            sent[i].entry.quantity._replace(order=_order(sent[i], first[_key(sent[i].entry.quantity)])) for i in kept
+            sent[i].entry.quantity._replace(order=_order(sent[i], first[sent[i].entry.quantity.key])) for i in kept
         ]
         return block(step, [(quantities, [sent[i].entry.dtype for i in kept], rows[kept])], self.exponents)
 
@@ -154,7 +154,7 @@ class SharedMeasurements(TorchMeasurements):
         for i, one in enumerate(sent):
             quantity = one.entry.quantity
             group = quantity.part.partition("|")[0] or one.peers or str(one.rank) if _is_output(quantity) else ""
-            tensors[*_key(quantity), group].append(i)
+            tensors[*quantity.key, group].append(i)
         kept = []
         for (*key, _), members in tensors.items():
             pieces: dict[str, int] = {}
@@ -223,6 +223,9 @@ class Follower:
     def flush(self, facts: Any = None) -> None:
         pass
 
+    def catch_up(self) -> None:
+        pass
+
     def check(self) -> None:
         pass
 
@@ -282,12 +285,8 @@ def problems(model: nn.Module, ranks: Ranks | None, own_statistics: bool, budget
     return found
 
 
-def _key(quantity: Quantity) -> tuple[str, str]:
-    return quantity.tensor_type, quantity.name
-
-
 def _is_output(quantity: Quantity) -> bool:
-    return quantity.tensor_type in ("Activation", "Gradient")
+    return quantity.tensor_type in OUTPUTS
 
 
 def _order(one: _Sent, rank: int | None = None) -> tuple[Any, ...]:

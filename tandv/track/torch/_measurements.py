@@ -64,7 +64,7 @@ class TorchMeasurements(Measurements):
         self._sent = []
         super().clear()
 
-    def add(self, tensors: Sequence[Any], quantities: Sequence[Quantity]) -> list[Any]:
+    def _add(self, tensors: Sequence[Any], quantities: Sequence[Quantity]) -> list[Any]:
         groups: dict[torch.device | None, list[int]] = defaultdict(list)
         for i, tensor in enumerate(tensors):
             groups[tensor.device if self._on_device(tensor) else None].append(i)
@@ -72,17 +72,17 @@ class TorchMeasurements(Measurements):
         for device, mine in groups.items():
             some, theirs = [tensors[i] for i in mine], [quantities[i] for i in mine]
             if device is None:
-                found = super().add([tensor if tensor.is_cpu else tensor.cpu() for tensor in some], theirs)
+                found = super()._add([tensor if tensor.is_cpu else tensor.cpu() for tensor in some], theirs)
             else:
                 found = self._add_there(device, some, theirs)
             for i, handle in zip(mine, found, strict=True):
                 handles[i] = handle
         return handles
 
-    def share(self, handle: Any, quantity: Quantity) -> bool:
+    def _share(self, handle: Any, quantity: Quantity) -> bool:
         given_in, name, layout, place = handle
         if not isinstance(layout, torch.device):
-            return super().share(handle, quantity)
+            return super()._share(handle, quantity)
         if given_in == self.round:
             self._there[layout].append((quantity, name, place))
         return given_in == self.round

@@ -146,6 +146,16 @@ def test_compiling_is_not_a_cost():
     assert loop.run(995).budget.spent.cost == pytest.approx(0.2)
 
 
+def test_what_is_done_when_training_is_over_counts():
+    loop = Loop("2%", cost=0.2).run(1000)
+    before = loop.budget.spent.achieved
+    loop.budget.exit_begins()
+    loop.now += 30.0  # the log is written
+    assert loop.budget.spent.achieved == pytest.approx(before + 30.0 / loop.bare)
+    assert "budget 2 % was not kept yet" in loop.budget.said()
+    assert loop.budget.facts()["achieved"] == round(loop.budget.spent.achieved, 6)
+
+
 def test_time_within_time_counts_once():
     now = 0.0
     budget = Budget(0.5, clock=lambda: now)

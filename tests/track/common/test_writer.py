@@ -1,6 +1,7 @@
 """What is on disk while a run goes on, when it ends, and when it is killed."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import torch
 from torch import nn
 
 from tandv.log import files
-from tandv.track.common import read_pickle, read_run
+from tandv.track.common import read_parquet, read_pickle, read_run, run_status
+from tandv.track.common import writer as writer_module
 from tandv.track.torch import track
 
 TRAINING = """
@@ -29,6 +31,10 @@ with track(model, path="run", offload_inc=3) as tracker:
 
 def steps_of(log):
     return sorted(set(log["metadata"]["step"]))
+
+
+def status_of(tracker):
+    return json.loads((tracker.path / "run.json").read_text())["status"]
 
 
 def train(tracker, model, steps):
@@ -55,6 +61,7 @@ def test_kill_9_loses_at_most_the_rows_since_the_last_flush(tmp_path):
     assert steps == list(range(len(steps)))
     assert done - 3 <= len(steps) <= done + 2  # the step after the last one printed may have been flushed
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "running"
+    assert run_status(tmp_path / "run") == "killed"
 
 
 def test_a_running_run_can_be_read(tmp_path):
@@ -63,6 +70,7 @@ def test_a_running_run_can_be_read(tmp_path):
         train(tracker, model, 5)
         assert steps_of(read_run(tracker.path)) == [0, 1, 2, 3]
         assert not tracker.out_path.exists()
+        assert run_status(tracker.path) == "running"
     assert steps_of(read_run(tracker.path)) == [0, 1, 2, 3, 4]
     assert steps_of(read_pickle(tracker.out_path)) == [0, 1, 2, 3, 4]
     about = json.loads((tracker.path / "run.json").read_text())
@@ -85,7 +93,8 @@ def test_interruptions_propagate_and_keep_what_was_measured(error):
 def test_an_exception_before_anything_was_measured_is_the_users():
     with pytest.raises(ZeroDivisionError), track(nn.Linear(2, 2)) as tracker:
         raise ZeroDivisionError
-    assert not tracker.out_path.exists()
+    assert tracker.out_path == tracker.path
+    assert status_of(tracker) == "ended by ZeroDivisionError"
 
 
 def test_runs_never_write_over_each_other(tmp_path):
@@ -194,3 +203,114 @@ def test_the_default_folder_names_model_and_time():
         train(tracker, nn.Linear(2, 2), 1)
     assert tracker.path.parent == Path.cwd() / "tandv-runs"
     assert tracker.path.name.startswith("Linear-20")
+
+
+def test_a_run_in_which_nothing_was_recorded_has_no_log_and_does_not_say_finished():
+    with track(nn.Linear(2, 2)) as tracker:
+        pass
+    assert tracker.out_path == tracker.path  # there is no file to name
+    assert sorted(path.name for path in tracker.path.iterdir()) == ["parts", "run.json"]
+    assert run_status(tracker.path) == "empty"
+    assert json.loads((tracker.path / "run.json").read_text())["log"] is None
+
+
+@pytest.mark.parametrize(("wanted", "other"), [(".pkl", ".parquet"), (".parquet", ".pkl")])
+def test_where_one_format_fails_the_other_is_written(monkeypatch, wanted, other):
+    model = nn.Linear(2, 2)
+
+    def broken(*_):
+        raise RuntimeError("planted")
+
+    monkeypatch.setitem(writer_module.FORMATS, wanted, broken)
+    with pytest.warns(UserWarning) as said, track(model, offload_type=wanted) as tracker:
+        train(tracker, model, 2)
+    (warning,) = said
+    assert f"could not write log{wanted}: RuntimeError: planted; the finished log is" in str(warning.message)
+    assert tracker.out_path == tracker.path / f"log{other}"
+    assert steps_of({".pkl": read_pickle, ".parquet": read_parquet}[other](tracker.out_path)) == [0, 1]
+    about = json.loads((tracker.path / "run.json").read_text())
+    assert (about["status"], about["log"]) == ("finished", f"log{other}")
+
+
+def test_where_both_formats_fail_the_parts_are_the_log(monkeypatch):
+    model = nn.Linear(2, 2)
+
+    def broken(*_):
+        raise RuntimeError("planted")
+
+    for suffix in (".pkl", ".parquet"):
+        monkeypatch.setitem(writer_module.FORMATS, suffix, broken)
+    with pytest.warns(UserWarning, match=r"the log stays in parts, read_run\(.*\) opens it"), track(model) as tracker:
+        train(tracker, model, 2)
+    assert tracker.out_path == tracker.path
+    assert json.loads((tracker.path / "run.json").read_text())["log"] == "parts"
+    assert steps_of(read_run(tracker.out_path)) == [0, 1]
+
+
+def test_a_folder_that_is_deleted_is_made_again():
+    model = nn.Linear(2, 2)
+    with pytest.warns(UserWarning) as said, track(model, offload_inc=1) as tracker:
+        train(tracker, model, 2)
+        until_written(tracker)
+        shutil.rmtree(tracker.path)
+        train(tracker, model, 3)
+    (warning,) = said
+    assert "was deleted while the run went on and has been made again; 12 rows" in str(warning.message)
+    assert steps_of(read_pickle(tracker.out_path)) == [2, 3, 4]
+    assert run_status(tracker.path) == "finished"
+
+
+def test_a_folder_that_is_deleted_at_the_end_says_that_nothing_is_left():
+    model = nn.Linear(2, 2)
+    with pytest.warns(UserWarning, match="has been made again; 12 rows"), track(model, offload_inc=1) as tracker:
+        train(tracker, model, 2)
+        until_written(tracker)
+        shutil.rmtree(tracker.path)
+    assert tracker.out_path == tracker.path
+    assert run_status(tracker.path) == "empty"
+
+
+def test_a_flush_is_on_disk_before_the_next_step_has_ended(monkeypatch):
+    model, real = nn.Linear(2, 2), files.write_parquet
+    monkeypatch.setattr(writer_module, "_QUICK", 0)  # as where a step takes long: the flush itself is not waited for
+
+    def slow(*arguments):
+        time.sleep(0.05)
+        real(*arguments)
+
+    monkeypatch.setattr(files, "write_parquet", slow)
+    with track(model, offload_inc=2) as tracker:
+        for step in range(1, 12):
+            train(tracker, model, 1)
+            if step > 2:
+                assert len(list(tracker.path.glob("parts/0*.parquet"))) >= (step - 1) // 2
+    assert steps_of(read_pickle(tracker.out_path)) == list(range(11))
+
+
+STARTED = """
+import sys, torch
+from tandv.track.torch import track
+model = torch.nn.Linear(2, 2)
+tracker = track(model, path="run", offload_inc=2, async_offload={in_thread}).start()
+for step in range(3):
+    model(torch.ones(1, 2)).sum().backward()
+    tracker.step()
+{end}
+"""
+
+
+@pytest.mark.parametrize("in_thread", [False, None, True])
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        ("", "ended with Python, without close()"),
+        ("sys.exit(3)", "ended with Python, without close()"),
+        ("tracker.close()", "finished"),
+    ],
+)
+def test_what_was_started_is_closed_when_python_exits(tmp_path, in_thread, end, status):
+    code = STARTED.format(in_thread=in_thread, end=end)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (3 if "exit" in end else 0, "")
+    assert steps_of(read_pickle(tmp_path / "run" / "log.pkl")) == [0, 1, 2]
+    assert run_status(tmp_path / "run") == status
