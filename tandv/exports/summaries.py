@@ -2,7 +2,7 @@
 
 Over the layers of a type: median, smallest and largest of `rm2` and `max_abs` (of every statistic, where a log has
 neither) and of the columns of `track(insight=...)`; the shares of zeros, NaNs and infinities among all values; and how
-many values of all layers lie in each power of two.
+many values of all layers lie in each power of two. A phase is summarised apart, as "rollout/Activation".
 
 >>> step, summary = next(of_log(logframe.example_log(layers=2, steps=10)))
 >>> sorted(summary.numbers)[:4]
@@ -49,7 +49,7 @@ def of_block(block: Any) -> Summary:
     Args:
         block: the rows of one step: `quantities`, `scalars`, `counts` and `lowest`.
     """
-    kinds = [quantity.tensor_type for quantity in block.quantities]
+    kinds = ["/".join(filter(None, (one.phase, one.tensor_type))) for one in block.quantities]
     return summary(kinds, block.scalars, block.counts, range(block.lowest, block.lowest + block.counts.shape[1] - 2))
 
 
@@ -59,7 +59,11 @@ def of_log(df: pd.DataFrame) -> Iterator[tuple[int, Summary]]:
     Args:
         df: the log.
     """
-    codes, names = logframe.numbered(df[("metadata", "tensor_type")])
+    kind_of = df[("metadata", "tensor_type")]
+    if logframe.phases(df):
+        kind, phase = kind_of.astype(object), df[("metadata", "phase")].astype(object)
+        kind_of = kind.where(phase == "", phase + "/" + kind)
+    codes, names = logframe.numbered(kind_of)
     steps, powers = df[("metadata", "step")].to_numpy(), logframe.exponents(df)
     scalars = {name: df[("scalar_stats", name)].to_numpy() for name in logframe.scalar_metrics(df)}
     lowest = powers[0] if powers else 0

@@ -19,6 +19,7 @@ import pyarrow as pa
 from tandv.log import logframe
 from tandv.log._unreadable import UnreadableFile
 from tandv.log.logframe import TEXT
+from tandv.log.schema import MAY_BE_EMPTY
 
 AnyPath = str | os.PathLike[str]
 
@@ -54,7 +55,8 @@ def as_log(df: pd.DataFrame) -> pd.DataFrame:
         return logframe.validate(df)
     for label in (label for label in TEXT_LABELS if label in df.columns):
         column = df[label]
-        if label[1] == "type" and column.isna().any():  # the published log leaves it out for weights
+        # The published log leaves out the type of weights; parts of a run from before its first phase have none.
+        if label[1] in MAY_BE_EMPTY and column.isna().any():
             column = column.astype(object).where(column.notna(), "")
         column = pd.Series(logframe.in_order(column), index=df.index)
         renamed = {old: new for old, new in _PUBLISHED.items() if old in set(column.cat.categories)}
@@ -74,6 +76,6 @@ def as_log(df: pd.DataFrame) -> pd.DataFrame:
     return df
 
 
-TEXT_LABELS = tuple(("metadata", name) for name in TEXT)
+TEXT_LABELS = tuple(("metadata", name) for name in (*TEXT, "phase"))
 _PUBLISHED = {"Weights": "Weight", "Weight_Gradients": "Weight_Gradient"}
 _PUBLISHED_STATISTICS = {"mean", "mean_abs", "std", "max_abs", "min_abs", "rm2", "rm4", "rm8"}

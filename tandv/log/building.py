@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tandv.log.schema import INFINITE, METADATA, numbered
+from tandv.log.schema import INFINITE, MAY_BE_EMPTY, METADATA, numbered
 
 
 def frame(
@@ -160,13 +160,13 @@ def concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     for at, names, values in counts:
         block[[row_of[name] for name in names], at] = values.T
     tables = {
-        part: pd.DataFrame({n: _joined(p, ends[-1]) for (top, n), p in pieces.items() if top == part})
+        part: pd.DataFrame({n: _joined(n, p, ends[-1]) for (top, n), p in pieces.items() if top == part})
         for part in ("metadata", "scalar_stats")
     }
     return assemble(tables | {"exponent_counts": pd.DataFrame(block.T, columns=pd.Index(powers, dtype=object))})
 
 
-def _joined(pieces: Sequence[tuple[slice, pd.Series]], rows: int) -> Any:
+def _joined(name: str, pieces: Sequence[tuple[slice, pd.Series]], rows: int) -> Any:
     """Return one column of `rows` values joined from several logs; rows that no log has a value for are missing."""
     columns = [column for _, column in pieces]
     if all(pd.api.types.is_numeric_dtype(c.dtype) for c in columns):
@@ -176,8 +176,8 @@ def _joined(pieces: Sequence[tuple[slice, pd.Series]], rows: int) -> Any:
         for at, column in pieces:
             out[at] = column.to_numpy()
         return out
-    code_of: dict[str, int] = {}
-    codes = np.full(rows, -1)
+    code_of: dict[str, int] = {"": 0} if name in MAY_BE_EMPTY and sum(map(len, columns)) < rows else {}
+    codes = np.full(rows, len(code_of) - 1)
     for at, column in pieces:
         own, names = numbered(column)
         codes[at] = np.array([*(code_of.setdefault(name, len(code_of)) for name in names), -1])[own]

@@ -60,6 +60,7 @@ __all__ = [
     "in_order",
     "layers",
     "numbered",
+    "phases",
     "problems",
     "scalar_metrics",
     "select",
@@ -72,8 +73,11 @@ Names = str | re.Pattern[str] | Sequence[str | re.Pattern[str]]
 Steps = int | slice | Sequence[int]
 
 
+_PHASE = ("metadata", "phase")
+
+
 class NotLogged(LookupError):
-    """The log has no such layer, tensor type, step or statistic; the message names the nearest it has."""
+    """The log has no such layer, tensor type, step, phase or statistic; the message names the nearest it has."""
 
 
 def layers(df: pd.DataFrame, tt: Names | None = None) -> list[str]:
@@ -144,8 +148,24 @@ def exponents(df: pd.DataFrame) -> list[int]:
     return sorted(int(e) for top, e in df.columns if top == "exponent_counts" and e not in INFINITE)
 
 
+def phases(df: pd.DataFrame) -> list[str]:
+    """Return the phases of `tracker.phase(...)` in the order of the log; "" is outside of any.
+
+    >>> phases(example_log())
+    []
+
+    Args:
+        df: the log.
+    """
+    return numbered(df[_PHASE])[1] if _PHASE in df.columns else []
+
+
 def select(
-    df: pd.DataFrame, layer: Names | None = None, tt: Names | None = None, step: Steps | None = None
+    df: pd.DataFrame,
+    layer: Names | None = None,
+    tt: Names | None = None,
+    step: Steps | None = None,
+    phase: Names | None = None,
 ) -> pd.DataFrame:
     """Return the rows of some layers, tensor types and steps, in the order of the log.
 
@@ -157,8 +177,11 @@ def select(
         layer: a layer's name, a compiled pattern (searched in the names), or a list of these; None for all.
         tt: a tensor type, a compiled pattern, or a list of these; None for all.
         step: an integer, a list, or a slice, which ends before its stop like `range`; None for all.
+        phase: a phase of `tracker.phase(...)`, a compiled pattern, or a list of these; "" is outside of any, and
+            re.compile("") is all. None never mixes: if the chosen rows lie in several phases, those outside of any.
 
-    Raises NotLogged for a name or step that the log does not have, and if no row meets all choices.
+    Raises NotLogged for a name, step or phase that the log does not have, if no row meets all choices, and without a
+    choice of phase if the rows lie in several but none outside of any.
     """
     masks = []
     if layer is not None:
@@ -167,15 +190,28 @@ def select(
         masks.append(_chosen(df[("metadata", "tensor_type")], tt, "tensor type"))
     if step is not None:
         masks.append(_chosen_steps(df[("metadata", "step")].to_numpy(), step))
-    if not masks:
+    if phase is not None:
+        if _PHASE not in df.columns:
+            raise NotLogged(
+                f"no phase {getattr(phase, 'pattern', phase)!r} in this log: it was recorded without phases"
+            )
+        masks.append(_chosen(df[_PHASE], phase, "phase"))
+    elif masks:
+        chosen = np.logical_and.reduce(masks)
+        masks = [chosen if _PHASE not in df.columns else chosen & _of_one_phase(df[_PHASE], chosen)]
+    elif _PHASE in df.columns:
+        masks = [_of_one_phase(df[_PHASE], np.ones(len(df), bool))]
+    if not masks or (len(masks) == 1 and masks[0].all()):
         return df
     rows = np.flatnonzero(np.logical_and.reduce(masks))
     if not len(rows):
-        raise NotLogged(_nothing_in_common(df, layer, tt, step))
+        raise NotLogged(_nothing_in_common(df, layer, tt, step, phase))
     return df.take(rows)
 
 
-def curves(df: pd.DataFrame, layer: Names, tt: Names, scalar_metric: str | Sequence[str]) -> pd.DataFrame:
+def curves(
+    df: pd.DataFrame, layer: Names, tt: Names, scalar_metric: str | Sequence[str], phase: Names | None = None
+) -> pd.DataFrame:
     """Return statistics over the steps: a float column per layer and metric, the index is "step".
 
     Columns are named "layer/metric", or "layer/tensor type/metric" if `tt` is not a single name. A step that a layer
@@ -189,6 +225,7 @@ def curves(df: pd.DataFrame, layer: Names, tt: Names, scalar_metric: str | Seque
         layer: a layer's name, a compiled pattern, or a list of these.
         tt: a tensor type, a compiled pattern, or a list of these.
         scalar_metric: the name of a scalar statistic, or a list of names.
+        phase: the phase of `tracker.phase(...)`, as in `select`.
 
     Raises NotLogged for unknown names, ValueError if a step has several rows of one tensor (several ranks: select one
     first).
@@ -197,7 +234,7 @@ def curves(df: pd.DataFrame, layer: Names, tt: Names, scalar_metric: str | Seque
     for metric in metrics:
         if ("scalar_stats", metric) not in df.columns:
             raise NotLogged(_unknown("statistic", metric, scalar_metrics(df)))
-    rows = select(df, layer, tt)
+    rows = select(df, layer, tt, phase=phase)
     at_step, step = np.unique(rows[("metadata", "step")].to_numpy(), return_inverse=True)
     names, types = numbered(rows[("metadata", "name")]), numbered(rows[("metadata", "tensor_type")])
     tensor, pairs = pd.factorize(names[0].astype(np.int64) * len(types[1]) + types[0])
@@ -227,6 +264,16 @@ def _chosen(column: pd.Series, wanted: Names, noun: str) -> np.ndarray:
             raise NotLogged(_unknown(noun, one, names))
         chosen[found] = True
     return codes == np.argmax(chosen) if chosen.sum() == 1 else chosen[codes]
+
+
+def _of_one_phase(column: pd.Series, chosen: np.ndarray) -> np.ndarray:
+    """Return which rows lie in the only phase that the chosen ones have, or else outside of any."""
+    there = numbered(column[chosen])[1]
+    if len(there) < 2:
+        return np.ones(len(column), bool)
+    if "" not in there:
+        raise NotLogged(f"these rows lie in the phases {some(there, 8)}; choose one by phase={there[0]!r}")
+    return (column == "").to_numpy(dtype=bool)
 
 
 def _chosen_steps(column: np.ndarray, wanted: Steps) -> np.ndarray:
@@ -262,8 +309,8 @@ def _unknown(noun: str, wanted: str | re.Pattern[str], names: Sequence[str]) -> 
     return f"no {noun} {wanted!r} in this log; {hint}"
 
 
-def _nothing_in_common(df: pd.DataFrame, layer: Any, tt: Any, step: Any) -> str:
-    asked = {"layer": layer, "tensor type": tt, "step": step}
+def _nothing_in_common(df: pd.DataFrame, layer: Any, tt: Any, step: Any, phase: Any) -> str:
+    asked = {"layer": layer, "tensor type": tt, "step": step, "phase": phase}
     chosen = ", ".join(f"{k} {getattr(v, 'pattern', v)!r}" for k, v in asked.items() if v is not None)
     if layer is None:
         return f"no row has {chosen}; choose other steps (steps(df) lists them)"

@@ -10,6 +10,7 @@ import pandas as pd
 
 METADATA = ("name", "type", "tensor_type", "step", "dtype")
 TEXT = ("name", "type", "tensor_type", "dtype")
+MAY_BE_EMPTY = ("type", "phase")  # text that is "" where nothing is known, or nothing was named
 PARTS = ("metadata", "scalar_stats", "exponent_counts")
 INFINITE = (float("-inf"), float("inf"))
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from tandv.track.common.measurements import Quantity
+from tandv.track.common.measurements import Quantity, in_phase
 from tandv.track.torch._compiled import Quiet, Receiver, forget_graphs, mark, not_compiled_alone
 from tandv.track.torch._gradients import on_gradient
 from tandv.track.torch._scaler import unscaled
@@ -54,6 +54,7 @@ class OutputCapture:
         self._seen: dict[tuple[int, int], _Seen] = {}
         self._quantities: dict[tuple[int, str, int], Quantity] = {}
         self._on_leaves: list[Any] = []
+        self._ran_in: dict[tuple[int, str], set[str]] = {}  # phases of this step, by output in compiled graphs
         self.saw_outputs = False
         self._met_unknown = False  # in this step a module that is not of the model, as far as is known
         self._hook: Any = None
@@ -85,6 +86,7 @@ class OutputCapture:
         """Forget the outputs of the step that has ended."""
         self.saw_outputs = self._met_unknown = False
         self._seen.clear()
+        self._ran_in.clear()
         for handle in self._on_leaves:
             handle.remove()
         self._on_leaves.clear()
@@ -142,9 +144,13 @@ class OutputCapture:
             if named is None:
                 return
             quantity = self._quantity(named, f"{named.name}{leaf}", kind)
+            phases = self._ran_in.setdefault((module, leaf), set())
             if kind == GRADIENT:
-                self._on_gradient([quantity], tensor)
-            elif (values := measurable(tensor)) is not None:
+                only = next(iter(phases)) if len(phases) == 1 else ""
+                self._on_gradient(in_phase([quantity], only), tensor)
+                return
+            phases.add(self._measurements.phase)
+            if (values := measurable(tensor)) is not None:
                 self._measurements.add([values], [quantity])
         except Exception as error:
             self._tracker.fail(f"in the compiled pass of {named.name!r}" if named else "in a compiled pass", error)
@@ -174,7 +180,7 @@ class OutputCapture:
                 hook = on_gradient(tensor, partial(self._on_gradient, seen.wants_gradient))
                 if tensor.is_leaf:  # it outlives the step, and the hook would too
                     self._on_leaves.append(hook)
-            seen.wants_gradient.append(self._quantity(named, name, GRADIENT))
+            seen.wants_gradient.extend(in_phase([self._quantity(named, name, GRADIENT)], self._measurements.phase))
 
     def _met(self, tensor: torch.Tensor) -> _Seen | None:
         """Return what is known of an output that an inner module has returned in this step, unchanged since."""

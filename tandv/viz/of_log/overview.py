@@ -48,6 +48,7 @@ def overview(
     title: str = "",
     colour: Literal["log2", "linear", "change"] = "log2",
     figsize: tuple[float, float] | None = None,
+    phase: str | None = None,
     theme: Theme | Style = "light",
     fig: Any = None,
 ) -> Any:
@@ -67,7 +68,7 @@ def overview(
     tt = tt or ("Activation" if "Activation" in types else types[0])
     stats = logframe.scalar_metrics(df)
     metric = _metrics(df, scalar_metric or next((m for m in ("rm2", "std", "mean_abs") if m in stats), stats[0]))[0]
-    rows = logframe.select(df, tt=tt)
+    rows = logframe.select(df, tt=tt, phase=phase)
     names, steps, table = table_of(_narrow(rows, [metric]), metric)
     overflow = _overflow(rows, to, names, steps)
     layer, step = _worst(names, steps, table, overflow, layer, step)
@@ -104,7 +105,8 @@ def overview(
         ax.tick_params(axis="x", labelbottom=False)
 
     size = f"{len(names):,} layers × {len(steps):,} logged steps"
-    said = f"{tt} · {metric}  |  step {step_text(step)}  |  {layer}  |  {size}"
+    within = f"  |  phase {phase!r}" if phase else ""
+    said = f"{tt} · {metric}{within}  |  step {step_text(step)}  |  {layer}  |  {size}"
     head = header(fig, title or "overview", said, {}, style)
     told = "loss" if top.get_ylabel() == "loss" else "training" if train_stats is not None else f"{layer}"
     _panel(top, told, style)

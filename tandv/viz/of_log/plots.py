@@ -42,6 +42,7 @@ def scalar_line(
     figsize: Size = None,
     facet_kws: Mapping[str, bool] | None = None,
     yscale: Literal["auto", "log2", "linear"] = "auto",
+    phase: Names | None = None,
     theme: Theme | Style = "light",
     fig: Any = None,
 ) -> Any:
@@ -55,7 +56,7 @@ def scalar_line(
     """
     metrics = _metrics(df, scalar_metric)
     x = _column(df, x)
-    rows = logframe.select(_narrow(df, metrics, x), layer, tt)
+    rows = logframe.select(_narrow(df, metrics, x), layer, tt, phase=phase)
     share = dict(facet_kws or {})
     if wrong := set(share) - {"sharex", "sharey"}:
         raise ValueError(f"facet_kws has {sorted(wrong)}; it may have 'sharex' and 'sharey' (True or False)")
@@ -90,6 +91,7 @@ def exp_hist(
     xtick_rotation: float | None = None,
     fig_title: str | None = None,
     yscale: Literal["linear", "log"] = "linear",
+    phase: Names | None = None,
     theme: Theme | Style = "light",
     fig: Any = None,
 ) -> Any:
@@ -101,7 +103,7 @@ def exp_hist(
     >>> from tandv.logframe import example_log
     >>> fig = exp_hist(example_log(), "head", "Activation", 49, dtype_annotation=["float8_e4m3fn", "float16"])
     """
-    rows = logframe.select(df, layer, tt, step)
+    rows = logframe.select(df, layer, tt, step, phase)
     formats = _formats(rows, dtype_annotation)
     shown = _three(dtype_info)
     style = theme_named(theme)
@@ -144,6 +146,7 @@ def scalar_global_heatmap(
     figsize: Size = None,
     col_wrap: int | None = None,
     colour: Literal["auto", "log2", "linear", "change"] = "auto",
+    phase: Names | None = None,
     theme: Theme | Style = "light",
     fig: Any = None,
 ) -> Any:
@@ -162,12 +165,12 @@ def scalar_global_heatmap(
     if inc < 1:
         raise ValueError(f"inc is how many logged steps to go on each time, at least 1, not {inc}")
     x, y = _column(df, x), _column(df, y)
-    rows = logframe.select(_narrow(df, metric, x, y), tt=tt)
+    rows = logframe.select(_narrow(df, metric, x, y), tt=tt, phase=phase)
     if insight_meaning(metric[0]) and (there := rows[("scalar_stats", metric[0])].notna()).any():
         rows = rows[there]  # other tensor types have none, and the first step has nothing before it
     chosen: Colour = colour if colour != "auto" else "linear" if is_linear(metric[0]) else "log2"
     if inc > 1:
-        rows = logframe.select(rows, step=logframe.steps(rows)[::inc])
+        rows = logframe.select(rows, step=logframe.steps(rows)[::inc], phase=phase)
     style = theme_named(theme)
 
     def draw(part: pd.DataFrame, ax: Axes) -> Key:
@@ -191,6 +194,7 @@ def exp_heatmap(
     inc: int = 1,
     col_wrap: int | None = None,
     figsize: Size = None,
+    phase: Names | None = None,
     theme: Theme | Style = "light",
     fig: Any = None,
 ) -> Any:
@@ -199,11 +203,11 @@ def exp_heatmap(
     >>> from tandv.logframe import example_log
     >>> fig = exp_heatmap(example_log(), "head", "Activation", dtype_annotation="float8_e4m3fn")
     """
-    rows = logframe.select(df, layer, tt)
+    rows = logframe.select(df, layer, tt, phase=phase)
     if inc < 1:
         raise ValueError(f"inc is how many logged steps to go on each time, at least 1, not {inc}")
     if inc > 1:
-        rows = logframe.select(rows, step=logframe.steps(rows)[::inc])
+        rows = logframe.select(rows, step=logframe.steps(rows)[::inc], phase=phase)
     formats, shown = _formats(rows, dtype_annotation), _three(dtype_info)
     style = theme_named(theme)
 
@@ -248,7 +252,7 @@ def _column(df: pd.DataFrame, name: str | tuple[str, str]) -> str:
 
 def _narrow(df: pd.DataFrame, metrics: Sequence[str], *more: str) -> pd.DataFrame:
     """Return the columns that a plot needs: taking rows of a narrow table is many times faster."""
-    names = dict.fromkeys(("name", "tensor_type", "step", *more))
+    names = dict.fromkeys(("name", "tensor_type", "step", *more, *(["phase"] if logframe.phases(df) else [])))
     return df[[("metadata", n) for n in names] + [("scalar_stats", m) for m in metrics]]
 
 
@@ -285,6 +289,8 @@ def _titles(what: str, rows: pd.DataFrame, step: int | Sequence[int] | None = No
     said += [kinds[0] if len(kinds) == 1 else f"{len(kinds)} tensor types"]
     if len(names) > 1:
         said.append(f"{len(names)} layers")
+    if (phases := logframe.phases(rows)) and phases != [""]:
+        said.append(f"phase {' and '.join(map(repr, phases))}" if len(phases) < 4 else f"{len(phases)} phases")
     if len(steps) == 1:
         said.append(f"step {step_text(steps[0])}")
     elif step is None:
