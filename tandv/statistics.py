@@ -11,7 +11,8 @@ micro-batches and ranks become one row; statistics are taken from a row only at 
 (4.0, {-inf: 1, 0: 2, 2: 1})
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,12 @@ LOWEST, HIGHEST = -149, 127
 NO_SCALE = -(1 << 20)
 
 INTEGERS = ("numel", "nans", "infs", "zeros", "calls", "scale")
-FLOATS = ("max_abs", "min_abs", "sum", "sum_abs", "m2", "sum4", "sum8")
+SUMS = {"sum": 1, "sum_abs": 1, "m2": 2, "sum4": 4, "sum8": 8}  # with the power of 2^-scale that each is times
+EXTREMES = ("max_abs", "min_abs")
+FLOATS = (*EXTREMES, *SUMS)
+
+# At which of a row's words, of 8 bytes, each field begins.
+WORD = {name: i for i, name in enumerate((*INTEGERS, *FLOATS, "counts"))}
 
 
 def row_dtype(lowest: int = LOWEST, highest: int = HIGHEST) -> np.dtype:
@@ -38,6 +44,7 @@ def row_dtype(lowest: int = LOWEST, highest: int = HIGHEST) -> np.dtype:
 
 
 ROW = row_dtype()
+WORDS = ROW.itemsize // 8  # of a row
 WIDE_LOWEST, WIDE_HIGHEST = -1074, 1023  # float64 tensors, which reach far beyond float32
 WIDE_ROW = row_dtype(WIDE_LOWEST, WIDE_HIGHEST)
 
@@ -97,7 +104,7 @@ def merge(rows: np.ndarray, groups: np.ndarray) -> np.ndarray:
     out["min_abs"] = np.minimum.reduceat(rows["min_abs"], starts)
 
     shrink = np.ldexp(1.0, rows["scale"] - out["scale"][member])  # at most 1; what vanishes is negligible
-    for name, power in (("sum", 1), ("sum_abs", 1), ("sum4", 4), ("sum8", 8)):
+    for name, power in SUMS.items():  # all but m2, which follows
         out[name] = np.add.reduceat(rows[name] * shrink**power, starts)
     n = finite(rows)
     mean = rows["sum"] * shrink / np.maximum(n, 1)
@@ -111,38 +118,24 @@ def finite(rows: np.ndarray) -> np.ndarray:
     return rows["numel"] - rows["nans"] - rows["infs"]
 
 
-def _root_mean(total: str, power: int) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda rows: np.ldexp((rows[total] / finite(rows)) ** (1 / power), rows["scale"])
-
-
-def _mean(rows: np.ndarray) -> np.ndarray:
-    return np.ldexp(rows["sum"] / finite(rows), rows["scale"])
-
-
-def _std(rows: np.ndarray) -> np.ndarray:
-    return np.ldexp(np.sqrt(rows["m2"] / finite(rows)), rows["scale"])
-
-
-def _rm2(rows: np.ndarray) -> np.ndarray:
-    mean = rows["sum"] / finite(rows)
-    return np.ldexp(np.sqrt(rows["m2"] / finite(rows) + mean * mean), rows["scale"])
-
-
-def _field(name: str) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda rows: rows[name].copy()
-
-
-# Of the finite values; `std` is the population's, rm2/rm4/rm8 are power means: (mean |x|^p)^(1/p).
-MOMENTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "mean": _mean,
-    "std": _std,
-    "mean_abs": _root_mean("sum_abs", 1),
-    "max_abs": _field("max_abs"),
-    "min_abs": _field("min_abs"),
-    "rm2": _rm2,
-    "rm4": _root_mean("sum4", 4),
-    "rm8": _root_mean("sum8", 8),
+# Each from a row's extremes and the means of its sums, by NumPy or another module with a `sqrt`. Of the finite values;
+# `std` is the population's, rm2/rm4/rm8 are power means: (mean |x|^p)^(1/p).
+MOMENTS: dict[str, Callable[[Mapping[str, Any], Any], Any]] = {
+    "mean": lambda of, xp: of["sum"],
+    "std": lambda of, xp: xp.sqrt(of["m2"]),
+    "mean_abs": lambda of, xp: of["sum_abs"],
+    "max_abs": lambda of, xp: of["max_abs"],
+    "min_abs": lambda of, xp: of["min_abs"],
+    "rm2": lambda of, xp: xp.sqrt(of["m2"] + of["sum"] * of["sum"]),
+    "rm4": lambda of, xp: of["sum4"] ** (1 / 4),
+    "rm8": lambda of, xp: of["sum8"] ** (1 / 8),
 }
+
+
+def moments(of: Mapping[str, Any], unscaled: Callable[[Any], Any], xp: Any) -> dict[str, Any]:
+    """Return every moment from extremes and means of sums; `unscaled` multiplies by 2^scale what comes of sums."""
+    return {name: moment(of, xp) if name in EXTREMES else unscaled(moment(of, xp)) for name, moment in MOMENTS.items()}
+
 
 # Of all values, as int64; `calls` is how many measurements a row holds.
 COUNTS = ("numel", "zeros", "nans", "infs", "calls")
@@ -154,9 +147,12 @@ def summarise(rows: np.ndarray) -> dict[str, np.ndarray]:
     Moments are float64, counts int64. A row without a single finite value has NaN for its moments.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        known = finite(rows) > 0
-        moments = {name: np.where(known, of(rows), np.nan) for name, of in MOMENTS.items()}
-    return moments | {name: rows[name].copy() for name in COUNTS}
+        n = finite(rows)
+        of = {name: rows[name] for name in EXTREMES} | {name: rows[name] / n for name in SUMS}
+        found = moments(of, lambda values: np.ldexp(values, rows["scale"]), np)
+    return {name: np.where(n > 0, values, np.nan) for name, values in found.items()} | {
+        name: rows[name].copy() for name in COUNTS
+    }
 
 
 def exponent_range(rows: np.ndarray) -> tuple[int, int]:

@@ -9,6 +9,7 @@ Exponents are counted as the raw 8-bit field of the pattern; what has few patter
 # (numba passes an intrinsic's first argument itself)
 
 import math
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -17,6 +18,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from tandv import statistics
+from tandv.statistics import WORD
 
 # Kinds of element, by dtype name; every other name of at most 8 bits is a row of a table of float32 bits.
 FLOAT32, BFLOAT16, FLOAT16, TABLE = 0, 1, 2, 3
@@ -25,8 +27,13 @@ _BLOCK = 2048  # elements
 _AHEAD = 8192  # bytes to fetch before they are needed
 _BY_PATTERN = 300_000  # elements from which a 16-bit tensor is counted by its 65,536 patterns
 
-_NUMEL, _NANS, _INFS, _ZEROS, _CALLS, _SCALE = range(6)
-_MAX, _MIN, _SUM, _SUM_ABS, _M2, _SUM4, _SUM8, _COUNTS = range(6, 14)
+_NUMEL, _NANS, _INFS, _ZEROS, _CALLS, _SCALE, _MAX, _MIN, _SUM, _SUM_ABS, _M2, _SUM4, _SUM8, _COUNTS = LAYOUT = tuple(
+    WORD[name]
+    for name in (
+        *("numel", "nans", "infs", "zeros", "calls", "scale", "max_abs", "min_abs"),
+        *("sum", "sum_abs", "m2", "sum4", "sum8", "counts"),
+    )
+)
 _NO_SCALE = statistics.NO_SCALE
 _LOWEST = statistics.LOWEST
 
@@ -408,47 +415,60 @@ def _fetch_ahead(address, size):
         _prefetch(address + _AHEAD + offset)
 
 
-@njit(cache=True, nogil=True)
-def add_many(jobs, tables, ints, floats, patterns, values):
-    """Merge every tensor of `jobs` [n, 4]: address, elements, kind, number of the row, into its row.
+def _add_many(made_of: tuple[int, ...]) -> Any:
+    """Return `add_many`, which encloses what it is made of besides this file: the layout of a row.
 
-    `ints` and `floats` are two views of one buffer of rows; `tables` has the float32 bits of each 8-bit
-    type; `patterns` [2, 65536] (zero, and left zero) and `values` [2, 65536] are scratch memory.
+    What numba has compiled and keeps on disk it finds again by the file and by what a function encloses. The values
+    of globals, which are compiled in, do not count, so that without this another layout would get the old program.
     """
-    fields = np.zeros((4, 256), np.uint32)
-    block = np.empty(_BLOCK, np.uint32)
-    sums = np.empty(5, np.float64)
-    for job in range(len(jobs)):
-        address, n, kind = jobs[job, 0], jobs[job, 1], jobs[job, 2]
-        row, row_floats = ints[jobs[job, 3]], floats[jobs[job, 3]]
-        row[_CALLS] += 1
-        table = tables[max(kind - TABLE, 0)]
-        if kind >= TABLE:
-            few = patterns[:, :256]
-            _count_patterns(carray(_pointer(address), (n,), np.uint8), few)
-            _add_patterns(few, kind, table, values, row, row_floats, sums)
-        elif kind == FLOAT32:
-            words = carray(_pointer(address), (n,), np.uint32)
-            for start in range(0, n, _BLOCK):
-                stop = min(start + _BLOCK, n)
-                _fetch_ahead(address + 4 * start, 4 * (stop - start))
-                _add_block(words[start:stop], row, row_floats, fields, sums)
-            _fold_fields(fields, row)
-        else:
-            halves = carray(_pointer(address), (n,), np.uint16)
-            by_pattern = n >= _BY_PATTERN
-            for start in range(0, n, _BLOCK):
-                stop = min(start + _BLOCK, n)
-                _fetch_ahead(address + 2 * start, 2 * (stop - start))
-                if by_pattern:
-                    _count_patterns(halves[start:stop], patterns)
-                else:
-                    _upcast(halves[start:stop], kind, block)
-                    _add_block(block[: stop - start], row, row_floats, fields, sums)
-            if by_pattern:
-                _add_patterns(patterns, kind, table, values, row, row_floats, sums)
-            else:
+
+    @njit(cache=True, nogil=True)
+    def add_many(jobs, tables, ints, floats, patterns, values):
+        """Merge every tensor of `jobs` [n, 4]: address, elements, kind, number of the row, into its row.
+
+        `ints` and `floats` are two views of one buffer of rows; `tables` has the float32 bits of each 8-bit
+        type; `patterns` [2, 65536] (zero, and left zero) and `values` [2, 65536] are scratch memory.
+        """
+        _ = made_of
+        fields = np.zeros((4, 256), np.uint32)
+        block = np.empty(_BLOCK, np.uint32)
+        sums = np.empty(5, np.float64)
+        for job in range(len(jobs)):
+            address, n, kind = jobs[job, 0], jobs[job, 1], jobs[job, 2]
+            row, row_floats = ints[jobs[job, 3]], floats[jobs[job, 3]]
+            row[_CALLS] += 1
+            table = tables[max(kind - TABLE, 0)]
+            if kind >= TABLE:
+                few = patterns[:, :256]
+                _count_patterns(carray(_pointer(address), (n,), np.uint8), few)
+                _add_patterns(few, kind, table, values, row, row_floats, sums)
+            elif kind == FLOAT32:
+                words = carray(_pointer(address), (n,), np.uint32)
+                for start in range(0, n, _BLOCK):
+                    stop = min(start + _BLOCK, n)
+                    _fetch_ahead(address + 4 * start, 4 * (stop - start))
+                    _add_block(words[start:stop], row, row_floats, fields, sums)
                 _fold_fields(fields, row)
+            else:
+                halves = carray(_pointer(address), (n,), np.uint16)
+                by_pattern = n >= _BY_PATTERN
+                for start in range(0, n, _BLOCK):
+                    stop = min(start + _BLOCK, n)
+                    _fetch_ahead(address + 2 * start, 2 * (stop - start))
+                    if by_pattern:
+                        _count_patterns(halves[start:stop], patterns)
+                    else:
+                        _upcast(halves[start:stop], kind, block)
+                        _add_block(block[: stop - start], row, row_floats, fields, sums)
+                if by_pattern:
+                    _add_patterns(patterns, kind, table, values, row, row_floats, sums)
+                else:
+                    _fold_fields(fields, row)
+
+    return add_many
+
+
+add_many = _add_many(LAYOUT)
 
 
 @njit(nogil=True)
@@ -456,7 +476,9 @@ def merge_row(other_ints, other_floats, ints, floats):
     """Merge one row into another, both given as int64 and as float64 words."""
     n = other_ints[_NUMEL] - other_ints[_NANS] - other_ints[_INFS]
     if n > 0:
-        sums = other_floats[_SUM:_COUNTS].copy()
+        sums = np.empty(5, np.float64)
+        sums[0], sums[1], sums[2] = other_floats[_SUM], other_floats[_SUM_ABS], other_floats[_M2]
+        sums[3], sums[4] = other_floats[_SUM4], other_floats[_SUM8]
         floats[_MAX] = max(floats[_MAX], other_floats[_MAX])
         floats[_MIN] = min(floats[_MIN], other_floats[_MIN])
         _merge(n, other_ints[_SCALE], sums, ints, floats)

@@ -14,6 +14,7 @@ import triton
 import triton.language as tl
 
 from tandv import statistics
+from tandv.statistics import WORD
 
 SHARE = 8192  # elements; a program's share of a tensor is a multiple of this
 CHUNK = 65_536  # elements that lanes add up before float64 takes over
@@ -21,9 +22,14 @@ LANES = 128  # one for each thread; a lane loads 16 bytes at a time, and adds th
 RECORD = 9  # words of a partial record: values, scale, largest, smallest, and the five sums of a row
 
 _NO_SCALE = tl.constexpr(statistics.NO_SCALE)
-_NUMEL, _NANS, _INFS, _ZEROS, _CALLS, _SCALE = (tl.constexpr(i) for i in range(6))
-_MAX, _MIN, _SUM, _SUM_ABS, _M2, _SUM4, _SUM8, _COUNTS = (tl.constexpr(i) for i in range(6, 14))
-_WORDS = tl.constexpr(statistics.ROW.itemsize // 8)
+_NUMEL, _NANS, _INFS, _ZEROS, _CALLS, _SCALE, _MAX, _MIN, _SUM, _SUM_ABS, _M2, _SUM4, _SUM8, _COUNTS = (
+    tl.constexpr(WORD[name])
+    for name in (
+        *("numel", "nans", "infs", "zeros", "calls", "scale", "max_abs", "min_abs"),
+        *("sum", "sum_abs", "m2", "sum4", "sum8", "counts"),
+    )
+)
+_WORDS = tl.constexpr(statistics.WORDS)
 _RECORD = tl.constexpr(RECORD)
 _CHUNK = tl.constexpr(CHUNK)
 _LANES = tl.constexpr(LANES)

@@ -6,11 +6,15 @@ Offsets are those of XLA's C interface (`xla/ffi/api/c_api.h`, version 0), in wo
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false, reportIndexIssue=false
 
 import math
+import zlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numba import carray, cfunc, int64, types
 
 from tandv import measure, statistics
+from tandv.measure import _numba
 from tandv.measure._numba import _pointer, add_many, merge_row
 
 # XLA's numbers for element types, by the names of dtypes.
@@ -33,47 +37,55 @@ _KIND_OF = np.full(64, -1, np.int64)
 for _name, _number in XLA_TYPES.items():
     _KIND_OF[_number] = measure.KINDS[_name]
 _TABLES = measure.tables()
-_WIDTH = statistics.ROW.itemsize // 8
-_SCALE = statistics.INTEGERS.index("scale")
-_SMALLEST = len(statistics.INTEGERS) + statistics.FLOATS.index("min_abs")
+_WIDTH = statistics.WORDS
+_SCALE, _SMALLEST = statistics.WORD["scale"], statistics.WORD["min_abs"]
 _NO_SCALE = statistics.NO_SCALE
 
 
-@cfunc(types.int64(types.int64), cache=True)
-def measure_operands(frame):
-    """Write one row that has measured every operand of an XLA call; operands of uint32 are rows themselves."""
-    call = carray(_pointer(frame), (15,), np.int64)
-    extension, operands, results = call[1], call[7], call[12]
-    if extension != 0 and operands == 0 and results == 0:  # XLA asks for which version this was written
-        metadata = carray(_pointer(extension), (4,), np.int64)[3]
-        version = carray(_pointer(metadata + 24), (2,), np.int32)
-        version[0], version[1] = 0, 1
+def _measure_operands(made_of: tuple[int, ...]) -> Any:
+    """Return `measure_operands`, which encloses what it is made of besides this file (see `_numba._add_many`)."""
+
+    @cfunc(types.int64(types.int64), cache=True)
+    def measure_operands(frame):
+        """Write one row that has measured every operand of an XLA call; operands of uint32 are rows themselves."""
+        call = carray(_pointer(frame), (15,), np.int64)
+        extension, operands, results = call[1], call[7], call[12]
+        if extension != 0 and operands == 0 and results == 0:  # XLA asks for which version this was written
+            metadata = carray(_pointer(extension), (4,), np.int64)[3]
+            version = carray(_pointer(metadata + 24), (2,), np.int32)
+            version[0], version[1] = 0, 1
+            return int64(0)
+        addresses = carray(_pointer(call[9]), (operands,), np.int64)
+        result = carray(_pointer(carray(_pointer(call[14]), (1,), np.int64)[0]), (6,), np.int64)
+        ints = carray(_pointer(result[3]), (1, _WIDTH), np.int64)
+        floats = carray(_pointer(result[3]), (1, _WIDTH), np.float64)
+        _ = made_of
+        ints[:, :] = 0
+        ints[0, _SCALE] = _NO_SCALE
+        floats[0, _SMALLEST] = math.inf
+        for i in range(operands):
+            buffer = carray(_pointer(addresses[i]), (6,), np.int64)
+            xla_type, address = buffer[2] & 0xFFFFFFFF, buffer[3]
+            if xla_type == _ROW:
+                merge_row(
+                    carray(_pointer(address), (_WIDTH,), np.int64),
+                    carray(_pointer(address), (_WIDTH,), np.float64),
+                    ints[0],
+                    floats[0],
+                )
+                continue
+            size = int64(1)
+            for length in carray(_pointer(buffer[5]), (buffer[4],), np.int64):
+                size *= length
+            kind = _KIND_OF[xla_type]
+            patterns = 65_536 if 1 <= kind <= 2 and size >= 300_000 else 256
+            jobs = np.empty((1, 4), np.int64)
+            jobs[0, 0], jobs[0, 1], jobs[0, 2], jobs[0, 3] = address, size, kind, 0
+            counts, values = np.zeros((2, patterns), np.uint32), np.empty((2, patterns), np.float64)
+            add_many(jobs, _TABLES, ints, floats, counts, values)
         return int64(0)
-    addresses = carray(_pointer(call[9]), (operands,), np.int64)
-    result = carray(_pointer(carray(_pointer(call[14]), (1,), np.int64)[0]), (6,), np.int64)
-    ints = carray(_pointer(result[3]), (1, _WIDTH), np.int64)
-    floats = carray(_pointer(result[3]), (1, _WIDTH), np.float64)
-    ints[:, :] = 0
-    ints[0, _SCALE] = _NO_SCALE
-    floats[0, _SMALLEST] = math.inf
-    for i in range(operands):
-        buffer = carray(_pointer(addresses[i]), (6,), np.int64)
-        xla_type, address = buffer[2] & 0xFFFFFFFF, buffer[3]
-        if xla_type == _ROW:
-            merge_row(
-                carray(_pointer(address), (_WIDTH,), np.int64),
-                carray(_pointer(address), (_WIDTH,), np.float64),
-                ints[0],
-                floats[0],
-            )
-            continue
-        size = int64(1)
-        for length in carray(_pointer(buffer[5]), (buffer[4],), np.int64):
-            size *= length
-        kind = _KIND_OF[xla_type]
-        patterns = 65_536 if 1 <= kind <= 2 and size >= 300_000 else 256
-        jobs = np.empty((1, 4), np.int64)
-        jobs[0, 0], jobs[0, 1], jobs[0, 2], jobs[0, 3] = address, size, kind, 0
-        counts, values = np.zeros((2, patterns), np.uint32), np.empty((2, patterns), np.float64)
-        add_many(jobs, _TABLES, ints, floats, counts, values)
-    return int64(0)
+
+    return measure_operands
+
+
+measure_operands = _measure_operands((*_numba.LAYOUT, zlib.crc32(Path(_numba.__file__).read_bytes())))

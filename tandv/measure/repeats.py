@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-COUNTED = ("numel", "nans", "infs", "zeros")  # fields of a row that grow with the number of elements,
-SUMMED = ("sum", "sum_abs", "m2", "sum4", "sum8")  # and the others, beside `counts`, that do
+from tandv.statistics import SUMS
+
+COUNTED = ("numel", "nans", "infs", "zeros")  # with SUMS and `counts` the fields of a row that grow with its elements
 
 
 def once_each(tensor: Any) -> Any:
@@ -30,6 +31,6 @@ def times(rows: np.ndarray, count: int) -> np.ndarray:
     [(10, 15.0)]
     """
     out = rows.copy()
-    for name in (*COUNTED, *SUMMED, "counts"):
+    for name in (*COUNTED, *SUMS, "counts"):
         out[name] *= count
     return out

@@ -9,13 +9,10 @@ from collections.abc import Sequence
 import torch
 
 from tandv import statistics
-from tandv.measure.repeats import COUNTED, SUMMED, once_each
-from tandv.statistics import FLOATS, HIGHEST, INTEGERS, LOWEST, NO_SCALE
+from tandv.measure.repeats import COUNTED, once_each
+from tandv.statistics import FLOATS, HIGHEST, INTEGERS, LOWEST, NO_SCALE, SUMS, WORD
 
-WORDS = statistics.ROW.itemsize // 8  # of a row
-_WORD = {name: i for i, name in enumerate(INTEGERS + FLOATS)}
-_COUNTS = len(_WORD)
-_SCALE = _WORD["scale"]
+WORDS = statistics.WORDS
 _EXPONENTS = HIGHEST - LOWEST + 1
 
 _SLICE = 1 << 22  # elements that are measured at a time: bounds the memory; float32 counts them exactly
@@ -40,10 +37,10 @@ def add_repeated(tensor: torch.Tensor, place: int, rows: torch.Tensor) -> None:
     once = once_each(tensor)
     row, count = _measured(once), tensor.numel() // once.numel()
     for name in COUNTED:
-        row[_WORD[name]].mul_(count)
-    row[_COUNTS:].mul_(count)
-    for name in SUMMED:
-        row.view(torch.float64)[_WORD[name]].mul_(count)
+        row[WORD[name]].mul_(count)
+    row[WORD["counts"] :].mul_(count)
+    for name in SUMS:
+        row.view(torch.float64)[WORD[name]].mul_(count)
     rows[place].copy_(_merged(rows[place][None], row[None])[0])
 
 
@@ -55,8 +52,8 @@ def send(values: torch.Tensor, device: torch.device) -> torch.Tensor:
 def clear(rows: torch.Tensor) -> torch.Tensor:
     """Make every row of `rows` the measurement of nothing, in place, and return `rows`."""
     rows.zero_()
-    rows[:, _SCALE].fill_(NO_SCALE)
-    rows.view(torch.float64)[:, _WORD["min_abs"]].fill_(torch.inf)
+    rows[:, WORD["scale"]].fill_(NO_SCALE)
+    rows.view(torch.float64)[:, WORD["min_abs"]].fill_(torch.inf)
     return rows
 
 
@@ -65,7 +62,7 @@ def _measured(tensor: torch.Tensor) -> torch.Tensor:
     row = _row_of_slice(flat[:_SLICE])
     for start in range(_SLICE, flat.numel(), _SLICE):
         row = _merged(row[None], _row_of_slice(flat[start : start + _SLICE])[None])[0]
-    row[_WORD["calls"]].fill_(1)
+    row[WORD["calls"]].fill_(1)
     return row
 
 
@@ -143,20 +140,20 @@ def _wide_two_to(exponent: torch.Tensor) -> torch.Tensor:
 def _merged(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     """Merge rows [n, WORDS] with rows, pair by pair, as `statistics.merge` does."""
     out = one + other  # right for all counts
-    scale = torch.maximum(one[:, _SCALE], other[:, _SCALE])
-    out[:, _SCALE] = scale
+    scale = torch.maximum(one[:, WORD["scale"]], other[:, WORD["scale"]])
+    out[:, WORD["scale"]] = scale
     floats, n, mean = out.view(torch.float64), [], []
     for name in FLOATS:
-        floats[:, _WORD[name]] = 0
+        floats[:, WORD[name]] = 0
     for rows in (one, other):
         values = rows.view(torch.float64)
-        r = _wide_two_to(rows[:, _SCALE] - scale)
-        for name, power in (("sum", 1), ("sum_abs", 1), ("m2", 2), ("sum4", 4), ("sum8", 8)):
-            floats[:, _WORD[name]] += values[:, _WORD[name]] * r**power
-        n.append((rows[:, _WORD["numel"]] - rows[:, _WORD["nans"]] - rows[:, _WORD["infs"]]).double())
-        mean.append(values[:, _WORD["sum"]] * r / n[-1].clamp(min=1))
-    floats[:, _WORD["m2"]] += (mean[0] - mean[1]) ** 2 * (n[0] * n[1] / (n[0] + n[1]).clamp(min=1))
+        r = _wide_two_to(rows[:, WORD["scale"]] - scale)
+        for name, power in SUMS.items():
+            floats[:, WORD[name]] += values[:, WORD[name]] * r**power
+        n.append((rows[:, WORD["numel"]] - rows[:, WORD["nans"]] - rows[:, WORD["infs"]]).double())
+        mean.append(values[:, WORD["sum"]] * r / n[-1].clamp(min=1))
+    floats[:, WORD["m2"]] += (mean[0] - mean[1]) ** 2 * (n[0] * n[1] / (n[0] + n[1]).clamp(min=1))
     values = one.view(torch.float64), other.view(torch.float64)
     for name, of in (("max_abs", torch.maximum), ("min_abs", torch.minimum)):
-        floats[:, _WORD[name]] = of(*(part[:, _WORD[name]] for part in values))
+        floats[:, WORD[name]] = of(*(part[:, WORD[name]] for part in values))
     return out

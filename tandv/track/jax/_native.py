@@ -15,7 +15,7 @@ import numpy as np
 from tandv import statistics
 
 _TARGET = "tandv_measure"
-WORDS = statistics.ROW.itemsize // 4  # of a row, as uint32
+WORDS = 2 * statistics.WORDS  # of a row, as uint32
 
 
 @functools.cache

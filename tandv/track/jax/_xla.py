@@ -14,6 +14,7 @@ import numpy as np
 from jax import lax
 
 from tandv import statistics
+from tandv.statistics import SUMS
 
 
 class _Layout(NamedTuple):
@@ -31,10 +32,9 @@ class _Layout(NamedTuple):
 
     @property
     def words(self) -> int:
-        return 2 + self.slots + (2 + len(_SUMS)) * np.dtype(self.number).itemsize // 4
+        return 2 + self.slots + (2 + len(SUMS)) * np.dtype(self.number).itemsize // 4
 
 
-_SUMS = ("sum", "sum_abs", "m2", "sum4", "sum8")
 _SINGLE = _Layout(np.float32, np.int32, 23, statistics.LOWEST, 277)
 _DOUBLE = _Layout(np.float64, np.int64, 52, statistics.WIDE_LOWEST, 2098)
 
@@ -46,7 +46,7 @@ class Measured(NamedTuple):
     scale: jax.Array
     counts: jax.Array  # [slots]
     extremes: jax.Array  # bits of the largest and the smallest magnitude
-    sums: jax.Array  # as in _SUMS
+    sums: jax.Array  # as in SUMS
 
 
 def words(dtype: np.dtype) -> int:
@@ -70,12 +70,12 @@ def merge(one: jax.Array, other: jax.Array, dtype: np.dtype) -> jax.Array:
     scale = jnp.maximum(a.scale, b.scale)
     n = [m.counts[:-2].sum().astype(layout.number) for m in (a, b)]
     sums = [m.sums * _powers(m.scale - scale, layout) for m in (a, b)]
-    whole = jnp.maximum(n[0] + n[1], 1)
-    apart = sums[0][0] / jnp.maximum(n[0], 1) - sums[1][0] / jnp.maximum(n[1], 1)
+    whole, total = jnp.maximum(n[0] + n[1], 1), list(SUMS).index("sum")
+    apart = sums[0][total] / jnp.maximum(n[0], 1) - sums[1][total] / jnp.maximum(n[1], 1)
     between = apart * apart * (n[0] / whole) * n[1]  # Chan, Golub and LeVeque (1979)
-    total = (sums[0] + sums[1]).at[_SUMS.index("m2")].add(between)
+    both = (sums[0] + sums[1]).at[list(SUMS).index("m2")].add(between)
     extremes = jnp.stack([jnp.maximum(a.extremes[0], b.extremes[0]), jnp.minimum(a.extremes[1], b.extremes[1])])
-    return _to_words(Measured(a.calls + b.calls, scale, a.counts + b.counts, extremes, total))
+    return _to_words(Measured(a.calls + b.calls, scale, a.counts + b.counts, extremes, both))
 
 
 def empty(dtype: np.dtype) -> np.ndarray:
@@ -83,7 +83,7 @@ def empty(dtype: np.dtype) -> np.ndarray:
     layout = _layout(dtype)
     head = np.array([0, statistics.NO_SCALE], np.int32)
     extremes = np.array([0, _infinity(layout)], layout.pattern)
-    counts, sums = np.zeros(layout.slots, np.int32), np.zeros(len(_SUMS), layout.number)
+    counts, sums = np.zeros(layout.slots, np.int32), np.zeros(len(SUMS), layout.number)
     return np.concatenate([part.view(np.uint32) for part in (head, counts, extremes, sums)])
 
 
@@ -99,7 +99,7 @@ def rows_of(flat: np.ndarray, dtype: np.dtype) -> np.ndarray:
     rows["zeros"], rows["infs"], rows["nans"] = counts[:, 0], counts[:, -2], counts[:, -1]
     rows["counts"], rows["numel"] = counts[:, 1:-2], counts.sum(axis=1)
     rows["max_abs"], rows["min_abs"] = rest.view(layout.number)[:, 0], rest.view(layout.number)[:, 1]
-    for name, values in zip(_SUMS, sums.T, strict=True):
+    for name, values in zip(SUMS, sums.T, strict=True):
         rows[name] = values
     return rows
 
@@ -115,19 +115,9 @@ def summarise(x: jax.Array) -> dict[str, jax.Array]:
     layout, measured = _layout(x.dtype), _measure(x, ())
     n = measured.counts[:-2].sum()
     known = n > 0
-    total, total_abs, m2, sum4, sum8 = measured.sums / jnp.maximum(n, 1)
-    back = _times_power(measured.scale, layout)
     largest, smallest = lax.bitcast_convert_type(measured.extremes, layout.number)
-    moments = {
-        "mean": back(total),
-        "std": back(jnp.sqrt(m2)),
-        "mean_abs": back(total_abs),
-        "max_abs": largest,
-        "min_abs": smallest,
-        "rm2": back(jnp.sqrt(m2 + total * total)),
-        "rm4": back(sum4**0.25),
-        "rm8": back(sum8**0.125),
-    }
+    of = {"max_abs": largest, "min_abs": smallest} | dict(zip(SUMS, measured.sums / jnp.maximum(n, 1), strict=True))
+    moments = statistics.moments(of, _times_power(measured.scale, layout), jnp)
     zeros, infs, nans = measured.counts[0], measured.counts[-2], measured.counts[-1]
     numel = measured.counts.sum()
     numbers = {"numel": numel, "zeros": zeros, "nans": nans, "infs": infs}
@@ -173,9 +163,17 @@ def _measure(x: jax.Array, axes: tuple[str, ...]) -> Measured:
     missed = _total(centred, axes)  # what rounding has left out of the mean (Neely, 1966)
     m2 = jnp.maximum(_total(centred * centred, axes) - missed * (missed / n), 0)
     y4 = jnp.square(y * y)
-    sums = [mean * n + missed, _total(jnp.abs(y), axes), m2, _total(y4, axes), _total(y4 * y4, axes)]
+    sums = {
+        "sum": mean * n + missed,
+        "sum_abs": _total(jnp.abs(y), axes),
+        "m2": m2,
+        "sum4": _total(y4, axes),
+        "sum8": _total(y4 * y4, axes),
+    }
     scale = jnp.where(largest > 0, shift, statistics.NO_SCALE).astype(jnp.int32)
-    return Measured(jnp.int32(1), scale, counts, jnp.stack([largest, smallest]), jnp.stack(sums))
+    return Measured(
+        jnp.int32(1), scale, counts, jnp.stack([largest, smallest]), jnp.stack([sums[name] for name in SUMS])
+    )
 
 
 def _slot(bits: jax.Array, layout: _Layout) -> jax.Array:
@@ -221,9 +219,9 @@ def _power(exponent: jax.Array | int, layout: _Layout) -> jax.Array:
 
 
 def _powers(exponent: jax.Array, layout: _Layout) -> jax.Array:
-    """Return what each of _SUMS is multiplied by where its values are multiplied by a power of two."""
+    """Return what each of SUMS is multiplied by where its values are multiplied by a power of two."""
     lowest = 1 << 12
-    return jnp.stack([_power(jnp.maximum(exponent, -lowest) * power, layout) for power in (1, 1, 2, 4, 8)])
+    return jnp.stack([_power(jnp.maximum(exponent, -lowest) * power, layout) for power in SUMS.values()])
 
 
 def _to_words(measured: Measured) -> jax.Array:

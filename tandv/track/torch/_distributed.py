@@ -20,7 +20,7 @@ from tandv.track.common.writer import warn
 from tandv.track.torch._measurements import TorchMeasurements
 from tandv.track.torch._ranks import Ranks
 
-_SCALARS = len(statistics.INTEGERS) + len(statistics.FLOATS)  # columns before the counts
+_SCALARS = statistics.WORD["counts"]  # columns before the counts
 _ALIKE = 1e-4  # relative difference up to which two ranks' statistics are of copies; kernels may differ in rounding
 
 
