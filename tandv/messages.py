@@ -1,0 +1,132 @@
+"""What is said of a word that nothing here is called: what is allowed, and what is nearest to it.
+
+One function checks choices of an option (`check_choices`, which raises ValueError), one sentence says that there is no
+such name (`unknown`), and one exception carries it (UnknownName).
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, get_args, get_origin
+
+_MOST = 8  # names that a message lists
+
+
+class UnknownName(LookupError):
+    """There is no such name here: no such layer, tensor type, step, statistic, metric, format, detector or curve.
+
+    The message says what is nearest to it, or what there is.
+
+    >>> from tandv import viz
+    >>> from tandv.logframe import example_log
+    >>> viz.scalar_line(example_log(), "haed", "Weight", "rm2")
+    Traceback (most recent call last):
+    tandv.messages.UnknownName: no layer 'haed' in this log; did you mean 'head'?
+    """
+
+
+def check_choices(**given: tuple[Any, Any]) -> None:
+    """Raise ValueError naming every option whose value is none of its choices, which stand in a Literal or a list.
+
+    >>> check_choices(kind=("line", Literal["line", "scatter"]), band=(None, Literal["std", "range"] | None))
+    >>> check_choices(kind=("lines", Literal["line", "scatter"]))
+    Traceback (most recent call last):
+    ValueError: kind='lines' is not one of 'line', 'scatter'; did you mean 'line'?
+    """
+    wrong = [
+        f"{option}={value!r} is not one of {', '.join(map(repr, choices))}{_meant(value, choices)}"
+        for option, (value, allowed) in given.items()
+        if not _is_one_of(value, choices := choices_of(allowed))
+    ]
+    if wrong:
+        raise ValueError("\n".join(wrong))
+
+
+def choices_of(allowed: Any) -> list[Any]:
+    """Return the choices of an annotation, wherever in it a Literal stands, or those of a list.
+
+    >>> choices_of(Literal["std", "range"] | None)
+    ['std', 'range', None]
+    """
+    if allowed is type(None):
+        return [None]
+    if get_origin(allowed) is Literal:
+        return list(get_args(allowed))
+    if get_args(allowed):
+        return [choice for part in get_args(allowed) for choice in choices_of(part)]
+    return list(allowed) if isinstance(allowed, Iterable) and not isinstance(allowed, type) else []
+
+
+def unknown(noun: str, wanted: Any, names: Iterable[Any], where: str = "") -> str:
+    """Return the sentence that there is no such name (or none that a pattern finds), with the nearest, or what there is.
+
+    >>> unknown("layer", "haed", ["embed", "head"], "in this log")
+    "no layer 'haed' in this log; did you mean 'head'?"
+    >>> unknown("curve", "zzz", ["loss", "accuracy"])
+    "no curve 'zzz'; there are 'loss', 'accuracy'"
+    """
+    names = list(names)
+    at = f" {where}" if where else ""
+    there = f"; there {'is' if len(names) == 1 else 'are'} {listed(names) or 'none'}"
+    if isinstance(wanted, re.Pattern):
+        return f"no {noun}{at} matches the pattern {wanted.pattern!r}{there}"
+    return f"no {noun} {wanted!r}{at}{_meant(wanted, names) or there}"
+
+
+def unknown_step(step: Any, steps: Iterable[int], of: str = "") -> str:
+    """Return the sentence that there is no such step, with the two that are nearest.
+
+    >>> unknown_step(7, [0, 5, 10], "in this log")
+    'no step 7 in this log; the nearest are 5 and 10 (it has 3 steps, 0 to 10)'
+    """
+    there = sorted(set(steps))
+    at = f" {of}" if of else ""
+    if not there:
+        return f"no step {step}{at}, which has none"
+    near = sorted(sorted(there, key=lambda one: abs(one - step))[:2])
+    return (
+        f"no step {step}{at}; the nearest {'is' if len(near) == 1 else 'are'} {' and '.join(map(str, near))} "
+        f"(it has {len(there)} step{'s' if len(there) > 1 else ''}, {there[0]} to {there[-1]})"
+    )
+
+
+def nearest(wanted: Any, names: Iterable[Any]) -> list[Any]:
+    """Return up to three names that are spelled much like one that is wanted, whatever their case.
+
+    >>> nearest("STDD", ["mean", "std"])
+    ['std']
+    """
+    lower = {str(name).lower(): name for name in names}
+    return [lower[one] for one in difflib.get_close_matches(str(wanted).lower(), lower, n=3, cutoff=0.5)]
+
+
+def listed(names: Sequence[Any], most: int = _MOST) -> str:
+    """Return the first of some names in quotes, and how many more there are.
+
+    >>> listed(["a", "b", "c"], 2)
+    "'a', 'b' and 1 more"
+    """
+    return _first(list(map(repr, names)), most)
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """Return the first of some names as they are, and how many more there are.
+
+    >>> some(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    return _first(names, most)
+
+
+def _first(names: Sequence[str], most: int) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _is_one_of(value: Any, choices: list[Any]) -> bool:
+    return any(isinstance(value, type(choice)) and value == choice for choice in choices)
+
+
+def _meant(wanted: Any, names: Iterable[Any]) -> str:
+    near = nearest(wanted, [name for name in names if isinstance(name, str)])
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
