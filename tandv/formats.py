@@ -5,7 +5,6 @@
 (448.0, True, True)
 """
 
-import difflib
 import math
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -14,6 +13,8 @@ from typing import NamedTuple
 import ml_dtypes
 import numpy as np
 import pandas as pd
+
+from tandv.messages import UnknownName, unknown
 
 # Short names for tables and labels.
 SHORT = {
@@ -35,8 +36,7 @@ SHORT = {
 FORMATS = tuple(SHORT)
 
 
-class UnknownFormat(LookupError):
-    """There is no number format of that name; the message gives the nearest names."""
+UnknownFormat = UnknownName  # the name that it had here
 
 
 class Format(NamedTuple):
@@ -76,15 +76,14 @@ def number_format(name: str) -> Format:
     Args:
         name: the name of the format, such as "float8_e5m2", or its short name.
 
-    Raises UnknownFormat with the nearest names.
+    Raises UnknownName with the nearest names.
     """
     full = {short: name for name, short in SHORT.items()}.get(name, name)
     try:
         info = ml_dtypes.finfo(full)  # type: ignore[arg-type]
     except (ValueError, TypeError):
-        near = difflib.get_close_matches(str(name).lower(), [*SHORT, *SHORT.values()], n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known are {', '.join(FORMATS)}"
-        raise UnknownFormat(f"no number format {name!r}; {hint}") from None
+        names = [*FORMATS, *SHORT.values()]
+        raise UnknownName(unknown("number format", name, names, most=len(FORMATS))) from None
     largest = float(info.max)
     step = math.ldexp(1.0, exponent(largest) - int(info.nmant))
     odd = (largest / step) % 2 == 1
@@ -150,7 +149,7 @@ def cast_shares(rows: pd.DataFrame, name: str, shift: int = 0) -> Shares:
         name: the name of the number format.
         shift: values are first multiplied by 2^`shift`, as by a scale per tensor.
 
-    Raises UnknownFormat with the nearest names.
+    Raises UnknownName with the nearest names.
     """
     to = number_format(name)
     counts = rows["exponent_counts"]
@@ -211,7 +210,7 @@ def known(names: Iterable[str] | str) -> list[Format]:
     Args:
         names: a name or several names.
 
-    Raises UnknownFormat with the nearest names.
+    Raises UnknownName with the nearest names.
     """
     listed: Sequence[str] = [names] if isinstance(names, str) else list(names)
     return list(dict.fromkeys(number_format(name) for name in listed))

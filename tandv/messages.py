@@ -57,37 +57,39 @@ def choices_of(allowed: Any) -> list[Any]:
     return list(allowed) if isinstance(allowed, Iterable) and not isinstance(allowed, type) else []
 
 
-def unknown(noun: str, wanted: Any, names: Iterable[Any], where: str = "") -> str:
-    """Return the sentence that there is no such name (or none that a pattern finds), with the nearest, or what there is.
+def unknown(noun: str, wanted: Any, names: Iterable[Any], place: str = "", most: int = _MOST) -> str:
+    """Return the sentence that there is no such name, or none that a pattern finds, with the nearest or what there is.
 
-    >>> unknown("layer", "haed", ["embed", "head"], "in this log")
+    >>> unknown("layer", "haed", ["embed", "head"], "this log")
     "no layer 'haed' in this log; did you mean 'head'?"
     >>> unknown("curve", "zzz", ["loss", "accuracy"])
     "no curve 'zzz'; there are 'loss', 'accuracy'"
+
+    Args:
+        noun: what is looked for, such as "layer".
+        wanted: the name, or a compiled pattern.
+        names: what there is, in the order in which it is listed.
+        place: where it was looked for, such as "this log".
+        most: how many names are listed at most.
     """
     names = list(names)
-    at = f" {where}" if where else ""
-    there = f"; there {'is' if len(names) == 1 else 'are'} {listed(names) or 'none'}"
+    there = f"; {f'{place} has' if place else 'there are'} {listed(names, most) or 'none'}"
     if isinstance(wanted, re.Pattern):
-        return f"no {noun}{at} matches the pattern {wanted.pattern!r}{there}"
-    return f"no {noun} {wanted!r}{at}{_meant(wanted, names) or there}"
+        return f"no {noun} matches the pattern {wanted.pattern!r}{there}"
+    return f"no {noun} {wanted!r}{f' in {place}' if place else ''}{_meant(wanted, names) or there}"
 
 
-def unknown_step(step: Any, steps: Iterable[int], of: str = "") -> str:
-    """Return the sentence that there is no such step, with the two that are nearest.
+def near_steps(step: int, steps: Iterable[int]) -> str:
+    """Return the two steps that are nearest to one that is not there, and which there are, to end a sentence with.
 
-    >>> unknown_step(7, [0, 5, 10], "in this log")
-    'no step 7 in this log; the nearest are 5 and 10 (it has 3 steps, 0 to 10)'
+    >>> near_steps(7, [0, 5, 10])
+    'the nearest are 5 and 10 (it has 3 steps, 0 to 10)'
     """
     there = sorted(set(steps))
-    at = f" {of}" if of else ""
-    if not there:
-        return f"no step {step}{at}, which has none"
+    if len(there) < 2:
+        return f"there is only {there[0]}" if there else "there is none"
     near = sorted(sorted(there, key=lambda one: abs(one - step))[:2])
-    return (
-        f"no step {step}{at}; the nearest {'is' if len(near) == 1 else 'are'} {' and '.join(map(str, near))} "
-        f"(it has {len(there)} step{'s' if len(there) > 1 else ''}, {there[0]} to {there[-1]})"
-    )
+    return f"the nearest are {near[0]} and {near[1]} (it has {len(there)} steps, {there[0]} to {there[-1]})"
 
 
 def nearest(wanted: Any, names: Iterable[Any]) -> list[Any]:

@@ -7,6 +7,9 @@ rule, so that one name finds a layer's weights, gradients, activations and metri
 import re
 from collections.abc import Iterable, Sequence
 
+from tandv.messages import UnknownName, listed, unknown
+
+Wanted = str | re.Pattern[str] | Sequence[str | re.Pattern[str]]
 Keys = tuple[str, ...]  # the path of a parameter in its model: ("layers", "0", "weight")
 
 # Of the parameters of one module, the first of these that it has bears the module's own name: `weight` in PyTorch and
@@ -77,6 +80,23 @@ def unwrapped(names: Sequence[str]) -> list[str]:
     while (own := [name for name in stripped if name != "n_averaged"]) and all(n.startswith("module.") for n in own):
         stripped = [name.removeprefix("module.") for name in stripped]
     return stripped if len(set(stripped)) == len(set(names)) else list(names)
+
+
+def chosen(names: Sequence[str], wanted: Wanted, noun: str, place: str = "") -> list[str]:
+    """Return the names that are wanted, by themselves, a compiled pattern (searched) or a list of these, in order.
+
+    Raises UnknownName saying of each that fits nothing what is nearest.
+
+    >>> chosen(["embed", "layers.0", "layers.1"], [re.compile("layers"), "embed"], "layer")
+    ['embed', 'layers.0', 'layers.1']
+    """
+    each = [wanted] if isinstance(wanted, str | re.Pattern) else list(wanted)
+    fitting = [{name for name in names if (name == one if isinstance(one, str) else one.search(name))} for one in each]
+    problems = [unknown(noun, one, names, place) for one, fit in zip(each, fitting, strict=True) if not fit]
+    if problems or not each:
+        raise UnknownName("\n  ".join(problems) or f"no {noun} was asked for; there are {listed(names)}")
+    found = set().union(*fitting)
+    return [name for name in names if name in found]
 
 
 def natural(text: str) -> list[tuple[int, int | str]]:

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from tandv import formats
-from tandv.formats import UnknownFormat, cast_shares, exponent, number_format
+from tandv.formats import cast_shares, exponent, number_format
 from tandv.log.logframe import frame
+from tandv.messages import UnknownName
 
 
 def row(values, lowest=-20, highest=20, dtype="float32", **scalars) -> pd.DataFrame:
@@ -68,9 +69,9 @@ def test_every_format_and_float64_has_finite_limits():
 
 
 def test_an_unknown_format_names_the_nearest():
-    with pytest.raises(UnknownFormat, match="did you mean 'float8_e4m3fn'"):
+    with pytest.raises(UnknownName, match="did you mean 'float8_e4m3fn'"):
         number_format("float8_e4m3fm")
-    with pytest.raises(UnknownFormat, match="known are float8_e4m3fn, float8_e5m2"):
+    with pytest.raises(UnknownName, match="there are 'float8_e4m3fn', 'float8_e5m2'"):
         number_format("zzz")
 
 

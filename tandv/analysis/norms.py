@@ -10,7 +10,8 @@ import math
 import numpy as np
 import pandas as pd
 
-from tandv.log.logframe import NotLogged, numbered, tensor_types
+from tandv.log.logframe import numbered, tensor_types
+from tandv.messages import UnknownName
 
 KINDS = {"weight_norm": "Weight", "gradient_norm": "Weight_Gradient", "update_norm": "Weight_Update"}
 _NEEDED = (("scalar_stats", "rm2"), ("scalar_stats", "numel"))
@@ -21,15 +22,15 @@ def norm_curves(df: pd.DataFrame, *, per_layer: bool = False) -> pd.DataFrame:
 
     Exactly the square root of the sum of rm2² · numel over all tensors of a kind. With `per_layer` each tensor has a
     column too, such as "weight_norm:layers.0". A step that lacks a tensor that others have is NaN, since its norm
-    would be too small. Raises NotLogged if the log has none of them, or not the statistics.
+    would be too small. Raises UnknownName if the log has none of them, or not the statistics.
     """
     if missing := [name for top, name in _NEEDED if (top, name) not in df.columns]:
-        raise NotLogged(
+        raise UnknownName(
             f"the log lacks {' and '.join(missing)}, of which norms are made; record tandv's own statistics"
         )
     there = {name: kind for name, kind in KINDS.items() if kind in tensor_types(df)}
     if not there:
-        raise NotLogged(
+        raise UnknownName(
             f"the log has none of {', '.join(KINDS.values())}, only {', '.join(tensor_types(df))}; "
             "track with track_weights=True"
         )

@@ -9,7 +9,7 @@ from tandv.checkpoints.discovery import Checkpoint, NoCheckpoints, find
 from tandv.checkpoints.engines import EngineFailed
 from tandv.checkpoints.evaluation import evaluate
 from tandv.checkpoints.measurement import Thresholds
-from tandv.checkpoints.metrics import ALIASES, METRICS, UnknownMetric
+from tandv.checkpoints.metrics import ALIASES, METRICS
 from tandv.checkpoints.on_ray import on_ray
 from tandv.checkpoints.readers.opening import weights
 from tandv.checkpoints.warnings import (
@@ -24,6 +24,9 @@ from tandv.checkpoints.warnings import (
     ShapesChanged,
     UnreadableCheckpoint,
 )
+from tandv.messages import UnknownName
+
+UnknownMetric = UnknownName  # the name that it had here
 
 __all__ = [
     "ALIASES",
@@ -42,6 +45,7 @@ __all__ = [
     "ShapesChanged",
     "Thresholds",
     "UnknownMetric",
+    "UnknownName",
     "UnreadableCheckpoint",
     "evaluate",
     "find",

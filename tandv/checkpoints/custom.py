@@ -22,8 +22,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tandv.checkpoints.discovery import AnyPath
-from tandv.checkpoints.warnings import Remark, some
+from tandv.checkpoints.warnings import Remark
 from tandv.checkpoints.weights import Entry
+from tandv.messages import UnknownName, some, unknown
 
 ENDING = "_of_model"
 
@@ -33,10 +34,6 @@ class Source(NamedTuple):
 
     path: str
     text: str
-
-
-class UnknownModel(ValueError):
-    """The model's class cannot be told; the message says what the file defines."""
 
 
 def source(path: AnyPath) -> Source:
@@ -132,12 +129,10 @@ def _builder(model: Source | None, files: Sequence[Source], class_name: str | No
         whole = [name for name in classes if len(classes) == 1 or name not in bases | called]
         if len(whole) != 1:
             has = f"defines {some(list(classes), 8)}" if classes else "defines no torch.nn.Module"
-            raise UnknownModel(f"{listed} {has}; say which with class_name=, and its file with model=")
+            raise ValueError(f"{listed} {has}; say which with class_name=, and its file with model=")
         class_name = whole[0]
     if class_name not in classes:
-        raise UnknownModel(
-            f"{listed} has no class {class_name}; it has {some(list(classes), 8) or 'no torch.nn.Module'}"
-        )
+        raise UnknownName(unknown("torch.nn.Module", class_name, classes, listed))
     return lambda beside: _instance(classes[class_name], beside)
 
 
@@ -151,7 +146,7 @@ def _instance(cls: type, beside: Mapping[str, Any]) -> Any:
     parameters = list(inspect.signature(cls).parameters.values())
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     if lacking := [p.name for p in named if p.default is p.empty and p.name not in saved]:
-        raise UnknownModel(
+        raise ValueError(
             f"{cls.__name__} needs {some(lacking, 8)}: give defaults, or save them with the checkpoint under "
             "'hyper_parameters' or 'config'"
         )

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tandv.checkpoints.warnings import Remark, say, some
+from tandv.checkpoints.warnings import Remark, say
+from tandv.messages import some
 from tandv.names import natural
 
 AnyPath = str | os.PathLike[str]

@@ -21,8 +21,9 @@ from tandv.checkpoints.discovery import AnyPath, Checkpoint, find
 from tandv.checkpoints.engines import Engine, EngineFailed
 from tandv.checkpoints.measurement import Span, Thresholds
 from tandv.checkpoints.metrics import METRICS
-from tandv.checkpoints.warnings import Remark, say, some
+from tandv.checkpoints.warnings import Remark, say
 from tandv.checkpoints.worker import Held, Job, Outcome, look, work
+from tandv.messages import some
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +62,7 @@ def evaluate(
 
     Only for `entropy` are files read twice, first for the range that its bins have in common. A broken checkpoint
     is a row of NaN, a failing metric a NaN, each with a CheckpointWarning of its own name. Raises NoCheckpoints,
-    UnknownMetric, and ValueError for a device that cannot be used.
+    UnknownName, and ValueError for a device that cannot be used.
     """
     found = find(checkpoints)
     wanted = [metrics] if isinstance(metrics, str) else [os.fspath(name) for name in metrics]

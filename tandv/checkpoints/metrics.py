@@ -4,7 +4,6 @@
 ['capacity', 'condition', 'connectivity']
 """
 
-import difflib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
@@ -12,14 +11,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from tandv.checkpoints.measurement import NAN, Measured, Span, Thresholds, pooled
+from tandv.messages import UnknownName, unknown
 
 Needs = Literal["moments", "counts", "spectrum"]
 OfTensor = Callable[[Measured], float]
 OfModel = Callable[["Model"], float]
-
-
-class UnknownMetric(LookupError):
-    """There is no metric of that name; the message names the nearest."""
 
 
 class Model(NamedTuple):
@@ -202,6 +198,8 @@ ALIASES = {"l2": "weight_norm"}
 def known(names: Iterable[str]) -> list[str]:
     """Return the full names of metrics, each once, in the order given; "all" stands for all of them.
 
+    Raises UnknownName saying of each wrong name which is nearest.
+
     >>> known(["l2", "mean", "weight_norm"])
     ['weight_norm', 'mean']
     """
@@ -210,12 +208,10 @@ def known(names: Iterable[str]) -> list[str]:
     for name in names:
         full = ALIASES.get(name, name)
         if full not in METRICS and name != "all":
-            near = difflib.get_close_matches(name.lower(), [*METRICS, *ALIASES, "all"], n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known are all, {', '.join(METRICS)}"
-            wrong.append(f"no metric {name!r}; {hint}")
+            wrong.append(unknown("metric", name, ["all", *METRICS, *ALIASES], most=len(METRICS) + 2))
         wanted += METRICS if name == "all" else [full]
     if wrong:
-        raise UnknownMetric("; ".join(wrong))
+        raise UnknownName("\n  ".join(wrong))
     return list(dict.fromkeys(wanted))
 
 

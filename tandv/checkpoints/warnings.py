@@ -1,8 +1,10 @@
 """What an evaluation says about its checkpoints: warnings, each by a name of its own, and refusals."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
+
+from tandv.messages import some
 
 
 class CheckpointWarning(UserWarning):
@@ -61,13 +63,3 @@ def say(remarks: Iterable[Remark], stacklevel: int = 3) -> None:
     for (kind, text), about in together.items():
         named = some([name for name in dict.fromkeys(about) if name])
         warnings.warn(f"{named}: {text}" if named else text, globals()[kind], stacklevel=stacklevel)
-
-
-def some(names: Sequence[str], most: int = 3) -> str:
-    """Return the first names, and how many more there are.
-
-    >>> some(["a", "b", "c", "d", "e"])
-    'a, b, c and 2 more'
-    """
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tandv.checkpoints.warnings import some
+from tandv.messages import some
 from tandv.names import of_parameters, unwrapped
 
 Shape = tuple[int, ...]

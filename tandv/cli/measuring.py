@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import pandas as pd
 import typer
 
-from tandv.checkpoints import Checkpoint, CheckpointWarning, NoCheckpoints, UnknownMetric, evaluate, find, on_ray
+from tandv.checkpoints import Checkpoint, CheckpointWarning, NoCheckpoints, evaluate, find, on_ray
 from tandv.checkpoints.engines import Engine
 from tandv.cli.output import NOTHING, STOPPED, USAGE, errors, log, stop, tell, warn
 from tandv.cli.progress import progress_bar
 from tandv.cli.state import Loaded
+from tandv.messages import UnknownName
 
 if TYPE_CHECKING:
     from tandv.analysis.transitions import Transition
@@ -126,7 +127,7 @@ def _evaluated(
                 class_name=loaded.class_name,
                 engine=engine,
             )
-        except (UnknownMetric, FileNotFoundError, ValueError) as error:
+        except (UnknownName, FileNotFoundError, ValueError) as error:
             stop(str(error), USAGE)
         except ModuleNotFoundError as error:
             stop(str(error), NOTHING)

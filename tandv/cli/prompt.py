@@ -67,13 +67,14 @@ def listed(chosen: Sequence[str] = ()) -> str:
 
 def _found(answer: str) -> tuple[list[str], str]:
     """Return what an answer names, and what there is to say about it."""
-    from tandv.checkpoints.metrics import UnknownMetric, known
+    from tandv.checkpoints.metrics import known
+    from tandv.messages import UnknownName
 
     if answer.endswith(".py"):
         return _own(answer)
     try:
         names = known([answer])
-    except UnknownMetric as error:
+    except UnknownName as error:
         return [], str(error)
     return names, "+ all metrics" if answer == "all" else "\n".join(f"+ {name}: {MEANINGS[name]}" for name in names)
 

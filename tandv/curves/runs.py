@@ -4,12 +4,12 @@
 ['seed 0', 'seed 1']
 """
 
-import difflib
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from tandv.curves import Curves, TrainingStats, as_curves
+from tandv.messages import UnknownName, listed, unknown
 
 Runs = Curves | Mapping[str, Curves]
 
@@ -48,19 +48,13 @@ def metrics_of(runs: Mapping[str, pd.DataFrame], wanted: str | Sequence[str] | N
         runs: tables as `as_runs` returns them.
         wanted: a name or a list of names.
 
-    Raises LookupError for a name that no run has, with the nearest names.
+    Raises UnknownName for a name that no run has, with the nearest names.
     """
     available = list(dict.fromkeys(name for table in runs.values() for name in table.columns))
     if wanted is None:
         return [name for name in available if ":" not in name] or available
     names = [wanted] if isinstance(wanted, str) else list(dict.fromkeys(wanted))
-    wrong = [_unknown(name, available) for name in names if name not in available]
+    wrong = [unknown("curve", name, available) for name in names if name not in available]
     if wrong or not names:
-        raise LookupError("; ".join(wrong) or f"no metric was asked for; there are {', '.join(available)}")
+        raise UnknownName("\n  ".join(wrong) or f"no curve was asked for; there are {listed(available)}")
     return names
-
-
-def _unknown(name: str, available: list[str]) -> str:
-    near = difflib.get_close_matches(str(name), available, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {', '.join(available)}"
-    return f"no curve {name!r}; {hint}"

@@ -26,7 +26,7 @@ from tandv.checkpoints import Checkpoint, UnreadableCheckpoint
 from tandv.curves.runs import metrics_of
 from tandv.dossier.changes import changes_between, usual_changes
 from tandv.dossier.material import Material
-from tandv.log.logframe import NotLogged
+from tandv.messages import UnknownName
 
 _SIGNIFICANT = 0.05  # the p-value up to which a transition is examined
 _SEPARATORS = (":", "/")  # between the name of a quantity and the layer
@@ -176,7 +176,7 @@ def _layers(material: Material) -> tuple[str, pd.DataFrame | None]:
             own = [name for name in norms.columns if name.startswith("weight_norm:")]
             if own:
                 return "weight_norm", norms[own].rename(columns=lambda name: name.partition(":")[2])
-        except NotLogged:
+        except UnknownName:
             pass
     families = _families(material.curves)
     if not families:

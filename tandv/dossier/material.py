@@ -12,8 +12,9 @@ from tandv.analysis.norms import norm_curves
 from tandv.checkpoints import Checkpoint, NoCheckpoints, find
 from tandv.curves import Curves, as_curves, read_curves
 from tandv.log import files
-from tandv.log.logframe import NotLogged, SchemaError
+from tandv.log.logframe import SchemaError
 from tandv.log.run import read_run
+from tandv.messages import UnknownName
 
 AnyPath = str | os.PathLike[str]
 _CURVES = ("curves.csv", "curves.json", "metrics.csv", "metrics.json", "log.csv")  # looked for in this order
@@ -138,7 +139,7 @@ def _with_norms(table: pd.DataFrame | None, log: pd.DataFrame) -> pd.DataFrame |
     """Add the columns of norms from a log that the curves lack."""
     try:
         norms = norm_curves(log)
-    except NotLogged:
+    except UnknownName:
         return table
     if table is None:
         return norms

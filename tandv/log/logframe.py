@@ -14,7 +14,6 @@ Its columns are a MultiIndex of two levels in three parts:
 65536.0
 """
 
-import difflib
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tandv import names as rule
 from tandv.log.building import assemble, categories, column_labels, concat, frame, in_order
 from tandv.log.example import EXAMPLE_TYPES, example_log
 from tandv.log.schema import (
@@ -35,9 +35,9 @@ from tandv.log.schema import (
     is_category,
     numbered,
     problems,
-    some,
     validate,
 )
+from tandv.messages import UnknownName, listed, near_steps, unknown
 
 __all__ = [
     "EXAMPLE_TYPES",
@@ -49,6 +49,7 @@ __all__ = [
     "NotLogged",
     "SchemaError",
     "SchemaException",
+    "UnknownName",
     "assemble",
     "categories",
     "column_labels",
@@ -74,10 +75,8 @@ Steps = int | slice | Sequence[int]
 
 
 _PHASE = ("metadata", "phase")
-
-
-class NotLogged(LookupError):
-    """The log has no such layer, tensor type, step, phase or statistic; the message names the nearest it has."""
+NotLogged = UnknownName  # the name that it had here
+LOG = "this log"
 
 
 def layers(df: pd.DataFrame, tt: Names | None = None) -> list[str]:
@@ -90,7 +89,7 @@ def layers(df: pd.DataFrame, tt: Names | None = None) -> list[str]:
         df: the log.
         tt: only layers that have one of these tensor types: a name, a compiled pattern, or a list of these.
 
-    Raises NotLogged for a tensor type that the log does not have.
+    Raises UnknownName for a tensor type that the log does not have.
     """
     codes, names = numbered(df[("metadata", "name")])
     if tt is None:
@@ -180,7 +179,7 @@ def select(
         phase: a phase of `tracker.phase(...)`, a compiled pattern, or a list of these; "" is outside of any, and
             re.compile("") is all. None never mixes: if the chosen rows lie in several phases, those outside of any.
 
-    Raises NotLogged for a name, step or phase that the log does not have, if no row meets all choices, and without a
+    Raises UnknownName for a name, step or phase that the log does not have, if no row meets all choices, and without a
     choice of phase if the rows lie in several but none outside of any.
     """
     masks = []
@@ -192,7 +191,7 @@ def select(
         masks.append(_chosen_steps(df[("metadata", "step")].to_numpy(), step))
     if phase is not None:
         if _PHASE not in df.columns:
-            raise NotLogged(
+            raise UnknownName(
                 f"no phase {getattr(phase, 'pattern', phase)!r} in this log: it was recorded without phases"
             )
         masks.append(_chosen(df[_PHASE], phase, "phase"))
@@ -205,7 +204,7 @@ def select(
         return df
     rows = np.flatnonzero(np.logical_and.reduce(masks))
     if not len(rows):
-        raise NotLogged(_nothing_in_common(df, layer, tt, step, phase))
+        raise UnknownName(_nothing_in_common(df, layer, tt, step, phase))
     return df.take(rows)
 
 
@@ -227,13 +226,13 @@ def curves(
         scalar_metric: the name of a scalar statistic, or a list of names.
         phase: the phase of `tracker.phase(...)`, as in `select`.
 
-    Raises NotLogged for unknown names, ValueError if a step has several rows of one tensor (several ranks: select one
+    Raises UnknownName for unknown names, ValueError if a step has several rows of one tensor (several ranks: select one
     first).
     """
     metrics = [scalar_metric] if isinstance(scalar_metric, str) else list(scalar_metric)
     for metric in metrics:
         if ("scalar_stats", metric) not in df.columns:
-            raise NotLogged(_unknown("statistic", metric, scalar_metrics(df)))
+            raise UnknownName(unknown("statistic", metric, scalar_metrics(df), LOG))
     rows = select(df, layer, tt, phase=phase)
     at_step, step = np.unique(rows[("metadata", "step")].to_numpy(), return_inverse=True)
     names, types = numbered(rows[("metadata", "name")]), numbered(rows[("metadata", "tensor_type")])
@@ -258,11 +257,8 @@ def _chosen(column: pd.Series, wanted: Names, noun: str) -> np.ndarray:
             return mask
     codes, names = numbered(column)
     chosen = np.zeros(len(names) + 1, bool)  # the last one is for -1, a missing name
-    for one in [wanted] if isinstance(wanted, str | re.Pattern) else wanted:
-        found = [i for i, n in enumerate(names) if (n == one if isinstance(one, str) else one.search(n))]
-        if not found:
-            raise NotLogged(_unknown(noun, one, names))
-        chosen[found] = True
+    fitting = set(rule.chosen(names, wanted, noun, LOG))
+    chosen[[i for i, name in enumerate(names) if name in fitting]] = True
     return codes == np.argmax(chosen) if chosen.sum() == 1 else chosen[codes]
 
 
@@ -272,7 +268,7 @@ def _of_one_phase(column: pd.Series, chosen: np.ndarray) -> np.ndarray:
     if len(there) < 2:
         return np.ones(len(column), bool)
     if "" not in there:
-        raise NotLogged(f"these rows lie in the phases {some(there, 8)}; choose one by phase={there[0]!r}")
+        raise UnknownName(f"these rows lie in the phases {listed(there)}; choose one by phase={there[0]!r}")
     return (column == "").to_numpy(dtype=bool)
 
 
@@ -292,21 +288,8 @@ def _chosen_steps(column: np.ndarray, wanted: Steps) -> np.ndarray:
         lacking = listed[~np.isin(listed, column[mask])].tolist()
     if lacking:
         logged = np.unique(column)
-        near = sorted(logged[np.argsort(np.abs(logged - lacking[0]), kind="stable")[:2]].tolist())
-        raise NotLogged(
-            f"no step {lacking[0]} in this log; the nearest are {' and '.join(map(str, near))} "
-            f"(it has {len(logged)} steps, {logged[0]} to {logged[-1]})"
-        )
+        raise UnknownName(f"no step {lacking[0]} in {LOG}; {near_steps(lacking[0], logged.tolist())}")
     return mask
-
-
-def _unknown(noun: str, wanted: str | re.Pattern[str], names: Sequence[str]) -> str:
-    if isinstance(wanted, re.Pattern):
-        return f"no {noun} matches the pattern {wanted.pattern!r}; this log has {some(names, 5)}"
-    lower = {str(n).lower(): n for n in names}
-    near = [lower[n] for n in difflib.get_close_matches(str(wanted).lower(), lower, n=3, cutoff=0.5)]
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"this log has {some(names, 5)}"
-    return f"no {noun} {wanted!r} in this log; {hint}"
 
 
 def _nothing_in_common(df: pd.DataFrame, layer: Any, tt: Any, step: Any, phase: Any) -> str:
@@ -315,4 +298,4 @@ def _nothing_in_common(df: pd.DataFrame, layer: Any, tt: Any, step: Any, phase: 
     if layer is None:
         return f"no row has {chosen}; choose other steps (steps(df) lists them)"
     has = tensor_types(df.take(np.flatnonzero(_chosen(df[("metadata", "name")], layer, "layer"))))
-    return f"no row has {chosen} at once; this layer has {some(has, 8)}"
+    return f"no row has {chosen} at once; this layer has {listed(has)}"

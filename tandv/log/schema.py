@@ -1,12 +1,14 @@
 """The schema of a log: its columns, and a message for every way in which a table can differ from it."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pandas as pd
+
+from tandv.messages import listed
 
 METADATA = ("name", "type", "tensor_type", "step", "dtype")
 TEXT = ("name", "type", "tensor_type", "dtype")
@@ -100,13 +102,13 @@ def _text_problems(label: tuple, column: pd.Series) -> Iterator[str]:
         yield f"column {label} holds things that are not text; use .astype(str)"
         return
     if wrong := [v for v in values if not isinstance(v, str)]:
-        yield f"column {label} holds {some(wrong)}, allowed is text; use .astype(str)"
+        yield f"column {label} holds {listed(wrong, 3)}, allowed is text; use .astype(str)"
     # The kind of module may be unknown, and was left empty by the published logs.
     if label[1] != "type" and column.isna().any():
         yield f"column {label} has {int(column.isna().sum())} rows without a value; fill them in"
     if label[1] == "dtype" and (wrong := [v for v in values if isinstance(v, str) and not _is_float(v)]):
         yield (
-            f"column {label} holds {some(wrong)}, which ml_dtypes.finfo does not know; allowed are names "
+            f"column {label} holds {listed(wrong, 3)}, which ml_dtypes.finfo does not know; allowed are names "
             'of floating-point formats such as "float32", "bfloat16", "float8_e4m3fn"'
         )
 
@@ -145,18 +147,18 @@ def _count_problems(columns: Mapping[tuple, pd.Series]) -> Iterator[str]:
     counts = {label: column for label, column in columns.items() if label[0] == "exponent_counts"}
     if wrong := [label[1] for label in counts if not _is_exponent(label[1])]:
         yield (
-            f"exponent_counts columns {some(wrong)} are not labelled by an integer, "
+            f"exponent_counts columns {listed(wrong, 3)} are not labelled by an integer, "
             'float("-inf") or float("inf"); convert the labels (tandv\'s readers of csv and parquet do)'
         )
     whole = {n: c for (_, n), c in counts.items() if pd.api.types.is_integer_dtype(c.dtype) and not c.hasnans}
     if wrong := [label[1] for label in counts if label[1] not in whole]:
         kind = _kind(counts[("exponent_counts", wrong[0])])
         yield (
-            f"exponent_counts columns {some(wrong)} are {kind}, allowed are whole numbers; "
+            f"exponent_counts columns {listed(wrong, 3)} are {kind}, allowed are whole numbers; "
             'use .fillna(0).astype("int64")'
         )
     if wrong := [n for n, column in whole.items() if len(column) and column.min() < 0]:
-        yield f"exponent_counts columns {some(wrong)} hold negative counts; a count is at least 0"
+        yield f"exponent_counts columns {listed(wrong, 3)} hold negative counts; a count is at least 0"
     for end, what in zip(INFINITE, ("underflow", "overflow"), strict=True):
         if ("exponent_counts", end) not in columns:
             yield f'column ("exponent_counts", float("{end}")) is missing; add it as zeros if nothing can {what}'
@@ -206,7 +208,3 @@ def numbered(column: pd.Series) -> tuple[np.ndarray, list]:
         new[seen] = np.arange(len(seen))
         codes = new[codes]
     return codes, names[seen].tolist()
-
-
-def some(values: Sequence, n: int = 3) -> str:
-    return ", ".join(map(repr, values[:n])) + (f" and {len(values) - n} more" if len(values) > n else "")

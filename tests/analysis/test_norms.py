@@ -8,7 +8,7 @@ import pytest
 
 from tandv.analysis.norms import norm_curves
 from tandv.log import logframe
-from tandv.log.logframe import NotLogged, example_log
+from tandv.log.logframe import UnknownName, example_log
 
 
 def log_of(rows: list[tuple[str, str, int, np.ndarray]]) -> pd.DataFrame:
@@ -47,7 +47,7 @@ def test_rows_of_several_ranks_are_parts_of_one_tensor():
 def test_what_a_log_lacks_is_said():
     log = example_log()
     only = log[(log[("metadata", "tensor_type")] == "Activation").to_numpy()]
-    with pytest.raises(NotLogged, match="none of Weight, Weight_Gradient, Weight_Update, only Activation"):
+    with pytest.raises(UnknownName, match="none of Weight, Weight_Gradient, Weight_Update, only Activation"):
         norm_curves(only)
-    with pytest.raises(NotLogged, match="lacks rm2"):
+    with pytest.raises(UnknownName, match="lacks rm2"):
         norm_curves(log.drop(columns=[("scalar_stats", "rm2")]))

@@ -23,7 +23,7 @@ from tandv.checkpoints import (
     RankDeficient,
     ShapesChanged,
     Thresholds,
-    UnknownMetric,
+    UnknownName,
     evaluate,
 )
 from tandv.checkpoints.cache import NAME, Kept, stamp
@@ -257,7 +257,7 @@ def test_shapes_that_change_are_named_and_missing_tensors_nan(run):
 
 def test_wrong_questions_are_answered_before_anything_is_opened(run, tmp_path_factory, monkeypatch):
     seen = counting(monkeypatch)
-    with pytest.raises(UnknownMetric, match="did you mean 'spectral'"):
+    with pytest.raises(UnknownName, match="did you mean 'spectral'"):
         evaluate(run, "spectra")
     with pytest.raises(NoCheckpoints, match="is empty"):
         evaluate(tmp_path_factory.mktemp("empty"))
@@ -432,7 +432,7 @@ def test_a_failing_metric_leaves_its_neighbours(trained):
     ("text", "class_name", "words"),
     [
         ("", None, "mine.py defines no torch.nn.Module; say which with class_name="),
-        (NET, "Nett", "has no class Nett; it has Block, Net"),
+        (NET, "Nett", "no torch.nn.Module 'Nett' in mine.py; did you mean 'Net'"),
         ("from torch import nn\nclass A(nn.Module): pass\nclass B(nn.Module): pass\n", None, "defines A, B; say which"),
         (NET.replace("scale=1.0", "width"), None, "Net needs width: give defaults, or save them"),
         (NET.replace("Linear(2, 2)", "Linear(3, 2)"), None, "size mismatch for block.fc.weight"),

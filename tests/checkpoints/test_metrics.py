@@ -8,7 +8,8 @@ import scipy.stats
 
 from tandv.checkpoints.matrices import pieces
 from tandv.checkpoints.measurement import Thresholds, extent, measure, pooled
-from tandv.checkpoints.metrics import METRICS, UnknownMetric, key, known, model_of
+from tandv.checkpoints.metrics import METRICS, key, known, model_of
+from tandv.messages import UnknownName
 
 RANDOM = np.random.default_rng(0)
 EPS32, EPS64 = float(np.finfo(np.float32).eps), float(np.finfo(np.float64).eps)
@@ -246,9 +247,9 @@ def test_pooling_is_measuring_together():
 def test_names_are_found_and_mistakes_answered():
     assert known(["all"]) == list(METRICS)
     assert known(["l2"]) == ["weight_norm"]
-    with pytest.raises(UnknownMetric, match="no metric 'spectrl'; did you mean 'spectral'"):
+    with pytest.raises(UnknownName, match="no metric 'spectrl'; did you mean 'spectral'"):
         known(["spectrl", "mean"])
-    with pytest.raises(UnknownMetric, match="no metric 'zzz'; known are all, entropy"):
+    with pytest.raises(UnknownName, match="no metric 'zzz'; there are 'all', 'entropy'"):
         known(["zzz"])
 
 

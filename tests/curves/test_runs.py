@@ -37,5 +37,5 @@ def test_by_default_the_curves_of_single_tensors_are_left_out():
 def test_what_no_run_has_is_answered_by_the_nearest():
     with pytest.raises(LookupError, match="no curve 'spectrl'; did you mean 'spectral'"):
         metrics_of(as_runs(TABLE), "spectrl")
-    with pytest.raises(LookupError, match="no metric was asked for; there are spectral, spectral:fc1"):
+    with pytest.raises(LookupError, match="no curve was asked for; there are 'spectral', 'spectral:fc1'"):
         metrics_of(as_runs(TABLE), [])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tandv.log import logframe
-from tandv.log.logframe import NotLogged, SchemaError, concat, curves, example_log, frame, problems, select, validate
+from tandv.log.logframe import SchemaError, UnknownName, concat, curves, example_log, frame, problems, select, validate
 
 INF = float("inf")
 
@@ -223,13 +223,13 @@ def test_select_without_a_choice_is_the_log_itself():
 )
 def test_what_was_not_logged_is_named_with_the_nearest(choice, words):
     df = select(example_log(steps=11), step=slice(0, 11, 5))
-    with pytest.raises(NotLogged, match=re.escape(words)):
+    with pytest.raises(UnknownName, match=re.escape(words)):
         select(df, **choice)
 
 
 def test_choices_without_a_common_row_say_what_the_layer_has():
     df = concat([log(names=("a",)), log(names=("b",), tt="Gradient")])
-    with pytest.raises(NotLogged, match="at once; this layer has 'Weight'"):
+    with pytest.raises(UnknownName, match="at once; this layer has 'Weight'"):
         select(df, "a", "Gradient")
 
 
@@ -240,7 +240,7 @@ def test_curves_are_floats_by_step_with_nan_where_a_layer_is_missing():
     assert table["a/std"].tolist() == [0, 50, 100]
     assert table["b/std"].fillna(-1).tolist() == [1, -1, 101]
     assert curves(df, "a", ["Weight"], ["std"]).columns.tolist() == ["a/Weight/std"]
-    with pytest.raises(NotLogged, match="no statistic 'stdd' in this log; did you mean 'std'"):
+    with pytest.raises(UnknownName, match="no statistic 'stdd' in this log; did you mean 'std'"):
         curves(df, "a", "Weight", "stdd")
 
 

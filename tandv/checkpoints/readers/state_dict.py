@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tandv.checkpoints.warnings import UnreadableCheckpoint, some
+from tandv.checkpoints.warnings import UnreadableCheckpoint
 from tandv.checkpoints.weights import Entry
+from tandv.messages import some
 
 # Where people keep the state dict, the likeliest first.
 KEYS = ("state_dict", "model_state_dict", "model_state", "model", "module", "params")

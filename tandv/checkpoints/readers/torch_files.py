@@ -18,8 +18,9 @@ import ml_dtypes
 import numpy as np
 import torch
 
-from tandv.checkpoints.warnings import RefusedCheckpoint, UnreadableCheckpoint, some
+from tandv.checkpoints.warnings import RefusedCheckpoint, UnreadableCheckpoint
 from tandv.checkpoints.weights import Entry
+from tandv.messages import some
 
 # How the readers of torch say that a file is not what it should be.
 _DAMAGE = (pickle.UnpicklingError, RuntimeError, LookupError, AttributeError, TypeError, ValueError, EOFError)

@@ -1,10 +1,11 @@
 """Arrays by layer, at one moment or at several steps, as plots of arrays take them: {step: {layer: array}}."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from tandv.messages import UnknownName, listed, near_steps, unknown
 
 History = Mapping[int, Mapping[str, Any]]
 
@@ -30,28 +31,28 @@ def layers_of(history: History) -> list[str]:
 
 
 def chosen_layer(history: History, layer: str | None) -> str:
-    """Return a layer that is there, the first one by default; raise LookupError naming the nearest."""
+    """Return a layer that is there, the first one by default; raise UnknownName naming the nearest."""
     there = layers_of(history)
     if layer is None:
         return there[0]
     if layer not in there:
-        near = difflib.get_close_matches(str(layer), there, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {', '.join(there)}"
-        raise LookupError(f"no layer {layer!r}; {hint}")
+        raise UnknownName(unknown("layer", layer, there))
     return layer
 
 
 def chosen_steps(history: History, layer: str, step: int | Sequence[int] | None) -> list[int]:
-    """Return the steps that are wanted, by default the last one; raise LookupError naming the nearest."""
+    """Return the steps that are wanted, by default the last one; raise UnknownName naming the nearest."""
     there = [one for one in history if layer in history[one]]
     if step is None:
         return there[-1:]
     wanted = [step] if isinstance(step, int | np.integer) else list(step)
     lacking = [one for one in wanted if one not in there]
     if lacking or not wanted:
-        near = sorted(sorted(there, key=lambda one: abs(one - lacking[0]))[:2]) if lacking else there[:2]
-        said = f"no array of {layer!r} at step {lacking[0]}" if lacking else "no step is asked for"
-        raise LookupError(f"{said}; the nearest are {' and '.join(map(str, near))}")
+        raise UnknownName(
+            f"no array of {layer!r} at step {lacking[0]}; {near_steps(lacking[0], there)}"
+            if lacking
+            else f"no step was asked for; there are {listed(there)}"
+        )
     return [int(one) for one in wanted]
 
 

@@ -41,7 +41,7 @@ def norms(
     """Draw the norms of weights, their gradients and updates over the steps, from a log; see `norm_curves`.
 
     With `per_layer`, each layer has a line below that of all together. `transitions`, such as those of the loss, are
-    marked in every panel. Raises NotLogged if the log has none of these tensors.
+    marked in every panel. Raises UnknownName if the log has none of these tensors.
 
     >>> from tandv.logframe import example_log
     >>> fig = norms(example_log(), per_layer=True)

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from tandv.curves import as_curves
 from tandv.formats import Format, exponent, known
 from tandv.log import logframe
+from tandv.messages import UnknownName, near_steps, unknown
 from tandv.viz.layout.facet import canvas
 from tandv.viz.layout.heat import MISSING, edges
 from tandv.viz.layout.style import Style, Theme, dress
@@ -74,9 +75,7 @@ def overview(
     layer, step = _worst(names, steps, table, overflow, layer, step)
     own = logframe.select(rows, layer)
     if step not in (has := logframe.steps(own)):
-        if step not in steps:
-            logframe.select(rows, step=step)  # raises, with the nearest steps
-        raise logframe.NotLogged(f"{layer!r} has no {tt} at step {step}; its nearest is {_nearest(has, step)}")
+        raise UnknownName(f"{layer!r} has no {tt} at step {step} in this log; {near_steps(step, has)}")
     here = logframe.select(own, step=step)
 
     fig = canvas(fig, figsize or (14.0, 9.2), style)
@@ -144,10 +143,6 @@ def _is_loss(train_stats: Any) -> bool:
     return all("loss" in str(n) or str(n) in ("train", "val", "test") for n in as_curves(train_stats).columns)
 
 
-def _nearest(steps: Sequence[int], step: int) -> int:
-    return min(steps, key=lambda s: abs(s - step))
-
-
 def _overflow(rows: pd.DataFrame, to: Format, names: list[str], steps: np.ndarray) -> np.ndarray:
     """Return the least share of values that overflow a format, [layers, steps]."""
     limit = exponent(to.overflows_above)
@@ -177,7 +172,7 @@ def _worst(
 ) -> tuple[str, int]:
     """Return the layer and step to look at, of those that were not chosen."""
     if layer is not None and layer not in names:
-        raise logframe.NotLogged(logframe._unknown("layer", layer, names))
+        raise UnknownName(unknown("layer", layer, names, "this log"))
     there = table != MISSING
     with np.errstate(divide="ignore", invalid="ignore"):
         sizes = np.log2(np.abs(np.where(there, table, np.nan)))

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from tandv.formats import Format, known
 from tandv.glossary import insight_meaning, is_linear
 from tandv.log import logframe
+from tandv.messages import UnknownName, unknown
 from tandv.viz.layout.colours import Colour
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.style import Style, Theme
@@ -230,15 +231,10 @@ def _metrics(df: pd.DataFrame, wanted: str | Sequence[str]) -> list[str]:
     metrics = [wanted] if isinstance(wanted, str) else list(wanted)
     for metric in metrics:
         if ("scalar_stats", metric) not in df.columns:
-            raise logframe.NotLogged(unknown("statistic", metric, logframe.scalar_metrics(df)))
+            raise UnknownName(unknown("statistic", metric, logframe.scalar_metrics(df), "this log"))
     if not metrics:
         raise ValueError(f"no scalar_metric was given; this log has {', '.join(logframe.scalar_metrics(df))}")
     return metrics
-
-
-def unknown(noun: str, wanted: str, names: Sequence[str]) -> str:
-    """Return the sentence that says what is not in the log and what is nearest."""
-    return logframe._unknown(noun, wanted, names)
 
 
 def _column(df: pd.DataFrame, name: str | tuple[str, str]) -> str:
@@ -246,7 +242,7 @@ def _column(df: pd.DataFrame, name: str | tuple[str, str]) -> str:
     name = name[1] if isinstance(name, tuple) else name
     if ("metadata", name) not in df.columns:
         has = [str(n) for top, n in df.columns if top == "metadata"]
-        raise logframe.NotLogged(unknown("metadata column", name, has))
+        raise UnknownName(unknown("metadata column", name, has, "this log"))
     return name
 
 

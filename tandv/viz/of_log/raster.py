@@ -13,6 +13,7 @@ from matplotlib.ticker import FixedFormatter, Locator
 
 from tandv.log import logframe
 from tandv.log.raster import NEGATIVE, NONE, POSITIVE, Raster, read_raster
+from tandv.messages import UnknownName
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.heat import Heat, edges
 from tandv.viz.layout.layer_axis import CHARACTER, elide
@@ -39,7 +40,7 @@ def gradient_raster(
     colour is their mixture. `layer` (a name, a pattern or a list) and `step` (a slice of steps) zoom in.
 
     `track(model, insight={"raster": True})` records one; its run's folder (`tracker.path`) is what to give here.
-    Raises FileNotFoundError where no raster was recorded, NotLogged for what is not in it.
+    Raises FileNotFoundError where no raster was recorded, UnknownName for what is not in it.
 
     >>> codes = np.array([[0, 1], [1, 1], [2, 3]], np.uint8)  # of 3 steps and 2 parameters
     >>> fig = gradient_raster(Raster(np.arange(3), ["conv1"], np.array([2]), np.array([0, 2]), 1e-8, codes))
@@ -103,7 +104,7 @@ def _chosen(raster: Raster, layer: Names | None, step: slice | None) -> Raster:
     if layer is not None:
         kept = np.flatnonzero(logframe._chosen(pd.Series(raster.names), layer, "layer"))
     if not len(rows):
-        raise logframe.NotLogged(f"no step in {step}; the raster has {raster.steps[0]} to {raster.steps[-1]}")
+        raise UnknownName(f"no step in {step}; the raster has {raster.steps[0]} to {raster.steps[-1]}")
     columns = np.concatenate([np.arange(raster.edges[i], raster.edges[i + 1]) for i in kept])
     widths = np.diff(raster.edges)[kept]
     return raster._replace(

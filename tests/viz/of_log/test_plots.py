@@ -8,8 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from tandv import viz
-from tandv.formats import UnknownFormat
-from tandv.log.logframe import NotLogged, example_log, layers
+from tandv.log.logframe import example_log, layers
+from tandv.messages import UnknownName
 from tandv.viz.layout.tables import drawn
 
 LOG = example_log(layers=8, steps=20)
@@ -169,12 +169,12 @@ def test_a_tensor_of_nans_has_a_histogram_that_says_so():
     ],
 )
 def test_what_is_not_in_the_log_is_answered_by_what_is(call, message):
-    with pytest.raises(NotLogged, match=re.escape(message)):
+    with pytest.raises(UnknownName, match=re.escape(message)):
         call()
 
 
 def test_an_unknown_format_is_answered_by_the_nearest():
-    with pytest.raises(UnknownFormat, match="did you mean 'float8_e4m3fn'"):
+    with pytest.raises(UnknownName, match="did you mean 'float8_e4m3fn'"):
         viz.exp_hist(LOG, "head", "Activation", 0, dtype_annotation="float8_e4m3f")
 
 

@@ -5,8 +5,8 @@ import pytest
 from matplotlib.colors import to_rgba
 
 from tandv import viz
-from tandv.log.logframe import NotLogged
 from tandv.log.raster import ABOVE, NEGATIVE, NONE, POSITIVE, Raster, codes_of, read_raster, spread, write_raster
+from tandv.messages import UnknownName
 from tandv.viz.layout.style import theme
 
 STYLE = theme("light")
@@ -121,9 +121,9 @@ def test_a_layer_and_some_steps_are_zoomed_into():
     figure = viz.gradient_raster(raster(codes), layer="b", step=slice(1, 3))
     (heat,) = figure.axes[0].images
     assert heat.values.tolist() == codes[1:3, 3:].tolist()
-    with pytest.raises(NotLogged, match="no layer 'c'"):
+    with pytest.raises(UnknownName, match="no layer 'c'"):
         viz.gradient_raster(raster(codes), layer="c")
-    with pytest.raises(NotLogged, match="0 to 3"):
+    with pytest.raises(UnknownName, match="0 to 3"):
         viz.gradient_raster(raster(codes), step=slice(10, 20))
 
 
