@@ -73,6 +73,11 @@ class Tracker:
         raise NotImplementedError
 
     @property
+    def is_on(self) -> bool:
+        """Tell whether tracking goes on: the block has begun, and neither ended nor failed."""
+        return self._state == "on"
+
+    @property
     def has_measured(self) -> bool:
         """Tell whether something of the current step was measured."""
         return bool(self.measurements)

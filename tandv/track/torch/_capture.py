@@ -4,17 +4,26 @@ Nothing is put on the model: torch's global forward hook sees every module, ours
 Gradients are taken at the output tensor, since module backward hooks break in-place modules.
 """
 
+import contextlib
 import weakref
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from torch._C._functorch import (  # pyright: ignore[reportMissingImports]
+    is_functorch_wrapped_tensor,
+    peek_interpreter_stack,
+)
 from torch.nn.modules.module import register_module_forward_hook
 
 from tandv.track.common.measurements import Quantity, in_phase
+from tandv.track.torch import _exports
 from tandv.track.torch._compiled import Quiet, Receiver, forget_graphs, mark, not_compiled_alone
 from tandv.track.torch._gradients import on_gradient
+from tandv.track.torch._modes import exporting, own_operations
+from tandv.track.torch._own_hooks import Last, LastHooks
 from tandv.track.torch._scaler import unscaled
 from tandv.track.torch._shards import Sums, local, part_of
 from tandv.track.torch._tree import Tree
@@ -58,6 +67,7 @@ class OutputCapture:
         self.saw_outputs = False
         self._met_unknown = False  # in this step a module that is not of the model, as far as is known
         self._hook: Any = None
+        self._last = LastHooks(self._after_own_hooks, lambda module: tree.find(module) is not None)
         self._receiver = Receiver(self._on_compiled)
         _captures[self._receiver.number] = self
         self._quiet = Quiet()
@@ -65,17 +75,40 @@ class OutputCapture:
 
     def attach(self) -> None:
         forget_graphs()
-        not_compiled_alone(OutputCapture._on_output)
+        for hook in (OutputCapture._first, OutputCapture._after_own_hooks, OutputCapture._on_output, Last.__call__):
+            not_compiled_alone(hook)
         self._quiet.begin()
         self._sums.attach()
-        self._hook = register_module_forward_hook(self._on_output)
+        self._put_hooks()
+        _exports.join(self._without_hooks)
 
     def detach(self) -> None:
+        _exports.leave(self._without_hooks)
         self._quiet.end()
         self._sums.detach()
+        self._take_hooks()
+        self.next_step()
+
+    def _put_hooks(self) -> None:
+        self._hook = register_module_forward_hook(self._first)
+        self._last.attach(self._tree.modules)
+
+    def _take_hooks(self) -> None:
         if self._hook is not None:
             self._hook.remove()
-        self.next_step()
+            self._hook = None
+        self._last.detach()
+
+    @contextlib.contextmanager
+    def _without_hooks(self) -> Iterator[None]:
+        """Take the hooks off while a program is made that lives on without the tracker."""
+        on = self._hook is not None
+        self._take_hooks()
+        try:
+            yield
+        finally:
+            if on and self._tracker.is_on:
+                self._put_hooks()
 
     @property
     def expected(self) -> bool:
@@ -91,14 +124,25 @@ class OutputCapture:
             handle.remove()
         self._on_leaves.clear()
 
-    def _on_output(self, module: nn.Module, _: Any, output: Any) -> Any:
+    def _first(self, module: nn.Module, _: Any, output: Any) -> None:
+        """Hear of the output of every module, ahead of the hooks of its own."""
+        self._on_output(module, output, False)
+
+    def _after_own_hooks(self, module: nn.Module, _: Any, output: Any) -> None:
+        """Hear of what the own hooks of a module have made of its output."""
+        self._on_output(module, output, True)
+
+    def _on_output(self, module: nn.Module, output: Any, last: bool) -> None:
         if torch.compiler.is_compiling():
-            return self._while_traced(module, output)
-        if not self._tracker.recording or (self._only_training and not self._model.training):
-            return None
+            self._while_traced(module, output, last)
+            return
+        if not self._tracker.recording or (self._only_training and not self._model.training) or exporting():
+            return
         try:
             named = self._known(module)
-            if named is not None:
+            if named is None or (not last and module._forward_hooks and self._last.sees(module)):
+                return
+            with own_operations():
                 for name, tensor in tensors_in(output, named.name):
                     self._record(named, name, tensor)
         except Exception as error:
@@ -123,13 +167,15 @@ class OutputCapture:
         self._tracker.look()
         self._tracker.forward_begun()
 
-    def _while_traced(self, module: nn.Module, output: Any) -> Any:
+    def _while_traced(self, module: nn.Module, output: Any, last: bool) -> None:
         """Put operators that record into a graph; one graph is made with them, another without."""
         if not self._tracker.recording or (self._only_training and not self._model.training):
-            return None
-        number = _number(self._receiver.number, id(module))
+            return
+        if torch.compiler.is_exporting():
+            return
+        number = _number(self._receiver.number, id(module), last)
         if number < 0:
-            return None
+            return
         mark(output, self._receiver.number, number, self._gradients)
 
     def _on_compiled(self, module: int, leaf: str, kind: int, tensor: torch.Tensor) -> None:
@@ -150,12 +196,26 @@ class OutputCapture:
                 self._on_gradient(in_phase([quantity], only), tensor)
                 return
             phases.add(self._measurements.phase)
-            if (values := measurable(tensor)) is not None:
-                self._measurements.add([values], [quantity])
+            with own_operations():
+                self._add_compiled(quantity, tensor)
         except Exception as error:
             self._tracker.fail(f"in the compiled pass of {named.name!r}" if named else "in a compiled pass", error)
 
+    def _add_compiled(self, quantity: Quantity, tensor: torch.Tensor) -> None:
+        values = measurable(tensor)
+        if values is not None:
+            self._measurements.add([values], [quantity])
+        else:
+            self._leave_out(quantity.name, tensor)
+
+    def _leave_out(self, name: str, tensor: torch.Tensor) -> None:
+        why = why_not(tensor)
+        self._tracker.say_once(f"{why} are not measured (first met at {name!r})", why)
+
     def _record(self, named: Named, name: str, tensor: torch.Tensor) -> None:
+        if is_functorch_wrapped_tensor(tensor):  # nothing may be asked of it outside of its transform
+            self._leave_out(name, tensor)
+            return
         quantity = self._quantity(named, name, ACTIVATION, part_of(tensor))
         # Activation checkpointing runs forward again during backward: those outputs have been counted.
         again = _in_backward()
@@ -164,8 +224,7 @@ class OutputCapture:
             mine = local(tensor)[0]
             values = measurable(mine) if mine is not None else None
             if values is None and (mine is not None or not tensor.is_floating_point()):
-                why = why_not(tensor)
-                self._tracker.say_once(f"{why} are not measured (first met at {name!r})", why)
+                self._leave_out(name, tensor)
                 return
             if values is None and not again:
                 self._sums.wait_for(tensor, (named, name))
@@ -173,14 +232,21 @@ class OutputCapture:
             seen = self._seen[_key(tensor)] = _Seen(weakref.ref(tensor), handle, [])
         elif not again and not (seen.handle and self._measurements.share(seen.handle, quantity)):
             mine = local(tensor)[0]
-            if mine is not None:
-                self._measurements.add([measurable(mine)], [quantity])
-        if self._gradients and tensor.requires_grad:
-            if not seen.wants_gradient:
-                hook = on_gradient(tensor, partial(self._on_gradient, seen.wants_gradient))
-                if tensor.is_leaf:  # it outlives the step, and the hook would too
-                    self._on_leaves.append(hook)
-            seen.wants_gradient.extend(in_phase([self._quantity(named, name, GRADIENT)], self._measurements.phase))
+            values = measurable(mine) if mine is not None else None
+            if values is not None:
+                self._measurements.add([values], [quantity])
+        if self._gradients:
+            with torch._C.DisableTorchFunctionSubclass():
+                self._want_gradient(seen.wants_gradient, self._quantity(named, name, GRADIENT), tensor)
+
+    def _want_gradient(self, wanted: list[Quantity], quantity: Quantity, tensor: torch.Tensor) -> None:
+        if not tensor.requires_grad:
+            return
+        if not wanted:
+            hook = on_gradient(tensor, partial(self._on_gradient, wanted))
+            if tensor.is_leaf:  # it outlives the step, and the hook would too
+                self._on_leaves.append(hook)
+        wanted.extend(in_phase([quantity], self._measurements.phase))
 
     def _met(self, tensor: torch.Tensor) -> _Seen | None:
         """Return what is known of an output that an inner module has returned in this step, unchanged since."""
@@ -190,23 +256,29 @@ class OutputCapture:
         return seen if seen is not None and seen.tensor() is tensor else None  # ids come back when tensors die
 
     def _on_gradient(self, quantities: list[Quantity], gradient: torch.Tensor) -> None:
-        if not self._tracker.recording:
+        if not self._tracker.recording or exporting():
             return
         try:
-            mine, group, piece = local(gradient)
-            values = measurable(mine) if mine is not None else None
-            if values is None:
-                return
-            if group:
-                quantities = [quantity._replace(part=f"{group}|{piece}") for quantity in quantities]
-            scale = self._tracker.scaler.scale
-            if scale is not None:
-                values = unscaled(values, scale)
-            (handle,) = self._measurements.add([values], quantities[:1])
-            for quantity in quantities[1:]:
-                self._measurements.share(handle, quantity)
+            with own_operations():
+                self._add_gradient(quantities, gradient)
         except Exception as error:
             self._tracker.fail(f"in the backward pass of {quantities[0].name!r}", error)
+
+    def _add_gradient(self, quantities: list[Quantity], gradient: torch.Tensor) -> None:
+        mine, group, piece = local(gradient)
+        values = measurable(mine) if mine is not None else None
+        if values is None:
+            if mine is not None:
+                self._leave_out(f"the gradient of {quantities[0].name}", gradient)
+            return
+        if group:
+            quantities = [quantity._replace(part=f"{group}|{piece}") for quantity in quantities]
+        scale = self._tracker.scaler.scale
+        if scale is not None:
+            values = unscaled(values, scale)
+        (handle,) = self._measurements.add([values], quantities[:1])
+        for quantity in quantities[1:]:
+            self._measurements.share(handle, quantity)
 
     def _on_sum(self, what: tuple[Named, str], whole: torch.Tensor) -> None:
         """Record an output whose terms its module's own hooks have summed over the ranks."""
@@ -217,19 +289,32 @@ class OutputCapture:
             mine = local(whole)[0]
             if mine is None:
                 self._sums.wait_for(whole, what)
-            else:
-                self._measurements.add([measurable(mine)], [self._quantity(named, name, ACTIVATION, part_of(whole))])
+                return
+            with own_operations():
+                values = measurable(mine)
+                if values is not None:
+                    self._measurements.add([values], [self._quantity(named, name, ACTIVATION, part_of(whole))])
         except Exception as error:
             self._tracker.fail(f"in the forward pass of {named.name!r}", error)
 
     def follow(self) -> None:
         """Go on with the modules that the model has now, which may have other places and names."""
         self._quantities.clear()
+        if self._hook is not None:
+            self._last.follow(self._tree.modules)
 
-    def number(self, key: int) -> int:
-        """Return the number of a module, known by its address while it is being called; -1 for none."""
+    def number(self, key: int, last: bool) -> int:
+        """Return the number of a module, known by its address while it is being called; -1 for none.
+
+        `last` is whether its own hooks have run. A module inside of a `torch.func` transform has none: what it
+        returns there has no values of its own.
+        """
         self._tracker.look()
-        return self._tree.number(key)
+        if peek_interpreter_stack() is not None:
+            why = "tensors inside torch.func or vmap"
+            self._tracker.say_once(f"{why} are not measured (first met in a compiled graph)", why)
+            return -1
+        return self._tree.number(key) if last or key not in self._last.keys else -1
 
     def say_unseen(self) -> None:
         """Say which outputs stayed terms of a sum over ranks."""
@@ -247,17 +332,18 @@ class OutputCapture:
 _captures: weakref.WeakValueDictionary[int, OutputCapture] = weakref.WeakValueDictionary()
 
 
-def _number(receiver: int, key: int) -> int:
+def _number(receiver: int, key: int, last: bool) -> int:
     """Return the number of a module in graphs: run as it stands while a graph is traced, which keeps the answer."""
     capture = _captures.get(receiver)
-    return -1 if capture is None else capture.number(key)
+    return -1 if capture is None else capture.number(key, last)
 
 
 _number._dynamo_marked_constant = True  # what torch.compiler.assume_constant_result does, without importing Dynamo
 
 
 def _key(tensor: torch.Tensor) -> tuple[int, int]:
-    return id(tensor), 0 if tensor.is_inference() else tensor._version
+    with torch._C.DisableTorchFunctionSubclass():
+        return id(tensor), 0 if tensor.is_inference() else tensor._version
 
 
 def _in_backward() -> bool:

@@ -5,7 +5,9 @@ one) and a level of `torch.func` would see them, change them, or put them into a
 """
 
 import contextlib
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch._C import _get_tracing_state, _len_torch_dispatch_stack, _len_torch_function_stack
@@ -13,6 +15,8 @@ from torch._C._functorch import peek_interpreter_stack  # pyright: ignore[report
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.utils._python_dispatch import _disable_current_modes
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 _no_mode = contextlib.nullcontext()
 
 
@@ -21,6 +25,17 @@ def own_operations() -> contextlib.AbstractContextManager[None]:
     if _len_torch_dispatch_stack() or _len_torch_function_stack() or peek_interpreter_stack() is not None:
         return _apart()
     return _no_mode
+
+
+def alone(method: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Let a method run as an operation of the tracker's own."""
+
+    @functools.wraps(method)
+    def alone(*arguments: _P.args, **keywords: _P.kwargs) -> _T:
+        with own_operations():
+            return method(*arguments, **keywords)
+
+    return alone
 
 
 def exporting() -> bool:

@@ -16,6 +16,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from tandv.track.common.measurements import Quantity
 from tandv.track.insight.numbers import InsightSettings
 from tandv.track.torch._insight import Insight
+from tandv.track.torch._modes import alone
 from tandv.track.torch._scaler import unscaled
 from tandv.track.torch._shards import WHOLE, local
 from tandv.track.torch._tree import Tree
@@ -105,6 +106,7 @@ class ParameterCapture:
             self._after_step(optimizer)
 
     @_disable_dynamo  # a compiled step's graph is left for a moment, and none is made of what is done here
+    @alone
     def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         try:
             mine = [p for group in optimizer.param_groups for p in group["params"] if p in self._names]
@@ -122,6 +124,7 @@ class ParameterCapture:
             self._tracker.fail(f"before the step of {type(optimizer).__name__}", error)
 
     @_disable_dynamo
+    @alone
     def _after_step(self, optimizer: torch.optim.Optimizer) -> None:
         try:
             if self.insight is not None:

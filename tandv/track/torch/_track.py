@@ -16,6 +16,7 @@ from tandv.track.torch import _weights
 from tandv.track.torch._capture import OutputCapture
 from tandv.track.torch._distributed import SharedMeasurements, find_ranks, problems, together
 from tandv.track.torch._measurements import TorchMeasurements
+from tandv.track.torch._modes import alone
 from tandv.track.torch._parameters import ParameterCapture
 from tandv.track.torch._scaler import ScalerWatch
 from tandv.track.torch._stash import stash_all_stats_and_hist
@@ -38,6 +39,8 @@ class TorchTracker(Tracker):
         if error is not None and isinstance(self.measurements, SharedMeasurements):
             self.measurements.clear()  # of the unfinished step: other ranks may be elsewhere in theirs
         super().__exit__(kind, error, trace)
+
+    step = alone(Tracker.step)
 
     def attach(self) -> None:
         self.scaler.attach()
@@ -62,6 +65,7 @@ class TorchTracker(Tracker):
             self._outputs.follow()
             self._parameters.follow()
 
+    @alone
     def forward_begun(self) -> None:
         self._parameters.forward_begun()
 

@@ -47,6 +47,11 @@ class Tree:
         """Tell whether a module is selected."""
         return bool(self._modules)
 
+    @property
+    def modules(self) -> list[nn.Module]:
+        """The selected modules."""
+        return [module for module, _ in self._modules.values()]
+
     def find(self, module: nn.Module) -> Named | None:
         """Return what the log calls a module; None for one that is not of the model, or not selected."""
         known = self._modules.get(id(module))

@@ -1,0 +1,47 @@
+"""Programs that are made of a model and live on without the tracker: its hooks are off while `torch.export` works.
+
+With a global hook, even one that does nothing, `torch.export.export(strict=True)` fails.
+"""
+
+import contextlib
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from tandv.track.torch._patching import Overheard
+
+
+class _Enclosed(Overheard):
+    """Calls of a function that run inside of contexts of the listeners'."""
+
+    def _told(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def enclosed(*arguments: Any, **keywords: Any) -> Any:
+            contexts: list[Any] = list(self._listeners)
+            with contextlib.ExitStack() as stack:
+                for off in contexts:
+                    stack.enter_context(off())
+                return original(*arguments, **keywords)
+
+        return enclosed
+
+
+_PLACES = {"torch.export": ("export", "draft_export"), "torch.export._trace": ("_export",)}
+_enclosed = {place: [_Enclosed(name) for name in names] for place, names in _PLACES.items()}
+
+
+def join(off: Any) -> None:
+    """Run all exports inside of a context, which takes a tracker's hooks off."""
+    for place, functions in _enclosed.items():
+        module: Any = sys.modules.get(place)
+        if module is not None:  # what is imported later calls torch.export's
+            for function in functions:
+                function.join(module, off)
+
+
+def leave(off: Any) -> None:
+    """Let exports run as they are."""
+    for functions in _enclosed.values():
+        for function in functions:
+            function.leave(off)

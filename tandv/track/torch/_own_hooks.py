@@ -1,0 +1,84 @@
+"""A forward hook behind those that a module has of its own: they may replace what the module returns.
+
+torch calls global hooks before a module's own, so a global hook would see what the next module never gets. Only
+modules with hooks of their own get one more; the others are seen by the global hook, and nothing is put on them.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from tandv.track.torch._patching import Overheard
+
+_registered = Overheard("register_forward_hook")
+
+Hook = Callable[[nn.Module, Any, Any], None]
+
+
+class LastHooks:
+    """Keeps a hook last on each module of a model that has other hooks."""
+
+    def __init__(self, hook: Hook, is_ours: Callable[[nn.Module], bool]):
+        self._hook = Last(hook)
+        self._is_ours = is_ours
+        self._handles: dict[nn.Module, RemovableHandle] = {}
+        self.keys: set[int] = set()  # of the modules, which are held
+
+    def attach(self, modules: Iterable[nn.Module]) -> None:
+        """Put the hook behind those that modules have, and from now on behind those that they get."""
+        _registered.join(nn.Module, self._on_registered)
+        self.follow(modules)
+
+    def detach(self) -> None:
+        _registered.leave(self._on_registered)
+        for handle in self._handles.values():
+            handle.remove()
+        self._handles.clear()
+        self.keys.clear()
+
+    def follow(self, modules: Iterable[nn.Module]) -> None:
+        """Go on with the modules that the model has now."""
+        modules = [module for module in modules if module._forward_hooks]
+        for gone in self._handles.keys() - set(modules):
+            self._handles.pop(gone).remove()
+        for module in modules:
+            self.sees(module)
+        self.keys = set(map(id, self._handles))
+
+    def sees(self, module: nn.Module) -> bool:
+        """Tell whether a module has hooks of its own, and so a last one, or gets it now."""
+        hooks: Any = module._forward_hooks
+        handle = self._handles.get(module)
+        if handle is not None and handle.id in hooks:
+            if next(reversed(hooks)) != handle.id and not isinstance(hooks[next(reversed(hooks))], Last):
+                hooks.move_to_end(handle.id)
+            return True
+        if all(isinstance(hook, Last) for hook in hooks.values()):
+            return False
+        handle = self._handles[module] = RemovableHandle(hooks)
+        hooks[handle.id] = self._hook
+        self.keys.add(id(module))
+        return True
+
+    def _on_registered(self, module: nn.Module, *_: Any) -> None:
+        if self._is_ours(module):
+            self.sees(module)
+
+
+class Last:
+    """A hook of the tracker's; a copy or a pickle of its module has one that does nothing and needs no tandv."""
+
+    def __init__(self, hook: Hook):
+        self._hook = hook
+
+    def __call__(self, module: nn.Module, arguments: Any, output: Any) -> None:
+        return self._hook(module, arguments, output)
+
+    def __deepcopy__(self, _: Any) -> Any:
+        return contextlib.nullcontext().__exit__
+
+    def __reduce__(self) -> Any:
+        return getattr, (contextlib.nullcontext(), "__exit__")
