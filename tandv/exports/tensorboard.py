@@ -10,6 +10,7 @@ import pandas as pd
 
 from tandv.exports import summaries
 from tandv.exports.summaries import Histogram, Summary
+from tandv.exports.tags import Tags
 from tandv.log.run import read_run
 
 _NEEDED = ("add_scalar", "add_histogram_raw", "flush")
@@ -41,17 +42,25 @@ def to_tensorboard(log: pd.DataFrame | str | Path, writer: Any) -> None:
 
 
 class TensorBoard:
-    """Writes each recorded step to TensorBoard while a run goes on."""
+    """Writes each recorded step to TensorBoard while a run goes on.
 
-    def __init__(self, writer: Any):
+    Args:
+        writer: the user's SummaryWriter.
+        name: the tracker's name, which its tags begin with; None for none.
+        title: the class of its model.
+    """
+
+    def __init__(self, writer: Any, name: str | None = None, title: str = "model"):
         self._writer = writer
+        self._tags = Tags(writer, name, title)
 
     def add(self, block: Any) -> None:
         """Write one step."""
-        _write(self._writer, block.step, summaries.of_block(block))
+        _write(self._writer, block.step, summaries.of_block(block), self._tags.at(block.step))
 
     def close(self, out_path: Path | None) -> None:
         """Flush the writer."""
+        self._tags.close()
         self._writer.flush()  # closing is up to the user, who made it
 
 
@@ -65,11 +74,11 @@ def tensorboard_problems(writer: Any) -> list[str]:
     ]
 
 
-def _write(writer: Any, step: int, summary: Summary) -> None:
+def _write(writer: Any, step: int, summary: Summary, prefix: str = "tandv") -> None:
     for name, value in summary.numbers.items():
-        writer.add_scalar(f"tandv/{name}", value, step)
+        writer.add_scalar(f"{prefix}/{name}", value, step)
     for name, histogram in summary.histograms.items():
-        writer.add_histogram_raw(f"tandv/{name}", global_step=step, **_raw(histogram))
+        writer.add_histogram_raw(f"{prefix}/{name}", global_step=step, **_raw(histogram))
 
 
 def _raw(histogram: Histogram) -> dict[str, Any]:

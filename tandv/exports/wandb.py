@@ -3,9 +3,11 @@
 W&B has one row for each of its steps, and committing a row advances the counter. So while the run goes on, each
 recorded step is added to the row that is open, and the user's own logging commits it: live charts show recorded steps
 at the interval of the user's logging. Recorded steps that got no row are added when the run is finished, when no
-counter can be disturbed any more. All charts are over `tandv/step`, the step of the log.
+counter can be disturbed any more. With `use_wandb="rows"` each recorded step is a row of its own as training goes on,
+which advances the counter. In any case all charts are over `tandv/step`, the step of the log.
 """
 
+import re
 import threading
 import warnings
 from collections.abc import Iterable
@@ -17,10 +19,10 @@ import pandas as pd
 
 from tandv.exports import summaries
 from tandv.exports.summaries import Summary
+from tandv.exports.tags import Tags
 from tandv.log.run import read_run
 
 _MAX_WAITING = 2_000  # steps that wait for the end of the run; beyond that every other one is dropped
-_STEP = "tandv/step"
 
 
 def to_wandb(log: pd.DataFrame | str | Path, run: Any) -> None:
@@ -41,8 +43,8 @@ def to_wandb(log: pd.DataFrame | str | Path, run: Any) -> None:
     Raises what `read_run` raises.
     """
     df = log if isinstance(log, pd.DataFrame) else read_run(log)
-    _define(run)
-    _add_rows(run, summaries.of_log(df))
+    _define(run, "tandv")
+    _add_rows(run, summaries.of_log(df), "tandv")
 
 
 def wandb_problems() -> list[str]:
@@ -57,41 +59,61 @@ def wandb_problems() -> list[str]:
 
 
 class Wandb:
-    """Logs each recorded step to the active W&B run, in the rows that the user's logging commits."""
+    """Logs each recorded step to the active W&B run, in the rows that the user's logging commits.
 
-    def __init__(self) -> None:
+    Args:
+        name: the tracker's name, which the names of its numbers begin with; None for none.
+        title: the class of its model.
+        own_rows: give each recorded step a row of its own, at once.
+    """
+
+    def __init__(self, name: str | None = None, title: str = "model", own_rows: bool = False) -> None:
         import wandb
 
         self._run: Any = wandb.run
+        self._tags = Tags(self._run, name, title)
+        self._own_rows = own_rows
+        self._defined = False
         self._waiting: dict[int, Summary] = {}  # steps without a row of their own
         self._open: tuple[int, int] | None = None  # the step in the row that is open, and that row's number
         self._every = 1  # every n-th of the steps without a row is kept
         self._seen = 0
         self._lock = threading.Lock()  # steps come from the writer's thread, the end from the user's
-        _define(self._run)
-        self._finish_later()
+        if not own_rows:
+            self._finish_later()
 
     def add(self, block: Any) -> None:
         """Put a step into the row that is open."""
         if getattr(self._run, "_is_finished", False):  # else W&B would wait for half a minute before it raises
             raise RuntimeError("its run has been finished")
-        summary = summaries.of_block(block)
+        summary, prefix = summaries.of_block(block), self._tags.at(block.step)
         with self._lock:
+            if not self._defined:
+                self._defined = True
+                _define(self._run, prefix)
+            if self._own_rows:
+                self._run.log(_logged(block.step, summary, prefix), commit=True)
+                return
             row = self._run.step
             self._drop_committed(row)
             self._wait(block.step, summary)
-            self._run.log(_logged(block.step, summary), commit=False)
+            self._run.log(_logged(block.step, summary, prefix), commit=False)
             # If the row was committed meanwhile, which step it holds is unknown: the steps in question are added again.
             self._open = (block.step, row) if self._run.step == row else None
 
     def close(self, out_path: Path | None) -> None:
         """Log the finished log as an artifact of the run."""
+        self._tags.close()
         if out_path is not None:
             import wandb
 
-            artifact = wandb.Artifact(f"tandv-{self._run.id}", type="tandv-log")
+            artifact = wandb.Artifact(self._artifact_name(), type="tandv-log")
             (artifact.add_dir if out_path.is_dir() else artifact.add_file)(str(out_path))
             self._run.log_artifact(artifact)
+
+    def _artifact_name(self) -> str:
+        own = re.sub(r"[^\w.\-]+", "-", self._tags.prefix.removeprefix("tandv"))
+        return f"tandv-{self._run.id}{own}"
 
     def _drop_committed(self, row: int) -> None:
         """Drop the step whose row has been committed by the user's own logging."""
@@ -124,32 +146,34 @@ class Wandb:
                 # The step in the open row comes first: logging it commits that row unchanged.
                 first = [self._open[0]] if self._open is not None and self._open[0] in self._waiting else []
                 steps = first + sorted(set(self._waiting).difference(first))
-                _add_rows(self._run, [(step, self._waiting.pop(step)) for step in steps])
+                _add_rows(self._run, [(step, self._waiting.pop(step)) for step in steps], self._tags.prefix)
         except Exception as error:  # an error here must not keep the user's run from finishing
             warnings.warn(f"tandv: some steps are missing from W&B: {type(error).__name__}: {error}", stacklevel=2)
 
 
-def _define(run: Any) -> None:
-    run.define_metric(_STEP, hidden=True)
-    run.define_metric("tandv/*", step_metric=_STEP)
+def _define(run: Any, prefix: str) -> None:
+    run.define_metric(f"{prefix}/step", hidden=True)
+    run.define_metric(f"{prefix}/*", step_metric=f"{prefix}/step")
 
 
-def _add_rows(run: Any, rows: Iterable[tuple[int, Summary]]) -> None:
+def _add_rows(run: Any, rows: Iterable[tuple[int, Summary]], prefix: str) -> None:
     """Log steps as rows of their own; the run's summary is that of the latest step."""
     latest: tuple[int, Summary] | None = None
     for step, summary in rows:
-        run.log(_logged(step, summary), commit=True)
+        run.log(_logged(step, summary, prefix), commit=True)
         if latest is None or step > latest[0]:
             latest = step, summary
     if latest is not None:
-        run.summary.update({_STEP: latest[0]} | {f"tandv/{name}": v for name, v in latest[1].numbers.items()})
+        run.summary.update({f"{prefix}/step": latest[0]} | {f"{prefix}/{n}": v for n, v in latest[1].numbers.items()})
 
 
-def _logged(step: int, summary: Summary) -> dict[str, Any]:
+def _logged(step: int, summary: Summary, prefix: str) -> dict[str, Any]:
     import wandb
 
     histograms = {
-        f"tandv/{name}": wandb.Histogram(np_histogram=(histogram.counts, histogram.edges))
+        f"{prefix}/{name}": wandb.Histogram(np_histogram=(histogram.counts, histogram.edges))
         for name, histogram in summary.histograms.items()
     }
-    return {_STEP: step} | {f"tandv/{name}": value for name, value in summary.numbers.items()} | histograms
+    return (
+        {f"{prefix}/step": step} | {f"{prefix}/{name}": value for name, value in summary.numbers.items()} | histograms
+    )

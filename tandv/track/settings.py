@@ -41,7 +41,7 @@ class Settings:
     offload_inc: int = 10
     offload_type: str = ".pkl"
     async_offload: bool | None = None
-    use_wandb: bool = False
+    use_wandb: bool | str = False
     tensorboard: Any = None
     save: SaveRule | None = None
     insight: Any = False
@@ -56,11 +56,11 @@ class Settings:
         """Return what insight is asked for; None for nothing."""
         return numbers.settings(self.insight)
 
-    def exports(self) -> list[Export]:
-        """Return the other places that are told of each recorded step."""
+    def exports(self, title: str) -> list[Export]:
+        """Return the other places that are told of each recorded step of a model of this class."""
         return [
-            *([Wandb()] if self.use_wandb else []),
-            *([TensorBoard(self.tensorboard)] if self.tensorboard is not None else []),
+            *([Wandb(self.name, title, self.use_wandb == "rows")] if self.use_wandb else []),
+            *([TensorBoard(self.tensorboard, self.name, title)] if self.tensorboard is not None else []),
         ]
 
     def problems(self, names: Sequence[str] | None = None) -> list[str]:
@@ -71,11 +71,13 @@ class Settings:
             *every_problems("every", self.every),
             *self._budget_problems(),
             *rule_problems(self.save),
-            *(wandb_problems() if self.use_wandb is True else []),
+            *(wandb_problems() if self.use_wandb in (True, "rows") else []),
             *(tensorboard_problems(self.tensorboard) if self.tensorboard is not None else []),
             *numbers.problems(self.insight),
             *self._pattern_problems(names),
         ]
+        if not isinstance(self.use_wandb, bool) and self.use_wandb != "rows":
+            found.append(f"use_wandb={_shortened(self.use_wandb)} must be True, False or 'rows'")
         if self.insight and self.track_gradients is False:
             found.append("insight= is about gradients; leave track_gradients=True with it")
         if self.stash_value is not None and not callable(self.stash_value):

@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tandv.exports import to_tensorboard
 from tandv.exports.summaries import of_log
 from tandv.log import logframe
 from tandv.log.files import read_pickle
 from tandv.log.run import read_run
+from tandv.track.torch import track
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of tensorboard itself
 
@@ -109,3 +111,38 @@ def test_a_writer_that_fails_is_left_alone_and_the_log_goes_on(train, written, m
     (warning,) = said
     assert "TensorBoard gets no more: RuntimeError: planted. The log itself goes on" in str(warning.message)
     assert logframe.steps(read_pickle(tracker.out_path)) == list(range(6))
+
+
+def test_two_trackers_in_one_writer_have_tags_of_their_own(train, written):
+    writer, read = written
+    logs = {name: read_run(train(steps=3, tensorboard=writer, name=name).path) for name in ("G", "D")}
+    events = read()
+    assert {tag.split("/")[1] for tag in events.Tags()["scalars"]} == {"G", "D"}
+    for name, log in logs.items():
+        wanted = [np.float32(summary.numbers["Weight/rm2/max"]) for _, summary in of_log(log)]
+        shown = events.Scalars(f"tandv/{name}/Weight/rm2/max")
+        assert [(event.step, event.value) for event in shown] == list(enumerate(wanted))
+
+
+def test_a_second_tracker_without_a_name_is_told_apart_too(train, written):
+    writer, read = written
+    train(steps=2, tensorboard=writer)
+    train(steps=2, tensorboard=writer)
+    events = read()
+    for tag in ("tandv/Weight/rm2/max", "tandv/Sequential/Weight/rm2/max"):
+        assert [event.step for event in events.Scalars(tag)] == [0, 1]
+
+
+def test_phases_have_tags_of_their_own(written):
+    writer, read = written
+    model = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(model.weight, 1.0)
+    with track(model, tensorboard=writer) as tracker:
+        with tracker.phase("rollout"):
+            model(torch.full((1, 1), 8.0))
+        model(torch.full((1, 1), 2.0))
+        tracker.step()
+    events = read()
+    for tag, value in (("tandv/rollout/Activation", 8.0), ("tandv/Activation", 2.0)):
+        assert [event.value for event in events.Scalars(f"{tag}/max_abs/max")] == [value]
+    assert_shows(events, read_run(tracker.path))

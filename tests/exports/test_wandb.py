@@ -193,3 +193,30 @@ def test_importing_integrations_imports_neither():
     code = "import sys, tandv.exports, tandv.track.settings\nprint(*sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {name.partition(".")[0] for name in out.split()} & {"wandb", "tensorboard", "torch", "jax"}
+
+
+def test_rows_of_their_own_go_out_as_training_goes_on(wandb, train, rows):
+    sent = []
+    with wandb.init() as run:
+        tracker = train(steps=4, after=lambda step: sent.append(run.step), use_wandb="rows")
+        assert sent == [1, 2, 3, 4]  # each row is committed when its step is recorded
+        run.log({"accuracy": 0.5})
+    assert_shows(rows(), read_run(tracker.path))
+    assert of_user(rows()) == [(4, {"accuracy": 0.5})]
+
+
+def test_two_trackers_in_one_run_keep_their_names_and_axes_apart(wandb, train, rows, other_records):
+    with wandb.init() as run:
+        for name in ("G", "D"):
+            train(steps=2, name=name, use_wandb=True, after=lambda step: run.log({"loss": step}))
+    for name in ("G", "D"):
+        own = [row for row in rows() if f"tandv/{name}/step" in row]
+        assert [row[f"tandv/{name}/step"] for row in own] == [0, 1]
+        assert all(f"tandv/{name}/Weight/rm2/max" in row for row in own)
+    axes = [(metric.glob_name, metric.step_metric) for metric in other_records("metric") if metric.glob_name]
+    assert axes == [("tandv/G/*", "tandv/G/step"), ("tandv/D/*", "tandv/D/step")]
+
+
+def test_what_use_wandb_may_be_is_said(train):
+    with pytest.raises(ValueError, match="use_wandb='row' must be True, False or 'rows'"):
+        train(use_wandb="row")

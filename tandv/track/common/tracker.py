@@ -56,7 +56,7 @@ class Tracker:
         if insight is not None and insight.raster:
             self.raster = RasterWriter(lambda: self.path, insight.thresholds[-1], insight.raster)
         about = {"model": title, "framework": framework}
-        exports = [*settings.exports(), *([self.raster] if self.raster is not None else [])]
+        exports = [*settings.exports(title), *([self.raster] if self.raster is not None else [])]
         self._open = lambda: Writer(self.path, settings.offload_type, settings.async_offload, about, exports)
         self._checkpoints: Checkpoints | None = None
         self._skipped = 0  # steps, while the writer had no room for them

@@ -28,7 +28,7 @@ def track(
     async_offload: bool | None = None,
     offload_inc: int = 10,
     offload_type: str = ".pkl",
-    use_wandb: bool = False,
+    use_wandb: bool | str = False,
     init_step: int | None = None,
     track_updates: bool = False,
     every: Every = 1,

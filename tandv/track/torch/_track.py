@@ -97,7 +97,7 @@ def track(
     async_offload: bool | None = None,
     offload_inc: int = 10,
     offload_type: str = ".pkl",
-    use_wandb: bool = False,
+    use_wandb: bool | str = False,
     only_stash_during_training: bool = True,
     init_step: int | None = None,
     *,

@@ -117,6 +117,7 @@ def everything(rank: int, size: int, folder: Path) -> None:
     train(ddp(), mine, folder / "every", every=2)
     _stages(rank, folder / "stages")
     _alone(rank, folder / "alone")
+    _phases(rank, folder / "phases")
     _refused()
     _failing(rank, folder)
 
@@ -136,6 +137,16 @@ def _alone(rank: int, folder: Path) -> None:
         with track(model, path=folder, process_group=group) as tracker:
             model(batch(0))
             tracker.step()
+
+
+def _phases(rank: int, folder: Path) -> None:
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(model.weight, 1.0)
+    with track(model, path=folder) as tracker:
+        with tracker.phase("rollout"):
+            model(torch.full((1, 1), 10.0 * (rank + 1)))
+        model(torch.full((1, 1), 1.0 + rank)).sum().backward()
+        tracker.step()
 
 
 def _refused() -> None:

@@ -123,6 +123,13 @@ def test_a_rank_that_dies_takes_no_flushed_row_along(tmp_path):
     assert set(read_run(tmp_path / "killed")["metadata"]["step"]) == {0, 1}
 
 
+def test_phases_of_several_ranks_are_kept_apart(pair):
+    log = read_run(pair / "phases")
+    rows = log[log[("metadata", "tensor_type")] == "Activation"]
+    found = zip(rows[("metadata", "phase")], rows["scalar_stats"]["calls"], rows["scalar_stats"]["mean"], strict=True)
+    assert sorted(found) == [("", 2, 1.5), ("rollout", 2, 15.0)]
+
+
 def test_data_parallel_in_threads_is_refused():
     with pytest.raises(ValueError, match=r"nn\.DataParallel runs copies of the model in threads"):
         track(nn.Sequential(nn.DataParallel(nn.Linear(1, 1))))
