@@ -57,6 +57,22 @@ def of_parameters(paths: Sequence[Keys], root: str | None = None) -> list[str]:
     return list(map(name, paths, own))
 
 
+def key_text(key: object) -> str:
+    """Return a key of a pytree's path, as `jax.tree_util` gives it, as text: a name, a dict's key or an index.
+
+    >>> from types import SimpleNamespace
+    >>> key_text(SimpleNamespace(key="kernel")), key_text(SimpleNamespace(idx=0))
+    ('kernel', '0')
+
+    Args:
+        key: one entry of a path, such as a `jax.tree_util.DictKey`.
+    """
+    for attribute in ("key", "name", "idx"):
+        if hasattr(key, attribute):
+            return str(getattr(key, attribute))
+    return str(key)
+
+
 def of_tree(path: Keys) -> Keys:
     """Return a path without what frameworks of JAX put into it: linen's collection, the value of an nnx variable.
 

@@ -92,7 +92,7 @@ def add(tensors: Sequence[Any], places: Sequence[int], rows: np.ndarray, threads
 
 def _is_one_part(tensor: Any) -> bool:
     if hasattr(tensor, "data_ptr"):
-        return _fills_its_memory(tensor)
+        return fills_its_memory(tensor)
     return 0 not in getattr(tensor, "strides", ())
 
 
@@ -169,7 +169,7 @@ def _dense_parts(tensor: Any) -> Iterator[tuple[Any, int, int]]:
 
 
 def _torch_parts(tensor: Any) -> Iterator[tuple[Any, int, int]]:
-    if _fills_its_memory(tensor):
+    if fills_its_memory(tensor):
         yield tensor, tensor.data_ptr(), tensor.numel()
     elif tensor.numel() <= _COPY:
         copy = tensor.contiguous()
@@ -181,7 +181,7 @@ def _torch_parts(tensor: Any) -> Iterator[tuple[Any, int, int]]:
             yield from _torch_parts(piece)
 
 
-def _fills_its_memory(tensor: Any) -> bool:
+def fills_its_memory(tensor: Any) -> bool:
     """Tell whether the elements lie side by side in some order (a transposed matrix, channels last)."""
     expected = 1
     for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):

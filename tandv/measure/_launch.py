@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import triton.language as tl
 
-from tandv.measure import _fills_its_memory, _triton, torch_operations
+from tandv.measure import _triton, fills_its_memory, torch_operations
 
 # As which type elements are read, how many a thread reads at a time, and as few registers of a thread as keep
 # everything out of slow memory.
@@ -62,7 +62,7 @@ class Launches:
         groups: dict[torch.dtype, list[_Job]] = {}
         copies = []  # which must live until their launch
         for tensor, place in zip(tensors, places, strict=True):
-            if not (tensor.is_contiguous() or _fills_its_memory(tensor)):
+            if not (tensor.is_contiguous() or fills_its_memory(tensor)):
                 tensor = tensor.detach().contiguous()
                 copies.append(tensor)
             groups.setdefault(tensor.dtype, []).append(self._job(tensor, place, rows))

@@ -12,12 +12,26 @@ import math
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import carray, float32, float64, int64, njit, types, uint32
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import carray, float64, int64, njit, uint32
 
 from tandv import statistics
+from tandv.measure._lanes import (
+    ABS,
+    INF,
+    NORMAL,
+    VERSION,
+    add32,
+    and32,
+    as_float,
+    half_bits,
+    less32,
+    max32,
+    min32,
+    pointer_to,
+    prefetch,
+    shl32,
+    shr32,
+)
 from tandv.statistics import WORD
 
 # Kinds of element, by dtype name; every other name of at most 8 bits is a row of a table of float32 bits.
@@ -37,79 +51,16 @@ _NUMEL, _NANS, _INFS, _ZEROS, _CALLS, _SCALE, _MAX, _MIN, _SUM, _SUM_ABS, _M2, _
 _NO_SCALE = statistics.NO_SCALE
 _LOWEST = statistics.LOWEST
 
-_ABS = uint32(0x7FFFFFFF)
-_INF = uint32(0x7F800000)
-_NORMAL = uint32(0x00800000)
-
 # Reordering sums is welcome (that is what makes them vectors); NaN and infinity must keep their meaning.
 _FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 
-@intrinsic
-def _pointer(context, address):
-    def build(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
-
-    return types.voidptr(types.int64), build
-
-
-@intrinsic
-def _as_float(context, bits):
-    def build(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.FloatType())
-
-    return types.float32(types.uint32), build
-
-
-@intrinsic
-def _as_bits(context, value):
-    def build(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.IntType(32))
-
-    return types.uint32(types.float32), build
-
-
-@intrinsic
-def _prefetch(context, address):
-    def build(context, builder, signature, arguments):
-        pointer, word = ir.IntType(8).as_pointer(), ir.IntType(32)
-        fetch = builder.module.declare_intrinsic(
-            "llvm.prefetch", [pointer], ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
-        )
-        builder.call(fetch, [builder.inttoptr(arguments[0], pointer), word(0), word(3), word(1)])
-        return context.get_dummy_value()
-
-    return types.void(types.int64), build
-
-
-def _lanes32(operation):
-    """Return an intrinsic on two uint32 that stays 32 bits wide; numba would widen to 64 and halve the lanes."""
-
-    @intrinsic
-    def narrow(context, a, b):
-        def build(context, builder, signature, arguments):
-            return operation(builder, *arguments)
-
-        return types.uint32(types.uint32, types.uint32), build
-
-    return narrow
-
-
-_and = _lanes32(lambda b, x, y: b.and_(x, y))
-_shift = _lanes32(lambda b, x, y: b.lshr(x, y))
-_up = _lanes32(lambda b, x, y: b.shl(x, y))
-_plus = _lanes32(lambda b, x, y: b.add(x, y))
-_under = _lanes32(lambda b, x, y: b.zext(b.icmp_unsigned("<", x, y), ir.IntType(32)))
-_larger = _lanes32(lambda b, x, y: b.select(b.icmp_unsigned(">", x, y), x, y))
-_smaller = _lanes32(lambda b, x, y: b.select(b.icmp_unsigned("<", x, y), x, y))
-
-
 @njit(fastmath=_FAST, nogil=True)
 def _extremes(v):
-    largest, smallest = uint32(0), _ABS
+    largest, smallest = uint32(0), ABS
     for i in range(v.size):
-        a = _and(v[i], _ABS)
-        largest, smallest = _larger(largest, a), _smaller(smallest, a)
+        a = and32(v[i], ABS)
+        largest, smallest = max32(largest, a), min32(smallest, a)
     return largest, smallest
 
 
@@ -117,7 +68,7 @@ def _extremes(v):
 def _sums(v, out):
     s1, sa, s2, s4, s8 = 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(v.size):
-        x = float64(_as_float(v[i]))
+        x = float64(as_float(v[i]))
         x2 = x * x
         x4 = x2 * x2
         s1 += x
@@ -132,7 +83,7 @@ def _sums(v, out):
 def _squared_distance(v, centre):
     total = 0.0
     for i in range(v.size):
-        d = float64(_as_float(v[i])) - centre
+        d = float64(as_float(v[i])) - centre
         total += d * d
     return total
 
@@ -142,21 +93,21 @@ def _count_fields(v, fields):
     # Four counts side by side: a value that follows its equal does not wait for the count to be stored.
     even = v.size & ~3
     for i in range(0, even, 4):
-        fields[0, _and(_shift(v[i], uint32(23)), uint32(255))] += uint32(1)
-        fields[1, _and(_shift(v[i + 1], uint32(23)), uint32(255))] += uint32(1)
-        fields[2, _and(_shift(v[i + 2], uint32(23)), uint32(255))] += uint32(1)
-        fields[3, _and(_shift(v[i + 3], uint32(23)), uint32(255))] += uint32(1)
+        fields[0, and32(shr32(v[i], uint32(23)), uint32(255))] += uint32(1)
+        fields[1, and32(shr32(v[i + 1], uint32(23)), uint32(255))] += uint32(1)
+        fields[2, and32(shr32(v[i + 2], uint32(23)), uint32(255))] += uint32(1)
+        fields[3, and32(shr32(v[i + 3], uint32(23)), uint32(255))] += uint32(1)
     for i in range(even, v.size):
-        fields[0, _and(_shift(v[i], uint32(23)), uint32(255))] += uint32(1)
+        fields[0, and32(shr32(v[i], uint32(23)), uint32(255))] += uint32(1)
 
 
 @njit(nogil=True)
 def _count_low(v):
     zeros, low = uint32(0), uint32(0)
     for i in range(v.size):
-        a = _and(v[i], _ABS)
-        zeros = _plus(zeros, _under(a, uint32(1)))
-        low = _plus(low, _under(a, _NORMAL))
+        a = and32(v[i], ABS)
+        zeros = add32(zeros, less32(a, uint32(1)))
+        low = add32(low, less32(a, NORMAL))
     return zeros, low - zeros
 
 
@@ -164,21 +115,21 @@ def _count_low(v):
 def _count_high(v):
     high, nans, largest = uint32(0), uint32(0), uint32(0)
     for i in range(v.size):
-        a = _and(v[i], _ABS)
-        high = _plus(high, _under(_INF - uint32(1), a))
-        nans = _plus(nans, _under(_INF, a))
-        largest = _larger(largest, a if a < _INF else uint32(0))
+        a = and32(v[i], ABS)
+        high = add32(high, less32(INF - uint32(1), a))
+        nans = add32(nans, less32(INF, a))
+        largest = max32(largest, a if a < INF else uint32(0))
     return nans, high - nans, largest
 
 
 @njit(nogil=True)
 def _exponent(a):
     """Return the power of two of the finite non-zero float32 whose magnitude has the bits `a`."""
-    if a >= _NORMAL:
-        return int64(_shift(a, uint32(23))) - 127
+    if a >= NORMAL:
+        return int64(shr32(a, uint32(23))) - 127
     exponent = -150
     while a:
-        a = _shift(a, uint32(1))
+        a = shr32(a, uint32(1))
         exponent += 1
     return int64(exponent)
 
@@ -186,9 +137,9 @@ def _exponent(a):
 @njit(nogil=True)
 def _value(bits):
     """Return a float32 as float64 without the processor's help, which is slow or off for subnormals."""
-    a = _and(bits, _ABS)
-    magnitude = float64(_as_float(a)) if a >= _NORMAL else int64(a) * 2.0**-149
-    return -magnitude if bits > _ABS else magnitude
+    a = and32(bits, ABS)
+    magnitude = float64(as_float(a)) if a >= NORMAL else int64(a) * 2.0**-149
+    return -magnitude if bits > ABS else magnitude
 
 
 @njit(nogil=True)
@@ -239,7 +190,7 @@ def _hard_sums(v, scale, sums):
     s1, sa, s4, s8 = 0.0, 0.0, 0.0, 0.0
     n = 0
     for i in range(v.size):
-        if _and(v[i], _ABS) < _INF:
+        if and32(v[i], ABS) < INF:
             x = _value(v[i]) * r * rest
             x2 = x * x
             s1 += x
@@ -250,7 +201,7 @@ def _hard_sums(v, scale, sums):
     centre = s1 / n if n else 0.0
     m2 = 0.0
     for i in range(v.size):
-        if _and(v[i], _ABS) < _INF:
+        if and32(v[i], ABS) < INF:
             d = _value(v[i]) * r * rest - centre
             m2 += d * d
     sums[0], sums[1], sums[2], sums[3], sums[4] = s1, sa, m2, s4, s8
@@ -261,9 +212,9 @@ def _add_block(v, ints, floats, fields, sums):
     largest, smallest = _extremes(v)
     n = int64(v.size)
     zeros, subnormals, nans, infs = uint32(0), uint32(0), uint32(0), uint32(0)
-    if smallest < _NORMAL:
+    if smallest < NORMAL:
         zeros, subnormals = _count_low(v)
-    if largest >= _INF:
+    if largest >= INF:
         nans, infs, largest = _count_high(v)
     n -= int64(nans) + int64(infs)
     if n > 0:
@@ -289,8 +240,8 @@ def _add_block(v, ints, floats, fields, sums):
     ints[_ZEROS] += zeros
     if subnormals:
         for i in range(v.size):
-            a = _and(v[i], _ABS)
-            if uint32(0) < a < _NORMAL:
+            a = and32(v[i], ABS)
+            if uint32(0) < a < NORMAL:
                 ints[_COUNTS + _exponent(a) - _LOWEST] += 1
     _count_fields(v, fields)
 
@@ -306,22 +257,11 @@ def _fold_fields(fields, ints):
 
 
 @njit(nogil=True)
-def _half_bits(h):
-    """Return the float32 bits of the float16 bits `h`."""
-    a = _and(h, uint32(0x7FFF))
-    normal = _plus(_up(a, uint32(13)), uint32(112 << 23))
-    subnormal = _as_bits(float32(a) * float32(2.0**-24))
-    special = _plus(_up(a, uint32(13)), uint32(224 << 23))
-    bits = subnormal if a < uint32(0x400) else (normal if a < uint32(0x7C00) else special)
-    return _plus(bits, _up(_and(h, uint32(0x8000)), uint32(16)))
-
-
-@njit(nogil=True)
 def _float32_bits(pattern, kind, table):
     if kind == BFLOAT16:
-        return _up(uint32(pattern), uint32(16))
+        return shl32(uint32(pattern), uint32(16))
     if kind == FLOAT16:
-        return _half_bits(uint32(pattern))
+        return half_bits(uint32(pattern))
     return table[pattern]
 
 
@@ -330,7 +270,7 @@ def _add_patterns(counts, kind, table, scratch, ints, floats, sums):
     """Merge a tensor that was counted by pattern (two counts side by side, cleared here) into its row."""
     values, weights = scratch[0], scratch[1]
     used, known = 0, int64(0)
-    largest, smallest = uint32(0), _ABS
+    largest, smallest = uint32(0), ABS
     some = False
     for pattern in range(counts.shape[1]):
         if pattern % 32 == 0:  # most of the 65,536 patterns of a tensor do not occur: pass over many at once
@@ -345,12 +285,12 @@ def _add_patterns(counts, kind, table, scratch, ints, floats, sums):
             continue
         counts[0, pattern] = counts[1, pattern] = uint32(0)
         bits = _float32_bits(pattern, kind, table)
-        a = _and(bits, _ABS)
-        if a > _INF:
+        a = and32(bits, ABS)
+        if a > INF:
             ints[_NANS] += c
             ints[_NUMEL] += c
             continue
-        if a == _INF:
+        if a == INF:
             ints[_INFS] += c
             ints[_NUMEL] += c
             continue
@@ -359,7 +299,7 @@ def _add_patterns(counts, kind, table, scratch, ints, floats, sums):
         else:
             ints[_ZEROS] += c
         values[used], weights[used] = _value(bits), c
-        largest, smallest = _larger(largest, a), _smaller(smallest, a)
+        largest, smallest = max32(largest, a), min32(smallest, a)
         used += 1
         known += c
     if not known:
@@ -403,16 +343,16 @@ def _count_patterns(v, counts):
 def _upcast(v, kind, block):
     if kind == BFLOAT16:
         for i in range(v.size):
-            block[i] = _up(uint32(v[i]), uint32(16))
+            block[i] = shl32(uint32(v[i]), uint32(16))
     else:
         for i in range(v.size):
-            block[i] = _half_bits(uint32(v[i]))
+            block[i] = half_bits(uint32(v[i]))
 
 
 @njit(nogil=True)
 def _fetch_ahead(address, size):
     for offset in range(0, size, 64):
-        _prefetch(address + _AHEAD + offset)
+        prefetch(address + _AHEAD + offset)
 
 
 def _add_many(made_of: tuple[int, ...]) -> Any:
@@ -440,17 +380,17 @@ def _add_many(made_of: tuple[int, ...]) -> Any:
             table = tables[max(kind - TABLE, 0)]
             if kind >= TABLE:
                 few = patterns[:, :256]
-                _count_patterns(carray(_pointer(address), (n,), np.uint8), few)
+                _count_patterns(carray(pointer_to(address), (n,), np.uint8), few)
                 _add_patterns(few, kind, table, values, row, row_floats, sums)
             elif kind == FLOAT32:
-                words = carray(_pointer(address), (n,), np.uint32)
+                words = carray(pointer_to(address), (n,), np.uint32)
                 for start in range(0, n, _BLOCK):
                     stop = min(start + _BLOCK, n)
                     _fetch_ahead(address + 4 * start, 4 * (stop - start))
                     _add_block(words[start:stop], row, row_floats, fields, sums)
                 _fold_fields(fields, row)
             else:
-                halves = carray(_pointer(address), (n,), np.uint16)
+                halves = carray(pointer_to(address), (n,), np.uint16)
                 by_pattern = n >= _BY_PATTERN
                 for start in range(0, n, _BLOCK):
                     stop = min(start + _BLOCK, n)
@@ -468,7 +408,7 @@ def _add_many(made_of: tuple[int, ...]) -> Any:
     return add_many
 
 
-add_many = _add_many(LAYOUT)
+add_many = _add_many((*LAYOUT, VERSION))
 
 
 @njit(nogil=True)

@@ -15,7 +15,8 @@ from numba import carray, cfunc, int64, types
 
 from tandv import measure, statistics
 from tandv.measure import _numba
-from tandv.measure._numba import _pointer, add_many, merge_row
+from tandv.measure._lanes import VERSION, pointer_to
+from tandv.measure._numba import add_many, merge_row
 
 # XLA's numbers for element types, by the names of dtypes.
 XLA_TYPES = {
@@ -48,34 +49,34 @@ def _measure_operands(made_of: tuple[int, ...]) -> Any:
     @cfunc(types.int64(types.int64), cache=True)
     def measure_operands(frame):
         """Write one row that has measured every operand of an XLA call; operands of uint32 are rows themselves."""
-        call = carray(_pointer(frame), (15,), np.int64)
+        call = carray(pointer_to(frame), (15,), np.int64)
         extension, operands, results = call[1], call[7], call[12]
         if extension != 0 and operands == 0 and results == 0:  # XLA asks for which version this was written
-            metadata = carray(_pointer(extension), (4,), np.int64)[3]
-            version = carray(_pointer(metadata + 24), (2,), np.int32)
+            metadata = carray(pointer_to(extension), (4,), np.int64)[3]
+            version = carray(pointer_to(metadata + 24), (2,), np.int32)
             version[0], version[1] = 0, 1
             return int64(0)
-        addresses = carray(_pointer(call[9]), (operands,), np.int64)
-        result = carray(_pointer(carray(_pointer(call[14]), (1,), np.int64)[0]), (6,), np.int64)
-        ints = carray(_pointer(result[3]), (1, _WIDTH), np.int64)
-        floats = carray(_pointer(result[3]), (1, _WIDTH), np.float64)
+        addresses = carray(pointer_to(call[9]), (operands,), np.int64)
+        result = carray(pointer_to(carray(pointer_to(call[14]), (1,), np.int64)[0]), (6,), np.int64)
+        ints = carray(pointer_to(result[3]), (1, _WIDTH), np.int64)
+        floats = carray(pointer_to(result[3]), (1, _WIDTH), np.float64)
         _ = made_of
         ints[:, :] = 0
         ints[0, _SCALE] = _NO_SCALE
         floats[0, _SMALLEST] = math.inf
         for i in range(operands):
-            buffer = carray(_pointer(addresses[i]), (6,), np.int64)
+            buffer = carray(pointer_to(addresses[i]), (6,), np.int64)
             xla_type, address = buffer[2] & 0xFFFFFFFF, buffer[3]
             if xla_type == _ROW:
                 merge_row(
-                    carray(_pointer(address), (_WIDTH,), np.int64),
-                    carray(_pointer(address), (_WIDTH,), np.float64),
+                    carray(pointer_to(address), (_WIDTH,), np.int64),
+                    carray(pointer_to(address), (_WIDTH,), np.float64),
                     ints[0],
                     floats[0],
                 )
                 continue
             size = int64(1)
-            for length in carray(_pointer(buffer[5]), (buffer[4],), np.int64):
+            for length in carray(pointer_to(buffer[5]), (buffer[4],), np.int64):
                 size *= length
             kind = _KIND_OF[xla_type]
             patterns = 65_536 if 1 <= kind <= 2 and size >= 300_000 else 256
@@ -88,4 +89,4 @@ def _measure_operands(made_of: tuple[int, ...]) -> Any:
     return measure_operands
 
 
-measure_operands = _measure_operands((*_numba.LAYOUT, zlib.crc32(Path(_numba.__file__).read_bytes())))
+measure_operands = _measure_operands((*_numba.LAYOUT, VERSION, zlib.crc32(Path(_numba.__file__).read_bytes())))

@@ -13,22 +13,21 @@ import numpy as np
 from numba import carray, float32, float64, int64, njit, types, uint32
 from numba.extending import intrinsic
 
-from tandv.measure._numba import (
-    _ABS,
-    _INF,
-    BFLOAT16,
-    FLOAT32,
-    _and,
-    _as_bits,
-    _as_float,
-    _half_bits,
-    _lanes32,
-    _plus,
-    _pointer,
-    _shift,
-    _under,
-    _up,
+from tandv.measure._lanes import (
+    ABS,
+    INF,
+    add32,
+    and32,
+    as_bits,
+    as_float,
+    half_bits,
+    less32,
+    on_32_bits,
+    pointer_to,
+    shl32,
+    shr32,
 )
+from tandv.measure._numba import BFLOAT16, FLOAT32
 from tandv.measure.insight.definitions import LANES, SAMPLE
 
 WORDS = LANES // 32  # of a block, in a plane
@@ -47,37 +46,37 @@ def _ones(context, bits):
     return types.uint32(types.uint32), build
 
 
-_or = _lanes32(lambda b, x, y: b.or_(x, y))
-_differ = _lanes32(lambda b, x, y: b.xor(x, y))
-_minus = _lanes32(lambda b, x, y: b.sub(x, y))
-_times = _lanes32(lambda b, x, y: b.mul(x, y))
+_or = on_32_bits(lambda b, x, y: b.or_(x, y))
+_differ = on_32_bits(lambda b, x, y: b.xor(x, y))
+_minus = on_32_bits(lambda b, x, y: b.sub(x, y))
+_times = on_32_bits(lambda b, x, y: b.mul(x, y))
 
 
 @njit(nogil=True)
 def _mixed(number):
     """Return the bits of `_insight.mixed`."""
-    h = _times(_differ(_shift(number, uint32(16)), number), uint32(0x45D9F3B))
-    h = _times(_differ(_shift(h, uint32(16)), h), uint32(0x45D9F3B))
-    return _differ(_shift(h, uint32(16)), h)
+    h = _times(_differ(shr32(number, uint32(16)), number), uint32(0x45D9F3B))
+    h = _times(_differ(shr32(h, uint32(16)), h), uint32(0x45D9F3B))
+    return _differ(shr32(h, uint32(16)), h)
 
 
 @njit(nogil=True)
 def _read(address, kind, start, stop, block):
     """Return a block of the float32 bits of some elements, filled up with zeros; where they lie, if it can be."""
     if kind == FLOAT32 and stop - start == LANES:
-        return carray(_pointer(address + 4 * start), (LANES,), np.uint32)
+        return carray(pointer_to(address + 4 * start), (LANES,), np.uint32)
     if kind == FLOAT32:
-        words = carray(_pointer(address + 4 * start), (stop - start,), np.uint32)
+        words = carray(pointer_to(address + 4 * start), (stop - start,), np.uint32)
         for i in range(stop - start):
             block[i] = words[i]
     else:
-        halves = carray(_pointer(address + 2 * start), (stop - start,), np.uint16)
+        halves = carray(pointer_to(address + 2 * start), (stop - start,), np.uint16)
         if kind == BFLOAT16:
             for i in range(stop - start):
-                block[i] = _up(uint32(halves[i]), uint32(16))
+                block[i] = shl32(uint32(halves[i]), uint32(16))
         else:
             for i in range(stop - start):
-                block[i] = _half_bits(uint32(halves[i]))
+                block[i] = half_bits(uint32(halves[i]))
     for i in range(stop - start, LANES):
         block[i] = uint32(0)
     return block
@@ -90,10 +89,10 @@ def _signs(v, has_sign, negative):
     for i in range(32):
         for j in range(WORDS):
             x = v[i * WORDS + j]
-            a = _and(x, _ABS)
-            there = _and(_under(uint32(0), a), _under(a, _plus(_INF, _ONE)))
-            has_sign[j] = _or(has_sign[j], _up(there, uint32(i)))
-            negative[j] = _or(negative[j], _up(_and(there, _shift(x, uint32(31))), uint32(i)))
+            a = and32(x, ABS)
+            there = and32(less32(uint32(0), a), less32(a, add32(INF, _ONE)))
+            has_sign[j] = _or(has_sign[j], shl32(there, uint32(i)))
+            negative[j] = _or(negative[j], shl32(and32(there, shr32(x, uint32(31))), uint32(i)))
 
 
 @njit(nogil=True)
@@ -101,14 +100,14 @@ def _zeros(v, limit, plane):
     plane[:] = uint32(0)
     for i in range(32):
         for j in range(WORDS):
-            plane[j] = _or(plane[j], _up(_under(_and(v[i * WORDS + j], _ABS), limit), uint32(i)))
+            plane[j] = _or(plane[j], shl32(less32(and32(v[i * WORDS + j], ABS), limit), uint32(i)))
 
 
 @njit(nogil=True)
 def _count(bits):
     total = uint32(0)
     for j in range(WORDS):
-        total = _plus(total, _ones(bits[j]))
+        total = add32(total, _ones(bits[j]))
     return int64(total)
 
 
@@ -116,8 +115,8 @@ def _count(bits):
 def _compare(new, old, both, flips, work, counts):
     """Count what has become of a block, and keep its new planes."""
     for j in range(WORDS):
-        both[j] = _and(new[0, j], old[0, j])
-        flips[j] = _and(_differ(new[1, j], old[1, j]), both[j])
+        both[j] = and32(new[0, j], old[0, j])
+        flips[j] = and32(_differ(new[1, j], old[1, j]), both[j])
     counts[0] += _count(flips)
     counts[1] += _count(both)
     at = _OF_ALL
@@ -125,10 +124,10 @@ def _compare(new, old, both, flips, work, counts):
         counts[at] += _count(new[k])
         counts[at + 1] += _count(old[k])
         for j in range(WORDS):
-            work[j] = _and(new[k, j], old[k, j])
+            work[j] = and32(new[k, j], old[k, j])
         counts[at + 2] += _count(work)
         for j in range(WORDS):
-            work[j] = _and(work[j], flips[j])
+            work[j] = and32(work[j], flips[j])
         counts[at + 3] += _count(work)
         at += 4
     for k in range(len(new)):
@@ -139,11 +138,11 @@ def _compare(new, old, both, flips, work, counts):
 @njit(fastmath=_FAST, nogil=True)
 def _sketch(v, number, words, sketch):
     for j in range(WORDS):
-        words[j] = _mixed(_plus(_up(uint32(number), uint32(6)), uint32(j)))
+        words[j] = _mixed(add32(shl32(uint32(number), uint32(6)), uint32(j)))
     for i in range(32):
         for j in range(WORDS):
-            sign = _up(_shift(words[j], uint32(i)), uint32(31))
-            sketch[i * WORDS + j] += _as_float(_differ(v[i * WORDS + j], sign))
+            sign = shl32(shr32(words[j], uint32(i)), uint32(31))
+            sketch[i * WORDS + j] += as_float(_differ(v[i * WORDS + j], sign))
 
 
 @njit(nogil=True)
@@ -173,14 +172,14 @@ def _gather(address, kind, n, places, out):
     """Fill `out` with the values of the sampled elements."""
     sampled = min(n, SAMPLE)
     if kind == FLOAT32:
-        words = carray(_pointer(address), (n,), np.uint32)
+        words = carray(pointer_to(address), (n,), np.uint32)
         for number in range(sampled):
-            out[number] = _as_float(words[places[number]])
+            out[number] = as_float(words[places[number]])
     else:
-        halves = carray(_pointer(address), (n,), np.uint16)
+        halves = carray(pointer_to(address), (n,), np.uint16)
         for number in range(sampled):
             half = uint32(halves[places[number]])
-            out[number] = _as_float(_up(half, uint32(16)) if kind == BFLOAT16 else _half_bits(half))
+            out[number] = as_float(shl32(half, uint32(16)) if kind == BFLOAT16 else half_bits(half))
 
 
 @njit(nogil=True)
@@ -226,7 +225,7 @@ def of_gradients(jobs, limits, planes, sketches, gradients, weights, counts, cos
             v = _read(address, kind, start, min(start + LANES, n), block)
             _signs(v, new[0], new[1])
             for k in range(len(limits)):
-                _zeros(v, _plus(limits[k], _ONE), new[2 + k])
+                _zeros(v, add32(limits[k], _ONE), new[2 + k])
             _compare(new, planes[:, first + number], both, flips, work, counts[job])
             _sketch(v, number, work, sketch)
         cosines[job] = _cosine(sketch, sketches[tensor])
@@ -246,9 +245,9 @@ def _change(before, after, steps, few, sums):
     squares, weights, moved = 0.0, 0.0, 0.0
     few[:] = float32(0)
     for i in range(LANES):
-        steps[i] = abs(_as_float(after[i]) - _as_float(before[i]))
+        steps[i] = abs(as_float(after[i]) - as_float(before[i]))
     for i in range(LANES):
-        step, old = float64(steps[i]), float64(_as_float(before[i]))
+        step, old = float64(steps[i]), float64(as_float(before[i]))
         squares += step * step
         weights += old * old
     for i in range(32):
@@ -267,8 +266,8 @@ def _inside(steps, plane, sums):
     sums[:] = float32(0)
     for i in range(32):
         for j in range(WORDS):
-            bit = _and(_shift(plane[j], uint32(i)), _ONE)
-            sums[j] += _as_float(_and(_as_bits(steps[i * WORDS + j]), _minus(uint32(0), bit)))
+            bit = and32(shr32(plane[j], uint32(i)), _ONE)
+            sums[j] += as_float(and32(as_bits(steps[i * WORDS + j]), _minus(uint32(0), bit)))
     total = 0.0
     for j in range(WORDS):
         total += float64(sums[j])
@@ -280,8 +279,8 @@ def _rounded(before, after, asked):
     """Count what stayed though something was asked for; as bits, 0.0 and -0.0 differ, which is a change of nothing."""
     total = uint32(0)
     for i in range(LANES):
-        same = _under(_differ(before[i], after[i]), _ONE)
-        total = _plus(total, _and(same, _under(uint32(0), _and(asked[i], _ABS))))
+        same = less32(_differ(before[i], after[i]), _ONE)
+        total = add32(total, and32(same, less32(uint32(0), and32(asked[i], ABS))))
     return int64(total)
 
 
@@ -290,8 +289,8 @@ def _rounded_by_plane(before, after, plane):
     total = uint32(0)
     for i in range(32):
         for j in range(WORDS):
-            same = _under(_differ(before[i * WORDS + j], after[i * WORDS + j]), _ONE)
-            total = _plus(total, _and(same, _shift(plane[j], uint32(i))))
+            same = less32(_differ(before[i * WORDS + j], after[i * WORDS + j]), _ONE)
+            total = add32(total, and32(same, shr32(plane[j], uint32(i))))
     return int64(total)
 
 
@@ -300,7 +299,7 @@ def _at_most(values, above):
     """Count what is below the float32 of these bits; of numbers that are not negative, bits are in the same order."""
     total = uint32(0)
     for i in range(LANES):
-        total = _plus(total, _under(values[i], above))
+        total = add32(total, less32(values[i], above))
     return int64(total)
 
 
@@ -330,7 +329,7 @@ def of_updates(jobs, limits, planes, counts, sums):
                 counts[job, 0] += _rounded_by_plane(old, now, planes[0, first + number])
             if jobs[job, 6]:
                 squares = _read(jobs[job, 6], jobs[job, 7], start, stop, state)
-                counts[job, 1] += _at_most(squares, _plus(limits[job], _ONE))
+                counts[job, 1] += _at_most(squares, add32(limits[job], _ONE))
             else:
                 counts[job, 1] = -1
         sums[job, 0], sums[job, 1] = math.sqrt(sums[job, 0]), math.sqrt(sums[job, 1])

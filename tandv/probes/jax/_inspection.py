@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen, nnx
 
+from tandv.names import key_text
 from tandv.probes._layers import chosen
-from tandv.track.jax._tag import key_text
 
 Call = Callable[[Any, Any], Any]
 _ATTENTION = "attention_weights"  # the name under which flax stores them

@@ -15,6 +15,8 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from tandv.names import key_text
+
 ACTIVATION, GRADIENT, WEIGHT_GRADIENT = "Activation", "Gradient", "Weight_Gradient"
 
 
@@ -83,18 +85,6 @@ def _is_state(x: Any) -> bool:
 def is_float(x: Any) -> bool:
     """Tell whether a leaf is an array of floating point numbers."""
     return hasattr(x, "shape") and hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.floating)
-
-
-def key_text(key: Any) -> str:
-    """Return a key of a pytree's path as text: a name, a dict's key or an index.
-
-    >>> [key_text(key) for key, in [jax.tree_util.tree_flatten_with_path({"a": 0})[0][0][0]]]
-    ['a']
-    """
-    for attribute in ("key", "name", "idx"):
-        if hasattr(key, attribute):
-            return str(getattr(key, attribute))
-    return str(key)
 
 
 # Rules for tracing, differentiation, batching and lowering.
