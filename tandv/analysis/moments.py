@@ -4,14 +4,29 @@
 1195
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 
+from tandv.analysis.coordination import Coordination, LossFalls, coordination, loss_falls
 from tandv.curves import Curves, as_curves
+
+__all__ = [
+    "Coordination",
+    "CriticalMoment",
+    "LossFalls",
+    "MissingCheckpoint",
+    "MomentType",
+    "TransitionLike",
+    "compare_moments",
+    "coordination",
+    "get_experiment_summary",
+    "identify_moments",
+    "loss_falls",
+    "nearest_checkpoint",
+]
 
 _FEWEST = 8  # known values that a detector needs
 
@@ -27,7 +42,7 @@ class CriticalMoment(NamedTuple):
     jump_info: dict[str, Any] | None = None
 
 
-class AnyTransition(Protocol):
+class TransitionLike(Protocol):
     """What is needed of a transition; those of `tandv.analysis.transitions` have it."""
 
     @property
@@ -52,7 +67,7 @@ def identify_moments(
     curves: Curves,
     num_jumps: int = 5,
     *,
-    transitions: Sequence[AnyTransition] | None = None,
+    transitions: Sequence[TransitionLike] | None = None,
     experiment_name: str = "",
 ) -> list[CriticalMoment]:
     """Name the steps before, during and after each of the strongest transitions, three for each, first to last.
@@ -69,7 +84,7 @@ def identify_moments(
         raise ValueError(f"transitions of {unknown} are not of these curves, {', '.join(map(repr, table.columns))}")
     strengths = [(_strength(table[t.quantity], t), t) for t in transitions]
     strengths.sort(key=lambda found: (-found[0], found[1].step))
-    chosen: list[tuple[AnyTransition, dict[str, Any]]] = []
+    chosen: list[tuple[TransitionLike, dict[str, Any]]] = []
     for strength, transition in strengths:
         meets = [info for other, info in chosen if other.start <= transition.end and transition.start <= other.end]
         for info in meets:
@@ -90,7 +105,7 @@ def identify_moments(
 
 
 def get_experiment_summary(
-    curves: Curves, *, transitions: Sequence[AnyTransition] | None = None, checkpoints: Iterable[int] | None = None
+    curves: Curves, *, transitions: Sequence[TransitionLike] | None = None, checkpoints: Iterable[int] | None = None
 ) -> dict[str, Any]:
     """Say what a run holds: its steps, its quantities, its transitions and checkpoints, and what is missing.
 
@@ -135,20 +150,20 @@ def _end(curve: pd.Series) -> str:
     return f", none from step {curve.index[known[-1] + 1]:,} on"
 
 
-def _found(table: pd.DataFrame) -> Sequence[AnyTransition]:
+def _found(table: pd.DataFrame) -> Sequence[TransitionLike]:
     from tandv.analysis.transitions import find_transitions  # half a second, for SciPy
 
     return find_transitions(table)
 
 
-def _strength(curve: pd.Series, transition: AnyTransition) -> float:
+def _strength(curve: pd.Series, transition: TransitionLike) -> float:
     values = curve.to_numpy()
     values = values[np.isfinite(values)]
     span = float(np.ptp(values)) if len(values) else 0.0
     return abs(transition.after - transition.before) / span if span else 0.0
 
 
-def _around(curve: pd.Series, transition: AnyTransition) -> tuple[int, int, int]:
+def _around(curve: pd.Series, transition: TransitionLike) -> tuple[int, int, int]:
     """Return the last known step up to the start, the one nearest the middle, and the first from the end on."""
     steps = curve.dropna().index.to_numpy()
     before = int(np.searchsorted(steps, transition.start, "right")) - 1
@@ -199,127 +214,3 @@ def compare_moments(curves: Curves, before: CriticalMoment | int, after: Critica
     out["change"] = out["after"] - out["before"]
     out["relative_change"] = out["change"] / out["before"].abs().where(out["before"] != 0)
     return out.rename_axis("quantity")
-
-
-class Coordination(NamedTuple):
-    """The share of layers that move at a transition, beside the share that does at any other time.
-
-    `lift` is share over base rate: 1 if nothing is special about this time; inf if layers move at no other,
-    NaN if they move at none. `moved` names the layers, `unknown` those with too few values to tell.
-    """
-
-    share: float
-    base_rate: float
-    lift: float
-    moved: tuple[str, ...]
-    unknown: tuple[str, ...]
-
-
-def coordination(
-    layers: Curves, transition: AnyTransition, *, contrast: float = 2.0, least_noise: float = 4.0
-) -> Coordination:
-    """Say what share of layers moves at a transition, more than at other times; a curve for each layer.
-
-    A layer moves if its curve changes over the transition by at least `contrast` times what it changes over
-    as many points just before and just after, and by `least_noise` times its own noise (robust, from second
-    differences). The base rate asks the same at every other place of the run, which the transition does not touch.
-    """
-    moved, unknown, known, hits, places = [], [], 0, 0, 0
-    table = as_curves(layers).sort_index()
-    for name in table.columns:
-        curve = table[name].dropna()
-        steps = curve.index.to_numpy()
-        first = int(np.searchsorted(steps, transition.start, "right")) - 1
-        last = int(np.searchsorted(steps, transition.end, "left"))
-        last = first + 1 if last == first else last
-        if first < 0 or last >= len(steps) or len(steps) < 5:
-            unknown.append(str(name))
-            continue
-        moves = _moves(curve.to_numpy(), last - first, contrast, least_noise)
-        known += 1
-        if moves[first]:
-            moved.append(str(name))
-        start = np.arange(len(moves))
-        elsewhere = moves[(start + (last - first) <= first) | (start >= last)]
-        hits, places = hits + int(elsewhere.sum()), places + len(elsewhere)
-    share = len(moved) / known if known else math.nan
-    base_rate = hits / places if places else math.nan
-    return Coordination(share, base_rate, _lift(share, base_rate), tuple(moved), tuple(unknown))
-
-
-def _moves(values: np.ndarray, width: int, contrast: float, least_noise: float) -> np.ndarray:
-    """Return for every place whether the change over the next `width` points stands out."""
-    change = np.abs(values[width:] - values[:-width])
-    beside = np.zeros_like(change)
-    if len(change) > width:  # at the ends of the run there is one neighbour alone
-        beside[width:] = change[:-width]
-        beside[:-width] = np.maximum(beside[:-width], change[width:])
-    bends = np.diff(values, 2)
-    noise = 1.4826 * float(np.median(np.abs(bends - np.median(bends)))) / math.sqrt(6)  # of white noise
-    # Rounding is no movement: float32 curves that stand still jitter by 1e-7 of their value.
-    floor = np.maximum(
-        least_noise * math.sqrt(2) * noise, 1e-6 * np.maximum(np.abs(values[width:]), np.abs(values[:-width]))
-    )
-    return (change > floor) & (change >= contrast * beside)
-
-
-def _lift(share: float, base_rate: float) -> float:
-    if math.isnan(share) or math.isnan(base_rate) or not (share or base_rate):
-        return math.nan
-    return share / base_rate if base_rate else math.inf
-
-
-class LossFalls(NamedTuple):
-    """How often the loss falls at critical steps, beside how often it falls at any step.
-
-    `lift` is share over base rate. `p_value` is the chance that as many steps drawn at random would show at
-    least as many falls (hypergeometric); `steps` were judged, `left_out` have no loss on both sides.
-    """
-
-    share: float
-    base_rate: float
-    lift: float
-    p_value: float
-    steps: tuple[int, ...]
-    left_out: tuple[int, ...]
-
-
-def loss_falls(loss: Curves, critical_steps: Iterable[int], *, window: int = 1) -> LossFalls:
-    """Say whether the loss falls at critical steps more often than it does anyway.
-
-    It falls at a step if the mean of the `window` recorded values after it is below that of the `window` before
-    it. A step between recorded ones is taken at the nearest. In a run whose loss falls most of the time, a
-    high share alone means nothing.
-
-    >>> found = loss_falls({"loss": [5, 4, 3, 2, 1]}, critical_steps=[1, 2])
-    >>> found.share, found.base_rate, found.lift, found.p_value
-    (1.0, 1.0, 1.0, 1.0)
-    """
-    from scipy.stats import hypergeom  # half a second, for one number
-
-    table = as_curves(loss).sort_index()
-    if len(table.columns) != 1 or window < 1:
-        raise ValueError(
-            f"give one curve and a window of at least 1, not {len(table.columns)} curves and a window of {window}"
-        )
-    curve = table.iloc[:, 0].dropna()
-    values, recorded = curve.to_numpy(), curve.index.to_numpy()
-    judged = np.arange(window, len(values) - window)
-    falls = np.zeros(len(values), bool)
-    if len(judged):
-        means = np.lib.stride_tricks.sliding_window_view(values, window).mean(-1)
-        falls[judged] = means[judged + 1] < means[judged - window]
-    at, left_out = {}, []
-    for step in sorted(set(critical_steps)):
-        place = int(np.abs(recorded - step).argmin()) if len(recorded) else -1
-        if window <= place < len(values) - window and recorded[0] <= step <= recorded[-1]:
-            at[place] = step
-        else:
-            left_out.append(step)
-    base_rate = float(falls[judged].mean()) if len(judged) else math.nan
-    if not at:
-        return LossFalls(math.nan, base_rate, math.nan, math.nan, (), tuple(left_out))
-    count = int(falls[list(at)].sum())
-    share = count / len(at)
-    p_value = float(hypergeom.sf(count - 1, len(judged), int(falls[judged].sum()), len(at)))
-    return LossFalls(share, base_rate, _lift(share, base_rate), p_value, tuple(at.values()), tuple(left_out))
