@@ -1,6 +1,6 @@
-"""Arrays and curves in, numbers out: each file is one question, and imports only what it needs.
+"""Functions of arrays and curves that return numbers; each file answers one question and imports only what it needs.
 
-`transitions` and `segments`: where a curve changes, and its stages; `nulls` and `sharpness`: how sure and how steep.
-`generalisation`: memorising, generalising, capabilities. `moments`: what to look at around a transition.
-`attention`, `features`, `representations`: what arrays of one or more checkpoints have in common.
+`transitions`: where a curve changes, its stages, how certain and how steep. `generalisation`: memorisation, grokking,
+capabilities. `reliance`: groups and spurious features. `moments` and `coordination`: the steps around a transition.
+`attention`, `features`, `representations`: what arrays of one or more checkpoints show.
 """

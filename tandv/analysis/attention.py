@@ -1,10 +1,9 @@
 """What attention does: how spread out its rows are, how different its heads, and which known patterns they show.
 
-Attention is given as probabilities, after the softmax: [..., query, key] for rows, [..., head, query, key]
-for heads. Whatever stands before (examples of a batch) is averaged over.
+Attention is given as probabilities, after the softmax: [..., query, key] for rows, [..., head, query, key] for heads.
+Leading axes (the examples of a batch) are averaged over.
 
->>> one_hot = np.eye(4)
->>> attention_entropy(one_hot).tolist()
+>>> attention_entropy(np.eye(4)).tolist()
 [0.0, 0.0, 0.0, 0.0]
 """
 
@@ -27,18 +26,22 @@ def attention_entropy(
     visible: ArrayLike | None = None,
     normalised: bool = False,
 ) -> np.ndarray:
-    """Say how spread out each row of attention is: −Σ p log p in nats, 0 if it looks at one key alone.
+    """Return the entropy of each row of attention, −Σ p log p in nats: [..., query], 0 if it attends to one key alone.
 
-    Gives [..., query]. `normalised` divides by what the row can have at most, the log of the number of keys
-    that it sees: all of them, i + 1 for row i if `causal`, or those where `visible` (a mask that fits
-    [..., query, key], for padding) is true. A row that sees one key has no choice: NaN when normalised. One
-    that sees none is NaN. Rows are divided by their sum, so that rounding in half precision does no harm.
-
-    Raises ValueError if rows are not probabilities (seen keys sum to 1 within 0.01, nothing negative).
+    Rows are divided by their sum, so that rounding in half precision does no harm. A row without visible keys is NaN.
 
     >>> uniform = np.tril(np.ones((3, 3))) / [[1], [2], [3]]
     >>> attention_entropy(uniform, causal=True, normalised=True).round(12).tolist()
     [nan, 1.0, 1.0]
+
+    Args:
+        attention: probabilities, [..., query, key].
+        causal: whether query i can attend only to keys 0 to i.
+        visible: a mask that broadcasts to [..., query, key], true where attention is possible (for padding).
+        normalised: divide by the largest possible entropy, the log of the number of visible keys; a row with one
+            visible key is NaN then.
+
+    Raises ValueError if rows are not probabilities (visible keys sum to 1 within 0.01, nothing negative).
     """
     rows, seen = _probabilities(attention, causal, visible)
     count = seen.sum(-1)
@@ -50,18 +53,33 @@ def attention_entropy(
 def head_entropy(
     attention: ArrayLike, *, causal: bool = False, visible: ArrayLike | None = None, normalised: bool = False
 ) -> np.ndarray:
-    """Give the entropy of each head, averaged over examples and over the rows that have one: [head].
+    """Return the entropy of each head in nats, averaged over examples and over the rows that have one: [head].
 
-    Arguments are those of `attention_entropy`; attention is [..., head, query, key].
+    >>> head_entropy([np.eye(4), np.full((4, 4), 0.25)]).round(4).tolist()  # the second is log 4
+    [0.0, 1.3863]
+
+    Args:
+        attention: probabilities, [..., head, query, key].
+        causal: whether query i can attend only to keys 0 to i.
+        visible: a mask that broadcasts to [..., query, key], true where attention is possible (for padding).
+        normalised: divide by the largest possible entropy, the log of the number of visible keys; a row with one
+            visible key is NaN then.
     """
     return _per_head(attention_entropy(_heads(attention), causal=causal, visible=visible, normalised=normalised))
 
 
 class HeadSpecialisation(NamedTuple):
-    """How different the heads of a layer are: each one's entropy, their mean, spread and range.
+    """How different the heads of a layer are.
 
-    `entropy_spread` is the population standard deviation over heads; `specialization_index` is the largest
-    minus the smallest, and grows with the number of heads by chance alone: compare like with like.
+    >>> head_specialisation([np.eye(4), np.eye(4)]).specialization_index
+    0.0
+
+    Args:
+        head_entropies: the entropy of each head in nats, [head].
+        mean_entropy: their mean.
+        entropy_spread: their population standard deviation.
+        specialization_index: the largest minus the smallest; it grows with the number of heads by chance alone, so
+            compare only layers with equally many heads.
     """
 
     head_entropies: np.ndarray
@@ -73,21 +91,31 @@ class HeadSpecialisation(NamedTuple):
 def head_specialisation(
     attention: ArrayLike, *, causal: bool = False, visible: ArrayLike | None = None, normalised: bool = False
 ) -> HeadSpecialisation:
-    """Say how far the heads of a layer have parted: the spread and the range of their entropies.
+    """Return how different the heads of a layer are: the spread and the range of their entropies.
 
     >>> focused, diffuse = np.eye(4), np.full((4, 4), 0.25)
     >>> round(head_specialisation([focused, diffuse]).specialization_index, 4)  # log 4
     1.3863
+
+    Args:
+        attention: probabilities, [..., head, query, key].
+        causal: whether query i can attend only to keys 0 to i.
+        visible: a mask that broadcasts to [..., query, key], true where attention is possible (for padding).
+        normalised: divide by the largest possible entropy, the log of the number of visible keys; a row with one
+            visible key is NaN then.
     """
     heads = head_entropy(attention, causal=causal, visible=visible, normalised=normalised)
     return HeadSpecialisation(heads, float(heads.mean()), float(heads.std()), float(np.ptp(heads)))
 
 
 def previous_token_score(attention: ArrayLike) -> np.ndarray:
-    """Say how much each head looks at the token just before: mean of A[i, i − 1] over i ≥ 1 (Elhage et al. 2021).
+    """Return how much each head attends to the previous token: mean of A[i, i − 1] over i ≥ 1 (Elhage et al. 2021).
 
-    >>> previous_token_score(np.eye(4)[None, [0, 0, 1, 2]]).tolist()  # row i looks at i - 1
+    >>> previous_token_score(np.eye(4)[None, [0, 0, 1, 2]]).tolist()  # row i attends to i - 1
     [1.0]
+
+    Args:
+        attention: probabilities of whole sequences, [..., head, query, key].
     """
     square = _square(attention)
     length = square.shape[-1]
@@ -95,39 +123,56 @@ def previous_token_score(attention: ArrayLike) -> np.ndarray:
 
 
 def duplicate_token_score(attention: ArrayLike, tokens: ArrayLike) -> np.ndarray:
-    """Say how much each head looks at earlier copies of the current token (Elhage et al. 2021).
+    """Return how much each head attends to earlier copies of the current token: [head] (Elhage et al. 2021).
 
-    For every query whose token has occurred before, the attention to all its earlier occurrences is added up;
-    the score is the mean over those queries. `tokens` is [position], or [example, position]. NaN if no token
-    occurs twice.
+    For every query whose token has occurred before, the attention to all its earlier occurrences is summed; the score
+    is the mean over those queries, NaN if no token occurs twice.
+
+    >>> duplicate_token_score(np.eye(3)[None, [0, 1, 0]], tokens=[5, 7, 5]).tolist()  # row 2 attends to position 0
+    [1.0]
+
+    Args:
+        attention: probabilities of whole sequences, [..., head, query, key].
+        tokens: the token at each position, [position] or [example, position].
     """
     square = _square(attention)
     return _pattern_score(square, _repeated(tokens, square))
 
 
 def induction_score(attention: ArrayLike, tokens: ArrayLike) -> np.ndarray:
-    """Say how much each head looks at what followed earlier copies of the current token (Olsson et al. 2022).
+    """Return how much each head attends to what followed earlier copies of the current token (Olsson et al. 2022).
 
-    This is the prefix-matching score: for every query i whose token has occurred before, the attention to
-    all earlier positions j < i with tokens[j − 1] = tokens[i] is added up; the score is the mean over the
-    queries that have such a position. `tokens` is [position], or [example, position]. NaN if there is none.
+    This is the prefix-matching score: for every query i whose token has occurred before, the attention to all earlier
+    positions j < i with tokens[j − 1] = tokens[i] is summed; the score is the mean over the queries that have such a
+    position, NaN if there is none.
+
+    >>> induction_score(np.eye(3)[None, [0, 1, 1]], tokens=[5, 7, 5]).tolist()  # row 2 attends to position 1
+    [1.0]
+
+    Args:
+        attention: probabilities of whole sequences, [..., head, query, key].
+        tokens: the token at each position, [position] or [example, position].
     """
     square = _square(attention)
     return _pattern_score(square, _followers(tokens, square))
 
 
 def head_scores(attention: ArrayLike, tokens: ArrayLike | None = None) -> pd.DataFrame:
-    """Give all pattern scores of causal attention, one row per head, beside what looking everywhere would score.
+    """Return all pattern scores of causal attention, one row per head, with the scores of uniform attention.
 
-    Columns: `previous_token`, and with `tokens` also `duplicate_token` and `induction`; each has a
-    `<name>_chance`, the score of a head that attends to itself and everything before it alike. A score
-    means something only above its chance.
+    Columns: `previous_token`, and with `tokens` also `duplicate_token` and `induction`; each has a `<name>_chance`, the
+    score of a head that attends equally to itself and to everything before it. A score is meaningful only above its
+    chance.
 
     >>> tokens = [5, 7, 9, 5, 7, 9]
-    >>> attention = np.eye(6)[None, [0, 0, 0, 1, 2, 3]]  # positions 3, 4, 5 look at what followed their first copies
+    >>> attention = np.eye(6)[None, [0, 0, 0, 1, 2, 3]]  # positions 3, 4, 5 attend to what followed their first copies
     >>> table = head_scores(attention, tokens)
     >>> float(table["induction"][0]), round(float(table["induction_chance"][0]), 3)
     (1.0, 0.206)
+
+    Args:
+        attention: probabilities of whole sequences, [..., head, query, key].
+        tokens: the token at each position, [position] or [example, position].
     """
     square = _square(attention)
     length = square.shape[-1]
@@ -145,15 +190,23 @@ def head_scores(attention: ArrayLike, tokens: ArrayLike | None = None) -> pd.Dat
 def attention_curves(
     history: Mapping[int, Mapping[str, ArrayLike]], tokens: ArrayLike | None = None, *, causal: bool | None = None
 ) -> pd.DataFrame:
-    """Follow every head over training: from {step: {layer: attention}} to curves.
+    """Return entropy and scores of every head over training, as curves.
 
-    Columns are `<layer>/head<h>/entropy`, `<layer>/specialization_index`, and, of causal attention, the
-    scores of `head_scores` as `<layer>/head<h>/induction`, ... and `<layer>/induction_chance`, ... Without `causal`
-    each layer tells by itself: it is causal if none of its positions ever looks ahead.
+    Columns are `<layer>/head<h>/entropy`, `<layer>/specialization_index` and, of causal attention, the scores of
+    `head_scores` as `<layer>/head<h>/induction`, ... and `<layer>/induction_chance`, ...
+
+    >>> attention_curves({0: {"attn": np.eye(4)[None]}})["attn/head0/entropy"].to_dict()
+    {0: 0.0}
+
+    Args:
+        history: {step: {layer: probabilities [..., head, query, key]}}.
+        tokens: the token at each position, [position] or [example, position].
+        causal: whether attention is causal; None decides for each layer: it is if no position ever attends to a later
+            one.
     """
     layers = {layer: None for step in history for layer in history[step]}
     masked = {
-        layer: all(_looks_back(history[step][layer]) for step in history if layer in history[step])
+        layer: all(_is_causal(history[step][layer]) for step in history if layer in history[step])
         if causal is None
         else causal
         for layer in layers
@@ -178,7 +231,7 @@ def attention_curves(
     return out
 
 
-def _looks_back(attention: ArrayLike) -> bool:
+def _is_causal(attention: ArrayLike) -> bool:
     rows = np.asarray(attention)
     return rows.ndim > 1 and rows.shape[-1] == rows.shape[-2] and not np.triu(rows, 1).any()
 
@@ -186,13 +239,13 @@ def _looks_back(attention: ArrayLike) -> bool:
 def _probabilities(
     attention: ArrayLike, causal: bool = False, visible: ArrayLike | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows as float64 and which keys each sees, or raise naming every problem."""
+    """Return rows as float64 and the mask of visible keys, or raise naming every problem."""
     rows = np.asarray(attention, np.float64)
     if rows.ndim < 2:
         raise ValueError(f"attention has shape {rows.shape}; give [..., query, key], one row for each query")
     queries, keys = rows.shape[-2:]
-    seen = np.broadcast_to(True, rows.shape)  # a view: attention is large
-    if causal:  # with cached keys the last query is the one that sees all
+    seen = np.broadcast_to(True, rows.shape)  # a view, to save memory
+    if causal:  # with cached keys the last query attends to all keys
         seen = np.broadcast_to(np.tri(queries, keys, keys - queries, dtype=bool), rows.shape)
     if visible is not None:
         seen = seen & np.asarray(visible, bool)
@@ -208,12 +261,14 @@ def _probabilities(
             f"{negative.sum()} rows hold negative values, so these look like scores before the softmax; "
             "use scipy.special.softmax(attention, axis=-1)"
         )
-    elif (wrong := wrong & ~(hidden & (np.abs(rows.sum(-1) - 1) <= TOLERANCE))).any():  # not the mask's doing
+    elif (
+        wrong := wrong & ~(hidden & (np.abs(rows.sum(-1) - 1) <= TOLERANCE))
+    ).any():  # unless the mask explains the sum
         problems.append(_sums(rows, total, wrong))
     if hidden.any():
         problems.append(
             f"{hidden.sum()} rows attend to keys that {'causal=True' if causal else 'the mask'} hides, the first at "
-            f"{_place(hidden)}; {'give causal=False' if causal else 'mend the mask'}, or mask before the softmax"
+            f"{_first_index(hidden)}; {'give causal=False' if causal else 'mend the mask'}, or mask before the softmax"
         )
     if problems:
         raise ValueError("attention rows are not probabilities:\n  " + "\n  ".join(problems))
@@ -221,21 +276,22 @@ def _probabilities(
 
 
 def _sums(rows: np.ndarray, total: np.ndarray, wrong: np.ndarray) -> str:
-    place = tuple(np.argwhere(wrong)[0])
-    said = (
-        f"{wrong.sum()} of {wrong.size} rows do not sum to 1, the first at {_place(wrong)} (sum {total[place]:.4g}); "
-    )
+    first = tuple(np.argwhere(wrong)[0])
+    message = f"{wrong.sum()} of {wrong.size} rows do not sum to 1, the first at {_first_index(wrong)} "
+    message += f"(sum {total[first]:.4g}); "
     if np.isnan(total[wrong]).any():
-        return said + "NaN comes from rows in which every key is masked: say so with visible=, or leave those rows out"
+        return (
+            message + "NaN comes from rows in which every key is masked: say so with visible=, or leave those rows out"
+        )
     if np.allclose(rows.sum(-2), 1, atol=TOLERANCE):
-        return said + "the columns do: use numpy.swapaxes(attention, -1, -2)"
-    return said + (
+        return message + "the columns do: use numpy.swapaxes(attention, -1, -2)"
+    return message + (
         "if they are scores, use scipy.special.softmax(attention, axis=-1); if dropout was applied, probe in "
         "eval mode; if they are weights of another kind, divide each row by its sum"
     )
 
 
-def _place(where: np.ndarray) -> str:
+def _first_index(where: np.ndarray) -> str:
     return "[" + ", ".join(map(str, np.argwhere(where)[0])) + "]"
 
 
@@ -257,7 +313,7 @@ def _square(attention: ArrayLike) -> np.ndarray:
 
 
 def _per_head(values: np.ndarray) -> np.ndarray:
-    """Average [..., head, query] over all but the head, without the rows that have no value."""
+    """Average [..., head, query] over all axes but that of heads, leaving out NaN."""
     per_head = np.moveaxis(values, -2, 0).reshape(values.shape[-2], -1)
     known = ~np.isnan(per_head)
     with np.errstate(invalid="ignore"):

@@ -22,10 +22,18 @@ __all__ = ["Coordination", "LossFalls", "coordination", "loss_falls"]
 
 
 class Coordination(NamedTuple):
-    """The share of layers that move at a transition, beside the share that does at any other time.
+    """The share of layers that move at a transition, compared with other times.
 
-    `lift` is share over base rate: 1 if nothing is special about this time; inf if layers move at no other,
-    NaN if they move at none. `moved` names the layers, `unknown` those with too few values to tell.
+    >>> Coordination(share=0.6, base_rate=0.1, lift=6.0, moved=("fc1",), unknown=()).lift
+    6.0
+
+    Args:
+        share: the share of layers that move at the transition, 0 to 1.
+        base_rate: the share that move at any other time.
+        lift: share over base rate: 1 if nothing is special about this time, inf if layers move at no other, NaN if they
+            never move.
+        moved: the names of the layers that move.
+        unknown: the layers with too few values.
     """
 
     share: float
@@ -38,13 +46,24 @@ class Coordination(NamedTuple):
 def coordination(
     layers: Curves, transition: TransitionLike, *, contrast: float = 2.0, least_noise: float = 4.0
 ) -> Coordination:
-    """Say what share of layers moves at a transition, more than at other times; a curve for each layer.
+    """Return what share of layers moves at a transition, compared with other times.
 
-    A layer moves if its curve changes over the transition by at least `contrast` times what it changes over
-    as many points just before and just after, and by `least_noise` times its own noise (robust, from second
-    differences). The base rate asks the same at every other place of the run, which the transition does not touch.
+    A layer moves if its curve changes over the transition much more than over as many points just before and just
+    after, and much more than its noise (robust, from second differences). The base rate is taken over all other places
+    of the run.
+
+    >>> from tandv.analysis.transitions import Evidence, Transition
+    >>> layers = {"fc1": [0.0] * 20 + [1.0] * 20, "fc2": [1.0] * 40}
+    >>> coordination(layers, Transition("loss", 19, 19, 20, 2.0, 0.5, Evidence())).moved
+    ('fc1',)
+
+    Args:
+        layers: a curve for each layer.
+        transition: when.
+        contrast: how many times the change just before and after a layer's change must be at least.
+        least_noise: how many standard deviations of its noise it must be at least.
     """
-    moved, unknown, known, hits, places = [], [], 0, 0, 0
+    moved, unknown, known, hits, positions = [], [], 0, 0, 0
     table = as_curves(layers).sort_index()
     for name in table.columns:
         curve = table[name].dropna()
@@ -61,26 +80,26 @@ def coordination(
             moved.append(str(name))
         start = np.arange(len(moves))
         elsewhere = moves[(start + (last - first) <= first) | (start >= last)]
-        hits, places = hits + int(elsewhere.sum()), places + len(elsewhere)
+        hits, positions = hits + int(elsewhere.sum()), positions + len(elsewhere)
     share = len(moved) / known if known else math.nan
-    base_rate = hits / places if places else math.nan
+    base_rate = hits / positions if positions else math.nan
     return Coordination(share, base_rate, _lift(share, base_rate), tuple(moved), tuple(unknown))
 
 
 def _moves(values: np.ndarray, width: int, contrast: float, least_noise: float) -> np.ndarray:
-    """Return for every place whether the change over the next `width` points stands out."""
+    """Return for every point whether the change over the next `width` points stands out."""
     change = np.abs(values[width:] - values[:-width])
-    beside = np.zeros_like(change)
-    if len(change) > width:  # at the ends of the run there is one neighbour alone
-        beside[width:] = change[:-width]
-        beside[:-width] = np.maximum(beside[:-width], change[width:])
+    adjacent = np.zeros_like(change)
+    if len(change) > width:  # at the ends of the run there is only one neighbour
+        adjacent[width:] = change[:-width]
+        adjacent[:-width] = np.maximum(adjacent[:-width], change[width:])
     bends = np.diff(values, 2)
     noise = 1.4826 * float(np.median(np.abs(bends - np.median(bends)))) / math.sqrt(6)  # of white noise
-    # Rounding is no movement: float32 curves that stand still jitter by 1e-7 of their value.
+    # Rounding does not count: a constant float32 curve jitters by 1e-7 of its value.
     floor = np.maximum(
         least_noise * math.sqrt(2) * noise, 1e-6 * np.maximum(np.abs(values[width:]), np.abs(values[:-width]))
     )
-    return (change > floor) & (change >= contrast * beside)
+    return (change > floor) & (change >= contrast * adjacent)
 
 
 def _lift(share: float, base_rate: float) -> float:
@@ -90,10 +109,18 @@ def _lift(share: float, base_rate: float) -> float:
 
 
 class LossFalls(NamedTuple):
-    """How often the loss falls at critical steps, beside how often it falls at any step.
+    """How often the loss falls at critical steps, compared with all steps.
 
-    `lift` is share over base rate. `p_value` is the chance that as many steps drawn at random would show at
-    least as many falls (hypergeometric); `steps` were judged, `left_out` have no loss on both sides.
+    >>> loss_falls({"loss": [5, 4, 3, 2, 1]}, critical_steps=[1, 2]).steps
+    (1, 2)
+
+    Args:
+        share: the share of critical steps at which the loss falls, 0 to 1.
+        base_rate: the share of all steps at which it does.
+        lift: share over base rate.
+        p_value: the probability that as many steps drawn at random have at least as many falls (hypergeometric).
+        steps: the critical steps that count.
+        left_out: those without a loss on both sides.
     """
 
     share: float
@@ -105,17 +132,23 @@ class LossFalls(NamedTuple):
 
 
 def loss_falls(loss: Curves, critical_steps: Iterable[int], *, window: int = 1) -> LossFalls:
-    """Say whether the loss falls at critical steps more often than it does anyway.
+    """Return whether the loss falls at critical steps more often than at other steps.
 
-    It falls at a step if the mean of the `window` recorded values after it is below that of the `window` before
-    it. A step between recorded ones is taken at the nearest. In a run whose loss falls most of the time, a
+    It falls at a step if its mean after it is below its mean before it. In a run whose loss falls most of the time, a
     high share alone means nothing.
 
     >>> found = loss_falls({"loss": [5, 4, 3, 2, 1]}, critical_steps=[1, 2])
     >>> found.share, found.base_rate, found.lift, found.p_value
     (1.0, 1.0, 1.0, 1.0)
+
+    Args:
+        loss: one curve.
+        critical_steps: the steps to test; a step that is not recorded is replaced by the nearest one.
+        window: how many recorded values each mean is taken over.
+
+    Raises ValueError if there is not exactly one curve, or if `window` is less than 1.
     """
-    from scipy.stats import hypergeom  # half a second, for one number
+    from scipy.stats import hypergeom  # importing it takes half a second
 
     table = as_curves(loss).sort_index()
     if len(table.columns) != 1 or window < 1:
@@ -131,9 +164,9 @@ def loss_falls(loss: Curves, critical_steps: Iterable[int], *, window: int = 1) 
         falls[judged] = means[judged + 1] < means[judged - window]
     at, left_out = {}, []
     for step in sorted(set(critical_steps)):
-        place = int(np.abs(recorded - step).argmin()) if len(recorded) else -1
-        if window <= place < len(values) - window and recorded[0] <= step <= recorded[-1]:
-            at[place] = step
+        position = int(np.abs(recorded - step).argmin()) if len(recorded) else -1
+        if window <= position < len(values) - window and recorded[0] <= step <= recorded[-1]:
+            at[position] = step
         else:
             left_out.append(step)
     base_rate = float(falls[judged].mean()) if len(judged) else math.nan

@@ -1,6 +1,6 @@
-"""Which features go together: correlations within and between layers, beside what chance alone gives.
+"""How features correlate within and between layers, compared with chance.
 
-Outputs are {layer: array}, the array [sample, ...]; everything after the first axis is taken as features.
+Outputs are {layer: array}, the array [sample, ...]; axes after the first are flattened into features.
 
 >>> table = correlation_summary({"fc1": np.eye(8)[:, :3], "fc2": np.eye(8)[:, 3:5]})
 >>> list(table.index)
@@ -21,17 +21,23 @@ from scipy.special import betaincinv
 from tandv.analysis.similarity import Arrays, as_samples, centred, main_directions, svcca_of
 from tandv.curves import as_curves
 
-MOST_FEATURES = 8192  # two such layers have 67 million correlations
+MOST_FEATURES = 8192  # two layers of this width have 67 million correlations
 
 
 def correlate(x: ArrayLike, y: ArrayLike) -> np.ndarray:
-    """Give Pearson's correlation of every feature of `x` with every feature of `y` over the samples: [p, q].
+    """Return Pearson's correlation of every feature of `x` with every feature of `y` over the samples: [p, q].
 
-    A constant feature correlates 0 with everything; one that holds NaN or infinity gives NaN. With both the
-    same, this is feature × feature; of transposed arrays, sample × sample.
+    A constant feature correlates 0 with everything; one that holds NaN or infinity gives NaN. For correlations of
+    samples, transpose the arrays.
 
     >>> correlate([[1, 5], [2, 5], [3, 5]], [[-1], [-2], [-3]]).round(12).tolist()
     [[-1.0], [0.0]]
+
+    Args:
+        x: [sample, p features].
+        y: [sample, q features], of the same samples.
+
+    Raises ValueError if the numbers of samples differ.
     """
     first, second = as_samples(x, "the first array"), as_samples(y, "the second array")
     if len(first) != len(second):
@@ -43,12 +49,12 @@ def correlate(x: ArrayLike, y: ArrayLike) -> np.ndarray:
 
 def _standardised(samples: np.ndarray) -> np.ndarray:
     """Return features of mean 0 and length 1; constant ones are 0."""
-    away = centred(samples)
+    deviation = centred(samples)
     # Scaled first: squares of tiny or huge activations would leave the range of float64.
-    scale = np.abs(away).max(0)
-    away = away / np.where(scale == 0, 1, scale)
-    length = np.sqrt(np.einsum("sf,sf->f", away, away))
-    return away / np.where(length == 0, 1, length)
+    scale = np.abs(deviation).max(0)
+    deviation = deviation / np.where(scale == 0, 1, scale)
+    length = np.sqrt(np.einsum("sf,sf->f", deviation, deviation))
+    return deviation / np.where(length == 0, 1, length)
 
 
 def _product(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -57,13 +63,16 @@ def _product(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def chance_correlation(samples: int, quantile: float | None = None) -> float:
-    """Say how large abs(r) is by chance alone, for two independent features over so many samples.
+    """Return how large abs(r) is by chance alone, for two independent features.
 
-    The mean of abs(r), Γ((n − 1)/2)/(√π·Γ(n/2)), about 0.8/√n; or with `quantile`, such as 0.95, the level
-    that this share of independent pairs stays below. Exact if one of the features is normal.
+    The mean of abs(r), Γ((n − 1)/2)/(√π·Γ(n/2)), about 0.8/√n. Exact if one of the features is normal.
 
     >>> round(chance_correlation(512), 4), round(chance_correlation(512, 0.95), 4)
     (0.0353, 0.0867)
+
+    Args:
+        samples: the number of samples n, at least 2.
+        quantile: return instead the level that this share of independent pairs stays below, such as 0.95.
     """
     if samples < 2:
         raise ValueError(f"a correlation needs at least two samples, not {samples}")
@@ -75,14 +84,18 @@ def chance_correlation(samples: int, quantile: float | None = None) -> float:
 
 
 def layerwise_cross_correlation(outputs: Arrays) -> dict[tuple[str, str], np.ndarray]:
-    """Give the correlation of every feature of layer i with every feature of layer j, for all pairs i ≤ j.
+    """Return the correlation of every feature of layer i with every feature of layer j, for all pairs i ≤ j.
 
-    Layers keep their order; the keys are (i, j) by name. See `correlate`, and `chance_correlation` for what
-    chance alone gives. Raises ValueError naming the layers whose samples differ or that are too wide.
+    Keys are (i, j) by name, in the order of the layers; values are arrays [features of i, features of j].
 
     >>> found = layerwise_cross_correlation({"fc": [[1.0], [2.0], [4.0]], "out": [[3.0], [2.0], [0.0]]})
     >>> {pair: round(float(r[0, 0]), 6) for pair, r in found.items()}
     {('fc', 'fc'): 1.0, ('fc', 'out'): -1.0, ('out', 'out'): 1.0}
+
+    Args:
+        outputs: {layer: array [sample, ...]}, of the same samples.
+
+    Raises ValueError naming the layers whose samples differ or that have more than 8,192 features.
     """
     layers = {name: _standardised(samples) for name, samples in _layers(outputs).items()}
     return {(i, j): _product(layers[i], layers[j]) for i, j in combinations_with_replacement(layers, 2)}
@@ -109,11 +122,22 @@ def _layers(outputs: Arrays) -> dict[str, np.ndarray]:
 
 
 def correlation_summary(outputs: Arrays, *, svcca: bool = False, variance: float = 0.99) -> pd.DataFrame:
-    """Sum up each pair of layers i ≤ j in one row: how far features correlate, and how alike the layers are.
+    """Return one row for each pair of layers i ≤ j: how far their features correlate, and how similar the layers are.
 
-    `mean_abs_r` is the mean of abs(r) over pairs of features, a feature paired with itself left out, and
-    `mean_abs_r_chance` what independent features would give (constant ones counted as the 0 that they are);
-    `cka` and `cka_chance` are linear CKA; with `svcca`, also `svcca` and `svcca_chance`, which take longer.
+    `mean_abs_r` is the mean of abs(r) over pairs of features, without pairs of a feature with itself, and
+    `mean_abs_r_chance` what independent features would give (a constant feature counts as 0). `cka` is linear CKA,
+    `cka_chance` its value under chance.
+
+    >>> table = correlation_summary({"fc": [[1.0], [2.0], [4.0]], "out": [[3.0], [2.0], [0.0]]})
+    >>> round(table.loc[("fc", "out"), "mean_abs_r"].item(), 6)
+    1.0
+
+    Args:
+        outputs: {layer: array [sample, ...]}, of the same samples.
+        svcca: whether to add the columns `svcca` and `svcca_chance`, which take longer.
+        variance: the share of the variance that SVCCA keeps of each layer.
+
+    Raises ValueError naming the layers whose samples differ or that have more than 8,192 features.
     """
     layers = {name: centred(samples) for name, samples in _layers(outputs).items()}
     samples = len(next(iter(layers.values())))
@@ -153,11 +177,19 @@ def correlation_summary(outputs: Arrays, *, svcca: bool = False, variance: float
 
 
 def store_corr_means(path: str | Path, step: int, outputs: Arrays) -> pd.DataFrame:
-    """Add this step's mean correlations to a JSON file, and return its whole history as curves.
+    """Add the mean correlations of a step to a JSON file, and return the whole history as curves.
 
-    Columns are `<quantity>/<layer>~<other>` of `correlation_summary`. A step that is there already is
-    replaced. The file is one object of lists, {"step": [...], "cka/fc1~fc2": [...], ...}, replaced at once, so
-    that a reader or a crash never meets half of it. Read it with `read_corr_means`.
+    Columns are `<quantity>/<layer>~<other>` of `correlation_summary`. A step that is there already is replaced. The
+    file, {"step": [...], "cka/fc1~fc2": [...], ...}, is replaced as a whole, so that a reader never sees an incomplete
+    one.
+
+    >>> store_corr_means("history.json", 100, {"fc": [[1.0], [2.0], [4.0]]})["cka/fc~fc"].round(6).to_dict()
+    {100: 1.0}
+
+    Args:
+        path: the .json file, which may not exist yet.
+        step: the training step.
+        outputs: {layer: array [sample, ...]}, of the same samples.
     """
     path = Path(path)
     table = correlation_summary(outputs)
@@ -169,17 +201,27 @@ def store_corr_means(path: str | Path, step: int, outputs: Arrays) -> pd.DataFra
     values = {"step": new.index.tolist()}
     values |= {str(name): [None if math.isnan(v) else v for v in column] for name, column in new.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        aside.write_text(json.dumps(values), encoding="utf-8")
-        os.replace(aside, path)
+        temporary.write_text(json.dumps(values), encoding="utf-8")
+        os.replace(temporary, path)
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     return new
 
 
 def read_corr_means(path: str | Path) -> pd.DataFrame:
-    """Read the history that `store_corr_means` keeps, as curves; raise ValueError if it is something else."""
+    """Read the history that `store_corr_means` has written, as curves.
+
+    >>> _ = store_corr_means("history.json", 100, {"fc": [[1.0], [2.0], [4.0]]})
+    >>> read_corr_means("history.json").index.tolist()
+    [100]
+
+    Args:
+        path: the .json file.
+
+    Raises ValueError if it is something else.
+    """
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
         if (

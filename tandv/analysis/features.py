@@ -1,7 +1,7 @@
-"""What single features do: whether augmentations matter to them, what they respond to, what can be read off them.
+"""What single features do: how they respond to augmentation and to classes, and what can be decoded from them.
 
-Outputs are {layer: array}, the array [sample, ...]; everything after the first axis is taken as features. How
-features go together is in `correlations`, whose names are found here, too.
+Outputs are {layer: array}, the array [sample, ...]; axes after the first are flattened into features. The names of
+`correlations` can be imported from here too.
 
 >>> activation_sparsity(np.eye(4)).share
 0.75
@@ -47,17 +47,22 @@ __all__ = [
 
 
 def augmentation_analysis(outputs: Arrays, images: Sequence | np.ndarray) -> pd.DataFrame:
-    """Say of each layer whether it tells images apart or only their augmentations: one row per layer.
+    """Return for each layer whether it distinguishes images or only their augmentations: one row per layer.
 
-    Row r of every output is an augmentation of `images[r]`. `between` and `within` are variance components of a
-    one-way analysis of variance, summed over features, and `icc` = between/(between + within) is the intraclass
-    correlation ICC(1) (Shrout & Fleiss 1979): 1 if augmenting changes nothing, 0 if an image's augmentations
-    are no more alike than those of different images, and a little below 0 by chance. `mean_icc` averages it over
-    features that vary. Images may have different numbers of augmentations.
+    `between` and `within` are the variance components of a one-way analysis of variance, summed over features, and
+    `icc` = between/(between + within) is the intraclass correlation ICC(1) (Shrout & Fleiss 1979): 1 if augmentation
+    changes nothing, 0 if the augmentations of an image are no more alike than those of different images, slightly below
+    0 by chance. `mean_icc` averages it over features that vary.
 
     >>> table = augmentation_analysis({"fc": [[1.0], [1.0], [5.0], [5.0]]}, images=["cat", "cat", "dog", "dog"])
     >>> table.loc["fc", "icc"].item()
     1.0
+
+    Args:
+        outputs: {layer: array [row, ...]}; each row is the output for one augmentation of an image.
+        images: the image of each row; images may have different numbers of augmentations.
+
+    Raises ValueError if there are fewer than two images or no image has several augmentations.
     """
     ids, size = np.unique(np.asarray(images), return_inverse=True, return_counts=True)[1:]
     groups, rows = len(size), len(ids)
@@ -91,26 +96,44 @@ def augmentation_analysis(outputs: Arrays, images: Sequence | np.ndarray) -> pd.
 
 
 class Sparsity(NamedTuple):
-    """The share of activations that are zero, and the share of features that are zero for every sample."""
+    """How many activations are zero.
+
+    >>> Sparsity(share=0.75, dead=0.5).dead
+    0.5
+
+    Args:
+        share: the share of activations that are zero, 0 to 1.
+        dead: the share of features that are zero for every sample, 0 to 1.
+    """
 
     share: float
     dead: float
 
 
 def activation_sparsity(activations: ArrayLike, *, threshold: float = 0.0) -> Sparsity:
-    """Say what share of activations is zero: abs(x) ≤ `threshold`. NaN counts as not zero.
+    """Return the share of activations that are zero, and of features that are zero for every sample.
 
     >>> activation_sparsity([[0.0, 1.0], [0.0, 0.0]])
     Sparsity(share=0.75, dead=0.5)
+
+    Args:
+        activations: [sample, ...].
+        threshold: abs(x) ≤ `threshold` counts as zero. NaN does not.
     """
     zero = np.abs(as_samples(activations, "activations")) <= threshold
     return Sparsity(float(zero.mean()), float(zero.all(0).mean())) if zero.size else Sparsity(math.nan, math.nan)
 
 
 class Selectivity(NamedTuple):
-    """Class means [class, feature], the index of each feature, and the class that it prefers.
+    """How selectively features respond to classes.
 
-    A class without a sample has NaN means; a feature without a preference has an index of NaN.
+    >>> class_selectivity([[3.0], [1.0]], labels=["cat", "dog"]).preferred.tolist()
+    ['cat']
+
+    Args:
+        means: class means, [class, feature]; NaN for a class without samples.
+        index: the selectivity of each feature, 0 to 1; NaN for a feature without a preference.
+        preferred: the class with the largest mean, [feature].
     """
 
     means: pd.DataFrame
@@ -119,15 +142,21 @@ class Selectivity(NamedTuple):
 
 
 def class_selectivity(activations: ArrayLike, labels: ArrayLike, classes: Sequence | None = None) -> Selectivity:
-    """Say which class each feature responds to, and how selectively: (μmax − μrest)/(μmax + μrest), Morcos et al. 2018.
+    """Return how selectively each feature responds to a class: (μmax − μrest)/(μmax + μrest), Morcos et al. 2018.
 
-    μmax is the largest class mean and μrest the mean of the other classes' means: 0 for equal responses, 1 for
-    a response to one class alone. It is made for activations that are not negative (after a ReLU): where μmax
-    or μrest is negative, or both are zero, or fewer than two classes are there, it is NaN. `classes` names all
-    classes, also those that this batch lacks.
+    μmax is the largest class mean and μrest the mean of the other classes' means: 0 for equal responses, 1 for a
+    response to one class alone. It is defined for activations that are not negative (after a ReLU): NaN where μmax or
+    μrest is negative, where both are zero, or if there are fewer than two classes.
 
     >>> class_selectivity([[3.0, 1.0], [1.0, 1.0]], labels=["cat", "dog"]).index.tolist()
     [0.5, 0.0]
+
+    Args:
+        activations: [sample, ...].
+        labels: the class of each sample, [sample].
+        classes: all classes, also those that `labels` lacks; by default those in `labels`.
+
+    Raises ValueError if there is not one label per sample, or if `classes` lacks one.
     """
     samples, labels = as_samples(activations, "activations"), np.asarray(labels)
     if labels.shape != samples.shape[:1]:
@@ -157,7 +186,16 @@ def class_selectivity(activations: ArrayLike, labels: ArrayLike, classes: Sequen
 
 
 class Decodability(NamedTuple):
-    """Accuracy of a linear probe on unseen samples, its spread over folds, and that of the best constant guess."""
+    """How well a linear probe decodes labels from a representation.
+
+    >>> Decodability(accuracy=0.9, spread=0.05, chance=0.5).chance
+    0.5
+
+    Args:
+        accuracy: the mean accuracy on held-out folds, 0 to 1.
+        spread: the standard deviation of the accuracy over folds.
+        chance: the accuracy of always guessing the most frequent label.
+    """
 
     accuracy: float
     spread: float
@@ -167,11 +205,21 @@ class Decodability(NamedTuple):
 def linear_decodability(
     activations: ArrayLike, labels: ArrayLike, *, folds: int = 5, strength: float = 1.0, seed: int = 0
 ) -> Decodability:
-    """Say how well a linear probe reads the labels off a representation (Alain & Bengio 2016), cross-validated.
+    """Return how well a linear probe decodes labels from a representation, cross-validated (Alain & Bengio 2016).
 
-    The probe is a logistic regression on standardised features (inverse penalty `strength`), trained on all folds
-    but one and asked about that one. `chance` is the share of the most frequent label: what is decodable lies
-    above it. Raises ValueError if a label has fewer samples than there are folds.
+    The probe is a logistic regression on standardised features. What is decodable lies above the chance level.
+
+    >>> linear_decodability([[0.0]] * 5 + [[1.0]] * 5, labels=["cat"] * 5 + ["dog"] * 5).accuracy
+    1.0
+
+    Args:
+        activations: [sample, ...].
+        labels: the label of each sample, [sample].
+        folds: the number of folds of the cross-validation.
+        strength: the inverse of the L2 penalty.
+        seed: of the split into folds.
+
+    Raises ValueError if a label has fewer samples than there are folds.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -193,7 +241,7 @@ def linear_decodability(
         )
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=500))
     split = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():  # a probe that is still improving a little is a probe
+    with warnings.catch_warnings():  # a probe that has almost converged will do
         warnings.simplefilter("ignore", ConvergenceWarning)
         scores = cross_val_score(probe, samples, labels, cv=split)
     return Decodability(float(scores.mean()), float(scores.std()), float(counts.max() / counts.sum()))
@@ -202,10 +250,20 @@ def linear_decodability(
 def decodability_curves(
     history: History, targets: Mapping[str, ArrayLike], *, folds: int = 5, strength: float = 1.0, seed: int = 0
 ) -> pd.DataFrame:
-    """Follow what can be read off each layer over training: curves of probe accuracy, with the chance level.
+    """Return how well labels can be decoded from each layer over training: curves of accuracy and of the chance level.
 
-    Takes {step: {layer: [sample, feature]}} and named labels of the same samples, such as {"shape": ...,
-    "background": ...}; gives `<layer>/<target>`, and `chance/<target>` once.
+    Columns are `<layer>/<target>`, and `chance/<target>`.
+
+    >>> history = {100: {"fc": [[0.0]] * 5 + [[1.0]] * 5}}
+    >>> decodability_curves(history, {"shape": [0] * 5 + [1] * 5}).loc[100].to_dict()
+    {'fc/shape': 1.0, 'chance/shape': 0.5}
+
+    Args:
+        history: {step: {layer: [sample, ...]}}.
+        targets: named labels of the same samples, such as {"shape": ..., "background": ...}.
+        folds: the number of folds of the cross-validation.
+        strength: the inverse of the L2 penalty.
+        seed: of the split into folds.
     """
     rows: dict[int, dict[str, float]] = {}
     for step in sorted(history):

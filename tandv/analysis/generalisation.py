@@ -1,6 +1,6 @@
-"""When a network has memorised, when it generalises, when each capability is there, and what it relies on.
+"""When a network memorises, when it generalises, and when each capability appears.
 
-What the curves do not say is said in words, not guessed: every answer about a step has `words`.
+Each answer has `words`: a sentence that also says what cannot be known from the curves.
 
 >>> run = {"step": [0, 10, 20, 30], "train_acc": [0.1, 1, 1, 1], "test_acc": [0.1, 0.1, 0.5, 1]}
 >>> found = grokking(run)
@@ -40,9 +40,17 @@ __all__ = [
 
 
 class Passage(NamedTuple):
-    """The first step at which a quantity is at its threshold; None if there is none, and `words` say why.
+    """The first step at which a quantity reaches its threshold.
 
-    It was passed after the step `after`, the last known one before; None if it is there from the first on.
+    >>> first_passage(pd.Series({0: 0.1, 5: 0.9}, name="acc"), 0.8).step
+    5
+
+    Args:
+        quantity: the name of the curve.
+        threshold: the threshold.
+        step: the step; None if there is none.
+        after: the last step before it that has a value; None if the threshold is reached at the first one.
+        words: a sentence, which also says why there is no step.
     """
 
     quantity: str
@@ -53,13 +61,17 @@ class Passage(NamedTuple):
 
 
 def first_passage(curve: pd.Series, threshold: float, *, stays: int = 1, window: int = 0) -> Passage:
-    """Find the first step at which a curve reaches its threshold and stays there.
-
-    It stays if this and the next known values, `stays` in all, are at or above it, and if so is the median of
-    what is known of the following `window` steps, so that a single dip is forgiven. Missing values are passed over.
+    """Return the first step at which a curve reaches a threshold and stays there. Missing values are skipped.
 
     >>> first_passage(pd.Series({0: 0.1, 5: 0.9, 10: 0.4, 15: 0.9, 20: 1.0}, name="acc"), 0.8, stays=2).step
     15
+
+    Args:
+        curve: values by step; its name is used in the words.
+        threshold: the threshold.
+        stays: how many values in a row must be at or above it.
+        window: the median of the values in so many following steps must be at or above it too, so that a single dip
+            does not matter.
     """
     name = str(curve.name)
     known = curve.dropna().sort_index()
@@ -68,9 +80,13 @@ def first_passage(curve: pd.Series, threshold: float, *, stays: int = 1, window:
     steps, values = known.index.to_numpy(), known.to_numpy(np.float64)
     above = values >= threshold
     for at in np.flatnonzero(above).tolist():
-        if at + stays <= len(above) and above[at : at + stays].all() and _holds(steps, values, at, threshold, window):
+        if (
+            at + stays <= len(above)
+            and above[at : at + stays].all()
+            and _median_holds(steps, values, at, threshold, window)
+        ):
             after = int(steps[at - 1]) if at else None
-            return Passage(name, threshold, int(steps[at]), after, _passed(curve, threshold, int(steps[at]), after))
+            return Passage(name, threshold, int(steps[at]), after, _describe(curve, threshold, int(steps[at]), after))
     last, best = int(steps[-1]), int(values.argmax())
     if not above.any():
         words = f"{name} did not reach {threshold:g} by step {last:,} (highest: {values[best]:.4g} at {steps[best]:,})"
@@ -81,25 +97,34 @@ def first_passage(curve: pd.Series, threshold: float, *, stays: int = 1, window:
     return Passage(name, threshold, None, None, words)
 
 
-def _holds(steps: np.ndarray, values: np.ndarray, at: int, threshold: float, window: int) -> bool:
+def _median_holds(steps: np.ndarray, values: np.ndarray, at: int, threshold: float, window: int) -> bool:
     inside = (steps >= steps[at]) & (steps <= steps[at] + window)
     return bool(np.median(values[inside]) >= threshold)
 
 
-def _passed(curve: pd.Series, threshold: float, step: int, after: int | None) -> str:
+def _describe(curve: pd.Series, threshold: float, step: int, after: int | None) -> str:
     name = curve.name
     if after is None:
         return f"{name} is at or above {threshold:g} at its first known step, {step:,}: it was reached then or before"
     missing = int(curve[(curve.index > after) & (curve.index < step)].isna().sum())
-    said = f"{name} reached {threshold:g} at step {step:,}, after {after:,}"
-    return said + (f" ({missing} values between are missing)" if missing else "")
+    words = f"{name} reached {threshold:g} at step {step:,}, after {after:,}"
+    return words + (f" ({missing} values between are missing)" if missing else "")
 
 
 class Grokking(NamedTuple):
-    """When a run memorised and when it generalised, and whether the second came so late that it is grokking.
+    """When a run memorised and when it generalised, and whether that is grokking; None for what cannot be known.
 
-    `delay` in steps; `ratio` of the two steps; `gap` is training less test accuracy at memorisation. What
-    cannot be known is None.
+    >>> grokking({"train_acc": [0.1, 1, 1, 1], "test_acc": [0.1, 0.1, 0.5, 1]}).gap
+    0.9
+
+    Args:
+        memorisation: when training accuracy reached its threshold.
+        generalisation: when test accuracy reached its threshold.
+        delay: from memorisation to generalisation, in steps.
+        ratio: the step of generalisation over that of memorisation.
+        gap: training minus test accuracy at memorisation.
+        is_grokking: whether it is grokking.
+        words: all of that in a sentence.
     """
 
     memorisation: Passage
@@ -122,12 +147,24 @@ def grokking(
     least_ratio: float = 2.0,
     least_gap: float = 0.3,
 ) -> Grokking:
-    """Say when a run memorised, when it generalised, and whether that is grokking (Power et al. 2022).
+    """Return when a run memorised, when it generalised, and whether that is grokking (Power et al. 2022).
 
-    Memorisation is the first step at which training accuracy is at `train_threshold` (by default `threshold`)
-    and its median over the following `window` steps is too; generalisation the same of test accuracy. It is
-    grokking if generalisation takes at least `least_ratio` times as many steps, and if at memorisation the test
-    accuracy was still `least_gap` below that of training: else it is the slow end of ordinary learning.
+    Memorisation is the first step at which training accuracy reaches its threshold and stays there, generalisation the
+    same of test accuracy. It is grokking if generalisation takes much longer than memorisation and the test accuracy
+    was still far below that of training at memorisation.
+
+    >>> grokking({"train_acc": [0.1, 1, 1, 1], "test_acc": [0.1, 0.1, 0.5, 1]}).is_grokking
+    True
+
+    Args:
+        curves: curves with both accuracies.
+        threshold: the accuracy that counts as generalised, 0 to 1.
+        train_threshold: the accuracy that counts as memorised; by default `threshold`.
+        window: the median over so many following steps must be at the threshold too.
+        train: the name of the training accuracy.
+        test: the name of the test accuracy.
+        least_ratio: how many times as many steps as memorisation generalisation must take at least.
+        least_gap: how far test accuracy must be below training accuracy at memorisation at least.
 
     Raises ValueError if `train` or `test` is not a column of the curves.
     """
@@ -179,13 +216,19 @@ _TESTED = ("test", "val", "valid", "validation")
 
 
 def generalisation_gap(curves: Curves, *, missing_ok: bool = False) -> pd.DataFrame:
-    """Return how much worse a network is on what it has not seen: curves `loss_gap` and `accuracy_gap`.
+    """Return the curves `loss_gap` and `accuracy_gap`: how much worse a network is on data that it was not trained on.
 
-    `loss_gap` is test_loss - train_loss, `accuracy_gap` train_acc - test_acc (val_loss, train_accuracy, ... will do),
-    so that more is worse in both. NaN where one of the two is not known. Raises ValueError if there is no such pair.
+    `loss_gap` is test_loss - train_loss, `accuracy_gap` train_acc - test_acc (or val_loss, train_accuracy, ...), so
+    that more is worse in both. NaN where one of the two is missing.
 
     >>> generalisation_gap({"train_acc": [0.5, 1.0], "test_acc": [0.5, 0.25]})["accuracy_gap"].tolist()
     [0.0, 0.75]
+
+    Args:
+        curves: curves of losses or accuracies.
+        missing_ok: return an empty table if there is no such pair.
+
+    Raises ValueError if there is no such pair.
     """
     table = as_curves(curves).sort_index()
     out = {}
@@ -205,13 +248,18 @@ def generalisation_gap(curves: Curves, *, missing_ok: bool = False) -> pd.DataFr
 
 
 def emergence(curves: Curves, thresholds: float | Mapping[str, float], *, stays: int = 1) -> list[Passage]:
-    """Find the first step at which each capability passes its threshold, and stays for `stays` points.
-
-    `thresholds` is one for all columns, or one for each capability that is asked about. In the order asked.
+    """Return the first step at which each capability reaches its threshold and stays there, in the order asked.
 
     >>> curves = {"step": [0, 100, 200], "addition": [0.0, 0.6, 0.9], "carrying": [0.0, 0.1, 0.7]}
     >>> [(found.quantity, found.step) for found in emergence(curves, 0.5)]
     [('addition', 100), ('carrying', 200)]
+
+    Args:
+        curves: a curve for each capability.
+        thresholds: one for all curves, or a dict of one for each capability of interest.
+        stays: how many values in a row must be at or above it.
+
+    Raises ValueError for a capability without a curve.
     """
     table = as_curves(curves).sort_index()
     wanted = thresholds if isinstance(thresholds, Mapping) else dict.fromkeys(table.columns, thresholds)

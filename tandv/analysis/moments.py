@@ -1,4 +1,4 @@
-"""The moments of a training run that are worth a closer look, and what moves together at them.
+"""The steps of a training run around its strongest transitions, and the checkpoints nearest to them.
 
 >>> nearest_checkpoint(1200, [1000, 1195, 1400])
 1195
@@ -34,7 +34,17 @@ MomentType = Literal["before_jump", "during_jump", "after_jump"]
 
 
 class CriticalMoment(NamedTuple):
-    """One step to look at: before, during or after a transition, which `jump_info` describes."""
+    """A step before, during or after a transition.
+
+    >>> CriticalMoment("grok", 1200, "before_jump").step
+    1200
+
+    Args:
+        experiment_name: the name of the run.
+        step: the step.
+        moment_type: "before_jump", "during_jump" or "after_jump".
+        jump_info: the transition as a dict; see `identify_moments`.
+    """
 
     experiment_name: str
     step: int
@@ -43,7 +53,11 @@ class CriticalMoment(NamedTuple):
 
 
 class TransitionLike(Protocol):
-    """What is needed of a transition; those of `tandv.analysis.transitions` have it."""
+    """The fields that are needed of a transition; those of `tandv.analysis.transitions` have them.
+
+    >>> from tandv.analysis.transitions import Evidence, Transition
+    >>> one: TransitionLike = Transition("loss", 10, 12, 14, 2.0, 0.5, Evidence())
+    """
 
     @property
     def quantity(self) -> str: ...
@@ -70,34 +84,46 @@ def identify_moments(
     transitions: Sequence[TransitionLike] | None = None,
     experiment_name: str = "",
 ) -> list[CriticalMoment]:
-    """Name the steps before, during and after each of the strongest transitions, three for each, first to last.
+    """Return the steps before, during and after each of the strongest transitions: three for each, first to last.
 
-    `transitions` are those that a detector finds in the curves, by default `find_transitions`. Those that overlap
-    in time are one, the strongest of them: `jump_info` describes it, with its `strength` (its change as a share of
-    all that its quantity changes over the run), `also`, the other quantities that change at that time, and the
-    detector's `evidence` if it has some. Steps are recorded ones of that curve. Fewer transitions give fewer moments;
-    none are made up.
+    Transitions that overlap in time are one, the strongest of them. `jump_info` has its fields, its `strength` (its
+    change as a share of the range of its curve), `also`, the other quantities that change at that time, and the
+    `evidence` of the detector if there is some. Steps are recorded ones. Fewer transitions give fewer moments.
+
+    >>> accuracy = {"acc": [0.1] * 20 + [0.2, 0.5, 0.8] + [0.9] * 20}
+    >>> [moment.step for moment in identify_moments(accuracy)]
+    [20, 21, 22]
+
+    Args:
+        curves: the curves of a run.
+        num_jumps: for how many transitions at most.
+        transitions: by default those of `find_transitions`.
+        experiment_name: the name of the run, which each moment gets.
+
+    Raises ValueError for a transition of a quantity that the curves lack.
     """
     table = as_curves(curves).sort_index()
-    transitions = _found(table) if transitions is None else transitions
+    transitions = _detected(table) if transitions is None else transitions
     if unknown := [t.quantity for t in transitions if t.quantity not in table.columns]:
         raise ValueError(f"transitions of {unknown} are not of these curves, {', '.join(map(repr, table.columns))}")
     strengths = [(_strength(table[t.quantity], t), t) for t in transitions]
-    strengths.sort(key=lambda found: (-found[0], found[1].step))
+    strengths.sort(key=lambda pair: (-pair[0], pair[1].step))
     chosen: list[tuple[TransitionLike, dict[str, Any]]] = []
     for strength, transition in strengths:
-        meets = [info for other, info in chosen if other.start <= transition.end and transition.start <= other.end]
-        for info in meets:
+        overlapping = [
+            info for other, info in chosen if other.start <= transition.end and transition.start <= other.end
+        ]
+        for info in overlapping:
             if transition.quantity != info["quantity"] and transition.quantity not in info["also"]:
                 info["also"].append(transition.quantity)
-        if not meets:
+        if not overlapping:
             fields = ("quantity", "start", "step", "end", "before", "after")
             chosen.append((transition, {name: getattr(transition, name) for name in fields}))
             chosen[-1][1].update(strength=strength, also=[])
             if (evidence := getattr(transition, "evidence", None)) is not None:
                 chosen[-1][1]["evidence"] = evidence._asdict()
     out = []
-    for transition, info in sorted(chosen[: max(num_jumps, 0)], key=lambda found: found[0].step):
+    for transition, info in sorted(chosen[: max(num_jumps, 0)], key=lambda pair: pair[0].step):
         steps = _around(table[transition.quantity], transition)
         kinds: tuple[MomentType, ...] = ("before_jump", "during_jump", "after_jump")
         out += [CriticalMoment(experiment_name, s, kind, info) for s, kind in zip(steps, kinds, strict=True)]
@@ -107,17 +133,21 @@ def identify_moments(
 def get_experiment_summary(
     curves: Curves, *, transitions: Sequence[TransitionLike] | None = None, checkpoints: Iterable[int] | None = None
 ) -> dict[str, Any]:
-    """Say what a run holds: its steps, its quantities, its transitions and checkpoints, and what is missing.
+    """Return what a run holds: its steps, quantities, transitions and checkpoints, and what is missing.
 
-    Keys: `steps`, `first_step`, `last_step`, `quantities`, `num_jumps`, `mean_magnitude` (of their strengths, as
-    `identify_moments` has them; None without any), `checkpoints` (steps) and `missing`, one sentence for each thing.
+    Keys: `steps`, `first_step`, `last_step`, `quantities`, `num_jumps`, `mean_magnitude` (the mean of their strengths
+    as in `identify_moments`, None without transitions), `checkpoints` (steps) and `missing`, a list of sentences.
 
-    >>> get_experiment_summary({"loss": [1.0, 0.5, None]})["missing"]
-    ['loss has no value at 1 of 3 steps, none from step 2 on',
-     'loss has 2 known values, too few to look for transitions', 'no checkpoints']
+    >>> get_experiment_summary({"loss": [1.0, 0.5]})["missing"]
+    ['loss has 2 known values, too few to look for transitions', 'no checkpoints']
+
+    Args:
+        curves: the curves of a run.
+        transitions: by default those of `find_transitions`.
+        checkpoints: the steps of its checkpoints.
     """
     table = as_curves(curves).sort_index()
-    transitions = _found(table) if transitions is None else transitions
+    transitions = _detected(table) if transitions is None else transitions
     known = sorted(set(checkpoints or ()))
     strengths = [_strength(table[one.quantity], one) for one in transitions]
     steps = table.index.tolist()
@@ -143,15 +173,15 @@ def get_experiment_summary(
 
 
 def _end(curve: pd.Series) -> str:
-    """Return from which step on a curve has no value any more, as that of a run that has diverged."""
+    """Return from which step on a curve has no values, as after a run has diverged."""
     known = np.flatnonzero(np.isfinite(curve.to_numpy()))
     if not len(known) or known[-1] == len(curve) - 1:
         return ""
     return f", none from step {curve.index[known[-1] + 1]:,} on"
 
 
-def _found(table: pd.DataFrame) -> Sequence[TransitionLike]:
-    from tandv.analysis.transitions import find_transitions  # half a second, for SciPy
+def _detected(table: pd.DataFrame) -> Sequence[TransitionLike]:
+    from tandv.analysis.transitions import find_transitions  # imports SciPy, which takes half a second
 
     return find_transitions(table)
 
@@ -164,11 +194,11 @@ def _strength(curve: pd.Series, transition: TransitionLike) -> float:
 
 
 def _around(curve: pd.Series, transition: TransitionLike) -> tuple[int, int, int]:
-    """Return the last known step up to the start, the one nearest the middle, and the first from the end on."""
+    """Return the last known step up to the start, the one nearest to the middle, and the first from the end on."""
     steps = curve.dropna().index.to_numpy()
     before = int(np.searchsorted(steps, transition.start, "right")) - 1
     after = int(np.searchsorted(steps, transition.end, "left"))
-    if before == after:  # a transition at a single point is seen from its neighbours
+    if before == after:  # a transition at a single point: take its neighbours
         before, after = before - 1, after + 1
     during = int(np.abs(steps - transition.step).argmin())
     last = len(steps) - 1
@@ -176,10 +206,20 @@ def _around(curve: pd.Series, transition: TransitionLike) -> tuple[int, int, int
 
 
 def nearest_checkpoint(moment: CriticalMoment | int, checkpoints: Iterable[int], *, within: int = 10) -> int:
-    """Give the step of the checkpoint nearest to a moment or a step, at most `within` steps away.
+    """Return the step of the checkpoint nearest to a moment or a step.
 
-    For a moment before a jump that is the last one up to it, for one after a jump the first from it on, so that
-    the jump lies between. Raises MissingCheckpoint naming the nearest.
+    For a moment before a jump that is the last one up to it, for one after a jump the first from it on, so that the
+    jump lies between.
+
+    >>> nearest_checkpoint(CriticalMoment("", 1200, "before_jump"), [1000, 1195, 1205])
+    1195
+
+    Args:
+        moment: a moment, or a step.
+        checkpoints: the steps of the checkpoints.
+        within: how many steps away it may be at most.
+
+    Raises MissingCheckpoint naming the nearest.
     """
     step, side = (moment.step, moment.moment_type[:6]) if isinstance(moment, CriticalMoment) else (moment, "")
     known = sorted(set(checkpoints))
@@ -198,10 +238,20 @@ def nearest_checkpoint(moment: CriticalMoment | int, checkpoints: Iterable[int],
 
 
 def compare_moments(curves: Curves, before: CriticalMoment | int, after: CriticalMoment | int) -> pd.DataFrame:
-    """Say how every curve changed from one moment to another: one row per quantity, for when there are no weights.
+    """Return how every curve changed from one moment to another: one row per quantity.
 
-    Columns: `before`, `after`, `change`, `relative_change` (over abs(before); NaN from 0). A value that is not
-    known at that step is NaN. Raises ValueError if a step is not in the curves.
+    Columns: `before`, `after`, `change`, `relative_change` (over abs(before); NaN from 0). A value that is missing at
+    that step is NaN.
+
+    >>> compare_moments({"loss": [2.0, 1.5, 0.5]}, 0, 2).loc["loss", "relative_change"].item()
+    -0.75
+
+    Args:
+        curves: the curves of a run.
+        before: the earlier moment, or step.
+        after: the later one.
+
+    Raises ValueError if a step is not in the curves.
     """
     table = as_curves(curves)
     steps = [m.step if isinstance(m, CriticalMoment) else m for m in (before, after)]

@@ -1,6 +1,6 @@
 """Norms of weights, gradients and updates over training, from a log.
 
->>> from tandv.logframe import example_log
+>>> from tandv.log.logframe import example_log
 >>> list(norm_curves(example_log()))
 ['weight_norm', 'gradient_norm']
 """
@@ -20,30 +20,39 @@ _NEEDED = (("scalar_stats", "rm2"), ("scalar_stats", "numel"))
 def norm_curves(df: pd.DataFrame, *, per_layer: bool = False) -> pd.DataFrame:
     """Return the 2-norms of all weights, gradients and updates together, a column for each that the log has.
 
-    Exactly the square root of the sum of rm2² · numel over all tensors of a kind. With `per_layer` each tensor has a
-    column too, such as "weight_norm:layers.0". A step that lacks a tensor that others have is NaN, since its norm
-    would be too small. Raises UnknownName if the log has none of them, or not the statistics.
+    Each is the square root of the sum of rm2² · numel over all tensors of its type. A step that lacks a tensor which
+    other steps have is NaN, since its norm would be too small.
+
+    >>> from tandv.log.logframe import example_log
+    >>> norm_curves(example_log(layers=2, steps=2), per_layer=True).columns.tolist()[:2]
+    ['weight_norm', 'weight_norm:embed']
+
+    Args:
+        df: the log.
+        per_layer: whether to add a column for each tensor, such as "weight_norm:layers.0".
+
+    Raises UnknownName if the log has none of the tensor types, or lacks rm2 or numel.
     """
     if missing := [name for top, name in _NEEDED if (top, name) not in df.columns]:
         raise UnknownName(
             f"the log lacks {' and '.join(missing)}, of which norms are made; record tandv's own statistics"
         )
-    there = {name: kind for name, kind in KINDS.items() if kind in tensor_types(df)}
-    if not there:
+    present = {name: kind for name, kind in KINDS.items() if kind in tensor_types(df)}
+    if not present:
         raise UnknownName(
             f"the log has none of {', '.join(KINDS.values())}, only {', '.join(tensor_types(df))}; "
             "track with track_weights=True"
         )
     out: dict[str, pd.Series] = {}
     steps = pd.Index(np.unique(df[("metadata", "step")].to_numpy()).astype(np.int64), name="step")
-    for name, kind in there.items():
+    for name, kind in present.items():
         rows = df[(df[("metadata", "tensor_type")] == kind).to_numpy()]
         codes, layers = numbered(rows[("metadata", "name")])
         at = np.searchsorted(steps, rows[("metadata", "step")].to_numpy())
         mean_square = rows[_NEEDED[0]].to_numpy(np.float64, na_value=math.nan) ** 2
         power = np.zeros((len(layers), len(steps)))
         known = np.zeros((len(layers), len(steps)), bool)
-        # rows of several ranks are parts of one tensor
+        # the rows of several ranks hold parts of one tensor
         np.add.at(power, (codes, at), mean_square * rows[_NEEDED[1]].to_numpy(np.float64))
         known[codes, at] = True
         measured = known.any(0)

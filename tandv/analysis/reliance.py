@@ -20,8 +20,15 @@ __all__ = ["Reliance", "WorstGroup", "feature_reliance", "group_curves", "worst_
 class WorstGroup(NamedTuple):
     """Accuracy of each group of (label, attribute), of the worst of them, and of all samples.
 
-    `groups` has `accuracy`, `samples` and the 95 % interval `low` to `high` (Wilson 1927), since the worst
-    of several small groups is low by chance alone. A group without a sample is NaN, and not the worst.
+    >>> worst_group_accuracy([1, 0], [1, 1], attribute=[0, 1]).groups["samples"].tolist()
+    [1, 1]
+
+    Args:
+        groups: a row per group: `accuracy`, `samples` and its 95 % interval `low` to `high` (Wilson 1927), since the
+            worst of several small groups is low by chance alone. A group without samples is NaN and not the worst.
+        worst: the lowest accuracy, 0 to 1.
+        worst_group: its label and attribute.
+        average: the accuracy of all samples.
     """
 
     groups: pd.DataFrame
@@ -31,11 +38,18 @@ class WorstGroup(NamedTuple):
 
 
 def worst_group_accuracy(predictions: ArrayLike, labels: ArrayLike, attribute: ArrayLike) -> WorstGroup:
-    """Give the accuracy of the group that fares worst, groups being label × attribute (Sagawa et al. 2020).
+    """Return the accuracy of the worst group, groups being label × attribute (Sagawa et al. 2020).
 
     >>> found = worst_group_accuracy(["cow", "camel"], ["cow", "cow"], attribute=["grass", "sand"])
     >>> found.worst, found.worst_group, found.average
     (0.0, ('cow', 'sand'), 0.5)
+
+    Args:
+        predictions: the predicted class of each sample, [sample].
+        labels: the true class of each sample, [sample].
+        attribute: the value of a spurious feature of each sample, [sample].
+
+    Raises ValueError if the lengths differ.
     """
     guesses, labels, attribute = _aligned(predictions=predictions, labels=labels, attribute=attribute)
     right = guesses == labels
@@ -62,10 +76,17 @@ def _share(right: np.ndarray) -> tuple[float, int, float, float]:
 
 
 class Reliance(NamedTuple):
-    """What predictions follow where label and spurious attribute disagree, as shares of these `conflicts`.
+    """What predictions follow where label and spurious attribute disagree.
 
-    `true` follows the label, `spurious` what the attribute suggests; a guess among k classes gives 1/k each
-    (`chance`). `aligned` is the accuracy where both agree. NaN if there is no such sample.
+    >>> feature_reliance([1, 0], labels=[1, 0], attribute=[0, 1]).conflicts
+    2
+
+    Args:
+        true: the share of conflicting samples predicted as their label, 0 to 1.
+        spurious: the share predicted as the attribute suggests.
+        aligned: the accuracy where label and attribute agree; NaN if there is no such sample.
+        conflicts: the number of samples where they disagree.
+        chance: 1/k, the share of each under guessing among k classes.
     """
 
     true: float
@@ -78,22 +99,30 @@ class Reliance(NamedTuple):
 def feature_reliance(
     predictions: ArrayLike, labels: ArrayLike, attribute: ArrayLike, suggests: Mapping[Any, Any] | None = None
 ) -> Reliance:
-    """Say whether a network follows the true feature or a spurious one, by the samples where they disagree.
+    """Return whether predictions follow the true feature or a spurious one, by the samples where they disagree.
 
-    `suggests` says which label each value of the attribute goes with, such as {"grass": "cow", "sand": "camel"};
-    without it the attribute is coded by the labels themselves. Geirhos et al. (2019) call it a cue conflict.
+    Geirhos et al. (2019) call such samples a cue conflict.
 
     >>> feature_reliance([1, 0, 0], labels=[1, 1, 0], attribute=[1, 0, 1])[:2]
     (0.5, 0.5)
+
+    Args:
+        predictions: the predicted class of each sample, [sample].
+        labels: the true class of each sample, [sample].
+        attribute: the value of a spurious feature of each sample, [sample].
+        suggests: the label that each value of the attribute goes with, such as {"grass": "cow", "sand": "camel"}; by
+            default the attribute's values are labels themselves.
+
+    Raises ValueError if the lengths differ, or for a value of the attribute that suggests no label.
     """
     guesses, labels, attribute = _aligned(predictions=predictions, labels=labels, attribute=attribute)
     classes = np.unique(labels).tolist()
     values = np.unique(attribute).tolist()
     meaning = dict.fromkeys(values) | {v: v for v in values if v in classes} if suggests is None else suggests
-    if silent := [value for value in values if meaning.get(value) is None]:
+    if unmapped := [value for value in values if meaning.get(value) is None]:
         raise ValueError(
-            f"the attribute values {silent} are not labels ({classes}); say which label each goes with: "
-            f"suggests={{{silent[0]!r}: {classes[0]!r}, ...}}"
+            f"the attribute values {unmapped} are not labels ({classes}); say which label each goes with: "
+            f"suggests={{{unmapped[0]!r}: {classes[0]!r}, ...}}"
         )
     suggested = np.array([meaning[value] for value in attribute.tolist()])
     conflict = suggested != labels
@@ -108,9 +137,19 @@ def feature_reliance(
 def group_curves(
     history: Mapping[int, ArrayLike], labels: ArrayLike, attribute: ArrayLike, suggests: Mapping[Any, Any] | None = None
 ) -> pd.DataFrame:
-    """Follow groups over training: from {step: predictions} to curves of accuracy and of what is relied on.
+    """Return accuracies of groups and reliance over training, as curves.
 
     Columns: `average_accuracy`, `worst_group_accuracy`, `true` and `spurious` with their `chance`.
+
+    >>> group_curves({100: [1, 1]}, labels=[1, 0], attribute=[1, 0])["worst_group_accuracy"].to_dict()
+    {100: 0.0}
+
+    Args:
+        history: {step: predicted class of each sample, [sample]}.
+        labels: the true class of each sample, [sample].
+        attribute: the value of a spurious feature of each sample, [sample].
+        suggests: the label that each value of the attribute goes with, such as {"grass": "cow", "sand": "camel"}; by
+            default the attribute's values are labels themselves.
     """
     rows = {}
     for step in sorted(history):

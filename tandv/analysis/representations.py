@@ -1,7 +1,7 @@
-"""How far weights have moved, how many dimensions are filled, and what two moments have in common.
+"""How far weights have moved, how many dimensions activations span, and how two checkpoints differ.
 
-A representation is an array [sample, feature]; further axes are taken as features. How alike two of them are is
-in `similarity`, whose names are found here, too.
+A representation is an array [sample, ...]; axes after the first are flattened into features. The names of `similarity`
+can be imported from here too.
 
 >>> weight_change([3.0, 4.0], [3.0, 5.0]).l2
 1.0
@@ -46,7 +46,18 @@ __all__ = [
 
 
 class WeightChange(NamedTuple):
-    """How far an array moved: ‖after − before‖, the same over ‖before‖, largest and mean |difference|, cosine."""
+    """How far an array has moved.
+
+    >>> weight_change([3.0, 4.0], [3.0, 5.0]).mean
+    0.5
+
+    Args:
+        l2: ‖after − before‖.
+        relative: l2 over ‖before‖.
+        max: the largest absolute difference.
+        mean: the mean absolute difference.
+        cosine_similarity: of before and after, -1 to 1.
+    """
 
     l2: float
     relative: float
@@ -56,13 +67,18 @@ class WeightChange(NamedTuple):
 
 
 def weight_change(before: ArrayLike, after: ArrayLike) -> WeightChange:
-    """Say how far weights have moved, and whether they still point the same way.
+    """Return how far weights have moved, and whether they still point in the same direction.
 
-    `cosine_similarity` is 1 for the same direction, 0 for a right angle, NaN if either is all zero; `relative`
-    is inf for a start at zero. Raises ValueError if shapes differ.
+    `cosine_similarity` is NaN if either is all zero; `relative` is inf for a start at zero.
 
     >>> weight_change([3.0, 4.0], [3.0, 5.0]).relative
     0.2
+
+    Args:
+        before: weights of any shape.
+        after: the same weights later.
+
+    Raises ValueError if shapes differ.
     """
     old, new = np.asarray(before), np.asarray(after)
     if old.shape != new.shape:
@@ -79,10 +95,16 @@ def weight_change(before: ArrayLike, after: ArrayLike) -> WeightChange:
 
 
 def cosine_similarity(one: ArrayLike, other: ArrayLike) -> float:
-    """Give the cosine of the angle between two arrays taken as vectors; NaN if either is all zero, or not finite.
+    """Return the cosine of the angle between two arrays taken as vectors; NaN if either is all zero or not finite.
 
     >>> cosine_similarity([1, 0], [-2, 0])
     -1.0
+
+    Args:
+        one: an array of any shape.
+        other: an array of as many values.
+
+    Raises ValueError if they differ in size.
     """
     first, second = (np.asarray(array).ravel().astype(np.float64) for array in (one, other))
     if first.shape != second.shape:
@@ -96,10 +118,16 @@ def cosine_similarity(one: ArrayLike, other: ArrayLike) -> float:
 
 
 class EffectiveDimension(NamedTuple):
-    """How many dimensions are filled, in four ways, with σ the singular values and λ = σ².
+    """How many dimensions are spanned, by four measures of the singular values σ, with λ = σ².
 
-    `stable_rank` Σλ/λ₁; `participation_ratio` (Σλ)²/Σλ²; `components_90` the fewest λ that hold 90 % of
-    their sum; `nuclear_norm_ratio` Σσ/σ₁.
+    >>> effective_dimension(np.eye(4)[:, :3], centre=False).components_90
+    3.0
+
+    Args:
+        stable_rank: Σλ/λ₁.
+        participation_ratio: (Σλ)²/Σλ².
+        components_90: the fewest λ that hold 90 % of their sum.
+        nuclear_norm_ratio: Σσ/σ₁.
     """
 
     stable_rank: float
@@ -109,13 +137,18 @@ class EffectiveDimension(NamedTuple):
 
 
 def effective_dimension(activations: ArrayLike, *, centre: bool = True) -> EffectiveDimension:
-    """Say how many dimensions a representation really fills; each answer is k for k equally strong directions.
+    """Return how many dimensions a representation effectively spans: each measure is k for k equally strong directions.
 
-    Features are centred, so that λ are the eigenvalues of their covariance; `centre=False` takes the
-    matrix as it is. All four are NaN if nothing varies, or if there is a NaN or infinity.
+    All are NaN if nothing varies, or if there is a NaN or infinity.
 
-    >>> effective_dimension(np.eye(4)[:, :3], centre=False)._asdict()["participation_ratio"]
+    >>> effective_dimension(np.eye(4)[:, :3], centre=False).participation_ratio
     3.0
+
+    Args:
+        activations: [sample, ...].
+        centre: whether features are centred, so that λ are the eigenvalues of their covariance.
+
+    Raises ValueError for fewer than two samples.
     """
     samples = as_samples(activations, "activations")
     samples = centred(samples) if centre else samples
@@ -135,22 +168,27 @@ def compare_representations(
     *,
     causal: bool = False,
 ) -> pd.DataFrame:
-    """Compare what a model is or does at two moments, layer by layer: one row per layer.
+    """Compare the weights, activations or attention of a model at two checkpoints: one row per layer.
 
-    All kinds have the columns of `WeightChange`. Activations ([sample, feature], the same samples at both
-    moments) have `cka`, `cka_chance` and the `participation_ratio_before` and `_after`; attention
-    ([..., query, key], probabilities) has `entropy_before` and `entropy_after`, means in nats.
-
-    Raises ValueError naming every layer that is in one of them only, or has another shape.
+    All kinds have the columns of `WeightChange`. Activations also have `cka`, `cka_chance` and
+    `participation_ratio_before` and `_after`; attention has `entropy_before` and `entropy_after`, means in nats.
 
     >>> compare_representations({"fc": [1.0, 0.0]}, {"fc": [0.0, 1.0]}).loc["fc", "cosine_similarity"].item()
     0.0
+
+    Args:
+        before: {layer: array}: weights of any shape, activations [sample, ...], or attention [..., query, key].
+        after: the same layers later; activations and attention of the same samples.
+        kind: "weights", "activations" or "attention".
+        causal: whether attention is causal.
+
+    Raises ValueError naming every layer that is only in one of them or differs in shape.
     """
     if kind not in (kinds := ("weights", "activations", "attention")):
         raise ValueError(f"kind is {kind!r}; allowed are {', '.join(map(repr, kinds))}")
     problems = [
-        f"{layer!r} is in {there} only; compare the layers that both have"
-        for there, one, other in (("before", before, after), ("after", after, before))
+        f"{layer!r} is in {side} only; compare the layers that both have"
+        for side, one, other in (("before", before, after), ("after", after, before))
         for layer in one
         if layer not in other
     ]
@@ -176,7 +214,15 @@ def compare_representations(
 
 
 class Projection(NamedTuple):
-    """Points in few dimensions, indexed by step and sample; `explained` is each axis's share of the variance."""
+    """Samples projected to few dimensions.
+
+    >>> project({0: {"fc": np.eye(3)}}, "fc").points.shape
+    (3, 2)
+
+    Args:
+        points: coordinates, indexed by step and sample.
+        explained: the share of the variance that each dimension explains; None for t-SNE.
+    """
 
     points: pd.DataFrame
     explained: np.ndarray | None
@@ -191,11 +237,23 @@ def project(
     perplexity: float | None = None,
     seed: int = 0,
 ) -> Projection:
-    """Show where a layer puts each sample over training, in one basis shared by all checkpoints.
+    """Project a layer's samples over training to few dimensions, in one basis shared by all checkpoints.
 
-    PCA and t-SNE see the samples of all steps at once, so that a point that moves has moved. `points` has the
-    index (step, sample) and columns 0, 1, ...; `explained` is None for t-SNE, whose distances between
-    groups mean nothing. `perplexity` (t-SNE) is by default 30, or a third of the points if they are few.
+    PCA and t-SNE are fitted to the samples of all steps at once, so that a point moves only if its representation does.
+    Distances between groups in t-SNE mean nothing.
+
+    >>> project({0: {"fc": np.eye(3)}, 1: {"fc": 2 * np.eye(3)}}, "fc").points.index.names
+    FrozenList(['step', 'sample'])
+
+    Args:
+        history: {step: {layer: [sample, ...]}}.
+        layer: the name of the layer.
+        method: "pca" or "tsne".
+        dimensions: of the projection.
+        perplexity: of t-SNE; by default 30, or a third of the points if they are few.
+        seed: of t-SNE.
+
+    Raises ValueError if no step has the layer, or if its number of features changes.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE

@@ -1,7 +1,7 @@
-"""How alike two representations are, beside what chance alone gives: linear CKA and SVCCA.
+"""How similar two representations are, compared with chance: linear CKA and SVCCA.
 
-A representation is an array [sample, feature]; further axes are taken as features. What a model says of
-itself at one step is a dict of them by layer, and training is {step: {layer: array}}.
+A representation is an array [sample, ...]; axes after the first are flattened into features. The representations of a
+model at one step are a dict by layer, those over training {step: {layer: array}}.
 
 >>> x = np.random.default_rng(0).normal(size=(50, 4))
 >>> round(linear_cka(x, 3 * x[:, ::-1] + 1), 6)  # the same up to order, scale and shift
@@ -40,21 +40,27 @@ def _same_samples(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 
 def centred(samples: np.ndarray) -> np.ndarray:
     """Subtract each feature's mean; a feature whose values are all equal becomes exactly zero."""
-    constant = samples.min(0) == samples.max(0)  # its mean may be off by a rounding, and would look like a signal
-    with np.errstate(invalid="ignore"):  # infinities become NaN, for that feature alone
+    constant = samples.min(0) == samples.max(0)  # rounding of the mean would otherwise leave a false signal
+    with np.errstate(invalid="ignore"):  # infinities make only that feature NaN
         return np.where(constant, 0, samples - samples.mean(0))
 
 
 def linear_cka(x: ArrayLike, y: ArrayLike, *, debiased: bool = False) -> float:
-    """Say how alike two representations of the same samples are: linear CKA (Kornblith et al. 2019), 0 to 1.
+    """Return the similarity of two representations of the same samples: linear CKA (Kornblith et al. 2019), 0 to 1.
 
-    ‖YᵀX‖²/(‖XᵀX‖·‖YᵀY‖) of centred features, Frobenius norms. It does not see rotation, scale or shift, and is
-    biased upwards when features outnumber samples: `debiased` uses the unbiased estimate of Song et al. (2012)
-    as Nguyen et al. (2021) do, is 0 on average for independent representations, and may be negative. NaN if
-    one of them is constant. Raises ValueError if the numbers of samples differ (debiased: fewer than four).
+    ‖YᵀX‖²/(‖XᵀX‖·‖YᵀY‖) of centred features, Frobenius norms. It is invariant to rotation, scale and shift, and biased
+    upwards when features outnumber samples. NaN if one of the representations is constant.
 
     >>> linear_cka([[0], [1], [2]], [[0], [1], [0]])
     0.0
+
+    Args:
+        x: a representation, [sample, ...].
+        y: another representation of the same samples, [sample, ...].
+        debiased: use the unbiased estimate of Song et al. (2012) as Nguyen et al. (2021) do, which is 0 on average for
+            independent representations and may be negative.
+
+    Raises ValueError if the numbers of samples differ (debiased: or are fewer than four).
     """
     first, second = _same_samples(x, y)
     if debiased:
@@ -67,9 +73,18 @@ def linear_cka(x: ArrayLike, y: ArrayLike, *, debiased: bool = False) -> float:
 
 
 def chance_cka(x: ArrayLike, y: ArrayLike) -> float:
-    """Say what linear CKA would be if the two had nothing to do with each other: its mean over all pairings of samples.
+    """Return linear CKA under chance: its mean over all pairings of samples.
 
     Exactly tr(K)·tr(L)/((n − 1)·‖K‖·‖L‖), with K and L the Gram matrices of centred features.
+
+    >>> round(chance_cka([[0], [1], [2]], [[0], [1], [0]]), 6)  # n = 3, one direction each
+    0.5
+
+    Args:
+        x: a representation, [sample, ...].
+        y: another representation of the same samples, [sample, ...].
+
+    Raises ValueError if the numbers of samples differ.
     """
     first, second = _same_samples(x, y)
     return math.prod(_concentration(array) for array in (first, second)) / (len(first) - 1)
@@ -101,7 +116,16 @@ def _ratio(above: float, below: float) -> float:
 
 
 class Svcca(NamedTuple):
-    """Mean canonical correlation, its level under chance, and how many directions of each were compared."""
+    """The similarity of two representations by SVCCA.
+
+    >>> svcca([[0], [1], [2]], [[0], [1], [2]]).directions
+    (1, 1)
+
+    Args:
+        mean: the mean canonical correlation, 0 to 1.
+        chance: its mean for independent directions.
+        directions: how many directions of each were compared.
+    """
 
     mean: float
     chance: float
@@ -109,16 +133,22 @@ class Svcca(NamedTuple):
 
 
 def svcca(x: ArrayLike, y: ArrayLike, *, variance: float = 0.99) -> Svcca:
-    """Say how well linear maps carry one representation into the other: SVCCA (Raghu et al. 2017), 0 to 1.
+    """Return how well two representations can be linearly mapped to each other: SVCCA (Raghu et al. 2017), 0 to 1.
 
-    Of each, the fewest singular directions that hold `variance` of it are kept; `mean` is that of the
-    min(k, l) canonical correlations between them. `chance` is its mean for independent directions of the same
-    numbers (Wachter 1980): near 1 if they are as many as the samples, when SVCCA says nothing. Both are NaN if one
-    of the two is constant, or holds NaN or infinity.
+    `mean` is that of the min(k, l) canonical correlations between the main singular directions of both. `chance` is its
+    mean for independent directions of the same numbers (Wachter 1980); it is near 1 if they are as many as the samples,
+    when SVCCA is meaningless. Both are NaN if one of the two is constant or holds NaN or infinity.
 
     >>> t = np.arange(8.0)
-    >>> svcca(np.c_[t, t**2], np.c_[t**2 + t, 5 * t]).mean.__round__(6)
+    >>> round(svcca(np.c_[t, t**2], np.c_[t**2 + t, 5 * t]).mean, 6)
     1.0
+
+    Args:
+        x: a representation, [sample, ...].
+        y: another representation of the same samples, [sample, ...].
+        variance: the share of the variance that the kept singular directions hold.
+
+    Raises ValueError if the numbers of samples differ.
     """
     first, second = (main_directions(array, variance) for array in _same_samples(x, y))
     return svcca_of(first, second)
@@ -128,7 +158,7 @@ def main_directions(array: np.ndarray, variance: float = 0.99) -> np.ndarray:
     """Return an orthonormal basis [sample, k] of the fewest directions that hold `variance` of a centred array."""
     if not 0 < variance <= 1:
         raise ValueError(f"variance is {variance}; allowed is a share above 0 and at most 1, such as 0.99")
-    if not np.isfinite(array).all():  # a diverged layer has no directions, and shall not stop the others' measures
+    if not np.isfinite(array).all():  # a diverged layer has no directions; other layers are still measured
         return np.zeros((len(array), 0))
     left, sizes, _ = np.linalg.svd(array, full_matrices=False)
     real = int((sizes > sizes.max(initial=0) * max(array.shape) * np.finfo(np.float64).eps).sum())
@@ -136,12 +166,12 @@ def main_directions(array: np.ndarray, variance: float = 0.99) -> np.ndarray:
 
 
 def fewest(power: np.ndarray, share: float) -> int:
-    """Return the fewest of the falling `power` that hold a share of its sum; a rounding below it is enough."""
+    """Return how many of the descending values of `power` hold `share` of their sum, within rounding."""
     return int(np.argmax(np.cumsum(power) >= share * power.sum() * (1 - 1e-12))) + 1 if len(power) else 0
 
 
 def svcca_of(first: np.ndarray, second: np.ndarray) -> Svcca:
-    """Return SVCCA from the main directions of both, found once for each layer."""
+    """Return SVCCA from the main directions of two layers."""
     small, large = sorted((first.shape[1], second.shape[1]))
     if not small:
         return Svcca(math.nan, math.nan, (first.shape[1], second.shape[1]))
@@ -170,11 +200,18 @@ def _chance_correlation(small: int, large: int, dimensions: int) -> float:
 
 
 def cka_curves(history: History, *, debiased: bool = False) -> pd.DataFrame:
-    """Follow how alike each layer is to what it was one checkpoint ago, and to what it becomes in the end.
+    """Return the similarity of each layer to itself one checkpoint before, and at the end, as curves.
 
-    Takes {step: {layer: [sample, feature]}} with the same samples at every step; gives curves
-    `<layer>/cka_to_previous` (NaN at its first step) and `<layer>/cka_to_final` (1 at the last). A layer may be
-    missing at some steps: NaN there, and "previous" and "final" are those at which it is known.
+    Columns are `<layer>/cka_to_previous` (NaN at its first step) and `<layer>/cka_to_final` (1 at the last). Steps at
+    which a layer is missing are NaN and skipped.
+
+    >>> curves = cka_curves({0: {"fc": [[0], [1], [2]]}, 10: {"fc": [[0], [1], [0]]}})
+    >>> curves["fc/cka_to_final"].round(6).to_dict()
+    {0: 0.0, 10: 1.0}
+
+    Args:
+        history: {step: {layer: [sample, ...]}}, of the same samples at every step.
+        debiased: use the unbiased estimate; see `linear_cka`.
     """
     steps = sorted(history)
     out = pd.DataFrame(index=pd.Index(steps, name="step", dtype=np.int64))
@@ -182,10 +219,10 @@ def cka_curves(history: History, *, debiased: bool = False) -> pd.DataFrame:
         known = [step for step in steps if layer in history[step]]
         final, columns = history[known[-1]][layer], {"cka_to_previous": {}, "cka_to_final": {}}
         for before, step in zip([None, *known], known, strict=False):
-            here = history[step][layer]
+            current = history[step][layer]
             if before is not None:
-                columns["cka_to_previous"][step] = linear_cka(history[before][layer], here, debiased=debiased)
-            columns["cka_to_final"][step] = linear_cka(here, final, debiased=debiased)
+                columns["cka_to_previous"][step] = linear_cka(history[before][layer], current, debiased=debiased)
+            columns["cka_to_final"][step] = linear_cka(current, final, debiased=debiased)
         for name, values in columns.items():
             out[f"{layer}/{name}"] = pd.Series(values, dtype=np.float64).reindex(steps)
     return out

@@ -1,5 +1,7 @@
 """Steps read off curves drawn by hand, what is missing said in words."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,4 +1,4 @@
-"""Transitions of a curve: where it changed faster than before and after, its stages, how sure and how steep.
+"""Transitions of a curve: where it changes faster than before and after, its stages, how certain and how steep.
 
 >>> import numpy as np, pandas as pd
 >>> loss = pd.Series(np.where(np.arange(200) < 120, 2.0, 0.5), name="loss")

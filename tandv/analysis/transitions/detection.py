@@ -1,4 +1,4 @@
-"""Transitions: where something in a training run changed faster than before and after.
+"""Find transitions: where a curve of a training run changes faster than before and after.
 
 >>> import numpy as np
 >>> loss = pd.Series(np.where(np.arange(200) < 120, 2.0, 0.5), name="loss")
@@ -6,9 +6,9 @@
 >>> found.quantity, found.step, found.before, found.after
 ('loss', 120, 2.0, 0.5)
 
-A plain decay has none: it is fastest at its beginning. Neither has a curve that only swings, or one whose changes
-are small beside its noise (less than 3 standard deviations), or beside its range (less than a hundredth, where it
-wanders smoothly a twentieth; of an accuracy a twentieth of all that it could reach).
+A plain decay has none: it is fastest at its beginning. Neither has a curve that only oscillates, or one whose changes
+are small compared with its noise (less than 3 standard deviations) or with its range (less than a hundredth, where it
+drifts smoothly a twentieth; for an accuracy a twentieth of the whole scale).
 """
 
 from collections.abc import Callable
@@ -40,32 +40,41 @@ __all__ = [
 
 Axis = Literal["linear", "log"]
 
-LEAST_ACCURACY = 0.05  # of all that an accuracy could reach
+LEAST_ACCURACY = 0.05  # of the whole scale of an accuracy
 
 
 class Detector(Protocol):
-    """A function of one curve that returns its transitions, first to last."""
+    """A function of one curve that returns its transitions, first to last.
+
+    >>> detector: Detector = transitions
+    >>> detector(pd.Series([2.0, 1.0]), axis="linear", nulls=0)
+    []
+    """
 
     def __call__(self, curve: pd.Series, *, axis: Axis = "linear", nulls: int = 0) -> list[Transition]: ...
 
 
 def transitions(curve: pd.Series, *, axis: Axis = "linear", nulls: int = 99) -> list[Transition]:
-    """Find where a curve, indexed by step, changes faster than before and after.
+    """Return the transitions of a curve: where it changes faster than before and after.
 
-    Needs at least 8 known values; of fewer, and of a constant, there is none. What is not finite is passed over, steps
-    may be uneven, and of more than 4,000 values the means of neighbours are looked at. On `axis="log"` the pace is
-    that per factor of 1 + step: use it where a curve is recorded at steps 1, 2, 4, 8, ..., and know that there every
-    plain decay is a transition. `nulls` is the number of null curves for the p-values; 0 leaves these out.
+    A curve of fewer than 8 known values or a constant one has none. NaNs and infinities are skipped, steps may be
+    uneven, and curves of more than 4,000 values are averaged down.
 
     >>> accuracy = pd.Series([0.1, 0.1, 0.1, 0.1, 0.12, 0.5, 0.88, 0.9, 0.9, 0.9, 0.9], name="accuracy")
     >>> [(t.start, t.step, t.end) for t in transitions(accuracy)]
     [(4, 5, 6)]
+
+    Args:
+        curve: values by step.
+        axis: "linear", or "log" for the pace per factor of 1 + step: for curves recorded at steps 1, 2, 4, 8, ...;
+            there every plain decay is a transition.
+        nulls: how many null curves the p-values are computed from; 0 leaves them out.
     """
     name = "value" if curve.name is None else str(curve.name)
     steps, values = known(curve)
     if len(values) < FEWEST or np.ptp(values) <= FLOOR * np.abs(values).max():
         return []
-    steps, values = _fewer(steps, values)
+    steps, values = _averaged_down(steps, values)
     time = steps if axis == "linear" else np.log1p(steps - min(0.0, float(steps[0])))
     found = bumps.find(time, values, _least(name, values))
     chance = largest(found, nulls) if nulls and found.bumps else np.zeros(0)
@@ -79,7 +88,7 @@ def transitions(curve: pd.Series, *, axis: Axis = "linear", nulls: int = 99) -> 
         rate = 1000 * p / float(steps[-1] - steps[0])
         evidence = Evidence(bump.effect, min(bump.ratio, 1e3), bump.z, p, rate, bump.change / bump.effect)
         levels = float(np.median(before)), float(np.median(after))
-        # a tenth has happened after `start`, so it rounds up; nine tenths before `end`
+        # `start` is rounded up and `end` down, so that the change lies within the recorded steps
         step = round(middle)
         first, last = min(int(np.ceil(start)), step), max(int(np.floor(end)), step)
         out.append(Transition(name, first, step, last, levels[0], levels[1], evidence))
@@ -87,13 +96,13 @@ def transitions(curve: pd.Series, *, axis: Axis = "linear", nulls: int = 99) -> 
 
 
 def _least(name: str, values: np.ndarray) -> float:
-    """The least change that counts whatever the range is: an accuracy could have reached all of its own."""
+    """Return the least change that counts for any range: for an accuracy a share of its whole scale."""
     if "acc" in name.lower() and values.min() >= 0 and values.max() <= 100:
         return LEAST_ACCURACY if values.max() <= 1 else 100 * LEAST_ACCURACY
     return 0.0
 
 
-def _fewer(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _averaged_down(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     each = -(-len(values) // MOST)
     if each == 1:
         return steps, values
@@ -118,12 +127,20 @@ def find_transitions(
     axis: Axis = "linear",
     nulls: int | None = None,
 ) -> list[Transition]:
-    """Find the transitions of every curve, by step; `detector` is a name in DETECTORS or a function like those.
-
-    Raises ValueError naming the detectors there are.
+    """Return the transitions of every curve, ordered by step.
 
     >>> find_transitions({"loss": [1.0, 0.5, 0.25, 0.12, 0.06, 0.03, 0.015, 0.007, 0.004]})
     []
+
+    Args:
+        curves: whatever `as_curves` takes.
+        detector: a name in DETECTORS ("transitions", "relative_jumps", "threshold_crossings", "change_points",
+            "jumps"), or a function like these.
+        axis: "linear", or "log" for the pace per factor of 1 + step: for curves recorded at steps 1, 2, 4, 8, ...;
+            there every plain decay is a transition.
+        nulls: how many null curves are made for each curve; by default as many as the detector makes.
+
+    Raises ValueError naming the detectors for an unknown name.
     """
     if isinstance(detector, str):
         if detector not in DETECTORS:

@@ -1,4 +1,4 @@
-"""Rules by which others look for changes. None of them asks what was before and after, so none is the default."""
+"""Other common rules for changes. None compares with the pace before and after, so none is the default."""
 
 import numpy as np
 import pandas as pd
@@ -11,13 +11,18 @@ from tandv.analysis.transitions.transition import FEWEST, Evidence, Transition, 
 def relative_jumps(
     curve: pd.Series, *, axis: str = "linear", nulls: int = 0, threshold: float = 0.2
 ) -> list[Transition]:
-    """Find every pair of neighbours that differ by more than a fifth of the first: the rule of Phase-Viz.
+    """Return every pair of neighbouring values that differ by more than a share of the first: the rule of Phase-Viz.
 
-    It depends on where zero lies and on how often the curve was recorded, and fires in any noisy or falling curve.
-    `nulls` is the number of null curves from which the false alarms are counted; of few known values they are NaN.
+    It depends on where zero lies and on how often the curve was recorded, and reports any noisy or falling curve.
 
     >>> [t.step for t in relative_jumps(pd.Series([1.0, 1.1, 1.5, 1.5], name="loss"))]
     [2]
+
+    Args:
+        curve: values by step.
+        axis: accepted for compatibility with `transitions`; it makes no difference.
+        nulls: how many null curves the rate of false alarms is counted on; 0 leaves it out.
+        threshold: the share.
     """
     steps, values = known(curve)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -33,10 +38,16 @@ def relative_jumps(
 def threshold_crossings(
     curve: pd.Series, *, axis: str = "linear", nulls: int = 0, thresholds: tuple[float, ...] | None = None
 ) -> list[Transition]:
-    """Find where a curve passes thresholds for the first time, by default the middle between its extremes.
+    """Return where a curve crosses thresholds for the first time.
 
     >>> [t.step for t in threshold_crossings(pd.Series([0.1, 0.2, 0.9, 0.3, 0.8], name="acc"), thresholds=(0.5,))]
     [2]
+
+    Args:
+        curve: values by step.
+        axis: accepted for compatibility with `transitions`; it makes no difference.
+        nulls: how many null curves the rate of false alarms is counted on; 0 leaves it out.
+        thresholds: by default the middle between the extremes of the curve.
     """
     steps, values = known(curve)
     if len(values) < 2 or np.ptp(values) <= FLOOR * np.abs(values).max():
@@ -45,30 +56,36 @@ def threshold_crossings(
     for level in thresholds or (float(values.min() + values.max()) / 2,):
         passed = np.flatnonzero((values[1:] >= level) != (values[0] >= level))
         at += passed[:1].tolist()
-    places = np.array(sorted(set(at)), dtype=np.int64)
+    positions = np.array(sorted(set(at)), dtype=np.int64)
 
     def rule(curve: pd.Series, nulls: int = 0) -> list[Transition]:
         return threshold_crossings(curve, thresholds=thresholds, nulls=nulls)
 
-    return _between(curve, steps, values, places, _rate(curve, rule, nulls), np.full(len(places), np.nan))
+    return _between(curve, steps, values, positions, _rate(curve, rule, nulls), np.full(len(positions), np.nan))
 
 
 def jumps(curve: pd.Series, *, axis: str = "linear", nulls: int = 0, threshold: float = 5.0) -> list[Transition]:
-    """Find differences of neighbours that are outliers among all differences: robust z-score above `threshold`.
+    """Return differences between neighbouring values that are outliers among all differences, by their robust z-score.
 
-    The score is the distance from the median over 1.4826 median absolute deviations (Iglewicz & Hoaglin 1993). It sees
-    what happens between two records, and nothing that takes longer.
+    The score is the distance from the median over 1.4826 median absolute deviations (Iglewicz & Hoaglin 1993). Only
+    changes between two recorded steps are detected, not slower ones.
 
     >>> [t.step for t in jumps(pd.Series([0.0, 0.1, 0.0, 0.1, 0.0, 5.0, 5.1, 5.0], name="norm"))]
     [5]
+
+    Args:
+        curve: values by step.
+        axis: accepted for compatibility with `transitions`; it makes no difference.
+        nulls: how many null curves the rate of false alarms is counted on; 0 leaves it out.
+        threshold: the z-score above which a difference is an outlier.
     """
     steps, values = known(curve)
     if len(values) < 3:
         return []
     pace = np.diff(values) / np.diff(steps)
-    away = pace - np.median(pace)
-    usual = np.maximum(1.4826 * np.median(np.abs(away)), _floor(values) / np.diff(steps))
-    z = np.abs(away) / np.maximum(usual, 1e-300)
+    deviation = pace - np.median(pace)
+    usual = np.maximum(1.4826 * np.median(np.abs(deviation)), _floor(values) / np.diff(steps))
+    z = np.abs(deviation) / np.maximum(usual, 1e-300)
     at = np.flatnonzero(z > threshold)
 
     def rule(curve: pd.Series, nulls: int = 0) -> list[Transition]:
@@ -78,10 +95,20 @@ def jumps(curve: pd.Series, *, axis: str = "linear", nulls: int = 0, threshold: 
 
 
 def change_points(curve: pd.Series, *, axis: str = "linear", nulls: int = 0, penalty: float = 3.0) -> list[Transition]:
-    """Find where the distribution of values changes: kernel change points of ruptures, `penalty` times log n each.
+    """Return where the distribution of values changes: kernel change points of ruptures (Celisse et al. 2018).
 
-    They part a curve into segments, and any smooth decay has many: see `segments` for stages, which is what they are
-    good for. (Celisse et al. 2018; kernel: radial basis functions.)
+    They divide a curve into segments, and any smooth decay has many: use them as stages of a run; see `segments`.
+
+    >>> [t.step for t in change_points(pd.Series([2.0] * 20 + [0.5] * 20, name="loss"))]
+    [20]
+
+    Args:
+        curve: values by step.
+        axis: accepted for compatibility with `transitions`; it makes no difference.
+        nulls: how many null curves the rate of false alarms is counted on; 0 leaves it out.
+        penalty: a further change point must improve the fit by `penalty` · log(n).
+
+    Raises ModuleNotFoundError without ruptures.
     """
     from tandv.analysis.transitions.segments import breaks
 
@@ -103,7 +130,7 @@ def _rate(curve: pd.Series, rule, nulls: int) -> float:
 
 
 def _between(curve, steps, values, at, rate: float, z: np.ndarray) -> list[Transition]:
-    """A transition for each place between point k and the next."""
+    """Return a transition for each k of `at`, between the k-th value and the next."""
     noise = np.nan
     if len(values) >= FEWEST:
         spread = np.median(np.abs(np.diff(values, 2))) / 0.6745 / np.sqrt(6)

@@ -1,6 +1,6 @@
-"""Segments: the stages of a run, between which the level of a curve differs.
+"""Segments: the stages of a run, in which the level of a curve differs.
 
-They are not transitions. A curve that falls smoothly has no transition, and still falls into stages.
+They are not transitions: a curve that falls smoothly has no transition, but still has stages.
 
 >>> import numpy as np
 >>> curve = pd.Series(np.repeat([2.0, 1.0, 0.2], 50), name="loss")
@@ -19,7 +19,7 @@ from tandv.analysis.transitions.transition import FEWEST, known
 
 
 class Segment(NamedTuple):
-    """One stage: first and last step, the median of its values, and their change per step (a straight line's)."""
+    """One stage: first and last step, the median of its values, and the slope of a fitted line per step."""
 
     quantity: str
     start: int
@@ -29,9 +29,12 @@ class Segment(NamedTuple):
 
 
 def segments(curve: pd.Series, *, penalty: float = 3.0, shortest: int = 2) -> list[Segment]:
-    """Part a curve into stages of at least `shortest` values; each further one must be worth `penalty` · log(n).
+    """Return the stages of a curve; one of fewer than 8 known values, or a constant one, is one stage.
 
-    A curve of fewer than 8 known values, or a constant one, is one stage; of nothing known there is none.
+    Args:
+        curve: values by step.
+        penalty: each further stage must improve the fit by `penalty` · log(n).
+        shortest: how many values a stage has at least.
     """
     steps, values = known(curve)
     if not len(values):

@@ -1,4 +1,4 @@
-"""How sharp a transition is: how many steps it takes, and how steep the logistic curve is that fits it best.
+"""How sharp a transition is: how many steps it takes, and how steep the best-fitting logistic curve is.
 
 >>> import numpy as np
 >>> from tandv.analysis.transitions import find_transitions
@@ -20,18 +20,22 @@ from scipy.stats import t as student
 
 from tandv.analysis.transitions.transition import Transition, known
 
-_AROUND = 1.5  # times its width: what is fitted before and after a transition
+_AROUND = 1.5  # the fit covers this many widths before and after the transition
 
 
 class Sharpness(NamedTuple):
-    """Width and slope of a transition, in steps and per step.
+    """Width and slope of a transition, from a fitted logistic curve before + (after - before) / (1 + exp(-k (step -
+    middle))).
 
-    width: steps from a tenth to nine tenths of the change, of the fitted curve: 2 log(9) / slope
-    slope: rate k of the logistic curve, before + (after - before) / (1 + exp(-k (step - middle))), per step
-    low, high: the interval in which the slope lies, at the asked confidence
-    unexplained: share of the variance around the transition that the logistic curve leaves over
-    Everything is NaN where too few values are known or the fit fails; a slope that the steps are too coarse to
-    tell has `high` at infinity.
+    All are NaN if too few values are known or the fit fails.
+
+    Args:
+        quantity: the name of the curve.
+        middle: the step at which half of the change has happened.
+        width: steps from a tenth to nine tenths of the change: 2 log(9) / slope.
+        slope: the rate k, per step.
+        low, high: the confidence interval of the slope; high is infinite if the recorded steps are too coarse.
+        unexplained: the share of the variance around the transition that the fit leaves.
     """
 
     quantity: str
@@ -44,16 +48,21 @@ class Sharpness(NamedTuple):
 
 
 def sharpness(curve: pd.Series, transition: Transition, *, confidence: float = 0.95) -> Sharpness:
-    """Fit a logistic curve to a transition and say how steep it is, with a confidence interval.
+    """Fit a logistic curve to a transition and return how steep it is, with a confidence interval.
 
-    The interval is that of Student for the logarithm of the slope, with as many degrees of freedom as the residuals
-    are worth once their autocorrelation is taken into account (Bartlett 1935).
+    The interval is Student's for the logarithm of the slope, with degrees of freedom reduced for the autocorrelation of
+    the residuals (Bartlett 1935).
+
+    Args:
+        curve: values by step.
+        transition: the transition.
+        confidence: of the interval, 0 to 1.
     """
     steps, values = known(curve)
     width = max(transition.end - transition.start, 1)
     near = (steps >= transition.start - _AROUND * width) & (steps <= transition.end + _AROUND * width)
     first, last = np.flatnonzero(near)[[0, -1]] if near.any() else (0, -1)
-    while last - first < 7 and (first > 0 or last < len(steps) - 1):  # a jump has no width: take its neighbours
+    while last - first < 7 and (first > 0 or last < len(steps) - 1):  # a jump has no width: include its neighbours
         first, last = max(first - 1, 0), min(last + 1, len(steps) - 1)
     x, y = steps[first : last + 1], values[first : last + 1]
     nothing = Sharpness(transition.quantity, *[np.nan] * 6)
@@ -72,24 +81,24 @@ def sharpness(curve: pd.Series, transition: Transition, *, confidence: float = 0
     except (RuntimeError, ValueError):
         return nothing
     residual = y - logistic(x, *fit)
-    worth = _worth(residual)
-    freedom = max(worth - len(fit), 1.0)
-    # curve_fit counts every residual as independent
+    effective = _effective_count(residual)
+    freedom = max(effective - len(fit), 1.0)
+    # curve_fit assumes independent residuals
     error = (
         float(np.sqrt(covariance[3, 3] * (len(x) - len(fit)) / freedom)) if np.isfinite(covariance[3, 3]) else np.inf
     )
     reach = student.ppf(0.5 + confidence / 2, freedom) * error
     slope = float(np.exp(fit[3]))
-    untold = fit[3] > steepest - 0.7 or not np.isfinite(reach)  # between two records anything may happen
+    unbounded = fit[3] > steepest - 0.7 or not np.isfinite(reach)  # steeper than the recorded steps can show
     low = float(np.exp(fit[3] - reach)) if np.isfinite(reach) else 0.0
-    high = np.inf if untold else float(np.exp(min(fit[3] + reach, 700.0)))
+    high = np.inf if unbounded else float(np.exp(min(fit[3] + reach, 700.0)))
     unexplained = float(residual.var() / y.var()) if y.var() > 0 else np.nan
     return Sharpness(transition.quantity, float(fit[2]), float(2 * np.log(9) / slope), slope, low, high, unexplained)
 
 
-def _worth(residual: np.ndarray) -> float:
-    """As how many independent values residuals count, from the correlation of neighbours."""
+def _effective_count(residual: np.ndarray) -> float:
+    """Return the effective number of independent residuals, from their lag-1 autocorrelation."""
     power = float(residual @ residual)
-    along = float(residual[1:] @ residual[:-1]) / power if power > 0 else 0.0
-    along = min(max(along, 0.0), 0.99)
-    return len(residual) * (1 - along) / (1 + along)
+    correlation = float(residual[1:] @ residual[:-1]) / power if power > 0 else 0.0
+    correlation = min(max(correlation, 0.0), 0.99)
+    return len(residual) * (1 - correlation) / (1 + correlation)

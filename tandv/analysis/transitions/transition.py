@@ -1,4 +1,4 @@
-"""The noun that every detector returns."""
+"""Transition, the type that every detector returns, with its evidence."""
 
 from typing import NamedTuple
 
@@ -7,15 +7,19 @@ import pandas as pd
 
 
 class Evidence(NamedTuple):
-    """Why a transition is believed; NaN where a rule does not say.
+    """The statistics of a transition; NaN where a detector does not compute one.
 
-    effect: its change in standard deviations of the noise of the level
-    ratio: its highest pace over the pace before or after, whichever is faster; at most 1,000
-    z: by how many standard errors its pace is above what it was before and after; for `jumps` its robust z-score
-    p: share of null curves (the same curve, its transitions taken out, its noise shuffled in blocks) in which a
-        change at least as large is found as surely
-    false_alarms: how many the rule finds in 1,000 steps of null curves
-    noise: standard deviation of the noise at that place, in units of the curve
+    >>> Evidence(effect=8.0, p=0.01).p
+    0.01
+
+    Args:
+        effect: its change in standard deviations of the noise of the level.
+        ratio: its highest pace over the pace before or after, whichever is faster; at most 1,000.
+        z: by how many standard errors its pace exceeds that before and after; for `jumps` the robust z-score.
+        p: the share of null curves (the same curve without its transitions, its noise shuffled in blocks) in which a
+            change at least as large and as certain is found.
+        false_alarms: how many the detector finds in 1,000 steps of null curves.
+        noise: the standard deviation of the noise there, in units of the curve.
     """
 
     effect: float = np.nan
@@ -27,10 +31,19 @@ class Evidence(NamedTuple):
 
 
 class Transition(NamedTuple):
-    """A change that is faster than what was before and after, in steps.
+    """A change that is faster than the curve is before and after it.
 
-    It runs from `start`, where a tenth of it has happened, over `step`, its middle, to `end`, where nine tenths have.
-    `before` and `after` are the levels around it: medians of the nearest values.
+    >>> Transition("loss", 10, 12, 14, before=2.0, after=0.5, evidence=Evidence()).step
+    12
+
+    Args:
+        quantity: the name of the curve.
+        start: the step at which a tenth of the change has happened.
+        step: the step at which half of it has.
+        end: the step at which nine tenths have.
+        before: the level before it, the median of the nearest values.
+        after: the level after it.
+        evidence: its statistics.
     """
 
     quantity: str
@@ -42,12 +55,12 @@ class Transition(NamedTuple):
     evidence: Evidence
 
 
-FEWEST = 8  # known points that a curve needs
-MOST = 4000  # points that are looked at; longer curves are averaged down to fewer
+FEWEST = 8  # finite values that a curve needs
+MOST = 4000  # values that are analysed; longer curves are averaged down
 
 
 def known(curve: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Return steps and values of a curve, ascending, without what is not finite."""
+    """Return the steps and values of a curve, ascending, without NaNs and infinities."""
     steps = curve.index.to_numpy(np.float64)
     values = curve.to_numpy(np.float64)
     order = np.argsort(steps, kind="stable")
