@@ -1,6 +1,6 @@
-"""Results are kept beside the checkpoints, so that work goes on where it stopped, and only what is new is measured.
+"""Results are stored next to the checkpoints, so that an interrupted evaluation resumes and only new ones are measured.
 
-One line of JSON is added for each checkpoint when it has been measured; a line that was cut off is ignored.
+One line of JSON is appended for each checkpoint once it has been measured; an incomplete line is ignored.
 """
 
 import hashlib
@@ -13,14 +13,14 @@ from typing import Any, NamedTuple, TextIO
 from tandv.checkpoints.warnings import Remark
 
 NAME = ".tandv-checkpoints.jsonl"
-_VERSION = 1  # of the definitions: a change in what a metric means makes what was kept worthless
+_VERSION = 1  # of the definitions of metrics: stored results of another version are not used
 
 
-class Kept:
-    """What is known of the checkpoints of one folder; lines are added to its file until it is closed."""
+class Cache:
+    """The stored results of the checkpoints of one folder; lines are appended to its file until it is closed."""
 
     def __init__(self, folder: Path):
-        self._files = [folder / NAME, _of_the_user(folder)]
+        self._files = [folder / NAME, _in_user_cache(folder)]
         self._known: dict[str, dict[str, Any]] = {}
         self._open: TextIO | None = None
         self._lines = 0
@@ -29,14 +29,14 @@ class Kept:
             self._read(file)
 
     def get(self, path: Path) -> dict[str, Any]:
-        """Return what is known of a checkpoint as it is now: values by key, remarks, shapes; empty if nothing."""
+        """Return the results of a checkpoint as it is now: values by key, warnings, shapes; {} if there are none."""
         found = self._known.get(path.name)
         return found["known"] if found and found["stamp"] == stamp(path) else {}
 
     def add(self, path: Path, known: Mapping[str, Any], at: list[int]) -> None:
-        """Keep what was found out about a checkpoint that had this stamp when it was read."""
+        """Store results of the checkpoint at `path` that had the stamp `at` when it was read."""
         line = {"version": _VERSION, "file": path.name, "stamp": at, "known": dict(known)}
-        self._take(line)
+        self._merge(line)
         if self._open is None:
             self._open = self._writable()
         if self._open is not None:
@@ -48,7 +48,7 @@ class Kept:
                 self._give_up(error)
 
     def close(self) -> None:
-        """End writing; if most lines are outdated, leave only those that count."""
+        """Stop writing; if most lines are outdated, rewrite the file with the current ones."""
         if self._open is None:
             return
         path = Path(self._open.name)
@@ -59,9 +59,9 @@ class Kept:
                 json.dumps({"version": _VERSION, "file": name, **found}, separators=(",", ":")) + "\n"
                 for name, found in self._known.items()
             )
-            aside = path.with_name(f"{path.name}.{os.getpid()}")
-            aside.write_text("".join(lines))
-            aside.replace(path)
+            temporary = path.with_name(f"{path.name}.{os.getpid()}")
+            temporary.write_text("".join(lines))
+            temporary.replace(path)
 
     def _read(self, file: Path) -> None:
         try:
@@ -71,11 +71,11 @@ class Kept:
         for line in text.splitlines():
             self._lines += 1
             try:
-                self._take(json.loads(line))
+                self._merge(json.loads(line))
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue
 
-    def _take(self, line: dict[str, Any]) -> None:
+    def _merge(self, line: dict[str, Any]) -> None:
         if line["version"] != _VERSION:
             return
         before = self._known.get(line["file"])
@@ -90,7 +90,7 @@ class Kept:
             try:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 opened = open(file, "a", encoding="utf-8")  # noqa: SIM115, closed by close()
-                if opened.tell():  # a line that was cut off must not run into the next
+                if opened.tell():  # an incomplete last line must not run into the next
                     opened.write("\n")
                 return opened
             except OSError as error:
@@ -104,19 +104,19 @@ class Kept:
 
 
 class Stamp(NamedTuple):
-    """What tells whether a checkpoint is still the same."""
+    """Size and modification time, which tell whether a checkpoint is still the same."""
 
     size: int
     modified: int  # in nanoseconds
 
 
 def stamp(path: Path) -> list[int]:
-    """Return size and time of a checkpoint; of a folder, of all its files together."""
+    """Return size and modification time of a checkpoint; of a folder, of all its files together."""
     files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
     stats = [file.stat() for file in files]
     return list(Stamp(sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)))
 
 
-def _of_the_user(folder: Path) -> Path:
+def _in_user_cache(folder: Path) -> Path:
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return caches / "tandv" / f"{hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:24]}.jsonl"

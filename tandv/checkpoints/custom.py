@@ -4,8 +4,8 @@
     def largest_bias_of_model(model):
         return max(p.abs().max().item() for n, p in model.named_parameters() if n.endswith("bias"))
 
-They take the model, with a checkpoint's weights in it and in evaluation mode, and return a number. Your files are
-the only code that is run, and only if you name them.
+They take the model, with a checkpoint's weights loaded and in evaluation mode, and return a number. No other code than
+these files is run, and these only if you name them.
 """
 
 import ast
@@ -30,14 +30,14 @@ ENDING = "_of_model"
 
 
 class Source(NamedTuple):
-    """A Python file, carried as text, so that another process or machine runs the same."""
+    """A Python file as path and text, so that another process or machine runs the same code."""
 
     path: str
     text: str
 
 
 def source(path: AnyPath) -> Source:
-    """Read a Python file without running it. Raises FileNotFoundError."""
+    """Return the text of a Python file without running it; raises FileNotFoundError."""
     file = Path(path)
     if not file.is_file():
         raise FileNotFoundError(f"there is no file {file}; give a Python file with functions called ..{ENDING}")
@@ -45,7 +45,7 @@ def source(path: AnyPath) -> Source:
 
 
 def metric_names(file: Source) -> list[str]:
-    """Return the names of a file's metrics without running it, also if it has a mistake in it.
+    """Return the names of a file's metrics without running it, even if it has a syntax error.
 
     >>> metric_names(Source("m.py", "def norm_of_model(model): return 1"))
     ['norm_of_model']
@@ -67,27 +67,35 @@ def metric_names(file: Source) -> list[str]:
 
 def values_of(
     entries: Mapping[str, Entry],
-    beside: Mapping[str, Any],
+    extras: Mapping[str, Any],
     files: Sequence[Source],
     model: Source | None,
     class_name: str | None,
 ) -> tuple[dict[str, float], list[Remark]]:
-    """Compute every metric of some files on a checkpoint; what fails is NaN and said."""
+    """Compute every metric of some files on a checkpoint; one that fails is NaN, with a remark.
+
+    Args:
+        entries: the tensors of the checkpoint by name.
+        extras: what else the checkpoint holds, such as hyperparameters.
+        files: the files with metrics.
+        model: the file with the model's class, if it is another one.
+        class_name: the name of that class, if a file has several.
+    """
     names = [(file, name) for file in files for name in metric_names(file)]
     values = {name: float("nan") for _, name in names}
     try:
         build = _builder(model, files, class_name)
-        instance = build(beside)
+        instance = build(extras)
         state = _state(entries)
         _load(instance, state)
-    except (Exception, SystemExit) as error:  # whatever the user's code raises
-        return values, [Remark("MetricFailed", f"{some([n for _, n in names])}: no model, {_said(error)}")]
+    except (Exception, SystemExit) as error:  # user code may raise anything
+        return values, [Remark("MetricFailed", f"{some([n for _, n in names])}: no model, {_describe(error)}")]
     remarks = []
     for file, name in names:
         try:
             values[name] = _value(getattr(_run(file), name), instance, state)
         except (Exception, SystemExit) as error:
-            remarks.append(Remark("MetricFailed", f"{name}: {_said(error)}"))
+            remarks.append(Remark("MetricFailed", f"{name}: {_describe(error)}"))
     return values, remarks
 
 
@@ -100,10 +108,10 @@ def _value(metric: Callable[[Any], Any], instance: Any, state: Mapping[str, Any]
         inspect.signature(metric).bind(instance)
     except TypeError as error:
         raise TypeError(f"it must take the model and nothing else ({error})") from error
-    _load(instance, state)  # the metric before may have changed it
+    _load(instance, state)  # a previous metric may have changed it
     instance.eval()
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(0)  # one that draws random inputs draws the same for every checkpoint
+        torch.manual_seed(0)  # a metric that draws random inputs gets the same for every checkpoint
         value = metric(instance)
     try:
         return float(value)
@@ -122,25 +130,25 @@ def _builder(model: Source | None, files: Sequence[Source], class_name: str | No
         classes |= {n: c for n, c in own.items() if c.__module__ == module.__name__ or n == class_name}
     listed = some([Path(file.path).name for file in where])
     if class_name is None:
-        # a file may define the model's parts and bases too: the model is the one that no other class is made of
+        # a file may define parts and base classes of the model too: the model is the class that no other class uses
         texts = "\n".join(file.text for file in where)
         bases = {base.__name__ for found in classes.values() for base in found.__mro__[1:]}
         called = {name for name in classes if len(re.findall(rf"\b{name}\s*\(", texts)) > 1}
-        whole = [name for name in classes if len(classes) == 1 or name not in bases | called]
-        if len(whole) != 1:
+        roots = [name for name in classes if len(classes) == 1 or name not in bases | called]
+        if len(roots) != 1:
             has = f"defines {some(list(classes), 8)}" if classes else "defines no torch.nn.Module"
             raise ValueError(f"{listed} {has}; say which with class_name=, and its file with model=")
-        class_name = whole[0]
+        class_name = roots[0]
     if class_name not in classes:
         raise UnknownName(unknown("torch.nn.Module", class_name, classes, listed))
-    return lambda beside: _instance(classes[class_name], beside)
+    return lambda extras: _instance(classes[class_name], extras)
 
 
-def _instance(cls: type, beside: Mapping[str, Any]) -> Any:
-    """Build the model, with what arguments it needs taken from the hyperparameters in the checkpoint."""
+def _instance(cls: type, extras: Mapping[str, Any]) -> Any:
+    """Build the model with the arguments that the hyperparameters in the checkpoint give."""
     saved: dict[str, Any] = {}
     for key in ("hyper_parameters", "config", "model_config", "hparams", "args", "model_args"):
-        found = beside.get(key)
+        found = extras.get(key)
         if found is not None:
             saved = dict(found if isinstance(found, Mapping) else getattr(found, "__dict__", {})) | {key: found} | saved
     parameters = list(inspect.signature(cls).parameters.values())
@@ -159,13 +167,13 @@ def _state(entries: Mapping[str, Entry]) -> dict[str, Any]:
     def tensor(array: np.ndarray) -> torch.Tensor:
         if array.dtype.kind == "V" or array.dtype.name not in ("float64", "float32", "float16"):
             array = array if array.dtype.kind in "iub" else array.astype(np.float32)
-        return torch.from_numpy(np.array(array))  # a copy: what is mapped must not be written to
+        return torch.from_numpy(np.array(array))  # a copy: a memory-mapped file must not be written to
 
     return {name: tensor(entry.read()) for name, entry in entries.items()}
 
 
 def _load(instance: Any, state: Mapping[str, Any]) -> None:
-    """Put weights into a model, all of them; Lightning's stand under the name of an attribute, "model."."""
+    """Load weights into a model, strictly; those of Lightning have the name of an attribute as prefix ("model.")."""
     own = instance.state_dict().keys()
     first = {name.partition(".")[0] for name in state}
     if not own & state.keys() and len(first) == 1:
@@ -175,19 +183,19 @@ def _load(instance: Any, state: Mapping[str, Any]) -> None:
 
 @lru_cache(maxsize=16)
 def _run(file: Source) -> types.ModuleType:
-    """Run a file of the user's, once in each process."""
+    """Run a user's file, once in each process."""
     name = f"tandv_custom_{abs(hash(file)):x}"
     module = types.ModuleType(name)
     module.__file__ = file.path
-    sys.modules[name] = module  # dataclasses look their own module up
-    with _beside(file.path):
+    sys.modules[name] = module  # dataclasses look up their own module
+    with _importable_from(file.path):
         exec(compile(file.text, file.path, "exec"), vars(module))
     return module
 
 
 @contextmanager
-def _beside(path: str):
-    """Let a file import what stands in its folder, as if it were run from there."""
+def _importable_from(path: str):
+    """Let a file import modules of its own folder."""
     folder = str(Path(path).parent)
     sys.path.insert(0, folder)
     try:
@@ -197,7 +205,7 @@ def _beside(path: str):
             sys.path.remove(folder)
 
 
-def _said(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f"{Path(error.filename or '').name}, line {error.lineno}: {error.msg}"
     first = " ".join(str(error).split())

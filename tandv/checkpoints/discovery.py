@@ -1,4 +1,4 @@
-"""Which files of a folder are checkpoints, and of what step each is.
+"""Find the checkpoints of a folder, and the training step of each.
 
 >>> find("checkpoints")[0]
 Checkpoint(step=0, path=PosixPath('checkpoints/step_000000.safetensors'))
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tandv.checkpoints.warnings import Remark, say
+from tandv.checkpoints.warnings import Remark, issue_warnings
 from tandv.messages import some
 from tandv.names import natural
 
@@ -18,36 +18,51 @@ AnyPath = str | os.PathLike[str]
 
 TORCH, SAFETENSORS, INDEX = (".pt", ".pth", ".ckpt", ".bin"), ".safetensors", ".index.json"
 SUFFIXES = (*TORCH, SAFETENSORS)
-# The weights of a Hugging Face folder, the first that is there; a shard stands for all of its kind.
+# The weights of a Hugging Face folder; the first shard stands for all.
 _WEIGHTS = re.compile(r"(adapter_)?(pytorch_)?model(-0*1-of-\d+)?\.(safetensors|bin)")
 _ORBAX = ("_METADATA", "manifest.ocdbt", "_CHECKPOINT_METADATA")
 _SHARD = re.compile(r"-(\d+)-of-(\d+)(?=\.)")
-# What training keeps besides the weights.
+# Other state of training.
 _STATE = re.compile(r"(optim|sched|rng_state|random_state|training_args|trainer_state|scaler)", re.IGNORECASE)
 _STEP_WORDS = (r"steps?", r"iter(?:ation)?s?", r"(?<![a-z])ep(?:och)?s?", r"checkpoint|ckpt")
 _DECIMAL = re.compile(r"\d+\.\d+(?:e-?\d+)?")
 
 
 class Checkpoint(NamedTuple):
-    """A saved model: the training step in its name, and the file or folder."""
+    """A saved model.
+
+    >>> Checkpoint(500, Path("step_500.pt")).step
+    500
+
+    Args:
+        step: the training step in its name.
+        path: the file or folder.
+    """
 
     step: int
     path: Path
 
 
 class NoCheckpoints(FileNotFoundError):
-    """There is no checkpoint where one was looked for; the message says what is there."""
+    """There is no checkpoint there; the message says what there is."""
 
 
 def find(where: AnyPath | Sequence[AnyPath]) -> list[Checkpoint]:
-    """Find the checkpoints of a folder (or order a list of them) by the steps in their names.
+    """Return the checkpoints of a folder or of a list, ordered by the steps in their names.
 
-    Files `.pt`, `.pth`, `.ckpt`, `.bin` and `.safetensors` (shards count as one), and folders of Hugging Face
-    (`checkpoint-500`) or orbax. A folder without any, such as Lightning's, is searched for the one below it
-    that has some. The step is the number after "step", else "iter", "epoch", "checkpoint", else the last number
-    that tells the names apart; without any number they are counted 0, 1, 2 in natural order. What has no step
-    among others that have, and all but the last of equal steps, are left out, with a LeftOut warning. Raises
-    NoCheckpoints.
+    Found are files `.pt`, `.pth`, `.ckpt`, `.bin` and `.safetensors` (shards count as one), and folders of Hugging Face
+    (`checkpoint-500`) or orbax. If a folder has none, such as Lightning's, the one folder below it that has some is
+    used. The step is the number after "step", else "iter", "epoch", "checkpoint", else the last number that differs
+    between all names; without any number they are counted 0, 1, 2 in natural order. Names without a step among others
+    that have one, and all but the last of equal steps, are left out with a LeftOut warning.
+
+    >>> [checkpoint.step for checkpoint in find("checkpoints")]
+    [0, 500, 1000]
+
+    Args:
+        where: a folder, or a list of files and folders.
+
+    Raises NoCheckpoints.
     """
     if isinstance(where, str | os.PathLike):
         folder = Path(where)
@@ -67,7 +82,7 @@ def find(where: AnyPath | Sequence[AnyPath]) -> list[Checkpoint]:
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Say whether a file or folder is one checkpoint, by its name and what it holds."""
+    """Tell whether a file or folder is one checkpoint, by its name and content."""
     if path.name.startswith("."):
         return False
     if path.is_dir():
@@ -77,12 +92,12 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def is_orbax(path: Path) -> bool:
-    """Say whether a folder was written by orbax."""
+    """Tell whether a folder was written by orbax."""
     return path.is_dir() and any((path / name).exists() for name in _ORBAX)
 
 
 def weights_in(folder: Path) -> Path | None:
-    """Return what of a checkpoint's folder holds its weights: a file, or the folder itself if it is orbax's."""
+    """Return the file that holds the weights of a folder, the folder itself if it is orbax's, or None."""
     if is_orbax(folder):
         return folder
     inside = sorted(folder.iterdir())
@@ -112,7 +127,7 @@ def shards(path: Path) -> list[Path]:
 
 
 def steps_of(names: Sequence[str]) -> list[int | None]:
-    """Return the step that each name tells, or None.
+    """Return the step in each name, or None.
 
     >>> steps_of(["epoch=1-step=200.ckpt", "last.ckpt", "checkpoint-500"])
     [200, None, 500]
@@ -121,7 +136,7 @@ def steps_of(names: Sequence[str]) -> list[int | None]:
     """
     stems = [_DECIMAL.sub("", _stem(name)) for name in names]
     steps = [int(stem) if stem.isdigit() else _after_a_word(stem) for stem in stems]
-    if any(step is not None for step in steps):  # these names set the rule
+    if any(step is not None for step in steps):  # then all names are read by this rule
         return steps
     numbers = [[int(n) for n in re.findall(r"\d+", stem)] for stem in stems]
     some_have = [found for found in numbers if found]
@@ -153,24 +168,24 @@ def _has_step(name: str) -> bool:
 
 
 def _of_folder(folder: Path) -> list[Path]:
-    holding = {at: found for at in [folder, *_below(folder, 3)] if (found := _children(at))}
-    if folder in holding:
-        children = holding[folder]
+    containing = {at: found for at in [folder, *_below(folder, 3)] if (found := _children(at))}
+    if folder in containing:
+        children = containing[folder]
         # a folder that is one checkpoint holds its weights as a file of its own
         own = weights_in(folder)
         return [folder] if own is not None and children == [own] and not _has_step(own.stem) else children
     if weights_in(folder):
         return [folder]
-    if len(holding) > 1:
-        listed = some([str(at.relative_to(folder)) for at in holding], 5)
+    if len(containing) > 1:
+        listed = some([str(at.relative_to(folder)) for at in containing], 5)
         raise NoCheckpoints(f"several folders in {folder} hold checkpoints: {listed}; give one of them")
-    if not holding:
-        there = some([path.name for path in sorted(folder.iterdir(), key=_by_name) if path.name[0] != "."], 5)
+    if not containing:
+        present = some([path.name for path in sorted(folder.iterdir(), key=_by_name) if path.name[0] != "."], 5)
         raise NoCheckpoints(
-            f"no checkpoints in {folder}: it {f'holds {there}' if there else 'is empty'}; "
+            f"no checkpoints in {folder}: it {f'holds {present}' if present else 'is empty'}; "
             f"looked for {', '.join(SUFFIXES)} and for folders of Hugging Face or orbax"
         )
-    return next(iter(holding.values()))
+    return next(iter(containing.values()))
 
 
 def _children(folder: Path) -> list[Path]:
@@ -198,5 +213,5 @@ def _in_order(paths: list[Path]) -> list[Checkpoint]:
         if step in kept:
             remarks.append(Remark("LeftOut", f"{path.name} is of step {step} too and came later", kept[step].name))
         kept[step] = path
-    say(remarks, stacklevel=4)
+    issue_warnings(remarks, stacklevel=4)
     return [Checkpoint(step, kept[step]) for step in sorted(kept)]

@@ -1,6 +1,6 @@
-"""Who does the work: a function over items, in this process, in several, or (see `on_ray`) on several machines.
+"""Engines run a function over items: in this process, in several, or (see `on_ray`) on several machines.
 
-An engine takes a function and items and gives the results as they come, in any order.
+An engine takes a function and items and yields the results as they are finished, in any order.
 """
 
 import os
@@ -11,16 +11,16 @@ Engine = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
 
 
 class EngineFailed(RuntimeError):
-    """A worker was lost; what was not finished has no result."""
+    """A worker was lost; unfinished items have no result."""
 
 
-def here(function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
-    """Do one item after the other in this process."""
+def in_this_process(function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+    """Run one item after the other in this process."""
     return map(function, items)
 
 
 def in_one_thread(function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
-    """Do one item after the other in this process, in one thread: several are slower where matrices are small."""
+    """Run one item after the other in this process, in one thread, which is faster for small matrices."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, user_api="blas"):
@@ -28,10 +28,9 @@ def in_one_thread(function: Callable[[Any], Any], items: Sequence[Any]) -> Itera
 
 
 def processes(count: int) -> Engine:
-    """Return an engine of several processes, each of which computes in one thread.
+    """Return an engine of `count` processes of one thread each, so that cores are not oversubscribed.
 
-    More threads than cores fight. Unlike those of multiprocessing, the processes need no `if __name__ ==
-    "__main__"` in a script.
+    Unlike those of multiprocessing, the processes need no `if __name__ == "__main__"` in a script.
     """
 
     def engine(function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:

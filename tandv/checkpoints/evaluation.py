@@ -1,4 +1,4 @@
-"""Checkpoints in, curves out.
+"""Evaluate metrics of checkpoints over training.
 
 >>> curves = evaluate("checkpoints", ["spectral", "effective_rank"])
 >>> float(curves["spectral"].loc[500])
@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from tandv.checkpoints import custom, engines
 from tandv.checkpoints import metrics as definitions
-from tandv.checkpoints.cache import Kept, stamp
+from tandv.checkpoints.cache import Cache, stamp
 from tandv.checkpoints.discovery import AnyPath, Checkpoint, find
 from tandv.checkpoints.engines import Engine, EngineFailed
 from tandv.checkpoints.measurement import Span, Thresholds
 from tandv.checkpoints.metrics import METRICS
-from tandv.checkpoints.warnings import Remark, say
-from tandv.checkpoints.worker import Held, Job, Outcome, look, work
+from tandv.checkpoints.warnings import Remark, issue_warnings
+from tandv.checkpoints.worker import Job, OpenFiles, Outcome, look, work
 from tandv.messages import some
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int, str], None]
 
-# Starting processes takes about as long as measuring this many bytes of weights.
-_PAYS = 64 << 20
+# Starting processes takes about as long as measuring so many bytes of weights.
+_WORTH_PROCESSES = 64 << 20
 
 
 def evaluate(
@@ -50,19 +50,28 @@ def evaluate(
 ) -> pd.DataFrame:
     """Measure checkpoints over training: curves with a row for each step and a column for each metric.
 
-    `checkpoints` is a folder or a list of files and folders (see `find`). `metrics` are names, "all", and paths of
-    Python files with metrics of your own (see `custom`), for which `model` and `class_name` say what to build if
-    the file does not define its only model. With `per_tensor`, columns such as "spectral:layers.0.wq" follow, for
-    each matrix or tensor that a metric means something for.
+    Only for `entropy` are files read twice, first for the common range of its bins. A broken checkpoint is a row of
+    NaN, a failing metric a NaN, each with a CheckpointWarning of its own class.
 
-    `parallel` is whether, or how many, processes work; small jobs are done in this one, and so is what runs on a
-    `device` such as "cuda", which finds the singular values. An `engine` (see `on_ray`) takes the work elsewhere.
-    `progress` is called with the number of checkpoints done, of all, and the name of the last. Results are kept
-    in a file beside the checkpoints and only what is new is measured, unless `cache` is false.
+    >>> evaluate("checkpoints", "spectral")["spectral"].tolist()
+    [1.0, 501.0, 1001.0]
 
-    Only for `entropy` are files read twice, first for the range that its bins have in common. A broken checkpoint
-    is a row of NaN, a failing metric a NaN, each with a CheckpointWarning of its own name. Raises NoCheckpoints,
-    UnknownName, and ValueError for a device that cannot be used.
+    Args:
+        checkpoints: a folder, or a list of files and folders; see `find`.
+        metrics: names, "all", and paths of Python files with metrics of your own (see `custom`).
+        per_tensor: whether to add columns such as "spectral:layers.0.wq", for each matrix or tensor that a metric is
+            defined for.
+        device: where singular values are computed, such as "cpu" or "cuda".
+        parallel: whether to use several processes, or how many. Small jobs, and those on another device than "cpu", run
+            in this process.
+        cache: whether to use and store results in a file next to the checkpoints, so that only new ones are measured.
+        progress: is called with the number of finished checkpoints, the number of all, and the name of the last.
+        thresholds: what counts as dead, sparse and zero.
+        model: a Python file with the model's class, for metrics of your own whose file does not define it.
+        class_name: the model's class, if a file defines several.
+        engine: runs the work elsewhere; see `on_ray`.
+
+    Raises NoCheckpoints, UnknownName, and ValueError for a device that cannot be used.
     """
     found = find(checkpoints)
     wanted = [metrics] if isinstance(metrics, str) else [os.fspath(name) for name in metrics]
@@ -77,54 +86,56 @@ def evaluate(
     job = Job("", (*names, *own), per_tensor, limits, None, device, files, custom.source(model) if model else None)
     job = job._replace(class_name=class_name)
 
-    memory, held = _Memory(found, cache), Held()
-    spread = engine or _engine([one.path for one in found], parallel, device)
-    look_at, work_on = (look, work) if spread else (partial(f, open_=held.open) for f in (look, work))
-    spread = spread or engines.in_one_thread
+    results, files_open = _Results(found, cache), OpenFiles()
+    chosen_engine = engine or _engine([one.path for one in found], parallel, device)
+    look_at, work_on = (look, work) if chosen_engine else (partial(f, open_=files_open.open) for f in (look, work))
+    chosen_engine = chosen_engine or engines.in_one_thread
     remarks: list[Remark] = [Remark("MetricFailed", text) for text in _without_metrics(files)]
     try:
         if any(METRICS[name].needs == "counts" for name in names):
-            unseen = [one.path for one in found if "span" not in memory.of(one.path)]
-            remarks += memory.take(spread(look_at, [job._replace(path=str(path)) for path in unseen]) if unseen else ())
-            job = job._replace(span=_common([memory.of(one.path).get("span") for one in found]))
+            unseen = [one.path for one in found if "span" not in results.of(one.path)]
+            remarks += results.add(
+                chosen_engine(look_at, [job._replace(path=str(path)) for path in unseen]) if unseen else ()
+            )
+            job = job._replace(span=_common([results.of(one.path).get("span") for one in found]))
         jobs = [
             job._replace(
                 path=str(one.path),
-                metrics=tuple(name for name in names if _lacks(memory.of(one.path), name, job)),
-                files=files if any(f"{name} {job.code}" not in _values(memory, one.path) for name in own) else (),
+                metrics=tuple(name for name in names if _is_missing(results.of(one.path), name, job)),
+                files=files if any(f"{name} {job.code}" not in _values(results, one.path) for name in own) else (),
             )
             for one in found
-            if one.path not in memory.broken
+            if one.path not in results.broken
         ]
         jobs = [one for one in jobs if one.metrics or one.files]
-        told = _telling(progress, len(found), len(found) - len(jobs))
-        remarks += memory.take(spread(work_on, jobs) if jobs else (), told)
+        report = _reporting(progress, len(found), len(found) - len(jobs))
+        remarks += results.add(chosen_engine(work_on, jobs) if jobs else (), report)
     finally:
-        held.close()
-        remarks += memory.close()
+        files_open.close()
+        remarks += results.close()
     columns = {name: definitions.key(name, limits, job.span) for name in names}
     columns |= {name: f"{name} {job.code}" for name in own}
-    remarks += _said(found, memory)
-    say(remarks)
-    return _table(found, memory, columns, per_tensor)
+    remarks += _weight_remarks(found, results)
+    issue_warnings(remarks)
+    return _table(found, results, columns, per_tensor)
 
 
-class _Memory:
-    """What is known of each checkpoint: kept from before, and found out now."""
+class _Results:
+    """The results of each checkpoint: from the cache, and new ones."""
 
     def __init__(self, found: Sequence[Checkpoint], cache: bool):
         folders = {one.path.parent for one in found}
-        self._kept = {folder: Kept(folder) for folder in sorted(folders)} if cache else {}
+        self._caches = {folder: Cache(folder) for folder in sorted(folders)} if cache else {}
         self._now: dict[Path, dict[str, Any]] = {}
         self.broken: set[Path] = set()
         for one in found:
-            self._now[one.path] = self._kept[one.path.parent].get(one.path) if cache else {}
+            self._now[one.path] = self._caches[one.path.parent].get(one.path) if cache else {}
 
     def of(self, path: Path) -> dict[str, Any]:
         return self._now[path]
 
-    def take(self, outcomes: Iterable[Outcome], told: Callable[[Path], None] | None = None) -> list[Remark]:
-        """Remember outcomes as they come; return what there is to say."""
+    def add(self, outcomes: Iterable[Outcome], report: Callable[[Path], None] | None = None) -> list[Remark]:
+        """Store outcomes as they arrive; return their remarks."""
         remarks: list[Remark] = []
         try:
             for outcome in outcomes:
@@ -133,31 +144,31 @@ class _Memory:
                 if outcome.broken:
                     self.broken.add(path)
                 else:
-                    self._remember(path, outcome)
-                if told:
-                    told(path)
+                    self._store(path, outcome)
+                if report:
+                    report(path)
         except EngineFailed as error:
             remarks.append(Remark("BrokenCheckpoint", f"not all checkpoints were measured: {error}"))
         return remarks
 
-    def _remember(self, path: Path, outcome: Outcome) -> None:
+    def _store(self, path: Path, outcome: Outcome) -> None:
         known = self._now[path]
         for part, found in outcome.known.items():
             known[part] = {**known.get(part, {}), **found} if isinstance(found, dict) else found
-        if self._kept:
-            self._kept[path.parent].add(path, outcome.known, outcome.stamp)
+        if self._caches:
+            self._caches[path.parent].add(path, outcome.known, outcome.stamp)
 
     def close(self) -> list[Remark]:
-        for kept in self._kept.values():
-            kept.close()
-        return [remark for kept in self._kept.values() for remark in kept.remarks]
+        for one in self._caches.values():
+            one.close()
+        return [remark for one in self._caches.values() for remark in one.remarks]
 
 
-def _values(memory: _Memory, path: Path) -> dict[str, float]:
-    return memory.of(path).get("values", {})
+def _values(results: _Results, path: Path) -> dict[str, float]:
+    return results.of(path).get("values", {})
 
 
-def _lacks(known: dict[str, Any], name: str, job: Job) -> bool:
+def _is_missing(known: dict[str, Any], name: str, job: Job) -> bool:
     key = definitions.key(name, job.thresholds, job.span)
     if job.per_tensor and METRICS[name].of_tensor and key not in known.get("tensors", {}):
         return True
@@ -165,31 +176,31 @@ def _lacks(known: dict[str, Any], name: str, job: Job) -> bool:
 
 
 def _common(spans: Iterable[Sequence[float] | None]) -> Span | None:
-    some_have = [span for span in spans if span]
-    return (min(span[0] for span in some_have), max(span[1] for span in some_have)) if some_have else None
+    known = [span for span in spans if span]
+    return (min(span[0] for span in known), max(span[1] for span in known)) if known else None
 
 
 def _engine(paths: Sequence[Path], parallel: bool | int, device: str) -> Engine | None:
-    """Return who works; None if it is so little that one process may keep all checkpoints open."""
+    """Return an engine; None for a job so small that one process can keep all checkpoints open."""
     count = min(engines.cores() if parallel is True else int(parallel), len(paths))
-    small = sum(stamp(path)[0] for path in paths) < _PAYS
-    # asked for by number, processes are started whatever the job; else only if they pay
+    small = sum(stamp(path)[0] for path in paths) < _WORTH_PROCESSES
+    # an explicit number of processes is always used; True only if it is worth it
     if count > 1 and device == "cpu" and not (small and parallel is True):
         return engines.processes(count)
-    return None if small else engines.here
+    return None if small else engines.in_this_process
 
 
-def _telling(progress: Progress | None, total: int, done: int) -> Callable[[Path], None] | None:
+def _reporting(progress: Progress | None, total: int, done: int) -> Callable[[Path], None] | None:
     if progress is None:
         return None
     progress(done, total, "")
 
-    def told(path: Path) -> None:
+    def report(path: Path) -> None:
         nonlocal done
         done += 1
         progress(done, total, path.name)
 
-    return told
+    return report
 
 
 def _without_metrics(files: Iterable[custom.Source]) -> list[str]:
@@ -200,13 +211,13 @@ def _without_metrics(files: Iterable[custom.Source]) -> list[str]:
     ]
 
 
-def _said(found: Sequence[Checkpoint], memory: _Memory) -> list[Remark]:
-    """Return what is worth knowing of the weights, each thing once for all checkpoints."""
+def _weight_remarks(found: Sequence[Checkpoint], results: _Results) -> list[Remark]:
+    """Return remarks on the weights, each once for all checkpoints."""
     remarks: list[Remark] = []
     weights: dict[str, dict[str, None]] = {"NonFiniteWeights": {}, "RankDeficient": {}}
     about: dict[str, list[str]] = {kind: [] for kind in weights}
     for one in found:
-        for text, kind in memory.of(one.path).get("said", {}).items():
+        for text, kind in results.of(one.path).get("said", {}).items():
             if kind in weights:
                 weights[kind][text.strip()] = None
                 about[kind].append(one.path.name)
@@ -220,11 +231,11 @@ def _said(found: Sequence[Checkpoint], memory: _Memory) -> list[Remark]:
         if names:
             text = texts[kind].format(some(list(names)))
             remarks += [Remark(kind, text, name) for name in dict.fromkeys(about[kind])]
-    return remarks + _changes(found, memory)
+    return remarks + _changes(found, results)
 
 
-def _changes(found: Sequence[Checkpoint], memory: _Memory) -> list[Remark]:
-    known = [(one, shapes) for one in found if (shapes := memory.of(one.path).get("shapes"))]
+def _changes(found: Sequence[Checkpoint], results: _Results) -> list[Remark]:
+    known = [(one, shapes) for one in found if (shapes := results.of(one.path).get("shapes"))]
     remarks = []
     for (_, before), (one, after) in pairwise(known):
         texts = [
@@ -239,14 +250,14 @@ def _changes(found: Sequence[Checkpoint], memory: _Memory) -> list[Remark]:
     return remarks
 
 
-def _table(found: Sequence[Checkpoint], memory: _Memory, columns: dict[str, str], per_tensor: bool) -> pd.DataFrame:
+def _table(found: Sequence[Checkpoint], results: _Results, columns: dict[str, str], per_tensor: bool) -> pd.DataFrame:
     import pandas as pd
 
     nan = float("nan")
-    table = {name: [_values(memory, one.path).get(key, nan) for one in found] for name, key in columns.items()}
+    table = {name: [_values(results, one.path).get(key, nan) for one in found] for name, key in columns.items()}
     if per_tensor:
         for name, key in columns.items():
-            rows = [memory.of(one.path).get("tensors", {}).get(key, {}) for one in found]
+            rows = [results.of(one.path).get("tensors", {}).get(key, {}) for one in found]
             for tensor in dict.fromkeys(tensor for row in rows for tensor in row):
                 table[f"{name}:{tensor}"] = [row.get(tensor, nan) for row in rows]
     index = pd.Index([one.step for one in found], dtype="int64", name="step")

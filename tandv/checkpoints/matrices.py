@@ -1,4 +1,4 @@
-"""The matrices in a weight: a convolution is one, of out × in·kh·kw; a stack of heads is one for each head."""
+"""Split a weight into matrices: a convolution is one, of out × in·kh·kw; a stack of heads is one for each head."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import numpy as np
 
 Kind = Literal["linear", "convolution", "embedding", "vector"]
 
-# What follows from a name: a state dict has no module classes.
+# The kind follows from the name: a state dict has no module classes.
 _EMBEDDING = re.compile(
     r"(.*[._])?(\w*embed\w*|wte|wpe|emb|(tok|pos|position|token)_emb|W_E|W_pos)([._].*)?", re.IGNORECASE
 )
@@ -19,7 +19,7 @@ _IN_HEADS = ("query", "key", "value")
 
 
 class Piece(NamedTuple):
-    """One matrix of a weight as outputs × inputs, or a weight that is none as a line of values."""
+    """One matrix of a weight as outputs × inputs, or a weight that is no matrix as one row of values."""
 
     name: str
     kind: Kind
@@ -27,17 +27,22 @@ class Piece(NamedTuple):
 
 
 def pieces(name: str, stored_as: str, array: np.ndarray) -> Iterator[Piece]:
-    """Give the matrices of a weight, or itself if it is a vector.
+    """Yield the matrices of a weight, or itself if it is a vector.
 
-    A tensor of two axes is a matrix, as stored: PyTorch's is outputs × inputs. Three and more axes are a
-    convolution if it is the `weight` of a module or its name has "conv" in it, otherwise a stack of matrices
-    over its leading axes, called `name[0]`, `name[1]`, .... A `kernel` is flax's, whose inputs come first: it
-    is turned to outputs × inputs, and split into heads where it belongs to a query, key, value or out.
+    A tensor of two axes is a matrix as stored: PyTorch's is outputs × inputs. Three and more axes are a convolution if
+    it is the `weight` of a module or its name contains "conv", otherwise a stack of matrices over its leading axes,
+    called `name[0]`, `name[1]`, ... A `kernel` is flax's, whose inputs come first: it is transposed to outputs ×
+    inputs, and split into heads where it belongs to a query, key, value or out.
 
     >>> [(piece.name, piece.values.shape) for piece in pieces("attn.W_Q", "attn.W_Q", np.ones((2, 3, 4)))]
     [('attn.W_Q[0]', (3, 4)), ('attn.W_Q[1]', (3, 4))]
     >>> [piece.values.shape for piece in pieces("conv1", "conv1.weight", np.ones((8, 3, 5, 5)))]
     [(8, 75)]
+
+    Args:
+        name: the name in a log.
+        stored_as: the name in the file, which tells its kind.
+        array: the values.
     """
     module, _, last = stored_as.rpartition(".")
     if array.ndim < 2 or sum(length > 1 for length in array.shape) < 2 < array.ndim:

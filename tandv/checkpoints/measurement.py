@@ -1,6 +1,6 @@
-"""What the metrics are made of: one pass over a matrix for its moments, one Gram matrix for its singular values.
+"""Measure matrices: one pass for the moments, one Gram matrix for the singular values.
 
-Everything accumulates in float64 from the stored values, in blocks, so that a matrix is never copied whole.
+Everything accumulates in float64 from the stored values, in blocks, so that a matrix is never copied as a whole.
 """
 
 import math
@@ -13,20 +13,27 @@ from tandv.checkpoints.matrices import Kind, Piece
 
 NAN = math.nan
 _BLOCK = 1 << 17  # values converted at a time: 1 MiB as float64, which stays in a processor's cache
-_GRAM_LIMIT = 1e-14  # ratio of eigenvalues, the square of a condition of 1e7, below which a Gram matrix is too coarse
+_GRAM_LIMIT = 1e-14  # ratio of eigenvalues below which a Gram matrix is too imprecise (a condition of 1e7, squared)
 
-# glibc gives freed arrays of this size back to the system at once, and each new one is paid for page by page,
-# until an array that is larger has been freed: a fifth of the time of small checkpoints.
+# glibc returns freed arrays of this size to the system at once, so that each new one costs page faults, until a larger
+# array has been freed once: this saves a fifth of the time of small checkpoints.
 np.empty(31 << 20, np.uint8)
 
 Span = tuple[float, float]
 
 
 class Thresholds(NamedTuple):
-    """What counts as dead, as sparse, and as zero; and the bins of the entropy.
+    """What counts as dead, as sparse and as zero, and how many bins the entropy has.
 
-    `dead` and `sparse` are magnitudes. `rank_eps` times σ₁ and the longer side is what the rank takes for
-    zero: by default the rounding of float32, or of float64 for weights stored so.
+    >>> Thresholds(dead=1e-8).sparse
+    0.001
+
+    Args:
+        dead: magnitude below which a weight is dead.
+        sparse: magnitude below which a weight counts for `sparsity`.
+        bins: the number of bins of the entropy.
+        rank_eps: times σ₁ and the longer side, the singular value below which a direction does not count for the rank;
+            by default the rounding of float32, or of float64 for weights stored so.
     """
 
     dead: float = 1e-6
@@ -36,7 +43,7 @@ class Thresholds(NamedTuple):
 
 
 class Spectrum(NamedTuple):
-    """What the metrics need of a matrix's singular values σ."""
+    """Functions of the singular values σ of a matrix."""
 
     largest: float = NAN
     smallest: float = NAN
@@ -47,7 +54,7 @@ class Spectrum(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Values as one line: their number, extremes, mean, and Σ(w − mean)ᵏ; NaN unless all are finite."""
+    """Number of values, extremes, mean, and Σ(w − mean)ᵏ; NaN unless all are finite."""
 
     size: int
     low: float = NAN
@@ -73,8 +80,8 @@ class Moments(NamedTuple):
         return self.power4 + 4 * mean * self.power3 + 6 * square * self.power2 + self.size * square * square
 
 
-class Measured(NamedTuple):
-    """A matrix or vector, measured; unless all its values are finite, everything is NaN."""
+class MatrixMeasurement(NamedTuple):
+    """The measurement of a matrix or vector; everything is NaN unless all its values are finite."""
 
     name: str
     kind: Kind
@@ -82,11 +89,11 @@ class Measured(NamedTuple):
     columns: int  # inputs; a vector has all its values in one row
     moments: Moments
     magnitude: float = NAN  # Σ abs(w)
-    largest_row: float = NAN  # the largest sum of abs(w) over a row
+    largest_row: float = NAN  # the largest Σ abs(w) of a row
     dead: float = NAN  # how many abs(w) are below the threshold
     sparse: float = NAN
     dead_rows: float = NAN
-    counts: np.ndarray | None = None  # of values in each bin; None if not asked for, or not finite
+    counts: np.ndarray | None = None  # values per bin; None if not counted, or not finite
     spectrum: Spectrum = Spectrum()
 
     @property
@@ -100,8 +107,16 @@ class Measured(NamedTuple):
 
 def measure(
     piece: Piece, thresholds: Thresholds, *, span: Span | None = None, spectra: bool = True, device: str = "cpu"
-) -> Measured:
-    """Measure a matrix or vector; `span` is the range of the bins, without which nothing is counted."""
+) -> MatrixMeasurement:
+    """Measure a matrix or vector.
+
+    Args:
+        piece: the matrix or vector.
+        thresholds: what counts as dead, sparse and zero.
+        span: the range of the bins; without it no bins are counted.
+        spectra: whether singular values are needed.
+        device: where the Gram matrix is computed.
+    """
     values = piece.values
     rows, columns = values.shape
     spectra = spectra and piece.kind != "vector"
@@ -114,22 +129,22 @@ def measure(
     for at, block in blocks(values, along):
         moments = _moments(block)
         if not moments.is_finite:
-            return Measured(piece.name, piece.kind, rows, columns, Moments(values.size))
-        whole = moments if whole is None else _joined(whole, moments)
+            return MatrixMeasurement(piece.name, piece.kind, rows, columns, Moments(values.size))
+        whole = moments if whole is None else _join(whole, moments)
         if spectra and device == "cpu":
             products = block.T @ block if along == 0 else block @ block.T
             gram = products if gram is None else np.add(gram, products, out=gram)
         if counts is not None and span is not None:
-            counts += _counted(block, span, thresholds.bins)
-        size = np.abs(block)  # not in place: float64 is not copied, and these are the weights themselves
+            counts += _bin_counts(block, span, thresholds.bins)
+        size = np.abs(block)  # not in place: a float64 block is a view of the weights
         mine = at if along == 0 else slice(None)
         row_sums[mine] += size @ np.ones(size.shape[1])
         below = int(np.count_nonzero(size < thresholds.dead))
         dead += below
         sparse += int(np.count_nonzero(size < thresholds.sparse))
-        # where nothing is dead, no row is
+        # without dead weights there are no dead rows
         row_tops[mine] = np.maximum(row_tops[mine], size.max(1)) if below else np.inf
-    assert whole is not None  # empty tensors are left out at the door
+    assert whole is not None  # `trained` leaves out empty tensors
     spectrum = Spectrum()
     if spectra:
         if gram is not None:
@@ -140,7 +155,7 @@ def measure(
             eigenvalues = eigenvalues_on(device, values, along)
         del gram
         spectrum = _spectrum(eigenvalues, values, along, thresholds)
-    return Measured(
+    return MatrixMeasurement(
         piece.name,
         piece.kind,
         rows,
@@ -156,16 +171,16 @@ def measure(
     )
 
 
-def pooled(parts: Sequence[Measured]) -> Measured:
-    """Join measurements to that of all their values as one line; exact, as if they had been measured together."""
+def pooled(parts: Sequence[MatrixMeasurement]) -> MatrixMeasurement:
+    """Join measurements as if all their values had been measured together as one vector; exact."""
     size = sum(part.size for part in parts)
     if not parts or not all(part.moments.is_finite for part in parts):
-        return Measured("", "vector", 1, size, Moments(size))
+        return MatrixMeasurement("", "vector", 1, size, Moments(size))
     moments = parts[0].moments
     for part in parts[1:]:
-        moments = _joined(moments, part.moments)
+        moments = _join(moments, part.moments)
     counted = [part.counts for part in parts if part.counts is not None]
-    return Measured(
+    return MatrixMeasurement(
         "",
         "vector",
         1,
@@ -180,16 +195,16 @@ def pooled(parts: Sequence[Measured]) -> Measured:
 
 def extent(array: np.ndarray) -> Span | None:
     """Return the smallest and largest value, or None if one is not finite."""
-    if array.dtype.kind != "f":  # numbers of ml_dtypes, which NumPy orders one by one
+    if array.dtype.kind != "f":  # NumPy compares numbers of ml_dtypes one by one
         array = array.astype(np.float32)
     low, high = float(array.min()), float(array.max())
     return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
 
 def blocks(values: np.ndarray, along: int, most: int = _BLOCK) -> Iterator[tuple[slice, np.ndarray]]:
-    """Give a matrix in float64, block by block along its longer side; each with its place there."""
+    """Yield a matrix in float64 block by block along its longer side, each with its slice."""
     length, other = values.shape[along], values.shape[1 - along]
-    # a product of a thin block would be slow: it updates the whole Gram matrix for little
+    # not too thin: each block updates the whole Gram matrix
     step = max(most // other, min(other, 512), 1)
     for start in range(0, length, step):
         at = slice(start, min(start + step, length))
@@ -201,15 +216,15 @@ def _moments(block: np.ndarray) -> Moments:
     size, low, high = line.size, float(line.min()), float(line.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         return Moments(size)
-    if low == high:  # exactly: a mean that is rounded would leave something
+    if low == high:  # exact: a rounded mean would leave a variance
         return Moments(size, low, high, low, 0.0, 0.0, 0.0)
     mean = float(line.sum()) / size
-    away = line - mean
-    squares = away * away
-    return Moments(size, low, high, mean, float(squares.sum()), float(squares @ away), float(squares @ squares))
+    deviation = line - mean
+    squares = deviation * deviation
+    return Moments(size, low, high, mean, float(squares.sum()), float(squares @ deviation), float(squares @ squares))
 
 
-def _joined(a: Moments, b: Moments) -> Moments:
+def _join(a: Moments, b: Moments) -> Moments:
     """Join central moments: Pébay, Formulas for robust, one-pass parallel computation, 2008, equations 3.1."""
     size = a.size + b.size
     low, high = min(a.low, b.low), max(a.high, b.high)
@@ -235,7 +250,7 @@ def _joined(a: Moments, b: Moments) -> Moments:
     )
 
 
-def _counted(block: np.ndarray, span: Span, bins: int) -> np.ndarray:
+def _bin_counts(block: np.ndarray, span: Span, bins: int) -> np.ndarray:
     low, high = span
     if not high > low:
         return np.bincount([0], [block.size], bins).astype(np.int64)
@@ -251,7 +266,7 @@ def _spectrum(eigenvalues: np.ndarray, values: np.ndarray, along: int, threshold
     else:
         sigma = _singular_values(values, along)
     smallest, largest = float(sigma[0]), float(sigma[-1])
-    if largest == 0:  # no direction at all
+    if largest == 0:  # a zero matrix
         return Spectrum(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     eps = thresholds.rank_eps
     if eps is None:
@@ -271,7 +286,7 @@ def _spectrum(eigenvalues: np.ndarray, values: np.ndarray, along: int, threshold
 
 
 def _singular_values(values: np.ndarray, along: int) -> np.ndarray:
-    """Return singular values, ascending, as exactly as float64 can; of tall matrices from their triangular factor."""
+    """Return singular values, ascending, in full precision; of tall matrices from their triangular factor."""
     triangle: Any = None
     for _, block in blocks(values, along):
         tall = block if along == 0 else block.T

@@ -1,4 +1,4 @@
-"""What a checkpoint's weights say about it: each metric is a function of measured matrices, by name.
+"""The metrics of a checkpoint: each is a function of its measured matrices, by name.
 
 >>> sorted(METRICS)[:3]
 ['capacity', 'condition', 'connectivity']
@@ -10,29 +10,29 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from tandv.checkpoints.measurement import NAN, Measured, Span, Thresholds, pooled
+from tandv.checkpoints.measurement import NAN, MatrixMeasurement, Span, Thresholds, pooled
 from tandv.messages import UnknownName, unknown
 
 Needs = Literal["moments", "counts", "spectrum"]
-OfTensor = Callable[[Measured], float]
+OfTensor = Callable[[MatrixMeasurement], float]
 OfModel = Callable[["Model"], float]
 
 
 class Model(NamedTuple):
-    """All of a checkpoint's weights, measured."""
+    """The measurements of all weights of a checkpoint."""
 
-    parts: Sequence[Measured]  # in model order
-    matrices: Sequence[Measured]
-    whole: Measured  # all values as one line
+    parts: Sequence[MatrixMeasurement]  # in model order
+    matrices: Sequence[MatrixMeasurement]
+    whole: MatrixMeasurement  # all values as one vector
 
 
-def model_of(parts: Sequence[Measured]) -> Model:
-    """Return a model of its measured weights."""
+def model_of(parts: Sequence[MatrixMeasurement]) -> Model:
+    """Return a model from the measurements of its weights."""
     return Model(parts, [part for part in parts if part.is_matrix], pooled(parts))
 
 
 class Metric(NamedTuple):
-    """A number for a model, and one for each of its matrices or tensors where that means something.
+    """A number for a model, and one for each of its matrices or tensors where that is defined.
 
     `needs` says how much has to be measured; `settings` are the thresholds that its values depend on.
     """
@@ -48,14 +48,14 @@ class Metric(NamedTuple):
 
 
 def of_all(f: OfTensor, needs: Needs = "moments", *settings: str) -> Metric:
-    """Measure all weights as one line of values."""
+    """Return a metric of all weights as one vector."""
     return Metric(lambda model: f(model.whole), f, needs, settings)
 
 
 def over_matrices(
     join: Callable[[list[float]], float], f: OfTensor, needs: Needs = "moments", *settings: str
 ) -> Metric:
-    """Join the values of the matrices; NaN if there is none."""
+    """Return a metric that joins the values of all matrices; NaN if there is none."""
 
     def of_model(model: Model) -> float:
         values = [f(part) for part in model.matrices]
@@ -76,58 +76,58 @@ def _median(values: list[float]) -> float:
 # ------------------------------------------------------------------------------------------ definitions
 
 
-def entropy(m: Measured) -> float:
-    """Give the entropy in nats of how the values fall into the bins."""
+def entropy(m: MatrixMeasurement) -> float:
+    """Return the entropy in nats of how the values fall into the bins."""
     if m.counts is None:
         return NAN
     share = m.counts[m.counts > 0] / m.size
     return abs(float(share @ np.log(share)))
 
 
-def variance(m: Measured) -> float:
-    """Give the population variance."""
+def variance(m: MatrixMeasurement) -> float:
+    """Return the population variance."""
     return m.moments.power2 / m.size
 
 
-def skew(m: Measured) -> float:
-    """Give the third standardised moment; NaN of equal values."""
+def skew(m: MatrixMeasurement) -> float:
+    """Return the third standardised moment; NaN of equal values."""
     return _ratio(m.moments.power3 / m.size, variance(m) ** 1.5)
 
 
-def kurtosis(m: Measured) -> float:
-    """Give Pearson's kurtosis, 3 for a normal distribution; NaN of equal values."""
+def kurtosis(m: MatrixMeasurement) -> float:
+    """Return Pearson's kurtosis, 3 for a normal distribution; NaN of equal values."""
     return _ratio(m.moments.power4 / m.size, variance(m) ** 2)
 
 
 def norm_ratio(model: Model) -> float:
-    """Give the Frobenius norm of the last matrix over that of the first; NaN with fewer than two."""
+    """Return the Frobenius norm of the last matrix over that of the first; NaN with fewer than two."""
     matrices = model.matrices
     return _ratio(weight_norm(matrices[-1]), weight_norm(matrices[0])) if len(matrices) > 1 else NAN
 
 
-def weight_norm(m: Measured) -> float:
-    """Give the root of the sum of squares."""
+def weight_norm(m: MatrixMeasurement) -> float:
+    """Return the root of the sum of squares."""
     return math.sqrt(m.moments.squares)
 
 
-def capacity(m: Measured) -> float:
-    """Give the part of log(rows · columns) that the effective rank is of the rank; 0 for zeros."""
+def capacity(m: MatrixMeasurement) -> float:
+    """Return the part of log(rows · columns) that the effective rank is of the rank; 0 for zeros."""
     rank = m.spectrum.rank
     return math.log(m.rows * m.columns) * (m.spectrum.effective_rank / rank if rank else rank)
 
 
 def log_width(model: Model) -> float:
-    """Give the sum of log(outputs + 1) over matrices."""
+    """Return the sum of log(outputs + 1) over matrices."""
     return math.fsum(math.log(part.rows + 1) for part in model.matrices) if model.matrices else NAN
 
 
 def dead_units(model: Model) -> float:
-    """Give the percentage of output units all of whose weights are dead."""
+    """Return the percentage of output units all of whose weights are dead."""
     return _ratio(100 * sum(part.dead_rows for part in model.matrices), sum(part.rows for part in model.matrices))
 
 
-def gradient_flow(m: Measured) -> float:
-    """Give 1 / (1 + abs(std − expected)), the nearer to 1 the more like a fresh initialisation.
+def gradient_flow(m: MatrixMeasurement) -> float:
+    """Return 1 / (1 + abs(std − expected)), the nearer to 1 the more like a fresh initialisation.
 
     Expected is, with fan-in the inputs of one output, √(2 / fan-in) for convolutions (He 2015), √(1 / fan-in)
     for other matrices (Xavier's for the forward pass), and 1 for embeddings, of whose inputs one is active.
@@ -136,20 +136,20 @@ def gradient_flow(m: Measured) -> float:
     return 1 / (1 + abs(math.sqrt(variance(m)) - expected))
 
 
-def condition(m: Measured) -> float:
-    """Give the largest singular value over the smallest; infinite with less than full rank."""
+def condition(m: MatrixMeasurement) -> float:
+    """Return the largest singular value over the smallest; infinite with less than full rank."""
     s = m.spectrum
     return math.inf if s.rank < min(m.rows, m.columns) else _ratio(s.largest, s.smallest)
 
 
-def isotropy(m: Measured) -> float:
-    """Give tr(WWᵀ)² / ‖WWᵀ‖² over its largest possible value, the shorter side: 1 stretches all directions alike."""
+def isotropy(m: MatrixMeasurement) -> float:
+    """Return tr(WWᵀ)² / ‖WWᵀ‖² over its largest possible value, the shorter side: 1 stretches all directions alike."""
     s = m.spectrum
     return (_ratio(s.squares * s.squares, s.fourth_powers) if s.largest else s.largest) / min(m.rows, m.columns)
 
 
-def participation(m: Measured) -> float:
-    """Give (Σw²)² / Σw⁴: how many weights carry the norm."""
+def participation(m: MatrixMeasurement) -> float:
+    """Return (Σw²)² / Σw⁴: how many weights carry the norm."""
     return _ratio(m.moments.squares * m.moments.squares, m.moments.fourth_powers)
 
 
@@ -216,7 +216,7 @@ def known(names: Iterable[str]) -> list[str]:
 
 
 def key(name: str, thresholds: Thresholds, span: Span | None) -> str:
-    """Return a metric's name with the settings that its values depend on, to tell kept results apart."""
+    """Return a metric's name with the settings that its values depend on: the key of its stored results."""
     metric = METRICS[name]
     parts = [f"{setting}={getattr(thresholds, setting)}" for setting in metric.settings]
     if metric.needs == "counts":

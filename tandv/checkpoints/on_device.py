@@ -1,4 +1,4 @@
-"""The expensive part of measuring, on an accelerator: eigenvalues of a Gram matrix with torch."""
+"""The expensive part of measuring on an accelerator: eigenvalues of a Gram matrix, with torch."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""What an evaluation says about its checkpoints: warnings, each by a name of its own, and refusals."""
+"""The warnings and errors about checkpoints, each with a class of its own."""
 
 import warnings
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from tandv.messages import some
 
 
 class CheckpointWarning(UserWarning):
-    """Something about the checkpoints is worth knowing; the evaluation went on."""
+    """Something about the checkpoints is worth knowing; the evaluation continued."""
 
 
 class BrokenCheckpoint(CheckpointWarning):
@@ -28,7 +28,7 @@ class LeftOut(CheckpointWarning):
 
 
 class ShapesChanged(CheckpointWarning):
-    """Weights come, go or change their shape between checkpoints."""
+    """Weights appear, disappear or change their shape between checkpoints."""
 
 
 class MetricFailed(CheckpointWarning):
@@ -36,7 +36,7 @@ class MetricFailed(CheckpointWarning):
 
 
 class NotKept(CheckpointWarning):
-    """Results could not be kept for the next time; they are right all the same."""
+    """Results could not be stored for the next time; they are correct all the same."""
 
 
 class UnreadableCheckpoint(ValueError):
@@ -44,18 +44,18 @@ class UnreadableCheckpoint(ValueError):
 
 
 class RefusedCheckpoint(UnreadableCheckpoint):
-    """A file asks for code to be run; nothing of it was run."""
+    """A file asks for code to be run; none of it was run."""
 
 
 class Remark(NamedTuple):
-    """One thing to say about one checkpoint; equal ones are said together."""
+    """One remark on one checkpoint; equal ones become one warning."""
 
     kind: str  # the name of a warning of this file
     text: str
     about: str = ""  # the checkpoint's name
 
 
-def say(remarks: Iterable[Remark], stacklevel: int = 3) -> None:
+def issue_warnings(remarks: Iterable[Remark], stacklevel: int = 3) -> None:
     """Warn about each text once, naming the checkpoints that it is about."""
     together: dict[tuple[str, str], list[str]] = {}
     for remark in remarks:

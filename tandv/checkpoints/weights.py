@@ -22,18 +22,18 @@ class Entry(NamedTuple):
     shape: Shape
     read: Callable[[], np.ndarray]
     storage: Any = None  # equal for tied tensors; None if the format cannot tie
-    layer: str | None = None  # what the log calls it, "" of a buffer; None where the file does not say
+    layer: str | None = None  # its layer in a log, "" for a buffer; None where the file does not say
 
 
 class Weight(NamedTuple):
-    """A trained weight: what a log would call it, and its name in the file, which tells its kind."""
+    """A trained weight: its name in a log, and its name in the file, which tells its kind."""
 
     name: str
     stored_as: str
     entry: Entry
 
 
-# Buffers as PyTorch and the models in use call them: a state dict does not say which of its tensors are trained.
+# Names of buffers in PyTorch and in common models: a state dict does not say which of its tensors are trained.
 _BUFFER = re.compile(
     r"(.*\.)?(running_(mean|var)|num_batches_tracked|n_averaged|(\w+_)?inv_freq|masked_bias|(\w+_)?mask|tril|IGNORE"
     r"|(cos|sin)_cached|freqs_cis|(position|token_type)_ids|relative_position_index|_extra_state)"
@@ -42,30 +42,29 @@ _FLOAT = re.compile(r"b?float")
 
 
 def own_names(entries: Mapping[str, Entry]) -> dict[str, Entry]:
-    """Return entries by the model's own names; a tracker has written these already, others those of wrappers too."""
+    """Return entries by the model's own names, without those of wrappers, which a tracker has removed already."""
     if any(entry.layer is not None for entry in entries.values()):
         return dict(entries)
     return dict(zip(unwrapped(list(entries)), entries.values(), strict=True))
 
 
 def trained(entries: Mapping[str, Entry]) -> tuple[list[Weight], list[str]]:
-    """Return the trained weights in the order of the file, and what else there is, said in words.
+    """Return the trained weights in the order of the file, and descriptions of what was left out.
 
-    Buffers, tensors that hold no floating point numbers, empty ones, and all but the first of tied ones
-    are left out.
+    Left out are buffers, tensors of other than floating-point numbers, empty ones, and all but the first of tied ones.
     """
-    left: dict[str, list[str]] = {}
+    omitted: dict[str, list[str]] = {}
     weights: dict[str, Entry] = {}
     storages: dict[Any, str] = {}
     for name, entry in entries.items():
         if not _FLOAT.match(entry.dtype):
-            left.setdefault("no floating point numbers", []).append(f"{name} ({entry.dtype})")
+            omitted.setdefault("no floating point numbers", []).append(f"{name} ({entry.dtype})")
         elif 0 in entry.shape:
-            left.setdefault("empty", []).append(name)
+            omitted.setdefault("empty", []).append(name)
         elif _is_buffer(name, entry):
-            left.setdefault("buffers, which are not trained", []).append(name)
+            omitted.setdefault("buffers, which are not trained", []).append(name)
         elif entry.storage is not None and entry.storage in storages:
-            left.setdefault("tied, counted once", []).append(f"{name} (is {storages[entry.storage]})")
+            omitted.setdefault("tied, counted once", []).append(f"{name} (is {storages[entry.storage]})")
         else:
             weights[name] = entry
             if entry.storage is not None:
@@ -74,7 +73,7 @@ def trained(entries: Mapping[str, Entry]) -> tuple[list[Weight], list[str]]:
     named = [
         Weight(entry.layer or layer, name, entry) for layer, (name, entry) in zip(layers, weights.items(), strict=True)
     ]
-    return named, [f"{why}: {some(names)}" for why, names in left.items()]
+    return named, [f"{why}: {some(names)}" for why, names in omitted.items()]
 
 
 def _is_buffer(name: str, entry: Entry) -> bool:

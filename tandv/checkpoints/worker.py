@@ -1,4 +1,4 @@
-"""What is done with one checkpoint, wherever it is done: it must travel to other processes and machines."""
+"""What is done with one checkpoint; everything here can be pickled, to run in other processes and on other machines."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -11,15 +11,15 @@ import numpy as np
 from tandv.checkpoints import cache, custom
 from tandv.checkpoints.custom import Source
 from tandv.checkpoints.matrices import pieces
-from tandv.checkpoints.measurement import Measured, Span, Thresholds, extent, measure
+from tandv.checkpoints.measurement import MatrixMeasurement, Span, Thresholds, extent, measure
 from tandv.checkpoints.metrics import METRICS, key, model_of
-from tandv.checkpoints.readers.opening import Opened, opened
+from tandv.checkpoints.readers.opening import Contents, opened
 from tandv.checkpoints.warnings import Remark
 from tandv.checkpoints.weights import trained
 
 
 class Job(NamedTuple):
-    """A checkpoint, and what is wanted of it."""
+    """A checkpoint and what to measure of it."""
 
     path: str
     metrics: tuple[str, ...] = ()
@@ -33,33 +33,33 @@ class Job(NamedTuple):
 
     @property
     def code(self) -> str:
-        """Tell apart what the user's own files may change."""
+        """A hash of the user's own files: results are stored under it."""
         texts = [file.text for file in (*self.files, self.model) if file]
         return sha256("\0".join([*texts, self.class_name or ""]).encode()).hexdigest()[:16]
 
 
 class Outcome(NamedTuple):
-    """What was found out, in the form in which it is kept: plain dictionaries of numbers and texts."""
+    """The results of a checkpoint in the form in which they are stored: dicts of numbers and text."""
 
     path: str
     stamp: list[int]
     known: dict[str, Any]
-    remarks: Sequence[Remark] = ()  # what is not kept, since the next time may be different
+    remarks: Sequence[Remark] = ()  # not stored, since the next time may differ
     broken: bool = False
 
 
-Open = Callable[[Path], AbstractContextManager[Opened]]
+Open = Callable[[Path], AbstractContextManager[Contents]]
 
 
-class Held:
-    """Keeps checkpoints open after the first look at them; for as many as are small and near. Must be closed."""
+class OpenFiles:
+    """Keeps up to 64 checkpoints open after their first use. Must be closed."""
 
     def __init__(self) -> None:
         self._files = ExitStack()
-        self._opened: dict[Path, Opened] = {}
+        self._opened: dict[Path, Contents] = {}
 
     @contextmanager
-    def open(self, path: Path) -> Iterator[Opened]:
+    def open(self, path: Path) -> Iterator[Contents]:
         """Open a checkpoint, or return it if it is open."""
         if path not in self._opened:
             if len(self._opened) >= 64:
@@ -74,16 +74,16 @@ class Held:
 
 
 def look(job: Job, open_: Open | None = None) -> Outcome:
-    """Find the range of a checkpoint's weights, which the bins of the entropy need before anything is counted."""
-    return _carefully(job, _span, open_ or opened)
+    """Return the range of a checkpoint's weights, which the bins of the entropy need before anything is counted."""
+    return _guarded(job, _span, open_ or opened)
 
 
 def work(job: Job, open_: Open | None = None) -> Outcome:
     """Measure a checkpoint; never raises."""
-    return _carefully(job, _measured, open_ or opened)
+    return _guarded(job, _measurements, open_ or opened)
 
 
-def _carefully(job: Job, do: Any, open_: Open) -> Outcome:
+def _guarded(job: Job, do: Any, open_: Open) -> Outcome:
     path = Path(job.path)
     stamp: list[int] = []
     try:
@@ -96,13 +96,13 @@ def _carefully(job: Job, do: Any, open_: Open) -> Outcome:
         return Outcome(job.path, stamp, {}, [Remark("BrokenCheckpoint", text, path.name)], broken=True)
 
 
-def _span(job: Job, checkpoint: Opened) -> tuple[dict[str, Any], list[Remark]]:
+def _span(job: Job, checkpoint: Contents) -> tuple[dict[str, Any], list[Remark]]:
     extents = [extent(weight.entry.read()) for weight in trained(checkpoint.entries)[0]]
     finite = [pair for pair in extents if pair is not None]
     return {"span": [min(low for low, _ in finite), max(high for _, high in finite)] if finite else None}, []
 
 
-def _measured(job: Job, checkpoint: Opened) -> tuple[dict[str, Any], list[Remark]]:
+def _measurements(job: Job, checkpoint: Contents) -> tuple[dict[str, Any], list[Remark]]:
     known: dict[str, Any] = {}
     remarks: list[Remark] = []
     names = [name for name in job.metrics if name in METRICS]
@@ -119,29 +119,29 @@ def _measured(job: Job, checkpoint: Opened) -> tuple[dict[str, Any], list[Remark
                 if (f := METRICS[name].of_tensor)
             }
     if job.files:
-        values, said = custom.values_of(checkpoint.entries, checkpoint.beside, job.files, job.model, job.class_name)
-        failed = {name for remark in said for name in values if name in remark.text}
+        values, failures = custom.values_of(checkpoint.entries, checkpoint.extras, job.files, job.model, job.class_name)
+        failed = {name for remark in failures for name in values if name in remark.text}
         known.setdefault("values", {}).update(
             {f"{name} {job.code}": value for name, value in values.items() if name not in failed}
         )
-        remarks += [remark._replace(about=Path(job.path).name) for remark in said]
+        remarks += [remark._replace(about=Path(job.path).name) for remark in failures]
     return known, remarks
 
 
-def _parts(job: Job, names: list[str], checkpoint: Opened) -> tuple[list[Measured], dict[str, Any]]:
-    weights, left = trained(checkpoint.entries)
+def _parts(job: Job, names: list[str], checkpoint: Contents) -> tuple[list[MatrixMeasurement], dict[str, Any]]:
+    weights, omitted = trained(checkpoint.entries)
     needs = {METRICS[name].needs for name in names}
     span = job.span if "counts" in needs else None
-    said = dict.fromkeys(left, "LeftOut")
-    parts: list[Measured] = []
+    notes = dict.fromkeys(omitted, "LeftOut")
+    parts: list[MatrixMeasurement] = []
     for weight in weights:
         of_weight = [
             measure(piece, job.thresholds, span=span, spectra="spectrum" in needs, device=job.device)
             for piece in pieces(weight.name, weight.stored_as, weight.entry.read())
         ]
         if not all(part.moments.is_finite for part in of_weight):
-            said[weight.name] = "NonFiniteWeights"
+            notes[weight.name] = "NonFiniteWeights"
         if any(part.spectrum.rank < min(part.rows, part.columns) for part in of_weight):
-            said[f"{weight.name} "] = "RankDeficient"  # the space keeps it apart from what else is said of the weight
+            notes[f"{weight.name} "] = "RankDeficient"  # the space distinguishes it from another note on this weight
         parts += of_weight
-    return parts, {"said": said, "shapes": {weight.name: list(weight.entry.shape) for weight in weights}}
+    return parts, {"said": notes, "shapes": {weight.name: list(weight.entry.shape) for weight in weights}}

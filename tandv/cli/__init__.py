@@ -1,4 +1,4 @@
-"""The commands of the shell (`app`), and what each does once its options are read."""
+"""The command line: the commands (`app`), and what each does once its options are read."""
 
 from tandv.cli.app import app
 

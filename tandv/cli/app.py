@@ -1,4 +1,4 @@
-"""The shell's front door. What a command needs is imported when it runs, so that `--help` answers at once."""
+"""The commands and their options. What a command needs is imported when it runs, so that `--help` is fast."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -27,16 +27,16 @@ def _metric_names(incomplete: str) -> list[str]:
 Folder = Annotated[list[Path], typer.Option("--dir", help="Folder of checkpoints; once for each run to compare.")]
 Model = Annotated[Path | None, typer.Option(help="Python file that defines the model; for metrics of your own only.")]
 ClassName = Annotated[str | None, typer.Option(help="The model's class, if the file defines several.")]
-Device = Annotated[str, typer.Option(help="Where singular values are found: cpu, cuda, cuda:1.")]
+Device = Annotated[str, typer.Option(help="Where singular values are computed: cpu, cuda, cuda:1.")]
 Parallel = Annotated[bool, typer.Option(help="Measure with several processes where that is faster.")]
-Cluster = Annotated[bool, typer.Option("--cluster", help="Measure on the Ray cluster in reach (RAY_ADDRESS).")]
-Cache = Annotated[bool, typer.Option(help="Use and keep results beside the checkpoints.")]
-PerTensor = Annotated[bool, typer.Option("--per-tensor", help="Curves of every single matrix too.")]
+Cluster = Annotated[bool, typer.Option("--cluster", help="Measure on the Ray cluster that RAY_ADDRESS names.")]
+Cache = Annotated[bool, typer.Option(help="Use and store results in a file next to the checkpoints.")]
+PerTensor = Annotated[bool, typer.Option("--per-tensor", help="Add curves of every single matrix.")]
 Rule = Annotated[Detector, typer.Option(help="The rule by which transitions are found.")]
 StepAxis = Annotated[Axis, typer.Option(help="Steps recorded at 1, 2, 4, 8, ... are best on a log axis.")]
-Out = Annotated[Path | None, typer.Option(help="Keep it: .html (a page), .csv, .json, .png, .svg or .pdf.")]
+Out = Annotated[Path | None, typer.Option(help="Write to a file: .html (a page), .csv, .json, .png, .svg or .pdf.")]
 Json = Annotated[bool, typer.Option("--json", help="Write the results to standard output as JSON.")]
-Browser = Annotated[bool, typer.Option(help="Open the page in the browser, or only say its address.")]
+Browser = Annotated[bool, typer.Option(help="Open the page in the browser, or only print its address.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of the page on 127.0.0.1; 0 is any that is free.")]
 
 
@@ -58,11 +58,11 @@ def main(
 @app.command()
 def demo(
     steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 100,
-    seed: Annotated[int, typer.Option(help="Seed of the weights and of the text that is seen.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the weights and of the batches.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder of the run.", show_default="tandv-runs/demo")] = None,
-    framework: Annotated[Literal["torch", "jax"], typer.Option(help="What the model is written in.")] = "torch",
+    framework: Annotated[Literal["torch", "jax"], typer.Option(help="The framework of the model.")] = "torch",
 ) -> None:
-    """Train a small GPT on Python's own documentation, tracked, and say what the log shows."""
+    """Train a small GPT on Python's own documentation while it is tracked, and report what its log shows."""
     try:
         from tandv import demo as demonstration
 
@@ -97,8 +97,8 @@ def plot_metrics(
     """Ask which metrics, measure them on what load-dir found, and show them on a page until Ctrl-C."""
     from tandv.cli import commands
 
-    how = commands.How(device, parallel, cluster, cache, per_tensor, detector, axis)
-    commands.plot_metrics(how, commands.Into(out, as_json, browser, port))
+    options = commands.MeasureOptions(device, parallel, cluster, cache, per_tensor, detector, axis)
+    commands.plot_metrics(options, commands.OutputOptions(out, as_json, browser, port))
 
 
 app.command("plot-metric", hidden=True, help="The same as plot-metrics.")(plot_metrics)
@@ -135,9 +135,9 @@ def checkpoints(
     """
     from tandv.cli import commands
 
-    how = commands.How(device, parallel, cluster, cache, per_tensor, detector, axis)
-    into = commands.Into(out, as_json, browser, port)
-    commands.checkpoints(folders, metrics or [], model, class_name, how, into)
+    options = commands.MeasureOptions(device, parallel, cluster, cache, per_tensor, detector, axis)
+    output = commands.OutputOptions(out, as_json, browser, port)
+    commands.checkpoints(folders, metrics or [], model, class_name, options, output)
 
 
 @app.command()
@@ -145,13 +145,13 @@ def dossier(
     run: Annotated[Path, typer.Argument(help="Folder of the run: its curves, its log, its checkpoints.")],
     curves: Annotated[Path | None, typer.Option(help="Curves from elsewhere, .csv or .json.")] = None,
     checkpoints: Annotated[Path | None, typer.Option(help="Folder of checkpoints from elsewhere.")] = None,
-    jumps: Annotated[int, typer.Option(min=0, help="How many transitions are looked at closely.")] = 5,
+    jumps: Annotated[int, typer.Option(min=0, help="How many transitions are examined closely.")] = 5,
     within: Annotated[
         int | None, typer.Option(min=0, help="Steps a checkpoint may be away.", show_default="auto")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the report.", show_default="RUN/dossier")] = None,
 ) -> None:
-    """Write a report of a run around its transitions: what changed, how sure that is, and which layers moved."""
+    """Write a report of a run around its transitions: what changed, how certain that is, and which layers moved."""
     from tandv.cli import dossier as report
 
     report.dossier(run, curves, checkpoints, jumps, within, out)

@@ -10,14 +10,14 @@ import typer
 
 from tandv.cli import results
 from tandv.cli.logfile import logged
-from tandv.cli.measuring import Found, How, found_in, in_words, measured
+from tandv.cli.measuring import MeasureOptions, Run, measure, runs_in, summary
 from tandv.cli.output import STOPPED, USAGE, answer, stop, tell
 from tandv.cli.prompt import ask, read_line
 from tandv.cli.state import Loaded, NothingLoaded, keep, last, problems
 
 
-class Into(NamedTuple):
-    """Where results go: a file, JSON on standard output, or, without either, a page that lives until Ctrl-C."""
+class OutputOptions(NamedTuple):
+    """Where results go: a file, JSON on standard output, or else a page that is served until Ctrl-C."""
 
     out: Path | None = None
     as_json: bool = False
@@ -26,10 +26,10 @@ class Into(NamedTuple):
 
 
 def load_dir(folders: Sequence[Path], model: Path | None, class_name: str | None, as_json: bool) -> None:
-    """Find checkpoints and remember where they are."""
-    with logged(_line()):
+    """Find checkpoints and store where they are for plot-metrics."""
+    with logged(_command_line()):
         loaded = _checked(folders, model, class_name)
-        found = found_in(loaded.folders)
+        found = runs_in(loaded.folders)
         try:
             keep(loaded)
         except OSError as error:
@@ -38,20 +38,20 @@ def load_dir(folders: Sequence[Path], model: Path | None, class_name: str | None
             steps = {run.folder: [one.step for one in run.checkpoints] for run in found}
             answer(json.dumps({**loaded._asdict(), "steps": steps}, ensure_ascii=False))
             return
-        _say(found)
+        _print_runs(found)
         tell("Now: tandv plot-metrics")
 
 
-def plot_metrics(how: How, into: Into) -> None:
+def plot_metrics(options: MeasureOptions, output: OutputOptions) -> None:
     """Ask for metrics, measure them on what was loaded, and show them."""
-    with logged(_line()):
-        results.check(into.out, page=not (into.out or into.as_json))
+    with logged(_command_line()):
+        results.check(output.out, page=not (output.out or output.as_json))
         try:
             loaded = last()
         except NothingLoaded as error:
             stop(str(error), USAGE)
-        found = found_in(loaded.folders)
-        _say(found)
+        found = runs_in(loaded.folders)
+        _print_runs(found)
         try:
             metrics = ask(read_line, tell)
         except KeyboardInterrupt:
@@ -60,42 +60,49 @@ def plot_metrics(how: How, into: Into) -> None:
         if metrics is None:
             tell("Nothing was measured.")
             return
-        _measure_and_show(found, loaded, metrics, how, into)
+        _measure_and_show(found, loaded, metrics, options, output)
 
 
 def checkpoints(
-    folders: Sequence[Path], metrics: Sequence[str], model: Path | None, class_name: str | None, how: How, into: Into
+    folders: Sequence[Path],
+    metrics: Sequence[str],
+    model: Path | None,
+    class_name: str | None,
+    options: MeasureOptions,
+    output: OutputOptions,
 ) -> None:
-    """Measure the checkpoints of some folders and show them, without asking."""
-    with logged(_line()):
+    """Measure the checkpoints of some folders and show them, without a prompt."""
+    with logged(_command_line()):
         loaded = _checked(folders, model, class_name)
-        results.check(into.out, page=not (into.out or into.as_json))
-        found = found_in(loaded.folders)
+        results.check(output.out, page=not (output.out or output.as_json))
+        found = runs_in(loaded.folders)
         names = [name for text in metrics for name in ([text] if text.endswith(".py") else text.split(","))]
-        _measure_and_show(found, loaded, [name.strip() for name in names if name.strip()] or ["all"], how, into)
+        _measure_and_show(found, loaded, [name.strip() for name in names if name.strip()] or ["all"], options, output)
 
 
-def _say(runs: Sequence[Found]) -> None:
+def _print_runs(runs: Sequence[Run]) -> None:
     for run in runs:
-        tell(f"{in_words(run.checkpoints)}, in {run.folder}")
+        tell(f"{summary(run.checkpoints)}, in {run.folder}")
 
 
-def _measure_and_show(runs: Sequence[Found], loaded: Loaded, metrics: Sequence[str], how: How, into: Into) -> None:
-    found = measured(runs, loaded, metrics, how)
-    if into.as_json:
+def _measure_and_show(
+    runs: Sequence[Run], loaded: Loaded, metrics: Sequence[str], options: MeasureOptions, output: OutputOptions
+) -> None:
+    found = measure(runs, loaded, metrics, options)
+    if output.as_json:
         answer(results.as_json(found))
     else:
-        results.say_transitions(found)
-    choices = {"rule": results.RULES.get(how.detector, ""), "axis": how.axis}
+        results.print_transitions(found)
+    choices = {"rule": results.RULES.get(options.detector, ""), "axis": options.axis}
     title = ", ".join(run.name for run in runs)
-    if into.out:
-        results.save(found, into.out, title, **choices)
-    elif not into.as_json:
-        results.show(found, title, browser=into.browser, port=into.port, **choices)
+    if output.out:
+        results.save(found, output.out, title, **choices)
+    elif not output.as_json:
+        results.show(found, title, browser=output.browser, port=output.port, **choices)
 
 
 def _checked(folders: Sequence[Path], model: Path | None, class_name: str | None) -> Loaded:
-    """Return what was named, by absolute paths; ends the command if a file is not what it should be."""
+    """Return what was named, as absolute paths; ends the command if a file is invalid."""
     wrong = problems(str(model) if model else None, class_name)
     if wrong:
         stop("; ".join(wrong), USAGE)
@@ -103,5 +110,5 @@ def _checked(folders: Sequence[Path], model: Path | None, class_name: str | None
     return Loaded(absolute, str(model.absolute()) if model else None, class_name)
 
 
-def _line() -> str:
+def _command_line() -> str:
     return " ".join(["tandv", *sys.argv[1:]])

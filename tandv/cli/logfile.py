@@ -1,4 +1,4 @@
-"""The shell's own log: what was asked for, done, warned of and failed, in a file that does not grow without end."""
+"""The log file of the command line: commands, warnings and errors, in a rotated file of limited length."""
 
 import logging
 import sys
@@ -13,12 +13,12 @@ LINES, KEPT = 10_000, 3
 
 
 def log_path() -> Path:
-    """Return where the log is; those before it have .1, .2 and .3 after their name."""
+    """Return the path of the log; older ones have .1, .2 and .3 after their name."""
     return state_folder() / "tandv.log"
 
 
 class LinesHandler(BaseRotatingHandler):
-    """Writes to a file that starts anew after so many lines, and keeps some of those before."""
+    """Writes to a file that is rotated after a number of lines; some older ones are kept."""
 
     def __init__(self, path: Path, lines: int = LINES, kept: int = KEPT):
         super().__init__(path, "a", encoding="utf-8", delay=True)
@@ -33,7 +33,7 @@ class LinesHandler(BaseRotatingHandler):
         return full
 
     def doRollover(self) -> None:
-        """Put the file aside, and drop the oldest of those before it."""
+        """Rename the file and its predecessors, and drop the oldest."""
         if self.stream:
             self.stream.close()
             self.stream = None  # type: ignore[assignment]
@@ -44,7 +44,7 @@ class LinesHandler(BaseRotatingHandler):
                 older.replace(path.with_name(f"{path.name}.{number}"))
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Say once that there is no log; the work goes on."""
+        """Print once that no log can be written; the command continues."""
         error = sys.exc_info()[1]
         logging.getLogger("tandv").removeHandler(self)
         print(f"tandv: no log is kept, {self.baseFilename} cannot be written ({error})", file=sys.stderr)
@@ -52,7 +52,7 @@ class LinesHandler(BaseRotatingHandler):
 
 @contextmanager
 def logged(command: str) -> Iterator[logging.Logger]:
-    """Log a command from its start to its end, with whatever stopped it."""
+    """Log a command from start to end, with any error that ends it."""
     logger = logging.getLogger("tandv")
     before = logger.level, logger.propagate
     handler: logging.Handler
@@ -65,7 +65,7 @@ def logged(command: str) -> Iterator[logging.Logger]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    logger.propagate = False  # what the shell has to say to people, it says itself
+    logger.propagate = False  # messages to the user are printed separately
     logger.info("started: %s", command)
     try:
         yield logger

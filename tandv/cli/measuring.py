@@ -1,4 +1,4 @@
-"""Folders of checkpoints to curves and transitions, with a progress bar, and every refusal in words."""
+"""Folders of checkpoints to curves and transitions, with a progress bar; errors end the command with a message."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tandv.analysis.transitions import Transition
 
 
-class How(NamedTuple):
-    """How checkpoints are measured."""
+class MeasureOptions(NamedTuple):
+    """How checkpoints are measured: the options of the commands."""
 
     device: str = "cpu"
     parallel: bool = True
@@ -35,8 +35,8 @@ class How(NamedTuple):
     axis: Literal["linear", "log"] = "linear"
 
 
-class Found(NamedTuple):
-    """A run: its name, the checkpoints in its folder, and what there was to warn of."""
+class Run(NamedTuple):
+    """A run: its name, the checkpoints in its folder, and warnings about them."""
 
     name: str
     folder: str
@@ -44,38 +44,38 @@ class Found(NamedTuple):
     warnings: list[str]
 
 
-class Measured(NamedTuple):
-    """What was found out: curves and transitions by the name of their run, and what there was to warn of."""
+class Results(NamedTuple):
+    """Curves and transitions by the name of their run, and all warnings."""
 
     curves: dict[str, pd.DataFrame]
     transitions: dict[str, list[Transition]]
     warnings: list[str]
 
 
-def found_in(folders: Sequence[str]) -> list[Found]:
+def runs_in(folders: Sequence[str]) -> list[Run]:
     """Return the runs in some folders; ends the command if one has no checkpoints."""
     out = []
     folders = list(dict.fromkeys(folders))
     for name, folder in zip(run_names(folders), folders, strict=True):
         try:
-            with warnings.catch_warnings(record=True) as said:
+            with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 found = find(folder)
         except NoCheckpoints as error:
             stop(str(error), NOTHING if Path(folder).exists() else USAGE)
         except OSError as error:
             stop(f"{folder} cannot be read ({error.strerror or error})", NOTHING)
-        out.append(Found(name, folder, found, [str(one.message) for one in said]))
+        out.append(Run(name, folder, found, [str(one.message) for one in caught]))
         for words in out[-1].warnings:
             warn(words)
-        log.info("%s: %s", folder, in_words(found))
+        log.info("%s: %s", folder, summary(found))
     return out
 
 
-def in_words(found: Sequence[Checkpoint]) -> str:
+def summary(found: Sequence[Checkpoint]) -> str:
     """Return how many checkpoints there are, and of what steps.
 
-    >>> in_words([Checkpoint(0, Path("a_0.pt")), Checkpoint(1000, Path("a_1000.pt"))])
+    >>> summary([Checkpoint(0, Path("a_0.pt")), Checkpoint(1000, Path("a_1000.pt"))])
     '2 checkpoints, steps 0 to 1,000'
     """
     if len(found) == 1:
@@ -83,46 +83,46 @@ def in_words(found: Sequence[Checkpoint]) -> str:
     return f"{len(found):,} checkpoints, steps {found[0].step:,} to {found[-1].step:,}"
 
 
-def measured(runs: Sequence[Found], loaded: Loaded, metrics: Sequence[str], how: How) -> Measured:
+def measure(runs: Sequence[Run], loaded: Loaded, metrics: Sequence[str], options: MeasureOptions) -> Results:
     """Measure runs; ends the command if nothing could be measured."""
-    engine = _engine(how)
+    engine = _engine(options)
     curves: dict[str, pd.DataFrame] = {}
-    said: list[str] = []
+    messages: list[str] = []
     try:
         for run in runs:
-            of = f"{run.name}: " if len(runs) > 1 else ""
-            curves[run.name], more = _evaluated(run, loaded, metrics, how, engine, of)
-            said += [of + words for words in (*run.warnings, *more)]
+            prefix = f"{run.name}: " if len(runs) > 1 else ""
+            curves[run.name], more = _evaluated(run, loaded, metrics, options, engine, prefix)
+            messages += [prefix + words for words in (*run.warnings, *more)]
         if all(table.isna().all(axis=None) for table in curves.values()):
             stop("nothing could be measured; the warnings above say why", NOTHING)
-        transitions = _transitions(curves, how)
+        transitions = _transitions(curves, options)
     except KeyboardInterrupt:
         tell("Stopped. What was measured is kept; the next time goes on from there.")
         raise typer.Exit(STOPPED) from None
-    return Measured(curves, transitions, said)
+    return Results(curves, transitions, messages)
 
 
 def _evaluated(
-    run: Found, loaded: Loaded, metrics: Sequence[str], how: How, engine: Engine | None, of: str
+    run: Run, loaded: Loaded, metrics: Sequence[str], options: MeasureOptions, engine: Engine | None, prefix: str
 ) -> tuple[pd.DataFrame, list[str]]:
     start = time.perf_counter()
-    with warnings.catch_warnings(record=True) as caught, progress_bar(errors(), f"{of}measuring") as bar:
+    with warnings.catch_warnings(record=True) as caught, progress_bar(errors(), f"{prefix}measuring") as bar:
         warnings.simplefilter("always")
 
-        def told(done: int, total: int, last: str) -> None:
+        def report(done: int, total: int, last: str) -> None:
             bar(done, total, last)
             if last:
-                log.info("%smeasured %s, %d of %d", of, last, done, total)
+                log.info("%smeasured %s, %d of %d", prefix, last, done, total)
 
         try:
             curves = evaluate(
                 [one.path for one in run.checkpoints],
                 list(metrics),
-                per_tensor=how.per_tensor,
-                device=how.device,
-                parallel=how.parallel,
-                cache=how.cache,
-                progress=told,
+                per_tensor=options.per_tensor,
+                device=options.device,
+                parallel=options.parallel,
+                cache=options.cache,
+                progress=report,
                 model=loaded.model,
                 class_name=loaded.class_name,
                 engine=engine,
@@ -132,25 +132,25 @@ def _evaluated(
         except ModuleNotFoundError as error:
             stop(str(error), NOTHING)
     took = time.perf_counter() - start
-    log.info("%s%d checkpoints, %d curves in %.2f s", of, len(curves), len(curves.columns), took)
-    said = [str(one.message) for one in caught if issubclass(one.category, CheckpointWarning)]
-    for words in said:
-        warn(of + words)
-    _log_others(caught)
-    return curves, said
+    log.info("%s%d checkpoints, %d curves in %.2f s", prefix, len(curves), len(curves.columns), took)
+    messages = [str(one.message) for one in caught if issubclass(one.category, CheckpointWarning)]
+    for words in messages:
+        warn(prefix + words)
+    _log_other_warnings(caught)
+    return curves, messages
 
 
-def _log_others(caught: Sequence[warnings.WarningMessage]) -> None:
-    """Keep what libraries warn of out of the terminal, but not out of the log."""
+def _log_other_warnings(caught: Sequence[warnings.WarningMessage]) -> None:
+    """Write warnings of libraries to the log only, not to the terminal."""
     for one in caught:
         if not issubclass(one.category, CheckpointWarning):
             log.warning("%s: %s", one.category.__name__, one.message)
 
 
-def _transitions(curves: dict[str, pd.DataFrame], how: How) -> dict[str, list[Transition]]:
-    if how.detector == "none":
+def _transitions(curves: dict[str, pd.DataFrame], options: MeasureOptions) -> dict[str, list[Transition]]:
+    if options.detector == "none":
         return {}
-    from tandv.analysis.transitions import find_transitions  # brings SciPy along
+    from tandv.analysis.transitions import find_transitions  # imports SciPy
 
     out: dict[str, list[Transition]] = {run: [] for run in curves}
     total, done = sum(len(table.columns) for table in curves.values()), 0
@@ -162,15 +162,15 @@ def _transitions(curves: dict[str, pd.DataFrame], how: How) -> dict[str, list[Tr
                 bar(done, total, name)
                 # of hundreds of tensors, p-values would take minutes
                 nulls = 0 if ":" in name else None
-                out[run] += find_transitions(table[[name]], how.detector, axis=how.axis, nulls=nulls)
+                out[run] += find_transitions(table[[name]], options.detector, axis=options.axis, nulls=nulls)
                 done += 1
-    _log_others(caught)
+    _log_other_warnings(caught)
     log.info("%d transitions in %.2f s", sum(map(len, out.values())), time.perf_counter() - start)
     return out
 
 
 def run_names(folders: Sequence[str]) -> list[str]:
-    """Return a short name for each run: the part of its path that tells it from the others.
+    """Return a short name for each run: the part of its path that differs from the others.
 
     >>> run_names(["runs/seed0/ckpt", "runs/seed1/ckpt"])
     ['seed0', 'seed1']
@@ -186,8 +186,8 @@ def run_names(folders: Sequence[str]) -> list[str]:
     return names if all(names) and len(set(names)) == len(names) else [str(path) for path in whole]
 
 
-def _engine(how: How) -> Engine | None:
-    if not how.cluster:
+def _engine(options: MeasureOptions) -> Engine | None:
+    if not options.cluster:
         return None
     try:
         return on_ray()

@@ -13,29 +13,29 @@ log = logging.getLogger("tandv")
 
 
 def errors() -> Console:
-    """Return where messages go; names are never read as markup, and lines are not broken where they are piped."""
+    """Return the console of standard error; names are not read as markup, and piped lines are not wrapped."""
     return Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def tell(words: str) -> None:
-    """Say how it goes."""
+    """Print a status line to standard error."""
     errors().print(words)
 
 
 def warn(words: str) -> None:
-    """Say what is worth knowing."""
+    """Print a warning to standard error, and log it."""
     log.warning("%s", words)
     errors().print(f"Warning: {words}", style="yellow")
 
 
 def stop(words: str, code: int) -> NoReturn:
-    """Say why it cannot go on, and end with an exit code."""
+    """Print an error to standard error, log it, and end with an exit code."""
     log.error("%s", words)
     errors().print(f"tandv: {words}", style="bold red")
     raise typer.Exit(code)
 
 
 def answer(words: str) -> None:
-    """Say what was asked for."""
+    """Write the result of the command to standard output."""
     sys.stdout.write(words + "\n")
     sys.stdout.flush()

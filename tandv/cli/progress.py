@@ -1,4 +1,4 @@
-"""How far the work is: a bar with the time that is left, and nothing where nobody looks."""
+"""A progress bar with the remaining time; it prints nothing where standard error is not a terminal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @contextmanager
 def progress_bar(console: Console, words: str) -> Iterator[Callable[[int, int, str], None]]:
-    """Show a bar while the block runs; yield a function of the number done, of all, and the name of the last."""
+    """Show a bar while the block runs; yield a function of the number done, of all, and the name of the last.
+
+    Args:
+        console: where to print.
+        words: the text before the bar.
+    """
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -20,7 +25,7 @@ def progress_bar(console: Console, words: str) -> Iterator[Callable[[int, int, s
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(words, total=None, last="")
 
-        def told(done: int, total: int, last: str) -> None:
+        def update(done: int, total: int, last: str) -> None:
             bar.update(task, completed=done, total=total, last=last)
 
-        yield told
+        yield update

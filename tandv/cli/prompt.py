@@ -1,4 +1,4 @@
-"""Which metrics? A prompt that takes their names, lists them, and says what is wrong with a name at once."""
+"""The prompt for metrics: it completes their names, lists them, and explains at once what is wrong with a name."""
 
 import ast
 import sys
@@ -23,11 +23,14 @@ WORDS = ("metrics", "all", "done", "exit", "help")
 def ask(read: Callable[[str], str], tell: Callable[[str], None]) -> list[str] | None:
     """Ask for metrics until `done`; return their names and files, or None for `exit`.
 
-    `read` takes the prompt and returns a line, or raises EOFError at the end, which is `done` if something was chosen.
-
     >>> lines = iter(["spectral, l2", "done"])
     >>> ask(lambda prompt: next(lines), lambda words: None)
     ['spectral', 'weight_norm']
+
+    Args:
+        read: takes the prompt and returns a line, or raises EOFError at the end, which is `done` if something was
+            chosen.
+        tell: prints a message.
     """
     chosen: list[str] = []
     tell(HELP)
@@ -52,21 +55,21 @@ def ask(read: Callable[[str], str], tell: Callable[[str], None]) -> list[str] | 
             elif word == "metrics":
                 tell(listed(chosen))
             else:
-                names, said = _found(answer)
+                names, message = _names_in(answer)
                 chosen += [name for name in names if name not in chosen]
-                tell(said)
+                tell(message)
 
 
 def listed(chosen: Sequence[str] = ()) -> str:
-    """Return all metrics and what they say, those that are chosen marked."""
+    """Return all metrics with their meanings, those in `chosen` marked."""
     wide = max(map(len, MEANINGS))
     lines = [f"{'+' if name in chosen else ' '} {name:{wide}}  {meaning}" for name, meaning in MEANINGS.items()]
     own = [f"+ {name}" for name in chosen if name not in MEANINGS]
     return "\n".join([*lines, *own])
 
 
-def _found(answer: str) -> tuple[list[str], str]:
-    """Return what an answer names, and what there is to say about it."""
+def _names_in(answer: str) -> tuple[list[str], str]:
+    """Return the metrics that an answer names, and a message about them."""
     from tandv.checkpoints.metrics import known
     from tandv.messages import UnknownName
 
@@ -86,7 +89,7 @@ def _own(file: str) -> tuple[list[str], str]:
         found = source(Path(file).expanduser())
         ast.parse(found.text)
     except SyntaxError as error:
-        return [], f"{file}, line {error.lineno}: {error.msg}; mend it and give it again"
+        return [], f"{file}, line {error.lineno}: {error.msg}; correct it and give it again"
     except (OSError, ValueError) as error:
         return [], str(error)
     names = metric_names(found)
@@ -104,7 +107,7 @@ def _so_far(chosen: Sequence[str]) -> str:
 
 
 def read_line(prompt: str) -> str:
-    """Read a line from the terminal with Tab completing metrics, or from whatever is piped in."""
+    """Read a line from the terminal, where Tab completes metrics, or from a pipe."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         if sys.stdin.isatty():
             print(prompt, end="", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What was measured, where it is wanted: on a page in the browser, in a file, or as JSON."""
+"""The results of measuring: on a page in the browser, in a file, or as JSON."""
 
 import json
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tandv.cli.measuring import Measured
+from tandv.cli.measuring import Results
 from tandv.cli.output import NOTHING, USAGE, log, stop, tell
 
 RULES = {
@@ -14,12 +14,12 @@ RULES = {
     "relative_jumps": "neighbours that differ by more than 20 %",
     "change_points": "change points: where the distribution of values changes",
     "jumps": "outliers among the differences of neighbours",
-    "threshold_crossings": "where the middle between the extremes is passed",
+    "threshold_crossings": "where the middle between the extremes is crossed",
 }
 
 
 def check(out: Path | None, page: bool) -> None:
-    """End the command, before anything is measured, if its result could not be shown."""
+    """End the command before anything is measured if its result could not be written or shown."""
     if out is not None and out.suffix.lower() not in WRITERS:
         stop(f"--out {out} must end in one of {', '.join(WRITERS)}", USAGE)
     if out is not None and not out.absolute().parent.is_dir():
@@ -31,8 +31,8 @@ def check(out: Path | None, page: bool) -> None:
         stop(f"this needs {needs}: pip install 'tandv[{extra}]'", NOTHING)
 
 
-def save(found: Measured, out: Path, title: str, **choices: Any) -> None:
-    """Write what was measured to a file, of the kind that its ending says."""
+def save(found: Results, out: Path, title: str, **choices: Any) -> None:
+    """Write results to a file of the format that its ending names."""
     try:
         WRITERS[out.suffix.lower()](found, out, title, choices)
     except OSError as error:
@@ -41,8 +41,8 @@ def save(found: Measured, out: Path, title: str, **choices: Any) -> None:
     tell(f"Written: {out}")
 
 
-def show(found: Measured, title: str, *, browser: bool, port: int, **choices: Any) -> None:
-    """Show a page until Ctrl-C."""
+def show(found: Results, title: str, *, browser: bool, port: int, **choices: Any) -> None:
+    """Serve a page until Ctrl-C."""
     from tandv import page
 
     log.info("showing the page")
@@ -56,15 +56,15 @@ def show(found: Measured, title: str, *, browser: bool, port: int, **choices: An
     log.info("the page has ended")
 
 
-def say_transitions(found: Measured, most: int = 12) -> None:
-    """Say the surest transitions, those of all weights before those of single tensors."""
+def print_transitions(found: Results, most: int = 12) -> None:
+    """Print the transitions with the largest effect, of curves of all weights."""
     rows = [(run, one) for run, ones in found.transitions.items() for one in ones if ":" not in one.quantity]
     if not rows:
         tell("No transition was found." if found.transitions else "")
         return
     several = len(found.curves) > 1
     tell(f"{len(rows)} transition{'s' if len(rows) > 1 else ''}:")
-    # by effect, in steps: the largest are said, in the order in which they happened
+    # the largest by effect, in the order of their steps
     largest = sorted(rows, key=lambda row: -abs(row[1].evidence.effect))[:most]
     for run, one in sorted(largest, key=lambda row: (row[0], row[1].step)):
         of = f"{run}: " if several else ""
@@ -73,8 +73,8 @@ def say_transitions(found: Measured, most: int = 12) -> None:
         tell(f"  and {len(rows) - most} smaller ones")
 
 
-def as_json(found: Measured) -> str:
-    """Return what was measured as one JSON object: NaN is null, infinity a text."""
+def as_json(found: Results) -> str:
+    """Return results as one JSON object: NaN is null, infinity a text."""
     from tandv.page.content import content
 
     whole = content(found.curves, transitions=found.transitions)
@@ -85,17 +85,17 @@ def as_json(found: Measured) -> str:
     return json.dumps({**kept, "warnings": found.warnings}, ensure_ascii=False, allow_nan=False)
 
 
-def _page(found: Measured, out: Path, title: str, choices: dict[str, Any]) -> None:
+def _page(found: Results, out: Path, title: str, choices: dict[str, Any]) -> None:
     from tandv import page
 
     page.save(found.curves, out, title=title, transitions=found.transitions, notes=found.warnings, **choices)
 
 
-def _json(found: Measured, out: Path, title: str, choices: dict[str, Any]) -> None:
+def _json(found: Results, out: Path, title: str, choices: dict[str, Any]) -> None:
     out.write_text(as_json(found) + "\n", encoding="utf-8")
 
 
-def _csv(found: Measured, out: Path, title: str, choices: dict[str, Any]) -> None:
+def _csv(found: Results, out: Path, title: str, choices: dict[str, Any]) -> None:
     import pandas as pd
 
     from tandv.curves import write_curves
@@ -108,7 +108,7 @@ def _csv(found: Measured, out: Path, title: str, choices: dict[str, Any]) -> Non
     write_curves(pd.concat(tables, axis=1).sort_index(), out)
 
 
-def _picture(found: Measured, out: Path, title: str, choices: dict[str, Any]) -> None:
+def _picture(found: Results, out: Path, title: str, choices: dict[str, Any]) -> None:
     from tandv import viz
 
     curves = found.curves if len(found.curves) > 1 else next(iter(found.curves.values()))
@@ -117,7 +117,7 @@ def _picture(found: Measured, out: Path, title: str, choices: dict[str, Any]) ->
 
 
 PICTURES = (".png", ".svg", ".pdf")
-WRITERS: dict[str, Callable[[Measured, Path, str, dict[str, Any]], None]] = {
+WRITERS: dict[str, Callable[[Results, Path, str, dict[str, Any]], None]] = {
     ".html": _page,
     ".htm": _page,
     ".json": _json,

@@ -1,4 +1,4 @@
-"""What `load-dir` was told, kept for `plot-metrics`.
+"""The folders that `load-dir` found, stored for `plot-metrics`.
 
 >>> Loaded(("runs/grok",)).folders
 ('runs/grok',)
@@ -14,7 +14,7 @@ FILE = "loaded.json"
 
 
 class Loaded(NamedTuple):
-    """Folders of checkpoints, one for each run, and where the model's class is if metrics of your own need it."""
+    """Folders of checkpoints, one for each run, and the file and class of the model for metrics of your own."""
 
     folders: tuple[str, ...]
     model: str | None = None
@@ -22,21 +22,21 @@ class Loaded(NamedTuple):
 
 
 class NothingLoaded(LookupError):
-    """No folder was loaded yet."""
+    """No folder has been loaded yet."""
 
 
 def state_folder() -> Path:
-    """Return the folder in which the shell keeps what lasts from one command to the next, such as its log."""
+    """Return the folder for what lasts from one command to the next, such as the log."""
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "tandv"
 
 
 def keep(loaded: Loaded) -> None:
-    """Keep what was loaded. Raises OSError."""
+    """Store what was loaded. Raises OSError."""
     path = state_folder() / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{FILE}.{os.getpid()}")
-    aside.write_text(json.dumps(loaded._asdict(), indent=1), encoding="utf-8")
-    aside.replace(path)
+    temporary = path.with_name(f"{FILE}.{os.getpid()}")
+    temporary.write_text(json.dumps(loaded._asdict(), indent=1), encoding="utf-8")
+    temporary.replace(path)
 
 
 def last() -> Loaded:
@@ -52,7 +52,7 @@ def last() -> Loaded:
 
 
 def problems(model: str | None, class_name: str | None) -> list[str]:
-    """Return what is wrong with a file that should define a model's class; it is read, not run.
+    """Return what is wrong with a file that should define a model's class; the file is parsed, not run.
 
     >>> problems("nowhere.py", "Net")
     ['there is no file nowhere.py; give the Python file that defines the class of your model']

@@ -26,8 +26,8 @@ from tandv.checkpoints import (
     UnknownName,
     evaluate,
 )
-from tandv.checkpoints.cache import NAME, Kept, stamp
-from tandv.checkpoints.engines import EngineFailed, here, processes
+from tandv.checkpoints.cache import NAME, Cache, stamp
+from tandv.checkpoints.engines import EngineFailed, in_this_process, processes
 from tandv.curves import as_curves
 
 KEPT = NAME
@@ -178,13 +178,13 @@ def test_if_nothing_can_be_kept_it_is_said(run, monkeypatch, tmp_path_factory):
 
 def test_outdated_lines_are_swept_away_at_last(run):
     for n in range(20):
-        kept = Kept(run)
+        cache = Cache(run)
         for step in (0, 5, 10):
             path = run / f"step_{step}.safetensors"
-            kept.add(path, {"values": {f"metric {n}": 1.0}}, stamp(path))
-        kept.close()
+            cache.add(path, {"values": {f"metric {n}": 1.0}}, stamp(path))
+        cache.close()
     assert len((run / KEPT).read_text().splitlines()) <= 2 * 3 + 16
-    assert len(Kept(run).get(run / "step_0.safetensors")["values"]) == 20
+    assert len(Cache(run).get(run / "step_0.safetensors")["values"]) == 20
 
 
 def test_what_other_versions_kept_is_not_believed(run):
@@ -308,7 +308,7 @@ def test_a_lost_process_is_said_and_what_was_done_is_kept(run):
 
 def test_any_engine_will_do_and_in_any_order(run):
     backwards = evaluate(run, engine=lambda function, items: map(function, reversed(items)), cache=False)
-    assert backwards.equals(evaluate(run, engine=here))
+    assert backwards.equals(evaluate(run, engine=in_this_process))
 
 
 def test_progress_counts_checkpoints(run):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tandv.checkpoints import Checkpoint
-from tandv.cli.measuring import in_words, run_names
+from tandv.cli.measuring import run_names, summary
 
 
 @pytest.mark.parametrize(
@@ -26,5 +26,5 @@ def test_runs_are_called_by_what_tells_them_apart(folders, names):
 
 
 def test_one_checkpoint_is_one():
-    assert in_words([Checkpoint(1000, Path("a"))]) == "1 checkpoint, step 1,000"
-    assert in_words([Checkpoint(0, Path("a")), Checkpoint(1000, Path("b"))]) == "2 checkpoints, steps 0 to 1,000"
+    assert summary([Checkpoint(1000, Path("a"))]) == "1 checkpoint, step 1,000"
+    assert summary([Checkpoint(0, Path("a")), Checkpoint(1000, Path("b"))]) == "2 checkpoints, steps 0 to 1,000"

@@ -1,1 +1,1 @@
-"""Readers of checkpoint files: one for each kind of file, and `opening`, which knows which."""
+"""Readers of checkpoint files: one for each kind of file, and `opening`, which chooses one."""

@@ -1,4 +1,4 @@
-"""Opening a checkpoint, whatever wrote it, without a model class and without running what it asks for.
+"""Open a checkpoint of any supported kind, without a model class and without running code from the file.
 
 >>> for name, array in weights("checkpoints/step_000500.safetensors"):
 ...     print(name, array.shape)
@@ -17,34 +17,41 @@ from tandv.checkpoints import discovery
 from tandv.checkpoints.discovery import AnyPath
 from tandv.checkpoints.readers.state_dict import state_dict_in
 from tandv.checkpoints.readers.zip_files import NotPlain, load_plain
-from tandv.checkpoints.warnings import Remark, UnreadableCheckpoint, say
+from tandv.checkpoints.warnings import Remark, UnreadableCheckpoint, issue_warnings
 from tandv.checkpoints.weights import Entry, own_names, trained
 
 
-class Opened(NamedTuple):
-    """What is in a checkpoint: its tensors, unread, by the model's names, and what stands beside the state dict."""
+class Contents(NamedTuple):
+    """What is in a checkpoint: its tensors by the model's names, not read yet, and all that is no state dict."""
 
     entries: dict[str, Entry]
-    beside: dict[str, Any]
+    extras: dict[str, Any]
 
 
 def weights(path: AnyPath) -> Iterator[tuple[str, np.ndarray]]:
-    """Give the trained weights of a checkpoint one after the other, as stored: name and array.
+    """Yield the trained weights of a checkpoint one after the other, as stored: name and array.
 
-    Needs no model class and runs no code of the file. Arrays of torch files are memory-mapped, of safetensors
-    and orbax read one at a time; bfloat16 and 8-bit formats come as dtypes of ml_dtypes. Buffers, integer and
-    bool tensors and repeated tied ones are left out with a LeftOut warning. Raises UnreadableCheckpoint if
-    the file is damaged, RefusedCheckpoint if it asks for code to be run.
+    No model class is needed and no code of the file is run. Arrays of torch files are memory-mapped, those of
+    safetensors and orbax read one at a time; bfloat16 and 8-bit formats are dtypes of ml_dtypes. Buffers, integer and
+    bool tensors and repeated tied ones are left out with a LeftOut warning.
+
+    >>> [name for name, _ in weights("checkpoints/step_000500.safetensors")]
+    ['fc.bias', 'fc']
+
+    Args:
+        path: a file, or a folder of Hugging Face or orbax.
+
+    Raises UnreadableCheckpoint if the file is damaged, RefusedCheckpoint if it asks for code to be run.
     """
     with opened(path) as checkpoint:
-        kept, left = trained(checkpoint.entries)
-        say((Remark("LeftOut", text, Path(path).name) for text in left), stacklevel=4)
+        kept, omitted = trained(checkpoint.entries)
+        issue_warnings((Remark("LeftOut", text, Path(path).name) for text in omitted), stacklevel=4)
         for weight in kept:
             yield weight.name, weight.entry.read()
 
 
 @contextmanager
-def opened(path: AnyPath) -> Iterator[Opened]:
+def opened(path: AnyPath) -> Iterator[Contents]:
     """Open a checkpoint; its tensors can be read until the block ends. Raises UnreadableCheckpoint."""
     path = Path(path)
     try:
@@ -66,7 +73,7 @@ def _weights_file(path: Path) -> Path:
     return inside
 
 
-def _open(file: Path) -> AbstractContextManager[Opened]:
+def _open(file: Path) -> AbstractContextManager[Contents]:
     if file.is_dir():
         from tandv.checkpoints.readers.orbax_folders import open_orbax
 
@@ -79,9 +86,9 @@ def _open(file: Path) -> AbstractContextManager[Opened]:
 
 
 @contextmanager
-def _open_torch(file: Path) -> Iterator[Opened]:
+def _open_torch(file: Path) -> Iterator[Contents]:
     entries: dict[str, Entry] = {}
-    beside: dict[str, Any] = {}
+    extras: dict[str, Any] = {}
     for part in discovery.shards(file):
         try:
             loaded = load_plain(part)
@@ -91,5 +98,5 @@ def _open_torch(file: Path) -> Iterator[Opened]:
             loaded = torch_files.load(part)
         state, rest = state_dict_in(loaded)
         entries |= state
-        beside |= rest
-    yield Opened(entries, beside)
+        extras |= rest
+    yield Contents(entries, extras)

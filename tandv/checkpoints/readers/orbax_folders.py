@@ -1,4 +1,4 @@
-"""Checkpoints that orbax wrote for JAX: read one array at a time, onto the host."""
+"""Read checkpoints that orbax wrote for JAX, one array at a time, onto the host."""
 
 import logging
 import re
@@ -11,29 +11,31 @@ from typing import Any
 import numpy as np
 import orbax.checkpoint as ocp
 
-from tandv.checkpoints.readers.opening import Opened
+from tandv.checkpoints.readers.opening import Contents
 from tandv.checkpoints.warnings import UnreadableCheckpoint
 from tandv.checkpoints.weights import Entry
 from tandv.names import natural_path, of_tree
 
 _ITEMS = ("default", "state", "params", "model", "train_state")
-# What of a train state is not the model.
-_BESIDE = re.compile(r"opt\w*|tx|step|epoch|\w*rngs?|\w*keys?|batch_stats|cache|ema\w*|loss\w*|metrics", re.IGNORECASE)
-_AROUND = ("train_state", "state", "model_state", "model", "params")
+# Parts of a train state that are not the model.
+_NOT_MODEL = re.compile(
+    r"opt\w*|tx|step|epoch|\w*rngs?|\w*keys?|batch_stats|cache|ema\w*|loss\w*|metrics", re.IGNORECASE
+)
+_CONTAINERS = ("train_state", "state", "model_state", "model", "params")
 
 Keys = tuple[Any, ...]
 
 
 @contextmanager
-def open_orbax(folder: Path) -> Iterator[Opened]:
+def open_orbax(folder: Path) -> Iterator[Contents]:
     """Open an orbax checkpoint; its metadata is read now, each array when it is asked for."""
     noisy = logging.getLogger("absl")
-    level, noisy.level = noisy.level, logging.ERROR  # it warns of files that older layouts do not have
+    level, noisy.level = noisy.level, logging.ERROR  # it warns about files that older layouts lack
     try:
         item = _item(folder.absolute())
         checkpointer = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
         try:
-            # typed as the current layout's, but older layouts come as the tree itself
+            # the type is that of the current layout; older layouts give the tree itself
             metadata: Any = checkpointer.metadata(item)
             tree = getattr(metadata, "item_metadata", metadata)
             leaves = _leaves(_parameters(getattr(tree, "tree", tree)))
@@ -46,7 +48,7 @@ def open_orbax(folder: Path) -> Iterator[Opened]:
             )
             for name, keys, leaf in sorted(named, key=lambda entry: natural_path(entry[0]))
         }
-        yield Opened(entries, {})
+        yield Contents(entries, {})
     finally:
         noisy.level = level
 
@@ -61,14 +63,14 @@ def _item(folder: Path) -> Path:
 
 
 def _parameters(tree: Any, at: Keys = ()) -> Iterator[tuple[Keys, Any]]:
-    """Give the parts of a saved tree that are the model, each with the keys that lead to it."""
+    """Yield the parts of a saved tree that are the model, each with the keys that lead to it."""
     if not isinstance(tree, Mapping):
         yield at, tree
         return
-    model = {key: child for key, child in tree.items() if not _BESIDE.fullmatch(str(key))}
-    around = [key for key in _AROUND if key in model and isinstance(model[key], Mapping)]
-    if around and (len(model) == 1 or around[0] == "params"):
-        yield from _parameters(model[around[0]], (*at, around[0]))
+    model = {key: child for key, child in tree.items() if not _NOT_MODEL.fullmatch(str(key))}
+    containers = [key for key in _CONTAINERS if key in model and isinstance(model[key], Mapping)]
+    if containers and (len(model) == 1 or containers[0] == "params"):
+        yield from _parameters(model[containers[0]], (*at, containers[0]))
     else:
         yield at, model
 
@@ -85,7 +87,7 @@ def _leaves(parts: Iterator[tuple[Keys, Any]]) -> Iterator[tuple[Keys, Any]]:
 
 def _named(keys: Keys) -> tuple[str, ...]:
     path = of_tree(tuple(map(str, keys)))
-    while path[0] in _AROUND and len(path) > 1:
+    while path[0] in _CONTAINERS and len(path) > 1:
         path = path[1:]
     return path
 

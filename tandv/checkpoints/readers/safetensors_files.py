@@ -1,4 +1,4 @@
-"""Checkpoints in safetensors, single and sharded: read one tensor at a time."""
+"""Read checkpoints in safetensors, single and sharded, one tensor at a time."""
 
 import json
 from collections.abc import Iterator
@@ -11,19 +11,19 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from tandv.checkpoints import discovery
-from tandv.checkpoints.readers.opening import Opened
+from tandv.checkpoints.readers.opening import Contents
 from tandv.checkpoints.warnings import UnreadableCheckpoint
 from tandv.checkpoints.weights import Entry
 from tandv.names import natural
 
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-# NumPy has no such numbers; the file's own reader gives them by way of torch.
+# NumPy has no such numbers: they are read through torch.
 _EIGHT_BITS = {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
 
 
 @contextmanager
-def open_safetensors(file: Path) -> Iterator[Opened]:
-    """Open a file, or all shards if it is the first, in model order as far as an index or the names tell it."""
+def open_safetensors(file: Path) -> Iterator[Contents]:
+    """Open a file, or all shards if it is the first one; in model order as far as an index or the names give it."""
     entries: dict[str, Entry] = {}
     listed: list[str] = []
     with ExitStack() as files:
@@ -32,7 +32,7 @@ def open_safetensors(file: Path) -> Iterator[Opened]:
                 inside: Any = files.enter_context(safe_open(part, framework="numpy"))
             except SafetensorError as error:
                 raise UnreadableCheckpoint(f"it is damaged, or not safetensors ({error})") from error
-            about = json.loads((inside.metadata() or {}).get("tandv", "{}"))  # what a tracker says of its files
+            about = json.loads((inside.metadata() or {}).get("tandv", "{}"))  # written by a tracker
             listed += about.get("names", [])
             layers = about.get("layers", {})
             for name in inside.keys():  # noqa: SIM118, not a dict
@@ -43,12 +43,12 @@ def open_safetensors(file: Path) -> Iterator[Opened]:
                 entries[name] = Entry(
                     dtype, tuple(slice_.get_shape()), read, layer=(layers[name] or "") if name in layers else None
                 )
-        yield Opened({name: entries[name] for name in _order(file, entries, listed)}, {})
+        yield Contents({name: entries[name] for name in _order(file, entries, listed)}, {})
 
 
 def _order(file: Path, names: dict[str, Entry], listed: list[str]) -> list[str]:
-    # The format sorts tensors by size and name. What a tracker has saved lists them as the model has them, an index
-    # so or sorted as text.
+    # The format sorts tensors by size and name. A tracker stores the names in model order; an index has them in model
+    # order or sorted as text.
     in_order = sorted(names, key=natural)
     index = file.with_name(discovery._SHARD.sub("", file.name) + discovery.INDEX)
     if not listed and index.exists():

@@ -1,4 +1,4 @@
-"""Where a checkpoint keeps the model's state dict, and what stands beside it."""
+"""Locate the model's state dict in a checkpoint."""
 
 import re
 from collections.abc import Mapping
@@ -8,15 +8,16 @@ from tandv.checkpoints.warnings import UnreadableCheckpoint
 from tandv.checkpoints.weights import Entry
 from tandv.messages import some
 
-# Where people keep the state dict, the likeliest first.
+# Common keys of the state dict, the most common first.
 KEYS = ("state_dict", "model_state_dict", "model_state", "model", "module", "params")
 _NOT_A_MODEL = re.compile(r"optim|sched|scaler|ema|rng|callback|loop|hyper|config|args", re.IGNORECASE)
 
 
 def state_dict_in(loaded: Any) -> tuple[dict[str, Entry], dict[str, Any]]:
-    """Return the model's tensors by dotted name, and what stands beside them; raises UnreadableCheckpoint.
+    """Return the model's tensors by dotted name, and everything else in the checkpoint; raises UnreadableCheckpoint.
 
-    The tensors are at the top, or under one of KEYS, or under the only key that has any and is no optimiser's.
+    The tensors are at the top level of `loaded`, or under one of KEYS, or under the only key that has any and is not an
+    optimiser's.
     """
     if not isinstance(loaded, Mapping):
         raise UnreadableCheckpoint(f"it holds a {type(loaded).__name__}, not a state dict; save model.state_dict()")

@@ -1,4 +1,4 @@
-"""Files of torch.save, whatever their age, opened with weights_only=True: what asks for code is refused by name."""
+"""Read files of torch.save, of any version, with weights_only=True: a file that asks for code is refused."""
 
 import argparse
 import collections
@@ -22,10 +22,10 @@ from tandv.checkpoints.warnings import RefusedCheckpoint, UnreadableCheckpoint
 from tandv.checkpoints.weights import Entry
 from tandv.messages import some
 
-# How the readers of torch say that a file is not what it should be.
+# What torch raises for a damaged file.
 _DAMAGE = (pickle.UnpicklingError, RuntimeError, LookupError, AttributeError, TypeError, ValueError, EOFError)
 _SCALAR, _RECONSTRUCT = np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]
-# Plain data that training loops save beside the weights; building one of them runs nothing of the file's.
+# Plain data that training loops save with the weights; building one of them runs no code of the file.
 _HARMLESS: list[Any] = [
     argparse.Namespace,
     collections.deque,
@@ -38,7 +38,7 @@ _HARMLESS: list[Any] = [
     *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),  # NumPy 1 and 2
     *((_RECONSTRUCT, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
 ]
-_AS_NUMPY = {  # what NumPy does not have: the same bits as integers, and as numbers of ml_dtypes
+_AS_NUMPY = {  # formats that NumPy lacks: the integer type with the same bits, and the dtype of ml_dtypes
     torch.bfloat16: (torch.int16, ml_dtypes.bfloat16),
     torch.float8_e4m3fn: (torch.uint8, ml_dtypes.float8_e4m3fn),
     torch.float8_e5m2: (torch.uint8, ml_dtypes.float8_e5m2),
@@ -53,7 +53,7 @@ def load(file: Path) -> Any:
     Tensors are memory-mapped if the file is a zip archive, as torch.save has written since version 1.6.
     """
     with warnings.catch_warnings(), torch.serialization.safe_globals(_HARMLESS):
-        warnings.simplefilter("ignore")  # torch's own remarks on old formats
+        warnings.simplefilter("ignore")  # torch warns about old formats
         try:
             try:
                 return _with_entries(torch.load(file, map_location="cpu", weights_only=True, mmap=True))
@@ -94,7 +94,7 @@ def _refusal(message: str, file: Path) -> UnreadableCheckpoint:
     if "TorchScript" in message:
         asked = ["a TorchScript program"]
     if not asked and not zipfile.is_zipfile(file):
-        asked = [name for name in _named_in(file) if not name.startswith(("collections.", "torch."))]
+        asked = [name for name in _names_in(file) if not name.startswith(("collections.", "torch."))]
     if asked:
         return RefusedCheckpoint(
             f"refused, nothing was run: it asks for {some(list(dict.fromkeys(asked)))}, which is code and no tensor; "
@@ -104,7 +104,7 @@ def _refusal(message: str, file: Path) -> UnreadableCheckpoint:
     return UnreadableCheckpoint(f"it is damaged, or not written by torch.save ({first})")
 
 
-def _named_in(file: Path) -> list[str]:
+def _names_in(file: Path) -> list[str]:
     """Return the classes and functions that a pickle names, by reading its instructions without following them."""
     names: list[str] = []
     texts: list[str] = []

@@ -1,7 +1,7 @@
-"""Files of torch.save as they usually are, read without torch: a zip archive of a pickle and raw numbers.
+"""Read the usual files of torch.save without torch: a zip archive of a pickle and raw numbers.
 
-The pickle may ask for dictionaries and tensors and for nothing else. Whatever is more than that is left to torch's
-own reader, which decides what is harmless; nothing that a pickle names is ever looked up by name.
+The pickle may contain only dictionaries and tensors. Anything else is left to torch's own reader, which decides what is
+harmless; no name in the pickle is ever imported.
 """
 
 import collections
@@ -32,11 +32,11 @@ _STORAGES: dict[str, Any] = {
     "ByteStorage": np.uint8,
     "BoolStorage": np.bool_,
 }
-_NAMES = {np.dtype(dtype): np.dtype(dtype).name for dtype in _STORAGES.values()}  # asking a dtype is slow
+_NAMES = {np.dtype(dtype): np.dtype(dtype).name for dtype in _STORAGES.values()}  # dtype.name is slow
 
 
 class NotPlain(ValueError):
-    """The file is not of the plain kind that is read here; torch may be able to."""
+    """The file holds more than dictionaries and tensors; torch may be able to read it."""
 
 
 class _Storage(NamedTuple):
@@ -51,15 +51,15 @@ def load_plain(file: Path) -> Any:
     try:
         with zipfile.ZipFile(file) as archive, open(file, "rb") as opened:
             inside = {info.filename.partition("/")[2]: info for info in archive.infolist()}
-            if "data.pkl" not in inside or "constants.pkl" in inside:  # the latter is a program
+            if "data.pkl" not in inside or "constants.pkl" in inside:  # the latter is TorchScript
                 raise NotPlain("not a state dict of torch.save")
             mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
             if "byteorder" in inside and _content(inside["byteorder"], mapped) != b"little":
                 raise NotPlain("big-endian")
-            return _Plain(_content(inside["data.pkl"], mapped), inside, mapped).load()
+            return _PlainUnpickler(_content(inside["data.pkl"], mapped), inside, mapped).load()
     except (zipfile.BadZipFile, pickle.UnpicklingError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise NotPlain(str(error)) from error
-    except (IndexError, EOFError, OverflowError, RecursionError) as error:  # a pickle can be damaged in many ways
+    except (IndexError, EOFError, OverflowError, RecursionError) as error:  # a damaged pickle may raise any of these
         raise NotPlain(str(error)) from error
 
 
@@ -67,7 +67,7 @@ def _start(info: zipfile.ZipInfo, mapped: mmap.mmap) -> int:
     """Return where the content of an archive's file begins."""
     if info.compress_type != zipfile.ZIP_STORED:
         raise NotPlain("compressed")
-    # it follows the file's own header, whose two last fields are lengths of the text behind it
+    # it follows the local header, whose last two fields are the lengths of the name and of the extra field
     at = info.header_offset
     name, extra = (int.from_bytes(mapped[at + i : at + i + 2], "little") for i in (26, 28))
     return at + 30 + name + extra
@@ -80,11 +80,11 @@ def _content(info: zipfile.ZipInfo, mapped: mmap.mmap) -> bytes:
 
 def _view(mapped: mmap.mmap, shape: tuple, dtype: np.dtype, start: int, strides: tuple) -> np.ndarray:
     if hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)  # what was read before need not stay in memory
+        mapped.madvise(mmap.MADV_DONTNEED)  # pages read before need not stay in memory
     return np.ndarray(shape, dtype, mapped, start, strides)
 
 
-class _Plain(pickle.Unpickler):
+class _PlainUnpickler(pickle.Unpickler):
     """Reads a pickle that consists of plain data, dictionaries and tensors."""
 
     def __init__(self, pickled: bytes, inside: dict[str, zipfile.ZipInfo], mapped: mmap.mmap):
@@ -93,14 +93,14 @@ class _Plain(pickle.Unpickler):
         self._mapped = mapped
 
     def load(self) -> Any:
-        copyreg.clear_extension_cache()  # a cached extension would be taken without asking find_class
+        copyreg.clear_extension_cache()  # a cached extension would be loaded without calling find_class
         return super().load()
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what a name stands for: only what a pickle cannot change, or nobody else has."""
+        """Return the object of a name; never one that a pickle could use to change this process."""
         match module, name:
             case "torch", _ if name in _STORAGES:
-                return name  # a dtype itself could be told to be another one, in the whole process
+                return name  # not the dtype itself: a pickle could change it, for the whole process
             case "torch._utils", "_rebuild_tensor_v2":
                 return lambda *of: self._tensor(*of)
             case "torch._utils", "_rebuild_parameter":
@@ -122,7 +122,7 @@ class _Plain(pickle.Unpickler):
     def _tensor(self, storage: _Storage, offset: int, shape: tuple, stride: tuple, *_: Any) -> Entry:
         last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
         if min((offset, *shape, *stride)) < 0 or (0 not in shape and last >= storage.size):
-            raise NotPlain("a tensor reaches beyond its numbers")
+            raise NotPlain("a tensor reaches beyond its storage")
         bytes_apart = tuple(step * storage.dtype.itemsize for step in stride)
         start = storage.start + offset * storage.dtype.itemsize
         read = partial(_view, self._mapped, tuple(shape), storage.dtype, start, bytes_apart)

@@ -74,7 +74,7 @@ def test_a_torch_file_gives_its_weights(layout, legacy, tmp_path):
 def test_what_stands_beside_the_state_dict_is_kept(tmp_path):
     torch.save({"model": STATE, "config": {"width": 4}}, tmp_path / "a.pt")
     with opened(tmp_path / "a.pt") as checkpoint:
-        assert checkpoint.beside == {"config": {"width": 4}}
+        assert checkpoint.extras == {"config": {"width": 4}}
 
 
 @pytest.mark.parametrize(
@@ -157,13 +157,13 @@ def test_a_program_of_torchscript_is_refused(tmp_path):
 
 
 def test_harmless_things_beside_the_weights_are_no_reason_to_refuse(tmp_path):
-    beside = {
+    extras = {
         "args": argparse.Namespace(lr=0.1, out=Path("runs")),
         "best": np.float64(0.5),
         "losses": np.arange(3.0),
         "rng": torch.get_rng_state(),
     }
-    torch.save({"state_dict": STATE, **beside}, tmp_path / "a.pt")
+    torch.save({"state_dict": STATE, **extras}, tmp_path / "a.pt")
     assert_same(tmp_path / "a.pt")
 
 
