@@ -85,7 +85,7 @@ def test_own_metrics_come_from_a_file_that_is_not_run(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("def a_of_model(model) return 1", "line 1: expected ':'; mend it and give it again"),
+        ("def a_of_model(model) return 1", "line 1: expected ':'; correct it and give it again"),
         ("def largest(model): return 1", "has no function whose name ends in _of_model"),
         (None, "there is no file"),
     ],
