@@ -1,7 +1,8 @@
-"""What is said of a word that nothing here is called: what is allowed, and what is nearest to it.
+"""Sentences said in many places: of a word that nothing here is called, and of a package that is not installed.
 
 One function checks choices of an option (`check_choices`, which raises ValueError), one sentence says that there is no
-such name (`unknown`), and one exception carries it (UnknownName).
+such name (`unknown`), and one exception carries it (UnknownName). `missing` says what an optional package that is not
+installed is needed for.
 """
 
 import difflib
@@ -132,3 +133,29 @@ def _is_one_of(value: Any, choices: list[Any]) -> bool:
 def _meant(wanted: Any, names: Iterable[Any]) -> str:
     near = nearest(wanted, [name for name in names if isinstance(name, str)])
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def missing(package: str, extra: str, what: str) -> ModuleNotFoundError:
+    """Return the error that names an optional package that is not installed, and how to install it.
+
+    >>> print(missing("ruptures", "analysis", "finding change points"))
+    finding change points needs ruptures: pip install "tandv[analysis]" (in a clone: pip install -e ".[analysis]")
+
+    Args:
+        package: the package, by the name that pip knows it by.
+        extra: the extra of tandv that brings it.
+        what: what needs it: the beginning of the sentence, in the singular.
+    """
+    return ModuleNotFoundError(f"{what} needs {package}: {how_to_install(extra)}", name=package)
+
+
+def how_to_install(extra: str) -> str:
+    """Return the commands that install an extra of tandv, for users of the package and of a clone.
+
+    >>> how_to_install("viz")
+    'pip install "tandv[viz]" (in a clone: pip install -e ".[viz]")'
+
+    Args:
+        extra: the extra of tandv.
+    """
+    return f'pip install "tandv[{extra}]" (in a clone: pip install -e ".[{extra}]")'

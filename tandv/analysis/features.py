@@ -26,6 +26,7 @@ from tandv.analysis.correlations import (
     store_corr_means,
 )
 from tandv.analysis.similarity import Arrays, History, as_samples, centred
+from tandv.messages import missing
 
 __all__ = [
     "Decodability",
@@ -221,11 +222,14 @@ def linear_decodability(
 
     Raises ValueError if a label has fewer samples than there are folds.
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedKFold, cross_val_score
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    try:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.model_selection import StratifiedKFold, cross_val_score
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+    except ModuleNotFoundError as error:
+        raise missing("scikit-learn", "analysis", "a linear probe") from error
 
     samples, labels = as_samples(activations, "activations"), np.asarray(labels)
     if labels.shape != samples.shape[:1]:

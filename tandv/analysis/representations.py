@@ -27,6 +27,7 @@ from tandv.analysis.similarity import (
     linear_cka,
     svcca,
 )
+from tandv.messages import missing
 
 __all__ = [
     "EffectiveDimension",
@@ -255,8 +256,11 @@ def project(
 
     Raises ValueError if no step has the layer, or if its number of features changes.
     """
-    from sklearn.decomposition import PCA
-    from sklearn.manifold import TSNE
+    try:
+        from sklearn.decomposition import PCA
+        from sklearn.manifold import TSNE
+    except ModuleNotFoundError as error:
+        raise missing("scikit-learn", "analysis", "a projection") from error
 
     steps = [step for step in sorted(history) if layer in history[step]]
     if not steps:

@@ -24,7 +24,7 @@ import numpy as np
 from tandv.checkpoints.discovery import AnyPath
 from tandv.checkpoints.warnings import Remark
 from tandv.checkpoints.weights import Entry
-from tandv.messages import UnknownName, some, unknown
+from tandv.messages import UnknownName, missing, some, unknown
 
 ENDING = "_of_model"
 
@@ -120,7 +120,10 @@ def _value(metric: Callable[[Any], Any], instance: Any, state: Mapping[str, Any]
 
 
 def _builder(model: Source | None, files: Sequence[Source], class_name: str | None) -> Callable[[Mapping], Any]:
-    from torch import nn
+    try:
+        from torch import nn
+    except ModuleNotFoundError as error:
+        raise missing("torch", "torch", "a metric of your own") from error
 
     where = [model] if model else list(files)
     classes: dict[str, type] = {}

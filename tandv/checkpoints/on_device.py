@@ -1,9 +1,14 @@
 """The expensive part of measuring on an accelerator: eigenvalues of a Gram matrix, with torch."""
 
 import numpy as np
-import torch
 
 from tandv.checkpoints import measurement
+from tandv.messages import missing
+
+try:
+    import torch
+except ModuleNotFoundError as error:
+    raise missing("torch", "torch", "measuring on a device") from error
 
 _VALUES = 1 << 26  # 512 MiB as float64
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tandv.checkpoints.engines import Engine, EngineFailed
+from tandv.messages import missing
 
 
 def on_ray(address: str | None = None, cpus: float = 1) -> Engine:
@@ -27,7 +28,7 @@ def on_ray(address: str | None = None, cpus: float = 1) -> Engine:
         import ray
         from ray.exceptions import RayError
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("a cluster needs Ray: pip install 'tandv[cluster]'", name="ray") from error
+        raise missing("ray", "cluster", "a cluster") from error
 
     def engine(function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
         if not ray.is_initialized():

@@ -18,7 +18,7 @@ def dossier(
                 run, out, curves=curves, checkpoints=checkpoints, num_jumps=jumps, within=within
             )  # fmt: skip
         except ModuleNotFoundError as error:
-            stop(f"{error.name} is needed for the pictures: pip install 'tandv[viz]'", 1)
+            stop(str(error), 1)
         except (ValueError, OSError) as error:
             stop(str(error), USAGE)
         found = written.findings

@@ -8,6 +8,7 @@ from typing import Any
 
 from tandv.cli.measuring import Results
 from tandv.cli.output import NOTHING, USAGE, log, stop, tell
+from tandv.messages import missing
 
 RULES = {
     "transitions": "faster than before and after",
@@ -28,7 +29,7 @@ def check(out: Path | None, page: bool) -> None:
     needs = needs or ("matplotlib" if out and out.suffix.lower() in PICTURES else "")
     if needs and find_spec(needs) is None:
         extra = {"plotly": "page", "matplotlib": "viz"}[needs]
-        stop(f"this needs {needs}: pip install 'tandv[{extra}]'", NOTHING)
+        stop(str(missing(needs, extra, "this")), NOTHING)
 
 
 def save(found: Results, out: Path, title: str, **choices: Any) -> None:

@@ -10,8 +10,14 @@ from tandv.track.jax import JaxTracker, track
 # isort: split
 import jax
 import jax.numpy as jnp
-import optax
-from flax import nnx
+
+from tandv.messages import missing
+
+try:
+    import optax
+    from flax import nnx
+except ModuleNotFoundError as error:
+    raise missing("flax and optax", "jax", "the demo") from error
 
 
 class Attention(nnx.Module):

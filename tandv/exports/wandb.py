@@ -21,6 +21,7 @@ from tandv.exports import summaries
 from tandv.exports.summaries import Summary
 from tandv.exports.tags import Tags
 from tandv.log.run import read_run
+from tandv.messages import missing
 
 _MAX_WAITING = 2_000  # steps that wait for the end of the run; beyond that every other one is dropped
 
@@ -50,7 +51,7 @@ def to_wandb(log: pd.DataFrame | str | Path, run: Any) -> None:
 def wandb_problems() -> list[str]:
     """Return why nothing can be logged to W&B now, [] if it can."""
     if find_spec("wandb") is None:
-        return ['use_wandb=True needs the package wandb; install it by `pip install "tandv[wandb]"`']
+        return [str(missing("wandb", "wandb", "use_wandb=True"))]
     import wandb
 
     if wandb.run is None:

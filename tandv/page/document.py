@@ -18,6 +18,7 @@ from string import Template
 from typing import TYPE_CHECKING, Literal
 
 from tandv.curves.runs import Runs
+from tandv.messages import missing
 from tandv.page.content import content
 
 if TYPE_CHECKING:
@@ -109,8 +110,10 @@ def _plotly() -> str:
     try:
         from plotly.offline import get_plotlyjs
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("the page needs Plotly: pip install 'tandv[page]'", name="plotly") from error
-    return get_plotlyjs().replace("\r\n", "\n")  # browsers normalise line ends before they hash
+        raise missing("plotly", "page", "the page") from error
+    return get_plotlyjs().replace("
+", "
+")  # browsers normalise line ends before they hash
 
 
 def _script() -> str:

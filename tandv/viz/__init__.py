@@ -5,6 +5,13 @@
 >>> fig = viz.scalar_line(example_log(), layer="head", tt="Activation", scalar_metric=["rm2", "max_abs"])
 """
 
+from tandv.messages import missing
+
+try:
+    import matplotlib  # noqa: F401
+except ModuleNotFoundError as error:
+    raise missing("matplotlib", "viz", "tandv.viz") from error
+
 from tandv.viz.layout.style import Style, theme
 from tandv.viz.layout.tables import Drawn, Place, drawn
 from tandv.viz.notebook.viewer import Viewer, interactive

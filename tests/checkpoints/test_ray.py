@@ -64,4 +64,4 @@ def test_a_cluster_gives_the_same_as_one_process(tmp_path):
 def test_without_ray_it_says_what_to_install():
     code = "import sys; sys.modules['ray'] = None\nfrom tandv.checkpoints import on_ray\non_ray()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "a cluster needs Ray: pip install 'tandv[cluster]'" in done.stderr
+    assert 'a cluster needs ray: pip install "tandv[cluster]"' in done.stderr

@@ -68,7 +68,7 @@ def test_without_torch_the_demo_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     told = run(app, ["demo"])
     assert told.exit_code == 1
-    assert "pip install 'tandv[torch]'" in told.output
+    assert 'pip install "tandv[torch]"' in told.output
 
 
 @pytest.mark.parametrize("steps", ["0", "many"])

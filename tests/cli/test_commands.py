@@ -203,12 +203,12 @@ def test_what_is_not_installed_is_said_before_anything_is_measured(run, tmp_path
     monkeypatch.setattr("tandv.cli.measuring.evaluate", None)
     extra = {"plotly": "page", "matplotlib": "viz"}[missing]
     _, said = tandv("checkpoints", run, "--out", tmp_path / out, code=1)
-    assert f"pip install 'tandv[{extra}]'" in said
+    assert f'pip install "tandv[{extra}]"' in said
 
 
 def test_without_ray_a_cluster_is_one_sentence(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    assert "pip install 'tandv[cluster]'" in tandv("checkpoints", run, "--cluster", "--json", code=1)[1]
+    assert 'pip install "tandv[cluster]"' in tandv("checkpoints", run, "--cluster", "--json", code=1)[1]
 
 
 def test_a_cluster_measures_the_same(run, monkeypatch):

@@ -151,7 +151,7 @@ def test_without_a_run_it_is_said_what_to_do(train):
 
 def test_without_wandb_it_is_said_how_to_install_it(train, monkeypatch):
     monkeypatch.setattr(wandb_export, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"use_wandb=True needs the package wandb; install it by `pip install"):
+    with pytest.raises(ValueError, match=r'use_wandb=True needs wandb: pip install "tandv\[wandb\]"'):
         train(use_wandb=True)
 
 

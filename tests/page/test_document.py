@@ -46,7 +46,7 @@ def test_without_plotly_it_says_what_to_install(monkeypatch):
     for module in [name for name in sys.modules if name.partition(".")[0] == "plotly"]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "plotly", None)
-    with pytest.raises(ModuleNotFoundError, match=re.escape("pip install 'tandv[page]'")):
+    with pytest.raises(ModuleNotFoundError, match=re.escape('the page needs plotly: pip install "tandv[page]"')):
         document({"loss": [1.0]})
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 
 from tandv.analysis.transitions.pace import FLOOR
 from tandv.analysis.transitions.transition import FEWEST, known
+from tandv.messages import missing
 
 
 class Segment(NamedTuple):
@@ -52,7 +53,10 @@ def breaks(values: np.ndarray, penalty: float = 3.0, shortest: int = 2) -> list[
     """Return the positions at which a new segment begins, by kernel change-point detection (PELT of ruptures)."""
     if len(values) < max(FEWEST, 2 * shortest) or np.ptp(values) <= FLOOR * np.abs(values).max():
         return []
-    import ruptures
+    try:
+        import ruptures
+    except ModuleNotFoundError as error:
+        raise missing("ruptures", "analysis", "finding change points") from error
 
     signal = ((values - np.median(values)) / np.ptp(values)).reshape(-1, 1)
     search = ruptures.KernelCPD(kernel="rbf", min_size=shortest).fit(signal)

@@ -19,6 +19,10 @@ from tandv.checkpoints.readers.state_dict import state_dict_in
 from tandv.checkpoints.readers.zip_files import NotPlain, load_plain
 from tandv.checkpoints.warnings import Remark, UnreadableCheckpoint, issue_warnings
 from tandv.checkpoints.weights import Entry, own_names, trained
+from tandv.messages import missing
+
+# What pip knows a reader's library by, and the extra that brings it.
+_READERS = {"torch": ("torch", "torch"), "orbax": ("orbax-checkpoint", "orbax")}
 
 
 class Contents(NamedTuple):
@@ -60,8 +64,8 @@ def opened(path: AnyPath) -> Iterator[Contents]:
                 raise UnreadableCheckpoint("it holds no tensors")
             yield checkpoint._replace(entries=own_names(checkpoint.entries))
     except ModuleNotFoundError as error:
-        package = {"torch": "tandv[torch]", "orbax": "orbax-checkpoint"}.get(str(error.name), error.name)
-        raise UnreadableCheckpoint(f"{error.name} is needed to read it: pip install '{package}'") from error
+        package, extra = _READERS.get((error.name or "").partition(".")[0], (str(error.name), "all"))
+        raise UnreadableCheckpoint(str(missing(package, extra, "it"))) from error
     except (OSError, EOFError) as error:
         raise UnreadableCheckpoint(str(error) or type(error).__name__) from error
 

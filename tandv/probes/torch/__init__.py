@@ -1,11 +1,11 @@
 """Inspect PyTorch models."""
 
+from tandv.messages import missing
+
 try:
     import torch  # noqa: F401
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "tandv.probes.torch needs PyTorch; install it by `pip install 'tandv[torch]'`", name=error.name
-    ) from error
+    raise missing("torch", "torch", "tandv.probes.torch") from error
 
 from tandv.probes.torch._attention import attention_patterns
 from tandv.probes.torch._outputs import get_intermediate_outputs

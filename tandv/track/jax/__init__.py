@@ -1,11 +1,11 @@
 """Track a JAX model (flax.linen, flax.nnx, equinox or plain functions) from inside the compiled step."""
 
+from tandv.messages import missing
+
 try:
     import jax
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "tandv.track.jax needs JAX; install it by `pip install 'tandv[jax]'`", name=error.name
-    ) from error
+    raise missing("jax", "jax", "tandv.track.jax") from error
 if not hasattr(jax, "make_user_context"):
     raise ImportError(
         f"tandv.track.jax needs jax 0.7.2 or newer, not {jax.__version__}; run `pip install --upgrade 'jax>=0.7.2'`"

@@ -1,11 +1,11 @@
 """Track a PyTorch model: `with track(model, optimizer=opt) as tracker:` and `tracker.step()`."""
 
+from tandv.messages import missing
+
 try:
     import torch  # noqa: F401
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "tandv.track.torch needs PyTorch; install it by `pip install 'tandv[torch]'`", name=error.name
-    ) from error
+    raise missing("torch", "torch", "tandv.track.torch") from error
 
 from tandv.track.torch._stash import stash_all_stats_and_hist, stash_full_tensor, stash_hist, stash_scalar_stats
 from tandv.track.torch._track import TorchTracker, track

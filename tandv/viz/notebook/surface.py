@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-INSTALL = "pip install 'tandv[viz]'"
+from tandv.messages import missing
 
 
 def canvas(figure: Figure) -> tuple[Any, Any]:
@@ -20,7 +20,10 @@ def canvas(figure: Figure) -> tuple[Any, Any]:
         try:
             return _live(figure)
         except ImportError:
-            print(f"tandv: mouse and keys need ipympl; install it by `{INSTALL}`, then restart", file=sys.stderr)
+            print(
+                f"tandv: {missing('ipympl', 'viz', 'a plot that answers mouse and keys')}; then restart",
+                file=sys.stderr,
+            )
     still = FigureCanvasAgg(figure)
     return still, _picture(still)
 

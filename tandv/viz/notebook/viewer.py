@@ -11,12 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tandv.curves import as_curves
+from tandv.messages import missing
 from tandv.viz.layout.style import theme
 from tandv.viz.layout.tables import Place, drawn
 from tandv.viz.notebook import views
 from tandv.viz.notebook.cursor import Cursor, later
 from tandv.viz.notebook.readout import draw_loss, is_lines, nearest, told, values_at
-from tandv.viz.notebook.surface import INSTALL, canvas
+from tandv.viz.notebook.surface import canvas
 from tandv.viz.notebook.views import View, Views
 from tandv.viz.of_log.plots import exp_hist
 
@@ -62,7 +63,7 @@ class Viewer:
         try:
             import ipywidgets
         except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(f"interactive plots need ipywidgets; install it by `{INSTALL}`") from error
+            raise missing("ipywidgets", "viz", "an interactive plot") from error
         self._views: Views = (view,)
         self._curves = curves
         self._style = theme(view.arguments.get("theme", "light"))

@@ -251,7 +251,7 @@ def test_a_missing_library_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "tandv.checkpoints.readers.torch_files", raising=False)
     monkeypatch.delattr("tandv.checkpoints.readers.torch_files", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(UnreadableCheckpoint, match=r"torch is needed to read it: pip install 'tandv\[torch\]'"):
+    with pytest.raises(UnreadableCheckpoint, match=r'it needs torch: pip install "tandv\[torch\]"'):
         list(weights(tmp_path / "a.pt"))
 
 

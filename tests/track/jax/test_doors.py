@@ -208,7 +208,7 @@ def test_only_recorded_steps_are_compiled_anew():
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("sys.modules['jax'] = None", "tandv.track.jax needs JAX; install it by `pip install 'tandv[jax]'`"),
+        ("sys.modules['jax'] = None", 'tandv.track.jax needs jax: pip install "tandv[jax]"'),
         ("import jax; del jax.make_user_context; jax.__version__ = '0.6.2'", "needs jax 0.7.2 or newer, not 0.6.2"),
     ],
 )

@@ -224,7 +224,7 @@ def test_without_ipympl_it_says_what_to_install_and_shows_a_still_picture(monkey
     monkeypatch.setattr("tandv.viz.notebook.viewer.Viewer.display", lambda self: None)
     monkeypatch.setitem(sys.modules, "ipympl.backend_nbagg", None)
     viewer = viz.interactive(viz.exp_hist, df=DF, layer="embed", tt="Weight", step=0)
-    assert "pip install 'tandv[viz]'" in capsys.readouterr().err
+    assert 'pip install "tandv[viz]"' in capsys.readouterr().err
     before = bytes(viewer._surface.value)
     assert before.startswith(b"\x89PNG")
     viewer.controls["layer"].value = "head"

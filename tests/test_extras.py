@@ -1,0 +1,84 @@
+"""Where an optional package is missing, one sentence says what needs it and how to install it."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+
+from tandv.messages import how_to_install, missing
+
+EXTRAS = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+ABSENT = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == {package!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+import numpy as np
+from tandv.log.logframe import example_log
+X, Y, C, LOG = np.arange(40.0).reshape(20, 2), [0, 1] * 10, {{"a": [0.0] * 30 + [1.0] * 30}}, example_log()
+H = {{0: {{"a": X}}}}
+"""
+CHANGE_POINTS = "from tandv.analysis import transitions; transitions.find_transitions(C, 'change_points')"
+# The package that is missing, its name for pip, its extra, and what needs it.
+NEEDS = [
+    ("torch", "torch", "torch", "import tandv.track.torch"),
+    ("torch", "torch", "torch", "import tandv.probes.torch"),
+    ("torch", "torch", "torch", "from tandv.checkpoints import evaluate; evaluate('.', device='cuda')"),
+    ("torch", "torch", "torch", "from tandv.checkpoints import weights; list(weights('old.pt'))"),
+    ("torch", "torch", "torch", "from tandv import demo; demo.run(steps=1)"),
+    ("jax", "jax", "jax", "import tandv.track.jax"),
+    ("flax", "flax", "jax", "import tandv.probes.jax"),
+    ("flax", "flax and optax", "jax", "from tandv import demo; demo.run(steps=1, framework='jax')"),
+    ("optax", "flax and optax", "jax", "from tandv import demo; demo.run(steps=1, framework='jax')"),
+    ("matplotlib", "matplotlib", "viz", "import tandv.viz"),
+    ("matplotlib", "matplotlib", "viz", "from tandv.viz.of_log import overview"),
+    ("ipywidgets", "ipywidgets", "viz", "from tandv.viz import exp_hist, interactive; interactive(exp_hist, df=LOG)"),
+    ("sklearn", "scikit-learn", "analysis", "from tandv.analysis import features; features.linear_decodability(X, Y)"),
+    ("sklearn", "scikit-learn", "analysis", "from tandv.analysis import representations as r; r.project(H, 'a')"),
+    ("ruptures", "ruptures", "analysis", CHANGE_POINTS),
+    ("ruptures", "ruptures", "analysis", "from tandv.analysis.transitions import segments; segments.breaks(X[:, 0])"),
+    ("plotly", "plotly", "page", "from tandv import page; page.document({'a': [1.0]})"),
+    ("ray", "ray", "cluster", "from tandv.checkpoints import on_ray; on_ray()"),
+    ("orbax", "orbax-checkpoint", "orbax", "from tandv.checkpoints import weights; list(weights('saved'))"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("package", "named", "extra", "use"), NEEDS)
+def test_without_a_package_the_last_line_says_what_to_install(tmp_path, package, named, extra, use):
+    save_file({"fc.weight": np.eye(2, dtype=np.float32)}, tmp_path / "step_0.safetensors")
+    torch.save({"fc": torch.eye(2)}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "_METADATA").write_text("{}")
+    data = (
+        "import numpy as np\nX = np.arange(40.0).reshape(20, 2)\nY = [0, 1] * 10\nC = {'a': [0.0] * 30 + [1.0] * 30}\n"
+    )
+    code = f"{data}{ABSENT.format(package=package)}\n{use}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    last = done.stderr.strip().splitlines()[-1]
+    assert re.fullmatch(rf"[\w.]+: (.+ )?needs {named}: {re.escape(how_to_install(extra))}", last), done.stderr
+
+
+def test_the_extra_that_is_named_brings_the_package():
+    for package, named, extra, _ in NEEDS:
+        brought = {re.split(r"[>=\[]", one)[0] for one in EXTRAS[extra]}
+        assert set(named.split(" and ")) <= brought and set(packages_distributions()[package]) & brought
+
+
+def test_both_ways_to_install_are_named():
+    error = missing("ray", "cluster", "a cluster")
+    assert str(error) == 'a cluster needs ray: pip install "tandv[cluster]" (in a clone: pip install -e ".[cluster]")'
+    assert error.name == "ray"
+
+
+def test_all_extras_are_in_all():
+    everything = re.search(r"\[(.*)\]", EXTRAS["all"][0])
+    assert everything and set(everything[1].split(",")) == set(EXTRAS) - {"all"}
