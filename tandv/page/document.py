@@ -111,9 +111,7 @@ def _plotly() -> str:
         from plotly.offline import get_plotlyjs
     except ModuleNotFoundError as error:
         raise missing("plotly", "page", "the page") from error
-    return get_plotlyjs().replace("
-", "
-")  # browsers normalise line ends before they hash
+    return get_plotlyjs().replace("\r\n", "\n")  # browsers normalise line ends before they hash
 
 
 def _script() -> str:
