@@ -45,6 +45,7 @@ class Settings:
     tensorboard: Any = None
     save: SaveRule | None = None
     insight: Any = False
+    inputs: bool = False
 
     def selects(self, name: str) -> bool:
         """Tell whether a module or parameter of this dotted name is tracked; patterns are searched in it."""

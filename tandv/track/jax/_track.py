@@ -40,6 +40,7 @@ def track(
     path: str | Path | None = None,
     save: SaveRule | None = None,
     insight: Any = False,
+    inputs: bool = False,
 ) -> JaxTracker:
     """Record what happens inside a JAX model while it trains: one row for each tensor and step.
 
@@ -115,6 +116,7 @@ def track(
         tensorboard=tensorboard,
         save=save,
         insight=insight,
+        inputs=inputs,
     )
     found = every_problems("every_trees", every_trees)
     for positional, keyword, argument in ((model, model_state, "model"), (optimizer, optimizer_state, "optimizer")):
@@ -138,6 +140,8 @@ def track(
     # Modules of linen are known only when they are called: a pattern may be for them alone.
     known = [*names, *_above(names)] if names and (in_place or is_equinox(model)) else None
     found += settings.problems(known)
+    if inputs is True:
+        found.append("inputs=True is there in PyTorch alone; in JAX record what a module is given by tag(x, 'name')")
     if callable(stash_value):
         found += _stash.problems(stash_value)
     refuse(found)

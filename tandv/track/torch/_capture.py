@@ -22,6 +22,7 @@ from tandv.track.common.measurements import Quantity, in_phase
 from tandv.track.torch import _exports
 from tandv.track.torch._compiled import Quiet, Receiver, forget_graphs, mark, not_compiled_alone
 from tandv.track.torch._gradients import on_gradient
+from tandv.track.torch._inputs import INPUT, InputHooks, unchanged
 from tandv.track.torch._modes import exporting, own_operations
 from tandv.track.torch._own_hooks import Last, LastHooks
 from tandv.track.torch._scaler import unscaled
@@ -32,6 +33,7 @@ from tandv.track.torch.outputs import tensors_in
 from tandv.track.torch.values import measurable, why_not
 
 ACTIVATION, GRADIENT = 0, 1  # places among the tensor types
+_TENSOR_TYPES = {INPUT: "Input", ACTIVATION: "Activation", GRADIENT: "Gradient"}
 _SEEN_AT_MOST = 10_000  # outputs of a step that are recognised when an outer module returns them, too
 
 
@@ -53,6 +55,7 @@ class OutputCapture:
         tree: Tree,
         gradients: bool,
         only_training: bool,
+        inputs: bool = False,
     ):
         self._tracker = tracker
         self._measurements = tracker.measurements
@@ -72,6 +75,7 @@ class OutputCapture:
         _captures[self._receiver.number] = self
         self._quiet = Quiet()
         self._sums = Sums(self._on_sum)
+        self._inputs = InputHooks(self._on_inputs) if inputs else None
 
     def attach(self) -> None:
         forget_graphs()
@@ -90,6 +94,8 @@ class OutputCapture:
         self.next_step()
 
     def _put_hooks(self) -> None:
+        if self._inputs is not None:
+            self._inputs.attach()
         self._hook = register_module_forward_hook(self._first)
         self._last.attach(self._tree.modules)
 
@@ -97,6 +103,8 @@ class OutputCapture:
         if self._hook is not None:
             self._hook.remove()
             self._hook = None
+        if self._inputs is not None:
+            self._inputs.detach()
         self._last.detach()
 
     @contextlib.contextmanager
@@ -150,6 +158,41 @@ class OutputCapture:
             what = type(module).__name__ if named is None else repr(named.name)
             self._tracker.fail(f"in the forward pass of {what}", error)
 
+    def _on_inputs(self, module: nn.Module, given: Any, output: Any) -> None:
+        """Record what a module was given; an output of this step has been measured, and counts for it too."""
+        if not self._tracker.recording or (self._only_training and not self._model.training):
+            return
+        if torch.compiler.is_compiling():
+            number = -1 if torch.compiler.is_exporting() else _number(self._receiver.number, id(module), True)
+            if number >= 0 and given is not output:
+                mark(given, self._receiver.number, number, False, "", INPUT)
+            return
+        if exporting() or _in_backward():
+            return
+        try:
+            named = self._known(module)
+            if named is not None:
+                with own_operations():
+                    for name, tensor in unchanged(given, output, named.name):
+                        self._record_input(named, name, tensor)
+        except Exception as error:
+            self._tracker.fail(f"at an input of a {type(module).__name__}", error)
+
+    def _record_input(self, named: Named, name: str, tensor: torch.Tensor) -> None:
+        if is_functorch_wrapped_tensor(tensor) or not tensor.is_floating_point():  # tokens and masks need no word
+            return
+        mine = local(tensor)[0]
+        values = measurable(mine) if mine is not None else None
+        if values is None:
+            self._leave_out(name, tensor)
+            return
+        quantity, seen = self._quantity(named, name, INPUT, part_of(tensor)), self._met(tensor)
+        if seen is None:
+            (handle,) = self._measurements.add([values], [quantity])
+            self._seen[_key(tensor)] = _Seen(weakref.ref(tensor), handle, [])
+        elif not (seen.handle and self._measurements.share(seen.handle, quantity)):
+            self._measurements.add([values], [quantity])
+
     def _known(self, module: nn.Module) -> Named | None:
         """Return what the log calls a module; the step's first one shows that its forward pass has begun."""
         named = self._tree.find(module)
@@ -180,7 +223,7 @@ class OutputCapture:
 
     def _on_compiled(self, module: int, leaf: str, kind: int, tensor: torch.Tensor) -> None:
         """Record what a compiled graph shows; activations that its backward pass computes again were counted."""
-        if not self._tracker.recording or (kind == ACTIVATION and _in_backward()):
+        if not self._tracker.recording or (kind != GRADIENT and _in_backward()):
             return
         named = None
         try:
@@ -325,7 +368,7 @@ class OutputCapture:
         key = (named.position, name, kind)
         if key not in self._quantities or self._quantities[key].part != part:
             order = (kind, named.position, len(self._quantities))
-            self._quantities[key] = Quantity(order, name, named.type, ("Activation", "Gradient")[kind], part)
+            self._quantities[key] = Quantity(order, name, named.type, _TENSOR_TYPES[kind], part)
         return self._quantities[key]
 
 

@@ -69,20 +69,20 @@ _library.impl("record", lambda *_: None, "Meta")
 _register_effectful_op("tandv::record", _EffectType.ORDERED)
 
 
-def mark(output: Any, receiver: int, module: int, gradients: bool, leaf: str = "") -> None:
+def mark(output: Any, receiver: int, module: int, gradients: bool, leaf: str = "", kind: int = 0) -> None:
     """Have every float tensor in a module's output recorded; called while a graph is traced."""
     if isinstance(output, torch.Tensor):
         if output.is_floating_point():
-            torch.ops.tandv.record(output, receiver, module, leaf, 0, gradients)
+            torch.ops.tandv.record(output, receiver, module, leaf, kind, gradients)
     elif isinstance(output, tuple | list):
         for i, value in enumerate(output):
-            mark(value, receiver, module, gradients, f"{leaf}[{i}]")
+            mark(value, receiver, module, gradients, f"{leaf}[{i}]", kind)
     elif isinstance(output, dict):  # those of transformers are dataclasses, too
         for key in output:
-            mark(output[key], receiver, module, gradients, f"{leaf}[{key}]")
+            mark(output[key], receiver, module, gradients, f"{leaf}[{key}]", kind)
     elif dataclasses.is_dataclass(output):
         for field in dataclasses.fields(output):
-            mark(getattr(output, field.name), receiver, module, gradients, f"{leaf}[{field.name}]")
+            mark(getattr(output, field.name), receiver, module, gradients, f"{leaf}[{field.name}]", kind)
 
 
 def not_compiled_alone(function: Callable[..., Any]) -> None:

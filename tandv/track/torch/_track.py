@@ -112,6 +112,7 @@ def track(
     per_rank: bool = False,
     save: SaveRule | None = None,
     insight: Any = False,
+    inputs: bool = False,
 ) -> TorchTracker:
     """Record what happens inside `module` while it trains: one row for each tensor and step.
 
@@ -147,6 +148,8 @@ def track(
     - `insight`: what optimisation does: gradients that are zero, stay so or change sign, how far weights move,
       minima passed, updates lost to rounding. True, or a dict: `thresholds` below which a gradient counts as zero,
       `raster` to keep the signs of all gradients for `viz.gradient_raster`.
+    - `inputs`: what modules are given, as tensor type "Input": a module's name, "name[1]" for the second of several
+      arguments, "name[mask]" for one given by its name.
 
     Raises TypeError or ValueError that names every argument that is wrong.
     """
@@ -172,6 +175,7 @@ def track(
         tensorboard=tensorboard,
         save=save,
         insight=insight,
+        inputs=inputs,
     )
     optimizers = _as_list(optimizer)
     parameters = parameter_names(module)
@@ -207,7 +211,7 @@ def track(
         tracker._open = lambda: together(ranks, steps, open_log)
     tracker.scaler = ScalerWatch()
     tree = tracker.tree = Tree(module, settings.selects)
-    tracker._outputs = OutputCapture(tracker, module, tree, track_gradients, only_stash_during_training)
+    tracker._outputs = OutputCapture(tracker, module, tree, track_gradients, only_stash_during_training, inputs)
     tracker._parameters = ParameterCapture(
         tracker, tree, optimizers, track_weights, track_gradients, track_updates, asked
     )
