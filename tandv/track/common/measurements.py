@@ -1,17 +1,19 @@
 """What was measured in the current step: rows of one preallocated buffer, and whose rows they are."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from tandv import measure, statistics
+from tandv.track.common.readings import FINAL, chosen
 
 _AT_FIRST = 256  # rows
 OUTPUTS = ("Input", "Activation", "Gradient")  # what happens in a step; parameters are the whole step's
 
 
-Key = tuple[str, str, str]  # tensor type, name, phase
+Key = tuple[str, str, str, int]  # tensor type, name, phase, reading
 
 
 class Quantity(NamedTuple):
@@ -23,11 +25,12 @@ class Quantity(NamedTuple):
     tensor_type: str
     part: str = ""  # which part of a tensor that lies on several devices; the framework says what that means
     phase: str = ""  # of the step, as the user calls it
+    reading: int = FINAL  # which of several readings of the tensor in a step, see `readings`
 
     @property
     def key(self) -> Key:
-        """What a step has one row of."""
-        return self.tensor_type, self.name, self.phase
+        """What a step has one row of, until one of several readings has been chosen."""
+        return self.tensor_type, self.name, self.phase, self.reading
 
 
 class Block(NamedTuple):
@@ -183,9 +186,16 @@ def block(step: int, parts: Sequence[_Merged], exponents: tuple[int, int] | None
     return in_model_order(step, merged(parts), exponents)
 
 
-def in_model_order(step: int, found: _Merged, exponents: tuple[int, int] | None) -> Block:
-    """Return a step's rows in model order, as they are."""
+def in_model_order(step: int, found: _Merged, exponents: tuple[int, int] | None, by_rank: bool = False) -> Block:
+    """Return a step's rows in model order, of several readings of a tensor the one that counts.
+
+    `by_rank`: each rank has rows of its own, and its number ends their `order`.
+    """
     quantities, dtypes, rows = found
+    if any(quantity.reading != FINAL for quantity in quantities):
+        kept = settled(quantities, (rows["zeros"] == rows["numel"]).tolist(), by_rank)
+        quantities = [quantities[i]._replace(reading=FINAL) for i in kept]
+        dtypes, rows = [dtypes[i] for i in kept], rows[kept]
     in_order = sorted(range(len(quantities)), key=lambda i: quantities[i].order)
     dtypes, rows = [dtypes[i] for i in in_order], rows[in_order]
     low, high = exponents or statistics.exponent_range(rows)
@@ -210,8 +220,18 @@ def _joined(parts: list[_Merged]) -> _Merged:
     )
 
 
+def settled(quantities: Sequence[Quantity], zero: Sequence[bool], by_rank: bool = False) -> list[int]:
+    """Return the places of the readings that count, one for each tensor; `zero` tells which are zero throughout."""
+    read: dict[Any, dict[int, bool]] = defaultdict(dict)
+    keys = [(*quantity.key[:-1], quantity.order[-1] if by_rank else None) for quantity in quantities]
+    for key, quantity, nothing in zip(keys, quantities, zero, strict=True):
+        read[key][quantity.reading] = nothing
+    counts = {key: chosen(readings) for key, readings in read.items()}
+    return [i for i, quantity in enumerate(quantities) if counts[keys[i]] == quantity.reading]
+
+
 def _merged(quantities: list[Quantity], dtypes: list[str], rows: np.ndarray) -> _Merged:
-    """Merge rows of one tensor type, name and phase, which a log has once a step; dtype and place are the first's."""
+    """Merge rows of one tensor type, name, phase and reading, which a log has once a step; dtype and place are the first's."""
     numbers: dict[Key, int] = {}
     groups = [numbers.setdefault(quantity.key, len(numbers)) for quantity in quantities]
     first = dict(zip(reversed(groups), zip(reversed(quantities), reversed(dtypes), strict=True), strict=True))

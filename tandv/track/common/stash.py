@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tandv import measure
-from tandv.track.common.measurements import Block, Key, Later, Quantity, in_phase
+from tandv.track.common.measurements import Block, Key, Later, Quantity, in_phase, settled
+from tandv.track.common.readings import LAST, LEFT_OVER
 
 _SHAPE = (
     "it must return named scalars, {'scalar_stats': {'std': 0.1}, 'exp_hist': {'hist': [...], 'bins': [...]}} "
@@ -33,6 +34,7 @@ class Stashed:
 
     def clear(self) -> None:
         self._values: dict[Key, tuple[Quantity, _Said, int]] = {}
+        self._zero: dict[Key, bool] = {}  # of readings that count only with zeros, or without
 
     def __bool__(self) -> bool:
         return bool(self._values)
@@ -41,6 +43,8 @@ class Stashed:
         """Call the user's function on each tensor; its numbers are read only when the step is taken."""
         handles = []
         for tensor, quantity in zip(tensors, quantities, strict=True):
+            if quantity.reading in (LAST, LEFT_OVER):
+                self._zero[quantity.key] = not bool((tensor != 0).any())
             handles.append(self.put(self._stash_value(tensor), measure.dtype_name(tensor), quantity))
         return handles
 
@@ -57,7 +61,9 @@ class Stashed:
 
     def take(self, step: int) -> Block:
         """Return the step's rows in model order and start the next step."""
-        values = sorted(self._values.values(), key=lambda value: value[0].order)
+        values = list(self._values.values())
+        kept = settled([quantity for quantity, *_ in values], [self._zero.get(key, False) for key in self._values])
+        values = sorted((values[i] for i in kept), key=lambda value: value[0].order)
         quantities, said = [quantity for quantity, _, _ in values], [one for _, one, _ in values]
         calls = np.array([times for *_, times in values], np.int64)
         self.clear()

@@ -137,7 +137,8 @@ class SharedMeasurements(TorchMeasurements):
         rows, sent = rows[there], [sent[i] for i in there]
         if self._per_rank:
             quantities = [one.entry.quantity._replace(order=(*_order(one), one.rank)) for one in sent]
-            taken = in_model_order(step, (quantities, [one.entry.dtype for one in sent], rows), self.exponents)
+            found = quantities, [one.entry.dtype for one in sent], rows
+            taken = in_model_order(step, found, self.exponents, by_rank=True)
             return taken._replace(ranks=np.array([quantity.order[-1] for quantity in taken.quantities]))
         first: dict[Key, int] = {}
         for one in sent:
