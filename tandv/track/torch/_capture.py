@@ -25,7 +25,6 @@ from tandv.track.torch._gradients import on_gradient
 from tandv.track.torch._inputs import INPUT, InputHooks, unchanged
 from tandv.track.torch._modes import exporting, own_operations
 from tandv.track.torch._own_hooks import Last, LastHooks
-from tandv.track.torch._scaler import unscaled
 from tandv.track.torch._shards import Sums, local, part_of
 from tandv.track.torch._tree import Tree
 from tandv.track.torch.names import Named, unwrap
@@ -316,9 +315,9 @@ class OutputCapture:
             return
         if group:
             quantities = [quantity._replace(part=f"{group}|{piece}") for quantity in quantities]
-        scale = self._tracker.scaler.scale
-        if scale is not None:
-            values = unscaled(values, scale)
+        values = self._tracker.scaler.taken_out(values, self._tracker.scaler.of_pass())
+        if values is None:
+            return
         (handle,) = self._measurements.add([values], quantities[:1])
         for quantity in quantities[1:]:
             self._measurements.share(handle, quantity)

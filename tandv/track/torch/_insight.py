@@ -50,12 +50,27 @@ class Insight:
         self._place: dict[nn.Parameter, tuple[_Group, int]] = {}
         self._before: dict[nn.Parameter, torch.Tensor] = {}
         self._raster: RasterWriter | None = None
+        self._sizes: dict[str, int] = {}  # of the tensors in the raster
         self.start_of_step()
 
     def record_signs(self, raster: RasterWriter) -> None:
-        """Let a raster be told of the signs of each step."""
+        """Let a raster be told of the signs of each step; it goes on with the tensors that there are now."""
         self._raster = raster
-        raster.begin(list(self._names.values()), [p.numel() for p in self._names])
+        self._sizes = {name: p.numel() for p, name in self._names.items()}
+        raster.begin(list(self._sizes), list(self._sizes.values()))
+
+    def follow(self, names: dict[nn.Parameter, Named]) -> None:
+        """Go on with the parameters that the model has now, by the names that they have now."""
+        self._names = {p: named.name for p, named in names.items()}
+        for known in (self._place, self._before):
+            for p in [p for p in known if p not in names]:
+                del known[p]
+        self._seen &= names.keys()
+        self._late &= names.keys()
+        groups = {id(group): group._replace(names=list(group.names)) for group, _ in self._place.values()}
+        self._place = {p: (groups[id(group)], place) for p, (group, place) in self._place.items()}
+        for p, (group, place) in self._place.items():
+            group.names[place] = self._names[p]
 
     @property
     def nbytes(self) -> int:
@@ -103,14 +118,16 @@ class Insight:
         for _, p in mine:
             self._before.pop(p, None)
 
-    def end_of_step(self, skipped: bool) -> Callable[[], Numbers] | None:
-        """Compare gradients that no optimiser has received; return what makes the step's numbers.
+    def end_of_step(
+        self, skipped: bool, is_new: Callable[[nn.Parameter], bool] = lambda p: True
+    ) -> Callable[[], Numbers] | None:
+        """Compare gradients of this step that no optimiser has received; return what makes the step's numbers.
 
         Those of a step that a scaler has skipped are infinite, and no optimiser's: the next step is compared with
         the one before.
         """
         if not skipped:
-            rest = [p for p in self._names if p not in self._seen and p.grad is not None]
+            rest = [p for p in self._names if p not in self._seen and p.grad is not None and is_new(p)]
             self._compare([p for p in rest if self._is_here(p)], {}, None, None)
         found, changed, asked = self._found, self._changed, self._asked
         if not found:
@@ -222,6 +239,7 @@ class Insight:
             )
             for group, one in self._found
             for tensor in one.tensors
+            if self._sizes.get(group.names[tensor]) == group.kept.layout.sizes[tensor]  # else it came later
         }  # type: ignore[return-value]
 
 

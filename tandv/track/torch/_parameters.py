@@ -2,10 +2,10 @@
 
 Weights are read when the step's first module has run; gradients just before an optimiser steps, when they
 are what it receives, unscaled and clipped; states and updates when the step is over. Parameters are known
-by identity, never by position.
+by identity, never by position. A gradient is of this step only if it was computed or put there in it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -14,16 +14,23 @@ from torch._compile import _disable_dynamo
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from tandv.track.common.measurements import Quantity
+from tandv.track.common.readings import FINAL, LAST, LEFT_OVER
+from tandv.track.common.writer import say
 from tandv.track.insight.numbers import InsightSettings
+from tandv.track.torch._arrivals import Arrivals
 from tandv.track.torch._insight import Insight
-from tandv.track.torch._modes import alone
+from tandv.track.torch._modes import alone, exporting, own_operations
+from tandv.track.torch._passes import UNSCALED, Scale
 from tandv.track.torch._scaler import unscaled
 from tandv.track.torch._shards import WHOLE, local
+from tandv.track.torch._states import Optimizers, has_own_state
 from tandv.track.torch._tree import Tree
 from tandv.track.torch.names import Named
 from tandv.track.torch.values import measurable, why_not
 
 _ORDER = {"Weight": 2, "Weight_Gradient": 3, "Weight_Update": 4, "Optimiser_State": 5}  # after outputs
+
+_Item = tuple[nn.Parameter, str, torch.Tensor]
 
 
 class ParameterCapture:
@@ -33,7 +40,7 @@ class ParameterCapture:
         self,
         tracker: Any,
         tree: Tree,
-        optimizers: list[torch.optim.Optimizer],
+        optimizers: Sequence[torch.optim.Optimizer],
         weights: bool,
         gradients: bool,
         updates: bool,
@@ -43,83 +50,144 @@ class ParameterCapture:
         self._measurements = tracker.measurements
         self._tree = tree
         self._names = tree.parameters
-        self._optimizers = optimizers
+        self._places = {p: place for place, p in enumerate(self._names)}
+        self.optimizers = Optimizers(optimizers)
+        self.arrivals = Arrivals(self._on_arrival)
         self._weights, self._gradients, self._updates = weights, gradients, updates
         self._quantities: dict[tuple[nn.Parameter, str], Quantity] = {}
-        self._measured: set[nn.Parameter] = set()  # whose weights are in this step already
+        self._measured: set[str] = set()  # names whose weights are in this step already
         self._received: set[nn.Parameter] = set()  # whose gradients an optimiser has received in this step
         self._before: dict[nn.Parameter, torch.Tensor] = {}
+        self._with_closure: set[int] = set()  # optimisers whose step computes the gradients itself
+        self.ever: set[str] = set()  # names whose gradients were seen in any step
+        self.unread: set[str] = set()  # names whose gradients were cleared before they could be read, in some step
+        self.optimizer_stepped = False  # in this step, recorded or not, whatever its parameters are
         self.stepped = False  # whether an optimiser has taken its step in this one
         self.refused: torch.Tensor | None = None  # by fused ones, which know only on their device: 1 if by all
         self._hooks: list[Any] = []
         self.insight = Insight(tracker, self._names, insight) if insight is not None else None
 
-    def follow(self) -> None:
-        """Go on with the parameters that the model has now."""
-        self._names = self._tree.parameters
-        self._quantities.clear()
-
     def attach(self) -> None:
         self._hooks.append(register_optimizer_step_pre_hook(self._before_optimizer_step))
-        if self.insight is not None:
-            self._hooks.append(register_optimizer_step_post_hook(self._after_optimizer_step))
+        self._hooks.append(register_optimizer_step_post_hook(self._after_optimizer_step))
+        self._watch()
 
     def detach(self) -> None:
         for hook in self._hooks:
             hook.remove()
         self._before.clear()
+        self.arrivals.unwatch()
         if self.insight is not None:
             self.insight.start_of_step()
+
+    def follow(self) -> None:
+        """Go on with the parameters that the model has now."""
+        self._names = self._tree.parameters
+        self._places = {p: place for place, p in enumerate(self._names)}
+        self._quantities.clear()
+        self._before = {p: old for p, old in self._before.items() if p in self._names}
+        self._received &= self._names.keys()
+        if self.insight is not None:
+            self.insight.follow(self._names)
+        self._watch()
 
     def start_of_step(self) -> None:
         self.stepped, self.refused = False, None
         self._measured.clear()
         self._received.clear()
         self._before.clear()
+        self._with_closure.clear()
+        self.optimizers.start_of_step()
+        self._watch()
+        self.arrivals.start_of_step(self._names)
         if self.insight is not None:
             self.insight.start_of_step()
 
     def forward_begun(self) -> None:
         """Record the weights that this step's forward pass uses, before anything can change them."""
+        self._watch()
         self._record_weights(self._names)
         if self._updates:
             self._keep_copies(self._names)
 
     @property
     def has_gradients(self) -> bool:
-        return any(parameter.grad is not None for parameter in self._names)
+        """Tell whether a gradient was computed, or received by an optimiser, in this step."""
+        return bool(self.arrivals) or bool(self._received)
 
     def end_of_step(self) -> None:
         """Record what no optimiser has shown (unused weights, gradients used by hand), states and updates."""
         self._record_weights(self._names)
-        self._record_gradients([p for p in self._names if p not in self._received])
+        self._record_rest_of_gradients()
         for parameter, old in self._before.items():
             self._record([(parameter, "Weight_Update", parameter.detach() - old)])
-        self._record([(p, f"Optimiser_State.{key}", state) for p, key, state in self._states()])
+        self._record([(p, f"Optimiser_State.{key}", state) for p, key, state in self.optimizers.states(self._names)])
+        for kind in self.optimizers.news():
+            say(f"{kind} steps on the model's parameters though track() was not given it: its state is recorded, too")
+
+    # Backward passes.
+
+    def pass_over(self, scale: Scale) -> None:
+        """Hear that the gradients since the last call came from a loss of this scale."""
+        self.arrivals.pass_over(scale)
+
+    def unscaled(self, optimizer: torch.optim.Optimizer) -> None:
+        """Hear that a scaler has taken the scale out of an optimiser's gradients."""
+        self.arrivals.pass_over(UNSCALED)
+        self.arrivals.unscaled(_parameters(optimizer))
+
+    def scaler_stepped(self, optimizer: torch.optim.Optimizer) -> None:
+        """Record what an optimiser would have received, had its scaler not found infinities."""
+        mine = [p for p in _parameters(optimizer) if p in self._names and p not in self._received]
+        self._receive([p for p in mine if p.grad is not None and self.arrivals.is_new(p)], None)
+
+    def _watch(self) -> None:
+        if self._gradients:
+            self.arrivals.watch(self._names)
+
+    def _on_arrival(self, p: nn.Parameter, reading: int) -> None:
+        """Read a gradient as it arrives; what an optimiser is seen to receive later takes its place."""
+        if not self._tracker.recording or p not in self._names or exporting():
+            return
+        try:
+            with own_operations(), torch.no_grad():
+                gradient = p.grad
+                if gradient is not None and self._record_gradient(p, gradient, self._tracker.scaler.of_pass(), reading):
+                    self.ever.add(self._names[p].name)
+        except Exception as error:
+            self._tracker.fail(f"as the gradient of {self._names[p].name!r} arrived", error)
+
+    # Optimisers.
 
     def _before_optimizer_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        self.optimizer_stepped = True
         if self._tracker.recording:
             self._before_step(optimizer, args, kwargs)
 
     def _after_optimizer_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        if self._tracker.recording:
+        if self._tracker.recording and (self._with_closure or self.insight is not None):
             self._after_step(optimizer)
 
     @_disable_dynamo  # a compiled step's graph is left for a moment, and none is made of what is done here
     @alone
     def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         try:
-            mine = [p for group in optimizer.param_groups for p in group["params"] if p in self._names]
-            self._note_step(optimizer, bool(mine))
+            mine = [p for p in _parameters(optimizer) if p in self._names]
+            if not mine:
+                return
+            self._note_step(optimizer)
             self._record_weights(mine)
             if self._updates:
                 self._keep_copies(mine)
-            # A closure computes the gradients within the step: those are read when the step is over.
+            # A closure computes the gradients within the step: those are read when it is over.
             closure = any(callable(argument) for argument in (*args[1:], *kwargs.values()))
-            if not closure:
-                self._record_gradients(mine, getattr(optimizer, "grad_scale", None))
+            if closure:
+                self._with_closure.add(id(optimizer))
+                new = mine
+            else:
+                new = self._take(mine, getattr(optimizer, "grad_scale", None))
             if self.insight is not None:
-                self.insight.before_step(optimizer, mine, closure)
+                self.insight.before_step(optimizer, new, closure)
         except Exception as error:
             self._tracker.fail(f"before the step of {type(optimizer).__name__}", error)
 
@@ -127,20 +195,69 @@ class ParameterCapture:
     @alone
     def _after_step(self, optimizer: torch.optim.Optimizer) -> None:
         try:
+            if id(optimizer) in self._with_closure:
+                self._take([p for p in _parameters(optimizer) if p in self._names], None)
             if self.insight is not None:
                 self.insight.after_step(optimizer)
         except Exception as error:
             self._tracker.fail(f"after the step of {type(optimizer).__name__}", error)
 
-    def _note_step(self, optimizer: torch.optim.Optimizer, mine: bool) -> None:
+    def _note_step(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizers.note(optimizer)
+        if has_own_state(optimizer):
+            self._tracker.say_once("the state of LBFGS belongs to no single parameter and is not measured")
         found = getattr(optimizer, "found_inf", None)  # a scaler's, by which a fused optimiser decides itself
-        if not mine:
-            return
         if found is None:
             self.stepped = True
         else:
             found = found.detach().reshape(()).ne(0).float()
             self.refused = found if self.refused is None else torch.minimum(self.refused, found.to(self.refused.device))
+
+    def _take(self, parameters: list[nn.Parameter], scale: torch.Tensor | None) -> list[nn.Parameter]:
+        """Record the gradients that an optimiser uses, without a scale that it takes out itself; return whose.
+
+        What an earlier step has left is used, too: it counts where it was changed in this step, as by adding to it,
+        and where it is zero throughout, since then it has been cleared for this step.
+        """
+        arrivals = self.arrivals
+        here = [p for p in parameters if p.grad is not None]
+        new = [p for p in here if arrivals.is_new(p) or arrivals.is_changed(p)]
+        self._receive(new, scale)
+        arrivals.taken(new)
+        if self._gradients and len(new) < len(here):
+            known = set(new)
+            for p in here:
+                if p not in known and p.grad is not None:
+                    self._record_gradient(p, p.grad, UNSCALED, LEFT_OVER)
+        return new
+
+    def _receive(self, parameters: list[nn.Parameter], scale: torch.Tensor | None) -> None:
+        self._received.update(parameters)
+        self.ever.update(self._names[p].name for p in parameters)
+        if self._gradients:
+            self._record([(p, "Weight_Gradient", p.grad) for p in parameters if p.grad is not None], scale)
+
+    def _record_rest_of_gradients(self) -> None:
+        """Record gradients that no optimiser of torch has received: as they lie there, or as they arrived."""
+        if not self._gradients:
+            return
+        arrivals = self.arrivals
+        arrivals.pass_over(UNSCALED)
+        for p, named in self._names.items():
+            if p in self._received:
+                continue
+            gradient, read = p.grad, arrivals.was_read(p)
+            if read and (gradient is None or arrivals.is_as_read(p)):
+                continue
+            if gradient is not None and arrivals.is_new(p):
+                reading = LAST if p in arrivals else FINAL  # else somebody has put it there
+                if self._record_gradient(p, gradient, arrivals.scale_of(p), reading):
+                    self.ever.add(named.name)
+            elif gradient is None and p in arrivals:
+                arrivals.gone(p)
+                self.unread.add(named.name)
+
+    # Measuring.
 
     def _keep_copies(self, parameters: Iterable[nn.Parameter]) -> None:
         for p in parameters:
@@ -149,28 +266,22 @@ class ParameterCapture:
 
     def _record_weights(self, parameters: Iterable[nn.Parameter]) -> None:
         if self._weights:
-            new = [p for p in parameters if p not in self._measured]
-            self._measured.update(new)
+            new = [p for p in parameters if self._names[p].name not in self._measured]
+            self._measured.update(self._names[p].name for p in new)
             self._record([(p, "Weight", p) for p in new])
 
-    def _record_gradients(self, parameters: list[nn.Parameter], scale: torch.Tensor | None = None) -> None:
-        """Record gradients, without the scale that an optimiser takes out of them itself."""
-        self._received.update(parameters)
-        if self._gradients:
-            self._record([(p, "Weight_Gradient", p.grad) for p in parameters if p.grad is not None], scale)
+    def _record_gradient(self, p: nn.Parameter, gradient: torch.Tensor, scale: Scale, reading: int) -> bool:
+        """Record a gradient in a reading that may not count; tell whether it could be."""
+        mine, _, piece = local(gradient)
+        values = measurable(mine) if mine is not None else None
+        values = self._tracker.scaler.taken_out(values, scale) if values is not None else None
+        if values is None:
+            return False
+        quantity = self._quantity(p, "Weight_Gradient", WHOLE + piece)
+        self._measurements.add([values], [quantity._replace(reading=reading)])
+        return True
 
-    def _states(self) -> Iterator[tuple[nn.Parameter, str, torch.Tensor]]:
-        """Yield (parameter, key, state) in model order for the optimisers that `track` was given."""
-        for optimizer in self._optimizers:
-            if isinstance(optimizer, torch.optim.LBFGS):  # its one state is of all parameters together
-                self._tracker.say_once("the state of LBFGS belongs to no single parameter and is not measured")
-                continue
-            for parameter in self._names:
-                for key, state in optimizer.state.get(parameter, {}).items():
-                    if key != "step" and isinstance(state, torch.Tensor):
-                        yield parameter, key, state
-
-    def _record(self, items: list[tuple[nn.Parameter, str, torch.Tensor]], scale: torch.Tensor | None = None) -> None:
+    def _record(self, items: list[_Item], scale: torch.Tensor | None = None) -> None:
         tensors, quantities = [], []
         for parameter, kind, tensor in items:
             mine, _, piece = local(tensor)
@@ -188,6 +299,10 @@ class ParameterCapture:
         key = (parameter, kind)
         if key not in self._quantities or self._quantities[key].part != part:
             named: Named = self._names[parameter]
-            order = (_ORDER[kind.partition(".")[0]], kind, named.position, len(self._quantities))
+            order = (_ORDER[kind.partition(".")[0]], kind, named.position, self._places[parameter])
             self._quantities[key] = Quantity(order, named.name, named.type, kind, part)
         return self._quantities[key]
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [p for group in optimizer.param_groups for p in group["params"]]

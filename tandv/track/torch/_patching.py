@@ -1,14 +1,14 @@
-"""Methods of torch whose calls trackers hear of: replaced while anyone listens, as they were when the last has left."""
+"""Functions of torch whose calls trackers hear of: replaced while anyone listens, put back when the last has left."""
 
 import functools
 from collections.abc import Callable
 from typing import Any
 
-Listener = Callable[[Any, Any], None]
+Listener = Callable[[Any, tuple[Any, ...], Any], None]
 
 
 class Overheard:
-    """Tells listeners of each call of a method: whose it was, and what it returned.
+    """Tells listeners of each call of a method or function: its first argument, the others, and what it returned.
 
     Trackers come and go in any order, so none of them may put back what it has found.
     """
@@ -20,8 +20,8 @@ class Overheard:
         self._original: Any = None
         self._heard: Any = None
 
-    def join(self, owner: type, listener: Listener) -> None:
-        """Begin to listen to a method of `owner`."""
+    def join(self, owner: Any, listener: Listener) -> None:
+        """Begin to listen to a function of `owner`, a class or module."""
         if not self._listeners:
             self._owner, self._original = owner, getattr(owner, self._name)
             self._heard = self._told(self._original)
@@ -40,7 +40,7 @@ class Overheard:
         def told(mine: Any, *arguments: Any, **keywords: Any) -> Any:
             returned = original(mine, *arguments, **keywords)
             for listener in list(self._listeners):
-                listener(mine, returned)
+                listener(mine, (*arguments, *keywords.values()), returned)
             return returned
 
         return told

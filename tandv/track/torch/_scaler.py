@@ -1,26 +1,64 @@
-"""The loss scale of mixed precision: seen where a GradScaler scales a loss, taken out of gradients, logged."""
+"""The loss scale of mixed precision: seen where a GradScaler scales a loss, taken out of gradients, logged.
 
+Backward passes are listened to only once a loss has been scaled.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from typing import Any, SupportsFloat
 
 import torch
 
 from tandv.measure.device import Arriving
+from tandv.track.torch._passes import UNSCALED, Scale, mark, passes, running
 from tandv.track.torch._patching import Overheard
 
-_scaling = Overheard("scale")
+_METHODS = ("scale", "unscale_", "step")
+_heard: dict[tuple[type, str], Overheard] = {}  # those of GradScaler, and of its subclasses where they have their own
 
 
 class ScalerWatch:
-    """Knows the scale that the losses of the current step were multiplied by."""
+    """Knows the scale of the losses of the current step.
 
-    def __init__(self) -> None:
+    Args:
+        tracker: which says what is left out.
+        on_pass: called with the scale that a pass had since the last call.
+        on_unscaled: called with an optimiser whose gradients a scaler has unscaled.
+        on_step: called with an optimiser which a scaler has let step, or has not.
+    """
+
+    def __init__(
+        self,
+        tracker: Any,
+        on_pass: Callable[[Scale], None],
+        on_unscaled: Callable[[torch.optim.Optimizer], None],
+        on_step: Callable[[torch.optim.Optimizer], None],
+    ):
+        self._tracker = tracker
+        self._on_pass, self._on_unscaled, self._on_step = on_pass, on_unscaled, on_step
+        self._listeners: dict[str, Any] = dict(
+            zip(_METHODS, (self._scaled, self._unscaled, self._stepped), strict=True)
+        )
+        self._known: tuple[Any, int, Scale] = None, 0, UNSCALED
+        self._listening = False
+        self.start_of_step()
+
+    def start_of_step(self) -> None:
+        """Forget the scale of the step before."""
         self.scale: torch.Tensor | None = None  # None where no loss was scaled
+        self._mixed = False
 
     def attach(self) -> None:
-        _scaling.join(torch.amp.GradScaler, self._on_scaled)
+        for kind, method in _scalers():
+            heard = _heard.setdefault((kind, method), Overheard(method))
+            heard.join(kind, self._listeners[method])
 
     def detach(self) -> None:
-        _scaling.leave(self._on_scaled)
+        for (_, method), heard in _heard.items():
+            heard.leave(self._listeners[method])
+        if self._listening:
+            passes.leave(self._passed)
 
     def of_step(self, stepped: bool, refused: torch.Tensor | None) -> dict[str, SupportsFloat]:
         """Return what the log says of a step whose loss was scaled, and whether its update was left out.
@@ -30,13 +68,69 @@ class ScalerWatch:
         if self.scale is None:
             return {}
         skipped = Arriving(refused) if refused is not None and not stepped else float(not stepped)
-        return {"loss_scale": Arriving(self.scale), "skipped": skipped}
+        return {"loss_scale": math.nan if self._mixed else Arriving(self.scale), "skipped": skipped}
 
-    def _on_scaled(self, scaler: Any, _: Any) -> None:
-        if scaler.is_enabled():
-            self.scale = scaler._scale.detach().clone()
+    def of_pass(self) -> Scale:
+        """Return the scale of the backward pass that is running."""
+        return UNSCALED if self.scale is None else running() or Scale(known=False)
+
+    def taken_out(self, values: torch.Tensor, scale: Scale) -> torch.Tensor | None:
+        """Return gradients without their scale; None where it is unknown, which is said once."""
+        if scale.known:
+            return values if scale.value is None else unscaled(values, scale.value)
+        self._mixed = True
+        self._tracker.say_once(
+            "scaled and unscaled losses share a backward pass: its gradients have no known scale and are not recorded "
+            "(loss_scale is NaN in these steps); scale all of them, or run a backward pass for each"
+        )
+        return None
+
+    def _scaled(self, scaler: Any, _: Any, losses: Any) -> None:
+        self._guarded(lambda: self._note(scaler, losses))
+
+    def _note(self, scaler: Any, losses: Any) -> None:
+        if not scaler.is_enabled() or scaler._scale is None:
+            return
+        if not self._listening:
+            self._listening = True
+            passes.join(torch.autograd, self._passed)
+        tensor, version, scale = self._known
+        if tensor is not scaler._scale or version != scaler._scale._version:  # else it is the one of the last call
+            scale = Scale(scaler._scale.detach().clone())
+            self._known = scaler._scale, scaler._scale._version, scale
+        self.scale = scale.value
+        mark(losses, scale)
+
+    def _passed(self, _: Any, __: Any, scale: Scale) -> None:
+        self._guarded(lambda: self._on_pass(scale))
+
+    def _unscaled(self, _: Any, arguments: Any, __: Any) -> None:
+        self._guarded(lambda: self._on_unscaled(arguments[0]))
+
+    def _stepped(self, _: Any, arguments: Any, __: Any) -> None:
+        self._guarded(lambda: self._on_step(arguments[0]))
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        if self._tracker.recording:
+            try:
+                action()
+            except Exception as error:
+                self._tracker.fail("where a loss scale is used", error)
 
 
 def unscaled(values: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     """Return values without a scale, which small types could not hold."""
     return (values.float() if values.dtype.itemsize < 4 else values) / scale.to(values.device)
+
+
+def _scalers() -> Iterator[tuple[type, str]]:
+    """Yield every class of scalers with those of the methods that it has of its own."""
+    waiting: list[type] = [torch.amp.GradScaler]
+    found: defaultdict[type, list[str]] = defaultdict(list)
+    while waiting:
+        kind = waiting.pop()
+        found[kind] = [method for method in _METHODS if method in vars(kind)]
+        waiting += [one for one in kind.__subclasses__() if one not in found]
+    for kind, methods in found.items():
+        for method in methods:
+            yield kind, method

@@ -79,7 +79,7 @@ class Sums:
         """Call `receive(what, sum)` when the ranks' terms are summed."""
         self._waiting[id(term)] = weakref.ref(term), what
 
-    def _on_redistributed(self, tensor: torch.Tensor, whole: torch.Tensor) -> None:
+    def _on_redistributed(self, tensor: torch.Tensor, _: Any, whole: torch.Tensor) -> None:
         known, what = self._waiting.pop(id(tensor), (None, None))
         if known is not None and known() is tensor:
             self._receive(what, whole)

@@ -55,7 +55,7 @@ class TorchTracker(Tracker):
             self.measurements.ranks.leave()
 
     def start_of_step(self) -> None:
-        self.scaler.scale = None
+        self.scaler.start_of_step()
         self._outputs.next_step()
         self._parameters.start_of_step()
 
@@ -70,12 +70,14 @@ class TorchTracker(Tracker):
         self._parameters.forward_begun()
 
     def end_of_step(self) -> None:
+        if not self._outputs.saw_outputs:
+            self.look()
         self._parameters.end_of_step()
         stepped, refused = self._parameters.stepped, self._parameters.refused
         self.of_step |= self.scaler.of_step(stepped, refused)
         if self._parameters.insight is not None:
             skipped = self.scaler.scale is not None and not stepped and refused is None
-            self.of_rows = self._parameters.insight.end_of_step(skipped)
+            self.of_rows = self._parameters.insight.end_of_step(skipped, self._parameters.arrivals.is_new)
         if not self._outputs.saw_outputs and self._outputs.expected and self._parameters.has_gradients:
             self.say_once(
                 "no module output was seen in a step that has gradients: its modules were not called (a scripted or "
@@ -209,12 +211,13 @@ def track(
         open_log = tracker._open
         steps = f"every={'a function' if callable(every) else every}, init_step={init_step or 0}"
         tracker._open = lambda: together(ranks, steps, open_log)
-    tracker.scaler = ScalerWatch()
     tree = tracker.tree = Tree(module, settings.selects)
     tracker._outputs = OutputCapture(tracker, module, tree, track_gradients, only_stash_during_training, inputs)
     tracker._parameters = ParameterCapture(
         tracker, tree, optimizers, track_weights, track_gradients, track_updates, asked
     )
+    parameters = tracker._parameters
+    tracker.scaler = ScalerWatch(tracker, parameters.pass_over, parameters.unscaled, parameters.scaler_stepped)
     if (of_steps := tracker._parameters.insight) is not None:
         if tracker.raster is not None:
             of_steps.record_signs(tracker.raster)

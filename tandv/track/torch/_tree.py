@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import stateless
-from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from tandv.track.torch.names import Named, module_names, parameter_names
 
@@ -174,9 +174,7 @@ def _exchanged(parts: list[Any]) -> bool:
 
     `torch.func.functional_call` puts them there, and so do programs that are traced under a mode.
     """
-    if any(isinstance(one, torch.Tensor) and not isinstance(one, nn.Parameter) for one in parts):
-        return True
-    if any(type(mode).is_infra_mode() for mode in _get_current_dispatch_mode_stack()):  # fake, functional, traced
+    if any(isinstance(one, torch.Tensor) and not _is_parameter(one) for one in parts):
         return True
     frame: FrameType | None = sys._getframe()
     while frame is not None:
@@ -184,6 +182,10 @@ def _exchanged(parts: list[Any]) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def _is_parameter(tensor: torch.Tensor) -> bool:
+    return isinstance(tensor, nn.Parameter) and not isinstance(tensor, FakeTensor)
 
 
 _FUNCTIONAL = stateless._functional_call.__code__

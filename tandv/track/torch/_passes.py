@@ -1,0 +1,102 @@
+"""Backward passes, each with the scale of the losses that it begins at: one may be scaled and the next one not.
+
+A scaled loss is marked in the metadata of the autograd node that made it. When a pass begins, the marks above its
+roots are looked for: all with one scale, none, or a mixture of which no gradient can be told apart.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from tandv.track.torch._patching import Overheard
+
+_MARK = "tandv.scale"
+_NODES_AT_MOST = 200  # between the root of a pass and a scaled loss: dividing it, adding several
+
+
+class Scale(NamedTuple):
+    """What a loss was multiplied by; scales are compared by identity."""
+
+    value: torch.Tensor | None = None  # None: by nothing
+    known: bool = True
+
+
+UNSCALED, MIXED = Scale(), Scale(known=False)
+_running: list[Scale] = []  # of the passes that are going on: one may run another, as checkpoints do
+
+
+def mark(losses: Any, scale: Scale) -> None:
+    """Note of one or several losses that they have been scaled."""
+    for loss in losses if isinstance(losses, list | tuple) else [losses]:
+        if isinstance(loss, list | tuple):
+            mark(loss, scale)
+        elif isinstance(loss, torch.Tensor) and loss.grad_fn is not None:
+            _notes(loss.grad_fn)[_MARK] = scale
+
+
+def scale_of(roots: Sequence[Any]) -> Scale:
+    """Return the scale of a backward pass from some tensors or `GradientEdge`s.
+
+    >>> loss = torch.ones(1, requires_grad=True) * 2
+    >>> mark(loss, twice := Scale(torch.tensor(2.0)))
+    >>> scale_of([loss / 4]) is twice, scale_of([loss, loss + torch.ones(1, requires_grad=True)]) is MIXED
+    (True, True)
+    """
+    waiting = [root.grad_fn if isinstance(root, torch.Tensor) else root.node for root in roots]
+    met = {id(node): node for node in waiting}  # held, so that no address comes back
+    found: dict[int, Scale] = {}
+    while waiting and len(found) < 2 and len(met) < _NODES_AT_MOST:
+        node = waiting.pop()
+        scale = _notes(node).get(_MARK) if node is not None else UNSCALED
+        above = [] if node is None or scale is not None else [one for one, _ in node.next_functions if one is not None]
+        if scale is None and not above:
+            scale = UNSCALED  # a leaf that no scaled loss stands before
+        if scale is not None:
+            found[id(scale)] = scale
+        new = {id(one): one for one in above if id(one) not in met}
+        met |= new
+        waiting += new.values()
+    if waiting and len(found) < 2:
+        found[id(UNSCALED)] = UNSCALED  # no scaled loss is near
+    return next(iter(found.values()), UNSCALED) if len(found) < 2 else MIXED
+
+
+def _notes(node: Any) -> dict[Any, Any]:
+    return node.metadata  # which torch says is a method
+
+
+def running() -> Scale | None:
+    """Return the scale of the pass that is running; None where none was seen to begin."""
+    return _running[-1] if _running else None
+
+
+class Passes(Overheard):
+    """Tells listeners where a backward pass begins and ends: `listener(None, (), scale until then)`.
+
+    So what was computed since the last call has that scale.
+    """
+
+    def _told(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def tell(scale: Scale) -> None:
+            for listener in list(self._listeners):
+                listener(None, (), scale)
+
+        @functools.wraps(original)
+        def told(roots: Any, *arguments: Any, **keywords: Any) -> Any:
+            outer = _running[-1] if _running else UNSCALED
+            tell(outer)
+            scale = scale_of(roots)
+            scale = outer if scale is UNSCALED else scale  # a part of the outer pass, computed by itself
+            _running.append(scale)
+            try:
+                return original(roots, *arguments, **keywords)
+            finally:
+                tell(scale)
+                _running.pop()
+
+        return told
+
+
+passes = Passes("_engine_run_backward")
