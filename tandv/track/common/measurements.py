@@ -231,7 +231,7 @@ def settled(quantities: Sequence[Quantity], zero: Sequence[bool], by_rank: bool 
 
 
 def _merged(quantities: list[Quantity], dtypes: list[str], rows: np.ndarray) -> _Merged:
-    """Merge rows of one tensor type, name, phase and reading, which a log has once a step; dtype and place are the first's."""
+    """Merge rows of one tensor type, name, phase and reading; dtype and place are the first's."""
     numbers: dict[Key, int] = {}
     groups = [numbers.setdefault(quantity.key, len(numbers)) for quantity in quantities]
     first = dict(zip(reversed(groups), zip(reversed(quantities), reversed(dtypes), strict=True), strict=True))

@@ -197,7 +197,7 @@ class OutputCapture:
         named = self._tree.find(module)
         if named is None and not self._met_unknown:
             self._met_unknown = True  # it may have been put into the model since the last look
-            self._tracker.look()
+            self._tracker.look(within=True)
             named = self._tree.find(module)
         if named is not None and not self.saw_outputs:
             self._begin()
@@ -206,7 +206,7 @@ class OutputCapture:
 
     def _begin(self) -> None:
         self.saw_outputs = True
-        self._tracker.look()
+        self._tracker.look(within=True)
         self._tracker.forward_begun()
 
     def _while_traced(self, module: nn.Module, output: Any, last: bool) -> None:
@@ -351,7 +351,7 @@ class OutputCapture:
         `last` is whether its own hooks have run. A module inside of a `torch.func` transform has none: what it
         returns there has no values of its own.
         """
-        self._tracker.look()
+        self._tracker.look(within=True)
         if peek_interpreter_stack() is not None:
             why = "tensors inside torch.func or vmap"
             self._tracker.say_once(f"{why} are not measured (first met in a compiled graph)", why)

@@ -59,9 +59,9 @@ class TorchTracker(Tracker):
         self._outputs.next_step()
         self._parameters.start_of_step()
 
-    def look(self) -> None:
-        """See what the model consists of now, and go on with that."""
-        if self.tree.look():
+    def look(self, within: bool = False) -> None:
+        """See what the model consists of now, perhaps while it is being called, and go on with that."""
+        if self.tree.look(within):
             self._outputs.follow()
             self._parameters.follow()
 

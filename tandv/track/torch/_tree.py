@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import stateless
 
-from tandv.track.torch.names import Named, module_names, parameter_names
+from tandv.track.torch.names import Named, is_sharded, module_names, parameter_names
 
 _NAMED_AT_MOST = 3  # names in an event; the number of all is said
 
@@ -74,12 +74,19 @@ class Tree:
         key = self._numbered[number]
         return self._modules[key][1] if key is not None else None
 
-    def look(self) -> bool:
-        """See what the model consists of now; tell whether that has changed."""
+    def look(self, within: bool = False) -> bool:
+        """See what the model consists of now; tell whether that has changed.
+
+        `within`: the model is being called, so that other tensors may stand in the parameters' places.
+        """
         now = list(chain.from_iterable(map(dict.values, self._dicts)))
         same = len(now) == len(self._flat) and all(map(is_, now, self._flat))
-        if (same and not self._unfinished) or _exchanged(now):
+        if same and not self._unfinished:
             return False
+        if _exchanged(now):
+            return False
+        if any(map(is_sharded, self._model.modules())) and (within or _pieces(now) < _pieces(self._flat)):
+            return False  # whole parameters stand in the place of this rank's pieces
         before = self._parts
         self._read()
         return not _same(before, self._parts)
@@ -167,6 +174,10 @@ def _same(before: Parts, after: Parts) -> bool:
 
 def _same_names(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return list(one) == list(other) and all(map(is_, one.values(), other.values()))
+
+
+def _pieces(parts: list[Any]) -> int:
+    return sum(type(one).__name__ == "DTensor" for one in parts)
 
 
 def _exchanged(parts: list[Any]) -> bool:

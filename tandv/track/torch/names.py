@@ -28,11 +28,15 @@ def _wrapped(module: nn.Module) -> nn.Module | None:
     return next((module._modules[name] for name in held if name in module._modules), None)
 
 
+def is_sharded(module: nn.Module) -> bool:
+    """Tell whether `fully_shard` or `replicate` puts other parameters in place while the module runs."""
+    return type(module).__bases__[0].__name__ in ("FSDPModule", "ReplicateModule")
+
+
 def _class_name(module: nn.Module) -> str:
     """Return a module's class; `fully_shard` and `replicate` put one of their own (FSDPLinear) in its place."""
     kind = type(module)
-    swapped = kind.__bases__[0].__name__ in ("FSDPModule", "ReplicateModule")
-    return (kind.__bases__[1] if swapped else kind).__name__
+    return (kind.__bases__[1] if is_sharded(module) else kind).__name__
 
 
 def module_names(root: nn.Module) -> dict[nn.Module, Named]:
