@@ -88,6 +88,9 @@ class Tracker:
     def start_of_step(self) -> None:
         """Get ready for a step that is recorded."""
 
+    def phase_changes(self) -> None:
+        """Note what was measured in the phase that ends now, where it does not bear it already."""
+
     def agreed(self, recorded: bool) -> bool:
         """Tell whether the step that begins is recorded, where several processes must do the same."""
         return recorded
@@ -167,10 +170,12 @@ class Tracker:
         if not isinstance(name, str) or not name:
             raise ValueError(f'phase({name!r}): a phase needs a name, such as tracker.phase("rollout")')
         before = self.measurements.phase
+        self.phase_changes()
         self.measurements.phase = f"{before}/{name}" if before else name
         try:
             yield
         finally:
+            self.phase_changes()
             self.measurements.phase = before
 
     def step(self, **numbers: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from tandv.names import natural, natural_path
-from tandv.track.common.measurements import Quantity
+from tandv.track.common.measurements import Quantity, in_phase
 from tandv.track.insight.numbers import Numbers
 from tandv.track.jax._collect import Record
 from tandv.track.jax._names import Leaf
@@ -43,6 +43,7 @@ class Measured(NamedTuple):
     read: list[OnHost]
     has_gradients: bool  # of the weights, as a tree: those that an optimiser was seen to receive are the same
     numbers: Callable[[], Numbers] | None = None  # that only some rows get
+    phases: tuple[str, ...] = ()  # of the programs, if there are any
 
     @property
     def words(self) -> list[Any]:
@@ -82,10 +83,12 @@ class Modules:
     def parts(self, measured: Measured, words: list[np.ndarray], selects: Callable[[str], bool]) -> Iterator[Part]:
         """Yield the rows of a step whose packed words have arrived on the host."""
         for number, ((records, _), flat) in enumerate(zip((*measured.programs, *measured.trees), words, strict=True)):
+            phase = measured.phases[number] if number < len(measured.phases) else ""
             doubled = WEIGHT_GRADIENT if measured.has_gradients and number < len(measured.programs) else None
             for record, one in unpacked(flat, records):
                 if record.mark.tensor_type != doubled:
-                    yield from self._of_record(record, record.kernel.rows_of(one), selects)
+                    for quantities, dtypes, rows in self._of_record(record, record.kernel.rows_of(one), selects):
+                        yield in_phase(quantities, phase), dtypes, rows
         for leaves, rows in measured.read:
             quantities = [self._quantity(leaf.tensor_type, leaf.name) for leaf in leaves]
             yield quantities, [str(leaf.array) for leaf in leaves], rows

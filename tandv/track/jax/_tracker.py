@@ -50,6 +50,7 @@ class JaxTracker(Tracker):
         self._intercepted = 0
         self._modules = Modules(type(model).__name__ if is_object(model) else None)
         self._measured = Measured(0, [], [], [], False)  # in the current step
+        self._phases: list[str] = []  # of what was intercepted in it
         self._before: list[Leaf] = []  # copies of the weights before the step, where updates are wanted
         self._insight = Insight(self, insight, self.raster) if insight is not None else None
         self._waiting: list[Measured] = []
@@ -125,6 +126,7 @@ class JaxTracker(Tracker):
     def start_of_step(self) -> None:
         """Read the weights that this step's forward pass will use."""
         self._measured = Measured(self.steps, [], [], [], False)
+        self._phases = []
         self._intercepted = 0
         self._before = []
         model = self._latest["model_state"]
@@ -136,6 +138,9 @@ class JaxTracker(Tracker):
                 self._before = [leaf._replace(array=jax.numpy.copy(leaf.array)) for leaf in leaves]
             if self._insight is not None:
                 self._insight.start_of_step(self._chosen(leaves))
+
+    def phase_changes(self) -> None:
+        self._phases += [self.measurements.phase] * (len(self._measured.programs) - len(self._phases))
 
     def end_of_step(self) -> None:
         if self._intercepted and not any(records for records, _ in self._measured.programs):
@@ -170,7 +175,8 @@ class JaxTracker(Tracker):
 
     def _keep(self) -> None:
         given = self._latest["grads"] is not None and self._has_trees()
-        self._waiting.append(self._measured._replace(has_gradients=given))
+        self.phase_changes()
+        self._waiting.append(self._measured._replace(has_gradients=given, phases=tuple(self._phases)))
         self._recorded += 1
 
     def drain(self) -> None:

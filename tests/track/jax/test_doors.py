@@ -227,3 +227,8 @@ def test_an_interrupted_step_is_kept():
         raise KeyboardInterrupt
     log = read_pickle(tracker.out_path)
     assert sorted(set(log["metadata"]["step"])) == [0, 1] and names(tracker) == ["Dense", "Dense"]
+
+
+def test_inputs_are_refused_with_what_to_do_instead():
+    with pytest.raises(ValueError, match=r"inputs=True is there in PyTorch alone; .* by tag\(x, 'name'\)"):
+        track(model_state={"w": jnp.ones(1)}, inputs=True)
