@@ -27,7 +27,10 @@ from tandv.analysis.similarity import (
     linear_cka,
     svcca,
 )
-from tandv.messages import missing
+from tandv.messages import check_choices, missing
+
+Kind = Literal["weights", "activations", "attention"]
+Method = Literal["pca", "tsne"]
 
 __all__ = [
     "EffectiveDimension",
@@ -165,7 +168,7 @@ def effective_dimension(activations: ArrayLike, *, centre: bool = True) -> Effec
 def compare_representations(
     before: Arrays,
     after: Arrays,
-    kind: Literal["weights", "activations", "attention"] = "weights",
+    kind: Kind = "weights",
     *,
     causal: bool = False,
 ) -> pd.DataFrame:
@@ -185,8 +188,7 @@ def compare_representations(
 
     Raises ValueError naming every layer that is only in one of them or differs in shape.
     """
-    if kind not in (kinds := ("weights", "activations", "attention")):
-        raise ValueError(f"kind is {kind!r}; allowed are {', '.join(map(repr, kinds))}")
+    check_choices(kind=(kind, Kind))
     problems = [
         f"{layer!r} is in {side} only; compare the layers that both have"
         for side, one, other in (("before", before, after), ("after", after, before))
@@ -233,7 +235,7 @@ def project(
     history: History,
     layer: str,
     *,
-    method: Literal["pca", "tsne"] = "pca",
+    method: Method = "pca",
     dimensions: int = 2,
     perplexity: float | None = None,
     seed: int = 0,
@@ -256,6 +258,7 @@ def project(
 
     Raises ValueError if no step has the layer, or if its number of features changes.
     """
+    check_choices(method=(method, Method))
     try:
         from sklearn.decomposition import PCA
         from sklearn.manifold import TSNE
@@ -277,8 +280,6 @@ def project(
     if method == "pca":
         found = PCA(n_components=dimensions, svd_solver="full").fit(values)
         return Projection(pd.DataFrame(found.transform(values), index=index), found.explained_variance_ratio_)
-    if method != "tsne":
-        raise ValueError(f"method is {method!r}; allowed are 'pca', 'tsne'")
     found = TSNE(
         n_components=dimensions,
         perplexity=min(30, (len(values) - 1) / 3) if perplexity is None else perplexity,

@@ -1,12 +1,13 @@
 """`DelayedGeneralizationPlotter`: curves that are added epoch by epoch, then drawn and searched for transitions."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import pandas as pd
 
 from tandv.analysis.transitions import Transition, find_transitions
 from tandv.curves import as_curves
+from tandv.messages import check_choices
 from tandv.viz import training_dynamics
 
 Phenomenon = Literal["grokking", "simplicity_bias", "phase_transitions", "general"]
@@ -35,8 +36,7 @@ class DelayedGeneralizationPlotter:
     """
 
     def __init__(self, phenomenon_type: Phenomenon = "general"):
-        if phenomenon_type not in _LOOKS:
-            raise ValueError(f"no phenomenon {phenomenon_type!r}; choose one of {', '.join(get_args(Phenomenon))}")
+        check_choices(phenomenon_type=(phenomenon_type, Phenomenon))
         self.phenomenon_type = phenomenon_type
         self._rows: dict[int, dict[str, float]] = {}
         self._arguments: dict[str, Any] = {}

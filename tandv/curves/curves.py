@@ -14,6 +14,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tandv.messages import check_choices
+
 
 @dataclass
 class TrainingStats:
@@ -188,7 +190,10 @@ class Band(NamedTuple):
     runs: pd.DataFrame
 
 
-def mean_and_band(runs: Sequence[Curves], band: Literal["std", "range"] = "std") -> Band:
+BandKind = Literal["std", "range"]
+
+
+def mean_and_band(runs: Sequence[Curves], band: BandKind = "std") -> Band:
     """Average runs that differ in their seed: at each step, over those that have a value there.
 
     >>> mean_and_band([{"loss": [1.0, 0.5]}, {"loss": [3.0, 0.7]}], "range").high["loss"].tolist()
@@ -201,11 +206,10 @@ def mean_and_band(runs: Sequence[Curves], band: Literal["std", "range"] = "std")
 
     Raises ValueError if there is no run.
     """
+    check_choices(band=(band, BandKind))
     tables = [as_curves(run) for run in runs]
     if not tables:
         raise ValueError("there is no run to take the mean of; give at least one")
-    if band not in ("std", "range"):
-        raise ValueError(f'no band {band!r}; choose "std" or "range"')
     names = list(dict.fromkeys(name for table in tables for name in table.columns))
     by_step = pd.concat(tables).reindex(columns=names).groupby(level="step")
     mean = by_step.mean()

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tandv.demo.report import report
+from tandv.messages import check_choices
 from tandv.track.common import read_pickle
 
 Framework = Literal["torch", "jax"]
@@ -35,6 +36,7 @@ def run(steps: int = 100, seed: int = 0, out: Path | None = None, framework: Fra
         out: the folder of the run.
         framework: "torch" or "jax".
     """
+    check_choices(framework=(framework, Framework))
     console = Console(highlight=False)
     data = text()
     training = importlib.import_module(f"tandv.demo.{framework}_gpt").Training(seed, _CONTEXT)

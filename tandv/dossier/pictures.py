@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
@@ -10,6 +10,9 @@ from tandv.analysis.generalisation import Grokking, Passage
 from tandv.analysis.transitions import Evidence, Transition
 from tandv.dossier.examination import run_curves
 from tandv.dossier.material import Material
+
+if TYPE_CHECKING:
+    from tandv.viz.layout.style import Theme
 
 _PANELS = 12  # curves of one moment
 
@@ -22,7 +25,7 @@ class Picture(NamedTuple):
     moment: int | None = None
 
 
-def draw(material: Material, results: Mapping[str, Any], folder: Path, theme: str = "light") -> list[Picture]:
+def draw(material: Material, results: Mapping[str, Any], folder: Path, theme: "Theme" = "light") -> list[Picture]:
     """Draw all figures into a folder; return what they show.
 
     Args:

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
@@ -14,6 +14,9 @@ from tandv.dossier.examination import examine, plain
 from tandv.dossier.material import AnyPath, gather
 from tandv.dossier.pictures import draw
 from tandv.dossier.report import as_html, as_markdown, sections
+
+if TYPE_CHECKING:
+    from tandv.viz.layout.style import Theme
 
 
 class Dossier(NamedTuple):
@@ -51,7 +54,7 @@ def write_dossier(
     nulls: int = 99,
     within: int | None = None,
     name: str | None = None,
-    theme: str = "light",
+    theme: "Theme" = "light",
 ) -> Dossier:
     """Write a report on a run around its transitions: `comparison_report.md` and `.html`, `analysis_results.json`,
     pictures.
@@ -80,6 +83,9 @@ def write_dossier(
 
     Raises what `gather` raises.
     """
+    from tandv.viz.layout.style import theme as theme_named
+
+    theme_named(theme)  # refuses a wrong one before anything is done
     material = gather(run, curves=curves, checkpoints=checkpoints, log=log, name=name)
     findings = examine(material, num_jumps=num_jumps, transitions=transitions, nulls=nulls, within=within)
     into = Path(folder) if folder is not None else (material.folder or Path()) / "dossier"

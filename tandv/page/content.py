@@ -14,6 +14,9 @@ import pandas as pd
 
 from tandv.curves.runs import Runs, as_runs, metrics_of
 from tandv.glossary import meaning
+from tandv.messages import check_choices
+
+Axis = Literal["linear", "log"]
 
 if TYPE_CHECKING:
     from tandv.analysis.transitions import Transition
@@ -27,7 +30,7 @@ def content(
     transitions: Marks = (),
     title: str = "",
     rule: str = "",
-    axis: Literal["linear", "log"] = "linear",
+    axis: Axis = "linear",
     notes: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Return everything on a page in the form that JSON can hold: NaN is None, infinity a text.
@@ -40,6 +43,7 @@ def content(
         axis: the scale of the step axis that is shown first.
         notes: lines of text below the charts.
     """
+    check_choices(axis=(axis, Axis))
     runs = as_runs(curves)
     marks = transitions if isinstance(transitions, Mapping) else {next(iter(runs), ""): transitions}
     shown = metrics_of(runs) if runs else []

@@ -15,11 +15,11 @@ from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from tandv.curves.runs import Runs
 from tandv.messages import missing
-from tandv.page.content import content
+from tandv.page.content import Axis, content
 
 if TYPE_CHECKING:
     from tandv.page.content import Marks
@@ -33,7 +33,7 @@ def document(
     transitions: Marks = (),
     title: str = "Checkpoints",
     rule: str = "",
-    axis: Literal["linear", "log"] = "linear",
+    axis: Axis = "linear",
     notes: Iterable[str] = (),
 ) -> str:
     """Return a page about curves as the text of one HTML file.
@@ -72,7 +72,7 @@ def save(
     transitions: Marks = (),
     title: str = "Checkpoints",
     rule: str = "",
-    axis: Literal["linear", "log"] = "linear",
+    axis: Axis = "linear",
     notes: Iterable[str] = (),
 ) -> Path:
     """Write a page to a file that works without a network; return the path.

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from tandv.curves.runs import Runs
+from tandv.page.content import Axis
 from tandv.page.document import document
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def show(
     transitions: Marks = (),
     title: str = "Checkpoints",
     rule: str = "",
-    axis: Literal["linear", "log"] = "linear",
+    axis: Axis = "linear",
     notes: Iterable[str] = (),
 ) -> None:
     """Serve a page on this machine and open it in the browser, until Ctrl-C.

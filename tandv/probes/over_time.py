@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tandv.messages import unknown
 from tandv.probes._values import copied, flat
 from tandv.probes.inspection import attention_patterns, get_intermediate_outputs, untouched
 from tandv.probes.measures import correlations, dimensions, heads
@@ -188,9 +189,8 @@ def _problems(every: Any, measure: Any, init_step: Any) -> list[str]:
         found.append(f"init_step={init_step!r} must be a step number, 0 or more")
     listed = measure.values() if isinstance(measure, Mapping) else measure
     listed = [measure] if isinstance(measure, str) or callable(measure) else list(listed)
-    known = ", ".join(map(repr, MEASURES))
-    unknown = [one for one in listed if not callable(one) and one not in MEASURES]
-    return found + [f"no measure {one!r}; choose {known}, or a function of model and batch" for one in unknown]
+    wrong = [one for one in listed if not callable(one) and one not in MEASURES]
+    return found + [f"{unknown('measure', one, MEASURES)} (or give a function of model and batch)" for one in wrong]
 
 
 def _listed(array: np.ndarray) -> list[Any]:

@@ -128,7 +128,7 @@ def test_all_that_cannot_be_compared_is_said_at_once():
         assert words in str(error.value)
     with pytest.raises(ValueError, match="there are no layers"):
         compare_representations({}, {})
-    with pytest.raises(ValueError, match="kind is 'grads'; allowed are 'weights', 'activations', 'attention'"):
+    with pytest.raises(ValueError, match="kind='grads' is not one of 'weights', 'activations', 'attention'"):
         compare_representations({"a": [1.0]}, {"a": [1.0]}, "grads")  # type: ignore[arg-type]
 
 
@@ -161,5 +161,5 @@ def test_a_projection_needs_its_layer():
         project({0: {"fc": draw(4, 2)}}, "out")
     with pytest.raises(ValueError, match="changes its number of features"):
         project({0: {"fc": draw(4, 2)}, 1: {"fc": draw(4, 3)}}, "fc")
-    with pytest.raises(ValueError, match="allowed are 'pca', 'tsne'"):
+    with pytest.raises(ValueError, match="not one of 'pca', 'tsne'"):
         project({0: {"fc": draw(4, 2)}}, "fc", method="umap")  # type: ignore[arg-type]

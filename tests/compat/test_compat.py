@@ -68,7 +68,7 @@ def test_markers_alone_make_the_figure(kind):
 
 
 def test_what_is_wrong_with_a_plotter_is_said():
-    with pytest.raises(ValueError, match="no phenomenon 'groking'; choose one of grokking, simplicity_bias"):
+    with pytest.raises(ValueError, match="phenomenon_type='groking' is not one of 'grokking', 'simplicity_bias'"):
         DelayedGeneralizationPlotter("groking")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="nothing to draw yet"):
         DelayedGeneralizationPlotter().create_training_dynamics_plot()

@@ -115,7 +115,7 @@ def test_seeds_become_a_mean_and_a_band():
 def test_a_band_of_nothing_or_of_another_kind_is_refused():
     with pytest.raises(ValueError, match="no run to take the mean of"):
         mean_and_band([])
-    with pytest.raises(ValueError, match='choose "std" or "range"'):
+    with pytest.raises(ValueError, match="not one of 'std', 'range'"):
         mean_and_band([{"loss": [1.0]}], "all")
 
 

@@ -197,7 +197,7 @@ def test_wrong_settings_are_named_at_once():
     for words in (
         "every=0 must be",
         "init_step=-1 must be",
-        "no measure 'heds'; choose 'outputs', 'attention', 'heads'",
+        "no measure 'heds'; did you mean 'heads'?",
     ):
         assert words in str(error.value)
     assert list(MEASURES) == ["outputs", "attention", "heads", "correlations", "dimensions"]

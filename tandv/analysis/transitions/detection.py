@@ -12,7 +12,7 @@ drifts smoothly a twentieth; for an accuracy a twentieth of the whole scale).
 """
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -21,8 +21,9 @@ from tandv.analysis.transitions import bumps as bumps
 from tandv.analysis.transitions.nulls import largest
 from tandv.analysis.transitions.pace import FLOOR
 from tandv.analysis.transitions.rules import change_points, jumps, relative_jumps, threshold_crossings
-from tandv.analysis.transitions.transition import FEWEST, MOST, Evidence, Transition, known
+from tandv.analysis.transitions.transition import FEWEST, MOST, Axis, Evidence, Transition, known
 from tandv.curves import Curves, as_curves
+from tandv.messages import check_choices
 
 __all__ = [
     "DETECTORS",
@@ -37,8 +38,6 @@ __all__ = [
     "threshold_crossings",
     "transitions",
 ]
-
-Axis = Literal["linear", "log"]
 
 LEAST_ACCURACY = 0.05  # of the whole scale of an accuracy
 
@@ -70,6 +69,7 @@ def transitions(curve: pd.Series, *, axis: Axis = "linear", nulls: int = 99) -> 
             there every plain decay is a transition.
         nulls: how many null curves the p-values are computed from; 0 leaves them out.
     """
+    check_choices(axis=(axis, Axis))
     name = "value" if curve.name is None else str(curve.name)
     steps, values = known(curve)
     if len(values) < FEWEST or np.ptp(values) <= FLOOR * np.abs(values).max():
@@ -142,9 +142,9 @@ def find_transitions(
 
     Raises ValueError naming the detectors for an unknown name.
     """
+    check_choices(axis=(axis, Axis))
     if isinstance(detector, str):
-        if detector not in DETECTORS:
-            raise ValueError(f"no detector {detector!r}; choose one of {', '.join(DETECTORS)}, or give a function")
+        check_choices(detector=(detector, DETECTORS))
         detector = DETECTORS[detector]
     chosen = {} if nulls is None else {"nulls": nulls}
     table = as_curves(curves)

@@ -5,11 +5,12 @@ import pandas as pd
 
 from tandv.analysis.transitions.nulls import false_alarms
 from tandv.analysis.transitions.pace import FLOOR
-from tandv.analysis.transitions.transition import FEWEST, Evidence, Transition, known
+from tandv.analysis.transitions.transition import FEWEST, Axis, Evidence, Transition, known
+from tandv.messages import check_choices
 
 
 def relative_jumps(
-    curve: pd.Series, *, axis: str = "linear", nulls: int = 0, threshold: float = 0.2
+    curve: pd.Series, *, axis: Axis = "linear", nulls: int = 0, threshold: float = 0.2
 ) -> list[Transition]:
     """Return every pair of neighbouring values that differ by more than a share of the first: the rule of Phase-Viz.
 
@@ -24,6 +25,7 @@ def relative_jumps(
         nulls: how many null curves the rate of false alarms is counted on; 0 leaves it out.
         threshold: the share.
     """
+    check_choices(axis=(axis, Axis))
     steps, values = known(curve)
     with np.errstate(divide="ignore", invalid="ignore"):
         change = np.abs(np.diff(values)) / np.abs(values[:-1])
@@ -36,7 +38,7 @@ def relative_jumps(
 
 
 def threshold_crossings(
-    curve: pd.Series, *, axis: str = "linear", nulls: int = 0, thresholds: tuple[float, ...] | None = None
+    curve: pd.Series, *, axis: Axis = "linear", nulls: int = 0, thresholds: tuple[float, ...] | None = None
 ) -> list[Transition]:
     """Return where a curve crosses thresholds for the first time.
 
@@ -49,6 +51,7 @@ def threshold_crossings(
         nulls: how many null curves the rate of false alarms is counted on; 0 leaves it out.
         thresholds: by default the middle between the extremes of the curve.
     """
+    check_choices(axis=(axis, Axis))
     steps, values = known(curve)
     if len(values) < 2 or np.ptp(values) <= FLOOR * np.abs(values).max():
         return []
@@ -64,7 +67,7 @@ def threshold_crossings(
     return _between(curve, steps, values, positions, _rate(curve, rule, nulls), np.full(len(positions), np.nan))
 
 
-def jumps(curve: pd.Series, *, axis: str = "linear", nulls: int = 0, threshold: float = 5.0) -> list[Transition]:
+def jumps(curve: pd.Series, *, axis: Axis = "linear", nulls: int = 0, threshold: float = 5.0) -> list[Transition]:
     """Return differences between neighbouring values that are outliers among all differences, by their robust z-score.
 
     The score is the distance from the median over 1.4826 median absolute deviations (Iglewicz & Hoaglin 1993). Only
@@ -79,6 +82,7 @@ def jumps(curve: pd.Series, *, axis: str = "linear", nulls: int = 0, threshold: 
         nulls: how many null curves the rate of false alarms is counted on; 0 leaves it out.
         threshold: the z-score above which a difference is an outlier.
     """
+    check_choices(axis=(axis, Axis))
     steps, values = known(curve)
     if len(values) < 3:
         return []
@@ -94,7 +98,7 @@ def jumps(curve: pd.Series, *, axis: str = "linear", nulls: int = 0, threshold: 
     return _between(curve, steps, values, at, _rate(curve, rule, nulls), z[at])
 
 
-def change_points(curve: pd.Series, *, axis: str = "linear", nulls: int = 0, penalty: float = 3.0) -> list[Transition]:
+def change_points(curve: pd.Series, *, axis: Axis = "linear", nulls: int = 0, penalty: float = 3.0) -> list[Transition]:
     """Return where the distribution of values changes: kernel change points of ruptures (Celisse et al. 2018).
 
     They divide a curve into segments, and any smooth decay has many: use them as stages of a run; see `segments`.
@@ -110,6 +114,7 @@ def change_points(curve: pd.Series, *, axis: str = "linear", nulls: int = 0, pen
 
     Raises ModuleNotFoundError without ruptures.
     """
+    check_choices(axis=(axis, Axis))
     from tandv.analysis.transitions.segments import breaks
 
     steps, values = known(curve)

@@ -1,9 +1,11 @@
 """Transition, the type that every detector returns, with its evidence."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+
+Axis = Literal["linear", "log"]  # of the steps, on which a pace is measured
 
 
 class Evidence(NamedTuple):

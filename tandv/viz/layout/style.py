@@ -10,6 +10,7 @@ from typing import Literal
 from matplotlib.axes import Axes
 
 from tandv.formats import number_format
+from tandv.messages import check_choices
 
 Theme = Literal["light", "dark"]
 
@@ -108,8 +109,7 @@ def theme(name: Theme | Style = "light") -> Style:
     """Return a theme by name; a Style of one's own passes through (see dataclasses.replace)."""
     if isinstance(name, Style):
         return name
-    if name not in THEMES:
-        raise ValueError(f"no theme {name!r}; there are {' and '.join(map(repr, THEMES))}")
+    check_choices(theme=(name, Theme))
     return THEMES[name]
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from tandv.curves import Curves
+from tandv.messages import UnknownName, check_choices, unknown
 from tandv.viz.layout.colours import Scale
 from tandv.viz.layout.facet import canvas
 from tandv.viz.layout.style import Style, Theme
@@ -114,6 +115,7 @@ def head_curves(
 
     >>> fig = head_curves({"step": [0, 10], "fc/head0/entropy": [2.0, 0.5], "fc/head1/entropy": [2.0, 1.9]})
     """
+    check_choices(xscale=(xscale, XScale))
     from tandv.curves import as_curves
 
     table = as_curves(curves)
@@ -155,6 +157,7 @@ def attention_evolution(
     [example, position], numbers) also those of duplicate tokens and induction, each with its chance. Without `causal`
     the patterns of each layer tell whether it is.
     """
+    check_choices(xscale=(xscale, XScale))
     from tandv.analysis.attention import attention_curves  # brings SciPy along
 
     arrays = as_history(history)
@@ -264,7 +267,7 @@ def _families(table: pd.DataFrame, quantity: str) -> tuple[dict[str, dict[str, s
             families.setdefault(layer, {})[f"head {head}"] = column
     if not families:
         there = sorted({c.rpartition("/")[2] for c in table.columns if "/head" in c})
-        raise LookupError(f"no curve of heads is called {quantity!r}; there are {', '.join(there) or 'none'}")
+        raise UnknownName(unknown("curve of heads", quantity, there))
     level = {layer: f"{layer}/{quantity}_chance" for layer in families}
     chance = {layer: {"chance": name} for layer, name in level.items() if name in table.columns}
     return families, chance

@@ -15,6 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from tandv.curves import Curves, as_curves
+from tandv.messages import UnknownName, check_choices, unknown
 from tandv.viz.layout.colours import Scale
 from tandv.viz.layout.style import Style, Theme
 from tandv.viz.layout.style import theme as theme_named
@@ -25,6 +26,8 @@ from tandv.viz.of_arrays.matrices import draw_matrix, side_by_side, word_ticks
 from tandv.viz.of_curves.families import Marks, XScale, draw_families
 
 Size = tuple[float, float] | None
+Between = Literal["features", "samples"]
+Agreement = Literal["icc", "mean_icc"]
 R = Scale("linear", -1.0, 1.0)
 MOST_LAYERS = 6
 MOST_PAIRS = 16
@@ -89,7 +92,7 @@ def feature_correlations(
     history: Any,
     layer: str | None = None,
     step: int | None = None,
-    of: Literal["features", "samples"] = "features",
+    of: Between = "features",
     labels: Sequence[Any] | np.ndarray | None = None,
     figsize: Size = None,
     theme: Theme | Style = "light",
@@ -100,6 +103,7 @@ def feature_correlations(
     Of samples that are augmentations of a few images, `labels` says which image each is of: they are put next to
     each other, with borders between images, and the line below the title compares r within an image and between.
     """
+    check_choices(of=(of, Between))
     from tandv.analysis.correlations import chance_correlation, correlate
 
     arrays = as_history(history)
@@ -169,6 +173,7 @@ def correlation_history(
     `curves` are those of `store_corr_means`, of a probe of "correlations", or the path of the JSON file. `pairs`
     are such as "fc1~fc2"; by default all pairs of two layers, of more than 16 only those that follow each other.
     """
+    check_choices(xscale=(xscale, XScale))
     if isinstance(curves, str) or hasattr(curves, "__fspath__"):
         from tandv.analysis.correlations import read_corr_means
 
@@ -184,7 +189,7 @@ def correlation_history(
     else:
         chosen = list(pairs)
         if lacking := [pair for pair in chosen if pair not in there]:
-            raise LookupError(f"no pair {lacking[0]!r}; there are {', '.join(there[:8])}")
+            raise UnknownName(unknown("pair", lacking[0], there))
     quantities = [q for q in ("mean_abs_r", "cka", "svcca") if any(f"{q}/{pair}" in table for pair in chosen)]
     if not quantities:
         raise LookupError("these curves are no correlations of layers; give those of store_corr_means")
@@ -211,7 +216,7 @@ def correlation_history(
 
 def augmentation_effect(
     table: pd.DataFrame,
-    quantity: Literal["icc", "mean_icc"] = "icc",
+    quantity: Agreement = "icc",
     figsize: Size = None,
     theme: Theme | Style = "light",
     fig: Any = None,
@@ -221,6 +226,7 @@ def augmentation_effect(
     Takes the table of `augmentation_analysis`: 1 if augmenting changes nothing, 0 (dashed) if an image's
     augmentations are no more alike than those of different images.
     """
+    check_choices(quantity=(quantity, Agreement))
     style = theme_named(theme)
     values, layers = table[quantity].to_numpy(np.float64), [str(name) for name in table.index]
 

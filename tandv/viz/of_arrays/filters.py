@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 
+from tandv.messages import check_choices
 from tandv.viz.layout.colours import Scale
 from tandv.viz.layout.style import Style, Theme
 from tandv.viz.layout.style import theme as theme_named
@@ -20,6 +21,7 @@ from tandv.viz.of_arrays.history import as_history, chosen_layer, chosen_steps
 from tandv.viz.of_arrays.matrices import draw_matrix, paint, side_by_side
 
 Size = tuple[float, float] | None
+Channels = Literal["auto", "colour", "apart"]
 MOST_FILTERS = 64
 MOST_INPUTS = 16
 
@@ -28,7 +30,7 @@ def conv_filters(
     history: Any,
     layer: str | None = None,
     step: int | Sequence[int] | None = None,
-    channels: Literal["auto", "colour", "apart"] = "auto",
+    channels: Channels = "auto",
     figsize: Size = None,
     theme: Theme | Style = "light",
     fig: Any = None,
@@ -40,6 +42,7 @@ def conv_filters(
     own scale around grey. More, or channels="apart": a row for each filter, a column for each input. Of more than 64
     filters or 16 inputs the first are drawn, and the line below the title says so.
     """
+    check_choices(channels=(channels, Channels))
     arrays = as_history(history)
     layer = chosen_layer(arrays, layer)
     steps = chosen_steps(arrays, layer, step)

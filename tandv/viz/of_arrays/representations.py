@@ -1,13 +1,14 @@
 """Representations over training: how alike to before and to the end, where samples lie, what can be read off them."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from tandv.curves import Curves, as_curves
+from tandv.messages import check_choices
 from tandv.viz.layout.style import Style, Theme
 from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.ticks import linear_ticks, percent_text, step_text
@@ -32,6 +33,7 @@ def similarity_curves(
     >>> x = np.random.default_rng(0).normal(size=(3, 20, 4))
     >>> fig = similarity_curves(cka_curves({10 * n: {"fc": layer} for n, layer in enumerate(x)}))
     """
+    check_choices(xscale=(xscale, XScale))
     table = as_curves(curves)
     families = {
         f"to the {which} checkpoint": {
@@ -123,6 +125,7 @@ def decodability(
     >>> curves = {"step": [0, 10], "fc/shape": [0.3, 0.9], "chance/shape": [0.3, 0.3]}
     >>> fig = decodability(curves)
     """
+    check_choices(xscale=(xscale, XScale))
     table = as_curves(curves)
     targets = [c.removeprefix("chance/") for c in table.columns if c.startswith("chance/")]
     if not targets:
@@ -145,7 +148,7 @@ def decodability(
 def group_accuracy(
     curves: Curves,
     transitions: Marks = None,
-    xscale: Literal["linear", "log"] = "linear",
+    xscale: XScale = "linear",
     figsize: Size = None,
     theme: Theme | Style = "light",
     fig: Any = None,
@@ -155,6 +158,7 @@ def group_accuracy(
     >>> names = ["average_accuracy", "worst_group_accuracy", "true", "spurious", "chance"]
     >>> fig = group_accuracy({"step": [0, 10], **{name: [0.5, 0.7] for name in names}})
     """
+    check_choices(xscale=(xscale, XScale))
     table = as_curves(curves)
     wanted = {
         "accuracy": {"average": "average_accuracy", "worst group": "worst_group_accuracy"},

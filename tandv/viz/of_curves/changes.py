@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from tandv.messages import UnknownName, unknown
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.layer_axis import layer_axis
 from tandv.viz.layout.style import Style, Theme
@@ -36,7 +37,7 @@ def layer_changes(
     >>> fig = layer_changes(compare_representations({"fc": [1.0, 0.0]}, {"fc": [1.0, 0.5]}))
     """
     if value not in changes.columns:
-        raise LookupError(f"there is no column {value!r}; there are {', '.join(map(str, changes.columns))}")
+        raise UnknownName(unknown("column", value, changes.columns))
     style = theme_named(theme)
     names = [str(name) for name in changes.index]
     numbers = changes[value].to_numpy(np.float64)

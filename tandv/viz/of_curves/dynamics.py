@@ -4,10 +4,8 @@
 >>> fig = training_dynamics(run)
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,13 +13,15 @@ from matplotlib.axes import Axes
 
 from tandv.analysis.generalisation import generalisation_gap
 from tandv.curves import mean_and_band
+from tandv.curves.curves import BandKind
 from tandv.curves.runs import Runs, as_runs, metrics_of
+from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.style import Style, Theme
 from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.of_curves.metrics import marks_of, said
-from tandv.viz.of_curves.over_steps import draw_curve, limits, mark_transitions, name_marks, scales
+from tandv.viz.of_curves.over_steps import XScale, YScale, draw_curve, limits, mark_transitions, name_marks, scales
 from tandv.viz.of_log.lines import thin, wants_log2
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ _ROLES = {"train": 0, "test": 1, "val": 1, "valid": 1, "validation": 1}  # place
 def training_dynamics(
     curves: Runs,
     quantities: str | Sequence[str] | None = None,
-    transitions: Marks = None,
-    band: Literal["std", "range"] | None = None,
+    transitions: "Marks" = None,
+    band: BandKind | None = None,
     gap: bool = True,
-    xscale: Literal["linear", "log"] = "linear",
-    yscale: Literal["auto", "linear", "log2"] = "auto",
+    xscale: XScale = "linear",
+    yscale: YScale = "auto",
     col_wrap: int | None = None,
     figsize: tuple[float, float] | None = None,
     title: str = "training dynamics",
@@ -59,6 +59,7 @@ def training_dynamics(
     >>> seeds = {"seed 0": {"train_loss": [2.0, 1.0]}, "seed 1": {"train_loss": [2.2, 1.1]}}
     >>> fig = training_dynamics(seeds, band="range")
     """
+    check_choices(band=(band, BandKind | None), xscale=(xscale, XScale), yscale=(yscale, YScale))
     runs = as_runs(curves)
     names = metrics_of(runs, quantities)
     marks = marks_of(runs, names, transitions, xscale)
@@ -136,7 +137,7 @@ def _with_gaps(table: pd.DataFrame, gap: bool) -> pd.DataFrame:
     return table.join(found.rename(columns=new)[[new[name] for name in found.columns if new[name] not in table]])
 
 
-def _rows(tables: Mapping[str, pd.DataFrame], band: Literal["std", "range"] | None) -> pd.DataFrame:
+def _rows(tables: Mapping[str, pd.DataFrame], band: BandKind | None) -> pd.DataFrame:
     """Return a row for each panel, run, quantity and step, as `facet` takes them."""
     low = high = None
     if band is not None:
@@ -190,7 +191,7 @@ def _draw_band(ax: Axes, steps: np.ndarray, curve: pd.DataFrame, colour: str) ->
     ax.fill_between(x, low, high, color=colour, alpha=0.22, linewidth=0, zorder=1)
 
 
-def _mark_runs(ax: Axes, found: Sequence[Transition], colour: str) -> None:
+def _mark_runs(ax: Axes, found: "Sequence[Transition]", colour: str) -> None:
     """Mark the transitions of several runs, which do not come at the same step, at the lower edge."""
     if found:
         ax.plot(

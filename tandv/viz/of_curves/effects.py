@@ -1,7 +1,5 @@
 """What a setting, such as the learning rate or the batch size, does to training: runs that differ in it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -13,12 +11,13 @@ from matplotlib.colors import to_hex
 from matplotlib.ticker import NullLocator
 
 from tandv.curves import Curves, as_curves
+from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.style import Style, Theme
 from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import linear_ticks, log2_ticks, room, value_text
-from tandv.viz.of_curves.over_steps import draw_curve, limits, scales
+from tandv.viz.of_curves.over_steps import XScale, YScale, draw_curve, limits, scales
 from tandv.viz.of_log.lines import wants_log2
 
 VALUE = ("scalar_stats", "value")
@@ -35,8 +34,8 @@ def setting_effects(
     quantities: str | Sequence[str],
     setting: str = "learning rate",
     outcome: Outcome = "last",
-    xscale: Literal["linear", "log"] = "linear",
-    yscale: Literal["auto", "linear", "log2"] = "auto",
+    xscale: XScale = "linear",
+    yscale: YScale = "auto",
     figsize: tuple[float, float] | None = None,
     theme: Theme | Style = "light",
     fig: Any = None,
@@ -50,6 +49,9 @@ def setting_effects(
 
     >>> fig = setting_effects({0.1: {"loss": [2.0, 0.5]}, 0.01: {"loss": [2.0, 1.8]}}, "loss")
     """
+    check_choices(
+        outcome=("last" if callable(outcome) else outcome, Outcome), xscale=(xscale, XScale), yscale=(yscale, YScale)
+    )
     names = [quantities] if isinstance(quantities, str) else list(quantities)
     if words := [value for value in runs if not _is_number(value)]:
         raise ValueError(
@@ -60,8 +62,6 @@ def setting_effects(
     there = list(dict.fromkeys(name for of in tables.values() for table in of for name in table.columns))
     if missing := [name for name in names if name not in there]:
         raise LookupError(f"no run has {' or '.join(map(repr, missing))}; there are {', '.join(there)}")
-    if isinstance(outcome, str) and outcome not in OUTCOMES:
-        raise ValueError(f"no outcome {outcome!r}; choose one of {', '.join(OUTCOMES)}, or give a function of a curve")
     result = OUTCOMES[outcome] if isinstance(outcome, str) else outcome
     told = outcome if isinstance(outcome, str) else getattr(outcome, "__name__", "outcome").replace("_", " ")
     style = theme_named(theme)

@@ -4,20 +4,20 @@ A family is {label: column}; families are {panel: family}. What chance alone giv
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 
 from tandv.curves import Curves, as_curves
+from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.of_curves.metrics import said
-from tandv.viz.of_curves.over_steps import draw_curve, limits, mark_transitions, name_marks, scales
+from tandv.viz.of_curves.over_steps import XScale, draw_curve, limits, mark_transitions, name_marks, scales
 
 Families = Mapping[str, Mapping[str, str]]
-XScale = Literal["linear", "log"]
 Marks = Sequence[Any] | bool | None  # transitions, or whether to find them
 
 _DASHES: tuple[Any, ...] = ("solid", (0, (4, 2)), (0, (1, 1.5)))
@@ -45,6 +45,7 @@ def draw_families(
     `transitions` of a curve that is drawn are marked in its panel, others (of the loss, say) in every one; True finds
     those of the curves that are drawn. Colours go by label, the same in all panels; after eight they come back dashed.
     """
+    check_choices(xscale=(xscale, XScale))
     table = as_curves(curves).sort_index()
     if not len(table):
         raise ValueError("these curves have no step; give at least one")

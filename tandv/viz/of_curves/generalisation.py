@@ -1,9 +1,7 @@
 """Pictures of when a network memorises and generalises, and of when each capability is there."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +9,7 @@ from matplotlib.axes import Axes
 
 from tandv.analysis.generalisation import Grokking, Passage, emergence, grokking
 from tandv.curves import Curves, as_curves
+from tandv.messages import check_choices
 from tandv.viz.layout.colours import Scale, specials
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.heat import MISSING
@@ -21,12 +20,11 @@ from tandv.viz.layout.ticks import step_text
 from tandv.viz.layout.titles import Key, cut
 from tandv.viz.of_curves.dynamics import panel_of
 from tandv.viz.of_curves.metrics import said
-from tandv.viz.of_curves.over_steps import draw_curve, limits, scales
+from tandv.viz.of_curves.over_steps import XScale, draw_curve, limits, scales
 from tandv.viz.of_log.lines import wants_log2
 from tandv.viz.of_log.maps import draw_table
 
 VALUE = ("scalar_stats", "value")
-XScale = Literal["linear", "log"]
 
 
 def grokking_plot(
@@ -45,6 +43,7 @@ def grokking_plot(
     >>> run = {"step": [0, 10, 20, 90], "train_acc": [0.1, 1, 1, 1], "test_acc": [0.1, 0.1, 0.5, 1]}
     >>> fig = grokking_plot(run)
     """
+    check_choices(xscale=(xscale, XScale))
     table = as_curves(curves).sort_index()
     found = grokking(table) if found is None else found
     style = theme_named(theme)
@@ -91,6 +90,7 @@ def emergence_plot(
 
     >>> fig = emergence_plot({"step": [0, 100, 200], "addition": [0, 0.6, 0.9], "carrying": [0, 0.1, 0.7]}, 0.5)
     """
+    check_choices(xscale=(xscale, XScale))
     table = as_curves(curves).sort_index()
     style = theme_named(theme)
     found = sorted(emergence(table, thresholds, stays=stays), key=_order)

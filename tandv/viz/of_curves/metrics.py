@@ -3,22 +3,21 @@
 >>> fig = metric_curves({"step": [0, 10, 20], "loss": [2.0, 1.0, 0.5], "accuracy": [0.1, 0.6, 0.9]}, col_wrap=1)
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from tandv.curves.runs import Runs, as_runs, metrics_of
+from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.style import Style, Theme
 from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import step_text
-from tandv.viz.of_curves.over_steps import draw_curve, limits, mark_transitions, name_marks, scales
+from tandv.viz.of_curves.over_steps import XScale, YScale, draw_curve, limits, mark_transitions, name_marks, scales
 from tandv.viz.of_log.lines import wants_log2
 
 if TYPE_CHECKING:
@@ -32,10 +31,10 @@ VALUE = ("scalar_stats", "value")
 def metric_curves(
     curves: Runs,
     metrics: str | Sequence[str] | None = None,
-    transitions: Marks = None,
+    transitions: "Marks" = None,
     col_wrap: int | None = None,
-    xscale: Literal["linear", "log"] = "linear",
-    yscale: Literal["linear", "auto", "log2"] = "linear",
+    xscale: XScale = "linear",
+    yscale: YScale = "linear",
     extremes: bool = True,
     figsize: tuple[float, float] | None = None,
     theme: Theme | Style = "light",
@@ -51,6 +50,7 @@ def metric_curves(
     >>> runs = {"seed 0": {"loss": [2.0, 1.0, 0.9]}, "seed 1": {"loss": [2.2, 1.1, 0.8]}}
     >>> fig = metric_curves(runs, "loss", xscale="log")
     """
+    check_choices(xscale=(xscale, XScale), yscale=(yscale, YScale))
     runs = as_runs(curves)
     names = metrics_of(runs, metrics)
     marks = marks_of(runs, names, transitions, xscale)
@@ -102,8 +102,8 @@ def _rows(runs: Mapping[str, pd.DataFrame], names: Sequence[str]) -> pd.DataFram
 
 
 def marks_of(
-    runs: Mapping[str, pd.DataFrame], names: Sequence[str], transitions: Marks, axis: Literal["linear", "log"]
-) -> Mapping[str, Sequence[Transition]]:
+    runs: Mapping[str, pd.DataFrame], names: Sequence[str], transitions: "Marks", axis: XScale
+) -> "Mapping[str, Sequence[Transition]]":
     """Return the transitions of each run, found here if they are just asked for."""
     if transitions is True:
         from tandv.analysis.transitions import find_transitions  # brings SciPy along

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,18 +15,19 @@ from tandv.viz.layout.ticks import linear_ticks, log2_ticks, room, step_text, st
 from tandv.viz.of_log.lines import thin
 
 if TYPE_CHECKING:
-    from tandv.analysis.moments import AnyTransition
+    from tandv.analysis.moments import TransitionLike
+
+XScale = Literal["linear", "log"]
+YScale = Literal["auto", "linear", "log2"]
 
 
-def scales(ax: Axes, xscale: str, log2: bool) -> None:
+def scales(ax: Axes, xscale: XScale, log2: bool) -> None:
     """Give empty Axes their scales: on xscale "log" a step stands at log(1 + step)."""
     if xscale == "log":
         ax.set_xscale("function", functions=(np.log1p, np.expm1))
         _decades_of_steps(ax.xaxis)
-    elif xscale == "linear":
-        step_ticks(ax.xaxis)
     else:
-        raise ValueError(f"xscale is 'linear' or 'log', not {xscale!r}")
+        step_ticks(ax.xaxis)
     if log2:
         ax.set_yscale("log", base=2)
         log2_ticks(ax.yaxis)
@@ -83,7 +84,7 @@ def draw_curve(
             )  # fmt: skip
 
 
-def mark_transitions(ax: Axes, transitions: Sequence[AnyTransition], colour: str) -> None:
+def mark_transitions(ax: Axes, transitions: Sequence[TransitionLike], colour: str) -> None:
     """Draw a line at the middle of each transition and a band over its length."""
     for one in transitions:
         ax.axvspan(one.start, one.end, color=colour, alpha=0.14, linewidth=0, zorder=0.5)

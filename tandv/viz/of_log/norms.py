@@ -1,9 +1,7 @@
 """Norms of weights, gradients and updates over the steps, of all layers together and of each."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -12,12 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
 from tandv.analysis.norms import norm_curves
+from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.style import Style, Theme
 from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.of_curves.metrics import said
-from tandv.viz.of_curves.over_steps import draw_curve, limits, mark_transitions, name_marks, scales
+from tandv.viz.of_curves.over_steps import XScale, YScale, draw_curve, limits, mark_transitions, name_marks, scales
 from tandv.viz.of_log.lines import wants_log2
 
 if TYPE_CHECKING:
@@ -29,10 +28,10 @@ _MANY = 8  # layers that can be told apart by their colours
 
 def norms(
     df: pd.DataFrame,
-    transitions: Sequence[Transition] = (),
+    transitions: "Sequence[Transition]" = (),
     per_layer: bool = False,
-    xscale: Literal["linear", "log"] = "linear",
-    yscale: Literal["auto", "linear", "log2"] = "auto",
+    xscale: XScale = "linear",
+    yscale: YScale = "auto",
     col_wrap: int | None = None,
     figsize: tuple[float, float] | None = None,
     theme: Theme | Style = "light",
@@ -46,6 +45,7 @@ def norms(
     >>> from tandv.logframe import example_log
     >>> fig = norms(example_log(), per_layer=True)
     """
+    check_choices(xscale=(xscale, XScale), yscale=(yscale, YScale))
     table = norm_curves(df, per_layer=per_layer)
     style = theme_named(theme)
     layers = list(dict.fromkeys(name.partition(":")[2] for name in table.columns if ":" in name))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from tandv.curves import as_curves
 from tandv.formats import Format, exponent, known
 from tandv.log import logframe
-from tandv.messages import UnknownName, near_steps, unknown
+from tandv.messages import UnknownName, check_choices, near_steps, unknown
+from tandv.viz.layout.colours import Colour
 from tandv.viz.layout.facet import canvas
 from tandv.viz.layout.heat import MISSING, edges
 from tandv.viz.layout.style import Style, Theme, dress
@@ -47,7 +48,7 @@ def overview(
     dtype_annotation: str = "float8_e4m3fn",
     formats: Sequence[str] = FORMATS,
     title: str = "",
-    colour: Literal["log2", "linear", "change"] = "log2",
+    colour: Colour = "log2",
     figsize: tuple[float, float] | None = None,
     phase: str | None = None,
     theme: Theme | Style = "light",
@@ -63,6 +64,7 @@ def overview(
     >>> losses = {"step": range(50), "train": [1 / (1 + i) for i in range(50)]}
     >>> fig = overview(example_log(layers=30), train_stats=losses)
     """
+    check_choices(colour=(colour, Colour))
     style = theme_named(theme)
     to, listed = known(dtype_annotation)[0], known(formats)
     types = logframe.tensor_types(df)

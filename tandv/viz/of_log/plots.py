@@ -16,19 +16,22 @@ from matplotlib.axes import Axes
 from tandv.formats import Format, known
 from tandv.glossary import insight_meaning, is_linear
 from tandv.log import logframe
-from tandv.messages import UnknownName, unknown
+from tandv.messages import UnknownName, check_choices, unknown
 from tandv.viz.layout.colours import Colour
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.style import Style, Theme
 from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.ticks import step_text
 from tandv.viz.layout.titles import Key
+from tandv.viz.of_log import histogram, lines
 from tandv.viz.of_log.histogram import draw_exponents, exponents_of, view
 from tandv.viz.of_log.lines import draw_lines, wants_log2
 from tandv.viz.of_log.maps import draw_exponent_map, draw_layers
 
 Names = str | re.Pattern[str] | Sequence[str | re.Pattern[str]]
 Size = tuple[float, float] | None
+HeatColour = Literal["auto", "log2", "linear", "change"]
+CountScale = Literal["linear", "log"]
 Dtypes = bool | str | Sequence[str]
 
 
@@ -39,10 +42,10 @@ def scalar_line(
     scalar_metric: str | Sequence[str],
     x: str | tuple[str, str] = "step",
     col_wrap: int | None = None,
-    kind: Literal["line", "scatter"] = "line",
+    kind: lines.Kind = "line",
     figsize: Size = None,
     facet_kws: Mapping[str, bool] | None = None,
-    yscale: Literal["auto", "log2", "linear"] = "auto",
+    yscale: lines.Scale = "auto",
     phase: Names | None = None,
     theme: Theme | Style = "light",
     fig: Any = None,
@@ -55,6 +58,7 @@ def scalar_line(
     >>> from tandv.logframe import example_log
     >>> fig = scalar_line(example_log(), re.compile("attention"), "Gradient", ["rm2", "max_abs"])
     """
+    check_choices(kind=(kind, lines.Kind), yscale=(yscale, lines.Scale))
     metrics = _metrics(df, scalar_metric)
     x = _column(df, x)
     rows = logframe.select(_narrow(df, metrics, x), layer, tt, phase=phase)
@@ -83,7 +87,7 @@ def exp_hist(
     layer: Names,
     tt: Names,
     step: int | Sequence[int],
-    kind: Literal["bar", "line", "kde"] = "bar",
+    kind: histogram.Kind = "bar",
     dtype_annotation: Dtypes = True,
     dtype_info: tuple[bool, bool, bool] = (True, True, True),
     col_wrap: int | None = None,
@@ -91,7 +95,7 @@ def exp_hist(
     xtick_labelsize: float | None = None,
     xtick_rotation: float | None = None,
     fig_title: str | None = None,
-    yscale: Literal["linear", "log"] = "linear",
+    yscale: CountScale = "linear",
     phase: Names | None = None,
     theme: Theme | Style = "light",
     fig: Any = None,
@@ -104,6 +108,7 @@ def exp_hist(
     >>> from tandv.logframe import example_log
     >>> fig = exp_hist(example_log(), "head", "Activation", 49, dtype_annotation=["float8_e4m3fn", "float16"])
     """
+    check_choices(kind=(kind, histogram.Kind), yscale=(yscale, CountScale))
     rows = logframe.select(df, layer, tt, step, phase)
     formats = _formats(rows, dtype_annotation)
     shown = _three(dtype_info)
@@ -146,7 +151,7 @@ def scalar_global_heatmap(
     y: str | tuple[str, str] = "name",
     figsize: Size = None,
     col_wrap: int | None = None,
-    colour: Literal["auto", "log2", "linear", "change"] = "auto",
+    colour: HeatColour = "auto",
     phase: Names | None = None,
     theme: Theme | Style = "light",
     fig: Any = None,
@@ -160,6 +165,7 @@ def scalar_global_heatmap(
     >>> from tandv.logframe import example_log
     >>> fig = scalar_global_heatmap(example_log(layers=50), ["Activation", "Gradient"], "rm2", inc=5)
     """
+    check_choices(colour=(colour, HeatColour))
     metric = _metrics(df, scalar_metric)
     if len(metric) > 1:
         raise ValueError(f"a heat map shows one metric, not {len(metric)}; choose one of {metric}")

@@ -143,7 +143,7 @@ def test_every_curve_of_a_table_is_searched_and_sorted_by_step():
 def test_a_detector_is_a_name_or_a_function():
     mine = Transition("loss", 1, 2, 3, 0.0, 1.0, transitions(pd.Series(np.where(STEPS < 9, 0.0, 1.0)), nulls=0)[0][6])
     assert find_transitions({"loss": [1.0, 2.0]}, lambda curve, axis: [mine]) == [mine]
-    with pytest.raises(ValueError, match="no detector 'best'; choose one of transitions, relative_jumps"):
+    with pytest.raises(ValueError, match="detector='best' is not one of 'transitions', 'relative_jumps'"):
         find_transitions({"loss": [1.0]}, "best")
 
 

@@ -199,5 +199,5 @@ def test_a_bad_argument_says_what_is_allowed(arguments, error, message):
 
 
 def test_a_quantity_that_no_head_has_is_said():
-    with pytest.raises(LookupError, match="no curve of heads is called 'entrpy'; there are duplicate_token, entropy"):
+    with pytest.raises(LookupError, match="no curve of heads 'entrpy'; did you mean 'entropy'"):
         viz.head_curves(CURVES, "entrpy")

@@ -238,16 +238,20 @@ def test_it_is_drawn_again_in_place(name):
     [
         (lambda: viz.training_dynamics(RUN, "train_los"), LookupError, "did you mean 'train_loss'"),
         (lambda: viz.training_dynamics(TABLE.iloc[:0]), ValueError, "have no step"),
-        (lambda: viz.training_dynamics(RUN, band="sem"), ValueError, 'choose "std" or "range"'),
+        (lambda: viz.training_dynamics(RUN, band="sem"), ValueError, "not one of 'std', 'range'"),
         (lambda: viz.grokking_plot({"loss": [1.0]}), ValueError, "lack 'train_acc' and 'test_acc'"),
-        (lambda: viz.layer_changes(CHANGES, "l2"), LookupError, "no column 'l2'; there are relative, usual"),
+        (lambda: viz.layer_changes(CHANGES, "l2"), LookupError, "no column 'l2'; there are 'relative', 'usual'"),
         (
             lambda: viz.setting_effects({"adam": RUN}, "test_loss"),
             ValueError,
             "numbers as values, not 'adam'; runs with",
         ),
         (lambda: viz.setting_effects({1: RUN}, "los"), LookupError, "no run has 'los'; there are train_loss"),
-        (lambda: viz.setting_effects({1: RUN}, "train_loss", outcome="best"), ValueError, "choose one of last, lowest"),
+        (
+            lambda: viz.setting_effects({1: RUN}, "train_loss", outcome="best"),
+            ValueError,
+            "outcome='best' is not one of 'last', 'lowest', 'highest'",
+        ),
     ],
 )
 def test_a_bad_argument_says_what_is_allowed(call, error, message):

@@ -159,7 +159,7 @@ def test_it_is_drawn_again_in_place(tmp_path):
         (lambda: viz.metric_curves(CURVES, "spectrl"), LookupError, "did you mean 'spectral'"),
         (lambda: viz.metric_curves({"a": CURVES, "b": CURVES}, transitions=[JUMP]), ValueError, "by the run's name"),
         (lambda: viz.metric_curves({"a": CURVES}, transitions={"c": []}), LookupError, "but the runs are ['a']"),
-        (lambda: viz.metric_curves(CURVES, xscale="cubic"), ValueError, "'linear' or 'log', not 'cubic'"),
+        (lambda: viz.metric_curves(CURVES, xscale="cubic"), ValueError, "xscale='cubic' is not one of 'linear', 'log'"),
         (lambda: viz.metric_curves(CURVES.iloc[:0]), ValueError, "have no step"),
     ],
 )
