@@ -12,6 +12,8 @@ from torch import nn
 from torch._C._functorch import is_functorch_wrapped_tensor  # pyright: ignore[reportMissingImports]
 from torch._subclasses.fake_tensor import FakeTensor
 
+from tandv.measure.repeats import once_each
+
 _PLAIN = {torch.Tensor, nn.Parameter}
 _COMPRESSED = {torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc}
 
@@ -65,18 +67,6 @@ def has_memory(tensor: torch.Tensor) -> bool:
         reach = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
         needed = (tensor.storage_offset() + reach + 1) * (tensor.numel() > 0)
     return needed * tensor.dtype.itemsize <= there
-
-
-def once_each(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a view with each element in memory once: an expanded dimension has length 1.
-
-    >>> once_each(torch.ones(3, 1).expand(3, 5)).shape
-    torch.Size([3, 1])
-    """
-    for dim, (size, stride) in enumerate(zip(tensor.shape, tensor.stride(), strict=True)):
-        if stride == 0 and size > 1:
-            tensor = tensor.narrow(dim, 0, 1)
-    return tensor
 
 
 def why_not(tensor: torch.Tensor) -> str:
