@@ -18,6 +18,7 @@ from tandv.track.insight.raster import RasterWriter
 from tandv.track.torch._insight_arrays import ArrayKept
 from tandv.track.torch._shards import local
 from tandv.track.torch.names import Named
+from tandv.track.torch.values import readable, why_not
 
 _AT_ONCE = 1 << 26  # parameters that are compared in one go on a device: bounds the memory that it takes
 _MOMENTA = ("exp_avg", "momentum_buffer")
@@ -158,7 +159,14 @@ class Insight:
                 "insight is about parameters that a process has as a whole: what is spread over several is left out"
             )
             return False
-        return values is not None and p.is_floating_point() and not p.is_meta and p.dtype.itemsize > 1
+        if values is None or p.layout is not torch.strided or not p.is_floating_point() or p.dtype.itemsize == 1:
+            return False
+        for tensor in (p, p.grad):
+            if tensor is not None and not readable(tensor):
+                why = why_not(tensor)
+                self._tracker.say_once(f"insight leaves {why} out (first met at {self._names[p]!r})", f"insight: {why}")
+                return False
+        return True
 
     def _compare(self, parameters: list[nn.Parameter], weights: Any, scale: Any, found_inf: Any) -> None:
         for group, mine in self._grouped(parameters):
@@ -261,7 +269,8 @@ def _state(optimizer: torch.optim.Optimizer, group: dict[str, Any], p: nn.Parame
 
     def find(*keys: str) -> torch.Tensor | None:
         found = [state[key] for key in keys if isinstance(state.get(key), torch.Tensor)]
-        fitting = [one for one in found if one.shape == p.shape and one.dtype in _FLOATS and one.device == p.device]
+        found = [one for one in found if readable(one) and one.layout == p.layout and one.shape == p.shape]
+        fitting = [one for one in found if one.dtype in _FLOATS and one.device == p.device]
         return fitting[0].detach().contiguous() if fitting else None
 
     squares, limit = None, 0.0

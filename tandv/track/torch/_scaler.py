@@ -11,6 +11,7 @@ from typing import Any, SupportsFloat
 import torch
 
 from tandv.measure.device import Arriving
+from tandv.measure.repeats import once_each
 from tandv.track.torch._passes import UNSCALED, Scale, mark, passes, running
 from tandv.track.torch._patching import Overheard
 
@@ -120,7 +121,9 @@ class ScalerWatch:
 
 def unscaled(values: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     """Return values without a scale, which small types could not hold."""
-    return (values.float() if values.dtype.itemsize < 4 else values) / scale.to(values.device)
+    once = once_each(values)
+    once = (once.float() if once.dtype.itemsize < 4 else once) / scale.to(once.device)
+    return once.expand(values.shape)
 
 
 def _scalers() -> Iterator[tuple[type, str]]:

@@ -69,6 +69,12 @@ def has_memory(tensor: torch.Tensor) -> bool:
     return needed * tensor.dtype.itemsize <= there
 
 
+def readable(tensor: torch.Tensor) -> bool:
+    """Tell whether a tensor is of torch's own class and its memory is there, so that operations can read it."""
+    plain = type(tensor) in _PLAIN and not is_functorch_wrapped_tensor(tensor)
+    return plain and (tensor.layout is not torch.strided or has_memory(tensor))
+
+
 def why_not(tensor: torch.Tensor) -> str:
     """Say in a few words why `measurable` gave nothing."""
     kind = type(tensor)

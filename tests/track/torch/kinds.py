@@ -132,7 +132,7 @@ class Keeps(torch.optim.Optimizer):
 
     def step(self):
         if self.kept is not None:
-            self.state[self.param_groups[0]["params"][0]]["kept"] = self.kept
+            self.state[self.param_groups[0]["params"][0]]["exp_avg"] = self.kept
 
 
 def put(value, place, model, optimizer):
@@ -145,6 +145,7 @@ def put(value, place, model, optimizer):
         model._parameters["weight"] = torch.Tensor._make_subclass(Gradient, twos(), True)
     else:
         optimizer.kept = value
+        model.weight.grad = twos()
 
 
 def as_parameter(value):
@@ -171,7 +172,7 @@ def tracked(kind, place):
         optimizer.param_groups[0]["params"] = [model._parameters["weight"]]
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        with track(model, optimizer=optimizer) as tracker:
+        with track(model, optimizer=optimizer, insight=place == "state") as tracker:  # it reads states on its own
             for _ in range(2):
                 model(torch.ones(1, 1))[0].sum().backward()
                 optimizer.step()
@@ -180,7 +181,7 @@ def tracked(kind, place):
     tensor_type = {"parameter": "Weight", "output": "Activation", "gradient": "Weight_Gradient"}.get(place, "State")
     name = "Model[1]" if place == "output" else "weight"
     types, names = log["metadata"]["tensor_type"].astype(str), log["metadata"]["name"].astype(str)
-    rows = log[types.str.endswith(tensor_type) | (types == "Optimiser_State.kept") & (tensor_type == "State")]
+    rows = log[types.str.endswith(tensor_type) | (types == "Optimiser_State.exp_avg") & (tensor_type == "State")]
     rows = rows[names.isin([name, "Model"])]
     layer = log[(names == "layer") & (types == "Activation")]
     return {
