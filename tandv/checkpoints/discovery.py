@@ -21,7 +21,7 @@ SUFFIXES = (*TORCH, SAFETENSORS)
 # The weights of a Hugging Face folder; the first shard stands for all.
 _WEIGHTS = re.compile(r"(adapter_)?(pytorch_)?model(-0*1-of-\d+)?\.(safetensors|bin)")
 _ORBAX = ("_METADATA", "manifest.ocdbt", "_CHECKPOINT_METADATA")
-_SHARD = re.compile(r"-(\d+)-of-(\d+)(?=\.)")
+SHARD = re.compile(r"-(\d+)-of-(\d+)(?=\.)")
 # Other state of training.
 _STATE = re.compile(r"(optim|sched|rng_state|random_state|training_args|trainer_state|scaler)", re.IGNORECASE)
 _STEP_WORDS = (r"steps?", r"iter(?:ation)?s?", r"(?<![a-z])ep(?:och)?s?", r"checkpoint|ckpt")
@@ -87,7 +87,7 @@ def is_checkpoint(path: Path) -> bool:
         return False
     if path.is_dir():
         return weights_in(path) is not None
-    shard = _SHARD.search(path.name)
+    shard = SHARD.search(path.name)
     return path.suffix in SUFFIXES and not _STATE.match(path.name) and (shard is None or int(shard[1]) == 1)
 
 
@@ -115,7 +115,7 @@ def shards(path: Path) -> list[Path]:
 
     Raises NoCheckpoints naming the parts that are missing.
     """
-    found = _SHARD.search(path.name)
+    found = SHARD.search(path.name)
     if not found:
         return [path]
     width, count = len(found[1]), int(found[2])
@@ -159,7 +159,7 @@ def _after_a_word(stem: str) -> int | None:
 
 
 def _stem(name: str) -> str:
-    name = _SHARD.sub("", name)
+    name = SHARD.sub("", name)
     return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-import tandv
+from tandv import __version__
 from tandv.glossary import MEANINGS
 
 app = typer.Typer(
@@ -42,7 +42,7 @@ Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of the page on 1
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"tandv {tandv.__version__}")
+        typer.echo(f"tandv {__version__}")
         raise typer.Exit
 
 

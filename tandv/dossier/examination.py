@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-import tandv
+from tandv import __version__
 from tandv.analysis.generalisation import grokking
 from tandv.analysis.moments import (
     CriticalMoment,
@@ -67,7 +67,7 @@ def examine(
         missing.append("no curves of single layers: which layers move together is not known; track the run")
     threes = [moments[i : i + 3] for i in range(0, len(moments), 3)]
     return {
-        "tandv": tandv.__version__,
+        "tandv": __version__,
         "name": material.name,
         "summary": summary,
         "nulls": nulls if transitions is None else None,

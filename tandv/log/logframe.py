@@ -95,7 +95,7 @@ def layers(df: pd.DataFrame, tt: Names | None = None) -> list[str]:
     if tt is None:
         return names
     has = np.zeros(len(names) + 1, bool)
-    has[codes[_chosen(df[("metadata", "tensor_type")], tt, "tensor type")]] = True
+    has[codes[rows_named(df[("metadata", "tensor_type")], tt, "tensor type")]] = True
     return [name for name, there in zip(names, has, strict=False) if there]
 
 
@@ -184,17 +184,17 @@ def select(
     """
     masks = []
     if layer is not None:
-        masks.append(_chosen(df[("metadata", "name")], layer, "layer"))
+        masks.append(rows_named(df[("metadata", "name")], layer, "layer"))
     if tt is not None:
-        masks.append(_chosen(df[("metadata", "tensor_type")], tt, "tensor type"))
+        masks.append(rows_named(df[("metadata", "tensor_type")], tt, "tensor type"))
     if step is not None:
-        masks.append(_chosen_steps(df[("metadata", "step")].to_numpy(), step))
+        masks.append(rows_at(df[("metadata", "step")].to_numpy(), step))
     if phase is not None:
         if _PHASE not in df.columns:
             raise UnknownName(
                 f"no phase {getattr(phase, 'pattern', phase)!r} in this log: it was recorded without phases"
             )
-        masks.append(_chosen(df[_PHASE], phase, "phase"))
+        masks.append(rows_named(df[_PHASE], phase, "phase"))
     elif masks:
         chosen = np.logical_and.reduce(masks)
         masks = [chosen if _PHASE not in df.columns else chosen & _of_one_phase(df[_PHASE], chosen)]
@@ -250,7 +250,20 @@ def curves(
     return pd.DataFrame(out, index=pd.Index(at_step.astype(np.int64), name="step"))
 
 
-def _chosen(column: pd.Series, wanted: Names, noun: str) -> np.ndarray:
+def rows_named(column: pd.Series, wanted: Names, noun: str) -> np.ndarray:
+    """Return which rows [rows] of a column of names have a wanted one.
+
+    >>> rows_named(pd.Series(["fc", "head", "fc"]), "fc", "layer").tolist()
+    [True, False, True]
+
+    Args:
+        column: a name for each row.
+        wanted: a name, a list of names, or a compiled regular expression.
+        noun: what the names are of, for the error.
+
+    Raises:
+        UnknownName: if no row has it.
+    """
     if isinstance(wanted, str) and not is_category(column):  # plain text: comparing is faster than factorising it
         mask = (column == wanted).to_numpy(dtype=bool)
         if mask.any():
@@ -272,7 +285,19 @@ def _of_one_phase(column: pd.Series, chosen: np.ndarray) -> np.ndarray:
     return (column == "").to_numpy(dtype=bool)
 
 
-def _chosen_steps(column: np.ndarray, wanted: Steps) -> np.ndarray:
+def rows_at(column: np.ndarray, wanted: Steps) -> np.ndarray:
+    """Return which rows [rows] of a column of steps are at a wanted one.
+
+    >>> rows_at(np.array([0, 10, 20]), slice(5, None)).tolist()
+    [False, True, True]
+
+    Args:
+        column: a step for each row.
+        wanted: a step, several, or a slice of them.
+
+    Raises:
+        UnknownName: if one of them is at no row.
+    """
     if isinstance(wanted, slice):
         start = column.min() if wanted.start is None else wanted.start
         mask = column >= start
@@ -297,5 +322,5 @@ def _nothing_in_common(df: pd.DataFrame, layer: Any, tt: Any, step: Any, phase: 
     chosen = ", ".join(f"{k} {getattr(v, 'pattern', v)!r}" for k, v in asked.items() if v is not None)
     if layer is None:
         return f"no row has {chosen}; choose other steps (steps(df) lists them)"
-    has = tensor_types(df.take(np.flatnonzero(_chosen(df[("metadata", "name")], layer, "layer"))))
+    has = tensor_types(df.take(np.flatnonzero(rows_named(df[("metadata", "name")], layer, "layer"))))
     return f"no row has {chosen} at once; this layer has {listed(has)}"

@@ -130,7 +130,7 @@ def _add_in_threads(jobs: np.ndarray, rows: np.ndarray, threads: int) -> None:
     cut[:, 3] = np.arange(len(cut))
     measured = statistics.empty_rows(len(cut))
     shares = [np.ascontiguousarray(cut[first::threads]) for first in range(threads)]
-    waiting = [_pool(threads).submit(_add_compiled, share, measured) for share in shares[1:]]
+    waiting = [pool(threads).submit(_add_compiled, share, measured) for share in shares[1:]]
     _add_compiled(shares[0], measured)
     for done in waiting:
         done.result()
@@ -141,12 +141,13 @@ def _add_in_threads(jobs: np.ndarray, rows: np.ndarray, threads: int) -> None:
 
 
 @functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
+def pool(threads: int) -> ThreadPoolExecutor:
+    """Return the threads that measure beside the calling one, which stay for the next time."""
     return ThreadPoolExecutor(threads - 1, thread_name_prefix="tandv-measure")
 
 
 if hasattr(os, "register_at_fork"):  # a forked process has the pool, but none of its threads
-    os.register_at_fork(after_in_child=_pool.cache_clear)
+    os.register_at_fork(after_in_child=pool.cache_clear)
 
 
 def dtype_name(tensor: Any) -> str:

@@ -50,7 +50,7 @@ def _order(file: Path, names: dict[str, Entry], listed: list[str]) -> list[str]:
     # The format sorts tensors by size and name. A tracker stores the names in model order; an index has them in model
     # order or sorted as text.
     in_order = sorted(names, key=natural)
-    index = file.with_name(discovery._SHARD.sub("", file.name) + discovery.INDEX)
+    index = file.with_name(discovery.SHARD.sub("", file.name) + discovery.INDEX)
     if not listed and index.exists():
         listed = list(json.loads(index.read_text())["weight_map"])
     listed = [name for name in listed if name in names]

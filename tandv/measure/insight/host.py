@@ -145,7 +145,7 @@ def _in_threads(some: Callable[[slice], None], sizes: np.ndarray, threads: int) 
     ends = np.searchsorted(np.cumsum(sizes), np.linspace(0, sizes.sum(), threads + 1)[1:])
     edges = [0, *(np.minimum(ends[:-1] + 1, len(sizes))).tolist(), len(sizes)]
     runs = [slice(a, b) for a, b in pairwise(edges) if b > a]
-    waiting = [measure._pool(threads).submit(some, run) for run in runs[1:]]
+    waiting = [measure.pool(threads).submit(some, run) for run in runs[1:]]
     some(runs[0])
     for done in waiting:
         done.result()

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-import tandv
+from tandv import __version__
 from tandv.log import files
 from tandv.log.run import parts, read_run
 from tandv.log.status import this_process
@@ -79,7 +79,7 @@ class Writer:
         self._began = self._flushed = time.monotonic()
         self._waited = 0.0
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        self._info = {"tandv": tandv.__version__, "started": started} | info
+        self._info = {"tandv": __version__, "started": started} | info
         self._describe(status="running", **this_process())
 
     @property

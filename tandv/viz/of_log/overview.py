@@ -33,7 +33,7 @@ from tandv.viz.of_log.panels import (
     mark_layer,
     read_out,
 )
-from tandv.viz.of_log.plots import _metrics, _narrow
+from tandv.viz.of_log.plots import metrics_asked, narrow
 
 FORMATS = ("float8_e4m3fn", "float8_e5m2", "float16", "bfloat16")
 
@@ -70,9 +70,10 @@ def overview(
     types = logframe.tensor_types(df)
     tt = tt or ("Activation" if "Activation" in types else types[0])
     stats = logframe.scalar_metrics(df)
-    metric = _metrics(df, scalar_metric or next((m for m in ("rm2", "std", "mean_abs") if m in stats), stats[0]))[0]
+    usual = next((m for m in ("rm2", "std", "mean_abs") if m in stats), stats[0])
+    metric = metrics_asked(df, scalar_metric or usual)[0]
     rows = logframe.select(df, tt=tt, phase=phase)
-    names, steps, table = table_of(_narrow(rows, [metric]), metric)
+    names, steps, table = table_of(narrow(rows, [metric]), metric)
     overflow = _overflow(rows, to, names, steps)
     layer, step = _worst(names, steps, table, overflow, layer, step)
     own = logframe.select(rows, layer)
@@ -90,7 +91,7 @@ def overview(
         both = [m for m in dict.fromkeys((metric, "max_abs")) if m in stats]
         values = own[[("scalar_stats", m) for m in both]].to_numpy(float, na_value=np.nan)
         draw_lines(own, top, metrics=both, log2=wants_log2(values), style=style)
-    keys = draw_layers(_narrow(rows, [metric]), layers_ax, metric=metric, colour=colour, style=style), None
+    keys = draw_layers(narrow(rows, [metric]), layers_ax, metric=metric, colour=colour, style=style), None
     shown_map = draw_exponent_map(own, map_ax, formats=[to], style=style)
     draw_slice(names, table, int(np.searchsorted(steps, step)), names.index(layer), slice_ax, to, style, metric)
     draw_slice_of_exponents(here, bars_ax, map_ax, to, style)

@@ -59,9 +59,9 @@ def scalar_line(
     >>> fig = scalar_line(example_log(), re.compile("attention"), "Gradient", ["rm2", "max_abs"])
     """
     check_choices(kind=(kind, lines.Kind), yscale=(yscale, lines.Scale))
-    metrics = _metrics(df, scalar_metric)
+    metrics = metrics_asked(df, scalar_metric)
     x = _column(df, x)
-    rows = logframe.select(_narrow(df, metrics, x), layer, tt, phase=phase)
+    rows = logframe.select(narrow(df, metrics, x), layer, tt, phase=phase)
     share = dict(facet_kws or {})
     if wrong := set(share) - {"sharex", "sharey"}:
         raise ValueError(f"facet_kws has {sorted(wrong)}; it may have 'sharex' and 'sharey' (True or False)")
@@ -166,13 +166,13 @@ def scalar_global_heatmap(
     >>> fig = scalar_global_heatmap(example_log(layers=50), ["Activation", "Gradient"], "rm2", inc=5)
     """
     check_choices(colour=(colour, HeatColour))
-    metric = _metrics(df, scalar_metric)
+    metric = metrics_asked(df, scalar_metric)
     if len(metric) > 1:
         raise ValueError(f"a heat map shows one metric, not {len(metric)}; choose one of {metric}")
     if inc < 1:
         raise ValueError(f"inc is how many logged steps to go on each time, at least 1, not {inc}")
     x, y = _column(df, x), _column(df, y)
-    rows = logframe.select(_narrow(df, metric, x, y), tt=tt, phase=phase)
+    rows = logframe.select(narrow(df, metric, x, y), tt=tt, phase=phase)
     if insight_meaning(metric[0]) and (there := rows[("scalar_stats", metric[0])].notna()).any():
         rows = rows[there]  # other tensor types have none, and the first step has nothing before it
     chosen: Colour = colour if colour != "auto" else "linear" if is_linear(metric[0]) else "log2"
@@ -233,7 +233,8 @@ def exp_heatmap(
 # ------------------------------------------------------------------------------------ asking the log
 
 
-def _metrics(df: pd.DataFrame, wanted: str | Sequence[str]) -> list[str]:
+def metrics_asked(df: pd.DataFrame, wanted: str | Sequence[str]) -> list[str]:
+    """Return the wanted statistics as a list, each of which the log has."""
     metrics = [wanted] if isinstance(wanted, str) else list(wanted)
     for metric in metrics:
         if ("scalar_stats", metric) not in df.columns:
@@ -252,7 +253,7 @@ def _column(df: pd.DataFrame, name: str | tuple[str, str]) -> str:
     return name
 
 
-def _narrow(df: pd.DataFrame, metrics: Sequence[str], *more: str) -> pd.DataFrame:
+def narrow(df: pd.DataFrame, metrics: Sequence[str], *more: str) -> pd.DataFrame:
     """Return the columns that a plot needs: taking rows of a narrow table is many times faster."""
     names = dict.fromkeys(("name", "tensor_type", "step", *more, *(["phase"] if logframe.phases(df) else [])))
     return df[[("metadata", n) for n in names] + [("scalar_stats", m) for m in metrics]]

@@ -100,9 +100,9 @@ def _between(one: str, other: str) -> str:
 def _chosen(raster: Raster, layer: Names | None, step: slice | None) -> Raster:
     rows, kept = np.arange(len(raster.steps)), np.arange(len(raster.names))
     if step is not None:
-        rows = np.flatnonzero(logframe._chosen_steps(raster.steps, step))
+        rows = np.flatnonzero(logframe.rows_at(raster.steps, step))
     if layer is not None:
-        kept = np.flatnonzero(logframe._chosen(pd.Series(raster.names), layer, "layer"))
+        kept = np.flatnonzero(logframe.rows_named(pd.Series(raster.names), layer, "layer"))
     if not len(rows):
         raise UnknownName(f"no step in {step}; the raster has {raster.steps[0]} to {raster.steps[-1]}")
     columns = np.concatenate([np.arange(raster.edges[i], raster.edges[i + 1]) for i in kept])
