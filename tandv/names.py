@@ -74,11 +74,14 @@ def key_text(key: object) -> str:
 
 
 def of_tree(path: Keys) -> Keys:
-    """Return a path without what frameworks of JAX put into it: linen's collection, the value of an nnx variable.
+    """Return a path without what frameworks of JAX put into it.
+
+    That is linen's collection, the value of an nnx variable, and the slashes of haiku (`mlp/~/linear_0`).
 
     >>> of_tree(("params", "Dense_0", "kernel")), of_tree(("Dense_0", "kernel", "value"))
     (('Dense_0', 'kernel'), ('Dense_0', 'kernel'))
     """
+    path = tuple(part for key in path for part in key.split("/") if part != "~")
     path = path[:-1] if path[-1:] in (("value",), ("raw_value",)) else path
     return path if path[-1:] == ("params",) else tuple(key for key in path if key != "params")
 

@@ -11,6 +11,7 @@ if not hasattr(jax, "make_user_context"):
         f"tandv.track.jax needs jax 0.7.2 or newer, not {jax.__version__}; run `pip install --upgrade 'jax>=0.7.2'`"
     )
 
+from tandv.track.jax._measured import Measurements, measured
 from tandv.track.jax._stash import stash_all_stats_and_hist, stash_full_tensor, stash_hist, stash_scalar_stats
 from tandv.track.jax._tag import tag
 from tandv.track.jax._track import track
@@ -18,6 +19,8 @@ from tandv.track.jax._tracker import JaxTracker
 
 __all__ = [
     "JaxTracker",
+    "Measurements",
+    "measured",
     "stash_all_stats_and_hist",
     "stash_full_tensor",
     "stash_hist",

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.extend import core
 from jax.sharding import AbstractMesh, Mesh, Sharding
@@ -62,7 +64,7 @@ def collect(jaxpr: core.Jaxpr, constants: Sequence[Any], inputs: Sequence[Any], 
     values: dict[Any, Any] = {}
     records: list[Record] = []
     words: list[jax.Array] = []
-    known: dict[int, Any] = {}  # a value that several modules return is measured once
+    known: dict[Any, Any] = {}  # a value that several modules return is measured once
 
     def read(variable: Any) -> Any:
         return variable.val if isinstance(variable, core.Literal) else values[variable]
@@ -99,51 +101,37 @@ def collect(jaxpr: core.Jaxpr, constants: Sequence[Any], inputs: Sequence[Any], 
     return Found([read(v) for v in jaxpr.outvars], records, words)
 
 
-def without_calls(program: core.ClosedJaxpr, inputs: Sequence[Any]) -> core.ClosedJaxpr:
-    """Return a program in which calls that hold marks are inlined where JAX would not compile them as a whole."""
-    from tandv.track.jax._control_flow import inner_program
-
-    if not any(inner_program(part) for part in parts(program.jaxpr) if not isinstance(part, Plain)):
-        return program
-    return jax.make_jaxpr(lambda inputs: _without_calls(program.jaxpr, program.consts, inputs, False))(list(inputs))
-
-
-def _without_calls(jaxpr: core.Jaxpr, constants: Sequence[Any], inputs: Sequence[Any], again: bool) -> list[Any]:
-    from tandv.track.jax._control_flow import inner_program
-
-    values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *inputs], strict=True))
-
-    def read(variable: Any) -> Any:
-        return variable.val if isinstance(variable, core.Literal) else values[variable]
-
-    for part in parts(jaxpr):
-        if isinstance(part, Plain):
-            inputs, outputs = [read(v) for v in part.inputs], part.outputs
-            results = core.jaxpr_as_fun(part.program)(*inputs)
-        elif inner := inner_program(part):
-            called, outputs = part.params.get("differentiated", False), part.outvars
-            results = _without_calls(inner.jaxpr, inner.consts, [read(v) for v in part.invars], again or called)
-        elif part.primitive is mark_p and again and part.params["mark"].tensor_type == ACTIVATION:
-            results, outputs = [read(part.invars[0])], part.outvars
-        else:
-            results, outputs = _run_alone(part, jaxpr, read), part.outvars
-        values.update(zip(outputs, results, strict=True))
-    return [read(v) for v in jaxpr.outvars]
-
-
 def inline(jaxpr: Any, inputs: Sequence[Any], place: Place) -> Found:
     """Evaluate an inner program as part of the outer one."""
     closed = isinstance(jaxpr, core.ClosedJaxpr)
     return collect(jaxpr.jaxpr if closed else jaxpr, jaxpr.consts if closed else (), inputs, place)
 
 
-def _measured(x: Any, mark: Mark, place: Place, known: dict[int, Any]) -> tuple[Record, jax.Array]:
-    kernel = place.choose(x, place.axes is not None)
-    if id(x) not in known:
+def _measured(x: Any, mark: Mark, place: Place, known: dict[Any, Any]) -> tuple[Record, jax.Array]:
+    kernel = place.choose(layer_of(x, mark), place.axes is not None)
+    lengths = tuple(x.shape[axis] for axis in mark.axes)
+    if (id(x), mark.axes) not in known:
         differs = _varying(x) if place.replicas is None else place.replicas.differs(x)
         axes = tuple(axis for axis in place.axes or () if axis in differs)
-        known[id(x)] = x, kernel.measure(lax.stop_gradient(x), axes)
-    return Record(mark, str(x.dtype), kernel), known[id(x)][1]
+        known[id(x), mark.axes] = x, words_of(lax.stop_gradient(x), mark, kernel, axes)
+    return Record(mark, str(x.dtype), kernel, lengths), known[id(x), mark.axes][1]
+
+
+def words_of(x: jax.Array, mark: Mark, kernel: Kernel, axes: tuple[str, ...] = ()) -> jax.Array:
+    """Return the words of a value or, where some of its axes number layers, of each layer."""
+    if not mark.axes:
+        return kernel.measure(x, axes)
+    lengths = tuple(x.shape[axis] for axis in mark.axes)
+    parts = [kernel.measure(layer_of(x, mark, numbers), axes) for numbers in np.ndindex(*lengths)]
+    return jnp.stack(parts).reshape(*lengths, -1)
+
+
+def layer_of(x: Any, mark: Mark, numbers: tuple[int, ...] | None = None) -> Any:
+    """Return one layer of a value, the first if none is named."""
+    if not mark.axes:
+        return x
+    place = dict(zip(mark.axes, numbers or (0,) * len(mark.axes), strict=True))
+    return x[tuple(place.get(axis, slice(None)) for axis in range(x.ndim))]
 
 
 def _varying(x: Any) -> frozenset[str]:

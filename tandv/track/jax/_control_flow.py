@@ -40,14 +40,6 @@ def _call(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
     return inline(parameters.get("call_jaxpr") or parameters["fun_jaxpr"], inputs, place)
 
 
-def inner_program(equation: Any) -> core.ClosedJaxpr | None:
-    """Return the program of a call that JAX runs operation by operation where nothing is jitted, else None."""
-    if RULES.get(equation.primitive.name) not in (_call, _remat):
-        return None
-    jaxpr = next(equation.params[key] for key in ("call_jaxpr", "fun_jaxpr", "jaxpr") if key in equation.params)
-    return jaxpr if isinstance(jaxpr, core.ClosedJaxpr) else core.ClosedJaxpr(jaxpr, ())
-
-
 def _scan(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
     """Layers that are scanned over keep a measurement each; time steps and micro-batches merge on the way."""
     first, second = parameters["num_consts"], parameters["num_consts"] + parameters["num_carry"]

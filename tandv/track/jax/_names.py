@@ -1,12 +1,14 @@
 """Names for the leaves of weights, gradients and optimiser states: the trees' own keys, as the model has them."""
 
 import sys
+from collections.abc import Container
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from tandv.names import Keys, natural_path, of_parameters, of_tree
+from tandv.track.jax._stacks import Stacks, cut, places
 from tandv.track.jax._tag import is_float, key_text
 
 
@@ -15,18 +17,19 @@ class Leaf(NamedTuple):
 
     name: str
     tensor_type: str
-    array: Any
+    array: Any  # or a Slice of one
 
 
-def weights(tree: Any, tensor_type: str = "Weight") -> list[Leaf]:
+def weights(tree: Any, tensor_type: str = "Weight", stacks: Stacks | None = None) -> list[Leaf]:
     """Return the float arrays of a tree of parameters, or of one like it.
 
     Of a linen dict with several collections the parameters count, of nnx modules and states the `nnx.Param`s.
+    Of layers that are stacked in `stacks` each is a leaf of its own.
 
     >>> [leaf.name for leaf in weights({"params": {"Dense_0": {"kernel": np.ones(1), "bias": np.ones(1)}}})]
     ['Dense_0.bias', 'Dense_0']
     """
-    leaves = _leaves(parameters_of(tree))
+    leaves = list(cut(_leaves(parameters_of(tree)), stacks or {}))
     names = _names([keys for keys, _ in leaves])
     return [Leaf(name, tensor_type, array) for name, (_, array) in zip(names, leaves, strict=True)]
 
@@ -41,7 +44,7 @@ def parameter_arrays(tree: Any) -> dict[str, Leaf]:
     return {".".join(keys): leaf for (keys, _), leaf in zip(leaves, weights(tree), strict=True)}
 
 
-def optimizer_states(state: Any, parameters: Any) -> list[Leaf]:
+def optimizer_states(state: Any, parameters: Any, stacks: Stacks | None = None) -> list[Leaf]:
     """Return the float arrays of an optimiser's state that belong to parameters, by the parameters' names.
 
     The field of the state that a leaf stands in makes its type: `Optimiser_State.mu`. Where two parts of
@@ -51,16 +54,22 @@ def optimizer_states(state: Any, parameters: Any) -> list[Leaf]:
     >>> [(leaf.name, leaf.tensor_type) for leaf in optimizer_states([{"mu": params}, {"nu": params}], params)]
     [('Dense_0', 'Optimiser_State.mu'), ('Dense_0', 'Optimiser_State.nu')]
     """
-    of_parameters = [keys for keys, _ in _leaves(parameters_of(parameters))]
-    named = dict(zip(of_parameters, _names(of_parameters), strict=True))
+    stacks = stacks or {}
+    leaves = _leaves(parameters_of(parameters))
+    shapes = {keys: array.shape for keys, array in leaves}
+    layers = [keys for keys, _ in cut(leaves, stacks)]
+    named = dict(zip(layers, _names(layers), strict=True))
     found = []
     for keys, array in _leaves(_nnx_state(state)):
-        place = _find(keys, named)
+        place = _find(keys, shapes)
         if place is not None:
             start, stop = place
             field = next((key for key in reversed(keys[:start]) if not key.isdigit()), "state")
-            name = ".".join((named[keys[start:stop]], *keys[stop:]))
-            found.append((name, field, keys[:start], array))
+            # A state of another shape (Adafactor's rows and columns) is not known to have the layers' axes.
+            stacked = stacks if array.shape == shapes[keys[start:stop]] else {}
+            for own, part in cut([(keys[start:stop], array)], stacked):
+                name = ".".join((named.get(own, ".".join(own)), *keys[stop:]))
+                found.append((name, field, keys[:start], part))
         elif array.ndim:
             field = next((key for key in reversed(keys[:-1]) if not key.isdigit()), "state")
             found.append((keys[-1] if keys else "state", field, keys[:-1], array))
@@ -85,10 +94,24 @@ def count_of(state: Any) -> Any:
     return counts[0] if counts else 1
 
 
-def gradient_names(tree: Any) -> list[str]:
-    """Return a name for each leaf of a tree of gradients, also of those that are no float arrays."""
-    keys = [tuple(map(key_text, keys)) for keys, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]
-    return _names([of_tree(one) for one in keys])
+def gradient_names(tree: Any, stacks: Stacks) -> list[tuple[tuple[str | None, ...], tuple[int, ...]]]:
+    """Return a path for each leaf of a tree of gradients, also of those that are no float arrays.
+
+    Of a leaf that holds several layers' the path has None for their numbers, and the axes that number them follow.
+
+    >>> gradient_names({"layers": {"kernel": np.ones((2, 3))}}, {(("layers", None), ("kernel",)): (0,)})
+    [(('layers', None), (0,))]
+    """
+    known, found = places(stacks), []
+    for keys, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+        plain = of_tree(tuple(map(key_text, keys)))
+        path, own, axes = known.get(plain, ((), plain, ()))
+        found.append((path, own, axes) if max(axes, default=-1) < getattr(leaf, "ndim", 0) else ((), plain, ()))
+    firsts = [(*("0" if part is None else part for part in path), *own) for path, own, _ in found]
+    return [
+        ((*path, *(own if name == ".".join(first) else own[:-1])), axes) if axes else ((name,), ())
+        for (path, own, axes), first, name in zip(found, firsts, _names(firsts), strict=True)
+    ]
 
 
 def parameters_of(tree: Any) -> Any:
@@ -132,7 +155,7 @@ def _names(leaves: list[Keys]) -> list[str]:
     return of_parameters(leaves, root="")  # to be called as the model, when its class is known
 
 
-def _find(keys: Keys, named: dict[Keys, str]) -> tuple[int, int] | None:
+def _find(keys: Keys, named: Container[Keys]) -> tuple[int, int] | None:
     """Return where in a path the longest path of a parameter stands, the last of those."""
     if () in named:
         return len(keys), len(keys)

@@ -7,14 +7,17 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.core
+from jax._src import core as jax_core
 from jax.extend import core
 
+from tandv.track.jax._stacks import learned
 from tandv.track.jax._tag import ACTIVATION, Mark, key_text, mark_leaves, naming
 
 Path = tuple[str | None, ...]  # None where layers are scanned over, which stand as one module in the model
 
 # Part of the keys of JAX's caches: what was traced without marks, or with those of another module, is not taken.
 _traced_for = jax.make_user_context(None)
+_trace_context: Any = getattr(jax_core, "trace_ctx", None)
 _trace: Callable[..., Any] = getattr(core, "get_opaque_trace_state", None) or jax.core.get_opaque_trace_state
 
 
@@ -36,28 +39,39 @@ class Namer:
         self,
         selects: Callable[[str], bool] = lambda _: True,
         gradients: bool = True,
-        report: Callable[..., None] | None = None,
         activations: bool = True,
     ):
         self.names: dict[str, str] = {}  # of the modules that were called, in that order, and their types
         self.root: str | None = None
         self.error: Exception | None = None  # the first of our own
         self.gradients = gradients
+        self.stacks: dict[Any, tuple[int, ...]] = {}  # axes of parameters that number layers, see `_stacks`
         self.models: list[Any] = []  # in which modules are looked for
-        self._selects, self._report, self._activations = selects, report, activations
+        self.below: dict[int, tuple[Any, Any]] = {}  # the modules below a module, and the module itself
+        self.turns: dict[Any, int] = {}  # how often each of several modules that look alike was called
+        self._selects, self._activations = selects, activations
         self.frames: list[Frame] = []  # the modules that are being called, outermost first
 
     @contextlib.contextmanager
     def on(self, context: Hashable) -> Iterator[None]:
         """Name what happens in this thread; what JAX traces meanwhile serves only the same context."""
         before, naming.namer = naming.namer, self
-        with contextlib.ExitStack() as self._contexts:
-            self._context, self._apart, self._outside = context, itertools.count(), _trace()
-            self._keep_apart()
+        self._context, self._apart, self._outside = context, itertools.count(1), _trace()
+        with _traced_for((context, 0)), contextlib.ExitStack() as self._contexts:
             try:
                 yield
             finally:
                 naming.namer = before
+                self.models, self.frames, self.below, self.turns = [], [], {}, {}  # nothing is kept alive
+
+    def settle(self) -> None:
+        """Note that nothing is being traced any more; what is traced next is not kept apart from what was before.
+
+        So a function that was traced in an earlier step is found traced, whatever was traced before it.
+        """
+        if not is_staged():
+            self._contexts.close()
+            self._apart = itertools.count(1)
 
     @property
     def frame(self) -> Frame | None:
@@ -93,11 +107,13 @@ class Namer:
         self.names.setdefault(text((*frame.path, name)), "")
         return self._marked(x, (*frame.path, name), frame._replace(type=""))
 
-    def leaves(self, tree: Any, names: Callable[[Any], list[str]], tensor_type: str) -> Any:
-        """Mark the leaves of a tree that has names of its own."""
+    def leaves(
+        self, tree: Any, names: Callable[[Any, Any], list[tuple[Path, tuple[int, ...]]]], tensor_type: str
+    ) -> Any:
+        """Mark the leaves of a tree that has names of its own: of the tree and what is stacked, paths and axes."""
         try:
             leaves, structure = jax.tree.flatten(tree)
-            marks = [Mark((name,), "", tensor_type, (), self._report, False) for name in names(tree)]
+            marks = [Mark(path, "", tensor_type, (), False, axes) for path, axes in names(tree, self.stacks)]
             return jax.tree.unflatten(structure, list(map(mark_leaves, leaves, marks)))
         except Exception as error:
             self.error = self.error or error
@@ -113,17 +129,15 @@ class Namer:
             scanned = _scanned(shapes, outer.shapes, path)
             whole = (*outer.path, *path, *[None for _ in scanned])
             frame = Frame(whole, outer.layers + scanned, kind, module, shapes, _trace())
+            self.stacks |= learned(self.stacks, (outer.path, outer.shapes), (whole, shapes), path, scanned)
         if marked:
             self.names.setdefault(text(frame.path) or kind, kind)
         return frame
 
     def _meet(self, frame: Frame | None) -> None:
         """See to it that what is traced here for one module is not taken from a cache for the next one."""
-        if _trace() != (frame.trace if frame is not None else self._outside):
-            self._keep_apart()
-
-    def _keep_apart(self) -> None:
-        self._contexts.enter_context(_traced_for((self._context, next(self._apart))))
+        if _trace() != (frame.trace if frame is not None else self._outside) and is_staged():
+            self._contexts.enter_context(_traced_for((self._context, next(self._apart))))
 
     def _prefix(self, kind: str) -> tuple[str, ...]:
         """Return what stands before the names within a model: nothing for the first that is called."""
@@ -138,10 +152,18 @@ class Namer:
         try:
             if not any(map(self._selects, all_texts(path, frame.layers))):
                 return output
-            return mark_leaves(output, Mark(path, frame.type, ACTIVATION, frame.layers, self._report, self.gradients))
+            return mark_leaves(output, Mark(path, frame.type, ACTIVATION, frame.layers, self.gradients))
         except Exception as error:
             self.error = self.error or error
             return output
+
+
+def is_staged() -> bool:
+    """Tell whether what is called now becomes part of a program, instead of being computed."""
+    trace = _trace_context.trace if _trace_context is not None else None
+    while trace is not None and type(trace).__name__ != "DynamicJaxprTrace":
+        trace = getattr(trace, "parent_trace", None)
+    return trace is not None or _trace_context is None
 
 
 def shapes_of(parameters: Any) -> dict[tuple[str, ...], tuple[int, ...]]:

@@ -41,8 +41,12 @@ def measurable(dtype: Any) -> bool:
 
 
 def measure(x: jax.Array) -> jax.Array:
-    """Return the words of a row that has measured `x`."""
-    return _call(x)
+    """Return the words of a row that has measured `x`.
+
+    It is given a flat copy behind a barrier. A further use of the value itself would change what XLA fuses with what
+    makes it, and so the last bits of other results.
+    """
+    return _call(jax.lax.optimization_barrier(jax.lax.reshape(x, (x.size,))))
 
 
 def merge(one: jax.Array, other: jax.Array) -> jax.Array:

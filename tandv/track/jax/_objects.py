@@ -1,36 +1,68 @@
-"""Modules of flax.nnx and equinox: objects whose class is called; they are seen only while tracing."""
+"""Modules of flax.nnx and equinox: objects whose class is called; classes are replaced while a tracker is on."""
 
 import contextlib
+import functools
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 
+from tandv.track.jax._names import gradient_names
 from tandv.track.jax._tag import WEIGHT_GRADIENT, key_text, naming
 
 Named = list[tuple[tuple[str, ...], Any]]  # the modules below a module, by their paths
 
 
-@contextlib.contextmanager
-def watched(names: Callable[[Any], list[str]]) -> Iterator[None]:
-    """Let the namer of this thread see every nnx or equinox module that is called.
+_replaced: dict[tuple[type, str], tuple[Any, Any]] = {}  # methods of classes: what was there, and what is there now
+_users = 0
 
-    The call of each class is replaced while this lasts, and put back. Modules are known by being below one
-    of the namer's models, or below the module that calls them.
-    """
-    with contextlib.ExitStack() as stack:
-        for base, below, parameters in _libraries():
-            seen = _Seen(base, below, parameters)
-            for kind in _kinds(base):
-                stack.enter_context(_replaced(kind, "__call__", seen.wrap))
-        nnx, train_state = sys.modules.get("flax.nnx"), sys.modules.get("flax.training.train_state")
-        if nnx is not None:
-            stack.enter_context(_replaced(nnx.Optimizer, "update", lambda update: _optimizer_update(update, names)))
-        if train_state is not None:
-            kind = train_state.TrainState
-            stack.enter_context(_replaced(kind, "apply_gradients", lambda apply: _apply_gradients(apply, names)))
+
+def watch() -> None:
+    """Let namers see every nnx or equinox module that is called, until `unwatch` has been called as often."""
+    global _users
+    _users += 1
+    watch_new()
+
+
+def watch_new() -> None:
+    """See to the classes that were made since."""
+    for base, below, parameters in _libraries():
+        seen = _Seen(base, below, parameters)
+        for kind in _kinds(base):
+            _replace(kind, "__call__", seen.wrap)
+    nnx, train_state = sys.modules.get("flax.nnx"), sys.modules.get("flax.training.train_state")
+    if nnx is not None:
+        _replace(nnx.Optimizer, "update", _optimizer_update)
+    if train_state is not None:
+        _replace(train_state.TrainState, "apply_gradients", _apply_gradients)
+
+
+def unwatch() -> None:
+    """Put every class back as it was."""
+    global _users
+    _users -= 1
+    if _users == 0:
+        for (kind, name), (original, ours) in _replaced.items():
+            if vars(kind).get(name) is ours:  # else somebody else has replaced it since
+                type.__setattr__(kind, name, original)
+        _replaced.clear()
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[None]:
+    """Watch for as long as this lasts."""
+    watch()
+    try:
         yield
+    finally:
+        unwatch()
+
+
+def is_object(value: Any) -> bool:
+    """Tell whether a value is a model or optimiser of flax.nnx, which change in place."""
+    nnx = sys.modules.get("flax.nnx")
+    return nnx is not None and isinstance(value, nnx.Module | nnx.Optimizer)
 
 
 def is_equinox(value: Any) -> bool:
@@ -39,13 +71,24 @@ def is_equinox(value: Any) -> bool:
     return equinox is not None and isinstance(value, equinox.Module)
 
 
+def reached(function: Any) -> list[Any]:
+    """Return what a function reaches beside its arguments, in which its models may be."""
+    found: list[Any] = [function]
+    if isinstance(function, functools.partial):
+        return [*found, function.args, function.keywords, *reached(function.func)]
+    if (owner := getattr(function, "__self__", None)) is not None:
+        found += [owner, getattr(owner, "__dict__", {})]
+    for cell in getattr(function, "__closure__", None) or ():
+        with contextlib.suppress(ValueError):  # a cell that is not filled yet
+            found += [cell.cell_contents, getattr(cell.cell_contents, "__dict__", {})]
+    return found
+
+
 class _Seen:
     """Finds the place of each module that is called, by identity or, where a transform has rebuilt it, by shape."""
 
     def __init__(self, base: type, below: Callable[[Any], Named], parameters: Callable[[Any], Any]):
         self._base, self._below, self._parameters = base, below, parameters
-        self._turns: dict[Any, int] = {}
-        self._known: dict[int, tuple[Any, Named]] = {}  # what is below a module, and the module itself
 
     def wrap(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def __call__(module: Any, *args: Any, **kwargs: Any) -> Any:
@@ -66,7 +109,7 @@ class _Seen:
         outer = namer.frame
         inside = [outer.module] if outer is not None and isinstance(outer.module, self._base) else []
         parents = inside or list(_modules_in(namer.models, self._base))
-        known = [entry for parent in parents for entry in self._modules_below(parent)]
+        known = [entry for parent in parents for entry in self._modules_below(parent, namer)]
         for path, one in known:
             if one is module:
                 return path
@@ -76,13 +119,13 @@ class _Seen:
         if not alike:
             return (type(module).__name__,) if inside else ()
         turn = (id(parents[0]), *alike)
-        self._turns[turn] = self._turns.get(turn, -1) + 1
-        return alike[self._turns[turn] % len(alike)]
+        namer.turns[turn] = namer.turns.get(turn, -1) + 1
+        return alike[namer.turns[turn] % len(alike)]
 
-    def _modules_below(self, module: Any) -> Named:
-        if id(module) not in self._known:
-            self._known[id(module)] = module, self._below(module)
-        return self._known[id(module)][1]
+    def _modules_below(self, module: Any, namer: Any) -> Named:
+        if id(module) not in namer.below:
+            namer.below[id(module)] = module, self._below(module)
+        return namer.below[id(module)][1]
 
 
 def _alike(one: Any, other: Any) -> bool:
@@ -158,35 +201,32 @@ def _is_machinery(kind: type) -> bool:
     return own and (not kind.__module__.startswith("equinox.nn") or kind.__name__ == "Shared")
 
 
-@contextlib.contextmanager
-def _replaced(kind: type, name: str, wrap: Callable[[Any], Any]) -> Iterator[None]:
-    original = vars(kind)[name]
-    type.__setattr__(kind, name, wrap(original))
-    try:
-        yield
-    finally:
-        type.__setattr__(kind, name, original)
+def _replace(kind: type, name: str, wrap: Callable[[Any], Any]) -> None:
+    if (kind, name) not in _replaced:
+        original = vars(kind)[name]
+        _replaced[kind, name] = original, wrap(original)
+        type.__setattr__(kind, name, _replaced[kind, name][1])
 
 
-def _optimizer_update(update: Any, names: Callable[[Any], list[str]]) -> Any:
+def _optimizer_update(update: Any) -> Any:
     """Wrap nnx.Optimizer.update: the gradients that it receives are recorded."""
 
     def recorded(optimizer: Any, model: Any, grads: Any, *args: Any, **kwargs: Any) -> Any:
         namer = naming.namer
         if namer is not None and namer.gradients:
-            grads = namer.leaves(grads, names, WEIGHT_GRADIENT)
+            grads = namer.leaves(grads, gradient_names, WEIGHT_GRADIENT)
         return update(optimizer, model, grads, *args, **kwargs)
 
     return recorded
 
 
-def _apply_gradients(apply: Any, names: Callable[[Any], list[str]]) -> Any:
+def _apply_gradients(apply: Any) -> Any:
     """Wrap TrainState.apply_gradients likewise."""
 
     def recorded(state: Any, *, grads: Any, **kwargs: Any) -> Any:
         namer = naming.namer
         if namer is not None and namer.gradients:
-            grads = namer.leaves(grads, names, WEIGHT_GRADIENT)
+            grads = namer.leaves(grads, gradient_names, WEIGHT_GRADIENT)
         return apply(state, grads=grads, **kwargs)
 
     return recorded

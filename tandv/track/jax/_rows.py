@@ -1,7 +1,7 @@
 """Rows of the log out of what programs and trees have measured, in the order of the model's modules."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -11,8 +11,8 @@ from tandv.track.common.measurements import Quantity, in_phase
 from tandv.track.insight.numbers import Numbers
 from tandv.track.jax._collect import Record
 from tandv.track.jax._names import Leaf
-from tandv.track.jax._naming import Namer, text
-from tandv.track.jax._program import unpacked
+from tandv.track.jax._naming import text
+from tandv.track.jax._packing import unpacked
 from tandv.track.jax._tag import ACTIVATION, GRADIENT, WEIGHT_GRADIENT
 
 _ORDER = (ACTIVATION, GRADIENT, "Weight", WEIGHT_GRADIENT, "Weight_Update", "Optimiser_State")
@@ -74,10 +74,10 @@ class Modules:
         """The names of all modules that were called."""
         return list(self._known)
 
-    def note(self, namer: Namer) -> None:
-        """Learn of the modules that were called while something was traced."""
-        self._root = self._root or namer.root
-        for name, kind in namer.names.items():
+    def note(self, names: Mapping[str, str], root: str | None) -> None:
+        """Learn of the modules that were called, by name and class, and of the model's class."""
+        self._root = self._root or root
+        for name, kind in names.items():
             self._known.setdefault(name, (len(self._known), kind))
 
     def parts(self, measured: Measured, words: list[np.ndarray], selects: Callable[[str], bool]) -> Iterator[Part]:

@@ -27,14 +27,15 @@ class Mark(NamedTuple):
     type: str  # class of the module
     tensor_type: str
     layers: tuple[int, ...] = ()  # lengths of the scans over layers around it, outermost first
-    report: Callable[..., None] | None = None  # where the program is run as it is: what each value is given to
     gradient: bool = True  # whether its gradient is wanted, too
+    axes: tuple[int, ...] = ()  # of the value itself, that number layers: each is measured alone
 
 
 class Naming(threading.local):
-    """What is going on in this thread: who names the values that are marked, or None outside of tracking."""
+    """What is going on in this thread: None outside of tracking."""
 
-    namer: Any = None
+    namer: Any = None  # who names the values that are marked
+    receive: Callable[[Any, Mark], None] | None = None  # is given marked values outside of compiled programs
 
 
 naming = Naming()
@@ -91,8 +92,8 @@ def is_float(x: Any) -> bool:
 
 
 def _of_value(x: Any, *, mark: Mark) -> Any:
-    if mark.report is not None:
-        mark.report(x, mark)
+    if naming.receive is not None:
+        naming.receive(x, mark)
     return x
 
 
@@ -118,24 +119,12 @@ def _batch(primitive: Primitive) -> Callable[..., Any]:
     return lambda operands, dims, **parameters: (primitive.bind(operands[0], **parameters), dims[0])  # the whole batch
 
 
-def _lower(context: Any, x: Any, *, mark: Mark) -> list[Any]:
-    if mark.report is None:
-        return [x]
-
-    def reported(x: jax.Array) -> jax.Array:
-        jax.debug.callback(lambda value: mark.report(value, mark), x)  # type: ignore[misc]
-        return x
-
-    return mlir.lower_fun(reported, multiple_results=False)(context, x)
-
-
 mark_p.def_impl(_of_value)
 mark_tangent_p.def_impl(lambda x, **_: x)
 for _primitive in (mark_p, mark_tangent_p):
     _primitive.def_abstract_eval(lambda x, **_: x)
     batching.primitive_batchers[_primitive] = _batch(_primitive)
+    mlir.register_lowering(_primitive, lambda _, x, **__: [x])
 ad.primitive_jvps[mark_p] = _differentiate
 ad.primitive_jvps[mark_tangent_p] = _differentiate_tangent
 ad.primitive_transposes[mark_tangent_p] = _transpose
-mlir.register_lowering(mark_p, _lower)
-mlir.register_lowering(mark_tangent_p, lambda _, x, **__: [x])

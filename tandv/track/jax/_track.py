@@ -8,8 +8,7 @@ import jax
 
 from tandv.track.common.saving import SaveRule
 from tandv.track.jax import _names, _stash
-from tandv.track.jax._nnx import is_object
-from tandv.track.jax._objects import is_equinox
+from tandv.track.jax._objects import is_equinox, is_object
 from tandv.track.jax._tracker import JaxTracker
 from tandv.track.settings import Every, Pattern, Settings, every_problems, refuse
 
@@ -41,6 +40,7 @@ def track(
     save: SaveRule | None = None,
     insight: Any = False,
     inputs: bool = False,
+    exact: bool = False,
 ) -> JaxTracker:
     """Record what happens inside a JAX model while it trains: one row for each tensor and step.
 
@@ -92,6 +92,8 @@ def track(
     - `insight`: as in `tandv.track.torch.track`, from the gradients given to `step`. Weights of before are held
       until the step ends, as copies if the step is donated them. optax keeps no epsilon: `adam` in the dict gives
       epsilon and beta2, (1e-8, 0.999) by default.
+    - `exact`: run every jitted program that holds modules twice, once as it is and once to measure (about 1.5 times
+      its time). By default that is done only where one program for both was seen to give other bits.
     - other arguments as in `tandv.track.torch.track`.
 
     Raises TypeError or ValueError that names every argument that is wrong.
@@ -160,6 +162,7 @@ def track(
         promised=tuple(promised),
         every_trees=every_trees,
         title=type(model).__name__ if in_place or is_equinox(model) else "jax",
+        exact=exact,
     )
 
 

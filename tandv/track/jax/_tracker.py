@@ -1,24 +1,30 @@
 """The tracker of a JAX run: what is intercepted, which trees are read when, and how rows come of it."""
 
 import functools
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import jax
+import numpy as np
 
 from tandv.track.common.measurements import Block, block
 from tandv.track.common.saving import Source
 from tandv.track.common.tracker import Tracker
 from tandv.track.insight.numbers import with_numbers
-from tandv.track.jax import _eager, _names, _trees, _weights
+from tandv.track.jax import _entry, _haiku, _linen, _names, _objects, _trees, _weights
+from tandv.track.jax._calls import Calls
 from tandv.track.jax._insight import Insight
+from tandv.track.jax._measured import Measurements, record_problems, steps_of
 from tandv.track.jax._names import Leaf
 from tandv.track.jax._naming import Namer
-from tandv.track.jax._nnx import is_object, through_state
-from tandv.track.jax._program import Program, Programs, function_name
+from tandv.track.jax._objects import is_object
+from tandv.track.jax._packing import packed
+from tandv.track.jax._recompiled import Recompiled
 from tandv.track.jax._rows import Measured, Modules, OnDevice, OnHost
+from tandv.track.jax._stacks import whole_of
 from tandv.track.jax._stash import Own, stash_all_stats_and_hist
-from tandv.track.jax._tag import WEIGHT_GRADIENT
+from tandv.track.jax._tag import WEIGHT_GRADIENT, naming
 from tandv.track.settings import Every, Settings
 
 
@@ -34,6 +40,7 @@ class JaxTracker(Tracker):
         promised: tuple[str, ...],
         every_trees: Every,
         title: str,
+        exact: bool,
     ):
         stash_value, insight = settings.stash_value, settings.insight_asked()
         self._own = Own(stash_value) if stash_value not in (None, stash_all_stats_and_hist) else None
@@ -43,11 +50,15 @@ class JaxTracker(Tracker):
         self._weights, self._updates = settings.track_weights, settings.track_updates
         self._every_trees = every_trees
         self._selects = settings.selects
-        self._programs = Programs(self._program)
-        self._untraceable: set[str] = set()  # names of functions
-        self._ran: set[Program] = set()
-        self._reports = _eager.Reports(self._own)
-        self._intercepted = 0
+        # One namer and one context for all steps, recorded or not: what JAX has traced once serves them all.
+        self._namer, self._context = Namer(self._selects, self._gradients), object()
+        self._calls = Calls(self._own, exact, self.say_once, self.fail, self._namer.settle, self._before_program)
+        self._recompiled = Recompiled()
+        self._is_watching = False
+        self._names_known = False
+        self._stacks: dict[Any, tuple[int, ...]] = {}  # axes of parameters that number layers
+        self._unsure: Any = None  # weak references to the weights of the first step
+        self._intercepted: list[Any] = []  # functions, in the current step
         self._modules = Modules(type(model).__name__ if is_object(model) else None)
         self._measured = Measured(0, [], [], [], False)  # in the current step
         self._phases: list[str] = []  # of what was intercepted in it
@@ -69,14 +80,16 @@ class JaxTracker(Tracker):
         >>> float(loss)
         6.0
 
-        The function may be jitted, call jitted functions, and use any of JAX's transforms. It is traced once,
-        as `jax.jit` does; what is jitted in it is compiled with the measurements as one more output, the rest
-        runs operation by operation. In a step that is not recorded the function is called as it is. What it
-        raises passes through.
+        The function may be jitted, call jitted functions, and use any of JAX's transforms. It is called as it is, at
+        every step: what is jitted in it is run with the measurements as one more result, and what is not is measured
+        as it comes. What it raises passes through.
         """
-        if not self.recording or self._state != "on":
+        if self._state not in ("on", "failed") or naming.namer is self._namer:
             return function(*args, **kwargs)
-        return through_state(self._call, function, args, kwargs)
+        with self._namer.on(self._context):
+            if self._state == "failed":
+                return function(*args, **kwargs)
+            return self._call(function, args, kwargs)
 
     def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function whose every call is intercepted: `step_fn = tracker.wrap(step_fn)`, or `@tracker.wrap`."""
@@ -86,6 +99,44 @@ class JaxTracker(Tracker):
             return self.intercept(function, *args, **kwargs)
 
         return wrapped
+
+    def record(self, m: Measurements, steps_axis: int | None = None) -> None:
+        """Keep what a function made by `measured` returned beside its output, as part of the current step.
+
+        >>> import jax.numpy as jnp
+        >>> from tandv.track.jax import measured, tag, track
+        >>> double = measured(lambda x: tag(2 * x, "doubled"))
+        >>> _, m = jax.jit(lambda xs: jax.lax.scan(lambda sum, x: (sum, double(x)[1]), 0, xs))(jnp.arange(3.0))
+        >>> with track() as tracker:
+        ...     tracker.record(m, steps_axis=0)
+        >>> tracker.steps
+        3
+
+        - `m`: the measurements; they are copied to the host with those of other steps, unless `steps_axis` is given.
+        - `steps_axis`: the axis of `m` that numbers training steps, where they are scanned over; always 0. Each is
+          recorded as `every` says and ended here, so `step` is not to be called for them.
+
+        Raises ValueError where `m` is no measurement, still being traced, or has another number of axes.
+        """
+        if problems := record_problems(m, steps_axis):
+            raise ValueError("cannot record this:\n  " + "\n  ".join(problems))
+        if self._state != "on":
+            return
+        self._guard("recording measurements", lambda: self._keep_record(m, steps_axis))
+
+    def _keep_record(self, m: Measurements, steps_axis: int | None) -> None:
+        self._note(m)
+        if steps_axis is None:
+            if self.recording:
+                self._before_program()
+                self._measured.programs.append(OnDevice(list(m.records), packed(m.words)))
+            return
+        for words in steps_of(m):
+            if self.recording:
+                self._measured.programs.append(
+                    OnDevice(list(m.records), np.concatenate([w.reshape(-1) for w in words]))
+                )
+            super().step()
 
     def step(self, model_state: Any = None, opt_state: Any = None, grads: Any = None, **numbers: Any) -> None:
         """End the current training step, with the new weights and state of the optimiser and the gradients.
@@ -113,6 +164,11 @@ class JaxTracker(Tracker):
 
     def detach(self) -> None:
         self._before = []
+        self._calls.remove()
+        self._calls.forget()
+        if self._is_watching:
+            self._is_watching = False
+            _objects.unwatch()
         if self._insight is not None:
             self._insight.let_go()
 
@@ -126,31 +182,53 @@ class JaxTracker(Tracker):
     def start_of_step(self) -> None:
         """Read the weights that this step's forward pass will use."""
         self._measured = Measured(self.steps, [], [], [], False)
-        self._phases = []
-        self._intercepted = 0
-        self._before = []
+        self._intercepted, self._before, self._phases = [], [], []
         model = self._latest["model_state"]
+        self._read_weights(model)
+        if not self._names_known:  # which layers are stacked is known when the first program has been traced
+            self._unsure = model if is_object(model) else jax.tree.map(_weakly, model)
+
+    def _before_program(self) -> None:
+        self._guard("reading the weights", self._read_again)
+
+    def _read_again(self) -> None:
+        """Read the weights of the first step once more, where it has turned out that layers are stacked."""
+        self._stacks |= self._namer.stacks
+        if not self._stacks or self._unsure is None:
+            return
+        unsure, self._unsure = self._unsure, None
+        model = unsure if is_object(unsure) else jax.tree.map(lambda array: array(), unsure)
+        if not any(_is_gone(array) for array in jax.tree.leaves(model, is_leaf=lambda array: array is None)):
+            self._measured = self._measured._replace(read=[], trees=[])
+            self._read_weights(model)
+
+    def _read_weights(self, model: Any) -> None:
         if model is not None and self._has_trees():
             leaves = self._leaves("model_state", model)
             if self._weights:
                 self._measure(leaves)
             if self._updates:
-                self._before = [leaf._replace(array=jax.numpy.copy(leaf.array)) for leaf in leaves]
+                self._before = [leaf._replace(array=jax.numpy.copy(whole_of(leaf.array))) for leaf in leaves]
             if self._insight is not None:
-                self._insight.start_of_step(self._chosen(leaves))
+                self._insight.start_of_step(self._chosen_wholes(leaves))
 
     def phase_changes(self) -> None:
+        self._take_found()
         self._phases += [self.measurements.phase] * (len(self._measured.programs) - len(self._phases))
 
     def end_of_step(self) -> None:
-        if self._intercepted and not any(records for records, _ in self._measured.programs):
+        self._unsure = None
+        has_rows = any(records for records, _ in self._measured.programs)
+        if self._intercepted and not has_rows and not self._calls.left_out:
             self.say_once(self._why_nothing())
         if not self._has_trees():
             return
         if self._gradients and self._latest["grads"] is not None:
             self._measure(self._leaves("grads", self._latest["grads"], WEIGHT_GRADIENT))
         if self._before:
-            after = {leaf.name: leaf.array for leaf in self._leaves("model_state", self._latest["model_state"])}
+            after = {
+                leaf.name: whole_of(leaf.array) for leaf in self._leaves("model_state", self._latest["model_state"])
+            }
             self._measure(
                 [
                     leaf._replace(array=after[leaf.name] - leaf.array, tensor_type="Weight_Update")
@@ -168,8 +246,8 @@ class JaxTracker(Tracker):
         if grads is None:
             self.say_once("insight= is about gradients: give them to tracker.step(..., grads=grads)")
             return
-        gradients = self._chosen(self._leaves("grads", grads, WEIGHT_GRADIENT))
-        after = self._chosen(self._leaves("model_state", model)) if model is not None else []
+        gradients = self._chosen_wholes(self._leaves("grads", grads, WEIGHT_GRADIENT))
+        after = self._chosen_wholes(self._leaves("model_state", model)) if model is not None else []
         make = insight.end_of_step(gradients, after, self._latest["opt_state"], model)
         self._measured = self._measured._replace(numbers=make)
 
@@ -198,54 +276,42 @@ class JaxTracker(Tracker):
     # Inside.
 
     def _call(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        leaves, structure = jax.tree.flatten((args, kwargs))
-        name = function_name(function)
-        self._intercepted += 1
-        if name not in self._untraceable:
-            try:
-                program = self._programs.find(function, leaves, structure)
-            except _eager.UNTRACEABLE as error:
-                self._untraceable.add(name)
-                self.say_once(_eager.why(function, error))
-            except Exception as error:
-                output = function(*args, **kwargs)  # if the error is the function's own, it is raised from here
-                self.fail(f"in tracing {name}", error)
-                return output
-            else:
-                return self._run(program, function, leaves, args, kwargs)
-        output, records, words, namer = self._reports.run(function, args, kwargs, self._namer)
-        self._modules.note(namer)
-        self._measured.programs.append(OnDevice(records, words))
-        return output
-
-    def _run(self, program: Program, function: Any, leaves: list[Any], args: Any, kwargs: Any) -> Any:
-        new = program not in self._ran
+        if not self._is_watching:
+            self._is_watching = True
+            _objects.watch()
+        _objects.watch_new()
+        self._namer.models = [(args, kwargs), *_objects.reached(function), self._latest["model_state"]]
         try:
-            output, words = program(leaves)
-        except Exception as error:
-            if not new or any(isinstance(leaf, jax.Array) and leaf.is_deleted() for leaf in leaves):
-                raise
-            self.fail(f"in compiling {function_name(function)}", error)
-            return function(*args, **kwargs)
-        if program.namer.error is not None and new:
-            self.say_once(f"some outputs are not recorded: {program.namer.error!r}")
-        if new:
-            self._ran.add(program)
-            self._modules.note(program.namer)
-        self._measured.programs.append(OnDevice(program.records, words))
-        return output
+            with _linen.watched(), _haiku.watched(), self._calls.on(self.recording):
+                return function(*args, **kwargs)
+        finally:
+            if self.recording:
+                self._intercepted.append(function)
+                self._guard("after a call", lambda: self._after_call(function, args, kwargs))
+
+    def _after_call(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        self._take_found()
+        for jaxpr, name in self._calls.new:
+            self._recompiled.note(jaxpr, name, function, args, kwargs)
+        self._note(self._namer)
+        self._read_again()
+
+    def _take_found(self) -> None:
+        found, self._calls.found = self._calls.found, []
+        self._measured.programs.extend(found)
+
+    def _note(self, namer: Namer | Measurements) -> None:
+        self._stacks |= namer.stacks
+        self._modules.note(namer.names, namer.root)
+        self._names_known = self._names_known or bool(namer.names)
+        if namer.error is not None:
+            self.say_once(f"some outputs are not recorded: {namer.error!r}")
 
     def _let_go(self) -> None:
         """Keep no array beyond the step that it was given for; of the weights their shapes give the names."""
         for name, tree in self._latest.items():
             if not is_object(tree):
                 self._latest[name] = jax.tree.map(_shape_of, tree) if name == "model_state" else None
-
-    def _program(self, function: Any, leaves: list[Any], structure: Any, dynamic: list[int]) -> Program:
-        return Program(function, leaves, structure, dynamic, self._namer(), self._own)
-
-    def _namer(self, report: Callable[..., None] | None = None) -> Namer:
-        return Namer(self._selects, self._gradients, report)
 
     def _has_trees(self) -> bool:
         every = self._every_trees
@@ -264,6 +330,9 @@ class JaxTracker(Tracker):
     def _chosen(self, leaves: list[Leaf]) -> list[Leaf]:
         return [leaf for leaf in leaves if self._selects(leaf.name) and self._is_measurable(leaf)]
 
+    def _chosen_wholes(self, leaves: list[Leaf]) -> list[Leaf]:
+        return [leaf._replace(array=whole_of(leaf.array)) for leaf in self._chosen(leaves)]
+
     def _is_measurable(self, leaf: Leaf) -> bool:
         if _trees.is_measurable(leaf.array.dtype):
             return True
@@ -273,8 +342,8 @@ class JaxTracker(Tracker):
 
     def _leaves(self, argument: str, tree: Any, tensor_type: str = "Weight") -> list[Leaf]:
         if argument == "opt_state":
-            return _names.optimizer_states(tree, self._latest["model_state"])
-        return _names.weights(tree, tensor_type)
+            return _names.optimizer_states(tree, self._latest["model_state"], self._stacks)
+        return _names.weights(tree, tensor_type, self._stacks)
 
     def _check(self, given: dict[str, Any]) -> None:
         """Raise TypeError where a tree that `track` was promised is missing."""
@@ -297,13 +366,34 @@ class JaxTracker(Tracker):
 
     def _why_nothing(self) -> str:
         names = self._modules.names
+        if not _entry.available():
+            return (
+                f"jax {jax.__version__} runs jitted programs in a way that tandv does not know, so outputs in them are "
+                "not recorded; make them results of the program: `out, m = tandv.track.jax.measured(update)(*args)`, "
+                "then `tracker.record(m)`"
+            )
+        if any(isinstance(function, jax.stages.Compiled) for function in self._intercepted):
+            return (
+                "a program that was compiled ahead of time cannot be given measurements any more: compile one that has "
+                "them, `jax.jit(tandv.track.jax.measured(update)).lower(...).compile()`, and tracker.record(m) what it "
+                "returns beside its output"
+            )
         if not names:
             return (
-                "no module was called in what tracker.intercept ran: modules of flax.linen, flax.nnx and equinox are "
-                "seen; record other values by tandv.track.jax.tag(x, 'name')"
+                "no module was called in what tracker.intercept ran: modules of flax.linen, flax.nnx, equinox and "
+                "haiku are seen, except in programs compiled ahead of time (there use tandv.track.jax.measured); "
+                "record other values by tandv.track.jax.tag(x, 'name')"
             )
         some = ", ".join(names[:10])
         return f"no output was recorded: include and exclude leave none of the modules that were called ({some})"
+
+
+def _weakly(array: Any) -> Callable[[], Any]:
+    return weakref.ref(array) if isinstance(array, jax.Array | np.ndarray) else lambda: array
+
+
+def _is_gone(array: Any) -> bool:
+    return array is None or (isinstance(array, jax.Array) and array.is_deleted())
 
 
 def _shape_of(leaf: Any) -> Any:

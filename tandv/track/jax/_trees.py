@@ -11,8 +11,9 @@ from tandv import measure, statistics
 from tandv.track.jax._collect import Record
 from tandv.track.jax._kernels import Kernel, xla
 from tandv.track.jax._names import Leaf
-from tandv.track.jax._program import packed
+from tandv.track.jax._packing import packed
 from tandv.track.jax._rows import OnDevice, OnHost
+from tandv.track.jax._stacks import Slice, whole_of
 from tandv.track.jax._tag import Mark
 
 _THREADS = 2  # that share a large tree; XLA's own computation has all cores before and after
@@ -28,12 +29,20 @@ def measured(leaves: list[Leaf], own: Callable[[Any], Kernel] | None = None) -> 
         Record(Mark((leaf.name,), "", leaf.tensor_type), str(leaf.array.dtype), kernel)
         for leaf, kernel in zip(leaves, kernels, strict=True)
     ]
-    return OnDevice(records, _measure(arrays, kernels))
+    wholes = {id(whole): whole for whole in map(_uncut, arrays)}
+    place = {key: number for number, key in enumerate(wholes)}
+    parts = tuple((place[id(_uncut(x))], x.at if isinstance(x, Slice) else None) for x in arrays)
+    return OnDevice(records, _measure(list(wholes.values()), parts, kernels))
 
 
-@functools.partial(jax.jit, static_argnums=1)
-def _measure(arrays: list[jax.Array], kernels: tuple[Kernel, ...]) -> jax.Array:
-    return packed([kernel.measure(x, ()) for x, kernel in zip(arrays, kernels, strict=True)])
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _measure(arrays: list[jax.Array], parts: tuple[Any, ...], kernels: tuple[Kernel, ...]) -> jax.Array:
+    values = [arrays[number] if at is None else Slice(arrays[number], at).of(arrays[number]) for number, at in parts]
+    return packed([kernel.measure(x, ()) for x, kernel in zip(values, kernels, strict=True)])
+
+
+def _uncut(array: Any) -> Any:
+    return array.whole if isinstance(array, Slice) else array
 
 
 def is_measurable(dtype: Any) -> bool:
@@ -42,6 +51,7 @@ def is_measurable(dtype: Any) -> bool:
 
 
 def _is_here(array: Any) -> bool:
+    array = _uncut(array)
     if isinstance(array, np.ndarray):
         return True
     return array.is_fully_addressable and all(device.platform == "cpu" for device in array.devices())
@@ -80,8 +90,13 @@ class _Memory(NamedTuple):
 
 
 def _parts(array: Any) -> list[Any]:
+    if isinstance(array, Slice):
+        [part, *others] = _parts(array.whole)
+        if array.start is None or others or not isinstance(part, _Memory):
+            return _parts(whole_of(array))
+        return [part._replace(address=part.address + array.start * array.dtype.itemsize, size=array.size)]
     if isinstance(array, np.ndarray):
-        return [array]
+        return [np.ascontiguousarray(array)]
     array.block_until_ready()
     data = [shard.data for shard in array.addressable_shards if shard.replica_id == 0]
     # The bare address: a NumPy view would be kept by JAX, and hinder the donation of the array.

@@ -10,7 +10,8 @@ import pytest
 
 from reference import reference
 from tandv.track.common import read_pickle
-from tandv.track.jax import _program, track
+from tandv.track.jax import track
+from tandv.track.jax._variant import Variant
 
 jax.config.update("jax_num_cpu_devices", 4)
 
@@ -112,12 +113,11 @@ def _bytes(x):
 def compiled(monkeypatch):
     """Return the compiled programs, as text, that what is intercepted calls from here on."""
     texts = []
-    run = _program._Step.run
+    run = Variant.run
 
-    def noted(step, values):
-        if not step._is_plain:
-            texts.append(step._run.lower(*[values[v] for v in step.inputs]).compile().as_text())
-        return run(step, values)
+    def noted(variant, own, args):
+        texts.append(variant._whole.lower(*args).compile().as_text())
+        return run(variant, own, args)
 
-    monkeypatch.setattr(_program._Step, "run", noted)
+    monkeypatch.setattr(Variant, "run", noted)
     return texts

@@ -129,25 +129,6 @@ def test_ready_made_stash_functions_say_what_the_tracker_measures():
         assert counts[n].tolist() == expected["exponent_counts"][n].tolist()
 
 
-def test_an_argument_that_forces_compiling_again_and_again_is_named():
-    @jax.jit
-    def scaled(params, factor):
-        return DENSE.apply(params, X)
-
-    def chosen(params, how):
-        return DENSE.apply(params, X) * (1 if how == "one" else 2)
-
-    with track() as tracker:
-        for step in range(10):
-            tracker.intercept(scaled, PARAMS, step)
-            tracker.step()
-        assert len(tracker._programs._programs) == 2  # a number that changes is an input from its second value on
-        with pytest.warns(UserWarning, match=r"was compiled 8 times.*argument \[1\], a Python value that changes"):
-            for step in range(8):
-                tracker.intercept(chosen, PARAMS, f"name {step}")
-                tracker.step()
-
-
 def test_errors_of_the_function_pass_through_unchanged():
     def wrong(params):
         forward(params)
@@ -189,20 +170,16 @@ def test_tag_does_nothing_outside_of_a_tracker():
     assert plain == tagged
 
 
-def test_only_recorded_steps_are_compiled_anew():
-    calls = []
-
-    def forward_counted(params):
-        calls.append("traced")
-        return DENSE.apply(params, X)
-
-    jitted = jax.jit(forward_counted)
-    with track(every=3) as tracker:
-        for _ in range(7):
-            tracker.intercept(jitted, PARAMS)
-            tracker.step()
-    assert sorted(set(read_pickle(tracker.out_path)["metadata"]["step"])) == [0, 3, 6]
-    assert calls == ["traced"] * 2  # once with marks, once without
+def test_a_step_compiled_ahead_of_time_keeps_its_weights_and_names_the_way_out():
+    compiled = jax.jit(forward).lower(PARAMS).compile()
+    words = "compiled ahead of time cannot be given measurements.*tandv.track.jax.measured"
+    with pytest.warns(UserWarning, match=words) as said, track(PARAMS, {"mu": PARAMS}) as tracker:
+        for _ in range(2):
+            out = tracker.intercept(compiled, PARAMS)
+            tracker.step(PARAMS, {"mu": PARAMS})
+    assert (out == forward(PARAMS)).all() and len(said) == 1
+    assert names(tracker, "Weight") == ["bias", "model"] * 2  # called by nobody, it has no name
+    assert names(tracker, "Optimiser_State.mu") == ["bias", "model"] * 2
 
 
 @pytest.mark.parametrize(

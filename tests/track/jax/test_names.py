@@ -90,7 +90,7 @@ def test_collections_beside_the_parameters_are_no_weights():
 def test_any_tree_has_names_and_what_is_no_float_array_has_none():
     tree = {"w": [jnp.ones(2), {"bias": jnp.ones(2)}], "steps": jnp.arange(3), "rate": 0.1, "none": None}
     assert names(tree) == ["w.0", "w.1.bias"]
-    assert gradient_names(tree) == ["rate", "steps", "w.0", "w.1.bias"]
+    assert gradient_names(tree, {}) == [(("rate",), ()), (("steps",), ()), (("w.0",), ()), (("w.1.bias",), ())]
 
 
 def test_numbers_in_names_are_in_the_order_of_numbers():

@@ -1,0 +1,156 @@
+"""What one tracker does with each jitted program, and with each marked value outside of jitted programs.
+
+Only what the user jitted is a function of its arguments by contract. So nothing is traced here, and all of the user's
+other Python simply runs: JAX traces what it would trace anyway, with marks in it, and where it would run the result
+`_variant` runs it.
+"""
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+from jax.sharding import Sharding
+
+from tandv.track.jax import _entry
+from tandv.track.jax._collect import Place, Record, holds_marks, layer_of, spans_devices, words_of
+from tandv.track.jax._kernels import Kernel, chooser
+from tandv.track.jax._rows import OnDevice
+from tandv.track.jax._tag import ACTIVATION, Mark, naming
+from tandv.track.jax._variant import Variant
+
+_IN_KEY = ("donated_invars", "in_shardings", "out_shardings", "compiler_options_kvs")
+_MANY = 64  # programs that are kept; beyond, something is jitted anew all the time
+
+
+class Calls:
+    """The jitted programs that one tracker has met."""
+
+    def __init__(
+        self,
+        own: Callable[[Any], Kernel] | None,
+        exact: bool,
+        say: Callable[[str], None],
+        fail: Callable[[str, Exception], None],
+        settle: Callable[[], None],
+        before: Callable[[], None],
+    ):
+        self._own, self._exact, self._say, self._fail = own, exact, say, fail
+        self._settle = settle  # called when JAX has traced a program and is about to run it
+        self._before = before  # called before the first program with marks runs, and may be given its arguments
+        self._variants: OrderedDict[Any, Variant] = OrderedDict()
+        self._of_values: dict[Any, Any] = {}
+        self._records = False
+        self._installed = False
+        self.left_out = False  # whether outputs were left out, and that was said
+        self.found: list[OnDevice] = []
+        self.new: list[Any] = []  # programs that were met for the first time, as (jaxpr, name)
+
+    def remove(self) -> None:
+        """Take what was put into JAX out of it."""
+        if self._installed:
+            self._installed = False
+            _entry.remove()
+
+    def forget(self) -> None:
+        """Keep no program."""
+        self._variants.clear()
+
+    @contextlib.contextmanager
+    def on(self, records: bool) -> Iterator[None]:
+        """Run the jitted programs of this thread measured or, in steps that are not recorded, as they are."""
+        if not self._installed and _entry.available():
+            self._installed = True
+            _entry.install()
+        before = _entry.current.enter, naming.receive
+        _entry.current.enter, naming.receive = self._program, self._value if records else None
+        self._records, self.found, self.new = records, [], []
+        try:
+            yield
+        finally:
+            _entry.current.enter, naming.receive = before
+
+    def _program(self, original: Any, args: Any, jaxpr: Any, parameters: dict[str, Any]) -> Any:
+        self._settle()
+        if not holds_marks(jaxpr.jaxpr):
+            if self._records and any(parameters["donated_invars"]):
+                self._before()
+            return _entry.AsItIs(original(*args, jaxpr=jaxpr, **parameters))
+
+        def own(*args: Any) -> Any:
+            return original(*args, jaxpr=jaxpr, **parameters)[0]
+
+        if self._records:
+            self._before()
+        try:
+            variant = self._variant_of(args, jaxpr, parameters) if self._records else None
+        except Exception as error:
+            self._records, variant = False, None
+            self._fail(f"in preparing the jitted {parameters['name']}", error)
+        if variant is None:
+            return own(*args)  # the same trace as in steps that are recorded: marks become nothing
+        ran = variant.run(own, args)
+        if ran.problem is not None:
+            self._records = False
+            self._fail(f"in measuring the jitted {variant.name}", ran.problem)
+        elif ran.words is not None:
+            self.found.append(OnDevice(ran.records, ran.words))
+        else:
+            self.left_out = True
+            self._say(
+                f"the jitted {variant.name} uses what callbacks answer, or changes arrays in place; it cannot be run a "
+                "second time to compare results, so its outputs are not recorded. `tandv.track.jax.measured` makes "
+                "them results of the program itself"
+            )
+        if variant.why_two:
+            self._say(
+                f"the jitted {variant.name} is run as it is and once more to measure it: {variant.why_two}. "
+                "Results stay those of the untracked run; recorded steps take about 1.5 times as long"
+            )
+        return ran.results
+
+    def _variant_of(self, args: Any, jaxpr: Any, parameters: dict[str, Any]) -> Variant:
+        key = (
+            id(jaxpr),
+            *(parameters.get(name) for name in _IN_KEY),
+            *(x.sharding for x in args if isinstance(x, jax.Array)),
+        )
+        if key not in self._variants:
+            self.new.append((jaxpr, parameters["name"]))
+            self._variants[key] = self._variant(args, jaxpr, parameters)
+            if len(self._variants) > _MANY:
+                self._variants.popitem(last=False)
+        self._variants.move_to_end(key)
+        return self._variants[key]
+
+    def _variant(self, args: Any, jaxpr: Any, parameters: dict[str, Any]) -> Variant:
+        asked = [s for s in (*parameters["in_shardings"], *parameters["out_shardings"]) if isinstance(s, Sharding)]
+        alone = on_one_cpu(args) and not spans_devices(jaxpr.jaxpr) and all(s.num_devices == 1 for s in asked)
+        return Variant(jaxpr, parameters, Place(self._choose(alone)), self._exact)
+
+    def _choose(self, one_cpu: bool) -> Any:
+        own = self._own
+        return (lambda x, _: own(x)) if own is not None else chooser(one_cpu)
+
+    def _value(self, x: Any, mark: Mark) -> None:
+        """Measure a concrete value at once: later it may be given away."""
+        if _entry.current.again and mark.tensor_type == ACTIVATION:
+            return
+        try:
+            kernel = self._choose(on_one_cpu([x]))(layer_of(x, mark), False)
+            if (kernel, mark.axes) not in self._of_values:
+                self._of_values[kernel, mark.axes] = jax.jit(lambda x: words_of(x, mark, kernel))
+            words = self._of_values[kernel, mark.axes](x)
+            record = Record(mark._replace(layers=()), str(x.dtype), kernel, tuple(x.shape[axis] for axis in mark.axes))
+        except Exception as error:
+            naming.receive = None
+            self._fail(f"in measuring an output of {mark.type}", error)
+        else:
+            self.found.append(OnDevice([record], words.reshape(-1)))
+
+
+def on_one_cpu(values: Any) -> bool:
+    """Tell whether arrays lie on one device, and that is a CPU."""
+    devices = {device for x in values if isinstance(x, jax.Array) for device in x.devices()} or {jax.devices()[0]}
+    return len(devices) == 1 and next(iter(devices)).platform == "cpu"

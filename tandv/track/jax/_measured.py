@@ -1,0 +1,213 @@
+"""The pure form: a function that also returns what its modules measured, as arrays, for any of JAX's transforms."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax.core import Tracer
+from jax.tree_util import register_pytree_node_class
+
+from tandv.track.common.writer import warn
+from tandv.track.jax import _haiku, _linen, _objects
+from tandv.track.jax._calls import Calls
+from tandv.track.jax._collect import Place, Record, collect, spans_devices
+from tandv.track.jax._kernels import chooser
+from tandv.track.jax._names import optimizer_states, weights
+from tandv.track.jax._naming import Namer, is_staged
+from tandv.track.jax._packing import unpacked
+from tandv.track.jax._stacks import whole_of
+from tandv.track.settings import Pattern, Settings
+
+
+@register_pytree_node_class
+class Measurements:
+    """What a call of a measured function has measured: a pytree of arrays, to be given to `tracker.record`.
+
+    Under `vmap` and `scan` each array has further leading axes, as other results have.
+    """
+
+    def __init__(self, about: tuple[Any, ...], words: tuple[Any, ...]):
+        self._about, self.words = about, words
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """What each array is about."""
+        return self._about[0]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The modules that were called, and their classes."""
+        return dict(self._about[1])
+
+    @property
+    def stacks(self) -> dict[Any, tuple[int, ...]]:
+        """Which axes of which parameters number the layers."""
+        return dict(self._about[2])
+
+    error: Exception | None = None
+
+    @property
+    def root(self) -> str | None:
+        """The class of the model."""
+        return self._about[3]
+
+    def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
+        return self.words, self._about
+
+    @classmethod
+    def tree_unflatten(cls, about: Any, words: Any) -> "Measurements":
+        return cls(about, tuple(words))
+
+    def __repr__(self) -> str:
+        return f"Measurements({len(self.records)} values)"
+
+
+def measured(
+    function: Callable[..., Any],
+    *,
+    include: Pattern | None = None,
+    exclude: Pattern | None = None,
+    track_gradients: bool = True,
+    trees: Callable[..., Mapping[str, Any]] | None = None,
+) -> Callable[..., Any]:
+    """Return a pure function of the same arguments that returns `(output, m)`; `m` is for `tracker.record`.
+
+    It composes with what transforms functions: jit it, compile it ahead of time, scan over it, donate to it.
+
+    >>> import jax.numpy as jnp
+    >>> from tandv.track.jax import measured, tag, track
+    >>> def double(x):
+    ...     return tag(2 * x, "doubled")
+    >>> step = jax.jit(measured(double)).lower(jnp.ones(3)).compile()
+    >>> with track() as tracker:
+    ...     y, m = step(jnp.ones(3))
+    ...     tracker.record(m)
+    ...     tracker.step()
+    >>> print(y)
+    [2. 2. 2.]
+
+    - `function`: what computes, transformed in any way (`grad`, `vmap`, `scan`, `remat`, `shard_map`) but not yet
+      compiled ahead of time. Its arrays may have any shape.
+    - `include`, `exclude`: regular expressions searched in the dotted names of modules.
+    - `track_gradients`: whether gradients with respect to outputs are measured.
+    - `trees`: a function of the output and the arguments, that returns trees to be measured with them by their types:
+      `lambda out, params, x: {"Weight": params}`. Needed for weights inside a scan over steps.
+
+    Raises ValueError naming what is wrong with an argument, and where the returned function is called inside a
+    `shard_map`, or runs a program that was compiled ahead of time.
+    """
+    found = Settings(include=include, exclude=exclude, track_gradients=track_gradients).problems()
+    if isinstance(function, jax.stages.Compiled):
+        found.append("a program that was compiled ahead of time cannot be given measurements; measure before compiling")
+    elif not callable(function):
+        found.append(f"function={function!r} must be callable")
+    if found:
+        raise ValueError("cannot measure this function:\n  " + "\n  ".join(found))
+    settings = Settings(include=include, exclude=exclude)
+    direct = Namer(settings.selects, track_gradients)
+    calls = Calls(None, False, warn, _failed, direct.settle, lambda: None)
+
+    def watched(namer: Namer, context: Any, args: Any, kwargs: Any) -> Any:
+        namer.models = [(args, kwargs), *_objects.reached(function)]
+        with namer.on(context), _linen.watched(), _haiku.watched(), _objects.watched():
+            output = function(*args, **kwargs)
+            if trees is not None:
+                _mark(trees(output, *args, **kwargs), namer)
+        return output
+
+    @functools.wraps(function, updated=())
+    def run(*args: Any, **kwargs: Any) -> Any:
+        _refuse_shards()
+        leaves, whole = jax.tree.flatten((args, kwargs))
+        if not is_staged() and not any(isinstance(leaf, Tracer) for leaf in leaves):
+            with calls.on(True):
+                output = watched(direct, calls, args, kwargs)
+            calls.remove()
+            measurements = [pair for one in calls.found for pair in unpacked(one.words, one.records)]
+            return output, _measurements(direct, [r for r, _ in measurements], [words for _, words in measurements])
+        namer = Namer(settings.selects, track_gradients)
+        structure: list[Any] = []
+
+        def flat(inputs: Any) -> list[Any]:
+            output = watched(namer, object(), *_with(leaves, whole, inputs))
+            results, tree = jax.tree.flatten(output)
+            structure[:] = [tree, [None if _is_array(x) else x for x in results]]
+            return [x for x in results if _is_array(x)]
+
+        inputs = [leaf for leaf in leaves if _is_array(leaf)]
+        traced = jax.make_jaxpr(flat)(inputs)
+        alone = jax.device_count() == 1 and jax.default_backend() == "cpu" and not spans_devices(traced.jaxpr)
+        found = collect(traced.jaxpr, traced.consts, inputs, Place(chooser(alone)))
+        tree, fixed = structure
+        rest = iter(found.outputs)
+        output = jax.tree.unflatten(tree, [next(rest) if one is None else one for one in fixed])
+        return output, _measurements(namer, found.records, found.words)
+
+    return run
+
+
+def _measurements(namer: Namer, records: list[Record], words: list[Any]) -> Measurements:
+    about = tuple(records), tuple(namer.names.items()), tuple(namer.stacks.items()), namer.root
+    return Measurements(about, tuple(words))
+
+
+def _failed(where: str, error: Exception) -> None:
+    warn(f"a measured function is not measured, {where}: {type(error).__name__}: {error}")
+
+
+def steps_of(m: Measurements) -> Iterator[list[np.ndarray]]:
+    """Yield the words of each step of a scan on the host, copied from the device all at once."""
+    words = jax.device_get(list(m.words))
+    for i in range(len(words[0]) if words else 0):
+        yield [one[i] for one in words]
+
+
+def record_problems(m: Any, steps_axis: int | None) -> list[str]:
+    """Return what is wrong with what `record` was given."""
+    if not isinstance(m, Measurements):
+        return [f"m={type(m).__name__} must be the second of the two results of a measured function"]
+    if any(isinstance(one, Tracer) for one in m.words):
+        return ["m is being traced: return it from the compiled function, and record it outside"]
+    further = {one.ndim - 1 - len(record.layers) for one, record in zip(m.words, m.records, strict=True)}
+    if steps_axis is None and further - {0}:
+        return [
+            f"m has {max(further)} more axes than one step has; say which of them numbers the steps, as in "
+            "tracker.record(m, steps_axis=0)"
+        ]
+    if steps_axis is not None and further - {1}:
+        return [
+            f"steps_axis={steps_axis} needs exactly one more axis than one step has; m has {max(further, default=0)}"
+        ]
+    if steps_axis not in (None, 0):
+        return [f"steps_axis={steps_axis} must be 0, the axis along which jax.lax.scan stacks what it returns"]
+    return []
+
+
+def _refuse_shards() -> None:
+    mesh = jax.sharding.get_abstract_mesh()
+    if any(kind == jax.sharding.AxisType.Manual for kind in getattr(mesh, "axis_types", ())):
+        raise ValueError(
+            "measured(function) inside a shard_map measures each device's part alone; write it around: "
+            "measured(jax.shard_map(function, ...))"
+        )
+
+
+def _mark(trees: Mapping[str, Any], namer: Namer) -> None:
+    for tensor_type, tree in trees.items():
+        if tensor_type == "Optimiser_State":
+            leaves = optimizer_states(tree, trees["Weight"], namer.stacks)
+        else:
+            leaves = weights(tree, tensor_type, namer.stacks)
+        for leaf in leaves:
+            namer.leaves(whole_of(leaf.array), lambda *_, name=leaf.name: [((name,), ())], leaf.tensor_type)
+
+
+def _with(leaves: list[Any], whole: Any, inputs: list[Any]) -> Any:
+    rest = iter(inputs)
+    return jax.tree.unflatten(whole, [next(rest) if _is_array(leaf) else leaf for leaf in leaves])
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray | np.generic)

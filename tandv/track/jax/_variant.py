@@ -1,0 +1,130 @@
+"""A jitted program of the user's, run so that it also measures what is marked in it, and gives the same results.
+
+One program that computes and measures is the faster way. But XLA compiles it as a whole, so results may differ from
+those of the user's own program in their last bits. So the first run, and the 2nd, 4th and 8th, give the results of
+the user's own program and compare them. Where they differ the user's program gives all results from then on, and
+a second program measures; likewise where nothing can be compared.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import Sharding
+
+from tandv.track.jax._bits import Bits, bits_of, copied
+from tandv.track.jax._collect import Found, Place, Record, inline
+from tandv.track.jax._effects import without_callbacks
+from tandv.track.jax._packing import packed
+
+_COMPARED = (1, 2, 4, 8)  # a first step whose gradients are zero proves little
+
+_SEARCHING = (
+    "jax_debug_nans",
+    "jax_debug_infs",
+)  # with these JAX searches the user's own program
+
+Own = Callable[..., Any]  # runs the user's own program on arguments
+
+
+class Ran(NamedTuple):
+    """What a run gave: results, and what was measured, if anything."""
+
+    results: Any
+    records: list[Record]
+    words: Any
+    problem: Exception | None = None  # in measuring
+
+
+class Variant:
+    """One jitted program and how it is measured."""
+
+    def __init__(self, jaxpr: Any, parameters: dict[str, Any], place: Place, exact: bool):
+        self.jaxpr = jaxpr  # kept, so that its id stays its own
+        self.name = parameters["name"]
+        self.records: list[Record] = []
+        self.why_two = ""  # why it is run as two programs, if not because that was asked for
+        self._place, self._parameters = place, parameters
+        self._donated = tuple(i for i, is_donated in enumerate(parameters["donated_invars"]) if is_donated)
+        self._runs = 0
+        self._failed = False
+        silent = without_callbacks(jaxpr)
+        self._repeatable = silent is not None
+        self._two = exact or bool(jaxpr.effects) or _has_layouts(parameters)
+        options = dict(parameters.get("compiler_options_kvs") or ()) or None
+        self._alone = jax.jit(lambda *inputs: self._both(silent, inputs)[1], compiler_options=options)
+        self._whole = jax.jit(
+            lambda *inputs: self._both(jaxpr, inputs), donate_argnums=self._donated, compiler_options=options
+        )
+
+    def run(self, own: Own, args: tuple[Any, ...]) -> Ran:
+        """Run the program on arguments that are given away as the user's own would give them away."""
+        if self._failed:
+            return Ran(own(*args), [], None)
+        self._runs += 1
+        if not self._repeatable:
+            return Ran(own(*args), [], None)
+        if self._two or any(getattr(jax.config, flag) for flag in _SEARCHING):
+            return self._run_two(own, args)
+        if self._runs in _COMPARED:
+            return self._compare(own, args)
+        results, words = self._whole(*args)
+        return Ran(results, self.records, words)
+
+    def _run_two(self, own: Own, args: tuple[Any, ...]) -> Ran:
+        """Measure first: the user's own program may be given the arguments for good."""
+        words, problem = None, None
+        try:
+            words = self._alone(*args)
+        except Exception as error:
+            self._failed, problem = True, error
+        return Ran(own(*args), self.records if problem is None else [], words, problem)
+
+    def _compare(self, own: Own, args: tuple[Any, ...]) -> Ran:
+        words, found, problem = None, None, None
+        try:
+            copies = dict(zip(self._donated, copied([args[i] for i in self._donated]), strict=True))
+            results, words = self._whole(*[copies.get(i, x) for i, x in enumerate(args)])
+            found = list(map(bits_of, results))
+            del results, copies  # before the user's own program needs the room
+        except Exception as error:
+            self._failed, problem = True, error
+        results = own(*args)
+        if found is not None and not _everywhere(_same(found, results)):
+            self._two = True
+            self.why_two = "measured within it, its results differ in their last bits"
+        return Ran(results, self.records if problem is None else [], words, problem)
+
+    def _both(self, jaxpr: Any, inputs: Any) -> tuple[list[Any], jax.Array]:
+        inputs = _placed(inputs, self._parameters["in_shardings"])
+        found: Found = inline(jaxpr, inputs, self._place)
+        self.records = found.records
+        return _placed(found.outputs, self._parameters["out_shardings"]), packed(found.words)
+
+
+def _placed(values: Any, shardings: Any) -> list[Any]:
+    return [
+        jax.lax.with_sharding_constraint(x, sharding) if isinstance(sharding, Sharding) else x
+        for x, sharding in zip(values, shardings, strict=True)
+    ]
+
+
+def _has_layouts(parameters: dict[str, Any]) -> bool:
+    """Tell whether the user asked for layouts of arrays in memory."""
+    return any(layout is not None for key in ("in_layouts", "out_layouts") for layout in parameters.get(key, ()))
+
+
+def _same(found: list[Bits], results: Any) -> bool:
+    try:
+        return all(one.same_as(bits_of(x)) for one, x in zip(found, results, strict=True))
+    except Exception:  # what cannot be compared is not known to be the same
+        return False
+
+
+def _everywhere(same: bool) -> bool:
+    """Tell whether something is so in every process, which must all run the same programs."""
+    if jax.process_count() == 1:
+        return same
+    from jax.experimental.multihost_utils import process_allgather
+
+    return bool(process_allgather(jax.numpy.asarray(same)).all())
