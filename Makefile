@@ -1,21 +1,39 @@
 PYTHON ?= python3
+WORKERS ?= 2
 RUN = .venv/bin/python -m
+# Files go to the workers whole, so that what a file's tests share is made once.
+TESTS = $(RUN) pytest --numprocesses $(WORKERS) --dist loadfile
 
-.PHONY: demo test check
+.PHONY: demo check test slowest
 
-demo: .venv/ready
+demo: .venv/demo
 	.venv/bin/tandv demo
 
-test: check
-	$(RUN) pytest
-
+# What to run before each commit: everything but the tests that are marked slow, which is minutes less.
 check: .venv/ready
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) pyright
+	$(TESTS) -m "not slow"
 
-.venv/ready: pyproject.toml requirements-torch.txt requirements-jax.txt requirements-dev.txt
-	$(PYTHON) -m venv .venv
-	$(RUN) pip install --quiet --requirement requirements-dev.txt
+# Everything.
+test: .venv/ready
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) pyright
+	$(TESTS)
+
+# The tests that take longest.
+slowest: .venv/ready
+	$(TESTS) --durations 40 --durations-min 1 -vv | grep -E "^[0-9.]+s (call|setup|teardown)"
+
+# Only what the demo needs; `make check` and `make test` add the rest.
+.venv/demo: pyproject.toml requirements-demo.txt requirements-torch.txt
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	$(RUN) pip install --quiet --requirement requirements-demo.txt
 	$(RUN) pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv/ready: .venv/demo requirements-jax.txt requirements-dev.txt
+	$(RUN) pip install --quiet --requirement requirements-dev.txt
 	touch $@

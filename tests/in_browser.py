@@ -84,7 +84,7 @@ def lab(folder: Path, home: Path) -> Iterator[tuple[str, str]]:
 
 
 def _wait_for(address: str, process: subprocess.Popen, log: Path) -> None:
-    for _ in range(600):
+    for _ in range(6000):
         assert process.poll() is None, log.read_text()[-3000:]
         with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
             urllib.request.urlopen(address, timeout=1).close()
@@ -102,6 +102,7 @@ def browser(profile: Path) -> Iterator[Any]:
         context = playwright.chromium.launch_persistent_context(
             str(profile), executable_path=CHROMIUM, args=_FLAGS, viewport={"width": 1500, "height": 1000}
         )
+        context.set_default_timeout(300_000)
         try:
             yield context.pages[0] if context.pages else context.new_page()
         finally:
@@ -114,9 +115,9 @@ def run_notebook(page: Any, address: str, token: str, path: Path) -> None:
     body = {"path": path.name, "name": path.name, "type": "notebook", "kernel": {"name": "python3"}}
     headers = {"Authorization": f"token {token}", "Content-Type": "application/json"}
     request = urllib.request.Request(f"{address}/api/sessions", json.dumps(body).encode(), headers, method="POST")
-    urllib.request.urlopen(request, timeout=60).close()
+    urllib.request.urlopen(request, timeout=600).close()
     page.goto(f"{address}/lab/tree/{path.name}?token={token}")
-    page.wait_for_function("() => !!window.jupyterapp", timeout=60_000)
+    page.wait_for_function("() => !!window.jupyterapp", timeout=600_000)
     page.evaluate(_READY, 60_000)
     page.evaluate("async () => { await window.jupyterapp.commands.execute('notebook:run-all-cells') }")
     assert page.evaluate(_ERRORS) == []

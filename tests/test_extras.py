@@ -14,6 +14,8 @@ from safetensors.numpy import save_file
 
 from tandv.messages import how_to_install, missing
 
+pytestmark = pytest.mark.slow
+
 EXTRAS = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 ABSENT = """
 import sys

@@ -7,6 +7,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "example-notebooks").glob("*.ipynb"))
 # What a notebook says that one sees in it, in the words that it prints: training may turn out otherwise.
 SHOWS = {
@@ -18,7 +20,7 @@ SHOWS = {
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs_and_shows_what_it_says(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = [one for cell in notebook.cells if cell.cell_type == "code" for one in cell.outputs]
     printed = "".join(one.text for one in outputs if one.output_type == "stream")
     assert re.search(SHOWS.get(path.stem, ""), printed)

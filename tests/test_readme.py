@@ -19,6 +19,7 @@ def run(page: Path) -> dict[str, object]:
     return session
 
 
+@pytest.mark.slow
 def test_python_blocks_of_the_readme_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     session = run(ROOT / "README.md")
@@ -28,6 +29,7 @@ def test_python_blocks_of_the_readme_run(tmp_path, monkeypatch):
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [p for p in PAGES if "```python\n" in p.read_text()], ids=lambda page: page.name)
 def test_python_blocks_of_a_page_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -24,6 +24,7 @@ from tandv.curves import as_curves
 MOST_FEATURES = 8192  # two layers of this width have 67 million correlations
 
 
+@np.errstate(invalid="ignore")  # what is not finite gives NaN, and a BLAS may or may not say so
 def correlate(x: ArrayLike, y: ArrayLike) -> np.ndarray:
     """Return Pearson's correlation of every feature of `x` with every feature of `y` over the samples: [p, q].
 
@@ -83,6 +84,7 @@ def chance_correlation(samples: int, quantile: float | None = None) -> float:
     return math.exp(math.lgamma((samples - 1) / 2) - math.lgamma(samples / 2)) / math.sqrt(math.pi)
 
 
+@np.errstate(invalid="ignore")  # what is not finite gives NaN, and a BLAS may or may not say so
 def layerwise_cross_correlation(outputs: Arrays) -> dict[tuple[str, str], np.ndarray]:
     """Return the correlation of every feature of layer i with every feature of layer j, for all pairs i ≤ j.
 
@@ -121,6 +123,7 @@ def _layers(outputs: Arrays) -> dict[str, np.ndarray]:
     return layers
 
 
+@np.errstate(invalid="ignore")  # what is not finite gives NaN, and a BLAS may or may not say so
 def correlation_summary(outputs: Arrays, *, svcca: bool = False, variance: float = 0.99) -> pd.DataFrame:
     """Return one row for each pair of layers i ≤ j: how far their features correlate, and how similar the layers are.
 

@@ -47,6 +47,7 @@ __all__ = [
 ]
 
 
+@np.errstate(invalid="ignore")  # what is not finite gives NaN, and a BLAS may or may not say so
 def augmentation_analysis(outputs: Arrays, images: Sequence | np.ndarray) -> pd.DataFrame:
     """Return for each layer whether it distinguishes images or only their augmentations: one row per layer.
 
@@ -142,6 +143,7 @@ class Selectivity(NamedTuple):
     preferred: np.ndarray
 
 
+@np.errstate(invalid="ignore")  # what is not finite gives NaN, and a BLAS may or may not say so
 def class_selectivity(activations: ArrayLike, labels: ArrayLike, classes: Sequence | None = None) -> Selectivity:
     """Return how selectively each feature responds to a class: (μmax − μrest)/(μmax + μrest), Morcos et al. 2018.
 

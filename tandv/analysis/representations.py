@@ -70,6 +70,7 @@ class WeightChange(NamedTuple):
     cosine_similarity: float
 
 
+@np.errstate(invalid="ignore")  # what is not finite gives NaN, and a BLAS may or may not say so
 def weight_change(before: ArrayLike, after: ArrayLike) -> WeightChange:
     """Return how far weights have moved, and whether they still point in the same direction.
 
@@ -98,6 +99,7 @@ def weight_change(before: ArrayLike, after: ArrayLike) -> WeightChange:
     return WeightChange(l2, relative, float(size.max()), float(size.mean()), cosine_similarity(old, new))
 
 
+@np.errstate(invalid="ignore")  # what is not finite gives NaN, and a BLAS may or may not say so
 def cosine_similarity(one: ArrayLike, other: ArrayLike) -> float:
     """Return the cosine of the angle between two arrays taken as vectors; NaN if either is all zero or not finite.
 
@@ -140,6 +142,7 @@ class EffectiveDimension(NamedTuple):
     nuclear_norm_ratio: float
 
 
+@np.errstate(invalid="ignore")  # what is not finite gives NaN, and a BLAS may or may not say so
 def effective_dimension(activations: ArrayLike, *, centre: bool = True) -> EffectiveDimension:
     """Return how many dimensions a representation effectively spans: each measure is k for k equally strong directions.
 

@@ -45,6 +45,7 @@ def centred(samples: np.ndarray) -> np.ndarray:
         return np.where(constant, 0, samples - samples.mean(0))
 
 
+@np.errstate(invalid="ignore")  # what is not finite gives NaN, and a BLAS may or may not say so
 def linear_cka(x: ArrayLike, y: ArrayLike, *, debiased: bool = False) -> float:
     """Return the similarity of two representations of the same samples: linear CKA (Kornblith et al. 2019), 0 to 1.
 
@@ -72,6 +73,7 @@ def linear_cka(x: ArrayLike, y: ArrayLike, *, debiased: bool = False) -> float:
     return _ratio(float(np.vdot(one, other)), float(np.linalg.norm(one) * np.linalg.norm(other)))
 
 
+@np.errstate(invalid="ignore")  # what is not finite gives NaN, and a BLAS may or may not say so
 def chance_cka(x: ArrayLike, y: ArrayLike) -> float:
     """Return linear CKA under chance: its mean over all pairings of samples.
 
@@ -132,6 +134,7 @@ class Svcca(NamedTuple):
     directions: tuple[int, int]
 
 
+@np.errstate(invalid="ignore")  # what is not finite gives NaN, and a BLAS may or may not say so
 def svcca(x: ArrayLike, y: ArrayLike, *, variance: float = 0.99) -> Svcca:
     """Return how well two representations can be linearly mapped to each other: SVCCA (Raghu et al. 2017), 0 to 1.
 

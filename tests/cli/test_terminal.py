@@ -12,7 +12,7 @@ import pytest
 
 TANDV = str(Path(sys.executable).with_name("tandv"))
 # A terminal is made by a fork that turns into another program at once; other tests have loaded JAX by then.
-pytestmark = pytest.mark.filterwarnings("ignore:.*fork")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*fork")]
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -25,7 +25,7 @@ def terminal(tmp_path):
     def start(*arguments):
         environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
         child = pexpect.spawn(
-            TANDV, list(map(str, arguments)), env=environment, cwd=str(tmp_path), encoding="utf-8", timeout=90,
+            TANDV, list(map(str, arguments)), env=environment, cwd=str(tmp_path), encoding="utf-8", timeout=600,
             dimensions=(40, 100),
         )  # fmt: skip
         children.append(child)
@@ -65,7 +65,7 @@ def test_from_load_dir_to_a_page_and_back(terminal, run):
     address = child.match[1]
     child.expect("Ctrl-C ends it")
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-    with opener.open(address, timeout=30) as answer:
+    with opener.open(address, timeout=300) as answer:
         assert '"spectral":[1.0,6.0,11.0]' in answer.read().decode()
     child.sendintr()
     assert ended(child)[0] == 0

@@ -20,6 +20,8 @@ from tandv.dossier import examine, gather, write_dossier
 from tandv.dossier.changes import changes_between, usual_changes
 from tandv.log import logframe
 
+pytestmark = pytest.mark.slow
+
 STEPS = np.arange(0, 1000, 10)
 JUMP = 1 / (1 + np.exp(-(STEPS - 600) / 15))
 NOISE = np.random.default_rng(0).normal(size=(2, len(STEPS))) * 0.005

@@ -13,7 +13,10 @@ from tandv.exports.summaries import of_log
 from tandv.log import logframe
 from tandv.log.run import read_run
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:wandb", "ignore::ResourceWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:wandb", "ignore::ResourceWarning"),
+]
 
 
 def by_step(rows):

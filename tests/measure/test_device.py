@@ -11,6 +11,8 @@ from tandv import statistics
 from tandv.measure import device
 from tandv.measure.device import Arriving, DeviceRows
 
+pytestmark = pytest.mark.slow
+
 FLOAT8 = sorted(name for name in dir(torch) if name.startswith("float8_"))
 inf, nan = math.inf, math.nan
 random = np.random.default_rng(0)

@@ -16,6 +16,8 @@ from tandv import statistics
 from tandv.measure import _launch
 from tandv.measure.device import DeviceRows
 
+pytestmark = pytest.mark.slow
+
 TOOLS = Path(triton.__file__).parent / "backends/nvidia/bin"
 random = np.random.default_rng(0)
 

@@ -13,10 +13,13 @@ from tandv.curves import read_curves
 from tandv.page import save
 from tandv.page.loopback import serving
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None,
-    reason="NO BROWSER: the page's browser tests did not run; install one by `apt-get install chromium`",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None,
+        reason="NO BROWSER: the page's browser tests did not run; install one by `apt-get install chromium`",
+    ),
+]
 EVIL = "spectral:<script>alert(1)</script><img src=x onerror=alert(2)>%{y}"
 CURVES = pd.DataFrame(
     {

@@ -25,7 +25,7 @@ print("ended", flush=True)
 def ask(address: str, path: str, **headers: str):
     """Ask for a path; return status, headers and text."""
     parts = urlsplit(address)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=120)
     try:
         connection.request(headers.pop("method", "GET"), path, headers=headers)
         response = connection.getresponse()
@@ -105,7 +105,7 @@ def test_ctrl_c_ends_it(browser, tmp_path):
             "a loss" in urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(found[0]).read().decode()
         )
         process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=30)
+        rest, errors = process.communicate(timeout=300)
     assert (process.returncode, errors) == (0, "")
     assert rest.splitlines()[-1] == "ended"
     assert list(tmp_path.iterdir()) == []

@@ -7,6 +7,8 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from tandv.probes import attention_patterns, get_intermediate_outputs
 
+pytestmark = pytest.mark.slow
+
 IDS = torch.randint(50, (2, 7), generator=torch.Generator().manual_seed(0))
 SPECIAL = {"bos_token_id": 0, "eos_token_id": 1}
 

@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 SAVE = """
 import sys, warnings
 warnings.simplefilter("ignore")

@@ -22,6 +22,8 @@ from tandv.track import jax as tracking_jax
 from tandv.track import torch as tracking
 from tandv.track.common.saving import in_bytes
 
+pytestmark = pytest.mark.slow
+
 
 def model_of(width: int = 4) -> nn.Module:
     torch.manual_seed(1)

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -146,15 +147,16 @@ def test_a_disk_that_stays_full_does_not_fill_the_memory(monkeypatch):
 
 
 def test_writing_in_a_thread_gives_the_same_log(monkeypatch):
-    model, real = nn.Linear(2, 2), files.write_parquet
+    model, real, trained = nn.Linear(2, 2), files.write_parquet, threading.Event()
 
     def slow(*arguments):
-        time.sleep(0.05)
+        trained.wait()
         real(*arguments)
 
     monkeypatch.setattr(files, "write_parquet", slow)
     with track(model, offload_inc=1, async_offload=True) as tracker:
         train(tracker, model, 20)
+        trained.set()
     assert steps_of(read_pickle(tracker.out_path)) == list(range(20))
     assert 1 <= len(list((tracker.path / "parts").iterdir())) < 20  # training did not wait for each
 

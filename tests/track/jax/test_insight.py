@@ -15,6 +15,8 @@ from tandv.log.raster import ABOVE, NEGATIVE, NONE, POSITIVE, read_raster
 from tandv.track.common import read_pickle
 from tandv.track.jax import track
 
+pytestmark = pytest.mark.slow
+
 BACKENDS = "the kernel", "arrays"
 
 

@@ -12,6 +12,8 @@ from reference import reference, reference_counts
 from tandv import statistics
 from tandv.track.jax import _kernels, _native
 
+pytestmark = pytest.mark.slow
+
 NORMAL = np.random.default_rng(0).standard_normal((40, 64))
 VALUES = {
     "normal": NORMAL,

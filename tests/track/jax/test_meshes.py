@@ -11,6 +11,8 @@ from jax.sharding import PartitionSpec as P
 
 from tandv.track.jax import tag
 
+pytestmark = pytest.mark.slow
+
 X = jax.random.normal(jax.random.key(1), (8, 4))
 
 

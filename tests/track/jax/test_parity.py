@@ -17,6 +17,8 @@ from tandv.track.common import read_pickle
 from tandv.track.jax import track as track_jax
 from tandv.track.torch import track as track_torch
 
+pytestmark = pytest.mark.slow
+
 SIZES = {"layers": 2, "width": 16, "heads": 2, "context": 8}
 TOKENS = np.random.default_rng(1).integers(256, size=(4, 9))
 INPUTS = np.random.default_rng(2).standard_normal((8, 6)).astype(np.float32)

@@ -10,6 +10,8 @@ from flax import linen as nn
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
+pytestmark = pytest.mark.slow
+
 X = jax.random.normal(jax.random.key(1), (2, 8, 4))  # two steps
 
 

@@ -14,6 +14,8 @@ from tandv.demo.torch_gpt import GPT
 from tandv.track.common import read_pickle
 from tandv.track.torch import track
 
+pytestmark = pytest.mark.slow
+
 STATISTICS = ("mean_abs", "max_abs", "rm2", "rm4", "rm8")
 
 

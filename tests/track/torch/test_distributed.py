@@ -12,6 +12,8 @@ from tandv.log.run import read_run
 from tandv.track.common import read_pickle
 from tandv.track.torch import track
 
+pytestmark = pytest.mark.slow
+
 COUNTS = ("numel", "zeros", "nans", "infs")
 
 

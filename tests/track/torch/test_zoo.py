@@ -14,7 +14,10 @@ from tandv.track.common import read_pickle
 from tandv.track.torch import track
 
 # Said by the libraries themselves while they build or run their models.
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
+]
 logging.getLogger("transformers").setLevel(logging.ERROR)
 
 

@@ -8,10 +8,13 @@ import pytest
 from in_browser import CHROMIUM, browser, lab, notebook, run_notebook
 from tandv.log.logframe import example_log, layers
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None,
-    reason="NO BROWSER: the viewer's browser tests did not run; install one by `apt-get install chromium`",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None,
+        reason="NO BROWSER: the viewer's browser tests did not run; install one by `apt-get install chromium`",
+    ),
+]
 DF = example_log(layers=6, steps=20)
 SETUP = "from tandv import logframe, viz\ndf = logframe.example_log(layers=6, steps=20)"
 HEATMAP = "v = viz.interactive(viz.scalar_global_heatmap, df=df, tt='Gradient', scalar_metric='rm2')"
@@ -52,8 +55,8 @@ def page_of(tmp_path):
             address, token = stack.enter_context(lab(folder, home))
             page = stack.enter_context(browser(home / "profile"))
             run_notebook(page, address, token, path)
-            page.wait_for_selector(".jupyter-matplotlib canvas", timeout=30_000)
-            page.wait_for_selector(".where", timeout=30_000)
+            page.wait_for_selector(".jupyter-matplotlib canvas", timeout=300_000)
+            page.wait_for_selector(".where", timeout=300_000)
             page.wait_for_timeout(1_000)
             return page, lambda part, x, y: _point(page, part, x, y)
 
@@ -70,7 +73,7 @@ def _point(page, part, x, y):
 
 def _wait_for_state(page, plot, layer, step):
     wanted = json.dumps([plot, layer, step])
-    page.wait_for_function("w => document.querySelector('.state').textContent === w", arg=wanted, timeout=15_000)
+    page.wait_for_function("w => document.querySelector('.state').textContent === w", arg=wanted, timeout=150_000)
 
 
 def test_heatmap_click_opens_the_layer_and_step_and_right_click_goes_back(page_of):
