@@ -21,12 +21,18 @@ _PAUSES = 20  # times its longest pause so far, after which it is
 def run_status(folder: AnyPath) -> str:
     """Return how a run stands: "running", "killed", or how it ended.
 
-    It ended as "finished", as "empty" where nothing was recorded, as "ended by ..." with the name of an exception,
-    or as "tracking failed". Raises FileNotFoundError if there is no run in the folder, ValueError if its `run.json`
-    is damaged.
+    It ended as "finished", as "empty" if nothing was recorded, as "ended by ..." with the name of an exception, or as
+    "tracking failed".
 
-    >>> run_status("tandv-runs/demo")
+    >>> Path("run").mkdir()
+    >>> _ = Path("run/run.json").write_text('{"status": "finished"}')
+    >>> run_status("run")
     'finished'
+
+    Args:
+        folder: the folder of the run, which a tracker made (`tracker.path`).
+
+    Raises FileNotFoundError if there is no run in the folder, ValueError if its `run.json` is damaged.
     """
     folder = Path(folder)
     about = folder / "run.json"

@@ -135,20 +135,25 @@ class Tracker:
     def start(self) -> Self:
         """Begin to record, as the `with` block does; for callbacks, and notebooks that go on from cell to cell.
 
-        ```
-        tracker = track(model).start()
-        ...
-        tracker.close()
-        ```
+        >>> import torch
+        >>> from tandv.track.torch import track
+        >>> model = torch.nn.Linear(3, 1)
+        >>> tracker = track(model).start()
+        >>> model(torch.ones(1, 3)).sum().backward()
+        >>> tracker.step()
+        >>> tracker.close()
 
         Raises RuntimeError if it has been started before.
         """
         return self.__enter__()
 
     def close(self, error: BaseException | None = None) -> None:
-        """End the recording and write the log, as the end of the `with` block does; `error` is what ended training.
+        """End the recording and write the log, as the end of the `with` block does.
 
         Nothing happens where it has ended already, or was never started. Python closes what is left open when it exits.
+
+        Args:
+            error: what ended training, if it was an error, of which `run.json` keeps the name.
         """
         if self._state not in ("new", "over"):
             self.__exit__(type(error) if error is not None else None, error, None)
@@ -157,15 +162,29 @@ class Tracker:
     def phase(self, name: str) -> Iterator[None]:
         """Give what happens inside rows of its own, which bear the name in the log's column "phase".
 
-        ```
-        with tracker.phase("rollout"):
-            samples = model.generate(prompts)
-        ```
+        >>> import torch
+        >>> from tandv.track.common import read_pickle
+        >>> from tandv.track.torch import track
+        >>> model = torch.nn.Linear(3, 1)
+        >>> with track(model) as tracker:
+        ...     with tracker.phase("rollout"), torch.no_grad():
+        ...         for _ in range(31):
+        ...             samples = model(torch.ones(1, 3))
+        ...     model(torch.ones(1, 3)).sum().backward()
+        ...     tracker.step()
+        >>> log = read_pickle(tracker.out_path)
+        >>> outputs = log[log["metadata", "tensor_type"] == "Activation"]
+        >>> dict(zip(outputs["metadata", "phase"], outputs["scalar_stats", "calls"].tolist()))
+        {'rollout': 31, '': 1}
 
         It is about inputs and outputs of modules and their gradients; a gradient belongs to the phase in which it is
         computed, or outside of any to that of its forward pass. Parameters, their gradients and states of
-        optimisers belong to the whole step. A phase within another is called "outer/inner". Raises ValueError for a
-        name that is no text or empty.
+        optimisers belong to the whole step. A phase within another is called "outer/inner".
+
+        Args:
+            name: what the log calls it.
+
+        Raises ValueError for a name that is no text or empty.
         """
         if not isinstance(name, str) or not name:
             raise ValueError(f'phase({name!r}): a phase needs a name, such as tracker.phase("rollout")')
