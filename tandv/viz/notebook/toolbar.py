@@ -51,7 +51,8 @@ def _control(name: str, options: list[Any], value: Any) -> Any:
         return widgets.SelectMultiple(options=options, value=chosen, rows=min(4, len(options)), **look)
     menu: list[Any] = [(str(option), option) for option in options]
     if value not in options:
-        menu.insert(0, ("(all)" if value is None else str(value), value))
+        of_none = "(outside of any)" if name == "phase" else "(all)"
+        menu.insert(0, (of_none if value is None else str(value), value))
     return widgets.Dropdown(options=menu, value=value, **look)
 
 

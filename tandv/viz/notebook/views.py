@@ -83,7 +83,7 @@ def drilled(view: View, place: Place | None, histogram: Callable[..., Any]) -> V
     if "df" not in view.arguments:
         return None
     kind = place.tt or one(view.arguments.get("tt")) or logframe.tensor_types(view.df)[0]
-    kept = {name: view.arguments[name] for name in ("theme",) if name in view.arguments}
+    kept = {name: view.arguments[name] for name in ("phase", "theme") if name in view.arguments}
     return View(histogram, {"df": view.df, "layer": place.layer, "tt": kind, "step": place.step, **kept})
 
 
@@ -114,6 +114,8 @@ def choices(view: View) -> dict[str, list[Any]]:
         "scalar_metric": lambda: logframe.scalar_metrics(view.df),
         "dtype_annotation": lambda: list(formats.FORMATS),
     }
+    if "df" in view.arguments and (phases := [phase for phase in logframe.phases(view.df) if phase]):
+        known["phase"] = lambda: phases
     found: dict[str, list[Any]] = {}
     for name, parameter in inspect.signature(view.plot).parameters.items():
         if name in known:

@@ -50,19 +50,47 @@ def until_written(tracker):
         tracker._writer._background.give(lambda: None).result()
 
 
-def test_kill_9_loses_at_most_the_rows_since_the_last_flush(tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_kill_9_loses_at_most_the_rows_since_the_last_flush(tmp_path, how):
     done = -1
     with subprocess.Popen([sys.executable, "-c", TRAINING], stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         assert process.stdout is not None
         while done < 40:
             done = int(process.stdout.readline())
-        process.send_signal(signal.SIGKILL)
+        assert run_status(tmp_path / "run") == "running"
+        process.send_signal(how)
         done = max([done, *map(int, process.stdout.read().split())])
     steps = steps_of(read_run(tmp_path / "run"))
     assert steps == list(range(len(steps)))
     assert done - 3 <= len(steps) <= done + 2  # the step after the last one printed may have been flushed
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "running"
     assert run_status(tmp_path / "run") == "killed"
+
+
+ON_A_SLOW_DISK = """
+import os, signal, time, torch
+from tandv.log import files
+from tandv.track.common import writer
+from tandv.track.torch import track
+real, writer._QUICK = files.write_parquet, 0
+files.write_parquet = lambda *arguments: (time.sleep(0.05), real(*arguments))
+model = torch.nn.Linear(2, 2)
+with track(model, path="run", offload_inc=3) as tracker:
+    for step in range(30):
+        model(torch.ones(1, 2)).sum().backward()
+        tracker.step()
+        if step == {last}:
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("last", [20, 21, 22])
+def test_a_kill_loses_no_more_where_the_disk_is_slow(tmp_path, last):
+    code = ON_A_SLOW_DISK.format(last=last)
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path).returncode == -signal.SIGKILL
+    steps = steps_of(read_run(tmp_path / "run"))
+    assert steps == list(range(len(steps)))
+    assert last + 1 - len(steps) <= 3
 
 
 def test_a_running_run_can_be_read(tmp_path):

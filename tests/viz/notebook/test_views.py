@@ -73,3 +73,17 @@ def test_choices_come_from_the_log_and_the_signature():
     assert found["kind"] == ["bar", "line"]
     assert "fig" not in found and "df" not in found
     assert (current(HISTOGRAM, "kind"), current(HISTOGRAM, "step"), current(TOP, "tt")) == ("bar", 0, "Activation")
+
+
+def with_phases(df, tt, phase=None, fig=None):
+    """A stand-in with the parameters of a plot that can show a phase."""
+
+
+def test_a_log_with_phases_has_a_control_for_them_which_a_drill_keeps():
+    df = DF.copy()
+    df[("metadata", "phase")] = ["rollout" if step else "" for step in df[("metadata", "step")]]
+    view = View(with_phases, {"df": df, "tt": "Activation", "phase": "rollout"})
+    assert choices(view)["phase"] == ["rollout"]
+    assert "phase" not in choices(View(with_phases, {"df": DF, "tt": "Activation"}))
+    opened = drilled(view, Place(step=3, layer=layers(DF)[1], tt=None, value=None), histogram)
+    assert opened is not None and opened.arguments["phase"] == "rollout"
