@@ -120,7 +120,8 @@ class ParameterCapture:
         self._record_weights(self._names)
         self._record_rest_of_gradients()
         for parameter, old in self._before.items():
-            self._record([(parameter, "Weight_Update", parameter.detach() - old)])
+            if (now := _values(parameter)) is not None and now.shape == old.shape:
+                self._record([(parameter, "Weight_Update", now - old)])
         self._record([(p, f"Optimiser_State.{key}", state) for p, key, state in self.optimizers.states(self._names)])
         for kind in self.optimizers.news():
             say(f"{kind} steps on the model's parameters though track() was not given it: its state is recorded, too")
@@ -261,8 +262,8 @@ class ParameterCapture:
 
     def _keep_copies(self, parameters: Iterable[nn.Parameter]) -> None:
         for p in parameters:
-            if p.requires_grad and p not in self._before:
-                self._before[p] = p.detach().clone()
+            if p.requires_grad and p not in self._before and (values := _values(p)) is not None:
+                self._before[p] = values.clone()
 
     def _record_weights(self, parameters: Iterable[nn.Parameter]) -> None:
         if self._weights:
@@ -274,7 +275,11 @@ class ParameterCapture:
         """Record a gradient in a reading that may not count; tell whether it could be."""
         mine, _, piece = local(gradient)
         values = measurable(mine) if mine is not None else None
-        values = self._tracker.scaler.taken_out(values, scale) if values is not None else None
+        if values is None:
+            name, why = self._names[p].name, why_not(gradient)
+            self._tracker.say_once(f"{why} are not measured (first met at Weight_Gradient of {name!r})", why)
+            return False
+        values = self._tracker.scaler.taken_out(values, scale)
         if values is None:
             return False
         quantity = self._quantity(p, "Weight_Gradient", WHOLE + piece)
@@ -306,3 +311,11 @@ class ParameterCapture:
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
     return [p for group in optimizer.param_groups for p in group["params"]]
+
+
+def _values(p: nn.Parameter) -> torch.Tensor | None:
+    """Return a parameter's values apart from autograd, spread over the ranks as it is; None if they cannot be read."""
+    mine, group, _ = local(p)
+    if group:
+        return p.detach()
+    return measurable(mine) if mine is not None else None

@@ -141,7 +141,6 @@ def put(value, place, model, optimizer):
     elif place == "output":
         model.returned = value
     elif place == "gradient":
-        Gradient.value = value
         model._parameters["weight"] = torch.Tensor._make_subclass(Gradient, twos(), True)
     else:
         optimizer.kept = value
@@ -172,9 +171,11 @@ def tracked(kind, place):
         optimizer.param_groups[0]["params"] = [model._parameters["weight"]]
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        with track(model, optimizer=optimizer, insight=place == "state") as tracker:  # it reads states on its own
+        more = {"insight": place == "state", "track_updates": True}  # which read states and weights on their own
+        with track(model, optimizer=optimizer, **more) as tracker:
             for _ in range(2):
                 model(torch.ones(1, 1))[0].sum().backward()
+                Gradient.value = KINDS[kind]()  # another one at each step
                 optimizer.step()
                 tracker.step()
     log = read_pickle(tracker.out_path)
