@@ -1,7 +1,8 @@
 """The names under which trackers show their numbers, kept apart where several share a W&B run or a SummaryWriter.
 
-A tracker with a name shows "tandv/<name>/...", another "tandv/...". Where that is taken by a tracker that still
-records, or that has shown the same steps, a number or the model's class is added.
+A tracker with a name shows "tandv-<name>/...", another "tandv/...". Where that is taken by a tracker that still
+records, or that has shown the same steps, a number or the model's class is added. The names are no parts of each
+other, so that W&B's "tandv/*" does not match those of another tracker, nor a phase of one the name of another.
 """
 
 import itertools
@@ -26,7 +27,7 @@ class Tags:
     >>> writer = Writer()
     >>> generator, discriminator = Tags(writer, "G", "Linear"), Tags(writer, "D", "Linear")
     >>> generator.at(0), discriminator.at(0), Tags(writer, None, "Linear").at(0), Tags(writer, None, "Linear").at(0)
-    ('tandv/G', 'tandv/D', 'tandv', 'tandv/Linear')
+    ('tandv-G', 'tandv-D', 'tandv', 'tandv-Linear')
 
     Args:
         target: the W&B run or SummaryWriter.
@@ -73,8 +74,8 @@ class Tags:
     def _wanted(self) -> Iterator[str]:
         if self._name is None:
             yield "tandv"
-        yield f"tandv/{self._name or self._title}"
-        yield from (f"tandv/{self._name or self._title}-{n}" for n in itertools.count(2))
+        yield f"tandv-{self._name or self._title}"
+        yield from (f"tandv-{self._name or self._title}-{n}" for n in itertools.count(2))
 
 
 _lock = threading.Lock()  # steps are shown from the threads of writers

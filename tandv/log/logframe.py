@@ -2,7 +2,7 @@
 
 Its columns are a MultiIndex of two levels in three parts:
 
-    ("metadata", "name" | "type" | "tensor_type" | "step" | "dtype" | anything further, such as "rank")
+    ("metadata", "name" | "type" | "tensor_type" | "step" | "dtype" | anything further: "rank", "phase")
     ("scalar_stats", any name)      numbers; at least one column
     ("exponent_counts", n)          how many values x have 2**n <= abs(x) < 2**(n + 1), for integer n;
                                     -inf: zeros and underflow; inf: infinities and overflow

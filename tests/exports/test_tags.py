@@ -9,19 +9,19 @@ class Writer:
 
 def test_a_name_is_part_of_all_names():
     writer = Writer()
-    assert [Tags(writer, name, "Linear").at(0) for name in ("G", "D")] == ["tandv/G", "tandv/D"]
+    assert [Tags(writer, name, "Linear").at(0) for name in ("G", "D")] == ["tandv-G", "tandv-D"]
 
 
 def test_without_names_the_second_has_its_models_and_the_third_a_number():
     writer = Writer()
     tags = [Tags(writer, None, "Linear") for _ in range(3)]
-    assert [one.at(0) for one in tags] == ["tandv", "tandv/Linear", "tandv/Linear-2"]
-    assert [one.at(1) for one in tags] == ["tandv", "tandv/Linear", "tandv/Linear-2"]  # and keep them
+    assert [one.at(0) for one in tags] == ["tandv", "tandv-Linear", "tandv-Linear-2"]
+    assert [one.at(1) for one in tags] == ["tandv", "tandv-Linear", "tandv-Linear-2"]  # and keep them
 
 
 def test_the_same_name_twice_is_told_apart():
     writer = Writer()
-    assert [Tags(writer, "G", "Linear").at(0) for _ in range(2)] == ["tandv/G", "tandv/G-2"]
+    assert [Tags(writer, "G", "Linear").at(0) for _ in range(2)] == ["tandv-G", "tandv-G-2"]
 
 
 def test_what_goes_on_where_another_has_ended_has_its_names():
@@ -31,7 +31,7 @@ def test_what_goes_on_where_another_has_ended_has_its_names():
         first.at(step)
     first.close()
     assert Tags(writer, None, "Linear").at(3) == "tandv"
-    assert Tags(writer, None, "Linear").at(3) == "tandv/Linear"  # it is still going on
+    assert Tags(writer, None, "Linear").at(3) == "tandv-Linear"  # it is still going on
 
 
 def test_what_shows_the_same_steps_again_has_names_of_its_own():
@@ -39,7 +39,7 @@ def test_what_shows_the_same_steps_again_has_names_of_its_own():
     first = Tags(writer, None, "Linear")
     first.at(5)
     first.close()
-    assert Tags(writer, None, "Linear").at(0) == "tandv/Linear"
+    assert Tags(writer, None, "Linear").at(0) == "tandv-Linear"
 
 
 def test_other_places_do_not_count():

@@ -117,10 +117,10 @@ def test_two_trackers_in_one_writer_have_tags_of_their_own(train, written):
     writer, read = written
     logs = {name: read_run(train(steps=3, tensorboard=writer, name=name).path) for name in ("G", "D")}
     events = read()
-    assert {tag.split("/")[1] for tag in events.Tags()["scalars"]} == {"G", "D"}
+    assert {tag.split("/")[0] for tag in events.Tags()["scalars"]} == {"tandv-G", "tandv-D"}
     for name, log in logs.items():
         wanted = [np.float32(summary.numbers["Weight/rm2/max"]) for _, summary in of_log(log)]
-        shown = events.Scalars(f"tandv/{name}/Weight/rm2/max")
+        shown = events.Scalars(f"tandv-{name}/Weight/rm2/max")
         assert [(event.step, event.value) for event in shown] == list(enumerate(wanted))
 
 
@@ -129,7 +129,7 @@ def test_a_second_tracker_without_a_name_is_told_apart_too(train, written):
     train(steps=2, tensorboard=writer)
     train(steps=2, tensorboard=writer)
     events = read()
-    for tag in ("tandv/Weight/rm2/max", "tandv/Sequential/Weight/rm2/max"):
+    for tag in ("tandv/Weight/rm2/max", "tandv-Sequential/Weight/rm2/max"):
         assert [event.step for event in events.Scalars(tag)] == [0, 1]
 
 

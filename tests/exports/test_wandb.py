@@ -210,14 +210,14 @@ def test_rows_of_their_own_go_out_as_training_goes_on(wandb, train, rows):
 
 def test_two_trackers_in_one_run_keep_their_names_and_axes_apart(wandb, train, rows, other_records):
     with wandb.init() as run:
-        for name in ("G", "D"):
+        for name in (None, "D"):
             train(steps=2, name=name, use_wandb=True, after=lambda step: run.log({"loss": step}))
-    for name in ("G", "D"):
-        own = [row for row in rows() if f"tandv/{name}/step" in row]
-        assert [row[f"tandv/{name}/step"] for row in own] == [0, 1]
-        assert all(f"tandv/{name}/Weight/rm2/max" in row for row in own)
+    for prefix in ("tandv", "tandv-D"):
+        own = [row for row in rows() if f"{prefix}/step" in row]
+        assert [row[f"{prefix}/step"] for row in own] == [0, 1]
+        assert all(f"{prefix}/Weight/rm2/max" in row for row in own)
     axes = [(metric.glob_name, metric.step_metric) for metric in other_records("metric") if metric.glob_name]
-    assert axes == [("tandv/G/*", "tandv/G/step"), ("tandv/D/*", "tandv/D/step")]
+    assert axes == [("tandv/*", "tandv/step"), ("tandv-D/*", "tandv-D/step")]
 
 
 def test_what_use_wandb_may_be_is_said(train):
