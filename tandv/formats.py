@@ -8,32 +8,47 @@
 import math
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import ml_dtypes
 import numpy as np
-import pandas as pd
 
 from tandv.messages import UnknownName, unknown
 
-# Short names for tables and labels.
-SHORT = {
-    "float8_e4m3fn": "e4m3",
-    "float8_e5m2": "e5m2",
-    "float8_e3m4": "e3m4",
-    "float8_e4m3": "e4m3 (ieee)",
-    "float8_e4m3fnuz": "e4m3fnuz",
-    "float8_e5m2fnuz": "e5m2fnuz",
-    "float8_e4m3b11fnuz": "e4m3b11",
-    "float6_e2m3fn": "e2m3",
-    "float6_e3m2fn": "e3m2",
-    "float4_e2m1fn": "e2m1",
-    "float16": "fp16",
-    "bfloat16": "bf16",
-    "float32": "fp32",
-    "float64": "fp64",
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class _Called(NamedTuple):
+    """What a format is called besides its name: in a label, and in a file of safetensors."""
+
+    short: str
+    safetensors: str = ""
+
+
+# The one table of number formats, by their names in ml_dtypes, NumPy, torch and JAX.
+_TABLE = {
+    "float8_e4m3fn": _Called("e4m3", "F8_E4M3"),
+    "float8_e5m2": _Called("e5m2", "F8_E5M2"),
+    "float8_e3m4": _Called("e3m4"),
+    "float8_e4m3": _Called("e4m3 (ieee)"),
+    "float8_e4m3fnuz": _Called("e4m3fnuz"),
+    "float8_e5m2fnuz": _Called("e5m2fnuz"),
+    "float8_e4m3b11fnuz": _Called("e4m3b11"),
+    "float8_e8m0fnu": _Called("e8m0", "F8_E8M0"),
+    "float6_e2m3fn": _Called("e2m3"),
+    "float6_e3m2fn": _Called("e3m2"),
+    "float4_e2m1fn": _Called("e2m1"),
+    "float16": _Called("fp16", "F16"),
+    "bfloat16": _Called("bf16", "BF16"),
+    "float32": _Called("fp32", "F32"),
+    "float64": _Called("fp64", "F64"),
 }
-FORMATS = tuple(SHORT)
+SHORT = {name: called.short for name, called in _TABLE.items()}
+SAFETENSORS = {called.safetensors: name for name, called in _TABLE.items() if called.safetensors}
+EIGHT_BITS = tuple(sorted(name for name in _TABLE if name.startswith("float8")))
+# Those that values are cast to: e8m0 has neither sign nor zero, it holds the scales of blocks.
+FORMATS = tuple(name for name in _TABLE if name != "float8_e8m0fnu")
 
 
 UnknownFormat = UnknownName  # the name that it had here
@@ -101,6 +116,34 @@ def number_format(name: str) -> Format:
     )
 
 
+def is_format(name: str) -> bool:
+    """Tell whether a name is that of a number format, not a short one.
+
+    >>> is_format("bfloat16"), is_format("bf16"), is_format("int32")
+    (True, False, False)
+
+    Args:
+        name: a name in ml_dtypes or NumPy.
+    """
+    try:
+        ml_dtypes.finfo(name)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def dtype(name: str) -> np.dtype:
+    """Return the dtype of a number format: NumPy's own, or that of ml_dtypes where NumPy has none.
+
+    >>> dtype("float8_e4m3fn").itemsize, dtype("float64").itemsize
+    (1, 8)
+
+    Args:
+        name: the name of the format.
+    """
+    return np.dtype(getattr(ml_dtypes, name, name))
+
+
 def exponent(value: float) -> int:
     """Return the n of 2^n <= value < 2^(n+1), exactly.
 
@@ -131,7 +174,7 @@ class Shares(NamedTuple):
     to_zero: np.ndarray
 
 
-def cast_shares(rows: pd.DataFrame, name: str, shift: int = 0) -> Shares:
+def cast_shares(rows: "pd.DataFrame", name: str, shift: int = 0) -> Shares:
     """Return the shares of each log row that would overflow, be subnormal or go to zero in a format.
 
     A share is an interval where the exponent counts cannot tell: the bin that holds the format's largest value

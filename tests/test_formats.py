@@ -4,8 +4,10 @@ import ml_dtypes
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.torch
+import torch
 
-from tandv import formats
+from tandv import formats, measure
 from tandv.formats import cast_shares, exponent, number_format
 from tandv.log.logframe import frame
 from tandv.messages import UnknownName
@@ -128,3 +130,22 @@ def test_intervals_hold_what_a_real_cast_does():
             shares = cast_shares(row(values, -40, 40), name)
             for (low, high), share in zip((shares.overflow[0], shares.to_zero[0]), truth, strict=True):
                 assert low - 1e-12 <= share <= high + 1e-12, (name, scale)
+
+
+def test_every_format_is_called_the_same_by_all_that_have_it():
+    for name in formats.FORMATS:
+        assert formats.dtype(name).name == name
+        assert formats.is_format(name) and not formats.is_format(formats.SHORT[name])
+        assert number_format(formats.SHORT[name]) == number_format(name)
+
+
+def test_formats_of_one_byte_are_those_that_can_be_looked_up():
+    assert all(formats.dtype(name).itemsize == 1 for name in formats.EIGHT_BITS)
+    assert set(formats.EIGHT_BITS) <= set(measure.MEASURED)
+
+
+def test_safetensors_write_formats_by_these_names(tmp_path):
+    for code, name in formats.SAFETENSORS.items():
+        safetensors.torch.save_file({"x": torch.ones(2).to(getattr(torch, name))}, tmp_path / name)
+        with safetensors.safe_open(tmp_path / name, framework="pt") as file:
+            assert file.get_slice("x").get_dtype() == code

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tandv.formats import exponent, number_format
 from tandv.log import logframe
 
-_E4M3_SMALLEST = -9  # exponent of the smallest subnormal of float8_e4m3fn
+_FORMAT = number_format("float8_e4m3fn")
 
 
 def report(df: pd.DataFrame, losses: list[float], folder: Path) -> list[str]:
@@ -53,13 +54,13 @@ def _smallest_gradients(rows: pd.DataFrame) -> list[str]:
 
 def _underflow(rows: pd.DataFrame) -> list[str]:
     """Say which tensors an unscaled float8_e4m3fn could not hold."""
-    exponents = [n for n in logframe.exponents(rows) if n < _E4M3_SMALLEST - 1]
+    exponents = [n for n in logframe.exponents(rows) if n < exponent(_FORMAT.vanishes_at)]
     lost = sum(rows["exponent_counts"][n].to_numpy() for n in exponents)
     share = lost / rows["scalar_stats"]["numel"].to_numpy()
     worst = np.argsort(-share, kind="stable")[:3]
     names, kinds = rows["metadata"]["name"].to_numpy(), rows["metadata"]["tensor_type"].to_numpy()
     listed = "; ".join(f"{kinds[i]} of {names[i]}: {share[i]:.0%}" for i in worst)
     return [
-        f"Cast to float8_e4m3fn without scaling, {(share > 0.01).sum()} of the last step's {len(rows)} tensors "
+        f"Cast to {_FORMAT.name} without scaling, {(share > 0.01).sum()} of the last step's {len(rows)} tensors "
         f"would lose more than 1 % of their values to zero, most of all {listed}."
     ]

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Sequence
 
-import ml_dtypes
 import numpy as np
 import pandas as pd
 
+from tandv.formats import exponent, number_format
 from tandv.log.building import frame
 
 EXAMPLE_TYPES = ("Activation", "Gradient", "Weight", "Weight_Gradient", "Optimiser_State.exp_avg")
@@ -52,9 +52,8 @@ def example_log(
     lost = gradient & (layer == layers - 1) & (step == steps - 1) & (steps > 1)
     nans = np.where(lost, numel, 0)
 
-    info = ml_dtypes.finfo(dtype)  # type: ignore[arg-type]
-    lowest = int(np.floor(np.log2(float(info.smallest_subnormal))))
-    powers = range(lowest, int(np.floor(np.log2(float(info.max)))) + 1)
+    limits = number_format(dtype)
+    powers = range(exponent(limits.smallest_subnormal), exponent(limits.max) + 1)
     counts = _normal_counts(log2_std, numel - zeros - nans, powers)
     counts[:, 0] += zeros
     moments = {

@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import pandas as pd
 
+from tandv.formats import is_format
 from tandv.messages import listed
 
 METADATA = ("name", "type", "tensor_type", "step", "dtype")
@@ -106,7 +106,7 @@ def _text_problems(label: tuple, column: pd.Series) -> Iterator[str]:
     # The kind of module may be unknown, and was left empty by the published logs.
     if label[1] != "type" and column.isna().any():
         yield f"column {label} has {int(column.isna().sum())} rows without a value; fill them in"
-    if label[1] == "dtype" and (wrong := [v for v in values if isinstance(v, str) and not _is_float(v)]):
+    if label[1] == "dtype" and (wrong := [v for v in values if isinstance(v, str) and not is_format(v)]):
         yield (
             f"column {label} holds {listed(wrong, 3)}, which ml_dtypes.finfo does not know; allowed are names "
             'of floating-point formats such as "float32", "bfloat16", "float8_e4m3fn"'
@@ -168,14 +168,6 @@ def _is_exponent(label: Any) -> bool:
     if isinstance(label, int | np.integer):
         return not isinstance(label, bool)
     return isinstance(label, float) and math.isinf(label)
-
-
-def _is_float(name: str) -> bool:
-    try:
-        ml_dtypes.finfo(name)  # type: ignore[arg-type]
-    except (ValueError, TypeError):
-        return False
-    return True
 
 
 def _kind(column: pd.Series) -> str:

@@ -14,27 +14,18 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from tandv import statistics
+from tandv.formats import EIGHT_BITS
+from tandv.formats import dtype as dtype_of
 from tandv.measure import _numpy
 from tandv.measure.repeats import once_each, times
 
-# Tensors of one byte per element whose float32 values the compiled producer looks up.
-_EIGHT_BITS = (
-    "float8_e3m4",
-    "float8_e4m3",
-    "float8_e4m3b11fnuz",
-    "float8_e4m3fn",
-    "float8_e4m3fnuz",
-    "float8_e5m2",
-    "float8_e5m2fnuz",
-    "float8_e8m0fnu",
-)
-KINDS = {"float32": 0, "bfloat16": 1, "float16": 2} | {name: 3 + i for i, name in enumerate(_EIGHT_BITS)}
+# Elements of one byte are looked up by the compiled producer in a table of their 256 values.
+KINDS = {"float32": 0, "bfloat16": 1, "float16": 2} | {name: 3 + i for i, name in enumerate(EIGHT_BITS)}
 _WIDE = ("float64",)
-_BYTES = np.array([4, 2, 2, *[1] * len(_EIGHT_BITS)])  # of an element, by kind
+_BYTES = np.array([4, 2, 2, *[1] * len(EIGHT_BITS)])  # of an element, by kind
 _PIECE = 1 << 19  # elements that one thread measures at a time
 _COPY = 1 << 20  # elements of a strided tensor that are copied at a time
 
@@ -194,7 +185,7 @@ def fills_its_memory(tensor: Any) -> bool:
 
 
 def _array(address: int, size: int, name: str) -> np.ndarray:
-    dtype = np.dtype(name) if name in ("float64", "float32", "float16") else np.dtype(getattr(ml_dtypes, name))
+    dtype = dtype_of(name)
     if not size:
         return np.empty(0, dtype)
     memory = (ctypes.c_char * (size * dtype.itemsize)).from_address(address)
@@ -214,9 +205,7 @@ def _compiled():
 @functools.cache
 def tables() -> np.ndarray:
     patterns = np.arange(256, dtype=np.uint8)
-    return np.stack(
-        [patterns.view(getattr(ml_dtypes, name)).astype(np.float32).view(np.uint32) for name in _EIGHT_BITS]
-    )
+    return np.stack([patterns.view(dtype_of(name)).astype(np.float32).view(np.uint32) for name in EIGHT_BITS])
 
 
 _thread = threading.local()

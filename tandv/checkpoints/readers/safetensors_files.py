@@ -14,11 +14,8 @@ from tandv.checkpoints import discovery
 from tandv.checkpoints.readers.opening import Contents
 from tandv.checkpoints.warnings import UnreadableCheckpoint
 from tandv.checkpoints.weights import Entry
+from tandv.formats import EIGHT_BITS, SAFETENSORS
 from tandv.names import natural
-
-_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-# NumPy has no such numbers: they are read through torch.
-_EIGHT_BITS = {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
 
 
 @contextmanager
@@ -38,8 +35,8 @@ def open_safetensors(file: Path) -> Iterator[Contents]:
             for name in inside.keys():  # noqa: SIM118, not a dict
                 slice_ = inside.get_slice(name)
                 stored = slice_.get_dtype()
-                dtype = _DTYPES.get(stored) or _EIGHT_BITS.get(stored) or stored
-                read = partial(_eight_bits, part, name) if stored in _EIGHT_BITS else partial(inside.get_tensor, name)
+                dtype = SAFETENSORS.get(stored, stored)
+                read = partial(_eight_bits, part, name) if dtype in EIGHT_BITS else partial(inside.get_tensor, name)
                 entries[name] = Entry(
                     dtype, tuple(slice_.get_shape()), read, layer=(layers[name] or "") if name in layers else None
                 )
@@ -58,6 +55,7 @@ def _order(file: Path, names: dict[str, Entry], listed: list[str]) -> list[str]:
 
 
 def _eight_bits(part: Path, name: str) -> np.ndarray:
+    # NumPy has no such formats; safetensors returns them as tensors of torch
     from tandv.checkpoints.readers.torch_files import as_array
 
     with safe_open(part, framework="pt") as inside:

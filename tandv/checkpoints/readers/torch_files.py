@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import torch
 
+from tandv import formats
 from tandv.checkpoints.warnings import RefusedCheckpoint, UnreadableCheckpoint
 from tandv.checkpoints.weights import Entry
 from tandv.messages import some
@@ -39,11 +39,9 @@ _HARMLESS: list[Any] = [
     *((_RECONSTRUCT, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
 ]
 _AS_NUMPY = {  # formats that NumPy lacks: the integer type with the same bits, and the dtype of ml_dtypes
-    torch.bfloat16: (torch.int16, ml_dtypes.bfloat16),
-    torch.float8_e4m3fn: (torch.uint8, ml_dtypes.float8_e4m3fn),
-    torch.float8_e5m2: (torch.uint8, ml_dtypes.float8_e5m2),
-    torch.float8_e4m3fnuz: (torch.uint8, ml_dtypes.float8_e4m3fnuz),
-    torch.float8_e5m2fnuz: (torch.uint8, ml_dtypes.float8_e5m2fnuz),
+    getattr(torch, name): (torch.uint8 if name in formats.EIGHT_BITS else torch.int16, formats.dtype(name))
+    for name in ("bfloat16", *formats.EIGHT_BITS)
+    if hasattr(torch, name)
 }
 
 

@@ -15,24 +15,24 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import ml_dtypes
 import numpy as np
 
 from tandv.checkpoints.weights import Entry
+from tandv.formats import dtype as dtype_of
 
-_STORAGES: dict[str, Any] = {
-    "DoubleStorage": np.float64,
-    "FloatStorage": np.float32,
-    "HalfStorage": np.float16,
-    "BFloat16Storage": ml_dtypes.bfloat16,
-    "LongStorage": np.int64,
-    "IntStorage": np.int32,
-    "ShortStorage": np.int16,
-    "CharStorage": np.int8,
-    "ByteStorage": np.uint8,
-    "BoolStorage": np.bool_,
+_STORAGES = {
+    "DoubleStorage": "float64",
+    "FloatStorage": "float32",
+    "HalfStorage": "float16",
+    "BFloat16Storage": "bfloat16",
+    "LongStorage": "int64",
+    "IntStorage": "int32",
+    "ShortStorage": "int16",
+    "CharStorage": "int8",
+    "ByteStorage": "uint8",
+    "BoolStorage": "bool",
 }
-_NAMES = {np.dtype(dtype): np.dtype(dtype).name for dtype in _STORAGES.values()}  # dtype.name is slow
+_NAMES = {dtype_of(name): name for name in _STORAGES.values()}  # dtype.name is slow
 
 
 class NotPlain(ValueError):
@@ -114,7 +114,7 @@ class _PlainUnpickler(pickle.Unpickler):
         info = self._inside[f"data/{key}"]
         if kind != "storage":
             raise NotPlain(str(kind))
-        dtype = np.dtype(_STORAGES[name])
+        dtype = dtype_of(_STORAGES[name])
         if int(size) * dtype.itemsize > info.file_size:
             raise NotPlain("a tensor is cut off")
         return _Storage(str(key), dtype, _start(info, self._mapped), int(size))
