@@ -85,6 +85,13 @@ class Tracker:
     def end_of_step(self) -> None:
         """Record what is only known when the step is over."""
 
+    def step_over(self) -> None:
+        """Hear that a step has ended, recorded or not."""
+
+    def covered(self) -> str | None:
+        """Return in one line what the run has not recorded, and why; None where nothing is missing."""
+        return None
+
     def start_of_step(self) -> None:
         """Get ready for a step that is recorded."""
 
@@ -212,6 +219,7 @@ class Tracker:
             return
         if self.recording:
             self._guard("the end of a step", self._end)
+        self._guard("the end of a step", self.step_over)
         if self._budget is not None:
             self._budget.step_ended(self.recording)
         if self._checkpoints is not None:
@@ -275,6 +283,7 @@ class Tracker:
         """Let a budget choose the steps, and time what the tracker does."""
         self._budget = budget
         self._begin, self._end = budget.timed(self._begin), budget.timed(self._end)
+        self.step_over = budget.timed(self.step_over)
         self.keep_to_budget(self.measurements, "add", "share")
 
     def _facts(self) -> dict[str, Any]:
@@ -316,6 +325,13 @@ class Tracker:
         self.recording = False
         self._state = "elsewhere"
 
+    def _say_what_is_missing(self) -> None:
+        try:
+            if (missing := self.covered()) is not None:
+                warn(missing)
+        except Exception as error:
+            warn(f"could not tell what was recorded: {type(error).__name__}: {error}")
+
     def _stop(self, status: str) -> None:
         self.recording = False
         if self._state in ("elsewhere", "over"):
@@ -327,6 +343,8 @@ class Tracker:
             self._release()
         self._state = "over"
         _on.discard(self)
+        if status == "finished" and not failed:
+            self._say_what_is_missing()
         if self._checkpoints is not None:
             self._checkpoints.close(self.steps)
         try:

@@ -30,6 +30,7 @@ class Arrivals:
         self._flags: dict[int, nn.Parameter] = {}  # since the last backward pass that was heard of
         self._noted: dict[int, nn.Parameter] = {}  # in passes before
         self._scales: dict[int, Scale] = {}
+        self._before_forward = self._since_forward = False  # whether some have arrived
         self._hooks: dict[int, tuple[nn.Parameter, Any]] = {}
         self._taken: set[int] = set()  # whose gradients an optimiser was seen to take
         self._left: dict[int, tuple[Any, _Version]] = {}  # what lay in `.grad` when the step began
@@ -63,14 +64,26 @@ class Arrivals:
         """Forget what has arrived, and note what the step before has left in the parameters."""
         for known in (self._flags, self._noted, self._scales, self._left, self._early):
             known.clear()
+        self._before_forward = self._since_forward = False
         for p in parameters:
             gradient = p.grad
             if gradient is not None:
                 plain = type(gradient) is torch.Tensor  # others may be swapped, too
                 self._left[id(p)] = weakref.ref(gradient) if plain else None, _version(gradient)
 
+    def forward_begun(self) -> None:
+        """Hear that the step's forward pass begins."""
+        self.pass_over(UNSCALED)
+        self._before_forward, self._since_forward = self._since_forward, False
+
+    @property
+    def only_before_forward(self) -> bool:
+        """Tell whether gradients have arrived before the step's forward pass, and none since."""
+        return self._before_forward and not (self._since_forward or self._flags)
+
     def pass_over(self, scale: Scale) -> None:
         """Note that what has arrived since the last call came from a loss of this scale."""
+        self._since_forward = self._since_forward or bool(self._flags)
         for key in self._flags:
             self._scales[key] = scale if self._scales.get(key, scale) is scale else Scale(known=False)
         self._noted |= self._flags

@@ -21,6 +21,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from tandv.track.common.measurements import Quantity, in_phase
 from tandv.track.torch import _exports
 from tandv.track.torch._compiled import Quiet, Receiver, forget_graphs, mark, not_compiled_alone
+from tandv.track.torch._coverage import Part
 from tandv.track.torch._gradients import on_gradient
 from tandv.track.torch._inputs import INPUT, InputHooks, unchanged
 from tandv.track.torch._modes import exporting, own_operations
@@ -67,6 +68,8 @@ class OutputCapture:
         self._on_leaves: list[Any] = []
         self._ran_in: dict[tuple[int, str], set[str]] = {}  # phases of this step, by output in compiled graphs
         self.saw_outputs = False
+        self.evaluated = False  # in this step the model ran in eval mode, whose outputs are not wanted
+        self.with_outputs: set[str] = set()  # names of modules whose outputs were recorded
         self._met_unknown = False  # in this step a module that is not of the model, as far as is known
         self._hook: Any = None
         self._last = LastHooks(self._after_own_hooks, lambda module: tree.find(module) is not None)
@@ -122,9 +125,20 @@ class OutputCapture:
         """Tell whether a training step should show outputs: a module is selected and in training."""
         return self._tree.has_modules and self._model.training
 
+    @property
+    def is_evaluated(self) -> bool:
+        """Tell whether outputs are not recorded because of the mode that the model is in now."""
+        return self._only_training and not self._model.training and not self.saw_outputs
+
+    @property
+    def recorded(self) -> Part:
+        """Return the names of the modules, and of those whose outputs were recorded."""
+        names = [named.name for named in self._tree.names]
+        return Part(names, self.with_outputs.intersection(names))
+
     def next_step(self) -> None:
         """Forget the outputs of the step that has ended."""
-        self.saw_outputs = self._met_unknown = False
+        self.saw_outputs = self.evaluated = self._met_unknown = False
         self._seen.clear()
         self._ran_in.clear()
         for handle in self._on_leaves:
@@ -143,7 +157,10 @@ class OutputCapture:
         if torch.compiler.is_compiling():
             self._while_traced(module, output, last)
             return
-        if not self._tracker.recording or (self._only_training and not self._model.training) or exporting():
+        if not self._tracker.recording or exporting():
+            return
+        if self._only_training and not self._model.training:
+            self.evaluated = self.evaluated or self._tree.find(module) is not None
             return
         try:
             named = self._known(module)
@@ -226,7 +243,7 @@ class OutputCapture:
             return
         named = None
         try:
-            if not self.saw_outputs:
+            if kind != GRADIENT and not self.saw_outputs:
                 self._begin()
             named = self._tree.numbered(module)
             if named is None:
@@ -367,6 +384,8 @@ class OutputCapture:
         key = (named.position, name, kind)
         if key not in self._quantities or self._quantities[key].part != part:
             order = (kind, named.position, len(self._quantities))
+            if kind == ACTIVATION:
+                self.with_outputs.add(named.name)
             self._quantities[key] = Quantity(order, name, named.type, _TENSOR_TYPES[kind], part)
         return self._quantities[key]
 

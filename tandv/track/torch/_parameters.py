@@ -18,6 +18,7 @@ from tandv.track.common.readings import FINAL, LAST, LEFT_OVER
 from tandv.track.common.writer import say
 from tandv.track.insight.numbers import InsightSettings
 from tandv.track.torch._arrivals import Arrivals
+from tandv.track.torch._coverage import Part
 from tandv.track.torch._insight import Insight
 from tandv.track.torch._modes import alone, exporting, own_operations
 from tandv.track.torch._passes import UNSCALED, Scale
@@ -106,9 +107,20 @@ class ParameterCapture:
     def forward_begun(self) -> None:
         """Record the weights that this step's forward pass uses, before anything can change them."""
         self._watch()
+        self.arrivals.forward_begun()
         self._record_weights(self._names)
         if self._updates:
             self._keep_copies(self._names)
+
+    def step_over(self) -> None:
+        """Forget what has arrived in a step that was not recorded."""
+        self.optimizer_stepped = False
+        self.arrivals.start_of_step(())
+
+    @property
+    def trained(self) -> Part:
+        """Return the names of the parameters that train, and of those whose gradients were seen."""
+        return Part([named.name for p, named in self._names.items() if p.requires_grad], self.ever)
 
     @property
     def has_gradients(self) -> bool:

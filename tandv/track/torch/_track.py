@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -11,9 +11,11 @@ from torch.nn.parameter import is_lazy
 from tandv.track.common.saving import SaveRule, Source
 from tandv.track.common.stash import Stashed
 from tandv.track.common.tracker import Tracker
+from tandv.track.common.writer import say
 from tandv.track.settings import Every, Pattern, Settings, refuse, truth_problems
 from tandv.track.torch import _weights
 from tandv.track.torch._capture import OutputCapture
+from tandv.track.torch._coverage import Coverage, Seen
 from tandv.track.torch._distributed import SharedMeasurements, find_ranks, problems, together
 from tandv.track.torch._measurements import TorchMeasurements
 from tandv.track.torch._modes import alone
@@ -22,6 +24,8 @@ from tandv.track.torch._scaler import ScalerWatch
 from tandv.track.torch._stash import stash_all_stats_and_hist
 from tandv.track.torch._tree import Tree
 from tandv.track.torch.names import module_names, parameter_names, unwrap
+
+_EVENTS_AT_MOST = 1000  # in run.json
 
 Optimizers = torch.optim.Optimizer | Iterable[torch.optim.Optimizer] | None
 
@@ -34,6 +38,11 @@ class TorchTracker(Tracker):
     scaler: ScalerWatch
     tree: Tree
     weights: Callable[[], Source | None]
+
+    def __init__(self, *arguments: Any, **keywords: Any):
+        super().__init__(*arguments, **keywords)
+        self._coverage = Coverage()
+        self._events: list[dict[str, Any]] = []  # what became of the model, at which step
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         if error is not None and isinstance(self.measurements, SharedMeasurements):
@@ -84,8 +93,47 @@ class TorchTracker(Tracker):
                 "exported model has none), so only weights, their gradients and optimiser states are recorded"
             )
         self._outputs.say_unseen()
-        self._outputs.next_step()
         self.look()
+
+    def step_over(self) -> None:
+        """Follow the model, and see whether steps are ended where they should be."""
+        if not self.recording:
+            self.look()
+        for event in self.tree.events():
+            if not self._events:
+                say(f"step {self.steps}: {event}; it is followed, and the run's run.json keeps such events")
+            if len(self._events) < _EVENTS_AT_MOST:
+                self._events.append({"step": self.steps, "event": event})
+        outputs, parameters = self._outputs, self._parameters
+        seen = Seen(
+            recorded=self.recording,
+            outputs=outputs.saw_outputs,
+            evaluated=outputs.evaluated or outputs.is_evaluated,
+            gradients=parameters.has_gradients,
+            only_before=parameters.arrivals.only_before_forward,
+            stepped=parameters.optimizer_stepped,
+        )
+        mistake = self._coverage.add(seen)
+        if mistake is not None:
+            self.say_once(mistake)
+        outputs.next_step()
+        parameters.step_over()
+
+    def covered(self) -> str | None:
+        if isinstance(self.measurements, SharedMeasurements) and self.measurements.ranks.rank:
+            return None  # the first rank says it
+        parameters = self._parameters
+        gradients = parameters.trained if self.settings.track_gradients else None
+        return self._coverage.said(self._outputs.recorded, gradients, parameters.unread)
+
+    def _facts(self) -> dict[str, Any]:
+        parameters = self._parameters
+        return {
+            **super()._facts(),
+            "coverage": self._coverage.facts(self._outputs.recorded, parameters.trained, parameters.unread),
+            **({"events": self._events} if self._events else {}),
+            **({"optimizers_not_given": parameters.optimizers.found} if parameters.optimizers.found else {}),
+        }
 
 
 def track(
@@ -133,7 +181,8 @@ def track(
     ['Activation', 'Gradient', 'Weight', 'Weight_Gradient']
 
     - `track_gradients`: gradients with respect to module outputs, and of the weights.
-    - `optimizer`: one or several, whose state is recorded too.
+    - `optimizer`: one or several, whose state is recorded too; `track(model, optimizer)` is understood. Others that
+      step on the model's parameters are found.
     - `include`, `exclude`: regular expressions searched in the dotted names of modules and parameters.
     - `stash_value`: your own function of one tensor instead of tandv's statistics, see `stash_scalar_stats`.
     - `offload_inc`: tracked steps between two flushes to disk; `async_offload` writes in a thread.
@@ -157,6 +206,8 @@ def track(
     """
     if not isinstance(module, nn.Module):
         raise TypeError(f"track() needs a torch.nn.Module, not {_described(module)}; pass the model itself")
+    if optimizer is None and _are_optimizers(track_gradients):
+        track_gradients, optimizer = True, cast(Optimizers, track_gradients)  # track(model, optimizer)
     settings = Settings(
         track_gradients=track_gradients,
         track_weights=track_weights,
@@ -181,17 +232,19 @@ def track(
     )
     optimizers = _as_list(optimizer)
     parameters = parameter_names(module)
+    is_empty = not parameters  # it gets its layers later, as by Lightning's configure_model
     ranks = find_ranks(process_group)
     own = stash_value not in (None, stash_all_stats_and_hist)
     names = dict.fromkeys(named.name for named in (*module_names(module).values(), *parameters.values()))
     refuse(
         [
-            *settings.problems(list(names)),
+            *settings.problems(None if is_empty else list(names)),
             *truth_problems({"only_stash_during_training": only_stash_during_training, "per_rank": per_rank}),
+            *(truth_problems({"track_gradients": track_gradients}) if track_gradients is None else []),
             *problems(module, ranks, own, budget),
             *(_weights.problems(module) if save is not None else []),
             *_lazy_problems(parameters),
-            *_optimizer_problems(optimizers, set(parameters)),
+            *_optimizer_problems(optimizers, None if is_empty else set(parameters)),
         ]
     )
 
@@ -225,6 +278,11 @@ def track(
     return tracker
 
 
+def _are_optimizers(value: Any) -> bool:
+    several = isinstance(value, list | tuple) and bool(value)
+    return all(isinstance(one, torch.optim.Optimizer) for one in (value if several else [value]))
+
+
 def _as_list(optimizer: Any) -> list[Any]:
     if optimizer is None:
         return []
@@ -237,12 +295,14 @@ def _lazy_problems(parameters: Mapping[nn.Parameter, Any]) -> list[str]:
     return [f"{lazy[0]!r} {words}"] if lazy else []
 
 
-def _optimizer_problems(optimizers: list[Any], parameters: set[nn.Parameter]) -> list[str]:
+def _optimizer_problems(optimizers: list[Any], parameters: set[nn.Parameter] | None) -> list[str]:
     found = []
     for optimizer in optimizers:
         if not isinstance(optimizer, torch.optim.Optimizer):
             found.append(f"optimizer={_described(optimizer)} must be a torch.optim.Optimizer, or a list of them")
-        elif parameters.isdisjoint(p for group in optimizer.param_groups for p in group["params"]):
+        elif parameters is not None and parameters.isdisjoint(
+            p for group in optimizer.param_groups for p in group["params"]
+        ):
             found.append(
                 f"the {type(optimizer).__name__} given as optimizer has none of the model's parameters; "
                 "pass the one made with this model's .parameters()"

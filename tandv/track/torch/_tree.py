@@ -43,6 +43,11 @@ class Tree:
         self._before = self._parts
 
     @property
+    def names(self) -> list[Named]:
+        """Return what the log calls the selected modules, in model order."""
+        return [named for _, named in self._modules.values()]
+
+    @property
     def has_modules(self) -> bool:
         """Tell whether a module is selected."""
         return bool(self._modules)

@@ -45,6 +45,29 @@ def test_every_wrong_argument_is_named_at_once():
         assert words in str(error.value)
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_optimisers_in_the_second_place_are_understood(run, row, several):
+    model = nn.Linear(1, 1, bias=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    with track(model, [optimizer] if several else optimizer) as tracker:  # type: ignore[arg-type]
+        model(torch.ones(1, 1)).sum().backward()
+        optimizer.step()
+        tracker.step()
+    log = read_pickle(tracker.out_path)
+    assert (
+        row(log, "Linear", "Weight_Gradient")["mean"] == row(log, "Linear", "Optimiser_State.momentum_buffer")["mean"]
+    )
+
+
+@pytest.mark.parametrize(
+    "argument", ["track_gradients", "track_weights", "track_updates", "only_stash_during_training"]
+)
+@pytest.mark.parametrize("value", [1, "yes", None, [], model])
+def test_what_is_neither_true_nor_false_is_refused(argument, value):
+    with pytest.raises(ValueError, match=f"{argument}=.* must be True or False"):
+        track(model, **{argument: value})
+
+
 def test_patterns_that_leave_nothing():
     with pytest.raises(ValueError, match="together leave no module or parameter to track"):
         track(model, include="^0$", exclude="0")

@@ -1,0 +1,141 @@
+"""What a run has recorded and what not, and why; and calls of `tracker.step()` at the wrong place.
+
+What is seen of each step is little: whether outputs, gradients and an optimiser were met in it, and in which order.
+"""
+
+from collections import deque
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+_REMEMBERED = 8  # steps
+_NAMED_AT_MOST, _LISTED_AT_MOST = 3, 100  # names in a sentence, and in run.json
+
+EVAL = (
+    "the model is in eval mode (model.training is False) while it trains, so that no module outputs are recorded; call "
+    "model.train(), or track(..., only_stash_during_training=False)"
+)
+TWICE = (
+    "tracker.step() is called more than once for each step of training: nothing happens between the calls; call it "
+    "once, after optimizer.step()"
+)
+EARLY = (
+    "tracker.step() is called between the forward pass and backward(), so that gradients get into the step after that "
+    "of their outputs; call it after optimizer.step()"
+)
+
+
+class Seen(NamedTuple):
+    """What was met in a step."""
+
+    recorded: bool = True
+    outputs: bool = False  # of the model in training, or in any mode where those are asked for
+    evaluated: bool = False  # the model was called in eval mode, and outputs are only recorded in training
+    gradients: bool = False  # have arrived
+    only_before: bool = False  # they have arrived before the forward pass, and none after
+    stepped: bool = False  # an optimiser
+
+
+def mistake(steps: Sequence[Seen]) -> str | None:
+    """Return in words what the last steps show to be a mistake of use; None for none.
+
+    >>> mistake([Seen(evaluated=True, gradients=True)]) == EVAL
+    True
+    """
+    last = steps[-1]
+    if last.recorded and last.evaluated and not last.outputs and (last.gradients or last.stepped):
+        return EVAL
+    if len(steps) > 2 and all(one.recorded and one.outputs and one.only_before for one in steps[-2:]):
+        return EARLY
+    active = _active(steps)
+    followed = [after for one, after in pairwise(active) if one]
+    if len(followed) > 1 and not active[-1] and not any(followed):
+        return TWICE
+    return None
+
+
+def _active(steps: Sequence[Seen]) -> list[bool]:
+    """Tell of each step whether anything happened in it; of one that is not recorded outputs are not known."""
+    outputs = all(one.recorded for one in steps)
+    return [one.gradients or one.stepped or (outputs and (one.outputs or one.evaluated)) for one in steps]
+
+
+class Coverage:
+    """Remembers what the steps of a run have shown."""
+
+    def __init__(self) -> None:
+        self._last: deque[Seen] = deque(maxlen=_REMEMBERED)
+        self._recorded = self._with_outputs = self._evaluated = self._learning = 0
+
+    def add(self, seen: Seen) -> str | None:
+        """Take in a step; return in words what is wrong with the way in which steps are ended, if anything is."""
+        self._last.append(seen)
+        if seen.recorded:
+            self._recorded += 1
+            self._with_outputs += seen.outputs
+            self._evaluated += seen.evaluated
+            self._learning += seen.gradients or seen.stepped
+        return mistake(list(self._last))
+
+    def facts(self, modules: "Part", gradients: "Part", unread: Collection[str]) -> dict[str, Any]:
+        """Return what the run's information says: of what there is, how much was seen."""
+        return {
+            "steps": self._recorded,
+            "steps_with_outputs": self._with_outputs,
+            "modules": len(modules.all),
+            "modules_with_outputs": len(modules.seen),
+            "parameters_that_train": len(gradients.all),
+            "parameters_with_gradients": len(gradients.seen),
+            "gradients_never_seen": gradients.missing[:_LISTED_AT_MOST],
+            **({"gradients_cleared_before_they_could_be_read": sorted(unread)} if unread else {}),
+        }
+
+    def said(self, modules: "Part", gradients: "Part | None", unread: Collection[str]) -> str | None:
+        """Return in one line what was recorded and what not, and why; None where nothing is missing."""
+        if not self._recorded:
+            return None
+        missing = []
+        if modules.all and not modules.seen:
+            why = (
+                "the model was in eval mode (model.training is False); call model.train(), or track(..., "
+                "only_stash_during_training=False)"
+                if self._evaluated
+                else "none of its modules was called between the beginning of a step and its end"
+            )
+            missing.append(f"no module outputs were recorded: {why}")
+        if gradients is not None and gradients.missing and self._learning:
+            few = [name for name in gradients.missing if name not in unread]
+            if few:
+                missing.append(
+                    f"gradients of {len(few)} of {len(gradients.all)} parameters were never seen: no backward pass "
+                    f"reached them ({_some(few)})"
+                )
+            gone = [name for name in gradients.missing if name in unread]
+            if gone:
+                missing.append(
+                    f"gradients of {len(gone)} of {len(gradients.all)} parameters were cleared before they could be "
+                    f"read ({_some(gone)})"
+                )
+        if not modules.all and not (gradients and gradients.all):
+            missing.append("the model has neither modules nor parameters that are selected")
+        if not missing:
+            return None
+        covered = f"{self._recorded} steps, outputs of {len(modules.seen)} of {len(modules.all)} modules"
+        return f"recorded {covered}; {'; '.join(missing)}"
+
+
+class Part(NamedTuple):
+    """Names of a kind: those there are, and those that were seen."""
+
+    all: list[str]
+    seen: set[str]
+
+    @property
+    def missing(self) -> list[str]:
+        """Return the names that were never seen."""
+        return [name for name in self.all if name not in self.seen]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
+    return ", ".join(map(repr, names[:_NAMED_AT_MOST])) + more

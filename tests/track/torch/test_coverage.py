@@ -1,0 +1,163 @@
+"""What a run says of itself: what was recorded and what not, and calls of `tracker.step()` at the wrong place."""
+
+import json
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import SGD
+
+from tandv.track.torch import track
+from tandv.track.torch._coverage import EARLY, EVAL, TWICE, Seen, mistake
+
+ones = torch.ones(2, 2)
+training = Seen(outputs=True, gradients=True, stepped=True)
+nothing = Seen()
+
+
+@pytest.mark.parametrize(
+    "steps, said",
+    [
+        ([training] * 8, None),
+        ([nothing] * 8, None),
+        ([training] * 7 + [nothing], None),  # one more after the loop
+        ([training, nothing] * 2, TWICE),
+        ([training, nothing, nothing] * 2, TWICE),
+        ([nothing, training] * 4, None),  # the next call will tell
+        ([Seen(outputs=True), nothing._replace(recorded=False)] * 4, None),  # what others showed is not known
+        ([training, nothing._replace(recorded=False)] * 4, TWICE),
+        ([Seen(outputs=True), *[Seen(outputs=True, gradients=True, only_before=True)] * 2], EARLY),
+        ([Seen(outputs=True), Seen(outputs=True, gradients=True, only_before=True), training], None),
+        ([Seen(evaluated=True, gradients=True)], EVAL),
+        ([Seen(evaluated=True)], None),  # a validation pass
+        ([Seen(evaluated=True, outputs=True, gradients=True)], None),
+    ],
+)
+def test_mistakes_are_recognised_for_what_they_are(steps, said):
+    assert mistake(steps) == said
+
+
+def net():
+    return nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 1))
+
+
+def twice(model, optimizer, tracker):
+    fine(model, optimizer, tracker)
+    tracker.step()
+
+
+def early(model, optimizer, tracker):
+    loss = model(ones).sum()
+    tracker.step()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+def fine(model, optimizer, tracker):
+    optimizer.zero_grad()
+    model(ones).sum().backward()
+    optimizer.step()
+    tracker.step()
+
+
+def validating(model, optimizer, tracker):
+    model.eval()
+    with torch.no_grad():
+        model(ones)
+    model.train()
+    fine(model, optimizer, tracker)
+
+
+def tracked(model, loop, steps=4, compiled=False, **arguments):
+    """Return what a run warns of, and its information."""
+    optimizer = SGD(model.parameters(), lr=0.1)
+    call = torch.compile(model, backend="eager") if compiled else model
+    with warnings.catch_warnings(record=True) as said, track(model, optimizer=optimizer, **arguments) as tracker:
+        warnings.simplefilter("always")
+        for _ in range(steps):
+            loop(call, optimizer, tracker)
+    about = json.loads((tracker.path / "run.json").read_text())
+    return [str(one.message) for one in said if "tandv" in str(one.message)], about
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+@pytest.mark.parametrize("every", [1, 2])
+@pytest.mark.parametrize("loop", [fine, validating])
+def test_nothing_is_said_of_a_run_that_is_as_it_should_be(loop, every, compiled):
+    said, about = tracked(net(), loop, every=every, compiled=compiled)
+    assert said == []
+    assert about["coverage"]["gradients_never_seen"] == []
+    assert (about["coverage"]["modules"], about["coverage"]["modules_with_outputs"]) == (4, 4)
+    assert (about["coverage"]["parameters_that_train"], about["coverage"]["parameters_with_gradients"]) == (6, 6)
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+@pytest.mark.parametrize("loop, words", [(twice, TWICE), (early, EARLY)])
+def test_steps_that_end_at_the_wrong_place(loop, words, compiled):
+    said, _ = tracked(net(), loop, compiled=compiled)
+    assert said == [f"tandv: {words}"]
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+def test_a_model_left_in_eval_mode(compiled):
+    said, about = tracked(net().eval(), fine, compiled=compiled)
+    assert said[0] == f"tandv: {EVAL}"
+    assert "no module outputs were recorded: the model was in eval mode" in said[1]
+    assert about["coverage"]["steps_with_outputs"] == 0
+
+
+def test_outputs_of_every_mode_leave_nothing_to_say():
+    said, _ = tracked(net().eval(), fine, only_stash_during_training=False)
+    assert said == []
+
+
+def test_a_model_that_only_answers_in_eval_mode():
+    def answers(model, optimizer, tracker):
+        model(ones)
+        tracker.step()
+
+    (said,), _ = tracked(net().eval(), answers)
+    assert "no module outputs were recorded: the model was in eval mode" in said
+
+
+def test_parameters_that_no_backward_pass_reaches_are_counted_and_named():
+    model = net()
+    model.unused = nn.Linear(1, 1)
+
+    def loop(model, optimizer, tracker):
+        optimizer.zero_grad()
+        model[2](model[1](model[0](ones))).sum().backward()
+        optimizer.step()
+        tracker.step()
+
+    (said,), about = tracked(model, loop)
+    words = "gradients of 2 of 8 parameters were never seen: no backward pass reached them ('unused', 'unused.bias')"
+    assert words in said
+    assert about["coverage"]["gradients_never_seen"] == ["unused", "unused.bias"]
+
+
+def test_frozen_parameters_are_not_missing():
+    model = net()
+    model[0].requires_grad_(False)
+    said, about = tracked(model, fine)
+    assert (said, about["coverage"]["parameters_that_train"]) == ([], 4)
+
+
+def test_what_became_of_the_model_is_kept_in_the_runs_information(capsys):
+    model = net()
+
+    def loop(model, optimizer, tracker):
+        if tracker.steps == 2:
+            model[2] = nn.Linear(2, 3)
+        fine(model, optimizer, tracker)
+        if tracker.steps == 4:
+            model.append(nn.ReLU())  # after the step has been counted: in the next one
+
+    _, about = tracked(model, loop, steps=6, every=2)
+    assert about["events"] == [
+        {"step": 2, "event": "module '2' was replaced"},
+        {"step": 4, "event": "module '3' was added"},
+    ]
+    assert capsys.readouterr().err.count("tandv: step 2: module '2' was replaced") == 1
