@@ -33,7 +33,8 @@ FILE, PARTS = "signs.npz", "signs"  # in a run's folder: the finished raster, an
 class Raster(NamedTuple):
     """Codes of the gradients of parameters, first layer to last, at each step.
 
-    >>> Raster(np.array([0]), ["fc"], [2], [0, 2], 1e-5, np.array([[ABOVE, NONE]], np.uint8)).codes.shape
+    >>> codes = np.array([[ABOVE, NONE]], np.uint8)
+    >>> Raster(np.array([0]), ["fc"], np.array([2]), np.array([0, 2]), 1e-5, codes).codes.shape
     (1, 2)
 
     Args:
@@ -47,8 +48,8 @@ class Raster(NamedTuple):
 
     steps: np.ndarray
     names: list[str]
-    sizes: np.ndarray | Sequence[int]
-    edges: np.ndarray | Sequence[int]
+    sizes: np.ndarray
+    edges: np.ndarray
     threshold: float
     codes: np.ndarray
 
@@ -56,7 +57,9 @@ class Raster(NamedTuple):
 def read_raster(path: str | os.PathLike[str]) -> Raster:
     """Open the raster of a run that has ended, was killed or is still running, or one file of it.
 
-    >>> _ = write_raster(Raster(np.array([0]), ["fc"], [2], [0, 2], 1e-5, np.array([[0, 3]], np.uint8)), "signs.npz")
+    >>> codes = np.array([[0, 3]], np.uint8)
+    >>> raster = Raster(np.array([0]), ["fc"], np.array([2]), np.array([0, 2]), 1e-5, codes)
+    >>> _ = write_raster(raster, "signs.npz")
     >>> read_raster("signs.npz").codes.tolist()
     [[0, 3]]
 
@@ -83,7 +86,9 @@ def read_raster(path: str | os.PathLike[str]) -> Raster:
 def write_raster(raster: Raster, path: str | os.PathLike[str]) -> Path:
     """Write a raster as an .npz file, four codes to a byte, which NumPy alone can read; return the path.
 
-    >>> write_raster(Raster(np.array([0]), ["fc"], [2], [0, 2], 1e-5, np.array([[0, 3]], np.uint8)), "signs.npz").name
+    >>> codes = np.array([[0, 3]], np.uint8)
+    >>> raster = Raster(np.array([0]), ["fc"], np.array([2]), np.array([0, 2]), 1e-5, codes)
+    >>> write_raster(raster, "signs.npz").name
     'signs.npz'
 
     Args:
@@ -108,7 +113,8 @@ def write_raster(raster: Raster, path: str | os.PathLike[str]) -> Path:
 def joined(parts: Sequence[Raster]) -> Raster:
     """Return the parts of one run, in the order of their steps, as one raster.
 
-    >>> one = Raster(np.array([0]), ["fc"], [2], [0, 2], 1e-5, np.array([[0, 3]], np.uint8))
+    >>> codes = np.array([[0, 3]], np.uint8)
+    >>> one = Raster(np.array([0]), ["fc"], np.array([2]), np.array([0, 2]), 1e-5, codes)
     >>> joined([one, one._replace(steps=np.array([1]))]).steps.tolist()
     [0, 1]
 

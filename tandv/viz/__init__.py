@@ -1,7 +1,7 @@
-"""Pictures of a log: every plot takes a log (or curves) and returns a matplotlib Figure.
+"""Plots: every one takes a log, curves or arrays and returns a matplotlib Figure.
 
 >>> from tandv import viz
->>> from tandv.logframe import example_log
+>>> from tandv.log.logframe import example_log
 >>> fig = viz.scalar_line(example_log(), layer="head", tt="Activation", scalar_metric=["rm2", "max_abs"])
 """
 

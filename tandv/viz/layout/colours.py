@@ -1,4 +1,4 @@
-"""From a statistic to a colour: log2 by default, with NaN, zero, infinity and missing cells apart.
+"""Map a statistic to colours: log2 by default, with separate colours for NaN, zero, infinity and missing cells.
 
 >>> scale = colour_scale(np.array([[0.5, 8.0]]), "log2")
 >>> scale.low, scale.high, [text for _, text in scale.ticks(3)]
@@ -16,17 +16,17 @@ from tandv.viz.layout.heat import MISSING
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.ticks import multiples, percent_text, power, value_text
 
-BEND = 0.82  # the part of the colour map that is below the knee
+BEND = 0.82  # the share of the colour map below the knee
 
 Colour = Literal["log2", "linear", "change"]
 
 
 class Scale(NamedTuple):
-    """How values become positions on a colour map; low and high are in the unit of `kind`.
+    """How values map to positions on a colour map; low and high are in the unit of `kind`.
 
-    kinds: "log2" (of a positive value), "linear", "signed" (log2 of the magnitude on both sides of zero,
-    from `floor` on) and "change" (log2 of a ratio). Above the `knee` colours change more slowly: the few
-    values there keep their order, and all others their contrast.
+    kinds: "log2" (of a positive value), "linear", "signed" (log2 of the magnitude on both sides of zero, from `floor`
+    on) and "change" (log2 of a ratio). Above the `knee` colours change more slowly: the few values there keep their
+    order, and all others their contrast.
     """
 
     kind: Literal["log2", "linear", "signed", "change"]
@@ -41,7 +41,7 @@ class Scale(NamedTuple):
         return self.kind in ("signed", "change")
 
     def position(self, values: np.ndarray) -> np.ndarray:
-        """Return where values lie between low (0) and high (1), not clipped."""
+        """Return the positions of values between low (0) and high (1), not clipped."""
         with np.errstate(divide="ignore", invalid="ignore"):
             if self.kind in ("log2", "change"):
                 values = np.log2(values)
@@ -90,8 +90,8 @@ class Scale(NamedTuple):
 def colour_scale(values: np.ndarray, colour: Colour = "log2") -> Scale:
     """Return a scale that suits finite `values`; signed values get a diverging one on both sides of zero.
 
-    The lowest half percent of a logarithmic scale may be clipped, so that one tiny value does not take the
-    contrast from all others; the highest value never is.
+    The lowest half percent of a logarithmic scale may be clipped, so that one tiny value does not reduce the
+    contrast of all others; the highest value never is.
     """
     finite = values[np.isfinite(values)]
     if colour == "linear":
@@ -111,7 +111,7 @@ def colour_scale(values: np.ndarray, colour: Colour = "log2") -> Scale:
         return Scale("signed", -reach, reach, floor, knee if reach > 1.6 * knee else math.inf)
     if high - low < 1:
         low, high = (high + low) / 2 - 0.5, (high + low) / 2 + 0.5
-    # Where a few values lie far above all others, the others would look alike: bend the scale.
+    # Where a few values are far above all others, the others would have nearly one colour: bend the scale.
     knee = float(np.quantile(sizes, 0.99))
     knee = max(knee, low + 0.5)
     return Scale("log2", low, high, knee=knee if high - knee > 0.6 * (knee - low) else math.inf)
@@ -132,15 +132,15 @@ def paint(values: np.ndarray, scale: Scale, style: Style) -> np.ndarray:
 
 
 def specials(values: np.ndarray, scale: Scale, style: Style) -> list[tuple[str, str]]:
-    """Return name and colour of the kinds of cells that are there besides numbers ("" for missing cells)."""
+    """Return name and colour of the special cells that occur ("" for missing cells)."""
     zero = scale.kind != "linear" and bool((values == 0).any())
-    there = {
+    present = {
         ("zero", style.zero): zero,
         ("NaN", style.nan): bool(np.isnan(values).any()),
         ("infinite", style.inf): bool((values == np.inf).any()),
         ("not logged", ""): bool((values == MISSING).any()),
     }
-    return [pair for pair, found in there.items() if found]
+    return [pair for pair, found in present.items() if found]
 
 
 def lookup(name: str) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Where everything stands: panels side by side and below each other, with nothing cut off or overlapping.
+"""Lay out panels side by side and below each other, with nothing cut off or overlapping.
 
-Only this file makes the Axes of a plot, and with `titles` places what is around them. A plot hands `facet`
-its rows and a draw function; everything else (how many panels, how large, which labels) follows from these.
+Only this file creates the Axes of a plot and, with `titles`, positions what surrounds them. A plot passes `facet` its
+rows and a draw function; the number of panels, their sizes and labels follow from these.
 """
 
 import math
@@ -34,8 +34,8 @@ from tandv.viz.layout.titles import (
 )
 
 
-class Picture(Figure):
-    """A figure that a notebook shows even where no plotting backend has been chosen."""
+class NotebookFigure(Figure):
+    """A figure that a notebook displays even if no plotting backend has been chosen."""
 
     def _repr_png_(self) -> bytes:
         out = BytesIO()
@@ -43,10 +43,10 @@ class Picture(Figure):
         return out.getvalue()
 
 
-def canvas(fig: Any, figsize: tuple[float, float], style: Style) -> Any:
+def canvas(fig: AnyFigure | None, figsize: tuple[float, float], style: Style) -> Any:
     """Return an empty figure in the colours of the theme: a new one, or `fig` emptied."""
     if fig is None:
-        fig = Picture(figsize=figsize, dpi=100)
+        fig = NotebookFigure(figsize=figsize, dpi=100)
         FigureCanvasAgg(fig)
     else:
         fig.clear()
@@ -65,12 +65,12 @@ def groups(rows: pd.DataFrame, by: Sequence[str]) -> list[tuple[dict[str, Any], 
     varying = [name for name, found in zip(by, values, strict=True) if len(found) > 1]
     if not varying:
         return [({}, rows)]
-    place = np.zeros(len(rows), np.int64)
+    group = np.zeros(len(rows), np.int64)
     for code, found in zip(codes, values, strict=True):
-        place = place * len(found) + code
+        group = group * len(found) + code
     out = []
-    for one in np.unique(place):
-        at = np.flatnonzero(place == one)
+    for one in np.unique(group):
+        at = np.flatnonzero(group == one)
         names = {n: found[code[at[0]]] for n, code, found in zip(by, codes, values, strict=True) if n in varying}
         out.append((names, rows.take(at)))
     return out
@@ -94,7 +94,7 @@ def facet(
     draw: Callable[[pd.DataFrame, Axes], Key | None],
     by: Sequence[str] = (),
     *,
-    fig: Any = None,
+    fig: AnyFigure | None = None,
     figsize: tuple[float, float] | None = None,
     panel_size: tuple[float, float] = (4.0, 2.6),
     single_size: tuple[float, float] = (9.0, 4.2),
@@ -105,25 +105,25 @@ def facet(
     subtitle: str = "",
     panel_title: Callable[[dict[str, Any]], str] | None = None,
     style: Style,
-) -> Any:
+) -> Figure:
     """Draw one panel for each group of `rows` and lay them out; return the figure.
 
     `draw(rows, ax)` fills one panel and may return the key of its colours. Sizes are in inches:
-    `panel_size` of one of several panels, `single_size` of a figure with one; `figsize` overrules both.
+    `panel_size` of one of several panels, `single_size` of a figure with one; `figsize` overrides both.
     """
     parts = groups(rows, by)
     across = columns_for(len(parts), col_wrap)
     down = math.ceil(len(parts) / across)
     wanted = single_size if len(parts) == 1 else (max(panel_size[0] * across, 5.0), panel_size[1] * down + 0.7)
-    fig = canvas(fig, figsize or wanted, style)
+    figure = canvas(fig, figsize or wanted, style)
 
-    grid = fig.subplots(down, across, squeeze=False, sharex=sharex and "all", sharey=sharey and "all")
+    grid = figure.subplots(down, across, squeeze=False, sharex=sharex and "all", sharey=sharey and "all")
     panels = list(grid.ravel()[: len(parts)])
     for spare in grid.ravel()[len(parts) :]:
         spare.remove()
-    # A first guess at the layout, so that draw functions and ticks see about the size they will have.
+    # A first estimate of the layout, so that draw functions and ticks see about the final size.
     _place(
-        fig,
+        figure,
         panels,
         across,
         np.array([60.0, 8.0, 30.0, 12.0]),
@@ -136,9 +136,9 @@ def facet(
         dress(ax, style)
         keys.append(key := draw(part, ax))
         if names:
-            told = panel_title(names) if panel_title else " · ".join(map(str, names.values()))
-            above = 0.0 if key is not None else above_data(ax, renderer_of(fig))
-            ax.set_title(told, loc="left", color=style.ink, size=style.text, pad=5 + above * 72 / fig.dpi)
+            words = panel_title(names) if panel_title else " · ".join(map(str, names.values()))
+            above = 0.0 if key is not None else above_data(ax, renderer_of(figure))
+            ax.set_title(words, loc="left", color=style.ink, size=style.text, pad=5 + above * 72 / figure.dpi)
     for i, ax in enumerate(panels):
         below = i + across < len(panels)
         if sharex and below:
@@ -151,30 +151,30 @@ def facet(
             ax.tick_params(axis="y", labelleft=False)
         if i % across and (sharey or ax.get_ylabel() == panels[0].get_ylabel()):
             ax.set_ylabel("")
-        shorten(ax.xaxis.label, fig, ax.bbox.width)
-        shorten(ax.yaxis.label, fig, ax.bbox.height)
+        shorten(ax.xaxis.label, figure, ax.bbox.width)
+        shorten(ax.yaxis.label, figure, ax.bbox.height)
         settle_labels(ax)
-    head = header(fig, title, subtitle, legend_entries(panels), style)
-    arrange(fig, panels, across, head, 2 if len(panels) <= 4 or any(keys) else 1)
+    head = header(figure, title, subtitle, legend_entries(panels), style)
+    arrange(figure, panels, across, head, 2 if len(panels) <= 4 or any(keys) else 1)
     for ax, key in zip(panels, keys, strict=True):
         if key is not None:
             colour_key(ax, key, style)
     for ax in panels:
         clear_title(ax)
     if any(keys):
-        arrange(fig, panels, across, head, 1)
-    return fig
+        arrange(figure, panels, across, head, 1)
+    return figure
 
 
 def arrange(fig: AnyFigure, panels: Sequence[Axes], across: int, head: float, rounds: int) -> None:
-    """Give the panels the largest equal size at which everything around them still fits."""
+    """Give the panels the largest equal size at which everything around them fits."""
     renderer = renderer_of(fig)
-    for _ in range(rounds):  # labels may change with the room they get, so one round is not enough
+    for _ in range(rounds):  # labels may change with the available room, so that one round is not enough
         reach = np.array([around(ax, renderer) for ax in panels])
         column, row = np.arange(len(panels)) % across, np.arange(len(panels)) // across
         left, right = reach[column == 0, 0].max(), reach[column == column.max(), 1].max()
         bottom, top = reach[row == row.max(), 2].max(), reach[row == 0, 3].max()
-        # The last row may be short: what hangs below the row above it counts as well.
+        # The last row may be short: labels below the row above it count as well.
         inner_x = [reach[column == c, 0].max() + reach[column == c - 1, 1].max() for c in range(1, column.max() + 1)]
         inner_y = [reach[row == r, 3].max() + reach[row == r - 1, 2].max() for r in range(1, row.max() + 1)]
         _place(fig, panels, across, np.array([left, right, bottom, top]), (inner_x, inner_y), head)

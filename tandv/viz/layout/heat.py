@@ -1,4 +1,4 @@
-"""A heat map that is reduced to the pixels it has, at every size, zoom and resolution, and loses no spike.
+"""A heat map that is reduced to the available pixels at every size, zoom and resolution, without losing extremes.
 
 >>> bucket = buckets(np.arange(11), np.array([0.0, 5.0, 10.0]))       # 10 cells into 2 pixels
 >>> [b.tolist() for b in bucket]
@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
-from matplotlib.transforms import IdentityTransform
+from matplotlib.transforms import Affine2D
 
 MISSING = -np.inf
 
@@ -29,7 +30,7 @@ def buckets(borders: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.nda
     """Return for each pixel between sorted `pixels` borders the first and one past the last cell shown in it.
 
     A pixel shows the cells whose centre lies in it; where there is none, the one cell that covers its centre.
-    A pixel beside the table has first == last.
+    A pixel outside the table has first == last.
     """
     centres = (borders[1:] + borders[:-1]) / 2
     middle = (pixels[1:] + pixels[:-1]) / 2
@@ -38,19 +39,19 @@ def buckets(borders: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.nda
     covering = np.searchsorted(borders, middle, "right") - 1
     first = np.where(none, np.clip(covering, 0, len(centres) - 1), first)
     last = np.where(none, first + 1, last)
-    beside = (middle < borders[0]) | (middle >= borders[-1])
-    return np.where(beside, 0, first), np.where(beside, 0, last)
+    outside = (middle < borders[0]) | (middle >= borders[-1])
+    return np.where(outside, 0, first), np.where(outside, 0, last)
 
 
 def reduce(values: np.ndarray, first: np.ndarray, last: np.ndarray, axis: int, signed: bool = False) -> np.ndarray:
     """Return the largest value (by magnitude if `signed`) of each range first[i] to last[i] (not included).
 
-    NaN and zero survive any reduction (NaN before infinity before zero before numbers); missing cells never
-    do, unless nothing else is there.
+    NaN and zero are kept by any reduction (NaN before infinity before zero before numbers); missing cells only
+    where there is nothing else.
     """
     if len(first) == values.shape[axis] and (last - first == 1).all():
         return np.take(values, first, axis)
-    # reduceat wants pairs of ends, the last one inside of the array.
+    # reduceat takes pairs of ends, the last one inside of the array.
     padded = np.concatenate([values, np.take(values, [-1], axis)], axis)
     pairs = np.stack([first, last], axis=1).ravel()
 
@@ -71,11 +72,12 @@ class Heat(AxesImage):
     """A table of cells in Axes, drawn from as many cells as there are pixels.
 
     `values` is [rows, columns], `x` and `y` are the ascending borders of columns and rows in data units,
-    `paint` turns a table of values into RGBA bytes. NaN, 0 and MISSING are for `paint` to tell apart.
+    `paint` turns a table of values into RGBA bytes, NaN, 0 and MISSING included. `note` is a label, to which the
+    reduction is added, and what a row is.
     """
 
     order = (0, 1)  # of the axes along which cells are reduced
-    how = "max"  # what is shown of several cells in a pixel
+    how = "max"  # how several cells in a pixel are combined
 
     def __init__(
         self,
@@ -86,19 +88,19 @@ class Heat(AxesImage):
         paint: Callable[[np.ndarray], np.ndarray],
         *,
         signed: bool = False,
-        say: tuple[Text, str] | None = None,
+        note: tuple[Text, str] | None = None,
     ):
         extent = (float(x[0]), float(x[-1]), float(y[0]), float(y[-1]))
         super().__init__(ax, origin="lower", extent=extent)
-        self.values, self.x, self.y, self.paint, self.signed, self.say = values, x, y, paint, signed, say
+        self.values, self.x, self.y, self.paint, self.signed, self.note = values, x, y, paint, signed, note
         self._made: tuple | None = None
-        self._plain: str | None = None  # the label without what is told
+        self._plain: str | None = None  # the label without the note
         self.set_data(np.zeros((1, 1)))
         self.set_clip_path(ax.patch)
         ax.add_image(self)
 
     def reduced(self, parts: np.ndarray, first: np.ndarray, last: np.ndarray, axis: int) -> np.ndarray:
-        """Return what is shown of each range of cells along an axis."""
+        """Return the value that is shown for each range of cells along an axis."""
         return reduce(parts, first, last, axis, self.signed)
 
     def _borders(self, magnification: float = 1.0) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int, int]]:
@@ -110,20 +112,22 @@ class Heat(AxesImage):
         back = self.axes.transData.inverted()
         x = back.transform(np.column_stack([columns, np.full(len(columns), rows[0])]))[:, 0]
         y = back.transform(np.column_stack([np.full(len(rows), columns[0]), rows]))[:, 1]
-        # Pixels are whole and the Axes are not: what is left over belongs to the outermost pixels.
+        # The Axes may end inside a pixel: the outermost pixels take the rest.
         x[[0, -1]], y[[0, -1]] = self.axes.get_xlim(), self.axes.get_ylim()
         return x, y, box
 
-    def make_image(self, renderer, magnification=1.0, unsampled=False):
-        """Return the picture of the cells in view (matplotlib calls this when it draws)."""
+    def make_image(
+        self, renderer: RendererBase, magnification: float = 1.0, unsampled: bool = False
+    ) -> tuple[np.ndarray, float, float, Affine2D]:
+        """Return the image of the cells in view (matplotlib calls this when it draws)."""
         x, y, box = self._borders(magnification)
         key = (box, x[0], x[-1], y[0], y[-1])
         if self._made is None or self._made[0] != key:
             self._made = (key, self._picture(x, y))
-        return self._made[1], box[0] / magnification, box[1] / magnification, IdentityTransform()
+        return self._made[1], box[0] / magnification, box[1] / magnification, Affine2D()
 
     def _picture(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        # An axis may run backwards (layers go downwards): reduce ascending, turn round at the end.
+        # An axis may be inverted (layers go downwards): reduce ascending, flip at the end.
         right, up = x[0] < x[-1], y[0] < y[-1]
         columns = buckets(self.x, x if right else x[::-1])
         rows = buckets(self.y, y if up else y[::-1])
@@ -137,35 +141,35 @@ class Heat(AxesImage):
             wheres.append(np.full(len(first), -1))
             wheres[-1][shown] = where
             sizes.append((int(ends[-1] - starts[0]) if len(starts) else 0, len(starts)))
-        self._tell(*sizes)
+        self._write_note(*sizes)
         parts = self.values
         for axis in self.order:
             starts, ends = ranges[axis]
             parts = self.reduced(parts, starts, ends, axis) if len(starts) else np.take(parts, [], axis)
         colours = self.paint(parts)
-        # One more row and column, transparent, is what pixels beside the table (-1) show.
+        # One more row and column, transparent, for pixels outside the table (-1).
         framed = np.zeros((colours.shape[0] + 1, colours.shape[1] + 1, 4), np.uint8)
         framed[:-1, :-1] = colours
         picture = framed[wheres[0][:, None], wheres[1][None, :]]
         return np.ascontiguousarray(picture[:: 1 if up else -1, :: 1 if right else -1])
 
-    def _tell(self, rows: tuple[int, int], columns: tuple[int, int]) -> None:
-        """Write into the note what was reduced: cells in view and pixels they were drawn in."""
-        if self.say is None:
+    def _write_note(self, rows: tuple[int, int], columns: tuple[int, int]) -> None:
+        """Add to the label how many cells were reduced to how many pixels."""
+        if self.note is None:
             return
-        note, row = self.say
-        if not note.get_text():  # the label was taken away, for example because a panel below has it
+        label, row = self.note
+        if not label.get_text():  # the label was removed, for example because a panel below has it
             return
-        said = [f"{columns[0]:,} in {columns[1]:,} columns"] if columns[0] > columns[1] else []
-        said += [f"{rows[0]:,} {row}s in {rows[1]:,} rows"] if rows[0] > rows[1] else []
+        reductions = [f"{columns[0]:,} in {columns[1]:,} columns"] if columns[0] > columns[1] else []
+        reductions += [f"{rows[0]:,} {row}s in {rows[1]:,} rows"] if rows[0] > rows[1] else []
         if self._plain is None:
-            self._plain = note.get_text()  # it may have been shortened to the panel's width
-        text = self._plain + (f"  ({', '.join(said)}: {self.how})" if said else "")
-        if note.get_text() != text:
-            note.set_text(text)
+            self._plain = label.get_text()  # it may have been shortened to the panel's width
+        text = self._plain + (f"  ({', '.join(reductions)}: {self.how})" if reductions else "")
+        if label.get_text() != text:
+            label.set_text(text)
 
     def cell_at(self, x: float, y: float) -> tuple[int, int] | None:
-        """Return row and column of the cell at data coordinates: of all in one pixel, the one that is shown."""
+        """Return row and column of the cell at data coordinates: of several in one pixel, the one that is shown."""
         if not (self.x[0] <= x <= self.x[-1] and self.y[0] <= y <= self.y[-1]):
             return None
         across, along, _ = self._borders()

@@ -1,6 +1,6 @@
-"""The axis of layers: model order from the top, every name where there is room, whole blocks where not.
+"""The axis of layers: model order from the top, every name where there is room, else names of groups of layers.
 
->>> [block.name for block in blocks(["embed", "layers.0.wq", "layers.0.wo", "layers.1.wq"], depth=2)]
+>>> [group.name for group in grouped(["embed", "layers.0.wq", "layers.0.wo", "layers.1.wq"], depth=2)]
 ['embed', 'layers.0', 'layers.1']
 """
 
@@ -17,8 +17,8 @@ from tandv.viz.layout.style import Style
 from tandv.viz.layout.ticks import CHARACTER, length_in_points
 
 
-class Block(NamedTuple):
-    """Neighbouring layers whose dotted names begin alike: rows first to last, both included."""
+class LayerGroup(NamedTuple):
+    """Neighbouring layers whose dotted names have a common beginning: rows first to last, both included."""
 
     name: str
     first: int
@@ -29,11 +29,11 @@ class Block(NamedTuple):
         return (self.first + self.last) / 2
 
 
-def blocks(names: Sequence[str], depth: int) -> list[Block]:
+def grouped(names: Sequence[str], depth: int) -> list[LayerGroup]:
     """Return the runs of layers that share the first `depth` parts of their names."""
     heads = [".".join(name.split(".")[:depth]) for name in names]
     runs = [(head, [i for i, _ in run]) for head, run in groupby(enumerate(heads), key=lambda pair: pair[1])]
-    return [Block(head, rows[0], rows[-1]) for head, rows in runs]
+    return [LayerGroup(head, rows[0], rows[-1]) for head, rows in runs]
 
 
 def elide(name: str, most: int) -> str:
@@ -48,29 +48,29 @@ def elide(name: str, most: int) -> str:
     return name[: most - 1 - tail] + "…" + name[-tail:]
 
 
-def levels(names: Sequence[str]) -> list[list[Block]]:
-    """Return the ways to name the rows, from every layer on its own to ever larger blocks."""
+def levels(names: Sequence[str]) -> list[list[LayerGroup]]:
+    """Return the ways to name the rows, from single layers to ever larger groups."""
     deepest = max((name.count(".") for name in names), default=0)
-    every = [Block(name, i, i) for i, name in enumerate(names)]
+    every = [LayerGroup(name, i, i) for i, name in enumerate(names)]
     out = [every]
     for depth in range(deepest, 0, -1):
-        found = blocks(names, depth)
+        found = grouped(names, depth)
         if len(found) < len(out[-1]):
             out.append(found)
     return out
 
 
-def tellable(ways: list[list[Block]], most: int) -> list[list[Block]]:
-    """Leave out the ways of naming in which names cut to `most` characters can no longer be told apart."""
+def distinguishable(ways: list[list[LayerGroup]], most: int) -> list[list[LayerGroup]]:
+    """Leave out the levels at which names cut to `most` characters are no longer distinct."""
     kept = [way for way in ways if len({elide(b.name, most) for b in way}) == len({b.name for b in way})]
     return ([way for way in kept if len(way) >= 4] and kept) or ways
 
 
-def labelled(ways: Sequence[list[Block]], low: float, high: float, apart: float) -> list[Block]:
-    """Return the blocks to label in the rows from low to high, so that labels are `apart` rows apart.
+def labelled(ways: Sequence[list[LayerGroup]], low: float, high: float, apart: float) -> list[LayerGroup]:
+    """Return the groups to label in the rows from low to high, with labels at least `apart` rows apart.
 
-    The finest way of naming is taken that leaves nearly no row without a label; if only names remain that
-    tell little, every second, fifth, ... block of the coarsest useful way is named instead.
+    The finest level at which nearly every row has a label is used; if that leaves fewer than four names, every
+    second, fifth, ... group of the coarsest useful level is named instead.
     """
     inside = [[b for b in way if b.last >= low and b.first <= high] for way in ways]
     useful = [way for way in inside if len(way) >= 4] or inside[:1]
@@ -87,12 +87,12 @@ def labelled(ways: Sequence[list[Block]], low: float, high: float, apart: float)
     return _spaced(others, apart, kept)
 
 
-def _fits(some: Sequence[Block], apart: float) -> bool:
+def _fits(some: Sequence[LayerGroup], apart: float) -> bool:
     return all(b.middle - a.middle >= apart for a, b in pairwise(some))
 
 
-def _spaced(way: Sequence[Block], apart: float, kept: Sequence[Block] = ()) -> list[Block]:
-    """Return `kept` and as many others as stay `apart`, larger blocks before smaller ones."""
+def _spaced(way: Sequence[LayerGroup], apart: float, kept: Sequence[LayerGroup] = ()) -> list[LayerGroup]:
+    """Return `kept` and as many others as are `apart`, larger groups before smaller ones."""
     out = list(kept)
     taken = np.array([b.middle for b in out])
     for block in sorted(way, key=lambda b: (b.first - b.last, b.first)):
@@ -103,30 +103,30 @@ def _spaced(way: Sequence[Block], apart: float, kept: Sequence[Block] = ()) -> l
 
 
 class LayerLocator(Locator):
-    """Places and names the labels of layers anew whenever the height or the zoom has changed."""
+    """Positions the labels of layers again whenever the height or the zoom changes."""
 
     def __init__(self, names: Sequence[str], most: int, size: float):
-        self.ways, self.most, self.size = tellable(levels(names), most), most, size
+        self.ways, self.most, self.size = distinguishable(levels(names), most), most, size
         self.names = FixedFormatter([])
         self._made: tuple | None = None
 
-    def __call__(self) -> np.ndarray:
+    def __call__(self) -> Sequence[float]:
         axis: Axis = self.axis  # type: ignore[assignment]
         low, high = sorted(axis.get_view_interval())
         height = length_in_points(axis)
         if self._made is None or self._made[0] != (low, high, height):
             apart = self.size * 1.25 * (high - low) / max(height, 1)
             shown = [b for b in labelled(self.ways, low, high, apart) if low <= b.middle <= high]
-            self._made = ((low, high, height), np.array([b.middle for b in shown]))
+            self._made = ((low, high, height), [b.middle for b in shown])
             self.names.seq = [elide(b.name, self.most) for b in shown]
         return self._made[1]
 
-    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
         return self()
 
 
 def layer_axis(ax: Axes, names: Sequence[str], style: Style) -> None:
-    """Make the y axis of `ax` one of layers, the first at the top, with fine lines between blocks."""
+    """Make the y axis of `ax` one of layers, the first at the top, with thin lines between groups."""
     points = ax.figure.bbox.width * 72 / ax.figure.dpi
     most = int(np.clip(0.26 * points / (style.small * CHARACTER), 8, 40))
     locator = LayerLocator(names, most, style.small)
@@ -140,12 +140,12 @@ def layer_axis(ax: Axes, names: Sequence[str], style: Style) -> None:
 
 
 def separators(names: Sequence[str], most: int = 60) -> np.ndarray:
-    """Return the rows between blocks, of the kind whose blocks (at most half of all rows each) hold most layers."""
+    """Return the rows between groups, at the level whose groups (at most half of all rows each) cover most layers."""
 
-    def together(way: list[Block]) -> int:
+    def together(way: list[LayerGroup]) -> int:
         sizes = [b.last - b.first + 1 for b in way]
         return sum(size for size in sizes if 2 <= size <= len(names) / 2)
 
-    ways = [way for way in reversed(levels(names)[1:]) if len(way) <= most]  # of equals, the coarsest
+    ways = [way for way in reversed(levels(names)[1:]) if len(way) <= most]  # the coarsest first, which `max` prefers
     best = max(ways, key=together, default=[])
     return np.array([b.first - 0.5 for b in best[1:]]) if best and together(best) else np.array([])

@@ -1,4 +1,4 @@
-"""Colours and sizes of every picture: a light and a dark theme, safe for the colour-blind.
+"""Colours and text sizes of all plots: a light and a dark theme, safe for colour-blind readers.
 
 >>> theme("dark").paper
 '#11141b'
@@ -17,7 +17,35 @@ Theme = Literal["light", "dark"]
 
 @dataclass(frozen=True)
 class Style:
-    """Everything that a draw function may want to know about looks; text sizes are in points."""
+    """The colours and text sizes of a plot. Colours are "#rrggbb", sizes are in points.
+
+    >>> from dataclasses import replace
+    >>> replace(theme("light"), text=12.0).text
+    12.0
+
+    Args:
+        name: the name of the theme.
+        paper: the background of the figure.
+        panel: the background of the Axes.
+        ink: titles and main text.
+        muted: labels and secondary text.
+        grid: grid lines.
+        edge: spines and ticks.
+        bar: bars.
+        bar_edge: the gaps between bars.
+        alarm: markers of problems, transitions and the chosen layer.
+        series: the colours of lines, in order.
+        zero: cells and marks of zeros.
+        nan: cells and marks of NaN.
+        inf: cells and marks of infinities.
+        colours: the colour map of values.
+        diverging: the colour map of signed values.
+        shares: the colour map of shares.
+        title: the size of titles.
+        text: the size of text.
+        small: the size of tick labels.
+        formats: the colour of each number format by its short name.
+    """
 
     name: str
     paper: str
@@ -42,11 +70,11 @@ class Style:
     formats: dict[str, str] = field(default_factory=dict)
 
     def format_colour(self, name: str) -> str:
-        """Return the colour in which a number format is drawn; the same in every picture."""
+        """Return the colour of the number format `name`, which is the same in every plot."""
         return self.formats.get(number_format(name).short, self.muted)
 
 
-# The series are the colours of Okabe and Ito (2008), brightened for the dark theme.
+# The colours of Okabe and Ito (2008), brightened for the dark theme.
 _LIGHT = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5b6470", "#8c564b")
 _DARK = ("#4da3e6", "#f2803a", "#2bc296", "#e594c0", "#f0b740", "#8fd0f5", "#a3adb8", "#c49c94")
 
@@ -106,7 +134,16 @@ THEMES = {
 
 
 def theme(name: Theme | Style = "light") -> Style:
-    """Return a theme by name; a Style of one's own passes through (see dataclasses.replace)."""
+    """Return a theme.
+
+    >>> theme("light").name
+    'light'
+
+    Args:
+        name: "light" or "dark"; a Style is returned unchanged.
+
+    Raises ValueError for another name.
+    """
     if isinstance(name, Style):
         return name
     check_choices(theme=(name, Theme))
@@ -114,7 +151,7 @@ def theme(name: Theme | Style = "light") -> Style:
 
 
 def dress(ax: Axes, style: Style, grid: Literal["both", "x", "y", "none"] = "both") -> None:
-    """Give empty Axes the looks of the theme."""
+    """Apply the theme to empty Axes."""
     ax.set_facecolor(style.panel)
     for side, spine in ax.spines.items():
         spine.set_color(style.edge)

@@ -1,11 +1,11 @@
-"""Few ticks, written as powers of two, that suit the space there is: also after zooming and resizing.
+"""Tick positions and labels that suit the available space, also after zooming and resizing.
 
 >>> power(-9), step_text(12000), value_text(0.000123)
 ('2⁻⁹', '12,000', '1.23e-4')
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from matplotlib.axis import Axis
@@ -21,12 +21,12 @@ def power(n: int, base: int | str = 2) -> str:
 
 
 def step_text(step: float) -> str:
-    """Return a step with its thousands set apart."""
+    """Return a step with thousands separators."""
     return f"{round(step):,}"
 
 
 def value_text(value: float, digits: int = 3) -> str:
-    """Return a number in at most `digits` digits, as short as it reads well."""
+    """Return a number in at most `digits` significant digits."""
     if not math.isfinite(value):
         return str(value)
     if value == 0 or 1e-3 <= abs(value) < 1e5:
@@ -63,7 +63,7 @@ def _name(axis: Axis) -> str:
 
 
 def room(axis: Axis, characters: int) -> int:
-    """Return how many labels of so many characters an axis has room for, with air between them."""
+    """Return how many labels of so many characters fit on an axis, with space between them."""
     size = axis.get_tick_params().get("labelsize", 8.0)
     size = size if isinstance(size, int | float) else 8.0
     each = size * (CHARACTER * characters + 1.6) if _name(axis) == "x" else size * 2.2
@@ -71,17 +71,17 @@ def room(axis: Axis, characters: int) -> int:
 
 
 class _Fitted(Locator):
-    """A locator whose ticks depend on the view limits and the room for labels."""
+    """A locator whose ticks depend on the view limits and on how many labels fit."""
 
     def __init__(self, choose: Callable[[float, float, Axis], Iterable[float]]):
         self.choose = choose
 
-    def __call__(self) -> np.ndarray:
+    def __call__(self) -> Sequence[float]:
         low, high = sorted(self.axis.get_view_interval())  # type: ignore[union-attr]
-        return np.asarray(list(self.choose(low, high, self.axis)), float)  # type: ignore[arg-type]
+        return np.asarray(list(self.choose(low, high, self.axis)), float).tolist()  # type: ignore[arg-type]
 
-    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
-        return np.asarray(list(self.choose(vmin, vmax, self.axis)), float)  # type: ignore[arg-type]
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
+        return np.asarray(list(self.choose(vmin, vmax, self.axis)), float).tolist()  # type: ignore[arg-type]
 
 
 def _nice(span: float, count: int, whole: bool) -> float:
@@ -102,7 +102,7 @@ def multiples(low: float, high: float, stride: float) -> np.ndarray:
 
 
 def step_ticks(axis: Axis) -> None:
-    """Tick an axis of training steps: whole numbers, thousands set apart."""
+    """Tick an axis of training steps: whole numbers with thousands separators."""
 
     def choose(low: float, high: float, axis: Axis) -> Iterable[float]:
         stride = _nice(high - low, min(room(axis, len(step_text(high))), 9), whole=True)
@@ -113,12 +113,12 @@ def step_ticks(axis: Axis) -> None:
 
 
 def stride_of_powers(span: float, count: int) -> int:
-    """Return the power of two that is the distance of at most `count` labels over `span` exponents."""
+    """Return the smallest power of two as the distance of at most `count` labels over `span` exponents."""
     return max(1, 2 ** math.ceil(math.log2(max(span / max(count, 1), 1))))
 
 
 def exponent_ticks(axis: Axis, low: float = -math.inf, high: float = math.inf, named: dict[float, str] | None = None):
-    """Tick an axis of exponents with powers of two between low and high, and some places with names."""
+    """Tick an axis of exponents with powers of two between low and high, and some positions with names."""
     names = named or {}
 
     def choose(a: float, b: float, axis: Axis) -> Iterable[float]:
@@ -135,7 +135,7 @@ def exponent_ticks(axis: Axis, low: float = -math.inf, high: float = math.inf, n
 
 
 class _ValueText(Formatter):
-    """Writes a power of two as such and any other number in few digits."""
+    """Formats a power of two as such and any other number in few digits."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
         mantissa = math.frexp(abs(x))[0]

@@ -1,4 +1,4 @@
-"""What stands around the panels: title, legend, the key of the colours, measured before it is placed."""
+"""Titles, legend and colour key around the panels, measured before they are positioned."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,13 +21,13 @@ from tandv.viz.layout.style import Style
 
 AnyFigure = Figure | SubFigure
 
-PAD = 7.0  # points of air at the border of a figure
-GAP = 12.0  # points of air between panels
-LONGEST = 40  # characters of a name in a legend or beside a row
+PAD = 7.0  # points of space at the border of a figure
+GAP = 12.0  # points of space between panels
+LONGEST = 40  # characters of a name in a legend or of a row
 
 
 class Key(NamedTuple):
-    """What a colour means: placed above the panel, never over the data."""
+    """The key of the colours of a panel, drawn above it."""
 
     scale: Scale
     colours: str
@@ -41,13 +41,13 @@ def points(fig: AnyFigure, length: float) -> float:
 
 
 def measure(text: Text, fig: AnyFigure) -> float:
-    """Return the width of a text in pixels; the height of one that stands upright."""
+    """Return the width of a text in pixels; the height if it is vertical."""
     box = text.get_window_extent(renderer_of(fig))
     return box.height if text.get_rotation() == 90 else box.width
 
 
 def renderer_of(fig: AnyFigure) -> RendererAgg:
-    """Return something that measures text as it will be drawn, whatever the canvas of the figure is."""
+    """Return a renderer that measures text as it will be drawn, whatever the canvas of the figure is."""
     return _renderer(fig.dpi)
 
 
@@ -59,14 +59,14 @@ def _renderer(dpi: float) -> RendererAgg:
 def around(ax: Axes, renderer: RendererAgg) -> np.ndarray:
     """Return how far labels, titles and keys reach beyond Axes: left, right, bottom, top, in pixels.
 
-    It measures words instead of asking matplotlib for all artists, which takes many times as long.
+    It measures only texts: measuring all artists with matplotlib takes many times as long.
     """
     inner = ax.bbox
     boxes = [inner]
     if ax.axison:
         boxes += [box for axis in (ax.xaxis, ax.yaxis) for box in _labels(axis, renderer)]
     boxes += [text.get_window_extent(renderer) for text in ax.texts if text.get_text() and text.get_in_layout()]
-    if ax.get_title("left"):  # it is cut to the width of the Axes, so only its height counts
+    if ax.get_title("left"):  # it is cut to the width of the Axes, so that only its height counts
         top = ax._left_title.get_window_extent(renderer).y1  # type: ignore[attr-defined]
         boxes.append(Bbox([[inner.x0, inner.y0], [inner.x1, max(top, inner.y1)]]))
     if (legend := ax.get_legend()) is not None:
@@ -77,26 +77,26 @@ def around(ax: Axes, renderer: RendererAgg) -> np.ndarray:
 
 
 def above_data(ax: Axes, renderer: RendererAgg) -> float:
-    """Return how far words that a draw function wrote reach above the Axes, in pixels."""
+    """Return how far texts of a draw function reach above the Axes, in pixels."""
     tops = [text.get_window_extent(renderer).y1 for text in ax.texts if text.get_text()]
     return max(max(tops, default=0.0) - ax.bbox.y1, 0.0)
 
 
 def _labels(axis: Axis, renderer: RendererAgg) -> list[Bbox]:
     """Return the boxes of the tick labels at the ends of an axis, of the widest, and of the axis label."""
-    look, inner, horizontal = axis.get_tick_params(), axis.axes.bbox, axis is axis.axes.xaxis
+    settings, inner, horizontal = axis.get_tick_params(), axis.axes.bbox, axis is axis.axes.xaxis
     pixel = renderer.points_to_pixels(1.0)
-    if _turned(look):
+    if _rotated(settings):
         box = axis.get_tightbbox(renderer)
         return [box] if box is not None else []
     out, reach = [], 0.0
-    if look.get("labelbottom" if horizontal else "labelleft", True):
+    if settings.get("labelbottom" if horizontal else "labelleft", True):
         low, high = sorted(axis.get_view_interval())
-        places = np.asarray(axis.get_majorticklocs(), float)
-        said = axis.get_major_formatter().format_ticks(places.tolist())
-        font = FontProperties(size=look.get("labelsize", 9.0))
-        gap = (look.get("length", 3.0) + look.get("pad", 3.5)) * pixel
-        shown = [(p, t) for p, t in zip(places, said, strict=True) if t and low <= p <= high]
+        positions = np.asarray(axis.get_majorticklocs(), float)
+        labels = axis.get_major_formatter().format_ticks(positions.tolist())
+        font = FontProperties(size=settings.get("labelsize", 9.0))
+        gap = (settings.get("length", 3.0) + settings.get("pad", 3.5)) * pixel
+        shown = [(p, t) for p, t in zip(positions, labels, strict=True) if t and low <= p <= high]
         sizes = [renderer.get_text_width_height_descent(t, font, False)[:2] for _, t in shown]
         at = axis.get_transform().transform(np.array([p for p, _ in shown])) if shown else np.array([])
         ends = axis.get_transform().transform(np.array(axis.get_view_interval()))
@@ -124,17 +124,17 @@ def _labels(axis: Axis, renderer: RendererAgg) -> list[Bbox]:
     return out
 
 
-def _turned(look: Mapping[str, Any]) -> bool:
+def _rotated(settings: Mapping[str, Any]) -> bool:
     """Tell whether tick labels are not horizontal; matplotlib gives the same setting one of two names."""
-    return bool(look.get("labelrotation") or look.get("rotation"))
+    return bool(settings.get("labelrotation") or settings.get("rotation"))
 
 
 def settle_labels(ax: Axes) -> None:
-    """Fix the place of axis labels where it is known, which spares matplotlib measuring all ticks again."""
-    look = ax.xaxis.get_tick_params()
-    if not _turned(look):
-        ticks = float(look.get("labelsize", 9.0)) * 1.3 if look.get("labelbottom", True) else 0.0
-        down = float(look.get("length", 3.0)) + look.get("pad", 3.5) + ticks + ax.xaxis.labelpad
+    """Fix the position of axis labels where it is known, so that matplotlib need not measure all ticks again."""
+    settings = ax.xaxis.get_tick_params()
+    if not _rotated(settings):
+        ticks = float(settings.get("labelsize", 9.0)) * 1.3 if settings.get("labelbottom", True) else 0.0
+        down = float(settings.get("length", 3.0)) + settings.get("pad", 3.5) + ticks + ax.xaxis.labelpad
         below = ax.transAxes + ScaledTranslation(0, -down / 72, ax.figure.dpi_scale_trans)
         ax.xaxis.set_label_coords(0.5, 0, below)
     if not ax.get_ylabel():
@@ -172,7 +172,7 @@ def header(fig: AnyFigure, title: str, subtitle: str, entries: Mapping[str, Any]
 def _legend(fig: AnyFigure, entries: Mapping[str, Any], style: Style, used: float) -> float:
     height, width, pad = fig.bbox.height, fig.bbox.width, points(fig, PAD)
     short = [cut(name) for name in entries]
-    names = short if len(set(short)) == len(short) else list(entries)  # two that look the same would be of no use
+    names = short if len(set(short)) == len(short) else list(entries)  # unless two would look the same
     longest = max(map(len, names)) * style.text * 0.6 + 34
     columns = max(1, min(len(entries), int((width - 2 * pad) * 72 / fig.dpi / longest)))
     legend = fig.legend(
@@ -194,7 +194,7 @@ def _legend(fig: AnyFigure, entries: Mapping[str, Any], style: Style, used: floa
     renderer = renderer_of(fig)
     box = legend.get_window_extent(renderer)
     words = [t.get_window_extent(renderer) for t in fig.texts]
-    # Beside the title if it fits there, else on lines of its own.
+    # Right of the title if it fits there, else on separate lines.
     if any(Bbox.intersection(box.padded(points(fig, 4)), w) for w in words):
         legend.set_bbox_to_anchor((1 - pad / width, 1 - (pad + used) / height), fig.transSubfigure)
         return used + box.height + points(fig, 4)
@@ -297,7 +297,7 @@ def colour_key(ax: Axes, key: Key, style: Style) -> None:
 
 
 def clear_title(ax: Axes) -> None:
-    """Lift the title of a panel above the key if it would run into it, and shorten it to the panel's width."""
+    """Move the title of a panel above the key if they would overlap, and shorten it to the panel's width."""
     title = ax._left_title  # type: ignore[attr-defined]
     if not title.get_text():
         return

@@ -1,4 +1,4 @@
-"""One vertical line on every Axes whose x is the step: it follows the mouse, drawn over a kept background."""
+"""A vertical line on every Axes whose x is the step: it follows the mouse and is drawn over a stored background."""
 
 import asyncio
 import contextlib
@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-_AT_ONCE = 0.004  # seconds: events that come closer together are one
-_SETTLED = 0.15  # seconds after the last event the whole picture is sent once more
+_MERGED = 0.004  # seconds: events closer together are handled as one
+_SETTLED = 0.15  # seconds after the last event, when the whole image is sent again
 
 
 class Cursor:
@@ -30,7 +30,7 @@ class Cursor:
 
     @contextlib.contextmanager
     def hidden(self) -> Iterator[None]:
-        """Leave the line out of a picture that is saved (matplotlib saves animated artists, too)."""
+        """Hide the line while an image is saved (matplotlib saves animated artists too)."""
         self._hidden = True
         for _, line in self._lines:
             line.set_visible(False)
@@ -49,13 +49,13 @@ class Cursor:
         self._lines.clear()
 
     def move(self, step: float | None) -> None:
-        """Show the line at `step`, or hide it (None); at the next moment if the front end is busy."""
+        """Show the line at `step`, or hide it (None); later if the front end is busy."""
         self._wanted = step
         if self._waiting is None:
-            self._waiting = later(_AT_ONCE, self._draw)
+            self._waiting = later(_MERGED, self._draw)
 
     def _on_draw(self, event: Any) -> None:
-        """Keep the fresh picture as background; the line is not in it, so it is drawn on top again."""
+        """Store the new image, which is without the line, as background, and draw the line on top."""
         if event.canvas is not self._canvas or self._hidden:  # the figure is being saved
             return
         self._background = self._canvas.copy_from_bbox(self._canvas.figure.bbox)
@@ -81,14 +81,14 @@ class Cursor:
                 ax.draw_artist(line)
 
     def _send(self) -> None:
-        # ipympl 0.10 loses frames that hold only what differs from the last one (its issues 472, 483).
+        # ipympl 0.10 loses frames that contain only differences from the last one (its issues 472, 483).
         if getattr(self._canvas, "_force_full", None) is not None:
             self._canvas._force_full = True
         self._canvas.blit(self._canvas.figure.bbox)
 
 
 def later(seconds: float, action: Callable[[], None]) -> asyncio.TimerHandle | None:
-    """Call in a moment, where an event loop runs (a notebook's kernel); at once where none does."""
+    """Call `action` after some seconds where an event loop runs (a notebook's kernel), else at once."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""What stands beside an interactive plot: the training curves, and in words what the mouse points at."""
+"""The training curves next to an interactive plot, and the values under the mouse as text."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -41,19 +41,19 @@ def nearest(steps: Any, x: float) -> float:
     return float(known[np.abs(known - x).argmin()])
 
 
-def told(place: Place) -> str:
-    """Return a cell of a heat map in words."""
+def describe(place: Place) -> str:
+    """Return a cell of a heat map as text."""
     parts = [place.layer, place.tt, None if place.step is None else f"step {place.step:,}"]
     value = "not logged or NaN" if np.isnan(place.value) else f"{place.value:.4g}"
     return " · ".join([part for part in parts if part] + [value])
 
 
 def values_at(step: int, axes: Iterable[Axes], curves: pd.DataFrame | None) -> str:
-    """Return the values of all curves at a step, those of the training curves at their own nearest step."""
+    """Return the values of all curves at a step as text, those of the training curves at their nearest step."""
     words = [f"step {step:,}"]
     for found in (table(ax) for ax in axes if is_lines(ax)):
-        of = " ".join((*found.tt, *(found.layers if len(found.layers) == 1 else ())))
-        words.append(f"{of}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.read(step).items()))
+        prefix = " ".join((*found.tt, *(found.layers if len(found.layers) == 1 else ())))
+        words.append(f"{prefix}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.read(step).items()))
     if curves is not None:
         at = nearest(curves.index, step)
         values = ", ".join(f"{name} {value:.4g}" for name, value in curves.loc[at].items())

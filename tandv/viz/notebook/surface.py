@@ -1,4 +1,4 @@
-"""Where the interactive figure is shown: a live canvas of ipympl, or a still picture with the same controls."""
+"""Where the interactive figure is displayed: a live canvas of ipympl, or an image with the same controls."""
 
 import io
 import sys
@@ -13,7 +13,7 @@ from tandv.messages import missing
 def canvas(figure: Figure) -> tuple[Any, Any]:
     """Return (canvas, widget that shows it) for a figure, without touching pyplot or its backend.
 
-    In a notebook with ipympl the canvas is itself the widget; otherwise the widget is a picture, and a line
+    In a notebook with ipympl the canvas is itself the widget; otherwise the widget is an image, and a line
     on stderr says what to install.
     """
     if in_notebook():
@@ -25,7 +25,7 @@ def canvas(figure: Figure) -> tuple[Any, Any]:
                 file=sys.stderr,
             )
     still = FigureCanvasAgg(figure)
-    return still, _picture(still)
+    return still, _image(still)
 
 
 def _live(figure: Figure) -> tuple[Any, Any]:
@@ -33,7 +33,7 @@ def _live(figure: Figure) -> tuple[Any, Any]:
 
     live = Canvas(figure)
     FigureManager(live, 0)
-    # Before its front end is there, ipympl 0.10 keeps frames as a picture that no browser can read.
+    # Before its front end is ready, ipympl 0.10 stores frames in a form that no browser can read.
     live.syncing_data_url = False
     live.header_visible = live.footer_visible = False
     live.toolbar_position = "left"
@@ -41,16 +41,16 @@ def _live(figure: Figure) -> tuple[Any, Any]:
     return live, live
 
 
-def _picture(still: FigureCanvasAgg) -> Any:
-    """Return a PNG of the figure that is renewed whenever the figure is drawn."""
+def _image(still: FigureCanvasAgg) -> Any:
+    """Return an image widget that is updated whenever the figure is drawn."""
     import ipywidgets
 
     widget = ipywidgets.Image(format="png", layout={"max_width": "100%"})
     saving = False
 
-    def renew(event: Any) -> None:  # not a method: matplotlib would forget it together with its object
+    def renew(event: Any) -> None:  # not a method: matplotlib keeps only weak references to methods
         nonlocal saving
-        if saving:  # which draws, too
+        if saving:  # saving draws too
             return
         saving = True
         try:

@@ -1,4 +1,4 @@
-"""The row of controls above an interactive plot, made from the plot's own parameters."""
+"""The controls above an interactive plot, made from the plot's own parameters."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +25,7 @@ def controls(view: View, changed: Callable[..., None]) -> dict[str, Any]:
 
 
 def show(made: dict[str, Any], view: View) -> bool:
-    """Set existing controls to the view's arguments; False if one of them cannot show its own."""
+    """Set existing controls to the view's arguments; return False if one of them cannot show its value."""
     for name, widget in made.items():
         value = current(view, name)
         several, options = isinstance(widget, widgets.SelectMultiple), widget._options_values
@@ -42,18 +42,18 @@ def show(made: dict[str, Any], view: View) -> bool:
 
 def _control(name: str, options: list[Any], value: Any) -> Any:
     label = _LABELS.get(name, name.replace("_", " "))
-    look = {"description": label, "style": {"description_width": "initial"}}
+    layout = {"description": label, "style": {"description_width": "initial"}}
     if name == "step":
         nearest = min(options, key=lambda step: abs(step - value)) if value is not None else options[0]
-        return widgets.SelectionSlider(options=options, value=nearest, continuous_update=False, **look)
+        return widgets.SelectionSlider(options=options, value=nearest, continuous_update=False, **layout)
     if name == "dtype_annotation" or isinstance(value, list | tuple) or hasattr(value, "search"):
         chosen = _chosen(options, value)
-        return widgets.SelectMultiple(options=options, value=chosen, rows=min(4, len(options)), **look)
+        return widgets.SelectMultiple(options=options, value=chosen, rows=min(4, len(options)), **layout)
     menu: list[Any] = [(str(option), option) for option in options]
     if value not in options:
-        of_none = "(outside of any)" if name == "phase" else "(all)"
-        menu.insert(0, (of_none if value is None else str(value), value))
-    return widgets.Dropdown(options=menu, value=value, **look)
+        none_label = "(outside of any)" if name == "phase" else "(all)"
+        menu.insert(0, (none_label if value is None else str(value), value))
+    return widgets.Dropdown(options=menu, value=value, **layout)
 
 
 def _chosen(options: list[Any], value: Any) -> tuple[Any, ...]:

@@ -16,30 +16,35 @@ from tandv.viz.layout.style import theme
 from tandv.viz.layout.tables import Place, drawn
 from tandv.viz.notebook import views
 from tandv.viz.notebook.cursor import Cursor, later
-from tandv.viz.notebook.readout import draw_loss, is_lines, nearest, told, values_at
+from tandv.viz.notebook.readout import describe, draw_loss, is_lines, nearest, values_at
 from tandv.viz.notebook.surface import canvas
 from tandv.viz.notebook.views import View, Views
 from tandv.viz.of_log.plots import exp_hist
 
-_AFTER_PICTURE = 0.03  # seconds: the controls follow when the new picture is on its way
+_CONTROLS_DELAY = 0.03  # seconds: the controls are updated after the new image has been sent
 _KEYS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 
 
 def interactive(f: Callable[..., Figure], train_stats: Any = None, width: int | None = None, **kwargs: Any) -> "Viewer":
-    """Show a plot with controls for its arguments; return a controller of it.
+    """Show a plot with controls for its arguments; return the viewer.
 
-    A click on a cell of a heat map opens the exponents of that layer and step; right click or Escape goes
-    back. The mouse moves a cross-hair over every plot of steps, and values are read out. Left and right
-    change the step, up and down the layer. `train_stats` (TrainingStats, a dict, a DataFrame) stands beside
-    the plot; a click on it sets the step. `width` is in pixels. In a notebook this needs ipympl.
+    A click on a cell of a heat map opens the exponents of that layer and step; right click or Escape goes back. The
+    mouse moves a cursor over all plots of steps and shows the values under it. Arrow keys left and right change the
+    step, up and down the layer. In a notebook this needs ipympl.
 
     >>> from tandv import viz
-    >>> from tandv.logframe import example_log
+    >>> from tandv.log.logframe import example_log
     >>> viewer = viz.interactive(viz.scalar_line, df=example_log(), layer="embed", tt="Weight", scalar_metric="std")
     >>> viewer.select(layer="head").state.arguments["layer"]
     'head'
 
-    Raises TypeError for arguments that the plot does not take, and what the plot raises for bad ones.
+    Args:
+        f: a plot of `tandv.viz` that takes a log `df` or a `history` of arrays.
+        train_stats: training curves to show next to the plot, as `as_curves` takes them; a click on them sets the step.
+        width: the width in pixels.
+        **kwargs: the arguments of the plot.
+
+    Raises TypeError for arguments that the plot does not take, and what the plot raises for invalid ones.
     """
     known = [name for name in views.parameters(f) if name != "fig"]
     if unknown := [name for name in kwargs if name not in known]:
@@ -49,7 +54,7 @@ def interactive(f: Callable[..., Figure], train_stats: Any = None, width: int | 
         given = "df=read_pickle(...)" if data == "df" else "history={step: {layer: array}}"
         what = "the log" if data == "df" else "the arrays"
         raise TypeError(f"interactive needs {what}: interactive({f.__name__}, {given}, ...)")
-    if train_stats is not None and "train_stats" in known:  # the plot has a place of its own for the loss
+    if train_stats is not None and "train_stats" in known:  # the plot draws the loss itself
         kwargs, train_stats = {**kwargs, "train_stats": train_stats}, None
     viewer = Viewer(View(f, kwargs), None if train_stats is None else as_curves(train_stats), width)
     viewer.display()
@@ -57,7 +62,19 @@ def interactive(f: Callable[..., Figure], train_stats: Any = None, width: int | 
 
 
 class Viewer:
-    """An interactive figure: `figure`, `state` (what is shown), `select`, `save`, `close`."""
+    """An interactive figure: `figure`, `state` (what is shown), `select`, `back`, `save`, `close`.
+
+    >>> from tandv import viz
+    >>> from tandv.log.logframe import example_log
+    >>> view = View(viz.exp_hist, {"df": example_log(), "layer": "embed", "tt": "Weight", "step": 0})
+    >>> Viewer(view, curves=None, width=800).state.arguments["step"]
+    0
+
+    Args:
+        view: the plot and its arguments.
+        curves: training curves to show next to the plot, if any.
+        width: the width in pixels.
+    """
 
     def __init__(self, view: View, curves: pd.DataFrame | None, width: int | None):
         try:
@@ -77,14 +94,14 @@ class Viewer:
         self._cursor: Cursor | None = None
         self.controls: dict[str, Any] = {}
         self.controls_of: Callable[..., Any] | None = None  # the plot that the controls belong to
-        self._resting: float | None = None  # where the cursor is while the mouse is elsewhere
-        self._steps: tuple[Any, np.ndarray] | None = None  # of the log or the arrays that are shown
+        self._resting_step: float | None = None  # the step of the cursor while the mouse is outside
+        self._steps: tuple[Any, np.ndarray] | None = None  # the data that is shown, and its steps
         self._syncing = False
         self._laid_out = (0, 0)  # width and height in pixels for which the figure was laid out
         self._readout = ipywidgets.HTML().add_class("tandv-readout")
-        self._trouble = ipywidgets.HTML().add_class("tandv-error")
+        self._error = ipywidgets.HTML().add_class("tandv-error")
         self._bar = ipywidgets.HBox(layout={"flex_flow": "row wrap"})
-        self.widget = ipywidgets.VBox([self._bar, self._trouble, self._surface, self._readout])
+        self.widget = ipywidgets.VBox([self._bar, self._error, self._surface, self._readout])
         self._buttons = [self._button(kind) for kind in ("png", "svg", "csv")]
         self._connections = [
             self.canvas.mpl_connect(name, self._safely(action))
@@ -111,11 +128,11 @@ class Viewer:
 
     @property
     def error(self) -> str:
-        """What went wrong in the last action, empty if nothing did."""
-        return html.unescape(self._trouble.value)
+        """The error of the last action, "" if there was none."""
+        return html.unescape(self._error.value)
 
     def select(self, **arguments: Any) -> "Viewer":
-        """Change arguments of the plot that is shown, for example `layer=` and `step=`."""
+        """Change some `arguments` of the plot that is shown, for example `layer=` and `step=`."""
         self._go(views.change(self._views, **arguments))
         return self
 
@@ -164,7 +181,7 @@ class Viewer:
             display(self.widget)
 
     def close(self) -> None:
-        """Let go of the mouse, the keys and the widgets."""
+        """Disconnect mouse and keys, and close the widgets."""
         if self._cursor is not None:
             self._cursor.close()
         for connection in self._connections:
@@ -175,7 +192,7 @@ class Viewer:
     # From one view to the next.
 
     def _go(self, target: Views) -> None:
-        """Draw another state; if that fails, stay in this one and let the error be seen."""
+        """Draw another state; if that fails, return to this one and raise the error."""
         before, self._views = self._views, target
         try:
             self._draw()
@@ -183,7 +200,7 @@ class Viewer:
             self._views = before
             self._draw()
             raise
-        self._trouble.value = ""
+        self._error.value = ""
 
     def _draw(self) -> None:
         view = self.state
@@ -200,22 +217,22 @@ class Viewer:
         self._laid_out = self.canvas.get_width_height()
         step = view.arguments.get("step")
         marked = self._curves is not None and isinstance(step, int)
-        self._resting = nearest(self._curves.index, step) if marked else None  # type: ignore[union-attr, arg-type]
-        self._cursor.step = self._resting
+        self._resting_step = nearest(self._curves.index, step) if marked else None  # type: ignore[union-attr, arg-type]
+        self._cursor.step = self._resting_step
         self._refresh()
         if self.controls_of is None:
             self._set_toolbar()
         else:
-            later(_AFTER_PICTURE, self._set_toolbar)
+            later(_CONTROLS_DELAY, self._set_toolbar)
 
     def _refresh(self) -> None:
-        """Draw now: to ask the front end first, whether it wants a picture, would cost a round trip."""
+        """Draw now: asking the front end first whether it is ready would cost a round trip."""
         if hasattr(self.canvas, "_force_full"):
             self.canvas._force_full = True
         self.canvas.draw()
 
     def _set_toolbar(self) -> None:
-        """Let the controls show the view's arguments; new ones are made only for another plot."""
+        """Set the controls to the view's arguments; new ones are made only for another plot."""
         from tandv.viz.notebook.toolbar import controls, show
 
         self._syncing = True
@@ -240,16 +257,16 @@ class Viewer:
         path = self.save(next(n for i in range(1, 10_000) if (n := f"{name}-{i}") not in taken) + f".{kind}")
         self._readout.value = f"saved {html.escape(str(path.resolve()))}"
 
-    # What happens in the figure.
+    # Events of the figure.
 
     def _safely(self, action: Callable[..., None]) -> Callable[..., None]:
-        """Callbacks have no caller who would see an exception: show it in the widget."""
+        """Wrap a callback so that its exceptions are shown in the widget: nobody else would see them."""
 
         def act(*arguments: Any, **named: Any) -> None:
             try:
                 action(*arguments, **named)
             except Exception as error:
-                self._trouble.value = f'<b style="color:#c02020">{html.escape(f"{type(error).__name__}: {error}")}</b>'
+                self._error.value = f'<b style="color:#c02020">{html.escape(f"{type(error).__name__}: {error}")}</b>'
 
         return act
 
@@ -268,7 +285,7 @@ class Viewer:
             self._open(table.at(event.xdata, event.ydata))
 
     def _open(self, place: Place | None) -> None:
-        """Show a cell that was clicked: in a plot that has a layer and a step of its own, else as a histogram."""
+        """Show a clicked cell: in a plot with the arguments layer and step in itself, else as a histogram."""
         plot = self.state.plot
         if place is not None and place.step is None:
             return
@@ -280,7 +297,7 @@ class Viewer:
             self._go(views.push(self._views, deeper, limits))
 
     def _on_resize(self, event: Any) -> None:
-        """Lay out anew for the size to which the figure was pulled."""
+        """Lay out again for a new size of the figure."""
         if (event.width, event.height) != self._laid_out:
             self._draw()
 
@@ -299,13 +316,13 @@ class Viewer:
         table = drawn(ax)
         if table is not None and table.pick is not None:
             place = table.at(event.xdata, event.ydata)
-            self._readout.value = "" if place is None else html.escape(told(place))
+            self._readout.value = "" if place is None else html.escape(describe(place))
             cursor.move(None if place is None or place.step is None else place.step)
         elif ax is not None and (ax is self._loss or is_lines(ax)):
             self._readout.value = html.escape(self._values_at(event.xdata))
             cursor.move(float(self._nearest(event.xdata)))
         else:
-            cursor.move(self._resting)
+            cursor.move(self._resting_step)
 
     def _select_step(self, x: float) -> None:
         if views.takes(self.state.plot, "step"):

@@ -1,9 +1,9 @@
-"""What the interactive viewer shows, as plain data, and every way to go from one view to the next.
+"""The states of the interactive viewer as plain data, and the functions from one state to the next.
 
-A view is a plot and its arguments; the viewer holds a stack of them. Nothing here draws.
+A view is a plot and its arguments; the viewer has a stack of them. Nothing here draws.
 
 >>> from tandv import viz
->>> from tandv.logframe import example_log
+>>> from tandv.log.logframe import example_log
 >>> top = (View(viz.scalar_global_heatmap, {"df": example_log(), "tt": "Activation", "scalar_metric": "rm2"}),)
 >>> deeper = push(top, View(viz.exp_hist, {**top[0].arguments, "layer": "embed", "step": 3}))
 >>> back(deeper) == top, back(top) == top
@@ -37,12 +37,12 @@ class View(NamedTuple):
 
     @property
     def layers(self) -> list[str]:
-        """The layers that there are, of a log or of arrays by step."""
+        """The layers of the log or of the arrays."""
         return logframe.layers(self.df) if "df" in self.arguments else history.layers_of(self._history)
 
     @property
     def steps(self) -> list[int]:
-        """The steps that there are; those of the layer that is shown, if it is one of arrays."""
+        """The steps of the log or of the arrays."""
         return logframe.steps(self.df) if "df" in self.arguments else list(self._history)
 
     @property
@@ -67,7 +67,7 @@ def change(views: Views, **arguments: Any) -> Views:
 
 
 def push(views: Views, view: View, limits: Limits = ()) -> Views:
-    """Return the stack with a view on top of the one that is left at these limits."""
+    """Return the stack with a view on top; `limits` are the zoom of the view below it."""
     return (*views[:-1], views[-1]._replace(limits=limits), view)
 
 
@@ -102,9 +102,9 @@ def moved(view: View, steps: int = 0, layers: int = 0) -> dict[str, Any]:
 
 
 def choices(view: View) -> dict[str, list[Any]]:
-    """Return what each argument of a view can be, for those of which the log or the signature knows it.
+    """Return the choices of each argument of a view, where the log or the signature gives them.
 
-    These are the controls of the toolbar; the parameter's name or its Literal annotation decides.
+    They become the controls of the toolbar; the parameter's name or its Literal annotation decides.
     """
     known = {
         "layer": lambda: view.layers,
@@ -144,5 +144,5 @@ def takes(plot: Callable[..., Any], name: str) -> bool:
 
 
 def one(value: Any) -> Any:
-    """Return a single name, of a list its first."""
+    """Return a name, or the first of a list of names."""
     return value[0] if isinstance(value, list | tuple) and value else value if isinstance(value, str) else None

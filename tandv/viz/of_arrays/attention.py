@@ -1,4 +1,4 @@
-"""Where attention looks: patterns of heads with their tokens, before and after, and heads over training.
+"""Plot attention: patterns of heads with their tokens, before and after, and heads over training.
 
 Attention is given as probabilities [..., head, query, key]: one array, {layer: array}, or {step: {layer: array}}.
 
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tandv.curves import Curves
 from tandv.messages import UnknownName, check_choices, unknown
@@ -20,7 +21,7 @@ from tandv.viz.layout.facet import canvas
 from tandv.viz.layout.style import Style, Theme
 from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.ticks import step_text, value_text
-from tandv.viz.layout.titles import Key
+from tandv.viz.layout.titles import AnyFigure, Key
 from tandv.viz.of_arrays.history import as_history, chosen_layer, chosen_steps, spread
 from tandv.viz.of_arrays.matrices import draw_matrix, side_by_side
 from tandv.viz.of_curves.families import Marks, XScale, draw_families
@@ -38,14 +39,28 @@ def attention_pattern(
     tokens: Sequence[Any] | np.ndarray | None = None,
     figsize: Size = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
-    """Draw where a head looks: a row for each query, a column for each key, with the tokens beside them.
+    fig: AnyFigure | None = None,
+) -> Figure:
+    """Draw where a head attends: a row for each query, a column for each key.
 
-    By default the first layer at the last step, and the mean over all examples; with `example`, that one alone.
-    `tokens` are words or numbers, one for each position, or [example, position]. The line below the title says how
-    spread out the head's rows are, and how much they could be. Raises LookupError for a layer, step, head or
-    example that is not there.
+    The line below the title gives the entropy of the head's rows and the largest possible one.
+
+    >>> pattern = np.tril(np.ones((2, 6, 6))) / np.arange(1, 7)[:, None]
+    >>> fig = attention_pattern({"layers.0": pattern}, head=1)
+
+    Args:
+        history: {step: {layer: array}}, or {layer: array} of a single moment; arrays are probabilities [..., head,
+            query, key].
+        layer: the name of the layer; by default the first.
+        head: the index of the head, or several.
+        step: the step; by default the last.
+        example: the index of the example; by default the mean over all examples.
+        tokens: words or numbers for the ticks, [position] or [example, position].
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises UnknownName for a layer, step, head or example that is not there.
     """
     arrays = as_history(history)
     layer = chosen_layer(arrays, layer)
@@ -57,7 +72,7 @@ def attention_pattern(
     titles = [f"head {one}" for one in heads]
     said = [f"step {step_text(at)}"] if len(arrays) > 1 or at else []
     said.append("mean of all examples" if example is None and arrays[at][layer].ndim > 3 else f"example {example or 0}")
-    said += [] if several else [_spread_of(arrays[at][layer], heads[0], example)]
+    said += [] if several else [_entropy_words(arrays[at][layer], heads[0], example)]
     return _patterns(
         patterns, titles, words, len(heads), f"{layer or 'attention'} · {'heads' if several else titles[0]}", said,
         figsize or (None if several else (5.6, 5.2)), theme, fig,
@@ -73,14 +88,26 @@ def attention_heads(
     tokens: Sequence[Any] | np.ndarray | None = None,
     figsize: Size = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
+    fig: AnyFigure | None = None,
+) -> Figure:
     """Draw the heads of a layer side by side, a row of panels for each step: before and after.
-
-    By default the first and the last step, and up to 8 heads; other arguments are those of `attention_pattern`.
 
     >>> early, late = np.full((2, 4, 4), 0.25), np.stack([np.eye(4), np.full((4, 4), 0.25)])
     >>> fig = attention_heads({0: {"layers.1": early}, 500: {"layers.1": late}})
+
+    Args:
+        history: {step: {layer: array}}, or {layer: array} of a single moment; arrays are probabilities [..., head,
+            query, key].
+        layer: the name of the layer; by default the first.
+        step: the step, or several; by default the first and the last.
+        heads: the indices of the heads; by default the first 8.
+        example: the index of the example; by default the mean over all examples.
+        tokens: words or numbers for the ticks, [position] or [example, position].
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises UnknownName for a layer, step, head or example that is not there.
     """
     arrays = as_history(history)
     layer = chosen_layer(arrays, layer)
@@ -89,11 +116,11 @@ def attention_heads(
     count = arrays[steps[0]][layer].shape[-3]
     chosen = _heads_of(arrays[steps[0]][layer], range(min(count, MOST_HEADS)) if heads is None else heads, layer)
     words = _words(tokens, example, arrays[steps[0]][layer].shape[-1])
-    places = [(one, head) for one in steps for head in chosen]
-    titles = [f"head {head}" + (f" · step {step_text(one)}" if len(arrays) > 1 else "") for one, head in places]
+    shown = [(one, head) for one in steps for head in chosen]
+    titles = [f"head {head}" + (f" · step {step_text(one)}" if len(arrays) > 1 else "") for one, head in shown]
     said = [f"{len(chosen)} of {count} heads"] if len(chosen) < count else [f"{count} heads"]
     said.append("mean of all examples" if example is None else f"example {example}")
-    patterns = [_pattern(arrays[one][layer], head, example) for one, head in places]
+    patterns = [_pattern(arrays[one][layer], head, example) for one, head in shown]
     return _patterns(patterns, titles, words, len(chosen), f"{layer or 'attention'}", said, figsize, theme, fig)
 
 
@@ -105,15 +132,25 @@ def head_curves(
     col_wrap: int | None = None,
     figsize: Size = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
+    fig: AnyFigure | None = None,
+) -> Figure:
     """Draw a quantity of every head over training: a panel for each layer, chance dashed, transitions marked.
 
-    `curves` are those of `tandv.analysis.attention.attention_curves` (or of a probe of "heads"), `quantity` is
-    "entropy", "previous_token", "duplicate_token" or "induction". Transitions of one of the curves are marked in
-    its panel, those of anything else (the loss) in every panel; True finds those of the curves that are drawn.
+    Transitions of one of the curves are marked in its panel, those of anything else (the loss) in every panel.
 
     >>> fig = head_curves({"step": [0, 10], "fc/head0/entropy": [2.0, 0.5], "fc/head1/entropy": [2.0, 1.9]})
+
+    Args:
+        curves: what `attention_curves` returns, or the curves of a probe of "heads".
+        quantity: "entropy", "previous_token", "duplicate_token" or "induction".
+        transitions: transitions to mark, as `find_transitions` returns them; True detects them here.
+        xscale: "linear", or "log" for an axis of log(1 + step).
+        col_wrap: how many panels are put side by side.
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises UnknownName for a quantity that the curves lack.
     """
     check_choices(xscale=(xscale, XScale))
     from tandv.curves import as_curves
@@ -131,9 +168,18 @@ def head_curves(
 
 
 def entropy_evolution(
-    curves: Curves, transitions: Marks = True, theme: Theme | Style = "light", fig: Any = None
-) -> Any:
-    """Draw the entropy of every head over training, with the transitions marked."""
+    curves: Curves, transitions: Marks = True, theme: Theme | Style = "light", fig: AnyFigure | None = None
+) -> Figure:
+    """Draw the entropy of every head over training, with the transitions marked.
+
+    >>> fig = entropy_evolution({"step": [0, 10], "fc/head0/entropy": [2.0, 0.5]})
+
+    Args:
+        curves: what `attention_curves` returns, or the curves of a probe of "heads".
+        transitions: transitions to mark, as `find_transitions` returns them; True detects them here.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+    """
     return head_curves(curves, "entropy", transitions, theme=theme, fig=fig)
 
 
@@ -147,18 +193,33 @@ def attention_evolution(
     xscale: XScale = "linear",
     figsize: Size = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
-    """Draw how attention evolves: mean patterns of heads at chosen steps, and all heads' numbers over training.
+    fig: AnyFigure | None = None,
+) -> Figure:
+    """Draw how attention evolves: mean patterns of heads at chosen steps, and the scores of all heads over training.
 
-    Takes {step: {layer: array}}. `heads` are pairs such as ("layers.1", 2), by default the four whose entropy or
-    scores change most; `steps` by default the first, the last, and two between. Below stand entropy, the
-    specialisation of layers, and of causal attention the score of previous tokens; with `tokens` ([position] or
-    [example, position], numbers) also those of duplicate tokens and induction, each with its chance. Without `causal`
-    the patterns of each layer tell whether it is.
+    Below the patterns: entropy, the specialisation of layers and, of causal attention, the score of previous tokens;
+    with tokens also those of duplicate tokens and induction, each with its chance level.
+
+    >>> early, late = np.full((2, 4, 4), 0.25), np.stack([np.eye(4), np.full((4, 4), 0.25)])
+    >>> fig = attention_evolution({0: {"layers.1": early}, 500: {"layers.1": late}})
+
+    Args:
+        history: {step: {layer: array}}; arrays are probabilities [..., head, query, key].
+        tokens: the tokens as numbers, [position] or [example, position].
+        causal: whether attention is causal; None decides for each layer: it is if no position ever attends to a later
+            one.
+        heads: pairs such as ("layers.1", 2); by default the four whose entropy or scores change most.
+        steps: the steps of the patterns; by default the first, the last, and two between.
+        transitions: transitions to mark, as `find_transitions` returns them; True detects them here.
+        xscale: "linear", or "log" for an axis of log(1 + step).
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises UnknownName for a layer or step that is not there.
     """
     check_choices(xscale=(xscale, XScale))
-    from tandv.analysis.attention import attention_curves  # brings SciPy along
+    from tandv.analysis.attention import attention_curves  # imports SciPy
 
     arrays = as_history(history)
     curves = attention_curves(arrays, tokens, causal=causal)
@@ -191,8 +252,8 @@ def _patterns(
     said: Sequence[str],
     figsize: Size,
     theme: Theme | Style,
-    fig: Any,
-) -> Any:
+    fig: AnyFigure | None,
+) -> Figure:
     style = theme_named(theme)
     top = max(float(np.nanmax(pattern, initial=0.0)) for pattern in patterns)
     scale = Scale("linear", 0.0, top or 1.0)
@@ -243,18 +304,18 @@ def _words(tokens: Any, example: int | None, count: int) -> list[str] | None:
     return [str(one) for one in listed]
 
 
-def _spread_of(array: np.ndarray, head: int, example: int | None) -> str:
-    """Say how spread out the rows of a head are, on average over examples, and how much they could be."""
+def _entropy_words(array: np.ndarray, head: int, example: int | None) -> str:
+    """Return the mean entropy of a head's rows and the largest possible one, in words."""
     examples = array.reshape(-1, *array.shape[-3:])[:, head].astype(np.float64)
     rows = examples if example is None else examples[example : example + 1]
-    seen = (rows > 0).any(0).sum(-1)
-    if not seen.any():
-        return "no row looks at any key"
+    visible = (rows > 0).any(0).sum(-1)
+    if not visible.any():
+        return "no row attends to any key"
     if rows.shape[-1] == rows.shape[-2] and not np.triu(rows, 1).any():
-        seen = np.arange(1, rows.shape[-1] + 1)
+        visible = np.arange(1, rows.shape[-1] + 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        entropy = -np.where(rows > 0, rows * np.log(rows), 0).sum(-1)[:, seen > 0].mean()
-    most = np.log(seen[seen > 0]).mean()
+        entropy = -np.where(rows > 0, rows * np.log(rows), 0).sum(-1)[:, visible > 0].mean()
+    most = np.log(visible[visible > 0]).mean()
     return f"entropy {value_text(max(0.0, float(entropy)))} of at most {value_text(float(most))} nats"
 
 
@@ -274,7 +335,7 @@ def _families(table: pd.DataFrame, quantity: str) -> tuple[dict[str, dict[str, s
 
 
 def _panels(curves: pd.DataFrame) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
-    """Return the curves and the chance of each panel below the patterns; layers stand in one panel together."""
+    """Return the curves and the chance levels of each panel below the patterns; all layers share a panel."""
     ending = "/specialization_index"
     layers = [str(c).removesuffix(ending) for c in curves if str(c).endswith(ending)]
     out: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
@@ -291,7 +352,7 @@ def _panels(curves: pd.DataFrame) -> dict[str, tuple[dict[str, str], dict[str, s
 
 
 def _most_changed(curves: pd.DataFrame, most: int) -> list[tuple[str, int]]:
-    """Return the heads whose entropy (as a share of its largest) or scores go through the widest range, in order."""
+    """Return the heads whose entropy (relative to its largest) or scores have the widest range, in model order."""
     size: dict[tuple[str, int], float] = {}
     for column in curves:
         layer, _, rest = str(column).rpartition("/head")

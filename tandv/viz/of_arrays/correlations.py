@@ -1,6 +1,6 @@
-"""Which features go together: correlations between layers, within one, between samples, and over training.
+"""Plot correlations of features: between layers, within a layer, between samples, and over training.
 
-Every picture says what chance alone gives for as many samples.
+Every plot gives the chance level for the number of samples.
 
 >>> x = np.random.default_rng(0).normal(size=(64, 12))
 >>> fig = layer_correlations({"fc1": x[:, :8], "fc2": x[:, 4:]})
@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tandv.curves import Curves, as_curves
 from tandv.messages import UnknownName, check_choices, unknown
@@ -20,7 +21,7 @@ from tandv.viz.layout.colours import Scale
 from tandv.viz.layout.style import Style, Theme
 from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.ticks import linear_ticks, step_text, value_text
-from tandv.viz.layout.titles import Key
+from tandv.viz.layout.titles import AnyFigure, Key
 from tandv.viz.of_arrays.history import as_history, chosen_layer, chosen_steps, spread
 from tandv.viz.of_arrays.matrices import draw_matrix, side_by_side, word_ticks
 from tandv.viz.of_curves.families import Marks, XScale, draw_families
@@ -40,14 +41,27 @@ def layer_correlations(
     features: int = 64,
     figsize: Size = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
+    fig: AnyFigure | None = None,
+) -> Figure:
     """Draw the correlation of every feature of a layer with every feature of each later one, as a grid of heat maps.
 
-    Takes outputs {layer: [sample, feature]}, of one moment or by step. Above the diagonal and on it stands the
-    correlation of layer i (rows) with layer j (columns), below it the summary of the same pair: mean abs r and
-    linear CKA, each beside what independent features would give. Of wider layers `features` are shown, evenly
-    chosen, while the numbers are those of all; of more than 6 layers 6 are, unless `layers` names some.
+    On and above the diagonal is the correlation of layer i (rows) with layer j (columns), below it the summary of the
+    same pair: mean abs r and linear CKA, each with its chance level. The numbers are of all features, also where only
+    some are shown.
+
+    >>> x = np.random.default_rng(0).normal(size=(64, 12))
+    >>> fig = layer_correlations({"fc1": x[:, :8], "fc2": x[:, 4:]})
+
+    Args:
+        history: {step: {layer: array}}, or {layer: array} of a single moment; arrays are [sample, ...].
+        step: the step; by default the last.
+        layers: the names of the layers; by default all, of more than 6 evenly spaced ones.
+        features: how many features of each layer are shown, evenly spaced.
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises UnknownName for a layer or step that is not there.
     """
     from tandv.analysis.correlations import chance_correlation, correlation_summary, layerwise_cross_correlation
 
@@ -59,12 +73,12 @@ def layer_correlations(
     found, summary = layerwise_cross_correlation(outputs), correlation_summary(outputs).to_dict("index")
     samples, style = len(outputs[names[0]]), theme_named(theme)
     picked = {name: spread(range(found[name, name].shape[0]), features) for name in names}
-    places = [(i, j) for i in range(len(names)) for j in range(len(names))]
+    cells = [(i, j) for i in range(len(names)) for j in range(len(names))]
 
     def draw(number: int, ax: Axes) -> Key | None:
-        i, j = places[number]
+        i, j = cells[number]
         if i > j:
-            _say(ax, summary[names[j], names[i]], style)
+            _write_summary(ax, summary[names[j], names[i]], style)
             return None
         rows, columns = picked[names[i]], picked[names[j]]
         draw_matrix(
@@ -82,7 +96,7 @@ def layer_correlations(
     said.append(f"{samples:,} samples")
     size = 2.1 if len(names) > 3 else 8.2 / (len(names) + 0.2)
     return side_by_side(
-        ["" for _ in places], draw, title="Correlation of features between layers", subtitle="  |  ".join(said),
+        ["" for _ in cells], draw, title="Correlation of features between layers", subtitle="  |  ".join(said),
         style=style, fig=fig, figsize=figsize, col_wrap=len(names), sharex=False, sharey=False,
         panel_size=(size, min(size, 3.0) * 0.92), single_size=(5.2, 4.9),
     )  # fmt: skip
@@ -96,12 +110,24 @@ def feature_correlations(
     labels: Sequence[Any] | np.ndarray | None = None,
     figsize: Size = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
-    """Draw how the features of a layer correlate with each other, or the samples (of="samples").
+    fig: AnyFigure | None = None,
+) -> Figure:
+    """Draw how the features of a layer correlate with each other, or its samples.
 
-    Of samples that are augmentations of a few images, `labels` says which image each is of: they are put next to
-    each other, with borders between images, and the line below the title compares r within an image and between.
+    >>> fig = feature_correlations({"fc": np.random.default_rng(0).normal(size=(64, 12))})
+
+    Args:
+        history: {step: {layer: array}}, or {layer: array} of a single moment; arrays are [sample, ...].
+        layer: the name of the layer; by default the first.
+        step: the step; by default the last.
+        of: "features" or "samples".
+        labels: for samples that are augmentations of images, the image of each, [sample]: those of an image are drawn
+            next to each other, and the line below the title compares r within and between images.
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises UnknownName for a layer or step that is not there.
     """
     check_choices(of=(of, Between))
     from tandv.analysis.correlations import chance_correlation, correlate
@@ -156,7 +182,7 @@ def feature_correlations(
 
 
 def _mean(values: np.ndarray) -> str:
-    return value_text(values.mean()) if values.size else "unknown"  # one feature alone has no other
+    return value_text(values.mean()) if values.size else "unknown"  # a single feature has no pair
 
 
 def correlation_history(
@@ -166,12 +192,22 @@ def correlation_history(
     xscale: XScale = "linear",
     figsize: Size = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
-    """Draw how the correlation of layers goes over training: mean abs r and CKA of pairs, chance dashed.
+    fig: AnyFigure | None = None,
+) -> Figure:
+    """Draw how layers correlate over training: mean abs r and CKA of pairs of layers, chance dashed.
 
-    `curves` are those of `store_corr_means`, of a probe of "correlations", or the path of the JSON file. `pairs`
-    are such as "fc1~fc2"; by default all pairs of two layers, of more than 16 only those that follow each other.
+    >>> fig = correlation_history({"step": [0, 10], "cka/fc1~fc2": [0.2, 0.8], "cka_chance/fc1~fc2": [0.1, 0.1]})
+
+    Args:
+        curves: what `store_corr_means` returns, its .json file, or the curves of a probe of "correlations".
+        pairs: pairs such as "fc1~fc2"; by default all pairs of two layers, of more than 16 only consecutive ones.
+        transitions: transitions to mark, as `find_transitions` returns them; True detects them here.
+        xscale: "linear", or "log" for an axis of log(1 + step).
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises UnknownName for a pair that is not there.
     """
     check_choices(xscale=(xscale, XScale))
     if isinstance(curves, str) or hasattr(curves, "__fspath__"):
@@ -194,7 +230,7 @@ def correlation_history(
     if not quantities:
         raise LookupError("these curves are no correlations of layers; give those of store_corr_means")
     families = {q: {pair.replace("~", " ~ "): f"{q}/{pair}" for pair in chosen} for q in quantities}
-    # The chance differs from pair to pair with the features that live: its mean is drawn.
+    # Chance levels differ between pairs, with the features that are not constant: their mean is drawn.
     level = {
         f"{q}_chance": table[[f"{q}_chance/{p}" for p in chosen if f"{q}_chance/{p}" in table]].mean(axis=1)
         for q in quantities
@@ -219,12 +255,23 @@ def augmentation_effect(
     quantity: Agreement = "icc",
     figsize: Size = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
+    fig: AnyFigure | None = None,
+) -> Figure:
     """Draw for each layer what share of its variance lies between images rather than between their augmentations.
 
-    Takes the table of `augmentation_analysis`: 1 if augmenting changes nothing, 0 (dashed) if an image's
-    augmentations are no more alike than those of different images.
+    It is 1 if augmentation changes nothing, 0 (dashed) if the augmentations of an image are no more alike than those of
+    different images.
+
+    >>> from tandv.analysis.features import augmentation_analysis
+    >>> outputs = {"fc": np.array([[1.0], [1.1], [5.0], [5.2]])}
+    >>> fig = augmentation_effect(augmentation_analysis(outputs, images=["cat", "cat", "dog", "dog"]))
+
+    Args:
+        table: what `augmentation_analysis` returns.
+        quantity: "icc" or "mean_icc".
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
     """
     check_choices(quantity=(quantity, Agreement))
     style = theme_named(theme)
@@ -233,9 +280,9 @@ def augmentation_effect(
     def draw(_: int, ax: Axes) -> None:
         ax.barh(np.arange(len(values)), values, color=style.bar, height=0.7)
         for at, value in enumerate(values):
-            told = "no variance" if np.isnan(value) else value_text(value, 2)
+            label = "no variance" if np.isnan(value) else value_text(value, 2)
             ax.annotate(
-                told, (max(0.0, np.nan_to_num(value)), at), (4, 0), textcoords="offset points", va="center",
+                label, (max(0.0, np.nan_to_num(value)), at), (4, 0), textcoords="offset points", va="center",
                 size=style.small, color=style.ink,
             )  # fmt: skip
         ax.axvline(0, color=style.muted, lw=1.3, ls=(0, (5, 2)), label="no more alike than others")
@@ -252,8 +299,8 @@ def augmentation_effect(
     )  # fmt: skip
 
 
-def _say(ax: Axes, row: Mapping[Any, Any], style: Style) -> None:
-    """Write the summary of a pair where its mirrored heat map would stand."""
+def _write_summary(ax: Axes, row: Mapping[Any, Any], style: Style) -> None:
+    """Write the summary of a pair in the panel below the diagonal."""
     ax.set_axis_off()
     lines = [
         f"mean |r| {value_text(row['mean_abs_r'], 2)}",

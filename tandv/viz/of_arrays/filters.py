@@ -1,4 +1,4 @@
-"""What a convolution looks for, and what its features answer: filters as tiles, activations as a map.
+"""Plot the filters of a convolution as tiles, and the activations of a layer as a map.
 
 >>> fig = conv_filters({"conv1": np.random.default_rng(0).normal(size=(8, 3, 5, 5))})
 """
@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
 
 from tandv.messages import check_choices
 from tandv.viz.layout.colours import Scale
@@ -16,7 +17,7 @@ from tandv.viz.layout.style import Style, Theme
 from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import step_text, value_text
-from tandv.viz.layout.titles import Key
+from tandv.viz.layout.titles import AnyFigure, Key
 from tandv.viz.of_arrays.history import as_history, chosen_layer, chosen_steps
 from tandv.viz.of_arrays.matrices import draw_matrix, paint, side_by_side
 
@@ -33,14 +34,28 @@ def conv_filters(
     channels: Channels = "auto",
     figsize: Size = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
+    fig: AnyFigure | None = None,
+) -> Figure:
     """Draw the filters of a convolution as tiles, at one step or at several side by side.
 
-    Takes weights (output, input, height, width) by layer. One input channel: a tile for each filter, blue below
-    zero and red above, on one scale. Three are taken as red, green and blue (channels="colour"), each filter on its
-    own scale around grey. More, or channels="apart": a row for each filter, a column for each input. Of more than 64
-    filters or 16 inputs the first are drawn, and the line below the title says so.
+    One input channel: a tile for each filter, blue below zero and red above, on one scale. Three are red, green and
+    blue, each filter on its own scale around grey. More: a row for each filter, a column for each input. At most 64
+    filters and 16 inputs are drawn, and the line below the title says how many.
+
+    >>> fig = conv_filters({"conv1": np.random.default_rng(0).normal(size=(8, 3, 5, 5))})
+
+    Args:
+        history: {step: {layer: array}}, or {layer: array} of a single moment; arrays are (output, input, height,
+            width).
+        layer: the name of the layer; by default the first.
+        step: the step, or several; by default the last.
+        channels: "colour" for three inputs as one colour, "apart" for one tile per input, "auto" for colour if there
+            are three.
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises ValueError for weights of another shape, UnknownName for a layer or step that is not there.
     """
     check_choices(channels=(channels, Channels))
     arrays = as_history(history)
@@ -67,7 +82,7 @@ def conv_filters(
     def draw(number: int, ax: Axes) -> Key | None:
         picture = pictures[number]
         ax.imshow(picture, interpolation="nearest", aspect="equal")
-        ax.set_ylim(len(picture) - 0.5, -0.5)  # the first row at the top, whatever the limits were before
+        ax.set_ylim(len(picture) - 0.5, -0.5)  # the first row at the top, whatever limits the Axes had
         ax.grid(False)
         ax.set_xticks([])
         ax.set_yticks([])
@@ -99,12 +114,24 @@ def activation_heatmap(
     labels: Sequence[Any] | np.ndarray | None = None,
     figsize: Size = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
-    """Draw what every feature of a layer answers to every sample: samples downwards, features to the right.
+    fig: AnyFigure | None = None,
+) -> Figure:
+    """Draw the activation of every feature for every sample: a row for each sample, a column for each feature.
 
-    With `labels` samples of a class stand together, with borders between classes. Further axes of the array (positions
-    of an image) are averaged over if there are more than two, channels being the second.
+    Further axes of the array (positions of an image) are averaged over, channels being the second axis.
+
+    >>> fig = activation_heatmap({"fc": np.eye(4)}, labels=["a", "b", "a", "b"])
+
+    Args:
+        history: {step: {layer: array}}, or {layer: array} of a single moment; arrays are [sample, ...].
+        layer: the name of the layer; by default the first.
+        step: the step; by default the last.
+        labels: the class of each sample, [sample]: samples of a class are drawn next to each other.
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises UnknownName for a layer or step that is not there.
     """
     arrays = as_history(history)
     layer = chosen_layer(arrays, layer)
@@ -117,13 +144,15 @@ def activation_heatmap(
         said.append(f"mean over {' × '.join(map(str, values.shape[2:]))} positions")
         values = values.reshape(*values.shape[:2], -1).mean(-1)
     names: list[Any] = []
+    sizes = np.zeros(0, int)
     if labels is not None:
         groups = np.asarray(labels)
         if groups.shape != (len(values),):
             raise ValueError(f"there are {len(values)} samples and labels of shape {groups.shape}; give one for each")
         order = np.argsort(groups, kind="stable")
         values, groups = values[order], groups[order]
-        names, sizes = np.unique(groups, return_counts=True)[0].tolist(), np.unique(groups, return_counts=True)[1]
+        classes, sizes = np.unique(groups, return_counts=True)
+        names = classes.tolist()
     style = theme_named(theme)
     signed = bool((values < 0).any())
     reach = float(np.nanmax(np.abs(values))) or 1.0
@@ -151,7 +180,7 @@ def activation_heatmap(
 
 
 def _tiles(weights: np.ndarray, across: int, scale: Scale, style: Style, colour: bool, apart: bool) -> np.ndarray:
-    """Return filters as one picture in RGBA bytes, a pixel for each weight and one between tiles."""
+    """Return filters as one image in RGBA bytes, a pixel for each weight and one between tiles."""
     height, width = weights.shape[2:]
     if colour:
         size = np.abs(weights).max(axis=(1, 2, 3), keepdims=True)

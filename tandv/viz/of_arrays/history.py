@@ -1,4 +1,4 @@
-"""Arrays by layer, at one moment or at several steps, as plots of arrays take them: {step: {layer: array}}."""
+"""The arrays that plots take, by step and layer: {step: {layer: array}}."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ History = Mapping[int, Mapping[str, Any]]
 
 
 def as_history(data: Any) -> dict[int, dict[str, np.ndarray]]:
-    """Return {step: {layer: array}}, ascending; arrays of one moment have step 0, a lone array no name.
+    """Return {step: {layer: array}}, ascending; arrays of one moment get step 0, a single array the name "".
 
     >>> as_history({"fc": [1.0]})
     {0: {'fc': array([1.])}}
@@ -26,7 +26,7 @@ def as_history(data: Any) -> dict[int, dict[str, np.ndarray]]:
 
 
 def layers_of(history: History) -> list[str]:
-    """Return the layers in the order in which they come up."""
+    """Return the layers in order of first appearance."""
     return list(dict.fromkeys(layer for arrays in history.values() for layer in arrays))
 
 
@@ -57,7 +57,7 @@ def chosen_steps(history: History, layer: str, step: int | Sequence[int] | None)
 
 
 def spread(there: Sequence[Any], most: int) -> list[Any]:
-    """Return at most so many of a sequence, evenly spread, with the first and the last.
+    """Return at most `most` items of a sequence, evenly spaced, with the first and the last.
 
     >>> spread(range(0, 1000, 100), 4)
     [0, 300, 600, 900]

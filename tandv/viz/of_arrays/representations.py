@@ -1,4 +1,4 @@
-"""Representations over training: how alike to before and to the end, where samples lie, what can be read off them."""
+"""Plot representations over training: their similarity, a projection of samples, and what can be decoded from them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tandv.curves import Curves, as_curves
 from tandv.messages import check_choices
 from tandv.viz.layout.style import Style, Theme
 from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.ticks import linear_ticks, percent_text, step_text
+from tandv.viz.layout.titles import AnyFigure
 from tandv.viz.of_arrays.history import chosen_steps, spread
 from tandv.viz.of_arrays.matrices import side_by_side
 from tandv.viz.of_curves.families import Marks, XScale, draw_families
@@ -25,13 +27,23 @@ def similarity_curves(
     xscale: XScale = "linear",
     figsize: Size = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
-    """Draw how alike each layer is to its previous checkpoint and to its final one: the curves of `cka_curves`.
+    fig: AnyFigure | None = None,
+) -> Figure:
+    """Draw how similar each layer is to its previous checkpoint and to its final one.
 
     >>> from tandv.analysis.similarity import cka_curves
     >>> x = np.random.default_rng(0).normal(size=(3, 20, 4))
     >>> fig = similarity_curves(cka_curves({10 * n: {"fc": layer} for n, layer in enumerate(x)}))
+
+    Args:
+        curves: what `cka_curves` returns.
+        transitions: transitions to mark, as `find_transitions` returns them; True detects them here.
+        xscale: "linear", or "log" for an axis of log(1 + step).
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises LookupError for other curves.
     """
     check_choices(xscale=(xscale, XScale))
     table = as_curves(curves)
@@ -61,16 +73,25 @@ def projection(
     title: str = "",
     figsize: Size = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
-    """Draw where a layer puts each sample at chosen steps, in one basis for all of them: the result of `project`.
-
-    `points` is a `Projection` (PCA or t-SNE) or its table, `labels` gives each sample a colour, `step` is by default
-    the first, the last and four between. All panels have the same axes, so a point that moves has moved.
+    fig: AnyFigure | None = None,
+) -> Figure:
+    """Draw the samples of a layer at chosen steps, in one basis for all of them: a point that moves has moved.
 
     >>> from tandv.analysis.representations import project
     >>> x = np.random.default_rng(0).normal(size=(2, 20, 4))
     >>> fig = projection(project({0: {"fc": x[0]}, 100: {"fc": x[1]}}, "fc"), labels=np.arange(20) % 3)
+
+    Args:
+        points: what `project` returns, or its table.
+        labels: the class of each sample, [sample], shown as its colour.
+        step: the step, or several; by default the first, the last and four between.
+        col_wrap: how many panels are put side by side.
+        title: the title of the figure.
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises UnknownName for a step that is not there.
     """
     explained = getattr(points, "explained", None)
     table: pd.DataFrame = getattr(points, "points", points)
@@ -87,9 +108,9 @@ def projection(
     markers = "o^sDvP"
 
     def draw(number: int, ax: Axes) -> None:
-        here = table.loc[steps[number]].to_numpy()
+        at_step = table.loc[steps[number]].to_numpy()
         for i, name in enumerate(names):
-            own = here[groups == name]
+            own = at_step[groups == name]
             ax.scatter(
                 own[:, 0], own[:, 1], s=14, color=style.series[i % len(style.series)], alpha=0.8, linewidths=0,
                 marker=markers[i // len(style.series) % len(markers)], label=None if labels is None else str(name),
@@ -103,10 +124,11 @@ def projection(
         ax.set_xlabel(f"{kind} 1{share[0]}")
         ax.set_ylabel(f"{kind} 2{share[1]}")
 
-    said = f"{samples} samples, one basis for all {len(there)} steps"
-    said += "; distances between groups mean nothing" if explained is None else ""
+    subtitle = f"{samples} samples, one basis for all {len(there)} steps"
+    subtitle += "; distances between groups mean nothing" if explained is None else ""
     return side_by_side(
-        [f"step {step_text(one)}" for one in steps], draw, title=title or "Samples in a shared basis", subtitle=said,
+        [f"step {step_text(one)}" for one in steps], draw, title=title or "Samples in a shared basis",
+        subtitle=subtitle,
         style=style, fig=fig, figsize=figsize, col_wrap=col_wrap, panel_size=(3.3, 2.9), single_size=(5.4, 4.8),
     )  # fmt: skip
 
@@ -118,12 +140,23 @@ def decodability(
     col_wrap: int | None = None,
     figsize: Size = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
-    """Draw what can be read off each layer over training: the curves of `decodability_curves`, chance dashed.
+    fig: AnyFigure | None = None,
+) -> Figure:
+    """Draw how well labels can be decoded from each layer over training, chance dashed.
 
     >>> curves = {"step": [0, 10], "fc/shape": [0.3, 0.9], "chance/shape": [0.3, 0.3]}
     >>> fig = decodability(curves)
+
+    Args:
+        curves: what `decodability_curves` returns.
+        transitions: transitions to mark, as `find_transitions` returns them; True detects them here.
+        xscale: "linear", or "log" for an axis of log(1 + step).
+        col_wrap: how many panels are put side by side.
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises LookupError for other curves.
     """
     check_choices(xscale=(xscale, XScale))
     table = as_curves(curves)
@@ -151,12 +184,22 @@ def group_accuracy(
     xscale: XScale = "linear",
     figsize: Size = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
-    """Draw the worst group beside the average, and which feature is relied on: the curves of `group_curves`.
+    fig: AnyFigure | None = None,
+) -> Figure:
+    """Draw the accuracy of the worst group and on average, and which feature predictions follow.
 
     >>> names = ["average_accuracy", "worst_group_accuracy", "true", "spurious", "chance"]
     >>> fig = group_accuracy({"step": [0, 10], **{name: [0.5, 0.7] for name in names}})
+
+    Args:
+        curves: what `group_curves` returns.
+        transitions: transitions to mark, as `find_transitions` returns them; True detects them here.
+        xscale: "linear", or "log" for an axis of log(1 + step).
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises LookupError for other curves.
     """
     check_choices(xscale=(xscale, XScale))
     table = as_curves(curves)

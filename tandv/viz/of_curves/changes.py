@@ -1,12 +1,11 @@
-"""How far each layer has gone between two moments, beside how far it usually goes."""
+"""Plot how far each layer moved between two checkpoints, and how far it usually moves."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tandv.messages import UnknownName, unknown
 from tandv.viz.layout.facet import facet
@@ -14,6 +13,7 @@ from tandv.viz.layout.layer_axis import layer_axis
 from tandv.viz.layout.style import Style, Theme
 from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.ticks import linear_ticks
+from tandv.viz.layout.titles import AnyFigure
 
 VALUE = ("scalar_stats", "value")
 
@@ -26,15 +26,24 @@ def layer_changes(
     subtitle: str = "",
     figsize: tuple[float, float] | None = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
-    """Draw a bar for each layer, in the order of the table, such as `compare_representations` returns.
-
-    `value` is the column of the bars; if there is a column `usual`, a mark shows what is usual for each layer. Raises
-    LookupError for a column that is not there.
+    fig: AnyFigure | None = None,
+) -> Figure:
+    """Draw a bar for each layer, in the order of the table that `compare_representations` returns.
 
     >>> from tandv.analysis.representations import compare_representations
     >>> fig = layer_changes(compare_representations({"fc": [1.0, 0.0]}, {"fc": [1.0, 0.5]}))
+
+    Args:
+        changes: a row for each layer.
+        value: the column of the bars.
+        usual: the column of the usual change, drawn as a mark, if the table has it.
+        title: the title of the figure.
+        subtitle: the line below the title.
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises LookupError for a column that is not there.
     """
     if value not in changes.columns:
         raise UnknownName(unknown("column", value, changes.columns))

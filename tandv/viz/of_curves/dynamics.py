@@ -1,15 +1,16 @@
-"""A run at a glance: losses, accuracies, the gap between them, learning rate and whatever else, over the steps.
+"""Plot a run at a glance: losses, accuracies, the gap between them, learning rate and other series over the steps.
 
 >>> run = {"step": [0, 10, 20], "train_loss": [2.0, 0.5, 0.1], "test_loss": [2.1, 2.2, 0.4], "learning_rate": [1, 1, 0]}
 >>> fig = training_dynamics(run)
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tandv.analysis.generalisation import generalisation_gap
 from tandv.curves import mean_and_band
@@ -20,7 +21,8 @@ from tandv.viz.layout.facet import facet
 from tandv.viz.layout.style import Style, Theme
 from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.tables import Drawn, remember
-from tandv.viz.of_curves.metrics import marks_of, said
+from tandv.viz.layout.titles import AnyFigure
+from tandv.viz.of_curves.metrics import describe, marks_of
 from tandv.viz.of_curves.over_steps import XScale, YScale, draw_curve, limits, mark_transitions, name_marks, scales
 from tandv.viz.of_log.lines import thin, wants_log2
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 VALUE = ("scalar_stats", "value")
 _RELIANCE = ("true", "spurious", "chance")
 _FIRST = ("loss", "accuracy", "loss gap, test less train", "accuracy gap, train less test")
-_ROLES = {"train": 0, "test": 1, "val": 1, "valid": 1, "validation": 1}  # places among the colours
+_ROLES = {"train": 0, "test": 1, "val": 1, "valid": 1, "validation": 1}  # index of the colour
 
 
 def training_dynamics(
@@ -46,18 +48,31 @@ def training_dynamics(
     figsize: tuple[float, float] | None = None,
     title: str = "training dynamics",
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
-    """Draw how a run trains: losses in one panel, accuracies in one, their gaps, every other series in its own.
+    fig: AnyFigure | None = None,
+) -> Figure:
+    """Draw how a run trains: a panel of losses, one of accuracies, their gaps, and one for every other series.
 
-    Of several runs by their names, each has a column, with the same heights to be compared; with `band`, runs that
-    differ in their seed become their mean with one standard deviation ("std") or the range ("range") around it.
-    `transitions` are those of `find_transitions` (of several runs, by the run's name), True to find them here; they
-    have the colour of their curve. `gap=False` leaves the generalisation gaps out. Raises LookupError for what is not
-    there.
+    Several runs have a column each, with the same heights; or, with a band, runs that differ in their seed become one.
 
     >>> seeds = {"seed 0": {"train_loss": [2.0, 1.0]}, "seed 1": {"train_loss": [2.2, 1.1]}}
     >>> fig = training_dynamics(seeds, band="range")
+
+    Args:
+        curves: the curves of a run, or a dict of them by the run's name.
+        quantities: the series to draw; by default all but those of single tensors.
+        transitions: transitions to mark, as `find_transitions` returns them (of several runs, a dict by the run's
+            name); True detects them here.
+        band: draw the mean of all runs, with one standard deviation ("std") or the range ("range") around it.
+        gap: whether to draw the generalisation gaps.
+        xscale: "linear", or "log" for an axis of log(1 + step).
+        yscale: "linear", "log2", or "auto" for log2 where all values are positive and span a factor of eight or more.
+        col_wrap: how many panels are put side by side.
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        title: the title of the figure.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises UnknownName for what is not there.
     """
     check_choices(band=(band, BandKind | None), xscale=(xscale, XScale), yscale=(yscale, YScale))
     runs = as_runs(curves)
@@ -90,7 +105,7 @@ def training_dynamics(
                 _mark_runs(ax, [one for of_run in found.values() for one in of_run], colours[role])
             drawn[str(quantity)] = pd.Series(mean, index=at)
         name_marks(ax, style.muted if _is_shared(panel) else "")
-        ax.set_ylabel(panel if len(spans) == 1 else "")  # where no title names it
+        ax.set_ylabel(panel if len(spans) == 1 else "")  # else the panel's title names it
         steps = rows[("metadata", "step")].to_numpy()
         limits(ax, steps, values, style)
         if len(runs) > 1 and np.isfinite(values).any():
@@ -99,11 +114,11 @@ def training_dynamics(
         shown = Drawn("curves", "step", "value", (), (), together.index.to_numpy(), together.to_numpy().T)
         remember(ax, shown._replace(names=tuple(together.columns)))
 
-    beside = band is None and len(runs) > 1
-    told = "" if band is None else f", mean and {'standard deviation' if band == 'std' else 'range'}"
+    columns_of_runs = band is None and len(runs) > 1
+    band_words = "" if band is None else f", mean and {'standard deviation' if band == 'std' else 'range'}"
     return facet(
-        rows, draw, ("panel", "run") if beside else ("panel",), fig=fig, figsize=figsize,
-        col_wrap=len(runs) if beside else col_wrap, title=title, subtitle=said(runs) + told,
+        rows, draw, ("panel", "run") if columns_of_runs else ("panel",), fig=fig, figsize=figsize,
+        col_wrap=len(runs) if columns_of_runs else col_wrap, title=title, subtitle=describe(runs) + band_words,
         panel_size=(3.6, 2.1), sharey=False, style=style,
     )  # fmt: skip
 
@@ -171,7 +186,7 @@ def _rows(tables: Mapping[str, pd.DataFrame], band: BandKind | None) -> pd.DataF
 
 
 def _colours(roles: Sequence[str], style: Style) -> dict[str, str]:
-    """Return a colour for each role: training has the first, testing the second, whatever else is there."""
+    """Return a colour for each role: always the first for training and the second for testing."""
     places = {role: _ROLES[role] for role in roles if role in _ROLES} | {"": 0}
     free = [i for i in range(len(style.series)) if i > 1]
     for i, role in enumerate(role for role in roles if role not in places):
@@ -192,7 +207,7 @@ def _draw_band(ax: Axes, steps: np.ndarray, curve: pd.DataFrame, colour: str) ->
 
 
 def _mark_runs(ax: Axes, found: "Sequence[Transition]", colour: str) -> None:
-    """Mark the transitions of several runs, which do not come at the same step, at the lower edge."""
+    """Mark the transitions of several runs, which differ in their steps, at the lower edge."""
     if found:
         ax.plot(
             [one.step for one in found], np.full(len(found), 0.03), "|", transform=ax.get_xaxis_transform(),

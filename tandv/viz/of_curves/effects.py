@@ -1,4 +1,4 @@
-"""What a setting, such as the learning rate or the batch size, does to training: runs that differ in it."""
+"""Plot the effect of a setting, such as the learning rate or the batch size, on training: runs that differ in it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from tandv.curves import Curves, as_curves
@@ -17,6 +18,7 @@ from tandv.viz.layout.style import Style, Theme
 from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import linear_ticks, log2_ticks, room, value_text
+from tandv.viz.layout.titles import AnyFigure
 from tandv.viz.of_curves.over_steps import XScale, YScale, draw_curve, limits, scales
 from tandv.viz.of_log.lines import wants_log2
 
@@ -38,16 +40,28 @@ def setting_effects(
     yscale: YScale = "auto",
     figsize: tuple[float, float] | None = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
-    """Draw runs that differ in a setting: their curves from its lowest value to its highest, and what came out of it.
+    fig: AnyFigure | None = None,
+) -> Figure:
+    """Draw runs that differ in a setting: their curves, coloured by its value, and their outcome.
 
-    `runs` are curves by the value of the setting; several of one value are seeds. For each quantity, the left panel has
-    the curves, the right one the outcome over the setting: a point for each run, a line through the means. `outcome` is
-    "last", "lowest", "highest", or a function of one curve, such as the step at which it passes a threshold. Raises
-    LookupError for a quantity that no run has.
+    For each quantity, the left panel has the curves, the right one the outcome over the setting: a point for each run,
+    a line through the means.
 
     >>> fig = setting_effects({0.1: {"loss": [2.0, 0.5]}, 0.01: {"loss": [2.0, 1.8]}}, "loss")
+
+    Args:
+        runs: {value of the setting: curves}, or lists of curves for several seeds of one value.
+        quantities: the name of a curve, or several.
+        setting: the name of the setting.
+        outcome: "last", "lowest", "highest", or a function of one curve, such as the step at which it reaches a
+            threshold.
+        xscale: "linear", or "log" for an axis of log(1 + step).
+        yscale: "linear", "log2", or "auto" for log2 where all values are positive and span a factor of eight or more.
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises UnknownName for a quantity that no run has, ValueError for a setting that is no number.
     """
     check_choices(
         outcome=("last" if callable(outcome) else outcome, Outcome), xscale=(xscale, XScale), yscale=(yscale, YScale)
@@ -55,15 +69,15 @@ def setting_effects(
     names = [quantities] if isinstance(quantities, str) else list(quantities)
     if words := [value for value in runs if not _is_number(value)]:
         raise ValueError(
-            f"a setting has numbers as values, not {', '.join(map(repr, words[:5]))}; runs with names stand side by "
-            "side in training_dynamics({name: curves})"
+            f"a setting has numbers as values, not {', '.join(map(repr, words[:5]))}; runs with names are drawn "
+            "side by side in training_dynamics({name: curves})"
         )
     tables = {float(value): _tables(runs[value]) for value in sorted(runs, key=float)}
     there = list(dict.fromkeys(name for of in tables.values() for table in of for name in table.columns))
     if missing := [name for name in names if name not in there]:
         raise LookupError(f"no run has {' or '.join(map(repr, missing))}; there are {', '.join(there)}")
     result = OUTCOMES[outcome] if isinstance(outcome, str) else outcome
-    told = outcome if isinstance(outcome, str) else getattr(outcome, "__name__", "outcome").replace("_", " ")
+    outcome_name = outcome if isinstance(outcome, str) else getattr(outcome, "__name__", "outcome").replace("_", " ")
     style = theme_named(theme)
     values = list(tables)
     colours = dict(zip(values, _shades(values, style), strict=True))
@@ -73,7 +87,7 @@ def setting_effects(
         name, kind = part[("metadata", "quantity")].iloc[0], part[("metadata", "kind")].iloc[0]
         numbers = part[VALUE].to_numpy()
         if kind == "outcome":
-            _draw_outcome(ax, part, colours, setting, f"{told} {name}", style)
+            _draw_outcome(ax, part, colours, setting, f"{outcome_name} {name}", style)
             return
         log2 = yscale == "log2" or (yscale == "auto" and not name.endswith(("acc", "accuracy")) and wants_log2(numbers))
         scales(ax, xscale, log2)
@@ -155,9 +169,9 @@ def _draw_outcome(
     if (values > 0).all() and values.max() >= 8 * values.min():
         ax.set_xscale("log", base=2)
         ax.xaxis.set_minor_locator(NullLocator())
-    places = list(colours)
-    if len(places) <= room(ax.xaxis, max(len(value_text(value)) for value in places)):
-        ax.set_xticks(places, [value_text(value) for value in places])
+    positions = list(colours)
+    if len(positions) <= room(ax.xaxis, max(len(value_text(value)) for value in positions)):
+        ax.set_xticks(positions, [value_text(value) for value in positions])
     elif ax.get_xscale() == "log":
         log2_ticks(ax.xaxis)
     else:

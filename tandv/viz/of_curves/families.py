@@ -1,6 +1,6 @@
-"""Curves that belong together in one panel: the heads of a layer, the layers of a network, a measure and its chance.
+"""Draw curves that belong together in one panel: the heads of a layer, the layers of a network, a measure with chance.
 
-A family is {label: column}; families are {panel: family}. What chance alone gives is dashed, in no curve's colour.
+A family is {label: column}; families are {panel: family}. Chance levels are dashed and have no curve's colour.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,13 +8,15 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tandv.curves import Curves, as_curves
 from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, remember
-from tandv.viz.of_curves.metrics import said
+from tandv.viz.layout.titles import AnyFigure
+from tandv.viz.of_curves.metrics import describe
 from tandv.viz.of_curves.over_steps import XScale, draw_curve, limits, mark_transitions, name_marks, scales
 
 Families = Mapping[str, Mapping[str, str]]
@@ -35,15 +37,16 @@ def draw_families(
     title: str = "",
     subtitle: str | None = None,
     style: Style,
-    fig: Any = None,
+    fig: AnyFigure | None = None,
     figsize: tuple[float, float] | None = None,
     col_wrap: int | None = None,
     panel_size: tuple[float, float] = (4.0, 2.6),
-) -> Any:
+) -> Figure:
     """Draw a panel for each family of curves; return the figure.
 
     `transitions` of a curve that is drawn are marked in its panel, others (of the loss, say) in every one; True finds
-    those of the curves that are drawn. Colours go by label, the same in all panels; after eight they come back dashed.
+    those of the curves that are drawn. A label has the same colour in all panels; after eight labels
+    colours repeat with dashes.
     """
     check_choices(xscale=(xscale, XScale))
     table = as_curves(curves).sort_index()
@@ -77,16 +80,16 @@ def draw_families(
         values = table[list(families[panel].values())].to_numpy().T
         remember(ax, Drawn("families", "step", "value", (), (), table.index.to_numpy(), values, tuple(families[panel])))
 
-    told = said({"": table})
+    described = describe({"": table})
     return facet(
         rows, draw, ("panel",), fig=fig, figsize=figsize, col_wrap=col_wrap, sharey=False, panel_size=panel_size,
-        title=title, subtitle=f"{subtitle}  |  {told}" if subtitle else told, style=style,
+        title=title, subtitle=f"{subtitle}  |  {described}" if subtitle else described, style=style,
     )  # fmt: skip
 
 
 def _marks(table: pd.DataFrame, families: Families, transitions: Marks, axis: XScale) -> dict[str, list[Any]]:
     if transitions is True:
-        from tandv.analysis.transitions import find_transitions  # brings SciPy along
+        from tandv.analysis.transitions import find_transitions  # imports SciPy
 
         wanted = list(dict.fromkeys(column for family in families.values() for column in family.values()))
         transitions = find_transitions(table[wanted], axis=axis, nulls=0)

@@ -1,4 +1,4 @@
-"""Pictures of when a network memorises and generalises, and of when each capability is there."""
+"""Plot when a network memorises and generalises, and when each capability emerges."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tandv.analysis.generalisation import Grokking, Passage, emergence, grokking
 from tandv.curves import Curves, as_curves
@@ -17,9 +18,9 @@ from tandv.viz.layout.style import Style, Theme
 from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import step_text
-from tandv.viz.layout.titles import Key, cut
+from tandv.viz.layout.titles import AnyFigure, Key, cut
 from tandv.viz.of_curves.dynamics import panel_of
-from tandv.viz.of_curves.metrics import said
+from tandv.viz.of_curves.metrics import describe
 from tandv.viz.of_curves.over_steps import XScale, draw_curve, limits, scales
 from tandv.viz.of_log.lines import wants_log2
 from tandv.viz.of_log.maps import draw_table
@@ -33,15 +34,22 @@ def grokking_plot(
     xscale: XScale = "log",
     figsize: tuple[float, float] | None = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
+    fig: AnyFigure | None = None,
+) -> Figure:
     """Draw accuracies, and losses if there are any, with memorisation, generalisation, and the delay between them.
-
-    `found` is what `tandv.analysis.generalisation.grokking` says, by default with its default thresholds. Steps stand
-    on a logarithmic axis, since a delay is a ratio. Raises ValueError if the accuracies are not among the curves.
 
     >>> run = {"step": [0, 10, 20, 90], "train_acc": [0.1, 1, 1, 1], "test_acc": [0.1, 0.1, 0.5, 1]}
     >>> fig = grokking_plot(run)
+
+    Args:
+        curves: curves with both accuracies.
+        found: what `grokking` returns; by default for its default thresholds.
+        xscale: "linear", or "log" for an axis of log(1 + step).
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises ValueError if the accuracies are not among the curves.
     """
     check_choices(xscale=(xscale, XScale))
     table = as_curves(curves).sort_index()
@@ -49,7 +57,7 @@ def grokking_plot(
     style = theme_named(theme)
     pairs = {found.memorisation.quantity: style.series[0], found.generalisation.quantity: style.series[1]}
     if missing := [name for name in pairs if name not in table.columns]:
-        raise ValueError(f"{' and '.join(missing)}, of which the analysis speaks, are not among the curves")
+        raise ValueError(f"{' and '.join(missing)}, which the analysis names, are not among the curves")
     losses = [name for name in ("train_loss", "test_loss", "val_loss") if name in table.columns][:2]
     rows = _rows(table, {"accuracy": list(pairs), **({"loss": losses} if losses else {})})
 
@@ -69,7 +77,7 @@ def grokking_plot(
 
     verdict = {True: "grokking", False: "no grokking", None: "not known whether this is grokking"}[found.is_grokking]
     return facet(
-        rows, draw, ("panel",), fig=fig, figsize=figsize, col_wrap=1, title=verdict, subtitle=_told(found),
+        rows, draw, ("panel",), fig=fig, figsize=figsize, col_wrap=1, title=verdict, subtitle=_subtitle(found),
         panel_size=(8.0, 2.4), single_size=(8.0, 3.6), sharey=False, style=style,
     )  # fmt: skip
 
@@ -81,14 +89,22 @@ def emergence_plot(
     xscale: XScale = "linear",
     figsize: tuple[float, float] | None = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
-    """Draw when each capability emerges: a row for each, first to last, its curve as colours, a mark where it passes.
-
-    `thresholds` and `stays` are those of `tandv.analysis.generalisation.emergence`. The colour is the share of the
-    threshold that is reached; what does not emerge stands below.
+    fig: AnyFigure | None = None,
+) -> Figure:
+    """Draw when each capability emerges: a row for each, first to last, its curve as colours, a mark where it emerges.
 
     >>> fig = emergence_plot({"step": [0, 100, 200], "addition": [0, 0.6, 0.9], "carrying": [0, 0.1, 0.7]}, 0.5)
+
+    Args:
+        curves: a curve for each capability.
+        thresholds: one for all curves, or a dict of one for each capability.
+        stays: how many values in a row must be at or above it.
+        xscale: "linear", or "log" for an axis of log(1 + step).
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises ValueError for a capability without a curve.
     """
     check_choices(xscale=(xscale, XScale))
     table = as_curves(curves).sort_index()
@@ -117,11 +133,11 @@ def emergence_plot(
         _remember(ax, table[names])
         return Key(scale, style.colours, specials(shares, scale, style), "share of the threshold")
 
-    there = [one for one in found if one.step is not None]
-    told = f"{len(there)} of {len(found)} pass their threshold  |  {said({'': table})}"
+    emerged = [one for one in found if one.step is not None]
+    subtitle = f"{len(emerged)} of {len(found)} pass their threshold  |  {describe({'': table})}"
     height = 1.3 + 0.42 * len(found)
     return facet(
-        rows, draw, (), fig=fig, figsize=figsize or (8.0, height), title="emergence", subtitle=told, style=style,
+        rows, draw, (), fig=fig, figsize=figsize or (8.0, height), title="emergence", subtitle=subtitle, style=style,
     )  # fmt: skip
 
 
@@ -135,7 +151,7 @@ def _named(passage: Passage) -> str:
 
 
 def _shares(curve: pd.Series, threshold: float) -> np.ndarray:
-    """Return how much of the way from zero (or its lowest value, if below) to its threshold a curve has gone."""
+    """Return the share of the way from zero (or the lowest value, if below) to the threshold, at each step."""
     low = min(float(np.nanmin(curve.to_numpy(), initial=0.0)), 0.0)
     share = (curve.to_numpy() - low) / (threshold - low) if threshold > low else np.ones(len(curve))
     return np.where(np.isnan(share), MISSING, np.clip(share, 0, 1))
@@ -153,7 +169,7 @@ def _delay(ax: Axes, found: Grokking, colours: list[str], named: bool, style: St
             ax.axhline(passage.threshold, color=style.muted, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0.8)
 
 
-def _told(found: Grokking) -> str:
+def _subtitle(found: Grokking) -> str:
     parts = [
         f"memorised at {step_text(found.memorisation.step)}"
         if found.memorisation.step is not None

@@ -1,14 +1,15 @@
-"""Curves over training, a panel for each metric, runs beside each other, transitions and extremes marked.
+"""Plot curves over training: a panel for each metric, one or several runs, transitions and extremes marked.
 
 >>> fig = metric_curves({"step": [0, 10, 20], "loss": [2.0, 1.0, 0.5], "accuracy": [0.1, 0.6, 0.9]}, col_wrap=1)
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tandv.curves.runs import Runs, as_runs, metrics_of
 from tandv.messages import check_choices
@@ -17,6 +18,7 @@ from tandv.viz.layout.style import Style, Theme
 from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import step_text
+from tandv.viz.layout.titles import AnyFigure
 from tandv.viz.of_curves.over_steps import XScale, YScale, draw_curve, limits, mark_transitions, name_marks, scales
 from tandv.viz.of_log.lines import wants_log2
 
@@ -38,17 +40,29 @@ def metric_curves(
     extremes: bool = True,
     figsize: tuple[float, float] | None = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
-    """Draw metrics over the steps, of one run or of several by their names: a panel for each metric.
+    fig: AnyFigure | None = None,
+) -> Figure:
+    """Draw metrics over the steps: a panel for each metric, a line for each run.
 
-    `transitions` are those of `find_transitions` (of several runs, by the run's name), True to find them here; a line
-    is at the middle of each, a band over its length. Of several runs they have the run's colour. With `extremes`, the
-    largest and the smallest value are marked. On xscale "log" a step stands at log(1 + step), so that step 0 has a
-    place. `metrics` are by default all but those of single tensors. Raises LookupError for what is not there.
+    A transition is a line at its middle and a band over its length; of several runs in the run's colour.
 
     >>> runs = {"seed 0": {"loss": [2.0, 1.0, 0.9]}, "seed 1": {"loss": [2.2, 1.1, 0.8]}}
     >>> fig = metric_curves(runs, "loss", xscale="log")
+
+    Args:
+        curves: the curves of a run, or a dict of them by the run's name.
+        metrics: the metrics to draw; by default all but those of single tensors.
+        transitions: transitions to mark, as `find_transitions` returns them (of several runs, a dict by the run's
+            name); True detects them here.
+        col_wrap: how many panels are put side by side.
+        xscale: "linear", or "log" for an axis of log(1 + step).
+        yscale: "linear", "log2", or "auto" for log2 where all values are positive and span a factor of eight or more.
+        extremes: whether to mark the largest and the smallest value.
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises UnknownName for what is not there.
     """
     check_choices(xscale=(xscale, XScale), yscale=(yscale, YScale))
     runs = as_runs(curves)
@@ -75,7 +89,7 @@ def metric_curves(
 
     title = names[0] if len(names) == 1 else f"{len(names)} metrics"
     return facet(
-        rows, draw, ("metric",), fig=fig, figsize=figsize, col_wrap=col_wrap, title=title, subtitle=said(runs),
+        rows, draw, ("metric",), fig=fig, figsize=figsize, col_wrap=col_wrap, title=title, subtitle=describe(runs),
         panel_size=(3.6, 2.3), sharey=False, style=style,
     )  # fmt: skip
 
@@ -104,9 +118,9 @@ def _rows(runs: Mapping[str, pd.DataFrame], names: Sequence[str]) -> pd.DataFram
 def marks_of(
     runs: Mapping[str, pd.DataFrame], names: Sequence[str], transitions: "Marks", axis: XScale
 ) -> "Mapping[str, Sequence[Transition]]":
-    """Return the transitions of each run, found here if they are just asked for."""
+    """Return the transitions of each run, detected here if `transitions` is True."""
     if transitions is True:
-        from tandv.analysis.transitions import find_transitions  # brings SciPy along
+        from tandv.analysis.transitions import find_transitions  # imports SciPy
 
         tables = {run: table[[name for name in names if name in table.columns]] for run, table in runs.items()}
         return {run: find_transitions(table, axis=axis, nulls=0) for run, table in tables.items() if len(table.columns)}
@@ -130,8 +144,8 @@ def _finish(ax: Axes, label: str, part: pd.DataFrame, style: Style) -> None:
     remember(ax, Drawn("curves", "step", "value", (), (), together.index.to_numpy(), together.to_numpy().T, named))
 
 
-def said(runs: Mapping[str, pd.DataFrame]) -> str:
-    """Say how many runs and steps there are."""
+def describe(runs: Mapping[str, pd.DataFrame]) -> str:
+    """Return how many runs and steps there are, in words."""
     steps = np.concatenate([table.index.to_numpy() for table in runs.values()])
     if not len(steps):
         return ""

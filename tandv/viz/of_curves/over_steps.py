@@ -1,4 +1,4 @@
-"""What every plot over the steps draws: curves with their gaps, transitions, extremes, and the room they need."""
+"""What all plots over the steps share: curves with their gaps, transitions, extremes and axis limits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ YScale = Literal["auto", "linear", "log2"]
 
 
 def scales(ax: Axes, xscale: XScale, log2: bool) -> None:
-    """Give empty Axes their scales: on xscale "log" a step stands at log(1 + step)."""
+    """Set the scales of empty Axes; xscale "log" is log(1 + step)."""
     if xscale == "log":
         ax.set_xscale("function", functions=(np.log1p, np.expm1))
         _decades_of_steps(ax.xaxis)
@@ -37,18 +37,18 @@ def scales(ax: Axes, xscale: XScale, log2: bool) -> None:
 
 
 def _decades_of_steps(axis: Axis) -> None:
-    """Tick a logarithmic axis of steps at 0, 1, 10, 100, ..., as many of them as there is room for."""
+    """Tick a logarithmic axis of steps at 0, 1, 10, 100, ..., as far as there is room."""
     axis.set_major_locator(_Decades())
     axis.set_major_formatter(FuncFormatter(lambda x, _: step_text(x)))
 
 
 class _Decades(Locator):
-    def __call__(self) -> np.ndarray:
+    def __call__(self) -> Sequence[float]:
         axis = self.axis
         assert isinstance(axis, Axis)
         last = int(np.log10(max(axis.get_view_interval()[1], 1.0)))
         each = -(-(last + 2) // room(axis, len(step_text(10.0**last))))
-        return np.array([0.0, *(10.0**k for k in range(last, -1, -each)[::-1])])
+        return [0.0, *(10.0**k for k in range(last, -1, -each)[::-1])]
 
 
 def draw_curve(
@@ -62,18 +62,19 @@ def draw_curve(
     extremes: bool = False,
     style: Style,
 ) -> None:
-    """Draw one curve, with a mark where it has no value, and one at its largest and smallest if asked."""
+    """Draw one curve, with marks where it has no value and, if wanted, at its extremes."""
     shown = np.where(np.isfinite(values) & ((values > 0) | (not log2)), values, np.nan)
     marker = {"marker": "o", "markersize": 2.5} if len(steps) <= 60 else {}
     ax.plot(*thin(steps, shown), color=colour, linewidth=1.5, label=label or "_curve", **marker)
-    for words, found, there, height in (
+    for words, colour_of_mark, at_steps, height in (
         ("no value", style.nan, np.isnan(values), 0.02),
         ("infinite", style.inf, np.isinf(values), 0.98),
         ("not positive", style.zero, np.isfinite(values) & np.isnan(shown), 0.02),
     ):
-        if there.any():
+        if at_steps.any():
             ax.plot(
-                steps[there], np.full(there.sum(), height), "s", transform=ax.get_xaxis_transform(), color=found,
+                steps[at_steps], np.full(at_steps.sum(), height), "s", transform=ax.get_xaxis_transform(),
+                color=colour_of_mark,
                 markersize=3.5, markeredgewidth=0, label=words, zorder=4,
             )  # fmt: skip
     if extremes and np.isfinite(shown).any() and np.nanmax(shown) > np.nanmin(shown):
@@ -92,7 +93,7 @@ def mark_transitions(ax: Axes, transitions: Sequence[TransitionLike], colour: st
 
 
 def name_marks(ax: Axes, colour: str) -> None:
-    """Let the legend name each kind of mark once, after the runs, in no run's colour if there are several."""
+    """Add each kind of mark to the legend once, after the runs, in `colour` if there are several runs."""
     for words in ("transition", "largest", "smallest"):
         for line in [line for line in ax.lines if line.get_gid() == words][:1]:
             [named] = ax.plot([], [], label=words)
@@ -103,14 +104,14 @@ def name_marks(ax: Axes, colour: str) -> None:
 
 
 def limits(ax: Axes, steps: np.ndarray, values: np.ndarray, style: Style) -> None:
-    """Give the axes the room of what is drawn."""
+    """Set the axis limits from the data."""
     finite = values[np.isfinite(values)]
     low, high = float(steps.min()), float(steps.max())
     if ax.get_xscale() == "linear":
         air = 0.02 * (high - low) or 0.5
         ax.set_xlim(low - air, high + air)
     else:
-        # as much air as there, in logarithms; nothing is left of -1
+        # the same margin in logarithms; log(1 + step) is not defined up to -1
         air = 0.02 * (np.log1p(high) - np.log1p(low)) or 0.5
         ax.set_xlim(max(np.expm1(np.log1p(low) - air), -0.9), np.expm1(np.log1p(high) + air))
     if not finite.size:
@@ -119,6 +120,6 @@ def limits(ax: Axes, steps: np.ndarray, values: np.ndarray, style: Style) -> Non
             0.5, 0.5, "no finite value", transform=ax.transAxes, ha="center", va="center",
             color=style.muted, size=style.text,
         )  # fmt: skip
-    elif np.ptp(finite) <= 1e-9 * np.abs(finite).max():  # a constant is not magnified until its rounding shows
+    elif np.ptp(finite) <= 1e-9 * np.abs(finite).max():  # do not magnify the rounding of a constant
         air = 0.1 * abs(finite[0]) or 1.0
         ax.set_ylim(finite[0] - air, finite[0] + air)

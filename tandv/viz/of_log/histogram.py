@@ -1,4 +1,4 @@
-"""Drawing one tensor's exponents at one step, with the ranges of number formats above them."""
+"""Draw the exponents of one tensor at one step, with the ranges of number formats above them."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ Kind = Literal["bar", "line", "kde"]
 
 
 class Exponents(NamedTuple):
-    """How many values of one tensor have each exponent, `low` and up without a gap, and beside the range."""
+    """How many values of one tensor have each exponent, from `low` up, and how many are zero, infinite or NaN."""
 
     low: int
     counts: np.ndarray
@@ -75,11 +75,11 @@ def draw_exponents(
 ) -> None:
     """Draw the share of values at each power of two: 2^n <= |x| < 2^(n+1) between n and n + 1.
 
-    Zeros (with what lies below the counted range) and infinities stand apart at either end. `formats` are
+    Zeros (with values below the counted range) and infinities are separate bars at either end. `formats` are
     drawn as ranges above, and the limits chosen by `dtype_info` as lines through the plot.
     """
     found = exponents_of(rows)
-    low, high = span or view([found], formats)
+    low, high = span or span_of([found], formats)
     top = draw_bars(found, ax, kind, formats, style)
     named = _ends(found, ax, low, high, style)
     sides = [share for share in (found.zeros / max(found.total, 1), found.infinities / max(found.total, 1)) if share]
@@ -119,8 +119,8 @@ def draw_exponents(
     remember(ax, Drawn("exp_hist", "exponent", "value", names, kinds, step, found.shares, tuple(map(str, bins))))
 
 
-def view(some: Sequence[Exponents], formats: Sequence[Format]) -> tuple[float, float]:
-    """Return the exponents that a picture of `some` spans: all of them, and limits of formats that lie near."""
+def span_of(some: Sequence[Exponents], formats: Sequence[Format]) -> tuple[float, float]:
+    """Return the exponents that a plot of `some` spans: all that occur, and the limits of formats near them."""
     lows = [f.low for f in some if len(f.counts)]
     highs = [f.low + len(f.counts) for f in some if len(f.counts)]
     low, high = (min(lows), max(highs)) if lows else (-8, 8)
@@ -140,7 +140,7 @@ def draw_bars(
     style: Style,
     orientation: str = "vertical",
 ) -> float:
-    """Draw the shares as one artist, and those out of a single format's range in the colour of alarm."""
+    """Draw the shares as one artist, and those outside a single format's range in its colour."""
     if not len(found.counts):
         return 0.0
     if kind == "kde":
@@ -155,7 +155,7 @@ def draw_bars(
     look = {"fill": True, "linewidth": 0.6, "edgecolor": style.bar_edge, "orientation": orientation}
     ax.stairs(found.shares, borders, facecolor=style.bar, **look)
     if len(formats) == 1:
-        out = beyond(borders[:-1], formats[0])
+        out = outside(borders[:-1], formats[0])
         if (found.counts[out] > 0).any():
             hot = np.where(out, found.shares, 0)
             ax.stairs(hot, borders, facecolor=style.format_colour(formats[0].name), **look)
@@ -166,8 +166,8 @@ def draw_bars(
     return float(found.shares.max())
 
 
-def beyond(bins: np.ndarray, to: Format) -> np.ndarray:
-    """Tell which bins hold nothing that a format can hold: all above its largest value, or all going to zero."""
+def outside(bins: np.ndarray, to: Format) -> np.ndarray:
+    """Tell which bins a format cannot represent: above its largest value, or rounding to zero."""
     return (np.exp2(bins.astype(float)) > to.overflows_above) | (np.exp2(bins + 1.0) <= to.vanishes_at)
 
 
@@ -184,7 +184,7 @@ def log_shares(ax: Axes, axis: str, found: Exponents) -> None:
 
 
 def _ends(found: Exponents, ax: Axes, low: float, high: float, style: Style) -> dict[float, str]:
-    """Draw zeros and infinities, if there are any, as bars apart from the others; return where they stand."""
+    """Draw zeros and infinities, if there are any, as separate bars; return their positions and names."""
     named = {}
     for count, at, colour, words in (
         (found.zeros, low - 2.5, style.zero, "zero"),
@@ -198,7 +198,7 @@ def _ends(found: Exponents, ax: Axes, low: float, high: float, style: Style) -> 
 
 
 def draw_ranges(formats: Sequence[Format], ax: Axes, dtype_info: tuple[bool, bool, bool], style: Style) -> None:
-    """Draw what each format can hold as a bar above the Axes: normal numbers solid, subnormal ones pale.
+    """Draw the range of each format as a bar above the Axes: normal numbers solid, subnormal ones pale.
 
     A limit within view is also a line through the plot: the largest value solid, the smallest normal
     dashed, the smallest subnormal dotted.
@@ -238,7 +238,7 @@ def draw_ranges(formats: Sequence[Format], ax: Axes, dtype_info: tuple[bool, boo
 
 
 def _numbers(ax: Axes, to: Format, dtype_info: tuple[bool, bool, bool], y: float, colour: str, style: Style) -> None:
-    """Write the limits of a single format above the ends of its bar, as far as they do not meet."""
+    """Write the limits of a single format above the ends of its bar, where they do not overlap."""
     left, right = ax.get_xlim()
     renderer, taken = renderer_of(ax.figure), []
     limits = [("max ", to.max), ("normal ≥ ", to.smallest_normal), ("subnormal ≥ ", to.smallest_subnormal)]
@@ -246,9 +246,9 @@ def _numbers(ax: Axes, to: Format, dtype_info: tuple[bool, bool, bool], y: float
         at = math.log2(value)
         if not wanted or not left < at < right:
             continue
-        for said in (words + limit_text(value), limit_text(value)):
+        for label in (words + limit_text(value), limit_text(value)):
             text = ax.text(
-                at, y, said, transform=ax.get_xaxis_transform(), ha="center", va="bottom", size=style.small,
+                at, y, label, transform=ax.get_xaxis_transform(), ha="center", va="bottom", size=style.small,
                 color=colour,
             )  # fmt: skip
             box = text.get_window_extent(renderer)

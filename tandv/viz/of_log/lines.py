@@ -1,4 +1,4 @@
-"""Drawing statistics over the steps: a line per statistic, its gaps, zeros and NaNs to be seen."""
+"""Draw statistics over the steps: a line per statistic, with marks where it is NaN, infinite or zero."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -15,11 +15,11 @@ from tandv.viz.layout.ticks import linear_ticks, log2_ticks, percent_text, step_
 
 Kind = Literal["line", "scatter"]
 Scale = Literal["auto", "log2", "linear"]
-MOST_POINTS = 3000  # more than this are drawn as the smallest and largest value of each pixel
+MOST_POINTS = 3000  # beyond that, the smallest and largest value of each stretch are drawn
 
 
 def wants_log2(values: np.ndarray) -> bool:
-    """Tell whether values read best on a log2 axis: none negative, and some eight times the others."""
+    """Tell whether values are best plotted on a log2 axis: none negative, and a range of a factor of eight or more."""
     positive = values[np.isfinite(values) & (values > 0)]
     return bool(positive.size and not (values < 0).any() and positive.max() >= 8 * positive.min())
 
@@ -63,7 +63,7 @@ def draw_lines(
             thin_x, thin_y = thin(steps, shown)
             marker = {"marker": "o", "markersize": 3.5} if few else {}
             ax.plot(thin_x, thin_y, color=colour, linewidth=1.5, label=label, solid_joinstyle="round", **marker)
-    # Of what compares a step with the one before, the first step has no value, which is no fault to be marked.
+    # A statistic that compares a step with the one before has no value at the first step: that is not marked.
     compared = np.array([bool(insight_meaning(name)) for name in metrics])[:, None]
     _marks(ax, steps, np.where(compared & np.isnan(table), 1.0, table), log2, style)
     if any(map(has_chance_level, metrics)):
@@ -84,7 +84,7 @@ def draw_curves(table: pd.DataFrame, ax: Axes, *, style: Style, label: str = "")
     table = table.sort_index()
     values = table.to_numpy(float).T
     steps = table.index.to_numpy()
-    for i in reversed(range(len(values))):  # the first, usually the training loss, lies on top
+    for i in reversed(range(len(values))):  # the first, usually the training loss, is on top
         there = np.isfinite(values[i])
         x, y = thin(steps[there], values[i][there])
         marker = {"marker": "o", "markersize": 3.5} if there.sum() == 1 else {}
@@ -104,7 +104,7 @@ def draw_curves(table: pd.DataFrame, ax: Axes, *, style: Style, label: str = "")
 
 
 def thin(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a line of few points that looks the same: the smallest and largest value of each stretch.
+    """Reduce a line to few points that look the same: the smallest and largest value of each stretch.
 
     >>> x, y = thin(np.arange(10**6), np.zeros(10**6))
     >>> len(x) <= MOST_POINTS
@@ -131,7 +131,7 @@ def _span(steps: np.ndarray) -> tuple[float, float]:
 
 
 def _islands(values: np.ndarray) -> bool:
-    """Tell whether any number stands between gaps, where a line alone would not show it."""
+    """Tell whether any number is isolated between gaps, where a line would not show it."""
     there = np.concatenate([[False], np.isfinite(values), [False]])
     return bool((there[1:-1] & ~there[:-2] & ~there[2:]).any())
 

@@ -1,4 +1,4 @@
-"""Drawing heat maps over the steps: a statistic of all layers, or the exponents of one."""
+"""Draw heat maps over the steps: a statistic of all layers, or the exponents of one."""
 
 import math
 from collections.abc import Sequence
@@ -85,7 +85,7 @@ def draw_table(
     style: Style,
     words: tuple[str, str],
 ) -> Heat:
-    """Draw a table of values with the ticks and the note that maps over steps have in common."""
+    """Draw a table of values with the ticks and the note that all maps over steps have."""
     x = edges(steps)
     if (table == MISSING).any():
         hatched = Rectangle(
@@ -94,7 +94,7 @@ def draw_table(
         )  # fmt: skip
         ax.add_patch(hatched)
     heat = Heat(ax, table, x, borders, lambda part: paint(part, scale, style), signed=scale.diverging)
-    heat.say = (ax.xaxis.label, words[1])
+    heat.note = (ax.xaxis.label, words[1])
     ax.grid(False)
     for spine in ax.spines.values():
         spine.set_visible(True)
@@ -142,10 +142,10 @@ def draw_exponent_map(
     dtype_info: tuple[bool, bool, bool] = (True, True, True),
     style: Style,
 ) -> Key:
-    """Draw how the exponents of one tensor move over the steps; return the key of the colours.
+    """Draw how the exponents of one tensor change over the steps; return the key of the colours.
 
-    Colour is the share of values, in powers of two. Zeros and infinities are lines of their own below and
-    above; what a format cannot hold is shaded.
+    Colour is the share of values, in powers of two. Zeros and infinities are separate rows below and above;
+    exponents that a format cannot represent are shaded.
     """
     exponents, steps, shares, (zeros, infinities) = exponent_table(rows)
     low, high = float(exponents[0]), float(exponents[-1] + 1)
@@ -177,7 +177,7 @@ def draw_exponent_map(
     table_of_colours = lookup(style.shares)
     heat = draw_table(ax, table, steps, np.concatenate(borders), scale, style, ("step", "exponent"))
     heat.paint = lambda part: _paint_shares(part, scale, table_of_colours)
-    for patch in list(ax.patches):  # here an empty cell means that no value is there, not that none was logged
+    for patch in list(ax.patches):  # here an empty cell means that no value has this exponent
         patch.remove()
     ax.set_ylim(bottom - 0.3 * size * bool(zeros.any()), top + 0.3 * size * bool(infinities.any()))
     exponent_ticks(ax.yaxis, low, high, named)
@@ -205,7 +205,7 @@ def draw_bands(
     high: float,
     named: bool = True,
 ) -> None:
-    """Draw the limits of formats across an axis of exponents, shade what a single format cannot hold."""
+    """Draw the limits of formats across an axis of exponents, and shade what a single format cannot represent."""
     apart = 1.7 * style.small * (high - low) / max(length_in_points(ax.yaxis), 1)
     labelled: list[float] = []
     for to in formats:
@@ -221,10 +221,10 @@ def draw_bands(
             centre = at + (0.5 if high - at > apart else -0.5) * apart
             if named and low < centre and all(abs(centre - other) > apart for other in labelled):
                 labelled.append(centre)
-                said = text if len(formats) == 1 else f"{to.short} {text}"
+                limit_label = text if len(formats) == 1 else f"{to.short} {text}"
                 above = high - at > apart
                 label = ax.annotate(
-                    said, (0, at), (4, 2 if above else -2), xycoords=("axes fraction", "data"), zorder=4,
+                    limit_label, (0, at), (4, 2 if above else -2), xycoords=("axes fraction", "data"), zorder=4,
                     textcoords="offset points", ha="left", va="bottom" if above else "top", size=style.small,
                     color=style.ink if len(formats) == 1 else colour,
                 )  # fmt: skip

@@ -1,13 +1,14 @@
-"""Norms of weights, gradients and updates over the steps, of all layers together and of each."""
+"""Plot norms of weights, gradients and updates over the steps, of all layers together and of each."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 from tandv.analysis.norms import norm_curves
 from tandv.messages import check_choices
@@ -15,7 +16,8 @@ from tandv.viz.layout.facet import facet
 from tandv.viz.layout.style import Style, Theme
 from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.tables import Drawn, remember
-from tandv.viz.of_curves.metrics import said
+from tandv.viz.layout.titles import AnyFigure
+from tandv.viz.of_curves.metrics import describe
 from tandv.viz.of_curves.over_steps import XScale, YScale, draw_curve, limits, mark_transitions, name_marks, scales
 from tandv.viz.of_log.lines import wants_log2
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from tandv.analysis.transitions import Transition
 
 VALUE = ("scalar_stats", "value")
-_MANY = 8  # layers that can be told apart by their colours
+_MANY = 8  # at most so many layers have distinct colours
 
 
 def norms(
@@ -35,21 +37,31 @@ def norms(
     col_wrap: int | None = None,
     figsize: tuple[float, float] | None = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
+    fig: AnyFigure | None = None,
+) -> Figure:
     """Draw the norms of weights, their gradients and updates over the steps, from a log; see `norm_curves`.
 
-    With `per_layer`, each layer has a line below that of all together. `transitions`, such as those of the loss, are
-    marked in every panel. Raises UnknownName if the log has none of these tensors.
-
-    >>> from tandv.logframe import example_log
+    >>> from tandv.log.logframe import example_log
     >>> fig = norms(example_log(), per_layer=True)
+
+    Args:
+        df: the log.
+        transitions: transitions to mark in every panel, such as those of the loss.
+        per_layer: whether to add a line for each layer.
+        xscale: "linear", or "log" for an axis of log(1 + step).
+        yscale: "linear", "log2", or "auto" for log2 where all values are positive and span a factor of eight or more.
+        col_wrap: how many panels are put side by side.
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises UnknownName if the log has none of these tensors.
     """
     check_choices(xscale=(xscale, XScale), yscale=(yscale, YScale))
     table = norm_curves(df, per_layer=per_layer)
     style = theme_named(theme)
     layers = list(dict.fromkeys(name.partition(":")[2] for name in table.columns if ":" in name))
-    colours = dict(zip(layers, in_order(len(layers), style), strict=True))
+    colours = dict(zip(layers, layer_colours(len(layers), style), strict=True))
     rows = pd.concat(
         pd.DataFrame(
             {
@@ -81,13 +93,13 @@ def norms(
         remember(ax, shown._replace(names=tuple(drawn)))
 
     return facet(
-        rows, draw, ("panel",), fig=fig, figsize=figsize, col_wrap=col_wrap, title="norms", subtitle=said({"": table}),
-        panel_size=(4.2, 2.6), sharey=False, style=style,
+        rows, draw, ("panel",), fig=fig, figsize=figsize, col_wrap=col_wrap, title="norms",
+        subtitle=describe({"": table}),        panel_size=(4.2, 2.6), sharey=False, style=style,
     )  # fmt: skip
 
 
-def in_order(count: int, style: Style) -> list[str]:
-    """Return a colour for each layer: told apart if there are few, from the first to the last if there are many."""
+def layer_colours(count: int, style: Style) -> list[str]:
+    """Return a colour for each layer: distinct ones for a few layers, a gradient from first to last for many."""
     if count <= _MANY:
         return list(style.series[:count])
     shades = matplotlib.colormaps[style.colours](np.linspace(0.08, 0.92, count))

@@ -1,4 +1,4 @@
-"""One picture of a run: the loss, all layers, one layer's exponents, and what a cast would do at a step."""
+"""One figure of a run: the loss, all layers, the exponents of one layer, and what a cast would do at one step."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tandv.curves import as_curves
 from tandv.formats import Format, exponent, known
@@ -18,20 +19,31 @@ from tandv.viz.layout.heat import MISSING, edges
 from tandv.viz.layout.style import Style, Theme, dress
 from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.ticks import step_text
-from tandv.viz.layout.titles import GAP, PAD, around, colour_key, header, points, renderer_of, settle_labels, shorten
+from tandv.viz.layout.titles import (
+    GAP,
+    PAD,
+    AnyFigure,
+    around,
+    colour_key,
+    header,
+    points,
+    renderer_of,
+    settle_labels,
+    shorten,
+)
 from tandv.viz.of_log.lines import draw_curves, draw_lines, wants_log2
 from tandv.viz.of_log.maps import draw_exponent_map, draw_layers, table_of
 from tandv.viz.of_log.panels import (
-    WORTH_A_LINE,
-    beside_title,
+    OUTLINED_SHARE,
+    draw_casts,
     draw_cursor,
     draw_outlines,
     draw_slice,
     draw_slice_of_exponents,
-    draw_what_if,
     legend_beside_title,
     mark_layer,
     read_out,
+    second_title,
 )
 from tandv.viz.of_log.plots import metrics_asked, narrow
 
@@ -52,17 +64,35 @@ def overview(
     figsize: tuple[float, float] | None = None,
     phase: str | None = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
+    fig: AnyFigure | None = None,
+) -> Figure:
     """Draw a run as a whole: loss, layers × steps, and the exponents of one layer, with a cursor at one step.
 
-    Without a `layer` and `step` the cursor stands where most values overflow `dtype_annotation`, or where a
-    layer is furthest from its usual size. At the right: what a cast to each of `formats` would do there (an
-    interval where the bins cannot tell), all layers at that step, and the histogram.
+    At the right: what a cast to each of some formats would do there (an interval where the bins cannot tell), all
+    layers at that step, and the histogram.
 
-    >>> from tandv.logframe import example_log
+    >>> from tandv.log.logframe import example_log
     >>> losses = {"step": range(50), "train": [1 / (1 + i) for i in range(50)]}
     >>> fig = overview(example_log(layers=30), train_stats=losses)
+
+    Args:
+        df: the log.
+        layer: the layer of the cursor; by default that with the most overflow of `dtype_annotation`, else the one
+            furthest from its usual size.
+        tt: the tensor type; by default "Activation".
+        scalar_metric: the statistic of the map of layers; by default "rm2".
+        step: the step of the cursor; by default chosen like the layer.
+        train_stats: training curves to draw at the top, as `as_curves` takes them.
+        dtype_annotation: the number format whose limits are drawn.
+        formats: the number formats of the table of casts.
+        title: the title of the figure.
+        colour: "log2" or "linear" of the value, or "change" for the ratio to a layer's first step.
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        phase: a phase of the step, a compiled pattern, or a list of these; only of logs that have phases.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises UnknownName for what is not in the log.
     """
     check_choices(colour=(colour, Colour))
     style = theme_named(theme)
@@ -81,9 +111,9 @@ def overview(
         raise UnknownName(f"{layer!r} has no {tt} at step {step} in this log; {near_steps(step, has)}")
     here = logframe.select(own, step=step)
 
-    fig = canvas(fig, figsize or (14.0, 9.2), style)
-    style = _to_scale(style, fig)
-    axes = _axes(fig, style)
+    figure = canvas(fig, figsize or (14.0, 9.2), style)
+    style = _to_scale(style, figure)
+    axes = _axes(figure, style)
     top, layers_ax, map_ax, words_ax, slice_ax, bars_ax = axes
     if train_stats is not None:
         draw_curves(as_curves(train_stats), top, style=style, label="loss" if _is_loss(train_stats) else "")
@@ -100,7 +130,7 @@ def overview(
     for ax in (top, layers_ax, map_ax):
         ax.set_xlim(limits[0], limits[-1])
         draw_cursor(ax, step, style, on_map=ax is not top)
-    draw_outlines(overflow > WORTH_A_LINE, steps, layers_ax, style.format_colour(to.name))
+    draw_outlines(overflow > OUTLINED_SHARE, steps, layers_ax, style.format_colour(to.name))
     mark_layer(layers_ax, slice_ax, names.index(layer), style)
     for ax in (top, layers_ax):
         ax.set_xlabel("")
@@ -108,10 +138,10 @@ def overview(
 
     size = f"{len(names):,} layers × {len(steps):,} logged steps"
     within = f"  |  phase {phase!r}" if phase else ""
-    said = f"{tt} · {metric}{within}  |  step {step_text(step)}  |  {layer}  |  {size}"
-    head = header(fig, title or "overview", said, {}, style)
-    told = "loss" if top.get_ylabel() == "loss" else "training" if train_stats is not None else f"{layer}"
-    _panel(top, told, style)
+    subtitle = f"{tt} · {metric}{within}  |  step {step_text(step)}  |  {layer}  |  {size}"
+    head = header(figure, title or "overview", subtitle, {}, style)
+    top_title = "loss" if top.get_ylabel() == "loss" else "training" if train_stats is not None else f"{layer}"
+    _panel(top, top_title, style)
     top.set_ylabel("")
     legend_beside_title(top, style)
     _panel(layers_ax, f"{metric} of all layers", style)
@@ -119,27 +149,27 @@ def overview(
     _panel(slice_ax, f"all layers at step {step_text(step)} (line: step {step_text(steps[0])})", style)
     _panel(bars_ax, f"share of values at step {step_text(step)}", style)
     bars_ax.set_xlabel("")
-    note = f"outlined: over 0.1% would overflow {to.short}" if (overflow > WORTH_A_LINE).any() else ""
+    note = f"outlined: over 0.1% would overflow {to.short}" if (overflow > OUTLINED_SHARE).any() else ""
     for ax in axes:
         settle_labels(ax)
-    _lay_out(fig, axes, head)
+    _lay_out(figure, axes, head)
     for ax, key in ((layers_ax, keys[0]), (map_ax, shown_map)):
         colour_key(ax, key, style)
-    _lay_out(fig, axes, head)
+    _lay_out(figure, axes, head)
     if note:
-        beside_title(layers_ax, note, style.format_colour(to.name), style)
+        second_title(layers_ax, note, style.format_colour(to.name), style)
     for ax in (layers_ax, map_ax):
-        shorten(ax._left_title, fig, (getattr(ax, "_tandv_key_left", 1.0)) * ax.bbox.width - 6)  # type: ignore[attr-defined]
+        shorten(ax._left_title, figure, (getattr(ax, "_tandv_key_left", 1.0)) * ax.bbox.width - 6)  # type: ignore[attr-defined]
     for ax in (slice_ax, bars_ax):
-        if slice_ax._left_title.get_window_extent(renderer_of(fig)).width > slice_ax.bbox.width:  # type: ignore[attr-defined]
+        if slice_ax._left_title.get_window_extent(renderer_of(figure)).width > slice_ax.bbox.width:  # type: ignore[attr-defined]
             slice_ax._left_title.set_text(f"all layers at step {step_text(step)}")  # type: ignore[attr-defined]
-        shorten(ax._left_title, fig, ax.bbox.width)  # type: ignore[attr-defined]
+        shorten(ax._left_title, figure, ax.bbox.width)  # type: ignore[attr-defined]
     read_out(top, step, style)
-    draw_what_if(here, listed, words_ax, style)
-    return fig
+    draw_casts(here, listed, words_ax, style)
+    return figure
 
 
-# ------------------------------------------------------------------------------------- where to look
+# ------------------------------------------------------------------------------------- layer and step
 
 
 def _is_loss(train_stats: Any) -> bool:
@@ -173,7 +203,7 @@ def _worst(
     layer: str | None,
     step: int | None,
 ) -> tuple[str, int]:
-    """Return the layer and step to look at, of those that were not chosen."""
+    """Return the layer and step of the cursor, as far as they were not chosen."""
     if layer is not None and layer not in names:
         raise UnknownName(unknown("layer", layer, names, "this log"))
     there = table != MISSING
@@ -195,14 +225,14 @@ def _worst(
 
 
 def _to_scale(style: Style, fig: Any) -> Style:
-    """Return the style with smaller text if the figure is small: six panels need their room."""
+    """Return the style with smaller text if the figure is small, since it has six panels."""
     inches = fig.bbox.width / fig.dpi / 12.5, fig.bbox.height / fig.dpi / 8.0
     scale = min(max(min(inches), 0.72), 1.0)
     return replace(style, title=style.title * scale, text=style.text * scale, small=style.small * scale)
 
 
 def _axes(fig: Any, style: Style) -> tuple[Axes, ...]:
-    """Return loss, layers, exponents (left), and words, slice, bars (right), about where they will be."""
+    """Return the Axes of loss, layers, exponents (left), and table, slice, bars (right), near their final positions."""
     out = []
     for x, wide in ((0.11, 0.62), (0.75, 0.23)):
         for y, high in ((0.78, 0.13), (0.36, 0.36), (0.06, 0.24)):
@@ -241,6 +271,6 @@ def _lay_out(fig: Any, axes: tuple[Axes, ...], head: float) -> None:
     for ax in axes:
         box = ax.get_position().bounds
         ax.set_position((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
-    # The words of the table may use the height above the loss as well.
+    # The table may also use the height above the loss.
     box = axes[3].get_position()
     axes[3].set_position((box.x0, box.y0, box.width, box.height + over[0] / height))

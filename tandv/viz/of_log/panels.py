@@ -1,4 +1,4 @@
-"""Drawing the panels that only the overview has: cursor, outlines, slices and the what-if table."""
+"""Draw the panels that only the overview has: cursor, outlines, slices and the table of casts."""
 
 import math
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ from tandv.viz.layout.titles import points, renderer_of
 from tandv.viz.of_log.histogram import draw_bars, exponents_of, log_shares
 from tandv.viz.of_log.maps import draw_bands
 
-WORTH_A_LINE = 0.001  # of the values: less overflow than this is not outlined
+OUTLINED_SHARE = 0.001  # of the values: less overflow than this is not outlined
 
 
 def draw_cursor(ax: Axes, step: float, style: Style, on_map: bool) -> None:
-    """Draw the vertical line at a step, to be seen on any colour."""
+    """Draw the vertical line at a step, visible on any colour."""
     line = ax.axvline(step, color=style.ink, linewidth=1.3, zorder=5)
     if on_map:
         line.set_path_effects([patheffects.withStroke(linewidth=3.2, foreground=style.paper)])
@@ -59,7 +59,7 @@ def draw_slice(
     style: Style,
     metric: str,
 ) -> None:
-    """Draw a statistic of all layers at one step as bars beside their rows, and the first step as a line."""
+    """Draw a statistic of all layers at one step as bars next to their rows, and the first step as a line."""
     values, first = table[:, column], table[:, 0]
     rows = np.arange(len(names) + 1) - 0.5
     signed = bool((values[np.isfinite(values)] < 0).any())
@@ -70,7 +70,7 @@ def draw_slice(
         ax.set_xscale("log", base=2)
         base = 2.0 ** math.floor(math.log2(positive.min()) - 0.3)
         top = positive.max()
-        # The limit is one of single values: drawn beside statistics of their size, if it is near.
+        # The format's limit, only for statistics of the size of single values, and only if it is near.
         if ("abs" in metric or "rm" in metric or metric == "std") and to.max <= top * 2**6:
             top = max(top, to.max)
             ax.axvline(to.max, color=style.format_colour(to.name), linewidth=1.4, zorder=3)
@@ -96,13 +96,13 @@ def draw_slice(
     ax.grid(False, axis="y")
 
 
-def draw_slice_of_exponents(here: pd.DataFrame, ax: Axes, beside: Axes, to: Format, style: Style) -> None:
-    """Draw the histogram of one step sideways, on the exponents of the map beside it."""
+def draw_slice_of_exponents(here: pd.DataFrame, ax: Axes, neighbour: Axes, to: Format, style: Style) -> None:
+    """Draw the histogram of one step sideways, on the exponents of the map next to it."""
     found = exponents_of(here)
-    low, high = beside.get_ylim()
+    low, high = neighbour.get_ylim()
     draw_bars(found, ax, "bar", [to], style, orientation="horizontal")
     log_shares(ax, "x", found)
-    for at, count, colour in _end_places(beside, found.zeros, found.infinities, style):
+    for at, count, colour in _end_positions(neighbour, found.zeros, found.infinities, style):
         ax.stairs(
             [count / max(found.total, 1)], [at[0], at[1]], orientation="horizontal", fill=True, color=colour,
             baseline=ax.get_xlim()[0] / 10,
@@ -118,10 +118,12 @@ def draw_slice_of_exponents(here: pd.DataFrame, ax: Axes, beside: Axes, to: Form
     remember(ax, Drawn("exp_hist", "value", "exponent", names, kinds, step, found.shares))
 
 
-def _end_places(beside: Axes, zeros: int, infinities: int, style: Style) -> list[tuple[tuple[float, float], int, str]]:
-    """Return where the map beside has its rows of zeros and infinities, if it has them."""
-    found = table(beside)
-    image = beside.images[0]
+def _end_positions(
+    neighbour: Axes, zeros: int, infinities: int, style: Style
+) -> list[tuple[tuple[float, float], int, str]]:
+    """Return the positions of the rows of zeros and infinities of the neighbouring map, if it has them."""
+    found = table(neighbour)
+    image = neighbour.images[0]
     borders = image.y  # type: ignore[attr-defined]
     out = []
     if found.names[0] == "zero" and zeros:
@@ -131,7 +133,7 @@ def _end_places(beside: Axes, zeros: int, infinities: int, style: Style) -> list
     return out
 
 
-def draw_what_if(here: pd.DataFrame, formats: Sequence[Format], ax: Axes, style: Style) -> None:
+def draw_casts(here: pd.DataFrame, formats: Sequence[Format], ax: Axes, style: Style) -> None:
     """Write what share of the tensor's values a cast to each format would lose, as intervals."""
     ax.set_axis_off()
     wide, high = ax.bbox.width, ax.bbox.height
@@ -155,7 +157,7 @@ def draw_what_if(here: pd.DataFrame, formats: Sequence[Format], ax: Axes, style:
         write(0.012, row, to.short, style.format_colour(to.name), size=style.text, weight="bold")
         for (name, x), interval in zip(list(columns.items())[1:], _ordered(shares), strict=False):
             words = interval_text(*interval)
-            bad = name != "subnormal" and interval[1] > WORTH_A_LINE
+            bad = name != "subnormal" and interval[1] > OUTLINED_SHARE
             write(
                 x,
                 row,
@@ -188,18 +190,18 @@ def interval_text(low: float, high: float) -> str:
     return f"{a}–{b}%" if not b.startswith("<") else b + "%"
 
 
-def mark_layer(ax: Axes, beside: Axes, row: int, style: Style) -> None:
-    """Point at a layer from both sides and frame its row, without covering it."""
+def mark_layer(ax: Axes, neighbour: Axes, row: int, style: Style) -> None:
+    """Mark a layer from both sides and frame its row, without covering it."""
     for edge in (row - 0.5, row + 0.5):
         ax.axhline(edge, color=style.alarm, linewidth=0.9, linestyle=(0, (1, 1.5)), zorder=4)
-    for one, x, mark in ((ax, 0.0, ">"), (beside, 0.0, ">"), (ax, 1.0, "<")):
+    for one, x, mark in ((ax, 0.0, ">"), (neighbour, 0.0, ">"), (ax, 1.0, "<")):
         one.plot(
             [x], [row], mark, transform=one.get_yaxis_transform(), color=style.alarm, markersize=7, clip_on=False,
             markeredgewidth=0, zorder=6,
         )  # fmt: skip
 
 
-def beside_title(ax: Axes, words: str, colour: str, style: Style) -> None:
+def second_title(ax: Axes, words: str, colour: str, style: Style) -> None:
     """Write a second title right of the first, if it fits before the key."""
     title = ax._left_title  # type: ignore[attr-defined]
     box = title.get_window_extent(renderer_of(ax.figure))
@@ -214,17 +216,17 @@ def beside_title(ax: Axes, words: str, colour: str, style: Style) -> None:
 
 
 def legend_beside_title(ax: Axes, style: Style) -> None:
-    """Name the curves above the panel, at its right end, each in its colour."""
+    """Put a legend above the panel, at its right end."""
     handles, labels = ax.get_legend_handles_labels()
     if labels:
         ax.legend(
-            *_in_order(ax, handles, labels), loc="lower right", bbox_to_anchor=(1, 1), ncols=len(labels), frameon=False,
-            fontsize=style.text, labelcolor=style.ink, borderpad=0, borderaxespad=0.2, handlelength=1.4,
+            *_table_order(ax, handles, labels), loc="lower right", bbox_to_anchor=(1, 1), ncols=len(labels),
+            frameon=False, fontsize=style.text, labelcolor=style.ink, borderpad=0, borderaxespad=0.2, handlelength=1.4,
             columnspacing=1.3,
         )  # fmt: skip
 
 
-def _in_order(ax: Axes, handles: list, labels: list[str]) -> tuple[list, list[str]]:
+def _table_order(ax: Axes, handles: list, labels: list[str]) -> tuple[list, list[str]]:
     """Return legend entries in the order of the table, whatever was drawn first."""
     names = list(table(ax).names)
     order = sorted(range(len(labels)), key=lambda i: names.index(labels[i]) if labels[i] in names else len(names))
@@ -232,18 +234,19 @@ def _in_order(ax: Axes, handles: list, labels: list[str]) -> tuple[list, list[st
 
 
 def read_out(ax: Axes, step: int, style: Style) -> None:
-    """Write the values at the cursor beside it, on the side where there is room."""
+    """Write the values at the cursor next to it, on the side where there is room."""
     found = table(ax)
     if not len(found.steps):
         return
     at = found.nearest(step)
     words = [f"{name} {value_text(value, 4)}" for name, value in found.read(step).items()]
-    said = f"step {step_text(at)}\n" + "  ".join(words[:3])
+    words_at_cursor = f"step {step_text(at)}\n" + "  ".join(words[:3])
     low, high = ax.get_xlim()
     right = step < (low + high) / 2
     label = ax.annotate(
-        said, (step, 0.9), (9 if right else -9, 0), xycoords=ax.get_xaxis_transform(), textcoords="offset points",
-        ha="left" if right else "right", va="top", size=style.small, color=style.ink, zorder=7,
+        words_at_cursor, (step, 0.9), (9 if right else -9, 0), xycoords=ax.get_xaxis_transform(),
+        textcoords="offset points", ha="left" if right else "right", va="top", size=style.small,
+        color=style.ink, zorder=7,
     )  # fmt: skip
     label.set_bbox({"facecolor": style.panel, "edgecolor": style.grid, "boxstyle": "round,pad=0.35", "alpha": 0.95})
     value = next((v for v in found.read(step).values() if math.isfinite(v)), None)

@@ -1,6 +1,6 @@
-"""The public plots: each takes a log, asks it, and hands the rows to `facet` with a draw function.
+"""Plots of a log: each selects rows and passes them to `facet` with a draw function.
 
->>> from tandv.logframe import example_log
+>>> from tandv.log.logframe import example_log
 >>> fig = exp_hist(example_log(), layer="embed", tt="Activation", step=10)
 >>> fig.savefig("exponents.svg")
 """
@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tandv.formats import Format, known
 from tandv.glossary import insight_meaning, is_linear
@@ -22,9 +23,9 @@ from tandv.viz.layout.facet import facet
 from tandv.viz.layout.style import Style, Theme
 from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.ticks import step_text
-from tandv.viz.layout.titles import Key
+from tandv.viz.layout.titles import AnyFigure, Key
 from tandv.viz.of_log import histogram, lines
-from tandv.viz.of_log.histogram import draw_exponents, exponents_of, view
+from tandv.viz.of_log.histogram import draw_exponents, exponents_of, span_of
 from tandv.viz.of_log.lines import draw_lines, wants_log2
 from tandv.viz.of_log.maps import draw_exponent_map, draw_layers
 
@@ -48,15 +49,29 @@ def scalar_line(
     yscale: lines.Scale = "auto",
     phase: Names | None = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
+    fig: AnyFigure | None = None,
+) -> Figure:
     """Draw statistics of layers over the steps: a line for each metric, a panel for each layer and tensor type.
 
-    `layer` and `tt` are a name, a compiled pattern, or a list. `facet_kws` may hold sharex and sharey.
-    yscale "auto" is log2 for positive statistics that span more than a factor of eight.
-
-    >>> from tandv.logframe import example_log
+    >>> from tandv.log.logframe import example_log
     >>> fig = scalar_line(example_log(), re.compile("attention"), "Gradient", ["rm2", "max_abs"])
+
+    Args:
+        df: the log.
+        layer: a layer's name, a compiled pattern (searched), or a list of these.
+        tt: a tensor type, a compiled pattern, or a list of these.
+        scalar_metric: the name of a scalar statistic, or a list of names.
+        x: the metadata column of the x axis.
+        col_wrap: how many panels are put side by side.
+        kind: "line" or "scatter".
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        facet_kws: `sharex` and `sharey`, whether panels share their axes.
+        yscale: "linear", "log2", or "auto" for log2 where all values are positive and span a factor of eight or more.
+        phase: a phase of the step, a compiled pattern, or a list of these; only of logs that have phases.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises UnknownName for what is not in the log.
     """
     check_choices(kind=(kind, lines.Kind), yscale=(yscale, lines.Scale))
     metrics = metrics_asked(df, scalar_metric)
@@ -98,15 +113,33 @@ def exp_hist(
     yscale: CountScale = "linear",
     phase: Names | None = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
-    """Draw what share of a tensor's values lies at each power of two, and what number formats can hold.
+    fig: AnyFigure | None = None,
+) -> Figure:
+    """Draw what share of a tensor's values lies at each power of two, and the ranges of number formats.
 
-    `dtype_annotation` names formats ("float8_e4m3fn", or a list); True means the format that was logged,
-    False none. `dtype_info` chooses the limits to draw: largest value, smallest normal, smallest subnormal.
-
-    >>> from tandv.logframe import example_log
+    >>> from tandv.log.logframe import example_log
     >>> fig = exp_hist(example_log(), "head", "Activation", 49, dtype_annotation=["float8_e4m3fn", "float16"])
+
+    Args:
+        df: the log.
+        layer: a layer's name, a compiled pattern (searched), or a list of these.
+        tt: a tensor type, a compiled pattern, or a list of these.
+        step: a step, or a list of steps.
+        kind: "bar", "line", or "kde" for a smooth density.
+        dtype_annotation: number formats to show, such as "float8_e4m3fn" or a list; True for the logged format, False
+            for none.
+        dtype_info: which of their limits to draw: (largest value, smallest normal, smallest subnormal).
+        col_wrap: how many panels are put side by side.
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        xtick_labelsize: the size of the tick labels in points.
+        xtick_rotation: their rotation in degrees.
+        fig_title: the title of the figure.
+        yscale: "linear" or "log".
+        phase: a phase of the step, a compiled pattern, or a list of these; only of logs that have phases.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises UnknownName for what is not in the log.
     """
     check_choices(kind=(kind, histogram.Kind), yscale=(yscale, CountScale))
     rows = logframe.select(df, layer, tt, step, phase)
@@ -115,7 +148,7 @@ def exp_hist(
     style = theme_named(theme)
     if xtick_labelsize is not None and xtick_labelsize <= 0:
         raise ValueError(f"xtick_labelsize is a size in points, above 0, not {xtick_labelsize}")
-    span = view([exponents_of(rows)], formats)  # of all panels, so that they can be compared
+    span = span_of([exponents_of(rows)], formats)  # the same for all panels, so that they can be compared
 
     def draw(part: pd.DataFrame, ax: Axes) -> None:
         draw_exponents(
@@ -154,16 +187,31 @@ def scalar_global_heatmap(
     colour: HeatColour = "auto",
     phase: Names | None = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
+    fig: AnyFigure | None = None,
+) -> Figure:
     """Draw a statistic of every layer at every step as colours, a panel for each tensor type.
 
-    `inc` takes every inc-th logged step. The colour is log2 of the value by default, linear of shares and
-    angles; "change" compares with a layer's first step. Cells that are NaN, zero or not logged have colours of
-    their own.
+    Cells that are NaN, zero or not logged have colours of their own.
 
-    >>> from tandv.logframe import example_log
+    >>> from tandv.log.logframe import example_log
     >>> fig = scalar_global_heatmap(example_log(layers=50), ["Activation", "Gradient"], "rm2", inc=5)
+
+    Args:
+        df: the log.
+        tt: a tensor type, a compiled pattern, or a list of these; None for all.
+        scalar_metric: the name of a scalar statistic.
+        inc: draw every inc-th logged step.
+        x: the metadata column of the x axis.
+        y: the metadata column of the y axis.
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        col_wrap: how many panels are put side by side.
+        colour: "log2" or "linear" of the value, "change" for the ratio to a layer's first step, or "auto": linear for
+            shares and angles, else log2.
+        phase: a phase of the step, a compiled pattern, or a list of these; only of logs that have phases.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises UnknownName for what is not in the log.
     """
     check_choices(colour=(colour, HeatColour))
     metric = metrics_asked(df, scalar_metric)
@@ -174,7 +222,9 @@ def scalar_global_heatmap(
     x, y = _column(df, x), _column(df, y)
     rows = logframe.select(narrow(df, metric, x, y), tt=tt, phase=phase)
     if insight_meaning(metric[0]) and (there := rows[("scalar_stats", metric[0])].notna()).any():
-        rows = rows[there]  # other tensor types have none, and the first step has nothing before it
+        rows = rows[
+            there
+        ]  # other tensor types lack it, and so does the first step, where it compares with the one before
     chosen: Colour = colour if colour != "auto" else "linear" if is_linear(metric[0]) else "log2"
     if inc > 1:
         rows = logframe.select(rows, step=logframe.steps(rows)[::inc], phase=phase)
@@ -203,12 +253,28 @@ def exp_heatmap(
     figsize: Size = None,
     phase: Names | None = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
-    """Draw how the exponents of a layer move over the steps, and when they leave what a format can hold.
+    fig: AnyFigure | None = None,
+) -> Figure:
+    """Draw how the exponents of a layer change over the steps, and when they leave the range of a format.
 
-    >>> from tandv.logframe import example_log
+    >>> from tandv.log.logframe import example_log
     >>> fig = exp_heatmap(example_log(), "head", "Activation", dtype_annotation="float8_e4m3fn")
+
+    Args:
+        df: the log.
+        layer: a layer's name, a compiled pattern (searched), or a list of these.
+        tt: a tensor type, a compiled pattern, or a list of these.
+        dtype_annotation: number formats to show, such as "float8_e4m3fn" or a list; True for the logged format, False
+            for none.
+        dtype_info: which of their limits to draw: (largest value, smallest normal, smallest subnormal).
+        inc: draw every inc-th logged step.
+        col_wrap: how many panels are put side by side.
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        phase: a phase of the step, a compiled pattern, or a list of these; only of logs that have phases.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises UnknownName for what is not in the log.
     """
     rows = logframe.select(df, layer, tt, phase=phase)
     if inc < 1:
@@ -230,7 +296,7 @@ def exp_heatmap(
     )  # fmt: skip
 
 
-# ------------------------------------------------------------------------------------ asking the log
+# ------------------------------------------------------------------------------------ querying the log
 
 
 def metrics_asked(df: pd.DataFrame, wanted: str | Sequence[str]) -> list[str]:
@@ -285,7 +351,7 @@ def _panel_title(names: Mapping[str, Any]) -> str:
 
 
 def _titles(what: str, rows: pd.DataFrame, step: int | Sequence[int] | None = None) -> tuple[str, str]:
-    """Return a title and a line that say what all panels have in common."""
+    """Return a title and a subtitle with what all panels have in common."""
     names, kinds, steps = logframe.layers(rows), logframe.tensor_types(rows), logframe.steps(rows)
     title = f"{names[0]} · {what}" if len(names) == 1 else what
     said = [insight_meaning(what)] if insight_meaning(what) else []

@@ -1,14 +1,14 @@
-"""The raster of gradient signs: parameters from the first layer to the last, step by step, each sign a colour."""
+"""Plot the raster of gradient signs: parameters from the first layer to the last, step by step, each sign a colour."""
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import to_hex, to_rgba
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, Locator
 
 from tandv.log import logframe
@@ -20,6 +20,7 @@ from tandv.viz.layout.layer_axis import CHARACTER, elide
 from tandv.viz.layout.style import Style, Theme
 from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.ticks import length_in_points, step_text, step_ticks
+from tandv.viz.layout.titles import AnyFigure
 from tandv.viz.of_log.plots import Names, Size
 
 _CODES = (NEGATIVE, POSITIVE, NONE)
@@ -31,19 +32,25 @@ def gradient_raster(
     step: slice | None = None,
     figsize: Size = None,
     theme: Theme | Style = "light",
-    fig: Any = None,
-) -> Any:
+    fig: AnyFigure | None = None,
+) -> Figure:
     """Draw which gradients are within a threshold, and of which sign, for all parameters at every step.
 
-    `raster` is the folder of a run that was tracked with `insight={"raster": True}`, or what `read_raster` returns.
-    A gradient above the threshold leaves the paper blank. Where several parameters or steps fall on one pixel its
-    colour is their mixture. `layer` (a name, a pattern or a list) and `step` (a slice of steps) zoom in.
-
-    `track(model, insight={"raster": True})` records one; its run's folder (`tracker.path`) is what to give here.
-    Raises FileNotFoundError where no raster was recorded, UnknownName for what is not in it.
+    A gradient above the threshold leaves its place blank. Where several parameters or steps share a pixel, its colour
+    is their mixture. `track(model, insight={"raster": True})` records a raster.
 
     >>> codes = np.array([[0, 1], [1, 1], [2, 3]], np.uint8)  # of 3 steps and 2 parameters
     >>> fig = gradient_raster(Raster(np.arange(3), ["conv1"], np.array([2]), np.array([0, 2]), 1e-8, codes))
+
+    Args:
+        raster: the folder of a run (`tracker.path`), or what `read_raster` returns.
+        layer: a layer's name, a compiled pattern (searched), or a list of these; None for all.
+        step: a slice of steps; None for all.
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
+        theme: "light", "dark" or a Style.
+        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+
+    Raises FileNotFoundError where no raster was recorded, UnknownName for what is not in it.
     """
     whole = raster if isinstance(raster, Raster) else read_raster(raster)
     part = _chosen(whole, layer, step)
@@ -70,7 +77,7 @@ def draw_raster(raster: Raster, ax: Axes, *, style: Style) -> None:
     borders = np.concatenate([*spans, ends[-1:]])
     colours = {NEGATIVE: style.series[1], POSITIVE: style.series[0], NONE: _between(style.panel, style.zero)}
     heat = _Signs(ax, raster.codes, borders, edges(raster.steps), lambda part: _paint(part, colours, style))
-    heat.say = (ax.xaxis.label, "step")
+    heat.note = (ax.xaxis.label, "step")
     ax.grid(False)
     for spine in ax.spines.values():
         spine.set_visible(True)
@@ -117,7 +124,7 @@ def _chosen(raster: Raster, layer: Names | None, step: slice | None) -> Raster:
 
 
 class _Signs(Heat):
-    """Codes of which a pixel shows the shares: [rows, columns] of codes, or [rows, columns, one of _CODES]."""
+    """A heat map of codes, whose pixels show shares of codes: [rows, columns], or [rows, columns, one of _CODES]."""
 
     order = (1, 0)  # there are many more parameters than steps
     how = "mixed"
@@ -154,13 +161,13 @@ def _paint(parts: np.ndarray, colours: dict[int, str], style: Style) -> np.ndarr
 
 
 class _Layers(Locator):
-    """Places the names of tensors in the middle of what is seen of them, as far as they have room there."""
+    """Puts the name of each tensor in the middle of its visible part, where there is room for it."""
 
     def __init__(self, names: Sequence[str], ends: np.ndarray, size: float):
         self._names, self._ends, self._size = [elide(name, 24) for name in names], ends, size
         self.names = FixedFormatter([])
 
-    def __call__(self) -> np.ndarray:
+    def __call__(self) -> Sequence[float]:
         axis: Axis = self.axis  # type: ignore[assignment]
         low, high = sorted(axis.get_view_interval())
         per_point = (high - low) / max(length_in_points(axis), 1)
@@ -174,7 +181,7 @@ class _Layers(Locator):
                     found.append((middle, half, self._names[i]))
         found.sort()
         self.names.seq = [name for *_, name in found]
-        return np.array([middle for middle, *_ in found])
+        return [middle for middle, *_ in found]
 
-    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
         return self()

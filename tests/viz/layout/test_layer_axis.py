@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from tandv.viz.layout.layer_axis import Block, blocks, elide, labelled, levels, separators
+from tandv.viz.layout.layer_axis import LayerGroup, elide, grouped, labelled, levels, separators
 
 NAMES = ["embed", *(f"layers.{i}.{part}" for i in range(12) for part in ("wq", "wk", "wv", "wo")), "head"]
 
@@ -34,7 +34,7 @@ def test_the_number_10_comes_after_2():
 
 
 def test_blocks_are_runs_of_neighbours():
-    assert blocks(["a.x", "b.x", "a.y"], 1) == [Block("a", 0, 0), Block("b", 1, 1), Block("a", 2, 2)]
+    assert grouped(["a.x", "b.x", "a.y"], 1) == [LayerGroup("a", 0, 0), LayerGroup("b", 1, 1), LayerGroup("a", 2, 2)]
 
 
 def test_borders_are_drawn_between_blocks():
