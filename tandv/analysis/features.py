@@ -10,6 +10,7 @@ Outputs are {layer: array}, the array [sample, ...]; axes after the first are fl
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -126,7 +127,8 @@ def activation_sparsity(activations: ArrayLike, *, threshold: float = 0.0) -> Sp
     return Sparsity(float(zero.mean()), float(zero.all(0).mean())) if zero.size else Sparsity(math.nan, math.nan)
 
 
-class Selectivity(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Selectivity:
     """How selectively features respond to classes.
 
     >>> class_selectivity([[3.0], [1.0]], labels=["cat", "dog"]).preferred.tolist()

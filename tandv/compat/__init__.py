@@ -1,6 +1,6 @@
-"""Names under which others have asked for what tandv does: thin classes over curves, arrays and plots.
+"""Published names for functions of tandv: thin classes over curves, arrays and plots.
 
-Nothing here computes or draws on its own; each name says which function does it, and new code calls that.
+They compute and draw nothing themselves; each names the function to call instead.
 """
 
 from tandv.compat.attention import AttentionEvolutionPlotter

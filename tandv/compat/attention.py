@@ -1,7 +1,9 @@
-"""How attention evolves: patterns collected at chosen steps, and one picture of them."""
+"""`AttentionEvolutionPlotter`: collect attention patterns at chosen steps, and plot how they change."""
+
+from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -9,11 +11,14 @@ import pandas as pd
 from tandv.analysis.attention import attention_curves
 from tandv.probes.inspection import attention_patterns
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 Data = dict[str, np.ndarray]
 
 
 class AttentionEvolutionPlotter:
-    """Collects attention patterns of a model over training, and draws how its heads change.
+    """Collects attention patterns of a model over training, and plots how its heads change.
 
     >>> import torch
     >>> model = torch.nn.TransformerEncoderLayer(8, nhead=2, batch_first=True)
@@ -24,9 +29,13 @@ class AttentionEvolutionPlotter:
     >>> plotter.curves.index.tolist()
     [0, 1]
 
-    `causal` says whether positions see only what is before them; left out, each layer's patterns tell. `call(model,
-    batch)` is for models that take something else than the batch, or than its first part where it is a tuple (inputs,
-    targets).
+    Args:
+        model: the model, as in `tandv.probes.attention_patterns`.
+        causal: whether attention is causal; None decides for each layer: it is if no position ever attends to a later
+            one.
+        layers: a layer's name, a compiled pattern, or a list of these; None for all.
+        call: `call(model, batch)` runs the model; by default on the batch, or on its first part if it is a tuple
+            (inputs, targets).
     """
 
     def __init__(self, model: Any, *, causal: bool | None = None, layers: Any = None, call: Any = None):
@@ -36,10 +45,10 @@ class AttentionEvolutionPlotter:
         self.tokens: np.ndarray | None = None
 
     def extract_attention_patterns(self, dataloader: Iterable[Any], num_samples: int = 100) -> Data:
-        """Return the patterns of the first `num_samples` examples: {layer: (examples, heads, query, key)}.
+        """Return the patterns of `num_samples` examples of `dataloader`: {layer: (examples, heads, query, key)}.
 
-        If the examples are token numbers they are remembered for the scores of heads: use the same ones each time,
-        from a loader that does not shuffle. Raises ValueError if sequences differ in length: pad them.
+        If the examples are token numbers they are stored for the scores of heads: use the same ones each time, from a
+        loader that does not shuffle. Raises ValueError if sequences differ in length: pad them.
         """
         parts: list[Data] = []
         tokens, count = [], 0
@@ -61,7 +70,7 @@ class AttentionEvolutionPlotter:
         return {layer: np.concatenate([part[layer] for part in parts])[:num_samples] for layer in parts[0]}
 
     def add_epoch_data(self, epoch: int, data: Data) -> None:
-        """Remember the patterns of an epoch, or of any step."""
+        """Store the patterns `data` of an `epoch`, or of any step."""
         self.history[int(epoch)] = dict(data)
 
     @property
@@ -69,14 +78,14 @@ class AttentionEvolutionPlotter:
         """Entropy and scores of every head, specialisation of every layer, indexed by epoch: `attention_curves`."""
         return attention_curves(self.history, self.tokens, causal=self.causal)
 
-    def create_attention_evolution_plot(self, **look: Any) -> Any:
-        """Draw mean patterns of heads at chosen epochs, and entropy, specialisation and scores over all of them.
+    def create_attention_evolution_plot(self, **arguments: Any) -> Figure:
+        """Return a figure of mean patterns at chosen epochs, and of the scores of heads over all epochs.
 
-        Takes the arguments of `tandv.viz.attention_evolution`.
+        `arguments` are those of `tandv.viz.attention_evolution`.
         """
         from tandv.viz import attention_evolution
 
-        return attention_evolution(self.history, tokens=self.tokens, causal=self.causal, **look)
+        return attention_evolution(self.history, tokens=self.tokens, causal=self.causal, **arguments)
 
 
 def _first_part(model: Any, batch: Any) -> Any:

@@ -1,9 +1,10 @@
-"""`DelayedGeneralizationPlotter`: curves that are added epoch by epoch, then drawn and searched for transitions."""
+"""`DelayedGeneralizationPlotter`: curves that are added epoch by epoch, plotted, and searched for transitions."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from tandv.analysis.transitions import Transition, find_transitions
 from tandv.curves import as_curves
@@ -12,27 +13,32 @@ from tandv.viz import training_dynamics
 
 Phenomenon = Literal["grokking", "simplicity_bias", "phase_transitions", "general"]
 
-# What each phenomenon is looked at with: arguments of `training_dynamics`.
-_LOOKS: dict[str, dict[str, Any]] = {
+# The arguments of `training_dynamics` for each phenomenon.
+_ARGUMENTS: dict[str, dict[str, Any]] = {
     "grokking": {"xscale": "log"},  # a delay is a ratio of steps
-    "simplicity_bias": {"gap": False},  # groups and what is relied on, rather than seen and unseen data
+    "simplicity_bias": {"gap": False},  # groups and reliance, rather than training and test data
     "phase_transitions": {"gap": False},
     "general": {},
 }
 
 
 class DelayedGeneralizationPlotter:
-    """Collect losses, accuracies and any other series of a run, draw them, and mark where they change.
+    """Collect losses, accuracies and other series of a run, plot them, and mark where they change.
+
+    The same as `viz.training_dynamics(curves, transitions=find_transitions(curves))` of a table of curves.
 
     >>> plotter = DelayedGeneralizationPlotter(phenomenon_type="grokking")
     >>> for epoch in range(20):
-    ...     plotter.add_epoch_data(epoch, train_loss=0.1, test_loss=1.0, train_acc=1.0, test_acc=float(epoch > 10))
+    ...     plotter.add_epoch_data(epoch=epoch, train_acc=1.0, test_acc=0.1 if epoch < 10 else 0.9)
     >>> fig = plotter.create_training_dynamics_plot()
-    >>> fig = plotter.add_transition_markers(plotter.detect_phase_transitions())
+    >>> [change.step for change in plotter.detect_phase_transitions()]
+    [10]
 
-    The same as `viz.training_dynamics(curves, transitions=find_transitions(curves))` of a table of curves, which
-    `curves` gives. A phenomenon is a way to look: grokking has a logarithmic axis of steps, simplicity bias and phase
-    transitions leave out the generalisation gap.
+    Args:
+        phenomenon_type: what is plotted: "grokking" has a logarithmic axis of steps, "simplicity_bias" and
+            "phase_transitions" leave out the generalisation gap, "general" has neither.
+
+    Raises ValueError for another one.
     """
 
     def __init__(self, phenomenon_type: Phenomenon = "general"):
@@ -40,7 +46,7 @@ class DelayedGeneralizationPlotter:
         self.phenomenon_type = phenomenon_type
         self._rows: dict[int, dict[str, float]] = {}
         self._arguments: dict[str, Any] = {}
-        self._figure: Any = None
+        self._figure: Figure | None = None
 
     def add_epoch_data(
         self,
@@ -52,7 +58,13 @@ class DelayedGeneralizationPlotter:
         learning_rate: float | None = None,
         **series: float | None,
     ) -> None:
-        """Add what is known of one epoch; what is left out or None is missing there. Further calls add to it."""
+        """Add the values of one epoch; further calls for the same epoch add to it.
+
+        Args:
+            epoch: the epoch.
+            train_loss, test_loss, train_acc, test_acc, learning_rate: its values; None where there is none.
+            series: any other values by name.
+        """
         named = {
             "train_loss": train_loss,
             "test_loss": test_loss,
@@ -71,18 +83,18 @@ class DelayedGeneralizationPlotter:
             raise ValueError("there is nothing to draw yet; add epochs by add_epoch_data(epoch=0, train_loss=...)")
         return as_curves(table).sort_index()
 
-    def create_training_dynamics_plot(self, **arguments: Any) -> Any:
-        """Return the figure of everything that was added; arguments are those of `viz.training_dynamics`."""
-        self._arguments = _LOOKS[self.phenomenon_type] | arguments
+    def create_training_dynamics_plot(self, **arguments: Any) -> Figure:
+        """Return a figure of everything that was added; `arguments` are those of `viz.training_dynamics`."""
+        self._arguments = _ARGUMENTS[self.phenomenon_type] | arguments
         self._figure = training_dynamics(self.curves, **self._arguments)
         return self._figure
 
     def detect_phase_transitions(self, **arguments: Any) -> list[Transition]:
-        """Return the transitions of every series, in epochs; arguments are those of `find_transitions`."""
+        """Return the transitions of every series, in epochs; `arguments` are those of `find_transitions`."""
         return find_transitions(self.curves, **arguments)
 
-    def add_transition_markers(self, transitions: Sequence[Transition] | None = None) -> Any:
-        """Mark transitions in the figure that was made last (by default those that are found), and return it."""
+    def add_transition_markers(self, transitions: Sequence[Transition] | None = None) -> Figure:
+        """Mark `transitions` (by default all that are detected) in the figure that was made last, and return it."""
         if self._figure is None:
             self.create_training_dynamics_plot()
         found = self.detect_phase_transitions() if transitions is None else transitions

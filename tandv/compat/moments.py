@@ -1,4 +1,4 @@
-"""Runs of a folder and the moments to investigate, measured and compared, under the names of `Phase2Infrastructure`."""
+"""`Phase2Infrastructure`: the runs of a folder, their critical moments, and comparisons between these."""
 
 import functools
 from collections.abc import Mapping
@@ -23,7 +23,17 @@ from tandv.dossier import Dossier, Material, gather, write_dossier
 
 
 class AnalysisResult(NamedTuple):
-    """What a comparison found: the numbers, and the figures made of them."""
+    """The result of a comparison.
+
+    >>> AnalysisResult("grok", "before_jump (step 19) to after_jump (step 23)", {"loss_change": -1.0}, {}).experiment
+    'grok'
+
+    Args:
+        experiment: the name of the run.
+        moment: the two moments, in words.
+        measurements: the numbers.
+        visualizations: figures, by name.
+    """
 
     experiment: str
     moment: str
@@ -32,9 +42,18 @@ class AnalysisResult(NamedTuple):
 
 
 class CheckpointManager:
-    """Open what runs of a folder have left behind: `experiments_dir/<name>/` with curves, a log, checkpoints.
+    """Open the runs of a folder: `experiments_dir/<name>/` with curves, a log, checkpoints.
 
     The same as `tandv.dossier.gather` of one run's folder.
+
+    >>> from tandv.curves import write_curves
+    >>> Path("experiments/grok").mkdir(parents=True)
+    >>> _ = write_curves({"test_acc": [0.1] * 20 + [0.2, 0.5, 0.8] + [0.9] * 20}, "experiments/grok/curves.csv")
+    >>> CheckpointManager("experiments").load_measurements_at_step("grok", 21)
+    {'test_acc': 0.5}
+
+    Args:
+        experiments_dir: the folder of the runs.
     """
 
     def __init__(self, experiments_dir: str | Path):
@@ -42,7 +61,7 @@ class CheckpointManager:
         self.material = functools.cache(self._material)
 
     def load_measurements_at_step(self, experiment_name: str, step: int) -> dict[str, float]:
-        """Return the value of every curve at a step; KeyError naming the nearest if it was not recorded."""
+        """Return the value of every curve of the run `experiment_name` at a `step`; KeyError names the nearest one."""
         curves = self.material(experiment_name).curves
         if step not in curves.index:
             recorded = curves.index.to_numpy()
@@ -51,7 +70,10 @@ class CheckpointManager:
         return {name: float(curves[name].loc[step]) for name in curves.columns}
 
     def load_checkpoint(self, moment: CriticalMoment, *, within: int = 10) -> dict[str, np.ndarray]:
-        """Return the weights of the checkpoint nearest to a moment; MissingCheckpoint naming the nearest if none is."""
+        """Return the weights of the checkpoint nearest to `moment`, at most `within` steps away.
+
+        Raises MissingCheckpoint naming the nearest.
+        """
         found = {one.step: one.path for one in self.material(moment.experiment_name).checkpoints}
         return dict(weights(found[nearest_checkpoint(moment, found, within=within)]))
 
@@ -60,48 +82,78 @@ class CheckpointManager:
 
 
 class MeasurementTools:
-    """Measurements of attention, weights and activations; each method names the function that does it."""
+    """Measurements of attention, weights and activations; each method names the function that it calls.
+
+    >>> MeasurementTools.activation_sparsity([[0.0, 1.0], [0.0, 1.0]]).share
+    0.5
+    """
 
     @staticmethod
-    def attention_entropy(attention: ArrayLike, **more: Any) -> np.ndarray:
-        """The same as `analysis.attention.attention_entropy`, of probabilities as they are."""
-        return attention_entropy(attention, **more)
+    def attention_entropy(attention: ArrayLike, **arguments: Any) -> np.ndarray:
+        """The same as `analysis.attention.attention_entropy`; `attention` are probabilities, `arguments` its other
+        arguments.
+        """
+        return attention_entropy(attention, **arguments)
 
     @staticmethod
-    def attention_specialization(attention: ArrayLike, **more: Any) -> dict[str, Any]:
-        """The same as `analysis.attention.head_specialisation`; the index is the range of the heads' entropies."""
-        return head_specialisation(attention, **more)._asdict()
+    def attention_specialization(attention: ArrayLike, **arguments: Any) -> dict[str, Any]:
+        """The same as `analysis.attention.head_specialisation`; `attention` are probabilities of all heads, `arguments`
+        its other arguments.
+        """
+        return head_specialisation(attention, **arguments)._asdict()
 
     @staticmethod
     def cosine_similarity(one: ArrayLike, other: ArrayLike) -> float:
-        """The same as `analysis.representations.cosine_similarity`."""
+        """The same as `analysis.representations.cosine_similarity` of the arrays `one` and `other`."""
         return cosine_similarity(one, other)
 
     @staticmethod
     def weight_change_magnitude(before: ArrayLike, after: ArrayLike) -> dict[str, float]:
-        """The same as `analysis.representations.weight_change`."""
+        """The same as `analysis.representations.weight_change` of weights `before` and `after`."""
         found = weight_change(before, after)
         return found._asdict() | {"relative_change": found.relative, "absolute_change": found.l2}
 
     @staticmethod
-    def activation_sparsity(activations: ArrayLike, **more: Any) -> Any:
-        """The same as `analysis.features.activation_sparsity`."""
-        return activation_sparsity(activations, **more)
+    def activation_sparsity(activations: ArrayLike, **arguments: Any) -> Any:
+        """The same as `analysis.features.activation_sparsity`; `activations` are [sample, ...], `arguments` its other
+        arguments.
+        """
+        return activation_sparsity(activations, **arguments)
 
     @staticmethod
     def activation_selectivity(activations: ArrayLike, labels: ArrayLike) -> Any:
-        """The same as `analysis.features.class_selectivity`: class means, and the index of Morcos et al. (2018)."""
+        """The same as `analysis.features.class_selectivity`, of `activations` [sample, ...] and `labels` [sample]."""
         return class_selectivity(activations, labels)
 
 
 class BeforeAfterComparison:
-    """Compare a run at two moments: its curves always, its weights where checkpoints are near."""
+    """Compare a run at two moments: its curves always, its weights where checkpoints are near.
+
+    >>> from tandv.curves import write_curves
+    >>> Path("experiments/grok").mkdir(parents=True)
+    >>> _ = write_curves({"test_acc": [0.1] * 20 + [0.2, 0.5, 0.8] + [0.9] * 20}, "experiments/grok/curves.csv")
+    >>> comparison = BeforeAfterComparison(CheckpointManager("experiments"))
+    >>> moments = [CriticalMoment("grok", 20, "before_jump"), CriticalMoment("grok", 22, "after_jump")]
+    >>> round(comparison.compare(*moments).measurements["curves"]["test_acc"]["change"], 6)
+    0.6
+
+    Args:
+        manager: opens the runs.
+    """
 
     def __init__(self, manager: CheckpointManager):
         self.manager = manager
 
     def compare(self, before: CriticalMoment, after: CriticalMoment, *, within: int = 10) -> AnalysisResult:
-        """Return the changes of every curve, of the loss, and of each layer's weights; what is missing is said."""
+        """Return the changes of every curve, of the loss, and of each layer's weights, and what is missing.
+
+        Args:
+            before: the earlier moment.
+            after: the later one, of the same run.
+            within: how many steps away a checkpoint may be.
+
+        Raises ValueError for moments of two runs.
+        """
         if before.experiment_name != after.experiment_name:
             raise ValueError(
                 f"the moments are of two runs, {before.experiment_name!r} and {after.experiment_name!r}; "
@@ -120,19 +172,27 @@ class BeforeAfterComparison:
             found["weights"] = compare_representations(old, new).to_dict("index")
         except LookupError as error:  # MissingCheckpoint
             found["missing"].append(str(error))
-        told = f"{before.moment_type} (step {before.step}) to {after.moment_type} (step {after.step})"
-        return AnalysisResult(before.experiment_name, told, found, {})
+        moments = f"{before.moment_type} (step {before.step}) to {after.moment_type} (step {after.step})"
+        return AnalysisResult(before.experiment_name, moments, found, {})
 
 
 class Phase2Infrastructure:
     """Find and compare the critical moments of the runs in a folder.
 
-    >>> infra = Phase2Infrastructure("tandv-runs")
-    >>> moments = infra.identify_moments("grok", num_jumps=1)
-    >>> [(moment.step, moment.moment_type) for moment in moments]
-    [(560, 'before_jump'), (600, 'during_jump'), (640, 'after_jump')]
-
     The same as `moments.identify_moments`, `moments.compare_moments` and `tandv.dossier.write_dossier` of one run.
+
+    >>> from tandv.curves import write_curves
+    >>> Path("experiments/grok").mkdir(parents=True)
+    >>> _ = write_curves({"test_acc": [0.1] * 20 + [0.2, 0.5, 0.8] + [0.9] * 20}, "experiments/grok/curves.csv")
+    >>> infra = Phase2Infrastructure("experiments")
+    >>> moments = infra.identify_moments("grok", num_jumps=5)
+    >>> [moment.step for moment in moments]
+    [20, 21, 22]
+    >>> infra.compare_representations(moments[0], moments[2]).experiment
+    'grok'
+
+    Args:
+        experiments_dir: the folder of the runs.
     """
 
     def __init__(self, experiments_dir: str | Path):
@@ -141,24 +201,31 @@ class Phase2Infrastructure:
         self.comparison = BeforeAfterComparison(self.checkpoint_manager)
 
     def get_experiment_summary(self, experiment_name: str) -> dict[str, Any]:
-        """Return what a run holds and what is missing; see `moments.get_experiment_summary`."""
+        """Return what the run `experiment_name` holds and what is missing; see `moments.get_experiment_summary`."""
         found = self.checkpoint_manager.material(experiment_name)
         summary = get_experiment_summary(found.curves, checkpoints=[one.step for one in found.checkpoints])
-        new = [one for one in summary["missing"] if one != "no checkpoints"]  # which the material says with its reason
+        new = [one for one in summary["missing"] if one != "no checkpoints"]  # the material gives the reason for that
         return summary | {"missing": list(dict.fromkeys([*found.missing, *new]))}
 
     def identify_moments(self, experiment_name: str, num_jumps: int = 5) -> list[CriticalMoment]:
-        """Return the steps before, during and after the strongest transitions; see `moments.identify_moments`."""
+        """Return the steps before, during and after the strongest transitions of a run; see `moments.identify_moments`.
+
+        Args:
+            experiment_name: the name of the run.
+            num_jumps: for how many transitions at most.
+        """
         curves = self.checkpoint_manager.material(experiment_name).curves
         return identify_moments(curves, num_jumps, experiment_name=experiment_name)
 
-    def compare_representations(self, before: CriticalMoment, after: CriticalMoment, **more: Any) -> AnalysisResult:
-        """Return what changed between two moments of a run; see `BeforeAfterComparison`."""
-        return self.comparison.compare(before, after, **more)
+    def compare_representations(
+        self, before: CriticalMoment, after: CriticalMoment, *, within: int = 10
+    ) -> AnalysisResult:
+        """Return what changed from the moment `before` to `after`; for `within` see `BeforeAfterComparison.compare`."""
+        return self.comparison.compare(before, after, within=within)
 
-    def write_report(self, experiment_name: str, **more: Any) -> Dossier:
-        """Write `comparison_report.md`, `analysis_results.json` and pictures; see `tandv.dossier.write_dossier`."""
-        return write_dossier(self.checkpoint_manager.experiments_dir / experiment_name, **more)
+    def write_report(self, experiment_name: str, **arguments: Any) -> Dossier:
+        """Write a report on the run `experiment_name`; `arguments` are those of `tandv.dossier.write_dossier`."""
+        return write_dossier(self.checkpoint_manager.experiments_dir / experiment_name, **arguments)
 
 
 def _layers(table: Any) -> dict[str, Mapping[str, float]]:

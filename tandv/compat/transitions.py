@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from tandv.analysis.generalisation import Grokking, grokking
 from tandv.curves import Curves, as_curves
@@ -12,15 +13,24 @@ from tandv.viz import grokking_plot
 
 
 class PhaseTransitionAnalyzer:
-    """Say when a network memorised and when it generalised, and draw it.
+    """Determine when a network memorised and when it generalised, and plot it.
 
-    >>> curves = {"step": range(0, 40, 10), "train_acc": [0.1, 1.0, 1.0, 1.0], "test_acc": [0.1, 0.2, 0.2, 1.0]}
-    >>> analyzer = PhaseTransitionAnalyzer(curves)
-    >>> fig = analyzer.create_grokking_plot(analyzer.analyze_grokking(transition_threshold=0.95, window_size=10))
+    The same as `generalisation.grokking` and `viz.grokking_plot` of curves.
 
-    Of checkpoints, {step: model}, the accuracy is the share of largest outputs that are at the label; data is a pair
-    of inputs and labels, or an iterable of such. Where checkpoints are files, `accuracy(checkpoint, data)` says how
-    right one is. The same as `generalisation.grokking` and `viz.grokking_plot` of curves.
+    >>> analyzer = PhaseTransitionAnalyzer({"train_acc": [0.1, 1, 1, 1], "test_acc": [0.1, 0.1, 0.5, 1]})
+    >>> analyzer.analyze_grokking(transition_threshold=0.95, window_size=1).is_grokking
+    True
+    >>> fig = analyzer.create_grokking_plot()
+
+    Args:
+        curves: curves with `train_acc` and `test_acc`.
+        model_checkpoints: instead of curves, {step: model}; its accuracy is the share of samples whose largest output
+            is at the label.
+        train_data: inputs and labels of the training data, or an iterable of such pairs.
+        test_data: the same of the test data.
+        accuracy: `accuracy(checkpoint, data)` returns the accuracy, 0 to 1, where checkpoints are no models but files.
+
+    Raises ValueError if neither or both of curves and checkpoints are given, or checkpoints that cannot be used.
     """
 
     def __init__(
@@ -50,12 +60,22 @@ class PhaseTransitionAnalyzer:
         }
         self.curves = as_curves(pd.DataFrame.from_dict(rows, orient="index", columns=["train_acc", "test_acc"]))
 
-    def analyze_grokking(self, transition_threshold: float = 0.95, window_size: int = 100, **more: Any) -> Grokking:
-        """Return memorisation, generalisation, delay and ratio, and whether it is grokking; see `grokking`."""
-        return grokking(self.curves, threshold=transition_threshold, window=window_size, **more)
+    def analyze_grokking(
+        self, transition_threshold: float = 0.95, window_size: int = 100, **arguments: Any
+    ) -> Grokking:
+        """Return memorisation, generalisation, delay and ratio, and whether it is grokking; see `grokking`.
 
-    def create_grokking_plot(self, analysis: Grokking | None = None, **arguments: Any) -> Any:
-        """Return the figure of an analysis; arguments are those of `viz.grokking_plot`."""
+        Args:
+            transition_threshold: the accuracy that counts as learned, 0 to 1.
+            window_size: the median over so many following steps must be at the threshold too.
+            arguments: other arguments of `grokking`.
+        """
+        return grokking(self.curves, threshold=transition_threshold, window=window_size, **arguments)
+
+    def create_grokking_plot(self, analysis: Grokking | None = None, **arguments: Any) -> Figure:
+        """Return the figure of an `analysis`, by default that of the default thresholds; `arguments` are those of
+        `viz.grokking_plot`.
+        """
         return grokking_plot(self.curves, self.analyze_grokking() if analysis is None else analysis, **arguments)
 
 
@@ -73,12 +93,12 @@ def _unusable(checkpoints: Any, accuracy: Any) -> str:
 
 
 def accuracy_of(model: Callable[[Any], Any], batches: Iterable[tuple[Any, Any]]) -> float:
-    """Return the share of samples at which a model's largest output is the label.
+    """Return the share of samples at which a model's largest output is the label, 0 to 1.
 
-    A PyTorch model is put into its evaluation mode for this, and back.
+    A PyTorch model is evaluated in evaluation mode, and put back.
     """
-    was = getattr(model, "training", None)
-    if was:
+    was_training = getattr(model, "training", None)
+    if was_training:
         model.eval()  # type: ignore[attr-defined]
     try:
         right = total = 0
@@ -86,7 +106,7 @@ def accuracy_of(model: Callable[[Any], Any], batches: Iterable[tuple[Any, Any]])
             hits = _array(model(x)).argmax(-1) == _array(labels)
             right, total = right + int(hits.sum()), total + hits.size
     finally:
-        if was:
+        if was_training:
             model.train()  # type: ignore[attr-defined]
     return right / total if total else float("nan")
 
