@@ -131,7 +131,7 @@ def test_evolution_shows_the_heads_that_change_and_all_curves():
 
 def test_attention_that_sees_nothing_is_said():
     for values in (np.zeros((2, 4, 4)), np.full((2, 4, 4), np.nan)):
-        assert "no row looks at any key" in words(viz.attention_pattern(values))[1]
+        assert "no row attends to any key" in words(viz.attention_pattern(values))[1]
 
 
 def test_it_can_be_browsed():
