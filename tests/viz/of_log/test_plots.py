@@ -186,7 +186,7 @@ def test_an_unknown_format_is_answered_by_the_nearest():
         (lambda: viz.scalar_line(LOG, "head", "Weight", "rm2", facet_kws={"aspect": 2}), "may have 'sharex'"),
         (lambda: viz.exp_hist(LOG, "head", "Weight", 0, dtype_info=(True,)), "three of True or False"),
         (lambda: viz.scalar_line(LOG, "head", "Weight", []), "no scalar_metric was given"),
-        (lambda: viz.exp_hist(LOG, "head", "Weight", 0, theme="drak"), "there are 'light' and 'dark'"),
+        (lambda: viz.exp_hist(LOG, "head", "Weight", 0, theme="drak"), "did you mean 'dark'"),
     ],
 )
 def test_a_bad_argument_says_what_is_allowed(call, message):
