@@ -1,3 +1,28 @@
-"""Track and visualise what happens inside a neural network while it trains."""
+"""Track and visualise what happens inside a neural network while it trains.
 
+`read` opens a log, `example_log` makes one up, `interactive` shows a plot with controls. They are imported when they
+are asked for; `import tandv` alone brings nothing along.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tandv.log.example import example_log
+    from tandv.log.reading import read
+    from tandv.viz import interactive
+
+__all__ = ["__version__", "example_log", "interactive", "read"]
 __version__ = "0.1.0"
+
+_MODULES = {"example_log": "tandv.log.example", "interactive": "tandv.viz", "read": "tandv.log.reading"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
+    raise AttributeError(f"module 'tandv' has no attribute {name!r}; it has {', '.join(_MODULES)}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

@@ -32,3 +32,15 @@ def test_a_tracker_brings_its_own_framework_and_no_other():
 
 def test_the_package_alone_is_light():
     assert not loaded_by("tandv") & {"numpy", "pandas", "pyarrow", "rich"}
+
+
+def test_the_package_offers_names_that_are_imported_when_they_are_asked_for():
+    import tandv
+    from tandv.log.example import example_log
+    from tandv.log.reading import read
+    from tandv.viz import interactive
+
+    assert (tandv.read, tandv.example_log, tandv.interactive) == (read, example_log, interactive)
+    assert set(tandv.__all__) <= set(dir(tandv))
+    with pytest.raises(AttributeError, match="module 'tandv' has no attribute 'raed'; it has example_log, interactive"):
+        _ = tandv.raed

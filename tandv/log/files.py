@@ -131,7 +131,7 @@ def read_csv(path: AnyPath) -> pd.DataFrame:
 def _unpickled(path: AnyPath) -> pd.DataFrame | TrainingStats:
     with naming(path) as existing_path:
         data = existing_path.read_bytes()
-        for start, what in _OTHER_FILES.items():
+        for start, what in OTHER_FILES.items():
             if data.startswith(start):
                 raise UnreadableFile(f"it is {what}, not a pickle")
         if not data:
@@ -139,7 +139,7 @@ def _unpickled(path: AnyPath) -> pd.DataFrame | TrainingStats:
         return _unpickling.loads(data)
 
 
-_OTHER_FILES = {
+OTHER_FILES = {
     b"PK\x03\x04": "a zip archive (a checkpoint of torch.save?)",
     b"PAR1": "parquet (open it with read_parquet)",
     b"metadata,": "csv (open it with read_csv)",

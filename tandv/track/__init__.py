@@ -1,5 +1,6 @@
 """From a live model to a log: trackers for torch and JAX, and what they share."""
 
+from tandv.track.by_framework import track
 from tandv.track.common.saving import SaveRule, crossing_of, jumps_of
 
-__all__ = ["SaveRule", "crossing_of", "jumps_of"]
+__all__ = ["SaveRule", "crossing_of", "jumps_of", "track"]
