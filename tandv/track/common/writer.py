@@ -146,7 +146,8 @@ class Writer:
         log = self._finish()
         self._export(lambda export: export.close(self.out_path if log else None))
         try:
-            status = "empty" if log is None and status == "finished" else status
+            if log is None and status == "finished":
+                status = "not written" if self._refused else "empty"
             self._describe(**facts(), status=status, log=log)
         except Exception as error:
             self._note("run", f"could not write {self.folder / 'run.json'}: {error}")

@@ -174,6 +174,18 @@ def test_a_disk_that_stays_full_does_not_fill_the_memory(monkeypatch):
     assert steps_of(read_pickle(tracker.out_path)) == [27, 28, 29]  # of 6 rows each
 
 
+def test_a_disk_that_takes_nothing_is_not_called_finished(monkeypatch):
+    model = nn.Linear(2, 2)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files, "write_parquet", full)
+    with pytest.warns(UserWarning, match="No space left on device"), track(model, offload_inc=1) as tracker:
+        train(tracker, model, 3)
+    assert (tracker.out_path, run_status(tracker.path)) == (tracker.path, "not written")
+
+
 def test_writing_in_a_thread_gives_the_same_log(monkeypatch):
     model, real, trained = nn.Linear(2, 2), files.write_parquet, threading.Event()
 
