@@ -231,7 +231,7 @@ def test_a_tracker_keeps_to_its_budget_and_says_so(turned, capsys):
     about = json.loads((tracker.path / "run.json").read_text())["budget"]
     steps = sorted(set(read_pickle(tracker.out_path)["metadata"]["step"]))
     assert about["wanted"] == 0.5
-    assert about["achieved"] <= 0.5
+    assert tracker._budget._costs / tracker._budget._time < about["achieved"] <= 0.5  # the end counts, too
     assert about["every"] > 4
     assert steps[:2] == [0, 4] and all(step % about["every"] == 0 for step in steps[10:])
     assert f"tandv: budget 50 % was kept: every {about['every']}th step" in capsys.readouterr().err

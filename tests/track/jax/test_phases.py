@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from tandv.track.common import read_pickle
-from tandv.track.jax import stash_scalar_stats, tag, track
+from tandv.track.jax import measured, stash_scalar_stats, tag, track
 
 
 @jax.jit
@@ -68,3 +68,22 @@ def test_start_and_close_do_what_the_block_does():
     tracker.close()
     tracker.close()
     assert set(read_pickle(tracker.out_path)["metadata"]["tensor_type"]) == {"Activation", "Weight"}
+
+
+def test_what_is_measured_by_hand_has_the_phase_in_which_it_is_recorded():
+    double = jax.jit(measured(lambda x: tag(2 * x, "doubled")))
+    with track() as tracker:
+        with tracker.phase("rollout"):
+            tracker.record(double(jnp.full(1, 4.0))[1])
+        tracker.record(double(jnp.full(1, 1.0))[1])
+        tracker.step()
+    assert rows_of(read_pickle(tracker.out_path), "Activation") == {"rollout": (1, 8.0), "": (1, 2.0)}
+
+
+def test_steps_of_a_scan_are_in_the_phase_in_which_they_are_recorded():
+    double = measured(lambda x: tag(2 * x, "doubled"))
+    _, m = jax.jit(lambda xs: jax.lax.scan(lambda total, x: (total, double(x)[1]), 0, xs))(jnp.arange(3.0))
+    with track() as tracker, tracker.phase("scan"):
+        tracker.record(m, steps_axis=0)
+    log = read_pickle(tracker.out_path)
+    assert [rows_of(log, "Activation", step) for step in range(3)] == [{"scan": (1, 2.0 * step)} for step in range(3)]
