@@ -6,7 +6,7 @@ the gradient is read as it arrives: others (an optimiser within the backward pas
 """
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ class Arrivals:
         self._noted: dict[int, nn.Parameter] = {}  # in passes before
         self._scales: dict[int, Scale] = {}
         self._before_forward = self._since_forward = False  # whether some have arrived
+        self._watched: Mapping[nn.Parameter, Any] | None = None
         self._hooks: dict[int, tuple[nn.Parameter, Any]] = {}
         self._taken: set[int] = set()  # whose gradients an optimiser was seen to take
         self._left: dict[int, tuple[Any, _Version]] = {}  # what lay in `.grad` when the step began
@@ -43,21 +44,27 @@ class Arrivals:
     def __contains__(self, p: nn.Parameter) -> bool:
         return id(p) in self._flags or id(p) in self._noted
 
-    def watch(self, parameters: Iterable[nn.Parameter]) -> None:
+    def watch(self, parameters: Mapping[nn.Parameter, Any]) -> None:
         """Hear of the gradients of these parameters, and no longer of others."""
-        here = {id(p): p for p in parameters}
-        for key in [key for key in self._hooks if key not in here]:
-            self._hooks.pop(key)[1].remove()
-            self._taken.discard(key)
-        for key, p in here.items():
-            if p.requires_grad and not self._is_hooked(key, p):
-                self._hook(key, p)
+        if parameters is not self._watched:
+            self._watched = parameters
+            here = {id(p) for p in parameters}
+            for key in [key for key in self._hooks if key not in here]:
+                self._hooks.pop(key)[1].remove()
+                self._taken.discard(key)
+        hooks = self._hooks
+        for p in parameters:
+            if p.requires_grad:
+                known, on = hooks.get(id(p)), p._post_accumulate_grad_hooks
+                if known is None or on is None or known[1].id not in on:
+                    self._hook(id(p), p)
 
     def unwatch(self) -> None:
         """Take every hook off."""
         for _, handle in self._hooks.values():
             handle.remove()
         self._hooks.clear()
+        self._watched = None
         self.start_of_step(())
 
     def start_of_step(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -133,10 +140,6 @@ class Arrivals:
         """Note that a gradient has arrived and was cleared unread: from now on it is read as it arrives."""
         self._taken.discard(id(p))
         self._hook(id(p), p)
-
-    def _is_hooked(self, key: int, p: nn.Parameter) -> bool:
-        known = self._hooks.get(key)
-        return known is not None and known[1].id in (p._post_accumulate_grad_hooks or ())
 
     def _hook(self, key: int, p: nn.Parameter) -> None:
         """Put the hook before those of others, which may step and clear the gradient."""

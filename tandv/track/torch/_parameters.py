@@ -65,6 +65,7 @@ class ParameterCapture:
         self.optimizer_stepped = False  # in this step, recorded or not, whatever its parameters are
         self.stepped = False  # whether an optimiser has taken its step in this one
         self.refused: torch.Tensor | None = None  # by fused ones, which know only on their device: 1 if by all
+        self._ran = False  # whether modules were seen to run in this step
         self._hooks: list[Any] = []
         self.insight = Insight(tracker, self._names, insight) if insight is not None else None
 
@@ -99,13 +100,16 @@ class ParameterCapture:
         self._before.clear()
         self._with_closure.clear()
         self.optimizers.start_of_step()
-        self._watch()
+        if not self._ran:
+            self._watch()
+        self._ran = False
         self.arrivals.start_of_step(self._names)
         if self.insight is not None:
             self.insight.start_of_step()
 
     def forward_begun(self) -> None:
         """Record the weights that this step's forward pass uses, before anything can change them."""
+        self._ran = True
         self._watch()
         self.arrivals.forward_begun()
         self._record_weights(self._names)
