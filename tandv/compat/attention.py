@@ -12,7 +12,7 @@ from tandv.analysis.attention import attention_curves
 from tandv.probes.inspection import attention_patterns
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from tandv.viz.layout.facet import Figure
 
 Data = dict[str, np.ndarray]
 

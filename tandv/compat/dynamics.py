@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from tandv.analysis.transitions import Transition, find_transitions
 from tandv.curves import as_curves
 from tandv.messages import check_choices
 from tandv.viz import training_dynamics
+from tandv.viz.layout.facet import Figure
 
 Phenomenon = Literal["grokking", "simplicity_bias", "phase_transitions", "general"]
 

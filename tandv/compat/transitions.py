@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from tandv.analysis.generalisation import Grokking, grokking
 from tandv.curves import Curves, as_curves
 from tandv.viz import grokking_plot
+from tandv.viz.layout.facet import Figure
 
 
 class PhaseTransitionAnalyzer:
