@@ -29,25 +29,25 @@ from tandv.messages import UnknownName, missing, some, unknown
 ENDING = "_of_model"
 
 
-class Source(NamedTuple):
+class SourceFile(NamedTuple):
     """A Python file as path and text, so that another process or machine runs the same code."""
 
     path: str
     text: str
 
 
-def source(path: AnyPath) -> Source:
+def source(path: AnyPath) -> SourceFile:
     """Return the text of a Python file without running it; raises FileNotFoundError."""
     file = Path(path)
     if not file.is_file():
         raise FileNotFoundError(f"there is no file {file}; give a Python file with functions called ..{ENDING}")
-    return Source(str(file.absolute()), file.read_text(encoding="utf-8"))
+    return SourceFile(str(file.absolute()), file.read_text(encoding="utf-8"))
 
 
-def metric_names(file: Source) -> list[str]:
+def metric_names(file: SourceFile) -> list[str]:
     """Return the names of a file's metrics without running it, even if it has a syntax error.
 
-    >>> metric_names(Source("m.py", "def norm_of_model(model): return 1"))
+    >>> metric_names(SourceFile("m.py", "def norm_of_model(model): return 1"))
     ['norm_of_model']
     """
     try:
@@ -68,8 +68,8 @@ def metric_names(file: Source) -> list[str]:
 def values_of(
     entries: Mapping[str, Entry],
     extras: Mapping[str, Any],
-    files: Sequence[Source],
-    model: Source | None,
+    files: Sequence[SourceFile],
+    model: SourceFile | None,
     class_name: str | None,
 ) -> tuple[dict[str, float], list[Remark]]:
     """Compute every metric of some files on a checkpoint; one that fails is NaN, with a remark.
@@ -119,7 +119,7 @@ def _value(metric: Callable[[Any], Any], instance: Any, state: Mapping[str, Any]
         raise TypeError(f"it returned a {type(value).__name__}; return one number") from None
 
 
-def _builder(model: Source | None, files: Sequence[Source], class_name: str | None) -> Callable[[Mapping], Any]:
+def _builder(model: SourceFile | None, files: Sequence[SourceFile], class_name: str | None) -> Callable[[Mapping], Any]:
     try:
         from torch import nn
     except ModuleNotFoundError as error:
@@ -185,7 +185,7 @@ def _load(instance: Any, state: Mapping[str, Any]) -> None:
 
 
 @lru_cache(maxsize=16)
-def _run(file: Source) -> types.ModuleType:
+def _run(file: SourceFile) -> types.ModuleType:
     """Run a user's file, once in each process."""
     name = f"tandv_custom_{abs(hash(file)):x}"
     module = types.ModuleType(name)

@@ -203,7 +203,7 @@ def _reporting(progress: Progress | None, total: int, done: int) -> Callable[[Pa
     return report
 
 
-def _without_metrics(files: Iterable[custom.Source]) -> list[str]:
+def _without_metrics(files: Iterable[custom.SourceFile]) -> list[str]:
     return [
         f"{Path(file.path).name} has no function whose name ends in {custom.ENDING}"
         for file in files

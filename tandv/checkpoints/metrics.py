@@ -198,7 +198,7 @@ ALIASES = {"l2": "weight_norm"}
 def known(names: Iterable[str]) -> list[str]:
     """Return the full names of metrics, each once, in the order given; "all" stands for all of them.
 
-    Raises UnknownName saying of each wrong name which is nearest.
+    Raises UnknownName with the names nearest to each wrong one.
 
     >>> known(["l2", "mean", "weight_norm"])
     ['weight_norm', 'mean']

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tandv.checkpoints import cache, custom
-from tandv.checkpoints.custom import Source
+from tandv.checkpoints.custom import SourceFile
 from tandv.checkpoints.matrices import pieces
 from tandv.checkpoints.measurement import MatrixMeasurement, Span, Thresholds, extent, measure
 from tandv.checkpoints.metrics import METRICS, key, model_of
@@ -27,8 +27,8 @@ class Job(NamedTuple):
     thresholds: Thresholds = Thresholds()
     span: Span | None = None
     device: str = "cpu"
-    files: tuple[Source, ...] = ()
-    model: Source | None = None
+    files: tuple[SourceFile, ...] = ()
+    model: SourceFile | None = None
     class_name: str | None = None
 
     @property

@@ -18,7 +18,7 @@ def records(data: bytes) -> Any:
     return _Reader(io.BytesIO(data)).load()
 
 
-class Record:
+class PickledObject:
     """What a pickle says about one object: the kind of its class or function, its arguments, its state."""
 
     kind = ""
@@ -78,11 +78,11 @@ for _name, _class, *_modules in (  # pandas 3 pickles the public names, pandas 2
 ):
     _KNOWN |= {(module, _name): _class for module in ("pandas", *_modules)}
 
-_CLASSES = {kind: type(kind, (Record,), {"kind": kind}) for kind in set(_KNOWN.values())}
+_CLASSES = {kind: type(kind, (PickledObject,), {"kind": kind}) for kind in set(_KNOWN.values())}
 
 
 class _Reader(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> type[Record]:
+    def find_class(self, module: str, name: str) -> type[PickledObject]:
         if (module, name) not in _KNOWN:
             raise UnreadableFile(
                 f"it asks for {module}.{name}, which no log needs; the file may be hostile, and nothing in it "
@@ -98,7 +98,7 @@ def kind_of(d: Any) -> str:
     return getattr(d, "kind", type(d).__name__)
 
 
-def expect(d: Any, kind: str) -> Record:
-    if not isinstance(d, Record) or d.kind != kind:
+def expect(d: Any, kind: str) -> PickledObject:
+    if not isinstance(d, PickledObject) or d.kind != kind:
         raise UnreadableFile(f"it has a {kind_of(d)} where a {kind} belongs; the file is damaged or hostile")
     return d

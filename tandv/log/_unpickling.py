@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from tandv.curves import TrainingStats
 from tandv.log import logframe
-from tandv.log._records import Record, expect, kind_of, records
+from tandv.log._records import PickledObject, expect, kind_of, records
 from tandv.log._unreadable import UnreadableFile
 
 
@@ -56,11 +56,11 @@ class _Builder:
 
     def content(self, d: Any) -> pd.DataFrame | TrainingStats:
         kind = getattr(d, "kind", type(d).__name__)
-        if not isinstance(d, Record) or kind not in ("frame", "training_stats"):
+        if not isinstance(d, PickledObject) or kind not in ("frame", "training_stats"):
             raise UnreadableFile(f"it holds a {kind}, not a pandas DataFrame; save logs with write_pickle")
         return self.frame(d) if kind == "frame" else self.training_stats(d)
 
-    def frame(self, d: Record) -> pd.DataFrame:
+    def frame(self, d: PickledObject) -> pd.DataFrame:
         blocks, (columns, index) = expect(d.state["_mgr"], "manager").arguments
         labels, rows = self.labels(columns), self.rows(index)
         at: list[int] = []
@@ -91,7 +91,7 @@ class _Builder:
             raise UnreadableFile("a block of its columns is not a matrix; the file is damaged")
         return [{0: logframe.categories(a)} for a in array] if array.dtype.hasobject else [array.T]
 
-    def backed(self, d: Record) -> pd.Categorical:
+    def backed(self, d: PickledObject) -> pd.Categorical:
         if kind_of(d.arguments[0]) == "text":
             return logframe.categories(self.text(d))
         (category,) = (part for part in d.state if kind_of(part) == "category")
@@ -102,14 +102,14 @@ class _Builder:
         # from_codes raises for repeated names and for codes out of range.
         return pd.Categorical.from_codes(self.array(codes).ravel(), categories=pd.Index(names, dtype=object))
 
-    def text(self, d: Record) -> list:
+    def text(self, d: PickledObject) -> list:
         """Return the strings of a text array of pandas 2 or 3, NaN where there is none."""
         if isinstance(d.state, dict):
             return [math.nan if v is None else v for v in self.arrow(d.state["_pa_array"])]
         (array,) = (part for part in d.state if kind_of(part) in _ARRAYS)
         return self.array(array).ravel().tolist()
 
-    def arrow(self, d: Record) -> list:
+    def arrow(self, d: PickledObject) -> list:
         if kind_of(d) == "chunks":
             return [value for chunk in d.arguments[0] for value in self.arrow(chunk)]
         alias, length, _, offset, buffers, children, _ = expect(d, "arrow").arguments[0]
@@ -121,7 +121,7 @@ class _Builder:
         array.validate(full=True)  # every offset lies within the buffers
         return array.to_pylist()
 
-    def labels(self, d: Record) -> pd.Index:
+    def labels(self, d: PickledObject) -> pd.Index:
         """Return column labels, each what it was: text, an integer, an infinity."""
         arguments = expect(d, "new_index").arguments
         if kind_of(arguments[0]) != "labels":
@@ -132,14 +132,14 @@ class _Builder:
         named = [[level[c] if c >= 0 else math.nan for c in at] for level, at in zip(levels, codes, strict=True)]
         return pd.MultiIndex.from_arrays([pd.Index(level, dtype=object) for level in named])
 
-    def values(self, d: Record) -> list:
+    def values(self, d: PickledObject) -> list:
         kind, state = expect(d, "new_index").arguments[:2]
         if kind_of(kind) == "range":
             return list(range(self.rows(d)))
         data = state["data"]
         return self.text(data) if kind_of(data) in ("text", "backed") else self.array(data).tolist()
 
-    def rows(self, d: Record) -> int:
+    def rows(self, d: PickledObject) -> int:
         kind, state = expect(d, "new_index").arguments[:2]
         if kind_of(kind) == "range":
             return len(range(state["start"], state["stop"], state["step"]))
@@ -155,10 +155,10 @@ class _Builder:
             raise UnreadableFile("it has a column beyond the millionth; the file is damaged")
         return list(range(start, stop, step or 1))
 
-    def array(self, d: Record) -> np.ndarray:
+    def array(self, d: PickledObject) -> np.ndarray:
         return _ARRAYS[kind_of(d)](self, d)
 
-    def reconstructed(self, d: Record) -> np.ndarray:
+    def reconstructed(self, d: PickledObject) -> np.ndarray:
         _, shape, described, fortran, raw = d.state
         dtype = self.dtype(described)
         if not dtype.hasobject:
@@ -168,11 +168,11 @@ class _Builder:
             out[i] = self.plain(value)
         return out.reshape(shape, order="F" if fortran else "C")
 
-    def frombuffer(self, d: Record) -> np.ndarray:
+    def frombuffer(self, d: PickledObject) -> np.ndarray:
         raw, dtype, shape, order = d.arguments
         return self.numbers(raw, self.dtype(dtype), shape, order)
 
-    def packed(self, d: Record) -> np.ndarray:
+    def packed(self, d: PickledObject) -> np.ndarray:
         shape, dtype, buffer, _, strides, *order = d.arguments
         if strides is not None:
             return self.numbers(
@@ -188,7 +188,7 @@ class _Builder:
         array = np.frombuffer(self.bytes(raw), dtype).reshape(shape, order=order)
         return array.astype(dtype.newbyteorder("="), copy=not array.flags.writeable)
 
-    def dtype(self, d: Record) -> np.dtype:
+    def dtype(self, d: PickledObject) -> np.dtype:
         dtype = np.dtype(expect(d, "dtype").arguments[0])
         if dtype.kind not in "biufO" or dtype.names or dtype.subdtype:
             raise UnreadableFile(f"it holds an array of {dtype}, which no log has; allowed are numbers and text")
@@ -214,7 +214,7 @@ class _Builder:
         dtype, raw = expect(value, "scalar").arguments
         return self.numbers(raw, self.dtype(dtype), (), "C").item()
 
-    def training_stats(self, d: Record) -> TrainingStats:
+    def training_stats(self, d: PickledObject) -> TrainingStats:
         given = dict(zip(("steps", "train_loss", "val_loss"), d.arguments, strict=False)) | d.named
         state = {**given, **(d.state or {})}
         read = {name: self.numbers_of(state.get(name)) for name in ("steps", "train_loss", "val_loss")}
@@ -226,7 +226,7 @@ class _Builder:
         return None if d is None else self.array(d).tolist()
 
 
-_ARRAYS: dict[str, Callable[[_Builder, Record], np.ndarray]] = {
+_ARRAYS: dict[str, Callable[[_Builder, PickledObject], np.ndarray]] = {
     "array": _Builder.reconstructed,
     "frombuffer": _Builder.frombuffer,
     "ndarray": _Builder.packed,

@@ -14,7 +14,8 @@ except ModuleNotFoundError as error:
 
 from tandv.viz.layout.style import Style, theme
 from tandv.viz.layout.tables import Drawn, Place, drawn
-from tandv.viz.notebook.viewer import Viewer, interactive
+from tandv.viz.notebook.interaction import interactive
+from tandv.viz.notebook.viewer import Viewer
 from tandv.viz.of_arrays.attention import (
     attention_evolution,
     attention_heads,

@@ -59,3 +59,21 @@ def values_at(step: int, axes: Iterable[Axes], curves: pd.DataFrame | None) -> s
         values = ", ".join(f"{name} {value:.4g}" for name, value in curves.loc[at].items())
         words.append(values if at == step else f"{values} (at its step {at:,.0f})")
     return " · ".join(words)
+
+
+def shown_data(axes: Iterable[Axes]) -> pd.DataFrame:
+    """Return what Axes show as a table: a row for each step (or exponent), a column for each curve or layer."""
+    tables = {}
+    for ax in axes:
+        shown = drawn(ax)
+        if shown is None or not np.size(shown.values):
+            continue
+        values = np.asarray(shown.values, float)
+        values = np.where(np.isneginf(values), np.nan, values)
+        names = shown.names or shown.layers
+        if values.ndim == 2:
+            frame = pd.DataFrame(values.T, pd.Index(shown.steps, name=shown.x), list(names))
+        else:
+            frame = pd.DataFrame({ax.get_title() or shown.plot: values}, pd.Index(list(names), name=shown.x))
+        tables[" ".join((*shown.tt, *(shown.layers if len(shown.layers) == 1 else ())))] = frame
+    return pd.concat(tables, axis=1) if len(tables) > 1 else next(iter(tables.values()))

@@ -1,4 +1,4 @@
-"""`interactive`: any plot of tandv with controls, drill-down, a cross-hair and the loss beside it."""
+"""The viewer: an interactive figure with controls, drill-down, a cursor, and the loss next to it."""
 
 import html
 from collections.abc import Callable
@@ -10,55 +10,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tandv.curves import as_curves
 from tandv.messages import missing
 from tandv.viz.layout.style import theme
 from tandv.viz.layout.tables import Place, drawn
 from tandv.viz.notebook import views
 from tandv.viz.notebook.cursor import Cursor, later
-from tandv.viz.notebook.readout import describe, draw_loss, is_lines, nearest, values_at
+from tandv.viz.notebook.readout import describe, draw_loss, is_lines, nearest, shown_data, values_at
 from tandv.viz.notebook.surface import canvas
 from tandv.viz.notebook.views import View, Views
 from tandv.viz.of_log.plots import exp_hist
 
 _CONTROLS_DELAY = 0.03  # seconds: the controls are updated after the new image has been sent
 _KEYS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
-
-
-def interactive(f: Callable[..., Figure], train_stats: Any = None, width: int | None = None, **kwargs: Any) -> "Viewer":
-    """Show a plot with controls for its arguments; return the viewer.
-
-    A click on a cell of a heat map opens the exponents of that layer and step; right click or Escape goes back. The
-    mouse moves a cursor over all plots of steps and shows the values under it. Arrow keys left and right change the
-    step, up and down the layer. In a notebook this needs ipympl.
-
-    >>> from tandv import viz
-    >>> from tandv.log.logframe import example_log
-    >>> viewer = viz.interactive(viz.scalar_line, df=example_log(), layer="embed", tt="Weight", scalar_metric="std")
-    >>> viewer.select(layer="head").state.arguments["layer"]
-    'head'
-
-    Args:
-        f: a plot of `tandv.viz` that takes a log `df` or a `history` of arrays.
-        train_stats: training curves to show next to the plot, as `as_curves` takes them; a click on them sets the step.
-        width: the width in pixels.
-        **kwargs: the arguments of the plot.
-
-    Raises TypeError for arguments that the plot does not take, and what the plot raises for invalid ones.
-    """
-    known = [name for name in views.parameters(f) if name != "fig"]
-    if unknown := [name for name in kwargs if name not in known]:
-        raise TypeError(f"{f.__name__} does not take {', '.join(unknown)}; it takes {', '.join(known)}")
-    data = "history" if "history" in known else "df"
-    if not (data in kwargs and isinstance(kwargs[data], pd.DataFrame if data == "df" else object)):
-        given = "df=read_pickle(...)" if data == "df" else "history={step: {layer: array}}"
-        what = "the log" if data == "df" else "the arrays"
-        raise TypeError(f"interactive needs {what}: interactive({f.__name__}, {given}, ...)")
-    if train_stats is not None and "train_stats" in known:  # the plot draws the loss itself
-        kwargs, train_stats = {**kwargs, "train_stats": train_stats}, None
-    viewer = Viewer(View(f, kwargs), None if train_stats is None else as_curves(train_stats), width)
-    viewer.display()
-    return viewer
 
 
 class Viewer:
@@ -144,20 +107,7 @@ class Viewer:
 
     def data(self) -> pd.DataFrame:
         """Return what is drawn as a table: a row for each step (or exponent), a column for each curve or layer."""
-        tables = {}
-        for ax in self._axes():
-            table = drawn(ax)
-            if table is None or not np.size(table.values):
-                continue
-            values = np.asarray(table.values, float)
-            values = np.where(np.isneginf(values), np.nan, values)
-            names = table.names or table.layers
-            if values.ndim == 2:
-                frame = pd.DataFrame(values.T, pd.Index(table.steps, name=table.x), list(names))
-            else:
-                frame = pd.DataFrame({ax.get_title() or table.plot: values}, pd.Index(list(names), name=table.x))
-            tables[" ".join((*table.tt, *(table.layers if len(table.layers) == 1 else ())))] = frame
-        return pd.concat(tables, axis=1) if len(tables) > 1 else next(iter(tables.values()))
+        return shown_data(self._axes())
 
     def save(self, path: str | Path) -> Path:
         """Write the figure as PNG, SVG or PDF, or the shown data as CSV, by the ending of `path`."""

@@ -70,11 +70,13 @@ def attention_pattern(
     patterns = [_pattern(arrays[at][layer], one, example) for one in heads]
     several = len(heads) > 1
     titles = [f"head {one}" for one in heads]
-    said = [f"step {step_text(at)}"] if len(arrays) > 1 or at else []
-    said.append("mean of all examples" if example is None and arrays[at][layer].ndim > 3 else f"example {example or 0}")
-    said += [] if several else [_entropy_words(arrays[at][layer], heads[0], example)]
+    notes = [f"step {step_text(at)}"] if len(arrays) > 1 or at else []
+    notes.append(
+        "mean of all examples" if example is None and arrays[at][layer].ndim > 3 else f"example {example or 0}"
+    )
+    notes += [] if several else [_entropy_words(arrays[at][layer], heads[0], example)]
     return _patterns(
-        patterns, titles, words, len(heads), f"{layer or 'attention'} · {'heads' if several else titles[0]}", said,
+        patterns, titles, words, len(heads), f"{layer or 'attention'} · {'heads' if several else titles[0]}", notes,
         figsize or (None if several else (5.6, 5.2)), theme, fig,
     )  # fmt: skip
 
@@ -118,10 +120,10 @@ def attention_heads(
     words = _words(tokens, example, arrays[steps[0]][layer].shape[-1])
     shown = [(one, head) for one in steps for head in chosen]
     titles = [f"head {head}" + (f" · step {step_text(one)}" if len(arrays) > 1 else "") for one, head in shown]
-    said = [f"{len(chosen)} of {count} heads"] if len(chosen) < count else [f"{count} heads"]
-    said.append("mean of all examples" if example is None else f"example {example}")
+    notes = [f"{len(chosen)} of {count} heads"] if len(chosen) < count else [f"{count} heads"]
+    notes.append("mean of all examples" if example is None else f"example {example}")
     patterns = [_pattern(arrays[one][layer], head, example) for one, head in shown]
-    return _patterns(patterns, titles, words, len(chosen), f"{layer or 'attention'}", said, figsize, theme, fig)
+    return _patterns(patterns, titles, words, len(chosen), f"{layer or 'attention'}", notes, figsize, theme, fig)
 
 
 def head_curves(
@@ -249,7 +251,7 @@ def _patterns(
     words: Sequence[str] | None,
     across: int,
     title: str,
-    said: Sequence[str],
+    notes: Sequence[str],
     figsize: Size,
     theme: Theme | Style,
     fig: AnyFigure | None,
@@ -267,7 +269,7 @@ def _patterns(
 
     same = len({pattern.shape for pattern in patterns}) == 1
     return side_by_side(
-        titles, draw, title=title, subtitle="  |  ".join(said), style=style, fig=fig, figsize=figsize, col_wrap=across,
+        titles, draw, title=title, subtitle="  |  ".join(notes), style=style, fig=fig, figsize=figsize, col_wrap=across,
         sharex=same, sharey=same, panel_size=(2.5, 2.4),
     )  # fmt: skip
 

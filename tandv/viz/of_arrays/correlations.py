@@ -88,15 +88,15 @@ def layer_correlations(
         return Key(R, style.diverging, label="r") if (i, j) == (0, len(names) - 1) else None
 
     level, tail = chance_correlation(samples), chance_correlation(samples, 0.95)
-    said = [f"step {step_text(at)}"] if len(arrays) > 1 or at else []
-    said += [f"{len(names)} of {len(there)} layers"] if len(names) < len(there) else []
+    notes = [f"step {step_text(at)}"] if len(arrays) > 1 or at else []
+    notes += [f"{len(names)} of {len(there)} layers"] if len(names) < len(there) else []
     wide = max(found[name, name].shape[0] for name in names)
-    said += [f"{features} of up to {wide:,} features shown"] if wide > features else []
-    said.append(f"by chance mean |r| {value_text(level, 2)}, 95% below {value_text(tail, 2)}")
-    said.append(f"{samples:,} samples")
+    notes += [f"{features} of up to {wide:,} features shown"] if wide > features else []
+    notes.append(f"by chance mean |r| {value_text(level, 2)}, 95% below {value_text(tail, 2)}")
+    notes.append(f"{samples:,} samples")
     size = 2.1 if len(names) > 3 else 8.2 / (len(names) + 0.2)
     return side_by_side(
-        ["" for _ in cells], draw, title="Correlation of features between layers", subtitle="  |  ".join(said),
+        ["" for _ in cells], draw, title="Correlation of features between layers", subtitle="  |  ".join(notes),
         style=style, fig=fig, figsize=figsize, col_wrap=len(names), sharex=False, sharey=False,
         panel_size=(size, min(size, 3.0) * 0.92), single_size=(5.2, 4.9),
     )  # fmt: skip
@@ -137,7 +137,7 @@ def feature_correlations(
     [at] = chosen_steps(arrays, layer, step)
     values, style = arrays[at][layer], theme_named(theme)
     values = values.reshape(len(values), -1)
-    said = [f"step {step_text(at)}"] if len(arrays) > 1 or at else []
+    notes = [f"step {step_text(at)}"] if len(arrays) > 1 or at else []
     groups, words = None, None
     if of == "samples":
         if labels is not None:
@@ -153,16 +153,16 @@ def feature_correlations(
         if groups is not None and len(np.unique(groups)) > 1:
             same = groups[:, None] == groups[None, :]
             within, between = table[same & off], table[~same]
-            said += [f"mean r {_mean(within)} within an image, {_mean(between)} between"]
+            notes += [f"mean r {_mean(within)} within an image, {_mean(between)} between"]
         else:
-            said += [f"mean r {_mean(table[off])} off the diagonal"]
+            notes += [f"mean r {_mean(table[off])} off the diagonal"]
     else:
         table = correlate(values, values)
         off = ~np.eye(len(table), dtype=bool)
         level = chance_correlation(len(values))
-        said += [f"mean |r| {_mean(np.abs(table[off]))} off the diagonal, by chance {value_text(level)}"]
+        notes += [f"mean |r| {_mean(np.abs(table[off]))} off the diagonal, by chance {value_text(level)}"]
     noun = "feature" if of == "features" else "sample"
-    said.append(f"{len(table):,} {noun}{'s' * (len(table) > 1)}")
+    notes.append(f"{len(table):,} {noun}{'s' * (len(table) > 1)}")
 
     def draw(_: int, ax: Axes) -> Key:
         draw_matrix(
@@ -176,7 +176,7 @@ def feature_correlations(
         return Key(R, style.diverging, label="r")
 
     return side_by_side(
-        [""], draw, title=f"{layer or 'outputs'} · {noun} × {noun}", subtitle="  |  ".join(said), style=style, fig=fig,
+        [""], draw, title=f"{layer or 'outputs'} · {noun} × {noun}", subtitle="  |  ".join(notes), style=style, fig=fig,
         figsize=figsize, single_size=(5.8, 5.4), sharex=False, sharey=False,
     )  # fmt: skip
 
@@ -237,7 +237,7 @@ def correlation_history(
     }
     table = table.assign(**level)
     title = {"mean_abs_r": "mean |r|", "cka": "linear CKA", "svcca": "SVCCA"}
-    said = (
+    notes = (
         f"{len(chosen)} of {len(two)} pairs of layers"
         if len(chosen) < len(two)
         else f"{len(chosen)} pair{'s' * (len(chosen) > 1)} of layers"
@@ -245,7 +245,7 @@ def correlation_history(
     return draw_families(
         table, {title[q]: families[q] for q in quantities},
         chance={title[q]: {"chance (mean of pairs)": f"{q}_chance"} for q in quantities}, transitions=transitions,
-        xscale=xscale, title="Correlation of layers over training", subtitle=said, style=theme_named(theme), fig=fig,
+        xscale=xscale, title="Correlation of layers over training", subtitle=notes, style=theme_named(theme), fig=fig,
         figsize=figsize, panel_size=(4.6, 3.4),
     )  # fmt: skip
 

@@ -92,17 +92,17 @@ def conv_filters(
         remember(ax, Drawn("filters", "weight", "filter", (layer,), (), np.arange(values.shape[1]), values))
         return None if colour or number < len(pictures) - 1 else Key(scale, style.diverging)
 
-    said = [f"step {step_text(steps[0])}"] if len(steps) == 1 and (len(arrays) > 1 or steps[0]) else []
-    said.append(f"{shown} of {outputs} filters" if shown < outputs else f"{outputs} filters")
-    said.append(f"{height} × {width}, {inputs} input channel" + ("s" if inputs > 1 else ""))
-    said += ["rows: filters, columns: inputs"] if apart else []
-    said += [f"the first {across} of {inputs} inputs"] if apart and across < inputs else []
-    said += ["each on its own scale"] if colour else []
+    notes = [f"step {step_text(steps[0])}"] if len(steps) == 1 and (len(arrays) > 1 or steps[0]) else []
+    notes.append(f"{shown} of {outputs} filters" if shown < outputs else f"{outputs} filters")
+    notes.append(f"{height} × {width}, {inputs} input channel" + ("s" if inputs > 1 else ""))
+    notes += ["rows: filters, columns: inputs"] if apart else []
+    notes += [f"the first {across} of {inputs} inputs"] if apart and across < inputs else []
+    notes += ["each on its own scale"] if colour else []
     tall = pictures[0].shape[0] / pictures[0].shape[1]
     side = 4.2 if len(steps) > 1 else 5.6
     return side_by_side(
         [f"step {step_text(one)}" for one in steps], draw, title=f"{layer or 'convolution'} · filters",
-        subtitle="  |  ".join(said), style=style, fig=fig, figsize=figsize, sharex=False, sharey=False,
+        subtitle="  |  ".join(notes), style=style, fig=fig, figsize=figsize, sharex=False, sharey=False,
         panel_size=(side, side * tall + 0.3), single_size=(side, side * tall + 1.0),
     )  # fmt: skip
 
@@ -137,11 +137,11 @@ def activation_heatmap(
     layer = chosen_layer(arrays, layer)
     [at] = chosen_steps(arrays, layer, step)
     values = np.asarray(arrays[at][layer], np.float64)
-    said = [f"step {step_text(at)}"] if len(arrays) > 1 or at else []
+    notes = [f"step {step_text(at)}"] if len(arrays) > 1 or at else []
     if values.ndim < 2:
         raise ValueError(f"activations of {layer!r} have the shape {values.shape}; give [sample, feature]")
     if values.ndim > 2:
-        said.append(f"mean over {' × '.join(map(str, values.shape[2:]))} positions")
+        notes.append(f"mean over {' × '.join(map(str, values.shape[2:]))} positions")
         values = values.reshape(*values.shape[:2], -1).mean(-1)
     names: list[Any] = []
     sizes = np.zeros(0, int)
@@ -159,7 +159,7 @@ def activation_heatmap(
     scale = Scale("linear", -reach if signed else 0.0, reach)
     colours = style.diverging if signed else style.colours
     zero = float((values == 0).mean())
-    said.append(f"{len(values):,} samples × {values.shape[1]:,} features, {value_text(100 * zero, 2)}% zero")
+    notes.append(f"{len(values):,} samples × {values.shape[1]:,} features, {value_text(100 * zero, 2)}% zero")
 
     def draw(_: int, ax: Axes) -> Key:
         draw_matrix(
@@ -174,7 +174,7 @@ def activation_heatmap(
         return Key(scale, colours)
 
     return side_by_side(
-        [""], draw, title=f"{layer or 'layer'} · activations", subtitle="  |  ".join(said), style=style, fig=fig,
+        [""], draw, title=f"{layer or 'layer'} · activations", subtitle="  |  ".join(notes), style=style, fig=fig,
         figsize=figsize, single_size=(8.0, 5.0), sharex=False, sharey=False,
     )  # fmt: skip
 

@@ -354,14 +354,14 @@ def _titles(what: str, rows: pd.DataFrame, step: int | Sequence[int] | None = No
     """Return a title and a subtitle with what all panels have in common."""
     names, kinds, steps = logframe.layers(rows), logframe.tensor_types(rows), logframe.steps(rows)
     title = f"{names[0]} · {what}" if len(names) == 1 else what
-    said = [insight_meaning(what)] if insight_meaning(what) else []
-    said += [kinds[0] if len(kinds) == 1 else f"{len(kinds)} tensor types"]
+    notes = [insight_meaning(what)] if insight_meaning(what) else []
+    notes += [kinds[0] if len(kinds) == 1 else f"{len(kinds)} tensor types"]
     if len(names) > 1:
-        said.append(f"{len(names)} layers")
+        notes.append(f"{len(names)} layers")
     if (phases := logframe.phases(rows)) and phases != [""]:
-        said.append(f"phase {' and '.join(map(repr, phases))}" if len(phases) < 4 else f"{len(phases)} phases")
+        notes.append(f"phase {' and '.join(map(repr, phases))}" if len(phases) < 4 else f"{len(phases)} phases")
     if len(steps) == 1:
-        said.append(f"step {step_text(steps[0])}")
+        notes.append(f"step {step_text(steps[0])}")
     elif step is None:
-        said.append(f"{len(steps):,} steps, {step_text(steps[0])} to {step_text(steps[-1])}")
-    return title, "  |  ".join(said)
+        notes.append(f"{len(steps):,} steps, {step_text(steps[0])} to {step_text(steps[-1])}")
+    return title, "  |  ".join(notes)

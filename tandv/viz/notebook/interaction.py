@@ -1,0 +1,48 @@
+"""`interactive`: any plot of tandv with controls, drill-down, a cursor, and the loss next to it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from tandv.curves import as_curves
+from tandv.viz.notebook import views
+from tandv.viz.notebook.viewer import Viewer
+from tandv.viz.notebook.views import View
+
+
+def interactive(f: Callable[..., Figure], train_stats: Any = None, width: int | None = None, **kwargs: Any) -> Viewer:
+    """Show a plot with controls for its arguments; return the viewer.
+
+    A click on a cell of a heat map opens the exponents of that layer and step; right click or Escape goes back. The
+    mouse moves a cursor over all plots of steps and shows the values under it. Arrow keys left and right change the
+    step, up and down the layer. In a notebook this needs ipympl.
+
+    >>> from tandv import viz
+    >>> from tandv.log.logframe import example_log
+    >>> viewer = viz.interactive(viz.scalar_line, df=example_log(), layer="embed", tt="Weight", scalar_metric="std")
+    >>> viewer.select(layer="head").state.arguments["layer"]
+    'head'
+
+    Args:
+        f: a plot of `tandv.viz` that takes a log `df` or a `history` of arrays.
+        train_stats: training curves to show next to the plot, as `as_curves` takes them; a click on them sets the step.
+        width: the width in pixels.
+        **kwargs: the arguments of the plot.
+
+    Raises TypeError for arguments that the plot does not take, and what the plot raises for invalid ones.
+    """
+    known = [name for name in views.parameters(f) if name != "fig"]
+    if unknown := [name for name in kwargs if name not in known]:
+        raise TypeError(f"{f.__name__} does not take {', '.join(unknown)}; it takes {', '.join(known)}")
+    data = "history" if "history" in known else "df"
+    if not (data in kwargs and isinstance(kwargs[data], pd.DataFrame if data == "df" else object)):
+        given = "df=read_pickle(...)" if data == "df" else "history={step: {layer: array}}"
+        what = "the log" if data == "df" else "the arrays"
+        raise TypeError(f"interactive needs {what}: interactive({f.__name__}, {given}, ...)")
+    if train_stats is not None and "train_stats" in known:  # the plot draws the loss itself
+        kwargs, train_stats = {**kwargs, "train_stats": train_stats}, None
+    viewer = Viewer(View(f, kwargs), None if train_stats is None else as_curves(train_stats), width)
+    viewer.display()
+    return viewer
