@@ -12,8 +12,9 @@ import pandas as pd
 
 from tandv.log.logframe import numbered, tensor_types
 from tandv.messages import UnknownName
+from tandv.tensor_types import WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
 
-KINDS = {"weight_norm": "Weight", "gradient_norm": "Weight_Gradient", "update_norm": "Weight_Update"}
+KINDS = {"weight_norm": WEIGHT, "gradient_norm": WEIGHT_GRADIENT, "update_norm": WEIGHT_UPDATE}
 _NEEDED = (("scalar_stats", "rm2"), ("scalar_stats", "numel"))
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from tandv.formats import exponent, number_format
 from tandv.log import logframe
+from tandv.tensor_types import GRADIENT
 
 _FORMAT = number_format("float8_e4m3fn")
 
@@ -29,7 +30,7 @@ def report(df: pd.DataFrame, losses: list[float], folder: Path) -> list[str]:
         f"{len(logframe.layers(df))} names, {len(logframe.steps(df))} steps; "
         f"{parts / len(df):.0f} bytes a row on disk.",
         "There was no NaN and no infinity." if not bad else f"{bad:,} values were NaN or infinite.",
-        *(_smallest_gradients(last) if "Gradient" in kinds else ()),
+        *(_smallest_gradients(last) if GRADIENT in kinds else ()),
         *_underflow(last),
     ]
 
@@ -42,7 +43,7 @@ def _loss_change(losses: list[float]) -> str:
 
 
 def _smallest_gradients(rows: pd.DataFrame) -> list[str]:
-    gradients = logframe.select(rows, tt="Gradient")
+    gradients = logframe.select(rows, tt=GRADIENT)
     sizes = gradients["scalar_stats"]["rm2"].to_numpy()
     names = gradients["metadata"]["name"].to_numpy()
     low, high = np.nanargmin(sizes), np.nanargmax(sizes)

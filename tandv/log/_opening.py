@@ -20,6 +20,7 @@ from tandv.log import logframe
 from tandv.log._unreadable import UnreadableFile
 from tandv.log.logframe import TEXT
 from tandv.log.schema import MAY_BE_EMPTY
+from tandv.tensor_types import WEIGHT, WEIGHT_GRADIENT
 
 AnyPath = str | os.PathLike[str]
 
@@ -77,5 +78,5 @@ def as_log(df: pd.DataFrame) -> pd.DataFrame:
 
 
 TEXT_LABELS = tuple(("metadata", name) for name in (*TEXT, "phase"))
-_PUBLISHED = {"Weights": "Weight", "Weight_Gradients": "Weight_Gradient"}
+_PUBLISHED = {"Weights": WEIGHT, "Weight_Gradients": WEIGHT_GRADIENT}
 _PUBLISHED_STATISTICS = {"mean", "mean_abs", "std", "max_abs", "min_abs", "rm2", "rm4", "rm8"}

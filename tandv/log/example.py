@@ -8,8 +8,18 @@ import pandas as pd
 
 from tandv.formats import exponent, number_format
 from tandv.log.building import frame
+from tandv.tensor_types import (
+    ACTIVATION,
+    GRADIENT,
+    OF_MODULES,
+    OPTIMISER_STATE,
+    WEIGHT,
+    WEIGHT_GRADIENT,
+    WEIGHT_UPDATE,
+    state,
+)
 
-EXAMPLE_TYPES = ("Activation", "Gradient", "Weight", "Weight_Gradient", "Optimiser_State.exp_avg")
+EXAMPLE_TYPES = (ACTIVATION, GRADIENT, WEIGHT, WEIGHT_GRADIENT, state("exp_avg"))
 
 
 def example_log(
@@ -40,13 +50,13 @@ def example_log(
     time, depth = step / max(steps - 1, 1), layer / max(layers - 1, 1)
     start, drift = np.array([_EXAMPLE_SCALES.get(t.split(".")[0], (-6.0, 0.0)) for t in types])[kind].T
     log2_std = start + drift * time**0.5 - 1.5 * depth + 0.1 * random.standard_normal(len(step))
-    activation = np.array([t == "Activation" for t in types])[kind]
-    gradient = np.array([t == "Gradient" for t in types])[kind]
+    activation = np.array([t == ACTIVATION for t in types])[kind]
+    gradient = np.array([t == GRADIENT for t in types])[kind]
     late = activation & (layer == layers - 1) & (time >= 0.9) & (steps > 1)
     log2_std[late] += 14.5
     std = np.exp2(log2_std)
 
-    numel = np.array([4096 if t in ("Activation", "Gradient") else 65536 for t in types])[kind]
+    numel = np.array([4096 if t in OF_MODULES else 65536 for t in types])[kind]
     relu = np.array([".mlp." in n for n in names])[layer]
     zeros = np.where(activation & relu, numel // 8, 0)
     lost = gradient & (layer == layers - 1) & (step == steps - 1) & (steps > 1)
@@ -77,12 +87,12 @@ def example_log(
 
 # log2 of the standard deviation at the start, and how much is added until the end.
 _EXAMPLE_SCALES = {
-    "Activation": (0.0, 2.0),
-    "Gradient": (-10.0, -4.0),
-    "Weight": (-4.0, 0.5),
-    "Weight_Gradient": (-8.0, -3.0),
-    "Weight_Update": (-12.0, -1.0),
-    "Optimiser_State": (-9.0, -3.0),
+    ACTIVATION: (0.0, 2.0),
+    GRADIENT: (-10.0, -4.0),
+    WEIGHT: (-4.0, 0.5),
+    WEIGHT_GRADIENT: (-8.0, -3.0),
+    WEIGHT_UPDATE: (-12.0, -1.0),
+    OPTIMISER_STATE: (-9.0, -3.0),
 }
 
 

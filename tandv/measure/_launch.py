@@ -4,11 +4,11 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import ml_dtypes
 import numpy as np
 import torch
 import triton.language as tl
 
+from tandv.formats import dtype as dtype_of
 from tandv.measure import _triton, fills_its_memory, torch_operations
 
 # As which type elements are read, how many a thread reads at a time, and as few registers of a thread as keep
@@ -158,4 +158,4 @@ def _values(dtype: str) -> np.ndarray:
     if dtype in _WIDE:
         return np.zeros(1, np.float32)
     with np.errstate(invalid="ignore"):
-        return np.arange(256, dtype=np.uint8).view(getattr(ml_dtypes, dtype)).astype(np.float32)
+        return np.arange(256, dtype=np.uint8).view(dtype_of(dtype)).astype(np.float32)

@@ -34,7 +34,7 @@ def open_safetensors(file: Path) -> Iterator[Contents]:
             layers = about.get("layers", {})
             for name in inside.keys():  # noqa: SIM118, not a dict
                 slice_ = inside.get_slice(name)
-                stored = slice_.get_dtype()
+                stored: str = slice_.get_dtype()
                 dtype = SAFETENSORS.get(stored, stored)
                 read = partial(_eight_bits, part, name) if dtype in EIGHT_BITS else partial(inside.get_tensor, name)
                 entries[name] = Entry(

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from tandv import measure, statistics
+from tandv.tensor_types import OF_MODULES
 from tandv.track.common.readings import FINAL, chosen
 
 _AT_FIRST = 256  # rows
-OUTPUTS = ("Input", "Activation", "Gradient")  # what happens in a step; parameters are the whole step's
 
 
 Key = tuple[str, str, str, int]  # tensor type, name, phase, reading
@@ -65,7 +65,7 @@ def in_phase(quantities: Sequence[Quantity], phase: str) -> list[Quantity]:
     """
     if not phase:
         return list(quantities)
-    return [one._replace(phase=phase) if one.tensor_type in OUTPUTS else one for one in quantities]
+    return [one._replace(phase=phase) if one.tensor_type in OF_MODULES else one for one in quantities]
 
 
 _Merged = tuple[list[Quantity], list[str], np.ndarray]  # a dtype and a row for each quantity (`statistics.ROW`)

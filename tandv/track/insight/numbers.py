@@ -11,9 +11,10 @@ import numpy as np
 
 from tandv.measure.insight.definitions import COUNTED_IN_UPDATES, Layout, counted_in_gradients, summed_in_updates
 from tandv.measure.insight.host import Compared
+from tandv.tensor_types import WEIGHT_GRADIENT
 from tandv.track.common.measurements import Block
 
-ROWS = "Weight_Gradient"  # the tensor type whose rows get the numbers
+ROWS = WEIGHT_GRADIENT  # the tensor type whose rows get the numbers
 THRESHOLDS = (1e-7, 1e-5)
 RASTER = 100_000  # parameters whose signs are kept for a raster
 _KNOWN = ("thresholds", "raster", "adam")

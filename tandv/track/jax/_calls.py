@@ -13,11 +13,12 @@ from typing import Any
 import jax
 from jax.sharding import Sharding
 
+from tandv.tensor_types import ACTIVATION
 from tandv.track.jax import _entry
 from tandv.track.jax._collect import Place, Record, holds_marks, layer_of, spans_devices, words_of
 from tandv.track.jax._kernels import Kernel, chooser
 from tandv.track.jax._rows import OnDevice
-from tandv.track.jax._tag import ACTIVATION, Mark, naming
+from tandv.track.jax._tag import Mark, naming
 from tandv.track.jax._variant import Variant
 
 _IN_KEY = ("donated_invars", "in_shardings", "out_shardings", "compiler_options_kvs")

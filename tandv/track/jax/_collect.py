@@ -16,10 +16,11 @@ from jax import lax
 from jax.extend import core
 from jax.sharding import AbstractMesh, Mesh, Sharding
 
+from tandv.tensor_types import ACTIVATION
 from tandv.track.common.writer import warn
 from tandv.track.jax._kernels import Choose, Kernel
 from tandv.track.jax._replicas import Replicas, programs_in
-from tandv.track.jax._tag import ACTIVATION, Mark, mark_p, mark_tangent_p
+from tandv.track.jax._tag import Mark, mark_p, mark_tangent_p
 
 
 class Record(NamedTuple):

@@ -9,6 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jax.tree_util import register_pytree_node_class
 
+from tandv.tensor_types import OPTIMISER_STATE, WEIGHT
 from tandv.track.common.writer import warn
 from tandv.track.jax import _haiku, _linen, _objects
 from tandv.track.jax._calls import Calls
@@ -196,8 +197,8 @@ def _refuse_shards() -> None:
 
 def _mark(trees: Mapping[str, Any], namer: Namer) -> None:
     for tensor_type, tree in trees.items():
-        if tensor_type == "Optimiser_State":
-            leaves = optimizer_states(tree, trees["Weight"], namer.stacks)
+        if tensor_type == OPTIMISER_STATE:
+            leaves = optimizer_states(tree, trees[WEIGHT], namer.stacks)
         else:
             leaves = weights(tree, tensor_type, namer.stacks)
         for leaf in leaves:

@@ -8,6 +8,8 @@ import jax
 import numpy as np
 
 from tandv.names import Keys, natural_path, of_parameters, of_tree
+from tandv.tensor_types import WEIGHT
+from tandv.tensor_types import state as state_of
 from tandv.track.jax._stacks import Stacks, cut, places
 from tandv.track.jax._tag import is_float, key_text
 
@@ -20,7 +22,7 @@ class Leaf(NamedTuple):
     array: Any  # or a Slice of one
 
 
-def weights(tree: Any, tensor_type: str = "Weight", stacks: Stacks | None = None) -> list[Leaf]:
+def weights(tree: Any, tensor_type: str = WEIGHT, stacks: Stacks | None = None) -> list[Leaf]:
     """Return the float arrays of a tree of parameters, or of one like it.
 
     Of a linen dict with several collections the parameters count, of nnx modules and states the `nnx.Param`s.
@@ -74,7 +76,7 @@ def optimizer_states(state: Any, parameters: Any, stacks: Stacks | None = None) 
             field = next((key for key in reversed(keys[:-1]) if not key.isdigit()), "state")
             found.append((keys[-1] if keys else "state", field, keys[:-1], array))
     return [
-        Leaf(name, f"Optimiser_State.{field}", array)
+        Leaf(name, state_of(field), array)
         for (name, _, _, array), field in zip(found, _distinct([entry[:3] for entry in found]), strict=True)
     ]
 

@@ -10,8 +10,9 @@ import jax.core
 from jax._src import core as jax_core
 from jax.extend import core
 
+from tandv.tensor_types import ACTIVATION
 from tandv.track.jax._stacks import learned
-from tandv.track.jax._tag import ACTIVATION, Mark, key_text, mark_leaves, naming
+from tandv.track.jax._tag import Mark, key_text, mark_leaves, naming
 
 Path = tuple[str | None, ...]  # None where layers are scanned over, which stand as one module in the model
 

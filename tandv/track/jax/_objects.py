@@ -8,8 +8,9 @@ from typing import Any
 
 import jax
 
+from tandv.tensor_types import WEIGHT_GRADIENT
 from tandv.track.jax._names import gradient_names
-from tandv.track.jax._tag import WEIGHT_GRADIENT, key_text, naming
+from tandv.track.jax._tag import key_text, naming
 
 Named = list[tuple[tuple[str, ...], Any]]  # the modules below a module, by their paths
 

@@ -7,15 +7,14 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from tandv.names import natural, natural_path
+from tandv.tensor_types import WEIGHT_GRADIENT
+from tandv.tensor_types import order as order_of
 from tandv.track.common.measurements import Quantity, in_phase
 from tandv.track.insight.numbers import Numbers
 from tandv.track.jax._collect import Record
 from tandv.track.jax._names import Leaf
 from tandv.track.jax._naming import text
 from tandv.track.jax._packing import unpacked
-from tandv.track.jax._tag import ACTIVATION, GRADIENT, WEIGHT_GRADIENT
-
-_ORDER = (ACTIVATION, GRADIENT, "Weight", WEIGHT_GRADIENT, "Weight_Update", "Optimiser_State")
 
 Part = tuple[list[Quantity], list[str], Any]  # what rows are about, their dtypes, and the rows
 
@@ -107,7 +106,7 @@ class Modules:
         name = self.called(name)
         module = re.sub(r"\[.*$", "", name)
         place, known_kind = self._place(module)
-        group = _ORDER.index(tensor_type.partition(".")[0])
+        group = order_of(tensor_type)
         order = (group, tensor_type, *place, natural_path(module.split(".")), name != module, natural(name))
         return Quantity(order, name, kind or known_kind, tensor_type)
 

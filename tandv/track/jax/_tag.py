@@ -16,8 +16,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from tandv.names import key_text
-
-ACTIVATION, GRADIENT, WEIGHT_GRADIENT = "Activation", "Gradient", "Weight_Gradient"
+from tandv.tensor_types import ACTIVATION, GRADIENT
 
 
 class Mark(NamedTuple):

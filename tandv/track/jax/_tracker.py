@@ -8,6 +8,7 @@ from typing import Any, Self
 import jax
 import numpy as np
 
+from tandv.tensor_types import WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
 from tandv.track.common.measurements import Block, block
 from tandv.track.common.saving import Source
 from tandv.track.common.tracker import Tracker
@@ -24,7 +25,7 @@ from tandv.track.jax._recompiled import Recompiled
 from tandv.track.jax._rows import Measured, Modules, OnDevice, OnHost
 from tandv.track.jax._stacks import whole_of
 from tandv.track.jax._stash import Own, stash_all_stats_and_hist
-from tandv.track.jax._tag import WEIGHT_GRADIENT, naming
+from tandv.track.jax._tag import naming
 from tandv.track.settings import Every, Settings
 
 
@@ -231,7 +232,7 @@ class JaxTracker(Tracker):
             }
             self._measure(
                 [
-                    leaf._replace(array=after[leaf.name] - leaf.array, tensor_type="Weight_Update")
+                    leaf._replace(array=after[leaf.name] - leaf.array, tensor_type=WEIGHT_UPDATE)
                     for leaf in self._before
                     if leaf.name in after
                 ]
@@ -340,7 +341,7 @@ class JaxTracker(Tracker):
         self.say_once(f"{why} (first met at {leaf.tensor_type} {leaf.name!r})", why)
         return False
 
-    def _leaves(self, argument: str, tree: Any, tensor_type: str = "Weight") -> list[Leaf]:
+    def _leaves(self, argument: str, tree: Any, tensor_type: str = WEIGHT) -> list[Leaf]:
         if argument == "opt_state":
             return _names.optimizer_states(tree, self._latest["model_state"], self._stacks)
         return _names.weights(tree, tensor_type, self._stacks)

@@ -18,6 +18,7 @@ from torch._C._functorch import (  # pyright: ignore[reportMissingImports]
 )
 from torch.nn.modules.module import register_module_forward_hook
 
+from tandv import tensor_types
 from tandv.track.common.measurements import Quantity, in_phase
 from tandv.track.torch import _exports
 from tandv.track.torch._compiled import Quiet, Receiver, forget_graphs, mark, not_compiled_alone
@@ -33,7 +34,7 @@ from tandv.track.torch.outputs import tensors_in
 from tandv.track.torch.values import measurable, why_not
 
 ACTIVATION, GRADIENT = 0, 1  # places among the tensor types
-_TENSOR_TYPES = {INPUT: "Input", ACTIVATION: "Activation", GRADIENT: "Gradient"}
+_TENSOR_TYPES = {INPUT: tensor_types.INPUT, ACTIVATION: tensor_types.ACTIVATION, GRADIENT: tensor_types.GRADIENT}
 _SEEN_AT_MOST = 10_000  # outputs of a step that are recognised when an outer module returns them, too
 
 

@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from tandv import statistics
-from tandv.track.common.measurements import OUTPUTS, Block, Key, Later, Quantity, block, in_model_order
+from tandv.tensor_types import OF_MODULES
+from tandv.track.common.measurements import Block, Key, Later, Quantity, block, in_model_order
 from tandv.track.common.writer import warn
 from tandv.track.torch._measurements import TorchMeasurements
 from tandv.track.torch._ranks import Ranks
@@ -287,7 +288,7 @@ def problems(model: nn.Module, ranks: Ranks | None, own_statistics: bool, budget
 
 
 def _is_output(quantity: Quantity) -> bool:
-    return quantity.tensor_type in OUTPUTS
+    return quantity.tensor_type in OF_MODULES
 
 
 def _order(one: _Sent, rank: int | None = None) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ from torch import nn
 from torch._compile import _disable_dynamo
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from tandv import tensor_types
 from tandv.track.common.measurements import Quantity
 from tandv.track.common.readings import FINAL, LAST, LEFT_OVER
 from tandv.track.common.writer import say
@@ -28,8 +29,6 @@ from tandv.track.torch._states import Optimizers, has_own_state
 from tandv.track.torch._tree import Tree
 from tandv.track.torch.names import Named
 from tandv.track.torch.values import measurable, why_not
-
-_ORDER = {"Weight": 2, "Weight_Gradient": 3, "Weight_Update": 4, "Optimiser_State": 5}  # after outputs
 
 _Item = tuple[nn.Parameter, str, torch.Tensor]
 
@@ -137,8 +136,8 @@ class ParameterCapture:
         self._record_rest_of_gradients()
         for parameter, old in self._before.items():
             if (now := _values(parameter)) is not None and now.shape == old.shape:
-                self._record([(parameter, "Weight_Update", now - old)])
-        self._record([(p, f"Optimiser_State.{key}", state) for p, key, state in self.optimizers.states(self._names)])
+                self._record([(parameter, tensor_types.WEIGHT_UPDATE, now - old)])
+        self._record([(p, tensor_types.state(key), state) for p, key, state in self.optimizers.states(self._names)])
         for kind in self.optimizers.news():
             say(f"{kind} steps on the model's parameters though track() was not given it: its state is recorded, too")
 
@@ -252,7 +251,7 @@ class ParameterCapture:
         self._received.update(parameters)
         self.ever.update(self._names[p].name for p in parameters)
         if self._gradients:
-            self._record([(p, "Weight_Gradient", p.grad) for p in parameters if p.grad is not None], scale)
+            self._record([(p, tensor_types.WEIGHT_GRADIENT, p.grad) for p in parameters if p.grad is not None], scale)
 
     def _record_rest_of_gradients(self) -> None:
         """Record gradients that no optimiser of torch has received: as they lie there, or as they arrived."""
@@ -285,7 +284,7 @@ class ParameterCapture:
         if self._weights:
             new = [p for p in parameters if self._names[p].name not in self._measured]
             self._measured.update(self._names[p].name for p in new)
-            self._record([(p, "Weight", p) for p in new])
+            self._record([(p, tensor_types.WEIGHT, p) for p in new])
 
     def _record_gradient(self, p: nn.Parameter, gradient: torch.Tensor, scale: Scale, reading: int) -> bool:
         """Record a gradient in a reading that may not count; tell whether it could be."""
@@ -298,7 +297,7 @@ class ParameterCapture:
         values = self._tracker.scaler.taken_out(values, scale)
         if values is None:
             return False
-        quantity = self._quantity(p, "Weight_Gradient", WHOLE + piece)
+        quantity = self._quantity(p, tensor_types.WEIGHT_GRADIENT, WHOLE + piece)
         self._measurements.add([values], [quantity._replace(reading=reading)])
         return True
 
@@ -320,7 +319,7 @@ class ParameterCapture:
         key = (parameter, kind)
         if key not in self._quantities or self._quantities[key].part != part:
             named: Named = self._names[parameter]
-            order = (_ORDER[kind.partition(".")[0]], kind, named.position, self._places[parameter])
+            order = (tensor_types.order(kind), kind, named.position, self._places[parameter])
             self._quantities[key] = Quantity(order, named.name, named.type, kind, part)
         return self._quantities[key]
 

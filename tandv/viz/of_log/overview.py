@@ -13,6 +13,7 @@ from tandv.curves import as_curves
 from tandv.formats import Format, exponent, known
 from tandv.log import logframe
 from tandv.messages import UnknownName, check_choices, near_steps, unknown
+from tandv.tensor_types import ACTIVATION
 from tandv.viz.layout.colours import Colour
 from tandv.viz.layout.facet import canvas
 from tandv.viz.layout.heat import MISSING, edges
@@ -98,7 +99,7 @@ def overview(
     style = theme_named(theme)
     to, listed = known(dtype_annotation)[0], known(formats)
     types = logframe.tensor_types(df)
-    tt = tt or ("Activation" if "Activation" in types else types[0])
+    tt = tt or (ACTIVATION if ACTIVATION in types else types[0])
     stats = logframe.scalar_metrics(df)
     usual = next((m for m in ("rm2", "std", "mean_abs") if m in stats), stats[0])
     metric = metrics_asked(df, scalar_metric or usual)[0]

@@ -1,0 +1,50 @@
+"""Tensor types: which tensors of a layer a log has rows of, each by one name, in the order of a step.
+
+>>> sorted(["Weight_Gradient", "Optimiser_State.mu", "Activation"], key=order)
+['Activation', 'Weight_Gradient', 'Optimiser_State.mu']
+"""
+
+INPUT = "Input"
+ACTIVATION = "Activation"
+GRADIENT = "Gradient"
+WEIGHT = "Weight"
+WEIGHT_GRADIENT = "Weight_Gradient"
+WEIGHT_UPDATE = "Weight_Update"
+OPTIMISER_STATE = "Optimiser_State"
+
+MEANINGS = {
+    INPUT: "what the model is given",
+    ACTIVATION: "the output of a module",
+    GRADIENT: "the gradient of the loss with respect to the output of a module",
+    WEIGHT: "a parameter, before the step",
+    WEIGHT_GRADIENT: "the gradient of a parameter, as the optimiser receives it",
+    WEIGHT_UPDATE: "what the step adds to a parameter",
+    OPTIMISER_STATE: "what the optimiser keeps of a parameter, each of its fields as a type: Optimiser_State.exp_avg",
+}
+OF_MODULES = (INPUT, ACTIVATION, GRADIENT)  # these happen within a step, parameters are the whole step's
+
+
+def order(tensor_type: str) -> int:
+    """Return the place of a tensor type among all.
+
+    >>> order("Activation"), order("Optimiser_State.exp_avg")
+    (1, 6)
+
+    Args:
+        tensor_type: one of MEANINGS; an optimiser's state may go on with its field.
+
+    Raises ValueError for another name.
+    """
+    return list(MEANINGS).index(tensor_type.partition(".")[0])
+
+
+def state(field: str) -> str:
+    """Return the tensor type of one field of an optimiser's state.
+
+    >>> state("exp_avg")
+    'Optimiser_State.exp_avg'
+
+    Args:
+        field: what the optimiser calls it.
+    """
+    return f"{OPTIMISER_STATE}.{field}"
