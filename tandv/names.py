@@ -6,15 +6,16 @@ rule, so that one name finds a layer's weights, gradients, activations and metri
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from tandv.messages import UnknownName, listed, unknown
 
 Wanted = str | re.Pattern[str] | Sequence[str | re.Pattern[str]]
 Keys = tuple[str, ...]  # the path of a parameter in its model: ("layers", "0", "weight")
 
-# Of the parameters of one module, the first of these that it has bears the module's own name: `weight` in PyTorch and
-# equinox, `kernel`, `embedding` or `scale` in flax.
-PRINCIPAL = ("weight", "kernel", "embedding", "scale")
+# Of the parameters of one module, the first of these that it has bears the module's own name. JAX: equinox and flax.
+PRINCIPAL = {"torch": ("weight",), "jax": ("kernel", "weight", "embedding", "scale")}
+Framework = Literal["torch", "jax"]
 
 # Modules that only wrap one other, by class name, and the attribute that holds it.
 WRAPPERS = {
@@ -30,16 +31,18 @@ _UNMISTAKABLE = "|".join(sorted({attribute for attribute in WRAPPERS.values() if
 _WRAPPER = re.compile(rf"(?<![^.])(?:{_UNMISTAKABLE})\.")
 
 
-def of_parameters(paths: Sequence[Keys], root: str | None = None) -> list[str]:
+def of_parameters(paths: Sequence[Keys], framework: Framework, root: str | None = None) -> list[str]:
     """Return a name for each parameter of a model, given the paths of all that hold floating point numbers.
 
     The principal parameter of the model itself is called `root`, or by its own name where the model's is not known
     (None). Names are unique: a parameter whose module's name is taken by another keeps its own.
 
-    >>> of_parameters([("norm", "scale"), ("norm", "bias"), ("fc", "scale"), ("fc", "weight"), ("weight",)], "Model")
-    ['norm', 'norm.bias', 'fc.scale', 'fc', 'Model']
+    >>> of_parameters([("norm", "scale"), ("fc", "scale"), ("fc", "kernel"), ("kernel",)], "jax", "Model")
+    ['norm', 'fc.scale', 'fc', 'Model']
+    >>> of_parameters([("norm", "scale"), ("fc", "bias"), ("fc", "weight")], "torch")
+    ['norm.scale', 'fc.bias', 'fc']
     """
-    rank = {name: position for position, name in enumerate(PRINCIPAL)}
+    rank = {name: position for position, name in enumerate(PRINCIPAL[framework])}
     first: dict[Keys, str] = {}
     for path in paths:
         if path and path[-1] in rank:
@@ -71,6 +74,16 @@ def key_text(key: object) -> str:
         if hasattr(key, attribute):
             return str(getattr(key, attribute))
     return str(key)
+
+
+def framework_of(names: Iterable[str]) -> Framework:
+    """Return whose parameters a file holds that does not say it: flax has kernels and no weights.
+
+    >>> framework_of(["Dense_0.kernel", "norm.scale"]), framework_of(["fc.weight", "norm.scale"])
+    ('jax', 'torch')
+    """
+    last = {name.rpartition(".")[2] for name in names}
+    return "jax" if "kernel" in last and "weight" not in last else "torch"
 
 
 def of_tree(path: Keys) -> Keys:

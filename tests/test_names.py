@@ -15,25 +15,27 @@ from tandv.track.common import read_pickle
 from tandv.track.torch import track
 
 
-def named(*names, root=None):
-    return of_parameters([tuple(name.split(".")) for name in names], root)
+def named(*names, root=None, framework="torch"):
+    return of_parameters([tuple(name.split(".")) for name in names], framework, root)
 
 
 def test_the_principal_parameter_bears_the_name_of_its_module():
     assert named("fc.weight", "fc.bias") == ["fc", "fc.bias"]
-    assert named("d.kernel", "d.bias", "e.embedding", "n.scale") == ["d", "d.bias", "e", "n"]
+    flax = ("d.kernel", "d.bias", "e.embedding", "n.scale")
+    assert named(*flax, framework="jax") == ["d", "d.bias", "e", "n"]
+    assert named(*flax) == list(flax)  # of PyTorch it is `weight` alone
 
 
 def test_of_several_that_could_be_it_is_one_whatever_their_order():
-    assert named("d.scale", "d.kernel") == ["d.scale", "d"]
-    assert named("d.scale", "d.embedding", "d.weight", "d.kernel") == ["d.scale", "d.embedding", "d", "d.kernel"]
+    assert named("d.scale", "d.kernel", framework="jax") == ["d.scale", "d"]
+    assert named("d.scale", "d.weight", framework="jax") == named("d.scale", "d.weight") == ["d.scale", "d"]
 
 
 def test_the_root_is_called_by_its_name_where_that_is_known():
     assert named("weight", "bias", root="Linear") == ["Linear", "bias"]
     assert named("weight", "bias") == ["weight", "bias"]
-    assert of_parameters([("kernel",), ()], root="model") == ["model", ""]
-    assert of_parameters([("kernel",)], root="") == [""]
+    assert of_parameters([("kernel",), ()], "jax", root="model") == ["model", ""]
+    assert of_parameters([("kernel",)], "jax", root="") == [""]
 
 
 def test_names_stay_unique():

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tandv.messages import some
-from tandv.names import of_parameters, unwrapped
+from tandv.names import Framework, framework_of, of_parameters, unwrapped
 
 Shape = tuple[int, ...]
 
@@ -22,6 +22,7 @@ class Entry(NamedTuple):
     shape: Shape
     read: Callable[[], np.ndarray]
     storage: Any = None  # equal for tied tensors; None if the format cannot tie
+    framework: Framework | None = None  # None where the file does not say
     layer: str | None = None  # its layer in a log, "" for a buffer; None where the file does not say
 
 
@@ -69,7 +70,8 @@ def trained(entries: Mapping[str, Entry]) -> tuple[list[Weight], list[str]]:
             weights[name] = entry
             if entry.storage is not None:
                 storages[entry.storage] = name
-    layers = of_parameters([tuple(name.split(".")) for name in weights])
+    framework = next((one.framework for one in entries.values() if one.framework), None) or framework_of(weights)
+    layers = of_parameters([tuple(name.split(".")) for name in weights], framework)
     named = [
         Weight(entry.layer or layer, name, entry) for layer, (name, entry) in zip(layers, weights.items(), strict=True)
     ]

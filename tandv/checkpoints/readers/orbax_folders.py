@@ -44,7 +44,7 @@ def open_orbax(folder: Path) -> Iterator[Contents]:
             raise UnreadableCheckpoint(f"it is damaged, or not of orbax ({error})") from error
         entries = {
             ".".join(name): Entry(
-                np.dtype(leaf.dtype).name, tuple(leaf.shape), partial(_read, checkpointer, item, keys)
+                np.dtype(leaf.dtype).name, tuple(leaf.shape), partial(_read, checkpointer, item, keys), framework="jax"
             )
             for name, keys, leaf in sorted(named, key=lambda entry: natural_path(entry[0]))
         }

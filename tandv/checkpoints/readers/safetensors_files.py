@@ -15,7 +15,10 @@ from tandv.checkpoints.readers.opening import Contents
 from tandv.checkpoints.warnings import UnreadableCheckpoint
 from tandv.checkpoints.weights import Entry
 from tandv.formats import EIGHT_BITS, SAFETENSORS
-from tandv.names import natural
+from tandv.names import Framework, natural
+
+# As libraries note it in the metadata of their files.
+_FRAMEWORKS: dict[str | None, Framework] = {"pt": "torch", "flax": "jax", "jax": "jax"}
 
 
 @contextmanager
@@ -29,7 +32,9 @@ def open_safetensors(file: Path) -> Iterator[Contents]:
                 inside: Any = files.enter_context(safe_open(part, framework="numpy"))
             except SafetensorError as error:
                 raise UnreadableCheckpoint(f"it is damaged, or not safetensors ({error})") from error
-            about = json.loads((inside.metadata() or {}).get("tandv", "{}"))  # written by a tracker
+            metadata = inside.metadata() or {}
+            framework = None if "tandv" in metadata else _FRAMEWORKS.get(metadata.get("format"))
+            about = json.loads(metadata.get("tandv", "{}"))  # written by a tracker
             listed += about.get("names", [])
             layers = about.get("layers", {})
             for name in inside.keys():  # noqa: SIM118, not a dict
@@ -38,7 +43,11 @@ def open_safetensors(file: Path) -> Iterator[Contents]:
                 dtype = SAFETENSORS.get(stored, stored)
                 read = partial(_eight_bits, part, name) if dtype in EIGHT_BITS else partial(inside.get_tensor, name)
                 entries[name] = Entry(
-                    dtype, tuple(slice_.get_shape()), read, layer=(layers[name] or "") if name in layers else None
+                    dtype,
+                    tuple(slice_.get_shape()),
+                    read,
+                    framework=framework,
+                    layer=(layers[name] or "") if name in layers else None,
                 )
         yield Contents({name: entries[name] for name in _order(file, entries, listed)}, {})
 

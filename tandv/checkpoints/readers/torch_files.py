@@ -82,9 +82,11 @@ def _with_entries(loaded: Any) -> Any:
 def _entry(tensor: torch.Tensor) -> Entry:
     if tensor.layout != torch.strided or tensor.is_quantized:
         kind = f"{str(tensor.layout).removeprefix('torch.')} {str(tensor.dtype).removeprefix('torch.')}"
-        return Entry(kind, tuple(tensor.shape), partial(as_array, tensor))
+        return Entry(kind, tuple(tensor.shape), partial(as_array, tensor), framework="torch")
     storage = tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.numel()
-    return Entry(str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), partial(as_array, tensor), storage)
+    return Entry(
+        str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), partial(as_array, tensor), storage, "torch"
+    )
 
 
 def _refusal(message: str, file: Path) -> UnreadableCheckpoint:

@@ -126,4 +126,4 @@ class _PlainUnpickler(pickle.Unpickler):
         bytes_apart = tuple(step * storage.dtype.itemsize for step in stride)
         start = storage.start + offset * storage.dtype.itemsize
         read = partial(_view, self._mapped, tuple(shape), storage.dtype, start, bytes_apart)
-        return Entry(_NAMES[storage.dtype], tuple(shape), read, (storage.name, offset, math.prod(shape)))
+        return Entry(_NAMES[storage.dtype], tuple(shape), read, (storage.name, offset, math.prod(shape)), "torch")

@@ -154,7 +154,7 @@ def _has_an_order(tree: Any) -> bool:
 
 
 def _names(leaves: list[Keys]) -> list[str]:
-    return of_parameters(leaves, root="")  # to be called as the model, when its class is known
+    return of_parameters(leaves, "jax", root="")  # to be called as the model, when its class is known
 
 
 def _find(keys: Keys, named: Container[Keys]) -> tuple[int, int] | None:

@@ -71,7 +71,7 @@ def parameter_names(root: nn.Module) -> dict[nn.Parameter, Named]:
                 owners[parameter] = named, path
     of_floats = [parameter for parameter in owners if parameter.dtype.is_floating_point]
     root_name = next(iter(modules.values())).name
-    called = rule.of_parameters([owners[parameter][1] for parameter in of_floats], root_name)
+    called = rule.of_parameters([owners[parameter][1] for parameter in of_floats], "torch", root_name)
     short = dict(zip(of_floats, called, strict=True))
     return {
         parameter: Named(named.position, short.get(parameter, ".".join(path)), named.type)
