@@ -21,7 +21,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from tandv import tensor_types
 from tandv.track.common.measurements import Quantity, in_phase
 from tandv.track.torch import _exports
-from tandv.track.torch._compiled import Quiet, Receiver, forget_graphs, mark, not_compiled_alone
+from tandv.track.torch._compiled import VIEW, Quiet, Receiver, forget_graphs, mark, not_compiled_alone
 from tandv.track.torch._coverage import Part
 from tandv.track.torch._gradients import on_gradient
 from tandv.track.torch._inputs import INPUT, InputHooks, unchanged
@@ -68,6 +68,8 @@ class OutputCapture:
         self._quantities: dict[tuple[int, str, int], Quantity] = {}
         self._on_leaves: list[Any] = []
         self._ran_in: dict[tuple[int, str], set[str]] = {}  # phases of this step, by output in compiled graphs
+        self._views: dict[tuple[int, str], str] = {}  # in compiled graphs of this step, whose gradient was not seen
+        self._compiled_gradients = False
         self.saw_outputs = False
         self.evaluated = False  # in this step the model ran in eval mode, whose outputs are not wanted
         self.with_outputs: set[str] = set()  # names of modules whose outputs were recorded
@@ -142,6 +144,8 @@ class OutputCapture:
         self.saw_outputs = self.evaluated = self._met_unknown = False
         self._seen.clear()
         self._ran_in.clear()
+        self._views.clear()
+        self._compiled_gradients = False
         for handle in self._on_leaves:
             handle.remove()
         self._on_leaves.clear()
@@ -249,6 +253,9 @@ class OutputCapture:
             named = self._tree.numbered(module)
             if named is None:
                 return
+            if kind in (GRADIENT, VIEW):
+                self._note_view((module, leaf), f"{named.name}{leaf}", kind)
+            kind = ACTIVATION if kind == VIEW else kind
             quantity = self._quantity(named, f"{named.name}{leaf}", kind)
             phases = self._ran_in.setdefault((module, leaf), set())
             if kind == GRADIENT:
@@ -260,6 +267,14 @@ class OutputCapture:
                 self._add_compiled(quantity, tensor)
         except Exception as error:
             self._tracker.fail(f"in the compiled pass of {named.name!r}" if named else "in a compiled pass", error)
+
+    def _note_view(self, place: tuple[int, str], name: str, kind: int) -> None:
+        """Note a view whose gradient may arrive outside of its graph, or that it has arrived inside."""
+        if kind == VIEW:
+            self._views[place] = name
+        else:
+            self._compiled_gradients = True
+            self._views.pop(place, None)
 
     def _add_compiled(self, quantity: Quantity, tensor: torch.Tensor) -> None:
         values = measurable(tensor)
@@ -377,7 +392,14 @@ class OutputCapture:
         return self._tree.number(key) if last or key not in self._last.keys else -1
 
     def say_unseen(self) -> None:
-        """Say which outputs stayed terms of a sum over ranks."""
+        """Say which outputs stayed terms of a sum over ranks, and which gradients went past compiled graphs."""
+        if self._views and self._compiled_gradients:
+            self._tracker.say_once(
+                f"the gradient of {next(iter(self._views.values()))!r} was not seen: the loss does not depend on it, "
+                "or a compiled function returns it beside what it is a view of; compile the model itself, or run it in "
+                "eager mode, to have it",
+                "views in compiled graphs",
+            )
         for _, name in self._sums.unseen():
             self._tracker.say_once(f"{name!r} stays a term of a sum over ranks in the step and is not measured")
 

@@ -17,7 +17,7 @@ import torch
 from torch._C._dynamo import eval_frame  # pyright: ignore[reportMissingImports]
 from torch._higher_order_ops.effects import _EffectType, _register_effectful_op
 
-from tandv.track.torch._gradients import on_gradient
+from tandv.track.torch._gradients import is_shared_view, on_gradient
 
 # What torch says of itself at each call of a compiled model with a hook, and while it traces autograd.
 _NOTICES = (
@@ -25,6 +25,8 @@ _NOTICES = (
     (r"<class 'torch.autograd.function.Function'> should not be instantiated", DeprecationWarning, r"torch\."),
     (r"The .grad attribute of a Tensor that is not a leaf Tensor is being accessed", UserWarning, r"torch\."),
 )
+
+VIEW = 3  # what is recorded of an output whose gradient may arrive past it, see `is_shared_view`
 
 _numbers = itertools.count(1)  # a number stands in graphs, so none is given twice
 _receivers: weakref.WeakValueDictionary[int, "Receiver"] = weakref.WeakValueDictionary()
@@ -59,6 +61,7 @@ def _with_gradient(x: torch.Tensor, receiver: int, module: int, leaf: str, kind:
     record = torch.ops.tandv.record
     if gradient and x.requires_grad:
         on_gradient(x, lambda found: record(found, receiver, module, leaf, 1, False))
+        kind = VIEW if is_shared_view(x) else kind
     with torch._C._AutoDispatchBelowAutograd():
         record(x, receiver, module, leaf, kind, False)
 

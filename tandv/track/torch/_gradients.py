@@ -32,6 +32,15 @@ def on_gradient(x: torch.Tensor, receive: Receive) -> Any:
     return x.register_hook(partial(_if_unchanged, receive, version, before))
 
 
+def is_shared_view(x: torch.Tensor) -> bool:
+    """Tell whether `x` is a view of what others may have, too.
+
+    A compiled graph that returns both hands autograd's gradient to what they are views of, from outside.
+    """
+    base = x._base if x._is_view() else None
+    return base is not None and not base.is_leaf and not _is_product(x, base)
+
+
 def _of_product(receive: Receive, gradient: torch.Tensor) -> None:
     receive(gradient)
 
@@ -57,7 +66,7 @@ def _is_product(x: torch.Tensor, base: torch.Tensor) -> bool:
         return False
     before = step.next_functions[0][0]
     hooks: Any = base._backward_hooks or {}
-    if any(getattr(hook, "func", None) is not _of_product for hook in hooks.values()):
+    if any(getattr(hook, "func", None) not in (_of_product, _if_changed) for hook in hooks.values()):
         return False  # it is an output itself
     return before is not None and before.name() in _PRODUCTS
 
