@@ -17,8 +17,9 @@ from tandv.tensor_types import ACTIVATION
 from tandv.track.jax import _entry
 from tandv.track.jax._collect import Place, Record, holds_marks, layer_of, spans_devices, words_of
 from tandv.track.jax._kernels import Kernel, chooser
+from tandv.track.jax._loss_scale import without_scale
 from tandv.track.jax._rows import OnDevice
-from tandv.track.jax._tag import Mark, naming
+from tandv.track.jax._tag import SCALE, Mark, naming
 from tandv.track.jax._variant import Variant
 
 _IN_KEY = ("donated_invars", "in_shardings", "out_shardings", "compiler_options_kvs")
@@ -42,6 +43,7 @@ class Calls:
         self._before = before  # called before the first program with marks runs, and may be given its arguments
         self._variants: OrderedDict[Any, Variant] = OrderedDict()
         self._of_values: dict[Any, Any] = {}
+        self._scales: list[Any] = []  # of losses outside of jitted programs
         self._records = False
         self._installed = False
         self.left_out = False  # whether outputs were left out, and that was said
@@ -128,7 +130,7 @@ class Calls:
     def _variant(self, args: Any, jaxpr: Any, parameters: dict[str, Any]) -> Variant:
         asked = [s for s in (*parameters["in_shardings"], *parameters["out_shardings"]) if isinstance(s, Sharding)]
         alone = on_one_cpu(args) and not spans_devices(jaxpr.jaxpr) and all(s.num_devices == 1 for s in asked)
-        return Variant(jaxpr, parameters, Place(self._choose(alone)), self._exact)
+        return Variant(jaxpr, parameters, Place(self._choose(alone), []), self._exact)
 
     def _choose(self, one_cpu: bool) -> Any:
         own = self._own
@@ -139,11 +141,15 @@ class Calls:
         if _entry.current.again and mark.tensor_type == ACTIVATION:
             return
         try:
+            if mark.tensor_type == SCALE:
+                self._scales = [x]
+                return
+            dtype, x = str(x.dtype), without_scale(x, mark, self._scales)
             kernel = self._choose(on_one_cpu([x]))(layer_of(x, mark), False)
             if (kernel, mark.axes) not in self._of_values:
                 self._of_values[kernel, mark.axes] = jax.jit(lambda x: words_of(x, mark, kernel))
             words = self._of_values[kernel, mark.axes](x)
-            record = Record(mark._replace(layers=()), str(x.dtype), kernel, tuple(x.shape[axis] for axis in mark.axes))
+            record = Record(mark._replace(layers=()), dtype, kernel, tuple(x.shape[axis] for axis in mark.axes))
         except Exception as error:
             naming.receive = None
             self._fail(f"in measuring an output of {mark.type}", error)

@@ -19,8 +19,9 @@ from jax.sharding import AbstractMesh, Mesh, Sharding
 from tandv.tensor_types import ACTIVATION
 from tandv.track.common.writer import warn
 from tandv.track.jax._kernels import Choose, Kernel
+from tandv.track.jax._loss_scale import without_scale
 from tandv.track.jax._replicas import Replicas, programs_in
-from tandv.track.jax._tag import Mark, mark_p, mark_tangent_p
+from tandv.track.jax._tag import SCALE, Mark, mark_p, mark_tangent_p
 
 
 class Record(NamedTuple):
@@ -36,6 +37,7 @@ class Place(NamedTuple):
     """Where in the program an equation stands."""
 
     choose: Choose
+    scales: list[Any]  # of losses, the last one of them being in use
     again: bool = False  # in what the backward pass computes for a second time
     axes: tuple[str, ...] | None = None  # mesh axes along which each device has its part (in a shard_map)
     replicas: Replicas | None = None  # knows along which of them a value differs, where types do not tell
@@ -83,7 +85,9 @@ def collect(jaxpr: core.Jaxpr, constants: Sequence[Any], inputs: Sequence[Any], 
         operands, name = [read(v) for v in part.invars], part.primitive.name
         if part.primitive is mark_p:
             (x,), mark = operands, part.params["mark"]
-            if not (place.again and mark.tensor_type == ACTIVATION):
+            if mark.tensor_type == SCALE:
+                place.scales[:] = [x]
+            elif not (place.again and mark.tensor_type == ACTIVATION):
                 record, one = _measured(x, mark, place, known)
                 records.append(record)
                 words.append(one)
@@ -109,13 +113,15 @@ def inline(jaxpr: Any, inputs: Sequence[Any], place: Place) -> Found:
 
 
 def _measured(x: Any, mark: Mark, place: Place, known: dict[Any, Any]) -> tuple[Record, jax.Array]:
-    kernel = place.choose(layer_of(x, mark), place.axes is not None)
+    values = without_scale(lax.stop_gradient(x), mark, place.scales)
+    kernel = place.choose(layer_of(values, mark), place.axes is not None)
     lengths = tuple(x.shape[axis] for axis in mark.axes)
-    if (id(x), mark.axes) not in known:
+    key = id(x), mark.axes, mark.scaled
+    if key not in known:
         differs = _varying(x) if place.replicas is None else place.replicas.differs(x)
         axes = tuple(axis for axis in place.axes or () if axis in differs)
-        known[id(x), mark.axes] = x, words_of(lax.stop_gradient(x), mark, kernel, axes)
-    return Record(mark, str(x.dtype), kernel, lengths), known[id(x), mark.axes][1]
+        known[key] = x, words_of(values, mark, kernel, axes)
+    return Record(mark, str(x.dtype), kernel, lengths), known[key][1]
 
 
 def words_of(x: jax.Array, mark: Mark, kernel: Kernel, axes: tuple[str, ...] = ()) -> jax.Array:

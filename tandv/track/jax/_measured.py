@@ -47,7 +47,15 @@ class Measurements:
         """Which axes of which parameters number the layers."""
         return dict(self._about[2])
 
-    error: Exception | None = None
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Types of numbers that are not measured, and where one was met first."""
+        return dict(self._about[4])
+
+    @property
+    def error(self) -> str | None:
+        """What went wrong in naming, if anything."""
+        return self._about[5]
 
     @property
     def root(self) -> str | None:
@@ -140,7 +148,7 @@ def measured(
         inputs = [leaf for leaf in leaves if _is_array(leaf)]
         traced = jax.make_jaxpr(flat)(inputs)
         alone = jax.device_count() == 1 and jax.default_backend() == "cpu" and not spans_devices(traced.jaxpr)
-        found = collect(traced.jaxpr, traced.consts, inputs, Place(chooser(alone)))
+        found = collect(traced.jaxpr, traced.consts, inputs, Place(chooser(alone), []))
         tree, fixed = structure
         rest = iter(found.outputs)
         output = jax.tree.unflatten(tree, [next(rest) if one is None else one for one in fixed])
@@ -150,8 +158,9 @@ def measured(
 
 
 def _measurements(namer: Namer, records: list[Record], words: list[Any]) -> Measurements:
-    about = tuple(records), tuple(namer.names.items()), tuple(namer.stacks.items()), namer.root
-    return Measurements(about, tuple(words))
+    names, stacks, left_out = (tuple(one.items()) for one in (namer.names, namer.stacks, namer.left_out))
+    error = None if namer.error is None else repr(namer.error)
+    return Measurements((tuple(records), names, stacks, namer.root, left_out, error), tuple(words))
 
 
 def _failed(where: str, error: Exception) -> None:

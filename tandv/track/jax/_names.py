@@ -11,7 +11,7 @@ from tandv.names import Keys, natural_path, of_parameters, of_tree
 from tandv.tensor_types import WEIGHT
 from tandv.tensor_types import state as state_of
 from tandv.track.jax._stacks import Stacks, cut, places
-from tandv.track.jax._tag import is_float, key_text
+from tandv.track.jax._tag import is_float, is_unknown, key_text
 
 
 class Leaf(NamedTuple):
@@ -81,6 +81,19 @@ def optimizer_states(state: Any, parameters: Any, stacks: Stacks | None = None) 
     ]
 
 
+def left_out(tree: Any) -> dict[str, str]:
+    """Return the types of a tree's numbers that are not measured, and the keys of the first leaf of each.
+
+    >>> left_out({"dense": {"kernel": np.ones(2, np.complex64)}})
+    {'complex64': 'dense.kernel'}
+    """
+    found: dict[str, str] = {}
+    for keys, leaf in jax.tree_util.tree_flatten_with_path(parameters_of(tree))[0]:
+        if is_unknown(leaf):
+            found.setdefault(str(leaf.dtype), ".".join(of_tree(tuple(map(key_text, keys)))))
+    return found
+
+
 def count_of(state: Any) -> Any:
     """Return how many steps an optimiser that keeps a mean of squares has taken, 1 if it does not say.
 
@@ -133,8 +146,8 @@ def _nnx_state(tree: Any, only_parameters: bool = False) -> Any:
         kinds = [type(v) for v in jax.tree.leaves(tree, is_leaf=lambda v: isinstance(v, nnx.Variable))]
         if any(issubclass(kind, nnx.Param) for kind in kinds):
             return nnx.filter_state(tree, nnx.Param) if hasattr(nnx, "filter_state") else tree.filter(nnx.Param)
-    if isinstance(tree, nnx.Optimizer):
-        return nnx.state(tree)
+    if isinstance(tree, nnx.Optimizer):  # one that holds its model has the model's own parameters beside its state
+        return {key: part for key, part in nnx.state(tree).items() if key != "model"}
     return tree
 
 

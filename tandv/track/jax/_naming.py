@@ -12,7 +12,7 @@ from jax.extend import core
 
 from tandv.tensor_types import ACTIVATION
 from tandv.track.jax._stacks import learned
-from tandv.track.jax._tag import Mark, key_text, mark_leaves, naming
+from tandv.track.jax._tag import Mark, is_unknown, key_text, mark_leaves, naming
 
 Path = tuple[str | None, ...]  # None where layers are scanned over, which stand as one module in the model
 
@@ -47,6 +47,9 @@ class Namer:
         self.error: Exception | None = None  # the first of our own
         self.gradients = gradients
         self.stacks: dict[Any, tuple[int, ...]] = {}  # axes of parameters that number layers, see `_stacks`
+        self.left_out: dict[str, str] = {}  # types of numbers that are not measured, and where one was met first
+        self.left_out: dict[str, str] = {}  # types of numbers that are not measured, and where one was met first
+        self.scaled = 0  # how many scaled losses are being computed
         self.models: list[Any] = []  # in which modules are looked for
         self.below: dict[int, tuple[Any, Any]] = {}  # the modules below a module, and the module itself
         self.turns: dict[Any, int] = {}  # how often each of several modules that look alike was called
@@ -114,7 +117,7 @@ class Namer:
         """Mark the leaves of a tree that has names of its own: of the tree and what is stacked, paths and axes."""
         try:
             leaves, structure = jax.tree.flatten(tree)
-            marks = [Mark(path, "", tensor_type, (), False, axes) for path, axes in names(tree, self.stacks)]
+            marks = [Mark(path, "", tensor_type, (), False, axes=axes) for path, axes in names(tree, self.stacks)]
             return jax.tree.unflatten(structure, list(map(mark_leaves, leaves, marks)))
         except Exception as error:
             self.error = self.error or error
@@ -153,7 +156,11 @@ class Namer:
         try:
             if not any(map(self._selects, all_texts(path, frame.layers))):
                 return output
-            return mark_leaves(output, Mark(path, frame.type, ACTIVATION, frame.layers, self.gradients))
+            for leaf in jax.tree.leaves(output):
+                if is_unknown(leaf):
+                    self.left_out.setdefault(str(leaf.dtype), text(path))
+            mark = Mark(path, frame.type, ACTIVATION, frame.layers, self.gradients, self.scaled > 0)
+            return mark_leaves(output, mark)
         except Exception as error:
             self.error = self.error or error
             return output

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from tandv.tensor_types import WEIGHT_GRADIENT
+from tandv.track.jax._loss_scale import dynamic_scale
 from tandv.track.jax._names import gradient_names
 from tandv.track.jax._tag import key_text, naming
 
@@ -32,6 +33,8 @@ def watch_new() -> None:
         seen = _Seen(base, below, parameters)
         for kind in _kinds(base):
             _replace(kind, "__call__", seen.wrap)
+    if (scales := sys.modules.get("flax.training.dynamic_scale")) is not None:
+        _replace(scales.DynamicScale, "value_and_grad", dynamic_scale)
     nnx, train_state = sys.modules.get("flax.nnx"), sys.modules.get("flax.training.train_state")
     if nnx is not None:
         _replace(nnx.Optimizer, "update", _optimizer_update)

@@ -12,6 +12,7 @@ from tandv.tensor_types import order as order_of
 from tandv.track.common.measurements import Quantity, in_phase
 from tandv.track.insight.numbers import Numbers
 from tandv.track.jax._collect import Record
+from tandv.track.jax._loss_scale import LossScale
 from tandv.track.jax._names import Leaf
 from tandv.track.jax._naming import text
 from tandv.track.jax._packing import unpacked
@@ -43,6 +44,7 @@ class Measured(NamedTuple):
     has_gradients: bool  # of the weights, as a tree: those that an optimiser was seen to receive are the same
     numbers: Callable[[], Numbers] | None = None  # that only some rows get
     phases: tuple[str, ...] = ()  # of the programs, if there are any
+    loss_scale: Any = None  # that gradients with respect to outputs are still to be divided by
 
     @property
     def words(self) -> list[Any]:
@@ -81,12 +83,14 @@ class Modules:
 
     def parts(self, measured: Measured, words: list[np.ndarray], selects: Callable[[str], bool]) -> Iterator[Part]:
         """Yield the rows of a step whose packed words have arrived on the host."""
+        scale = LossScale.of(measured.loss_scale)
         for number, ((records, _), flat) in enumerate(zip((*measured.programs, *measured.trees), words, strict=True)):
             phase = measured.phases[number] if number < len(measured.phases) else ""
             doubled = WEIGHT_GRADIENT if measured.has_gradients and number < len(measured.programs) else None
             for record, one in unpacked(flat, records):
                 if record.mark.tensor_type != doubled:
-                    for quantities, dtypes, rows in self._of_record(record, record.kernel.rows_of(one), selects):
+                    rows_of_one = scale.taken_out(record, record.kernel.rows_of(one))
+                    for quantities, dtypes, rows in self._of_record(record, rows_of_one, selects):
                         yield in_phase(quantities, phase), dtypes, rows
         for leaves, rows in measured.read:
             quantities = [self._quantity(leaf.tensor_type, leaf.name) for leaf in leaves]
@@ -97,6 +101,8 @@ class Modules:
         mark = record.mark
         for i, numbers in enumerate(np.ndindex(*record.layers)):
             row = rows[i : i + 1]
+            if not len(row):
+                continue
             is_empty = not isinstance(row, list) and not row["calls"][0]  # a branch that was not taken
             quantity = self._quantity(mark.tensor_type, text(mark.name, numbers), mark.type)
             if selects(quantity.name) and not is_empty:

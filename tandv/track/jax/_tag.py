@@ -18,6 +18,8 @@ from jax.interpreters import ad, batching, mlir
 from tandv.names import key_text
 from tandv.tensor_types import ACTIVATION, GRADIENT
 
+SCALE = "Loss_Scale"  # is marked, but has no row
+
 
 class Mark(NamedTuple):
     """Whose value it is that passes by."""
@@ -27,6 +29,7 @@ class Mark(NamedTuple):
     tensor_type: str
     layers: tuple[int, ...] = ()  # lengths of the scans over layers around it, outermost first
     gradient: bool = True  # whether its gradient is wanted, too
+    scaled: bool = False  # whether it belongs to a loss that is scaled by what is marked as SCALE
     axes: tuple[int, ...] = ()  # of the value itself, that number layers: each is measured alone
 
 
@@ -85,6 +88,17 @@ def _is_state(x: Any) -> bool:
 def is_float(x: Any) -> bool:
     """Tell whether a leaf is an array of floating point numbers."""
     return hasattr(x, "shape") and hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.floating)
+
+
+def is_unknown(x: Any) -> bool:
+    """Tell whether a leaf is an array of numbers that a model computes with, but that are not measured.
+
+    >>> is_unknown(jnp.ones(2, jnp.complex64)), is_unknown(jnp.ones(2, jnp.int4)), is_unknown(jnp.ones(2, int))
+    (True, True, False)
+    """
+    if not (hasattr(x, "shape") and hasattr(x, "dtype")):
+        return False
+    return x.dtype in (jnp.int4, jnp.uint4) or jnp.issubdtype(x.dtype, jnp.complexfloating)
 
 
 # Rules for tracing, differentiation, batching and lowering.

@@ -9,6 +9,7 @@ import jax
 from tandv.track.common.saving import SaveRule
 from tandv.track.jax import _names, _stash
 from tandv.track.jax._objects import is_equinox, is_object
+from tandv.track.jax._states import parts_of
 from tandv.track.jax._tracker import JaxTracker
 from tandv.track.settings import Every, Pattern, Settings, every_problems, refuse
 
@@ -79,7 +80,8 @@ def track(
     ...         tracker.step()
 
     - `model`, `optimizer`: nnx objects, or an equinox model and its optax state.
-    - `model_state`, `optimizer_state`: the same as trees of arrays; give the new ones to every `step`.
+    - `model_state`, `optimizer_state`: the same as trees of arrays; give the new ones to every `step`. A training state
+      that holds both (flax's `TrainState`, or any dict or object with `params` and `opt_state`) may be given as one.
     - `track_gradients`: gradients with respect to module outputs, and of the weights if `step` gets them;
       True asks that it gets them, False records none.
     - `include`, `exclude`: regular expressions searched in the dotted names of modules and parameters.
@@ -126,6 +128,8 @@ def track(
             found.append(f"give {argument} or {argument}_state, not both")
     model = model if model is not None else model_state
     optimizer = optimizer if optimizer is not None else optimizer_state
+    model, held = parts_of(model)
+    optimizer = optimizer if optimizer is not None else held
     in_place = is_object(model)
     if save is not None and model is None:
         found.append("save= needs the parameters that it is to save: give track() model= or model_state=")

@@ -8,7 +8,7 @@ from typing import Any, Self
 import jax
 import numpy as np
 
-from tandv.tensor_types import WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
+from tandv.tensor_types import ACTIVATION, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
 from tandv.track.common.measurements import Block, block
 from tandv.track.common.saving import Source
 from tandv.track.common.tracker import Tracker
@@ -25,6 +25,7 @@ from tandv.track.jax._recompiled import Recompiled
 from tandv.track.jax._rows import Measured, Modules, OnDevice, OnHost
 from tandv.track.jax._stacks import whole_of
 from tandv.track.jax._stash import Own, stash_all_stats_and_hist
+from tandv.track.jax._states import parts_of
 from tandv.track.jax._tag import naming
 from tandv.track.settings import Every, Settings
 
@@ -139,17 +140,34 @@ class JaxTracker(Tracker):
                 )
             super().step()
 
-    def step(self, model_state: Any = None, opt_state: Any = None, grads: Any = None, **numbers: Any) -> None:
+    def step(
+        self,
+        model_state: Any = None,
+        opt_state: Any = None,
+        grads: Any = None,
+        *,
+        loss_scale: Any = None,
+        **numbers: Any,
+    ) -> None:
         """End the current training step, with the new weights and state of the optimiser and the gradients.
 
-        `numbers`, such as `loss=loss`, are what a rule for saving checkpoints watches.
-        Give what was given to `track`; nnx modules and optimisers, which change in place, need not be given
-        again. Raises TypeError naming the trees that were promised and are missing, before anything is kept.
+        Give what was given to `track`, a training state as a whole; nnx modules and optimisers, which change in
+        place, need not be given again.
+
+        - `grads`: the gradients of the weights, recorded as they are given: let them be those that the optimiser gets.
+        - `loss_scale`: what your code multiplied the loss by before it took gradients, a power of two. Gradients with
+          respect to outputs are divided by it. flax's `DynamicScale` is seen without it.
+        - `numbers`: such as `loss=loss`, what a rule for saving checkpoints watches.
+
+        Raises TypeError naming the trees that were promised and are missing, before anything is kept.
         """
+        model_state, held = parts_of(model_state)
+        opt_state = opt_state if opt_state is not None else held
         given = {"model_state": model_state, "opt_state": opt_state, "grads": grads}
         if self._state in ("on", "new"):
             self._check(given)
         self._latest |= {name: tree for name, tree in given.items() if tree is not None}
+        self._measured = self._measured._replace(loss_scale=loss_scale)
         super().step(**numbers)
         self._let_go()
 
@@ -207,6 +225,8 @@ class JaxTracker(Tracker):
         if model is not None and self._has_trees():
             leaves = self._leaves("model_state", model)
             if self._weights:
+                for dtype, name in _names.left_out(model).items():
+                    self._say_left_out(dtype, WEIGHT, name)
                 self._measure(leaves)
             if self._updates:
                 self._before = [leaf._replace(array=jax.numpy.copy(whole_of(leaf.array))) for leaf in leaves]
@@ -305,8 +325,10 @@ class JaxTracker(Tracker):
         self._stacks |= namer.stacks
         self._modules.note(namer.names, namer.root)
         self._names_known = self._names_known or bool(namer.names)
+        for dtype, name in namer.left_out.items():
+            self._say_left_out(dtype, ACTIVATION, name)
         if namer.error is not None:
-            self.say_once(f"some outputs are not recorded: {namer.error!r}")
+            self.say_once(f"some outputs are not recorded: {namer.error}")
 
     def _let_go(self) -> None:
         """Keep no array beyond the step that it was given for; of the weights their shapes give the names."""
@@ -337,9 +359,12 @@ class JaxTracker(Tracker):
     def _is_measurable(self, leaf: Leaf) -> bool:
         if _trees.is_measurable(leaf.array.dtype):
             return True
-        why = f"arrays of {leaf.array.dtype} are not measured"
-        self.say_once(f"{why} (first met at {leaf.tensor_type} {leaf.name!r})", why)
+        self._say_left_out(str(leaf.array.dtype), leaf.tensor_type, leaf.name)
         return False
+
+    def _say_left_out(self, dtype: str, tensor_type: str, name: str) -> None:
+        why = f"arrays of {dtype} are not measured"
+        self.say_once(f"{why} (first met at {tensor_type} {name!r})", why)
 
     def _leaves(self, argument: str, tree: Any, tensor_type: str = WEIGHT) -> list[Leaf]:
         if argument == "opt_state":

@@ -206,6 +206,20 @@ def test_an_interrupted_step_is_kept():
     assert sorted(set(log["metadata"]["step"])) == [0, 1] and names(tracker) == ["Dense", "Dense"]
 
 
+@pytest.mark.parametrize("dtype", ["int4", "complex64"])
+def test_numbers_that_are_not_measured_are_said_once(dtype):
+    odd = jnp.ones(4, dtype)
+    with (
+        pytest.warns(UserWarning, match=f"arrays of {dtype} are not measured") as said,
+        track(model_state={"odd": odd, "w": X}) as tracker,
+    ):
+        for _ in range(2):
+            tracker.intercept(jax.jit(lambda x: tag(x, "pair")), (odd, X))
+            tracker.step({"odd": odd, "w": X})
+    assert len(said) == 1
+    assert names(tracker, "Weight") == ["w", "w"] and names(tracker) == ["pair[1]", "pair[1]"]
+
+
 def test_inputs_are_refused_with_what_to_do_instead():
     with pytest.raises(ValueError, match=r"inputs=True is there in PyTorch alone; .* by tag\(x, 'name'\)"):
         track(model_state={"w": jnp.ones(1)}, inputs=True)

@@ -137,7 +137,7 @@ def test_rows_are_of_whole_tensors_and_nothing_is_gathered(case, run, truth, agr
     log, states = run(update, p, [x])
     agree(log, truth(losses(START)))
     assert same(states[-1], update(p, x))
-    assert compiled
+    assert compiled or case.endswith("eager")
     assert not [text for text in compiled if "all-gather" in text or "callback" in text]
 
 

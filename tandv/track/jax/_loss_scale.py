@@ -1,0 +1,92 @@
+"""The scale of a loss in mixed precision: taken out of gradients, in the program where flax's DynamicScale is used.
+
+Inside `DynamicScale.value_and_grad` the scale is marked, and gradients that are computed there are divided by it
+before they are measured. A scale that the user multiplies by is given to `tracker.step(loss_scale=...)`, after the
+program has run; division by a power of two moves exponents only, so rows can be divided as exactly.
+"""
+
+import math
+from typing import Any, NamedTuple, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tandv import statistics
+from tandv.tensor_types import GRADIENT
+from tandv.track.common.writer import warn
+from tandv.track.jax._tag import SCALE, Mark, mark_p, naming
+
+_said: set[str] = set()
+
+
+class LossScale(NamedTuple):
+    """A scale that rows are to be divided by: a power of two."""
+
+    exponent: int | None  # None where the scale is no power of two
+
+    @classmethod
+    def of(cls, scale: Any) -> Self:
+        """Return what `step` was given, None being 1; it is waited for."""
+        if scale is None:
+            return cls(0)
+        value = float(np.asarray(scale))
+        mantissa, exponent = math.frexp(value)
+        if mantissa == 0.5:
+            return cls(exponent - 1)
+        if "power" not in _said:
+            _said.add("power")
+            warn(f"loss_scale={value} is no power of two: gradients with respect to outputs are not recorded")
+        return cls(None)
+
+    def taken_out(self, record: Any, rows: Any) -> Any:
+        """Return the rows of a record without the scale; none of them where that is not possible."""
+        if record.mark.tensor_type != GRADIENT or record.mark.scaled or self.exponent == 0:
+            return rows
+        if self.exponent is None or isinstance(rows, list):
+            return rows[:0]
+        return _shifted(rows, -self.exponent)
+
+
+def _shifted(rows: np.ndarray, by: int) -> np.ndarray:
+    """Return rows of values times 2^by."""
+    rows = rows.copy()
+    rows["scale"] = np.where(rows["scale"] == statistics.NO_SCALE, rows["scale"], rows["scale"] + by)
+    for name in statistics.EXTREMES:
+        rows[name] = np.ldexp(rows[name], by)
+    counts, n = rows["counts"], rows["counts"].shape[-1]
+    moved = np.zeros_like(counts)
+    for i in np.flatnonzero(counts.reshape(-1, n).any(axis=0)):
+        moved[..., min(max(i + by, 0), n - 1)] += counts[..., i]
+    rows["counts"] = moved
+    return rows
+
+
+def dynamic_scale(value_and_grad: Any) -> Any:
+    """Wrap flax's `DynamicScale.value_and_grad`: the scale is marked, and so is what is computed within."""
+
+    def of_scale(self: Any, *args: Any, **kwargs: Any) -> Any:
+        plain = value_and_grad(self, *args, **kwargs)
+
+        def run(*inputs: Any, **more: Any) -> Any:
+            namer = naming.namer
+            if namer is None:
+                return plain(*inputs, **more)
+            mark = Mark(("loss scale",), "", SCALE, (), False)
+            scale = mark_p.bind(jnp.asarray(self.scale), mark=mark)
+            namer.scaled += 1
+            try:
+                return value_and_grad(self.replace(scale=scale), *args, **kwargs)(*inputs, **more)
+            finally:
+                namer.scaled -= 1
+
+        return run
+
+    return of_scale
+
+
+def without_scale(x: jax.Array, mark: Mark, scales: list[Any]) -> jax.Array:
+    """Return a value divided by the scale under which it was computed, which small types could not hold."""
+    if not mark.scaled or mark.tensor_type != GRADIENT or not scales:
+        return x
+    return (x.astype(jnp.float32) if x.dtype.itemsize < 4 else x) / scales[-1].astype(jnp.float32)
