@@ -25,7 +25,7 @@ test: .venv/ready
 
 # The tests that take longest.
 slowest: .venv/ready
-	$(TESTS) --durations 40 --durations-min 1 -vv | grep -E "^[0-9.]+s (call|setup|teardown)"
+	.ci/slowest
 
 # Only what the demo needs; `make check` and `make test` add the rest.
 .venv/demo: pyproject.toml requirements-demo.txt requirements-torch.txt

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tandv.viz import interactive
 
 __all__ = ["__version__", "example_log", "interactive", "read"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _MODULES = {"example_log": "tandv.log.example", "interactive": "tandv.viz", "read": "tandv.log.reading"}
 

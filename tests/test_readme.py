@@ -2,12 +2,17 @@
 
 import pkgutil
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"\]\((?!http)([^)#]+)\)")
+# The README is read on a package index, too, where only whole addresses lead somewhere.
+ADDRESS = re.compile(
+    r"\]\(https://(?:github\.com/tandv/tandv/blob|raw\.githubusercontent\.com/tandv/tandv)/main/([^)#]+)\)"
+)
 
 
 def run(page: Path) -> dict[str, object]:
@@ -36,14 +41,28 @@ def test_python_blocks_of_a_page_run(page, tmp_path, monkeypatch):
     run(page)
 
 
+@pytest.mark.parametrize("page", [p for p in PAGES if "```python\n" in p.read_text()], ids=lambda page: page.name)
+def test_a_page_names_the_extras_that_it_needs(page):
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    top = page.read_text().partition("```python\n")[0]
+    named = re.findall(r'pip install (?:-e )?"(?:tandv|\.)\[([\w,]+)\]"', top)
+    assert len(named) == 2 and named[0] == named[1] and set(named[0].split(",")) <= set(extras)
+
+
 def links() -> list[tuple[str, str]]:
     pages = [ROOT / "README.md", *PAGES]
-    return [(str(page.relative_to(ROOT)), target) for page in pages for target in LINK.findall(page.read_text())]
+    near = [(page.relative_to(ROOT).as_posix(), target) for page in pages for target in LINK.findall(page.read_text())]
+    return near + [("README.md", target) for page in pages for target in ADDRESS.findall(page.read_text())]
 
 
 @pytest.mark.parametrize(("page", "target"), sorted(set(links())))
 def test_links_lead_somewhere(page, target):
     assert ((ROOT / page).parent / target).exists()
+
+
+def test_the_readme_can_be_read_where_there_is_no_repository():
+    text = (ROOT / "README.md").read_text()
+    assert LINK.findall(text) == [] and len(ADDRESS.findall(text)) > 10
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

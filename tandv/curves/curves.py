@@ -131,7 +131,7 @@ def read_curves(path: str | os.PathLike[str]) -> pd.DataFrame:
     path = Path(path)
     try:
         if _ending(path) == ".csv":
-            table = pd.read_csv(path)
+            table = pd.read_csv(path, float_precision="round_trip")
             return as_curves(table.loc[:, ~table.columns.str.fullmatch(r"Unnamed: \d+")])
         return as_curves(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:

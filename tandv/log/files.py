@@ -120,6 +120,7 @@ def read_csv(path: AnyPath) -> pd.DataFrame:
                 index_col=False,
                 dtype=dict.fromkeys(text, "category"),
                 keep_default_na=False,  # a layer may be called "None" or nothing at all
+                float_precision="round_trip",
                 na_values={i: ["", "nan", "NaN", "NA"] for i in flat if i not in text},
             )
         except pd.errors.EmptyDataError:

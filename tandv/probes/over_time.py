@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tandv.log.arrays import write_arrays
 from tandv.messages import unknown
 from tandv.probes._values import copied, flat
 from tandv.probes.inspection import attention_patterns, get_intermediate_outputs, untouched
@@ -130,7 +131,7 @@ class Probe:
             path.write_text(json.dumps(self.to_dict(), allow_nan=False), encoding="utf-8")
         elif path.suffix == ".npz":
             named = {f"{step}/{name}": array for step, arrays in self.arrays.items() for name, array in arrays.items()}
-            np.savez(path, allow_pickle=False, **named)
+            write_arrays(path, named)
         else:
             raise ValueError(f"{path.name} is neither .json nor .npz; choose one of these endings")
         return path

@@ -15,8 +15,16 @@ import os, ray
 from tandv.checkpoints import evaluate, on_ray
 from tandv.checkpoints.engines import EngineFailed
 
-# Ray gives its own processes 30 seconds to start, which a busy machine exceeds: its clock for that goes slower.
-import ray._private.node, types
+# Ray waits 15 to 30 seconds for each of its own processes, which a busy machine exceeds: ports that are known need not
+# be waited for, and its clock for the rest goes slower.
+import functools, socket, types
+import ray._private.node, ray._private.parameter
+def free_port():
+    with socket.socket() as any_port:
+        any_port.bind(("", 0))
+        return any_port.getsockname()[1]
+ports = {f"{agent}_port": free_port() for agent in ("metrics_agent", "dashboard_agent_listen", "runtime_env_agent")}
+ray._private.parameter.RayParams = functools.partial(ray._private.parameter.RayParams, **ports)
 clock = {name: getattr(time, name) for name in dir(time)} | {"monotonic": lambda: time.monotonic() / 30}
 ray._private.node.time = types.SimpleNamespace(**clock)
 
@@ -67,6 +75,7 @@ def test_a_cluster_gives_the_same_as_one_process(tmp_path):
     (tmp_path / "meeting").mkdir()
     command = [sys.executable, "-c", CODE, str(tmp_path), str(tmp_path / "mine.py"), str(tmp_path / "meeting")]
     patient = os.environ | {"RAY_gcs_server_port_wait_time_s": "600", "RAY_worker_register_timeout_seconds": "600"}
+    patient["RAY_agent_register_timeout_ms"] = "600000"
     done = subprocess.run(command, capture_output=True, text=True, env=patient)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-3:] == ["True 5 [0.0, 3.0, 6.0, 9.0, 12.0]", "True False", "failed True"]

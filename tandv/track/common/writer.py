@@ -12,10 +12,9 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from tandv import __version__
 from tandv.log import files
+from tandv.log.arrays import write_arrays
 from tandv.log.run import parts, read_run
 from tandv.log.status import this_process
 from tandv.track.common.background import Background
@@ -212,7 +211,7 @@ class Writer:
         aside = folder / f".{block.step:08d}.npz"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            np.savez(aside, allow_pickle=False, **block.tensors)
+            write_arrays(aside, block.tensors)
             aside.replace(folder / f"{block.step:08d}.npz")
         except OSError as error:
             self._note("tensors", f"could not write to {folder}: {error}; training goes on without these tensors")

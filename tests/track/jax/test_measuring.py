@@ -85,7 +85,7 @@ def test_parts_merge_into_the_whole_inside_the_program(kernel):
 
 @pytest.mark.parametrize("values", [[1e308, -1.7e308], [5e-324, 3e-310, -2e-308], [0.0, 1.5, np.nan]])
 def test_float64_keeps_its_range(values):
-    with jax.enable_x64(True):
+    with (jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64)(True):  # the latter until 0.7
         x = np.array(values)
         row = _kernels.xla(x.dtype).rows_of(np.asarray(jax.jit(lambda x: _kernels.xla(x.dtype).measure(x, ()))(x)))
     check(row, x)
