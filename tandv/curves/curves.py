@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tandv.log.exact import EXACTLY
 from tandv.messages import check_choices
 
 
@@ -131,7 +132,7 @@ def read_curves(path: str | os.PathLike[str]) -> pd.DataFrame:
     path = Path(path)
     try:
         if _ending(path) == ".csv":
-            table = pd.read_csv(path, float_precision="round_trip")
+            table = pd.read_csv(path, **EXACTLY)
             return as_curves(table.loc[:, ~table.columns.str.fullmatch(r"Unnamed: \d+")])
         return as_curves(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:

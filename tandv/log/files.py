@@ -16,6 +16,7 @@ from tandv.curves import TrainingStats
 from tandv.log import _parquet, _pickling, _unpickling, logframe
 from tandv.log._opening import TEXT_LABELS, AnyPath, PublishedLog, as_log, existing, naming
 from tandv.log._unreadable import UnreadableFile
+from tandv.log.exact import EXACTLY
 
 __all__ = [
     "PublishedLog",
@@ -120,7 +121,7 @@ def read_csv(path: AnyPath) -> pd.DataFrame:
                 index_col=False,
                 dtype=dict.fromkeys(text, "category"),
                 keep_default_na=False,  # a layer may be called "None" or nothing at all
-                float_precision="round_trip",
+                **EXACTLY,
                 na_values={i: ["", "nan", "NaN", "NA"] for i in flat if i not in text},
             )
         except pd.errors.EmptyDataError:
