@@ -142,5 +142,9 @@ def natural(text: str) -> list[tuple[int, int | str]]:
 
 
 def natural_path(path: Iterable[str]) -> list[list[tuple[int, int | str]]]:
-    """Return a key that sorts paths key by key, numbers as numbers."""
+    """Return a key that sorts paths key by key, numbers as numbers.
+
+    >>> sorted([("layers", "10"), ("layers", "2")], key=natural_path)
+    [('layers', '2'), ('layers', '10')]
+    """
     return [natural(key) for key in path]
