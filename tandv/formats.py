@@ -45,7 +45,7 @@ _TABLE = {
     "float64": _Called("fp64", "F64"),
 }
 SHORT = {name: called.short for name, called in _TABLE.items()}
-SAFETENSORS = {called.safetensors: name for name, called in _TABLE.items() if called.safetensors}
+SAFETENSORS: dict[str, str] = {called.safetensors: name for name, called in _TABLE.items() if called.safetensors}
 EIGHT_BITS = tuple(sorted(name for name in _TABLE if name.startswith("float8")))
 # Those that values are cast to: e8m0 has neither sign nor zero, it holds the scales of blocks.
 FORMATS = tuple(name for name in _TABLE if name != "float8_e8m0fnu")

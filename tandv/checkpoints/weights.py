@@ -70,7 +70,8 @@ def trained(entries: Mapping[str, Entry]) -> tuple[list[Weight], list[str]]:
             weights[name] = entry
             if entry.storage is not None:
                 storages[entry.storage] = name
-    framework = next((one.framework for one in entries.values() if one.framework), None) or framework_of(weights)
+    stated: Framework | None = next((one.framework for one in entries.values() if one.framework), None)
+    framework: Framework = stated or framework_of(weights)
     layers = of_parameters([tuple(name.split(".")) for name in weights], framework)
     named = [
         Weight(entry.layer or layer, name, entry) for layer, (name, entry) in zip(layers, weights.items(), strict=True)

@@ -22,7 +22,7 @@ _WARPS = _triton.LANES // (64 if torch.version.hip else 32)
 
 class _Region(NamedTuple):
     first: int
-    count: int
+    size: int
 
 
 class _Job(NamedTuple):
@@ -80,7 +80,7 @@ class Launches:
         if self._region_table is None:
             table = np.zeros((max(self._regions) + 1, 2), np.int64)
             for place, region in self._regions.items():
-                table[place] = region.first, region.count
+                table[place] = region.first, region.size
             self._region_table = self._send(table)
         grid = (len(self._region_table),)
         self._run(_triton.fold, grid, self._region_table, self._records, rows, rows.view(torch.float64), BLOCK=128)
@@ -125,21 +125,21 @@ class Launches:
         each = -(-pieces // self._most_shares) * _triton.SHARE
         region = self._regions.get(place)
         job = _Job(address + head * item, head, size, each, place, region.first if region else 0)
-        if region is None or region.count < job.shares:
+        if region is None or region.size < job.shares:
             self._regions[place] = region = self._new_region(region, job.shares)
             self._region_table = None
             job = job._replace(first=region.first)
         return job
 
     def _new_region(self, old: _Region | None, wanted: int) -> _Region:
-        count = max(wanted, min(self._most_shares, 2 * old.count)) if old else wanted
+        count = max(wanted, min(self._most_shares, 2 * old.size)) if old else wanted
         first, self._used = self._used, self._used + count
         if self._used > len(self._records):
             larger = self._records.new_zeros(max(self._used, 2 * len(self._records)), _triton.RECORD)
             larger[: len(self._records)].copy_(self._records)
             self._records = larger
         if old:  # what it holds of this step's earlier calls moves along
-            self._records[first : first + old.count].copy_(self._records[old.first : old.first + old.count])
+            self._records[first : first + old.size].copy_(self._records[old.first : old.first + old.size])
         return _Region(first, count)
 
     def _send(self, array: np.ndarray) -> torch.Tensor:

@@ -422,7 +422,8 @@ def _number(receiver: int, key: int, last: bool) -> int:
     return -1 if capture is None else capture.number(key, last)
 
 
-_number._dynamo_marked_constant = True  # what torch.compiler.assume_constant_result does, without importing Dynamo
+# What torch.compiler.assume_constant_result does, without importing Dynamo.
+vars(_number)["_dynamo_marked_constant"] = True
 
 
 def _key(tensor: torch.Tensor) -> tuple[int, int]:

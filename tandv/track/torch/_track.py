@@ -37,7 +37,7 @@ class TorchTracker(Tracker):
     _parameters: ParameterCapture
     scaler: ScalerWatch
     tree: Tree
-    weights: Callable[[], Source | None]
+    weights_source: Callable[[], Source | None]
 
     def __init__(self, *arguments: Any, **keywords: Any):
         super().__init__(*arguments, **keywords)
@@ -50,6 +50,9 @@ class TorchTracker(Tracker):
         super().__exit__(kind, error, trace)
 
     step = alone(Tracker.step)
+
+    def weights(self) -> Source | None:
+        return self.weights_source()
 
     def attach(self) -> None:
         self.scaler.attach()
@@ -259,7 +262,7 @@ def track(
         measurements=measurements,
         insight=asked,
     )
-    tracker.weights = lambda: _weights.source(module) if ranks is None or ranks.rank == 0 else None
+    tracker.weights_source = lambda: _weights.source(module) if ranks is None or ranks.rank == 0 else None
     if ranks is not None:
         open_log = tracker._open
         steps = f"every={'a function' if callable(every) else every}, init_step={init_step or 0}"
