@@ -30,6 +30,7 @@ ray._private.node.time = types.SimpleNamespace(**clock)
 
 folder, metrics, meeting = sys.argv[1:]
 ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+ray._private.node.time = time
 engine = on_ray()
 wanted = ["all", metrics]
 there = evaluate(folder, wanted, engine=engine, cache=False, per_tensor=True)

@@ -137,10 +137,10 @@ def _copy(model: nnx.Module) -> nnx.Module:
 
 def _of_nnx(copy: nnx.Module, x: Any, call: Call) -> tuple[Calls, Calls]:
     names: dict[int, str] = {}
-    for path, module in sorted(nnx.iter_modules(copy), key=lambda entry: len(entry[0])):
+    for path, module in sorted(_modules(copy), key=lambda entry: len(entry[0])):
         names.setdefault(id(module), ".".join(map(str, path)) or type(copy).__name__)
     order = {name: position for position, name in enumerate(names.values())}
-    modules = [module for _, module in nnx.iter_modules(copy)]
+    modules = [module for _, module in _modules(copy)]
     outputs: Calls = {}
     with contextlib.ExitStack() as after:
         calls = {type(module): getattr(type(module), "__call__", None) for module in modules}  # noqa: B004
@@ -200,3 +200,10 @@ def _arrays(layer: str, calls: list[Any]) -> Iterator[tuple[str, np.ndarray]]:
             if jnp.issubdtype(getattr(leaf, "dtype", int), jnp.floating) and leaf.dtype.itemsize < 4:
                 array = leaf.astype(jnp.float32)
             yield base + "".join(f"[{key_text(key)}]" for key in keys), np.array(array)
+
+
+def _modules(model: nnx.Module) -> list[tuple[tuple[Any, ...], nnx.Module]]:
+    """Return the path and the module of each module of a model, itself included."""
+    if hasattr(nnx, "iter_modules"):
+        return list(nnx.iter_modules(model))
+    return list(model.iter_modules())  # until flax 0.12.0
