@@ -8,7 +8,7 @@ import contextlib
 import weakref
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,7 +24,8 @@ from tandv.track.torch import _exports
 from tandv.track.torch._compiled import VIEW, Quiet, Receiver, forget_graphs, mark, not_compiled_alone
 from tandv.track.torch._coverage import Part
 from tandv.track.torch._gradients import on_gradient
-from tandv.track.torch._inputs import INPUT, InputHooks, unchanged
+from tandv.track.torch._inputs import INPUT, Inputs, in_backward
+from tandv.track.torch._met import MetTensors
 from tandv.track.torch._modes import exporting, own_operations
 from tandv.track.torch._own_hooks import Last, LastHooks
 from tandv.track.torch._shards import Sums, local, part_of
@@ -35,15 +36,6 @@ from tandv.track.torch.values import measurable, why_not
 
 ACTIVATION, GRADIENT = 0, 1  # places among the tensor types
 _TENSOR_TYPES = {INPUT: tensor_types.INPUT, ACTIVATION: tensor_types.ACTIVATION, GRADIENT: tensor_types.GRADIENT}
-_SEEN_AT_MOST = 10_000  # outputs of a step that are recognised when an outer module returns them, too
-
-
-class _Seen(NamedTuple):
-    """An output that was met before in this step, perhaps to be returned by an outer module too."""
-
-    tensor: weakref.ref[torch.Tensor]
-    handle: Any
-    wants_gradient: list[Quantity]
 
 
 class OutputCapture:
@@ -58,13 +50,13 @@ class OutputCapture:
         only_training: bool,
         inputs: bool = False,
     ):
-        self._tracker = tracker
+        self.tracker = tracker
         self._measurements = tracker.measurements
         self._model = unwrap(model)
         self._tree = tree
         self._gradients = gradients
         self._only_training = only_training
-        self._seen: dict[tuple[int, int], _Seen] = {}
+        self.met = MetTensors()
         self._quantities: dict[tuple[int, str, int], Quantity] = {}
         self._on_leaves: list[Any] = []
         self._ran_in: dict[tuple[int, str], set[str]] = {}  # phases of this step, by output in compiled graphs
@@ -80,7 +72,7 @@ class OutputCapture:
         _captures[self._receiver.number] = self
         self._quiet = Quiet()
         self._sums = Sums(self._on_sum)
-        self._inputs = InputHooks(self._on_inputs) if inputs else None
+        self._inputs = Inputs(self) if inputs else None
 
     def attach(self) -> None:
         forget_graphs()
@@ -120,7 +112,7 @@ class OutputCapture:
         try:
             yield
         finally:
-            if on and self._tracker.is_on:
+            if on and self.tracker.is_on:
                 self._put_hooks()
 
     @property
@@ -142,7 +134,7 @@ class OutputCapture:
     def next_step(self) -> None:
         """Forget the outputs of the step that has ended."""
         self.saw_outputs = self.evaluated = self._met_unknown = False
-        self._seen.clear()
+        self.met.clear()
         self._ran_in.clear()
         self._views.clear()
         self._compiled_gradients = False
@@ -162,13 +154,13 @@ class OutputCapture:
         if torch.compiler.is_compiling():
             self._while_traced(module, output, last)
             return
-        if not self._tracker.recording or exporting():
+        if not self.tracker.recording or exporting():
             return
         if self._only_training and not self._model.training:
             self.evaluated = self.evaluated or self._tree.find(module) is not None
             return
         try:
-            named = self._known(module)
+            named = self.known(module)
             if named is None or (not last and module._forward_hooks and self._last.sees(module)):
                 return
             with own_operations():
@@ -177,49 +169,14 @@ class OutputCapture:
         except Exception as error:
             named = self._tree.find(module)
             what = type(module).__name__ if named is None else repr(named.name)
-            self._tracker.fail(f"in the forward pass of {what}", error)
+            self.tracker.fail(f"in the forward pass of {what}", error)
 
-    def _on_inputs(self, module: nn.Module, given: Any, output: Any) -> None:
-        """Record what a module was given; an output of this step has been measured, and counts for it too."""
-        if not self._tracker.recording or (self._only_training and not self._model.training):
-            return
-        if torch.compiler.is_compiling():
-            number = -1 if torch.compiler.is_exporting() else _number(self._receiver.number, id(module), True)
-            if number >= 0 and given is not output:
-                mark(given, self._receiver.number, number, False, "", INPUT)
-            return
-        if exporting() or _in_backward():
-            return
-        try:
-            named = self._known(module)
-            if named is not None:
-                with own_operations():
-                    for name, tensor in unchanged(given, output, named.name):
-                        self._record_input(named, name, tensor)
-        except Exception as error:
-            self._tracker.fail(f"at an input of a {type(module).__name__}", error)
-
-    def _record_input(self, named: Named, name: str, tensor: torch.Tensor) -> None:
-        if is_functorch_wrapped_tensor(tensor) or not tensor.is_floating_point():  # tokens and masks need no word
-            return
-        mine = local(tensor)[0]
-        values = measurable(mine) if mine is not None else None
-        if values is None:
-            self._leave_out(name, tensor)
-            return
-        quantity, seen = self._quantity(named, name, INPUT, part_of(tensor)), self._met(tensor)
-        if seen is None:
-            (handle,) = self._measurements.add([values], [quantity])
-            self._seen[_key(tensor)] = _Seen(weakref.ref(tensor), handle, [])
-        elif not (seen.handle and self._measurements.share(seen.handle, quantity)):
-            self._measurements.add([values], [quantity])
-
-    def _known(self, module: nn.Module) -> Named | None:
+    def known(self, module: nn.Module) -> Named | None:
         """Return what the log calls a module; the step's first one shows that its forward pass has begun."""
         named = self._tree.find(module)
         if named is None and not self._met_unknown:
             self._met_unknown = True  # it may have been put into the model since the last look
-            self._tracker.look(within=True)
+            self.tracker.look(within=True)
             named = self._tree.find(module)
         if named is not None and not self.saw_outputs:
             self._begin()
@@ -228,23 +185,30 @@ class OutputCapture:
 
     def _begin(self) -> None:
         self.saw_outputs = True
-        self._tracker.look(within=True)
-        self._tracker.forward_begun()
+        self.tracker.look(within=True)
+        self.tracker.forward_begun()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Tell whether what modules return and are given now is recorded."""
+        return self.tracker.recording and (not self._only_training or self._model.training)
 
     def _while_traced(self, module: nn.Module, output: Any, last: bool) -> None:
         """Put operators that record into a graph; one graph is made with them, another without."""
-        if not self._tracker.recording or (self._only_training and not self._model.training):
-            return
+        if self.is_wanted:
+            self.mark(module, output, last)
+
+    def mark(self, module: nn.Module, values: Any, last: bool, kind: int = ACTIVATION) -> None:
+        """Put operators that record the tensors in a module's output or input into the graph that is being traced."""
         if torch.compiler.is_exporting():
             return
         number = _number(self._receiver.number, id(module), last)
-        if number < 0:
-            return
-        mark(output, self._receiver.number, number, self._gradients)
+        if number >= 0:
+            mark(values, self._receiver.number, number, self._gradients and kind == ACTIVATION, "", kind)
 
     def _on_compiled(self, module: int, leaf: str, kind: int, tensor: torch.Tensor) -> None:
         """Record what a compiled graph shows; activations that its backward pass computes again were counted."""
-        if not self._tracker.recording or (kind != GRADIENT and _in_backward()):
+        if not self.tracker.recording or (kind != GRADIENT and in_backward()):
             return
         named = None
         try:
@@ -256,7 +220,7 @@ class OutputCapture:
             if kind in (GRADIENT, VIEW):
                 self._note_view((module, leaf), f"{named.name}{leaf}", kind)
             kind = ACTIVATION if kind == VIEW else kind
-            quantity = self._quantity(named, f"{named.name}{leaf}", kind)
+            quantity = self.quantity_of(named, f"{named.name}{leaf}", kind)
             phases = self._ran_in.setdefault((module, leaf), set())
             if kind == GRADIENT:
                 only = next(iter(phases)) if len(phases) == 1 else ""
@@ -266,7 +230,7 @@ class OutputCapture:
             with own_operations():
                 self._add_compiled(quantity, tensor)
         except Exception as error:
-            self._tracker.fail(f"in the compiled pass of {named.name!r}" if named else "in a compiled pass", error)
+            self.tracker.fail(f"in the compiled pass of {named.name!r}" if named else "in a compiled pass", error)
 
     def _note_view(self, place: tuple[int, str], name: str, kind: int) -> None:
         """Note a view whose gradient may arrive outside of its graph, or that it has arrived inside."""
@@ -281,30 +245,30 @@ class OutputCapture:
         if values is not None:
             self._measurements.add([values], [quantity])
         else:
-            self._leave_out(quantity.name, tensor)
+            self.leave_out(quantity.name, tensor)
 
-    def _leave_out(self, name: str, tensor: torch.Tensor) -> None:
+    def leave_out(self, name: str, tensor: torch.Tensor) -> None:
         why = why_not(tensor)
-        self._tracker.say_once(f"{why} are not measured (first met at {name!r})", why)
+        self.tracker.say_once(f"{why} are not measured (first met at {name!r})", why)
 
     def _record(self, named: Named, name: str, tensor: torch.Tensor) -> None:
         if is_functorch_wrapped_tensor(tensor):  # nothing may be asked of it outside of its transform
-            self._leave_out(name, tensor)
+            self.leave_out(name, tensor)
             return
-        quantity = self._quantity(named, name, ACTIVATION, part_of(tensor))
+        quantity = self.quantity_of(named, name, ACTIVATION, part_of(tensor))
         # Activation checkpointing runs forward again during backward: those outputs have been counted.
-        again = _in_backward()
-        seen = self._met(tensor)
+        again = in_backward()
+        seen = self.met.find(tensor)
         if seen is None:
             mine = local(tensor)[0]
             values = measurable(mine) if mine is not None else None
             if values is None and (mine is not None or not tensor.is_floating_point()):
-                self._leave_out(name, tensor)
+                self.leave_out(name, tensor)
                 return
             if values is None and not again:
                 self._sums.wait_for(tensor, (named, name))
             handle = None if again or values is None else self._measurements.add([values], [quantity])[0]
-            seen = self._seen[_key(tensor)] = _Seen(weakref.ref(tensor), handle, [])
+            seen = self.met.keep(tensor, handle)
         elif not again and not (seen.handle and self._measurements.share(seen.handle, quantity)):
             mine = local(tensor)[0]
             values = measurable(mine) if mine is not None else None
@@ -312,7 +276,7 @@ class OutputCapture:
                 self._measurements.add([values], [quantity])
         if self._gradients:
             with torch._C.DisableTorchFunctionSubclass():
-                self._want_gradient(seen.wants_gradient, self._quantity(named, name, GRADIENT), tensor)
+                self._want_gradient(seen.wants_gradient, self.quantity_of(named, name, GRADIENT), tensor)
 
     def _want_gradient(self, wanted: list[Quantity], quantity: Quantity, tensor: torch.Tensor) -> None:
         if not tensor.requires_grad:
@@ -323,32 +287,25 @@ class OutputCapture:
                 self._on_leaves.append(hook)
         wanted.extend(in_phase([quantity], self._measurements.phase))
 
-    def _met(self, tensor: torch.Tensor) -> _Seen | None:
-        """Return what is known of an output that an inner module has returned in this step, unchanged since."""
-        if len(self._seen) > _SEEN_AT_MOST:  # a step of very many calls, or one that never ends
-            self._seen.clear()
-        seen = self._seen.get(_key(tensor))
-        return seen if seen is not None and seen.tensor() is tensor else None  # ids come back when tensors die
-
     def _on_gradient(self, quantities: list[Quantity], gradient: torch.Tensor) -> None:
-        if not self._tracker.recording or exporting():
+        if not self.tracker.recording or exporting():
             return
         try:
             with own_operations():
                 self._add_gradient(quantities, gradient)
         except Exception as error:
-            self._tracker.fail(f"in the backward pass of {quantities[0].name!r}", error)
+            self.tracker.fail(f"in the backward pass of {quantities[0].name!r}", error)
 
     def _add_gradient(self, quantities: list[Quantity], gradient: torch.Tensor) -> None:
         mine, group, piece = local(gradient)
         values = measurable(mine) if mine is not None else None
         if values is None:
             if mine is not None:
-                self._leave_out(f"the gradient of {quantities[0].name}", gradient)
+                self.leave_out(f"the gradient of {quantities[0].name}", gradient)
             return
         if group:
             quantities = [quantity._replace(part=f"{group}|{piece}") for quantity in quantities]
-        values = self._tracker.scaler.taken_out(values, self._tracker.scaler.of_pass())
+        values = self.tracker.scaler.taken_out(values, self.tracker.scaler.of_pass())
         if values is None:
             return
         (handle,) = self._measurements.add([values], quantities[:1])
@@ -357,7 +314,7 @@ class OutputCapture:
 
     def _on_sum(self, what: tuple[Named, str], whole: torch.Tensor) -> None:
         """Record an output whose terms its module's own hooks have summed over the ranks."""
-        if not self._tracker.recording:
+        if not self.tracker.recording:
             return
         named, name = what
         try:
@@ -368,9 +325,9 @@ class OutputCapture:
             with own_operations():
                 values = measurable(mine)
                 if values is not None:
-                    self._measurements.add([values], [self._quantity(named, name, ACTIVATION, part_of(whole))])
+                    self._measurements.add([values], [self.quantity_of(named, name, ACTIVATION, part_of(whole))])
         except Exception as error:
-            self._tracker.fail(f"in the forward pass of {named.name!r}", error)
+            self.tracker.fail(f"in the forward pass of {named.name!r}", error)
 
     def follow(self) -> None:
         """Go on with the modules that the model has now, which may have other places and names."""
@@ -384,26 +341,26 @@ class OutputCapture:
         `last` is whether its own hooks have run. A module inside of a `torch.func` transform has none: what it
         returns there has no values of its own.
         """
-        self._tracker.look(within=True)
+        self.tracker.look(within=True)
         if peek_interpreter_stack() is not None:
             why = "tensors inside torch.func or vmap"
-            self._tracker.say_once(f"{why} are not measured (first met in a compiled graph)", why)
+            self.tracker.say_once(f"{why} are not measured (first met in a compiled graph)", why)
             return -1
         return self._tree.number(key) if last or key not in self._last.keys else -1
 
     def say_unseen(self) -> None:
         """Say which outputs stayed terms of a sum over ranks, and which gradients went past compiled graphs."""
         if self._views and self._compiled_gradients:
-            self._tracker.say_once(
+            self.tracker.say_once(
                 f"the gradient of {next(iter(self._views.values()))!r} was not seen: the loss does not depend on it, "
                 "or a compiled function returns it beside what it is a view of; compile the model itself, or run it in "
                 "eager mode, to have it",
                 "views in compiled graphs",
             )
         for _, name in self._sums.unseen():
-            self._tracker.say_once(f"{name!r} stays a term of a sum over ranks in the step and is not measured")
+            self.tracker.say_once(f"{name!r} stays a term of a sum over ranks in the step and is not measured")
 
-    def _quantity(self, named: Named, name: str, kind: int, part: str = "") -> Quantity:
+    def quantity_of(self, named: Named, name: str, kind: int, part: str = "") -> Quantity:
         key = (named.position, name, kind)
         if key not in self._quantities or self._quantities[key].part != part:
             order = (kind, named.position, len(self._quantities))
@@ -424,12 +381,3 @@ def _number(receiver: int, key: int, last: bool) -> int:
 
 # What torch.compiler.assume_constant_result does, without importing Dynamo.
 vars(_number)["_dynamo_marked_constant"] = True
-
-
-def _key(tensor: torch.Tensor) -> tuple[int, int]:
-    with torch._C.DisableTorchFunctionSubclass():
-        return id(tensor), 0 if tensor.is_inference() else tensor._version
-
-
-def _in_backward() -> bool:
-    return torch._C._current_graph_task_id() != -1

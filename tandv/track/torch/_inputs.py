@@ -5,30 +5,34 @@ those that hooks of the module itself may replace, are only seen afterwards: wha
 that works in place does, is left out then.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import nn
+from torch._C._functorch import is_functorch_wrapped_tensor  # pyright: ignore[reportMissingImports]
+from torch.nn.modules import module as module_hooks
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from tandv.track.torch._compiled import not_compiled_alone
+from tandv.track.torch._modes import exporting, own_operations
+from tandv.track.torch._shards import local, part_of
+from tandv.track.torch.names import Named
 from tandv.track.torch.outputs import tensors_in
+from tandv.track.torch.values import measurable
 
 INPUT = -1  # its place among the tensor types, before activations
 
-Note = Callable[[nn.Module, Any, Any], None]  # a module, what it is given, and what it has returned, if it has
 
+class Inputs:
+    """Records what modules are given, through the capture of their outputs; it knows the modules and what was met."""
 
-class InputHooks:
-    """Hands what every module is given to a capture; a single argument by place as it is, others as tuple or dict."""
-
-    def __init__(self, note: Note):
-        self._note = note
+    def __init__(self, outputs: Any):
+        self._outputs = outputs
         self._hooks: list[Any] = []
 
     def attach(self) -> None:
-        for hook in (InputHooks._before, InputHooks._after):
+        for hook in (Inputs._before, Inputs._after):
             not_compiled_alone(hook)
         self._hooks = [
             register_module_forward_pre_hook(self._before),
@@ -38,6 +42,7 @@ class InputHooks:
     def detach(self) -> None:
         for hook in self._hooks:
             hook.remove()
+            module_hooks._global_forward_hooks_with_kwargs.pop(hook.id, None)  # torch leaves it there
         self._hooks = []
 
     def _before(self, module: nn.Module, given: Any) -> None:
@@ -50,8 +55,49 @@ class InputHooks:
         if by_name:
             self._note(module, by_name, output)
 
+    def _note(self, module: nn.Module, given: Any, output: Any) -> None:
+        """Record what a module was given; `output` is what it has returned, None while it has not."""
+        if not self._outputs.is_wanted:
+            return
+        if torch.compiler.is_compiling():
+            if given is not output:
+                self._outputs.mark(module, given, True, INPUT)
+            return
+        if exporting() or in_backward():  # a pass that is run again for the backward pass has been counted
+            return
+        tracker = self._outputs.tracker
+        try:
+            named = self._outputs.known(module)
+            if named is not None:
+                with own_operations():
+                    for name, tensor in _unchanged(given, output, named.name):
+                        self._record(named, name, tensor)
+        except Exception as error:
+            tracker.fail(f"at an input of a {type(module).__name__}", error)
 
-def unchanged(given: Any, output: Any, name: str) -> Iterator[tuple[str, torch.Tensor]]:
+    def _record(self, named: Named, name: str, tensor: torch.Tensor) -> None:
+        """Measure a tensor, or let what was measured of it in this step count for the input, too."""
+        if is_functorch_wrapped_tensor(tensor) or not tensor.is_floating_point():  # tokens and masks need no word
+            return
+        mine = local(tensor)[0]
+        values = measurable(mine) if mine is not None else None
+        if values is None:
+            self._outputs.leave_out(name, tensor)
+            return
+        measurements, met = self._outputs.tracker.measurements, self._outputs.met
+        quantity, before = self._outputs.quantity_of(named, name, INPUT, part_of(tensor)), met.find(tensor)
+        if before is None:
+            met.keep(tensor, measurements.add([values], [quantity])[0])
+        elif not (before.handle and measurements.share(before.handle, quantity)):
+            measurements.add([values], [quantity])
+
+
+def in_backward() -> bool:
+    """Tell whether a backward pass is being run."""
+    return torch._C._current_graph_task_id() != -1
+
+
+def _unchanged(given: Any, output: Any, name: str) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield (name, tensor) of what a module was given and did not return itself."""
     returned = [tensor for _, tensor in tensors_in(output, "")]
     for place, tensor in tensors_in(given, name):

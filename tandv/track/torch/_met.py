@@ -1,0 +1,46 @@
+"""The tensors that were met in a step: a module may return, or be given, what another has returned before."""
+
+import weakref
+from typing import Any, NamedTuple
+
+import torch
+
+from tandv.track.common.measurements import Quantity
+
+_AT_MOST = 10_000  # tensors of a step that are recognised when they come again
+
+
+class Met(NamedTuple):
+    """A tensor that was met before in this step, unchanged since."""
+
+    tensor: weakref.ref[torch.Tensor]
+    handle: Any  # of its measurement, to share it; None if it was not measured
+    wants_gradient: list[Quantity]
+
+
+class MetTensors:
+    """The tensors of a step, known by identity and version."""
+
+    def __init__(self) -> None:
+        self._met: dict[tuple[int, int], Met] = {}
+
+    def find(self, tensor: torch.Tensor) -> Met | None:
+        """Return what is known of a tensor, if it was met in this step and nothing has changed it since."""
+        if len(self._met) > _AT_MOST:  # a step of very many calls, or one that never ends
+            self._met.clear()
+        met = self._met.get(_key(tensor))
+        return met if met is not None and met.tensor() is tensor else None  # ids come back when tensors die
+
+    def keep(self, tensor: torch.Tensor, handle: Any) -> Met:
+        """Remember a tensor and the handle of its measurement."""
+        met = self._met[_key(tensor)] = Met(weakref.ref(tensor), handle, [])
+        return met
+
+    def clear(self) -> None:
+        """Forget all, when the step has ended."""
+        self._met.clear()
+
+
+def _key(tensor: torch.Tensor) -> tuple[int, int]:
+    with torch._C.DisableTorchFunctionSubclass():
+        return id(tensor), 0 if tensor.is_inference() else tensor._version
