@@ -1,4 +1,4 @@
-"""Real architectures: the run stays as it is to the last bit, and every module and parameter has its rows."""
+"""Architectures as people train them: the run stays as it is to the last bit, and every tensor has its rows."""
 
 import copy
 import logging
@@ -8,17 +8,20 @@ import pytest
 import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
+from track.torch.written_out import WRITTEN_OUT
 from track.torch.zoo import ZOO
 
 from tandv.track.common import read_pickle
 from tandv.track.torch import track
 
-# Said by the libraries themselves while they build or run their models.
+# Said by the libraries themselves while they build, run or compile their models.
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
 ]
 logging.getLogger("transformers").setLevel(logging.ERROR)
+
+ARCHITECTURES = ZOO | WRITTEN_OUT
 
 
 def floats_in(output):
@@ -26,7 +29,7 @@ def floats_in(output):
 
 
 def optimizer_of(model):
-    return torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
+    return torch.optim.SGD([p for p in model.parameters() if p.requires_grad], 0.01, momentum=0.9)
 
 
 def train(model, optimizer, batch, step_ended=lambda: None, steps=3):
@@ -43,6 +46,10 @@ def train(model, optimizer, batch, step_ended=lambda: None, steps=3):
         step_ended()
         seen += [p.detach().clone() for p in model.parameters()]
     return [*seen, torch.random.get_rng_state()]
+
+
+def same(ours, theirs):
+    return len(ours) == len(theirs) and all(map(torch.equal, ours, theirs))
 
 
 def expected_rows(model, batch):
@@ -74,11 +81,26 @@ def hooks_and_names(model):
     ], list(model.state_dict())
 
 
-@pytest.mark.parametrize("name", ZOO)
-def test_a_real_architecture(name, tmp_path):
+def made(name):
     torch.manual_seed(0)
-    model, batch = ZOO[name]()
-    model.train()
+    model, batch = ARCHITECTURES[name]()
+    return model.train(), batch
+
+
+def rows_of(tracker):
+    """Return {step: {(tensor type, name without its leaf)}} of a finished log."""
+    m = read_pickle(tracker.out_path)["metadata"]
+    names = m["name"].astype(str).str.partition("[")[0]
+    rows = zip(m["step"], m["tensor_type"].astype(str), names, strict=True)
+    steps = {}
+    for step, kind, name in rows:
+        steps.setdefault(step, set()).add((kind, name))
+    return steps
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_an_architecture(name, tmp_path):
+    model, batch = made(name)
     expected = expected_rows(copy.deepcopy(model), batch)
     twin = copy.deepcopy(model)
     alone = train(twin, optimizer_of(twin), batch)
@@ -86,17 +108,37 @@ def test_a_real_architecture(name, tmp_path):
     optimizer = optimizer_of(model)
     with track(model, optimizer=optimizer, path=tmp_path / "run", async_offload=False) as tracker:
         tracked = train(model, optimizer, batch, tracker.step)
-    assert len(tracked) == len(alone)
-    assert all(torch.equal(ours, theirs) for ours, theirs in zip(tracked, alone, strict=True))
+    assert same(tracked, alone)
     assert hooks_and_names(model) == hooks_and_names(twin)
     assert not nn.modules.module._global_forward_hooks
 
-    m = read_pickle(tracker.out_path)["metadata"]
-    shown = list(zip(m["step"], m["tensor_type"].astype(str), m["name"].astype(str), strict=True))
-    for step in range(3):
-        rows = {(kind, row.partition("[")[0]) for at, kind, row in shown if at == step}
-        assert sorted(expected - rows) == []
+    rows = rows_of(tracker)
+    assert sorted(rows) == [0, 1, 2]
+    assert [sorted(expected - shown) for shown in rows.values()] == [[], [], []]
 
 
-def test_there_are_at_least_forty():
-    assert len(ZOO) >= 40
+@pytest.mark.parametrize("name", WRITTEN_OUT)
+def test_a_compiled_architecture(name, tmp_path):
+    """Compiled for autograd, tracked and alone are the same, and no row of eager mode is missing."""
+
+    def compiled():
+        torch.compiler.reset()
+        model, batch = made(name)
+        return model, batch, torch.compile(model, backend="aot_eager")
+
+    model, batch, run = compiled()
+    alone = train(run, optimizer_of(model), batch)
+    expected = expected_rows(made(name)[0], batch)
+
+    model, batch, run = compiled()
+    optimizer = optimizer_of(model)
+    with track(run, optimizer=optimizer, path=tmp_path / "run", async_offload=False) as tracker:
+        tracked = train(run, optimizer, batch, tracker.step)
+    torch.compiler.reset()
+    assert same(tracked, alone)
+    assert [sorted(expected - shown) for shown in rows_of(tracker).values()] == [[], [], []]
+
+
+def test_how_many_there_are():
+    assert len(ZOO) >= 55
+    assert len(WRITTEN_OUT) >= 40
