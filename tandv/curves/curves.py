@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tandv.log.exact import EXACTLY
+from tandv.curves.exact import EXACTLY
 from tandv.messages import check_choices
 
 

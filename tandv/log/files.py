@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tandv.curves import TrainingStats
+from tandv.curves.exact import EXACTLY
 from tandv.log import _parquet, _pickling, _unpickling, logframe
 from tandv.log._opening import TEXT_LABELS, AnyPath, PublishedLog, as_log, existing, naming
 from tandv.log._unreadable import UnreadableFile
-from tandv.log.exact import EXACTLY
 
 __all__ = [
     "PublishedLog",
