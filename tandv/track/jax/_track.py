@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from tandv.track.common.saving import SaveRule
-from tandv.track.jax import _names, _stash
+from tandv.track.jax import _hosts, _names, _stash
 from tandv.track.jax._objects import is_equinox, is_object
 from tandv.track.jax._states import parts_of
 from tandv.track.jax._tracker import JaxTracker
@@ -148,6 +148,8 @@ def track(
     found += settings.problems(known)
     if inputs is True:
         found.append("inputs=True is there in PyTorch alone; in JAX record what a module is given by tag(x, 'name')")
+    if budget is not None and _hosts.several():
+        found.append("budget= chooses steps by this process's time; give every= on several hosts, the same in each")
     if callable(stash_value):
         found += _stash.problems(stash_value)
     refuse(found)

@@ -13,7 +13,7 @@ from tandv.track.common.measurements import Block, block
 from tandv.track.common.saving import Source
 from tandv.track.common.tracker import Tracker
 from tandv.track.insight.numbers import with_numbers
-from tandv.track.jax import _entry, _haiku, _linen, _names, _objects, _trees, _weights
+from tandv.track.jax import _entry, _haiku, _hosts, _linen, _names, _objects, _trees, _weights
 from tandv.track.jax._calls import Calls
 from tandv.track.jax._insight import Insight
 from tandv.track.jax._measured import Measurements, record_problems, steps_of
@@ -47,6 +47,8 @@ class JaxTracker(Tracker):
         stash_value, insight = settings.stash_value, settings.insight_asked()
         self._own = Own(stash_value) if stash_value not in (None, stash_all_stats_and_hist) else None
         super().__init__(settings, title=title, framework=f"jax {jax.__version__}", insight=insight)
+        if not _hosts.writes():
+            self._open: Any = lambda: _hosts.Nowhere(self.path, self.out_path)
         self._exponents = settings.exponents
         self._promised, self._gradients = promised, settings.track_gradients is not False
         self._weights, self._updates = settings.track_weights, settings.track_updates
@@ -195,7 +197,9 @@ class JaxTracker(Tracker):
     def has_measured(self) -> bool:
         return bool(self._measured.programs)
 
-    def weights(self) -> Source:
+    def weights(self) -> Source | None:
+        if not _hosts.writes():
+            return None
         return _weights.source(lambda: self._latest["model_state"], self._modules.called)
 
     def start_of_step(self) -> None:
@@ -316,6 +320,9 @@ class JaxTracker(Tracker):
             self._recompiled.note(jaxpr, name, function, args, kwargs)
         self._note(self._namer)
         self._read_again()
+
+    def _has_room(self) -> bool:
+        return _hosts.several() or super()._has_room()  # all processes record the same steps
 
     def _take_found(self) -> None:
         found, self._calls.found = self._calls.found, []

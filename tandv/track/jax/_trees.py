@@ -1,11 +1,12 @@
 """Measure the arrays of a whole tree at once: where they lie on a CPU, else in one call on the device."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 from tandv import measure, statistics
 from tandv.track.jax._collect import Record
@@ -32,13 +33,25 @@ def measured(leaves: list[Leaf], own: Callable[[Any], Kernel] | None = None) -> 
     wholes = {id(whole): whole for whole in map(_uncut, arrays)}
     place = {key: number for number, key in enumerate(wholes)}
     parts = tuple((place[id(_uncut(x))], x.at if isinstance(x, Slice) else None) for x in arrays)
-    return OnDevice(records, _measure(list(wholes.values()), parts, kernels))
+    return OnDevice(records, _measure(list(wholes.values()), parts, kernels, _replicated(wholes.values())))
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def _measure(arrays: list[jax.Array], parts: tuple[Any, ...], kernels: tuple[Kernel, ...]) -> jax.Array:
+def _replicated(arrays: Iterable[Any]) -> Any:
+    """Return how words lie in every process of several, whose arrays lie on one mesh."""
+    meshes = (getattr(array.sharding, "mesh", None) for array in arrays if isinstance(array, jax.Array))
+    mesh = next((mesh for mesh in meshes if mesh is not None), None) if jax.process_count() > 1 else None
+    return None if mesh is None else NamedSharding(mesh, PartitionSpec())
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3))
+def _measure(
+    arrays: list[jax.Array], parts: tuple[Any, ...], kernels: tuple[Kernel, ...], everywhere: Any = None
+) -> jax.Array:
     values = [arrays[number] if at is None else Slice(arrays[number], at).of(arrays[number]) for number, at in parts]
-    return packed([kernel.measure(x, ()) for x, kernel in zip(values, kernels, strict=True)])
+    words = packed([kernel.measure(x, ()) for x, kernel in zip(values, kernels, strict=True)])
+    if everywhere is not None:
+        words = jax.lax.with_sharding_constraint(words, everywhere)
+    return words
 
 
 def _uncut(array: Any) -> Any:
