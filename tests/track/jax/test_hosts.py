@@ -71,12 +71,8 @@ def test_the_first_of_two_processes_writes_the_rows_of_the_whole(tmp_path):
     assert not (tmp_path / "run1").exists()
     log = read_pickle(tmp_path / "run0" / "log.pkl")
     of_first = log[log["metadata", "step"] == 0]
-    rows = {
-        str(kind): (row["numel"], row["mean"])
-        for kind, row in zip(
-            of_first["metadata"]["tensor_type"], of_first["scalar_stats"].to_dict("records"), strict=True
-        )
-    }
+    kinds, numbers = of_first["metadata"]["tensor_type"].astype(str), of_first["scalar_stats"].to_dict("records")
+    rows = {kind: (row["numel"], row["mean"]) for kind, row in zip(kinds, numbers, strict=True)}
     x = np.arange(64.0).reshape(8, 8)
     assert rows["Activation"] == (32, pytest.approx(x.sum(1).mean()))  # of the rows of both processes
     assert rows["Gradient"] == (32, pytest.approx(1 / 32))
