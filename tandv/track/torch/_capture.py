@@ -28,7 +28,7 @@ from tandv.track.torch._inputs import INPUT, Inputs, in_backward
 from tandv.track.torch._met import MetTensors
 from tandv.track.torch._modes import exporting, own_operations
 from tandv.track.torch._own_hooks import Last, LastHooks
-from tandv.track.torch._shards import Sums, local, part_of
+from tandv.track.torch._shards import Sums, is_spread, local, part_of
 from tandv.track.torch._tree import Tree
 from tandv.track.torch.names import Named, unwrap
 from tandv.track.torch.outputs import tensors_in
@@ -62,6 +62,7 @@ class OutputCapture:
         self._ran_in: dict[tuple[int, str], set[str]] = {}  # phases of this step, by output in compiled graphs
         self._views: dict[tuple[int, str], str] = {}  # in compiled graphs of this step, whose gradient was not seen
         self._compiled_gradients = False
+        self._taken: set[int] = set()  # modules whose output was recorded ahead of their own hooks
         self.saw_outputs = False
         self.evaluated = False  # in this step the model ran in eval mode, whose outputs are not wanted
         self.with_outputs: set[str] = set()  # names of modules whose outputs were recorded
@@ -136,6 +137,7 @@ class OutputCapture:
         self.saw_outputs = self.evaluated = self._met_unknown = False
         self.met.clear()
         self._ran_in.clear()
+        self._taken.clear()
         self._views.clear()
         self._compiled_gradients = False
         for handle in self._on_leaves:
@@ -161,7 +163,7 @@ class OutputCapture:
             return
         try:
             named = self.known(module)
-            if named is None or (not last and module._forward_hooks and self._last.sees(module)):
+            if named is None or (module._forward_hooks and not self._has_its_turn(module, output, last)):
                 return
             with own_operations():
                 for name, tensor in tensors_in(output, named.name):
@@ -170,6 +172,22 @@ class OutputCapture:
             named = self._tree.find(module)
             what = type(module).__name__ if named is None else repr(named.name)
             self.tracker.fail(f"in the forward pass of {what}", error)
+
+    def _has_its_turn(self, module: nn.Module, output: Any, last: bool) -> bool:
+        """Tell whether what a module with hooks of its own returns is recorded now: ahead of them or behind.
+
+        It is behind, but for a tensor that lies on several ranks: the hooks of tensor parallelism make a plain one
+        of it, which no longer knows what part of the whole it is.
+        """
+        if last:
+            taken = id(module) in self._taken
+            self._taken.discard(id(module))
+            return not taken
+        if not self._last.sees(module):
+            return True
+        if any(is_spread(tensor) for _, tensor in tensors_in(output, "")):
+            self._taken.add(id(module))
+        return id(module) in self._taken
 
     def known(self, module: nn.Module) -> Named | None:
         """Return what the log calls a module; the step's first one shows that its forward pass has begun."""

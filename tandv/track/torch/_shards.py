@@ -34,6 +34,12 @@ def local(tensor: Any) -> tuple[torch.Tensor | None, str, str]:
         return _arrived(tensor.to_local()), group, piece
 
 
+def is_spread(tensor: torch.Tensor) -> bool:
+    """Tell whether a tensor lies on several ranks and knows which part of it this one has."""
+    distributed = sys.modules.get("torch.distributed.tensor")
+    return distributed is not None and isinstance(tensor, distributed.DTensor)
+
+
 def part_of(tensor: torch.Tensor) -> str:
     """Return the part that this rank has of a module's output."""
     _, group, piece = local(tensor)
