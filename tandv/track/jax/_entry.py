@@ -12,8 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jax._src import pjit
-from jax.extend.core import primitives
+from jax._src import ad_checkpoint, pjit
 
 _NAME = "_pjit_call_impl_python"
 
@@ -33,9 +32,9 @@ def install() -> None:
     global _users, _originals
     _users += 1
     if _users == 1:
-        _originals = getattr(pjit, _NAME), primitives.remat_p.impl
+        _originals = getattr(pjit, _NAME), ad_checkpoint.remat_p.impl
         setattr(pjit, _NAME, _run)
-        primitives.remat_p.def_impl(_run_checkpointed)
+        ad_checkpoint.remat_p.def_impl(_run_checkpointed)
 
 
 def remove() -> None:
@@ -44,13 +43,13 @@ def remove() -> None:
     _users -= 1
     if _users == 0:
         setattr(pjit, _NAME, _originals[0])
-        primitives.remat_p.def_impl(_originals[1])
+        ad_checkpoint.remat_p.def_impl(_originals[1])
 
 
 @functools.cache
 def available() -> bool:
     """Tell whether jitted programs pass the entry here, with results that can be replaced; by trying it."""
-    if not callable(getattr(pjit, _NAME, None)):
+    if not callable(getattr(pjit, _NAME, None)) or not hasattr(getattr(ad_checkpoint, "remat_p", None), "impl"):
         return False
     seen = []
 

@@ -11,7 +11,7 @@ from jax.tree_util import register_pytree_node_class
 
 from tandv.tensor_types import OPTIMISER_STATE, WEIGHT
 from tandv.track.common.writer import warn
-from tandv.track.jax import _haiku, _linen, _objects
+from tandv.track.jax import _entry, _haiku, _linen, _objects
 from tandv.track.jax._calls import Calls
 from tandv.track.jax._collect import Place, Record, collect, spans_devices
 from tandv.track.jax._kernels import chooser
@@ -130,7 +130,7 @@ def measured(
     def run(*args: Any, **kwargs: Any) -> Any:
         _refuse_shards()
         leaves, whole = jax.tree.flatten((args, kwargs))
-        if not is_staged() and not any(isinstance(leaf, Tracer) for leaf in leaves):
+        if _entry.available() and not is_staged() and not any(isinstance(leaf, Tracer) for leaf in leaves):
             with calls.on(True):
                 output = watched(direct, calls, args, kwargs)
             calls.remove()

@@ -90,6 +90,9 @@ class JaxTracker(Tracker):
         """
         if self._state not in ("on", "failed") or naming.namer is self._namer:
             return function(*args, **kwargs)
+        if not _entry.available():  # nothing that JAX traces may be changed where what it runs cannot be
+            self._intercepted.append(function)
+            return function(*args, **kwargs)
         with self._namer.on(self._context):
             if self._state == "failed":
                 return function(*args, **kwargs)

@@ -7,7 +7,7 @@ import pytest
 from flax import linen as nn
 from flax import nnx
 from jax._src import pjit
-from jax.extend.core.primitives import remat_p
+from jax._src.ad_checkpoint import remat_p
 
 from tandv.track.common import read_pickle
 from tandv.track.jax import track
