@@ -90,7 +90,7 @@ class Coverage:
             **({"gradients_cleared_before_they_could_be_read": sorted(unread)} if unread else {}),
         }
 
-    def said(self, modules: "Part", gradients: "Part | None", unread: Collection[str]) -> str | None:
+    def said(self, modules: "Part", gradients: "Part | None") -> str | None:
         """Return in one line what was recorded and what not, and why; None where nothing is missing."""
         if not self._recorded:
             return None
@@ -104,18 +104,11 @@ class Coverage:
             )
             missing.append(f"no module outputs were recorded: {why}")
         if gradients is not None and gradients.missing and self._learning:
-            few = [name for name in gradients.missing if name not in unread]
-            if few:
-                missing.append(
-                    f"gradients of {len(few)} of {len(gradients.all)} parameters were never seen: no backward pass "
-                    f"reached them ({_some(few)})"
-                )
-            gone = [name for name in gradients.missing if name in unread]
-            if gone:
-                missing.append(
-                    f"gradients of {len(gone)} of {len(gradients.all)} parameters were cleared before they could be "
-                    f"read ({_some(gone)})"
-                )
+            few, all_of = gradients.missing, len(gradients.all)
+            missing.append(
+                f"gradients of {len(few)} of {all_of} parameters were never seen: no backward pass reached them "
+                f"({_some(few)})"
+            )
         if not modules.all and not (gradients and gradients.all):
             missing.append("the model has neither modules nor parameters that are selected")
         if not missing:

@@ -59,7 +59,7 @@ class ParameterCapture:
         self._received: set[nn.Parameter] = set()  # whose gradients an optimiser has received in this step
         self._before: dict[nn.Parameter, torch.Tensor] = {}
         self._with_closure: set[int] = set()  # optimisers whose step computes the gradients itself
-        self.ever: set[str] = set()  # names whose gradients were seen in any step
+        self.ever: set[str] = set()  # names whose gradients have arrived or were used in any step
         self.unread: set[str] = set()  # names whose gradients were cleared before they could be read, in some step
         self.optimizer_stepped = False  # in this step, recorded or not, whatever its parameters are
         self.stepped = False  # whether an optimiser has taken its step in this one
@@ -168,8 +168,8 @@ class ParameterCapture:
         try:
             with own_operations(), torch.no_grad():
                 gradient = p.grad
-                if gradient is not None and self._record_gradient(p, gradient, self._tracker.scaler.of_pass(), reading):
-                    self.ever.add(self._names[p].name)
+                if gradient is not None:
+                    self._record_gradient(p, gradient, self._tracker.scaler.of_pass(), reading)
         except Exception as error:
             self._tracker.fail(f"as the gradient of {self._names[p].name!r} arrived", error)
 
@@ -262,13 +262,15 @@ class ParameterCapture:
         for p, named in self._names.items():
             if p in self._received:
                 continue
+            if p in arrivals:
+                self.ever.add(named.name)
             gradient, read = p.grad, arrivals.was_read(p)
             if read and (gradient is None or arrivals.is_as_read(p)):
                 continue
             if gradient is not None and arrivals.is_new(p):
                 reading = LAST if p in arrivals else FINAL  # else somebody has put it there
-                if self._record_gradient(p, gradient, arrivals.scale_of(p), reading):
-                    self.ever.add(named.name)
+                self._record_gradient(p, gradient, arrivals.scale_of(p), reading)
+                self.ever.add(named.name)
             elif gradient is None and p in arrivals:
                 arrivals.gone(p)
                 self.unread.add(named.name)
@@ -286,20 +288,18 @@ class ParameterCapture:
             self._measured.update(self._names[p].name for p in new)
             self._record([(p, tensor_types.WEIGHT, p) for p in new])
 
-    def _record_gradient(self, p: nn.Parameter, gradient: torch.Tensor, scale: Scale, reading: int) -> bool:
-        """Record a gradient in a reading that may not count; tell whether it could be."""
+    def _record_gradient(self, p: nn.Parameter, gradient: torch.Tensor, scale: Scale, reading: int) -> None:
+        """Record a gradient in a reading that may not count."""
         mine, _, piece = local(gradient)
         values = measurable(mine) if mine is not None else None
         if values is None:
             name, why = self._names[p].name, why_not(gradient)
             self._tracker.say_once(f"{why} are not measured (first met at Weight_Gradient of {name!r})", why)
-            return False
+            return
         values = self._tracker.scaler.taken_out(values, scale)
-        if values is None:
-            return False
-        quantity = self._quantity(p, tensor_types.WEIGHT_GRADIENT, WHOLE + piece)
-        self._measurements.add([values], [quantity._replace(reading=reading)])
-        return True
+        if values is not None:
+            quantity = self._quantity(p, tensor_types.WEIGHT_GRADIENT, WHOLE + piece)
+            self._measurements.add([values], [quantity._replace(reading=reading)])
 
     def _record(self, items: list[_Item], scale: torch.Tensor | None = None) -> None:
         tensors, quantities = [], []

@@ -127,7 +127,7 @@ class TorchTracker(Tracker):
             return None  # the first rank says it
         parameters = self._parameters
         gradients = parameters.trained if self.settings.track_gradients else None
-        return self._coverage.said(self._outputs.recorded, gradients, parameters.unread)
+        return self._coverage.said(self._outputs.recorded, gradients)
 
     def _facts(self) -> dict[str, Any]:
         parameters = self._parameters
