@@ -15,6 +15,10 @@ EVAL = (
     "the model is in eval mode (model.training is False) while it trains, so that no module outputs are recorded; call "
     "model.train(), or track(..., only_stash_during_training=False)"
 )
+UNSEEN = (
+    "no module output was seen in a step that has gradients: its modules were not called (a scripted or exported model "
+    "has none), so only weights, their gradients and optimiser states are recorded"
+)
 TWICE = (
     "tracker.step() is called more than once for each step of training: nothing happens between the calls; call it "
     "once, after optimizer.step()"
@@ -90,12 +94,15 @@ class Coverage:
             **({"gradients_cleared_before_they_could_be_read": sorted(unread)} if unread else {}),
         }
 
-    def said(self, modules: "Part", gradients: "Part | None") -> str | None:
-        """Return in one line what was recorded and what not, and why; None where nothing is missing."""
+    def said(self, modules: "Part", gradients: "Part | None", already: Collection[str] = ()) -> str | None:
+        """Return in one line what was recorded and what not, and why; None where nothing is missing.
+
+        `already` are the sentences that have been said in the run.
+        """
         if not self._recorded:
             return None
         missing = []
-        if modules.all and not modules.seen:
+        if modules.all and not modules.seen and not {EVAL, UNSEEN} & set(already):
             why = (
                 "the model was in eval mode (model.training is False); call model.train(), or track(..., "
                 "only_stash_during_training=False)"

@@ -15,7 +15,7 @@ from tandv.track.common.writer import say
 from tandv.track.settings import Every, Pattern, Settings, refuse, truth_problems
 from tandv.track.torch import _weights
 from tandv.track.torch._capture import OutputCapture
-from tandv.track.torch._coverage import Coverage, Seen
+from tandv.track.torch._coverage import UNSEEN, Coverage, Seen
 from tandv.track.torch._distributed import SharedMeasurements, find_ranks, problems, together
 from tandv.track.torch._measurements import TorchMeasurements
 from tandv.track.torch._modes import alone
@@ -91,10 +91,7 @@ class TorchTracker(Tracker):
             skipped = self.scaler.scale is not None and not stepped and refused is None
             self.of_rows = self._parameters.insight.end_of_step(skipped, self._parameters.arrivals.is_new)
         if not self._outputs.saw_outputs and self._outputs.expected and self._parameters.has_gradients:
-            self.say_once(
-                "no module output was seen in a step that has gradients: its modules were not called (a scripted or "
-                "exported model has none), so only weights, their gradients and optimiser states are recorded"
-            )
+            self.say_once(UNSEEN)
         self._outputs.say_unseen()
         self.look()
 
@@ -127,7 +124,7 @@ class TorchTracker(Tracker):
             return None  # the first rank says it
         parameters = self._parameters
         gradients = parameters.trained if self.settings.track_gradients else None
-        return self._coverage.said(self._outputs.recorded, gradients)
+        return self._coverage.said(self._outputs.recorded, gradients, self._said)
 
     def _facts(self) -> dict[str, Any]:
         parameters = self._parameters

@@ -103,8 +103,7 @@ def test_steps_that_end_at_the_wrong_place(loop, words, compiled):
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
 def test_a_model_left_in_eval_mode(compiled):
     said, about = tracked(net().eval(), fine, compiled=compiled)
-    assert said[0] == f"tandv: {EVAL}"
-    assert "no module outputs were recorded: the model was in eval mode" in said[1]
+    assert said == [f"tandv: {EVAL}"]
     assert about["coverage"]["steps_with_outputs"] == 0
 
 
