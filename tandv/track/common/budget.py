@@ -32,6 +32,11 @@ def share(budget: Any) -> float:
 
     >>> share("2%"), share(0.02)
     (0.02, 0.02)
+
+    Args:
+        budget: text in percent or a number, more than 0 and at most 1.
+
+    Raises ValueError for anything else.
     """
     found = budget
     if isinstance(budget, str):
@@ -46,21 +51,40 @@ def share(budget: Any) -> float:
 
 
 class Spent(NamedTuple):
-    """What tracking has cost so far, in seconds where nothing else is said."""
+    """What tracking has cost so far.
+
+    >>> Spent(steps=100, recorded=25, plain=0.01, cost=0.004, achieved=0.1).achieved
+    0.1
+
+    Args:
+        steps: all steps.
+        recorded: those of them that were recorded.
+        plain: seconds that a step takes without tracking.
+        cost: seconds that recording adds to a step.
+        achieved: share by which tracking has prolonged training.
+    """
 
     steps: int
     recorded: int
-    plain: float  # that a step takes without tracking
-    cost: float  # that recording a step adds
-    achieved: float  # the share by which training took longer
+    plain: float
+    cost: float
+    achieved: float
 
 
 class Budget:
     """Choose the steps to record so that training takes at most a share longer.
 
-    `every` is a power of two, so that the steps of a longer interval are among those of a shorter one. Steps
-    whose cost is not paid for yet by the steps before are left out; those of the calibration are paid
-    for afterwards.
+    `every` is a power of two, so that the steps of a longer interval are among those of a shorter one. A step is left
+    out as long as its cost would exceed the budget of the steps so far; the cost of calibration is made up for later.
+
+    >>> budget = Budget("2%")
+    >>> [step for step in range(12) if budget.wants(step)]
+    [0, 4, 8]
+
+    Args:
+        budget: how much longer training may take, such as "2%" or 0.02.
+        clock: returns the time in seconds.
+        beside: returns the seconds that the tracker has computed in its own thread so far.
     """
 
     def __init__(
@@ -72,13 +96,13 @@ class Budget:
         self.share = share(budget)
         self.every = _CALIBRATION
         self._clock = clock
-        self._beside = beside  # seconds that the tracker has computed in another thread
+        self._beside = beside
         self._others = _Kind(_WARMING_UP)  # steps that are neither recorded nor just after one
         self._longer = _Kind(0)  # by how much recorded steps and those after them take longer
         self._own = _Kind(_WARMING_UP)  # the tracker's time for each recorded step
         self._since: float | None = None  # the end of the latest step
         self._latest: float | None = None  # the time of the latest step, if it was recorded
-        self._inside = 0  # calls of what is timed, one within the other
+        self._inside = 0  # depth of nested calls of timed functions
         self._entered = self._in_step = self._beside_before = 0.0
         self._steps = self._count = 0
         self._next_choice = 0  # recorded steps until then
@@ -86,7 +110,7 @@ class Budget:
         self._exit: float | None = None  # when the end began
 
     def wants(self, step: int) -> bool:
-        """Tell whether a step is to be recorded."""
+        """Tell whether `step`, counted from 0, is to be recorded."""
         if step % self.every:
             return False
         if self.every < 4 and step % _ROUND >= _ROUND - 3:
@@ -96,7 +120,7 @@ class Budget:
         return self._costs + self._cost() <= self.share * (self._time + self._plain())
 
     def timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function whose time counts as the tracker's."""
+        """Return `function`, with its time counted as the tracker's."""
 
         def timed(*args: Any, **kwargs: Any) -> Any:
             if not self._inside:
@@ -112,30 +136,30 @@ class Budget:
         return timed
 
     def begin(self) -> None:
-        """Say that the first step begins."""
+        """Start to time the first step."""
         self._since = self._clock()
 
     def step_ended(self, recorded: bool) -> None:
-        """Say that a step has ended, and whether it was recorded."""
+        """Take the time of the step that ends now, which was `recorded` or not."""
         now = self._clock()
         if self._since is not None:
             self._note(now - self._since, recorded)
         self._since, self._in_step = now, 0.0
 
     def exit_begins(self) -> None:
-        """Say that training is over: what is done from now on, such as writing the log, is all the tracker's."""
+        """Count all time from now on as the tracker's: training is over, and the log is written."""
         self._exit = self._clock()
 
     @property
     def spent(self) -> Spent | None:
-        """What tracking has cost, the time since training was over included; None while too little was compared."""
+        """What tracking has cost, with the time since training ended; None while too few steps were compared."""
         if not self._is_known:
             return None
         costs = self._costs + (self._clock() - self._exit if self._exit is not None else 0.0)
         return Spent(self._steps, self._count, self._plain(), self._cost(), costs / self._time)
 
     def facts(self) -> dict[str, Any]:
-        """Return what the run's information says of the budget."""
+        """Return what run.json reports about the budget."""
         spent = self.spent
         about = {"wanted": self.share, "every": self.every if spent else None}
         if spent:
@@ -147,7 +171,7 @@ class Budget:
         return about
 
     def said(self) -> str:
-        """Return a line on what was chosen and achieved."""
+        """Return one line that reports the interval chosen and the cost achieved."""
         spent = self.spent
         if spent is None:
             return (
@@ -190,7 +214,7 @@ class Budget:
         self._choose(cost / (self.share * plain) if plain > 0 else _LONGEST)
 
     def _choose(self, needed: float) -> None:
-        """Take the shortest interval that will do, once in a while; a shorter one only if it will do for sure."""
+        """Set the shortest interval that keeps to the budget, rarely; shorten it only with a margin."""
         if self._count >= self._next_choice and (needed > self.every or needed < 0.4 * self.every):
             self._next_choice = self._count + _PATIENCE
             self.every = 1 << min(_LONGEST.bit_length() - 1, max(0, math.ceil(math.log2(max(needed, 1.0)))))
@@ -201,7 +225,7 @@ class Budget:
     def _cost(self) -> float:
         """Return the seconds that recording a step adds."""
         usual = self._own.median
-        at_times = max(0.0, self._own.mean - usual)  # such as a flush: no median sees what only some steps pay
+        at_times = max(0.0, self._own.mean - usual)  # such as a flush: a median ignores what few steps cost
         return max(self._longer.median, usual) + at_times
 
 

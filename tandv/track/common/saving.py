@@ -1,4 +1,4 @@
-"""Checkpoints that are saved while training goes on, at moments that a rule picks.
+"""Checkpoints that are saved during training, at steps that a rule chooses.
 
 >>> rule = SaveRule(every=500, on=jumps_of("loss"), before=3, at_most=20, at_most_bytes="2 GB")
 """
@@ -28,13 +28,21 @@ _UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "KI": 2**10, "MI": 2**
 class SaveRule:
     """At which steps the weights are saved, and how many files there may be.
 
-    - `every`: each so many steps. When these become too many, every second of them is removed, and they are saved half
-      as often from then on.
-    - `on`: when something happens to a number that `tracker.step(loss=...)` is given: `jumps_of`, `crossing_of`, or
-      several of these. The weights that come out of that step are saved, with those of the `before` steps up to it
-      (`apart` steps between them), of which copies are kept in memory, and with those `after` so many steps more.
-    - `at_most`, `at_most_bytes`: limits of all files; with both `every` and `on` half of them for each.
-    - `memory`: of the copies; if it holds fewer than `before`, that is said.
+    >>> rule = SaveRule(every=500, on=[jumps_of("loss"), crossing_of("test_acc", 0.5)], before=3, at_most=20)
+    >>> [trigger.quantity for trigger in rule.triggers]
+    ['loss', 'test_acc']
+
+    Args:
+        every: interval in steps of regular checkpoints. When these become too many, every second of them is removed,
+            and they are saved half as often from then on.
+        on: `jumps_of` or `crossing_of` a number that `tracker.step(loss=...)` is given, or a list of them. Where one
+            fires, the weights after that step are saved, and those of the steps around it:
+        before: so many steps up to it, of which copies are kept in memory;
+        apart: the interval of these copies, in steps;
+        after: once more, so many steps later.
+        at_most: number of all files; with both `every` and `on` half of them for each.
+        at_most_bytes: size of all files, as a number of bytes or as text such as "2 GB"; halved likewise.
+        memory: size of the copies in memory; a warning says where it holds fewer than `before`.
     """
 
     every: int | None = None
@@ -48,15 +56,23 @@ class SaveRule:
 
     @property
     def triggers(self) -> list[Trigger]:
-        """Return what it watches, as a list."""
+        """Return the triggers of `on` as a list."""
         return [] if self.on is None else list(self.on) if isinstance(self.on, Sequence) else [self.on]
 
 
 class Snapshot(NamedTuple):
-    """A copy of the weights; `arrays` gives them on the host, once they have arrived there.
+    """A copy of the weights at one step, which may still be on its way from a device.
 
-    `layers` has what the log calls each of them, None for a buffer. `settle` lets go of what they still take on a
-    device, if that does not mean to wait.
+    >>> import numpy as np
+    >>> snapshot = Snapshot(8, {"fc.bias": "fc"}, lambda: {"fc.bias": np.zeros(2, np.float32)})
+    >>> snapshot.arrays()["fc.bias"].tolist()
+    [0.0, 0.0]
+
+    Args:
+        nbytes: size of all arrays.
+        layers: the name in the log of each array, None for a buffer.
+        arrays: waits for the arrays, and returns them on the host by name.
+        settle: frees their memory on the device, if the copy has ended; it does not wait.
     """
 
     nbytes: int
@@ -66,15 +82,35 @@ class Snapshot(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What a framework does: copy the weights without waiting, write them, read a number when it has arrived."""
+    """The functions of a framework that saving needs.
 
-    copy: Callable[[], Snapshot | None]  # none where the weights are not at hand
+    >>> import numpy as np
+    >>> snapshot = Snapshot(8, {"fc.bias": "fc"}, lambda: {"fc.bias": np.zeros(2, np.float32)})
+    >>> source = Source(lambda: snapshot, lambda path, arrays, about: None, lambda value: lambda wait: float(value))
+    >>> source.number("0.5")(True)
+    0.5
+
+    Args:
+        copy: begins a copy of the weights without waiting for it; returns None where there are none at present.
+        write: writes a file, given its path, the arrays by name, and text about them.
+        number: of a value, possibly on a device, returns a function that reads it as a float. Called with True it waits
+            for the device, with False it returns None if the value has not arrived.
+    """
+
+    copy: Callable[[], Snapshot | None]
     write: Callable[[Path, dict[str, Any], dict[str, str]], None]
-    number: Callable[[Any], Callable[[bool], float | None]]  # of a value; given True, it waits for it
+    number: Callable[[Any], Callable[[bool], float | None]]
 
 
 def rule_problems(rule: Any) -> list[str]:
-    """Return what is wrong with `save=`."""
+    """Return what is wrong with the argument `save=` of `track`.
+
+    >>> rule_problems(SaveRule())
+    ['save: it says neither every= nor on=, so nothing would be saved']
+
+    Args:
+        rule: anything; right are None and a `SaveRule` whose fields are.
+    """
     if rule is None:
         return []
     if not isinstance(rule, SaveRule):
@@ -110,7 +146,7 @@ def in_bytes(size: int | str) -> int:
 
 
 def in_words(size: float) -> str:
-    """Return a number of bytes as people say it.
+    """Return a number of bytes as text, in the largest unit that it fills.
 
     >>> in_words(2_500_000), in_words(12)
     ('2.5 MB', '12 B')
@@ -132,7 +168,23 @@ class Checkpoints:
     """Own the folder `checkpoints` of a run, the copies in memory, and the thread that writes.
 
     `step_<n>.safetensors` holds the weights that the forward pass of step n uses, as the log's rows of step n do.
-    Whatever goes wrong is said once; training goes on, and the next file is tried again.
+    Each kind of error is reported once; training goes on, and the next file is tried again.
+
+    >>> import numpy as np
+    >>> snapshot = Snapshot(8, {"fc.bias": "fc"}, lambda: {"fc.bias": np.zeros(2, np.float32)})
+    >>> def write(path, arrays, about):
+    ...     path.write_bytes(b"".join(array.tobytes() for array in arrays.values()))
+    >>> saved = Checkpoints(SaveRule(every=2), Path("saved"), Source(lambda: snapshot, write, lambda value: None))
+    >>> for step in range(4):
+    ...     saved.begin(step)
+    >>> saved.close(4)
+    >>> sorted(path.name for path in Path("saved").iterdir())
+    ['step_000000.safetensors', 'step_000002.safetensors']
+
+    Args:
+        rule: at which steps, and the limits.
+        folder: where the files are written; it is made when the first is.
+        source: the functions of the framework.
     """
 
     def __init__(self, rule: SaveRule, folder: Path, source: Source):
@@ -141,7 +193,7 @@ class Checkpoints:
         self._files: dict[int, _File] = {}
         self._ring: deque[tuple[int, Snapshot]] = deque()
         self._slots = rule.before
-        self._due: dict[int, str] = {}  # steps at which is saved what an event asks for
+        self._due: dict[int, str] = {}  # the reason to save at a step, by step
         self._heard: deque[tuple[int, dict[str, Callable[[bool], float | None]]]] = deque()
         self._watches: list[tuple[str, Watch]] = [(one.quantity, one.begin()) for one in rule.triggers]
         self._never = {one.quantity for one in rule.triggers}  # numbers that have not been given yet
@@ -150,14 +202,14 @@ class Checkpoints:
         self._bytes_each = in_bytes(rule.at_most_bytes) // shares
         self._notes: deque[str] = deque()
         self._said: set[str] = set()
-        self._failed: deque[int] = deque()  # steps whose file could not be written, as the thread says
+        self._failed: deque[int] = deque()  # steps whose file the thread could not write
         self._late = 0  # further copies, while a number is on its way
         self._beside: Background | None = None  # from the first copy on
 
     # What a tracker calls.
 
     def begin(self, step: int) -> None:
-        """Save what is to be saved of a step that begins; nothing of it fails or waits for the disk."""
+        """Save the weights at the start of `step`, if the rule wants it; never raises, never waits for the disk."""
         try:
             while self._failed:
                 self._files.pop(self._failed.popleft(), None)
@@ -169,7 +221,7 @@ class Checkpoints:
             warn(f"{self._notes.popleft()}; training goes on")
 
     def hear(self, step: int, numbers: Mapping[str, Any]) -> None:
-        """Take the numbers of a step; those of a device are read when they have arrived."""
+        """Watch the `numbers` of `step`, by name; a number on a device is read when it has arrived."""
         mine = {name: value for name, value in numbers.items() if any(name == watched for watched, _ in self._watches)}
         if mine:
             self._never -= mine.keys()
@@ -179,12 +231,12 @@ class Checkpoints:
                 self._note("number", f"{', '.join(mine)} of step {step} cannot be read as a number: {error}")
 
     def facts(self) -> dict[str, Any]:
-        """Return what the run's information says of its checkpoints."""
+        """Return what run.json reports about checkpoints."""
         saved = [{"step": step, "why": self._files[step].why} for step in sorted(self._files)]
         return {"checkpoints": saved, "saved_every": self._every}
 
     def close(self, step: int) -> None:
-        """Read the last numbers, save what they ask for, and wait for the disk."""
+        """Read the last numbers, save what they trigger up to `step`, and wait for the disk."""
         try:
             self._listen(wait=True)
             if any(due <= step for due in self._due):
@@ -216,7 +268,7 @@ class Checkpoints:
                     self._event(step, why)
 
     def _event(self, step: int, why: str) -> None:
-        """Save the copies up to a step at which something happened; what comes out of it is saved when it begins."""
+        """Save the copies up to a step at which a trigger fired; the weights after it when the next step begins."""
         kept = [one for one in self._ring if one[0] <= step][-self._rule.before :] if self._rule.before else []
         out = [one for one in self._ring if one[0] > step][:1]  # there already if the number came late from its device
         for at, snapshot in kept + out:
@@ -248,7 +300,7 @@ class Checkpoints:
                 self._ring.popleft()
 
     def _size(self, nbytes: int) -> None:
-        """Say what the copies take, and keep fewer where memory is not to hold as many."""
+        """Report the size of the copies, and keep fewer where `memory` does not hold all."""
         if not (self._watches and self._rule.before):
             return
         holds = in_bytes(self._rule.memory) // max(nbytes, 1)
@@ -264,7 +316,7 @@ class Checkpoints:
             say(f"keeps copies of the weights of {self._slots} steps in memory, {in_words(nbytes * self._slots)}")
 
     def _give(self, step: int, snapshot: Snapshot, why: str, regular: bool) -> None:
-        """Have a snapshot written, if the limits allow it and the disk keeps up."""
+        """Queue a snapshot for writing, if the limits allow it and the disk keeps up."""
         assert self._beside is not None
         if (there := self._files.get(step)) is not None:
             if there.regular and not regular:
@@ -307,12 +359,12 @@ class Checkpoints:
         self._beside.give(lambda: path.unlink(missing_ok=True))
 
     def _write(self, step: int, path: Path, snapshot: Snapshot, why: str) -> None:
-        """Write a file aside, then rename it, so that what has a name is whole."""
+        """Write a temporary file, then rename it, so that a file of the final name is complete."""
         aside = path.with_name(f".{path.name}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             arrays = snapshot.arrays()
-            # the format does not keep the order of names, and says neither what is trained nor what the model is
+            # the format does not keep the order of names, and has no field for which arrays are trained
             about = {"step": step, "why": why, "names": list(arrays), "layers": snapshot.layers}
             self._source.write(aside, arrays, {"format": "pt", "tandv": json.dumps(about)})
             with aside.open("rb") as written:

@@ -1,4 +1,4 @@
-"""What tracking is in every framework: which tensors, which steps, and never to harm the run."""
+"""The tracker of every framework: the life of a run, which steps are recorded, and errors that never reach training."""
 
 import atexit
 import os
@@ -21,11 +21,18 @@ from tandv.track.settings import Settings
 
 
 class Tracker:
-    """Record the tensors of a training run, step by step, between `with track(...)` and its end.
+    """Record the tensors of a training run, step by step, within `with track(...)`.
 
-    `step()` is called after each optimiser step. `start()` and `close()` do what the block does, where there can be
-    none. `path` is the run's folder; from the end on `out_path` is the finished log, or the folder where there is none.
-    A framework's tracker says what to record (`attach`, `detach`, `end_of_step`).
+    `step()` is called after each optimiser step. `start()` and `close()` do what the block does, for code that cannot
+    have one. `path` is the run's folder; after the end `out_path` is the finished log, or the folder if there is none.
+    The tracker of a framework records (`attach`, `detach`, `end_of_step`).
+
+    Args:
+        settings: what `track` was given.
+        title: class of the model.
+        framework: name and version, for `run.json`.
+        measurements: what keeps the measurements of a step; on the host by default.
+        insight: what is recorded of optimisation, None for nothing.
     """
 
     out_path: Path
@@ -42,9 +49,9 @@ class Tracker:
     ):
         self.settings = settings
         self.measurements = measurements if measurements is not None else Measurements(settings.exponents)
-        self.steps = settings.init_step or 0  # the step that is going on
+        self.steps = settings.init_step or 0  # number of the current step
         self.recording = False
-        self.of_step: dict[str, SupportsFloat] = {}  # numbers about the whole step, which all its rows get
+        self.of_step: dict[str, SupportsFloat] = {}  # numbers of the whole step, columns of all its rows
         self.of_rows: Callable[[], Numbers] | None = None  # numbers of some rows, read where rows are made
         self._recorded = 0  # steps since entering
         self._state = "new"
@@ -74,7 +81,7 @@ class Tracker:
 
     @property
     def is_on(self) -> bool:
-        """Tell whether tracking goes on: the block has begun, and neither ended nor failed."""
+        """Tell whether tracking is active: the block has begun, and neither ended nor failed."""
         return self._state == "on"
 
     @property
@@ -86,24 +93,28 @@ class Tracker:
         """Record what is only known when the step is over."""
 
     def step_over(self) -> None:
-        """Hear that a step has ended, recorded or not."""
+        """Finish a step, recorded or not."""
 
     def covered(self) -> str | None:
-        """Return in one line what the run has not recorded, and why; None where nothing is missing."""
+        """Return one line about what the run has not recorded, and why; None where nothing is missing."""
         return None
 
     def start_of_step(self) -> None:
-        """Get ready for a step that is recorded."""
+        """Prepare a step that is recorded."""
 
     def phase_changes(self) -> None:
-        """Note what was measured in the phase that ends now, where it does not bear it already."""
+        """Assign what was measured since the last change to the phase that ends now."""
 
     def agreed(self, recorded: bool) -> bool:
-        """Tell whether the step that begins is recorded, where several processes must do the same."""
+        """Return whether to record the step that begins; several processes must return the same.
+
+        Args:
+            recorded: what this process would do.
+        """
         return recorded
 
     def drain(self) -> None:
-        """Hand the writer what was recorded but is still elsewhere, such as on a device."""
+        """Give the writer all that was recorded, also what is still on a device."""
 
     def weights(self) -> Source | None:
         """Return how the model's weights are saved; None where another process saves them."""
@@ -157,17 +168,17 @@ class Tracker:
     def close(self, error: BaseException | None = None) -> None:
         """End the recording and write the log, as the end of the `with` block does.
 
-        Nothing happens where it has ended already, or was never started. Python closes what is left open when it exits.
+        Does nothing if it has ended already, or was never started. Python closes what is left open when it exits.
 
         Args:
-            error: what ended training, if it was an error, of which `run.json` keeps the name.
+            error: the exception that ended training, if there was one; `run.json` keeps its class.
         """
         if self._state not in ("new", "over"):
             self.__exit__(type(error) if error is not None else None, error, None)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Give what happens inside rows of its own, which bear the name in the log's column "phase".
+        """Record what is computed inside in rows of its own, with the name in the log's column "phase".
 
         >>> import torch
         >>> from tandv.track.common import read_pickle
@@ -184,12 +195,12 @@ class Tracker:
         >>> dict(zip(outputs["metadata", "phase"], outputs["scalar_stats", "calls"].tolist()))
         {'rollout': 31, '': 1}
 
-        It is about inputs and outputs of modules and their gradients; a gradient belongs to the phase in which it is
-        computed, or outside of any to that of its forward pass. Parameters, their gradients and states of
+        This applies to inputs and outputs of modules and their gradients; a gradient belongs to the phase in which it
+        is computed, or outside of any to that of its forward pass. Parameters, their gradients and states of
         optimisers belong to the whole step. A phase within another is called "outer/inner".
 
         Args:
-            name: what the log calls it.
+            name: value in the column "phase".
 
         Raises ValueError for a name that is no text or empty.
         """
@@ -207,8 +218,21 @@ class Tracker:
     def step(self, **numbers: Any) -> None:
         """End the current training step; call it after each optimiser step.
 
-        `numbers`, such as `loss=loss`, are what a rule for saving checkpoints watches. Raises RuntimeError
-        outside the `with` block.
+        >>> import torch
+        >>> from tandv.track.torch import track
+        >>> model = torch.nn.Linear(3, 1)
+        >>> with track(model) as tracker:
+        ...     for _ in range(2):
+        ...         loss = model(torch.ones(1, 3)).sum()
+        ...         loss.backward()
+        ...         tracker.step(loss=loss)
+        >>> tracker.steps
+        2
+
+        Args:
+            numbers: what a rule for saving checkpoints watches, such as `loss=loss`; scalars on any device.
+
+        Raises RuntimeError outside the `with` block.
         """
         if self._state == "new" or self._state == "over":
             raise RuntimeError(
@@ -229,7 +253,12 @@ class Tracker:
         self._guard("the start of a step", self._begin)
 
     def fail(self, where: str, error: Exception) -> None:
-        """Report the first failure inside the tracker and stop tracking; training goes on."""
+        """Report the first failure inside the tracker and stop tracking; training goes on.
+
+        Args:
+            where: at what it failed, for the warning.
+            error: the exception.
+        """
         if self._state == "on":
             self._state = "failed"
             self.recording = False
@@ -240,13 +269,23 @@ class Tracker:
             )
 
     def keep_to_budget(self, part: Any, *names: str) -> None:
-        """Count the time of some methods as the tracker's, where it has a budget."""
+        """Count the time of some methods as the tracker's, where it has a budget.
+
+        Args:
+            part: an object of the tracker.
+            names: its methods.
+        """
         if self._budget is not None:
             for name in names:
                 setattr(part, name, self._budget.timed(getattr(part, name)))
 
     def say_once(self, message: str, about: str | None = None) -> None:
-        """Warn about a thing that is left out, once for each message, or for what it is about."""
+        """Warn once about something that is not recorded.
+
+        Args:
+            message: the warning.
+            about: messages with the same are one; by default those with the same text.
+        """
         if (about or message) not in self._said:
             self._said.add(about or message)
             warn(message)
@@ -267,7 +306,7 @@ class Tracker:
         return bool(every(step)) if callable(every) else step % every == 0
 
     def _has_room(self) -> bool:
-        """Tell whether the writer keeps up; if not, the step is left out, for training must not wait."""
+        """Tell whether the writer keeps up; if not, the step is left out, because training must not wait."""
         if self._writer.has_room:
             return True
         self._skipped += 1
@@ -280,14 +319,14 @@ class Tracker:
         return False
 
     def _keep_to(self, budget: Budget) -> None:
-        """Let a budget choose the steps, and time what the tracker does."""
+        """Let a budget choose the steps, and time the tracker for it."""
         self._budget = budget
         self._begin, self._end = budget.timed(self._begin), budget.timed(self._end)
         self.step_over = budget.timed(self.step_over)
         self.keep_to_budget(self.measurements, "add", "share")
 
     def _facts(self) -> dict[str, Any]:
-        """Return what the run's information says of how it went."""
+        """Return what run.json reports when the run ends."""
         return {
             **({"steps_left_out_while_writing": self._skipped} if self._skipped else {}),
             **({"budget": self._budget.facts()} if self._budget is not None else {}),
@@ -311,7 +350,7 @@ class Tracker:
     def _guard(self, where: str, action: Callable[[], None]) -> None:
         try:
             action()
-        except Exception as error:  # whatever it is, it is the tracker's and must not reach training
+        except Exception as error:  # an error of the tracker, of any class, must not reach training
             self.fail(where, error)
 
     def _release(self) -> None:
@@ -321,7 +360,7 @@ class Tracker:
             warn(f"could not take everything off the model: {type(error).__name__}: {error}")
 
     def _elsewhere(self) -> None:
-        """Stop in a process that was forked from the one that tracks, and has neither its thread nor its files."""
+        """Stop in a process forked from the one that tracks, which has neither its thread nor its files."""
         self.recording = False
         self._state = "elsewhere"
 
@@ -369,7 +408,7 @@ def _after_fork() -> None:
 
 
 def _at_exit() -> None:
-    """Close what was started and never closed."""
+    """Close trackers that were started and never closed."""
     for tracker in list(_on):
         tracker._stop("ended with Python, without close()")
 
@@ -380,6 +419,6 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
 
 
 def _with(block: Block, of_step: Mapping[str, SupportsFloat]) -> Block:
-    """Return a step's rows with numbers that all of them get."""
+    """Return a step's rows with further columns that have one value for the whole step."""
     more = {name: np.full(len(block.dtypes), float(value)) for name, value in of_step.items()}
     return block._replace(scalars=block.scalars | more)

@@ -1,4 +1,4 @@
-"""Rules that look at a number while training goes on, and say at which step something happens to it.
+"""Rules that watch a number during training and fire at the step at which it changes.
 
 >>> losses = [1.0 + 0.01 * (step % 3) for step in range(100)] + [5.0]
 >>> watch = jumps_of("loss").begin()
@@ -15,7 +15,7 @@ import numpy as np
 
 Watch = Callable[[int, float], str | None]  # (step, value): why it fires, in words
 
-_FEWEST = 50  # values that are known before anything is said
+_FEWEST = 50  # values before the first at which it may fire
 _WIDTHS = (2, 8, 32, 128)  # values that are averaged before and after a change
 _REACH = 10  # times its width: how far back it is compared, but at least
 _LEAST_REACH = 150
@@ -46,9 +46,19 @@ class _Jumps:
 def jumps_of(quantity: str, *, contrast: float = 2.0, least_noise: float = 6.0, least: float = 0.05) -> Trigger:
     """Fire when a number changes faster than it did just before, or is no longer finite.
 
-    The mean of the last 2, 8, 32 or 128 values less that of as many before counts if it is `contrast` times what
-    it was at any of the 150 (or ten times as many) values before, `least_noise` times what noise makes of it (robust,
-    from second differences), and `least` of the number's size. It fires early in a transition, not at its end.
+    >>> watch = jumps_of("loss").begin()
+    >>> [watch(step, loss) for step, loss in enumerate([0.5, 0.4, float("nan")])]
+    [None, None, 'loss is nan at step 2']
+
+    A change is the mean of the last 2, 8, 32 or 128 values less the mean of as many before. It fires early in a
+    transition, not at its end.
+
+    Args:
+        quantity: name of the number, as `tracker.step(loss=...)` is given it.
+        contrast: the change is at least so many times the largest one at the 150 (or ten times as many) values before.
+        least_noise: the change is more than so many times its standard deviation under the noise of the values,
+            estimated robustly from second differences.
+        least: the change is more than this share of the largest absolute value among them.
     """
     return _Jumps(quantity, contrast, least_noise, least)
 
@@ -59,7 +69,7 @@ class _JumpWatch:
         self._kept = np.zeros(2 * _MOST)
         self._known = 0  # values that are kept
         self._count = 0  # values so far
-        self._fired = -math.inf  # count at which it has fired last
+        self._fired = -math.inf  # count at which it fired last
 
     def __call__(self, step: int, value: float) -> str | None:
         name = self._rule.quantity
@@ -74,7 +84,7 @@ class _JumpWatch:
         if self._known <= _FEWEST:
             return None
         values, since = self._kept[: self._known], self._count - self._fired
-        # A slow change need not be looked for at each value, and what has been said is not said again.
+        # A slow change need not be looked for at each value, and one that was reported is not reported again.
         widths = [
             width for width in _WIDTHS if self._count % (width // 2) == 0 and since > max(3 * width, _LEAST_QUIET)
         ]
@@ -126,5 +136,9 @@ def crossing_of(quantity: str, level: float) -> Trigger:
     >>> watch = crossing_of("test_acc", 0.5).begin()
     >>> [watch(step, value) for step, value in enumerate([0.1, 0.6, 0.7])]
     [None, 'test_acc crossed 0.5 by step 1', None]
+
+    Args:
+        quantity: name of the number, as `tracker.step(test_acc=...)` is given it.
+        level: in the unit of the number.
     """
     return _Crossing(quantity, level)

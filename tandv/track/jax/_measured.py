@@ -24,9 +24,20 @@ from tandv.track.settings import Pattern, Settings
 
 @register_pytree_node_class
 class Measurements:
-    """What a call of a measured function has measured: a pytree of arrays, to be given to `tracker.record`.
+    """The measurements that a call of a measured function returns: a pytree of arrays, for `tracker.record`.
 
     Under `vmap` and `scan` each array has further leading axes, as other results have.
+
+    >>> import jax.numpy as jnp
+    >>> from tandv.track.jax import measured, tag
+    >>> _, m = measured(lambda x: tag(2 * x, "doubled"))(jnp.ones(3))
+    >>> m
+    Measurements(1 values)
+
+    Args:
+        about: what is known without running the program: a record for each array, the names of the modules that were
+            called, the axes of stacked layers, the model's class, dtypes that are not measured, the first error.
+        words: for each record an array of uint32, the packed row of a measurement.
     """
 
     def __init__(self, about: tuple[Any, ...], words: tuple[Any, ...]):
@@ -34,27 +45,27 @@ class Measurements:
 
     @property
     def records(self) -> tuple[Record, ...]:
-        """What each array is about."""
+        """The quantity that each array measures."""
         return self._about[0]
 
     @property
     def names(self) -> dict[str, str]:
-        """The modules that were called, and their classes."""
+        """The class of each module that was called, by its name."""
         return dict(self._about[1])
 
     @property
     def stacks(self) -> dict[Any, tuple[int, ...]]:
-        """Which axes of which parameters number the layers."""
+        """The axes of parameters that number layers."""
         return dict(self._about[2])
 
     @property
     def left_out(self) -> dict[str, str]:
-        """Types of numbers that are not measured, and where one was met first."""
+        """For each dtype that is not measured, the name of the first value that has it."""
         return dict(self._about[4])
 
     @property
     def error(self) -> str | None:
-        """What went wrong in naming, if anything."""
+        """The first error in finding names, None without one."""
         return self._about[5]
 
     @property
@@ -83,7 +94,7 @@ def measured(
 ) -> Callable[..., Any]:
     """Return a pure function of the same arguments that returns `(output, m)`; `m` is for `tracker.record`.
 
-    It composes with what transforms functions: jit it, compile it ahead of time, scan over it, donate to it.
+    It composes with JAX's transforms: jit it, compile it ahead of time, scan over it, donate its arguments.
 
     >>> import jax.numpy as jnp
     >>> from tandv.track.jax import measured, tag, track
@@ -97,12 +108,13 @@ def measured(
     >>> print(y)
     [2. 2. 2.]
 
-    - `function`: what computes, transformed in any way (`grad`, `vmap`, `scan`, `remat`, `shard_map`) but not yet
-      compiled ahead of time. Its arrays may have any shape.
-    - `include`, `exclude`: regular expressions searched in the dotted names of modules.
-    - `track_gradients`: whether gradients with respect to outputs are measured.
-    - `trees`: a function of the output and the arguments, that returns trees to be measured with them by their types:
-      `lambda out, params, x: {"Weight": params}`. Needed for weights inside a scan over steps.
+    Args:
+        function: transformed in any way (`grad`, `vmap`, `scan`, `remat`, `shard_map`) but not yet compiled ahead of
+            time. Its arrays may have any shape.
+        include, exclude: regular expressions searched in the dotted names of modules.
+        track_gradients: whether gradients with respect to outputs are measured.
+        trees: a function of the output and the arguments that returns pytrees to measure, by their tensor type:
+            `lambda out, params, x: {"Weight": params}`. Needed for weights inside a scan over steps.
 
     Raises ValueError naming what is wrong with an argument, and where the returned function is called inside a
     `shard_map`, or runs a program that was compiled ahead of time.

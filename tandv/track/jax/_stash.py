@@ -19,6 +19,9 @@ def stash_scalar_stats(x: jax.Array) -> dict[str, Any]:
 
     >>> float(stash_scalar_stats(jnp.array([3.0, -4.0]))["scalar_stats"]["max_abs"])
     4.0
+
+    Args:
+        x: of any shape and of a float type; statistics have the unit of its values.
     """
     return {"scalar_stats": _xla.summarise(x)}
 
@@ -29,6 +32,9 @@ def stash_hist(x: jax.Array) -> dict[str, Any]:
     >>> histogram = stash_hist(jnp.array([1.0, 1.5, 0.0]))["exp_hist"]
     >>> [(float(n), int(count)) for n, count in zip(histogram["bins"], histogram["hist"]) if count]
     [(-inf, 1), (0.0, 2)]
+
+    Args:
+        x: of any shape and of a float type.
     """
     counts, lowest = _xla.counts(x)
     bins = np.array([-np.inf, *range(lowest, lowest + len(counts) - 2), np.inf], np.float32)
@@ -36,14 +42,27 @@ def stash_hist(x: jax.Array) -> dict[str, Any]:
 
 
 def stash_all_stats_and_hist(x: jax.Array) -> dict[str, Any]:
-    """Return both; given to `track` it is the default, which measures in a faster way."""
+    """Return the scalar statistics and the histogram; given to `track` it is the default, which measures faster.
+
+    >>> list(stash_all_stats_and_hist(jnp.array([1.0, 2.0])))
+    ['scalar_stats', 'exp_hist']
+
+    Args:
+        x: of any shape and of a float type.
+    """
     return stash_scalar_stats(x) | stash_hist(x)
 
 
 def stash_full_tensor(x: jax.Array) -> dict[str, Any]:
-    """Return both, and the values themselves, which `track` keeps in the run's `tensors/<step>.npz`.
+    """Return statistics, histogram and the values themselves, which `track` writes to the run's `tensors/<step>.npz`.
 
-    Types of 16 and 8 bits are kept as float32, which holds them exactly.
+    Types of 16 and 8 bits are written as float32, which represents their values exactly.
+
+    >>> stash_full_tensor(jnp.array([1.0, 2.0]))["full_tensor"].tolist()
+    [1.0, 2.0]
+
+    Args:
+        x: of any shape and of a float type.
     """
     values = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
     return stash_all_stats_and_hist(x) | {"full_tensor": values}

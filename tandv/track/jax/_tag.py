@@ -49,12 +49,16 @@ mark_tangent_p = Primitive("tandv_mark_tangent")
 def tag(x: Any, name: str) -> Any:
     """Record any value under a name of its own, as if it were a module's output; return it unchanged.
 
-    Inside the module `layers.3.attention` it is `layers.3.attention.logits`. Every float array of a pytree counts.
-    Outside of `tracker.intercept` nothing happens.
+    Inside the module `layers.3.attention` the name "logits" becomes `layers.3.attention.logits`. Outside of
+    `tracker.intercept` and of functions made by `measured` it does nothing.
 
     >>> import jax.numpy as jnp
     >>> tag(jnp.ones(2), "logits").tolist()
     [1.0, 1.0]
+
+    Args:
+        x: an array, or a pytree of which every float array is recorded; of any shape.
+        name: its name below that of the module that is being called.
     """
     return x if naming.namer is None else naming.namer.mark(x, name)
 

@@ -1,4 +1,4 @@
-"""`track`: the door, where everything is checked."""
+"""`track` of JAX: check every argument, and make the tracker."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -79,24 +79,37 @@ def track(
     ...         step_fn(model, optimizer, jnp.ones((8, 3)))
     ...         tracker.step()
 
-    - `model`, `optimizer`: nnx objects, or an equinox model and its optax state.
-    - `model_state`, `optimizer_state`: the same as trees of arrays; give the new ones to every `step`. A training state
-      that holds both (flax's `TrainState`, or any dict or object with `params` and `opt_state`) may be given as one.
-    - `track_gradients`: gradients with respect to module outputs, and of the weights if `step` gets them;
-      True asks that it gets them, False records none.
-    - `include`, `exclude`: regular expressions searched in the dotted names of modules and parameters.
-    - `stash_value`: your own traceable function of one array instead of tandv's statistics.
-    - `offload_inc`: tracked steps between two flushes to disk, with one copy from the device for each.
-    - `track_updates`: what each step adds to the weights; needs a copy of them.
-    - `every`: record every n-th step, or those for which a function is true; `every_trees` likewise for the
-      weights, gradients of weights and optimiser states of recorded steps.
-    - `save`: at which steps the parameters are saved in the run's folder, see `tandv.track.SaveRule`.
-    - `insight`: as in `tandv.track.torch.track`, from the gradients given to `step`. Weights of before are held
-      until the step ends, as copies if the step is donated them. optax keeps no epsilon: `adam` in the dict gives
-      epsilon and beta2, (1e-8, 0.999) by default.
-    - `exact`: run every jitted program that holds modules twice, once as it is and once to measure (about 1.5 times
-      its time). By default that is done only where one program for both was seen to give other bits.
-    - other arguments as in `tandv.track.torch.track`.
+    Args:
+        model, optimizer: nnx objects, or an equinox model and its optax state.
+        model_state, optimizer_state: the same as pytrees of arrays; give the new ones to every `step`. A training
+            state that holds both (flax's `TrainState`, or any dict or object with `params` and `opt_state`) may be
+            given as one.
+        track_gradients: record gradients with respect to module outputs, and of the weights if `step` is given them;
+            with True `step` requires them, with False none are recorded.
+        track_weights: record the weights that the step's forward pass uses.
+        include, exclude: regular expressions searched in the dotted names of modules and parameters.
+        stash_value: your own traceable function of one array instead of tandv's statistics, see `stash_scalar_stats`.
+        async_offload: True writes in a thread, False where the step ends; None in a thread, for which training waits
+            where it must, so that a killed process loses no more steps than lie between two flushes.
+        offload_inc: tracked steps between two flushes to disk, with one copy from the device for each.
+        offload_type: format of the finished log, ".pkl" or ".parquet".
+        use_wandb: log to the active W&B run as well; "rows" gives each recorded step a row of its own, at once.
+        init_step: number of the first step, to continue after a checkpoint; 0 by default.
+        track_updates: record what each step adds to the weights; needs a copy of them.
+        every: record every n-th step, or the steps for which a function of the step is true.
+        budget: how much longer training may take, such as "2%" or 0.02; chooses the interval instead of `every`.
+        every_trees: like `every`, for the weights, gradients of weights and optimiser states of recorded steps.
+        exponents: (lowest, highest) powers of two that get a column of the histogram; values outside are counted in
+            -inf and inf. By default all that occur.
+        tensorboard: a SummaryWriter of yours that each recorded step is written to as well.
+        name, path: the run's folder is `tandv-runs/<name>` or `path`; a taken name gets a number.
+        save: at which steps the parameters are saved in the run's folder, see `tandv.track.SaveRule`.
+        insight: as in `tandv.track.torch.track`, from the gradients given to `step`. The weights before the step are
+            held until it ends, as copies if the step is donated them. optax stores no epsilon: `adam` in the dict
+            gives epsilon and beta2, (1e-8, 0.999) by default.
+        inputs: False; inputs of modules are recorded in PyTorch alone. Use `tag` here.
+        exact: run every jitted program that holds modules twice, unchanged and once more to measure (about 1.5 times
+            its time). By default that is done only where one program for both was found to give other bits.
 
     Raises TypeError or ValueError that names every argument that is wrong.
     """

@@ -1,4 +1,4 @@
-"""The tracker of a JAX run: what is intercepted, which trees are read when, and how rows come of it."""
+"""The tracker of a JAX run: which calls are intercepted, which pytrees are read when, and how they become rows."""
 
 import functools
 import weakref
@@ -31,7 +31,24 @@ from tandv.track.settings import Every, Settings
 
 
 class JaxTracker(Tracker):
-    """Track a JAX model; made by `track`."""
+    """The tracker of a JAX model, which `track` makes.
+
+    >>> import jax.numpy as jnp
+    >>> from tandv.track.jax import track
+    >>> params = {"w": jnp.ones(3)}
+    >>> with track(model_state=params) as tracker:
+    ...     tracker.step(params)
+    >>> isinstance(tracker, JaxTracker), tracker.steps
+    (True, 1)
+
+    Args:
+        settings: what `track` was given.
+        model, optimizer: objects, or pytrees of arrays, at the first step.
+        promised: names of the arguments that every `step` must be given.
+        every_trees: interval in recorded steps of weights, their gradients and optimiser states, or a function.
+        title: class of the model.
+        exact: run every program twice, as `track` explains.
+    """
 
     def __init__(
         self,
@@ -54,7 +71,7 @@ class JaxTracker(Tracker):
         self._weights, self._updates = settings.track_weights, settings.track_updates
         self._every_trees = every_trees
         self._selects = settings.selects
-        # One namer and one context for all steps, recorded or not: what JAX has traced once serves them all.
+        # One namer and one context for all steps, recorded or not, so that JAX traces a program once.
         self._namer, self._context = Namer(self._selects, self._gradients), object()
         self._calls = Calls(self._own, exact, self.say_once, self.fail, self._namer.settle, self._before_program)
         self._recompiled = Recompiled()
@@ -84,9 +101,12 @@ class JaxTracker(Tracker):
         >>> float(loss)
         6.0
 
-        The function may be jitted, call jitted functions, and use any of JAX's transforms. It is called as it is, at
-        every step: what is jitted in it is run with the measurements as one more result, and what is not is measured
-        as it comes. What it raises passes through.
+        Jitted programs in it run with the measurements as one more result; outside of them values are measured when
+        they are computed. Exceptions of the function pass through.
+
+        Args:
+            function: may be jitted, call jitted functions, and use any of JAX's transforms.
+            args, kwargs: its arguments.
         """
         if self._state not in ("on", "failed") or naming.namer is self._namer:
             return function(*args, **kwargs)
@@ -99,7 +119,20 @@ class JaxTracker(Tracker):
             return self._call(function, args, kwargs)
 
     def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function whose every call is intercepted: `step_fn = tracker.wrap(step_fn)`, or `@tracker.wrap`."""
+        """Return a function whose every call is intercepted: `step_fn = tracker.wrap(step_fn)`, or `@tracker.wrap`.
+
+        >>> import jax.numpy as jnp
+        >>> from tandv.track.jax import tag, track
+        >>> with track() as tracker:
+        ...     double = tracker.wrap(jax.jit(lambda x: tag(2 * x, "doubled")))
+        ...     y = double(jnp.ones(3))
+        ...     tracker.step()
+        >>> y.tolist()
+        [2.0, 2.0, 2.0]
+
+        Args:
+            function: as for `intercept`.
+        """
 
         @functools.wraps(function, updated=())
         def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -108,7 +141,7 @@ class JaxTracker(Tracker):
         return wrapped
 
     def record(self, m: Measurements, steps_axis: int | None = None) -> None:
-        """Keep what a function made by `measured` returned beside its output, as part of the current step.
+        """Record the measurements that a function made by `measured` returned, as part of the current step.
 
         >>> import jax.numpy as jnp
         >>> from tandv.track.jax import measured, tag, track
@@ -119,9 +152,10 @@ class JaxTracker(Tracker):
         >>> tracker.steps
         3
 
-        - `m`: the measurements; they are copied to the host with those of other steps, unless `steps_axis` is given.
-        - `steps_axis`: the axis of `m` that numbers training steps, where they are scanned over; always 0. Each is
-          recorded as `every` says and ended here, so `step` is not to be called for them.
+        Args:
+            m: the measurements; they are copied to the host with those of other steps, unless `steps_axis` is given.
+            steps_axis: the axis of `m` that numbers training steps, where they are scanned over; always 0. Each is
+                recorded as `every` says and ended here; do not call `step` for them.
 
         Raises ValueError where `m` is no measurement, still being traced, or has another number of axes.
         """
@@ -156,15 +190,26 @@ class JaxTracker(Tracker):
     ) -> None:
         """End the current training step, with the new weights and state of the optimiser and the gradients.
 
-        Give what was given to `track`, a training state as a whole; nnx modules and optimisers, which change in
-        place, need not be given again.
+        >>> import jax.numpy as jnp
+        >>> from tandv.track.common import read_pickle
+        >>> from tandv.track.jax import track
+        >>> params, grads = {"w": jnp.array([3.0, -4.0])}, {"w": jnp.array([0.5, 0.5])}
+        >>> with track(model_state=params) as tracker:
+        ...     tracker.step(params, grads=grads)
+        >>> log = read_pickle(tracker.out_path)
+        >>> dict(zip(log["metadata", "tensor_type"], log["scalar_stats", "max_abs"].tolist()))
+        {'Weight': 4.0, 'Weight_Gradient': 0.5}
 
-        - `grads`: the gradients of the weights, recorded as they are given: let them be those that the optimiser gets.
-        - `loss_scale`: what your code multiplied the loss by before it took gradients, a power of two. Gradients with
-          respect to outputs are divided by it. flax's `DynamicScale` is seen without it.
-        - `numbers`: such as `loss=loss`, what a rule for saving checkpoints watches.
+        Args:
+            model_state: the new weights, or a training state as a whole, as `track` was given it. nnx modules, which
+                change in place, need not be given again.
+            opt_state: the new state of the optimiser, likewise.
+            grads: the gradients of the weights, a pytree like theirs; give those that the optimiser is given.
+            loss_scale: the power of two by which your code multiplied the loss before it took gradients. Gradients
+                with respect to outputs are divided by it. flax's `DynamicScale` is recognised without it.
+            numbers: what a rule for saving checkpoints watches, such as `loss=loss`; scalars on any device.
 
-        Raises TypeError naming the trees that were promised and are missing, before anything is kept.
+        Raises TypeError naming the promised pytrees that are missing, before anything is recorded.
         """
         model_state, held = parts_of(model_state)
         opt_state = opt_state if opt_state is not None else held
@@ -218,7 +263,7 @@ class JaxTracker(Tracker):
         self._guard("reading the weights", self._read_again)
 
     def _read_again(self) -> None:
-        """Read the weights of the first step once more, where it has turned out that layers are stacked."""
+        """Read the weights of the first step again, once tracing has shown that layers are stacked."""
         self._stacks |= self._namer.stacks
         if not self._stacks or self._unsure is None:
             return
@@ -286,7 +331,7 @@ class JaxTracker(Tracker):
         self._recorded += 1
 
     def drain(self) -> None:
-        """Have what was measured since the last time copied to the host, all at once, and made into rows."""
+        """Queue what was measured since the last call: one copy to the host, then rows are made."""
         waiting, self._waiting = self._waiting, []
         modules, size = self._modules.as_now(), sum(measured.nbytes for measured in waiting)
         self._writer.append(lambda: self._blocks(waiting, modules), size)
@@ -341,7 +386,7 @@ class JaxTracker(Tracker):
             self.say_once(f"some outputs are not recorded: {namer.error}")
 
     def _let_go(self) -> None:
-        """Keep no array beyond the step that it was given for; of the weights their shapes give the names."""
+        """Drop the arrays of a step after it; names are found from the shapes of the weights."""
         for name, tree in self._latest.items():
             if not is_object(tree):
                 self._latest[name] = jax.tree.map(_shape_of, tree) if name == "model_state" else None
@@ -382,7 +427,7 @@ class JaxTracker(Tracker):
         return _names.weights(tree, tensor_type, self._stacks)
 
     def _check(self, given: dict[str, Any]) -> None:
-        """Raise TypeError where a tree that `track` was promised is missing."""
+        """Raise TypeError where a promised pytree is missing."""
         missing = [name for name in self._promised if given[name] is None]
         if missing:
             raise TypeError(

@@ -1,4 +1,4 @@
-"""`track`: the door, where everything is checked, and the tracker behind it."""
+"""`track` of PyTorch: check every argument, and make the tracker."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -12,6 +12,7 @@ from tandv.track.common.saving import SaveRule, Source
 from tandv.track.common.stash import Stashed
 from tandv.track.common.tracker import Tracker
 from tandv.track.common.writer import say
+from tandv.track.insight.numbers import InsightSettings
 from tandv.track.settings import Every, Pattern, Settings, refuse, truth_problems
 from tandv.track.torch import _weights
 from tandv.track.torch._capture import OutputCapture
@@ -31,7 +32,21 @@ Optimizers = torch.optim.Optimizer | Iterable[torch.optim.Optimizer] | None
 
 
 class TorchTracker(Tracker):
-    """Track a PyTorch model; made by `track`."""
+    """The tracker of a PyTorch model, which `track` makes.
+
+    >>> model = nn.Linear(3, 1)
+    >>> with track(model) as tracker:
+    ...     model(torch.ones(1, 3)).sum().backward()
+    ...     tracker.step()
+    >>> isinstance(tracker, TorchTracker), tracker.steps
+    (True, 1)
+
+    Args:
+        settings: what `track` was given.
+        title: class of the model.
+        measurements: what keeps the measurements of a step.
+        insight: what is recorded of optimisation, None for nothing.
+    """
 
     _outputs: OutputCapture
     _parameters: ParameterCapture
@@ -39,14 +54,15 @@ class TorchTracker(Tracker):
     tree: Tree
     weights_source: Callable[[], Source | None]
 
-    def __init__(self, *arguments: Any, **keywords: Any):
-        super().__init__(*arguments, **keywords)
+    def __init__(self, settings: Settings, *, title: str, measurements: Any, insight: InsightSettings | None):
+        framework = f"torch {torch.__version__}"
+        super().__init__(settings, title=title, framework=framework, measurements=measurements, insight=insight)
         self._coverage = Coverage()
-        self._events: list[dict[str, Any]] = []  # what became of the model, at which step
+        self._events: list[dict[str, Any]] = []  # changes of the model, with their step
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         if error is not None and isinstance(self.measurements, SharedMeasurements):
-            self.measurements.clear()  # of the unfinished step: other ranks may be elsewhere in theirs
+            self.measurements.clear()  # of the unfinished step: other ranks may have reached another point of theirs
         super().__exit__(kind, error, trace)
 
     step = alone(Tracker.step)
@@ -72,7 +88,11 @@ class TorchTracker(Tracker):
         self._parameters.start_of_step()
 
     def look(self, within: bool = False) -> None:
-        """See what the model consists of now, perhaps while it is being called, and go on with that."""
+        """Follow a change of the model's modules and parameters.
+
+        Args:
+            within: whether the model is being called now.
+        """
         if self.tree.look(within):
             self._outputs.follow()
             self._parameters.follow()
@@ -96,7 +116,7 @@ class TorchTracker(Tracker):
         self.look()
 
     def step_over(self) -> None:
-        """Follow the model, and see whether steps are ended where they should be."""
+        """Follow the model, and warn where `step` is called at the wrong place."""
         if not self.recording:
             self.look()
         for event in self.tree.events():
@@ -121,7 +141,7 @@ class TorchTracker(Tracker):
 
     def covered(self) -> str | None:
         if isinstance(self.measurements, SharedMeasurements) and self.measurements.ranks.rank:
-            return None  # the first rank says it
+            return None  # the first rank reports it
         parameters = self._parameters
         gradients = parameters.trained if self.settings.track_gradients else None
         return self._coverage.said(self._outputs.recorded, gradients, self._said)
@@ -180,27 +200,37 @@ def track(
     >>> sorted(log["metadata", "tensor_type"].unique())
     ['Activation', 'Gradient', 'Weight', 'Weight_Gradient']
 
-    - `track_gradients`: gradients with respect to module outputs, and of the weights.
-    - `optimizer`: one or several, whose state is recorded too; `track(model, optimizer)` is understood. Others that
-      step on the model's parameters are found.
-    - `include`, `exclude`: regular expressions searched in the dotted names of modules and parameters.
-    - `stash_value`: your own function of one tensor instead of tandv's statistics, see `stash_scalar_stats`.
-    - `offload_inc`: tracked steps between two flushes to disk; `async_offload` writes in a thread.
-    - `offload_type`: the finished log is a `.pkl` or a `.parquet`.
-    - `only_stash_during_training`: outputs are recorded only while `module.training` is set.
-    - `init_step`: number of the first step, to go on after a checkpoint.
-    - `track_updates`: what each step adds to the weights; needs a copy of them.
-    - `every`: record every n-th step, or the steps for which a function is true.
-    - `exponents`: the powers of two that get a column; what lies outside goes to -inf and inf.
-    - `name`, `path`: the run's folder is `tandv-runs/<name>` or `path`; a taken name gets a number.
-    - `process_group`: the ranks that are tracked together, where there are several; all by default. Each
-      measures its part, the first writes one log of the whole; `per_rank` keeps the rows of each rank.
-    - `save`: at which steps the weights are saved in the run's folder, see `tandv.track.SaveRule`.
-    - `insight`: what optimisation does: gradients that are zero, stay so or change sign, how far weights move,
-      minima passed, updates lost to rounding. True, or a dict: `thresholds` below which a gradient counts as zero,
-      `raster` to keep the signs of all gradients for `viz.gradient_raster`.
-    - `inputs`: what modules are given, as tensor type "Input": a module's name, "name[1]" for the second of several
-      arguments, "name[mask]" for one given by its name.
+    Args:
+        module: the model; a compiled or a DistributedDataParallel one as well.
+        track_gradients: record gradients with respect to module outputs, and of the weights.
+        optimizer: one or several, whose state is recorded too; `track(model, optimizer)` is understood. Others that
+            step on the model's parameters are found.
+        track_weights: record the weights that the step's forward pass uses.
+        include, exclude: regular expressions searched in the dotted names of modules and parameters.
+        stash_value: your own function of one tensor instead of tandv's statistics, see `stash_scalar_stats`.
+        async_offload: True writes in a thread, False where the step ends; None in a thread, for which training waits
+            where it must, so that a killed process loses no more steps than lie between two flushes.
+        offload_inc: tracked steps between two flushes to disk.
+        offload_type: format of the finished log, ".pkl" or ".parquet".
+        use_wandb: log to the active W&B run as well; "rows" gives each recorded step a row of its own, at once.
+        only_stash_during_training: outputs are recorded only while `module.training` is set.
+        init_step: number of the first step, to continue after a checkpoint; 0 by default.
+        track_updates: record what each step adds to the weights; needs a copy of them.
+        every: record every n-th step, or the steps for which a function of the step is true.
+        budget: how much longer training may take, such as "2%" or 0.02; chooses the interval instead of `every`.
+        exponents: (lowest, highest) powers of two that get a column of the histogram; values outside are counted in
+            -inf and inf. By default all that occur.
+        tensorboard: a SummaryWriter of yours that each recorded step is written to as well.
+        name, path: the run's folder is `tandv-runs/<name>` or `path`; a taken name gets a number.
+        process_group: the ranks that are tracked together, where there are several; all by default. Each measures its
+            part, and the first writes one log of the whole.
+        per_rank: keep the rows of each rank instead of merging them.
+        save: at which steps the weights are saved in the run's folder, see `tandv.track.SaveRule`.
+        insight: record what optimisation does: gradients that are zero, stay zero or change sign, how far weights
+            move, minima passed, updates lost to rounding. True, or a dict: `thresholds` below which a gradient counts
+            as zero, `raster` to keep the signs of all gradients for `viz.gradient_raster`.
+        inputs: record what modules are given, as tensor type "Input": a module's name, "name[1]" for the second of
+            several arguments, "name[mask]" for one given by its name.
 
     Raises TypeError or ValueError that names every argument that is wrong.
     """
@@ -255,7 +285,6 @@ def track(
     tracker = TorchTracker(
         settings,
         title=type(unwrap(module)).__name__,
-        framework=f"torch {torch.__version__}",
         measurements=measurements,
         insight=asked,
     )
