@@ -18,6 +18,7 @@ import torch
 
 from benchmarks.hardware import hardware, write
 from tandv import measure
+from tandv.measure import host
 from tandv.statistics import empty_rows
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
@@ -38,11 +39,11 @@ def interleaved(calls: dict[str, Callable[[], object]], seconds: float = 1.0) ->
 
 
 def numpy_only(tensors, places, rows) -> None:
-    compiled, measure._compiled = measure._compiled, lambda: None
+    compiled, host._compiled = host._compiled, lambda: None
     try:
         measure.add(tensors, places, rows)
     finally:
-        measure._compiled = compiled
+        host._compiled = compiled
 
 
 def one_tensor() -> str:
@@ -89,7 +90,7 @@ def scratch() -> str:
         tracemalloc.stop()
     return (
         f"Scratch memory besides torch's own (MiB, 1e7 elements): float32 {peaks[0]:.1f}, bfloat16 {peaks[1]:.1f}, "
-        f"strided {peaks[2]:.1f} and one copy of at most {4 * measure._COPY / 2**20:.0f} MiB at a time."
+        f"strided {peaks[2]:.1f} and one copy of at most {4 * host._COPY / 2**20:.0f} MiB at a time."
     )
 
 

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from reference import reference, reference_counts
-from tandv import measure as package
 from tandv import statistics
-from tandv.measure import add, measure
+from tandv.measure import add, host, measure
 
 FLOAT8 = sorted(name for name in dir(torch) if name.startswith("float8_"))
 inf, nan = math.inf, math.nan
@@ -22,7 +21,7 @@ inf, nan = math.inf, math.nan
 @pytest.fixture(params=["numba", "numpy"])
 def producer(request, monkeypatch):
     if request.param == "numpy":
-        monkeypatch.setattr(package, "_compiled", lambda: None)
+        monkeypatch.setattr(host, "_compiled", lambda: None)
     return request.param
 
 
@@ -133,7 +132,7 @@ def test_torch_tensors_of_any_layout_are_measured_whole(producer):
 
 
 def test_a_large_strided_tensor_is_one_call_and_needs_no_whole_copy(producer, monkeypatch):
-    monkeypatch.setattr(package, "_COPY", 8)
+    monkeypatch.setattr(host, "_COPY", 8)
     view = torch.arange(60, dtype=torch.float32).reshape(2, 5, 6)[:, :, 1:4]
     assert_right(view, view.numpy())
     assert summary(view)["calls"] == 1
@@ -196,7 +195,7 @@ def test_wide_ranges_of_a_narrow_row_and_narrow_ranges_of_a_wide_row():
 
 
 def test_several_threads_measure_pieces_of_large_tensors(monkeypatch):
-    monkeypatch.setattr(package, "_PIECE", 1000)
+    monkeypatch.setattr(host, "_PIECE", 1000)
     tensors = [
         torch.randn(n).to(dtype) for n, dtype in ((5001, torch.float32), (3, torch.bfloat16), (0, torch.float32))
     ]
@@ -213,7 +212,7 @@ def test_several_threads_measure_pieces_of_large_tensors(monkeypatch):
 
 @pytest.mark.filterwarnings("ignore:.*fork")
 def test_a_forked_process_measures_with_threads_of_its_own(monkeypatch):
-    monkeypatch.setattr(package, "_PIECE", 1000)
+    monkeypatch.setattr(host, "_PIECE", 1000)
     rows = statistics.empty_rows(1)
     add([torch.ones(5000)], [0], rows, threads=2)
     child = os.fork()

@@ -1,4 +1,4 @@
-"""Tensors that have one place in memory many times (expanded ones): each is measured once, and counted as often."""
+"""Expanded tensors, whose elements share memory: each is measured once, and counted as often as it occurs."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from tandv.statistics import SUMS
 
-COUNTED = ("numel", "nans", "infs", "zeros")  # with SUMS and `counts` the fields of a row that grow with its elements
+COUNTED = ("numel", "nans", "infs", "zeros")  # with SUMS and `counts` the fields of a row that add up over elements
 
 
 def once_each(tensor: Any) -> Any:
@@ -23,8 +23,9 @@ def once_each(tensor: Any) -> Any:
 
 
 def times(rows: np.ndarray, count: int) -> np.ndarray:
-    """Return measurements of tensors whose elements stand `count` times each, from those of the elements once.
+    """Return measurements of tensors in which each element occurs `count` times, from measurements of it once.
 
+    >>> from tandv import statistics
     >>> row = statistics.empty_rows(1)
     >>> row["numel"], row["sum"] = 2, 3.0
     >>> times(row, 5)[["numel", "sum"]].tolist()
