@@ -1,4 +1,4 @@
-"""The folder of a run: what it is called, and one that no other run has."""
+"""The folder of a run: its default name, and a number where the name is taken."""
 
 import datetime
 import re

@@ -1,4 +1,4 @@
-"""What was measured in the current step: rows of one preallocated buffer, and whose rows they are."""
+"""The measurements of the current step: rows of one preallocated buffer, and the quantity of each."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -17,13 +17,13 @@ Key = tuple[str, str, str, int]  # tensor type, name, phase, reading
 
 
 class Quantity(NamedTuple):
-    """A tensor that is measured at every step: what a row of the log is about, but for its step."""
+    """A tensor that is measured at every step; together with a step it identifies a row of the log."""
 
     order: tuple[Any, ...]  # its place in the model
     name: str
     type: str
     tensor_type: str
-    part: str = ""  # which part of a tensor that lies on several devices; the framework says what that means
+    part: str = ""  # which part of a tensor that lies on several devices, in a form that the framework defines
     phase: str = ""  # of the step, as the user calls it
     reading: int = FINAL  # which of several readings of the tensor in a step, see `readings`
 
@@ -47,7 +47,7 @@ class Block(NamedTuple):
 
 
 class Later(NamedTuple):
-    """A step's rows that are still to be made, from numbers that nothing changes any more."""
+    """A step's rows that are still to be summarised, from numbers that no longer change."""
 
     make: Callable[[], Block]
     size: int  # bytes that it holds
@@ -59,7 +59,7 @@ class Later(NamedTuple):
 
 
 def in_phase(quantities: Sequence[Quantity], phase: str) -> list[Quantity]:
-    """Return quantities as they are called within a phase of a step; in none they keep the phase that they have.
+    """Return quantities with a phase of the step; "" leaves them the phase that they have.
 
     So a gradient whose backward pass runs outside of any phase belongs to that of its forward pass.
     """
@@ -78,11 +78,11 @@ class Measurements:
     taken. So a tensor that several modules return is measured once and counts for each of them.
     """
 
-    at_most = 4096  # rows of a step before they are merged on the way (a cell called thousands of times)
+    at_most = 4096  # rows of a step before they are merged within it (a cell called thousands of times)
 
     def __init__(self, exponents: tuple[int, int] | None = None, threads: Callable[[], int] = lambda: 1):
         self.exponents = exponents
-        self.phase = ""  # that is going on
+        self.phase = ""  # the current one
         self._threads = threads  # as many as the framework itself computes with
         self._rows = {
             statistics.ROW: statistics.empty_rows(_AT_FIRST),
@@ -94,7 +94,7 @@ class Measurements:
         """Forget what was measured since the last `take`."""
         self._used = dict.fromkeys(self._rows, 0)
         self._entries: list[tuple[Quantity, str, np.dtype, int]] = []
-        self._early: _Merged | None = None  # of this step already, where it has very many calls
+        self._early: _Merged | None = None  # merged within this step, where it has very many calls
         self.round = 0  # a handle is good only within the round it was given in
 
     def __bool__(self) -> bool:

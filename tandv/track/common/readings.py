@@ -1,8 +1,8 @@
 """Which of several readings of one tensor in a step is its row.
 
-A gradient may be read when it arrives, while nobody knows whether an optimiser will be seen to receive it or somebody
-clears it before the step is over. Whether a later reading is better can depend on its values, which may still be on a
-device: so every reading is measured, and the choice is made where rows are made.
+A gradient is read when it is accumulated if it is not known whether an optimiser will receive it, or code will clear it
+before the step is over. Whether a later reading is better can depend on its values, which may still be on a device: so
+every reading is measured, and the choice is made where rows are made.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A user's own statistics: `stash_value` is called with each tensor, its answer becomes the row."""
+"""A user's own statistics: `stash_value` is called with each tensor, and what it returns becomes the row."""
 
 import math
 import numbers
@@ -17,7 +17,7 @@ _SHAPE = (
 )
 
 
-class _Said(NamedTuple):
+class _Returned(NamedTuple):
     dtype: str
     scalars: Mapping[str, Any]
     counts: Mapping[float, Any]  # by exponent
@@ -25,15 +25,15 @@ class _Said(NamedTuple):
 
 
 class Stashed:
-    """What a user's function said of each quantity in the current step; the last call of a step counts."""
+    """What a user's function returned for each quantity in the current step; the last call of a step counts."""
 
     def __init__(self, stash_value: Callable[[Any], Any]):
         self._stash_value = stash_value
-        self.phase = ""  # that is going on
+        self.phase = ""  # the current one
         self.clear()
 
     def clear(self) -> None:
-        self._values: dict[Key, tuple[Quantity, _Said, int]] = {}
+        self._values: dict[Key, tuple[Quantity, _Returned, int]] = {}
         self._zero: dict[Key, bool] = {}  # of readings that count only with zeros, or without
 
     def __bool__(self) -> bool:
@@ -49,13 +49,13 @@ class Stashed:
         return handles
 
     def put(self, answer: Any, dtype: str, quantity: Quantity, calls: int = 1) -> Any:
-        """Keep what the user's function answered, the last time of `calls`; return a handle to `share` it."""
-        said = _said(dtype, answer, self._stash_value)
+        """Keep what the user's function returned in the last of `calls`; return a handle to `share` it."""
+        said = _checked(dtype, answer, self._stash_value)
         self._keep(quantity, said, calls)
         return said
 
     def share(self, handle: Any, quantity: Quantity) -> bool:
-        """Let what was said of a tensor count for another quantity too."""
+        """Let the numbers of a tensor count for another quantity as well."""
         self._keep(quantity, handle)
         return True
 
@@ -84,18 +84,18 @@ class Stashed:
         return Block(step, quantities, dtypes, columns | {"calls": calls}, counts, lowest, tensors)
 
     def hand_over(self, step: int) -> Later:
-        """Return what `take` returns; it is read now, for what a user's function gave may change any time."""
+        """Return what `take` returns; it is read now, because the user's tensors may change later."""
         taken = self.take(step)
         return Later.at_once(taken._replace(tensors={name: values.copy() for name, values in taken.tensors.items()}))
 
-    def _keep(self, quantity: Quantity, said: _Said, times: int = 1) -> None:
+    def _keep(self, quantity: Quantity, said: _Returned, times: int = 1) -> None:
         (quantity,) = in_phase([quantity], self.phase)
         first, _, calls = self._values.get(quantity.key, (quantity, said, 0))
         self._values[quantity.key] = first, said, calls + times
 
 
-def _said(dtype: str, answer: Any, function: Any) -> _Said:
-    """Return what the user's function answered, or raise TypeError that says what it must return."""
+def _checked(dtype: str, answer: Any, function: Any) -> _Returned:
+    """Return what the user's function returned, checked; raise TypeError that says what it must return."""
     called = getattr(function, "__name__", "stash_value")
     if not isinstance(answer, Mapping) or not answer:
         raise TypeError(f"{called} returned {type(answer).__name__} {str(answer)[:60]}; {_SHAPE}")
@@ -111,7 +111,7 @@ def _said(dtype: str, answer: Any, function: Any) -> _Said:
     if len(hist) != len(bins):
         raise TypeError(f"{called} returned {len(hist)} counts for {len(bins)} exponents; there must be one for each")
     values = None if tensor is None else np.asarray(tensor)
-    return _Said(dtype, dict(scalars), dict(zip(map(float, bins), hist, strict=True)), values)
+    return _Returned(dtype, dict(scalars), dict(zip(map(float, bins), hist, strict=True)), values)
 
 
 def _is_scalar(value: Any) -> bool:

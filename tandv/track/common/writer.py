@@ -1,4 +1,4 @@
-"""Rows become part files while training goes on, and one log at the end. A kill loses no part."""
+"""Rows are written as part files during training, and as one log at the end. A killed process loses no part."""
 
 import concurrent.futures
 import datetime
@@ -34,22 +34,21 @@ FORMATS = {
 
 
 class Export(Protocol):
-    """Another place that is told of each recorded step, such as W&B or TensorBoard."""
+    """Another destination of each recorded step, such as W&B or TensorBoard."""
 
     def add(self, block: Block) -> None: ...
 
     def close(self, out_path: Path | None) -> None:
-        """Be told of the finished log, which may be the run's folder; None where nothing was recorded."""
+        """Finish; `out_path` is the log, or the run's folder, None where nothing was recorded."""
 
 
 class Writer:
-    """Own a run's folder: `run.json`, `parts/*.parquet` while it lasts, `log.pkl` when it has ended.
+    """Own a run's folder: `run.json`, `parts/*.parquet` during the run, `log.pkl` after it.
 
-    In the background, all that is done with rows is done by one thread, in the order in which it was asked
-    for; nothing of it warns or fails where training runs. What the thread has to say, `check` says. With
-    `in_background=None` a flush is on disk before the next recorded step has ended, so that a kill loses no more
-    steps than lie between two flushes. Training waits for that if it must, but never for more than a second and
-    twice the time of the training itself.
+    In the background, one thread does all work on rows, in order; it neither warns nor raises in the thread of
+    training, where `check` reports its messages and errors. With `in_background=None` a flush is on disk before the
+    next recorded step has ended, so that a killed process loses no more steps than lie between two flushes. Training
+    waits for that if it must, but never longer than a second and twice the time of the training itself.
     """
 
     def __init__(
@@ -67,12 +66,12 @@ class Writer:
         self._blocks: list[Block] = []
         self._refused: list[Block] = []  # by the disk
         self._part = self._rows = self._columns = 0  # written so far; columns of the widest part
-        self._phases = False  # whether rows have had a phase, so that later parts have its column, too
+        self._phases = False  # whether rows had a phase, so that later parts have its column as well
         self._warned: set[str] = set()
-        self._notes: deque[str] = deque()  # to be said where training runs
+        self._notes: deque[str] = deque()  # to be reported in the thread of training
         self._exports = list(exports)
         self._background = Background(_QUEUED) if in_background is not False else None
-        self._flushing = False  # a flush waits for its turn
+        self._flushing = False  # a flush is queued
         self._writing: Future[None] | None = None  # the latest flush
         self._may_wait = in_background is None
         self._began = self._flushed = time.monotonic()
@@ -96,9 +95,9 @@ class Writer:
         self._do(lambda: self._keep(make()), size)
 
     def flush(self, facts: Mapping[str, Any] | None = None) -> None:
-        """Write the rows kept so far as one part file, and what is new about the run.
+        """Write the rows kept so far as one part file, and new facts about the run to `run.json`.
 
-        A disk that refuses is reported once, never raised.
+        An error of the disk is reported once, never raised.
         """
         if not self._flushing:  # else these rows go with the next flush
             self._flushing = True
@@ -109,7 +108,7 @@ class Writer:
             self._flushed = now
 
     def catch_up(self) -> None:
-        """Wait until the latest flush is on disk, where that was asked for; call it before a step's rows are added."""
+        """Wait for the latest flush, with `in_background=None`; call it before a step's rows are added."""
         if self._writing is None or not self._may_wait or self._writing.done():
             return
         now = time.monotonic()
@@ -120,7 +119,7 @@ class Writer:
             self.check()
 
     def check(self) -> None:
-        """Say what has happened in the background; raise the first error that is not the disk's."""
+        """Report the messages of the thread; raise its first error that is not the disk's."""
         while self._notes:
             warn(self._notes.popleft())
         if self._background is not None and self._background.error is not None:
@@ -128,7 +127,7 @@ class Writer:
             raise error
 
     def close(self, status: str, facts: Callable[[], Mapping[str, Any]] = dict) -> None:
-        """Wait for what is under way, write what is left, the finished log, and at the very end how it went.
+        """Wait for the thread, write the remaining rows and the finished log, and last the status of the run.
 
         From then on `out_path` is a file that exists, or the run's folder where no such file could be written.
         """
@@ -197,7 +196,7 @@ class Writer:
             self._refused = blocks
 
     def _export(self, action: Callable[[Export], None]) -> None:
-        """Tell W&B or TensorBoard; one that fails is left alone from then on, the log goes on."""
+        """Pass something to W&B and TensorBoard; an export that fails is dropped, the log goes on."""
         for export in list(self._exports):
             try:
                 action(export)
@@ -250,7 +249,7 @@ class Writer:
         return "parts"
 
     def _restore_folder(self) -> None:
-        """Make the run's folder again if somebody has deleted it."""
+        """Make the run's folder again if it was deleted."""
         if not self.parts.is_dir():
             self.parts.mkdir(parents=True)
             lost = f"; {self._rows:,} rows that had been written are gone" if self._rows else ""
@@ -273,7 +272,7 @@ class Writer:
 
 
 def say(message: str) -> None:
-    """Tell how it went, in a line on stderr."""
+    """Print a message as a line on stderr."""
     print(f"tandv: {message}", file=sys.stderr)
 
 

@@ -1,4 +1,4 @@
-"""Insight into optimisation: what it is asked for, what it becomes in the rows of gradients, in every framework.
+"""Insight into optimisation, of every framework: its settings, and its columns in the rows of gradients.
 
 A coordinate is *zero* at a threshold where its gradient is at most that in size. What is kept from step to step is
 in `tandv.measure.insight.definitions`; here counts become the columns of the log.
@@ -23,7 +23,7 @@ Key = tuple[str, str]  # tensor type and name
 
 
 class InsightSettings(NamedTuple):
-    """What insight was asked for."""
+    """The settings of `insight=`."""
 
     thresholds: tuple[float, ...] = THRESHOLDS
     raster: int = 0  # most parameters of which a raster is kept
@@ -38,11 +38,11 @@ class Numbers(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """What a step has done to the weights of some tensors."""
+    """The update of the weights of some tensors in a step, counted and summed."""
 
     tensors: list[int]
     scaled: np.ndarray  # whether the optimiser has Adam's epsilon
-    asked: np.ndarray  # whether the learning rate let it do anything
+    asked: np.ndarray  # whether its learning rate is not zero
     counts: Any
     sums: Any
 
@@ -74,7 +74,7 @@ def problems(insight: Any) -> list[str]:
 
 
 def settings(insight: Any) -> InsightSettings | None:
-    """Return what `insight=` asks for; None for nothing."""
+    """Return the settings of `insight=`; None where it is off."""
     if not insight and not isinstance(insight, Mapping):
         return None
     asked = dict(insight) if isinstance(insight, Mapping) else {}
@@ -124,7 +124,7 @@ def numbers(
 def _of_updates(
     asked: InsightSettings, layout: Layout, compared: Compared, moved: Moved, counted: Mapping[str, np.ndarray]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return what a step has done, in the order of the gradients; weights of some may not have been seen to change."""
+    """Return columns about updates, in the order of the gradients; not every tensor has an update."""
     row_of = {tensor: row for row, tensor in enumerate(moved.tensors)}
     rows = np.array([row_of.get(tensor, -1) for tensor in compared.tensors])
     there = rows >= 0
@@ -160,7 +160,7 @@ def joined(parts: Sequence[Numbers]) -> Numbers:
 
 
 def with_numbers(block: Block, make: Callable[[], Numbers] | None) -> Block:
-    """Return a step's rows with numbers that some of them get; the others have NaN there."""
+    """Return a step's rows with further columns, NaN in rows that have no such number."""
     if make is None or not block.quantities:
         return block
     found = make()

@@ -1,4 +1,4 @@
-"""The raster of gradient signs while it is recorded: codes of each step, written as the log's rows are."""
+"""The raster of gradient signs during a run: codes of each step, written with the log's rows."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ _STEPS = 20  # of a part
 
 
 class RasterWriter:
-    """Is told of each step like W&B or TensorBoard; in the run's folder it writes parts, at the end one file."""
+    """An export like W&B or TensorBoard: it writes parts to the run's folder, and at the end one file."""
 
     def __init__(self, folder: Callable[[], Path], threshold: float, most: int):
         self._folder, self._threshold, self._most = folder, threshold, most
@@ -23,7 +23,7 @@ class RasterWriter:
         self._of: Raster | None = None
 
     def begin(self, names: Sequence[str], sizes: Sequence[int]) -> None:
-        """Learn which tensors there are, in model order."""
+        """Set the tensors, in model order."""
         self.places = dict(zip(names, spread(sizes, self._most), strict=True))
         edges = np.cumsum([0, *map(len, self.places.values())])
         none = np.zeros((0, edges[-1]), np.uint8)

@@ -1,7 +1,7 @@
-"""Module outputs inside graphs made by `torch.compile`: an operator that records, and is left alone otherwise.
+"""Module outputs inside graphs made by `torch.compile`, recorded by an operator of ours.
 
-While a graph is traced, the forward hook puts this operator behind each output, and the operator a hook on the
-output that calls it for the gradient. It is declared to have an effect, so that the compiler neither drops nor
+While a graph is traced, the forward hook inserts this operator after each output, and the operator registers a hook on
+the output that calls it for the gradient. It is declared to have an effect, so that the compiler neither drops nor
 reorders it.
 """
 
@@ -19,16 +19,16 @@ from torch._higher_order_ops.effects import _EffectType, _register_effectful_op
 
 from tandv.track.torch._gradients import is_shared_view, on_gradient
 
-# What torch says of itself at each call of a compiled model with a hook, and while it traces autograd.
+# Warnings of torch at each call of a compiled model with a hook, and while it traces autograd.
 _NOTICES = (
     (r"Using `torch.compile\(module\)` when there are global hooks on modules", UserWarning, ""),
     (r"<class 'torch.autograd.function.Function'> should not be instantiated", DeprecationWarning, r"torch\."),
     (r"The .grad attribute of a Tensor that is not a leaf Tensor is being accessed", UserWarning, r"torch\."),
 )
 
-VIEW = 3  # what is recorded of an output whose gradient may arrive past it, see `is_shared_view`
+VIEW = 3  # an output whose gradient may bypass it, see `is_shared_view`
 
-_numbers = itertools.count(1)  # a number stands in graphs, so none is given twice
+_numbers = itertools.count(1)  # graphs contain numbers, so none is used twice
 _receivers: weakref.WeakValueDictionary[int, "Receiver"] = weakref.WeakValueDictionary()
 
 
@@ -46,17 +46,17 @@ _library.define("record(Tensor x, int receiver, int module, str leaf, int kind, 
 
 
 def _hand_over(x: torch.Tensor, receiver: int, module: int, leaf: str, kind: int, gradient: bool) -> None:
-    """Hand a tensor to a receiver; nothing happens where that has gone."""
+    """Pass a tensor to a receiver, if it still exists."""
     found = _receivers.get(receiver)
     if found is not None:
         found.receive(module, leaf, kind, x)
 
 
 def _with_gradient(x: torch.Tensor, receiver: int, module: int, leaf: str, kind: int, gradient: bool) -> None:
-    """Record a tensor, and let a hook record its gradient, which leaves the tensor what it is.
+    """Record a tensor, and let a hook record its gradient, which does not change the tensor.
 
     The compiler traces this as it traces all of autograd, so the hook's call becomes part of the backward graph.
-    An operator that returned the tensor, a view or a copy of it would forbid or change in-place work on it.
+    An operator that returned the tensor, a view or a copy of it would forbid or change in-place operations on it.
     """
     record = torch.ops.tandv.record
     if gradient and x.requires_grad:
@@ -73,7 +73,7 @@ _register_effectful_op("tandv::record", _EffectType.ORDERED)
 
 
 def mark(output: Any, receiver: int, module: int, gradients: bool, leaf: str = "", kind: int = 0) -> None:
-    """Have every float tensor in a module's output recorded; called while a graph is traced."""
+    """Insert the operator for every float tensor in a module's output; called while a graph is traced."""
     if isinstance(output, torch.Tensor):
         if output.is_floating_point():
             torch.ops.tandv.record(output, receiver, module, leaf, kind, gradients)
@@ -91,7 +91,7 @@ def mark(output: Any, receiver: int, module: int, gradients: bool, leaf: str = "
 def not_compiled_alone(function: Callable[..., Any]) -> None:
     """Keep a hook from being compiled as a frame of its own, where torch calls it between two graphs.
 
-    There it is to run as it is, since a gradient's hook set in a graph that returns nothing is lost. Where a
+    There it must run in eager mode, since a gradient hook registered in a graph that returns nothing is lost. Where a
     module is traced with its hooks, they still become part of the graph.
     """
     skip = eval_frame._FrameAction.SKIP
@@ -99,14 +99,14 @@ def not_compiled_alone(function: Callable[..., Any]) -> None:
 
 
 def forget_graphs() -> None:
-    """Let what was compiled before be compiled anew, now with the operator in it; free where nothing was."""
+    """Discard compiled graphs, so that they are compiled again with the operator; free where there are none."""
     utils = sys.modules.get("torch._dynamo.utils")
     if utils is not None and utils.counters["stats"]["unique_graphs"]:
         torch.compiler.reset()
 
 
 class Quiet:
-    """Keeps torch from warning of what it does itself."""
+    """Filters torch's warnings about its own hooks and tracing."""
 
     def __init__(self) -> None:
         self._filters: list[Any] = []

@@ -1,6 +1,6 @@
-"""What a run has recorded and what not, and why; and calls of `tracker.step()` at the wrong place.
+"""What a run has recorded, what not, and why; and calls of `tracker.step()` at the wrong place.
 
-What is seen of each step is little: whether outputs, gradients and an optimiser were met in it, and in which order.
+Of each step it uses only whether outputs, gradients and an optimiser occurred in it, and in which order.
 """
 
 from collections import deque
@@ -30,7 +30,7 @@ EARLY = (
 
 
 class Seen(NamedTuple):
-    """What was met in a step."""
+    """What occurred in a step."""
 
     recorded: bool = True
     outputs: bool = False  # of the model in training, or in any mode where those are asked for
@@ -41,7 +41,7 @@ class Seen(NamedTuple):
 
 
 def mistake(steps: Sequence[Seen]) -> str | None:
-    """Return in words what the last steps show to be a mistake of use; None for none.
+    """Return the mistake of use that the last steps show, as a sentence; None without one.
 
     >>> mistake([Seen(evaluated=True, gradients=True)]) == EVAL
     True
@@ -59,20 +59,20 @@ def mistake(steps: Sequence[Seen]) -> str | None:
 
 
 def _active(steps: Sequence[Seen]) -> list[bool]:
-    """Tell of each step whether anything happened in it; of one that is not recorded outputs are not known."""
+    """Return for each step whether anything happened in it; outputs are known of recorded steps only."""
     outputs = all(one.recorded for one in steps)
     return [one.gradients or one.stepped or (outputs and (one.outputs or one.evaluated)) for one in steps]
 
 
 class Coverage:
-    """Remembers what the steps of a run have shown."""
+    """Counts what occurred in the steps of a run."""
 
     def __init__(self) -> None:
         self._last: deque[Seen] = deque(maxlen=_REMEMBERED)
         self._recorded = self._with_outputs = self._evaluated = self._learning = 0
 
     def add(self, seen: Seen) -> str | None:
-        """Take in a step; return in words what is wrong with the way in which steps are ended, if anything is."""
+        """Add a step; return the mistake in calling `tracker.step()` as a sentence, if there is one."""
         self._last.append(seen)
         if seen.recorded:
             self._recorded += 1
@@ -82,7 +82,7 @@ class Coverage:
         return mistake(list(self._last))
 
     def facts(self, modules: "Part", gradients: "Part", unread: Collection[str]) -> dict[str, Any]:
-        """Return what the run's information says: of what there is, how much was seen."""
+        """Return what run.json reports: how many modules and parameters there are, and were recorded."""
         return {
             "steps": self._recorded,
             "steps_with_outputs": self._with_outputs,
@@ -95,9 +95,9 @@ class Coverage:
         }
 
     def said(self, modules: "Part", gradients: "Part | None", already: Collection[str] = ()) -> str | None:
-        """Return in one line what was recorded and what not, and why; None where nothing is missing.
+        """Return one line on what was recorded, what not, and why; None where nothing is missing.
 
-        `already` are the sentences that have been said in the run.
+        `already` are the sentences that were reported during the run.
         """
         if not self._recorded:
             return None
@@ -125,14 +125,14 @@ class Coverage:
 
 
 class Part(NamedTuple):
-    """Names of a kind: those there are, and those that were seen."""
+    """Names of modules or parameters: all of them, and those that were recorded."""
 
     all: list[str]
     seen: set[str]
 
     @property
     def missing(self) -> list[str]:
-        """Return the names that were never seen."""
+        """Return the names that were never recorded."""
         return [name for name in self.all if name not in self.seen]
 
 

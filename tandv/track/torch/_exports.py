@@ -1,4 +1,4 @@
-"""Programs that are made of a model and live on without the tracker: its hooks are off while `torch.export` works.
+"""`torch.export`: the tracker's hooks are off while it runs, since the exported program outlives the tracker.
 
 With a global hook, even one that does nothing, `torch.export.export(strict=True)` fails.
 """
@@ -13,7 +13,7 @@ from tandv.track.torch._patching import Overheard
 
 
 class _Enclosed(Overheard):
-    """Calls of a function that run inside of contexts of the listeners'."""
+    """Replaces a function by one that runs inside of the listeners' contexts."""
 
     def _told(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
@@ -32,7 +32,7 @@ _enclosed = {place: [_Enclosed(name) for name in names] for place, names in _PLA
 
 
 def join(off: Any) -> None:
-    """Run all exports inside of a context, which takes a tracker's hooks off."""
+    """Run all exports inside of a context, which removes a tracker's hooks for that time."""
     for place, functions in _enclosed.items():
         module: Any = sys.modules.get(place)
         if module is not None:  # what is imported later calls torch.export's
@@ -41,7 +41,7 @@ def join(off: Any) -> None:
 
 
 def leave(off: Any) -> None:
-    """Let exports run as they are."""
+    """Undo `join`."""
     for functions in _enclosed.values():
         for function in functions:
             function.leave(off)

@@ -1,7 +1,7 @@
-"""The gradient with respect to a tensor as it is now, whatever is done to it in place afterwards.
+"""The gradient with respect to a tensor as it is now, before later in-place operations on it.
 
-A hook on a tensor outlives in-place work on it, unless the tensor is a view: that gets another place in autograd's
-graph, and the hook is called for a part of the gradient or not at all. What it is a view of keeps its place.
+A hook on a tensor survives in-place operations, unless the tensor is a view: that gets another node in autograd's
+graph, and the hook is called for a part of the gradient or not at all. The node of its base does not change.
 """
 
 from collections.abc import Callable
@@ -33,9 +33,9 @@ def on_gradient(x: torch.Tensor, receive: Receive) -> Any:
 
 
 def is_shared_view(x: torch.Tensor) -> bool:
-    """Tell whether `x` is a view of what others may have, too.
+    """Tell whether `x` is a view whose base other outputs may be views of.
 
-    A compiled graph that returns both hands autograd's gradient to what they are views of, from outside.
+    Of a compiled graph that returns both, autograd passes the gradient to their base, outside of the graph.
     """
     base = x._base if x._is_view() else None
     return base is not None and not base.is_leaf and not _is_product(x, base)
@@ -56,10 +56,10 @@ def _if_changed(receive: Receive, version: torch.Tensor, before: int, place: Any
 
 
 def _is_product(x: torch.Tensor, base: torch.Tensor) -> bool:
-    """Tell whether `x` is what a linear layer makes of its matrix product, which nobody else has.
+    """Tell whether `x` is the reshaped matrix product of a linear layer, and the only view of it.
 
-    The gradient is the same then, and autograd hands it to their common base, not to them, where a compiled graph
-    returns `x` and a view of it.
+    The gradient is the same then, and autograd passes it to their common base where a compiled graph returns `x` and
+    a view of it.
     """
     step = x.grad_fn
     if step is None or step.name() != "ViewBackward0" or base.numel() != x.numel():
@@ -72,7 +72,7 @@ def _is_product(x: torch.Tensor, base: torch.Tensor) -> bool:
 
 
 def _version_of(x: torch.Tensor) -> torch.Tensor:
-    """Return a tensor that has the version of `x`, which in-place work counts up, but not its memory."""
+    """Return a tensor that shares the version counter of `x`, which in-place operations increase, not its memory."""
     twin = x.detach()
     if not isinstance(twin, _TRACED):
         twin.data = x.new_empty(0)
@@ -80,7 +80,7 @@ def _version_of(x: torch.Tensor) -> torch.Tensor:
 
 
 def _place(x: torch.Tensor, base: torch.Tensor) -> Any:
-    """Return where in its base a view lies; None where it is the whole of it."""
+    """Return the position of a view in its base; None where it is all of it."""
     if x.numel() == base.numel():
         return None
     return base.shape, base.stride(), x.shape, x.stride(), x.storage_offset() - base.storage_offset()

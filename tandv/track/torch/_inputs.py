@@ -1,8 +1,8 @@
-"""Module inputs, seen by global hooks before and after each module, where `track(inputs=True)` asks for them.
+"""Module inputs (`track(inputs=True)`), recorded by global hooks before and after each module.
 
-What is given by place is measured before the module runs, which may change it in place. Arguments given by name, and
-those that hooks of the module itself may replace, are only seen afterwards: what the module returned itself, as one
-that works in place does, is left out then.
+Positional arguments are measured before the module runs, which may change them in place. Keyword arguments, and
+arguments of a module with pre-hooks of its own, are measured afterwards; of these the tensors that the module returned
+itself, such as one that works in place, are left out.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ INPUT = -1  # its place among the tensor types, before activations
 
 
 class Inputs:
-    """Records what modules are given, through the capture of their outputs; it knows the modules and what was met."""
+    """Records module inputs; the modules, and the tensors of the step, are those of the output capture."""
 
     def __init__(self, outputs: Any):
         self._outputs = outputs
@@ -42,7 +42,7 @@ class Inputs:
     def detach(self) -> None:
         for hook in self._hooks:
             hook.remove()
-            module_hooks._global_forward_hooks_with_kwargs.pop(hook.id, None)  # torch leaves it there
+            module_hooks._global_forward_hooks_with_kwargs.pop(hook.id, None)  # torch does not remove it
         self._hooks = []
 
     def _before(self, module: nn.Module, given: Any) -> None:
@@ -56,14 +56,14 @@ class Inputs:
             self._note(module, by_name, output)
 
     def _note(self, module: nn.Module, given: Any, output: Any) -> None:
-        """Record what a module was given; `output` is what it has returned, None while it has not."""
+        """Record the inputs of a module; `output` is what it returned, None before it has."""
         if not self._outputs.is_wanted:
             return
         if torch.compiler.is_compiling():
             if given is not output:
                 self._outputs.mark(module, given, True, INPUT)
             return
-        if exporting() or in_backward():  # a pass that is run again for the backward pass has been counted
+        if exporting() or in_backward():  # a forward pass that is recomputed in the backward pass was counted before
             return
         tracker = self._outputs.tracker
         try:
@@ -76,8 +76,8 @@ class Inputs:
             tracker.fail(f"at an input of a {type(module).__name__}", error)
 
     def _record(self, named: Named, name: str, tensor: torch.Tensor) -> None:
-        """Measure a tensor, or let what was measured of it in this step count for the input, too."""
-        if is_functorch_wrapped_tensor(tensor) or not tensor.is_floating_point():  # tokens and masks need no word
+        """Measure a tensor, or let an earlier measurement of it in this step count for the input as well."""
+        if is_functorch_wrapped_tensor(tensor) or not tensor.is_floating_point():  # token ids and masks need no warning
             return
         mine = local(tensor)[0]
         values = measurable(mine) if mine is not None else None
@@ -98,7 +98,7 @@ def in_backward() -> bool:
 
 
 def _unchanged(given: Any, output: Any, name: str) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield (name, tensor) of what a module was given and did not return itself."""
+    """Yield (name, tensor) of inputs that the module did not return itself."""
     returned = [tensor for _, tensor in tensors_in(output, "")]
     for place, tensor in tensors_in(given, name):
         if not any(tensor is one for one in returned):

@@ -1,4 +1,4 @@
-"""The tracker's own operations run under none of the user's modes.
+"""The tracker's own operations run outside of the user's modes.
 
 A dispatch mode (a count of operations, fake tensors, a graph being traced), a function mode (`set_default_device` is
 one) and a level of `torch.func` would see them, change them, or put them into a graph.
@@ -21,14 +21,14 @@ _no_mode = contextlib.nullcontext()
 
 
 def own_operations() -> contextlib.AbstractContextManager[None]:
-    """Return a context for operations of the tracker's own; it costs next to nothing where no mode is active."""
+    """Return a context for the tracker's own operations; it is nearly free where no mode is active."""
     if _len_torch_dispatch_stack() or _len_torch_function_stack() or peek_interpreter_stack() is not None:
         return _apart()
     return _no_mode
 
 
 def alone(method: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Let a method run as an operation of the tracker's own."""
+    """Run a method as an operation of the tracker's own."""
 
     @functools.wraps(method)
     def alone(*arguments: _P.args, **keywords: _P.kwargs) -> _T:
@@ -39,7 +39,7 @@ def alone(method: Callable[_P, _T]) -> Callable[_P, _T]:
 
 
 def exporting() -> bool:
-    """Tell whether a program is being made that lives on without the tracker (`torch.jit.trace`, `torch.export`)."""
+    """Tell whether a program is being exported (`torch.jit.trace`, `torch.export`), which outlives the tracker."""
     return _get_tracing_state() is not None or torch.compiler.is_exporting()
 
 

@@ -1,7 +1,7 @@
-"""A forward hook behind those that a module has of its own: they may replace what the module returns.
+"""A forward hook after those that a module has of its own, which may replace what the module returns.
 
-torch calls global hooks before a module's own, so a global hook would see what the next module never gets. Only
-modules with hooks of their own get one more; the others are seen by the global hook, and nothing is put on them.
+torch calls global hooks before a module's own, so a global hook would see values that the next module is not given.
+Only modules with hooks of their own get one more; for the others the global hook is enough.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ class LastHooks:
         self.keys: set[int] = set()  # of the modules, which are held
 
     def attach(self, modules: Iterable[nn.Module]) -> None:
-        """Put the hook behind those that modules have, and from now on behind those that they get."""
+        """Put the hook after those that modules have, and after those that are registered from now on."""
         _registered.join(nn.Module, self._on_registered)
         self.follow(modules)
 
@@ -40,7 +40,7 @@ class LastHooks:
         self.keys.clear()
 
     def follow(self, modules: Iterable[nn.Module]) -> None:
-        """Go on with the modules that the model has now."""
+        """Update to the modules that the model has now."""
         modules = [module for module in modules if module._forward_hooks]
         for gone in self._handles.keys() - set(modules):
             self._handles.pop(gone).remove()
@@ -69,7 +69,7 @@ class LastHooks:
 
 
 class Last:
-    """A hook of the tracker's; a copy or a pickle of its module has one that does nothing and needs no tandv."""
+    """A hook of the tracker; in a copy or pickle of its module it becomes one that does nothing and needs no tandv."""
 
     def __init__(self, hook: Hook):
         self._hook = hook

@@ -1,7 +1,7 @@
-"""Backward passes, each with the scale of the losses that it begins at: one may be scaled and the next one not.
+"""The loss scale of each backward pass: one may be scaled and the next one not.
 
 A scaled loss is marked in the metadata of the autograd node that made it. When a pass begins, the marks above its
-roots are looked for: all with one scale, none, or a mixture of which no gradient can be told apart.
+roots are searched: all have one scale, none, or there is a mixture, which gradients cannot be attributed to.
 """
 
 import functools
@@ -24,11 +24,11 @@ class Scale(NamedTuple):
 
 
 UNSCALED, MIXED = Scale(), Scale(known=False)
-_running: list[Scale] = []  # of the passes that are going on: one may run another, as checkpoints do
+_running: list[Scale] = []  # of the passes that are running: one may run another, as activation checkpointing does
 
 
 def mark(losses: Any, scale: Scale) -> None:
-    """Note of one or several losses that they have been scaled."""
+    """Mark one or several losses as scaled."""
     for loss in losses if isinstance(losses, list | tuple) else [losses]:
         if isinstance(loss, list | tuple):
             mark(loss, scale)
@@ -45,21 +45,21 @@ def scale_of(roots: Sequence[Any]) -> Scale:
     (True, True)
     """
     waiting = [root.grad_fn if isinstance(root, torch.Tensor) else root.node for root in roots]
-    met = {id(node): node for node in waiting}  # held, so that no address comes back
+    met = {id(node): node for node in waiting}  # referenced, so that no id is used again
     found: dict[int, Scale] = {}
     while waiting and len(found) < 2 and len(met) < _NODES_AT_MOST:
         node = waiting.pop()
         scale = _notes(node).get(_MARK) if node is not None else UNSCALED
         above = [] if node is None or scale is not None else [one for one, _ in node.next_functions if one is not None]
         if scale is None and not above:
-            scale = UNSCALED  # a leaf that no scaled loss stands before
+            scale = UNSCALED  # a leaf, with no scaled loss above it
         if scale is not None:
             found[id(scale)] = scale
         new = {id(one): one for one in above if id(one) not in met}
         met |= new
         waiting += new.values()
     if waiting and len(found) < 2:
-        found[id(UNSCALED)] = UNSCALED  # no scaled loss is near
+        found[id(UNSCALED)] = UNSCALED  # no scaled loss within the limit
     return next(iter(found.values()), UNSCALED) if len(found) < 2 else MIXED
 
 
@@ -68,14 +68,14 @@ def _notes(node: Any) -> dict[Any, Any]:
 
 
 def running() -> Scale | None:
-    """Return the scale of the pass that is running; None where none was seen to begin."""
+    """Return the scale of the pass that is running; None without one."""
     return _running[-1] if _running else None
 
 
 class Passes(Overheard):
-    """Tells listeners where a backward pass begins and ends: `listener(None, (), scale until then)`.
+    """Calls listeners when a backward pass begins and ends, as `listener(None, (), scale until then)`.
 
-    So what was computed since the last call has that scale.
+    Gradients computed since the last call have that scale.
     """
 
     def _told(self, original: Callable[..., Any]) -> Callable[..., Any]:

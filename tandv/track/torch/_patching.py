@@ -1,4 +1,4 @@
-"""Functions of torch whose calls trackers hear of: replaced while anyone listens, put back when the last has left."""
+"""Calls of torch's functions are observed: a function is replaced while there are listeners, and restored after."""
 
 import functools
 from collections.abc import Callable
@@ -8,9 +8,9 @@ Listener = Callable[[Any, tuple[Any, ...], Any], None]
 
 
 class Overheard:
-    """Tells listeners of each call of a method or function: its first argument, the others, and what it returned.
+    """Replaces a function by one that calls listeners with its first argument, the others, and what it returned.
 
-    Trackers come and go in any order, so none of them may put back what it has found.
+    Trackers start and end in any order, so only the last to end may restore the original.
     """
 
     def __init__(self, name: str):
@@ -21,7 +21,7 @@ class Overheard:
         self._heard: Any = None
 
     def join(self, owner: Any, listener: Listener) -> None:
-        """Begin to listen to a function of `owner`, a class or module."""
+        """Add a listener to the function of `owner`, a class or module."""
         if not self._listeners:
             self._owner, self._original = owner, getattr(owner, self._name)
             self._heard = self._told(self._original)
@@ -29,7 +29,7 @@ class Overheard:
         self._listeners.append(listener)
 
     def leave(self, listener: Listener) -> None:
-        """Listen no longer; nothing happens where nobody did."""
+        """Remove a listener, if it is there."""
         if listener in self._listeners:
             self._listeners.remove(listener)
             if not self._listeners and getattr(self._owner, self._name) is self._heard:

@@ -1,7 +1,7 @@
-"""The ranks of a distributed run that track together: how they meet in a step, and part without waiting.
+"""The ranks of a distributed run that track together: collectives that do not block when a rank has ended.
 
-They speak over a group of their own on the CPU, so that nothing comes between the collectives of training.
-A rank that leaves writes so into the store; the others look there while they wait, and nobody waits for ever.
+They use a process group of their own on the CPU, so that no collective is inserted between those of training. A rank
+that ends writes that into the store; the others check the store while they wait, so that none waits for ever.
 """
 
 import contextlib
@@ -16,8 +16,8 @@ import torch.distributed as dist
 
 from tandv.track.common.writer import warn
 
-_PATIENCE = 30.0  # seconds until a rank says whom it waits for at the start
-_LOOK = 0.2  # seconds between looks into the store while a collective is going on
+_PATIENCE = 30.0  # seconds until a rank warns which rank it waits for at the start
+_LOOK = 0.2  # seconds between checks of the store during a collective
 _entered: Counter[tuple[int, ...]] = Counter()  # runs so far, by their ranks
 
 
@@ -35,7 +35,7 @@ class Ranks:
     def enter(self, plan: str) -> None:
         """Wait until every rank has entered its block, and make the group.
 
-        Raises RuntimeError if one does not come, or has another plan: it would wait where others train.
+        Raises RuntimeError if one does not, or has another plan: the ranks would deadlock.
         """
         ranks = tuple(self.members)
         _entered[ranks] += 1
@@ -59,16 +59,16 @@ class Ranks:
         if len(set(plans)) > 1:
             said = "; ".join(f"rank {rank}: {one}" for rank, one in enumerate(plans))
             raise RuntimeError(f"track() must record the same steps on all ranks, but got {said}")
-        # Of some ranks only they can make a group, but torch names it by how many groups each of them has.
+        # With local synchronization torch names the group by how many each rank has, so that is for subsets only.
         some = self.size < dist.get_world_size()
         self._group = dist.new_group(self.members, backend="gloo", use_local_synchronization=some)
 
     def tell(self, name: str, value: str) -> None:
-        """Leave a word for the other ranks."""
+        """Set a value in the store for the other ranks."""
         self._store.set(name, value)
 
     def hear(self, name: str) -> str:
-        """Return the word that another rank leaves; waits for it."""
+        """Return a value that another rank sets in the store; waits for it."""
         self._store.wait([name], timedelta(minutes=5))
         return self._store.get(name).decode()
 
@@ -87,15 +87,15 @@ class Ranks:
         return [one.numpy() for one in all_of_them or []]
 
     def leave(self) -> None:
-        """Take part no longer; the others hear of it when they need this rank."""
+        """End taking part; the others find that in the store when they need this rank."""
         if self._group is None or self._left:
             return
         self._left = True
-        with contextlib.suppress(Exception):  # the store may have gone with another rank
+        with contextlib.suppress(Exception):  # the store may have ended with another rank
             self._store.set(f"left/{self.rank}", str(self._met))
 
     def _wait(self, work: Any) -> None:
-        """Wait for a collective; RuntimeError if a rank has left that it needs."""
+        """Wait for a collective; raise RuntimeError if a rank that it needs has left."""
         if self._left:
             raise RuntimeError("this rank has left")
         self._met += 1

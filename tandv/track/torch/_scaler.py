@@ -1,6 +1,6 @@
-"""The loss scale of mixed precision: seen where a GradScaler scales a loss, taken out of gradients, logged.
+"""The loss scale of mixed precision: read where a GradScaler scales a loss, removed from gradients, and logged.
 
-Backward passes are listened to only once a loss has been scaled.
+Backward passes are observed only after a loss has been scaled.
 """
 
 import math
@@ -16,17 +16,17 @@ from tandv.track.torch._passes import UNSCALED, Scale, mark, passes, running
 from tandv.track.torch._patching import Overheard
 
 _METHODS = ("scale", "unscale_", "step")
-_heard: dict[tuple[type, str], Overheard] = {}  # those of GradScaler, and of its subclasses where they have their own
+_heard: dict[tuple[type, str], Overheard] = {}  # methods of GradScaler, and of subclasses that override them
 
 
 class ScalerWatch:
     """Knows the scale of the losses of the current step.
 
     Args:
-        tracker: which says what is left out.
-        on_pass: called with the scale that a pass had since the last call.
+        tracker: warns about what is left out.
+        on_pass: called with the scale of gradients since the last call.
         on_unscaled: called with an optimiser whose gradients a scaler has unscaled.
-        on_step: called with an optimiser which a scaler has let step, or has not.
+        on_step: called with an optimiser when a scaler has stepped it, or skipped its step.
     """
 
     def __init__(
@@ -62,9 +62,9 @@ class ScalerWatch:
             passes.leave(self._passed)
 
     def of_step(self, stepped: bool, refused: torch.Tensor | None) -> dict[str, SupportsFloat]:
-        """Return what the log says of a step whose loss was scaled, and whether its update was left out.
+        """Return the columns of a step whose loss was scaled: the scale, and whether the update was skipped.
 
-        `refused` is what fused optimisers were told, which decide themselves whether to step: 1 for not to.
+        `refused` is `found_inf` of fused optimisers, which skip a step themselves: 1 where they do.
         """
         if self.scale is None:
             return {}
@@ -76,7 +76,7 @@ class ScalerWatch:
         return UNSCALED if self.scale is None else running() or Scale(known=False)
 
     def taken_out(self, values: torch.Tensor, scale: Scale) -> torch.Tensor | None:
-        """Return gradients without their scale; None where it is unknown, which is said once."""
+        """Return gradients without their scale; None where it is unknown, after one warning."""
         if scale.known:
             return values if scale.value is None else unscaled(values, scale.value)
         self._mixed = True
@@ -120,14 +120,14 @@ class ScalerWatch:
 
 
 def unscaled(values: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """Return values without a scale, which small types could not hold."""
+    """Return values divided by a scale, as float32 where a type of 16 bits could underflow."""
     once = once_each(values)
     once = (once.float() if once.dtype.itemsize < 4 else once) / scale.to(once.device)
     return once.expand(values.shape)
 
 
 def _scalers() -> Iterator[tuple[type, str]]:
-    """Yield every class of scalers with those of the methods that it has of its own."""
+    """Yield every class of scalers with each method that it defines itself."""
     waiting: list[type] = [torch.amp.GradScaler]
     found: defaultdict[type, list[str]] = defaultdict(list)
     while waiting:

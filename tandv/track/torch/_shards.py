@@ -1,7 +1,7 @@
-"""What one rank has of a tensor that lies on several, as `torch.distributed.tensor` spreads it.
+"""The part that one rank has of a tensor distributed by `torch.distributed.tensor`.
 
-A *part* says which piece of what a rank has measured, so that the pieces make up the whole and copies
-count once: "group|piece", where ranks of one group have pieces of one tensor. No part: the rank's own.
+A *part* identifies the piece that a rank has measured, so that pieces add up to the whole and copies count once:
+"group|piece", where ranks of one group have pieces of one tensor. Without a part the tensor is the rank's own.
 """
 
 import functools
@@ -20,9 +20,9 @@ WHOLE = "|"  # a tensor of which every rank has a copy, such as a weight under d
 
 
 def local(tensor: Any) -> tuple[torch.Tensor | None, str, str]:
-    """Return (values, group, piece) of this rank; no values where ranks hold terms of a sum that is still to come.
+    """Return (values, group, piece) of this rank; None for values of a partial placement, still to be reduced.
 
-    The group is the ranks that the tensor lies on, empty for a tensor that is no DTensor.
+    The group names the ranks of the tensor's mesh; it is empty for a tensor that is no DTensor.
     """
     distributed = sys.modules.get("torch.distributed.tensor")
     if distributed is None or not isinstance(tensor, distributed.DTensor):
@@ -35,7 +35,7 @@ def local(tensor: Any) -> tuple[torch.Tensor | None, str, str]:
 
 
 def is_spread(tensor: torch.Tensor) -> bool:
-    """Tell whether a tensor lies on several ranks and knows which part of it this one has."""
+    """Tell whether a tensor is a DTensor."""
     distributed = sys.modules.get("torch.distributed.tensor")
     return distributed is not None and isinstance(tensor, distributed.DTensor)
 
@@ -58,14 +58,14 @@ def _place(mesh: Any, placements: tuple[Any, ...]) -> tuple[str, str | None]:
 
 
 def _arrived(tensor: torch.Tensor) -> torch.Tensor:
-    """Wait for a tensor that a collective is still to fill."""
+    """Wait for the collective that fills a tensor."""
     return tensor.trigger_wait() if type(tensor).__name__ == "AsyncCollectiveTensor" else tensor  # type: ignore[attr-defined]
 
 
 class Sums:
-    """Sees terms of a sum over ranks being summed, as tensor parallelism does behind a row-wise layer.
+    """Observes the reduction of partial tensors, as tensor parallelism does after a row-wise layer.
 
-    So the sum is measured without a collective of the tracker's own.
+    So the sum is measured without a collective of the tracker.
     """
 
     def __init__(self, receive: Callable[[Any, torch.Tensor], None]):
@@ -82,7 +82,7 @@ class Sums:
         self._waiting.clear()
 
     def wait_for(self, term: torch.Tensor, what: Any) -> None:
-        """Call `receive(what, sum)` when the ranks' terms are summed."""
+        """Call `receive(what, sum)` when a partial tensor is reduced."""
         self._waiting[id(term)] = weakref.ref(term), what
 
     def _on_redistributed(self, tensor: torch.Tensor, _: Any, whole: torch.Tensor) -> None:
@@ -91,7 +91,7 @@ class Sums:
             self._receive(what, whole)
 
     def unseen(self) -> list[Any]:
-        """Return what no sum was seen of, and forget it."""
+        """Return what was not reduced, and forget it."""
         left = [what for _, what in self._waiting.values()]
         self._waiting.clear()
         return left
