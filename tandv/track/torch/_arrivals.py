@@ -1,8 +1,8 @@
-"""Which gradients autograd has computed in this step, and which lie in `.grad` since an earlier one.
+"""Which gradients autograd has accumulated in this step, and which are in `.grad` since an earlier one.
 
-The hook on a parameter sets a flag and runs no Python: it stays on in steps that are not recorded. Only until an
-optimiser of torch is seen to take a parameter's gradient, and again where that has not lasted until the end of a step,
-the gradient is read as it arrives: others (an optimiser within the backward pass, one written by hand) may clear it.
+The hook on a parameter sets a flag and runs no Python: it stays on in steps that are not recorded. A gradient is read
+when it is accumulated only until an optimiser of torch receives the parameter, and again after a step in which it was
+cleared unread: an optimiser within the backward pass, or code without an optimiser, may clear it before the step ends.
 """
 
 import weakref
@@ -19,33 +19,33 @@ _Version = tuple[int, int]  # of a gradient: its identity and how often it was w
 
 
 class Arrivals:
-    """Hears of the gradients that are accumulated in parameters.
+    """Records which gradients are accumulated in parameters.
 
-    No weak references to parameters are kept: `torch.utils.swap_tensors` refuses those that have one, and takes the
+    No weak references to parameters are kept: `torch.utils.swap_tensors` refuses those that have one, and removes the
     hook of those that it swaps.
     """
 
     def __init__(self, read: Callable[[nn.Parameter, int], None]):
         self._read = read  # (parameter, which reading of the step it is)
-        self._flags: dict[int, nn.Parameter] = {}  # since the last backward pass that was heard of
+        self._flags: dict[int, nn.Parameter] = {}  # since the last backward pass with a known scale
         self._noted: dict[int, nn.Parameter] = {}  # in passes before
         self._scales: dict[int, Scale] = {}
-        self._before_forward = self._since_forward = False  # whether some have arrived
+        self._before_forward = self._since_forward = False  # whether gradients were accumulated then
         self._watched: Mapping[nn.Parameter, Any] | None = None
         self._hooks: dict[int, tuple[nn.Parameter, Any]] = {}
-        self._taken: set[int] = set()  # whose gradients an optimiser was seen to take
-        self._left: dict[int, tuple[Any, _Version]] = {}  # what lay in `.grad` when the step began
-        self._early: dict[int, tuple[_Version, int]] = {}  # what was read on arrival in this step
+        self._taken: set[int] = set()  # parameters that an optimiser has received
+        self._left: dict[int, tuple[Any, _Version]] = {}  # what was in `.grad` when the step began
+        self._early: dict[int, tuple[_Version, int]] = {}  # what was read when accumulated in this step
 
     def __bool__(self) -> bool:
-        """Tell whether a gradient has arrived in this step, recorded or not."""
+        """Tell whether a gradient was accumulated in this step, recorded or not."""
         return bool(self._flags or self._noted)
 
     def __contains__(self, p: nn.Parameter) -> bool:
         return id(p) in self._flags or id(p) in self._noted
 
     def watch(self, parameters: Mapping[nn.Parameter, Any]) -> None:
-        """Hear of the gradients of these parameters, and no longer of others."""
+        """Put hooks on these parameters, and remove them from others."""
         if parameters is not self._watched:
             self._watched = parameters
             here = {id(p) for p in parameters}
@@ -60,7 +60,7 @@ class Arrivals:
                     self._hook(id(p), p)
 
     def unwatch(self) -> None:
-        """Take every hook off."""
+        """Remove every hook."""
         for _, handle in self._hooks.values():
             handle.remove()
         self._hooks.clear()
@@ -68,7 +68,7 @@ class Arrivals:
         self.start_of_step(())
 
     def start_of_step(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Forget what has arrived, and note what the step before has left in the parameters."""
+        """Forget what was accumulated, and note what the step before has left in `.grad`."""
         for known in (self._flags, self._noted, self._scales, self._left, self._early):
             known.clear()
         self._before_forward = self._since_forward = False
@@ -79,17 +79,17 @@ class Arrivals:
                 self._left[id(p)] = weakref.ref(gradient) if plain else None, _version(gradient)
 
     def forward_begun(self) -> None:
-        """Hear that the step's forward pass begins."""
+        """Note the start of the step's forward pass."""
         self.pass_over(UNSCALED)
         self._before_forward, self._since_forward = self._since_forward, False
 
     @property
     def only_before_forward(self) -> bool:
-        """Tell whether gradients have arrived before the step's forward pass, and none since."""
+        """Tell whether gradients were accumulated before the step's forward pass, and none since."""
         return self._before_forward and not (self._since_forward or self._flags)
 
     def pass_over(self, scale: Scale) -> None:
-        """Note that what has arrived since the last call came from a loss of this scale."""
+        """Attribute gradients accumulated since the last call to a loss of this scale."""
         self._since_forward = self._since_forward or bool(self._flags)
         for key in self._flags:
             self._scales[key] = scale if self._scales.get(key, scale) is scale else Scale(known=False)
@@ -97,16 +97,16 @@ class Arrivals:
         self._flags.clear()
 
     def scale_of(self, p: nn.Parameter) -> Scale:
-        """Return the scale that is in a parameter's gradient."""
+        """Return the loss scale of a parameter's gradient."""
         return self._scales.get(id(p), UNSCALED)
 
     def unscaled(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Note that the scale has been taken out of gradients."""
+        """Note that gradients have been unscaled."""
         for p in parameters:
             self._scales[id(p)] = UNSCALED
 
     def is_new(self, p: nn.Parameter) -> bool:
-        """Tell whether what lies in `.grad` is of this step: computed in it, or put there."""
+        """Tell whether `.grad` is of this step: accumulated or assigned in it."""
         if p in self:
             return True
         left = self._left.get(id(p))
@@ -116,20 +116,20 @@ class Arrivals:
         return reference() is not p.grad if reference is not None else address != id(p.grad)
 
     def is_changed(self, p: nn.Parameter) -> bool:
-        """Tell whether a gradient that an earlier step has left was written in this one."""
+        """Tell whether a gradient left by an earlier step was written in this one."""
         left = self._left.get(id(p))
         return left is None or p.grad is None or left[1][1] != p.grad._version
 
     def was_read(self, p: nn.Parameter) -> bool:
-        """Tell whether a gradient was read as it arrived."""
+        """Tell whether a gradient was read when it was accumulated."""
         return id(p) in self._early
 
     def is_as_read(self, p: nn.Parameter) -> bool:
-        """Tell whether a gradient is still what was read as it arrived."""
+        """Tell whether a gradient is unchanged since it was read when accumulated."""
         return p.grad is not None and self._early[id(p)][0] == _version(p.grad)
 
     def taken(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Note that an optimiser has taken the gradients of parameters: that is where they are read from now on."""
+        """Note that an optimiser has received parameters: their gradients are read there from now on."""
         for p in parameters:
             key = id(p)
             if key not in self._taken and key in self._hooks:
@@ -137,12 +137,12 @@ class Arrivals:
                 self._hook(key, p)
 
     def gone(self, p: nn.Parameter) -> None:
-        """Note that a gradient has arrived and was cleared unread: from now on it is read as it arrives."""
+        """Note that a gradient was cleared unread: from now on it is read when it is accumulated."""
         self._taken.discard(id(p))
         self._hook(id(p), p)
 
     def _hook(self, key: int, p: nn.Parameter) -> None:
-        """Put the hook before those of others, which may step and clear the gradient."""
+        """Insert the hook before those of others, which may step and clear the gradient."""
         if key in self._hooks:
             self._hooks.pop(key)[1].remove()
         hook: Any = partial(self._flags.__setitem__, key) if key in self._taken else self._arrived
@@ -162,7 +162,7 @@ class Arrivals:
         if gradient is not None:
             now = _version(gradient)
             (address, version), reading = self._early.get(key, ((0, 0), 0))
-            # Where it was accumulated the reading before is a part of this one; where it was cleared, both count.
+            # Where more was added the reading before is a part of this one; where it was cleared, both count.
             reading += not reading or (address == now[0] and version < now[1])
             self._early[key] = now, reading
             self._read(p, reading)

@@ -1,6 +1,6 @@
-"""Module outputs and their gradients, seen by one forward hook and by hooks on the outputs themselves.
+"""Module outputs and their gradients, recorded by one global forward hook and by hooks on the outputs themselves.
 
-Nothing is put on the model: torch's global forward hook sees every module, ours are found by identity.
+No hook is registered on the model: torch's global forward hook runs for every module, and ours are found by identity.
 Gradients are taken at the output tensor, since module backward hooks break in-place modules.
 """
 
@@ -34,7 +34,7 @@ from tandv.track.torch.names import Named, unwrap
 from tandv.track.torch.outputs import tensors_in
 from tandv.track.torch.values import measurable, why_not
 
-ACTIVATION, GRADIENT = 0, 1  # places among the tensor types
+ACTIVATION, GRADIENT = 0, 1  # positions among the tensor types
 _TENSOR_TYPES = {INPUT: tensor_types.INPUT, ACTIVATION: tensor_types.ACTIVATION, GRADIENT: tensor_types.GRADIENT}
 
 
@@ -59,14 +59,14 @@ class OutputCapture:
         self.met = MetTensors()
         self._quantities: dict[tuple[int, str, int], Quantity] = {}
         self._on_leaves: list[Any] = []
-        self._ran_in: dict[tuple[int, str], set[str]] = {}  # phases of this step, by output in compiled graphs
-        self._views: dict[tuple[int, str], str] = {}  # in compiled graphs of this step, whose gradient was not seen
+        self._ran_in: dict[tuple[int, str], set[str]] = {}  # phases of this step, by output of compiled graphs
+        self._views: dict[tuple[int, str], str] = {}  # outputs in compiled graphs, still without a gradient
         self._compiled_gradients = False
-        self._taken: set[int] = set()  # modules whose output was recorded ahead of their own hooks
+        self._taken: set[int] = set()  # modules whose output was recorded before their own hooks
         self.saw_outputs = False
-        self.evaluated = False  # in this step the model ran in eval mode, whose outputs are not wanted
+        self.evaluated = False  # in this step the model ran in eval mode, whose outputs are not recorded
         self.with_outputs: set[str] = set()  # names of modules whose outputs were recorded
-        self._met_unknown = False  # in this step a module that is not of the model, as far as is known
+        self._met_unknown = False  # in this step a module ran that is not known to be of the model
         self._hook: Any = None
         self._last = LastHooks(self._after_own_hooks, lambda module: tree.find(module) is not None)
         self._receiver = Receiver(self._on_compiled)
@@ -107,7 +107,7 @@ class OutputCapture:
 
     @contextlib.contextmanager
     def _without_hooks(self) -> Iterator[None]:
-        """Take the hooks off while a program is made that lives on without the tracker."""
+        """Remove the hooks while a program is exported, which outlives the tracker."""
         on = self._hook is not None
         self._take_hooks()
         try:
@@ -145,11 +145,11 @@ class OutputCapture:
         self._on_leaves.clear()
 
     def _first(self, module: nn.Module, _: Any, output: Any) -> None:
-        """Hear of the output of every module, ahead of the hooks of its own."""
+        """Receive the output of every module, before its own hooks."""
         self._on_output(module, output, False)
 
     def _after_own_hooks(self, module: nn.Module, _: Any, output: Any) -> None:
-        """Hear of what the own hooks of a module have made of its output."""
+        """Receive the output of a module after its own hooks."""
         self._on_output(module, output, True)
 
     def _on_output(self, module: nn.Module, output: Any, last: bool) -> None:
@@ -174,10 +174,10 @@ class OutputCapture:
             self.tracker.fail(f"in the forward pass of {what}", error)
 
     def _has_its_turn(self, module: nn.Module, output: Any, last: bool) -> bool:
-        """Tell whether what a module with hooks of its own returns is recorded now: ahead of them or behind.
+        """Tell whether the output of a module with hooks of its own is recorded now: before them or after.
 
-        It is behind, but for a tensor that lies on several ranks: the hooks of tensor parallelism make a plain one
-        of it, which no longer knows what part of the whole it is.
+        It is after, except for a DTensor: the hooks of tensor parallelism convert it to a plain tensor, which does not
+        say which part of the whole it is.
         """
         if last:
             taken = id(module) in self._taken
@@ -190,10 +190,10 @@ class OutputCapture:
         return id(module) in self._taken
 
     def known(self, module: nn.Module) -> Named | None:
-        """Return what the log calls a module; the step's first one shows that its forward pass has begun."""
+        """Return the name of a module; the first module of a step marks the start of its forward pass."""
         named = self._tree.find(module)
         if named is None and not self._met_unknown:
-            self._met_unknown = True  # it may have been put into the model since the last look
+            self._met_unknown = True  # it may have been added to the model since the last check
             self.tracker.look(within=True)
             named = self._tree.find(module)
         if named is not None and not self.saw_outputs:
@@ -208,16 +208,16 @@ class OutputCapture:
 
     @property
     def is_wanted(self) -> bool:
-        """Tell whether what modules return and are given now is recorded."""
+        """Tell whether outputs and inputs are recorded now."""
         return self.tracker.recording and (not self._only_training or self._model.training)
 
     def _while_traced(self, module: nn.Module, output: Any, last: bool) -> None:
-        """Put operators that record into a graph; one graph is made with them, another without."""
+        """Insert operators that record into a graph; there is one graph with them, and one without."""
         if self.is_wanted:
             self.mark(module, output, last)
 
     def mark(self, module: nn.Module, values: Any, last: bool, kind: int = ACTIVATION) -> None:
-        """Put operators that record the tensors in a module's output or input into the graph that is being traced."""
+        """Insert operators that record the tensors in a module's output or input into the graph being traced."""
         if torch.compiler.is_exporting():
             return
         number = _number(self._receiver.number, id(module), last)
@@ -225,7 +225,7 @@ class OutputCapture:
             mark(values, self._receiver.number, number, self._gradients and kind == ACTIVATION, "", kind)
 
     def _on_compiled(self, module: int, leaf: str, kind: int, tensor: torch.Tensor) -> None:
-        """Record what a compiled graph shows; activations that its backward pass computes again were counted."""
+        """Record a tensor of a compiled graph, except activations that its backward pass recomputes."""
         if not self.tracker.recording or (kind != GRADIENT and in_backward()):
             return
         named = None
@@ -251,7 +251,7 @@ class OutputCapture:
             self.tracker.fail(f"in the compiled pass of {named.name!r}" if named else "in a compiled pass", error)
 
     def _note_view(self, place: tuple[int, str], name: str, kind: int) -> None:
-        """Note a view whose gradient may arrive outside of its graph, or that it has arrived inside."""
+        """Note a view whose gradient may bypass its graph, or that its gradient was computed inside."""
         if kind == VIEW:
             self._views[place] = name
         else:
@@ -270,11 +270,11 @@ class OutputCapture:
         self.tracker.say_once(f"{why} are not measured (first met at {name!r})", why)
 
     def _record(self, named: Named, name: str, tensor: torch.Tensor) -> None:
-        if is_functorch_wrapped_tensor(tensor):  # nothing may be asked of it outside of its transform
+        if is_functorch_wrapped_tensor(tensor):  # it cannot be read outside of its transform
             self.leave_out(name, tensor)
             return
         quantity = self.quantity_of(named, name, ACTIVATION, part_of(tensor))
-        # Activation checkpointing runs forward again during backward: those outputs have been counted.
+        # Activation checkpointing recomputes the forward pass in the backward pass: those outputs were counted.
         again = in_backward()
         seen = self.met.find(tensor)
         if seen is None:
@@ -301,7 +301,7 @@ class OutputCapture:
             return
         if not wanted:
             hook = on_gradient(tensor, partial(self._on_gradient, wanted))
-            if tensor.is_leaf:  # it outlives the step, and the hook would too
+            if tensor.is_leaf:  # a leaf outlives the step, and so would the hook
                 self._on_leaves.append(hook)
         wanted.extend(in_phase([quantity], self._measurements.phase))
 
@@ -331,7 +331,7 @@ class OutputCapture:
             self._measurements.share(handle, quantity)
 
     def _on_sum(self, what: tuple[Named, str], whole: torch.Tensor) -> None:
-        """Record an output whose terms its module's own hooks have summed over the ranks."""
+        """Record an output that hooks of its module have reduced over the ranks."""
         if not self.tracker.recording:
             return
         named, name = what
@@ -348,16 +348,16 @@ class OutputCapture:
             self.tracker.fail(f"in the forward pass of {named.name!r}", error)
 
     def follow(self) -> None:
-        """Go on with the modules that the model has now, which may have other places and names."""
+        """Update to the modules that the model has now, which may have other positions and names."""
         self._quantities.clear()
         if self._hook is not None:
             self._last.follow(self._tree.modules)
 
     def number(self, key: int, last: bool) -> int:
-        """Return the number of a module, known by its address while it is being called; -1 for none.
+        """Return the number of a module, given by its id while it is being called; -1 for none.
 
-        `last` is whether its own hooks have run. A module inside of a `torch.func` transform has none: what it
-        returns there has no values of its own.
+        `last` is whether its own hooks have run. A module inside of a `torch.func` transform has no number: its outputs
+        have no values there.
         """
         self.tracker.look(within=True)
         if peek_interpreter_stack() is not None:
@@ -367,7 +367,7 @@ class OutputCapture:
         return self._tree.number(key) if last or key not in self._last.keys else -1
 
     def say_unseen(self) -> None:
-        """Say which outputs stayed terms of a sum over ranks, and which gradients went past compiled graphs."""
+        """Warn about outputs that were not reduced over the ranks, and gradients that bypassed compiled graphs."""
         if self._views and self._compiled_gradients:
             self.tracker.say_once(
                 f"the gradient of {next(iter(self._views.values()))!r} was not seen: the loss does not depend on it, "
@@ -392,7 +392,7 @@ _captures: weakref.WeakValueDictionary[int, OutputCapture] = weakref.WeakValueDi
 
 
 def _number(receiver: int, key: int, last: bool) -> int:
-    """Return the number of a module in graphs: run as it stands while a graph is traced, which keeps the answer."""
+    """Return the number of a module in graphs: called in Python while a graph is traced, where it is a constant."""
     capture = _captures.get(receiver)
     return -1 if capture is None else capture.number(key, last)
 

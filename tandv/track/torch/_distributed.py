@@ -1,7 +1,7 @@
-"""The measurements of all ranks become one step: each sends its rows to the first, which merges and writes.
+"""The measurements of all ranks are merged: each sends its rows to the first rank, which merges and writes.
 
-In a tracked step the ranks exchange a few numbers, then the first gathers one buffer from each. Names travel
-only when a rank has measured something new. Copies of a tensor count once, from the lowest rank that has one.
+In a tracked step the ranks exchange a few numbers, then the first gathers one buffer from each. Names are sent
+only when a rank has measured a new quantity. Copies of a tensor count once, from the lowest rank that has one.
 """
 
 import json
@@ -33,7 +33,7 @@ class _Entry(NamedTuple):
 
 
 class _Sent(NamedTuple):
-    """Who sent a row."""
+    """The sender of a row."""
 
     rank: int
     entry: _Entry
@@ -53,7 +53,7 @@ class SharedMeasurements(TorchMeasurements):
         self._mine: dict[Key, int] = {}  # places of this rank's entries
         self._entries_of: list[list[_Entry]] = [[] for _ in range(ranks.size)]
         self._peers_of: list[str] = [""] * ranks.size
-        self._elsewhere: set[Key] = set()  # of which a lower rank measures a copy
+        self._elsewhere: set[Key] = set()  # quantities of which a lower rank measures a copy
         self._split: set[Key] = set()  # outputs of which ranks with the same batch have different pieces
 
     def _add(self, tensors: Sequence[Any], quantities: Sequence[Quantity]) -> list[Any]:
@@ -98,7 +98,7 @@ class SharedMeasurements(TorchMeasurements):
     # What is known of the ranks.
 
     def _note(self, quantities: list[Quantity], dtypes: list[str]) -> bool:
-        """Keep a place for each quantity ever measured on this rank; tell whether something is new."""
+        """Assign a place to each quantity ever measured on this rank; tell whether one is new."""
         mine, changed = self._entries_of[self.ranks.rank], False
         for quantity, dtype in zip(quantities, dtypes, strict=True):
             entry, place = _Entry(quantity, dtype), self._mine.setdefault(quantity.key, len(mine))
@@ -112,7 +112,7 @@ class SharedMeasurements(TorchMeasurements):
         return changed
 
     def _learn(self, news: np.ndarray, sizes: np.ndarray) -> None:
-        """Take in what the ranks say they measure, and leave to lower ranks what they have copies of."""
+        """Update what each rank measures; what a lower rank has a copy of is not measured here."""
         for rank, (text, size) in enumerate(zip(news, sizes, strict=True)):
             if size:
                 peers, *entries = json.loads(text[:size].tobytes())
@@ -174,8 +174,8 @@ class SharedMeasurements(TorchMeasurements):
     def _are_copies(self, key: Any, rows: np.ndarray) -> bool:
         """Tell whether ranks that see the same batch have the same tensor, or each a piece of it.
 
-        Outputs between tensor-parallel layers are plain tensors that do not say which. Copies agree in every
-        statistic; a tensor that is seen to differ once is split for good; constants tell nothing.
+        Outputs between tensor-parallel layers are plain tensors without placements. Copies agree in every statistic;
+        a tensor that differs once counts as split from then on; constants are no evidence.
         """
         if key in self._split:
             return False
@@ -190,9 +190,9 @@ class SharedMeasurements(TorchMeasurements):
 
 
 class Leader:
-    """Writes the log of all ranks; a step that a slow disk has no room for is dropped when it has been gathered.
+    """Writes the log of all ranks; a step for which the writer has no room is dropped after it was gathered.
 
-    For what is recorded must not differ between ranks.
+    Which steps are recorded must not differ between ranks.
     """
 
     has_room = True
@@ -213,7 +213,7 @@ class Leader:
 
 
 class Follower:
-    """Stands for the log on ranks that write none."""
+    """The writer of ranks that write no log."""
 
     def __init__(self, out_path: Path):
         self.folder, self.out_path = out_path.parent, out_path
@@ -236,7 +236,7 @@ class Follower:
 
 
 def together(ranks: Ranks, plan: str, open_log: Callable[[], Any]) -> Any:
-    """Meet the other ranks and return the log's writer: the first rank's own, a `Follower` on the others."""
+    """Enter with the other ranks and return the log's writer: on the first rank its own, on others a `Follower`."""
     ranks.enter(plan)
     if ranks.rank:
         said = json.loads(ranks.hear("log"))
@@ -263,7 +263,7 @@ def find_ranks(process_group: Any) -> Ranks | None:
 
 
 def problems(model: nn.Module, ranks: Ranks | None, own_statistics: bool, budget: Any) -> list[str]:
-    """Return why a model cannot be tracked where it is spread over devices."""
+    """Return why a model that is distributed over devices cannot be tracked."""
     found = []
     if any(isinstance(module, nn.DataParallel) for module in model.modules()):
         found.append(
@@ -292,7 +292,7 @@ def _is_output(quantity: Quantity) -> bool:
 
 
 def _order(one: _Sent, rank: int | None = None) -> tuple[Any, ...]:
-    """Return a place in the model; what only higher ranks have, as in a pipeline, comes after the rest of its type."""
+    """Return a position in the model; those of higher ranks only, as in a pipeline, come last in their type."""
     order = one.entry.quantity.order
     return order if rank is None else (*order[:-2], rank, *order[-2:])
 

@@ -1,7 +1,7 @@
 """Insight into PyTorch's optimisers: gradients as they receive them, weights just before and after their step.
 
-Between an optimiser's step pre-hook and its post-hook the weights of before are copied, and let go of again: what a
-step has changed cannot be known otherwise. All else that is kept is packed, see `tandv.measure.insight`.
+From an optimiser's step pre-hook to its post-hook a copy of the weights is held: the update cannot be known otherwise.
+All that is kept from step to step is packed, see `tandv.measure.insight`.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,12 +20,12 @@ from tandv.track.torch._shards import local
 from tandv.track.torch.names import Named
 from tandv.track.torch.values import readable, why_not
 
-_AT_ONCE = 1 << 26  # parameters that are compared in one go on a device: bounds the memory that it takes
+_AT_ONCE = 1 << 26  # parameters that are compared at a time on a device: bounds the memory
 _MOMENTA = ("exp_avg", "momentum_buffer")
 
 
 class _Group(NamedTuple):
-    """Tensors that are compared in one go, and what is kept of them."""
+    """Tensors that are compared at a time, and what is kept of them."""
 
     kept: Any  # HostKept or ArrayKept
     parameters: list[nn.Parameter]
@@ -33,12 +33,12 @@ class _Group(NamedTuple):
 
 
 class _State(NamedTuple):
-    """What an optimiser keeps of a parameter."""
+    """The state of a parameter in its optimiser."""
 
     momentum: torch.Tensor | None
     squares: torch.Tensor | None
-    limit: Any  # at which the root of the mean of squares is epsilon; a number or a tensor
-    asked: bool  # whether the learning rate lets it do anything
+    limit: Any  # of the mean of squares, where its root is epsilon; a number or a tensor
+    asked: bool  # whether its learning rate is not zero
 
 
 class Insight:
@@ -55,13 +55,13 @@ class Insight:
         self.start_of_step()
 
     def record_signs(self, raster: RasterWriter) -> None:
-        """Let a raster be told of the signs of each step; it goes on with the tensors that there are now."""
+        """Write the signs of each step to a raster, of the tensors that there are now."""
         self._raster = raster
         self._sizes = {name: p.numel() for p, name in self._names.items()}
         raster.begin(list(self._sizes), list(self._sizes.values()))
 
     def follow(self, names: dict[nn.Parameter, Named]) -> None:
-        """Go on with the parameters that the model has now, by the names that they have now."""
+        """Update to the parameters that the model has now, and their names."""
         self._names = {p: named.name for p, named in names.items()}
         for known in (self._place, self._before):
             for p in [p for p in known if p not in names]:
@@ -83,11 +83,11 @@ class Insight:
         self._seen: set[nn.Parameter] = set()
         self._found: list[tuple[_Group, Any]] = []
         self._changed: list[tuple[_Group, Moved]] = []
-        self._late: set[nn.Parameter] = set()  # whose gradients are computed within their optimiser's step
+        self._late: set[nn.Parameter] = set()  # gradients that a closure computes within the optimiser's step
 
     def before_step(self, optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], closure: bool) -> None:
         """Compare the gradients that an optimiser receives; the first time in a step that it does."""
-        found = getattr(optimizer, "found_inf", None)  # of a scaler that lets the optimiser itself unscale
+        found = getattr(optimizer, "found_inf", None)  # of a scaler, where the optimiser unscales itself
         if found is not None and found.device.type == "cpu" and float(found):
             self._seen.update(parameters)
             return
@@ -103,7 +103,7 @@ class Insight:
             self._compare(new, self._before, scale, found)
 
     def after_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Measure what an optimiser's step has done to the weights."""
+        """Measure the update of the weights by an optimiser's step."""
         mine = [(group, p) for group in optimizer.param_groups for p in group["params"] if p in self._before]
         late = [p for _, p in mine if p in self._late and p.grad is not None]
         if late:  # several evaluations have gradients at other weights than those before the step
@@ -287,7 +287,7 @@ def _state(optimizer: torch.optim.Optimizer, group: dict[str, Any], p: nn.Parame
 
 
 def _is_number(value: Any) -> bool:
-    """Tell whether a setting is what Adam has there; others' epsilons may be several, or none."""
+    """Tell whether a setting is one number, as in Adam; other optimisers may have several epsilons, or none."""
     return isinstance(value, int | float) or (isinstance(value, torch.Tensor) and value.numel() == 1)
 
 
@@ -325,7 +325,7 @@ def _in_portions(parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]
 
 
 def _event(device: torch.device) -> Any:
-    """Return what tells when a device has done what it was asked for so far; nothing where it has already."""
+    """Return an event after all operations queued on a device so far; None for the CPU."""
     if device.type == "cpu":
         return None
     event = torch.Event(device)

@@ -1,4 +1,4 @@
-"""What is kept of gradients on a device, compared there by torch operations that never make the host wait."""
+"""Gradients of the step before, packed on a device, and compared there by torch operations without waiting."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from tandv.measure.torch_operations import send
 
 
 class ArrayKept:
-    """What is kept of some tensors until the next step: of each parameter 1/8 byte for each plane."""
+    """What is kept of some tensors until the next step: 1/8 byte of each parameter for each plane."""
 
     def __init__(self, sizes: Sequence[int], thresholds: Sequence[float], device: torch.device, dtype: torch.dtype):
         self.layout, self.device = Layout(sizes), device
@@ -46,7 +46,7 @@ class ArrayKept:
         weights: Sequence[torch.Tensor | None],
         found_inf: torch.Tensor | None = None,
     ) -> Compared:
-        """Compare gradients with those before, which they replace, unless `found_inf` is set: as if never seen."""
+        """Compare gradients with those before, which they replace; with `found_inf` set the step is ignored."""
         part = self._part(tensors)
         sampled = send(torch.tensor([w is not None for w in weights]), self.device)
         filled = part.filled([g if w is None else w for g, w in zip(gradients, weights, strict=True)])
@@ -71,7 +71,7 @@ class ArrayKept:
         squares: Sequence[torch.Tensor | None],
         limits: Sequence[Any],
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return counts (`COUNTED_IN_UPDATES`) and sums (`summed_in_updates`) of what a step did to weights."""
+        """Return counts (`COUNTED_IN_UPDATES`) and sums (`summed_in_updates`) of the updates of weights."""
         kinds = [(m is not None, s is not None) for m, s in zip(momenta, squares, strict=True)]
         counts: list[Any] = [None] * len(tensors)
         sums: list[Any] = [None] * len(tensors)
@@ -99,7 +99,7 @@ class ArrayKept:
         return (self._kept.planes[plane].reshape(-1)[at] >> shift) & 1
 
     def _numbers(self, values: Sequence[Any]) -> torch.Tensor:
-        """Return numbers on the device, of which some may be there already."""
+        """Return numbers as a tensor on the device, which some may be on already."""
         if not any(isinstance(value, torch.Tensor) for value in values):
             return send(torch.tensor(values, dtype=self._dtype), self.device)
         one = torch.ones((), dtype=self._dtype, device=self.device)
@@ -108,14 +108,14 @@ class ArrayKept:
     def _part(self, tensors: Sequence[int]) -> "_Part":
         key = tuple(tensors)
         if key not in self._parts:
-            if len(self._parts) > 100:  # experts that are used now and then: any set of them may come
+            if len(self._parts) > 100:  # experts: any subset may have gradients in a step
                 self._parts.clear()
             self._parts[key] = _Part(self.layout, key, self.device, self._dtype)
         return self._parts[key]
 
 
 class _Part:
-    """Some tensors of a layout: where they stand in what is kept, and what is done by tensor."""
+    """Some tensors of a layout: their positions in what is kept, and operations by tensor."""
 
     def __init__(self, whole: Layout, tensors: tuple[int, ...], device: torch.device, dtype: torch.dtype):
         self.layout = layout = Layout(whole.sizes[list(tensors)].tolist())
@@ -132,7 +132,7 @@ class _Part:
         self.do = _primitives(len(tensors), owner, within, here(layout.places()), dtype)
 
     def filled(self, tensors: Sequence[torch.Tensor | None]) -> torch.Tensor:
-        """Return tensors as blocks, what is left over as zeros."""
+        """Return tensors as blocks, padded with zeros."""
         out = torch.zeros(int(self.layout.blocks.sum()) * LANES, dtype=self._dtype, device=self._device)
         first, sizes = (self.layout.first * LANES).tolist(), self.layout.sizes.tolist()
         views = [out[start : start + size] for start, size in zip(first, sizes, strict=True)]
@@ -141,11 +141,11 @@ class _Part:
         return out.reshape(-1, LANES)
 
     def of(self, kept: torch.Tensor, axis: int) -> torch.Tensor:
-        """Return these tensors' share of what is kept of all."""
+        """Return what is kept of these tensors."""
         return kept if self._all else kept.index_select(axis, self._blocks if axis else self.tensors)
 
     def put(self, kept: torch.Tensor, new: torch.Tensor, axis: int) -> None:
-        """Put it back."""
+        """Replace what is kept of these tensors."""
         if self._all:
             kept.copy_(new)
         else:

@@ -1,4 +1,4 @@
-"""The measurements of a step whose tensors may live on devices: they are measured there, and read a step later."""
+"""The measurements of a step whose tensors may be on devices: they are measured there, and read a step later."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ _AT_FIRST = 512  # rows of a device
 
 
 class _Sent(NamedTuple):
-    """Rows of a device that are on their way."""
+    """Rows of a device that are being copied to the host."""
 
     quantities: list[Quantity]
     dtypes: list[str]
@@ -29,7 +29,7 @@ class _Sent(NamedTuple):
 
 
 def lives_on_device(tensor: torch.Tensor) -> bool:
-    """Tell whether a tensor is measured where it lives; others, such as float64 ones, are copied to the host."""
+    """Tell whether a tensor is measured on its device; others, such as float64 ones, are copied to the host."""
     return tensor.device.type in _WITH_FLOAT64 and measure.dtype_name(tensor) in MEASURED
 
 
@@ -50,7 +50,7 @@ class TorchMeasurements(Measurements):
         self._devices: dict[torch.device, DeviceRows] = {}
         self._there: dict[torch.device, list[tuple[Quantity, str, int]]] = defaultdict(list)
         self._used_there: dict[torch.device, int] = defaultdict(int)
-        self._sent: list[_Sent] = []  # of this step already, where it has very many calls
+        self._sent: list[_Sent] = []  # within this step, where it has very many calls
         super().__init__(exponents, threads)
 
     def __bool__(self) -> bool:
@@ -126,7 +126,7 @@ class TorchMeasurements(Measurements):
         return [(self.round, name, device, place) for name, place in zip(names, places, strict=True)]
 
     def _send(self) -> None:
-        """Send what the devices have measured on its way; nothing waits."""
+        """Begin to copy the rows of the devices to the host; nothing waits."""
         for device, entries in self._there.items():
             if entries:
                 quantities, dtypes, places = map(list, zip(*entries, strict=True))

@@ -1,4 +1,4 @@
-"""The tensors that were met in a step: a module may return, or be given, what another has returned before."""
+"""The tensors of a step: a module may return, or be given, a tensor that another has returned before."""
 
 import weakref
 from typing import Any, NamedTuple
@@ -7,11 +7,11 @@ import torch
 
 from tandv.track.common.measurements import Quantity
 
-_AT_MOST = 10_000  # tensors of a step that are recognised when they come again
+_AT_MOST = 10_000  # tensors of a step that are recognised when they occur again
 
 
 class Met(NamedTuple):
-    """A tensor that was met before in this step, unchanged since."""
+    """A tensor of this step, unchanged since it was first seen."""
 
     tensor: weakref.ref[torch.Tensor]
     handle: Any  # of its measurement, to share it; None if it was not measured
@@ -19,17 +19,17 @@ class Met(NamedTuple):
 
 
 class MetTensors:
-    """The tensors of a step, known by identity and version."""
+    """The tensors of a step, identified by id and version."""
 
     def __init__(self) -> None:
         self._met: dict[tuple[int, int], Met] = {}
 
     def find(self, tensor: torch.Tensor) -> Met | None:
-        """Return what is known of a tensor, if it was met in this step and nothing has changed it since."""
+        """Return the entry of a tensor, if it was seen in this step and has not changed since."""
         if len(self._met) > _AT_MOST:  # a step of very many calls, or one that never ends
             self._met.clear()
         met = self._met.get(_key(tensor))
-        return met if met is not None and met.tensor() is tensor else None  # ids come back when tensors die
+        return met if met is not None and met.tensor() is tensor else None  # ids are reused
 
     def keep(self, tensor: torch.Tensor, handle: Any) -> Met:
         """Remember a tensor and the handle of its measurement."""

@@ -1,8 +1,8 @@
-"""Weights, their gradients, updates and optimiser states, each at the moment that belongs to the step.
+"""Weights, their gradients, updates and optimiser states, each read at the right time of a step.
 
-Weights are read when the step's first module has run; gradients just before an optimiser steps, when they
-are what it receives, unscaled and clipped; states and updates when the step is over. Parameters are known
-by identity, never by position. A gradient is of this step only if it was computed or put there in it.
+Weights are read after the first module of a step; gradients just before an optimiser's step, when they are unscaled and
+clipped; states and updates at the end of the step. Parameters are identified by identity, never by position. A gradient
+belongs to a step only if it was computed or assigned in it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,7 +34,7 @@ _Item = tuple[nn.Parameter, str, torch.Tensor]
 
 
 class ParameterCapture:
-    """Records a model's parameters and what their optimisers know of them."""
+    """Records a model's parameters, their gradients and updates, and the states of their optimisers."""
 
     def __init__(
         self,
@@ -55,16 +55,16 @@ class ParameterCapture:
         self.arrivals = Arrivals(self._on_arrival)
         self._weights, self._gradients, self._updates = weights, gradients, updates
         self._quantities: dict[tuple[nn.Parameter, str], Quantity] = {}
-        self._measured: set[str] = set()  # names whose weights are in this step already
+        self._measured: set[str] = set()  # names whose weights were recorded in this step
         self._received: set[nn.Parameter] = set()  # whose gradients an optimiser has received in this step
         self._before: dict[nn.Parameter, torch.Tensor] = {}
         self._with_closure: set[int] = set()  # optimisers whose step computes the gradients itself
-        self.ever: set[str] = set()  # names whose gradients have arrived or were used in any step
+        self.ever: set[str] = set()  # names whose gradients were computed or used in any step
         self.unread: set[str] = set()  # names whose gradients were cleared before they could be read, in some step
-        self.optimizer_stepped = False  # in this step, recorded or not, whatever its parameters are
-        self.stepped = False  # whether an optimiser has taken its step in this one
-        self.refused: torch.Tensor | None = None  # by fused ones, which know only on their device: 1 if by all
-        self._ran = False  # whether modules were seen to run in this step
+        self.optimizer_stepped = False  # any optimiser, in this step, recorded or not
+        self.stepped = False  # whether an optimiser of the model has stepped in this step
+        self.refused: torch.Tensor | None = None  # found_inf of fused optimisers: 1 if all skipped
+        self._ran = False  # whether modules ran in this step
         self._hooks: list[Any] = []
         self.insight = Insight(tracker, self._names, insight) if insight is not None else None
 
@@ -82,7 +82,7 @@ class ParameterCapture:
             self.insight.start_of_step()
 
     def follow(self) -> None:
-        """Go on with the parameters that the model has now."""
+        """Update to the parameters that the model has now."""
         self._names = self._tree.parameters
         self._places = {p: place for place, p in enumerate(self._names)}
         self._quantities.clear()
@@ -116,13 +116,13 @@ class ParameterCapture:
             self._keep_copies(self._names)
 
     def step_over(self) -> None:
-        """Forget what has arrived in a step that was not recorded."""
+        """Forget the gradients of a step that was not recorded."""
         self.optimizer_stepped = False
         self.arrivals.start_of_step(())
 
     @property
     def trained(self) -> Part:
-        """Return the names of the parameters that train, and of those whose gradients were seen."""
+        """Return the names of the parameters that train, and of those that had a gradient."""
         return Part([named.name for p, named in self._names.items() if p.requires_grad], self.ever)
 
     @property
@@ -131,7 +131,7 @@ class ParameterCapture:
         return bool(self.arrivals) or bool(self._received)
 
     def end_of_step(self) -> None:
-        """Record what no optimiser has shown (unused weights, gradients used by hand), states and updates."""
+        """Record states, updates, unused weights, and gradients that no optimiser of torch received."""
         self._record_weights(self._names)
         self._record_rest_of_gradients()
         for parameter, old in self._before.items():
@@ -144,16 +144,16 @@ class ParameterCapture:
     # Backward passes.
 
     def pass_over(self, scale: Scale) -> None:
-        """Hear that the gradients since the last call came from a loss of this scale."""
+        """Attribute the gradients since the last call to a loss of this scale."""
         self.arrivals.pass_over(scale)
 
     def unscaled(self, optimizer: torch.optim.Optimizer) -> None:
-        """Hear that a scaler has taken the scale out of an optimiser's gradients."""
+        """Note that a scaler has unscaled an optimiser's gradients."""
         self.arrivals.pass_over(UNSCALED)
         self.arrivals.unscaled(_parameters(optimizer))
 
     def scaler_stepped(self, optimizer: torch.optim.Optimizer) -> None:
-        """Record what an optimiser would have received, had its scaler not found infinities."""
+        """Record the gradients of a step that a scaler skipped because of infinities."""
         mine = [p for p in _parameters(optimizer) if p in self._names and p not in self._received]
         self._receive([p for p in mine if p.grad is not None and self.arrivals.is_new(p)], None)
 
@@ -162,7 +162,7 @@ class ParameterCapture:
             self.arrivals.watch(self._names)
 
     def _on_arrival(self, p: nn.Parameter, reading: int) -> None:
-        """Read a gradient as it arrives; what an optimiser is seen to receive later takes its place."""
+        """Read a gradient when it is accumulated; one that an optimiser receives later replaces it."""
         if not self._tracker.recording or p not in self._names or exporting():
             return
         try:
@@ -184,7 +184,7 @@ class ParameterCapture:
         if self._tracker.recording and (self._with_closure or self.insight is not None):
             self._after_step(optimizer)
 
-    @_disable_dynamo  # a compiled step's graph is left for a moment, and none is made of what is done here
+    @_disable_dynamo  # breaks the graph of a compiled step; this code is not compiled
     @alone
     def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         try:
@@ -195,7 +195,7 @@ class ParameterCapture:
             self._record_weights(mine)
             if self._updates:
                 self._keep_copies(mine)
-            # A closure computes the gradients within the step: those are read when it is over.
+            # A closure computes the gradients within the optimiser's step: those are read after it.
             closure = any(callable(argument) for argument in (*args[1:], *kwargs.values()))
             if closure:
                 self._with_closure.add(id(optimizer))
@@ -222,7 +222,7 @@ class ParameterCapture:
         self.optimizers.note(optimizer)
         if has_own_state(optimizer):
             self._tracker.say_once("the state of LBFGS belongs to no single parameter and is not measured")
-        found = getattr(optimizer, "found_inf", None)  # a scaler's, by which a fused optimiser decides itself
+        found = getattr(optimizer, "found_inf", None)  # of a scaler: a fused optimiser skips the step itself
         if found is None:
             self.stepped = True
         else:
@@ -230,10 +230,10 @@ class ParameterCapture:
             self.refused = found if self.refused is None else torch.minimum(self.refused, found.to(self.refused.device))
 
     def _take(self, parameters: list[nn.Parameter], scale: torch.Tensor | None) -> list[nn.Parameter]:
-        """Record the gradients that an optimiser uses, without a scale that it takes out itself; return whose.
+        """Record the gradients that an optimiser uses, without a scale that it removes itself; return their parameters.
 
-        What an earlier step has left is used, too: it counts where it was changed in this step, as by adding to it,
-        and where it is zero throughout, since then it has been cleared for this step.
+        A gradient left by an earlier step is used as well: it counts where it was changed in this step, such as by
+        accumulation, and where all of it is zero, since then it was cleared for this step.
         """
         arrivals = self.arrivals
         here = [p for p in parameters if p.grad is not None]
@@ -254,7 +254,7 @@ class ParameterCapture:
             self._record([(p, tensor_types.WEIGHT_GRADIENT, p.grad) for p in parameters if p.grad is not None], scale)
 
     def _record_rest_of_gradients(self) -> None:
-        """Record gradients that no optimiser of torch has received: as they lie there, or as they arrived."""
+        """Record gradients that no optimiser of torch has received: from `.grad`, or as accumulated."""
         if not self._gradients:
             return
         arrivals = self.arrivals
@@ -268,7 +268,7 @@ class ParameterCapture:
             if read and (gradient is None or arrivals.is_as_read(p)):
                 continue
             if gradient is not None and arrivals.is_new(p):
-                reading = LAST if p in arrivals else FINAL  # else somebody has put it there
+                reading = LAST if p in arrivals else FINAL  # else it was assigned
                 self._record_gradient(p, gradient, arrivals.scale_of(p), reading)
                 self.ever.add(named.name)
             elif gradient is None and p in arrivals:
@@ -329,7 +329,7 @@ def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
 
 
 def _values(p: nn.Parameter) -> torch.Tensor | None:
-    """Return a parameter's values apart from autograd, spread over the ranks as it is; None if they cannot be read."""
+    """Return a parameter's values detached, as a DTensor where it is one; None if they cannot be read."""
     mine, group, _ = local(p)
     if group:
         return p.detach()

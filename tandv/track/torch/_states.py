@@ -1,4 +1,4 @@
-"""The optimisers of a model, given to `track` or seen to step on its parameters, and what they keep of each."""
+"""The optimisers of a model, given to `track` or found when they step on its parameters, and their states."""
 
 import weakref
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -9,13 +9,13 @@ from torch import nn
 
 
 class Optimizers:
-    """Knows the optimisers without keeping them alive: those that a run replaces take much memory with them."""
+    """The optimisers, by weak reference: one that a run replaces must free its memory."""
 
     def __init__(self, given: Iterable[torch.optim.Optimizer]):
         self._known = {id(one): weakref.ref(one) for one in given}
-        self._stepped: dict[int, int] = {}  # when each has stepped last
+        self._stepped: dict[int, int] = {}  # the step in which each has stepped last
         self._now = 0
-        self._silent: set[int] = set()  # which were not given, and have shown no state yet
+        self._silent: set[int] = set()  # those that were not given, and have no state yet
         self.found: list[str] = []  # classes of those that were not given and have a state
 
     def start_of_step(self) -> None:
@@ -43,7 +43,7 @@ class Optimizers:
         return new
 
     def alive(self) -> list[torch.optim.Optimizer]:
-        """Return the optimisers that there are, the last to step first."""
+        """Return the optimisers that exist, the last to step first."""
         for key in [key for key, one in self._known.items() if one() is None]:
             del self._known[key]
             self._stepped.pop(key, None)
@@ -61,14 +61,14 @@ class Optimizers:
                 if p not in parameters or not states or whose.setdefault(p, when) != when:
                     continue
                 for key, state in states.items():
-                    this = id(p), id(state), key  # an optimiser around another shows the same ones
+                    this = id(p), id(state), key  # an optimiser that wraps another has the same states
                     if key != "step" and isinstance(state, torch.Tensor) and this not in met:
                         met.add(this)
                         yield p, key, state
 
 
 def has_own_state(optimizer: torch.optim.Optimizer) -> bool:
-    """Tell whether an optimiser's state is of all parameters together."""
+    """Tell whether an optimiser's state belongs to no single parameter."""
     return isinstance(optimizer, torch.optim.LBFGS)
 
 

@@ -1,8 +1,8 @@
-"""What a model consists of now: its modules and parameters come and go while it trains.
+"""The modules and parameters of a model at present: both may change while it trains.
 
-A look is one pass over the dicts in which modules keep their children and parameters; names are made anew only where
-an object in them has changed. Objects of the last look are held, so that no address of something that has gone
-can be taken for a module or parameter of the model.
+A check is one pass over the dicts in which modules keep their children and parameters; names are found again only where
+an object in them has changed. Objects of the last check are referenced, so that the id of one that was removed cannot
+be reused by another.
 """
 
 import sys
@@ -20,7 +20,7 @@ from torch.nn.utils import stateless
 
 from tandv.track.torch.names import Named, is_sharded, module_names, parameter_names
 
-_NAMED_AT_MOST = 3  # names in an event; the number of all is said
+_NAMED_AT_MOST = 3  # names in an event, with the number of all
 
 
 class Parts(NamedTuple):
@@ -31,20 +31,20 @@ class Parts(NamedTuple):
 
 
 class Tree:
-    """The selected modules and parameters of a model, as they were when it was last looked at."""
+    """The selected modules and parameters of a model, as of the last check."""
 
     def __init__(self, model: nn.Module, selects: Callable[[str], bool] = lambda name: True):
         self._model, self._selects = model, selects
         self.parameters: dict[nn.Parameter, Named] = {}  # in model order
         self._modules: dict[int, tuple[nn.Module, Named]] = {}
-        self._numbers: dict[int, int] = {}  # of modules, by which compiled graphs know them
-        self._numbered: list[int | None] = []  # the other way; numbers are never used again
+        self._numbers: dict[int, int] = {}  # of modules, which compiled graphs refer to
+        self._numbered: list[int | None] = []  # the inverse; numbers are never reused
         self._read()
         self._before = self._parts
 
     @property
     def names(self) -> list[Named]:
-        """Return what the log calls the selected modules, in model order."""
+        """Return the names of the selected modules, in model order."""
         return [named for _, named in self._modules.values()]
 
     @property
@@ -58,14 +58,14 @@ class Tree:
         return [module for module, _ in self._modules.values()]
 
     def find(self, module: nn.Module) -> Named | None:
-        """Return what the log calls a module; None for one that is not of the model, or not selected."""
+        """Return the name of a module; None for one that is not of the model, or not selected."""
         known = self._modules.get(id(module))
         return known[1] if known is not None and known[0] is module else None
 
     def number(self, key: int) -> int:
-        """Return a number for the module of an address, by which a compiled graph can name it; -1 for none.
+        """Return a number for the module of an id, which compiled graphs can contain; -1 for none.
 
-        The address must be of a module that is alive: this is asked while the module is called.
+        The id must be of a module that is alive: this is called while the module is.
         """
         if key not in self._modules:
             return -1
@@ -75,14 +75,14 @@ class Tree:
         return self._numbers[key]
 
     def numbered(self, number: int) -> Named | None:
-        """Return what the log calls the module of a number; None where that has gone."""
+        """Return the name of the module of a number; None if it was removed."""
         key = self._numbered[number]
         return self._modules[key][1] if key is not None else None
 
     def look(self, within: bool = False) -> bool:
-        """See what the model consists of now; tell whether that has changed.
+        """Check the model's modules and parameters; tell whether they have changed.
 
-        `within`: the model is being called, so that other tensors may stand in the parameters' places.
+        `within`: the model is being called, so that parameters may be replaced by other tensors for that time.
         """
         now = list(chain.from_iterable(map(dict.values, self._dicts)))
         same = len(now) == len(self._flat) and all(map(is_, now, self._flat))
@@ -91,19 +91,19 @@ class Tree:
         if _exchanged(now):
             return False
         if any(map(is_sharded, self._model.modules())) and (within or _pieces(now) < _pieces(self._flat)):
-            return False  # whole parameters stand in the place of this rank's pieces
+            return False  # gathered parameters replace this rank's shards
         before = self._parts
         self._read()
         return not _same(before, self._parts)
 
     def events(self) -> list[str]:
-        """Return in words how the model differs from what it was when this was last asked."""
+        """Return sentences about changes of the model since the last call."""
         before, self._before = self._before, self._parts
         return [] if before is self._parts else differences(before, self._parts)
 
     def _read(self) -> None:
         modules, parameters = module_names(self._model), parameter_names(self._model)
-        self._unfinished = any(is_lazy(p) for p in parameters)  # those become parameters without being replaced
+        self._unfinished = any(is_lazy(p) for p in parameters)  # lazy parameters are initialised in place
         parameters = {p: named for p, named in parameters.items() if not is_lazy(p)}
         self._parts = Parts(
             {named.name: module for module, named in modules.items()},
@@ -124,7 +124,7 @@ class Tree:
 
 
 def differences(before: Parts, after: Parts) -> list[str]:
-    """Return in words what has been replaced, added, renamed and taken away; of modules the outermost.
+    """Return sentences about what was replaced, added, renamed and removed; of nested modules the outermost.
 
     >>> one, other = nn.Linear(1, 1), nn.Linear(1, 1)
     >>> differences(Parts({"head": one}, {"head": one.weight}), Parts({"head": other}, {"head": other.weight}))
@@ -186,9 +186,9 @@ def _pieces(parts: list[Any]) -> int:
 
 
 def _exchanged(parts: list[Any]) -> bool:
-    """Tell whether tensors stand in the parameters' places for the length of a call only.
+    """Tell whether parameters are replaced by other tensors during a call only.
 
-    `torch.func.functional_call` puts them there, and so do programs that are traced under a mode.
+    `torch.func.functional_call` does that, and so does tracing under a mode.
     """
     if any(isinstance(one, torch.Tensor) and not _is_parameter(one) for one in parts):
         return True

@@ -1,4 +1,4 @@
-"""A PyTorch model's weights as they are at a step: copied without waiting, written under the model's own names."""
+"""A PyTorch model's weights at a step: copied without waiting, written under the model's own names."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ def source(module: nn.Module) -> Source:
 def state(module: nn.Module) -> dict[str, torch.Tensor]:
     """Return parameters and persistent buffers by the names of `state_dict()`, without wrappers, tied ones once.
 
-    Nothing of the model is called: hooks of a state dict may do anything.
+    `state_dict()` itself is not called: its hooks may have side effects.
     """
     found: dict[str, torch.Tensor] = {}
     seen: set[torch.Tensor] = set()
@@ -34,13 +34,13 @@ def state(module: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def layers(module: nn.Module) -> dict[str, str | None]:
-    """Return what the log calls each tensor of `state`; None for buffers."""
+    """Return the name in the log of each tensor of `state`; None for buffers."""
     named: dict[torch.Tensor, Named] = {**parameter_names(module)}
     return {name: named[tensor].name if tensor in named else None for name, tensor in state(module).items()}
 
 
 def problems(module: nn.Module) -> list[str]:
-    """Return why the weights of a model cannot be saved: they lie on several ranks, or nowhere."""
+    """Return why the weights of a model cannot be saved: they are sharded over ranks, or have no memory."""
     odd = {type(one).__name__ for one in state(module).values()} & {"DTensor", "FlatParameter"}
     odd |= {"meta tensor" for one in state(module).values() if one.is_meta}
     if not odd:
@@ -68,7 +68,7 @@ def _copy(tensors: dict[str, torch.Tensor], layers: dict[str, str | None]) -> Sn
 def _on_host(tensor: torch.Tensor) -> torch.Tensor:
     if tensor.device.type != "cuda":
         return tensor.to("cpu", memory_format=torch.contiguous_format, copy=True)
-    # Into page-locked memory: the copy is one more thing that the GPU does, and nobody waits for it.
+    # Into page-locked memory: the copy is asynchronous on the GPU's stream.
     host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
     return host.copy_(tensor, non_blocking=True)
 

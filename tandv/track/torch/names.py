@@ -9,7 +9,7 @@ from tandv import names as rule
 
 
 class Named(NamedTuple):
-    """A module or parameter as the log knows it."""
+    """The name of a module or parameter in the log."""
 
     position: int  # in model order
     name: str
@@ -29,12 +29,12 @@ def _wrapped(module: nn.Module) -> nn.Module | None:
 
 
 def is_sharded(module: nn.Module) -> bool:
-    """Tell whether `fully_shard` or `replicate` puts other parameters in place while the module runs."""
+    """Tell whether `fully_shard` or `replicate` replaces the parameters while the module runs."""
     return type(module).__bases__[0].__name__ in ("FSDPModule", "ReplicateModule")
 
 
 def _class_name(module: nn.Module) -> str:
-    """Return a module's class; `fully_shard` and `replicate` put one of their own (FSDPLinear) in its place."""
+    """Return the name of a module's class before `fully_shard` or `replicate` replaced it (by FSDPLinear)."""
     kind = type(module)
     return (kind.__bases__[1] if is_sharded(module) else kind).__name__
 

@@ -1,4 +1,4 @@
-"""The tensors inside whatever a module returns."""
+"""The tensors inside the value that a module returns."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-_DEEP_ENOUGH = 8
+_DEEP_ENOUGH = 8  # levels of nesting
 
 
 def tensors_in(output: Any, name: str, depth: int = 0) -> Iterator[tuple[str, torch.Tensor]]:

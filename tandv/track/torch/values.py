@@ -1,7 +1,7 @@
-"""The plain values of a tensor of any class: memory is only read of what is known to have it.
+"""The plain values of a tensor of any class: memory is read only where it is known to be allocated.
 
-A class of tensors may have no memory of its own (fake, quantised, masked, distributed), and memory that a tensor had
-may be freed or shortened (offloading does that). Reading there ends the process, so each tensor is asked first.
+A subclass of Tensor may have no memory of its own (fake, quantised, masked, distributed), and the memory of a tensor
+may be freed or shortened (offloading does that). Reading it would crash the process, so each tensor is checked first.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,9 @@ _COMPRESSED = {torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.spars
 
 
 def measurable(tensor: torch.Tensor) -> torch.Tensor | None:
-    """Return the plain values of a tensor where it lives, apart from autograd; None if there are none.
+    """Return the plain values of a tensor on its device, detached; None if there are none.
 
-    Of a sparse tensor the stored values count, of a class of its own those that its protocol gives. Integers,
+    Of a sparse tensor these are the stored values, of a subclass the values that its protocol gives. Integers,
     booleans, complex and quantised numbers, tensors without memory and those inside a `torch.func` transform
     are not measured.
 
@@ -54,7 +54,7 @@ def measurable(tensor: torch.Tensor) -> torch.Tensor | None:
 
 
 def has_memory(tensor: torch.Tensor) -> bool:
-    """Tell whether the memory that a strided tensor refers to is there, all of it."""
+    """Tell whether all of the memory that a strided tensor refers to is allocated."""
     try:
         if torch.Tensor.data_ptr(tensor) == 0:
             return tensor.numel() == 0
@@ -70,13 +70,13 @@ def has_memory(tensor: torch.Tensor) -> bool:
 
 
 def readable(tensor: torch.Tensor) -> bool:
-    """Tell whether a tensor is of torch's own class and its memory is there, so that operations can read it."""
+    """Tell whether a tensor is of torch's own class and its memory is allocated, so that operations can read it."""
     plain = type(tensor) in _PLAIN and not is_functorch_wrapped_tensor(tensor)
     return plain and (tensor.layout is not torch.strided or has_memory(tensor))
 
 
 def why_not(tensor: torch.Tensor) -> str:
-    """Say in a few words why `measurable` gave nothing."""
+    """Return, for a warning, the kind of tensors for which `measurable` returns None."""
     kind = type(tensor)
     if kind.__name__ == "DTensor" and any(placement.is_partial() for placement in tensor.placements):  # type: ignore[attr-defined]
         return "terms of a sum over ranks that the step does not show"
@@ -94,14 +94,14 @@ def why_not(tensor: torch.Tensor) -> str:
 
 
 def _unwrapped(tensor: torch.Tensor) -> torch.Tensor | None:
-    """Return the values of a tensor of a class of its own, None if it does not say which they are."""
+    """Return the values of a tensor of a subclass, None if it has no protocol for them."""
     if isinstance(tensor, FakeTensor):
         return None
     with torch.no_grad():
         try:
             protocol = next(read for has, read in _PROTOCOLS if has(tensor))
             inner = protocol(tensor)
-        except Exception:  # the class's own methods, which may do anything
+        except Exception:  # of methods of the subclass
             return None
     if inner is None or type(inner) in _PLAIN:
         return inner
@@ -111,11 +111,11 @@ def _unwrapped(tensor: torch.Tensor) -> torch.Tensor | None:
 def _masked(tensor: Any) -> torch.Tensor | None:
     data, mask = tensor.get_data(), tensor.get_mask()
     known = type(data) in _PLAIN and type(mask) in _PLAIN and has_memory(data) and has_memory(mask)
-    return data[mask] if known and data.is_cpu else None  # elsewhere the host would wait for their number
+    return data[mask] if known and data.is_cpu else None  # on a device the host would wait for their number
 
 
 def _own_memory(tensor: torch.Tensor) -> torch.Tensor:
-    with torch._C._DisableTorchDispatch():  # a class may want to hear of every operation on it
+    with torch._C._DisableTorchDispatch():  # a subclass may intercept every operation on it
         return tensor.as_subclass(torch.Tensor)
 
 
@@ -125,7 +125,7 @@ def _has_own_memory(tensor: torch.Tensor) -> bool:
 
 
 def _inner(tensor: Any) -> torch.Tensor | None:
-    """Return the one tensor that a wrapper is made of, if it stands for the same numbers."""
+    """Return the only inner tensor of a wrapper, if it has the same shape and dtype."""
     names, _ = tensor.__tensor_flatten__()
     parts = [getattr(tensor, name) for name in names]
     if len(parts) == 1 and parts[0].shape == tensor.shape and parts[0].dtype == tensor.dtype:
@@ -134,7 +134,7 @@ def _inner(tensor: Any) -> torch.Tensor | None:
 
 
 def _without_function(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Keep a class from hearing of the tracker's own calls; its methods named here are what it is asked for."""
+    """Read without the subclass's `__torch_function__`."""
 
     def quietly(tensor: Any) -> Any:
         with torch._C.DisableTorchFunctionSubclass():
@@ -143,7 +143,7 @@ def _without_function(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return quietly
 
 
-# How a class of tensors gives its values: the first that it has.
+# How a subclass gives its values: the first protocol that it has.
 _PROTOCOLS: tuple[tuple[Callable[[Any], bool], Callable[[Any], torch.Tensor | None]], ...] = (
     (lambda x: x.is_nested, lambda x: x.values()),
     (lambda x: hasattr(x, "get_mask") and hasattr(x, "get_data"), _masked),
