@@ -1,4 +1,4 @@
-"""Rows that live on a device: added to by kernels, copied to the host once a step, read when they arrive."""
+"""Rows in the memory of a device: kernels add to them, and they are copied to the host once a step."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ _DTYPES = {getattr(torch, name) for name in MEASURED}
 
 
 class Arriving:
-    """Numbers on their way from a device to the host, which nobody has waited for yet.
+    """Numbers that are being copied from a device to the host; reading them waits for the copy.
 
     >>> float(Arriving(torch.tensor(2.0)))
     2.0
@@ -44,7 +44,7 @@ class Arriving:
 
 
 class SentRows:
-    """A step's rows on their way to the host; any thread may read them."""
+    """A step's rows that are being copied to the host; any thread may read them."""
 
     def __init__(self, host: torch.Tensor, arrived: Any, spare: list[torch.Tensor]):
         self.nbytes = host.nbytes
@@ -57,12 +57,12 @@ class SentRows:
             if self._arrived is not None:
                 self._arrived.synchronize()
             self._rows = _as_rows(self._host).copy()
-            self._spare.append(self._host)  # its memory serves a later step
+            self._spare.append(self._host)  # its memory is reused
         return self._rows
 
 
 class DeviceRows:
-    """The rows of one device, numbered from 0: tensors are measured where they live.
+    """The rows of one device, numbered from 0: tensors are measured on the device.
 
     >>> rows = DeviceRows("cpu", 2)
     >>> rows.add([torch.tensor([3.0, -4.0]), torch.ones(5)], [0, 1])
@@ -70,7 +70,7 @@ class DeviceRows:
     >>> statistics.summarise(sent.rows())["max_abs"].tolist()
     [4.0, 1.0]
 
-    Nothing here waits for the device; only `SentRows.rows` does, so a step is read while the next ones go on.
+    Nothing here waits for the device; only `SentRows.rows` does, so a step is read while later steps run.
     `producer` is "triton", "torch" (plain operations, for any device with float64) or "host" (for the CPU); by
     default the best that the device has.
     """
@@ -110,7 +110,7 @@ class DeviceRows:
                 found = self._problems(tensors, places)
                 raise ValueError(f"cannot measure on {self.device}:\n  " + "\n  ".join(found))
         expanded = [tensor.numel() > _LARGE and once_each(tensor).numel() < tensor.numel() for tensor in tensors]
-        if any(expanded):  # these must not be copied whole
+        if any(expanded):  # these must not be materialised
             for tensor, place, again in zip(tensors, places, expanded, strict=True):
                 if again:
                     torch_operations.add_repeated(tensor, place, self._words)
@@ -180,7 +180,7 @@ class DeviceRows:
                 yield f"row {place} is not among 0 to {self._size - 1}; make room with grow()"
 
     def _wait_until_departed(self) -> None:
-        """Let the device, not the host, wait until the last copy has left it."""
+        """Let the device, not the host, wait for the last copy."""
         if self._departed is not None:
             self._api.current_stream(self.device).wait_event(self._departed)
 
@@ -188,7 +188,7 @@ class DeviceRows:
         return torch.empty(size, torch_operations.WORDS, dtype=torch.int64, device=self.device)
 
     def _room_on_host(self) -> torch.Tensor:
-        while self._spare:  # those from before the rows grew are let go
+        while self._spare:  # smaller ones, from before the rows grew, are dropped
             if len(host := self._spare.pop()) == self._size:
                 return host
         return torch.empty(self._size, torch_operations.WORDS, dtype=torch.int64, pin_memory=self._api is not None)

@@ -1,7 +1,7 @@
-"""Measure tensors in plain torch operations, wherever they live, without ever waiting for the device.
+"""Measure tensors by plain torch operations, on any device, without waiting for it.
 
-This serves devices for which there is no kernel. It reads a tensor some thirty times, so it is slow; what
-it finds is the same. Nothing here becomes a Python number or has a shape that depends on values.
+This is for devices without a kernel. It reads a tensor some thirty times, so it is slow; the results are the
+same. Nothing here becomes a Python number or has a shape that depends on values.
 """
 
 from collections.abc import Sequence

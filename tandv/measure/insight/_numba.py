@@ -158,7 +158,7 @@ def _cosine(one, other):
 
 @njit(nogil=True)
 def _places(n, places):
-    """Fill in which elements of `n` are sampled, as `_insight.Layout.places` tells."""
+    """Fill in which elements of `n` are sampled, as `definitions.Layout.places` does."""
     for number in range(SAMPLE):
         at = int64(number)
         if n > SAMPLE:

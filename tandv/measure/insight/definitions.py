@@ -1,11 +1,11 @@
-"""What gradients and weights do from step to step, coordinate by coordinate: what is kept, and what is counted.
+"""Changes of gradients and weights from step to step, by coordinate: what is kept, and what is counted.
 
 A tensor fills blocks of 2,048 lanes, its last one padded with zeros. Kept of a step are bit planes (has the
-gradient a sign, is it negative, is it zero at each threshold), a sketch of the gradient from which the angle to
-the next one is told, and gradient and weight of a sample of coordinates.
+gradient a sign, is it negative, is it zero at each threshold), a sketch of the gradient, which estimates the angle to
+the next one, and gradient and weight of a sample of coordinates.
 
-Here it is written for arrays of any kind (NumPy, PyTorch, JAX) by a handful of primitives; `_insight_numba` does
-the same in one pass over the bytes.
+Here it is written for arrays of any library (NumPy, PyTorch, JAX) with a few primitives; `_numba` does the same in one
+pass over the bytes.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ COUNTED_IN_UPDATES = ("rounded_away", "epsilon_regime")
 
 
 class Layout:
-    """Where tensors of given sizes stand among blocks, one after the other."""
+    """The blocks of tensors of given sizes, one after the other."""
 
     def __init__(self, sizes: Sequence[int]):
         self.sizes = np.array(sizes, np.int64)
@@ -91,7 +91,7 @@ def limit(threshold: float) -> np.float32:
 
 
 class Primitives(NamedTuple):
-    """What an array library does here that others do otherwise."""
+    """Operations that differ between array libraries."""
 
     xp: Any  # where, sqrt, amax, stack
     cast: Callable[[Any, str], Any]  # to a dtype by name

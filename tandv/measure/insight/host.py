@@ -1,4 +1,4 @@
-"""What is kept of gradients that lie in this machine's memory, and the kernel that compares them."""
+"""Gradients of the step before, packed in the memory of the host, and the kernel that compares them."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -14,7 +14,7 @@ KINDS = ("float32", "bfloat16", "float16")  # by their number in the kernel
 
 
 class Memory(NamedTuple):
-    """An array without gaps, and what keeps its memory."""
+    """A contiguous array, and the object that owns its memory."""
 
     kind: int
     address: int
@@ -23,7 +23,7 @@ class Memory(NamedTuple):
 
 
 class Moving(NamedTuple):
-    """A weight before and after a step, and what its optimiser keeps; `limit` is for the mean of squares."""
+    """A weight before and after a step, and its optimiser state; `limit` is for the mean of squares."""
 
     before: Memory
     after: Memory
@@ -43,7 +43,7 @@ class Compared(NamedTuple):
 
 
 class HostKept:
-    """What is kept of some tensors until the next step, in bytes of which 1/8 for each plane and parameter."""
+    """What is kept of some tensors until the next step: 1/8 byte of each parameter for each plane."""
 
     def __init__(self, sizes: Sequence[int], thresholds: Sequence[float]):
         self.layout = Layout(sizes)
@@ -94,7 +94,7 @@ class HostKept:
     def moved(
         self, tensors: Sequence[int], moving: Sequence[Moving], threads: int = 1
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return counts (`COUNTED_IN_UPDATES`) and sums (`summed_in_updates`) of what a step did to weights."""
+        """Return counts (`COUNTED_IN_UPDATES`) and sums (`summed_in_updates`) of the updates of weights."""
         none = Memory(0, 0, 0, None)
         jobs = np.array(
             [
@@ -123,7 +123,7 @@ class HostKept:
 
 
 def available() -> bool:
-    """Tell whether the kernel can be had here; if not, arrays serve."""
+    """Tell whether numba is installed; if not, array operations are used."""
     try:
         _compiled()
     except ImportError:
@@ -138,7 +138,7 @@ def _compiled() -> Any:
 
 
 def _in_threads(some: Callable[[slice], None], sizes: np.ndarray, threads: int) -> None:
-    """Do all jobs, on several cores in runs of about equal work."""
+    """Run all jobs, on several cores in ranges of about equal work."""
     if threads < 2 or sizes.sum() < 1 << 20:
         some(slice(None))
         return

@@ -1,4 +1,4 @@
-"""Whether two programs have the same results, to the last bit and in all that later programs may ask of them."""
+"""Whether two programs have the same results: every bit, and the type and sharding, which later programs depend on."""
 
 import ctypes
 import hashlib
@@ -11,7 +11,7 @@ from tandv import measure
 
 
 class Bits(NamedTuple):
-    """What is to be the same of an array. The array itself is not kept, for there may be no room for both."""
+    """What is compared of an array; a digest, since there may be no memory for two arrays."""
 
     kind: str  # shape, type and the like
     ndim: int
@@ -19,7 +19,7 @@ class Bits(NamedTuple):
     digests: list[bytes]  # of each device's part
 
     def same_as(self, other: "Bits") -> bool:
-        """Tell whether nobody could tell the two arrays apart."""
+        """Tell whether the two arrays are identical."""
         return (
             self.kind == other.kind
             and self.digests == other.digests
@@ -51,7 +51,7 @@ def _memory(one: jax.Array) -> Any:
     if [device.platform for device in one.devices()] == ["cpu"] and (
         one.dtype.kind in "biufc" or str(one.dtype) in measure.MEASURED
     ):
-        # The bare address: a NumPy view would be kept by JAX, and hinder the donation of the array.
+        # By address: a NumPy view would be cached by JAX, and prevent donation of the array.
         address = one.block_until_ready().unsafe_buffer_pointer()
         return (ctypes.c_char * one.nbytes).from_address(address) if one.nbytes else b""
     return np.asarray(jax.numpy.copy(one)).tobytes()

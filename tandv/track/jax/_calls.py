@@ -1,7 +1,7 @@
-"""What one tracker does with each jitted program, and with each marked value outside of jitted programs.
+"""How a tracker runs each jitted program, and measures each marked value outside of jitted programs.
 
-Only what the user jitted is a function of its arguments by contract. So nothing is traced here, and all of the user's
-other Python simply runs: JAX traces what it would trace anyway, with marks in it, and where it would run the result
+Only jitted functions are pure functions of their arguments by contract. So nothing is traced here, and all other Python
+of the user runs unchanged: JAX traces what it would trace anyway, with marks in it, and where it would run the program
 `_variant` runs it.
 """
 
@@ -23,11 +23,11 @@ from tandv.track.jax._tag import SCALE, Mark, naming
 from tandv.track.jax._variant import Variant
 
 _IN_KEY = ("donated_invars", "in_shardings", "out_shardings", "compiler_options_kvs")
-_MANY = 64  # programs that are kept; beyond, something is jitted anew all the time
+_MANY = 64  # programs that are kept; with more, a function is jitted again and again
 
 
 class Calls:
-    """The jitted programs that one tracker has met."""
+    """The jitted programs that one tracker has run."""
 
     def __init__(
         self,
@@ -40,18 +40,18 @@ class Calls:
     ):
         self._own, self._exact, self._say, self._fail = own, exact, say, fail
         self._settle = settle  # called when JAX has traced a program and is about to run it
-        self._before = before  # called before the first program with marks runs, and may be given its arguments
+        self._before = before  # called before the first program with marks runs, which may donate its arguments
         self._variants: OrderedDict[Any, Variant] = OrderedDict()
         self._of_values: dict[Any, Any] = {}
         self._scales: list[Any] = []  # of losses outside of jitted programs
         self._records = False
         self._installed = False
-        self.left_out = False  # whether outputs were left out, and that was said
+        self.left_out = False  # whether outputs were left out, with a warning
         self.found: list[OnDevice] = []
-        self.new: list[Any] = []  # programs that were met for the first time, as (jaxpr, name)
+        self.new: list[Any] = []  # programs that ran for the first time, as (jaxpr, name)
 
     def remove(self) -> None:
-        """Take what was put into JAX out of it."""
+        """Restore JAX's entry."""
         if self._installed:
             self._installed = False
             _entry.remove()
@@ -62,7 +62,7 @@ class Calls:
 
     @contextlib.contextmanager
     def on(self, records: bool) -> Iterator[None]:
-        """Run the jitted programs of this thread measured or, in steps that are not recorded, as they are."""
+        """Run the jitted programs of this thread with measurements or, in steps that are not recorded, unchanged."""
         if not self._installed and _entry.available():
             self._installed = True
             _entry.install()
@@ -92,7 +92,7 @@ class Calls:
             self._records, variant = False, None
             self._fail(f"in preparing the jitted {parameters['name']}", error)
         if variant is None:
-            return own(*args)  # the same trace as in steps that are recorded: marks become nothing
+            return own(*args)  # the same trace as in recorded steps: marks lower to nothing
         ran = variant.run(own, args)
         if ran.problem is not None:
             self._records = False
@@ -137,7 +137,7 @@ class Calls:
         return (lambda x, _: own(x)) if own is not None else chooser(one_cpu)
 
     def _value(self, x: Any, mark: Mark) -> None:
-        """Measure a concrete value at once: later it may be given away."""
+        """Measure a concrete value now: later it may be donated."""
         if _entry.current.again and mark.tensor_type == ACTIVATION:
             return
         try:
@@ -158,6 +158,6 @@ class Calls:
 
 
 def on_one_cpu(values: Any) -> bool:
-    """Tell whether arrays lie on one device, and that is a CPU."""
+    """Tell whether arrays are on one device, and that is a CPU."""
     devices = {device for x in values if isinstance(x, jax.Array) for device in x.devices()} or {jax.devices()[0]}
     return len(devices) == 1 and next(iter(devices)).platform == "cpu"

@@ -1,8 +1,8 @@
 """Run a traced program and return, beside its results, a measurement of every marked value.
 
-The program is interpreted while it is traced once more. Runs of unmarked equations are kept as they are;
-only what holds marks is taken apart: calls are inlined, loops and branches get additional results
-(`_control_flow`). What comes out is an ordinary compiled program with one more output.
+The program is interpreted while it is traced again. Runs of unmarked equations are kept unchanged; equations
+that contain marks are rewritten: calls are inlined, loops and branches get additional results (`_control_flow`).
+The result is an ordinary compiled program with one more output.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ from tandv.track.jax._tag import SCALE, Mark, mark_p, mark_tangent_p
 
 
 class Record(NamedTuple):
-    """What the words of one measurement are about; `layers` are the lengths of their leading axes."""
+    """The value that one measurement is of; `layers` are the lengths of the leading axes of its words."""
 
     mark: Mark
     dtype: str
@@ -34,23 +34,23 @@ class Record(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where in the program an equation stands."""
+    """The context of an equation in its program."""
 
     choose: Choose
-    scales: list[Any]  # of losses, the last one of them being in use
-    again: bool = False  # in what the backward pass computes for a second time
+    scales: list[Any]  # of losses; the last one is current
+    again: bool = False  # in what the backward pass recomputes
     axes: tuple[str, ...] | None = None  # mesh axes along which each device has its part (in a shard_map)
     replicas: Replicas | None = None  # knows along which of them a value differs, where types do not tell
 
     def enter(self, inside: Sequence[Any], outside: Sequence[Any], parameters: dict[str, Any]) -> None:
-        """Say that an equation runs on some values inside what was given to it from outside."""
+        """Note values inside an equation, which it makes of values outside."""
         if self.replicas is not None:
             differs = self.replicas.made_of(outside, programs_in(parameters))
             self.replicas.note(inside, [differs] * len(inside))
 
 
 class Found(NamedTuple):
-    """Results of a program, and what was measured on the way."""
+    """Results of a program, and its measurements."""
 
     outputs: list[Any]
     records: list[Record]
@@ -134,7 +134,7 @@ def words_of(x: jax.Array, mark: Mark, kernel: Kernel, axes: tuple[str, ...] = (
 
 
 def layer_of(x: Any, mark: Mark, numbers: tuple[int, ...] | None = None) -> Any:
-    """Return one layer of a value, the first if none is named."""
+    """Return one layer of a value, by default the first."""
     if not mark.axes:
         return x
     place = dict(zip(mark.axes, numbers or (0,) * len(mark.axes), strict=True))
@@ -158,7 +158,7 @@ class Plain(NamedTuple):
 
 
 def parts(jaxpr: core.Jaxpr) -> list[Any]:
-    """Cut a program into equations that hold marks and the longest runs of those that do not."""
+    """Split a program into equations that contain marks and the longest runs of those that do not."""
     groups: list[Any] = []
     for equation in jaxpr.eqns:
         if _is_marked(equation):
@@ -197,14 +197,14 @@ _holding: WeakKeyDictionary[core.Jaxpr, bool] = WeakKeyDictionary()
 
 
 def holds_marks(program: core.Jaxpr) -> bool:
-    """Tell whether anything is marked in a program, however deep."""
+    """Tell whether a program contains marks, at any depth."""
     if program not in _holding:
         _holding[program] = any(map(_is_marked, program.eqns))
     return _holding[program]
 
 
 def spans_devices(program: core.Jaxpr) -> bool:
-    """Tell whether a program itself asks for several devices, wherever its inputs lie."""
+    """Tell whether a program itself names several devices, wherever its inputs are."""
     return any(
         any(map(_is_of_several, jax.tree.leaves(list(equation.params.values()))))
         or any(map(spans_devices, programs_in(equation.params)))

@@ -1,4 +1,4 @@
-"""Calls, loops, branches and parts of a mesh that hold marked values: how each hands on its measurements."""
+"""Calls, loops, branches and shard_maps that contain marks: how each returns its measurements."""
 
 import functools
 from typing import Any
@@ -15,7 +15,7 @@ from tandv.track.jax._replicas import Replicas
 
 
 def _jit(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
-    """Inline what was jitted inside, with the shardings that were asked for."""
+    """Inline an inner jitted function, with its shardings."""
     inputs = [_constrain(x, s) for x, s in zip(inputs, parameters["in_shardings"], strict=True)]
     found = inline(parameters["jaxpr"], inputs, place)
     outputs = [_constrain(x, s) for x, s in zip(found.outputs, parameters["out_shardings"], strict=True)]
@@ -27,7 +27,7 @@ def _constrain(x: Any, sharding: Any) -> Any:
 
 
 def _remat(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
-    """Inline what is computed again in the backward pass; its outputs have been counted in the forward pass."""
+    """Inline a checkpointed function; what the backward pass recomputes was counted in the forward pass."""
     again = bool(parameters["differentiated"])
     if again and parameters["prevent_cse"] and inputs:
         before, inputs = inputs, list(lax.optimization_barrier(tuple(inputs)))
@@ -41,7 +41,7 @@ def _call(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
 
 
 def _scan(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
-    """Layers that are scanned over keep a measurement each; time steps and micro-batches merge on the way."""
+    """Return a measurement of each layer that is scanned over; time steps and micro-batches are merged."""
     first, second = parameters["num_consts"], parameters["num_consts"] + parameters["num_carry"]
     constants, start, elements = inputs[:first], inputs[first:second], inputs[second:]
     carries, length = len(start), parameters["length"]
@@ -74,13 +74,13 @@ def _scan(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
 
 
 def _is_layer(record: Record, length: int) -> bool:
-    """Tell whether a scan of some length is the innermost of those over layers that was not met yet."""
+    """Tell whether a scan of this length is the innermost scan over layers that is not in the record yet."""
     rest = record.mark.layers[: len(record.mark.layers) - len(record.layers)]
     return bool(rest) and rest[-1] == length
 
 
 def _while(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
-    """Merge over the rounds; a condition with marks is evaluated in the round before, where it is measured."""
+    """Merge over iterations; a condition with marks is evaluated, and measured, in the iteration before."""
     first = parameters["cond_nconsts"]
     second = first + parameters["body_nconsts"]
     of_condition, of_body, start = inputs[:first], inputs[first:second], inputs[second:]
@@ -121,7 +121,7 @@ def _while(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found
 
 
 def _cond(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
-    """Every branch returns the measurements of all branches; those of the others have measured nothing."""
+    """Return the measurements of all branches from each; those of branches not taken are empty."""
     index, *operands = inputs
     branches = [functools.partial(inline, branch, place=place) for branch in parameters["branches"]]
     records = [_records_of(branch, operands) for branch in branches]
@@ -190,7 +190,7 @@ def _axes_of(spec: PartitionSpec) -> set[str]:
 
 
 def _records_of(body: Any, *arguments: Any) -> list[Record]:
-    """Return what a part of the program measures, without running it."""
+    """Return the records of a part of the program, without running it."""
     records: list[Record] = []
 
     def run(*arguments: Any) -> Any:

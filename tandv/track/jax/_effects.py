@@ -1,4 +1,4 @@
-"""What a program does beside computing: prints and callbacks must not happen twice because it is measured."""
+"""Side effects of a program: prints and callbacks must not run twice because it is measured."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from jax.extend import core
 
 from tandv.track.jax._replicas import programs_in
 
-# Nothing is computed from what these return, or they return nothing.
+# These have no results, or results that are usually not used.
 _CALLBACKS = ("debug_callback", "debug_print", "io_callback")
 
 
 def without_callbacks(program: core.ClosedJaxpr) -> core.ClosedJaxpr | None:
-    """Return a program that computes the same and calls nothing back; None where it cannot do without its effects.
+    """Return the program without its callbacks; None where its results depend on effects.
 
-    Callbacks whose answers are used, and arrays that change in place, cannot be left out.
+    Callbacks whose results are used, and arrays that change in place, cannot be removed.
     """
     if not program.effects:
         return program

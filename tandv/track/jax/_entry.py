@@ -1,9 +1,9 @@
-"""The one place through which JAX runs every jitted program outside of other programs, private to JAX.
+"""The private function of JAX that runs every jitted program outside of other programs.
 
 `jax._src.pjit._pjit_call_impl_python` has the same arguments and results from jax 0.7.2 to 0.10.2: jitted functions,
-those within an un-jitted `grad` or `vmap`, and loops and branches outside of `jit` all pass it. While a tracker is on
-it is replaced by one that hands programs with marks to what this thread has put in `current`. `available` tells
-whether this works; where it does not nothing is replaced, and what is jitted runs as if nobody tracked.
+those within an un-jitted `grad` or `vmap`, and loops and branches outside of `jit` all call it. While a tracker is on
+it is replaced by one that passes programs to the function in `current` of the thread. `available` tells whether this
+works; where it does not, nothing is replaced, and jitted programs run untracked.
 """
 
 import functools
@@ -18,8 +18,8 @@ _NAME = "_pjit_call_impl_python"
 
 
 class _Current(threading.local):
-    enter: Callable[..., Any] | None = None  # is given every jitted program, as (original, args, jaxpr, parameters)
-    again = False  # in what a backward pass computes for a second time
+    enter: Callable[..., Any] | None = None  # called with every jitted program, as (original, args, jaxpr, parameters)
+    again = False  # in what a backward pass recomputes
 
 
 current = _Current()
@@ -28,7 +28,7 @@ _originals: tuple[Any, Any] = (None, None)
 
 
 def install() -> None:
-    """Let programs of threads that ask for it be handed to them, until `remove` has been called as often."""
+    """Replace the function, until `remove` has been called as often."""
     global _users, _originals
     _users += 1
     if _users == 1:
@@ -48,7 +48,7 @@ def remove() -> None:
 
 @functools.cache
 def available() -> bool:
-    """Tell whether jitted programs pass the entry here, with results that can be replaced; by trying it."""
+    """Tell whether jitted programs call the function, and its results can be replaced, by trying it."""
     if not callable(getattr(pjit, _NAME, None)) or not hasattr(getattr(ad_checkpoint, "remat_p", None), "impl"):
         return False
     seen = []
@@ -63,9 +63,9 @@ def available() -> bool:
     current.enter = enter
     try:
         function = jax.jit(lambda x: x + 1)
-        answers = [int(function(1)), int(function(2))]  # with a result of its own JAX would not ask again
+        answers = [int(function(1)), int(function(2))]  # if JAX cached a fast path it would not call again
         return answers == [2, 3] and seen == [True, True]
-    except Exception:  # whatever has changed in JAX, what is jitted is left alone then
+    except Exception:  # another version of JAX: jitted programs then run untracked
         return False
     finally:
         current.enter = before
@@ -79,11 +79,11 @@ def _run(*args: Any, jaxpr: Any, **parameters: Any) -> Any:
     found = current.enter(original, args, jaxpr, parameters)
     if isinstance(found, AsItIs):
         return found.answer
-    return found, None, None, []  # no executable: JAX keeps no shortcut past this place and asks again
+    return found, None, None, []  # without an executable JAX caches no fast path, and calls again
 
 
 class AsItIs:
-    """The original's whole answer, with which JAX may keep a shortcut past the entry."""
+    """All results of the original, with which JAX may cache a fast path."""
 
     def __init__(self, answer: Any):
         self.answer = answer

@@ -1,4 +1,4 @@
-"""Modules of haiku, whose calls haiku itself lets others see."""
+"""Modules of haiku, whose calls its own interceptors observe."""
 
 import contextlib
 import sys
@@ -11,7 +11,7 @@ from tandv.track.jax._tag import naming
 
 @contextlib.contextmanager
 def watched() -> Iterator[None]:
-    """Let the namer of this thread see every haiku module that is called; free where haiku is not in use."""
+    """Pass every call of a haiku module to the namer of this thread; free where haiku is not imported."""
     haiku = sys.modules.get("haiku")
     if haiku is None or not hasattr(haiku, "intercept_methods"):
         yield

@@ -1,7 +1,7 @@
-"""Insight into JAX's optimisers: the gradients that a step is given, and weights before and after it.
+"""Insight into JAX's optimisers: the gradients given to `step`, and the weights before and after it.
 
-JAX has no hook around an optimiser, so the weights of before are held until the step ends: the arrays themselves,
-or copies of them where they are donated to the step. Arrays on one CPU are read where they lie.
+JAX has no hook around an optimiser, so the weights before the step are held until it ends: the arrays themselves,
+or copies where they are donated to the step. Arrays on one CPU are read in place.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ _MOMENTA, _SQUARES = ("mu", "trace"), "nu"
 
 
 class _Group(NamedTuple):
-    """Tensors that are compared in one go, and what is kept of them."""
+    """Tensors that are compared at a time, and what is kept of them."""
 
     kept: Any  # HostKept or ArrayKept
     names: list[str]
@@ -38,7 +38,7 @@ class Insight:
         self._place: dict[str, tuple[_Group, int]] = {}
         self._given: dict[str, Any] = {}  # the weights before the step
         self._copied: dict[str, Any] = {}
-        self._are_donated = True  # until a step is seen to leave them
+        self._are_donated = True  # until a step does not donate them
 
     @property
     def nbytes(self) -> int:
@@ -46,7 +46,7 @@ class Insight:
         return sum({id(group): group.kept.nbytes for group, _ in self._place.values()}.values())
 
     def start_of_step(self, weights: list[Leaf]) -> None:
-        """Hold the weights that the step will use."""
+        """Hold the weights before the step."""
         self._given = {leaf.name: leaf.array for leaf in weights}
         in_place = {name: array for name, array in self._given.items() if isinstance(array, np.ndarray)}
         others = self._given.keys() - in_place.keys() if self._are_donated else ()
@@ -54,13 +54,13 @@ class Insight:
         self._copied |= {name: jax.numpy.copy(self._given[name]) for name in others}
 
     def let_go(self) -> None:
-        """Hold no weights any more."""
+        """Release the weights."""
         self._given, self._copied = {}, {}
 
     def end_of_step(
         self, gradients: list[Leaf], after: list[Leaf], opt_state: Any, model: Any
     ) -> Callable[[], Numbers] | None:
-        """Compare gradients, measure what the step did; return what makes the step's numbers."""
+        """Compare gradients and measure updates; return a function that makes the step's numbers."""
         gone = {name for name, array in self._given.items() if isinstance(array, jax.Array) and array.is_deleted()}
         before = {name: array for name, array in self._given.items() if name not in gone} | self._copied
         self._are_donated = bool(gone)
@@ -102,7 +102,7 @@ class Insight:
         there = [self._place[name][1] for name in changed]
         momenta, squares = ([table.get(name) for name in changed] for table in (states.momenta, states.squares))
         scaled = np.array([one is not None for one in squares], bool)
-        # Where others have a momentum, one that has none may not be asked to move at all, such as a frozen part.
+        # Where other parameters have a momentum, one without may not be trained, such as a frozen part.
         asked = np.array([not states.momenta or name in states.momenta for name in changed], bool)
         eps, beta2 = self._asked.adam
         if isinstance(kept, HostKept):
@@ -166,7 +166,7 @@ class _States(NamedTuple):
 
 
 def _states(opt_state: Any, model: Any) -> _States:
-    """Return what the optimiser keeps of each parameter, as optax names it."""
+    """Return the state of each parameter, by the names of optax."""
     if opt_state is None or model is None:
         return _States({}, {}, 1)
     fields: dict[str, dict[str, Any]] = {}
@@ -192,7 +192,7 @@ def _memory(array: Any) -> Memory:
     if isinstance(array, np.ndarray):
         array = np.ascontiguousarray(array)
         return Memory(kind, array.ctypes.data, array.size, array)
-    # The bare address: a NumPy view would be kept by JAX, and hinder the donation of the array.
+    # By address: a NumPy view would be cached by JAX, and prevent donation of the array.
     return Memory(kind, array.block_until_ready().unsafe_buffer_pointer(), array.size, array)
 
 

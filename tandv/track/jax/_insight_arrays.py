@@ -1,4 +1,4 @@
-"""What is kept of gradients on devices, compared there by one compiled program of XLA's operations."""
+"""Gradients of the step before, packed on devices, and compared there by one compiled program."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -12,11 +12,11 @@ from tandv.measure.insight import definitions
 from tandv.measure.insight.definitions import LANES, SAMPLE, Kept, Layout, Primitives, sign_words
 from tandv.measure.insight.host import Compared
 
-_AXES = (1, 0, 0, 0)  # along which the tensors, or their blocks, stand in what is kept
+_AXES = (1, 0, 0, 0)  # of tensors, or of their blocks, in each array that is kept
 
 
 class ArrayKept:
-    """What is kept of some tensors until the next step: of each parameter 1/8 byte for each plane."""
+    """What is kept of some tensors until the next step: 1/8 byte of each parameter for each plane."""
 
     def __init__(self, sizes: Sequence[int], thresholds: Sequence[float], dtype: str):
         self.layout, self._dtype = Layout(sizes), dtype
@@ -52,8 +52,8 @@ class ArrayKept:
         squares: Sequence[Any],
         limit: Any,
     ) -> tuple[Any, Any]:
-        """Return counts (`COUNTED_IN_UPDATES`) and sums (`summed_in_updates`) of what a step did to weights."""
-        # Momentum and squares are of all parameters or of none, but where a part of a model has its own optimiser.
+        """Return counts (`COUNTED_IN_UPDATES`) and sums (`summed_in_updates`) of the updates of weights."""
+        # All parameters have momentum and squares or none, except where parts of a model have other optimisers.
         asked = list(momenta) if all(m is not None for m in momenta) else None
         small = [jnp.full(b.shape, jnp.inf) if s is None else s for s, b in zip(squares, before, strict=True)]
         program = _moving(self._sizes, tuple(tensors), self._dtype)
@@ -110,7 +110,7 @@ def _blocks(whole: Layout, tensors: tuple[int, ...]) -> np.ndarray:
 
 
 def _filled(layout: Layout, arrays: Sequence[Any], dtype: str) -> Any:
-    """Return arrays as blocks, what is left over as zeros."""
+    """Return arrays as blocks, padded with zeros."""
     padded = [
         jnp.pad(jnp.asarray(array).astype(dtype).reshape(-1), (0, padding))
         for array, padding in zip(arrays, layout.padding.tolist(), strict=True)

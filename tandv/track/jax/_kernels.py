@@ -1,4 +1,4 @@
-"""How a value is measured inside a program: which code, and how its words become rows again."""
+"""The kernels that measure a value inside a program, and read their words as rows."""
 
 import functools
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tandv.track.jax import _native, _xla
 class Kernel:
     """Measures a value as one vector of words (uint32), merges two of them, and reads them on the host."""
 
-    measure: Callable[[jax.Array, tuple[str, ...]], jax.Array]  # the value and the mesh axes it is spread over
+    measure: Callable[[jax.Array, tuple[str, ...]], jax.Array]  # the value and the mesh axes it is sharded over
     merge: Callable[[jax.Array, jax.Array], jax.Array]
     empty: np.ndarray
     rows_of: Callable[[np.ndarray], Any]  # of words [..., of one measurement]
@@ -44,7 +44,7 @@ def native() -> Kernel:
 
 @functools.cache
 def host(wide: bool) -> Kernel:
-    """Return the kernel by which rows that were measured on the host are read."""
+    """Return the kernel that reads rows which were measured on the host."""
     layout = statistics.WIDE_ROW if wide else statistics.ROW
     empty = statistics.empty_rows(1, layout).view(np.uint32).reshape(-1)
     return Kernel(_only_read, _only_read, empty, lambda words: np.ascontiguousarray(words).reshape(-1).view(layout))

@@ -1,4 +1,4 @@
-"""Modules of flax.linen, whose calls flax itself lets others see."""
+"""Modules of flax.linen, whose calls its own interceptors observe."""
 
 import contextlib
 import sys
@@ -11,7 +11,7 @@ from tandv.track.jax._tag import naming
 
 @contextlib.contextmanager
 def watched() -> Iterator[None]:
-    """Let the namer of this thread see every linen module that is called; free where linen is not in use."""
+    """Pass every call of a linen module to the namer of this thread; free where linen is not imported."""
     linen = sys.modules.get("flax.linen")
     if linen is None:
         yield

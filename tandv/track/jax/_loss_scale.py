@@ -1,4 +1,4 @@
-"""The scale of a loss in mixed precision: taken out of gradients, in the program where flax's DynamicScale is used.
+"""The scale of a loss in mixed precision: removed from gradients, within the program for flax's DynamicScale.
 
 Inside `DynamicScale.value_and_grad` the scale is marked, and gradients that are computed there are divided by it
 before they are measured. A scale that the user multiplies by is given to `tracker.step(loss_scale=...)`, after the
@@ -27,7 +27,7 @@ class LossScale(NamedTuple):
 
     @classmethod
     def of(cls, scale: Any) -> Self:
-        """Return what `step` was given, None being 1; it is waited for."""
+        """Return the scale given to `step`, None being 1, after waiting for it."""
         if scale is None:
             return cls(0)
         value = float(np.asarray(scale))
@@ -40,7 +40,7 @@ class LossScale(NamedTuple):
         return cls(None)
 
     def taken_out(self, record: Any, rows: Any) -> Any:
-        """Return the rows of a record without the scale; none of them where that is not possible."""
+        """Return the rows of a record divided by the scale; none where that is not possible."""
         if record.mark.tensor_type != GRADIENT or record.mark.scaled or self.exponent == 0:
             return rows
         if self.exponent is None or isinstance(rows, list):
@@ -63,7 +63,7 @@ def _shifted(rows: np.ndarray, by: int) -> np.ndarray:
 
 
 def dynamic_scale(value_and_grad: Any) -> Any:
-    """Wrap flax's `DynamicScale.value_and_grad`: the scale is marked, and so is what is computed within."""
+    """Wrap flax's `DynamicScale.value_and_grad`: the scale is marked, and values within are marked as scaled."""
 
     def of_scale(self: Any, *args: Any, **kwargs: Any) -> Any:
         plain = value_and_grad(self, *args, **kwargs)
@@ -86,7 +86,7 @@ def dynamic_scale(value_and_grad: Any) -> Any:
 
 
 def without_scale(x: jax.Array, mark: Mark, scales: list[Any]) -> jax.Array:
-    """Return a value divided by the scale under which it was computed, which small types could not hold."""
+    """Return a value divided by the scale of its loss, as float32 where a type of 16 bits could underflow."""
     if not mark.scaled or mark.tensor_type != GRADIENT or not scales:
         return x
     return (x.astype(jnp.float32) if x.dtype.itemsize < 4 else x) / scales[-1].astype(jnp.float32)

@@ -180,7 +180,7 @@ def _failed(where: str, error: Exception) -> None:
 
 
 def steps_of(m: Measurements) -> Iterator[list[np.ndarray]]:
-    """Yield the words of each step of a scan on the host, copied from the device all at once."""
+    """Yield the words of each step of a scan on the host, after one copy from the device."""
     words = jax.device_get(list(m.words))
     for i in range(len(words[0]) if words else 0):
         yield [one[i] for one in words]

@@ -1,4 +1,4 @@
-"""Names for the leaves of weights, gradients and optimiser states: the trees' own keys, as the model has them."""
+"""Names for the leaves of weights, gradients and optimiser states, from the keys of their pytrees."""
 
 import sys
 from collections.abc import Container
@@ -15,7 +15,7 @@ from tandv.track.jax._tag import is_float, is_unknown, key_text
 
 
 class Leaf(NamedTuple):
-    """An array of a tree and what the log calls it."""
+    """An array of a pytree and its name in the log."""
 
     name: str
     tensor_type: str
@@ -25,8 +25,8 @@ class Leaf(NamedTuple):
 def weights(tree: Any, tensor_type: str = WEIGHT, stacks: Stacks | None = None) -> list[Leaf]:
     """Return the float arrays of a tree of parameters, or of one like it.
 
-    Of a linen dict with several collections the parameters count, of nnx modules and states the `nnx.Param`s.
-    Of layers that are stacked in `stacks` each is a leaf of its own.
+    Of a linen dict with several collections these are the parameters, of nnx modules and states the `nnx.Param`s.
+    Each of the layers that `stacks` describes is a leaf of its own.
 
     >>> [leaf.name for leaf in weights({"params": {"Dense_0": {"kernel": np.ones(1), "bias": np.ones(1)}}})]
     ['Dense_0.bias', 'Dense_0']
@@ -37,7 +37,7 @@ def weights(tree: Any, tensor_type: str = WEIGHT, stacks: Stacks | None = None) 
 
 
 def parameter_arrays(tree: Any) -> dict[str, Leaf]:
-    """Return the parameters of a tree by their keys, with dots between: what a checkpoint calls them.
+    """Return the parameters of a tree by their keys joined with dots, as in a checkpoint.
 
     >>> [(key, leaf.name) for key, leaf in parameter_arrays({"params": {"Dense_0": {"kernel": np.ones(1)}}}).items()]
     [('Dense_0.kernel', 'Dense_0')]
@@ -82,7 +82,7 @@ def optimizer_states(state: Any, parameters: Any, stacks: Stacks | None = None) 
 
 
 def left_out(tree: Any) -> dict[str, str]:
-    """Return the types of a tree's numbers that are not measured, and the keys of the first leaf of each.
+    """Return each dtype of a tree that is not measured, with the keys of its first leaf.
 
     >>> left_out({"dense": {"kernel": np.ones(2, np.complex64)}})
     {'complex64': 'dense.kernel'}
@@ -95,7 +95,7 @@ def left_out(tree: Any) -> dict[str, str]:
 
 
 def count_of(state: Any) -> Any:
-    """Return how many steps an optimiser that keeps a mean of squares has taken, 1 if it does not say.
+    """Return the step count of an optimiser that has a mean of squares, 1 if it has none.
 
     >>> int(count_of([{"count": np.int32(3), "nu": {"kernel": np.ones(1)}}]))
     3
@@ -110,9 +110,9 @@ def count_of(state: Any) -> Any:
 
 
 def gradient_names(tree: Any, stacks: Stacks) -> list[tuple[tuple[str | None, ...], tuple[int, ...]]]:
-    """Return a path for each leaf of a tree of gradients, also of those that are no float arrays.
+    """Return a path for each leaf of a tree of gradients, also of leaves that are no float arrays.
 
-    Of a leaf that holds several layers' the path has None for their numbers, and the axes that number them follow.
+    The path of a leaf that stacks layers has None for their numbers, and the axes that number them follow.
 
     >>> gradient_names({"layers": {"kernel": np.ones((2, 3))}}, {(("layers", None), ("kernel",)): (0,)})
     [(('layers', None), (0,))]
@@ -130,7 +130,7 @@ def gradient_names(tree: Any, stacks: Stacks) -> list[tuple[tuple[str | None, ..
 
 
 def parameters_of(tree: Any) -> Any:
-    """Return what is trained of whatever a model keeps its values in."""
+    """Return the parameters of a model, or of a tree of its variables."""
     if isinstance(tree, dict) and "params" in tree:
         return {"params": tree["params"]}
     return _nnx_state(tree, only_parameters=True)
@@ -152,7 +152,7 @@ def _nnx_state(tree: Any, only_parameters: bool = False) -> Any:
 
 
 def _leaves(tree: Any) -> list[tuple[Keys, Any]]:
-    """Return the float arrays of a tree by their keys, numbers in keys in the order of numbers."""
+    """Return the float arrays of a tree by their keys, numbers in keys sorted numerically."""
     found = [
         (of_tree(tuple(map(key_text, keys))), leaf)
         for keys, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
@@ -167,11 +167,11 @@ def _has_an_order(tree: Any) -> bool:
 
 
 def _names(leaves: list[Keys]) -> list[str]:
-    return of_parameters(leaves, "jax", root="")  # to be called as the model, when its class is known
+    return of_parameters(leaves, "jax", root="")  # the model's class is known later
 
 
 def _find(keys: Keys, named: Container[Keys]) -> tuple[int, int] | None:
-    """Return where in a path the longest path of a parameter stands, the last of those."""
+    """Return the position in a path of the longest path of a parameter, of equal ones the last."""
     if () in named:
         return len(keys), len(keys)
     spans = [(stop - start, start, stop) for stop in range(len(keys), 0, -1) for start in range(stop)]
@@ -180,7 +180,7 @@ def _find(keys: Keys, named: Container[Keys]) -> tuple[int, int] | None:
 
 
 def _distinct(entries: list[tuple[str, str, Keys]]) -> list[str]:
-    """Return a field for each (name, field, where), with its place behind it where it would stand twice."""
+    """Return a field for each (name, field, where), followed by its position where it occurs twice."""
     times: dict[tuple[str, str], int] = {}
     for name, field, _ in entries:
         times[name, field] = times.get((name, field), 0) + 1

@@ -1,4 +1,4 @@
-"""Names for what passes by while a program is traced: whose output is it, and where in the model is that."""
+"""Names for values while a program is traced: the path in the model of the module that returns them."""
 
 import contextlib
 import itertools
@@ -14,9 +14,9 @@ from tandv.tensor_types import ACTIVATION
 from tandv.track.jax._stacks import learned
 from tandv.track.jax._tag import Mark, is_unknown, key_text, mark_leaves, naming
 
-Path = tuple[str | None, ...]  # None where layers are scanned over, which stand as one module in the model
+Path = tuple[str | None, ...]  # None for the number of a layer, where layers are scanned over
 
-# Part of the keys of JAX's caches: what was traced without marks, or with those of another module, is not taken.
+# Part of the keys of JAX's caches, so that a trace without marks, or with those of another module, is not reused.
 _traced_for = jax.make_user_context(None)
 _trace_context: Any = getattr(jax_core, "trace_ctx", None)
 _trace: Callable[..., Any] = getattr(core, "get_opaque_trace_state", None) or jax.core.get_opaque_trace_state
@@ -30,7 +30,7 @@ class Frame(NamedTuple):
     type: str
     module: Any
     shapes: dict[tuple[str, ...], tuple[int, ...]]  # of its parameters
-    trace: Any  # what of JAX's is tracing
+    trace: Any  # JAX's current trace
 
 
 class Namer:
@@ -47,18 +47,17 @@ class Namer:
         self.error: Exception | None = None  # the first of our own
         self.gradients = gradients
         self.stacks: dict[Any, tuple[int, ...]] = {}  # axes of parameters that number layers, see `_stacks`
-        self.left_out: dict[str, str] = {}  # types of numbers that are not measured, and where one was met first
-        self.left_out: dict[str, str] = {}  # types of numbers that are not measured, and where one was met first
-        self.scaled = 0  # how many scaled losses are being computed
+        self.left_out: dict[str, str] = {}  # dtypes that are not measured, and the first value that has each
+        self.scaled = 0  # depth of scaled losses that are being computed
         self.models: list[Any] = []  # in which modules are looked for
         self.below: dict[int, tuple[Any, Any]] = {}  # the modules below a module, and the module itself
-        self.turns: dict[Any, int] = {}  # how often each of several modules that look alike was called
+        self.turns: dict[Any, int] = {}  # calls of modules that cannot be told apart
         self._selects, self._activations = selects, activations
         self.frames: list[Frame] = []  # the modules that are being called, outermost first
 
     @contextlib.contextmanager
     def on(self, context: Hashable) -> Iterator[None]:
-        """Name what happens in this thread; what JAX traces meanwhile serves only the same context."""
+        """Name values in this thread; what JAX traces meanwhile is cached for this context only."""
         before, naming.namer = naming.namer, self
         self._context, self._apart, self._outside = context, itertools.count(1), _trace()
         with _traced_for((context, 0)), contextlib.ExitStack() as self._contexts:
@@ -66,12 +65,12 @@ class Namer:
                 yield
             finally:
                 naming.namer = before
-                self.models, self.frames, self.below, self.turns = [], [], {}, {}  # nothing is kept alive
+                self.models, self.frames, self.below, self.turns = [], [], {}, {}  # release references
 
     def settle(self) -> None:
-        """Note that nothing is being traced any more; what is traced next is not kept apart from what was before.
+        """Note the end of a trace; the next one uses the first key of the cache again.
 
-        So a function that was traced in an earlier step is found traced, whatever was traced before it.
+        So a function that was traced in an earlier step is found in the cache, whatever was traced before it.
         """
         if not is_staged():
             self._contexts.close()
@@ -91,7 +90,7 @@ class Namer:
         marked: bool = True,
         outer: Frame | None = None,
     ) -> Any:
-        """Run a module's method at its place below `outer`; mark what it returns."""
+        """Run a module's method at its path below `outer`; mark its output."""
         try:
             frame = self._enter(module, path, parameters, marked, outer)
         except Exception as error:
@@ -105,7 +104,7 @@ class Namer:
         return self._marked(output, frame.path or (frame.type,), frame) if marked else output
 
     def mark(self, x: Any, name: str) -> Any:
-        """Mark a value that the user tags, below the module that is being called."""
+        """Mark a value of `tag`, below the module that is being called."""
         frame = self.frame or Frame((), (), "", None, {}, self._outside)
         self._meet(frame)
         self.names.setdefault(text((*frame.path, name)), "")
@@ -114,7 +113,7 @@ class Namer:
     def leaves(
         self, tree: Any, names: Callable[[Any, Any], list[tuple[Path, tuple[int, ...]]]], tensor_type: str
     ) -> Any:
-        """Mark the leaves of a tree that has names of its own: of the tree and what is stacked, paths and axes."""
+        """Mark the leaves of a tree; `names` returns paths and axes of the tree, given what is stacked."""
         try:
             leaves, structure = jax.tree.flatten(tree)
             marks = [Mark(path, "", tensor_type, (), False, axes=axes) for path, axes in names(tree, self.stacks)]
@@ -139,12 +138,12 @@ class Namer:
         return frame
 
     def _meet(self, frame: Frame | None) -> None:
-        """See to it that what is traced here for one module is not taken from a cache for the next one."""
+        """Ensure that a trace for one module is not reused from the cache for another one."""
         if _trace() != (frame.trace if frame is not None else self._outside) and is_staged():
             self._contexts.enter_context(_traced_for((self._context, next(self._apart))))
 
     def _prefix(self, kind: str) -> tuple[str, ...]:
-        """Return what stands before the names within a model: nothing for the first that is called."""
+        """Return the prefix of names within a model: none for the first model that is called."""
         if not kind:
             return ()
         self.root = self.root or kind
@@ -167,7 +166,7 @@ class Namer:
 
 
 def is_staged() -> bool:
-    """Tell whether what is called now becomes part of a program, instead of being computed."""
+    """Tell whether operations are traced into a program now, instead of being computed."""
     trace = _trace_context.trace if _trace_context is not None else None
     while trace is not None and type(trace).__name__ != "DynamicJaxprTrace":
         trace = getattr(trace, "parent_trace", None)
@@ -183,7 +182,7 @@ def shapes_of(parameters: Any) -> dict[tuple[str, ...], tuple[int, ...]]:
 def _scanned(inner: dict[Any, Any], outer: dict[Any, Any], path: tuple[str, ...]) -> tuple[int, ...]:
     """Return (n,) where a module has one of n slices of the parameters that its caller has for it, else ().
 
-    Where it is scanned over in several ways there is a number for each.
+    There is a length for each of nested scans.
     """
     for own, shape in inner.items():
         whole = outer.get((*path, *own), shape)
@@ -198,7 +197,7 @@ def _without(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def text(path: Path, numbers: tuple[int, ...] = ()) -> str:
-    """Return a name with dots, with the numbers of the scanned layers in their places.
+    """Return a dotted name, with the numbers of scanned layers in it.
 
     >>> text(("layers", None, "attention"), (3,)), text(("layers", None, "attention"))
     ('layers.3.attention', 'layers.attention')

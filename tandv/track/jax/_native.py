@@ -1,7 +1,6 @@
-"""Measure inside a compiled CPU program, by the same kernel that measures on the host.
+"""Measure inside a compiled CPU program by the kernel that measures on the host.
 
-XLA calls it as a typed FFI target. That is not a host callback: no Python runs, no lock is taken and
-nothing is copied.
+XLA calls it as a typed FFI target, not as a host callback: no Python runs, no lock is taken and nothing is copied.
 """
 
 import ctypes
@@ -20,7 +19,7 @@ WORDS = 2 * statistics.WORDS  # of a row, as uint32
 
 @functools.cache
 def available() -> bool:
-    """Tell whether programs for the CPU can call the kernel here, by trying it; not to be asked within a trace."""
+    """Tell whether programs for the CPU can call the kernel here, by trying it; not to be called within a trace."""
     try:
         from tandv.measure import ffi
 
@@ -29,12 +28,12 @@ def available() -> bool:
             words = jax.jit(measure)(jnp.array([3.0, -4.0], jnp.float32))
         row = rows_of(np.asarray(words))[0]
         return int(row["numel"]) == 2 and float(row["sum_abs"]) == 7.0
-    except Exception:  # no numba, or an XLA that calls otherwise: XLA's own operations serve instead
+    except Exception:  # no numba, or another interface of XLA: its own operations are used instead
         return False
 
 
 def measurable(dtype: Any) -> bool:
-    """Tell whether the kernel knows a dtype."""
+    """Tell whether the kernel measures a dtype."""
     from tandv.measure.ffi import XLA_TYPES
 
     return str(dtype) in XLA_TYPES
@@ -43,8 +42,8 @@ def measurable(dtype: Any) -> bool:
 def measure(x: jax.Array) -> jax.Array:
     """Return the words of a row that has measured `x`.
 
-    It is given a flat copy behind a barrier. A further use of the value itself would change what XLA fuses with what
-    makes it, and so the last bits of other results.
+    The kernel reads a flat copy after a barrier. A further use of the value itself would change what XLA fuses with
+    the operation that computes it, and so the last bits of other results.
     """
     return _call(jax.lax.optimization_barrier(jax.lax.reshape(x, (x.size,))))
 

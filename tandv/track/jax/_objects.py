@@ -1,4 +1,4 @@
-"""Modules of flax.nnx and equinox: objects whose class is called; classes are replaced while a tracker is on."""
+"""Modules of flax.nnx and equinox: the `__call__` of their classes is replaced while a tracker is on."""
 
 import contextlib
 import functools
@@ -21,14 +21,14 @@ _users = 0
 
 
 def watch() -> None:
-    """Let namers see every nnx or equinox module that is called, until `unwatch` has been called as often."""
+    """Pass every call of an nnx or equinox module to namers, until `unwatch` has been called as often."""
     global _users
     _users += 1
     watch_new()
 
 
 def watch_new() -> None:
-    """See to the classes that were made since."""
+    """Include classes that were defined since."""
     for base, below, parameters in _libraries():
         seen = _Seen(base, below, parameters)
         for kind in _kinds(base):
@@ -43,19 +43,19 @@ def watch_new() -> None:
 
 
 def unwatch() -> None:
-    """Put every class back as it was."""
+    """Restore every class."""
     global _users
     _users -= 1
     if _users == 0:
         for (kind, name), (original, ours) in _replaced.items():
-            if vars(kind).get(name) is ours:  # else somebody else has replaced it since
+            if vars(kind).get(name) is ours:  # else other code has replaced it since
                 type.__setattr__(kind, name, original)
         _replaced.clear()
 
 
 @contextlib.contextmanager
 def watched() -> Iterator[None]:
-    """Watch for as long as this lasts."""
+    """Watch within a `with` block."""
     watch()
     try:
         yield
@@ -76,7 +76,7 @@ def is_equinox(value: Any) -> bool:
 
 
 def reached(function: Any) -> list[Any]:
-    """Return what a function reaches beside its arguments, in which its models may be."""
+    """Return the objects that a function refers to besides its arguments, which may be or contain its models."""
     found: list[Any] = [function]
     if isinstance(function, functools.partial):
         return [*found, function.args, function.keywords, *reached(function.func)]
@@ -89,7 +89,7 @@ def reached(function: Any) -> list[Any]:
 
 
 class _Seen:
-    """Finds the place of each module that is called, by identity or, where a transform has rebuilt it, by shape."""
+    """Finds the path of each module that is called, by identity or, where a transform has rebuilt it, by structure."""
 
     def __init__(self, base: type, below: Callable[[Any], Named], parameters: Callable[[Any], Any]):
         self._base, self._below, self._parameters = base, below, parameters
@@ -177,7 +177,7 @@ def _below_equinox(module: Any) -> Named:
 
 
 def _modules_in(arguments: Any, base: type) -> Iterator[Any]:
-    """Yield the models among a function's arguments, not those that an optimiser's state is made like."""
+    """Yield the models among a function's arguments, but not those inside an optimiser's state."""
     if isinstance(arguments, base):
         yield arguments
     elif isinstance(arguments, dict):
@@ -200,7 +200,7 @@ def _kinds(base: type) -> Iterator[type]:
 
 
 def _is_machinery(kind: type) -> bool:
-    """Tell whether a class is equinox's own means (wrapped functions, bound methods), and no part of a model."""
+    """Tell whether a class is internal to equinox (wrapped functions, bound methods), and no layer."""
     own = kind.__module__.startswith("equinox.")
     return own and (not kind.__module__.startswith("equinox.nn") or kind.__name__ == "Shared")
 

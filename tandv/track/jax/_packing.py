@@ -1,4 +1,4 @@
-"""All measurements of a program as one array, which is one copy to the host, and back."""
+"""All measurements of a program as one array, for one copy to the host, and the reverse."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING

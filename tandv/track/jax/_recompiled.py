@@ -1,4 +1,4 @@
-"""Which argument it is that makes JAX compile a function again and again."""
+"""Which argument makes JAX compile a function repeatedly."""
 
 import inspect
 from collections.abc import Callable
@@ -50,7 +50,7 @@ def _python_values(function: Callable[..., Any], args: Any, kwargs: Any) -> dict
     """Return the plain Python values among a function's arguments, by their names."""
     try:
         named = dict(inspect.signature(function).bind(*args, **kwargs).arguments)
-    except (TypeError, ValueError):  # it has no signature, or is wrapped by one that takes less
+    except (TypeError, ValueError):  # it has no signature, or a wrapper with fewer parameters
         named = {**{f"argument {i}": value for i, value in enumerate(args)}, **kwargs}
     leaves = jax.tree_util.tree_flatten_with_path(named, is_leaf=lambda x: x is None)[0]
     return {

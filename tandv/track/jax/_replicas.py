@@ -1,8 +1,8 @@
-"""Which values are the same on several devices, in a shard_map whose types do not tell (`check_vma=False`).
+"""Which values are the same on several devices, in a shard_map whose types do not say (`check_vma=False`).
 
-A value made of nothing but replicated ones is replicated, and so is a sum over a mesh axis along that axis.
-Where it cannot be known a value counts as different on every device. Gradients are as each device holds them:
-JAX divides those of a replicated result among its copies.
+A value computed from replicated ones only is replicated, and so is a sum over a mesh axis along that axis.
+A value that is not known counts as different on every device. Gradients are as each device has them: JAX divides
+those of a replicated result among its copies.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,11 +26,11 @@ _DIFFER_AFTER = {
 
 
 class Replicas:
-    """Knows along which mesh axes the values of one shard_map differ."""
+    """The mesh axes along which each value of one shard_map differs."""
 
     def __init__(self, axes: Sequence[str]):
         self._all = frozenset(axes)
-        self._known: dict[int, tuple[Any, Axes]] = {}  # the value itself is kept, so that its id stays its own
+        self._known: dict[int, tuple[Any, Axes]] = {}  # the value is referenced, so that its id is not reused
 
     def differs(self, value: Any) -> Axes:
         """Return the axes along which a value may differ."""
@@ -39,16 +39,16 @@ class Replicas:
         return self._known[id(value)][1] if id(value) in self._known else self._all
 
     def note(self, values: Sequence[Any], axes: Sequence[Axes]) -> None:
-        """Keep along which axes some values differ."""
+        """Set the axes along which some values differ."""
         for value, those in zip(values, axes, strict=True):
             self._known[id(value)] = value, those
 
     def made_of(self, values: Sequence[Any], programs: Iterable[core.Jaxpr]) -> Axes:
-        """Return the axes along which anything may differ that some programs make of values."""
+        """Return the axes along which results of some programs on values may differ."""
         return self._all if any(map(_can_differ, programs)) else frozenset().union(*map(self.differs, values))
 
     def follow(self, program: core.Jaxpr, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-        """Note what a program that was evaluated made of its inputs."""
+        """Set the axes of a program's outputs, from those of its inputs."""
         known = dict(zip(program.invars, map(self.differs, inputs), strict=True))
         for equation in program.eqns:
             made_of = [known.get(v, self._all) for v in equation.invars if not isinstance(v, core.Literal)]

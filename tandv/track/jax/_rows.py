@@ -1,4 +1,4 @@
-"""Rows of the log out of what programs and trees have measured, in the order of the model's modules."""
+"""Rows of the log from the measurements of programs and pytrees, in the order of the model's modules."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +17,7 @@ from tandv.track.jax._names import Leaf
 from tandv.track.jax._naming import text
 from tandv.track.jax._packing import unpacked
 
-Part = tuple[list[Quantity], list[str], Any]  # what rows are about, their dtypes, and the rows
+Part = tuple[list[Quantity], list[str], Any]  # quantities, dtypes, and rows
 
 
 class OnDevice(NamedTuple):
@@ -28,27 +28,27 @@ class OnDevice(NamedTuple):
 
 
 class OnHost(NamedTuple):
-    """Measurements that have been made: a row for each leaf of a tree, whose array is its dtype only."""
+    """Measurements on the host: a row for each leaf of a tree, whose array is replaced by its dtype."""
 
     leaves: list[Leaf]
     rows: np.ndarray
 
 
 class Measured(NamedTuple):
-    """What was measured in one step."""
+    """The measurements of one step."""
 
     step: int
     programs: list[OnDevice]
     trees: list[OnDevice]
     read: list[OnHost]
-    has_gradients: bool  # of the weights, as a tree: those that an optimiser was seen to receive are the same
-    numbers: Callable[[], Numbers] | None = None  # that only some rows get
+    has_gradients: bool  # of the weights, as a tree: those that nnx.Optimizer received are the same
+    numbers: Callable[[], Numbers] | None = None  # columns of some rows only
     phases: tuple[str, ...] = ()  # of the programs, if there are any
     loss_scale: Any = None  # that gradients with respect to outputs are still to be divided by
 
     @property
     def words(self) -> list[Any]:
-        """What is to be copied from the device."""
+        """The arrays to copy from the device."""
         return [one.words for one in (*self.programs, *self.trees)]
 
     @property
@@ -58,14 +58,14 @@ class Measured(NamedTuple):
 
 
 class Modules:
-    """The modules that were called so far, in that order: they give rows their place and their type."""
+    """The modules that were called so far, in that order; they determine the order and type of rows."""
 
     def __init__(self, root: str | None):
         self._root = root
         self._known: dict[str, tuple[int, str]] = {}
 
     def as_now(self) -> Self:
-        """Return a copy that learns of nothing more, for rows that another thread makes."""
+        """Return a copy that does not change, for rows that another thread makes."""
         copied = type(self)(self._root)
         copied._known = dict(self._known)
         return copied
@@ -76,7 +76,7 @@ class Modules:
         return list(self._known)
 
     def note(self, names: Mapping[str, str], root: str | None) -> None:
-        """Learn of the modules that were called, by name and class, and of the model's class."""
+        """Add the modules that were called, by name and class, and the model's class."""
         self._root = self._root or root
         for name, kind in names.items():
             self._known.setdefault(name, (len(self._known), kind))
@@ -121,7 +121,7 @@ class Modules:
         return make and (lambda: _renamed(make(), self.called))
 
     def called(self, name: str) -> str:
-        """Return a name as the log has it; "" is the model itself."""
+        """Return a name in the log; "" is the model itself."""
         return name or self._root or "model"
 
     def _place(self, name: str) -> tuple[tuple[Any, ...], str]:

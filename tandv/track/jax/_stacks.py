@@ -1,4 +1,4 @@
-"""Layers that are scanned over: which axes of their parameters number them, and the parameters of each layer."""
+"""Layers that are scanned over: the axes of parameters that number them, and the parameters of each layer."""
 
 import itertools
 import math
@@ -15,7 +15,7 @@ Stacks = Mapping[tuple[tuple[str | None, ...], Keys], tuple[int, ...]]
 
 
 class Slice(NamedTuple):
-    """One layer's part of an array that holds those of all layers; it is cut where it is read."""
+    """One layer's slice of an array that stacks all layers; it is taken where it is read."""
 
     whole: Any
     at: tuple[int | None, ...]  # a number for each axis that numbers layers, None for the others
@@ -38,7 +38,7 @@ class Slice(NamedTuple):
 
     @property
     def start(self) -> int | None:
-        """Where the part begins in the array's memory, in values; None where it lies in pieces."""
+        """The offset of the slice in the array's memory, in values; None where it is not contiguous."""
         numbers = self.at[: len(self.at) - self.ndim]
         if None in numbers:
             return None
@@ -46,12 +46,12 @@ class Slice(NamedTuple):
         return sum(number * stride for number, stride in zip(numbers, strides, strict=True))  # pyright: ignore
 
     def of(self, whole: Any) -> Any:
-        """Return this part of an array of the same shape."""
+        """Return this slice of an array of the same shape."""
         return whole[tuple(slice(None) if number is None else number for number in self.at)]
 
 
 def cut(leaves: Iterable[tuple[Keys, Any]], stacks: Stacks) -> Iterator[tuple[Keys, Any]]:
-    """Yield arrays by their keys, those of stacked layers one by one, with each layer's number in its keys.
+    """Yield arrays by their keys, stacked layers one by one, with each layer's number in its keys.
 
     >>> stack = {(("layers", None), ("kernel",)): (0,)}
     >>> [(keys, part.shape) for keys, part in cut([(("layers", "kernel"), np.ones((2, 3)))], stack)]
@@ -83,7 +83,7 @@ def places(stacks: Stacks) -> dict[Keys, tuple[tuple[str | None, ...], Keys, tup
 
 
 def whole_of(array: Any) -> Any:
-    """Return the array itself, or the part as an array of its own."""
+    """Return the array itself, or the slice as an array."""
     if not isinstance(array, Slice):
         return array
     if isinstance(array.whole, jax.ShapeDtypeStruct):
@@ -105,7 +105,7 @@ def learned(
     """
     found = {}
     for own, shape in inner[1].items():
-        above = stacks.get((outer[0], (*path, *own)), ())  # axes that scans further out have taken away
+        above = stacks.get((outer[0], (*path, *own)), ())  # axes of the outer scans
         whole = outer[1].get((*path, *own))
         if not lengths or whole is None:
             if above:

@@ -1,17 +1,17 @@
-"""Training states that hold a model's parameters together with its optimiser's state, as users write them."""
+"""Training states: objects of users that hold a model's parameters together with its optimiser's state."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from tandv.track.jax._objects import is_object
 
-# What parameters, or a model, are called, and what the optimiser's state beside them is.
+# Usual names of parameters or a model, and of the optimiser's state.
 _MODELS = ("params", "model", "model_state", "parameters")
 _OPTIMIZERS = ("opt_state", "optimizer_state", "opt", "optimizer")
 
 
 def parts_of(state: Any) -> tuple[Any, Any]:
-    """Return the model (or its parameters) and the optimiser's state of a training state; else what is given and None.
+    """Return the model (or its parameters) and the optimiser's state of a training state; else `state` and None.
 
     flax's `TrainState`, `nnx.ModelAndOptimizer`, and dicts, dataclasses, named tuples and trainers that hold `params`
     (or `model`) beside `opt_state` (or `optimizer`) are training states.

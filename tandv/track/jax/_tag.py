@@ -1,8 +1,7 @@
-"""Marks in a traced program: a primitive that is the identity, and says whose value passes by.
+"""Marks in a traced program: a primitive that is the identity, and carries the name of a value.
 
-A mark costs nothing by itself: it lowers to nothing. What interprets the traced program finds the marks
-and adds the measurements (`_collect`). Under differentiation the tangent gets a mark of its own, whose
-transpose marks the gradient.
+A mark costs nothing by itself: it lowers to nothing. `_collect` interprets the traced program and adds a measurement
+at each mark. Under differentiation the tangent gets a mark of its own, whose transpose marks the gradient.
 """
 
 import sys
@@ -22,7 +21,7 @@ SCALE = "Loss_Scale"  # is marked, but has no row
 
 
 class Mark(NamedTuple):
-    """Whose value it is that passes by."""
+    """The value that is marked."""
 
     name: tuple[str | None, ...]  # None stands for the number of a layer, where layers are scanned over
     type: str  # class of the module
@@ -34,10 +33,10 @@ class Mark(NamedTuple):
 
 
 class Naming(threading.local):
-    """What is going on in this thread: None outside of tracking."""
+    """The state of this thread: None outside of tracking."""
 
-    namer: Any = None  # who names the values that are marked
-    receive: Callable[[Any, Mark], None] | None = None  # is given marked values outside of compiled programs
+    namer: Any = None  # gives marked values their names
+    receive: Callable[[Any, Mark], None] | None = None  # called with marked values outside of compiled programs
 
 
 naming = Naming()
@@ -64,8 +63,8 @@ def tag(x: Any, name: str) -> Any:
 
 
 def mark_leaves(x: Any, mark: Mark) -> Any:
-    """Mark every float array of a pytree; several have their place in it behind their name: `layer[0]`."""
-    if isinstance(x, jax.Array):  # nearly always
+    """Mark every float array of a pytree; of several the key follows the name: `layer[0]`."""
+    if isinstance(x, jax.Array):  # the common case
         return _marked(x, mark) if is_float(x) else x
     leaves, tree = jax.tree_util.tree_flatten_with_path(x, is_leaf=_is_state)
     *path, last = mark.name
@@ -84,7 +83,7 @@ def _marked(x: jax.Array, mark: Mark) -> jax.Array:
 
 
 def _is_state(x: Any) -> bool:
-    """Tell whether something is what equinox keeps running averages in, which modules hand on with their outputs."""
+    """Tell whether a value is the state of equinox, such as running averages, which modules return with outputs."""
     equinox = sys.modules.get("equinox")
     return equinox is not None and isinstance(x, equinox.nn.State)
 
@@ -95,7 +94,7 @@ def is_float(x: Any) -> bool:
 
 
 def is_unknown(x: Any) -> bool:
-    """Tell whether a leaf is an array of numbers that a model computes with, but that are not measured.
+    """Tell whether a leaf is an array of a dtype that models compute with, but that is not measured.
 
     >>> is_unknown(jnp.ones(2, jnp.complex64)), is_unknown(jnp.ones(2, jnp.int4)), is_unknown(jnp.ones(2, int))
     (True, True, False)

@@ -1,4 +1,4 @@
-"""Measure the arrays of a whole tree at once: where they lie on a CPU, else in one call on the device."""
+"""Measure all arrays of a pytree: on a CPU in place, else in one call on the device."""
 
 import functools
 from collections.abc import Callable, Iterable
@@ -17,11 +17,11 @@ from tandv.track.jax._rows import OnDevice, OnHost
 from tandv.track.jax._stacks import Slice, whole_of
 from tandv.track.jax._tag import Mark
 
-_THREADS = 2  # that share a large tree; XLA's own computation has all cores before and after
+_THREADS = 2  # for a large tree; XLA uses all cores before and after
 
 
 def measured(leaves: list[Leaf], own: Callable[[Any], Kernel] | None = None) -> OnHost | OnDevice:
-    """Measure the arrays of leaves; those that lie in this machine's memory are read there, without a copy."""
+    """Measure the arrays of leaves; those in the memory of the host are read in place."""
     arrays = [leaf.array for leaf in leaves]
     if own is None and all(map(_is_here, arrays)):
         return OnHost([leaf._replace(array=leaf.array.dtype) for leaf in leaves], _read(arrays))
@@ -37,7 +37,7 @@ def measured(leaves: list[Leaf], own: Callable[[Any], Kernel] | None = None) -> 
 
 
 def _replicated(arrays: Iterable[Any]) -> Any:
-    """Return how words lie in every process of several, whose arrays lie on one mesh."""
+    """Return the sharding of words that each of several processes needs in full, for arrays on a mesh."""
     meshes = (getattr(array.sharding, "mesh", None) for array in arrays if isinstance(array, jax.Array))
     mesh = next((mesh for mesh in meshes if mesh is not None), None) if jax.process_count() > 1 else None
     return None if mesh is None else NamedSharding(mesh, PartitionSpec())
@@ -71,7 +71,7 @@ def _is_here(array: Any) -> bool:
 
 
 def _read(arrays: list[Any]) -> np.ndarray:
-    """Return one row for each array; of a sharded one each part is read once, however often it is replicated."""
+    """Return one row for each array; each shard is read once, however often it is replicated."""
     parts, owners = [], []
     for owner, array in enumerate(arrays):
         for part in _parts(array):
@@ -112,5 +112,5 @@ def _parts(array: Any) -> list[Any]:
         return [np.ascontiguousarray(array)]
     array.block_until_ready()
     data = [shard.data for shard in array.addressable_shards if shard.replica_id == 0]
-    # The bare address: a NumPy view would be kept by JAX, and hinder the donation of the array.
+    # By address: a NumPy view would be cached by JAX, and prevent donation of the array.
     return [_Memory(one.dtype, one.unsafe_buffer_pointer(), one.size, one) for one in data]

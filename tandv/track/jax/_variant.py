@@ -1,9 +1,9 @@
-"""A jitted program of the user's, run so that it also measures what is marked in it, and gives the same results.
+"""A jitted program of the user, run so that it also measures its marked values, with the same results.
 
-One program that computes and measures is the faster way. But XLA compiles it as a whole, so results may differ from
-those of the user's own program in their last bits. So the first run, and the 2nd, 4th and 8th, give the results of
-the user's own program and compare them. Where they differ the user's program gives all results from then on, and
-a second program measures; likewise where nothing can be compared.
+One program that computes and measures is faster. But XLA compiles it as a whole, so results may differ from those of
+the user's own program in their last bits. So runs 1, 2, 4 and 8 return the results of the user's own program, and
+compare them. Where they differ the user's program computes all results from then on, and a second program measures;
+likewise where nothing can be compared.
 """
 
 from collections.abc import Callable
@@ -22,13 +22,13 @@ _COMPARED = (1, 2, 4, 8)  # a first step whose gradients are zero proves little
 _SEARCHING = (
     "jax_debug_nans",
     "jax_debug_infs",
-)  # with these JAX searches the user's own program
+)  # with these JAX checks the user's own program for NaNs
 
 Own = Callable[..., Any]  # runs the user's own program on arguments
 
 
 class Ran(NamedTuple):
-    """What a run gave: results, and what was measured, if anything."""
+    """The results of a run, and its measurements, if there are any."""
 
     results: Any
     records: list[Record]
@@ -40,10 +40,10 @@ class Variant:
     """One jitted program and how it is measured."""
 
     def __init__(self, jaxpr: Any, parameters: dict[str, Any], place: Place, exact: bool):
-        self.jaxpr = jaxpr  # kept, so that its id stays its own
+        self.jaxpr = jaxpr  # referenced, so that its id is not reused
         self.name = parameters["name"]
         self.records: list[Record] = []
-        self.why_two = ""  # why it is run as two programs, if not because that was asked for
+        self.why_two = ""  # why it is run as two programs, if not because of `exact`
         self._place, self._parameters = place, parameters
         self._donated = tuple(i for i, is_donated in enumerate(parameters["donated_invars"]) if is_donated)
         self._runs = 0
@@ -58,7 +58,7 @@ class Variant:
         )
 
     def run(self, own: Own, args: tuple[Any, ...]) -> Ran:
-        """Run the program on arguments that are given away as the user's own would give them away."""
+        """Run the program; it donates the same arguments as the user's own."""
         if self._failed:
             return Ran(own(*args), [], None)
         self._runs += 1
@@ -72,7 +72,7 @@ class Variant:
         return Ran(results, self.records, words)
 
     def _run_two(self, own: Own, args: tuple[Any, ...]) -> Ran:
-        """Measure first: the user's own program may be given the arguments for good."""
+        """Measure first: the user's own program may donate its arguments."""
         words, problem = None, None
         try:
             words = self._alone(*args)
@@ -86,7 +86,7 @@ class Variant:
             copies = dict(zip(self._donated, copied([args[i] for i in self._donated]), strict=True))
             results, words = self._whole(*[copies.get(i, x) for i, x in enumerate(args)])
             found = list(map(bits_of, results))
-            del results, copies  # before the user's own program needs the room
+            del results, copies  # before the user's own program needs the memory
         except Exception as error:
             self._failed, problem = True, error
         results = own(*args)
@@ -110,7 +110,7 @@ def _placed(values: Any, shardings: Any) -> list[Any]:
 
 
 def _has_layouts(parameters: dict[str, Any]) -> bool:
-    """Tell whether the user asked for layouts of arrays in memory."""
+    """Tell whether the program has layouts of arrays that the user chose."""
     return any(layout is not None for key in ("in_layouts", "out_layouts") for layout in parameters.get(key, ()))
 
 
@@ -122,7 +122,7 @@ def _same(found: list[Bits], results: Any) -> bool:
 
 
 def _everywhere(same: bool) -> bool:
-    """Tell whether something is so in every process, which must all run the same programs."""
+    """Return whether `same` holds in every process; all must run the same programs."""
     if jax.process_count() == 1:
         return same
     from jax.experimental.multihost_utils import process_allgather

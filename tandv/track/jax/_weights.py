@@ -1,4 +1,4 @@
-"""A JAX model's weights as they are at a step: copied without waiting, written by the keys of their tree."""
+"""A JAX model's weights at a step: copied without waiting, written by the keys of their pytree."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ def _copy(leaves: dict[str, _names.Leaf], called: Callable[[str], str]) -> Snaps
     found = {key: leaf.array for key, leaf in leaves.items()}
     if not found or any(isinstance(array, jax.ShapeDtypeStruct) for array in found.values()):
         return None  # outside of step() only their shapes are kept
-    # On the device first: the next step may be given the arrays for good (donation).
+    # On the device first: the arrays may be donated to the next step.
     on_device = {name: jax.numpy.copy(array) for name, array in found.items() if isinstance(array, jax.Array)}
     on_host = {name: np.array(array) for name, array in found.items() if name not in on_device}
     for array in on_device.values():

@@ -1,8 +1,8 @@
 """Measure inside a compiled program by XLA's own operations: on any device, sharded or not.
 
 Sums are taken axis by axis over the tensor's own shape, never over a flattened copy, so that XLA reduces
-a sharded tensor where it lies. Exponents, extremes and zeros are read off the bits: XLA takes subnormal
-numbers for zero, bits do not.
+a sharded tensor on its devices. Exponents, extremes and zeros are read from the bits, since XLA may flush subnormal
+numbers to zero.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from tandv.statistics import SUMS
 
 
 class _Layout(NamedTuple):
-    """How numbers of a float type are made, and the words of one measurement."""
+    """The format of a float type, and the words of one measurement."""
 
     number: type
     pattern: type  # whole numbers as wide
@@ -50,7 +50,7 @@ class Measured(NamedTuple):
 
 
 def words(dtype: np.dtype) -> int:
-    """Return how many uint32 words hold the measurement of a tensor."""
+    """Return the number of uint32 words of a measurement."""
     return _layout(dtype).words
 
 
@@ -160,7 +160,7 @@ def _measure(x: jax.Array, axes: tuple[str, ...]) -> Measured:
     n = jnp.maximum(counts[:-2].sum(), 1).astype(layout.number)
     mean = _total(y, axes) / n
     centred = jnp.where(finite, y - mean, 0)
-    missed = _total(centred, axes)  # what rounding has left out of the mean (Neely, 1966)
+    missed = _total(centred, axes)  # rounding error of the mean (Neely, 1966)
     m2 = jnp.maximum(_total(centred * centred, axes) - missed * (missed / n), 0)
     y4 = jnp.square(y * y)
     sums = {
@@ -188,7 +188,7 @@ def _slot(bits: jax.Array, layout: _Layout) -> jax.Array:
 def _count(slots: jax.Array, layout: _Layout, axes: tuple[str, ...]) -> jax.Array:
     if jax.default_backend() == "cpu":
         counts = jnp.zeros(layout.slots, jnp.int32).at[slots].add(1)
-    else:  # where many write at once: compare with every slot, which XLA fuses into one reduction
+    else:  # scatter is slow on GPUs: compare with every slot, which XLA fuses into one reduction
         every = jnp.arange(layout.slots, dtype=jnp.int32)
         counts = (slots[..., None] == every).sum(tuple(range(slots.ndim)), dtype=jnp.int32)
     return lax.psum(counts, axes) if axes else counts
@@ -212,7 +212,7 @@ def _total(values: jax.Array, axes: tuple[str, ...]) -> jax.Array:
 
 
 def _power(exponent: jax.Array | int, layout: _Layout) -> jax.Array:
-    """Return a power of two exactly, 0 where it would be no normal number; it must not be too large."""
+    """Return a power of two exactly, 0 where it would be subnormal; it must not overflow."""
     bias = 1 - layout.lowest - layout.mantissa
     field = jnp.clip(jnp.asarray(exponent, layout.pattern) + bias, 0, 2 * bias)
     return lax.bitcast_convert_type(lax.shift_left(field, np.asarray(layout.mantissa, layout.pattern)), layout.number)
