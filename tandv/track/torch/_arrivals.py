@@ -75,8 +75,7 @@ class Arrivals:
         for p in parameters:
             gradient = p.grad
             if gradient is not None:
-                plain = type(gradient) is torch.Tensor  # others may be swapped, too
-                self._left[id(p)] = weakref.ref(gradient) if plain else None, _version(gradient)
+                self._left[id(p)] = _left(gradient)
 
     def forward_begun(self) -> None:
         """Note the start of the step's forward pass."""
@@ -114,6 +113,24 @@ class Arrivals:
             return True
         reference, (address, _) = left
         return reference() is not p.grad if reference is not None else address != id(p.grad)
+
+    def let_go(self, tensor: torch.Tensor) -> None:
+        """Keep no reference to a tensor that is to be swapped with another."""
+        for key, (_, version) in self._left.items():
+            if version[0] == id(tensor):
+                self._left[key] = None, version
+
+    def swapped(self, tensor: torch.Tensor) -> None:
+        """Go on with a tensor that was swapped: what it was left with has not arrived by that, and its hook is dead."""
+        for key, (_, version) in self._left.items():
+            if version[0] == id(tensor):
+                self._left[key] = _left(tensor)
+        known = self._hooks.get(id(tensor))
+        if known is not None and known[0] is tensor:
+            p: Any = tensor
+            if list(p._post_accumulate_grad_hooks or ()) == [known[1].id]:  # torch lets those of others die, too
+                p._post_accumulate_grad_hooks = None
+                self._hook(id(p), p)
 
     def is_changed(self, p: nn.Parameter) -> bool:
         """Tell whether a gradient left by an earlier step was written in this one."""
@@ -166,6 +183,11 @@ class Arrivals:
             reading += not reading or (address == now[0] and version < now[1])
             self._early[key] = now, reading
             self._read(p, reading)
+
+
+def _left(gradient: torch.Tensor) -> tuple[Any, _Version]:
+    plain = type(gradient) is torch.Tensor  # others may be swapped by what nobody hears of
+    return weakref.ref(gradient) if plain else None, _version(gradient)
 
 
 def _version(gradient: torch.Tensor) -> _Version:

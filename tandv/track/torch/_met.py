@@ -28,6 +28,8 @@ class MetTensors:
         """Return the entry of a tensor, if it was seen in this step and has not changed since."""
         if len(self._met) > _AT_MOST:  # a step of very many calls, or one that never ends
             self._met.clear()
+        if tensor.is_inference():  # it has no version that in-place work would count up
+            return None
         met = self._met.get(_key(tensor))
         return met if met is not None and met.tensor() is tensor else None  # ids are reused
 
@@ -35,6 +37,11 @@ class MetTensors:
         """Remember a tensor and the handle of its measurement."""
         met = self._met[_key(tensor)] = Met(weakref.ref(tensor), handle, [])
         return met
+
+    def let_go(self, tensor: torch.Tensor) -> None:
+        """Keep no reference to a tensor that is to be swapped with another."""
+        for key in [key for key in self._met if key[0] == id(tensor)]:
+            del self._met[key]
 
     def clear(self) -> None:
         """Forget all, when the step has ended."""

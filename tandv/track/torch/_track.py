@@ -23,6 +23,7 @@ from tandv.track.torch._modes import alone
 from tandv.track.torch._parameters import ParameterCapture
 from tandv.track.torch._scaler import ScalerWatch
 from tandv.track.torch._stash import stash_all_stats_and_hist
+from tandv.track.torch._swaps import swaps
 from tandv.track.torch._tree import Tree
 from tandv.track.torch.names import module_names, parameter_names, unwrap
 
@@ -71,11 +72,13 @@ class TorchTracker(Tracker):
         return self.weights_source()
 
     def attach(self) -> None:
+        swaps.join(torch.utils, self._on_swap)
         self.scaler.attach()
         self._outputs.attach()
         self._parameters.attach()
 
     def detach(self) -> None:
+        swaps.leave(self._on_swap)
         self.scaler.detach()
         self._outputs.detach()
         self._parameters.detach()
@@ -96,6 +99,18 @@ class TorchTracker(Tracker):
         if self.tree.look(within):
             self._outputs.follow()
             self._parameters.follow()
+
+    def _on_swap(self, one: Any, other: Any, over: Any) -> None:
+        arrivals, met = self._parameters.arrivals, self._outputs.met
+        try:
+            for tensor in (one, other):
+                if over:
+                    arrivals.swapped(tensor)
+                else:
+                    arrivals.let_go(tensor)
+                    met.let_go(tensor)
+        except Exception as error:
+            self.fail("where tensors are swapped", error)
 
     @alone
     def forward_begun(self) -> None:

@@ -303,6 +303,50 @@ def test_swapped_tensors_are_followed_and_nothing_keeps_them_from_being_swapped(
     assert gradients(log) == {0: 1.0, 1: 1.0, 2: 1.0}
 
 
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_conversion_that_swaps_parameters_with_the_gradients_that_lie_there(run, every):
+    model, optimizers = layers(1), []
+
+    def update(tracker):
+        if tracker.steps == 2:
+            torch.__future__.set_swap_module_params_on_conversion(True)
+            model.double()  # the gradient of the step before is swapped, too
+            torch.__future__.set_swap_module_params_on_conversion(False)
+        if tracker.steps % 2 == 0:
+            optimizers[:] = [SGD(model.parameters(), lr=0.0)]
+        optimizers[0].zero_grad()
+        (model(ones.to(model[0].weight.dtype)) * (tracker.steps + 1)).sum().backward()
+        optimizers[0].step()
+
+    assert gradients(run(model, update, steps=4, every=every)) == {step: step + 1.0 for step in range(0, 4, every)}
+    assert torch.utils.swap_tensors.__module__ == "torch.utils"
+    assert not hasattr(torch.utils.swap_tensors, "__wrapped__")
+
+
+class Constant(nn.Module):
+    """Returns a parameter of its own, and nothing that was computed."""
+
+    def __init__(self):
+        super().__init__()
+        self.value = nn.Parameter(torch.ones(1, 2))
+
+    def forward(self, x):
+        return self.value
+
+
+def test_a_parameter_that_a_module_returned_can_be_swapped_in_the_same_step(run):
+    model = Constant()
+
+    def update(tracker):
+        model(ones).sum().backward()
+        model.zero_grad()
+        torch.utils.swap_tensors(t1=model.value, t2=nn.Parameter(torch.full((1, 2), 7.0)))
+
+    m = run(model, update, steps=2)
+    outputs = m[m["metadata", "tensor_type"] == "Activation"]
+    assert outputs["scalar_stats", "mean"].tolist() == [1.0, 7.0]
+
+
 def test_nothing_is_left_on_the_parameters():
     model = layers()
     with track(model):

@@ -26,6 +26,21 @@ def test_in_place_modules_after_a_layer(run, row):
     assert row(log, "Sequential", "Gradient")["mean"] == 1.0
 
 
+def test_in_place_modules_in_inference_mode(run, row):
+    model = nn.Sequential(nn.Linear(3, 3, bias=False), nn.ReLU(inplace=True), nn.Identity())
+    with torch.no_grad():
+        model[0].weight.copy_(torch.diag(torch.tensor([1.0, -1.0, 2.0])))
+
+    def update(_):
+        with torch.inference_mode():
+            model(ones)
+
+    log = run(model, update, inputs=True)
+    assert (row(log, "0", "Activation")["mean"], row(log, "1", "Input")["zeros"]) == (pytest.approx(2 / 3), 0)
+    for name, kind in (("1", "Activation"), ("2", "Input"), ("2", "Activation"), ("Sequential", "Activation")):
+        assert (row(log, name, kind)["mean"], row(log, name, kind)["zeros"]) == (1.0, 2)
+
+
 def test_outputs_changed_in_place_by_the_users_code(run, row):
     model = nn.Linear(3, 1, bias=False)
     nn.init.ones_(model.weight)
