@@ -71,7 +71,7 @@ def in_phase(quantities: Sequence[Quantity], phase: str) -> list[Quantity]:
 _Merged = tuple[list[Quantity], list[str], np.ndarray]  # a dtype and a row for each quantity (`statistics.ROW`)
 
 
-class Measurements:
+class StepMeasurements:
     """The measurements of one step.
 
     Each tensor gets a row of its own when it appears; rows of the same quantity merge when the step is

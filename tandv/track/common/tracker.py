@@ -12,7 +12,7 @@ import numpy as np
 
 from tandv.track.common.budget import Budget
 from tandv.track.common.folders import default_folder
-from tandv.track.common.measurements import Block, Measurements
+from tandv.track.common.measurements import Block, StepMeasurements
 from tandv.track.common.saving import Checkpoints, Source
 from tandv.track.common.writer import Writer, say, warn
 from tandv.track.insight.numbers import InsightSettings, Numbers, with_numbers
@@ -48,7 +48,7 @@ class Tracker:
         insight: InsightSettings | None = None,
     ):
         self.settings = settings
-        self.measurements = measurements if measurements is not None else Measurements(settings.exponents)
+        self.measurements = measurements if measurements is not None else StepMeasurements(settings.exponents)
         self.steps = settings.init_step or 0  # number of the current step
         self.recording = False
         self.of_step: dict[str, SupportsFloat] = {}  # numbers of the whole step, columns of all its rows

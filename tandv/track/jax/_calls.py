@@ -15,7 +15,7 @@ from jax.sharding import Sharding
 
 from tandv.tensor_types import ACTIVATION
 from tandv.track.jax import _entry
-from tandv.track.jax._collect import Place, Record, holds_marks, layer_of, spans_devices, words_of
+from tandv.track.jax._collect import EquationContext, Record, holds_marks, layer_of, spans_devices, words_of
 from tandv.track.jax._kernels import Kernel, chooser
 from tandv.track.jax._loss_scale import without_scale
 from tandv.track.jax._rows import OnDevice
@@ -130,7 +130,7 @@ class Calls:
     def _variant(self, args: Any, jaxpr: Any, parameters: dict[str, Any]) -> Variant:
         asked = [s for s in (*parameters["in_shardings"], *parameters["out_shardings"]) if isinstance(s, Sharding)]
         alone = on_one_cpu(args) and not spans_devices(jaxpr.jaxpr) and all(s.num_devices == 1 for s in asked)
-        return Variant(jaxpr, parameters, Place(self._choose(alone), []), self._exact)
+        return Variant(jaxpr, parameters, EquationContext(self._choose(alone), []), self._exact)
 
     def _choose(self, one_cpu: bool) -> Any:
         own = self._own

@@ -33,7 +33,7 @@ class Record(NamedTuple):
     layers: tuple[int, ...] = ()
 
 
-class Place(NamedTuple):
+class EquationContext(NamedTuple):
     """The context of an equation in its program."""
 
     choose: Choose
@@ -57,10 +57,10 @@ class Found(NamedTuple):
     words: list[jax.Array]  # [*layers, words]
 
 
-Rule = Callable[[dict[str, Any], list[Any], Place], Found]
+Rule = Callable[[dict[str, Any], list[Any], EquationContext], Found]
 
 
-def collect(jaxpr: core.Jaxpr, constants: Sequence[Any], inputs: Sequence[Any], place: Place) -> Found:
+def collect(jaxpr: core.Jaxpr, constants: Sequence[Any], inputs: Sequence[Any], place: EquationContext) -> Found:
     """Evaluate a program on values or tracers."""
     from tandv.track.jax._control_flow import RULES
 
@@ -106,13 +106,13 @@ def collect(jaxpr: core.Jaxpr, constants: Sequence[Any], inputs: Sequence[Any], 
     return Found([read(v) for v in jaxpr.outvars], records, words)
 
 
-def inline(jaxpr: Any, inputs: Sequence[Any], place: Place) -> Found:
+def inline(jaxpr: Any, inputs: Sequence[Any], place: EquationContext) -> Found:
     """Evaluate an inner program as part of the outer one."""
     closed = isinstance(jaxpr, core.ClosedJaxpr)
     return collect(jaxpr.jaxpr if closed else jaxpr, jaxpr.consts if closed else (), inputs, place)
 
 
-def _measured(x: Any, mark: Mark, place: Place, known: dict[Any, Any]) -> tuple[Record, jax.Array]:
+def _measured(x: Any, mark: Mark, place: EquationContext, known: dict[Any, Any]) -> tuple[Record, jax.Array]:
     values = without_scale(lax.stop_gradient(x), mark, place.scales)
     kernel = place.choose(layer_of(values, mark), place.axes is not None)
     lengths = tuple(x.shape[axis] for axis in mark.axes)

@@ -10,11 +10,11 @@ from jax import lax
 from jax.extend import core
 from jax.sharding import PartitionSpec, Sharding
 
-from tandv.track.jax._collect import Found, Place, Record, Rule, collect, holds_marks, inline
+from tandv.track.jax._collect import EquationContext, Found, Record, Rule, collect, holds_marks, inline
 from tandv.track.jax._replicas import Replicas
 
 
-def _jit(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
+def _jit(parameters: dict[str, Any], inputs: list[Any], place: EquationContext) -> Found:
     """Inline an inner jitted function, with its shardings."""
     inputs = [_constrain(x, s) for x, s in zip(inputs, parameters["in_shardings"], strict=True)]
     found = inline(parameters["jaxpr"], inputs, place)
@@ -26,7 +26,7 @@ def _constrain(x: Any, sharding: Any) -> Any:
     return lax.with_sharding_constraint(x, sharding) if isinstance(sharding, Sharding) else x
 
 
-def _remat(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
+def _remat(parameters: dict[str, Any], inputs: list[Any], place: EquationContext) -> Found:
     """Inline a checkpointed function; what the backward pass recomputes was counted in the forward pass."""
     again = bool(parameters["differentiated"])
     if again and parameters["prevent_cse"] and inputs:
@@ -36,11 +36,11 @@ def _remat(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found
     return inline(parameters["jaxpr"], inputs, place._replace(again=place.again or again))
 
 
-def _call(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
+def _call(parameters: dict[str, Any], inputs: list[Any], place: EquationContext) -> Found:
     return inline(parameters.get("call_jaxpr") or parameters["fun_jaxpr"], inputs, place)
 
 
-def _scan(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
+def _scan(parameters: dict[str, Any], inputs: list[Any], place: EquationContext) -> Found:
     """Return a measurement of each layer that is scanned over; time steps and micro-batches are merged."""
     first, second = parameters["num_consts"], parameters["num_consts"] + parameters["num_carry"]
     constants, start, elements = inputs[:first], inputs[first:second], inputs[second:]
@@ -79,7 +79,7 @@ def _is_layer(record: Record, length: int) -> bool:
     return bool(rest) and rest[-1] == length
 
 
-def _while(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
+def _while(parameters: dict[str, Any], inputs: list[Any], place: EquationContext) -> Found:
     """Merge over iterations; a condition with marks is evaluated, and measured, in the iteration before."""
     first = parameters["cond_nconsts"]
     second = first + parameters["body_nconsts"]
@@ -120,7 +120,7 @@ def _while(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found
     return Found(list(outputs[is_marked:]), records, words)
 
 
-def _cond(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
+def _cond(parameters: dict[str, Any], inputs: list[Any], place: EquationContext) -> Found:
     """Return the measurements of all branches from each; those of branches not taken are empty."""
     index, *operands = inputs
     branches = [functools.partial(inline, branch, place=place) for branch in parameters["branches"]]
@@ -138,7 +138,7 @@ def _cond(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
     return Found(list(outputs), [r for these in records for r in these], [w for these in words for w in these])
 
 
-def _shard_map(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
+def _shard_map(parameters: dict[str, Any], inputs: list[Any], place: EquationContext) -> Found:
     """Measure each device's part; the parts are summed over the mesh inside the program."""
     mesh, jaxpr = parameters["mesh"], parameters["jaxpr"]
     manual = parameters.get("newly_manual_axes") or parameters["manual_axes"]  # the second until jax 0.9
@@ -166,7 +166,7 @@ def _shard_map(parameters: dict[str, Any], inputs: list[Any], place: Place) -> F
     return Found(outputs, records, words)
 
 
-def _pmap(parameters: dict[str, Any], inputs: list[Any], place: Place) -> Found:
+def _pmap(parameters: dict[str, Any], inputs: list[Any], place: EquationContext) -> Found:
     """Treat a pmap, which is a primitive until jax 0.8, as the shard_map that it has become."""
     axis, devices = parameters["axis_name"], parameters["devices"] or jax.local_devices(backend=parameters["backend"])
     mesh = jax.sharding.Mesh(np.array(devices[: parameters["axis_size"]]), (axis,))

@@ -16,26 +16,26 @@ from tandv.track.insight.numbers import InsightSettings, Moved, Numbers, numbers
 from tandv.track.insight.numbers import joined as all_of
 from tandv.track.insight.raster import RasterWriter
 from tandv.track.jax import _names
-from tandv.track.jax._insight_arrays import ArrayKept
+from tandv.track.jax._insight_arrays import JaxKept
 from tandv.track.jax._names import Leaf
 
 _THREADS = 2  # as `_trees` takes
 _MOMENTA, _SQUARES = ("mu", "trace"), "nu"
 
 
-class _Group(NamedTuple):
+class _NameGroup(NamedTuple):
     """Tensors that are compared at a time, and what is kept of them."""
 
-    kept: Any  # HostKept or ArrayKept
+    kept: Any  # HostKept or JaxKept
     names: list[str]
 
 
-class Insight:
+class JaxInsight:
     """Compares each step's gradients and weights with those before."""
 
     def __init__(self, tracker: Any, asked: InsightSettings, raster: RasterWriter | None):
         self._tracker, self._asked, self._raster = tracker, asked, raster
-        self._place: dict[str, tuple[_Group, int]] = {}
+        self._place: dict[str, tuple[_NameGroup, int]] = {}
         self._given: dict[str, Any] = {}  # the weights before the step
         self._copied: dict[str, Any] = {}
         self._are_donated = True  # until a step does not donate them
@@ -94,7 +94,7 @@ class Insight:
         return make
 
     def _of_group(
-        self, group: _Group, names: list[str], given: Any, before: Any, after: Any, states: "_States"
+        self, group: _NameGroup, names: list[str], given: Any, before: Any, after: Any, states: "_States"
     ) -> tuple[Any, Moved | None]:
         of = [self._place[name][1] for name in names]
         kept = group.kept
@@ -122,7 +122,7 @@ class Insight:
             result = kept.moved(there, *changes, momenta, squares, limit) if changed else None
         return compared, None if result is None else Moved(there, scaled, asked, *result)
 
-    def _grouped(self, given: dict[str, Any]) -> list[tuple[_Group, list[str]]]:
+    def _grouped(self, given: dict[str, Any]) -> list[tuple[_NameGroup, list[str]]]:
         """Return names with the group that each belongs to; new ones, and those that have grown, get a new one."""
         new: dict[tuple[bool, str], list[str]] = {}
         for name, array in given.items():
@@ -133,10 +133,10 @@ class Insight:
         for (on_host, dtype), names in new.items():
             sizes = [given[name].size for name in names]
             thresholds = self._asked.thresholds
-            kept: Any = HostKept(sizes, thresholds) if on_host else ArrayKept(sizes, thresholds, dtype)
-            group = _Group(kept, names)
+            kept: Any = HostKept(sizes, thresholds) if on_host else JaxKept(sizes, thresholds, dtype)
+            group = _NameGroup(kept, names)
             self._place |= {name: (group, number) for number, name in enumerate(names)}
-        out: dict[int, tuple[_Group, list[str]]] = {}
+        out: dict[int, tuple[_NameGroup, list[str]]] = {}
         for name in given:
             group = self._place[name][0]
             out.setdefault(id(group), (group, []))[1].append(name)

@@ -15,7 +15,7 @@ from tandv.measure.insight.host import Compared
 _AXES = (1, 0, 0, 0)  # of tensors, or of their blocks, in each array that is kept
 
 
-class ArrayKept:
+class JaxKept:
     """What is kept of some tensors until the next step: 1/8 byte of each parameter for each plane."""
 
     def __init__(self, sizes: Sequence[int], thresholds: Sequence[float], dtype: str):

@@ -13,7 +13,7 @@ from tandv.tensor_types import OPTIMISER_STATE, WEIGHT
 from tandv.track.common.writer import warn
 from tandv.track.jax import _entry, _haiku, _linen, _objects
 from tandv.track.jax._calls import Calls
-from tandv.track.jax._collect import Place, Record, collect, spans_devices
+from tandv.track.jax._collect import EquationContext, Record, collect, spans_devices
 from tandv.track.jax._kernels import chooser
 from tandv.track.jax._names import optimizer_states, weights
 from tandv.track.jax._naming import Namer, is_staged
@@ -160,7 +160,7 @@ def measured(
         inputs = [leaf for leaf in leaves if _is_array(leaf)]
         traced = jax.make_jaxpr(flat)(inputs)
         alone = jax.device_count() == 1 and jax.default_backend() == "cpu" and not spans_devices(traced.jaxpr)
-        found = collect(traced.jaxpr, traced.consts, inputs, Place(chooser(alone), []))
+        found = collect(traced.jaxpr, traced.consts, inputs, EquationContext(chooser(alone), []))
         tree, fixed = structure
         rest = iter(found.outputs)
         output = jax.tree.unflatten(tree, [next(rest) if one is None else one for one in fixed])

@@ -30,7 +30,7 @@ def watch() -> None:
 def watch_new() -> None:
     """Include classes that were defined since."""
     for base, below, parameters in _libraries():
-        seen = _Seen(base, below, parameters)
+        seen = _ModulePaths(base, below, parameters)
         for kind in _kinds(base):
             _replace(kind, "__call__", seen.wrap)
     if (scales := sys.modules.get("flax.training.dynamic_scale")) is not None:
@@ -88,7 +88,7 @@ def reached(function: Any) -> list[Any]:
     return found
 
 
-class _Seen:
+class _ModulePaths:
     """Finds the path of each module that is called, by identity or, where a transform has rebuilt it, by structure."""
 
     def __init__(self, base: type, below: Callable[[Any], Named], parameters: Callable[[Any], Any]):

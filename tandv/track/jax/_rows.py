@@ -34,7 +34,7 @@ class OnHost(NamedTuple):
     rows: np.ndarray
 
 
-class Measured(NamedTuple):
+class JaxStep(NamedTuple):
     """The measurements of one step."""
 
     step: int
@@ -81,7 +81,7 @@ class Modules:
         for name, kind in names.items():
             self._known.setdefault(name, (len(self._known), kind))
 
-    def parts(self, measured: Measured, words: list[np.ndarray], selects: Callable[[str], bool]) -> Iterator[Part]:
+    def parts(self, measured: JaxStep, words: list[np.ndarray], selects: Callable[[str], bool]) -> Iterator[Part]:
         """Yield the rows of a step whose packed words have arrived on the host."""
         scale = LossScale.of(measured.loss_scale)
         for number, ((records, _), flat) in enumerate(zip((*measured.programs, *measured.trees), words, strict=True)):

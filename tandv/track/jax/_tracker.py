@@ -15,14 +15,14 @@ from tandv.track.common.tracker import Tracker
 from tandv.track.insight.numbers import with_numbers
 from tandv.track.jax import _entry, _haiku, _hosts, _linen, _names, _objects, _trees, _weights
 from tandv.track.jax._calls import Calls
-from tandv.track.jax._insight import Insight
+from tandv.track.jax._insight import JaxInsight
 from tandv.track.jax._measured import Measurements, record_problems, steps_of
 from tandv.track.jax._names import Leaf
 from tandv.track.jax._naming import Namer
 from tandv.track.jax._objects import is_object
 from tandv.track.jax._packing import packed
 from tandv.track.jax._recompiled import Recompiled
-from tandv.track.jax._rows import Measured, Modules, OnDevice, OnHost
+from tandv.track.jax._rows import JaxStep, Modules, OnDevice, OnHost
 from tandv.track.jax._stacks import whole_of
 from tandv.track.jax._stash import Own, stash_all_stats_and_hist
 from tandv.track.jax._states import parts_of
@@ -81,11 +81,11 @@ class JaxTracker(Tracker):
         self._unsure: Any = None  # weak references to the weights of the first step
         self._intercepted: list[Any] = []  # functions, in the current step
         self._modules = Modules(type(model).__name__ if is_object(model) else None)
-        self._measured = Measured(0, [], [], [], False)  # in the current step
+        self._measured = JaxStep(0, [], [], [], False)  # in the current step
         self._phases: list[str] = []  # of what was intercepted in it
         self._before: list[Leaf] = []  # copies of the weights before the step, where updates are wanted
-        self._insight = Insight(self, insight, self.raster) if insight is not None else None
-        self._waiting: list[Measured] = []
+        self._insight = JaxInsight(self, insight, self.raster) if insight is not None else None
+        self._waiting: list[JaxStep] = []
         self._checked = False
         self._latest: dict[str, Any] = {"model_state": model, "opt_state": optimizer, "grads": None}
 
@@ -252,7 +252,7 @@ class JaxTracker(Tracker):
 
     def start_of_step(self) -> None:
         """Read the weights that this step's forward pass will use."""
-        self._measured = Measured(self.steps, [], [], [], False)
+        self._measured = JaxStep(self.steps, [], [], [], False)
         self._intercepted, self._before, self._phases = [], [], []
         model = self._latest["model_state"]
         self._read_weights(model)
@@ -314,7 +314,7 @@ class JaxTracker(Tracker):
         if self._insight is not None:
             self._gain_insight(self._insight)
 
-    def _gain_insight(self, insight: Insight) -> None:
+    def _gain_insight(self, insight: JaxInsight) -> None:
         model, grads = self._latest["model_state"], self._latest["grads"]
         if grads is None:
             self.say_once("insight= is about gradients: give them to tracker.step(..., grads=grads)")
@@ -336,7 +336,7 @@ class JaxTracker(Tracker):
         modules, size = self._modules.as_now(), sum(measured.nbytes for measured in waiting)
         self._writer.append(lambda: self._blocks(waiting, modules), size)
 
-    def _blocks(self, waiting: list[Measured], modules: Modules) -> Iterator[Block]:
+    def _blocks(self, waiting: list[JaxStep], modules: Modules) -> Iterator[Block]:
         arrived = jax.device_get([measured.words for measured in waiting])
         for measured, words in zip(waiting, arrived, strict=True):
             parts = list(modules.parts(measured, words, self._selects))

@@ -13,7 +13,7 @@ import jax
 from jax.sharding import Sharding
 
 from tandv.track.jax._bits import Bits, bits_of, copied
-from tandv.track.jax._collect import Found, Place, Record, inline
+from tandv.track.jax._collect import EquationContext, Found, Record, inline
 from tandv.track.jax._effects import without_callbacks
 from tandv.track.jax._packing import packed
 
@@ -39,7 +39,7 @@ class Ran(NamedTuple):
 class Variant:
     """One jitted program and how it is measured."""
 
-    def __init__(self, jaxpr: Any, parameters: dict[str, Any], place: Place, exact: bool):
+    def __init__(self, jaxpr: Any, parameters: dict[str, Any], place: EquationContext, exact: bool):
         self.jaxpr = jaxpr  # referenced, so that its id is not reused
         self.name = parameters["name"]
         self.records: list[Record] = []

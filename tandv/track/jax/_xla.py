@@ -39,7 +39,7 @@ _SINGLE = _Layout(np.float32, np.int32, 23, statistics.LOWEST, 277)
 _DOUBLE = _Layout(np.float64, np.int64, 52, statistics.WIDE_LOWEST, 2098)
 
 
-class Measured(NamedTuple):
+class XlaMeasurement(NamedTuple):
     """A measurement inside a program; sums are of x·2^-scale."""
 
     calls: jax.Array
@@ -75,7 +75,7 @@ def merge(one: jax.Array, other: jax.Array, dtype: np.dtype) -> jax.Array:
     between = apart * apart * (n[0] / whole) * n[1]  # Chan, Golub and LeVeque (1979)
     both = (sums[0] + sums[1]).at[list(SUMS).index("m2")].add(between)
     extremes = jnp.stack([jnp.maximum(a.extremes[0], b.extremes[0]), jnp.minimum(a.extremes[1], b.extremes[1])])
-    return _to_words(Measured(a.calls + b.calls, scale, a.counts + b.counts, extremes, both))
+    return _to_words(XlaMeasurement(a.calls + b.calls, scale, a.counts + b.counts, extremes, both))
 
 
 def empty(dtype: np.dtype) -> np.ndarray:
@@ -138,7 +138,7 @@ def _infinity(layout: _Layout) -> int:
     return int(np.array(np.inf, layout.number).view(layout.pattern))
 
 
-def _measure(x: jax.Array, axes: tuple[str, ...]) -> Measured:
+def _measure(x: jax.Array, axes: tuple[str, ...]) -> XlaMeasurement:
     layout = _layout(x.dtype)
     x = x.astype(layout.number)
     bits = lax.bitcast_convert_type(x, layout.pattern) & np.iinfo(layout.pattern).max
@@ -171,7 +171,7 @@ def _measure(x: jax.Array, axes: tuple[str, ...]) -> Measured:
         "sum8": _total(y4 * y4, axes),
     }
     scale = jnp.where(largest > 0, shift, statistics.NO_SCALE).astype(jnp.int32)
-    return Measured(
+    return XlaMeasurement(
         jnp.int32(1), scale, counts, jnp.stack([largest, smallest]), jnp.stack([sums[name] for name in SUMS])
     )
 
@@ -224,17 +224,17 @@ def _powers(exponent: jax.Array, layout: _Layout) -> jax.Array:
     return jnp.stack([_power(jnp.maximum(exponent, -lowest) * power, layout) for power in SUMS.values()])
 
 
-def _to_words(measured: Measured) -> jax.Array:
+def _to_words(measured: XlaMeasurement) -> jax.Array:
     head = jnp.stack([measured.calls, measured.scale])
     parts = [head, measured.counts, measured.extremes, measured.sums]
     return jnp.concatenate([lax.bitcast_convert_type(part, jnp.uint32).reshape(-1) for part in parts])
 
 
-def _from_words(flat: jax.Array, dtype: np.dtype) -> Measured:
+def _from_words(flat: jax.Array, dtype: np.dtype) -> XlaMeasurement:
     layout = _layout(dtype)
     end = 2 + layout.slots
     calls, scale = (lax.bitcast_convert_type(flat[i], jnp.int32) for i in (0, 1))
     counts = lax.bitcast_convert_type(flat[2:end], jnp.int32)
     rest = flat[end:] if layout is _SINGLE else flat[end:].reshape(-1, 2)
     extremes = lax.bitcast_convert_type(rest[:2], layout.pattern)
-    return Measured(calls, scale, counts, extremes, lax.bitcast_convert_type(rest[2:], layout.number))
+    return XlaMeasurement(calls, scale, counts, extremes, lax.bitcast_convert_type(rest[2:], layout.number))

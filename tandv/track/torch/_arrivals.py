@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tandv.track.torch._passes import UNSCALED, Scale
+from tandv.track.torch._passes import UNSCALED, PassScale
 
 _Version = tuple[int, int]  # of a gradient: its identity and how often it was written
 
@@ -29,7 +29,7 @@ class Arrivals:
         self._read = read  # (parameter, which reading of the step it is)
         self._flags: dict[int, nn.Parameter] = {}  # since the last backward pass with a known scale
         self._noted: dict[int, nn.Parameter] = {}  # in passes before
-        self._scales: dict[int, Scale] = {}
+        self._scales: dict[int, PassScale] = {}
         self._before_forward = self._since_forward = False  # whether gradients were accumulated then
         self._watched: Mapping[nn.Parameter, Any] | None = None
         self._hooks: dict[int, tuple[nn.Parameter, Any]] = {}
@@ -87,15 +87,15 @@ class Arrivals:
         """Tell whether gradients were accumulated before the step's forward pass, and none since."""
         return self._before_forward and not (self._since_forward or self._flags)
 
-    def pass_over(self, scale: Scale) -> None:
+    def pass_over(self, scale: PassScale) -> None:
         """Attribute gradients accumulated since the last call to a loss of this scale."""
         self._since_forward = self._since_forward or bool(self._flags)
         for key in self._flags:
-            self._scales[key] = scale if self._scales.get(key, scale) is scale else Scale(known=False)
+            self._scales[key] = scale if self._scales.get(key, scale) is scale else PassScale(known=False)
         self._noted |= self._flags
         self._flags.clear()
 
-    def scale_of(self, p: nn.Parameter) -> Scale:
+    def scale_of(self, p: nn.Parameter) -> PassScale:
         """Return the loss scale of a parameter's gradient."""
         return self._scales.get(id(p), UNSCALED)
 

@@ -32,7 +32,7 @@ class _Entry(NamedTuple):
     dtype: str
 
 
-class _Sent(NamedTuple):
+class _RankRow(NamedTuple):
     """The sender of a row."""
 
     rank: int
@@ -88,7 +88,7 @@ class SharedMeasurements(TorchMeasurements):
         if not sent:
             return Later(lambda: block(step, []), 0)
         entries = [
-            _Sent(rank, entry, peers)
+            _RankRow(rank, entry, peers)
             for rank, (entries, peers, n) in enumerate(zip(self._entries_of, self._peers_of, said[:, 2], strict=True))
             for entry in entries[:n]
         ]
@@ -133,7 +133,7 @@ class SharedMeasurements(TorchMeasurements):
 
     # On the first rank.
 
-    def _whole(self, step: int, rows: np.ndarray, sent: list[_Sent]) -> Block:
+    def _whole(self, step: int, rows: np.ndarray, sent: list[_RankRow]) -> Block:
         there = np.flatnonzero(rows["calls"])
         rows, sent = rows[there], [sent[i] for i in there]
         if self._per_rank:
@@ -150,7 +150,7 @@ class SharedMeasurements(TorchMeasurements):
         ]
         return block(step, [(quantities, [sent[i].entry.dtype for i in kept], rows[kept])], self.exponents)
 
-    def _without_copies(self, rows: np.ndarray, sent: list[_Sent]) -> list[int]:
+    def _without_copies(self, rows: np.ndarray, sent: list[_RankRow]) -> list[int]:
         """Return the rows that count: one of each piece, and `calls` once for the pieces of one tensor."""
         tensors: dict[tuple[Any, ...], list[int]] = defaultdict(list)
         for i, one in enumerate(sent):
@@ -291,7 +291,7 @@ def _is_output(quantity: Quantity) -> bool:
     return quantity.tensor_type in OF_MODULES
 
 
-def _order(one: _Sent, rank: int | None = None) -> tuple[Any, ...]:
+def _order(one: _RankRow, rank: int | None = None) -> tuple[Any, ...]:
     """Return a position in the model; those of higher ranks only, as in a pipeline, come last in their type."""
     order = one.entry.quantity.order
     return order if rank is None else (*order[:-2], rank, *order[-2:])

@@ -15,7 +15,7 @@ from tandv.log.raster import codes_of
 from tandv.measure.insight.host import KINDS, HostKept, Memory, Moving, available
 from tandv.track.insight.numbers import InsightSettings, Moved, Numbers, joined, numbers
 from tandv.track.insight.raster import RasterWriter
-from tandv.track.torch._insight_arrays import ArrayKept
+from tandv.track.torch._insight_arrays import TorchKept
 from tandv.track.torch._shards import local
 from tandv.track.torch.names import Named
 from tandv.track.torch.values import readable, why_not
@@ -24,10 +24,10 @@ _AT_ONCE = 1 << 26  # parameters that are compared at a time on a device: bounds
 _MOMENTA = ("exp_avg", "momentum_buffer")
 
 
-class _Group(NamedTuple):
+class _ParameterGroup(NamedTuple):
     """Tensors that are compared at a time, and what is kept of them."""
 
-    kept: Any  # HostKept or ArrayKept
+    kept: Any  # HostKept or TorchKept
     parameters: list[nn.Parameter]
     names: list[str]
 
@@ -41,14 +41,14 @@ class _State(NamedTuple):
     asked: bool  # whether its learning rate is not zero
 
 
-class Insight:
+class TorchInsight:
     """Compares each step's gradients and weights with those before."""
 
     def __init__(self, tracker: Any, names: dict[nn.Parameter, Named], asked: InsightSettings):
         self._tracker = tracker
         self._names = {p: named.name for p, named in names.items()}
         self._asked = asked
-        self._place: dict[nn.Parameter, tuple[_Group, int]] = {}
+        self._place: dict[nn.Parameter, tuple[_ParameterGroup, int]] = {}
         self._before: dict[nn.Parameter, torch.Tensor] = {}
         self._raster: RasterWriter | None = None
         self._sizes: dict[str, int] = {}  # of the tensors in the raster
@@ -81,8 +81,8 @@ class Insight:
     def start_of_step(self) -> None:
         self._before.clear()
         self._seen: set[nn.Parameter] = set()
-        self._found: list[tuple[_Group, Any]] = []
-        self._changed: list[tuple[_Group, Moved]] = []
+        self._found: list[tuple[_ParameterGroup, Any]] = []
+        self._changed: list[tuple[_ParameterGroup, Moved]] = []
         self._late: set[nn.Parameter] = set()  # gradients that a closure computes within the optimiser's step
 
     def before_step(self, optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], closure: bool) -> None:
@@ -140,7 +140,7 @@ class Insight:
                 raster.put({name: codes_of(*map(_to_host, bits)) for name, bits in signs.items()})
             return joined([_numbers(asked, group, one, changed) for group, one in found])
 
-        ready = [_event(group.kept.device) for group, _ in found if isinstance(group.kept, ArrayKept)]
+        ready = [_event(group.kept.device) for group, _ in found if isinstance(group.kept, TorchKept)]
 
         def when_ready() -> Numbers:
             for event in ready:
@@ -205,7 +205,7 @@ class Insight:
             )  # fmt: skip
         self._changed.append((group, Moved(of, scaled, asked, counts, sums)))
 
-    def _grouped(self, parameters: list[nn.Parameter]) -> list[tuple[_Group, list[nn.Parameter]]]:
+    def _grouped(self, parameters: list[nn.Parameter]) -> list[tuple[_ParameterGroup, list[nn.Parameter]]]:
         """Return parameters with the group that each belongs to; new ones, and those that have grown, get a new one."""
         new: dict[Any, list[nn.Parameter]] = {}
         for p in parameters:
@@ -217,10 +217,10 @@ class Insight:
                 if on_host:
                     kept: Any = HostKept(sizes, self._asked.thresholds)
                 else:
-                    kept = ArrayKept(sizes, self._asked.thresholds, device, torch.float64 if wide else torch.float32)
-                group = _Group(kept, some, [self._names[p] for p in some])
+                    kept = TorchKept(sizes, self._asked.thresholds, device, torch.float64 if wide else torch.float32)
+                group = _ParameterGroup(kept, some, [self._names[p] for p in some])
                 self._place |= {p: (group, number) for number, p in enumerate(some)}
-        out: dict[int, tuple[_Group, list[nn.Parameter]]] = {}
+        out: dict[int, tuple[_ParameterGroup, list[nn.Parameter]]] = {}
         for p in parameters:
             group = self._place[p][0]
             out.setdefault(id(group), (group, []))[1].append(p)
@@ -251,7 +251,9 @@ class Insight:
         }  # type: ignore[return-value]
 
 
-def _numbers(asked: InsightSettings, group: _Group, one: Any, changed: list[tuple[_Group, Moved]]) -> Numbers:
+def _numbers(
+    asked: InsightSettings, group: _ParameterGroup, one: Any, changed: list[tuple[_ParameterGroup, Moved]]
+) -> Numbers:
     one = one._replace(**{name: _to_host(getattr(one, name)) for name in ("known", "paired", "counts", "cosines")})
     mine = [moved for of, moved in changed if of is group]
     parts = [moved._replace(counts=_to_host(moved.counts), sums=_to_host(moved.sums)) for moved in mine]

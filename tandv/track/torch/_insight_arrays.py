@@ -12,7 +12,7 @@ from tandv.measure.insight.host import Compared
 from tandv.measure.torch_operations import send
 
 
-class ArrayKept:
+class TorchKept:
     """What is kept of some tensors until the next step: 1/8 byte of each parameter for each plane."""
 
     def __init__(self, sizes: Sequence[int], thresholds: Sequence[float], device: torch.device, dtype: torch.dtype):

@@ -9,13 +9,13 @@ import torch
 
 from tandv import measure
 from tandv.measure.device import MEASURED, DeviceRows, SentRows
-from tandv.track.common.measurements import Later, Measurements, Quantity, block, merged
+from tandv.track.common.measurements import Later, Quantity, StepMeasurements, block, merged
 
 _WITH_FLOAT64 = ("cuda", "xpu")  # kinds of devices on which `DeviceRows` can measure
 _AT_FIRST = 512  # rows of a device
 
 
-class _Sent(NamedTuple):
+class _SentPart(NamedTuple):
     """Rows of a device that are being copied to the host."""
 
     quantities: list[Quantity]
@@ -33,8 +33,8 @@ def lives_on_device(tensor: torch.Tensor) -> bool:
     return tensor.device.type in _WITH_FLOAT64 and measure.dtype_name(tensor) in MEASURED
 
 
-class TorchMeasurements(Measurements):
-    """Measurements of one step on the host and on devices; `hand_over` waits for no device.
+class TorchMeasurements(StepMeasurements):
+    """The measurements of one step on the host and on devices; `hand_over` waits for no device.
 
     The rows that it returns are waited for when they are made, which the writer's thread does.
     """
@@ -50,7 +50,7 @@ class TorchMeasurements(Measurements):
         self._devices: dict[torch.device, DeviceRows] = {}
         self._there: dict[torch.device, list[tuple[Quantity, str, int]]] = defaultdict(list)
         self._used_there: dict[torch.device, int] = defaultdict(int)
-        self._sent: list[_Sent] = []  # within this step, where it has very many calls
+        self._sent: list[_SentPart] = []  # within this step, where it has very many calls
         super().__init__(exponents, threads)
 
     def __bool__(self) -> bool:
@@ -130,7 +130,7 @@ class TorchMeasurements(Measurements):
         for device, entries in self._there.items():
             if entries:
                 quantities, dtypes, places = map(list, zip(*entries, strict=True))
-                self._sent.append(_Sent(quantities, dtypes, places, self._devices[device].send()))
+                self._sent.append(_SentPart(quantities, dtypes, places, self._devices[device].send()))
         self._forget_there()
 
     def _forget_there(self) -> None:

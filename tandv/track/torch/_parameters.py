@@ -20,9 +20,9 @@ from tandv.track.common.writer import say
 from tandv.track.insight.numbers import InsightSettings
 from tandv.track.torch._arrivals import Arrivals
 from tandv.track.torch._coverage import Part
-from tandv.track.torch._insight import Insight
+from tandv.track.torch._insight import TorchInsight
 from tandv.track.torch._modes import alone, exporting, own_operations
-from tandv.track.torch._passes import UNSCALED, Scale
+from tandv.track.torch._passes import UNSCALED, PassScale
 from tandv.track.torch._scaler import unscaled
 from tandv.track.torch._shards import WHOLE, local
 from tandv.track.torch._states import Optimizers, has_own_state
@@ -66,7 +66,7 @@ class ParameterCapture:
         self.refused: torch.Tensor | None = None  # found_inf of fused optimisers: 1 if all skipped
         self._ran = False  # whether modules ran in this step
         self._hooks: list[Any] = []
-        self.insight = Insight(tracker, self._names, insight) if insight is not None else None
+        self.insight = TorchInsight(tracker, self._names, insight) if insight is not None else None
 
     def attach(self) -> None:
         self._hooks.append(register_optimizer_step_pre_hook(self._before_optimizer_step))
@@ -143,7 +143,7 @@ class ParameterCapture:
 
     # Backward passes.
 
-    def pass_over(self, scale: Scale) -> None:
+    def pass_over(self, scale: PassScale) -> None:
         """Attribute the gradients since the last call to a loss of this scale."""
         self.arrivals.pass_over(scale)
 
@@ -288,7 +288,7 @@ class ParameterCapture:
             self._measured.update(self._names[p].name for p in new)
             self._record([(p, tensor_types.WEIGHT, p) for p in new])
 
-    def _record_gradient(self, p: nn.Parameter, gradient: torch.Tensor, scale: Scale, reading: int) -> None:
+    def _record_gradient(self, p: nn.Parameter, gradient: torch.Tensor, scale: PassScale, reading: int) -> None:
         """Record a gradient in a reading that may not count."""
         mine, _, piece = local(gradient)
         values = measurable(mine) if mine is not None else None

@@ -16,18 +16,18 @@ _MARK = "tandv.scale"
 _NODES_AT_MOST = 200  # between the root of a pass and a scaled loss: dividing it, adding several
 
 
-class Scale(NamedTuple):
+class PassScale(NamedTuple):
     """What a loss was multiplied by; scales are compared by identity."""
 
     value: torch.Tensor | None = None  # None: by nothing
     known: bool = True
 
 
-UNSCALED, MIXED = Scale(), Scale(known=False)
-_running: list[Scale] = []  # of the passes that are running: one may run another, as activation checkpointing does
+UNSCALED, MIXED = PassScale(), PassScale(known=False)
+_running: list[PassScale] = []  # of the running passes; activation checkpointing nests them
 
 
-def mark(losses: Any, scale: Scale) -> None:
+def mark(losses: Any, scale: PassScale) -> None:
     """Mark one or several losses as scaled."""
     for loss in losses if isinstance(losses, list | tuple) else [losses]:
         if isinstance(loss, list | tuple):
@@ -36,17 +36,17 @@ def mark(losses: Any, scale: Scale) -> None:
             _notes(loss.grad_fn)[_MARK] = scale
 
 
-def scale_of(roots: Sequence[Any]) -> Scale:
+def scale_of(roots: Sequence[Any]) -> PassScale:
     """Return the scale of a backward pass from some tensors or `GradientEdge`s.
 
     >>> loss = torch.ones(1, requires_grad=True) * 2
-    >>> mark(loss, twice := Scale(torch.tensor(2.0)))
+    >>> mark(loss, twice := PassScale(torch.tensor(2.0)))
     >>> scale_of([loss / 4]) is twice, scale_of([loss, loss + torch.ones(1, requires_grad=True)]) is MIXED
     (True, True)
     """
     waiting = [root.grad_fn if isinstance(root, torch.Tensor) else root.node for root in roots]
     met = {id(node): node for node in waiting}  # referenced, so that no id is used again
-    found: dict[int, Scale] = {}
+    found: dict[int, PassScale] = {}
     while waiting and len(found) < 2 and len(met) < _NODES_AT_MOST:
         node = waiting.pop()
         scale = _notes(node).get(_MARK) if node is not None else UNSCALED
@@ -67,7 +67,7 @@ def _notes(node: Any) -> dict[Any, Any]:
     return node.metadata  # which torch says is a method
 
 
-def running() -> Scale | None:
+def running() -> PassScale | None:
     """Return the scale of the pass that is running; None without one."""
     return _running[-1] if _running else None
 
@@ -79,7 +79,7 @@ class Passes(Overheard):
     """
 
     def _told(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def tell(scale: Scale) -> None:
+        def tell(scale: PassScale) -> None:
             for listener in list(self._listeners):
                 listener(None, (), scale)
 

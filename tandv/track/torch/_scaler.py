@@ -12,7 +12,7 @@ import torch
 
 from tandv.measure.device import Arriving
 from tandv.measure.repeats import once_each
-from tandv.track.torch._passes import UNSCALED, Scale, mark, passes, running
+from tandv.track.torch._passes import UNSCALED, PassScale, mark, passes, running
 from tandv.track.torch._patching import Overheard
 
 _METHODS = ("scale", "unscale_", "step")
@@ -32,7 +32,7 @@ class ScalerWatch:
     def __init__(
         self,
         tracker: Any,
-        on_pass: Callable[[Scale], None],
+        on_pass: Callable[[PassScale], None],
         on_unscaled: Callable[[torch.optim.Optimizer], None],
         on_step: Callable[[torch.optim.Optimizer], None],
     ):
@@ -41,7 +41,7 @@ class ScalerWatch:
         self._listeners: dict[str, Any] = dict(
             zip(_METHODS, (self._scaled, self._unscaled, self._stepped), strict=True)
         )
-        self._known: tuple[Any, int, Scale] = None, 0, UNSCALED
+        self._known: tuple[Any, int, PassScale] = None, 0, UNSCALED
         self._listening = False
         self.start_of_step()
 
@@ -71,11 +71,11 @@ class ScalerWatch:
         skipped = Arriving(refused) if refused is not None and not stepped else float(not stepped)
         return {"loss_scale": math.nan if self._mixed else Arriving(self.scale), "skipped": skipped}
 
-    def of_pass(self) -> Scale:
+    def of_pass(self) -> PassScale:
         """Return the scale of the backward pass that is running."""
-        return UNSCALED if self.scale is None else running() or Scale(known=False)
+        return UNSCALED if self.scale is None else running() or PassScale(known=False)
 
-    def taken_out(self, values: torch.Tensor, scale: Scale) -> torch.Tensor | None:
+    def taken_out(self, values: torch.Tensor, scale: PassScale) -> torch.Tensor | None:
         """Return gradients without their scale; None where it is unknown, after one warning."""
         if scale.known:
             return values if scale.value is None else unscaled(values, scale.value)
@@ -97,12 +97,12 @@ class ScalerWatch:
             passes.join(torch.autograd, self._passed)
         tensor, version, scale = self._known
         if tensor is not scaler._scale or version != scaler._scale._version:  # else it is the one of the last call
-            scale = Scale(scaler._scale.detach().clone())
+            scale = PassScale(scaler._scale.detach().clone())
             self._known = scaler._scale, scaler._scale._version, scale
         self.scale = scale.value
         mark(losses, scale)
 
-    def _passed(self, _: Any, __: Any, scale: Scale) -> None:
+    def _passed(self, _: Any, __: Any, scale: PassScale) -> None:
         self._guarded(lambda: self._on_pass(scale))
 
     def _unscaled(self, _: Any, arguments: Any, __: Any) -> None:

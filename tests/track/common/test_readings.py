@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tandv.track.common.measurements import Measurements, Quantity
+from tandv.track.common.measurements import Quantity, StepMeasurements
 from tandv.track.common.readings import FINAL, LAST, LEFT_OVER, chosen
 from tandv.track.common.stash import Stashed
 
@@ -31,7 +31,7 @@ def largest(array):
     return {"max_abs": np.abs(array).max()}
 
 
-@pytest.mark.parametrize("make", [Measurements, lambda: Stashed(largest)], ids=["measured", "stashed"])
+@pytest.mark.parametrize("make", [StepMeasurements, lambda: Stashed(largest)], ids=["measured", "stashed"])
 def test_a_step_has_one_row_of_each_tensor_whatever_was_read_of_it(make):
     measurements = make()
     readings = [
@@ -49,7 +49,7 @@ def test_a_step_has_one_row_of_each_tensor_whatever_was_read_of_it(make):
 
 
 def test_readings_of_very_many_rows_are_told_apart_when_they_are_merged_on_the_way():
-    measurements = Measurements()
+    measurements = StepMeasurements()
     measurements.at_most = 4
     for n in range(10):
         measurements.add([np.full(2, float(n), np.float32)], [of("arrived", n + 1)])

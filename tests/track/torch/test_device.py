@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tandv.measure.device import DeviceRows
 from tandv.track.common import read_pickle
-from tandv.track.common.measurements import Measurements, Quantity
+from tandv.track.common.measurements import Quantity, StepMeasurements
 from tandv.track.torch import _measurements as on_devices
 from tandv.track.torch import _track, track
 
@@ -87,7 +87,7 @@ def test_a_log_is_the_same_wherever_tensors_live(device, on_host):
 
 
 def test_rows_that_are_merged_on_the_way_count_the_same(device, on_host, monkeypatch):
-    monkeypatch.setattr(Measurements, "at_most", 3)
+    monkeypatch.setattr(StepMeasurements, "at_most", 3)
     _, log = train(device)
     if device == "cpu":
         assert_alike(log, on_host)

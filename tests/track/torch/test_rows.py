@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from tandv.track.common import read_parquet
-from tandv.track.common.measurements import Measurements
+from tandv.track.common.measurements import StepMeasurements
 from tandv.track.torch import track
 
 
@@ -154,7 +154,7 @@ def test_a_module_called_several_times_is_one_row(run, row):
 
 
 def test_thousands_of_calls_merge_within_the_buffer(run, row, monkeypatch):
-    monkeypatch.setattr(Measurements, "at_most", 10)
+    monkeypatch.setattr(StepMeasurements, "at_most", 10)
     model = nn.Sequential(nn.Identity())
 
     def update(_):
