@@ -60,7 +60,7 @@ class Launches:
     def add(self, tensors: Sequence[torch.Tensor], places: Sequence[int], rows: torch.Tensor) -> None:
         """Measure each tensor into the row at its place; no place may stand twice. One launch for each dtype."""
         groups: dict[torch.dtype, list[_Job]] = {}
-        copies = []  # which must live until their launch
+        copies = []  # referenced until their launch
         for tensor, place in zip(tensors, places, strict=True):
             if not (tensor.is_contiguous() or fills_its_memory(tensor)):
                 tensor = tensor.detach().contiguous()

@@ -1,4 +1,4 @@
-"""From a live model to a log: trackers for torch and JAX, and what they share."""
+"""Trackers, which record a model during training: for PyTorch, for JAX, and what they share."""
 
 from tandv.track.by_framework import track
 from tandv.track.common.saving import SaveRule, crossing_of, jumps_of

@@ -1,4 +1,4 @@
-"""`track` for a model of any framework: by what it is given, the tracker of PyTorch or of JAX."""
+"""`track` for a model of any framework: it calls that of PyTorch or of JAX, by the class of the model."""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tandv.track.common.tracker import Tracker
 
-_OF_JAX = ("flax", "equinox")  # packages whose objects are models, or hold one
+_OF_JAX = ("flax", "equinox")  # packages whose objects are models, or contain one
 
 
 def track(model: Any = None, *arguments: Any, **settings: Any) -> "Tracker":
@@ -23,8 +23,8 @@ def track(model: Any = None, *arguments: Any, **settings: Any) -> "Tracker":
     Args:
         model: a torch.nn.Module; or a flax.nnx or equinox model, or a pytree of jax arrays such as the parameters of a
             flax.linen model. `module=` and `model_state=` may say it as well.
-        arguments: what else is given by position.
-        settings: what else is given by name.
+        arguments: further positional arguments.
+        settings: further keyword arguments.
 
     Raises TypeError for what is no model of either, and what the called `track` raises.
     """
@@ -45,7 +45,7 @@ def track(model: Any = None, *arguments: Any, **settings: Any) -> "Tracker":
 
 
 def _is_torch(given: Any) -> bool:
-    torch = sys.modules.get("torch")  # if it was never imported, this is none of its objects
+    torch = sys.modules.get("torch")  # if it was never imported, this is not its object
     return torch is not None and isinstance(given, torch.nn.Module)
 
 

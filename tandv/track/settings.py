@@ -1,4 +1,4 @@
-"""What the `track` of every framework takes: which layers, which steps, where to; and what is wrong with it."""
+"""The arguments that `track` of every framework has, and what is wrong with them."""
 
 import os
 import re
@@ -20,7 +20,7 @@ Every = int | Callable[[int], bool]
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What both trackers take, by the names and with the defaults of `track`, as it was given.
+    """The arguments that both `track` functions have, by the same names and with the same defaults.
 
     >>> Settings(every=0, offload_type=".h5").problems()[1]
     "offload_type='.h5' must be one of '.pkl', '.parquet'"
@@ -54,11 +54,11 @@ class Settings:
         return self.exclude is None or not re.search(self.exclude, name)
 
     def insight_asked(self) -> numbers.InsightSettings | None:
-        """Return what insight is asked for; None for nothing."""
+        """Return the settings of `insight=`; None where it is off."""
         return numbers.settings(self.insight)
 
     def exports(self, title: str) -> list[Export]:
-        """Return the other places that are told of each recorded step of a model of this class."""
+        """Return the exports of each recorded step, such as W&B; `title` is the class of the model."""
         return [
             *([Wandb(self.name, title, self.use_wandb == "rows")] if self.use_wandb else []),
             *([TensorBoard(self.tensorboard, self.name, title)] if self.tensorboard is not None else []),
@@ -167,7 +167,7 @@ def _are_edges(value: Any) -> bool:
 
 
 def _shortened(value: Any) -> str:
-    """Return how a value looks, in a line; of an object its class alone."""
+    """Return a value as one line of text; of an object only its class."""
     simple = isinstance(value, str | int | float | list | tuple | dict) or value is None
     text = repr(value) if simple else f"<{type(value).__name__}>"
     return text if len(text) <= 60 else text[:60] + "…"

@@ -186,7 +186,7 @@ class Arrivals:
 
 
 def _left(gradient: torch.Tensor) -> tuple[Any, _Version]:
-    plain = type(gradient) is torch.Tensor  # others may be swapped by what nobody hears of
+    plain = type(gradient) is torch.Tensor  # others may be swapped without notice
     return weakref.ref(gradient) if plain else None, _version(gradient)
 
 
