@@ -28,6 +28,12 @@ EARLY = (
     "of their outputs; call it after optimizer.step()"
 )
 
+LATE = (
+    "tracker.step() is called between backward() and optimizer.step(), so that what the optimiser does (its states and "
+    "updates, clipped gradients, skipped steps) gets into the step after that of its gradients; call it after "
+    "optimizer.step()"
+)
+
 
 class Seen(NamedTuple):
     """What occurred in a step."""
@@ -38,6 +44,7 @@ class Seen(NamedTuple):
     gradients: bool = False  # have arrived
     only_before: bool = False  # they have arrived before the forward pass, and none after
     stepped: bool = False  # an optimiser
+    late: bool = False  # it has stepped ahead of the forward pass, with gradients of the step before
 
 
 def mistake(steps: Sequence[Seen]) -> str | None:
@@ -51,6 +58,8 @@ def mistake(steps: Sequence[Seen]) -> str | None:
         return EVAL
     if len(steps) > 2 and all(one.recorded and one.outputs and one.only_before for one in steps[-2:]):
         return EARLY
+    if len(steps) > 2 and all(one.recorded and one.late for one in steps[-2:]):
+        return LATE
     active = _active(steps)
     followed = [after for one, after in pairwise(active) if one]
     if len(followed) > 1 and not active[-1] and not any(followed):

@@ -62,6 +62,7 @@ class ParameterCapture:
         self.ever: set[str] = set()  # names whose gradients were computed or used in any step
         self.unread: set[str] = set()  # names whose gradients were cleared before they could be read, in some step
         self.optimizer_stepped = False  # any optimiser, in this step, recorded or not
+        self.late = False  # in this step, with the gradients of the one before and ahead of the forward pass
         self.stepped = False  # whether an optimiser of the model has stepped in this step
         self.refused: torch.Tensor | None = None  # found_inf of fused optimisers: 1 if all skipped
         self._ran = False  # whether modules ran in this step
@@ -117,7 +118,7 @@ class ParameterCapture:
 
     def step_over(self) -> None:
         """Forget the gradients of a step that was not recorded."""
-        self.optimizer_stepped = False
+        self.optimizer_stepped = self.late = False
         self.arrivals.start_of_step(())
 
     @property
@@ -192,7 +193,6 @@ class ParameterCapture:
             if not mine:
                 return
             self._note_step(optimizer)
-            self._record_weights(mine)
             if self._updates:
                 self._keep_copies(mine)
             # A closure computes the gradients within the optimiser's step: those are read after it.
@@ -202,6 +202,10 @@ class ParameterCapture:
                 new = mine
             else:
                 new = self._take(mine, getattr(optimizer, "grad_scale", None))
+            if self._is_late(mine, new):
+                self.late = True  # the forward pass of this step is still to come: it uses other weights
+            else:
+                self._record_weights(mine)
             if self.insight is not None:
                 self.insight.before_step(optimizer, new, closure)
         except Exception as error:
@@ -217,6 +221,10 @@ class ParameterCapture:
                 self.insight.after_step(optimizer)
         except Exception as error:
             self._tracker.fail(f"after the step of {type(optimizer).__name__}", error)
+
+    def _is_late(self, parameters: list[nn.Parameter], new: list[nn.Parameter]) -> bool:
+        """Tell whether an optimiser takes the step of the iteration before, of which all its gradients are."""
+        return not self._ran and not new and any(p.grad is not None for p in parameters)
 
     def _note_step(self, optimizer: torch.optim.Optimizer) -> None:
         self.optimizers.note(optimizer)

@@ -147,6 +147,7 @@ class TorchTracker(Tracker):
             gradients=parameters.has_gradients,
             only_before=parameters.arrivals.only_before_forward,
             stepped=parameters.optimizer_stepped,
+            late=parameters.late,
         )
         mistake = self._coverage.add(seen)
         if mistake is not None:

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
+from tandv.track.common import read_pickle
 from tandv.track.torch import track
-from tandv.track.torch._coverage import EARLY, EVAL, TWICE, Seen, mistake
+from tandv.track.torch._coverage import EARLY, EVAL, LATE, TWICE, Seen, mistake
 
 ones = torch.ones(2, 2)
 training = Seen(outputs=True, gradients=True, stepped=True)
@@ -29,6 +30,7 @@ nothing = Seen()
         ([training, nothing._replace(recorded=False)] * 4, TWICE),
         ([Seen(outputs=True), *[Seen(outputs=True, gradients=True, only_before=True)] * 2], EARLY),
         ([Seen(outputs=True), Seen(outputs=True, gradients=True, only_before=True), training], None),
+        ([training, *[training._replace(late=True)] * 2], LATE),
         ([Seen(evaluated=True, gradients=True)], EVAL),
         ([Seen(evaluated=True)], None),  # a validation pass
         ([Seen(evaluated=True, outputs=True, gradients=True)], None),
@@ -52,6 +54,13 @@ def early(model, optimizer, tracker):
     tracker.step()
     optimizer.zero_grad()
     loss.backward()
+    optimizer.step()
+
+
+def late(model, optimizer, tracker):
+    optimizer.zero_grad()
+    model(ones).sum().backward()
+    tracker.step()
     optimizer.step()
 
 
@@ -94,10 +103,25 @@ def test_nothing_is_said_of_a_run_that_is_as_it_should_be(loop, every, compiled)
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
-@pytest.mark.parametrize("loop, words", [(twice, TWICE), (early, EARLY)])
+@pytest.mark.parametrize("loop, words", [(twice, TWICE), (early, EARLY), (late, LATE)])
 def test_steps_that_end_at_the_wrong_place(loop, words, compiled):
     said, _ = tracked(net(), loop, compiled=compiled)
     assert said == [f"tandv: {words}"]
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+def test_a_step_that_ends_ahead_of_the_optimisers_has_the_weights_of_its_forward_pass(compiled):
+    model = nn.Linear(2, 1, bias=False)
+    nn.init.ones_(model.weight)
+    call = torch.compile(model, backend="eager") if compiled else model
+    optimizer = SGD(model.parameters(), lr=0.125)
+    with pytest.warns(UserWarning, match="between backward"), track(model, optimizer=optimizer) as tracker:
+        for _ in range(3):
+            late(call, optimizer, tracker)
+    log = read_pickle(tracker.out_path)
+    weights = log[log["metadata", "tensor_type"] == "Weight"]["scalar_stats", "mean"]
+    outputs = log[log["metadata", "tensor_type"] == "Activation"]["scalar_stats", "mean"]
+    assert (weights.tolist(), outputs.tolist()) == ([1.0, 0.75, 0.5], [2.0, 1.5, 1.0])
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
