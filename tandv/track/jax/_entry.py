@@ -48,7 +48,11 @@ def remove() -> None:
 
 @functools.cache
 def available() -> bool:
-    """Tell whether jitted programs call the function, and its results can be replaced, by trying it."""
+    """Tell whether jitted programs call the function, and its results can be replaced, by trying it.
+
+    The answer is cached, so it must not depend on what the user does at the first call: jit turned off, transfers
+    forbidden, or a trace.
+    """
     if not callable(getattr(pjit, _NAME, None)) or not hasattr(getattr(ad_checkpoint, "remat_p", None), "impl"):
         return False
     seen = []
@@ -62,8 +66,9 @@ def available() -> bool:
     install()
     current.enter = enter
     try:
-        function = jax.jit(lambda x: x + 1)
-        answers = [int(function(1)), int(function(2))]  # if JAX cached a fast path it would not call again
+        with jax.disable_jit(False), jax.transfer_guard("allow"), jax.ensure_compile_time_eval():
+            function = jax.jit(lambda x: x + 1)
+            answers = [int(function(1)), int(function(2))]  # if JAX cached a fast path it would not call again
         return answers == [2, 3] and seen == [True, True]
     except Exception:  # another version of JAX: jitted programs then run untracked
         return False

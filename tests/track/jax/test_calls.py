@@ -14,7 +14,7 @@ from flax import linen as nn
 from flax import nnx
 
 from tandv.track.common import read_pickle
-from tandv.track.jax import tag, track
+from tandv.track.jax import _entry, tag, track
 
 X = jax.random.normal(jax.random.key(1), (4, 8, 4))
 
@@ -251,6 +251,40 @@ def test_where_jax_has_no_such_entry_the_run_goes_on_and_it_is_said(monkeypatch,
         tracker.step(p)
     assert same(p, jitted(PARAMS, X[0])[1])
     assert set(read_pickle(tracker.out_path)["metadata"]["tensor_type"]) == {"Weight"}
+
+
+AS_THE_USER_IS = {
+    "jit is turned off": lambda call: _within(jax.disable_jit(), call),
+    "transfers are forbidden": lambda call: _within(jax.transfer_guard("disallow"), call),
+    "something is being traced": lambda call: jax.jit(lambda _: call())(0.0),
+}
+
+
+def _within(setting, call):
+    with setting:
+        return call()
+
+
+@pytest.mark.parametrize("doing", AS_THE_USER_IS)
+def test_what_the_user_does_at_the_first_call_does_not_decide_whether_jax_is_known(doing):
+    _entry.available.cache_clear()
+    known = []
+    AS_THE_USER_IS[doing](lambda: known.append(_entry.available()))
+    assert known == [True]
+
+
+def test_where_jit_is_turned_off_values_are_measured_as_they_come(same):
+    _entry.available.cache_clear()
+    with jax.disable_jit():
+        with track() as tracker:
+            _, p = tracker.intercept(jitted, PARAMS, X[0])
+            tracker.step()
+        expected = jitted(PARAMS, X[0])[1]
+    log = read_pickle(tracker.out_path)
+    rows = log[(log["metadata", "tensor_type"] == "Activation") & (log["metadata", "name"] == "Net")]
+    largest = float(jnp.abs(Net().apply({"params": PARAMS}, X[0])).max())
+    assert same(p, expected)
+    assert rows["scalar_stats"]["max_abs"].tolist() == pytest.approx([largest]) and len(log) == 6
 
 
 def test_another_thread_is_left_alone():
