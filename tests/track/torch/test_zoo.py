@@ -3,11 +3,13 @@
 import copy
 import logging
 from functools import partial
+from typing import NamedTuple
 
 import pytest
 import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
+from track.architectures import TABLE
 from track.torch.written_out import WRITTEN_OUT
 from track.torch.zoo import ZOO
 
@@ -98,28 +100,30 @@ def rows_of(tracker):
     return steps
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_an_architecture(name, tmp_path):
+class Compared(NamedTuple):
+    """A run with tracking beside one without."""
+
+    identical: bool  # outputs, gradients, parameters and random state of every step
+    clean: bool  # nothing is left on the model
+    missing: list[tuple[str, str]]  # rows of any step
+    rows: int  # of a step
+
+
+def compare(name, folder) -> Compared:
+    """Train an architecture with and without tracking."""
     model, batch = made(name)
     expected = expected_rows(copy.deepcopy(model), batch)
     twin = copy.deepcopy(model)
     alone = train(twin, optimizer_of(twin), batch)
-
     optimizer = optimizer_of(model)
-    with track(model, optimizer=optimizer, path=tmp_path / "run", async_offload=False) as tracker:
+    with track(model, optimizer=optimizer, path=folder, async_offload=False) as tracker:
         tracked = train(model, optimizer, batch, tracker.step)
-    assert same(tracked, alone)
-    assert hooks_and_names(model) == hooks_and_names(twin)
-    assert not nn.modules.module._global_forward_hooks
-
-    rows = rows_of(tracker)
-    assert sorted(rows) == [0, 1, 2]
-    assert [sorted(expected - shown) for shown in rows.values()] == [[], [], []]
+    clean = hooks_and_names(model) == hooks_and_names(twin) and not nn.modules.module._global_forward_hooks
+    return compared(alone, tracked, clean, expected, tracker)
 
 
-@pytest.mark.parametrize("name", WRITTEN_OUT)
-def test_a_compiled_architecture(name, tmp_path):
-    """Compiled for autograd, tracked and alone are the same, and no row of eager mode is missing."""
+def compare_compiled(name, folder) -> Compared:
+    """Do the same with the model compiled as far as autograd."""
 
     def compiled():
         torch.compiler.reset()
@@ -129,16 +133,36 @@ def test_a_compiled_architecture(name, tmp_path):
     model, batch, run = compiled()
     alone = train(run, optimizer_of(model), batch)
     expected = expected_rows(made(name)[0], batch)
-
     model, batch, run = compiled()
     optimizer = optimizer_of(model)
-    with track(run, optimizer=optimizer, path=tmp_path / "run", async_offload=False) as tracker:
+    with track(run, optimizer=optimizer, path=folder, async_offload=False) as tracker:
         tracked = train(run, optimizer, batch, tracker.step)
     torch.compiler.reset()
-    assert same(tracked, alone)
-    assert [sorted(expected - shown) for shown in rows_of(tracker).values()] == [[], [], []]
+    return compared(alone, tracked, not nn.modules.module._global_forward_hooks, expected, tracker)
 
 
-def test_how_many_there_are():
-    assert len(ZOO) >= 55
-    assert len(WRITTEN_OUT) >= 40
+def compared(alone, tracked, clean, expected, tracker) -> Compared:
+    steps = rows_of(tracker)
+    assert sorted(steps) == [0, 1, 2]
+    missing = sorted(set().union(*(expected - shown for shown in steps.values())))
+    return Compared(same(tracked, alone), clean, missing, len(steps[1]))
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_an_architecture(name, tmp_path):
+    found = compare(name, tmp_path / "run")
+    assert found == (True, True, [], found.rows)
+    assert found.rows == TABLE["PyTorch", name]
+
+
+@pytest.mark.parametrize("name", WRITTEN_OUT)
+def test_a_compiled_architecture(name, tmp_path):
+    found = compare_compiled(name, tmp_path / "run")
+    assert found == (True, True, [], found.rows)
+    assert found.rows == TABLE["PyTorch, compiled", name]
+
+
+def test_the_table_has_them_all():
+    assert {name for group, name in TABLE if group == "PyTorch"} == set(ARCHITECTURES)
+    assert {name for group, name in TABLE if group == "PyTorch, compiled"} == set(WRITTEN_OUT)
+    assert (len(ZOO), len(WRITTEN_OUT)) >= (55, 40)
