@@ -189,7 +189,7 @@ def tracked(kind, place):
         "mean": rows["scalar_stats"]["mean"].tolist(),
         "numel": rows["scalar_stats"]["numel"].tolist(),
         "steps": layer["metadata"]["step"].tolist(),
-        "said": sorted({str(one.message) for one in said if "tandv" in str(one.message)}),
+        "said": sorted({text for one in said if (text := str(one.message)).startswith("tandv: ") and "recorded" not in text}),
     }
 
 
