@@ -60,6 +60,7 @@ CALLS: dict[str, tuple] = {
     "viz.attention_pattern": (PATTERN,),
     "viz.entropy_evolution": (HEADS,),
     "viz.head_curves": (HEADS,),
+    "viz.plot_attention_heads_comparison": (PATTERN[0], PATTERN[0]),
     "viz.augmentation_effect": (AGREEMENT,),
     "viz.correlation_history": ({"mean_abs_r/fc1~fc2": [0.1, 0.2]},),
     "viz.feature_correlations": ({"fc": ARRAY},),

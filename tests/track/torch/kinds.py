@@ -5,6 +5,7 @@ Prints one JSON object: for each "kind, place" what was logged and said, or how 
 
 import json
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -189,7 +190,7 @@ def tracked(kind, place):
         "mean": rows["scalar_stats"]["mean"].tolist(),
         "numel": rows["scalar_stats"]["numel"].tolist(),
         "steps": layer["metadata"]["step"].tolist(),
-        "said": sorted({text for one in said if (text := str(one.message)).startswith("tandv: ") and "recorded" not in text}),
+        "said": sorted({str(one.message) for one in said if re.match("tandv: (?!recorded)", str(one.message))}),
     }
 
 
