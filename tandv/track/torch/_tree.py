@@ -86,6 +86,7 @@ class Tree:
         """
         now = list(chain.from_iterable(map(dict.values, self._dicts)))
         same = len(now) == len(self._flat) and all(map(is_, now, self._flat))
+        same = same and list(chain.from_iterable(self._dicts)) == self._keys  # else one was renamed in its place
         if same and not self._unfinished:
             return False
         if _exchanged(now):
@@ -121,6 +122,7 @@ class Tree:
             if isinstance(one, dict)  # scripted modules have their own kind, and do not change
         ]
         self._flat = list(chain.from_iterable(map(dict.values, self._dicts)))
+        self._keys = list(chain.from_iterable(self._dicts))
 
 
 def differences(before: Parts, after: Parts) -> list[str]:

@@ -182,6 +182,16 @@ def test_pruned_and_parametrised_layers_keep_their_weights_by_their_new_names(ch
     assert any("parametrizations" in text for _, text in events)
 
 
+def test_a_pruned_layer_has_its_old_name_again_when_the_mask_is_applied(changed, row):
+    model = net()
+    prune.l1_unstructured(model[0], "weight", amount=0.5)
+    log, events = changed(model, lambda model: prune.remove(model[0], "weight"))
+    assert row(log, "0.weight_orig", "Weight", 1)["mean"] == 1.0
+    assert row(log, "0", "Weight", 2)["mean"] == 0.5
+    assert "Weight_Gradient" in kinds(log, "0", 2) and "Weight" not in kinds(log, "0.weight_orig", 2)
+    assert events == [(2, "parameter '0.weight_orig' is now '0'")]
+
+
 class Language(nn.Module):
     def __init__(self, words):
         super().__init__()

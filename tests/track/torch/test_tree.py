@@ -42,6 +42,11 @@ def rename(model):
     layer.register_parameter("weight_orig", layer._parameters.pop("weight"))
 
 
+def rename_in_place(model):
+    layer = model[1][0]  # its last entry gets another name, so that every value stays where it was
+    layer.register_parameter("shift", layer._parameters.pop("bias"))
+
+
 @pytest.mark.parametrize(
     "change, events",
     [
@@ -51,6 +56,7 @@ def rename(model):
         (assign, ["4 parameters were replaced: '0', '0.bias', '1.0' and 1 more"]),
         (wrap, ["module '0' was replaced", "module '0' is now '0.base'"]),
         (rename, ["parameter '0' is now '0.weight_orig'"]),
+        (rename_in_place, ["parameter '1.0.bias' is now '1.0.shift'"]),
     ],
     ids=lambda it: getattr(it, "__name__", ""),
 )
