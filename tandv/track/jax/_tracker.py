@@ -356,10 +356,11 @@ class JaxTracker(Tracker):
         self._namer.models = [(args, kwargs), *_objects.reached(function), self._latest["model_state"]]
         try:
             with _linen.watched(), _haiku.watched(), self._calls.on(self.recording):
-                return function(*args, **kwargs)
+                output = function(*args, **kwargs)
+            self._intercepted.append(function)  # one that raised need not have given rows
+            return output
         finally:
             if self.recording:
-                self._intercepted.append(function)
                 self._guard("after a call", lambda: self._after_call(function, args, kwargs))
 
     def _after_call(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:

@@ -59,17 +59,19 @@ class Variant:
 
     def run(self, own: Own, args: tuple[Any, ...]) -> Ran:
         """Run the program; it donates the same arguments as the user's own."""
-        if self._failed:
-            return Ran(own(*args), [], None)
-        self._runs += 1
-        if not self._repeatable:
+        if self._failed or not self._repeatable:
             return Ran(own(*args), [], None)
         if self._two or any(getattr(jax.config, flag) for flag in _SEARCHING):
-            return self._run_two(own, args)
-        if self._runs in _COMPARED:
-            return self._compare(own, args)
-        results, words = self._whole(*args)
-        return Ran(results, self.records, words)
+            ran = self._run_two(own, args)
+        elif self._runs + 1 in _COMPARED:
+            ran = self._compare(own, args)
+        else:
+            results, words = self._whole(*args)
+            ran = Ran(results, self.records, words)
+        # A program that raises for the user, too, gets no further: that is its own error, and it may be run again.
+        self._failed = ran.problem is not None
+        self._runs += 1
+        return ran
 
     def _run_two(self, own: Own, args: tuple[Any, ...]) -> Ran:
         """Measure first: the user's own program may donate its arguments."""
@@ -77,7 +79,7 @@ class Variant:
         try:
             words = self._alone(*args)
         except Exception as error:
-            self._failed, problem = True, error
+            problem = error
         return Ran(own(*args), self.records if problem is None else [], words, problem)
 
     def _compare(self, own: Own, args: tuple[Any, ...]) -> Ran:
@@ -88,7 +90,7 @@ class Variant:
             found = list(map(bits_of, results))
             del results, copies  # before the user's own program needs the memory
         except Exception as error:
-            self._failed, problem = True, error
+            problem = error
         results = own(*args)
         if found is not None and not _everywhere(_same(found, results)):
             self._two = True

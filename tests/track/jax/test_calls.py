@@ -1,10 +1,12 @@
 """The user's Python runs at every step; only what is jitted is replaced, and gives the results of the untracked run."""
 
+import contextlib
 import gc
 import threading
 import warnings
 import weakref
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -217,6 +219,26 @@ def test_an_error_in_the_middle_leaves_objects_in_use_and_runs_nothing_twice():
         tracker.step()
     assert trainer.model(X[0]).shape == (8, 4)
     assert set(read_pickle(tracker.out_path)["metadata"]["step"]) == {0}
+
+
+@pytest.mark.parametrize("bad", range(5))
+def test_a_program_that_raises_at_one_step_is_recorded_at_all_others(bad):
+    """Whether results of that run would have been compared (the 1st, 2nd and 4th) or not."""
+
+    @eqx.filter_jit
+    def checked(x, is_bad):
+        return eqx.error_if(tag(x, "x"), is_bad, "mine")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with track() as tracker:
+            for i in range(5):
+                with pytest.raises(Exception, match="mine") if i == bad else contextlib.nullcontext():
+                    tracker.intercept(checked, jnp.float32(i), jnp.array(i == bad)).block_until_ready()
+                tracker.step()
+    log = read_pickle(tracker.out_path)
+    others = [i for i in range(5) if i != bad]
+    assert log["metadata"]["step"].tolist() == others and log["scalar_stats"]["max_abs"].tolist() == others
 
 
 @pytest.mark.parametrize("where", ["_calls.holds_marks", "_calls.Variant", "_variant.inline", "_variant.bits_of"])
