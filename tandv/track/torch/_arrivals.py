@@ -35,6 +35,7 @@ class Arrivals:
         self._hooks: dict[int, tuple[nn.Parameter, Any]] = {}
         self._taken: set[int] = set()  # parameters that an optimiser has received
         self._left: dict[int, tuple[Any, _Version]] = {}  # what was in `.grad` when the step began
+        self._used: dict[int, tuple[Any, _Version]] = {}  # what was taken in the step of an optimiser
         self._early: dict[int, tuple[_Version, int]] = {}  # what was read when accumulated in this step
 
     def __bool__(self) -> bool:
@@ -69,7 +70,7 @@ class Arrivals:
 
     def start_of_step(self, parameters: Iterable[nn.Parameter]) -> None:
         """Forget what was accumulated, and note what the step before has left in `.grad`."""
-        for known in (self._flags, self._noted, self._scales, self._left, self._early):
+        for known in (self._flags, self._noted, self._scales, self._left, self._used, self._early):
             known.clear()
         self._before_forward = self._since_forward = False
         for p in parameters:
@@ -119,6 +120,7 @@ class Arrivals:
         for key, (_, version) in self._left.items():
             if version[0] == id(tensor):
                 self._left[key] = None, version
+        self._used.clear()
 
     def swapped(self, tensor: torch.Tensor) -> None:
         """Go on with a tensor that was swapped: what it was left with has not arrived by that, and its hook is dead."""
@@ -137,6 +139,18 @@ class Arrivals:
         left = self._left.get(id(p))
         return left is None or p.grad is None or left[1][1] != p.grad._version
 
+    def step_begins(self) -> None:
+        """Hear that an optimiser begins its step, and not within that of another."""
+        self._used.clear()
+
+    def is_used(self, p: nn.Parameter) -> bool:
+        """Tell whether this gradient, as it is, was taken since `step_begins` was called."""
+        used = self._used.get(id(p))
+        if used is None or used[0] is None or p.grad is None:
+            return False
+        reference, version = used
+        return reference() is p.grad and version == _version(p.grad)
+
     def was_read(self, p: nn.Parameter) -> bool:
         """Tell whether a gradient was read when it was accumulated."""
         return id(p) in self._early
@@ -149,6 +163,8 @@ class Arrivals:
         """Note that an optimiser has received parameters: their gradients are read there from now on."""
         for p in parameters:
             key = id(p)
+            if p.grad is not None:
+                self._used[key] = _left(p.grad)
             if key not in self._taken and key in self._hooks:
                 self._taken.add(key)
                 self._hook(key, p)

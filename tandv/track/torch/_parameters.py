@@ -62,6 +62,7 @@ class ParameterCapture:
         self.ever: set[str] = set()  # names whose gradients were computed or used in any step
         self.unread: set[str] = set()  # names whose gradients were cleared before they could be read, in some step
         self.optimizer_stepped = False  # any optimiser, in this step, recorded or not
+        self._stepping = 0  # optimisers that are taking their step now, one within another
         self.late = False  # in this step, with the gradients of the one before and ahead of the forward pass
         self.stepped = False  # whether an optimiser of the model has stepped in this step
         self.refused: torch.Tensor | None = None  # found_inf of fused optimisers: 1 if all skipped
@@ -94,7 +95,7 @@ class ParameterCapture:
         self._watch()
 
     def start_of_step(self) -> None:
-        self.stepped, self.refused = False, None
+        self.stepped, self.refused, self._stepping = False, None, 0
         self._measured.clear()
         self._received.clear()
         self._before.clear()
@@ -182,6 +183,7 @@ class ParameterCapture:
             self._before_step(optimizer, args, kwargs)
 
     def _after_optimizer_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        self._stepping = max(0, self._stepping - 1)
         if self._tracker.recording and (self._with_closure or self.insight is not None):
             self._after_step(optimizer)
 
@@ -189,6 +191,9 @@ class ParameterCapture:
     @alone
     def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         try:
+            if not self._stepping:
+                self.arrivals.step_begins()
+            self._stepping += 1
             mine = [p for p in _parameters(optimizer) if p in self._names]
             if not mine:
                 return
@@ -246,7 +251,8 @@ class ParameterCapture:
         arrivals = self.arrivals
         here = [p for p in parameters if p.grad is not None]
         new = [p for p in here if arrivals.is_new(p) or arrivals.is_changed(p)]
-        self._receive(new, scale)
+        # Where one steps within another, both use the same gradient: the first has shown it.
+        self._receive([p for p in new if not arrivals.is_used(p)], scale)
         arrivals.taken(new)
         if self._gradients and len(new) < len(here):
             known = set(new)

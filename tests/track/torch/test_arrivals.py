@@ -288,6 +288,44 @@ def test_only_recorded_steps_count(run):
     assert gradients(run(model, update, steps=8, every=2)) == {0: 1.0, 2: 3.0, 6: 7.0}
 
 
+class Around(torch.optim.Optimizer):
+    """Steps by another optimiser, as those that shard or average do."""
+
+    def __init__(self, inner):
+        super().__init__(inner.param_groups[0]["params"], {})
+        self.inner = inner
+
+    def step(self, closure=None):
+        if closure is not None:
+            with torch.enable_grad():
+                closure()
+        self.inner.step()
+
+
+@pytest.mark.parametrize("closure", [False, True])
+def test_what_an_optimiser_within_another_uses_counts_once(run, row, closure):
+    model = layers(1)
+    inner = SGD(model.parameters(), lr=0.0)
+    outer = Around(inner)
+
+    def evaluate():
+        outer.zero_grad()
+        model(ones).sum().backward()
+
+    def update(tracker):
+        if not closure:
+            evaluate()
+        outer.step(evaluate if closure else None)
+        if tracker.steps == 1:  # a gradient of its own
+            inner.zero_grad()
+            (model(ones) * 3).sum().backward()
+            inner.step()
+
+    log = run(model, update, steps=2)
+    found = [row(log, "0", "Weight_Gradient", step) for step in (0, 1)]
+    assert [(one["calls"], one["numel"], one["mean"]) for one in found] == [(1, 2, 1.0), (2, 4, 2.0)]
+
+
 def test_swapped_tensors_are_followed_and_nothing_keeps_them_from_being_swapped(run):
     model = layers(1)
     optimizer = SGD(model.parameters(), lr=0.0)
