@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -77,7 +78,7 @@ def collect(jaxpr: core.Jaxpr, constants: Sequence[Any], inputs: Sequence[Any], 
     for part in parts(jaxpr):
         if isinstance(part, Plain):
             operands = [read(v) for v in part.inputs]
-            results = core.jaxpr_as_fun(part.program)(*operands)
+            results = evaluated(part.program, operands)
             values.update(zip(part.outputs, results, strict=True))
             if place.replicas is not None:
                 place.replicas.follow(part.program.jaxpr, operands, results)
@@ -104,6 +105,14 @@ def collect(jaxpr: core.Jaxpr, constants: Sequence[Any], inputs: Sequence[Any], 
             results = _run_alone(part, jaxpr, read)
         values.update(zip(part.outvars, results, strict=True))
     return Found([read(v) for v in jaxpr.outvars], records, words)
+
+
+def evaluated(program: core.ClosedJaxpr, inputs: Sequence[Any]) -> list[Any]:
+    """Evaluate a program without marks.
+
+    Not by `core.jaxpr_as_fun`: JAX turns debug_nans off meanwhile, and leaves this thread's check off for good.
+    """
+    return jax.core.eval_jaxpr(program.jaxpr, program.consts, *inputs)
 
 
 def inline(jaxpr: Any, inputs: Sequence[Any], place: EquationContext) -> Found:
@@ -228,4 +237,4 @@ def program_of(equations: list[Any], inputs: Sequence[Any], outputs: Sequence[An
 
 def _run_alone(equation: Any, like: core.Jaxpr, read: Callable[[Any], Any]) -> list[Any]:
     program = program_of([equation], equation.invars, equation.outvars, like)
-    return core.jaxpr_as_fun(program)(*[read(v) for v in program.jaxpr.invars])
+    return evaluated(program, [read(v) for v in program.jaxpr.invars])

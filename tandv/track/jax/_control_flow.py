@@ -10,7 +10,7 @@ from jax import lax
 from jax.extend import core
 from jax.sharding import PartitionSpec, Sharding
 
-from tandv.track.jax._collect import EquationContext, Found, Record, Rule, collect, holds_marks, inline
+from tandv.track.jax._collect import EquationContext, Found, Record, Rule, collect, evaluated, holds_marks, inline
 from tandv.track.jax._replicas import Replicas
 
 
@@ -174,7 +174,7 @@ def _pmap(parameters: dict[str, Any], inputs: list[Any], place: EquationContext)
 
     def body(*parts: Any) -> Any:
         own = [part if at is None else part.squeeze(at) for part, at in zip(parts, in_axes, strict=True)]
-        outputs = core.jaxpr_as_fun(core.ClosedJaxpr(parameters["call_jaxpr"], ()))(*own)
+        outputs = evaluated(core.ClosedJaxpr(parameters["call_jaxpr"], ()), own)
         return [out if at is None else jnp.expand_dims(out, at) for out, at in zip(outputs, out_axes, strict=True)]
 
     def specs(axes: Any) -> tuple[PartitionSpec, ...]:

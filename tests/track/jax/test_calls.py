@@ -241,6 +241,20 @@ def test_a_program_that_raises_at_one_step_is_recorded_at_all_others(bad):
     assert log["metadata"]["step"].tolist() == others and log["scalar_stats"]["max_abs"].tolist() == others
 
 
+def test_the_users_search_for_nans_goes_on():
+    jax.config.update("jax_debug_nans", True)
+    try:
+        with track() as tracker:
+            tracker.intercept(jax.jit(lambda x: jnp.log(tag(x, "x"))), jnp.float32(1))
+            tracker.step()
+        untracked = jax.jit(jnp.log)
+        untracked(jnp.float32(1))  # compiled, so that JAX's fast path finds the next one
+        with pytest.raises(FloatingPointError, match="nan"):
+            untracked(jnp.float32(-1))
+    finally:
+        jax.config.update("jax_debug_nans", False)
+
+
 @pytest.mark.parametrize("where", ["_calls.holds_marks", "_calls.Variant", "_variant.inline", "_variant.bits_of"])
 def test_whatever_fails_in_measuring_the_users_program_runs_once(where, monkeypatch, same):
     printed = []
