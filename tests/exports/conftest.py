@@ -23,8 +23,9 @@ def wandb(tmp_path, monkeypatch):
         monkeypatch.setenv(f"WANDB_{name}", str(value))
     import wandb
 
+    wandb.teardown()  # it reads its environment once: whoever used it before had another, as the next test has
     yield wandb
-    wandb.teardown()  # it reads its environment once, and the next test has another
+    wandb.teardown()
 
 
 @pytest.fixture

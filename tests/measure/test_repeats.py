@@ -48,7 +48,7 @@ def test_an_expanded_array_and_float64():
 
 
 def test_a_large_tensor_with_gaps_is_measured_part_by_part(monkeypatch):
-    monkeypatch.setattr(measure, "_COPY", 4)
+    monkeypatch.setattr("tandv.measure.host._COPY", 4)
     grid = torch.arange(24.0).reshape(4, 6)[:, ::2]
     rows = measure.measure([grid, torch.ones(2)])
     assert rows["numel"].tolist() == [12, 2] and rows["calls"].tolist() == [1, 1]
