@@ -4,11 +4,14 @@
 model is left unchanged. Its framework is imported only when it is used.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tandv.probes.inspection import attention_patterns, get_intermediate_outputs
 from tandv.probes.measures import attention_of, heads_of, outputs_of
 from tandv.probes.over_time import MEASURES, Probe, probe, read_arrays
+
+if TYPE_CHECKING:
+    from tandv.compat import AttentionEvolutionPlotter
 
 __all__ = [
     "MEASURES",
