@@ -220,7 +220,7 @@ class NnxStacked(nnx.Module):
     """Layers made by vmap and run by scan."""
 
     def __init__(self, rngs):
-        self.layers = nnx.vmap(lambda rngs: nnx.Linear(8, 8, rngs=rngs))(rngs.fork(split=3))
+        self.layers = nnx.vmap(lambda rngs: nnx.Linear(8, 8, rngs=rngs))(rngs.split(3))
         self.head = nnx.Linear(8, 4, rngs=rngs)
 
     def __call__(self, x):
