@@ -1,0 +1,117 @@
+"""One statistic of every layer at every step as arrays: what a heat map needs of a log, whatever its size."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tandv.log import logframe
+from tandv.log.logframe import Names, Steps
+from tandv.messages import UnknownName, unknown
+
+__all__ = ["Grid", "grid"]
+
+
+class Grid(NamedTuple):
+    """A statistic of layers over steps, with what its value does not show: how much of a tensor is not finite.
+
+    >>> Grid(["fc"], np.array([0]), *(np.ones((1, 1)) for _ in range(4)), np.ones((1, 1), bool)).values.shape
+    (1, 1)
+
+    Args:
+        layers: the layers in model order.
+        steps: the steps, ascending, [n] integers.
+        values: the statistic, [layers, steps] floats; NaN where it is NaN and where nothing was logged.
+        nans: how many values of the tensor are NaN, [layers, steps] integers.
+        infs: how many are infinite, likewise.
+        numel: how many values it has, at least wherever some are NaN or infinite; 0 where that is not known.
+        logged: whether there is a row, [layers, steps] booleans.
+    """
+
+    layers: list[str]
+    steps: np.ndarray
+    values: np.ndarray
+    nans: np.ndarray
+    infs: np.ndarray
+    numel: np.ndarray
+    logged: np.ndarray
+
+
+def grid(
+    df: pd.DataFrame,
+    tt: str,
+    scalar_metric: str,
+    layer: Names | None = None,
+    step: Steps | None = None,
+    phase: Names | None = None,
+) -> Grid:
+    """Return a statistic of one tensor type as arrays [layers, steps], with its counts of NaN and infinity.
+
+    >>> found = grid(logframe.example_log(), "Gradient", "rm2", layer="head")
+    >>> found.values.shape, int(found.nans[0, -1])
+    ((1, 50), 4096)
+
+    Args:
+        df: the log.
+        tt: the tensor type.
+        scalar_metric: the name of a scalar statistic.
+        layer: a layer's name, a compiled pattern, or a list of these; None for all.
+        step: an integer, a list, or a slice, which ends before its stop like `range`; None for all.
+        phase: the phase of `tracker.phase(...)`, as in `select`.
+
+    Raises UnknownName for what is not in the log, ValueError if a step has several rows of one tensor.
+    """
+    if ("scalar_stats", scalar_metric) not in df.columns:
+        raise UnknownName(unknown("statistic", scalar_metric, logframe.scalar_metrics(df), logframe.LOG))
+    names = dict.fromkeys((scalar_metric, "nans", "infs", "numel"))
+    counted = [name for name in names if ("scalar_stats", name) in df.columns]
+    keys = [label for label in df.columns if label[0] == "metadata" and label[1] not in ("type", "dtype")]
+    rows = logframe.select(df[[*keys, *(("scalar_stats", name) for name in counted)]], layer, tt, step, phase)
+    codes, layers = logframe.numbered(rows[("metadata", "name")])
+    steps, at = np.unique(rows[("metadata", "step")].to_numpy(), return_inverse=True)
+    columns = {name: rows[("scalar_stats", name)].to_numpy() for name in counted}
+    return arranged(layers, steps.astype(np.int64), codes, at, columns, scalar_metric)
+
+
+def arranged(
+    layers: list[str],
+    steps: np.ndarray,
+    layer_of: np.ndarray,
+    step_of: np.ndarray,
+    columns: dict[str, np.ndarray],
+    scalar_metric: str,
+) -> Grid:
+    """Return rows in any order as a Grid.
+
+    >>> arranged(["a", "b"], np.array([5]), np.array([1]), np.array([0]), {"std": np.ones(1)}, "std").values.tolist()
+    [[nan], [1.0]]
+
+    Args:
+        layers: the names of the layers.
+        steps: the steps, ascending.
+        layer_of: the position of each row's layer, [rows].
+        step_of: the position of each row's step, [rows].
+        columns: the statistic, and `nans`, `infs` and `numel` as far as they are known, [rows] each.
+        scalar_metric: the name of the statistic.
+
+    Raises ValueError if a cell has several rows.
+    """
+    shape = len(layers), len(steps)
+    cell = layer_of.astype(np.int64) * len(steps) + step_of
+    logged = np.zeros(shape[0] * shape[1], bool)
+    logged[cell] = True
+    if len(cell) > logged.sum():
+        raise ValueError(
+            "a step has several rows of one tensor; select one of them first, such as one rank: "
+            'df[df[("metadata", "rank")] == 0]'
+        )
+
+    def placed(name: str, dtype: type, empty: float) -> np.ndarray:
+        out = np.full(len(logged), empty, dtype)
+        if name in columns:
+            values = columns[name]
+            out[cell] = values if dtype is float else np.nan_to_num(values)
+        return out.reshape(shape)
+
+    nans, infs, numel = (placed(name, np.int64, 0) for name in ("nans", "infs", "numel"))
+    return Grid(layers, steps, placed(scalar_metric, float, np.nan), nans, infs, numel, logged.reshape(shape))
