@@ -24,6 +24,7 @@ import pandas as pd
 from tandv import names as rule
 from tandv.log.building import assemble, categories, column_labels, concat, frame, in_order
 from tandv.log.example import EXAMPLE_TYPES, example_log
+from tandv.log.ranks import Label, Ranks, merged, needed, ranks, rows_of
 from tandv.log.schema import (
     INFINITE,
     METADATA,
@@ -63,6 +64,7 @@ __all__ = [
     "numbered",
     "phases",
     "problems",
+    "ranks",
     "scalar_metrics",
     "select",
     "steps",
@@ -165,23 +167,33 @@ def select(
     tt: Names | None = None,
     step: Steps | None = None,
     phase: Names | None = None,
+    rank: Ranks | None = None,
+    columns: Sequence[Label] | None = None,
 ) -> pd.DataFrame:
-    """Return the rows of some layers, tensor types and steps, in the order of the log.
+    """Return the rows of some layers, tensor types and steps, in the order of the log; ranks are merged.
 
     >>> select(example_log(), re.compile("mlp"), tt="Gradient", step=slice(0, 50, 10)).shape[0]
     5
 
     Args:
-        df: the log; it is returned itself if nothing is chosen.
+        df: the log; it is returned itself if nothing is chosen and there is nothing to merge.
         layer: a layer's name, a compiled pattern (searched in the names), or a list of these; None for all.
         tt: a tensor type, a compiled pattern, or a list of these; None for all.
         step: an integer, a list, or a slice, which ends before its stop like `range`; None for all.
         phase: a phase of `tracker.phase(...)`, a compiled pattern, or a list of these; "" is outside of any, and
             re.compile("") is all. None never mixes: if the chosen rows lie in several phases, those outside of any.
+        rank: a rank of a log that keeps the rows of each, or a list of ranks, whose rows stay apart; None merges the
+            rows of all ranks exactly into one for each tensor and step: counts add, and so do the copies of a tensor
+            that several ranks hold.
+        columns: which statistics and exponents to return besides the metadata, such as [("scalar_stats", "rm2")]; None
+            for all.
 
-    Raises UnknownName for a name, step or phase that the log does not have, if no row meets all choices, and without a
-    choice of phase if the rows lie in several but none outside of any.
+    Raises UnknownName for a name, step, phase or rank that the log does not have, if no row meets all choices, and
+    without a choice of phase if the rows lie in several but none outside of any.
     """
+    kept = None if columns is None else _with_metadata(df, columns)
+    if kept is not None:
+        df = df[needed(kept, df.columns.tolist())]
     masks = []
     if layer is not None:
         masks.append(rows_named(df[("metadata", "name")], layer, "layer"))
@@ -189,6 +201,8 @@ def select(
         masks.append(rows_named(df[("metadata", "tensor_type")], tt, "tensor type"))
     if step is not None:
         masks.append(rows_at(df[("metadata", "step")].to_numpy(), step))
+    if rank is not None:
+        masks.append(rows_of(df, rank))
     if phase is not None:
         if _PHASE not in df.columns:
             raise UnknownName(
@@ -200,21 +214,33 @@ def select(
         masks = [chosen if _PHASE not in df.columns else chosen & _of_one_phase(df[_PHASE], chosen)]
     elif _PHASE in df.columns:
         masks = [_of_one_phase(df[_PHASE], np.ones(len(df), bool))]
-    if not masks or (len(masks) == 1 and masks[0].all()):
-        return df
-    rows = np.flatnonzero(np.logical_and.reduce(masks))
-    if not len(rows):
-        raise UnknownName(_nothing_in_common(df, layer, tt, step, phase))
-    return df.take(rows)
+    if masks and not (len(masks) == 1 and masks[0].all()):
+        rows = np.flatnonzero(np.logical_and.reduce(masks))
+        if not len(rows):
+            raise UnknownName(_nothing_in_common(df, layer, tt, step, phase, rank))
+        df = df.take(rows)
+    if rank is None:
+        return merged(df, kept)
+    return df if kept is None else df[kept]
+
+
+def _with_metadata(df: pd.DataFrame, columns: Sequence[Label]) -> list[Label]:
+    labels = [label for label in df.columns if label[0] == "metadata"]
+    return list(dict.fromkeys([*labels, *columns]))
 
 
 def curves(
-    df: pd.DataFrame, layer: Names, tt: Names, scalar_metric: str | Sequence[str], phase: Names | None = None
+    df: pd.DataFrame,
+    layer: Names,
+    tt: Names,
+    scalar_metric: str | Sequence[str],
+    phase: Names | None = None,
+    rank: Ranks | None = None,
 ) -> pd.DataFrame:
     """Return statistics over the steps: a float column per layer and metric, the index is "step".
 
-    Columns are named "layer/metric", or "layer/tensor type/metric" if `tt` is not a single name. A step that a layer
-    lacks is NaN.
+    Columns are named "layer/metric", or "layer/tensor type/metric" if `tt` is not a single name; "/rank 0" is added if
+    several ranks are chosen. A step that a layer lacks is NaN.
 
     >>> curves(example_log(), "head", "Weight", ["std", "numel"]).columns.tolist()
     ['head/std', 'head/numel']
@@ -225,21 +251,26 @@ def curves(
         tt: a tensor type, a compiled pattern, or a list of these.
         scalar_metric: the name of a scalar statistic, or a list of names.
         phase: the phase of `tracker.phase(...)`, as in `select`.
+        rank: a rank or a list of ranks, as in `select`; None merges the rows of all ranks.
 
-    Raises UnknownName for unknown names, ValueError if a step has several rows of one tensor (several ranks: select one
-    first).
+    Raises UnknownName for unknown names, ValueError if a step has several rows of one tensor (several phases: select
+    one).
     """
+    if rank is not None and not isinstance(rank, int | np.integer):
+        each = {one: curves(df, layer, tt, scalar_metric, phase, one) for one in rank}
+        named = [table.add_suffix(f"/rank {one}", axis=1) for one, table in each.items()]
+        return pd.concat(named, axis=1).sort_index().rename_axis("step")
     metrics = [scalar_metric] if isinstance(scalar_metric, str) else list(scalar_metric)
     for metric in metrics:
         if ("scalar_stats", metric) not in df.columns:
             raise UnknownName(unknown("statistic", metric, scalar_metrics(df), LOG))
-    rows = select(df, layer, tt, phase=phase)
+    rows = select(df, layer, tt, phase=phase, rank=rank, columns=[("scalar_stats", metric) for metric in metrics])
     at_step, step = np.unique(rows[("metadata", "step")].to_numpy(), return_inverse=True)
     names, types = numbered(rows[("metadata", "name")]), numbered(rows[("metadata", "tensor_type")])
     tensor, pairs = pd.factorize(names[0].astype(np.int64) * len(types[1]) + types[0])
     cell = tensor * len(at_step) + step
     if len(np.unique(cell)) < len(cell):
-        raise ValueError("a step has several rows of one tensor; select one of them first, such as one rank")
+        raise ValueError("a step has several rows of one tensor; select one of them first, such as one phase")
     out = {}
     for metric in metrics:
         values = np.full((len(pairs), len(at_step)), np.nan)
@@ -317,8 +348,8 @@ def rows_at(column: np.ndarray, wanted: Steps) -> np.ndarray:
     return mask
 
 
-def _nothing_in_common(df: pd.DataFrame, layer: Any, tt: Any, step: Any, phase: Any) -> str:
-    asked = {"layer": layer, "tensor type": tt, "step": step, "phase": phase}
+def _nothing_in_common(df: pd.DataFrame, layer: Any, tt: Any, step: Any, phase: Any, rank: Any) -> str:
+    asked = {"layer": layer, "tensor type": tt, "step": step, "phase": phase, "rank": rank}
     chosen = ", ".join(f"{k} {getattr(v, 'pattern', v)!r}" for k, v in asked.items() if v is not None)
     if layer is None:
         return f"no row has {chosen}; choose other steps (steps(df) lists them)"

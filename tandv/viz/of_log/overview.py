@@ -46,7 +46,7 @@ from tandv.viz.of_log.panels import (
     read_out,
     second_title,
 )
-from tandv.viz.of_log.plots import metrics_asked, narrow
+from tandv.viz.of_log.plots import metrics_asked
 
 FORMATS = ("float8_e4m3fn", "float8_e5m2", "float16", "bfloat16")
 
@@ -64,6 +64,7 @@ def overview(
     colour: Colour = "log2",
     figsize: tuple[float, float] | None = None,
     phase: str | None = None,
+    rank: int | None = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
 ) -> Figure:
@@ -90,6 +91,7 @@ def overview(
         colour: "log2" or "linear" of the value, or "change" for the ratio to a layer's first step.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
         phase: a phase of the step, a compiled pattern, or a list of these; only of logs that have phases.
+        rank: a rank of a log that keeps the rows of each; None merges all ranks exactly.
         theme: "light", "dark" or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
 
@@ -103,11 +105,11 @@ def overview(
     stats = logframe.scalar_metrics(df)
     usual = next((m for m in ("rm2", "std", "mean_abs") if m in stats), stats[0])
     metric = metrics_asked(df, scalar_metric or usual)[0]
-    rows = logframe.select(df, tt=tt, phase=phase)
-    names, steps, table = table_of(narrow(rows, [metric]), metric)
+    rows = logframe.select(df, tt=tt, phase=phase, rank=rank)
+    names, steps, table = table_of(rows, metric)
     overflow = _overflow(rows, to, names, steps)
     layer, step = _worst(names, steps, table, overflow, layer, step)
-    own = logframe.select(rows, layer)
+    own = logframe.select(rows, layer)  # of merged ranks or of one
     if step not in (has := logframe.steps(own)):
         raise UnknownName(f"{layer!r} has no {tt} at step {step} in this log; {near_steps(step, has)}")
     here = logframe.select(own, step=step)
@@ -122,7 +124,7 @@ def overview(
         both = [m for m in dict.fromkeys((metric, "max_abs")) if m in stats]
         values = own[[("scalar_stats", m) for m in both]].to_numpy(float, na_value=np.nan)
         draw_lines(own, top, metrics=both, log2=wants_log2(values), style=style)
-    keys = draw_layers(narrow(rows, [metric]), layers_ax, metric=metric, colour=colour, style=style), None
+    keys = draw_layers(rows, layers_ax, metric=metric, colour=colour, style=style), None
     shown_map = draw_exponent_map(own, map_ax, formats=[to], style=style)
     draw_slice(names, table, int(np.searchsorted(steps, step)), names.index(layer), slice_ax, to, style, metric)
     draw_slice_of_exponents(here, bars_ax, map_ax, to, style)

@@ -30,10 +30,12 @@ from tandv.viz.of_log.lines import draw_lines, wants_log2
 from tandv.viz.of_log.maps import draw_exponent_map, draw_layers
 
 Names = str | re.Pattern[str] | Sequence[str | re.Pattern[str]]
+Ranks = int | Sequence[int]
 Size = tuple[float, float] | None
 HeatColour = Literal["auto", "log2", "linear", "change"]
 CountScale = Literal["linear", "log"]
 Dtypes = bool | str | Sequence[str]
+COUNTED = ("numel", "nans", "infs")  # a statistic of the finite values is shown with these
 
 
 def scalar_line(
@@ -48,6 +50,7 @@ def scalar_line(
     facet_kws: Mapping[str, bool] | None = None,
     yscale: lines.Scale = "auto",
     phase: Names | None = None,
+    rank: Ranks | None = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
 ) -> Figure:
@@ -68,6 +71,8 @@ def scalar_line(
         facet_kws: `sharex` and `sharey`, whether panels share their axes.
         yscale: "linear", "log2", or "auto" for log2 where all values are positive and span a factor of eight or more.
         phase: a phase of the step, a compiled pattern, or a list of these; only of logs that have phases.
+        rank: a rank of a log that keeps the rows of each, or a list of ranks, each in panels of its own; None merges
+            all ranks exactly.
         theme: "light", "dark" or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
 
@@ -76,7 +81,7 @@ def scalar_line(
     check_choices(kind=(kind, lines.Kind), yscale=(yscale, lines.Scale))
     metrics = metrics_asked(df, scalar_metric)
     x = _column(df, x)
-    rows = logframe.select(narrow(df, metrics, x), layer, tt, phase=phase)
+    rows = logframe.select(df, layer, tt, phase=phase, rank=_apart(df, rank, x), columns=columns_for(df, metrics))
     share = dict(facet_kws or {})
     if wrong := set(share) - {"sharex", "sharey"}:
         raise ValueError(f"facet_kws has {sorted(wrong)}; it may have 'sharex' and 'sharey' (True or False)")
@@ -92,8 +97,8 @@ def scalar_line(
 
     title, subtitle = _titles(", ".join(metrics), rows)
     return facet(
-        rows, draw, ("tensor_type", "name"), fig=fig, figsize=figsize, col_wrap=col_wrap, title=title,
-        subtitle=subtitle, style=style, sharex=sharex, sharey=sharey,
+        rows, draw, axes_of(rows, "tensor_type", "name", but=x), fig=fig, figsize=figsize, col_wrap=col_wrap,
+        title=title, subtitle=subtitle, panel_title=_panel_title, style=style, sharex=sharex, sharey=sharey,
     )  # fmt: skip
 
 
@@ -112,6 +117,7 @@ def exp_hist(
     fig_title: str | None = None,
     yscale: CountScale = "linear",
     phase: Names | None = None,
+    rank: Ranks | None = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
 ) -> Figure:
@@ -136,13 +142,15 @@ def exp_hist(
         fig_title: the title of the figure.
         yscale: "linear" or "log".
         phase: a phase of the step, a compiled pattern, or a list of these; only of logs that have phases.
+        rank: a rank of a log that keeps the rows of each, or a list of ranks, each in panels of its own; None merges
+            all ranks exactly.
         theme: "light", "dark" or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
 
     Raises UnknownName for what is not in the log.
     """
     check_choices(kind=(kind, histogram.Kind), yscale=(yscale, CountScale))
-    rows = logframe.select(df, layer, tt, step, phase)
+    rows = logframe.select(df, layer, tt, step, phase, rank)
     formats = _formats(rows, dtype_annotation)
     shown = _three(dtype_info)
     style = theme_named(theme)
@@ -170,8 +178,8 @@ def exp_hist(
     if fig_title is not None:
         title = fig_title
     return facet(
-        rows, draw, ("tensor_type", "name", "step"), fig=fig, figsize=figsize, col_wrap=col_wrap, title=title,
-        subtitle=subtitle, panel_title=_panel_title, panel_size=(4.0, 2.7), style=style, sharey=False,
+        rows, draw, axes_of(rows, "tensor_type", "name", "step"), fig=fig, figsize=figsize, col_wrap=col_wrap,
+        title=title, subtitle=subtitle, panel_title=_panel_title, panel_size=(4.0, 2.7), style=style, sharey=False,
     )  # fmt: skip
 
 
@@ -186,6 +194,7 @@ def scalar_global_heatmap(
     col_wrap: int | None = None,
     colour: HeatColour = "auto",
     phase: Names | None = None,
+    rank: Ranks | None = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
 ) -> Figure:
@@ -208,6 +217,8 @@ def scalar_global_heatmap(
         colour: "log2" or "linear" of the value, "change" for the ratio to a layer's first step, or "auto": linear for
             shares and angles, else log2.
         phase: a phase of the step, a compiled pattern, or a list of these; only of logs that have phases.
+        rank: a rank of a log that keeps the rows of each, or a list of ranks, each in panels of its own; None merges
+            all ranks exactly.
         theme: "light", "dark" or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
 
@@ -220,14 +231,15 @@ def scalar_global_heatmap(
     if inc < 1:
         raise ValueError(f"inc is how many logged steps to go on each time, at least 1, not {inc}")
     x, y = _column(df, x), _column(df, y)
-    rows = logframe.select(narrow(df, metric, x, y), tt=tt, phase=phase)
+    rank = _apart(df, rank, x, y)
+    rows = logframe.select(df, tt=tt, phase=phase, rank=rank, columns=columns_for(df, metric))
     if insight_meaning(metric[0]) and (there := rows[("scalar_stats", metric[0])].notna()).any():
         rows = rows[
             there
         ]  # other tensor types lack it, and so does the first step, where it compares with the one before
     chosen: Colour = colour if colour != "auto" else "linear" if is_linear(metric[0]) else "log2"
     if inc > 1:
-        rows = logframe.select(rows, step=logframe.steps(rows)[::inc], phase=phase)
+        rows = logframe.select(rows, step=logframe.steps(rows)[::inc], phase=phase, rank=rank)
     style = theme_named(theme)
 
     def draw(part: pd.DataFrame, ax: Axes) -> Key:
@@ -237,8 +249,9 @@ def scalar_global_heatmap(
     title, subtitle = _titles(metric[0], rows)
     high = float(np.clip(1.3 + 0.155 * count, 2.6, 7.5))
     return facet(
-        rows, draw, ("tensor_type",), fig=fig, figsize=figsize, col_wrap=col_wrap, title=title, subtitle=subtitle,
-        single_size=(10.0, high), panel_size=(4.4, float(np.clip(high, 2.6, 4.4))), sharey=False, style=style,
+        rows, draw, axes_of(rows, "tensor_type", but=(x, y)), fig=fig, figsize=figsize, col_wrap=col_wrap, title=title,
+        subtitle=subtitle, panel_title=_panel_title, single_size=(10.0, high),
+        panel_size=(4.4, float(np.clip(high, 2.6, 4.4))), sharey=False, style=style,
     )  # fmt: skip
 
 
@@ -252,6 +265,7 @@ def exp_heatmap(
     col_wrap: int | None = None,
     figsize: Size = None,
     phase: Names | None = None,
+    rank: Ranks | None = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
 ) -> Figure:
@@ -271,16 +285,18 @@ def exp_heatmap(
         col_wrap: how many panels are put side by side.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
         phase: a phase of the step, a compiled pattern, or a list of these; only of logs that have phases.
+        rank: a rank of a log that keeps the rows of each, or a list of ranks, each in panels of its own; None merges
+            all ranks exactly.
         theme: "light", "dark" or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
 
     Raises UnknownName for what is not in the log.
     """
-    rows = logframe.select(df, layer, tt, phase=phase)
+    rows = logframe.select(df, layer, tt, phase=phase, rank=rank)
     if inc < 1:
         raise ValueError(f"inc is how many logged steps to go on each time, at least 1, not {inc}")
     if inc > 1:
-        rows = logframe.select(rows, step=logframe.steps(rows)[::inc], phase=phase)
+        rows = logframe.select(rows, step=logframe.steps(rows)[::inc], phase=phase, rank=rank)
     formats, shown = _formats(rows, dtype_annotation), _three(dtype_info)
     style = theme_named(theme)
 
@@ -291,8 +307,9 @@ def exp_heatmap(
     if formats:
         subtitle += f"  |  limits of {', '.join(to.name for to in formats)}"
     return facet(
-        rows, draw, ("tensor_type", "name"), fig=fig, figsize=figsize, col_wrap=col_wrap, title=title,
-        subtitle=subtitle, single_size=(9.5, 4.4), panel_size=(4.4, 3.0), sharey=False, style=style,
+        rows, draw, axes_of(rows, "tensor_type", "name"), fig=fig, figsize=figsize, col_wrap=col_wrap, title=title,
+        subtitle=subtitle, panel_title=_panel_title, single_size=(9.5, 4.4), panel_size=(4.4, 3.0), sharey=False,
+        style=style,
     )  # fmt: skip
 
 
@@ -319,10 +336,21 @@ def _column(df: pd.DataFrame, name: str | tuple[str, str]) -> str:
     return name
 
 
-def narrow(df: pd.DataFrame, metrics: Sequence[str], *more: str) -> pd.DataFrame:
-    """Return the columns that a plot needs: taking rows of a narrow table is many times faster."""
-    names = dict.fromkeys(("name", "tensor_type", "step", *more, *(["phase"] if logframe.phases(df) else [])))
-    return df[[("metadata", n) for n in names] + [("scalar_stats", m) for m in metrics]]
+def columns_for(df: pd.DataFrame, metrics: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the columns of some statistics and of the counts without which they are not shown."""
+    counts = [name for name in COUNTED if ("scalar_stats", name) in df.columns]
+    return [("scalar_stats", name) for name in dict.fromkeys((*metrics, *counts))]
+
+
+def axes_of(rows: pd.DataFrame, *names: str, but: str | tuple[str, ...] = ()) -> list[str]:
+    """Return the metadata of which each combination has a panel: some names, and the rank where rows have one."""
+    more = ["rank"] if ("metadata", "rank") in rows.columns else []
+    return [name for name in (*names, *more) if name not in ((but,) if isinstance(but, str) else but)]
+
+
+def _apart(df: pd.DataFrame, rank: Ranks | None, *axes: str) -> Ranks | None:
+    """Return the ranks to show: all of them, unmerged, if they are what an axis shows."""
+    return logframe.ranks(df) if rank is None and "rank" in axes else rank
 
 
 def _values(rows: pd.DataFrame, metrics: Sequence[str]) -> np.ndarray:
@@ -346,7 +374,7 @@ def _three(shown: tuple[bool, bool, bool]) -> tuple[bool, bool, bool]:
 
 
 def _panel_title(names: Mapping[str, Any]) -> str:
-    parts = [f"step {step_text(v)}" if n == "step" else str(v) for n, v in names.items()]
+    parts = [f"{n} {step_text(v)}" if n in ("step", "rank") else str(v) for n, v in names.items()]
     return " · ".join(parts)
 
 
@@ -360,6 +388,8 @@ def _titles(what: str, rows: pd.DataFrame, step: int | Sequence[int] | None = No
         notes.append(f"{len(names)} layers")
     if (phases := logframe.phases(rows)) and phases != [""]:
         notes.append(f"phase {' and '.join(map(repr, phases))}" if len(phases) < 4 else f"{len(phases)} phases")
+    if there := logframe.ranks(rows):
+        notes.append(f"rank {there[0]}" if len(there) == 1 else f"{len(there)} ranks")
     if len(steps) == 1:
         notes.append(f"step {step_text(steps[0])}")
     elif step is None:

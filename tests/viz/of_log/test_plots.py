@@ -4,6 +4,7 @@ import inspect
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
@@ -199,3 +200,48 @@ def test_several_rows_in_a_cell_ask_for_a_choice():
     df[("metadata", "tensor_type")] = "Activation"
     with pytest.raises(ValueError, match="several rows have the same name and step"):
         viz.scalar_global_heatmap(df, "Activation", "rm2")
+
+
+# ------------------------------------------------------------------------------------------------ ranks
+
+
+def of_two_ranks():
+    """Return the log with the rows of two ranks; those of the second are twice as large."""
+    both = pd.concat([LOG, LOG], ignore_index=True)
+    both[("metadata", "rank")] = np.repeat([0, 1], len(LOG))
+    for metric in ("mean", "std", "mean_abs", "max_abs", "min_abs", "rm2", "rm4", "rm8"):
+        both.loc[both[("metadata", "rank")] == 1, ("scalar_stats", metric)] *= 2
+    return both
+
+
+RANKED = of_two_ranks()
+
+
+def test_ranks_are_merged_in_every_plot():
+    alone = viz.scalar_global_heatmap(RANKED, "Activation", "rm2", rank=0).axes[0]
+    merged = viz.scalar_global_heatmap(RANKED, "Activation", "rm2").axes[0]
+    # rm2 of 1 and 2 together is sqrt((1 + 4) / 2)
+    np.testing.assert_allclose(drawn(merged).values, drawn(alone).values * np.sqrt(2.5), rtol=1e-6)
+    line = viz.scalar_line(RANKED, "head", "Activation", "numel").axes[0]
+    assert line.lines[0].get_ydata().tolist() == [2 * 4096] * 20  # one point for each step
+    table = viz.exp_heatmap(RANKED, "head", "Activation").axes[0]
+    np.testing.assert_allclose(drawn(table).values, drawn(viz.exp_heatmap(LOG, "head", "Activation").axes[0]).values)
+    assert "step 19" in " ".join(text.get_text() for text in viz.overview(RANKED, "head", step=19).texts)
+
+
+def test_a_list_of_ranks_has_a_panel_for_each():
+    fig = viz.scalar_line(RANKED, "head", "Activation", "rm2", rank=[0, 1])
+    assert [ax.get_title("left") for ax in fig.axes] == ["rank 0", "rank 1"]
+    fig = viz.scalar_global_heatmap(RANKED, ["Activation", "Weight"], "rm2", rank=[0, 1])
+    assert [ax.get_title("left") for ax in fig.axes] == [
+        f"{kind} · rank {rank}" for kind in ("Activation", "Weight") for rank in (0, 1)
+    ]
+    assert len(viz.exp_hist(RANKED, "head", "Activation", 3, rank=[0, 1]).axes) == 2
+    assert len(viz.exp_heatmap(RANKED, "head", "Activation", rank=[0, 1]).axes) == 2
+    assert len(viz.exp_heatmap(RANKED, "head", "Activation", rank=1).axes) == 1
+
+
+def test_an_axis_of_ranks_keeps_them_apart():
+    here = RANKED[RANKED[("metadata", "step")] == 0]
+    ax = viz.scalar_global_heatmap(here, "Activation", "rm2", x="rank").axes[0]
+    assert drawn(ax).values.shape == (8, 2)
