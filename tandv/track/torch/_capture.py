@@ -5,36 +5,32 @@ Gradients are taken at the output tensor, since module backward hooks break in-p
 """
 
 import contextlib
-import weakref
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
-from torch._C._functorch import (  # pyright: ignore[reportMissingImports]
-    is_functorch_wrapped_tensor,
-    peek_interpreter_stack,
-)
+from torch._C._functorch import is_functorch_wrapped_tensor  # pyright: ignore[reportMissingImports]
 from torch.nn.modules.module import register_module_forward_hook
 
 from tandv import tensor_types
 from tandv.track.common.measurements import Quantity, in_phase
 from tandv.track.torch import _exports
-from tandv.track.torch._compiled import VIEW, Quiet, Receiver, forget_graphs, mark, not_compiled_alone
+from tandv.track.torch._compiled import ACTIVATION, GRADIENT, mark, not_compiled_alone
+from tandv.track.torch._compiled_outputs import CompiledOutputs, number_in_graphs
 from tandv.track.torch._coverage import Part
 from tandv.track.torch._gradients import on_gradient
 from tandv.track.torch._inputs import INPUT, Inputs, in_backward
 from tandv.track.torch._met import MetTensors
 from tandv.track.torch._modes import exporting, own_operations
 from tandv.track.torch._own_hooks import Last, LastHooks
-from tandv.track.torch._shards import Sums, is_spread, local, part_of
+from tandv.track.torch._shards import Sums, local, part_of
 from tandv.track.torch._tree import Tree
 from tandv.track.torch.names import Named, unwrap
 from tandv.track.torch.outputs import tensors_in
 from tandv.track.torch.values import measurable, why_not
 
-ACTIVATION, GRADIENT = 0, 1  # positions among the tensor types
 _TENSOR_TYPES = {INPUT: tensor_types.INPUT, ACTIVATION: tensor_types.ACTIVATION, GRADIENT: tensor_types.GRADIENT}
 
 
@@ -59,34 +55,27 @@ class OutputCapture:
         self.met = MetTensors()
         self._quantities: dict[tuple[int, str, int], Quantity] = {}
         self._on_leaves: list[Any] = []
-        self._ran_in: dict[tuple[int, str], set[str]] = {}  # phases of this step, by output of compiled graphs
-        self._views: dict[tuple[int, str], str] = {}  # outputs in compiled graphs, still without a gradient
-        self._compiled_gradients = False
-        self._taken: set[int] = set()  # modules whose output was recorded before their own hooks
         self.saw_outputs = False
         self.evaluated = False  # in this step the model ran in eval mode, whose outputs are not recorded
         self.with_outputs: set[str] = set()  # names of modules whose outputs were recorded
         self._met_unknown = False  # in this step a module ran that is not known to be of the model
         self._hook: Any = None
         self._last = LastHooks(self._after_own_hooks, lambda module: tree.find(module) is not None)
-        self._receiver = Receiver(self._on_compiled)
-        _captures[self._receiver.number] = self
-        self._quiet = Quiet()
+        self._compiled = CompiledOutputs(self, tracker, tree, self._last)
         self._sums = Sums(self._on_sum)
         self._inputs = Inputs(self) if inputs else None
 
     def attach(self) -> None:
-        forget_graphs()
+        self._compiled.attach()
         for hook in (OutputCapture._first, OutputCapture._after_own_hooks, OutputCapture._on_output, Last.__call__):
             not_compiled_alone(hook)
-        self._quiet.begin()
         self._sums.attach()
         self._put_hooks()
         _exports.join(self._without_hooks)
 
     def detach(self) -> None:
         _exports.leave(self._without_hooks)
-        self._quiet.end()
+        self._compiled.detach()
         self._sums.detach()
         self._take_hooks()
         self.next_step()
@@ -136,10 +125,8 @@ class OutputCapture:
         """Forget the outputs of the step that has ended."""
         self.saw_outputs = self.evaluated = self._met_unknown = False
         self.met.clear()
-        self._ran_in.clear()
-        self._taken.clear()
-        self._views.clear()
-        self._compiled_gradients = False
+        self._last.next_step()
+        self._compiled.next_step()
         for handle in self._on_leaves:
             handle.remove()
         self._on_leaves.clear()
@@ -163,7 +150,7 @@ class OutputCapture:
             return
         try:
             named = self.known(module)
-            if named is None or (module._forward_hooks and not self._has_its_turn(module, output, last)):
+            if named is None or (module._forward_hooks and not self._last.has_turn(module, output, last)):
                 return
             with own_operations():
                 for name, tensor in tensors_in(output, named.name):
@@ -173,22 +160,6 @@ class OutputCapture:
             what = type(module).__name__ if named is None else repr(named.name)
             self.tracker.fail(f"in the forward pass of {what}", error)
 
-    def _has_its_turn(self, module: nn.Module, output: Any, last: bool) -> bool:
-        """Tell whether the output of a module with hooks of its own is recorded now: before them or after.
-
-        It is after, except for a DTensor: the hooks of tensor parallelism convert it to a plain tensor, which does not
-        say which part of the whole it is.
-        """
-        if last:
-            taken = id(module) in self._taken
-            self._taken.discard(id(module))
-            return not taken
-        if not self._last.sees(module):
-            return True
-        if any(is_spread(tensor) for _, tensor in tensors_in(output, "")):
-            self._taken.add(id(module))
-        return id(module) in self._taken
-
     def known(self, module: nn.Module) -> Named | None:
         """Return the name of a module; the first module of a step marks the start of its forward pass."""
         named = self._tree.find(module)
@@ -197,11 +168,12 @@ class OutputCapture:
             self.tracker.look(within=True)
             named = self._tree.find(module)
         if named is not None and not self.saw_outputs:
-            self._begin()
+            self.begin()
             named = self._tree.find(module)
         return named
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Note that the step's forward pass has begun."""
         self.saw_outputs = True
         self.tracker.look(within=True)
         self.tracker.forward_begun()
@@ -220,50 +192,9 @@ class OutputCapture:
         """Insert operators that record the tensors in a module's output or input into the graph being traced."""
         if torch.compiler.is_exporting():
             return
-        number = _number(self._receiver.number, id(module), last)
+        number = number_in_graphs(self._compiled.number, id(module), last)
         if number >= 0:
-            mark(values, self._receiver.number, number, self._gradients and kind == ACTIVATION, "", kind)
-
-    def _on_compiled(self, module: int, leaf: str, kind: int, tensor: torch.Tensor) -> None:
-        """Record a tensor of a compiled graph, except activations that its backward pass recomputes."""
-        if not self.tracker.recording or (kind != GRADIENT and in_backward()):
-            return
-        named = None
-        try:
-            if kind != GRADIENT and not self.saw_outputs:
-                self._begin()
-            named = self._tree.numbered(module)
-            if named is None:
-                return
-            if kind in (GRADIENT, VIEW):
-                self._note_view((module, leaf), f"{named.name}{leaf}", kind)
-            kind = ACTIVATION if kind == VIEW else kind
-            quantity = self.quantity_of(named, f"{named.name}{leaf}", kind)
-            phases = self._ran_in.setdefault((module, leaf), set())
-            if kind == GRADIENT:
-                only = next(iter(phases)) if len(phases) == 1 else ""
-                self._on_gradient(in_phase([quantity], only), tensor)
-                return
-            phases.add(self._measurements.phase)
-            with own_operations():
-                self._add_compiled(quantity, tensor)
-        except Exception as error:
-            self.tracker.fail(f"in the compiled pass of {named.name!r}" if named else "in a compiled pass", error)
-
-    def _note_view(self, place: tuple[int, str], name: str, kind: int) -> None:
-        """Note a view whose gradient may bypass its graph, or that its gradient was computed inside."""
-        if kind == VIEW:
-            self._views[place] = name
-        else:
-            self._compiled_gradients = True
-            self._views.pop(place, None)
-
-    def _add_compiled(self, quantity: Quantity, tensor: torch.Tensor) -> None:
-        values = measurable(tensor)
-        if values is not None:
-            self._measurements.add([values], [quantity])
-        else:
-            self.leave_out(quantity.name, tensor)
+            mark(values, self._compiled.number, number, self._gradients and kind == ACTIVATION, "", kind)
 
     def leave_out(self, name: str, tensor: torch.Tensor) -> None:
         why = why_not(tensor)
@@ -300,12 +231,13 @@ class OutputCapture:
         if not tensor.requires_grad:
             return
         if not wanted:
-            hook = on_gradient(tensor, partial(self._on_gradient, wanted))
+            hook = on_gradient(tensor, partial(self.on_gradient, wanted))
             if tensor.is_leaf:  # a leaf outlives the step, and so would the hook
                 self._on_leaves.append(hook)
         wanted.extend(in_phase([quantity], self._measurements.phase))
 
-    def _on_gradient(self, quantities: list[Quantity], gradient: torch.Tensor) -> None:
+    def on_gradient(self, quantities: list[Quantity], gradient: torch.Tensor) -> None:
+        """Record a gradient for each output that it is the gradient of."""
         if not self.tracker.recording or exporting():
             return
         try:
@@ -353,28 +285,9 @@ class OutputCapture:
         if self._hook is not None:
             self._last.follow(self._tree.modules)
 
-    def number(self, key: int, last: bool) -> int:
-        """Return the number of a module, given by its id while it is being called; -1 for none.
-
-        `last` is whether its own hooks have run. A module inside of a `torch.func` transform has no number: its outputs
-        have no values there.
-        """
-        self.tracker.look(within=True)
-        if peek_interpreter_stack() is not None:
-            why = "tensors inside torch.func or vmap"
-            self.tracker.say_once(f"{why} are not measured (first met in a compiled graph)", why)
-            return -1
-        return self._tree.number(key) if last or key not in self._last.keys else -1
-
     def say_unseen(self) -> None:
         """Warn about outputs that were not reduced over the ranks, and gradients that bypassed compiled graphs."""
-        if self._views and self._compiled_gradients:
-            self.tracker.say_once(
-                f"the gradient of {next(iter(self._views.values()))!r} was not seen: the loss does not depend on it, "
-                "or a compiled function returns it beside what it is a view of; compile the model itself, or run it in "
-                "eager mode, to have it",
-                "views in compiled graphs",
-            )
+        self._compiled.say_unseen()
         for _, name in self._sums.unseen():
             self.tracker.say_once(f"{name!r} stays a term of a sum over ranks in the step and is not measured")
 
@@ -386,16 +299,3 @@ class OutputCapture:
                 self.with_outputs.add(named.name)
             self._quantities[key] = Quantity(order, name, named.type, _TENSOR_TYPES[kind], part)
         return self._quantities[key]
-
-
-_captures: weakref.WeakValueDictionary[int, OutputCapture] = weakref.WeakValueDictionary()
-
-
-def _number(receiver: int, key: int, last: bool) -> int:
-    """Return the number of a module in graphs: called in Python while a graph is traced, where it is a constant."""
-    capture = _captures.get(receiver)
-    return -1 if capture is None else capture.number(key, last)
-
-
-# What torch.compiler.assume_constant_result does, without importing Dynamo.
-vars(_number)["_dynamo_marked_constant"] = True

@@ -26,6 +26,8 @@ _NOTICES = (
     (r"The .grad attribute of a Tensor that is not a leaf Tensor is being accessed", UserWarning, r"torch\."),
 )
 
+# Kinds of what is recorded
+ACTIVATION, GRADIENT = 0, 1
 VIEW = 3  # an output whose gradient may bypass it, see `is_shared_view`
 
 _numbers = itertools.count(1)  # graphs contain numbers, so none is used twice
@@ -60,7 +62,7 @@ def _with_gradient(x: torch.Tensor, receiver: int, module: int, leaf: str, kind:
     """
     record = torch.ops.tandv.record
     if gradient and x.requires_grad:
-        on_gradient(x, lambda found: record(found, receiver, module, leaf, 1, False))
+        on_gradient(x, lambda found: record(found, receiver, module, leaf, GRADIENT, False))
         kind = VIEW if is_shared_view(x) else kind
     with torch._C._AutoDispatchBelowAutograd():
         record(x, receiver, module, leaf, kind, False)
@@ -72,7 +74,7 @@ _library.impl("record", lambda *_: None, "Meta")
 _register_effectful_op("tandv::record", _EffectType.ORDERED)
 
 
-def mark(output: Any, receiver: int, module: int, gradients: bool, leaf: str = "", kind: int = 0) -> None:
+def mark(output: Any, receiver: int, module: int, gradients: bool, leaf: str = "", kind: int = ACTIVATION) -> None:
     """Insert the operator for every float tensor in a module's output; called while a graph is traced."""
     if isinstance(output, torch.Tensor):
         if output.is_floating_point():

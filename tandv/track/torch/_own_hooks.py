@@ -12,6 +12,8 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from tandv.track.torch._patching import Overheard
+from tandv.track.torch._shards import is_spread
+from tandv.track.torch.outputs import tensors_in
 
 _registered = Overheard("register_forward_hook")
 
@@ -26,6 +28,7 @@ class LastHooks:
         self._is_ours = is_ours
         self._handles: dict[nn.Module, RemovableHandle] = {}
         self.keys: set[int] = set()  # of the modules, which are held
+        self._taken: set[int] = set()  # modules whose output was recorded before their own hooks
 
     def attach(self, modules: Iterable[nn.Module]) -> None:
         """Put the hook after those that modules have, and after those that are registered from now on."""
@@ -62,6 +65,26 @@ class LastHooks:
         hooks[handle.id] = self._hook
         self.keys.add(id(module))
         return True
+
+    def has_turn(self, module: nn.Module, output: Any, last: bool) -> bool:
+        """Tell whether the output of a module with hooks of its own is recorded now: before them or after.
+
+        It is after, except for a DTensor: the hooks of tensor parallelism convert it to a plain tensor, which does not
+        say which part of the whole it is.
+        """
+        if last:
+            taken = id(module) in self._taken
+            self._taken.discard(id(module))
+            return not taken
+        if not self.sees(module):
+            return True
+        if any(is_spread(tensor) for _, tensor in tensors_in(output, "")):
+            self._taken.add(id(module))
+        return id(module) in self._taken
+
+    def next_step(self) -> None:
+        """Forget which outputs of the step that has ended were recorded."""
+        self._taken.clear()
 
     def _on_registered(self, module: nn.Module, *_: Any) -> None:
         if self._is_ours(module):

@@ -123,7 +123,7 @@ def test_a_graph_that_records_is_not_used_after_the_block(monkeypatch):
     training = Training("aot_eager")
     training.tracked(steps=2)
     seen = []
-    monkeypatch.setattr("tandv.track.torch._capture.OutputCapture._on_compiled", lambda *a: seen.append(a))
+    monkeypatch.setattr("tandv.track.torch._compiled_outputs.CompiledOutputs._receive", lambda *a: seen.append(a))
     training.step()
     assert not seen
 

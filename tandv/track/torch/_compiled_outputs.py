@@ -1,0 +1,123 @@
+"""What compiled graphs record while they run: module outputs and their gradients, by the number of the module.
+
+A graph refers to a tracker and to modules by numbers, which outlive both; `_compiled` puts the operator into it.
+"""
+
+import weakref
+from typing import Any
+
+import torch
+from torch._C._functorch import peek_interpreter_stack  # pyright: ignore[reportMissingImports]
+
+from tandv.track.common.measurements import Quantity, in_phase
+from tandv.track.torch._compiled import ACTIVATION, GRADIENT, VIEW, Quiet, Receiver, forget_graphs
+from tandv.track.torch._inputs import in_backward
+from tandv.track.torch._modes import own_operations
+from tandv.track.torch._own_hooks import LastHooks
+from tandv.track.torch._tree import Tree
+from tandv.track.torch.values import measurable
+
+
+class CompiledOutputs:
+    """Records the tensors that compiled graphs pass on; the modules of the step are those of the output capture."""
+
+    def __init__(self, outputs: Any, tracker: Any, tree: Tree, last: LastHooks):
+        self._outputs, self._tracker, self._tree, self._last = outputs, tracker, tree, last
+        self._measurements = tracker.measurements
+        self._ran_in: dict[tuple[int, str], set[str]] = {}  # phases of this step, by output
+        self._views: dict[tuple[int, str], str] = {}  # outputs still without a gradient
+        self._has_gradients = False
+        self._quiet = Quiet()
+        self._receiver = Receiver(self._receive)
+        self.number = self._receiver.number
+        _recording[self.number] = self
+
+    def attach(self) -> None:
+        forget_graphs()
+        self._quiet.begin()
+
+    def detach(self) -> None:
+        self._quiet.end()
+
+    def next_step(self) -> None:
+        """Forget the outputs of the step that has ended."""
+        self._ran_in.clear()
+        self._views.clear()
+        self._has_gradients = False
+
+    def _receive(self, module: int, leaf: str, kind: int, tensor: torch.Tensor) -> None:
+        """Record a tensor of a compiled graph, except activations that its backward pass recomputes."""
+        if not self._tracker.recording or (kind != GRADIENT and in_backward()):
+            return
+        named, outputs = None, self._outputs
+        try:
+            if kind != GRADIENT and not outputs.saw_outputs:
+                outputs.begin()
+            named = self._tree.numbered(module)
+            if named is None:
+                return
+            if kind in (GRADIENT, VIEW):
+                self._note_view((module, leaf), f"{named.name}{leaf}", kind)
+            kind = ACTIVATION if kind == VIEW else kind
+            quantity = outputs.quantity_of(named, f"{named.name}{leaf}", kind)
+            phases = self._ran_in.setdefault((module, leaf), set())
+            if kind == GRADIENT:
+                only = next(iter(phases)) if len(phases) == 1 else ""
+                outputs.on_gradient(in_phase([quantity], only), tensor)
+                return
+            phases.add(self._measurements.phase)
+            with own_operations():
+                self._add(quantity, tensor)
+        except Exception as error:
+            self._tracker.fail(f"in the compiled pass of {named.name!r}" if named else "in a compiled pass", error)
+
+    def _note_view(self, place: tuple[int, str], name: str, kind: int) -> None:
+        """Note a view whose gradient may bypass its graph, or that its gradient was computed inside."""
+        if kind == VIEW:
+            self._views[place] = name
+        else:
+            self._has_gradients = True
+            self._views.pop(place, None)
+
+    def _add(self, quantity: Quantity, tensor: torch.Tensor) -> None:
+        values = measurable(tensor)
+        if values is not None:
+            self._measurements.add([values], [quantity])
+        else:
+            self._outputs.leave_out(quantity.name, tensor)
+
+    def number_of(self, key: int, last: bool) -> int:
+        """Return the number of a module, given by its id while it is being called; -1 for none.
+
+        `last` is whether its own hooks have run. A module inside of a `torch.func` transform has no number: its outputs
+        have no values there.
+        """
+        self._tracker.look(within=True)
+        if peek_interpreter_stack() is not None:
+            why = "tensors inside torch.func or vmap"
+            self._tracker.say_once(f"{why} are not measured (first met in a compiled graph)", why)
+            return -1
+        return self._tree.number(key) if last or key not in self._last.keys else -1
+
+    def say_unseen(self) -> None:
+        """Warn about gradients that bypassed the graphs."""
+        if self._views and self._has_gradients:
+            self._tracker.say_once(
+                f"the gradient of {next(iter(self._views.values()))!r} was not seen: the loss does not depend on it, "
+                "or a compiled function returns it beside what it is a view of; compile the model itself, or run it in "
+                "eager mode, to have it",
+                "views in compiled graphs",
+            )
+
+
+_recording: weakref.WeakValueDictionary[int, CompiledOutputs] = weakref.WeakValueDictionary()
+
+
+def number_in_graphs(receiver: int, key: int, last: bool) -> int:
+    """Return the number of a module in graphs: called in Python while a graph is traced, where it is a constant."""
+    outputs = _recording.get(receiver)
+    return -1 if outputs is None else outputs.number_of(key, last)
+
+
+# What torch.compiler.assume_constant_result does, without importing Dynamo.
+vars(number_in_graphs)["_dynamo_marked_constant"] = True
