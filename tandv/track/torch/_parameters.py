@@ -14,7 +14,6 @@ from torch._compile import _disable_dynamo
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from tandv import tensor_types
-from tandv.track.common.measurements import Quantity
 from tandv.track.common.readings import FINAL, LAST, LEFT_OVER
 from tandv.track.common.writer import say
 from tandv.track.insight.numbers import InsightSettings
@@ -22,15 +21,10 @@ from tandv.track.torch._arrivals import Arrivals
 from tandv.track.torch._coverage import Part
 from tandv.track.torch._insight import TorchInsight
 from tandv.track.torch._modes import alone, exporting, own_operations
+from tandv.track.torch._parameter_recorder import ParameterRecorder, values_of
 from tandv.track.torch._passes import UNSCALED, PassScale
-from tandv.track.torch._scaler import unscaled
-from tandv.track.torch._shards import WHOLE, local
 from tandv.track.torch._states import Optimizers, has_own_state
 from tandv.track.torch._tree import Tree
-from tandv.track.torch.names import Named
-from tandv.track.torch.values import measurable, why_not
-
-_Item = tuple[nn.Parameter, str, torch.Tensor]
 
 
 class ParameterCapture:
@@ -47,14 +41,13 @@ class ParameterCapture:
         insight: InsightSettings | None = None,
     ):
         self._tracker = tracker
-        self._measurements = tracker.measurements
         self._tree = tree
         self._names = tree.parameters
-        self._places = {p: place for place, p in enumerate(self._names)}
+        recorder = self._recorder = ParameterRecorder(tracker, self._names)
+        self._record, self._record_gradient = recorder.record, recorder.record_gradient
         self.optimizers = Optimizers(optimizers)
         self.arrivals = Arrivals(self._on_arrival)
         self._weights, self._gradients, self._updates = weights, gradients, updates
-        self._quantities: dict[tuple[nn.Parameter, str], Quantity] = {}
         self._measured: set[str] = set()  # names whose weights were recorded in this step
         self._received: set[nn.Parameter] = set()  # whose gradients an optimiser has received in this step
         self._before: dict[nn.Parameter, torch.Tensor] = {}
@@ -86,8 +79,7 @@ class ParameterCapture:
     def follow(self) -> None:
         """Update to the parameters that the model has now."""
         self._names = self._tree.parameters
-        self._places = {p: place for place, p in enumerate(self._names)}
-        self._quantities.clear()
+        self._recorder.follow(self._names)
         self._before = {p: old for p, old in self._before.items() if p in self._names}
         self._received &= self._names.keys()
         if self.insight is not None:
@@ -137,7 +129,7 @@ class ParameterCapture:
         self._record_weights(self._names)
         self._record_rest_of_gradients()
         for parameter, old in self._before.items():
-            if (now := _values(parameter)) is not None and now.shape == old.shape:
+            if (now := values_of(parameter)) is not None and now.shape == old.shape:
                 self._record([(parameter, tensor_types.WEIGHT_UPDATE, now - old)])
         self._record([(p, tensor_types.state(key), state) for p, key, state in self.optimizers.states(self._names)])
         for kind in self.optimizers.news():
@@ -293,7 +285,7 @@ class ParameterCapture:
 
     def _keep_copies(self, parameters: Iterable[nn.Parameter]) -> None:
         for p in parameters:
-            if p.requires_grad and p not in self._before and (values := _values(p)) is not None:
+            if p.requires_grad and p not in self._before and (values := values_of(p)) is not None:
                 self._before[p] = values.clone()
 
     def _record_weights(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -302,49 +294,6 @@ class ParameterCapture:
             self._measured.update(self._names[p].name for p in new)
             self._record([(p, tensor_types.WEIGHT, p) for p in new])
 
-    def _record_gradient(self, p: nn.Parameter, gradient: torch.Tensor, scale: PassScale, reading: int) -> None:
-        """Record a gradient in a reading that may not count."""
-        mine, _, piece = local(gradient)
-        values = measurable(mine) if mine is not None else None
-        if values is None:
-            name, why = self._names[p].name, why_not(gradient)
-            self._tracker.say_once(f"{why} are not measured (first met at Weight_Gradient of {name!r})", why)
-            return
-        values = self._tracker.scaler.taken_out(values, scale)
-        if values is not None:
-            quantity = self._quantity(p, tensor_types.WEIGHT_GRADIENT, WHOLE + piece)
-            self._measurements.add([values], [quantity._replace(reading=reading)])
-
-    def _record(self, items: list[_Item], scale: torch.Tensor | None = None) -> None:
-        tensors, quantities = [], []
-        for parameter, kind, tensor in items:
-            mine, _, piece = local(tensor)
-            values = measurable(mine) if mine is not None else None
-            if values is None:
-                name, why = self._names[parameter].name, why_not(tensor)
-                self._tracker.say_once(f"{why} are not measured (first met at {kind} of {name!r})", why)
-                continue
-            tensors.append(values if scale is None else unscaled(values, scale))
-            quantities.append(self._quantity(parameter, kind, WHOLE + piece))
-        if tensors:
-            self._measurements.add(tensors, quantities)
-
-    def _quantity(self, parameter: nn.Parameter, kind: str, part: str) -> Quantity:
-        key = (parameter, kind)
-        if key not in self._quantities or self._quantities[key].part != part:
-            named: Named = self._names[parameter]
-            order = (tensor_types.order(kind), kind, named.position, self._places[parameter])
-            self._quantities[key] = Quantity(order, named.name, named.type, kind, part)
-        return self._quantities[key]
-
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
     return [p for group in optimizer.param_groups for p in group["params"]]
-
-
-def _values(p: nn.Parameter) -> torch.Tensor | None:
-    """Return a parameter's values detached, as a DTensor where it is one; None if they cannot be read."""
-    mine, group, _ = local(p)
-    if group:
-        return p.detach()
-    return measurable(mine) if mine is not None else None

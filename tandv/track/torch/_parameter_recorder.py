@@ -1,0 +1,77 @@
+"""Measures tensors of parameters, such as weights, gradients and states, under the parameters' names."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from tandv import tensor_types
+from tandv.track.common.measurements import Quantity
+from tandv.track.torch._passes import PassScale
+from tandv.track.torch._scaler import unscaled
+from tandv.track.torch._shards import WHOLE, local
+from tandv.track.torch.names import Named
+from tandv.track.torch.values import measurable, why_not
+
+Item = tuple[nn.Parameter, str, torch.Tensor]  # with the tensor type
+
+
+class ParameterRecorder:
+    """Adds tensors of parameters to the measurements of a step; those that cannot be read are left out."""
+
+    def __init__(self, tracker: Any, names: dict[nn.Parameter, Named]):
+        self._tracker = tracker
+        self._measurements = tracker.measurements
+        self._quantities: dict[tuple[nn.Parameter, str], Quantity] = {}
+        self.follow(names)
+
+    def follow(self, names: dict[nn.Parameter, Named]) -> None:
+        """Update to the parameters that the model has now, and their names."""
+        self._names = names
+        self._places = {p: place for place, p in enumerate(names)}
+        self._quantities.clear()
+
+    def record_gradient(self, p: nn.Parameter, gradient: torch.Tensor, scale: PassScale, reading: int) -> None:
+        """Record a gradient in a reading that may not count."""
+        mine, _, piece = local(gradient)
+        values = measurable(mine) if mine is not None else None
+        if values is None:
+            name, why = self._names[p].name, why_not(gradient)
+            self._tracker.say_once(f"{why} are not measured (first met at Weight_Gradient of {name!r})", why)
+            return
+        values = self._tracker.scaler.taken_out(values, scale)
+        if values is not None:
+            quantity = self._quantity(p, tensor_types.WEIGHT_GRADIENT, WHOLE + piece)
+            self._measurements.add([values], [quantity._replace(reading=reading)])
+
+    def record(self, items: Sequence[Item], scale: torch.Tensor | None = None) -> None:
+        """Record tensors, divided by a scale if there is one."""
+        tensors, quantities = [], []
+        for parameter, kind, tensor in items:
+            mine, _, piece = local(tensor)
+            values = measurable(mine) if mine is not None else None
+            if values is None:
+                name, why = self._names[parameter].name, why_not(tensor)
+                self._tracker.say_once(f"{why} are not measured (first met at {kind} of {name!r})", why)
+                continue
+            tensors.append(values if scale is None else unscaled(values, scale))
+            quantities.append(self._quantity(parameter, kind, WHOLE + piece))
+        if tensors:
+            self._measurements.add(tensors, quantities)
+
+    def _quantity(self, parameter: nn.Parameter, kind: str, part: str) -> Quantity:
+        key = (parameter, kind)
+        if key not in self._quantities or self._quantities[key].part != part:
+            named = self._names[parameter]
+            order = (tensor_types.order(kind), kind, named.position, self._places[parameter])
+            self._quantities[key] = Quantity(order, named.name, named.type, kind, part)
+        return self._quantities[key]
+
+
+def values_of(p: nn.Parameter) -> torch.Tensor | None:
+    """Return a parameter's values detached, as a DTensor where it is one; None if they cannot be read."""
+    mine, group, _ = local(p)
+    if group:
+        return p.detach()
+    return measurable(mine) if mine is not None else None
