@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme
-from tandv.viz.layout.titles import AnyFigure
 from tandv.viz.of_arrays.attention import attention_heads, attention_pattern, entropy_evolution
 from tandv.viz.of_arrays.correlations import correlation_history, layer_correlations
 from tandv.viz.of_arrays.filters import activation_heatmap, conv_filters
@@ -34,6 +35,8 @@ def plot_attention_heads_comparison(
     figsize: tuple[float, float] | None = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw the heads of a layer at two moments; see `attention_heads`.
 
@@ -48,12 +51,24 @@ def plot_attention_heads_comparison(
         example: the index of the example; by default the mean over all examples.
         tokens: words or numbers for the ticks, [position] or [example, position].
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
     """
     moments = [arrays if isinstance(arrays, Mapping) else {"attention": arrays} for arrays in (before, after)]
     return attention_heads(
-        dict(enumerate(moments)), layer, [0, 1], heads, example, tokens, figsize=figsize, theme=theme, fig=fig
+        dict(enumerate(moments)),
+        layer,
+        [0, 1],
+        heads,
+        example,
+        tokens,
+        figsize=figsize,
+        theme=theme,
+        fig=fig,
+        ax=ax,
+        title=title,
     )
 
 

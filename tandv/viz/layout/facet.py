@@ -6,20 +6,19 @@ rows and a draw function; the number of panels, their sizes and labels follow fr
 
 import math
 from collections.abc import Callable, Sequence
-from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from tandv.messages import listed
+from tandv.viz.layout.figures import AnyFigure, canvas
 from tandv.viz.layout.style import Style, dress
 from tandv.viz.layout.titles import (
     GAP,
     PAD,
-    AnyFigure,
     Key,
     above_data,
     around,
@@ -27,31 +26,14 @@ from tandv.viz.layout.titles import (
     colour_key,
     header,
     legend_entries,
+    own_legend,
     points,
     renderer_of,
     settle_labels,
     shorten,
 )
 
-
-class NotebookFigure(Figure):
-    """A figure that a notebook displays even if no plotting backend has been chosen."""
-
-    def _repr_png_(self) -> bytes:
-        out = BytesIO()
-        self.savefig(out, format="png")
-        return out.getvalue()
-
-
-def canvas(fig: AnyFigure | None, figsize: tuple[float, float], style: Style) -> Any:
-    """Return an empty figure in the colours of the theme: a new one, or `fig` emptied."""
-    if fig is None:
-        fig = NotebookFigure(figsize=figsize, dpi=100)
-        FigureCanvasAgg(fig)
-    else:
-        fig.clear()
-    fig.set_facecolor(style.paper)
-    return fig
+Draw = Callable[[pd.DataFrame, Axes], Key | None]
 
 
 def groups(rows: pd.DataFrame, by: Sequence[str]) -> list[tuple[dict[str, Any], pd.DataFrame]]:
@@ -91,7 +73,7 @@ def columns_for(panels: int, col_wrap: int | None) -> int:
 
 def facet(
     rows: pd.DataFrame,
-    draw: Callable[[pd.DataFrame, Axes], Key | None],
+    draw: Draw,
     by: Sequence[str] = (),
     *,
     fig: AnyFigure | None = None,
@@ -101,21 +83,29 @@ def facet(
     col_wrap: int | None = None,
     sharex: bool = True,
     sharey: bool = True,
-    title: str = "",
+    title: str | None = None,
+    named: str = "",
     subtitle: str = "",
     panel_title: Callable[[dict[str, Any]], str] | None = None,
+    ax: Axes | None = None,
     style: Style,
 ) -> Figure:
     """Draw one panel for each group of `rows` and lay them out; return the figure.
 
     `draw(rows, ax)` fills one panel and may return the key of its colours. Sizes are in inches:
     `panel_size` of one of several panels, `single_size` of a figure with one; `figsize` overrides both.
+    `title` is what the caller asked for: None is the plot's own, `named`, and "" is none, nor a `subtitle`.
+    With `ax`, the one panel is drawn there.
     """
     parts = groups(rows, by)
+    words = named if title is None else title
+    if ax is not None:
+        _check_single(ax, fig, [names for names, _ in parts])
+        return _fill(ax, parts[0][1], draw, words, style)
     across = columns_for(len(parts), col_wrap)
     down = math.ceil(len(parts) / across)
     wanted = single_size if len(parts) == 1 else (max(panel_size[0] * across, 5.0), panel_size[1] * down + 0.7)
-    figure = canvas(fig, figsize or wanted, style)
+    figure = canvas(fig, figsize or printed(wanted, across, style), style)
 
     grid = figure.subplots(down, across, squeeze=False, sharex=sharex and "all", sharey=sharey and "all")
     panels = list(grid.ravel()[: len(parts)])
@@ -132,38 +122,75 @@ def facet(
     )
 
     keys = []
-    for (names, part), ax in zip(parts, panels, strict=True):
-        dress(ax, style)
-        keys.append(key := draw(part, ax))
+    for (names, part), panel in zip(parts, panels, strict=True):
+        dress(panel, style)
+        keys.append(key := draw(part, panel))
         if names:
-            words = panel_title(names) if panel_title else " · ".join(map(str, names.values()))
-            above = 0.0 if key is not None else above_data(ax, renderer_of(figure))
-            ax.set_title(words, loc="left", color=style.ink, size=style.text, pad=5 + above * 72 / figure.dpi)
-    for i, ax in enumerate(panels):
+            label = panel_title(names) if panel_title else " · ".join(map(str, names.values()))
+            above = 0.0 if key is not None else above_data(panel, renderer_of(figure))
+            panel.set_title(label, loc="left", color=style.ink, size=style.text, pad=5 + above * 72 / figure.dpi)
+    for i, panel in enumerate(panels):
         below = i + across < len(panels)
         if sharex and below:
-            ax.tick_params(axis="x", labelbottom=False)
+            panel.tick_params(axis="x", labelbottom=False)
         elif sharex:
-            ax.tick_params(axis="x", labelbottom=True)
-        if below and (sharex or ax.get_xlabel() == panels[i + across].get_xlabel()):
-            ax.set_xlabel("")
+            panel.tick_params(axis="x", labelbottom=True)
+        if below and (sharex or panel.get_xlabel() == panels[i + across].get_xlabel()):
+            panel.set_xlabel("")
         if sharey and i % across:
-            ax.tick_params(axis="y", labelleft=False)
-        if i % across and (sharey or ax.get_ylabel() == panels[0].get_ylabel()):
-            ax.set_ylabel("")
-        shorten(ax.xaxis.label, figure, ax.bbox.width)
-        shorten(ax.yaxis.label, figure, ax.bbox.height)
-        settle_labels(ax)
-    head = header(figure, title, subtitle, legend_entries(panels), style)
+            panel.tick_params(axis="y", labelleft=False)
+        if i % across and (sharey or panel.get_ylabel() == panels[0].get_ylabel()):
+            panel.set_ylabel("")
+        shorten(panel.xaxis.label, figure, panel.bbox.width)
+        shorten(panel.yaxis.label, figure, panel.bbox.height)
+        settle_labels(panel)
+    head = header(figure, words, subtitle if words and style.subtitle else "", legend_entries(panels), style)
     arrange(figure, panels, across, head, 2 if len(panels) <= 4 or any(keys) else 1)
-    for ax, key in zip(panels, keys, strict=True):
+    for panel, key in zip(panels, keys, strict=True):
         if key is not None:
-            colour_key(ax, key, style)
-    for ax in panels:
-        clear_title(ax)
+            colour_key(panel, key, style)
+    for panel in panels:
+        clear_title(panel)
     if any(keys):
         arrange(figure, panels, across, head, 1)
     return figure
+
+
+def _check_single(ax: Any, fig: AnyFigure | None, panels: Sequence[dict[str, Any]]) -> None:
+    """Raise an error if a plot cannot be drawn into `ax`."""
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax is one Axes of a matplotlib figure, such as fig.add_subplot(), not {type(ax).__name__}")
+    if fig is not None:
+        raise ValueError("give either fig= or ax=: a figure is cleared and laid out, Axes are only drawn into")
+    if len(panels) > 1:
+        each = [" · ".join(map(str, names.values())) for names in panels]
+        raise ValueError(
+            f"ax= takes a single panel, and this plot has {len(panels)}: {listed(each)}; choose one of them, or give "
+            "fig=, a figure or sub-figure that holds them all"
+        )
+
+
+def _fill(ax: Axes, rows: pd.DataFrame, draw: Draw, title: str, style: Style) -> Figure:
+    """Draw a panel into Axes of the caller's figure, whose layout stays as it is."""
+    ax.clear()
+    dress(ax, style)
+    key = draw(rows, ax)
+    above = 0.0 if key is not None else above_data(ax, renderer_of(ax.figure))
+    if title:
+        ax.set_title(title, loc="left", color=style.ink, size=style.text, pad=5 + above * 72 / ax.figure.dpi)
+    own_legend(ax, style)
+    if key is not None:
+        colour_key(ax, key, style)
+    clear_title(ax)
+    return ax.get_figure(root=True)  # type: ignore[return-value]
+
+
+def printed(size: tuple[float, float], across: int, style: Style) -> tuple[float, float]:
+    """Return the size of a figure in inches: in a theme for print it fills one column, or two with several panels."""
+    if not style.column:
+        return size
+    width = style.column if across == 1 else 2 * style.column + 0.3
+    return width, width * min(max(size[1] / size[0], 0.4), 1.5)
 
 
 def arrange(fig: AnyFigure, panels: Sequence[Axes], across: int, head: float, rounds: int) -> None:

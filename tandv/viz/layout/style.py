@@ -1,18 +1,19 @@
-"""Colours and text sizes of all plots: a light and a dark theme, safe for colour-blind readers.
+"""Colours and text sizes of all plots: themes for light and dark screens and for paper, safe for colour-blind readers.
 
 >>> theme("dark").paper
 '#11141b'
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
 
 from tandv.formats import number_format
 from tandv.messages import check_choices
 
-Theme = Literal["light", "dark"]
+Theme = Literal["light", "dark", "paper"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Style:
         text: the size of text.
         small: the size of tick labels.
         formats: the colour of each number format by its short name.
+        subtitle: whether a line below the title says what is drawn.
+        column: the width in inches of a figure of one panel, which otherwise suits the content; 0 for none.
     """
 
     name: str
@@ -68,6 +71,8 @@ class Style:
     text: float = 9.5
     small: float = 9.0
     formats: dict[str, str] = field(default_factory=dict)
+    subtitle: bool = True
+    column: float = 0.0
 
     def format_colour(self, name: str) -> str:
         """Return the colour of the number format `name`, which is the same in every plot."""
@@ -131,6 +136,8 @@ THEMES = {
         formats=_formats(_DARK),
     ),
 }
+# For print: the sizes are those of the figure on the page, so that no text is below 6 points.
+THEMES["paper"] = replace(THEMES["light"], name="paper", title=8.0, text=7.5, small=7.0, subtitle=False, column=3.3)
 
 
 def theme(name: Theme | Style = "light") -> Style:
@@ -140,7 +147,7 @@ def theme(name: Theme | Style = "light") -> Style:
     'light'
 
     Args:
-        name: "light" or "dark"; a Style is returned unchanged.
+        name: "light", "dark" or "paper"; a Style is returned unchanged.
 
     Raises ValueError for another name.
     """
@@ -148,6 +155,22 @@ def theme(name: Theme | Style = "light") -> Style:
         return name
     check_choices(theme=(name, Theme))
     return THEMES[name]
+
+
+def fitting(
+    name: Theme | Style, figsize: tuple[float, float] | None, fig: SubFigure | Figure | None, ax: Axes | None
+) -> Style:
+    """Return a theme for a figure of that size in inches, or for `fig` or `ax`: with smaller text if it is small.
+
+    Neither a Style nor the theme for print is changed: their sizes are meant as they are.
+    """
+    style = theme(name)
+    there = fig if fig is not None else ax.figure if isinstance(ax, Axes) else None
+    if isinstance(name, Style) or style.column or (figsize is None and there is None):
+        return style
+    wide, high = (there.bbox.width / there.dpi, there.bbox.height / there.dpi) if there else figsize  # type: ignore
+    scale = min(max(min(wide / 4.6, high / 2.8), 0.75), 1.0)
+    return replace(style, title=style.title * scale, text=style.text * scale, small=style.small * scale)
 
 
 def dress(ax: Axes, style: Style, grid: Literal["both", "x", "y", "none"] = "both") -> None:

@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import RendererAgg
-from matplotlib.figure import Figure, SubFigure
 from matplotlib.font_manager import FontProperties
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
@@ -17,9 +16,8 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox, ScaledTranslation
 
 from tandv.viz.layout.colours import Scale, lookup
+from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style
-
-AnyFigure = Figure | SubFigure
 
 PAD = 7.0  # points of space at the border of a figure
 GAP = 12.0  # points of space between panels
@@ -148,6 +146,17 @@ def legend_entries(panels: Sequence[Axes]) -> dict[str, Any]:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
     return found
+
+
+def own_legend(ax: Axes, style: Style) -> None:
+    """Give Axes of somebody else's figure a legend inside of them, where it covers least."""
+    handles, names = ax.get_legend_handles_labels()
+    if names:
+        legend = ax.legend(
+            handles, [cut(name, 24) for name in names], fontsize=style.small, labelcolor=style.ink, handlelength=1.4,
+            facecolor=style.panel, edgecolor=style.grid, framealpha=0.85,
+        )  # fmt: skip
+        legend.set_in_layout(False)
 
 
 def header(fig: AnyFigure, title: str, subtitle: str, entries: Mapping[str, Any], style: Style) -> float:

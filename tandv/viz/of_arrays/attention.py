@@ -17,14 +17,14 @@ from matplotlib.figure import Figure
 from tandv.curves import Curves
 from tandv.messages import UnknownName, check_choices, unknown
 from tandv.viz.layout.colours import Scale
-from tandv.viz.layout.facet import canvas
-from tandv.viz.layout.style import Style, Theme
-from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.figures import AnyFigure, canvas
+from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.ticks import step_text, value_text
-from tandv.viz.layout.titles import AnyFigure, Key
+from tandv.viz.layout.titles import Key
 from tandv.viz.of_arrays.history import as_history, chosen_layer, chosen_steps, spread
 from tandv.viz.of_arrays.matrices import draw_matrix, side_by_side
 from tandv.viz.of_curves.families import Marks, XScale, draw_families
+from tandv.viz.of_curves.metrics import describe
 
 Size = tuple[float, float] | None
 MOST_HEADS = 8  # panels side by side
@@ -40,6 +40,8 @@ def attention_pattern(
     figsize: Size = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw where a head attends: a row for each query, a column for each key.
 
@@ -57,8 +59,10 @@ def attention_pattern(
         example: the index of the example; by default the mean over all examples.
         tokens: words or numbers for the ticks, [position] or [example, position].
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
     Raises UnknownName for a layer, step, head or example that is not there.
     """
@@ -77,7 +81,7 @@ def attention_pattern(
     notes += [] if several else [_entropy_words(arrays[at][layer], heads[0], example)]
     return _patterns(
         patterns, titles, words, len(heads), f"{layer or 'attention'} · {'heads' if several else titles[0]}", notes,
-        figsize or (None if several else (5.6, 5.2)), theme, fig,
+        fitting(theme, figsize, fig, ax), single_size=(5.6, 5.2), figsize=figsize, fig=fig, ax=ax, title=title,
     )  # fmt: skip
 
 
@@ -91,6 +95,8 @@ def attention_heads(
     figsize: Size = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw the heads of a layer side by side, a row of panels for each step: before and after.
 
@@ -106,8 +112,10 @@ def attention_heads(
         example: the index of the example; by default the mean over all examples.
         tokens: words or numbers for the ticks, [position] or [example, position].
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
     Raises UnknownName for a layer, step, head or example that is not there.
     """
@@ -123,7 +131,11 @@ def attention_heads(
     notes = [f"{len(chosen)} of {count} heads"] if len(chosen) < count else [f"{count} heads"]
     notes.append("mean of all examples" if example is None else f"example {example}")
     patterns = [_pattern(arrays[one][layer], head, example) for one, head in shown]
-    return _patterns(patterns, titles, words, len(chosen), f"{layer or 'attention'}", notes, figsize, theme, fig)
+    style = fitting(theme, figsize, fig, ax)
+    return _patterns(
+        patterns, titles, words, len(chosen), layer or "attention", notes, style, figsize=figsize, fig=fig, ax=ax,
+        title=title,
+    )  # fmt: skip
 
 
 def head_curves(
@@ -135,6 +147,8 @@ def head_curves(
     figsize: Size = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw a quantity of every head over training: a panel for each layer, chance dashed, transitions marked.
 
@@ -149,8 +163,10 @@ def head_curves(
         xscale: "linear", or "log" for an axis of log(1 + step).
         col_wrap: how many panels are put side by side.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
     Raises UnknownName for a quantity that the curves lack.
     """
@@ -162,15 +178,21 @@ def head_curves(
     named = quantity.replace("_", " ") + (" (nats)" if quantity == "entropy" else "")
     shown = table[[column for heads in families.values() for column in heads.values()]].to_numpy()
     top = 1.04 * float(np.nanmax(shown, initial=0.0)) if quantity == "entropy" else 1.02
-    title = named if len(families) > 1 else f"{next(iter(families))} · {named}"
+    heading = named if len(families) > 1 else f"{next(iter(families))} · {named}"
     return draw_families(
         table, families, chance=chance, transitions=transitions, xscale=xscale, ylabel=named, title=title, fig=fig,
-        ylim=(-0.02 * top, top or 1.0), style=theme_named(theme), figsize=figsize, col_wrap=col_wrap,
+        named=heading, ax=ax, ylim=(-0.02 * top, top or 1.0), style=fitting(theme, figsize, fig, ax), figsize=figsize,
+        col_wrap=col_wrap,
     )  # fmt: skip
 
 
 def entropy_evolution(
-    curves: Curves, transitions: Marks = True, theme: Theme | Style = "light", fig: AnyFigure | None = None
+    curves: Curves,
+    transitions: Marks = True,
+    theme: Theme | Style = "light",
+    fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw the entropy of every head over training, with the transitions marked.
 
@@ -179,10 +201,12 @@ def entropy_evolution(
     Args:
         curves: what `attention_curves` returns, or the curves of a probe of "heads".
         transitions: transitions to mark, as `find_transitions` returns them; True detects them here.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
     """
-    return head_curves(curves, "entropy", transitions, theme=theme, fig=fig)
+    return head_curves(curves, "entropy", transitions, theme=theme, fig=fig, ax=ax, title=title)
 
 
 def attention_evolution(
@@ -196,6 +220,7 @@ def attention_evolution(
     figsize: Size = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw how attention evolves: mean patterns of heads at chosen steps, and the scores of all heads over training.
 
@@ -215,8 +240,9 @@ def attention_evolution(
         transitions: transitions to mark, as `find_transitions` returns them; True detects them here.
         xscale: "linear", or "log" for an axis of log(1 + step).
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
     Raises UnknownName for a layer or step that is not there.
     """
@@ -225,7 +251,7 @@ def attention_evolution(
 
     arrays = as_history(history)
     curves = attention_curves(arrays, tokens, causal=causal)
-    style = theme_named(theme)
+    style = fitting(theme, figsize, fig, None)
     chosen = list(heads) if heads is not None else _most_changed(curves, 4)
     at = spread(list(arrays), 4) if steps is None else chosen_steps(arrays, chosen[0][0], steps)
     panels = _panels(curves)
@@ -235,11 +261,12 @@ def attention_evolution(
     upper, lower = whole.subfigures(2, 1, height_ratios=[1.75 * len(chosen) + 0.9, 2.5 * down])
     titles = [f"{layer} head {head} · step {step_text(one)}" for layer, head in chosen for one in at]
     shown = [_pattern(arrays[one][layer], head, None) for layer, head in chosen for one in at]
-    _patterns(shown, titles, None, len(at), "Attention over training", ["mean patterns"], None, theme, upper)
+    notes = ["mean patterns", describe({"": curves})]
+    _patterns(shown, titles, None, len(at), "Attention over training", notes, style, fig=upper, title=title)
     families = {title: family for title, (family, _) in panels.items()}
     chance = {title: level for title, (_, level) in panels.items()}
     draw_families(
-        curves, families, chance=chance, transitions=transitions, xscale=xscale, subtitle="", style=style, fig=lower,
+        curves, families, chance=chance, transitions=transitions, xscale=xscale, title="", style=style, fig=lower,
         ylabel={title: "nats" for title in panels if title in ("entropy", "specialisation")}, col_wrap=3,
     )  # fmt: skip
     return whole
@@ -250,13 +277,12 @@ def _patterns(
     titles: Sequence[str],
     words: Sequence[str] | None,
     across: int,
-    title: str,
+    named: str,
     notes: Sequence[str],
-    figsize: Size,
-    theme: Theme | Style,
-    fig: AnyFigure | None,
+    style: Style,
+    **layout: Any,
 ) -> Figure:
-    style = theme_named(theme)
+    """Draw patterns side by side on one scale; `layout` is what `facet` takes."""
     top = max(float(np.nanmax(pattern, initial=0.0)) for pattern in patterns)
     scale = Scale("linear", 0.0, top or 1.0)
 
@@ -269,8 +295,8 @@ def _patterns(
 
     same = len({pattern.shape for pattern in patterns}) == 1
     return side_by_side(
-        titles, draw, title=title, subtitle="  |  ".join(notes), style=style, fig=fig, figsize=figsize, col_wrap=across,
-        sharex=same, sharey=same, panel_size=(2.5, 2.4),
+        titles, draw, named=named, subtitle="  |  ".join(notes), style=style, col_wrap=across, sharex=same, sharey=same,
+        panel_size=(2.5, 2.4), **layout,
     )  # fmt: skip
 
 

@@ -18,10 +18,10 @@ from matplotlib.figure import Figure
 from tandv.curves import Curves, as_curves
 from tandv.messages import UnknownName, check_choices, unknown
 from tandv.viz.layout.colours import Scale
-from tandv.viz.layout.style import Style, Theme
-from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.figures import AnyFigure
+from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.ticks import linear_ticks, step_text, value_text
-from tandv.viz.layout.titles import AnyFigure, Key
+from tandv.viz.layout.titles import Key
 from tandv.viz.of_arrays.history import as_history, chosen_layer, chosen_steps, spread
 from tandv.viz.of_arrays.matrices import draw_matrix, side_by_side, word_ticks
 from tandv.viz.of_curves.families import Marks, XScale, draw_families
@@ -42,6 +42,8 @@ def layer_correlations(
     figsize: Size = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw the correlation of every feature of a layer with every feature of each later one, as a grid of heat maps.
 
@@ -58,8 +60,10 @@ def layer_correlations(
         layers: the names of the layers; by default all, of more than 6 evenly spaced ones.
         features: how many features of each layer are shown, evenly spaced.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
     Raises UnknownName for a layer or step that is not there.
     """
@@ -71,7 +75,7 @@ def layer_correlations(
     names = [chosen_layer(arrays, name) for name in layers] if layers is not None else spread(there, MOST_LAYERS)
     outputs = {name: arrays[at][name] for name in names}
     found, summary = layerwise_cross_correlation(outputs), correlation_summary(outputs).to_dict("index")
-    samples, style = len(outputs[names[0]]), theme_named(theme)
+    samples, style = len(outputs[names[0]]), fitting(theme, figsize, fig, ax)
     picked = {name: spread(range(found[name, name].shape[0]), features) for name in names}
     cells = [(i, j) for i in range(len(names)) for j in range(len(names))]
 
@@ -96,7 +100,8 @@ def layer_correlations(
     notes.append(f"{samples:,} samples")
     size = 2.1 if len(names) > 3 else 8.2 / (len(names) + 0.2)
     return side_by_side(
-        ["" for _ in cells], draw, title="Correlation of features between layers", subtitle="  |  ".join(notes),
+        ["" for _ in cells], draw, ax=ax, title=title, named="Correlation of features between layers",
+        subtitle="  |  ".join(notes),
         style=style, fig=fig, figsize=figsize, col_wrap=len(names), sharex=False, sharey=False,
         panel_size=(size, min(size, 3.0) * 0.92), single_size=(5.2, 4.9),
     )  # fmt: skip
@@ -111,6 +116,8 @@ def feature_correlations(
     figsize: Size = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw how the features of a layer correlate with each other, or its samples.
 
@@ -124,8 +131,10 @@ def feature_correlations(
         labels: for samples that are augmentations of images, the image of each, [sample]: those of an image are drawn
             next to each other, and the line below the title compares r within and between images.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
     Raises UnknownName for a layer or step that is not there.
     """
@@ -135,7 +144,7 @@ def feature_correlations(
     arrays = as_history(history)
     layer = chosen_layer(arrays, layer)
     [at] = chosen_steps(arrays, layer, step)
-    values, style = arrays[at][layer], theme_named(theme)
+    values, style = arrays[at][layer], fitting(theme, figsize, fig, ax)
     values = values.reshape(len(values), -1)
     notes = [f"step {step_text(at)}"] if len(arrays) > 1 or at else []
     groups, words = None, None
@@ -176,7 +185,8 @@ def feature_correlations(
         return Key(R, style.diverging, label="r")
 
     return side_by_side(
-        [""], draw, title=f"{layer or 'outputs'} · {noun} × {noun}", subtitle="  |  ".join(notes), style=style, fig=fig,
+        [""], draw, ax=ax, title=title, named=f"{layer or 'outputs'} · {noun} × {noun}", subtitle="  |  ".join(notes),
+        style=style, fig=fig,
         figsize=figsize, single_size=(5.8, 5.4), sharex=False, sharey=False,
     )  # fmt: skip
 
@@ -193,6 +203,8 @@ def correlation_history(
     figsize: Size = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw how layers correlate over training: mean abs r and CKA of pairs of layers, chance dashed.
 
@@ -204,8 +216,10 @@ def correlation_history(
         transitions: transitions to mark, as `find_transitions` returns them; True detects them here.
         xscale: "linear", or "log" for an axis of log(1 + step).
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
     Raises UnknownName for a pair that is not there.
     """
@@ -236,16 +250,17 @@ def correlation_history(
         for q in quantities
     }
     table = table.assign(**level)
-    title = {"mean_abs_r": "mean |r|", "cka": "linear CKA", "svcca": "SVCCA"}
+    words = {"mean_abs_r": "mean |r|", "cka": "linear CKA", "svcca": "SVCCA"}
     notes = (
         f"{len(chosen)} of {len(two)} pairs of layers"
         if len(chosen) < len(two)
         else f"{len(chosen)} pair{'s' * (len(chosen) > 1)} of layers"
     )
     return draw_families(
-        table, {title[q]: families[q] for q in quantities},
-        chance={title[q]: {"chance (mean of pairs)": f"{q}_chance"} for q in quantities}, transitions=transitions,
-        xscale=xscale, title="Correlation of layers over training", subtitle=notes, style=theme_named(theme), fig=fig,
+        table, {words[q]: families[q] for q in quantities},
+        chance={words[q]: {"chance (mean of pairs)": f"{q}_chance"} for q in quantities}, transitions=transitions,
+        xscale=xscale, ax=ax, title=title, named="Correlation of layers over training", subtitle=notes,
+        style=fitting(theme, figsize, fig, ax), fig=fig,
         figsize=figsize, panel_size=(4.6, 3.4),
     )  # fmt: skip
 
@@ -256,6 +271,8 @@ def augmentation_effect(
     figsize: Size = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw for each layer what share of its variance lies between images rather than between their augmentations.
 
@@ -270,11 +287,13 @@ def augmentation_effect(
         table: what `augmentation_analysis` returns.
         quantity: "icc" or "mean_icc".
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
     """
     check_choices(quantity=(quantity, Agreement))
-    style = theme_named(theme)
+    style = fitting(theme, figsize, fig, ax)
     values, layers = table[quantity].to_numpy(np.float64), [str(name) for name in table.index]
 
     def draw(_: int, ax: Axes) -> None:
@@ -294,8 +313,9 @@ def augmentation_effect(
         ax.set_xlabel("intraclass correlation")
 
     return side_by_side(
-        [""], draw, title="What augmentations leave", subtitle="share of the variance that lies between images",
-        style=style, fig=fig, figsize=figsize or (7.0, max(2.2, 0.3 * len(values) + 1.5)),
+        [""], draw, ax=ax, title=title, named="What augmentations leave",
+        subtitle="share of the variance that lies between images",
+        style=style, fig=fig, figsize=figsize, single_size=(7.0, max(2.2, 0.3 * len(values) + 1.5)),
     )  # fmt: skip
 
 

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 
 from tandv.messages import check_choices
 from tandv.viz.layout.colours import Scale
-from tandv.viz.layout.style import Style, Theme
-from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.figures import AnyFigure
+from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import step_text, value_text
-from tandv.viz.layout.titles import AnyFigure, Key
+from tandv.viz.layout.titles import Key
 from tandv.viz.of_arrays.history import as_history, chosen_layer, chosen_steps
 from tandv.viz.of_arrays.matrices import draw_matrix, paint, side_by_side
 
@@ -35,6 +35,8 @@ def conv_filters(
     figsize: Size = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw the filters of a convolution as tiles, at one step or at several side by side.
 
@@ -52,8 +54,10 @@ def conv_filters(
         channels: "colour" for three inputs as one colour, "apart" for one tile per input, "auto" for colour if there
             are three.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
     Raises ValueError for weights of another shape, UnknownName for a layer or step that is not there.
     """
@@ -72,7 +76,7 @@ def conv_filters(
     if colour and inputs != 3:
         raise ValueError(f"filters of {layer!r} have {inputs} input channels; only three can be shown as colours")
     apart = not colour and inputs > 1
-    style = theme_named(theme)
+    style = fitting(theme, figsize, fig, ax)
     reach = max(float(np.nanmax(np.abs(one))) for one in weights) or 1.0
     scale = Scale("linear", -reach, reach)
     shown = min(outputs, MOST_INPUTS if apart else MOST_FILTERS)
@@ -101,7 +105,8 @@ def conv_filters(
     tall = pictures[0].shape[0] / pictures[0].shape[1]
     side = 4.2 if len(steps) > 1 else 5.6
     return side_by_side(
-        [f"step {step_text(one)}" for one in steps], draw, title=f"{layer or 'convolution'} · filters",
+        [f"step {step_text(one)}" for one in steps], draw, ax=ax, title=title,
+        named=f"{layer or 'convolution'} · filters",
         subtitle="  |  ".join(notes), style=style, fig=fig, figsize=figsize, sharex=False, sharey=False,
         panel_size=(side, side * tall + 0.3), single_size=(side, side * tall + 1.0),
     )  # fmt: skip
@@ -115,6 +120,8 @@ def activation_heatmap(
     figsize: Size = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw the activation of every feature for every sample: a row for each sample, a column for each feature.
 
@@ -128,8 +135,10 @@ def activation_heatmap(
         step: the step; by default the last.
         labels: the class of each sample, [sample]: samples of a class are drawn next to each other.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
     Raises UnknownName for a layer or step that is not there.
     """
@@ -153,7 +162,7 @@ def activation_heatmap(
         values, groups = values[order], groups[order]
         classes, sizes = np.unique(groups, return_counts=True)
         names = classes.tolist()
-    style = theme_named(theme)
+    style = fitting(theme, figsize, fig, ax)
     signed = bool((values < 0).any())
     reach = float(np.nanmax(np.abs(values))) or 1.0
     scale = Scale("linear", -reach if signed else 0.0, reach)
@@ -174,7 +183,8 @@ def activation_heatmap(
         return Key(scale, colours)
 
     return side_by_side(
-        [""], draw, title=f"{layer or 'layer'} · activations", subtitle="  |  ".join(notes), style=style, fig=fig,
+        [""], draw, ax=ax, title=title, named=f"{layer or 'layer'} · activations", subtitle="  |  ".join(notes),
+        style=style, fig=fig,
         figsize=figsize, single_size=(8.0, 5.0), sharex=False, sharey=False,
     )  # fmt: skip
 

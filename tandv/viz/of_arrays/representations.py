@@ -10,10 +10,9 @@ from matplotlib.figure import Figure
 
 from tandv.curves import Curves, as_curves
 from tandv.messages import check_choices
-from tandv.viz.layout.style import Style, Theme
-from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.figures import AnyFigure
+from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.ticks import linear_ticks, percent_text, step_text
-from tandv.viz.layout.titles import AnyFigure
 from tandv.viz.of_arrays.history import chosen_steps, spread
 from tandv.viz.of_arrays.matrices import side_by_side
 from tandv.viz.of_curves.families import Marks, XScale, draw_families
@@ -28,6 +27,8 @@ def similarity_curves(
     figsize: Size = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw how similar each layer is to its previous checkpoint and to its final one.
 
@@ -40,8 +41,10 @@ def similarity_curves(
         transitions: transitions to mark, as `find_transitions` returns them; True detects them here.
         xscale: "linear", or "log" for an axis of log(1 + step).
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
     Raises LookupError for other curves.
     """
@@ -60,7 +63,8 @@ def similarity_curves(
         )
     return draw_families(
         table, families, transitions=transitions, xscale=xscale, ylabel="linear CKA", ylim=(-0.03, 1.05),
-        title="Likeness of representations", style=theme_named(theme), fig=fig, figsize=figsize,
+        ax=ax, title=title, named="Likeness of representations", style=fitting(theme, figsize, fig, ax), fig=fig,
+        figsize=figsize,
         panel_size=(4.6, 3.0),
     )  # fmt: skip
 
@@ -70,10 +74,11 @@ def projection(
     labels: Sequence[Any] | np.ndarray | None = None,
     step: int | Sequence[int] | None = None,
     col_wrap: int | None = None,
-    title: str = "",
+    title: str | None = None,
     figsize: Size = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
 ) -> Figure:
     """Draw the samples of a layer at chosen steps, in one basis for all of them: a point that moves has moved.
 
@@ -86,10 +91,11 @@ def projection(
         labels: the class of each sample, [sample], shown as its colour.
         step: the step, or several; by default the first, the last and four between.
         col_wrap: how many panels are put side by side.
-        title: the title of the figure.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
 
     Raises UnknownName for a step that is not there.
     """
@@ -102,7 +108,7 @@ def projection(
     if groups.shape != (samples,):
         raise ValueError(f"there are {samples} samples and labels of shape {groups.shape}; give one label for each")
     names = list(dict.fromkeys(sorted(groups.tolist())))
-    style = theme_named(theme)
+    style = fitting(theme, figsize, fig, ax)
     low, high = table.min().to_numpy()[:2], table.max().to_numpy()[:2]
     air = 0.06 * (high - low) + 1e-12
     markers = "o^sDvP"
@@ -127,7 +133,7 @@ def projection(
     subtitle = f"{samples} samples, one basis for all {len(there)} steps"
     subtitle += "; distances between groups mean nothing" if explained is None else ""
     return side_by_side(
-        [f"step {step_text(one)}" for one in steps], draw, title=title or "Samples in a shared basis",
+        [f"step {step_text(one)}" for one in steps], draw, ax=ax, title=title, named="Samples in a shared basis",
         subtitle=subtitle,
         style=style, fig=fig, figsize=figsize, col_wrap=col_wrap, panel_size=(3.3, 2.9), single_size=(5.4, 4.8),
     )  # fmt: skip
@@ -141,6 +147,8 @@ def decodability(
     figsize: Size = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw how well labels can be decoded from each layer over training, chance dashed.
 
@@ -153,8 +161,10 @@ def decodability(
         xscale: "linear", or "log" for an axis of log(1 + step).
         col_wrap: how many panels are put side by side.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
     Raises LookupError for other curves.
     """
@@ -173,8 +183,9 @@ def decodability(
     }
     return draw_families(
         table, families, chance={target: {"chance": f"chance/{target}"} for target in targets}, transitions=transitions,
-        xscale=xscale, ylabel="accuracy of a linear probe", ylim=(-0.03, 1.05), title="What can be decoded",
-        style=theme_named(theme), fig=fig, figsize=figsize, col_wrap=col_wrap, panel_size=(4.4, 3.0),
+        xscale=xscale, ylabel="accuracy of a linear probe", ylim=(-0.03, 1.05), ax=ax, title=title,
+        named="What can be decoded",
+        style=fitting(theme, figsize, fig, ax), fig=fig, figsize=figsize, col_wrap=col_wrap, panel_size=(4.4, 3.0),
     )  # fmt: skip
 
 
@@ -185,6 +196,8 @@ def group_accuracy(
     figsize: Size = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw the accuracy of the worst group and on average, and which feature predictions follow.
 
@@ -196,8 +209,10 @@ def group_accuracy(
         transitions: transitions to mark, as `find_transitions` returns them; True detects them here.
         xscale: "linear", or "log" for an axis of log(1 + step).
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
     Raises LookupError for other curves.
     """
@@ -213,6 +228,7 @@ def group_accuracy(
     chance = {title: {"chance": "chance"} for title in wanted} if "chance" in table else None
     return draw_families(
         table, wanted, chance=chance, transitions=transitions, xscale=xscale, ylabel="share of samples",
-        ylim=(-0.03, 1.05), title="Worst group and spurious features", style=theme_named(theme), fig=fig,
+        ylim=(-0.03, 1.05), ax=ax, title=title, named="Worst group and spurious features", style=fitting(theme,
+        figsize, fig, ax), fig=fig,
         figsize=figsize, panel_size=(4.8, 3.0),
     )  # fmt: skip

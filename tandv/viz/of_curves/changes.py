@@ -9,11 +9,10 @@ from matplotlib.figure import Figure
 
 from tandv.messages import UnknownName, unknown
 from tandv.viz.layout.facet import facet
+from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.layer_axis import layer_axis
-from tandv.viz.layout.style import Style, Theme
-from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.ticks import linear_ticks
-from tandv.viz.layout.titles import AnyFigure
 
 VALUE = ("scalar_stats", "value")
 
@@ -22,11 +21,12 @@ def layer_changes(
     changes: pd.DataFrame,
     value: str = "relative",
     usual: str | None = "usual",
-    title: str = "change of the weights",
+    title: str | None = None,
     subtitle: str = "",
     figsize: tuple[float, float] | None = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
 ) -> Figure:
     """Draw a bar for each layer, in the order of the table that `compare_representations` returns.
 
@@ -37,17 +37,18 @@ def layer_changes(
         changes: a row for each layer.
         value: the column of the bars.
         usual: the column of the usual change, drawn as a mark, if the table has it.
-        title: the title of the figure.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
         subtitle: the line below the title.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
 
     Raises LookupError for a column that is not there.
     """
     if value not in changes.columns:
         raise UnknownName(unknown("column", value, changes.columns))
-    style = theme_named(theme)
+    style = fitting(theme, figsize, fig, ax)
     names = [str(name) for name in changes.index]
     numbers = changes[value].to_numpy(np.float64)
     marks = changes[usual].to_numpy(np.float64) if usual in changes.columns else None
@@ -78,5 +79,15 @@ def layer_changes(
 
     height = min(1.4 + 0.26 * len(names), 9.0)
     return facet(
-        rows, draw, (), fig=fig, figsize=figsize or (7.0, max(height, 2.2)), title=title, subtitle=subtitle, style=style
+        rows,
+        draw,
+        (),
+        fig=fig,
+        ax=ax,
+        figsize=figsize,
+        single_size=(7.0, max(height, 2.2)),
+        title=title,
+        named="change of the weights",
+        subtitle=subtitle,
+        style=style,
     )

@@ -18,10 +18,9 @@ from tandv.curves.curves import BandKind
 from tandv.curves.runs import Runs, as_runs, metrics_of
 from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
-from tandv.viz.layout.style import Style, Theme
-from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.figures import AnyFigure
+from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.tables import Drawn, remember
-from tandv.viz.layout.titles import AnyFigure
 from tandv.viz.of_curves.metrics import describe, marks_of
 from tandv.viz.of_curves.over_steps import XScale, YScale, draw_curve, limits, mark_transitions, name_marks, scales
 from tandv.viz.of_log.lines import thin, wants_log2
@@ -46,9 +45,10 @@ def training_dynamics(
     yscale: YScale = "auto",
     col_wrap: int | None = None,
     figsize: tuple[float, float] | None = None,
-    title: str = "training dynamics",
+    title: str | None = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
 ) -> Figure:
     """Draw how a run trains: a panel of losses, one of accuracies, their gaps, and one for every other series.
 
@@ -68,9 +68,10 @@ def training_dynamics(
         yscale: "linear", "log2", or "auto" for log2 where all values are positive and span a factor of eight or more.
         col_wrap: how many panels are put side by side.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        title: the title of the figure.
-        theme: "light", "dark" or a Style.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
 
     Raises UnknownName for what is not there.
     """
@@ -78,7 +79,7 @@ def training_dynamics(
     runs = as_runs(curves)
     names = metrics_of(runs, quantities)
     marks = marks_of(runs, names, transitions, xscale)
-    style = theme_named(theme)
+    style = fitting(theme, figsize, fig, ax)
     tables = {run: _with_gaps(table[[n for n in names if n in table.columns]], gap) for run, table in runs.items()}
     rows = _rows(tables, band)
     colours = _colours(list(dict.fromkeys(rows[("metadata", "role")])), style)
@@ -118,7 +119,8 @@ def training_dynamics(
     band_words = "" if band is None else f", mean and {'standard deviation' if band == 'std' else 'range'}"
     return facet(
         rows, draw, ("panel", "run") if columns_of_runs else ("panel",), fig=fig, figsize=figsize,
-        col_wrap=len(runs) if columns_of_runs else col_wrap, title=title, subtitle=describe(runs) + band_words,
+        col_wrap=len(runs) if columns_of_runs else col_wrap, ax=ax, title=title,
+        named="training dynamics", subtitle=describe(runs) + band_words,
         panel_size=(3.6, 2.1), sharey=False, style=style,
     )  # fmt: skip
 

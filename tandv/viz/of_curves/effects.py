@@ -14,11 +14,10 @@ from matplotlib.ticker import NullLocator
 from tandv.curves import Curves, as_curves
 from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
-from tandv.viz.layout.style import Style, Theme
-from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.figures import AnyFigure
+from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import linear_ticks, log2_ticks, room, value_text
-from tandv.viz.layout.titles import AnyFigure
 from tandv.viz.of_curves.over_steps import XScale, YScale, draw_curve, limits, scales
 from tandv.viz.of_log.lines import wants_log2
 
@@ -41,6 +40,8 @@ def setting_effects(
     figsize: tuple[float, float] | None = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw runs that differ in a setting: their curves, coloured by its value, and their outcome.
 
@@ -58,8 +59,10 @@ def setting_effects(
         xscale: "linear", or "log" for an axis of log(1 + step).
         yscale: "linear", "log2", or "auto" for log2 where all values are positive and span a factor of eight or more.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
     Raises UnknownName for a quantity that no run has, ValueError for a setting that is no number.
     """
@@ -78,7 +81,7 @@ def setting_effects(
         raise LookupError(f"no run has {' or '.join(map(repr, missing))}; there are {', '.join(there)}")
     result = OUTCOMES[outcome] if isinstance(outcome, str) else outcome
     outcome_name = outcome if isinstance(outcome, str) else getattr(outcome, "__name__", "outcome").replace("_", " ")
-    style = theme_named(theme)
+    style = fitting(theme, figsize, fig, ax)
     values = list(tables)
     colours = dict(zip(values, _shades(values, style), strict=True))
     rows = _rows(tables, names, result)
@@ -106,7 +109,8 @@ def setting_effects(
 
     count = sum(len(of) for of in tables.values())
     return facet(
-        rows, draw, ("quantity", "kind"), fig=fig, figsize=figsize, col_wrap=2, title=f"effect of the {setting}",
+        rows, draw, ("quantity", "kind"), fig=fig, figsize=figsize, col_wrap=2, ax=ax, title=title,
+        named=f"effect of the {setting}",
         subtitle=f"{count} runs of {len(values)} values", panel_size=(4.2, 2.6), sharex=False, sharey=False,
         panel_title=lambda found: "", style=style,
     )  # fmt: skip

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from tandv.curves import Curves, as_curves
 from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
+from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, remember
-from tandv.viz.layout.titles import AnyFigure
 from tandv.viz.of_curves.metrics import describe
 from tandv.viz.of_curves.over_steps import XScale, draw_curve, limits, mark_transitions, name_marks, scales
 
@@ -34,10 +34,12 @@ def draw_families(
     xscale: XScale = "linear",
     ylabel: str | Mapping[str, str] = "",
     ylim: tuple[float, float] | None = None,
-    title: str = "",
+    title: str | None = None,
+    named: str = "",
     subtitle: str | None = None,
     style: Style,
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
     figsize: tuple[float, float] | None = None,
     col_wrap: int | None = None,
     panel_size: tuple[float, float] = (4.0, 2.6),
@@ -83,7 +85,7 @@ def draw_families(
     described = describe({"": table})
     return facet(
         rows, draw, ("panel",), fig=fig, figsize=figsize, col_wrap=col_wrap, sharey=False, panel_size=panel_size,
-        title=title, subtitle=f"{subtitle}  |  {described}" if subtitle else described, style=style,
+        title=title, named=named, ax=ax, subtitle=f"{subtitle}  |  {described}" if subtitle else described, style=style,
     )  # fmt: skip
 
 

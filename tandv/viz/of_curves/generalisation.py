@@ -13,12 +13,12 @@ from tandv.curves import Curves, as_curves
 from tandv.messages import check_choices
 from tandv.viz.layout.colours import Scale, specials
 from tandv.viz.layout.facet import facet
+from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.heat import MISSING
-from tandv.viz.layout.style import Style, Theme
-from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import step_text
-from tandv.viz.layout.titles import AnyFigure, Key, cut
+from tandv.viz.layout.titles import Key, cut
 from tandv.viz.of_curves.dynamics import panel_of
 from tandv.viz.of_curves.metrics import describe
 from tandv.viz.of_curves.over_steps import XScale, draw_curve, limits, scales
@@ -35,6 +35,8 @@ def grokking_plot(
     figsize: tuple[float, float] | None = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw accuracies, and losses if there are any, with memorisation, generalisation, and the delay between them.
 
@@ -46,15 +48,17 @@ def grokking_plot(
         found: what `grokking` returns; by default for its default thresholds.
         xscale: "linear", or "log" for an axis of log(1 + step).
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
     Raises ValueError if the accuracies are not among the curves.
     """
     check_choices(xscale=(xscale, XScale))
     table = as_curves(curves).sort_index()
     found = grokking(table) if found is None else found
-    style = theme_named(theme)
+    style = fitting(theme, figsize, fig, ax)
     pairs = {found.memorisation.quantity: style.series[0], found.generalisation.quantity: style.series[1]}
     if missing := [name for name in pairs if name not in table.columns]:
         raise ValueError(f"{' and '.join(missing)}, which the analysis names, are not among the curves")
@@ -77,7 +81,8 @@ def grokking_plot(
 
     verdict = {True: "grokking", False: "no grokking", None: "not known whether this is grokking"}[found.is_grokking]
     return facet(
-        rows, draw, ("panel",), fig=fig, figsize=figsize, col_wrap=1, title=verdict, subtitle=_subtitle(found),
+        rows, draw, ("panel",), fig=fig, figsize=figsize, col_wrap=1, ax=ax, title=title, named=verdict,
+        subtitle=_subtitle(found),
         panel_size=(8.0, 2.4), single_size=(8.0, 3.6), sharey=False, style=style,
     )  # fmt: skip
 
@@ -90,6 +95,8 @@ def emergence_plot(
     figsize: tuple[float, float] | None = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw when each capability emerges: a row for each, first to last, its curve as colours, a mark where it emerges.
 
@@ -101,14 +108,16 @@ def emergence_plot(
         stays: how many values in a row must be at or above it.
         xscale: "linear", or "log" for an axis of log(1 + step).
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
     Raises ValueError for a capability without a curve.
     """
     check_choices(xscale=(xscale, XScale))
     table = as_curves(curves).sort_index()
-    style = theme_named(theme)
+    style = fitting(theme, figsize, fig, ax)
     found = sorted(emergence(table, thresholds, stays=stays), key=_order)
     names = [passage.quantity for passage in found]
     shares = np.array([_shares(table[one.quantity], one.threshold) for one in found])
@@ -137,7 +146,8 @@ def emergence_plot(
     subtitle = f"{len(emerged)} of {len(found)} pass their threshold  |  {describe({'': table})}"
     height = 1.3 + 0.42 * len(found)
     return facet(
-        rows, draw, (), fig=fig, figsize=figsize or (8.0, height), title="emergence", subtitle=subtitle, style=style,
+        rows, draw, (), fig=fig, figsize=figsize, single_size=(8.0, height), ax=ax, title=title, named="emergence",
+        subtitle=subtitle, style=style,
     )  # fmt: skip
 
 

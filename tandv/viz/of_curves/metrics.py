@@ -14,11 +14,10 @@ from matplotlib.figure import Figure
 from tandv.curves.runs import Runs, as_runs, metrics_of
 from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
-from tandv.viz.layout.style import Style, Theme
-from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.figures import AnyFigure
+from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import step_text
-from tandv.viz.layout.titles import AnyFigure
 from tandv.viz.of_curves.over_steps import XScale, YScale, draw_curve, limits, mark_transitions, name_marks, scales
 from tandv.viz.of_log.lines import wants_log2
 
@@ -41,6 +40,8 @@ def metric_curves(
     figsize: tuple[float, float] | None = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw metrics over the steps: a panel for each metric, a line for each run.
 
@@ -59,8 +60,10 @@ def metric_curves(
         yscale: "linear", "log2", or "auto" for log2 where all values are positive and span a factor of eight or more.
         extremes: whether to mark the largest and the smallest value.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
     Raises UnknownName for what is not there.
     """
@@ -68,7 +71,7 @@ def metric_curves(
     runs = as_runs(curves)
     names = metrics_of(runs, metrics)
     marks = marks_of(runs, names, transitions, xscale)
-    style = theme_named(theme)
+    style = fitting(theme, figsize, fig, ax)
     rows = _rows(runs, names)
     colours = {run: style.series[i % len(style.series)] for i, run in enumerate(runs)}
 
@@ -87,9 +90,10 @@ def metric_curves(
         name_marks(ax, style.muted if len(runs) > 1 else "")
         _finish(ax, metric if len(names) == 1 else "", part, style)
 
-    title = names[0] if len(names) == 1 else f"{len(names)} metrics"
+    named = names[0] if len(names) == 1 else f"{len(names)} metrics"
     return facet(
-        rows, draw, ("metric",), fig=fig, figsize=figsize, col_wrap=col_wrap, title=title, subtitle=describe(runs),
+        rows, draw, ("metric",), fig=fig, figsize=figsize, col_wrap=col_wrap, ax=ax, title=title, named=named,
+        subtitle=describe(runs),
         panel_size=(3.6, 2.3), sharey=False, style=style,
     )  # fmt: skip
 

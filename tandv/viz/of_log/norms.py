@@ -13,10 +13,9 @@ from matplotlib.figure import Figure
 from tandv.analysis.norms import norm_curves
 from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
-from tandv.viz.layout.style import Style, Theme
-from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.figures import AnyFigure
+from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.tables import Drawn, remember
-from tandv.viz.layout.titles import AnyFigure
 from tandv.viz.of_curves.metrics import describe
 from tandv.viz.of_curves.over_steps import XScale, YScale, draw_curve, limits, mark_transitions, name_marks, scales
 from tandv.viz.of_log.lines import wants_log2
@@ -38,6 +37,8 @@ def norms(
     figsize: tuple[float, float] | None = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw the norms of weights, their gradients and updates over the steps, from a log; see `norm_curves`.
 
@@ -52,14 +53,16 @@ def norms(
         yscale: "linear", "log2", or "auto" for log2 where all values are positive and span a factor of eight or more.
         col_wrap: how many panels are put side by side.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
     Raises UnknownName if the log has none of these tensors.
     """
     check_choices(xscale=(xscale, XScale), yscale=(yscale, YScale))
     table = norm_curves(df, per_layer=per_layer)
-    style = theme_named(theme)
+    style = fitting(theme, figsize, fig, ax)
     layers = list(dict.fromkeys(name.partition(":")[2] for name in table.columns if ":" in name))
     colours = dict(zip(layers, layer_colours(len(layers), style), strict=True))
     rows = pd.concat(
@@ -93,7 +96,7 @@ def norms(
         remember(ax, shown._replace(names=tuple(drawn)))
 
     return facet(
-        rows, draw, ("panel",), fig=fig, figsize=figsize, col_wrap=col_wrap, title="norms",
+        rows, draw, ("panel",), fig=fig, figsize=figsize, col_wrap=col_wrap, ax=ax, title=title, named="norms",
         subtitle=describe({"": table}),        panel_size=(4.2, 2.6), sharey=False, style=style,
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from tandv.log import logframe
 from tandv.messages import UnknownName, check_choices, near_steps, unknown
 from tandv.tensor_types import ACTIVATION
 from tandv.viz.layout.colours import Colour
-from tandv.viz.layout.facet import canvas
+from tandv.viz.layout.figures import AnyFigure, canvas
 from tandv.viz.layout.heat import MISSING, edges
 from tandv.viz.layout.style import Style, Theme, dress
 from tandv.viz.layout.style import theme as theme_named
@@ -23,7 +23,6 @@ from tandv.viz.layout.ticks import step_text
 from tandv.viz.layout.titles import (
     GAP,
     PAD,
-    AnyFigure,
     around,
     colour_key,
     header,
@@ -60,7 +59,7 @@ def overview(
     train_stats: Any = None,
     dtype_annotation: str = "float8_e4m3fn",
     formats: Sequence[str] = FORMATS,
-    title: str = "",
+    title: str | None = None,
     colour: Colour = "log2",
     figsize: tuple[float, float] | None = None,
     phase: str | None = None,
@@ -87,12 +86,12 @@ def overview(
         train_stats: training curves to draw at the top, as `as_curves` takes them.
         dtype_annotation: the number format whose limits are drawn.
         formats: the number formats of the table of casts.
-        title: the title of the figure.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
         colour: "log2" or "linear" of the value, or "change" for the ratio to a layer's first step.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
         phase: a phase of the step, a compiled pattern, or a list of these; only of logs that have phases.
         rank: a rank of a log that keeps the rows of each; None merges all ranks exactly.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
 
     Raises UnknownName for what is not in the log.
@@ -142,7 +141,8 @@ def overview(
     size = f"{len(names):,} layers × {len(steps):,} logged steps"
     within = f"  |  phase {phase!r}" if phase else ""
     subtitle = f"{tt} · {metric}{within}  |  step {step_text(step)}  |  {layer}  |  {size}"
-    head = header(figure, title or "overview", subtitle, {}, style)
+    named = "overview" if title is None else title
+    head = header(figure, named, subtitle if named and style.subtitle else "", {}, style)
     top_title = "loss" if top.get_ylabel() == "loss" else "training" if train_stats is not None else f"{layer}"
     _panel(top, top_title, style)
     top.set_ylabel("")

@@ -20,10 +20,10 @@ from tandv.log import logframe
 from tandv.messages import UnknownName, check_choices, unknown
 from tandv.viz.layout.colours import Colour
 from tandv.viz.layout.facet import facet
-from tandv.viz.layout.style import Style, Theme
-from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.figures import AnyFigure
+from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.ticks import step_text
-from tandv.viz.layout.titles import AnyFigure, Key
+from tandv.viz.layout.titles import Key
 from tandv.viz.of_log import histogram, lines
 from tandv.viz.of_log.histogram import draw_exponents, exponents_of, span_of
 from tandv.viz.of_log.lines import draw_lines, wants_log2
@@ -53,6 +53,8 @@ def scalar_line(
     rank: Ranks | None = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw statistics of layers over the steps: a line for each metric, a panel for each layer and tensor type.
 
@@ -73,8 +75,10 @@ def scalar_line(
         phase: a phase of the step, a compiled pattern, or a list of these; only of logs that have phases.
         rank: a rank of a log that keeps the rows of each, or a list of ranks, each in panels of its own; None merges
             all ranks exactly.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
     Raises UnknownName for what is not in the log.
     """
@@ -89,16 +93,17 @@ def scalar_line(
     values = rows[[("scalar_stats", m) for m in metrics]].to_numpy(np.float64, na_value=np.nan)
     linear = yscale == "auto" and any(map(is_linear, metrics))
     log2 = yscale == "log2" or (yscale == "auto" and not linear and wants_log2(values))
-    style = theme_named(theme)
+    style = fitting(theme, figsize, fig, ax)
 
     def draw(part: pd.DataFrame, ax: Axes) -> None:
         own = log2 if sharey or linear or yscale != "auto" else wants_log2(_values(part, metrics))
         draw_lines(part, ax, metrics=metrics, x=x, kind=kind, log2=own, style=style)
 
-    title, subtitle = _titles(", ".join(metrics), rows)
+    named, subtitle = _titles(", ".join(metrics), rows)
     return facet(
         rows, draw, axes_of(rows, "tensor_type", "name", but=x), fig=fig, figsize=figsize, col_wrap=col_wrap,
-        title=title, subtitle=subtitle, panel_title=_panel_title, style=style, sharex=sharex, sharey=sharey,
+        title=title, named=named,
+        subtitle=subtitle, ax=ax, panel_title=_panel_title, style=style, sharex=sharex, sharey=sharey,
     )  # fmt: skip
 
 
@@ -120,6 +125,8 @@ def exp_hist(
     rank: Ranks | None = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw what share of a tensor's values lies at each power of two, and the ranges of number formats.
 
@@ -139,13 +146,15 @@ def exp_hist(
         figsize: (width, height) of the figure in inches; by default one that suits the content.
         xtick_labelsize: the size of the tick labels in points.
         xtick_rotation: their rotation in degrees.
-        fig_title: the title of the figure.
+        fig_title: the older name of `title`.
         yscale: "linear" or "log".
         phase: a phase of the step, a compiled pattern, or a list of these; only of logs that have phases.
         rank: a rank of a log that keeps the rows of each, or a list of ranks, each in panels of its own; None merges
             all ranks exactly.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
     Raises UnknownName for what is not in the log.
     """
@@ -153,7 +162,7 @@ def exp_hist(
     rows = logframe.select(df, layer, tt, step, phase, rank)
     formats = _formats(rows, dtype_annotation)
     shown = _three(dtype_info)
-    style = theme_named(theme)
+    style = fitting(theme, figsize, fig, ax)
     if xtick_labelsize is not None and xtick_labelsize <= 0:
         raise ValueError(f"xtick_labelsize is a size in points, above 0, not {xtick_labelsize}")
     span = span_of([exponents_of(rows)], formats)  # the same for all panels, so that they can be compared
@@ -174,12 +183,12 @@ def exp_hist(
         if xtick_rotation is not None:
             ax.tick_params(axis="x", labelrotation=xtick_rotation)
 
-    title, subtitle = _titles("exponents", rows, step)
-    if fig_title is not None:
-        title = fig_title
+    named, subtitle = _titles("exponents", rows, step)
+    title = fig_title if title is None else title
     return facet(
         rows, draw, axes_of(rows, "tensor_type", "name", "step"), fig=fig, figsize=figsize, col_wrap=col_wrap,
-        title=title, subtitle=subtitle, panel_title=_panel_title, panel_size=(4.0, 2.7), style=style, sharey=False,
+        title=title, named=named,
+        subtitle=subtitle, ax=ax, panel_title=_panel_title, panel_size=(4.0, 2.7), style=style, sharey=False,
     )  # fmt: skip
 
 
@@ -197,6 +206,8 @@ def scalar_global_heatmap(
     rank: Ranks | None = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw a statistic of every layer at every step as colours, a panel for each tensor type.
 
@@ -219,8 +230,10 @@ def scalar_global_heatmap(
         phase: a phase of the step, a compiled pattern, or a list of these; only of logs that have phases.
         rank: a rank of a log that keeps the rows of each, or a list of ranks, each in panels of its own; None merges
             all ranks exactly.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
     Raises UnknownName for what is not in the log.
     """
@@ -240,17 +253,17 @@ def scalar_global_heatmap(
     chosen: Colour = colour if colour != "auto" else "linear" if is_linear(metric[0]) else "log2"
     if inc > 1:
         rows = logframe.select(rows, step=logframe.steps(rows)[::inc], phase=phase, rank=rank)
-    style = theme_named(theme)
+    style = fitting(theme, figsize, fig, ax)
 
     def draw(part: pd.DataFrame, ax: Axes) -> Key:
         return draw_layers(part, ax, metric=metric[0], x=x, y=y, colour=chosen, style=style)
 
     count = len(logframe.layers(rows))
-    title, subtitle = _titles(metric[0], rows)
+    named, subtitle = _titles(metric[0], rows)
     high = float(np.clip(1.3 + 0.155 * count, 2.6, 7.5))
     return facet(
         rows, draw, axes_of(rows, "tensor_type", but=(x, y)), fig=fig, figsize=figsize, col_wrap=col_wrap, title=title,
-        subtitle=subtitle, panel_title=_panel_title, single_size=(10.0, high),
+        named=named, subtitle=subtitle, ax=ax, panel_title=_panel_title, single_size=(10.0, high),
         panel_size=(4.4, float(np.clip(high, 2.6, 4.4))), sharey=False, style=style,
     )  # fmt: skip
 
@@ -268,6 +281,8 @@ def exp_heatmap(
     rank: Ranks | None = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw how the exponents of a layer change over the steps, and when they leave the range of a format.
 
@@ -287,8 +302,10 @@ def exp_heatmap(
         phase: a phase of the step, a compiled pattern, or a list of these; only of logs that have phases.
         rank: a rank of a log that keeps the rows of each, or a list of ranks, each in panels of its own; None merges
             all ranks exactly.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
     Raises UnknownName for what is not in the log.
     """
@@ -298,17 +315,18 @@ def exp_heatmap(
     if inc > 1:
         rows = logframe.select(rows, step=logframe.steps(rows)[::inc], phase=phase, rank=rank)
     formats, shown = _formats(rows, dtype_annotation), _three(dtype_info)
-    style = theme_named(theme)
+    style = fitting(theme, figsize, fig, ax)
 
     def draw(part: pd.DataFrame, ax: Axes) -> Key:
         return draw_exponent_map(part, ax, formats=formats, dtype_info=shown, style=style)
 
-    title, subtitle = _titles("exponents", rows)
+    named, subtitle = _titles("exponents", rows)
     if formats:
         subtitle += f"  |  limits of {', '.join(to.name for to in formats)}"
     return facet(
         rows, draw, axes_of(rows, "tensor_type", "name"), fig=fig, figsize=figsize, col_wrap=col_wrap, title=title,
-        subtitle=subtitle, panel_title=_panel_title, single_size=(9.5, 4.4), panel_size=(4.4, 3.0), sharey=False,
+        named=named, subtitle=subtitle, ax=ax, panel_title=_panel_title, single_size=(9.5, 4.4), panel_size=(4.4,
+        3.0), sharey=False,
         style=style,
     )  # fmt: skip
 

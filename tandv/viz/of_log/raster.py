@@ -15,12 +15,11 @@ from tandv.log import logframe
 from tandv.log.raster import NEGATIVE, NONE, POSITIVE, Raster, read_raster
 from tandv.messages import UnknownName
 from tandv.viz.layout.facet import facet
+from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.heat import Heat, edges
 from tandv.viz.layout.layer_axis import CHARACTER, elide
-from tandv.viz.layout.style import Style, Theme
-from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.ticks import length_in_points, step_text, step_ticks
-from tandv.viz.layout.titles import AnyFigure
 from tandv.viz.of_log.plots import Names, Size
 
 _CODES = (NEGATIVE, POSITIVE, NONE)
@@ -33,6 +32,8 @@ def gradient_raster(
     figsize: Size = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw which gradients are within a threshold, and of which sign, for all parameters at every step.
 
@@ -47,14 +48,16 @@ def gradient_raster(
         layer: a layer's name, a compiled pattern (searched), or a list of these; None for all.
         step: a slice of steps; None for all.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark" or a Style.
+        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
+        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
+        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
     Raises FileNotFoundError where no raster was recorded, UnknownName for what is not in it.
     """
     whole = raster if isinstance(raster, Raster) else read_raster(raster)
     part = _chosen(whole, layer, step)
-    style = theme_named(theme)
+    style = fitting(theme, figsize, fig, ax)
 
     def draw(_: pd.DataFrame, ax: Axes) -> None:
         draw_raster(part, ax, style=style)
@@ -64,7 +67,8 @@ def gradient_raster(
     steps = f"{len(part.steps):,} steps, {step_text(part.steps[0])} to {step_text(part.steps[-1])}"
     single = f"{part.names[0]} · " if len(part.names) == 1 else ""
     return facet(
-        pd.DataFrame(), draw, fig=fig, figsize=figsize, title=f"{single}signs of gradients within {part.threshold:g}",
+        pd.DataFrame(), draw, fig=fig, figsize=figsize, ax=ax, title=title,
+        named=f"{single}signs of gradients within {part.threshold:g}",
         subtitle="  |  ".join([sampled, steps]), single_size=(10.0, 4.8), style=style,
     )  # fmt: skip
 
