@@ -1,93 +1,74 @@
-"""The folder of a run: its finished log, or the parts that were flushed so far."""
+"""`read_run`: the log of a run's folder as one frame, or the part of it that is asked for."""
 
-import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 
-from tandv.log import _parquet, logframe
-from tandv.log._opening import AnyPath, as_log
-from tandv.log.files import UnreadableFile, read_parquet, read_pickle
+from tandv.log import logframe
+from tandv.log._frames import Label
+from tandv.log._opening import AnyPath
+from tandv.log._whole import DamagedPart, no_rows, parts
+from tandv.log.logframe import Names, Steps
+from tandv.log.opened import Log
+from tandv.log.place import place_of
+from tandv.messages import UnknownName, unknown
 
 __all__ = ["DamagedPart", "parts", "read_run"]
 
 
-class DamagedPart(UserWarning):
-    """Some files of a run's folder could not be read; what the others hold was returned."""
+def read_run(
+    folder: AnyPath,
+    layers: Names | None = None,
+    tensor_types: Names | None = None,
+    steps: Steps | None = None,
+    columns: Sequence[str | Label] | None = None,
+) -> pd.DataFrame:
+    """Open the log of a run that is finished, was killed, or is still running, or a part of it.
 
-
-def read_run(folder: AnyPath) -> pd.DataFrame:
-    """Open the log of a run that is finished, was killed, or is still running.
-
-    A finished run has `log.pkl` or `log.parquet`; otherwise the log is read from `parts/*.parquet`. A damaged part is
-    named in one DamagedPart warning and the others are returned.
+    Only what is asked for is read. A damaged file is named in one DamagedPart warning and the others are returned.
 
     >>> from tandv.log.files import write_pickle
+    >>> from pathlib import Path
     >>> Path("run").mkdir()
     >>> write_pickle(logframe.example_log(), "run/log.pkl")
     >>> read_run("run").shape
     (1250, 60)
+    >>> read_run("run", layers="head", tensor_types="Weight", columns=["std", "rm2"])["scalar_stats"].shape
+    (50, 2)
 
     Args:
-        folder: the folder of the run, which a tracker made (`tracker.path`).
+        folder: the folder of the run, which a tracker made (`tracker.path`), also at an address such as
+            "s3://bucket/run".
+        layers: a layer's name, a compiled pattern (searched in the names), or a list of these; None for all.
+        tensor_types: a tensor type, a compiled pattern, or a list of these; None for all.
+        steps: an integer, a list, or a slice, which ends before its stop like `range`; None for all.
+        columns: the statistics to read, such as "rm2", and "exponent_counts" for the counts of exponents; the metadata
+            always comes. None for all.
 
     Raises FileNotFoundError if there is no such folder, UnreadableFile if nothing in it can be read, SchemaError if
-    it has no rows yet.
+    it has no rows yet, UnknownName for what is asked for and not in the log.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        what = "is a file; open it with read_pickle, read_parquet or read_csv" if folder.exists() else "is missing"
+    place = place_of(folder)
+    if (kind := place.kind()) != "folder":
+        what = "is a file; open it with read_pickle, read_parquet or read_csv" if kind else "is missing"
         raise FileNotFoundError(f"cannot open the run {folder}: the folder {what}")
-    damaged: list[str] = []
-    for name, read in {"log.pkl": read_pickle, "log.parquet": read_parquet}.items():
-        if (folder / name).exists():
-            try:
-                return _warn(read(folder / name), damaged, folder)
-            except UnreadableFile as error:
-                damaged.append(str(error))
-    tables = []
-    for part in parts(folder):
-        try:
-            tables.append(_parquet.read_table(part))
-        except FileNotFoundError:  # the run has just ended and joined its parts into the log
-            if any((folder / name).exists() for name in ("log.pkl", "log.parquet")) and not damaged:
-                return read_run(folder)
-            damaged.append(f"{part} vanished while it was read")
-        except UnreadableFile as error:
-            damaged.append(str(error))
-    if not tables and damaged:
-        raise UnreadableFile(f"cannot open the run {folder}:\n  " + "\n  ".join(damaged))
-    if not any(len(table) for table in tables):
-        raise logframe.SchemaError(
-            f"the run {folder} has no rows yet: wait until it has flushed its first steps, or check that "
-            "tracker.step() is called"
-        )
-    joined = pa.concat_tables(tables, promote_options="permissive")
-    return _warn(as_log(_parquet.from_table(joined)), damaged, folder)
+    if not place.names():
+        raise logframe.SchemaError(no_rows(place))
+    log = Log(place)
+    return log.frame(layers, tensor_types, steps, None if columns is None else _labels(log, columns))
 
 
-def parts(folder: AnyPath) -> list[Path]:
-    """Return the part files of a run in the order in which they were written.
-
-    Names beginning with "." are left out: they are still being written.
-
-    >>> Path("run/parts").mkdir(parents=True)
-    >>> for name in ("000001.parquet", "000000.parquet", ".000002.parquet"):
-    ...     Path("run/parts", name).touch()
-    >>> [part.name for part in parts("run")]
-    ['000000.parquet', '000001.parquet']
-
-    Args:
-        folder: the folder of the run.
-    """
-    files = (Path(folder) / "parts").glob("*.parquet")
-    return sorted((p for p in files if not p.name.startswith(".")), key=lambda p: (len(p.name), p.name))
-
-
-def _warn(df: pd.DataFrame, damaged: Sequence[str], folder: Path) -> pd.DataFrame:
-    if damaged:
-        listed = "\n  ".join(damaged)
-        warnings.warn(f"the rest of the run {folder} was read without:\n  {listed}", DamagedPart, stacklevel=3)
-    return df
+def _labels(log: Log, columns: Sequence[str | Label]) -> list[Label]:
+    """Return the labels of columns that were asked for by name, all problems at once."""
+    has, out, problems = log.scalar_metrics(), [], []
+    for column in [columns] if isinstance(columns, str) else columns:
+        top, name = column if isinstance(column, tuple) else ("scalar_stats", column)
+        if "exponent_counts" in (top, name):
+            out.append(("exponent_counts", name))
+        elif top == "scalar_stats" and name in has:
+            out.append((top, name))
+        elif top != "metadata":
+            problems.append(unknown("statistic", name, [*has, "exponent_counts"], logframe.LOG))
+    if problems:
+        raise UnknownName("\n  ".join(problems))
+    return out

@@ -1,0 +1,165 @@
+"""The index of a run's files: what the footers say of each row group, without reading a row.
+
+Rows lie sorted by tensor type, name and step, so that the first and the last tensor of a group tell which others are
+in between.
+"""
+
+import json
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tandv.log._unreadable import UnreadableFile
+from tandv.log.place import Place
+
+FORMAT = 1  # the number of the form that files have; one with a larger number is of a newer tandv
+ABOUT = b"tandv"  # the key of the metadata in each file
+TENSOR_TYPE, NAME, TYPE, DTYPE, PHASE = TEXT = (
+    "metadata/tensor_type", "metadata/name", "metadata/type", "metadata/dtype", "metadata/phase",
+)  # fmt: skip
+STEP, RANK, BINS = "metadata/step", "metadata/rank", "exponent_counts"
+BELOW, ABOVE = "exponent_counts/-inf", "exponent_counts/inf"
+_LAST = "\U0010ffff"
+
+Tensor = tuple[str, str]  # tensor type and name
+
+
+class Group(NamedTuple):
+    """What the footer says of one row group: its tensors and steps, first and last, and if some values are not finite.
+
+    Args:
+        number: its number in the file.
+        rows: how many rows it has.
+        first: the first tensor; its name is "" where the group has several tensor types.
+        last: the last tensor, or one that no tensor comes after.
+        low: the lowest step.
+        high: the highest step.
+        phases: the first and the last phase in the order of text.
+        finite: no row counts a NaN or an infinity.
+    """
+
+    number: int
+    rows: int
+    first: Tensor
+    last: Tensor
+    low: int
+    high: int
+    phases: tuple[str, str]
+    finite: bool
+
+
+class File(NamedTuple):
+    """A file of a run with the index of its groups.
+
+    Args:
+        place: where it lies.
+        metadata: its footer, so that it is parsed once.
+        columns: its columns with their types, as Arrow has them.
+        exponents: the lowest and the highest exponent with a count, None for none.
+        groups: its row groups.
+    """
+
+    place: Place
+    metadata: Any
+    columns: dict[str, pa.DataType]
+    exponents: tuple[int, int] | None
+    groups: list[Group]
+
+    def opened(self) -> pq.ParquetFile:
+        """Return the file, ready to read. Raises FileNotFoundError if it has been joined with others meanwhile."""
+        text = [name for name in TEXT if name in self.columns]
+        local = self.place.is_local
+        return pq.ParquetFile(
+            self.place.source(), metadata=self.metadata, memory_map=local, read_dictionary=text, pre_buffer=not local
+        )
+
+
+def indexed(place: Place) -> File | None:
+    """Return the index of a file, None if it has no map of exponents: it is of an older tandv.
+
+    Raises FileNotFoundError, and UnreadableFile if the file is damaged or of a newer tandv.
+    """
+    try:
+        with pq.ParquetFile(place.source(), memory_map=place.is_local) as file:
+            metadata, schema = file.metadata, file.schema_arrow
+    except FileNotFoundError:
+        raise
+    except (ValueError, OSError, pa.ArrowException) as error:
+        raise UnreadableFile(f"cannot read {place}: {error}") from None
+    columns = {field.name: field.type for field in schema}
+    about = _about(metadata, place)
+    if not pa.types.is_map(columns.get(BINS, pa.null())):
+        return None
+    lacking = [name for name in (*TEXT, STEP, BELOW, ABOVE) if name not in columns]
+    if lacking:
+        raise UnreadableFile(f"cannot read {place}: it is no file of a run, it lacks {', '.join(lacking)}")
+    limits = about.get("exponents")
+    exponents = (int(limits[0]), int(limits[1])) if limits else None
+    try:
+        groups = _groups(metadata)
+    except (AttributeError, TypeError):
+        raise UnreadableFile(f"cannot read {place}: its footer has no statistics of names and steps") from None
+    return File(place, metadata, columns, exponents, groups)
+
+
+def _about(metadata: Any, place: Place) -> dict[str, Any]:
+    try:
+        about = json.loads((metadata.metadata or {}).get(ABOUT, b"{}"))
+        number = int(about.get("format", FORMAT))
+    except (ValueError, TypeError, AttributeError):
+        raise UnreadableFile(f"cannot read {place}: what it says about itself is damaged") from None
+    if number > FORMAT:
+        raise UnreadableFile(
+            f"cannot read {place}: it was written by a newer tandv (form {number}, this one reads up to {FORMAT}); "
+            "update it: pip install -U tandv"
+        )
+    return about
+
+
+def _groups(metadata: Any) -> list[Group]:
+    at = {metadata.schema.column(i).path: i for i in range(metadata.num_columns)}
+    kind, name, step, phase = (at[one] for one in (TENSOR_TYPE, NAME, STEP, PHASE))
+    counted = [at[one] for one in ("scalar_stats/nans", "scalar_stats/infs") if one in at]
+    out = []
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        if not group.num_rows:
+            continue
+        kinds, names, steps, phases = (group.column(i).statistics for i in (kind, name, step, phase))
+        first, last = kinds.min, kinds.max
+        single = first == last
+        counts = [group.column(i).statistics for i in counted]
+        out.append(
+            Group(
+                number,
+                group.num_rows,
+                (first, names.min if single else ""),
+                (last, names.max if single else _LAST),
+                steps.min,
+                steps.max,
+                (phases.min, phases.max),
+                len(counts) == 2 and all(one is not None and one.has_min_max and one.max == 0 for one in counts),
+            )
+        )
+    return out
+
+
+def holding(groups: Iterable[Group], tensors: Sequence[Tensor] | None, steps: tuple[int, int] | None) -> list[Group]:
+    """Return the groups that may hold rows of some tensors at some steps.
+
+    Args:
+        groups: the groups of a file.
+        tensors: the tensors in the order of text; None for all.
+        steps: the lowest and the highest step; None for all.
+    """
+    out = []
+    for group in groups:
+        if steps is not None and (group.high < steps[0] or group.low > steps[1]):
+            continue
+        if tensors is not None and bisect_left(tensors, group.first) >= bisect_right(tensors, group.last):
+            continue
+        out.append(group)
+    return out

@@ -1,0 +1,166 @@
+"""Logs that are read whole: one file in pickle, parquet or csv, and the folders of runs of an older tandv."""
+
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from tandv.log import _parquet, logframe
+from tandv.log._opening import AnyPath, as_log
+from tandv.log.files import OTHER_FILES, UnreadableFile, read_csv, read_parquet, read_pickle
+from tandv.log.place import Place
+
+ALLOWED = (
+    "tandv.read opens the folder of a run, and a log in a pickle (also compressed by gzip), in parquet or in csv; "
+    "give tracker.path or tracker.out_path"
+)
+FINISHED: dict[str, Callable[[AnyPath], pd.DataFrame]] = {"log.pkl": read_pickle, "log.parquet": read_parquet}
+PARTS = "parts"
+_BEGINNING = 4096  # bytes that are looked at
+
+# What a file begins with, and how it is opened.
+_FORMATS: dict[bytes, Callable[[AnyPath], pd.DataFrame]] = {
+    b"PAR1": read_parquet,
+    b"\x80\x02": read_pickle,
+    b"\x80\x03": read_pickle,
+    b"\x80\x04": read_pickle,
+    b"\x80\x05": read_pickle,
+    b"\x1f\x8b": read_pickle,  # gzip
+}
+_OTHERS = OTHER_FILES | {
+    b"\x89HDF": "HDF5",
+    b"ARROW1": "an Arrow file (Feather)",
+    b"SQLite": "a database of SQLite",
+    b"\x93NUMPY": "a NumPy array",
+}
+
+
+class DamagedPart(UserWarning):
+    """Some files of a run's folder could not be read; what the others hold was returned."""
+
+
+def read_file(place: Place) -> pd.DataFrame:
+    """Return the log in a file, whatever it is called; one that lies elsewhere is copied here for that time."""
+    if not place.is_local:
+        return _copied(place, [""], lambda folder: read_file(Place(None, str(folder / "log"), place.name)))
+    with open(place.path, "rb") as file:
+        beginning = file.read(_BEGINNING)
+    for start, reader in _FORMATS.items():
+        if beginning.startswith(start):
+            return reader(place.path)
+    first_line = _as_text(beginning).partition("\n")[0]
+    if "," in first_line and not first_line.startswith("{"):
+        return read_csv(place.path)
+    raise UnreadableFile(f"cannot read {place}: it is {_described(beginning)}; {ALLOWED}")
+
+
+def read_folder(place: Place) -> pd.DataFrame:
+    """Return the log of a run of an older tandv: that of the finished run, or else of its parts.
+
+    A damaged part is named in one DamagedPart warning and the others are returned.
+
+    Raises UnreadableFile if nothing in it can be read, SchemaError if it has no rows yet.
+    """
+    if not place.is_local:
+        names = [name for name in FINISHED if place.below(name).kind()][:1]
+        names = names or [f"{PARTS}/{name}" for name in place.below(PARTS).files()]
+        return _copied(place, names, lambda folder: read_folder(Place(None, str(folder), place.name)))
+    folder = Path(place.path)
+    damaged: list[str] = []
+    for name, read in FINISHED.items():
+        if (folder / name).exists():
+            try:
+                return _warned(read(folder / name), damaged, place)
+            except UnreadableFile as error:
+                damaged.append(str(error))
+    tables = []
+    for part in parts(folder):
+        try:
+            tables.append(_parquet.read_table(part))
+        except FileNotFoundError:  # the run has just ended and joined its parts into the log
+            if any((folder / name).exists() for name in FINISHED) and not damaged:
+                return read_folder(place)
+            damaged.append(f"{part} vanished while it was read")
+        except UnreadableFile as error:
+            damaged.append(str(error))
+    if not tables and damaged:
+        raise UnreadableFile(f"cannot open the run {place}:\n  " + "\n  ".join(damaged))
+    if not any(len(table) for table in tables):
+        raise logframe.SchemaError(no_rows(place))
+    joined = pa.concat_tables(tables, promote_options="permissive")
+    return _warned(as_log(_parquet.from_table(joined)), damaged, place)
+
+
+def parts(folder: AnyPath) -> list[Path]:
+    """Return the part files of a run in the order in which they were written.
+
+    Names beginning with "." are left out: they are still being written.
+
+    >>> Path("run/parts").mkdir(parents=True)
+    >>> for name in ("000001.parquet", "000000.parquet", ".000002.parquet"):
+    ...     Path("run/parts", name).touch()
+    >>> [part.name for part in parts("run")]
+    ['000000.parquet', '000001.parquet']
+
+    Args:
+        folder: the folder of the run.
+    """
+    files = (Path(folder) / "parts").glob("*.parquet")
+    return sorted((p for p in files if not p.name.startswith(".")), key=lambda p: (len(p.name), p.name))
+
+
+def no_rows(place: Place) -> str:
+    """Return the sentence that a run has no rows yet."""
+    return (
+        f"the run {place} has no rows yet: wait until it has flushed its first steps, or check that "
+        "tracker.step() is called"
+    )
+
+
+def warn_of(damaged: Sequence[str], place: Place | str, stacklevel: int) -> None:
+    """Warn once of all files that could not be read, if there are any."""
+    if damaged:
+        lines = "\n  ".join(damaged)
+        warnings.warn(f"the rest of the run {place} was read without:\n  {lines}", DamagedPart, stacklevel=stacklevel)
+
+
+def _warned(df: pd.DataFrame, damaged: Sequence[str], place: Place) -> pd.DataFrame:
+    warn_of(damaged, place, stacklevel=5)
+    return df
+
+
+def _copied(place: Place, names: Sequence[str], read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
+    """Read copies of some files of a place that is not of this machine."""
+    with tempfile.TemporaryDirectory(prefix="tandv-") as folder:
+        for name in names:
+            copy = Path(folder, name or "log")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes((place.below(*name.split("/")) if name else place).read())
+        try:
+            return read(Path(folder))
+        except UnreadableFile as error:
+            raise UnreadableFile(str(error).replace(folder, str(place))) from None
+
+
+def _as_text(beginning: bytes) -> str:
+    """Return the beginning of a text; nothing if it is none. A letter may be cut in two at its end."""
+    for cut in range(4):
+        try:
+            text = beginning[: len(beginning) - cut].decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+        return "" if "\0" in text else text
+    return ""
+
+
+def _described(beginning: bytes) -> str:
+    if not beginning:
+        return "an empty file"
+    known = next((what for start, what in _OTHERS.items() if beginning.startswith(start)), None)
+    if known is not None:
+        return known
+    text = _as_text(beginning)
+    return "JSON" if text.startswith("{") else "a text that is no csv" if text else "a file of another kind"

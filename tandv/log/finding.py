@@ -1,0 +1,63 @@
+"""What lies at a place: a run, a file, or something that is no log, which one sentence describes."""
+
+import os
+from collections.abc import Sequence
+
+from tandv.log._unreadable import UnreadableFile
+from tandv.log._whole import ALLOWED, FINISHED, PARTS
+from tandv.log.place import AnyPath, Place, place_of
+from tandv.messages import some
+
+OF_A_RUN = ("run.json", PARTS, *FINISHED)
+_LOOKED_AT = 200  # folders in a folder
+
+
+def lies_at(path: AnyPath | Place) -> str:
+    """Return what lies at a place: "run" for the folder of one, or "file".
+
+    >>> from pathlib import Path
+    >>> Path("run").mkdir()
+    >>> _ = Path("run/run.json").write_text("{}")
+    >>> lies_at("run")
+    'run'
+
+    Args:
+        path: a path of this machine, or an address.
+
+    Raises FileNotFoundError if nothing is there, UnreadableFile for a folder that is not of a run, which names the runs
+    in it, and TypeError for what is no path.
+    """
+    if not isinstance(path, str | os.PathLike | Place):
+        raise TypeError(f"cannot read a {type(path).__name__}, only what lies at a path; {ALLOWED}")
+    place = place_of(path)
+    kind = place.kind()
+    if kind == "file":
+        return "file"
+    if not kind:
+        raise FileNotFoundError(f"cannot read {place}: there is nothing of this name; {ALLOWED}")
+    names = place.names()
+    if any(name in OF_A_RUN for name in names):
+        return "run"
+    if names and all(_is_part(name) for name in names):
+        raise UnreadableFile(f"cannot read {place}: these are parts; give the folder of the run, which holds them")
+    if runs := [name for name in names[:_LOOKED_AT] if _is_run(place.below(name))]:
+        raise UnreadableFile(
+            f"cannot read {place}: it is no run itself, these are runs: {some(runs, 5)}; give one of them, such as "
+            f"{place.below(runs[0])}"
+        )
+    raise UnreadableFile(f"cannot read {place}: it is a folder with {_contents(names)}; {ALLOWED}")
+
+
+def _is_part(name: str) -> bool:
+    return name.removesuffix(".parquet").replace("-", "").isdecimal()
+
+
+def _is_run(place: Place) -> bool:
+    return place.kind() == "folder" and any(name in OF_A_RUN for name in place.names())
+
+
+def _contents(names: Sequence[str]) -> str:
+    if not names:
+        return "nothing in it"
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"{', '.join(names[:5])}{more}, and no {', '.join(OF_A_RUN[:-1])} or {OF_A_RUN[-1]}"

@@ -1,0 +1,507 @@
+"""A log opened where it lies: an index of its row groups is kept, and only what is asked for is read.
+
+>>> from tandv.log.example import example_log
+>>> from tandv.log.files import write_parquet
+>>> write_parquet(example_log(), "log.parquet")
+>>> log = opened("log.parquet")
+>>> log.layers()[:2], log.frame(layer="head", tt="Weight", step=0).shape
+(['embed', 'layers.0.attention.wq'], (1, 60))
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import PurePath
+from threading import Lock
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from tandv import names as rule
+from tandv.log import logframe
+from tandv.log._frames import SCALARS, Columns, Label, frame_of
+from tandv.log._index import PHASE, RANK, STEP, File, Tensor, indexed
+from tandv.log._listing import which_count
+from tandv.log._rows import Numbering, Query, Reader
+from tandv.log._unreadable import UnreadableFile
+from tandv.log._whole import FINISHED, PARTS, read_file, read_folder, warn_of
+from tandv.log.finding import lies_at
+from tandv.log.grid import Grid, arranged
+from tandv.log.logframe import LOG, Names, Steps
+from tandv.log.place import AnyPath, Place, place_of
+from tandv.messages import UnknownName, listed, near_steps, unknown
+from tandv.tensor_types import MEANINGS
+
+__all__ = ["Log", "opened"]
+
+_TRIES = 20  # times that a run which is written meanwhile is looked at again
+_KEPT = 8  # logs that are kept opened
+_MODEL = "layers.json"
+Answer = TypeVar("Answer")
+
+
+class _Opened(NamedTuple):
+    """What opening found: the files of a run with their index, or the whole log where it has no such files."""
+
+    files: list[File]
+    whole: pd.DataFrame | None
+    model: list[Tensor] | None  # the tensors in the order of the model, if the run has written it down
+    damaged: list[str]
+    signature: tuple
+
+
+class Log:
+    """A log at a place, of which an index is kept: names, types, steps, and where the rows of each tensor are.
+
+    A run that goes on is as it was when it was opened; `opened` looks again. A log of an older tandv, or in one file,
+    is read whole.
+
+    Args:
+        place: where it lies: the folder of a run, or a file.
+    """
+
+    def __init__(self, place: AnyPath | Place):
+        self._kind = lies_at(place)
+        self.place = place_of(place)
+        self._state = _look(self.place, self._kind)
+
+    def __repr__(self) -> str:
+        return f"<Log {self.place}: {self.rows:,} rows of {len(self.tensors):,} tensors>"
+
+    @property
+    def whole(self) -> pd.DataFrame | None:
+        """The whole log, where it is of an older tandv or in one file; None where files are read in part."""
+        return self._state.whole
+
+    @property
+    def damaged(self) -> list[str]:
+        """What could not be read of it, a sentence for each file."""
+        return self._state.damaged
+
+    @property
+    def signature(self) -> tuple:
+        """What changes when rows are added: names and sizes of the files."""
+        return self._state.signature
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        if self.whole is not None:
+            return len(self.whole)
+        return sum(group.rows for file in self._state.files for group in file.groups)
+
+    @cached_property
+    def _numbers(self) -> Numbering:
+        """The number of each tensor, in the order of the model."""
+        if self._state.model is not None:
+            return Numbering((tensor, i) for i, tensor in enumerate(self._state.model))
+        found = Numbering()
+        self._reading(lambda: [None for reader in self._readers(found) for _ in reader.found(Query())])
+        return Numbering((tensor, i) for i, tensor in enumerate(sorted(found, key=_natural)))
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """The tensors as (tensor type, name), in the order of the model."""
+        if self.whole is not None:
+            codes = [logframe.numbered(self.whole[("metadata", name)]) for name in ("tensor_type", "name")]
+            pairs = pd.unique(codes[0][0].astype(np.int64) * len(codes[1][1]) + codes[1][0])
+            return [(codes[0][1][pair // len(codes[1][1])], codes[1][1][pair % len(codes[1][1])]) for pair in pairs]
+        return list(self._numbers)
+
+    def layers(self, tt: Names | None = None) -> list[str]:
+        """Return the layers in model order.
+
+        Args:
+            tt: only layers that have one of these tensor types; None for all.
+        """
+        if self.whole is not None:
+            return logframe.layers(self.whole, tt)
+        kinds = self.tensor_types() if tt is None else rule.chosen(self.tensor_types(), tt, "tensor type", LOG)
+        return list(dict.fromkeys(name for kind, name in self._numbers if kind in kinds))
+
+    def tensor_types(self) -> list[str]:
+        """Return the tensor types in the order of the log."""
+        if self.whole is not None:
+            return logframe.tensor_types(self.whole)
+        return list(dict.fromkeys(kind for kind, _ in self._numbers))
+
+    def scalar_metrics(self) -> list[str]:
+        """Return the names of the scalar statistics in the order of their columns."""
+        if self.whole is not None:
+            return logframe.scalar_metrics(self.whole)
+        names = dict.fromkeys(name for file in self._state.files for name in file.columns if name.startswith(SCALARS))
+        return [name.removeprefix(SCALARS) for name in names]
+
+    def exponents(self) -> list[int]:
+        """Return the exponents from the lowest to the highest that a value has."""
+        if self.whole is not None:
+            return logframe.exponents(self.whole)
+        limits = [file.exponents for file in self._state.files if file.exponents is not None]
+        return list(range(min(low for low, _ in limits), max(high for _, high in limits) + 1)) if limits else []
+
+    def steps(self) -> list[int]:
+        """Return the logged steps, ascending; the column of steps is read once."""
+        return logframe.steps(self.whole) if self.whole is not None else self._steps.tolist()
+
+    @cached_property
+    def _steps(self) -> np.ndarray:
+        low, high = self._limits
+        if high - low > 100 * self.rows:  # so far apart that a table of all in between would be too large
+            return np.unique(np.concatenate([np.unique(column) for column in self._column(STEP)]))
+        seen = np.zeros(high - low + 1, bool)
+        for column in self._column(STEP):
+            seen[column - low] = True
+        return np.flatnonzero(seen) + low
+
+    @property
+    def _limits(self) -> tuple[int, int]:
+        groups = [group for file in self._state.files for group in file.groups]
+        return min(group.low for group in groups), max(group.high for group in groups)
+
+    def phases(self) -> list[str]:
+        """Return the phases of `tracker.phase(...)` in the order of text; "" is outside of any."""
+        return logframe.phases(self.whole) if self.whole is not None else self._phases
+
+    @cached_property
+    def _phases(self) -> list[str]:
+        groups = [group for file in self._state.files for group in file.groups]
+        if all(group.phases == ("", "") for group in groups):
+            return []
+        return sorted({str(word) for column in self._column(PHASE) for word in column})
+
+    def ranks(self) -> list[int]:
+        """Return the ranks whose rows are kept, ascending; none where those of all are merged."""
+        return logframe.ranks(self.whole) if self.whole is not None else self._ranks
+
+    @cached_property
+    def _ranks(self) -> list[int]:
+        if not any(RANK in file.columns for file in self._state.files):
+            return []
+        return sorted({int(rank) for column in self._column(RANK) for rank in column})
+
+    def labels(self) -> list[Label]:
+        """Return the labels of the columns that a frame of it has."""
+        if self.whole is not None:
+            return self.whole.columns.tolist()
+        metadata = [*logframe.METADATA, *(["rank"] if self.ranks() else []), *(["phase"] if self.phases() else [])]
+        counts = [logframe.INFINITE[0], *self.exponents(), logframe.INFINITE[1]]
+        out: list[Label] = [("metadata", name) for name in metadata]
+        out += [("scalar_stats", name) for name in self.scalar_metrics()]
+        return out + [("exponent_counts", n) for n in counts]
+
+    def frame(
+        self,
+        layer: Names | None = None,
+        tt: Names | None = None,
+        step: Steps | None = None,
+        columns: Sequence[Label] | None = None,
+    ) -> pd.DataFrame:
+        """Return the rows of some layers, tensor types and steps as a log, of all phases and ranks.
+
+        Args:
+            layer: a layer's name, a compiled pattern, or a list of these; None for all.
+            tt: a tensor type, a compiled pattern, or a list of these; None for all.
+            step: an integer, a list, or a slice; None for all.
+            columns: the labels of the columns that are needed, such as ("scalar_stats", "rm2"), or ("exponent_counts",
+                3) for all counts; those of metadata always come. None for all.
+
+        Raises UnknownName for what is not in the log.
+        """
+        wanted = self._columns(columns)
+        if self.whole is not None:
+            return self._of_whole(self.whole, layer, tt, step, columns)
+        query = self._query(layer, tt, step)
+        read = self._reading(lambda: frame_of(self._state.files, self._numbers, query, wanted, str(self.place)))
+        self._check(step, read[("metadata", "step")].to_numpy(), layer, tt)
+        read.attrs["run"] = str(self.place)
+        return read
+
+    def _of_whole(
+        self,
+        df: pd.DataFrame,
+        layer: Names | None,
+        tt: Names | None,
+        step: Steps | None,
+        columns: Sequence[Label] | None,
+    ) -> pd.DataFrame:
+        df = df.copy(deep=False)  # what is done to it must not be done to the next one that is asked for
+        if self._kind == "run":
+            df.attrs["run"] = str(self.place)
+        masks = [] if layer is None else [logframe.rows_named(df[("metadata", "name")], layer, "layer")]
+        masks += [] if tt is None else [logframe.rows_named(df[("metadata", "tensor_type")], tt, "tensor type")]
+        masks += [] if step is None else [logframe.rows_at(df[("metadata", "step")].to_numpy(), step)]
+        if masks:
+            rows = np.flatnonzero(np.logical_and.reduce(masks))
+            if not len(rows):
+                self._nothing(layer, tt, step)
+            df = df.take(rows)
+        if columns is None:
+            return df
+        tops = {top for top, _ in columns}
+        return df[
+            [
+                label
+                for label in df.columns
+                if label[0] == "metadata" or label in columns or (label[0] == "exponent_counts" and label[0] in tops)
+            ]
+        ]
+
+    def grid(self, tt: str, scalar_metric: str, layer: Names | None = None, step: Steps | None = None) -> Grid | None:
+        """Return a statistic of one tensor type as arrays; None where phases or ranks have to be told apart first.
+
+        Args:
+            tt: the tensor type.
+            scalar_metric: the name of a scalar statistic.
+            layer: a layer's name, a compiled pattern, or a list of these; None for all.
+            step: an integer, a list, or a slice; None for all.
+        """
+        if self.whole is not None or self.phases() or self.ranks():
+            return None
+        self._columns([("scalar_stats", scalar_metric)])
+        query = self._query(layer, tt, step)
+        found = self._reading(lambda: self._cells(query, scalar_metric))
+        self._check(step, found.steps, layer, tt)
+        return found
+
+    def _cells(self, query: Query, scalar_metric: str) -> Grid:
+        numbers = self._numbers
+        tensors = sorted(numbers[one] for one in query.tensors or numbers)
+        pieces: dict[str, list[np.ndarray]] = {name: [] for name in ("layer", "step", scalar_metric, *_COUNTS)}
+        layer_of = np.zeros(len(numbers), np.int32)
+        layer_of[tensors] = np.arange(len(tensors))
+        for reader in self._readers(numbers):
+            for found in reader.found(query):
+                counted = [] if found.group.finite else list(_COUNTS)
+                read = reader.columns(found, [SCALARS + name for name in dict.fromkeys((scalar_metric, *counted))])
+                pieces["layer"].append(layer_of[found.tensor])
+                pieces["step"].append(found.step)
+                for name in dict.fromkeys((scalar_metric, *_COUNTS)):
+                    if (column := read.get(SCALARS + name)) is not None:
+                        values = column.to_numpy(zero_copy_only=False)
+                        pieces[name].append(values if found.taken is None else values[found.taken])
+                    else:
+                        empty = np.nan if name == scalar_metric else 0
+                        pieces[name].append(np.broadcast_to(np.float32(empty), len(found.step)))
+        joined = {name: np.concatenate(parts) if parts else np.zeros(0, int) for name, parts in pieces.items()}
+        layers, steps = joined.pop("layer"), joined.pop("step")
+        at_step, step = _positions(steps)
+        used = np.unique(layers)
+        names = list(numbers)
+        if len(used) < len(tensors):
+            layers = np.searchsorted(used, layers)
+        return arranged([names[tensors[i]][1] for i in used], at_step, layers, step, joined, scalar_metric)
+
+    def _columns(self, columns: Sequence[Label] | None) -> Columns:
+        has = self.scalar_metrics()
+        if columns is None:
+            return Columns(has, True)
+        scalars = [name for top, name in columns if top == "scalar_stats"]
+        if lacking := [name for name in scalars if name not in has]:
+            raise UnknownName("\n  ".join(unknown("statistic", name, has, LOG) for name in lacking))
+        return Columns(list(dict.fromkeys(scalars)), any(top == "exponent_counts" for top, _ in columns))
+
+    def _query(self, layer: Names | None, tt: Names | None, step: Steps | None) -> Query:
+        tensors = None
+        if layer is not None or tt is not None:
+            kinds, names = self.tensor_types(), self.layers()
+            kinds = kinds if tt is None else rule.chosen(kinds, tt, "tensor type", LOG)
+            names = names if layer is None else rule.chosen(names, layer, "layer", LOG)
+            in_kinds, in_names = set(kinds), set(names)
+            tensors = sorted(one for one in self._numbers if one[0] in in_kinds and one[1] in in_names)
+            if not tensors:
+                self._nothing(layer, tt, step)
+        return Query(tensors, *self._at(step))
+
+    def _at(self, step: Steps | None) -> tuple[tuple[int, int] | None, Callable[[np.ndarray], np.ndarray] | None]:
+        """Return the lowest and the highest of some steps, and what tells which of those in between are wanted."""
+        if step is None:
+            return None, None
+        if isinstance(step, int | np.integer):
+            return (int(step), int(step)), None
+        low, high = self._limits
+        if isinstance(step, slice):
+            start = low if step.start is None else int(step.start)
+            end = high if step.stop is None else int(step.stop) - 1
+            stride = step.step
+            return (start, end), None if stride in (None, 1) else lambda at: (at - start) % stride == 0
+        several = np.asarray(list(step), np.int64)
+        limits = (int(several.min()), int(several.max())) if len(several) else (0, -1)
+        return limits, lambda at: np.isin(at, several)
+
+    def _check(self, step: Steps | None, read: np.ndarray, layer: Names | None, tt: Names | None) -> None:
+        """Raise UnknownName if a wanted step is nowhere in the log, or nothing was found at all."""
+        if step is not None and not isinstance(step, slice):
+            asked = np.atleast_1d(np.asarray(step if isinstance(step, int | np.integer) else list(step), np.int64))
+            lacking = asked[~np.isin(asked, read)]
+            lacking = lacking[~np.isin(lacking, self._steps)] if len(lacking) else lacking
+            if len(lacking):
+                raise UnknownName(f"no step {lacking[0]} in {LOG}; {near_steps(int(lacking[0]), self.steps())}")
+        if not len(read):
+            self._nothing(layer, tt, step)
+
+    def _nothing(self, layer: Names | None, tt: Names | None, step: Steps | None) -> None:
+        asked = {"layer": layer, "tensor type": tt, "step": step}
+        chosen = ", ".join(f"{k} {getattr(v, 'pattern', v)!r}" for k, v in asked.items() if v is not None)
+        if layer is None:
+            raise UnknownName(f"no row has {chosen}; choose other steps (steps(df) lists them)")
+        names = set(rule.chosen(self.layers(), layer, "layer", LOG))
+        has = list(dict.fromkeys(kind for kind, name in self.tensors if name in names))
+        raise UnknownName(f"no row has {chosen} at once; this layer has {listed(has)}")
+
+    def _column(self, name: str) -> Iterator[np.ndarray]:
+        """Yield one column, file by file."""
+        for file in self._state.files:
+            if name in file.columns:
+                yield self._reading(lambda file=file: _column_of(file, name))
+
+    def _readers(self, numbers: Numbering) -> Iterator[Reader]:
+        for file in self._state.files:
+            with Reader(file, numbers, Numbering()) as reader:
+                yield reader
+
+    def _reading(self, action: Callable[[], Answer]) -> Answer:
+        """Read from a run that is written meanwhile: where a file has been joined with others, look again."""
+        for _ in range(_TRIES):
+            try:
+                return action()
+            except FileNotFoundError:
+                self._state = _look(self.place, self._kind)
+        raise UnreadableFile(f"cannot read {self.place}: its files change faster than they are read; try again")
+
+
+_COUNTS = ("nans", "infs", "numel")
+_logs: dict[str, Log] = {}
+_lock = Lock()
+
+
+def opened(path: AnyPath | Place | Log) -> Log:
+    """Return the log at a place; the index of one that has not changed is kept from the last time.
+
+    >>> from tandv.log.example import example_log
+    >>> from tandv.log.files import write_parquet
+    >>> write_parquet(example_log(), "log.parquet")
+    >>> opened("log.parquet") is opened("log.parquet")
+    True
+
+    Args:
+        path: the folder of a run, or a file, on this machine or at an address such as "s3://bucket/run".
+
+    Raises what `tandv.read` raises.
+    """
+    if isinstance(path, Log):
+        return path
+    place = place_of(path)
+    with _lock:
+        known = _logs.pop(place.name, None)
+        log = known if known is not None and known.signature == _signature(place) else Log(place)
+        if log.whole is not None:  # of those that are whole in memory only one is kept
+            for name in [name for name, one in _logs.items() if one.whole is not None]:
+                del _logs[name]
+        _logs[place.name] = log
+        while len(_logs) > _KEPT:
+            del _logs[next(iter(_logs))]
+    return log
+
+
+# ---------------------------------------------------------------------------------------------- looking at a place
+
+
+def _signature(place: Place) -> tuple:
+    if place.kind() != "folder":
+        path = PurePath(place.path)
+        return tuple(Place(place.filesystem, str(path.parent), "").files().get(path.name, ()))
+    parts = place.below(PARTS).files()
+    return (*sorted(parts.items()), *((name, place.below(name).kind()) for name in FINISHED))
+
+
+def _look(place: Place, kind: str) -> _Opened:
+    """Open what lies at a place, again where files vanish because they are joined."""
+    for _ in range(_TRIES):
+        signature = _signature(place)
+        try:
+            if kind == "file":
+                return _opened_file(place, signature)
+            return _opened_run(place, signature)
+        except FileNotFoundError:
+            if not place.kind():
+                raise
+    raise UnreadableFile(f"cannot read {place}: its files change faster than they are read; try again")
+
+
+def _opened_file(place: Place, signature: tuple) -> _Opened:
+    if place.name.endswith(".parquet") and (file := indexed(place)) is not None:  # one file of a run
+        return _Opened([file], None, None, [], signature)
+    return _Opened([], read_file(place), None, [], signature)
+
+
+def _opened_run(place: Place, signature: tuple) -> _Opened:
+    if (found := run_files(place)) is None:
+        return _Opened([], read_folder(place), None, [], signature)
+    files, damaged = found
+    if damaged and not files:
+        raise UnreadableFile(f"cannot open the run {place}:\n  " + "\n  ".join(damaged))
+    warn_of(damaged, place, stacklevel=6)
+    return _Opened(files, None, None if damaged else _model(place), damaged, signature)
+
+
+def run_files(place: Place) -> tuple[list[File], list[str]] | None:
+    """Return the files of a run with their index, and a sentence for each that is damaged.
+
+    None if there are no files of rows, or they are of an older tandv, or one is damaged and the finished log is there.
+
+    Args:
+        place: the folder of the run.
+    """
+    inside = place.below(PARTS)
+    files, damaged = [], []
+    for name in which_count(inside.files(), place):
+        try:
+            file = indexed(inside.below(*name.split("/")))
+        except UnreadableFile as error:
+            if "newer tandv" in str(error):
+                raise
+            damaged.append(str(error))
+            continue
+        if file is None:
+            return None
+        files.append(file)
+    if not files and not damaged:
+        return None
+    if (damaged or not files) and any(place.below(name).kind() for name in FINISHED):
+        return None
+    return files, damaged
+
+
+def _model(place: Place) -> list[Tensor] | None:
+    try:
+        found = json.loads(place.below(_MODEL).read())
+        return [(str(kind), str(name)) for kind, name in found["tensors"]]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _column_of(file: File, name: str) -> np.ndarray:
+    with file.opened() as parquet:
+        column = parquet.read(columns=[name], use_threads=False)[name]
+    if hasattr(column.type, "value_type"):
+        words = {word for chunk in column.chunks for word in chunk.dictionary.to_pylist()}
+        return np.array(sorted(words), object)
+    return column.to_numpy()
+
+
+def _natural(tensor: Tensor) -> tuple:
+    kind, name = tensor
+    known = list(MEANINGS)
+    top = kind.partition(".")[0]
+    return known.index(top) if top in known else len(known), kind, rule.natural(name)
+
+
+def _positions(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct steps, ascending, and the position of each row's among them."""
+    if not len(steps) or int(steps.max()) - int(steps.min()) > 4 * len(steps) + 1024:
+        return np.unique(steps, return_inverse=True)
+    low = steps.min()
+    seen = np.zeros(int(steps.max() - low) + 1, bool)
+    seen[steps - low] = True
+    return np.flatnonzero(seen) + low, (np.cumsum(seen) - 1)[steps - low]

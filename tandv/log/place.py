@@ -1,0 +1,216 @@
+"""A place: a folder or file on this machine, or one that pyarrow or fsspec opens by its address, such as "s3://...".
+
+Files appear whole or not at all: here they are renamed into place, elsewhere each is put in one call.
+"""
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.fs
+
+from tandv.messages import how_to_install
+
+__all__ = ["AnyPath", "Info", "Place", "Unreachable", "place_of"]
+
+AnyPath = str | os.PathLike[str]
+_TRIED = (OSError, ValueError, NotImplementedError, pa.ArrowException, ImportError)
+
+
+class Unreachable(OSError):
+    """The place cannot be opened: its kind is unknown, a package is missing, or its server refuses."""
+
+
+class Info(NamedTuple):
+    """The size of a file in bytes, and when it was written, in nanoseconds (0 where the place does not tell)."""
+
+    size: int
+    written: int
+
+
+class Place(NamedTuple):
+    """Where something lies: a path of this machine (`filesystem` is None), or a path of another file system.
+
+    >>> place_of("runs/demo").below("parts", "000000.parquet").path
+    'runs/demo/parts/000000.parquet'
+
+    Args:
+        filesystem: a file system of pyarrow; None for this machine's own.
+        path: the path in it.
+        name: the address as it was given, for messages.
+    """
+
+    filesystem: Any
+    path: str
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_local(self) -> bool:
+        return self.filesystem is None
+
+    def below(self, *names: str) -> "Place":
+        """Return the place of these names, one below the other."""
+        if self.filesystem is None:
+            return Place(None, os.path.join(self.path, *names), os.path.join(self.name, *names))
+        joined = "/".join(names)
+        return Place(self.filesystem, f"{self.path.rstrip('/')}/{joined}", f"{self.name.rstrip('/')}/{joined}")
+
+    def kind(self) -> str:
+        """Return what is here: "folder", "file", or "" for nothing."""
+        if self.filesystem is None:
+            return "folder" if os.path.isdir(self.path) else "file" if os.path.exists(self.path) else ""
+        found = self._try(lambda: self.filesystem.get_file_info(self.path)).type
+        if found == pyarrow.fs.FileType.File:
+            return "file"
+        # An object store has no folders, only names that begin alike.
+        return "folder" if found == pyarrow.fs.FileType.Directory or self.files() else ""
+
+    def names(self) -> list[str]:
+        """Return the names of files and folders that lie directly in this folder, ascending."""
+        if self.filesystem is None:
+            return sorted(os.listdir(self.path))
+        selector = pyarrow.fs.FileSelector(self.path, allow_not_found=True)
+        return sorted({one.base_name for one in self._try(lambda: self.filesystem.get_file_info(selector))})
+
+    def files(self) -> dict[str, Info]:
+        """Return the files in this folder and below it, by their names from here on ("0000/000/000000.parquet")."""
+        if self.filesystem is None:
+            return dict(_files(self.path))
+        selector = pyarrow.fs.FileSelector(self.path, recursive=True, allow_not_found=True)
+        found = self._try(lambda: self.filesystem.get_file_info(selector))
+        start = len(self.path.strip("/")) + 1
+        return {
+            one.path.strip("/")[start:]: Info(one.size or 0, one.mtime_ns or 0) for one in found if one.is_file
+        }  # fmt: skip
+
+    def source(self) -> Any:
+        """Return what pyarrow reads a file from: its path, or the opened file of another file system."""
+        return self.path if self.filesystem is None else self._try(lambda: self.filesystem.open_input_file(self.path))
+
+    def read(self) -> bytes:
+        """Return the bytes of this file. Raises FileNotFoundError if there is none."""
+        if self.filesystem is None:
+            return Path(self.path).read_bytes()
+        with self.source() as file:
+            return file.readall() if hasattr(file, "readall") else file.read()
+
+    def put(self, data: bytes) -> None:
+        """Write this file, which appears when it is whole; folders that are missing are made.
+
+        Args:
+            data: the bytes of the file.
+        """
+        if self.filesystem is None:
+            path = Path(self.path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+            try:
+                aside.write_bytes(data)
+                os.replace(aside, path)
+            except BaseException:
+                aside.unlink(missing_ok=True)
+                raise
+            return
+        self._try(lambda: self._put(data))
+
+    def delete(self) -> None:
+        """Remove this file; nothing happens if there is none."""
+        if self.filesystem is None:
+            Path(self.path).unlink(missing_ok=True)
+            return
+        try:
+            self._try(lambda: self.filesystem.delete_file(self.path))
+        except FileNotFoundError:
+            return
+
+    def _put(self, data: bytes) -> None:
+        handler = getattr(self.filesystem, "handler", None)
+        if handler is not None:  # of fsspec: while it writes to an opened file, others see half of it
+            parent = self.path.rpartition("/")[0]
+            if parent:
+                handler.fs.makedirs(parent, exist_ok=True)
+            handler.fs.pipe_file(self.path, data)
+            return
+        with self.filesystem.open_output_stream(self.path) as stream:  # of an object store: there when it is closed
+            stream.write(data)
+
+    def _try(self, action: Callable[[], Any]) -> Any:
+        try:
+            return action()
+        except FileNotFoundError:
+            raise
+        except _TRIED as error:
+            raise Unreachable(f"cannot reach {self.name}: {type(error).__name__}: {error}") from error
+
+
+def place_of(path: AnyPath | Place) -> Place:
+    """Return the place that a path or an address names; nothing is looked at.
+
+    >>> place_of("runs/demo").is_local, place_of("file:///runs/demo").path
+    (True, '/runs/demo')
+
+    Args:
+        path: a path of this machine, or an address such as "s3://bucket/run" or "memory://run".
+
+    Raises Unreachable for an address that neither pyarrow nor fsspec knows how to open, saying what to install, and
+    TypeError for what is no path.
+    """
+    if isinstance(path, Place):
+        return path
+    given = os.fspath(path)
+    if not isinstance(given, str):
+        raise TypeError(f"a path is text, not {type(given).__name__}")
+    scheme, colon, rest = given.partition("://")
+    if not colon or not scheme.isidentifier():
+        return Place(None, given, given)
+    if scheme == "file":
+        return Place(None, rest, rest)
+    try:
+        filesystem, inner = pyarrow.fs.FileSystem.from_uri(given)
+        return Place(filesystem, inner, given)
+    except _TRIED as error:
+        return _of_fsspec(given, scheme, error)
+
+
+def _of_fsspec(given: str, scheme: str, by_pyarrow: Exception) -> Place:
+    """Return the place of an address that pyarrow itself does not open."""
+    try:
+        import fsspec
+    except ModuleNotFoundError as error:
+        raise Unreachable(
+            f"cannot open {given}: pyarrow does not open {scheme}:// ({by_pyarrow}), and fsspec is not installed: "
+            f"{how_to_install('remote')}"
+        ) from error
+    try:
+        filesystem, inner = fsspec.core.url_to_fs(given)
+    except (ImportError, ValueError) as error:  # it names the package that it needs, or the protocol it does not know
+        first = str(by_pyarrow).splitlines()[0]
+        words = str(error).rstrip(".")
+        words = f"{words}, then run this again" if isinstance(error, ImportError) else words
+        raise Unreachable(f"cannot open {given}: {words} (pyarrow says: {first})") from error
+    return Place(pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(filesystem)), inner, given)
+
+
+def _files(folder: str) -> "list[tuple[str, Info]]":
+    found = []
+    waiting = [""]
+    while waiting:
+        inner = waiting.pop()
+        try:
+            with os.scandir(os.path.join(folder, inner)) as entries:
+                for entry in entries:
+                    name = f"{inner}/{entry.name}" if inner else entry.name
+                    if entry.is_dir():
+                        waiting.append(name)
+                    else:
+                        about = entry.stat()
+                        found.append((name, Info(about.st_size, about.st_mtime_ns)))
+        except (FileNotFoundError, NotADirectoryError):  # it has been joined with others meanwhile, or never was
+            continue
+    return found
