@@ -17,7 +17,6 @@ from tandv.log.building import assemble, in_order
 from tandv.log.schema import INFINITE, SchemaError
 
 SCALARS = "scalar_stats/"
-Label = tuple[str, Any]
 
 
 class Columns(NamedTuple):

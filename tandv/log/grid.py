@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tandv.log import logframe
-from tandv.log.logframe import Names, Steps
+from tandv.log.door import AnyLog, Names, Steps, log_at
 from tandv.messages import UnknownName, unknown
 
 __all__ = ["Grid", "grid"]
@@ -38,12 +38,13 @@ class Grid(NamedTuple):
 
 
 def grid(
-    df: pd.DataFrame,
+    df: AnyLog,
     tt: str,
     scalar_metric: str,
     layer: Names | None = None,
     step: Steps | None = None,
     phase: Names | None = None,
+    rank: int | None = None,
 ) -> Grid:
     """Return a statistic of one tensor type as arrays [layers, steps], with its counts of NaN and infinity.
 
@@ -58,15 +59,20 @@ def grid(
         layer: a layer's name, a compiled pattern, or a list of these; None for all.
         step: an integer, a list, or a slice, which ends before its stop like `range`; None for all.
         phase: the phase of `tracker.phase(...)`, as in `select`.
+        rank: a rank of a log that keeps the rows of each; None merges the rows of all ranks.
 
     Raises UnknownName for what is not in the log, ValueError if a step has several rows of one tensor.
     """
-    if ("scalar_stats", scalar_metric) not in df.columns:
-        raise UnknownName(unknown("statistic", scalar_metric, logframe.scalar_metrics(df), logframe.LOG))
-    names = dict.fromkeys((scalar_metric, "nans", "infs", "numel"))
-    counted = [name for name in names if ("scalar_stats", name) in df.columns]
-    keys = [label for label in df.columns if label[0] == "metadata" and label[1] not in ("type", "dtype")]
-    rows = logframe.select(df[[*keys, *(("scalar_stats", name) for name in counted)]], layer, tt, step, phase)
+    if phase is None and rank is None and not isinstance(df, pd.DataFrame):
+        df = log_at(df)
+        if (found := df.grid(tt, scalar_metric, layer, step)) is not None:
+            return found
+    has = logframe.scalar_metrics(df)
+    if scalar_metric not in has:
+        raise UnknownName(unknown("statistic", scalar_metric, has, logframe.LOG))
+    counted = [name for name in dict.fromkeys((scalar_metric, "nans", "infs", "numel")) if name in has]
+    columns = [("scalar_stats", name) for name in counted]
+    rows = logframe.select(df, layer, tt, step, phase, rank, columns)
     codes, layers = logframe.numbered(rows[("metadata", "name")])
     steps, at = np.unique(rows[("metadata", "step")].to_numpy(), return_inverse=True)
     columns = {name: rows[("scalar_stats", name)].to_numpy() for name in counted}
@@ -102,8 +108,7 @@ def arranged(
     logged[cell] = True
     if len(cell) > logged.sum():
         raise ValueError(
-            "a step has several rows of one tensor; select one of them first, such as one rank: "
-            'df[df[("metadata", "rank")] == 0]'
+            "a step has several rows of one tensor; choose one tensor type, one phase and one rank of them"
         )
 
     def placed(name: str, dtype: type, empty: float) -> np.ndarray:

@@ -14,7 +14,6 @@ Its columns are a MultiIndex of two levels in three parts:
 65536.0
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,8 +22,9 @@ import pandas as pd
 
 from tandv import names as rule
 from tandv.log.building import assemble, categories, column_labels, concat, frame, in_order
+from tandv.log.door import AnyLog, Label, Names, Steps, loaded, log_at
 from tandv.log.example import EXAMPLE_TYPES, example_log
-from tandv.log.ranks import Label, Ranks, merged, needed, ranks, rows_of
+from tandv.log.ranks import Ranks, merged, needed, ranks, rows_of
 from tandv.log.schema import (
     INFINITE,
     METADATA,
@@ -61,6 +61,7 @@ __all__ = [
     "frame",
     "in_order",
     "layers",
+    "loaded",
     "numbered",
     "phases",
     "problems",
@@ -72,16 +73,13 @@ __all__ = [
     "validate",
 ]
 
-Names = str | re.Pattern[str] | Sequence[str | re.Pattern[str]]
-Steps = int | slice | Sequence[int]
-
 
 _PHASE = ("metadata", "phase")
 NotLogged = UnknownName  # the name that it had here
 LOG = "this log"
 
 
-def layers(df: pd.DataFrame, tt: Names | None = None) -> list[str]:
+def layers(df: AnyLog, tt: Names | None = None) -> list[str]:
     """Return the layers in model order, which is their order in the log.
 
     >>> layers(example_log(layers=3, steps=2))
@@ -93,6 +91,8 @@ def layers(df: pd.DataFrame, tt: Names | None = None) -> list[str]:
 
     Raises UnknownName for a tensor type that the log does not have.
     """
+    if not isinstance(df, pd.DataFrame):
+        return log_at(df).layers(tt)
     codes, names = numbered(df[("metadata", "name")])
     if tt is None:
         return names
@@ -101,7 +101,7 @@ def layers(df: pd.DataFrame, tt: Names | None = None) -> list[str]:
     return [name for name, there in zip(names, has, strict=False) if there]
 
 
-def tensor_types(df: pd.DataFrame) -> list[str]:
+def tensor_types(df: AnyLog) -> list[str]:
     """Return the tensor types in the order in which the log has them.
 
     >>> tensor_types(example_log())[:2]
@@ -110,10 +110,12 @@ def tensor_types(df: pd.DataFrame) -> list[str]:
     Args:
         df: the log.
     """
+    if not isinstance(df, pd.DataFrame):
+        return log_at(df).tensor_types()
     return numbered(df[("metadata", "tensor_type")])[1]
 
 
-def steps(df: pd.DataFrame) -> list[int]:
+def steps(df: AnyLog) -> list[int]:
     """Return the logged steps, ascending.
 
     >>> steps(example_log(steps=3))
@@ -122,10 +124,12 @@ def steps(df: pd.DataFrame) -> list[int]:
     Args:
         df: the log.
     """
+    if not isinstance(df, pd.DataFrame):
+        return log_at(df).steps()
     return sorted(pd.unique(df[("metadata", "step")]).tolist())
 
 
-def scalar_metrics(df: pd.DataFrame) -> list[str]:
+def scalar_metrics(df: AnyLog) -> list[str]:
     """Return the names of the scalar statistics in the order of their columns.
 
     >>> scalar_metrics(example_log())[:3]
@@ -134,10 +138,12 @@ def scalar_metrics(df: pd.DataFrame) -> list[str]:
     Args:
         df: the log.
     """
+    if not isinstance(df, pd.DataFrame):
+        return log_at(df).scalar_metrics()
     return [name for top, name in df.columns if top == "scalar_stats"]
 
 
-def exponents(df: pd.DataFrame) -> list[int]:
+def exponents(df: AnyLog) -> list[int]:
     """Return the exponents that have a column, ascending, without the two infinite ones.
 
     >>> exponents(example_log())[:3]
@@ -146,10 +152,12 @@ def exponents(df: pd.DataFrame) -> list[int]:
     Args:
         df: the log.
     """
+    if not isinstance(df, pd.DataFrame):
+        return log_at(df).exponents()
     return sorted(int(e) for top, e in df.columns if top == "exponent_counts" and e not in INFINITE)
 
 
-def phases(df: pd.DataFrame) -> list[str]:
+def phases(df: AnyLog) -> list[str]:
     """Return the phases of `tracker.phase(...)` in the order of the log; "" is outside of any.
 
     >>> phases(example_log())
@@ -158,11 +166,13 @@ def phases(df: pd.DataFrame) -> list[str]:
     Args:
         df: the log.
     """
+    if not isinstance(df, pd.DataFrame):
+        return log_at(df).phases()
     return numbered(df[_PHASE])[1] if _PHASE in df.columns else []
 
 
 def select(
-    df: pd.DataFrame,
+    df: AnyLog,
     layer: Names | None = None,
     tt: Names | None = None,
     step: Steps | None = None,
@@ -191,6 +201,7 @@ def select(
     Raises UnknownName for a name, step, phase or rank that the log does not have, if no row meets all choices, and
     without a choice of phase if the rows lie in several but none outside of any.
     """
+    df = loaded(df, layer, tt, step, columns)
     kept = None if columns is None else _with_metadata(df, columns)
     if kept is not None:
         df = df[needed(kept, df.columns.tolist())]
@@ -230,7 +241,7 @@ def _with_metadata(df: pd.DataFrame, columns: Sequence[Label]) -> list[Label]:
 
 
 def curves(
-    df: pd.DataFrame,
+    df: AnyLog,
     layer: Names,
     tt: Names,
     scalar_metric: str | Sequence[str],
@@ -261,6 +272,7 @@ def curves(
         named = [table.add_suffix(f"/rank {one}", axis=1) for one, table in each.items()]
         return pd.concat(named, axis=1).sort_index().rename_axis("step")
     metrics = [scalar_metric] if isinstance(scalar_metric, str) else list(scalar_metric)
+    df = loaded(df, layer, tt, columns=[("scalar_stats", metric) for metric in metrics])
     for metric in metrics:
         if ("scalar_stats", metric) not in df.columns:
             raise UnknownName(unknown("statistic", metric, scalar_metrics(df), LOG))

@@ -20,16 +20,18 @@ import pandas as pd
 
 from tandv import names as rule
 from tandv.log import logframe
-from tandv.log._frames import SCALARS, Columns, Label, frame_of
+from tandv.log._frames import SCALARS, Columns, frame_of
 from tandv.log._index import PHASE, RANK, STEP, File, Tensor, indexed
 from tandv.log._listing import which_count
 from tandv.log._rows import Numbering, Query, Reader
 from tandv.log._unreadable import UnreadableFile
 from tandv.log._whole import FINISHED, PARTS, read_file, read_folder, warn_of
+from tandv.log.door import Label, Names, Steps
 from tandv.log.finding import lies_at
 from tandv.log.grid import Grid, arranged
-from tandv.log.logframe import LOG, Names, Steps
+from tandv.log.logframe import LOG
 from tandv.log.place import AnyPath, Place, place_of
+from tandv.log.ranks import needed
 from tandv.messages import UnknownName, listed, near_steps, unknown
 from tandv.tensor_types import MEANINGS
 
@@ -208,6 +210,8 @@ class Log:
 
         Raises UnknownName for what is not in the log.
         """
+        if columns is not None and self.ranks():
+            columns = needed(columns, self.labels())  # to merge them, of which `columns` are made
         wanted = self._columns(columns)
         if self.whole is not None:
             return self._of_whole(self.whole, layer, tt, step, columns)
@@ -430,7 +434,7 @@ def _look(place: Place, kind: str) -> _Opened:
 
 
 def _opened_file(place: Place, signature: tuple) -> _Opened:
-    if place.name.endswith(".parquet") and (file := indexed(place)) is not None:  # one file of a run
+    if place.beginning(4) == b"PAR1" and (file := indexed(place)) is not None:  # one file of a run
         return _Opened([file], None, None, [], signature)
     return _Opened([], read_file(place), None, [], signature)
 

@@ -100,6 +100,15 @@ class Place(NamedTuple):
         with self.source() as file:
             return file.readall() if hasattr(file, "readall") else file.read()
 
+    def beginning(self, size: int) -> bytes:
+        """Return the first bytes of this file.
+
+        Args:
+            size: how many bytes, at most.
+        """
+        with open(self.path, "rb") if self.filesystem is None else self.source() as file:
+            return file.read(size)
+
     def put(self, data: bytes) -> None:
         """Write this file, which appears when it is whole; folders that are missing are made.
 

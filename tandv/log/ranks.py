@@ -6,19 +6,19 @@ A tensor of which every rank holds a copy is counted as often: its moments are t
 
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from tandv.glossary import insight_meaning, is_share
 from tandv.log.building import column_labels
+from tandv.log.door import AnyLog, Label, log_at
 from tandv.messages import UnknownName, unknown
 from tandv.statistics import COUNTS
 
 RANK = ("metadata", "rank")
 Ranks = int | Sequence[int]
-Label = Any  # of a column: (part, name)
 
 _LIKE_THE_FIRST = ("type", "dtype")  # metadata that does not tell rows apart
 _POWERS = {"mean": 1, "mean_abs": 1, "rm2": 2, "rm4": 4, "rm8": 8}  # (mean of x^p)^(1/p), of the finite values
@@ -34,7 +34,7 @@ class _Groups(NamedTuple):
     finite: np.ndarray  # how many finite values each sorted row has
 
 
-def ranks(df: pd.DataFrame) -> list[int]:
+def ranks(df: AnyLog) -> list[int]:
     """Return the ranks whose rows a log keeps, ascending; none if it has the rows of all ranks merged.
 
     >>> from tandv.log.example import example_log
@@ -44,6 +44,8 @@ def ranks(df: pd.DataFrame) -> list[int]:
     Args:
         df: the log.
     """
+    if not isinstance(df, pd.DataFrame):
+        return log_at(df).ranks()
     return sorted(map(int, pd.unique(df[RANK]))) if RANK in df.columns else []
 
 

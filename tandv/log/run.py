@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from tandv.log import logframe
-from tandv.log._frames import Label
 from tandv.log._opening import AnyPath
 from tandv.log._whole import DamagedPart, no_rows, parts
-from tandv.log.logframe import Names, Steps
+from tandv.log.door import Label, Names, Steps
 from tandv.log.opened import Log
 from tandv.log.place import place_of
 from tandv.messages import UnknownName, unknown

@@ -1,0 +1,65 @@
+"""The door of every function that takes a log: it is a table, or the place of one of which only a part is read."""
+
+import os
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Union
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from tandv.log.opened import Log
+
+AnyLog = Union[pd.DataFrame, "Log", str, os.PathLike[str]]
+Names = str | re.Pattern[str] | Sequence[str | re.Pattern[str]]
+Steps = int | slice | Sequence[int]
+Label = Any  # of a column: (part, name)
+COUNTS = ("exponent_counts", 0)  # any of these stands for all counts of exponents
+
+
+def loaded(
+    df: AnyLog,
+    layer: Names | None = None,
+    tt: Names | None = None,
+    step: Steps | None = None,
+    columns: Sequence[Label] | None = None,
+) -> pd.DataFrame:
+    """Return a log as a table: itself if it is one, else the rows and columns that are needed of what lies at a place.
+
+    Every function that takes a log calls this first and goes on with a table. Rows of all phases and ranks are read, so
+    that `select` chooses among them.
+
+    >>> from tandv.log.example import example_log
+    >>> from tandv.log.files import write_parquet
+    >>> write_parquet(example_log(), "log.parquet")
+    >>> loaded("log.parquet", layer="head", columns=[("scalar_stats", "rm2")]).shape
+    (250, 6)
+
+    Args:
+        df: the log, or its place: a run's folder or a file, also at an address such as "s3://bucket/run".
+        layer: a layer's name, a compiled pattern, or a list of these; None for all.
+        tt: a tensor type, a compiled pattern, or a list of these; None for all.
+        step: an integer, a list, or a slice; None for all.
+        columns: the labels of the columns that are needed besides the metadata, such as ("scalar_stats", "rm2"), and
+            ("exponent_counts", 0) for all counts of exponents; None for all.
+
+    Raises UnknownName for what is not in the log, TypeError for what is no log, and what `tandv.read` raises.
+    """
+    return df if isinstance(df, pd.DataFrame) else log_at(df).frame(layer, tt, step, columns)
+
+
+def log_at(df: Any) -> "Log":
+    """Return the log at a place, opened, of which an index is kept.
+
+    >>> from tandv.log.example import example_log
+    >>> from tandv.log.files import write_parquet
+    >>> write_parquet(example_log(), "log.parquet")
+    >>> log_at("log.parquet").rows
+    1250
+
+    Args:
+        df: the place of a log, or the log when it has been opened.
+    """
+    from tandv.log.opened import opened  # not before it is needed: it brings all readers of files
+
+    return opened(df)
