@@ -52,9 +52,12 @@ def frame_of(files: Sequence[File], tensors: Numbering, query: Query, wanted: Co
     phases = Numbering()
     whole = query == Query()
     with ExitStack() as stack:
-        opened = ([stack.enter_context(Reader(file, tensors, phases)) for file in some] for some in clusters(files))
+
+        def opened(some: list[File]) -> list[Reader]:
+            return [stack.enter_context(Reader(file, tensors, phases, mapped=not whole)) for file in some]
+
         plans: Iterable[tuple[_Plan, list[Reader]]]
-        plans = ((_plan(readers, tensors, phases, query, where), readers) for readers in opened)
+        plans = ((_plan(readers, tensors, phases, query, where), readers) for readers in map(opened, clusters(files)))
         if whole:  # so many rows that their keys are not kept
             rows = sum(group.rows for file in files for group in file.groups)
         else:

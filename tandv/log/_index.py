@@ -68,13 +68,18 @@ class File(NamedTuple):
     exponents: tuple[int, int] | None
     groups: list[Group]
 
-    def opened(self) -> pq.ParquetFile:
-        """Return the file, ready to read. Raises FileNotFoundError if it has been joined with others meanwhile."""
+    def opened(self, mapped: bool = True) -> pq.ParquetFile:
+        """Return the file, ready to read. Raises FileNotFoundError if it has been joined with others meanwhile.
+
+        Args:
+            mapped: map it into memory, which is quicker for a part of it; of a whole file all pages would stay there.
+        """
         text = [name for name in TEXT if name in self.columns]
         local = self.place.is_local
         return pq.ParquetFile(
-            self.place.source(), metadata=self.metadata, memory_map=local, read_dictionary=text, pre_buffer=not local
-        )
+            self.place.source(), metadata=self.metadata, read_dictionary=text, memory_map=mapped and local,
+            pre_buffer=not local,
+        )  # fmt: skip
 
 
 def indexed(place: Place) -> File | None:
@@ -83,7 +88,7 @@ def indexed(place: Place) -> File | None:
     Raises FileNotFoundError, and UnreadableFile if the file is damaged or of a newer tandv.
     """
     try:
-        with pq.ParquetFile(place.source(), memory_map=place.is_local) as file:
+        with pq.ParquetFile(place.source()) as file:
             metadata, schema = file.metadata, file.schema_arrow
     except FileNotFoundError:
         raise

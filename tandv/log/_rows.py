@@ -64,11 +64,12 @@ class Reader:
         file: the file with its index.
         tensors: the numbers of tensors.
         phases: the numbers of phases.
+        mapped: map the file into memory.
     """
 
-    def __init__(self, file: File, tensors: Numbering, phases: Numbering):
+    def __init__(self, file: File, tensors: Numbering, phases: Numbering, mapped: bool = True):
         self._file, self._tensors, self._phases = file, tensors, phases
-        self._parquet = file.opened()
+        self._parquet = file.opened(mapped)
 
     def __enter__(self) -> "Reader":
         return self

@@ -106,17 +106,15 @@ def arranged(
     cell = layer_of.astype(np.int64) * len(steps) + step_of
     logged = np.zeros(shape[0] * shape[1], bool)
     logged[cell] = True
-    if len(cell) > logged.sum():
+    if len(cell) > np.count_nonzero(logged):
         raise ValueError(
             "a step has several rows of one tensor; choose one tensor type, one phase and one rank of them"
         )
-
-    def placed(name: str, dtype: type, empty: float) -> np.ndarray:
-        out = np.full(len(logged), empty, dtype)
-        if name in columns:
-            values = columns[name]
-            out[cell] = values if dtype is float else np.nan_to_num(values)
-        return out.reshape(shape)
-
-    nans, infs, numel = (placed(name, np.int64, 0) for name in ("nans", "infs", "numel"))
-    return Grid(layers, steps, placed(scalar_metric, float, np.nan), nans, infs, numel, logged.reshape(shape))
+    values = np.full(len(logged), np.nan)
+    values[cell] = columns[scalar_metric]
+    counts = {name: np.zeros(len(logged), np.int64) for name in ("nans", "infs", "numel")}
+    for name in counts.keys() & columns.keys():
+        counts[name][cell] = np.nan_to_num(columns[name])
+    arrays = (values, *counts.values(), logged)
+    values, nans, infs, numel, logged = (array.reshape(shape) for array in arrays)
+    return Grid(layers, steps, values, nans, infs, numel, logged)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import PurePath
 from threading import Lock
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -58,6 +58,12 @@ class Log:
 
     A run that goes on is as it was when it was opened; `opened` looks again. A log of an older tandv, or in one file,
     is read whole.
+
+    >>> from tandv.log.example import example_log
+    >>> from tandv.log.files import write_parquet
+    >>> write_parquet(example_log(), "log.parquet")
+    >>> Log("log.parquet").steps()[:3]
+    [0, 1, 2]
 
     Args:
         place: where it lies: the folder of a run, or a file.
@@ -271,30 +277,31 @@ class Log:
     def _cells(self, query: Query, scalar_metric: str) -> Grid:
         numbers = self._numbers
         tensors = sorted(numbers[one] for one in query.tensors or numbers)
-        pieces: dict[str, list[np.ndarray]] = {name: [] for name in ("layer", "step", scalar_metric, *_COUNTS)}
         layer_of = np.zeros(len(numbers), np.int32)
         layer_of[tensors] = np.arange(len(tensors))
+        layers, steps, values, counts = [], [], [], []
         for reader in self._readers(numbers):
-            for found in reader.found(query):
-                counted = [] if found.group.finite else list(_COUNTS)
-                read = reader.columns(found, [SCALARS + name for name in dict.fromkeys((scalar_metric, *counted))])
-                pieces["layer"].append(layer_of[found.tensor])
-                pieces["step"].append(found.step)
-                for name in dict.fromkeys((scalar_metric, *_COUNTS)):
-                    if (column := read.get(SCALARS + name)) is not None:
-                        values = column.to_numpy(zero_copy_only=False)
-                        pieces[name].append(values if found.taken is None else values[found.taken])
-                    else:
-                        empty = np.nan if name == scalar_metric else 0
-                        pieces[name].append(np.broadcast_to(np.float32(empty), len(found.step)))
-        joined = {name: np.concatenate(parts) if parts else np.zeros(0, int) for name, parts in pieces.items()}
-        layers, steps = joined.pop("layer"), joined.pop("step")
-        at_step, step = _positions(steps)
-        used = np.unique(layers)
+            for rows in reader.found(query):
+                counted = () if rows.group.finite else _COUNTS
+                read = reader.columns(rows, [SCALARS + name for name in dict.fromkeys((scalar_metric, *counted))])
+                columns = {
+                    name.removeprefix(SCALARS): column.to_numpy(zero_copy_only=False)[_every(rows.taken)]
+                    for name, column in read.items()
+                }
+                layers.append(layer_of[rows.tensor])
+                steps.append(rows.step)
+                values.append(columns.get(scalar_metric, np.full(len(rows.step), np.nan)))
+                counts.append(columns if counted else {})
+        joined = {scalar_metric: _concatenated(values)}
+        if any(counts):
+            for name in _COUNTS:
+                parts = [one.get(name, np.zeros(len(at), np.int64)) for one, at in zip(counts, steps, strict=True)]
+                joined[name] = _concatenated(parts)
+        at_step, step = _positions(_concatenated(steps))
+        layer = _concatenated(layers)
+        used, layer = _positions(layer)
         names = list(numbers)
-        if len(used) < len(tensors):
-            layers = np.searchsorted(used, layers)
-        return arranged([names[tensors[i]][1] for i in used], at_step, layers, step, joined, scalar_metric)
+        return arranged([names[tensors[i]][1] for i in used], at_step, layer, step, joined, scalar_metric)
 
     def _columns(self, columns: Sequence[Label] | None) -> Columns:
         has = self.scalar_metrics()
@@ -494,6 +501,14 @@ def _column_of(file: File, name: str) -> np.ndarray:
     return column.to_numpy()
 
 
+def _every(taken: np.ndarray | None) -> Any:
+    return slice(None) if taken is None else taken
+
+
+def _concatenated(parts: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+
 def _natural(tensor: Tensor) -> tuple:
     kind, name = tensor
     known = list(MEANINGS)
@@ -501,11 +516,11 @@ def _natural(tensor: Tensor) -> tuple:
     return known.index(top) if top in known else len(known), kind, rule.natural(name)
 
 
-def _positions(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distinct steps, ascending, and the position of each row's among them."""
-    if not len(steps) or int(steps.max()) - int(steps.min()) > 4 * len(steps) + 1024:
-        return np.unique(steps, return_inverse=True)
-    low = steps.min()
-    seen = np.zeros(int(steps.max() - low) + 1, bool)
-    seen[steps - low] = True
-    return np.flatnonzero(seen) + low, (np.cumsum(seen) - 1)[steps - low]
+def _positions(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct numbers, ascending, and the position of each among them; as `np.unique`, without sorting."""
+    if not len(numbers) or int(numbers.max()) - int(numbers.min()) > 4 * len(numbers) + 1024:
+        return np.unique(numbers, return_inverse=True)
+    low = numbers.min()
+    seen = np.zeros(int(numbers.max() - low) + 1, bool)
+    seen[numbers - low] = True
+    return np.flatnonzero(seen) + low, (np.cumsum(seen, dtype=np.int32) - 1)[numbers - low]

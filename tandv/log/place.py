@@ -14,7 +14,7 @@ import pyarrow.fs
 
 from tandv.messages import how_to_install
 
-__all__ = ["AnyPath", "Info", "Place", "Unreachable", "place_of"]
+__all__ = ["Info", "Place", "Unreachable", "place_of"]
 
 AnyPath = str | os.PathLike[str]
 _TRIED = (OSError, ValueError, NotImplementedError, pa.ArrowException, ImportError)
@@ -25,7 +25,15 @@ class Unreachable(OSError):
 
 
 class Info(NamedTuple):
-    """The size of a file in bytes, and when it was written, in nanoseconds (0 where the place does not tell)."""
+    """What a listing tells of a file.
+
+    >>> Info(size=4096, written=0).size
+    4096
+
+    Args:
+        size: of the file, in bytes.
+        written: when it was, in nanoseconds; 0 where the place does not tell.
+    """
 
     size: int
     written: int
@@ -55,7 +63,11 @@ class Place(NamedTuple):
         return self.filesystem is None
 
     def below(self, *names: str) -> "Place":
-        """Return the place of these names, one below the other."""
+        """Return the place of these names, one below the other.
+
+        Args:
+            names: the names of folders, and last of a file or folder.
+        """
         if self.filesystem is None:
             return Place(None, os.path.join(self.path, *names), os.path.join(self.name, *names))
         joined = "/".join(names)
