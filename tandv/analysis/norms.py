@@ -10,7 +10,9 @@ import math
 import numpy as np
 import pandas as pd
 
-from tandv.log.logframe import numbered, tensor_types
+from tandv.log.door import AnyLog, loaded
+from tandv.log.logframe import numbered, scalar_metrics, tensor_types
+from tandv.log.logframe import steps as logged_steps
 from tandv.messages import UnknownName
 from tandv.tensor_types import WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
 
@@ -18,7 +20,7 @@ KINDS = {"weight_norm": WEIGHT, "gradient_norm": WEIGHT_GRADIENT, "update_norm":
 _NEEDED = (("scalar_stats", "rm2"), ("scalar_stats", "numel"))
 
 
-def norm_curves(df: pd.DataFrame, *, per_layer: bool = False) -> pd.DataFrame:
+def norm_curves(df: AnyLog, *, per_layer: bool = False) -> pd.DataFrame:
     """Return the 2-norms of all weights, gradients and updates together, a column for each that the log has.
 
     Each is the square root of the sum of rm2² · numel over all tensors of its type. A step that lacks a tensor which
@@ -29,12 +31,12 @@ def norm_curves(df: pd.DataFrame, *, per_layer: bool = False) -> pd.DataFrame:
     ['weight_norm', 'weight_norm:embed']
 
     Args:
-        df: the log.
+        df: the log, or the place of one: a run's folder or a file.
         per_layer: whether to add a column for each tensor, such as "weight_norm:layers.0".
 
     Raises UnknownName if the log has none of the tensor types, or lacks rm2 or numel.
     """
-    if missing := [name for top, name in _NEEDED if (top, name) not in df.columns]:
+    if missing := [name for _, name in _NEEDED if name not in scalar_metrics(df)]:
         raise UnknownName(
             f"the log lacks {' and '.join(missing)}, of which norms are made; record tandv's own statistics"
         )
@@ -45,7 +47,8 @@ def norm_curves(df: pd.DataFrame, *, per_layer: bool = False) -> pd.DataFrame:
             "track with track_weights=True"
         )
     out: dict[str, pd.Series] = {}
-    steps = pd.Index(np.unique(df[("metadata", "step")].to_numpy()).astype(np.int64), name="step")
+    steps = pd.Index(np.array(logged_steps(df), np.int64), name="step")
+    df = loaded(df, tt=list(present.values()), columns=_NEEDED)
     for name, kind in present.items():
         rows = df[(df[("metadata", "tensor_type")] == kind).to_numpy()]
         codes, layers = numbered(rows[("metadata", "name")])

@@ -17,11 +17,13 @@ import pandas as pd
 
 from tandv.glossary import insight_meaning
 from tandv.log import logframe
+from tandv.log.door import AnyLog, log_at
 
 METRICS = ("rm2", "max_abs")
 SHARES = ("zeros", "nans", "infs")
 _COUNTS = {*SHARES, "numel", "calls"}
 _AT_MOST = 510  # powers of two; W&B takes no more
+_ROWS = 250_000  # of a log at a place that are in memory at a time
 
 
 class Histogram(NamedTuple):
@@ -53,30 +55,38 @@ def of_block(block: Any) -> Summary:
     return summary(kinds, block.scalars, block.counts, range(block.lowest, block.lowest + block.counts.shape[1] - 2))
 
 
-def of_log(df: pd.DataFrame) -> Iterator[tuple[int, Summary]]:
+def of_log(df: AnyLog) -> Iterator[tuple[int, Summary]]:
     """Yield each step of a log, ascending, with its summary.
 
     Args:
-        df: the log.
+        df: the log, or the place of one: a run's folder or a file.
     """
+    if not isinstance(df, pd.DataFrame):  # some steps at a time, so that a large log need not be in memory
+        log = log_at(df)
+        steps = log.steps()
+        several = max(1, _ROWS * len(steps) // log.rows)
+        for start in range(0, len(steps), several):
+            some = slice(steps[start], steps[min(start + several, len(steps)) - 1] + 1)
+            yield from of_log(log.frame(step=some))
+        return
     kind_of = df[("metadata", "tensor_type")]
     if logframe.phases(df):
         kind, phase = kind_of.astype(object), df[("metadata", "phase")].astype(object)
         kind_of = kind.where(phase == "", phase + "/" + kind)
     codes, names = logframe.numbered(kind_of)
-    steps, powers = df[("metadata", "step")].to_numpy(), logframe.exponents(df)
+    at, powers = df[("metadata", "step")].to_numpy(), logframe.exponents(df)
     scalars = {name: df[("scalar_stats", name)].to_numpy() for name in logframe.scalar_metrics(df)}
     lowest = powers[0] if powers else 0
     counts = np.zeros((len(df), (powers[-1] - lowest + 1 if powers else 0) + 2), np.int64)
     for power, place in [(logframe.INFINITE[0], 0), *((n, n - lowest + 1) for n in powers), (logframe.INFINITE[1], -1)]:
         counts[:, place] = df[("exponent_counts", power)].to_numpy()
-    order = np.argsort(steps, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(steps[order])) + 1):
+    order = np.argsort(at, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(at[order])) + 1):
         if len(rows):
             kinds = [names[code] for code in codes[rows]]
             columns = {name: values[rows] for name, values in scalars.items()}
             yield (
-                int(steps[rows[0]]),
+                int(at[rows[0]]),
                 summary(kinds, columns, counts[rows], range(lowest, lowest + counts.shape[1] - 2)),
             )
 

@@ -6,17 +6,15 @@ The buckets of a histogram are the powers of two of the log: bucket n holds 2**n
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from tandv.exports import summaries
 from tandv.exports.summaries import Histogram, Summary
 from tandv.exports.tags import Tags
-from tandv.log.run import read_run
+from tandv.log.door import AnyLog
 
 _NEEDED = ("add_scalar", "add_histogram_raw", "flush")
 
 
-def to_tensorboard(log: pd.DataFrame | str | Path, writer: Any) -> None:
+def to_tensorboard(log: AnyLog, writer: Any) -> None:
     """Write a log to TensorBoard.
 
     For each step and tensor type: the median, smallest and largest `rm2` and `max_abs` of all layers, the shares
@@ -28,15 +26,14 @@ def to_tensorboard(log: pd.DataFrame | str | Path, writer: Any) -> None:
     ...     to_tensorboard(example_log(layers=2, steps=3), writer)
 
     Args:
-        log: a log, or the folder of a run.
+        log: the log, or the place of one: a run's folder or a file.
         writer: a SummaryWriter of torch or tensorboardX; closing it is up to you.
 
-    Raises TypeError if `writer` is no SummaryWriter, and what `read_run` raises.
+    Raises TypeError if `writer` is no SummaryWriter, and what `tandv.read` raises.
     """
     if found := tensorboard_problems(writer):
         raise TypeError("; ".join(found))
-    df = log if isinstance(log, pd.DataFrame) else read_run(log)
-    for step, summary in summaries.of_log(df):
+    for step, summary in summaries.of_log(log):
         _write(writer, step, summary)
     writer.flush()
 

@@ -15,18 +15,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from tandv.exports import summaries
 from tandv.exports.summaries import Summary
 from tandv.exports.tags import Tags
-from tandv.log.run import read_run
+from tandv.log.door import AnyLog
 from tandv.messages import missing
 
 _MAX_WAITING = 2_000  # steps that wait for the end of the run; beyond that every other one is dropped
 
 
-def to_wandb(log: pd.DataFrame | str | Path, run: Any) -> None:
+def to_wandb(log: AnyLog, run: Any) -> None:
     """Add a log to a W&B run, one row for each step.
 
     For each step and tensor type: the median, smallest and largest `rm2` and `max_abs` of all layers, the shares
@@ -38,14 +36,13 @@ def to_wandb(log: pd.DataFrame | str | Path, run: Any) -> None:
     ...     to_wandb(example_log(layers=2, steps=3), run)
 
     Args:
-        log: a log, or the folder of a run.
+        log: the log, or the place of one: a run's folder or a file.
         run: an active W&B run.
 
-    Raises what `read_run` raises.
+    Raises what `tandv.read` raises.
     """
-    df = log if isinstance(log, pd.DataFrame) else read_run(log)
     _define(run, "tandv")
-    _add_rows(run, summaries.of_log(df), "tandv")
+    _add_rows(run, summaries.of_log(log), "tandv")
 
 
 def wandb_problems() -> list[str]:

@@ -17,6 +17,7 @@ from tandv.curves.exact import EXACTLY
 from tandv.log import _parquet, _pickling, _unpickling, logframe
 from tandv.log._opening import TEXT_LABELS, AnyPath, PublishedLog, as_log, existing, naming
 from tandv.log._unreadable import UnreadableFile
+from tandv.log.door import AnyLog
 
 __all__ = [
     "PublishedLog",
@@ -154,7 +155,7 @@ OTHER_FILES = {
 # ---------------------------------------------------------------------------------------------- writing
 
 
-def write_pickle(df: pd.DataFrame, path: AnyPath) -> None:
+def write_pickle(df: AnyLog, path: AnyPath) -> None:
     """Write a log as one compressed pickle, which `pandas.read_pickle` reads as well, without tandv.
 
     >>> write_pickle(logframe.example_log(), "log.pkl")
@@ -162,16 +163,16 @@ def write_pickle(df: pd.DataFrame, path: AnyPath) -> None:
     (1250, 60)
 
     Args:
-        df: the log.
+        df: the log, or the place of one: a run's folder or a file.
         path: the file to write; it appears only when it is complete.
 
     Raises FileNotFoundError if its folder does not exist.
     """
-    data = _pickling.dumps(df)
+    data = _pickling.dumps(logframe.loaded(df))
     _write_then_rename(path, lambda temporary: temporary.write_bytes(data))
 
 
-def write_parquet(df: pd.DataFrame, path: AnyPath) -> None:
+def write_parquet(df: AnyLog, path: AnyPath) -> None:
     """Write a log in parquet with flat column names such as "exponent_counts/-3".
 
     >>> write_parquet(logframe.example_log(), "log.parquet")
@@ -179,12 +180,12 @@ def write_parquet(df: pd.DataFrame, path: AnyPath) -> None:
     'metadata/name'
 
     Args:
-        df: the log.
+        df: the log, or the place of one: a run's folder or a file.
         path: the file to write; it appears only when it is complete.
 
     Raises FileNotFoundError if its folder does not exist.
     """
-    table = _parquet.to_table(df)
+    table = _parquet.to_table(logframe.loaded(df))
     text = [name for name in table.column_names if pa.types.is_dictionary(table.schema.field(name).type)]
     _write_then_rename(
         path,
@@ -203,7 +204,7 @@ def write_parquet(df: pd.DataFrame, path: AnyPath) -> None:
     )
 
 
-def write_csv(df: pd.DataFrame, path: AnyPath) -> None:
+def write_csv(df: AnyLog, path: AnyPath) -> None:
     """Write a log as csv: two lines of column labels, then the rows.
 
     >>> write_csv(logframe.example_log(), "log.csv")
@@ -211,12 +212,13 @@ def write_csv(df: pd.DataFrame, path: AnyPath) -> None:
     'metadata,metadata'
 
     Args:
-        df: the log.
+        df: the log, or the place of one: a run's folder or a file.
         path: the file to write; it appears only when it is complete.
 
     Raises FileNotFoundError if its folder does not exist.
     """
-    _write_then_rename(path, lambda temporary: df.to_csv(temporary, index=False))
+    table = logframe.loaded(df)
+    _write_then_rename(path, lambda temporary: table.to_csv(temporary, index=False))
 
 
 def _write_then_rename(path: AnyPath, write: Callable[[Path], Any]) -> None:

@@ -53,7 +53,7 @@ def grid(
     ((1, 50), 4096)
 
     Args:
-        df: the log.
+        df: the log, or the place of one: a run's folder or a file.
         tt: the tensor type.
         scalar_metric: the name of a scalar statistic.
         layer: a layer's name, a compiled pattern, or a list of these; None for all.

@@ -60,6 +60,7 @@ __all__ = [
     "exponents",
     "frame",
     "in_order",
+    "labels",
     "layers",
     "loaded",
     "numbered",
@@ -86,7 +87,7 @@ def layers(df: AnyLog, tt: Names | None = None) -> list[str]:
     ['embed', 'layers.0.attention.wq', 'head']
 
     Args:
-        df: the log.
+        df: the log, or the place of one: a run's folder or a file.
         tt: only layers that have one of these tensor types: a name, a compiled pattern, or a list of these.
 
     Raises UnknownName for a tensor type that the log does not have.
@@ -108,7 +109,7 @@ def tensor_types(df: AnyLog) -> list[str]:
     ['Activation', 'Gradient']
 
     Args:
-        df: the log.
+        df: the log, or the place of one: a run's folder or a file.
     """
     if not isinstance(df, pd.DataFrame):
         return log_at(df).tensor_types()
@@ -122,7 +123,7 @@ def steps(df: AnyLog) -> list[int]:
     [0, 1, 2]
 
     Args:
-        df: the log.
+        df: the log, or the place of one: a run's folder or a file.
     """
     if not isinstance(df, pd.DataFrame):
         return log_at(df).steps()
@@ -136,11 +137,23 @@ def scalar_metrics(df: AnyLog) -> list[str]:
     ['mean', 'std', 'mean_abs']
 
     Args:
-        df: the log.
+        df: the log, or the place of one: a run's folder or a file.
     """
     if not isinstance(df, pd.DataFrame):
         return log_at(df).scalar_metrics()
     return [name for top, name in df.columns if top == "scalar_stats"]
+
+
+def labels(df: AnyLog) -> list[Label]:
+    """Return the labels of a log's columns in their order, such as ("scalar_stats", "rm2").
+
+    >>> labels(example_log())[0]
+    ('metadata', 'name')
+
+    Args:
+        df: the log, or the place of one: a run's folder or a file.
+    """
+    return df.columns.tolist() if isinstance(df, pd.DataFrame) else log_at(df).labels()
 
 
 def exponents(df: AnyLog) -> list[int]:
@@ -150,7 +163,7 @@ def exponents(df: AnyLog) -> list[int]:
     [-24, -23, -22]
 
     Args:
-        df: the log.
+        df: the log, or the place of one: a run's folder or a file.
     """
     if not isinstance(df, pd.DataFrame):
         return log_at(df).exponents()
@@ -164,7 +177,7 @@ def phases(df: AnyLog) -> list[str]:
     []
 
     Args:
-        df: the log.
+        df: the log, or the place of one: a run's folder or a file.
     """
     if not isinstance(df, pd.DataFrame):
         return log_at(df).phases()
@@ -186,7 +199,8 @@ def select(
     5
 
     Args:
-        df: the log; it is returned itself if nothing is chosen and there is nothing to merge.
+        df: the log, or the place of one: a run's folder or a file; a table is returned itself if nothing is chosen and
+            there is nothing to merge.
         layer: a layer's name, a compiled pattern (searched in the names), or a list of these; None for all.
         tt: a tensor type, a compiled pattern, or a list of these; None for all.
         step: an integer, a list, or a slice, which ends before its stop like `range`; None for all.
@@ -196,7 +210,7 @@ def select(
             rows of all ranks exactly into one for each tensor and step: counts add, and so do the copies of a tensor
             that several ranks hold.
         columns: which statistics and exponents to return besides the metadata, such as [("scalar_stats", "rm2")]; None
-            for all.
+            for all. Of a log that is opened where it lies only these are read.
 
     Raises UnknownName for a name, step, phase or rank that the log does not have, if no row meets all choices, and
     without a choice of phase if the rows lie in several but none outside of any.
@@ -257,7 +271,7 @@ def curves(
     ['head/std', 'head/numel']
 
     Args:
-        df: the log.
+        df: the log, or the place of one: a run's folder or a file.
         layer: a layer's name, a compiled pattern, or a list of these.
         tt: a tensor type, a compiled pattern, or a list of these.
         scalar_metric: the name of a scalar statistic, or a list of names.

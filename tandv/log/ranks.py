@@ -42,7 +42,7 @@ def ranks(df: AnyLog) -> list[int]:
     []
 
     Args:
-        df: the log.
+        df: the log, or the place of one: a run's folder or a file.
     """
     if not isinstance(df, pd.DataFrame):
         return log_at(df).ranks()
@@ -53,7 +53,7 @@ def rows_of(df: pd.DataFrame, rank: Ranks) -> np.ndarray:
     """Return which rows [rows] of a log are those of a rank, or of one of several.
 
     Args:
-        df: the log.
+        df: the log, or the place of one: a run's folder or a file.
         rank: a rank, or several.
 
     Raises UnknownName for a rank that the log does not have, ValueError for no rank.

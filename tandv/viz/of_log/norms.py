@@ -11,6 +11,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from tandv.analysis.norms import norm_curves
+from tandv.log.door import AnyLog
 from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
@@ -28,7 +29,7 @@ _MANY = 8  # at most so many layers have distinct colours
 
 
 def norms(
-    df: pd.DataFrame,
+    df: AnyLog,
     transitions: "Sequence[Transition]" = (),
     per_layer: bool = False,
     xscale: XScale = "linear",
@@ -46,7 +47,7 @@ def norms(
     >>> fig = norms(example_log(), per_layer=True)
 
     Args:
-        df: the log.
+        df: the log, or the place of one: a run's folder or a file.
         transitions: transitions to mark in every panel, such as those of the loss.
         per_layer: whether to add a line for each layer.
         xscale: "linear", or "log" for an axis of log(1 + step).

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from tandv.curves import as_curves
 from tandv.formats import Format, exponent, known
 from tandv.log import logframe
+from tandv.log.door import AnyLog
 from tandv.messages import UnknownName, check_choices, near_steps, unknown
 from tandv.tensor_types import ACTIVATION
 from tandv.viz.layout.colours import Colour
@@ -51,7 +52,7 @@ FORMATS = ("float8_e4m3fn", "float8_e5m2", "float16", "bfloat16")
 
 
 def overview(
-    df: pd.DataFrame,
+    df: AnyLog,
     layer: str | None = None,
     tt: str | None = None,
     scalar_metric: str | None = None,
@@ -77,7 +78,7 @@ def overview(
     >>> fig = overview(example_log(layers=30), train_stats=losses)
 
     Args:
-        df: the log.
+        df: the log, or the place of one: a run's folder or a file.
         layer: the layer of the cursor; by default that with the most overflow of `dtype_annotation`, else the one
             furthest from its usual size.
         tt: the tensor type; by default "Activation".

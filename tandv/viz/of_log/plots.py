@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from tandv.formats import Format, known
 from tandv.glossary import insight_meaning, is_linear
 from tandv.log import logframe
+from tandv.log.door import AnyLog, Label
 from tandv.messages import UnknownName, check_choices, unknown
 from tandv.viz.layout.colours import Colour
 from tandv.viz.layout.facet import facet
@@ -39,7 +40,7 @@ COUNTED = ("numel", "nans", "infs")  # a statistic of the finite values is shown
 
 
 def scalar_line(
-    df: pd.DataFrame,
+    df: AnyLog,
     layer: Names,
     tt: Names,
     scalar_metric: str | Sequence[str],
@@ -62,7 +63,7 @@ def scalar_line(
     >>> fig = scalar_line(example_log(), re.compile("attention"), "Gradient", ["rm2", "max_abs"])
 
     Args:
-        df: the log.
+        df: the log, or the place of one: a run's folder or a file.
         layer: a layer's name, a compiled pattern (searched), or a list of these.
         tt: a tensor type, a compiled pattern, or a list of these.
         scalar_metric: the name of a scalar statistic, or a list of names.
@@ -108,7 +109,7 @@ def scalar_line(
 
 
 def exp_hist(
-    df: pd.DataFrame,
+    df: AnyLog,
     layer: Names,
     tt: Names,
     step: int | Sequence[int],
@@ -134,7 +135,7 @@ def exp_hist(
     >>> fig = exp_hist(example_log(), "head", "Activation", 49, dtype_annotation=["float8_e4m3fn", "float16"])
 
     Args:
-        df: the log.
+        df: the log, or the place of one: a run's folder or a file.
         layer: a layer's name, a compiled pattern (searched), or a list of these.
         tt: a tensor type, a compiled pattern, or a list of these.
         step: a step, or a list of steps.
@@ -159,7 +160,7 @@ def exp_hist(
     Raises UnknownName for what is not in the log.
     """
     check_choices(kind=(kind, histogram.Kind), yscale=(yscale, CountScale))
-    rows = logframe.select(df, layer, tt, step, phase, rank)
+    rows = logframe.select(df, layer, tt, step, phase, rank, columns_of_exponents(df))
     formats = _formats(rows, dtype_annotation)
     shown = _three(dtype_info)
     style = fitting(theme, figsize, fig, ax)
@@ -193,7 +194,7 @@ def exp_hist(
 
 
 def scalar_global_heatmap(
-    df: pd.DataFrame,
+    df: AnyLog,
     tt: Names | None = None,
     scalar_metric: str = "rm2",
     inc: int = 1,
@@ -217,7 +218,7 @@ def scalar_global_heatmap(
     >>> fig = scalar_global_heatmap(example_log(layers=50), ["Activation", "Gradient"], "rm2", inc=5)
 
     Args:
-        df: the log.
+        df: the log, or the place of one: a run's folder or a file.
         tt: a tensor type, a compiled pattern, or a list of these; None for all.
         scalar_metric: the name of a scalar statistic.
         inc: draw every inc-th logged step.
@@ -269,7 +270,7 @@ def scalar_global_heatmap(
 
 
 def exp_heatmap(
-    df: pd.DataFrame,
+    df: AnyLog,
     layer: Names,
     tt: Names,
     dtype_annotation: Dtypes = True,
@@ -290,7 +291,7 @@ def exp_heatmap(
     >>> fig = exp_heatmap(example_log(), "head", "Activation", dtype_annotation="float8_e4m3fn")
 
     Args:
-        df: the log.
+        df: the log, or the place of one: a run's folder or a file.
         layer: a layer's name, a compiled pattern (searched), or a list of these.
         tt: a tensor type, a compiled pattern, or a list of these.
         dtype_annotation: number formats to show, such as "float8_e4m3fn" or a list; True for the logged format, False
@@ -309,7 +310,7 @@ def exp_heatmap(
 
     Raises UnknownName for what is not in the log.
     """
-    rows = logframe.select(df, layer, tt, phase=phase, rank=rank)
+    rows = logframe.select(df, layer, tt, phase=phase, rank=rank, columns=columns_of_exponents(df))
     if inc < 1:
         raise ValueError(f"inc is how many logged steps to go on each time, at least 1, not {inc}")
     if inc > 1:
@@ -334,30 +335,37 @@ def exp_heatmap(
 # ------------------------------------------------------------------------------------ querying the log
 
 
-def metrics_asked(df: pd.DataFrame, wanted: str | Sequence[str]) -> list[str]:
+def metrics_asked(df: AnyLog, wanted: str | Sequence[str]) -> list[str]:
     """Return the wanted statistics as a list, each of which the log has."""
     metrics = [wanted] if isinstance(wanted, str) else list(wanted)
     for metric in metrics:
-        if ("scalar_stats", metric) not in df.columns:
-            raise UnknownName(unknown("statistic", metric, logframe.scalar_metrics(df), "this log"))
+        if metric not in (has := logframe.scalar_metrics(df)):
+            raise UnknownName(unknown("statistic", metric, has, "this log"))
     if not metrics:
         raise ValueError(f"no scalar_metric was given; this log has {', '.join(logframe.scalar_metrics(df))}")
     return metrics
 
 
-def _column(df: pd.DataFrame, name: str | tuple[str, str]) -> str:
+def _column(df: AnyLog, name: str | tuple[str, str]) -> str:
     """Return the name of a metadata column that was given as "step" or ("metadata", "step")."""
     name = name[1] if isinstance(name, tuple) else name
-    if ("metadata", name) not in df.columns:
-        has = [str(n) for top, n in df.columns if top == "metadata"]
+    if name not in (has := [str(n) for top, n in logframe.labels(df) if top == "metadata"]):
         raise UnknownName(unknown("metadata column", name, has, "this log"))
     return name
 
 
-def columns_for(df: pd.DataFrame, metrics: Sequence[str]) -> list[tuple[str, str]]:
+def columns_for(df: AnyLog, metrics: Sequence[str]) -> list[tuple[str, str]]:
     """Return the columns of some statistics and of the counts without which they are not shown."""
-    counts = [name for name in COUNTED if ("scalar_stats", name) in df.columns]
+    counts = [name for name in COUNTED if name in logframe.scalar_metrics(df)]
     return [("scalar_stats", name) for name in dict.fromkeys((*metrics, *counts))]
+
+
+def columns_of_exponents(df: AnyLog) -> list[Label] | None:
+    """Return the columns that a picture of exponents needs; None for all of a table, which has them at hand."""
+    if isinstance(df, pd.DataFrame):
+        return None
+    counts = [("scalar_stats", name) for name in COUNTED if name in logframe.scalar_metrics(df)]
+    return [*counts, *(label for label in logframe.labels(df) if label[0] == "exponent_counts")]
 
 
 def axes_of(rows: pd.DataFrame, *names: str, but: str | tuple[str, ...] = ()) -> list[str]:
@@ -366,7 +374,7 @@ def axes_of(rows: pd.DataFrame, *names: str, but: str | tuple[str, ...] = ()) ->
     return [name for name in (*names, *more) if name not in ((but,) if isinstance(but, str) else but)]
 
 
-def _apart(df: pd.DataFrame, rank: Ranks | None, *axes: str) -> Ranks | None:
+def _apart(df: AnyLog, rank: Ranks | None, *axes: str) -> Ranks | None:
     """Return the ranks to show: all of them, unmerged, if they are what an axis shows."""
     return logframe.ranks(df) if rank is None and "rank" in axes else rank
 
