@@ -16,15 +16,20 @@ from tandv.curves.curves import (
     smoothed,
     write_curves,
 )
+from tandv.curves.of_run import DamagedCurves, curves_beside, losses_of, run_curves
 
 __all__ = [
     "Band",
     "Curves",
+    "DamagedCurves",
     "TrainingStats",
     "as_curves",
+    "curves_beside",
     "epoch_means",
+    "losses_of",
     "mean_and_band",
     "read_curves",
+    "run_curves",
     "smoothed",
     "write_curves",
 ]

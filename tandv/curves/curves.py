@@ -96,6 +96,7 @@ def as_curves(data: Curves) -> pd.DataFrame:
     out = curves.apply(lambda curve: pd.to_numeric(curve).astype(np.float64))
     out.columns = [str(name) for name in curves.columns]
     out.index = pd.Index(np.asarray(steps).astype(np.int64), name="step")
+    out.attrs = dict(table.attrs)
     return out
 
 
@@ -118,18 +119,21 @@ def _problems(curves: pd.DataFrame, steps: Any) -> list[str]:
 
 
 def read_curves(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Open curves from a .csv file with a column of steps, or from a .json file as `write_curves` makes it.
+    """Open the curves of a run, from a .csv file with a column of steps, or a .json file as `write_curves` makes it.
 
     >>> path = write_curves({"loss": [2.0, 1.5]}, "curves.csv")
     >>> read_curves(path)["loss"].tolist()
     [2.0, 1.5]
 
     Args:
-        path: the .csv or .json file.
+        path: the folder of a run, whose curves are what `tracker.step(loss=...)` was given; or the .csv or .json file.
 
-    Raises ValueError naming the file if its ending is another one or its content is not curves.
+    Raises ValueError naming the file if its ending is another one or its content is not curves, FileNotFoundError if
+    there is no such file, or no number was kept in the folder.
     """
     path = Path(path)
+    if path.is_dir():
+        return _of_folder(path)
     try:
         if _ending(path) == ".csv":
             table = pd.read_csv(path, **EXACTLY)
@@ -137,6 +141,17 @@ def read_curves(path: str | os.PathLike[str]) -> pd.DataFrame:
         return as_curves(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise ValueError(f"cannot read {path}: {error}") from None
+
+
+def _of_folder(folder: Path) -> pd.DataFrame:
+    from tandv.curves.of_run import run_curves  # which is about a table of this module
+
+    if (found := run_curves(folder)) is None:
+        raise FileNotFoundError(
+            f"there are no curves in {folder}: give the folder of a run whose loop says its numbers, by "
+            "tracker.step(loss=loss)"
+        )
+    return found
 
 
 def write_curves(curves: Curves, path: str | os.PathLike[str]) -> Path:

@@ -77,6 +77,13 @@ def as_log(df: pd.DataFrame) -> pd.DataFrame:
     return df
 
 
+def of_run(df: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Note the folder of the run that a log was read from, if it is one, so that the curves of the run are found."""
+    if (folder / "run.json").is_file():
+        df.attrs["run"] = str(folder.absolute())
+    return df
+
+
 TEXT_LABELS = tuple(("metadata", name) for name in (*TEXT, "phase"))
 _PUBLISHED = {"Weights": WEIGHT, "Weight_Gradients": WEIGHT_GRADIENT}
 _PUBLISHED_STATISTICS = {"mean", "mean_abs", "std", "max_abs", "min_abs", "rm2", "rm4", "rm8"}

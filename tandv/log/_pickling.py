@@ -25,6 +25,7 @@ def dumps(df: pd.DataFrame) -> bytes:
         df[label] = column
     # pandas 3 pickles its own text type, which pandas 2 cannot read; plain objects are read by both.
     df.columns = logframe.column_labels(*(df.columns.get_level_values(level).tolist() for level in (0, 1)))
+    df.attrs.pop("run", None)  # where it was read from is not where it will be
     file = io.BytesIO()
     _Writer(file, protocol=5).dump(df.reset_index(drop=True))
     return file.getvalue()

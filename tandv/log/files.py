@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from tandv.curves import TrainingStats
 from tandv.curves.exact import EXACTLY
 from tandv.log import _parquet, _pickling, _unpickling, logframe
-from tandv.log._opening import TEXT_LABELS, AnyPath, PublishedLog, as_log, existing, naming
+from tandv.log._opening import TEXT_LABELS, AnyPath, PublishedLog, as_log, existing, naming, of_run
 from tandv.log._unreadable import UnreadableFile
 from tandv.log.door import AnyLog
 
@@ -53,7 +53,7 @@ def read_pickle(path: AnyPath) -> pd.DataFrame:
     read = _unpickled(path)
     if isinstance(read, TrainingStats):
         raise UnreadableFile(f"cannot read {path}: it holds TrainingStats; open it with read_training_stats")
-    return as_log(read)
+    return of_run(as_log(read), Path(path).parent)
 
 
 def read_training_stats(path: AnyPath) -> TrainingStats:
@@ -87,7 +87,7 @@ def read_parquet(path: AnyPath) -> pd.DataFrame:
 
     Raises UnreadableFile if it is not parquet, SchemaError naming everything in which the table differs from a log.
     """
-    return as_log(_parquet.from_table(_parquet.read_table(existing(path))))
+    return of_run(as_log(_parquet.from_table(_parquet.read_table(existing(path)))), Path(path).parent)
 
 
 def read_csv(path: AnyPath) -> pd.DataFrame:
@@ -128,7 +128,7 @@ def read_csv(path: AnyPath) -> pd.DataFrame:
         except pd.errors.EmptyDataError:
             df = pd.DataFrame(columns=flat)
         df.columns = logframe.column_labels(*zip(*labels, strict=True))
-    return as_log(df)
+    return of_run(as_log(df), Path(path).parent)
 
 
 def _unpickled(path: AnyPath) -> pd.DataFrame | TrainingStats:

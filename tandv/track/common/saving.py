@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tandv.track.common.background import Background
+from tandv.track.common.numbers import Reading
 from tandv.track.common.triggers import Trigger, Watch, crossing_of, jumps_of
 from tandv.track.common.writer import say, warn
 
@@ -86,20 +87,17 @@ class Source(NamedTuple):
 
     >>> import numpy as np
     >>> snapshot = Snapshot(8, {"fc.bias": "fc"}, lambda: {"fc.bias": np.zeros(2, np.float32)})
-    >>> source = Source(lambda: snapshot, lambda path, arrays, about: None, lambda value: lambda wait: float(value))
-    >>> source.number("0.5")(True)
-    0.5
+    >>> source = Source(lambda: snapshot, lambda path, arrays, about: None)
+    >>> source.copy().nbytes
+    8
 
     Args:
         copy: begins a copy of the weights without waiting for it; returns None where there are none at present.
         write: writes a file, given its path, the arrays by name, and text about them.
-        number: of a value, possibly on a device, returns a function that reads it as a float. Called with True it waits
-            for the device, with False it returns None if the value has not arrived.
     """
 
     copy: Callable[[], Snapshot | None]
     write: Callable[[Path, dict[str, Any], dict[str, str]], None]
-    number: Callable[[Any], Callable[[bool], float | None]]
 
 
 def rule_problems(rule: Any) -> list[str]:
@@ -174,7 +172,7 @@ class Checkpoints:
     >>> snapshot = Snapshot(8, {"fc.bias": "fc"}, lambda: {"fc.bias": np.zeros(2, np.float32)})
     >>> def write(path, arrays, about):
     ...     path.write_bytes(b"".join(array.tobytes() for array in arrays.values()))
-    >>> saved = Checkpoints(SaveRule(every=2), Path("saved"), Source(lambda: snapshot, write, lambda value: None))
+    >>> saved = Checkpoints(SaveRule(every=2), Path("saved"), Source(lambda: snapshot, write))
     >>> for step in range(4):
     ...     saved.begin(step)
     >>> saved.close(4)
@@ -194,7 +192,7 @@ class Checkpoints:
         self._ring: deque[tuple[int, Snapshot]] = deque()
         self._slots = rule.before
         self._due: dict[int, str] = {}  # the reason to save at a step, by step
-        self._heard: deque[tuple[int, dict[str, Callable[[bool], float | None]]]] = deque()
+        self._heard: deque[tuple[int, dict[str, Reading]]] = deque()
         self._watches: list[tuple[str, Watch]] = [(one.quantity, one.begin()) for one in rule.triggers]
         self._never = {one.quantity for one in rule.triggers}  # numbers that have not been given yet
         shares = 2 if rule.every is not None and rule.triggers else 1
@@ -220,15 +218,12 @@ class Checkpoints:
         while self._notes:
             warn(f"{self._notes.popleft()}; training goes on")
 
-    def hear(self, step: int, numbers: Mapping[str, Any]) -> None:
+    def hear(self, step: int, numbers: Mapping[str, Reading]) -> None:
         """Watch the `numbers` of `step`, by name; a number on a device is read when it has arrived."""
-        mine = {name: value for name, value in numbers.items() if any(name == watched for watched, _ in self._watches)}
+        mine = {name: read for name, read in numbers.items() if any(name == watched for watched, _ in self._watches)}
         if mine:
             self._never -= mine.keys()
-            try:
-                self._heard.append((step, {name: self._source.number(value) for name, value in mine.items()}))
-            except Exception as error:
-                self._note("number", f"{', '.join(mine)} of step {step} cannot be read as a number: {error}")
+            self._heard.append((step, mine))
 
     def facts(self) -> dict[str, Any]:
         """Return what run.json reports about checkpoints."""

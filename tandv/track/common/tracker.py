@@ -10,9 +10,11 @@ from typing import Any, Self, SupportsFloat
 
 import numpy as np
 
+from tandv.curves.of_run import RESERVED
 from tandv.track.common.budget import Budget
 from tandv.track.common.folders import default_folder
 from tandv.track.common.measurements import Block, StepMeasurements
+from tandv.track.common.numbers import ALLOWED, Reading, known, mean_of
 from tandv.track.common.saving import Checkpoints, Source
 from tandv.track.common.writer import Writer, say, warn
 from tandv.track.insight.numbers import InsightSettings, Numbers, with_numbers
@@ -53,6 +55,7 @@ class Tracker:
         self.recording = False
         self.of_step: dict[str, SupportsFloat] = {}  # numbers of the whole step, columns of all its rows
         self.of_rows: Callable[[], Numbers] | None = None  # numbers of some rows, read where rows are made
+        self._given: dict[str, list[Reading]] = {}  # numbers of the loop, in the current step
         self._recorded = 0  # steps since entering
         self._state = "new"
         self._said: set[str] = set()
@@ -116,6 +119,16 @@ class Tracker:
     def drain(self) -> None:
         """Give the writer all that was recorded, also what is still on a device."""
 
+    def reading(self, value: Any) -> Reading:
+        """Return how a number of the loop is read, which may be on a device.
+
+        Args:
+            value: what the user gave.
+
+        Raises TypeError or ValueError saying what is wrong.
+        """
+        return known(value)
+
     def weights(self) -> Source | None:
         """Return how the model's weights are saved; None where another process saves them."""
         raise NotImplementedError
@@ -148,6 +161,8 @@ class Tracker:
             if error is None:
                 warn("tracker.step() was not called; what was measured is kept as one step")
             self._guard("the last step", self._keep)
+        if self._state == "on":
+            self._guard("the last numbers", self._keep_numbers)
         self._stop("finished" if error is None else f"ended by {type(error).__name__}")
 
     def start(self) -> Self:
@@ -215,7 +230,35 @@ class Tracker:
             self.phase_changes()
             self.measurements.phase = before
 
-    def step(self, **numbers: Any) -> None:
+    def numbers(self, /, **numbers: Any) -> None:
+        """Keep numbers of the current step, such as a loss, as curves in the run's folder; several are averaged.
+
+        >>> import torch
+        >>> from tandv.curves import read_curves
+        >>> from tandv.track.torch import track
+        >>> model = torch.nn.Linear(3, 1)
+        >>> with track(model) as tracker:
+        ...     for target in (0.0, 1.0):  # micro-batches
+        ...         loss = (model(torch.zeros(1, 3)) - model.bias.detach() - target).square().sum()
+        ...         loss.backward()
+        ...         tracker.numbers(loss=loss)
+        ...     tracker.step(lr=0.1)
+        >>> read_curves(tracker.path).to_dict("list")
+        {'loss': [0.5], 'lr': [0.1]}
+
+        Plots, the viewer and reports of the run show them beside its tensors. They are read when they have arrived from
+        their device, which is not waited for. Also steps that are not recorded have them.
+
+        Args:
+            numbers: any names, with numbers, or tensors of one number on any device; None where there is none.
+
+        Raises RuntimeError outside the `with` block.
+        """
+        self._check_running("numbers")
+        if self._state == "on":
+            self._take(numbers)
+
+    def step(self, /, **numbers: Any) -> None:
         """End the current training step; call it after each optimiser step.
 
         >>> import torch
@@ -230,24 +273,22 @@ class Tracker:
         2
 
         Args:
-            numbers: what a rule for saving checkpoints watches, such as `loss=loss`; scalars on any device.
+            numbers: numbers of the step, such as `loss=loss, lr=1e-3`, which are kept as curves, see `numbers`. A rule
+                for saving checkpoints watches them.
 
         Raises RuntimeError outside the `with` block.
         """
-        if self._state == "new" or self._state == "over":
-            raise RuntimeError(
-                "tracker.step() outside its block; write `with track(...) as tracker:` around the loop, or call "
-                "tracker.start() before it and tracker.close() after it"
-            )
+        self._check_running("step")
         if self._state != "on":
             return
+        self._take(numbers)
+        self._guard("the numbers of a step", self._keep_numbers)
         if self.recording:
             self._guard("the end of a step", self._end)
         self._guard("the end of a step", self.step_over)
         if self._budget is not None:
             self._budget.step_ended(self.recording)
         if self._checkpoints is not None:
-            self._checkpoints.hear(self.steps, numbers)
             self._checkpoints.begin(self.steps + 1)
         self.steps += 1
         self._guard("the start of a step", self._begin)
@@ -292,6 +333,38 @@ class Tracker:
 
     # Inside.
 
+    def _check_running(self, method: str) -> None:
+        if self._state == "new" or self._state == "over":
+            raise RuntimeError(
+                f"tracker.{method}() outside its block; write `with track(...) as tracker:` around the loop, or call "
+                "tracker.start() before it and tracker.close() after it"
+            )
+
+    def _take(self, numbers: Mapping[str, Any]) -> None:
+        """Take numbers of the current step; what is none is reported once for each name."""
+        if not self._writer.writes:
+            return
+        for name, value in numbers.items():
+            try:
+                if name in RESERVED:
+                    raise ValueError("the steps are counted by the tracker, from track(init_step=...) on")
+                if value is not None:
+                    reading = self.reading(value)
+                    self._given.setdefault(name, []).append(reading)
+            except Exception as error:  # of any class: what is given may be anything
+                self.say_once(
+                    f"{name}= of step {self.steps} is not kept: {error}; {ALLOWED}. The other numbers are kept",
+                    f"number {name}",
+                )
+
+    def _keep_numbers(self) -> None:
+        given, self._given = self._given, {}
+        if given:
+            numbers = {name: mean_of(readings) for name, readings in given.items()}
+            self._writer.keep_numbers(self.steps, numbers, self.settings.offload_inc if not self.recording else None)
+            if self._checkpoints is not None:
+                self._checkpoints.hear(self.steps, numbers)
+
     def _begin(self) -> None:
         self.recording = False
         self._writer.check()
@@ -322,7 +395,7 @@ class Tracker:
         """Let a budget choose the steps, and time the tracker for it."""
         self._budget = budget
         self._begin, self._end = budget.timed(self._begin), budget.timed(self._end)
-        self.step_over = budget.timed(self.step_over)
+        self.step_over, self._take = budget.timed(self.step_over), budget.timed(self._take)
         self.keep_to_budget(self.measurements, "add", "share")
 
     def _facts(self) -> dict[str, Any]:

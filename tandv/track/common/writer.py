@@ -18,9 +18,11 @@ from tandv.log.arrays import write_arrays
 from tandv.log.run import parts, read_run
 from tandv.log.status import this_process
 from tandv.track.common.background import Background
+from tandv.track.common.curve_file import CurveFile
 from tandv.track.common.folders import new_folder
 from tandv.track.common.frames import has_phases, to_frame
 from tandv.track.common.measurements import Block
+from tandv.track.common.numbers import Reading
 
 _IN_MEMORY = 4 << 30  # bytes of the whole log as a frame, beyond which it is not made one file at the end
 _KEPT_UNWRITTEN = 100_000  # rows kept in memory while the disk refuses them
@@ -43,7 +45,7 @@ class Export(Protocol):
 
 
 class Writer:
-    """Own a run's folder: `run.json`, `parts/*.parquet` during the run, `log.pkl` after it.
+    """Own a run's folder: `run.json`, `parts/*.parquet` and `curves.jsonl` during the run, the log after it.
 
     In the background, one thread does all work on rows, in order; it neither warns nor raises in the thread of
     training, where `check` reports its messages and errors. With `in_background=None` a flush is on disk before the
@@ -71,6 +73,8 @@ class Writer:
         self._notes: deque[str] = deque()  # to be reported in the thread of training
         self._exports = list(exports)
         self._background = Background(_QUEUED) if in_background is not False else None
+        self._curves = CurveFile(self.folder, self._note)
+        self._unwritten = 0  # steps with numbers of the loop since the latest flush
         self._flushing = False  # a flush is queued
         self._writing: Future[None] | None = None  # the latest flush
         self._may_wait = in_background is None
@@ -79,6 +83,8 @@ class Writer:
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self._info = {"tandv": __version__, "started": started} | info
         self._describe(status="running", **this_process())
+
+    writes = True  # another process may write instead
 
     @property
     def has_room(self) -> bool:
@@ -94,13 +100,21 @@ class Writer:
         """Keep rows until the next flush; `make` summarises numbers of `size` bytes, which must not change."""
         self._do(lambda: self._keep(make()), size)
 
+    def keep_numbers(self, step: int, numbers: Mapping[str, Reading], at_most: int | None = None) -> None:
+        """Keep numbers of the loop until the next flush, or until there are `at_most` steps of them."""
+        self._curves.keep(step, numbers)
+        self._unwritten += 1
+        if at_most is not None and self._unwritten >= at_most:
+            self._unwritten = 0
+            self._do(self._flush_curves)
+
     def flush(self, facts: Mapping[str, Any] | None = None) -> None:
         """Write the rows kept so far as one part file, and new facts about the run to `run.json`.
 
         An error of the disk is reported once, never raised.
         """
         if not self._flushing:  # else these rows go with the next flush
-            self._flushing = True
+            self._flushing, self._unwritten = True, 0
             self._writing = self._do(lambda: self._flush(facts or {}))
             now = time.monotonic()
             if now - self._flushed < _QUICK:
@@ -141,6 +155,7 @@ class Writer:
             self._restore_folder()
         except Exception as error:
             self._lost(error)
+        self._curves.close()
         log = self._finish()
         self._export(lambda export: export.close(self.out_path if log else None))
         try:
@@ -171,11 +186,15 @@ class Writer:
         blocks, self._blocks = self._refused + self._blocks, []
         self._refused = []
         self._write(blocks)
+        self._flush_curves()
         if facts:
             try:
                 self._describe(**facts)
             except OSError as error:
                 self._note("run", f"could not write {self.folder / 'run.json'}: {error}; training goes on")
+
+    def _flush_curves(self) -> None:
+        self._curves.flush()
 
     def _write(self, blocks: list[Block]) -> None:
         if not blocks:

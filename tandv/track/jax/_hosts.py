@@ -23,6 +23,7 @@ class Nowhere:
     """Stands for the writer in processes that do not write."""
 
     has_room = True
+    writes = False
     seconds = 0.0
 
     def __init__(self, folder: Path, out_path: Path):

@@ -10,6 +10,7 @@ import numpy as np
 
 from tandv.tensor_types import ACTIVATION, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
 from tandv.track.common.measurements import Block, block
+from tandv.track.common.numbers import Reading
 from tandv.track.common.saving import Source
 from tandv.track.common.tracker import Tracker
 from tandv.track.insight.numbers import with_numbers
@@ -19,6 +20,7 @@ from tandv.track.jax._insight import JaxInsight
 from tandv.track.jax._measured import Measurements, record_problems, steps_of
 from tandv.track.jax._names import Leaf
 from tandv.track.jax._naming import Namer
+from tandv.track.jax._numbers import reading
 from tandv.track.jax._objects import is_object
 from tandv.track.jax._packing import packed
 from tandv.track.jax._recompiled import Recompiled
@@ -207,7 +209,8 @@ class JaxTracker(Tracker):
             grads: the gradients of the weights, a pytree like theirs; give those that the optimiser is given.
             loss_scale: the power of two by which your code multiplied the loss before it took gradients. Gradients
                 with respect to outputs are divided by it. flax's `DynamicScale` is recognised without it.
-            numbers: what a rule for saving checkpoints watches, such as `loss=loss`; scalars on any device.
+            numbers: numbers of the step, such as `loss=loss, lr=1e-3`, which are kept as curves, see `numbers`. A rule
+                for saving checkpoints watches them.
 
         Raises TypeError naming the promised pytrees that are missing, before anything is recorded.
         """
@@ -244,6 +247,9 @@ class JaxTracker(Tracker):
     @property
     def has_measured(self) -> bool:
         return bool(self._measured.programs)
+
+    def reading(self, value: Any) -> Reading:
+        return reading(value)
 
     def weights(self) -> Source | None:
         if not _hosts.writes():

@@ -16,7 +16,7 @@ def source(latest: Callable[[], Any], called: Callable[[str], str]) -> Source:
 
     `called` gives the model itself its name, as in the log.
     """
-    return Source(lambda: _copy(_names.parameter_arrays(latest()), called), _write, _number)
+    return Source(lambda: _copy(_names.parameter_arrays(latest()), called), _write)
 
 
 def _copy(leaves: dict[str, _names.Leaf], called: Callable[[str], str]) -> Snapshot | None:
@@ -41,15 +41,6 @@ def _copy(leaves: dict[str, _names.Leaf], called: Callable[[str], str]) -> Snaps
         arrays,
         lambda: all(array.is_ready() for array in on_device.values()) and arrays(),  # pyright: ignore
     )
-
-
-def _number(value: Any) -> Callable[[bool], float | None]:
-    if not isinstance(value, jax.Array):
-        known = float(value)
-        return lambda wait: known
-    value = jax.numpy.copy(value.reshape(()))
-    value.copy_to_host_async()
-    return lambda wait: float(value) if wait or value.is_ready() else None  # pyright: ignore
 
 
 def _write(path: Path, arrays: dict[str, Any], about: dict[str, str]) -> None:

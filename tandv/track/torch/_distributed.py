@@ -215,6 +215,8 @@ class Leader:
 class Follower:
     """The writer of ranks that write no log."""
 
+    writes = False
+
     def __init__(self, out_path: Path):
         self.folder, self.out_path = out_path.parent, out_path
         self.has_room, self.seconds = True, 0.0

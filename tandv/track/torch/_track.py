@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from tandv.track.common.numbers import Reading
 from tandv.track.common.saving import SaveRule, Source
 from tandv.track.common.stash import Stashed
 from tandv.track.common.tracker import Tracker
@@ -20,6 +21,7 @@ from tandv.track.torch._coverage import UNSEEN, Coverage, Seen
 from tandv.track.torch._distributed import SharedMeasurements, find_ranks, problems, together
 from tandv.track.torch._measurements import TorchMeasurements
 from tandv.track.torch._modes import alone
+from tandv.track.torch._numbers import reading
 from tandv.track.torch._parameters import ParameterCapture
 from tandv.track.torch._scaler import ScalerWatch
 from tandv.track.torch._stash import stash_all_stats_and_hist
@@ -70,6 +72,9 @@ class TorchTracker(Tracker):
 
     def weights(self) -> Source | None:
         return self.weights_source()
+
+    def reading(self, value: Any) -> Reading:
+        return reading(value)
 
     def attach(self) -> None:
         swaps.join(torch.utils, self._on_swap)

@@ -1,6 +1,5 @@
 """A PyTorch model's weights at a step: copied without waiting, written under the model's own names."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from tandv.track.torch.names import Named, module_names, parameter_names
 
 def source(module: nn.Module) -> Source:
     """Return how the weights of a model are copied and written; see `tandv.track.common.saving`."""
-    return Source(lambda: _copy(state(module), layers(module)), _write, _number)
+    return Source(lambda: _copy(state(module), layers(module)), _write)
 
 
 def state(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -77,21 +76,6 @@ def _event(device: torch.device) -> torch.cuda.Event:
     event = torch.cuda.Event()
     event.record(torch.cuda.current_stream(device))
     return event
-
-
-def _number(value: Any) -> Callable[[bool], float | None]:
-    if not (isinstance(value, torch.Tensor) and value.device.type == "cuda"):
-        known = float(value.detach()) if isinstance(value, torch.Tensor) else float(value)
-        return lambda wait: known
-    snapshot = _on_host(value.detach().reshape(()))
-    event = _event(value.device)
-
-    def number(wait: bool) -> float | None:
-        if wait:
-            event.synchronize()
-        return float(snapshot) if event.query() else None
-
-    return number
 
 
 def _write(path: Path, arrays: dict[str, Any], about: dict[str, str]) -> None:

@@ -1,0 +1,212 @@
+"""The curves of a run: what `tracker.step(loss=...)` was given, kept in the folder of the run.
+
+While the run goes on they are lines of JSON in `curves.jsonl`, one for each step; when it closes they become
+`curves.parquet`, a column for each name. A killed run keeps the lines, the last of which may be torn.
+
+>>> Path("run").mkdir()
+>>> _ = Path("run/curves.jsonl").write_text(line(0, {"loss": 2.0}) + line(1, {"loss": float("nan"), "lr": 0.5}))
+>>> run_curves("run")["lr"].to_dict()
+{0: nan, 1: 0.5}
+"""
+
+import functools
+import json
+import math
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tandv.curves.curves import as_curves
+
+LINES, TABLE = "curves.jsonl", "curves.parquet"
+RESERVED = ("step", "steps")  # columns of these names are steps, see `as_curves`
+
+
+class DamagedCurves(UserWarning):
+    """Some numbers of a run could not be read; the others were returned."""
+
+
+def run_curves(run: Any) -> pd.DataFrame | None:
+    """Return the curves of a run, a table as `as_curves` returns it; None if the run has none.
+
+    A name that was given no number at a step is NaN there, as is one whose number was NaN; of the latter,
+    `attrs["nan"]` names the steps. Several rows of one step are averaged.
+
+    >>> from tandv.log.example import example_log
+    >>> run_curves(example_log()) is None
+    True
+
+    Args:
+        run: the folder of a run, finished or not, or a log that was read from there (its `attrs["run"]` names it).
+    """
+    folder = run.attrs.get("run") if isinstance(run, pd.DataFrame) else run
+    if not isinstance(folder, str | os.PathLike):
+        return None
+    for name in (TABLE, LINES, TABLE):  # again: the run may close meanwhile
+        path = Path(folder) / name
+        try:
+            state = path.stat()
+        except (OSError, ValueError):
+            continue
+        try:
+            found = _read(str(path), state.st_mtime_ns, state.st_size)
+        except FileNotFoundError:
+            continue
+        return found.copy() if len(found.columns) else None
+    return None
+
+
+def curves_beside(log: Any, train_stats: Any = None) -> pd.DataFrame | None:
+    """Return the curves to show beside a log: those that are given, else those of its run; None where there are none.
+
+    >>> curves_beside(None, {"loss": [2.0, 1.0]})["loss"].tolist()
+    [2.0, 1.0]
+
+    Args:
+        log: a log, or the folder of a run.
+        train_stats: training curves, as `as_curves` takes them; None for those of the log's run, False for none.
+
+    Raises what `as_curves` raises.
+    """
+    if train_stats is False:
+        return None
+    return run_curves(log) if train_stats is None else as_curves(train_stats)
+
+
+def losses_of(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return the curves that share an axis with a loss: the losses, else the first of them.
+
+    >>> list(losses_of(as_curves({"lr": [0.1], "train_loss": [2.0], "val_loss": [2.5]})))
+    ['train_loss', 'val_loss']
+
+    Args:
+        curves: a table as `as_curves` returns it.
+    """
+    losses = [name for name in curves.columns if "loss" in name.lower() or name in ("train", "val", "test")]
+    return curves[losses or list(curves.columns[:1])]
+
+
+def line(step: int, numbers: Mapping[str, float]) -> str:
+    """Return the numbers of one step as a line of JSON, in which NaN and infinity are text.
+
+    >>> line(3, {"loss": float("nan"), "lr": 0.5})
+    '{"step": 3, "loss": "NaN", "lr": 0.5}\\n'
+
+    Args:
+        step: the step.
+        numbers: its numbers by name.
+    """
+    plain = {name: value if math.isfinite(value) else _WORDS[str(value)] for name, value in numbers.items()}
+    return json.dumps({"step": step} | plain) + "\n"
+
+
+_WORDS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+
+
+def write_table(curves: pd.DataFrame, path: Path) -> None:
+    """Write curves to a parquet file: the steps, and a column of float64 for each name, null where there is no number.
+
+    >>> curves = as_curves({"step": [0, 1], "loss": [2.0, float("nan")]})
+    >>> write_table(curves, Path("curves.parquet"))
+    >>> pd.read_parquet("curves.parquet").columns.tolist()
+    ['step', 'loss']
+
+    Args:
+        curves: a table as `run_curves` returns it.
+        path: the file; it appears only when it is complete.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    steps, given = curves.index.to_numpy(np.int64), curves.attrs.get("nan", {})
+    columns: dict[str, Any] = {"step": pa.array(steps)}
+    for name in curves.columns:
+        values = curves[name].to_numpy(np.float64)
+        columns[name] = pa.array(values, mask=np.isnan(values) & ~np.isin(steps, given.get(name, [])))
+    aside = path.with_name(f".{path.name}")
+    pq.write_table(pa.table(columns), aside, compression="zstd")
+    with aside.open("rb") as written:
+        os.fsync(written.fileno())
+    aside.replace(path)
+
+
+@functools.lru_cache(maxsize=8)
+def _read(path: str, changed: int, size: int) -> pd.DataFrame:
+    """Read the curves in a file; when it was changed and its size tell whether it is the one that was read before."""
+    return (_from_table if path.endswith(TABLE) else _from_lines)(Path(path))
+
+
+def _from_table(path: Path) -> pd.DataFrame:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+        steps = table.column("step").to_numpy()
+        columns = {name: table.column(name) for name in table.column_names if name != "step"}
+        values = {name: column.cast(pa.float64()).to_numpy() for name, column in columns.items()}
+    except (pa.ArrowException, KeyError, ValueError) as error:
+        warnings.warn(f"the curves of the run in {path.parent} cannot be read: {path.name}: {error}", DamagedCurves, 4)
+        return pd.DataFrame()
+    nulls = {name: column.is_null().to_numpy() for name, column in columns.items()}
+    return _as_table(steps, values, {name: np.isnan(values[name]) & ~nulls[name] for name in values})
+
+
+def _from_lines(path: Path) -> pd.DataFrame:
+    whole = path.read_bytes().rpartition(b"\n")[0].split(b"\n")  # what follows the last line end is torn
+    steps: list[int] = []
+    places: dict[str, list[int]] = {}
+    values: dict[str, list[float]] = {}
+    for row in _decoded(whole, path):
+        for name, value in row.items():
+            if name == "step":
+                steps.append(int(value))
+            else:
+                places.setdefault(name, []).append(len(steps) - 1)
+                values.setdefault(name, []).append(float(value))
+    unique, position = np.unique(np.array(steps, np.int64), return_inverse=True)
+    means, given_nan = {}, {}
+    for name, numbers in values.items():
+        at = position[places[name]]
+        total = np.zeros(len(unique))
+        with np.errstate(invalid="ignore"):  # infinity less infinity is NaN, which is their mean
+            np.add.at(total, at, numbers)
+        count = np.bincount(at, minlength=len(unique))
+        means[name] = np.where(count, total / np.maximum(count, 1), np.nan)
+        given_nan[name] = (count > 0) & np.isnan(means[name])
+    return _as_table(unique, means, given_nan)
+
+
+def _decoded(lines: list[bytes], path: Path) -> list[dict[str, Any]]:
+    """Return the objects in lines of JSON; lines that were damaged are counted in a warning and left out."""
+    lines = [one for one in lines if one.strip()]
+    try:
+        return json.loads(b"[" + b",".join(lines) + b"]")
+    except ValueError:
+        found = [_decoded_line(one) for one in lines]
+    good = [one for one in found if one is not None]
+    warnings.warn(
+        f"{len(found) - len(good)} of {len(found)} lines of {path} are damaged and were left out", DamagedCurves, 5
+    )
+    return good
+
+
+def _decoded_line(text: bytes) -> dict[str, Any] | None:
+    try:
+        row = json.loads(text)
+        float(sum(map(float, row.values())))
+        return row if next(iter(row)) == "step" else None
+    except (ValueError, TypeError, AttributeError, StopIteration):
+        return None
+
+
+def _as_table(steps: np.ndarray, values: Mapping[str, np.ndarray], given_nan: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    out = pd.DataFrame(dict(values), index=pd.Index(steps, name="step"))
+    if found := {name: steps[where].tolist() for name, where in given_nan.items() if where.any()}:
+        out.attrs["nan"] = found
+    return out
