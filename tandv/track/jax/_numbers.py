@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from tandv.track.common.numbers import Reading, known
 
@@ -22,7 +23,7 @@ def reading(value: Any) -> Reading:
 
     Raises TypeError or ValueError saying what is wrong.
     """
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         raise TypeError("it is being traced (call this outside of jit, with what the jitted function returns)")
     if not isinstance(value, jax.Array):
         return known(value)
@@ -36,7 +37,7 @@ def reading(value: Any) -> Reading:
     with jax.transfer_guard("allow"), jax.debug_nans(False), jax.debug_infs(False):
         copied = jax.numpy.copy(one)
         copied.copy_to_host_async()
-    return lambda wait: _number(copied) if wait or copied.is_ready() else None
+    return lambda wait: _number(copied) if wait or copied.is_ready() else None  # pyright: ignore
 
 
 def _number(one: jax.Array) -> float:

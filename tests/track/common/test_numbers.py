@@ -63,7 +63,9 @@ def one_step(**numbers):
 
 def test_numbers_of_every_kind_are_kept_as_what_float_makes_of_them():
     curves = one_step(**{f"n{i}": number for i, number in enumerate(NUMBERS)}, none=None)
-    assert [curves[f"n{i}"][0] for i in range(len(NUMBERS))] == [float(number) for number in NUMBERS]
+    assert [curves[f"n{i}"][0] for i in range(len(NUMBERS))] == [
+        float(n.item() if isinstance(n, np.ndarray) else n) for n in NUMBERS
+    ]
     assert len(curves.columns) == len(NUMBERS)
 
 
