@@ -38,7 +38,7 @@ def to_table(df: pd.DataFrame) -> pa.Table:
 def read_table(path: Path) -> pa.Table:
     with naming(path):
         metadata = pq.read_metadata(path)
-        text = [name for name in metadata.schema.names if _split(name) in TEXT_LABELS]
+        text = [name for name in metadata.schema.to_arrow_schema().names if _split(name) in TEXT_LABELS]
         with pq.ParquetFile(path, metadata=metadata, read_dictionary=text) as file:
             return file.read(
                 use_threads=metadata.num_rows > 100_000

@@ -12,6 +12,7 @@ from tandv.log import _parquet, logframe
 from tandv.log._opening import AnyPath, as_log
 from tandv.log.files import OTHER_FILES, UnreadableFile, read_csv, read_parquet, read_pickle
 from tandv.log.place import Place
+from tandv.log.store import listing
 
 ALLOWED = (
     "tandv.read opens the folder of a run, and a log in a pickle (also compressed by gzip), in parquet or in csv; "
@@ -97,7 +98,8 @@ def read_folder(place: Place) -> pd.DataFrame:
 def parts(folder: AnyPath) -> list[Path]:
     """Return the part files of a run in the order in which they were written.
 
-    Names beginning with "." are left out: they are still being written.
+    A name says which parts a file holds, `000016-000031.parquet` sixteen of them; names beginning with "." are left
+    out, as are files that another one holds already.
 
     >>> Path("run/parts").mkdir(parents=True)
     >>> for name in ("000001.parquet", "000000.parquet", ".000002.parquet"):
@@ -108,8 +110,7 @@ def parts(folder: AnyPath) -> list[Path]:
     Args:
         folder: the folder of the run.
     """
-    files = (Path(folder) / "parts").glob("*.parquet")
-    return sorted((p for p in files if not p.name.startswith(".")), key=lambda p: (len(p.name), p.name))
+    return listing.files(Path(folder))
 
 
 def no_rows(place: Place) -> str:

@@ -11,7 +11,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,7 +22,6 @@ from tandv import names as rule
 from tandv.log import logframe
 from tandv.log._frames import SCALARS, Columns, frame_of
 from tandv.log._index import PHASE, RANK, STEP, File, Tensor, indexed
-from tandv.log._listing import which_count
 from tandv.log._rows import Numbering, Query, Reader
 from tandv.log._unreadable import UnreadableFile
 from tandv.log._whole import FINISHED, PARTS, read_file, read_folder, warn_of
@@ -32,6 +31,7 @@ from tandv.log.grid import Grid, arranged
 from tandv.log.logframe import LOG
 from tandv.log.place import AnyPath, Place, place_of
 from tandv.log.ranks import needed
+from tandv.log.store import listing
 from tandv.messages import UnknownName, listed, near_steps, unknown
 from tandv.tensor_types import MEANINGS
 
@@ -464,11 +464,10 @@ def run_files(place: Place) -> tuple[list[File], list[str]] | None:
     Args:
         place: the folder of the run.
     """
-    inside = place.below(PARTS)
     files, damaged = [], []
-    for name in which_count(inside.files(), place):
+    for at in _counting(place):
         try:
-            file = indexed(inside.below(*name.split("/")))
+            file = indexed(at)
         except UnreadableFile as error:
             if "newer tandv" in str(error):
                 raise
@@ -482,6 +481,15 @@ def run_files(place: Place) -> tuple[list[File], list[str]] | None:
     if (damaged or not files) and any(place.below(name).kind() for name in FINISHED):
         return None
     return files, damaged
+
+
+def _counting(place: Place) -> list[Place]:
+    """Return the files that count; a run on this machine may move them meanwhile."""
+    if place.is_local:
+        paths = listing.files(Path(place.path))
+        return [place.below(*path.relative_to(place.path).parts) for path in paths]
+    inside = place.below(PARTS)
+    return [inside.below(*name.split("/")) for name in listing.which_count(inside.files(), place)]
 
 
 def _model(place: Place) -> list[Tensor] | None:

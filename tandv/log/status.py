@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tandv.log._opening import AnyPath
+from tandv.log.store.listing import files
 
 _SILENT = 600.0  # seconds without a new file, after which a run on another machine may be killed
 _PAUSES = 20  # times its longest pause so far, after which it is
@@ -80,6 +81,6 @@ def _machine() -> str:
 
 
 def _wrote_lately(folder: Path) -> bool:
-    written = sorted(path.stat().st_mtime for path in [folder / "run.json", *(folder / "parts").glob("*.parquet")])
+    written = sorted(path.stat().st_mtime for path in [folder / "run.json", *files(folder)])
     pauses = [after - before for before, after in pairwise(written)]
     return time.time() - written[-1] < max(_SILENT, _PAUSES * max(pauses, default=0.0))
