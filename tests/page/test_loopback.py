@@ -1,5 +1,6 @@
 """The page that lives until it is ended: who gets it, and that nothing is left."""
 
+import contextlib
 import http.client
 import re
 import signal
@@ -13,8 +14,10 @@ import pytest
 
 from tandv.page.loopback import serving
 
+# A job in the background of a shell inherits that Ctrl-C is ignored; here it must count, wherever the tests run.
 CODE = """
-import sys, webbrowser
+import signal, sys, webbrowser
+signal.signal(signal.SIGINT, signal.default_int_handler)
 webbrowser.open = lambda address: print("opened", address, flush=True) or True
 from tandv import page
 page.show({"loss": [2.0, 1.0]}, title="a loss", browser=sys.argv[1] == "yes")
@@ -92,7 +95,11 @@ def test_after_the_block_nobody_answers():
 @pytest.mark.parametrize("browser", ["yes", "no"])
 def test_ctrl_c_ends_it(browser, tmp_path):
     command = [sys.executable, "-c", CODE, browser]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process,
+        contextlib.ExitStack() as at_end,
+    ):
+        at_end.callback(process.kill)  # where an assertion fails, else this block would wait for ever
         assert process.stdout is not None
         first = process.stdout.readline()
         if browser == "yes":
