@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,11 +69,16 @@ def room_of(module: str, rooms: Mapping[str, object]) -> str:
     return next((name for name in names if name in rooms), parts[0] if parts else "tandv")
 
 
+@lru_cache(2048)
+def nodes_of(text: str) -> tuple[ast.AST, ...]:
+    kinds = ast.Import | ast.ImportFrom | ast.Call | ast.Attribute
+    return tuple(node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds))
+
+
 def imports(file: str, text: str, modules: set[str]) -> Iterator[Import]:
     package = module_of(file) if file.endswith("__init__.py") else module_of(file).rpartition(".")[0]
     known: dict[str, str] = {}  # names that stand for modules of tandv
-    tree = ast.parse(text)
-    for node in ast.walk(tree):
+    for node in nodes_of(text):
         match node:
             case ast.Import(names):
                 for alias in names:
@@ -92,7 +98,7 @@ def imports(file: str, text: str, modules: set[str]) -> Iterator[Import]:
                 if isinstance(first, ast.Constant) and isinstance(first.value, str):
                     name = first.value if first is named else first.value.rpartition(".")[0]
                     yield Import(file, node.lineno, name, None)
-    for node in ast.walk(tree):
+    for node in nodes_of(text):
         if isinstance(node, ast.Attribute) and is_private(node.attr):
             module = known.get(ast.unparse(node.value), "")
             if module in modules and f"{module}.{node.attr}" not in modules:
