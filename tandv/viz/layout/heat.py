@@ -6,15 +6,18 @@
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
+from matplotlib.colors import to_rgba
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
 from matplotlib.transforms import Affine2D
 
 MISSING = -np.inf
+SOME_NAN, SOME_INF = 1, 2  # bits of the marks of a cell: some values of its tensor are NaN, some are infinite
 
 
 def edges(centres: np.ndarray) -> np.ndarray:
@@ -68,12 +71,57 @@ def reduce(values: np.ndarray, first: np.ndarray, last: np.ndarray, axis: int, s
     return out
 
 
+def reduce_marks(marks: np.ndarray, first: np.ndarray, last: np.ndarray, axis: int) -> np.ndarray:
+    """Return the marks of each range first[i] to last[i] (not included): all that any of its cells has."""
+    if (last - first == 1).all():
+        return np.take(marks, first, axis)
+    padded = np.concatenate([marks, np.take(marks, [-1], axis)], axis)
+    pairs = np.stack([first, last], axis=1).ravel()
+    return np.take(np.bitwise_or.reduceat(padded, pairs, axis=axis), np.arange(0, len(pairs), 2), axis)
+
+
+def hatch(picture: np.ndarray, marks: np.ndarray, rows: np.ndarray, columns: np.ndarray, look: "Hatch") -> None:
+    """Draw lines over the pixels of marked cells, in place: NaN falling, infinity rising; denser in small cells.
+
+    `picture` is [pixels, pixels] of RGBA bytes, `marks` are those of cells; `rows` and `columns` are the cell in which
+    each pixel lies, -1 outside.
+    """
+    high, wide = (np.bincount(cells[cells >= 0], minlength=1)[cells] for cells in (rows, columns))
+    small = np.minimum(high[:, None], wide[None, :]) < look.period
+    for bit, colour, direction in ((SOME_NAN, look.nan, 1), (SOME_INF, look.inf, -1)):
+        marked = np.pad((marks & bit).astype(bool), ((0, 1), (0, 1)))  # -1 is the padding
+        if not marked.any():
+            continue
+        inside = marked[rows[:, None], columns[None, :]]
+        place = np.arange(len(rows))[:, None] + direction * np.arange(len(columns))[None, :]
+        line = inside & (place % np.where(small, 2 * look.width, look.period) < look.width)
+        picture[inside & ~small & (place % look.period >= look.width) & (place % look.period < 2 * look.width)] = (
+            look.halo
+        )
+        hit = np.zeros(marked.shape, bool)
+        at = np.nonzero(line)
+        hit[rows[at[0]], columns[at[1]]] = True
+        missed = (marked & ~hit)[rows[:, None], columns[None, :]]  # a cell of so few pixels that no line crosses it
+        picture[line | missed] = colour
+
+
+class Hatch(NamedTuple):
+    """How marked cells are hatched: RGBA bytes, and pixels from line to line and of each."""
+
+    nan: np.ndarray
+    inf: np.ndarray
+    halo: np.ndarray
+    period: int
+    width: int
+
+
 class Heat(AxesImage):
     """A table of cells in Axes, drawn from as many cells as there are pixels.
 
     `values` is [rows, columns], `x` and `y` are the ascending borders of columns and rows in data units,
     `paint` turns a table of values into RGBA bytes, NaN, 0 and MISSING included. `note` is a label, to which the
-    reduction is added, and what a row is.
+    reduction is added, and what a row is. `marks` has the bits SOME_NAN and SOME_INF of each cell, which is hatched in
+    `hatching`, the colours of (NaN, infinity, the edge of a line).
     """
 
     order = (0, 1)  # of the axes along which cells are reduced
@@ -89,10 +137,13 @@ class Heat(AxesImage):
         *,
         signed: bool = False,
         note: tuple[Text, str] | None = None,
+        marks: np.ndarray | None = None,
+        hatching: tuple[str, str, str] = ("#ff4fa8", "#d8231f", "#ffffff"),
     ):
         extent = (float(x[0]), float(x[-1]), float(y[0]), float(y[-1]))
         super().__init__(ax, origin="lower", extent=extent)
         self.values, self.x, self.y, self.paint, self.signed, self.note = values, x, y, paint, signed, note
+        self.marks, self.hatching = (marks, hatching) if marks is not None and marks.any() else (None, hatching)
         self._made: tuple | None = None
         self._plain: str | None = None  # the label without the note
         self.set_data(np.zeros((1, 1)))
@@ -123,10 +174,10 @@ class Heat(AxesImage):
         x, y, box = self._borders(magnification)
         key = (box, x[0], x[-1], y[0], y[-1])
         if self._made is None or self._made[0] != key:
-            self._made = (key, self._picture(x, y))
+            self._made = (key, self._picture(x, y, magnification))
         return self._made[1], box[0] / magnification, box[1] / magnification, Affine2D()
 
-    def _picture(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def _picture(self, x: np.ndarray, y: np.ndarray, magnification: float) -> np.ndarray:
         # An axis may be inverted (layers go downwards): reduce ascending, flip at the end.
         right, up = x[0] < x[-1], y[0] < y[-1]
         columns = buckets(self.x, x if right else x[::-1])
@@ -150,8 +201,20 @@ class Heat(AxesImage):
         # One more row and column, transparent, for pixels outside the table (-1).
         framed = np.zeros((colours.shape[0] + 1, colours.shape[1] + 1, 4), np.uint8)
         framed[:-1, :-1] = colours
-        picture = framed[wheres[0][:, None], wheres[1][None, :]]
-        return np.ascontiguousarray(picture[:: 1 if up else -1, :: 1 if right else -1])
+        wheres = [where[:: 1 if ascending else -1] for where, ascending in zip(wheres, (up, right), strict=True)]
+        picture = np.ascontiguousarray(framed[wheres[0][:, None], wheres[1][None, :]])
+        if self.marks is not None and colours.size:
+            marks = self.marks
+            for axis in self.order:
+                marks = reduce_marks(marks, *ranges[axis], axis)
+            hatch(picture, marks, *wheres, self._hatch(magnification))
+        return picture
+
+    def _hatch(self, magnification: float) -> Hatch:
+        point = self.axes.figure.dpi / 72 * magnification  # type: ignore[union-attr]
+        width = max(round(1.1 * point), 1)
+        nan, inf, halo = ((np.array(to_rgba(colour)) * 255).round().astype(np.uint8) for colour in self.hatching)
+        return Hatch(nan, inf, halo, max(round(6 * point), 4 * width), width)
 
     def _write_note(self, rows: tuple[int, int], columns: tuple[int, int]) -> None:
         """Add to the label how many cells were reduced to how many pixels."""
@@ -177,6 +240,9 @@ class Heat(AxesImage):
         part = self.values[row:rows, column:columns]
         rank = np.where(np.isnan(part), np.inf, np.abs(part) if self.signed else part)
         rank = np.where(part == MISSING, MISSING, np.where(part == 0, np.finfo(float).max, rank))
+        if self.marks is not None:  # the pixel is hatched for these
+            marked = (self.marks[row:rows, column:columns] > 0) & ~np.isnan(part)
+            rank = np.where(marked, np.finfo(float).max, rank)
         at = np.unravel_index(int(np.argmax(rank)), part.shape)
         return row + int(at[0]), column + int(at[1])
 

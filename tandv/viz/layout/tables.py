@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
+from tandv.viz.layout.ticks import share_text
+
 
 class Place(NamedTuple):
     """One tensor at one step in a plot, and its value.
@@ -27,12 +29,46 @@ class Place(NamedTuple):
         tt: the tensor type, None if it is not known.
         step: the step, None if it is not known.
         value: the value that is drawn there, NaN if there is none.
+        nans: the share of the tensor's values that are NaN, 0 to 1.
+        infs: the share of its values that are infinite.
+        logged: whether the log has this tensor at this step.
     """
 
     layer: str | None
     tt: str | None
     step: int | None
     value: float
+    nans: float = 0.0
+    infs: float = 0.0
+    logged: bool = True
+
+
+def not_finite_text(nans: float, infs: float) -> str:
+    """Return how much of a tensor is NaN and how much infinite, "" for nothing.
+
+    >>> not_finite_text(0.125, 1e-6)
+    '12.5% NaN, <0.001% infinite'
+
+    Args:
+        nans: the share of its values that are NaN, 0 to 1.
+        infs: the share of its values that are infinite.
+    """
+    return ", ".join(f"{share_text(share)} {word}" for share, word in ((nans, "NaN"), (infs, "infinite")) if share > 0)
+
+
+def value_words(place: Place) -> str:
+    """Return the value of a place as text, never without how much of its tensor is not finite.
+
+    >>> value_words(Place("fc", "Weight", 3, 0.5, nans=0.125))
+    '0.5 · 12.5% NaN'
+
+    Args:
+        place: a place in a plot.
+    """
+    if not place.logged:
+        return "not logged"
+    value = f"{place.value:.4g}" if not np.isnan(place.value) else "" if place.nans or place.infs else "NaN"
+    return " · ".join(part for part in (value, not_finite_text(place.nans, place.infs)) if part)
 
 
 class Drawn(NamedTuple):
@@ -53,6 +89,8 @@ class Drawn(NamedTuple):
             lines, and [exponents] for a histogram; missing cells are -inf in heat maps.
         names: of the curves, or of the rows of exponents.
         pick: returns row and column of the cell at data coordinates; None for plots without cells.
+        not_finite: the shares of a tensor's values that are NaN and that are infinite: [2, layers, steps] of a heat map
+            of layers, [2, steps] of plots of one tensor; None if the plot has none or does not know.
     """
 
     plot: str
@@ -64,6 +102,7 @@ class Drawn(NamedTuple):
     values: np.ndarray
     names: tuple[str, ...] = ()
     pick: Callable[[float, float], tuple[int, int] | None] | None = None
+    not_finite: np.ndarray | None = None
 
     def at(self, x: float, y: float) -> Place | None:
         """Return what is drawn at data coordinates `x` and `y`, None outside the table.
@@ -77,14 +116,26 @@ class Drawn(NamedTuple):
                 return None
             row, column = cell
             value = float(self.values[row, column])
+            there = value != -np.inf or self.y == "exponent"
             value = np.nan if value == -np.inf else value
             if self.x != "step":  # a matrix: its rows and columns are numbered
                 parts = (*self.layers, f"{self.y} {self.names[row]}", f"{self.x} {int(self.steps[column])}")
                 return Place(" · ".join(part for part in parts if part), kind, None, value)
-            return Place(self.layers[row] if self.y == "layer" else layer, kind, int(self.steps[column]), value)
+            name = self.layers[row] if self.y == "layer" else layer
+            return Place(name, kind, int(self.steps[column]), value, *self._not_finite(row, column), there)
         if self.x == "step" and len(self.steps):
-            return Place(layer, kind, self.nearest(x), np.nan)
+            return Place(layer, kind, self.nearest(x), np.nan, *self.not_finite_at(x))
         return Place(layer, kind, int(self.steps[0]) if len(self.steps) == 1 else None, np.nan)
+
+    def _not_finite(self, row: int, column: int) -> tuple[float, float]:
+        if self.not_finite is None:
+            return 0.0, 0.0
+        nans, infs = self.not_finite[..., row, column] if self.not_finite.ndim == 3 else self.not_finite[:, column]
+        return float(nans), float(infs)
+
+    def not_finite_at(self, x: float) -> tuple[float, float]:
+        """Return the shares of NaN and of infinity of the one tensor that is shown, at the step nearest to `x`."""
+        return self._not_finite(0, int(np.abs(self.steps - x).argmin()))
 
     def nearest(self, x: float) -> int:
         """Return the step of the table that is nearest to `x`."""

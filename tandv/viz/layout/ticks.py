@@ -193,3 +193,14 @@ def percent_text(share: float) -> str:
     ('12.5%', '0.001%', '0')
     """
     return "0" if share == 0 else f"{value_text(100 * share)}%"
+
+
+def share_text(share: float) -> str:
+    """Return a share as a percentage of three digits, of which less than 0.001% and not quite all can be told.
+
+    >>> share_text(0.125), share_text(1e-7), share_text(0.9999), share_text(1)
+    ('12.5%', '<0.001%', '>99.9%', '100%')
+    """
+    if 0 < share < 1e-5:
+        return "<0.001%"
+    return ">99.9%" if 0.9995 <= share < 1 else percent_text(share)

@@ -29,7 +29,7 @@ class Key(NamedTuple):
 
     scale: Scale
     colours: str
-    specials: Sequence[tuple[str, str]] = ()
+    specials: Sequence[tuple[str, ...]] = ()  # name and colour of what has its own; and a hatch, for marks over cells
     label: str = ""
 
 
@@ -272,7 +272,7 @@ def colour_key(ax: Axes, key: Key, style: Style) -> None:
         end = box.x1
         ax.plot([where, where], [high, y(14)], transform=ax.transAxes, color=style.muted, lw=0.7, clip_on=False)
     at = anchor + bar + points(fig, 10)
-    for words, colour in [("", ""), *reversed(key.specials)] if key.label else reversed(key.specials):
+    for words, colour, *marks in [("", ""), *reversed(key.specials)] if key.label else reversed(key.specials):
         words = words or key.label
         text = ax.text(
             x(at),
@@ -294,10 +294,10 @@ def colour_key(ax: Axes, key: Key, style: Style) -> None:
             side / pixel_w,
             points(fig, 7) / pixel_h,
             transform=ax.transAxes,
-            facecolor=colour or style.panel,
-            edgecolor=style.edge if not colour else "none",
-            hatch=None if colour else "//////",
-            linewidth=0.0 if colour else 0.5,
+            facecolor=style.panel if marks or not colour else colour,
+            edgecolor=style.edge if not colour else colour if marks else "none",
+            hatch=marks[0] if marks else None if colour else "//////",
+            linewidth=0.0 if colour and not marks else 0.5,
             clip_on=False,
         )
         ax.add_patch(swatch)

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from tandv.viz.layout.style import Style, dress
-from tandv.viz.layout.tables import Place, drawn, table
+from tandv.viz.layout.tables import Place, drawn, not_finite_text, table, value_words
 
 
 def draw_loss(side: Any, curves: pd.DataFrame, style: Style) -> Axes:
@@ -44,8 +44,7 @@ def nearest(steps: Any, x: float) -> float:
 def describe(place: Place) -> str:
     """Return a cell of a heat map as text."""
     parts = [place.layer, place.tt, None if place.step is None else f"step {place.step:,}"]
-    value = "not logged or NaN" if np.isnan(place.value) else f"{place.value:.4g}"
-    return " · ".join([part for part in parts if part] + [value])
+    return " · ".join([part for part in parts if part] + [value_words(place)])
 
 
 def values_at(step: int, axes: Iterable[Axes], curves: pd.DataFrame | None) -> str:
@@ -53,7 +52,9 @@ def values_at(step: int, axes: Iterable[Axes], curves: pd.DataFrame | None) -> s
     words = [f"step {step:,}"]
     for found in (table(ax) for ax in axes if is_lines(ax)):
         prefix = " ".join((*found.tt, *(found.layers if len(found.layers) == 1 else ())))
-        words.append(f"{prefix}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.read(step).items()))
+        values = [f"{name} {value:.4g}" for name, value in found.read(step).items()]
+        values += [bad] if (bad := not_finite_text(*found.not_finite_at(step))) else []
+        words.append(f"{prefix}: " + ", ".join(values))
     if curves is not None:
         at = nearest(curves.index, step)
         values = ", ".join(f"{name} {value:.4g}" for name, value in curves.loc[at].items())

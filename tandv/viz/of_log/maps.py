@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,32 +12,49 @@ from matplotlib.patches import Rectangle
 from tandv.formats import Format
 from tandv.glossary import is_share
 from tandv.viz.layout.colours import Colour, Scale, colour_scale, lookup, paint, specials
-from tandv.viz.layout.heat import MISSING, Heat, edges
+from tandv.viz.layout.heat import MISSING, SOME_INF, SOME_NAN, Heat, edges
 from tandv.viz.layout.layer_axis import layer_axis
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import exponent_ticks, length_in_points, limit_text, power, step_ticks
 from tandv.viz.layout.titles import Key
+from tandv.viz.of_log.not_finite import marks_of, not_finite
 
 
-def table_of(rows: pd.DataFrame, metric: str, x: str = "step", y: str = "name") -> tuple[list, np.ndarray, np.ndarray]:
-    """Return names, steps and the table [names, steps] of a statistic; cells without a row are MISSING.
+class Cells(NamedTuple):
+    """A statistic of names at steps, and how much of each tensor is not finite.
 
-    Raises ValueError if a cell has several rows, as a log of several ranks has.
+    `values` is [names, steps], MISSING where there is no row and infinite where nothing but infinities is there;
+    `not_finite` is [2, names, steps]: the shares of NaN and of infinity.
+    """
+
+    names: list[str]
+    steps: np.ndarray
+    values: np.ndarray
+    not_finite: np.ndarray
+
+
+def cells_of(rows: pd.DataFrame, metric: str, x: str = "step", y: str = "name") -> Cells:
+    """Return a statistic of rows as a table of cells.
+
+    Raises ValueError if a cell has several rows, as with several tensor types.
     """
     column = rows[("metadata", y)]
     row, names = pd.factorize(column.array if isinstance(column.dtype, pd.CategoricalDtype) else column.to_numpy())
     steps, at = np.unique(rows[("metadata", x)].to_numpy(), return_inverse=True)
     values = rows[("scalar_stats", metric)].to_numpy(dtype=np.float64, na_value=np.nan)
+    shares = not_finite(rows)
+    infinite = np.isneginf(values) | (np.isnan(values) & (shares[0] == 0) & (shares[1] > 0))
     cell = row * len(steps) + at
-    table = np.full(len(names) * len(steps), MISSING)
-    table[cell] = np.where(np.isneginf(values), np.inf, values)
+    table, bad = np.full(len(names) * len(steps), MISSING), np.zeros((2, len(names) * len(steps)))
+    table[cell], bad[:, cell] = np.where(infinite, np.inf, values), shares
     if len(rows) > table.size or np.bincount(cell).max(initial=0) > 1:
         raise ValueError(
-            f"several rows have the same {y} and {x}; select the rows of one tensor type, rank, ... first, "
-            'for example df[df[("metadata", "rank")] == 0]'
+            f"several rows have the same {y} and {x}; select the rows of one tensor type, phase, ... first, "
+            'for example df[df[("metadata", "phase")] == "rollout"]'
         )
-    return [str(name) for name in names], steps, table.reshape(len(names), len(steps))
+    shape = len(names), len(steps)
+    return Cells([str(name) for name in names], steps, table.reshape(shape), bad.reshape(2, *shape))
 
 
 def draw_layers(
@@ -50,30 +68,34 @@ def draw_layers(
     style: Style,
 ) -> Key:
     """Draw a statistic as colours, a row per layer and a column per step; return the key of the colours."""
-    names, steps, table = table_of(rows, metric, x, y)
+    names, steps, table, shares = cells_of(rows, metric, x, y)
     if colour == "change":
         table = _change(table)
     scale = colour_scale(table, colour)._replace(shares=colour == "linear" and is_share(metric))
-    heat = draw_table(ax, table, steps, np.arange(len(names) + 1) - 0.5, scale, style, ("step", "layer"))
+    marks = marks_of(shares)
+    marks[np.isnan(table)] &= ~np.uint8(SOME_NAN)  # the cell has the colour of NaN already
+    marks[table == np.inf] &= ~np.uint8(SOME_INF)
+    heat = draw_table(ax, table, steps, np.arange(len(names) + 1) - 0.5, scale, style, ("step", "layer"), marks)
     layer_axis(ax, names, style)
     ax.set_xlabel(x)
     kinds = tuple(dict.fromkeys(rows[("metadata", "tensor_type")]))
-    steps_or_counts = steps if steps.dtype.kind in "iu" else np.arange(len(steps))
+    places = steps if steps.dtype.kind in "iu" else np.arange(len(steps))
     remember(
         ax,
         Drawn(
-            "scalar_global_heatmap",
-            "step",
-            "layer",
-            tuple(names),
-            kinds,
-            steps_or_counts,
-            table,
-            pick=heat.cell_at,
+            "scalar_global_heatmap", "step", "layer", tuple(names), kinds, places, table, pick=heat.cell_at,
+            not_finite=shares,
         ),
-    )
+    )  # fmt: skip
     label = {"change": "× the first step"}.get(colour, "")
-    return Key(scale, style.diverging if scale.diverging else style.colours, specials(table, scale, style), label)
+    named = [*specials(table, scale, style), *hatches(marks, style)]
+    return Key(scale, style.diverging if scale.diverging else style.colours, named, label)
+
+
+def hatches(marks: np.ndarray, style: Style) -> list[tuple[str, ...]]:
+    """Return name, colour and hatch of the marks over cells that occur."""
+    kinds = ((SOME_NAN, "some NaN", style.nan, "\\\\\\\\"), (SOME_INF, "some infinite", style.inf, "////"))
+    return [(name, colour, lines) for bit, name, colour, lines in kinds if (marks & bit).any()]
 
 
 def draw_table(
@@ -84,8 +106,9 @@ def draw_table(
     scale: Scale,
     style: Style,
     words: tuple[str, str],
+    marks: np.ndarray | None = None,
 ) -> Heat:
-    """Draw a table of values with the ticks and the note that all maps over steps have."""
+    """Draw a table of values with the ticks and the note that all maps over steps have; `marks` hatch cells."""
     x = edges(steps)
     if (table == MISSING).any():
         hatched = Rectangle(
@@ -93,7 +116,10 @@ def draw_table(
             linewidth=0, alpha=0.5, zorder=-1,
         )  # fmt: skip
         ax.add_patch(hatched)
-    heat = Heat(ax, table, x, borders, lambda part: paint(part, scale, style), signed=scale.diverging)
+    heat = Heat(
+        ax, table, x, borders, lambda part: paint(part, scale, style), signed=scale.diverging, marks=marks,
+        hatching=(style.nan, style.inf, style.paper),
+    )  # fmt: skip
     heat.note = (ax.xaxis.label, words[1])
     ax.grid(False)
     for spine in ax.spines.values():

@@ -33,7 +33,7 @@ from tandv.viz.layout.titles import (
     shorten,
 )
 from tandv.viz.of_log.lines import draw_curves, draw_lines, wants_log2
-from tandv.viz.of_log.maps import draw_exponent_map, draw_layers, table_of
+from tandv.viz.of_log.maps import cells_of, draw_exponent_map, draw_layers
 from tandv.viz.of_log.panels import (
     OUTLINED_SHARE,
     draw_casts,
@@ -106,7 +106,7 @@ def overview(
     usual = next((m for m in ("rm2", "std", "mean_abs") if m in stats), stats[0])
     metric = metrics_asked(df, scalar_metric or usual)[0]
     rows = logframe.select(df, tt=tt, phase=phase, rank=rank)
-    names, steps, table = table_of(rows, metric)
+    names, steps, table, bad = cells_of(rows, metric)
     overflow = _overflow(rows, to, names, steps)
     layer, step = _worst(names, steps, table, overflow, layer, step)
     own = logframe.select(rows, layer)  # of merged ranks or of one

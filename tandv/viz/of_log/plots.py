@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from tandv.formats import Format, known
 from tandv.glossary import insight_meaning, is_linear
 from tandv.log import logframe
-from tandv.log.door import AnyLog, Label
+from tandv.log.door import AnyLog
 from tandv.messages import UnknownName, check_choices, unknown
 from tandv.viz.layout.colours import Colour
 from tandv.viz.layout.facet import facet
@@ -29,6 +29,7 @@ from tandv.viz.of_log import histogram, lines
 from tandv.viz.of_log.histogram import draw_exponents, exponents_of, span_of
 from tandv.viz.of_log.lines import draw_lines, wants_log2
 from tandv.viz.of_log.maps import draw_exponent_map, draw_layers
+from tandv.viz.of_log.not_finite import columns_of_exponents, with_counts
 
 Names = str | re.Pattern[str] | Sequence[str | re.Pattern[str]]
 Ranks = int | Sequence[int]
@@ -36,7 +37,6 @@ Size = tuple[float, float] | None
 HeatColour = Literal["auto", "log2", "linear", "change"]
 CountScale = Literal["linear", "log"]
 Dtypes = bool | str | Sequence[str]
-COUNTED = ("numel", "nans", "infs")  # a statistic of the finite values is shown with these
 
 
 def scalar_line(
@@ -86,7 +86,7 @@ def scalar_line(
     check_choices(kind=(kind, lines.Kind), yscale=(yscale, lines.Scale))
     metrics = metrics_asked(df, scalar_metric)
     x = _column(df, x)
-    rows = logframe.select(df, layer, tt, phase=phase, rank=_apart(df, rank, x), columns=columns_for(df, metrics))
+    rows = logframe.select(df, layer, tt, phase=phase, rank=_apart(df, rank, x), columns=with_counts(df, metrics))
     share = dict(facet_kws or {})
     if wrong := set(share) - {"sharex", "sharey"}:
         raise ValueError(f"facet_kws has {sorted(wrong)}; it may have 'sharex' and 'sharey' (True or False)")
@@ -246,7 +246,7 @@ def scalar_global_heatmap(
         raise ValueError(f"inc is how many logged steps to go on each time, at least 1, not {inc}")
     x, y = _column(df, x), _column(df, y)
     rank = _apart(df, rank, x, y)
-    rows = logframe.select(df, tt=tt, phase=phase, rank=rank, columns=columns_for(df, metric))
+    rows = logframe.select(df, tt=tt, phase=phase, rank=rank, columns=with_counts(df, metric))
     if insight_meaning(metric[0]) and (there := rows[("scalar_stats", metric[0])].notna()).any():
         rows = rows[
             there
@@ -352,20 +352,6 @@ def _column(df: AnyLog, name: str | tuple[str, str]) -> str:
     if name not in (has := [str(n) for top, n in logframe.labels(df) if top == "metadata"]):
         raise UnknownName(unknown("metadata column", name, has, "this log"))
     return name
-
-
-def columns_for(df: AnyLog, metrics: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the columns of some statistics and of the counts without which they are not shown."""
-    counts = [name for name in COUNTED if name in logframe.scalar_metrics(df)]
-    return [("scalar_stats", name) for name in dict.fromkeys((*metrics, *counts))]
-
-
-def columns_of_exponents(df: AnyLog) -> list[Label] | None:
-    """Return the columns that a picture of exponents needs; None for all of a table, which has them at hand."""
-    if isinstance(df, pd.DataFrame):
-        return None
-    counts = [("scalar_stats", name) for name in COUNTED if name in logframe.scalar_metrics(df)]
-    return [*counts, *(label for label in logframe.labels(df) if label[0] == "exponent_counts")]
 
 
 def axes_of(rows: pd.DataFrame, *names: str, but: str | tuple[str, ...] = ()) -> list[str]:
