@@ -201,13 +201,14 @@ class Heat(AxesImage):
         # One more row and column, transparent, for pixels outside the table (-1).
         framed = np.zeros((colours.shape[0] + 1, colours.shape[1] + 1, 4), np.uint8)
         framed[:-1, :-1] = colours
-        wheres = [where[:: 1 if ascending else -1] for where, ascending in zip(wheres, (up, right), strict=True)]
-        picture = np.ascontiguousarray(framed[wheres[0][:, None], wheres[1][None, :]])
+        row, column = wheres[0][:: 1 if up else -1], wheres[1][:: 1 if right else -1]
+        picture = np.ascontiguousarray(framed[row[:, None], column[None, :]])
         if self.marks is not None and colours.size:
             marks = self.marks
             for axis in self.order:
-                marks = reduce_marks(marks, *ranges[axis], axis)
-            hatch(picture, marks, *wheres, self._hatch(magnification))
+                starts, ends = ranges[axis]
+                marks = reduce_marks(marks, starts, ends, axis)
+            hatch(picture, marks, row, column, self._hatch(magnification))
         return picture
 
     def _hatch(self, magnification: float) -> Hatch:

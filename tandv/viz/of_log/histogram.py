@@ -12,7 +12,7 @@ from matplotlib.transforms import Bbox, TransformedBbox
 from tandv.formats import Format
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, remember
-from tandv.viz.layout.ticks import exponent_ticks, limit_text, linear_ticks, percent_text
+from tandv.viz.layout.ticks import exponent_ticks, limit_text, linear_ticks, percent_text, share_text
 from tandv.viz.layout.titles import renderer_of
 
 Kind = Literal["bar", "line", "kde"]
@@ -99,24 +99,30 @@ def draw_exponents(
     if not found.total - found.nans:
         words = "all values are NaN" if found.nans else "no values"
         ax.text(
-            0.5,
-            0.5,
-            words,
-            transform=ax.transAxes,
-            ha="center",
-            va="center",
-            color=style.nan,
-            size=style.text,
-        )
-    elif found.nans:
-        ax.text(
-            0.99, 0.97, f"{percent_text(found.nans / found.total)} are NaN", transform=ax.transAxes, ha="right",
-            va="top", color=style.nan, size=style.small,
+            0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center", color=style.nan, size=style.text,
         )  # fmt: skip
+    else:
+        say_not_finite(ax, found, style)
     names, kinds = (tuple(dict.fromkeys(rows[("metadata", c)])) for c in ("name", "tensor_type"))
     step = np.unique(rows[("metadata", "step")].to_numpy())
     bins = tuple(range(found.low, found.low + len(found.counts)))
-    remember(ax, Drawn("exp_hist", "exponent", "value", names, kinds, step, found.shares, tuple(map(str, bins))))
+    shares = np.array([[found.nans], [found.infinities]]) / max(found.total, 1)
+    bad = np.repeat(shares, len(step), axis=1)
+    labels = tuple(map(str, bins))
+    remember(ax, Drawn("exp_hist", "exponent", "value", names, kinds, step, found.shares, labels, None, bad))
+
+
+def say_not_finite(ax: Axes, found: Exponents, style: Style) -> None:
+    """Write which share of the values is NaN and which infinite, at the top right."""
+    for i, (count, words, colour) in enumerate(
+        pair for pair in ((found.nans, "are NaN", style.nan), (found.infinities, "are infinite", style.inf)) if pair[0]
+    ):
+        text = ax.annotate(
+            f"{share_text(count / found.total)} {words}", (0.99, 0.97), (0, -i * style.small * 1.5),
+            xycoords="axes fraction", textcoords="offset points", ha="right", va="top", color=colour,
+            size=style.small, weight="bold", zorder=5,
+        )  # fmt: skip
+        text.set_bbox({"facecolor": style.panel, "edgecolor": "none", "alpha": 0.85, "pad": 1.5})
 
 
 def span_of(some: Sequence[Exponents], formats: Sequence[Format]) -> tuple[float, float]:

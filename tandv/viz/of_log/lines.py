@@ -6,12 +6,22 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.transforms import ScaledTranslation
 
 from tandv.glossary import COIN, has_chance_level, insight_meaning, is_share
 from tandv.viz.layout.heat import buckets, edges
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, remember
-from tandv.viz.layout.ticks import linear_ticks, log2_ticks, percent_text, step_ticks, value_text
+from tandv.viz.layout.ticks import (
+    length_in_points,
+    linear_ticks,
+    log2_ticks,
+    percent_text,
+    share_text,
+    step_ticks,
+    value_text,
+)
+from tandv.viz.of_log.not_finite import not_finite
 
 Kind = Literal["line", "scatter"]
 Scale = Literal["auto", "log2", "linear"]
@@ -32,11 +42,14 @@ def draw_lines(
     x: str = "step",
     kind: Kind = "line",
     log2: bool = False,
+    largest: np.ndarray | None = None,
     style: Style,
 ) -> None:
     """Draw each statistic of `rows` (of one tensor) over `x`.
 
-    NaN leaves a gap and a mark at the bottom; so does a zero where the axis is logarithmic.
+    Steps at which any of the tensor's values is NaN or infinite are marked at the top; where none is finite the line
+    has a gap. A zero on a logarithmic axis is marked at the bottom. `largest` are the largest shares of NaN and of
+    infinity, for the legend, by default those of the rows.
     """
     steps = rows[("metadata", x)].to_numpy()
     order = np.argsort(steps, kind="stable")
@@ -65,7 +78,13 @@ def draw_lines(
             ax.plot(thin_x, thin_y, color=colour, linewidth=1.5, label=label, solid_joinstyle="round", **marker)
     # A statistic that compares a step with the one before has no value at the first step: that is not marked.
     compared = np.array([bool(insight_meaning(name)) for name in metrics])[:, None]
-    _marks(ax, steps, np.where(compared & np.isnan(table), 1.0, table), log2, style)
+    shares = not_finite(rows)[:, order]
+    none = np.isnan(table) & ~compared
+    only_infinite = none & (shares[0] == 0) & (shares[1] > 0)
+    nans, infs = map(float, shares.max(axis=1) if largest is None else largest)
+    mark(ax, steps, (none & ~only_infinite).any(axis=0) | (shares[0] > 0), "NaN", style, nans)
+    mark(ax, steps, (np.isinf(table) | only_infinite).any(axis=0) | (shares[1] > 0), "infinite", style, infs)
+    mark(ax, steps, ((table == 0) & log2).any(axis=0), "zero", style)
     if any(map(has_chance_level, metrics)):
         ax.axhline(COIN, color=style.muted, linewidth=1.0, linestyle=(0, (4, 3)), label="a coin: 50%", zorder=1.5)
     if not np.isfinite(table).any():
@@ -76,7 +95,8 @@ def draw_lines(
         ax.set_ylim(1, 4) if log2 else ax.set_ylim(0, 1)
     ax.set_xlim(*_span(steps))
     kinds, names = (tuple(dict.fromkeys(rows[("metadata", c)])) for c in ("tensor_type", "name"))
-    remember(ax, Drawn("scalar_line", "step", "value", names, kinds, steps, table, tuple(metrics)))
+    shown = Drawn("scalar_line", "step", "value", names, kinds, steps, table, tuple(metrics))
+    remember(ax, shown._replace(not_finite=shares))
 
 
 def draw_curves(table: pd.DataFrame, ax: Axes, *, style: Style, label: str = "") -> None:
@@ -136,16 +156,23 @@ def _islands(values: np.ndarray) -> bool:
     return bool((there[1:-1] & ~there[:-2] & ~there[2:]).any())
 
 
-def _marks(ax: Axes, steps: np.ndarray, table: np.ndarray, log2: bool, style: Style) -> None:
-    """Mark at the lower edge the steps at which any statistic is NaN, infinite, or zero on a log2 axis."""
-    for words, found, colour, height in (
-        ("NaN", np.isnan(table), style.nan, 0.02),
-        ("infinite", np.isinf(table), style.inf, 0.98),
-        ("zero", (table == 0) & log2, style.zero, 0.02),
-    ):
-        at = steps[found.any(axis=0)]
-        if len(at):
-            ax.plot(
-                at, np.full(len(at), height), "s", transform=ax.get_xaxis_transform(), color=colour, markersize=3.5,
-                label=words, markeredgewidth=0, clip_on=True, zorder=4,
-            )  # fmt: skip
+_LANES = {"NaN": -4.0, "infinite": -9.5, "zero": 4.0}  # points from the edge of the panel: its top, or its bottom
+_ROOM = 16.0  # points that lines keep away from the edges where there are marks
+
+
+def mark(ax: Axes, steps: np.ndarray, at: np.ndarray, words: str, style: Style, largest: float = 0.0) -> None:
+    """Mark steps in a lane at the edge of the panel; `largest` is the largest share of values that are so."""
+    if not at.any():
+        return
+    colour = {"NaN": style.nan, "infinite": style.inf, "zero": style.zero}[words]
+    marked = np.flatnonzero(at)
+    if len(marked) > MOST_POINTS:
+        marked = marked[np.unique(np.linspace(0, len(marked) - 1, MOST_POINTS).astype(int))]
+    label = f"{words}: up to {share_text(largest)}" if 0 < largest < 1 else words
+    away = ScaledTranslation(0, _LANES[words] / 72, ax.figure.dpi_scale_trans)
+    ax.plot(
+        steps[marked], np.full(len(marked), float(_LANES[words] < 0)), "s", transform=ax.get_xaxis_transform() + away,
+        color=colour, markersize=3.5, label=label, markeredgewidth=0, clip_on=True, zorder=6,
+    )  # fmt: skip
+    air = min(_ROOM / length_in_points(ax.yaxis), 0.3)  # as a share of the axis
+    ax.margins(y=max(air / (1 - 2 * air), 0.05))

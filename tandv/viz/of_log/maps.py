@@ -1,12 +1,13 @@
 """Draw heat maps over the steps: a statistic of all layers, or the exponents of one."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 
 from tandv.formats import Format
@@ -138,26 +139,45 @@ def _change(table: np.ndarray) -> np.ndarray:
         return np.where(np.isfinite(table), np.abs(table) / np.where(base > 0, base, np.nan), table)
 
 
-def exponent_table(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return exponents, steps, shares [exponents, steps], and the shares of zeros and infinities [2, steps]."""
+class ExponentShares(NamedTuple):
+    """The shares of a tensor's values at each exponent and step, and of those that have none.
+
+    `inside` is [exponents, steps]; `zeros`, `infinities` and `nans` are [steps]. With all of them a step adds up to 1.
+    """
+
+    exponents: np.ndarray
+    steps: np.ndarray
+    inside: np.ndarray
+    zeros: np.ndarray
+    infinities: np.ndarray
+    nans: np.ndarray
+
+
+def exponent_table(rows: pd.DataFrame) -> ExponentShares:
+    """Return the shares of one tensor's values over the steps; several rows of a step add up."""
     steps, at = np.unique(rows[("metadata", "step")].to_numpy(), return_inverse=True)
     counts = rows["exponent_counts"]
     bins = sorted(int(n) for n in counts.columns if not math.isinf(n))
 
-    def over_steps(columns: Sequence[float]) -> np.ndarray:
-        out = np.zeros((len(columns), len(steps)))
-        np.add.at(out.T, at, counts[list(columns)].to_numpy(float))
+    def over_steps(values: np.ndarray) -> np.ndarray:
+        out = np.zeros((values.shape[1], len(steps)))
+        np.add.at(out.T, at, values)
         return out
 
-    inside, ends = over_steps(bins), over_steps([-math.inf, math.inf])
-    total = np.maximum(inside.sum(0) + ends.sum(0), 1)
+    inside, ends = over_steps(counts[bins].to_numpy(float)), over_steps(counts[[-math.inf, math.inf]].to_numpy(float))
+    known = ("scalar_stats", "nans") in rows.columns
+    nans = rows[("scalar_stats", "nans")].to_numpy(float, na_value=0.0) if known else np.zeros(len(rows))
+    nans = over_steps(nans[:, None])[0]
+    total = np.maximum(inside.sum(0) + ends.sum(0) + nans, 1)
     used = np.flatnonzero(inside.any(axis=1))
-    if not len(used):
-        return np.arange(0, 1), steps, np.zeros((1, len(steps))), ends / total
-    low, high = bins[used[0]], bins[used[-1]]
-    full = np.zeros((high - low + 1, len(steps)))
-    full[np.array(bins)[used] - low] = inside[used]
-    return np.arange(low, high + 1), steps, full / total, ends / total
+    if len(used):
+        low, high = bins[used[0]], bins[used[-1]]
+        full = np.zeros((high - low + 1, len(steps)))
+        full[np.array(bins)[used] - low] = inside[used]
+        exponents = np.arange(low, high + 1)
+    else:
+        exponents, full = np.arange(0, 1), np.zeros((1, len(steps)))
+    return ExponentShares(exponents, steps, full / total, ends[0] / total, ends[1] / total, nans / total)
 
 
 def draw_exponent_map(
@@ -170,49 +190,80 @@ def draw_exponent_map(
 ) -> Key:
     """Draw how the exponents of one tensor change over the steps; return the key of the colours.
 
-    Colour is the share of values, in powers of two. Zeros and infinities are separate rows below and above;
-    exponents that a format cannot represent are shaded.
+    Colour is the share of values, in powers of two. Zeros are a lane below, infinities and NaN lanes above, in colours
+    of their own; exponents that a format cannot represent are shaded.
     """
-    exponents, steps, shares, (zeros, infinities) = exponent_table(rows)
+    found = exponent_table(rows)
+    exponents, steps = found.exponents, found.steps
     low, high = float(exponents[0]), float(exponents[-1] + 1)
     limits = [math.log2(v) for to in formats for v in (to.max, to.smallest_normal, to.vanishes_at)]
     reach = max(6, (high - low) / 2)
     low = min([low, *(math.floor(v) for v in limits if low - reach <= v <= high)])
     high = max([high, *(math.ceil(v) for v in limits if low <= v <= high + reach)])
-    size = max(1.0, round((high - low) / 24))
+    size = max(1.0, round((high - low) / 16))
 
-    bands, borders, named = [shares], [exponents.astype(float), np.array([exponents[-1] + 1.0])], {}
+    bands, borders, named = [found.inside], [exponents.astype(float), np.array([exponents[-1] + 1.0])], {}
     names = [power(n) for n in exponents]
-    gap = np.full((1, len(steps)), 0.0)
+    gap = np.zeros((1, len(steps)))
     bottom, top = low, high
-    if zeros.any():
-        bottom = low - 2 * size
-        bands, borders = [zeros[None], gap, *bands], [np.array([bottom, bottom + size]), *borders]
+    if found.zeros.any():
+        bottom = low - 1.6 * size
+        bands, borders = [found.zeros[None], gap, *bands], [np.array([bottom, bottom + size]), *borders]
         named[bottom + size / 2] = "zero"
         names = ["zero", "", *names]
-    if infinities.any():
-        top = high + 2 * size
-        bands, borders = [*bands, gap, infinities[None]], [*borders, np.array([top - size, top])]
-        named[top - size / 2] = "inf"
-        names = [*names, "", "inf"]
+    for name, shares in (("inf", found.infinities), ("NaN", found.nans)):
+        if shares.any():
+            top += 1.6 * size
+            bands, borders = [*bands, gap, shares[None]], [*borders, np.array([top - size, top])]
+            named[top - size / 2] = name
+            names = [*names, "", name]
     table = np.concatenate(bands)
     table = np.where(table > 0, table, MISSING)
     least = float(table[table > 0].min(initial=1.0))
-    scale = Scale("log2", max(math.floor(math.log2(least)), -20.0), 0.0 if least < 0.5 else 1.0)
+    scale = Scale("log2", float(np.clip(math.floor(math.log2(least)), -20, -1)), 0.0)
 
     table_of_colours = lookup(style.shares)
     heat = draw_table(ax, table, steps, np.concatenate(borders), scale, style, ("step", "exponent"))
     heat.paint = lambda part: _paint_shares(part, scale, table_of_colours)
     for patch in list(ax.patches):  # here an empty cell means that no value has this exponent
         patch.remove()
-    ax.set_ylim(bottom - 0.3 * size * bool(zeros.any()), top + 0.3 * size * bool(infinities.any()))
+    for name, colour in (("inf", style.inf), ("NaN", style.nan)):
+        if name in names:
+            row = names.index(name)
+            lane = Heat(ax, table[row : row + 1], heat.x, heat.y[row : row + 2], _in_colour(colour, style.panel, scale))
+            lane.set_zorder(heat.get_zorder() + 0.1)
+    if not found.inside.any():
+        words = "no finite value but zeros" if found.zeros.any() else "no finite value"
+        ax.text(
+            0.5, (0.5 * (low + high) - bottom) / max(top - bottom, 1), words, transform=ax.transAxes, ha="center",
+            va="center", color=style.muted, size=style.text,
+        )  # fmt: skip
+    ax.set_ylim(bottom - 0.3 * size * bool(found.zeros.any()), top + 0.3 * size * (top > high))
     exponent_ticks(ax.yaxis, low, high, named)
     ax.set_xlabel("step")
     ax.set_ylabel("|x|")
     draw_bands(formats, ax, dtype_info, style, low, high)
     kinds, layers = (tuple(dict.fromkeys(rows[("metadata", c)])) for c in ("tensor_type", "name"))
-    remember(ax, Drawn("exp_heatmap", "step", "exponent", layers, kinds, steps, table, tuple(names), heat.cell_at))
+    remember(
+        ax,
+        Drawn(
+            "exp_heatmap", "step", "exponent", layers, kinds, steps, table, tuple(names), heat.cell_at,
+            np.stack([found.nans, found.infinities]),
+        ),
+    )  # fmt: skip
     return Key(scale, style.shares, (), "share of values")
+
+
+def _in_colour(colour: str, background: str, scale: Scale) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function that paints shares in one colour, paler the smaller they are."""
+    full, pale = (np.array(to_rgba(one)) * 255 for one in (colour, background))
+
+    def paint_lane(part: np.ndarray) -> np.ndarray:
+        at = np.nan_to_num(scale.position(np.where(part == MISSING, np.nan, part)), nan=0.0)
+        weight = np.where(part == MISSING, 0.0, 0.4 + 0.6 * np.clip(at, 0, 1))[..., None]
+        return (weight * full + (1 - weight) * pale).round().astype(np.uint8)
+
+    return paint_lane
 
 
 def _paint_shares(part: np.ndarray, scale: Scale, colours: np.ndarray) -> np.ndarray:

@@ -35,7 +35,8 @@ def columns_of_exponents(df: AnyLog) -> list[Label] | None:
     """Return the columns that a picture of exponents needs; None for all of a table, which has them at hand."""
     if isinstance(df, pd.DataFrame):
         return None
-    return list(dict.fromkeys([*with_counts(df, ()), *(at for at in logframe.labels(df) if at[0] == "exponent_counts")]))
+    exponents = [label for label in logframe.labels(df) if label[0] == "exponent_counts"]
+    return list(dict.fromkeys([*with_counts(df, ()), *exponents]))
 
 
 def not_finite(rows: pd.DataFrame) -> np.ndarray:

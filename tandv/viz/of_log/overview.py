@@ -106,7 +106,7 @@ def overview(
     usual = next((m for m in ("rm2", "std", "mean_abs") if m in stats), stats[0])
     metric = metrics_asked(df, scalar_metric or usual)[0]
     rows = logframe.select(df, tt=tt, phase=phase, rank=rank)
-    names, steps, table, bad = cells_of(rows, metric)
+    names, steps, table, _bad = cells_of(rows, metric)
     overflow = _overflow(rows, to, names, steps)
     layer, step = _worst(names, steps, table, overflow, layer, step)
     own = logframe.select(rows, layer)  # of merged ranks or of one

@@ -29,7 +29,7 @@ from tandv.viz.of_log import histogram, lines
 from tandv.viz.of_log.histogram import draw_exponents, exponents_of, span_of
 from tandv.viz.of_log.lines import draw_lines, wants_log2
 from tandv.viz.of_log.maps import draw_exponent_map, draw_layers
-from tandv.viz.of_log.not_finite import columns_of_exponents, with_counts
+from tandv.viz.of_log.not_finite import columns_of_exponents, not_finite, with_counts
 
 Names = str | re.Pattern[str] | Sequence[str | re.Pattern[str]]
 Ranks = int | Sequence[int]
@@ -93,12 +93,13 @@ def scalar_line(
     sharex, sharey = share.get("sharex", True), share.get("sharey", True)
     values = rows[[("scalar_stats", m) for m in metrics]].to_numpy(np.float64, na_value=np.nan)
     linear = yscale == "auto" and any(map(is_linear, metrics))
+    largest = not_finite(rows).max(axis=1)
     log2 = yscale == "log2" or (yscale == "auto" and not linear and wants_log2(values))
     style = fitting(theme, figsize, fig, ax)
 
     def draw(part: pd.DataFrame, ax: Axes) -> None:
         own = log2 if sharey or linear or yscale != "auto" else wants_log2(_values(part, metrics))
-        draw_lines(part, ax, metrics=metrics, x=x, kind=kind, log2=own, style=style)
+        draw_lines(part, ax, metrics=metrics, x=x, kind=kind, log2=own, largest=largest, style=style)
 
     named, subtitle = _titles(", ".join(metrics), rows)
     return facet(

@@ -8,7 +8,9 @@ from tandv.log.logframe import curves, example_log
 from tandv.viz.layout.tables import drawn
 from tandv.viz.of_log.lines import MOST_POINTS, thin, wants_log2
 
-LOG = example_log(layers=4, steps=30)
+OVERFLOWS = example_log(layers=4, steps=30)  # its last layer has infinities at the end
+LOG = OVERFLOWS.copy()
+LOG[("scalar_stats", "infs")] = 0
 RM2 = ("scalar_stats", "rm2")
 
 
@@ -98,3 +100,41 @@ def test_layers_without_insight_have_no_row_in_a_heat_map():
     figure = viz.scalar_global_heatmap(df, None, "sign_flips")
     assert len(figure.axes) == 1
     assert any("changed their sign" in text.get_text() for text in figure.texts)
+
+
+# --------------------------------------------------------------------------------- values that are not finite
+
+
+def marks_of(ax):
+    return {line.get_label(): line.get_xdata().tolist() for line in ax.lines if not line.get_label().startswith("_")}
+
+
+def test_a_finite_statistic_is_marked_where_its_tensor_has_nan_or_infinity():
+    df = OVERFLOWS.copy()
+    at = (df[("metadata", "name")] == "head") & df[("metadata", "step")].isin([4, 5])
+    df.loc[at, ("scalar_stats", "nans")] = df.loc[at, ("scalar_stats", "numel")] // 8
+    ax = viz.scalar_line(df, "head", "Activation", "rm2").axes[0]
+    found = marks_of(ax)
+    assert found["NaN: up to 12.5%"] == [4, 5]
+    [infinite] = [steps for label, steps in found.items() if label.startswith("infinite")]
+    assert infinite == [27, 28, 29]
+    assert drawn(ax).not_finite_at(4) == (0.125, 0.0)
+
+
+@pytest.mark.parametrize("figsize", [(3.3, 2.2), (6.4, 3.0), (12.0, 5.0)])
+def test_no_line_covers_a_mark(figsize):
+    figure = viz.scalar_line(OVERFLOWS, "head", "Activation", ["rm2", "max_abs"], figsize=figsize)
+    figure.canvas.draw()
+    ax = figure.axes[0]
+    marked = next(line for line in ax.lines if str(line.get_label()).startswith("infinite"))
+    lane = marked.get_transform().transform(np.column_stack([marked.get_xdata(), marked.get_ydata()]))[:, 1].min()
+    tops = [np.nanmax(ax.transData.transform(np.column_stack(line.get_data()))[:, 1]) for line in ax.lines[:2]]
+    assert max(tops) < lane - marked.get_markersize() / 2
+
+
+def test_a_tensor_of_nothing_but_infinities_is_infinite():
+    df = LOG.copy()
+    at = df[("metadata", "step")] == 7
+    df.loc[at, RM2] = np.nan
+    df.loc[at, ("scalar_stats", "infs")] = df.loc[at, ("scalar_stats", "numel")]
+    assert marks_of(viz.scalar_line(df, "head", "Activation", "rm2").axes[0]) == {"infinite": [7]}
