@@ -6,7 +6,6 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.transforms import ScaledTranslation
 
 from tandv.glossary import COIN, has_chance_level, insight_meaning, is_share
 from tandv.viz.layout.heat import buckets, edges
@@ -156,23 +155,24 @@ def _islands(values: np.ndarray) -> bool:
     return bool((there[1:-1] & ~there[:-2] & ~there[2:]).any())
 
 
-_LANES = {"NaN": -4.0, "infinite": -9.5, "zero": 4.0}  # points from the edge of the panel: its top, or its bottom
-_ROOM = 16.0  # points that lines keep away from the edges where there are marks
+_ROOM = 16.0  # points that lines keep away from the edges of the panel where there are marks
+_LANES = {"NaN": -0.28, "infinite": -0.72, "zero": 0.4}  # of the room: below the upper edge, or above the lower one
 
 
 def mark(ax: Axes, steps: np.ndarray, at: np.ndarray, words: str, style: Style, largest: float = 0.0) -> None:
     """Mark steps in a lane at the edge of the panel; `largest` is the largest share of values that are so."""
-    if not at.any():
+    if not (at.any() or largest):
+        return
+    air = min(max(_ROOM / length_in_points(ax.yaxis), 0.06), 0.2)  # as a share of the height
+    ax.margins(y=air / (1 - 2 * air))
+    if not at.any():  # another panel has marks: axes that are shared have the same room
         return
     colour = {"NaN": style.nan, "infinite": style.inf, "zero": style.zero}[words]
     marked = np.flatnonzero(at)
     if len(marked) > MOST_POINTS:
         marked = marked[np.unique(np.linspace(0, len(marked) - 1, MOST_POINTS).astype(int))]
     label = f"{words}: up to {share_text(largest)}" if 0 < largest < 1 else words
-    away = ScaledTranslation(0, _LANES[words] / 72, ax.figure.dpi_scale_trans)
     ax.plot(
-        steps[marked], np.full(len(marked), float(_LANES[words] < 0)), "s", transform=ax.get_xaxis_transform() + away,
+        steps[marked], np.full(len(marked), (_LANES[words] * air) % 1), "s", transform=ax.get_xaxis_transform(),
         color=colour, markersize=3.5, label=label, markeredgewidth=0, clip_on=True, zorder=6,
     )  # fmt: skip
-    air = min(_ROOM / length_in_points(ax.yaxis), 0.3)  # as a share of the axis
-    ax.margins(y=max(air / (1 - 2 * air), 0.05))
