@@ -11,9 +11,10 @@ import pandas as pd
 from tandv.analysis.norms import norm_curves
 from tandv.checkpoints import Checkpoint, NoCheckpoints, find
 from tandv.curves import Curves, as_curves, read_curves
-from tandv.log import files
+from tandv.log.door import AnyLog, log_at
+from tandv.log.files import UnreadableFile
 from tandv.log.logframe import SchemaError
-from tandv.log.run import read_run
+from tandv.log.opened import Log
 from tandv.messages import UnknownName
 
 AnyPath = str | os.PathLike[str]
@@ -30,7 +31,7 @@ class Material(NamedTuple):
         name: the name of the run.
         folder: its folder, None if only curves were given.
         curves: a table as `as_curves` returns it.
-        log: its log, if there is one.
+        log: its log, if there is one: a table, or opened where it lies.
         checkpoints: its checkpoints, ascending by step.
         missing: for each thing that is not there, why and what to do.
     """
@@ -38,7 +39,7 @@ class Material(NamedTuple):
     name: str
     folder: Path | None
     curves: pd.DataFrame
-    log: pd.DataFrame | None
+    log: "pd.DataFrame | Log | None"
     checkpoints: list[Checkpoint]
     missing: list[str]
 
@@ -48,7 +49,7 @@ def gather(
     *,
     curves: AnyPath | Curves | None = None,
     checkpoints: AnyPath | Sequence[AnyPath] | None = None,
-    log: AnyPath | pd.DataFrame | None = None,
+    log: AnyLog | None = None,
     name: str | None = None,
 ) -> Material:
     """Collect the curves, log and checkpoints of a run from its folder; any part can also be given separately.
@@ -64,7 +65,7 @@ def gather(
         run: the folder of a run, or curves.
         curves: curves, or the .csv or .json file that holds them.
         checkpoints: the folder of checkpoints, or files.
-        log: a log, its file, or the folder of a tracked run.
+        log: the log, or the place of one: a run's folder or a file.
         name: the name of the run; by default that of the folder.
 
     Raises ValueError if there are no curves at all, FileNotFoundError if there is no such folder.
@@ -111,31 +112,26 @@ def _curves(given: Any, folder: Path | None, missing: list[str]) -> pd.DataFrame
     return None
 
 
-def _log(given: Any, folder: Path | None, missing: list[str]) -> pd.DataFrame | None:
+def _log(given: Any, folder: Path | None, missing: list[str]) -> "pd.DataFrame | Log | None":
     if isinstance(given, pd.DataFrame):
         return given
-    path = Path(given) if given is not None else folder
+    path = given if given is not None else folder
     if path is None:
         missing.append("no log: give log=, or track the run")
         return None
-    if given is None and not any((path / name).exists() for name in ("parts", "log.pkl", "log.parquet")):
+    if given is None and not any((Path(path) / name).exists() for name in ("parts", "log.pkl", "log.parquet")):
         missing.append(f"no log: {path} is not the folder of a tracker; give log=, or track the run")
         return None
     try:
-        if path.is_dir():
-            return read_run(path)
-        read = {".pkl": files.read_pickle, ".parquet": files.read_parquet, ".csv": files.read_csv}
-        return read[path.suffix](path)
-    except KeyError:
-        raise ValueError(f"{path} is no log; give a run's folder, or a .pkl, .parquet or .csv file") from None
-    except (SchemaError, files.UnreadableFile) as error:
+        return log_at(path)
+    except (SchemaError, UnreadableFile) as error:
         if given is not None:
             raise
         missing.append(f"no log: {str(error).splitlines()[0].rstrip(':')}")
         return None
 
 
-def _with_norms(table: pd.DataFrame | None, log: pd.DataFrame) -> pd.DataFrame | None:
+def _with_norms(table: pd.DataFrame | None, log: AnyLog) -> pd.DataFrame | None:
     """Add the columns of norms from a log that the curves lack."""
     try:
         norms = norm_curves(log)

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pandas as pd
-
 from tandv.analysis.transitions import Transition
 from tandv.curves import Curves
 from tandv.dossier.examination import examine, plain
 from tandv.dossier.material import AnyPath, gather
 from tandv.dossier.pictures import draw
 from tandv.dossier.report import as_html, as_markdown, sections
+from tandv.log.door import AnyLog
 
 if TYPE_CHECKING:
     from tandv.viz.layout.style import Theme
@@ -48,7 +47,7 @@ def write_dossier(
     *,
     curves: AnyPath | Curves | None = None,
     checkpoints: AnyPath | Sequence[AnyPath] | None = None,
-    log: AnyPath | pd.DataFrame | None = None,
+    log: AnyLog | None = None,
     num_jumps: int = 5,
     transitions: Sequence[Transition] | None = None,
     nulls: int = 99,
@@ -72,7 +71,7 @@ def write_dossier(
         folder: where to write; by default `dossier` in the run's folder.
         curves: curves, or the .csv or .json file that holds them.
         checkpoints: the folder of checkpoints, or files.
-        log: a log, its file, or the folder of a tracked run.
+        log: the log, or the place of one: a run's folder or a file.
         num_jumps: how many transitions are examined closely, the largest first.
         transitions: by default those of `find_transitions`.
         nulls: how many null curves each p-value is computed from.

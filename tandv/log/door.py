@@ -48,6 +48,22 @@ def loaded(
     return df if isinstance(df, pd.DataFrame) else log_at(df).frame(layer, tt, step, columns)
 
 
+def is_log(value: Any) -> bool:
+    """Tell whether something may be a log: a table, or what a place is named by; nothing is looked at.
+
+    >>> is_log("run"), is_log(3)
+    (True, False)
+
+    Args:
+        value: anything.
+    """
+    if isinstance(value, pd.DataFrame | str | os.PathLike):
+        return True
+    from tandv.log.opened import Log
+
+    return isinstance(value, Log)
+
+
 def log_at(df: Any) -> "Log":
     """Return the log at a place, opened, of which an index is kept.
 

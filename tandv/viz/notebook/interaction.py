@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-import pandas as pd
 from matplotlib.figure import Figure
 
 from tandv.curves import as_curves
+from tandv.log.door import is_log
 from tandv.viz.notebook import views
 from tandv.viz.notebook.viewer import Viewer
 from tandv.viz.notebook.views import View
@@ -26,7 +26,7 @@ def interactive(f: Callable[..., Figure], train_stats: Any = None, width: int | 
     'head'
 
     Args:
-        f: a plot of `tandv.viz` that takes a log `df` or a `history` of arrays.
+        f: a plot of `tandv.viz` that takes a log `df` (or the place of one) or a `history` of arrays.
         train_stats: training curves to show next to the plot, as `as_curves` takes them; a click on them sets the step.
         width: the width in pixels.
         **kwargs: the arguments of the plot.
@@ -37,7 +37,7 @@ def interactive(f: Callable[..., Figure], train_stats: Any = None, width: int | 
     if unknown := [name for name in kwargs if name not in known]:
         raise TypeError(f"{f.__name__} does not take {', '.join(unknown)}; it takes {', '.join(known)}")
     data = "history" if "history" in known else "df"
-    if not (data in kwargs and isinstance(kwargs[data], pd.DataFrame if data == "df" else object)):
+    if not (data in kwargs and (data == "history" or is_log(kwargs[data]))):
         given = "df=read_pickle(...)" if data == "df" else "history={step: {layer: array}}"
         what = "the log" if data == "df" else "the arrays"
         raise TypeError(f"interactive needs {what}: interactive({f.__name__}, {given}, ...)")
