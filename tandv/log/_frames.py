@@ -11,12 +11,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tandv.log._index import ABOVE, BELOW, BINS, DTYPE, TYPE, File, Tensor
+from tandv.log._index import File
 from tandv.log._rows import Found, Numbering, Query, Reader, bins, coded
 from tandv.log.building import assemble, in_order
 from tandv.log.schema import INFINITE, SchemaError
+from tandv.log.store.columns import EXPONENTS, OVERFLOW, UNDERFLOW
+from tandv.log.store.layers import Tensor
 
 SCALARS = "scalar_stats/"
+TYPE, DTYPE = "metadata/type", "metadata/dtype"
 
 
 class Columns(NamedTuple):
@@ -176,7 +179,7 @@ class _Filled:
                 self._rank = np.zeros(self._rows, np.int32)
             self._rank[start:end] = plan.rank
         names = [TYPE, DTYPE, *(SCALARS + name for name in self._names)]
-        names += [BELOW, ABOVE, BINS] if self._counts is not None else []
+        names += [UNDERFLOW, OVERFLOW, EXPONENTS] if self._counts is not None else []
         done = 0
         for at, found in plan.found:
             into = plan.rows[done : done + len(found.step)] + start
@@ -202,8 +205,8 @@ class _Filled:
 
     def _count(self, columns: dict[str, pa.Array], into: np.ndarray, taken: np.ndarray | None) -> None:
         assert self._counts is not None
-        many, exponents, counts = bins(columns[BINS], taken)
-        ends = [columns[name].to_numpy(zero_copy_only=False) for name in (BELOW, ABOVE)]
+        many, exponents, counts = bins(columns[EXPONENTS], taken)
+        ends = [columns[name].to_numpy(zero_copy_only=False) for name in (UNDERFLOW, OVERFLOW)]
         ends = ends if taken is None else [one[taken] for one in ends]
         if max((int(one.max()) for one in (*ends, counts) if len(one)), default=0) > np.iinfo(np.int32).max:
             self._counts = self._counts.astype(np.int64, copy=False)

@@ -14,17 +14,24 @@ import pyarrow.parquet as pq
 
 from tandv.log._unreadable import UnreadableFile
 from tandv.log.place import Place
+from tandv.log.store.columns import (
+    EXPONENTS,
+    FORMAT,
+    OVERFLOW,
+    PHASE,
+    STEP,
+    TENSOR,
+    TEXT,
+    UNDERFLOW,
+    exponents_of,
+)
+from tandv.log.store.layers import Tensor
 
-FORMAT = 1  # the number of the form that files have; one with a larger number is of a newer tandv
-ABOUT = b"tandv"  # the key of the metadata in each file
-TENSOR_TYPE, NAME, TYPE, DTYPE, PHASE = TEXT = (
-    "metadata/tensor_type", "metadata/name", "metadata/type", "metadata/dtype", "metadata/phase",
-)  # fmt: skip
-STEP, RANK, BINS = "metadata/step", "metadata/rank", "exponent_counts"
-BELOW, ABOVE = "exponent_counts/-inf", "exponent_counts/inf"
 _LAST = "\U0010ffff"
 
-Tensor = tuple[str, str]  # tensor type and name
+
+class NewerFile(UnreadableFile):
+    """The file was written by a tandv that is newer than this one."""
 
 
 class Group(NamedTuple):
@@ -83,7 +90,7 @@ class File(NamedTuple):
 
 
 def indexed(place: Place) -> File | None:
-    """Return the index of a file, None if it has no map of exponents: it is of an older tandv.
+    """Return the index of a file, None if it is of an older tandv, with a column for each exponent.
 
     Raises FileNotFoundError, and UnreadableFile if the file is damaged or of a newer tandv.
     """
@@ -94,15 +101,13 @@ def indexed(place: Place) -> File | None:
         raise
     except (ValueError, OSError, pa.ArrowException) as error:
         raise UnreadableFile(f"cannot read {place}: {error}") from None
-    columns = {field.name: field.type for field in schema}
     about = _about(metadata, place)
-    if not pa.types.is_map(columns.get(BINS, pa.null())):
+    columns = {field.name: field.type for field in schema}
+    if not pa.types.is_map(columns.get(EXPONENTS, pa.null())):
         return None
-    lacking = [name for name in (*TEXT, STEP, BELOW, ABOVE) if name not in columns]
-    if lacking:
+    exponents = exponents_of(metadata) if about.get("exponents") else None
+    if lacking := [name for name in (*TEXT, STEP, UNDERFLOW, OVERFLOW, EXPONENTS) if name not in columns]:
         raise UnreadableFile(f"cannot read {place}: it is no file of a run, it lacks {', '.join(lacking)}")
-    limits = about.get("exponents")
-    exponents = (int(limits[0]), int(limits[1])) if limits else None
     try:
         groups = _groups(metadata)
     except (AttributeError, TypeError):
@@ -111,13 +116,14 @@ def indexed(place: Place) -> File | None:
 
 
 def _about(metadata: Any, place: Place) -> dict[str, Any]:
+    """Return what a file says about itself; nothing if it is of an older tandv, or of none."""
     try:
-        about = json.loads((metadata.metadata or {}).get(ABOUT, b"{}"))
+        about = json.loads((metadata.metadata or {}).get(b"tandv", b"{}"))
         number = int(about.get("format", FORMAT))
     except (ValueError, TypeError, AttributeError):
         raise UnreadableFile(f"cannot read {place}: what it says about itself is damaged") from None
     if number > FORMAT:
-        raise UnreadableFile(
+        raise NewerFile(
             f"cannot read {place}: it was written by a newer tandv (form {number}, this one reads up to {FORMAT}); "
             "update it: pip install -U tandv"
         )
@@ -126,7 +132,7 @@ def _about(metadata: Any, place: Place) -> dict[str, Any]:
 
 def _groups(metadata: Any) -> list[Group]:
     at = {metadata.schema.column(i).path: i for i in range(metadata.num_columns)}
-    kind, name, step, phase = (at[one] for one in (TENSOR_TYPE, NAME, STEP, PHASE))
+    kind, name, step, phase = (at[one] for one in (*TENSOR, STEP, PHASE))
     counted = [at[one] for one in ("scalar_stats/nans", "scalar_stats/infs") if one in at]
     out = []
     for number in range(metadata.num_row_groups):

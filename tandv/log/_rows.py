@@ -11,8 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tandv.log._index import NAME, PHASE, RANK, STEP, TENSOR_TYPE, File, Group, Tensor, holding
+from tandv.log._index import File, Group, holding
 from tandv.log._unreadable import UnreadableFile
+from tandv.log.store.columns import PHASE, RANK, STEP, TENSOR
+from tandv.log.store.layers import Tensor
+
+TENSOR_TYPE, NAME = TENSOR
 
 
 class Query(NamedTuple):

@@ -21,7 +21,7 @@ import pandas as pd
 from tandv import names as rule
 from tandv.log import logframe
 from tandv.log._frames import SCALARS, Columns, frame_of
-from tandv.log._index import PHASE, RANK, STEP, File, Tensor, indexed
+from tandv.log._index import File, NewerFile, indexed
 from tandv.log._rows import Numbering, Query, Reader
 from tandv.log._unreadable import UnreadableFile
 from tandv.log._whole import FINISHED, PARTS, read_file, read_folder, warn_of
@@ -32,6 +32,9 @@ from tandv.log.logframe import LOG
 from tandv.log.place import AnyPath, Place, place_of
 from tandv.log.ranks import needed
 from tandv.log.store import listing
+from tandv.log.store.columns import PHASE, RANK, STEP
+from tandv.log.store.layers import NAME as MODEL
+from tandv.log.store.layers import Tensor
 from tandv.messages import UnknownName, listed, near_steps, unknown
 from tandv.tensor_types import MEANINGS
 
@@ -39,7 +42,6 @@ __all__ = ["Log", "opened"]
 
 _TRIES = 20  # times that a run which is written meanwhile is looked at again
 _KEPT = 8  # logs that are kept opened
-_MODEL = "layers.json"
 Answer = TypeVar("Answer")
 
 
@@ -154,13 +156,16 @@ class Log:
 
     @cached_property
     def _steps(self) -> np.ndarray:
-        low, high = self._limits
-        if high - low > 100 * self.rows:  # so far apart that a table of all in between would be too large
-            return np.unique(np.concatenate([np.unique(column) for column in self._column(STEP)]))
-        seen = np.zeros(high - low + 1, bool)
-        for column in self._column(STEP):
-            seen[column - low] = True
-        return np.flatnonzero(seen) + low
+        def logged() -> np.ndarray:
+            low, high = self._limits
+            if high - low > 100 * self.rows:  # so far apart that a table of all in between would be too large
+                return np.unique(np.concatenate([np.unique(column) for column in self._columns_of(STEP)]))
+            seen = np.zeros(high - low + 1, bool)
+            for column in self._columns_of(STEP):
+                seen[column - low] = True
+            return np.flatnonzero(seen) + low
+
+        return self._reading(logged)
 
     @property
     def _limits(self) -> tuple[int, int]:
@@ -176,7 +181,7 @@ class Log:
         groups = [group for file in self._state.files for group in file.groups]
         if all(group.phases == ("", "") for group in groups):
             return []
-        return sorted({str(word) for column in self._column(PHASE) for word in column})
+        return self._reading(lambda: sorted({str(word) for column in self._columns_of(PHASE) for word in column}))
 
     def ranks(self) -> list[int]:
         """Return the ranks whose rows are kept, ascending; none where those of all are merged."""
@@ -186,7 +191,9 @@ class Log:
     def _ranks(self) -> list[int]:
         if not any(RANK in file.columns for file in self._state.files):
             return []
-        return sorted({int(rank) for column in self._column(RANK) for rank in column})
+        return self._reading(
+            lambda: sorted({int(one) for column in self._columns_of(RANK) for one in pd.unique(column)})
+        )
 
     def labels(self) -> list[Label]:
         """Return the labels of the columns that a frame of it has."""
@@ -360,11 +367,11 @@ class Log:
         has = list(dict.fromkeys(kind for kind, name in self.tensors if name in names))
         raise UnknownName(f"no row has {chosen} at once; this layer has {listed(has)}")
 
-    def _column(self, name: str) -> Iterator[np.ndarray]:
-        """Yield one column, file by file."""
+    def _columns_of(self, name: str) -> Iterator[np.ndarray]:
+        """Yield a column of each file."""
         for file in self._state.files:
             if name in file.columns:
-                yield self._reading(lambda file=file: _column_of(file, name))
+                yield _column_of(file, name)
 
     def _readers(self, numbers: Numbering) -> Iterator[Reader]:
         for file in self._state.files:
@@ -429,14 +436,15 @@ def _signature(place: Place) -> tuple:
 def _look(place: Place, kind: str) -> _Opened:
     """Open what lies at a place, again where files vanish because they are joined."""
     for _ in range(_TRIES):
+        if not place.kind():
+            raise FileNotFoundError(f"cannot read {place}: it is not there any more")
         signature = _signature(place)
         try:
             if kind == "file":
                 return _opened_file(place, signature)
             return _opened_run(place, signature)
         except FileNotFoundError:
-            if not place.kind():
-                raise
+            continue
     raise UnreadableFile(f"cannot read {place}: its files change faster than they are read; try again")
 
 
@@ -468,9 +476,9 @@ def run_files(place: Place) -> tuple[list[File], list[str]] | None:
     for at in _counting(place):
         try:
             file = indexed(at)
+        except NewerFile:
+            raise
         except UnreadableFile as error:
-            if "newer tandv" in str(error):
-                raise
             damaged.append(str(error))
             continue
         if file is None:
@@ -494,7 +502,7 @@ def _counting(place: Place) -> list[Place]:
 
 def _model(place: Place) -> list[Tensor] | None:
     try:
-        found = json.loads(place.below(_MODEL).read())
+        found = json.loads(place.below(MODEL).read())
         return [(str(kind), str(name)) for kind, name in found["tensors"]]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
