@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 
 from tandv.formats import Format
 from tandv.glossary import is_share
+from tandv.log.grid import Grid
 from tandv.viz.layout.colours import Colour, Scale, colour_scale, lookup, paint, specials
 from tandv.viz.layout.heat import MISSING, SOME_INF, SOME_NAN, Heat, edges
 from tandv.viz.layout.layer_axis import layer_axis
@@ -58,6 +59,16 @@ def cells_of(rows: pd.DataFrame, metric: str, x: str = "step", y: str = "name") 
     return Cells([str(name) for name in names], steps, table.reshape(shape), bad.reshape(2, *shape))
 
 
+def cells_at(found: Grid, steps: np.ndarray) -> Cells:
+    """Return a grid of a log as cells, at some of its steps."""
+    kept = np.isin(found.steps, steps)
+    values, nans, infs, numel, logged = (table[:, kept] for table in found[2:])
+    shares = np.stack([nans, infs]) / np.maximum(numel, np.maximum(nans + infs, 1))
+    infinite = np.isneginf(values) | (np.isnan(values) & (nans == 0) & (infs > 0))
+    table = np.where(logged, np.where(infinite, np.inf, values), MISSING)
+    return Cells(found.layers, found.steps[kept], table, shares)
+
+
 def draw_layers(
     rows: pd.DataFrame,
     ax: Axes,
@@ -69,7 +80,22 @@ def draw_layers(
     style: Style,
 ) -> Key:
     """Draw a statistic as colours, a row per layer and a column per step; return the key of the colours."""
-    names, steps, table, shares = cells_of(rows, metric, x, y)
+    kinds = tuple(dict.fromkeys(rows[("metadata", "tensor_type")]))
+    return draw_cells(cells_of(rows, metric, x, y), ax, kinds, metric=metric, x=x, colour=colour, style=style)
+
+
+def draw_cells(
+    cells: Cells,
+    ax: Axes,
+    tensor_types: Sequence[str],
+    *,
+    metric: str,
+    x: str = "step",
+    colour: Colour = "log2",
+    style: Style,
+) -> Key:
+    """Draw cells of some tensor types as colours; return the key of the colours."""
+    names, steps, table, shares = cells
     if colour == "change":
         table = _change(table)
     scale = colour_scale(table, colour)._replace(shares=colour == "linear" and is_share(metric))
@@ -79,13 +105,12 @@ def draw_layers(
     heat = draw_table(ax, table, steps, np.arange(len(names) + 1) - 0.5, scale, style, ("step", "layer"), marks)
     layer_axis(ax, names, style)
     ax.set_xlabel(x)
-    kinds = tuple(dict.fromkeys(rows[("metadata", "tensor_type")]))
     places = steps if steps.dtype.kind in "iu" else np.arange(len(steps))
     remember(
         ax,
         Drawn(
-            "scalar_global_heatmap", "step", "layer", tuple(names), kinds, places, table, pick=heat.cell_at,
-            not_finite=shares,
+            "scalar_global_heatmap", "step", "layer", tuple(names), tuple(tensor_types), places, table,
+            pick=heat.cell_at, not_finite=shares,
         ),
     )  # fmt: skip
     label = {"change": "× the first step"}.get(colour, "")

@@ -18,7 +18,9 @@ from tandv.formats import Format, known
 from tandv.glossary import insight_meaning, is_linear
 from tandv.log import logframe
 from tandv.log.door import AnyLog
+from tandv.log.grid import grid
 from tandv.messages import UnknownName, check_choices, unknown
+from tandv.names import chosen as chosen_names
 from tandv.viz.layout.colours import Colour
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
@@ -28,7 +30,7 @@ from tandv.viz.layout.titles import Key
 from tandv.viz.of_log import histogram, lines
 from tandv.viz.of_log.histogram import draw_exponents, exponents_of, span_of
 from tandv.viz.of_log.lines import draw_lines, wants_log2
-from tandv.viz.of_log.maps import draw_exponent_map, draw_layers
+from tandv.viz.of_log.maps import Cells, cells_at, draw_cells, draw_exponent_map, draw_layers
 from tandv.viz.of_log.not_finite import columns_of_exponents, not_finite, with_counts
 
 Names = str | re.Pattern[str] | Sequence[str | re.Pattern[str]]
@@ -246,23 +248,35 @@ def scalar_global_heatmap(
     if inc < 1:
         raise ValueError(f"inc is how many logged steps to go on each time, at least 1, not {inc}")
     x, y = _column(df, x), _column(df, y)
-    rank = _apart(df, rank, x, y)
-    rows = logframe.select(df, tt=tt, phase=phase, rank=rank, columns=with_counts(df, metric))
-    if insight_meaning(metric[0]) and (there := rows[("scalar_stats", metric[0])].notna()).any():
-        rows = rows[
-            there
-        ]  # other tensor types lack it, and so does the first step, where it compares with the one before
-    chosen: Colour = colour if colour != "auto" else "linear" if is_linear(metric[0]) else "log2"
-    if inc > 1:
-        rows = logframe.select(rows, step=logframe.steps(rows)[::inc], phase=phase, rank=rank)
     style = fitting(theme, figsize, fig, ax)
+    chosen: Colour = colour if colour != "auto" else "linear" if is_linear(metric[0]) else "log2"
+    look = {"metric": metric[0], "x": x, "colour": chosen, "style": style}
+    plain = (x, y) == ("step", "name") and phase is None and rank is None and not insight_meaning(metric[0])
+    if plain and not isinstance(df, pd.DataFrame):  # no row of a log at a place need be in memory
+        cells = _cells(df, tt, metric[0], inc)
+        rows = pd.DataFrame({("metadata", "tensor_type"): list(cells)})
+        steps = np.unique(np.concatenate([one.steps for one in cells.values()])).tolist()
+        layers = list(dict.fromkeys(name for one in cells.values() for name in one.names))
+        named, subtitle = _title(metric[0], layers, list(cells), steps)
 
-    def draw(part: pd.DataFrame, ax: Axes) -> Key:
-        return draw_layers(part, ax, metric=metric[0], x=x, y=y, colour=chosen, style=style)
+        def draw(part: pd.DataFrame, ax: Axes) -> Key:
+            kind = part[("metadata", "tensor_type")].iloc[0]
+            return draw_cells(cells[kind], ax, [kind], **look)
+    else:
+        rank = _apart(df, rank, x, y)
+        rows = logframe.select(df, tt=tt, phase=phase, rank=rank, columns=with_counts(df, metric))
+        # Other tensor types lack what insight adds, and so does the first step, where it compares with the one before.
+        if insight_meaning(metric[0]) and (there := rows[("scalar_stats", metric[0])].notna()).any():
+            rows = rows[there]
+        if inc > 1:
+            rows = logframe.select(rows, step=logframe.steps(rows)[::inc], phase=phase, rank=rank)
+        layers = logframe.layers(rows)
+        named, subtitle = _titles(metric[0], rows)
 
-    count = len(logframe.layers(rows))
-    named, subtitle = _titles(metric[0], rows)
-    high = float(np.clip(1.3 + 0.155 * count, 2.6, 7.5))
+        def draw(part: pd.DataFrame, ax: Axes) -> Key:
+            return draw_layers(part, ax, y=y, **look)
+
+    high = float(np.clip(1.3 + 0.155 * len(layers), 2.6, 7.5))
     return facet(
         rows, draw, axes_of(rows, "tensor_type", but=(x, y)), fig=fig, figsize=figsize, col_wrap=col_wrap, title=title,
         named=named, subtitle=subtitle, ax=ax, panel_title=_panel_title, single_size=(10.0, high),
@@ -391,20 +405,43 @@ def _panel_title(names: Mapping[str, Any]) -> str:
     return " · ".join(parts)
 
 
+def _cells(df: AnyLog, tt: Names | None, metric: str, inc: int) -> dict[str, Cells]:
+    """Return the cells of each tensor type of a log at a place, at every inc-th step."""
+    kinds = logframe.tensor_types(df)
+    kinds = kinds if tt is None else chosen_names(kinds, tt, "tensor type", logframe.LOG)
+    grids = {kind: grid(df, kind, metric) for kind in kinds}
+    kept = np.unique(np.concatenate([one.steps for one in grids.values()]))[::inc]
+    cells = {kind: cells_at(one, kept) for kind, one in grids.items()}
+    return {kind: one for kind, one in cells.items() if len(one.steps)}
+
+
 def _titles(what: str, rows: pd.DataFrame, step: int | Sequence[int] | None = None) -> tuple[str, str]:
-    """Return a title and a subtitle with what all panels have in common."""
+    """Return a title and a subtitle with what all panels of some rows have in common."""
     names, kinds, steps = logframe.layers(rows), logframe.tensor_types(rows), logframe.steps(rows)
+    more = []
+    if (phases := logframe.phases(rows)) and phases != [""]:
+        more.append(f"phase {' and '.join(map(repr, phases))}" if len(phases) < 4 else f"{len(phases)} phases")
+    if there := logframe.ranks(rows):
+        more.append(f"rank {there[0]}" if len(there) == 1 else f"{len(there)} ranks")
+    return _title(what, names, kinds, steps, more, step is not None)
+
+
+def _title(
+    what: str,
+    names: Sequence[str],
+    kinds: Sequence[str],
+    steps: Sequence[int],
+    more: Sequence[str] = (),
+    steps_chosen: bool = False,
+) -> tuple[str, str]:
     title = f"{names[0]} · {what}" if len(names) == 1 else what
     notes = [insight_meaning(what)] if insight_meaning(what) else []
     notes += [kinds[0] if len(kinds) == 1 else f"{len(kinds)} tensor types"]
     if len(names) > 1:
         notes.append(f"{len(names)} layers")
-    if (phases := logframe.phases(rows)) and phases != [""]:
-        notes.append(f"phase {' and '.join(map(repr, phases))}" if len(phases) < 4 else f"{len(phases)} phases")
-    if there := logframe.ranks(rows):
-        notes.append(f"rank {there[0]}" if len(there) == 1 else f"{len(there)} ranks")
+    notes += more
     if len(steps) == 1:
         notes.append(f"step {step_text(steps[0])}")
-    elif step is None:
+    elif not steps_chosen:
         notes.append(f"{len(steps):,} steps, {step_text(steps[0])} to {step_text(steps[-1])}")
     return title, "  |  ".join(notes)
