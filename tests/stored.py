@@ -7,7 +7,7 @@ import pandas as pd
 
 from tandv.log import logframe
 from tandv.log.store.columns import Rows
-from tandv.log.store.tree import Store
+from tandv.log.store.writing import Store
 
 TEXT = ("name", "type", "tensor_type", "dtype")
 

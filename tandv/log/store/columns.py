@@ -192,6 +192,17 @@ def exponents_of(metadata: pq.FileMetaData) -> tuple[int, int] | None:
     return (said[0], said[1]) if said else None
 
 
+def row_size(schema: pa.Schema, exponents: tuple[int, int] | None) -> int:
+    """Return the bytes of a row in a frame: text as numbers of categories, and a count of every exponent.
+
+    >>> row_size(_schema({"std": pa.float32()}, ranks=False), (-3, 0))
+    46
+    """
+    lowest, highest = exponents or (0, -1)
+    numbers = [*statistics(schema).values(), pa.int64(), *([pa.int32()] if RANK in schema.names else [])]
+    return 2 * len(TEXT) + sum(kind.bit_width // 8 for kind in numbers) + 4 * (highest - lowest + 3)
+
+
 def encoding(schema: pa.Schema) -> dict[str, Any]:
     """Return how columns are written: options of `pyarrow.parquet.ParquetWriter`."""
     # The first bytes of all numbers, then all second bytes, and so on: they compress best that way.

@@ -15,18 +15,20 @@ from typing import Any, Protocol
 from tandv import __version__
 from tandv.log import files
 from tandv.log.arrays import write_arrays
-from tandv.log.run import parts, read_run
+from tandv.log.run import read_run
 from tandv.log.status import this_process
+from tandv.log.store.writing import Store
 from tandv.track.common.background import Background
 from tandv.track.common.curve_file import CurveFile
 from tandv.track.common.folders import new_folder
-from tandv.track.common.frames import has_phases, to_frame
+from tandv.track.common.frames import places, to_rows
 from tandv.track.common.measurements import Block
 from tandv.track.common.numbers import Reading
 
-_IN_MEMORY = 4 << 30  # bytes of the whole log as a frame, beyond which it is not made one file at the end
+_IN_MEMORY = 256 << 20  # bytes of the whole log as a frame, beyond which it is not made one file at the end
 _KEPT_UNWRITTEN = 100_000  # rows kept in memory while the disk refuses them
 _QUICK = 0.25  # seconds between two flushes in which a part is not written for sure
+_A_WHILE = 0.05  # seconds of joining, after which other work of the thread comes first
 _QUEUED = 128 << 20  # bytes of measurements that may wait for the background thread
 
 FORMATS = {
@@ -45,7 +47,7 @@ class Export(Protocol):
 
 
 class Writer:
-    """Own a run's folder: `run.json`, `parts/*.parquet` and `curves.jsonl` during the run, the log after it.
+    """Own a run's folder: `run.json`, the log in `parts/`, `curves.jsonl` during the run, one file of the log after it.
 
     In the background, one thread does all work on rows, in order; it neither warns nor raises in the thread of
     training, where `check` reports its messages and errors. With `in_background=None` a flush is on disk before the
@@ -63,19 +65,16 @@ class Writer:
     ):
         self.folder = new_folder(folder)
         self.out_path = self.folder / f"log{offload_type}"
-        self.parts = self.folder / "parts"
-        self.parts.mkdir()
+        self._store = Store(self.folder, self._note)
         self._blocks: list[Block] = []
         self._refused: list[Block] = []  # by the disk
-        self._part = self._rows = self._columns = 0  # written so far; columns of the widest part
-        self._phases = False  # whether rows had a phase, so that later parts have its column as well
         self._warned: set[str] = set()
         self._notes: deque[str] = deque()  # to be reported in the thread of training
         self._exports = list(exports)
         self._background = Background(_QUEUED) if in_background is not False else None
         self._curves = CurveFile(self.folder, self._note)
         self._unwritten = 0  # steps with numbers of the loop since the latest flush
-        self._flushing = False  # a flush is queued
+        self._flushing = self._closing = False  # a flush is queued; nothing more will be
         self._writing: Future[None] | None = None  # the latest flush
         self._may_wait = in_background is None
         self._began = self._flushed = time.monotonic()
@@ -145,6 +144,7 @@ class Writer:
 
         From then on `out_path` is a file that exists, or the run's folder where no such file could be written.
         """
+        self._closing = True
         if self._background is not None:
             background, self._background = self._background, None
             background.close()
@@ -153,6 +153,7 @@ class Writer:
         try:
             self._flush({})
             self._restore_folder()
+            self._store.close()
         except Exception as error:
             self._lost(error)
         self._curves.close()
@@ -187,6 +188,7 @@ class Writer:
         self._refused = []
         self._write(blocks)
         self._flush_curves()
+        self._join()
         if facts:
             try:
                 self._describe(**facts)
@@ -201,18 +203,24 @@ class Writer:
             return
         try:
             self._restore_folder()
-            self._phases = self._phases or has_phases(blocks)
-            frame = to_frame(blocks, self._phases)
-            files.write_parquet(frame, self.parts / f"{self._part:06d}.parquet")
-            self._part += 1
-            self._rows += len(frame)
-            self._columns = max(self._columns, frame.shape[1])
+            self._store.add(to_rows(blocks), places(blocks))
         except OSError as error:
-            self._note("parts", f"could not write to {self.parts}: {error}; training goes on, the rows are tried again")
+            self._note(
+                "parts", f"could not write to {self._store.parts}: {error}; training goes on, the rows are tried again"
+            )
             while blocks and sum(len(block.quantities) for block in blocks) > _KEPT_UNWRITTEN:
                 lost = blocks.pop(0)
                 self._note("lost", f"rows from step {lost.step} on are lost, the disk has refused them for too long")
             self._refused = blocks
+
+    def _join(self) -> None:
+        """Join files that are due; in the background only for a while, the rest comes after what else is queued."""
+        until = time.monotonic() + _A_WHILE
+        while not self._closing and self._store.join():
+            background = self._background
+            if background is not None and time.monotonic() > until:
+                background.give(self._join)
+                return
 
     def _export(self, action: Callable[[Export], None]) -> None:
         """Pass something to W&B and TensorBoard; an export that fails is dropped, the log goes on."""
@@ -237,15 +245,17 @@ class Writer:
     def _finish(self) -> str | None:
         """Write the log that `out_path` names; return its name, "parts" where it stays in these, None if it has no row.
 
-        A log too large for memory stays the folder of its parts. Where one format fails, another is written.
+        Of a log too large for memory the folder is the log. Where one format fails, another is written.
         """
         wanted, self.out_path = self.out_path, self.folder
-        if not parts(self.folder):
+        if not self._store.rows:
             return None
-        size = 4 * self._rows * self._columns
+        size = self._store.frame_size
         if size > _IN_MEMORY:
             self._note(
-                "large", f"the log would take {size >> 30} GiB in memory: it stays in parts, open it by read_run"
+                "large",
+                f"the log takes {size / 2**20:,.0f} MiB in memory, more than {_IN_MEMORY >> 20}: the folder "
+                f"{self.folder} is the log, which read_run opens; `tandv log export` makes one file of it",
             )
             return "parts"
         failed: list[str] = []
@@ -269,10 +279,13 @@ class Writer:
 
     def _restore_folder(self) -> None:
         """Make the run's folder again if it was deleted."""
-        if not self.parts.is_dir():
-            self.parts.mkdir(parents=True)
-            lost = f"; {self._rows:,} rows that had been written are gone" if self._rows else ""
-            self._note("deleted", f"{self.parts} was deleted while the run went on and has been made again{lost}")
+        if not self._store.parts.is_dir():
+            rows = self._store.rows
+            self._store.begin_again()
+            lost = f"; {rows:,} rows that had been written are gone" if rows else ""
+            self._note(
+                "deleted", f"{self._store.parts} was deleted while the run went on and has been made again{lost}"
+            )
             self._describe()
 
     def _describe(self, **more: Any) -> None:

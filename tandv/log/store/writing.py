@@ -1,4 +1,8 @@
-"""The log of a run while it goes on: parts are published one by one, and joined in batches and blocks of these."""
+"""The log of a run while it goes on: parts are published one by one, and joined in batches and blocks of these.
+
+Every join is one exchange of folders: the joined file and links to all others are put into a new folder aside, which
+takes the place of `parts/`. So `parts/*.parquet` is the log at every moment, whatever opens it.
+"""
 
 import contextlib
 import os
@@ -13,7 +17,7 @@ from tandv.log.store import columns, joining, layers
 from tandv.log.store.columns import Rows
 from tandv.log.store.exchange import exchange, sync
 from tandv.log.store.layers import Tensor
-from tandv.log.store.listing import ASIDE, PARTS, files, span, which_count
+from tandv.log.store.listing import ASIDE, PARTS, files, span
 
 BATCH, BLOCK = 50_000, 500_000  # rows of a batch and of a block
 FILES, BATCHES = 256, 64  # parts of a batch and batches of a block, at most, where parts have few rows
@@ -61,10 +65,11 @@ class Store:
         self.rows = 0  # published
         self._places: dict[Tensor, tuple] = {}  # of each tensor in the model
         self._written: list[Tensor] = []  # to `layers.json`
-        self._part = self._blocks = 0  # the next part and block
+        self._part = 0  # the next one
         self._joins: deque[Generator[None]] = deque()
         self._wide = True  # whether every file has the whole schema
         self.parts.mkdir(exist_ok=True)
+        self._begin_batch()
         self._begin_block()
 
     def add(self, rows: Rows, places: Sequence[tuple] = ()) -> None:
@@ -85,15 +90,11 @@ class Store:
         exponents = columns.counted(table[columns.EXPONENTS])
         self._learn(rows, places)
         name = f"{self._part:06d}.parquet"
-        home = self.parts / f"{self._blocks:04d}" / f"{self._batches:03d}"
         self._aside.mkdir(exist_ok=True)
         groups = joining.in_groups(joining.in_memory([table], self._numbers()), self._group)
         _write(self._aside / name, groups, schema, exponents)
-        new = [folder for folder in (home.parent, home) if not folder.is_dir()]
-        home.mkdir(parents=True, exist_ok=True)
-        os.replace(self._aside / name, home / name)
-        for folder in [home, *(folder.parent for folder in reversed(new))]:
-            sync(folder)
+        os.replace(self._aside / name, self.parts / name)
+        sync(self.parts)
         self.exponents = columns.joined_range([self.exponents, exponents])
         self.rows += len(table)
         self._part += 1
@@ -103,6 +104,11 @@ class Store:
             self._end_batch()
             if self._in_block >= self._block or self._batches >= BATCHES:
                 self._end_block()
+
+    @property
+    def frame_size(self) -> int:
+        """Bytes that the whole log takes in memory as one frame."""
+        return 0 if self.schema is None else self.rows * columns.row_size(self.schema, self.exponents)
 
     def join(self) -> bool:
         """Do a little of the joining that is due; tell whether something is left."""
@@ -117,18 +123,15 @@ class Store:
         return bool(self._joins)
 
     def close(self) -> None:
-        """Join what is left, and make `parts/` a flat folder of one file per block."""
+        """Join what is left."""
         if self._held:
             self._end_batch()
         if self._in_block:
             self._end_block()
         while self.join():
             pass
-        if self.rows and self.parts.is_dir():
-            try:
-                self._flatten()
-            except Exception as error:
-                self._say_unjoined(error)
+        if not self._wide and self.schema is not None:
+            self._widen(self.schema)
         shutil.rmtree(self._aside, ignore_errors=True)
 
     def begin_again(self) -> None:
@@ -137,29 +140,27 @@ class Store:
             with contextlib.suppress(Exception):  # its files are gone
                 self._joins.popleft().close()
         self.parts.mkdir(parents=True, exist_ok=True)
-        self._written, self._blocks, self.rows = [], self._blocks + 1, 0
+        self._written, self.rows = [], 0
+        self._begin_batch()
         self._begin_block()
 
     # Inside.
 
-    def _begin_block(self) -> None:
-        self._batches = self._in_block = 0  # of this block
-        self._begin_batch()
-
     def _begin_batch(self) -> None:
-        self._held: list[_Held] = []  # of this batch
-        self._in_batch = 0
+        self._first_of_batch, self._in_batch = self._part, 0
+        self._held: list[_Held] = []  # its parts
+
+    def _begin_block(self) -> None:
+        self._first_of_block, self._in_block, self._batches = self._part, 0, 0
 
     def _end_batch(self) -> None:
-        folder = self.parts / f"{self._blocks:04d}" / f"{self._batches:03d}"
-        self._joins.append(self._joined(folder, self._held))
+        self._joins.append(self._joined(self._first_of_batch, self._part - 1, self._held))
         self._batches += 1
         self._in_block += self._in_batch
         self._begin_batch()
 
     def _end_block(self) -> None:
-        self._joins.append(self._joined(self.parts / f"{self._blocks:04d}"))
-        self._blocks += 1
+        self._joins.append(self._joined(self._first_of_block, self._part - 1))
         self._begin_block()
 
     def _learn(self, rows: Rows, places: Sequence[tuple]) -> None:
@@ -178,21 +179,16 @@ class Store:
         """Return the place of each tensor in the order of the files."""
         return {tensor: place for place, tensor in enumerate(sorted(self._places))}
 
-    def _joined(self, folder: Path, held: Sequence[_Held] = ()) -> Generator[None]:
-        """Make one file of those in a folder; `held` are its parts where they are in memory."""
-        assert self.schema is not None
-        for below in sorted(path for path in folder.iterdir() if path.is_dir()):  # a batch that could not be joined
-            yield from self._joined(below)
-        inputs = [
-            folder / name
-            for name in which_count(path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet"))
-        ]
-        if len(inputs) < 2:
+    def _joined(self, first: int, last: int, held: Sequence[_Held] = ()) -> Generator[None]:
+        """Make one file of the parts from `first` to `last`; `held` are these where they are in memory."""
+        inputs = [path for path in files(self.run) if first <= _span(path)[0] and _span(path)[1] <= last]
+        if not 1 < len(inputs) <= max(FILES, BATCHES):  # more where joining has failed before
             return
-        new = self._emptied("_".join(folder.relative_to(self.parts).parts))
-        path = new / _name(inputs)
-        schema, numbers = self.schema, self._numbers()
+        name = f"{_span(inputs[0])[0]:06d}-{_span(inputs[-1])[1]:06d}"
+        new = self._emptied(name)
         with contextlib.ExitStack() as kept_open:
+            assert self.schema is not None
+            schema, numbers = self.schema, self._numbers()
             if len(held) == len(inputs):
                 ranges = [exponents for _, exponents in held]
                 pieces = joining.in_memory([columns.fitted(table, schema) for table, _ in held], numbers)
@@ -201,58 +197,53 @@ class Store:
                 ranges = [columns.exponents_of(one.metadata) for one in opened]
                 pieces = joining.merged(opened, numbers, schema)
             groups = joining.in_groups(pieces, self._group)
-            yield from joining.write(path, groups, schema, columns.joined_range(ranges))
-        sync(new)
-        exchange(new, folder)
-        sync(folder.parent)
-        shutil.rmtree(new)  # which holds what was joined, now
+            yield from joining.write(new / f"{name}.parquet", groups, schema, columns.joined_range(ranges))
+        joined = {path.name for path in inputs}
+        for path in files(self.run):
+            if path.name not in joined:
+                os.link(path, new / path.name)
+        self._put(new, joined)
 
     def _widen(self, schema: pa.Schema) -> None:
         """Give every file the columns of a wider schema, by one exchange of the whole log."""
         while self.join():
             pass
         try:
-            new = self._emptied(PARTS)
-            for path in files(self.run):
-                self._rewrite(path, new / path.relative_to(self.parts), schema)
-            self._take_its_place(new)
+            new = self._emptied("wider")
+            there = files(self.run)
+            for path in there:
+                with joining.opened(path) as file:
+                    groups = (file.read_row_group(i, use_threads=False) for i in range(file.num_row_groups))
+                    fitted = (columns.fitted(table, schema) for table in groups)
+                    _write(new / path.name, fitted, schema, columns.exponents_of(file.metadata))
+            self._put(new, {path.name for path in there})
+            self._wide = True
         except OSError as error:  # the next file has all columns, and the others get them at the end
             self._wide = False
             self._note("schema", f"could not add columns to {self.parts}: {error}; it is tried again at the end")
 
-    def _flatten(self) -> None:
-        assert self.schema is not None
-        new = self._emptied(PARTS)
-        for path in files(self.run):
-            if self._wide:
-                os.link(path, new / path.name)
-            else:
-                self._rewrite(path, new / path.name, self.schema)
-        self._take_its_place(new)
-
-    def _rewrite(self, path: Path, new: Path, schema: pa.Schema) -> None:
-        new.parent.mkdir(parents=True, exist_ok=True)
-        with joining.opened(path) as file:
-            groups = (file.read_row_group(i, use_threads=False) for i in range(file.num_row_groups))
-            exponents = columns.exponents_of(file.metadata)
-            _write(new, (columns.fitted(table, schema) for table in groups), schema, exponents)
-
-    def _take_its_place(self, new: Path) -> None:
-        for folder in [*(path for path in new.rglob("*") if path.is_dir()), new]:
-            sync(folder)
+    def _put(self, new: Path, replaced: set[str]) -> None:
+        """Let a folder take the place of `parts/`; what is neither replaced nor linked in it is kept."""
+        sync(new)
         exchange(new, self.parts)
         sync(self.run)
-        shutil.rmtree(new)
+        for path in new.iterdir():  # what was there before
+            if path.name in replaced or (self.parts / path.name).exists():
+                path.unlink()
+            else:
+                os.replace(path, self.parts / path.name)
+        new.rmdir()
 
     def _emptied(self, name: str) -> Path:
         """Return a new folder aside."""
         folder = self._aside / name
-        if folder.exists():
-            shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         return folder
 
     def _say_unjoined(self, error: Exception) -> None:
+        if self.parts.is_dir():  # else what is aside may be all there is
+            shutil.rmtree(self._aside, ignore_errors=True)
         what = f"{type(error).__name__}: {error}"
         self._note("joining", f"could not join files of {self.parts}: {what}; they stay as they are, no row is lost")
 
@@ -262,7 +253,8 @@ def _write(path: Path, groups: Iterable[pa.Table], schema: pa.Schema, exponents:
         pass
 
 
-def _name(inputs: Sequence[Path]) -> str:
-    """Return the name of the file that holds the parts of some others, which are in order."""
-    spans = [found for path in inputs if (found := span(path.name)) is not None]
-    return f"{spans[0][0]:06d}-{spans[-1][1]:06d}.parquet"
+def _span(path: Path) -> tuple[int, int]:
+    """Return the first and the last part that a file of the log holds."""
+    found = span(path.name)
+    assert found is not None, "`files` returns those of the log only"
+    return found

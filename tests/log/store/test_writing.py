@@ -1,4 +1,4 @@
-"""The log of a run on disk: a tree of parts that are joined, flat when the run has ended."""
+"""The log of a run on disk: parts that are joined while it grows."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from stored import counted_only, rows_of, stored
 from tandv.log.logframe import example_log
 from tandv.log.run import read_run
 from tandv.log.store.listing import files
-from tandv.log.store.tree import Store
+from tandv.log.store.writing import Store
 
 LOG = counted_only(example_log(layers=5, steps=100))  # 25 rows a step
 
@@ -20,14 +20,14 @@ def names(run):
 def test_parts_are_joined_in_batches_and_these_in_blocks(tmp_path):
     stored(LOG[LOG["metadata", "step"] < 24], tmp_path, close=False)  # parts of 50 rows, batches of 100, blocks of 400
     assert names(tmp_path) == [
-        "parts/0000/000000-000007.parquet",
-        "parts/0001/000/000008-000009.parquet",
-        "parts/0001/001/000010-000011.parquet",
+        "parts/000000-000007.parquet",
+        "parts/000008-000009.parquet",
+        "parts/000010-000011.parquet",
     ]
     pd.testing.assert_frame_equal(read_run(tmp_path), counted_only(LOG[LOG["metadata", "step"] < 24]))
 
 
-def test_a_run_that_has_ended_is_a_flat_folder_of_blocks(tmp_path):
+def test_a_run_that_has_ended_is_a_file_per_block(tmp_path):
     stored(LOG, tmp_path)
     blocks = [f"{first:06d}-{min(first + 7, 49):06d}.parquet" for first in range(0, 50, 8)]
     assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == blocks
