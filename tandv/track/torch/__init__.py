@@ -8,7 +8,8 @@ except ModuleNotFoundError as error:
     raise missing("torch", "torch", "tandv.track.torch") from error
 
 from tandv.track.torch._stash import stash_all_stats_and_hist, stash_full_tensor, stash_hist, stash_scalar_stats
-from tandv.track.torch._track import TorchTracker, track
+from tandv.track.torch._track import track
+from tandv.track.torch._tracker import TorchTracker
 
 __all__ = [
     "TorchTracker",

@@ -8,173 +8,14 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from tandv.track.common.numbers import Reading
-from tandv.track.common.saving import SaveRule, Source
-from tandv.track.common.stash import Stashed
-from tandv.track.common.tracker import Tracker
-from tandv.track.common.writer import say
-from tandv.track.insight.numbers import InsightSettings
+from tandv.track.common.saving import SaveRule
 from tandv.track.settings import Every, Pattern, Settings, refuse, truth_problems
 from tandv.track.torch import _weights
-from tandv.track.torch._capture import OutputCapture
-from tandv.track.torch._coverage import UNSEEN, Coverage, Seen
-from tandv.track.torch._distributed import SharedMeasurements, find_ranks, problems, together
-from tandv.track.torch._measurements import TorchMeasurements
-from tandv.track.torch._modes import alone
-from tandv.track.torch._numbers import reading
-from tandv.track.torch._parameters import ParameterCapture
-from tandv.track.torch._scaler import ScalerWatch
-from tandv.track.torch._stash import stash_all_stats_and_hist
-from tandv.track.torch._swaps import swaps
-from tandv.track.torch._tree import Tree
-from tandv.track.torch.names import module_names, parameter_names, unwrap
-
-_EVENTS_AT_MOST = 1000  # in run.json
+from tandv.track.torch._distributed import find_ranks, problems
+from tandv.track.torch._tracker import TorchTracker, uses_own_function
+from tandv.track.torch.names import module_names, parameter_names
 
 Optimizers = torch.optim.Optimizer | Iterable[torch.optim.Optimizer] | None
-
-
-class TorchTracker(Tracker):
-    """The tracker of a PyTorch model, which `track` makes.
-
-    >>> model = nn.Linear(3, 1)
-    >>> with track(model) as tracker:
-    ...     model(torch.ones(1, 3)).sum().backward()
-    ...     tracker.step()
-    >>> isinstance(tracker, TorchTracker), tracker.steps
-    (True, 1)
-
-    Args:
-        settings: what `track` was given.
-        title: class of the model.
-        measurements: what keeps the measurements of a step.
-        insight: what is recorded of optimisation, None for nothing.
-    """
-
-    _outputs: OutputCapture
-    _parameters: ParameterCapture
-    scaler: ScalerWatch
-    tree: Tree
-    weights_source: Callable[[], Source | None]
-
-    def __init__(self, settings: Settings, *, title: str, measurements: Any, insight: InsightSettings | None):
-        framework = f"torch {torch.__version__}"
-        super().__init__(settings, title=title, framework=framework, measurements=measurements, insight=insight)
-        self._coverage = Coverage()
-        self._events: list[dict[str, Any]] = []  # changes of the model, with their step
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        if error is not None and isinstance(self.measurements, SharedMeasurements):
-            self.measurements.clear()  # of the unfinished step: other ranks may have reached another point of theirs
-        super().__exit__(kind, error, trace)
-
-    step = alone(Tracker.step)
-
-    def weights(self) -> Source | None:
-        return self.weights_source()
-
-    def reading(self, value: Any) -> Reading:
-        return reading(value)
-
-    def attach(self) -> None:
-        swaps.join(torch.utils, self._on_swap)
-        self.scaler.attach()
-        self._outputs.attach()
-        self._parameters.attach()
-
-    def detach(self) -> None:
-        swaps.leave(self._on_swap)
-        self.scaler.detach()
-        self._outputs.detach()
-        self._parameters.detach()
-        if isinstance(self.measurements, SharedMeasurements):
-            self.measurements.ranks.leave()
-
-    def start_of_step(self) -> None:
-        self.scaler.start_of_step()
-        self._outputs.next_step()
-        self._parameters.start_of_step()
-
-    def look(self, within: bool = False) -> None:
-        """Follow a change of the model's modules and parameters.
-
-        Args:
-            within: whether the model is being called now.
-        """
-        if self.tree.look(within):
-            self._outputs.follow()
-            self._parameters.follow()
-
-    def _on_swap(self, one: Any, other: Any, over: Any) -> None:
-        arrivals, met = self._parameters.arrivals, self._outputs.met
-        try:
-            for tensor in (one, other):
-                if over:
-                    arrivals.swapped(tensor)
-                else:
-                    arrivals.let_go(tensor)
-                    met.let_go(tensor)
-        except Exception as error:
-            self.fail("where tensors are swapped", error)
-
-    @alone
-    def forward_begun(self) -> None:
-        self._parameters.forward_begun()
-
-    def end_of_step(self) -> None:
-        if not self._outputs.saw_outputs:
-            self.look()
-        self._parameters.end_of_step()
-        stepped, refused = self._parameters.stepped, self._parameters.refused
-        self.of_step |= self.scaler.of_step(stepped, refused)
-        if self._parameters.insight is not None:
-            skipped = self.scaler.scale is not None and not stepped and refused is None
-            self.of_rows = self._parameters.insight.end_of_step(skipped, self._parameters.arrivals.is_new)
-        if not self._outputs.saw_outputs and self._outputs.expected and self._parameters.has_gradients:
-            self.say_once(UNSEEN)
-        self._outputs.say_unseen()
-        self.look()
-
-    def step_over(self) -> None:
-        """Follow the model, and warn where `step` is called at the wrong place."""
-        if not self.recording:
-            self.look()
-        for event in self.tree.events():
-            if not self._events:
-                say(f"step {self.steps}: {event}; it is followed, and the run's run.json keeps such events")
-            if len(self._events) < _EVENTS_AT_MOST:
-                self._events.append({"step": self.steps, "event": event})
-        outputs, parameters = self._outputs, self._parameters
-        seen = Seen(
-            recorded=self.recording,
-            outputs=outputs.saw_outputs,
-            evaluated=outputs.evaluated or outputs.is_evaluated,
-            gradients=parameters.has_gradients,
-            only_before=parameters.arrivals.only_before_forward,
-            stepped=parameters.optimizer_stepped,
-            late=parameters.late,
-        )
-        mistake = self._coverage.add(seen)
-        if mistake is not None:
-            self.say_once(mistake)
-        outputs.next_step()
-        parameters.step_over()
-
-    def covered(self) -> str | None:
-        if isinstance(self.measurements, SharedMeasurements) and self.measurements.ranks.rank:
-            return None  # the first rank reports it
-        parameters = self._parameters
-        gradients = parameters.trained if self.settings.track_gradients else None
-        return self._coverage.said(self._outputs.recorded, gradients, self._said)
-
-    def _facts(self) -> dict[str, Any]:
-        parameters = self._parameters
-        return {
-            **super()._facts(),
-            "coverage": self._coverage.facts(self._outputs.recorded, parameters.trained, parameters.unread),
-            **({"events": self._events} if self._events else {}),
-            **({"optimizers_not_given": parameters.optimizers.found} if parameters.optimizers.found else {}),
-        }
 
 
 def track(
@@ -285,47 +126,26 @@ def track(
     parameters = parameter_names(module)
     is_empty = not parameters  # it gets its layers later, as by Lightning's configure_model
     ranks = find_ranks(process_group)
-    own = stash_value not in (None, stash_all_stats_and_hist)
     names = dict.fromkeys(named.name for named in (*module_names(module).values(), *parameters.values()))
     refuse(
         [
             *settings.problems(None if is_empty else list(names)),
             *truth_problems({"only_stash_during_training": only_stash_during_training, "per_rank": per_rank}),
             *(truth_problems({"track_gradients": track_gradients}) if track_gradients is None else []),
-            *problems(module, ranks, own, budget),
+            *problems(module, ranks, uses_own_function(settings), budget),
             *(_weights.problems(module) if save is not None else []),
             *_lazy_problems(parameters),
             *_optimizer_problems(optimizers, None if is_empty else set(parameters)),
         ]
     )
-
-    measurements: Any = Stashed(stash_value) if own else TorchMeasurements(exponents)
-    if ranks is not None:
-        measurements = SharedMeasurements(ranks, per_rank, exponents, torch.get_num_threads)
-    asked = settings.insight_asked() if ranks is None or ranks.rank == 0 else None  # the first writes the log
-    tracker = TorchTracker(
+    return TorchTracker(
         settings,
-        title=type(unwrap(module)).__name__,
-        measurements=measurements,
-        insight=asked,
+        model=module,
+        optimizers=optimizers,
+        ranks=ranks,
+        per_rank=per_rank,
+        only_training=only_stash_during_training,
     )
-    tracker.weights_source = lambda: _weights.source(module) if ranks is None or ranks.rank == 0 else None
-    if ranks is not None:
-        open_log = tracker._open
-        steps = f"every={'a function' if callable(every) else every}, init_step={init_step or 0}"
-        tracker._open = lambda: together(ranks, steps, open_log)
-    tree = tracker.tree = Tree(module, settings.selects)
-    tracker._outputs = OutputCapture(tracker, module, tree, track_gradients, only_stash_during_training, inputs)
-    tracker._parameters = ParameterCapture(
-        tracker, tree, optimizers, track_weights, track_gradients, track_updates, asked
-    )
-    parameters = tracker._parameters
-    tracker.scaler = ScalerWatch(tracker, parameters.pass_over, parameters.unscaled, parameters.scaler_stepped)
-    if (of_steps := tracker._parameters.insight) is not None:
-        if tracker.raster is not None:
-            of_steps.record_signs(tracker.raster)
-        tracker.keep_to_budget(of_steps, "before_step", "after_step")
-    return tracker
 
 
 def _are_optimizers(value: Any) -> bool:

@@ -16,7 +16,7 @@ from tandv.measure.device import DeviceRows
 from tandv.track.common import read_pickle
 from tandv.track.common.measurements import Quantity, StepMeasurements
 from tandv.track.torch import _measurements as on_devices
-from tandv.track.torch import _track, track
+from tandv.track.torch import _tracker, track
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
@@ -60,7 +60,7 @@ def device(request, monkeypatch):
             on_device=lambda tensor: tensor.dtype != torch.float64,
             device_rows=partial(DeviceRows, producer="torch"),
         )
-        monkeypatch.setattr(_track, "TorchMeasurements", as_device)
+        monkeypatch.setattr(_tracker, "TorchMeasurements", as_device)
     return request.param
 
 

@@ -1,0 +1,215 @@
+"""The tracker of a PyTorch model: what is captured, and what happens where a step ends."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from tandv.track.common.numbers import Reading
+from tandv.track.common.saving import Source
+from tandv.track.common.stash import Stashed
+from tandv.track.common.tracker import Tracker
+from tandv.track.common.writer import say
+from tandv.track.settings import Settings
+from tandv.track.torch import _weights
+from tandv.track.torch._capture import OutputCapture
+from tandv.track.torch._coverage import UNSEEN, Coverage, Seen
+from tandv.track.torch._distributed import SharedMeasurements, together
+from tandv.track.torch._measurements import TorchMeasurements
+from tandv.track.torch._modes import alone
+from tandv.track.torch._numbers import reading
+from tandv.track.torch._parameters import ParameterCapture
+from tandv.track.torch._ranks import Ranks
+from tandv.track.torch._scaler import ScalerWatch
+from tandv.track.torch._stash import stash_all_stats_and_hist
+from tandv.track.torch._swaps import swaps
+from tandv.track.torch._tree import Tree
+from tandv.track.torch.names import unwrap
+
+_EVENTS_AT_MOST = 1000  # in run.json
+
+
+class TorchTracker(Tracker):
+    """The tracker of a PyTorch model, which `track` makes.
+
+    >>> from tandv.track.torch import track
+    >>> model = nn.Linear(3, 1)
+    >>> with track(model) as tracker:
+    ...     model(torch.ones(1, 3)).sum().backward()
+    ...     tracker.step()
+    >>> isinstance(tracker, TorchTracker), tracker.steps
+    (True, 1)
+
+    Args:
+        settings: what `track` was given.
+        model: the model, wrapped or not.
+        optimizers: those that `track` was given.
+        ranks: the ranks that are tracked together, None where there is one alone.
+        per_rank: keep the rows of each rank.
+        only_training: record outputs only while the model is in training mode.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        model: nn.Module,
+        optimizers: Sequence[torch.optim.Optimizer],
+        ranks: Ranks | None,
+        per_rank: bool,
+        only_training: bool,
+    ):
+        self._model = model
+        self._writes_log = ranks is None or ranks.rank == 0
+        insight = settings.insight_asked() if self._writes_log else None
+        super().__init__(
+            settings,
+            title=type(unwrap(model)).__name__,
+            framework=f"torch {torch.__version__}",
+            measurements=_measurements(settings, ranks, per_rank),
+            insight=insight,
+        )
+        if ranks is not None:
+            open_log, every = self._open, settings.every
+            steps = f"every={'a function' if callable(every) else every}, init_step={settings.init_step or 0}"
+            self._open = lambda: together(ranks, steps, open_log)
+        gradients = settings.track_gradients is not False
+        tree = self.tree = Tree(model, settings.selects)
+        self._outputs = OutputCapture(self, model, tree, gradients, only_training, settings.inputs)
+        self._parameters = parameters = ParameterCapture(
+            self, tree, optimizers, settings.track_weights, gradients, settings.track_updates, insight
+        )
+        self.scaler = ScalerWatch(self, parameters.pass_over, parameters.unscaled, parameters.scaler_stepped)
+        if parameters.insight is not None:
+            if self.raster is not None:
+                parameters.insight.record_signs(self.raster)
+            self.keep_to_budget(parameters.insight, "before_step", "after_step")
+        self._coverage = Coverage()
+        self._events: list[dict[str, Any]] = []  # changes of the model, with their step
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        if error is not None and isinstance(self.measurements, SharedMeasurements):
+            self.measurements.clear()  # of the unfinished step: other ranks may have reached another point of theirs
+        super().__exit__(kind, error, trace)
+
+    step = alone(Tracker.step)
+
+    def weights(self) -> Source | None:
+        return _weights.source(self._model) if self._writes_log else None
+
+    def reading(self, value: Any) -> Reading:
+        return reading(value)
+
+    def attach(self) -> None:
+        swaps.join(torch.utils, self._on_swap)
+        self.scaler.attach()
+        self._outputs.attach()
+        self._parameters.attach()
+
+    def detach(self) -> None:
+        swaps.leave(self._on_swap)
+        self.scaler.detach()
+        self._outputs.detach()
+        self._parameters.detach()
+        if isinstance(self.measurements, SharedMeasurements):
+            self.measurements.ranks.leave()
+
+    def start_of_step(self) -> None:
+        self.scaler.start_of_step()
+        self._outputs.next_step()
+        self._parameters.start_of_step()
+
+    def look(self, within: bool = False) -> None:
+        """Follow a change of the model's modules and parameters.
+
+        Args:
+            within: whether the model is being called now.
+        """
+        if self.tree.look(within):
+            self._outputs.follow()
+            self._parameters.follow()
+
+    def _on_swap(self, one: Any, other: Any, over: Any) -> None:
+        arrivals, met = self._parameters.arrivals, self._outputs.met
+        try:
+            for tensor in (one, other):
+                if over:
+                    arrivals.swapped(tensor)
+                else:
+                    arrivals.let_go(tensor)
+                    met.let_go(tensor)
+        except Exception as error:
+            self.fail("where tensors are swapped", error)
+
+    @alone
+    def forward_begun(self) -> None:
+        self._parameters.forward_begun()
+
+    def end_of_step(self) -> None:
+        if not self._outputs.saw_outputs:
+            self.look()
+        self._parameters.end_of_step()
+        stepped, refused = self._parameters.stepped, self._parameters.refused
+        self.of_step |= self.scaler.of_step(stepped, refused)
+        if self._parameters.insight is not None:
+            skipped = self.scaler.scale is not None and not stepped and refused is None
+            self.of_rows = self._parameters.insight.end_of_step(skipped, self._parameters.arrivals.is_new)
+        if not self._outputs.saw_outputs and self._outputs.expected and self._parameters.has_gradients:
+            self.say_once(UNSEEN)
+        self._outputs.say_unseen()
+        self.look()
+
+    def step_over(self) -> None:
+        """Follow the model, and warn where `step` is called at the wrong place."""
+        if not self.recording:
+            self.look()
+        for event in self.tree.events():
+            if not self._events:
+                say(f"step {self.steps}: {event}; it is followed, and the run's run.json keeps such events")
+            if len(self._events) < _EVENTS_AT_MOST:
+                self._events.append({"step": self.steps, "event": event})
+        outputs, parameters = self._outputs, self._parameters
+        seen = Seen(
+            recorded=self.recording,
+            outputs=outputs.saw_outputs,
+            evaluated=outputs.evaluated or outputs.is_evaluated,
+            gradients=parameters.has_gradients,
+            only_before=parameters.arrivals.only_before_forward,
+            stepped=parameters.optimizer_stepped,
+            late=parameters.late,
+        )
+        mistake = self._coverage.add(seen)
+        if mistake is not None:
+            self.say_once(mistake)
+        outputs.next_step()
+        parameters.step_over()
+
+    def covered(self) -> str | None:
+        if isinstance(self.measurements, SharedMeasurements) and self.measurements.ranks.rank:
+            return None  # the first rank reports it
+        parameters = self._parameters
+        gradients = parameters.trained if self.settings.track_gradients else None
+        return self._coverage.said(self._outputs.recorded, gradients, self._said)
+
+    def _facts(self) -> dict[str, Any]:
+        parameters = self._parameters
+        return {
+            **super()._facts(),
+            "coverage": self._coverage.facts(self._outputs.recorded, parameters.trained, parameters.unread),
+            **({"events": self._events} if self._events else {}),
+            **({"optimizers_not_given": parameters.optimizers.found} if parameters.optimizers.found else {}),
+        }
+
+
+def uses_own_function(settings: Settings) -> bool:
+    """Tell whether a function of the user takes the place of tandv's statistics."""
+    return settings.stash_value not in (None, stash_all_stats_and_hist)
+
+
+def _measurements(settings: Settings, ranks: Ranks | None, per_rank: bool) -> Any:
+    if ranks is not None:
+        return SharedMeasurements(ranks, per_rank, settings.exponents, torch.get_num_threads)
+    if settings.stash_value is not None and uses_own_function(settings):
+        return Stashed(settings.stash_value)
+    return TorchMeasurements(settings.exponents)
