@@ -37,7 +37,7 @@ def known(value: Any) -> Reading:
     elif isinstance(value, str | bytes | bytearray) or not hasattr(value, "__float__"):
         raise TypeError(f"it is a {type(value).__name__}")
     else:
-        number = float(value)
+        number = float(value.detach() if hasattr(value, "detach") else value)
     return lambda wait: number
 
 

@@ -63,9 +63,8 @@ def one_step(**numbers):
 
 def test_numbers_of_every_kind_are_kept_as_what_float_makes_of_them():
     curves = one_step(**{f"n{i}": number for i, number in enumerate(NUMBERS)}, none=None)
-    assert [curves[f"n{i}"][0] for i in range(len(NUMBERS))] == [
-        float(n.item() if isinstance(n, np.ndarray) else n) for n in NUMBERS
-    ]
+    plain = [number.item() if hasattr(number, "item") else float(number) for number in NUMBERS]
+    assert [curves[f"n{i}"][0] for i in range(len(NUMBERS))] == plain
     assert len(curves.columns) == len(NUMBERS)
 
 
@@ -177,11 +176,12 @@ def test_arrays_of_jax_are_kept_though_they_are_donated_or_deleted_afterwards():
         for _ in range(3):
             tracker.step(loss=loss, half=jnp.bfloat16(0.5), one=jnp.ones((1, 1)), whole=jnp.int32(3))
             loss = double(loss)
-        tracker.step(loss=loss)
+        tracker.step(loss=loss, other=torch.tensor(0.25, requires_grad=True))
         loss.delete()
     curves = read_curves(tracker.path)
     assert curves["loss"].tolist() == [1.0, 2.0, 4.0, 8.0]
     assert curves[["half", "one", "whole"]].iloc[0].tolist() == [0.5, 1.0, 3.0]
+    assert curves["other"].dropna().tolist() == [0.25]
 
 
 def test_a_loss_that_is_not_ready_is_not_waited_for(monkeypatch):
