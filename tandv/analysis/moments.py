@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tandv.analysis.coordination import Coordination, LossFalls, coordination, loss_falls
-from tandv.curves import Curves, as_curves
+from tandv.curves import Curves, as_curves, given
 
 __all__ = [
     "Coordination",
@@ -153,9 +153,10 @@ def get_experiment_summary(
     steps = table.index.tolist()
     missing = []
     for name in table.columns:
-        count = int(np.isfinite(table[name].to_numpy()).sum())
-        if count < len(table):
-            missing.append(f"{name} has no value at {len(table) - count:,} of {len(table):,} steps{_end(table[name])}")
+        curve = given(table, name)
+        count = int(np.isfinite(curve.to_numpy()).sum())
+        if count < len(curve):
+            missing.append(f"{name} has no value at {len(curve) - count:,} of {len(curve):,} steps{_end(curve)}")
         if count < _FEWEST:
             missing.append(f"{name} has {count} known values, too few to look for transitions")
     if not known:

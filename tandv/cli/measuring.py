@@ -17,6 +17,7 @@ from tandv.checkpoints.engines import Engine
 from tandv.cli.output import NOTHING, STOPPED, USAGE, errors, log, stop, tell, warn
 from tandv.cli.progress import progress_bar
 from tandv.cli.state import Loaded
+from tandv.curves import beside_each_other, losses_of, run_curves
 from tandv.messages import UnknownName
 
 if TYPE_CHECKING:
@@ -137,7 +138,16 @@ def _evaluated(
     for words in messages:
         warn(prefix + words)
     _log_other_warnings(caught)
-    return curves, messages
+    return _with_losses(curves, Path(run.folder)), messages
+
+
+def _with_losses(curves: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Add the losses at the steps of the checkpoints, where these are of a run that was given its losses."""
+    found = next((of_run for place in (folder, folder.parent) if (of_run := run_curves(place)) is not None), None)
+    if found is None:
+        return curves
+    losses = losses_of(found)
+    return beside_each_other(curves, losses[losses.index.isin(curves.index)])
 
 
 def _log_other_warnings(caught: Sequence[warnings.WarningMessage]) -> None:

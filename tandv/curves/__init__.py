@@ -16,7 +16,7 @@ from tandv.curves.curves import (
     smoothed,
     write_curves,
 )
-from tandv.curves.of_run import DamagedCurves, curves_beside, losses_of, run_curves
+from tandv.curves.of_run import DamagedCurves, beside_each_other, curves_beside, given, losses_of, run_curves
 
 __all__ = [
     "Band",
@@ -24,8 +24,10 @@ __all__ = [
     "DamagedCurves",
     "TrainingStats",
     "as_curves",
+    "beside_each_other",
     "curves_beside",
     "epoch_means",
+    "given",
     "losses_of",
     "mean_and_band",
     "read_curves",

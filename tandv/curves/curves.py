@@ -50,7 +50,8 @@ class TrainingStats:
 
 TrainingStats.__module__ = "tandv.curves"  # where it is public, and where plain `pickle` looks for it
 
-Curves = TrainingStats | Mapping[str, Sequence[float]] | pd.DataFrame | pd.Series
+AnyPath = str | os.PathLike[str]
+Curves = TrainingStats | Mapping[str, Sequence[float]] | pd.DataFrame | pd.Series | AnyPath
 
 
 def as_curves(data: Curves) -> pd.DataFrame:
@@ -61,10 +62,12 @@ def as_curves(data: Curves) -> pd.DataFrame:
 
     Args:
         data: a TrainingStats, a dict of sequences, a DataFrame or a Series. Steps are its column "step" or "steps", or
-            the index of a table, or 0, 1, 2, ...
+            the index of a table, or 0, 1, 2, ... Or what `read_curves` opens: the folder of a run, or a file.
 
-    Raises TypeError for anything else, ValueError naming every problem.
+    Raises TypeError for anything else, ValueError naming every problem, and what `read_curves` raises.
     """
+    if isinstance(data, str | os.PathLike):
+        return read_curves(data)
     if isinstance(data, TrainingStats):
         losses = {"train_loss": data.train_loss, "val_loss": data.val_loss}
         data = {"step": data.steps, **{name: values for name, values in losses.items() if values is not None}}
@@ -85,7 +88,7 @@ def as_curves(data: Curves) -> pd.DataFrame:
         table = pd.DataFrame({name: np.asarray(values) for name, values in data.items()})
     else:
         raise TypeError(
-            f"curves are a TrainingStats, dict, DataFrame or Series, not a {type(data).__name__}; "
+            f"curves are a TrainingStats, dict, DataFrame, Series or the folder of a run, not a {type(data).__name__}; "
             'for example {"step": [0, 1], "loss": [2.0, 1.5]}'
         )
     found = [name for name in ("step", "steps") if name in table.columns]
@@ -118,7 +121,7 @@ def _problems(curves: pd.DataFrame, steps: Any) -> list[str]:
     return found
 
 
-def read_curves(path: str | os.PathLike[str]) -> pd.DataFrame:
+def read_curves(path: AnyPath) -> pd.DataFrame:
     """Open the curves of a run, from a .csv file with a column of steps, or a .json file as `write_curves` makes it.
 
     >>> path = write_curves({"loss": [2.0, 1.5]}, "curves.csv")
@@ -154,7 +157,7 @@ def _of_folder(folder: Path) -> pd.DataFrame:
     return found
 
 
-def write_curves(curves: Curves, path: str | os.PathLike[str]) -> Path:
+def write_curves(curves: Curves, path: AnyPath) -> Path:
     """Write curves to a .csv or .json file without rounding; return the path.
 
     A missing value is an empty field in csv and null in JSON.

@@ -35,20 +35,24 @@ def run_curves(run: Any) -> pd.DataFrame | None:
     """Return the curves of a run, a table as `as_curves` returns it; None if the run has none.
 
     A name that was given no number at a step is NaN there, as is one whose number was NaN; of the latter,
-    `attrs["nan"]` names the steps. Several rows of one step are averaged.
+    `attrs["nan"]` names the steps, see `given`. Several rows of one step are averaged.
 
     >>> from tandv.log.example import example_log
     >>> run_curves(example_log()) is None
     True
 
     Args:
-        run: the folder of a run, finished or not, or a log that was read from there (its `attrs["run"]` names it).
+        run: the folder of a run, finished or not, its finished log, or a log that was read from there (its
+            `attrs["run"]` names the folder).
     """
-    folder = run.attrs.get("run") if isinstance(run, pd.DataFrame) else run
+    folder = run.attrs.get("run") if isinstance(run, pd.DataFrame) else getattr(run, "place", run)
     if not isinstance(folder, str | os.PathLike):
         return None
+    folder = Path(folder)
+    if folder.is_file() and (folder.parent / "run.json").is_file():
+        folder = folder.parent
     for name in (TABLE, LINES, TABLE):  # again: the run may close meanwhile
-        path = Path(folder) / name
+        path = folder / name
         try:
             state = path.stat()
         except (OSError, ValueError):
@@ -62,20 +66,62 @@ def run_curves(run: Any) -> pd.DataFrame | None:
 
 
 def curves_beside(log: Any, train_stats: Any = None) -> pd.DataFrame | None:
-    """Return the curves to show beside a log: those that are given, else those of its run; None where there are none.
+    """Return the curves to show beside a log: those that are given, else the losses of its run; None if there are none.
 
     >>> curves_beside(None, {"loss": [2.0, 1.0]})["loss"].tolist()
     [2.0, 1.0]
 
     Args:
         log: a log, or the folder of a run.
-        train_stats: training curves, as `as_curves` takes them; None for those of the log's run, False for none.
+        train_stats: training curves, as `as_curves` takes them; None for the losses of the log's run, False for none.
 
     Raises what `as_curves` raises.
     """
     if train_stats is False:
         return None
-    return run_curves(log) if train_stats is None else as_curves(train_stats)
+    if train_stats is not None:
+        return as_curves(train_stats)
+    found = run_curves(log)
+    return None if found is None else losses_of(found)
+
+
+def given(curves: pd.DataFrame, name: str) -> pd.Series:
+    """Return one curve at the steps at which it was given a number, be it NaN, as far as that is known.
+
+    >>> Path("sparse").mkdir()
+    >>> _ = Path("sparse/curves.jsonl").write_text(line(0, {"loss": 2.0, "val": float("nan")}) + line(1, {"loss": 1.0}))
+    >>> given(run_curves("sparse"), "val").index.tolist()
+    [0]
+
+    Args:
+        curves: a table as `as_curves` or `run_curves` returns it; of the former, nothing is left out.
+        name: of the curve.
+    """
+    curve = curves[name]
+    if "nan" not in curves.attrs:
+        return curve
+    return curve[curve.notna() | curve.index.isin(curves.attrs["nan"].get(name, []))]
+
+
+def beside_each_other(curves: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
+    """Return one table of two; the second adds the curves that the first lacks, and `given` knows the steps of each.
+
+    >>> both = beside_each_other(as_curves({"loss": [2.0, 1.0]}), as_curves({"step": [1, 2], "val": [3.0, 4.0]}))
+    >>> both.index.tolist(), given(both, "val").to_dict()
+    ([0, 1, 2], {1: 3.0, 2: 4.0})
+
+    Args:
+        curves, more: tables as `as_curves` or `run_curves` returns them.
+    """
+    new = more[[name for name in more.columns if name not in curves.columns]]
+    out = curves.join(new, how="outer").rename_axis("step")
+    out.attrs["nan"] = {
+        name: curve.index[curve.isna()].tolist()
+        for table in (curves, new)
+        for name in table.columns
+        if (curve := given(table, name)).isna().any()
+    }
+    return out
 
 
 def losses_of(curves: pd.DataFrame) -> pd.DataFrame:
@@ -87,8 +133,20 @@ def losses_of(curves: pd.DataFrame) -> pd.DataFrame:
     Args:
         curves: a table as `as_curves` returns it.
     """
-    losses = [name for name in curves.columns if "loss" in name.lower() or name in ("train", "val", "test")]
+    losses = [name for name in curves.columns if is_loss(name)]
     return curves[losses or list(curves.columns[:1])]
+
+
+def is_loss(name: str) -> bool:
+    """Tell whether a curve is a loss, by its name.
+
+    >>> is_loss("val_loss"), is_loss("lr")
+    (True, False)
+
+    Args:
+        name: the name of a curve.
+    """
+    return "loss" in name.lower() or name in ("train", "val", "test")
 
 
 def line(step: int, numbers: Mapping[str, float]) -> str:
@@ -207,6 +265,5 @@ def _decoded_line(text: bytes) -> dict[str, Any] | None:
 
 def _as_table(steps: np.ndarray, values: Mapping[str, np.ndarray], given_nan: Mapping[str, np.ndarray]) -> pd.DataFrame:
     out = pd.DataFrame(dict(values), index=pd.Index(steps, name="step"))
-    if found := {name: steps[where].tolist() for name, where in given_nan.items() if where.any()}:
-        out.attrs["nan"] = found
+    out.attrs["nan"] = {name: steps[where].tolist() for name, where in given_nan.items() if where.any()}
     return out

@@ -4,6 +4,7 @@
 ['seed 0', 'seed 1']
 """
 
+import os
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -26,7 +27,7 @@ def as_runs(data: Runs) -> dict[str, pd.DataFrame]:
     Raises what `as_curves` raises, with the name of the run.
     """
     if not isinstance(data, Mapping) or not any(
-        isinstance(value, pd.DataFrame | Mapping | TrainingStats) for value in data.values()
+        isinstance(value, pd.DataFrame | Mapping | TrainingStats | str | os.PathLike) for value in data.values()
     ):
         return {"": as_curves(data).sort_index()}  # type: ignore[arg-type]
     out = {}

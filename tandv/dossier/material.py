@@ -10,7 +10,7 @@ import pandas as pd
 
 from tandv.analysis.norms import norm_curves
 from tandv.checkpoints import Checkpoint, NoCheckpoints, find
-from tandv.curves import Curves, as_curves, read_curves
+from tandv.curves import Curves, as_curves, beside_each_other, read_curves, run_curves
 from tandv.log.door import AnyLog, log_at
 from tandv.log.files import UnreadableFile
 from tandv.log.logframe import SchemaError
@@ -18,6 +18,7 @@ from tandv.log.opened import Log
 from tandv.messages import UnknownName
 
 AnyPath = str | os.PathLike[str]
+_NO_CURVES = "no curves of losses"
 _CURVES = ("curves.csv", "curves.json", "metrics.csv", "metrics.json", "log.csv")  # looked for in this order
 
 
@@ -54,9 +55,10 @@ def gather(
 ) -> Material:
     """Collect the curves, log and checkpoints of a run from its folder; any part can also be given separately.
 
-    In a folder, curves are `curves.csv` or `.json`, `metrics.csv` or `.json`, `log.csv`, or the only other such file;
-    the log is a tracker's; checkpoints are those in it or in the one folder below it that has some. A run without
-    curves has those that its log gives: the norms of weights and gradients.
+    In a folder, curves are what `tracker.step(loss=...)` was given, and `curves.csv` or `.json`, `metrics.csv` or
+    `.json`, `log.csv`, or the only other such file; the log is a tracker's; checkpoints are those in it or in the one
+    folder below it that has some. A run without curves has those that its log gives: the norms of weights and
+    gradients.
 
     >>> gather({"loss": [2.0, 1.0]}, name="tiny").missing[0]
     'no log: give log=, or track the run'
@@ -77,6 +79,8 @@ def gather(
     given = curves if curves is not None else None if folder is not None else run
     opened_log = _log(log, folder, missing)
     table = _curves(given, folder, missing)
+    if given is None:
+        table = _with_loop(table, folder if folder is not None else opened_log, missing)
     if opened_log is not None:
         table = _with_norms(table, opened_log)
     if table is None:
@@ -97,7 +101,7 @@ def _curves(given: Any, folder: Path | None, missing: list[str]) -> pd.DataFrame
     if folder is None:
         return None
     files_in = sorted(path.name for path in folder.iterdir() if path.suffix in (".csv", ".json"))
-    others = [name for name in files_in if name not in (*_CURVES, "run.json")]
+    others = [name for name in files_in if name not in (*_CURVES, "run.json", "layers.json")]
     named = [name for name in _CURVES if name in files_in] or (others if len(others) == 1 else [])
     for name in named:
         try:
@@ -106,10 +110,21 @@ def _curves(given: Any, folder: Path | None, missing: list[str]) -> pd.DataFrame
             missing.append(str(error))
     if not named:
         held = (
-            f"it holds {', '.join(others)}, which of them is not clear: give curves=" if others else "save them there"
+            f"it holds {', '.join(others)}, which of them is not clear: give curves="
+            if others
+            else "give them to tracker.step(loss=loss), or save them there"
         )
-        missing.append(f"no curves of losses or accuracies: {folder} has no {' or '.join(_CURVES[:2])}; {held}")
+        missing.append(f"{_NO_CURVES} or accuracies: {folder} has no {' or '.join(_CURVES[:2])}; {held}")
     return None
+
+
+def _with_loop(table: pd.DataFrame | None, run: Any, missing: list[str]) -> pd.DataFrame | None:
+    """Add the curves that the run's loop has given to its tracker, where a file does not have them."""
+    found = run_curves(run)
+    if found is None:
+        return table
+    missing[:] = [sentence for sentence in missing if not sentence.startswith(_NO_CURVES)]
+    return found if table is None else beside_each_other(table, found)
 
 
 def _log(given: Any, folder: Path | None, missing: list[str]) -> "pd.DataFrame | Log | None":
@@ -139,8 +154,7 @@ def _with_norms(table: pd.DataFrame | None, log: AnyLog) -> pd.DataFrame | None:
         return table
     if table is None:
         return norms
-    new = norms[[name for name in norms.columns if name not in table.columns]]
-    return table.join(new, how="outer").rename_axis("step")
+    return beside_each_other(table, norms)
 
 
 def _checkpoints(given: Any, folder: Path | None, missing: list[str]) -> list[Checkpoint]:

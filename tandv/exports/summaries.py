@@ -9,12 +9,16 @@ many values of all layers lie in each power of two. A phase is summarised apart,
 ['Activation/infs', 'Activation/max_abs/max', 'Activation/max_abs/median', 'Activation/max_abs/min']
 """
 
+import heapq
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from tandv.curves import run_curves
 from tandv.glossary import insight_meaning
 from tandv.log import logframe
 from tandv.log.door import AnyLog, log_at
@@ -89,6 +93,33 @@ def of_log(df: AnyLog) -> Iterator[tuple[int, Summary]]:
                 int(at[rows[0]]),
                 summary(kinds, columns, counts[rows], range(lowest, lowest + counts.shape[1] - 2)),
             )
+
+
+def with_loop(rows: Iterable[tuple[int, Summary]], log: AnyLog) -> Iterator[tuple[int, Summary]]:
+    """Yield each step, ascending, with its summary and the numbers of the run's loop, such as "loss".
+
+    Args:
+        rows: steps with their summaries, ascending.
+        log: the log that they are of.
+    """
+    both = heapq.merge(rows, _of_loop(run_curves(log)), key=itemgetter(0))
+    for step, several in itertools.groupby(both, key=itemgetter(0)):
+        numbers, histograms = {}, {}
+        for _, one in several:
+            numbers |= one.numbers
+            histograms |= one.histograms
+        yield step, Summary(numbers, histograms)
+
+
+def _of_loop(curves: pd.DataFrame | None) -> Iterator[tuple[int, Summary]]:
+    if curves is None:
+        return
+    given = curves.notna()
+    for name, steps in curves.attrs.get("nan", {}).items():
+        given.loc[steps, name] = True
+    for step, values, there in zip(curves.index.tolist(), curves.to_numpy(), given.to_numpy(), strict=True):
+        names = curves.columns[there]
+        yield step, Summary(dict(zip(names, values[there].tolist(), strict=True)), {})
 
 
 def summary(

@@ -18,7 +18,7 @@ def to_tensorboard(log: AnyLog, writer: Any) -> None:
     """Write a log to TensorBoard.
 
     For each step and tensor type: the median, smallest and largest `rm2` and `max_abs` of all layers, the shares
-    of zeros, NaNs and infinities, and a histogram over the exponent.
+    of zeros, NaNs and infinities, and a histogram over the exponent; and what `tracker.step(loss=...)` was given.
 
     >>> from torch.utils.tensorboard import SummaryWriter
     >>> from tandv.log.logframe import example_log
@@ -33,7 +33,7 @@ def to_tensorboard(log: AnyLog, writer: Any) -> None:
     """
     if found := tensorboard_problems(writer):
         raise TypeError("; ".join(found))
-    for step, summary in summaries.of_log(log):
+    for step, summary in summaries.with_loop(summaries.of_log(log), log):
         _write(writer, step, summary)
     writer.flush()
 

@@ -28,7 +28,7 @@ def to_wandb(log: AnyLog, run: Any) -> None:
     """Add a log to a W&B run, one row for each step.
 
     For each step and tensor type: the median, smallest and largest `rm2` and `max_abs` of all layers, the shares
-    of zeros, NaNs and infinities, and a histogram over the exponent.
+    of zeros, NaNs and infinities, and a histogram over the exponent; and what `tracker.step(loss=...)` was given.
 
     >>> import wandb
     >>> from tandv.log.logframe import example_log
@@ -42,7 +42,7 @@ def to_wandb(log: AnyLog, run: Any) -> None:
     Raises what `tandv.read` raises.
     """
     _define(run, "tandv")
-    _add_rows(run, summaries.of_log(log), "tandv")
+    _add_rows(run, summaries.with_loop(summaries.of_log(log), log), "tandv")
 
 
 def wandb_problems() -> list[str]:

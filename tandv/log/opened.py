@@ -231,7 +231,7 @@ class Log:
         query = self._query(layer, tt, step)
         read = self._reading(lambda: frame_of(self._state.files, self._numbers, query, wanted, str(self.place)))
         self._check(step, read[("metadata", "step")].to_numpy(), layer, tt)
-        read.attrs["run"] = str(self.place)
+        read.attrs["run"] = self.place.absolute()
         return read
 
     def _of_whole(
@@ -244,7 +244,7 @@ class Log:
     ) -> pd.DataFrame:
         df = df.copy(deep=False)  # what is done to it must not be done to the next one that is asked for
         if self._kind == "run":
-            df.attrs["run"] = str(self.place)
+            df.attrs["run"] = self.place.absolute()
         masks = [] if layer is None else [logframe.rows_named(df[("metadata", "name")], layer, "layer")]
         masks += [] if tt is None else [logframe.rows_named(df[("metadata", "tensor_type")], tt, "tensor type")]
         masks += [] if step is None else [logframe.rows_at(df[("metadata", "step")].to_numpy(), step)]

@@ -62,6 +62,10 @@ class Place(NamedTuple):
     def is_local(self) -> bool:
         return self.filesystem is None
 
+    def absolute(self) -> str:
+        """Return its address, which stays the same when the working directory changes."""
+        return os.path.abspath(self.path) if self.filesystem is None else self.name
+
     def below(self, *names: str) -> "Place":
         """Return the place of these names, one below the other.
 

@@ -18,6 +18,7 @@ from tandv.cli import app
 from tandv.cli.logfile import log_path
 from tandv.cli.state import Loaded, last
 from tandv.curves import read_curves
+from tandv.curves.of_run import line
 
 from .conftest import save_run
 
@@ -252,3 +253,11 @@ def test_the_log_tells_the_story(run, tmp_path):
     assert story[2:5] == [f"measured step_{s}.safetensors, {n} of 3" for n, s in enumerate((0, 5, 10), 1)]
     assert re.fullmatch(r"3 checkpoints, 1 curves in \d+\.\d\d s", story[5])
     assert story[-2] == f"wrote {tmp_path / 'a.html'}"
+
+
+def test_the_losses_of_the_run_stand_beside_the_metrics_of_its_checkpoints(run):
+    numbers = {0: {"loss": 2.0, "lr": 0.1}, 1: {"loss": 1.9}, 5: {"loss": 1.5}}
+    (run / "curves.jsonl").write_text("".join(line(step, given) for step, given in numbers.items()))
+    found = json.loads(tandv("checkpoints", run, "--json", "--metrics", "spectral")[0])
+    assert found["runs"][0]["steps"] == [0, 5, 10]
+    assert found["runs"][0]["values"] == {"spectral": [1.0, 6.0, 11.0], "loss": [2.0, 1.5, None]}

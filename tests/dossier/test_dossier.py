@@ -16,6 +16,7 @@ from tandv.analysis.transitions import Evidence, Transition
 from tandv.checkpoints import find
 from tandv.cli import app
 from tandv.curves import write_curves
+from tandv.curves.of_run import line
 from tandv.dossier import examine, gather, write_dossier
 from tandv.dossier.changes import changes_between, usual_changes
 from tandv.log import logframe
@@ -165,7 +166,7 @@ def test_a_log_alone_gives_norms(tmp_path):
 
 
 def test_without_curves_it_says_where_they_are_looked_for(tmp_path):
-    with pytest.raises(ValueError, match=r"there are no curves in .*no curves.csv or curves.json; save them there"):
+    with pytest.raises(ValueError, match="no curves in .*no curves.csv or curves.json; give them to tracker"):
         gather(tmp_path)
     with pytest.raises(FileNotFoundError, match="there is no such folder"):
         gather(tmp_path / "nowhere")
@@ -194,3 +195,20 @@ def test_the_command_writes_it(tmp_path, checkpoints, monkeypatch):
     said = " ".join(done.stderr.split())
     assert "missing: no log" in said and re.search(r"step 60\d: \w+, \w+", said)
     assert CliRunner().invoke(app, ["dossier", str(tmp_path / "nowhere")]).exit_code == 2
+
+
+def test_what_the_loop_gave_to_its_tracker_is_examined(tmp_path):
+    numbers = [{"loss": float(value)} | ({"val_acc": 0.5} if i % 20 == 0 else {}) for i, value in enumerate(JUMP)]
+    (tmp_path / "curves.jsonl").write_text("".join(line(int(STEPS[i]), given) for i, given in enumerate(numbers)))
+    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "layers.json").write_text("[]")
+    found = gather(tmp_path)
+    assert found.curves["loss"].tolist() == JUMP.tolist()
+    assert not [sentence for sentence in found.missing if "no curves" in sentence]
+    said = examine(found)["missing"]
+    assert "val_acc has 5 known values, too few to look for transitions" in said
+    assert not [sentence for sentence in said if "has no value" in sentence]
+    write_curves({"step": [0, 5], "grade": [1.0, 2.0]}, tmp_path / "metrics.csv")
+    both = gather(tmp_path).curves
+    assert both["grade"].dropna().to_dict() == {0: 1.0, 5: 2.0}
+    assert both["loss"].dropna().tolist() == JUMP.tolist()

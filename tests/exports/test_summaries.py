@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tandv.exports.summaries import of_block, of_log, summary
+from tandv.curves.of_run import line
+from tandv.exports.summaries import Summary, of_block, of_log, summary, with_loop
 from tandv.log import logframe
 from tandv.track.common.measurements import Block, Quantity
 
@@ -108,3 +109,14 @@ def test_insight_is_summarised_over_the_rows_that_have_it():
     assert numbers["Gradient/sign_flips/median"] == 0.375
     assert numbers["Gradient/zeros_1e-05"] == 4 / 8  # of the values of a and c
     assert not [name for name in numbers if name.startswith("Weight/") and ("1e-05" in name or "flips" in name)]
+
+
+def test_numbers_of_the_loop_are_added_to_their_steps(tmp_path):
+    numbers = {0: {"loss": 2.0}, 2: {"loss": math.nan, "lr": 0.5}, 5: {"lr": 0.25}}
+    (tmp_path / "curves.jsonl").write_text("".join(line(step, given) for step, given in numbers.items()))
+    rows = [(1, Summary({"Weight/nans": 0.0}, {})), (2, Summary({"Weight/nans": 1.0}, {}))]
+    found = dict(with_loop(rows, tmp_path))
+    assert list(found) == [0, 1, 2, 5]
+    assert [found[step].numbers for step in (0, 1, 5)] == [{"loss": 2.0}, {"Weight/nans": 0.0}, {"lr": 0.25}]
+    assert list(found[2].numbers) == ["Weight/nans", "loss", "lr"]
+    assert math.isnan(found[2].numbers["loss"])

@@ -146,3 +146,13 @@ def test_phases_have_tags_of_their_own(written):
     for tag, value in (("tandv/rollout/Activation", 8.0), ("tandv/Activation", 2.0)):
         assert [event.value for event in events.Scalars(f"{tag}/max_abs/max")] == [value]
     assert_shows(events, read_run(tracker.path))
+
+
+def test_the_losses_of_a_finished_run_are_shown_and_while_it_goes_on_they_are_the_users(written):
+    writer, read = written
+    with track(torch.nn.Linear(2, 1), path="run", tensorboard=writer) as tracker:
+        for step in range(3):
+            tracker.step(loss=float(step))
+    assert not [tag for tag in read().Tags()["scalars"] if "loss" in tag]
+    to_tensorboard("run", writer)
+    assert [(event.step, event.value) for event in read().Scalars("tandv/loss")] == [(0, 0.0), (1, 1.0), (2, 2.0)]

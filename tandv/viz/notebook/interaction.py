@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from tandv.curves import as_curves
+from tandv.curves import curves_beside
 from tandv.log.door import is_log
 from tandv.viz.notebook import views
 from tandv.viz.notebook.viewer import Viewer
@@ -28,6 +28,7 @@ def interactive(f: Callable[..., Figure], train_stats: Any = None, width: int | 
     Args:
         f: a plot of `tandv.viz` that takes a log `df` (or the place of one) or a `history` of arrays.
         train_stats: training curves to show next to the plot, as `as_curves` takes them; a click on them sets the step.
+            By default the losses that `tracker.step(loss=...)` was given in the log's run, if any; False for none.
         width: the width in pixels.
         **kwargs: the arguments of the plot.
 
@@ -41,8 +42,8 @@ def interactive(f: Callable[..., Figure], train_stats: Any = None, width: int | 
         given = "df=read_pickle(...)" if data == "df" else "history={step: {layer: array}}"
         what = "the log" if data == "df" else "the arrays"
         raise TypeError(f"interactive needs {what}: interactive({f.__name__}, {given}, ...)")
-    if train_stats is not None and "train_stats" in known:  # the plot draws the loss itself
-        kwargs, train_stats = {**kwargs, "train_stats": train_stats}, None
-    viewer = Viewer(View(f, kwargs), None if train_stats is None else as_curves(train_stats), width)
+    if "train_stats" in known:  # the plot draws the loss itself
+        kwargs, train_stats = {**kwargs, "train_stats": train_stats}, False
+    viewer = Viewer(View(f, kwargs), curves_beside(kwargs.get("df"), train_stats), width)
     viewer.display()
     return viewer

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from tandv.curves import given
 from tandv.viz.layout.style import Style, dress
 from tandv.viz.layout.tables import Place, drawn, not_finite_text, table, value_words
 
@@ -18,7 +19,8 @@ def draw_loss(side: Any, curves: pd.DataFrame, style: Style) -> Axes:
     side.subplots_adjust(left=0.2, right=0.95, bottom=0.14, top=0.84)
     dress(ax, style)
     for column, colour in zip(curves.columns, style.series, strict=False):
-        ax.plot(curves.index, curves[column], color=colour, linewidth=1.2, label=str(column))
+        curve = given(curves, column)
+        ax.plot(curve.index, curve, color=colour, linewidth=1.2, label=str(column))
     ax.set_xlabel("step")
     ax.set_title("training", color=style.ink, size=style.text, loc="left")
     ax.legend(frameon=False, labelcolor=style.ink, fontsize=style.small)

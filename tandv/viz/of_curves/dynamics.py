@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tandv.analysis.generalisation import generalisation_gap
-from tandv.curves import mean_and_band
+from tandv.curves import beside_each_other, given, mean_and_band
 from tandv.curves.curves import BandKind
 from tandv.curves.runs import Runs, as_runs, metrics_of
 from tandv.messages import check_choices
@@ -151,7 +151,8 @@ def _with_gaps(table: pd.DataFrame, gap: bool) -> pd.DataFrame:
         return table
     found = generalisation_gap(table, missing_ok=True)
     new = {"loss_gap": _FIRST[2], "accuracy_gap": _FIRST[3]}
-    return table.join(found.rename(columns=new)[[new[name] for name in found.columns if new[name] not in table]])
+    gaps = found.rename(columns=new)[[new[name] for name in found.columns if new[name] not in table]]
+    return beside_each_other(table, gaps.dropna(how="all"))
 
 
 def _rows(tables: Mapping[str, pd.DataFrame], band: BandKind | None) -> pd.DataFrame:
@@ -164,13 +165,14 @@ def _rows(tables: Mapping[str, pd.DataFrame], band: BandKind | None) -> pd.DataF
     for run, table in tables.items():
         for name in table.columns:
             panel, role = panel_of(name)
+            curve = given(table, name) if band is None else table[name]
             column = {
                 ("metadata", "panel"): panel,
                 ("metadata", "run"): run,
                 ("metadata", "quantity"): name,
                 ("metadata", "role"): role,
-                ("metadata", "step"): table.index.to_numpy(),
-                VALUE: table[name].to_numpy(),
+                ("metadata", "step"): curve.index.to_numpy(),
+                VALUE: curve.to_numpy(),
             }
             if low is not None and high is not None:
                 column |= {

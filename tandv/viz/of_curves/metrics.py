@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tandv.curves import given
 from tandv.curves.runs import Runs, as_runs, metrics_of
 from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
@@ -89,6 +90,7 @@ def metric_curves(
             mark_transitions(ax, found, colours[run] if len(runs) > 1 else style.alarm)
         name_marks(ax, style.muted if len(runs) > 1 else "")
         _finish(ax, metric if len(names) == 1 else "", part, style)
+        limits(ax, rows[("metadata", "step")].to_numpy(), part[VALUE].to_numpy(), style)  # the panels share their steps
 
     named = names[0] if len(names) == 1 else f"{len(names)} metrics"
     return facet(
@@ -105,8 +107,8 @@ def _rows(runs: Mapping[str, pd.DataFrame], names: Sequence[str]) -> pd.DataFram
             {
                 ("metadata", "metric"): name,
                 ("metadata", "run"): run,
-                ("metadata", "step"): table.index.to_numpy(),
-                VALUE: table[name].to_numpy(),
+                ("metadata", "step"): given(table, name).index.to_numpy(),
+                VALUE: given(table, name).to_numpy(),
             }
         )
         for name in names
@@ -141,7 +143,6 @@ def marks_of(
 
 def _finish(ax: Axes, label: str, part: pd.DataFrame, style: Style) -> None:
     ax.set_ylabel(label)
-    limits(ax, part[("metadata", "step")].to_numpy(), part[VALUE].to_numpy(), style)
     tables = {run: found.set_index(("metadata", "step"))[VALUE] for run, found in part.groupby(("metadata", "run"))}
     together = pd.DataFrame(tables)
     named = tuple(str(run) or str(part[("metadata", "metric")].iloc[0]) for run in together.columns)

@@ -109,6 +109,8 @@ def draw_curves(table: pd.DataFrame, ax: Axes, *, style: Style, label: str = "")
         marker = {"marker": "o", "markersize": 3.5} if there.sum() == 1 else {}
         colour = style.series[0] if i == 0 else style.muted if i == 1 else style.series[(i - 1) % len(style.series)]
         ax.plot(x, y, color=colour, linewidth=1.6 if i == 0 else 1.2, label=str(table.columns[i]), **marker)
+    mark(ax, steps, _given_nan(table), "NaN", style)
+    mark(ax, steps, np.isinf(values).any(axis=0), "infinite", style)
     if np.nanmin(values, initial=np.inf) > 0 and wants_log2(values) and np.nanmax(values) > 64 * np.nanmin(values):
         ax.set_yscale("log", base=2)
         log2_ticks(ax.yaxis)
@@ -137,6 +139,12 @@ def thin(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     low, high = np.minimum.reduceat(filled_low, bounds), np.maximum.reduceat(filled_high, bounds)
     pairs = np.stack([low, high], axis=1).ravel()
     return np.repeat(steps[bounds], 2), np.where(np.isfinite(pairs), pairs, np.nan)
+
+
+def _given_nan(table: pd.DataFrame) -> np.ndarray:
+    """Tell for each step whether a curve was given NaN there; of other sources of curves, NaN may be no number."""
+    nan = [step for steps in table.attrs.get("nan", {}).values() for step in steps]
+    return np.isin(table.index.to_numpy(), nan)
 
 
 def _floats(column: pd.Series) -> np.ndarray:

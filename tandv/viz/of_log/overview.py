@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tandv.curves import as_curves
+from tandv.curves import curves_beside
+from tandv.curves.of_run import is_loss
 from tandv.formats import Format, exponent, known
 from tandv.log import logframe
 from tandv.log.door import AnyLog
@@ -84,7 +85,8 @@ def overview(
         tt: the tensor type; by default "Activation".
         scalar_metric: the statistic of the map of layers; by default "rm2".
         step: the step of the cursor; by default chosen like the layer.
-        train_stats: training curves to draw at the top, as `as_curves` takes them.
+        train_stats: training curves to draw at the top, as `as_curves` takes them. By default the losses that
+            `tracker.step(loss=...)` was given in the log's run, if any; False for none.
         dtype_annotation: the number format whose limits are drawn.
         formats: the number formats of the table of casts.
         title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
@@ -118,8 +120,9 @@ def overview(
     style = _to_scale(style, figure)
     axes = _axes(figure, style)
     top, layers_ax, map_ax, words_ax, slice_ax, bars_ax = axes
-    if train_stats is not None:
-        draw_curves(as_curves(train_stats), top, style=style, label="loss" if _is_loss(train_stats) else "")
+    beside = curves_beside(df, train_stats)
+    if beside is not None:
+        draw_curves(beside, top, style=style, label="loss" if _is_loss(beside) else "")
     else:
         both = [m for m in dict.fromkeys((metric, "max_abs")) if m in stats]
         values = own[[("scalar_stats", m) for m in both]].to_numpy(float, na_value=np.nan)
@@ -144,7 +147,7 @@ def overview(
     subtitle = f"{tt} · {metric}{within}  |  step {step_text(step)}  |  {layer}  |  {size}"
     named = "overview" if title is None else title
     head = header(figure, named, subtitle if named and style.subtitle else "", {}, style)
-    top_title = "loss" if top.get_ylabel() == "loss" else "training" if train_stats is not None else f"{layer}"
+    top_title = "loss" if top.get_ylabel() == "loss" else "training" if beside is not None else f"{layer}"
     _panel(top, top_title, style)
     top.set_ylabel("")
     legend_beside_title(top, style)
@@ -176,8 +179,8 @@ def overview(
 # ------------------------------------------------------------------------------------- layer and step
 
 
-def _is_loss(train_stats: Any) -> bool:
-    return all("loss" in str(n) or str(n) in ("train", "val", "test") for n in as_curves(train_stats).columns)
+def _is_loss(curves: pd.DataFrame) -> bool:
+    return all(map(is_loss, curves.columns))
 
 
 def _overflow(rows: pd.DataFrame, to: Format, names: list[str], steps: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import pytest
 from matplotlib.backend_bases import KeyEvent, MouseEvent, ResizeEvent
 
 from tandv import viz
+from tandv.curves.of_run import line
 from tandv.log.logframe import example_log, layers
 from tandv.viz.layout.tables import drawn
 
@@ -243,3 +244,22 @@ def test_bad_arguments_are_named():
         viz.interactive(viz.exp_hist, layer="embed")
     with pytest.raises(LookupError, match="did you mean"):
         viz.interactive(viz.exp_hist, df=DF, layer="embedd", tt="Weight", step=0)
+
+
+def test_the_losses_of_the_logs_run_stand_beside_the_plot_without_being_asked_for(tmp_path):
+    numbers = [{"lr": 0.1, "loss": 3.0, "val_loss": 4.0}, {"lr": 0.1, "loss": 2.0}, {"lr": 0.1, "val_loss": 1.0}]
+    (tmp_path / "curves.jsonl").write_text("".join(line(step, given) for step, given in enumerate(numbers)))
+    log = DF.copy()
+    log.attrs["run"] = str(tmp_path)
+    arguments = {"df": log, "layer": "embed", "tt": "Weight", "scalar_metric": "std"}
+    viewer = viz.interactive(viz.scalar_line, **arguments)
+    lines = {one.get_label(): one.get_xydata().tolist() for one in loss_axes(viewer).lines}
+    assert {name: lines[name] for name in ("loss", "val_loss")} == {
+        "loss": [[0, 3], [1, 2]],
+        "val_loss": [[0, 4], [2, 1]],
+    }
+    assert "lr" not in lines
+    viewer.close()
+    viewer = viz.interactive(viz.scalar_line, train_stats=False, **arguments)
+    assert len(viewer.figure.subfigs) < 2
+    viewer.close()

@@ -10,6 +10,7 @@ import pytest
 from tandv import viz
 from tandv.analysis.generalisation import grokking
 from tandv.analysis.transitions import Evidence, Transition
+from tandv.curves.of_run import line
 from tandv.log.logframe import example_log
 from tandv.viz.layout.style import THEMES
 from tandv.viz.layout.tables import drawn
@@ -257,3 +258,13 @@ def test_it_is_drawn_again_in_place(name):
 def test_a_bad_argument_says_what_is_allowed(call, error, message):
     with pytest.raises(error, match=re.escape(message)):
         call()
+
+
+def test_a_curve_that_is_given_now_and_then_is_a_line(tmp_path):
+    numbers = [{"loss": 3.0 - step} | ({"val_loss": 1.0} if step % 2 else {}) for step in range(4)]
+    numbers[2]["loss"] = math.nan
+    (tmp_path / "curves.jsonl").write_text("".join(line(step, given) for step, given in enumerate(numbers)))
+    (panel,) = viz.training_dynamics(tmp_path).axes
+    lines = {one.get_label(): one.get_xdata().tolist() for one in panel.lines}
+    assert lines["val"] == [1, 3]
+    assert lines["no value"] == [2]

@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from tandv import viz
+from tandv.curves import of_run, read_curves
 from tandv.log.logframe import curves, example_log
+from tandv.viz.layout.style import theme
 from tandv.viz.layout.tables import drawn
-from tandv.viz.of_log.lines import MOST_POINTS, thin, wants_log2
+from tandv.viz.of_log.lines import MOST_POINTS, draw_curves, thin, wants_log2
 
 OVERFLOWS = example_log(layers=4, steps=30)  # its last layer has infinities at the end
 LOG = OVERFLOWS.copy()
@@ -138,3 +141,15 @@ def test_a_tensor_of_nothing_but_infinities_is_infinite():
     df.loc[at, RM2] = np.nan
     df.loc[at, ("scalar_stats", "infs")] = df.loc[at, ("scalar_stats", "numel")]
     assert marks_of(viz.scalar_line(df, "head", "Activation", "rm2").axes[0]) == {"infinite": [7]}
+
+
+def test_a_loss_that_was_nan_is_marked_and_one_that_was_not_given_is_not(tmp_path):
+    numbers = [{"loss": 2.0, "val_loss": 3.0}, {"loss": float("nan")}, {"loss": float("inf")}, {"val_loss": 1.0}]
+    (tmp_path / "curves.jsonl").write_text("".join(of_run.line(step, given) for step, given in enumerate(numbers)))
+    ax = Figure().subplots()
+    draw_curves(read_curves(tmp_path), ax, style=theme("light"))
+    found = {one.get_label(): (one.get_xdata().tolist(), one.get_ydata().tolist()) for one in ax.lines}
+    assert found["loss"] == ([0], [2.0])
+    assert found["val_loss"] == ([0, 3], [3.0, 1.0])
+    assert found["NaN"][0] == [1]
+    assert found["infinite"][0] == [2]

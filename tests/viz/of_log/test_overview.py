@@ -7,6 +7,7 @@ import pytest
 
 from tandv import viz
 from tandv.curves import TrainingStats
+from tandv.curves.of_run import line
 from tandv.log.logframe import example_log
 from tandv.viz.layout.tables import drawn
 from tandv.viz.of_log.panels import interval_text
@@ -87,3 +88,14 @@ def test_every_colour_in_every_theme(theme, colour, faults):
 def test_a_log_without_overflow_or_numel(faults):
     df = LOG.drop(columns=[("scalar_stats", n) for n in ("numel", "zeros", "nans", "infs", "max_abs", "min_abs")])
     assert faults(viz.overview(df, tt="Weight")) == []
+
+
+def test_the_losses_of_the_logs_run_are_drawn_without_being_asked_for(tmp_path):
+    (tmp_path / "curves.jsonl").write_text("".join(line(step, {"lr": 0.1, "loss": 9.0 - step}) for step in range(9)))
+    log = LOG.copy()
+    log.attrs["run"] = str(tmp_path)
+    top = viz.overview(log).axes[0]
+    assert (top.get_title("left"), drawn(top).names) == ("loss", ("loss",))
+    assert top.lines[0].get_ydata().tolist() == [9.0 - step for step in range(9)]
+    assert drawn(viz.overview(log, train_stats=False).axes[0]).names == ("rm2", "max_abs")
+    assert drawn(viz.overview(log, train_stats=LOSS).axes[0]).names == ("train_loss",)
