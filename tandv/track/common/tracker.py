@@ -281,7 +281,8 @@ class Tracker:
         self._check_running("step")
         if self._state != "on":
             return
-        self._take(numbers)
+        if numbers:
+            self._take(numbers)
         self._guard("the numbers of a step", self._keep_numbers)
         if self.recording:
             self._guard("the end of a step", self._end)
