@@ -3,7 +3,6 @@
 python docs/pictures.py
 """
 
-import json
 import tempfile
 from pathlib import Path
 
@@ -18,13 +17,11 @@ ATTENTION = [f"layers.{i}.attention.{w}" for i in (0, 3) for w in ("wq", "wo")]
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         log = demo.run(steps=100, out=Path(folder) / "demo")
-        df, losses = read_pickle(log), json.loads((log.parent / "train_stats.json").read_text())
+        df = read_pickle(log)
     layer, last = "layers.3.attention.wq", logframe.steps(df)[-1]
     figures = {
-        "overview": viz.overview(df, layer=layer, tt="Gradient", step=last, train_stats=losses, title="tandv demo"),
-        "overview_dark": viz.overview(
-            df, layer=layer, tt="Gradient", step=last, train_stats=losses, title="tandv demo", theme="dark"
-        ),
+        "overview": viz.overview(df, layer=layer, tt="Gradient", step=last, title="tandv demo"),
+        "overview_dark": viz.overview(df, layer=layer, tt="Gradient", step=last, title="tandv demo", theme="dark"),
         "scalar_global_heatmap": viz.scalar_global_heatmap(df, tt="Gradient", scalar_metric="rm2"),
         "scalar_line": viz.scalar_line(
             df, layer=ATTENTION, tt="Activation", scalar_metric=["rm2", "max_abs"], col_wrap=2

@@ -1,7 +1,6 @@
 """`tandv demo`: train a small GPT on Python's own documentation while it is tracked, and report what its log shows."""
 
 import importlib
-import json
 import time
 from pathlib import Path
 from typing import Literal
@@ -53,8 +52,6 @@ def run(steps: int = 100, seed: int = 0, out: Path | None = None, framework: Fra
             bar.update(task, advance=1, description=f"loss {losses[-1]:.2f}")
     seconds = time.perf_counter() - start
 
-    curve = tracker.path / "train_stats.json"
-    curve.write_text(json.dumps({"steps": list(range(steps)), "train_loss": losses}))
     for line in report(read_pickle(tracker.out_path), losses, tracker.path):
         console.print(line)
     console.print(f"\nTrained and tracked in {seconds:.0f} s. The log is {tracker.out_path}\nRead it:")

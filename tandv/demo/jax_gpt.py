@@ -120,5 +120,5 @@ class Training:
 
     def step(self, tracker: JaxTracker, batch: np.ndarray) -> float:
         loss = tracker.intercept(train_step, self.model, self.optimizer, batch.astype(np.int32))
-        tracker.step()
+        tracker.step(loss=loss)
         return float(loss)

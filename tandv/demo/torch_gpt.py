@@ -94,5 +94,5 @@ class Training:
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        tracker.step()
+        tracker.step(loss=loss)
         return loss.item()

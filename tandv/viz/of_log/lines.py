@@ -110,7 +110,7 @@ def draw_curves(table: pd.DataFrame, ax: Axes, *, style: Style, label: str = "")
         colour = style.series[0] if i == 0 else style.muted if i == 1 else style.series[(i - 1) % len(style.series)]
         ax.plot(x, y, color=colour, linewidth=1.6 if i == 0 else 1.2, label=str(table.columns[i]), **marker)
     mark(ax, steps, _given_nan(table), "NaN", style)
-    mark(ax, steps, np.isinf(values).any(axis=0), "infinite", style)
+    mark(ax, steps, np.asarray(np.isinf(values).any(axis=0)), "infinite", style)
     if np.nanmin(values, initial=np.inf) > 0 and wants_log2(values) and np.nanmax(values) > 64 * np.nanmin(values):
         ax.set_yscale("log", base=2)
         log2_ticks(ax.yaxis)
