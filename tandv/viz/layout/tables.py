@@ -166,6 +166,26 @@ def drawn(ax: Any) -> Drawn | None:
     return getattr(ax, "_tandv_drawn", None)
 
 
+def choose(figure: Any, **arguments: Any) -> None:
+    """Attach to a figure the arguments that a plot has chosen itself, since none were given.
+
+    >>> from tandv import viz
+    >>> from tandv.log.logframe import example_log
+    >>> chosen(viz.overview(example_log()))["tt"]
+    'Activation'
+
+    Args:
+        figure: the figure or sub-figure that is drawn into; what was chosen in it before is forgotten.
+        **arguments: the names of arguments and what was chosen for them.
+    """
+    figure._tandv_chosen = arguments
+
+
+def chosen(figure: Any) -> dict[str, Any]:
+    """Return the arguments that the plot in a figure has chosen itself."""
+    return getattr(figure, "_tandv_chosen", {})
+
+
 def table(ax: Axes) -> Drawn:
     """Return the table of Axes that tandv has drawn."""
     found = drawn(ax)

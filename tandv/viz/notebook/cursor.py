@@ -81,9 +81,6 @@ class Cursor:
                 ax.draw_artist(line)
 
     def _send(self) -> None:
-        # ipympl 0.10 loses frames that contain only differences from the last one (its issues 472, 483).
-        if getattr(self._canvas, "_force_full", None) is not None:
-            self._canvas._force_full = True
         self._canvas.blit(self._canvas.figure.bbox)
 
 

@@ -1,6 +1,5 @@
 """The viewer: an interactive figure with controls, drill-down, a cursor, and the loss next to it."""
 
-import html
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,10 @@ from matplotlib.figure import Figure
 
 from tandv.messages import missing
 from tandv.viz.layout.style import theme
-from tandv.viz.layout.tables import Place, drawn
-from tandv.viz.notebook import views
+from tandv.viz.layout.tables import choose, drawn
+from tandv.viz.notebook import still, surface, views
 from tandv.viz.notebook.cursor import Cursor, later
 from tandv.viz.notebook.readout import describe, draw_loss, is_lines, nearest, shown_data, values_at
-from tandv.viz.notebook.surface import canvas
 from tandv.viz.notebook.views import View, Views
 from tandv.viz.of_log.plots import exp_hist
 
@@ -36,19 +34,20 @@ class Viewer:
     Args:
         view: the plot and its arguments.
         curves: training curves to show next to the plot, if any.
-        width: the width in pixels.
+        width: the largest width in pixels; in a notebook None is the width of the cell.
     """
 
     def __init__(self, view: View, curves: pd.DataFrame | None, width: int | None):
         try:
-            import ipywidgets
+            from tandv.viz.notebook.frame import Frame
         except ModuleNotFoundError as error:
             raise missing("ipywidgets", "viz", "an interactive plot") from error
         self._views: Views = (view,)
         self._curves = curves
         self._style = theme(view.arguments.get("theme", "light"))
-        self.figure = Figure(figsize=((width or 1000) / 100, 5.2), dpi=100, facecolor=self._style.paper)
-        self.canvas, self._surface = canvas(self.figure)
+        self._widest = width
+        self.figure = Figure(figsize=((width or 1000) / 100, views.height(view)), dpi=100, facecolor=self._style.paper)
+        self.canvas, shown = surface.canvas(self.figure)
         self._main: Any = self.figure
         self._loss: Axes | None = None
         if curves is not None:
@@ -59,13 +58,15 @@ class Viewer:
         self.controls_of: Callable[..., Any] | None = None  # the plot that the controls belong to
         self._resting_step: float | None = None  # the step of the cursor while the mouse is outside
         self._steps: tuple[Any, np.ndarray] | None = None  # the data that is shown, and its steps
-        self._syncing = False
         self._laid_out = (0, 0)  # width and height in pixels for which the figure was laid out
-        self._readout = ipywidgets.HTML().add_class("tandv-readout")
-        self._error = ipywidgets.HTML().add_class("tandv-error")
-        self._bar = ipywidgets.HBox(layout={"flex_flow": "row wrap"})
-        self.widget = ipywidgets.VBox([self._bar, self._error, self._surface, self._readout])
-        self._buttons = [self._button(kind) for kind in ("png", "svg", "csv")]
+        self._shown_in: int | None = None  # the number of the cell that showed the viewer last
+        self._frame = Frame(shown, surface.is_live(self.canvas))
+        self.widget = self._frame.widget
+        for name, action in {"back": self.back, "zoom": self._zoom, "reset": self._reset}.items():
+            self._frame.on_click(name, self._safely(action))
+        for kind in ("png", "svg", "csv"):
+            self._frame.on_click(kind, self._safely(lambda kind=kind: self._save_here(kind)))
+        self._frame.on_width(self._safely(self._fit))
         self._connections = [
             self.canvas.mpl_connect(name, self._safely(action))
             for name, action in (
@@ -87,12 +88,17 @@ class Viewer:
     @property
     def readout(self) -> str:
         """The text under the figure: the values under the mouse."""
-        return html.unescape(self._readout.value)
+        return self._frame.text("readout")
 
     @property
     def error(self) -> str:
         """The error of the last action, "" if there was none."""
-        return html.unescape(self._error.value)
+        return self._frame.text("error")
+
+    @property
+    def notice(self) -> str:
+        """Where the last file was saved, "" if none was."""
+        return self._frame.text("notice")
 
     def select(self, **arguments: Any) -> "Viewer":
         """Change some `arguments` of the plot that is shown, for example `layer=` and `step=`."""
@@ -110,25 +116,29 @@ class Viewer:
         return shown_data(self._axes())
 
     def save(self, path: str | Path) -> Path:
-        """Write the figure as PNG, SVG or PDF, or the shown data as CSV, by the ending of `path`."""
-        path = Path(path)
+        """Write the figure as PNG, SVG or PDF, or the shown data as CSV, by the ending of `path`; return the path."""
+        path = Path(path).expanduser().resolve()
         if path.suffix == ".csv":
             self.data().to_csv(path)
         else:
             assert self._cursor is not None
             with self._cursor.hidden():
                 self.figure.savefig(path, dpi=200, facecolor=self.figure.get_facecolor())
-            self._refresh()
+            self.canvas.draw()
+        self._frame.say("notice", f"saved {path}")
         return path
 
     def display(self) -> None:
-        """Show the widget in the notebook's output; elsewhere nothing happens."""
-        from tandv.viz.notebook.surface import in_notebook
+        """Show the widget in the notebook's output, with a picture for when it has no kernel; elsewhere do nothing."""
+        if not surface.in_notebook():
+            return
+        from IPython.display import display
 
-        if in_notebook():
-            from IPython.display import display
-
-            display(self.widget)
+        self._shown_in = surface.cell_number()
+        image = still.picture(self.canvas, still.AGAIN, self._style)
+        width = surface.size(self.canvas)[0]
+        for data, metadata in still.outputs(image, repr(self), self.widget.model_id, width):
+            display(data, metadata=metadata, raw=True)
 
     def close(self) -> None:
         """Disconnect mouse and keys, and close the widgets."""
@@ -136,8 +146,24 @@ class Viewer:
             self._cursor.close()
         for connection in self._connections:
             self.canvas.mpl_disconnect(connection)
-        for widget in (*self._bar.children, self._surface, self.widget):
-            widget.close()
+        self._frame.close()
+
+    # What shows the viewer as the value of a cell.
+
+    def __repr__(self) -> str:
+        names = [f"{k}={v!r}" for k, v in self.state.arguments.items() if isinstance(v, str | int | list)]
+        return f"interactive({', '.join([self.state.plot.__name__, *names])})"
+
+    def _ipython_display_(self) -> None:
+        """Show the viewer, once in each cell: `interactive` has shown it already in its own."""
+        if not surface.in_notebook():
+            raise NotImplementedError  # IPython goes on to the repr
+        if self._shown_in != surface.cell_number():
+            self.display()
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """Return a still picture, for pages that show no ipympl, such as marimo."""
+        return {"text/plain": repr(self), "image/png": still.picture(self.canvas, still.ELSEWHERE, self._style)}
 
     # From one view to the next.
 
@@ -150,7 +176,7 @@ class Viewer:
             self._views = before
             self._draw()
             raise
-        self._error.value = ""
+        self._frame.say("error", "")
 
     def _draw(self) -> None:
         view = self.state
@@ -158,71 +184,66 @@ class Viewer:
             self._cursor.close()
         if self._main is not self.figure:
             self._main.clear()
+        choose(self._main)
         view.plot(**view.arguments, fig=self._main)
         for ax, (x, y) in zip(self._axes(), view.limits, strict=False):
             ax.set_xlim(x)
             ax.set_ylim(y)
         lines = [ax for ax in self._axes() if is_lines(ax)]
         self._cursor = Cursor(self.canvas, lines + ([self._loss] if self._loss else []), self._style.alarm)
-        self._laid_out = self.canvas.get_width_height()
-        step = view.arguments.get("step")
-        marked = self._curves is not None and isinstance(step, int)
+        self._laid_out = surface.size(self.canvas)
+        step = self._shown["step"] if views.takes(view.plot, "step") else None
+        marked = self._curves is not None and isinstance(step, int | np.integer)
         self._resting_step = nearest(self._curves.index, step) if marked else None  # type: ignore[union-attr, arg-type]
         self._cursor.step = self._resting_step
-        self._refresh()
+        self.canvas.draw()  # now: asking the front end first whether it is ready would cost a round trip
         if self.controls_of is None:
             self._set_toolbar()
         else:
             later(_CONTROLS_DELAY, self._set_toolbar)
 
-    def _refresh(self) -> None:
-        """Draw now: asking the front end first whether it is ready would cost a round trip."""
-        if hasattr(self.canvas, "_force_full"):
-            self.canvas._force_full = True
-        self.canvas.draw()
+    @property
+    def _shown(self) -> dict[str, Any]:
+        return views.shown(self.state, self._main)
 
     def _set_toolbar(self) -> None:
-        """Set the controls to the view's arguments; new ones are made only for another plot."""
-        from tandv.viz.notebook.toolbar import controls, show
+        """Set the controls to what is drawn; new ones are made only for another plot or another kind of value."""
+        from tandv.viz.notebook import toolbar
 
-        self._syncing = True
-        try:
-            if self.controls_of is self.state.plot and show(self.controls, self.state):
-                return
-            self.controls, self.controls_of = controls(self.state, self._on_control), self.state.plot
-            self._bar.children = (*self.controls.values(), *self._buttons)
-        finally:
-            self._syncing = False
-
-    def _button(self, kind: str) -> Any:
-        import ipywidgets
-
-        button = ipywidgets.Button(description=kind.upper(), tooltip=f"Save as {kind}", layout={"width": "60px"})
-        button.on_click(lambda _: self._safely(self._save_here)(kind))
-        return button
+        shown = self._shown
+        if self.controls_of is self.state.plot and toolbar.show(self._controls, shown):
+            return
+        self._controls = toolbar.controls(self.state, shown, self._on_control)
+        self.controls, self.controls_of = {k: one.choice for k, one in self._controls.items()}, self.state.plot
+        self._frame.put(toolbar.boxes(self._controls), len(self._views) > 1)
 
     def _save_here(self, kind: str) -> None:
-        name = f"tandv-{self.state.plot.__name__}"
-        taken = {path.stem for path in Path.cwd().glob(f"{name}*.{kind}")}
-        path = self.save(next(n for i in range(1, 10_000) if (n := f"{name}-{i}") not in taken) + f".{kind}")
-        self._readout.value = f"saved {html.escape(str(path.resolve()))}"
+        name, taken = f"tandv-{self.state.plot.__name__}", {path.name for path in Path.cwd().glob(f"tandv-*.{kind}")}
+        self.save(next(path for i in range(1, 10_000) if (path := f"{name}-{i}.{kind}") not in taken))
 
-    # Events of the figure.
+    def _zoom(self) -> None:
+        """Let the mouse draw the part to zoom into, until it is pressed again."""
+        self.canvas.toolbar.zoom()
 
-    def _safely(self, action: Callable[..., None]) -> Callable[..., None]:
+    def _reset(self) -> None:
+        """Show the whole plot again."""
+        self._go((*self._views[:-1], self.state._replace(limits=())))
+
+    # Events of the page and of the figure.
+
+    def _safely(self, action: Callable[..., Any]) -> Callable[..., None]:
         """Wrap a callback so that its exceptions are shown in the widget: nobody else would see them."""
 
         def act(*arguments: Any, **named: Any) -> None:
             try:
                 action(*arguments, **named)
             except Exception as error:
-                self._error.value = f'<b style="color:#c02020">{html.escape(f"{type(error).__name__}: {error}")}</b>'
+                self._frame.say("error", f"{type(error).__name__}: {error}")
 
         return act
 
     def _on_control(self, **arguments: Any) -> None:
-        if not self._syncing:
-            self._safely(self._go)(views.change(self._views, **arguments))
+        self._safely(self._go)(views.change(self._views, **arguments))
 
     def _on_press(self, event: Any) -> None:
         if getattr(getattr(self.canvas, "toolbar", None), "mode", ""):  # zooming or panning
@@ -232,23 +253,21 @@ class Viewer:
         elif event.inaxes is not None and (event.inaxes is self._loss or is_lines(event.inaxes)):
             self._select_step(event.xdata)
         elif event.inaxes is not None and (table := drawn(event.inaxes)) is not None and table.pick is not None:
-            self._open(table.at(event.xdata, event.ydata))
-
-    def _open(self, place: Place | None) -> None:
-        """Show a clicked cell: in a plot with the arguments layer and step in itself, else as a histogram."""
-        plot = self.state.plot
-        if place is not None and place.step is None:
-            return
-        if place is not None and views.takes(plot, "layer") and views.takes(plot, "step"):
-            layer = {} if place.layer is None else {"layer": place.layer}
-            self.select(step=place.step, **layer)
-        elif (deeper := views.drilled(self.state, place, exp_hist)) is not None:
             limits = tuple((ax.get_xlim(), ax.get_ylim()) for ax in self._axes())
-            self._go(views.push(self._views, deeper, limits))
+            target = views.opened(self._views, table.at(event.xdata, event.ydata), exp_hist, limits)
+            if target is not self._views:
+                self._go(target)
+
+    def _fit(self, width: float) -> None:
+        """Make the figure as wide as the cell, but not wider than asked for."""
+        wanted = min(width, self._widest or width)
+        present, height = surface.size(self.canvas)
+        if abs(wanted - present) >= 2:
+            surface.resize(self.canvas, wanted, height)
 
     def _on_resize(self, event: Any) -> None:
-        """Lay out again for a new size of the figure."""
-        if (event.width, event.height) != self._laid_out:
+        """Lay out again for a new size of the figure, at the same zoom."""
+        if surface.size(self.canvas) != self._laid_out:
             self._draw()
 
     def _on_key(self, event: Any) -> None:
@@ -256,7 +275,7 @@ class Viewer:
             self.back()
         elif event.key in _KEYS:
             steps, layers = _KEYS[event.key]
-            if changed := views.moved(self.state, steps, layers):
+            if changed := views.moved(self.state, steps, layers, self._shown):
                 self.select(**changed)
 
     def _on_move(self, event: Any) -> None:
@@ -266,10 +285,10 @@ class Viewer:
         table = drawn(ax)
         if table is not None and table.pick is not None:
             place = table.at(event.xdata, event.ydata)
-            self._readout.value = "" if place is None else html.escape(describe(place))
+            self._frame.say("readout", "" if place is None else describe(place))
             cursor.move(None if place is None or place.step is None else place.step)
         elif ax is not None and (ax is self._loss or is_lines(ax)):
-            self._readout.value = html.escape(self._values_at(event.xdata))
+            self._frame.say("readout", self._values_at(event.xdata))
             cursor.move(float(self._nearest(event.xdata)))
         else:
             cursor.move(self._resting_step)
@@ -277,7 +296,7 @@ class Viewer:
     def _select_step(self, x: float) -> None:
         if views.takes(self.state.plot, "step"):
             self.select(step=self._nearest(x))
-        self._readout.value = html.escape(self._values_at(x))
+        self._frame.say("readout", self._values_at(x))
 
     # Steps and values.
 

@@ -14,13 +14,15 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
+import numpy as np
 import pandas as pd
 
 from tandv import formats
 from tandv.log import logframe
-from tandv.viz.layout.tables import Place
+from tandv.viz.layout.tables import Place, chosen, drawn
 from tandv.viz.of_arrays import history
 
+_HEIGHTS = {"overview": 7.6}  # inches; other plots have 5.2
 Limits = tuple[tuple[tuple[float, float], tuple[float, float]], ...]
 
 
@@ -76,6 +78,17 @@ def back(views: Views) -> Views:
     return views[:-1] if len(views) > 1 else views
 
 
+def opened(views: Views, place: Place | None, histogram: Callable[..., Any], limits: Limits) -> Views:
+    """Return the stack after a click on a cell: the plot itself moves there, or a histogram opens on top of it."""
+    top = views[-1]
+    if place is None or place.step is None:
+        return views
+    if takes(top.plot, "layer") and takes(top.plot, "step"):
+        return change(views, step=place.step, **({} if place.layer is None else {"layer": place.layer}))
+    deeper = drilled(top, place, histogram)
+    return views if deeper is None else push(views, deeper, limits)
+
+
 def drilled(view: View, place: Place | None, histogram: Callable[..., Any]) -> View | None:
     """Return the view that a click on a cell opens: the exponents of that layer at that step."""
     if place is None or place.layer is None or place.step is None or view.plot is histogram:
@@ -83,22 +96,26 @@ def drilled(view: View, place: Place | None, histogram: Callable[..., Any]) -> V
     if "df" not in view.arguments:
         return None
     kind = place.tt or one(view.arguments.get("tt")) or logframe.tensor_types(view.df)[0]
-    kept = {name: view.arguments[name] for name in ("phase", "theme") if name in view.arguments}
+    kept = {name: view.arguments[name] for name in ("phase", "rank", "theme") if name in view.arguments}
     return View(histogram, {"df": view.df, "layer": place.layer, "tt": kind, "step": place.step, **kept})
 
 
-def moved(view: View, steps: int = 0, layers: int = 0) -> dict[str, Any]:
-    """Return the arguments that change when an arrow key moves the view by so many steps or layers."""
+def moved(view: View, steps: int = 0, layers: int = 0, shown: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the arguments that change when an arrow key moves the view by so many steps or layers.
+
+    `shown` are the arguments as they are drawn, if the plot chose some of them itself.
+    """
     changed: dict[str, Any] = {}
-    names, layer = view.layers, view.arguments.get("layer")
+    at_present = {**view.arguments, **(shown or {})}
+    names, layer = view.layers, at_present.get("layer")
     if layers and isinstance(layer, str) and layer in names:
         changed["layer"] = names[min(max(names.index(layer) + layers, 0), len(names) - 1)]
-    step = view.arguments.get("step")
-    if steps and step is not None and takes(view.plot, "step"):
+    step = at_present.get("step")
+    if steps and isinstance(step, int | np.integer) and takes(view.plot, "step"):
         known = view.steps
         at = min(range(len(known)), key=lambda i: abs(known[i] - step))
         changed["step"] = known[min(max(at + steps, 0), len(known) - 1)]
-    return {name: value for name, value in changed.items() if value != view.arguments.get(name)}
+    return {name: value for name, value in changed.items() if value != at_present.get(name)}
 
 
 def choices(view: View) -> dict[str, list[Any]]:
@@ -116,6 +133,8 @@ def choices(view: View) -> dict[str, list[Any]]:
     }
     if "df" in view.arguments and (phases := [phase for phase in logframe.phases(view.df) if phase]):
         known["phase"] = lambda: phases
+    if "df" in view.arguments and len(ranks := logframe.ranks(view.df)) > 1:
+        known["rank"] = lambda: ranks
     found: dict[str, list[Any]] = {}
     for name, parameter in inspect.signature(view.plot).parameters.items():
         if name in known:
@@ -131,6 +150,37 @@ def current(view: View, name: str) -> Any:
         return view.arguments[name]
     default = inspect.signature(view.plot).parameters[name].default
     return None if default is inspect.Parameter.empty else default
+
+
+def shown(view: View, figure: Any) -> dict[str, Any]:
+    """Return the arguments as they are drawn: None is replaced by what the plot chose, or by all that it shows.
+
+    >>> from tandv import viz
+    >>> from tandv.log.logframe import example_log
+    >>> view = View(viz.scalar_global_heatmap, {"df": example_log(), "scalar_metric": "rm2"})
+    >>> shown(view, view.plot(**view.arguments))["tt"]
+    ['Weight', 'Activation', 'Gradient']
+    """
+    tables = [found for ax in figure.axes if (found := drawn(ax)) is not None]
+    everything = {
+        "layer": list(dict.fromkeys(layer for table in tables for layer in table.layers)),
+        "tt": list(dict.fromkeys(kind for table in tables for kind in table.tt)),
+    }
+    values = {name: current(view, name) for name in parameters(view.plot) if name != "fig"}
+    for name, value in values.items():
+        if value is not None and not (name == "dtype_annotation" and value is True):
+            continue
+        if name in chosen(figure):
+            values[name] = chosen(figure)[name]
+        elif found := everything.get(name):
+            values[name] = found[0] if len(found) == 1 else found
+    return values
+
+
+def height(view: View) -> float:
+    """Return how high a view is drawn, in inches."""
+    figsize = view.arguments.get("figsize")
+    return float(figsize[1]) if figsize else _HEIGHTS.get(view.plot.__name__, 5.2)
 
 
 def parameters(plot: Callable[..., Any]) -> list[str]:

@@ -21,6 +21,7 @@ from tandv.viz.layout.figures import AnyFigure, canvas
 from tandv.viz.layout.heat import MISSING, edges
 from tandv.viz.layout.style import Style, Theme, dress
 from tandv.viz.layout.style import theme as theme_named
+from tandv.viz.layout.tables import choose
 from tandv.viz.layout.ticks import step_text
 from tandv.viz.layout.titles import (
     GAP,
@@ -117,6 +118,7 @@ def overview(
     here = logframe.select(own, step=step)
 
     figure = canvas(fig, figsize or (14.0, 9.2), style)
+    choose(figure, layer=layer, tt=tt, scalar_metric=metric, step=step)
     style = _to_scale(style, figure)
     axes = _axes(figure, style)
     top, layers_ax, map_ax, words_ax, slice_ax, bars_ax = axes

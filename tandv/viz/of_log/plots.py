@@ -25,6 +25,7 @@ from tandv.viz.layout.colours import Colour
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme, fitting
+from tandv.viz.layout.tables import choose
 from tandv.viz.layout.ticks import step_text
 from tandv.viz.layout.titles import Key
 from tandv.viz.of_log import histogram, lines
@@ -189,11 +190,13 @@ def exp_hist(
 
     named, subtitle = _titles("exponents", rows, step)
     title = fig_title if title is None else title
-    return facet(
+    figure = facet(
         rows, draw, axes_of(rows, "tensor_type", "name", "step"), fig=fig, figsize=figsize, col_wrap=col_wrap,
         title=title, named=named,
         subtitle=subtitle, ax=ax, panel_title=_panel_title, panel_size=(4.0, 2.7), style=style, sharey=False,
     )  # fmt: skip
+    choose(figure, dtype_annotation=[to.name for to in formats])
+    return figure
 
 
 def scalar_global_heatmap(
@@ -339,12 +342,14 @@ def exp_heatmap(
     named, subtitle = _titles("exponents", rows)
     if formats:
         subtitle += f"  |  limits of {', '.join(to.name for to in formats)}"
-    return facet(
+    figure = facet(
         rows, draw, axes_of(rows, "tensor_type", "name"), fig=fig, figsize=figsize, col_wrap=col_wrap, title=title,
         named=named, subtitle=subtitle, ax=ax, panel_title=_panel_title, single_size=(9.5, 4.4), panel_size=(4.4,
         3.0), sharey=False,
         style=style,
     )  # fmt: skip
+    choose(figure, dtype_annotation=[to.name for to in formats])
+    return figure
 
 
 # ------------------------------------------------------------------------------------ querying the log

@@ -2,6 +2,7 @@
 
 import sys
 
+import ipywidgets
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -226,10 +227,11 @@ def test_without_ipympl_it_says_what_to_install_and_shows_a_still_picture(monkey
     monkeypatch.setitem(sys.modules, "ipympl.backend_nbagg", None)
     viewer = viz.interactive(viz.exp_hist, df=DF, layer="embed", tt="Weight", step=0)
     assert 'pip install "tandv[viz]"' in capsys.readouterr().err
-    before = bytes(viewer._surface.value)
+    (image,) = [child for child in viewer.widget.children if isinstance(child, ipywidgets.Image)]
+    before = bytes(image.value)
     assert before.startswith(b"\x89PNG")
     viewer.controls["layer"].value = "head"
-    assert bytes(viewer._surface.value) != before
+    assert bytes(image.value) != before
     viewer.close()
 
 
