@@ -15,14 +15,15 @@ _STYLE = """
 .tandv-viewer .jupyter-matplotlib-canvas-container { margin: 0; }
 .tandv-notice { display: none; font-weight: bold; padding: 4px 0; }
 .jupyter-widgets-disconnected .tandv-no-kernel { display: block; }
+.tandv-viewer.jupyter-widgets-disconnected::before, .tandv-viewer .jupyter-widgets-disconnected::before {
+    display: none; }
+.tandv-viewer.jupyter-widgets-disconnected > :not(:has(.tandv-notice)) { opacity: 0.6; }
 .tandv-live:not(.jupyter-widgets-disconnected):not(:has(.jupyter-matplotlib)) .tandv-no-ipympl {
     display: block; animation: tandv-late 0s 8s backwards; }
 @keyframes tandv-late { from { visibility: hidden; } }
 """
 NO_KERNEL = "The kernel that drew this is gone: run this cell again to click, hover and use the keys."
-NO_IPYMPL = (
-    "This page cannot show ipympl's figures: install ipympl where Jupyter itself runs, restart it, reload this."
-)
+NO_IPYMPL = "This page cannot show ipympl's figures: install ipympl where Jupyter itself runs, restart it, reload this."
 # The width goes to the kernel through a hidden number widget. Keys with ctrl, alt or meta, and Tab, belong to the page:
 # ipympl would swallow all of them, so they are handed on above it.
 _SCRIPT = """

@@ -8,6 +8,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from tandv.viz.notebook.surface import in_turn
+
 _MERGED = 0.004  # seconds: events closer together are handled as one
 _SETTLED = 0.15  # seconds after the last event, when the whole image is sent again
 
@@ -61,6 +63,7 @@ class Cursor:
         self._background = self._canvas.copy_from_bbox(self._canvas.figure.bbox)
         self._draw_lines()
 
+    @in_turn
     def _draw(self) -> None:
         self._waiting = None
         self.step = self._wanted
@@ -71,7 +74,7 @@ class Cursor:
         self._send()
         if self._settling is not None:
             self._settling.cancel()
-        self._settling = later(_SETTLED, self._send)
+        self._settling = later(_SETTLED, in_turn(self._send))
 
     def _draw_lines(self) -> None:
         for ax, line in self._lines:

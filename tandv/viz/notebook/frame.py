@@ -1,7 +1,7 @@
 """The widgets around the interactive figure: controls, buttons, and lines of text above and below it."""
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import ipywidgets as widgets
@@ -32,23 +32,21 @@ class Frame:
         self._words = dict.fromkeys(_TEXTS, "")
         self._texts = {name: widgets.HTML(layout={"margin": "0"}).add_class(f"tandv-{name}") for name in _TEXTS}
         self._bar = widgets.HBox(layout={"flex_flow": "row wrap", "align_items": "flex-start"})
-        self._buttons = {name: _button(name, words) for name, words in _BUTTONS.items()}
+        useful = _BUTTONS if live else {name: words for name, words in _BUTTONS.items() if name != "zoom"}
+        self._buttons = {name: _button(name, words) for name, words in useful.items()}
+        self._row = widgets.HBox(list(self._buttons.values()))
         self._width = widgets.IntText(layout={"display": "none"}).add_class("tandv-width")
-        self._shown = shown
         keys = widgets.HTML(f'<small style="opacity: 0.65">{KEYS}</small>', layout={"margin": "0"})
-        rows = [in_the_browser(), self._width, self._bar, self._texts["error"], shown, self._texts["readout"]]
-        self.widget = widgets.VBox([*rows, self._texts["notice"], *([keys] if live else [])])
+        rows = [in_the_browser(), self._width, self._bar, self._texts["error"], self._texts["notice"]]
+        self.widget = widgets.VBox([*rows, shown, self._texts["readout"], *([keys] if live else [])])
         self.widget.add_class("tandv-viewer")
         if live:
             self.widget.add_class("tandv-live")
-        self._live = live
 
     def put(self, controls: Sequence[Any], deeper: bool) -> None:
-        """Show some controls, and the buttons that are of use."""
-        hidden = set() if self._live else {"zoom"}
-        buttons = [button for name, button in self._buttons.items() if name not in hidden]
+        """Show some controls before the buttons; `deeper` tells whether there is a view to go back to."""
         self._buttons["back"].disabled = not deeper
-        self._bar.children = (*controls, *buttons)
+        self._bar.children = (*controls, self._row)
 
     def text(self, name: str) -> str:
         """Return one of the texts "error", "notice" and "readout"."""
@@ -61,7 +59,8 @@ class Frame:
 
     def on_click(self, name: str, action: Callable[[], Any]) -> None:
         """Call `action` when a button is pressed."""
-        self._buttons[name].on_click(lambda _: action())
+        if name in self._buttons:
+            self._buttons[name].on_click(lambda _: action())
 
     def on_width(self, action: Callable[[int], Any]) -> None:
         """Call `action` with the width of the cell in pixels, now and whenever it changes."""
@@ -69,8 +68,15 @@ class Frame:
 
     def close(self) -> None:
         """Close all widgets."""
-        for widget in (*self._bar.children, self._shown, *self.widget.children, self.widget):
+        for widget in (*_inside(self.widget), self.widget):
             widget.close()
+
+
+def _inside(box: Any) -> Iterator[Any]:
+    """Yield all widgets in a box, those in its boxes included."""
+    for child in getattr(box, "children", ()):
+        yield from _inside(child)
+        yield child
 
 
 def _button(name: str, words: str) -> Any:

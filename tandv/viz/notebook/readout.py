@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from tandv.curves import given
 from tandv.viz.layout.style import Style, dress
@@ -16,15 +17,23 @@ def draw_loss(side: Any, curves: pd.DataFrame, style: Style) -> Axes:
     """Draw every curve into a part of a figure; return its Axes."""
     side.set_facecolor(style.paper)
     ax = side.subplots()
-    side.subplots_adjust(left=0.2, right=0.95, bottom=0.14, top=0.84)
     dress(ax, style)
     for column, colour in zip(curves.columns, style.series, strict=False):
         curve = given(curves, column)
         ax.plot(curve.index, curve, color=colour, linewidth=1.2, label=str(column))
     ax.set_xlabel("step")
     ax.set_title("training", color=style.ink, size=style.text, loc="left")
-    ax.legend(frameon=False, labelcolor=style.ink, fontsize=style.small)
+    ax.legend(frameon=False, labelcolor=style.ink, fontsize=style.small, handlelength=1.2, loc="best")
+    place_loss(side, ax)
     return ax
+
+
+def place_loss(side: Any, ax: Axes) -> None:
+    """Leave the same room in pixels for labels whatever the size of the figure."""
+    wide, high = side.bbox.width * 72 / side.figure.dpi, side.bbox.height * 72 / side.figure.dpi
+    left, right, bottom, top = 40 / wide, 1 - 16 / wide, 36 / high, 1 - 62 / high
+    ax.set_position((left, bottom, max(right - left, 0.1), max(top - bottom, 0.1)))
+    ax.xaxis.set_major_locator(MaxNLocator(max(1, int((right - left) * wide / 36)), integer=True))
 
 
 def is_lines(ax: Any) -> bool:

@@ -1,8 +1,11 @@
 """Where the interactive figure is displayed: a live canvas of ipympl, or an image with the same controls."""
 
+import functools
 import io
 import sys
-from typing import Any
+import threading
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from matplotlib.backend_bases import ResizeEvent
@@ -11,6 +14,25 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 
 from tandv.messages import missing
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_drawing = threading.RLock()
+
+
+def in_turn(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function wait until no other one that is marked so runs in another thread.
+
+    JupyterLab has messages of widgets handled in a thread of their own, while cells run; matplotlib would then send
+    figures that are half drawn.
+    """
+
+    @functools.wraps(function)
+    def turn(*arguments: P.args, **named: P.kwargs) -> R:
+        with _drawing:
+            return function(*arguments, **named)
+
+    return turn
 
 
 def canvas(figure: Figure) -> tuple[Any, Any]:
@@ -42,6 +64,8 @@ def _live(figure: Figure) -> tuple[Any, Any]:
                 return None
             self._png_is_old = False
             return _png(self)
+
+        _handle_message = in_turn(Canvas._handle_message)
 
     live = Live(figure)
     manager = FigureManager(live, 0)

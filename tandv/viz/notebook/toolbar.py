@@ -57,11 +57,13 @@ def boxes(made: Mapping[str, Control]) -> list[Any]:
 def _control(name: str, values: Sequence[Any], value: Any, changed: Callable[..., None]) -> Control:
     label = _LABELS.get(name, name.replace("_", " "))
     layout = {"description": label, "style": {"description_width": "initial"}}
+    layout["layout"] = {"width": "auto", "max_width": "300px"}
     options: Options = [(f"{one:,}" if name == "step" else str(one), one) for one in values]
     if _several(name, value):
         choice: Any = widgets.SelectMultiple(options=options, rows=min(_ROWS, len(options)), **layout)
     elif name == "step":
         choice = widgets.SelectionSlider(options=options, continuous_update=False, **layout)
+        choice.layout.width = "300px"
     else:
         if name in _NONE or value not in values:
             first = None if name in _NONE else value

@@ -14,7 +14,8 @@ from tandv.viz.layout.style import theme
 from tandv.viz.layout.tables import choose, drawn
 from tandv.viz.notebook import still, surface, views
 from tandv.viz.notebook.cursor import Cursor, later
-from tandv.viz.notebook.readout import describe, draw_loss, is_lines, nearest, shown_data, values_at
+from tandv.viz.notebook.readout import describe, draw_loss, is_lines, nearest, place_loss, shown_data, values_at
+from tandv.viz.notebook.surface import in_turn
 from tandv.viz.notebook.views import View, Views
 from tandv.viz.of_log.plots import exp_hist
 
@@ -37,6 +38,7 @@ class Viewer:
         width: the largest width in pixels; in a notebook None is the width of the cell.
     """
 
+    @in_turn
     def __init__(self, view: View, curves: pd.DataFrame | None, width: int | None):
         try:
             from tandv.viz.notebook.frame import Frame
@@ -58,6 +60,7 @@ class Viewer:
         self.controls_of: Callable[..., Any] | None = None  # the plot that the controls belong to
         self._resting_step: float | None = None  # the step of the cursor while the mouse is outside
         self._steps: tuple[Any, np.ndarray] | None = None  # the data that is shown, and its steps
+        self._whole: views.Limits = ()  # the limits of all Axes before any zoom
         self._laid_out = (0, 0)  # width and height in pixels for which the figure was laid out
         self._shown_in: int | None = None  # the number of the cell that showed the viewer last
         self._frame = Frame(shown, surface.is_live(self.canvas))
@@ -77,6 +80,9 @@ class Viewer:
             )
         ]
         self._draw()
+        rows = views.rows_of_panels(self._axes())
+        if rows > 2 and view.plot.__name__ not in views.HEIGHTS and "figsize" not in view.arguments:
+            surface.resize(self.canvas, surface.size(self.canvas)[0], 240 * rows + 70)
 
     # What users and tests call.
 
@@ -100,11 +106,13 @@ class Viewer:
         """Where the last file was saved, "" if none was."""
         return self._frame.text("notice")
 
+    @in_turn
     def select(self, **arguments: Any) -> "Viewer":
         """Change some `arguments` of the plot that is shown, for example `layer=` and `step=`."""
         self._go(views.change(self._views, **arguments))
         return self
 
+    @in_turn
     def back(self) -> "Viewer":
         """Return from a histogram to the heat map it was opened from, at the same zoom."""
         if len(self._views) > 1:
@@ -115,6 +123,7 @@ class Viewer:
         """Return what is drawn as a table: a row for each step (or exponent), a column for each curve or layer."""
         return shown_data(self._axes())
 
+    @in_turn
     def save(self, path: str | Path) -> Path:
         """Write the figure as PNG, SVG or PDF, or the shown data as CSV, by the ending of `path`; return the path."""
         path = Path(path).expanduser().resolve()
@@ -128,6 +137,7 @@ class Viewer:
         self._frame.say("notice", f"saved {path}")
         return path
 
+    @in_turn
     def display(self) -> None:
         """Show the widget in the notebook's output, with a picture for when it has no kernel; elsewhere do nothing."""
         if not surface.in_notebook():
@@ -140,6 +150,7 @@ class Viewer:
         for data, metadata in still.outputs(image, repr(self), self.widget.model_id, width):
             display(data, metadata=metadata, raw=True)
 
+    @in_turn
     def close(self) -> None:
         """Disconnect mouse and keys, and close the widgets."""
         if self._cursor is not None:
@@ -161,6 +172,7 @@ class Viewer:
         if self._shown_in != surface.cell_number():
             self.display()
 
+    @in_turn
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """Return a still picture, for pages that show no ipympl, such as marimo."""
         return {"text/plain": repr(self), "image/png": still.picture(self.canvas, still.ELSEWHERE, self._style)}
@@ -182,10 +194,12 @@ class Viewer:
         view = self.state
         if self._cursor is not None:
             self._cursor.close()
-        if self._main is not self.figure:
+        if self._loss is not None:
             self._main.clear()
+            place_loss(self.figure.subfigs[1], self._loss)
         choose(self._main)
         view.plot(**view.arguments, fig=self._main)
+        self._whole = views.limits_of(self._axes())
         for ax, (x, y) in zip(self._axes(), view.limits, strict=False):
             ax.set_xlim(x)
             ax.set_ylim(y)
@@ -206,6 +220,7 @@ class Viewer:
     def _shown(self) -> dict[str, Any]:
         return views.shown(self.state, self._main)
 
+    @in_turn
     def _set_toolbar(self) -> None:
         """Set the controls to what is drawn; new ones are made only for another plot or another kind of value."""
         from tandv.viz.notebook import toolbar
@@ -234,6 +249,7 @@ class Viewer:
     def _safely(self, action: Callable[..., Any]) -> Callable[..., None]:
         """Wrap a callback so that its exceptions are shown in the widget: nobody else would see them."""
 
+        @in_turn
         def act(*arguments: Any, **named: Any) -> None:
             try:
                 action(*arguments, **named)
@@ -253,8 +269,8 @@ class Viewer:
         elif event.inaxes is not None and (event.inaxes is self._loss or is_lines(event.inaxes)):
             self._select_step(event.xdata)
         elif event.inaxes is not None and (table := drawn(event.inaxes)) is not None and table.pick is not None:
-            limits = tuple((ax.get_xlim(), ax.get_ylim()) for ax in self._axes())
-            target = views.opened(self._views, table.at(event.xdata, event.ydata), exp_hist, limits)
+            place, limits = table.at(event.xdata, event.ydata), views.limits_of(self._axes())
+            target = views.opened(self._views, place, exp_hist, limits)
             if target is not self._views:
                 self._go(target)
 
@@ -268,6 +284,8 @@ class Viewer:
     def _on_resize(self, event: Any) -> None:
         """Lay out again for a new size of the figure, at the same zoom."""
         if surface.size(self.canvas) != self._laid_out:
+            if (limits := views.limits_of(self._axes())) != self._whole:
+                self._views = (*self._views[:-1], self.state._replace(limits=limits))
             self._draw()
 
     def _on_key(self, event: Any) -> None:

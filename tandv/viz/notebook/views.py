@@ -11,18 +11,19 @@ A view is a plot and its arguments; the viewer has a stack of them. Nothing here
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from tandv import formats
 from tandv.log import logframe
 from tandv.viz.layout.tables import Place, chosen, drawn
 from tandv.viz.of_arrays import history
 
-_HEIGHTS = {"overview": 7.6}  # inches; other plots have 5.2
+HEIGHTS = {"overview": 7.6}  # inches; other plots have 5.2
 Limits = tuple[tuple[tuple[float, float], tuple[float, float]], ...]
 
 
@@ -180,7 +181,17 @@ def shown(view: View, figure: Any) -> dict[str, Any]:
 def height(view: View) -> float:
     """Return how high a view is drawn, in inches."""
     figsize = view.arguments.get("figsize")
-    return float(figsize[1]) if figsize else _HEIGHTS.get(view.plot.__name__, 5.2)
+    return float(figsize[1]) if figsize else HEIGHTS.get(view.plot.__name__, 5.2)
+
+
+def limits_of(axes: Iterable[Axes]) -> Limits:
+    """Return what part of the data each of some Axes shows."""
+    return tuple((ax.get_xlim(), ax.get_ylim()) for ax in axes)
+
+
+def rows_of_panels(axes: Iterable[Axes]) -> int:
+    """Return how many panels stand below each other."""
+    return len({round(ax.get_position().y0, 3) for ax in axes if drawn(ax) is not None})
 
 
 def parameters(plot: Callable[..., Any]) -> list[str]:
