@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
+import matplotlib
 import numpy as np
 from matplotlib.backend_bases import ResizeEvent
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -54,7 +55,11 @@ def canvas(figure: Figure) -> tuple[Any, Any]:
 
 
 def _live(figure: Figure) -> tuple[Any, Any]:
+    backend = matplotlib.get_backend(auto_select=False)
     from ipympl.backend_nbagg import Canvas, FigureManager
+
+    if backend is not None:  # importing ipympl makes it the backend of the user's own figures
+        matplotlib.use(backend)
 
     class Live(Canvas):
         """Sends whole frames: ipympl 0.10 loses some that hold only what has changed (its issues 472, 483)."""

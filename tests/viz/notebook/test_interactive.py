@@ -3,7 +3,6 @@
 import sys
 
 import ipywidgets
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -233,10 +232,6 @@ def test_without_ipympl_it_says_what_to_install_and_shows_a_still_picture(monkey
     viewer.controls["layer"].value = "head"
     assert bytes(image.value) != before
     viewer.close()
-
-
-def test_the_backend_of_other_figures_is_left_alone(heatmap):
-    assert matplotlib.get_backend().lower() == "agg"
 
 
 def test_bad_arguments_are_named():

@@ -1,6 +1,8 @@
 """The live canvas of ipympl, without a browser: what the front end sends, and what it is sent."""
 
 import io
+import subprocess
+import sys
 
 import ipywidgets
 import pytest
@@ -86,6 +88,20 @@ def test_a_save_says_where_the_file_is(viewer, tmp_path):
     viewer._frame._buttons["csv"].click()
     assert viewer.error == "" and viewer.notice == f"saved {tmp_path / 'tandv-exp_hist-2.csv'}"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tandv-exp_hist-1.csv", "tandv-exp_hist-2.csv"]
+
+
+def test_the_backend_of_other_figures_is_left_alone():
+    program = """if True:
+        import matplotlib
+        matplotlib.use("svg")
+        from matplotlib.figure import Figure
+        from tandv.viz.notebook import surface
+        surface.in_notebook = lambda: True
+        canvas, _ = surface.canvas(Figure())
+        print(matplotlib.get_backend(), surface.is_live(canvas))
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "svg True\n"
 
 
 def test_many_panels_make_a_higher_figure(viewer):
