@@ -3,18 +3,32 @@
 import os
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
 if TYPE_CHECKING:
     from tandv.log.opened import Log
 
-AnyLog = Union[pd.DataFrame, "Log", str, os.PathLike[str]]
 Names = str | re.Pattern[str] | Sequence[str | re.Pattern[str]]
 Steps = int | slice | Sequence[int]
 Label = Any  # of a column: (part, name)
 COUNTS = ("exponent_counts", 0)  # any of these stands for all counts of exponents
+
+
+class Indexed(Protocol):
+    """A log that has been opened where it lies: `tandv.log.opened.Log`, which this file must not import at once."""
+
+    def frame(
+        self,
+        layer: Names | None = None,
+        tt: Names | None = None,
+        step: Steps | None = None,
+        columns: Sequence[Label] | None = None,
+    ) -> pd.DataFrame: ...
+
+
+AnyLog = pd.DataFrame | Indexed | str | os.PathLike[str]
 
 
 def loaded(
