@@ -116,6 +116,27 @@ def is_linear(column: str) -> bool:
     return _split_threshold(column)[0] in _LINEAR
 
 
+_COUNTS = {"numel", "zeros", "nans", "infs", "calls", "zeros_{}", "zeros_retained_{}", "zeros_released_{}"}
+_SIZES = {"mean", "std", "mean_abs", "max_abs", "min_abs", "rm2", "rm4", "rm8", "update_mean_abs", "update_mean_abs_{}"}
+_NORMS = {"gradient_norm", "update_norm"}
+
+
+def unit(column: str) -> str:
+    """Return what a statistic is measured in, so that only those of one unit share an axis.
+
+    A statistic that tandv does not define has a unit of its own: its name.
+
+    >>> unit("rm2") == unit("max_abs"), unit("nans"), unit("sign_flips"), unit("kurtosis")
+    (True, 'count', 'share', 'kurtosis')
+
+    Args:
+        column: the name of a scalar statistic.
+    """
+    name = _split_threshold(column)[0]
+    named = {"count": _COUNTS, "value": _SIZES, "norm": _NORMS, "share": _SHARES}
+    return next((of for of, names in named.items() if name in names), str(column))
+
+
 def has_chance_level(column: str) -> bool:
     """Tell whether independent random signs would give `COIN` for a column.
 

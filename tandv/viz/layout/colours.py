@@ -2,11 +2,11 @@
 
 >>> scale = colour_scale(np.array([[0.5, 8.0]]), "log2")
 >>> scale.low, scale.high, [text for _, text in scale.ticks(3)]
-(-1.0, 3.0, ['2⁰', '2²'])
+(-1.0, 3.0, ['2⁻¹', '2¹', '2³'])
 """
 
 import math
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -16,7 +16,9 @@ from tandv.viz.layout.heat import MISSING
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.ticks import multiples, percent_text, power, value_text
 
-BEND = 0.82  # the share of the colour map below the knee
+FAR = 3.0  # times the distance between the quartiles: what lies further beyond them may be clipped
+MOST = 0.1  # the share of values that may be clipped at each end
+STRIDES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 32, 64, 128, 256, 512)  # exponents between two numbers of a key
 
 Colour = Literal["log2", "linear", "change"]
 
@@ -25,96 +27,119 @@ class Scale(NamedTuple):
     """How values map to positions on a colour map; low and high are in the unit of `kind`.
 
     kinds: "log2" (of a positive value), "linear", "signed" (log2 of the magnitude on both sides of zero, from `floor`
-    on) and "change" (log2 of a ratio). Above the `knee` colours change more slowly: the few values there keep their
-    order, and all others their contrast.
+    on) and "change" (log2 of a ratio). `below` and `above` tell whether there are values beyond the ends; they have the
+    colour of the end.
     """
 
     kind: Literal["log2", "linear", "signed", "change"]
     low: float
     high: float
     floor: float = 0.0
-    knee: float = math.inf
     shares: bool = False  # written as per cent
+    below: bool = False
+    above: bool = False
 
     @property
     def diverging(self) -> bool:
         return self.kind in ("signed", "change")
 
     def position(self, values: np.ndarray) -> np.ndarray:
-        """Return the positions of values between low (0) and high (1), not clipped."""
+        """Return the positions of values from low (0) to high (1)."""
         with np.errstate(divide="ignore", invalid="ignore"):
             if self.kind in ("log2", "change"):
                 values = np.log2(values)
             elif self.kind == "signed":
                 values = np.sign(values) * np.maximum(np.log2(np.abs(values)) - self.floor, 0)
-            return self._bend(values)
-
-    def _bend(self, values: Any) -> Any:
-        if self.knee >= self.high:
-            return (values - self.low) / (self.high - self.low)
-        if self.diverging:
-            sizes = np.abs(values)
-            below, above = sizes / self.knee, (sizes - self.knee) / (self.high - self.knee)
-            return 0.5 + 0.5 * np.sign(values) * np.where(sizes <= self.knee, BEND * below, BEND + (1 - BEND) * above)
-        below = BEND * (values - self.low) / (self.knee - self.low)
-        above = BEND + (1 - BEND) * (values - self.knee) / (self.high - self.knee)
-        return np.where(values <= self.knee, below, above)
+            return np.clip((values - self.low) / (self.high - self.low), 0, 1)
 
     def ticks(self, most: int = 5) -> list[tuple[float, str]]:
-        """Return positions (0 to 1) and texts of at most about `most` ticks."""
+        """Return positions (0 to 1) and texts of at most about `most` ticks: both ends, and what fits between them."""
         span = self.high - self.low
+        ends = [("<" * self.below) + self._text(self.low), (">" * self.above) + self._text(self.high)]
         if self.kind == "linear":
-            at = np.linspace(self.low, self.high, min(most, 3))
-            return [((v - self.low) / span, (percent_text if self.shares else value_text)(v)) for v in at]
+            inner = [(self.low + self.high) / 2] if most > 2 else []
+        elif self.kind == "signed":
+            inner = [0.0] if most > 2 else []
+        else:
+            strides = [s for s in STRIDES if len(multiples(self.low, self.high, s)) <= most] if most > 2 else []
+            inner = [float(v) for v in multiples(self.low, self.high, strides[0])] if strides else []
+        apart = 0.7 / max(most - 1, 1)
+        between = [(v - self.low) / span for v in inner]
+        shown = [(at, self._text(v)) for at, v in zip(between, inner, strict=True) if apart < at < 1 - apart]
+        return [(0.0, ends[0]), *shown, (1.0, ends[1])]
+
+    def _text(self, value: float) -> str:
+        """Return a value in the unit of `kind` as the number that it stands for."""
+        if self.kind == "linear":
+            return (percent_text if self.shares else value_text)(value)
         if self.kind == "signed":
-            ends = [self.knee, self.high] if self.knee < self.high and most > 4 else [self.high]
-            names = [(float(v), power(v + round(self.floor))) for v in map(math.floor, ends)]
-            both = [(-v, "−" + t) for v, t in reversed(names)] + [(0.0, "0")] + names
-            return [(float(self._bend(np.float64(v))), t) for v, t in both]
-        strides = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 32, 64, 128, 256, 512)
-        stride = next(s for s in strides if len(multiples(self.low, self.high, s)) <= max(most, 2))
-        times = "×" if self.kind == "change" else ""
-        at = list(multiples(self.low, self.high, stride))
-        if self.knee < self.high and self.diverging:
-            stride = next(s for s in strides if len(multiples(-self.knee, self.knee, s)) <= max(most - 2, 1))
-            ends = float(math.floor(self.high))
-            at = [-ends, *multiples(-self.knee, self.knee, stride), ends]
-        elif self.knee < self.high:
-            stride = next(s for s in strides if len(multiples(self.low, self.knee, s)) <= max(most - 1, 1))
-            at = [*multiples(self.low, self.knee, stride), float(math.floor(self.high))]
-        if len(at) < 2 or at[-1] == at[0]:
-            return [(0.0, times + value_text(2.0**self.low, 2)), (1.0, times + value_text(2.0**self.high, 2))]
-        return [(float(self._bend(np.float64(v))), times + power(round(v))) for v in at]
+            return "0" if value == 0 else ("−" if value < 0 else "") + _power(abs(value) + self.floor)
+        return ("×" if self.kind == "change" else "") + _power(value)
+
+
+def _power(exponent: float) -> str:
+    """Return 2 to the power of a number: as a power if it is whole, else plainly."""
+    return power(round(exponent)) if abs(exponent - round(exponent)) < 1e-9 else value_text(2.0**exponent, 2)
 
 
 def colour_scale(values: np.ndarray, colour: Colour = "log2") -> Scale:
     """Return a scale that suits finite `values`; signed values get a diverging one on both sides of zero.
 
-    The lowest half percent of a logarithmic scale may be clipped, so that one tiny value does not reduce the
-    contrast of all others; the highest value never is.
+    An end is clipped to a quantile where few values lie far beyond all others, so that one hot layer leaves the others
+    their contrast: at most a tenth of the values, or one row of a table.
     """
     finite = values[np.isfinite(values)]
+    share = max(MOST, 1.001 / len(values)) if values.ndim == 2 and len(values) > 4 else MOST
     if colour == "linear":
-        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-        return Scale("linear", low, high if high > low else low + (abs(low) or 1.0))
+        if not finite.size:
+            return Scale("linear", 0.0, 1.0)
+        low, high = _ends(finite, share, least=0.0)
+        ends = (low, high) if high > low else (low, low + (abs(low) or 1.0))
+        return Scale("linear", *ends, below=bool(finite.min() < low), above=bool(finite.max() > high))
     sizes = np.log2(np.abs(finite[finite != 0]).astype(np.float64))
     if not sizes.size:
         return Scale("log2", 0.0, 1.0)
-    high, low = float(sizes.max()), float(np.quantile(sizes, 0.005, method="lower"))
     if colour == "change":
-        reach = max(float(np.abs(sizes).max()), 0.5)
-        knee = max(float(np.quantile(np.abs(sizes), 0.99)), 0.25)
-        return Scale("change", -reach, reach, knee=knee if reach > 1.6 * knee else math.inf)
+        low, high = _ends(sizes, share)
+        reach = max(-low, high, 0.5)
+        reach = math.ceil(reach) if reach > 2 else reach
+        return Scale("change", -reach, reach, below=bool(sizes.min() < -reach), above=bool(sizes.max() > reach))
+    low, high = _ends(sizes, share)
     if (finite < 0).any():
         floor = float(math.floor(max(float(np.quantile(sizes, 0.05)), high - 24)))
-        reach, knee = max(high - floor, 1.0), max(float(np.quantile(sizes, 0.99)) - floor, 0.5)
-        return Scale("signed", -reach, reach, floor, knee if reach > 1.6 * knee else math.inf)
+        reach = float(max(math.ceil(high - floor), 1))
+        top = floor + reach
+        negative, positive = (np.log2(np.abs(part).max(initial=0) or 1e-300) for part in (finite[finite < 0], finite))
+        return Scale("signed", -reach, reach, floor, below=bool(negative > top), above=bool(positive > top))
     if high - low < 1:
         low, high = (high + low) / 2 - 0.5, (high + low) / 2 + 0.5
-    # Where a few values are far above all others, the others would have nearly one colour: bend the scale.
-    knee = float(np.quantile(sizes, 0.99))
-    knee = max(knee, low + 0.5)
-    return Scale("log2", low, high, knee=knee if high - knee > 0.6 * (knee - low) else math.inf)
+    elif high - low > 3:
+        low, high = float(math.floor(low)), float(math.ceil(high))
+    return Scale("log2", low, high, below=bool(sizes.min() < low), above=bool(sizes.max() > high))
+
+
+def _ends(values: np.ndarray, share: float, least: float = 0.5) -> tuple[float, float]:
+    """Return the ends of a scale: the extremes, or quantiles where that shows the other values much better.
+
+    `share` is how many values may lie beyond each end; `least` is the smallest distance of the quartiles that counts.
+    """
+    low, high = float(values.min()), float(values.max())
+    first, third = (float(v) for v in np.quantile(values, (0.25, 0.75)))
+    far = FAR * max(third - first, least)
+    if not far:
+        return low, high
+    near = values[(values >= first - far) & (values <= third + far)]
+    few_below, few_above = ((beyond <= share * values.size) for beyond in (
+        (values < first - far).sum(), (values > third + far).sum(),
+    ))  # fmt: skip
+    inner_low = float(near.min()) if few_below else low
+    inner_high = float(near.max()) if few_above else high
+    inside = max(inner_high - inner_low, 2 * least)
+    if inner_low - low < 0.3 * inside:
+        inner_low = low
+    if high - inner_high < 0.3 * inside:
+        inner_high = high
+    return inner_low, inner_high
 
 
 def paint(values: np.ndarray, scale: Scale, style: Style) -> np.ndarray:

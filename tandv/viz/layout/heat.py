@@ -115,13 +115,23 @@ class Hatch(NamedTuple):
     width: int
 
 
+class Shown(NamedTuple):
+    """The cells that pixels show: ranges (first, one past last) of rows and of columns, one each for several pixels.
+
+    `row` and `column` are the range of each pixel, from the lower left, -1 outside the table.
+    """
+
+    ranges: list[tuple[np.ndarray, np.ndarray]]
+    row: np.ndarray
+    column: np.ndarray
+
+
 class Heat(AxesImage):
     """A table of cells in Axes, drawn from as many cells as there are pixels.
 
     `values` is [rows, columns], `x` and `y` are the ascending borders of columns and rows in data units,
     `paint` turns a table of values into RGBA bytes, NaN, 0 and MISSING included. `note` is a label, to which the
-    reduction is added, and what a row is. `marks` has the bits SOME_NAN and SOME_INF of each cell, which is hatched in
-    `hatching`, the colours of (NaN, infinity, the edge of a line).
+    reduction is added, and what a row is. `marks` has the bits SOME_NAN and SOME_INF of each cell (see Hatched).
     """
 
     order = (0, 1)  # of the axes along which cells are reduced
@@ -138,12 +148,11 @@ class Heat(AxesImage):
         signed: bool = False,
         note: tuple[Text, str] | None = None,
         marks: np.ndarray | None = None,
-        hatching: tuple[str, str, str] = ("#ff4fa8", "#d8231f", "#ffffff"),
     ):
         extent = (float(x[0]), float(x[-1]), float(y[0]), float(y[-1]))
         super().__init__(ax, origin="lower", extent=extent)
         self.values, self.x, self.y, self.paint, self.signed, self.note = values, x, y, paint, signed, note
-        self.marks, self.hatching = (marks, hatching) if marks is not None and marks.any() else (None, hatching)
+        self.marks = marks if marks is not None and marks.any() else None
         self._made: tuple | None = None
         self._plain: str | None = None  # the label without the note
         self.set_data(np.zeros((1, 1)))
@@ -154,7 +163,7 @@ class Heat(AxesImage):
         """Return the value that is shown for each range of cells along an axis."""
         return reduce(parts, first, last, axis, self.signed)
 
-    def _borders(self, magnification: float = 1.0) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int, int]]:
+    def borders(self, magnification: float = 1.0) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int, int]]:
         """Return the borders of the pixels of the Axes in data units, and the box in (magnified) pixels."""
         box = tuple((np.asarray(self.axes.bbox.extents) * magnification + 0.5).astype(int).tolist())
         left, bottom, right, top = box
@@ -171,18 +180,33 @@ class Heat(AxesImage):
         self, renderer: RendererBase, magnification: float = 1.0, unsampled: bool = False
     ) -> tuple[np.ndarray, float, float, Affine2D]:
         """Return the image of the cells in view (matplotlib calls this when it draws)."""
-        x, y, box = self._borders(magnification)
+        x, y, box = self.borders(magnification)
         key = (box, x[0], x[-1], y[0], y[-1])
         if self._made is None or self._made[0] != key:
-            self._made = (key, self._picture(x, y, magnification))
+            self._made = (key, self._picture(x, y))
         return self._made[1], box[0] / magnification, box[1] / magnification, Affine2D()
 
-    def _picture(self, x: np.ndarray, y: np.ndarray, magnification: float) -> np.ndarray:
+    def _picture(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        shown = self.cells(x, y)
+        sizes = [(int(ends[-1] - starts[0]) if len(starts) else 0, len(starts)) for starts, ends in shown.ranges]
+        self._write_note(*sizes)
+        parts = self.values
+        for axis in self.order:
+            starts, ends = shown.ranges[axis]
+            parts = self.reduced(parts, starts, ends, axis) if len(starts) else np.take(parts, [], axis)
+        colours = self.paint(parts)
+        # One more row and column, transparent, for pixels outside the table (-1).
+        framed = np.zeros((colours.shape[0] + 1, colours.shape[1] + 1, 4), np.uint8)
+        framed[:-1, :-1] = colours
+        return np.ascontiguousarray(framed[shown.row[:, None], shown.column[None, :]])
+
+    def cells(self, x: np.ndarray, y: np.ndarray) -> Shown:
+        """Return which cells are in view between borders of pixels, and which of these each pixel shows."""
         # An axis may be inverted (layers go downwards): reduce ascending, flip at the end.
         right, up = x[0] < x[-1], y[0] < y[-1]
         columns = buckets(self.x, x if right else x[::-1])
         rows = buckets(self.y, y if up else y[::-1])
-        ranges, wheres, sizes = [], [], []
+        ranges, wheres = [], []
         for first, last in (rows, columns):
             shown = last > first
             starts, where = np.unique(first[shown], return_inverse=True)
@@ -191,31 +215,7 @@ class Heat(AxesImage):
             ranges.append((starts, ends))
             wheres.append(np.full(len(first), -1))
             wheres[-1][shown] = where
-            sizes.append((int(ends[-1] - starts[0]) if len(starts) else 0, len(starts)))
-        self._write_note(*sizes)
-        parts = self.values
-        for axis in self.order:
-            starts, ends = ranges[axis]
-            parts = self.reduced(parts, starts, ends, axis) if len(starts) else np.take(parts, [], axis)
-        colours = self.paint(parts)
-        # One more row and column, transparent, for pixels outside the table (-1).
-        framed = np.zeros((colours.shape[0] + 1, colours.shape[1] + 1, 4), np.uint8)
-        framed[:-1, :-1] = colours
-        row, column = wheres[0][:: 1 if up else -1], wheres[1][:: 1 if right else -1]
-        picture = np.ascontiguousarray(framed[row[:, None], column[None, :]])
-        if self.marks is not None and colours.size:
-            marks = self.marks
-            for axis in self.order:
-                starts, ends = ranges[axis]
-                marks = reduce_marks(marks, starts, ends, axis)
-            hatch(picture, marks, row, column, self._hatch(magnification))
-        return picture
-
-    def _hatch(self, magnification: float) -> Hatch:
-        point = self.axes.figure.dpi / 72 * magnification  # type: ignore[union-attr]
-        width = max(round(1.1 * point), 1)
-        nan, inf, halo = ((np.array(to_rgba(colour)) * 255).round().astype(np.uint8) for colour in self.hatching)
-        return Hatch(nan, inf, halo, max(round(6 * point), 4 * width), width)
+        return Shown(ranges, wheres[0][:: 1 if up else -1], wheres[1][:: 1 if right else -1])
 
     def _write_note(self, rows: tuple[int, int], columns: tuple[int, int]) -> None:
         """Add to the label how many cells were reduced to how many pixels."""
@@ -236,7 +236,7 @@ class Heat(AxesImage):
         """Return row and column of the cell at data coordinates: of several in one pixel, the one that is shown."""
         if not (self.x[0] <= x <= self.x[-1] and self.y[0] <= y <= self.y[-1]):
             return None
-        across, along, _ = self._borders()
+        across, along, _ = self.borders()
         (row, rows), (column, columns) = self._under(self.y, along, y), self._under(self.x, across, x)
         part = self.values[row:rows, column:columns]
         rank = np.where(np.isnan(part), np.inf, np.abs(part) if self.signed else part)
@@ -256,3 +256,42 @@ class Heat(AxesImage):
         first, last = buckets(borders, pixels[pixel : pixel + 2])
         several = last[0] - first[0] > 1
         return (int(first[0]), int(last[0])) if several else (exact, exact + 1)
+
+
+class Hatched(AxesImage):
+    """The hatches over the marked cells of a heat map, above any line in it.
+
+    `colours` are those of NaN, of infinity and of the edges of lines.
+    """
+
+    def __init__(self, heat: Heat, colours: tuple[str, str, str]):
+        super().__init__(heat.axes, origin="lower", extent=heat.get_extent(), zorder=2.5)
+        self._heat = heat
+        self._colours = [(np.array(to_rgba(colour)) * 255).round().astype(np.uint8) for colour in colours]
+        self._made: tuple | None = None
+        self.set_data(np.zeros((1, 1)))
+        self.set_clip_path(heat.axes.patch)
+        heat.axes.add_image(self)
+
+    def make_image(
+        self, renderer: RendererBase, magnification: float = 1.0, unsampled: bool = False
+    ) -> tuple[np.ndarray, float, float, Affine2D]:
+        """Return the image of the hatches in view (matplotlib calls this when it draws)."""
+        x, y, box = self._heat.borders(magnification)
+        key = (box, x[0], x[-1], y[0], y[-1])
+        if self._made is None or self._made[0] != key:
+            self._made = (key, self._picture(x, y, magnification))
+        return self._made[1], box[0] / magnification, box[1] / magnification, Affine2D()
+
+    def _picture(self, x: np.ndarray, y: np.ndarray, magnification: float) -> np.ndarray:
+        shown, marks = self._heat.cells(x, y), self._heat.marks
+        picture = np.zeros((len(shown.row), len(shown.column), 4), np.uint8)
+        if marks is None or not all(len(starts) for starts, _ in shown.ranges):
+            return picture
+        for axis, (starts, ends) in enumerate(shown.ranges):
+            marks = reduce_marks(marks, starts, ends, axis)
+        point = self.axes.figure.dpi / 72 * magnification  # type: ignore[union-attr]
+        width = max(round(1.1 * point), 1)
+        nan, inf, halo = self._colours
+        hatch(picture, marks, shown.row, shown.column, Hatch(nan, inf, halo, max(round(6 * point), 4 * width), width))
+        return picture

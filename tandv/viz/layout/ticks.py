@@ -178,6 +178,25 @@ def decade_ticks(axis: Axis) -> None:
     )
 
 
+def decimal_ticks(axis: Axis) -> None:
+    """Tick a log-scaled axis at 1, 2 and 5 times powers of ten, or at the powers alone where there is less room."""
+
+    def choose(low: float, high: float, axis: Axis) -> Iterable[float]:
+        if low <= 0:
+            return []
+        tens, fit = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1), room(axis, 5)
+        inside = {ways: [m * 10.0**n for n in tens for m in ways if low <= m * 10.0**n <= high] for ways in _DECIMALS}
+        fitting = next((found for found in inside.values() if 2 <= len(found) <= max(fit, 2)), inside[(1,)])
+        return fitting[:: max(-(-len(fitting) // max(fit, 1)), 1)]
+
+    axis.set_major_locator(_Fitted(choose))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: value_text(x)))
+    axis.set_minor_locator(_Fitted(lambda *_: []))
+
+
+_DECIMALS = ((1, 2, 5), (1, 3), (1,))
+
+
 def linear_ticks(axis: Axis, text: Callable[[float], str] = value_text, most: int = 6) -> None:
     """Tick an axis of plain numbers."""
     axis.set_major_locator(

@@ -11,7 +11,7 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
 from matplotlib.image import AxesImage
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Polygon, Rectangle
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox, ScaledTranslation
 
@@ -251,25 +251,27 @@ def colour_key(ax: Axes, key: Key, style: Style) -> None:
     image.set_extent((x(anchor + bar), x(anchor), low, high))
     image.set_in_layout(True)
     ax.add_artist(image)
-    end = -math.inf
-    ticks = key.scale.ticks(max(2, min(5, int(bar / points(fig, 30)))))
-    for at, words in ticks:
+    table, tip = lookup(key.colours), points(fig, 4)
+    for beyond, start, step, colour in ((key.scale.below, anchor + bar, tip, 0), (key.scale.above, anchor, -tip, -1)):
+        if beyond:  # values beyond the end of the scale have its colour
+            corners = [(x(start), low), (x(start), high), (x(start + step), (low + high) / 2)]
+            arrow = Polygon(corners, transform=ax.transAxes, facecolor=table[colour] / 255, linewidth=0, clip_on=False)
+            ax.add_patch(arrow)
+    taken: list[Bbox] = []
+    first, *inner, last = key.scale.ticks(max(2, min(5, int(bar / points(fig, 30)))))
+    for at, words in (first, last, *inner):  # the ends before what is between them
         where = x(anchor + bar * (1 - at))
         text = ax.text(
-            where,
-            y(14),
-            words,
-            transform=ax.transAxes,
-            size=style.small,
-            color=style.muted,
-            ha="center",
-            va="bottom",
-        )
+            where, y(14), words, transform=ax.transAxes, size=style.small, color=style.muted, ha="center", va="bottom",
+        )  # fmt: skip
         box = text.get_window_extent(renderer)
-        if box.x0 < end + 3:
+        if at == 1 and (over := box.x1 - (ax.bbox.x1 + points(fig, 2))) > 0:
+            text.set_x(where - over / pixel_w)
+            box = text.get_window_extent(renderer)
+        if any(box.x0 < other.x1 + 3 and other.x0 < box.x1 + 3 for other in taken):
             text.remove()
             continue
-        end = box.x1
+        taken.append(box)
         ax.plot([where, where], [high, y(14)], transform=ax.transAxes, color=style.muted, lw=0.7, clip_on=False)
     at = anchor + bar + points(fig, 10)
     for words, colour, *marks in [("", ""), *reversed(key.specials)] if key.label else reversed(key.specials):

@@ -1,7 +1,7 @@
 """Draw statistics over the steps: a line per statistic, with marks where it is NaN, infinite or zero."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from tandv.viz.layout.heat import buckets, edges
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import (
+    decimal_ticks,
     length_in_points,
     linear_ticks,
     log2_ticks,
@@ -25,6 +26,9 @@ from tandv.viz.of_log.not_finite import not_finite
 Kind = Literal["line", "scatter"]
 Scale = Literal["auto", "log2", "linear"]
 MOST_POINTS = 3000  # beyond that, the smallest and largest value of each stretch are drawn
+
+_DASHES: tuple[Any, ...] = ("solid", (0, (4, 2)), (0, (1, 1.5)))  # where there are more lines than colours
+_POINTS = (".", "+", "x")
 
 
 def wants_log2(values: np.ndarray) -> bool:
@@ -64,17 +68,25 @@ def draw_lines(
     if len(metrics) == 1:
         ax.set_ylabel(metrics[0])
     for i, (name, values) in enumerate(zip(metrics, table, strict=True)):
-        colour = style.series[i % len(style.series)]
+        colour, dashes = style.series[i % len(style.series)], _DASHES[i // len(style.series) % len(_DASHES)]
         shown = np.where(values > 0, values, np.nan) if log2 else values
         shown = np.where(np.isinf(shown), np.nan, shown)
         label = name if len(metrics) > 1 else "_" + name
         few = len(steps) < 2 or _islands(shown)
         if kind == "scatter":
-            ax.plot(steps, shown, ".", color=colour, markersize=4, label=label, alpha=0.85)
+            ax.plot(
+                steps,
+                shown,
+                _POINTS[i // len(style.series) % len(_POINTS)],
+                color=colour,
+                markersize=4,
+                label=label,
+                alpha=0.85,
+            )
         else:
             thin_x, thin_y = thin(steps, shown)
             marker = {"marker": "o", "markersize": 3.5} if few else {}
-            ax.plot(thin_x, thin_y, color=colour, linewidth=1.5, label=label, solid_joinstyle="round", **marker)
+            ax.plot(thin_x, thin_y, color=colour, linewidth=1.5, label=label, linestyle=dashes, **marker)
     # A statistic that compares a step with the one before has no value at the first step: that is not marked.
     compared = np.array([bool(insight_meaning(name)) for name in metrics])[:, None]
     shares = not_finite(rows)[:, order]
@@ -99,7 +111,11 @@ def draw_lines(
 
 
 def draw_curves(table: pd.DataFrame, ax: Axes, *, style: Style, label: str = "") -> None:
-    """Draw curves, such as the losses, over the step; `table` is what `tandv.curves.as_curves` returns."""
+    """Draw curves, such as the losses, over the step; `table` is what `tandv.curves.as_curves` returns.
+
+    Infinities are marked at the top, and the end of a curve that has become NaN, which a curve that is known at few
+    steps has not.
+    """
     table = table.sort_index()
     values = table.to_numpy(float).T
     steps = table.index.to_numpy()
@@ -107,21 +123,32 @@ def draw_curves(table: pd.DataFrame, ax: Axes, *, style: Style, label: str = "")
         there = np.isfinite(values[i])
         x, y = thin(steps[there], values[i][there])
         marker = {"marker": "o", "markersize": 3.5} if there.sum() == 1 else {}
-        colour = style.series[0] if i == 0 else style.muted if i == 1 else style.series[(i - 1) % len(style.series)]
-        ax.plot(x, y, color=colour, linewidth=1.6 if i == 0 else 1.2, label=str(table.columns[i]), **marker)
-    mark(ax, steps, _given_nan(table), "NaN", style)
-    mark(ax, steps, np.asarray(np.isinf(values).any(axis=0)), "infinite", style)
-    if np.nanmin(values, initial=np.inf) > 0 and wants_log2(values) and np.nanmax(values) > 64 * np.nanmin(values):
-        ax.set_yscale("log", base=2)
-        log2_ticks(ax.yaxis)
+        colours = (style.series[0], style.muted, *style.series[1:-2])  # the last but one is nearly the muted one
+        colour, dashes = colours[i % len(colours)], _DASHES[i // len(colours) % len(_DASHES)]
+        look = {"color": colour, "linestyle": dashes, "linewidth": 1.6 if i == 0 else 1.2}
+        ax.plot(x, y, label=str(table.columns[i]), **look, **marker)
+    finite = values[np.isfinite(values)]
+    if finite.size and finite.min() > 0 and finite.max() > 64 * finite.min():
+        ax.set_yscale("log")
+        decimal_ticks(ax.yaxis)
     else:
         linear_ticks(ax.yaxis)
+    mark(ax, steps, _given_nan(table), "NaN", style)
+    mark(ax, steps, np.asarray(np.isinf(values).any(axis=0)), "infinite", style)
     step_ticks(ax.xaxis)
     ax.set_xlabel("step")
     ax.set_ylabel(label)
     if len(steps):
         ax.set_xlim(*_span(steps))
     remember(ax, Drawn("curves", "step", "value", (), (), steps, values, tuple(map(str, table.columns))))
+
+
+def _became_nan(curve: np.ndarray) -> range:
+    """Return where a curve is NaN at its end, if for longer than ever between two of its values."""
+    known = np.flatnonzero(~np.isnan(curve))
+    if not len(known) or len(curve) - known[-1] <= np.diff(known, prepend=known[0] - 1).max():
+        return range(0)
+    return range(int(known[-1]) + 1, len(curve))
 
 
 def thin(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -142,8 +169,10 @@ def thin(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def _given_nan(table: pd.DataFrame) -> np.ndarray:
-    """Tell for each step whether a curve was given NaN there; of other sources of curves, NaN may be no number."""
-    nan = [step for steps in table.attrs.get("nan", {}).values() for step in steps]
+    """Tell for each step whether a curve was given NaN there; a source that does not tell may have no number."""
+    if "nan" not in table.attrs:
+        return np.isin(np.arange(len(table)), [i for curve in table.to_numpy(float).T for i in _became_nan(curve)])
+    nan = [step for steps in table.attrs["nan"].values() for step in steps]
     return np.isin(table.index.to_numpy(), nan)
 
 

@@ -14,7 +14,7 @@ from tandv.formats import Format
 from tandv.glossary import is_share
 from tandv.log.grid import Grid
 from tandv.viz.layout.colours import Colour, Scale, colour_scale, lookup, paint, specials
-from tandv.viz.layout.heat import MISSING, SOME_INF, SOME_NAN, Heat, edges
+from tandv.viz.layout.heat import MISSING, SOME_INF, SOME_NAN, Hatched, Heat, edges
 from tandv.viz.layout.layer_axis import layer_axis
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, remember
@@ -142,10 +142,9 @@ def draw_table(
             linewidth=0, alpha=0.5, zorder=-1,
         )  # fmt: skip
         ax.add_patch(hatched)
-    heat = Heat(
-        ax, table, x, borders, lambda part: paint(part, scale, style), signed=scale.diverging, marks=marks,
-        hatching=(style.nan, style.inf, style.paper),
-    )  # fmt: skip
+    heat = Heat(ax, table, x, borders, lambda part: paint(part, scale, style), signed=scale.diverging, marks=marks)
+    if heat.marks is not None:
+        Hatched(heat, (style.nan, style.inf, style.paper))
     heat.note = (ax.xaxis.label, words[1])
     ax.grid(False)
     for spine in ax.spines.values():

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tandv.formats import Format, known
-from tandv.glossary import insight_meaning, is_linear
+from tandv.glossary import insight_meaning, is_linear, unit
 from tandv.log import logframe
 from tandv.log.door import AnyLog
 from tandv.log.grid import grid
@@ -62,6 +62,9 @@ def scalar_line(
 ) -> Figure:
     """Draw statistics of layers over the steps: a line for each metric, a panel for each layer and tensor type.
 
+    Statistics of different units, such as sizes and counts, have panels of their own. Steps at which a tensor has NaN
+    or infinities are marked at the top, since its statistics are those of its finite values.
+
     >>> from tandv.log.logframe import example_log
     >>> fig = scalar_line(example_log(), re.compile("attention"), "Gradient", ["rm2", "max_abs"])
 
@@ -94,22 +97,49 @@ def scalar_line(
     if wrong := set(share) - {"sharex", "sharey"}:
         raise ValueError(f"facet_kws has {sorted(wrong)}; it may have 'sharex' and 'sharey' (True or False)")
     sharex, sharey = share.get("sharex", True), share.get("sharey", True)
-    values = rows[[("scalar_stats", m) for m in metrics]].to_numpy(np.float64, na_value=np.nan)
-    linear = yscale == "auto" and any(map(is_linear, metrics))
+    units = _by_unit(metrics)
+    sharey = sharey and len(units) == 1
+    linear = {of: yscale == "auto" and (of == "count" or any(map(is_linear, each))) for of, each in units.items()}
+    log2 = {
+        of: yscale == "log2" or (not linear[of] and yscale == "auto" and wants_log2(_values(rows, each)))
+        for of, each in units.items()
+    }
     largest = not_finite(rows).max(axis=1)
-    log2 = yscale == "log2" or (yscale == "auto" and not linear and wants_log2(values))
     style = fitting(theme, figsize, fig, ax)
 
     def draw(part: pd.DataFrame, ax: Axes) -> None:
-        own = log2 if sharey or linear or yscale != "auto" else wants_log2(_values(part, metrics))
-        draw_lines(part, ax, metrics=metrics, x=x, kind=kind, log2=own, largest=largest, style=style)
+        of = str(part[_UNIT].iloc[0]) if len(units) > 1 else next(iter(units))
+        own = log2[of] if sharey or linear[of] or yscale != "auto" else wants_log2(_values(part, units[of]))
+        draw_lines(part, ax, metrics=units[of], x=x, kind=kind, log2=own, largest=largest, style=style)
+
+    def panel_title(names: dict[str, Any]) -> str:
+        return _panel_title({**names, **({"unit": ", ".join(units[names["unit"]])} if "unit" in names else {})})
 
     named, subtitle = _titles(", ".join(metrics), rows)
+    if len(units) > 1:  # the same rows in a panel for each unit
+        rows = pd.concat([_with_unit(rows, of) for of in units])
     return facet(
-        rows, draw, axes_of(rows, "tensor_type", "name", but=x), fig=fig, figsize=figsize, col_wrap=col_wrap,
-        title=title, named=named,
-        subtitle=subtitle, ax=ax, panel_title=_panel_title, style=style, sharex=sharex, sharey=sharey,
+        rows, draw, [*axes_of(rows, "tensor_type", "name", but=x), *(["unit"] if len(units) > 1 else [])], fig=fig,
+        figsize=figsize, col_wrap=col_wrap, title=title, named=named, subtitle=subtitle, ax=ax,
+        panel_title=panel_title, style=style, sharex=sharex, sharey=sharey,
     )  # fmt: skip
+
+
+_UNIT = ("metadata", "unit")
+
+
+def _by_unit(metrics: Sequence[str]) -> dict[str, list[str]]:
+    """Return the statistics of each unit, which share an axis."""
+    found: dict[str, list[str]] = {}
+    for metric in metrics:
+        found.setdefault(unit(metric), []).append(metric)
+    return found
+
+
+def _with_unit(rows: pd.DataFrame, of: str) -> pd.DataFrame:
+    out = rows.copy(deep=False)
+    out[_UNIT] = of
+    return out
 
 
 def exp_hist(

@@ -8,9 +8,10 @@ from tandv.log.logframe import example_log
 from tandv.viz.layout.colours import colour_scale, paint, specials
 from tandv.viz.layout.heat import MISSING, buckets, edges, reduce
 from tandv.viz.layout.style import theme
-from tandv.viz.layout.tables import drawn
+from tandv.viz.layout.tables import drawn, value_words
 
 STEP, NAME, RM2 = ("metadata", "step"), ("metadata", "name"), ("scalar_stats", "rm2")
+NANS, INFS, NUMEL = (("scalar_stats", name) for name in ("nans", "infs", "numel"))
 
 
 def test_edges_lie_half_way():
@@ -49,6 +50,7 @@ def log_with_everything():
     df[RM2] = df[RM2].mask((name == "embed") & (step == 1), np.nan)
     df[RM2] = df[RM2].mask((name == "embed") & (step == 2), 0.0)
     df[RM2] = df[RM2].mask((name == "embed") & (step == 3), np.inf)
+    df[INFS] = 0
     return df[~((name == "head") & (step == 0))]
 
 
@@ -86,12 +88,30 @@ def test_special_colours_differ_from_each_other_and_the_map():
         assert [words for words, _ in specials(values, scale, style)] == ["zero", "NaN", "infinite", "not logged"]
 
 
-def test_one_hot_layer_leaves_the_others_their_contrast():
-    values = np.concatenate([np.geomspace(0.5, 4, 1000), np.full(5, 2.0**15)])[None]
-    at = colour_scale(values).position(values)[0]
-    assert at[999] - at[0] > 0.7
-    assert at[-1] == 1
-    assert (np.diff(at) >= 0).all()
+@pytest.mark.parametrize("layers", [5, 50, 500])
+def test_one_hot_layer_leaves_the_others_their_contrast(layers):
+    values = np.tile(np.geomspace(0.5, 4, 40), (layers, 1))
+    values[2] *= 2.0**20
+    scale = colour_scale(values)
+    at = scale.position(values)
+    assert at[0, -1] - at[0, 0] > 0.9
+    assert (at[2] == 1).all()
+    assert [text for _, text in scale.ticks(2)] == ["2⁻¹", ">2²"]
+    assert not colour_scale(np.delete(values, 2, 0)).above
+
+
+def test_layers_of_two_sizes_are_both_within_the_scale():
+    values = np.repeat([[1.0], [2.0**-12]], [6, 4], axis=0) * np.geomspace(0.5, 2, 10)
+    scale = colour_scale(values)
+    assert (scale.below, scale.above) == (False, False)
+    assert [text for _, text in scale.ticks(2)] == ["2⁻¹³", "2¹"]
+
+
+def test_signed_values_are_clipped_on_both_sides():
+    values = np.concatenate([np.geomspace(0.5, 4, 1000), -np.geomspace(0.5, 4, 1000), np.full(5, 2.0**20)])
+    scale = colour_scale(values)
+    assert (scale.kind, scale.below, scale.above) == ("signed", False, True)
+    assert [text for _, text in scale.ticks(3)] == ["−2²", "0", ">2²"]
 
 
 def test_a_click_finds_the_cell_that_the_pixel_shows():
@@ -127,3 +147,76 @@ def test_steps_stand_where_their_number_is():
     figure = viz.scalar_global_heatmap(df, "Activation", "rm2")
     assert drawn(figure.axes[0]).at(30, 0).step == 40
     assert drawn(figure.axes[0]).at(15, 0).step == 2
+
+
+# --------------------------------------------------------------------------------- values that are not finite
+
+
+def with_some(layers, steps, row, step, column, share=0.5):
+    """Return a log without NaN or infinity, but for one tensor at one step."""
+    df = example_log(layers=layers, steps=steps, tensor_types=["Activation"]).copy()
+    df[NANS], df[INFS] = 0, 0
+    at = (df[NAME] == df[NAME].cat.categories[row]) & (df[STEP] == step)
+    df.loc[at, column] = (df.loc[at, NUMEL] * share).astype(int)
+    return df
+
+
+def pixels_of(df, **more):
+    figure = viz.scalar_global_heatmap(df, "Activation", "rm2", **more)
+    figure.canvas.draw()
+    return figure, np.asarray(figure.canvas.buffer_rgba())[..., :3]
+
+
+def near(pixels, colour):
+    wanted = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
+    return np.abs(pixels.astype(int) - wanted).sum(-1) <= 6
+
+
+@pytest.mark.parametrize("name", ["light", "dark"])
+@pytest.mark.parametrize("column", [NANS, INFS])
+@pytest.mark.parametrize("layers", [5, 50, 500])
+@pytest.mark.parametrize("figsize", [(3.3, 2.4), (12.0, 6.0)])
+def test_a_single_cell_with_nan_or_infinity_is_marked_at_any_size(name, column, layers, figsize):
+    style = theme(name)
+    df = with_some(layers, 300, layers // 2, 150, column, share=0.01)
+    figure, pixels = pixels_of(df, theme=name, figsize=figsize)
+    marked = near(pixels, style.nan if column == NANS else style.inf)
+    ax = figure.axes[0]
+    left, right, bottom, top = (int(v) for v in (ax.bbox.x0, ax.bbox.x1, ax.bbox.y0, ax.bbox.y1))
+    inside = marked[len(marked) - top : len(marked) - bottom, left:right]
+    assert inside.any()
+    column_of_pixels = np.nonzero(inside)[1].mean() / (right - left)
+    assert column_of_pixels == pytest.approx(0.5, abs=0.02)
+    place = drawn(ax).at(150, layers // 2)
+    assert place.step == 150
+    assert (place.nans if column == NANS else place.infs) == pytest.approx(0.01, rel=0.05)
+
+
+def test_a_cell_with_some_nan_keeps_its_colour_between_the_lines():
+    df = with_some(5, 4, 2, 1, NANS)
+    figure, pixels = pixels_of(df)
+    table, style = drawn(figure.axes[0]), theme("light")
+    (x0, y0), (x1, y1) = (figure.axes[0].transData.transform(at) for at in ((0.55, 2.45), (1.45, 1.55)))
+    cell = pixels[len(pixels) - int(y1) : len(pixels) - int(y0), int(x0) : int(x1)]
+    own = paint(table.values, colour_scale(table.values), style)[2, 1, :3]
+    hatched, kept = near(cell, style.nan).mean(), (cell == own).all(-1).mean()
+    assert 0.1 < hatched < 0.4
+    assert kept > 0.4
+    assert "some NaN" in [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_a_tensor_of_nothing_but_infinities_is_infinite_not_nan():
+    df = with_some(5, 4, 2, 1, INFS, share=1.0)
+    df.loc[df[INFS] > 0, RM2] = np.nan
+    ax = viz.scalar_global_heatmap(df, "Activation", "rm2").axes[0]
+    assert drawn(ax).values[2, 1] == np.inf
+    assert "infinite" in [text.get_text() for text in ax.texts]
+
+
+def test_what_is_under_the_mouse_says_how_much_is_nan():
+    ax = viz.scalar_global_heatmap(with_some(5, 4, 2, 1, NANS, share=0.125), "Activation", "rm2").axes[0]
+    assert value_words(drawn(ax).at(1, 2)).endswith(" · 12.5% NaN")
+    assert "NaN" not in value_words(drawn(ax).at(2, 2))
+    gone = viz.scalar_global_heatmap(log_with_everything(), "Activation", "rm2").axes[0]
+    assert value_words(drawn(gone).at(0, 3)) == "not logged"
+    assert value_words(drawn(gone).at(1, 0)) == "NaN"

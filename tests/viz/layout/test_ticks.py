@@ -66,9 +66,9 @@ def test_a_log2_axis_with_less_than_two_octaves_has_plain_numbers():
     [
         Scale("log2", -3.0, 4.0),
         Scale("log2", -0.2, 0.3),
-        Scale("log2", -140.0, 3.0, knee=-100.0),
-        Scale("change", -7.0, 7.0, knee=1.0),
-        Scale("signed", -20.0, 20.0, floor=-12.0, knee=5.0),
+        Scale("log2", -140.0, 3.0, below=True),
+        Scale("change", -7.0, 7.0, above=True),
+        Scale("signed", -20.0, 20.0, floor=-12.0),
         Scale("linear", 0.0, 1.0),
     ],
 )
@@ -80,3 +80,6 @@ def test_a_key_has_at_least_two_numbers_in_rising_order(scale, most):
     assert places == sorted(places)
     assert min(places) >= -1e-9
     assert max(places) <= 1 + 1e-9
+    assert (places[0], places[-1]) == (0, 1)
+    assert ticks[0][1].startswith("<") == scale.below
+    assert ticks[-1][1].startswith(">") == scale.above

@@ -5,10 +5,11 @@ import pytest
 from matplotlib.figure import Figure
 
 from tandv import viz
-from tandv.curves import of_run, read_curves
+from tandv.curves import as_curves, of_run, read_curves
 from tandv.log.logframe import curves, example_log
 from tandv.viz.layout.style import theme
 from tandv.viz.layout.tables import drawn
+from tandv.viz.layout.ticks import decimal_ticks
 from tandv.viz.of_log.lines import MOST_POINTS, draw_curves, thin, wants_log2
 
 OVERFLOWS = example_log(layers=4, steps=30)  # its last layer has infinities at the end
@@ -153,3 +154,65 @@ def test_a_loss_that_was_nan_is_marked_and_one_that_was_not_given_is_not(tmp_pat
     assert found["val_loss"] == ([0, 3], [3.0, 1.0])
     assert found["NaN"][0] == [1]
     assert found["infinite"][0] == [2]
+
+
+# -------------------------------------------------------------------------------------------- axes
+
+
+def test_statistics_of_different_units_have_panels_of_their_own():
+    figure = viz.scalar_line(LOG, "head", "Activation", ["rm2", "zeros", "max_abs", "nans"])
+    assert [ax.get_title("left") for ax in figure.axes] == ["rm2, max_abs", "zeros, nans"]
+    assert [drawn(ax).names for ax in figure.axes] == [("rm2", "max_abs"), ("zeros", "nans")]
+    assert figure.axes[0].get_ylim() != figure.axes[1].get_ylim()
+    assert figure.axes[1].get_yscale() == "linear"
+    both = viz.scalar_line(LOG, "head", ["Activation", "Weight"], ["rm2", "nans"])
+    assert [ax.get_title("left") for ax in both.axes] == [
+        f"{kind} · {metric}" for kind in ("Activation", "Weight") for metric in ("rm2", "nans")
+    ]
+    assert len(viz.scalar_line(with_insight(own=1.0, other=2.0), "head", "Weight", ["own", "other"]).axes) == 2
+
+
+def test_no_two_of_many_lines_look_alike():
+    metrics = ["mean", "std", "mean_abs", "max_abs", "min_abs", "rm2", "rm4", "rm8", "update_mean_abs"]
+    ax = viz.scalar_line(with_insight(update_mean_abs=1.0), "head", "Weight", metrics).axes[0]
+    looks = {(line.get_color(), str(line._dash_pattern)) for line in ax.lines[: len(metrics)]}
+    assert len(looks) == len(metrics)
+
+
+@pytest.mark.parametrize(("values", "scale"), [([2.0, 1.5, 1.0], "linear"), ([1000.0, 10.0, 0.1], "log")])
+def test_losses_have_decimal_axes(values, scale):
+    figure = Figure(figsize=(6, 3))
+    ax = figure.add_subplot()
+    draw_curves(as_curves({"step": [0, 1, 2], "loss": values}), ax, style=theme("light"))
+    figure.canvas.draw()
+    assert ax.get_yscale() == scale
+    labels = [label.get_text() for label in ax.get_yticklabels() if label.get_text()]
+    assert len(labels) >= 3
+    assert all(float(label.replace(",", "")) * 10**6 % 1 == 0 for label in labels)  # plain decimal numbers
+
+
+def test_decimal_ticks_have_room():
+    for high in (2.0, 30.0, 1e3, 1e9, 1e30):
+        for inches in (0.6, 2.0, 6.0):
+            figure = Figure(figsize=(4, inches))
+            ax = figure.add_subplot()
+            ax.set_yscale("log")
+            ax.set_ylim(0.9, high)
+            decimal_ticks(ax.yaxis)
+            ticks = [t for t in ax.yaxis.get_majorticklocs() if 0.9 <= t <= high]
+            assert len(ticks) >= 1
+            assert len(ticks) * 9 * 1.1 <= max(ax.bbox.height * 72 / figure.dpi, 20)
+
+
+def test_a_loss_that_becomes_nan_or_infinite_is_marked_and_one_of_few_steps_is_not():
+    losses = {
+        "train_loss": [3.0, 2.0, 1.0, np.inf, np.nan, np.nan],
+        "test_loss": [3.0, np.nan, np.nan, 2.0, None, None],
+    }
+    ax = Figure(figsize=(6, 3)).add_subplot()
+    draw_curves(as_curves({"step": range(6), **losses}), ax, style=theme("light"))
+    found = marks_of(ax)
+    assert (found["NaN"], found["infinite"]) == ([4, 5], [3])
+    ax = Figure(figsize=(6, 3)).add_subplot()
+    draw_curves(as_curves({"step": range(6), "test_loss": losses["test_loss"]}), ax, style=theme("light"))
+    assert "NaN" not in marks_of(ax)
