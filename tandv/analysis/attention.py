@@ -15,8 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.special import entr
 
-# A row of bfloat16 probabilities is off by up to 0.4 % in its sum; dropout or a missing softmax by far more.
-TOLERANCE = 0.01
+from tandv.analysis._probabilities import probabilities, whole_sequences, with_heads
 
 
 def attention_entropy(
@@ -43,7 +42,7 @@ def attention_entropy(
 
     Raises ValueError if rows are not probabilities (visible keys sum to 1 within 0.01, nothing negative).
     """
-    rows, seen = _probabilities(attention, causal, visible)
+    rows, seen = probabilities(attention, causal, visible)
     count = seen.sum(-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         entropy = np.where(count > 0, entr(rows / rows.sum(-1, keepdims=True)).sum(-1), np.nan)
@@ -65,7 +64,7 @@ def head_entropy(
         normalised: divide by the largest possible entropy, the log of the number of visible keys; a row with one
             visible key is NaN then.
     """
-    return _per_head(attention_entropy(_heads(attention), causal=causal, visible=visible, normalised=normalised))
+    return _per_head(attention_entropy(with_heads(attention), causal=causal, visible=visible, normalised=normalised))
 
 
 class HeadSpecialisation(NamedTuple):
@@ -117,7 +116,7 @@ def previous_token_score(attention: ArrayLike) -> np.ndarray:
     Args:
         attention: probabilities of whole sequences, [..., head, query, key].
     """
-    square = _square(attention)
+    square = whole_sequences(attention)
     length = square.shape[-1]
     return _pattern_score(square, np.eye(length, k=-1, dtype=bool))
 
@@ -135,7 +134,7 @@ def duplicate_token_score(attention: ArrayLike, tokens: ArrayLike) -> np.ndarray
         attention: probabilities of whole sequences, [..., head, query, key].
         tokens: the token at each position, [position] or [example, position].
     """
-    square = _square(attention)
+    square = whole_sequences(attention)
     return _pattern_score(square, _repeated(tokens, square))
 
 
@@ -153,7 +152,7 @@ def induction_score(attention: ArrayLike, tokens: ArrayLike) -> np.ndarray:
         attention: probabilities of whole sequences, [..., head, query, key].
         tokens: the token at each position, [position] or [example, position].
     """
-    square = _square(attention)
+    square = whole_sequences(attention)
     return _pattern_score(square, _followers(tokens, square))
 
 
@@ -174,7 +173,7 @@ def head_scores(attention: ArrayLike, tokens: ArrayLike | None = None) -> pd.Dat
         attention: probabilities of whole sequences, [..., head, query, key].
         tokens: the token at each position, [position] or [example, position].
     """
-    square = _square(attention)
+    square = whole_sequences(attention)
     length = square.shape[-1]
     wanted = {"previous_token": np.eye(length, k=-1, dtype=bool)}
     if tokens is not None:
@@ -234,82 +233,6 @@ def attention_curves(
 def _is_causal(attention: ArrayLike) -> bool:
     rows = np.asarray(attention)
     return rows.ndim > 1 and rows.shape[-1] == rows.shape[-2] and not np.triu(rows, 1).any()
-
-
-def _probabilities(
-    attention: ArrayLike, causal: bool = False, visible: ArrayLike | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows as float64 and the mask of visible keys, or raise naming every problem."""
-    rows = np.asarray(attention, np.float64)
-    if rows.ndim < 2:
-        raise ValueError(f"attention has shape {rows.shape}; give [..., query, key], one row for each query")
-    queries, keys = rows.shape[-2:]
-    seen = np.broadcast_to(True, rows.shape)  # a view, to save memory
-    if causal:  # with cached keys the last query attends to all keys
-        seen = np.broadcast_to(np.tri(queries, keys, keys - queries, dtype=bool), rows.shape)
-    if visible is not None:
-        seen = seen & np.asarray(visible, bool)
-    masked = causal or visible is not None
-    counted = np.where(seen, rows, 0) if masked else rows
-    total, checked = counted.sum(-1), seen.any(-1)
-    wrong = checked & ~(np.abs(total - 1) <= TOLERANCE)
-    negative = (counted < 0).any(-1)
-    hidden = checked & (np.where(seen, 0, rows).sum(-1) > TOLERANCE) if masked else np.zeros_like(wrong)
-    problems = []
-    if negative.any():
-        problems.append(
-            f"{negative.sum()} rows hold negative values, so these look like scores before the softmax; "
-            "use scipy.special.softmax(attention, axis=-1)"
-        )
-    elif (
-        wrong := wrong & ~(hidden & (np.abs(rows.sum(-1) - 1) <= TOLERANCE))
-    ).any():  # unless the mask explains the sum
-        problems.append(_sums(rows, total, wrong))
-    if hidden.any():
-        problems.append(
-            f"{hidden.sum()} rows attend to keys that {'causal=True' if causal else 'the mask'} hides, the first at "
-            f"{_first_index(hidden)}; {'give causal=False' if causal else 'mend the mask'}, or mask before the softmax"
-        )
-    if problems:
-        raise ValueError("attention rows are not probabilities:\n  " + "\n  ".join(problems))
-    return counted, seen
-
-
-def _sums(rows: np.ndarray, total: np.ndarray, wrong: np.ndarray) -> str:
-    first = tuple(np.argwhere(wrong)[0])
-    message = f"{wrong.sum()} of {wrong.size} rows do not sum to 1, the first at {_first_index(wrong)} "
-    message += f"(sum {total[first]:.4g}); "
-    if np.isnan(total[wrong]).any():
-        return (
-            message + "NaN comes from rows in which every key is masked: say so with visible=, or leave those rows out"
-        )
-    if np.allclose(rows.sum(-2), 1, atol=TOLERANCE):
-        return message + "the columns do: use numpy.swapaxes(attention, -1, -2)"
-    return message + (
-        "if they are scores, use scipy.special.softmax(attention, axis=-1); if dropout was applied, probe in "
-        "eval mode; if they are weights of another kind, divide each row by its sum"
-    )
-
-
-def _first_index(where: np.ndarray) -> str:
-    return "[" + ", ".join(map(str, np.argwhere(where)[0])) + "]"
-
-
-def _heads(attention: ArrayLike) -> np.ndarray:
-    heads = np.asarray(attention)
-    if heads.ndim < 3:
-        raise ValueError(f"attention has shape {heads.shape}; give [..., head, query, key] (one head: attention[None])")
-    return heads
-
-
-def _square(attention: ArrayLike) -> np.ndarray:
-    heads = _heads(attention)
-    if heads.shape[-1] != heads.shape[-2]:
-        raise ValueError(
-            f"attention has {heads.shape[-2]} queries for {heads.shape[-1]} keys; pattern scores compare positions, "
-            "so give the whole sequence (as many queries as keys)"
-        )
-    return _probabilities(heads)[0]
 
 
 def _per_head(values: np.ndarray) -> np.ndarray:
