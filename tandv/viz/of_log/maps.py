@@ -61,11 +61,15 @@ def cells_of(rows: pd.DataFrame, metric: str, x: str = "step", y: str = "name") 
 
 def cells_at(found: Grid, steps: np.ndarray) -> Cells:
     """Return a grid of a log as cells, at some of its steps."""
-    kept = np.isin(found.steps, steps)
+    kept: slice | np.ndarray = np.isin(found.steps, steps)
+    kept = slice(None) if kept.all() else kept  # a slice copies nothing
     values, nans, infs, numel, logged = (table[:, kept] for table in found[2:])
-    shares = np.stack([nans, infs]) / np.maximum(numel, np.maximum(nans + infs, 1))
-    infinite = np.isneginf(values) | (np.isnan(values) & (nans == 0) & (infs > 0))
-    table = np.where(logged, np.where(infinite, np.inf, values), MISSING)
+    bad = (nans > 0) | (infs > 0)
+    shares = np.zeros((2, *values.shape))
+    shares[:, bad] = np.stack([nans[bad], infs[bad]]) / np.maximum(numel[bad], nans[bad] + infs[bad])
+    table = np.where(logged, values, MISSING)
+    table[np.isneginf(values)] = np.inf
+    table[bad & np.isnan(values) & (nans == 0)] = np.inf
     return Cells(found.layers, found.steps[kept], table, shares)
 
 
