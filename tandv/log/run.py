@@ -54,11 +54,18 @@ def read_run(
     if not place.names():
         raise logframe.SchemaError(no_rows(place))
     log = Log(place)
-    return log.frame(layers, tensor_types, steps, None if columns is None else _labels(log, columns))
+    return log.frame(layers, tensor_types, steps, None if columns is None else labels_of(log, columns))
 
 
-def _labels(log: Log, columns: Sequence[str | Label]) -> list[Label]:
-    """Return the labels of columns that were asked for by name, all problems at once."""
+def labels_of(log: Log, columns: Sequence[str | Label]) -> list[Label]:
+    """Return the labels of columns that were asked for by name.
+
+    Args:
+        log: the log.
+        columns: names of statistics, "exponent_counts", or labels.
+
+    Raises UnknownName for all that the log does not have.
+    """
     has, out, problems = log.scalar_metrics(), [], []
     for column in [columns] if isinstance(columns, str) else columns:
         top, name = column if isinstance(column, tuple) else ("scalar_stats", column)
