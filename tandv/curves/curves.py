@@ -16,6 +16,7 @@ import pandas as pd
 
 from tandv.curves.exact import EXACTLY
 from tandv.messages import check_choices
+from tandv.place import is_address
 
 
 @dataclass
@@ -129,14 +130,15 @@ def read_curves(path: AnyPath) -> pd.DataFrame:
     [2.0, 1.5]
 
     Args:
-        path: the folder of a run, whose curves are what `tracker.step(loss=...)` was given; or the .csv or .json file.
+        path: the folder of a run, whose curves are what `tracker.step(loss=...)` was given, also at an address such as
+            "s3://bucket/run"; or the .csv or .json file.
 
     Raises ValueError naming the file if its ending is another one or its content is not curves, FileNotFoundError if
     there is no such file, or no number was kept in the folder.
     """
-    path = Path(path)
-    if path.is_dir():
+    if is_address(path) or Path(path).is_dir():
         return _of_folder(path)
+    path = Path(path)
     try:
         if _ending(path) == ".csv":
             table = pd.read_csv(path, **EXACTLY)
@@ -146,7 +148,7 @@ def read_curves(path: AnyPath) -> pd.DataFrame:
         raise ValueError(f"cannot read {path}: {error}") from None
 
 
-def _of_folder(folder: Path) -> pd.DataFrame:
+def _of_folder(folder: AnyPath) -> pd.DataFrame:
     from tandv.curves.of_run import run_curves  # which is about a table of this module
 
     if (found := run_curves(folder)) is None:

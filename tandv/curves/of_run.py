@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from tandv.curves.curves import as_curves
+from tandv.place import Info, Place, place_of
 
 LINES, TABLE = "curves.jsonl", "curves.parquet"
 RESERVED = ("step", "steps")  # columns of these names are steps, see `as_curves`
@@ -45,20 +46,24 @@ def run_curves(run: Any) -> pd.DataFrame | None:
         run: the folder of a run, finished or not, its finished log, or a log that was read from there (its
             `attrs["run"]` names the folder).
     """
-    folder = run.attrs.get("run") if isinstance(run, pd.DataFrame) else getattr(run, "place", run)
-    if not isinstance(folder, str | os.PathLike):
+    where = run.attrs.get("run") if isinstance(run, pd.DataFrame) else getattr(run, "place", run)
+    if not isinstance(where, str | os.PathLike | Place):
         return None
-    folder = Path(folder)
-    if folder.is_file() and (folder.parent / "run.json").is_file():
-        folder = folder.parent
+    folder = place_of(where)
+    if (found := _of_folder(folder)) is None and (
+        around := folder.around()
+    ) is not None:  # of the run's log in one file
+        found = _of_folder(around) if "run.json" in around.names() else None
+    return found
+
+
+def _of_folder(folder: Place) -> pd.DataFrame | None:
     for name in (TABLE, LINES, TABLE):  # again: the run may close meanwhile
-        path = folder / name
-        try:
-            state = path.stat()
-        except (OSError, ValueError):
+        file = folder.below(name)
+        if (state := file.state()) is None:
             continue
         try:
-            found = _read(str(path), state.st_mtime_ns, state.st_size)
+            found = _read(file, name == TABLE, state)
         except FileNotFoundError:
             continue
         return found.copy() if len(found.columns) else None
@@ -194,33 +199,33 @@ def write_table(curves: pd.DataFrame, path: Path) -> None:
 
 
 @functools.lru_cache(maxsize=8)
-def _read(path: str, changed: int, size: int) -> pd.DataFrame:
-    """Read the curves in a file; when it was changed and its size tell whether it is the one that was read before."""
-    return (_from_table if path.endswith(TABLE) else _from_lines)(Path(path))
+def _read(file: Place, is_table: bool, state: Info) -> pd.DataFrame:
+    """Read the curves in a file; its state tells whether it is the one that was read before."""
+    return _from_table(file) if is_table else _from_lines(file)
 
 
-def _from_table(path: Path) -> pd.DataFrame:
+def _from_table(file: Place) -> pd.DataFrame:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(pa.BufferReader(file.read()))
         steps = table.column("step").to_numpy()
         columns = {name: table.column(name) for name in table.column_names if name != "step"}
         values = {name: column.cast(pa.float64()).to_numpy() for name, column in columns.items()}
     except (pa.ArrowException, KeyError, ValueError) as error:
-        warnings.warn(f"the curves of the run in {path.parent} cannot be read: {path.name}: {error}", DamagedCurves, 4)
+        warnings.warn(f"the curves of a run cannot be read: {file}: {error}", DamagedCurves, 4)
         return pd.DataFrame()
     nulls = {name: column.is_null().to_numpy() for name, column in columns.items()}
     return _as_table(steps, values, {name: np.isnan(values[name]) & ~nulls[name] for name in values})
 
 
-def _from_lines(path: Path) -> pd.DataFrame:
-    whole = path.read_bytes().rpartition(b"\n")[0].split(b"\n")  # what follows the last line end is torn
+def _from_lines(file: Place) -> pd.DataFrame:
+    whole = file.read().rpartition(b"\n")[0].split(b"\n")  # what follows the last line end is torn
     steps: list[int] = []
     places: dict[str, list[int]] = {}
     values: dict[str, list[float]] = {}
-    for row in _decoded(whole, path):
+    for row in _decoded(whole, file):
         for name, value in row.items():
             if name == "step":
                 steps.append(int(value))
@@ -240,7 +245,7 @@ def _from_lines(path: Path) -> pd.DataFrame:
     return _as_table(unique, means, given_nan)
 
 
-def _decoded(lines: list[bytes], path: Path) -> list[dict[str, Any]]:
+def _decoded(lines: list[bytes], file: Place) -> list[dict[str, Any]]:
     """Return the objects in lines of JSON; lines that were damaged are counted in a warning and left out."""
     lines = [one for one in lines if one.strip()]
     try:
@@ -249,7 +254,7 @@ def _decoded(lines: list[bytes], path: Path) -> list[dict[str, Any]]:
         found = [_decoded_line(one) for one in lines]
     good = [one for one in found if one is not None]
     warnings.warn(
-        f"{len(found) - len(good)} of {len(found)} lines of {path} are damaged and were left out", DamagedCurves, 5
+        f"{len(found) - len(good)} of {len(found)} lines of {file} are damaged and were left out", DamagedCurves, 5
     )
     return good
 

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tandv.log._unreadable import UnreadableFile
-from tandv.log.place import Place
 from tandv.log.store.columns import (
     EXPONENTS,
     FORMAT,
@@ -26,6 +25,7 @@ from tandv.log.store.columns import (
     exponents_of,
 )
 from tandv.log.store.layers import Tensor
+from tandv.place import Place
 
 _LAST = "\U0010ffff"
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 from tandv.log import _parquet, logframe
 from tandv.log._opening import AnyPath, as_log
 from tandv.log.files import OTHER_FILES, UnreadableFile, read_csv, read_parquet, read_pickle
-from tandv.log.place import Place
 from tandv.log.store import listing
+from tandv.place import Place
 
 ALLOWED = (
     "tandv.read opens the folder of a run, and a log in a pickle (also compressed by gzip), in parquet or in csv; "

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from tandv.log._unreadable import UnreadableFile
 from tandv.log._whole import ALLOWED, FINISHED, PARTS
-from tandv.log.place import AnyPath, Place, place_of
 from tandv.messages import some
+from tandv.place import AnyPath, Place, place_of
 
 OF_A_RUN = ("run.json", PARTS, *FINISHED)
 _LOOKED_AT = 200  # folders in a folder

@@ -29,13 +29,13 @@ from tandv.log.door import Label, Names, Steps
 from tandv.log.finding import lies_at
 from tandv.log.grid import Grid, arranged
 from tandv.log.logframe import LOG
-from tandv.log.place import AnyPath, Place, place_of
 from tandv.log.ranks import needed
 from tandv.log.store import listing
 from tandv.log.store.columns import PHASE, RANK, STEP
 from tandv.log.store.layers import NAME as MODEL
 from tandv.log.store.layers import Tensor
 from tandv.messages import UnknownName, listed, near_steps, unknown
+from tandv.place import AnyPath, Place, place_of
 from tandv.tensor_types import MEANINGS
 
 __all__ = ["Log", "opened"]

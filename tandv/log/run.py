@@ -9,8 +9,8 @@ from tandv.log._opening import AnyPath
 from tandv.log._whole import DamagedPart, no_rows, parts
 from tandv.log.door import Label, Names, Steps
 from tandv.log.opened import Log
-from tandv.log.place import place_of
 from tandv.messages import UnknownName, unknown
+from tandv.place import place_of
 
 __all__ = ["DamagedPart", "parts", "read_run"]
 

@@ -68,7 +68,7 @@ def test_the_finished_table_is_taken_before_the_lines(folder):
 
 def test_a_table_that_cannot_be_read_is_said(folder):
     (folder("") / "curves.parquet").write_bytes(b"PAR1")
-    with pytest.warns(DamagedCurves, match=r"the curves of the run in .* cannot be read: curves\.parquet"):
+    with pytest.warns(DamagedCurves, match=r"the curves of a run cannot be read: .*curves\.parquet"):
         assert run_curves(folder("")) is None
 
 
@@ -111,3 +111,18 @@ def test_numbers_come_back_to_the_last_bit(folder):
     numbers = np.random.default_rng(0).standard_normal(50) * 10.0 ** np.arange(-150, 150, 6)
     run = folder("".join(line(step, {"x": float(value)}) for step, value in enumerate(numbers)))
     assert read_curves(run)["x"].tolist() == numbers.tolist()
+
+
+def test_curves_are_read_where_the_run_lies():
+    import fsspec
+
+    place = fsspec.filesystem("memory")
+    place.pipe_file("/of_run/run.json", b"{}")
+    place.pipe_file("/of_run/curves.jsonl", line(0, {"loss": 2.0}).encode())
+    for address in ("memory://of_run", "memory://of_run/run.json"):
+        found = run_curves(address)
+        assert found is not None
+        assert found["loss"].tolist() == [2.0]
+    assert read_curves("memory://of_run")["loss"].tolist() == [2.0]
+    place.rm("/of_run", recursive=True)
+    assert run_curves("memory://of_run") is None

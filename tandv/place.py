@@ -87,6 +87,24 @@ class Place(NamedTuple):
         # An object store has no folders, only names that begin alike.
         return "folder" if found == pyarrow.fs.FileType.Directory or self.files() else ""
 
+    def state(self) -> Info | None:
+        """Return the size of this file and when it was written; None if there is none."""
+        if self.filesystem is None:
+            try:
+                about = os.stat(self.path)
+            except (OSError, ValueError):
+                return None
+            return Info(about.st_size, about.st_mtime_ns)
+        found = self._try(lambda: self.filesystem.get_file_info(self.path))
+        return Info(found.size or 0, found.mtime_ns or 0) if found.is_file else None
+
+    def around(self) -> "Place | None":
+        """Return the folder that this file is in; None if it is no file."""
+        if self.kind() != "file":
+            return None
+        path, name = (one.rstrip("/").rpartition("/") for one in (self.path, self.name))
+        return Place(self.filesystem, path[0] or path[1] or ".", name[0] or name[1] or ".")
+
     def names(self) -> list[str]:
         """Return the names of files and folders that lie directly in this folder, ascending."""
         if self.filesystem is None:
@@ -172,6 +190,18 @@ class Place(NamedTuple):
             raise
         except _TRIED as error:
             raise Unreachable(f"cannot reach {self.name}: {type(error).__name__}: {error}") from error
+
+
+def is_address(path: AnyPath) -> bool:
+    """Tell whether a path is the address of another file system, such as "s3://bucket/run".
+
+    >>> is_address("memory://run"), is_address("runs/demo")
+    (True, False)
+
+    Args:
+        path: a path of this machine, or an address.
+    """
+    return not isinstance(path, Place) and "://" in os.fspath(path) and not place_of(path).is_local
 
 
 def place_of(path: AnyPath | Place) -> Place:
