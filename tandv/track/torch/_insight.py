@@ -16,12 +16,12 @@ from tandv.measure.insight.host import KINDS, HostKept, Memory, Moving, availabl
 from tandv.track.insight.numbers import InsightSettings, Moved, Numbers, joined, numbers
 from tandv.track.insight.raster import RasterWriter
 from tandv.track.torch._insight_arrays import TorchKept
+from tandv.track.torch._insight_states import UpdateState, update_state
 from tandv.track.torch._shards import local
 from tandv.track.torch.names import Named
 from tandv.track.torch.values import readable, why_not
 
 _AT_ONCE = 1 << 26  # parameters that are compared at a time on a device: bounds the memory
-_MOMENTA = ("exp_avg", "momentum_buffer")
 
 
 class _ParameterGroup(NamedTuple):
@@ -30,15 +30,6 @@ class _ParameterGroup(NamedTuple):
     kept: Any  # HostKept or TorchKept
     parameters: list[nn.Parameter]
     names: list[str]
-
-
-class _State(NamedTuple):
-    """The state of a parameter in its optimiser."""
-
-    momentum: torch.Tensor | None
-    squares: torch.Tensor | None
-    limit: Any  # of the mean of squares, where its root is epsilon; a number or a tensor
-    asked: bool  # whether its learning rate is not zero
 
 
 class TorchInsight:
@@ -110,7 +101,7 @@ class TorchInsight:
             weights = {} if isinstance(optimizer, torch.optim.LBFGS) else self._before
             self._compare(late, weights, None, None)
             self._late.difference_update(late)
-        states = {p: _state(optimizer, group, p) for group, p in mine if p in self._place}
+        states = {p: update_state(optimizer, group, p) for group, p in mine if p in self._place}
         by_group: dict[int, list[nn.Parameter]] = {}
         for p in states:
             by_group.setdefault(id(self._place[p][0]), []).append(p)
@@ -180,7 +171,7 @@ class TorchInsight:
                 one = group.kept.compare(of, gradients, known, found_inf)
             self._found.append((group, one))
 
-    def _measure(self, parameters: list[nn.Parameter], states: dict[nn.Parameter, _State]) -> None:
+    def _measure(self, parameters: list[nn.Parameter], states: dict[nn.Parameter, UpdateState]) -> None:
         group = self._place[parameters[0]][0]
         of = [self._place[p][1] for p in parameters]
         scaled = np.array([states[p].squares is not None for p in parameters])
@@ -264,36 +255,6 @@ def _numbers(
             *(np.concatenate([part[field] for part in parts]) for field in range(1, 5)),
         )
     return numbers(asked, group.names, group.kept.layout, one, moved)
-
-
-def _state(optimizer: torch.optim.Optimizer, group: dict[str, Any], p: nn.Parameter) -> _State:
-    state, rate = optimizer.state.get(p, {}), group.get("lr", 1.0)
-
-    def find(*keys: str) -> torch.Tensor | None:
-        found = [state[key] for key in keys if isinstance(state.get(key), torch.Tensor)]
-        found = [one for one in found if readable(one) and one.layout == p.layout and one.shape == p.shape]
-        fitting = [one for one in found if one.dtype in _FLOATS and one.device == p.device]
-        return fitting[0].detach().contiguous() if fitting else None
-
-    squares, limit = None, 0.0
-    settings: Any = group.get("eps"), group.get("betas"), state.get("step", 1.0)
-    eps, betas, step = settings
-    betas = list(betas) if isinstance(betas, list | tuple) else []
-    if len(betas) > 1 and all(map(_is_number, (eps, betas[1], step))):
-        squares = find("max_exp_avg_sq", "exp_avg_sq")
-        if isinstance(step, torch.Tensor) and step.is_cpu:
-            step = float(step)
-        limit = eps**2 * (1 - betas[1] ** step)
-    on_device = isinstance(rate, torch.Tensor) and not rate.is_cpu  # reading it would make the host wait
-    return _State(find(*_MOMENTA), squares, limit, on_device or rate is None or float(rate) != 0)
-
-
-def _is_number(value: Any) -> bool:
-    """Tell whether a setting is one number, as in Adam; other optimisers may have several epsilons, or none."""
-    return isinstance(value, int | float) or (isinstance(value, torch.Tensor) and value.numel() == 1)
-
-
-_FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 
 def _dense(gradient: Any, scale: Any) -> torch.Tensor:
