@@ -15,13 +15,14 @@ from tandv.track.settings import Settings
 from tandv.track.torch import _weights
 from tandv.track.torch._capture import OutputCapture
 from tandv.track.torch._coverage import UNSEEN, Coverage, Seen
-from tandv.track.torch._distributed import SharedMeasurements, together
+from tandv.track.torch._distributed import together
 from tandv.track.torch._measurements import TorchMeasurements
 from tandv.track.torch._modes import alone
 from tandv.track.torch._numbers import reading
 from tandv.track.torch._parameters import ParameterCapture
 from tandv.track.torch._ranks import Ranks
 from tandv.track.torch._scaler import ScalerWatch
+from tandv.track.torch._shared_measurements import SharedMeasurements
 from tandv.track.torch._stash import stash_all_stats_and_hist
 from tandv.track.torch._swaps import swaps
 from tandv.track.torch._tree import Tree
