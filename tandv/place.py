@@ -102,8 +102,9 @@ class Place(NamedTuple):
         """Return the folder that this file is in; None if it is no file."""
         if self.kind() != "file":
             return None
-        path, name = (one.rstrip("/").rpartition("/") for one in (self.path, self.name))
-        return Place(self.filesystem, path[0] or path[1] or ".", name[0] or name[1] or ".")
+        if self.filesystem is None:
+            return Place(None, os.path.dirname(self.path) or ".", os.path.dirname(self.name) or ".")
+        return Place(self.filesystem, self.path.rpartition("/")[0], self.name.rpartition("/")[0])
 
     def names(self) -> list[str]:
         """Return the names of files and folders that lie directly in this folder, ascending."""

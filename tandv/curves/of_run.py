@@ -50,11 +50,9 @@ def run_curves(run: Any) -> pd.DataFrame | None:
     if not isinstance(where, str | os.PathLike | Place):
         return None
     folder = place_of(where)
-    if (found := _of_folder(folder)) is None and (
-        around := folder.around()
-    ) is not None:  # of the run's log in one file
-        found = _of_folder(around) if "run.json" in around.names() else None
-    return found
+    if (found := _of_folder(folder)) is not None or (around := folder.around()) is None:
+        return found
+    return _of_folder(around) if "run.json" in around.names() else None  # of the run's log in one file
 
 
 def _of_folder(folder: Place) -> pd.DataFrame | None:
@@ -63,7 +61,7 @@ def _of_folder(folder: Place) -> pd.DataFrame | None:
         if (state := file.state()) is None:
             continue
         try:
-            found = _read(file, name == TABLE, state)
+            found = _read(file.absolute(), name == TABLE, state)
         except FileNotFoundError:
             continue
         return found.copy() if len(found.columns) else None
@@ -199,9 +197,9 @@ def write_table(curves: pd.DataFrame, path: Path) -> None:
 
 
 @functools.lru_cache(maxsize=8)
-def _read(file: Place, is_table: bool, state: Info) -> pd.DataFrame:
+def _read(file: str, is_table: bool, state: Info) -> pd.DataFrame:
     """Read the curves in a file; its state tells whether it is the one that was read before."""
-    return _from_table(file) if is_table else _from_lines(file)
+    return (_from_table if is_table else _from_lines)(place_of(file))
 
 
 def _from_table(file: Place) -> pd.DataFrame:

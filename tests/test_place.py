@@ -18,9 +18,9 @@ from tandv.log.files import write_parquet, write_pickle
 from tandv.log.grid import grid
 from tandv.log.logframe import example_log
 from tandv.log.opened import opened
-from tandv.log.place import Place, Unreachable, place_of
 from tandv.log.reading import read
 from tandv.log.run import read_run
+from tandv.place import Place, Unreachable, place_of
 
 LOG = counted_only(example_log(layers=4, steps=30))
 
