@@ -4,14 +4,18 @@
 ['embed', 'layers.0', 'layers.1']
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedFormatter, Locator
+from matplotlib.transforms import Bbox, TransformedBbox
 
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.ticks import CHARACTER, length_in_points
@@ -137,6 +141,52 @@ def layer_axis(ax: Axes, names: Sequence[str], style: Style) -> None:
     borders = separators(names)
     if len(borders):
         ax.hlines(borders, 0, 1, transform=ax.get_yaxis_transform(), colors=style.paper, linewidth=0.8, zorder=1)
+
+
+STRIP = 5.0  # points: how wide the strip of kinds is
+_KINDS = 7  # distinct kinds; rarer ones are together
+
+
+def kinds_of(rows: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Return the kind of module of each of some names, "" where a log does not tell."""
+    first = rows.drop_duplicates(subset=[("metadata", "name")])
+    found = dict(zip(first[("metadata", "name")].astype(str), first[("metadata", "type")].astype(str), strict=True))
+    return [found.get(name, "") for name in names]
+
+
+def draw_kinds(ax: Axes, kinds: Sequence[str], style: Style) -> dict[str, Rectangle]:
+    """Draw a strip along the axis of layers, a colour for each kind of module; return the entries of its legend.
+
+    Nothing is drawn for a single kind.
+    """
+    common = [kind for kind, _ in Counter(kind for kind in kinds if kind).most_common(_KINDS)]
+    if len(common) < 2:
+        return {}
+    order = [kind for kind in dict.fromkeys(kinds) if kind in common]
+    colours = dict(zip(order, _kind_colours(style), strict=False))
+    wide = STRIP * ax.figure.dpi / 72 / ax.bbox.width
+    clip = TransformedBbox(Bbox([[-2 * wide, 0], [0, 1]]), ax.transAxes)
+    row = 0
+    for kind, run in groupby(kinds):
+        count = len(list(run))
+        colour = colours.get(kind, style.grid)
+        patch = Rectangle(
+            (-1.5 * wide, row - 0.5), wide, count, transform=ax.get_yaxis_transform(), color=colour, linewidth=0,
+            zorder=2,
+        )  # fmt: skip
+        ax.add_artist(patch)
+        patch.set_clip_path(None)
+        patch.set_clip_box(clip)
+        row += count
+    ax.tick_params(axis="y", pad=3.5 + 1.5 * STRIP)
+    entries = {kind: Rectangle((0, 0), 1, 1, color=colours[kind], linewidth=0) for kind in order}
+    rest = any(kind not in colours for kind in kinds)
+    return entries | ({"other": Rectangle((0, 0), 1, 1, color=style.grid, linewidth=0)} if rest else {})
+
+
+def _kind_colours(style: Style) -> list[str]:
+    """Return colours of the theme that are none of a map's, an outline's or a mark's."""
+    return [style.series[i] for i in (5, 4, 3, 2, 7, 0, 6)]
 
 
 def separators(names: Sequence[str], most: int = 60) -> np.ndarray:

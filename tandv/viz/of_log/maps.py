@@ -329,7 +329,7 @@ def draw_bands(
                 limit_label = text if len(formats) == 1 else f"{to.short} {text}"
                 above = high - at > apart
                 label = ax.annotate(
-                    limit_label, (0, at), (4, 2 if above else -2), xycoords=("axes fraction", "data"), zorder=4,
+                    limit_label, (0, at), (4, 2 if above else -2), xycoords=("axes fraction", "data"), zorder=5.2,
                     textcoords="offset points", ha="left", va="bottom" if above else "top", size=style.small,
                     color=style.ink if len(formats) == 1 else colour,
                 )  # fmt: skip

@@ -5,23 +5,22 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tandv.curves import curves_beside
 from tandv.curves.of_run import is_loss
-from tandv.formats import Format, exponent, known
+from tandv.formats import known
 from tandv.log import logframe
 from tandv.log.door import AnyLog
-from tandv.messages import UnknownName, check_choices, near_steps, unknown
-from tandv.tensor_types import ACTIVATION
+from tandv.messages import UnknownName, check_choices, near_steps
 from tandv.viz.layout.colours import Colour
 from tandv.viz.layout.figures import AnyFigure, canvas
-from tandv.viz.layout.heat import MISSING, edges
+from tandv.viz.layout.heat import edges
+from tandv.viz.layout.layer_axis import draw_kinds, kinds_of
 from tandv.viz.layout.style import Style, Theme, dress
 from tandv.viz.layout.style import theme as theme_named
-from tandv.viz.layout.tables import choose
+from tandv.viz.layout.tables import choose, not_finite_text
 from tandv.viz.layout.ticks import step_text
 from tandv.viz.layout.titles import (
     GAP,
@@ -29,6 +28,7 @@ from tandv.viz.layout.titles import (
     around,
     colour_key,
     header,
+    measure,
     points,
     renderer_of,
     settle_labels,
@@ -36,8 +36,8 @@ from tandv.viz.layout.titles import (
 )
 from tandv.viz.of_log.lines import draw_curves, draw_lines, wants_log2
 from tandv.viz.of_log.maps import cells_of, draw_exponent_map, draw_layers
+from tandv.viz.of_log.opening import OUTLINED_SHARE, opening, opening_type, overflow_of
 from tandv.viz.of_log.panels import (
-    OUTLINED_SHARE,
     draw_casts,
     draw_cursor,
     draw_outlines,
@@ -81,11 +81,11 @@ def overview(
 
     Args:
         df: the log, or the place of one: a run's folder or a file.
-        layer: the layer of the cursor; by default that with the most overflow of `dtype_annotation`, else the one
-            furthest from its usual size.
-        tt: the tensor type; by default "Activation".
+        layer: the layer of the cursor; by default the one that stands out most at that step: by NaN and infinity, else
+            by overflow of `dtype_annotation`, else by its distance from its usual size.
+        tt: the tensor type; by default the one that has NaN or infinity first, else "Activation".
         scalar_metric: the statistic of the map of layers; by default "rm2".
-        step: the step of the cursor; by default chosen like the layer.
+        step: the step of the cursor; by default the first one with NaN or infinity, else the last one.
         train_stats: training curves to draw at the top, as `as_curves` takes them. By default the losses that
             `tracker.step(loss=...)` was given in the log's run, if any; False for none.
         dtype_annotation: the number format whose limits are drawn.
@@ -103,15 +103,16 @@ def overview(
     check_choices(colour=(colour, Colour))
     style = theme_named(theme)
     to, listed = known(dtype_annotation)[0], known(formats)
-    types = logframe.tensor_types(df)
-    tt = tt or (ACTIVATION if ACTIVATION in types else types[0])
     stats = logframe.scalar_metrics(df)
     usual = next((m for m in ("rm2", "std", "mean_abs") if m in stats), stats[0])
     metric = metrics_asked(df, scalar_metric or usual)[0]
+    types = logframe.tensor_types(df)
+    tt = tt or opening_type(df, types, metric)
     rows = logframe.select(df, tt=tt, phase=phase, rank=rank)
-    names, steps, table, _bad = cells_of(rows, metric)
-    overflow = _overflow(rows, to, names, steps)
-    layer, step = _worst(names, steps, table, overflow, layer, step)
+    cells = cells_of(rows, metric)
+    names, steps = cells.names, cells.steps
+    overflow = overflow_of(rows, to, cells)
+    layer, step = opening(cells, overflow, layer, step)
     own = logframe.select(rows, layer)  # of merged ranks or of one
     if step not in (has := logframe.steps(own)):
         raise UnknownName(f"{layer!r} has no {tt} at step {step} in this log; {near_steps(step, has)}")
@@ -124,40 +125,46 @@ def overview(
     top, layers_ax, map_ax, words_ax, slice_ax, bars_ax = axes
     beside = curves_beside(df, train_stats)
     if beside is not None:
-        draw_curves(beside, top, style=style, label="loss" if _is_loss(beside) else "")
+        draw_curves(beside, top, style=style, label="loss" if all(map(is_loss, beside.columns)) else "")
     else:
         both = [m for m in dict.fromkeys((metric, "max_abs")) if m in stats]
         values = own[[("scalar_stats", m) for m in both]].to_numpy(float, na_value=np.nan)
         draw_lines(own, top, metrics=both, log2=wants_log2(values), style=style)
     keys = draw_layers(rows, layers_ax, metric=metric, colour=colour, style=style), None
     shown_map = draw_exponent_map(own, map_ax, formats=[to], style=style)
-    draw_slice(names, table, int(np.searchsorted(steps, step)), names.index(layer), slice_ax, to, style, metric)
+    column = int(np.searchsorted(steps, step))
+    draw_slice(cells, column, names.index(layer), slice_ax, to, style, metric)
     draw_slice_of_exponents(here, bars_ax, map_ax, to, style)
 
     limits = edges(steps)
     for ax in (top, layers_ax, map_ax):
         ax.set_xlim(limits[0], limits[-1])
         draw_cursor(ax, step, style, on_map=ax is not top)
-    draw_outlines(overflow > OUTLINED_SHARE, steps, layers_ax, style.format_colour(to.name))
+    kinds = draw_kinds(layers_ax, kinds_of(rows, names), style)
+    draw_outlines(overflow > OUTLINED_SHARE, steps, layers_ax, style.format_colour(to.name), style)
     mark_layer(layers_ax, slice_ax, names.index(layer), style)
     for ax in (top, layers_ax):
         ax.set_xlabel("")
         ax.tick_params(axis="x", labelbottom=False)
 
     size = f"{len(names):,} layers × {len(steps):,} logged steps"
-    within = f"  |  phase {phase!r}" if phase else ""
-    subtitle = f"{tt} · {metric}{within}  |  step {step_text(step)}  |  {layer}  |  {size}"
-    named = "overview" if title is None else title
-    head = header(figure, named, subtitle if named and style.subtitle else "", {}, style)
+    within = [f"phase {phase!r}"] if phase else []
+    bad = not_finite_text(*map(float, cells.not_finite[:, names.index(layer), column]))
+    parts = [f"{tt} · {metric}", *within, f"step {step_text(step)}", layer, *([bad] if bad else []), size]
+    run = str(rows.attrs.get("run", "")).rstrip("/").rpartition("/")[2]
+    named = (run or "overview") if title is None else title
+    head = header(figure, named, "  |  ".join(parts) if named and style.subtitle else "", kinds, style)
     top_title = "loss" if top.get_ylabel() == "loss" else "training" if beside is not None else f"{layer}"
     _panel(top, top_title, style)
-    top.set_ylabel("")
+    top.set_ylabel("loss" if top_title == "loss" else "" if beside is not None else "value")
     legend_beside_title(top, style)
     _panel(layers_ax, f"{metric} of all layers", style)
     _panel(map_ax, f"exponents of {layer}", style)
-    _panel(slice_ax, f"all layers at step {step_text(step)} (line: step {step_text(steps[0])})", style)
-    _panel(bars_ax, f"share of values at step {step_text(step)}", style)
-    bars_ax.set_xlabel("")
+    before = f" (line: step {step_text(steps[0])})" if column else ""
+    _panel(slice_ax, f"all layers at step {step_text(step)}{before}", style)
+    slice_ax.set_xlabel(metric)
+    _panel(bars_ax, f"exponents at step {step_text(step)}", style)
+    bars_ax.set_xlabel("share of values")
     note = f"outlined: over 0.1% would overflow {to.short}" if (overflow > OUTLINED_SHARE).any() else ""
     for ax in axes:
         settle_labels(ax)
@@ -167,6 +174,8 @@ def overview(
     _lay_out(figure, axes, head)
     if note:
         second_title(layers_ax, note, style.format_colour(to.name), style)
+    if measure(layers_ax._left_title, figure) > getattr(layers_ax, "_tandv_key_left", 1.0) * layers_ax.bbox.width - 6:  # type: ignore[attr-defined]
+        layers_ax._left_title.set_text(metric)  # type: ignore[attr-defined]
     for ax in (layers_ax, map_ax):
         shorten(ax._left_title, figure, (getattr(ax, "_tandv_key_left", 1.0)) * ax.bbox.width - 6)  # type: ignore[attr-defined]
     for ax in (slice_ax, bars_ax):
@@ -176,58 +185,6 @@ def overview(
     read_out(top, step, style)
     draw_casts(here, listed, words_ax, style)
     return figure
-
-
-# ------------------------------------------------------------------------------------- layer and step
-
-
-def _is_loss(curves: pd.DataFrame) -> bool:
-    return all(map(is_loss, curves.columns))
-
-
-def _overflow(rows: pd.DataFrame, to: Format, names: list[str], steps: np.ndarray) -> np.ndarray:
-    """Return the least share of values that overflow a format, [layers, steps]."""
-    limit = exponent(to.overflows_above)
-    high = [n for top, n in rows.columns if top == "exponent_counts" and float(n) > limit]
-    over = np.zeros(len(rows), np.int64)
-    for n in high:
-        over += rows[("exponent_counts", n)].to_numpy(np.int64)
-    if ("scalar_stats", "numel") in rows.columns:
-        total = rows[("scalar_stats", "numel")].to_numpy(float, na_value=np.nan)
-    else:
-        total = rows["exponent_counts"].to_numpy().sum(axis=1, dtype=float)
-    column = rows[("metadata", "name")]
-    codes, found = pd.factorize(column.array if isinstance(column.dtype, pd.CategoricalDtype) else column.to_numpy())
-    row = np.array([names.index(str(name)) for name in found])[codes]
-    out = np.zeros((len(names), len(steps)))
-    out[row, np.searchsorted(steps, rows[("metadata", "step")].to_numpy())] = over / np.maximum(total, 1)
-    return np.nan_to_num(out)
-
-
-def _worst(
-    names: list[str],
-    steps: np.ndarray,
-    table: np.ndarray,
-    overflow: np.ndarray,
-    layer: str | None,
-    step: int | None,
-) -> tuple[str, int]:
-    """Return the layer and step of the cursor, as far as they were not chosen."""
-    if layer is not None and layer not in names:
-        raise UnknownName(unknown("layer", layer, names, "this log"))
-    there = table != MISSING
-    with np.errstate(divide="ignore", invalid="ignore"):
-        sizes = np.log2(np.abs(np.where(there, table, np.nan)))
-    sizes = np.where(np.isfinite(sizes), sizes, np.nan)
-    usual = np.array([np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else 0.0 for row in sizes])
-    rank = overflow * 1e6 + np.nan_to_num(np.abs(sizes - usual[:, None]))
-    rank = np.where(there, rank, -1.0)
-    if layer is not None:
-        rank[[i for i, name in enumerate(names) if name != layer]] = -2.0
-    if step is not None and step in steps:
-        rank[:, steps != step] -= 10.0**9
-    row, column = np.unravel_index(int(np.argmax(rank)), rank.shape)
-    return names[row], int(steps[column]) if step is None else int(step)
 
 
 # ------------------------------------------------------------------------------------------- layout

@@ -10,27 +10,34 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
+from matplotlib.text import Annotation, Text
+from matplotlib.transforms import ScaledTranslation
 
 from tandv.formats import Format, cast_shares
+from tandv.glossary import unit
 from tandv.viz.layout.heat import buckets, edges
 from tandv.viz.layout.style import Style
-from tandv.viz.layout.tables import Drawn, remember, table
-from tandv.viz.layout.ticks import decade_ticks, linear_ticks, log2_ticks, step_text, value_text
-from tandv.viz.layout.titles import points, renderer_of
+from tandv.viz.layout.tables import Drawn, not_finite_text, remember, table
+from tandv.viz.layout.ticks import decade_ticks, limit_text, linear_ticks, log2_ticks, step_text, value_text
+from tandv.viz.layout.titles import measure, points, renderer_of
 from tandv.viz.of_log.histogram import draw_bars, exponents_of, log_shares
-from tandv.viz.of_log.maps import draw_bands
-
-OUTLINED_SHARE = 0.001  # of the values: less overflow than this is not outlined
+from tandv.viz.of_log.maps import Cells, draw_bands
+from tandv.viz.of_log.not_finite import not_finite
+from tandv.viz.of_log.opening import OUTLINED_SHARE
 
 
 def draw_cursor(ax: Axes, step: float, style: Style, on_map: bool) -> None:
-    """Draw the vertical line at a step, visible on any colour."""
-    line = ax.axvline(step, color=style.ink, linewidth=1.3, zorder=5)
-    if on_map:
-        line.set_path_effects([patheffects.withStroke(linewidth=3.2, foreground=style.paper)])
+    """Draw the vertical line at a step; on a map a pair of lines, between which the step itself stays visible."""
+    if not on_map:
+        ax.axvline(step, color=style.ink, linewidth=1.3, zorder=5)
+        return
+    for points_away in (-1.9, 1.9):
+        line = ax.axvline(step, color=style.ink, linewidth=0.9, zorder=5)
+        line.set_transform(line.get_transform() + ScaledTranslation(points_away / 72, 0, ax.figure.dpi_scale_trans))
+        line.set_path_effects([patheffects.withStroke(linewidth=2.0, foreground=style.paper)])
 
 
-def draw_outlines(mask: np.ndarray, steps: np.ndarray, ax: Axes, colour: str) -> None:
+def draw_outlines(mask: np.ndarray, steps: np.ndarray, ax: Axes, colour: str, style: Style) -> None:
     """Outline the regions of cells that are true, as one artist; columns are joined where they are many."""
     if not mask.any():
         return
@@ -46,21 +53,18 @@ def draw_outlines(mask: np.ndarray, steps: np.ndarray, ax: Axes, colour: str) ->
     down = np.argwhere(framed[1:-1, 1:] != framed[1:-1, :-1])
     segments = [((x[c], y[r]), (x[c + 1], y[r])) for r, c in across]
     segments += [((x[c], y[r]), (x[c], y[r + 1])) for r, c in down]
-    ax.add_collection(LineCollection(segments, colors=colour, linewidths=1.2, zorder=3), autolim=False)
+    lines = LineCollection(segments, colors=colour, linewidths=1.3, zorder=3)
+    lines.set_path_effects([patheffects.withStroke(linewidth=2.8, foreground=style.paper)])  # it may lie on its colour
+    ax.add_collection(lines, autolim=False)
 
 
-def draw_slice(
-    names: list[str],
-    table: np.ndarray,
-    column: int,
-    chosen: int,
-    ax: Axes,
-    to: Format,
-    style: Style,
-    metric: str,
-) -> None:
-    """Draw a statistic of all layers at one step as bars next to their rows, and the first step as a line."""
-    values, first = table[:, column], table[:, 0]
+def draw_slice(cells: Cells, column: int, chosen: int, ax: Axes, to: Format, style: Style, metric: str) -> None:
+    """Draw a statistic of all layers at one step as bars next to their rows, and the first step, if another, as a line.
+
+    Layers with NaN or infinities there are marked at the left.
+    """
+    names, table = cells.names, cells.values
+    values, first = table[:, column], table[:, 0] if column else np.full(len(names), np.nan)
     rows = np.arange(len(names) + 1) - 0.5
     signed = bool((values[np.isfinite(values)] < 0).any())
     both = np.concatenate([values, first])
@@ -69,11 +73,7 @@ def draw_slice(
     if not signed and positive.size:
         ax.set_xscale("log", base=2)
         base = 2.0 ** math.floor(math.log2(positive.min()) - 0.3)
-        top = positive.max()
-        # The format's limit, only for statistics of the size of single values, and only if it is near.
-        if ("abs" in metric or "rm" in metric or metric == "std") and to.max <= top * 2**6:
-            top = max(top, to.max)
-            ax.axvline(to.max, color=style.format_colour(to.name), linewidth=1.4, zorder=3)
+        top = draw_limit(ax, float(positive.max()), base, to, style) if _is_size(metric) else float(positive.max())
         ax.set_xlim(base, top * (top / base) ** 0.06)
         log2_ticks(ax.xaxis)
     else:
@@ -83,17 +83,43 @@ def draw_slice(
     ax.stairs(shown, rows, baseline=base, orientation="horizontal", fill=True, color=style.bar, linewidth=0)
     ax.stairs(
         shown[chosen : chosen + 1], rows[chosen : chosen + 2], baseline=base, orientation="horizontal", fill=True,
-        color=style.alarm, linewidth=0,
+        color=style.ink, linewidth=0,
     )  # fmt: skip
     before = np.where(np.isfinite(first) & ((first > 0) | signed), first, np.nan)
     ax.plot(before, np.arange(len(names)), color=style.ink, linewidth=0.8, alpha=0.75)
-    for special, mark in ((np.isnan(values), style.nan), (values == np.inf, style.inf)):
+    nans, infs = cells.not_finite[..., column]
+    for x, special, mark in ((0.02, np.isnan(values) | (nans > 0), style.nan), (0.05, infs > 0, style.inf)):
         at = np.flatnonzero(special)
         if len(at):
-            ax.plot(np.full(len(at), 0.015), at, "s", transform=ax.get_yaxis_transform(), color=mark, markersize=4)
+            ax.plot(
+                np.full(len(at), x), at, "s", transform=ax.get_yaxis_transform(), color=mark, markersize=4,
+                markeredgecolor=style.panel, markeredgewidth=0.6, zorder=6,
+            )  # fmt: skip
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.tick_params(axis="y", left=False, labelleft=False)
     ax.grid(False, axis="y")
+
+
+def _is_size(metric: str) -> bool:
+    """Tell whether a statistic is of the size of single values, which a format's limit can be compared with."""
+    return unit(metric) == "value" and metric != "mean"
+
+
+def draw_limit(ax: Axes, top: float, base: float, to: Format, style: Style) -> float:
+    """Draw the largest value of a format, or write that it is beyond; return where the axis ends."""
+    colour, words = style.format_colour(to.name), f"max {limit_text(to.max)}"
+    near = to.max <= top * 2**10
+    x, side = (to.max, "right") if base < to.max else (base, "left")
+    if near and base < to.max:
+        top = max(top, to.max)
+        ax.axvline(to.max, color=colour, linewidth=1.4, zorder=3)
+    label = ax.annotate(
+        words if near else f"{words} →", (x, 1) if near else (1, 1), (-3 if side == "right" else 3, -3),
+        xycoords=ax.get_xaxis_transform() if near else "axes fraction", textcoords="offset points", ha=side, va="top",
+        size=style.small, color=colour, zorder=5,
+    )  # fmt: skip
+    label.set_bbox({"facecolor": style.panel, "edgecolor": "none", "alpha": 0.8, "pad": 1.0})
+    return top
 
 
 def draw_slice_of_exponents(here: pd.DataFrame, ax: Axes, neighbour: Axes, to: Format, style: Style) -> None:
@@ -102,11 +128,14 @@ def draw_slice_of_exponents(here: pd.DataFrame, ax: Axes, neighbour: Axes, to: F
     low, high = neighbour.get_ylim()
     draw_bars(found, ax, "bar", [to], style, orientation="horizontal")
     log_shares(ax, "x", found)
-    for at, count, colour in _end_positions(neighbour, found.zeros, found.infinities, style):
-        ax.stairs(
-            [count / max(found.total, 1)], [at[0], at[1]], orientation="horizontal", fill=True, color=colour,
-            baseline=ax.get_xlim()[0] / 10,
-        )  # fmt: skip
+    for name, count, colour in (
+        ("zero", found.zeros, style.zero), ("inf", found.infinities, style.inf), ("NaN", found.nans, style.nan),
+    ):  # fmt: skip
+        if count and (lane := _lane(neighbour, name)) is not None:
+            ax.stairs(
+                [count / max(found.total, 1)], lane, orientation="horizontal", fill=True, color=colour,
+                baseline=ax.get_xlim()[0] / 10,
+            )  # fmt: skip
     ax.set_ylim(low, high)
     span = math.floor(low), math.ceil(high)
     draw_bands([to], ax, (True, True, True), style, float(span[0]), float(span[1]), named=False)
@@ -115,37 +144,33 @@ def draw_slice_of_exponents(here: pd.DataFrame, ax: Axes, neighbour: Axes, to: F
     ax.grid(True, axis="x", color=style.grid, linewidth=0.8)
     kinds, names = (tuple(dict.fromkeys(here[("metadata", c)])) for c in ("tensor_type", "name"))
     step = np.unique(here[("metadata", "step")].to_numpy())
-    remember(ax, Drawn("exp_hist", "value", "exponent", names, kinds, step, found.shares))
+    shares = np.array([[found.nans], [found.infinities]]) / max(found.total, 1)
+    remember(ax, Drawn("exp_hist", "value", "exponent", names, kinds, step, found.shares, not_finite=shares))
 
 
-def _end_positions(
-    neighbour: Axes, zeros: int, infinities: int, style: Style
-) -> list[tuple[tuple[float, float], int, str]]:
-    """Return the positions of the rows of zeros and infinities of the neighbouring map, if it has them."""
-    found = table(neighbour)
-    image = neighbour.images[0]
-    borders = image.y  # type: ignore[attr-defined]
-    out = []
-    if found.names[0] == "zero" and zeros:
-        out.append(((borders[0], borders[1]), zeros, style.zero))
-    if found.names[-1] == "inf" and infinities:
-        out.append(((borders[-2], borders[-1]), infinities, style.inf))
-    return out
+def _lane(neighbour: Axes, name: str) -> list[float] | None:
+    """Return where the neighbouring map has a lane, None if it has none."""
+    names = table(neighbour).names
+    borders = neighbour.images[0].y  # type: ignore[attr-defined]
+    return borders[names.index(name) : names.index(name) + 2].tolist() if name in names else None
 
 
 def draw_casts(here: pd.DataFrame, formats: Sequence[Format], ax: Axes, style: Style) -> None:
     """Write what share of the tensor's values a cast to each format would lose, as intervals."""
     ax.set_axis_off()
     wide, high = ax.bbox.width, ax.bbox.height
+    bad = not_finite_text(*map(float, not_finite(here).max(axis=1)))
     line = min(points(ax.figure, style.text * 1.9), high / (len(formats) + 2))
     columns = {"": 0.0, "overflow": 0.17, "to zero": 0.52, "subnormal": 0.77}
-    if wide < 17 * points(ax.figure, style.text):
-        columns = {"": 0.0, "overflow": 0.24, "to zero": 0.7}
+    if wide < 20 * points(ax.figure, style.text):
+        columns = {"": 0.0, "overflow": 0.29, "to zero": 0.72}
 
-    def write(x: float, row: float, words: str, colour: str, **look: Any) -> None:
-        ax.text(x, 1 - row * line / high, words, transform=ax.transAxes, color=colour, va="center", **look)
+    def write(x: float, row: float, words: str, colour: str, **look: Any) -> Text:
+        return ax.text(x, 1 - row * line / high, words, transform=ax.transAxes, color=colour, va="center", **look)
 
-    write(0.0, 0.4, "if this tensor were cast to …", style.muted, size=style.text)
+    head = write(0.0, 0.4, f"if this tensor{f' ({bad})' if bad else ''} were cast to …", style.muted, size=style.text)
+    if measure(head, ax.figure) > wide:
+        head.set_text(f"cast to … ({bad})" if bad else "cast to …")
     for name, x in columns.items():
         write(x, 1.35, name, style.muted, size=style.small)
     for i, to in enumerate(formats):
@@ -157,14 +182,14 @@ def draw_casts(here: pd.DataFrame, formats: Sequence[Format], ax: Axes, style: S
         write(0.012, row, to.short, style.format_colour(to.name), size=style.text, weight="bold")
         for (name, x), interval in zip(list(columns.items())[1:], _ordered(shares), strict=False):
             words = interval_text(*interval)
-            bad = name != "subnormal" and interval[1] > OUTLINED_SHARE
+            lost = name != "subnormal" and interval[1] > OUTLINED_SHARE
             write(
                 x,
                 row,
                 words,
-                style.alarm if bad else style.ink,
+                style.inf if lost else style.ink,
                 size=style.text,
-                weight="bold" if bad else "normal",
+                weight="bold" if lost else "normal",
             )
 
 
@@ -192,11 +217,12 @@ def interval_text(low: float, high: float) -> str:
 
 def mark_layer(ax: Axes, neighbour: Axes, row: int, style: Style) -> None:
     """Mark a layer from both sides and frame its row, without covering it."""
-    for edge in (row - 0.5, row + 0.5):
-        ax.axhline(edge, color=style.alarm, linewidth=0.9, linestyle=(0, (1, 1.5)), zorder=4)
+    high = abs(ax.transData.transform((0, row + 0.5))[1] - ax.transData.transform((0, row - 0.5))[1])
+    for edge in (row - 0.5, row + 0.5) if high > points(ax.figure, 4) else ():  # a lower row would be covered
+        ax.axhline(edge, color=style.ink, linewidth=0.9, linestyle=(0, (1, 1.5)), zorder=4)
     for one, x, mark in ((ax, 0.0, ">"), (neighbour, 0.0, ">"), (ax, 1.0, "<")):
         one.plot(
-            [x], [row], mark, transform=one.get_yaxis_transform(), color=style.alarm, markersize=7, clip_on=False,
+            [x], [row], mark, transform=one.get_yaxis_transform(), color=style.ink, markersize=7, clip_on=False,
             markeredgewidth=0, zorder=6,
         )  # fmt: skip
 
@@ -240,15 +266,36 @@ def read_out(ax: Axes, step: int, style: Style) -> None:
         return
     at = found.nearest(step)
     words = [f"{name} {value_text(value, 4)}" for name, value in found.read(step).items()]
-    words_at_cursor = f"step {step_text(at)}\n" + "  ".join(words[:3])
-    low, high = ax.get_xlim()
-    right = step < (low + high) / 2
+    bad = not_finite_text(*found.not_finite_at(step))
+    words_at_cursor = f"step {step_text(at)}\n" + "  ".join([*words[:3], *([bad] if bad else [])])
     label = ax.annotate(
-        words_at_cursor, (step, 0.9), (9 if right else -9, 0), xycoords=ax.get_xaxis_transform(),
-        textcoords="offset points", ha="left" if right else "right", va="top", size=style.small,
-        color=style.ink, zorder=7,
+        words_at_cursor, (step, 0), xycoords=ax.get_xaxis_transform(), textcoords="offset points", xytext=(9, 0),
+        size=style.small, color=style.ink, zorder=5.5,
     )  # fmt: skip
     label.set_bbox({"facecolor": style.panel, "edgecolor": style.grid, "boxstyle": "round,pad=0.35", "alpha": 0.95})
+    _where_least_is_covered(label, ax, found, step)
     value = next((v for v in found.read(step).values() if math.isfinite(v)), None)
     if value is not None and (ax.get_yscale() == "linear" or value > 0):
-        ax.plot([at], [value], "o", color=style.alarm, markersize=6, zorder=6, markeredgecolor=style.panel)
+        ax.plot([at], [value], "o", color=style.ink, markersize=6, zorder=6, markeredgecolor=style.panel)
+
+
+def _where_least_is_covered(label: Annotation, ax: Axes, found: Drawn, step: int) -> None:
+    """Move a label beside the cursor to the side and height at which it lies over the fewest points of lines."""
+    values = np.atleast_2d(found.values)
+    points_of = [ax.transData.transform(np.column_stack([found.steps, line])) for line in values]
+    points_of = np.concatenate(points_of)
+    points_of = points_of[np.isfinite(points_of).all(axis=1)]
+    best = None
+    for height, high in ((0.08, "bottom"), (0.84, "top"), (0.46, "center")):
+        for away, side in ((9, "left"), (-9, "right")):
+            label.xy = (step, height)
+            label.set(position=(away, 0), horizontalalignment=side, verticalalignment=high)
+            box = label.get_window_extent(renderer_of(ax.figure)).padded(4)
+            inside = (points_of >= box.min).all(axis=1) & (points_of <= box.max).all(axis=1)
+            cost = (not (ax.bbox.x0 < box.x0 and box.x1 < ax.bbox.x1), int(inside.sum()))
+            if best is None or cost < best[0]:
+                best = cost, height, high, away, side
+    assert best is not None
+    _, height, high, away, side = best
+    label.xy = (step, height)
+    label.set(position=(away, 0), horizontalalignment=side, verticalalignment=high)

@@ -4,12 +4,14 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.patches import Rectangle
 
 from tandv import viz
 from tandv.curves import TrainingStats
 from tandv.curves.of_run import line
 from tandv.log.logframe import example_log
-from tandv.viz.layout.tables import drawn
+from tandv.viz.layout.style import theme
+from tandv.viz.layout.tables import chosen, drawn
 from tandv.viz.of_log.panels import interval_text
 
 LOG = example_log(layers=10, steps=40)
@@ -20,14 +22,91 @@ def texts(ax):
     return [t.get_text() for t in ax.texts]
 
 
-def test_the_cursor_starts_where_most_values_overflow():
+def clean(df):
+    """Return a log without NaN and infinity."""
+    out = df.copy()
+    for name in ("nans", "infs"):
+        out[("scalar_stats", name)] = 0
+    return out
+
+
+def opened_at(figure):
+    return chosen(figure)["tt"], chosen(figure)["layer"], chosen(figure)["step"]
+
+
+def test_it_opens_at_the_first_infinity():
     figure = viz.overview(LOG, train_stats=LOSS)
-    said = figure.texts[1].get_text()
-    assert "head" in said
-    step = int(said.split("step ")[1].split(" ")[0])
-    assert step >= 36  # the example overflows in its last tenth
+    assert opened_at(figure) == ("Activation", "head", 36)  # the example overflows in its last tenth
+    assert "infinite" in figure.texts[1].get_text()
     layers_ax = figure.axes[1]
-    assert any(list(line.get_xdata()) == [step, step] for line in layers_ax.lines)
+    assert sum(list(line.get_xdata()) == [36, 36] for line in layers_ax.lines) == 2  # one on each side of the step
+
+
+def test_it_opens_at_the_first_nan_of_any_tensor_type():
+    df = clean(LOG)
+    at = (df[("metadata", "tensor_type")] == "Gradient") & (df[("metadata", "name")] == "embed")
+    df.loc[at & (df[("metadata", "step")] == 17), ("scalar_stats", "nans")] = 512
+    figure = viz.overview(df)
+    assert opened_at(figure) == ("Gradient", "embed", 17)
+    assert "12.5% NaN" in figure.texts[1].get_text()
+    assert any("12.5% NaN" in words for words in texts(figure.axes[0]))  # beside the cursor
+    assert any("12.5% NaN" in words for words in texts(figure.axes[3]))  # above the casts
+    assert opened_at(viz.overview(df, tt="Activation"))[2] == 39
+    assert opened_at(viz.overview(df, tt="Gradient", layer="head")) == ("Gradient", "head", 39)
+
+
+def test_a_healthy_run_opens_at_its_last_step_where_a_layer_stands_out():
+    df = clean(example_log(layers=10, steps=40, tensor_types=["Weight"]))
+    at = (df[("metadata", "name")] == "layers.1.attention.wq") & (df[("metadata", "step")] == 39)
+    df.loc[at, ("scalar_stats", "rm2")] *= 8
+    assert opened_at(viz.overview(df)) == ("Weight", "layers.1.attention.wq", 39)
+    assert opened_at(viz.overview(df, step=3))[2] == 3
+
+
+def test_a_step_is_not_compared_with_itself():
+    def lines(step):
+        figure = viz.overview(LOG, layer="embed", step=step)
+        [before] = [line for line in figure.axes[4].lines if len(line.get_xdata()) == 10]
+        return np.isfinite(before.get_xdata()).any(), figure.axes[4].get_title("left")
+
+    assert lines(20) == (True, "all layers at step 20 (line: step 0)")
+    assert lines(0) == (False, "all layers at step 0")
+    single = example_log(layers=10, steps=1)
+    assert viz.overview(single).axes[4].get_title("left") == "all layers at step 0"
+
+
+def test_the_strip_has_a_colour_for_each_kind_of_module():
+    figure = viz.overview(LOG, layer="embed", step=3)
+    [legend] = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["Embedding", "Linear"]
+    ax = figure.axes[1]
+    strip = [one for one in ax.get_children() if isinstance(one, Rectangle) and one.get_x() < 0]
+    assert [(one.get_y(), one.get_height()) for one in strip] == [(-0.5, 1), (0.5, 9)]
+    assert len({one.get_facecolor() for one in strip}) == 2
+    alone = LOG[LOG[("metadata", "name")] != "embed"]
+    assert not viz.overview(alone, step=3).legends  # a single kind tells nothing
+
+
+def test_axes_have_labels():
+    figure = viz.overview(LOG, layer="embed", step=3)
+    assert figure.axes[0].get_ylabel() == "value"
+    assert viz.overview(LOG, layer="embed", step=3, train_stats=LOSS).axes[0].get_ylabel() == "loss"
+    assert [ax.get_xlabel() for ax in figure.axes[4:]] == ["rm2", "share of values"]
+
+
+def test_the_side_panel_has_the_limit_or_says_that_it_is_further():
+    assert "max 448" in texts(viz.overview(LOG, layer="head", step=39).axes[4])
+    small = viz.overview(LOG, tt="Gradient", layer="embed", step=3)
+    assert "max 448 →" in texts(small.axes[4])
+
+
+def test_layers_with_nan_are_marked_in_the_side_panel():
+    df = clean(LOG)
+    at = (df[("metadata", "name")] == "embed") & (df[("metadata", "step")] == 5)
+    df.loc[at, ("scalar_stats", "nans")] = 5
+    ax = viz.overview(df, layer="head", tt="Activation", step=5).axes[4]
+    [marks] = [one for one in ax.lines if one.get_color() == theme("light").nan]
+    assert marks.get_ydata().tolist() == [0]
 
 
 def test_the_panels_share_the_steps():
