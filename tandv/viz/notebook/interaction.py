@@ -15,9 +15,13 @@ from tandv.viz.notebook.views import View
 def interactive(f: Callable[..., Figure], train_stats: Any = None, width: int | None = None, **kwargs: Any) -> Viewer:
     """Show a plot with controls for its arguments; return the viewer.
 
-    A click on a cell of a heat map opens the exponents of that layer and step; right click or Escape goes back. The
-    mouse moves a cursor over all plots of steps and shows the values under it. Arrow keys left and right change the
-    step, up and down the layer. In a notebook this needs ipympl.
+    A click on a cell of a heat map opens the exponents of that layer and step. The mouse moves a cursor over all plots
+    of steps and shows the values under it. Keys, while the figure has the focus: left and right change the step, up and
+    down the layer, Escape (or a right click) goes back to where one was. Other keys do nothing, and those with ctrl
+    belong to the notebook. The figure is as wide as its cell.
+
+    In a notebook this needs ipympl. A saved notebook keeps a still picture, which is also what pages without a Jupyter
+    kernel show, such as marimo; outside of notebooks nothing is displayed, but the viewer can be used from Python.
 
     >>> from tandv import viz
     >>> from tandv.log.logframe import example_log
@@ -29,7 +33,7 @@ def interactive(f: Callable[..., Figure], train_stats: Any = None, width: int | 
         f: a plot of `tandv.viz` that takes a log `df` (or the place of one) or a `history` of arrays.
         train_stats: training curves to show next to the plot, as `as_curves` takes them; a click on them sets the step.
             By default the losses that `tracker.step(loss=...)` was given in the log's run, if any; False for none.
-        width: the width in pixels.
+        width: the largest width in pixels; by default that of the cell.
         **kwargs: the arguments of the plot.
 
     Raises TypeError for arguments that the plot does not take, and what the plot raises for invalid ones.

@@ -158,9 +158,9 @@ def shown(view: View, figure: Any) -> dict[str, Any]:
 
     >>> from tandv import viz
     >>> from tandv.log.logframe import example_log
-    >>> view = View(viz.scalar_global_heatmap, {"df": example_log(), "scalar_metric": "rm2"})
+    >>> view = View(viz.scalar_global_heatmap, {"df": example_log(tensor_types=["Activation", "Weight"])})
     >>> shown(view, view.plot(**view.arguments))["tt"]
-    ['Weight', 'Activation', 'Gradient']
+    ['Activation', 'Weight']
     """
     tables = [found for ax in figure.axes if (found := drawn(ax)) is not None]
     everything = {
