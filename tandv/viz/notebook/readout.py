@@ -59,7 +59,7 @@ def describe(place: Place) -> str:
 
 
 def values_at(step: int, axes: Iterable[Axes], curves: pd.DataFrame | None) -> str:
-    """Return the values of all curves at a step as text, those of the training curves at their nearest step."""
+    """Return the values of all curves at a step as text, those of the training curves at their nearest steps."""
     words = [f"step {step:,}"]
     for found in (table(ax) for ax in axes if is_lines(ax)):
         prefix = " ".join((*found.tt, *(found.layers if len(found.layers) == 1 else ())))
@@ -67,10 +67,15 @@ def values_at(step: int, axes: Iterable[Axes], curves: pd.DataFrame | None) -> s
         values += [bad] if (bad := not_finite_text(*found.not_finite_at(step))) else []
         words.append(f"{prefix}: " + ", ".join(values))
     if curves is not None:
-        at = nearest(curves.index, step)
-        values = ", ".join(f"{name} {value:.4g}" for name, value in curves.loc[at].items())
-        words.append(values if at == step else f"{values} (at its step {at:,.0f})")
+        known = {str(name): curve for name in curves.columns if len(curve := given(curves, name))}
+        words.extend(_curve_at(curve, name, step) for name, curve in known.items())
     return " · ".join(words)
+
+
+def _curve_at(curve: pd.Series, name: str, step: int) -> str:
+    """Return the value of a training curve at the nearest step at which it was given one."""
+    at = nearest(curve.index, step)
+    return f"{name} {curve.loc[at]:.4g}" + ("" if at == step else f" (at its step {at:,.0f})")
 
 
 def shown_data(axes: Iterable[Axes]) -> pd.DataFrame:

@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from tandv.messages import missing
 from tandv.viz.layout.style import theme
-from tandv.viz.layout.tables import choose, drawn
+from tandv.viz.layout.tables import drawn
 from tandv.viz.notebook import still, surface, views
-from tandv.viz.notebook.cursor import Cursor, later
-from tandv.viz.notebook.readout import describe, draw_loss, is_lines, nearest, place_loss, shown_data, values_at
+from tandv.viz.notebook.cursor import later
+from tandv.viz.notebook.drawing import Drawing
+from tandv.viz.notebook.readout import describe, nearest, shown_data, values_at
 from tandv.viz.notebook.surface import in_turn
 from tandv.viz.notebook.views import View, Views
 from tandv.viz.of_log.plots import exp_hist
@@ -47,29 +46,19 @@ class Viewer:
         self._views: Views = (view,)
         self._curves = curves
         self._style = theme(view.arguments.get("theme", "light"))
-        self._widest = width
-        self.figure = Figure(figsize=((width or 1000) / 100, views.height(view)), dpi=100, facecolor=self._style.paper)
-        self.canvas, shown = surface.canvas(self.figure)
-        self._main: Any = self.figure
-        self._loss: Axes | None = None
-        if curves is not None:
-            self._main, side = self.figure.subfigures(1, 2, width_ratios=(2.6, 1))  # type: ignore[misc]
-            self._loss = draw_loss(side, curves, self._style)
-        self._cursor: Cursor | None = None
+        self._drawing = Drawing(view, curves, self._style, width)
+        self.figure, self.canvas = self._drawing.figure, self._drawing.canvas
         self.controls: dict[str, Any] = {}
         self.controls_of: Callable[..., Any] | None = None  # the plot that the controls belong to
-        self._resting_step: float | None = None  # the step of the cursor while the mouse is outside
         self._steps: tuple[Any, np.ndarray] | None = None  # the data that is shown, and its steps
-        self._whole: views.Limits = ()  # the limits of all Axes before any zoom
-        self._laid_out = (0, 0)  # width and height in pixels for which the figure was laid out
         self._shown_in: int | None = None  # the number of the cell that showed the viewer last
-        self._frame = Frame(shown, surface.is_live(self.canvas))
+        self._frame = Frame(self._drawing.widget, surface.is_live(self.canvas))
         self.widget = self._frame.widget
         for name, action in {"back": self.back, "zoom": self._zoom, "reset": self._reset}.items():
             self._frame.on_click(name, self._safely(action))
         for kind in ("png", "svg", "csv"):
             self._frame.on_click(kind, self._safely(lambda kind=kind: self._save_here(kind)))
-        self._frame.on_width(self._safely(self._fit))
+        self._frame.on_width(self._safely(self._drawing.fit))
         self._connections = [
             self.canvas.mpl_connect(name, self._safely(action))
             for name, action in (
@@ -80,9 +69,7 @@ class Viewer:
             )
         ]
         self._draw()
-        rows = views.rows_of_panels(self._axes())
-        if rows > 2 and view.plot.__name__ not in views.HEIGHTS and "figsize" not in view.arguments:
-            surface.resize(self.canvas, surface.size(self.canvas)[0], 240 * rows + 70)
+        self._drawing.grow(view)
 
     # What users and tests call.
 
@@ -121,7 +108,7 @@ class Viewer:
 
     def data(self) -> pd.DataFrame:
         """Return what is drawn as a table: a row for each step (or exponent), a column for each curve or layer."""
-        return shown_data(self._axes())
+        return shown_data(self._drawing.axes)
 
     @in_turn
     def save(self, path: str | Path) -> Path:
@@ -130,8 +117,8 @@ class Viewer:
         if path.suffix == ".csv":
             self.data().to_csv(path)
         else:
-            assert self._cursor is not None
-            with self._cursor.hidden():
+            assert self._drawing.cursor is not None
+            with self._drawing.cursor.hidden():
                 self.figure.savefig(path, dpi=200, facecolor=self.figure.get_facecolor())
             self.canvas.draw()
         self._frame.say("notice", f"saved {path}")
@@ -153,8 +140,7 @@ class Viewer:
     @in_turn
     def close(self) -> None:
         """Disconnect mouse and keys, and close the widgets."""
-        if self._cursor is not None:
-            self._cursor.close()
+        self._drawing.close()
         for connection in self._connections:
             self.canvas.mpl_disconnect(connection)
         self._frame.close()
@@ -191,41 +177,18 @@ class Viewer:
         self._frame.say("error", "")
 
     def _draw(self) -> None:
-        view = self.state
-        if self._cursor is not None:
-            self._cursor.close()
-        if self._loss is not None:
-            self._main.clear()
-            place_loss(self.figure.subfigs[1], self._loss)
-        choose(self._main)
-        view.plot(**view.arguments, fig=self._main)
-        self._whole = views.limits_of(self._axes())
-        for ax, (x, y) in zip(self._axes(), view.limits, strict=False):
-            ax.set_xlim(x)
-            ax.set_ylim(y)
-        lines = [ax for ax in self._axes() if is_lines(ax)]
-        self._cursor = Cursor(self.canvas, lines + ([self._loss] if self._loss else []), self._style.alarm)
-        self._laid_out = surface.size(self.canvas)
-        step = self._shown["step"] if views.takes(view.plot, "step") else None
-        marked = self._curves is not None and isinstance(step, int | np.integer)
-        self._resting_step = nearest(self._curves.index, step) if marked else None  # type: ignore[union-attr, arg-type]
-        self._cursor.step = self._resting_step
-        self.canvas.draw()  # now: asking the front end first whether it is ready would cost a round trip
+        self._drawing.draw(self.state)
         if self.controls_of is None:
             self._set_toolbar()
         else:
             later(_CONTROLS_DELAY, self._set_toolbar)
-
-    @property
-    def _shown(self) -> dict[str, Any]:
-        return views.shown(self.state, self._main)
 
     @in_turn
     def _set_toolbar(self) -> None:
         """Set the controls to what is drawn; new ones are made only for another plot or another kind of value."""
         from tandv.viz.notebook import toolbar
 
-        shown = self._shown
+        shown = self._drawing.shown
         if self.controls_of is self.state.plot and toolbar.show(self._controls, shown):
             return
         self._controls = toolbar.controls(self.state, shown, self._on_control)
@@ -266,38 +229,28 @@ class Viewer:
             return
         if event.button == 3:
             self.back()
-        elif event.inaxes is not None and (event.inaxes is self._loss or is_lines(event.inaxes)):
+        elif self._drawing.follows(event.inaxes):
             self._select_step(event.xdata)
-        elif event.inaxes is not None and (table := drawn(event.inaxes)) is not None and table.pick is not None:
-            place, limits = table.at(event.xdata, event.ydata), views.limits_of(self._axes())
-            target = views.opened(self._views, place, exp_hist, limits)
+        elif (table := drawn(event.inaxes)) is not None and table.pick is not None:
+            place = table.at(event.xdata, event.ydata)
+            target = views.opened(self._views, place, exp_hist, self._drawing.limits)
             if target is not self._views:
                 self._go(target)
 
-    def _fit(self, width: float) -> None:
-        """Make the figure as wide as the cell, but not wider than asked for."""
-        wanted = min(width, self._widest or width)
-        present, height = surface.size(self.canvas)
-        if abs(wanted - present) >= 2:
-            surface.resize(self.canvas, wanted, height)
-
     def _on_resize(self, event: Any) -> None:
-        """Lay out again for a new size of the figure, at the same zoom."""
-        if surface.size(self.canvas) != self._laid_out:
-            if (limits := views.limits_of(self._axes())) != self._whole:
-                self._views = (*self._views[:-1], self.state._replace(limits=limits))
-            self._draw()
+        if (view := self._drawing.resized(self.state)) is not None:
+            self._go((*self._views[:-1], view))
 
     def _on_key(self, event: Any) -> None:
         if event.key == "escape":
             self.back()
         elif event.key in _KEYS:
             steps, layers = _KEYS[event.key]
-            if changed := views.moved(self.state, steps, layers, self._shown):
+            if changed := views.moved(self.state, steps, layers, self._drawing.shown):
                 self.select(**changed)
 
     def _on_move(self, event: Any) -> None:
-        ax, cursor = event.inaxes, self._cursor
+        ax, cursor = event.inaxes, self._drawing.cursor
         if cursor is None:
             return
         table = drawn(ax)
@@ -305,11 +258,11 @@ class Viewer:
             place = table.at(event.xdata, event.ydata)
             self._frame.say("readout", "" if place is None else describe(place))
             cursor.move(None if place is None or place.step is None else place.step)
-        elif ax is not None and (ax is self._loss or is_lines(ax)):
+        elif self._drawing.follows(ax):
             self._frame.say("readout", self._values_at(event.xdata))
             cursor.move(float(self._nearest(event.xdata)))
         else:
-            cursor.move(self._resting_step)
+            cursor.move(self._drawing.resting_step)
 
     def _select_step(self, x: float) -> None:
         if views.takes(self.state.plot, "step"):
@@ -318,9 +271,6 @@ class Viewer:
 
     # Steps and values.
 
-    def _axes(self) -> list[Axes]:
-        return [ax for ax in self._main.axes if ax is not self._loss]
-
     def _nearest(self, x: float) -> int:
         data = self.state.arguments["df" if "df" in self.state.arguments else "history"]
         if self._steps is None or self._steps[0] is not data:
@@ -328,4 +278,4 @@ class Viewer:
         return int(nearest(self._steps[1], x))
 
     def _values_at(self, x: float) -> str:
-        return values_at(self._nearest(x), self._axes(), self._curves)
+        return values_at(self._nearest(x), self._drawing.axes, self._curves)

@@ -184,11 +184,6 @@ def height(view: View) -> float:
     return float(figsize[1]) if figsize else HEIGHTS.get(view.plot.__name__, 5.2)
 
 
-def limits_of(axes: Iterable[Axes]) -> Limits:
-    """Return what part of the data each of some Axes shows."""
-    return tuple((ax.get_xlim(), ax.get_ylim()) for ax in axes)
-
-
 def rows_of_panels(axes: Iterable[Axes]) -> int:
     """Return how many panels stand below each other."""
     return len({round(ax.get_position().y0, 3) for ax in axes if drawn(ax) is not None})

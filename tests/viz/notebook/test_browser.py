@@ -38,7 +38,7 @@ def where(ax):
     width, height = v.figure.canvas.get_width_height()
     return [box.x0 / width, 1 - box.y1 / height, box.x1 / width, 1 - box.y0 / height]
 def show():
-    parts = [where(v.figure.axes[0])] + ([where(v._loss)] if v._loss else [])
+    parts = [where(v.figure.axes[0])] + ([where(v._drawing.loss)] if v._drawing.loss else [])
     display(ipywidgets.Label(json.dumps(parts)).add_class('where'))
 show()"""
 

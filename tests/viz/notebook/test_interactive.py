@@ -10,7 +10,9 @@ from matplotlib.backend_bases import KeyEvent, MouseEvent, ResizeEvent
 
 from tandv import viz
 from tandv.curves.of_run import line
+from tandv.log.files import write_parquet
 from tandv.log.logframe import example_log, layers
+from tandv.log.opened import Log
 from tandv.viz.layout.tables import drawn
 
 DF = example_log(layers=6, steps=20)
@@ -98,7 +100,7 @@ def test_the_cross_hair_stands_at_one_step_on_all_line_plots_and_the_loss():
     for x in np.linspace(1, 11.3, 30):
         mouse(viewer, "motion_notify_event", ax, x, middle(ax))
     assert viewer.error == ""
-    lines = [line for _, line in viewer._cursor._lines]
+    lines = [line for _, line in viewer._drawing.cursor._lines]
     assert len(lines) == 3 and {float(line.get_xdata()[0]) for line in lines} == {11.0}
     assert viewer.readout.startswith("step 11 · ") and "train_loss 2 (at its step 10)" in viewer.readout
     assert viewer.readout.count("std ") == 2
@@ -190,7 +192,7 @@ def test_the_cross_hair_is_not_saved(tmp_path):
     viewer = viz.interactive(viz.scalar_line, df=DF, layer="embed", tt="Weight", scalar_metric="std")
     without = viewer.save(tmp_path / "a.png").read_bytes()
     mouse(viewer, "motion_notify_event", viewer.figure.axes[0], 9, middle(viewer.figure.axes[0]))
-    assert viewer._cursor.step == 9
+    assert viewer._drawing.cursor.step == 9
     assert viewer.save(tmp_path / "b.png").read_bytes() == without
     assert b"<svg" in viewer.save(tmp_path / "c.svg").read_bytes()
     viewer.close()
@@ -213,11 +215,11 @@ def test_back_from_the_first_view_keeps_its_zoom(heatmap):
 
 def test_the_cursor_of_a_histogram_rests_at_its_step(histogram):
     histogram.select(step=9)
-    assert histogram._cursor.step == 10  # of the loss, which has every fifth step
+    assert histogram._drawing.cursor.step == 10  # of the loss, which has every fifth step
     mouse(histogram, "motion_notify_event", loss_axes(histogram), 1, middle(loss_axes(histogram)))
-    assert histogram._cursor.step == 1
+    assert histogram._drawing.cursor.step == 1
     MouseEvent("motion_notify_event", histogram.canvas, 1, 1)._process()
-    assert histogram._cursor.step == 10
+    assert histogram._drawing.cursor.step == 10
 
 
 def test_without_ipympl_it_says_what_to_install_and_shows_a_still_picture(monkeypatch, capsys):
@@ -231,6 +233,21 @@ def test_without_ipympl_it_says_what_to_install_and_shows_a_still_picture(monkey
     assert before.startswith(b"\x89PNG")
     viewer.controls["layer"].value = "head"
     assert bytes(image.value) != before
+    viewer.close()
+
+
+def test_a_log_is_viewed_where_it_lies_and_a_click_reads_one_tensor(tmp_path, monkeypatch):
+    write_parquet(DF, tmp_path / "log.parquet")
+    viewer = viz.interactive(viz.scalar_global_heatmap, df=tmp_path / "log.parquet", tt="Gradient")
+    read, whole = [], Log.frame
+    monkeypatch.setattr(Log, "frame", lambda *given: read.append(whole(*given)) or read[-1])
+    click(viewer, viewer.figure.axes[0], 7, 3)
+    assert viewer.error == ""
+    opened = {name: viewer.state.arguments[name] for name in ("layer", "tt", "step")}
+    assert opened == {"layer": layers(DF)[3], "tt": "Gradient", "step": 7}
+    assert read and sum(map(len, read)) <= 20  # of 600 rows
+    key(viewer, "right")
+    assert viewer.error == "" and viewer.state.arguments["step"] == 8
     viewer.close()
 
 

@@ -66,10 +66,10 @@ def test_the_figure_follows_the_width_of_the_cell_and_keeps_its_zoom(viewer):
 
 
 def test_a_width_that_was_asked_for_is_not_exceeded(viewer):
-    viewer._widest = 900
-    viewer._fit(1488)
+    viewer._drawing._widest = 900
+    viewer._drawing.fit(1488)
     assert viewer.canvas.get_width_height()[0] == 900
-    viewer._fit(700)
+    viewer._drawing.fit(700)
     assert viewer.canvas.get_width_height()[0] == 700
 
 
