@@ -15,6 +15,9 @@ def progress_bar(console: Console, words: str) -> Iterator[Callable[[int, int, s
         console: where to print.
         words: the text before the bar.
     """
+    if not console.is_terminal:  # a bar of rich that is turned off still ends a line, before its version 14
+        yield lambda done, total, last: None
+        return
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -22,7 +25,7 @@ def progress_bar(console: Console, words: str) -> Iterator[Callable[[int, int, s
         TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[last]}", markup=False),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(words, total=None, last="")
 
         def update(done: int, total: int, last: str) -> None:
