@@ -33,11 +33,13 @@ def test_the_positions_are_those_of_the_fields():
     assert statistics.WORD["counts"] + statistics.HIGHEST - statistics.LOWEST + 1 == statistics.WORDS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("producer", PRODUCERS)
 def test_a_new_field_in_front_of_all_others_changes_nothing_else(producer):
     assert measured("--new-field")[producer] == measured()[producer]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("producer", "module", "of_layout", "of_its_own"),
     [
