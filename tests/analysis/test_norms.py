@@ -44,6 +44,22 @@ def test_rows_of_several_ranks_are_parts_of_one_tensor():
     assert norm_curves(log).loc[0, "weight_norm"] == 5
 
 
+def test_a_norm_is_nan_or_infinite_where_a_value_is():
+    log = log_of([("a", "Weight", step, np.array([3.0, 4.0])) for step in range(3)])
+    log[("scalar_stats", "nans")], log[("scalar_stats", "infs")] = [0, 1, 0], [0, 0, 2]
+    table = norm_curves(log, per_layer=True)
+    for name in ("weight_norm", "weight_norm:a"):
+        assert table[name].tolist() == pytest.approx([5.0, math.nan, math.inf], nan_ok=True)
+    assert table.attrs["nan"] == {"weight_norm": [1], "weight_norm:a": [1]}
+
+
+def test_a_rank_can_be_chosen():
+    log = log_of([("a", "Weight", 0, np.array([3.0])), ("a", "Weight", 0, np.array([4.0]))])
+    log[("metadata", "rank")] = [0, 1]
+    assert norm_curves(log, rank=1).loc[0, "weight_norm"] == 4
+    assert norm_curves(log, rank=[0, 1]).loc[0, "weight_norm"] == 5
+
+
 def test_what_a_log_lacks_is_said():
     log = example_log()
     only = log[(log[("metadata", "tensor_type")] == "Activation").to_numpy()]

@@ -1,8 +1,8 @@
 """Map a statistic to colours: log2 by default, with separate colours for NaN, zero, infinity and missing cells.
 
 >>> scale = colour_scale(np.array([[0.5, 8.0]]), "log2")
->>> scale.low, scale.high, [text for _, text in scale.ticks(3)]
-(-1.0, 3.0, ['2⁻¹', '2¹', '2³'])
+>>> scale.low, scale.high, [text for _, text in scale.ticks(5)]
+(-1.0, 3.0, ['2⁻¹', '2⁰', '2¹', '2²', '2³'])
 """
 
 import math

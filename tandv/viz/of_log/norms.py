@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from tandv.analysis.norms import norm_curves
 from tandv.log.door import AnyLog
+from tandv.log.ranks import Ranks
 from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
@@ -24,7 +25,7 @@ from tandv.viz.of_log.lines import wants_log2
 if TYPE_CHECKING:
     from tandv.analysis.transitions import Transition
 
-VALUE = ("scalar_stats", "value")
+VALUE, NAN = ("scalar_stats", "value"), ("scalar_stats", "nan")
 _MANY = 8  # at most so many layers have distinct colours
 
 
@@ -36,6 +37,7 @@ def norms(
     yscale: YScale = "auto",
     col_wrap: int | None = None,
     figsize: tuple[float, float] | None = None,
+    rank: Ranks | None = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
     ax: Axes | None = None,
@@ -54,6 +56,8 @@ def norms(
         yscale: "linear", "log2", or "auto" for log2 where all values are positive and span a factor of eight or more.
         col_wrap: how many panels are put side by side.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
+        rank: a rank of a log that keeps the rows of each, or a list of ranks, each in panels of its own; None takes the
+            rows of all ranks as parts of one tensor.
         theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
         ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
@@ -62,19 +66,24 @@ def norms(
     Raises UnknownName if the log has none of these tensors.
     """
     check_choices(xscale=(xscale, XScale), yscale=(yscale, YScale))
-    table = norm_curves(df, per_layer=per_layer)
+    apart = [rank] if rank is None or isinstance(rank, int | np.integer) else list(rank)
+    tables = {one: norm_curves(df, per_layer=per_layer, rank=one) for one in apart}
     style = fitting(theme, figsize, fig, ax)
-    layers = list(dict.fromkeys(name.partition(":")[2] for name in table.columns if ":" in name))
+    names = list(dict.fromkeys(name for table in tables.values() for name in table.columns))
+    layers = list(dict.fromkeys(name.partition(":")[2] for name in names if ":" in name))
     colours = dict(zip(layers, layer_colours(len(layers), style), strict=True))
     rows = pd.concat(
         pd.DataFrame(
             {
                 ("metadata", "panel"): name.partition(":")[0].replace("_", " "),
+                ("metadata", "rank"): f"rank {one}",
                 ("metadata", "quantity"): name.partition(":")[2],
                 ("metadata", "step"): table.index.to_numpy(),
                 VALUE: table[name].to_numpy(),
+                NAN: table.index.isin(table.attrs["nan"][name]),
             }
         )
+        for one, table in tables.items()
         for name in table.columns
     )
 
@@ -82,6 +91,7 @@ def norms(
         values = part[VALUE].to_numpy()
         log2 = yscale == "log2" or (yscale == "auto" and wants_log2(values))
         scales(ax, xscale, log2)
+        steps = np.unique(part[("metadata", "step")].to_numpy())
         drawn = {}
         for one, curve in part.groupby(("metadata", "quantity"), sort=False):
             layer = str(one)
@@ -90,15 +100,18 @@ def norms(
             label = (layer or "all together") if layers and (named or not layer) else ""
             draw_curve(ax, at, norm, label, colours.get(layer, style.ink), log2=log2, style=style)
             drawn[layer or "all"] = norm
+            for line in ax.lines:  # there is no value since it is NaN, unless the log lacks a tensor
+                if line.get_label() == "no value" and np.isin(line.get_xdata(), at[curve[NAN]]).all():
+                    line.set_label("NaN")
         mark_transitions(ax, transitions, style.alarm)
         name_marks(ax, "")
-        limits(ax, table.index.to_numpy(), values, style)
-        shown = Drawn("curves", "step", "value", (), (), table.index.to_numpy(), np.array(list(drawn.values())))
+        limits(ax, steps, values, style)
+        shown = Drawn("curves", "step", "value", (), (), steps, np.array(list(drawn.values())))
         remember(ax, shown._replace(names=tuple(drawn)))
 
     return facet(
-        rows, draw, ("panel",), fig=fig, figsize=figsize, col_wrap=col_wrap, ax=ax, title=title, named="norms",
-        subtitle=describe({"": table}),        panel_size=(4.2, 2.6), sharey=False, style=style,
+        rows, draw, ("panel", "rank"), fig=fig, figsize=figsize, col_wrap=col_wrap, ax=ax, title=title, named="norms",
+        subtitle=describe({"": next(iter(tables.values()))}), panel_size=(4.2, 2.6), sharey=False, style=style,
     )  # fmt: skip
 
 

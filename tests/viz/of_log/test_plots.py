@@ -245,3 +245,13 @@ def test_an_axis_of_ranks_keeps_them_apart():
     here = RANKED[RANKED[("metadata", "step")] == 0]
     ax = viz.scalar_global_heatmap(here, "Activation", "rm2", x="rank").axes[0]
     assert drawn(ax).values.shape == (8, 2)
+
+
+def test_norms_have_panels_of_ranks_and_say_nan():
+    figure = viz.norms(RANKED, rank=[0, 1])
+    assert [ax.get_title("left") for ax in figure.axes[:2]] == ["weight norm · rank 0", "weight norm · rank 1"]
+    df = LOG.copy()
+    at = (df[("metadata", "tensor_type")] == "Weight") & (df[STEP] == 7)
+    df.loc[at, ("scalar_stats", "nans")] = 1
+    marks = {line.get_label(): list(line.get_xdata()) for line in viz.norms(df).axes[0].lines}
+    assert marks["NaN"] == [7]
