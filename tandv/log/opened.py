@@ -9,6 +9,7 @@
 """
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -42,6 +43,7 @@ __all__ = ["Log", "opened"]
 
 _TRIES = 20  # times that a run which is written meanwhile is looked at again
 _KEPT = 8  # logs that are kept opened
+_FRESH = 2.0  # seconds in which a place that is not of this machine is not asked again
 Answer = TypeVar("Answer")
 
 
@@ -75,6 +77,7 @@ class Log:
         self._kind = lies_at(place)
         self.place = place_of(place)
         self._state = _look(self.place, self._kind)
+        self.looked = time.monotonic()  # when the place was last asked whether something was added
 
     def __repr__(self) -> str:
         return f"<Log {self.place}: {self.rows:,} rows of {len(self.tensors):,} tensors>"
@@ -412,7 +415,7 @@ def opened(path: AnyPath | Place | Log) -> Log:
     place = place_of(path)
     with _lock:
         known = _logs.pop(place.name, None)
-        log = known if known is not None and known.signature == _signature(place) else Log(place)
+        log = known if known is not None and _is_as_it_was(known) else Log(place)
         if log.whole is not None:  # of those that are whole in memory only one is kept
             for name in [name for name, one in _logs.items() if one.whole is not None]:
                 del _logs[name]
@@ -420,6 +423,15 @@ def opened(path: AnyPath | Place | Log) -> Log:
         while len(_logs) > _KEPT:
             del _logs[next(iter(_logs))]
     return log
+
+
+def _is_as_it_was(log: Log) -> bool:
+    """Tell whether nothing was added to a log; one that lies elsewhere is asked no more than every few seconds."""
+    now = time.monotonic()
+    if not log.place.is_local and now - log.looked < _FRESH:
+        return True
+    log.looked = now
+    return log.signature == _signature(log.place)
 
 
 # ---------------------------------------------------------------------------------------------- looking at a place
