@@ -284,6 +284,17 @@ class Log:
         self._check(step, found.steps, layer, tt)
         return found
 
+    def is_finite(self, tt: str) -> bool:
+        """Tell whether the footers say that no tensor of a type has NaN or infinity; False where they do not tell.
+
+        Args:
+            tt: the tensor type.
+        """
+        if self.whole is not None:
+            return False
+        groups = (group for file in self._state.files for group in file.groups)
+        return all(group.finite for group in groups if group.first[0] <= tt <= group.last[0])
+
     def _cells(self, query: Query, scalar_metric: str) -> Grid:
         numbers = self._numbers
         tensors = sorted(numbers[one] for one in query.tensors or numbers)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tandv.formats import Format, exponent
-from tandv.log.door import AnyLog
+from tandv.log.door import AnyLog, log_at
 from tandv.log.grid import grid
 from tandv.messages import UnknownName, unknown
 from tandv.tensor_types import ACTIVATION
@@ -29,6 +29,8 @@ def opening_type(df: AnyLog, types: Sequence[str], metric: str) -> str:
     usual = ACTIVATION if ACTIVATION in types else types[0]
     first: dict[str, int] = {}
     for kind in dict.fromkeys([usual, *types]):
+        if not isinstance(df, pd.DataFrame) and log_at(df).is_finite(kind):  # which needs no row
+            continue
         try:
             found = grid(df, kind, metric)
         except UnknownName:  # its rows lie in phases, of which none was chosen
@@ -97,6 +99,17 @@ def overflow_of(rows: pd.DataFrame, to: Format, cells: Cells) -> np.ndarray:
     out = np.zeros(cells.values.shape)
     out[row, np.searchsorted(cells.steps, rows[("metadata", "step")].to_numpy())] = over / np.maximum(total, 1)
     return np.nan_to_num(out)
+
+
+def layers_beyond(rows: pd.DataFrame, to: Format) -> list[str]:
+    """Return the layers of which some value may overflow a format, by the largest one; all where that is not known."""
+    names = rows[("metadata", "name")]
+    if ("scalar_stats", "max_abs") not in rows.columns:
+        return list(pd.unique(names))
+    largest = rows[("scalar_stats", "max_abs")].to_numpy(float, na_value=np.nan)
+    infs = rows[("scalar_stats", "infs")].to_numpy(float, na_value=0) if ("scalar_stats", "infs") in rows.columns else 0
+    beyond = ~(largest < 2.0 ** (exponent(to.overflows_above) + 1)) | (np.asarray(infs) > 0)
+    return list(pd.unique(names[beyond]))
 
 
 def _first(found: np.ndarray) -> int | None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -36,7 +37,8 @@ from tandv.viz.layout.titles import (
 )
 from tandv.viz.of_log.lines import draw_curves, draw_lines, wants_log2
 from tandv.viz.of_log.maps import cells_of, draw_exponent_map, draw_layers
-from tandv.viz.of_log.opening import OUTLINED_SHARE, opening, opening_type, overflow_of
+from tandv.viz.of_log.not_finite import columns_of_exponents, with_counts
+from tandv.viz.of_log.opening import OUTLINED_SHARE, layers_beyond, opening, opening_type, overflow_of
 from tandv.viz.of_log.panels import (
     draw_casts,
     draw_cursor,
@@ -108,12 +110,21 @@ def overview(
     metric = metrics_asked(df, scalar_metric or usual)[0]
     types = logframe.tensor_types(df)
     tt = tt or opening_type(df, types, metric)
-    rows = logframe.select(df, tt=tt, phase=phase, rank=rank)
+    one_type = {"tt": tt, "phase": phase, "rank": rank}
+    if at_place := not isinstance(df, pd.DataFrame):  # of which counts of exponents are read where they are shown
+        columns = with_counts(df, [name for name in dict.fromkeys((metric, "max_abs")) if name in stats])
+        rows = logframe.select(df, **one_type, columns=columns)
+    else:
+        rows = logframe.select(df, **one_type)
     cells = cells_of(rows, metric)
     names, steps = cells.names, cells.steps
-    overflow = overflow_of(rows, to, cells)
+    if at_place and (beyond := layers_beyond(rows, to)):
+        counted = logframe.select(df, beyond, **one_type, columns=columns_of_exponents(df))
+        overflow = overflow_of(counted, to, cells)
+    else:
+        overflow = np.zeros(cells.values.shape) if at_place else overflow_of(rows, to, cells)
     layer, step = opening(cells, overflow, layer, step)
-    own = logframe.select(rows, layer)  # of merged ranks or of one
+    own = logframe.select(df, layer, **one_type) if at_place else logframe.select(rows, layer)
     if step not in (has := logframe.steps(own)):
         raise UnknownName(f"{layer!r} has no {tt} at step {step} in this log; {near_steps(step, has)}")
     here = logframe.select(own, step=step)

@@ -19,7 +19,8 @@ PLOTS = {
     "all types": lambda df: viz.scalar_global_heatmap(df),
     "by type": lambda df: viz.scalar_global_heatmap(df, "Weight", "std", y="name", colour="change"),
     "norms": lambda df: viz.norms(df, per_layer=True),
-    "overview": lambda df: viz.overview(df, layer="head", title="a run"),  # a place is called by its name
+    "overview": lambda df: viz.overview(df, title="a run"),  # a place is called by its name
+    "overview of weights": lambda df: viz.overview(df, layer="head", tt="Weight", title="a run"),
 }
 
 
