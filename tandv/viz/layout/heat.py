@@ -87,7 +87,8 @@ def hatch(picture: np.ndarray, marks: np.ndarray, rows: np.ndarray, columns: np.
     each pixel lies, -1 outside.
     """
     high, wide = (np.bincount(cells[cells >= 0], minlength=1)[cells] for cells in (rows, columns))
-    small = np.minimum(high[:, None], wide[None, :]) < look.period
+    high, wide = high[:, None], wide[None, :]
+    small = (high < look.period // 2) | (np.maximum(high, wide) < look.period)  # lines would cross it here and there
     for bit, colour, direction in ((SOME_NAN, look.nan, 1), (SOME_INF, look.inf, -1)):
         marked = np.pad((marks & bit).astype(bool), ((0, 1), (0, 1)))  # -1 is the padding
         if not marked.any():
