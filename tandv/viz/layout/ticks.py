@@ -1,15 +1,19 @@
 """Tick positions and labels that suit the available space, also after zooming and resizing.
 
+What locators and formatters call are functions of this file, so that a figure can be pickled.
+
 >>> power(-9), step_text(12000), value_text(0.000123)
 ('2⁻⁹', '12,000', '1.23e-4')
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axis import Axis
-from matplotlib.ticker import Formatter, FuncFormatter, Locator
+from matplotlib.ticker import Formatter, Locator
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 CHARACTER = 0.62  # mean width of a character, in font sizes
@@ -71,20 +75,34 @@ def room(axis: Axis, characters: int) -> int:
 
 
 class _Fitted(Locator):
-    """A locator whose ticks depend on the view limits and on how many labels fit."""
+    """A locator whose ticks depend on the view limits and on how many labels fit: choose(low, high, axis)."""
 
     def __init__(self, choose: Callable[[float, float, Axis], Iterable[float]]):
         self.choose = choose
 
     def __call__(self) -> Sequence[float]:
         low, high = sorted(self.axis.get_view_interval())  # type: ignore[union-attr]
-        return np.asarray(list(self.choose(low, high, self.axis)), float).tolist()  # type: ignore[arg-type]
+        return self.tick_values(low, high)
 
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
         return np.asarray(list(self.choose(vmin, vmax, self.axis)), float).tolist()  # type: ignore[arg-type]
 
 
-def _nice(span: float, count: int, whole: bool) -> float:
+class _Text(Formatter):
+    """A formatter that gives a tick's value to a function of this file."""
+
+    def __init__(self, text: Callable[[float], str]):
+        self.text = text
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return self.text(x)
+
+
+def _no_ticks(low: float, high: float, axis: Axis) -> list[float]:
+    return []
+
+
+def nice(span: float, count: int, whole: bool = False) -> float:
     """Return the smallest of 1, 2, 5 times a power of ten that makes at most `count` steps of `span`."""
     least = span / max(count, 1)
     if whole:
@@ -103,13 +121,12 @@ def multiples(low: float, high: float, stride: float) -> np.ndarray:
 
 def step_ticks(axis: Axis) -> None:
     """Tick an axis of training steps: whole numbers with thousands separators."""
+    axis.set_major_locator(_Fitted(_steps))
+    axis.set_major_formatter(_Text(step_text))
 
-    def choose(low: float, high: float, axis: Axis) -> Iterable[float]:
-        stride = _nice(high - low, min(room(axis, len(step_text(high))), 9), whole=True)
-        return multiples(low, high, stride)
 
-    axis.set_major_locator(_Fitted(choose))
-    axis.set_major_formatter(FuncFormatter(lambda x, _: step_text(x)))
+def _steps(low: float, high: float, axis: Axis) -> Iterable[float]:
+    return multiples(low, high, nice(high - low, room(axis, len(step_text(high))), whole=True))
 
 
 def stride_of_powers(span: float, count: int) -> int:
@@ -117,92 +134,110 @@ def stride_of_powers(span: float, count: int) -> int:
     return max(1, 2 ** math.ceil(math.log2(max(span / max(count, 1), 1))))
 
 
-def exponent_ticks(axis: Axis, low: float = -math.inf, high: float = math.inf, named: dict[float, str] | None = None):
+def exponent_ticks(
+    axis: Axis, low: float = -math.inf, high: float = math.inf, named: Mapping[float, str] | None = None
+) -> None:
     """Tick an axis of exponents with powers of two between low and high, and some positions with names."""
-    names = named or {}
-
-    def choose(a: float, b: float, axis: Axis) -> Iterable[float]:
-        a, b = max(a, low), min(b, high)
-        if b < a:
-            return list(names)
-        stride = stride_of_powers(b - a, room(axis, 4))
-        apart = 0.6 * (b - a) / max(room(axis, 4), 1)
-        ticks = [t for t in multiples(a, b, stride) if all(abs(t - n) >= apart for n in names)]
-        return [*ticks, *names]
-
-    axis.set_major_locator(_Fitted(choose))
-    axis.set_major_formatter(FuncFormatter(lambda x, _: names.get(x) or power(round(x))))
+    names = dict(named or {})
+    axis.set_major_locator(_Fitted(partial(_exponents, lowest=low, highest=high, names=names)))
+    axis.set_major_formatter(_Text(partial(_exponent_text, names=names)))
 
 
-class _ValueText(Formatter):
-    """Formats a power of two as such and any other number in few digits."""
+def _exponents(
+    low: float, high: float, axis: Axis, *, lowest: float, highest: float, names: Mapping[float, str]
+) -> Iterable[float]:
+    low, high = max(low, lowest), min(high, highest)
+    if high < low:
+        return list(names)
+    labels = room(axis, 4)
+    apart = 0.6 * (high - low) / max(labels, 1)
+    ticks = multiples(low, high, stride_of_powers(high - low, labels))
+    return [*(t for t in ticks if all(abs(t - n) >= apart for n in names)), *names]
 
-    def __call__(self, x: float, pos: int | None = None) -> str:
-        mantissa = math.frexp(abs(x))[0]
-        if x == 0:
-            return "0"
-        sign = "−" if x < 0 else ""
-        if mantissa == 0.5:
-            return sign + power(math.frexp(abs(x))[1] - 1)
-        return value_text(x)
+
+def _exponent_text(at: float, *, names: Mapping[float, str]) -> str:
+    return names.get(at) or power(round(at))
 
 
 def log2_ticks(axis: Axis) -> None:
     """Tick a log-scaled axis at powers of two, or at plain numbers if less than two of these are in view."""
+    axis.set_major_locator(_Fitted(_powers_of_two))
+    axis.set_major_formatter(_Text(_power_text))
+    axis.set_minor_locator(_Fitted(_no_ticks))
 
-    def choose(low: float, high: float, axis: Axis) -> Iterable[float]:
-        if low <= 0:
-            return []
-        a, b = math.log2(low), math.log2(high)
-        if b - a < 2:
-            return multiples(low, high, _nice(high - low, min(room(axis, 6), 6), whole=False))
-        return np.exp2(multiples(a, b, stride_of_powers(b - a, min(room(axis, 4), 10))))
 
-    axis.set_major_locator(_Fitted(choose))
-    axis.set_major_formatter(_ValueText())
-    axis.set_minor_locator(_Fitted(lambda *_: []))
+def _powers_of_two(low: float, high: float, axis: Axis) -> Iterable[float]:
+    if low <= 0:
+        return []
+    a, b = math.log2(low), math.log2(high)
+    if b - a < 2:
+        return multiples(low, high, nice(high - low, min(room(axis, 6), 6)))
+    return np.exp2(multiples(a, b, stride_of_powers(b - a, min(room(axis, 4), 10))))
+
+
+def _power_text(x: float) -> str:
+    """Return a power of two as such and any other number in few digits."""
+    if x == 0:
+        return "0"
+    mantissa, exponent = math.frexp(abs(x))
+    sign = "−" if x < 0 else ""
+    return sign + power(exponent - 1) if mantissa == 0.5 else value_text(x)
+
+
+def decimal_ticks(axis: Axis) -> None:
+    """Tick a log-scaled axis at powers of ten, between them at 2 and 5 times these, or at 1 to 9 times if few fit."""
+    axis.set_major_locator(_Fitted(_decades))
+    axis.set_major_formatter(_Text(value_text))
+    axis.set_minor_locator(_Fitted(_no_ticks))
+
+
+def _decades(low: float, high: float, axis: Axis) -> Iterable[float]:
+    if low <= 0:
+        return []
+    count = max(room(axis, 5), 2)
+    a, b = math.log10(low), math.log10(high)
+    for parts in ((1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 5), (1, 3), (1,)):
+        decades = range(math.floor(a), math.ceil(b) + 1)
+        ticks = [m * 10.0**k for k in decades for m in parts if low <= m * 10.0**k * (1 + 1e-9) and m * 10.0**k <= high]
+        # 8 and 9 stand closest to each other: labels must fit there, too
+        closest = min((math.log10(y / x) for x, y in pairwise(ticks)), default=b - a)
+        if 2 <= len(ticks) <= count + 1 and closest >= 0.9 * (b - a) / max(room(axis, 5), 1):
+            return ticks
+    if b - a < 1:
+        return multiples(low, high, nice(high - low, min(count, 6)))
+    stride = max(math.ceil((b - a) / count - 1e-9), 1)
+    return 10.0 ** np.arange(math.ceil(a - 1e-9), math.floor(b + 1e-9) + 1, stride)
 
 
 def decade_ticks(axis: Axis) -> None:
     """Tick a log-scaled axis of shares at powers of ten, as percentages."""
-
-    def choose(low: float, high: float, axis: Axis) -> Iterable[float]:
-        a, b = math.log10(max(low, 1e-300)), math.log10(max(high, 1e-300))
-        stride = math.ceil((b - a) / max(room(axis, 5), 1) - 1e-9)
-        return 10.0 ** np.arange(math.floor(b + 1e-9), math.ceil(a - 1e-9) - 1, -max(stride, 1))
-
-    axis.set_major_locator(_Fitted(choose))
-    axis.set_minor_locator(_Fitted(lambda *_: []))
-    axis.set_major_formatter(
-        FuncFormatter(lambda x, _: f"{100 * x:.6g}%" if x > 1e-6 else power(round(math.log10(x)), 10))
-    )
+    axis.set_major_locator(_Fitted(_decades_of_shares))
+    axis.set_minor_locator(_Fitted(_no_ticks))
+    axis.set_major_formatter(_Text(_decade_text))
 
 
-def decimal_ticks(axis: Axis) -> None:
-    """Tick a log-scaled axis at 1, 2 and 5 times powers of ten, or at the powers alone where there is less room."""
-
-    def choose(low: float, high: float, axis: Axis) -> Iterable[float]:
-        if low <= 0:
-            return []
-        tens, fit = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1), room(axis, 5)
-        inside = {ways: [m * 10.0**n for n in tens for m in ways if low <= m * 10.0**n <= high] for ways in _DECIMALS}
-        fitting = next((found for found in inside.values() if 2 <= len(found) <= max(fit, 2)), inside[(1,)])
-        return fitting[:: max(-(-len(fitting) // max(fit, 1)), 1)]
-
-    axis.set_major_locator(_Fitted(choose))
-    axis.set_major_formatter(FuncFormatter(lambda x, _: value_text(x)))
-    axis.set_minor_locator(_Fitted(lambda *_: []))
+def _decades_of_shares(low: float, high: float, axis: Axis) -> Iterable[float]:
+    a, b = math.log10(max(low, 1e-300)), math.log10(max(high, 1e-300))
+    stride = math.ceil((b - a) / max(room(axis, 5), 1) - 1e-9)
+    return 10.0 ** np.arange(math.floor(b + 1e-9), math.ceil(a - 1e-9) - 1, -max(stride, 1))
 
 
-_DECIMALS = ((1, 2, 5), (1, 3), (1,))
+def _decade_text(share: float) -> str:
+    return f"{100 * share:.6g}%" if share > 1e-6 else power(round(math.log10(share)), 10)
 
 
 def linear_ticks(axis: Axis, text: Callable[[float], str] = value_text, most: int = 6) -> None:
     """Tick an axis of plain numbers."""
-    axis.set_major_locator(
-        _Fitted(lambda low, high, axis: multiples(low, high, _nice(high - low, min(room(axis, 6), most), False)))
-    )
-    axis.set_major_formatter(FuncFormatter(lambda x, _: text(0.0 if abs(x) < 1e-12 else x)))
+    axis.set_major_locator(_Fitted(partial(_plain_numbers, most=most)))
+    axis.set_major_formatter(_Text(partial(_near_zero, text=text)))
+
+
+def _plain_numbers(low: float, high: float, axis: Axis, *, most: int) -> Iterable[float]:
+    return multiples(low, high, nice(high - low, min(room(axis, 6), most)))
+
+
+def _near_zero(x: float, *, text: Callable[[float], str]) -> str:
+    return text(0.0 if abs(x) < 1e-12 else x)
 
 
 def percent_text(share: float) -> str:

@@ -1,6 +1,7 @@
 """Draw matrices side by side: rows downwards, one colour scale for all panels, labels where there is room."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def draw_matrix(
     """Draw a matrix with its first row at the top; `columns` and `rows` are words for its ticks."""
     down, across = values.shape
     x, y = np.arange(across + 1) - 0.5, np.arange(down + 1) - 0.5
-    heat = Heat(ax, values, x, y, lambda part: paint(part, scale, colours, style), signed=scale.low < 0)
+    heat = Heat(ax, values, x, y, partial(paint, scale=scale, colours=colours, style=style), signed=scale.low < 0)
     ax.grid(False)
     for spine in ax.spines.values():
         spine.set_visible(True)
@@ -91,4 +92,8 @@ def word_ticks(axis: Axis, words: Sequence[str] | None, count: int) -> None:
     if words is None:
         stride = next(s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10**9) if s >= stride)
     axis.set_ticks(np.arange(0, count, stride))
-    axis.set_major_formatter(FuncFormatter(lambda at, _: labels[round(at)] if 0 <= round(at) < count else ""))
+    axis.set_major_formatter(FuncFormatter(partial(_word, labels)))
+
+
+def _word(labels: Sequence[str], at: float, position: int | None = None) -> str:
+    return labels[round(at)] if 0 <= round(at) < len(labels) else ""

@@ -22,8 +22,17 @@ from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.of_curves.metrics import describe, marks_of
-from tandv.viz.of_curves.over_steps import XScale, YScale, draw_curve, limits, mark_transitions, name_marks, scales
-from tandv.viz.of_log.lines import thin, wants_log2
+from tandv.viz.of_curves.over_steps import (
+    XScale,
+    YScale,
+    draw_curve,
+    limits,
+    mark_transitions,
+    name_marks,
+    scale_for,
+    scales,
+)
+from tandv.viz.of_log.lines import thin
 
 if TYPE_CHECKING:
     from tandv.analysis.transitions import Transition
@@ -65,7 +74,8 @@ def training_dynamics(
         band: draw the mean of all runs, with one standard deviation ("std") or the range ("range") around it.
         gap: whether to draw the generalisation gaps.
         xscale: "linear", or "log" for an axis of log(1 + step).
-        yscale: "linear", "log2", or "auto" for log2 where all values are positive and span a factor of eight or more.
+        yscale: "linear", "log", "log2",
+        or "auto" for log where all values are positive and span a factor of 30 or more.
         col_wrap: how many panels are put side by side.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
         title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
@@ -89,13 +99,13 @@ def training_dynamics(
         panel = part[("metadata", "panel")].iloc[0]
         values = spans[panel]
         share = panel in _FIRST[1:] or panel == "relied on"
-        log2 = yscale == "log2" or (yscale == "auto" and not share and wants_log2(values) and _spreads(values))
-        scales(ax, xscale, log2)
+        scale = "linear" if yscale == "auto" and share else scale_for(values, yscale)
+        scales(ax, xscale, scale)
         drawn = {}
         for quantity, curve in part.groupby(("metadata", "quantity"), sort=False):
             role = curve[("metadata", "role")].iloc[0]
             at, mean = curve[("metadata", "step")].to_numpy(), curve[VALUE].to_numpy()
-            draw_curve(ax, at, mean, role, colours[role], log2=log2, style=style)
+            draw_curve(ax, at, mean, role, colours[role], log=scale != "linear", style=style)
             if band is not None:
                 _draw_band(ax, at, curve, colours[role])
             run = curve[("metadata", "run")].iloc[0]
@@ -110,7 +120,7 @@ def training_dynamics(
         steps = rows[("metadata", "step")].to_numpy()
         limits(ax, steps, values, style)
         if len(runs) > 1 and np.isfinite(values).any():
-            _same_height(ax, values, log2)
+            _same_height(ax, values, scale != "linear")
         together = pd.DataFrame(drawn).sort_index()
         shown = Drawn("curves", "step", "value", (), (), together.index.to_numpy(), together.to_numpy().T)
         remember(ax, shown._replace(names=tuple(together.columns)))
@@ -198,12 +208,6 @@ def _colours(roles: Sequence[str], style: Style) -> dict[str, str]:
     return {role: style.series[place] for role, place in places.items()}
 
 
-def _spreads(values: np.ndarray) -> bool:
-    values = values[np.isfinite(values)]
-    positive = values[values > 0]
-    return bool(positive.size > 0.95 * values.size and positive.max() > 64 * positive.min())
-
-
 def _draw_band(ax: Axes, steps: np.ndarray, curve: pd.DataFrame, colour: str) -> None:
     sides = [curve[("scalar_stats", side)].to_numpy() for side in ("low", "high")]
     (x, low), (_, high) = (thin(steps, side) for side in sides)
@@ -219,10 +223,10 @@ def _mark_runs(ax: Axes, found: "Sequence[Transition]", colour: str) -> None:
         )  # fmt: skip
 
 
-def _same_height(ax: Axes, values: np.ndarray, log2: bool) -> None:
-    values = values[np.isfinite(values) & ((values > 0) | (not log2))]
+def _same_height(ax: Axes, values: np.ndarray, log: bool) -> None:
+    values = values[np.isfinite(values) & ((values > 0) | (not log))]
     if not values.size:
         return
-    low, high = (float(np.log2(side)) if log2 else float(side) for side in (values.min(), values.max()))
+    low, high = (float(np.log2(side)) if log else float(side) for side in (values.min(), values.max()))
     air = 0.06 * (high - low) or 0.5
-    ax.set_ylim(*((2 ** (low - air), 2 ** (high + air)) if log2 else (low - air, high + air)))
+    ax.set_ylim(*((2 ** (low - air), 2 ** (high + air)) if log else (low - air, high + air)))

@@ -9,7 +9,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
 from tandv.curves import Curves, as_curves
 from tandv.messages import check_choices
@@ -17,9 +16,8 @@ from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.tables import Drawn, remember
-from tandv.viz.layout.ticks import linear_ticks, log2_ticks, room, value_text
-from tandv.viz.of_curves.over_steps import XScale, YScale, draw_curve, limits, scales
-from tandv.viz.of_log.lines import wants_log2
+from tandv.viz.layout.ticks import decimal_ticks, linear_ticks, log2_ticks, room, value_text
+from tandv.viz.of_curves.over_steps import XScale, YScale, draw_curve, limits, scale_for, scales
 
 VALUE = ("scalar_stats", "value")
 Outcome = Literal["last", "lowest", "highest"] | Callable[[pd.Series], float]
@@ -57,7 +55,8 @@ def setting_effects(
         outcome: "last", "lowest", "highest", or a function of one curve, such as the step at which it reaches a
             threshold.
         xscale: "linear", or "log" for an axis of log(1 + step).
-        yscale: "linear", "log2", or "auto" for log2 where all values are positive and span a factor of eight or more.
+        yscale: "linear", "log", "log2",
+        or "auto" for log where all values are positive and span a factor of 30 or more.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
         theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
@@ -92,14 +91,15 @@ def setting_effects(
         if kind == "outcome":
             _draw_outcome(ax, part, colours, setting, f"{outcome_name} {name}", style)
             return
-        log2 = yscale == "log2" or (yscale == "auto" and not name.endswith(("acc", "accuracy")) and wants_log2(numbers))
-        scales(ax, xscale, log2)
+        share = name.endswith(("acc", "accuracy"))
+        scale = "linear" if yscale == "auto" and share else scale_for(numbers, yscale)
+        scales(ax, xscale, scale)
         drawn = {}
         for (_, seed), curve in part.groupby([("metadata", "value"), ("metadata", "seed")], sort=False):
             value = float(curve[("metadata", "value")].iloc[0])
             at, y = curve[("metadata", "step")].to_numpy(), curve[VALUE].to_numpy()
             label = f"{setting} {value_text(value)}" if seed == 0 else ""
-            draw_curve(ax, at, y, label, colours[value], log2=log2, style=style)
+            draw_curve(ax, at, y, label, colours[value], log=scale != "linear", style=style)
             drawn[f"{value_text(value)}" + (f" ({seed})" if seed else "")] = pd.Series(y, index=at)
         ax.set_ylabel(name)
         limits(ax, part[("metadata", "step")].to_numpy(), numbers, style)
@@ -171,15 +171,14 @@ def _draw_outcome(
     ax.plot(means.index, means.to_numpy().ravel(), color=style.muted, linewidth=1.2, zorder=1, label="_mean")
     ax.scatter(values, numbers, c=[colours[value] for value in values], s=42, zorder=3, label="_runs", linewidths=0)
     if (values > 0).all() and values.max() >= 8 * values.min():
-        ax.set_xscale("log", base=2)
-        ax.xaxis.set_minor_locator(NullLocator())
+        powers = bool((np.frexp(values)[0] == 0.5).all())  # of two, such as batch sizes
+        ax.set_xscale("log", base=2 if powers else 10)
+        (log2_ticks if powers else decimal_ticks)(ax.xaxis)
+    else:
+        linear_ticks(ax.xaxis)
     positions = list(colours)
     if len(positions) <= room(ax.xaxis, max(len(value_text(value)) for value in positions)):
         ax.set_xticks(positions, [value_text(value) for value in positions])
-    elif ax.get_xscale() == "log":
-        log2_ticks(ax.xaxis)
-    else:
-        linear_ticks(ax.xaxis)
     linear_ticks(ax.yaxis)
     ax.margins(0.06, 0.1)
     ax.set_xlabel(setting)

@@ -63,7 +63,7 @@ def draw_families(
 
     def draw(part: pd.DataFrame, ax: Axes) -> None:
         panel = part[("metadata", "panel")].iloc[0]
-        scales(ax, xscale, log2=False)
+        scales(ax, xscale, "linear")
         for label, column in families[panel].items():
             before = len(ax.lines)
             curve = table[column].loc[table[column].first_valid_index() :]  # it may begin later than the others

@@ -21,8 +21,7 @@ from tandv.viz.layout.ticks import step_text
 from tandv.viz.layout.titles import Key, cut
 from tandv.viz.of_curves.dynamics import panel_of
 from tandv.viz.of_curves.metrics import describe
-from tandv.viz.of_curves.over_steps import XScale, draw_curve, limits, scales
-from tandv.viz.of_log.lines import wants_log2
+from tandv.viz.of_curves.over_steps import XScale, draw_curve, limits, scale_for, scales
 from tandv.viz.of_log.maps import draw_table
 
 VALUE = ("scalar_stats", "value")
@@ -68,13 +67,13 @@ def grokking_plot(
     def draw(part: pd.DataFrame, ax: Axes) -> None:
         panel = part[("metadata", "panel")].iloc[0]
         values = part[VALUE].to_numpy()
-        log2 = panel == "loss" and wants_log2(values)
-        scales(ax, xscale, log2)
+        scale = scale_for(values, "auto") if panel == "loss" else "linear"
+        scales(ax, xscale, scale)
         names = list(dict.fromkeys(part[("metadata", "quantity")]))
         for name, colour in zip(names, pairs.values(), strict=False):
             curve = table[name]
             label = panel_of(name)[1] or name
-            draw_curve(ax, curve.index.to_numpy(), curve.to_numpy(), label, colour, log2=log2, style=style)
+            draw_curve(ax, curve.index.to_numpy(), curve.to_numpy(), label, colour, log=scale != "linear", style=style)
         limits(ax, table.index.to_numpy(), values, style)
         _delay(ax, found, list(pairs.values()), panel == "accuracy", style)
         _remember(ax, table[names])
@@ -126,7 +125,7 @@ def emergence_plot(
 
     def draw(part: pd.DataFrame, ax: Axes) -> Any:
         draw_table(ax, shares, steps, np.arange(len(found) + 1) - 0.5, scale, style, ("step", "capability"))
-        scales(ax, xscale, log2=False)
+        scales(ax, xscale, "linear")
         for row, passage in enumerate(found):
             if passage.step is not None:
                 ax.plot(

@@ -19,8 +19,16 @@ from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import step_text
-from tandv.viz.of_curves.over_steps import XScale, YScale, draw_curve, limits, mark_transitions, name_marks, scales
-from tandv.viz.of_log.lines import wants_log2
+from tandv.viz.of_curves.over_steps import (
+    XScale,
+    YScale,
+    draw_curve,
+    limits,
+    mark_transitions,
+    name_marks,
+    scale_for,
+    scales,
+)
 
 if TYPE_CHECKING:
     from tandv.analysis.transitions import Transition
@@ -58,7 +66,8 @@ def metric_curves(
             name); True detects them here.
         col_wrap: how many panels are put side by side.
         xscale: "linear", or "log" for an axis of log(1 + step).
-        yscale: "linear", "log2", or "auto" for log2 where all values are positive and span a factor of eight or more.
+        yscale: "linear", "log", "log2",
+        or "auto" for log where all values are positive and span a factor of 30 or more.
         extremes: whether to mark the largest and the smallest value.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
         theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
@@ -79,13 +88,13 @@ def metric_curves(
     def draw(part: pd.DataFrame, ax: Axes) -> None:
         metric = part[("metadata", "metric")].iloc[0]
         values = part[VALUE].to_numpy()
-        log2 = yscale == "log2" or (yscale == "auto" and wants_log2(values))
-        scales(ax, xscale, log2)
+        scale = scale_for(values, yscale)
+        scales(ax, xscale, scale)
         for run in runs:
             curve = part[part[("metadata", "run")] == run]
             if len(curve):
                 at, values = curve[("metadata", "step")].to_numpy(), curve[VALUE].to_numpy()
-                draw_curve(ax, at, values, run, colours[run], log2=log2, extremes=extremes, style=style)
+                draw_curve(ax, at, values, run, colours[run], log=scale != "linear", extremes=extremes, style=style)
             found = [one for one in marks.get(run, ()) if one.quantity == metric]
             mark_transitions(ax, found, colours[run] if len(runs) > 1 else style.alarm)
         name_marks(ax, style.muted if len(runs) > 1 else "")

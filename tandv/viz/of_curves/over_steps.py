@@ -11,26 +11,37 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, Locator
 
 from tandv.viz.layout.style import Style
-from tandv.viz.layout.ticks import linear_ticks, log2_ticks, room, step_text, step_ticks
+from tandv.viz.layout.ticks import decimal_ticks, linear_ticks, log2_ticks, room, step_text, step_ticks
 from tandv.viz.of_log.lines import thin
 
 if TYPE_CHECKING:
     from tandv.analysis.moments import TransitionLike
 
 XScale = Literal["linear", "log"]
-YScale = Literal["auto", "linear", "log2"]
+YScale = Literal["auto", "linear", "log", "log2"]
+SPAN = 30  # times: positive values that span more have a logarithmic axis
 
 
-def scales(ax: Axes, xscale: XScale, log2: bool) -> None:
+def scale_for(values: np.ndarray, yscale: YScale) -> Literal["linear", "log", "log2"]:
+    """Return the scale of an axis of `values`: "auto" is decimal, and logarithmic if the values want it."""
+    if yscale != "auto":
+        return yscale
+    values = values[np.isfinite(values)]
+    positive = values[values > 0]
+    wide = positive.size > 0.95 * values.size and positive.max(initial=0.0) >= SPAN * positive.min(initial=np.inf)
+    return "log" if wide and not (values < 0).any() else "linear"
+
+
+def scales(ax: Axes, xscale: XScale, yscale: Literal["linear", "log", "log2"]) -> None:
     """Set the scales of empty Axes; xscale "log" is log(1 + step)."""
     if xscale == "log":
         ax.set_xscale("function", functions=(np.log1p, np.expm1))
         _decades_of_steps(ax.xaxis)
     else:
         step_ticks(ax.xaxis)
-    if log2:
-        ax.set_yscale("log", base=2)
-        log2_ticks(ax.yaxis)
+    if yscale != "linear":
+        ax.set_yscale("log", base=2 if yscale == "log2" else 10)
+        (log2_ticks if yscale == "log2" else decimal_ticks)(ax.yaxis)
     else:
         linear_ticks(ax.yaxis)
     ax.set_xlabel("step")
@@ -39,7 +50,11 @@ def scales(ax: Axes, xscale: XScale, log2: bool) -> None:
 def _decades_of_steps(axis: Axis) -> None:
     """Tick a logarithmic axis of steps at 0, 1, 10, 100, ..., as far as there is room."""
     axis.set_major_locator(_Decades())
-    axis.set_major_formatter(FuncFormatter(lambda x, _: step_text(x)))
+    axis.set_major_formatter(FuncFormatter(_step))
+
+
+def _step(x: float, position: int | None = None) -> str:
+    return step_text(x)
 
 
 class _Decades(Locator):
@@ -58,12 +73,12 @@ def draw_curve(
     label: str,
     colour: str,
     *,
-    log2: bool = False,
+    log: bool = False,
     extremes: bool = False,
     style: Style,
 ) -> None:
     """Draw one curve, with marks where it has no value and, if wanted, at its extremes."""
-    shown = np.where(np.isfinite(values) & ((values > 0) | (not log2)), values, np.nan)
+    shown = np.where(np.isfinite(values) & ((values > 0) | (not log)), values, np.nan)
     marker = {"marker": "o", "markersize": 2.5} if len(steps) <= 60 else {}
     ax.plot(*thin(steps, shown), color=colour, linewidth=1.5, label=label or "_curve", **marker)
     for words, colour_of_mark, at_steps, height in (

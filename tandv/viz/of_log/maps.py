@@ -1,7 +1,8 @@
 """Draw heat maps over the steps: a statistic of all layers, or the exponents of one."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -146,7 +147,7 @@ def draw_table(
             linewidth=0, alpha=0.5, zorder=-1,
         )  # fmt: skip
         ax.add_patch(hatched)
-    heat = Heat(ax, table, x, borders, lambda part: paint(part, scale, style), signed=scale.diverging, marks=marks)
+    heat = Heat(ax, table, x, borders, partial(paint, scale=scale, style=style), signed=scale.diverging, marks=marks)
     if heat.marks is not None:
         Hatched(heat, (style.nan, style.inf, style.paper))
     heat.note = (ax.xaxis.label, words[1])
@@ -252,13 +253,15 @@ def draw_exponent_map(
 
     table_of_colours = lookup(style.shares)
     heat = draw_table(ax, table, steps, np.concatenate(borders), scale, style, ("step", "exponent"))
-    heat.paint = lambda part: _paint_shares(part, scale, table_of_colours)
+    heat.paint = partial(_paint_shares, scale=scale, colours=table_of_colours)
     for patch in list(ax.patches):  # here an empty cell means that no value has this exponent
         patch.remove()
     for name, colour in (("inf", style.inf), ("NaN", style.nan)):
         if name in names:
             row = names.index(name)
-            lane = Heat(ax, table[row : row + 1], heat.x, heat.y[row : row + 2], _in_colour(colour, style.panel, scale))
+            full, pale = (np.array(to_rgba(one)) * 255 for one in (colour, style.panel))
+            painted = partial(_paint_lane, full=full, pale=pale, scale=scale)
+            lane = Heat(ax, table[row : row + 1], heat.x, heat.y[row : row + 2], painted)
             lane.set_zorder(heat.get_zorder() + 0.1)
     if not found.inside.any():
         words = "no finite value but zeros" if found.zeros.any() else "no finite value"
@@ -282,16 +285,11 @@ def draw_exponent_map(
     return Key(scale, style.shares, (), "share of values")
 
 
-def _in_colour(colour: str, background: str, scale: Scale) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function that paints shares in one colour, paler the smaller they are."""
-    full, pale = (np.array(to_rgba(one)) * 255 for one in (colour, background))
-
-    def paint_lane(part: np.ndarray) -> np.ndarray:
-        at = np.nan_to_num(scale.position(np.where(part == MISSING, np.nan, part)), nan=0.0)
-        weight = np.where(part == MISSING, 0.0, 0.4 + 0.6 * np.clip(at, 0, 1))[..., None]
-        return (weight * full + (1 - weight) * pale).round().astype(np.uint8)
-
-    return paint_lane
+def _paint_lane(part: np.ndarray, full: np.ndarray, pale: np.ndarray, scale: Scale) -> np.ndarray:
+    """Paint shares in one colour, `full` on the background `pale`, paler the smaller they are."""
+    at = np.nan_to_num(scale.position(np.where(part == MISSING, np.nan, part)), nan=0.0)
+    weight = np.where(part == MISSING, 0.0, 0.4 + 0.6 * np.clip(at, 0, 1))[..., None]
+    return (weight * full + (1 - weight) * pale).round().astype(np.uint8)
 
 
 def _paint_shares(part: np.ndarray, scale: Scale, colours: np.ndarray) -> np.ndarray:

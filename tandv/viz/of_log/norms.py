@@ -53,7 +53,8 @@ def norms(
         transitions: transitions to mark in every panel, such as those of the loss.
         per_layer: whether to add a line for each layer.
         xscale: "linear", or "log" for an axis of log(1 + step).
-        yscale: "linear", "log2", or "auto" for log2 where all values are positive and span a factor of eight or more.
+        yscale: "linear", "log", "log2",
+        or "auto" for log2 where all values are positive and span a factor of eight or more.
         col_wrap: how many panels are put side by side.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
         rank: a rank of a log that keeps the rows of each, or a list of ranks, each in panels of its own; None takes the
@@ -89,8 +90,8 @@ def norms(
 
     def draw(part: pd.DataFrame, ax: Axes) -> None:
         values = part[VALUE].to_numpy()
-        log2 = yscale == "log2" or (yscale == "auto" and wants_log2(values))
-        scales(ax, xscale, log2)
+        scale = yscale if yscale != "auto" else "log2" if wants_log2(values) else "linear"
+        scales(ax, xscale, scale)
         steps = np.unique(part[("metadata", "step")].to_numpy())
         drawn = {}
         for one, curve in part.groupby(("metadata", "quantity"), sort=False):
@@ -98,7 +99,7 @@ def norms(
             at, norm = curve[("metadata", "step")].to_numpy(), curve[VALUE].to_numpy()
             named = len(layers) <= _MANY or layer in (layers[0], layers[-1])
             label = (layer or "all together") if layers and (named or not layer) else ""
-            draw_curve(ax, at, norm, label, colours.get(layer, style.ink), log2=log2, style=style)
+            draw_curve(ax, at, norm, label, colours.get(layer, style.ink), log=scale != "linear", style=style)
             drawn[layer or "all"] = norm
             for line in ax.lines:  # there is no value since it is NaN, unless the log lacks a tensor
                 if line.get_label() == "no value" and np.isin(line.get_xdata(), at[curve[NAN]]).all():

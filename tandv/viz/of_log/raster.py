@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -80,7 +81,7 @@ def draw_raster(raster: Raster, ax: Axes, *, style: Style) -> None:
     spans = [np.linspace(a, b, n + 1)[:-1] for a, b, n in zip(ends[:-1], ends[1:], kept, strict=True)]
     borders = np.concatenate([*spans, ends[-1:]])
     colours = {NEGATIVE: style.series[1], POSITIVE: style.series[0], NONE: _between(style.panel, style.zero)}
-    heat = _Signs(ax, raster.codes, borders, edges(raster.steps), lambda part: _paint(part, colours, style))
+    heat = _Signs(ax, raster.codes, borders, edges(raster.steps), partial(_paint, colours=colours, style=style))
     heat.note = (ax.xaxis.label, "step")
     ax.grid(False)
     for spine in ax.spines.values():
