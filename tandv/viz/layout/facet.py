@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 
 from tandv.messages import listed
 from tandv.viz.layout.figures import AnyFigure, canvas
+from tandv.viz.layout.legends import legend_entries, own_legend, shortened
+from tandv.viz.layout.measuring import measure, points, renderer_of
 from tandv.viz.layout.style import Style, dress
 from tandv.viz.layout.titles import (
     GAP,
@@ -25,10 +27,6 @@ from tandv.viz.layout.titles import (
     clear_title,
     colour_key,
     header,
-    legend_entries,
-    own_legend,
-    points,
-    renderer_of,
     settle_labels,
     shorten,
 )
@@ -112,21 +110,20 @@ def facet(
     for spare in grid.ravel()[len(parts) :]:
         spare.remove()
     # A first estimate of the layout, so that draw functions and ticks see about the final size.
-    _place(
-        figure,
-        panels,
-        across,
-        np.array([60.0, 8.0, 30.0, 12.0]),
-        ([40.0] * (across - 1), [30.0] * (down - 1)),
-        30.0,
-    )
+    slot = figure.bbox.width / across, figure.bbox.height / down
+    margins = np.array([min(60.0, 0.3 * slot[0]), 8.0, min(30.0, 0.2 * slot[1]), 12.0])
+    inner = [min(40.0, 0.35 * slot[0])] * (across - 1), [min(30.0, 0.25 * slot[1])] * (down - 1)
+    _place(figure, panels, across, margins, inner, min(30.0, 0.15 * figure.bbox.height))
 
+    labels = [_label(names, panel_title) for names, _ in parts]
+    labels = shortened(labels, max(int(panels[0].bbox.width / points(figure, 0.6 * style.text)), 4))
     keys = []
-    for (names, part), panel in zip(parts, panels, strict=True):
+    for (_, part), label, panel in zip(parts, labels, panels, strict=True):
         dress(panel, style)
         keys.append(key := draw(part, panel))
-        if names:
-            label = panel_title(names) if panel_title else " · ".join(map(str, names.values()))
+        for text in [text for text in panel.texts if measure(text, figure) > 0.9 * slot[0]]:
+            text.remove()  # it would take the room of the panel beside this one
+        if label:
             above = 0.0 if key is not None else above_data(panel, renderer_of(figure))
             panel.set_title(label, loc="left", color=style.ink, size=style.text, pad=5 + above * 72 / figure.dpi)
     for i, panel in enumerate(panels):
@@ -141,10 +138,10 @@ def facet(
             panel.tick_params(axis="y", labelleft=False)
         if i % across and (sharey or panel.get_ylabel() == panels[0].get_ylabel()):
             panel.set_ylabel("")
-        shorten(panel.xaxis.label, figure, panel.bbox.width)
-        shorten(panel.yaxis.label, figure, panel.bbox.height)
         settle_labels(panel)
-    head = header(figure, words, subtitle if words and style.subtitle else "", legend_entries(panels), style)
+    axis_labels = [(panel, panel.get_xlabel(), panel.get_ylabel()) for panel in panels]
+    _fit_labels(axis_labels)
+    head = header(figure, words, subtitle if words and style.subtitle else "", legend_entries(panels), style, down)
     arrange(figure, panels, across, head, 2 if len(panels) <= 4 or any(keys) else 1)
     for panel, key in zip(panels, keys, strict=True):
         if key is not None:
@@ -153,7 +150,25 @@ def facet(
         clear_title(panel)
     if any(keys):
         arrange(figure, panels, across, head, 1)
+    _fit_labels(axis_labels)  # to the final size of the panels
     return figure
+
+
+def _fit_labels(labels: Sequence[tuple[Axes, str, str]]) -> None:
+    """Shorten the labels of axes, (panel, label of x, label of y), to the size of their panels."""
+    for panel, x, y in labels:
+        for label, words, room in ((panel.xaxis.label, x, panel.bbox.width), (panel.yaxis.label, y, panel.bbox.height)):
+            if words:
+                label.set_text(words)
+                shorten(label, panel.figure, room)
+                if len(label.get_text()) < 5 < len(words):  # what is left says nothing
+                    label.set_text("")
+
+
+def _label(names: dict[str, Any], panel_title: Callable[[dict[str, Any]], str] | None) -> str:
+    if not names:
+        return ""
+    return panel_title(names) if panel_title else " · ".join(map(str, names.values()))
 
 
 def _check_single(ax: Any, fig: AnyFigure | None, panels: Sequence[dict[str, Any]]) -> None:
@@ -216,15 +231,22 @@ def _place(
     head: float,
 ) -> None:
     """Set the positions of panels for the margins around all and the gaps between columns and rows, in pixels."""
-    pad, gap = points(fig, PAD), points(fig, GAP)
+    pad, gap, close = points(fig, PAD), points(fig, GAP), points(fig, 3)
     down = math.ceil(len(panels) / across)
     width, height = fig.bbox.width, fig.bbox.height
     left, right, bottom, top = margins + [pad, pad * 1.4, pad, pad + head]
-    wide = (width - left - right - (across - 1) * gap - sum(gaps[0])) / across
-    high = (height - bottom - top - (down - 1) * gap - sum(gaps[1])) / down
-    wide, high = max(wide, points(fig, 20)), max(high, points(fig, 15))
+    wide, gap_x = _share(width - left - right - sum(gaps[0]), across, gap, close, points(fig, 40))
+    high, gap_y = _share(height - bottom - top - sum(gaps[1]), down, gap, close, points(fig, 30))
     for i, ax in enumerate(panels):
         column, row = i % across, i // across
-        x = left + column * (wide + gap) + sum(gaps[0][:column])
-        y = height - top - high - row * (high + gap) - sum(gaps[1][:row])
+        x = left + column * (wide + gap_x) + sum(gaps[0][:column])
+        y = height - top - high - row * (high + gap_y) - sum(gaps[1][:row])
         ax.set_position((x / width, y / height, wide / width, high / height))
+
+
+def _share(free: float, count: int, gap: float, close: float, usual: float) -> tuple[float, float]:
+    """Return the length of each of `count` panels and the gap between them, which is smaller where panels are small."""
+    length = (free - (count - 1) * gap) / count
+    if length >= usual:
+        return length, gap
+    return max((free - (count - 1) * close) / count, usual / 4), close

@@ -12,9 +12,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
 from matplotlib.colors import to_rgba
+from matplotlib.font_manager import FontProperties
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
 from matplotlib.transforms import Affine2D
+
+from tandv.viz.layout.measuring import renderer_of
 
 MISSING = -np.inf
 SOME_NAN, SOME_INF = 1, 2  # bits of the marks of a cell: some values of its tensor are NaN, some are infinite
@@ -230,8 +233,18 @@ class Heat(AxesImage):
         if self._plain is None:
             self._plain = label.get_text()  # it may have been shortened to the panel's width
         text = self._plain + (f"  ({', '.join(reductions)}: {self.how})" if reductions else "")
+        for shorter in (f"{self._plain} ({self.how})" if reductions else self._plain, self._plain):
+            text = text if self._fits(label, text) else shorter
         if label.get_text() != text:
             label.set_text(text)
+
+    def _fits(self, label: Text, words: str) -> bool:
+        fig = self.axes.figure
+        font = FontProperties(size=label.get_fontsize())
+        wide = renderer_of(fig).get_text_width_height_descent(words, font, False)[0]
+        return wide <= self.axes.bbox.width + 2 * min(
+            self.axes.bbox.x0, fig.bbox.width - self.axes.bbox.x1, 0.2 * fig.bbox.width
+        )
 
     def cell_at(self, x: float, y: float) -> tuple[int, int] | None:
         """Return row and column of the cell at data coordinates: of several in one pixel, the one that is shown."""

@@ -131,7 +131,9 @@ class LayerLocator(Locator):
 
 def layer_axis(ax: Axes, names: Sequence[str], style: Style) -> None:
     """Make the y axis of `ax` one of layers, the first at the top, with thin lines between groups."""
-    points = ax.figure.bbox.width * 72 / ax.figure.dpi
+    where = ax.get_subplotspec()
+    panels = where.get_gridspec().ncols if where is not None else 1
+    points = ax.figure.bbox.width * 72 / ax.figure.dpi / panels
     most = int(np.clip(0.26 * points / (style.small * CHARACTER), 8, 40))
     locator = LayerLocator(names, most, style.small)
     ax.yaxis.set_major_locator(locator)

@@ -7,7 +7,10 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure, SubFigure
 
 from tandv.formats import number_format
@@ -171,6 +174,18 @@ def fitting(
     wide, high = (there.bbox.width / there.dpi, there.bbox.height / there.dpi) if there else figsize  # type: ignore
     scale = min(max(min(wide / 4.6, high / 2.8), 0.75), 1.0)
     return replace(style, title=style.title * scale, text=style.text * scale, small=style.small * scale)
+
+
+def colours_for(count: int, style: Style) -> list[str]:
+    """Return a colour for each of so many curves: distinct ones for a few, a gradient from first to last for many."""
+    if count <= len(style.series):
+        return list(style.series[:count])
+    return [
+        to_hex(shade)
+        for shade in matplotlib.colormaps[style.colours](
+            np.linspace(*((0.3, 1.0) if style.name == "dark" else (0.05, 0.87)), count)
+        )
+    ]
 
 
 def dress(ax: Axes, style: Style, grid: Literal["both", "x", "y", "none"] = "both") -> None:

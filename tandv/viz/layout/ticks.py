@@ -68,10 +68,14 @@ def _name(axis: Axis) -> str:
 
 def room(axis: Axis, characters: int) -> int:
     """Return how many labels of so many characters fit on an axis, with space between them."""
+    return min(max(int(length_in_points(axis) / _each(axis, characters)), 1), 9)
+
+
+def _each(axis: Axis, characters: int) -> float:
+    """Return how many points a label of so many characters takes along an axis, with the space to the next."""
     size = axis.get_tick_params().get("labelsize", 8.0)
     size = size if isinstance(size, int | float) else 8.0
-    each = size * (CHARACTER * characters + 1.6) if _name(axis) == "x" else size * 2.2
-    return min(max(int(length_in_points(axis) / each), 1), 9)
+    return size * (CHARACTER * characters + 1.6) if _name(axis) == "x" else size * 2.2
 
 
 class _Fitted(Locator):
@@ -149,10 +153,14 @@ def _exponents(
     low, high = max(low, lowest), min(high, highest)
     if high < low:
         return list(names)
-    labels = room(axis, 4)
-    apart = 0.6 * (high - low) / max(labels, 1)
-    ticks = multiples(low, high, stride_of_powers(high - low, labels))
-    return [*(t for t in ticks if all(abs(t - n) >= apart for n in names)), *names]
+    span = abs(np.subtract(*axis.get_view_interval()))
+    apart = 0.7 * _each(axis, 4) * span / max(length_in_points(axis), 1)
+    ticks = multiples(low, high, stride_of_powers(high - low, room(axis, 4)))
+    named: list[float] = []
+    for at in names:
+        if all(abs(at - other) >= apart for other in named):
+            named.append(at)
+    return [*(at for at in ticks if all(abs(at - other) >= apart for other in named)), *named]
 
 
 def _exponent_text(at: float, *, names: Mapping[float, str]) -> str:
@@ -247,6 +255,32 @@ def percent_text(share: float) -> str:
     ('12.5%', '0.001%', '0')
     """
     return "0" if share == 0 else f"{value_text(100 * share)}%"
+
+
+def word_ticks(axis: Axis, words: Sequence[str] | None, count: int) -> None:
+    """Tick the whole numbers below `count`, with `words` as labels if given, as many as there is room for."""
+    labels = [str(word).replace("\n", "⏎") for word in words] if words is not None else [f"{i:,}" for i in range(count)]
+    size = float(axis.get_tick_params().get("labelsize", 9.0))
+    longest = max(map(len, labels), default=1)
+    each, flat = 1.35 * size, size * (CHARACTER * longest + 0.9)  # the height and the width of a label
+    if _name(axis) == "x":
+        if words is not None and longest > 1 and flat * count > length_in_points(axis):
+            axis.set_tick_params(labelrotation=90)  # vertical labels take only their height
+        else:
+            each = flat
+    axis.set_major_locator(_Fitted(partial(_whole_numbers, count=count, each=each, rounded=words is None)))
+    axis.set_major_formatter(_Text(partial(_word, labels)))
+
+
+def _whole_numbers(low: float, high: float, axis: Axis, *, count: int, each: float, rounded: bool) -> Iterable[float]:
+    low, high = max(math.ceil(low), 0), min(math.floor(high), count - 1)
+    stride = each * (high - low + 1) / max(length_in_points(axis), 1.0)
+    stride = nice(stride, 1, whole=True) if rounded else math.ceil(max(stride, 1))
+    return np.arange(low + -low % int(stride), high + 1, int(stride))
+
+
+def _word(labels: Sequence[str], at: float) -> str:
+    return labels[round(at)] if 0 <= round(at) < len(labels) else ""
 
 
 def share_text(share: float) -> str:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,11 +16,12 @@ from matplotlib.transforms import Bbox, ScaledTranslation
 
 from tandv.viz.layout.colours import Scale, lookup
 from tandv.viz.layout.figures import AnyFigure
+from tandv.viz.layout.legends import figure_legend
+from tandv.viz.layout.measuring import measure, points, renderer_of
 from tandv.viz.layout.style import Style
 
 PAD = 7.0  # points of space at the border of a figure
 GAP = 12.0  # points of space between panels
-LONGEST = 40  # characters of a name in a legend or of a row
 
 
 class Key(NamedTuple):
@@ -31,27 +31,6 @@ class Key(NamedTuple):
     colours: str
     specials: Sequence[tuple[str, ...]] = ()  # name and colour of what has its own; and a hatch, for marks over cells
     label: str = ""
-
-
-def points(fig: AnyFigure, length: float) -> float:
-    """Return a length in points as pixels."""
-    return length * fig.dpi / 72
-
-
-def measure(text: Text, fig: AnyFigure) -> float:
-    """Return the width of a text in pixels; the height if it is vertical."""
-    box = text.get_window_extent(renderer_of(fig))
-    return box.height if text.get_rotation() == 90 else box.width
-
-
-def renderer_of(fig: AnyFigure) -> RendererAgg:
-    """Return a renderer that measures text as it will be drawn, whatever the canvas of the figure is."""
-    return _renderer(fig.dpi)
-
-
-@lru_cache(8)
-def _renderer(dpi: float) -> RendererAgg:
-    return RendererAgg(8, 8, dpi)
 
 
 def around(ax: Axes, renderer: RendererAgg) -> np.ndarray:
@@ -139,28 +118,11 @@ def settle_labels(ax: Axes) -> None:
         ax.yaxis.set_label_coords(0, 0.5)
 
 
-def legend_entries(panels: Sequence[Axes]) -> dict[str, Any]:
-    """Return every labelled artist of the panels once."""
-    found: dict[str, Any] = {}
-    for ax in panels:
-        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    return found
+def header(fig: AnyFigure, title: str, subtitle: str, entries: Mapping[str, Any], style: Style, down: int = 1) -> float:
+    """Write title and subtitle at the top left, the legend at the right of them; return the height in pixels.
 
-
-def own_legend(ax: Axes, style: Style) -> None:
-    """Give Axes of somebody else's figure a legend inside of them, where it covers least."""
-    handles, names = ax.get_legend_handles_labels()
-    if names:
-        legend = ax.legend(
-            handles, [cut(name, 24) for name in names], fontsize=style.small, labelcolor=style.ink, handlelength=1.4,
-            facecolor=style.panel, edgecolor=style.grid, framealpha=0.85,
-        )  # fmt: skip
-        legend.set_in_layout(False)
-
-
-def header(fig: AnyFigure, title: str, subtitle: str, entries: Mapping[str, Any], style: Style) -> float:
-    """Write title and subtitle at the top left, the legend at the right of them; return the height in pixels."""
+    The legend leaves room for `down` rows of panels.
+    """
     height, width, pad = fig.bbox.height, fig.bbox.width, points(fig, PAD)
     used = 0.0
     room = width - 2 * pad
@@ -174,60 +136,37 @@ def header(fig: AnyFigure, title: str, subtitle: str, entries: Mapping[str, Any]
             shorten(text, fig, room)
             used += points(fig, size * 1.5)
     if entries:
-        used = _legend(fig, entries, style, used)
+        free = min(height / 3 - used / 2, height - used - points(fig, 60 * down))
+        legend = figure_legend(fig, entries, free, style)
+        renderer = renderer_of(fig)
+        box = legend.get_window_extent(renderer)
+        # Right of the title if it fits there, else on separate lines.
+        around_it = box.padded(points(fig, 4) + 0.03 * box.width)  # widths of text depend a little on the resolution
+        if any(Bbox.intersection(around_it, text.get_window_extent(renderer)) for text in fig.texts):
+            legend.set_bbox_to_anchor((1 - pad / width, 1 - (pad + used) / height), fig.transSubfigure)
+            used += box.height + points(fig, 4)
+        else:
+            used = max(used, box.height)
     return used + (points(fig, 4) if used else 0)
 
 
-def _legend(fig: AnyFigure, entries: Mapping[str, Any], style: Style, used: float) -> float:
-    height, width, pad = fig.bbox.height, fig.bbox.width, points(fig, PAD)
-    short = [cut(name) for name in entries]
-    names = short if len(set(short)) == len(short) else list(entries)  # unless two would look the same
-    longest = max(map(len, names)) * style.text * 0.6 + 34
-    columns = max(1, min(len(entries), int((width - 2 * pad) * 72 / fig.dpi / longest)))
-    legend = fig.legend(
-        list(entries.values()),
-        names,
-        loc="upper right",
-        bbox_to_anchor=(1 - pad / width, 1 - pad / height),
-        bbox_transform=fig.transSubfigure,
-        ncols=columns,
-        frameon=False,
-        fontsize=style.text,
-        labelcolor=style.ink,
-        borderpad=0,
-        borderaxespad=0,
-        handlelength=1.4,
-        handletextpad=0.5,
-        columnspacing=1.3,
-    )
-    renderer = renderer_of(fig)
-    box = legend.get_window_extent(renderer)
-    words = [t.get_window_extent(renderer) for t in fig.texts]
-    # Right of the title if it fits there, else on separate lines.
-    if any(Bbox.intersection(box.padded(points(fig, 4)), w) for w in words):
-        legend.set_bbox_to_anchor((1 - pad / width, 1 - (pad + used) / height), fig.transSubfigure)
-        return used + box.height + points(fig, 4)
-    return max(used, box.height)
-
-
-def cut(words: str, most: int = LONGEST) -> str:
-    """Return words without their middle if there are more than `most` characters of them.
-
-    >>> cut("transformer.layers.11.attention.output_projection", 20)
-    'transforme…rojection'
-    """
-    return words if len(words) <= most else f"{words[: most // 2]}…{words[-((most - 1) // 2) :]}"
-
-
 def shorten(text: Text, fig: AnyFigure, room: float) -> None:
-    """Cut a text in the middle until it is at most `room` pixels wide."""
+    """Cut a text in the middle until it is at most `room` pixels wide; leave it out where not even that fits."""
     words = text.get_text()
     wide = measure(text, fig)
-    while wide > room and len(words) > 8:
-        keep = max(int(len(words) * room / wide) - 2, 6)
+    while wide > room and len(words) > 3:
+        keep = max(min(int(len(words) * room / wide) - 1, len(words) - 2), 2)
         words = words[: math.ceil(keep / 2)] + "…" + words[len(words) - keep // 2 :]
         text.set_text(words)
         wide = measure(text, fig)
+    if wide > room:
+        text.set_text("")
+
+
+def columns_of(ax: Axes) -> int:
+    """Return how many panels stand side by side where Axes belong to a grid."""
+    place = ax.get_subplotspec()
+    return place.get_gridspec().ncols if place is not None else 1
 
 
 def colour_key(ax: Axes, key: Key, style: Style) -> None:
@@ -274,6 +213,7 @@ def colour_key(ax: Axes, key: Key, style: Style) -> None:
         taken.append(box)
         ax.plot([where, where], [high, y(14)], transform=ax.transAxes, color=style.muted, lw=0.7, clip_on=False)
     at = anchor + bar + points(fig, 10)
+    most = fig.bbox.width / columns_of(ax)  # what a panel and the space beside it have
     for words, colour, *marks in [("", ""), *reversed(key.specials)] if key.label else reversed(key.specials):
         words = words or key.label
         text = ax.text(
@@ -286,7 +226,11 @@ def colour_key(ax: Axes, key: Key, style: Style) -> None:
             ha="right",
             va="bottom",
         )
-        at += text.get_window_extent(renderer).width + points(fig, 4)
+        wide = text.get_window_extent(renderer).width
+        if at + wide + points(fig, 20) > max(0.8 * most, pixel_w):
+            text.remove()
+            continue
+        at += wide + points(fig, 4)
         if words == key.label:
             at += points(fig, 6)
             continue

@@ -193,6 +193,7 @@ def entropy_evolution(
     fig: AnyFigure | None = None,
     ax: Axes | None = None,
     title: str | None = None,
+    figsize: Size = None,
 ) -> Figure:
     """Draw the entropy of every head over training, with the transitions marked.
 
@@ -205,8 +206,9 @@ def entropy_evolution(
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
         ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
         title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
+        figsize: (width, height) of the figure in inches; by default one that suits the content.
     """
-    return head_curves(curves, "entropy", transitions, theme=theme, fig=fig, ax=ax, title=title)
+    return head_curves(curves, "entropy", transitions, figsize=figsize, theme=theme, fig=fig, ax=ax, title=title)
 
 
 def attention_evolution(
@@ -252,13 +254,15 @@ def attention_evolution(
     arrays = as_history(history)
     curves = attention_curves(arrays, tokens, causal=causal)
     style = fitting(theme, figsize, fig, None)
-    chosen = list(heads) if heads is not None else _most_changed(curves, 4)
+    chosen = list(heads) if heads is not None else _most_changed(curves, _rows_for(figsize, fig))
     at = spread(list(arrays), 4) if steps is None else chosen_steps(arrays, chosen[0][0], steps)
     panels = _panels(curves)
     down = -(-len(panels) // 3)
     size = figsize or (11.0, 1.75 * len(chosen) + 0.9 + 2.5 * down)
     whole = canvas(fig, size, style)
-    upper, lower = whole.subfigures(2, 1, height_ratios=[1.75 * len(chosen) + 0.9, 2.5 * down])
+    high = whole.bbox.height / whole.dpi
+    low = max(2.5 * down / (1.75 * len(chosen) + 0.9 + 2.5 * down), min(1.6 * down / high, 0.5))
+    upper, lower = whole.subfigures(2, 1, height_ratios=[1 - low, low])
     titles = [f"{layer} head {head} · step {step_text(one)}" for layer, head in chosen for one in at]
     shown = [_pattern(arrays[one][layer], head, None) for layer, head in chosen for one in at]
     notes = ["mean patterns", describe({"": curves})]
@@ -377,6 +381,12 @@ def _panels(curves: pd.DataFrame) -> dict[str, tuple[dict[str, str], dict[str, s
         out[quantity.replace("_", " ")] = (family, level)
     out["specialisation"] = ({layer: f"{layer}/specialization_index" for layer in layers}, {})
     return out
+
+
+def _rows_for(figsize: Size, fig: AnyFigure | None) -> int:
+    """Return how many rows of patterns fit in a figure: four, or fewer in a small one."""
+    high = figsize[1] if figsize else fig.bbox.height / fig.dpi if fig is not None else 9.0
+    return min(max(int(high * 0.8 - 1), 1), 4)
 
 
 def _most_changed(curves: pd.DataFrame, most: int) -> list[tuple[str, int]]:

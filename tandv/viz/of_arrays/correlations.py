@@ -19,11 +19,14 @@ from tandv.curves import Curves, as_curves
 from tandv.messages import UnknownName, check_choices, unknown
 from tandv.viz.layout.colours import Scale
 from tandv.viz.layout.figures import AnyFigure
+from tandv.viz.layout.layer_axis import layer_axis
+from tandv.viz.layout.legends import shortened
+from tandv.viz.layout.measuring import renderer_of
 from tandv.viz.layout.style import Style, Theme, fitting
-from tandv.viz.layout.ticks import linear_ticks, step_text, value_text
+from tandv.viz.layout.ticks import length_in_points, linear_ticks, step_text, value_text
 from tandv.viz.layout.titles import Key
 from tandv.viz.of_arrays.history import as_history, chosen_layer, chosen_steps, spread
-from tandv.viz.of_arrays.matrices import draw_matrix, side_by_side, word_ticks
+from tandv.viz.of_arrays.matrices import draw_matrix, side_by_side
 from tandv.viz.of_curves.families import Marks, XScale, draw_families
 
 Size = tuple[float, float] | None
@@ -85,10 +88,14 @@ def layer_correlations(
             _write_summary(ax, summary[names[j], names[i]], style)
             return None
         rows, columns = picked[names[i]], picked[names[j]]
+        short = shortened(names, 24)
         draw_matrix(
             ax, found[names[i], names[j]][np.ix_(rows, columns)], R, style.diverging, style, plot="layer_correlations",
-            what=f"{names[i]} ~ {names[j]}", axes=(names[j], names[i]), columns=_numbers(columns), rows=_numbers(rows),
+            what=f"{names[i]} ~ {names[j]}", axes=("", short[i] if i == j else ""), columns=_numbers(columns),
+            rows=_numbers(rows),
         )  # fmt: skip
+        if min(ax.bbox.width, ax.bbox.height) < 60 * ax.figure.dpi / 72:  # type: ignore[attr-defined]
+            ax.tick_params(labelbottom=False, labelleft=False)
         return Key(R, style.diverging, label="r") if (i, j) == (0, len(names) - 1) else None
 
     level, tail = chance_correlation(samples), chance_correlation(samples, 0.95)
@@ -100,7 +107,8 @@ def layer_correlations(
     notes.append(f"{samples:,} samples")
     size = 2.1 if len(names) > 3 else 8.2 / (len(names) + 0.2)
     return side_by_side(
-        ["" for _ in cells], draw, ax=ax, title=title, named="Correlation of features between layers",
+        [names[j] if i == 0 else "" for i, j in cells], draw, ax=ax, title=title,
+        named="Correlation of features between layers",
         subtitle="  |  ".join(notes),
         style=style, fig=fig, figsize=figsize, col_wrap=len(names), sharex=False, sharey=False,
         panel_size=(size, min(size, 3.0) * 0.92), single_size=(5.2, 4.9),
@@ -298,18 +306,20 @@ def augmentation_effect(
 
     def draw(_: int, ax: Axes) -> None:
         ax.barh(np.arange(len(values)), values, color=style.bar, height=0.7)
-        for at, value in enumerate(values):
+        apart = ax.bbox.height * 72 / ax.figure.dpi / max(len(values), 1)  # type: ignore[attr-defined]  # points
+        for at, value in enumerate(values if apart > 1.2 * style.small else ()):
             label = "no variance" if np.isnan(value) else value_text(value, 2)
             ax.annotate(
                 label, (max(0.0, np.nan_to_num(value)), at), (4, 0), textcoords="offset points", va="center",
                 size=style.small, color=style.ink,
             )  # fmt: skip
         ax.axvline(0, color=style.muted, lw=1.3, ls=(0, (5, 2)), label="no more alike than others")
-        ax.set_ylim(len(values) - 0.5, -0.5)
-        ax.set_xlim(min(0.0, float(np.nanmin(np.append(values, 0.0)))) - 0.02, 1.12)
+        # Where there is little room, the numbers at the ends of the bars take more of it.
+        numbers = 4.5 * style.small / max(length_in_points(ax.xaxis), 1)
+        ax.set_xlim(min(0.0, float(np.nanmin(np.append(values, 0.0)))) - 0.02, 1.02 + max(0.1, numbers))
         ax.grid(False, axis="y")
         linear_ticks(ax.xaxis)
-        word_ticks(ax.yaxis, layers, len(layers))
+        layer_axis(ax, layers, style)
         ax.set_xlabel("intraclass correlation")
 
     return side_by_side(
@@ -322,17 +332,17 @@ def augmentation_effect(
 def _write_summary(ax: Axes, row: Mapping[Any, Any], style: Style) -> None:
     """Write the summary of a pair in the panel below the diagonal."""
     ax.set_axis_off()
-    lines = [
-        f"mean |r| {value_text(row['mean_abs_r'], 2)}",
-        f"by chance {value_text(row['mean_abs_r_chance'], 2)}",
-        "",
-        f"CKA {value_text(row['cka'], 2)}",
-        f"by chance {value_text(row['cka_chance'], 2)}",
-    ]
-    ax.text(
-        0.5, 0.5, "\n".join(lines), transform=ax.transAxes, ha="center", va="center", size=style.small,
-        color=style.ink, linespacing=1.35,
-    )  # fmt: skip
+    numbers = {name: value_text(row[name], 2) for name in ("mean_abs_r", "mean_abs_r_chance", "cka", "cka_chance")}
+    whole = "mean |r| {mean_abs_r}\nby chance {mean_abs_r_chance}\n\nCKA {cka}\nby chance {cka_chance}"
+    for words in (whole, "|r| {mean_abs_r}\nCKA {cka}", "{mean_abs_r}"):  # as much as there is room for
+        text = ax.text(
+            0.5, 0.5, words.format(**numbers), transform=ax.transAxes, ha="center", va="center", size=style.small,
+            color=style.ink, linespacing=1.35,
+        )  # fmt: skip
+        box = text.get_window_extent(renderer_of(ax.figure))
+        if box.width <= ax.bbox.width and box.height <= ax.bbox.height:
+            return
+        text.remove()
 
 
 def _numbers(picked: Sequence[int]) -> list[str] | None:

@@ -7,16 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from tandv.viz.layout.colours import Scale, lookup
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.heat import Heat
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, remember
-from tandv.viz.layout.ticks import CHARACTER, length_in_points
+from tandv.viz.layout.ticks import word_ticks
 from tandv.viz.layout.titles import Key
 
 Panel = Callable[[int, Axes], Key | None]
@@ -73,27 +71,3 @@ def draw_matrix(
     word_ticks(ax.yaxis, rows, down)
     names = tuple(rows) if rows is not None else tuple(map(str, range(down)))
     remember(ax, Drawn(plot, axes[0], axes[1], (what,), (), np.arange(across), values, names, heat.cell_at))
-
-
-def word_ticks(axis: Axis, words: Sequence[str] | None, count: int) -> None:
-    """Tick the whole numbers below `count`, with `words` as labels if given, as many as there is room for."""
-    labels = [str(word).replace("\n", "⏎") for word in words] if words is not None else [f"{i:,}" for i in range(count)]
-    size = float(axis.get_tick_params().get("labelsize", 9.0))
-    horizontal = axis is axis.axes.xaxis
-    longest = max(map(len, labels), default=1)
-    each, length = 1.35 * size, max(length_in_points(axis), 1.0)
-    if horizontal:
-        flat = size * (CHARACTER * longest + 0.9)
-        if words is not None and flat * count > length and longest > 1:  # vertical labels take only their height
-            axis.set_tick_params(labelrotation=90)
-        else:
-            each = flat
-    stride = max(1, int(np.ceil(each * count / length)))
-    if words is None:
-        stride = next(s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10**9) if s >= stride)
-    axis.set_ticks(np.arange(0, count, stride))
-    axis.set_major_formatter(FuncFormatter(partial(_word, labels)))
-
-
-def _word(labels: Sequence[str], at: float, position: int | None = None) -> str:
-    return labels[round(at)] if 0 <= round(at) < len(labels) else ""

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from tandv.curves import Curves, as_curves
 from tandv.messages import check_choices
 from tandv.viz.layout.figures import AnyFigure
-from tandv.viz.layout.style import Style, Theme, fitting
+from tandv.viz.layout.style import Style, Theme, colours_for, fitting
 from tandv.viz.layout.ticks import linear_ticks, percent_text, step_text
 from tandv.viz.of_arrays.history import chosen_steps, spread
 from tandv.viz.of_arrays.matrices import side_by_side
@@ -111,15 +111,16 @@ def projection(
     style = fitting(theme, figsize, fig, ax)
     low, high = table.min().to_numpy()[:2], table.max().to_numpy()[:2]
     air = 0.06 * (high - low) + 1e-12
-    markers = "o^sDvP"
+    markers, colours = "o^sDvP", colours_for(len(names), style)
 
     def draw(number: int, ax: Axes) -> None:
         at_step = table.loc[steps[number]].to_numpy()
         for i, name in enumerate(names):
             own = at_step[groups == name]
             ax.scatter(
-                own[:, 0], own[:, 1], s=14, color=style.series[i % len(style.series)], alpha=0.8, linewidths=0,
-                marker=markers[i // len(style.series) % len(markers)], label=None if labels is None else str(name),
+                own[:, 0], own[:, 1], s=14, color=colours[i], alpha=0.8, linewidths=0,
+                marker=markers[i % len(markers) if len(names) > len(style.series) else 0],
+                label=None if labels is None else str(name),
             )  # fmt: skip
         ax.set_xlim(low[0] - air[0], high[0] + air[0])
         ax.set_ylim(low[1] - air[1], high[1] + air[1])

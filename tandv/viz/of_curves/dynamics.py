@@ -19,7 +19,7 @@ from tandv.curves.runs import Runs, as_runs, metrics_of
 from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
-from tandv.viz.layout.style import Style, Theme, fitting
+from tandv.viz.layout.style import Style, Theme, colours_for, fitting
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.of_curves.metrics import describe, marks_of
 from tandv.viz.of_curves.over_steps import (
@@ -111,7 +111,7 @@ def training_dynamics(
             run = curve[("metadata", "run")].iloc[0]
             found = {name: [one for one in marks.get(name, ()) if one.quantity == quantity] for name in runs}
             if band is None:
-                mark_transitions(ax, found[run], colours[role] if _is_shared(panel) else style.alarm)
+                mark_transitions(ax, found[run], colours[role] if _is_shared(panel) else style.ink)
             else:
                 _mark_runs(ax, [one for of_run in found.values() for one in of_run], colours[role])
             drawn[str(quantity)] = pd.Series(mean, index=at)
@@ -202,10 +202,9 @@ def _rows(tables: Mapping[str, pd.DataFrame], band: BandKind | None) -> pd.DataF
 def _colours(roles: Sequence[str], style: Style) -> dict[str, str]:
     """Return a colour for each role: always the first for training and the second for testing."""
     places = {role: _ROLES[role] for role in roles if role in _ROLES} | {"": 0}
-    free = [i for i in range(len(style.series)) if i > 1]
-    for i, role in enumerate(role for role in roles if role not in places):
-        places[role] = free[i % len(free)]
-    return {role: style.series[place] for role, place in places.items()}
+    others = [role for role in roles if role not in places]
+    shades = colours_for(len(others) + 2, style)[2:]  # the first two colours are those of training and testing
+    return {role: style.series[place] for role, place in places.items()} | dict(zip(others, shades, strict=True))
 
 
 def _draw_band(ax: Axes, steps: np.ndarray, curve: pd.DataFrame, colour: str) -> None:

@@ -14,15 +14,13 @@ from tandv.curves import Curves, as_curves
 from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
-from tandv.viz.layout.style import Style
+from tandv.viz.layout.style import Style, colours_for
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.of_curves.metrics import describe
 from tandv.viz.of_curves.over_steps import XScale, draw_curve, limits, mark_transitions, name_marks, scales
 
 Families = Mapping[str, Mapping[str, str]]
 Marks = Sequence[Any] | bool | None  # transitions, or whether to find them
-
-_DASHES: tuple[Any, ...] = ("solid", (0, (4, 2)), (0, (1, 1.5)))
 
 
 def draw_families(
@@ -47,16 +45,15 @@ def draw_families(
     """Draw a panel for each family of curves; return the figure.
 
     `transitions` of a curve that is drawn are marked in its panel, others (of the loss, say) in every one; True finds
-    those of the curves that are drawn. A label has the same colour in all panels; after eight labels
-    colours repeat with dashes.
+    those of the curves that are drawn. A label has the same colour in all panels; more than eight
+    have a gradient from first to last.
     """
     check_choices(xscale=(xscale, XScale))
     table = as_curves(curves).sort_index()
     if not len(table):
         raise ValueError("these curves have no step; give at least one")
     labels = list(dict.fromkeys(label for family in families.values() for label in family))
-    colours = {label: style.series[i % len(style.series)] for i, label in enumerate(labels)}
-    dashes = {label: _DASHES[i // len(style.series) % len(_DASHES)] for i, label in enumerate(labels)}
+    colours = dict(zip(labels, colours_for(len(labels), style), strict=True))
     names = list(families)
     rows = pd.DataFrame({("metadata", "panel"): names})
     marks = _marks(table, families, transitions, xscale)
@@ -65,14 +62,12 @@ def draw_families(
         panel = part[("metadata", "panel")].iloc[0]
         scales(ax, xscale, "linear")
         for label, column in families[panel].items():
-            before = len(ax.lines)
             curve = table[column].loc[table[column].first_valid_index() :]  # it may begin later than the others
             draw_curve(ax, curve.index.to_numpy(), curve.to_numpy(), label, colours[label], style=style)
-            ax.lines[before].set_linestyle(dashes[label])
         for label, column in (chance or {}).get(panel, {}).items():
             level = table[column].to_numpy()
             ax.plot(table.index, level, color=style.muted, lw=1.3, ls=(0, (5, 2)), label=label, zorder=1.5)
-        mark_transitions(ax, marks[panel], style.alarm)
+        mark_transitions(ax, marks[panel], style.ink)
         name_marks(ax, "")
         ax.set_ylabel(ylabel if isinstance(ylabel, str) else ylabel.get(panel, ""))
         shown = [*families[panel].values(), *(chance or {}).get(panel, {}).values()]

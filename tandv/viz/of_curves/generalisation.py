@@ -1,6 +1,6 @@
 """Plot when a network memorises and generalises, and when each capability emerges."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,11 @@ from tandv.viz.layout.colours import Scale, specials
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.heat import MISSING
+from tandv.viz.layout.legends import LONGEST, shortened
 from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.tables import Drawn, remember
-from tandv.viz.layout.ticks import step_text
-from tandv.viz.layout.titles import Key, cut
+from tandv.viz.layout.ticks import CHARACTER, step_text, word_ticks
+from tandv.viz.layout.titles import Key
 from tandv.viz.of_curves.dynamics import panel_of
 from tandv.viz.of_curves.metrics import describe
 from tandv.viz.of_curves.over_steps import XScale, draw_curve, limits, scale_for, scales
@@ -132,7 +133,9 @@ def emergence_plot(
                     passage.step, row, "o", markersize=7, markerfacecolor=style.paper, markeredgecolor=style.alarm,
                     markeredgewidth=2, zorder=5, gid="emerges", label="_emerges", clip_on=False,
                 )  # fmt: skip
-        ax.set_yticks(np.arange(len(found)), [_named(one) for one in found])
+        wide = ax.figure.bbox.width * 72 / ax.figure.dpi  # type: ignore[attr-defined]  # points
+        most = int(np.clip(0.42 * wide / (style.small * CHARACTER), 12, LONGEST + 20))
+        word_ticks(ax.yaxis, _named(found, most), len(found))
         ax.set_ylim(len(found) - 0.5, -0.5)
         ax.set_xlim(steps[0], steps[-1]) if len(steps) > 1 else None
         ax.tick_params(axis="y", length=0, labelcolor=style.ink)
@@ -154,9 +157,12 @@ def _order(passage: Passage) -> tuple[bool, int, str]:
     return passage.step is None, passage.step or 0, passage.quantity
 
 
-def _named(passage: Passage) -> str:
-    when = step_text(passage.step) if passage.step is not None else "not reached"
-    return f"{cut(passage.quantity)} ≥ {passage.threshold:g}: {when}"
+def _named(found: Sequence[Passage], most: int) -> list[str]:
+    """Return the name of each capability, its threshold and when it passes that, in at most so many characters."""
+    when = [step_text(one.step) if one.step is not None else "not reached" for one in found]
+    ends = [f" ≥ {one.threshold:g}: {at}" for one, at in zip(found, when, strict=True)]
+    names = shortened([one.quantity for one in found], max(most - max(map(len, ends)), 8))
+    return [name + end for name, end in zip(names, ends, strict=True)]
 
 
 def _shares(curve: pd.Series, threshold: float) -> np.ndarray:

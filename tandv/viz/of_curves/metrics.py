@@ -16,7 +16,7 @@ from tandv.curves.runs import Runs, as_runs, metrics_of
 from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
-from tandv.viz.layout.style import Style, Theme, fitting
+from tandv.viz.layout.style import Style, Theme, colours_for, fitting
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import step_text
 from tandv.viz.of_curves.over_steps import (
@@ -83,7 +83,7 @@ def metric_curves(
     marks = marks_of(runs, names, transitions, xscale)
     style = fitting(theme, figsize, fig, ax)
     rows = _rows(runs, names)
-    colours = {run: style.series[i % len(style.series)] for i, run in enumerate(runs)}
+    colours = dict(zip(runs, colours_for(len(runs), style), strict=True))
 
     def draw(part: pd.DataFrame, ax: Axes) -> None:
         metric = part[("metadata", "metric")].iloc[0]
@@ -96,7 +96,7 @@ def metric_curves(
                 at, values = curve[("metadata", "step")].to_numpy(), curve[VALUE].to_numpy()
                 draw_curve(ax, at, values, run, colours[run], log=scale != "linear", extremes=extremes, style=style)
             found = [one for one in marks.get(run, ()) if one.quantity == metric]
-            mark_transitions(ax, found, colours[run] if len(runs) > 1 else style.alarm)
+            mark_transitions(ax, found, colours[run] if len(runs) > 1 else style.ink)
         name_marks(ax, style.muted if len(runs) > 1 else "")
         _finish(ax, metric if len(names) == 1 else "", part, style)
         limits(ax, rows[("metadata", "step")].to_numpy(), part[VALUE].to_numpy(), style)  # the panels share their steps

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox, TransformedBbox
 
 from tandv.formats import Format
+from tandv.viz.layout.measuring import renderer_of
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import exponent_ticks, limit_text, linear_ticks, percent_text, share_text
-from tandv.viz.layout.titles import renderer_of
 
 Kind = Literal["bar", "line", "kde"]
 

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from tandv.analysis.norms import norm_curves
@@ -16,7 +14,7 @@ from tandv.log.ranks import Ranks
 from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
-from tandv.viz.layout.style import Style, Theme, fitting
+from tandv.viz.layout.style import Style, Theme, colours_for, fitting
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.of_curves.metrics import describe
 from tandv.viz.of_curves.over_steps import XScale, YScale, draw_curve, limits, mark_transitions, name_marks, scales
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from tandv.analysis.transitions import Transition
 
 VALUE, NAN = ("scalar_stats", "value"), ("scalar_stats", "nan")
-_MANY = 8  # at most so many layers have distinct colours
+_MANY = 8  # at most so many layers are all named in the legend
 
 
 def norms(
@@ -72,7 +70,7 @@ def norms(
     style = fitting(theme, figsize, fig, ax)
     names = list(dict.fromkeys(name for table in tables.values() for name in table.columns))
     layers = list(dict.fromkeys(name.partition(":")[2] for name in names if ":" in name))
-    colours = dict(zip(layers, layer_colours(len(layers), style), strict=True))
+    colours = dict(zip(layers, colours_for(len(layers), style), strict=True))
     rows = pd.concat(
         pd.DataFrame(
             {
@@ -114,11 +112,3 @@ def norms(
         rows, draw, ("panel", "rank"), fig=fig, figsize=figsize, col_wrap=col_wrap, ax=ax, title=title, named="norms",
         subtitle=describe({"": next(iter(tables.values()))}), panel_size=(4.2, 2.6), sharey=False, style=style,
     )  # fmt: skip
-
-
-def layer_colours(count: int, style: Style) -> list[str]:
-    """Return a colour for each layer: distinct ones for a few layers, a gradient from first to last for many."""
-    if count <= _MANY:
-        return list(style.series[:count])
-    shades = matplotlib.colormaps[style.colours](np.linspace(0.08, 0.92, count))
-    return [to_hex(shade) for shade in shades]

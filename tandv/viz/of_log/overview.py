@@ -19,22 +19,12 @@ from tandv.viz.layout.colours import Colour
 from tandv.viz.layout.figures import AnyFigure, canvas
 from tandv.viz.layout.heat import edges
 from tandv.viz.layout.layer_axis import draw_kinds, kinds_of
+from tandv.viz.layout.measuring import measure, points, renderer_of
 from tandv.viz.layout.style import Style, Theme, dress
 from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.tables import choose, not_finite_text
 from tandv.viz.layout.ticks import step_text
-from tandv.viz.layout.titles import (
-    GAP,
-    PAD,
-    around,
-    colour_key,
-    header,
-    measure,
-    points,
-    renderer_of,
-    settle_labels,
-    shorten,
-)
+from tandv.viz.layout.titles import GAP, PAD, around, colour_key, header, settle_labels, shorten
 from tandv.viz.of_log.lines import draw_curves, draw_lines, wants_log2
 from tandv.viz.of_log.maps import cells_of, draw_exponent_map, draw_layers
 from tandv.viz.of_log.not_finite import columns_of_exponents, with_counts

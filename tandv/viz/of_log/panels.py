@@ -16,10 +16,10 @@ from matplotlib.transforms import ScaledTranslation
 from tandv.formats import Format, cast_shares
 from tandv.glossary import unit
 from tandv.viz.layout.heat import buckets, edges
+from tandv.viz.layout.measuring import measure, points, renderer_of
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, not_finite_text, remember, table
 from tandv.viz.layout.ticks import decade_ticks, limit_text, linear_ticks, log2_ticks, step_text, value_text
-from tandv.viz.layout.titles import measure, points, renderer_of
 from tandv.viz.of_log.histogram import draw_bars, exponents_of, log_shares
 from tandv.viz.of_log.maps import Cells, draw_bands
 from tandv.viz.of_log.not_finite import not_finite
