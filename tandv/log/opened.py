@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from pathlib import Path, PurePath
+from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
@@ -425,12 +425,12 @@ def opened(path: AnyPath | Place | Log) -> Log:
         return path
     place = place_of(path)
     with _lock:
-        known = _logs.pop(place.name, None)
+        known = _logs.pop(place.absolute(), None)
         log = known if known is not None and _is_as_it_was(known) else Log(place)
         if log.whole is not None:  # of those that are whole in memory only one is kept
             for name in [name for name, one in _logs.items() if one.whole is not None]:
                 del _logs[name]
-        _logs[place.name] = log
+        _logs[place.absolute()] = log
         while len(_logs) > _KEPT:
             del _logs[next(iter(_logs))]
     return log
@@ -449,11 +449,11 @@ def _is_as_it_was(log: Log) -> bool:
 
 
 def _signature(place: Place) -> tuple:
+    """Return what changes when a log is written anew, or rows are added to it."""
     if place.kind() != "folder":
-        path = PurePath(place.path)
-        return tuple(Place(place.filesystem, str(path.parent), "").files().get(path.name, ()))
+        return (place.state(),)
     parts = place.below(PARTS).files()
-    return (*sorted(parts.items()), *((name, place.below(name).kind()) for name in FINISHED))
+    return (*sorted(parts.items()), *((name, place.below(name).state()) for name in FINISHED))
 
 
 def _look(place: Place, kind: str) -> _Opened:

@@ -175,6 +175,16 @@ def test_the_index_is_kept_until_the_run_goes_on(tmp_path):
     assert logframe.steps(opened(run)) == list(range(40))
 
 
+def test_one_name_in_two_folders_is_two_logs(tmp_path, monkeypatch):
+    for name, steps in (("one", 10), ("other", 20)):
+        stored(LOG[LOG["metadata", "step"] < steps], tmp_path / name / "run")
+        write_pickle(LOG[LOG["metadata", "step"] < steps], tmp_path / name / "log.pkl")
+        monkeypatch.chdir(tmp_path / name)
+        assert logframe.steps("run") == logframe.steps("log.pkl") == list(range(steps))
+    write_pickle(LOG, "log.pkl")
+    assert logframe.steps("log.pkl") == list(range(40))
+
+
 def test_a_file_that_has_been_joined_meanwhile_is_looked_for_again(tmp_path):
     run = stored(LOG, tmp_path / "run", close=False)
     log = Log(run)
