@@ -13,11 +13,11 @@ _STYLE = """
 .tandv-viewer { width: 100%; max-width: 100%; min-width: 0; overflow: hidden auto; }
 .tandv-viewer .jupyter-matplotlib { overflow: auto hidden; margin: 0; }
 .tandv-viewer .jupyter-matplotlib-canvas-container { margin: 0; }
-.tandv-notice { display: none; font-weight: bold; padding: 4px 0; }
+.tandv-sentence { display: none; font-weight: bold; padding: 4px 0; }
 .jupyter-widgets-disconnected .tandv-no-kernel { display: block; }
 .tandv-viewer.jupyter-widgets-disconnected::before, .tandv-viewer .jupyter-widgets-disconnected::before {
     display: none; }
-.tandv-viewer.jupyter-widgets-disconnected > :not(:has(.tandv-notice)) { opacity: 0.6; }
+.tandv-viewer.jupyter-widgets-disconnected > :not(:has(.tandv-sentence)) { opacity: 0.6; }
 .tandv-live:not(.jupyter-widgets-disconnected):not(:has(.jupyter-matplotlib)) .tandv-no-ipympl {
     display: block; animation: tandv-late 0s 8s backwards; }
 @keyframes tandv-late { from { visibility: hidden; } }
@@ -60,7 +60,7 @@ def in_the_browser() -> Any:
 
     script = html.escape(" ".join(_SCRIPT.split()), quote=True)
     sentences = "".join(
-        f'<div class="tandv-notice {name}" role="status">{html.escape(words)}</div>'
+        f'<div class="tandv-sentence {name}" role="status">{html.escape(words)}</div>'
         for name, words in (("tandv-no-kernel", NO_KERNEL), ("tandv-no-ipympl", NO_IPYMPL))
     )
     # A script element set as inner HTML does not run; an image that cannot be loaded runs its handler.

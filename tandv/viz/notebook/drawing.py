@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tandv.viz.layout.style import Style
-from tandv.viz.layout.tables import choose
+from tandv.viz.layout.tables import choose, chosen
 from tandv.viz.notebook import surface, views
 from tandv.viz.notebook.cursor import Cursor
 from tandv.viz.notebook.readout import draw_loss, is_lines, nearest, place_loss
@@ -53,12 +53,17 @@ class Drawing:
         """What part of the data each of the Axes shows."""
         return tuple((ax.get_xlim(), ax.get_ylim()) for ax in self.axes)
 
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The layer, tensor type, step and so on that the plot chose itself."""
+        return {name: value for name, value in chosen(self._main).items() if name != "dtype_annotation"}
+
     def draw(self, view: View) -> None:
         """Draw a view in place of the last one."""
         self.close()
         if self.loss is not None:
             self._main.clear()
-            place_loss(self._side, self.loss)
+            place_loss(self._side, self.loss, self._style)
         choose(self._main)
         view.plot(**view.arguments, fig=self._main)
         self._whole = self.limits

@@ -22,18 +22,27 @@ def draw_loss(side: Any, curves: pd.DataFrame, style: Style) -> Axes:
         curve = given(curves, column)
         ax.plot(curve.index, curve, color=colour, linewidth=1.2, label=str(column))
     ax.set_xlabel("step")
-    ax.set_title("training", color=style.ink, size=style.text, loc="left")
-    ax.legend(frameon=False, labelcolor=style.ink, fontsize=style.small, handlelength=1.2, loc="best")
-    place_loss(side, ax)
+    place_loss(side, ax, style)
     return ax
 
 
-def place_loss(side: Any, ax: Axes) -> None:
-    """Leave the same room in pixels for labels whatever the size of the figure."""
+def place_loss(side: Any, ax: Axes, style: Style) -> None:
+    """Leave the same room in pixels for labels whatever the size of the figure; names are shortened to what is left."""
     wide, high = side.bbox.width * 72 / side.figure.dpi, side.bbox.height * 72 / side.figure.dpi
     left, right, bottom, top = 40 / wide, 1 - 16 / wide, 36 / high, 1 - 62 / high
     ax.set_position((left, bottom, max(right - left, 0.1), max(top - bottom, 0.1)))
-    ax.xaxis.set_major_locator(MaxNLocator(max(1, int((right - left) * wide / 36)), integer=True))
+    room = (right - left) * wide
+    ax.xaxis.set_major_locator(MaxNLocator(max(1, int(room / 36)), integer=True))
+    lines = [line for line in ax.get_lines() if not str(line.get_label()).startswith("_")]
+    letters = max(int(room / (0.62 * style.small)), 4)
+    names = [_cut(str(line.get_label()), letters - (4 if len(lines) > 1 else 0)) for line in lines]
+    ax.set_title(names[0] if len(names) == 1 else "training", color=style.ink, size=style.text, loc="left")
+    if len(names) > 1:
+        ax.legend(lines, names, frameon=False, labelcolor=style.ink, fontsize=style.small, handlelength=1.2, loc="best")
+
+
+def _cut(name: str, letters: int) -> str:
+    return name if len(name) <= letters else name[: max(letters - 1, 1)] + "…"
 
 
 def is_lines(ax: Any) -> bool:

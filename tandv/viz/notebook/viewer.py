@@ -19,6 +19,7 @@ from tandv.viz.notebook.views import View, Views
 from tandv.viz.of_log.plots import exp_hist
 
 _CONTROLS_DELAY = 0.03  # seconds: the controls are updated after the new image has been sent
+_OTHER_TENSORS = {"tt", "phase", "rank", "dtype_annotation"}
 _KEYS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 
 
@@ -96,7 +97,7 @@ class Viewer:
     @in_turn
     def select(self, **arguments: Any) -> "Viewer":
         """Change some `arguments` of the plot that is shown, for example `layer=` and `step=`."""
-        self._go(views.change(self._views, **arguments))
+        self._go(views.change(self._settled(**arguments), **arguments))
         return self
 
     @in_turn
@@ -165,6 +166,13 @@ class Viewer:
 
     # From one view to the next.
 
+    def _settled(self, **changed: Any) -> Views:
+        """Return the stack with what the plot chose itself as arguments, so that one change does not bring others."""
+        if changed.keys() & _OTHER_TENSORS:  # of which the chosen layer and step may be unknown
+            return self._views
+        new = {k: v for k, v in self._drawing.chosen.items() if self.state.arguments.get(k) is None}
+        return views.change(self._views, **new) if new else self._views
+
     def _go(self, target: Views) -> None:
         """Draw another state; if that fails, return to this one and raise the error."""
         before, self._views = self._views, target
@@ -222,7 +230,7 @@ class Viewer:
         return act
 
     def _on_control(self, **arguments: Any) -> None:
-        self._safely(self._go)(views.change(self._views, **arguments))
+        self._safely(self.select)(**arguments)
 
     def _on_press(self, event: Any) -> None:
         if getattr(getattr(self.canvas, "toolbar", None), "mode", ""):  # zooming or panning
@@ -233,8 +241,9 @@ class Viewer:
             self._select_step(event.xdata)
         elif (table := drawn(event.inaxes)) is not None and table.pick is not None:
             place = table.at(event.xdata, event.ydata)
-            target = views.opened(self._views, place, exp_hist, self._drawing.limits)
-            if target is not self._views:
+            before = self._settled()
+            target = views.opened(before, place, exp_hist, self._drawing.limits)
+            if target is not before:
                 self._go(target)
 
     def _on_resize(self, event: Any) -> None:

@@ -39,6 +39,9 @@ def test_the_controls_of_an_overview_show_what_it_chose_itself(viewer_of):
     assert shown["step"] in (6, 7) and shown["dtype_annotation"] == ("float8_e4m3fn",)
     viewer._on_key(type("Event", (), {"key": "left"}))
     assert viewer.error == "" and viewer.state.arguments["step"] == shown["step"] - 1 == viewer.controls["step"].value
+    assert viewer.state.arguments["layer"] == "head"  # another step does not bring another layer
+    viewer.controls["tt"].value = "Gradient"
+    assert viewer.error == "" and viewer.state.arguments["tt"] == "Gradient"
 
 
 def test_no_choice_of_tensor_types_shows_all_of_them(viewer_of):
