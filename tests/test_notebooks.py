@@ -24,6 +24,11 @@ def test_it_runs_and_shows_what_it_says(path, tmp_path):
     outputs = [one for cell in notebook.cells if cell.cell_type == "code" for one in cell.outputs]
     printed = "".join(one.text for one in outputs if one.output_type == "stream")
     assert re.search(SHOWS.get(path.stem, ""), printed)
+    for cell in notebook.cells:
+        if "viz.interactive(" in cell.source and cell.cell_type == "code":  # a picture is kept, and no repr below it
+            assert [one.output_type for one in cell.outputs] == ["display_data", "display_data"]
+            view, again = (set(one.data) for one in cell.outputs)
+            assert {"image/png", "application/vnd.jupyter.widget-view+json"} < view and again == {"text/html"}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

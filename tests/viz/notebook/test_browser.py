@@ -106,6 +106,31 @@ def test_toolbar_loss_and_cross_hair(page_of):
     page.wait_for_function("() => /^..exp_hist., .head., (9|10).$/.test(document.querySelector('.state').textContent)")
 
 
+def test_the_figure_follows_its_cell_and_a_reopened_notebook_shows_a_picture(page_of):
+    page, _ = page_of(HEATMAP)
+    for width in (1_900, 1_300):
+        page.set_viewport_size({"width": width, "height": 1_000})
+        page.wait_for_function(
+            """() => {
+                const figure = document.querySelector('.jupyter-matplotlib canvas').getBoundingClientRect();
+                const cell = document.querySelector('.tandv-viewer').getBoundingClientRect();
+                return Math.abs(figure.width - cell.width) < 3 && figure.right <= window.innerWidth;
+            }"""
+        )
+    page.hover(".jupyter-matplotlib canvas >> nth=1")
+    assert not page.is_visible(".jupyter-matplotlib-toolbar") and not page.is_visible(".tandv-sentence >> nth=0")
+    page.evaluate("""async () => {
+        const panel = window.jupyterapp.shell.currentWidget;
+        await window.jupyterapp.commands.execute('docmanager:save');
+        await panel.sessionContext.session.kernel.restart();
+    }""")
+    page.wait_for_selector(".tandv-no-kernel >> text=run this cell again")
+    page.reload()
+    page.wait_for_selector(".tandv-again", state="visible")
+    page.wait_for_timeout(500)
+    assert not page.is_visible("text=Loading widget") and not page.is_visible("text=model not found")
+
+
 def _picture(page):
     """Return what the canvas shows, as the browser's own data URL."""
     return page.evaluate("() => [...document.querySelectorAll('.jupyter-matplotlib canvas')].map(c => c.toDataURL())")
