@@ -58,6 +58,7 @@ def test_infinities_are_told(tmp_path):
     assert "3 values were NaN or infinite." in told(log({0: 5}, infs=3), [2, 1], tmp_path)
 
 
+@pytest.mark.slow
 def test_the_curve_lies_beside_the_log_and_the_model_learns(tmp_path):
     path = demo.run(steps=30, out=tmp_path / "run")
     curve = read_curves(path.parent)["loss"]

@@ -71,6 +71,7 @@ def test_what_is_no_model_is_described_with_what_is_allowed(given, words):
     assert "give a torch.nn.Module, a flax.nnx or equinox model, or a pytree of jax arrays" in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "other"),
     [

@@ -85,6 +85,7 @@ with track(model, path="run", offload_inc=3) as tracker:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", [20, 21, 22])
 def test_a_kill_loses_no_more_where_the_disk_is_slow(tmp_path, last):
     code = ON_A_SLOW_DISK.format(last=last)
@@ -347,6 +348,7 @@ for step in range(3):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_thread", [False, None, True])
 @pytest.mark.parametrize(
     ("end", "status"),

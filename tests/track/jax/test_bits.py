@@ -100,6 +100,7 @@ NETS = {
     "attention scan": (Attention(scanned=True), SEQUENCE),
     "attention scan remat": (Attention(scanned=True, remat=True), SEQUENCE),
 }
+QUICK = ("batch norm", "layer norm", "rms norm")
 TRANSFORMS = {"adam": lambda: optax.adamw(1e-2), "lion": lambda: optax.lion(1e-3)}
 
 
@@ -140,19 +141,23 @@ def assert_same(step, state, batches, same, **arguments):
 @pytest.mark.parametrize(
     ("net", "transform"),
     [
-        *((net, "adam") for net in NETS),
-        *((net, "lion") for net in NETS if net == "attention" or "attention" not in net),
+        pytest.param(net, transform, marks=[pytest.mark.slow] if net not in QUICK else [])
+        for net in NETS
+        for transform in TRANSFORMS
+        if transform == "adam" or net == "attention" or "attention" not in net
     ],
 )
 def test_twenty_steps_keep_their_bits(net, transform, same):
     assert_same(*training(*NETS[net], TRANSFORMS[transform]()), same)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transform", TRANSFORMS)
 def test_twenty_steps_by_example_keep_their_bits(transform, same):
     assert_same(*training(*NETS["layer norm"], TRANSFORMS[transform](), by_example=True), same)
 
 
+@pytest.mark.slow
 def test_exact_gives_the_rows_of_one_program(same):
     logs = []
     for exact in (False, True):

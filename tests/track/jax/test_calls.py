@@ -181,6 +181,7 @@ class Trainer:
         return nnx.cached_partial(self.step, self.model, self.optimizer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["through_self", "through_closure", "cached"])
 @pytest.mark.parametrize("step", [train, nnx.jit(train)], ids=["eager", "jitted"])
 def test_objects_that_are_no_arguments_change_as_untracked(step, way, same):
@@ -316,6 +317,7 @@ def test_what_the_user_does_at_the_first_call_does_not_decide_whether_jax_is_kno
     assert known == [True]
 
 
+@pytest.mark.slow
 def test_where_jit_is_turned_off_values_are_measured_as_they_come(same):
     _entry.available.cache_clear()
     with jax.disable_jit():

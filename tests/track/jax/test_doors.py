@@ -110,6 +110,7 @@ def test_own_statistics_are_rows():
     assert set(log["metadata"]["tensor_type"]) == {"Activation", "Weight"}
 
 
+@pytest.mark.slow
 def test_ready_made_stash_functions_say_what_the_tracker_measures():
     def log_of(stash):
         with track(model_state=PARAMS, stash_value=stash) as tracker:
@@ -182,6 +183,7 @@ def test_a_step_compiled_ahead_of_time_keeps_its_weights_and_names_the_way_out()
     assert names(tracker, "Optimiser_State.mu") == ["bias", "model"] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "words"),
     [

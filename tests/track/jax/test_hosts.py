@@ -52,6 +52,7 @@ with track(model_state=p, track_gradients=True, path=f"run{sys.argv[1]}") as tra
 """
 
 
+@pytest.mark.slow
 def test_the_first_of_two_processes_writes_the_rows_of_the_whole(tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))

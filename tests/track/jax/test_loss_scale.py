@@ -35,6 +35,7 @@ OUTPUT = NET.apply(PARAMS, X).astype(jnp.float32)
 EXPECTED = float(jnp.sqrt(jnp.mean((2 * OUTPUT / OUTPUT.size) ** 2)))  # of the mean of the squares' gradient
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [2.0**16, 3000.0])
 @pytest.mark.parametrize("jit", [jax.jit, lambda f: f], ids=["jitted", "eager"])
 def test_the_scale_of_flax_is_taken_out(jit, scale, same):

@@ -208,6 +208,7 @@ UPDATES = {"jitted": nnx.jit(nnx_update), "eager": nnx_update, "functional": nnx
 WAYS = [(name, "jitted") for name in NNX] + [("scan", "eager"), ("plain", "eager"), ("plain", "functional")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "way"), WAYS)
 def test_modules_of_nnx_have_their_rows_by_their_own_names(model, way, truth, agree, same):
     make, by_hand = NNX[model]
@@ -331,6 +332,7 @@ def eqx_update(model, x):
 EQX_WAYS = [(name, eqx.filter_jit(eqx_update)) for name in EQX] + [("plain", eqx_update), ("scan", eqx_update)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "update"), EQX_WAYS)
 def test_modules_of_equinox_have_their_rows_by_their_own_names(model, update, truth, agree, same):
     make, by_hand = EQX[model]

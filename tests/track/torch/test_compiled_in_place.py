@@ -187,6 +187,7 @@ def test_compiled(make, change, backend):
     same_rows(rows, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "change"), [(Residual, divided), (Logits, zeroed)])
 def test_inductor(make, change):
     _, expected = train(make, None, change)
