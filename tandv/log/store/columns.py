@@ -98,13 +98,12 @@ def to_table(rows: Rows, schema: pa.Schema) -> pa.Table:
         columns[RANK] = np.asarray(rows.metadata["rank"], np.int32)
         keys.append(columns[RANK])
     order = np.lexsort(keys[::-1])
-    counts = rows.counts[order]
     columns |= {_STATISTIC + name: values for name, values in rows.scalars.items()}
     columns = {
         name: values.take(pa.array(order)) if name in text else values[order] for name, values in columns.items()
     }
-    columns[UNDERFLOW], columns[OVERFLOW] = counts[:, 0], counts[:, -1]
-    columns[EXPONENTS] = packed(counts[:, 1:-1], rows.lowest)
+    columns[UNDERFLOW], columns[OVERFLOW] = rows.counts[order, 0], rows.counts[order, -1]
+    columns[EXPONENTS] = packed(rows.counts[:, 1:-1][order], rows.lowest)
     return fitted(pa.table(columns), schema)
 
 
@@ -122,10 +121,11 @@ def packed(counts: np.ndarray, lowest: int) -> pa.MapArray:
     >>> packed(np.array([[0, 7, 2]]), -4).to_pylist()
     [[(-3, 7), (-2, 2)]]
     """
-    seen = counts != 0
-    ends = np.concatenate([[0], np.cumsum(seen.sum(axis=1))]).astype(np.int32)
-    exponents = (np.nonzero(seen)[1] + lowest).astype(np.int16)
-    return pa.MapArray.from_arrays(pa.array(ends), pa.array(exponents), pa.array(counts[seen].astype(np.int64)))
+    rows, width = counts.shape
+    at = np.flatnonzero(counts != 0)  # in the order of rows
+    ends = np.searchsorted(at, np.arange(rows + 1) * width).astype(np.int32)
+    exponents = (at % max(width, 1) + lowest).astype(np.int16)
+    return pa.MapArray.from_arrays(pa.array(ends), pa.array(exponents), pa.array(counts.ravel()[at].astype(np.int64)))
 
 
 def fill(out: np.ndarray, column: pa.ChunkedArray, lowest: int) -> None:

@@ -13,7 +13,7 @@ from tandv.log.store.exchange import sync
 from tandv.log.store.layers import Tensor
 
 GROUP = 8_000  # rows of a row group, about
-CURSOR = 1_024  # rows of each file that are in memory while files are merged
+IN_MEMORY = 40_000  # rows of all files that are merged, about
 
 Piece = tuple[pa.Table, np.ndarray]  # sorted rows, and the number of the tensor of each
 
@@ -45,7 +45,8 @@ def merged(files: Sequence[pq.ParquetFile], numbers: Mapping[Tensor, int], schem
     """
     steps = [one for file in files for one in _steps(file.metadata)]
     first, reach = min(steps), max(steps) - min(steps) + 1
-    cursors = [_Cursor(file, numbers, schema, first, reach) for file in files]
+    size = max(IN_MEMORY // len(files), 16)
+    cursors = [_Cursor(file, numbers, schema, first, reach, size) for file in files]
     while cursors := [one for one in cursors if len(one.places) or not one.ended]:
         # Rows below the last one in memory of every file are complete.
         bound = min((one.places[-1] for one in cursors if not one.ended), default=None)
@@ -56,7 +57,7 @@ def merged(files: Sequence[pq.ParquetFile], numbers: Mapping[Tensor, int], schem
             table = pa.concat_tables([table for table, _ in pieces if len(table)]).unify_dictionaries()
             yield table.take(pa.array(order)), places[order] // reach
         for one in cursors:
-            if not one.ended and (not len(one.places) or (not len(places) and one.places[-1] == bound)):
+            if not one.ended and (len(one.places) < size or (not len(places) and one.places[-1] == bound)):
                 one.more()
 
 
@@ -85,11 +86,15 @@ def numbered(table: pa.Table, numbers: Mapping[Tensor, int]) -> np.ndarray:
 
     Raises KeyError for a tensor that has none.
     """
-    kinds, names = (codes(table[name]) for name in columns.TENSOR)
-    pair = kinds[0].astype(np.int64) * len(names[1]) + names[0]
-    there, places = np.unique(pair, return_inverse=True)
-    found = [numbers[kinds[1][one // len(names[1])], names[1][one % len(names[1])]] for one in there.tolist()]
-    return np.array(found, np.int64)[places]
+    place, found = tensors(table)
+    return np.array([numbers[one] for one in found], np.int64)[place]
+
+
+def tensors(table: pa.Table) -> tuple[np.ndarray, list[Tensor]]:
+    """Return the tensors of a table, and the place of each row's among them."""
+    (kind, kinds), (name, names) = (codes(table[column]) for column in columns.TENSOR)
+    there, place = np.unique(kind.astype(np.int64) * len(names) + name, return_inverse=True)
+    return place, [(kinds[pair // len(names)], names[pair % len(names)]) for pair in there.tolist()]
 
 
 def codes(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
@@ -113,8 +118,10 @@ class _Cursor:
     A place is the number of a tensor times the reach of the steps, plus the step.
     """
 
-    def __init__(self, file: pq.ParquetFile, numbers: Mapping[Tensor, int], schema: pa.Schema, first: int, reach: int):
-        self._batches = file.iter_batches(CURSOR, use_threads=False)
+    def __init__(
+        self, file: pq.ParquetFile, numbers: Mapping[Tensor, int], schema: pa.Schema, first: int, reach: int, size: int
+    ):
+        self._batches = file.iter_batches(size, use_threads=False)
         self._numbers, self._schema, self._first, self._reach = numbers, schema, first, reach
         self.table, self.places, self.ended = schema.empty_table(), np.empty(0, np.int64), False
         self.more()

@@ -88,10 +88,12 @@ class Store:
         self.schema = schema
         table = columns.to_table(rows, schema)
         exponents = columns.counted(table[columns.EXPONENTS])
-        self._learn(rows, places)
+        self._learn(table, rows, places)
         name = f"{self._part:06d}.parquet"
         self._aside.mkdir(exist_ok=True)
-        groups = joining.in_groups(joining.in_memory([table], self._numbers()), self._group)
+        groups: Iterable[pa.Table] = [table]
+        if len(table) > self._group:  # of many steps at once, where the disk refused them before
+            groups = joining.in_groups([(table, joining.numbered(table, self._numbers()))], self._group)
         _write(self._aside / name, groups, schema, exponents)
         os.replace(self._aside / name, self.parts / name)
         sync(self.parts)
@@ -163,11 +165,12 @@ class Store:
         self._joins.append(self._joined(self._first_of_block, self._part - 1))
         self._begin_block()
 
-    def _learn(self, rows: Rows, places: Sequence[tuple]) -> None:
+    def _learn(self, table: pa.Table, rows: Rows, places: Sequence[tuple]) -> None:
         """Write `layers.json` anew if some rows have a new tensor."""
-        tensors = list(zip(rows.metadata["tensor_type"], rows.metadata["name"], strict=True))
-        for tensor, place in zip(tensors, places or [(i,) for i in range(len(tensors))], strict=True):
-            self._places.setdefault(tensor, place)
+        if not self._places.keys() >= set(joining.tensors(table)[1]):
+            tensors = zip(rows.metadata["tensor_type"], rows.metadata["name"], strict=True)
+            for i, tensor in enumerate(tensors):
+                self._places.setdefault(tensor, places[i] if places else (i,))
         if len(self._places) == len(self._written):
             return
         with contextlib.suppress(TypeError):  # places that cannot be compared leave the order of appearance

@@ -34,10 +34,10 @@ def keys(table):
     return list(zip(*(table[name].to_pylist() for name in names), strict=True))
 
 
-@pytest.mark.parametrize("cursor", [3, 7, 1000])
+@pytest.mark.parametrize("in_memory", [1, 100, 10_000])
 @pytest.mark.parametrize("names", [["a"], ["b", "a", "c"], [f"layers.{i}" for i in range(40)]])
-def test_files_are_merged_whatever_part_of_them_is_in_memory(tmp_path, monkeypatch, cursor, names):
-    monkeypatch.setattr(joining, "CURSOR", cursor)
+def test_files_are_merged_whatever_part_of_them_is_in_memory(tmp_path, monkeypatch, in_memory, names):
+    monkeypatch.setattr(joining, "IN_MEMORY", in_memory)
     tables = []
     for i in range(4):  # the second lacks a tensor, the third has another
         some = names[1:] or names if i == 1 else [*names, "more"] if i == 2 else names
