@@ -5,6 +5,7 @@ in between.
 """
 
 import json
+import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -67,6 +68,7 @@ class File(NamedTuple):
         columns: its columns with their types, as Arrow has them.
         exponents: the lowest and the highest exponent with a count, None for none.
         groups: its row groups.
+        identity: what tells it from another file that takes its place under the same name; None where it is not local.
     """
 
     place: Place
@@ -74,19 +76,26 @@ class File(NamedTuple):
     columns: dict[str, pa.DataType]
     exponents: tuple[int, int] | None
     groups: list[Group]
+    identity: tuple[int, ...] | None = None
 
     def opened(self, mapped: bool = True) -> pq.ParquetFile:
-        """Return the file, ready to read. Raises FileNotFoundError if it has been joined with others meanwhile.
+        """Return the file, ready to read.
+
+        Raises FileNotFoundError if it has been joined with others meanwhile, or been written anew with more columns.
 
         Args:
             mapped: map it into memory, which is quicker for a part of it; of a whole file all pages would stay there.
         """
         text = [name for name in TEXT if name in self.columns]
         local = self.place.is_local
-        return pq.ParquetFile(
+        opened = pq.ParquetFile(
             self.place.source(), metadata=self.metadata, read_dictionary=text, memory_map=mapped and local,
             pre_buffer=not local,
         )  # fmt: skip
+        if _identity(self.place) != self.identity:  # looked at after it was opened: it was no other before
+            opened.close()
+            raise FileNotFoundError(f"{self.place} has been written anew")
+        return opened
 
 
 def indexed(place: Place) -> File | None:
@@ -95,6 +104,7 @@ def indexed(place: Place) -> File | None:
     Raises FileNotFoundError, and UnreadableFile if the file is damaged or of a newer tandv.
     """
     try:
+        identity = _identity(place)  # looked at before the file is opened: at worst it is taken for one that is gone
         with pq.ParquetFile(place.source()) as file:
             metadata, schema = file.metadata, file.schema_arrow
     except FileNotFoundError:
@@ -112,7 +122,14 @@ def indexed(place: Place) -> File | None:
         groups = _groups(metadata)
     except (AttributeError, TypeError):
         raise UnreadableFile(f"cannot read {place}: its footer has no statistics of names and steps") from None
-    return File(place, metadata, columns, exponents, groups)
+    return File(place, metadata, columns, exponents, groups, identity)
+
+
+def _identity(place: Place) -> tuple[int, ...] | None:
+    if not place.is_local:
+        return None
+    found = os.stat(place.path)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _about(metadata: Any, place: Place) -> dict[str, Any]:
