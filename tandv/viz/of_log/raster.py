@@ -10,17 +10,21 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedFormatter, Locator
 
 from tandv.log import logframe
 from tandv.log.raster import NEGATIVE, NONE, POSITIVE, Raster, read_raster
 from tandv.messages import UnknownName
+from tandv.tensor_types import WEIGHT_GRADIENT
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
-from tandv.viz.layout.heat import Heat, edges
+from tandv.viz.layout.heat import Hatched, Heat, edges
 from tandv.viz.layout.layer_axis import CHARACTER, elide
 from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.ticks import length_in_points, step_text, step_ticks
+from tandv.viz.of_log.maps import hatches
+from tandv.viz.of_log.not_finite import marks_of
 from tandv.viz.of_log.plots import Names, Size
 
 _CODES = (NEGATIVE, POSITIVE, NONE)
@@ -39,7 +43,8 @@ def gradient_raster(
     """Draw which gradients are within a threshold, and of which sign, for all parameters at every step.
 
     A gradient above the threshold leaves its place blank. Where several parameters or steps share a pixel, its colour
-    is their mixture. `track(model, insight={"raster": True})` records a raster.
+    is their mixture. `track(model, insight={"raster": True})` records a raster. In the folder of a run, its log tells
+    which tensors have NaN or infinite gradients at a step: they are hatched, since a NaN is not within the threshold.
 
     >>> codes = np.array([[0, 1], [1, 1], [2, 3]], np.uint8)  # of 3 steps and 2 parameters
     >>> fig = gradient_raster(Raster(np.arange(3), ["conv1"], np.array([2]), np.array([0, 2]), 1e-8, codes))
@@ -58,10 +63,11 @@ def gradient_raster(
     """
     whole = raster if isinstance(raster, Raster) else read_raster(raster)
     part = _chosen(whole, layer, step)
+    marks = None if isinstance(raster, Raster) else _not_finite(raster, part)
     style = fitting(theme, figsize, fig, ax)
 
     def draw(_: pd.DataFrame, ax: Axes) -> None:
-        draw_raster(part, ax, style=style)
+        draw_raster(part, ax, marks=marks, style=style)
 
     shown, total = part.codes.shape[1], int(part.sizes.sum())
     sampled = f"{shown:,} of {total:,} parameters, evenly spread" if shown < total else f"all {total:,} parameters"
@@ -74,8 +80,11 @@ def gradient_raster(
     )  # fmt: skip
 
 
-def draw_raster(raster: Raster, ax: Axes, *, style: Style) -> None:
-    """Draw the codes of a raster, a row for each step, with lines between tensors."""
+def draw_raster(raster: Raster, ax: Axes, *, marks: np.ndarray | None = None, style: Style) -> None:
+    """Draw the codes of a raster, a row for each step, with lines between tensors.
+
+    `marks` are those of tensors at steps, [steps, tensors], with NaN or infinite gradients.
+    """
     ends = np.cumsum([0, *raster.sizes])
     kept = np.diff(raster.edges)
     spans = [np.linspace(a, b, n + 1)[:-1] for a, b, n in zip(ends[:-1], ends[1:], kept, strict=True)]
@@ -83,6 +92,12 @@ def draw_raster(raster: Raster, ax: Axes, *, style: Style) -> None:
     colours = {NEGATIVE: style.series[1], POSITIVE: style.series[0], NONE: _between(style.panel, style.zero)}
     heat = _Signs(ax, raster.codes, borders, edges(raster.steps), partial(_paint, colours=colours, style=style))
     heat.note = (ax.xaxis.label, "step")
+    if marks is not None and marks.any():
+        heat.marks = np.repeat(marks, kept, axis=1)
+        Hatched(heat, (style.nan, style.inf, style.paper))
+        for words, colour, hatched in hatches(marks, style):
+            look = {"facecolor": style.panel, "edgecolor": colour, "hatch": hatched[::2], "linewidth": 0.5}
+            ax.add_patch(Rectangle((0, 0), 0, 0, label=words, **look))
     ax.grid(False)
     for spine in ax.spines.values():
         spine.set_visible(True)
@@ -103,6 +118,22 @@ def draw_raster(raster: Raster, ax: Axes, *, style: Style) -> None:
     ax.plot(
         [], [], "s", color=style.panel, markeredgecolor=style.edge, markersize=7, label=f"above {raster.threshold:g}"
     )
+
+
+def _not_finite(folder: str | os.PathLike[str], raster: Raster) -> np.ndarray | None:
+    """Return the marks of tensors at steps, [steps, tensors], from the log in a run's folder; None without one."""
+    counts = [("scalar_stats", name) for name in ("nans", "infs")]
+    try:
+        rows = logframe.select(folder, tt=WEIGHT_GRADIENT, columns=counts)
+    except (LookupError, OSError, ValueError):  # the raster lies there without its log, or the log has no such counts
+        return None
+    names, steps = rows[("metadata", "name")].astype(str), rows[("metadata", "step")]
+    known = names.isin(raster.names).to_numpy() & steps.isin(raster.steps).to_numpy()
+    rows, names, steps = rows[known], names[known], steps[known]
+    marks = np.zeros((len(raster.steps), len(raster.names)), np.uint8)
+    at = np.searchsorted(raster.steps, steps), np.array([raster.names.index(name) for name in names], int)
+    marks[at] = marks_of(np.stack([rows[label].to_numpy(float) for label in counts]))
+    return marks
 
 
 def _between(one: str, other: str) -> str:

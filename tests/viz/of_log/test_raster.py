@@ -5,7 +5,20 @@ import pytest
 from matplotlib.colors import to_rgba
 
 from tandv import viz
-from tandv.log.raster import ABOVE, NEGATIVE, NONE, POSITIVE, Raster, codes_of, read_raster, spread, write_raster
+from tandv.log.files import write_pickle
+from tandv.log.logframe import example_log
+from tandv.log.raster import (
+    ABOVE,
+    FILE,
+    NEGATIVE,
+    NONE,
+    POSITIVE,
+    Raster,
+    codes_of,
+    read_raster,
+    spread,
+    write_raster,
+)
 from tandv.messages import UnknownName
 from tandv.viz.layout.style import theme
 
@@ -132,3 +145,21 @@ def test_a_dark_picture_in_a_figure_that_is_given():
     again = viz.gradient_raster(raster(np.zeros((2, 4))), theme="dark", fig=first)
     assert again is first
     assert len(first.axes) == 1
+
+
+def test_gradients_that_are_nan_in_the_log_of_the_run_are_hatched(tmp_path):
+    write_raster(raster(np.zeros((4, 6))), tmp_path / FILE)
+    log = example_log(layers=2, steps=4, tensor_types=["Weight_Gradient"])
+    log[("metadata", "name")] = log[("metadata", "name")].cat.rename_categories(["a", "b"])
+    for name in ("nans", "infs"):
+        log[("scalar_stats", name)] = 0
+    log.loc[(log[("metadata", "name")] == "b") & (log[("metadata", "step")] == 2), ("scalar_stats", "nans")] = 1
+    write_pickle(log, tmp_path / "log.pkl")
+    figure = viz.gradient_raster(tmp_path)
+    figure.canvas.draw()
+    heat, _ = figure.axes[0].images
+    assert np.argwhere(heat.marks).tolist() == [[2, 3], [2, 4], [2, 5]]
+    pixels = np.asarray(figure.canvas.buffer_rgba())
+    assert (np.abs(pixels.astype(int) - as_bytes(STYLE.nan)).sum(-1) < 8).sum() > 20
+    assert "some NaN" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert viz.gradient_raster(read_raster(tmp_path)).axes[0].images[0].marks is None  # it has no log
