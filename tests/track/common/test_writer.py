@@ -20,8 +20,10 @@ from tandv.track.common import writer as writer_module
 from tandv.track.torch import track
 
 TRAINING = """
-import time, torch
+import functools, time, torch
+from tandv.track.common import writer
 from tandv.track.torch import track
+writer.Store = functools.partial(writer.Store, batch=40, block=150)  # rows: joins go on all the time
 model = torch.nn.Linear(2, 2)
 with track(model, path="run", offload_inc=3) as tracker:
     for step in range(1_000_000):
@@ -63,6 +65,7 @@ def test_kill_9_loses_at_most_the_rows_since_the_last_flush(tmp_path, how):
         done = max([done, *map(int, process.stdout.read().split())])
     steps = steps_of(read_run(tmp_path / "run"))
     assert steps == list(range(len(steps)))
+    assert any("-" in path.name for path in files(tmp_path / "run"))  # parts had been joined
     assert done - 3 <= len(steps) <= done + 2  # the step after the last one printed may have been flushed
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "running"
     assert run_status(tmp_path / "run") == "killed"
