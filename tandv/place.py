@@ -5,6 +5,7 @@ Files appear whole or not at all: here they are renamed into place, elsewhere ea
 
 import os
 import secrets
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,9 @@ __all__ = ["Info", "Place", "Unreachable", "place_of"]
 
 AnyPath = str | os.PathLike[str]
 _TRIED = (OSError, ValueError, NotImplementedError, pa.ArrowException, ImportError)
+
+
+_AT_ONCE = 64 << 20  # bytes
 
 
 class Unreachable(OSError):
@@ -163,6 +167,20 @@ class Place(NamedTuple):
             return
         self._try(lambda: self._put(data))
 
+    def put_from(self, path: Path) -> None:
+        """Write this file as a copy of one of this machine.
+
+        One of up to 64 MiB is put in one call and appears when it is whole; a larger one is not held in memory, and
+        whether it appears before depends on the file system.
+
+        Args:
+            path: the file that is copied.
+        """
+        if self.filesystem is None or path.stat().st_size <= _AT_ONCE:
+            self.put(path.read_bytes())
+        else:
+            self._try(lambda: self._stream(path))
+
     def delete(self) -> None:
         """Remove this file; nothing happens if there is none."""
         if self.filesystem is None:
@@ -172,6 +190,15 @@ class Place(NamedTuple):
             self._try(lambda: self.filesystem.delete_file(self.path))
         except FileNotFoundError:
             return
+
+    def _stream(self, path: Path) -> None:
+        handler = getattr(self.filesystem, "handler", None)
+        if handler is not None:
+            handler.fs.makedirs(self.path.rpartition("/")[0], exist_ok=True)
+            handler.fs.put_file(str(path), self.path)
+            return
+        with path.open("rb") as file, self.filesystem.open_output_stream(self.path) as stream:
+            shutil.copyfileobj(file, stream, _AT_ONCE)
 
     def _put(self, data: bytes) -> None:
         handler = getattr(self.filesystem, "handler", None)
@@ -202,7 +229,8 @@ def is_address(path: AnyPath) -> bool:
     Args:
         path: a path of this machine, or an address.
     """
-    return not isinstance(path, Place) and "://" in os.fspath(path) and not place_of(path).is_local
+    scheme, colon, _ = os.fspath(path).partition("://")
+    return bool(colon) and scheme.isidentifier() and scheme != "file"
 
 
 def place_of(path: AnyPath | Place) -> Place:

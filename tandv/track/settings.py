@@ -9,6 +9,7 @@ from typing import Any
 
 from tandv.exports.tensorboard import TensorBoard, tensorboard_problems
 from tandv.exports.wandb import Wandb, wandb_problems
+from tandv.place import Unreachable, place_of
 from tandv.track.common.budget import share
 from tandv.track.common.saving import SaveRule, rule_problems
 from tandv.track.common.writer import FORMATS, Export
@@ -93,6 +94,11 @@ class Settings:
             found.append(f"name={self.name!r} must be a word for the run's folder")
         if self.path is not None and not isinstance(self.path, str | os.PathLike):
             found.append(f"path={self.path!r} must be the path of the run's folder")
+        elif self.path is not None:
+            try:
+                place_of(self.path)
+            except (Unreachable, TypeError) as error:
+                found.append(f"path={str(self.path)!r}: {error}")
         if self.exponents is not None and not _are_edges(self.exponents):
             found.append(f"exponents={self.exponents!r} must be (lowest, highest), two whole numbers such as (-16, 16)")
         return found

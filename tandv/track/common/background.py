@@ -30,7 +30,7 @@ class Background:
         """Tell whether a task of the last one's size can be queued; one alone may have any size."""
         return not self._waiting or self._waiting + self._latest <= self._at_most
 
-    def give(self, task: Callable[[], None], size: int = 0) -> Future[None]:
+    def give(self, task: Callable[[], object], size: int = 0) -> Future[None]:
         """Queue a task that holds `size` bytes until it is done. Never waits."""
         with self._lock:
             self._waiting += size
@@ -47,7 +47,7 @@ class Background:
         """Wait until every task is done."""
         self._pool.shutdown(wait=True)
 
-    def _do(self, task: Callable[[], None], size: int) -> None:
+    def _do(self, task: Callable[[], object], size: int) -> None:
         try:
             task()
         except Exception as error:

@@ -12,7 +12,7 @@ import numpy as np
 
 from tandv.curves.of_run import RESERVED
 from tandv.track.common.budget import Budget
-from tandv.track.common.folders import default_folder
+from tandv.track.common.folders import run_paths
 from tandv.track.common.measurements import Block, StepMeasurements
 from tandv.track.common.numbers import ALLOWED, Reading, known, mean_of
 from tandv.track.common.saving import Checkpoints, Source
@@ -37,8 +37,8 @@ class Tracker:
         insight: what is recorded of optimisation, None for nothing.
     """
 
-    out_path: Path
-    path: Path
+    out_path: Path | str  # text where it is an address, such as "s3://bucket/run"
+    path: Path | str
 
     def __init__(
         self,
@@ -59,12 +59,10 @@ class Tracker:
         self._recorded = 0  # steps since entering
         self._state = "new"
         self._said: set[str] = set()
-        folder = default_folder(settings.name, title) if settings.path is None else Path(settings.path)
-        self.path = folder.absolute()
-        self.out_path = self.path / f"log{settings.offload_type}"
+        self.path, self.out_path = run_paths(settings.path, settings.name, title, settings.offload_type)
         self.raster: RasterWriter | None = None  # of the signs of gradients, where insight is asked for it
         if insight is not None and insight.raster:
-            self.raster = RasterWriter(lambda: self.path, insight.thresholds[-1], insight.raster)
+            self.raster = RasterWriter(lambda: self._writer.folder, insight.thresholds[-1], insight.raster)
         about = {"model": title, "framework": framework}
         exports = [*settings.exports(title), *([self.raster] if self.raster is not None else [])]
         self._open = lambda: Writer(self.path, settings.offload_type, settings.async_offload, about, exports)
@@ -140,7 +138,7 @@ class Tracker:
             now = "this tracker has been started already" if self._state == "on" else "this tracker has been used"
             raise RuntimeError(f"{now}; call track(...) again for another run")
         self._writer = self._open()
-        self.path, self.out_path = self._writer.folder, self._writer.out_path
+        self.path, self.out_path = self._writer.path, self._writer.out_path
         self._state = "on"
         _on.add(self)
         try:
@@ -148,7 +146,7 @@ class Tracker:
             if self._budget is not None:
                 self._budget.begin()
             if self.settings.save is not None and (source := self.weights()) is not None:
-                self._checkpoints = Checkpoints(self.settings.save, self.path / "checkpoints", source)
+                self._checkpoints = Checkpoints(self.settings.save, self._writer.folder / "checkpoints", source)
                 self._checkpoints.begin(self.steps)
             self._begin()
         except BaseException:

@@ -18,11 +18,13 @@ from tandv.log.arrays import write_arrays
 from tandv.log.run import read_run
 from tandv.log.status import this_process
 from tandv.log.store.writing import Store
+from tandv.place import place_of
 from tandv.track.common.background import Background
 from tandv.track.common.curve_file import CurveFile
 from tandv.track.common.folders import new_folder
 from tandv.track.common.frames import places, to_rows
 from tandv.track.common.measurements import Block
+from tandv.track.common.mirror import Mirror
 from tandv.track.common.numbers import Reading
 
 _IN_MEMORY = 256 << 20  # bytes of the whole log as a frame, beyond which it is not made one file at the end
@@ -57,14 +59,20 @@ class Writer:
 
     def __init__(
         self,
-        folder: Path,
+        path: Path | str,
         offload_type: str,
         in_background: bool | None,
         info: dict[str, Any],
         exports: Sequence[Export] = (),
     ):
-        self.folder = new_folder(folder)
-        self.out_path = self.folder / f"log{offload_type}"
+        self._mirror: Mirror | None = None  # of the folder, at the place where the run is to lie
+        if isinstance(path, Path):
+            self.path = self.folder = new_folder(path)
+            self.out_path: Path | str = self.folder / f"log{offload_type}"
+        else:
+            self._mirror = Mirror(place_of(path), self._note, at_once=in_background is False)
+            self.folder, self.path = self._mirror.folder, self._mirror.place.name
+            self.out_path = self.path
         self._store = Store(self.folder, self._note)
         self._blocks: list[Block] = []
         self._refused: list[Block] = []  # by the disk
@@ -81,7 +89,10 @@ class Writer:
         self._waited = 0.0
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self._info = {"tandv": __version__, "started": started} | info
-        self._describe(status="running", **this_process())
+        more = {} if self._mirror is None else {"written_from": str(self.folder)}
+        self._describe(status="running", **this_process(), **more)
+        if self._mirror is not None:
+            self._mirror.begin()
 
     writes = True  # another process may write instead
 
@@ -142,7 +153,8 @@ class Writer:
     def close(self, status: str, facts: Callable[[], Mapping[str, Any]] = dict) -> None:
         """Wait for the thread, write the remaining rows and the finished log, and last the status of the run.
 
-        From then on `out_path` is a file that exists, or the run's folder where no such file could be written.
+        From then on `out_path` is a file that exists, or the run's folder where no such file could be written, or where
+        the run lies at another place.
         """
         self._closing = True
         if self._background is not None:
@@ -157,14 +169,17 @@ class Writer:
         except Exception as error:
             self._lost(error)
         self._curves.close()
-        log = self._finish()
-        self._export(lambda export: export.close(self.out_path if log else None))
+        log, here = self._finish()
+        self._export(lambda export: export.close(here if log else None))
         try:
             if log is None and status == "finished":
                 status = "not written" if self._refused else "empty"
             self._describe(**facts(), status=status, log=log)
         except Exception as error:
             self._note("run", f"could not write {self.folder / 'run.json'}: {error}")
+        self.out_path = here
+        if self._mirror is not None and self._mirror.close():
+            self.out_path = self.path
         self.check()
 
     def _do(self, task: Callable[[], None], size: int = 0) -> Future[None] | None:
@@ -187,16 +202,22 @@ class Writer:
         blocks, self._blocks = self._refused + self._blocks, []
         self._refused = []
         self._write(blocks)
-        self._flush_curves()
+        self._curves.flush()
         self._join()
         if facts:
             try:
                 self._describe(**facts)
             except OSError as error:
                 self._note("run", f"could not write {self.folder / 'run.json'}: {error}; training goes on")
+        self._look()
 
     def _flush_curves(self) -> None:
         self._curves.flush()
+        self._look()
+
+    def _look(self) -> None:
+        if self._mirror is not None and not self._closing:
+            self._mirror.look()
 
     def _write(self, blocks: list[Block]) -> None:
         if not blocks:
@@ -242,14 +263,17 @@ class Writer:
         except OSError as error:
             self._note("tensors", f"could not write to {folder}: {error}; training goes on without these tensors")
 
-    def _finish(self) -> str | None:
-        """Write the log that `out_path` names; return its name, "parts" where it stays in these, None if it has no row.
+    def _finish(self) -> tuple[str | None, Path]:
+        """Write the log that `out_path` names; return its name and where it lies.
 
-        Of a log too large for memory the folder is the log. Where one format fails, another is written.
+        The name is "parts" where it stays in these, None if it has no row; then the folder is the log: where it is too
+        large for memory, or is mirrored at another place. Where one format fails, another is written.
         """
-        wanted, self.out_path = self.out_path, self.folder
+        wanted = Path(self.out_path)
         if not self._store.rows:
-            return None
+            return None, self.folder
+        if self._mirror is not None:
+            return "parts", self.folder
         size = self._store.frame_size
         if size > _IN_MEMORY:
             self._note(
@@ -257,7 +281,7 @@ class Writer:
                 f"the log takes {size / 2**20:,.0f} MiB in memory, more than {_IN_MEMORY >> 20}: the folder "
                 f"{self.folder} is the log, which read_run opens; `tandv log export` makes one file of it",
             )
-            return "parts"
+            return "parts", self.folder
         failed: list[str] = []
         try:
             log = read_run(self.folder)
@@ -268,14 +292,13 @@ class Writer:
                 except Exception as error:
                     failed.append(f"could not write {path.name}: {type(error).__name__}: {error}")
                     continue
-                self.out_path = path
                 if failed:
                     self._note("close", f"{failed[0]}; the finished log is {path} instead")
-                return path.name
+                return path.name, path
         except Exception as error:
             failed.append(f"could not join the parts: {type(error).__name__}: {error}")
         self._note("close", f"{'; '.join(failed)}; the log stays in parts, read_run({str(self.folder)!r}) opens it")
-        return "parts"
+        return "parts", self.folder
 
     def _restore_folder(self) -> None:
         """Make the run's folder again if it was deleted."""

@@ -26,8 +26,8 @@ class Nowhere:
     writes = False
     seconds = 0.0
 
-    def __init__(self, folder: Path, out_path: Path):
-        self.folder, self.out_path = folder, out_path
+    def __init__(self, path: Path | str, out_path: Path | str):
+        self.path, self.out_path = path, out_path
 
     def append(self, make: Callable[[], Iterable[Block]], size: int) -> None:
         pass

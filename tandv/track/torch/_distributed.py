@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tandv.track.common.folders import path_of
 from tandv.track.common.writer import warn
 from tandv.track.torch._ranks import Ranks
 
@@ -32,7 +33,7 @@ class Leader:
             self._writer.append(make, size)
         elif not self._said:
             self._said = True
-            warn(f"writing to {self._writer.folder} is slower than training: steps are left out until it has caught up")
+            warn(f"writing to {self._writer.path} is slower than training: steps are left out until it has caught up")
 
 
 class Follower:
@@ -40,8 +41,8 @@ class Follower:
 
     writes = False
 
-    def __init__(self, out_path: Path):
-        self.folder, self.out_path = out_path.parent, out_path
+    def __init__(self, path: Path | str, out_path: Path | str):
+        self.path, self.out_path = path, out_path
         self.has_room, self.seconds = True, 0.0
 
     def append(self, make: Callable[[], Any], size: int) -> None:
@@ -67,13 +68,13 @@ def together(ranks: Ranks, plan: str, open_log: Callable[[], Any]) -> Any:
         said = json.loads(ranks.hear("log"))
         if "problem" in said:
             raise RuntimeError(f"rank 0 could not begin the log: {said['problem']}")
-        return Follower(Path(said["log"]))
+        return Follower(path_of(said["path"]), path_of(said["log"]))
     try:
         writer = open_log()
     except Exception as error:
         ranks.tell("log", json.dumps({"problem": str(error)}))
         raise
-    ranks.tell("log", json.dumps({"log": str(writer.out_path)}))
+    ranks.tell("log", json.dumps({"path": str(writer.path), "log": str(writer.out_path)}))
     return Leader(writer)
 
 
