@@ -40,10 +40,13 @@ def opening_type(df: AnyLog, types: Sequence[str], metric: str) -> str:
     return min(first, key=lambda kind: first[kind]) if first else usual
 
 
-def opening(cells: Cells, overflow: np.ndarray, layer: str | None = None, step: int | None = None) -> tuple[str, int]:
+def opening(
+    cells: Cells, overflow: np.ndarray, layer: str | None = None, step: int | None = None, of_values: bool = True
+) -> tuple[str, int]:
     """Return the layer and step at which to open, as far as they are not given.
 
-    `overflow` is [layers, steps]: the share of values beyond a format's limit.
+    `overflow` is [layers, steps]: the share of values beyond a format's limit. `of_values` tells whether the statistic
+    is one that only a tensor without any finite value lacks, which a log without counts of NaN tells by it.
 
     Raises UnknownName for a layer that is not there.
     """
@@ -51,6 +54,7 @@ def opening(cells: Cells, overflow: np.ndarray, layer: str | None = None, step: 
         raise UnknownName(unknown("layer", layer, cells.names, "this log"))
     there = cells.values != MISSING
     bad = np.where(there, cells.not_finite.sum(axis=0), 0.0)
+    bad = np.maximum(bad, of_values & there & ~np.isfinite(cells.values))
     rows = np.arange(len(cells.names)) if layer is None else np.array([cells.names.index(layer)])
     if step is None:
         column = _first(bad[rows] > 0)
@@ -60,18 +64,18 @@ def opening(cells: Cells, overflow: np.ndarray, layer: str | None = None, step: 
         return layer or cells.names[0], int(step)
     if layer is None:
         column = int(np.searchsorted(cells.steps, step))
-        rank = standing_out(cells, overflow, column)
+        rank = standing_out(cells, overflow, column) + 1e12 * bad[:, column]
         layer = cells.names[int(np.argmax(np.where(there[:, column], rank, -1.0)))]
     return layer, int(step)
 
 
 def standing_out(cells: Cells, overflow: np.ndarray, column: int) -> np.ndarray:
-    """Return how much each layer stands out at a step: by NaN and infinity, then by overflow, then by its size.
+    """Return how much each layer stands out at a step: by overflow, then by its size.
 
     The size is compared with the layer's usual one, which is its median over the steps; of a single step with that of
     all layers.
     """
-    bad, over = cells.not_finite[..., column].sum(axis=0), overflow[:, column]
+    over = overflow[:, column]
     with np.errstate(divide="ignore", invalid="ignore"):
         sizes = np.log2(np.abs(np.where(cells.values == MISSING, np.nan, cells.values)))
     sizes[~np.isfinite(sizes)] = np.nan
@@ -79,7 +83,7 @@ def standing_out(cells: Cells, overflow: np.ndarray, column: int) -> np.ndarray:
     apart = np.nan_to_num(np.abs(sizes[:, column] - usual))
     if not apart.any():
         apart = np.nan_to_num(np.abs(sizes[:, column] - _median(sizes[:, column])))
-    return 1e12 * bad + 1e6 * np.where(over > OUTLINED_SHARE, over, 0.0) + apart
+    return 1e6 * np.where(over > OUTLINED_SHARE, over, 0.0) + apart
 
 
 def overflow_of(rows: pd.DataFrame, to: Format, cells: Cells) -> np.ndarray:

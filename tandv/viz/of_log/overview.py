@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from tandv.curves import curves_beside
 from tandv.curves.of_run import is_loss
 from tandv.formats import known
+from tandv.glossary import unit
 from tandv.log import logframe
 from tandv.log.door import AnyLog
 from tandv.messages import UnknownName, check_choices, near_steps
@@ -113,7 +114,7 @@ def overview(
         overflow = overflow_of(counted, to, cells)
     else:
         overflow = np.zeros(cells.values.shape) if at_place else overflow_of(rows, to, cells)
-    layer, step = opening(cells, overflow, layer, step)
+    layer, step = opening(cells, overflow, layer, step, of_values=unit(metric) == "value")
     own = logframe.select(df, layer, **one_type) if at_place else logframe.select(rows, layer)
     if step not in (has := logframe.steps(own)):
         raise UnknownName(f"{layer!r} has no {tt} at step {step} in this log; {near_steps(step, has)}")

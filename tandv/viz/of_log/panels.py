@@ -265,7 +265,8 @@ def read_out(ax: Axes, step: int, style: Style) -> None:
     if not len(found.steps):
         return
     at = found.nearest(step)
-    words = [f"{name} {value_text(value, 4)}" for name, value in found.read(step).items()]
+    values = {name: value for name, value in found.read(step).items() if not math.isnan(value)}
+    words = [f"{name} {value_text(value, 4)}" for name, value in values.items()]
     bad = not_finite_text(*found.not_finite_at(step))
     words_at_cursor = f"step {step_text(at)}\n" + "  ".join([*words[:3], *([bad] if bad else [])])
     label = ax.annotate(

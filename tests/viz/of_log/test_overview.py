@@ -55,6 +55,14 @@ def test_it_opens_at_the_first_nan_of_any_tensor_type():
     assert opened_at(viz.overview(df, tt="Gradient", layer="head")) == ("Gradient", "head", 39)
 
 
+def test_without_counts_of_nan_a_statistic_that_is_nan_tells():
+    df = LOG.drop(columns=[("scalar_stats", name) for name in ("nans", "infs", "numel")])
+    df[("exponent_counts", float("inf"))] = 0
+    at = (df[("metadata", "name")] == "embed") & (df[("metadata", "step")] >= 9)
+    df.loc[at, [("scalar_stats", name) for name in ("rm2", "max_abs")]] = np.nan
+    assert opened_at(viz.overview(df, tt="Activation"))[1:] == ("embed", 9)
+
+
 def test_a_healthy_run_opens_at_its_last_step_where_a_layer_stands_out():
     df = clean(example_log(layers=10, steps=40, tensor_types=["Weight"]))
     at = (df[("metadata", "name")] == "layers.1.attention.wq") & (df[("metadata", "step")] == 39)
