@@ -8,32 +8,29 @@
 (['embed', 'layers.0.attention.wq'], (1, 60))
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from tandv import names as rule
 from tandv.log import logframe
+from tandv.log._cells import cells_of
 from tandv.log._frames import SCALARS, Columns, frame_of
-from tandv.log._index import File, NewerFile, indexed
+from tandv.log._index import File
+from tandv.log._looking import TRIES, look, signature_of
 from tandv.log._rows import Numbering, Query, Reader
 from tandv.log._unreadable import UnreadableFile
-from tandv.log._whole import FINISHED, PARTS, read_file, read_folder, warn_of
 from tandv.log.door import Label, Names, Steps
 from tandv.log.finding import lies_at
-from tandv.log.grid import Grid, arranged
+from tandv.log.grid import Grid
 from tandv.log.logframe import LOG
 from tandv.log.ranks import needed
-from tandv.log.store import listing
 from tandv.log.store.columns import PHASE, RANK, STEP
-from tandv.log.store.layers import NAME as MODEL
 from tandv.log.store.layers import Tensor
 from tandv.messages import UnknownName, listed, near_steps, unknown
 from tandv.place import AnyPath, Place, place_of
@@ -41,20 +38,9 @@ from tandv.tensor_types import MEANINGS
 
 __all__ = ["Log", "opened"]
 
-_TRIES = 20  # times that a run which is written meanwhile is looked at again
 _KEPT = 8  # logs that are kept opened
 _FRESH = 2.0  # seconds in which a place that is not of this machine is not asked again
 Answer = TypeVar("Answer")
-
-
-class _Opened(NamedTuple):
-    """What opening found: the files of a run with their index, or the whole log where it has no such files."""
-
-    files: list[File]
-    whole: pd.DataFrame | None
-    model: list[Tensor] | None  # the tensors in the order of the model, if the run has written it down
-    damaged: list[str]
-    signature: tuple
 
 
 class Log:
@@ -76,7 +62,7 @@ class Log:
     def __init__(self, place: AnyPath | Place):
         self._kind = lies_at(place)
         self.place = place_of(place)
-        self._state = _look(self.place, self._kind)
+        self._state = look(self.place, self._kind)
         self.looked = time.monotonic()  # when the place was last asked whether something was added
 
     def __repr__(self) -> str:
@@ -280,7 +266,7 @@ class Log:
             return None
         self._columns([("scalar_stats", scalar_metric)])
         query = self._query(layer, tt, step)
-        found = self._reading(lambda: self._cells(query, scalar_metric))
+        found = self._reading(lambda: cells_of(self._state.files, self._numbers, query, scalar_metric))
         self._check(step, found.steps, layer, tt)
         return found
 
@@ -294,35 +280,6 @@ class Log:
             return False
         groups = (group for file in self._state.files for group in file.groups)
         return all(group.finite for group in groups if group.first[0] <= tt <= group.last[0])
-
-    def _cells(self, query: Query, scalar_metric: str) -> Grid:
-        numbers = self._numbers
-        tensors = sorted(numbers[one] for one in query.tensors or numbers)
-        layer_of = np.zeros(len(numbers), np.int32)
-        layer_of[tensors] = np.arange(len(tensors))
-        layers, steps, values, counts = [], [], [], []
-        for reader in self._readers(numbers):
-            for rows in reader.found(query):
-                counted = () if rows.group.finite else _COUNTS
-                read = reader.columns(rows, [SCALARS + name for name in dict.fromkeys((scalar_metric, *counted))])
-                columns = {
-                    name.removeprefix(SCALARS): column.to_numpy(zero_copy_only=False)[_every(rows.taken)]
-                    for name, column in read.items()
-                }
-                layers.append(layer_of[rows.tensor])
-                steps.append(rows.step)
-                values.append(columns.get(scalar_metric, np.full(len(rows.step), np.nan)))
-                counts.append(columns if counted else {})
-        joined = {scalar_metric: _concatenated(values)}
-        if any(counts):
-            for name in _COUNTS:
-                parts = [one.get(name, np.zeros(len(at), np.int64)) for one, at in zip(counts, steps, strict=True)]
-                joined[name] = _concatenated(parts)
-        at_step, step = _positions(_concatenated(steps))
-        layer = _concatenated(layers)
-        used, layer = _positions(layer)
-        names = list(numbers)
-        return arranged([names[tensors[i]][1] for i in used], at_step, layer, step, joined, scalar_metric)
 
     def _columns(self, columns: Sequence[Label] | None) -> Columns:
         has = self.scalar_metrics()
@@ -394,15 +351,14 @@ class Log:
 
     def _reading(self, action: Callable[[], Answer]) -> Answer:
         """Read from a run that is written meanwhile: where a file has been joined with others, look again."""
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             try:
                 return action()
             except FileNotFoundError:
-                self._state = _look(self.place, self._kind)
+                self._state = look(self.place, self._kind)
         raise UnreadableFile(f"cannot read {self.place}: its files change faster than they are read; try again")
 
 
-_COUNTS = ("nans", "infs", "numel")
 _logs: dict[str, Log] = {}
 _lock = Lock()
 
@@ -442,93 +398,7 @@ def _is_as_it_was(log: Log) -> bool:
     if not log.place.is_local and now - log.looked < _FRESH:
         return True
     log.looked = now
-    return log.signature == _signature(log.place)
-
-
-# ---------------------------------------------------------------------------------------------- looking at a place
-
-
-def _signature(place: Place) -> tuple:
-    """Return what changes when a log is written anew, or rows are added to it."""
-    if place.kind() != "folder":
-        return (place.state(),)
-    parts = place.below(PARTS).files()
-    return (*sorted(parts.items()), *((name, place.below(name).state()) for name in FINISHED))
-
-
-def _look(place: Place, kind: str) -> _Opened:
-    """Open what lies at a place, again where files vanish because they are joined."""
-    for _ in range(_TRIES):
-        if not place.kind():
-            raise FileNotFoundError(f"cannot read {place}: it is not there any more")
-        signature = _signature(place)
-        try:
-            if kind == "file":
-                return _opened_file(place, signature)
-            return _opened_run(place, signature)
-        except FileNotFoundError:
-            continue
-    raise UnreadableFile(f"cannot read {place}: its files change faster than they are read; try again")
-
-
-def _opened_file(place: Place, signature: tuple) -> _Opened:
-    if place.beginning(4) == b"PAR1" and (file := indexed(place)) is not None:  # one file of a run
-        return _Opened([file], None, None, [], signature)
-    return _Opened([], read_file(place), None, [], signature)
-
-
-def _opened_run(place: Place, signature: tuple) -> _Opened:
-    if (found := run_files(place)) is None:
-        return _Opened([], read_folder(place), None, [], signature)
-    files, damaged = found
-    if damaged and not files:
-        raise UnreadableFile(f"cannot open the run {place}:\n  " + "\n  ".join(damaged))
-    warn_of(damaged, place, stacklevel=6)
-    return _Opened(files, None, None if damaged else _model(place), damaged, signature)
-
-
-def run_files(place: Place) -> tuple[list[File], list[str]] | None:
-    """Return the files of a run with their index, and a sentence for each that is damaged.
-
-    None if there are no files of rows, or they are of an older tandv, or one is damaged and the finished log is there.
-
-    Args:
-        place: the folder of the run.
-    """
-    files, damaged = [], []
-    for at in _counting(place):
-        try:
-            file = indexed(at)
-        except NewerFile:
-            raise
-        except UnreadableFile as error:
-            damaged.append(str(error))
-            continue
-        if file is None:
-            return None
-        files.append(file)
-    if not files and not damaged:
-        return None
-    if (damaged or not files) and any(place.below(name).kind() for name in FINISHED):
-        return None
-    return files, damaged
-
-
-def _counting(place: Place) -> list[Place]:
-    """Return the files that count; a run on this machine may move them meanwhile."""
-    if place.is_local:
-        paths = listing.files(Path(place.path))
-        return [place.below(*path.relative_to(place.path).parts) for path in paths]
-    inside = place.below(PARTS)
-    return [inside.below(*name.split("/")) for name in listing.which_count(inside.files(), place)]
-
-
-def _model(place: Place) -> list[Tensor] | None:
-    try:
-        found = json.loads(place.below(MODEL).read())
-        return [(str(kind), str(name)) for kind, name in found["tensors"]]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
+    return log.signature == signature_of(log.place)
 
 
 def _column_of(file: File, name: str) -> np.ndarray:
@@ -540,26 +410,8 @@ def _column_of(file: File, name: str) -> np.ndarray:
     return column.to_numpy()
 
 
-def _every(taken: np.ndarray | None) -> Any:
-    return slice(None) if taken is None else taken
-
-
-def _concatenated(parts: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
-
-
 def _natural(tensor: Tensor) -> tuple:
     kind, name = tensor
     known = list(MEANINGS)
     top = kind.partition(".")[0]
     return known.index(top) if top in known else len(known), kind, rule.natural(name)
-
-
-def _positions(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distinct numbers, ascending, and the position of each among them; as `np.unique`, without sorting."""
-    if not len(numbers) or int(numbers.max()) - int(numbers.min()) > 4 * len(numbers) + 1024:
-        return np.unique(numbers, return_inverse=True)
-    low = numbers.min()
-    seen = np.zeros(int(numbers.max() - low) + 1, bool)
-    seen[numbers - low] = True
-    return np.flatnonzero(seen) + low, (np.cumsum(seen, dtype=np.int32) - 1)[numbers - low]

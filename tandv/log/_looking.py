@@ -1,0 +1,110 @@
+"""Look at a place: which files of a run count, and their index; or the whole log, where only that can be read."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from tandv.log._index import File, NewerFile, indexed
+from tandv.log._unreadable import UnreadableFile
+from tandv.log._whole import FINISHED, PARTS, read_file, read_folder, warn_of
+from tandv.log.store import listing
+from tandv.log.store.layers import NAME as MODEL
+from tandv.log.store.layers import Tensor
+from tandv.place import Place
+
+TRIES = 20  # times that a run which is written meanwhile is looked at again
+
+
+class Opened(NamedTuple):
+    """What opening found: the files of a run with their index, or the whole log where it has no such files."""
+
+    files: list[File]
+    whole: pd.DataFrame | None
+    model: list[Tensor] | None  # the tensors in the order of the model, if the run has written it down
+    damaged: list[str]
+    signature: tuple
+
+
+def signature_of(place: Place) -> tuple:
+    """Return what changes when a log is written anew, or rows are added to it."""
+    if place.kind() != "folder":
+        return (place.state(),)
+    parts = place.below(PARTS).files()
+    return (*sorted(parts.items()), *((name, place.below(name).state()) for name in FINISHED))
+
+
+def look(place: Place, kind: str) -> Opened:
+    """Open what lies at a place, again where files vanish because they are joined."""
+    for _ in range(TRIES):
+        if not place.kind():
+            raise FileNotFoundError(f"cannot read {place}: it is not there any more")
+        signature = signature_of(place)
+        try:
+            if kind == "file":
+                return _opened_file(place, signature)
+            return _opened_run(place, signature)
+        except FileNotFoundError:
+            continue
+    raise UnreadableFile(f"cannot read {place}: its files change faster than they are read; try again")
+
+
+def _opened_file(place: Place, signature: tuple) -> Opened:
+    if place.beginning(4) == b"PAR1" and (file := indexed(place)) is not None:  # one file of a run
+        return Opened([file], None, None, [], signature)
+    return Opened([], read_file(place), None, [], signature)
+
+
+def _opened_run(place: Place, signature: tuple) -> Opened:
+    if (found := _run_files(place)) is None:
+        return Opened([], read_folder(place), None, [], signature)
+    files, damaged = found
+    if damaged and not files:
+        raise UnreadableFile(f"cannot open the run {place}:\n  " + "\n  ".join(damaged))
+    warn_of(damaged, place, stacklevel=6)
+    return Opened(files, None, None if damaged else _model(place), damaged, signature)
+
+
+def _run_files(place: Place) -> tuple[list[File], list[str]] | None:
+    """Return the files of a run with their index, and a sentence for each that is damaged.
+
+    None if there are no files of rows, or they are of an older tandv, or one is damaged and the finished log is there.
+
+    Args:
+        place: the folder of the run.
+    """
+    files, damaged = [], []
+    for at in _counting(place):
+        try:
+            file = indexed(at)
+        except NewerFile:
+            raise
+        except UnreadableFile as error:
+            damaged.append(str(error))
+            continue
+        if file is None:
+            return None
+        files.append(file)
+    if not files and not damaged:
+        return None
+    if (damaged or not files) and any(place.below(name).kind() for name in FINISHED):
+        return None
+    return files, damaged
+
+
+def _counting(place: Place) -> list[Place]:
+    """Return the files that count; a run on this machine may move them meanwhile."""
+    if place.is_local:
+        paths = listing.files(Path(place.path))
+        return [place.below(*path.relative_to(place.path).parts) for path in paths]
+    inside = place.below(PARTS)
+    return [inside.below(*name.split("/")) for name in listing.which_count(inside.files(), place)]
+
+
+def _model(place: Place) -> list[Tensor] | None:
+    try:
+        found = json.loads(place.below(MODEL).read())
+        return [(str(kind), str(name)) for kind, name in found["tensors"]]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
