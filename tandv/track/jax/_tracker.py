@@ -1,33 +1,32 @@
-"""The tracker of a JAX run: which calls are intercepted, which pytrees are read when, and how they become rows."""
+"""The tracker of a JAX run: which calls are intercepted, what a step has measured, and how it becomes rows."""
 
 import functools
-import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import jax
 import numpy as np
 
-from tandv.tensor_types import ACTIVATION, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
+from tandv.tensor_types import ACTIVATION
 from tandv.track.common.measurements import Block, block
 from tandv.track.common.numbers import Reading
 from tandv.track.common.saving import Source
 from tandv.track.common.tracker import Tracker
 from tandv.track.insight.numbers import with_numbers
-from tandv.track.jax import _entry, _haiku, _hosts, _linen, _names, _objects, _trees, _weights
+from tandv.track.jax import _entry, _haiku, _hosts, _linen, _objects, _weights
 from tandv.track.jax._calls import Calls
 from tandv.track.jax._insight import JaxInsight
 from tandv.track.jax._measured import Measurements, record_problems, steps_of
-from tandv.track.jax._names import Leaf
+from tandv.track.jax._messages import check_arrays, check_promised, not_measured, why_nothing
 from tandv.track.jax._naming import Namer
 from tandv.track.jax._numbers import reading
 from tandv.track.jax._objects import is_object
 from tandv.track.jax._packing import packed
 from tandv.track.jax._recompiled import Recompiled
-from tandv.track.jax._rows import JaxStep, Modules, OnDevice, OnHost
-from tandv.track.jax._stacks import whole_of
+from tandv.track.jax._rows import JaxStep, Modules, OnDevice
 from tandv.track.jax._stash import Own, stash_all_stats_and_hist
 from tandv.track.jax._states import parts_of
+from tandv.track.jax._step_trees import StepTrees
 from tandv.track.jax._tag import naming
 from tandv.track.settings import Every, Settings
 
@@ -69,27 +68,22 @@ class JaxTracker(Tracker):
         if not _hosts.writes():
             self._open: Any = lambda: _hosts.Nowhere(self.path, self.out_path)
         self._exponents = settings.exponents
-        self._promised, self._gradients = promised, settings.track_gradients is not False
-        self._weights, self._updates = settings.track_weights, settings.track_updates
-        self._every_trees = every_trees
+        self._promised = promised
         self._selects = settings.selects
         # One namer and one context for all steps, recorded or not, so that JAX traces a program once.
-        self._namer, self._context = Namer(self._selects, self._gradients), object()
+        self._namer, self._context = Namer(self._selects, settings.track_gradients is not False), object()
         self._calls = Calls(self._own, exact, self.say_once, self.fail, self._namer.settle, self._before_program)
         self._recompiled = Recompiled()
         self._is_watching = False
         self._names_known = False
-        self._stacks: dict[Any, tuple[int, ...]] = {}  # axes of parameters that number layers
-        self._unsure: Any = None  # weak references to the weights of the first step
         self._intercepted: list[Any] = []  # functions, in the current step
         self._modules = Modules(type(model).__name__ if is_object(model) else None)
         self._measured = JaxStep(0, [], [], [], False)  # in the current step
         self._phases: list[str] = []  # of what was intercepted in it
-        self._before: list[Leaf] = []  # copies of the weights before the step, where updates are wanted
-        self._insight = JaxInsight(self, insight, self.raster) if insight is not None else None
         self._waiting: list[JaxStep] = []
         self._checked = False
-        self._latest: dict[str, Any] = {"model_state": model, "opt_state": optimizer, "grads": None}
+        of_steps = JaxInsight(self, insight, self.raster) if insight is not None else None
+        self._trees = StepTrees(self, settings, self._own, of_steps, model, optimizer, every_trees)
 
     # What users call.
 
@@ -218,15 +212,18 @@ class JaxTracker(Tracker):
         opt_state = opt_state if opt_state is not None else held
         given = {"model_state": model_state, "opt_state": opt_state, "grads": grads}
         if self._state in ("on", "new"):
-            self._check(given)
-        self._latest |= {name: tree for name, tree in given.items() if tree is not None}
+            check_promised(given, self._promised)
+            if not self._checked:
+                self._checked = True
+                check_arrays(given)
+        self._trees.latest |= {name: tree for name, tree in given.items() if tree is not None}
         self._measured = self._measured._replace(loss_scale=loss_scale)
         super().step(**numbers)
-        self._let_go()
+        self._trees.drop_arrays()
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self._let_go()
+        self._trees.drop_arrays()
         return self
 
     # What the base asks for.
@@ -235,14 +232,12 @@ class JaxTracker(Tracker):
         pass
 
     def detach(self) -> None:
-        self._before = []
         self._calls.remove()
         self._calls.forget()
         if self._is_watching:
             self._is_watching = False
             _objects.unwatch()
-        if self._insight is not None:
-            self._insight.let_go()
+        self._trees.release()
 
     @property
     def has_measured(self) -> bool:
@@ -254,86 +249,34 @@ class JaxTracker(Tracker):
     def weights(self) -> Source | None:
         if not _hosts.writes():
             return None
-        return _weights.source(lambda: self._latest["model_state"], self._modules.called)
+        return _weights.source(lambda: self._trees.latest["model_state"], self._modules.called)
 
     def start_of_step(self) -> None:
-        """Read the weights that this step's forward pass will use."""
         self._measured = JaxStep(self.steps, [], [], [], False)
-        self._intercepted, self._before, self._phases = [], [], []
-        model = self._latest["model_state"]
-        self._read_weights(model)
-        if not self._names_known:  # which layers are stacked is known when the first program has been traced
-            self._unsure = model if is_object(model) else jax.tree.map(_weakly, model)
+        self._intercepted, self._phases = [], []
+        self._trees.start_of_step(self.steps, is_sure=self._names_known)
 
     def _before_program(self) -> None:
         self._guard("reading the weights", self._read_again)
 
     def _read_again(self) -> None:
         """Read the weights of the first step again, once tracing has shown that layers are stacked."""
-        self._stacks |= self._namer.stacks
-        if not self._stacks or self._unsure is None:
-            return
-        unsure, self._unsure = self._unsure, None
-        model = unsure if is_object(unsure) else jax.tree.map(lambda array: array(), unsure)
-        if not any(_is_gone(array) for array in jax.tree.leaves(model, is_leaf=lambda array: array is None)):
-            self._measured = self._measured._replace(read=[], trees=[])
-            self._read_weights(model)
-
-    def _read_weights(self, model: Any) -> None:
-        if model is not None and self._has_trees():
-            leaves = self._leaves("model_state", model)
-            if self._weights:
-                for dtype, name in _names.left_out(model).items():
-                    self._say_left_out(dtype, WEIGHT, name)
-                self._measure(leaves)
-            if self._updates:
-                self._before = [leaf._replace(array=jax.numpy.copy(whole_of(leaf.array))) for leaf in leaves]
-            if self._insight is not None:
-                self._insight.start_of_step(self._chosen_wholes(leaves))
+        self._trees.stacks |= self._namer.stacks
+        self._trees.read_again()
 
     def phase_changes(self) -> None:
         self._take_found()
         self._phases += [self.measurements.phase] * (len(self._measured.programs) - len(self._phases))
 
     def end_of_step(self) -> None:
-        self._unsure = None
         has_rows = any(records for records, _ in self._measured.programs)
         if self._intercepted and not has_rows and not self._calls.left_out:
-            self.say_once(self._why_nothing())
-        if not self._has_trees():
-            return
-        if self._gradients and self._latest["grads"] is not None:
-            self._measure(self._leaves("grads", self._latest["grads"], WEIGHT_GRADIENT))
-        if self._before:
-            after = {
-                leaf.name: whole_of(leaf.array) for leaf in self._leaves("model_state", self._latest["model_state"])
-            }
-            self._measure(
-                [
-                    leaf._replace(array=after[leaf.name] - leaf.array, tensor_type=WEIGHT_UPDATE)
-                    for leaf in self._before
-                    if leaf.name in after
-                ]
-            )
-        if self._latest["opt_state"] is not None:
-            self._measure(self._leaves("opt_state", self._latest["opt_state"]))
-        if self._insight is not None:
-            self._gain_insight(self._insight)
-
-    def _gain_insight(self, insight: JaxInsight) -> None:
-        model, grads = self._latest["model_state"], self._latest["grads"]
-        if grads is None:
-            self.say_once("insight= is about gradients: give them to tracker.step(..., grads=grads)")
-            return
-        gradients = self._chosen_wholes(self._leaves("grads", grads, WEIGHT_GRADIENT))
-        after = self._chosen_wholes(self._leaves("model_state", model)) if model is not None else []
-        make = insight.end_of_step(gradients, after, self._latest["opt_state"], model)
-        self._measured = self._measured._replace(numbers=make)
+            self.say_once(why_nothing(self._intercepted, self._modules.names))
+        self._trees.end_of_step()
 
     def _keep(self) -> None:
-        given = self._latest["grads"] is not None and self._has_trees()
         self.phase_changes()
-        self._waiting.append(self._measured._replace(has_gradients=given, phases=tuple(self._phases)))
+        self._waiting.append(self._trees.added_to(self._measured)._replace(phases=tuple(self._phases)))
         self._recorded += 1
 
     def drain(self) -> None:
@@ -359,7 +302,7 @@ class JaxTracker(Tracker):
             self._is_watching = True
             _objects.watch()
         _objects.watch_new()
-        self._namer.models = [(args, kwargs), *_objects.reached(function), self._latest["model_state"]]
+        self._namer.models = [(args, kwargs), *_objects.reached(function), self._trees.latest["model_state"]]
         try:
             with _linen.watched(), _haiku.watched(), self._calls.on(self.recording):
                 output = function(*args, **kwargs)
@@ -384,105 +327,10 @@ class JaxTracker(Tracker):
         self._measured.programs.extend(found)
 
     def _note(self, namer: Namer | Measurements) -> None:
-        self._stacks |= namer.stacks
+        self._trees.stacks |= namer.stacks
         self._modules.note(namer.names, namer.root)
         self._names_known = self._names_known or bool(namer.names)
         for dtype, name in namer.left_out.items():
-            self._say_left_out(dtype, ACTIVATION, name)
+            self.say_once(*not_measured(dtype, ACTIVATION, name))
         if namer.error is not None:
             self.say_once(f"some outputs are not recorded: {namer.error}")
-
-    def _let_go(self) -> None:
-        """Drop the arrays of a step after it; names are found from the shapes of the weights."""
-        for name, tree in self._latest.items():
-            if not is_object(tree):
-                self._latest[name] = jax.tree.map(_shape_of, tree) if name == "model_state" else None
-
-    def _has_trees(self) -> bool:
-        every = self._every_trees
-        return bool(every(self.steps)) if callable(every) else self.steps % every == 0
-
-    def _measure(self, leaves: list[Leaf]) -> None:
-        leaves = self._chosen(leaves)
-        if not leaves:
-            return
-        measured = _trees.measured(leaves, self._own)
-        if isinstance(measured, OnHost):
-            self._measured.read.append(measured)
-        else:
-            self._measured.trees.append(measured)
-
-    def _chosen(self, leaves: list[Leaf]) -> list[Leaf]:
-        return [leaf for leaf in leaves if self._selects(leaf.name) and self._is_measurable(leaf)]
-
-    def _chosen_wholes(self, leaves: list[Leaf]) -> list[Leaf]:
-        return [leaf._replace(array=whole_of(leaf.array)) for leaf in self._chosen(leaves)]
-
-    def _is_measurable(self, leaf: Leaf) -> bool:
-        if _trees.is_measurable(leaf.array.dtype):
-            return True
-        self._say_left_out(str(leaf.array.dtype), leaf.tensor_type, leaf.name)
-        return False
-
-    def _say_left_out(self, dtype: str, tensor_type: str, name: str) -> None:
-        why = f"arrays of {dtype} are not measured"
-        self.say_once(f"{why} (first met at {tensor_type} {name!r})", why)
-
-    def _leaves(self, argument: str, tree: Any, tensor_type: str = WEIGHT) -> list[Leaf]:
-        if argument == "opt_state":
-            return _names.optimizer_states(tree, self._latest["model_state"], self._stacks)
-        return _names.weights(tree, tensor_type, self._stacks)
-
-    def _check(self, given: dict[str, Any]) -> None:
-        """Raise TypeError where a promised pytree is missing."""
-        missing = [name for name in self._promised if given[name] is None]
-        if missing:
-            raise TypeError(
-                f"tracker.step() lacks {' and '.join(missing)}, which track() was told to record; "
-                "write tracker.step(model_state, opt_state, grads) with the values after the update"
-            )
-        if not self._checked:
-            self._checked = True
-            empty = [
-                name
-                for name, tree in given.items()
-                if tree is not None and not any(_names.is_float(leaf) for leaf in jax.tree.leaves(tree))
-            ]
-            empty = [name for name in empty if name != "opt_state"]  # plain gradient descent has no state
-            if empty:
-                raise ValueError(f"{' and '.join(empty)} given to tracker.step() holds no float array; pass the tree")
-
-    def _why_nothing(self) -> str:
-        names = self._modules.names
-        if not _entry.available():
-            return (
-                f"jax {jax.__version__} runs jitted programs in a way that tandv does not know, so outputs in them are "
-                "not recorded; make them results of the program: `out, m = tandv.track.jax.measured(update)(*args)`, "
-                "then `tracker.record(m)`"
-            )
-        if any(isinstance(function, jax.stages.Compiled) for function in self._intercepted):
-            return (
-                "a program that was compiled ahead of time cannot be given measurements any more: compile one that has "
-                "them, `jax.jit(tandv.track.jax.measured(update)).lower(...).compile()`, and tracker.record(m) what it "
-                "returns beside its output"
-            )
-        if not names:
-            return (
-                "no module was called in what tracker.intercept ran: modules of flax.linen, flax.nnx, equinox and "
-                "haiku are seen, except in programs compiled ahead of time (there use tandv.track.jax.measured); "
-                "record other values by tandv.track.jax.tag(x, 'name')"
-            )
-        some = ", ".join(names[:10])
-        return f"no output was recorded: include and exclude leave none of the modules that were called ({some})"
-
-
-def _weakly(array: Any) -> Callable[[], Any]:
-    return weakref.ref(array) if isinstance(array, jax.Array | np.ndarray) else lambda: array
-
-
-def _is_gone(array: Any) -> bool:
-    return array is None or (isinstance(array, jax.Array) and array.is_deleted())
-
-
-def _shape_of(leaf: Any) -> Any:
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if _names.is_float(leaf) else leaf

@@ -1,0 +1,60 @@
+"""What users are told: which pytrees `step` lacks, and why a program recorded nothing."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+
+from tandv.track.jax import _entry, _names
+
+
+def check_promised(given: Mapping[str, Any], promised: Sequence[str]) -> None:
+    """Raise TypeError where a pytree is missing that `track` was told to record."""
+    missing = [name for name in promised if given[name] is None]
+    if missing:
+        raise TypeError(
+            f"tracker.step() lacks {' and '.join(missing)}, which track() was told to record; "
+            "write tracker.step(model_state, opt_state, grads) with the values after the update"
+        )
+
+
+def check_arrays(given: Mapping[str, Any]) -> None:
+    """Raise ValueError where a pytree has no float array; plain gradient descent has no state."""
+    empty = [
+        name
+        for name, tree in given.items()
+        if tree is not None and not any(_names.is_float(leaf) for leaf in jax.tree.leaves(tree))
+    ]
+    empty = [name for name in empty if name != "opt_state"]
+    if empty:
+        raise ValueError(f"{' and '.join(empty)} given to tracker.step() holds no float array; pass the tree")
+
+
+def not_measured(dtype: str, tensor_type: str, name: str) -> tuple[str, str]:
+    """Return a sentence about arrays that are left out, and the part of it that is the same for all of a dtype."""
+    why = f"arrays of {dtype} are not measured"
+    return f"{why} (first met at {tensor_type} {name!r})", why
+
+
+def why_nothing(functions: Sequence[Any], modules: Sequence[str]) -> str:
+    """Return why the functions of a step recorded nothing, and what to do; `modules` are those that were called."""
+    if not _entry.available():
+        return (
+            f"jax {jax.__version__} runs jitted programs in a way that tandv does not know, so outputs in them are "
+            "not recorded; make them results of the program: `out, m = tandv.track.jax.measured(update)(*args)`, "
+            "then `tracker.record(m)`"
+        )
+    if any(isinstance(function, jax.stages.Compiled) for function in functions):
+        return (
+            "a program that was compiled ahead of time cannot be given measurements any more: compile one that has "
+            "them, `jax.jit(tandv.track.jax.measured(update)).lower(...).compile()`, and tracker.record(m) what it "
+            "returns beside its output"
+        )
+    if not modules:
+        return (
+            "no module was called in what tracker.intercept ran: modules of flax.linen, flax.nnx, equinox and "
+            "haiku are seen, except in programs compiled ahead of time (there use tandv.track.jax.measured); "
+            "record other values by tandv.track.jax.tag(x, 'name')"
+        )
+    some = ", ".join(modules[:10])
+    return f"no output was recorded: include and exclude leave none of the modules that were called ({some})"
