@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from tandv.track.common.saving import SaveRule
+from tandv.track.common.save_rule import SaveRule
 from tandv.track.jax import _hosts, _names, _stash
 from tandv.track.jax._objects import is_equinox, is_object
 from tandv.track.jax._states import parts_of

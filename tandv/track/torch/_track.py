@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from tandv.track.common.saving import SaveRule
+from tandv.track.common.save_rule import SaveRule
 from tandv.track.settings import Every, Pattern, Settings, refuse, truth_problems
 from tandv.track.torch import _weights
 from tandv.track.torch._distributed import find_ranks, problems

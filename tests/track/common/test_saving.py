@@ -20,7 +20,6 @@ from tandv.checkpoints import LeftOut, find, weights
 from tandv.track import SaveRule, crossing_of, jumps_of
 from tandv.track import jax as tracking_jax
 from tandv.track import torch as tracking
-from tandv.track.common.saving import in_bytes
 
 pytestmark = pytest.mark.slow
 
@@ -228,28 +227,6 @@ def test_a_failing_save_is_said_once_and_the_next_is_tried(monkeypatch):
 def test_a_number_that_is_watched_and_never_given_is_said():
     with pytest.warns(UserWarning, match=r"save= watches accuracy, which tracker.step\(accuracy=...\) was never given"):
         train(SaveRule(on=crossing_of("accuracy", 0.5)), steps=2)
-
-
-@pytest.mark.parametrize(
-    ("rule", "words"),
-    [
-        (SaveRule(), "it says neither every= nor on=, so nothing would be saved"),
-        (SaveRule(every=0, before=-1), "every=0 must be a whole number, 1 or more"),
-        (SaveRule(every=1, at_most_bytes="many"), "at_most_bytes='many' must be a number of bytes"),
-        (SaveRule(on="loss"), "on='l' must be jumps_of('loss')"),  # type: ignore[arg-type]
-        (500, "save=500 must be a SaveRule"),
-    ],
-)
-def test_a_wrong_rule_is_refused_at_the_door(rule, words):
-    with pytest.raises(ValueError) as error:
-        tracking.track(nn.Linear(1, 1), save=rule)
-    assert words in str(error.value)
-    with pytest.raises(ValueError, match="cannot track this run"):
-        tracking_jax.track(model_state={"w": jnp.ones(1)}, save=rule)
-
-
-def test_sizes_in_words():
-    assert [in_bytes(size) for size in ("2 GB", "1.5MiB", 7, "10 kb")] == [2 * 10**9, 3 * 2**19, 7, 10**4]
 
 
 def jax_run(save, steps=80, losses=FLAT_THEN_HIGH):
