@@ -8,6 +8,7 @@ from matplotlib.patches import StepPatch
 
 from tandv import viz
 from tandv.log.logframe import example_log, frame, select
+from tandv.viz.layout.style import theme
 from tandv.viz.of_log.histogram import Exponents, exponents_of, smooth
 
 LOG = example_log(layers=5, steps=10)
@@ -119,3 +120,61 @@ def test_exponents_over_the_steps_have_their_limits_and_cells():
     row = table.names.index("2⁰")
     here = df["exponent_counts"][0].to_numpy() / counts.sum(axis=1)
     assert np.allclose(table.values[row], np.where(here > 0, here, -np.inf))
+
+
+# --------------------------------------------------------------------------------- values that are not finite
+
+
+def over_steps(*steps: tuple[int, int, int]):
+    """Return a log of a tensor: how many values are finite, infinite and NaN at each step."""
+    finite, infs, nans = (np.array(one) for one in zip(*steps, strict=True))
+    n = len(steps)
+    meta = {"name": ["fc"] * n, "type": [""] * n, "tensor_type": ["Activation"] * n, "dtype": ["float32"] * n}
+    counts = np.stack([np.zeros(n), np.zeros(n), finite, infs], axis=1).astype(int)
+    return frame(
+        meta | {"step": range(n)}, {"nans": nans, "infs": infs, "numel": finite + infs + nans}, counts, [-1, 0]
+    )
+
+
+def lanes(ax):
+    """Return the shares in the lanes of infinities and NaN."""
+    table = viz.drawn(ax)
+    return {name: table.values[table.names.index(name)].tolist() for name in ("inf", "NaN") if name in table.names}
+
+
+def test_the_map_of_exponents_has_a_lane_for_nan_and_one_for_infinity():
+    gone = -np.inf
+    ax = viz.exp_heatmap(over_steps((8, 0, 0), (4, 4, 0), (2, 4, 2)), "fc", "Activation").axes[0]
+    assert lanes(ax) == {"inf": [gone, 0.5, 0.5], "NaN": [gone, gone, 0.25]}
+    place = viz.drawn(ax)
+    assert [place.not_finite_at(step) for step in range(3)] == [(0, 0), (0, 0.5), (0.25, 0.5)]
+    assert {"inf", "NaN"} <= {label.get_text() for label in ax.get_yticklabels()}
+    assert lanes(viz.exp_heatmap(over_steps((8, 0, 0)), "fc", "Activation").axes[0]) == {}
+
+
+@pytest.mark.parametrize("name", ["light", "dark"])
+@pytest.mark.parametrize("figsize", [(3.3, 2.4), (9.5, 4.4)])
+def test_a_single_step_of_nan_is_seen_among_thousands(name, figsize):
+    log = over_steps(*[(4096, 0, 0)] * 1500, (4095, 0, 1), *[(4096, 0, 0)] * 1499)
+    figure = viz.exp_heatmap(log, "fc", "Activation", theme=name, figsize=figsize)
+    figure.canvas.draw()
+    pink = np.array([int(theme(name).nan[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    plain = np.array([int(theme(name).panel[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3] / 255
+    pale = 0.4 * pink + 0.6 * plain  # of the smallest share
+    assert (np.abs(pixels - pale).sum(-1) < 0.05).sum() >= 3
+
+
+def test_the_map_of_a_tensor_of_nothing_but_nan_is_not_blank():
+    figure = viz.exp_heatmap(over_steps((0, 0, 8), (0, 0, 8)), "fc", "Activation")
+    figure.canvas.draw()
+    assert lanes(figure.axes[0]) == {"NaN": [1.0, 1.0]}
+    assert "no finite value" in [text.get_text() for text in figure.axes[0].texts]
+    pink = [int(theme("light").nan[i : i + 2], 16) for i in (1, 3, 5)]
+    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)
+    assert (np.abs(pixels - pink).sum(-1) < 6).mean() > 0.03
+
+
+def test_a_histogram_says_how_much_is_nan_and_infinite():
+    ax = viz.exp_hist(over_steps((2, 4, 2)), "fc", "Activation", 0).axes[0]
+    assert {"25% are NaN", "50% are infinite"} <= {text.get_text() for text in ax.texts}
