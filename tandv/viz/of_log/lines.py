@@ -103,7 +103,12 @@ def draw_lines(
             0.5, 0.5, "no finite value", transform=ax.transAxes, ha="center", va="center",
             color=style.muted, size=style.text,
         )  # fmt: skip
+    finite = table[np.isfinite(table)]
+    alone = len(ax.get_shared_y_axes().get_siblings(ax)) == 1  # else it has the limits of panels that have values
+    if alone and not finite.size:
         ax.set_ylim(1, 4) if log2 else ax.set_ylim(0, 1)
+    elif alone and not log2 and not finite.any():  # counts of nothing
+        ax.set_ylim(-0.06, 1)
     ax.set_xlim(*_span(steps))
     kinds, names = (tuple(dict.fromkeys(rows[("metadata", c)])) for c in ("tensor_type", "name"))
     shown = Drawn("scalar_line", "step", "value", names, kinds, steps, table, tuple(metrics))

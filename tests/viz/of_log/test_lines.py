@@ -216,3 +216,14 @@ def test_a_loss_that_becomes_nan_or_infinite_is_marked_and_one_of_few_steps_is_n
     ax = Figure(figsize=(6, 3)).add_subplot()
     draw_curves(as_curves({"step": range(6), "test_loss": losses["test_loss"]}), ax, style=theme("light"))
     assert "NaN" not in marks_of(ax)
+
+
+def test_a_panel_without_values_leaves_the_others_theirs():
+    df = LOG.copy()
+    df[RM2] = df[RM2].mask(df[("metadata", "name")] == "embed")
+    for layers in (["embed", "head"], ["head", "embed"]):
+        figure = viz.scalar_line(df, layers, "Activation", "rm2")
+        figure.canvas.draw()
+        ax = figure.axes[1]  # in model order, "head" is the second
+        assert ax.get_ylim()[0] < np.nanmin(ax.lines[0].get_ydata())
+        assert ax.get_ylim()[1] > np.nanmax(ax.lines[0].get_ydata())
