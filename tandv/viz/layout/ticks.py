@@ -12,6 +12,7 @@ from functools import partial
 from itertools import pairwise
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import Formatter, Locator
 
@@ -131,6 +132,14 @@ def step_ticks(axis: Axis) -> None:
 
 def _steps(low: float, high: float, axis: Axis) -> Iterable[float]:
     return multiples(low, high, nice(high - low, room(axis, len(step_text(high))), whole=True))
+
+
+def show_steps(ax: Axes, low: float, high: float) -> None:
+    """Show the steps from low to high on the x axis, and those of the panels that share it, which may have others."""
+    if not ax.get_autoscalex_on():  # it was set for another panel
+        before = ax.get_xlim()
+        low, high = min(low, *before), max(high, *before)
+    ax.set_xlim(low, high)
 
 
 def stride_of_powers(span: float, count: int) -> int:

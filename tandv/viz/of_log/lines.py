@@ -18,6 +18,7 @@ from tandv.viz.layout.ticks import (
     log2_ticks,
     percent_text,
     share_text,
+    show_steps,
     step_ticks,
     value_text,
 )
@@ -109,7 +110,7 @@ def draw_lines(
         ax.set_ylim(1, 4) if log2 else ax.set_ylim(0, 1)
     elif alone and not log2 and not finite.any():  # counts of nothing
         ax.set_ylim(-0.06, 1)
-    ax.set_xlim(*_span(steps))
+    show_steps(ax, *_span(steps))
     kinds, names = (tuple(dict.fromkeys(rows[("metadata", c)])) for c in ("tensor_type", "name"))
     shown = Drawn("scalar_line", "step", "value", names, kinds, steps, table, tuple(metrics))
     remember(ax, shown._replace(not_finite=shares))
@@ -144,7 +145,7 @@ def draw_curves(table: pd.DataFrame, ax: Axes, *, style: Style, label: str = "")
     ax.set_xlabel("step")
     ax.set_ylabel(label)
     if len(steps):
-        ax.set_xlim(*_span(steps))
+        show_steps(ax, *_span(steps))
     remember(ax, Drawn("curves", "step", "value", (), (), steps, values, tuple(map(str, table.columns))))
 
 

@@ -19,7 +19,7 @@ from tandv.viz.layout.heat import MISSING, SOME_INF, SOME_NAN, Hatched, Heat, ed
 from tandv.viz.layout.layer_axis import layer_axis
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, remember
-from tandv.viz.layout.ticks import exponent_ticks, length_in_points, limit_text, power, step_ticks
+from tandv.viz.layout.ticks import exponent_ticks, length_in_points, limit_text, power, show_steps, step_ticks
 from tandv.viz.layout.titles import Key
 from tandv.viz.of_log.not_finite import marks_of, not_finite
 
@@ -154,7 +154,7 @@ def draw_table(
     ax.grid(False)
     for spine in ax.spines.values():
         spine.set_visible(True)
-    ax.set_xlim(x[0], x[-1])
+    show_steps(ax, float(x[0]), float(x[-1]))
     step_ticks(ax.xaxis)
     return heat
 

@@ -255,3 +255,15 @@ def test_norms_have_panels_of_ranks_and_say_nan():
     df.loc[at, ("scalar_stats", "nans")] = 1
     marks = {line.get_label(): list(line.get_xdata()) for line in viz.norms(df).axes[0].lines}
     assert marks["NaN"] == [7]
+
+
+def test_panels_of_different_steps_show_all_of_them():
+    late = LOG[(LOG[NAME] != "head") | (LOG[STEP] >= 12)]
+    late = late[(late[NAME] != "embed") | (late[STEP] < 5)]
+    for figure in (
+        viz.scalar_line(late, ["embed", "head"], "Activation", "rm2"),
+        viz.exp_heatmap(late, ["embed", "head"], "Activation"),
+    ):
+        for ax in figure.axes:
+            assert ax.get_xlim()[0] <= 0
+            assert ax.get_xlim()[1] >= 19
