@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tandv.log._opening import AnyPath
-from tandv.log.store.listing import files
+from tandv.log.store.listing import PARTS
+from tandv.place import Place, place_of
 
 _SILENT = 600.0  # seconds without a new file, after which a run on another machine may be killed
 _PAUSES = 20  # times its longest pause so far, after which it is
@@ -31,18 +32,19 @@ def run_status(folder: AnyPath) -> str:
     'finished'
 
     Args:
-        folder: the folder of the run, which a tracker made (`tracker.path`).
+        folder: the folder of the run, which a tracker made (`tracker.path`), also at an address such as
+            "s3://bucket/run".
 
     Raises FileNotFoundError if there is no run in the folder, ValueError if its `run.json` is damaged.
     """
-    folder = Path(folder)
-    about = folder / "run.json"
-    if not about.is_file():
+    place = place_of(folder)
+    about = place.below("run.json")
+    if about.state() is None:
         raise FileNotFoundError(
             f"there is no run in {folder}: it has no run.json; give the folder that tracker.path names"
         )
     try:
-        info = json.loads(about.read_text())
+        info = json.loads(about.read())
         status, process, key = info["status"], info.get("process"), info.get("process_key")
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ValueError(f"{about} is damaged ({error}); read_run({str(folder)!r}) opens the rows without it") from None
@@ -50,7 +52,7 @@ def run_status(folder: AnyPath) -> str:
         return str(status)
     if isinstance(process, int) and isinstance(key, str) and key and _machine() == key.rpartition("/")[0]:
         return "running" if process_key(process) == key else "killed"
-    return "running" if _wrote_lately(folder) else "killed"
+    return "running" if _wrote_lately(place) else "killed"
 
 
 def this_process() -> dict[str, Any]:
@@ -80,7 +82,9 @@ def _machine() -> str:
         return ""
 
 
-def _wrote_lately(folder: Path) -> bool:
-    written = sorted(path.stat().st_mtime for path in [folder / "run.json", *files(folder)])
+def _wrote_lately(place: Place) -> bool:
+    found = place.files()
+    names = ["run.json", *(name for name in found if name.partition("/")[0] == PARTS)]
+    written = sorted(found[name].written / 1e9 for name in names if name in found)
     pauses = [after - before for before, after in pairwise(written)]
     return time.time() - written[-1] < max(_SILENT, _PAUSES * max(pauses, default=0.0))

@@ -223,3 +223,31 @@ def test_two_trackers_in_one_run_keep_their_names_and_axes_apart(wandb, train, r
 def test_what_use_wandb_may_be_is_said(train):
     with pytest.raises(ValueError, match="use_wandb='row' must be True, False or 'rows'"):
         train(use_wandb="row")
+
+
+def test_the_losses_of_a_finished_run_stand_in_the_rows_of_their_steps(wandb, rows):
+    import torch
+
+    from tandv.track.torch import track
+
+    with track(torch.nn.Linear(2, 1), path="run", every=2) as tracker:
+        for step in range(4):
+            tracker.step(loss=float(step))
+    with wandb.init() as run:
+        to_wandb("run", run)
+    found = by_step(rows())
+    assert {step: row["tandv/loss"] for step, row in found.items()} == {0: 0.0, 1: 1.0, 2: 2.0, 3: 3.0}
+    assert ["tandv/Weight/rm2/max" in found[step] for step in range(4)] == [True, False, True, False]
+
+
+def test_numbers_of_the_loop_are_not_sent_beside_what_the_user_logs(wandb, rows):
+    import torch
+
+    from tandv.track.torch import track
+
+    with wandb.init() as run, track(torch.nn.Linear(2, 1), use_wandb=True, async_offload=False) as tracker:
+        for step in range(3):
+            tracker.step(loss=float(step))
+            run.log({"loss": float(step)})
+    assert [row["loss"] for row in rows()] == [0.0, 1.0, 2.0]
+    assert not any("tandv/loss" in row for row in rows())

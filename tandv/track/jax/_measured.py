@@ -186,7 +186,7 @@ def steps_of(m: Measurements) -> Iterator[list[np.ndarray]]:
         yield [one[i] for one in words]
 
 
-def record_problems(m: Any, steps_axis: int | None) -> list[str]:
+def record_problems(m: Any, steps_axis: int | None, numbers: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with what `record` was given."""
     if not isinstance(m, Measurements):
         return [f"m={type(m).__name__} must be the second of the two results of a measured function"]
@@ -204,7 +204,14 @@ def record_problems(m: Any, steps_axis: int | None) -> list[str]:
         ]
     if steps_axis not in (None, 0):
         return [f"steps_axis={steps_axis} must be 0, the axis along which jax.lax.scan stacks what it returns"]
-    return []
+    if steps_axis is None:
+        return []
+    steps = len(m.words[0]) if m.words else 0
+    return [
+        f"{name} has the shape {np.shape(values)}, but m has {steps} steps: give an array of a number for each step"
+        for name, values in numbers.items()
+        if np.shape(values)[:1] != (steps,)
+    ]
 
 
 def _refuse_shards() -> None:

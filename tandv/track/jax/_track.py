@@ -102,7 +102,8 @@ def track(
         exponents: (lowest, highest) powers of two that get a column of the histogram; values outside are counted in
             -inf and inf. By default all that occur.
         tensorboard: a SummaryWriter of yours that each recorded step is written to as well.
-        name, path: the run's folder is `tandv-runs/<name>` or `path`; a taken name gets a number.
+        name, path: the run's folder is `tandv-runs/<name>` or `path`, also an address such as "s3://bucket/run"; a
+            taken name gets a number.
         save: at which steps the parameters are saved in the run's folder, see `tandv.track.SaveRule`.
         insight: as in `tandv.track.torch.track`, from the gradients given to `step`. The weights before the step are
             held until it ends, as copies if the step is donated them. optax stores no epsilon: `adam` in the dict

@@ -136,7 +136,7 @@ class JaxTracker(Tracker):
 
         return wrapped
 
-    def record(self, m: Measurements, steps_axis: int | None = None) -> None:
+    def record(self, m: Measurements, steps_axis: int | None = None, **numbers: Any) -> None:
         """Record the measurements that a function made by `measured` returned, as part of the current step.
 
         >>> import jax.numpy as jnp
@@ -152,28 +152,32 @@ class JaxTracker(Tracker):
             m: the measurements; they are copied to the host with those of other steps, unless `steps_axis` is given.
             steps_axis: the axis of `m` that numbers training steps, where they are scanned over; always 0. Each is
                 recorded as `every` says and ended here; do not call `step` for them.
+            numbers: numbers of the step, such as `loss=loss`, see `numbers`; with `steps_axis` arrays [steps].
 
         Raises ValueError where `m` is no measurement, still being traced, or has another number of axes.
         """
-        if problems := record_problems(m, steps_axis):
+        if problems := record_problems(m, steps_axis, numbers):
             raise ValueError("cannot record this:\n  " + "\n  ".join(problems))
         if self._state != "on":
             return
-        self._guard("recording measurements", lambda: self._keep_record(m, steps_axis))
+        self._guard("recording measurements", lambda: self._keep_record(m, steps_axis, numbers))
 
-    def _keep_record(self, m: Measurements, steps_axis: int | None) -> None:
+    def _keep_record(self, m: Measurements, steps_axis: int | None, numbers: dict[str, Any]) -> None:
         self._note(m)
         if steps_axis is None:
+            if numbers:
+                self.numbers(**numbers)
             if self.recording:
                 self._before_program()
                 self._measured.programs.append(OnDevice(list(m.records), packed(m.words)))
             return
-        for words in steps_of(m):
+        of_steps = {name: np.asarray(jax.device_get(values)) for name, values in numbers.items()}
+        for i, words in enumerate(steps_of(m)):
             if self.recording:
                 self._measured.programs.append(
                     OnDevice(list(m.records), np.concatenate([w.reshape(-1) for w in words]))
                 )
-            super().step()
+            super().step(**{name: values[i] for name, values in of_steps.items()})
 
     def step(
         self,

@@ -83,7 +83,8 @@ def track(
         exponents: (lowest, highest) powers of two that get a column of the histogram; values outside are counted in
             -inf and inf. By default all that occur.
         tensorboard: a SummaryWriter of yours that each recorded step is written to as well.
-        name, path: the run's folder is `tandv-runs/<name>` or `path`; a taken name gets a number.
+        name, path: the run's folder is `tandv-runs/<name>` or `path`, also an address such as "s3://bucket/run"; a
+            taken name gets a number.
         process_group: the ranks that are tracked together, where there are several; all by default. Each measures its
             part, and the first writes one log of the whole.
         per_rank: keep the rows of each rank instead of merging them.

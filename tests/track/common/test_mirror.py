@@ -15,6 +15,7 @@ from torch import nn
 
 from tandv.curves import read_curves
 from tandv.log.run import read_run
+from tandv.log.status import run_status
 from tandv.place import Place, place_of
 from tandv.track import SaveRule
 from tandv.track.common import mirror as mirror_module
@@ -249,3 +250,12 @@ def test_a_large_file_is_streamed(odd, monkeypatch, tmp_path):
     place_of("odd://large").put_from(tmp_path / "large")
     assert odd.cat("/large") == b"x" * 100
     assert Odd.puts == []
+
+
+def test_how_it_stands_is_told_at_its_place(odd):
+    with track(nn.Linear(2, 2), path="odd://run") as tracker:
+        assert run_status(tracker.path) == "running"
+        tracker.numbers(loss=1.0)
+    assert run_status(tracker.path) == "empty"
+    with pytest.raises(FileNotFoundError, match="there is no run in odd://other"):
+        run_status("odd://other")

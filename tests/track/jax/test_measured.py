@@ -9,6 +9,7 @@ from flax import linen as nn
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from tandv.curves import read_curves
 from tandv.track.common import read_pickle
 from tandv.track.jax import measured, tag, track
 
@@ -205,3 +206,17 @@ def test_what_is_no_measurement_of_a_step_is_refused():
         tracker.record(one)
         tracker.step()
     assert list(table(tracker)) == [("Activation", "double", 0)]
+
+
+def test_steps_that_are_scanned_over_have_numbers_of_their_own():
+    double = measured(lambda x: tag(2 * x, "double"))
+    losses, m = jax.jit(lambda xs: jax.lax.scan(lambda sum, x: (sum, (x, double(x)[1])), 0, xs))(jnp.arange(3.0))[1]
+    with track(init_step=7, every=2) as tracker:
+        with pytest.raises(ValueError, match=r"loss has the shape \(2,\), but m has 3 steps: give an array"):
+            tracker.record(m, steps_axis=0, loss=losses[:2])
+        tracker.record(m, steps_axis=0, loss=losses, lr=[0.1, 0.2, 0.3])
+        tracker.record(double(jnp.ones(()))[1], loss=5.0)
+        tracker.step(loss=jnp.float32(7.0))
+    curves = read_curves(tracker.path)
+    assert curves["loss"].to_dict() == {7: 0.0, 8: 1.0, 9: 2.0, 10: 6.0}
+    assert curves["lr"].dropna().tolist() == [0.1, 0.2, 0.3]
