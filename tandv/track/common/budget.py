@@ -170,7 +170,7 @@ class Budget:
             }
         return about
 
-    def said(self) -> str:
+    def summary(self) -> str:
         """Return one line that reports the interval chosen and the cost achieved."""
         spent = self.spent
         if spent is None:

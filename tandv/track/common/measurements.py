@@ -135,9 +135,9 @@ class StepMeasurements:
 
     def take(self, step: int) -> Block:
         """Return the step's rows in model order, one for each quantity, and start the next step."""
-        return self.hand_over(step).make()
+        return self.take_later(step).make()
 
-    def hand_over(self, step: int) -> Later:
+    def take_later(self, step: int) -> Later:
         """Return what `take` returns, still to be summarised, which another thread can do; start the next step."""
         parts, exponents = self._parts(), self.exponents
         self._release()

@@ -12,7 +12,7 @@ from tandv.track.common.background import Background
 from tandv.track.common.numbers import Reading
 from tandv.track.common.save_rule import SaveRule, in_bytes, in_words
 from tandv.track.common.triggers import Watch
-from tandv.track.common.writer import say, warn
+from tandv.track.common.writer import print_line, warn
 
 __all__ = ["Checkpoints", "Snapshot", "Source"]
 
@@ -96,7 +96,7 @@ class Checkpoints:
         self._ring: deque[tuple[int, Snapshot]] = deque()
         self._slots = rule.before
         self._due: dict[int, str] = {}  # the reason to save at a step, by step
-        self._heard: deque[tuple[int, dict[str, Reading]]] = deque()
+        self._numbers: deque[tuple[int, dict[str, Reading]]] = deque()
         self._watches: list[tuple[str, Watch]] = [(one.quantity, one.begin()) for one in rule.triggers]
         self._never = {one.quantity for one in rule.triggers}  # numbers that have not been given yet
         shares = 2 if rule.every is not None and rule.triggers else 1
@@ -115,19 +115,19 @@ class Checkpoints:
         try:
             while self._failed:
                 self._files.pop(self._failed.popleft(), None)
-            self._listen(wait=False)
+            self._watch_numbers(wait=False)
             self._save(step)
         except Exception as error:
             self._note("copy", f"could not copy the weights of step {step}: {type(error).__name__}: {error}")
         while self._notes:
             warn(f"{self._notes.popleft()}; training goes on")
 
-    def hear(self, step: int, numbers: Mapping[str, Reading]) -> None:
+    def add_numbers(self, step: int, numbers: Mapping[str, Reading]) -> None:
         """Watch the `numbers` of `step`, by name; a number on a device is read when it has arrived."""
         mine = {name: read for name, read in numbers.items() if any(name == watched for watched, _ in self._watches)}
         if mine:
             self._never -= mine.keys()
-            self._heard.append((step, mine))
+            self._numbers.append((step, mine))
 
     def facts(self) -> dict[str, Any]:
         """Return what run.json reports about checkpoints."""
@@ -137,7 +137,7 @@ class Checkpoints:
     def close(self, step: int) -> None:
         """Read the last numbers, save what they trigger up to `step`, and wait for the disk."""
         try:
-            self._listen(wait=True)
+            self._watch_numbers(wait=True)
             if any(due <= step for due in self._due):
                 self._save(step)
         except Exception as error:
@@ -155,13 +155,13 @@ class Checkpoints:
 
     # Inside.
 
-    def _listen(self, wait: bool) -> None:
-        while self._heard:
-            step, numbers = self._heard[0]
-            read = {name: number(wait or len(self._heard) > _LATE) for name, number in numbers.items()}
+    def _watch_numbers(self, wait: bool) -> None:
+        while self._numbers:
+            step, numbers = self._numbers[0]
+            read = {name: number(wait or len(self._numbers) > _LATE) for name, number in numbers.items()}
             if any(value is None for value in read.values()):
                 return
-            self._heard.popleft()
+            self._numbers.popleft()
             for name, watch in list(self._watches):
                 if (value := read.get(name)) is not None and (why := watch(step, value)):
                     self._event(step, why)
@@ -195,7 +195,7 @@ class Checkpoints:
             earlier.settle()
         if keep and self._slots:
             self._ring.append((step, snapshot))
-            while len(self._ring) > self._slots + (self._late if self._heard else 0):
+            while len(self._ring) > self._slots + (self._late if self._numbers else 0):
                 self._ring.popleft()
 
     def _size(self, nbytes: int) -> None:
@@ -212,7 +212,9 @@ class Checkpoints:
                 f"before={self._rule.before}; so many are kept",
             )
         elif nbytes * self._slots >= 1 << 26:
-            say(f"keeps copies of the weights of {self._slots} steps in memory, {in_words(nbytes * self._slots)}")
+            print_line(
+                f"keeps copies of the weights of {self._slots} steps in memory, {in_words(nbytes * self._slots)}"
+            )
 
     def _give(self, step: int, snapshot: Snapshot, why: str, regular: bool) -> None:
         """Queue a snapshot for writing, if the limits allow it and the disk keeps up."""

@@ -83,7 +83,7 @@ class Stashed:
         dtypes = [one.dtype for one in said]
         return Block(step, quantities, dtypes, columns | {"calls": calls}, counts, lowest, tensors)
 
-    def hand_over(self, step: int) -> Later:
+    def take_later(self, step: int) -> Later:
         """Return what `take` returns; it is read now, because the user's tensors may change later."""
         taken = self.take(step)
         return Later.at_once(taken._replace(tensors={name: values.copy() for name, values in taken.tensors.items()}))

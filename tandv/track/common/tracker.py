@@ -16,7 +16,7 @@ from tandv.track.common.folders import run_paths
 from tandv.track.common.measurements import Block, StepMeasurements
 from tandv.track.common.numbers import ALLOWED, Reading, known, mean_of
 from tandv.track.common.saving import Checkpoints, Source
-from tandv.track.common.writer import Writer, say, warn
+from tandv.track.common.writer import Writer, print_line, warn
 from tandv.track.insight.numbers import InsightSettings, Numbers, with_numbers
 from tandv.track.insight.raster import RasterWriter
 from tandv.track.settings import Settings
@@ -96,7 +96,7 @@ class Tracker:
     def step_over(self) -> None:
         """Finish a step, recorded or not."""
 
-    def covered(self) -> str | None:
+    def coverage_summary(self) -> str | None:
         """Return one line about what the run has not recorded, and why; None where nothing is missing."""
         return None
 
@@ -319,7 +319,7 @@ class Tracker:
             for name in names:
                 setattr(part, name, self._budget.timed(getattr(part, name)))
 
-    def say_once(self, message: str, about: str | None = None) -> None:
+    def warn_once(self, message: str, about: str | None = None) -> None:
         """Warn once about something that is not recorded.
 
         Args:
@@ -351,7 +351,7 @@ class Tracker:
                     reading = self.reading(value)
                     self._given.setdefault(name, []).append(reading)
             except Exception as error:  # of any class: what is given may be anything
-                self.say_once(
+                self.warn_once(
                     f"{name}= of step {self.steps} is not kept: {error}; {ALLOWED}. The other numbers are kept",
                     f"number {name}",
                 )
@@ -362,7 +362,7 @@ class Tracker:
             numbers = {name: mean_of(readings) for name, readings in given.items()}
             self._writer.keep_numbers(self.steps, numbers, self.settings.offload_inc if not self.recording else None)
             if self._checkpoints is not None:
-                self._checkpoints.hear(self.steps, numbers)
+                self._checkpoints.add_numbers(self.steps, numbers)
 
     def _begin(self) -> None:
         self.recording = False
@@ -414,7 +414,7 @@ class Tracker:
             self._writer.flush(self._facts())
 
     def _keep(self) -> None:
-        later, of_step, of_rows = self.measurements.hand_over(self.steps), self.of_step, self.of_rows
+        later, of_step, of_rows = self.measurements.take_later(self.steps), self.of_step, self.of_rows
         self.of_step, self.of_rows = {}, None
         self._writer.append(lambda: [with_numbers(_with(later.make(), of_step), of_rows)], later.size)
         self._recorded += 1
@@ -436,9 +436,9 @@ class Tracker:
         self.recording = False
         self._state = "elsewhere"
 
-    def _say_what_is_missing(self) -> None:
+    def _warn_of_gaps(self) -> None:
         try:
-            if (missing := self.covered()) is not None:
+            if (missing := self.coverage_summary()) is not None:
                 warn(missing)
         except Exception as error:
             warn(f"could not tell what was recorded: {type(error).__name__}: {error}")
@@ -455,7 +455,7 @@ class Tracker:
         self._state = "over"
         _on.discard(self)
         if status == "finished" and not failed:
-            self._say_what_is_missing()
+            self._warn_of_gaps()
         if self._checkpoints is not None:
             self._checkpoints.close(self.steps)
         try:
@@ -468,7 +468,7 @@ class Tracker:
             warn(f"could not close the log in {self.path}: {type(error).__name__}: {error}")
         self.out_path = self._writer.out_path
         if self._budget is not None:
-            say(self._budget.said())
+            print_line(self._budget.summary())
 
 
 _on: weakref.WeakSet[Tracker] = weakref.WeakSet()

@@ -326,7 +326,7 @@ class Writer:
             self._notes.append(message)
 
 
-def say(message: str) -> None:
+def print_line(message: str) -> None:
     """Print a message as a line on stderr."""
     print(f"tandv: {message}", file=sys.stderr)
 
@@ -336,4 +336,4 @@ def warn(message: str) -> None:
     try:
         warnings.warn(f"tandv: {message}", stacklevel=2)
     except UserWarning:
-        say(message)
+        print_line(message)

@@ -33,12 +33,12 @@ class Calls:
         self,
         own: Callable[[Any], Kernel] | None,
         exact: bool,
-        say: Callable[[str], None],
+        warn_once: Callable[[str], None],
         fail: Callable[[str, Exception], None],
         settle: Callable[[], None],
         before: Callable[[], None],
     ):
-        self._own, self._exact, self._say, self._fail = own, exact, say, fail
+        self._own, self._exact, self._warn_once, self._fail = own, exact, warn_once, fail
         self._settle = settle  # called when JAX has traced a program and is about to run it
         self._before = before  # called before the first program with marks runs, which may donate its arguments
         self._variants: OrderedDict[Any, Variant] = OrderedDict()
@@ -101,13 +101,13 @@ class Calls:
             self.found.append(OnDevice(ran.records, ran.words))
         else:
             self.left_out = True
-            self._say(
+            self._warn_once(
                 f"the jitted {variant.name} uses what callbacks answer, or changes arrays in place; it cannot be run a "
                 "second time to compare results, so its outputs are not recorded. `tandv.track.jax.measured` makes "
                 "them results of the program itself"
             )
         if variant.why_two:
-            self._say(
+            self._warn_once(
                 f"the jitted {variant.name} is run as it is and once more to measure it: {variant.why_two}. "
                 "Results stay those of the untracked run; recorded steps take about 1.5 times as long"
             )

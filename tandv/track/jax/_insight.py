@@ -80,7 +80,7 @@ class JaxInsight:
         except Exception as error:
             if all(len(_devices(array)) == 1 for array in given.values()):
                 raise
-            self._tracker.say_once(f"insight leaves arrays out that are spread in a way it does not know: {error}")
+            self._tracker.warn_once(f"insight leaves arrays out that are spread in a way it does not know: {error}")
             return None
         asked, raster, signs = self._asked, self._raster, self._signs(found)
 

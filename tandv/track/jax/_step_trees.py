@@ -125,7 +125,7 @@ class StepTrees:
             leaves = self._leaves("model_state", model)
             if self._weights:
                 for dtype, name in _names.left_out(model).items():
-                    self._tracker.say_once(*not_measured(dtype, WEIGHT, name))
+                    self._tracker.warn_once(*not_measured(dtype, WEIGHT, name))
                 self._measure(leaves)
             if self._updates:
                 self._before = [leaf._replace(array=jax.numpy.copy(whole_of(leaf.array))) for leaf in leaves]
@@ -135,7 +135,7 @@ class StepTrees:
     def _gain_insight(self, insight: JaxInsight) -> None:
         model, grads = self.latest["model_state"], self.latest["grads"]
         if grads is None:
-            self._tracker.say_once("insight= is about gradients: give them to tracker.step(..., grads=grads)")
+            self._tracker.warn_once("insight= is about gradients: give them to tracker.step(..., grads=grads)")
             return
         gradients = self._chosen_wholes(self._leaves("grads", grads, WEIGHT_GRADIENT))
         after = self._chosen_wholes(self._leaves("model_state", model)) if model is not None else []
@@ -160,7 +160,7 @@ class StepTrees:
     def _is_measurable(self, leaf: Leaf) -> bool:
         if _trees.is_measurable(leaf.array.dtype):
             return True
-        self._tracker.say_once(*not_measured(str(leaf.array.dtype), leaf.tensor_type, leaf.name))
+        self._tracker.warn_once(*not_measured(str(leaf.array.dtype), leaf.tensor_type, leaf.name))
         return False
 
     def _leaves(self, argument: str, tree: Any, tensor_type: str = WEIGHT) -> list[Leaf]:

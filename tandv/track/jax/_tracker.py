@@ -72,7 +72,7 @@ class JaxTracker(Tracker):
         self._selects = settings.selects
         # One namer and one context for all steps, recorded or not, so that JAX traces a program once.
         self._namer, self._context = Namer(self._selects, settings.track_gradients is not False), object()
-        self._calls = Calls(self._own, exact, self.say_once, self.fail, self._namer.settle, self._before_program)
+        self._calls = Calls(self._own, exact, self.warn_once, self.fail, self._namer.settle, self._before_program)
         self._recompiled = Recompiled()
         self._is_watching = False
         self._names_known = False
@@ -275,7 +275,7 @@ class JaxTracker(Tracker):
     def end_of_step(self) -> None:
         has_rows = any(records for records, _ in self._measured.programs)
         if self._intercepted and not has_rows and not self._calls.left_out:
-            self.say_once(why_nothing(self._intercepted, self._modules.names))
+            self.warn_once(why_nothing(self._intercepted, self._modules.names))
         self._trees.end_of_step()
 
     def _keep(self) -> None:
@@ -335,6 +335,6 @@ class JaxTracker(Tracker):
         self._modules.note(namer.names, namer.root)
         self._names_known = self._names_known or bool(namer.names)
         for dtype, name in namer.left_out.items():
-            self.say_once(*not_measured(dtype, ACTIVATION, name))
+            self.warn_once(*not_measured(dtype, ACTIVATION, name))
         if namer.error is not None:
-            self.say_once(f"some outputs are not recorded: {namer.error}")
+            self.warn_once(f"some outputs are not recorded: {namer.error}")

@@ -198,7 +198,7 @@ class OutputCapture:
 
     def leave_out(self, name: str, tensor: torch.Tensor) -> None:
         why = why_not(tensor)
-        self.tracker.say_once(f"{why} are not measured (first met at {name!r})", why)
+        self.tracker.warn_once(f"{why} are not measured (first met at {name!r})", why)
 
     def _record(self, named: Named, name: str, tensor: torch.Tensor) -> None:
         if is_functorch_wrapped_tensor(tensor):  # it cannot be read outside of its transform
@@ -285,11 +285,11 @@ class OutputCapture:
         if self._hook is not None:
             self._last.follow(self._tree.modules)
 
-    def say_unseen(self) -> None:
+    def warn_unseen(self) -> None:
         """Warn about outputs that were not reduced over the ranks, and gradients that bypassed compiled graphs."""
-        self._compiled.say_unseen()
+        self._compiled.warn_unseen()
         for _, name in self._sums.unseen():
-            self.tracker.say_once(f"{name!r} stays a term of a sum over ranks in the step and is not measured")
+            self.tracker.warn_once(f"{name!r} stays a term of a sum over ranks in the step and is not measured")
 
     def quantity_of(self, named: Named, name: str, kind: int, part: str = "") -> Quantity:
         key = (named.position, name, kind)

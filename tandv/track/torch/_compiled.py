@@ -47,7 +47,7 @@ _library = torch.library.Library("tandv", "FRAGMENT")
 _library.define("record(Tensor x, int receiver, int module, str leaf, int kind, bool gradient) -> ()")
 
 
-def _hand_over(x: torch.Tensor, receiver: int, module: int, leaf: str, kind: int, gradient: bool) -> None:
+def _to_receiver(x: torch.Tensor, receiver: int, module: int, leaf: str, kind: int, gradient: bool) -> None:
     """Pass a tensor to a receiver, if it still exists."""
     found = _receivers.get(receiver)
     if found is not None:
@@ -68,7 +68,7 @@ def _with_gradient(x: torch.Tensor, receiver: int, module: int, leaf: str, kind:
         record(x, receiver, module, leaf, kind, False)
 
 
-_library.impl("record", _hand_over, "CompositeExplicitAutograd")
+_library.impl("record", _to_receiver, "CompositeExplicitAutograd")
 _library.impl("record", _with_gradient, "Autograd")
 _library.impl("record", lambda *_: None, "Meta")
 _register_effectful_op("tandv::record", _EffectType.ORDERED)

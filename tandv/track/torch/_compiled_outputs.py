@@ -95,14 +95,14 @@ class CompiledOutputs:
         self._tracker.look(within=True)
         if peek_interpreter_stack() is not None:
             why = "tensors inside torch.func or vmap"
-            self._tracker.say_once(f"{why} are not measured (first met in a compiled graph)", why)
+            self._tracker.warn_once(f"{why} are not measured (first met in a compiled graph)", why)
             return -1
         return self._tree.number(key) if last or key not in self._last.keys else -1
 
-    def say_unseen(self) -> None:
+    def warn_unseen(self) -> None:
         """Warn about gradients that bypassed the graphs."""
         if self._views and self._has_gradients:
-            self._tracker.say_once(
+            self._tracker.warn_once(
                 f"the gradient of {next(iter(self._views.values()))!r} was not seen: the loss does not depend on it, "
                 "or a compiled function returns it beside what it is a view of; compile the model itself, or run it in "
                 "eager mode, to have it",

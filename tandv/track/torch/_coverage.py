@@ -103,7 +103,7 @@ class Coverage:
             **({"gradients_cleared_before_they_could_be_read": sorted(unread)} if unread else {}),
         }
 
-    def said(self, modules: "Part", gradients: "Part | None", already: Collection[str] = ()) -> str | None:
+    def summary(self, modules: "Part", gradients: "Part | None", already: Collection[str] = ()) -> str | None:
         """Return one line on what was recorded, what not, and why; None where nothing is missing.
 
         `already` are the sentences that were reported during the run.

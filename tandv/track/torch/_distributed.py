@@ -65,16 +65,16 @@ def together(ranks: Ranks, plan: str, open_log: Callable[[], Any]) -> Any:
     """Enter with the other ranks and return the log's writer: on the first rank its own, on others a `Follower`."""
     ranks.enter(plan)
     if ranks.rank:
-        said = json.loads(ranks.hear("log"))
+        said = json.loads(ranks.get("log"))
         if "problem" in said:
             raise RuntimeError(f"rank 0 could not begin the log: {said['problem']}")
         return Follower(path_of(said["path"]), path_of(said["log"]))
     try:
         writer = open_log()
     except Exception as error:
-        ranks.tell("log", json.dumps({"problem": str(error)}))
+        ranks.put("log", json.dumps({"problem": str(error)}))
         raise
-    ranks.tell("log", json.dumps({"path": str(writer.path), "log": str(writer.out_path)}))
+    ranks.put("log", json.dumps({"path": str(writer.path), "log": str(writer.out_path)}))
     return Leader(writer)
 
 

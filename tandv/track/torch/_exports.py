@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tandv.track.torch._patching import Overheard
+from tandv.track.torch._patching import Observed
 
 
-class _Enclosed(Overheard):
+class _Enclosed(Observed):
     """Replaces a function by one that runs inside of the listeners' contexts."""
 
     def _told(self, original: Callable[..., Any]) -> Callable[..., Any]:

@@ -146,7 +146,7 @@ class TorchInsight:
     def _is_here(self, p: nn.Parameter) -> bool:
         values, group, _ = local(p)
         if group:
-            self._tracker.say_once(
+            self._tracker.warn_once(
                 "insight is about parameters that a process has as a whole: what is spread over several is left out"
             )
             return False
@@ -155,7 +155,9 @@ class TorchInsight:
         for tensor in (p, p.grad):
             if tensor is not None and not readable(tensor):
                 why = why_not(tensor)
-                self._tracker.say_once(f"insight leaves {why} out (first met at {self._names[p]!r})", f"insight: {why}")
+                self._tracker.warn_once(
+                    f"insight leaves {why} out (first met at {self._names[p]!r})", f"insight: {why}"
+                )
                 return False
         return True
 

@@ -34,7 +34,7 @@ def lives_on_device(tensor: torch.Tensor) -> bool:
 
 
 class TorchMeasurements(StepMeasurements):
-    """The measurements of one step on the host and on devices; `hand_over` waits for no device.
+    """The measurements of one step on the host and on devices; `take_later` waits for no device.
 
     The rows that it returns are waited for when they are made, which the writer's thread does.
     """
@@ -87,7 +87,7 @@ class TorchMeasurements(StepMeasurements):
             self._there[layout].append((quantity, name, place))
         return given_in == self.round
 
-    def hand_over(self, step: int) -> Later:
+    def take_later(self, step: int) -> Later:
         self._send()
         parts, sent, exponents = self._parts(), self._sent, self.exponents
         self._sent = []

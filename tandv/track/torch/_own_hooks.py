@@ -11,11 +11,11 @@ from typing import Any
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from tandv.track.torch._patching import Overheard
+from tandv.track.torch._patching import Observed
 from tandv.track.torch._shards import is_spread
 from tandv.track.torch.outputs import tensors_in
 
-_registered = Overheard("register_forward_hook")
+_registered = Observed("register_forward_hook")
 
 Hook = Callable[[nn.Module, Any, Any], None]
 

@@ -38,7 +38,7 @@ class ParameterRecorder:
         values = measurable(mine) if mine is not None else None
         if values is None:
             name, why = self._names[p].name, why_not(gradient)
-            self._tracker.say_once(f"{why} are not measured (first met at Weight_Gradient of {name!r})", why)
+            self._tracker.warn_once(f"{why} are not measured (first met at Weight_Gradient of {name!r})", why)
             return
         values = self._tracker.scaler.taken_out(values, scale)
         if values is not None:
@@ -53,7 +53,7 @@ class ParameterRecorder:
             values = measurable(mine) if mine is not None else None
             if values is None:
                 name, why = self._names[parameter].name, why_not(tensor)
-                self._tracker.say_once(f"{why} are not measured (first met at {kind} of {name!r})", why)
+                self._tracker.warn_once(f"{why} are not measured (first met at {kind} of {name!r})", why)
                 continue
             tensors.append(values if scale is None else unscaled(values, scale))
             quantities.append(self._quantity(parameter, kind, WHOLE + piece))

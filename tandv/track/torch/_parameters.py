@@ -15,7 +15,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 
 from tandv import tensor_types
 from tandv.track.common.readings import FINAL, LAST, LEFT_OVER
-from tandv.track.common.writer import say
+from tandv.track.common.writer import print_line
 from tandv.track.insight.numbers import InsightSettings
 from tandv.track.torch._arrivals import Arrivals
 from tandv.track.torch._coverage import Part
@@ -133,7 +133,9 @@ class ParameterCapture:
                 self._record([(parameter, tensor_types.WEIGHT_UPDATE, now - old)])
         self._record([(p, tensor_types.state(key), state) for p, key, state in self.optimizers.states(self._names)])
         for kind in self.optimizers.news():
-            say(f"{kind} steps on the model's parameters though track() was not given it: its state is recorded, too")
+            print_line(
+                f"{kind} steps on the model's parameters though track() was not given it: its state is recorded, too"
+            )
 
     # Backward passes.
 
@@ -226,7 +228,7 @@ class ParameterCapture:
     def _note_step(self, optimizer: torch.optim.Optimizer) -> None:
         self.optimizers.note(optimizer)
         if has_own_state(optimizer):
-            self._tracker.say_once("the state of LBFGS belongs to no single parameter and is not measured")
+            self._tracker.warn_once("the state of LBFGS belongs to no single parameter and is not measured")
         found = getattr(optimizer, "found_inf", None)  # of a scaler: a fused optimiser skips the step itself
         if found is None:
             self.stepped = True

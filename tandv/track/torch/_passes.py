@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from tandv.track.torch._patching import Overheard
+from tandv.track.torch._patching import Observed
 
 _MARK = "tandv.scale"
 _NODES_AT_MOST = 200  # between the root of a pass and a scaled loss: dividing it, adding several
@@ -72,7 +72,7 @@ def running() -> PassScale | None:
     return _running[-1] if _running else None
 
 
-class Passes(Overheard):
+class Passes(Observed):
     """Calls listeners when a backward pass begins and ends, as `listener(None, (), scale until then)`.
 
     Gradients computed since the last call have that scale.

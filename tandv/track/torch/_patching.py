@@ -7,7 +7,7 @@ from typing import Any
 Listener = Callable[[Any, tuple[Any, ...], Any], None]
 
 
-class Overheard:
+class Observed:
     """Replaces a function by one that calls listeners with its first argument, the others, and what it returned.
 
     Trackers start and end in any order, so only the last to end may restore the original.
@@ -18,21 +18,21 @@ class Overheard:
         self._listeners: list[Listener] = []
         self._owner: Any = None
         self._original: Any = None
-        self._heard: Any = None
+        self._patched: Any = None
 
     def join(self, owner: Any, listener: Listener) -> None:
         """Add a listener to the function of `owner`, a class or module."""
         if not self._listeners:
             self._owner, self._original = owner, getattr(owner, self._name)
-            self._heard = self._told(self._original)
-            setattr(owner, self._name, self._heard)
+            self._patched = self._told(self._original)
+            setattr(owner, self._name, self._patched)
         self._listeners.append(listener)
 
     def leave(self, listener: Listener) -> None:
         """Remove a listener, if it is there."""
         if listener in self._listeners:
             self._listeners.remove(listener)
-            if not self._listeners and getattr(self._owner, self._name) is self._heard:
+            if not self._listeners and getattr(self._owner, self._name) is self._patched:
                 setattr(self._owner, self._name, self._original)
 
     def _told(self, original: Callable[..., Any]) -> Callable[..., Any]:

@@ -63,11 +63,11 @@ class Ranks:
         some = self.size < dist.get_world_size()
         self._group = dist.new_group(self.members, backend="gloo", use_local_synchronization=some)
 
-    def tell(self, name: str, value: str) -> None:
+    def put(self, name: str, value: str) -> None:
         """Set a value in the store for the other ranks."""
         self._store.set(name, value)
 
-    def hear(self, name: str) -> str:
+    def get(self, name: str) -> str:
         """Return a value that another rank sets in the store; waits for it."""
         self._store.wait([name], timedelta(minutes=5))
         return self._store.get(name).decode()

@@ -13,10 +13,10 @@ import torch
 from tandv.measure.device import Arriving
 from tandv.measure.repeats import once_each
 from tandv.track.torch._passes import UNSCALED, PassScale, mark, passes, running
-from tandv.track.torch._patching import Overheard
+from tandv.track.torch._patching import Observed
 
 _METHODS = ("scale", "unscale_", "step")
-_heard: dict[tuple[type, str], Overheard] = {}  # methods of GradScaler, and of subclasses that override them
+_observed: dict[tuple[type, str], Observed] = {}  # methods of GradScaler, and of subclasses that override them
 
 
 class ScalerWatch:
@@ -52,12 +52,12 @@ class ScalerWatch:
 
     def attach(self) -> None:
         for kind, method in _scalers():
-            heard = _heard.setdefault((kind, method), Overheard(method))
-            heard.join(kind, self._listeners[method])
+            observed = _observed.setdefault((kind, method), Observed(method))
+            observed.join(kind, self._listeners[method])
 
     def detach(self) -> None:
-        for (_, method), heard in _heard.items():
-            heard.leave(self._listeners[method])
+        for (_, method), observed in _observed.items():
+            observed.leave(self._listeners[method])
         if self._listening:
             passes.leave(self._passed)
 
@@ -80,7 +80,7 @@ class ScalerWatch:
         if scale.known:
             return values if scale.value is None else unscaled(values, scale.value)
         self._mixed = True
-        self._tracker.say_once(
+        self._tracker.warn_once(
             "scaled and unscaled losses share a backward pass: its gradients have no known scale and are not recorded "
             "(loss_scale is NaN in these steps); scale all of them, or run a backward pass for each"
         )

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from tandv.track.torch._patching import Overheard
+from tandv.track.torch._patching import Observed
 
-_summing = Overheard("redistribute")
+_summing = Observed("redistribute")
 
 WHOLE = "|"  # a tensor of which every rank has a copy, such as a weight under data parallelism
 

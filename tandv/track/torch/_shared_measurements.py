@@ -62,7 +62,7 @@ class SharedMeasurements(TorchMeasurements):
             handles[i] = handle
         return handles
 
-    def hand_over(self, step: int) -> Later:
+    def take_later(self, step: int) -> Later:
         quantities, dtypes, rows = self._merge()
         self._release()
         self.clear()

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from tandv.track.torch._patching import Overheard
+from tandv.track.torch._patching import Observed
 
 
-class _Swaps(Overheard):
+class _Swaps(Observed):
     """Tells listeners of two tensors before they are swapped, `listener(one, other, False)`, and after, `True`."""
 
     def _told(self, original: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ from tandv.track.common.numbers import Reading
 from tandv.track.common.saving import Source
 from tandv.track.common.stash import Stashed
 from tandv.track.common.tracker import Tracker
-from tandv.track.common.writer import say
+from tandv.track.common.writer import print_line
 from tandv.track.settings import Settings
 from tandv.track.torch import _weights
 from tandv.track.torch._capture import OutputCapture
@@ -157,8 +157,8 @@ class TorchTracker(Tracker):
             skipped = self.scaler.scale is not None and not stepped and refused is None
             self.of_rows = self._parameters.insight.end_of_step(skipped, self._parameters.arrivals.is_new)
         if not self._outputs.saw_outputs and self._outputs.expected and self._parameters.has_gradients:
-            self.say_once(UNSEEN)
-        self._outputs.say_unseen()
+            self.warn_once(UNSEEN)
+        self._outputs.warn_unseen()
         self.look()
 
     def step_over(self) -> None:
@@ -167,7 +167,7 @@ class TorchTracker(Tracker):
             self.look()
         for event in self.tree.events():
             if not self._events:
-                say(f"step {self.steps}: {event}; it is followed, and the run's run.json keeps such events")
+                print_line(f"step {self.steps}: {event}; it is followed, and the run's run.json keeps such events")
             if len(self._events) < _EVENTS_AT_MOST:
                 self._events.append({"step": self.steps, "event": event})
         outputs, parameters = self._outputs, self._parameters
@@ -182,16 +182,16 @@ class TorchTracker(Tracker):
         )
         mistake = self._coverage.add(seen)
         if mistake is not None:
-            self.say_once(mistake)
+            self.warn_once(mistake)
         outputs.next_step()
         parameters.step_over()
 
-    def covered(self) -> str | None:
+    def coverage_summary(self) -> str | None:
         if isinstance(self.measurements, SharedMeasurements) and self.measurements.ranks.rank:
             return None  # the first rank reports it
         parameters = self._parameters
         gradients = parameters.trained if self.settings.track_gradients else None
-        return self._coverage.said(self._outputs.recorded, gradients, self._said)
+        return self._coverage.summary(self._outputs.recorded, gradients, self._said)
 
     def _facts(self) -> dict[str, Any]:
         parameters = self._parameters

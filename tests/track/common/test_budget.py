@@ -152,7 +152,7 @@ def test_what_is_done_when_training_is_over_counts():
     loop.budget.exit_begins()
     loop.now += 30.0  # the log is written
     assert loop.budget.spent.achieved == pytest.approx(before + 30.0 / loop.bare)
-    assert "budget 2 % was not kept yet" in loop.budget.said()
+    assert "budget 2 % was not kept yet" in loop.budget.summary()
     assert loop.budget.facts()["achieved"] == round(loop.budget.spent.achieved, 6)
 
 
@@ -174,7 +174,7 @@ def test_time_within_time_counts_once():
 
 def test_what_is_said():
     loop = Loop("2%", plain=0.5, cost=0.1).run(1000)
-    said = loop.budget.said()
+    said = loop.budget.summary()
     assert said == (
         "budget 2 % was kept: every 16th step was recorded at the end, "
         f"{len(loop.recorded)} of 1,000 in all, which made training {100 * loop.achieved:.3g} % longer "
@@ -187,8 +187,8 @@ def test_what_is_said():
         "seconds_of_a_step": 0.5,
         "seconds_for_recording_a_step": 0.1,
     }
-    assert "budget 2 % was not kept yet" in Loop("2%").run(20).budget.said()
-    assert Loop("2%").run(8).budget.said() == (
+    assert "budget 2 % was not kept yet" in Loop("2%").run(20).budget.summary()
+    assert Loop("2%").run(8).budget.summary() == (
         "budget 2 %: 8 steps were too few to know what tracking costs; 2 were recorded"
     )
 

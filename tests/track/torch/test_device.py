@@ -131,7 +131,7 @@ def test_a_step_is_read_when_its_rows_are_made_and_not_before(device, monkeypatc
     laters = []
     for step in range(3):
         measurements.add([torch.full((2,), float(step))], [Quantity((0,), "a", "Linear", "Weight")])
-        laters.append(measurements.hand_over(step))
+        laters.append(measurements.take_later(step))
     assert not read
     assert [later.make().scalars["max_abs"].tolist() for later in reversed(laters)] == [[2.0], [1.0], [0.0]]
     assert len(read) == 3
