@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from tandv.log import logframe
 from tandv.log._opening import TEXT_LABELS, naming
 from tandv.log.logframe import INFINITE, METADATA, PARTS
+from tandv.log.store.columns import EXPONENTS
 
 SPLIT = (pa.float32(), pa.float64(), pa.int32(), pa.int64())
 
@@ -33,6 +34,13 @@ def to_table(df: pd.DataFrame) -> pa.Table:
             values = pa.DictionaryArray.from_arrays(codes, pa.array(names, pa.string()))
         columns[f"{top}/{name}"] = values
     return pa.table(columns)
+
+
+def is_of_a_run(path: Path) -> bool:
+    """Tell whether a file is one of those that a run's folder is made of, with the counts of exponents as a map."""
+    with naming(path):
+        schema = pq.read_schema(path)
+    return EXPONENTS in schema.names and pa.types.is_map(schema.field(EXPONENTS).type)
 
 
 def read_table(path: Path) -> pa.Table:

@@ -87,6 +87,10 @@ def read_parquet(path: AnyPath) -> pd.DataFrame:
 
     Raises UnreadableFile if it is not parquet, SchemaError naming everything in which the table differs from a log.
     """
+    if _parquet.is_of_a_run(existing(path)):
+        from tandv.log.opened import Log  # which reads the other formats by this file
+
+        return Log(path).frame()
     return of_run(as_log(_parquet.from_table(_parquet.read_table(existing(path)))), Path(path).parent)
 
 

@@ -14,7 +14,7 @@ Its columns are a MultiIndex of two levels in three parts:
 65536.0
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -374,10 +374,41 @@ def rows_at(column: np.ndarray, wanted: Steps) -> np.ndarray:
     return mask
 
 
+def choices_text(asked: Mapping[str, Any]) -> str:
+    """Return choices as text, those that were made.
+
+    >>> choices_text({"layer": None, "step": slice(100, 200, None)})
+    'step 100:200'
+
+    Args:
+        asked: the choice by what it is of; None for none.
+    """
+
+    def text(choice: Any) -> str:
+        if isinstance(choice, slice):
+            ends = [choice.start, choice.stop] + ([] if choice.step is None else [choice.step])
+            return ":".join("" if end is None else str(end) for end in ends)
+        return repr(getattr(choice, "pattern", choice))
+
+    return ", ".join(f"{of} {text(choice)}" for of, choice in asked.items() if choice is not None)
+
+
+def steps_there(logged: Sequence[int]) -> str:
+    """Return which steps a log has, to end a sentence with.
+
+    >>> steps_there([0, 5, 10])
+    'this log has 3 steps, 0 to 10'
+
+    Args:
+        logged: the steps, ascending.
+    """
+    return f"{LOG} has {len(logged):,} steps, {logged[0]} to {logged[-1]}"
+
+
 def _nothing_in_common(df: pd.DataFrame, layer: Any, tt: Any, step: Any, phase: Any, rank: Any) -> str:
     asked = {"layer": layer, "tensor type": tt, "step": step, "phase": phase, "rank": rank}
-    chosen = ", ".join(f"{k} {getattr(v, 'pattern', v)!r}" for k, v in asked.items() if v is not None)
+    chosen = choices_text(asked)
     if layer is None:
-        return f"no row has {chosen}; choose other steps (steps(df) lists them)"
+        return f"no row has {chosen}; {steps_there(steps(df))}"
     has = tensor_types(df.take(np.flatnonzero(rows_named(df[("metadata", "name")], layer, "layer"))))
     return f"no row has {chosen} at once; this layer has {listed(has)}"

@@ -8,6 +8,7 @@
 (['embed', 'layers.0.attention.wq'], (1, 60))
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
@@ -25,6 +26,7 @@ from tandv.log._index import File
 from tandv.log._looking import TRIES, look, signature_of
 from tandv.log._rows import Numbering, Query, Reader
 from tandv.log._unreadable import UnreadableFile
+from tandv.log._whole import ALLOWED
 from tandv.log.door import Label, Names, Steps
 from tandv.log.finding import lies_at
 from tandv.log.grid import Grid
@@ -293,10 +295,15 @@ class Log:
     def _query(self, layer: Names | None, tt: Names | None, step: Steps | None) -> Query:
         tensors = None
         if layer is not None or tt is not None:
-            kinds, names = self.tensor_types(), self.layers()
-            kinds = kinds if tt is None else rule.chosen(kinds, tt, "tensor type", LOG)
-            names = names if layer is None else rule.chosen(names, layer, "layer", LOG)
-            in_kinds, in_names = set(kinds), set(names)
+            chosen, problems = [], []
+            for names, wanted, noun in ((self.layers(), layer, "layer"), (self.tensor_types(), tt, "tensor type")):
+                try:
+                    chosen.append(set(names if wanted is None else rule.chosen(names, wanted, noun, LOG)))
+                except UnknownName as error:
+                    problems.append(str(error))
+            if problems:
+                raise UnknownName("\n  ".join(problems))
+            in_names, in_kinds = chosen
             tensors = sorted(one for one in self._numbers if one[0] in in_kinds and one[1] in in_names)
             if not tensors:
                 self._nothing(layer, tt, step)
@@ -331,9 +338,9 @@ class Log:
 
     def _nothing(self, layer: Names | None, tt: Names | None, step: Steps | None) -> None:
         asked = {"layer": layer, "tensor type": tt, "step": step}
-        chosen = ", ".join(f"{k} {getattr(v, 'pattern', v)!r}" for k, v in asked.items() if v is not None)
+        chosen = logframe.choices_text(asked)
         if layer is None:
-            raise UnknownName(f"no row has {chosen}; choose other steps (steps(df) lists them)")
+            raise UnknownName(f"no row has {chosen}; {logframe.steps_there(self.steps())}")
         names = set(rule.chosen(self.layers(), layer, "layer", LOG))
         has = list(dict.fromkeys(kind for kind, name in self.tensors if name in names))
         raise UnknownName(f"no row has {chosen} at once; this layer has {listed(has)}")
@@ -379,6 +386,8 @@ def opened(path: AnyPath | Place | Log) -> Log:
     """
     if isinstance(path, Log):
         return path
+    if not isinstance(path, str | os.PathLike | Place):
+        raise TypeError(f"a log is a table, or the place of one, not a {type(path).__name__}; {ALLOWED}")
     place = place_of(path)
     with _lock:
         known = _logs.pop(place.absolute(), None)

@@ -217,7 +217,7 @@ def test_select_without_a_choice_is_the_log_itself():
         ({"layer": re.compile("conv")}, "no layer matches the pattern 'conv'; this log has 'embed'"),
         ({"step": 7}, "no step 7 in this log; the nearest are 5 and 10 (it has 3 steps, 0 to 10)"),
         ({"step": [5, 70]}, "no step 70 in this log; the nearest are 5 and 10"),
-        ({"step": slice(6, 9)}, "choose other steps"),
+        ({"step": slice(6, 9)}, "no row has step 6:9; this log has 3 steps, 0 to 10"),
     ],
 )
 def test_what_was_not_logged_is_named_with_the_nearest(choice, words):

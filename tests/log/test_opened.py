@@ -10,10 +10,11 @@ import pytest
 from stored import counted_only, stored
 
 from tandv.log import logframe
-from tandv.log.files import write_csv, write_parquet, write_pickle
+from tandv.log.files import read_parquet, write_csv, write_parquet, write_pickle
 from tandv.log.grid import grid
 from tandv.log.logframe import example_log, select
 from tandv.log.opened import Log, opened
+from tandv.log.reading import read
 from tandv.log.run import DamagedPart, read_run
 from tandv.log.store.columns import about
 from tandv.messages import UnknownName
@@ -27,7 +28,7 @@ def run(request, tmp_path):
 
 
 @pytest.fixture
-def read(monkeypatch):
+def columns_read(monkeypatch):
     """What is read of files, as (name of the file, row group, column)."""
     found = []
     whole = pq.ParquetFile.read_row_group
@@ -62,6 +63,7 @@ def test_the_whole_log_is_as_it_was_recorded(run):
         {"layer": re.compile("mlp|head"), "tt": ["Weight", "Activation"], "step": slice(2, None, 3)},
         {"step": [3, 17, 39]},
         {"tt": "Weight", "step": 39},
+        {"layer": "layers.0.mlp.up", "tt": "Weight"},  # the last of its type in the files
         {"layer": "embed", "step": 0},
         {"step": slice(38, 1000)},
     ],
@@ -70,7 +72,7 @@ def test_a_selection_is_that_of_the_whole_frame(chosen, run):
     same(select(run, **chosen), select(LOG, **chosen))
 
 
-def test_what_is_known_of_a_log_without_reading_a_row(run, read):
+def test_what_is_known_of_a_log_without_reading_a_row(run, columns_read):
     log = opened(run)
     assert log.layers() == logframe.layers(LOG)
     assert logframe.layers(run, "Weight") == logframe.layers(LOG, "Weight")
@@ -80,21 +82,21 @@ def test_what_is_known_of_a_log_without_reading_a_row(run, read):
     assert logframe.labels(run) == logframe.labels(LOG)
     assert (logframe.phases(run), logframe.ranks(run)) == ([], [])
     assert log.rows == 1000
-    assert not read
+    assert not columns_read
     assert logframe.steps(str(run)) == list(range(40))
 
 
-def test_only_the_groups_and_columns_that_are_needed_are_read(run, read):
+def test_only_the_groups_and_columns_that_are_needed_are_read(run, columns_read):
     logframe.curves(run, "head", "Weight", "rm2")
-    names = [name for _, name in read]
+    names = [name for _, name in columns_read]
     assert set(names) <= {*(f"metadata/{name}" for name in (*logframe.METADATA, "phase")), "scalar_stats/rm2"}
     groups = [group for file in opened(run)._state.files for group in file.groups]
     holding = [group for group in groups if group.first <= ("Weight", "head") <= group.last]
     assert names.count("metadata/step") == len(holding) < len(groups)
     assert 0 < names.count("scalar_stats/rm2") <= len(holding)
-    read.clear()
+    columns_read.clear()
     grid(run, "Weight", "rm2", step=slice(0, 6))  # the footer says that nothing there is NaN
-    assert {name for _, name in read} <= {
+    assert {name for _, name in columns_read} <= {
         "metadata/tensor_type", "metadata/name", "metadata/step", "scalar_stats/rm2",
     }  # fmt: skip
 
@@ -117,6 +119,8 @@ def test_a_grid_is_that_of_the_whole_frame(kind, run):
         lambda df: select(df, "haed"),
         lambda df: select(df, step=99),
         lambda df: select(df, step=[1, 99]),
+        lambda df: select(df, step=slice(100, 200)),
+        lambda df: select(df, "head", step=slice(100, 200, 5)),
         lambda df: select(df, "head", "Wieght"),
         lambda df: select(df, re.compile("zz")),
         lambda df: select(df, "head", phase="eval"),
@@ -203,6 +207,22 @@ def test_columns_that_are_asked_for(run):
     assert read_run(run, columns=["rm2"])["scalar_stats"].columns.tolist() == ["rm2"]
     with pytest.raises(UnknownName, match="no statistic 'sdt' in this log; did you mean 'std'"):
         read_run(run, columns=["sdt", "rm2"])
+
+
+def test_all_that_is_not_there_is_named_at_once(run):
+    with pytest.raises(UnknownName, match=r"(?s)no layer 'haed'.*did you mean 'head'.*no tensor type 'Wieght'"):
+        read_run(run, layers=["haed", "embed"], tensor_types="Wieght")
+
+
+def test_what_is_no_log():
+    with pytest.raises(TypeError, match="a log is a table, or the place of one, not a dict; tandv.read opens the"):
+        logframe.layers({})  # type: ignore[arg-type]
+
+
+def test_one_file_of_a_run_is_opened_as_a_file(run):
+    file = opened(run)._state.files[0]
+    for opening in (read, read_parquet):
+        assert len(opening(file.place.path)) == sum(group.rows for group in file.groups)
 
 
 @pytest.mark.parametrize("write", [write_pickle, write_parquet, write_csv])
