@@ -65,7 +65,7 @@ def _faults(figure) -> list[str]:
                 found.append(f"{words!r} lies over the panel {ax.get_title('left')!r}")
             if any(min(_meet(b, key)) > 1 for key in keys):
                 found.append(f"{words!r} lies over the colours of {ax.get_title('left')!r}")
-        if ax.axison and min(ax.bbox.width, ax.bbox.height) * 72 / figure.dpi < 11:
+        if ax.axison and min(ax.bbox.width, ax.bbox.height) * 72 / figure.dpi < 8:
             found.append(f"the panel {ax.get_title('left')!r} is {ax.bbox.width:.0f} × {ax.bbox.height:.0f} pixels")
     return found
 

@@ -140,7 +140,7 @@ def facet(
             panel.set_ylabel("")
         settle_labels(panel)
     axis_labels = [(panel, panel.get_xlabel(), panel.get_ylabel()) for panel in panels]
-    _fit_labels(axis_labels)
+    _fit_labels(axis_labels, final=False)
     head = header(figure, words, subtitle if words and style.subtitle else "", legend_entries(panels), style, down)
     arrange(figure, panels, across, head, 2 if len(panels) <= 4 or any(keys) else 1)
     for panel, key in zip(panels, keys, strict=True):
@@ -154,7 +154,7 @@ def facet(
     return figure
 
 
-def _fit_labels(labels: Sequence[tuple[Axes, str, str]]) -> None:
+def _fit_labels(labels: Sequence[tuple[Axes, str, str]], final: bool = True) -> None:
     """Shorten the labels of axes, (panel, label of x, label of y), to the size of their panels."""
     for panel, x, y in labels:
         for label, words, room in ((panel.xaxis.label, x, panel.bbox.width), (panel.yaxis.label, y, panel.bbox.height)):
@@ -162,7 +162,7 @@ def _fit_labels(labels: Sequence[tuple[Axes, str, str]]) -> None:
                 label.set_text(words)
                 shorten(label, panel.figure, room)
                 if len(label.get_text()) < 5 < len(words):  # what is left says nothing
-                    label.set_text("")
+                    label.set_text("" if final else "…")
 
 
 def _label(names: dict[str, Any], panel_title: Callable[[dict[str, Any]], str] | None) -> str:

@@ -23,7 +23,7 @@ from tandv.viz.layout.style import Style
 AnyFigure = Figure | SubFigure
 
 pyplots: Any = Gcf  # the figures that pyplot knows; `Any`, since what it takes for a manager is wider than its type
-KEPT = 20  # figures that pyplot keeps for `show`: one per step of a training loop must not fill the memory
+KEPT = 10  # figures that pyplot keeps for `show`: one per step of a training loop must not fill the memory
 
 
 class _Waiting:

@@ -17,6 +17,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedFormatter, Locator
 from matplotlib.transforms import Bbox, TransformedBbox
 
+from tandv.viz.layout.legends import shortened
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.ticks import CHARACTER, length_in_points
 
@@ -122,7 +123,9 @@ class LayerLocator(Locator):
             apart = self.size * 1.25 * (high - low) / max(height, 1)
             shown = [b for b in labelled(self.ways, low, high, apart) if low <= b.middle <= high]
             self._made = ((low, high, height), [b.middle for b in shown])
-            self.names.seq = [elide(b.name, self.most) for b in shown]
+            names = [b.name for b in shown]
+            elided = [elide(name, self.most) for name in names]
+            self.names.seq = elided if len(set(elided)) == len(set(names)) else shortened(names, self.most)
         return self._made[1]
 
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:

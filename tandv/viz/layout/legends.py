@@ -115,6 +115,8 @@ def fitted(
             return handles, short, columns
     short = shortened(names, 20)
     columns = _columns(short, width, style, fig)
+    if columns * rows == 1:
+        return handles[:1], [f"{short[0]} and {len(names) - 1:,} more"], 1
     kept = np.unique(np.linspace(0, len(names) - 1, max(columns * rows - 1, 1)).round().astype(int))
     shown = [short[i] for i in kept] + [f"and {len(names) - len(kept):,} more"]
     return [handles[i] for i in kept] + [Line2D([], [], linestyle="none")], shown, columns

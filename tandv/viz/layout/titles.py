@@ -212,7 +212,8 @@ def colour_key(ax: Axes, key: Key, style: Style) -> None:
             continue
         taken.append(box)
         ax.plot([where, where], [high, y(14)], transform=ax.transAxes, color=style.muted, lw=0.7, clip_on=False)
-    at = anchor + bar + points(fig, 10)
+    ends = ax.bbox.x1 - min((box.x0 for box in taken), default=ax.bbox.x1)
+    at = max(anchor + bar + points(fig, 10), ends + points(fig, 6))
     most = fig.bbox.width / columns_of(ax)  # what a panel and the space beside it have
     for words, colour, *marks in [("", ""), *reversed(key.specials)] if key.label else reversed(key.specials):
         words = words or key.label

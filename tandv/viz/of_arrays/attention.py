@@ -261,7 +261,10 @@ def attention_evolution(
     size = figsize or (11.0, 1.75 * len(chosen) + 0.9 + 2.5 * down)
     whole = canvas(fig, size, style)
     high = whole.bbox.height / whole.dpi
-    low = max(2.5 * down / (1.75 * len(chosen) + 0.9 + 2.5 * down), min(1.6 * down / high, 0.5))
+    low = max(
+        min(2.5 * down / (1.75 * len(chosen) + 0.9 + 2.5 * down), 0.42),
+        min(1.6 * down / high, 0.5 if high > 4 else 0.42),
+    )
     upper, lower = whole.subfigures(2, 1, height_ratios=[1 - low, low])
     titles = [f"{layer} head {head} · step {step_text(one)}" for layer, head in chosen for one in at]
     shown = [_pattern(arrays[one][layer], head, None) for layer, head in chosen for one in at]

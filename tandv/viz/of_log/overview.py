@@ -26,6 +26,7 @@ from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.tables import choose, not_finite_text
 from tandv.viz.layout.ticks import step_text
 from tandv.viz.layout.titles import GAP, PAD, around, colour_key, header, settle_labels, shorten
+from tandv.viz.of_curves.dynamics import panel_of
 from tandv.viz.of_log.lines import draw_curves, draw_lines, wants_log2
 from tandv.viz.of_log.maps import cells_of, draw_exponent_map, draw_layers
 from tandv.viz.of_log.not_finite import columns_of_exponents, with_counts
@@ -43,6 +44,7 @@ from tandv.viz.of_log.panels import (
 )
 from tandv.viz.of_log.plots import metrics_asked
 
+NARROW = 5.0  # inches: in a figure less wide the panels at the right are left out
 FORMATS = ("float8_e4m3fn", "float8_e5m2", "float16", "bfloat16")
 
 
@@ -66,7 +68,7 @@ def overview(
     """Draw a run as a whole: loss, layers × steps, and the exponents of one layer, with a cursor at one step.
 
     At the right: what a cast to each of some formats would do there (an interval where the bins cannot tell), all
-    layers at that step, and the histogram.
+    layers at that step, and the histogram; a figure less than five inches wide lacks these.
 
     >>> from tandv.log.logframe import example_log
     >>> losses = {"step": range(50), "train": [1 / (1 + i) for i in range(50)]}
@@ -123,10 +125,12 @@ def overview(
     figure = canvas(fig, figsize or (14.0, 9.2), style)
     choose(figure, layer=layer, tt=tt, scalar_metric=metric, step=step)
     style = _to_scale(style, figure)
-    axes = _axes(figure, style)
+    narrow = figure.bbox.width / figure.dpi < NARROW
+    axes = _axes(figure, style, (0.1, 0.14, 0.12) if narrow else (0.13, 0.36, 0.24))
     top, layers_ax, map_ax, words_ax, slice_ax, bars_ax = axes
     beside = curves_beside(df, train_stats)
     if beside is not None:
+        beside = _of_one_unit(beside)
         draw_curves(beside, top, style=style, label="loss" if all(map(is_loss, beside.columns)) else "")
     else:
         both = [m for m in dict.fromkeys((metric, "max_abs")) if m in stats]
@@ -155,7 +159,9 @@ def overview(
     parts = [f"{tt} · {metric}", *within, f"step {step_text(step)}", layer, *([bad] if bad else []), size]
     run = str(rows.attrs.get("run", "")).rstrip("/").rpartition("/")[2]
     named = (run or "overview") if title is None else title
-    head = header(figure, named, "  |  ".join(parts) if named and style.subtitle else "", kinds, style)
+    head = header(
+        figure, named, "  |  ".join(parts) if named and style.subtitle else "", {} if narrow else kinds, style
+    )
     top_title = "loss" if top.get_ylabel() == "loss" else "training" if beside is not None else f"{layer}"
     _panel(top, top_title, style)
     top.set_ylabel("loss" if top_title == "loss" else "" if beside is not None else "value")
@@ -167,6 +173,10 @@ def overview(
     slice_ax.set_xlabel(metric)
     _panel(bars_ax, f"exponents at step {step_text(step)}", style)
     bars_ax.set_xlabel("share of values")
+    if narrow:
+        for ax in axes[3:]:
+            ax.remove()
+        axes = axes[:3]
     note = f"outlined: over 0.1% would overflow {to.short}" if (overflow > OUTLINED_SHARE).any() else ""
     for ax in axes:
         settle_labels(ax)
@@ -180,16 +190,25 @@ def overview(
         layers_ax._left_title.set_text(metric)  # type: ignore[attr-defined]
     for ax in (layers_ax, map_ax):
         shorten(ax._left_title, figure, (getattr(ax, "_tandv_key_left", 1.0)) * ax.bbox.width - 6)  # type: ignore[attr-defined]
-    for ax in (slice_ax, bars_ax):
+    legend_beside_title(top, style)
+    for ax in axes[4:]:
         if slice_ax._left_title.get_window_extent(renderer_of(figure)).width > slice_ax.bbox.width:  # type: ignore[attr-defined]
             slice_ax._left_title.set_text(f"all layers at step {step_text(step)}")  # type: ignore[attr-defined]
         shorten(ax._left_title, figure, ax.bbox.width)  # type: ignore[attr-defined]
     read_out(top, step, style)
-    draw_casts(here, listed, words_ax, style)
+    if len(axes) > 3:
+        draw_casts(here, listed, words_ax, style)
     return figure
 
 
 # ------------------------------------------------------------------------------------------- layout
+
+
+def _of_one_unit(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return the losses among some curves, or if there are none those of the first curve's kind, for one axis."""
+    losses = [name for name in curves.columns if is_loss(name)]
+    first = panel_of(str(curves.columns[0]))[0]
+    return curves[losses or [name for name in curves.columns if panel_of(str(name))[0] == first]]
 
 
 def _to_scale(style: Style, fig: Any) -> Style:
@@ -199,11 +218,11 @@ def _to_scale(style: Style, fig: Any) -> Style:
     return replace(style, title=style.title * scale, text=style.text * scale, small=style.small * scale)
 
 
-def _axes(fig: Any, style: Style) -> tuple[Axes, ...]:
+def _axes(fig: Any, style: Style, heights: tuple[float, float, float]) -> tuple[Axes, ...]:
     """Return the Axes of loss, layers, exponents (left), and table, slice, bars (right), near their final positions."""
     out = []
     for x, wide in ((0.11, 0.62), (0.75, 0.23)):
-        for y, high in ((0.78, 0.13), (0.36, 0.36), (0.06, 0.24)):
+        for y, high in zip((0.78, 0.36, 0.06), heights, strict=True):
             ax = fig.add_axes((x, y, wide, high))
             dress(ax, style)
             out.append(ax)
@@ -215,30 +234,31 @@ def _panel(ax: Axes, words: str, style: Style) -> None:
 
 
 def _lay_out(fig: Any, axes: tuple[Axes, ...], head: float) -> None:
-    """Place the six panels: three rows, the left ones under each other on the same steps."""
+    """Place the panels: three rows, the left ones on the same steps; a narrow figure has only these."""
     renderer = renderer_of(fig)
     left, right = axes[:3], axes[3:]
     width, height, pad, gap = fig.bbox.width, fig.bbox.height, points(fig, PAD), points(fig, GAP)
-    reach = {ax: around(ax, renderer) if ax is not axes[3] else np.zeros(4) for ax in axes}
+    reach = {ax: np.zeros(4) if ax in right[:1] else around(ax, renderer) for ax in axes}
     margin = max(reach[ax][0] for ax in left)
     ends = max(max(reach[ax][1] for ax in left), points(fig, 10))
-    right_end = max(max(reach[ax][1] for ax in right), points(fig, 6))
+    right_end = max([points(fig, 6), *(reach[ax][1] for ax in right)])
     free = width - margin - ends - right_end - 2 * pad - gap
-    wide = (free * 0.74, free * 0.26)
-    over = [max(reach[a][3], reach[b][3]) for a, b in zip(left, right, strict=True)]
-    under = [max(reach[a][2], reach[b][2]) for a, b in zip(left, right, strict=True)]
+    share = 0.26 if width > points(fig, 650) else 0.33
+    wide = (free * (1 - share), free * share) if right else (width - margin - ends - 2 * pad, 0.0)
+    rows = list(zip(left, right, strict=True)) if right else [(ax,) for ax in left]
+    over, under = ([max(reach[ax][side] for ax in row) for row in rows] for side in (3, 2))
     high = height - head - sum(over) - sum(under) - 2 * pad - 2 * gap * 0.4
     y = height - pad - head
     for i, share in enumerate((0.2, 0.46, 0.34)):
         tall = max(high * share, points(fig, 15))
         y -= over[i] + tall
         left[i].set_position((pad + margin, y, wide[0], tall))
-        x = pad + margin + wide[0] + ends + gap
-        right[i].set_position((x, y, wide[1], tall))
+        if right:
+            right[i].set_position((pad + margin + wide[0] + ends + gap, y, wide[1], tall))
         y -= under[i] + gap * 0.4
     for ax in axes:
         box = ax.get_position().bounds
         ax.set_position((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
-    # The table may also use the height above the loss.
-    box = axes[3].get_position()
-    axes[3].set_position((box.x0, box.y0, box.width, box.height + over[0] / height))
+    if right:  # the table may also use the height above the loss
+        box = axes[3].get_position()
+        axes[3].set_position((box.x0, box.y0, box.width, box.height + over[0] / height))

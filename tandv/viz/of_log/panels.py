@@ -16,10 +16,12 @@ from matplotlib.transforms import ScaledTranslation
 from tandv.formats import Format, cast_shares
 from tandv.glossary import unit
 from tandv.viz.layout.heat import buckets, edges
+from tandv.viz.layout.legends import fitted
 from tandv.viz.layout.measuring import measure, points, renderer_of
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, not_finite_text, remember, table
 from tandv.viz.layout.ticks import decade_ticks, limit_text, linear_ticks, log2_ticks, step_text, value_text
+from tandv.viz.layout.titles import shorten
 from tandv.viz.of_log.histogram import draw_bars, exponents_of, log_shares
 from tandv.viz.of_log.maps import Cells, draw_bands
 from tandv.viz.of_log.not_finite import not_finite
@@ -160,10 +162,15 @@ def draw_casts(here: pd.DataFrame, formats: Sequence[Format], ax: Axes, style: S
     ax.set_axis_off()
     wide, high = ax.bbox.width, ax.bbox.height
     bad = not_finite_text(*map(float, not_finite(here).max(axis=1)))
+    formats = formats[: int(high / points(ax.figure, style.text * 1.35)) - 2]
+    if not formats:
+        return
     line = min(points(ax.figure, style.text * 1.9), high / (len(formats) + 2))
     columns = {"": 0.0, "overflow": 0.17, "to zero": 0.52, "subnormal": 0.77}
     if wide < 20 * points(ax.figure, style.text):
         columns = {"": 0.0, "overflow": 0.29, "to zero": 0.72}
+    if wide < 15 * points(ax.figure, style.text):
+        columns = {"": 0.0, "overflow": 0.42}
 
     def write(x: float, row: float, words: str, colour: str, **look: Any) -> Text:
         return ax.text(x, 1 - row * line / high, words, transform=ax.transAxes, color=colour, va="center", **look)
@@ -171,6 +178,7 @@ def draw_casts(here: pd.DataFrame, formats: Sequence[Format], ax: Axes, style: S
     head = write(0.0, 0.4, f"if this tensor{f' ({bad})' if bad else ''} were cast to …", style.muted, size=style.text)
     if measure(head, ax.figure) > wide:
         head.set_text(f"cast to … ({bad})" if bad else "cast to …")
+        shorten(head, ax.figure, wide)
     for name, x in columns.items():
         write(x, 1.35, name, style.muted, size=style.small)
     for i, to in enumerate(formats):
@@ -245,8 +253,13 @@ def legend_beside_title(ax: Axes, style: Style) -> None:
     """Put a legend above the panel, at its right end."""
     handles, labels = ax.get_legend_handles_labels()
     if labels:
+        entries = dict(zip(*reversed(_table_order(ax, handles, labels)), strict=True))
+        title = ax._left_title  # type: ignore[attr-defined]
+        shorten(title, ax.figure, 0.4 * ax.bbox.width)
+        room = 0.95 * (ax.bbox.width - measure(title, ax.figure)) - points(ax.figure, 8)
+        handles, labels, columns = fitted(entries, room, 1, style, ax.figure)
         ax.legend(
-            *_table_order(ax, handles, labels), loc="lower right", bbox_to_anchor=(1, 1), ncols=len(labels),
+            handles, labels, loc="lower right", bbox_to_anchor=(1, 1), ncols=columns,
             frameon=False, fontsize=style.text, labelcolor=style.ink, borderpad=0, borderaxespad=0.2, handlelength=1.4,
             columnspacing=1.3,
         )  # fmt: skip
@@ -268,13 +281,21 @@ def read_out(ax: Axes, step: int, style: Style) -> None:
     values = {name: value for name, value in found.read(step).items() if not math.isnan(value)}
     words = [f"{name} {value_text(value, 4)}" for name, value in values.items()]
     bad = not_finite_text(*found.not_finite_at(step))
-    words_at_cursor = f"step {step_text(at)}\n" + "  ".join([*words[:3], *([bad] if bad else [])])
+    there = f"step {step_text(at)}\n"
     label = ax.annotate(
-        words_at_cursor, (step, 0), xycoords=ax.get_xaxis_transform(), textcoords="offset points", xytext=(9, 0),
+        there, (step, 0), xycoords=ax.get_xaxis_transform(), textcoords="offset points", xytext=(9, 0),
         size=style.small, color=style.ink, zorder=5.5,
     )  # fmt: skip
     label.set_bbox({"facecolor": style.panel, "edgecolor": style.grid, "boxstyle": "round,pad=0.35", "alpha": 0.95})
-    _where_least_is_covered(label, ax, found, step)
+    for count in (3, 2, 1, 0):  # as many values as take half of the panel
+        shown = "  ".join([*words[:count], *([bad] if bad else [])])
+        label.set_text(there + shown if shown else there.strip())
+        box = label.get_window_extent(renderer_of(ax.figure)).padded(points(ax.figure, 4))
+        if box.width < 0.5 * ax.bbox.width and box.height < ax.bbox.height:
+            _where_least_is_covered(label, ax, found, step)
+            break
+    else:
+        label.remove()
     value = next((v for v in found.read(step).values() if math.isfinite(v)), None)
     if value is not None and (ax.get_yscale() == "linear" or value > 0):
         ax.plot([at], [value], "o", color=style.ink, markersize=6, zorder=6, markeredgecolor=style.panel)

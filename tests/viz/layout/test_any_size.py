@@ -1,0 +1,96 @@
+"""Every public plot can be read at any size: no text is cut off, overlaps another, or lies over another panel."""
+
+import inspect
+
+import matplotlib
+import pytest
+from every_plot import CASES
+
+from tandv import viz
+from tandv.viz.layout.legends import shortened
+
+SIZES = [(3.3, 2.6), (6.4, 4.4), (12.0, 7.0)]
+THEMES = ["light", "dark"]
+# The three sizes of every plot, each in one theme and at one resolution of each plot; the others are slow tests.
+CHOSEN = [(name, size, THEMES[(i + j) % 2]) for i, name in enumerate(CASES) for j, size in enumerate(SIZES)]
+CHOSEN = [one for i, one in enumerate(CHOSEN) if one[1] == SIZES[0] or i % 5 == 0]
+OTHERS = [(n, s, t) for n in CASES for s in SIZES for t in [*THEMES, "paper"] if (n, s, t) not in CHOSEN]
+
+
+@pytest.mark.parametrize(("name", "size", "theme"), CHOSEN)
+def test_every_text_can_be_read(name, size, theme, faults):
+    assert faults(CASES[name](figsize=size, theme=theme)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "size", "theme"), OTHERS)
+def test_every_text_can_be_read_in_the_other_themes(name, size, theme, faults):
+    figure = CASES[name](figsize=size, theme=theme)
+    assert faults(figure) == []
+    figure.set_dpi(160)  # glyphs are as wide as whole pixels allow, which differs with the resolution
+    assert faults(figure) == []
+
+
+def test_every_public_plot_is_among_them():
+    source = inspect.getsource(inspect.getmodule(CASES["line"]))
+    plots = {name for name in viz.__all__ if "fig" in inspect.signature(getattr(viz, name)).parameters}
+    older = {name for name in plots if name.startswith("plot_") and f"viz.{name}(" not in source}  # the same functions
+    lacking = {name for name in plots - older if f"viz.{name}" not in source}
+    assert lacking == set()
+    assert all(getattr(viz, name) in [getattr(viz, other) for other in plots - older] for name in older)
+
+
+def test_what_overlaps_or_is_cut_off_is_found(faults):
+    figure = CASES["metrics, 5 in a row"](figsize=(12, 4))
+    assert faults(figure) == []
+    first, second = figure.axes[:2]
+    title = figure.texts[0]
+    figure.text(*title.get_position(), "beneath", va="top")
+    assert faults(figure) == [f"{title.get_text()!r} overlaps 'beneath'"]
+    figure.texts[-1].remove()
+    first.text(-2.0, 0.5, "to the left", transform=first.transAxes)
+    first.texts[-1].set_in_layout(False)
+    assert "'to the left' is cut off" in faults(figure)
+    first.texts[-1].set_x(1.6)
+    assert faults(figure) == [f"'to the left' lies over the panel {second.get_title('left')!r}"]
+
+
+def test_texts_are_not_too_small_to_read():
+    for name in ("map, 50 layers", "dynamics", "attention over training", "histogram"):
+        figure = CASES[name](figsize=(3.3, 2.6), theme="paper")
+        sizes = [text.get_fontsize() for text in figure.findobj(matplotlib.text.Text) if text.get_text()]
+        assert min(sizes) >= 6.0
+
+
+def test_names_are_shortened_to_what_tells_them_apart():
+    layers = [f"model.decoder.layers.{i}.self_attention.projection" for i in (0, 1, 11)]
+    assert shortened(layers, 60) == layers
+    assert shortened(layers, 14) == ["…layers.0…", "…layers.1…", "…layers.11…"]
+    assert shortened([f"{name} head 2" for name in layers], 8) == ["…0…", "…1…", "…11…"]
+    assert shortened(["", "loss", "loss"], 8) == ["", "loss", "loss"]
+    assert shortened(["a" * 30 + "b" + "c" * 30, "a" * 30 + "d" + "c" * 30], 10) == ["1: aaa…cc", "2: aaa…cc"]
+
+
+def test_a_legend_with_too_many_names_says_how_many_it_leaves_out():
+    figure = CASES["similarity, 50 layers"](figsize=(6.4, 4.4))
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words[-1] == f"and {50 - len(words) + 1} more" and words[0] == "…layers.0…" and words[-2] == "…layers.49…"
+
+
+def test_no_colour_is_twice_in_a_panel():
+    for name in ("metrics of 12 runs", "similarity, 50 layers", "head curves, 5 in a row", "decodability, 50 layers"):
+        for ax in CASES[name]().axes:
+            colours = [
+                line.get_color() for line in ax.lines if len(line.get_xdata()) > 3 and line.get_linestyle() == "-"
+            ]
+            assert len(set(colours)) == len(colours) > 3
+
+
+def test_losses_and_accuracies_have_decimal_axes():
+    figure = CASES["dynamics"]()
+    by_title = {ax.get_title("left"): ax for ax in figure.axes}
+    loss, accuracy = by_title["loss"], by_title["accuracy"]
+    assert loss.get_yscale() == "log" and accuracy.get_yscale() == "linear"
+    figure.canvas.draw()
+    labels = [label.get_text() for label in loss.get_yticklabels()]
+    assert {"0.1", "1"} <= set(labels) and not any("²" in label or "⁻" in label for label in labels)
