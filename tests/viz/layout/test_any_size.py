@@ -13,7 +13,7 @@ SIZES = [(3.3, 2.6), (6.4, 4.4), (12.0, 7.0)]
 THEMES = ["light", "dark"]
 # The three sizes of every plot, each in one theme and at one resolution of each plot; the others are slow tests.
 CHOSEN = [(name, size, THEMES[(i + j) % 2]) for i, name in enumerate(CASES) for j, size in enumerate(SIZES)]
-CHOSEN = [one for i, one in enumerate(CHOSEN) if one[1] == SIZES[0] or i % 5 == 0]
+CHOSEN = [one for i, one in enumerate(CHOSEN) if one[1] == SIZES[0] or i % 9 == 0]
 OTHERS = [(n, s, t) for n in CASES for s in SIZES for t in [*THEMES, "paper"] if (n, s, t) not in CHOSEN]
 
 

@@ -16,8 +16,8 @@ from tandv import viz
 from tandv.viz.layout.figures import KEPT, forget
 
 SIZE = (3.6, 2.8)
-QUICK = ["line", "histogram", "map, 5 layers", "overview, 5 layers", "exponents", "norms", "raster, 5 layers", "changes, 5 layers",
-         "metric", "dynamics", "effects", "grokking", "emergence, 5", "pattern", "entropy", "correlations of features",
+QUICK = ["line", "histogram", "map, 5 layers", "overview, 5 layers", "exponents", "norms", "raster, 5 layers",
+         "changes, 5 layers", "metric", "dynamics", "effects", "grokking", "emergence, 5", "pattern", "entropy", "correlations of features",
          "agreement, 5 layers", "filters", "activations", "projection, 5 in a row"]  # fmt: skip
 OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in CASES if name not in QUICK]
 
@@ -107,7 +107,9 @@ def test_these_parameters_are_explained_in_the_same_words():
         assert len(words) == 1
 
 
-@pytest.mark.parametrize("name", ["metric", "dynamics", "pattern", "map, 5 layers", "overview, 5 layers", "filters"])
+@pytest.mark.parametrize(
+    "name", ["changes, 5 layers", "metric", "dynamics", "pattern", "map, 5 layers", "overview, 5 layers", "filters"]
+)
 def test_a_title_can_be_chosen_and_switched_off(name):
     words = [text.get_text() for text in CASES[name](title="My run").texts]
     assert words[0] == "My run" and len(words) == 2  # and the line below it
