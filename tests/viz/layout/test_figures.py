@@ -16,9 +16,11 @@ from tandv import viz
 from tandv.viz.layout.figures import KEPT, forget
 
 SIZE = (3.6, 2.8)
-QUICK = ["line", "histogram", "map, 5 layers", "overview, 5 layers", "exponents", "norms", "raster, 5 layers",
-         "changes, 5 layers", "metric", "dynamics", "effects", "grokking", "emergence, 5", "pattern", "entropy", "correlations of features",
-         "agreement, 5 layers", "filters", "activations", "projection, 5 in a row"]  # fmt: skip
+QUICK = [
+    *("line", "histogram", "map, 5 layers", "overview, 5 layers", "exponents", "norms", "raster, 5 layers"),
+    *("changes, 5 layers", "metric", "dynamics", "effects", "grokking", "emergence, 5", "pattern", "entropy"),
+    *("correlations of features", "agreement, 5 layers", "filters", "activations", "projection, 5 in a row"),
+]
 OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in CASES if name not in QUICK]
 
 
