@@ -90,23 +90,26 @@ def hatch(picture: np.ndarray, marks: np.ndarray, rows: np.ndarray, columns: np.
     each pixel lies, -1 outside.
     """
     high, wide = (np.bincount(cells[cells >= 0], minlength=1)[cells] for cells in (rows, columns))
-    high, wide = high[:, None], wide[None, :]
-    small = (high < look.period // 2) | (np.maximum(high, wide) < look.period)  # lines would cross it here and there
     for bit, colour, direction in ((SOME_NAN, look.nan, 1), (SOME_INF, look.inf, -1)):
         marked = np.pad((marks & bit).astype(bool), ((0, 1), (0, 1)))  # -1 is the padding
-        if not marked.any():
+        down, across = np.flatnonzero(marked.sum(1)[rows]), np.flatnonzero(marked.sum(0)[columns])
+        if not (len(down) and len(across)):
             continue
-        inside = marked[rows[:, None], columns[None, :]]
-        place = np.arange(len(rows))[:, None] + direction * np.arange(len(columns))[None, :]
-        line = inside & (place % np.where(small, 2 * look.width, look.period) < look.width)
-        picture[inside & ~small & (place % look.period >= look.width) & (place % look.period < 2 * look.width)] = (
-            look.halo
-        )
+        row, column = rows[down][:, None], columns[across][None, :]
+        tall, broad = high[down][:, None], wide[across][None, :]
+        small = (tall < look.period // 2) | (np.maximum(tall, broad) < look.period)  # lines would cross it rarely
+        place = down[:, None] + direction * across[None, :] + (bit == SOME_INF) * look.width  # beside the other's lines
+        place %= np.where(small, 2 * look.width, look.period)
+        inside = marked[row, column]
+        line = inside & (place < look.width)
         hit = np.zeros(marked.shape, bool)
         at = np.nonzero(line)
-        hit[rows[at[0]], columns[at[1]]] = True
-        missed = (marked & ~hit)[rows[:, None], columns[None, :]]  # a cell of so few pixels that no line crosses it
-        picture[line | missed] = colour
+        hit[row[at[0], 0], column[0, at[1]]] = True
+        missed = (marked & ~hit)[row, column]  # a cell of so few pixels that no line crosses it
+        part = picture[down[:, None], across[None, :]]
+        part[inside & ~small & (place >= look.width) & (place < 2 * look.width)] = look.halo
+        part[line | missed] = colour
+        picture[down[:, None], across[None, :]] = part
 
 
 class Hatch(NamedTuple):
