@@ -14,13 +14,19 @@ from tandv.viz.layout.tables import Place, drawn, not_finite_text, table, value_
 
 
 def draw_loss(side: Any, curves: pd.DataFrame, style: Style) -> Axes:
-    """Draw every curve into a part of a figure; return its Axes."""
+    """Draw every curve into a part of a figure, with marks where one is NaN or infinite; return its Axes."""
     side.set_facecolor(style.paper)
     ax = side.subplots()
     dress(ax, style)
     for column, colour in zip(curves.columns, style.series, strict=False):
         curve = given(curves, column)
         ax.plot(curve.index, curve, color=colour, linewidth=1.2, label=str(column))
+        for where, of_mark, height in ((curve.isna(), style.nan, 0.02), (np.isinf(curve), style.inf, 0.98)):
+            if where.any() and "nan" in curves.attrs:  # else NaN may be no number
+                ax.plot(
+                    curve.index[where], np.full(where.sum(), height), "s", transform=ax.get_xaxis_transform(),
+                    color=of_mark, markersize=3.5, markeredgewidth=0, label="_not finite", zorder=4,
+                )  # fmt: skip
     ax.set_xlabel("step")
     place_loss(side, ax, style)
     return ax

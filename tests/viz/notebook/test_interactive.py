@@ -274,6 +274,12 @@ def test_the_losses_of_the_logs_run_stand_beside_the_plot_without_being_asked_fo
     }
     assert "lr" not in lines
     viewer.close()
+    numbers[1]["loss"], numbers[2]["loss"] = float("nan"), float("inf")
+    (tmp_path / "curves.jsonl").write_text("".join(line(step, given) for step, given in enumerate(numbers)))
+    viewer = viz.interactive(viz.scalar_line, **arguments)
+    marks = [one.get_xydata().tolist() for one in loss_axes(viewer).lines if one.get_label() == "_not finite"]
+    assert marks == [[[1, 0.02]], [[2, 0.98]]]
+    viewer.close()
     viewer = viz.interactive(viz.scalar_line, train_stats=False, **arguments)
     assert len(viewer.figure.subfigs) < 2
     viewer.close()
