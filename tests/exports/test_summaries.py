@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from stored import counted_only, stored
 
 from tandv.curves.of_run import line
+from tandv.exports import summaries
 from tandv.exports.summaries import Summary, of_block, of_log, summary, with_loop
 from tandv.log import logframe
 from tandv.track.common.measurements import Block, Quantity
@@ -120,3 +122,15 @@ def test_numbers_of_the_loop_are_added_to_their_steps(tmp_path):
     assert [found[step].numbers for step in (0, 1, 5)] == [{"loss": 2.0}, {"Weight/nans": 0.0}, {"lr": 0.25}]
     assert list(found[2].numbers) == ["Weight/nans", "loss", "lr"]
     assert math.isnan(found[2].numbers["loss"])
+
+
+def test_a_log_at_a_place_is_summarised_some_steps_at_a_time(tmp_path, monkeypatch):
+    df = counted_only(logframe.example_log(layers=3, steps=12))
+    run = stored(df, tmp_path / "run")
+    monkeypatch.setattr(summaries, "_ROWS", 40)  # of 15 a step
+    for one, other in zip(of_log(df), of_log(run), strict=True):
+        assert one[0] == other[0]
+        assert one[1].numbers == other[1].numbers
+        for name, histogram in one[1].histograms.items():
+            found = other[1].histograms[name]
+            assert (found.lowest, found.counts.tolist()) == (histogram.lowest, histogram.counts.tolist())

@@ -284,3 +284,9 @@ def test_two_runs_in_one_folder(tmp_path):
     shutil.copy(next((other / "parts").iterdir()), run / "parts" / f"000003-{last + 9:06d}.parquet")
     with pytest.raises(logframe.SchemaError, match="two runs lie in one folder"):
         read_run(run)
+
+
+@pytest.mark.parametrize("write", [write_pickle, write_parquet, write_csv])
+def test_a_log_at_a_place_is_written_as_one_file(write, run, tmp_path):
+    write(run, tmp_path / "log")
+    assert read(tmp_path / "log").shape == LOG.shape
