@@ -41,8 +41,8 @@ class Group(NamedTuple):
     Args:
         number: its number in the file.
         rows: how many rows it has.
-        first: the first tensor; its name is "" where the group has several tensor types.
-        last: the last tensor, or one that no tensor comes after.
+        first: the first tensor, or one that none of the group comes before.
+        last: the last tensor, or one that none of the group comes after.
         low: the lowest step.
         high: the highest step.
         phases: the first and the last phase in the order of text.
@@ -172,6 +172,21 @@ def _groups(metadata: Any) -> list[Group]:
                 len(counts) == 2 and all(one is not None and one.has_min_max and one.max == 0 for one in counts),
             )
         )
+    return _bounded(out)
+
+
+def _bounded(groups: list[Group]) -> list[Group]:
+    """Bound groups of several tensor types, of which the footer names no tensor, by those before and after them."""
+    out = list(groups)
+    for at, group in enumerate(groups):
+        first, last = group.first, group.last
+        if first[0] == last[0]:
+            continue
+        if at and groups[at - 1].last[1] != _LAST:
+            first = max(first, groups[at - 1].last)
+        if at + 1 < len(groups) and groups[at + 1].first[1]:
+            last = min(last, groups[at + 1].first)
+        out[at] = group._replace(first=first, last=last)
     return out
 
 
