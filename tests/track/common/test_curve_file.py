@@ -7,12 +7,13 @@ import subprocess
 import sys
 import warnings
 
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
 from tandv.curves import read_curves, run_curves
-from tandv.track.common import curve_file
+from tandv.track.common import curve_file, read_pickle, read_run
 from tandv.track.common.curve_file import CurveFile
 from tandv.track.common.numbers import known
 from tandv.track.torch import track
@@ -170,3 +171,19 @@ def test_a_run_that_goes_on_elsewhere_counts_from_its_first_step():
         with track(model, init_step=first, path=path) as tracker:
             train(tracker, model, 3)
     assert kept("one") + kept("two") == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_log_knows_its_run_wherever_it_is_looked_at_and_its_file_does_not(tmp_path, monkeypatch):
+    model = nn.Linear(2, 2)
+    with track(model, path="run") as tracker:
+        train(tracker, model, 3)
+    logs = [read_pickle("run/log.pkl"), read_run("run"), read_run("run", layers="Linear", columns=["rm2"])]
+    assert pd.read_pickle("run/log.pkl").attrs == {}
+    monkeypatch.chdir(tmp_path.parent)
+    for log in logs:
+        chosen = log[log["metadata", "step"] == 1]
+        assert chosen.attrs["run"] == str(tracker.path)
+        assert kept(chosen) == [0, 1, 2]
+    both = pd.concat(logs[:2], ignore_index=True)
+    assert len(both) == 2 * len(logs[0])
+    pd.testing.assert_frame_equal(pd.concat([logs[0]]), logs[0])

@@ -4,6 +4,7 @@ import math
 import threading
 from decimal import Decimal
 from fractions import Fraction
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ from torch import nn
 from tandv.curves import read_curves
 from tandv.track.common.numbers import known, mean_of
 from tandv.track.jax import track as track_jax
-from tandv.track.torch import track
+from tandv.track.torch import _numbers, track
 
 NUMBERS = [
     2,
@@ -164,6 +165,31 @@ def test_before_and_after_the_block_it_is_said_what_to_write():
     tracker = track(nn.Linear(2, 2))
     with pytest.raises(RuntimeError, match=r"tracker\.numbers\(\) outside its block; write `with track"):
         tracker.numbers(loss=1.0)
+
+
+def test_a_number_on_a_gpu_is_copied_in_order_and_read_when_it_has_arrived(monkeypatch):
+    arrived, empty = [], torch.empty
+
+    class Event:
+        def record(self, stream):
+            assert stream == "the user's"
+
+        def query(self):
+            return bool(arrived)
+
+        def synchronize(self):
+            arrived.append("waited")
+
+    device = SimpleNamespace(Event=Event, current_stream=lambda device: "the user's")
+    monkeypatch.setattr(torch, "cpu", device)  # stands for the module of a GPU
+    monkeypatch.setattr(torch, "empty", lambda *shape, pin_memory, **more: empty(*shape, **more))
+    loss = torch.tensor(2.0)
+    read = _numbers._arriving(loss)
+    loss.mul_(3)
+    assert read(False) is None
+    assert read(True) == 2.0
+    assert arrived == ["waited"]
+    assert read(False) == 2.0
 
 
 # ------------------------------------------------------------------------------------------------ JAX
