@@ -57,9 +57,9 @@ def trained(steps: int, folder: Path) -> tuple[list[Rows], float, float]:
     flushed: list[Rows] = []
     real = Store.add
 
-    def add(store: Store, rows: Rows, places: Any = ()) -> None:
+    def add(self: Store, rows: Rows, places: Any = ()) -> None:
         flushed.append(rows)
-        real(store, rows, places)
+        real(self, rows, places)
 
     tracked, data = Training(0, 64), batches()
     Store.add = add

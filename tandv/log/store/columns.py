@@ -203,15 +203,17 @@ def row_size(schema: pa.Schema, exponents: tuple[int, int] | None) -> int:
     return 2 * len(TEXT) + sum(kind.bit_width // 8 for kind in numbers) + 4 * (highest - lowest + 3)
 
 
-def encoding(schema: pa.Schema) -> dict[str, Any]:
-    """Return how columns are written: options of `pyarrow.parquet.ParquetWriter`."""
+def encoding(schema: pa.Schema, lasting: bool = True) -> dict[str, Any]:
+    """Return how columns are written: options of `pyarrow.parquet.ParquetWriter`.
+
+    A file that is not lasting, because it is joined with others soon, is written in less time and is a little larger.
+    """
     # The first bytes of all numbers, then all second bytes, and so on: they compress best that way.
     numbers = [f.name for f in schema if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)]
     split = [*numbers, f"{EXPONENTS}.key_value.key", f"{EXPONENTS}.key_value.value"]
     extremes = [name for name in schema.names if name.startswith("metadata/") or name in _WITH_EXTREMES]
     return {
-        "compression": "zstd",
-        "compression_level": 1,
+        **({"compression": "zstd", "compression_level": 1} if lasting else {"compression": "lz4"}),
         "use_dictionary": list(TEXT),
         "column_encoding": dict.fromkeys(split, "BYTE_STREAM_SPLIT"),
         "write_statistics": extremes,

@@ -19,10 +19,14 @@ Piece = tuple[pa.Table, np.ndarray]  # sorted rows, and the number of the tensor
 
 
 def write(
-    path: Path, groups: Iterable[pa.Table], schema: pa.Schema, exponents: tuple[int, int] | None
+    path: Path,
+    groups: Iterable[pa.Table],
+    schema: pa.Schema,
+    exponents: tuple[int, int] | None,
+    lasting: bool = True,
 ) -> Iterator[None]:
     """Write row groups as one file, and have it reach the disk; yield after each."""
-    with pq.ParquetWriter(path, schema, **columns.encoding(schema)) as out:
+    with pq.ParquetWriter(path, schema, **columns.encoding(schema, lasting)) as out:
         for table in groups:
             out.write_table(table, row_group_size=max(len(table), 1))
             yield
@@ -94,7 +98,8 @@ def tensors(table: pa.Table) -> tuple[np.ndarray, list[Tensor]]:
     """Return the tensors of a table, and the place of each row's among them."""
     (kind, kinds), (name, names) = (codes(table[column]) for column in columns.TENSOR)
     there, place = np.unique(kind.astype(np.int64) * len(names) + name, return_inverse=True)
-    return place, [(kinds[pair // len(names)], names[pair % len(names)]) for pair in there.tolist()]
+    of_kind, of_name = np.divmod(there, len(names))
+    return place, list(zip([kinds[i] for i in of_kind.tolist()], [names[i] for i in of_name.tolist()], strict=True))
 
 
 def codes(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:

@@ -94,7 +94,7 @@ class Store:
         groups: Iterable[pa.Table] = [table]
         if len(table) > self._group:  # of many steps at once, where the disk refused them before
             groups = joining.in_groups([(table, joining.numbered(table, self._numbers()))], self._group)
-        _write(self._aside / name, groups, schema, exponents)
+        _write(self._aside / name, groups, schema, exponents, lasting=False)
         os.replace(self._aside / name, self.parts / name)
         sync(self.parts)
         self.exponents = columns.joined_range([self.exponents, exponents])
@@ -251,8 +251,8 @@ class Store:
         self._note("joining", f"could not join files of {self.parts}: {what}; they stay as they are, no row is lost")
 
 
-def _write(path: Path, groups: Iterable[pa.Table], schema: pa.Schema, exponents: Range) -> None:
-    for _ in joining.write(path, groups, schema, exponents):
+def _write(path: Path, groups: Iterable[pa.Table], schema: pa.Schema, exponents: Range, lasting: bool = True) -> None:
+    for _ in joining.write(path, groups, schema, exponents, lasting):
         pass
 
 
