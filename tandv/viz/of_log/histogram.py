@@ -13,23 +13,29 @@ from tandv.formats import Format
 from tandv.viz.layout.measuring import renderer_of
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, remember
-from tandv.viz.layout.ticks import exponent_ticks, limit_text, linear_ticks, percent_text, share_text
+from tandv.viz.layout.ticks import exponent_ticks, limit_text, linear_ticks, percent_text, power, share_text
 
 Kind = Literal["bar", "line", "kde"]
 
 
 class Exponents(NamedTuple):
-    """How many values of one tensor have each exponent, from `low` up, and how many are zero, infinite or NaN."""
+    """How many values of one tensor have each exponent, from `low` up, and how many are zero, infinite or NaN.
+
+    `larger` are finite ones beyond the counted exponents, which end below `beyond`; `numel` is 0 where it is not known.
+    """
 
     low: int
     counts: np.ndarray
     zeros: int
     infinities: int
     nans: int
+    larger: int = 0
+    beyond: int = 0
+    numel: int = 0
 
     @property
     def total(self) -> int:
-        return int(self.counts.sum()) + self.zeros + self.infinities + self.nans
+        return self.numel or int(self.counts.sum()) + self.zeros + self.larger + self.infinities + self.nans
 
     @property
     def shares(self) -> np.ndarray:
@@ -42,9 +48,18 @@ def exponents_of(rows: pd.DataFrame) -> Exponents:
     added = dict(zip(counts.columns, counts.to_numpy().sum(axis=0, dtype=np.int64).tolist(), strict=True))
     used = sorted(int(n) for n, count in added.items() if count and not math.isinf(n))
     low, high = (used[0], used[-1]) if used else (0, -1)
-    nans = rows[("scalar_stats", "nans")].fillna(0).sum() if ("scalar_stats", "nans") in rows.columns else 0
+    tally = {
+        name: int(rows[label].fillna(0).sum())
+        for name in ("nans", "infs", "numel")
+        if (label := ("scalar_stats", name)) in rows.columns
+    }
+    infinities = tally["infs"] if "infs" in tally else int(added[math.inf])
+    counted = [int(n) for n in counts.columns if not math.isinf(n)]
     values = np.array([added.get(n, 0) for n in range(low, high + 1)], np.int64)
-    return Exponents(low, values, added[-math.inf], added[math.inf], int(nans))
+    return Exponents(
+        low, values, added[-math.inf], infinities, tally.get("nans", 0), max(added[math.inf] - infinities, 0),
+        max(counted) + 1 if counted else 0, tally.get("numel", 0),
+    )  # fmt: skip
 
 
 def smooth(found: Exponents, points: int = 400) -> tuple[np.ndarray, np.ndarray]:
@@ -82,7 +97,7 @@ def draw_exponents(
     low, high = span or span_of([found], formats)
     top = draw_bars(found, ax, kind, formats, style)
     named = _ends(found, ax, low, high, style)
-    sides = [share for share in (found.zeros / max(found.total, 1), found.infinities / max(found.total, 1)) if share]
+    sides = [count / max(found.total, 1) for count in (found.zeros, found.larger + found.infinities) if count]
     top = max([top, *sides])
     exponent_ticks(ax.xaxis, low, high, named)
     left, right = low - 0.5, high + 0.5
@@ -190,11 +205,15 @@ def log_shares(ax: Axes, axis: str, found: Exponents) -> None:
 
 
 def _ends(found: Exponents, ax: Axes, low: float, high: float, style: Style) -> dict[float, str]:
-    """Draw zeros and infinities, if there are any, as separate bars; return their positions and names."""
+    """Draw zeros and infinities, if there are any, as separate bars; return their positions and names.
+
+    Finite values beyond the counted exponents are in one bar with infinities, which has their lower end as its name.
+    """
     named = {}
+    beyond = (style.zero, f"≥{power(found.beyond)}") if found.larger else (style.inf, "inf")
     for count, at, colour, words in (
         (found.zeros, low - 2.5, style.zero, "zero"),
-        (found.infinities, high + 2.5, style.inf, "inf"),
+        (found.larger + found.infinities, high + 2.5, *beyond),
     ):
         if count:
             share = count / found.total

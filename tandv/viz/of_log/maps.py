@@ -171,15 +171,18 @@ def _change(table: np.ndarray) -> np.ndarray:
 class ExponentShares(NamedTuple):
     """The shares of a tensor's values at each exponent and step, and of those that have none.
 
-    `inside` is [exponents, steps]; `zeros`, `infinities` and `nans` are [steps]. With all of them a step adds up to 1.
+    `inside` is [exponents, steps]; `zeros`, `larger` (finite, beyond the counted exponents), `infinities` and `nans`
+    are [steps]. With all of them a step adds up to 1. `beyond` is the exponent at which `larger` begins.
     """
 
     exponents: np.ndarray
     steps: np.ndarray
     inside: np.ndarray
     zeros: np.ndarray
+    larger: np.ndarray
     infinities: np.ndarray
     nans: np.ndarray
+    beyond: int
 
 
 def exponent_table(rows: pd.DataFrame) -> ExponentShares:
@@ -194,10 +197,14 @@ def exponent_table(rows: pd.DataFrame) -> ExponentShares:
         return out
 
     inside, ends = over_steps(counts[bins].to_numpy(float)), over_steps(counts[[-math.inf, math.inf]].to_numpy(float))
-    known = ("scalar_stats", "nans") in rows.columns
-    nans = rows[("scalar_stats", "nans")].to_numpy(float, na_value=0.0) if known else np.zeros(len(rows))
-    nans = over_steps(nans[:, None])[0]
-    total = np.maximum(inside.sum(0) + ends.sum(0) + nans, 1)
+    tally = {
+        name: over_steps(rows[label].to_numpy(float, na_value=0.0)[:, None])[0]
+        for name in ("nans", "infs", "numel")
+        if (label := ("scalar_stats", name)) in rows.columns
+    }
+    nans, infinities = tally.get("nans", np.zeros(len(steps))), tally.get("infs", ends[1])
+    larger = np.maximum(ends[1] - infinities, 0)
+    total = np.maximum(tally.get("numel", inside.sum(0) + ends[0] + larger + infinities + nans), 1)
     used = np.flatnonzero(inside.any(axis=1))
     if len(used):
         low, high = bins[used[0]], bins[used[-1]]
@@ -206,7 +213,9 @@ def exponent_table(rows: pd.DataFrame) -> ExponentShares:
         exponents = np.arange(low, high + 1)
     else:
         exponents, full = np.arange(0, 1), np.zeros((1, len(steps)))
-    return ExponentShares(exponents, steps, full / total, ends[0] / total, ends[1] / total, nans / total)
+    zeros, larger, infinities, nans = (of / total for of in (ends[0], larger, infinities, nans))
+    beyond = bins[-1] + 1 if bins else 0
+    return ExponentShares(exponents, steps, full / total, zeros, larger, infinities, nans, beyond)
 
 
 def draw_exponent_map(
@@ -240,7 +249,8 @@ def draw_exponent_map(
         bands, borders = [found.zeros[None], gap, *bands], [np.array([bottom, bottom + size]), *borders]
         named[bottom + size / 2] = "zero"
         names = ["zero", "", *names]
-    for name, shares in (("inf", found.infinities), ("NaN", found.nans)):
+    beyond = f"≥{power(found.beyond)}"
+    for name, shares in ((beyond, found.larger), ("inf", found.infinities), ("NaN", found.nans)):
         if shares.any():
             top += 1.6 * size
             bands, borders = [*bands, gap, shares[None]], [*borders, np.array([top - size, top])]

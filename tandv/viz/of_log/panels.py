@@ -20,7 +20,7 @@ from tandv.viz.layout.legends import fitted
 from tandv.viz.layout.measuring import measure, points, renderer_of
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, not_finite_text, remember, table
-from tandv.viz.layout.ticks import decade_ticks, limit_text, linear_ticks, log2_ticks, step_text, value_text
+from tandv.viz.layout.ticks import decade_ticks, limit_text, linear_ticks, log2_ticks, power, step_text, value_text
 from tandv.viz.layout.titles import shorten
 from tandv.viz.of_log.histogram import draw_bars, exponents_of, log_shares
 from tandv.viz.of_log.maps import Cells, draw_bands
@@ -131,7 +131,8 @@ def draw_slice_of_exponents(here: pd.DataFrame, ax: Axes, neighbour: Axes, to: F
     draw_bars(found, ax, "bar", [to], style, orientation="horizontal")
     log_shares(ax, "x", found)
     for name, count, colour in (
-        ("zero", found.zeros, style.zero), ("inf", found.infinities, style.inf), ("NaN", found.nans, style.nan),
+        ("zero", found.zeros, style.zero), (f"≥{power(found.beyond)}", found.larger, style.zero),
+        ("inf", found.infinities, style.inf), ("NaN", found.nans, style.nan),
     ):  # fmt: skip
         if count and (lane := _lane(neighbour, name)) is not None:
             ax.stairs(

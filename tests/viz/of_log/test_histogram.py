@@ -178,3 +178,27 @@ def test_the_map_of_a_tensor_of_nothing_but_nan_is_not_blank():
 def test_a_histogram_says_how_much_is_nan_and_infinite():
     ax = viz.exp_hist(over_steps((2, 4, 2)), "fc", "Activation", 0).axes[0]
     assert {"25% are NaN", "50% are infinite"} <= {text.get_text() for text in ax.texts}
+
+
+def test_large_values_beyond_the_counted_exponents_are_not_called_infinite():
+    log = over_steps((8, 0, 0), (4, 4, 0))
+    log[("scalar_stats", "infs")] = [0, 1]  # the other three are finite, of at least 2
+    ax = viz.exp_heatmap(log, "fc", "Activation").axes[0]
+    assert lanes(ax) == {
+        "inf": [-np.inf, 0.125],
+    }
+    table = viz.drawn(ax)
+    assert table.values[table.names.index("≥2¹")].tolist() == [-np.inf, 0.375]
+    ax = viz.exp_hist(log, "fc", "Activation", 1, dtype_annotation=False).axes[0]
+    assert "12.5% are infinite" in [text.get_text() for text in ax.texts]
+    ax.figure.canvas.draw()
+    labels = [label.get_text() for label in ax.get_xticklabels()]
+    assert "≥2¹" in labels
+    assert "inf" not in labels
+
+
+def test_shares_are_of_all_values_of_the_tensor():
+    log = over_steps((8, 0, 0))
+    log[("scalar_stats", "nans")] = 2  # counts that contradict each other, as of a log that was changed by hand
+    assert exponents_of(log).total == 8
+    assert lanes(viz.exp_heatmap(log, "fc", "Activation").axes[0]) == {"NaN": [0.25]}
