@@ -142,7 +142,7 @@ def checkpoints(
 
 @app.command()
 def dossier(
-    run: Annotated[Path, typer.Argument(help="Folder of the run: its curves, its log, its checkpoints.")],
+    run: Annotated[str, typer.Argument(help="Folder of the run: its curves, its log, its checkpoints; or an address.")],
     curves: Annotated[Path | None, typer.Option(help="Curves from elsewhere, .csv or .json.")] = None,
     checkpoints: Annotated[Path | None, typer.Option(help="Folder of checkpoints from elsewhere.")] = None,
     jumps: Annotated[int, typer.Option(min=0, help="How many transitions are examined closely.")] = 5,

@@ -7,7 +7,7 @@ from tandv.cli.output import USAGE, answer, stop, tell
 
 
 def dossier(
-    run: Path, curves: Path | None, checkpoints: Path | None, jumps: int, within: int | None, out: Path | None
+    run: str, curves: Path | None, checkpoints: Path | None, jumps: int, within: int | None, out: Path | None
 ) -> None:
     """Write the dossier of a run, and print where it is and what is missing."""
     with logged(f"tandv dossier {run}"):

@@ -16,6 +16,7 @@ from tandv.log.files import UnreadableFile
 from tandv.log.logframe import SchemaError
 from tandv.log.opened import Log
 from tandv.messages import UnknownName
+from tandv.place import place_of
 
 AnyPath = str | os.PathLike[str]
 _NO_CURVES = "no curves of losses"
@@ -64,7 +65,8 @@ def gather(
     'no log: give log=, or track the run'
 
     Args:
-        run: the folder of a run, or curves.
+        run: the folder of a run, or curves; of a run at an address, such as "s3://bucket/run", its log is read, and
+            what `tracker.step(loss=...)` was given.
         curves: curves, or the .csv or .json file that holds them.
         checkpoints: the folder of checkpoints, or files.
         log: the log, or the place of one: a run's folder or a file.
@@ -73,6 +75,8 @@ def gather(
     Raises ValueError if there are no curves at all, FileNotFoundError if there is no such folder.
     """
     missing: list[str] = []
+    if isinstance(run, str) and not (place := place_of(run)).is_local:  # there only its log and its loop are looked for
+        name, log, run = name or place.path.rstrip("/").rpartition("/")[2], run if log is None else log, None
     folder = Path(run) if isinstance(run, str | os.PathLike) else None
     if folder is not None and not folder.is_dir():
         raise FileNotFoundError(f"cannot open the run {folder}: there is no such folder")

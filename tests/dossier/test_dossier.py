@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import save_file
+from stored import counted_only, stored
 from typer.testing import CliRunner
 
 from tandv.analysis.transitions import Evidence, Transition
@@ -20,6 +21,7 @@ from tandv.curves.of_run import line
 from tandv.dossier import examine, gather, write_dossier
 from tandv.dossier.changes import changes_between, usual_changes
 from tandv.log import logframe
+from tandv.place import place_of
 
 pytestmark = pytest.mark.slow
 
@@ -212,3 +214,17 @@ def test_what_the_loop_gave_to_its_tracker_is_examined(tmp_path):
     both = gather(tmp_path).curves
     assert both["grade"].dropna().to_dict() == {0: 1.0, 5: 2.0}
     assert both["loss"].dropna().tolist() == JUMP.tolist()
+
+
+def test_a_run_at_an_address_is_examined_by_its_log_and_its_loop(tmp_path):
+    log = counted_only(logframe.example_log(layers=2, steps=30))
+    run, address = stored(log, tmp_path / "run"), f"memory://{tmp_path.name}/demo"
+    (run / "curves.jsonl").write_text("".join(line(step, {"loss": 1.0 / (1 + step)}) for step in range(30)))
+    for path in run.rglob("*"):
+        if path.is_file():
+            place_of(address).below(*path.relative_to(run).parts).put(path.read_bytes())
+    found = gather(address)
+    assert (found.name, found.folder) == ("demo", None)
+    assert {"loss", "weight_norm"} <= set(found.curves.columns)
+    assert found.missing == ["no checkpoints: give checkpoints=, or save some by track(save=SaveRule(...))"]
+    assert write_dossier(address, tmp_path / "dossier").page.is_file()
