@@ -91,6 +91,8 @@ def _set(name: str, control: Control, value: Any) -> bool:
     if several:
         _narrow(control, [i for i, one in enumerate(values) if _is_chosen(one, value)], control.options)
     elif isinstance(choice, widgets.SelectionSlider):
+        if value is not None and value > values[-1]:  # the log has grown
+            return False
         near = 0 if value is None else min(range(len(values)), key=lambda i: abs(values[i] - value))
         with _quiet(control):
             choice.index = near

@@ -51,7 +51,9 @@ class Viewer:
         self.figure, self.canvas = self._drawing.figure, self._drawing.canvas
         self.controls: dict[str, Any] = {}
         self.controls_of: Callable[..., Any] | None = None  # the plot that the controls belong to
-        self._steps: tuple[Any, np.ndarray] | None = None  # the data that is shown, and its steps
+        self._steps: tuple[Any, np.ndarray] | None = (
+            None  # the arguments that are shown, and the steps of the log then, which may grow
+        )
         self._shown_in: int | None = None  # the number of the cell that showed the viewer last
         self._frame = Frame(self._drawing.widget, surface.is_live(self.canvas))
         self.widget = self._frame.widget
@@ -281,9 +283,8 @@ class Viewer:
     # Steps and values.
 
     def _nearest(self, x: float) -> int:
-        data = self.state.arguments["df" if "df" in self.state.arguments else "history"]
-        if self._steps is None or self._steps[0] is not data:
-            self._steps = data, np.asarray(self.state.steps)
+        if self._steps is None or self._steps[0] is not self.state.arguments:
+            self._steps = self.state.arguments, np.asarray(self.state.steps)
         return int(nearest(self._steps[1], x))
 
     def _values_at(self, x: float) -> str:

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tandv import viz
+from tandv.log.files import write_parquet
 from tandv.log.logframe import example_log, layers, steps, tensor_types
 
 DF = example_log(layers=22, steps=8)
@@ -105,3 +106,15 @@ def test_a_phase_can_be_chosen_and_given_up():
 def test_steps_make_a_slider(viewer_of):
     viewer = viewer_of(viz.exp_hist, layer="head", tt="Weight", step=steps(DF)[3])
     assert viewer.controls["step"].value == 3 and viewer.controls["step"].options[3] == ("3", 3)
+
+
+def test_a_log_that_grows_gives_the_slider_its_new_steps(tmp_path):
+    path = tmp_path / "log.parquet"
+    write_parquet(example_log(layers=3, steps=4), path)
+    viewer = viz.interactive(viz.exp_hist, df=path, layer="head", tt="Weight", step=3)
+    write_parquet(example_log(layers=3, steps=8), path)
+    viewer.select(step=6)
+    assert viewer.error == "" and viewer.controls["step"].value == 6
+    viewer._on_key(type("Event", (), {"key": "right"}))
+    assert viewer.state.arguments["step"] == 7
+    viewer.close()
