@@ -195,6 +195,7 @@ def select(
 ) -> pd.DataFrame:
     """Return the rows of some layers, tensor types and steps, in the order of the log; ranks are merged.
 
+    >>> import re
     >>> select(example_log(), re.compile("mlp"), tt="Gradient", step=slice(0, 50, 10)).shape[0]
     5
 

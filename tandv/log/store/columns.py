@@ -128,39 +128,6 @@ def packed(counts: np.ndarray, lowest: int) -> pa.MapArray:
     return pa.MapArray.from_arrays(pa.array(ends), pa.array(exponents), pa.array(counts.ravel()[at].astype(np.int64)))
 
 
-def fill(out: np.ndarray, column: pa.ChunkedArray, lowest: int) -> None:
-    """Add the counts of a column to `out` [rows, exponents from `lowest`], which holds zeros and has every exponent.
-
-    >>> out = np.zeros((1, 3), np.int32)
-    >>> fill(out, pa.chunked_array([packed(np.array([[7, 2]]), -3)]), -4)
-    >>> out.tolist()
-    [[0, 7, 2]]
-    """
-    row = 0
-    for chunk in column.chunks:
-        ends = chunk.offsets.to_numpy()
-        held = slice(ends[0], ends[-1]) if len(ends) else slice(0)  # a slice of a map keeps the items of the whole
-        rows = np.repeat(np.arange(row, row + len(chunk)), np.diff(ends))
-        out[rows, chunk.keys.to_numpy()[held].astype(np.int64) - lowest] = chunk.items.to_numpy()[held]
-        row += len(chunk)
-
-
-def dense(column: pa.ChunkedArray) -> tuple[np.ndarray, int]:
-    """Return the counts of a column as [rows, exponents], and the lowest exponent; no exponents if all are zero.
-
-    >>> dense(pa.chunked_array([packed(np.array([[0, 7, 0], [0, 0, 2]]), -4)]))
-    (array([[7, 0],
-           [0, 2]], dtype=int32), -3)
-    """
-    found = counted(column)
-    if found is None:
-        return np.zeros((len(column), 0), np.int32), 0
-    large = max(chunk.items.to_numpy().max(initial=0) for chunk in column.chunks) > np.iinfo(np.int32).max
-    out = np.zeros((len(column), found[1] - found[0] + 1), np.int64 if large else np.int32)
-    fill(out, column, found[0])
-    return out, found[0]
-
-
 def counted(column: pa.ChunkedArray) -> tuple[int, int] | None:
     """Return the lowest and the highest exponent that a column counts; None if it counts none."""
     held = []

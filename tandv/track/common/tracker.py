@@ -206,7 +206,7 @@ class Tracker:
         >>> log = read_pickle(tracker.out_path)
         >>> outputs = log[log["metadata", "tensor_type"] == "Activation"]
         >>> dict(zip(outputs["metadata", "phase"], outputs["scalar_stats", "calls"].tolist()))
-        {'rollout': 31, '': 1}
+        {'': 1, 'rollout': 31}
 
         This applies to inputs and outputs of modules and their gradients; a gradient belongs to the phase in which it
         is computed, or outside of any to that of its forward pass. Parameters, their gradients and states of
