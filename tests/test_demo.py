@@ -67,6 +67,14 @@ def test_the_curve_lies_beside_the_log_and_the_model_learns(tmp_path):
     assert curve[29] < 3.8
 
 
+@pytest.mark.slow
+def test_a_log_that_stays_in_its_folder_is_reported_as_well(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("tandv.track.common.writer._IN_MEMORY", 10)
+    with pytest.warns(UserWarning, match="`tandv log export` makes one file of it"):
+        assert demo.run(steps=3, out=tmp_path / "run") == tmp_path / "run"
+    assert "The log has 954 rows" in capsys.readouterr().out
+
+
 def test_a_token_sees_none_that_follow():
     torch.manual_seed(0)
     model, tokens = GPT(layers=2, width=16, heads=2, context=8), torch.randint(256, (1, 8))

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tandv.demo.report import report
+from tandv.log.reading import read
 from tandv.messages import check_choices
-from tandv.track.common import read_pickle
 
 Framework = Literal["torch", "jax"]
 
@@ -52,12 +52,10 @@ def run(steps: int = 100, seed: int = 0, out: Path | None = None, framework: Fra
             bar.update(task, advance=1, description=f"loss {losses[-1]:.2f}")
     seconds = time.perf_counter() - start
 
-    for line in report(read_pickle(tracker.out_path), losses, tracker.path):
+    for line in report(read(tracker.out_path), losses, tracker.path):
         console.print(line)
     console.print(f"\nTrained and tracked in {seconds:.0f} s. The log is {tracker.out_path}\nRead it:")
-    console.print(
-        f"  from tandv.track.common import read_pickle\n  df = read_pickle({str(tracker.out_path)!r})", soft_wrap=True
-    )
+    console.print(f"  import tandv\n  df = tandv.read({str(tracker.out_path)!r})", soft_wrap=True)
     return tracker.out_path
 
 

@@ -26,7 +26,8 @@ class Tracker:
     """Record the tensors of a training run, step by step, within `with track(...)`.
 
     `step()` is called after each optimiser step. `start()` and `close()` do what the block does, for code that cannot
-    have one. `path` is the run's folder; after the end `out_path` is the finished log, or the folder if there is none.
+    have one. `path` is the run's folder; after the end `out_path` is the finished log, or the folder
+    where that is the log or there is none.
     The tracker of a framework records (`attach`, `detach`, `end_of_step`).
 
     Args:

@@ -92,7 +92,7 @@ def track(
         async_offload: True writes in a thread, False where the step ends; None in a thread, for which training waits
             where it must, so that a killed process loses no more steps than lie between two flushes.
         offload_inc: tracked steps between two flushes to disk, with one copy from the device for each.
-        offload_type: format of the finished log, ".pkl" or ".parquet".
+        offload_type: format of the finished log, ".pkl" or ".parquet"; one above 256 MiB in memory stays in the folder.
         use_wandb: log to the active W&B run as well; "rows" gives each recorded step a row of its own, at once.
         init_step: number of the first step, to continue after a checkpoint; 0 by default.
         track_updates: record what each step adds to the weights; needs a copy of them.
