@@ -93,6 +93,7 @@ BEHIND = [
     "checkpoints.metrics.over_matrices",
     "dossier.pictures.draw",
     "viz.of_curves.metrics.marks_of",
+    "viz.of_curves.over_steps.scale_for",
     "viz.of_curves.over_steps.scales",
 ]
 
