@@ -116,7 +116,7 @@ def facet(
     _place(figure, panels, across, margins, inner, min(30.0, 0.15 * figure.bbox.height))
 
     labels = [_label(names, panel_title) for names, _ in parts]
-    labels = shortened(labels, max(int(panels[0].bbox.width / points(figure, 0.6 * style.text)), 4))
+    labels = shortened(labels, max(int(panels[0].bbox.width / points(figure, 0.54 * style.text)), 4))
     keys = []
     for (_, part), label, panel in zip(parts, labels, panels, strict=True):
         dress(panel, style)

@@ -134,7 +134,7 @@ def emergence_plot(
                     markeredgewidth=2, zorder=5, gid="emerges", label="_emerges", clip_on=False,
                 )  # fmt: skip
         wide = ax.figure.bbox.width * 72 / ax.figure.dpi  # type: ignore[attr-defined]  # points
-        most = int(np.clip(0.42 * wide / (style.small * CHARACTER), 12, LONGEST + 20))
+        most = int(np.clip(0.5 * wide / (style.small * CHARACTER), 12, LONGEST + 20))
         word_ticks(ax.yaxis, _named(found, most), len(found))
         ax.set_ylim(len(found) - 0.5, -0.5)
         ax.set_xlim(steps[0], steps[-1]) if len(steps) > 1 else None
