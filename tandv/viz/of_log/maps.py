@@ -125,7 +125,8 @@ def draw_cells(
 
 def hatches(marks: np.ndarray, style: Style) -> list[tuple[str, ...]]:
     """Return name, colour and hatch of the marks over cells that occur."""
-    kinds = ((SOME_NAN, "some NaN", style.nan, "\\\\\\\\"), (SOME_INF, "some infinite", style.inf, "////"))
+    # the last one stays where a key has no room for both
+    kinds = ((SOME_INF, "some infinite", style.inf, "////"), (SOME_NAN, "some NaN", style.nan, "\\\\\\\\"))
     return [(name, colour, lines) for bit, name, colour, lines in kinds if (marks & bit).any()]
 
 

@@ -24,7 +24,7 @@ from tandv.viz.layout.measuring import measure, points, renderer_of
 from tandv.viz.layout.style import Style, Theme, dress
 from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.tables import choose, not_finite_text
-from tandv.viz.layout.ticks import step_text
+from tandv.viz.layout.ticks import CHARACTER, step_text
 from tandv.viz.layout.titles import GAP, PAD, around, colour_key, header, settle_labels, shorten
 from tandv.viz.of_curves.dynamics import panel_of
 from tandv.viz.of_log.lines import draw_curves, draw_lines, wants_log2
@@ -157,6 +157,8 @@ def overview(
     within = [f"phase {phase!r}"] if phase else []
     bad = not_finite_text(*map(float, cells.not_finite[:, names.index(layer), column]))
     parts = [f"{tt} · {metric}", *within, f"step {step_text(step)}", layer, *([bad] if bad else []), size]
+    if len("  |  ".join(parts)) * CHARACTER * style.text > figure.bbox.width * 72 / figure.dpi:
+        parts.pop()  # the cursor's place rather than the size of the log
     run = str(rows.attrs.get("run", "")).rstrip("/").rpartition("/")[2]
     named = (run or "overview") if title is None else title
     head = header(
