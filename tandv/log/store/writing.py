@@ -92,7 +92,7 @@ class Store:
         name = f"{self._part:06d}.parquet"
         self._aside.mkdir(exist_ok=True)
         groups: Iterable[pa.Table] = [table]
-        if len(table) > self._group:  # of many steps at once, where the disk refused them before
+        if len(table) > self._group:  # of very many tensors, or of many steps where the disk refused some before
             groups = joining.in_groups([(table, joining.numbered(table, self._numbers()))], self._group)
         _write(self._aside / name, groups, schema, exponents, lasting=False)
         os.replace(self._aside / name, self.parts / name)

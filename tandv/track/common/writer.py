@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import datetime
+import itertools
 import json
 import sys
 import time
@@ -30,6 +31,7 @@ from tandv.track.common.numbers import Reading
 _IN_MEMORY = 256 << 20  # bytes of the whole log as a frame, beyond which it is not made one file at the end
 _KEPT_UNWRITTEN = 100_000  # rows kept in memory while the disk refuses them
 _QUICK = 0.25  # seconds between two flushes in which a part is not written for sure
+_PART = 32 << 20  # bytes of counts that become one part, so that memory is bounded where steps have very many rows
 _A_WHILE = 0.05  # seconds of joining, after which other work of the thread comes first
 _QUEUED = 128 << 20  # bytes of measurements that may wait for the background thread
 
@@ -224,7 +226,10 @@ class Writer:
             return
         try:
             self._restore_folder()
-            self._store.add(to_rows(blocks), places(blocks))
+            while blocks:
+                some = _of_one_part(blocks)
+                self._store.add(to_rows(some), places(some))
+                blocks = blocks[len(some) :]
         except OSError as error:
             self._note(
                 "parts", f"could not write to {self._store.parts}: {error}; training goes on, the rows are tried again"
@@ -324,6 +329,12 @@ class Writer:
         if kind not in self._warned:
             self._warned.add(kind)
             self._notes.append(message)
+
+
+def _of_one_part(blocks: list[Block]) -> list[Block]:
+    """Return the first of some steps, as many as go into one part; at least one."""
+    sizes = itertools.accumulate(block.counts.nbytes for block in blocks)
+    return blocks[: max(1, sum(size <= _PART for size in sizes))]
 
 
 def print_line(message: str) -> None:

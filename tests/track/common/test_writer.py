@@ -250,6 +250,17 @@ def test_a_log_too_large_for_memory_stays_in_parts(monkeypatch):
     assert steps_of(read_run(tracker.out_path)) == [0, 1]
 
 
+def test_steps_with_very_many_rows_become_several_parts(monkeypatch):
+    monkeypatch.setattr("tandv.track.common.writer._PART", 3000)  # bytes of counts: a few steps of 6 rows
+    model = nn.Linear(2, 2)
+    with track(model, offload_inc=20) as tracker:
+        train(tracker, model, 20)
+        until_written(tracker)
+        several = len(files(tracker.path))
+    assert 1 < several <= 20
+    assert steps_of(read_pickle(tracker.out_path)) == list(range(20))
+
+
 def test_the_default_folder_names_model_and_time():
     with track(nn.Linear(2, 2)) as tracker:
         train(tracker, nn.Linear(2, 2), 1)
