@@ -167,7 +167,7 @@ def _exponents(
     ticks = multiples(low, high, stride_of_powers(high - low, room(axis, 4)))
     named: list[float] = []
     for at in names:
-        if all(abs(at - other) >= apart for other in named):
+        if all(abs(at - other) >= 0.75 * apart for other in named):  # lanes have no number that could be misread
             named.append(at)
     return [*(at for at in ticks if all(abs(at - other) >= apart for other in named)), *named]
 

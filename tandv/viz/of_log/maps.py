@@ -239,7 +239,7 @@ def draw_exponent_map(
     reach = max(6, (high - low) / 2)
     low = min([low, *(math.floor(v) for v in limits if low - reach <= v <= high)])
     high = max([high, *(math.ceil(v) for v in limits if low <= v <= high + reach)])
-    size = max(1.0, round((high - low) / 16))
+    size = max(1.0, round((high - low) / 14))
 
     bands, borders, named = [found.inside], [exponents.astype(float), np.array([exponents[-1] + 1.0])], {}
     names = [power(n) for n in exponents]

@@ -152,6 +152,14 @@ def test_the_map_of_exponents_has_a_lane_for_nan_and_one_for_infinity():
     assert lanes(viz.exp_heatmap(over_steps((8, 0, 0)), "fc", "Activation").axes[0]) == {}
 
 
+def test_both_lanes_are_named_in_a_map_of_many_exponents():
+    text = {"name": ["fc"], "type": [""], "tensor_type": ["Activation"], "dtype": ["float32"], "step": [0]}
+    counts = np.array([[0, *[1] * 40, 4]])
+    log = frame(text, {name: np.array([n]) for name, n in (("nans", 2), ("infs", 4), ("numel", 46))}, counts, range(40))
+    ax = viz.exp_heatmap(log, "fc", "Activation", figsize=(6.4, 3.5)).axes[0]
+    assert {"inf", "NaN"} <= {label.get_text() for label in ax.get_yticklabels()}
+
+
 @pytest.mark.parametrize("name", ["light", "dark"])
 @pytest.mark.parametrize("figsize", [(3.3, 2.4), (9.5, 4.4)])
 def test_a_single_step_of_nan_is_seen_among_thousands(name, figsize):
