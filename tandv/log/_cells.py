@@ -59,7 +59,10 @@ def _every(taken: np.ndarray | None) -> Any:
 
 
 def _concatenated(parts: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+    """Return arrays as one, and free them: of a large log both would be much of the memory that is needed."""
+    joined = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+    parts.clear()
+    return joined
 
 
 def _positions(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
