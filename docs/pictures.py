@@ -125,6 +125,11 @@ def correlations() -> dict[str, Any]:
     return out
 
 
+def emerging() -> dict[str, Any]:
+    curves = {f"{n}-digit addition": 1 / (1 + np.exp(-(STEPS - 500 * n) / 120)) for n in (1, 2, 3, 4, 7)}
+    return {"step": STEPS, **curves}
+
+
 def groups() -> dict[str, Any]:
     rise = 1 - np.exp(-STEPS / 400)
     late = 1 / (1 + np.exp(-(STEPS - 1800) / 200))
@@ -208,10 +213,7 @@ def of_curves() -> Iterator[Picture]:
         "grokking_plot", lambda **k: viz.grokking_plot(run, **k), "Memorisation, generalisation, and the delay."
     )
     yield Picture(
-        "emergence_plot", lambda **k: viz.emergence_plot(
-            {"step": STEPS, **{f"{n}-digit addition": 1 / (1 + np.exp(-(STEPS - 500 * n) / 120)) for n in (1, 2, 3, 4,
-            7)}},
-            0.5, **k),
+        "emergence_plot", lambda **k: viz.emergence_plot(emerging(), 0.5, **k),
         "When each capability passes its threshold.", ({}, HALF),
     )  # fmt: skip
     before, after = (
@@ -300,7 +302,9 @@ def save(figure: Any, path: Path, dpi: int) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         log = demo.run(steps=100, out=Path(folder) / "demo")
-        df, losses = read_pickle(log), losses_of(run_curves(log.parent))
+        df, curves = read_pickle(log), run_curves(log.parent)
+    assert curves is not None, "the demo keeps its losses"
+    losses = losses_of(curves)
     listed = HERE / "list"
     listed.mkdir(parents=True, exist_ok=True)
     for old in listed.glob("*.png"):

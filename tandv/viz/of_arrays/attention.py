@@ -18,6 +18,7 @@ from tandv.curves import Curves
 from tandv.messages import UnknownName, check_choices, unknown
 from tandv.viz.layout.colours import Scale
 from tandv.viz.layout.figures import AnyFigure, canvas
+from tandv.viz.layout.legends import shortened
 from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.ticks import step_text, value_text
 from tandv.viz.layout.titles import Key
@@ -269,7 +270,11 @@ def attention_evolution(
     titles = [f"{layer} head {head} · step {step_text(one)}" for layer, head in chosen for one in at]
     shown = [_pattern(arrays[one][layer], head, None) for layer, head in chosen for one in at]
     notes = ["mean patterns", describe({"": curves})]
-    _patterns(shown, titles, None, len(at), "Attention over training", notes, style, fig=upper, title=title)
+    rows = shortened([f"{layer} head {head}" for layer, head in chosen], 18)
+    _patterns(
+        shown, titles, None, len(at), "Attention over training", notes, style, fig=upper, title=title,
+        columns=[f"step {step_text(one)}" for one in at], rows=rows,
+    )  # fmt: skip
     families = {title: family for title, (family, _) in panels.items()}
     chance = {title: level for title, (_, level) in panels.items()}
     draw_families(
@@ -287,22 +292,25 @@ def _patterns(
     named: str,
     notes: Sequence[str],
     style: Style,
+    columns: Sequence[str] = (),
+    rows: Sequence[str] = (),
     **layout: Any,
 ) -> Figure:
-    """Draw patterns side by side on one scale; `layout` is what `facet` takes."""
+    """Draw patterns side by side on one scale, titled each or by `columns` and `rows`; `layout` is that of `facet`."""
     top = max(float(np.nanmax(pattern, initial=0.0)) for pattern in patterns)
     scale = Scale("linear", 0.0, top or 1.0)
 
     def draw(number: int, ax: Axes) -> Key | None:
         draw_matrix(
             ax, patterns[number], scale, style.colours, style, plot="attention", what=titles[number],
-            axes=("key", "query"), columns=words, rows=words,
+            axes=("key", rows[number // across] if rows else "query"), columns=words, rows=words,
         )  # fmt: skip
         return Key(scale, style.colours) if number == across - 1 else None
 
     same = len({pattern.shape for pattern in patterns}) == 1
+    heads = [*columns, *[""] * (len(titles) - len(columns))] if columns else titles
     return side_by_side(
-        titles, draw, named=named, subtitle="  |  ".join(notes), style=style, col_wrap=across, sharex=same, sharey=same,
+        heads, draw, named=named, subtitle="  |  ".join(notes), style=style, col_wrap=across, sharex=same, sharey=same,
         panel_size=(2.5, 2.4), **layout,
     )  # fmt: skip
 

@@ -116,8 +116,9 @@ def test_transitions_of_a_head_are_marked_in_its_panel_alone():
 def test_evolution_shows_the_heads_that_change_and_all_curves():
     figure = viz.attention_evolution(HISTORY, tokens=TOKENS)
     upper, lower = figure.subfigs
-    titles = [ax.get_title("left") for ax in upper.axes]
-    assert titles[4:8] == [f"layers.0 head 1 · step {step}" for step in (0, 10, 30, 40)]
+    assert [ax.get_title("left") for ax in upper.axes][:5] == ["step 0", "step 10", "step 30", "step 40", ""]
+    assert [ax.get_ylabel() for ax in upper.axes][4:8] == ["layers.0 head 1", "", "", ""]
+    assert [drawn(ax).layers[0] for ax in upper.axes][4:6] == [f"layers.0 head 1 · step {step}" for step in (0, 10)]
     assert np.allclose(drawn(upper.axes[7]).values, BEFORE)
     panels = {ax.get_title("left"): drawn(ax) for ax in lower.axes}
     assert list(panels) == ["entropy", "previous token", "duplicate token", "induction", "specialisation"]
@@ -125,7 +126,7 @@ def test_evolution_shows_the_heads_that_change_and_all_curves():
     assert table.read(40)["layers.0 head 1"] == pytest.approx(1)
     assert panels["specialisation"].read(40)["layers.1"] == pytest.approx(0)
     free = viz.attention_evolution(HISTORY, causal=False, heads=[("layers.0", 1)], steps=[0, 20])
-    assert [ax.get_title("left") for ax in free.subfigs[0].axes] == [f"layers.0 head 1 · step {n}" for n in (0, 20)]
+    assert [ax.get_title("left") for ax in free.subfigs[0].axes] == ["step 0", "step 20"]
     assert [ax.get_title("left") for ax in free.subfigs[1].axes] == ["entropy", "specialisation"]
 
 
