@@ -141,13 +141,13 @@ def test_it_can_be_browsed():
     )
     assert list(viewer.controls) == ["layer", "head", "step"]
     viewer.controls["head"].value = 1
-    ax = viewer._axes()[0]
+    ax = viewer.figure.subfigs[0].axes[0]
     x, y = ax.transData.transform((2, 3))
     MouseEvent("motion_notify_event", viewer.canvas, x, y)._process()
     assert viewer.readout == "head 1 · query 3 · key 2 · 1"
     MouseEvent("button_press_event", viewer.canvas, x, y, button=1)._process()  # opens nothing
     viewer.select(step=0)
-    x, y = viewer._loss.transData.transform((19, 2))
+    x, y = viewer.figure.subfigs[1].axes[0].transData.transform((19, 2))
     MouseEvent("button_press_event", viewer.canvas, x, y, button=1)._process()
     assert (viewer.state.arguments["step"], viewer.error) == (20, "")
     assert viewer.data().shape == (6, 6)
