@@ -151,7 +151,19 @@ def facet(
     if any(keys):
         arrange(figure, panels, across, head, 1)
     _fit_labels(axis_labels)  # to the final size of the panels
+    for panel in panels:
+        _fit_texts(panel)
     return figure
+
+
+def _fit_texts(panel: Axes) -> None:
+    """Shorten the texts within a panel that reach beyond its left or right side, where the labels of axes are."""
+    renderer = renderer_of(panel.figure)
+    for text in panel.texts:
+        box, inner = text.get_window_extent(renderer), panel.bbox
+        within = inner.y0 < (box.y0 + box.y1) / 2 < inner.y1 and "\n" not in text.get_text()
+        if panel.axison and within and (box.x0 < inner.x0 - 1 or box.x1 > inner.x1 + points(panel.figure, 9)):
+            shorten(text, panel.figure, inner.width - points(panel.figure, 4))
 
 
 def _fit_labels(labels: Sequence[tuple[Axes, str, str]], final: bool = True) -> None:
