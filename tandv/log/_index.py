@@ -67,6 +67,7 @@ class File(NamedTuple):
         metadata: its footer, so that it is parsed once.
         columns: its columns with their types, as Arrow has them.
         exponents: the lowest and the highest exponent with a count, None for none.
+        run: what all files of its run say, and no other; None if it does not.
         groups: its row groups.
         identity: what tells it from another file that takes its place under the same name; None where it is not local.
     """
@@ -75,6 +76,7 @@ class File(NamedTuple):
     metadata: Any
     columns: dict[str, pa.DataType]
     exponents: tuple[int, int] | None
+    run: str | None
     groups: list[Group]
     identity: tuple[int, ...] | None = None
 
@@ -122,7 +124,7 @@ def indexed(place: Place) -> File | None:
         groups = _groups(metadata)
     except (AttributeError, TypeError):
         raise UnreadableFile(f"cannot read {place}: its footer has no statistics of names and steps") from None
-    return File(place, metadata, columns, exponents, groups, identity)
+    return File(place, metadata, columns, exponents, about.get("run"), groups, identity)
 
 
 def _identity(place: Place) -> tuple[int, ...] | None:

@@ -1,7 +1,8 @@
 """Look at a place: which files of a run count, and their index; or the whole log, where only that can be read."""
 
+import contextlib
 import json
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from tandv.log._index import File, NewerFile, indexed
 from tandv.log._unreadable import UnreadableFile
 from tandv.log._whole import FINISHED, PARTS, read_file, read_folder, warn_of
+from tandv.log.schema import SchemaError
 from tandv.log.store import listing
 from tandv.log.store.layers import NAME as MODEL
 from tandv.log.store.layers import Tensor
@@ -88,9 +90,34 @@ def _run_files(place: Place) -> tuple[list[File], list[str]] | None:
         files.append(file)
     if not files and not damaged:
         return None
+    _check_one_run(place, files)
     if (damaged or not files) and any(place.below(name).kind() for name in FINISHED):
         return None
     return files, damaged
+
+
+def _check_one_run(place: Place, files: list[File]) -> None:
+    """Raise SchemaError where a file in the folder is of another run, be it one whose parts others seem to cover."""
+    counting = {_name_of(file) for file in files}
+    inside = place.below(PARTS)
+    covered = [name for name in inside.files() if listing.span(name) and name.rpartition("/")[2] not in counting]
+    others = []
+    for name in covered:
+        with contextlib.suppress(FileNotFoundError, UnreadableFile):  # it has been joined, or was never finished
+            others.append(indexed(inside.below(*name.split("/"))))
+    runs: dict[str, str] = {}  # the first file of each
+    for file in (*files, *filter(None, others)):
+        if file.run is not None:
+            runs.setdefault(file.run, _name_of(file))
+    if len(runs) > 1:
+        raise SchemaError(
+            f"{place}: {' and '.join(list(runs.values())[:2])} are of two runs: two runs lie in one folder; move the "
+            "files of one of them to a folder of its own"
+        )
+
+
+def _name_of(file: File) -> str:
+    return PurePath(file.place.path).name
 
 
 def _counting(place: Place) -> list[Place]:

@@ -263,7 +263,7 @@ def test_a_damaged_file_is_named_and_the_rest_is_there(run):
 
 
 def test_a_file_of_a_newer_tandv_says_so(run, monkeypatch):
-    newer = about(None)["tandv"].replace('"format": 1', '"format": 2')
+    newer = about(None, "")["tandv"].replace('"format": 1', '"format": 2')
     path = opened(run)._state.files[0].place.path
     table = pq.read_table(path)
     with pq.ParquetWriter(path, table.schema) as file:
@@ -276,13 +276,30 @@ def test_a_file_of_a_newer_tandv_says_so(run, monkeypatch):
 def test_two_runs_in_one_folder(tmp_path):
     run, other = stored(LOG, tmp_path / "run"), stored(LOG, tmp_path / "other", steps=40, batch=2000)
     last = max(int(path.stem[-6:]) for path in (run / "parts").iterdir()) + 1
-    shutil.copy(next((other / "parts").iterdir()), run / "parts" / f"{last:06d}.parquet")
-    with pytest.raises(logframe.SchemaError, match="holds 1,000 rows twice.*two runs lie in one folder; move"):
+    beside, across = run / "parts" / f"{last:06d}.parquet", run / "parts" / f"000003-{last + 9:06d}.parquet"
+    shutil.copy(next((other / "parts").iterdir()), beside)
+    with pytest.raises(logframe.SchemaError, match=f"{beside.name} are of two runs: two runs lie in one folder; move"):
         read_run(run)
     with pytest.raises(logframe.SchemaError, match="two runs lie in one folder"):
         logframe.curves(run, "head", "Weight", "rm2")
-    shutil.copy(next((other / "parts").iterdir()), run / "parts" / f"000003-{last + 9:06d}.parquet")
+    beside.rename(across)
     with pytest.raises(logframe.SchemaError, match="two runs lie in one folder"):
+        read_run(run)
+
+
+def test_a_file_of_another_run_that_seems_to_be_covered_is_found(tmp_path):
+    run, other = stored(LOG, tmp_path / "run"), stored(LOG, tmp_path / "other")
+    wide = max((run / "parts").iterdir(), key=lambda path: len(path.name))
+    assert "-" in wide.name
+    shutil.copy(next((other / "parts").iterdir()), run / "parts" / f"{wide.name[:6]}.parquet")
+    with pytest.raises(logframe.SchemaError, match=f"{wide.name[:6]}.parquet are of two runs"):
+        read_run(run)
+
+
+def test_rows_that_are_there_twice_are_two_runs(run):
+    files = sorted((run / "parts").iterdir())
+    shutil.copy(files[0], run / "parts" / f"{int(files[-1].stem[-6:]) + 1:06d}.parquet")
+    with pytest.raises(logframe.SchemaError, match="rows twice.*two runs lie in one folder; move"):
         read_run(run)
 
 

@@ -148,9 +148,9 @@ def joined_range(ranges: Sequence[tuple[int, int] | None]) -> tuple[int, int] | 
     return (min(low for low, _ in there), max(high for _, high in there)) if there else None
 
 
-def about(exponents: tuple[int, int] | None) -> dict[str, str]:
-    """Return what a file says about itself: its format, and the lowest and highest exponent in it."""
-    return {_ABOUT: json.dumps({"format": FORMAT, "exponents": exponents})}
+def about(exponents: tuple[int, int] | None, run: str) -> dict[str, str]:
+    """Return what a file says about itself: its format, the lowest and highest exponent in it, and its run."""
+    return {_ABOUT: json.dumps({"format": FORMAT, "exponents": exponents, "run": run})}
 
 
 def exponents_of(metadata: pq.FileMetaData) -> tuple[int, int] | None:

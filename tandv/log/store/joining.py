@@ -22,15 +22,15 @@ def write(
     path: Path,
     groups: Iterable[pa.Table],
     schema: pa.Schema,
-    exponents: tuple[int, int] | None,
+    about: Mapping[str, str],
     lasting: bool = True,
 ) -> Iterator[None]:
-    """Write row groups as one file, and have it reach the disk; yield after each."""
+    """Write row groups as one file with what it says about itself, and have it reach the disk; yield after each."""
     with pq.ParquetWriter(path, schema, **columns.encoding(schema, lasting)) as out:
         for table in groups:
             out.write_table(table, row_group_size=max(len(table), 1))
             yield
-        out.add_key_value_metadata(columns.about(exponents))
+        out.add_key_value_metadata(about)
     sync(path)
 
 

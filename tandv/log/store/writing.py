@@ -6,6 +6,7 @@ takes the place of `parts/`. So `parts/*.parquet` is the log at every moment, wh
 
 import contextlib
 import os
+import secrets
 import shutil
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -63,6 +64,7 @@ class Store:
         self.schema: pa.Schema | None = None  # of every file
         self.exponents: Range = None
         self.rows = 0  # published
+        self._id = secrets.token_hex(8)  # in every file, so that files of another run are known
         self._places: dict[Tensor, tuple] = {}  # of each tensor in the model
         self._written: list[Tensor] = []  # to `layers.json`
         self._part = 0  # the next one
@@ -94,7 +96,7 @@ class Store:
         groups: Iterable[pa.Table] = [table]
         if len(table) > self._group:  # of very many tensors, or of many steps where the disk refused some before
             groups = joining.in_groups([(table, joining.numbered(table, self._numbers()))], self._group)
-        _write(self._aside / name, groups, schema, exponents, lasting=False)
+        _write(self._aside / name, groups, schema, self._about(exponents), lasting=False)
         os.replace(self._aside / name, self.parts / name)
         sync(self.parts)
         self.exponents = columns.joined_range([self.exponents, exponents])
@@ -178,6 +180,9 @@ class Store:
         layers.write(self.run, list(self._places))
         self._written = list(self._places)
 
+    def _about(self, exponents: Range) -> dict[str, str]:
+        return columns.about(exponents, self._id)
+
     def _numbers(self) -> dict[Tensor, int]:
         """Return the place of each tensor in the order of the files."""
         return {tensor: place for place, tensor in enumerate(sorted(self._places))}
@@ -200,7 +205,7 @@ class Store:
                 ranges = [columns.exponents_of(one.metadata) for one in opened]
                 pieces = joining.merged(opened, numbers, schema)
             groups = joining.in_groups(pieces, self._group)
-            yield from joining.write(new / f"{name}.parquet", groups, schema, columns.joined_range(ranges))
+            yield from joining.write(new / f"{name}.parquet", groups, schema, self._about(columns.joined_range(ranges)))
         joined = {path.name for path in inputs}
         for path in files(self.run):
             if path.name not in joined:
@@ -218,7 +223,7 @@ class Store:
                 with joining.opened(path) as file:
                     groups = (file.read_row_group(i, use_threads=False) for i in range(file.num_row_groups))
                     fitted = (columns.fitted(table, schema) for table in groups)
-                    _write(new / path.name, fitted, schema, columns.exponents_of(file.metadata))
+                    _write(new / path.name, fitted, schema, self._about(columns.exponents_of(file.metadata)))
             self._put(new, {path.name for path in there})
             self._wide = True
         except OSError as error:  # the next file has all columns, and the others get them at the end
@@ -251,8 +256,10 @@ class Store:
         self._note("joining", f"could not join files of {self.parts}: {what}; they stay as they are, no row is lost")
 
 
-def _write(path: Path, groups: Iterable[pa.Table], schema: pa.Schema, exponents: Range, lasting: bool = True) -> None:
-    for _ in joining.write(path, groups, schema, exponents, lasting):
+def _write(
+    path: Path, groups: Iterable[pa.Table], schema: pa.Schema, about: dict[str, str], lasting: bool = True
+) -> None:
+    for _ in joining.write(path, groups, schema, about, lasting):
         pass
 
 

@@ -24,7 +24,7 @@ def rows_at(names, steps, phases=("",), ranks=None):
 def written(path, rows):
     schema = columns.schema_of(rows)
     table = columns.to_table(rows, schema)
-    for _ in joining.write(path, [table], schema, columns.counted(table[columns.EXPONENTS])):
+    for _ in joining.write(path, [table], schema, columns.about(columns.counted(table[columns.EXPONENTS]), "")):
         pass
     return table
 
@@ -75,7 +75,7 @@ def test_a_file_says_its_format_its_exponents_and_the_extremes_that_a_reader_ski
     more = {"nans": np.array([0, 0, 0, 0, 0, 4]), "infs": np.zeros(6, np.int64)}
     written(tmp_path / "000000.parquet", rows._replace(scalars=rows.scalars | more))
     metadata = pq.read_metadata(tmp_path / "000000.parquet")
-    assert metadata.metadata[b"tandv"] == b'{"format": 1, "exponents": [-3, -1]}'  # of steps 0, 1, 2
+    assert metadata.metadata[b"tandv"] == b'{"format": 1, "exponents": [-3, -1], "run": ""}'  # of steps 0, 1, 2
     at = {metadata.schema.column(i).path: metadata.row_group(0).column(i) for i in range(metadata.num_columns)}
     extremes = {name: (one.statistics.min, one.statistics.max) for name, one in at.items() if one.is_stats_set}
     assert extremes == {
