@@ -125,7 +125,7 @@ def header(fig: AnyFigure, title: str, subtitle: str, entries: Mapping[str, Any]
     """
     height, width, pad = fig.bbox.height, fig.bbox.width, points(fig, PAD)
     used = 0.0
-    room = width - 2 * pad
+    room = 0.97 * (width - 2 * pad)  # the width of a text depends a little on the resolution
     for words, size, weight, colour in (
         (title, style.title, "bold", style.ink),
         (subtitle, style.text, "normal", style.muted),
