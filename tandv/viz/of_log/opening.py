@@ -86,8 +86,8 @@ def standing_out(cells: Cells, overflow: np.ndarray, column: int) -> np.ndarray:
     return 1e6 * np.where(over > OUTLINED_SHARE, over, 0.0) + apart
 
 
-def overflow_of(rows: pd.DataFrame, to: Format, cells: Cells) -> np.ndarray:
-    """Return the least share of values that overflow a format, [layers, steps]."""
+def overflow_of(rows: pd.DataFrame, to: Format, cells: Cells, out: np.ndarray) -> None:
+    """Put the least share of values that overflow a format into `out`, [layers, steps], where there are rows."""
     limit = exponent(to.overflows_above)
     high = [n for top, n in rows.columns if top == "exponent_counts" and float(n) > limit]
     over = np.zeros(len(rows), np.int64)
@@ -100,20 +100,8 @@ def overflow_of(rows: pd.DataFrame, to: Format, cells: Cells) -> np.ndarray:
     column = rows[("metadata", "name")]
     codes, found = pd.factorize(column.array if isinstance(column.dtype, pd.CategoricalDtype) else column.to_numpy())
     row = np.array([cells.names.index(str(name)) for name in found])[codes]
-    out = np.zeros(cells.values.shape)
-    out[row, np.searchsorted(cells.steps, rows[("metadata", "step")].to_numpy())] = over / np.maximum(total, 1)
-    return np.nan_to_num(out)
-
-
-def layers_beyond(rows: pd.DataFrame, to: Format) -> list[str]:
-    """Return the layers of which some value may overflow a format, by the largest one; all where that is not known."""
-    names = rows[("metadata", "name")]
-    if ("scalar_stats", "max_abs") not in rows.columns:
-        return list(pd.unique(names))
-    largest = rows[("scalar_stats", "max_abs")].to_numpy(float, na_value=np.nan)
-    infs = rows[("scalar_stats", "infs")].to_numpy(float, na_value=0) if ("scalar_stats", "infs") in rows.columns else 0
-    beyond = ~(largest < 2.0 ** (exponent(to.overflows_above) + 1)) | (np.asarray(infs) > 0)
-    return list(pd.unique(names[beyond]))
+    shares = np.nan_to_num(over / np.maximum(total, 1))
+    out[row, np.searchsorted(cells.steps, rows[("metadata", "step")].to_numpy())] = shares
 
 
 def _first(found: np.ndarray) -> int | None:

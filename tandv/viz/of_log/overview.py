@@ -19,7 +19,7 @@ from tandv.messages import UnknownName, check_choices, near_steps
 from tandv.viz.layout.colours import Colour
 from tandv.viz.layout.figures import AnyFigure, canvas
 from tandv.viz.layout.heat import edges
-from tandv.viz.layout.layer_axis import draw_kinds, kinds_of
+from tandv.viz.layout.layer_axis import draw_kinds
 from tandv.viz.layout.measuring import measure, points, renderer_of
 from tandv.viz.layout.style import Style, Theme, dress
 from tandv.viz.layout.style import theme as theme_named
@@ -27,10 +27,10 @@ from tandv.viz.layout.tables import choose, not_finite_text
 from tandv.viz.layout.ticks import CHARACTER, step_text
 from tandv.viz.layout.titles import GAP, PAD, around, colour_key, header, settle_labels, shorten
 from tandv.viz.of_curves.dynamics import panel_of
+from tandv.viz.of_log.contents import read_cells, read_kinds, read_overflow
 from tandv.viz.of_log.lines import draw_curves, draw_lines, wants_log2
-from tandv.viz.of_log.maps import cells_of, draw_exponent_map, draw_layers
-from tandv.viz.of_log.not_finite import columns_of_exponents, with_counts
-from tandv.viz.of_log.opening import OUTLINED_SHARE, layers_beyond, opening, opening_type, overflow_of
+from tandv.viz.of_log.maps import draw_cells, draw_exponent_map
+from tandv.viz.of_log.opening import OUTLINED_SHARE, opening, opening_type
 from tandv.viz.of_log.panels import (
     draw_casts,
     draw_cursor,
@@ -103,21 +103,13 @@ def overview(
     metric = metrics_asked(df, scalar_metric or usual)[0]
     types = logframe.tensor_types(df)
     tt = tt or opening_type(df, types, metric)
-    one_type = {"tt": tt, "phase": phase, "rank": rank}
-    if at_place := not isinstance(df, pd.DataFrame):  # of which counts of exponents are read where they are shown
-        columns = with_counts(df, [name for name in dict.fromkeys((metric, "max_abs")) if name in stats])
-        rows = logframe.select(df, **one_type, columns=columns)
-    else:
-        rows = logframe.select(df, **one_type)
-    cells = cells_of(rows, metric)
+    of: dict[str, Any] = {"tt": tt, "phase": phase, "rank": rank}
+    log = logframe.select(df, **of) if isinstance(df, pd.DataFrame) else df
+    cells = read_cells(log, metric, **of)
     names, steps = cells.names, cells.steps
-    if at_place and (beyond := layers_beyond(rows, to)):
-        counted = logframe.select(df, beyond, **one_type, columns=columns_of_exponents(df))
-        overflow = overflow_of(counted, to, cells)
-    else:
-        overflow = np.zeros(cells.values.shape) if at_place else overflow_of(rows, to, cells)
+    overflow = read_overflow(log, to, cells, metric, **of)
     layer, step = opening(cells, overflow, layer, step, of_values=unit(metric) == "value")
-    own = logframe.select(df, layer, **one_type) if at_place else logframe.select(rows, layer)
+    own = logframe.select(log, layer, **of)
     if step not in (has := logframe.steps(own)):
         raise UnknownName(f"{layer!r} has no {tt} at step {step} in this log; {near_steps(step, has)}")
     here = logframe.select(own, step=step)
@@ -136,7 +128,7 @@ def overview(
         both = [m for m in dict.fromkeys((metric, "max_abs")) if m in stats]
         values = own[[("scalar_stats", m) for m in both]].to_numpy(float, na_value=np.nan)
         draw_lines(own, top, metrics=both, log2=wants_log2(values), style=style)
-    keys = draw_layers(rows, layers_ax, metric=metric, colour=colour, style=style), None
+    keys = draw_cells(cells, layers_ax, (tt,), metric=metric, colour=colour, style=style), None
     shown_map = draw_exponent_map(own, map_ax, formats=[to], style=style)
     column = int(np.searchsorted(steps, step))
     draw_slice(cells, column, names.index(layer), slice_ax, to, style, metric)
@@ -146,7 +138,7 @@ def overview(
     for ax in (top, layers_ax, map_ax):
         ax.set_xlim(limits[0], limits[-1])
         draw_cursor(ax, step, style, on_map=ax is not top)
-    kinds = draw_kinds(layers_ax, kinds_of(rows, names), style)
+    kinds = draw_kinds(layers_ax, read_kinds(log, names, step, **of), style)
     draw_outlines(overflow > OUTLINED_SHARE, steps, layers_ax, style.format_colour(to.name), style)
     mark_layer(layers_ax, slice_ax, names.index(layer), style)
     for ax in (top, layers_ax):
@@ -159,7 +151,7 @@ def overview(
     parts = [f"{tt} · {metric}", *within, f"step {step_text(step)}", layer, *([bad] if bad else []), size]
     if len("  |  ".join(parts)) * CHARACTER * style.text > figure.bbox.width * 72 / figure.dpi:
         parts.pop()  # the cursor's place rather than the size of the log
-    run = str(rows.attrs.get("run", "")).rstrip("/").rpartition("/")[2]
+    run = str(own.attrs.get("run", "")).rstrip("/").rpartition("/")[2]
     named = (run or "overview") if title is None else title
     head = header(
         figure, named, "  |  ".join(parts) if named and style.subtitle else "", {} if narrow else kinds, style
