@@ -50,7 +50,9 @@ def test_a_run_that_is_given_no_number_has_no_file_of_them():
     assert not [name for name in os.listdir(tracker.path) if "curves" in name]
 
 
-@pytest.mark.parametrize("how", [{"every": 7}, {"budget": "50%"}, {"every": lambda step: step == 3}], ids=str)
+@pytest.mark.parametrize(
+    "how", [{"every": 7}, {"budget": "50%"}, {"every": lambda step: step == 3}], ids=["interval", "budget", "function"]
+)
 def test_steps_that_are_not_recorded_keep_their_numbers(how):
     model = nn.Linear(2, 2)
     with track(model, async_offload=False, offload_inc=4, **how) as tracker:
