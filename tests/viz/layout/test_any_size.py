@@ -11,10 +11,11 @@ from tandv.viz.layout.legends import shortened
 
 SIZES = [(3.3, 2.6), (6.4, 4.4), (12.0, 7.0)]
 THEMES = ["light", "dark"]
-# The three sizes of every plot, each in one theme and at one resolution of each plot; the others are slow tests.
-CHOSEN = [(name, size, THEMES[(i + j) % 2]) for i, name in enumerate(CASES) for j, size in enumerate(SIZES)]
-CHOSEN = [one for i, one in enumerate(CHOSEN) if one[1] == SIZES[0] or i % 9 == 0]
-OTHERS = [(n, s, t) for n in CASES for s in SIZES for t in [*THEMES, "paper"] if (n, s, t) not in CHOSEN]
+# Every plot in three sizes, for the screen (light and dark differ in colours only: in turn) and for paper. At one
+# resolution the smallest and some others; the rest are slow tests.
+ON_SCREEN = [(name, size, THEMES[(i + j) % 2]) for i, name in enumerate(CASES) for j, size in enumerate(SIZES)]
+CHOSEN = [one for i, one in enumerate(ON_SCREEN) if one[1] == SIZES[0] or i % 9 == 0]
+OTHERS = [one for one in ON_SCREEN if one not in CHOSEN] + [(n, s, "paper") for n in CASES for s in SIZES]
 
 
 @pytest.mark.parametrize(("name", "size", "theme"), CHOSEN)
