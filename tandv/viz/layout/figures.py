@@ -79,6 +79,8 @@ def canvas(fig: AnyFigure | None, figsize: tuple[float, float], style: Style) ->
     if fig is None:
         fig = new_figure(figsize)
     else:
+        for ax in fig.axes:
+            fig.delaxes(ax)  # what is thrown away need not be emptied before
         fig.clear()
     fig.set_facecolor(style.paper)
     return fig

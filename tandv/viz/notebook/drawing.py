@@ -13,6 +13,7 @@ from tandv.viz.notebook import surface, views
 from tandv.viz.notebook.cursor import Cursor
 from tandv.viz.notebook.readout import draw_loss, is_lines, nearest, place_loss
 from tandv.viz.notebook.views import View
+from tandv.viz.of_log.overview import overview, show_step
 
 _WIDTH = 1000  # pixels, until the width of the cell is known
 _PANEL = 240  # pixels, the height of one of several panels below each other
@@ -40,6 +41,7 @@ class Drawing:
         if curves is not None:
             self._main, self._side = self.figure.subfigures(1, 2, width_ratios=(2.6, 1))  # type: ignore[misc]
             self.loss = draw_loss(self._side, curves, style)
+        self._view: View | None = None  # the one that is drawn
         self._whole: views.Limits = ()  # the limits of all Axes before any zoom
         self._laid_out = (0.0, 0.0)  # width and height in pixels for which the figure was laid out
 
@@ -61,11 +63,14 @@ class Drawing:
     def draw(self, view: View) -> None:
         """Draw a view in place of the last one."""
         self.close()
-        if self.loss is not None:
-            self._main.clear()
-            place_loss(self._side, self.loss, self._style)
-        choose(self._main)
-        view.plot(**view.arguments, fig=self._main)
+        before, self._view = self._view, None
+        if before is None or not self._moves(before, view):
+            if self.loss is not None:
+                self._main.clear()
+                place_loss(self._side, self.loss, self._style)
+            choose(self._main)
+            view.plot(**view.arguments, fig=self._main)
+        self._view = view
         self._whole = self.limits
         for ax, (x, y) in zip(self.axes, view.limits, strict=False):
             ax.set_xlim(x)
@@ -79,6 +84,15 @@ class Drawing:
         self.resting_step = nearest(self._curves.index, step) if marked else None  # type: ignore[union-attr, arg-type]
         self.cursor.step = self.resting_step
         self.canvas.draw()  # now: asking the front end first whether it is ready would cost a round trip
+
+    def _moves(self, before: View, view: View) -> bool:
+        """Show another step where that is all that changes; False if the view is to be drawn as a whole."""
+        if view.plot is not overview or not views.only_step(before, view, self.chosen):
+            return False
+        if view.limits or self.limits != self._whole or self._laid_out != surface.size(self.canvas):
+            return False
+        arguments = view.arguments
+        return show_step(self._main, arguments["step"], arguments["df"], arguments.get("train_stats"))
 
     def follows(self, ax: Axes | None) -> bool:
         """Tell whether the cursor stands at the x of Axes."""

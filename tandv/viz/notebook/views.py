@@ -90,6 +90,20 @@ def opened(views: Views, place: Place | None, histogram: Callable[..., Any], lim
     return views if deeper is None else push(views, deeper, limits)
 
 
+def only_step(before: View, after: View, chosen: Mapping[str, Any]) -> bool:
+    """Tell whether two views differ in nothing but the step; `chosen` is what the plot of the first chose itself."""
+    ours = {**before.arguments, **{k: v for k, v in chosen.items() if before.arguments.get(k) is None}}
+    names = (ours.keys() | after.arguments.keys()) - {"step"}
+    if before.plot is not after.plot or not isinstance(after.arguments.get("step"), int | np.integer):
+        return False
+    return all(_same(ours.get(name), after.arguments.get(name)) for name in names)
+
+
+def _same(one: Any, other: Any) -> bool:
+    plain = (str, int, float, tuple)  # others, such as tables, have no single truth value of `==`
+    return one is other or (isinstance(one, plain) and type(one) is type(other) and one == other)
+
+
 def drilled(view: View, place: Place | None, histogram: Callable[..., Any]) -> View | None:
     """Return the view that a click on a cell opens: the exponents of that layer at that step."""
     if place is None or place.layer is None or place.step is None or view.plot is histogram:

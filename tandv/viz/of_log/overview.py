@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
+from zlib import crc32
 
-import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tandv.curves import curves_beside
@@ -14,37 +13,19 @@ from tandv.curves.of_run import is_loss
 from tandv.formats import known
 from tandv.glossary import unit
 from tandv.log import logframe
-from tandv.log.door import AnyLog
+from tandv.log.door import AnyLog, log_at
 from tandv.messages import UnknownName, check_choices, near_steps
 from tandv.viz.layout.colours import Colour
 from tandv.viz.layout.figures import AnyFigure, canvas
-from tandv.viz.layout.heat import edges
-from tandv.viz.layout.layer_axis import draw_kinds
-from tandv.viz.layout.measuring import measure, points, renderer_of
-from tandv.viz.layout.style import Style, Theme, dress
+from tandv.viz.layout.style import Style, Theme
 from tandv.viz.layout.style import theme as theme_named
-from tandv.viz.layout.tables import choose, not_finite_text
-from tandv.viz.layout.ticks import CHARACTER, step_text
-from tandv.viz.layout.titles import GAP, PAD, around, colour_key, header, settle_labels, shorten
+from tandv.viz.layout.tables import choose
 from tandv.viz.of_curves.dynamics import panel_of
 from tandv.viz.of_log.contents import read_cells, read_kinds, read_overflow
-from tandv.viz.of_log.lines import draw_curves, draw_lines, wants_log2
-from tandv.viz.of_log.maps import draw_cells, draw_exponent_map
-from tandv.viz.of_log.opening import OUTLINED_SHARE, opening, opening_type
-from tandv.viz.of_log.panels import (
-    draw_casts,
-    draw_cursor,
-    draw_outlines,
-    draw_slice,
-    draw_slice_of_exponents,
-    legend_beside_title,
-    mark_layer,
-    read_out,
-    second_title,
-)
+from tandv.viz.of_log.opening import opening, opening_type
+from tandv.viz.of_log.overview_panels import Page, draw, move
 from tandv.viz.of_log.plots import metrics_asked
 
-NARROW = 5.0  # inches: in a figure less wide the panels at the right are left out
 FORMATS = ("float8_e4m3fn", "float8_e5m2", "float16", "bfloat16")
 
 
@@ -106,96 +87,57 @@ def overview(
     of: dict[str, Any] = {"tt": tt, "phase": phase, "rank": rank}
     log = logframe.select(df, **of) if isinstance(df, pd.DataFrame) else df
     cells = read_cells(log, metric, **of)
-    names, steps = cells.names, cells.steps
     overflow = read_overflow(log, to, cells, metric, **of)
     layer, step = opening(cells, overflow, layer, step, of_values=unit(metric) == "value")
     own = logframe.select(log, layer, **of)
     if step not in (has := logframe.steps(own)):
         raise UnknownName(f"{layer!r} has no {tt} at step {step} in this log; {near_steps(step, has)}")
-    here = logframe.select(own, step=step)
-
     figure = canvas(fig, figsize or (14.0, 9.2), style)
     choose(figure, layer=layer, tt=tt, scalar_metric=metric, step=step)
-    style = _to_scale(style, figure)
-    narrow = figure.bbox.width / figure.dpi < NARROW
-    axes = _axes(figure, style, (0.1, 0.14, 0.12) if narrow else (0.13, 0.36, 0.24))
-    top, layers_ax, map_ax, words_ax, slice_ax, bars_ax = axes
     beside = curves_beside(df, train_stats)
-    if beside is not None:
-        beside = _of_one_unit(beside)
-        draw_curves(beside, top, style=style, label="loss" if all(map(is_loss, beside.columns)) else "")
-    else:
-        both = [m for m in dict.fromkeys((metric, "max_abs")) if m in stats]
-        values = own[[("scalar_stats", m) for m in both]].to_numpy(float, na_value=np.nan)
-        draw_lines(own, top, metrics=both, log2=wants_log2(values), style=style)
-    keys = draw_cells(cells, layers_ax, (tt,), metric=metric, colour=colour, style=style), None
-    shown_map = draw_exponent_map(own, map_ax, formats=[to], style=style)
-    column = int(np.searchsorted(steps, step))
-    draw_slice(cells, column, names.index(layer), slice_ax, to, style, metric)
-    draw_slice_of_exponents(here, bars_ax, map_ax, to, style)
-
-    limits = edges(steps)
-    for ax in (top, layers_ax, map_ax):
-        ax.set_xlim(limits[0], limits[-1])
-        draw_cursor(ax, step, style, on_map=ax is not top)
-    kinds = draw_kinds(layers_ax, read_kinds(log, names, step, **of), style)
-    draw_outlines(overflow > OUTLINED_SHARE, steps, layers_ax, style.format_colour(to.name), style)
-    mark_layer(layers_ax, slice_ax, names.index(layer), style)
-    for ax in (top, layers_ax):
-        ax.set_xlabel("")
-        ax.tick_params(axis="x", labelbottom=False)
-
-    size = f"{len(names):,} layers × {len(steps):,} logged steps"
-    within = [f"phase {phase!r}"] if phase else []
-    bad = not_finite_text(*map(float, cells.not_finite[:, names.index(layer), column]))
-    parts = [f"{tt} · {metric}", *within, f"step {step_text(step)}", layer, *([bad] if bad else []), size]
-    if len("  |  ".join(parts)) * CHARACTER * style.text > figure.bbox.width * 72 / figure.dpi:
-        parts.pop()  # the cursor's place rather than the size of the log
-    run = str(own.attrs.get("run", "")).rstrip("/").rpartition("/")[2]
-    named = (run or "overview") if title is None else title
-    head = header(
-        figure, named, "  |  ".join(parts) if named and style.subtitle else "", {} if narrow else kinds, style
-    )
-    top_title = "loss" if top.get_ylabel() == "loss" else "training" if beside is not None else f"{layer}"
-    _panel(top, top_title, style)
-    top.set_ylabel("loss" if top_title == "loss" else "" if beside is not None else "value")
-    legend_beside_title(top, style)
-    _panel(layers_ax, f"{metric} of all layers", style)
-    _panel(map_ax, f"exponents of {layer}", style)
-    before = f" (line: step {step_text(steps[0])})" if column else ""
-    _panel(slice_ax, f"all layers at step {step_text(step)}{before}", style)
-    slice_ax.set_xlabel(metric)
-    _panel(bars_ax, f"exponents at step {step_text(step)}", style)
-    bars_ax.set_xlabel("share of values")
-    if narrow:
-        for ax in axes[3:]:
-            ax.remove()
-        axes = axes[:3]
-    note = f"outlined: over 0.1% would overflow {to.short}" if (overflow > OUTLINED_SHARE).any() else ""
-    for ax in axes:
-        settle_labels(ax)
-    _lay_out(figure, axes, head)
-    for ax, key in ((layers_ax, keys[0]), (map_ax, shown_map)):
-        colour_key(ax, key, style)
-    _lay_out(figure, axes, head)
-    if note:
-        second_title(layers_ax, note, style.format_colour(to.name), style)
-    if measure(layers_ax._left_title, figure) > getattr(layers_ax, "_tandv_key_left", 1.0) * layers_ax.bbox.width - 6:  # type: ignore[attr-defined]
-        layers_ax._left_title.set_text(metric)  # type: ignore[attr-defined]
-    for ax in (layers_ax, map_ax):
-        shorten(ax._left_title, figure, (getattr(ax, "_tandv_key_left", 1.0)) * ax.bbox.width - 6)  # type: ignore[attr-defined]
-    legend_beside_title(top, style)
-    for ax in axes[4:]:
-        if slice_ax._left_title.get_window_extent(renderer_of(figure)).width > slice_ax.bbox.width:  # type: ignore[attr-defined]
-            slice_ax._left_title.set_text(f"all layers at step {step_text(step)}")  # type: ignore[attr-defined]
-        shorten(ax._left_title, figure, ax.bbox.width)  # type: ignore[attr-defined]
-    read_out(top, step, style)
-    if len(axes) > 3:
-        draw_casts(here, listed, words_ax, style)
+    page = Page(
+        figure, _to_scale(style, figure), cells, overflow, own, tt, metric, layer, to, listed, title,
+        f"phase {phase!r}" if phase else "", None if beside is None else _of_one_unit(beside),
+    )  # fmt: skip
+    draw(page, colour, read_kinds(log, cells.names, step, **of), step)
+    if fig is not None:
+        fig._tandv_page = _Kept(page, _signature(df, metric))  # type: ignore[union-attr]
     return figure
 
 
-# ------------------------------------------------------------------------------------------- layout
+class _Kept:
+    """What a figure keeps of its overview, so that another step of it can be shown; a pickled figure does not."""
+
+    def __init__(self, page: Page | None = None, signature: object = None):
+        self.page, self.signature = page, signature
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return _Kept, ()
+
+
+def show_step(fig: AnyFigure, step: int, df: AnyLog, train_stats: Any = None) -> bool:
+    """Show another step in a figure into which an overview was drawn with the same arguments otherwise.
+
+    Only what depends on the step is drawn again, with the same picture as a new overview. False where that cannot be:
+    something was added to the log, or panels need other places; then the figure is to be drawn as a whole.
+    """
+    kept = getattr(fig, "_tandv_page", _Kept())
+    page = kept.page
+    if page is None or not page.right or fig.axes != [*page.left, *page.right]:
+        return False
+    if step not in logframe.steps(page.own) or kept.signature != _signature(df, page.metric):
+        return False
+    beside = curves_beside(df, train_stats)
+    if beside is None or page.beside is None:
+        return beside is page.beside and move(page, step)
+    return _of_one_unit(beside).equals(page.beside) and move(page, step)
+
+
+def _signature(df: AnyLog, metric: str) -> object:
+    """Return what changes when a log does: for a place its files, for a table its size and the statistic."""
+    if not isinstance(df, pd.DataFrame):
+        return log_at(df).signature
+    return df.shape, crc32(df[("scalar_stats", metric)].to_numpy().tobytes())
 
 
 def _of_one_unit(curves: pd.DataFrame) -> pd.DataFrame:
@@ -210,49 +152,3 @@ def _to_scale(style: Style, fig: Any) -> Style:
     inches = fig.bbox.width / fig.dpi / 12.5, fig.bbox.height / fig.dpi / 8.0
     scale = min(max(min(inches), 0.72), 1.0)
     return replace(style, title=style.title * scale, text=style.text * scale, small=style.small * scale)
-
-
-def _axes(fig: Any, style: Style, heights: tuple[float, float, float]) -> tuple[Axes, ...]:
-    """Return the Axes of loss, layers, exponents (left), and table, slice, bars (right), near their final positions."""
-    out = []
-    for x, wide in ((0.11, 0.62), (0.75, 0.23)):
-        for y, high in zip((0.78, 0.36, 0.06), heights, strict=True):
-            ax = fig.add_axes((x, y, wide, high))
-            dress(ax, style)
-            out.append(ax)
-    return tuple(out)
-
-
-def _panel(ax: Axes, words: str, style: Style) -> None:
-    ax.set_title(words, loc="left", color=style.muted, size=style.text, pad=5)
-
-
-def _lay_out(fig: Any, axes: tuple[Axes, ...], head: float) -> None:
-    """Place the panels: three rows, the left ones on the same steps; a narrow figure has only these."""
-    renderer = renderer_of(fig)
-    left, right = axes[:3], axes[3:]
-    width, height, pad, gap = fig.bbox.width, fig.bbox.height, points(fig, PAD), points(fig, GAP)
-    reach = {ax: np.zeros(4) if ax in right[:1] else around(ax, renderer) for ax in axes}
-    margin = max(reach[ax][0] for ax in left)
-    ends = max(max(reach[ax][1] for ax in left), points(fig, 10))
-    right_end = max([points(fig, 6), *(reach[ax][1] for ax in right)])
-    free = width - margin - ends - right_end - 2 * pad - gap
-    share = 0.26 if width > points(fig, 650) else 0.33
-    wide = (free * (1 - share), free * share) if right else (width - margin - ends - 2 * pad, 0.0)
-    rows = list(zip(left, right, strict=True)) if right else [(ax,) for ax in left]
-    over, under = ([max(reach[ax][side] for ax in row) for row in rows] for side in (3, 2))
-    high = height - head - sum(over) - sum(under) - 2 * pad - 2 * gap * 0.4
-    y = height - pad - head
-    for i, share in enumerate((0.2, 0.46, 0.34)):
-        tall = max(high * share, points(fig, 15))
-        y -= over[i] + tall
-        left[i].set_position((pad + margin, y, wide[0], tall))
-        if right:
-            right[i].set_position((pad + margin + wide[0] + ends + gap, y, wide[1], tall))
-        y -= under[i] + gap * 0.4
-    for ax in axes:
-        box = ax.get_position().bounds
-        ax.set_position((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
-    if right:  # the table may also use the height above the loss
-        box = axes[3].get_position()
-        axes[3].set_position((box.x0, box.y0, box.width, box.height + over[0] / height))

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib import patheffects
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import ScaledTranslation
@@ -28,15 +30,17 @@ from tandv.viz.of_log.not_finite import not_finite
 from tandv.viz.of_log.opening import OUTLINED_SHARE
 
 
-def draw_cursor(ax: Axes, step: float, style: Style, on_map: bool) -> None:
+def draw_cursor(ax: Axes, step: float, style: Style, on_map: bool) -> list[Line2D]:
     """Draw the vertical line at a step; on a map a pair of lines, between which the step itself stays visible."""
     if not on_map:
-        ax.axvline(step, color=style.ink, linewidth=1.3, zorder=5)
-        return
+        return [ax.axvline(step, color=style.ink, linewidth=1.3, zorder=5)]
+    pair = []
     for points_away in (-1.9, 1.9):
         line = ax.axvline(step, color=style.ink, linewidth=0.9, zorder=5)
         line.set_transform(line.get_transform() + ScaledTranslation(points_away / 72, 0, ax.figure.dpi_scale_trans))
         line.set_path_effects([patheffects.withStroke(linewidth=2.0, foreground=style.paper)])
+        pair.append(line)
+    return pair
 
 
 def draw_outlines(mask: np.ndarray, steps: np.ndarray, ax: Axes, colour: str, style: Style) -> None:
@@ -224,16 +228,21 @@ def interval_text(low: float, high: float) -> str:
     return f"{a}–{b}%" if not b.startswith("<") else b + "%"
 
 
-def mark_layer(ax: Axes, neighbour: Axes, row: int, style: Style) -> None:
+def mark_layer(ax: Axes, row: int, style: Style) -> None:
     """Mark a layer from both sides and frame its row, without covering it."""
     high = abs(ax.transData.transform((0, row + 0.5))[1] - ax.transData.transform((0, row - 0.5))[1])
     for edge in (row - 0.5, row + 0.5) if high > points(ax.figure, 4) else ():  # a lower row would be covered
         ax.axhline(edge, color=style.ink, linewidth=0.9, linestyle=(0, (1, 1.5)), zorder=4)
-    for one, x, mark in ((ax, 0.0, ">"), (neighbour, 0.0, ">"), (ax, 1.0, "<")):
-        one.plot(
-            [x], [row], mark, transform=one.get_yaxis_transform(), color=style.ink, markersize=7, clip_on=False,
-            markeredgewidth=0, zorder=6,
-        )  # fmt: skip
+    mark_beside(ax, row, style)
+    mark_beside(ax, row, style, 1.0, "<")
+
+
+def mark_beside(ax: Axes, row: int, style: Style, x: float = 0.0, mark: str = ">") -> None:
+    """Mark a layer from one side of Axes."""
+    ax.plot(
+        [x], [row], mark, transform=ax.get_yaxis_transform(), color=style.ink, markersize=7, clip_on=False,
+        markeredgewidth=0, zorder=6,
+    )  # fmt: skip
 
 
 def second_title(ax: Axes, words: str, colour: str, style: Style) -> None:
@@ -273,11 +282,12 @@ def _table_order(ax: Axes, handles: list, labels: list[str]) -> tuple[list, list
     return [handles[i] for i in order], [labels[i] for i in order]
 
 
-def read_out(ax: Axes, step: int, style: Style) -> None:
-    """Write the values at the cursor next to it, on the side where there is room."""
+def read_out(ax: Axes, step: int, style: Style) -> list[Artist]:
+    """Write the values at the cursor next to it, on the side where there is room; return what was drawn."""
     found = table(ax)
     if not len(found.steps):
-        return
+        return []
+    out: list[Artist] = []
     at = found.nearest(step)
     values = {name: value for name, value in found.read(step).items() if not math.isnan(value)}
     words = [f"{name} {value_text(value, 4)}" for name, value in values.items()]
@@ -294,12 +304,14 @@ def read_out(ax: Axes, step: int, style: Style) -> None:
         box = label.get_window_extent(renderer_of(ax.figure)).padded(points(ax.figure, 4))
         if box.width < 0.5 * ax.bbox.width and box.height < ax.bbox.height:
             _where_least_is_covered(label, ax, found, step)
+            out.append(label)
             break
     else:
         label.remove()
     value = next((v for v in found.read(step).values() if math.isfinite(v)), None)
     if value is not None and (ax.get_yscale() == "linear" or value > 0):
-        ax.plot([at], [value], "o", color=style.ink, markersize=6, zorder=6, markeredgecolor=style.panel)
+        out += ax.plot([at], [value], "o", color=style.ink, markersize=6, zorder=6, markeredgecolor=style.panel)
+    return out
 
 
 def _where_least_is_covered(label: Annotation, ax: Axes, found: Drawn, step: int) -> None:

@@ -14,6 +14,7 @@ from tandv.log.files import write_parquet
 from tandv.log.logframe import example_log, layers
 from tandv.log.opened import Log
 from tandv.viz.layout.tables import drawn
+from tandv.viz.of_log.overview import show_step
 
 DF = example_log(layers=6, steps=20)
 LOSS = {"step": [0, 5, 10, 15], "train_loss": [4.0, 3.0, 2.0, 1.0]}
@@ -282,4 +283,34 @@ def test_the_losses_of_the_logs_run_stand_beside_the_plot_without_being_asked_fo
     viewer.close()
     viewer = viz.interactive(viz.scalar_line, train_stats=False, **arguments)
     assert len(viewer.figure.subfigs) < 2
+    viewer.close()
+
+
+LONG = example_log(layers=12, steps=60)
+
+
+def pixels(viewer):
+    viewer.canvas.draw()
+    return np.asarray(viewer.canvas.buffer_rgba()).copy()
+
+
+@pytest.mark.parametrize("curves", [None, {"step": range(60), "train": [1 / (1 + i) for i in range(60)]}])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_another_step_of_an_overview_is_the_picture_of_a_new_one(curves, theme, monkeypatch):
+    given = {"df": LONG, "layer": "head", "tt": "Activation", "theme": theme}
+    moved = []
+
+    def showing(*arguments):
+        moved.append(show_step(*arguments))
+        return moved[-1]
+
+    monkeypatch.setattr("tandv.viz.notebook.drawing.show_step", showing)
+    viewer = viz.interactive(viz.overview, train_stats=curves, **given, step=30, scalar_metric="rm2")
+    for step in (31, 0, 59, 57, 12, 31):
+        viewer.select(step=step)
+        fresh = viz.interactive(viz.overview, train_stats=curves, **given, step=step, scalar_metric="rm2")
+        assert viewer._drawing.shown == fresh._drawing.shown
+        assert np.array_equal(pixels(viewer), pixels(fresh))
+        fresh.close()
+    assert sum(moved) >= 3  # else nothing was tested
     viewer.close()
