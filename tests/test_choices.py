@@ -95,6 +95,7 @@ BEHIND = [
     "viz.of_curves.metrics.marks_of",
     "viz.of_curves.over_steps.scale_for",
     "viz.of_curves.over_steps.scales",
+    "viz.of_log.overview_panels.draw",
 ]
 
 

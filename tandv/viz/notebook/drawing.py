@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import choose, chosen
 from tandv.viz.notebook import surface, views
+from tandv.viz.notebook.backdrop import Backdrop
 from tandv.viz.notebook.cursor import Cursor
 from tandv.viz.notebook.readout import draw_loss, is_lines, nearest, place_loss
 from tandv.viz.notebook.views import View
-from tandv.viz.of_log.overview import overview, show_step
+from tandv.viz.of_log.overview import overview, show_step, steady
 
 _WIDTH = 1000  # pixels, until the width of the cell is known
 _PANEL = 240  # pixels, the height of one of several panels below each other
@@ -41,6 +42,7 @@ class Drawing:
         if curves is not None:
             self._main, self._side = self.figure.subfigures(1, 2, width_ratios=(2.6, 1))  # type: ignore[misc]
             self.loss = draw_loss(self._side, curves, style)
+        self._backdrop: Backdrop | None = None  # while only the step of an overview changes
         self._view: View | None = None  # the one that is drawn
         self._whole: views.Limits = ()  # the limits of all Axes before any zoom
         self._laid_out = (0.0, 0.0)  # width and height in pixels for which the figure was laid out
@@ -64,7 +66,10 @@ class Drawing:
         """Draw a view in place of the last one."""
         self.close()
         before, self._view = self._view, None
-        if before is None or not self._moves(before, view):
+        if before is not None and self._moves(before, view):
+            self._draw_backdrop()
+        else:
+            self._backdrop = None
             if self.loss is not None:
                 self._main.clear()
                 place_loss(self._side, self.loss, self._style)
@@ -83,7 +88,8 @@ class Drawing:
         marked = self._curves is not None and isinstance(step, int | np.integer)
         self.resting_step = nearest(self._curves.index, step) if marked else None  # type: ignore[union-attr, arg-type]
         self.cursor.step = self.resting_step
-        self.canvas.draw()  # now: asking the front end first whether it is ready would cost a round trip
+        draw = self.canvas.draw if self._backdrop is None else self._backdrop.draw_over
+        draw()  # now: asking the front end first whether it is ready would cost a round trip
 
     def _moves(self, before: View, view: View) -> bool:
         """Show another step where that is all that changes; False if the view is to be drawn as a whole."""
@@ -93,6 +99,12 @@ class Drawing:
             return False
         arguments = view.arguments
         return show_step(self._main, arguments["step"], arguments["df"], arguments.get("train_stats"))
+
+    def _draw_backdrop(self) -> None:
+        """Draw what stays at other steps, before the cursor is there, unless it has been drawn at this size."""
+        if self._backdrop is None or self._backdrop.key != (self.figure.dpi, *self.figure.bbox.size):
+            aside = [] if self.loss is None else [self._side]
+            self._backdrop = Backdrop(self.figure, steady(self._main), aside)
 
     def follows(self, ax: Axes | None) -> bool:
         """Tell whether the cursor stands at the x of Axes."""

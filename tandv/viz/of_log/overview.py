@@ -6,6 +6,7 @@ from typing import Any
 from zlib import crc32
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from tandv.curves import curves_beside
@@ -24,6 +25,7 @@ from tandv.viz.of_curves.dynamics import panel_of
 from tandv.viz.of_log.contents import read_cells, read_kinds, read_overflow
 from tandv.viz.of_log.opening import opening, opening_type
 from tandv.viz.of_log.overview_panels import Page, draw, move
+from tandv.viz.of_log.panels import CURSOR
 from tandv.viz.of_log.plots import metrics_asked
 
 FORMATS = ("float8_e4m3fn", "float8_e5m2", "float16", "bfloat16")
@@ -131,6 +133,12 @@ def show_step(fig: AnyFigure, step: int, df: AnyLog, train_stats: Any = None) ->
     if beside is None or page.beside is None:
         return beside is page.beside and move(page, step)
     return _of_one_unit(beside).equals(page.beside) and move(page, step)
+
+
+def steady(fig: AnyFigure) -> list[Artist]:
+    """Return the artists of an overview that stay as they are when another step is shown, all below its cursor."""
+    page = getattr(fig, "_tandv_page", _Kept()).page
+    return [] if page is None else [one for ax in page.left for one in ax.get_children() if one.get_zorder() < CURSOR]
 
 
 def _signature(df: AnyLog, metric: str) -> object:

@@ -29,14 +29,16 @@ from tandv.viz.of_log.maps import Cells, draw_bands
 from tandv.viz.of_log.not_finite import not_finite
 from tandv.viz.of_log.opening import OUTLINED_SHARE
 
+CURSOR = 5  # the zorder of what stands at a step; that which stays is below it, or drawn again
+
 
 def draw_cursor(ax: Axes, step: float, style: Style, on_map: bool) -> list[Line2D]:
     """Draw the vertical line at a step; on a map a pair of lines, between which the step itself stays visible."""
     if not on_map:
-        return [ax.axvline(step, color=style.ink, linewidth=1.3, zorder=5)]
+        return [ax.axvline(step, color=style.ink, linewidth=1.3, zorder=CURSOR)]
     pair = []
     for points_away in (-1.9, 1.9):
-        line = ax.axvline(step, color=style.ink, linewidth=0.9, zorder=5)
+        line = ax.axvline(step, color=style.ink, linewidth=0.9, zorder=CURSOR)
         line.set_transform(line.get_transform() + ScaledTranslation(points_away / 72, 0, ax.figure.dpi_scale_trans))
         line.set_path_effects([patheffects.withStroke(linewidth=2.0, foreground=style.paper)])
         pair.append(line)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import ipywidgets
+import numpy as np
 import pytest
 from matplotlib.image import imread
 
@@ -108,3 +109,16 @@ def test_many_panels_make_a_higher_figure(viewer):
     many = viz.interactive(viz.scalar_line, df=DF, layer=layers(DF), tt=["Weight", "Gradient"], scalar_metric="std")
     assert many.canvas.get_width_height() == (1000, 240 * 3 + 70)
     many.close()
+
+
+def test_another_step_of_an_overview_is_sent_as_it_would_be_drawn_anew(viewer):
+    given = {"df": DF, "layer": "head", "tt": "Weight", "scalar_metric": "rm2"}
+    moved, fresh = (viz.interactive(viz.overview, **given, step=step) for step in (1, 3))
+    moved.canvas.send_binary = viewer.frames.append
+    moved.select(step=2)
+    viewer.frames.clear()
+    moved.select(step=3)
+    assert moved._drawing._backdrop is not None and viewer.frames
+    assert np.array_equal(*(np.asarray(one.canvas.buffer_rgba()) for one in (moved, fresh)))
+    for one in (moved, fresh):
+        one.close()

@@ -6,7 +6,7 @@ import pytest
 
 from tandv.log.logframe import example_log, layers, steps
 from tandv.viz.layout.tables import Place
-from tandv.viz.notebook.views import View, back, change, choices, current, drilled, moved, push
+from tandv.viz.notebook.views import View, back, change, choices, current, drilled, moved, only_step, push
 
 DF = example_log(layers=4, steps=6)
 
@@ -87,3 +87,13 @@ def test_a_log_with_phases_has_a_control_for_them_which_a_drill_keeps():
     assert "phase" not in choices(View(with_phases, {"df": DF, "tt": "Activation"}))
     opened = drilled(view, Place(step=3, layer=layers(DF)[1], tt=None, value=None), histogram)
     assert opened is not None and opened.arguments["phase"] == "rollout"
+
+
+def test_views_that_differ_in_the_step_alone():
+    given = HISTOGRAM.arguments
+    assert only_step(HISTOGRAM, View(histogram, {**given, "step": 4}), {})
+    chosen = {k: v for k, v in given.items() if k != "layer"}
+    assert only_step(View(histogram, chosen), View(histogram, {**given, "step": 4}), {"layer": given["layer"]})
+    for other in ({"layer": "other"}, {"df": DF.copy()}, {"kind": "line"}, {"step": None}):
+        assert not only_step(HISTOGRAM, View(histogram, {**given, **other}), {})
+    assert not only_step(HISTOGRAM, View(heat, given), {})
