@@ -53,6 +53,16 @@ def elide(name: str, most: int) -> str:
     return name[: most - 1 - tail] + "…" + name[-tail:]
 
 
+def row_names(names: Sequence[str], most: int) -> list[str]:
+    """Return names of about `most` characters that are as distinct as they were, with more of their ends if possible.
+
+    >>> row_names(["model.layers.0.self_attention.projection", "model.layers.1.self_attention.projection"], 14)
+    ['…layers.0…', '…layers.1…']
+    """
+    elided = [elide(name, most) for name in names]
+    return elided if len(set(elided)) == len(set(names)) else shortened(names, most)
+
+
 def levels(names: Sequence[str]) -> list[list[LayerGroup]]:
     """Return the ways to name the rows, from single layers to ever larger groups."""
     deepest = max((name.count(".") for name in names), default=0)
@@ -123,9 +133,7 @@ class LayerLocator(Locator):
             apart = self.size * 1.25 * (high - low) / max(height, 1)
             shown = [b for b in labelled(self.ways, low, high, apart) if low <= b.middle <= high]
             self._made = ((low, high, height), [b.middle for b in shown])
-            names = [b.name for b in shown]
-            elided = [elide(name, self.most) for name in names]
-            self.names.seq = elided if len(set(elided)) == len(set(names)) else shortened(names, self.most)
+            self.names.seq = row_names([b.name for b in shown], self.most)
         return self._made[1]
 
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:

@@ -27,9 +27,43 @@ _HANDLE = 3.4  # font sizes that the line of an entry and the space to the next 
 def cut(words: str, most: int = LONGEST) -> str:
     """Return words without their middle if there are more than `most` characters of them.
 
+    Numbers between dots are kept where there is room, as they tell layers of one kind apart.
+
     >>> cut("transformer.layers.11.attention.output_projection", 20)
-    'transforme…rojection'
+    'trans…layers.11…tion'
     """
+    if len(words) <= most:
+        return words
+    for numbers in _NUMBERS:
+        short = _cut_around([match.span() for match in numbers.finditer(words)], words, most)
+        if short:
+            return short
+    return _without_middle(words, most)
+
+
+_NUMBERS = (re.compile(r"[^\W\d_]+[._/]\d+(?![^\W_])"), re.compile(r"(?<=[._/])\d+(?![^\W_])"))
+
+
+def _cut_around(numbers: Sequence[tuple[int, int]], words: str, most: int) -> str:
+    """Return words with their beginning, their end and the numbers between these; "" if there is no room for them."""
+    ends = words.startswith("…"), words.endswith("…")  # what is cut already has no such end
+    begin = 0 if ends[0] else most // 2
+    end = len(words) if ends[1] else len(words) - (most - 1) // 2
+    while True:
+        kept = [(a, b) for a, b in numbers if b > begin and a < end]
+        middle = "…".join(words[a:b] for a, b in kept)
+        room = most - len(middle) - 2
+        if not kept or room < 0:
+            return ""
+        first = 0 if ends[0] else min((room + 1) // 2, kept[0][0])
+        last = len(words) if ends[1] else max(len(words) - (room - first), kept[-1][1])
+        if (first, last) == (begin, end) or len(kept) == len(numbers):
+            dots = ["…" if first < kept[0][0] else "", "…" if last > kept[-1][1] else ""]
+            return words[:first] + dots[0] + middle + dots[1] + words[last:]
+        begin, end = first, last
+
+
+def _without_middle(words: str, most: int) -> str:
     return words if len(words) <= most else f"{words[: most // 2]}…{words[-((most - 1) // 2) :]}"
 
 
@@ -50,7 +84,7 @@ def shortened(names: Sequence[str], most: int = LONGEST) -> list[str]:
 
 
 def _cut_all(names: Sequence[str], most: int) -> list[str]:
-    return [cut(name, most) for name in names]
+    return [_without_middle(name, most) for name in names]
 
 
 def _varying(names: Sequence[str], most: int, context: int) -> list[str]:

@@ -16,7 +16,7 @@ from matplotlib.transforms import Bbox, ScaledTranslation
 
 from tandv.viz.layout.colours import Scale, lookup
 from tandv.viz.layout.figures import AnyFigure
-from tandv.viz.layout.legends import figure_legend
+from tandv.viz.layout.legends import cut, figure_legend
 from tandv.viz.layout.measuring import measure, points, renderer_of
 from tandv.viz.layout.style import Style
 
@@ -151,13 +151,15 @@ def header(fig: AnyFigure, title: str, subtitle: str, entries: Mapping[str, Any]
 
 
 def shorten(text: Text, fig: AnyFigure, room: float) -> None:
-    """Cut a text in the middle until it is at most `room` pixels wide; leave it out where not even that fits."""
+    """Cut a text in the middle until it is at most `room` pixels wide; leave it out where not even that fits.
+
+    The numbers in the names of layers are kept where they fit.
+    """
     words = text.get_text()
-    wide = measure(text, fig)
-    while wide > room and len(words) > 3:
-        keep = max(min(int(len(words) * room / wide) - 1, len(words) - 2), 2)
-        words = words[: math.ceil(keep / 2)] + "…" + words[len(words) - keep // 2 :]
-        text.set_text(words)
+    wide, most = measure(text, fig), len(words)
+    while wide > room and most > 3:
+        most = max(min(int(most * room / wide), most - 1), 3)
+        text.set_text(cut(words, most))
         wide = measure(text, fig)
     if wide > room:
         text.set_text("")

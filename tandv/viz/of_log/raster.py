@@ -20,7 +20,7 @@ from tandv.tensor_types import WEIGHT_GRADIENT
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.heat import Hatched, Heat, edges
-from tandv.viz.layout.layer_axis import CHARACTER, elide
+from tandv.viz.layout.layer_axis import CHARACTER, row_names
 from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.ticks import length_in_points, step_text, step_ticks
 from tandv.viz.of_log.maps import hatches
@@ -200,7 +200,7 @@ class _Layers(Locator):
     """Puts the name of each tensor in the middle of its visible part, where there is room for it."""
 
     def __init__(self, names: Sequence[str], ends: np.ndarray, size: float):
-        self._names, self._ends, self._size = [elide(name, 24) for name in names], ends, size
+        self._names, self._ends, self._size = row_names(names, 24), ends, size
         self.names = FixedFormatter([])
 
     def __call__(self) -> Sequence[float]:

@@ -7,7 +7,7 @@ import pytest
 from every_plot import CASES
 
 from tandv import viz
-from tandv.viz.layout.legends import shortened
+from tandv.viz.layout.legends import cut, shortened
 
 SIZES = [(3.3, 2.6), (6.4, 4.4), (12.0, 7.0)]
 THEMES = ["light", "dark"]
@@ -70,6 +70,24 @@ def test_names_are_shortened_to_what_tells_them_apart():
     assert shortened([f"{name} head 2" for name in layers], 8) == ["…0…", "…1…", "…11…"]
     assert shortened(["", "loss", "loss"], 8) == ["", "loss", "loss"]
     assert shortened(["a" * 30 + "b" + "c" * 30, "a" * 30 + "d" + "c" * 30], 10) == ["1: aaa…cc", "2: aaa…cc"]
+
+
+def test_a_name_that_is_cut_keeps_its_number():
+    name = "model.transformer.decoder.layers.11.self_attention.projection"
+    assert cut(name, 24) == "model.t…layers.11…ection"
+    assert cut(name, 9) == "mod…11…on"
+    assert cut("…layers.0…", 8) == "…0…"
+    assert cut("blocks.3.experts.12.gate_projection", 24) == "blocks.3…experts.12…ion"
+    assert cut("a_plain_name_without_numbers", 9) == "a_pl…bers"
+    assert all(len(cut(name, most)) <= most for most in range(3, 70))
+
+
+def test_titles_and_labels_of_a_raster_tell_layers_apart():
+    figure = CASES["raster, 5 layers"](figsize=(6.4, 3))
+    figure.canvas.draw()
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == [f"…layers.{i}…" for i in range(5)]
+    title = CASES["histogram"](figsize=(3.3, 2.8)).texts[0].get_text()
+    assert "layers.0…" in title and title.endswith("exponents")
 
 
 def test_a_legend_with_too_many_names_says_how_many_it_leaves_out():
