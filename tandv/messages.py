@@ -80,7 +80,7 @@ def unknown(noun: str, wanted: Any, names: Iterable[Any], place: str = "", most:
     return f"no {noun} {wanted!r}{f' in {place}' if place else ''}{_meant(wanted, names) or there}"
 
 
-def near_steps(step: int, steps: Iterable[int]) -> str:
+def near_steps(step: float, steps: Iterable[int]) -> str:
     """Return the two steps that are nearest to one that is not there, and which there are, to end a sentence with.
 
     >>> near_steps(7, [0, 5, 10])

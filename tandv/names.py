@@ -6,7 +6,7 @@ rule, so that one name finds a layer's weights, gradients, activations and metri
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from tandv.messages import UnknownName, listed, unknown
 
@@ -117,12 +117,20 @@ def unwrapped(names: Sequence[str]) -> list[str]:
 def chosen(names: Sequence[str], wanted: Wanted, noun: str, place: str = "") -> list[str]:
     """Return the names that are wanted, by themselves, a compiled pattern (searched) or a list of these, in order.
 
-    Raises UnknownName saying of each that fits nothing what is nearest.
+    Raises UnknownName saying of each that fits nothing what is nearest, TypeError for what is no name.
 
     >>> chosen(["embed", "layers.0", "layers.1"], [re.compile("layers"), "embed"], "layer")
     ['embed', 'layers.0', 'layers.1']
     """
-    each = [wanted] if isinstance(wanted, str | re.Pattern) else list(wanted)
+    given: list[Any] = (
+        list(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str | bytes) else [wanted]
+    )
+    each = [one for one in given if isinstance(one, str | re.Pattern)]
+    if wrong := [one for one in given if not isinstance(one, str | re.Pattern)]:
+        raise TypeError(
+            f"{wrong[0]!r} is no {noun}: give a name, a compiled pattern such as re.compile('attention'), or a list of "
+            "these"
+        )
     fitting = [{name for name in names if (name == one if isinstance(one, str) else one.search(name))} for one in each]
     problems = [unknown(noun, one, names, place) for one, fit in zip(each, fitting, strict=True) if not fit]
     if problems or not each:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
+from tandv.log.choice_of_steps import Steps
+
 if TYPE_CHECKING:
     from tandv.log.opened import Log
 
 Names = str | re.Pattern[str] | Sequence[str | re.Pattern[str]]
-Steps = int | slice | Sequence[int]
 Label = Any  # of a column: (part, name)
 COUNTS = ("exponent_counts", 0)  # any of these stands for all counts of exponents
 

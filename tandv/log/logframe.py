@@ -22,6 +22,7 @@ import pandas as pd
 
 from tandv import names as rule
 from tandv.log.building import assemble, categories, column_labels, concat, frame, in_order
+from tandv.log.choice_of_steps import check_steps_there, steps_meant
 from tandv.log.door import AnyLog, Label, Names, Steps, loaded, log_at
 from tandv.log.example import EXAMPLE_TYPES, example_log
 from tandv.log.ranks import Ranks, merged, needed, ranks, rows_of
@@ -38,7 +39,7 @@ from tandv.log.schema import (
     problems,
     validate,
 )
-from tandv.messages import UnknownName, listed, near_steps, unknown
+from tandv.messages import UnknownName, listed, unknown
 
 __all__ = [
     "EXAMPLE_TYPES",
@@ -353,25 +354,12 @@ def rows_at(column: np.ndarray, wanted: Steps) -> np.ndarray:
         column: a step for each row.
         wanted: a step, several, or a slice of them.
 
-    Raises:
-        UnknownName: if one of them is at no row.
+    Raises UnknownName if one of them is at no row, and what `steps_meant` raises.
     """
-    if isinstance(wanted, slice):
-        start = column.min() if wanted.start is None else wanted.start
-        mask = column >= start
-        if wanted.stop is not None:
-            mask &= column < wanted.stop
-        return mask & ((column - start) % wanted.step == 0) if wanted.step not in (None, 1) else mask
-    if isinstance(wanted, int | np.integer):
-        mask = column == wanted
-        lacking = [] if mask.any() else [wanted]
-    else:
-        listed = np.asarray(list(wanted))
-        mask = np.isin(column, listed)
-        lacking = listed[~np.isin(listed, column[mask])].tolist()
-    if lacking:
-        logged = np.unique(column)
-        raise UnknownName(f"no step {lacking[0]} in {LOG}; {near_steps(lacking[0], logged.tolist())}")
+    meant = steps_meant(wanted)
+    mask = meant.among(column, int(column.min()) if len(column) else 0)
+    if meant.lacking(column[mask]):
+        check_steps_there(meant, column, LOG)
     return mask
 
 

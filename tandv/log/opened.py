@@ -27,6 +27,7 @@ from tandv.log._looking import TRIES, look, signature_of
 from tandv.log._rows import Numbering, Query, Reader
 from tandv.log._unreadable import UnreadableFile
 from tandv.log._whole import ALLOWED
+from tandv.log.choice_of_steps import check_steps_there, steps_meant
 from tandv.log.door import Label, Names, Steps
 from tandv.log.finding import lies_at
 from tandv.log.grid import Grid
@@ -34,7 +35,7 @@ from tandv.log.logframe import LOG
 from tandv.log.ranks import needed
 from tandv.log.store.columns import PHASE, RANK, STEP
 from tandv.log.store.layers import Tensor
-from tandv.messages import UnknownName, listed, near_steps, unknown
+from tandv.messages import UnknownName, listed, unknown
 from tandv.place import AnyPath, Place, place_of
 from tandv.tensor_types import MEANINGS
 
@@ -161,7 +162,7 @@ class Log:
     @property
     def _limits(self) -> tuple[int, int]:
         groups = [group for file in self._state.files for group in file.groups]
-        return min(group.low for group in groups), max(group.high for group in groups)
+        return min((group.low for group in groups), default=0), max((group.high for group in groups), default=-1)
 
     def phases(self) -> list[str]:
         """Return the phases of `tracker.phase(...)` in the order of text; "" is outside of any."""
@@ -313,26 +314,13 @@ class Log:
         """Return the lowest and the highest of some steps, and what tells which of those in between are wanted."""
         if step is None:
             return None, None
-        if isinstance(step, int | np.integer):
-            return (int(step), int(step)), None
-        low, high = self._limits
-        if isinstance(step, slice):
-            start = low if step.start is None else int(step.start)
-            end = high if step.stop is None else int(step.stop) - 1
-            stride = step.step
-            return (start, end), None if stride in (None, 1) else lambda at: (at - start) % stride == 0
-        several = np.asarray(list(step), np.int64)
-        limits = (int(several.min()), int(several.max())) if len(several) else (0, -1)
-        return limits, lambda at: np.isin(at, several)
+        meant, (first, last) = steps_meant(step), self._limits
+        return meant.limits(first, last), None if meant.fills_limits else lambda at: meant.among(at, first)
 
     def _check(self, step: Steps | None, read: np.ndarray, layer: Names | None, tt: Names | None) -> None:
         """Raise UnknownName if a wanted step is nowhere in the log, or nothing was found at all."""
-        if step is not None and not isinstance(step, slice):
-            asked = np.atleast_1d(np.asarray(step if isinstance(step, int | np.integer) else list(step), np.int64))
-            lacking = asked[~np.isin(asked, read)]
-            lacking = lacking[~np.isin(lacking, self._steps)] if len(lacking) else lacking
-            if len(lacking):
-                raise UnknownName(f"no step {lacking[0]} in {LOG}; {near_steps(int(lacking[0]), self.steps())}")
+        if step is not None and (meant := steps_meant(step)).lacking(read):
+            check_steps_there(meant, self._steps, LOG)  # they may be there, of other tensors
         if not len(read):
             self._nothing(layer, tt, step)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tandv.log.choice_of_steps import Steps, steps_meant
 from tandv.messages import UnknownName, listed, near_steps, unknown
 
 History = Mapping[int, Mapping[str, Any]]
@@ -40,20 +41,18 @@ def chosen_layer(history: History, layer: str | None) -> str:
     return layer
 
 
-def chosen_steps(history: History, layer: str, step: int | Sequence[int] | None) -> list[int]:
+def chosen_steps(history: History, layer: str, step: Steps | None) -> list[int]:
     """Return the steps that are wanted, by default the last one; raise UnknownName naming the nearest."""
     there = [one for one in history if layer in history[one]]
     if step is None:
         return there[-1:]
-    wanted = [step] if isinstance(step, int | np.integer) else list(step)
-    lacking = [one for one in wanted if one not in there]
-    if lacking or not wanted:
-        raise UnknownName(
-            f"no array of {layer!r} at step {lacking[0]}; {near_steps(lacking[0], there)}"
-            if lacking
-            else f"no step was asked for; there are {listed(there)}"
-        )
-    return [int(one) for one in wanted]
+    meant, has = steps_meant(step), np.array(there, np.int64)
+    if lacking := meant.lacking(has):
+        raise UnknownName(f"no array of {layer!r} at step {lacking[0]}; {near_steps(lacking[0], there)}")
+    wanted = has[meant.among(has, int(has[0]))] if meant.each is None else meant.each
+    if not len(wanted):
+        raise UnknownName(f"no step was asked for; there are {listed(there)}")
+    return wanted.tolist()
 
 
 def spread(there: Sequence[Any], most: int) -> list[Any]:

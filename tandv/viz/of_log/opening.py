@@ -41,8 +41,8 @@ def opening_type(df: AnyLog, types: Sequence[str], metric: str) -> str:
 
 
 def opening(
-    cells: Cells, overflow: np.ndarray, layer: str | None = None, step: int | None = None, of_values: bool = True
-) -> tuple[str, int]:
+    cells: Cells, overflow: np.ndarray, layer: str | None = None, step: float | None = None, of_values: bool = True
+) -> tuple[str, float]:
     """Return the layer and step at which to open, as far as they are not given.
 
     `overflow` is [layers, steps]: the share of values beyond a format's limit. `of_values` tells whether the statistic
@@ -61,12 +61,12 @@ def opening(
         column = int(np.flatnonzero(there[rows].any(axis=0))[-1]) if column is None else column
         step = int(cells.steps[column])
     elif step not in cells.steps:
-        return layer or cells.names[0], int(step)
+        return layer or cells.names[0], step
     if layer is None:
         column = int(np.searchsorted(cells.steps, step))
         rank = standing_out(cells, overflow, column) + 1e12 * bad[:, column]
         layer = cells.names[int(np.argmax(np.where(there[:, column], rank, -1.0)))]
-    return layer, int(step)
+    return layer, step
 
 
 def standing_out(cells: Cells, overflow: np.ndarray, column: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from tandv.curves.of_run import is_loss
 from tandv.formats import known
 from tandv.glossary import unit
 from tandv.log import logframe
+from tandv.log.choice_of_steps import step_number
 from tandv.log.door import AnyLog, log_at
 from tandv.messages import UnknownName, check_choices, near_steps
 from tandv.viz.layout.colours import Colour
@@ -90,10 +91,12 @@ def overview(
     log = logframe.select(df, **of) if isinstance(df, pd.DataFrame) else df
     cells = read_cells(log, metric, **of)
     overflow = read_overflow(log, to, cells, metric, **of)
-    layer, step = opening(cells, overflow, layer, step, of_values=unit(metric) == "value")
+    asked = None if step is None else step_number(step)
+    layer, at = opening(cells, overflow, layer, asked, of_values=unit(metric) == "value")
     own = logframe.select(log, layer, **of)
-    if step not in (has := logframe.steps(own)):
-        raise UnknownName(f"{layer!r} has no {tt} at step {step} in this log; {near_steps(step, has)}")
+    if at not in (has := logframe.steps(own)):
+        raise UnknownName(f"{layer!r} has no {tt} at step {at} in this log; {near_steps(at, has)}")
+    step = int(at)
     figure = canvas(fig, figsize or (14.0, 9.2), style)
     choose(figure, layer=layer, tt=tt, scalar_metric=metric, step=step)
     beside = curves_beside(df, train_stats)
