@@ -89,8 +89,10 @@ def steps_meant(step: Steps) -> StepsMeant:
     """
     if isinstance(step, slice):
         return _of_slice(step)
-    several = isinstance(step, Iterable) and not isinstance(step, str | bytes | Iterator)
-    numbers = [step_number(one) for one in step] if several and getattr(step, "ndim", 1) else [step_number(step)]
+    several: Any = step if isinstance(step, Iterable) and not isinstance(step, str | bytes | Iterator) else [step]
+    if getattr(step, "ndim", 1) == 0:  # an array of one number, which cannot be iterated
+        several = [step]
+    numbers = [step_number(one) for one in several]
     whole = [one for one in numbers if isinstance(one, int) and _LIMITS.min <= one <= _LIMITS.max]
     never = tuple(one for one in numbers if not isinstance(one, int) or not _LIMITS.min <= one <= _LIMITS.max)
     return StepsMeant(np.array(whole, np.int64), never)
