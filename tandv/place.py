@@ -6,7 +6,7 @@ Files appear whole or not at all: here they are renamed into place, elsewhere ea
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,6 +90,19 @@ class Place(NamedTuple):
             return "file"
         # An object store has no folders, only names that begin alike.
         return "folder" if found == pyarrow.fs.FileType.Directory or self.files() else ""
+
+    def folders_with(self, names: Collection[str], most: int = 200) -> list[str]:
+        """Return the names of the folders directly in this one that hold something of a certain name.
+
+        Args:
+            names: one of these is in each.
+            most: how many of what lies here is looked into, so that a large folder does not take long.
+        """
+        return [
+            name
+            for name in self.names()[:most]
+            if (inner := self.below(name)).kind() == "folder" and any(one in names for one in inner.names())
+        ]
 
     def state(self) -> Info | None:
         """Return the size of this file and when it was written; None if there is none."""
@@ -242,8 +255,8 @@ def place_of(path: AnyPath | Place) -> Place:
     Args:
         path: a path of this machine, or an address such as "s3://bucket/run" or "memory://run".
 
-    Raises Unreachable for an address that neither pyarrow nor fsspec knows how to open, saying what to install, and
-    TypeError for what is no path.
+    Raises Unreachable for an address that names nothing, or that neither pyarrow nor fsspec knows how to open, saying
+    what to install, and TypeError for what is no path.
     """
     if isinstance(path, Place):
         return path
@@ -253,6 +266,8 @@ def place_of(path: AnyPath | Place) -> Place:
     scheme, colon, rest = given.partition("://")
     if not colon or not scheme.isidentifier():
         return Place(None, given, given)
+    if not rest.strip("/"):
+        raise Unreachable(f"cannot open {given}: it names no folder or file; give one, such as {scheme}://bucket/run")
     if scheme == "file":
         return Place(None, rest, rest)
     try:

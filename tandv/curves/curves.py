@@ -4,6 +4,7 @@
 {0: 2.0, 10: 1.5}
 """
 
+import io
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -15,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from tandv.curves.exact import EXACTLY
-from tandv.messages import check_choices
-from tandv.place import is_address
+from tandv.messages import check_choices, some
+from tandv.place import Place, place_of
 
 
 @dataclass
@@ -52,6 +53,8 @@ class TrainingStats:
 TrainingStats.__module__ = "tandv.curves"  # where it is public, and where plain `pickle` looks for it
 
 AnyPath = str | os.PathLike[str]
+_ENDINGS = (".csv", ".json")
+_ALLOWED = "give the folder of a run, or a .csv or .json file of curves"
 Curves = TrainingStats | Mapping[str, Sequence[float]] | pd.DataFrame | pd.Series | AnyPath
 
 
@@ -130,33 +133,46 @@ def read_curves(path: AnyPath) -> pd.DataFrame:
     [2.0, 1.5]
 
     Args:
-        path: the folder of a run, whose curves are what `tracker.step(loss=...)` was given, also at an address such as
-            "s3://bucket/run"; or the .csv or .json file.
+        path: the folder of a run, or a file of it, whose curves are what `tracker.step(loss=...)` was given; or the
+            .csv or .json file. Each may be at an address, such as "s3://bucket/run".
 
     Raises ValueError naming the file if its ending is another one or its content is not curves, FileNotFoundError if
-    there is no such file, or no number was kept in the folder.
+    there is nothing of this name, or no number was kept in the folder, with the runs in it if there are any.
     """
-    if is_address(path) or Path(path).is_dir():
-        return _of_folder(path)
-    path = Path(path)
+    from tandv.curves.of_run import RUN, run_curves  # which is about a table of this module
+
+    place = place_of(path)
+    kind, name = place.kind(), place.path.rpartition("/")[2]
+    if not kind:
+        raise FileNotFoundError(f"cannot read {place}: there is nothing of this name; {_ALLOWED}")
+    if kind == "folder":
+        if (found := run_curves(place)) is None:
+            raise FileNotFoundError(_without_curves(place))
+        return found
+    if (name == RUN or not name.lower().endswith(_ENDINGS)) and (found := run_curves(place)) is not None:
+        return found  # of the run that this file is one of
     try:
-        if _ending(path) == ".csv":
-            table = pd.read_csv(path, **EXACTLY)
+        if _ending(name) == ".csv":
+            table = pd.read_csv(io.BytesIO(place.read()), **EXACTLY)
             return as_curves(table.loc[:, ~table.columns.str.fullmatch(r"Unnamed: \d+")])
-        return as_curves(json.loads(path.read_text(encoding="utf-8")))
+        return as_curves(json.loads(place.read().decode("utf-8")))
     except (ValueError, TypeError) as error:
-        raise ValueError(f"cannot read {path}: {error}") from None
+        raise ValueError(f"cannot read {place}: {error}; {_ALLOWED}") from None
 
 
-def _of_folder(folder: AnyPath) -> pd.DataFrame:
-    from tandv.curves.of_run import run_curves  # which is about a table of this module
+def _without_curves(folder: Place) -> str:
+    """Return the sentence that a folder has no curves, which names the runs in it if it is not of one."""
+    from tandv.curves.of_run import LINES, RUN, TABLE
 
-    if (found := run_curves(folder)) is None:
-        raise FileNotFoundError(
-            f"there are no curves in {folder}: give the folder of a run whose loop says its numbers, by "
-            "tracker.step(loss=loss)"
+    if RUN not in folder.names() and (runs := folder.folders_with((RUN, LINES, TABLE))):
+        return (
+            f"there are no curves in {folder}: it is no run itself, these are runs: {some(runs, 5)}; give one of them, "
+            f"such as {folder.below(runs[0])}"
         )
-    return found
+    return (
+        f"there are no curves in {folder}: give the folder of a run whose loop says its numbers, by "
+        "tracker.step(loss=loss)"
+    )
 
 
 def write_curves(curves: Curves, path: AnyPath) -> Path:
@@ -174,7 +190,7 @@ def write_curves(curves: Curves, path: AnyPath) -> Path:
     Raises ValueError for another ending.
     """
     path, table = Path(path), as_curves(curves)
-    if _ending(path) == ".csv":
+    if _ending(path.name) == ".csv":
         table.to_csv(path)
     else:
         columns = {name: [_plain(value) for value in table[name].tolist()] for name in table.columns}
@@ -182,10 +198,11 @@ def write_curves(curves: Curves, path: AnyPath) -> Path:
     return path
 
 
-def _ending(path: Path) -> str:
-    if (ending := path.suffix.lower()) in (".csv", ".json"):
-        return ending
-    raise ValueError(f"{path.name} is neither .csv nor .json; choose one of these endings")
+def _ending(name: str) -> str:
+    for ending in _ENDINGS:
+        if name.lower().endswith(ending):
+            return ending
+    raise ValueError(f"{name} is neither .csv nor .json; choose one of these endings")
 
 
 def _plain(value: float) -> float | str | None:

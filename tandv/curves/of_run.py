@@ -25,6 +25,7 @@ from tandv.curves.curves import as_curves
 from tandv.place import Info, Place, place_of
 
 LINES, TABLE = "curves.jsonl", "curves.parquet"
+RUN = "run.json"  # in the folder of every run
 RESERVED = ("step", "steps")  # columns of these names are steps, see `as_curves`
 
 
@@ -52,7 +53,7 @@ def run_curves(run: Any) -> pd.DataFrame | None:
     folder = place_of(where)
     if (found := _of_folder(folder)) is not None or (around := folder.around()) is None:
         return found
-    return _of_folder(around) if "run.json" in around.names() else None  # of the run's log in one file
+    return _of_folder(around) if RUN in around.names() else None  # of the run's log in one file
 
 
 def _of_folder(folder: Place) -> pd.DataFrame | None:

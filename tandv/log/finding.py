@@ -9,7 +9,6 @@ from tandv.messages import some
 from tandv.place import AnyPath, Place, place_of
 
 OF_A_RUN = ("run.json", PARTS, *FINISHED)
-_LOOKED_AT = 200  # folders in a folder
 
 
 def lies_at(path: AnyPath | Place) -> str:
@@ -40,7 +39,7 @@ def lies_at(path: AnyPath | Place) -> str:
         return "run"
     if names and all(_is_part(name) for name in names):
         raise UnreadableFile(f"cannot read {place}: these are parts; give the folder of the run, which holds them")
-    if runs := [name for name in names[:_LOOKED_AT] if _is_run(place.below(name))]:
+    if runs := place.folders_with(OF_A_RUN):
         raise UnreadableFile(
             f"cannot read {place}: it is no run itself, these are runs: {some(runs, 5)}; give one of them, such as "
             f"{place.below(runs[0])}"
@@ -50,10 +49,6 @@ def lies_at(path: AnyPath | Place) -> str:
 
 def _is_part(name: str) -> bool:
     return name.removesuffix(".parquet").replace("-", "").isdecimal()
-
-
-def _is_run(place: Place) -> bool:
-    return place.kind() == "folder" and any(name in OF_A_RUN for name in place.names())
 
 
 def _contents(names: Sequence[str]) -> str:

@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tandv.curves import as_curves, curves_beside, losses_of, read_curves, run_curves
-from tandv.curves.of_run import DamagedCurves, line, write_table
+from tandv.curves.of_run import LINES, DamagedCurves, line, write_table
 from tandv.log.example import example_log
+from tandv.place import Unreachable, place_of
 
 
 @pytest.fixture
@@ -126,3 +127,44 @@ def test_curves_are_read_where_the_run_lies():
     assert read_curves("memory://of_run")["loss"].tolist() == [2.0]
     place.rm("/of_run", recursive=True)
     assert run_curves("memory://of_run") is None
+
+
+def test_a_run_is_found_by_whatever_names_it(folder):
+    run = folder(line(0, {"loss": 2.0}))
+    (run / "run.json").write_text('{"status": "finished"}')
+    (run / "log.pkl").write_bytes(b"")
+    for path in (run, str(run), f"file://{run}", f"file://{run}/", run / "run.json", run / "log.pkl", run / LINES):
+        assert read_curves(path)["loss"].to_dict() == {0: 2.0}, path
+
+
+def test_curves_in_a_file_at_an_address():
+    place = place_of("memory://curves-in-a-file/loss.csv")
+    place.put(b"step,loss\n5,1.0\n")
+    assert read_curves("memory://curves-in-a-file/loss.csv")["loss"].to_dict() == {5: 1.0}
+
+
+@pytest.mark.parametrize("path", ["nope", "~/nope", "nope.csv", "nope.txt", "file:///nope", "memory://nope/nope"])
+def test_a_place_where_nothing_is(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        FileNotFoundError, match="nope: there is nothing|nope\\....: there is nothing of this name; give"
+    ):
+        read_curves(path)
+
+
+def test_a_folder_of_runs_names_them(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "curves.jsonl").write_text(line(0, {"loss": 2.0}))
+    with pytest.raises(FileNotFoundError, match=r"no run itself, these are runs: a, b; give one of them, such as .*a$"):
+        read_curves(tmp_path / "runs")
+    with pytest.raises(FileNotFoundError, match="no run itself, these are runs: a, b"):
+        read_curves(f"file://{tmp_path}/runs")
+    with pytest.raises(FileNotFoundError, match=r"runs[/\\]c: there is nothing of this name"):
+        read_curves(tmp_path / "runs" / "c")
+
+
+@pytest.mark.parametrize("address", ["s3://", "memory://", "file://", "s3:///"])
+def test_an_address_of_nothing(address):
+    with pytest.raises(Unreachable, match="it names no folder or file; give one, such as .*://bucket/run"):
+        read_curves(address)
