@@ -12,6 +12,7 @@ import pandas as pd
 
 from tandv.analysis.coordination import Coordination, LossFalls, coordination, loss_falls
 from tandv.curves import Curves, as_curves, given
+from tandv.curves.of_run import nan_is_given
 
 __all__ = [
     "Coordination",
@@ -136,7 +137,8 @@ def get_experiment_summary(
     """Return what a run holds: its steps, quantities, transitions and checkpoints, and what is missing.
 
     Keys: `steps`, `first_step`, `last_step`, `quantities`, `num_jumps`, `mean_magnitude` (the mean of their strengths
-    as in `identify_moments`, None without transitions), `checkpoints` (steps) and `missing`, a list of sentences.
+    as in `identify_moments`, None without transitions), `checkpoints` (steps) and two lists of
+    sentences: `not_finite`, which curves are NaN or infinite and when, and `missing`.
 
     >>> get_experiment_summary({"loss": [1.0, 0.5]})["missing"]
     ['loss has 2 known values, too few to look for transitions', 'no checkpoints']
@@ -151,12 +153,15 @@ def get_experiment_summary(
     known = sorted(set(checkpoints or ()))
     strengths = [_strength(table[one.quantity], one) for one in transitions]
     steps = table.index.tolist()
-    missing = []
+    missing, not_finite = [], []
     for name in table.columns:
         curve = given(table, name)
         count = int(np.isfinite(curve.to_numpy()).sum())
-        if count < len(curve):
-            missing.append(f"{name} has no value at {len(curve) - count:,} of {len(curve):,} steps{_end(curve)}")
+        if nan_is_given(table, name):
+            not_finite += _where(name, "is NaN", curve, np.isnan(curve.to_numpy()))
+        else:
+            missing += _where(name, "has no value", curve, np.isnan(curve.to_numpy()))
+        not_finite += _where(name, "is infinite", curve, np.isinf(curve.to_numpy()))
         if count < _FEWEST:
             missing.append(f"{name} has {count} known values, too few to look for transitions")
     if not known:
@@ -169,16 +174,20 @@ def get_experiment_summary(
         "num_jumps": len(transitions),
         "mean_magnitude": float(np.mean(strengths)) if strengths else None,
         "checkpoints": known,
+        "not_finite": not_finite,
         "missing": missing,
     }
 
 
-def _end(curve: pd.Series) -> str:
-    """Return from which step on a curve has no values, as after a run has diverged."""
-    known = np.flatnonzero(np.isfinite(curve.to_numpy()))
-    if not len(known) or known[-1] == len(curve) - 1:
-        return ""
-    return f", none from step {curve.index[known[-1] + 1]:,} on"
+def _where(name: str, words: str, curve: pd.Series, bad: np.ndarray) -> list[str]:
+    """Return a sentence that says at how many steps of a curve something holds, and when; none if it never does."""
+    at = np.flatnonzero(bad)
+    if not len(at):
+        return []
+    first = f"{curve.index[at[0]]:,}"
+    if at[0] and at[0] == len(curve) - len(at):  # at all steps up to the last, as after a run has diverged
+        return [f"{name} {words} from step {first} on, at {len(at):,} of {len(curve):,} steps"]
+    return [f"{name} {words} at {len(at):,} of {len(curve):,} steps, first at step {first}"]
 
 
 def _detected(table: pd.DataFrame) -> Sequence[TransitionLike]:

@@ -24,6 +24,8 @@ def dossier(
         found = written.findings
         for moment in found["moments"]:
             tell(f"step {moment['during']:,}: {', '.join([moment['quantity'], *moment['also']])}")
+        for sentence in found["not_finite"]:
+            tell(sentence)
         for sentence in found["missing"]:
             tell(f"missing: {sentence}")
         answer(str(written.page))

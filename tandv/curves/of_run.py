@@ -107,6 +107,19 @@ def given(curves: pd.DataFrame, name: str) -> pd.Series:
     return curve[curve.notna() | curve.index.isin(curves.attrs["nan"].get(name, []))]
 
 
+def nan_is_given(curves: pd.DataFrame, name: str) -> bool:
+    """Tell whether NaN in the curve that `given` returns is a number that was NaN, rather than none, as far as known.
+
+    >>> nan_is_given(as_curves({"loss": [2.0, float("nan")]}), "loss")
+    False
+
+    Args:
+        curves: a table as `as_curves` or `run_curves` returns it.
+        name: of the curve.
+    """
+    return "nan" in curves.attrs and name not in curves.attrs.get("nan_or_none", ())
+
+
 def beside_each_other(curves: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
     """Return one table of two; the second adds the curves that the first lacks, and `given` knows the steps of each.
 
@@ -125,6 +138,9 @@ def beside_each_other(curves: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
         for name in table.columns
         if (curve := given(table, name)).isna().any()
     }
+    out.attrs["nan_or_none"] = [
+        name for table in (curves, new) for name in table.columns if not nan_is_given(table, name)
+    ]
     return out
 
 

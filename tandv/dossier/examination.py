@@ -26,6 +26,7 @@ from tandv.checkpoints import Checkpoint, UnreadableCheckpoint
 from tandv.curves.runs import metrics_of
 from tandv.dossier.changes import changes_between, usual_changes
 from tandv.dossier.material import Material
+from tandv.dossier.not_finite import first_not_finite
 from tandv.messages import UnknownName
 
 _SIGNIFICANT = 0.05  # the p-value up to which a transition is examined
@@ -40,7 +41,7 @@ def examine(
     nulls: int = 99,
     within: int | None = None,
 ) -> dict[str, Any]:
-    """Return all findings about a run, ready for JSON: transitions, moments, what changed, and what is missing.
+    """Return all findings about a run, ready for JSON: transitions, moments, changes, NaN, and what is missing.
 
     >>> from tandv.dossier.material import gather
     >>> found = examine(gather({"test_acc": [0.1] * 20 + [0.2, 0.5, 0.8] + [0.9] * 20}))
@@ -59,6 +60,7 @@ def examine(
     found = list(find_transitions(curves, nulls=nulls) if transitions is None else transitions)
     steps = [one.step for one in material.checkpoints]
     summary = get_experiment_summary(curves, transitions=found, checkpoints=steps)
+    not_finite = summary.pop("not_finite") + (first_not_finite(material.log) if material.log is not None else [])
     missing = [*material.missing, *(one for one in summary.pop("missing") if one != "no checkpoints")]
     significant = [one for one in found if not one.evidence.p > _SIGNIFICANT]  # keeps NaN: some rules have no null
     moments = identify_moments(curves, num_jumps, transitions=significant, experiment_name=material.name)
@@ -75,6 +77,7 @@ def examine(
         "generalisation": _generalisation(curves),
         "moments": [_moment(three, material, *layers, within) for three in threes],
         "loss_falls": _loss_falls(curves, found),
+        "not_finite": not_finite,
         "missing": missing,
     }
 

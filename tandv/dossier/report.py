@@ -51,6 +51,8 @@ def sections(results: Mapping[str, Any], pictures: Sequence[Picture]) -> list[Se
         ),
         *[Section("picture", one) for one in pictures if one.moment is None],
     ]
+    if results["not_finite"]:
+        out += [Section("h2", "NaN and infinity"), Section("list", results["not_finite"])]
     if results["missing"]:
         out += [Section("h2", "What is missing"), Section("list", results["missing"])]
     out += _generalisation(results) + _transitions(results)

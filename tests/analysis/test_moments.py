@@ -15,6 +15,8 @@ from tandv.analysis.moments import (
     identify_moments,
     nearest_checkpoint,
 )
+from tandv.curves import as_curves, beside_each_other, run_curves
+from tandv.curves.of_run import line
 
 
 class Jump(NamedTuple):
@@ -112,14 +114,32 @@ def test_a_summary_says_what_is_there_and_what_is_not():
         "num_jumps": 2,
         "mean_magnitude": pytest.approx(0.4),  # 6 and 2 of 10
         "checkpoints": [0, 100],
+        "not_finite": [],
         "missing": [
-            "accuracy has no value at 9 of 11 steps",
+            "accuracy has no value at 9 of 11 steps, first at step 0",
             "accuracy has 2 known values, too few to look for transitions",
         ],
     }
     assert get_experiment_summary({"loss": [1.0] * 20})["missing"] == ["no checkpoints"]
     diverged = {"step": range(0, 40, 2), "loss": [1.0] * 17 + [float("inf"), float("nan"), float("nan")]}
-    assert get_experiment_summary(diverged)["missing"][0] == "loss has no value at 3 of 20 steps, none from step 34 on"
+    found = get_experiment_summary(diverged)
+    assert found["missing"][0] == "loss has no value from step 36 on, at 2 of 20 steps"
+    assert found["not_finite"] == ["loss is infinite at 1 of 20 steps, first at step 34"]
+
+
+def test_a_summary_calls_nan_what_was_given_as_nan(tmp_path):
+    (tmp_path / "run.json").write_text("{}")
+    values = [{"loss": 1.0 if step < 25 else math.nan, **({"val": 0.5} if step % 4 == 0 else {})} for step in range(40)]
+    (tmp_path / "curves.jsonl").write_text("".join(line(step, given) for step, given in enumerate(values)))
+    curves = run_curves(tmp_path)
+    found = get_experiment_summary(curves)
+    assert (found["not_finite"], found["missing"]) == (
+        ["loss is NaN from step 25 on, at 15 of 40 steps"], ["no checkpoints"],
+    )  # fmt: skip
+    more = beside_each_other(as_curves({"grade": [1.0] * 20 + [math.nan] * 20}), curves)
+    found = get_experiment_summary(more)
+    assert found["not_finite"] == ["loss is NaN from step 25 on, at 15 of 40 steps"]
+    assert found["missing"][0] == "grade has no value from step 20 on, at 20 of 40 steps"
 
 
 def test_the_nearest_checkpoint_lies_on_the_right_side():

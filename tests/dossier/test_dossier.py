@@ -20,6 +20,7 @@ from tandv.curves import write_curves
 from tandv.curves.of_run import line
 from tandv.dossier import examine, gather, write_dossier
 from tandv.dossier.changes import changes_between, usual_changes
+from tandv.dossier.not_finite import first_not_finite
 from tandv.log import logframe
 from tandv.place import place_of
 
@@ -214,6 +215,21 @@ def test_what_the_loop_gave_to_its_tracker_is_examined(tmp_path):
     both = gather(tmp_path).curves
     assert both["grade"].dropna().to_dict() == {0: 1.0, 5: 2.0}
     assert both["loss"].dropna().tolist() == JUMP.tolist()
+
+
+def test_nan_is_said_and_where_it_was_first(tmp_path):
+    df = logframe.example_log(layers=3, steps=40, tensor_types=["Gradient"])  # NaN in "head" at the last step
+    losses = [1.0 if step < 25 else math.nan for step in range(40)]
+    stored(counted_only(df), tmp_path / "run")
+    (tmp_path / "run" / "curves.jsonl").write_text("".join(line(i, {"loss": loss}) for i, loss in enumerate(losses)))
+    written = write_dossier(tmp_path / "run", tmp_path / "dossier")
+    assert written.findings["not_finite"] == [
+        "loss is NaN from step 25 on, at 15 of 40 steps",
+        "Gradient has NaN first at step 39, in head",
+    ]
+    assert not [sentence for sentence in written.findings["missing"] if "no value" in sentence]
+    assert "NaN and infinity" in (tmp_path / "dossier" / "comparison_report.html").read_text()
+    assert first_not_finite(logframe.example_log(steps=20, tensor_types=["Weight"])) == []
 
 
 def test_a_run_at_an_address_is_examined_by_its_log_and_its_loop(tmp_path):

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from tandv.analysis.generalisation import generalisation_gap
 from tandv.curves import beside_each_other, given, mean_and_band
 from tandv.curves.curves import BandKind
+from tandv.curves.of_run import nan_is_given
 from tandv.curves.runs import Runs, as_runs, metrics_of
 from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
@@ -105,7 +106,8 @@ def training_dynamics(
         for quantity, curve in part.groupby(("metadata", "quantity"), sort=False):
             role = curve[("metadata", "role")].iloc[0]
             at, mean = curve[("metadata", "step")].to_numpy(), curve[VALUE].to_numpy()
-            draw_curve(ax, at, mean, role, colours[role], log=scale != "linear", style=style)
+            nan = band is None and nan_is_given(tables[str(curve[("metadata", "run")].iloc[0])], str(quantity))
+            draw_curve(ax, at, mean, role, colours[role], log=scale != "linear", nan=nan, style=style)
             if band is not None:
                 _draw_band(ax, at, curve, colours[role])
             run = curve[("metadata", "run")].iloc[0]

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from tandv.curves import Curves, as_curves
+from tandv.curves import Curves, as_curves, given
+from tandv.curves.of_run import nan_is_given
 from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
@@ -99,7 +100,8 @@ def setting_effects(
             value = float(curve[("metadata", "value")].iloc[0])
             at, y = curve[("metadata", "step")].to_numpy(), curve[VALUE].to_numpy()
             label = f"{setting} {value_text(value)}" if seed == 0 else ""
-            draw_curve(ax, at, y, label, colours[value], log=scale != "linear", style=style)
+            nan = bool(curve[("metadata", "nan")].iloc[0])
+            draw_curve(ax, at, y, label, colours[value], log=scale != "linear", nan=nan, style=style)
             drawn[f"{value_text(value)}" + (f" ({seed})" if seed else "")] = pd.Series(y, index=at)
         ax.set_ylabel(name)
         limits(ax, part[("metadata", "step")].to_numpy(), numbers, style)
@@ -139,7 +141,7 @@ def _rows(
                 for seed, table in enumerate(of):
                     if name not in table.columns:
                         continue
-                    curve = table[name]
+                    curve = given(table, name) if kind == "curves" else table[name]
                     shown = curve.to_numpy() if kind == "curves" else [result(curve)]
                     parts.append(
                         pd.DataFrame(
@@ -149,6 +151,7 @@ def _rows(
                                 ("metadata", "value"): value,
                                 ("metadata", "seed"): seed,
                                 ("metadata", "step"): curve.index.to_numpy()[: len(shown)],
+                                ("metadata", "nan"): nan_is_given(table, name),
                                 VALUE: shown,
                             }
                         )

@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tandv.curves import Curves, as_curves
+from tandv.curves import Curves, as_curves, given
+from tandv.curves.of_run import nan_is_given
 from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
@@ -62,8 +63,9 @@ def draw_families(
         panel = part[("metadata", "panel")].iloc[0]
         scales(ax, xscale, "linear")
         for label, column in families[panel].items():
-            curve = table[column].loc[table[column].first_valid_index() :]  # it may begin later than the others
-            draw_curve(ax, curve.index.to_numpy(), curve.to_numpy(), label, colours[label], style=style)
+            curve = given(table, column).loc[table[column].first_valid_index() :]  # it may begin later than the others
+            at, values, nan = curve.index.to_numpy(), curve.to_numpy(), nan_is_given(table, column)
+            draw_curve(ax, at, values, label, colours[label], nan=nan, style=style)
         for label, column in (chance or {}).get(panel, {}).items():
             level = table[column].to_numpy()
             ax.plot(table.index, level, color=style.muted, lw=1.3, ls=(0, (5, 2)), label=label, zorder=1.5)

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tandv.analysis.generalisation import Grokking, Passage, emergence, grokking
-from tandv.curves import Curves, as_curves
+from tandv.curves import Curves, as_curves, given
+from tandv.curves.of_run import nan_is_given
 from tandv.messages import check_choices
 from tandv.viz.layout.colours import Scale, specials
 from tandv.viz.layout.facet import facet
@@ -72,9 +73,10 @@ def grokking_plot(
         scales(ax, xscale, scale)
         names = list(dict.fromkeys(part[("metadata", "quantity")]))
         for name, colour in zip(names, pairs.values(), strict=False):
-            curve = table[name]
+            curve, nan = given(table, name), nan_is_given(table, name)
             label = panel_of(name)[1] or name
-            draw_curve(ax, curve.index.to_numpy(), curve.to_numpy(), label, colour, log=scale != "linear", style=style)
+            at, values = curve.index.to_numpy(), curve.to_numpy()
+            draw_curve(ax, at, values, label, colour, log=scale != "linear", nan=nan, style=style)
         limits(ax, table.index.to_numpy(), values, style)
         _delay(ax, found, list(pairs.values()), panel == "accuracy", style)
         _remember(ax, table[names])

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tandv.curves import given
+from tandv.curves.of_run import nan_is_given
 from tandv.curves.runs import Runs, as_runs, metrics_of
 from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
@@ -94,7 +95,10 @@ def metric_curves(
             curve = part[part[("metadata", "run")] == run]
             if len(curve):
                 at, values = curve[("metadata", "step")].to_numpy(), curve[VALUE].to_numpy()
-                draw_curve(ax, at, values, run, colours[run], log=scale != "linear", extremes=extremes, style=style)
+                nan = nan_is_given(runs[run], metric)
+                draw_curve(
+                    ax, at, values, run, colours[run], log=scale != "linear", extremes=extremes, nan=nan, style=style
+                )
             found = [one for one in marks.get(run, ()) if one.quantity == metric]
             mark_transitions(ax, found, colours[run] if len(runs) > 1 else style.ink)
         name_marks(ax, style.muted if len(runs) > 1 else "")

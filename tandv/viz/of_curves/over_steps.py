@@ -75,14 +75,15 @@ def draw_curve(
     *,
     log: bool = False,
     extremes: bool = False,
+    nan: bool = False,
     style: Style,
 ) -> None:
-    """Draw one curve, with marks where it has no value and, if wanted, at its extremes."""
+    """Draw one curve, with marks where it has no value (`nan`: since it is NaN) and, if wanted, at its extremes."""
     shown = np.where(np.isfinite(values) & ((values > 0) | (not log)), values, np.nan)
     marker = {"marker": "o", "markersize": 2.5} if len(steps) <= 60 else {}
     ax.plot(*thin(steps, shown), color=colour, linewidth=1.5, label=label or "_curve", **marker)
     for words, colour_of_mark, at_steps, height in (
-        ("no value", style.nan, np.isnan(values), 0.02),
+        ("NaN" if nan else "no value", style.nan, np.isnan(values), 0.02),
         ("infinite", style.inf, np.isinf(values), 0.98),
         ("not positive", style.zero, np.isfinite(values) & np.isnan(shown), 0.02),
     ):

@@ -97,11 +97,9 @@ def norms(
             at, norm = curve[("metadata", "step")].to_numpy(), curve[VALUE].to_numpy()
             named = len(layers) <= _MANY or layer in (layers[0], layers[-1])
             label = (layer or "all together") if layers and (named or not layer) else ""
-            draw_curve(ax, at, norm, label, colours.get(layer, style.ink), log=scale != "linear", style=style)
+            nan = bool(curve[NAN][np.isnan(norm)].all())  # else the log lacks a tensor there
+            draw_curve(ax, at, norm, label, colours.get(layer, style.ink), log=scale != "linear", nan=nan, style=style)
             drawn[layer or "all"] = norm
-            for line in ax.lines:  # there is no value since it is NaN, unless the log lacks a tensor
-                if line.get_label() == "no value" and np.isin(line.get_xdata(), at[curve[NAN]]).all():
-                    line.set_label("NaN")
         mark_transitions(ax, transitions, style.alarm)
         name_marks(ax, "")
         limits(ax, steps, values, style)

@@ -9,6 +9,7 @@ import pytest
 
 from tandv import viz
 from tandv.analysis.transitions import Evidence, Transition
+from tandv.curves import as_curves
 from tandv.viz.layout.style import THEMES
 from tandv.viz.layout.tables import drawn
 
@@ -104,6 +105,10 @@ def test_what_is_not_a_number_leaves_a_gap_and_a_mark():
     assert np.isnan(lines(ax)[0][1]).tolist() == [False, True, True, False, False]
     at = {line.get_label(): list(line.get_xdata()) for line in ax.lines if line.get_linestyle() == "None"}
     assert (at["no value"], at["infinite"]) == ([1], [10])
+    given = as_curves(CURVES)
+    given.attrs["nan"] = {"condition": [1]}  # as of a run, whose loop gave NaN
+    figures = [viz.metric_curves(given, "condition"), viz.training_dynamics(given, "condition")]
+    assert ["NaN" in [line.get_label() for line in figure.axes[0].lines] for figure in figures] == [True, True]
     figure = viz.metric_curves({"a": [-1.0, 0.0, 2.0]}, yscale="log2")
     at = {line.get_label(): list(line.get_xdata()) for line in figure.axes[0].lines}
     assert at["not positive"] == [0, 1]
