@@ -139,6 +139,23 @@ def chosen(names: Sequence[str], wanted: Wanted, noun: str, place: str = "") -> 
     return [name for name in names if name in found]
 
 
+def check_writable(name: str, noun: str) -> None:
+    """Raise ValueError for a name that no file can hold, since it is not made of whole characters.
+
+    >>> check_writable("x\\ud800", "phase")
+    Traceback (most recent call last):
+    ValueError: no phase can be called 'x\\ud800': no file can hold a lone surrogate, which is half of a character
+
+    Args:
+        name: the name.
+        noun: what it is of, such as "phase".
+    """
+    if any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise ValueError(
+            f"no {noun} can be called {name!a}: no file can hold a lone surrogate, which is half of a character"
+        )
+
+
 def natural(text: str) -> list[tuple[int, int | str]]:
     """Return a key that sorts names as people do, numbers in them as numbers.
 

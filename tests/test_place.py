@@ -95,6 +95,7 @@ def test_a_run_at_an_address_is_read_and_drawn_as_one_of_this_machine(there):
 
 def test_the_wider_of_two_files_counts_and_a_run_that_goes_on_is_listed_again(tmp_path, monkeypatch):
     address = f"memory://{uuid.uuid4().hex}/run"
+    monkeypatch.setattr("tandv.log.store.writing.secrets.token_hex", lambda size: "0" * 2 * size)  # both are one run
     early = stored(LOG[LOG["metadata", "step"] < 6], tmp_path / "early", close=False, batch=1000)
     copied(early, place_of(address))
     log = opened(address)

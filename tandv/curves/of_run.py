@@ -251,7 +251,7 @@ def _from_lines(file: Place) -> pd.DataFrame:
     means, given_nan = {}, {}
     for name, numbers in values.items():
         at = position[places[name]]
-        total = np.zeros(len(unique))
+        total = np.full(len(unique), -0.0)  # to which adding changes no number, nor the sign of a zero
         with np.errstate(invalid="ignore"):  # infinity less infinity is NaN, which is their mean
             np.add.at(total, at, numbers)
         count = np.bincount(at, minlength=len(unique))

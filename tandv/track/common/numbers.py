@@ -31,6 +31,8 @@ def known(value: Any) -> Reading:
     if isinstance(value, np.ndarray | np.generic):
         if value.size != 1:
             raise ValueError(f"it is an array of shape {value.shape}")
+        if np.ma.getmaskarray(value).any():
+            raise ValueError("it is masked, which is no number")
         if value.dtype.kind not in "biufV":  # numbers of ml_dtypes are of kind V
             raise TypeError(f"it is an array of {value.dtype}")
         number = float(np.asarray(value).reshape(()).astype(np.float64))
@@ -58,6 +60,8 @@ def mean_of(readings: Sequence[Reading]) -> Reading:
         numbers = [number for number in read if number is not None]
         if len(numbers) < len(read):
             return None
+        if all(number == 0.0 and math.copysign(1.0, number) < 0 for number in numbers):
+            return -0.0  # the exact sum has lost the sign in some versions of Python
         try:
             return math.fsum(numbers) / len(numbers)
         except OverflowError:  # of the sum, which the mean need not share

@@ -11,6 +11,7 @@ from typing import Any, Self, SupportsFloat
 import numpy as np
 
 from tandv.curves.of_run import RESERVED
+from tandv.names import check_writable
 from tandv.track.common.budget import Budget
 from tandv.track.common.folders import run_paths
 from tandv.track.common.measurements import Block, StepMeasurements
@@ -216,10 +217,11 @@ class Tracker:
         Args:
             name: value in the column "phase".
 
-        Raises ValueError for a name that is no text or empty.
+        Raises ValueError for a name that is no text, empty, or no file can hold.
         """
         if not isinstance(name, str) or not name:
             raise ValueError(f'phase({name!r}): a phase needs a name, such as tracker.phase("rollout")')
+        check_writable(name, "phase")
         before = self.measurements.phase
         self.phase_changes()
         self.measurements.phase = f"{before}/{name}" if before else name
@@ -346,14 +348,16 @@ class Tracker:
             return
         for name, value in numbers.items():
             try:
+                check_writable(name, "number")
                 if name in RESERVED:
                     raise ValueError("the steps are counted by the tracker, from track(init_step=...) on")
                 if value is not None:
                     reading = self.reading(value)
                     self._given.setdefault(name, []).append(reading)
             except Exception as error:  # of any class: what is given may be anything
+                written = name.encode("utf-8", "backslashreplace").decode()
                 self.warn_once(
-                    f"{name}= of step {self.steps} is not kept: {error}; {ALLOWED}. The other numbers are kept",
+                    f"{written}= of step {self.steps} is not kept: {error}; {ALLOWED}. The other numbers are kept",
                     f"number {name}",
                 )
 

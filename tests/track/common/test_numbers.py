@@ -28,6 +28,7 @@ NUMBERS = [
     np.float32(0.1),
     np.int8(-3),
     np.array([[7.0]]),
+    np.ma.array([7.5], mask=[False]),
     np.array(1.5, ml_dtypes.bfloat16),
     torch.tensor(0.1),
     torch.tensor(3.0, requires_grad=True),
@@ -43,6 +44,8 @@ NO_NUMBERS = {
     1j: "it is a complex",
     "array": "it is an array of shape (2,)",
     "text": "it is an array of <U3",
+    "masked": "it is masked, which is no number",
+    "masked array": "it is masked, which is no number",
     "tensor": "it is a tensor of shape (2,)",
     "meta": "it is a tensor without memory (meta)",
     "complex": "it is a tensor of torch.complex64",
@@ -50,6 +53,8 @@ NO_NUMBERS = {
 MADE = {
     "array": np.zeros(2),
     "text": np.array("1.5"),
+    "masked": np.ma.masked,
+    "masked array": np.ma.array([7.0], mask=[True]),
     "tensor": torch.zeros(2),
     "meta": torch.zeros((), device="meta"),
     "complex": torch.tensor(1j),
@@ -277,3 +282,25 @@ def test_a_replicated_array_is_read_from_one_device():
     with track_jax() as tracker:
         tracker.step(loss=replicated)
     assert read_curves(tracker.path)["loss"].tolist() == [2.5]
+
+
+def test_a_zero_keeps_its_sign():
+    with track(nn.Linear(2, 2), path="run") as tracker:
+        tracker.numbers(twice=-0.0)
+        tracker.step(loss=-0.0, twice=-0.0)
+    curves = read_curves(tracker.path)
+    assert [math.copysign(1, curves[name][0]) for name in ("loss", "twice")] == [-1, -1]
+    assert str(mean_of([known(-0.0), known(0.0)])(True)) == "0.0"
+
+
+def test_a_name_that_no_file_can_hold_is_refused_when_it_is_given():
+    with track(nn.Linear(2, 2), path="run") as tracker:
+        words = r"no phase can be called 'x\\ud800': no file can hold a lone surrogate"
+        with pytest.raises(ValueError, match=words), tracker.phase("x\ud800"):
+            pass
+        with pytest.warns(UserWarning, match=r"x\\ud800= of step 0 is not kept: no number can be called"):
+            tracker.numbers(**{"x\ud800": 1.0, "größe 🙂": 3.0})
+        tracker.step(loss=2.0)
+    curves = read_curves(tracker.path)
+    assert curves["loss"].to_dict() == {0: 2.0}
+    assert curves["größe 🙂"].to_dict() == {0: 3.0}
