@@ -217,23 +217,24 @@ def colour_key(ax: Axes, key: Key, style: Style) -> None:
     ends = ax.bbox.x1 - min((box.x0 for box in taken), default=ax.bbox.x1)
     at = max(anchor + bar + points(fig, 10), ends + points(fig, 6))
     most = fig.bbox.width / columns_of(ax)  # what a panel and the space beside it have
-    for words, colour, *marks in [("", ""), *reversed(key.specials)] if key.label else reversed(key.specials):
-        words = words or key.label
+    free = max(0.8 * most, pixel_w) - at
+    texts: dict[str, Text] = {}
+    for words in [*(special[0] for special in reversed(key.specials)), key.label]:  # of the specials NaN is the last
         text = ax.text(
-            x(at),
-            y(4.5),
-            words,
-            transform=ax.transAxes,
-            size=style.small,
-            color=style.muted,
-            ha="right",
-            va="bottom",
+            0, y(4.5), words, transform=ax.transAxes, size=style.small, color=style.muted, ha="right", va="bottom"
         )
         wide = text.get_window_extent(renderer).width
-        if at + wide + points(fig, 20) > max(0.8 * most, pixel_w):
+        needs = wide + points(fig, 10 if words == key.label else 20)
+        if not words or needs > free:
             text.remove()
             continue
-        at += wide + points(fig, 4)
+        texts[words] = text
+        free -= needs
+    for words, colour, *marks in [(key.label, ""), *reversed(key.specials)]:
+        if words not in texts:
+            continue
+        texts[words].set_x(x(at))
+        at += texts[words].get_window_extent(renderer).width + points(fig, 4)
         if words == key.label:
             at += points(fig, 6)
             continue

@@ -17,6 +17,7 @@ from tandv.log import logframe
 from tandv.viz.layout.colours import Colour
 from tandv.viz.layout.heat import edges
 from tandv.viz.layout.layer_axis import draw_kinds
+from tandv.viz.layout.legends import cut
 from tandv.viz.layout.measuring import measure, points, renderer_of
 from tandv.viz.layout.style import Style, dress
 from tandv.viz.layout.tables import choose, chosen, not_finite_text
@@ -91,6 +92,9 @@ def draw(page: Page, colour: Colour, kinds: Sequence[str], step: int) -> None:
     free = getattr(layers_ax, "_tandv_key_left", 1.0) * layers_ax.bbox.width - 6
     if measure(layers_ax._left_title, page.figure) > free:  # type: ignore[attr-defined]
         layers_ax._left_title.set_text(page.metric)  # type: ignore[attr-defined]
+    free = getattr(map_ax, "_tandv_key_left", 1.0) * map_ax.bbox.width - 6
+    if measure(map_ax._left_title, page.figure) > free:  # type: ignore[attr-defined]
+        map_ax._left_title.set_text(page.layer)  # type: ignore[attr-defined]
     for ax in (layers_ax, map_ax):
         shorten(ax._left_title, page.figure, (getattr(ax, "_tandv_key_left", 1.0)) * ax.bbox.width - 6)  # type: ignore[attr-defined]
     legend_beside_title(top, page.style)
@@ -161,8 +165,11 @@ def _draw_right(page: Page, step: int, heights: Sequence[float], narrow: bool) -
     bad = not_finite_text(*map(float, cells.not_finite[:, page.row, column]))
     parts = [f"{page.tt} · {page.metric}", page.within, f"step {step_text(step)}", page.layer, bad, size]
     parts = [part for part in parts if part]
-    if len("  |  ".join(parts)) * CHARACTER * style.text > figure.bbox.width * 72 / figure.dpi:
+    room = int(figure.bbox.width * 72 / figure.dpi / (CHARACTER * style.text))
+    if len("  |  ".join(parts)) > room:
         parts.pop()  # the cursor's place rather than the size of the log
+        over = len("  |  ".join(parts)) - int(0.95 * room)
+        parts = [cut(part, max(len(part) - max(over, 0), 12)) if part == page.layer else part for part in parts]
     run = str(page.own.attrs.get("run", "")).rstrip("/").rpartition("/")[2]
     named = (run or "overview") if page.title is None else page.title
     words = "  |  ".join(parts) if named and style.subtitle else ""

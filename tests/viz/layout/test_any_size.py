@@ -90,6 +90,21 @@ def test_titles_and_labels_of_a_raster_tell_layers_apart():
     assert "layers.0…" in title and title.endswith("exponents")
 
 
+def test_of_all_that_a_key_names_nan_is_the_last_to_go():
+    for case in ("map, 5 layers", "map of change", "overview, 5 layers"):
+        words = [text.get_text() for ax in CASES[case](figsize=(3.3, 2.8)).axes for text in ax.texts]
+        assert "some NaN" in words
+    words = [text.get_text() for ax in CASES["map of change"](figsize=(6.4, 2.8)).axes for text in ax.texts]
+    assert {"some NaN", "some infinite", "× the first step"} <= set(words)
+
+
+def test_an_overview_names_step_and_layer_where_there_is_little_room():
+    figure = CASES["overview, 5 layers"](figsize=(3.3, 2.8))
+    line = figure.texts[1].get_text()
+    assert "step 12" in line and "layers.4" in line and line.endswith("50% NaN")
+    assert "4" in figure.axes[2].get_title("left")
+
+
 def test_a_legend_with_too_many_names_says_how_many_it_leaves_out():
     figure = CASES["similarity, 50 layers"](figsize=(6.4, 4.4))
     words = [text.get_text() for text in figure.legends[0].get_texts()]
