@@ -25,10 +25,14 @@ OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in CASES if name n
 
 
 @pytest.fixture(autouse=True)
-def no_figures_before():
+def no_windows_and_no_figures_before():
+    """Have pyplot know no figures and make no windows, whatever other tests of this process left behind."""
+    before = plt.get_backend()
+    plt.switch_backend("agg")
     plt.close("all")
     yield
     plt.close("all")
+    plt.switch_backend(before)
 
 
 @pytest.mark.parametrize("name", [*QUICK, *OTHERS])
