@@ -207,7 +207,7 @@ def write_table(curves: pd.DataFrame, path: Path) -> None:
         values = curves[name].to_numpy(np.float64)
         columns[name] = pa.array(values, mask=np.isnan(values) & ~np.isin(steps, given.get(name, [])))
     aside = path.with_name(f".{path.name}")
-    pq.write_table(pa.table(columns), aside, compression="zstd")
+    pq.write_table(pa.table(columns), aside, compression="zstd", write_page_checksum=True)
     with aside.open("rb") as written:
         os.fsync(written.fileno())
     aside.replace(path)
@@ -223,13 +223,15 @@ def _from_table(file: Place) -> pd.DataFrame:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    data = file.read()
     try:
-        table = pq.read_table(pa.BufferReader(file.read()))
+        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
         steps = table.column("step").to_numpy()
         columns = {name: table.column(name) for name in table.column_names if name != "step"}
         values = {name: column.cast(pa.float64()).to_numpy() for name, column in columns.items()}
-    except (pa.ArrowException, KeyError, ValueError) as error:
-        warnings.warn(f"the curves of a run cannot be read: {file}: {error}", DamagedCurves, 4)
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        words = f"the curves of a run cannot be read: {file}: {error}; copy it again from where it was written"
+        warnings.warn(words, DamagedCurves, 4)
         return pd.DataFrame()
     nulls = {name: column.is_null().to_numpy() for name, column in columns.items()}
     return _as_table(steps, values, {name: np.isnan(values[name]) & ~nulls[name] for name in values})

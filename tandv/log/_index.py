@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tandv.log._unreadable import UnreadableFile
+from tandv.log._unreadable import UnreadableFile, unreadable
 from tandv.log.store.columns import (
     EXPONENTS,
     FORMAT,
@@ -92,7 +92,7 @@ class File(NamedTuple):
         local = self.place.is_local
         opened = pq.ParquetFile(
             self.place.source(), metadata=self.metadata, read_dictionary=text, memory_map=mapped and local,
-            pre_buffer=not local,
+            pre_buffer=not local, page_checksum_verification=True,
         )  # fmt: skip
         if _identity(self.place) != self.identity:  # looked at after it was opened: it was no other before
             opened.close()
@@ -112,7 +112,7 @@ def indexed(place: Place) -> File | None:
     except FileNotFoundError:
         raise
     except (ValueError, OSError, pa.ArrowException) as error:
-        raise UnreadableFile(f"cannot read {place}: {error}") from None
+        raise unreadable(place, error) from None
     about = _about(metadata, place)
     columns = {field.name: field.type for field in schema}
     if not pa.types.is_map(columns.get(EXPONENTS, pa.null())):

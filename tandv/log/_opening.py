@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tandv.log import logframe
-from tandv.log._unreadable import UnreadableFile
+from tandv.log._unreadable import unreadable
 from tandv.log.logframe import TEXT
 from tandv.log.schema import MAY_BE_EMPTY
 from tandv.tensor_types import WEIGHT, WEIGHT_GRADIENT
@@ -47,7 +47,7 @@ def naming(path: AnyPath) -> Iterator[Path]:
     except (FileNotFoundError, PermissionError, logframe.SchemaError):
         raise
     except (ValueError, OSError, pa.ArrowException, pd.errors.ParserWarning, csv.Error) as error:
-        raise UnreadableFile(f"cannot read {path}: {error}") from None
+        raise unreadable(path, error) from None
 
 
 def as_log(df: pd.DataFrame) -> pd.DataFrame:

@@ -47,7 +47,7 @@ def read_table(path: Path) -> pa.Table:
     with naming(path):
         metadata = pq.read_metadata(path)
         text = [name for name in metadata.schema.to_arrow_schema().names if _split(name) in TEXT_LABELS]
-        with pq.ParquetFile(path, metadata=metadata, read_dictionary=text) as file:
+        with pq.ParquetFile(path, metadata=metadata, read_dictionary=text, page_checksum_verification=True) as file:
             return file.read(
                 use_threads=metadata.num_rows > 100_000
             )  # for a small part threads cost more than they save

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tandv.log._index import File, Group, holding
-from tandv.log._unreadable import UnreadableFile
+from tandv.log._unreadable import unreadable
 from tandv.log.store.columns import PHASE, RANK, STEP, TENSOR
 from tandv.log.store.layers import Tensor
 
@@ -151,7 +151,7 @@ class Reader:
         except FileNotFoundError:
             raise
         except (ValueError, OSError, pa.ArrowException) as error:
-            raise UnreadableFile(f"cannot read {self._file.place}: {error}") from None
+            raise unreadable(self._file.place, error) from None
 
 
 def coded(column: pa.Array) -> tuple[np.ndarray, list]:

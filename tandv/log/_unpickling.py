@@ -15,7 +15,7 @@ import pyarrow as pa
 from tandv.curves import TrainingStats
 from tandv.log import logframe
 from tandv.log._records import PickledObject, expect, kind_of, records
-from tandv.log._unreadable import UnreadableFile
+from tandv.log._unreadable import WHAT_TO_DO, UnreadableFile
 
 
 def loads(data: bytes) -> pd.DataFrame | TrainingStats:
@@ -32,7 +32,9 @@ def loads(data: bytes) -> pd.DataFrame | TrainingStats:
     except RecursionError:
         raise UnreadableFile("it is nested too deeply for a log") from None
     except Exception as error:
-        raise UnreadableFile(f"it is damaged or no pickle of a log ({type(error).__name__}: {error})") from None
+        raise UnreadableFile(
+            f"it is damaged or no pickle of a log ({type(error).__name__}: {error}); if it was, {WHAT_TO_DO}"
+        ) from None
 
 
 _ALWAYS = 64 << 20  # bytes that may always be unpacked; beyond, at most 200 times the size of the file

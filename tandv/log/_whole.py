@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from tandv.log import _parquet, logframe
 from tandv.log._opening import AnyPath, as_log
+from tandv.log._unreadable import WHAT_TO_DO
 from tandv.log.files import OTHER_FILES, UnreadableFile, read_csv, read_parquet, read_pickle
 from tandv.log.store import listing
 from tandv.place import Place
@@ -159,7 +160,7 @@ def _as_text(beginning: bytes) -> str:
 
 def _described(beginning: bytes) -> str:
     if not beginning:
-        return "an empty file"
+        return f"an empty file, which was cut off; {WHAT_TO_DO}"
     known = next((what for start, what in _OTHERS.items() if beginning.startswith(start)), None)
     if known is not None:
         return known

@@ -16,7 +16,7 @@ from tandv.curves import TrainingStats
 from tandv.curves.exact import EXACTLY
 from tandv.log import _parquet, _pickling, _unpickling, logframe
 from tandv.log._opening import TEXT_LABELS, AnyPath, PublishedLog, as_log, existing, naming, of_run
-from tandv.log._unreadable import UnreadableFile
+from tandv.log._unreadable import WHAT_TO_DO, UnreadableFile
 from tandv.log.door import AnyLog
 
 __all__ = [
@@ -142,7 +142,7 @@ def _unpickled(path: AnyPath) -> pd.DataFrame | TrainingStats:
             if data.startswith(start):
                 raise UnreadableFile(f"it is {what}, not a pickle")
         if not data:
-            raise UnreadableFile("it is empty")
+            raise UnreadableFile(f"it is empty, which means that it was cut off; {WHAT_TO_DO}")
         return _unpickling.loads(data)
 
 
@@ -203,6 +203,7 @@ def write_parquet(df: AnyLog, path: AnyPath) -> None:
             column_encoding={f.name: "BYTE_STREAM_SPLIT" for f in table.schema if f.type in _parquet.SPLIT},  # type: ignore
             write_statistics=[n for n in table.column_names if n.startswith("metadata/")],  # type: ignore
             store_schema=False,
+            write_page_checksum=True,
             row_group_size=100_000,
         ),
     )

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from tandv import names as rule
 from tandv.log import logframe
@@ -25,7 +26,7 @@ from tandv.log._frames import SCALARS, Columns, frame_of
 from tandv.log._index import File
 from tandv.log._looking import TRIES, look, signature_of
 from tandv.log._rows import Numbering, Query, Reader
-from tandv.log._unreadable import UnreadableFile
+from tandv.log._unreadable import UnreadableFile, unreadable
 from tandv.log._whole import ALLOWED
 from tandv.log.choice_of_steps import check_steps_there, steps_meant
 from tandv.log.door import Label, Names, Steps
@@ -400,7 +401,10 @@ def _is_as_it_was(log: Log) -> bool:
 
 def _column_of(file: File, name: str) -> np.ndarray:
     with file.opened() as parquet:
-        column = parquet.read(columns=[name], use_threads=False)[name]
+        try:
+            column = parquet.read(columns=[name], use_threads=False)[name]
+        except (ValueError, OSError, pa.ArrowException) as error:
+            raise unreadable(file.place, error) from None
     if hasattr(column.type, "value_type"):
         words = {word for chunk in column.chunks for word in chunk.dictionary.to_pylist()}
         return np.array(sorted(words), object)

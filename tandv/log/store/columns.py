@@ -185,4 +185,5 @@ def encoding(schema: pa.Schema, lasting: bool = True) -> dict[str, Any]:
         "column_encoding": dict.fromkeys(split, "BYTE_STREAM_SPLIT"),
         "write_statistics": extremes,
         "store_schema": False,
+        "write_page_checksum": True,  # a byte that changes on the way is noticed when it is read
     }

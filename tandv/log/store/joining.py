@@ -82,7 +82,7 @@ def in_groups(pieces: Iterable[Piece], size: int = GROUP) -> Iterator[pa.Table]:
 
 def opened(path: Path) -> pq.ParquetFile:
     """Open a file of a log; read are only the pages that are asked for."""
-    return pq.ParquetFile(path, read_dictionary=list(columns.TEXT), pre_buffer=False)
+    return pq.ParquetFile(path, read_dictionary=list(columns.TEXT), pre_buffer=False, page_checksum_verification=True)
 
 
 def numbered(table: pa.Table, numbers: Mapping[Tensor, int]) -> np.ndarray:
