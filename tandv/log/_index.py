@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tandv.log._unreadable import UnreadableFile, unreadable
+from tandv.log._unreadable import WHAT_TO_DO, UnreadableFile, unreadable
 from tandv.log.store.columns import (
     EXPONENTS,
     FORMAT,
@@ -124,6 +124,8 @@ def indexed(place: Place) -> File | None:
         groups = _groups(metadata)
     except (AttributeError, TypeError):
         raise UnreadableFile(f"cannot read {place}: its footer has no statistics of names and steps") from None
+    except UnicodeDecodeError:
+        raise UnreadableFile(f"cannot read {place}: names in its footer are damaged; {WHAT_TO_DO}") from None
     return File(place, metadata, columns, exponents, about.get("run"), groups, identity)
 
 

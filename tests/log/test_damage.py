@@ -117,3 +117,13 @@ def test_an_empty_part_is_named_with_what_to_do_and_the_rest_is_read(tmp_path):
     sorted((run / "parts").rglob("*.parquet"))[0].write_bytes(b"")
     with pytest.warns(DamagedPart, match=WHAT_TO_DO):
         assert read_run(run)["metadata", "step"].min() == 2
+
+
+def test_names_in_a_footer_that_are_no_text(tmp_path):
+    run = stored(LOG, tmp_path / "run", steps=6)
+    (path,) = (run / "parts").iterdir()
+    data = path.read_bytes()
+    at = data.rindex(b"Weight_Gradient")  # the last of the tensor types in the statistics of the footer
+    path.write_bytes(data[:at] + b"\xff" + data[at + 1 :])
+    with pytest.raises(UnreadableFile, match=f"names in its footer are damaged; {WHAT_TO_DO}"):
+        read(run)
