@@ -24,6 +24,7 @@ from tandv.viz.layout.titles import (
     Key,
     above_data,
     around,
+    check_title,
     clear_title,
     colour_key,
     header,
@@ -60,6 +61,9 @@ def _plain(column: pd.Series) -> Any:
     return column.array if isinstance(column.dtype, pd.CategoricalDtype) else column.to_numpy()
 
 
+MOST_PANELS = 100  # more take minutes to draw, in a figure of many feet
+
+
 def columns_for(panels: int, col_wrap: int | None) -> int:
     """Return how many panels stand side by side."""
     if col_wrap is not None:
@@ -86,6 +90,7 @@ def facet(
     subtitle: str = "",
     panel_title: Callable[[dict[str, Any]], str] | None = None,
     ax: Axes | None = None,
+    fewer: str = "choose some of them",
     style: Style,
 ) -> Figure:
     """Draw one panel for each group of `rows` and lay them out; return the figure.
@@ -94,8 +99,13 @@ def facet(
     `panel_size` of one of several panels, `single_size` of a figure with one; `figsize` overrides both.
     `title` is what the caller asked for: None is the plot's own, `named`, and "" is none, nor a `subtitle`.
     With `ax`, the one panel is drawn there.
+
+    Raises ValueError for more than 100 panels; `fewer` says how to ask for less.
     """
+    check_title(title)
     parts = groups(rows, by)
+    if len(parts) > MOST_PANELS:
+        raise ValueError(f"this plot would have {len(parts):,} panels, and {MOST_PANELS} is the most: {fewer}")
     words = named if title is None else title
     if ax is not None:
         _check_single(ax, fig, [names for names, _ in parts])

@@ -150,6 +150,15 @@ def header(fig: AnyFigure, title: str, subtitle: str, entries: Mapping[str, Any]
     return used + (points(fig, 4) if used else 0)
 
 
+def check_title(title: object) -> None:
+    """Raise a TypeError unless the title of a figure is a string, or None.
+
+    >>> check_title("")
+    """
+    if title is not None and not isinstance(title, str):
+        raise TypeError(f'title is a string, "" for none, or None for one that says what is drawn, not {title!r}')
+
+
 def shorten(text: Text, fig: AnyFigure, room: float) -> None:
     """Cut a text in the middle until it is at most `room` pixels wide; leave it out where not even that fits.
 

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
+from matplotlib.transforms import Bbox
 
 from tandv.formats import Format
 from tandv.glossary import is_share
@@ -17,6 +18,7 @@ from tandv.log.grid import Grid
 from tandv.viz.layout.colours import Colour, Scale, colour_scale, lookup, paint, specials
 from tandv.viz.layout.heat import MISSING, SOME_INF, SOME_NAN, Hatched, Heat, edges
 from tandv.viz.layout.layer_axis import layer_axis
+from tandv.viz.layout.measuring import renderer_of
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import exponent_ticks, length_in_points, limit_text, power, show_steps, step_ticks
@@ -310,6 +312,21 @@ def _paint_shares(part: np.ndarray, scale: Scale, colours: np.ndarray) -> np.nda
     return rgba
 
 
+_LIMIT = "limit"
+
+
+def part_limits(ax: Axes) -> None:
+    """Remove labels of limits that lie over others, once the Axes have their final height; a largest value stays."""
+    renderer = renderer_of(ax.figure)
+    kept: list[Bbox] = []
+    for label in [text for text in ax.texts if text.get_gid() == _LIMIT]:
+        box = label.get_window_extent(renderer)
+        if any(box.overlaps(other) for other in kept):
+            label.remove()
+        else:
+            kept.append(box)
+
+
 def draw_bands(
     formats: Sequence[Format],
     ax: Axes,
@@ -343,6 +360,7 @@ def draw_bands(
                     color=style.ink if len(formats) == 1 else colour,
                 )  # fmt: skip
                 label.set_bbox({"facecolor": style.paper, "edgecolor": "none", "alpha": 0.8, "pad": 1.5})
+                label.set_gid(_LIMIT)
         if len(formats) == 1:
             for a, b in ((limits[0], high + 9), (low - 9, limits[2])):
                 if a < b:

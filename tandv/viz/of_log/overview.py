@@ -22,6 +22,7 @@ from tandv.viz.layout.figures import AnyFigure, canvas
 from tandv.viz.layout.style import Style, Theme
 from tandv.viz.layout.style import theme as theme_named
 from tandv.viz.layout.tables import choose
+from tandv.viz.layout.titles import check_title
 from tandv.viz.of_curves.dynamics import panel_of
 from tandv.viz.of_log.contents import read_cells, read_kinds, read_overflow
 from tandv.viz.of_log.opening import opening, opening_type
@@ -80,6 +81,7 @@ def overview(
     Raises UnknownName for what is not in the log.
     """
     check_choices(colour=(colour, Colour))
+    check_title(title)
     style = theme_named(theme)
     to, listed = known(dtype_annotation)[0], known(formats)
     stats = logframe.scalar_metrics(df)

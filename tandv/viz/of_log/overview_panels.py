@@ -24,7 +24,7 @@ from tandv.viz.layout.tables import choose, chosen, not_finite_text
 from tandv.viz.layout.ticks import CHARACTER, step_text
 from tandv.viz.layout.titles import GAP, PAD, Key, around, colour_key, header, settle_labels, shorten
 from tandv.viz.of_log.lines import draw_curves, draw_lines, wants_log2
-from tandv.viz.of_log.maps import Cells, draw_cells, draw_exponent_map
+from tandv.viz.of_log.maps import Cells, draw_cells, draw_exponent_map, part_limits
 from tandv.viz.of_log.opening import OUTLINED_SHARE
 from tandv.viz.of_log.panels import (
     draw_casts,
@@ -98,6 +98,7 @@ def draw(page: Page, colour: Colour, kinds: Sequence[str], step: int) -> None:
     for ax in (layers_ax, map_ax):
         shorten(ax._left_title, page.figure, (getattr(ax, "_tandv_key_left", 1.0)) * ax.bbox.width - 6)  # type: ignore[attr-defined]
     legend_beside_title(top, page.style)
+    part_limits(map_ax)
     _finish_right(page, step)
 
 

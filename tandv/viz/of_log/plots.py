@@ -121,11 +121,15 @@ def scalar_line(
     return facet(
         rows, draw, [*axes_of(rows, "tensor_type", "name", but=x), *(["unit"] if len(units) > 1 else [])], fig=fig,
         figsize=figsize, col_wrap=col_wrap, title=title, named=named, subtitle=subtitle, ax=ax,
-        panel_title=panel_title, style=style, sharex=sharex, sharey=sharey,
+        panel_title=panel_title, style=style, sharex=sharex, sharey=sharey, fewer=_FEWER,
     )  # fmt: skip
 
 
 _UNIT = ("metadata", "unit")
+_FEWER = (
+    "choose layers by layer= (a name, a list or a compiled pattern) and tensor types by tt=, or draw all layers in one "
+    "panel by scalar_global_heatmap or overview"
+)
 
 
 def _by_unit(metrics: Sequence[str]) -> dict[str, list[str]]:
@@ -224,6 +228,7 @@ def exp_hist(
         rows, draw, axes_of(rows, "tensor_type", "name", "step"), fig=fig, figsize=figsize, col_wrap=col_wrap,
         title=title, named=named,
         subtitle=subtitle, ax=ax, panel_title=_panel_title, panel_size=(4.0, 2.7), style=style, sharey=False,
+        fewer=_FEWER + "; exp_heatmap draws all steps of a layer in one",
     )  # fmt: skip
     choose(figure, dtype_annotation=[to.name for to in formats])
     return figure
@@ -376,7 +381,7 @@ def exp_heatmap(
         rows, draw, axes_of(rows, "tensor_type", "name"), fig=fig, figsize=figsize, col_wrap=col_wrap, title=title,
         named=named, subtitle=subtitle, ax=ax, panel_title=_panel_title, single_size=(9.5, 4.4), panel_size=(4.4,
         3.0), sharey=False,
-        style=style,
+        style=style, fewer=_FEWER,
     )  # fmt: skip
     choose(figure, dtype_annotation=[to.name for to in formats])
     return figure

@@ -1,10 +1,12 @@
 """Every public plot can be read at any size: no text is cut off, overlaps another, or lies over another panel."""
 
 import inspect
+import re
 
 import matplotlib
 import pytest
-from every_plot import CASES
+from every_plot import CASES, log, long_names
+from matplotlib.figure import Figure
 
 from tandv import viz
 from tandv.viz.layout.legends import cut, shortened
@@ -103,6 +105,31 @@ def test_an_overview_names_step_and_layer_where_there_is_little_room():
     line = figure.texts[1].get_text()
     assert "step 12" in line and "layers.4" in line and line.endswith("50% NaN")
     assert "4" in figure.axes[2].get_title("left")
+
+
+def test_limits_in_an_overview_do_not_lie_over_each_other():
+    for size in SIZES:
+        figure = CASES["overview, 5 layers"](figsize=size)
+        renderer = figure.canvas.get_renderer()
+        boxes = [text.get_window_extent(renderer) for text in figure.axes[2].texts if text.get_gid() == "limit"]
+        assert boxes and not [1 for i, box in enumerate(boxes) for other in boxes[:i] if box.overlaps(other)]
+
+
+def test_too_many_panels_are_refused_before_any_is_drawn():
+    started = Figure()
+    started.text(0, 0, "kept")
+    with pytest.raises(ValueError, match=r"this plot would have 120 panels, and 100 is the most: choose layers by lay"):
+        viz.scalar_line(log(120), None, "Activation", "rm2", fig=started)
+    assert started.texts[0].get_text() == "kept"
+    few = viz.scalar_line(log(120), long_names(3), "Activation", "rm2")
+    assert len(few.axes) == 3
+
+
+@pytest.mark.parametrize("name", ["line", "overview, 5 layers", "raster, 5 layers", "metric", "pattern"])
+def test_a_title_is_a_string(name):
+    for given in (3, True, ["a"]):
+        with pytest.raises(TypeError, match=f'title is a string, "" for none, .*, not {re.escape(repr(given))}'):
+            CASES[name](title=given)
 
 
 def test_a_legend_with_too_many_names_says_how_many_it_leaves_out():
