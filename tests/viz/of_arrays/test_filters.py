@@ -87,7 +87,7 @@ def test_layers_and_steps_can_be_browsed():
     viewer = viz.interactive(viz.conv_filters, history=history)
     assert list(viewer.controls) == ["layer", "step", "channels"]
     viewer.controls["layer"].value = "conv2"
-    assert (viewer.error, drawn(viewer._axes()[0]).values.shape) == ("", (4, 75))
+    assert (viewer.error, drawn(viewer._drawing.axes[0]).values.shape) == ("", (4, 75))
     viewer.close()
     viewer = viz.interactive(viz.activation_heatmap, history={0: {"fc": GREY[:, 0, 0]}, 5: {"fc": GREY[:, 0, 1]}})
     viewer.select(step=0)
