@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from tandv.curves import given
+from tandv.viz.layout.legends import shortened
 from tandv.viz.layout.style import Style, dress
 from tandv.viz.layout.tables import Place, drawn, not_finite_text, table, value_words
 
@@ -41,14 +42,10 @@ def place_loss(side: Any, ax: Axes, style: Style) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(max(1, int(room / 36)), integer=True))
     lines = [line for line in ax.get_lines() if not str(line.get_label()).startswith("_")]
     letters = max(int(room / (0.62 * style.small)), 4)
-    names = [_cut(str(line.get_label()), letters - (4 if len(lines) > 1 else 0)) for line in lines]
+    names = shortened([str(line.get_label()) for line in lines], max(letters - (4 if len(lines) > 1 else 0), 4))
     ax.set_title(names[0] if len(names) == 1 else "training", color=style.ink, size=style.text, loc="left")
     if len(names) > 1:
         ax.legend(lines, names, frameon=False, labelcolor=style.ink, fontsize=style.small, handlelength=1.2, loc="best")
-
-
-def _cut(name: str, letters: int) -> str:
-    return name if len(name) <= letters else name[: max(letters - 1, 1)] + "…"
 
 
 def is_lines(ax: Any) -> bool:
