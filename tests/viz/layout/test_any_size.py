@@ -108,7 +108,7 @@ def test_an_overview_names_step_and_layer_where_there_is_little_room():
 
 
 def test_limits_in_an_overview_do_not_lie_over_each_other():
-    for size in SIZES:
+    for size in ((3.3, 2.6), (6.4, 5.0), (9.0, 5.0)):
         figure = CASES["overview, 5 layers"](figsize=size)
         renderer = figure.canvas.get_renderer()
         boxes = [text.get_window_extent(renderer) for text in figure.axes[2].texts if text.get_gid() == "limit"]
