@@ -267,4 +267,4 @@ def test_a_curve_that_is_given_now_and_then_is_a_line(tmp_path):
     (panel,) = viz.training_dynamics(tmp_path).axes
     lines = {one.get_label(): one.get_xdata().tolist() for one in panel.lines}
     assert lines["val"] == [1, 3]
-    assert lines["no value"] == [2]
+    assert lines["NaN"] == [2]
