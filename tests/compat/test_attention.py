@@ -48,8 +48,9 @@ def test_epochs_become_curves_and_a_picture():
     expected = attention_curves(plotter.history, TOKENS.numpy())
     assert plotter.curves.equals(expected) and plotter.curves.index.tolist() == [0, 5]
     figure = plotter.create_attention_evolution_plot(theme="dark")
-    titles = [ax.get_title("left") for ax in figure.subfigs[0].axes]
-    assert titles == [f"attention head {head} · step {step}" for head in (0, 1) for step in (0, 5)]
+    panels = figure.subfigs[0].axes  # a row for each head, a column for each step
+    assert [ax.get_title("left") for ax in panels] == ["step 0", "step 5", "", ""]
+    assert [ax.get_ylabel() for ax in panels] == ["attention head 0", "", "attention head 1", ""]
     assert "induction" in [ax.get_title("left") for ax in figure.subfigs[1].axes]
 
 
