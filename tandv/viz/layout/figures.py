@@ -80,7 +80,8 @@ def canvas(fig: AnyFigure | None, figsize: tuple[float, float], style: Style) ->
         fig = new_figure(figsize)
     else:
         for ax in fig.axes:
-            fig.delaxes(ax)  # what is thrown away need not be emptied before
+            if (owner := ax.get_figure(root=False)) is not None:  # a part of the figure may own them
+                owner.delaxes(ax)  # what is thrown away need not be emptied before
         fig.clear()
     fig.set_facecolor(style.paper)
     return fig
