@@ -5,12 +5,14 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from tandv.log import _parquet, logframe
 from tandv.log._opening import AnyPath, as_log
 from tandv.log._unreadable import WHAT_TO_DO
+from tandv.log.door import Label, Names, Steps
 from tandv.log.files import OTHER_FILES, UnreadableFile, read_csv, read_parquet, read_pickle
 from tandv.log.store import listing
 from tandv.place import Place
@@ -94,6 +96,42 @@ def read_folder(place: Place) -> pd.DataFrame:
         raise logframe.SchemaError(no_rows(place))
     joined = pa.concat_tables(tables, promote_options="permissive")
     return _warned(as_log(_parquet.from_table(joined)), damaged, place)
+
+
+def chosen_rows(
+    df: pd.DataFrame,
+    layer: Names | None,
+    tt: Names | None,
+    step: Steps | None,
+    columns: Sequence[Label] | None,
+) -> pd.DataFrame:
+    """Return the rows of some layers, tensor types and steps of a log; it has no rows if none meets all choices.
+
+    Args:
+        df: the log.
+        layer: a layer's name, a compiled pattern, or a list of these; None for all.
+        tt: a tensor type, a compiled pattern, or a list of these; None for all.
+        step: an integer, a list, or a slice; None for all.
+        columns: the labels of the columns that are needed, as in `select`; None for all.
+
+    Raises UnknownName for what is not in the log.
+    """
+    df = df.copy(deep=False)  # what is done to it must not be done to the next one that is asked for
+    masks = [] if layer is None else [logframe.rows_named(df[("metadata", "name")], layer, "layer")]
+    masks += [] if tt is None else [logframe.rows_named(df[("metadata", "tensor_type")], tt, "tensor type")]
+    masks += [] if step is None else [logframe.rows_at(df[("metadata", "step")].to_numpy(), step)]
+    if masks:
+        df = df.take(np.flatnonzero(np.logical_and.reduce(masks)))
+    if columns is None:
+        return df
+    tops = {top for top, _ in columns}
+    return df[
+        [
+            label
+            for label in df.columns
+            if label[0] == "metadata" or label in columns or (label[0] == "exponent_counts" and label[0] in tops)
+        ]
+    ]
 
 
 def parts(folder: AnyPath) -> list[Path]:
