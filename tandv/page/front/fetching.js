@@ -1,0 +1,91 @@
+// What is asked for what changed. Questions of one turn travel together; the newest turn wins.
+import { ConnectionLost } from './source.js';
+/** @typedef {import('./types').Ctx} Ctx */
+/** @typedef {import('./types').View} View */
+/** @typedef {import('./types').Panel} Panel */
+/** @typedef {'heat'|'otherHeat'|'map'|'lines'|'otherLines'|'at'|'pin'|'other'|'firsts'|'curves'|'otherCurves'|'transitions'} Ask */
+
+const MOST_AT_ONCE = 2;  // questions of one panel on their way; while so many are, only the newest waits
+/** What each question depends on. @type {Record<Ask, (keyof View)[]>} */
+const DEPENDS = {
+  heat: ['run', 'tt', 'metric', 'format', 'from', 'to', 'colour', 'other', 'compare', 'phase', 'rank'],
+  otherHeat: ['run', 'tt', 'metric', 'format', 'from', 'to', 'colour', 'other', 'compare', 'phase', 'rank'],
+  map: ['run', 'tt', 'layer', 'from', 'to', 'phase', 'rank'],
+  lines: ['run', 'tt', 'layer', 'metric', 'from', 'to', 'phase', 'rank'],
+  otherLines: ['run', 'tt', 'layer', 'metric', 'from', 'to', 'other', 'phase', 'rank'],
+  at: ['run', 'tt', 'layer', 'metric', 'step', 'phase', 'rank'],
+  pin: ['run', 'tt', 'layer', 'metric', 'pin', 'phase', 'rank'],
+  other: ['run', 'tt', 'layer', 'metric', 'step', 'other', 'phase', 'rank'],
+  firsts: ['run', 'format', 'phase', 'rank'],
+  curves: ['run'], otherCurves: ['run', 'other'], transitions: ['run'],
+};
+/** What a newer version of the log changes. */
+const ALL = /** @type {Ask[]} */ (Object.keys(DEPENDS));
+
+/**
+ * @param {Ctx} ctx @param {{width: () => number, take: (what: Ask) => void, fail: (what: Ask, sentence: string) => void, lost: (sentence: string) => void, answered: () => void}} page
+ */
+export function fetching(ctx, page) {
+  const { state, source, data } = ctx;
+  /** @type {Map<string, {turn: number, away: number, next: (() => void)|null}>} */ const turns = new Map();
+
+  /** Ask, unless too many are on their way; take the answer, unless a newer turn has been answered or begun. @param {Ask} what @param {() => Promise<any>} ask @param {(answer: any) => void} take */
+  function want(what, ask, take) {
+    const of = turns.get(what) ?? { turn: 0, away: 0, next: null };
+    turns.set(what, of);
+    const mine = ++of.turn;
+    const go = async () => {
+      of.away++;
+      try {
+        const answer = await ask();
+        page.answered();
+        if (of.turn === mine) { take(answer); page.take(what); }
+      } catch (e) {
+        const sentence = e instanceof Error ? e.message : String(e);
+        if (e instanceof ConnectionLost) page.lost(sentence);
+        else if (of.turn === mine) page.fail(what, sentence);
+      } finally {
+        of.away--;
+        const next = of.next;
+        of.next = null;
+        if (next) await next();
+      }
+    };
+    if (of.away >= MOST_AT_ONCE) return new Promise((done) => { of.next = () => go().finally(() => done(undefined)); });
+    return go();
+  }
+  /** Nothing to ask: what was on its way is not taken. @param {Ask} what @param {() => void} clear */
+  function drop(what, clear) {
+    const of = turns.get(what);
+    if (of) { of.turn++; of.next = null; }
+    clear(); page.take(what);
+  }
+  const part = () => ({ ...(state.view.phase ? { phase: state.view.phase } : {}), ...(state.view.rank ? { rank: state.view.rank } : {}) });
+  const shown = () => ({ from: state.view.from, to: state.view.to, w: page.width() });
+  const two = () => state.view.other >= 0, side = () => two() && state.view.compare === 'side';
+  const cell = (/** @type {number} */ step) => ({ kind: /** @type {const} */ ('at'), tt: state.view.tt, layer: state.view.layer, metric: state.view.metric, step, ...part() });
+  const heat = (/** @type {number|null} */ against) => ({ kind: /** @type {const} */ ('heat'), tt: state.view.tt, metric: state.view.metric, format: known(), change: state.view.colour === 'change' && against === null, against, ...shown(), ...part() });
+  const known = () => (state.view.format in ctx.meta.formats ? state.view.format : null);
+
+  /** @type {Record<Ask, () => Promise<unknown>|void>} */
+  const asks = {
+    heat: () => want('heat', () => source.ask(heat(two() && !side() ? state.view.other : null), state.view.run), (a) => { data.heat = a; }),
+    otherHeat: () => (side() ? want('otherHeat', () => source.ask(heat(null), state.view.other), (a) => { data.otherHeat = a; }) : drop('otherHeat', () => { data.otherHeat = null; })),
+    map: () => want('map', () => source.ask({ kind: 'map', tt: state.view.tt, layer: state.view.layer, ...shown(), ...part() }, state.view.run), (a) => { data.map = a; }),
+    lines: () => want('lines', () => source.ask({ kind: 'lines', tt: state.view.tt, layer: state.view.layer, metrics: [state.view.metric], ...shown(), ...part() }, state.view.run), (a) => { data.lines = a; }),
+    otherLines: () => (two() ? want('otherLines', () => source.ask({ kind: 'lines', tt: state.view.tt, layer: state.view.layer, metrics: [state.view.metric], ...shown(), ...part() }, state.view.other), (a) => { data.otherLines = a; }) : drop('otherLines', () => { data.otherLines = null; })),
+    at: () => { const step = state.view.step; return step === null ? drop('at', () => { data.at = null; }) : want('at', () => source.ask(cell(step), state.view.run), (a) => { data.at = a; }); },
+    pin: () => { const step = state.view.pin; return step === null ? drop('pin', () => { data.pin = null; }) : want('pin', () => source.ask(cell(step), state.view.run), (a) => { data.pin = { ...a, label: `step ${step.toLocaleString('en-US')}` }; }); },
+    other: () => { const { step, other } = state.view; return step === null || !two() ? drop('other', () => { data.other = null; }) : want('other', () => source.ask(cell(step), other), (a) => { data.other = { ...a, label: ctx.meta.runs[other] }; }); },
+    firsts: () => want('firsts', () => source.ask({ kind: 'firsts', format: known(), ...part() }, state.view.run), (a) => { data.firsts = a; }),
+    curves: () => { const { run } = state.view; return want('curves', () => source.ask({ kind: 'curves' }, run), (a) => { data.curves[run] = a; }); },
+    otherCurves: () => { const { other } = state.view; return two() ? want('otherCurves', () => source.ask({ kind: 'curves' }, other), (a) => { data.curves[other] = a; }) : drop('otherCurves', () => { data.curves = data.curves.map((c, i) => (i === state.view.run ? c : null)); }); },
+    transitions: () => { const { run } = state.view; return want('transitions', () => source.ask({ kind: 'transitions' }, run), (a) => { data.transitions[run] = a; }); },
+  };
+  return {
+    /** Ask again what depends on what changed. @param {Set<keyof View>} changed */
+    changed: (changed) => Promise.all(ALL.filter((k) => DEPENDS[k].some((d) => changed.has(d))).map((k) => asks[k]())),
+    /** @param {Ask[]} [which] */
+    all: (which = ALL) => Promise.all(which.map((k) => asks[k]())),
+  };
+}

@@ -1,0 +1,109 @@
+// A panel: a title, a canvas for the picture, a canvas for what follows the mouse. Sizes are CSS pixels, drawn at the screen's own.
+import { coalesced, h } from './dom.js';
+import { cssOf, faded } from './colour.js';
+import { stepTicks } from './ticks.js';
+/** @typedef {import('./types').Box} Box */
+/** @typedef {import('./types').Look} Look */
+/** @typedef {import('./types').Panel} Panel */
+
+// Gutters of all panels over steps, so that the eye can go up and down.
+export const LEFT = 84, RIGHT = 62;
+export const FONT = '11px system-ui, "Segoe UI", "DejaVu Sans", sans-serif';
+
+/** @param {string} name @param {string} label what a screen reader says of the picture @param {{left?: number, right?: number, top?: number, bottom?: number}} margin @returns {Panel} */
+export function panel(name, label, margin) {
+  const base = h('canvas', { className: 'base', role: 'img', ariaLabel: label }), over = h('canvas', { className: 'over', ariaHidden: 'true' });
+  const title = h('span', { className: 'title' }), more = h('span', { className: 'more' }), save = h('span', { className: 'save' });
+  const fault = h('p', { className: 'wrong', role: 'status', hidden: true });
+  const inner = h('div', { className: 'inner' }, base, over, fault);
+  const el = h('section', { className: `panel ${name}`, ariaLabel: label }, h('div', { className: 'bar' }, title, more, save), inner);
+  const box = { x: margin.left ?? LEFT, y: margin.top ?? 4, w: 10, h: 10 };
+  let dpr = 1;
+  const does = { draw() {}, hover() {} };
+  const draw = coalesced(() => { if (inner.clientWidth) { does.draw(); does.hover(); } });
+  const hover = coalesced(() => { if (inner.clientWidth) does.hover(); });
+  function fit() {
+    dpr = window.devicePixelRatio || 1;
+    const w = inner.clientWidth, height = inner.clientHeight;
+    for (const c of [base, over]) { c.width = Math.round(w * dpr); c.height = Math.round(height * dpr); }
+    box.w = Math.max(10, w - box.x - (margin.right ?? RIGHT));
+    box.h = Math.max(10, height - box.y - (margin.bottom ?? 4));
+    draw();
+  }
+  new ResizeObserver(fit).observe(inner);
+  /** @param {HTMLCanvasElement} c */
+  function fresh(c) {
+    const g = /** @type {CanvasRenderingContext2D} */ (c.getContext('2d'));
+    g.setTransform(dpr, 0, 0, dpr, 0, 0);
+    g.clearRect(0, 0, c.width, c.height);
+    g.font = FONT;
+    g.lineWidth = 1;
+    return g;
+  }
+  return {
+    el, inner, base, over, title, more, save, box, does, draw, hover, fit, fresh: () => fresh(base), freshOver: () => fresh(over), dpr: () => dpr,
+    wrong(sentence) {
+      fault.hidden = !sentence;
+      fault.textContent = sentence ?? '';
+      inner.classList.toggle('faulty', !!sentence);
+    },
+    pixels(g, b, fill) {  // pixel by pixel at the screen's own resolution
+      const w = Math.max(1, Math.round(b.w * dpr)), height = Math.max(1, Math.round(b.h * dpr)), image = new ImageData(w, height);
+      fill(new Uint32Array(image.data.buffer), w, height);
+      g.putImageData(image, Math.round(b.x * dpr), Math.round(b.y * dpr));
+    },
+  };
+}
+
+/** Ticks of the steps below a box. @param {CanvasRenderingContext2D} g @param {Box} b @param {ArrayLike<number>} steps @param {number} a @param {number} z @param {Look} look */
+export function stepAxis(g, b, steps, a, z, look) {
+  g.fillStyle = look.muted; g.strokeStyle = look.edge; g.textBaseline = 'top'; g.textAlign = 'center';
+  const width = (/** @type {string} */ text) => g.measureText(text).width;
+  for (const t of stepTicks(steps, a, z - 1, b.w, width)) {
+    const x = Math.round(b.x + ((t.at - a + 0.5) / (z - a)) * b.w) + 0.5;
+    g.beginPath(); g.moveTo(x, b.y + b.h); g.lineTo(x, b.y + b.h + 4); g.stroke();
+    g.fillText(t.text, Math.min(x, b.x + b.w + RIGHT - width(t.text) / 2), b.y + b.h + 6);
+  }
+}
+
+/** A key of colours in the right gutter, with arrows where values were clipped. @param {CanvasRenderingContext2D} g @param {Box} b @param {Uint32Array} table @param {{at: number, text: string}[]} ticks @param {Look} look @param {boolean} below @param {boolean} above */
+export function colourKey(g, b, table, ticks, look, below, above) {
+  const x = b.x + b.w + 8, w = 9, y = b.y + 7, height = b.h - 14;
+  for (let i = 0; i < height; i++) { g.fillStyle = cssOf(table[Math.round(255 * (1 - i / height))]); g.fillRect(x, y + i, w, 1.5); }
+  const arrow = (/** @type {number} */ from, /** @type {number} */ to, /** @type {number} */ c) => {
+    g.fillStyle = cssOf(c); g.beginPath(); g.moveTo(x, from); g.lineTo(x + w, from); g.lineTo(x + w / 2, to); g.fill();
+  };
+  if (above) arrow(y - 1, y - 7, table[255]);
+  if (below) arrow(y + height + 1, y + height + 7, table[0]);
+  g.fillStyle = look.muted; g.textAlign = 'left'; g.textBaseline = 'middle';
+  let last = Infinity;
+  for (const t of ticks) { const ty = y + height * (1 - t.at); if (Math.abs(last - ty) > 13) { g.fillText(t.text, x + w + 4, ty); last = ty; } }
+}
+
+/** Lines of the cursor: solid where it stands, dashed under the mouse, dotted where it is pinned. @param {CanvasRenderingContext2D} g @param {Box} b @param {import('./types').CursorLines} at @param {Look} look */
+export function cursorLines(g, b, at, look) {
+  const line = (/** @type {number} */ x1, /** @type {number} */ y1, /** @type {number} */ x2, /** @type {number} */ y2, /** @type {string} */ colour, /** @type {number[]} */ dash, /** @type {boolean} */ halo) => {
+    const stroke = (/** @type {string} */ style, /** @type {number} */ width) => { g.strokeStyle = style; g.lineWidth = width; g.beginPath(); g.moveTo(x1, y1); g.lineTo(x2, y2); g.stroke(); };
+    if (halo) { g.setLineDash([]); stroke(faded(look.halo, 0.7), 3); }
+    g.setLineDash(dash); stroke(colour, halo ? 1.4 : 1); g.setLineDash([]);
+  };
+  const upright = (/** @type {number|null} */ x, /** @type {string} */ colour, /** @type {number[]} */ dash, /** @type {boolean} */ halo) => { if (x !== null && x >= b.x - 0.5 && x <= b.x + b.w + 0.5) line(x, b.y, x, b.y + b.h, colour, dash, halo); };
+  const level = (/** @type {number|null} */ y, /** @type {string} */ colour, /** @type {number[]} */ dash) => { if (y !== null && y >= b.y - 0.5 && y <= b.y + b.h + 0.5) line(b.x, y, b.x + b.w, y, colour, dash, false); };
+  upright(at.pinX, look.series[2], [2, 3], true);
+  upright(at.x, look.cursor, [], true);
+  level(at.y, look.alarm, []);
+  upright(at.hoverX, faded(look.cursor, 0.6), [4, 3], false);
+  level(at.hoverY, faded(look.cursor, 0.45), [4, 3]);
+  g.lineWidth = 1;
+}
+
+/** Column of an answer at each of `w` pixels, where steps a to z (excluded) fill them evenly; -1 outside. @param {ArrayLike<number>} steps @param {number} a @param {number} z @param {ArrayLike<number>} starts @param {number} w */
+export function columnsAcross(steps, a, z, starts, w) {
+  const out = new Int32Array(w), cols = starts.length - 1;
+  for (let x = 0, c = 0; x < w; x++) {
+    const step = steps[Math.min(z - 1, a + Math.floor(((x + 0.5) / w) * (z - a)))];
+    while (c < cols - 1 && starts[c + 1] <= step) c++;
+    out[x] = cols > 0 && step >= starts[0] && step <= starts[cols] ? c : -1;
+  }
+  return out;
+}
