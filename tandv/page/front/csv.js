@@ -1,0 +1,15 @@
+// Tables as CSV that a spreadsheet reads as what they are.
+
+/** One cell: names that a spreadsheet would run as a formula get an apostrophe; what is missing is empty. @param {string|number|null|undefined} value */
+export function csvCell(value) {
+  if (value === null || value === undefined) return '';
+  if (typeof value === 'number') return Number.isNaN(value) ? 'nan' : Number.isFinite(value) ? String(value) : value > 0 ? 'inf' : '-inf';
+  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  return /[",\n\r]/.test(text) || text.startsWith("'") ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/**
+ * A table with a first line that says what it holds.
+ * @param {string} about @param {(string|number|null|undefined)[][]} rows the first one holds the names of the columns
+ */
+export const csvText = (about, rows) => `${[`# ${about.replace(/[\r\n]+/g, ' ')}`, ...rows.map((row) => row.map(csvCell).join(','))].join('\n')}\n`;
