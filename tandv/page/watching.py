@@ -1,0 +1,61 @@
+"""What answers the questions of a page, and the thread that looks for what is new as long as somebody asks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+INTERVAL = 0.7  # seconds between two looks at the runs
+_ATTENDED = 10.0  # seconds after the last question in which somebody is taken to look on
+
+
+class Answering(Protocol):
+    """What a carrier needs of `tandv.page.answers.Answers`."""
+
+    def answer(self, run: int, questions: list[dict[str, Any]]) -> bytes:
+        """Return one envelope with the answers to some questions about a run."""
+        ...
+
+    def refresh(self) -> bool:
+        """Look for what is new in the runs; return whether something changed."""
+        ...
+
+
+class Watcher:
+    """A thread that refreshes answers every 0.7 seconds while somebody asks.
+
+    Args:
+        answers: what is refreshed.
+        changed: called in that thread after something changed.
+    """
+
+    def __init__(self, answers: Answering, changed: Callable[[], None] | None = None):
+        self._answers, self._changed = answers, changed
+        self._asked = time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="tandv page", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def asked(self) -> None:
+        """Say that somebody asked just now."""
+        self._asked = time.monotonic()
+
+    def silence(self) -> float:
+        """Return for how many seconds nobody has asked."""
+        return time.monotonic() - self._asked
+
+    def end(self) -> None:
+        """End the thread; what it reads just now is awaited for a moment only."""
+        self._ended.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(2)
+
+    def _watch(self) -> None:
+        while not self._ended.wait(INTERVAL):
+            if self.silence() < _ATTENDED and self._answers.refresh() and self._changed is not None:
+                self._changed()

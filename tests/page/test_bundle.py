@@ -1,0 +1,98 @@
+"""The front end as text: in the order of its imports, in one scope, or refused with what is in the way."""
+
+import pytest
+
+from tandv.page.bundle import hash_of, join_modules, page, served_files, style, style_sheets
+
+
+def test_each_module_follows_what_it_imports_and_stands_there_once():
+    texts = {
+        "app.js": "import { b } from './b.js';\nimport {\n  c,\n} from './inner/c.js';\nexport function mount() {}\n",
+        "b.js": "import { c } from './inner/c.js';\nexport const a = (x, y = ';') => [x, y], b = () => c;\n",
+        "inner/c.js": "import { d } from '../d.js';\nexport const c = d;\n",
+        "d.js": "export let d = 1;",
+        "other.js": "const unused = 0;\n",
+    }
+    assert join_modules(texts, "app.js") == (
+        "// d.js\nlet d = 1;\n// inner/c.js\nconst c = d;\n"
+        "// b.js\nconst a = (x, y = ';') => [x, y], b = () => c;\n// app.js\nfunction mount() {}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ("const a = 1;", "function a() {}", "a is defined in b.js and in app.js"),
+        ("const x = 1, a = { b: 2 };", "const { y, a } = z;", "a is defined in b.js and in app.js"),
+        ("import './app.js';", "", "app.js → b.js → app.js import each other in a circle"),
+        ("", "import { c } from './c.js';", "app.js imports c.js, which does not exist"),
+        (
+            "export const a = 1;",
+            "import { c } from './b.js';",
+            "app.js imports c from b.js, which does not export that",
+        ),
+        ("export const a = 1;", "import { a as c } from './b.js';", "app.js imports a as c from b.js"),
+        (
+            "export const a = 1;",
+            "import * as b from './b.js';",
+            "app.js imports * as b from b.js; name what it uses in",
+        ),
+        ("export default 1;", "", "b.js: cannot join `export default 1;`"),
+        ("export { a };", "", "b.js: cannot join `export { a };`"),
+        ("const a = '</SCRIPT>';", "", "b.js holds </script"),
+        ("// <!--", "", "b.js holds <!--"),
+        ("", "import plot from './vendor/uPlot.js';", "app.js imports plot from vendor/uPlot.js; call it uPlot"),
+    ],
+)
+def test_what_cannot_be_joined_is_refused_by_name(first, second, words):
+    texts = {
+        "b.js": first + "\n",
+        "app.js": f"import './b.js';\n{second}\n",
+        "vendor/uPlot.js": "",
+        "vendor/uPlot.min.js": "",
+    }
+    with pytest.raises(ValueError, match="the modules of the page cannot be joined") as raised:
+        join_modules(texts, "app.js")
+    assert words in str(raised.value)
+
+
+def test_all_that_is_wrong_is_named_at_once():
+    with pytest.raises(ValueError) as raised:
+        join_modules({"app.js": "import { c } from './c.js';\nexport default 1;\n"}, "app.js")
+    assert len(str(raised.value).splitlines()) >= 3
+
+
+def test_the_library_is_the_form_for_scripts_in_one_scope_and_the_readable_one_on_the_served_page():
+    assert join_modules(
+        {
+            "app.js": "import uPlot from './vendor/uPlot.js';\n",
+            "vendor/uPlot.js": "no",
+            "vendor/uPlot.min.js": "var uPlot=1;",
+        },
+        "app.js",
+    ) == ("// vendor/uPlot.js\nvar uPlot=1;\n// app.js\n")
+    assert "vendor/uPlot.js" in served_files() and "vendor/uPlot.min.js" not in served_files()
+    assert b"export { uPlot as default };" in served_files()["vendor/uPlot.js"]
+
+
+def test_only_scripts_and_styles_are_served():
+    assert {name.rpartition(".")[2] for name in served_files()} == {"js", "css"}
+
+
+def test_the_page_s_own_style_prevails():
+    assert style_sheets()[0] == "vendor/uPlot.css"
+    assert "</style" not in style().lower()
+
+
+def test_a_document_holds_its_title_as_text():
+    text = page("<b>&", "")
+    assert "<title>&lt;b&gt;&amp;</title>" in text and 'id="tandv"' in text and "Security-Policy" not in text
+    assert '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'">' in page(
+        "", "", policy="default-src 'none'"
+    )
+
+
+def test_a_hash_is_the_one_that_browsers_make():
+    assert (
+        hash_of("alert('Hello, world.');") == "'sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng='"
+    )  # W3C's example
