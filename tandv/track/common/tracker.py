@@ -1,29 +1,26 @@
-"""The tracker of every framework: the life of a run, which steps are recorded, and errors that never reach training."""
+"""The tracker of every framework: which steps are recorded, with which numbers, and in which phases."""
 
-import atexit
-import os
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Self, SupportsFloat
+from typing import Any, SupportsFloat
 
 import numpy as np
 
 from tandv.curves.of_run import RESERVED
 from tandv.names import check_writable
+from tandv.track.common._lifetime import Lifetime
 from tandv.track.common.budget import Budget
 from tandv.track.common.folders import run_paths
 from tandv.track.common.measurements import Block, StepMeasurements
-from tandv.track.common.numbers import ALLOWED, Reading, known, mean_of
-from tandv.track.common.saving import Checkpoints, Source
-from tandv.track.common.writer import Writer, print_line, warn
+from tandv.track.common.numbers import ALLOWED, Reading, mean_of
+from tandv.track.common.saving import Checkpoints
+from tandv.track.common.writer import Writer, warn
 from tandv.track.insight.numbers import InsightSettings, Numbers, with_numbers
 from tandv.track.insight.raster import RasterWriter
 from tandv.track.settings import Settings
 
 
-class Tracker:
+class Tracker(Lifetime):
     """Record the tensors of a training run, step by step, within `with track(...)`.
 
     `step()` is called after each optimiser step. `start()` and `close()` do what the block does, for code that cannot
@@ -39,9 +36,6 @@ class Tracker:
         insight: what is recorded of optimisation, None for nothing.
     """
 
-    out_path: Path | str  # text where it is an address, such as "s3://bucket/run"
-    path: Path | str
-
     def __init__(
         self,
         settings: Settings,
@@ -51,6 +45,7 @@ class Tracker:
         measurements: Any = None,
         insight: InsightSettings | None = None,
     ):
+        super().__init__()
         self.settings = settings
         self.measurements = measurements if measurements is not None else StepMeasurements(settings.exponents)
         self.steps = settings.init_step or 0  # number of the current step
@@ -59,8 +54,6 @@ class Tracker:
         self.of_rows: Callable[[], Numbers] | None = None  # numbers of some rows, read where rows are made
         self._given: dict[str, list[Reading]] = {}  # numbers of the loop, in the current step
         self._recorded = 0  # steps since entering
-        self._state = "new"
-        self._said: set[str] = set()
         self.path, self.out_path = run_paths(settings.path, settings.name, title, settings.offload_type)
         self.raster: RasterWriter | None = None  # of the signs of gradients, where insight is asked for it
         if insight is not None and insight.raster:
@@ -73,123 +66,6 @@ class Tracker:
         self._budget: Budget | None = None
         if settings.budget is not None:
             self._keep_to(Budget(settings.budget, beside=lambda: self._writer.seconds))
-
-    # What a framework's tracker adds.
-
-    def attach(self) -> None:
-        raise NotImplementedError
-
-    def detach(self) -> None:
-        raise NotImplementedError
-
-    @property
-    def is_on(self) -> bool:
-        """Tell whether tracking is active: the block has begun, and neither ended nor failed."""
-        return self._state == "on"
-
-    @property
-    def has_measured(self) -> bool:
-        """Tell whether something of the current step was measured."""
-        return bool(self.measurements)
-
-    def end_of_step(self) -> None:
-        """Record what is only known when the step is over."""
-
-    def step_over(self) -> None:
-        """Finish a step, recorded or not."""
-
-    def coverage_summary(self) -> str | None:
-        """Return one line about what the run has not recorded, and why; None where nothing is missing."""
-        return None
-
-    def start_of_step(self) -> None:
-        """Prepare a step that is recorded."""
-
-    def phase_changes(self) -> None:
-        """Assign what was measured since the last change to the phase that ends now."""
-
-    def agreed(self, recorded: bool) -> bool:
-        """Return whether to record the step that begins; several processes must return the same.
-
-        Args:
-            recorded: what this process would do.
-        """
-        return recorded
-
-    def drain(self) -> None:
-        """Give the writer all that was recorded, also what is still on a device."""
-
-    def reading(self, value: Any) -> Reading:
-        """Return how a number of the loop is read, which may be on a device.
-
-        Args:
-            value: what the user gave.
-
-        Raises TypeError or ValueError saying what is wrong.
-        """
-        return known(value)
-
-    def weights(self) -> Source | None:
-        """Return how the model's weights are saved; None where another process saves them."""
-        raise NotImplementedError
-
-    # The context manager.
-
-    def __enter__(self) -> Self:
-        if self._state != "new":
-            now = "this tracker has been started already" if self._state == "on" else "this tracker has been used"
-            raise RuntimeError(f"{now}; call track(...) again for another run")
-        self._writer = self._open()
-        self.path, self.out_path = self._writer.path, self._writer.out_path
-        self._state = "on"
-        _on.add(self)
-        try:
-            self.attach()
-            if self._budget is not None:
-                self._budget.begin()
-            if self.settings.save is not None and (source := self.weights()) is not None:
-                self._checkpoints = Checkpoints(self.settings.save, self._writer.folder / "checkpoints", source)
-                self._checkpoints.begin(self.steps)
-            self._begin()
-        except BaseException:
-            self._stop("failed")
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        if self._state == "on" and self.has_measured and (error is not None or not self._recorded):
-            if error is None:
-                warn("tracker.step() was not called; what was measured is kept as one step")
-            self._guard("the last step", self._keep)
-        if self._state == "on":
-            self._guard("the last numbers", self._keep_numbers)
-        self._stop("finished" if error is None else f"ended by {type(error).__name__}")
-
-    def start(self) -> Self:
-        """Begin to record, as the `with` block does; for callbacks, and notebooks that go on from cell to cell.
-
-        >>> import torch
-        >>> from tandv.track.torch import track
-        >>> model = torch.nn.Linear(3, 1)
-        >>> tracker = track(model).start()
-        >>> model(torch.ones(1, 3)).sum().backward()
-        >>> tracker.step()
-        >>> tracker.close()
-
-        Raises RuntimeError if it has been started before.
-        """
-        return self.__enter__()
-
-    def close(self, error: BaseException | None = None) -> None:
-        """End the recording and write the log, as the end of the `with` block does.
-
-        Does nothing if it has ended already, or was never started. Python closes what is left open when it exits.
-
-        Args:
-            error: the exception that ended training, if there was one; `run.json` keeps its class.
-        """
-        if self._state not in ("new", "over"):
-            self.__exit__(type(error) if error is not None else None, error, None)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -295,22 +171,6 @@ class Tracker:
         self.steps += 1
         self._guard("the start of a step", self._begin)
 
-    def fail(self, where: str, error: Exception) -> None:
-        """Report the first failure inside the tracker and stop tracking; training goes on.
-
-        Args:
-            where: at what it failed, for the warning.
-            error: the exception.
-        """
-        if self._state == "on":
-            self._state = "failed"
-            self.recording = False
-            self._release()
-            warn(
-                f"tracking stopped at step {self.steps}, {where}: {type(error).__name__}: {error}. "
-                f"Training goes on; the rows so far are kept in {self.path}"
-            )
-
     def keep_to_budget(self, part: Any, *names: str) -> None:
         """Count the time of some methods as the tracker's, where it has a budget.
 
@@ -321,17 +181,6 @@ class Tracker:
         if self._budget is not None:
             for name in names:
                 setattr(part, name, self._budget.timed(getattr(part, name)))
-
-    def warn_once(self, message: str, about: str | None = None) -> None:
-        """Warn once about something that is not recorded.
-
-        Args:
-            message: the warning.
-            about: messages with the same are one; by default those with the same text.
-        """
-        if (about or message) not in self._said:
-            self._said.add(about or message)
-            warn(message)
 
     # Inside.
 
@@ -423,76 +272,6 @@ class Tracker:
         self.of_step, self.of_rows = {}, None
         self._writer.append(lambda: [with_numbers(_with(later.make(), of_step), of_rows)], later.size)
         self._recorded += 1
-
-    def _guard(self, where: str, action: Callable[[], None]) -> None:
-        try:
-            action()
-        except Exception as error:  # an error of the tracker, of any class, must not reach training
-            self.fail(where, error)
-
-    def _release(self) -> None:
-        try:
-            self.detach()
-        except Exception as error:
-            warn(f"could not take everything off the model: {type(error).__name__}: {error}")
-
-    def _elsewhere(self) -> None:
-        """Stop in a process forked from the one that tracks, which has neither its thread nor its files."""
-        self.recording = False
-        self._state = "elsewhere"
-
-    def _warn_of_gaps(self) -> None:
-        try:
-            if (missing := self.coverage_summary()) is not None:
-                warn(missing)
-        except Exception as error:
-            warn(f"could not tell what was recorded: {type(error).__name__}: {error}")
-
-    def _stop(self, status: str) -> None:
-        self.recording = False
-        if self._state in ("elsewhere", "over"):
-            return
-        if self._budget is not None:
-            self._budget.exit_begins()
-        failed = self._state == "failed"
-        if not failed:
-            self._release()
-        self._state = "over"
-        _on.discard(self)
-        if status == "finished" and not failed:
-            self._warn_of_gaps()
-        if self._checkpoints is not None:
-            self._checkpoints.close(self.steps)
-        try:
-            self.drain()
-        except Exception as error:
-            warn(f"the last steps could not be read: {type(error).__name__}: {error}")
-        try:
-            self._writer.close("tracking failed" if failed else status, self._facts)
-        except Exception as error:
-            warn(f"could not close the log in {self.path}: {type(error).__name__}: {error}")
-        self.out_path = self._writer.out_path
-        if self._budget is not None:
-            print_line(self._budget.summary())
-
-
-_on: weakref.WeakSet[Tracker] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for tracker in list(_on):
-        tracker._elsewhere()
-
-
-def _at_exit() -> None:
-    """Close trackers that were started and never closed."""
-    for tracker in list(_on):
-        tracker._stop("ended with Python, without close()")
-
-
-atexit.register(_at_exit)
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _with(block: Block, of_step: Mapping[str, SupportsFloat]) -> Block:
