@@ -69,7 +69,7 @@ def test_the_curve_lies_beside_the_log_and_the_model_learns(tmp_path):
 
 @pytest.mark.slow
 def test_a_log_that_stays_in_its_folder_is_reported_as_well(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("tandv.track.common.writer._IN_MEMORY", 10)
+    monkeypatch.setattr("tandv.track.common.finished_log._IN_MEMORY", 10)
     with pytest.warns(UserWarning, match="`tandv log export` makes one file of it"):
         assert demo.run(steps=3, out=tmp_path / "run") == tmp_path / "run"
     assert "The log has 954 rows" in capsys.readouterr().out

@@ -11,8 +11,9 @@ from tandv.exports.tensorboard import TensorBoard, tensorboard_problems
 from tandv.exports.wandb import Wandb, wandb_problems
 from tandv.place import Unreachable, place_of
 from tandv.track.common.budget import share
+from tandv.track.common.finished_log import FORMATS
 from tandv.track.common.save_rule import SaveRule, rule_problems
-from tandv.track.common.writer import FORMATS, Export
+from tandv.track.common.writer import Export
 from tandv.track.insight import numbers
 
 Pattern = str | re.Pattern[str]

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 from tandv.track.common._framework import Framework
 from tandv.track.common.budget import Budget
+from tandv.track.common.reporting import print_line, warn
 from tandv.track.common.saving import Checkpoints
-from tandv.track.common.writer import print_line, warn
 from tandv.track.settings import Settings
 
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from tandv.track.common.background import Background
 from tandv.track.common.numbers import Reading
+from tandv.track.common.reporting import print_line, warn
 from tandv.track.common.save_rule import SaveRule, in_bytes, in_words
 from tandv.track.common.triggers import Watch
-from tandv.track.common.writer import print_line, warn
 
 __all__ = ["Checkpoints", "Snapshot", "Source"]
 

@@ -13,8 +13,9 @@ from tandv.track.common.budget import Budget
 from tandv.track.common.folders import run_paths
 from tandv.track.common.measurements import Block, StepMeasurements
 from tandv.track.common.numbers import ALLOWED, Reading, mean_of
+from tandv.track.common.reporting import warn
 from tandv.track.common.saving import Checkpoints
-from tandv.track.common.writer import Writer, warn
+from tandv.track.common.writer import Writer
 from tandv.track.insight.numbers import InsightSettings, Numbers, with_numbers
 from tandv.track.insight.raster import RasterWriter
 from tandv.track.settings import Settings

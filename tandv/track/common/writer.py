@@ -4,9 +4,7 @@ import concurrent.futures
 import datetime
 import itertools
 import json
-import sys
 import time
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -14,31 +12,25 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tandv import __version__
-from tandv.log import files
 from tandv.log.arrays import write_arrays
-from tandv.log.run import read_run
 from tandv.log.status import this_process
 from tandv.log.store.writing import Store
 from tandv.place import place_of
 from tandv.track.common.background import Background
 from tandv.track.common.curve_file import CurveFile
+from tandv.track.common.finished_log import finished_log
 from tandv.track.common.folders import new_folder
 from tandv.track.common.frames import places, to_rows
 from tandv.track.common.measurements import Block
 from tandv.track.common.mirror import Mirror
 from tandv.track.common.numbers import Reading
+from tandv.track.common.reporting import warn
 
-_IN_MEMORY = 256 << 20  # bytes of the whole log as a frame, beyond which it is not made one file at the end
 _KEPT_UNWRITTEN = 100_000  # rows kept in memory while the disk refuses them
 _QUICK = 0.25  # seconds between two flushes in which a part is not written for sure
 _PART = 32 << 20  # bytes of counts that become one part, so that memory is bounded where steps have very many rows
 _A_WHILE = 0.05  # seconds of joining, after which other work of the thread comes first
 _QUEUED = 128 << 20  # bytes of measurements that may wait for the background thread
-
-FORMATS = {
-    ".pkl": lambda df, path: files.write_pickle(df, path),
-    ".parquet": lambda df, path: files.write_parquet(df, path),
-}
 
 
 class Export(Protocol):
@@ -171,7 +163,8 @@ class Writer:
         except Exception as error:
             self._lost(error)
         self._curves.close()
-        log, here = self._finish()
+        wanted = Path(self.out_path) if self._mirror is None else None
+        log, here = finished_log(self.folder, wanted, self._store, self._note)
         self._export(lambda export: export.close(here if log else None))
         try:
             if log is None and status == "finished":
@@ -268,43 +261,6 @@ class Writer:
         except OSError as error:
             self._note("tensors", f"could not write to {folder}: {error}; training goes on without these tensors")
 
-    def _finish(self) -> tuple[str | None, Path]:
-        """Write the log that `out_path` names; return its name and where it lies.
-
-        The name is "parts" where it stays in these, None if it has no row; then the folder is the log: where it is too
-        large for memory, or is mirrored at another place. Where one format fails, another is written.
-        """
-        wanted = Path(self.out_path)
-        if not self._store.rows:
-            return None, self.folder
-        if self._mirror is not None:
-            return "parts", self.folder
-        size = self._store.frame_size
-        if size > _IN_MEMORY:
-            self._note(
-                "large",
-                f"the log takes {size / 2**20:,.0f} MiB in memory, more than {_IN_MEMORY >> 20}: the folder "
-                f"{self.folder} is the log, which read_run opens; `tandv log export` makes one file of it",
-            )
-            return "parts", self.folder
-        failed: list[str] = []
-        try:
-            log = read_run(self.folder)
-            for suffix in sorted(FORMATS, key=lambda suffix: suffix != wanted.suffix):
-                path = wanted.with_suffix(suffix)
-                try:
-                    FORMATS[suffix](log, path)
-                except Exception as error:
-                    failed.append(f"could not write {path.name}: {type(error).__name__}: {error}")
-                    continue
-                if failed:
-                    self._note("close", f"{failed[0]}; the finished log is {path} instead")
-                return path.name, path
-        except Exception as error:
-            failed.append(f"could not join the parts: {type(error).__name__}: {error}")
-        self._note("close", f"{'; '.join(failed)}; the log stays in parts, read_run({str(self.folder)!r}) opens it")
-        return "parts", self.folder
-
     def _restore_folder(self) -> None:
         """Make the run's folder again if it was deleted."""
         if not self._store.parts.is_dir():
@@ -335,16 +291,3 @@ def _of_one_part(blocks: list[Block]) -> list[Block]:
     """Return the first of some steps, as many as go into one part; at least one."""
     sizes = itertools.accumulate(block.counts.nbytes for block in blocks)
     return blocks[: max(1, sum(size <= _PART for size in sizes))]
-
-
-def print_line(message: str) -> None:
-    """Print a message as a line on stderr."""
-    print(f"tandv: {message}", file=sys.stderr)
-
-
-def warn(message: str) -> None:
-    """Warn, but never stop training, even where warnings are errors."""
-    try:
-        warnings.warn(f"tandv: {message}", stacklevel=2)
-    except UserWarning:
-        print_line(message)

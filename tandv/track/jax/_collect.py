@@ -18,7 +18,7 @@ from jax.extend import core
 from jax.sharding import AbstractMesh, Mesh, Sharding
 
 from tandv.tensor_types import ACTIVATION
-from tandv.track.common.writer import warn
+from tandv.track.common.reporting import warn
 from tandv.track.jax._kernels import Choose, Kernel
 from tandv.track.jax._loss_scale import without_scale
 from tandv.track.jax._replicas import Replicas, programs_in

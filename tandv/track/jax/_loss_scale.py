@@ -14,7 +14,7 @@ import numpy as np
 
 from tandv import statistics
 from tandv.tensor_types import GRADIENT
-from tandv.track.common.writer import warn
+from tandv.track.common.reporting import warn
 from tandv.track.jax._tag import SCALE, Mark, mark_p, naming
 
 _said: set[str] = set()

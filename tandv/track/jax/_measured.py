@@ -10,7 +10,7 @@ from jax.core import Tracer
 from jax.tree_util import register_pytree_node_class
 
 from tandv.tensor_types import OPTIMISER_STATE, WEIGHT
-from tandv.track.common.writer import warn
+from tandv.track.common.reporting import warn
 from tandv.track.jax import _entry, _haiku, _linen, _objects
 from tandv.track.jax._calls import Calls
 from tandv.track.jax._collect import EquationContext, Record, collect, spans_devices

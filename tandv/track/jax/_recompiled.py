@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from tandv.track.common.writer import warn
+from tandv.track.common.reporting import warn
 
 _SAID_AT = (8, 32, 128)
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tandv.track.common.folders import path_of
-from tandv.track.common.writer import warn
+from tandv.track.common.reporting import warn
 from tandv.track.torch._ranks import Ranks
 
 

@@ -15,7 +15,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 
 from tandv import tensor_types
 from tandv.track.common.readings import FINAL, LAST, LEFT_OVER
-from tandv.track.common.writer import print_line
+from tandv.track.common.reporting import print_line
 from tandv.track.insight.numbers import InsightSettings
 from tandv.track.torch._arrivals import Arrivals
 from tandv.track.torch._coverage import Part

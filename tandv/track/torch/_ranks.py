@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from tandv.track.common.writer import warn
+from tandv.track.common.reporting import warn
 
 _PATIENCE = 30.0  # seconds until a rank warns which rank it waits for at the start
 _LOOK = 0.2  # seconds between checks of the store during a collective

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from tandv.track.common.numbers import Reading
+from tandv.track.common.reporting import print_line
 from tandv.track.common.saving import Source
 from tandv.track.common.stash import Stashed
 from tandv.track.common.tracker import Tracker
-from tandv.track.common.writer import print_line
 from tandv.track.settings import Settings
 from tandv.track.torch import _weights
 from tandv.track.torch._capture import OutputCapture

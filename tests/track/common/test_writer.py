@@ -15,8 +15,7 @@ from torch import nn
 
 from tandv.log.store.listing import files, span
 from tandv.log.store.writing import Store
-from tandv.track.common import read_parquet, read_pickle, read_run, run_status
-from tandv.track.common import writer as writer_module
+from tandv.track.common import finished_log, read_parquet, read_pickle, read_run, run_status, writer
 from tandv.track.torch import track
 
 TRAINING = """
@@ -239,7 +238,7 @@ def test_a_relative_folder_stays_where_it_was_when_training_changes_directory(tm
 
 
 def test_a_log_too_large_for_memory_stays_in_parts(monkeypatch):
-    monkeypatch.setattr("tandv.track.common.writer._IN_MEMORY", 10)
+    monkeypatch.setattr("tandv.track.common.finished_log._IN_MEMORY", 10)
     model = nn.Linear(2, 2)
     with (
         pytest.warns(UserWarning, match="is the log, which read_run opens; `tandv log export`"),
@@ -284,7 +283,7 @@ def test_where_one_format_fails_the_other_is_written(monkeypatch, wanted, other)
     def broken(*_):
         raise RuntimeError("planted")
 
-    monkeypatch.setitem(writer_module.FORMATS, wanted, broken)
+    monkeypatch.setitem(finished_log.FORMATS, wanted, broken)
     with pytest.warns(UserWarning) as said, track(model, offload_type=wanted) as tracker:
         train(tracker, model, 2)
     (warning,) = said
@@ -302,7 +301,7 @@ def test_where_both_formats_fail_the_parts_are_the_log(monkeypatch):
         raise RuntimeError("planted")
 
     for suffix in (".pkl", ".parquet"):
-        monkeypatch.setitem(writer_module.FORMATS, suffix, broken)
+        monkeypatch.setitem(finished_log.FORMATS, suffix, broken)
     with pytest.warns(UserWarning, match=r"the log stays in parts, read_run\(.*\) opens it"), track(model) as tracker:
         train(tracker, model, 2)
     assert tracker.out_path == tracker.path
@@ -335,7 +334,7 @@ def test_a_folder_that_is_deleted_at_the_end_says_that_nothing_is_left():
 
 def test_a_flush_is_on_disk_before_the_next_step_has_ended(monkeypatch):
     model, real = nn.Linear(2, 2), Store.add
-    monkeypatch.setattr(writer_module, "_QUICK", 0)  # as where a step takes long: the flush itself is not waited for
+    monkeypatch.setattr(writer, "_QUICK", 0)  # as where a step takes long: the flush itself is not waited for
 
     def slow(*arguments):
         time.sleep(0.05)
