@@ -50,6 +50,36 @@ def meaning(metric: str) -> str:
     return MEANINGS.get(name, "") + (f", of {tensor} alone" if tensor and name in MEANINGS else "")
 
 
+# The statistics of every row of a log, of the finite values.
+STATISTICS = {
+    "mean": "mean of the values",
+    "std": "standard deviation of the values",
+    "mean_abs": "mean size of the values",
+    "max_abs": "largest size of a value",
+    "min_abs": "smallest size of a value",
+    "rm2": "root of the mean square: the typical size of a value",
+    "rm4": "fourth root of the mean fourth power: larger than rm2 where few values are large",
+    "rm8": "eighth root of the mean eighth power: near the largest sizes",
+    "numel": "how many values there are",
+    "zeros": "how many values are exactly zero",
+    "nans": "how many values are NaN",
+    "infs": "how many values are infinite",
+    "calls": "how many measurements were merged into one",
+}
+
+
+def statistic_meaning(column: str) -> str:
+    """Return what a statistic of a log means, "" for one that tandv does not define.
+
+    >>> statistic_meaning("max_abs"), statistic_meaning("gradient_norm")
+    ('largest size of a value', 'norm of the gradient')
+
+    Args:
+        column: the name of a scalar statistic.
+    """
+    return STATISTICS.get(column) or insight_meaning(column)
+
+
 # The columns that `track(insight=...)` adds to the rows of weight gradients. {} is a threshold, which ends the column's
 # name: a gradient counts as zero where its absolute value is at most the threshold.
 INSIGHT = {

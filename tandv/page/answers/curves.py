@@ -1,0 +1,56 @@
+"""The curves of a run and where they change."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tandv.page.answers.curves_of_a_run import CurvesOnly, shown, states
+from tandv.page.answers.run import Answer, Run
+
+
+def curves(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
+    """Return all curves of a run at their steps, and what their values are that are not finite.
+
+    Args:
+        run: the run.
+        runs: all runs.
+        asked: the fields of the question, of which there are none.
+    """
+    table = run.curves.table
+    names = [str(name) for name in table.columns]
+    values = np.ascontiguousarray(table.to_numpy(np.float64).T)
+    arrays = [table.index.to_numpy(np.float64), values, states(table)]
+    return {"names": names, "shown": shown(table)}, arrays
+
+
+def transitions(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
+    """Return the transitions of the curves of a run, or those that were found before something was added.
+
+    Args:
+        run: the run.
+        runs: all runs.
+        asked: the fields of the question, of which there are none.
+    """
+    if isinstance(run.source, CurvesOnly) and run.source.transitions is not None:
+        found, ready = [_plain(one) for one in run.source.transitions], True
+    elif not len(run.curves.table.columns):
+        return {"found": [], "rule": run.rule, "ready": True, "note": "there are no curves"}, []
+    else:
+        found, ready = run.transitions.result("found", run.curves.version, lambda: _found(run))
+    if isinstance(found, Exception):
+        return {"found": [], "rule": run.rule, "ready": ready, "note": f"transitions cannot be found: {found}"}, []
+    note = None if ready else "transitions are being looked for"
+    return {"found": found or [], "rule": run.rule, "ready": ready, "note": note}, []
+
+
+def _found(run: Run) -> list[dict[str, Any]]:
+    from tandv.analysis.transitions import find_transitions  # imports SciPy
+
+    table = run.curves.table
+    return [_plain(one) for one in find_transitions(table[shown(table)])] if len(table) else []
+
+
+def _plain(one: Any) -> dict[str, Any]:
+    places = {"curve": one.quantity, "start": one.start, "step": one.step, "end": one.end}
+    return places | {"before": one.before, "after": one.after, "effect": one.evidence.effect, "p": one.evidence.p}

@@ -1,0 +1,98 @@
+"""What a run has, and where its page opens."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tandv import glossary, tensor_types
+from tandv.formats import Format, number_format
+from tandv.page.answers.curves_of_a_run import CurvesOnly
+from tandv.page.answers.firsts import found_firsts
+from tandv.page.answers.ratios import early, ratios
+from tandv.page.answers.run import Answer, Run, kinds_of
+from tandv.page.answers.sources import LogSource
+
+OFFERED = ("e4m3", "e5m2", "fp16", "bf16")  # formats that a log is asked what a cast to them would cost
+FIRST_SHOWN = ("rm2", "std", "max_abs")  # statistics, the first of which that a log has is shown at first
+
+
+def meta(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
+    """Return what a run has: names, statistics, formats, notes, where to begin; and its steps.
+
+    Args:
+        run: the run.
+        runs: all runs.
+        asked: the fields of the question, of which there are none.
+    """
+    source = run.source
+    head = {
+        "name": source.name,
+        "status": source.status,
+        "runs": [one.name for one in runs],
+        "version": run.version,
+        "notes": [*source.notes, *run.curves.notes],
+        "title": source.title if isinstance(source, CurvesOnly) else source.name,
+        "transitionsRule": run.rule,
+        "meanings": {str(name): glossary.meaning(str(name)) for name in run.curves.table.columns},
+    }
+    if isinstance(source, CurvesOnly):
+        steps = run.curves.table.index.to_numpy(np.float64)
+        nothing = {"types": {}, "metrics": [], "low": 0, "high": 0, "phases": [], "phase": None, "ranks": []}
+        return {**head, **nothing, "holds": "curves", "rank": None, "formats": {}, "start": {}}, [steps]
+    low, high = source.exponents
+    head["meanings"] |= {name: glossary.statistic_meaning(name) for name in source.metrics}
+    about = {
+        "holds": "log",
+        "types": kinds_of(source),
+        "metrics": list(source.metrics),
+        "low": low,
+        "high": high,
+        "phases": list(source.phases),
+        "phase": source.phase,
+        "ranks": list(source.ranks),
+        "rank": source.rank,
+        "formats": {one.short: _limits(one) for one in formats_of(source)},
+        "start": start(run),
+    }
+    return head | about, [source.steps.astype(np.float64)]
+
+
+def formats_of(log: LogSource) -> list[Format]:
+    """Return the formats that a page offers: the common ones, and those of the tensors.
+
+    Args:
+        log: a log.
+    """
+    return list(dict.fromkeys(number_format(name) for name in (*OFFERED, *log.dtypes.values())))
+
+
+def start(run: Run) -> dict[str, Any]:
+    """Return where a page opens: at the first infinity or NaN, else at the last step, at the layer that changed most.
+
+    Args:
+        run: a run with a log.
+    """
+    log = run.log()
+    kinds = kinds_of(log)
+    if not kinds or not len(log.steps):
+        return {"tt": None, "layer": None, "step": None, "metric": None, "format": OFFERED[0]}
+    metric = next((name for name in FIRST_SHOWN if name in log.metrics), log.metrics[0])
+    found = {"metric": metric, "format": OFFERED[0]}
+    firsts, _ = found_firsts(run, None)
+    if bad := [one for one in firsts if one["kind"] in ("nan", "inf")]:
+        return {"tt": bad[0]["tt"], "layer": bad[0]["layer"], "step": bad[0]["step"]} | found
+    tt = tensor_types.ACTIVATION if tensor_types.ACTIVATION in kinds else next(iter(kinds))
+    return {"tt": tt, "layer": _furthest(log, tt, metric), "step": int(log.steps[-1])} | found
+
+
+def _furthest(log: LogSource, tt: str, metric: str) -> str:
+    values = log.matrix(tt, metric).values
+    with np.errstate(divide="ignore"):
+        change = np.abs(np.log2(ratios(values[:, -1], early(values))))
+    change[~np.isfinite(change)] = -1.0
+    return log.layers(tt)[int(change.argmax())]
+
+
+def _limits(one: Format) -> dict[str, Any]:
+    return {name: value for name, value in one._asdict().items() if name != "short"}

@@ -1,0 +1,140 @@
+"""A log that is a table in memory, as the arrays that answers are made of."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tandv.log import logframe
+from tandv.page.answers.sources import ABSENT, INFINITE, NAN, Cell, Exponents, First, Matrix
+
+
+class TableSource:
+    """A log in memory: nothing is added to it any more.
+
+    >>> from tandv.log.example import example_log
+    >>> source = TableSource(example_log(), "demo")
+    >>> source.matrix("Gradient", "rm2").values.shape, source.exponents
+    ((5, 50), (-24, 15))
+
+    Args:
+        df: the log.
+        name: what the page calls it.
+        phase: a phase of a log that has several; None for the rows outside of any, or of the first if all are in one.
+        rank: a rank; None merges those of all.
+    """
+
+    status = "finished"
+    version = 1
+
+    def __init__(self, df: pd.DataFrame, name: str, phase: str | None = None, rank: int | None = None):
+        self.name, self.rank = name, rank
+        self.phases, self.ranks = logframe.phases(df), logframe.ranks(df)
+        self.phase = phase if phase is not None or "" in self.phases or not self.phases else self.phases[0]
+        self.notes: list[str] = []
+        rows = logframe.select(df, phase=self.phase, rank=rank)
+        self._rows = rows
+        self.metrics = logframe.scalar_metrics(rows)
+        bins = logframe.exponents(rows)
+        self.exponents = (bins[0], bins[-1]) if bins else (0, 0)
+        self._bins = bins
+        kinds, types = logframe.numbered(rows[("metadata", "tensor_type")])
+        names, layers = logframe.numbered(rows[("metadata", "name")])
+        self.steps, self._step_of = np.unique(rows[("metadata", "step")].to_numpy(np.int64), return_inverse=True)
+        pairs, tensor_of = np.unique(kinds.astype(np.int64) * len(layers) + names, return_inverse=True)
+        self._tensor_of = tensor_of
+        self.tensors = [(types[pair // len(layers)], layers[pair % len(layers)]) for pair in pairs.tolist()]
+        self._number = {tensor: i for i, tensor in enumerate(self.tensors)}
+        self._row_of = np.full((len(self.tensors), len(self.steps)), -1, np.int64)
+        self._row_of[tensor_of, self._step_of] = np.arange(len(rows))
+        words = rows[("metadata", "dtype")].astype(str).to_numpy()
+        last = self._row_of.max(1)
+        self.dtypes = {tensor: str(words[row]) for tensor, row in zip(self.tensors, last, strict=True)}
+
+    def refresh(self) -> bool:
+        """Nothing comes to a table."""
+        return False
+
+    def layers(self, tt: str) -> list[str]:
+        """Return the layers that have a tensor type, in the order of the log."""
+        return [name for kind, name in self.tensors if kind == tt]
+
+    def matrix(self, tt: str, metric: str) -> Matrix:
+        """Return a statistic of a tensor type, [layers, steps]."""
+        at = self._at(tt)
+        flags = np.where(at < 0, ABSENT, 0).astype(np.uint8)
+        flags[self._counts("nans", at) > 0] |= NAN
+        flags[self._counts("infs", at) > 0] |= INFINITE
+        return Matrix(self.layers(tt), self._scalar(metric, at).astype(np.float32), flags)
+
+    def exponents_of(self, tt: str, layer: str) -> Exponents:
+        """Return the counts of one tensor, [steps, exponents]."""
+        at = self._row_of[self._number[tt, layer]]
+        logged = at >= 0
+        counts = self._rows["exponent_counts"]
+        ends = [np.where(logged, counts[end].to_numpy(np.int64)[at], 0) for end in logframe.INFINITE]
+        table = counts[self._bins].to_numpy(np.int64)[at]
+        table[~logged] = 0
+        nans = self._counts("nans", at)
+        return Exponents(
+            self.steps,
+            np.array(self._bins, np.int16),
+            table,
+            nans,
+            ends[1],
+            ends[0],
+            table.sum(1) + sum(ends) + nans,
+            logged,
+        )
+
+    def cell(self, tt: str, layer: str, step: int) -> Cell | None:
+        """Return the exact row of a tensor at a step; None if it was not logged there."""
+        if (tensor := self._number.get((tt, layer))) is None or step not in self.steps:
+            return None
+        row = self._row_of[tensor, int(np.searchsorted(self.steps, step))]
+        if row < 0:
+            return None
+        stats = {name: _plain(self._rows[("scalar_stats", name)].iloc[row]) for name in self.metrics}
+        found = {n: int(count) for n, count in self._rows["exponent_counts"].iloc[row].items()}
+        zeros, infs = (found.pop(end) for end in logframe.INFINITE)
+        text = {name: str(self._rows[("metadata", name)].iloc[row]) for name in ("type", "dtype")}
+        counts = {int(n): count for n, count in found.items() if count}
+        return Cell(stats, counts, zeros, int(stats.get("nans", 0)), infs, text)
+
+    def firsts(self) -> list[First]:
+        """Return the first NaN and infinity of each tensor, and from when on it is zero until the end."""
+        at = self._row_of
+        numel, logged = self._counts("numel", at), at >= 0
+        dead = (self._counts("zeros", at) == numel) & (numel > 0) & logged
+        dead = np.logical_and.accumulate((dead | ~logged)[:, ::-1], axis=1)[:, ::-1] & logged
+        dead &= (dead.sum(1) > 1)[:, None]
+        out = []
+        of: dict[str, np.ndarray] = {"nan": self._counts("nans", at), "inf": self._counts("infs", at)}
+        of["dead"] = np.where(dead, numel, 0)
+        for kind, counts in of.items():
+            for tensor in np.flatnonzero((counts > 0).any(1)):
+                step = int((counts[tensor] > 0).argmax())
+                tt, layer = self.tensors[tensor]
+                found = int(self.steps[step]), int(counts[tensor, step]), int(numel[tensor, step])
+                out.append(First(kind, tt, layer, *found))
+        return out
+
+    def overflows(self, tt: str, limit: float) -> np.ndarray:
+        """Return where the largest value of a tensor is above a limit, [layers, steps] booleans."""
+        return self._scalar("max_abs", self._at(tt)) > limit
+
+    def _at(self, tt: str) -> np.ndarray:
+        return self._row_of[[i for i, (kind, _) in enumerate(self.tensors) if kind == tt]]
+
+    def _scalar(self, metric: str, at: np.ndarray) -> np.ndarray:
+        if metric not in self.metrics:
+            return np.full(at.shape, np.nan)
+        values = self._rows[("scalar_stats", metric)].to_numpy(np.float64, na_value=np.nan)
+        return np.where(at < 0, np.nan, values[at])
+
+    def _counts(self, name: str, at: np.ndarray) -> np.ndarray:
+        return np.nan_to_num(self._scalar(name, at)).astype(np.int64)
+
+
+def _plain(value: Any) -> int | float:
+    return int(value) if isinstance(value, int | np.integer) else float(value)
