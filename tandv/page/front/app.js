@@ -1,65 +1,208 @@
 // The one screen: it lays out the panels and tells them of each change; each panel knows the others only through `ctx`.
-import { lookOf } from './colour.js';
+import { brush } from './brush.js';
+import { chartsView } from './charts/charts.js';
 import { h } from './dom.js';
+import { saving } from './downloads.js';
 import { fetching } from './fetching.js';
+import { findingsList } from './findings.js';
 import { formatsTable } from './formats.js';
 import { geometry } from './geometry.js';
+import { header } from './header.js';
+import { keyboard } from './keys.js';
+import { live } from './live.js';
 import { mouseOf } from './mouse.js';
+import { notesBar } from './notes.js';
+import { opening } from './opening.js';
 import { curvesPanel } from './panel_curves.js';
 import { exponentsPanel } from './panel_exponents.js';
 import { heatPanel } from './panel_heat.js';
 import { histogramPanel } from './panel_histogram.js';
 import { profilePanel } from './panel_profile.js';
-import { saving } from './downloads.js';
-import { chartsView } from './charts/charts.js';
-import { createState, defaults, fromAddress, settled } from './state.js';
+import { player } from './player.js';
+import { readout } from './readout.js';
+import { remembering } from './remembering.js';
+import { createState, defaults, fitting, settled } from './state.js';
+import { dressing } from './theme.js';
+import { tooltip } from './tooltip.js';
+import { layerTree } from './tree.js';
 /** @typedef {import('./types').Ctx} Ctx */
+/** @typedef {import('./types').View} View */
+/** @typedef {import('./types').PanelName} PanelName */
+/** @typedef {import('./fetching.js').Ask} Ask */
 
-/** @param {HTMLElement} root @param {import('./types').Source} source @param {import('./types').Options} [options] */
+// Pixels up to which the page is one column, as in page.css; a container query cannot change the container's own height.
+const NARROW = 760;
+/** The panels that each answer is drawn in. @type {Record<Ask, PanelName[]>} */
+const DRAWN = {
+  heat: ['heat', 'profile'], otherHeat: ['otherHeat', 'heat'], map: ['exponents', 'histogram'], lines: ['curves'], otherLines: ['curves'], at: ['histogram', 'profile', 'curves'],
+  pin: ['histogram', 'profile'], other: ['histogram', 'profile'], firsts: [], curves: ['curves'], otherCurves: ['curves'], transitions: ['curves'],
+};
+/** What of the state each panel's picture depends on besides its answers. @type {Record<PanelName, (keyof View)[]>} */
+const SHOWS = {
+  curves: ['run', 'step', 'pin', 'from', 'to', 'layer', 'metric', 'tt', 'other'], heat: ['from', 'to', 'top', 'bottom', 'layer'], otherHeat: ['from', 'to', 'top', 'bottom', 'layer', 'compare'],
+  profile: ['top', 'bottom', 'layer', 'step', 'format'], exponents: ['from', 'to', 'layer', 'format', 'tt'], histogram: ['step', 'format', 'pin'],
+};
+
+/** Put the page into an element. @param {HTMLElement} root @param {import('./types').Source} source @param {import('./types').Options} [options] @returns {Promise<{end: () => void}>} */
 export async function mount(root, source, options = {}) {
   const started = performance.now();
   /** @type {import('./types').Times} */ const times = { first: 0, mounted: 0, clicks: [], hovers: [], turns: [] };
-  const read = options.address ? fromAddress(location.hash) : { view: {}, notes: [] };
-  const state = createState({ ...options.view, ...read.view });
-  const meta = await source.ask({ kind: 'meta' }, state.view.run);
-  const first = settled({ ...defaults(meta), ...options.view, ...read.view }, meta);
-  state.set(first.view);
   root.classList.add('tandv');
-  const tip = h('div', { className: 'tip', hidden: true });
+  root.setAttribute('data-lm-suppress-shortcuts', 'true');  // JupyterLab's own keys would act on the cell
+  const notes = notesBar();
+  root.replaceChildren(notes.el, h('p', { className: 'starting' }, 'reading the run …'));
+  const memory = remembering(options), wanted = memory.wanted();
+  const meta = await first(() => source.ask({ kind: 'meta' }, wanted.view.run ?? 0), () => source.ask({ kind: 'meta' }, 0), notes, source.live);
+  const start = settled({ ...defaults(meta), ...wanted.view }, meta);
+  notes.put('address', [...wanted.notes, ...start.notes]);
+  const state = createState(start.view, (view, changed) => ({
+    ...(changed.has('tt') ? fitting(view, ctx.meta) : {}),
+    ...(view.follow && changed.has('follow') && ctx.meta.steps.length ? { step: ctx.meta.steps[ctx.meta.steps.length - 1], ...(view.to === null ? {} : around(view)) } : {}),
+    ...(changed.has('run') && view.run === view.other ? { other: -1 } : {}),
+  }));
+  const tip = tooltip(root);
   const ctx = /** @type {Ctx} */ (/** @type {unknown} */ ({
-    state, source, meta, hover: { i: null, row: null }, look: lookOf(true),
-    data: { curves: [], transitions: [], heat: null, map: null, lines: null, at: null, otherHeat: null, otherLines: null, pin: null, other: null, firsts: null },
-    tip(/** @type {import('./types').Words} */ words, /** @type {MouseEvent|undefined} */ e) {
-      tip.hidden = !words || !words.length;
-      if (!words || !e || tip.hidden) return;
-      tip.replaceChildren(...words.map((w, i) => h('div', { className: i ? '' : 'head' }, w)));
-      const r = root.getBoundingClientRect(), x = e.clientX - r.left, y = e.clientY - r.top;
-      tip.style.left = `${Math.max(2, Math.min(x + 14, r.width - tip.offsetWidth - 6))}px`;
-      tip.style.top = `${y + 18 + tip.offsetHeight > r.height ? y - tip.offsetHeight - 12 : y + 18}px`;
-    },
+    state, source, meta, hover: { i: null, row: null }, tip: tip.show, say: (/** @type {string} */ s) => notes.say(s),
+    data: { curves: [], transitions: [], heat: null, map: null, lines: null, at: null, otherHeat: null, otherLines: null, pin: null, other: null, firsts: null, otherMeta: null },
     flip: () => state.set({ theme: ctx.look.dark ? 'light' : 'dark' }),
-    say() {},
   }));
   Object.assign(ctx, geometry(ctx));
   const hovered = () => { for (const p of Object.values(ctx.panels)) p.hover(); };
   ctx.mouse = mouseOf(ctx, hovered, times);
-  const dark = matchMedia('(prefers-color-scheme: dark)');
-  const dress = () => { const is = state.view.theme ? state.view.theme === 'dark' : dark.matches; ctx.look = lookOf(is); root.dataset.theme = is ? 'dark' : 'light'; };
-  dress();
+  const dress = dressing(root, ctx, () => drawAll());
+
+  // ---- the parts
   ctx.panels = { curves: curvesPanel(ctx), heat: heatPanel(ctx), otherHeat: heatPanel(ctx, 'otherHeat'), profile: profilePanel(ctx), exponents: exponentsPanel(ctx), histogram: histogramPanel(ctx) };
-  const P = ctx.panels, formats = formatsTable(ctx), charts = chartsView(ctx);
+  const P = ctx.panels, formats = formatsTable(ctx), charts = chartsView(ctx), tree = layerTree(ctx), strip = brush(ctx);
+  const findings = findingsList(ctx, options.address ? () => defaults(ctx.meta) : null);
+  const film = player(ctx, () => pages.busy('at') || pages.busy('map'));
+  const keys = keyboard(ctx, root, { next: findings.next, search: tree.focus, play: film.toggle, alone: !!options.address });
+  let lost = /** @type {string|null} */ (null);
+  const head = header(ctx, { help: keys.help, lost: () => lost });
+  const words = readout(ctx);
   saving(ctx);
-  root.replaceChildren(h('div', { className: 'screen' }, P.curves.el, formats.el, P.heat.el, P.otherHeat.el, P.profile.el, P.exponents.el, P.histogram.el), charts.el, tip);
-  const drawAll = () => { for (const p of Object.values(P)) p.draw(); formats.draw(); charts.draw(); };
+  const screen = h('main', { className: 'screen' }, h('aside', { className: 'side' }, tree.el, findings.el), P.curves.el, formats.el, strip.el, film.el,
+    h('div', { className: 'heats' }, P.heat.el, P.otherHeat.el), P.profile.el, P.exponents.el, P.histogram.el);
+  const help = root.querySelector('dialog');
+  root.replaceChildren(head.el, notes.el, notes.heard, screen, charts.el, words.el, tip.el, ...(help ? [help] : []));
+
+  // ---- drawing
+  const log = () => ctx.meta.holds === 'log', onScreen = () => log() && state.view.view === 'screen';
+  const lists = () => { tree.draw(); findings.draw(); };
+  function arrange() {
+    screen.hidden = !onScreen(); charts.el.hidden = onScreen();
+    P.otherHeat.el.hidden = !(state.view.other >= 0 && state.view.compare === 'side');
+    screen.classList.toggle('two', !P.otherHeat.el.hidden);
+    notes.put('run', ctx.meta.notes);
+  }
+  function drawAll() {
+    arrange(); head.draw();
+    if (!onScreen()) { charts.draw(); return; }
+    for (const p of Object.values(P)) p.draw();
+    formats.draw(); lists(); strip.draw(); film.draw(); words.draw();
+  }
+  /** @param {Ask} what */
+  function take(what) {
+    for (const name of DRAWN[what]) P[name].draw();
+    for (const name of DRAWN[what].slice(0, 1)) P[name].wrong(null);
+    if (what === 'at') { formats.draw(); head.draw(); words.draw(); }
+    if (what === 'firsts') { lists(); strip.draw(); open.found(); }
+    if (what === 'curves') strip.draw();
+    if (what === 'heat' && !times.first) requestAnimationFrame(() => setTimeout(() => { times.first = performance.now(); }));
+  }
   const pages = fetching(ctx, {
-    width: () => Math.max(50, Math.round(P.heat.box.w * P.heat.dpr())),
-    take: () => drawAll(), fail: (what, sentence) => P.heat.wrong(`${what}: ${sentence}`), lost: () => {}, answered: () => {},
+    width: (name) => Math.max(50, Math.round(P[name].box.w * P[name].dpr())), take, shown: onScreen,
+    fail: (what, sentence) => { const name = DRAWN[what][0]; if (name) P[name].wrong(sentence); else notes.put(what, [sentence]); },
+    lost: (sentence) => { gone(sentence); poll.lost(); },
   });
-  state.on((_, changed) => { if (changed.has('theme')) dress(); void pages.changed(changed); drawAll(); });
+  const open = opening(ctx, wanted.view);
+
+  // ---- changes
+  let loading = 0;
+  state.on(async (view, changed) => {
+    const t0 = performance.now(), has = (/** @type {(keyof View)[]} */ ...keys_) => keys_.some((k) => changed.has(k));
+    open.changed(changed);
+    memory.remember(view, defaults(ctx.meta));
+    if (has('theme')) { dress(); drawAll(); }
+    if (has('run', 'phase', 'rank')) { await changeRun(); return; }
+    if (has('other')) ctx.data.otherMeta = null;
+    if (has('view', 'other', 'compare')) { arrange(); await fitted(); }
+    if (has('view')) { if (onScreen()) await pages.all(); drawAll(); return; }
+    head.draw();
+    if (!onScreen()) { charts.draw(); return; }
+    const answered = pages.changed(changed);
+    for (const [name, on] of Object.entries(SHOWS)) if (has(...on)) P[/** @type {PanelName} */ (name)].draw();
+    if (has('step', 'layer', 'pin', 'from', 'to')) { hovered(); strip.draw(); film.draw(); words.draw(); }
+    if (has('format', 'step', 'tt')) formats.draw();
+    lists();
+    await answered;
+    requestAnimationFrame(() => setTimeout(() => times.clicks.push(performance.now() - t0)));
+  });
+  /** Another run has other steps, layers and statistics: they come first. */
+  async function changeRun() {
+    const mine = ++loading;
+    try {
+      const next = await source.ask({ kind: 'meta' }, state.view.run);
+      if (mine !== loading) return;
+      ctx.meta = next;
+      const fit = settled(state.view, next);
+      notes.put('address', fit.notes);
+      Object.assign(state.view, fit.view);
+      Object.assign(ctx.data, { heat: null, map: null, lines: null, at: null, firsts: null, pin: null, other: null, otherHeat: null, otherLines: null });
+      memory.remember(state.view, defaults(next));
+      drawAll();
+      await pages.all();
+    } catch (e) { gone(e instanceof Error ? e.message : String(e)); }
+  }
+  /** Where a zoom is followed, it moves on with the newest step. @param {View} view */
+  function around(view) {
+    const { steps } = ctx.meta, n = steps.length, { a, b } = ctx.span(), size = Math.min(n, b - a);
+    return view.from === null ? { to: null } : { from: steps[n - size], to: steps[n - 1] };
+  }
+  const fitted = () => new Promise((done) => { requestAnimationFrame(() => { for (const p of Object.values(P)) p.fit(); done(undefined); }); });
+
+  // ---- live
+  /** @param {string} sentence */
+  function gone(sentence) { lost = sentence; notes.put('lost', [`${sentence}. What was read before is shown; the page goes on by itself when there is an answer.`]); head.draw(); }
+  const poll = live(ctx, {
+    async newer(next, other) {
+      ctx.meta = next;
+      if (other) ctx.data.otherMeta = other;
+      if (state.view.follow && next.steps.length) state.set({ step: next.steps[next.steps.length - 1], ...around(state.view) });
+      else if (state.view.step === null && next.steps.length) { const fit = settled(state.view, next); state.set(fit.view); }
+      drawAll();
+      if (onScreen()) await pages.all();
+    },
+    lost: gone,
+    back() { lost = null; notes.put('lost', []); notes.say('the connection is back'); drawAll(); if (onScreen()) void pages.all(); },
+    unready: () => onScreen() && (ctx.data.firsts?.ready === false || ctx.data.transitions[state.view.run]?.ready === false),
+  });
+  memory.listen((patch, said) => {
+    const fit = settled({ ...defaults(ctx.meta), ...patch }, ctx.meta);
+    notes.put('address', [...said, ...(patch.run !== undefined && patch.run !== state.view.run ? [] : fit.notes)]);
+    state.set(patch.run !== undefined && patch.run !== state.view.run && patch.run < ctx.meta.runs.length ? { ...defaults(ctx.meta), ...patch } : fit.view);
+  });
   root.tandv = { times, state, ctx };
-  await new Promise((done) => requestAnimationFrame(done));
-  for (const p of Object.values(P)) p.fit();
-  await pages.all();
+  arrange(); head.draw();
+  await fitted();
+  lists();
+  if (onScreen()) await pages.all();
   drawAll();
+  new ResizeObserver(() => { if (onScreen()) void pages.wider(); }).observe(P.heat.inner);
+  new ResizeObserver(() => root.classList.toggle('narrow', root.clientWidth <= NARROW)).observe(root);
   times.mounted = performance.now() - started;
+  return { end() { poll.end(); film.stop(); keys.end(); memory.end(); root.replaceChildren(); } };
+}
+
+/** The first answer, waited for: a page may be opened before its server answers. @param {() => Promise<import('./types').Meta>} ask @param {() => Promise<import('./types').Meta>} other @param {ReturnType<typeof notesBar>} notes @param {boolean} again */
+async function first(ask, other, notes, again) {
+  for (let wait = 300; ; wait = Math.min(3000, 2 * wait)) {
+    try { return await ask(); } catch (e) {
+      try { return await other(); } catch {
+        notes.put('lost', [`${e instanceof Error ? e.message : e}`]);
+        if (!again) throw e;
+        await new Promise((done) => setTimeout(done, wait));
+      }
+    }
+  }
 }

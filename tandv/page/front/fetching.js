@@ -19,11 +19,12 @@ const DEPENDS = {
   firsts: ['run', 'format', 'phase', 'rank'],
   curves: ['run'], otherCurves: ['run', 'other'], transitions: ['run'],
 };
-/** What a newer version of the log changes. */
+const SLOW = new Set(/** @type {Ask[]} */ (['firsts', 'transitions']));
+const MOST_COLUMNS = 4096, NOT_LOGGED = 8;
 const ALL = /** @type {Ask[]} */ (Object.keys(DEPENDS));
 
 /**
- * @param {Ctx} ctx @param {{width: () => number, take: (what: Ask) => void, fail: (what: Ask, sentence: string) => void, lost: (sentence: string) => void, answered: () => void}} page
+ * @param {Ctx} ctx @param {{width: (panel: 'heat'|'otherHeat'|'exponents') => number, take: (what: Ask) => void, fail: (what: Ask, sentence: string) => void, lost: (sentence: string) => void, shown: () => boolean}} page
  */
 export function fetching(ctx, page) {
   const { state, source, data } = ctx;
@@ -38,7 +39,6 @@ export function fetching(ctx, page) {
       of.away++;
       try {
         const answer = await ask();
-        page.answered();
         if (of.turn === mine) { take(answer); page.take(what); }
       } catch (e) {
         const sentence = e instanceof Error ? e.message : String(e);
@@ -61,31 +61,66 @@ export function fetching(ctx, page) {
     clear(); page.take(what);
   }
   const part = () => ({ ...(state.view.phase ? { phase: state.view.phase } : {}), ...(state.view.rank ? { rank: state.view.rank } : {}) });
-  const shown = () => ({ from: state.view.from, to: state.view.to, w: page.width() });
+  const shown = (/** @type {'heat'|'otherHeat'|'exponents'} */ panel) => ({ from: state.view.from, to: state.view.to, w: Math.min(MOST_COLUMNS, page.width(panel)) });
   const two = () => state.view.other >= 0, side = () => two() && state.view.compare === 'side';
   const cell = (/** @type {number} */ step) => ({ kind: /** @type {const} */ ('at'), tt: state.view.tt, layer: state.view.layer, metric: state.view.metric, step, ...part() });
-  const heat = (/** @type {number|null} */ against) => ({ kind: /** @type {const} */ ('heat'), tt: state.view.tt, metric: state.view.metric, format: known(), change: state.view.colour === 'change' && against === null, against, ...shown(), ...part() });
+  const heat = (/** @type {number|null} */ against, /** @type {'heat'|'otherHeat'} */ panel) => ({ kind: /** @type {const} */ ('heat'), tt: state.view.tt, metric: state.view.metric, format: known(), change: state.view.colour === 'change' && against === null, against, ...shown(panel), ...part() });
+  /** Layers of the other run, which may be others in another order. */
+  async function layersOfOther() {
+    const { other } = state.view;
+    data.otherMeta ??= await source.ask({ kind: 'meta' }, other);
+    return data.otherMeta.types[state.view.tt] ?? [];
+  }
   const known = () => (state.view.format in ctx.meta.formats ? state.view.format : null);
 
   /** @type {Record<Ask, () => Promise<unknown>|void>} */
   const asks = {
-    heat: () => want('heat', () => source.ask(heat(two() && !side() ? state.view.other : null), state.view.run), (a) => { data.heat = a; }),
-    otherHeat: () => (side() ? want('otherHeat', () => source.ask(heat(null), state.view.other), (a) => { data.otherHeat = a; }) : drop('otherHeat', () => { data.otherHeat = null; })),
-    map: () => want('map', () => source.ask({ kind: 'map', tt: state.view.tt, layer: state.view.layer, ...shown(), ...part() }, state.view.run), (a) => { data.map = a; }),
-    lines: () => want('lines', () => source.ask({ kind: 'lines', tt: state.view.tt, layer: state.view.layer, metrics: [state.view.metric], ...shown(), ...part() }, state.view.run), (a) => { data.lines = a; }),
-    otherLines: () => (two() ? want('otherLines', () => source.ask({ kind: 'lines', tt: state.view.tt, layer: state.view.layer, metrics: [state.view.metric], ...shown(), ...part() }, state.view.other), (a) => { data.otherLines = a; }) : drop('otherLines', () => { data.otherLines = null; })),
+    heat: () => want('heat', () => source.ask(heat(two() && !side() ? state.view.other : null, 'heat'), state.view.run), (a) => { data.heat = a; }),
+    otherHeat: () => (side() ? want('otherHeat', async () => alignedRows(await source.ask(heat(null, 'otherHeat'), state.view.other), await layersOfOther(), ctx.layers()), (a) => { data.otherHeat = a; }) : drop('otherHeat', () => { data.otherHeat = null; })),
+    map: () => want('map', () => source.ask({ kind: 'map', tt: state.view.tt, layer: state.view.layer, ...shown('exponents'), ...part() }, state.view.run), (a) => { data.map = a; }),
+    lines: () => want('lines', () => source.ask({ kind: 'lines', tt: state.view.tt, layer: state.view.layer, metrics: [state.view.metric], ...shown('exponents'), ...part() }, state.view.run), (a) => { data.lines = a; }),
+    otherLines: () => (two() ? want('otherLines', () => source.ask({ kind: 'lines', tt: state.view.tt, layer: state.view.layer, metrics: [state.view.metric], ...shown('exponents'), ...part() }, state.view.other), (a) => { data.otherLines = a; }) : drop('otherLines', () => { data.otherLines = null; })),
     at: () => { const step = state.view.step; return step === null ? drop('at', () => { data.at = null; }) : want('at', () => source.ask(cell(step), state.view.run), (a) => { data.at = a; }); },
     pin: () => { const step = state.view.pin; return step === null ? drop('pin', () => { data.pin = null; }) : want('pin', () => source.ask(cell(step), state.view.run), (a) => { data.pin = { ...a, label: `step ${step.toLocaleString('en-US')}` }; }); },
-    other: () => { const { step, other } = state.view; return step === null || !two() ? drop('other', () => { data.other = null; }) : want('other', () => source.ask(cell(step), other), (a) => { data.other = { ...a, label: ctx.meta.runs[other] }; }); },
+    other: () => { const { step, other } = state.view; return step === null || !two() ? drop('other', () => { data.other = null; }) : want('other', async () => alignedProfile(await source.ask(cell(step), other), await layersOfOther(), ctx.layers()), (a) => { data.other = { ...a, label: ctx.meta.runs[other] }; }); },
     firsts: () => want('firsts', () => source.ask({ kind: 'firsts', format: known(), ...part() }, state.view.run), (a) => { data.firsts = a; }),
     curves: () => { const { run } = state.view; return want('curves', () => source.ask({ kind: 'curves' }, run), (a) => { data.curves[run] = a; }); },
     otherCurves: () => { const { other } = state.view; return two() ? want('otherCurves', () => source.ask({ kind: 'curves' }, other), (a) => { data.curves[other] = a; }) : drop('otherCurves', () => { data.curves = data.curves.map((c, i) => (i === state.view.run ? c : null)); }); },
     transitions: () => { const { run } = state.view; return want('transitions', () => source.ask({ kind: 'transitions' }, run), (a) => { data.transitions[run] = a; }); },
   };
+  let wide = '';
+  const widths = () => `${page.width('heat')} ${page.width('exponents')}`;
+  /** Ask; what takes longer to find out travels behind the pictures. @param {Ask[]} which */
+  async function ask(which) {
+    if (!page.shown()) return;
+    wide = widths();
+    await Promise.all(which.filter((k) => !SLOW.has(k)).map((k) => asks[k]()));
+    await Promise.all(which.filter((k) => SLOW.has(k)).map((k) => asks[k]()));
+  }
   return {
     /** Ask again what depends on what changed. @param {Set<keyof View>} changed */
-    changed: (changed) => Promise.all(ALL.filter((k) => DEPENDS[k].some((d) => changed.has(d))).map((k) => asks[k]())),
-    /** @param {Ask[]} [which] */
-    all: (which = ALL) => Promise.all(which.map((k) => asks[k]())),
+    changed: (changed) => ask(ALL.filter((k) => DEPENDS[k].some((d) => changed.has(d)))),
+    all: () => ask(ALL),
+    /** Ask again for what has columns, where the page has another width. */
+    wider: () => (widths() === wide ? undefined : ask(['heat', 'otherHeat', 'map', 'lines', 'otherLines'])),
+    /** @param {Ask} what */
+    busy: (what) => !!turns.get(what)?.away,
   };
+}
+
+/** The rows of another run's heat map in the order of this run's layers; what it lacks is "not logged". @param {import('./types').Heat} heat @param {string[]} theirs @param {string[]} ours @returns {import('./types').Heat} */
+export function alignedRows(heat, theirs, ours) {
+  const { cols } = heat, values = new Float32Array(ours.length * cols).fill(NaN), flags = new Uint8Array(ours.length * cols).fill(NOT_LOGGED), at = new Map(theirs.map((n, i) => [n, i]));
+  ours.forEach((name, r) => {
+    const t = at.get(name);
+    if (t === undefined) return;
+    values.set(heat.values.subarray(t * cols, (t + 1) * cols), r * cols);
+    flags.set(heat.flags.subarray(t * cols, (t + 1) * cols), r * cols);
+  });
+  return { ...heat, rows: ours.length, values, flags };
+}
+/** The same for one statistic of all layers. @param {import('./types').At} at @param {string[]} theirs @param {string[]} ours @returns {import('./types').At} */
+export function alignedProfile(at, theirs, ours) {
+  const one = alignedRows({ rows: theirs.length, cols: 1, pooled: 1, parted: null, base: null, values: at.profile, flags: at.profileFlags, starts: new Float64Array(2) }, theirs, ours);
+  return { ...at, profile: one.values, profileFlags: one.flags };
 }

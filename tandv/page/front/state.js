@@ -13,8 +13,8 @@ const KEYS_OF_VIEW = /** @type {(keyof View)[]} */ (Object.keys(START));
 const CHOICES = { view: ['screen', 'curves'], compare: ['difference', 'side'], colour: ['value', 'change'], theme: ['', 'dark', 'light'] };
 const LONGEST = 4000;
 
-/** @param {Partial<View>} [given] @returns {State} */
-export function createState(given = {}) {
+/** @param {Partial<View>} [given] @param {(view: View, changed: Set<keyof View>) => Partial<View>} [follows] what else must change with a change @returns {State} */
+export function createState(given = {}, follows = () => ({})) {
   /** @type {View} */ const view = { ...START, ...given };
   /** @type {((view: View, changed: Set<keyof View>) => void)[]} */ const listeners = [];
   return {
@@ -23,6 +23,10 @@ export function createState(given = {}) {
       const changed = new Set(KEYS_OF_VIEW.filter((k) => k in patch && patch[k] !== undefined && patch[k] !== view[k]));
       if (!changed.size) return;
       for (const k of changed) Object.assign(view, { [k]: patch[k] });
+      for (const [k, v] of Object.entries(follows(view, changed))) {
+        const key = /** @type {keyof View} */ (k);
+        if (view[key] !== v) { Object.assign(view, { [key]: v }); changed.add(key); }
+      }
       for (const listener of listeners) listener(view, changed);
     },
     on(listener) { listeners.push(listener); },
@@ -30,7 +34,7 @@ export function createState(given = {}) {
 }
 
 /** The defaults of one run. @param {Meta} meta @returns {View} */
-export const defaults = (meta) => ({ ...START, metric: meta.start?.metric ?? '', format: meta.start?.format ?? '' });
+export const defaults = (meta) => ({ ...START, metric: meta.start.metric ?? '', format: meta.start.format ?? '' });
 
 /** What differs from the defaults. @param {View} view @param {View} base @returns {Partial<View>} */
 export function difference(view, base) {
@@ -81,10 +85,10 @@ export function settled(view, meta) {
   if (meta.metrics.length && !meta.metrics.includes(out.metric)) out.metric = meta.metrics[0];
   const types = Object.keys(meta.types);
   if (out.tt && !types.includes(out.tt)) { notes.push(`this run has no tensor type ${clip(out.tt)}`); out.tt = ''; }
-  if (!out.tt) out.tt = types.includes(meta.start?.tt) ? meta.start.tt : types[0] ?? '';
+  if (!out.tt) out.tt = meta.start.tt && types.includes(meta.start.tt) ? meta.start.tt : types[0] ?? '';
   const layers = meta.types[out.tt] ?? [];
   if (out.layer && !layers.includes(out.layer)) { notes.push(`${out.tt} of this run has no layer ${clip(out.layer)}`); out.layer = ''; }
-  if (!out.layer) out.layer = layers.includes(meta.start?.layer) && out.tt === meta.start.tt ? meta.start.layer : layers[0] ?? '';
+  if (!out.layer) out.layer = meta.start.layer && layers.includes(meta.start.layer) && out.tt === meta.start.tt ? meta.start.layer : layers[0] ?? '';
   for (const key of /** @type {const} */ (['top', 'bottom'])) if (out[key] && !layers.includes(out[key])) { notes.push(`${out.tt} of this run has no layer ${clip(out[key])}`); out[key] = ''; }
   if (out.top && out.bottom && layers.indexOf(out.top) > layers.indexOf(out.bottom)) [out.top, out.bottom] = [out.bottom, out.top];
   const last = meta.steps.length - 1;
@@ -94,12 +98,33 @@ export function settled(view, meta) {
     const near = meta.steps[nearest(meta.steps, step)];
     if (near !== step) { notes.push(`step ${step} was not logged; ${near} is the nearest that was`); out[key] = near; }
   }
-  if (out.step === null && last >= 0) out.step = meta.steps[nearest(meta.steps, meta.start?.step ?? meta.steps[last])];
+  if (out.step === null && last >= 0) out.step = meta.steps[nearest(meta.steps, meta.start.step ?? meta.steps[last])];
   if (out.from !== null && out.to !== null && out.from > out.to) [out.from, out.to] = [out.to, out.from];
   if (last >= 0 && ((out.from ?? -Infinity) > meta.steps[last] || (out.to ?? Infinity) < meta.steps[0])) { notes.push('no step was logged in the part that the address shows; all are shown'); out.from = out.to = null; }
   for (const key of /** @type {const} */ (['run', 'other'])) if (out[key] >= meta.runs.length || out[key] < base[key]) { notes.push(`there is no run ${out[key]}`); out[key] = base[key]; }
   if (out.other === out.run) out.other = -1;
   return { view: out, notes };
+}
+
+/** What must change when the tensor type does: a layer that this type has, as near by name as can be; no zoom into others. @param {View} view @param {Meta} meta @returns {Partial<View>} */
+export function fitting(view, meta) {
+  const layers = meta.types[view.tt] ?? [], known = (/** @type {string} */ name) => name === '' || layers.includes(name);
+  return {
+    ...(layers.includes(view.layer) ? {} : { layer: closest(view.layer, layers) }),
+    ...(known(view.top) && known(view.bottom) ? {} : { top: '', bottom: '' }),
+  };
+}
+/** The name that shares most of its first dotted parts. @param {string} name @param {string[]} names */
+export function closest(name, names) {
+  const parts = name.split('.');
+  let best = names[0] ?? '', most = 0;
+  for (const one of names) {
+    const other = one.split('.');
+    let k = 0;
+    while (k < parts.length && parts[k] === other[k]) k++;
+    if (k > most) { most = k; best = one; }
+  }
+  return best;
 }
 
 /** Index of the nearest of sorted numbers. @param {ArrayLike<number>} sorted @param {number} x */

@@ -21,14 +21,15 @@ export interface NumberFormat {
   name: string; max: number; overflows_above: number; smallest_normal: number; smallest_subnormal: number;
   vanishes_at: number; bits: number;
 }
-export interface Place { tt: string; layer: string; step: number; metric: string; format: string }
+/** Where a page opens; null where there is no log. */
+export interface Place { tt: string | null; layer: string | null; step: number | null; metric: string; format: string }
 export interface Meta {
   name: string; title: string; status: string; version: number | string; notes: string[];
   runs: string[]; holds: 'log' | 'curves';
   types: Record<string, string[]>; metrics: string[]; meanings: Record<string, string>;
   low: number; high: number; formats: Record<string, NumberFormat>;
   phases: string[]; phase: string | null; ranks: (string | number)[]; rank: string | number | null;
-  start: Place; transitionsRule: string;
+  start: Partial<Place>; transitionsRule: string;
   steps: Float64Array;
 }
 /** `values` and `state` [curve, step]; state: 0 finite, 1 NaN, 2 +infinity, 3 -infinity, 8 no value at this step. */
@@ -36,7 +37,7 @@ export interface Curves { names: string[]; shown: string[]; steps: Float64Array;
 export interface Transition {
   curve: string; start: number; step: number; end: number; before: number; after: number; effect: number; p: number;
 }
-export interface Transitions { found: Transition[]; rule: string; note?: string }
+export interface Transitions { found: Transition[]; rule: string; ready: boolean; note?: string | null }
 /** `values` and `flags` [row, column]; flags: 1 NaN, 2 infinity, 4 overflows the format, 8 not logged. */
 export interface Heat {
   rows: number; cols: number; pooled: number; parted: number | null; base: string | null;
@@ -103,6 +104,7 @@ export interface Data {
   /** The pinned step. */ pin: Ghost | null;
   /** The other run at the cursor. */ other: Ghost | null;
   firsts: Firsts | null;
+  /** What the other run has. */ otherMeta: Meta | null;
 }
 export interface Panel {
   el: HTMLElement; inner: HTMLElement; base: HTMLCanvasElement; over: HTMLCanvasElement;

@@ -1,0 +1,33 @@
+// A run that goes on: ask every second whether it is newer, follow the newest step, say when nobody answers.
+/** @typedef {import('./types').Ctx} Ctx */
+
+const RUNNING = 1000, AT_REST = 5000, LOST = 3000;  // milliseconds between two questions
+
+/** @param {Ctx} ctx @param {{newer: (meta: import('./types').Meta, other: import('./types').Meta|null) => Promise<unknown>, lost: (sentence: string) => void, back: () => void, unready: () => boolean}} page */
+export function live(ctx, page) {
+  let waiting = false, gone = false, next = 0, otherVersion = '';
+  const { state, source } = ctx;
+  const pause = () => (gone ? LOST : ctx.meta.status === 'running' || page.unready() ? RUNNING : AT_REST);
+  async function look() {
+    if (waiting || document.hidden || !source.live) return;
+    waiting = true;
+    try {
+      const { run, other } = state.view;
+      const [meta, second] = await Promise.all([source.ask({ kind: 'meta' }, run), other >= 0 ? source.ask({ kind: 'meta' }, other) : null]);
+      if (gone) { gone = false; page.back(); }
+      const key = second ? `${other} ${second.version}` : '';
+      const newer = meta.version !== ctx.meta.version || meta.status !== ctx.meta.status || (key !== otherVersion && otherVersion !== '' && key !== '');
+      otherVersion = key;
+      if (state.view.run === run && (newer || page.unready())) await page.newer(meta, second);
+    } catch (e) {
+      gone = true;
+      page.lost(e instanceof Error ? e.message : String(e));
+    } finally { waiting = false; }
+  }
+  function plan() { clearTimeout(next); next = window.setTimeout(async () => { await look(); plan(); }, pause()); }
+  if (source.live) {
+    plan();
+    document.addEventListener('visibilitychange', async () => { if (!document.hidden) { await look(); plan(); } });
+  }
+  return { end: () => clearTimeout(next), lost: () => { gone = true; } };
+}

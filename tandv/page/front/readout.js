@@ -1,0 +1,35 @@
+// What a screen reader reads of the cursor: a sentence that it says, and a table of what the pictures show there.
+import { h } from './dom.js';
+import { exact, whole } from './numbers.js';
+/** @typedef {import('./types').Ctx} Ctx */
+
+const SETTLE = 400;  // milliseconds without a move, then it is said
+
+/** The cell at the cursor in words. @param {Ctx} ctx */
+export function sentenceAt(ctx) {
+  const { view } = ctx.state, at = ctx.data.at;
+  if (view.step === null) return 'no step has been logged yet';
+  const place = `${view.layer}, ${view.tt}, step ${whole(view.step)}`;
+  if (!at || at.step !== view.step) return place;
+  if (!at.logged) return `${place}: not logged`;
+  const [, infs, nans] = at.lanes, value = at.stats[view.metric];
+  return `${place}: ${view.metric} ${value === undefined ? 'unknown' : exact(value)}${nans ? `, ${whole(nans)} NaN` : ''}${infs ? `, ${whole(infs)} infinite` : ''}`;
+}
+
+/** @param {Ctx} ctx */
+export function readout(ctx) {
+  const said = h('p', { ariaLive: 'polite' }), caption = h('caption'), stats = h('tbody'), exponents = h('tbody');
+  const head = (/** @type {string[]} */ names) => h('thead', {}, h('tr', {}, ...names.map((n) => h('th', { scope: 'col' }, n))));
+  const el = h('section', { className: 'unseen', ariaLabel: 'the tensor at the cursor' }, said,
+    h('table', {}, caption, head(['statistic', 'value']), stats), h('table', {}, h('caption', {}, 'values per power of two'), head(['exponent', 'values']), exponents));
+  let timer = 0;
+  const row = (/** @type {string} */ name, /** @type {string} */ value) => h('tr', {}, h('th', { scope: 'row' }, name), h('td', {}, value));
+  function fill() {
+    const at = ctx.data.at, sentence = sentenceAt(ctx);
+    if (said.textContent !== sentence) said.textContent = sentence;
+    caption.textContent = sentence;
+    stats.replaceChildren(...Object.entries(at?.stats ?? {}).map(([k, v]) => row(k, exact(v))));
+    exponents.replaceChildren(...(at?.bins ?? []).flatMap((e, j) => (at && at.counts[j] ? [row(`2 to the ${e}`, whole(at.counts[j]))] : [])));
+  }
+  return { el, draw() { clearTimeout(timer); timer = window.setTimeout(fill, SETTLE); } };
+}
