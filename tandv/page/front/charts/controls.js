@@ -1,0 +1,62 @@
+// The bar above the charts: which metrics and runs, how they are laid out, what is saved.
+import { h } from '../dom.js';
+import { whole } from '../numbers.js';
+import { chooserOf } from './chooser.js';
+import { RUN_DASHES } from './curves.js';
+import { MOST_CHARTS, saveChartCsv, saveCharts } from './exports.js';
+import { sampleOf } from './readout.js';
+
+/** @typedef {import('./settings.js').Settings} Settings */
+
+/** @param {import('./types').Board} board */
+export function controlsOf(board) {
+  const chooser = chooserOf(board);
+  /** @type {(() => void)[]} */ const writes = [chooser.write];
+  /** One of some choices. @template {keyof Settings} K @param {string} label @param {K} key @param {[Settings[K], string][]} choices @param {string} [words] */
+  function segments(label, key, choices, words = '') {
+    const buttons = choices.map(([value, text]) => h('button', { type: 'button', onclick: () => board.change(/** @type {Partial<Settings>} */ ({ [key]: value })), 'data-value': text }, text));
+    writes.push(() => buttons.forEach((button, i) => { button.ariaPressed = String(board.settings()[key] === choices[i][0]); }));
+    return h('div', { className: `segments ${key}`, role: 'group', ariaLabel: label }, ...(words ? [h('span', {}, words)] : []), ...buttons);
+  }
+  const marks = h('input', { type: 'checkbox', onchange: () => board.change({ marks: marks.checked }) }), switched = h('label', { className: 'switch' }, marks, 'transitions');
+  const out = h('button', { type: 'button', onclick: () => board.zoom(null, null), title: 'Show all steps (double click)' }, 'all steps');
+  const name = () => (board.settings().layout === 'overlay' ? 'overlay' : 'metrics');
+  const picture = (/** @type {'png'|'svg'} */ kind) => () => {
+    const charted = board.charted(), overlaid = board.settings().layout === 'overlay';
+    if (!charted.metrics.length) return;
+    if (!overlaid && charted.metrics.length > MOST_CHARTS) board.ctx.say(`the picture holds the first ${MOST_CHARTS} of ${charted.metrics.length} charts; choose fewer metrics for others`);
+    void saveCharts(kind, charted, name(), charted.metrics, overlaid ? { w: 1200, h: 640 } : { w: 440, h: 280 }, overlaid);
+  };
+  const table = h('button', { type: 'button', className: 'csv', title: 'Save what is chosen as a table', onclick: () => saveChartCsv(board.charted(), 'metrics', board.charted().metrics) }, 'CSV');
+  const save = (/** @type {'png'|'svg'} */ kind, /** @type {string} */ title) => h('button', { type: 'button', className: kind, title, onclick: picture(kind) }, kind.toUpperCase());
+  const runs = h('div', { className: 'runs', role: 'group', ariaLabel: 'Runs' });
+  const about = h('span', { className: 'about' });
+  writes.push(() => {
+    const { runs: all, rule, from, look } = board.charted(), { hidden } = board.settings(), found = all.some((run) => run.transitions.length);
+    marks.checked = board.settings().marks && found;
+    marks.disabled = !found;
+    switched.title = found ? rule : 'no transition was found';
+    out.hidden = from === null;
+    runs.hidden = all.length < 2;
+    runs.replaceChildren(...(all.length < 2 ? [] : all.map((run, r) => h('label', { className: 'run' },
+      h('input', {
+        type: 'checkbox', checked: !hidden.includes(r),
+        onchange: () => board.change({ hidden: hidden.includes(r) ? hidden.filter((one) => one !== r) : [...hidden, r].sort((a, b) => a - b) }),
+      }), sampleOf({ colour: look.series[r % look.series.length], dash: RUN_DASHES[r % RUN_DASHES.length] }), run.name))));
+  });
+  const el = h('div', { className: 'charts-bar', role: 'toolbar', ariaLabel: 'What is shown' }, chooser.el,
+    segments('Layout', 'layout', [['charts', 'Charts'], ['overlay', 'Overlay'], ['table', 'Table']]),
+    segments('Step axis', 'logSteps', [[false, 'linear'], [true, 'log']], 'steps'),
+    segments('Value axis', 'logValues', [[false, 'linear'], [true, 'log']], 'values'),
+    switched, out, about, h('span', { className: 'saves' }, table, save('png', 'Save what is shown as a picture'), save('svg', 'Save what is shown as a picture for print')), runs);
+  return {
+    el, chooser,
+    write() { for (const one of writes) one(); },
+    /** What the charts stand for. @param {number} pooled most values in a pixel */
+    tell(pooled) {
+      const { runs: all, visible } = board.charted(), steps = all.map((run) => run.steps.length), most = Math.max(0, ...steps);
+      const extent = all.length && most ? `, steps ${whole(Math.min(...all.filter((r) => r.steps.length).map((r) => r.steps[0])))} to ${whole(Math.max(...all.filter((r) => r.steps.length).map((r) => r.steps[r.steps.length - 1])))}` : '';
+      about.textContent = `${visible.length > 1 ? `${visible.length} runs, ` : ''}${whole(most)} steps${extent}${pooled > 1 ? ` · up to ${whole(pooled)} values at a point: shaded from smallest to largest, line through their mean` : ''}`;
+    },
+  };
+}

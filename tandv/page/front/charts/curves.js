@@ -1,0 +1,69 @@
+// Curves of runs as the charts use them: each with the steps at which it has a value.
+
+/** @typedef {import('./types').Curve} Curve */
+/** @typedef {import('./types').Run} Run */
+
+const SKIPPED = 8;
+/** Dashes of runs, so that they differ by more than colour. @type {number[][]} */
+export const RUN_DASHES = [[], [7, 3], [2, 3], [9, 3, 2, 3], [13, 4], [13, 3, 2, 3, 2, 3]];
+
+/**
+ * A run from the answer to a question about its curves; a curve is taken apart when it is first asked for.
+ * @param {string} name @param {import('../types').Curves} answer @returns {Run}
+ */
+export function runOfCurves(name, answer) {
+  const { steps, values, state } = answer;
+  const n = steps.length, place = new Map(answer.names.map((one, i) => [one, i]));
+  /** @type {Map<string, Curve>} */ const made = new Map();
+  return {
+    name, steps, names: answer.names, shown: answer.shown, transitions: [],
+    curve(metric) {
+      const i = place.get(metric);
+      if (i === undefined) return null;
+      const known = made.get(metric) ?? ownSteps(steps, values.subarray(i * n, (i + 1) * n), state.subarray(i * n, (i + 1) * n));
+      made.set(metric, known);
+      return known;
+    },
+  };
+}
+
+/** A curve without the steps at which it has no value. @param {Float64Array} steps @param {Float64Array} values @param {Uint8Array} state @returns {Curve} */
+export function ownSteps(steps, values, state) {
+  let skipped = 0;
+  for (let i = 0; i < state.length; i++) if (state[i] === SKIPPED) skipped++;
+  if (!skipped) return { steps, values, state, skipped };
+  const kept = state.length - skipped, out = { steps: new Float64Array(kept), values: new Float64Array(kept), state: new Uint8Array(kept), skipped };
+  for (let i = 0, k = 0; i < state.length; i++) {
+    if (state[i] === SKIPPED) continue;
+    out.steps[k] = steps[i];
+    out.values[k] = values[i];
+    out.state[k++] = state[i];
+  }
+  return out;
+}
+
+/** The place of the step nearest to another, −1 of none. @param {ArrayLike<number>} steps sorted @param {number} step */
+export function nearestPlace(steps, step) {
+  let low = 0, high = steps.length - 1;
+  if (high < 0) return -1;
+  while (high - low > 1) { const middle = (low + high) >> 1; if (steps[middle] <= step) low = middle; else high = middle; }
+  return Math.abs(steps[high] - step) < Math.abs(steps[low] - step) ? high : low;
+}
+
+/** First and last place whose steps are within two ends; the second is smaller where none is. @param {ArrayLike<number>} steps sorted @param {number} from @param {number} to @returns {[number, number]} */
+export function placesWithin(steps, from, to) {
+  let low = 0, high = steps.length - 1;
+  while (low <= high && steps[low] < from) low++;
+  while (high >= low && steps[high] > to) high--;
+  return [low, high];
+}
+
+/** First and last step of the runs that are shown, null of none. @param {Run[]} runs @returns {[number, number] | null} */
+export function extentOf(runs) {
+  const with_ = runs.filter((run) => run.steps.length);
+  if (!with_.length) return null;
+  return [Math.min(...with_.map((run) => run.steps[0])), Math.max(...with_.map((run) => run.steps[run.steps.length - 1]))];
+}
+
+/** What a value is in words where it is not a finite number. @param {number} state */
+export const stateWord = (state) => ['', 'NaN', '∞', '−∞'][state] ?? '';

@@ -1,0 +1,91 @@
+// A curve as points on a screen: where there are more values than a screen can show, each column of pixels shows the
+// smallest to the largest of its values, so that no peak is lost, and a line through their mean.
+import { placesWithin } from './curves.js';
+
+/** @typedef {import('./types').Curve} Curve */
+/** @typedef {import('./types').AxisScale} AxisScale */
+/** @typedef {{line: Float32Array, spread: Float32Array, dots: Float32Array, most: number}} Pooled  spread: x, lowest, highest pixel of each column; most: values in the fullest column, 1 where none are pooled */
+
+/** More values in a pixel than that are pooled, in columns of so many pixels: lines of noise in several colours hide each other. */
+const MOST_PER_PIXEL = 1;
+export const COLUMN = 2;
+/** So few values are marked by dots as well. */
+const FEW = 60;
+const NONE = new Float32Array(0);
+
+/** The points of a curve between two steps. @param {Curve} curve @param {AxisScale} x @param {(value: number) => number} y @param {number} width in pixels @returns {Pooled} */
+export function pointsOf(curve, x, y, width) {
+  const [first, last] = placesWithin(curve.steps, x.low, x.high);
+  const from = Math.max(0, first - 1), to = Math.min(curve.steps.length - 1, last + 1);  // lines go on beyond both ends
+  if (last - first + 1 > MOST_PER_PIXEL * width) return byColumn(curve, x, y, first, last);
+  const line = new Float32Array(2 * (to - from + 1)), dots = [], few = last - first < FEW;
+  for (let i = from, k = 0; i <= to; i++, k += 2) {
+    const finite = !curve.state[i];
+    line[k] = finite ? x.at(curve.steps[i]) : NaN;
+    line[k + 1] = finite ? y(curve.values[i]) : NaN;
+    const alone = (i === 0 || curve.state[i - 1]) && (i === curve.state.length - 1 || curve.state[i + 1]);
+    if (finite && (few || alone)) dots.push(line[k], line[k + 1]);
+  }
+  return { line, spread: NONE, dots: Float32Array.from(dots), most: 1 };
+}
+
+/** @param {Curve} curve @param {AxisScale} x @param {(value: number) => number} y @param {number} first @param {number} last @returns {Pooled} */
+function byColumn(curve, x, y, first, last) {
+  /** @type {number[]} */ const line = [];
+  /** @type {number[]} */ const spread = [];
+  let column = NaN, low = Infinity, high = -Infinity, sum = 0, count = 0, values = 0, most = 1;
+  const close = () => {
+    if (count) {
+      line.push(column + COLUMN / 2, sum / count);
+      if (high - low > 0.5) spread.push(column, low, high);
+    } else if (values) line.push(NaN, NaN);
+    most = Math.max(most, values);
+    low = Infinity; high = -Infinity; sum = count = values = 0;
+  };
+  for (let i = first; i <= last; i++) {
+    const at = COLUMN * Math.floor(x.at(curve.steps[i]) / COLUMN);
+    if (at !== column) { close(); column = at; }
+    values++;
+    if (curve.state[i]) continue;
+    const height = y(curve.values[i]);
+    if (height < low) low = height;
+    if (height > high) high = height;
+    sum += height;
+    count++;
+  }
+  close();
+  return { line: Float32Array.from(line), spread: Float32Array.from(spread), dots: alone(line), most };
+}
+
+/** Points that no line reaches. @param {number[]} line */
+function alone(line) {
+  const out = [];
+  for (let k = 0; k < line.length; k += 2) {
+    if (!Number.isNaN(line[k]) && !(line[k - 2] <= line[k]) && !(line[k + 2] >= line[k])) out.push(line[k], line[k + 1]);
+  }
+  return Float32Array.from(out);
+}
+
+/** Stretches of one state that is not finite, in pixels; those that touch on the screen are one. @param {Curve} curve @param {AxisScale} x @returns {{state: number, from: number, to: number}[]} */
+export function stretchesOf(curve, x) {
+  const { steps, state } = curve, [first, last] = placesWithin(steps, x.low, x.high);
+  /** @type {{state: number, from: number, to: number}[]} */ const out = [];
+  /** @type {Map<number, {to: number}>} */ const latest = new Map();
+  const between = (/** @type {number} */ i, /** @type {number} */ k) => (k < 0 || k >= steps.length ? x.at(steps[i]) : (x.at(steps[i]) + x.at(steps[k])) / 2);
+  for (let i = first; i <= last; i++) {
+    if (!state[i]) continue;
+    let end = i;
+    while (end < last && state[end + 1] === state[i]) end++;
+    let from = between(i, i - 1), to = between(end, end + 1);
+    if (to - from < 4) { const middle = (from + to) / 2; from = middle - 2; to = middle + 2; }
+    const before = latest.get(state[i]);
+    if (before && before.to >= from) before.to = Math.max(before.to, to);
+    else {
+      const stretch = { state: state[i], from, to };
+      out.push(stretch);
+      latest.set(state[i], stretch);
+    }
+    i = end;
+  }
+  return out;
+}

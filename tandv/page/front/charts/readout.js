@@ -1,0 +1,48 @@
+// What is written below a chart: its extremes and oddities, or its values at a step.
+import { h } from '../dom.js';
+import { exact, short, whole } from '../numbers.js';
+import { nearestPlace, stateWord } from './curves.js';
+import { oddities, statisticsOf } from './statistics.js';
+
+/** @typedef {import('./types').Chart} Chart */
+/** @typedef {import('./types').Line} Line */
+const SVG = 'http://www.w3.org/2000/svg';
+
+/** A piece of a line in its colour and dashes. @param {{colour: string, dash: number[]}} line */
+export function sampleOf({ colour, dash }) {
+  const svg = document.createElementNS(SVG, 'svg'), line = document.createElementNS(SVG, 'line');
+  for (const [key, value] of Object.entries({ class: 'sample', width: '26', height: '10', 'aria-hidden': 'true' })) svg.setAttribute(key, value);
+  for (const [key, value] of Object.entries({ x1: '1', x2: '25', y1: '5', y2: '5', stroke: colour, 'stroke-width': '2.2', 'stroke-dasharray': dash.join(' ') })) line.setAttribute(key, value);
+  svg.append(line);
+  return svg;
+}
+
+/** A line's value at the step of it that is nearest, and that step where it is another. @param {Line} line @param {number} step @param {(value: number) => string} [written] */
+export function valueAt({ curve }, step, written = exact) {
+  const at = nearestPlace(curve.steps, step);
+  if (at < 0) return 'no value';
+  const text = stateWord(curve.state[at]) || written(curve.values[at]);
+  return curve.steps[at] === step ? text : `${text} (step ${whole(curve.steps[at])})`;
+}
+
+/** @param {Chart} chart @param {number | null} step null for the extremes @param {boolean} several */
+export function readoutOf(chart, step, several) {
+  if (step === null) return extremesOf(chart);
+  const values = chart.lines.map((line) => h('span', {}, ...(several ? [sampleOf(line)] : []), h('b', {}, valueAt(line, step, several ? short : exact))));
+  return several ? values : [h('span', {}, `step ${whole(step)}`), ...values];
+}
+
+/** @param {Chart} chart */
+function extremesOf({ lines, notes }) {
+  const all = lines.map((line) => statisticsOf(line.curve)), known = all.filter((s) => s.known), out = [];
+  if (known.length) {
+    const high = known.reduce((a, b) => (b.largest > a.largest ? b : a)), low = known.reduce((a, b) => (b.smallest < a.smallest ? b : a));
+    if (high.largest === low.smallest) out.push(h('span', {}, `constant ${short(high.largest)}`));
+    else out.push(h('span', { title: 'largest' }, `▲ ${short(high.largest)} at ${whole(high.largestAt)}`), h('span', { title: 'smallest' }, `▼ ${short(low.smallest)} at ${whole(low.smallestAt)}`));
+  }
+  const sum = (/** @type {'nans'|'infinite'} */ key) => all.reduce((total, s) => total + s[key], 0);
+  for (const words of oddities({ ...statisticsOf(EMPTY), nans: sum('nans'), infinite: sum('infinite') })) out.push(h('span', { className: 'odd' }, words));
+  for (const note of notes) out.push(h('span', { className: 'note' }, note));
+  return out;
+}
+const EMPTY = { steps: new Float64Array(0), values: new Float64Array(0), state: new Uint8Array(0), skipped: 0 };
