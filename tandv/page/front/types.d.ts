@@ -22,7 +22,7 @@ export interface NumberFormat {
   vanishes_at: number; bits: number;
 }
 /** Where a page opens; null where there is no log. */
-export interface Place { tt: string | null; layer: string | null; step: number | null; metric: string; format: string }
+export interface Place { tt: string | null; layer: string | null; step: number | null; metric: string; format: string; /** The axis of steps on the charts. */ axis?: 'linear' | 'log' }
 export interface Meta {
   name: string; title: string; status: string; version: number | string; notes: string[];
   runs: string[]; holds: 'log' | 'curves';

@@ -27,17 +27,29 @@ export function runOfCurves(name, answer) {
   };
 }
 
-/** A curve without the steps at which it has no value. @param {Float64Array} steps @param {Float64Array} values @param {Uint8Array} state @returns {Curve} */
+/** A curve without the steps at which it has no value; where it has one at most steps, the stretches without are kept. @param {Float64Array} steps @param {Float64Array} values @param {Uint8Array} state @returns {Curve} */
 export function ownSteps(steps, values, state) {
   let skipped = 0;
   for (let i = 0; i < state.length; i++) if (state[i] === SKIPPED) skipped++;
-  if (!skipped) return { steps, values, state, skipped };
+  if (!skipped) return { steps, values, state, skipped, without: [] };
   const kept = state.length - skipped, out = { steps: new Float64Array(kept), values: new Float64Array(kept), state: new Uint8Array(kept), skipped };
   for (let i = 0, k = 0; i < state.length; i++) {
     if (state[i] === SKIPPED) continue;
     out.steps[k] = steps[i];
     out.values[k] = values[i];
     out.state[k++] = state[i];
+  }
+  return { ...out, without: kept >= skipped ? stretchesWithout(steps, state) : [] };
+}
+
+/** Ends of stretches without a value, halfway to the next step that has one. @param {Float64Array} steps @param {Uint8Array} state */
+function stretchesWithout(steps, state) {
+  const out = [], last = state.length - 1;
+  for (let i = 0; i <= last; i++) {
+    if (state[i] !== SKIPPED) continue;
+    const from = i;
+    while (i < last && state[i + 1] === SKIPPED) i++;
+    out.push(from ? (steps[from] + steps[from - 1]) / 2 : steps[from], i < last ? (steps[i] + steps[i + 1]) / 2 : steps[i]);
   }
   return out;
 }

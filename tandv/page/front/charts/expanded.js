@@ -1,9 +1,8 @@
 // One metric in large, with its statistics and transitions.
 import { h } from '../dom.js';
-import { whole } from '../numbers.js';
 import { chartOf, linesOf } from './scene.js';
 import { plotOf } from './plot.js';
-import { readoutOf, sampleOf, valueAt } from './readout.js';
+import { largeReadout, sampleOf } from './readout.js';
 import { statisticsTable, transitionTable } from './tables.js';
 import { saveChartCsv, saveCharts } from './exports.js';
 
@@ -15,11 +14,7 @@ export function expandedLayout(board) {
     make: (size) => chartOf(metric(), board.charted(), { ...size, large: true }),
     click: board.moveTo,
     zoom: board.zoom,
-    hover(step, event) {
-      board.hover(step);
-      const lines = plot.chart?.lines ?? [], several = board.charted().runs.length > 1;
-      board.ctx.tip(step === null || !event ? null : [`step ${whole(step)}`, ...lines.map((line) => (several ? `${line.label}: ` : '') + valueAt(line, step))], event);
-    },
+    hover: board.hover,
   });
   const move = (/** @type {number} */ by) => {
     const names = board.charted().metrics, at = names.indexOf(metric());
@@ -30,7 +25,7 @@ export function expandedLayout(board) {
   const picture = (/** @type {'png'|'svg'} */ kind) => () => saveCharts(kind, board.charted(), metric(), [metric()], { w: 1000, h: 520 });
   const el = h('dialog', { className: 'expanded', tabIndex: -1 },
     h('div', { className: 'bar' }, name, meaning,
-      button('←', 'Previous metric (up)', () => move(-1)), button('→', 'Next metric (down)', () => move(1)),
+      button('↑', 'Previous metric (up)', () => move(-1)), button('↓', 'Next metric (down)', () => move(1)),
       button('CSV', 'Save as a table', () => saveChartCsv(board.charted(), metric(), [metric()])),
       button('PNG', 'Save as a picture', picture('png')), button('SVG', 'Save as a picture for print', picture('svg')),
       button('✕', 'Close (Escape)', close)),
@@ -53,7 +48,7 @@ export function expandedLayout(board) {
   function point() {
     const charted = board.charted();
     plot.point(board.cursor(), board.hovered(), charted.look);
-    if (plot.chart) readout.replaceChildren(...readoutOf(plot.chart, board.hovered() ?? board.cursor(), charted.runs.length > 1));
+    if (plot.chart) readout.replaceChildren(...largeReadout(plot.chart, board.hovered() ?? board.cursor()));
   }
   return {
     el,

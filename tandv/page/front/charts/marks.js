@@ -1,6 +1,6 @@
 // What is drawn besides curves: values that are not finite, transitions, extremes.
 import { statisticsOf } from './statistics.js';
-import { stretchesOf } from './pooling.js';
+import { WITHOUT, stretchesOf } from './pooling.js';
 
 /** @typedef {import('./types').Item} Item */
 /** @typedef {import('./types').Line} Line */
@@ -27,7 +27,7 @@ export function hatched(box, colour, lean, alpha = 1) {
 
 /** Which of the lines need a strip below (NaN, −∞) and above (∞) between two steps. @param {Line[]} lines @param {AxisScale} x */
 export function stripsOf(lines, x) {
-  const found = lines.map((line) => ({ line, stretches: statisticsOf(line.curve).nans + statisticsOf(line.curve).infinite ? stretchesOf(line.curve, x) : [] }));
+  const found = lines.map((line) => ({ line, stretches: statisticsOf(line.curve).nans + statisticsOf(line.curve).infinite + line.curve.without.length ? stretchesOf(line.curve, x) : [] }));
   const below = found.filter((one) => one.stretches.some((s) => s.state !== 2)), above = found.filter((one) => one.stretches.some((s) => s.state === 2));
   return { below, above, lowest: STRIP * Math.min(MOST_STRIPS, below.length), highest: STRIP * Math.min(MOST_STRIPS, above.length) };
 }
@@ -40,8 +40,8 @@ export function stripItems(strips, box, look, several) {
       const y = side === 'below' ? box.y + box.h - STRIP * (1 + (k % MOST_STRIPS)) : box.y + STRIP * (k % MOST_STRIPS);
       for (const { state, from, to } of stretches) {
         if ((state === 2) !== (side === 'above')) continue;
-        const colour = state === 1 ? look.nan : look.inf, x0 = Math.max(from, box.x), x1 = Math.min(to, box.x + box.w);
-        if (!several) out.push(...hatched({ x: x0, y: box.y, w: x1 - x0, h: box.h }, colour, state === 1 ? 1 : -1, 0.3));
+        const colour = state === 1 ? look.nan : state === WITHOUT ? look.muted : look.inf, x0 = Math.max(from, box.x), x1 = Math.min(to, box.x + box.w);
+        if (!several && state !== WITHOUT) out.push(...hatched({ x: x0, y: box.y, w: x1 - x0, h: box.h }, colour, state === 1 ? 1 : -1, 0.3));
         out.push(...hatched({ x: x0, y, w: x1 - x0, h: STRIP }, colour, state === 1 ? 1 : -1));
         if (several) out.push({ kind: 'rect', x: x0, y: y + STRIP - 2, w: x1 - x0, h: 2, fill: line.colour });
       }

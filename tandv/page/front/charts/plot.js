@@ -14,7 +14,7 @@ import { dotsPath, paintInside, paintItems, paintScene } from './paint.js';
  * @property {(from: number | null, to: number | null) => void} zoom
  */
 /** @typedef {ReturnType<typeof plotOf>} Plot */
-const DRAG = 6;
+const DRAGGED = 6;  // pixels that are more than a click
 
 /** @param {string} label what a screen reader says @param {PlotDoes} does */
 export function plotOf(label, does) {
@@ -49,10 +49,10 @@ export function plotOf(label, does) {
   over.addEventListener('pointermove', (event) => {
     const px = place(event);
     does.hover(nearestLogged(chart, stepAt(px)), event);
-    if (event.pointerType === 'mouse' && Math.abs(px - pressed) > DRAG) select(pressed, px);
+    if (event.pointerType === 'mouse' && Math.abs(px - pressed) > DRAGGED) select(pressed, px);
   });
   over.addEventListener('pointerup', (event) => {
-    const px = place(event), from = stepAt(Math.min(pressed, px)), to = stepAt(Math.max(pressed, px)), dragged = Math.abs(px - pressed) > DRAG;
+    const px = place(event), from = stepAt(Math.min(pressed, px)), to = stepAt(Math.max(pressed, px)), dragged = Math.abs(px - pressed) > DRAGGED;
     const usable = !Number.isNaN(pressed);
     pressed = NaN;
     if (!usable) return;

@@ -11,6 +11,8 @@ const MOST_PER_PIXEL = 1;
 export const COLUMN = 2;
 /** So few values are marked by dots as well. */
 const FEW = 60;
+/** State of a stretch in which a curve has no value. */
+export const WITHOUT = 8;
 const NONE = new Float32Array(0);
 
 /** The points of a curve between two steps. @param {Curve} curve @param {AxisScale} x @param {(value: number) => number} y @param {number} width in pixels @returns {Pooled} */
@@ -66,26 +68,28 @@ function alone(line) {
   return Float32Array.from(out);
 }
 
-/** Stretches of one state that is not finite, in pixels; those that touch on the screen are one. @param {Curve} curve @param {AxisScale} x @returns {{state: number, from: number, to: number}[]} */
+/** Stretches of one state that is not finite, and without a value, in pixels; those that touch on the screen are one. @param {Curve} curve @param {AxisScale} x @returns {{state: number, from: number, to: number}[]} */
 export function stretchesOf(curve, x) {
   const { steps, state } = curve, [first, last] = placesWithin(steps, x.low, x.high);
   /** @type {{state: number, from: number, to: number}[]} */ const out = [];
   /** @type {Map<number, {to: number}>} */ const latest = new Map();
   const between = (/** @type {number} */ i, /** @type {number} */ k) => (k < 0 || k >= steps.length ? x.at(steps[i]) : (x.at(steps[i]) + x.at(steps[k])) / 2);
+  const put = (/** @type {number} */ kind, /** @type {number} */ from, /** @type {number} */ to) => {
+    if (to - from < 4) { const middle = (from + to) / 2; from = middle - 2; to = middle + 2; }
+    const before = latest.get(kind);
+    if (before && before.to >= from) { before.to = Math.max(before.to, to); return; }
+    const stretch = { state: kind, from, to };
+    out.push(stretch);
+    latest.set(kind, stretch);
+  };
   for (let i = first; i <= last; i++) {
     if (!state[i]) continue;
     let end = i;
     while (end < last && state[end + 1] === state[i]) end++;
-    let from = between(i, i - 1), to = between(end, end + 1);
-    if (to - from < 4) { const middle = (from + to) / 2; from = middle - 2; to = middle + 2; }
-    const before = latest.get(state[i]);
-    if (before && before.to >= from) before.to = Math.max(before.to, to);
-    else {
-      const stretch = { state: state[i], from, to };
-      out.push(stretch);
-      latest.set(state[i], stretch);
-    }
+    const from = between(i, i - 1), to = between(end, end + 1);
+    put(state[i], from, to);
     i = end;
   }
+  for (let k = 0; k < curve.without.length; k += 2) if (curve.without[k + 1] >= x.low && curve.without[k] <= x.high) put(WITHOUT, x.at(Math.max(x.low, curve.without[k])), x.at(Math.min(x.high, curve.without[k + 1])));
   return out;
 }

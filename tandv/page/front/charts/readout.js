@@ -41,8 +41,14 @@ function extremesOf({ lines, notes }) {
     else out.push(h('span', { title: 'largest' }, `▲ ${short(high.largest)} at ${whole(high.largestAt)}`), h('span', { title: 'smallest' }, `▼ ${short(low.smallest)} at ${whole(low.smallestAt)}`));
   }
   const sum = (/** @type {'nans'|'infinite'} */ key) => all.reduce((total, s) => total + s[key], 0);
-  for (const words of oddities({ ...statisticsOf(EMPTY), nans: sum('nans'), infinite: sum('infinite') })) out.push(h('span', { className: 'odd' }, words));
+  const skipped = lines.reduce((total, { curve }) => total + (curve.without.length ? curve.skipped : 0), 0);
+  for (const words of oddities({ nans: sum('nans'), infinite: sum('infinite'), skipped })) out.push(h('span', { className: 'odd' }, words));
   for (const note of notes) out.push(h('span', { className: 'note' }, note));
   return out;
 }
-const EMPTY = { steps: new Float64Array(0), values: new Float64Array(0), state: new Uint8Array(0), skipped: 0 };
+
+/** Below the large chart: the names of the runs as well, and all digits. @param {Chart} chart @param {number | null} step */
+export function largeReadout(chart, step) {
+  if (step === null) return extremesOf(chart);
+  return [h('span', {}, `step ${whole(step)}`), ...chart.lines.map((line) => h('span', {}, sampleOf(line), line.label, h('b', {}, valueAt(line, step))))];
+}

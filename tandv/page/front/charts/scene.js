@@ -2,7 +2,7 @@
 import { RUN_DASHES, extentOf } from './curves.js';
 import { statisticsOf } from './statistics.js';
 import { axisScale, stepScale, ticksOfSteps, ticksOfValues } from './scales.js';
-import { COLUMN, pointsOf } from './pooling.js';
+import { COLUMN, WITHOUT, pointsOf } from './pooling.js';
 import { dotsPath } from './paint.js';
 import { extremeItems, stripItems, stripsOf, transitionItems } from './marks.js';
 
@@ -112,10 +112,10 @@ function chart(lines, shown, { w, h, large = false }, of) {
   over.push({ kind: 'path', points: [box.x, box.y + box.h + 0.5, box.x + box.w, box.y + box.h + 0.5], stroke: look.edge, width: 1 });
   for (const tick of ticksOfSteps(x, box.w)) over.push({ kind: 'text', x: Math.min(tick.at, w - 3.3 * tick.text.length), y: box.y + box.h + 12, text: tick.text, fill: look.muted, size: 11, align: 'center' });
   if (!numbers) over.push({ kind: 'text', x: box.x + box.w / 2, y: box.y + box.h / 2, text: lines.length ? 'no finite value' : 'no value in these runs', fill: look.muted, size: 12, align: 'center' });
-  const words = new Set([...strips.below, ...strips.above].flatMap((one) => one.stretches.map((s) => s.state)));
-  for (const [state, word, at] of /** @type {[number, string, number][]} */ ([[1, 'NaN', box.y + box.h - 5], [3, '−∞', box.y + box.h - (words.has(1) ? 15 : 5)], [2, '∞', box.y + 5]])) {
-    if (words.has(state)) over.push({ kind: 'text', x: box.x - 5, y: at, text: word, fill: state === 1 ? look.nan : look.inf, size: 10, align: 'right', bold: true });
-  }
+  const states = new Set([...strips.below, ...strips.above].flatMap((one) => one.stretches.map((s) => s.state)));
+  if (states.has(2)) over.push({ kind: 'text', x: box.x - 5, y: box.y + 5, text: '∞', fill: look.inf, size: 10, align: 'right', bold: true });
+  const below = /** @type {[number, string, string][]} */ ([[WITHOUT, 'none', look.muted], [1, 'NaN', look.nan], [3, '−∞', look.inf]]).filter(([state]) => states.has(state));
+  below.forEach(([, text, fill], k) => over.push({ kind: 'text', x: box.x - 5, y: box.y + box.h - 5 - 10 * k, text, fill, size: 10, align: 'right', bold: true }));
   /** @type {Item[]} */ const inside = [...transitionItems(of.marks, x, box, !of.overlaid), ...stripItems(strips, box, look, of.several)];
   const thin = lines.length > 40 ? 1 : large ? 1.9 : 1.7;
   /** @type {Map<Line, ArrayLike<number>>} */ const drawn = new Map();

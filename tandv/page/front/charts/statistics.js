@@ -6,13 +6,13 @@
 
 /** Statistics of the finite values of a curve; the standard deviation is of the population. @param {Curve} curve @returns {Statistics} */
 export function statisticsOf(curve) {
-  const found = KNOWN.get(curve) ?? computed(curve);
+  const found = KNOWN.get(curve) ?? computedStatistics(curve);
   KNOWN.set(curve, found);
   return found;
 }
 
 /** @param {Curve} curve @returns {Statistics} */
-function computed({ steps, values, state, skipped }) {
+function computedStatistics({ steps, values, state, skipped }) {
   let known = 0, nans = 0, infinite = 0, sum = 0, first = -1, last = -1, low = -1, high = -1;
   for (let i = 0; i < values.length; i++) {
     if (state[i]) { if (state[i] === 1) nans++; else infinite++; continue; }
@@ -34,8 +34,8 @@ function computed({ steps, values, state, skipped }) {
   };
 }
 
-/** What a curve has besides finite values, in words. @param {Statistics} s @returns {string[]} */
+/** What a curve has besides finite values, in words. @param {Pick<Statistics, 'nans'|'infinite'|'skipped'>} s @returns {string[]} */
 export function oddities(s) {
-  /** @type {[number, string][]} */ const kinds = [[s.nans, 'NaN'], [s.infinite, 'infinite'], [s.skipped, 'not logged']];
+  /** @type {[number, string][]} */ const kinds = [[s.nans, 'NaN'], [s.infinite, 'infinite'], [s.skipped, 'without a value']];
   return kinds.filter(([count]) => count).map(([count, word]) => `${count.toLocaleString('en-US')} ${word}`);
 }

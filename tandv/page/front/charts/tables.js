@@ -18,7 +18,7 @@ function tableOf(caption, heads, rows) {
 export function statisticsTable(metrics, charted) {
   const several = charted.runs.length > 1, number = (/** @type {number} */ v) => (Number.isNaN(v) ? '–' : short(v)), step = (/** @type {number} */ v) => (Number.isNaN(v) ? '–' : whole(v));
   const lines = metrics.flatMap((metric) => linesOf(metric, charted)), all = lines.map((line) => statisticsOf(line.curve));
-  const odd = /** @type {['nans'|'infinite'|'skipped', string][]} */ ([['nans', 'NaN'], ['infinite', 'infinite'], ['skipped', 'not logged']]);
+  const odd = /** @type {['nans'|'infinite'|'skipped', string][]} */ ([['nans', 'NaN'], ['infinite', 'infinite'], ['skipped', 'without a value']]);
   const columns = odd.filter(([key]) => all.some((s) => s[key]));
   const rows = lines.map((line, i) => {
     const s = all[i], found = charted.runs[line.run].transitions.filter((one) => one.curve === line.metric).length;

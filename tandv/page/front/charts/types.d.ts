@@ -11,6 +11,8 @@ export interface Curve {
   state: Uint8Array;
   /** steps of the run at which it has no value */
   skipped: number;
+  /** ends of the stretches of them, two by two, where most steps have a value */
+  without: number[];
 }
 
 export interface Run {
