@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Any
 
-PATIENCE = 0.05  # seconds that an answer waits for a result
+PATIENCE = 0.05  # seconds
 REST = 5  # times as long as finding out took, before a run that goes on is looked at again
 
 
@@ -13,37 +13,36 @@ class Background:
     """The last results of one kind of work, each by a key, and the thread that makes a newer one.
 
     >>> work = Background()
-    >>> work.result("key", 1, lambda: 6 * 7, patience=60)
+    >>> work.patience = None
+    >>> work.result("key", 1, lambda: 6 * 7)
     (42, True)
     """
 
     def __init__(self) -> None:
+        self.patience: float | None = PATIENCE  # seconds that an answer waits; None for as long as it takes
         self._done: dict[Hashable, tuple[Hashable, Any, float]] = {}  # version, result, when it may be made anew
         self._threads: dict[Hashable, threading.Thread] = {}
         self._lock = threading.Lock()
 
-    def result(
-        self, key: Hashable, version: Hashable, make: Callable[[], Any], patience: float = PATIENCE
-    ) -> tuple[Any, bool]:
+    def result(self, key: Hashable, version: Hashable, make: Callable[[], Any]) -> tuple[Any, bool]:
         """Return the newest result, None if there is none yet, and whether it is that of `version`.
 
         Args:
             key: what is found out.
             version: of what it is found out from.
             make: finds it out; what it raises is the result.
-            patience: seconds to wait for it.
         """
         with self._lock:
             known = self._done.get(key)
             if known is not None and known[0] == version:
                 return known[1], True
             thread = self._threads.get(key)
-            if thread is None and (known is None or time.monotonic() >= known[2]):
+            if thread is None and (known is None or self.patience is None or time.monotonic() >= known[2]):
                 thread = threading.Thread(target=self._make, args=(key, version, make), daemon=True)
                 self._threads[key] = thread
                 thread.start()
-        if thread is not None and known is None:
-            thread.join(patience)
+        if thread is not None and (known is None or self.patience is None):
+            thread.join(self.patience)
         with self._lock:
             known = self._done.get(key)
         return (None, False) if known is None else (known[1], known[0] == version)

@@ -81,7 +81,17 @@ def flagged(flags: np.ndarray, of: Columns) -> np.ndarray:
         of: the columns.
     """
     every = _pooled(np.bitwise_and, flags, of) & np.uint8(ABSENT)
-    return _pooled(np.bitwise_or, flags, of) & np.uint8(255 - ABSENT) | every
+    return any_bit(flags, of) & np.uint8(255 - ABSENT) | every
+
+
+def any_bit(bits: np.ndarray, of: Columns) -> np.ndarray:
+    """Return the bits that are set in any step of each column.
+
+    Args:
+        bits: [..., steps] of integers.
+        of: the columns.
+    """
+    return _pooled(np.bitwise_or, bits, of)
 
 
 def _pooled(how: np.ufunc, values: np.ndarray, of: Columns) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Two runs: the same tensors at the same steps, whatever the order of either, and the step where they part."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,10 @@ class Compared(NamedTuple):
     flags: np.ndarray
     parted: int | None
     words: str
+
+    def head(self) -> dict[str, Any]:
+        """Return what the head of an answer says of it."""
+        return {"parted": self.parted, "base": self.words}
 
 
 def compared(run: Run, runs: Sequence[Run], number: int, tt: str, metric: str) -> Compared:

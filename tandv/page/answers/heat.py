@@ -7,7 +7,7 @@ import numpy as np
 
 from tandv.page.answers.columns import columns, flagged, largest
 from tandv.page.answers.comparison import compared
-from tandv.page.answers.ratios import EARLY, early, logs_of_ratios, ratios
+from tandv.page.answers.ratios import CHANGE, early, logs_of_ratios, ratios
 from tandv.page.answers.run import Answer, Run
 from tandv.page.answers.sources import OVERFLOWS
 
@@ -32,10 +32,10 @@ def heat(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
         found = compared(run, runs, asked["against"], tt, metric)
         flags = flags | found.flags
         pooled = logs_of_ratios(found.ratios, of)
-        head = {"parted": found.parted, "base": found.words}
+        head = found.head()
     elif asked["change"]:
         pooled = logs_of_ratios(ratios(values, early(values)[:, None]), of)
-        head["base"] = f"log2 of {metric} over the median of its first {EARLY} values"
+        head["base"] = CHANGE.replace("{}", metric)
     else:
         pooled = largest(values, of)
     arrays = [pooled.astype(np.float32), flagged(flags, of), of.starts]

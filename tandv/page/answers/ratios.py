@@ -5,6 +5,7 @@ import numpy as np
 from tandv.page.answers.columns import Columns, highest, lowest
 
 EARLY = 5  # steps of a layer whose median a change is measured from: one step alone is noise for all that follow
+CHANGE = f"log2 of {{}} over the median of its first {EARLY} values"  # of the name of a statistic
 
 
 def early(values: np.ndarray) -> np.ndarray:

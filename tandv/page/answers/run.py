@@ -48,6 +48,10 @@ class Run:
         self.version += any(changed)
         return any(changed)
 
+    def await_all(self) -> None:
+        """Let answers wait for what is found out in the background, however long it takes, as a file must."""
+        self.firsts.patience = self.transitions.patience = None
+
     def log(self) -> LogSource:
         """Return the log. Raises BadQuestion where there are curves only."""
         if isinstance(self.source, CurvesOnly):

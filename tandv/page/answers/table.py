@@ -73,8 +73,9 @@ class TableSource:
         logged = at >= 0
         counts = self._rows["exponent_counts"]
         ends = [np.where(logged, counts[end].to_numpy(np.int64)[at], 0) for end in logframe.INFINITE]
-        table = counts[self._bins].to_numpy(np.int64)[at]
-        table[~logged] = 0
+        table = np.zeros((len(at), len(self._bins)), np.int64)
+        for column, n in enumerate(self._bins):
+            table[logged, column] = counts[n].to_numpy()[at[logged]]
         nans = self._counts("nans", at)
         return Exponents(
             self.steps,

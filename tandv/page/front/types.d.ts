@@ -63,6 +63,17 @@ export interface AnswerOf {
   meta: Meta; curves: Curves; transitions: Transitions; heat: Heat; map: ExponentMap; lines: Lines; at: At; firsts: Firsts;
 }
 
+/** Of one run in one file: what tandv/page/pooled.py says of its head and arrays, which are named here in their order. */
+export interface FileRun {
+  meta: Omit<Meta, 'steps'>; curves: Pick<Curves, 'names' | 'shown'>; transitions: Transitions;
+  firsts: Record<string, Firsts>; tensors: [string, string][]; rounded: string[]; counted: string[];
+  code: { per: number; offset: number }; change: string;
+  against: Record<string, Record<string, Record<string, Pick<Heat, 'parted' | 'base'>>>>;
+  arrays: [starts: Float64Array, steps: Int32Array, flags: Uint8Array, over: Uint16Array, high: Uint8Array, low: Uint8Array,
+    counts: Float64Array, early: Float32Array, bins: Int32Array, shares: Uint8Array, lanes: Float32Array,
+    curveSteps: Float64Array, curveValues: Float64Array, curveState: Uint8Array];
+}
+
 /** Where answers come from: a server, a kernel, or the file itself. */
 export interface Source {
   /** Whether new steps may come. */

@@ -1,0 +1,210 @@
+"""What one file holds of its runs: enough to answer every question of the page, pooled to what a screen shows.
+
+An envelope with one head for each run. Steps are pooled to C columns, those of all runs by the same steps, so that runs
+are compared column by column: a column of one run is that of another which starts at the same step. If all steps fit,
+each is a column of its own, and then only the rounding said below differs from the answers of a server.
+
+Of the head:
+
+- `meta`, `curves`, `transitions`: heads of these answers, `meta` with notes on what was pooled and rounded;
+- `firsts`: the head of that answer by the short name of a format, "" for none; steps are exact, and lie in the column
+  that has started last;
+- `tensors`: T pairs of tensor type and layer, in the order of `meta.types`;
+- `rounded` and `counted`: the names of R + K statistics, of which the codes and `counts` hold the values;
+- `code`: {`per`, `offset`} of the codes; `change`: the words for `base` of a heat map of changes, {} for the statistic;
+- `against`: by the number of another run, by tensor type, by statistic: {`parted`, `base`} of that heat map.
+
+Its arrays, in this order:
+
+- `starts` float64 [C + 1]: the step at which each column begins, and the last step;
+- `steps` int32 [C]: how many logged steps are in each column, at least 1;
+- `flags` uint8 [T, C]: 1 NaN, 2 infinity, 8 not logged (in no step of the column); where no flag is set but the value
+  of a statistic is NaN, that statistic was not logged: 8;
+- `over` uint16 [T, C]: bit i is set where the i-th of `meta.formats` overflows;
+- `high` and `low` uint8 [R, T, C]: of the value that is largest in size in the column, the two bytes of its code, which
+  is 256 * high + low: 0 NaN, 1 zero, 2 infinity, 3 minus infinity, else ±2**((code >> 1) / per - offset), negative if
+  the code is odd;
+- `counts` float64 [K, T, C]: the largest value in the column, exactly;
+- `early` float32 [R + K, T]: the median size of the first values of each tensor, which changes are measured from;
+- `bins` int32 [T, 3]: of each tensor the lowest exponent, how many there are, and the position of its first share;
+- `shares` uint8 [...]: of each tensor [C, bins]: as in the answer to `map`, the largest in the column;
+- `lanes` float32 [T, 3, C]: the largest shares of zeros, infinities and NaN in the column;
+- `curveSteps` float64, `curveValues` float64, `curveState` uint8: the arrays of the answer to `curves`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tandv.page.answers import Answers, CurvesOnly, Run
+from tandv.page.answers.columns import Columns, any_bit, flagged, highest, largest
+from tandv.page.answers.comparison import compared
+from tandv.page.answers.curves import curves, transitions
+from tandv.page.answers.firsts import firsts
+from tandv.page.answers.meta import formats_of, meta
+from tandv.page.answers.ratios import CHANGE, early
+from tandv.page.answers.sources import LogSource
+from tandv.page.answers.tensor import coded, shares_of
+from tandv.page.codes import OFFSET, PER_POWER, codes_of
+from tandv.page.envelope import pack
+from tandv.statistics import COUNTS
+
+COLUMNS = 600  # at most
+CELLS = 600_000  # of tensors times columns, at most: a log of more tensors has fewer columns
+FEWEST = 100  # columns of such a log
+
+
+class Layout(NamedTuple):
+    """The columns of one run in a file.
+
+    Args:
+        columns: which of its steps are in each.
+        steps: how many are, [C].
+    """
+
+    columns: Columns
+    steps: np.ndarray
+
+
+def pooled(answers: Answers, most: int = COLUMNS) -> bytes:
+    """Return what one file holds of some runs, an envelope with a head for each.
+
+    >>> from tandv.log.example import example_log
+    >>> from tandv.page.answers import answers_of
+    >>> from tandv.page.envelope import unpack
+    >>> [(head, arrays)] = unpack(pooled(answers_of(example_log()), most=10))
+    >>> arrays[0].tolist()[:3], arrays[1].tolist()[:2]
+    ([0.0, 5.0, 10.0], [5, 5])
+
+    Args:
+        answers: the runs.
+        most: how many columns there are at most.
+    """
+    runs = answers.runs
+    logs = [run.log() for run in runs if not isinstance(run.source, CurvesOnly)]
+    tensors = max((len(log.tensors) for log in logs), default=0)
+    found = iter(layouts([log.steps for log in logs], min(most, max(FEWEST, CELLS // max(tensors, 1)))))
+    return pack([_of_run(run, runs, None if isinstance(run.source, CurvesOnly) else next(found)) for run in runs])
+
+
+def layouts(logged: Sequence[np.ndarray], most: int) -> list[Layout]:
+    """Return the columns of each of some logs: of the same steps in all, and in each those in which it has a step.
+
+    >>> [one.columns.starts.tolist() for one in layouts([np.array([0, 2]), np.array([1, 2, 3])], 2)]
+    [[0.0, 2.0, 2.0], [0.0, 2.0, 3.0]]
+
+    Args:
+        logged: the steps of each log, ascending.
+        most: how many columns there are at most.
+    """
+    steps = np.unique(np.concatenate([np.zeros(0, np.int64), *logged]))
+    begins = np.linspace(0, len(steps), min(len(steps), most) + 1).astype(np.int64)[:-1]
+    out = []
+    for own in logged:
+        edges = np.searchsorted(own, steps[begins])
+        counts = np.diff(edges, append=len(own))
+        used = counts > 0
+        starts = np.append(steps[begins][used], own[-1:]).astype(np.float64)
+        columns = Columns(0, len(own), edges[used], starts, int(counts.max(initial=0)))
+        out.append(Layout(columns, counts[used].astype(np.int32)))
+    return out
+
+
+def _of_run(run: Run, runs: Sequence[Run], layout: Layout | None) -> tuple[dict[str, Any], list[np.ndarray]]:
+    run.await_all()
+    about, _ = meta(run, runs, {})
+    of_curves, arrays = curves(run, runs, {})
+    head: dict[str, Any] = {"meta": about, "curves": of_curves, "transitions": transitions(run, runs, {})[0]}
+    if layout is None:
+        return head, list(arrays)
+    log = run.log()
+    about["notes"] = [*about["notes"], *_notes(log, layout)]
+    counted = [name for name in log.metrics if name in COUNTS]
+    rounded = [name for name in log.metrics if name not in COUNTS]
+    kinds = about["types"]
+    formats = {"": None} | {one.short: one for one in formats_of(log)}
+    others = {str(number): _against(run, runs, number) for number, other in enumerate(runs) if other is not run}
+    head |= {
+        "firsts": {short: firsts(run, runs, {"format": one})[0] for short, one in formats.items()},
+        "tensors": [[tt, layer] for tt, layers in kinds.items() for layer in layers],
+        "rounded": rounded,
+        "counted": counted,
+        "code": {"per": PER_POWER, "offset": OFFSET},
+        "change": CHANGE,
+        "against": others,
+    }
+    return head, [*_arrays(log, layout, kinds, rounded, counted), *arrays]
+
+
+def _arrays(
+    log: LogSource, layout: Layout, kinds: dict[str, list[str]], rounded: Sequence[str], counted: Sequence[str]
+) -> list[np.ndarray]:
+    """Return the arrays of a log in their order."""
+    of, tensors = layout.columns, sum(map(len, kinds.values()))
+    size = tensors, len(of.edges)
+    flags, over = np.zeros(size, np.uint8), np.zeros(size, np.uint16)
+    codes, counts = np.zeros((len(rounded), *size), np.uint16), np.zeros((len(counted), *size))
+    base = np.zeros((len(rounded) + len(counted), tensors), np.float32)
+    first = 0
+    for tt, layers in kinds.items():
+        rows = slice(first, first := first + len(layers))
+        over[rows] = any_bit(_overflows(log, tt), of)
+        for number, name in enumerate([*rounded, *counted]):
+            values, of_cells = log.matrix(tt, name)[1:]
+            if number < len(rounded):
+                codes[number, rows] = codes_of(largest(values, of))
+            else:
+                counts[number - len(rounded), rows] = highest(values, of)
+            base[number, rows] = early(values)
+            flags[rows] = flagged(of_cells, of) if number == 0 else flags[rows] & flagged(of_cells, of)
+    # The bytes of codes lie apart, since only the high ones can be compressed much.
+    bytes_of_codes = [(codes >> 8).astype(np.uint8), codes.astype(np.uint8)]
+    return [of.starts, layout.steps, flags, over, *bytes_of_codes, counts, base, *_exponents(log, of, kinds)]
+
+
+def _overflows(log: LogSource, tt: str) -> np.ndarray:
+    """Return where formats overflow, [layers, steps] of uint16 with a bit for each."""
+    out = np.zeros((len(log.layers(tt)), len(log.steps)), np.uint16)
+    for bit, one in enumerate(formats_of(log)):
+        out |= log.overflows(tt, one.overflows_above).astype(np.uint16) << np.uint16(bit)
+    return out
+
+
+def _exponents(log: LogSource, of: Columns, kinds: dict[str, list[str]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the exponents of each tensor, their shares one tensor after the other, and the shares of the lanes."""
+    bins, cells, lanes, at = [], [], [], 0
+    for tt, layers in kinds.items():
+        for layer in layers:
+            found = log.exponents_of(tt, layer)
+            shares, of_lanes = shares_of(found)
+            codes = coded(highest(shares.T, of)).T
+            used = np.flatnonzero(codes.any(0))
+            low, high = (used[0], used[-1] + 1) if len(used) else (0, 0)
+            cells.append(codes[:, low:high].ravel())
+            bins.append((int(found.bins[low]) if high else 0, high - low, at))
+            lanes.append(highest(of_lanes, of).astype(np.float32))
+            at += cells[-1].size
+    joined = np.concatenate([np.zeros(0, np.uint8), *cells])
+    return np.array(bins, np.int32).reshape(-1, 3), joined, np.array(lanes, np.float32).reshape(-1, 3, len(of.edges))
+
+
+def _against(run: Run, runs: Sequence[Run], number: int) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return for each type and statistic that both runs have where they part, and what is compared."""
+    if isinstance(runs[number].source, CurvesOnly):
+        return {}
+    log, other = run.log(), runs[number].log()
+    kinds = [tt for tt in dict.fromkeys(tt for tt, _ in log.tensors) if other.layers(tt)]
+    metrics = [name for name in log.metrics if name in other.metrics]
+    return {tt: {name: compared(run, runs, number, tt, name).head() for name in metrics} for tt in kinds}
+
+
+def _notes(log: LogSource, layout: Layout) -> list[str]:
+    columns, steps = len(layout.steps), len(log.steps)
+    rounded = "statistics are rounded to 0.3 %, shares of exponents to 5 %, counts are exact"
+    if columns == steps:
+        return [f"this file holds all {steps:,} steps; {rounded}"]
+    return [
+        f"this file holds {steps:,} steps in {columns:,} columns, of each the value that is largest in size; {rounded}",
+        "the page that `tandv view` serves has every step",
+    ]
