@@ -1,5 +1,7 @@
 // Tables as CSV that a spreadsheet reads as what they are.
 
+/** What a file holds: a sentence, and rows of which the first has the names of the columns. @typedef {{about: string, rows: (string|number|null|undefined)[][]}} Table */
+
 /** One cell: names that a spreadsheet would run as a formula get an apostrophe; what is missing is empty. @param {string|number|null|undefined} value */
 export function csvCell(value) {
   if (value === null || value === undefined) return '';

@@ -1,7 +1,54 @@
-// Placeholder: what a cast to each format would cost at the cursor.
+// What a cast to each number format would cost at the cursor: an interval where the bins cannot tell.
+import { castShares } from './casts.js';
+import { formatColour } from './colour.js';
 import { h } from './dom.js';
-/** @param {import('./types').Ctx} ctx @returns {import('./types').Part} */
+import { limitText, percent, whole } from './numbers.js';
+/** @typedef {import('./types').Ctx} Ctx */
+/** @typedef {import('./casts.js').Interval} Interval */
+
+/** A share, or the least and the most that it can be. @param {Interval} shares */
+export const between = ([low, high]) => (percent(low) === percent(high) ? percent(low) : `${percent(low).replace(/%$/, '')}–${percent(high)}`);
+
+const HEADS = ['cast to', 'overflow', 'to zero', 'subnormal'];
+const BAD = { overflow: 1e-3, toZero: 1e-2 };  // shares from where on a number is set off
+
+/** @param {Ctx} ctx @returns {import('./types').Part & {table: () => {about: string, rows: (string|number)[][]}|null}} */
 export function formatsTable(ctx) {
-  const el = h('section', { className: 'panel formats' });
-  return { el, draw() { el.title = ctx.state.view.format; } };
+  const body = h('tbody'), caption = h('caption'), save = h('span', { className: 'save' });
+  const el = h('section', { className: 'panel formats', ariaLabel: 'what a cast would cost' }, save,
+    h('table', {}, caption, h('thead', {}, h('tr', {}, ...HEADS.map((text) => h('th', { scope: 'col' }, text)))), body));
+  /** Of all formats at the cursor. */
+  function costs() {
+    const d = ctx.data.at;
+    if (!d?.logged) return [];
+    const of = { bins: d.bins, counts: d.counts, atZero: d.lanes[0], atInfinity: d.lanes[1], stats: d.stats };
+    return Object.entries(ctx.meta.formats).map(([name, format]) => ({ name, format, shares: castShares(format, of) }));
+  }
+  const about = () => `a cast of this ${ctx.state.view.tt} at step ${whole(ctx.state.view.step ?? 0)}`;
+  return {
+    el,
+    draw() {
+      const d = ctx.data.at, all = costs();
+      caption.textContent = d && !d.logged ? 'not logged at this step' : about();
+      body.replaceChildren(...all.map(({ name, format, shares }) => {
+        const choose = () => ctx.state.set({ format: ctx.state.view.format === name ? 'none' : name });
+        const head = h('th', { scope: 'row' }, name);
+        head.style.color = formatColour(ctx.look, name);
+        const cell = (/** @type {Interval} */ interval, bad = Infinity) => h('td', { className: interval[1] > bad ? 'bad' : '' }, between(interval), interval[1] > bad ? h('span', { className: 'mark', ariaLabel: 'much' }, ' !') : null);
+        return h('tr', {
+          tabIndex: 0, ariaSelected: String(name === ctx.state.view.format), title: `largest ${limitText(format.max)}, smallest normal ${limitText(format.smallest_normal)}, to zero below ${limitText(format.vanishes_at)}; a click shows its limits`,
+          onclick: choose, onkeydown: (/** @type {KeyboardEvent} */ e) => { if (e.key === 'Enter' || e.key === ' ') { e.preventDefault(); e.stopPropagation(); choose(); } },
+        }, head, cell(shares.overflow, BAD.overflow), cell(shares.toZero, BAD.toZero), cell(shares.subnormal));
+      }));
+    },
+    table() {
+      const all = costs();
+      if (!all.length) return null;
+      const both = (/** @type {string} */ name) => [`${name}, least`, `${name}, most`];
+      return {
+        about: `${about()} (${ctx.state.view.layer}): shares of the values, from 0 to 1`,
+        rows: [['format', ...both('overflow'), ...both('to zero'), ...both('subnormal')], ...all.map(({ name, shares }) => [name, ...shares.overflow, ...shares.toZero, ...shares.subnormal])],
+      };
+    },
+  };
 }

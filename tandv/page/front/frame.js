@@ -5,6 +5,7 @@ import { stepTicks } from './ticks.js';
 /** @typedef {import('./types').Box} Box */
 /** @typedef {import('./types').Look} Look */
 /** @typedef {import('./types').Panel} Panel */
+/** @typedef {import('./svg.js').Pen} Pen */
 
 // Gutters of all panels over steps, so that the eye can go up and down.
 export const LEFT = 84, RIGHT = 62;
@@ -47,15 +48,10 @@ export function panel(name, label, margin) {
       fault.textContent = sentence ?? '';
       inner.classList.toggle('faulty', !!sentence);
     },
-    pixels(g, b, fill) {  // pixel by pixel at the screen's own resolution
-      const w = Math.max(1, Math.round(b.w * dpr)), height = Math.max(1, Math.round(b.h * dpr)), image = new ImageData(w, height);
-      fill(new Uint32Array(image.data.buffer), w, height);
-      g.putImageData(image, Math.round(b.x * dpr), Math.round(b.y * dpr));
-    },
   };
 }
 
-/** Ticks of the steps below a box. @param {CanvasRenderingContext2D} g @param {Box} b @param {ArrayLike<number>} steps @param {number} a @param {number} z @param {Look} look */
+/** Ticks of the steps below a box. @param {Pen} g @param {Box} b @param {ArrayLike<number>} steps @param {number} a @param {number} z @param {Look} look */
 export function stepAxis(g, b, steps, a, z, look) {
   g.fillStyle = look.muted; g.strokeStyle = look.edge; g.textBaseline = 'top'; g.textAlign = 'center';
   const width = (/** @type {string} */ text) => g.measureText(text).width;
@@ -66,7 +62,7 @@ export function stepAxis(g, b, steps, a, z, look) {
   }
 }
 
-/** A key of colours in the right gutter, with arrows where values were clipped. @param {CanvasRenderingContext2D} g @param {Box} b @param {Uint32Array} table @param {{at: number, text: string}[]} ticks @param {Look} look @param {boolean} below @param {boolean} above */
+/** A key of colours in the right gutter, with arrows where values were clipped. @param {Pen} g @param {Box} b @param {Uint32Array} table @param {{at: number, text: string}[]} ticks @param {Look} look @param {boolean} below @param {boolean} above */
 export function colourKey(g, b, table, ticks, look, below, above) {
   const x = b.x + b.w + 8, w = 9, y = b.y + 7, height = b.h - 14;
   for (let i = 0; i < height; i++) { g.fillStyle = cssOf(table[Math.round(255 * (1 - i / height))]); g.fillRect(x, y + i, w, 1.5); }
@@ -80,7 +76,7 @@ export function colourKey(g, b, table, ticks, look, below, above) {
   for (const t of ticks) { const ty = y + height * (1 - t.at); if (Math.abs(last - ty) > 13) { g.fillText(t.text, x + w + 4, ty); last = ty; } }
 }
 
-/** Lines of the cursor: solid where it stands, dashed under the mouse, dotted where it is pinned. @param {CanvasRenderingContext2D} g @param {Box} b @param {import('./types').CursorLines} at @param {Look} look */
+/** Lines of the cursor: solid where it stands, dashed under the mouse, dotted where it is pinned. @param {Pen} g @param {Box} b @param {import('./types').CursorLines} at @param {Look} look */
 export function cursorLines(g, b, at, look) {
   const line = (/** @type {number} */ x1, /** @type {number} */ y1, /** @type {number} */ x2, /** @type {number} */ y2, /** @type {string} */ colour, /** @type {number[]} */ dash, /** @type {boolean} */ halo) => {
     const stroke = (/** @type {string} */ style, /** @type {number} */ width) => { g.strokeStyle = style; g.lineWidth = width; g.beginPath(); g.moveTo(x1, y1); g.lineTo(x2, y2); g.stroke(); };

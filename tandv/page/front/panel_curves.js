@@ -1,10 +1,131 @@
-// Placeholder: a panel without a picture.
-import { panel } from './frame.js';
+// Losses and all other curves over steps, the chosen layer's statistic beside them. uPlot draws the lines, the axes are those of all panels.
+import uPlot from './vendor/uPlot.js';
+import { aligned, LAYER, LOSSES, layerSeries, seriesOf, valueAt, valueText } from './curve_series.js';
+import { curveChips } from './curve_chips.js';
+import { axisOf, bandsOf, gapStrips, leftAxis, lines, rightAxis } from './curve_drawing.js';
+import { h } from './dom.js';
+import { LEFT, RIGHT, cursorLines, panel } from './frame.js';
+import { exact, short, whole } from './numbers.js';
 /** @typedef {import('./types').Ctx} Ctx */
+/** @typedef {import('./curve_series.js').Series} Series */
+/** @typedef {import('./svg.js').Pen} Pen */
+
 /** @param {Ctx} ctx */
 export function curvesPanel(ctx) {
-  const p = panel('curves', 'training curves over steps', { top: 2, bottom: 2 });
+  const p = panel('curves', 'training curves over steps', { top: 6, bottom: 6 });
+  const host = h('div', { className: 'uplot-host' });
+  p.inner.insertBefore(host, p.over);
   p.title.textContent = 'curves';
-  ctx.mouse.steps(p);
+  /** Curves that are shown, by name; null until the answer says which. @type {Set<string>|null} */ let chosen = null;
+  let log = false;
+  /** @type {uPlot|null} */ let plot = null;
+  let shape = '';
+  /** @type {Series[]} */ let all = [];
+  /** What the series are made of; they are made again only when that changes. @type {unknown[]} */ let made = [];
+
+  function collect() {
+    const { data, meta } = ctx, v = ctx.state.view, other = v.other >= 0 ? data.curves[v.other] : null;
+    const from = [data.curves[v.run], other, data.lines, data.otherLines, meta.steps, v.layer, v.metric];
+    if (from.length === made.length && from.every((one, i) => one === made[i])) return false;
+    made = from;
+    const name = `${v.metric} of ${v.layer.split('.').slice(-2).join('.')}`, mine = data.curves[v.run];
+    all = [...(mine ? seriesOf(mine, meta.steps, false) : []), ...(other ? seriesOf(other, meta.steps, true) : []),
+      ...(data.lines?.high.length ? [layerSeries(data.lines, 0, meta.steps, name, false)] : []), ...(data.otherLines?.high.length ? [layerSeries(data.otherLines, 0, meta.steps, name, true)] : [])];
+    if (!chosen && mine) {
+      const named = mine.shown.filter((one) => mine.names.includes(one));
+      chosen = new Set([...(named.length ? named : mine.names.slice(0, 1)), LAYER]);
+    }
+    return true;
+  }
+  const isOn = (/** @type {Series} */ s) => (chosen ?? new Set([LAYER])).has(s.scale === LAYER ? LAYER : s.name);
+  const shown = () => all.filter((s) => isOn(s) && s.x.length);
+  const names = () => [...new Set(all.filter((s) => s.scale !== LAYER).map((s) => s.name))];
+  const colour = (/** @type {Series} */ s) => (s.scale === LAYER ? ctx.look.alarm : ctx.look.series[[0, 2, 3, 4, 5, 6, 7][names().indexOf(s.name) % 7]]);
+  const dash = (/** @type {Series} */ s) => (s.ghost ? [5, 4] : s.scale !== LAYER && names().indexOf(s.name) >= 7 ? [2, 2] : []);
+  /** The other statistics have one sign or a plain axis: a logarithm would hide it. */
+  const layerLog = () => !all.some((s) => s.scale === LAYER && (s.low ?? s.y).some((v) => v !== null && v < 0));
+  const logged = (/** @type {string} */ scale) => (scale === LAYER ? layerLog() : scale === LOSSES && log);
+  const drawn = (/** @type {number|null} */ v, /** @type {Series} */ s) => (v === null || !logged(s.scale) ? v : v > 0 ? Math.log2(v) : null);
+  /** The scale that the left axis belongs to. */
+  const left = () => { const of = shown().filter((s) => s.scale !== LAYER); return (of.find((s) => s.scale === LOSSES) ?? of[0])?.scale ?? null; };
+
+  function plotted() {
+    const on = shown(), span = ctx.span();
+    const next = JSON.stringify([on.map((s) => [s.key, !!s.low, colour(s)]), log, layerLog(), ctx.look.dark]);
+    const fresh = collectAgain || next !== shape, size = { width: Math.max(20, p.inner.clientWidth), height: Math.max(20, p.inner.clientHeight) };
+    const data = fresh ? /** @type {uPlot.AlignedData} */ (/** @type {unknown} */ (aligned(on, drawn))) : null;
+    collectAgain = false;
+    if (!plot || next !== shape) {
+      shape = next;
+      plot?.destroy();
+      const scales = Object.fromEntries([...new Set(on.map((s) => s.scale))].map((scale) => [scale, { range: padded }]));
+      /** @type {uPlot.Series[]} */ const series = [{}];
+      /** @type {uPlot.Band[]} */ const bands = [];
+      for (const s of on) {
+        const style = { scale: s.scale, stroke: colour(s), width: s.scale === LAYER ? 1.3 : 1.8, dash: dash(s), points: { show: false }, spanGaps: false };
+        series.push(style);
+        if (s.low) { series.push({ ...style, width: 0.6 }); bands.push({ series: [series.length - 2, series.length - 1], fill: `${colour(s)}40` }); }
+      }
+      plot = new uPlot({ ...size, padding: [p.box.y, RIGHT, 6, LEFT], cursor: { show: false }, legend: { show: false }, pxAlign: 0, axes: [],
+        scales: { x: { time: false, range: () => { const w = ctx.span(); return [w.a - 0.5, w.b - 0.5]; } }, ...scales }, series, bands }, data ?? [[]], host);
+    } else {
+      if (plot.width !== size.width || plot.height !== size.height) plot.setSize(size);
+      if (data) plot.setData(data, true);
+      else if (plot.scales.x.min !== span.a - 0.5 || plot.scales.x.max !== span.b - 0.5) plot.setScale('x', { min: span.a - 0.5, max: span.b - 0.5 });
+    }
+  }
+  let collectAgain = true;
+  /** @type {uPlot.Range.Function} */
+  const padded = (_, low, high) => {
+    if (low === null || high === null || low === undefined || high === undefined) return [0, 1];
+    const by = high > low ? 0.06 * (high - low) : Math.abs(low) * 0.1 || 0.5;
+    return [low - by, high + by];
+  };
+  /** Ends of a scale as uPlot has chosen them. @param {string} scale @returns {[number, number]} */
+  const ends = (scale) => [plot?.scales[scale]?.min ?? 0, plot?.scales[scale]?.max ?? 1];
+
+  /** All but the lines. @param {Pen} g */
+  function around(g) {
+    const look = ctx.look, on = shown(), scale = left(), one = on.find((s) => s.scale === scale);
+    if (scale && one) leftAxis(g, p.box, axisOf(ends(scale), p.box.h, logged(scale)), on.filter((s) => s.scale === scale && !s.ghost).length === 1 ? colour(one) : look.muted, look);
+    if (on.some((s) => s.scale === LAYER)) rightAxis(g, p.box, axisOf(ends(LAYER), p.box.h, layerLog()), look.alarm);
+    g.strokeStyle = look.edge; g.beginPath(); g.moveTo(p.box.x - 0.5, p.box.y); g.lineTo(p.box.x - 0.5, p.box.y + p.box.h + 0.5); g.lineTo(p.box.x + p.box.w, p.box.y + p.box.h + 0.5); g.stroke();
+    const found = (ctx.data.transitions[ctx.state.view.run]?.found ?? []).filter((t) => on.some((s) => !s.ghost && s.name === t.curve));
+    bandsOf(g, p.box, found.map((t) => ({ ...t, colour: colour(/** @type {Series} */ (on.find((s) => s.name === t.curve))), x: (/** @type {number} */ step) => ctx.x(ctx.index(step), p.box) })), look);
+    gapStrips(g, p.box, on.filter((s) => !s.ghost), ctx, look);
+  }
+  p.does.draw = () => {
+    collectAgain = collect() || collectAgain;
+    plotted();
+    around(p.fresh());
+    chips.draw(all, isOn, colour, ctx.index(ctx.state.view.step ?? 0), left(), log);
+  };
+  p.does.hover = () => cursorLines(p.freshOver(), p.box, ctx.lines(p.box), ctx.look);
+  const chips = curveChips({
+    look: () => ctx.look,
+    toggle(s) { const name = s.scale === LAYER ? LAYER : s.name; chosen = new Set(chosen ?? [LAYER]); if (!chosen.delete(name)) chosen.add(name); p.draw(); },
+    log() { log = !log; p.draw(); },
+  });
+  p.more.append(chips.el);
+  ctx.mouse.steps(p, { read(i) {
+    const step = ctx.meta.steps[i];
+    return [`step ${whole(step)}`, ...shown().map((s) => {
+      const k = valueAt(s, i), at = k >= 0 && s.scale !== LAYER && s.steps[k] !== step ? ` (step ${whole(s.steps[k])})` : '', low = s.low?.[k];
+      const value = low !== null && low !== undefined && low !== s.y[k] ? `${exact(low)} to ${valueText(s, k, exact)}` : valueText(s, k, exact);
+      return `${s.name}${s.ghost ? ` · ${ctx.meta.runs[ctx.state.view.other]}` : ''}: ${value}${at}`;
+    }), ...(ctx.data.transitions[ctx.state.view.run]?.found ?? []).filter((t) => isOn(/** @type {Series} */ ({ name: t.curve, scale: '' })) && step >= t.start && step <= t.end).map((t) => `transition of ${t.curve}: ${short(t.before)} → ${short(t.after)}, steps ${whole(t.start)} to ${whole(t.end)}`)];
+  } });
+  p.file = {
+    name: 'curves',
+    paint(g) { around(g); lines(g, p.box, shown().map((s) => ({ s, colour: colour(s), dash: dash(s), ends: ends(s.scale), drawn })), ctx); },
+    table() {
+      const on = shown(), span = ctx.span(), [first, last] = [ctx.meta.steps[span.a], ctx.meta.steps[span.b - 1]];
+      if (!on.length) return null;
+      const columns = on.flatMap((s) => { const label = `${s.name}${s.ghost ? ` (${ctx.meta.runs[ctx.state.view.other]})` : ''}`; return s.low ? [{ label: `${label}, smallest`, s, values: s.low }, { label: `${label}, largest`, s, values: s.y }] : [{ label, s, values: s.y }]; });
+      const steps = [...new Set(on.flatMap((s) => Array.from(s.steps)))].filter((step) => step >= first && step <= last).sort((a, b) => a - b);
+      const maps = columns.map(({ s, values }) => new Map(Array.from(s.steps, (step, k) => [step, values[k] ?? { 'NaN': NaN, '∞': Infinity }[valueText(s, k, () => '')] ?? null])));
+      return { about: `curves from step ${first} to ${last}${on.some((s) => s.low) ? '; the statistic of the layer is the largest and the smallest of a column of steps, which is named by its first' : ''}`, rows: [['step', ...columns.map((c) => c.label)], ...steps.map((step) => [step, ...maps.map((map) => map.get(step))])] };
+    },
+  };
   return p;
 }

@@ -1,10 +1,138 @@
-// Placeholder: a panel without a picture.
-import { panel } from './frame.js';
+// Layers × steps of one statistic. What is not finite is hatched whatever the statistic says.
+import { keyTicks, mixed, paletteOf, pixelOf, positionOn, scaleOf } from './colour.js';
+import { colourKey, cursorLines, panel, stepAxis } from './frame.js';
+import { INF_FLAG, MISSING_FLAG, NAN_FLAG, OVER_FLAG, heatPixels } from './heat_pixels.js';
+import { exact, ratio, whole } from './numbers.js';
+import { raster, stroke } from './pen.js';
+import { fitted, rowLabels } from './row_labels.js';
+import { swatches } from './swatches.js';
 /** @typedef {import('./types').Ctx} Ctx */
+/** @typedef {import('./types').Heat} HeatAnswer */
+/** @typedef {import('./svg.js').Pen} Pen */
+
+/** Marks of a cell in words. @param {number} flags @param {string} format */
+export const marksInWords = (flags, format) => [
+  ...(flags & NAN_FLAG ? ['has NaN'] : []), ...(flags & INF_FLAG ? ['has infinity'] : []),
+  ...(flags & OVER_FLAG ? [`max_abs overflows ${format}`] : []), ...(flags & MISSING_FLAG ? ['not logged'] : []),
+];
+
+/** @type {WeakMap<HeatAnswer, import('./colour.js').Scale>} */ const scales = new WeakMap();
+
 /** @param {Ctx} ctx @param {'heat'|'otherHeat'} [which] */
 export function heatPanel(ctx, which = 'heat') {
   const p = panel(which, 'layers by steps; the list of layers says the same', { top: 4, bottom: 20 });
-  p.title.textContent = which;
-  ctx.mouse.steps(p, { rows: true });
+  const answer = () => ctx.data[which];
+  /** Whether values are log2 of ratios. */
+  const ratios = () => ctx.state.view.colour === 'change' || (ctx.state.view.other >= 0 && ctx.state.view.compare === 'difference');
+  /** @param {HeatAnswer} d */
+  function scale(d) {
+    const paired = which === 'otherHeat' && ctx.data.heat ? ctx.data.heat : d;  // side by side: one scale for both
+    const known = scales.get(paired);
+    if (known && (known.kind === 'change') === ratios()) return known;
+    const made = scaleOf(paired.values, ratios());
+    scales.set(paired, made);
+    return made;
+  }
+
+  /** @param {Pen} g @param {number} size */
+  function paint(g, size) {
+    const d = answer(), b = p.box, look = ctx.look, names = ctx.layers(), [from, to] = ctx.rows(), span = ctx.span();
+    if (!d || !d.rows || d.rows !== names.length) return;
+    const s = scale(d), palette = paletteOf(s, look), format = look.formats[ctx.state.view.format] ?? look.muted;
+    raster(g, b, size, (px, w, h) => heatPixels(px, w, h, {
+      values: d.values, flags: d.flags, cols: d.cols, from, to, columns: ctx.columns(d.starts, w), change: ratios(), scale: s, palette, size,
+      inks: { nan: pixelOf(look.nan), inf: pixelOf(look.inf), zero: pixelOf(look.zero), missing: pixelOf(look.panel), dots: pixelOf(mixed(look.panel, look.muted, 0.6)), gap: pixelOf(look.dark ? '#1a0a14' : '#fff4fa'),
+        over: pixelOf(format), halo: pixelOf(look.halo) },
+    }));
+    g.strokeStyle = look.edge; g.strokeRect(b.x - 0.5, b.y - 0.5, b.w + 1, b.h + 1);
+    stepAxis(g, b, ctx.meta.steps, span.a, span.b, look);
+    const { labels, borders } = rowLabels(names, from, to, b.h);
+    for (const y of borders) stroke(g, b.x - 5, Math.round(b.y + y) + 0.5, b.x - 1, Math.round(b.y + y) + 0.5);
+    g.textAlign = 'right'; g.textBaseline = 'middle'; g.fillStyle = look.muted;
+    for (const label of labels) g.fillText(fitted(label.text, b.x - 12, (t) => g.measureText(t).width), b.x - 9, b.y + label.y);
+    colourKey(g, b, palette, keyTicks(s, Math.max(2, b.h / 28)), look, s.below, s.above);
+  }
+
+  p.does.draw = () => {
+    const d = answer(), v = ctx.state.view, [from, to] = ctx.rows(), span = ctx.span();
+    p.title.textContent = which === 'otherHeat' ? ctx.meta.runs[v.other] ?? '' : v.compare === 'side' && v.other >= 0 ? `${ctx.meta.name} · ${v.metric}` : `${v.tt} · ${v.metric}`;
+    p.title.title = ctx.meta.meanings[v.metric] ?? '';
+    p.more.replaceChildren(...(d ? [about(d, to - from, span.b - span.a)] : []), swatches(ctx.look, seen(d), ctx.look.formats[v.format], v.format));
+    paint(p.fresh(), p.dpr());
+  };
+  /** @param {HeatAnswer} d @param {number} rows @param {number} steps */
+  function about(d, rows, steps) {
+    const v = ctx.state.view, words = [];
+    if (v.other >= 0 && v.compare === 'difference') words.push(`divided by ${ctx.meta.runs[v.other]}`, d.parted === null ? 'they do not part' : `they part at step ${whole(d.parted)}`);
+    if (d.base) words.push(d.base);
+    words.push(`${whole(rows)} layers × ${whole(steps)} steps`);
+    if (d.pooled > 1) words.push(`largest of ${d.pooled} steps a column`);
+    return words.join(' · ');
+  }
+  /** Which marks occur. @type {WeakMap<HeatAnswer, number>} */ const occurring = new WeakMap();
+  /** @param {HeatAnswer|null} d */
+  function seen(d) {
+    if (!d) return 0;
+    let all = occurring.get(d);
+    if (all === undefined) { all = 0; for (let k = 0; k < d.flags.length; k++) all |= d.flags[k]; occurring.set(d, all); }
+    return all;
+  }
+
+  p.does.hover = () => {
+    const g = p.freshOver(), b = p.box, look = ctx.look, row = ctx.row(), y = ctx.y(row, b);
+    cursorLines(g, b, ctx.lines(b, true), look);
+    if (row < 0 || y < b.y || y > b.y + b.h) return;
+    const name = fitted(ctx.layers()[row], b.x - 14, (t) => g.measureText(t).width);  // what is chosen is named where it stands
+    g.fillStyle = look.panel; g.fillRect(0, y - 7, b.x - 7, 14);
+    g.fillStyle = look.alarm; g.textAlign = 'right'; g.textBaseline = 'middle'; g.fillText(name, b.x - 10, y);
+    g.beginPath(); g.moveTo(b.x - 1, y); g.lineTo(b.x - 7, y - 4); g.lineTo(b.x - 7, y + 4); g.fill();
+  };
+  ctx.mouse.steps(p, { rows: true, read(i, row) {
+    const d = answer(), name = ctx.layers()[row], v = ctx.state.view;
+    if (!d || d.rows !== ctx.layers().length) return null;
+    const c = ctx.column(i, d.starts), k = row * d.cols + c;
+    if (c < 0) return [name, `step ${whole(ctx.meta.steps[i])}`];
+    const value = d.values[k], flags = d.flags[k];
+    const at = d.pooled > 1 ? stepsOf(d, c) : `step ${whole(ctx.meta.steps[i])}`;
+    const words = [name, at];
+    if (!(flags & MISSING_FLAG)) words.push(`${v.metric} ${ratios() ? ratio(value) : exact(value)}${d.pooled > 1 && Number.isFinite(value) ? ' (largest)' : ''}${Math.abs(positionOn(scale(d), value) - 0.5) > 0.5 ? ', beyond the key' : ''}`);
+    return [...words, ...marksInWords(flags, v.format)];
+  } });
+  /** The logged steps of a column. @param {HeatAnswer} d @param {number} c */
+  function stepsOf(d, c) {
+    const steps = ctx.meta.steps, first = ctx.index(d.starts[c]), next = c + 1 < d.cols ? Math.ceil(ctx.index(d.starts[c + 1])) - 1 : Math.floor(ctx.index(d.starts[c + 1]));
+    return first >= next ? `step ${whole(steps[Math.round(first)])}` : `steps ${whole(steps[Math.round(first)])} to ${whole(steps[next])}`;
+  }
+
+  p.file = {
+    name: which === 'heat' ? 'layers' : 'layers-other', paint,
+    table() {
+      const d = answer(), v = ctx.state.view, names = ctx.layers(), [from, to] = ctx.rows(), span = ctx.span();
+      if (!d || d.rows !== names.length) return null;
+      const first = Math.max(0, ctx.column(span.a, d.starts)), last = Math.max(first, ctx.column(span.b - 1, d.starts));
+      const columns = Array.from({ length: last - first + 1 }, (_, i) => first + i);
+      return {
+        about: [`${v.tt}, ${v.metric}${ratios() ? ' as log2 of the ratio' : ''}`, about(d, to - from, span.b - span.a), 'a column is named by its first step'].join('; '),
+        rows: [['layer', ...columns.map((c) => d.starts[c]), 'marks'],
+          ...names.slice(from, to).map((name, r) => [name, ...columns.map((c) => (d.flags[(from + r) * d.cols + c] & MISSING_FLAG ? null : d.values[(from + r) * d.cols + c])), marksOf(d, from + r, columns)])],
+      };
+    },
+  };
+  /** Where a layer has marks, in words. @param {HeatAnswer} d @param {number} row @param {number[]} columns */
+  function marksOf(d, row, columns) {
+    const out = [], words = /** @type {[number, string][]} */ ([[NAN_FLAG, 'NaN'], [INF_FLAG, 'infinity'], [OVER_FLAG, `overflows ${ctx.state.view.format}`], [MISSING_FLAG, 'not logged']]);
+    for (const [bit, word] of words) {
+      const runs = [];
+      for (let j = 0; j < columns.length; j++) {
+        if (!(d.flags[row * d.cols + columns[j]] & bit)) continue;
+        let end = j;
+        while (end + 1 < columns.length && d.flags[row * d.cols + columns[end + 1]] & bit) end++;
+        runs.push(end > j ? `${d.starts[columns[j]]} to ${d.starts[columns[end]]}` : String(d.starts[columns[j]]));
+        j = end;
+      }
+      if (runs.length) out.push(`${word} at ${runs.join(', ')}`);
+    }
+    return out.join('; ');
+  }
   return p;
 }

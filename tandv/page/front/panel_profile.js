@@ -1,10 +1,116 @@
-// Placeholder: a panel without a picture.
-import { panel } from './frame.js';
+// One statistic of all layers at the cursor, in the rows of the heat map.
+import { keyTicks, mixed, positionOn, scaleOf } from './colour.js';
+import { cursorLines, panel } from './frame.js';
+import { INF_FLAG, MISSING_FLAG, NAN_FLAG } from './heat_pixels.js';
+import { exact, limitText, whole } from './numbers.js';
+import { hatch, labelled, stroke } from './pen.js';
+import { marksInWords } from './panel_heat.js';
+import { apart } from './ticks.js';
 /** @typedef {import('./types').Ctx} Ctx */
+/** @typedef {import('./types').At} AtAnswer */
+/** @typedef {import('./svg.js').Pen} Pen */
+
+const MAGNITUDES = /^(max_abs|mean_abs|std|rm\d+)$/;  // statistics that are compared with a format's largest value
+
 /** @param {Ctx} ctx */
 export function profilePanel(ctx) {
-  const p = panel('profile', 'the statistic of all layers at the cursor', { left: 6, right: 10, top: 4, bottom: 20 });
-  p.title.textContent = 'all layers';
-  ctx.mouse.rows(p, (row) => [ctx.layers()[row]]);
+  const p = panel('profile', 'the statistic of all layers at the cursor', { left: 8, right: 12, top: 4, bottom: 20 });
+  const ghosts = () => [...(ctx.data.pin ? [{ cell: ctx.data.pin, colour: ctx.look.series[2], dash: /** @type {number[]} */ ([]) }] : []), ...(ctx.data.other ? [{ cell: ctx.data.other, colour: ctx.look.cursor, dash: [4, 2] }] : [])];
+  const shown = (/** @type {AtAnswer} */ cell) => cell.profile.subarray(...ctx.rows());
+  /** All values shown, unclipped: a bar that ends at the edge would be a lie. */
+  function scale() {
+    const all = [ctx.data.at, ctx.data.pin, ctx.data.other].flatMap((cell) => (cell ? Array.from(shown(cell)) : []));
+    const s = scaleOf(all, false), sizes = all.filter((v) => Number.isFinite(v) && v !== 0).map((v) => Math.log2(Math.abs(v)));
+    if (!sizes.length) return s;
+    let most = -Infinity, least = Infinity;
+    for (const size of sizes) { most = Math.max(most, size); least = Math.min(least, size); }
+    if (s.kind === 'signed') { const reach = Math.max(1, Math.ceil(most - s.floor)); return { ...s, low: -reach, high: reach }; }
+    return { ...s, low: Math.floor(Math.max(least, Math.min(s.low, most - 1) - 4)) - 1, high: Math.ceil(most + 0.1) };
+  }
+
+  /** @param {Pen} g */
+  function paint(g) {
+    const b = p.box, look = ctx.look, d = ctx.data.at, [from, to] = ctx.rows(), names = ctx.layers();
+    if (!d || d.profile.length !== names.length) return;
+    const s = scale(), room = b.h / (to - from), zero = s.kind === 'signed' ? b.x + b.w / 2 : b.x;
+    const x = (/** @type {number} */ v) => b.x + Math.max(0, Math.min(1, positionOn(s, v))) * b.w;
+    g.textAlign = 'center'; g.textBaseline = 'top';
+    for (const tick of apart(keyTicks(s, Math.max(2, b.w / 48)), b.w, (t) => g.measureText(t).width, 10)) {
+      const at = Math.round(b.x + tick.at * b.w) + 0.5, half = g.measureText(tick.text).width / 2;
+      g.strokeStyle = look.grid; stroke(g, at, b.y, at, b.y + b.h);
+      g.fillStyle = look.muted; g.fillText(tick.text, Math.max(b.x + half - 6, Math.min(at, b.x + b.w + 11 - half)), b.y + b.h + 6);
+    }
+    const gap = room > 3 ? 0.5 : 0, height = Math.max(0.8, room - 2 * gap), chosen = ctx.row();
+    g.fillStyle = look.bar;
+    for (let r = from; r < to; r++) {
+      const v = d.profile[r], y = b.y + (r - from) * room + gap;
+      if (!Number.isFinite(v)) continue;
+      g.fillStyle = r === chosen ? look.alarm : v === 0 ? look.zero : v < 0 ? mixed(look.panel, look.bar, 0.6) : look.bar;
+      if (v === 0) g.fillRect(zero - (zero > b.x ? 1.5 : 0), y, 3, height);
+      else { const end = x(v); g.fillRect(Math.min(zero, end), y, Math.max(1, Math.abs(end - zero)), height); }
+    }
+    if (chosen >= from && chosen < to && height < 2) { g.fillStyle = look.alarm; const end = x(d.profile[chosen]); if (Number.isFinite(end)) g.fillRect(Math.min(zero, end), b.y + (chosen - from) * room - 0.6, Math.max(1, Math.abs(end - zero)), 2); }
+    for (let r = from; r < to; r++) {  // above the bars, so that no thin one hides them
+      const f = d.profileFlags[r], y = b.y + (r - from) * room, v = d.profile[r], h = Math.max(1, room);
+      if (f & MISSING_FLAG || !(f & 3)) continue;
+      const w = Number.isFinite(v) ? 9 : b.w;
+      if (f & NAN_FLAG) marked(g, { x: Number.isFinite(v) ? b.x + b.w - w : b.x, y, w, h }, '/', look.nan);
+      if (f & INF_FLAG) marked(g, { x: Number.isFinite(v) ? b.x + b.w - 2 * w : b.x, y, w, h }, '\\', look.inf);
+    }
+    for (const { cell, colour, dash } of ghosts()) outline(g, cell, colour, dash, x, room, from, to);
+    const format = ctx.meta.formats[ctx.state.view.format];
+    if (format && s.kind === 'log2' && MAGNITUDES.test(ctx.state.view.metric)) {
+      const at = b.x + positionOn(s, format.max) * b.w, text = `${ctx.state.view.format} ${limitText(format.max)}`;
+      if (at > b.x && at < b.x + b.w) {
+        g.strokeStyle = look.formats[ctx.state.view.format] ?? look.muted; g.lineWidth = 1.5; stroke(g, at, b.y, at, b.y + b.h); g.lineWidth = 1;
+        const w = g.measureText(text).width;
+        labelled(g, text, at + w + 10 > b.x + b.w ? at - w - 6 : at + 6, b.y + b.h - 9, look.formats[ctx.state.view.format] ?? look.muted, look.dark ? 'rgba(15,18,24,.8)' : 'rgba(255,255,255,.85)');
+      }
+    }
+    g.strokeStyle = look.edge; stroke(g, Math.round(zero) - 0.5, b.y, Math.round(zero) - 0.5, b.y + b.h);
+  }
+  /** @param {Pen} g @param {import('./types').Box} box @param {'/'|'\\'} way @param {string} ink */
+  function marked(g, box, way, ink) {
+    g.fillStyle = mixed(ctx.look.panel, ink, 0.18); g.fillRect(box.x, box.y, box.w, box.h);
+    hatch(g, box, way, ink, 6, 2);
+  }
+  /** Steps through the ends of another step's bars. @param {Pen} g @param {AtAnswer} cell @param {string} colour @param {number[]} dash @param {(v: number) => number} x @param {number} room @param {number} from @param {number} to */
+  function outline(g, cell, colour, dash, x, room, from, to) {
+    if (cell.profile.length !== ctx.layers().length) return;
+    g.strokeStyle = colour; g.lineWidth = 1.4; g.setLineDash(dash); g.beginPath();
+    for (let r = from, drawing = false; r < to; r++) {
+      const v = cell.profile[r], y = p.box.y + (r - from) * room;
+      if (!Number.isFinite(v)) { drawing = false; continue; }
+      const at = v === 0 ? p.box.x : x(v);
+      if (drawing) g.lineTo(at, y); else g.moveTo(at, y);
+      g.lineTo(at, y + room);
+      drawing = true;
+    }
+    g.stroke(); g.setLineDash([]); g.lineWidth = 1;
+  }
+
+  p.does.draw = () => {
+    p.title.textContent = 'all layers';
+    p.more.textContent = `${ctx.state.view.metric} at step ${whole(ctx.state.view.step ?? 0)}`;
+    paint(p.fresh());
+  };
+  p.does.hover = () => cursorLines(p.freshOver(), p.box, { x: null, hoverX: null, pinX: null, y: null, hoverY: ctx.hover.row === null ? null : ctx.y(ctx.hover.row, p.box) }, ctx.look);
+  ctx.mouse.rows(p, (row) => {
+    const d = ctx.data.at, v = ctx.state.view;
+    if (!d || d.profile.length !== ctx.layers().length) return null;
+    const f = d.profileFlags[row];
+    return [ctx.layers()[row], ...(f & MISSING_FLAG ? [] : [`${v.metric} ${exact(d.profile[row])}`]), ...marksInWords(f, v.format), ...ghosts().map(({ cell }) => `${cell.label}: ${exact(cell.profile[row])}`)];
+  });
+  p.file = {
+    name: 'profile', paint,
+    table() {
+      const d = ctx.data.at, v = ctx.state.view, [from, to] = ctx.rows(), all = ghosts().map(({ cell }) => cell).filter((cell) => cell.profile.length === ctx.layers().length);
+      if (!d || d.profile.length !== ctx.layers().length) return null;
+      return {
+        about: `${v.tt}, ${v.metric} of all layers shown at step ${d.step}`,
+        rows: [['layer', `step ${d.step}`, ...all.map((cell) => cell.label), 'marks'], ...ctx.layers().slice(from, to).map((name, r) => [name, d.profileFlags[from + r] & MISSING_FLAG ? null : d.profile[from + r], ...all.map((cell) => cell.profile[from + r]), marksInWords(d.profileFlags[from + r], v.format).join('; ')])],
+      };
+    },
+  };
   return p;
 }

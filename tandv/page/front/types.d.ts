@@ -126,8 +126,14 @@ export interface Panel {
   /** Take the size of the panel. */ fit(): void;
   /** Show why there is no picture, or null. */ wrong(sentence: string | null): void;
   fresh(): CanvasRenderingContext2D; freshOver(): CanvasRenderingContext2D;
-  pixels(g: CanvasRenderingContext2D, box: Box, fill: (pixels: Uint32Array, w: number, h: number) => void): void;
   dpr(): number;
+  /** What the downloads of this panel hold. */ file?: PanelFile;
+}
+export interface PanelFile {
+  /** A part of the file's name. */ name: string;
+  /** Draw the picture at `size` pixels per CSS pixel. */ paint(pen: import('./svg.js').Pen, size: number): void;
+  /** What is shown as a table, its first row the names of columns, or null where nothing is shown. */
+  table(): import('./csv.js').Table | null;
 }
 /** A table or list without canvas. */
 export interface Part { el: HTMLElement; draw(): void }

@@ -1,0 +1,31 @@
+// A button for each curve, which shows or hides it and says its value at the cursor.
+import { LAYER, LOSSES, valueAt, valueText } from './curve_series.js';
+import { h } from './dom.js';
+import { short } from './numbers.js';
+/** @typedef {import('./curve_series.js').Series} Series */
+
+const MOST_HIDDEN = 3;  // hidden curves that have a chip; more are in a list
+
+/** @param {{look: () => import('./types').Look, toggle: (s: Series) => void, log: () => void}} does */
+export function curveChips(does) {
+  const el = h('span', { className: 'chips' });
+  return {
+    el,
+    /** @param {Series[]} all @param {(s: Series) => boolean} isOn @param {(s: Series) => string} colour @param {number} place of the cursor @param {string|null} left the scale of the left axis @param {boolean} log */
+    draw(all, isOn, colour, place, left, log) {
+      const mine = all.filter((s) => !s.ghost), on = mine.filter(isOn), off = mine.filter((s) => !isOn(s));
+      const chip = (/** @type {Series} */ s) => {
+        const shown = isOn(s), dot = h('i', { className: 'dot' }), ghost = all.find((other) => other.ghost && other.name === s.name && other.scale === s.scale);
+        dot.style.background = shown ? colour(s) : does.look().muted;
+        const value = shown ? ` ${valueText(s, valueAt(s, place), short)}` : '', other = shown && ghost ? ` ┅ ${valueText(ghost, valueAt(ghost, place), short)}` : '';
+        const axis = s.scale === LAYER ? 'right axis' : s.scale === left ? 'left axis' : 'a scale of its own, without an axis';
+        return h('button', { className: 'chip', type: 'button', ariaPressed: String(shown), title: shown ? `hide ${s.name} (${axis})` : `show ${s.name}`, onclick: () => does.toggle(s) }, dot, s.name, h('b', {}, value), other);
+      };
+      const more = off.slice(MOST_HIDDEN);
+      const list = h('select', { className: 'chip', ariaLabel: 'show another curve', onchange: () => { const s = more[list.selectedIndex - 1]; if (s) does.toggle(s); } }, h('option', {}, `+ ${more.length} more`), ...more.map((s) => h('option', {}, s.name)));
+      const losses = on.some((s) => s.scale === LOSSES);
+      el.replaceChildren(...on.map(chip), ...off.slice(0, MOST_HIDDEN).map(chip), ...(more.length ? [list] : []),
+        ...(losses ? [h('button', { className: 'chip log', type: 'button', ariaPressed: String(log), title: 'a logarithmic axis for losses; values at or below zero have no place on it', onclick: does.log }, 'log')] : []));
+    },
+  };
+}

@@ -1,0 +1,102 @@
+// What stands around the lines of curves: axes, transitions, and strips where a curve is not finite.
+import { faded } from './colour.js';
+import { short } from './numbers.js';
+import { hatch, labelled, stroke } from './pen.js';
+import { plainTicks, powerTicks } from './ticks.js';
+/** @typedef {import('./types').Box} Box */
+/** @typedef {import('./types').Look} Look */
+/** @typedef {import('./svg.js').Pen} Pen */
+/** @typedef {import('./curve_series.js').Series} Series */
+/** @typedef {{low: number, high: number, ticks: import('./ticks.js').Tick[]}} Axis */
+
+const STRIP = 7;  // pixels that a strip of what is not finite is high
+
+/** Ticks between two ends; on a logarithmic axis these are log2 of the values. @param {[number, number]} ends @param {number} height @param {boolean} log @returns {Axis} */
+export function axisOf([low, high], height, log) {
+  const most = Math.max(2, height / 24);
+  if (!log) return { low, high, ticks: plainTicks(low, high, most) };
+  const whole = powerTicks(low, high, most);
+  if (whole.length >= 2) return { low, high, ticks: whole };
+  return { low, high, ticks: plainTicks(2 ** low, 2 ** high, most).filter((t) => t.at > 0).map((t) => ({ at: Math.log2(t.at), text: t.text })) };
+}
+const heightOf = (/** @type {Axis} */ a, /** @type {Box} */ b, /** @type {number} */ v) => b.y + b.h * (1 - (v - a.low) / (a.high - a.low));
+
+/** @param {Pen} g @param {Box} b @param {Axis} axis @param {string} colour @param {Look} look */
+export function leftAxis(g, b, axis, colour, look) {
+  g.textAlign = 'right'; g.textBaseline = 'middle';
+  for (const tick of axis.ticks) {
+    const y = heightOf(axis, b, tick.at);
+    if (y < b.y - 1 || y > b.y + b.h + 1) continue;
+    g.strokeStyle = look.grid; stroke(g, b.x, Math.round(y) + 0.5, b.x + b.w, Math.round(y) + 0.5);
+    g.fillStyle = colour; g.fillText(tick.text, b.x - 9, Math.max(b.y + 4, Math.min(y, b.y + b.h - 3)));
+  }
+}
+/** @param {Pen} g @param {Box} b @param {Axis} axis @param {string} colour */
+export function rightAxis(g, b, axis, colour) {
+  g.textAlign = 'left'; g.textBaseline = 'middle'; g.fillStyle = colour; g.strokeStyle = colour;
+  for (const tick of axis.ticks) {
+    const y = heightOf(axis, b, tick.at);
+    if (y < b.y - 1 || y > b.y + b.h + 1) continue;
+    stroke(g, b.x + b.w, y, b.x + b.w + 4, y);
+    g.fillText(tick.text, b.x + b.w + 9, Math.max(b.y + 4, Math.min(y, b.y + b.h - 3)));
+  }
+}
+
+/** Transitions as bands from start to end, a dashed line where they are steepest, and a label where there is room. @param {Pen} g @param {Box} b @param {(import('./types').Transition & {colour: string, x: (step: number) => number})[]} found @param {Look} look */
+export function bandsOf(g, b, found, look) {
+  /** @type {{x: number, end: number}[]} */ const taken = [];
+  for (const t of found) {
+    const x0 = Math.max(b.x, t.x(t.start)), x1 = Math.min(b.x + b.w, t.x(t.end)), at = t.x(t.step);
+    if (x1 < b.x || x0 > b.x + b.w) continue;
+    g.fillStyle = faded(t.colour, 0.16); g.fillRect(x0, b.y, Math.max(2, x1 - x0), b.h);
+    if (at >= b.x && at <= b.x + b.w) { g.strokeStyle = t.colour; g.setLineDash([1, 3]); stroke(g, at, b.y, at, b.y + b.h); g.setLineDash([]); }
+    const text = `${t.curve} ${short(t.before, 3)} → ${short(t.after, 3)}`, w = g.measureText(text).width + 8;
+    const x = Math.min(Math.max(b.x + 4, x1 + 5), b.x + b.w - w);
+    if (x < b.x || taken.some((other) => x < other.end && x + w > other.x)) continue;
+    taken.push({ x, end: x + w });
+    labelled(g, text, x + 3, b.y + 7, t.colour, faded(look.panel, 0.85));
+  }
+}
+
+/** Strips at the bottom where a curve is NaN ("/") or infinite ("\"), one above the other, with a name where there is room. @param {Pen} g @param {Box} b @param {Series[]} all @param {import('./types').Ctx} ctx @param {Look} look */
+export function gapStrips(g, b, all, ctx, look) {
+  let level = 0;
+  for (const s of all) {
+    const gaps = s.gaps.map((gap) => ({ ...gap, x0: Math.max(b.x, ctx.x(gap.from - 0.5, b)), x1: Math.min(b.x + b.w, ctx.x(gap.to + 0.5, b)) })).filter((gap) => gap.x1 > gap.x0);
+    if (!gaps.length || (level + 1) * STRIP > b.h / 2) continue;
+    const y = b.y + b.h - (level + 1) * STRIP;
+    level += 1;
+    for (const gap of gaps) {
+      const ink = gap.kind === 'nan' ? look.nan : look.inf;
+      g.fillStyle = faded(ink, 0.18); g.fillRect(gap.x0, y, Math.max(3, gap.x1 - gap.x0), STRIP - 1);
+      hatch(g, { x: gap.x0, y, w: Math.max(3, gap.x1 - gap.x0), h: STRIP - 1 }, gap.kind === 'nan' ? '/' : '\\', ink, 5, 2);
+    }
+    const widest = gaps.reduce((a, c) => (c.x1 - c.x0 > a.x1 - a.x0 ? c : a)), text = `${s.name} is ${widest.kind === 'nan' ? 'NaN' : 'infinite'}`;
+    if (level === 1 && widest.x1 - widest.x0 > g.measureText(text).width + 10) labelled(g, text, widest.x0 + 6, y - 9, widest.kind === 'nan' ? look.nan : look.inf, faded(look.panel, 0.8));
+  }
+}
+
+/** The lines themselves, for a file. @param {Pen} g @param {Box} b @param {{s: Series, colour: string, dash: number[], ends: [number, number], drawn: (v: number|null, s: Series) => number|null}[]} all @param {import('./types').Ctx} ctx */
+export function lines(g, b, all, ctx) {
+  const span = ctx.span();
+  g.save();
+  g.beginPath(); g.rect(b.x, b.y, b.w, b.h); g.clip();
+  for (const { s, colour, dash, ends, drawn } of all) {
+    const axis = { low: ends[0], high: ends[1], ticks: [] };
+    for (const [values, width] of /** @type {[(number|null)[], number][]} */ ([[s.y, s.scale === 'layer' ? 1.3 : 1.8], ...(s.low ? [[s.low, 0.6]] : [])])) {
+      g.strokeStyle = colour; g.lineWidth = width; g.setLineDash(dash);
+      g.beginPath();
+      let drawing = false;
+      for (let k = 0; k < s.x.length; k++) {
+        const v = drawn(values[k], s);
+        if (s.x[k] < span.a - 2 || s.x[k] > span.b + 1) continue;
+        if (v === null) { drawing = false; continue; }
+        const x = ctx.x(s.x[k], b), y = heightOf(axis, b, v);
+        if (drawing) g.lineTo(x, y); else g.moveTo(x, y);
+        drawing = true;
+      }
+      g.stroke();
+    }
+  }
+  g.restore();
+}

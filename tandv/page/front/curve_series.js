@@ -1,0 +1,93 @@
+// Curves as series over the axis of logged steps, and where they have no finite value.
+import { lastAtOrBelow, placeOf } from './numbers.js';
+/** @typedef {import('./types').Curves} CurvesAnswer */
+/** @typedef {import('./types').Lines} LinesAnswer */
+
+/**
+ * x: fractional indices of the logged steps, sorted; y: null where there is no finite value.
+ * `scale` names what shares an axis: losses do, other curves have one each, "layer" is the statistic of the chosen layer.
+ * @typedef {{key: string, name: string, ghost: boolean, scale: string, x: number[], y: (number|null)[], low: (number|null)[]|null, gaps: Gap[], steps: ArrayLike<number>}} Series
+ * @typedef {{kind: 'nan'|'inf', from: number, to: number}} Gap  fractional indices of the first and the last such value
+ */
+export const LOSSES = 'losses', LAYER = 'layer';
+const STATES = /** @type {Record<number, Gap['kind']>} */ ({ 1: 'nan', 2: 'inf', 3: 'inf' }), ABSENT = 8;
+
+/** The fractional index of a step, also beyond the logged ones. @param {ArrayLike<number>} steps @param {number} step */
+export function placeBeyond(steps, step) {
+  const n = steps.length;
+  if (n < 2 || (step >= steps[0] && step <= steps[n - 1])) return placeOf(steps, step);
+  return step < steps[0] ? (step - steps[0]) / (steps[1] - steps[0]) : n - 1 + (step - steps[n - 1]) / (steps[n - 1] - steps[n - 2]);
+}
+
+/** What shares an axis with a curve. @param {string} name */
+export const scaleName = (name) => (/loss|perplexity|\bce\b|\bnll\b/i.test(name) ? LOSSES : name);
+
+/** @param {CurvesAnswer} curves @param {ArrayLike<number>} steps the logged ones @param {boolean} ghost whether they are of another run @returns {Series[]} */
+export function seriesOf(curves, steps, ghost) {
+  const places = Array.from(curves.steps, (step) => placeBeyond(steps, step)), n = places.length;
+  return curves.names.map((name, i) => {
+    const x = [], y = [], at = [];
+    /** @type {Gap[]} */ const gaps = [];
+    /** @type {Gap|null} */ let open = null;
+    for (let k = 0; k < n; k++) {
+      const state = curves.state[i * n + k];
+      if (state === ABSENT) continue;
+      x.push(places[k]); at.push(curves.steps[k]);
+      y.push(state === 0 ? curves.values[i * n + k] : null);
+      const kind = STATES[state];
+      if (kind && open?.kind === kind) open.to = places[k];
+      else if (kind) gaps.push(open = { kind, from: places[k], to: places[k] });
+      else open = null;
+    }
+    return { key: `${ghost ? 'other' : 'this'}:${name}`, name, ghost, scale: scaleName(name), x, y, low: null, gaps, steps: at };
+  });
+}
+
+/** The chosen layer's statistic: the largest of each column, and the smallest where several steps share one. @param {LinesAnswer} lines @param {number} which of its statistics @param {ArrayLike<number>} steps @param {string} name @param {boolean} ghost @returns {Series} */
+export function layerSeries(lines, which, steps, name, ghost) {
+  const cols = lines.starts.length - 1, high = lines.high[which], low = lines.low[which], flags = lines.flags[which];
+  const ends = lines.starts[cols];
+  const x = [], at = [], y = [], under = [];
+  /** @type {Gap[]} */ const gaps = [];
+  let pooled = false;
+  for (let c = 0; c < cols; c++) {
+    if (flags[c] & 8) continue;
+    const first = placeBeyond(steps, lines.starts[c]), after = c + 1 < cols ? placeBeyond(steps, lines.starts[c + 1]) - 1 : placeBeyond(steps, ends);
+    const place = Math.max(first, (first + after) / 2), kind = flags[c] & 1 ? 'nan' : flags[c] & 2 ? 'inf' : null;
+    x.push(place); at.push(lines.starts[c]);
+    y.push(Number.isFinite(high[c]) ? high[c] : null); under.push(Number.isFinite(low[c]) ? low[c] : null);
+    pooled ||= high[c] > low[c];
+    const last = gaps[gaps.length - 1];
+    if (kind && last?.kind === kind && place - last.to <= after - first + 1.01) last.to = place;
+    else if (kind) gaps.push({ kind, from: place, to: place });
+  }
+  return { key: `${ghost ? 'other' : 'this'}:${LAYER}`, name, ghost, scale: LAYER, x, y, low: pooled ? under : null, gaps, steps: at };
+}
+
+/** All series on one x, as uPlot wants them: null is a gap, undefined no point of this one. @param {Series[]} all @param {(value: number|null, series: Series) => number|null} drawn @returns {[number[], ...(number|null|undefined)[][]]} */
+export function aligned(all, drawn) {
+  const one = all.length > 0 && all.every((series) => series.x === all[0].x || (series.x.length === all[0].x.length && series.x.every((v, i) => v === all[0].x[i])));
+  if (one) return [all[0].x, ...all.flatMap((s) => [s.y.map((v) => drawn(v, s)), ...(s.low ? [s.low.map((v) => drawn(v, s))] : [])])];
+  const xs = [...new Set(all.flatMap((s) => s.x))].sort((a, b) => a - b), at = new Map(xs.map((v, i) => [v, i]));
+  const spread = (/** @type {Series} */ s, /** @type {(number|null)[]} */ values) => {
+    /** @type {(number|null|undefined)[]} */ const out = new Array(xs.length).fill(undefined);
+    s.x.forEach((v, i) => { out[/** @type {number} */ (at.get(v))] = drawn(values[i], s); });
+    return out;
+  };
+  return [xs, ...all.flatMap((s) => [spread(s, s.y), ...(s.low ? [spread(s, s.low)] : [])])];
+}
+
+/** The index of the last value at or before a place, or -1. @param {Series} series @param {number} place */
+export function valueAt(series, place) {
+  if (!series.x.length || series.x[0] > place + 1e-9) return -1;
+  return lastAtOrBelow(series.x, place + 1e-9);
+}
+
+/** A value of a series in words, its gaps included. @param {Series} series @param {number} k @param {(value: number) => string} text */
+export function valueText(series, k, text) {
+  if (k < 0) return '–';
+  const value = series.y[k];
+  if (value !== null) return text(value);
+  const gap = series.gaps.find((one) => series.x[k] >= one.from && series.x[k] <= one.to);
+  return gap ? { nan: 'NaN', inf: '∞' }[gap.kind] : '–';
+}

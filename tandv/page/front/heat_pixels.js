@@ -1,0 +1,124 @@
+// Layers × steps as pixels: colours of values, hatching of what is not finite, outlines of what overflows a format.
+import { positionOn } from './colour.js';
+
+export const NAN_FLAG = 1, INF_FLAG = 2, OVER_FLAG = 4, MISSING_FLAG = 8;
+const WHOLE = 16;  // no finite value at all: the cell is hatched instead of coloured
+const PERIOD = 6, LEAST = 3;  // CSS pixels: of the hatching, and how wide a mark is at least
+
+/**
+ * @typedef {{values: ArrayLike<number>, flags: ArrayLike<number>, cols: number, from: number, to: number, columns: Int32Array, change: boolean,
+ *   scale: import('./colour.js').Scale, palette: Uint32Array, size: number,
+ *   inks: {nan: number, inf: number, zero: number, missing: number, dots: number, gap: number, over: number, halo: number}}} HeatPicture
+ * values, flags [row, column]; rows `from` to `to` (excluded) are shown, `columns` [pixel] says which column is seen there (-1: none); size: pixels per CSS pixel
+ */
+
+/** @param {Uint32Array} px [h, w] @param {number} w @param {number} h @param {HeatPicture} of */
+export function heatPixels(px, w, h, of) {
+  const rows = of.to - of.from, marks = new Uint8Array(w * h);
+  const colour = new Uint32Array(w), mark = new Uint8Array(w), solid = new Uint8Array(w);
+  let first = -1, last = -1;
+  for (let y = 0; y < h; y++) {
+    const from = of.from + Math.floor((y / h) * rows), to = Math.max(from + 1, of.from + Math.floor(((y + 1) / h) * rows));
+    if (from !== first || to !== last) {
+      pooledRow(from, to, of, colour, mark);
+      widened(mark, colour, LEAST * of.size);
+      thinRuns(mark, solid, h / rows < PERIOD * of.size ? PERIOD * of.size : 0);
+      first = from; last = to;
+    }
+    paintRow(px, y, w, colour, mark, solid, of);
+    marks.set(mark, y * w);
+  }
+  outline(px, marks, w, h, of);
+}
+
+/** What is seen in a row of pixels that shows some layers: the largest finite magnitude, and the flags of all. @param {number} from @param {number} to @param {HeatPicture} of @param {Uint32Array} colour @param {Uint8Array} mark */
+function pooledRow(from, to, of, colour, mark) {
+  const { values, flags, cols, columns, change, scale, palette, inks } = of;
+  let seen = -2;
+  for (let x = 0; x < columns.length; x++) {
+    const c = columns[x];
+    if (c === seen) { colour[x] = colour[x - 1]; mark[x] = mark[x - 1]; continue; }
+    seen = c;
+    if (c < 0) { colour[x] = inks.missing; mark[x] = MISSING_FLAG; continue; }
+    let flag = 0, best = NaN, logged = false;
+    for (let r = from; r < to; r++) {
+      const k = r * cols + c, value = values[k], f = flags[k];
+      if (f & MISSING_FLAG) continue;
+      logged = true;
+      flag |= f & 7;
+      if (Number.isNaN(best) || (!Number.isFinite(best) && Number.isFinite(value)) || (Number.isFinite(value) && Math.abs(value) > Math.abs(best))) best = value;
+    }
+    if (!logged) { colour[x] = inks.missing; mark[x] = MISSING_FLAG; continue; }
+    mark[x] = flag;
+    if (Number.isNaN(best)) {
+      if (flag & 3) mark[x] |= WHOLE; else mark[x] |= MISSING_FLAG;  // a statistic without a value, though nothing is NaN
+      colour[x] = inks.missing;
+    } else if (!Number.isFinite(best) && flag & INF_FLAG) { mark[x] |= WHOLE; colour[x] = inks.missing; }
+    else if (change ? best === -Infinity : best === 0) colour[x] = inks.zero;
+    else colour[x] = palette[Math.max(0, Math.min(255, Math.floor(256 * positionOn(scale, best))))];
+  }
+}
+
+/** Widen marks of what is not finite that would be too narrow to be seen. @param {Uint8Array} mark @param {Uint32Array} colour @param {number} least */
+function widened(mark, colour, least) {
+  for (let x = 0; x < mark.length;) {
+    if (!(mark[x] & 3)) { x++; continue; }
+    let end = x;
+    while (end < mark.length && mark[end] & 3) end++;
+    let left = x, right = end;
+    while (right - left < least && (left > 0 || right < mark.length)) {
+      if (right < mark.length && !(mark[right] & 3)) right++;
+      if (right - left < least && left > 0 && !(mark[left - 1] & 3)) left--; else if (right >= mark.length || mark[right] & 3) break;
+    }
+    for (let i = left; i < x; i++) { mark[i] = mark[x]; colour[i] = colour[x]; }
+    for (let i = end; i < right; i++) { mark[i] = mark[end - 1]; colour[i] = colour[end - 1]; }
+    x = Math.max(right, end);
+  }
+}
+
+/** Where marks are too small for a hatching, they are filled. @param {Uint8Array} mark @param {Uint8Array} solid @param {number} narrow */
+function thinRuns(mark, solid, narrow) {
+  solid.fill(0);
+  for (let x = 0; narrow && x < mark.length;) {
+    let end = x;
+    while (end < mark.length && (mark[end] & 3) === (mark[x] & 3)) end++;
+    if (mark[x] & 3 && end - x < narrow) solid.fill(1, x, end);
+    x = end;
+  }
+}
+
+/** @param {Uint32Array} px @param {number} y @param {number} w @param {Uint32Array} colour @param {Uint8Array} mark @param {Uint8Array} solid @param {HeatPicture} of */
+function paintRow(px, y, w, colour, mark, solid, of) {
+  const { inks, size } = of, at = y * w, period = PERIOD * size;
+  px.set(colour, at);
+  for (let x = 0; x < w; x++) {
+    const m = mark[x];
+    if (m & MISSING_FLAG) { if (y % period < size && (x + (Math.floor(y / period) % 2) * (period / 2)) % period < size) px[at + x] = inks.dots; continue; }
+    if (!(m & 3)) continue;
+    const up = (x + y) % period, down = (x + period * 4096 - y) % period, whole = m & WHOLE;
+    const [ink, halo] = whole ? [4 * size, 2 * size] : [1.5 * size, 1 * size];  // a part: thin lines over the colour of the rest
+    if (solid[x]) px[at + x] = m & NAN_FLAG ? inks.nan : inks.inf;
+    else if (m & NAN_FLAG && up < ink) px[at + x] = inks.nan;
+    else if (m & INF_FLAG && (m & NAN_FLAG ? down < 1.5 * size : down < ink)) px[at + x] = inks.inf;
+    else if (whole || (m & NAN_FLAG && up < ink + halo) || (m & INF_FLAG && down < ink + halo)) px[at + x] = inks.gap;
+  }
+}
+
+/** Outline what overflows the chosen format, with a halo, since no colour is seen on all others. @param {Uint32Array} px @param {Uint8Array} marks @param {number} w @param {number} h @param {HeatPicture} of */
+function outline(px, marks, w, h, of) {
+  const t = Math.max(1, Math.round(of.size)), { over, halo } = of.inks;
+  for (let y = 0; y < h; y++) for (let x = 0; x < w; x++) {
+    const k = y * w + x;
+    if (!(marks[k] & OVER_FLAG)) continue;
+    const left = x < t || !(marks[k - t] & OVER_FLAG), right = x >= w - t || !(marks[k + t] & OVER_FLAG);
+    const above = y < t || !(marks[k - t * w] & OVER_FLAG), below = y >= h - t || !(marks[k + t * w] & OVER_FLAG);
+    if (!left && !right && !above && !below) continue;
+    px[k] = over;
+    for (let d = 1; d <= t; d++) {
+      if (left && x >= d && !(marks[k - d] & OVER_FLAG)) px[k - d] = halo;
+      if (right && x < w - d && !(marks[k + d] & OVER_FLAG)) px[k + d] = halo;
+      if (above && y >= d && !(marks[k - d * w] & OVER_FLAG)) px[k - d * w] = halo;
+      if (below && y < h - d && !(marks[k + d * w] & OVER_FLAG)) px[k + d * w] = halo;
+    }
+  }
+}
