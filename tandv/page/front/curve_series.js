@@ -28,16 +28,16 @@ export function seriesOf(curves, steps, ghost) {
   return curves.names.map((name, i) => {
     const x = [], y = [], at = [];
     /** @type {Gap[]} */ const gaps = [];
-    /** @type {Gap|null} */ let open = null;
+    /** @type {Gap['kind']|undefined} */ let before;
     for (let k = 0; k < n; k++) {
       const state = curves.state[i * n + k];
       if (state === ABSENT) continue;
       x.push(places[k]); at.push(curves.steps[k]);
       y.push(state === 0 ? curves.values[i * n + k] : null);
-      const kind = STATES[state];
-      if (kind && open?.kind === kind) open.to = places[k];
-      else if (kind) gaps.push(open = { kind, from: places[k], to: places[k] });
-      else open = null;
+      const kind = STATES[state], last = gaps[gaps.length - 1];
+      if (kind && before === kind) last.to = places[k];
+      else if (kind) gaps.push({ kind, from: places[k], to: places[k] });
+      before = kind;
     }
     return { key: `${ghost ? 'other' : 'this'}:${name}`, name, ghost, scale: scaleName(name), x, y, low: null, gaps, steps: at };
   });

@@ -1,6 +1,6 @@
 // Losses and all other curves over steps, the chosen layer's statistic beside them. uPlot draws the lines, the axes are those of all panels.
 import uPlot from './vendor/uPlot.js';
-import { aligned, LAYER, LOSSES, layerSeries, seriesOf, valueAt, valueText } from './curve_series.js';
+import { aligned, LAYER, LOSSES, layerSeries, scaleName, seriesOf, valueAt, valueText } from './curve_series.js';
 import { curveChips } from './curve_chips.js';
 import { axisOf, bandsOf, gapStrips, leftAxis, lines, rightAxis } from './curve_drawing.js';
 import { h } from './dom.js';
@@ -32,8 +32,8 @@ export function curvesPanel(ctx) {
     all = [...(mine ? seriesOf(mine, meta.steps, false) : []), ...(other ? seriesOf(other, meta.steps, true) : []),
       ...(data.lines?.high.length ? [layerSeries(data.lines, 0, meta.steps, name, false)] : []), ...(data.otherLines?.high.length ? [layerSeries(data.otherLines, 0, meta.steps, name, true)] : [])];
     if (!chosen && mine) {
-      const named = mine.shown.filter((one) => mine.names.includes(one));
-      chosen = new Set([...(named.length ? named : mine.names.slice(0, 1)), LAYER]);
+      const losses = mine.names.filter((one) => scaleName(one) === LOSSES), first = mine.shown.find((one) => mine.names.includes(one)) ?? mine.names[0];
+      chosen = new Set([...(losses.length ? losses : first === undefined ? [] : [first]), LAYER]);
     }
     return true;
   }
@@ -58,7 +58,7 @@ export function curvesPanel(ctx) {
     if (!plot || next !== shape) {
       shape = next;
       plot?.destroy();
-      const scales = Object.fromEntries([...new Set(on.map((s) => s.scale))].map((scale) => [scale, { range: padded }]));
+      const scales = Object.fromEntries([...new Set(on.map((s) => s.scale))].map((scale) => [scale, { range: () => ends(scale) }]));
       /** @type {uPlot.Series[]} */ const series = [{}];
       /** @type {uPlot.Band[]} */ const bands = [];
       for (const s of on) {
@@ -66,7 +66,7 @@ export function curvesPanel(ctx) {
         series.push(style);
         if (s.low) { series.push({ ...style, width: 0.6 }); bands.push({ series: [series.length - 2, series.length - 1], fill: `${colour(s)}40` }); }
       }
-      plot = new uPlot({ ...size, padding: [p.box.y, RIGHT, 6, LEFT], cursor: { show: false }, legend: { show: false }, pxAlign: 0, axes: [],
+      plot = new uPlot({ ...size, padding: [p.box.y, RIGHT, 6, LEFT], cursor: { show: false }, legend: { show: false }, pxAlign: 0, axes: [{ show: false }],
         scales: { x: { time: false, range: () => { const w = ctx.span(); return [w.a - 0.5, w.b - 0.5]; } }, ...scales }, series, bands }, data ?? [[]], host);
     } else {
       if (plot.width !== size.width || plot.height !== size.height) plot.setSize(size);
@@ -75,14 +75,25 @@ export function curvesPanel(ctx) {
     }
   }
   let collectAgain = true;
-  /** @type {uPlot.Range.Function} */
-  const padded = (_, low, high) => {
-    if (low === null || high === null || low === undefined || high === undefined) return [0, 1];
-    const by = high > low ? 0.06 * (high - low) : Math.abs(low) * 0.1 || 0.5;
-    return [low - by, high + by];
-  };
-  /** Ends of a scale as uPlot has chosen them. @param {string} scale @returns {[number, number]} */
-  const ends = (scale) => [plot?.scales[scale]?.min ?? 0, plot?.scales[scale]?.max ?? 1];
+  /** Ends of each scale: what is drawn of its curves within the steps shown, with some room. @type {Record<string, [number, number]>} */ let extents = {};
+  function measure() {
+    const span = ctx.span();
+    extents = {};
+    for (const s of shown()) {
+      let [low, high] = extents[s.scale] ?? [Infinity, -Infinity];
+      for (const values of [s.y, ...(s.low ? [s.low] : [])]) for (let k = 0; k < values.length; k++) {
+        const v = s.x[k] < span.a - 0.5 || s.x[k] > span.b - 0.5 ? null : drawn(values[k], s);
+        if (v !== null && v < low) low = v;
+        if (v !== null && v > high) high = v;
+      }
+      extents[s.scale] = [low, high];
+    }
+    for (const [scale, [low, high]] of Object.entries(extents)) {
+      const by = high > low ? 0.06 * (high - low) : Math.abs(low) * 0.1 || 0.5;
+      extents[scale] = high >= low ? [low - by, high + by] : [0, 1];
+    }
+  }
+  const ends = (/** @type {string} */ scale) => extents[scale] ?? /** @type {[number, number]} */ ([0, 1]);
 
   /** All but the lines. @param {Pen} g */
   function around(g) {
@@ -96,6 +107,7 @@ export function curvesPanel(ctx) {
   }
   p.does.draw = () => {
     collectAgain = collect() || collectAgain;
+    measure();
     plotted();
     around(p.fresh());
     chips.draw(all, isOn, colour, ctx.index(ctx.state.view.step ?? 0), left(), log);

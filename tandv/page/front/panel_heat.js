@@ -80,7 +80,9 @@ export function heatPanel(ctx, which = 'heat') {
 
   p.does.hover = () => {
     const g = p.freshOver(), b = p.box, look = ctx.look, row = ctx.row(), y = ctx.y(row, b);
-    cursorLines(g, b, ctx.lines(b, true), look);
+    const [from, to] = ctx.rows(), span = ctx.span(), w = Math.max(9, b.w / (span.b - span.a) + 6), h = Math.max(9, b.h / (to - from) + 6);
+    const lines = ctx.lines(b, true);  // they leave the cell free where they would cross: what happened at one step is seen
+    cursorLines(g, b, lines, look, lines.x === null ? null : { x: lines.x - w / 2, y: y - h / 2, w, h });
     if (row < 0 || y < b.y || y > b.y + b.h) return;
     const name = fitted(ctx.layers()[row], b.x - 14, (t) => g.measureText(t).width);  // what is chosen is named where it stands
     g.fillStyle = look.panel; g.fillRect(0, y - 7, b.x - 7, 14);
