@@ -18,10 +18,16 @@ def log(layers: int = 42, steps: int = 160, breaks: int | None = BREAKS, seed: i
     kinds = ("Activation", "Gradient", "Weight")
     df = example_log(layers=layers, steps=steps, tensor_types=kinds, dtype="float32", seed=seed)
     meta, numel = df["metadata"], df[("scalar_stats", "numel")].to_numpy()
-    step, name, active = meta["step"].to_numpy(), meta["name"].astype(str), (meta["tensor_type"] == "Activation").to_numpy()
+    step, name, active = (
+        meta["step"].to_numpy(),
+        meta["name"].astype(str),
+        (meta["tensor_type"] == "Activation").to_numpy(),
+    )
     counts = [column for column in df.columns if column[0] == "exponent_counts"]
     finite = [column for column in counts if np.isfinite(column[1])]
-    statistics = [("scalar_stats", one) for one in ("mean", "std", "mean_abs", "max_abs", "min_abs", "rm2", "rm4", "rm8")]
+    statistics = [
+        ("scalar_stats", one) for one in ("mean", "std", "mean_abs", "max_abs", "min_abs", "rm2", "rm4", "rm8")
+    ]
 
     # The hot layer grows by a power of two in four steps, its histogram with it.
     hot, at = (active & (name == HOT).to_numpy()), np.clip((step - 70) // 4, 0, 9)

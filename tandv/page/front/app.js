@@ -80,7 +80,7 @@ export async function mount(root, source, options = {}) {
   let lost = /** @type {string|null} */ (null);
   const head = header(ctx, { help: keys.help, lost: () => lost });
   const words = readout(ctx);
-  saving(ctx);
+  saving(ctx, formats);
   const screen = h('main', { className: 'screen' }, h('aside', { className: 'side' }, tree.el, findings.el), P.curves.el, formats.el, strip.el, film.el,
     h('div', { className: 'heats' }, P.heat.el, P.otherHeat.el), P.profile.el, P.exponents.el, P.histogram.el);
   const help = root.querySelector('dialog');

@@ -27,13 +27,13 @@ export function saving(ctx, formats) {
     const file = p.file;
     if (!file) continue;
     const name = () => fileName(ctx.meta.name, file.name, ctx.state.view.tt, file.name === 'layers' ? '' : ctx.state.view.layer, ctx.state.view.metric);
-    p.save.append(button('PNG', 'save as a picture', async () => saveAs(await png(ctx, p), `${name()}.png`)), button('SVG', 'save as a drawing', () => saveAs(new Blob([svg(ctx, p)], { type: 'image/svg+xml' }), `${name()}.svg`)),
-      button('CSV', 'save what is shown as a table', () => csv(ctx, name(), file.table())));
+    p.save.append(saveButton('PNG', 'save as a picture', async () => saveAs(await png(ctx, p), `${name()}.png`)), saveButton('SVG', 'save as a drawing', () => saveAs(new Blob([svg(ctx, p)], { type: 'image/svg+xml' }), `${name()}.svg`)),
+      saveButton('CSV', 'save what is shown as a table', () => csv(ctx, name(), file.table())));
   }
-  formats?.el.querySelector('.save')?.append(button('CSV', 'save as a table', () => csv(ctx, fileName(ctx.meta.name, 'formats', ctx.state.view.tt, ctx.state.view.layer), formats.table())));
+  formats?.el.querySelector('.save')?.append(saveButton('CSV', 'save as a table', () => csv(ctx, fileName(ctx.meta.name, 'formats', ctx.state.view.tt, ctx.state.view.layer), formats.table())));
 }
 /** @param {string} text @param {string} title @param {() => void} onclick */
-const button = (text, title, onclick) => h('button', { type: 'button', title, ariaLabel: `${title} (${text})`, onclick }, text);
+const saveButton = (text, title, onclick) => h('button', { type: 'button', title, ariaLabel: `${title} (${text})`, onclick }, text);
 
 /** @param {Ctx} ctx @param {string} name @param {import('./csv.js').Table|null} table */
 function csv(ctx, name, table) {

@@ -3,7 +3,7 @@ import { positionOn } from './colour.js';
 
 export const NAN_FLAG = 1, INF_FLAG = 2, OVER_FLAG = 4, MISSING_FLAG = 8;
 const WHOLE = 16;  // no finite value at all: the cell is hatched instead of coloured
-const PERIOD = 6, LEAST = 3;  // CSS pixels: of the hatching, and how wide a mark is at least
+const PERIOD = 6, NARROWEST = 3;  // CSS pixels: of the hatching, and how wide a mark is at least
 
 /**
  * @typedef {{values: ArrayLike<number>, flags: ArrayLike<number>, cols: number, from: number, to: number, columns: Int32Array, change: boolean,
@@ -21,7 +21,7 @@ export function heatPixels(px, w, h, of) {
     const from = of.from + Math.floor((y / h) * rows), to = Math.max(from + 1, of.from + Math.floor(((y + 1) / h) * rows));
     if (from !== first || to !== last) {
       pooledRow(from, to, of, colour, mark);
-      widened(mark, colour, LEAST * of.size);
+      widened(mark, colour, NARROWEST * of.size);
       thinRuns(mark, solid, h / rows < PERIOD * of.size ? PERIOD * of.size : 0);
       first = from; last = to;
     }

@@ -14,7 +14,7 @@ const FAINTEST = -24;  // log2 of the share that has the lowest colour
 const LANES = /** @type {const} */ ({ zero: 0, inf: 1, nan: 2 });  // rows of the answer's lanes
 
 /** Where exponents lie now, for this panel and the histogram. @param {Ctx} ctx @param {import('./types').Box} b */
-export function rowsOf(ctx, b) {
+export function exponentRowsOf(ctx, b) {
   const range = exponentRange(ctx.data.map, [ctx.data.at, ctx.data.pin, ctx.data.other], ctx.meta.formats[ctx.state.view.format]);
   return { range, rows: exponentRows(b, range) };
 }
@@ -25,7 +25,7 @@ export function exponentsPanel(ctx) {
 
   /** @param {Pen} g @param {number} size */
   function paint(g, size) {
-    const b = p.box, look = ctx.look, d = ctx.data.map, span = ctx.span(), { range, rows } = rowsOf(ctx, b);
+    const b = p.box, look = ctx.look, d = ctx.data.map, span = ctx.span(), { range, rows } = exponentRowsOf(ctx, b);
     g.textAlign = 'right'; g.textBaseline = 'middle'; g.fillStyle = look.muted;
     for (const [text, y] of /** @type {[string, number][]} */ ([['NaN', rows.nan], ['∞', rows.inf], ['zero', rows.zero]])) g.fillText(text, b.x - 9, y + LANE / 2);
     const none = pixelOf(look.empty), dots = pixelOf(mixed(look.panel, look.muted, 0.6)), paper = pixelOf(look.panel);
@@ -84,7 +84,7 @@ export function exponentsPanel(ctx) {
       }
     });
   }
-  /** @param {Pen} g @param {import('./types').Box} b @param {ReturnType<typeof rowsOf>['rows']} rows @param {{low: number, high: number}} range */
+  /** @param {Pen} g @param {import('./types').Box} b @param {ReturnType<typeof exponentRowsOf>['rows']} rows @param {{low: number, high: number}} range */
   function limits(g, b, rows, range) {
     const look = ctx.look, format = ctx.state.view.format, tone = look.formats[format] ?? look.muted;
     const seen = limitsOf(ctx.meta.formats[format], format).map((limit) => ({ ...limit, y: rows.y(Math.log2(limit.value)), e: Math.log2(limit.value) })).filter((limit) => limit.e > range.low && limit.e < range.high);
@@ -95,7 +95,7 @@ export function exponentsPanel(ctx) {
   }
 
   p.does.draw = () => {
-    const v = ctx.state.view, d = ctx.data.map, format = ctx.meta.formats[v.format], { range } = rowsOf(ctx, p.box);
+    const v = ctx.state.view, d = ctx.data.map, format = ctx.meta.formats[v.format], { range } = exponentRowsOf(ctx, p.box);
     p.title.textContent = `exponents of ${fitted(v.layer || '–', 240, (t) => t.length * 6.5)}`;
     p.title.title = v.layer;
     const hidden = format && !limitsOf(format).some((limit) => Math.log2(limit.value) > range.low && Math.log2(limit.value) < range.high);
@@ -103,11 +103,11 @@ export function exponentsPanel(ctx) {
     paint(p.fresh(), p.dpr());
   };
   p.does.hover = () => {
-    const { rows } = rowsOf(ctx, p.box);  // the lanes are left free: a line would hide what happens at one step
+    const { rows } = exponentRowsOf(ctx, p.box);  // the lanes are left free: a line would hide what happens at one step
     cursorLines(p.freshOver(), { ...p.box, y: rows.top, h: rows.height }, ctx.lines(p.box), ctx.look);
   };
   ctx.mouse.steps(p, { read(i, _, y) {
-    const d = ctx.data.map, { rows } = rowsOf(ctx, p.box), c = d ? ctx.column(i, d.starts) : -1;
+    const d = ctx.data.map, { rows } = exponentRowsOf(ctx, p.box), c = d ? ctx.column(i, d.starts) : -1;
     const where = `step ${whole(ctx.meta.steps[i])}${d && d.pooled > 1 ? ` (largest of up to ${d.pooled})` : ''}`;
     if (!d || c < 0) return [where];
     if (!d.logged[c]) return [where, 'not logged'];
@@ -119,7 +119,7 @@ export function exponentsPanel(ctx) {
   p.file = {
     name: 'exponents', paint,
     table() {
-      const d = ctx.data.map, v = ctx.state.view, { range } = rowsOf(ctx, p.box);
+      const d = ctx.data.map, v = ctx.state.view, { range } = exponentRowsOf(ctx, p.box);
       if (!d?.cols) return null;
       const columns = Array.from({ length: d.cols }, (_, c) => c), n = d.bins.length;
       const lanes = /** @type {[string, number][]} */ ([['NaN', LANES.nan], ['infinity', LANES.inf]]);

@@ -3,7 +3,7 @@ import { LANE } from './exponent_scale.js';
 import { panel } from './frame.js';
 import { exact, floorLog2, percent, power, short, whole } from './numbers.js';
 import { hatch, stroke } from './pen.js';
-import { rowsOf } from './panel_exponents.js';
+import { exponentRowsOf } from './panel_exponents.js';
 import { shareTicks } from './ticks.js';
 import { mixed } from './colour.js';
 /** @typedef {import('./types').Ctx} Ctx */
@@ -26,7 +26,7 @@ export function histogramPanel(ctx) {
 
   /** @param {Pen} g */
   function paint(g) {
-    const b = p.box, look = ctx.look, d = ctx.data.at, { rows, range } = rowsOf(ctx, b);
+    const b = p.box, look = ctx.look, d = ctx.data.at, { rows, range } = exponentRowsOf(ctx, b);
     g.textBaseline = 'top';
     g.fillStyle = look.muted;
     for (const tick of shareTicks(lowest(), 0, b.w / 62)) {
@@ -50,7 +50,7 @@ export function histogramPanel(ctx) {
     if (d && !d.logged) { g.fillStyle = look.muted; g.textAlign = 'left'; g.textBaseline = 'middle'; g.fillText('not logged at this step', b.x + 12, b.y + b.h / 2); }
   }
   const tone = () => ctx.look.formats[ctx.state.view.format] ?? ctx.look.muted;
-  /** @param {Pen} g @param {AtAnswer} d @param {ReturnType<typeof rowsOf>['rows']} rows */
+  /** @param {Pen} g @param {AtAnswer} d @param {ReturnType<typeof exponentRowsOf>['rows']} rows */
   function bars(g, d, rows) {
     const b = p.box, look = ctx.look, all = valuesOf(d), gap = rows.each > 4 ? 1 : 0;
     const bar = (/** @type {number} */ y, /** @type {number} */ height, /** @type {number} */ count, /** @type {string} */ colour, /** @type {''|'/'|'\\'} */ way, line = look.panel, spaced = 5) => {
@@ -70,7 +70,7 @@ export function histogramPanel(ctx) {
     bar(rows.inf, LANE, d.lanes[INFINITIES], look.inf, '\\');
     bar(rows.zero, LANE, d.lanes[ZEROS], look.muted, '');
   }
-  /** The outline of another histogram, lanes included. @param {Pen} g @param {Ghost} cell @param {string} colour @param {number[]} dash @param {ReturnType<typeof rowsOf>['rows']} rows */
+  /** The outline of another histogram, lanes included. @param {Pen} g @param {Ghost} cell @param {string} colour @param {number[]} dash @param {ReturnType<typeof exponentRowsOf>['rows']} rows */
   function outline(g, cell, colour, dash, rows) {
     const b = p.box, all = valuesOf(cell), at = (/** @type {number} */ n) => (n > 0 ? Math.max(b.x + 2, x(n / all)) : b.x);
     g.strokeStyle = colour; g.lineWidth = 1.7; g.setLineDash(dash);
@@ -112,7 +112,7 @@ export function histogramPanel(ctx) {
   };
   p.does.hover = () => { p.freshOver(); };
   ctx.mouse.plain(p, (_, y) => {
-    const d = ctx.data.at, at = rowsOf(ctx, p.box).rows.at(y);
+    const d = ctx.data.at, at = exponentRowsOf(ctx, p.box).rows.at(y);
     if (!d?.logged) return d ? ['not logged at this step'] : null;
     const format = ctx.state.view.format;
     const lane = typeof at === 'string' ? { nan: NANS, inf: INFINITIES, zero: ZEROS }[at] : -1;
