@@ -118,7 +118,7 @@ export async function mount(root, source, options = {}) {
   const open = opening(ctx, wanted.view);
 
   // ---- changes
-  let loading = 0;
+  let loading = 0, loaded = 0;
   state.on(async (view, changed) => {
     const t0 = performance.now(), has = (/** @type {(keyof View)[]} */ ...keys_) => keys_.some((k) => changed.has(k));
     open.changed(changed);
@@ -152,7 +152,7 @@ export async function mount(root, source, options = {}) {
       memory.remember(state.view, defaults(next));
       drawAll();
       await pages.all();
-    } catch (e) { gone(e instanceof Error ? e.message : String(e)); }
+    } catch (e) { gone(e instanceof Error ? e.message : String(e)); } finally { loaded = mine; }
   }
   /** Where a zoom is followed, it moves on with the newest step. @param {View} view */
   function around(view) {
@@ -182,7 +182,7 @@ export async function mount(root, source, options = {}) {
     notes.put('address', [...said, ...(patch.run !== undefined && patch.run !== state.view.run ? [] : fit.notes)]);
     state.set(patch.run !== undefined && patch.run !== state.view.run && patch.run < ctx.meta.runs.length ? { ...defaults(ctx.meta), ...patch } : fit.view);
   });
-  root.tandv = { times, state, ctx };
+  root.tandv = { times, state, ctx, busy: () => !times.mounted || loading !== loaded || pages.anyBusy() };
   arrange(); head.draw();
   await fitted();
   lists();

@@ -105,6 +105,7 @@ export function fetching(ctx, page) {
     wider: () => (widths() === wide ? undefined : ask(['heat', 'otherHeat', 'map', 'lines', 'otherLines'])),
     /** @param {Ask} what */
     busy: (what) => !!turns.get(what)?.away,
+    anyBusy: () => [...turns.values()].some((t) => t.away > 0),
   };
 }
 

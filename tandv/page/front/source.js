@@ -79,18 +79,20 @@ export function served() {
 const PATIENCE = 15000;
 /** Answers of a kernel, by messages; `model` is anywidget's. @param {Model} model @returns {Source} */
 export function kernel(model) {
-  /** @type {Map<number, (b: ArrayBuffer) => void>} */ const open = new Map();
+  /** @type {Map<number, {done: (b: ArrayBuffer) => void, timer: ReturnType<typeof setTimeout>}>} */ const open = new Map();
   let last = 0;
   model.on('msg:custom', (content, buffers) => {
-    const b = buffers[0];
-    // A view into the socket's message need not begin at a multiple of eight; a copy does.
-    open.get(content.id)?.(/** @type {ArrayBuffer} */ (b.buffer.slice(b.byteOffset, b.byteOffset + b.byteLength)));
+    const b = buffers[0], waiting = open.get(content.id);
+    if (!b || !waiting) return;
     open.delete(content.id);
+    clearTimeout(waiting.timer);
+    // A view into the socket's message need not begin at a multiple of eight; a copy does.
+    waiting.done(/** @type {ArrayBuffer} */ (b.buffer.slice(b.byteOffset, b.byteOffset + b.byteLength)));
   });
   return batching((run, batch) => new Promise((done, fail) => {
     const id = ++last;
-    open.set(id, done);
-    setTimeout(() => { if (open.delete(id)) fail(new ConnectionLost('the kernel does not answer; run this cell again')); }, PATIENCE);
+    const timer = setTimeout(() => { if (open.delete(id)) fail(new ConnectionLost('the kernel does not answer; run this cell again')); }, PATIENCE);
+    open.set(id, { done, timer });
     model.send({ id, run, batch });
   }), true);
 }

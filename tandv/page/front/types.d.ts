@@ -185,5 +185,5 @@ export interface Options {
 /** What tests and benchmarks read: milliseconds of the main thread. */
 export interface Times { first: number; mounted: number; clicks: number[]; hovers: number[]; turns: number[] }
 declare global {
-  interface HTMLElement { tandv?: { times: Times; state: State; ctx: Ctx } }
+  /** For tests and benchmarks. */ interface HTMLElement { tandv?: { times: Times; state: State; ctx: Ctx; busy(): boolean } }
 }
