@@ -36,10 +36,11 @@ from tandv.viz.of_curves.dynamics import training_dynamics
 from tandv.viz.of_curves.effects import setting_effects
 from tandv.viz.of_curves.generalisation import emergence_plot, grokking_plot
 from tandv.viz.of_curves.metrics import metric_curves
+from tandv.viz.of_log.exponents import exp_heatmap, exp_hist
 from tandv.viz.of_log.norms import norms
 from tandv.viz.of_log.overview import overview
-from tandv.viz.of_log.plots import exp_heatmap, exp_hist, scalar_global_heatmap, scalar_line
 from tandv.viz.of_log.raster import gradient_raster
+from tandv.viz.of_log.scalars import scalar_global_heatmap, scalar_line
 from tandv.viz.published import (
     VisualizationTools,
     plot_activation_heatmap,

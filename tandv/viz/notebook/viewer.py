@@ -16,7 +16,7 @@ from tandv.viz.notebook.drawing import Drawing
 from tandv.viz.notebook.readout import describe, nearest, shown_data, values_at
 from tandv.viz.notebook.surface import in_turn
 from tandv.viz.notebook.views import View, Views
-from tandv.viz.of_log.plots import exp_hist
+from tandv.viz.of_log.exponents import exp_hist
 
 _CONTROLS_DELAY = 0.03  # seconds: the controls are updated after the new image has been sent
 _OTHER_TENSORS = {"tt", "phase", "rank", "dtype_annotation"}

@@ -28,7 +28,7 @@ from tandv.viz.of_log.contents import read_cells, read_kinds, read_overflow
 from tandv.viz.of_log.opening import opening, opening_type
 from tandv.viz.of_log.overview_panels import Page, draw, move
 from tandv.viz.of_log.panels import CURSOR
-from tandv.viz.of_log.plots import metrics_asked
+from tandv.viz.of_log.queries import metrics_asked
 
 FORMATS = ("float8_e4m3fn", "float8_e5m2", "float16", "bfloat16")
 

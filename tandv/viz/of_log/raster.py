@@ -25,7 +25,7 @@ from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.ticks import length_in_points, step_text, step_ticks
 from tandv.viz.of_log.maps import hatches
 from tandv.viz.of_log.not_finite import marks_of
-from tandv.viz.of_log.plots import Names, Size
+from tandv.viz.of_log.queries import Names, Size
 
 _CODES = (NEGATIVE, POSITIVE, NONE)
 
