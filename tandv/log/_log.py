@@ -16,11 +16,11 @@ from tandv.log._looking import TRIES, look
 from tandv.log._rows import Numbering, Query
 from tandv.log._unreadable import UnreadableFile
 from tandv.log._whole import chosen_rows
+from tandv.log.choice_of_rows import LOG, choices_text, steps_there
 from tandv.log.choice_of_steps import check_steps_there, steps_meant
 from tandv.log.door import Label, Names, Steps
 from tandv.log.finding import lies_at
 from tandv.log.grid import Grid
-from tandv.log.logframe import LOG
 from tandv.log.ranks import needed
 from tandv.log.store.layers import Tensor
 from tandv.messages import UnknownName, listed, unknown
@@ -256,9 +256,9 @@ class Log:
 
     def _nothing(self, layer: Names | None, tt: Names | None, step: Steps | None) -> None:
         asked = {"layer": layer, "tensor type": tt, "step": step}
-        chosen = logframe.choices_text(asked)
+        chosen = choices_text(asked)
         if layer is None:
-            raise UnknownName(f"no row has {chosen}; {logframe.steps_there(self.steps())}")
+            raise UnknownName(f"no row has {chosen}; {steps_there(self.steps())}")
         names = set(rule.chosen(self.layers(), layer, "layer", LOG))
         has = list(dict.fromkeys(kind for kind, name in self.tensors if name in names))
         raise UnknownName(f"no row has {chosen} at once; this layer has {listed(has)}")

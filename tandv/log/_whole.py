@@ -12,6 +12,7 @@ import pyarrow as pa
 from tandv.log import _parquet, logframe
 from tandv.log._opening import AnyPath, as_log
 from tandv.log._unreadable import WHAT_TO_DO
+from tandv.log.choice_of_rows import rows_at, rows_named
 from tandv.log.door import Label, Names, Steps
 from tandv.log.files import OTHER_FILES, UnreadableFile, read_csv, read_parquet, read_pickle
 from tandv.log.store import listing
@@ -117,9 +118,9 @@ def chosen_rows(
     Raises UnknownName for what is not in the log.
     """
     df = df.copy(deep=False)  # what is done to it must not be done to the next one that is asked for
-    masks = [] if layer is None else [logframe.rows_named(df[("metadata", "name")], layer, "layer")]
-    masks += [] if tt is None else [logframe.rows_named(df[("metadata", "tensor_type")], tt, "tensor type")]
-    masks += [] if step is None else [logframe.rows_at(df[("metadata", "step")].to_numpy(), step)]
+    masks = [] if layer is None else [rows_named(df[("metadata", "name")], layer, "layer")]
+    masks += [] if tt is None else [rows_named(df[("metadata", "tensor_type")], tt, "tensor type")]
+    masks += [] if step is None else [rows_at(df[("metadata", "step")].to_numpy(), step)]
     if masks:
         df = df.take(np.flatnonzero(np.logical_and.reduce(masks)))
     if columns is None:

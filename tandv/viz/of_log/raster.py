@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedFormatter, Locator
 
 from tandv.log import logframe
+from tandv.log.choice_of_rows import rows_at, rows_named
 from tandv.log.raster import NEGATIVE, NONE, POSITIVE, Raster, read_raster
 from tandv.messages import UnknownName
 from tandv.tensor_types import WEIGHT_GRADIENT
@@ -143,9 +144,9 @@ def _between(one: str, other: str) -> str:
 def _chosen(raster: Raster, layer: Names | None, step: slice | None) -> Raster:
     rows, kept = np.arange(len(raster.steps)), np.arange(len(raster.names))
     if step is not None:
-        rows = np.flatnonzero(logframe.rows_at(raster.steps, step))
+        rows = np.flatnonzero(rows_at(raster.steps, step))
     if layer is not None:
-        kept = np.flatnonzero(logframe.rows_named(pd.Series(raster.names), layer, "layer"))
+        kept = np.flatnonzero(rows_named(pd.Series(raster.names), layer, "layer"))
     if not len(rows):
         raise UnknownName(f"no step in {step}; the raster has {raster.steps[0]} to {raster.steps[-1]}")
     columns = np.concatenate([np.arange(raster.edges[i], raster.edges[i + 1]) for i in kept])
