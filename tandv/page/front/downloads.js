@@ -8,7 +8,7 @@ import { svgPen } from './svg.js';
 /** @typedef {import('./types').Panel} Panel */
 /** @typedef {import('./svg.js').Pen} Pen */
 
-const HEAD = 26, SCALE = 2;  // pixels above a picture for its title; pixels of a PNG in one of the page
+const HEAD = 38, SCALE = 2;  // pixels above a picture for its title; pixels of a PNG in one of the page
 
 /** @param {Blob} blob @param {string} name */
 export function saveAs(blob, name) {
@@ -43,27 +43,28 @@ function csv(ctx, name, table) {
 
 /** The panel with its title, as on the screen, the cursor included. @param {Ctx} ctx @param {Panel} p @param {Pen} g @param {number} size pixels in one of the page */
 function picture(ctx, p, g, size) {
-  const box = { ...p.box }, look = ctx.look, w = p.inner.clientWidth;
+  const box = { ...p.box }, look = ctx.look, w = p.inner.clientWidth, width = (/** @type {string} */ t) => g.measureText(t).width;
   g.fillStyle = look.panel; g.fillRect(0, 0, w, p.inner.clientHeight + HEAD);
   g.textAlign = 'left'; g.textBaseline = 'middle';
   g.font = `600 12px ${FONT.slice(5)}`; g.fillStyle = look.ink;
-  const title = headline(ctx, p);
-  g.fillText(title, 8, HEAD / 2);
-  const at = 16 + g.measureText(title).width;
+  g.fillText(shortened(`${ctx.meta.name} · ${p.title.textContent}`, w - 16, width), 8, HEAD / 4 + 2);
   g.font = FONT; g.fillStyle = look.muted;
-  g.fillText(shortened(words(p), w - at - 8, (t) => g.measureText(t).width), at, HEAD / 2);
+  const of = p.el.matches('.heat, .otherHeat, .profile') ? '' : `${ctx.state.view.tt} of ${ctx.state.view.layer}`;
+  g.fillText(shortened([of, ...words(p)].filter(Boolean).join(' · '), w - 16, width), 8, (3 * HEAD) / 4);
   p.box.y += HEAD;
   try {
-    g.font = FONT; g.lineWidth = 1;
+    g.lineWidth = 1;
     p.file?.paint(g, size);
-    const over = p.el.classList.contains('histogram') || p.el.classList.contains('profile');
-    if (!over) cursorLines(g, p.box, { ...ctx.lines(p.box, p.el.classList.contains('heat')), hoverX: null, hoverY: null }, look);
+    if (!p.el.matches('.histogram, .profile')) cursorLines(g, p.box, { ...ctx.lines(p.box, p.el.matches('.heat, .otherHeat')), hoverX: null, hoverY: null }, look);
   } finally { Object.assign(p.box, box); }
 }
-/** @param {Ctx} ctx @param {Panel} p */
-const headline = (ctx, p) => `${ctx.meta.name} · ${p.title.textContent}`;
-/** What stands beside the title; of curves, their names and values. @param {Panel} p */
-const words = (p) => Array.from(p.more.querySelectorAll('.chip[aria-pressed=true]:not(.log)'), (chip) => chip.textContent).join(' · ') || Array.from(p.more.childNodes, (node) => node.textContent).filter(Boolean).join(' · ');
+/** What stands beside the title, the meaning of marks included; of curves, their names and values. @param {Panel} p @returns {string[]} */
+function words(p) {
+  const chips = Array.from(p.more.querySelectorAll('.chip[aria-pressed=true]:not(.log)'), (chip) => chip.textContent ?? '');
+  if (p.more.querySelector('.chips')) return chips;
+  return Array.from(p.more.childNodes).flatMap((node) => (node instanceof Element && node.matches('.swatches')
+    ? Array.from(node.children, (mark) => `${mark.querySelector('i')?.dataset.sign ?? ''} ${mark.textContent}`) : [node.textContent ?? '']));
+}
 /** @param {string} text @param {number} width @param {(text: string) => number} measure */
 function shortened(text, width, measure) {
   let out = text;

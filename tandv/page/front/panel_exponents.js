@@ -71,7 +71,7 @@ export function exponentsPanel(ctx) {
       px.fill(pixelOf(look.empty));
       for (let x = 0, until = -1; x < w; x++) {
         const c = columns[x], share = c < 0 ? 0 : d.lanes[which * d.cols + c];
-        if (share > 0) { tints[x] = pixelOf(mixed(look.empty, ink, Math.max(0.45, Math.min(1, 1 + Math.log10(share) / 8)))); until = x + least - 1; }
+        if (share > 0) { tints[x] = pixelOf(mixed(look.empty, ink, Math.max(0.65, Math.min(1, 1 + Math.log10(share) / 12)))); until = x + least - 1; }
         else if (x <= until) tints[x] = tints[x - 1];
         else until = -1;
       }

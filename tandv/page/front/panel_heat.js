@@ -57,14 +57,15 @@ export function heatPanel(ctx, which = 'heat') {
     const d = answer(), v = ctx.state.view, [from, to] = ctx.rows(), span = ctx.span();
     p.title.textContent = which === 'otherHeat' ? ctx.meta.runs[v.other] ?? '' : v.compare === 'side' && v.other >= 0 ? `${ctx.meta.name} · ${v.metric}` : `${v.tt} · ${v.metric}`;
     p.title.title = ctx.meta.meanings[v.metric] ?? '';
-    p.more.replaceChildren(...(d ? [about(d, to - from, span.b - span.a)] : []), swatches(ctx.look, seen(d), ctx.look.formats[v.format], v.format));
+    p.more.title = d ? about(d, to - from, span.b - span.a) : '';
+    p.more.replaceChildren(...(d ? [p.more.title] : []), swatches(ctx.look, seen(d), ctx.look.formats[v.format], v.format));
     paint(p.fresh(), p.dpr());
   };
   /** @param {HeatAnswer} d @param {number} rows @param {number} steps */
   function about(d, rows, steps) {
     const v = ctx.state.view, words = [];
-    if (v.other >= 0 && v.compare === 'difference') words.push(`divided by ${ctx.meta.runs[v.other]}`, d.parted === null ? 'they do not part' : `they part at step ${whole(d.parted)}`);
-    if (d.base) words.push(d.base);
+    if (v.other >= 0 && v.compare === 'difference') words.push(`divided by ${ctx.meta.runs[v.other]}; ${d.parted === null ? 'they do not part' : `they part at step ${whole(d.parted)}`}`);
+    else if (d.base) words.push(d.base);
     words.push(`${whole(rows)} layers × ${whole(steps)} steps`);
     if (d.pooled > 1) words.push(`largest of ${d.pooled} steps a column`);
     return words.join(' · ');
@@ -85,7 +86,8 @@ export function heatPanel(ctx, which = 'heat') {
     cursorLines(g, b, lines, look, lines.x === null ? null : { x: lines.x - w / 2, y: y - h / 2, w, h });
     if (row < 0 || y < b.y || y > b.y + b.h) return;
     const name = fitted(ctx.layers()[row], b.x - 14, (t) => g.measureText(t).width);  // what is chosen is named where it stands
-    g.fillStyle = look.panel; g.fillRect(0, y - 7, b.x - 7, 14);
+    g.fillStyle = look.panel;
+    for (const label of rowLabels(ctx.layers(), from, to, b.h).labels) if (Math.abs(b.y + label.y - y) < 13) g.fillRect(0, b.y + label.y - 7, b.x - 7, 14);
     g.fillStyle = look.alarm; g.textAlign = 'right'; g.textBaseline = 'middle'; g.fillText(name, b.x - 10, y);
     g.beginPath(); g.moveTo(b.x - 1, y); g.lineTo(b.x - 7, y - 4); g.lineTo(b.x - 7, y + 4); g.fill();
   };

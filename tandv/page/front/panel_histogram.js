@@ -22,7 +22,7 @@ export function histogramPanel(ctx) {
   const lowest = () => -Math.max(3, Math.min(9, Math.ceil(Math.log10(ctx.data.at ? valuesOf(ctx.data.at) : 1e6) + 0.2)));
   const x = (/** @type {number} */ share) => p.box.x + Math.max(0, Math.min(1, 1 - Math.log10(share) / lowest())) * p.box.w;
   const ghosts = () => /** @type {{cell: Ghost, colour: string, dash: number[]}[]} */ ([
-    ...(ctx.data.pin ? [{ cell: ctx.data.pin, colour: ctx.look.series[2], dash: [] }] : []), ...(ctx.data.other ? [{ cell: ctx.data.other, colour: ctx.look.cursor, dash: [4, 2] }] : [])]);
+    ...(ctx.data.pin ? [{ cell: ctx.data.pin, colour: ctx.look.series[2], dash: [] }] : []), ...(ctx.data.other ? [{ cell: ctx.data.other, colour: ctx.look.cursor, dash: [3, 2] }] : [])]);
 
   /** @param {Pen} g */
   function paint(g) {
@@ -73,7 +73,7 @@ export function histogramPanel(ctx) {
   /** The outline of another histogram, lanes included. @param {Pen} g @param {Ghost} cell @param {string} colour @param {number[]} dash @param {ReturnType<typeof exponentRowsOf>['rows']} rows */
   function outline(g, cell, colour, dash, rows) {
     const b = p.box, all = valuesOf(cell), at = (/** @type {number} */ n) => (n > 0 ? Math.max(b.x + 2, x(n / all)) : b.x);
-    g.strokeStyle = colour; g.lineWidth = 1.7; g.setLineDash(dash);
+    g.strokeStyle = colour; g.lineWidth = dash.length ? 1.3 : 1.7; g.setLineDash(dash);
     g.beginPath();
     let drawing = false;
     cell.bins.forEach((e, j) => {

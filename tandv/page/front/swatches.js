@@ -5,15 +5,16 @@ import { h } from './dom.js';
 /** @param {import('./colour.js').Look} look @param {number} flags that occur @param {string|undefined} tone of the format @param {string} format */
 export function swatches(look, flags, tone, format) {
   const stripes = (/** @type {string} */ colour, /** @type {number} */ angle) => ({ background: `repeating-linear-gradient(${angle}deg, ${colour} 0 2.5px, transparent 2.5px 4px)` });
-  /** @type {[number, string, Partial<CSSStyleDeclaration>][]} */
+  /** @type {[number, string, Partial<CSSStyleDeclaration>, string][]} */
   const marks = [
-    [NAN_FLAG, 'NaN', stripes(look.nan, 135)], [INF_FLAG, 'infinity', stripes(look.inf, 45)],
-    [OVER_FLAG, `overflows ${format}`, { border: `1.5px solid ${tone ?? look.muted}` }],
-    [MISSING_FLAG, 'not logged', { background: `radial-gradient(${look.muted} 0.7px, transparent 1px) 0 0 / 4px 4px`, border: `1px solid ${look.grid}` }],
+    [NAN_FLAG, 'NaN', stripes(look.nan, 135), '╱'], [INF_FLAG, 'infinity', stripes(look.inf, 45), '╲'],
+    [OVER_FLAG, `overflows ${format}`, { border: `1.5px solid ${tone ?? look.muted}` }, '▢'],
+    [MISSING_FLAG, 'not logged', { background: `radial-gradient(${look.muted} 0.7px, transparent 1px) 0 0 / 4px 4px`, border: `1px solid ${look.grid}` }, '∷'],
   ];
-  return h('span', { className: 'swatches' }, ...marks.filter(([bit]) => flags & bit).map(([, word, style]) => {
+  return h('span', { className: 'swatches' }, ...marks.filter(([bit]) => flags & bit).map(([, word, style, sign]) => {
     const i = h('i', { className: 'swatch' });
     Object.assign(i.style, style);
+    i.dataset.sign = sign;  // what it is in a picture's title
     return h('span', {}, i, word);
   }));
 }
