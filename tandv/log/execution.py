@@ -9,11 +9,23 @@ from collections.abc import Iterable
 from tandv.log.store.layers import Tensor
 from tandv.tensor_types import ACTIVATION, GRADIENT, INPUT, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
 
-__all__ = ["guessed_order"]
+__all__ = ["guessed_order", "turn"]
 
 # When the types come within a step; one that is not named here, such as the state of an optimiser, comes between.
 _TURN = {WEIGHT: 0, INPUT: 1, ACTIVATION: 2, GRADIENT: 3, WEIGHT_GRADIENT: 3, WEIGHT_UPDATE: 5}
 _BETWEEN = 4
+
+
+def turn(tt: str) -> int:
+    """Return when tensors of a type come within a step, compared with those of other types.
+
+    >>> turn("Activation") < turn("Gradient") == turn("Weight_Gradient") < turn("Optimiser_State.mu")
+    True
+
+    Args:
+        tt: the tensor type.
+    """
+    return _TURN.get(tt, _BETWEEN)
 
 
 def guessed_order(tensors: Iterable[Tensor]) -> dict[Tensor, int]:
@@ -36,7 +48,7 @@ def guessed_order(tensors: Iterable[Tensor]) -> dict[Tensor, int]:
     place: dict[Tensor, tuple] = {}
     for kind, given in of_type.items():
         for at, name in enumerate(_forward(given)):
-            place[kind, name] = (_TURN.get(kind, _BETWEEN), kind, at)
+            place[kind, name] = (turn(kind), kind, at)
     backwards = {name: -at for at, name in enumerate(_forward(of_type.get(GRADIENT, of_type.get(WEIGHT_GRADIENT, []))))}
     for name, at in backwards.items():
         if GRADIENT in of_type:

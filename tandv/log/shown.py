@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["ABSENT", "INFINITE", "NAN", "Cell", "Exponents", "First", "Matrix", "Shares", "shares_of"]
+__all__ = ["ABSENT", "INFINITE", "NAN", "Cell", "Exponents", "First", "Matrix", "Shares", "fractions_of", "shares_of"]
 
 NAN, INFINITE, ABSENT = 1, 2, 8  # flags of a cell: some values are NaN, some are infinite, nothing was logged
 
@@ -145,11 +145,9 @@ def shares_of(found: Exponents, first: int | None = None, last: int | None = Non
     low = 0 if first is None else int(np.searchsorted(found.steps, first))
     high = len(found.steps) if last is None else int(np.searchsorted(found.steps, last, side="right"))
     steps = found.steps[low:high]
-    lanes = np.stack([found.zeros, found.infs, found.nans])[:, low:high]
-    counts, logged = found.counts[low:high], found.logged[low:high].astype(np.uint8)
-    known = np.maximum(found.numel[low:high], counts.sum(axis=1) + lanes.sum(axis=0))
-    whole = np.maximum(known, 1)
-    share, lanes = as_levels(counts / whole[:, None]), (lanes / whole).astype(np.float32)
+    logged = found.logged[low:high].astype(np.uint8)
+    fractions = fractions_of(found)
+    share, lanes = as_levels(fractions[0][low:high]), fractions[1][:, low:high].astype(np.float32)
     if not len(steps):
         return Shares(np.zeros(1), found.bins, share, lanes, logged, 0)
     begins = np.unique(np.linspace(0, len(steps), min(max(columns, 1), len(steps)) + 1).astype(np.intp)[:-1])
@@ -161,6 +159,21 @@ def shares_of(found: Exponents, first: int | None = None, last: int | None = Non
         np.maximum.reduceat(logged, begins),
         int(np.diff(begins, append=len(steps)).max()),
     )
+
+
+def fractions_of(found: Exponents) -> tuple[np.ndarray, np.ndarray]:
+    """Return which share of the values of a tensor has each exponent [n, b]; is zero, infinite and NaN [3, n].
+
+    >>> one = np.ones(1, np.int64)
+    >>> fractions_of(Exponents(one, np.array([0]), np.array([[2]]), one, one, one * 0, one * 4, one > 0))[0].tolist()
+    [[0.5]]
+
+    Args:
+        found: the counts.
+    """
+    lanes = np.stack([found.zeros, found.infs, found.nans])
+    whole = np.maximum(np.maximum(found.numel, found.counts.sum(axis=1) + lanes.sum(axis=0)), 1)
+    return found.counts / whole[:, None], lanes / whole
 
 
 def as_levels(shares: np.ndarray) -> np.ndarray:

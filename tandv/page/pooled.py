@@ -19,7 +19,7 @@ Its arrays, in this order:
 - `starts` float64 [C + 1]: the step at which each column begins, and the last step;
 - `steps` int32 [C]: how many logged steps are in each column, at least 1;
 - `flags` uint8 [T, C]: 1 NaN, 2 infinity, 8 not logged (in no step of the column); where no flag is set but the value
-  of a statistic is NaN, that statistic was not logged: 8;
+  of a statistic is NaN, that statistic was not logged: 8; where a value is infinite: 2;
 - `over` uint16 [T, C]: bit i is set where the i-th of `meta.formats` overflows;
 - `high` and `low` uint8 [R, T, C]: of the value that is largest in size in the column, the two bytes of its code, which
   is 256 * high + low: 0 NaN, 1 zero, 2 infinity, 3 minus infinity, else ±2**((code >> 1) / per - offset), negative if
@@ -37,6 +37,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tandv.log.shown import as_levels, fractions_of
 from tandv.page.answers import Answers, CurvesOnly, Run
 from tandv.page.answers.columns import Columns, any_bit, flagged, highest, largest
 from tandv.page.answers.comparison import compared
@@ -45,7 +46,6 @@ from tandv.page.answers.firsts import firsts
 from tandv.page.answers.meta import formats_of, meta
 from tandv.page.answers.ratios import CHANGE, early
 from tandv.page.answers.sources import LogSource
-from tandv.page.answers.tensor import coded, shares_of
 from tandv.page.codes import OFFSET, PER_POWER, codes_of
 from tandv.page.envelope import pack
 from tandv.statistics import COUNTS
@@ -123,7 +123,7 @@ def _of_run(run: Run, runs: Sequence[Run], layout: Layout | None) -> tuple[dict[
     counted = [name for name in log.metrics if name in COUNTS]
     rounded = [name for name in log.metrics if name not in COUNTS]
     kinds = about["types"]
-    formats = {"": None} | {one.short: one for one in formats_of(log)}
+    formats = {"": None} | {one.short: one for one in formats_of(run)}
     others = {str(number): _against(run, runs, number) for number, other in enumerate(runs) if other is not run}
     head |= {
         "firsts": {short: firsts(run, runs, {"format": one})[0] for short, one in formats.items()},
@@ -134,13 +134,14 @@ def _of_run(run: Run, runs: Sequence[Run], layout: Layout | None) -> tuple[dict[
         "change": CHANGE,
         "against": others,
     }
-    return head, [*_arrays(log, layout, kinds, rounded, counted), *arrays]
+    return head, [*_arrays(run, layout, kinds, rounded, counted), *arrays]
 
 
 def _arrays(
-    log: LogSource, layout: Layout, kinds: dict[str, list[str]], rounded: Sequence[str], counted: Sequence[str]
+    run: Run, layout: Layout, kinds: dict[str, list[str]], rounded: Sequence[str], counted: Sequence[str]
 ) -> list[np.ndarray]:
     """Return the arrays of a log in their order."""
+    log = run.log()
     of, tensors = layout.columns, sum(map(len, kinds.values()))
     size = tensors, len(of.edges)
     flags, over = np.zeros(size, np.uint8), np.zeros(size, np.uint16)
@@ -149,7 +150,7 @@ def _arrays(
     first = 0
     for tt, layers in kinds.items():
         rows = slice(first, first := first + len(layers))
-        over[rows] = any_bit(_overflows(log, tt), of)
+        over[rows] = any_bit(_overflows(run, tt), of)
         for number, name in enumerate([*rounded, *counted]):
             values, of_cells = log.matrix(tt, name)[1:]
             if number < len(rounded):
@@ -163,10 +164,11 @@ def _arrays(
     return [of.starts, layout.steps, flags, over, *bytes_of_codes, counts, base, *_exponents(log, of, kinds)]
 
 
-def _overflows(log: LogSource, tt: str) -> np.ndarray:
+def _overflows(run: Run, tt: str) -> np.ndarray:
     """Return where formats overflow, [layers, steps] of uint16 with a bit for each."""
+    log = run.log()
     out = np.zeros((len(log.layers(tt)), len(log.steps)), np.uint16)
-    for bit, one in enumerate(formats_of(log)):
+    for bit, one in enumerate(formats_of(run)):
         out |= log.overflows(tt, one.overflows_above).astype(np.uint16) << np.uint16(bit)
     return out
 
@@ -177,8 +179,8 @@ def _exponents(log: LogSource, of: Columns, kinds: dict[str, list[str]]) -> tupl
     for tt, layers in kinds.items():
         for layer in layers:
             found = log.exponents_of(tt, layer)
-            shares, of_lanes = shares_of(found)
-            codes = coded(highest(shares.T, of)).T
+            shares, of_lanes = fractions_of(found)
+            codes = as_levels(highest(shares.T, of)).T
             used = np.flatnonzero(codes.any(0))
             low, high = (used[0], used[-1] + 1) if len(used) else (0, 0)
             cells.append(codes[:, low:high].ravel())

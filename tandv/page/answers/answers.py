@@ -69,7 +69,8 @@ class Answers:
                 [_error(f"there is no run {str(run)[:20]}: there are {len(self.runs)}, numbered from 0")]
                 * len(questions)
             )
-        return pack([self._answer(self.runs[run], question) for question in questions])
+        with self._lock:  # lest steps are added between two questions, or between two arrays of one answer
+            return pack([self._answer(self.runs[run], question) for question in questions])
 
     def refresh(self) -> bool:
         """Look for what is new in each run; tell whether anything is."""

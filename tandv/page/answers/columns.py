@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tandv.page.answers.sources import ABSENT
+from tandv.log.shown import ABSENT
 
 
 class Columns(NamedTuple):

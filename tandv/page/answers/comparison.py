@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tandv import formats
+from tandv.log.shown import ABSENT, Matrix
 from tandv.messages import some
 from tandv.page.answers.asked import BadQuestion
 from tandv.page.answers.ratios import ratios
 from tandv.page.answers.run import Run
-from tandv.page.answers.sources import ABSENT, Matrix
 from tandv.statistics import EXTREMES
 
 ROUNDING = 1e-3  # the relative difference of a statistic beyond which runs have parted, in formats of many digits
@@ -64,7 +64,7 @@ def compared(run: Run, runs: Sequence[Run], number: int, tt: str, metric: str) -
     scale = np.fmax(np.abs(first.values), np.abs(values))
     if metric in SIGNED and SIGNED[metric] in mine.metrics:
         scale = mine.matrix(tt, SIGNED[metric]).values
-    apart = beyond_rounding(first.values, values, scale * _rounding(run, tt, first.layers, metric)) & both
+    apart = beyond_rounding(first.values, values, scale * _rounding(run, tt, metric)) & both
     apart &= ((first.flags | flags) & ABSENT) == 0
     at = np.flatnonzero(apart.any(0))
     parted = int(mine.steps[at[0]]) if len(at) else None
@@ -112,17 +112,13 @@ def _positions(names: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
     return np.array([at.get(name, -1) for name in wanted], np.int64)
 
 
-def _rounding(run: Run, tt: str, layers: Sequence[str], metric: str) -> np.ndarray:
-    """Return for each layer [layers, 1] the relative difference that rounding can make."""
-    names = [run.log().dtypes.get((tt, layer), "") for layer in layers]
-    own = [_two_units(name) if name and metric in EXTREMES else 0.0 for name in names]
-    return np.maximum(np.array(own)[:, None], ROUNDING)
-
-
-def _two_units(name: str) -> float:
-    """Return two units in the last place of a format, relative to a value."""
+def _rounding(run: Run, tt: str, metric: str) -> float:
+    """Return the relative difference that rounding can make: of an extreme, two units in the last place."""
+    name = run.dtype(tt)
+    if metric not in EXTREMES or not name:
+        return ROUNDING
     of = formats.number_format(name)
-    return 2 * of.smallest_subnormal / of.smallest_normal
+    return max(ROUNDING, 2 * of.smallest_subnormal / of.smallest_normal)
 
 
 def _words(

@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 
 from tandv.formats import Format
+from tandv.log.execution import turn
+from tandv.log.shown import First
 from tandv.page.answers.run import Answer, Run, kinds_of
-from tandv.page.answers.sources import First, LogSource
-from tandv.tensor_types import ACTIVATION, GRADIENT, INPUT, OPTIMISER_STATE, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
+from tandv.page.answers.sources import LogSource
 
 MOST = 400  # that are sent; the badges of the layers are of all
-# Within a step: weights are as they are before it.
-EXECUTED = (INPUT, WEIGHT, ACTIVATION, GRADIENT, WEIGHT_GRADIENT, OPTIMISER_STATE, WEIGHT_UPDATE)
-KINDS = ("inf", "nan", "overflow", "dead")  # infinity first: NaN comes of it
+KINDS = ("inf", "nan", "overflow", "dead")  # within a step infinity comes first: NaN comes of it
 
 
 def firsts(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
@@ -39,26 +38,20 @@ def found_firsts(run: Run, of: Format | None) -> tuple[list[dict[str, Any]], boo
         of: a format whose overflows are looked for; None for none.
     """
     log = run.log()
-    found, ready = run.firsts.result(of, log.version, lambda: _ordered(log, of))
+    found, ready = run.firsts.result(of, log.version, lambda: _ordered(run, of))
     if isinstance(found, Exception):
         raise found
     return found or [], ready
 
 
-def _ordered(log: LogSource, of: Format | None) -> list[dict[str, Any]]:
+def _ordered(run: Run, of: Format | None) -> list[dict[str, Any]]:
+    log = run.log()
     found = [*log.firsts(), *([] if of is None else overflowing(log, of))]
-    place = {tt: execution(layers) for tt, layers in kinds_of(log).items()}
+    order = log.order()
 
     def key(one: First) -> tuple:
-        foreign = of is not None and one.kind == "overflow" and log.dtypes.get((one.tt, one.layer)) != of.name
-        position = place[one.tt][one.layer]
-        return (
-            foreign,
-            one.step,
-            _executed(one.tt),
-            KINDS.index(one.kind),
-            -position if one.tt == GRADIENT else position,
-        )
+        foreign = of is not None and one.kind == "overflow" and run.dtype(one.tt) != of.name
+        return foreign, one.step, turn(one.tt), KINDS.index(one.kind), order[one.tt, one.layer]
 
     return [_plain(one) for one in sorted(found, key=key)]
 
@@ -77,33 +70,6 @@ def overflowing(log: LogSource, of: Format) -> list[First]:
             step = int(log.steps[over[row].argmax()])
             out.append(First("overflow", tt, layers[row], step, 0, 0))
     return out
-
-
-def execution(layers: Sequence[str]) -> dict[str, int]:
-    """Return the place of each layer in the forward pass, as far as names tell: children before what holds them.
-
-    >>> execution(["Net", "layers.0", "layers.0.wq", "layers.1"])
-    {'layers.0.wq': 0, 'layers.0': 1, 'layers.1': 2, 'Net': 3}
-
-    Args:
-        layers: the layers in model order.
-    """
-    ends = {name: (i, 0) for i, name in enumerate(layers)}
-    for i, name in enumerate(layers):
-        parts = name.split(".")
-        for depth in range(1, len(parts)):
-            outer = ".".join(parts[:depth])
-            if outer in ends:
-                ends[outer] = max(ends[outer][0], i), len(parts) - depth
-    # The model itself is called by its class, and no other layer's name begins with that.
-    roots = [name for name in layers if "." not in name and name[:1].isupper()][:1]
-    ends |= {name: (len(layers), 0) for name in roots}
-    return {name: place for place, name in enumerate(sorted(layers, key=lambda name: ends[name]))}
-
-
-def _executed(tt: str) -> int:
-    top = tt.partition(".")[0]
-    return EXECUTED.index(top) if top in EXECUTED else len(EXECUTED)
 
 
 def _plain(one: First) -> dict[str, Any]:

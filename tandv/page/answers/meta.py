@@ -52,19 +52,20 @@ def meta(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
         "phase": source.phase,
         "ranks": list(source.ranks),
         "rank": source.rank,
-        "formats": {one.short: _limits(one) for one in formats_of(source)},
+        "formats": {one.short: _limits(one) for one in formats_of(run)},
         "start": start(run),
     }
     return head | about, [source.steps.astype(np.float64)]
 
 
-def formats_of(log: LogSource) -> list[Format]:
+def formats_of(run: Run) -> list[Format]:
     """Return the formats that a page offers: the common ones, and those of the tensors.
 
     Args:
-        log: a log.
+        run: a run with a log.
     """
-    return list(dict.fromkeys(number_format(name) for name in (*OFFERED, *log.dtypes.values())))
+    own = [run.dtype(tt) for tt in kinds_of(run.log())]
+    return list(dict.fromkeys(number_format(name) for name in (*OFFERED, *filter(None, own))))
 
 
 def start(run: Run) -> dict[str, Any]:

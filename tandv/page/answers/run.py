@@ -33,6 +33,7 @@ class Run:
         self.firsts = Background()
         self.transitions = Background()
         self.rule = source.rule if isinstance(source, CurvesOnly) else RULE
+        self._dtypes: dict[str, str] = {}
         self._status = source.status
         self.version = 1
 
@@ -57,6 +58,15 @@ class Run:
         if isinstance(self.source, CurvesOnly):
             raise BadQuestion(f"{self.name} has curves only: no tensor of it was logged")
         return self.source
+
+    def dtype(self, tt: str) -> str:
+        """Return the number format of tensors of a type, `tt`, by that of the first one that was logged at the end."""
+        if tt not in self._dtypes:
+            log = self.log()
+            steps = log.steps[-1:].tolist()
+            cells = (log.cell(tt, layer, step) for step in steps for layer in log.layers(tt))
+            self._dtypes[tt] = next((cell.text["dtype"] for cell in cells if cell is not None), "")
+        return self._dtypes[tt]
 
     def tensor_type(self, name: str) -> str:
         """Return the `name` of a tensor type if the log has it. Raises UnknownName."""

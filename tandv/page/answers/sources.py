@@ -1,72 +1,17 @@
-"""What answers are made of: a log whose arrays are asked for one by one, or curves alone."""
+"""What answers are made of: a log whose arrays are asked for one by one."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
-NAN, INFINITE, OVERFLOWS, ABSENT = 1, 2, 4, 8  # bits of a cell's flags
+from tandv.log.shown import Cell, Exponents, First, Matrix, Shares
 
-
-class Matrix(NamedTuple):
-    """A statistic of each layer at each step.
-
-    Args:
-        layers: the layers in model order.
-        values: [layers, steps] of float32; NaN where nothing was logged.
-        flags: [layers, steps] of uint8: NAN, INFINITE, ABSENT.
-    """
-
-    layers: list[str]
-    values: np.ndarray
-    flags: np.ndarray
-
-
-class Exponents(NamedTuple):
-    """How many values of a tensor lie in each power of two, at each step.
-
-    Args:
-        steps: the steps of the log.
-        bins: the exponents, ascending, [b] integers.
-        counts: [steps, b].
-        nans, infs, zeros, numel: of NaN, of infinities, of zeros and what is smaller than all bins, of all; [steps].
-        logged: whether the tensor was logged, [steps] booleans.
-    """
-
-    steps: np.ndarray
-    bins: np.ndarray
-    counts: np.ndarray
-    nans: np.ndarray
-    infs: np.ndarray
-    zeros: np.ndarray
-    numel: np.ndarray
-    logged: np.ndarray
-
-
-class Cell(NamedTuple):
-    """One tensor at one step: its statistics, and exact counts by exponent, of zeros, NaN and infinities."""
-
-    statistics: dict[str, int | float]
-    counts: dict[int, int]
-    zeros: int
-    nans: int
-    infs: int
-    text: dict[str, str]
-
-
-class First(NamedTuple):
-    """The first step at which something is so of a tensor, in `many` of its `of` values."""
-
-    kind: str
-    tt: str
-    layer: str
-    step: int
-    many: int
-    of: int
+OVERFLOWS = 4  # a flag of a cell, beside those of `tandv.log.shown`: values overflow the chosen format
 
 
 class LogSource(Protocol):
-    """A log as arrays for a screen."""
+    """A log as arrays for a screen: `tandv.log.live.LiveLog`, or a table in memory."""
 
     @property
     def version(self) -> int: ...
@@ -92,12 +37,14 @@ class LogSource(Protocol):
     def rank(self) -> int | None: ...
     @property
     def exponents(self) -> tuple[int, int]: ...
-    @property
-    def dtypes(self) -> Mapping[tuple[str, str], str]: ...
     def refresh(self) -> bool: ...
     def layers(self, tt: str) -> Sequence[str]: ...
     def matrix(self, tt: str, metric: str) -> Matrix: ...
     def exponents_of(self, tt: str, layer: str) -> Exponents: ...
+    def shares(
+        self, tt: str, layer: str, first: int | None = None, last: int | None = None, columns: int = 600
+    ) -> Shares: ...
     def cell(self, tt: str, layer: str, step: int) -> Cell | None: ...
+    def order(self) -> Mapping[tuple[str, str], int]: ...
     def firsts(self) -> Sequence[First]: ...
     def overflows(self, tt: str, limit: float) -> np.ndarray: ...

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from tandv.log import logframe
-from tandv.page.answers.sources import ABSENT, INFINITE, NAN, Cell, Exponents, First, Matrix
+from tandv.log.execution import guessed_order
+from tandv.log.shown import ABSENT, INFINITE, NAN, Cell, Exponents, First, Matrix, Shares, shares_of
 
 
 class TableSource:
@@ -47,9 +48,6 @@ class TableSource:
         self._number = {tensor: i for i, tensor in enumerate(self.tensors)}
         self._row_of = np.full((len(self.tensors), len(self.steps)), -1, np.int64)
         self._row_of[tensor_of, self._step_of] = np.arange(len(rows))
-        words = rows[("metadata", "dtype")].astype(str).to_numpy()
-        last = self._row_of.max(1)
-        self.dtypes = {tensor: str(words[row]) for tensor, row in zip(self.tensors, last, strict=True)}
 
     def refresh(self) -> bool:
         """Nothing comes to a table."""
@@ -65,7 +63,11 @@ class TableSource:
         flags = np.where(at < 0, ABSENT, 0).astype(np.uint8)
         flags[self._counts("nans", at) > 0] |= NAN
         flags[self._counts("infs", at) > 0] |= INFINITE
-        return Matrix(self.layers(tt), self._scalar(metric, at).astype(np.float32), flags)
+        values = self._scalar(metric, at).astype(np.float32)
+        flags[np.isinf(values)] |= INFINITE
+        # With counts of NaN a statistic is NaN by itself only where it was not logged.
+        flags[np.isnan(values) & (flags == 0)] |= ABSENT if "nans" in self.metrics else NAN
+        return Matrix(self.layers(tt), values, flags)
 
     def exponents_of(self, tt: str, layer: str) -> Exponents:
         """Return the counts of one tensor, [steps, exponents]."""
@@ -87,6 +89,16 @@ class TableSource:
             table.sum(1) + sum(ends) + nans,
             logged,
         )
+
+    def shares(
+        self, tt: str, layer: str, first: int | None = None, last: int | None = None, columns: int = 600
+    ) -> Shares:
+        """Return the shares of one tensor in each power of two, pooled to columns."""
+        return shares_of(self.exponents_of(tt, layer), first, last, columns)
+
+    def order(self) -> dict[tuple[str, str], int]:
+        """Return the place of each tensor among those of a step, guessed from the names."""
+        return guessed_order(self.tensors)
 
     def cell(self, tt: str, layer: str, step: int) -> Cell | None:
         """Return the exact row of a tensor at a step; None if it was not logged there."""

@@ -1,5 +1,6 @@
 """One tensor: its exponents over steps, its statistics over steps, and its exact row at one step."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,9 +8,6 @@ import numpy as np
 
 from tandv.page.answers.columns import columns, flagged, highest, lowest
 from tandv.page.answers.run import Answer, Run
-from tandv.page.answers.sources import Exponents
-
-PER_POWER = 8  # codes of a share for each power of two
 
 
 def exponent_map(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
@@ -22,39 +20,12 @@ def exponent_map(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer
         runs: all runs.
         asked: the fields of the question.
     """
-    log = run.log()
     run.tensor(asked["tt"], asked["layer"])
-    found = log.exponents_of(asked["tt"], asked["layer"])
-    of = columns(log.steps, asked["from"], asked["to"], asked["w"])
-    shares, lanes = shares_of(found)
-    logged = highest(found.logged.astype(np.uint8), of)
-    arrays = [coded(highest(shares.T, of)).T, highest(lanes, of).astype(np.float32), of.starts, logged]
-    return {"bins": found.bins.tolist(), "cols": len(of.edges), "pooled": of.pooled}, arrays
-
-
-def shares_of(found: Exponents) -> tuple[np.ndarray, np.ndarray]:
-    """Return the shares of all values [steps, bins], and those that are zero, infinite and NaN [3, steps].
-
-    Args:
-        found: the counts of a tensor.
-    """
-    all_of_them = np.maximum(found.numel, 1)
-    lanes = np.stack([found.zeros, found.infs, found.nans]) / all_of_them
-    return found.counts / all_of_them[:, None], lanes
-
-
-def coded(shares: np.ndarray) -> np.ndarray:
-    """Return shares as bytes.
-
-    >>> coded(np.array([1.0, 0.5, 0.0, 1e-30])).tolist()
-    [255, 247, 0, 1]
-
-    Args:
-        shares: from 0 to 1.
-    """
-    with np.errstate(divide="ignore"):
-        codes = np.clip(np.rint(255 + PER_POWER * np.log2(shares)), 1, 255)
-    return np.where(shares > 0, codes, 0).astype(np.uint8)
+    first, last = asked["from"], asked["to"]
+    low, high = None if first is None else math.ceil(first), None if last is None else math.floor(last)
+    found = run.log().shares(asked["tt"], asked["layer"], low, high, asked["w"])
+    arrays = [found.shares, found.lanes.astype(np.float32), found.starts, found.logged]
+    return {"bins": found.bins.tolist(), "cols": len(found.logged), "pooled": found.pooled}, arrays
 
 
 def lines(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
