@@ -25,7 +25,7 @@ export function geometry(ctx) {
       const a = from === null ? 0 : before(steps(), from - 1e-9) + 1, b = to === null ? n : before(steps(), to) + 1;
       return b > a ? { a, b } : { a: 0, b: Math.max(1, n) };
     },
-    cursor: () => (state.view.step === null ? Math.max(0, steps().length - 1) : Math.round(placeOf(steps(), state.view.step))),
+    cursor: () => (state.view.step === null ? Math.max(0, steps().length - 1) : Math.max(0, before(steps(), state.view.step))),
     index: (step) => placeOf(steps(), step),
     x(i, b) { const s = ctx.span(); return b.x + ((i + 0.5 - s.a) / (s.b - s.a)) * b.w; },
     y(row, b) { const [from, to] = ctx.rows(); return b.y + ((row + 0.5 - from) / (to - from)) * b.h; },

@@ -27,7 +27,7 @@ export function unpack(buffer) {
   return heads;
 }
 
-/** An answer whose arrays have names; throws what the question's error says. @param {Question} question @param {Head} head */
+/** An answer whose arrays have names; throws what the question's error says. @param {Question} question @param {Head} head @returns {any} */
 export function named(question, head) {
   if (head.error) throw new Error(head.error);
   const { arrays, ...fields } = head;

@@ -94,7 +94,7 @@ export function settled(view, meta) {
   const last = meta.steps.length - 1;
   for (const key of /** @type {const} */ (['step', 'pin'])) {
     const step = out[key];
-    if (step === null || last < 0) continue;
+    if (step === null || last < 0 || ((meta.pooled ?? 1) > 1 && step >= meta.steps[0])) continue;
     const near = meta.steps[nearest(meta.steps, step)];
     if (near !== step) { notes.push(`step ${step} was not logged; ${near} is the nearest that was`); out[key] = near; }
   }

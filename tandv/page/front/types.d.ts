@@ -31,6 +31,7 @@ export interface Meta {
   phases: string[]; phase: string | null; ranks: (string | number)[]; rank: string | number | null;
   start: Partial<Place>; transitionsRule: string;
   steps: Float64Array;
+  /** Most steps that one of `steps` stands for: more than 1 in a file that holds columns of steps. */ pooled?: number;
 }
 /** `values` and `state` [curve, step]; state: 0 finite, 1 NaN, 2 +infinity, 3 -infinity, 8 no value at this step. */
 export interface Curves { names: string[]; shown: string[]; steps: Float64Array; values: Float64Array; state: Uint8Array }
