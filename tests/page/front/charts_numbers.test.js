@@ -13,8 +13,8 @@ const texts = (/** @type {{text: string}[]} */ ticks) => ticks.map((one) => one.
 test('a curve has the steps at which it has a value', () => {
   const few = curve([0, 1, 2, 3, 4], [1, NaN, NaN, NaN, 5], [0, 8, 8, 8, 0]);
   assert.deepEqual([[...few.steps], [...few.values], few.skipped, few.without], [[0, 4], [1, 5], 3, []]);
-  const most = curve([0, 10, 20, 30, 40], [1, 2, NaN, 4, NaN], [0, 0, 8, 0, 8]);
-  assert.deepEqual([[...most.steps], most.without], [[0, 10, 30], [15, 25, 35, 40]]);
+  const most = curve([0, 10, 20, 30, 40, 50, 60, 70], [1, 2, NaN, 4, 5, 6, 7, NaN], [0, 0, 8, 0, 0, 0, 0, 8]);
+  assert.deepEqual([[...most.steps], most.without], [[0, 10, 30, 40, 50, 60], [15, 25, 65, 70]]);
 });
 test('a run takes its curves from one block of numbers', () => {
   const run = runOfCurves('a', { names: ['x', 'y'], shown: ['x'], steps: Float64Array.of(0, 5), values: Float64Array.of(1, 2, 3, 4), state: new Uint8Array(4) });
@@ -67,6 +67,12 @@ test('few values are a line with dots, a value alone is a dot, NaN lifts the pen
   const n = 100, alone = pointsOf(curve([...Array(n).keys()], Array(n).fill(1), [...Array(n).keys()].map((i) => (i === 50 ? 0 : 1))), stepScale(0, 99, 0, 990, false), (v) => v, 990);
   assert.deepEqual([...alone.dots], [500, 1]);
 });
+test('a line ends where single steps have no value, and goes on where a curve is logged less often', () => {
+  const x = stepScale(0, 4, 0, 400, false);
+  const line = (/** @type {number[]} */ state) => [...pointsOf(curve([0, 1, 2, 3, 4], [1, 1, 1, 1, 1], state), x, (v) => v, 400).line];
+  assert.deepEqual(line([0, 0, 8, 0, 0]), [0, 1, 100, 1, NaN, NaN, 300, 1, 400, 1]);
+  assert.deepEqual(line([0, 8, 0, 8, 0]), [0, 1, 200, 1, 400, 1]);
+});
 test('many values are pooled by column: no peak is lost, and how many are pooled is known', () => {
   const n = 1000, values = Array.from({ length: n }, (_, i) => (i === 501 ? 50 : i % 2)), pooled = pointsOf(curve([...Array(n).keys()], values), stepScale(0, 999, 0, 99.9, false), (v) => v, 100);
   assert.equal(pooled.most, 20);
@@ -82,7 +88,7 @@ test('stretches of NaN and infinity are at least four pixels wide, and one where
   const x = stepScale(0, 100, 0, 100, false), steps = [...Array(101).keys()];
   const state = steps.map((i) => (i === 10 || i === 12 ? 1 : i >= 40 && i < 60 ? 2 : 0));
   assert.deepEqual(stretchesOf(curve(steps, steps, state), x), [{ state: 1, from: 8, to: 14 }, { state: 2, from: 39.5, to: 59.5 }]);
-  assert.deepEqual(stretchesOf(curve([0, 50, 100], [1, NaN, 2], [0, 8, 0]), x), [{ state: 8, from: 25, to: 75 }]);
+  assert.deepEqual(stretchesOf(curve([0, 20, 40, 60, 100], [1, 1, NaN, 2, 2], [0, 0, 8, 0, 0]), x), [{ state: 8, from: 30, to: 50 }]);
 });
 test('settings are a text that holds what differs from the defaults', () => {
   const base = chartDefaults(false), known = ['a', 'b', 'c,d', 'e&=f', 'a:0'], first = known.slice(0, 4);

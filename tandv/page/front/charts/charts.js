@@ -45,7 +45,7 @@ export function chartsView(ctx) {
     layout?.draw();
     expanded.draw();
     tell();
-    foot.replaceChildren(...[...new Set([...(ctx.meta.notes ?? []), ...read.notes])].map((note) => h('p', {}, note)));
+    foot.replaceChildren(...[...new Set(read.notes)].map((note) => h('p', {}, note)));
   }
   el.addEventListener('click', (event) => { if (!controls.chooser.el.contains(/** @type {Node} */ (event.target))) controls.chooser.close(); });
   return {

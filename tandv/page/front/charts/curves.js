@@ -4,6 +4,8 @@
 /** @typedef {import('./types').Run} Run */
 
 const SKIPPED = 8;
+/** Share of steps without a value up to which these are gaps. */
+const MOST_GAPS = 0.25;
 /** Dashes of runs, so that they differ by more than colour. @type {number[][]} */
 export const RUN_DASHES = [[], [7, 3], [2, 3], [9, 3, 2, 3], [13, 4], [13, 3, 2, 3, 2, 3]];
 
@@ -27,19 +29,18 @@ export function runOfCurves(name, answer) {
   };
 }
 
-/** A curve without the steps at which it has no value; where it has one at most steps, the stretches without are kept. @param {Float64Array} steps @param {Float64Array} values @param {Uint8Array} state @returns {Curve} */
+/**
+ * A curve without the steps at which it has no value. Where these are few, they are gaps: their stretches are kept, and lines end there;
+ * else the curve is logged less often than others, and its lines go on.
+ * @param {Float64Array} steps @param {Float64Array} values @param {Uint8Array} state @returns {Curve}
+ */
 export function ownSteps(steps, values, state) {
-  let skipped = 0;
-  for (let i = 0; i < state.length; i++) if (state[i] === SKIPPED) skipped++;
+  /** @type {number[]} */ const places = [];
+  for (let i = 0; i < state.length; i++) if (state[i] !== SKIPPED) places.push(i);
+  const skipped = state.length - places.length, gaps = skipped > 0 && skipped <= MOST_GAPS * state.length;
   if (!skipped) return { steps, values, state, skipped, without: [] };
-  const kept = state.length - skipped, out = { steps: new Float64Array(kept), values: new Float64Array(kept), state: new Uint8Array(kept), skipped };
-  for (let i = 0, k = 0; i < state.length; i++) {
-    if (state[i] === SKIPPED) continue;
-    out.steps[k] = steps[i];
-    out.values[k] = values[i];
-    out.state[k++] = state[i];
-  }
-  return { ...out, without: kept >= skipped ? stretchesWithout(steps, state) : [] };
+  const at = (/** @type {ArrayLike<number>} */ all) => places.map((i) => all[i]);
+  return { steps: Float64Array.from(at(steps)), values: Float64Array.from(at(values)), state: Uint8Array.from(at(state)), skipped, without: gaps ? stretchesWithout(steps, state) : [] };
 }
 
 /** Ends of stretches without a value, halfway to the next step that has one. @param {Float64Array} steps @param {Uint8Array} state */
@@ -52,6 +53,16 @@ function stretchesWithout(steps, state) {
     out.push(from ? (steps[from] + steps[from - 1]) / 2 : steps[from], i < last ? (steps[i] + steps[i + 1]) / 2 : steps[i]);
   }
   return out;
+}
+
+/** Tells, of steps in their order, whether a curve has a gap before the next of them. @param {Curve} curve @returns {(step: number) => boolean} */
+export function gapsOf({ without }) {
+  let k = 0;
+  return (step) => {
+    const before = k;
+    while (k < without.length && without[k + 1] <= step) k += 2;
+    return k > before;
+  };
 }
 
 /** The place of the step nearest to another, −1 of none. @param {ArrayLike<number>} steps sorted @param {number} step */

@@ -57,7 +57,7 @@ export function gridLayout(board, drawn) {
       if (isIntersecting) { seen.add(card); card.draw(); more = true; } else { seen.delete(card); card.free(); }
     }
     if (more) drawn();
-  }, { rootMargin: '250px' });
+  }, /** @type {IntersectionObserverInit} */ ({ rootMargin: '250px', scrollMargin: '250px' }));
   let width = 0;
   const resized = new ResizeObserver(() => {
     if (el.clientWidth !== width) for (const card of seen) card.draw();

@@ -1,6 +1,6 @@
 // A curve as points on a screen: where there are more values than a screen can show, each column of pixels shows the
 // smallest to the largest of its values, so that no peak is lost, and a line through their mean.
-import { placesWithin } from './curves.js';
+import { gapsOf, placesWithin } from './curves.js';
 
 /** @typedef {import('./types').Curve} Curve */
 /** @typedef {import('./types').AxisScale} AxisScale */
@@ -20,21 +20,21 @@ export function pointsOf(curve, x, y, width) {
   const [first, last] = placesWithin(curve.steps, x.low, x.high);
   const from = Math.max(0, first - 1), to = Math.min(curve.steps.length - 1, last + 1);  // lines go on beyond both ends
   if (last - first + 1 > MOST_PER_PIXEL * width) return byColumn(curve, x, y, first, last);
-  const line = new Float32Array(2 * (to - from + 1)), dots = [], few = last - first < FEW;
-  for (let i = from, k = 0; i <= to; i++, k += 2) {
-    const finite = !curve.state[i];
-    line[k] = finite ? x.at(curve.steps[i]) : NaN;
-    line[k + 1] = finite ? y(curve.values[i]) : NaN;
-    const alone = (i === 0 || curve.state[i - 1]) && (i === curve.state.length - 1 || curve.state[i + 1]);
-    if (finite && (few || alone)) dots.push(line[k], line[k + 1]);
+  /** @type {number[]} */ const line = [];
+  const gap = gapsOf(curve);
+  for (let i = from; i <= to; i++) {
+    if (gap(curve.steps[i])) line.push(NaN, NaN);
+    if (curve.state[i]) line.push(NaN, NaN); else line.push(x.at(curve.steps[i]), y(curve.values[i]));
   }
-  return { line, spread: NONE, dots: Float32Array.from(dots), most: 1 };
+  const dots = last - first < FEW ? line.filter((v) => !Number.isNaN(v)) : alone(line);
+  return { line: Float32Array.from(line), spread: NONE, dots: Float32Array.from(dots), most: 1 };
 }
 
 /** @param {Curve} curve @param {AxisScale} x @param {(value: number) => number} y @param {number} first @param {number} last @returns {Pooled} */
 function byColumn(curve, x, y, first, last) {
   /** @type {number[]} */ const line = [];
   /** @type {number[]} */ const spread = [];
+  const gap = gapsOf(curve);
   let column = NaN, low = Infinity, high = -Infinity, sum = 0, count = 0, values = 0, most = 1;
   const close = () => {
     if (count) {
@@ -47,6 +47,7 @@ function byColumn(curve, x, y, first, last) {
   for (let i = first; i <= last; i++) {
     const at = COLUMN * Math.floor(x.at(curve.steps[i]) / COLUMN);
     if (at !== column) { close(); column = at; }
+    if (gap(curve.steps[i])) line.push(NaN, NaN);
     values++;
     if (curve.state[i]) continue;
     const height = y(curve.values[i]);

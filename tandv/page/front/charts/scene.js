@@ -98,7 +98,7 @@ function chart(lines, shown, { w, h, large = false }, of) {
   const { look } = shown, [from, to] = stepsShown(shown), numbers = of.low <= of.high;
   const box = { x: 0, y: 6, w, h: h - 6 - 22 };
   const trial = numbers ? ticksOfValues(axisScale(of.low, of.high, box.y + box.h - AIR, box.y + AIR, of.log), box.h) : [];
-  box.x = Math.max(30, 12 + LETTER * Math.max(0, ...trial.map((tick) => (of.overlaid ? 5 : tick.text.length))));
+  box.x = Math.max(36, 12 + LETTER * Math.max(0, ...trial.map((tick) => (of.overlaid ? 5 : tick.text.length))));
   box.w = w - box.x - 12;
   const x = stepScale(from, to, box.x + EDGE, box.x + box.w - EDGE, shown.logSteps), strips = stripsOf(lines, x);
   const y = numbers ? axisScale(of.low, of.high, box.y + box.h - AIR - strips.lowest, box.y + AIR + strips.highest, of.log) : null;

@@ -11,7 +11,7 @@ export interface Curve {
   state: Uint8Array;
   /** steps of the run at which it has no value */
   skipped: number;
-  /** ends of the stretches of them, two by two, where most steps have a value */
+  /** ends of the stretches of them, two by two, where nearly all steps have a value */
   without: number[];
 }
 
