@@ -1,5 +1,5 @@
 // A button for each curve, which shows or hides it and says its value at the cursor.
-import { LAYER, LOSSES, valueAt, valueText } from './curve_series.js';
+import { LAYER, LOSSES, pointAt, valueText } from './curve_series.js';
 import { h } from './dom.js';
 import { short } from './numbers.js';
 /** @typedef {import('./curve_series.js').Series} Series */
@@ -17,7 +17,7 @@ export function curveChips(does) {
       const chip = (/** @type {Series} */ s) => {
         const shown = isOn(s), dot = h('i', { className: 'dot' }), ghost = all.find((other) => other.ghost && other.name === s.name && other.scale === s.scale);
         dot.style.background = shown ? colour(s) : does.look().muted;
-        const value = shown ? ` ${valueText(s, valueAt(s, place), short)}` : '', other = shown && ghost ? ` ┅ ${valueText(ghost, valueAt(ghost, place), short)}` : '';
+        const value = shown ? ` ${valueText(s, pointAt(s, place), short)}` : '', other = shown && ghost ? ` ┅ ${valueText(ghost, pointAt(ghost, place), short)}` : '';
         const axis = s.scale === LAYER ? 'right axis' : s.scale === left ? 'left axis' : 'a scale of its own, without an axis';
         return h('button', { className: 'chip', type: 'button', ariaPressed: String(shown), title: shown ? `hide ${s.name} (${axis})` : `show ${s.name}`, onclick: () => does.toggle(s) }, dot, s.name, h('b', {}, value), other);
       };

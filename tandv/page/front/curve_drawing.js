@@ -9,7 +9,7 @@ import { plainTicks, powerTicks } from './ticks.js';
 /** @typedef {import('./curve_series.js').Series} Series */
 /** @typedef {{low: number, high: number, ticks: import('./ticks.js').Tick[]}} Axis */
 
-const STRIP = 7;  // pixels that a strip of what is not finite is high
+const STRIP_HEIGHT = 7;  // pixels that a strip of what is not finite is high
 
 /** Ticks between two ends; on a logarithmic axis these are log2 of the values. @param {[number, number]} ends @param {number} height @param {boolean} log @returns {Axis} */
 export function axisOf([low, high], height, log) {
@@ -42,38 +42,54 @@ export function rightAxis(g, b, axis, colour) {
   }
 }
 
-/** Transitions as bands from start to end, a dashed line where they are steepest, and a label where there is room. @param {Pen} g @param {Box} b @param {(import('./types').Transition & {colour: string, x: (step: number) => number})[]} found @param {Look} look */
-export function bandsOf(g, b, found, look) {
-  /** @type {{x: number, end: number}[]} */ const taken = [];
+/** @typedef {import('./types').Transition & {colour: string, x: (step: number) => number}} Band */
+/** Transitions as bands from start to end, a dotted line where they are steepest. @param {Pen} g @param {Box} b @param {Band[]} found */
+export function transitionBands(g, b, found) {
   for (const t of found) {
     const x0 = Math.max(b.x, t.x(t.start)), x1 = Math.min(b.x + b.w, t.x(t.end)), at = t.x(t.step);
     if (x1 < b.x || x0 > b.x + b.w) continue;
     g.fillStyle = faded(t.colour, 0.16); g.fillRect(x0, b.y, Math.max(2, x1 - x0), b.h);
     if (at >= b.x && at <= b.x + b.w) { g.strokeStyle = t.colour; g.setLineDash([1, 3]); stroke(g, at, b.y, at, b.y + b.h); g.setLineDash([]); }
+  }
+}
+/** What became of each curve, above its band, where there is room. @param {Pen} g @param {Box} b @param {Band[]} found @param {Look} look */
+export function transitionLabels(g, b, found, look) {
+  /** @type {{x: number, end: number}[]} */ const taken = [];
+  for (const t of found) {
+    const x0 = Math.max(b.x, t.x(t.start)), x1 = Math.min(b.x + b.w, t.x(t.end));
+    if (x1 < b.x || x0 > b.x + b.w) continue;
     const text = `${t.curve} ${short(t.before, 3)} → ${short(t.after, 3)}`, w = g.measureText(text).width + 8;
-    const x = Math.min(Math.max(b.x + 4, x1 + 5), b.x + b.w - w);
+    const x = Math.min(Math.max(b.x + 4, (x0 + x1 - w) / 2), b.x + b.w - w);
     if (x < b.x || taken.some((other) => x < other.end && x + w > other.x)) continue;
     taken.push({ x, end: x + w });
-    labelled(g, text, x + 3, b.y + 7, t.colour, faded(look.panel, 0.85));
+    labelled(g, text, x + 4, b.y + 6, t.colour, faded(look.panel, 0.85));
   }
 }
 
-/** Strips at the bottom where a curve is NaN ("/") or infinite ("\"), one above the other, with a name where there is room. @param {Pen} g @param {Box} b @param {Series[]} all @param {import('./types').Ctx} ctx @param {Look} look */
-export function gapStrips(g, b, all, ctx, look) {
-  let level = 0;
-  for (const s of all) {
-    const gaps = s.gaps.map((gap) => ({ ...gap, x0: Math.max(b.x, ctx.x(gap.from - 0.5, b)), x1: Math.min(b.x + b.w, ctx.x(gap.to + 0.5, b)) })).filter((gap) => gap.x1 > gap.x0);
-    if (!gaps.length || (level + 1) * STRIP > b.h / 2) continue;
-    const y = b.y + b.h - (level + 1) * STRIP;
-    level += 1;
-    for (const gap of gaps) {
-      const ink = gap.kind === 'nan' ? look.nan : look.inf;
-      g.fillStyle = faded(ink, 0.18); g.fillRect(gap.x0, y, Math.max(3, gap.x1 - gap.x0), STRIP - 1);
-      hatch(g, { x: gap.x0, y, w: Math.max(3, gap.x1 - gap.x0), h: STRIP - 1 }, gap.kind === 'nan' ? '/' : '\\', ink, 5, 2);
-    }
-    const widest = gaps.reduce((a, c) => (c.x1 - c.x0 > a.x1 - a.x0 ? c : a)), text = `${s.name} is ${widest.kind === 'nan' ? 'NaN' : 'infinite'}`;
-    if (level === 1 && widest.x1 - widest.x0 > g.measureText(text).width + 10) labelled(g, text, widest.x0 + 6, y - 9, widest.kind === 'nan' ? look.nan : look.inf, faded(look.panel, 0.8));
+/** Where curves are not finite, as pixels: each curve has a level of its own, counted from the bottom. @param {Box} b @param {Series[]} all @param {import('./types').Ctx} ctx */
+function gapsOf(b, all, ctx) {
+  return all.filter((s) => s.gaps.length).slice(0, Math.floor(b.h / 2 / STRIP_HEIGHT)).map((s, level) => ({
+    name: s.name, y: b.y + b.h - (level + 1) * STRIP_HEIGHT,
+    gaps: s.gaps.map((gap) => ({ kind: gap.kind, x0: Math.max(b.x, ctx.x(gap.from - 0.5, b)), x1: Math.min(b.x + b.w, ctx.x(gap.to + 0.5, b)) })).filter((gap) => gap.x1 > gap.x0),
+  }));
+}
+const inkOf = (/** @type {Look} */ look, /** @type {'nan'|'inf'} */ kind) => (kind === 'nan' ? look.nan : look.inf);
+/** Strips at the bottom where a curve is NaN ("/") or infinite ("\"). @param {Pen} g @param {Box} b @param {Series[]} all @param {import('./types').Ctx} ctx */
+export function gapStrips(g, b, all, ctx) {
+  for (const { y, gaps } of gapsOf(b, all, ctx)) for (const gap of gaps) {
+    const ink = inkOf(ctx.look, gap.kind), w = Math.max(3, gap.x1 - gap.x0);
+    g.fillStyle = faded(ink, 0.18); g.fillRect(gap.x0, y, w, STRIP_HEIGHT - 1);
+    hatch(g, { x: gap.x0, y, w, h: STRIP_HEIGHT - 1 }, gap.kind === 'nan' ? '/' : '\\', ink, 5, 2);
   }
+}
+/** Which curve the lowest strip is about. @param {Pen} g @param {Box} b @param {Series[]} all @param {import('./types').Ctx} ctx */
+export function gapLabel(g, b, all, ctx) {
+  const strips = gapsOf(b, all, ctx), [first] = strips;
+  if (!first?.gaps.length) return;
+  const widest = first.gaps.reduce((a, c) => (c.x1 - c.x0 > a.x1 - a.x0 ? c : a)), more = strips.length > 1 ? ` (and ${strips.length - 1} more)` : '';
+  const text = `${first.name} is ${widest.kind === 'nan' ? 'NaN' : 'infinite'}${more}`, w = g.measureText(text).width;
+  const x = widest.x1 - widest.x0 > w + 12 ? widest.x0 + 6 : Math.max(b.x + 4, Math.min(widest.x0, b.x + b.w) - w - 6);
+  labelled(g, text, x, first.y - (strips.length - 1) * STRIP_HEIGHT - 8, inkOf(ctx.look, widest.kind), faded(ctx.look.panel, 0.85));
 }
 
 /** The lines themselves, for a file. @param {Pen} g @param {Box} b @param {{s: Series, colour: string, dash: number[], ends: [number, number], drawn: (v: number|null, s: Series) => number|null}[]} all @param {import('./types').Ctx} ctx */

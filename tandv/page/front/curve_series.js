@@ -78,7 +78,7 @@ export function aligned(all, drawn) {
 }
 
 /** The index of the last value at or before a place, or -1. @param {Series} series @param {number} place */
-export function valueAt(series, place) {
+export function pointAt(series, place) {
   if (!series.x.length || series.x[0] > place + 1e-9) return -1;
   return lastAtOrBelow(series.x, place + 1e-9);
 }

@@ -8,10 +8,10 @@ import { svgPen } from './svg.js';
 /** @typedef {import('./types').Panel} Panel */
 /** @typedef {import('./svg.js').Pen} Pen */
 
-const HEAD = 38, SCALE = 2;  // pixels above a picture for its title; pixels of a PNG in one of the page
+const TITLE_HEIGHT = 38, SCALE = 2;  // pixels above a picture for its title; pixels of a PNG in one of the page
 
 /** @param {Blob} blob @param {string} name */
-export function saveAs(blob, name) {
+export function saveFile(blob, name) {
   const link = h('a', { href: URL.createObjectURL(blob), download: name, hidden: true });
   document.body.append(link);  // some browsers follow only links of the document
   link.click();
@@ -27,7 +27,7 @@ export function saving(ctx, formats) {
     const file = p.file;
     if (!file) continue;
     const name = () => fileName(ctx.meta.name, file.name, ctx.state.view.tt, file.name === 'layers' ? '' : ctx.state.view.layer, ctx.state.view.metric);
-    p.save.append(saveButton('PNG', 'save as a picture', async () => saveAs(await png(ctx, p), `${name()}.png`)), saveButton('SVG', 'save as a drawing', () => saveAs(new Blob([svg(ctx, p)], { type: 'image/svg+xml' }), `${name()}.svg`)),
+    p.save.append(saveButton('PNG', 'save as a picture', async () => saveFile(await png(ctx, p), `${name()}.png`)), saveButton('SVG', 'save as a drawing', () => saveFile(new Blob([svg(ctx, p)], { type: 'image/svg+xml' }), `${name()}.svg`)),
       saveButton('CSV', 'save what is shown as a table', () => csv(ctx, name(), file.table())));
   }
   formats?.el.querySelector('.save')?.append(saveButton('CSV', 'save as a table', () => csv(ctx, fileName(ctx.meta.name, 'formats', ctx.state.view.tt, ctx.state.view.layer), formats.table())));
@@ -38,20 +38,20 @@ const saveButton = (text, title, onclick) => h('button', { type: 'button', title
 /** @param {Ctx} ctx @param {string} name @param {import('./csv.js').Table|null} table */
 function csv(ctx, name, table) {
   if (!table) { ctx.say('there is nothing to save yet'); return; }
-  saveAs(new Blob([csvText(`${ctx.meta.name}: ${table.about}`, table.rows)], { type: 'text/csv;charset=utf-8' }), `${name}.csv`);
+  saveFile(new Blob([csvText(`${ctx.meta.name}: ${table.about}`, table.rows)], { type: 'text/csv;charset=utf-8' }), `${name}.csv`);
 }
 
 /** The panel with its title, as on the screen, the cursor included. @param {Ctx} ctx @param {Panel} p @param {Pen} g @param {number} size pixels in one of the page */
 function picture(ctx, p, g, size) {
   const box = { ...p.box }, look = ctx.look, w = p.inner.clientWidth, width = (/** @type {string} */ t) => g.measureText(t).width;
-  g.fillStyle = look.panel; g.fillRect(0, 0, w, p.inner.clientHeight + HEAD);
+  g.fillStyle = look.panel; g.fillRect(0, 0, w, p.inner.clientHeight + TITLE_HEIGHT);
   g.textAlign = 'left'; g.textBaseline = 'middle';
   g.font = `600 12px ${FONT.slice(5)}`; g.fillStyle = look.ink;
-  g.fillText(shortened(`${ctx.meta.name} · ${p.title.textContent}`, w - 16, width), 8, HEAD / 4 + 2);
+  g.fillText(shortened(`${ctx.meta.name} · ${p.title.textContent}`, w - 16, width), 8, TITLE_HEIGHT / 4 + 2);
   g.font = FONT; g.fillStyle = look.muted;
   const of = p.el.matches('.heat, .otherHeat, .profile') ? '' : `${ctx.state.view.tt} of ${ctx.state.view.layer}`;
-  g.fillText(shortened([of, ...words(p)].filter(Boolean).join(' · '), w - 16, width), 8, (3 * HEAD) / 4);
-  p.box.y += HEAD;
+  g.fillText(shortened([of, ...words(p)].filter(Boolean).join(' · '), w - 16, width), 8, (3 * TITLE_HEIGHT) / 4);
+  p.box.y += TITLE_HEIGHT;
   try {
     g.lineWidth = 1;
     p.file?.paint(g, size);
@@ -73,7 +73,7 @@ function shortened(text, width, measure) {
 }
 /** @param {Ctx} ctx @param {Panel} p @returns {Promise<Blob>} */
 export function png(ctx, p) {
-  const size = Math.max(SCALE, p.dpr()), canvas = h('canvas', { width: Math.round(p.inner.clientWidth * size), height: Math.round((p.inner.clientHeight + HEAD) * size) });
+  const size = Math.max(SCALE, p.dpr()), canvas = h('canvas', { width: Math.round(p.inner.clientWidth * size), height: Math.round((p.inner.clientHeight + TITLE_HEIGHT) * size) });
   const g = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
   g.scale(size, size);
   picture(ctx, p, g, size);
@@ -82,7 +82,7 @@ export function png(ctx, p) {
 /** @param {Ctx} ctx @param {Panel} p */
 export function svg(ctx, p) {
   const g = /** @type {CanvasRenderingContext2D} */ (h('canvas').getContext('2d'));
-  const pen = svgPen(p.inner.clientWidth, p.inner.clientHeight + HEAD, (font, text) => { g.font = font; return g.measureText(text).width; });
+  const pen = svgPen(p.inner.clientWidth, p.inner.clientHeight + TITLE_HEIGHT, (font, text) => { g.font = font; return g.measureText(text).width; });
   picture(ctx, p, pen, SCALE);
   return pen.text();
 }

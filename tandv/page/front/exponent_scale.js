@@ -5,7 +5,7 @@ import { floorLog2, limitText, percent } from './numbers.js';
 /** @typedef {import('./types').NumberFormat} NumberFormat */
 
 export const LANE = 11;  // pixels that a lane is high
-const GAP = 2, NEAR = 14;  // a limit so many powers of two beyond the values is still shown
+const GAP = 2, NEARBY = 14;  // a limit so many powers of two beyond the values is still shown
 
 /** Lowest and highest exponents that some values have. @typedef {{low: number, high: number}} Range */
 
@@ -30,8 +30,8 @@ export function exponentRange(map, cells, format) {
   const [least, most] = [low, high];
   for (const limit of limitsOf(format)) {
     const e = floorLog2(limit.value);
-    if (e >= high && e <= most + NEAR) high = e;
-    if (e <= low && e >= least - NEAR) low = e - 1;
+    if (e >= high && e <= most + NEARBY) high = e;
+    if (e <= low && e >= least - NEARBY) low = e - 1;
   }
   return { low: low - 1, high: high + 2 };
 }

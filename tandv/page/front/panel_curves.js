@@ -1,8 +1,8 @@
 // Losses and all other curves over steps, the chosen layer's statistic beside them. uPlot draws the lines, the axes are those of all panels.
 import uPlot from './vendor/uPlot.js';
-import { aligned, LAYER, LOSSES, layerSeries, scaleName, seriesOf, valueAt, valueText } from './curve_series.js';
+import { aligned, LAYER, LOSSES, layerSeries, scaleName, seriesOf, pointAt, valueText } from './curve_series.js';
 import { curveChips } from './curve_chips.js';
-import { axisOf, bandsOf, gapStrips, leftAxis, lines, rightAxis } from './curve_drawing.js';
+import { axisOf, gapLabel, gapStrips, leftAxis, lines, rightAxis, transitionBands, transitionLabels } from './curve_drawing.js';
 import { h } from './dom.js';
 import { LEFT, RIGHT, cursorLines, panel } from './frame.js';
 import { exact, short, whole } from './numbers.js';
@@ -39,9 +39,9 @@ export function curvesPanel(ctx) {
   }
   const isOn = (/** @type {Series} */ s) => (chosen ?? new Set([LAYER])).has(s.scale === LAYER ? LAYER : s.name);
   const shown = () => all.filter((s) => isOn(s) && s.x.length);
-  const names = () => [...new Set(all.filter((s) => s.scale !== LAYER).map((s) => s.name))];
-  const colour = (/** @type {Series} */ s) => (s.scale === LAYER ? ctx.look.alarm : ctx.look.series[[0, 2, 3, 4, 5, 6, 7][names().indexOf(s.name) % 7]]);
-  const dash = (/** @type {Series} */ s) => (s.ghost ? [5, 4] : s.scale !== LAYER && names().indexOf(s.name) >= 7 ? [2, 2] : []);
+  const curveNames = () => [...new Set(all.filter((s) => s.scale !== LAYER).map((s) => s.name))];
+  const colour = (/** @type {Series} */ s) => (s.scale === LAYER ? ctx.look.alarm : ctx.look.series[[0, 2, 3, 4, 5, 6, 7][curveNames().indexOf(s.name) % 7]]);
+  const dash = (/** @type {Series} */ s) => (s.ghost ? [5, 4] : s.scale !== LAYER && curveNames().indexOf(s.name) >= 7 ? [2, 2] : []);
   /** The other statistics have one sign or a plain axis: a logarithm would hide it. */
   const layerLog = () => !all.some((s) => s.scale === LAYER && (s.low ?? s.y).some((v) => v !== null && v < 0));
   const logged = (/** @type {string} */ scale) => (scale === LAYER ? layerLog() : scale === LOSSES && log);
@@ -101,10 +101,13 @@ export function curvesPanel(ctx) {
     if (scale && one) leftAxis(g, p.box, axisOf(ends(scale), p.box.h, logged(scale)), on.filter((s) => s.scale === scale && !s.ghost).length === 1 ? colour(one) : look.muted, look);
     if (on.some((s) => s.scale === LAYER)) rightAxis(g, p.box, axisOf(ends(LAYER), p.box.h, layerLog()), look.alarm);
     g.strokeStyle = look.edge; g.beginPath(); g.moveTo(p.box.x - 0.5, p.box.y); g.lineTo(p.box.x - 0.5, p.box.y + p.box.h + 0.5); g.lineTo(p.box.x + p.box.w, p.box.y + p.box.h + 0.5); g.stroke();
-    const found = (ctx.data.transitions[ctx.state.view.run]?.found ?? []).filter((t) => on.some((s) => !s.ghost && s.name === t.curve));
-    bandsOf(g, p.box, found.map((t) => ({ ...t, colour: colour(/** @type {Series} */ (on.find((s) => s.name === t.curve))), x: (/** @type {number} */ step) => ctx.x(ctx.index(step), p.box) })), look);
-    gapStrips(g, p.box, on.filter((s) => !s.ghost), ctx, look);
+    transitionBands(g, p.box, bands());
+    gapStrips(g, p.box, mine(), ctx);
   }
+  /** Names that lie above the lines. @param {Pen} g */
+  function labels(g) { transitionLabels(g, p.box, bands(), ctx.look); gapLabel(g, p.box, mine(), ctx); }
+  const mine = () => shown().filter((s) => !s.ghost);
+  const bands = () => (ctx.data.transitions[ctx.state.view.run]?.found ?? []).flatMap((t) => mine().filter((s) => s.name === t.curve && s.scale !== LAYER).map((s) => ({ ...t, colour: colour(s), x: (/** @type {number} */ step) => ctx.x(ctx.index(step), p.box) })));
   p.does.draw = () => {
     collectAgain = collect() || collectAgain;
     measure();
@@ -112,7 +115,7 @@ export function curvesPanel(ctx) {
     around(p.fresh());
     chips.draw(all, isOn, colour, ctx.index(ctx.state.view.step ?? 0), left(), log);
   };
-  p.does.hover = () => cursorLines(p.freshOver(), p.box, ctx.lines(p.box), ctx.look);
+  p.does.hover = () => { const g = p.freshOver(); labels(g); cursorLines(g, p.box, ctx.lines(p.box), ctx.look); };
   const chips = curveChips({
     look: () => ctx.look,
     toggle(s) { const name = s.scale === LAYER ? LAYER : s.name; chosen = new Set(chosen ?? [LAYER]); if (!chosen.delete(name)) chosen.add(name); p.draw(); },
@@ -122,14 +125,14 @@ export function curvesPanel(ctx) {
   ctx.mouse.steps(p, { read(i) {
     const step = ctx.meta.steps[i];
     return [`step ${whole(step)}`, ...shown().map((s) => {
-      const k = valueAt(s, i), at = k >= 0 && s.scale !== LAYER && s.steps[k] !== step ? ` (step ${whole(s.steps[k])})` : '', low = s.low?.[k];
+      const k = pointAt(s, i), at = k >= 0 && s.scale !== LAYER && s.steps[k] !== step ? ` (step ${whole(s.steps[k])})` : '', low = s.low?.[k];
       const value = low !== null && low !== undefined && low !== s.y[k] ? `${exact(low)} to ${valueText(s, k, exact)}` : valueText(s, k, exact);
       return `${s.name}${s.ghost ? ` · ${ctx.meta.runs[ctx.state.view.other]}` : ''}: ${value}${at}`;
     }), ...(ctx.data.transitions[ctx.state.view.run]?.found ?? []).filter((t) => isOn(/** @type {Series} */ ({ name: t.curve, scale: '' })) && step >= t.start && step <= t.end).map((t) => `transition of ${t.curve}: ${short(t.before)} → ${short(t.after)}, steps ${whole(t.start)} to ${whole(t.end)}`)];
   } });
   p.file = {
     name: 'curves',
-    paint(g) { around(g); lines(g, p.box, shown().map((s) => ({ s, colour: colour(s), dash: dash(s), ends: ends(s.scale), drawn })), ctx); },
+    paint(g) { around(g); lines(g, p.box, shown().map((s) => ({ s, colour: colour(s), dash: dash(s), ends: ends(s.scale), drawn })), ctx); labels(g); },
     table() {
       const on = shown(), span = ctx.span(), [first, last] = [ctx.meta.steps[span.a], ctx.meta.steps[span.b - 1]];
       if (!on.length) return null;
