@@ -81,7 +81,7 @@ class Answers:
     def _answer(self, run: Run, question: Any) -> Answer:
         try:
             kind, fields = checked(question)
-            return KINDS[kind](run, self.runs, fields)
+            return KINDS[kind](run.of(fields["phase"], fields["rank"]), self.runs, fields)
         except (BadQuestion, LookupError, OSError, ValueError) as error:
             return _error(str(error))
         except Exception as error:  # a fault of ours must not take the other answers with it

@@ -72,6 +72,13 @@ def _format(value: Any) -> Format:
         raise BadQuestion(f"is unknown: {error}") from None
 
 
+def _rank(value: Any) -> int:
+    """Return a rank, which is a number or, in an address, text."""
+    if isinstance(value, bool) or not isinstance(value, int | str) or not str(value)[:12].isdecimal():
+        raise BadQuestion(f"must be the number of a rank, from 0 on, not {_shown(value)}")
+    return int(str(value)[:12])
+
+
 def _texts(value: Any) -> list[str]:
     if not isinstance(value, list) or not 1 <= len(value) <= MOST_METRICS:
         raise BadQuestion(f"must be a list of 1 to {MOST_METRICS} names, not {_shown(value)}")
@@ -80,6 +87,8 @@ def _texts(value: Any) -> list[str]:
 
 _TENSOR = {"tt": Field(_text), "layer": Field(_text)}
 _COLUMNS = {"from": Field(_step, None), "to": Field(_step, None), "w": Field(_width)}
+
+_OF_A_RUN = {"phase": Field(_text, None), "rank": Field(_rank, None)}  # of every question
 
 QUESTIONS: dict[str, dict[str, Field]] = {
     "meta": {},
@@ -118,7 +127,7 @@ def checked(question: Any) -> tuple[str, dict[str, Any]]:
     if not isinstance(kind, str) or kind not in QUESTIONS:
         raise BadQuestion(f"there is no question of the kind {_shown(kind)}; there are {', '.join(QUESTIONS)}")
     fields, wrong = {}, []
-    for name, field in QUESTIONS[kind].items():
+    for name, field in (QUESTIONS[kind] | _OF_A_RUN).items():
         value = question.get(name)
         try:
             if value is not None:

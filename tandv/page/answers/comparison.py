@@ -11,6 +11,7 @@ from tandv.messages import some
 from tandv.page.answers.asked import BadQuestion
 from tandv.page.answers.ratios import ratios
 from tandv.page.answers.run import Run
+from tandv.page.answers.sources import LogSource
 from tandv.statistics import EXTREMES
 
 ROUNDING = 1e-3  # the relative difference of a statistic beyond which runs have parted, in formats of many digits
@@ -52,8 +53,8 @@ def compared(run: Run, runs: Sequence[Run], number: int, tt: str, metric: str) -
     if number >= len(runs):
         raise BadQuestion(f"against {number}: there are {len(runs)} runs, numbered from 0")
     other = runs[number]
-    mine, theirs = run.log(), other.log()
-    if lacking := [noun for noun, lacks in _lacking(other, tt, metric) if lacks]:
+    mine, theirs = run.log(), other.like(run).log()
+    if lacking := [noun for noun, lacks in _lacking(theirs, tt, metric) if lacks]:
         raise BadQuestion(f"{other.name} cannot be compared with: it has no {' and no '.join(lacking)}")
     first, second = mine.matrix(tt, metric), theirs.matrix(tt, metric)
     rows = _positions(second.layers, first.layers)
@@ -102,8 +103,7 @@ def beyond_rounding(first: np.ndarray, second: np.ndarray, rounding: np.ndarray)
     return (apart | ~np.isfinite(first) | ~np.isfinite(second)) & ~alike
 
 
-def _lacking(other: Run, tt: str, metric: str) -> list[tuple[str, bool]]:
-    log = other.log()
+def _lacking(log: LogSource, tt: str, metric: str) -> list[tuple[str, bool]]:
     return [(tt, all(kind != tt for kind, _ in log.tensors)), (metric, metric not in log.metrics)]
 
 

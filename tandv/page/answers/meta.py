@@ -27,12 +27,12 @@ def meta(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
     """
     source = run.source
     head = {
-        "name": source.name,
+        "name": run.name,
         "status": source.status,
         "runs": [one.name for one in runs],
         "version": run.version,
         "notes": [*source.notes, *run.curves.notes],
-        "title": source.title if isinstance(source, CurvesOnly) else source.name,
+        "title": source.title if isinstance(source, CurvesOnly) else run.name,
         "transitionsRule": run.rule,
         "meanings": {str(name): glossary.meaning(str(name)) for name in run.curves.table.columns},
     }

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tandv.curves import read_curves
 from tandv.log import logframe
-from tandv.log.door import log_at
+from tandv.log.live import LiveLog
 from tandv.page.answers.answers import Answers
 from tandv.page.answers.curves_of_a_run import CurvesOnly, RunCurves
 from tandv.page.answers.run import Run
@@ -50,14 +50,14 @@ def opened(run: Any, name: str) -> Run:
     if not isinstance(run, str | os.PathLike):
         return Run(CurvesOnly(run, name))
     try:
-        log = log_at(run)
+        log = LiveLog(run)
     except (OSError, ValueError):
         try:
             return Run(CurvesOnly(read_curves(run), name))
         except (OSError, ValueError):
             pass  # that it is no log says more
         raise
-    return Run(TableSource(log.frame(), name), RunCurves(log))
+    return Run(log, RunCurves(log.place), name)
 
 
 def run_names(runs: Sequence[Any]) -> list[str]:

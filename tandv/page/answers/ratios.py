@@ -5,6 +5,7 @@ import numpy as np
 from tandv.page.answers.columns import Columns, highest, lowest
 
 EARLY = 5  # steps of a layer whose median a change is measured from: one step alone is noise for all that follow
+_BEGIN = 64  # steps among which these nearly always are
 CHANGE = f"log2 of {{}} over the median of its first {EARLY} values"  # of the name of a statistic
 
 
@@ -17,12 +18,17 @@ def early(values: np.ndarray) -> np.ndarray:
     Args:
         values: [rows, steps].
     """
-    out = np.full(len(values), np.nan, values.dtype)
-    for row, own in enumerate(values):
-        first = own[:64] if np.isfinite(own[:64]).sum() >= EARLY else own
-        if len(finite := first[np.isfinite(first)][:EARLY]):
-            out[row] = np.median(np.abs(finite))
-    return out
+    begin = values[:, :_BEGIN]
+    if begin.shape != values.shape and (np.isfinite(begin).sum(1) < EARLY).any():
+        begin = values  # some layer appears late
+    finite = np.isfinite(begin)
+    taken = finite & (np.cumsum(finite, axis=1) <= EARLY)
+    sizes = np.sort(np.where(taken, np.abs(begin), np.nan), axis=1)  # NaN last
+    count, row = taken.sum(1), np.arange(len(values))
+    if not sizes.shape[1]:
+        return np.full(len(values), np.nan, values.dtype)
+    middle = sizes[row, np.maximum(count - 1, 0) // 2].astype(np.float64), sizes[row, count // 2]
+    return ((middle[0] + middle[1]) / 2).astype(values.dtype)
 
 
 def ratios(values: np.ndarray, base: np.ndarray) -> np.ndarray:

@@ -5,13 +5,17 @@ from typing import Any
 
 import numpy as np
 
+from tandv.log.live import LiveLog
 from tandv.messages import UnknownName, unknown
 from tandv.page.answers.asked import BadQuestion
 from tandv.page.answers.background import Background
 from tandv.page.answers.curves_of_a_run import CurvesOnly, RunCurves
 from tandv.page.answers.sources import LogSource
+from tandv.page.answers.table import TableSource
 
 RULE = "faster than before and after"  # how transitions are found where nobody says it
+MOST = 3  # phases and ranks of a run that are kept opened besides the one that it was opened with
+LOOKED_AT = 200  # steps back, at which a tensor is looked for
 Answer = tuple[dict[str, Any], Sequence[np.ndarray]]
 Source = LogSource | CurvesOnly
 
@@ -25,28 +29,29 @@ class Run:
     Args:
         source: its log, or its curves where it has no log.
         curves: the curves beside its log; None where there are none.
+        name: what the page calls it; "" for the name of the source.
     """
 
-    def __init__(self, source: Source, curves: RunCurves | None = None):
+    def __init__(self, source: Source, curves: RunCurves | None = None, name: str = ""):
         self.source = source
+        self.name = name or source.name
         self.curves = source.curves if isinstance(source, CurvesOnly) else curves or RunCurves(None)
         self.firsts = Background()
         self.transitions = Background()
         self.rule = source.rule if isinstance(source, CurvesOnly) else RULE
-        self._dtypes: dict[str, str] = {}
-        self._status = source.status
         self.version = 1
-
-    @property
-    def name(self) -> str:
-        """What the page calls it."""
-        return self.source.name
+        self._status = source.status
+        self._dtypes: dict[str, str] = {}
+        self._others: dict[tuple[str | None, int | None], Run] = {}  # its other phases and ranks
 
     def refresh(self) -> bool:
         """Look for what is new; tell whether anything is."""
         changed = [self.source.refresh(), self.curves.refresh(), self.source.status != self._status]
+        changed += [other.source.refresh() for other in self._others.values()]
         self._status = self.source.status
         self.version += any(changed)
+        for other in self._others.values():
+            other.version = self.version
         return any(changed)
 
     def await_all(self) -> None:
@@ -59,12 +64,35 @@ class Run:
             raise BadQuestion(f"{self.name} has curves only: no tensor of it was logged")
         return self.source
 
+    def of(self, phase: str | None, rank: int | None) -> "Run":
+        """Return the run in another phase or of another rank; `phase` and `rank` are None for those it was opened with.
+
+        Raises UnknownName for a phase or rank that the log does not have.
+        """
+        if isinstance(self.source, CurvesOnly) or (phase, rank) == (None, None):
+            return self
+        log = self.log()
+        chosen = phase if phase is not None else log.phase, rank if rank is not None else log.rank
+        if chosen == (log.phase, log.rank):
+            return self
+        if chosen not in self._others:
+            while len(self._others) >= MOST:
+                del self._others[next(iter(self._others))]
+            self._others[chosen] = Run(reopened(log, *chosen), self.curves, self.name)
+            self._others[chosen].version = self.version
+        return self._others[chosen]
+
+    def like(self, other: "Run") -> "Run":
+        """Return the run in the phase that an`other` run is shown in, if it has it."""
+        phase = other.log().phase
+        return self.of(phase if phase in self.log().phases else None, None)
+
     def dtype(self, tt: str) -> str:
-        """Return the number format of tensors of a type, `tt`, by that of the first one that was logged at the end."""
+        """Return the number format of tensors of a type, `tt`, by that of its first layer; "" if that is not known."""
         if tt not in self._dtypes:
             log = self.log()
-            steps = log.steps[-1:].tolist()
-            cells = (log.cell(tt, layer, step) for step in steps for layer in log.layers(tt))
+            layers, steps = log.layers(tt)[:1], log.steps[: -LOOKED_AT - 1 : -1].tolist()
+            cells = (log.cell(tt, layer, step) for layer in layers for step in steps)
             self._dtypes[tt] = next((cell.text["dtype"] for cell in cells if cell is not None), "")
         return self._dtypes[tt]
 
@@ -86,6 +114,23 @@ def _known(noun: str, name: str, names: Sequence[str] | Mapping[str, Any], place
     if name not in names:
         raise UnknownName(unknown(noun, name[:80], names, place))
     return name
+
+
+def reopened(log: LogSource, phase: str | None, rank: int | None) -> LogSource:
+    """Return a log in another phase or of another rank.
+
+    Args:
+        log: the log.
+        phase: the phase; None for what is outside of any, if there is such.
+        rank: the rank; None merges all.
+
+    Raises UnknownName for a phase or rank that the log does not have.
+    """
+    if isinstance(log, LiveLog):
+        return LiveLog(log.place, phase, rank)
+    if isinstance(log, TableSource):
+        return TableSource(log.df, log.name, phase, rank)
+    raise TypeError(f"a {type(log).__name__} cannot be opened again")
 
 
 def kinds_of(log: LogSource) -> dict[str, list[str]]:

@@ -29,7 +29,7 @@ class TableSource:
     version = 1
 
     def __init__(self, df: pd.DataFrame, name: str, phase: str | None = None, rank: int | None = None):
-        self.name, self.rank = name, rank
+        self.df, self.name, self.rank = df, name, rank
         self.phases, self.ranks = logframe.phases(df), logframe.ranks(df)
         self.phase = phase if phase is not None or "" in self.phases or not self.phases else self.phases[0]
         self.notes: list[str] = []
