@@ -61,15 +61,46 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the weights and of the batches.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder of the run.", show_default="tandv-runs/demo")] = None,
     framework: Annotated[Literal["torch", "jax"], typer.Option(help="The framework of the model.")] = "torch",
+    view: Annotated[bool, typer.Option("--view", help="Open the page of the run when it has ended.")] = False,
 ) -> None:
     """Train a small GPT on Python's own documentation while it is tracked, and report what its log shows."""
     try:
         from tandv import demo as demonstration
 
-        demonstration.run(steps=steps, seed=seed, out=out, framework=framework)
+        log = demonstration.run(steps=steps, seed=seed, out=out, framework=framework)
     except ModuleNotFoundError as error:
         typer.echo(f"tandv demo: {error}", err=True)
         raise typer.Exit(1) from error
+    if view:
+        from tandv.cli import view as viewing
+
+        viewing.view([str(log if log.is_dir() else log.parent)], None, 0, True, 60.0)
+
+
+@app.command()
+def view(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Folders of runs, files of logs or curves, folders of checkpoints; also addresses, such as "
+            "s3://bucket/run. Several are compared.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option(help="Write the page to an .html file, which needs no server.")] = None,
+    port: Port = 0,
+    browser: Browser = True,
+    idle: Annotated[
+        float, typer.Option(min=0, help="Minutes without a question after which it ends; 0 is never.")
+    ] = 60.0,
+) -> None:
+    """Show the page of a run, finished or going on, until Ctrl-C; or write it to one file.
+
+    Ends with 0, with 1 if the page cannot be served or written, with 2 if something that was named cannot be shown.
+    """
+    from tandv.cli import view as viewing
+
+    viewing.view(runs, out, port, browser, idle)
 
 
 @app.command()

@@ -54,6 +54,7 @@ def serve(
     answers: Answering,
     *,
     title: str = "tandv",
+    at: str = "",
     port: int = 0,
     browser: bool = True,
     idle: float = 60.0,
@@ -64,6 +65,7 @@ def serve(
     Args:
         answers: what answers its questions.
         title: the title of the page.
+        at: what is shown first, as it stands in the page's address: "layer=head&step=10".
         port: the port to listen on; 0 takes any that is free.
         browser: whether to open it in a browser; otherwise its address is only printed.
         idle: minutes without a question after which it ends; 0 for never.
@@ -73,8 +75,9 @@ def serve(
     """
     try:
         with serving(answers, title=title, port=port) as served:
-            opened = browser and webbrowser.open(served.address)
-            say(f"The page is {'open in the browser' if opened else 'ready; open it in a browser'}: {served.address}")
+            address = served.address + (f"#{at}" if at else "")
+            opened = browser and webbrowser.open(address)
+            say(f"The page is {'open in the browser' if opened else 'ready; open it in a browser'}: {address}")
             say(f"Ctrl-C ends it{f', and {_minutes(idle)} without a page that asks' if idle else ''}.")
             while served.is_alive():
                 if idle and served.silence() > 60 * idle:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from tandv.viz.layout.style import Style
+from tandv.viz.layout.style import Style, theme
 
 AGAIN = "A still picture: run this cell again to click, hover and use the keys"
 ELSEWHERE = "A still picture: clicks, the mouse and keys need Jupyter with ipympl"
@@ -38,6 +38,18 @@ def picture(canvas: FigureCanvasAgg, words: str, style: Style) -> bytes:
     room = wide / text.get_window_extent(drawn.get_renderer()).width
     text.set_fontsize(9.5 * min(1, 0.96 * room))
     return png(drawn)
+
+
+def of_figure(figure: Figure, words: str) -> bytes:
+    """Return a figure as PNG, under a strip with some words.
+
+    Args:
+        figure: the figure.
+        words: what stands above it.
+    """
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return picture(canvas, words, theme("light"))
 
 
 def png(canvas: FigureCanvasAgg) -> bytes:

@@ -1,0 +1,80 @@
+"""What `tandv view` does once its options are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from tandv.cli.logfile import logged
+from tandv.cli.output import NOTHING, STOPPED, USAGE, answer, log, stop, tell
+
+if TYPE_CHECKING:
+    from tandv.page.answers import CurvesOnly
+    from tandv.page.opening import Shown
+
+
+def view(runs: Sequence[str], out: Path | None, port: int, browser: bool, idle: float) -> None:
+    """Serve the page of some runs until Ctrl-C, or write it to a file and print its path."""
+    with logged(f"tandv view {' '.join(runs)}"):
+        try:
+            from tandv.page import opening
+            from tandv.page import view as viewing
+
+            if out is None:
+                from tandv.page import server  # noqa: F401  so that a package that is missing is named first
+        except ModuleNotFoundError as error:
+            stop(str(error), NOTHING)
+        try:
+            shown = opening.opened(runs, _measured, _problems(out))
+        except opening.CannotShow as error:
+            stop(str(error), USAGE)
+        except KeyboardInterrupt:
+            tell("Stopped.")
+            raise typer.Exit(STOPPED) from None
+        if out is not None:
+            _write(shown, out)
+            return
+        log.info("showing the page")
+        try:
+            viewing.serve_page(shown, {}, port=port, browser=browser, idle=idle, say=tell)
+        except OSError as error:
+            stop(f"no page can be served on port {port} ({error.strerror or error}); leave --port out", NOTHING)
+        log.info("the page has ended")
+
+
+def _problems(out: Path | None) -> list[str]:
+    """Return what is wrong with the file to write, before anything is read for it."""
+    if out is None:
+        return []
+    wrong = []
+    if out.suffix.lower() not in (".html", ".htm"):
+        wrong.append(f"--out {out} must end in .html")
+    if not out.absolute().parent.is_dir():
+        wrong.append(f"there is no folder {out.absolute().parent} for --out {out.name}; make it first")
+    return wrong
+
+
+def _write(shown: Sequence[Shown], out: Path) -> None:
+    from tandv.page.view import save_page
+
+    try:
+        path = save_page(shown, out, {})
+    except OSError as error:
+        stop(f"{out} cannot be written ({error.strerror or error})", NOTHING)
+    tell(f"{path.stat().st_size / 1e6:.1f} MB")
+    answer(str(path))
+
+
+def _measured(folder: str, name: str) -> CurvesOnly:
+    """Measure a folder of checkpoints with a progress bar, as `tandv checkpoints` does."""
+    from tandv.cli.measuring import MeasureOptions, measure, runs_in
+    from tandv.cli.state import Loaded
+
+    found = measure(runs_in([folder]), Loaded((folder,), None, None), ["all"], MeasureOptions(detector="none"))
+    from tandv.page.answers import CurvesOnly
+
+    (curves,) = found.curves.values()
+    return CurvesOnly(curves, name, notes=found.warnings)

@@ -1,0 +1,138 @@
+"""`tandv.view`: the page of a run, in a notebook as a widget, elsewhere served, or written to one file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from tandv.page.answers import Answers
+from tandv.page.opening import Shown, measured, opened
+
+AGAIN = "A still picture of the page: run this cell again to bring it to life"
+
+
+def view(
+    run: Any,
+    *others: Any,
+    layer: str | None = None,
+    tt: str | None = None,
+    scalar_metric: str | None = None,
+    step: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    height: int = 680,
+    port: int = 0,
+    browser: bool = True,
+    idle: float = 60.0,
+    say: Callable[[str], None] = print,
+) -> Any:
+    """Show the page of a run: in a notebook a widget, elsewhere served on this machine until Ctrl-C, or as one file.
+
+    It stays up to date while the run goes on, but for the file.
+
+    >>> from tandv.log.logframe import example_log
+    >>> view(example_log(), step=10, out="run.html").name
+    'run.html'
+
+    Args:
+        run: the folder of a run, a file of a log (pickle, parquet, csv) or of curves (csv, json, parquet), an address
+            such as "s3://bucket/run", a folder of checkpoints; a log or curves in memory; or a dict of these by name.
+        others: more runs to compare with it.
+        layer: the layer that is shown first; by default where something is wrong, else the one that changed most.
+        tt: the tensor type that is shown first.
+        scalar_metric: the statistic that is shown first.
+        step: the step that is shown first.
+        out: an .html file to write instead, which works from disk without a network.
+        height: of the widget, in pixels.
+        port: the port to listen on; 0 takes any that is free.
+        browser: whether to open it in a browser; otherwise its address is only printed.
+        idle: minutes without a question after which a served page ends; 0 for never.
+        say: a function that prints a line of text.
+
+    Returns the widget in a notebook, the path of the file with `out`, else None once the page has ended.
+
+    Raises CannotShow naming everything that cannot be shown, OSError if the port is not free or the file cannot be
+    written, ModuleNotFoundError without the packages of tandv[page].
+    """
+    shown = opened([run, *others], lambda folder, name: measured(folder, name, say))
+    chosen = {"layer": layer, "tt": tt, "metric": scalar_metric, "step": step}
+    first = {name: value for name, value in chosen.items() if value is not None}
+    if out is not None:
+        return save_page(shown, Path(out), first)
+    if in_notebook():
+        from tandv.page.widget import PageWidget
+
+        answers = Answers([one.run for one in shown])
+        return PageWidget(answers, title_of(shown), lambda: picture(shown[0], first), view=first, height=height)
+    serve_page(shown, first, port=port, browser=browser, idle=idle, say=say)
+    return None
+
+
+def serve_page(
+    shown: Sequence[Shown],
+    first: Mapping[str, Any],
+    *,
+    port: int = 0,
+    browser: bool = True,
+    idle: float = 60.0,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Serve the page of runs that were opened. For the other parameters see `view`.
+
+    Args:
+        shown: the runs.
+        first: what is shown first: a part of the page's state.
+    """
+    from tandv.page.server import serve
+
+    answers = Answers([one.run for one in shown])
+    serve(answers, title=title_of(shown), at=urlencode(first), port=port, browser=browser, idle=idle, say=say)
+
+
+def save_page(shown: Sequence[Shown], path: Path, first: Mapping[str, Any]) -> Path:
+    """Write the page of runs that were opened to one file; return its path.
+
+    Args:
+        shown: the runs.
+        path: the file.
+        first: what is shown first: a part of the page's state.
+    """
+    from tandv.page.one_file import document
+
+    path.write_text(document(Answers([one.run for one in shown]), title_of(shown), first), encoding="utf-8")
+    return path
+
+
+def title_of(shown: Sequence[Shown]) -> str:
+    """Return the title of the page of some runs."""
+    return ", ".join(one.run.name for one in shown)
+
+
+def in_notebook() -> bool:
+    """Tell whether this runs in a kernel of Jupyter or in a notebook of marimo, without importing either."""
+    ipython, marimo = sys.modules.get("IPython"), sys.modules.get("marimo")
+    shell = ipython.get_ipython() if ipython else None
+    return getattr(shell, "kernel", None) is not None or bool(marimo and marimo.running_in_notebook())
+
+
+def picture(one: Shown, first: Mapping[str, Any]) -> bytes | None:
+    """Draw a run as PNG with the line that says how to bring the page to life; None without matplotlib.
+
+    Args:
+        one: the run.
+        first: what the page shows first.
+    """
+    try:
+        from tandv import viz
+        from tandv.viz.notebook import still
+    except ModuleNotFoundError:
+        return None
+    if one.log is None:
+        figure = viz.metric_curves(one.run.curves.table, figsize=(9.0, 4.7))
+    else:
+        asked = {name: first.get(name) for name in ("layer", "tt", "step")}
+        figure = viz.overview(one.log, scalar_metric=first.get("metric"), figsize=(9.0, 4.7), **asked)
+    return still.of_figure(figure, AGAIN)
