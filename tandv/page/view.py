@@ -10,9 +10,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tandv.page.answers import Answers
+from tandv.page.answers.curves_of_a_run import shown as shown_at_first
 from tandv.page.opening import Shown, measured, opened
 
 AGAIN = "A still picture of the page: run this cell again to bring it to life"
+_SIZE = (9.0, 4.7)  # of that picture, in inches of 100 pixels; the line stands above it
 
 
 def view(
@@ -101,8 +103,10 @@ def save_page(shown: Sequence[Shown], path: Path, first: Mapping[str, Any]) -> P
         first: what is shown first: a part of the page's state.
     """
     from tandv.page.one_file import document
+    from tandv.page.pooled import pooled
 
-    path.write_text(document(Answers([one.run for one in shown]), title_of(shown), first), encoding="utf-8")
+    data = pooled(Answers([one.run for one in shown]))
+    path.write_text(document(data, title_of(shown), first), encoding="utf-8")
     return path
 
 
@@ -131,8 +135,9 @@ def picture(one: Shown, first: Mapping[str, Any]) -> bytes | None:
     except ModuleNotFoundError:
         return None
     if one.log is None:
-        figure = viz.metric_curves(one.run.curves.table, figsize=(9.0, 4.7))
+        table = one.run.curves.table
+        figure = viz.metric_curves(table[shown_at_first(table)], figsize=_SIZE)
     else:
-        asked = {name: first.get(name) for name in ("layer", "tt", "step")}
-        figure = viz.overview(one.log, scalar_metric=first.get("metric"), figsize=(9.0, 4.7), **asked)
+        layer, tt, metric, step = (first.get(name) for name in ("layer", "tt", "metric", "step"))
+        figure = viz.overview(one.log, layer, tt, metric, step, figsize=_SIZE)
     return still.of_figure(figure, AGAIN)

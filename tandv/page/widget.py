@@ -7,7 +7,6 @@ to life.
 from __future__ import annotations
 
 import base64
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
