@@ -14,7 +14,7 @@ _ATTENDED = 10.0  # seconds after the last question in which somebody is taken t
 class Answering(Protocol):
     """What a carrier needs of `tandv.page.answers.Answers`."""
 
-    def answer(self, run: int, questions: list[dict[str, Any]]) -> bytes:
+    def answer(self, run: int, questions: Any) -> bytes:
         """Return one envelope with the answers to some questions about a run."""
         ...
 

@@ -21,6 +21,9 @@ except ModuleNotFoundError as error:
     raise missing("anywidget", "page", "the page in a notebook") from error
 
 
+_WIDTH = 900  # of the picture, in pixels
+
+
 class PageWidget(anywidget.AnyWidget):
     """The page of some runs in a cell of a notebook.
 
@@ -68,7 +71,7 @@ class PageWidget(anywidget.AnyWidget):
             return
         number = {"id": message["id"]}
         try:
-            envelope = self._answers.answer(message.get("run", 0), message.get("batch"))  # type: ignore[arg-type]
+            envelope = self._answers.answer(message.get("run", 0), message.get("batch"))
         except Exception as error:  # the page says it; it can ask something else
             self.send({**number, "error": f"tandv could not answer: {type(error).__name__}: {error}"})
         else:
@@ -80,10 +83,24 @@ class PageWidget(anywidget.AnyWidget):
         self.send({"changed": self._versions})
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the widget, the picture and the words for it, of which a page shows the first that it can."""
         bundle = super()._repr_mimebundle_() or ({}, {})
         data, about = dict(bundle[0]), dict(bundle[1])
         data["text/plain"] = repr(self)
-        still = self._picture() if self._picture is not None else None
-        if still is not None:
+        if (still := self._drawn()) is not None:
             data["image/png"] = base64.b64encode(still).decode()
         return data, about
+
+    def _ipython_display_(self) -> None:
+        """Show the widget in Jupyter, with a second output that stands for it where its kernel is gone."""
+        still = self._drawn()
+        if still is None:
+            raise NotImplementedError  # IPython goes on to `_repr_mimebundle_`
+        from tandv.viz.notebook.still import outputs, show
+
+        (widget, _), again = outputs(still, repr(self), self.model_id, _WIDTH)
+        data, about = super()._repr_mimebundle_() or ({}, {})
+        show([({**data, **widget}, about), again])
+
+    def _drawn(self) -> bytes | None:
+        return None if self._picture is None else self._picture()

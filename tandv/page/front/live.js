@@ -1,4 +1,4 @@
-// A run that goes on: ask every second whether it is newer, follow the newest step, say when nobody answers.
+// A run that goes on: ask every second whether it is newer, unless the source tells, and say when nobody answers.
 /** @typedef {import('./types').Ctx} Ctx */
 
 const RUNNING = 1000, AT_REST = 5000, LOST = 3000;  // milliseconds between two questions
@@ -7,7 +7,7 @@ const RUNNING = 1000, AT_REST = 5000, LOST = 3000;  // milliseconds between two 
 export function live(ctx, page) {
   let waiting = false, gone = false, next = 0, otherVersion = '';
   const { state, source } = ctx;
-  const pause = () => (gone ? LOST : ctx.meta.status === 'running' || page.unready() ? RUNNING : AT_REST);
+  const pause = () => (gone ? LOST : (ctx.meta.status === 'running' && !source.changes) || page.unready() ? RUNNING : AT_REST);
   async function look() {
     if (waiting || document.hidden || !source.live) return;
     waiting = true;
@@ -24,10 +24,13 @@ export function live(ctx, page) {
       page.lost(e instanceof Error ? e.message : String(e));
     } finally { waiting = false; }
   }
-  function plan() { clearTimeout(next); next = window.setTimeout(async () => { await look(); plan(); }, pause()); }
+  function plan() { clearTimeout(next); if (!ended) next = window.setTimeout(async () => { await look(); plan(); }, pause()); }
+  const again = async () => { if (!document.hidden && !ended) { await look(); plan(); } };
+  let ended = false, deaf = () => {};
   if (source.live) {
     plan();
-    document.addEventListener('visibilitychange', async () => { if (!document.hidden) { await look(); plan(); } });
+    document.addEventListener('visibilitychange', again);
+    deaf = source.changes?.(again) ?? deaf;
   }
-  return { end: () => clearTimeout(next), lost: () => { gone = true; } };
+  return { end() { ended = true; clearTimeout(next); deaf(); document.removeEventListener('visibilitychange', again); }, lost: () => { gone = true; } };
 }

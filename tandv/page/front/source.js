@@ -75,24 +75,29 @@ export function served() {
   }, true);
 }
 
-/** @typedef {{on: (event: string, listener: (content: {id: number}, buffers: DataView[]) => void) => void, send: (message: unknown) => void}} Model */
+/** @typedef {{id?: number, error?: string, changed?: number}} Content */
+/** @typedef {{on: (event: string, listener: (content: Content, buffers: DataView[]) => void) => void, send: (message: unknown) => void}} Model */
 const PATIENCE = 15000;
 /** Answers of a kernel, by messages; `model` is anywidget's. @param {Model} model @returns {Source} */
 export function kernel(model) {
-  /** @type {Map<number, {done: (b: ArrayBuffer) => void, timer: ReturnType<typeof setTimeout>}>} */ const open = new Map();
-  let last = 0;
+  /** @type {Map<number, {done: (b: ArrayBuffer) => void, fail: (e: Error) => void, timer: ReturnType<typeof setTimeout>}>} */ const open = new Map();
+  /** @type {Set<() => void>} */ const listeners = new Set();
+  let last = Math.floor(Math.random() * 2 ** 40);  // all outputs that show one widget hear the answers of each
   model.on('msg:custom', (content, buffers) => {
-    const b = buffers[0], waiting = open.get(content.id);
-    if (!b || !waiting) return;
-    open.delete(content.id);
+    if (content.changed !== undefined) { for (const listener of listeners) listener(); return; }
+    const b = buffers?.[0], waiting = open.get(content.id ?? -1);
+    if (!waiting) return;
+    open.delete(content.id ?? -1);
     clearTimeout(waiting.timer);
+    if (content.error !== undefined || !b) waiting.fail(new Error(content.error ?? 'the kernel sent no answer'));
     // A view into the socket's message need not begin at a multiple of eight; a copy does.
-    waiting.done(/** @type {ArrayBuffer} */ (b.buffer.slice(b.byteOffset, b.byteOffset + b.byteLength)));
+    else waiting.done(/** @type {ArrayBuffer} */ (b.buffer.slice(b.byteOffset, b.byteOffset + b.byteLength)));
   });
-  return batching((run, batch) => new Promise((done, fail) => {
+  const answers = batching((run, batch) => new Promise((done, fail) => {
     const id = ++last;
-    const timer = setTimeout(() => { if (open.delete(id)) fail(new ConnectionLost('the kernel does not answer; run this cell again')); }, PATIENCE);
-    open.set(id, { done, timer });
+    const timer = setTimeout(() => { if (open.delete(id)) fail(new ConnectionLost('the kernel does not answer: it is busy or gone; in the latter case run this cell again')); }, PATIENCE);
+    open.set(id, { done, fail, timer });
     model.send({ id, run, batch });
   }), true);
+  return { ...answers, changes: (listener) => { listeners.add(listener); return () => { listeners.delete(listener); }; } };
 }

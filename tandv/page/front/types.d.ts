@@ -80,6 +80,8 @@ export interface Source {
   /** Whether new steps may come. */
   live: boolean;
   ask<K extends Kind>(question: Extract<Question, { kind: K }>, run?: number): Promise<AnswerOf[K]>;
+  /** Hear of new steps, until the function that is returned is called; a source without it is asked again and again. */
+  changes?(listener: () => void): () => void;
 }
 
 // ---- State. The address is what differs from the defaults; '' and null mean "not chosen".

@@ -7,13 +7,14 @@ import { kernel } from './source.js';
 /** @param {{model: WidgetModel, el: HTMLElement}} given */
 export async function render({ model, el }) {
   const root = document.createElement('div');
-  root.style.height = `${model.get('height')}px`;
+  root.style.setProperty('--tandv-height', `${model.get('height')}px`);
   el.append(root);
   const view = model.get('view') ?? {};
   const changed = (/** @type {object} */ now) => { model.set('view', now); model.save_changes(); };
   try {
-    await mount(root, kernel(model), { view, changed });
+    return (await mount(root, kernel(model), { view, changed })).end;  // which anywidget calls when the output goes
   } catch (error) {
     root.textContent = error instanceof Error ? error.message : String(error);
+    return undefined;
   }
 }

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,8 @@ _STYLE = f"""
 .tandv-again {{ display: none; }}
 {_ROW} .tandv-again {{ display: block; animation: tandv-again 0s 2s backwards; }}
 @keyframes tandv-again {{ from {{ visibility: hidden; }} }}
-{_ROW}:has(img, .tandv-viewer) + {_ROW}:has(.tandv-again) {{ display: none; }}
-{_ROW}:not(:has(img, .tandv-viewer)):has(+ {_ROW} .tandv-again) {{ display: none; }}
+{_ROW}:has(img, .tandv-viewer, .tandv) + {_ROW}:has(.tandv-again) {{ display: none; }}
+{_ROW}:not(:has(img, .tandv-viewer, .tandv)):has(+ {_ROW} .tandv-again) {{ display: none; }}
 """
 
 
@@ -69,3 +70,15 @@ def outputs(still: bytes, name: str, model_id: str, width: float) -> list[tuple[
     image = f"background: url(data:image/png;base64,{encoded}) top left / contain no-repeat"
     again = f'<style>{_STYLE}</style><div class="tandv-again" style="{shape}; {image}"></div>'
     return [(first, {"image/png": {"width": round(width)}}), ({"text/html": again}, {})]
+
+
+def show(made: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+    """Put outputs into the cell that runs.
+
+    Args:
+        made: what `outputs` returns.
+    """
+    from IPython.display import display
+
+    for data, metadata in made:
+        display(data, metadata=metadata, raw=True)

@@ -132,13 +132,10 @@ class Viewer:
         """Show the widget in the notebook's output, with a picture for when it has no kernel; elsewhere do nothing."""
         if not surface.in_notebook():
             return
-        from IPython.display import display
-
         self._shown_in = surface.cell_number()
         image = still.picture(self.canvas, still.AGAIN, self._style)
         width = surface.size(self.canvas)[0]
-        for data, metadata in still.outputs(image, repr(self), self.widget.model_id, width):
-            display(data, metadata=metadata, raw=True)
+        still.show(still.outputs(image, repr(self), self.widget.model_id, width))
 
     @in_turn
     def close(self) -> None:
