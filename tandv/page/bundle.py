@@ -1,7 +1,7 @@
-"""The front end as text: a table of files for the served page, one scope for the file and the widget.
+"""The front end as text: a table of files for the served page, one script for the file and the widget.
 
-There is no bundler. Modules are joined in the order of their imports, without the words `import` and `export`; what
-that cannot express is refused by name: two modules with one name at their top level, renamed or dynamic imports.
+There is no bundler. Modules are joined in the order of their imports, each as a function that returns what it exports;
+what that cannot express is refused by name: modules that import each other, default exports, exported variables.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from posixpath import dirname, join, normpath
 # A library is one scope already in the form that is made for scripts; the modules import the readable one.
 _LIBRARIES = {"vendor/uPlot.js": "vendor/uPlot.min.js"}
 _IMPORT = re.compile(r"^import\s+(?P<names>[^'\";]*?)\s*(?:\bfrom\s*)?['\"](?P<module>[^'\"]+)['\"];?[ \t]*\n?", re.M)
-_EXPORT = re.compile(r"^export\s+(?=(?:async\s+)?(?:function|const|let|class)\b)", re.M)
-_TOP = re.compile(r"^(?:export\s+)?(?:async\s+)?(function\s*\*?|const|let|var|class)\s+", re.M)
-_COMMENT = re.compile(r"^/\*.*?\*/", re.M | re.S)
+_EXPORT = re.compile(r"^export\s+(?=(?:async\s+)?(?:function|const|class)\b)", re.M)
+_DEFINITION = re.compile(r"export\s+(?:async\s+)?(function\s*\*?|const|class)\s+")
 
 
 @cache
@@ -44,7 +43,7 @@ def style() -> str:
 
 
 def joined(entry: str) -> str:
-    """Return a module and all that it imports as one scope, which has the names that each of them defines.
+    """Return a module and all that it imports as one script, in which the names stand that the module exports.
 
     >>> "function kernel(" in joined("source.js")
     True
@@ -58,10 +57,15 @@ def joined(entry: str) -> str:
 
 
 def join_modules(texts: dict[str, str], entry: str) -> str:
-    """Return a module and all that it imports as one scope.
+    """Return a module and all that it imports as one script.
 
-    >>> join_modules({"a.js": "import { b } from './b.js';\\n", "b.js": "export const b = 1;\\n"}, "a.js")
-    '// b.js\\nconst b = 1;\\n// a.js\\n'
+    >>> print(join_modules({"a.js": "export const a = 1;\\n"}, "a.js"))
+    const $0 = (() => {  // a.js
+    const a = 1;
+    return { a };
+    })();
+    const { a } = $0;
+    <BLANKLINE>
 
     Args:
         texts: the text of each module by its name.
@@ -70,20 +74,22 @@ def join_modules(texts: dict[str, str], entry: str) -> str:
     Raises ValueError naming everything that cannot be joined.
     """
     order, problems = _import_order(texts, entry)
-    defined: dict[str, str] = {}
+    scopes = {name: f"${number}" for number, name in enumerate(order)}
     parts = []
     for name in order:
         text = texts[_LIBRARIES.get(name, name)]
         if name not in _LIBRARIES:
-            problems += _conflicts(name, text, defined)
-            text = _EXPORT.sub("", _IMPORT.sub("", text))
+            exported = ", ".join(_exported(text))
+            text = _IMPORT.sub(lambda found, name=name: _taken(found, name, scopes), text)
+            text = _EXPORT.sub("", text)
             problems += [f"{name}: cannot join `{line}`" for line in re.findall(r"^(?:im|ex)port\b.*", text, re.M)]
+            text = f"const {scopes[name]} = (() => {{  // {name}\n{text.rstrip()}\nreturn {{ {exported} }};\n}})();"
         # In the text of a script a browser ends it at </script, and begins a comment at <!--.
         problems += [f"{name} holds {word}" for word in ("</script", "<!--") if word in text.lower()]
-        parts.append(f"// {name}\n{text}")
+        parts.append(text.rstrip())
     if problems:
         raise ValueError("the modules of the page cannot be joined:\n  " + "\n  ".join(problems))
-    return "".join(part if part.endswith("\n") else part + "\n" for part in parts)
+    return "\n".join([*parts, f"const {{ {', '.join(_exported(texts[entry]))} }} = {scopes[entry]};", ""])
 
 
 def page(title: str, body: str, *, policy: str = "", head: str = "") -> str:
@@ -133,7 +139,7 @@ def _import_order(texts: dict[str, str], entry: str) -> tuple[list[str], list[st
         elif name not in order:
             open_.append(name)
             for found in () if name in _LIBRARIES else _IMPORT.finditer(texts[name]):
-                other = normpath(join(dirname(name), found["module"]))
+                other = _resolved(found["module"], name)
                 visit(other, name)
                 problems.extend(f"{name} imports {one}" for one in _not_joinable(texts, found["names"], other))
             open_.pop()
@@ -144,32 +150,44 @@ def _import_order(texts: dict[str, str], entry: str) -> tuple[list[str], list[st
 
 
 def _not_joinable(texts: dict[str, str], names: str, module: str) -> list[str]:
-    """Return what in the names of one import has no meaning in a single scope."""
+    """Return what of one import cannot be taken from a module."""
     if module in _LIBRARIES:
         library = re.split(r"[/.]", module)[-2]
         return [] if names == library else [f"{names} from {module}; call it {library}"]
-    wanted = [name.strip() for name in names.strip("{} \n").split(",") if name.strip()]
-    if not names.startswith("{") and names:
+    if names and not names.startswith("{"):
         return [f"{names} from {module}; name what it uses in braces"]
-    exported = {name for one in _EXPORT.finditer(texts.get(module, "")) for name in _names(texts[module], one.start())}
+    exported = _exported(texts.get(module, ""))
+    wanted = [name.split(" as ")[0].strip() for name in _in_braces(names)]
     return [f"{name} from {module}, which does not export that" for name in wanted if name not in exported]
 
 
-def _conflicts(name: str, text: str, defined: dict[str, str]) -> list[str]:
-    """Return a sentence for each name at the top level of a module that an earlier one has, too."""
-    text = _COMMENT.sub("", text)
-    found = [one for match in _TOP.finditer(text) for one in _names(text, match.start())]
-    return [
-        f"{one} is defined in {defined[one]} and in {name}" for one in found if defined.setdefault(one, name) != name
-    ]
+def _taken(found: re.Match[str], by: str, scopes: dict[str, str]) -> str:
+    """Return what an import becomes: the names are taken out of what the other module returns."""
+    module = _resolved(found["module"], by)
+    if module in _LIBRARIES or not found["names"]:
+        return ""
+    names = ", ".join(name.replace(" as ", ": ") for name in _in_braces(found["names"]))
+    return f"const {{ {names} }} = {scopes.get(module, '')};\n"
+
+
+def _in_braces(names: str) -> list[str]:
+    return [name.strip() for name in names.strip("{} \n").split(",") if name.strip()]
+
+
+def _resolved(module: str, by: str) -> str:
+    return normpath(join(dirname(by), module))
+
+
+def _exported(text: str) -> list[str]:
+    """Return the names that a module exports, in its order."""
+    return [name for one in _EXPORT.finditer(text) for name in _names(text, one.start())]
 
 
 def _names(text: str, at: int) -> list[str]:
-    """Return the names that the declaration at a position of a module defines."""
-    kind = _TOP.match(text, at)
-    if kind is None:
-        return []
-    if kind[1] not in ("const", "let", "var"):
+    """Return the names that the exported definition at a position of a module defines."""
+    kind = _DEFINITION.match(text, at)
+    assert kind is not None, text[at : at + 80]
+    if kind[1] != "const":
         return re.findall(r"\A[\w$]+", text[kind.end() :])
     names, depth, quote, wanted, position = [], 0, "", True, kind.end()
     while position < len(text):
