@@ -19,7 +19,8 @@ from tandv.page.bundle import hash_of, joined, page, style
 def document(data: bytes, title: str, view: Mapping[str, Any] | None = None) -> str:
     """Return the text of one HTML file.
 
-    >>> "default-src 'none'; script-src 'sha256-" in document(b"", "a run")
+    >>> from tandv.page.envelope import pack
+    >>> "default-src 'none'; script-src 'sha256-" in document(pack([]), "a run")
     True
 
     Args:
@@ -34,7 +35,7 @@ def document(data: bytes, title: str, view: Mapping[str, Any] | None = None) -> 
         "base-uri 'none'; form-action 'none'"
     )
     packed = gzip.compress(data, 9, mtime=0)
-    first = json.dumps(dict(view or {})).encode()
+    first = json.dumps(dict(view or {}), allow_nan=False).encode()  # ASCII, as `atob` of a browser gives
     body = (
         f'<script type="text/plain" id="tandv-data">{b64encode(packed).decode()}</script>'
         f'<script type="text/plain" id="tandv-view">{b64encode(first).decode()}</script>'
