@@ -1,5 +1,6 @@
 // What stands around the lines of curves: axes, transitions, and strips where a curve is not finite.
 import { faded } from './colour.js';
+import { LAYER } from './curve_series.js';
 import { short } from './numbers.js';
 import { hatch, labelled, stroke } from './pen.js';
 import { plainTicks, powerTicks } from './ticks.js';
@@ -9,7 +10,7 @@ import { plainTicks, powerTicks } from './ticks.js';
 /** @typedef {import('./curve_series.js').Series} Series */
 /** @typedef {{low: number, high: number, ticks: import('./ticks.js').Tick[]}} Axis */
 
-const STRIP_HEIGHT = 7;  // pixels that a strip of what is not finite is high
+export const STRIP_HEIGHT = 7;  // pixels that a strip of what is not finite is high
 
 /** Ticks between two ends; on a logarithmic axis these are log2 of the values. @param {[number, number]} ends @param {number} height @param {boolean} log @returns {Axis} */
 export function axisOf([low, high], height, log) {
@@ -69,7 +70,7 @@ export function transitionLabels(g, b, found, look) {
 /** Where curves are not finite, as pixels: each curve has a level of its own, counted from the bottom. @param {Box} b @param {Series[]} all @param {import('./types').Ctx} ctx */
 function gapsOf(b, all, ctx) {
   return all.filter((s) => s.gaps.length).slice(0, Math.floor(b.h / 2 / STRIP_HEIGHT)).map((s, level) => ({
-    name: s.name, y: b.y + b.h - (level + 1) * STRIP_HEIGHT,
+    subject: s.scale === LAYER ? `${s.name.slice(s.name.indexOf(' of ') + 4)} has` : `${s.name} is`, y: b.y + b.h - (level + 1) * STRIP_HEIGHT,
     gaps: s.gaps.map((gap) => ({ kind: gap.kind, x0: Math.max(b.x, ctx.x(gap.from - 0.5, b)), x1: Math.min(b.x + b.w, ctx.x(gap.to + 0.5, b)) })).filter((gap) => gap.x1 > gap.x0),
   }));
 }
@@ -87,7 +88,7 @@ export function gapLabel(g, b, all, ctx) {
   const strips = gapsOf(b, all, ctx), [first] = strips;
   if (!first?.gaps.length) return;
   const widest = first.gaps.reduce((a, c) => (c.x1 - c.x0 > a.x1 - a.x0 ? c : a)), more = strips.length > 1 ? ` (and ${strips.length - 1} more)` : '';
-  const text = `${first.name} is ${widest.kind === 'nan' ? 'NaN' : 'infinite'}${more}`, w = g.measureText(text).width;
+  const text = `${first.subject} ${widest.kind === 'nan' ? 'NaN' : first.subject.endsWith(' has') ? 'infinity' : 'infinite'}${more}`, w = g.measureText(text).width;
   const x = widest.x1 - widest.x0 > w + 12 ? widest.x0 + 6 : Math.max(b.x + 4, Math.min(widest.x0, b.x + b.w) - w - 6);
   labelled(g, text, x, first.y - (strips.length - 1) * STRIP_HEIGHT - 8, inkOf(ctx.look, widest.kind), faded(ctx.look.panel, 0.85));
 }
@@ -99,7 +100,7 @@ export function lines(g, b, all, ctx) {
   g.beginPath(); g.rect(b.x, b.y, b.w, b.h); g.clip();
   for (const { s, colour, dash, ends, drawn } of all) {
     const axis = { low: ends[0], high: ends[1], ticks: [] };
-    for (const [values, width] of /** @type {[(number|null)[], number][]} */ ([[s.y, s.scale === 'layer' ? 1.3 : 1.8], ...(s.low ? [[s.low, 0.6]] : [])])) {
+    for (const [values, width] of /** @type {[(number|null)[], number][]} */ ([[s.y, s.scale === LAYER ? 1.3 : 1.8], ...(s.low ? [[s.low, 0.6]] : [])])) {
       g.strokeStyle = colour; g.lineWidth = width; g.setLineDash(dash);
       g.beginPath();
       let drawing = false;

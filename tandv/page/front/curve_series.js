@@ -22,8 +22,17 @@ export function placeBeyond(steps, step) {
 /** What shares an axis with a curve. @param {string} name */
 export const scaleName = (name) => (/loss|perplexity|\bce\b|\bnll\b/i.test(name) ? LOSSES : name);
 
+/** @type {WeakMap<CurvesAnswer, {steps: ArrayLike<number>, ghost: boolean, made: Series[]}>} */ const seriesMade = new WeakMap();
 /** @param {CurvesAnswer} curves @param {ArrayLike<number>} steps the logged ones @param {boolean} ghost whether they are of another run @returns {Series[]} */
 export function seriesOf(curves, steps, ghost) {
+  const known = seriesMade.get(curves);
+  if (known?.steps === steps && known.ghost === ghost) return known.made;
+  const made = seriesFrom(curves, steps, ghost);
+  seriesMade.set(curves, { steps, ghost, made });
+  return made;
+}
+/** @param {CurvesAnswer} curves @param {ArrayLike<number>} steps @param {boolean} ghost @returns {Series[]} */
+function seriesFrom(curves, steps, ghost) {
   const places = Array.from(curves.steps, (step) => placeBeyond(steps, step)), n = places.length;
   return curves.names.map((name, i) => {
     const x = [], y = [], at = [];
@@ -62,6 +71,36 @@ export function layerSeries(lines, which, steps, name, ghost) {
     else if (kind) gaps.push({ kind, from: place, to: place });
   }
   return { key: `${ghost ? 'other' : 'this'}:${LAYER}`, name, ghost, scale: LAYER, x, y, low: pooled ? under : null, gaps, steps: at };
+}
+
+/** @type {WeakMap<Series, {key: string, made: Series}>} */ const reduced = new WeakMap();
+/**
+ * A series with no more than the smallest and the largest value of each pixel between two places: lines look the same.
+ * @param {Series} s @param {number} from @param {number} to @param {number} width in pixels @returns {Series}
+ */
+export function reducedTo(s, from, to, width) {
+  const key = `${from} ${to} ${width}`, known = reduced.get(s);
+  if (known?.key === key) return known.made;
+  const first = Math.max(0, lastAtOrBelow(s.x, from) - 1), last = Math.min(s.x.length, lastAtOrBelow(s.x, to) + 3);
+  let made = s;
+  if (last - first > 4 * width) {
+    const kept = [];
+    for (let k = first; k < last;) {
+      const pixel = Math.floor(((s.x[k] - from) / (to - from)) * width);
+      let low = -1, high = -1, gap = -1, end = k;
+      for (; end < last && Math.floor(((s.x[end] - from) / (to - from)) * width) === pixel; end++) {
+        const v = s.y[end];
+        if (v === null) { gap = end; continue; }
+        if (low < 0 || v < /** @type {number} */ (s.y[low])) low = end;
+        if (high < 0 || v > /** @type {number} */ (s.y[high])) high = end;
+      }
+      kept.push(...[...new Set([low, high, gap])].filter((i) => i >= 0).sort((a, b) => a - b));
+      k = end;
+    }
+    made = { ...s, x: kept.map((k) => s.x[k]), y: kept.map((k) => s.y[k]), low: s.low && kept.map((k) => /** @type {(number|null)[]} */ (s.low)[k]), steps: kept.map((k) => s.steps[k]) };
+  }
+  reduced.set(s, { key, made });
+  return made;
 }
 
 /** All series on one x, as uPlot wants them: null is a gap, undefined no point of this one. @param {Series[]} all @param {(value: number|null, series: Series) => number|null} drawn @returns {[number[], ...(number|null|undefined)[][]]} */

@@ -19,12 +19,14 @@ export function panel(name, label, margin) {
   const inner = h('div', { className: 'inner' }, base, over, fault);
   const el = h('section', { className: `panel ${name}`, ariaLabel: label }, h('div', { className: 'bar' }, title, more, save), inner);
   const box = { x: margin.left ?? LEFT, y: margin.top ?? 4, w: 10, h: 10 };
-  let dpr = 1;
+  let dpr = 1, fits = 0;
+  /** @type {unknown[]} */ let shown = [];
   const does = { draw() {}, hover() {} };
   const draw = coalesced(() => { if (inner.clientWidth) { does.draw(); does.hover(); } });
   const hover = coalesced(() => { if (inner.clientWidth) does.hover(); });
   function fit() {
     dpr = window.devicePixelRatio || 1;
+    fits++;  // it clears both canvases
     const w = inner.clientWidth, height = inner.clientHeight;
     for (const c of [base, over]) { c.width = Math.round(w * dpr); c.height = Math.round(height * dpr); }
     box.w = Math.max(10, w - box.x - (margin.right ?? RIGHT));
@@ -43,6 +45,11 @@ export function panel(name, label, margin) {
   }
   return {
     el, inner, base, over, title, more, save, box, does, draw, hover, fit, fresh: () => fresh(base), freshOver: () => fresh(over), dpr: () => dpr,
+    same(...of) {
+      const now = [fits, ...of], same = now.length === shown.length && now.every((one, i) => one === shown[i]);
+      shown = now;
+      return same;
+    },
     wrong(sentence) {
       fault.hidden = !sentence;
       fault.textContent = sentence ?? '';

@@ -1,8 +1,8 @@
 // Losses and all other curves over steps, the chosen layer's statistic beside them. uPlot draws the lines, the axes are those of all panels.
 import uPlot from './vendor/uPlot.js';
-import { aligned, LAYER, LOSSES, layerSeries, scaleName, seriesOf, pointAt, valueText } from './curve_series.js';
+import { aligned, LAYER, LOSSES, layerSeries, reducedTo, scaleName, seriesOf, pointAt, valueText } from './curve_series.js';
 import { curveChips } from './curve_chips.js';
-import { axisOf, gapLabel, gapStrips, leftAxis, lines, rightAxis, transitionBands, transitionLabels } from './curve_drawing.js';
+import { STRIP_HEIGHT, axisOf, gapLabel, gapStrips, leftAxis, lines, rightAxis, transitionBands, transitionLabels } from './curve_drawing.js';
 import { h } from './dom.js';
 import { LEFT, RIGHT, cursorLines, panel } from './frame.js';
 import { exact, short, whole } from './numbers.js';
@@ -39,6 +39,8 @@ export function curvesPanel(ctx) {
   }
   const isOn = (/** @type {Series} */ s) => (chosen ?? new Set([LAYER])).has(s.scale === LAYER ? LAYER : s.name);
   const shown = () => all.filter((s) => isOn(s) && s.x.length);
+  /** What lines are drawn of: no more than there are pixels. */
+  const seen = () => { const span = ctx.span(), w = Math.round(p.box.w * p.dpr()); return shown().map((s) => reducedTo(s, span.a - 0.5, span.b - 0.5, w)); };
   const curveNames = () => [...new Set(all.filter((s) => s.scale !== LAYER).map((s) => s.name))];
   const colour = (/** @type {Series} */ s) => (s.scale === LAYER ? ctx.look.alarm : ctx.look.series[[0, 2, 3, 4, 5, 6, 7][curveNames().indexOf(s.name) % 7]]);
   const dash = (/** @type {Series} */ s) => (s.ghost ? [5, 4] : s.scale !== LAYER && curveNames().indexOf(s.name) >= 7 ? [2, 2] : []);
@@ -50,11 +52,12 @@ export function curvesPanel(ctx) {
   const left = () => { const of = shown().filter((s) => s.scale !== LAYER); return (of.find((s) => s.scale === LOSSES) ?? of[0])?.scale ?? null; };
 
   function plotted() {
-    const on = shown(), span = ctx.span();
+    const on = seen(), span = ctx.span();
     const next = JSON.stringify([on.map((s) => [s.key, !!s.low, colour(s)]), log, layerLog(), ctx.look.dark]);
-    const fresh = collectAgain || next !== shape, size = { width: Math.max(20, p.inner.clientWidth), height: Math.max(20, p.inner.clientHeight) };
+    const part = `${span.a} ${span.b} ${p.box.w}`, fresh = collectAgain || next !== shape || part !== lastWindow, size = { width: Math.max(20, p.inner.clientWidth), height: Math.max(20, p.inner.clientHeight) };
     const data = fresh ? /** @type {uPlot.AlignedData} */ (/** @type {unknown} */ (aligned(on, drawn))) : null;
     collectAgain = false;
+    lastWindow = part;
     if (!plot || next !== shape) {
       shape = next;
       plot?.destroy();
@@ -71,15 +74,14 @@ export function curvesPanel(ctx) {
     } else {
       if (plot.width !== size.width || plot.height !== size.height) plot.setSize(size);
       if (data) plot.setData(data, true);
-      else if (plot.scales.x.min !== span.a - 0.5 || plot.scales.x.max !== span.b - 0.5) plot.setScale('x', { min: span.a - 0.5, max: span.b - 0.5 });
     }
   }
-  let collectAgain = true;
+  let collectAgain = true, lastWindow = '';
   /** Ends of each scale: what is drawn of its curves within the steps shown, with some room. @type {Record<string, [number, number]>} */ let extents = {};
   function measure() {
     const span = ctx.span();
     extents = {};
-    for (const s of shown()) {
+    for (const s of seen()) {
       let [low, high] = extents[s.scale] ?? [Infinity, -Infinity];
       for (const values of [s.y, ...(s.low ? [s.low] : [])]) for (let k = 0; k < values.length; k++) {
         const v = s.x[k] < span.a - 0.5 || s.x[k] > span.b - 0.5 ? null : drawn(values[k], s);
@@ -88,9 +90,10 @@ export function curvesPanel(ctx) {
       }
       extents[s.scale] = [low, high];
     }
+    const strips = Math.min(0.6, (STRIP_HEIGHT * mine().filter((s) => s.gaps.length).length) / p.box.h);  // lines stay above what says where they are not finite
     for (const [scale, [low, high]] of Object.entries(extents)) {
       const by = high > low ? 0.06 * (high - low) : Math.abs(low) * 0.1 || 0.5;
-      extents[scale] = high >= low ? [low - by, high + by] : [0, 1];
+      extents[scale] = high >= low ? [low - by - strips * (high - low + by), high + by] : [0, 1];
     }
   }
   const ends = (/** @type {string} */ scale) => extents[scale] ?? /** @type {[number, number]} */ ([0, 1]);
@@ -110,9 +113,12 @@ export function curvesPanel(ctx) {
   const bands = () => (ctx.data.transitions[ctx.state.view.run]?.found ?? []).flatMap((t) => mine().filter((s) => s.name === t.curve && s.scale !== LAYER).map((s) => ({ ...t, colour: colour(s), x: (/** @type {number} */ step) => ctx.x(ctx.index(step), p.box) })));
   p.does.draw = () => {
     collectAgain = collect() || collectAgain;
-    measure();
-    plotted();
-    around(p.fresh());
+    const span = ctx.span();
+    if (!p.same(all, chosen, log, ctx.look, span.a, span.b, ctx.data.transitions[ctx.state.view.run])) {
+      measure();
+      plotted();
+      around(p.fresh());
+    }
     chips.draw(all, isOn, colour, ctx.index(ctx.state.view.step ?? 0), left(), log);
   };
   p.does.hover = () => { const g = p.freshOver(); labels(g); cursorLines(g, p.box, ctx.lines(p.box), ctx.look); };
@@ -132,7 +138,7 @@ export function curvesPanel(ctx) {
   } });
   p.file = {
     name: 'curves',
-    paint(g) { around(g); lines(g, p.box, shown().map((s) => ({ s, colour: colour(s), dash: dash(s), ends: ends(s.scale), drawn })), ctx); labels(g); },
+    paint(g) { around(g); lines(g, p.box, seen().map((s) => ({ s, colour: colour(s), dash: dash(s), ends: ends(s.scale), drawn })), ctx); labels(g); },
     table() {
       const on = shown(), span = ctx.span(), [first, last] = [ctx.meta.steps[span.a], ctx.meta.steps[span.b - 1]];
       if (!on.length) return null;

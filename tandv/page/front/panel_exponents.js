@@ -95,7 +95,8 @@ export function exponentsPanel(ctx) {
   }
 
   p.does.draw = () => {
-    const v = ctx.state.view, d = ctx.data.map, format = ctx.meta.formats[v.format], { range } = exponentRowsOf(ctx, p.box);
+    const v = ctx.state.view, d = ctx.data.map, format = ctx.meta.formats[v.format], { range } = exponentRowsOf(ctx, p.box), span = ctx.span();
+    if (p.same(d, ctx.look, ctx.meta, range.low, range.high, span.a, span.b, v.layer, v.format)) return;
     p.title.textContent = `exponents of ${fitted(v.layer || '–', 240, (t) => t.length * 6.5)}`;
     p.title.title = v.layer;
     const hidden = format && !limitsOf(format).some((limit) => Math.log2(limit.value) > range.low && Math.log2(limit.value) < range.high);

@@ -34,6 +34,8 @@ export function heatPanel(ctx, which = 'heat') {
     return made;
   }
 
+  /** Where names stand, which the chosen one's may hide. @type {{y: number}[]} */ let places = [];
+
   /** @param {Pen} g @param {number} size */
   function paint(g, size) {
     const d = answer(), b = p.box, look = ctx.look, names = ctx.layers(), [from, to] = ctx.rows(), span = ctx.span();
@@ -47,6 +49,7 @@ export function heatPanel(ctx, which = 'heat') {
     g.strokeStyle = look.edge; g.strokeRect(b.x - 0.5, b.y - 0.5, b.w + 1, b.h + 1);
     stepAxis(g, b, ctx.meta.steps, span.a, span.b, look);
     const { labels, borders } = rowLabels(names, from, to, b.h);
+    places = labels;
     for (const y of borders) stroke(g, b.x - 5, Math.round(b.y + y) + 0.5, b.x - 1, Math.round(b.y + y) + 0.5);
     g.textAlign = 'right'; g.textBaseline = 'middle'; g.fillStyle = look.muted;
     for (const label of labels) g.fillText(fitted(label.text, b.x - 12, (t) => g.measureText(t).width), b.x - 9, b.y + label.y);
@@ -55,6 +58,7 @@ export function heatPanel(ctx, which = 'heat') {
 
   p.does.draw = () => {
     const d = answer(), v = ctx.state.view, [from, to] = ctx.rows(), span = ctx.span();
+    if (p.same(d, ctx.data.heat, ctx.look, ctx.meta, from, to, span.a, span.b, v.tt, v.metric, v.format, v.other, v.compare, v.colour)) return;
     p.title.textContent = which === 'otherHeat' ? ctx.meta.runs[v.other] ?? '' : v.compare === 'side' && v.other >= 0 ? `${ctx.meta.name} · ${v.metric}` : `${v.tt} · ${v.metric}`;
     p.title.title = ctx.meta.meanings[v.metric] ?? '';
     p.more.title = d ? about(d, to - from, span.b - span.a) : '';
@@ -87,7 +91,7 @@ export function heatPanel(ctx, which = 'heat') {
     if (row < 0 || y < b.y || y > b.y + b.h) return;
     const name = fitted(ctx.layers()[row], b.x - 14, (t) => g.measureText(t).width);  // what is chosen is named where it stands
     g.fillStyle = look.panel;
-    for (const label of rowLabels(ctx.layers(), from, to, b.h).labels) if (Math.abs(b.y + label.y - y) < 13) g.fillRect(0, b.y + label.y - 7, b.x - 7, 14);
+    for (const label of places) if (Math.abs(b.y + label.y - y) < 13) g.fillRect(0, b.y + label.y - 7, b.x - 7, 14);
     g.fillStyle = look.alarm; g.textAlign = 'right'; g.textBaseline = 'middle'; g.fillText(name, b.x - 10, y);
     g.beginPath(); g.moveTo(b.x - 1, y); g.lineTo(b.x - 7, y - 4); g.lineTo(b.x - 7, y + 4); g.fill();
   };

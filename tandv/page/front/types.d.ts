@@ -127,6 +127,7 @@ export interface Panel {
   /** Paint the picture again, in the next frame. */ draw(): void;
   /** Paint what follows the mouse and the cursor again, in the next frame. */ hover(): void;
   /** Take the size of the panel. */ fit(): void;
+  /** Whether the picture was last made of the same things, at the same size: it need not be made again. */ same(...of: unknown[]): boolean;
   /** Show why there is no picture, or null. */ wrong(sentence: string | null): void;
   fresh(): CanvasRenderingContext2D; freshOver(): CanvasRenderingContext2D;
   dpr(): number;
