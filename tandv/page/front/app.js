@@ -83,8 +83,7 @@ export async function mount(root, source, options = {}) {
   saving(ctx, formats);
   const screen = h('main', { className: 'screen' }, h('aside', { className: 'side' }, tree.el, findings.el), P.curves.el, formats.el, strip.el, film.el,
     h('div', { className: 'heats' }, P.heat.el, P.otherHeat.el), P.profile.el, P.exponents.el, P.histogram.el);
-  const help = root.querySelector('dialog');
-  root.replaceChildren(head.el, notes.el, notes.heard, screen, charts.el, words.el, tip.el, ...(help ? [help] : []));
+  root.replaceChildren(head.el, notes.el, notes.heard, screen, charts.el, words.el, tip.el, keys.el);
 
   // ---- drawing
   const log = () => ctx.meta.holds === 'log', onScreen = () => log() && state.view.view === 'screen';
@@ -118,8 +117,11 @@ export async function mount(root, source, options = {}) {
   const open = opening(ctx, wanted.view);
 
   // ---- changes
-  let loading = 0, loaded = 0;
-  state.on(async (view, changed) => {
+  let loading = 0;
+  let turns = 0;
+  state.on(async (view, changed) => { turns++; try { await changing(view, changed); } finally { turns--; } });
+  /** @param {View} view @param {Set<keyof View>} changed */
+  async function changing(view, changed) {
     const t0 = performance.now(), has = (/** @type {(keyof View)[]} */ ...keys_) => keys_.some((k) => changed.has(k));
     open.changed(changed);
     memory.remember(view, defaults(ctx.meta));
@@ -137,7 +139,7 @@ export async function mount(root, source, options = {}) {
     lists();
     await answered;
     requestAnimationFrame(() => setTimeout(() => times.clicks.push(performance.now() - t0)));
-  });
+  }
   /** Another run has other steps, layers and statistics: they come first. */
   async function changeRun() {
     const mine = ++loading;
@@ -152,7 +154,7 @@ export async function mount(root, source, options = {}) {
       memory.remember(state.view, defaults(next));
       drawAll();
       await pages.all();
-    } catch (e) { gone(e instanceof Error ? e.message : String(e)); } finally { loaded = mine; }
+    } catch (e) { gone(e instanceof Error ? e.message : String(e)); }
   }
   /** Where a zoom is followed, it moves on with the newest step. @param {View} view */
   function around(view) {
@@ -182,7 +184,7 @@ export async function mount(root, source, options = {}) {
     notes.put('address', [...said, ...(patch.run !== undefined && patch.run !== state.view.run ? [] : fit.notes)]);
     state.set(patch.run !== undefined && patch.run !== state.view.run && patch.run < ctx.meta.runs.length ? { ...defaults(ctx.meta), ...patch } : fit.view);
   });
-  root.tandv = { times, state, ctx, busy: () => !times.mounted || loading !== loaded || pages.anyBusy() };
+  root.tandv = { times, state, ctx, busy: () => !times.mounted || turns > 0 || pages.anyBusy() };
   arrange(); head.draw();
   await fitted();
   lists();

@@ -14,7 +14,6 @@ export function keyboard(ctx, root, page) {
   const close = h('button', { type: 'button', onclick: () => help.close() }, 'Close');
   const help = h('dialog', { className: 'help', ariaLabel: 'keys' }, h('h2', {}, 'Keys'), h('dl', {}, ...KEYS.flatMap(([k, words]) => [h('dt', {}, ...k.split(' ').map((one) => h('kbd', {}, one))), h('dd', {}, words)])),
     h('p', {}, 'A click sets step and layer. Drag over a panel to zoom, over layers as well as steps; ctrl or shift with the wheel zooms, a double click shows all. The strip below the curves moves the part that is shown.'), h('p', {}, 'The address of the page holds all of this: send it, and others see the same.'), close);
-  root.append(help);
   const { state } = ctx;
   const screen = (/** @type {(e: KeyboardEvent) => void} */ act) => (/** @type {KeyboardEvent} */ e) => { if (state.view.view === 'screen' && ctx.meta.holds === 'log') act(e); };
   const turn = (/** @type {'metric'|'tt'} */ key, /** @type {string[]} */ all, /** @type {number} */ by) => { if (all.length) state.set({ [key]: all[(all.indexOf(state.view[key]) + by + all.length) % all.length] }); };
@@ -33,15 +32,20 @@ export function keyboard(ctx, root, page) {
     d: () => ctx.flip(), '?': () => help.showModal(),
   };
   if (!root.hasAttribute('tabindex')) root.tabIndex = -1;  // a click gives it the keys
+  // What was chosen by the mouse leaves the keys to the page: space plays, and does not press a button again.
+  const yours = () => root.focus({ preventScroll: true });
+  root.addEventListener('mousedown', (e) => { const on = /** @type {HTMLElement} */ (e.target); if (on.closest('button')) { e.preventDefault(); yours(); } else if (on.tagName === 'SELECT') on.dataset.mouse = 'yes'; });
+  root.addEventListener('change', (e) => { const on = /** @type {HTMLElement} */ (e.target); if (on.dataset.mouse) { delete on.dataset.mouse; yours(); } });
   const scope = page.alone ? document : root;
   const press = (/** @type {Event} */ event) => {
     const e = /** @type {KeyboardEvent} */ (event), on = /** @type {HTMLElement} */ (e.composedPath()[0] ?? e.target), tag = on.tagName ?? '';
     if (e.defaultPrevented || e.ctrlKey || e.metaKey || e.altKey || help.open || /^(SELECT|TEXTAREA)$/.test(tag) || on.isContentEditable) return;
+    if (e.key === 'Escape') { ctx.tip(null); on.blur?.(); root.focus(); return; }
     if (tag === 'INPUT' && !(on.getAttribute('type') === 'range' && !/^(Arrow|Home|End|Page)/.test(e.key))) return;
     if ((e.key === ' ' || e.key === 'Enter') && /^(BUTTON|A|SUMMARY)$/.test(tag)) return;
     const act = Object.hasOwn(does, e.key) ? does[e.key] : null;
-    if (act) { e.preventDefault(); e.stopPropagation(); act(e); } else if (e.key === 'Escape') { ctx.tip(null); on.blur?.(); root.focus(); }
+    if (act) { e.preventDefault(); e.stopPropagation(); act(e); }
   };
   scope.addEventListener('keydown', press);
-  return { help: () => help.showModal(), end: () => scope.removeEventListener('keydown', press) };
+  return { el: help, help: () => help.showModal(), end: () => scope.removeEventListener('keydown', press) };
 }

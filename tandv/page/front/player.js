@@ -12,11 +12,12 @@ export function player(ctx, busy) {
   const { state } = ctx;
   let timer = 0;
   const button = h('button', { type: 'button', className: 'play', onclick: () => toggle() });
-  const slider = h('input', { type: 'range', min: '0', step: '1', ariaLabel: 'step', oninput: () => { stop(); go(Number(slider.value)); } });
-  const number = h('input', { type: 'number', ariaLabel: 'go to step', title: 'go to step', onchange: () => { if (number.value.trim() === '') { draw(); return; } stop(); go(nearest(ctx.meta.steps, Number(number.value))); draw(); } });
+  const slider = h('input', { type: 'range', min: '0', step: '1', ariaLabel: 'step', oninput: () => go(Number(slider.value)) });
+  const number = h('input', { type: 'number', ariaLabel: 'go to step', title: 'go to step', onchange: () => { const step = number.value.trim() === '' ? NaN : Number(number.value); if (Number.isFinite(step)) go(nearest(ctx.meta.steps, step)); draw(); } });
   const el = h('div', { className: 'player', role: 'group', ariaLabel: 'steps' }, button, slider, number);
-  const go = (/** @type {number} */ i) => { const { a, b } = ctx.span(); state.set({ step: ctx.meta.steps[i], follow: false }); if (i < a || i >= b) ctx.show(i); };
-  function stop() { clearInterval(timer); timer = 0; draw(); }
+  const go = (/** @type {number} */ i) => { halt(); const { a, b } = ctx.span(); state.set({ step: ctx.meta.steps[i], follow: false }); if (i < a || i >= b) ctx.show(i); };
+  function halt() { clearInterval(timer); timer = 0; }
+  function stop() { halt(); draw(); }
   function toggle() {
     if (timer) { stop(); return; }
     const n = ctx.meta.steps.length, { a, b } = ctx.span();
@@ -39,7 +40,7 @@ export function player(ctx, busy) {
     slider.max = String(Math.max(0, last)); slider.value = String(ctx.cursor());
     slider.ariaValueText = step === null ? 'no step' : `step ${whole(step)}`;
     slider.disabled = button.disabled = number.disabled = last < 1;
-    if (number !== /** @type {Document|ShadowRoot} */ (number.getRootNode()).activeElement) number.value = step === null ? '' : String(step);
+    if (number !== /** @type {Document|ShadowRoot} */ (number.getRootNode()).activeElement || !number.value) number.value = step === null ? '' : String(step);
   }
   return { el, draw, toggle, stop };
 }

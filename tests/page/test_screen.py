@@ -1,0 +1,367 @@
+"""The one screen in a real browser, served: each thing that people do with it, once, and that it is quiet meanwhile."""
+
+import time
+from types import SimpleNamespace
+from urllib.parse import parse_qs, urlsplit
+
+import pandas as pd
+import pytest
+
+from in_browser import CHROMIUM, browser
+from tandv.log import logframe
+from tandv.page.answers import answers_of
+from tandv.page.server import serving
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None,
+        reason="NO BROWSER: the page's browser tests did not run; install one by `apt-get install chromium`",
+    ),
+]
+EVIL = {
+    "embed": "<img src=x onerror=alert(1)>",
+    "layers.0.mlp.up": "</script><script>alert(2)</script>",
+    "head": "=cmd|' /C calc'!A0",
+}
+PAGE = "document.getElementById('tandv')"
+HEAT, CURVES = ".tandv .panel.heat .over", ".tandv .panel.curves .over"
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    with browser(tmp_path_factory.mktemp("profile")) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def served():
+    log, other = logframe.example_log(), logframe.example_log(seed=1)
+    with serving(answers_of(log, other), title="runs") as page:
+        yield page
+
+
+@pytest.fixture
+def watched(chromium):
+    """The browser's page; whatever it complains of, or asks of anybody else, is a failure."""
+    wrong: list[str] = []
+    listeners = {
+        "console": lambda message: None if "403" in message.text else wrong.append(f"{message.type}: {message.text}"),
+        "pageerror": lambda error: wrong.append(str(error)),
+        "dialog": lambda dialog: (wrong.append(dialog.message), dialog.dismiss()),
+        "request": lambda request: None if _is_own(request.url) else wrong.append(request.url),
+    }
+    for event, listener in listeners.items():
+        chromium.on(event, listener)
+    chromium.set_viewport_size({"width": 1280, "height": 720})
+    yield chromium
+    for event, listener in listeners.items():
+        chromium.remove_listener(event, listener)
+    chromium.goto("about:blank")
+    assert wrong == []
+
+
+@pytest.fixture
+def opened(watched, served):
+    return lambda address="": _opened(watched, served.address, address)
+
+
+def _is_own(url: str) -> bool:
+    return urlsplit(url).hostname == "127.0.0.1" or url.startswith(("blob:", "data:", "about:"))
+
+
+def _opened(page, place: str, address: str = ""):
+    page.goto("about:blank")
+    page.goto(place)
+    if address:
+        page.goto(place.partition("?")[0] + address)
+        page.reload()
+    settle(page)
+    return page
+
+
+def until(page, expression: str, value=True):
+    """Wait for what an expression says in the page; one given to the browser to poll would need `eval`."""
+    for _ in range(600):
+        found = page.evaluate(expression)
+        if found == value:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{expression} is {found}, not {value}")
+
+
+def settle(page):
+    until(page, f"!!{PAGE}?.tandv && !{PAGE}.tandv.busy()")
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+
+
+def view(page):
+    settle(page)
+    return SimpleNamespace(**page.evaluate(f"{PAGE}.tandv.state.view"))
+
+
+def press(page, *keys: str):
+    for key in keys:
+        page.keyboard.press(key)
+    return view(page)
+
+
+def box(page, panel: str):
+    """Return a function from parts of a panel's picture, 0 to 1, to a place of the window."""
+    outer = page.locator(f".tandv .panel.{panel} .over").bounding_box()
+    inner = page.evaluate(f"name => ({{...{PAGE}.tandv.ctx.panels[name].box}})", panel)
+    return lambda x, y: (outer["x"] + inner["x"] + x * inner["w"], outer["y"] + inner["y"] + y * inner["h"])
+
+
+def click(page, panel: str, x: float, y: float):
+    page.mouse.click(*box(page, panel)(x, y))
+    return view(page)
+
+
+def drag(page, panel: str, start, end):
+    at = box(page, panel)
+    page.mouse.move(*at(*start))
+    page.mouse.down()
+    page.mouse.move(*at((start[0] + end[0]) / 2, (start[1] + end[1]) / 2))
+    page.mouse.move(*at(*end))
+    page.mouse.up()
+    return view(page)
+
+
+def text(page, selector: str) -> str:
+    return page.locator(f".tandv {selector}").first.inner_text()
+
+
+def test_it_opens_at_the_first_value_that_is_no_number(opened):
+    page = opened()
+    now = view(page)
+    assert (now.tt, now.layer, now.step, now.metric) == ("Activation", "head", 45, "rm2")
+    assert "step 45 of 49" in text(page, ".where-now") and text(page, ".where-now .bad") == "178 infinite"
+    assert page.locator(".tandv .findings li.on").count() == 1
+    assert "first infinity" in text(page, ".findings li.on")
+    # The page fits its window: nothing has to be scrolled.
+    assert page.evaluate("document.scrollingElement.scrollHeight <= innerHeight")
+    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+
+
+def test_the_keyboard_moves_everything(opened):
+    page = opened("#tt=Activation&layer=head&step=20")
+    press(page, "ArrowRight", "Shift+ArrowRight", "ArrowLeft")
+    assert view(page).step == 30
+    assert press(page, "ArrowUp").layer != "head"
+    assert press(page, "ArrowDown").layer == "head"
+    assert (press(page, "Home").step, press(page, "End").step) == (0, 49)
+    assert press(page, "p").pin == 49
+    assert (press(page, "Home").pin, press(page, "p").pin) == (49, 0)
+    assert press(page, "p").pin is None
+    assert (press(page, "c").colour, press(page, "c").colour) == ("change", "value")
+    assert (press(page, "m").metric != "rm2", press(page, "M").metric) == (True, "rm2")
+    assert (press(page, "t").tt, press(page, "T").tt) == ("Gradient", "Activation")
+    assert (press(page, "d").theme, press(page, "d").theme) == ("dark", "light")
+    assert press(page, "v").view == "curves" and page.locator(".tandv .screen").is_hidden()
+    assert press(page, "v").view == "screen"
+    assert press(page, "f").follow is True
+    assert press(page, "ArrowLeft").follow is False
+    assert vars(press(page, "+"))["from"] is not None
+    assert vars(press(page, "0"))["from"] is None
+    page.keyboard.press("?")
+    assert page.locator(".tandv .help").is_visible() and "search layers" in text(page, ".help")
+    page.keyboard.press("Escape")
+    assert page.locator(".tandv .help").is_hidden()
+
+
+def test_findings_are_links_and_keys_go_through_them(opened):
+    page = opened("#tt=Activation&layer=head&step=3")
+    page.locator(".tandv .findings a").first.click()
+    first = view(page)
+    address = page.locator(".tandv .findings a").nth(1).get_attribute("href")
+    second = press(page, "n")
+    assert (second.tt, second.layer, second.step) != (first.tt, first.layer, first.step)
+    assert parse_qs(address[1:])["layer"] == [second.layer] and parse_qs(address[1:])["step"] == [str(second.step)]
+    back = press(page, "N")
+    assert (back.tt, back.layer, back.step) == (first.tt, first.layer, first.step)
+
+
+def test_the_search_takes_expressions_and_text(opened):
+    page = opened()
+    page.keyboard.press("/")
+    page.keyboard.type("^layers.*(wq|wo)$")
+    found = page.locator(".tandv .tree .row .label").all_inner_texts()
+    assert found and all(name.endswith(("wq", "wo")) for name in found)
+    assert f"{len(found)} of " in text(page, ".tree .note")
+    page.keyboard.press("Enter")
+    assert view(page).layer == found[0]
+    page.keyboard.press("/")
+    page.keyboard.type("[0")
+    assert "no regular expression, taken as text" in text(page, ".tree .note")
+    page.keyboard.press("Escape")
+    assert page.locator(".tandv .tree input").input_value() == ""
+    groups = page.locator(".tandv .tree .row.group")
+    before = page.locator(".tandv .tree .row").count()
+    groups.first.click()
+    assert page.locator(".tandv .tree .row").count() < before
+    groups.first.click()
+    assert page.locator(".tandv .tree .row").count() == before
+
+
+def test_the_mouse_reads_out_sets_and_zooms(opened):
+    page = opened("#tt=Activation&layer=head&step=3")
+    now = click(page, "heat", 0.5, 0.1)
+    assert (now.step, now.layer) == (25, "embed")
+    page.mouse.move(*box(page, "heat")(0.21, 0.9))
+    settle(page)
+    assert "step 10" in text(page, ".tip")
+    now = drag(page, "heat", (0.2, 0.5), (0.61, 0.5))
+    assert (vars(now)["from"], now.to, now.top) == (10, 30, "")
+    now = drag(page, "heat", (0.2, 0.3), (0.61, 0.7))
+    assert now.top == page.evaluate(f"{PAGE}.tandv.ctx.layers()[1]") and now.bottom != now.top
+    page.locator(HEAT).dblclick(position={"x": 300, "y": 40})
+    assert (vars(view(page))["from"], view(page).top) == (None, "")
+    page.mouse.move(*box(page, "curves")(0.5, 0.5))
+    page.keyboard.down("Shift")
+    page.mouse.wheel(0, -100)
+    page.keyboard.up("Shift")
+    until(page, f"{PAGE}.tandv.state.view.from !== null")
+    assert click(page, "profile", 0.5, 0.99).layer == "head"
+    page.keyboard.press("0")
+    strip = page.locator(".tandv .brush").bounding_box()
+    page.mouse.move(strip["x"] + 84 + 0.25 * (strip["width"] - 146), strip["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(strip["x"] + 84 + 0.75 * (strip["width"] - 146), strip["y"] + 10, steps=3)
+    page.mouse.up()
+    assert (vars(view(page))["from"], view(page).to) == (12, 37)
+    page.locator(".tandv .brush").focus()
+    page.keyboard.press("ArrowRight")
+    assert vars(view(page))["from"] == 15
+
+
+def test_choices_of_the_header(opened):
+    page = opened("#tt=Activation&layer=head&step=3")
+    for label, value in (("tensor", "Weight"), ("statistic", "max_abs"), ("format", "fp16"), ("colour", "change")):
+        page.get_by_label(label, exact=True).select_option(value)
+    now = view(page)
+    assert (now.tt, now.metric, now.format, now.colour) == ("Weight", "max_abs", "fp16", "change")
+    page.get_by_role("button", name="pin").click()
+    assert view(page).pin == 3 and "pin 3" in text(page, ".buttons")
+
+
+def test_scrub_and_play(opened):
+    page = opened("#tt=Activation&layer=head&step=40")
+    page.get_by_label("go to step").fill("7")
+    page.keyboard.press("Enter")
+    assert view(page).step == 7
+    page.get_by_label("step", exact=True).focus()
+    page.keyboard.press("ArrowRight")
+    assert view(page).step == 8
+    assert page.get_by_label("step", exact=True).get_attribute("aria-valuetext") == "step 8"
+    page.locator(".tandv .panel.heat .title").click()
+    page.get_by_label("go to step").fill("46")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    page.keyboard.press(" ")
+    until(page, f"{PAGE}.tandv.state.view.step", 49)
+    until(page, "document.querySelector('.tandv .play').ariaLabel", "play the steps")
+
+
+def test_the_address_is_the_state(opened):
+    page = opened("#tt=Activation&layer=embed&step=12&from=5&to=30&pin=9&colour=change&format=fp16&theme=light")
+    now = view(page)
+    press(page, "ArrowRight")
+    until(page, "location.hash.includes('step=13')")
+    address = page.evaluate("location.hash")
+    assert "metric" not in address and "follow" not in address
+    page.reload()
+    assert vars(view(page)) == {**vars(now), "step": 13}
+    page.evaluate("location.hash = '#tt=Gradient&layer=head&step=2'")
+    until(page, f"{PAGE}.tandv.state.view.step", 2)
+    assert (view(page).colour, view(page).tt, view(page).pin) == ("value", "Gradient", None)
+
+
+def test_an_address_that_cannot_be_meant_is_said(opened):
+    page = opened(
+        "#step=77&layer=%3Cimg%20src=x%20onerror=alert(1)%3E&tt=Activation&metric=constructor&evil=1&run=9&pin=x"
+    )
+    now = view(page)
+    assert (now.step, now.metric, now.run, now.pin) == (49, "rm2", 0, None)
+    said = text(page, ".notes")
+    for words in (
+        "step 77 was not logged",
+        'has no layer "<img',
+        'no statistic "constructor"',
+        "there is no run 9",
+        "pin",
+    ):
+        assert words in said
+    page.get_by_role("button", name="hide these notes").click()
+    assert page.locator(".tandv .notes").is_hidden()
+
+
+def test_two_runs(opened):
+    page = opened("#tt=Activation&layer=head&step=20")
+    page.get_by_label("against", exact=True).select_option("1")
+    assert view(page).other == 1
+    assert page.evaluate(f"{PAGE}.tandv.ctx.data.heat.base").startswith("log2 of rm2 over that of run 1")
+    assert page.evaluate(f"{PAGE}.tandv.ctx.data.other.label") == "run 1"
+    assert page.get_by_label("colour", exact=True).is_disabled()
+    page.get_by_label("two runs", exact=True).select_option("side")
+    settle(page)
+    assert page.evaluate(f"{PAGE}.tandv.ctx.data.heat.base") is None
+    shown = page.locator(".tandv .heats .panel:visible")
+    assert shown.count() == 2 and shown.nth(0).bounding_box()["width"] == shown.nth(1).bounding_box()["width"]
+    page.get_by_label("run", exact=True).select_option("1")
+    now = view(page)
+    assert (now.run, now.other) == (1, -1) and text(page, "h1") == "run 1"
+
+
+def test_names_are_text(watched):
+    log = logframe.example_log()
+    name = ("metadata", "name")
+    log[name] = log[name].astype(str).replace(EVIL).astype("category")
+    curves = {"<img src=y onerror=alert(3)>": pd.Series([1.0, 2.0, 3.0])}
+    with serving(answers_of(log, curves), title="<b>&") as page:
+        shown = _opened(watched, page.address)
+        rows = shown.locator(".tandv .tree .row").all_inner_texts()
+        assert any("<img src=x onerror=alert(1)>" in row for row in rows)
+        for evil in EVIL.values():
+            shown.evaluate(f"layer => {PAGE}.tandv.state.set({{ layer }})", evil)
+            settle(shown)
+            assert text(shown, ".where-now .layer") == evil
+        shown.mouse.move(*box(shown, "heat")(0.5, 0.1))
+        settle(shown)
+        assert shown.locator(".tandv img").count() == 0
+        assert shown.evaluate("document.querySelectorAll('script').length") == 1
+
+
+def test_a_screen_reader_reads_the_cursor(opened):
+    page = opened("#tt=Gradient&layer=head&step=49")
+    until(page, "document.querySelector('.tandv .unseen p').textContent.includes('4,096 NaN')")
+    assert page.locator(".tandv [role=treeitem][aria-selected=true]").get_attribute("title") == "head"
+    names = page.evaluate("""() => [...document.querySelectorAll('.tandv button, .tandv select, .tandv input')]
+        .filter(e => e.offsetParent && !(e.ariaLabel || e.textContent.trim() || e.labels?.length)).length""")
+    assert names == 0
+
+
+def test_a_phone_has_one_column_with_the_findings_first(opened):
+    page = opened()
+    page.set_viewport_size({"width": 390, "height": 844})
+    settle(page)
+    assert page.evaluate("document.scrollingElement.scrollWidth") == 390
+    tops = [
+        page.locator(f".tandv .panel.{name}").bounding_box()["y"]
+        for name in ("findings", "curves", "heat", "exponents")
+    ]
+    assert tops == sorted(tops)
+    assert page.locator(".tandv .panel.heat").bounding_box()["width"] > 350
+
+
+def test_a_server_that_ends_is_said_and_another_is_found(watched):
+    with serving(answers_of(logframe.example_log()), title="run") as page:
+        shown = _opened(watched, page.address)
+        shown.route("**/q?*", lambda route: route.fulfill(status=403, body="open the address that tandv printed"))
+        shown.evaluate(f"{PAGE}.tandv.state.set({{ step: 3 }})")
+        until(shown, "document.querySelector('.tandv .pill').textContent", "✕ no answer")
+        assert "open the address that tandv printed. What was read before is shown" in text(shown, ".notes")
+        shown.unroute("**/q?*")
+        until(shown, "document.querySelector('.tandv .pill').textContent", "finished")
+        until(shown, f"{PAGE}.tandv.ctx.data.at.step", 3)
+        assert "the connection is back" in text(shown, ".notes")
