@@ -1,23 +1,26 @@
 """Track and visualise what happens inside a neural network while it trains.
 
-`read` opens a log, `view` shows the page of a run, `interactive` a plot with controls, `example_log` makes a log up.
-They are imported when they are asked for; `import tandv` alone brings nothing along.
+`read` opens a log, `findings` says what is wrong in one, `view` shows the page of a run, `interactive` a plot with
+controls, `example_log` makes a log up. They are imported when they are asked for; `import tandv` alone brings nothing
+along.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tandv.analysis.findings import findings
     from tandv.log.example import example_log
     from tandv.log.reading import read
     from tandv.page.view import view
     from tandv.viz import interactive
 
-__all__ = ["__version__", "example_log", "interactive", "read", "view"]
+__all__ = ["__version__", "example_log", "findings", "interactive", "read", "view"]
 __version__ = "0.2.0"
 
 _MODULES = {
     "example_log": "tandv.log.example",
+    "findings": "tandv.analysis.findings",
     "interactive": "tandv.viz",
     "read": "tandv.log.reading",
     "view": "tandv.page.view",

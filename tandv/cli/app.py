@@ -36,6 +36,9 @@ Rule = Annotated[Detector, typer.Option(help="The rule by which transitions are 
 StepAxis = Annotated[Axis, typer.Option(help="Steps recorded at 1, 2, 4, 8, ... are best on a log axis.")]
 Out = Annotated[Path | None, typer.Option(help="Write to a file: .html (a page), .csv, .json, .png, .svg or .pdf.")]
 Json = Annotated[bool, typer.Option("--json", help="Write the results to standard output as JSON.")]
+RunOrLog = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's folder or a log's file; also an address, such as s3://bucket/run.")
+]
 Browser = Annotated[bool, typer.Option(help="Open the page in the browser, or only print its address.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of the page on 127.0.0.1; 0 is any that is free.")]
 
@@ -186,6 +189,25 @@ def dossier(
     from tandv.cli import dossier as report
 
     report.dossier(run, curves, checkpoints, jumps, within, out)
+
+
+@app.command()
+def check(
+    run: RunOrLog,
+    fail_on: Annotated[
+        Literal["error", "warning", "note"], typer.Option(help="The lowest severity with which the command fails.")
+    ] = "warning",
+    as_json: Json = False,
+    html: Annotated[Path | None, typer.Option(help="Write the findings as a page to this file as well.")] = None,
+) -> None:
+    """Say what is wrong in a run: where, since when, what came before, and what to do first.
+
+    Ends with 0 if there is no finding to fail on, else with 1 for an error, 3 for a warning, 4 for a note; with 2 if
+    there is no log to read.
+    """
+    from tandv.cli import check as checking
+
+    checking.check(run, fail_on, as_json, html)
 
 
 log_app = typer.Typer(help="Logs of runs: write one, or a part of it, as one file.", no_args_is_help=True)

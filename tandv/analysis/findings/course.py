@@ -1,0 +1,343 @@
+"""Rules from a run's own history: what leaves the course that it had in its last steps."""
+
+import numpy as np
+
+from tandv.analysis.findings.finding import EVERY, Finding
+from tandv.analysis.findings.matrices import Matrices
+from tandv.analysis.findings.order import module_of
+from tandv.analysis.findings.stretches import BACK, begins, leaps, log2
+from tandv.analysis.findings.training import update_ratio
+from tandv.analysis.findings.wording import begun, others, percent, power, tensor
+from tandv.tensor_types import ACTIVATION, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
+
+_SPREADS = 8.0
+_UPDATE_BITS, _SPIKE_BITS = 4.0, 3.0
+_LARGE_UPDATE = 0.5  # of the weight: after such a step a layer is another layer
+_OF_LAYERS = 0.3
+_GROWTH, _GROWING = 0.1, 8  # bits a step, recorded steps in a row
+_SHRUNK = -2.0  # bits: three quarters of the weight are gone
+_OUTLIER, _OUTLIER_SIZE, _OUTLIER_STEPS = 0.5, 3.0, 5
+_EARLY = 15  # recorded steps that are the beginning of an output's course
+_LOSS_RISE = 1.5
+_EXPLODED, _VANISHED = 8.0, -10.0  # bits, of the typical gradient against that of the first steps
+
+
+def updates_too_large(m: Matrices) -> list[Finding]:
+    """Report steps that change the weights too much: a learning rate that is too high, or jumped.
+
+    Sees: the size of the update over that of the weight, for matrices and embeddings of at least 64 values. Threshold:
+    above 0.5 in 30 % of them at 2 recorded steps in a row; or, in half of them, 4 bits and 8 spreads above their own
+    last 20 steps, and above 0.001. Healthy runs: no two steps in a row; jumps of 2.0 bits.
+
+    When it is wrong: weights that begin at zero, whose first update is infinitely large (these are left out of the
+    first steps because most others are not); a schedule that restarts on purpose.
+    """
+    names = [name for name in m.matrices() if name in m.layers(WEIGHT) or name in m.layers(WEIGHT_GRADIENT)]
+    ratio = update_ratio(m, names)
+    if ratio is None or not len(ratio) or not len(m.steps):
+        return []
+    large = begins(_share(ratio > _LARGE_UPDATE, np.isfinite(ratio))[None] >= _OF_LAYERS, 2)[0]
+    logs = log2(ratio)
+    above, _ = leaps(logs, _UPDATE_BITS, _SPREADS)
+    jumped = (above > 0) & (ratio > 1e-3)
+    many = np.flatnonzero(jumped.sum(0) >= max(2, 0.5 * len(ratio)))
+    options = [(int(many[0]), "jump")] if len(many) else []
+    options += [(int(large), "large")] if large >= 0 else []
+    if not options:
+        return []
+    at, how = min(options)
+    step, typical = int(m.steps[at]), float(np.nanmedian(ratio[:, at]))
+    which = jumped if how == "jump" else ratio > _LARGE_UPDATE
+    before = "It was so from the first recorded step on."
+    if at:
+        before = f"In the recorded step before it was {float(np.nanmedian(ratio[:, at - 1])):.2g}."
+    return [
+        Finding(
+            "updates_too_large", "warning", WEIGHT_UPDATE if m.has(WEIGHT_UPDATE) else WEIGHT_GRADIENT, EVERY, step,
+            {"update_to_weight": typical, "layers": int(which[:, at].sum())},
+            f"The typical update is {typical:.2g} of its weight at step {step:,}: the weights are replaced rather than "
+            "trained.",
+            before,
+            "Lower the learning rate, to where the typical update is about 0.001 to 0.01 of the weight, or warm it up.",
+        )
+    ]  # fmt: skip
+
+
+def weight_growth(m: Matrices) -> list[Finding]:
+    """Report a matrix that grows by the same factor step after step.
+
+    Sees: log2 of the rms of a weight. Threshold: 0.1 bits a step, at 8 recorded steps in a row, twice the size in ten
+    steps; it finds query and key weights whose products run away. Healthy runs: 0.085 (the last layer of an MLP in its
+    first steps), which is near.
+
+    When it is wrong: small weights that begin near zero and find their size, which are left out below a gain of 1/64
+    where the bias tells it.
+    """
+    found = []
+    names = [name for name in m.matrices() if name in m.layers(WEIGHT)]
+    if not names or len(m.steps) <= _GROWING or not m.has(WEIGHT, "rm2"):
+        return []
+    size = log2(m(WEIGHT, "rm2")[m.rows(WEIGHT, names)])
+    with np.errstate(invalid="ignore"):
+        starts = begins(np.diff(size, axis=1) / np.diff(m.steps) > _GROWTH, _GROWING)
+    for row, at in enumerate(starts.tolist()):
+        if at >= 0:
+            found.append((at, row))
+    if not found:
+        return []
+    at, row = min(found)
+    step, end = int(m.steps[at + 1]), min(at + _GROWING, len(m.steps) - 1)
+    rise = float((size[row, end] - size[row, at]) / (m.steps[end] - m.steps[at]))
+    return [
+        Finding(
+            "weight_growth", "warning", WEIGHT, names[row], step, {"bits_per_step": rise},
+            f"{begun(tensor(WEIGHT, names[row]))} grows by {rise:.2f} bits a step since step {step:,}.",
+            f"Its rms was {power(float(2.0 ** size[row, at]))} and is {power(float(2.0 ** size[row, end]))} "
+            f"{int(m.steps[end] - m.steps[at])} steps later.",
+            "Lower the learning rate of this layer or give it weight decay; of query and key weights, normalise both "
+            "(QK-norm).",
+            others([names[one] for _, one in found if one != row]),
+        )
+    ]  # fmt: skip
+
+
+def weights_shrink(m: Matrices) -> list[Finding]:
+    """Report weights that decay towards zero.
+
+    Sees: log2 of the rms of the matrices against that of the first step. Threshold: −2 bits in the typical one, at 30
+    recorded steps and more. Healthy runs: −0.003.
+
+    When it is wrong: long runs with weight decay from a large initialisation, as in grokking; pruning.
+    """
+    names = [name for name in m.matrices() if name in m.layers(WEIGHT)]
+    if not names or len(m.steps) < 30 or not m.has(WEIGHT, "rm2"):
+        return []
+    size = log2(m(WEIGHT, "rm2")[m.rows(WEIGHT, names)])
+    known = size[np.isfinite(size[:, 0])]
+    if not len(known):
+        return []
+    change = np.nanmedian(known - known[:, :1], axis=0)
+    low = np.flatnonzero(change < _SHRUNK)
+    if not len(low):
+        return []
+    at = int(low[0])
+    step, share = int(m.steps[0]), float(2.0 ** change[at])
+    return [
+        Finding(
+            "weights_shrink", "warning", WEIGHT, EVERY, step, {"share": share, "until": int(m.steps[at])},
+            f"The typical weight shrinks from step {step:,} on, to {percent(share)} of its size at step "
+            f"{int(m.steps[at]):,}.",
+            f"That is {abs(float(change[at])) / max(int(m.steps[at]) - step, 1):.2g} bits a step.",
+            "Lower the weight decay: with decoupled decay a step keeps 1 − rate × decay of the weight.",
+        )
+    ]  # fmt: skip
+
+
+def outlier_feature(m: Matrices) -> list[Finding]:
+    """Report an output in which a few features grow far beyond the others.
+
+    Sees: rm8 / rm2 of outputs (1.9 for a normal distribution; one of d features that carries all gives d^(3/8)) and the
+    largest magnitude, against their first 15 recorded steps. Threshold: 0.5 bits for 5 recorded steps, and 3 bits; the
+    step is traced back to where the growth began. Healthy runs: 9 of 80 have one.
+
+    When it is wrong: language models have them without harm; they matter for quantisation: a note.
+    """
+    if not m.has(ACTIVATION, "rm8", "rm2", "max_abs") or len(m.steps) < BACK:
+        return []
+    matrices = set(m.matrices(0))
+    names = [name for name in m.in_order(ACTIVATION) if name in matrices]
+    rows = m.rows(ACTIVATION, names)
+    if not len(rows):
+        return []
+    tails = log2(m(ACTIVATION, "rm8")[rows]) - log2(m(ACTIVATION, "rm2")[rows])
+    largest = log2(m(ACTIVATION, "max_abs")[rows])
+    with np.errstate(all="ignore"):
+        tails -= _median_of(tails[:, :_EARLY])[:, None]
+        largest -= _median_of(largest[:, :_EARLY])[:, None]
+        starts = begins(tails > _OUTLIER, _OUTLIER_STEPS)
+    for row, at in enumerate(starts.tolist()):
+        if at < 0 or not np.nanmax(largest[row, at:], initial=-np.inf) > _OUTLIER_SIZE:
+            continue
+        begun_at = at - int(np.argmax((tails[row, at::-1] < 0.1) | (np.arange(at, -1, -1) == 0)))
+        step = int(m.steps[min(begun_at + 1, at)])
+        share = float(2.0 ** tails[row, at])
+        return [
+            Finding(
+                "outlier_feature", "note", ACTIVATION, names[row], step, {"rm8_to_rm2": share},
+                f"A few features of the output of {names[row]!r} grow beyond the others since step {step:,}.",
+                f"rm8 / rm2 is {share:.2f} times what it was in the first {_EARLY} recorded steps, the largest "
+                f"magnitude {power(float(2.0 ** np.nanmax(largest[row, at:])))} times.",
+                "Nothing for training in bfloat16 or float32; for float16, float8 or quantisation, look at weight "
+                "decay "
+                "and at the norm before this layer.",
+            )
+        ]  # fmt: skip
+    return []
+
+
+def _median_of(values: np.ndarray) -> np.ndarray:
+    out = np.full(len(values), np.nan)
+    some = np.isfinite(values).any(1)
+    out[some] = np.nanmedian(values[some], axis=1)
+    return out
+
+
+def spike(m: Matrices) -> list[Finding]:
+    """Report a step that stands out from the run's own: gradients of most layers, or the outputs of one.
+
+    Sees: log2 of the rms of the typical weight gradient, and of each module's outputs (a batch of another scale in
+    front of a norm shows in outputs only). Threshold: 3 bits and 8 spreads above the last 20 recorded steps. Healthy
+    runs: gradients reach 3.8 bits, but then less than 8 spreads; outputs 2.5 bits.
+
+    When it is wrong: a schedule that changes at once (a new phase of data); runs recorded at few steps.
+    """
+    found: list[tuple[int, int, str, str, float]] = []
+    gradients = m.rows(WEIGHT_GRADIENT, m.matrices())
+    if len(gradients) and m.has(WEIGHT_GRADIENT, "rm2"):
+        sizes = log2(m(WEIGHT_GRADIENT, "rm2")[gradients])
+        typical = np.full((1, sizes.shape[1]), np.nan, np.float32)
+        some = np.isfinite(sizes).any(0)
+        typical[0, some] = np.nanmedian(sizes[:, some], axis=0)
+        above, _ = leaps(typical, _SPIKE_BITS, _SPREADS)
+        found += [(int(at), 1, WEIGHT_GRADIENT, EVERY, float(above[0, at])) for at in np.flatnonzero(above[0])[:1]]
+    if m.has(ACTIVATION, "rm2"):
+        names = m.in_order(ACTIVATION)
+        above, _ = leaps(log2(m(ACTIVATION, "rm2")[m.rows(ACTIVATION, names)]), _SPIKE_BITS, _SPREADS)
+        columns = np.flatnonzero((above > 0).any(0))
+        if len(columns):
+            at = int(columns[0])
+            row = int(np.argmax(above[:, at] > 0))
+            found.append((at, 0, ACTIVATION, names[row], float(above[row, at])))
+    if not found:
+        return []
+    at, _, kind, name, bits = min(found)
+    step = int(m.steps[at])
+    of = "The gradients of the typical weight" if name == EVERY else begun(tensor(kind, name))
+    verb = "are" if name == EVERY else "is"
+    evidence = []
+    loss = m.loss
+    if loss is not None and at and np.isfinite(loss[at - 1 : at + 1]).all():
+        evidence.append(f"The loss goes from {loss[at - 1]:.4g} to {loss[at]:.4g}.")
+    return [
+        Finding(
+            "spike", "warning", kind, name, step, {"times": float(2.0**bits)},
+            f"{of} {verb} {2.0**bits:.3g} times as large at step {step:,} as in the {BACK} recorded steps before.",
+            "In those it stayed within an eighth of that, as the median of their deviations tells.",
+            "Look at the batch of that step (its scale, its labels, a damaged file); clip gradients if it comes back.",
+            evidence + [f"Also {tensor(*one[2:4])}." for one in found if one[3] not in (name, EVERY)],
+        )
+    ]  # fmt: skip
+
+
+def diverging(m: Matrices) -> list[Finding]:
+    """Report a loss that ends higher than it began, as with the wrong sign or a learning rate that is too high.
+
+    Sees: the median of the last tenth of the losses over that of the first 5. Threshold: 1.5, at 30 recorded steps and
+    more. Healthy runs: 1.11 (a GAN).
+
+    When it is wrong: losses of adversarial games, and of curricula that become harder; losses that may be negative are
+    not looked at.
+    """
+    loss = m.loss
+    if loss is None or len(loss) < 30:
+        return []
+    steps, known = m.steps[np.isfinite(loss)], loss[np.isfinite(loss)]
+    if len(known) < 30:
+        return []
+    first, last = float(np.median(known[:5])), float(np.median(known[-max(5, len(known) // 10) :]))
+    falls = first > 0 and last > _LOSS_RISE * first
+    below = known.min() < 0 and last < 0 < first and -last > 10 * first  # one that was bounded by 0 turned round
+    if not falls and not below:
+        return []
+    at = int(np.argmax(known > _LOSS_RISE * first)) if falls else int(np.argmax(known < 0))
+    step = int(steps[at]) if falls else int(steps[0])
+    return [
+        Finding(
+            "diverging", "warning", "loss", EVERY, step, {"first": first, "last": last},
+            f"The loss ends at {last:.4g}, {'above' if falls else 'far below 0, from'} the {first:.4g} it began with.",
+            f"It is {known[at]:.4g} at step {step:,}.",
+            "Check the sign of the loss and what it averages over, then try a learning rate ten times as low.",
+        )
+    ]  # fmt: skip
+
+
+def in_time(m: Matrices) -> list[Finding]:
+    """Report gradients that explode or vanish over the run, while the loss gets no better.
+
+    Sees: log2 of the rms of the typical weight gradient against that of the first 20 recorded steps. Threshold: 8 bits
+    more, or 10 bits less while the loss has fallen by less than a tenth, at 5 recorded steps in a row.
+
+    When it is wrong: without a loss in the run, gradients that vanish because all is learned are not told from others,
+    and not reported.
+    """
+    gradients = m.rows(WEIGHT_GRADIENT, m.matrices())
+    if not len(gradients) or len(m.steps) < 2 * BACK:
+        return []
+    sizes = log2(m(WEIGHT_GRADIENT, "rm2")[gradients])
+    typical = np.full(sizes.shape[1], np.nan)
+    some = np.isfinite(sizes).any(0)
+    typical[some] = np.nanmedian(sizes[:, some], axis=0)
+    if not np.isfinite(typical[:BACK]).any():
+        return []
+    change = typical - np.nanmedian(typical[:BACK])
+    up = int(begins((change > _EXPLODED)[None], 5)[0])
+    loss = m.loss
+    down = -1
+    if loss is not None and np.isfinite(loss[:BACK]).any():
+        down = int(begins((change < _VANISHED)[None], 5)[0])
+        known = loss[np.isfinite(loss)]
+        if down >= 0 and np.median(known[-5:]) < 0.9 * np.median(known[:5]):
+            down = -1
+    if up < 0 and down < 0:
+        return []
+    grows = up >= 0
+    at = up if grows else down
+    back = at - int(np.argmax(np.abs(change[at::-1]) < 1))  # where it left the course of the first steps
+    step, bits = int(m.steps[max(back, 0)]), abs(float(change[at]))
+    verb = "grow" if grows else "fall"
+    return [
+        Finding(
+            "exploding_in_time" if grows else "vanishing_in_time", "warning", WEIGHT_GRADIENT, EVERY, step,
+            {"bits": bits, "until": int(m.steps[at])},
+            f"The gradients of the typical weight {verb} by 2^{bits:.1f} from step {step:,} to {int(m.steps[at]):,}.",
+            f"They were {power(float(2.0 ** np.nanmedian(typical[:BACK])))} in the first {BACK} recorded steps.",
+            "Clip gradients and lower the learning rate." if grows else
+            "Look for what cuts the signal (saturated or dead layers), and whether the loss still depends on the "
+            "model.",
+        )
+    ]  # fmt: skip
+
+
+def dead_units(m: Matrices) -> list[Finding]:
+    """Report a layer most of whose units get no gradient.
+
+    Sees: how many values of a bias's gradient are exactly zero: one for each unit. Threshold: half of the units at 20
+    recorded steps in a row.
+
+    When it is wrong: batches so small or tasks so sparse that each sees few units: a note. Layers without bias are not
+    checked, because a log counts no units.
+    """
+    names = [name for name in m.layers(WEIGHT_GRADIENT) if name.endswith(".bias")]
+    if not names or not m.has(WEIGHT_GRADIENT, "zeros", "numel"):
+        return []
+    share = 1 - m(WEIGHT_GRADIENT, "nonzero")[m.rows(WEIGHT_GRADIENT, names)]
+    starts = begins(share >= 0.5, BACK)
+    found = [(int(at), names[row], float(share[row, at])) for row, at in enumerate(starts) if at >= 0]
+    if not found:
+        return []
+    at, name, dead = min(found)
+    step, layer = int(m.steps[at]), module_of(name, m.layers(ACTIVATION)) or name
+    return [
+        Finding(
+            "dead_units", "note", WEIGHT_GRADIENT, layer, step, {"share": dead},
+            f"{percent(dead)} of the units of {layer!r} get no gradient, since step {step:,}.",
+            f"The gradient of their bias is exactly zero at {BACK} recorded steps in a row.",
+            "Lower the learning rate at the beginning, or use LeakyReLU or GELU; a narrower layer would do the same.",
+            others([one for _, one, _ in found if one != name]),
+        )
+    ]  # fmt: skip
+
+
+def _share(mask: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return the share of the known values for which something holds, [columns]; 0 where none is known."""
+    return (mask & known).sum(0) / np.maximum(known.sum(0), 1)

@@ -1,0 +1,341 @@
+"""A log as one matrix [layers, steps] for each statistic of each tensor type: what every rule looks at."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from tandv.analysis.findings.order import Place, Tensor, module_of, places
+from tandv.curves.of_run import losses_of, run_curves
+from tandv.log import logframe
+from tandv.log.door import AnyLog, log_at
+from tandv.log.facts import run_facts
+from tandv.log.opened import Log
+from tandv.tensor_types import ACTIVATION, OF_MODULES, OPTIMISER_STATE, WEIGHT
+
+_NOT_A_MATRIX = re.compile(r"norm|scale", re.IGNORECASE)  # kinds of modules whose parameters scale and shift
+_SHIFTS = ("bias", "beta", "scale", "gamma", "shift")
+_AT_ONCE = 100_000  # rows whose exponent counts are read together
+
+
+class _Source(Protocol):
+    """Where matrices come from."""
+
+    steps: np.ndarray
+    tensors: list[Tensor]
+    types: dict[Tensor, str]
+    dtypes: dict[Tensor, str]
+    statistics: list[str]
+
+    def values(self, tensor_type: str, statistic: str, layers: Sequence[str]) -> np.ndarray: ...
+
+
+class Matrices:
+    """The statistics of a log as matrices [layers, steps], each made once, when it is first asked for.
+
+    Rows outside of any phase are taken, or those of the first phase; ranks are merged.
+
+    >>> m = Matrices(logframe.example_log(layers=2, steps=3))
+    >>> m.layers("Weight"), m("Weight", "rm2").shape, m.until(2).steps.tolist()
+    (['embed', 'head'], (2, 3), [0, 1])
+
+    Args:
+        log: the log, or the place of one.
+    """
+
+    def __init__(self, log: AnyLog):
+        self._source = _source(log)
+        self._cache: dict[tuple[str, str], np.ndarray] = {}
+        self._log = log
+        self._end = len(self._source.steps)
+        self._layers: dict[str, list[str]] = {}
+        for kind, name in self._source.tensors:
+            self._layers.setdefault(kind, []).append(name)
+        self.types, self.dtypes = self._source.types, self._source.dtypes
+        self.statistics = self._source.statistics
+        self.places: Mapping[Tensor, Place] = places(self._source.tensors, self.types)
+        self._loss = _loss_of(log, self._source.steps)
+        self.facts: Mapping[str, Any] = run_facts(log)  # what run.json says of the run
+
+    def until(self, step: int) -> "Matrices":
+        """Return the same without the rows from a step on; what has been read is shared.
+
+        Args:
+            step: the first step that is left out.
+        """
+        out = object.__new__(Matrices)
+        out.__dict__.update(self.__dict__)
+        out._end = min(self._end, int(np.searchsorted(self._source.steps, step)))
+        return out
+
+    @property
+    def steps(self) -> np.ndarray:
+        """The recorded steps, ascending, [n] integers."""
+        return self._source.steps[: self._end]
+
+    @property
+    def loss(self) -> np.ndarray | None:
+        """The loss at each recorded step, [n] floats; None where the run was given none."""
+        return None if self._loss is None else self._loss[: self._end]
+
+    @property
+    def tensor_types(self) -> list[str]:
+        """The tensor types of the log."""
+        return list(self._layers)
+
+    def layers(self, tensor_type: str) -> list[str]:
+        """Return the layers that have a tensor type, in the order of the model; none if it is not in the log.
+
+        Args:
+            tensor_type: the tensor type.
+        """
+        return self._layers.get(tensor_type, [])
+
+    def has(self, tensor_type: str, *statistics: str) -> bool:
+        """Tell whether the log has a tensor type with some statistics.
+
+        Args:
+            tensor_type: the tensor type.
+            statistics: the names of statistics.
+        """
+        return tensor_type in self._layers and all(name in self.statistics for name in statistics)
+
+    def __call__(self, tensor_type: str, statistic: str) -> np.ndarray:
+        """Return a statistic [layers, steps] as float32; NaN where there is no row, or the log lacks it.
+
+        Args:
+            tensor_type: the tensor type.
+            statistic: the name of a scalar statistic; "bad" is how many values are NaN or infinite, "nonzero" the share
+                of values that are not zero, which is 0 only if all are.
+        """
+        key = tensor_type, statistic
+        if key not in self._cache:
+            self._cache[key] = self._made(tensor_type, statistic)
+        return self._cache[key][:, : self._end]
+
+    def _made(self, tensor_type: str, statistic: str) -> np.ndarray:
+        layers = self.layers(tensor_type)
+        if statistic == "bad":
+            counts = [self._source.values(tensor_type, name, layers) for name in ("nans", "infs")]
+            return (np.nan_to_num(counts[0]) + np.nan_to_num(counts[1])).astype(np.float32)
+        if statistic == "nonzero":
+            zeros, numel = (self._source.values(tensor_type, name, layers) for name in ("zeros", "numel"))
+            with np.errstate(invalid="ignore", divide="ignore"):
+                return ((numel - zeros) / numel).astype(np.float32)
+        return self._source.values(tensor_type, statistic, layers).astype(np.float32)
+
+    def number(self, tensor_type: str, layer: str) -> int | None:
+        """Return the row of a layer in the matrices of a tensor type, None if it has none.
+
+        Args:
+            tensor_type: the tensor type.
+            layer: the layer.
+        """
+        layers = self.layers(tensor_type)
+        return layers.index(layer) if layer in layers else None
+
+    def of_step(self, statistic: str) -> np.ndarray:
+        """Return what all rows of a step share, such as `skipped`, [steps]; NaN where no row has it.
+
+        Args:
+            statistic: the name of a scalar statistic.
+        """
+        out = np.full(len(self.steps), np.nan)
+        if statistic in self.statistics:
+            for kind in self.tensor_types:
+                with np.errstate(invalid="ignore"):
+                    out = np.fmax(out, np.fmax.reduce(self(kind, statistic), axis=0, initial=np.nan))
+                if not np.isnan(out).any():
+                    break
+        return out
+
+    def in_order(self, tensor_type: str) -> list[str]:
+        """Return the layers of a tensor type in the order of execution.
+
+        Args:
+            tensor_type: the tensor type.
+        """
+        return sorted(self.layers(tensor_type), key=lambda name: self.places[tensor_type, name])
+
+    def matrices(self, fewest: int = 64) -> list[str]:
+        """Return the parameters that are matrices or embeddings, as names of weights in the order of execution.
+
+        Biases, and the scales and shifts of norms, have any ratio to anything: rules about ratios leave them out.
+
+        Args:
+            fewest: how many values they have at least; a ratio of fewer is one of single numbers.
+        """
+        kinds = [kind for kind in self.tensor_types if kind not in OF_MODULES]
+        if not kinds:
+            return []
+        kind = WEIGHT if WEIGHT in kinds else kinds[0]
+        numel = _first(self(kind, "numel")) if len(self.steps) else np.zeros(len(self.layers(kind)))
+        names = [
+            name
+            for name, size in zip(self.layers(kind), numel, strict=True)
+            if not (size < fewest)
+            and name.rpartition(".")[2] not in _SHIFTS
+            and not name.rpartition(".")[2].startswith("bias")
+            and not _NOT_A_MATRIX.search(self.types.get((kind, name), ""))
+        ]
+        modules = self.in_order(ACTIVATION)
+        at = {name: position for position, name in enumerate(modules)}
+        return sorted(names, key=lambda name: at.get(module_of(name, at) or "", len(at)))
+
+    def rows(self, tensor_type: str, names: Sequence[str]) -> np.ndarray:
+        """Return the positions of some layers among those of a tensor type; those without are left out.
+
+        Args:
+            tensor_type: the tensor type.
+            names: the layers.
+        """
+        at = {name: position for position, name in enumerate(self.layers(tensor_type))}
+        return np.array([at[name] for name in names if name in at], np.intp)
+
+    def second_moments(self) -> list[str]:
+        """Return the tensor types that are running means of squared gradients, as Adam, RMSprop and optax call them."""
+        names = ("exp_avg_sq", "nu", "square_avg")
+        return [
+            kind for kind in self.tensor_types
+            if kind.startswith(OPTIMISER_STATE) and kind.rpartition(".")[2] in names
+        ]  # fmt: skip
+
+    def below(self, tensor_type: str, layers: Sequence[str], at: np.ndarray, limits: np.ndarray) -> np.ndarray:
+        """Return the share of the values that are not zero which lie below 2^limit, [layers, columns]; NaN without
+        rows.
+
+        Args:
+            tensor_type: the tensor type.
+            layers: the layers.
+            at: the columns: positions of steps.
+            limits: exponents, [layers, columns] integers.
+        """
+        out = np.full((len(layers), len(at)), np.nan, np.float32)
+        place = {name: row for row, name in enumerate(layers)}
+        for start in range(0, len(at), each := max(1, _AT_ONCE // max(len(layers), 1))):
+            columns = at[start : start + each]
+            rows = logframe.select(
+                self._log, list(layers), tensor_type, self.steps[columns].tolist(), _phase(self._log), None,
+                [("exponent_counts", 0)],
+            )  # fmt: skip
+            labels = [label for label in rows.columns if label[0] == "exponent_counts" and np.isfinite(label[1])]
+            counts = rows[labels].to_numpy()
+            codes, names = logframe.numbered(rows[("metadata", "name")])
+            row = np.array([place[name] for name in names])[codes]
+            column = np.searchsorted(self.steps[columns], rows[("metadata", "step")].to_numpy())
+            limit = limits[row, column + start]
+            less = np.array([label[1] for label in labels])[None, :] < limit[:, None]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                out[row, column + start] = (counts * less).sum(1) / counts.sum(1)
+        return out
+
+
+def _first(matrix: np.ndarray) -> np.ndarray:
+    """Return the first value of each row that is not NaN."""
+    known = ~np.isnan(matrix)
+    return matrix[np.arange(len(matrix)), known.argmax(1)]
+
+
+def _loss_of(log: AnyLog, steps: np.ndarray) -> np.ndarray | None:
+    """Return the loss of a log's run at its recorded steps, None if it has none."""
+    curves = run_curves(log)
+    if curves is None or not len(steps):
+        return None
+    losses = losses_of(curves)
+    named = [name for name in losses.columns if "val" not in name.lower() and "test" not in name.lower()]
+    if not named or ("loss" not in named[0].lower() and named[0] != "train"):
+        return None
+    return losses[named[0]].reindex(steps).to_numpy(np.float64)
+
+
+def _phase(log: AnyLog) -> str | None:
+    """Return the phase whose rows are looked at: None for those outside of any, where there are some."""
+    phases = logframe.phases(log)
+    return None if not phases or "" in phases else phases[0]
+
+
+def _source(log: AnyLog) -> _Source:
+    if not isinstance(log, pd.DataFrame):
+        log = log_at(log)
+        if log.whole is None and not log.phases() and not log.ranks():
+            return _Placed(log)
+    columns = [("scalar_stats", name) for name in logframe.scalar_metrics(log)]
+    return _Framed(logframe.select(log, phase=_phase(log), columns=columns))
+
+
+class _Placed:
+    """Matrices of a run that is read in part, a statistic at a time."""
+
+    def __init__(self, log: Log):
+        self._log = log
+        self.steps = np.array(log.steps(), np.int64)
+        self.tensors = list(log.tensors)
+        self.statistics = log.scalar_metrics()
+        self.types: dict[Tensor, str] = {}
+        self.dtypes: dict[Tensor, str] = {}
+        # Some tensors are not there in every step: the state of an optimiser comes with its first step.
+        for at in sorted({0, min(1, len(self.steps) - 1), len(self.steps) - 1}) if len(self.steps) else []:
+            rows = log.frame(step=int(self.steps[at]), columns=[])
+            for kind, name, of, dtype in _about(rows):
+                self.types.setdefault((kind, name), of)
+                self.dtypes.setdefault((kind, name), dtype)
+
+    def values(self, tensor_type: str, statistic: str, layers: Sequence[str]) -> np.ndarray:
+        out = np.full((len(layers), len(self.steps)), np.nan)
+        if statistic not in self.statistics:
+            return out
+        if statistic in ("nans", "infs") and self._log.is_finite(tensor_type):
+            out[:] = 0
+            return out
+        found = self._log.grid(tensor_type, statistic)
+        assert found is not None  # there are no phases or ranks
+        values = np.where(found.logged, found.values, np.nan)
+        at = {name: row for row, name in enumerate(layers)}
+        rows = np.array([at[name] for name in found.layers], np.intp)
+        out[rows[:, None], np.searchsorted(self.steps, found.steps)[None, :]] = values
+        return out
+
+
+class _Framed:
+    """Matrices of a table."""
+
+    def __init__(self, df: pd.DataFrame):
+        self._df = df
+        self.statistics = logframe.scalar_metrics(df)
+        self.steps, self._step = np.unique(df[("metadata", "step")].to_numpy(), return_inverse=True)
+        codes = [logframe.numbered(df[("metadata", name)]) for name in ("tensor_type", "name")]
+        pair = codes[0][0].astype(np.int64) * len(codes[1][1]) + codes[1][0]
+        number, pairs = pd.factorize(pair)
+        self.tensors = [(codes[0][1][one // len(codes[1][1])], codes[1][1][one % len(codes[1][1])]) for one in pairs]
+        first = np.zeros(len(pairs), np.intp)
+        first[number[::-1]] = np.arange(len(number))[::-1]
+        about = [(kind, name, of, dtype) for kind, name, of, dtype in _about(df.take(first))]
+        self.types = {(kind, name): of for kind, name, of, _ in about}
+        self.dtypes = {(kind, name): dtype for kind, name, _, dtype in about}
+        self._row = np.zeros(len(pairs), np.intp)  # of each tensor among those of its type
+        rows: dict[str, int] = {}
+        for at, (kind, _) in enumerate(self.tensors):
+            self._row[at] = rows.setdefault(kind, 0)
+            rows[kind] += 1
+        kinds = np.array([list(rows).index(kind) for kind, _ in self.tensors], np.intp)
+        order = np.argsort(kinds[number], kind="stable")
+        ends = np.searchsorted(kinds[number][order], np.arange(len(rows) + 1))
+        self._of = {kind: order[ends[at] : ends[at + 1]] for at, kind in enumerate(rows)}
+        self._number = number
+
+    def values(self, tensor_type: str, statistic: str, layers: Sequence[str]) -> np.ndarray:
+        out = np.full((len(layers), len(self.steps)), np.nan)
+        if statistic in self.statistics and tensor_type in self._of:
+            rows = self._of[tensor_type]
+            column = self._df[("scalar_stats", statistic)].to_numpy(dtype=np.float64, na_value=np.nan)
+            out[self._row[self._number[rows]], self._step[rows]] = column[rows]
+        return out
+
+
+def _about(rows: pd.DataFrame) -> list[tuple[str, str, str, str]]:
+    """Return tensor type, name, kind of module and number format of each row."""
+    columns = [rows[("metadata", name)].astype(object) for name in ("tensor_type", "name", "type", "dtype")]
+    text = [column.where(column.notna(), "").tolist() for column in columns]
+    return list(zip(*text, strict=True))

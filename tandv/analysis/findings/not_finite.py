@@ -1,0 +1,252 @@
+"""The first tensor that is not finite, in the order of execution, and what led there."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tandv.analysis.findings.finding import EVERY, Finding
+from tandv.analysis.findings.matrices import Matrices
+from tandv.analysis.findings.order import Place, Tensor
+from tandv.analysis.findings.wording import begun, course, power, tensor
+from tandv.formats import is_format, number_format
+from tandv.messages import some
+from tandv.tensor_types import ACTIVATION, GRADIENT, INPUT, OPTIMISER_STATE, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
+
+NARROW = 16  # exponents: a format whose largest value is below 2^NARROW overflows in ordinary training
+_NEAR = 6  # binades below the largest value of a format within which infinities are an overflow
+_GRADIENTS = (GRADIENT, WEIGHT_GRADIENT)
+_STEPS = 3  # before it, of which the largest magnitudes are told
+
+
+class _Step(NamedTuple):
+    """A step at which something is not finite: its position among the recorded ones, and the tensors."""
+
+    at: int
+    tensors: list[Tensor]
+
+
+def not_finite(m: Matrices) -> list[Finding]:
+    """Report the first tensor with NaN or infinity, in the order of execution.
+
+    Sees: counts of NaN and infinity above 0. Threshold: none, any is wrong. Not reported are gradients of steps that a
+    gradient scaler skipped, which is how it finds its scale. A note, not an error: gradients after which weights and
+    outputs stayed finite (something else skipped the update), and infinities in an output that reach nothing else (a
+    mask of -inf).
+
+    When it is wrong: the order of execution is a guess where modules are called in another order than they are
+    declared; what is done to an output after its module has returned shows in the next module; between recorded steps
+    nothing is seen.
+    """
+    notes: list[Finding] = []
+    for step in _steps(m):
+        if survived(m, step.at, step.tensors):
+            if not notes and not skipped(m)[step.at]:
+                notes.append(_survived(m, step))
+        elif _contained(m, step):
+            if not notes:
+                notes.append(_masked(m, step))
+        else:
+            return [_first(m, step), *notes]
+    return notes + _of_loss(m)
+
+
+def skipped(m: Matrices) -> np.ndarray:
+    """Return which steps a gradient scaler skipped, [steps] booleans.
+
+    Args:
+        m: the log.
+    """
+    return m.of_step("skipped") == 1
+
+
+def survived(m: Matrices, at: int, tensors: list[Tensor]) -> bool:
+    """Tell whether gradients that are not finite had no effect: what was recorded of weights after them is finite.
+
+    Args:
+        m: the log.
+        at: the position of the step.
+        tensors: the tensors that are not finite there.
+    """
+    if any(kind not in _GRADIENTS for kind, _ in tensors):
+        return False
+    if skipped(m)[at]:
+        return True
+    lasting = [kind for kind in m.tensor_types if kind not in _GRADIENTS]
+    if not any(kind in (WEIGHT, ACTIVATION) for kind in lasting) or at + 1 >= len(m.steps):
+        return False
+    return not any((m(kind, "bad")[:, at + 1] > 0).any() for kind in lasting)
+
+
+def _steps(m: Matrices) -> list[_Step]:
+    """Return the steps at which a tensor is not finite, ascending, each with its tensors in the order of execution."""
+    bad = {kind: m(kind, "bad") > 0 for kind in m.tensor_types}
+    where = np.zeros(len(m.steps), bool)
+    for mask in bad.values():
+        where |= mask.any(0)
+    out = []
+    for at in np.flatnonzero(where)[:1000].tolist():
+        tensors = [(kind, m.layers(kind)[row]) for kind, mask in bad.items() for row in np.flatnonzero(mask[:, at])]
+        out.append(_Step(at, sorted(tensors, key=m.places.__getitem__)))
+    return out
+
+
+def _contained(m: Matrices, step: _Step) -> bool:
+    """Tell whether infinities in outputs reach nothing else: no NaN, no gradient, no weight, and not at the end."""
+    if any(kind not in (ACTIVATION, INPUT) for kind, _ in step.tensors) or step.at + 1 >= len(m.steps):
+        return False
+    if GRADIENT not in m.tensor_types and WEIGHT_GRADIENT not in m.tensor_types:
+        return False
+    loss = m.loss
+    if loss is not None and not np.isfinite(loss[step.at]):
+        return False
+    return all(_is_mask(m, one, step.at) for one in step.tensors)
+
+
+def _is_mask(m: Matrices, one: Tensor, at: int) -> bool:
+    """Tell whether an output has had infinities, and no NaN, from its first row on, far from where its format ends."""
+    row = m.number(*one)
+    infs, largest = m(one[0], "infs")[row, : at + 1], _value(m, one, "max_abs", at)
+    first = infs[~np.isnan(infs)][:1]
+    near = _is_overflow(m.dtypes.get(one, ""), [largest])
+    return bool(first.size and first[0] > 0) and not near and not _value(m, one, "nans", at) > 0
+
+
+def _value(m: Matrices, one: Tensor, statistic: str, at: int) -> float:
+    row = m.number(*one)
+    return float("nan") if row is None or at < 0 else float(m(one[0], statistic)[row, at])
+
+
+def _first(m: Matrices, step: _Step) -> Finding:
+    kind, layer = first = step.tensors[0]
+    nans, infs, numel = (_value(m, first, name, step.at) for name in ("nans", "infs", "numel"))
+    dtype = m.dtypes.get(first, "")
+    steps = range(max(0, step.at - _STEPS), step.at + 1)
+    largest = [_value(m, first, "max_abs", at) for at in steps]
+    overflow = infs > 0 and _is_overflow(dtype, largest)
+    number = int(m.steps[step.at])
+    of = f"{m.types.get(first) or 'module'}, {dtype}" if dtype else m.types.get(first) or "module"
+    which = " and ".join([f"{nans:,.0f} NaN"] * (nans > 0) + [f"{infs:,.0f} infinities"] * (infs > 0))
+    what = f"{begun(tensor(kind, layer))} ({of}) has {which} among {numel:,.0f} values first at step {number:,}."
+    known = [value for value in largest[:-1] if np.isfinite(value)]
+    before = (
+        f"Its largest magnitude was {course(known)} in the {len(known)} recorded steps before"
+        if known
+        else "No row of it was recorded before"
+    )
+    before += f", its finite values reach {power(largest[-1])} now" if np.isfinite(largest[-1]) else ""
+    before += _feeding(m, first, step.at) + "."
+    evidence = _spread(m, step)
+    numbers = {"nans": int(nans), "infs": int(infs), "numel": int(numel), "max_abs": largest[-1], "dtype": dtype}
+    numbers |= {"max_abs_before": known[-1]} if known else {}
+    return Finding(
+        "overflow" if overflow else "not_finite", "error", kind, layer, number, numbers, what, before,
+        _advice(kind, layer, dtype, overflow), evidence,
+    )  # fmt: skip
+
+
+def _is_overflow(dtype: str, largest: list[float]) -> bool:
+    """Tell whether infinities come of values that were too large for a format: those around them or before are near."""
+    if not is_format(dtype):
+        return False
+    known = [value for value in largest[-2:] if np.isfinite(value)]
+    return bool(known) and max(known) >= number_format(dtype).max / 2**_NEAR
+
+
+def _feeding(m: Matrices, first: Tensor, at: int) -> str:
+    """Return what was computed just before a tensor in the same step, with its largest magnitude."""
+    kinds = (ACTIVATION, INPUT) if first[0] == ACTIVATION else (first[0],) if first[0] == GRADIENT else _GRADIENTS
+    if first[0] not in (ACTIVATION, *_GRADIENTS):
+        return ""
+    here = m.places[first]
+    earlier: list[tuple[Place, Tensor]] = []
+    for kind in kinds:
+        earlier += [
+            (one, (kind, name))
+            for name in m.layers(kind)
+            if (one := m.places[kind, name]) < here and np.isfinite(_value(m, (kind, name), "max_abs", at))
+        ]
+    if not earlier:
+        return ""
+    fed = max(earlier)[1]
+    return f"; before it came {tensor(*fed)}, which reaches {power(_value(m, fed, 'max_abs', at))} and is finite"
+
+
+def _spread(m: Matrices, step: _Step) -> list[str]:
+    out = []
+    if rest := step.tensors[1:]:
+        words = some([tensor(*one) for one in rest], 3)
+        out.append(f"Not finite in the same step: {words}.")
+    later = len(m.steps) - step.at - 1
+    bad = {kind: (m(kind, "bad")[:, step.at + 1 :] > 0).any(0) for kind in m.tensor_types}
+    lasting = int(np.logical_or.reduce(list(bad.values())).sum()) if bad else 0
+    if later:
+        out.append(f"Of the {later:,} recorded steps after it {lasting:,} have NaN or infinity somewhere.")
+    loss = m.loss
+    if loss is not None and np.isnan(loss[step.at]):
+        out.append("The loss is NaN in that step.")
+    return out
+
+
+def _advice(kind: str, layer: str, dtype: str, overflow: bool) -> str:
+    if overflow:
+        wider = "bfloat16 or float32" if is_format(dtype) and number_format(dtype).max < 2.0**NARROW else "float32"
+        why = "a smaller learning rate or a norm keeps it from growing" if kind == ACTIVATION else "or scale it down"
+        return f"Compute {layer!r} in {wider}, which reaches further than {dtype}; {why}."
+    if kind in (ACTIVATION, INPUT):
+        return (
+            f"Check what goes into {layer!r} and what is done to its output: the batch of that step, a division by 0, "
+            "log or sqrt of what is not positive; torch.autograd.detect_anomaly or jax.config debug_nans names the "
+            "line."
+        )
+    if kind == GRADIENT:
+        return (
+            f"The outputs are finite, so a backward formula is not: look at what is computed from the output of "
+            f"{layer!r} (sqrt or norm at 0, a division, where() over NaN)."
+        )
+    if kind == WEIGHT_GRADIENT:
+        return (
+            f"The gradient of its output is finite: look at what {layer!r} does in backward, and at what your loop "
+            f"does "
+            "to gradients between backward and the optimiser's step (clipping by a norm that is NaN, a division)."
+        )
+    if kind.startswith(OPTIMISER_STATE) or kind == WEIGHT_UPDATE:
+        return "The gradients are finite: lower the learning rate, and check the optimiser's epsilon and its state."
+    return "The weight was set to it between two steps: check what loads or changes weights, and the optimiser."
+
+
+def _survived(m: Matrices, step: _Step) -> Finding:
+    kind, layer = step.tensors[0]
+    number = int(m.steps[step.at])
+    return Finding(
+        "not_finite", "note", kind, layer, number, {"tensors": len(step.tensors)},
+        f"{begun(tensor(kind, layer))} is not finite at step {number:,}, and the update seems to have been skipped.",
+        "Weights and outputs of the next recorded step are finite, as where a loss scale is searched.",
+        "Nothing, if your loop skips such steps; else find out what replaced the gradient.",
+    )  # fmt: skip
+
+
+def _masked(m: Matrices, step: _Step) -> Finding:
+    kind, layer = step.tensors[0]
+    number = int(m.steps[step.at])
+    return Finding(
+        "not_finite", "note", kind, layer, number, {"infs": int(_value(m, (kind, layer), "infs", step.at))},
+        f"{begun(tensor(kind, layer))} has infinities since step {number:,}, which reach no gradient.",
+        "No tensor of that step has NaN, and all gradients are finite, as where values are masked by -inf.",
+        "Nothing, if it is a mask; else look at what makes them.",
+    )  # fmt: skip
+
+
+def _of_loss(m: Matrices) -> list[Finding]:
+    """Return the first loss that was NaN or infinite though every tensor is finite; a loss not given is no NaN."""
+    loss = m.loss
+    if loss is None or not np.isinf(loss).any():
+        return []
+    number = int(m.steps[np.argmax(np.isinf(loss))])
+    return [
+        Finding(
+            "not_finite", "error", "loss", EVERY, number, {"loss": float("inf")},
+            f"The loss is infinite first at step {number:,}.",
+            "Every recorded tensor of that step is finite.",
+            "Look at how the loss is computed from the model's output: log of 0, or a sum in a narrow format.",
+        )
+    ]  # fmt: skip

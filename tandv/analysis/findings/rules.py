@@ -1,0 +1,167 @@
+"""All rules in the order in which they take precedence, and one main finding for each cause."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from tandv.analysis.findings import beginnings, course, laws, ranges, training
+from tandv.analysis.findings.finding import SEVERITIES, Finding
+from tandv.analysis.findings.matrices import Matrices
+from tandv.analysis.findings.not_finite import not_finite
+from tandv.analysis.findings.unchecked import unchecked
+from tandv.log.door import AnyLog
+
+Rule = Callable[[Matrices], list[Finding]]
+
+# Exact laws, then number formats, then how the run begins, then the run's own history.
+RULES: dict[str, Rule] = {
+    "second_moment_collapse": laws.second_moment_collapse,
+    "loss_scale_collapse": ranges.loss_scale_collapse,
+    "input_scale": beginnings.input_scale,
+    "bad_init": beginnings.bad_init,
+    "probabilities_as_logits": laws.probabilities_as_logits,
+    "underflow": ranges.underflow,
+    "stale_norm": laws.stale_norm,
+    "updates_too_large": course.updates_too_large,
+    "depth": beginnings.depth,
+    "saturated": laws.saturated,
+    "dead": laws.dead,
+    "not_trained": training.not_trained,
+    "epsilon_regime": training.epsilon_regime,
+    "rounded_away": training.rounded_away,
+    "clipped_to_nothing": training.clipped_to_nothing,
+    "weights_shrink": course.weights_shrink,
+    "weight_growth": course.weight_growth,
+    "spike": course.spike,
+    "in_time": course.in_time,
+    "diverging": course.diverging,
+    "near_overflow": ranges.near_overflow,
+    "outlier_feature": course.outlier_feature,
+    "dead_units": course.dead_units,
+}
+
+_OUTPUTS = {"spike", "outlier_feature", "near_overflow", "weight_growth"}
+_TIME = {"exploding_in_time", "vanishing_in_time", "diverging"}
+_LOST = {"dead", "dead_units", "saturated"}
+_DEPTH = {"exploding_depth", "vanishing_depth"}
+_SMALL = {"epsilon_regime", "rounded_away", "not_trained", "clipped_to_nothing"}
+# What a fault brings with it, if it comes no earlier than the fault: told as evidence, not as findings of their own.
+CONSEQUENCES: dict[str, set[str]] = {
+    "second_moment_collapse": {*_OUTPUTS, *_TIME, *_LOST, "updates_too_large"},
+    "loss_scale_collapse": {*_OUTPUTS, *_TIME, *_SMALL, "underflow", "dead"},
+    "input_scale": {*_OUTPUTS, *_TIME, *_LOST, *_DEPTH, "updates_too_large", "epsilon_regime"},
+    "bad_init": {*_OUTPUTS, *_TIME, *_LOST, *_DEPTH, *_SMALL, "updates_too_large", "underflow"},
+    "probabilities_as_logits": {*_TIME, *_DEPTH, *_LOST},
+    "underflow": {*_SMALL, *_LOST, *_DEPTH, *_TIME},
+    "stale_norm": {*_OUTPUTS, *_TIME, *_LOST, "updates_too_large"},
+    "updates_too_large": {*_OUTPUTS, *_TIME, *_LOST, *_DEPTH, *_SMALL},
+    "exploding_depth": {*_OUTPUTS, *_TIME, *_LOST, "epsilon_regime"},
+    "vanishing_depth": {*_OUTPUTS, *_TIME, *_LOST, *_SMALL},
+    "saturated": {*_OUTPUTS, *_TIME, *_SMALL, "dead", "dead_units"},
+    "dead": {*_OUTPUTS, *_TIME, *_SMALL, "dead_units"},
+    "not_trained": {*_TIME, "dead", "epsilon_regime", "rounded_away", "dead_units"},
+    "epsilon_regime": {*_TIME, "rounded_away", "weights_shrink"},
+    "clipped_to_nothing": {*_TIME, "rounded_away"},
+    "weights_shrink": {*_TIME, *_LOST, *_OUTPUTS},
+    "weight_growth": {*_OUTPUTS, *_TIME},
+    "spike": {*_TIME, *_OUTPUTS, "dead_units"},
+    "exploding_in_time": {*_OUTPUTS, "diverging"},
+    "diverging": {"outlier_feature", "near_overflow", "dead_units"},
+}
+# What leads to values that are not finite, told as what came before them.
+_LEADS_THERE = {*_OUTPUTS, "exploding_in_time", "diverging"}
+
+
+class Examined(NamedTuple):
+    """What the rules say about a log.
+
+    Args:
+        findings: the gravest first, of those the earliest.
+        not_checked: a sentence for each thing that the log lacks, with the argument that would record it.
+    """
+
+    findings: list[Finding]
+    not_checked: list[str]
+
+
+def examined(log: AnyLog) -> Examined:
+    """Return what is wrong in a run by its log, and what could not be checked.
+
+    >>> from tandv.log.example import example_log
+    >>> [(one.kind, one.layer) for one in examined(example_log()).findings][0]
+    ('overflow', 'head')
+
+    Args:
+        log: the log, or the place of one: a run's folder or a file.
+
+    Raises what `tandv.read` raises.
+    """
+    m = Matrices(log)
+    if not len(m.steps):
+        return Examined([], [])
+    first = not_finite(m)
+    end = min((one.step for one in first if one.severity == "error"), default=None)
+    rest = m if end is None else m.until(end)
+    found = list(first)
+    if len(rest.steps):
+        for rule in RULES.values():
+            found += rule(rest)
+    kept = one_for_each_cause(found, m.steps)
+    return Examined(sorted(kept, key=lambda one: (SEVERITIES.index(one.severity), one.step)), unchecked(m))
+
+
+def findings(log: AnyLog) -> list[Finding]:
+    """Return what is wrong in a run by its log: where, since when, what came before, and what to do first.
+
+    >>> from tandv.log.example import example_log
+    >>> findings(example_log(layers=3, tensor_types=["Gradient"]))[0].what
+    "The gradient of the output of 'head' (Linear, float16) has 4,096 NaN among 4,096 values first at step 49."
+
+    Args:
+        log: the log, or the place of one: a run's folder or a file.
+
+    Raises what `tandv.read` raises.
+    """
+    return examined(log).findings
+
+
+def one_for_each_cause(found: Sequence[Finding], steps: np.ndarray) -> list[Finding]:
+    """Return the main findings; those that follow from another become its evidence.
+
+    Args:
+        found: findings in the order in which they take precedence.
+        steps: the recorded steps, ascending.
+    """
+    kept: list[Finding] = []
+    for one in found:
+        cause = next((at for at, main in enumerate(kept) if _follows(one, main, steps)), None)
+        if cause is None:
+            kept.append(one)
+        else:
+            main = kept[cause]
+            words = f"{'Before it' if one.step < main.step else 'With it'}: {one.what}"
+            kept[cause] = main._replace(evidence=[*main.evidence, words])
+    return kept
+
+
+def _follows(one: Finding, main: Finding, steps: np.ndarray) -> bool:
+    """Tell whether a finding is a consequence of another, or leads to its not finite values."""
+    if main.severity == "note":
+        return False
+    at, since = np.searchsorted(steps, [one.step, main.step])
+    if main.severity == "error" and main.kind in ("overflow", "not_finite"):
+        return one.kind in _LEADS_THERE
+    return one.kind in CONSEQUENCES.get(main.kind, ()) and at >= since - 2
+
+
+def by_severity(found: Sequence[Finding]) -> Mapping[str, int]:
+    """Return how many findings there are of each severity.
+
+    >>> by_severity([])
+    {'error': 0, 'warning': 0, 'note': 0}
+
+    Args:
+        found: the findings.
+    """
+    return {severity: sum(one.severity == severity for one in found) for severity in SEVERITIES}

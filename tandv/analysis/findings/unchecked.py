@@ -1,0 +1,45 @@
+"""What could not be checked, because the log lacks it: a sentence each, with the argument that would record it."""
+
+from tandv.analysis.findings.matrices import Matrices
+from tandv.analysis.findings.order import GUESSED
+from tandv.tensor_types import ACTIVATION, GRADIENT, OPTIMISER_STATE, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
+
+_FUNCTIONS = ("relu", "gelu", "silu", "tanh", "sigmoid", "elu", "mish", "hardswish", "softplus")
+
+
+def unchecked(m: Matrices) -> list[str]:
+    """Return what the rules could not look at in a log.
+
+    Args:
+        m: the log.
+    """
+    out = []
+    if not m.layers(ACTIVATION):
+        out.append("outputs were not recorded: dead and saturated layers, spikes (model.train() while they are)")
+    elif not any(_is_function(m.types.get((ACTIVATION, name), "")) for name in m.layers(ACTIVATION)):
+        out.append(
+            "activation functions have no rows of their own: saturation, and dead layers but by their gradients (use "
+            "modules, such as nn.ReLU)"
+        )
+    if not m.layers(GRADIENT):
+        out.append("gradients of outputs were not recorded: underflow, vanishing and exploding; track_gradients=True")
+    if not m.layers(WEIGHT_GRADIENT):
+        out.append("gradients of weights were not recorded: what is not trained; track_gradients=True")
+    if not m.layers(WEIGHT):
+        out.append("weights were not recorded: initialisation, growth, what is not trained; track_weights=True")
+    if not m.layers(WEIGHT_UPDATE) and "update_to_weight" not in m.statistics:
+        out.append("updates were not tracked: update over weight; track_updates=True, or insight=True")
+    if not m.layers(WEIGHT_UPDATE) and "rounded_away" not in m.statistics:
+        out.append("updates that are rounded away; insight=True, or track_updates=True")
+    if not any(kind.startswith(OPTIMISER_STATE) for kind in m.tensor_types):
+        out.append("the optimiser's state was not recorded: its second moment, epsilon; optimizer=optimizer")
+    if m.loss is None:
+        out.append("the run has no loss: divergence, what precedes a spike of it; tracker.step(loss=loss)")
+    if m.layers(ACTIVATION):
+        out.append("counts of each unit are not recorded: single dead units and outlier channels")
+        out.append(GUESSED[0].lower() + GUESSED[1:].rstrip("."))
+    return out
+
+
+def _is_function(kind: str) -> bool:
+    return any(name in kind.lower() for name in _FUNCTIONS)
