@@ -36,11 +36,15 @@ def test_the_package_alone_is_light():
 
 def test_the_package_offers_names_that_are_imported_when_they_are_asked_for():
     import tandv
+    from tandv.analysis.findings import findings
     from tandv.log.example import example_log
     from tandv.log.reading import read
     from tandv.viz import interactive
 
     assert (tandv.read, tandv.example_log, tandv.interactive) == (read, example_log, interactive)
+    assert tandv.findings is findings
     assert set(tandv.__all__) <= set(dir(tandv))
-    with pytest.raises(AttributeError, match="module 'tandv' has no attribute 'raed'; it has example_log, interactive"):
+    with pytest.raises(
+        AttributeError, match="module 'tandv' has no attribute 'raed'; it has example_log, findings, interactive"
+    ):
         _ = tandv.raed

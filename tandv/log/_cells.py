@@ -44,7 +44,7 @@ def cells_of(files: Sequence[File], numbers: Numbering, query: Query, scalar_met
                 counts.append(columns if counted else {})
     joined = {scalar_metric: _concatenated(values)}
     if any(counts):
-        for name in _COUNTS:
+        for name in set(_COUNTS) - {scalar_metric}:  # which has been read of every row group
             parts = [one.get(name, np.zeros(len(at), np.int64)) for one, at in zip(counts, steps, strict=True)]
             joined[name] = _concatenated(parts)
     at_step, step = _positions(_concatenated(steps))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from stored import stored
 
 from tandv.log import logframe
 from tandv.log.grid import grid
@@ -14,7 +15,7 @@ def log(rows, **more):
     text = {"name": name, "type": ["Linear"] * len(rows), "tensor_type": kind, "dtype": ["float32"] * len(rows)}
     counts = {"nans": np.array(nans), "infs": np.array(infs), "numel": np.full(len(rows), 8)}
     scalars = {"std": np.array(std, np.float32), **counts}
-    return logframe.frame({**text, "step": step, **more}, scalars, np.zeros((len(rows), 3), int), [0])
+    return logframe.frame({**text, "step": step, **more}, scalars, np.ones((len(rows), 3), int), [0])
 
 
 ROWS = [
@@ -47,3 +48,12 @@ def test_what_is_not_there_and_what_is_there_twice():
         grid(log(ROWS), "Weight", "sdt")
     with pytest.raises(UnknownName, match="no tensor type 'weight'"):
         grid(log(ROWS), "weight", "std")
+
+
+@pytest.mark.parametrize("name", ["numel", "nans", "std"])
+def test_a_run_on_disk_gives_what_its_table_gives_also_of_counts_that_footers_know(tmp_path, name):
+    # In the first files nothing is NaN, so that their footers say that the counts need not be read.
+    df = log([*ROWS, ("embed", "Weight", 10, 1.0, 0, 0), ("embed", "Weight", 20, 1.0, 3, 0)])
+    run = stored(df, tmp_path / "run", steps=1, batch=2, block=4, group=1)
+    values = grid(run, "Weight", name).values
+    assert np.array_equal(values, grid(df, "Weight", name).values, equal_nan=True)

@@ -55,7 +55,8 @@ def _gain(m: Matrices, name: str) -> float | None:
     weight, bias = m.number(WEIGHT, name), m.number(WEIGHT, f"{name}.bias")
     if weight is None or bias is None or not m.has(WEIGHT, "rm2", "numel"):
         return None
-    inputs = float(m(WEIGHT, "numel")[weight, 0]) / float(m(WEIGHT, "numel")[bias, 0])
+    values, units = (float(m(WEIGHT, "numel")[row, 0]) for row in (weight, bias))
+    inputs = values / units if units > 0 else 0.0
     gain = float(m(WEIGHT, "rm2")[weight, 0]) * math.sqrt(inputs) if inputs >= 1 else math.nan
     return gain if math.isfinite(gain) else None
 

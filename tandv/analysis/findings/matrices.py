@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -58,6 +59,10 @@ class Matrices:
         self.places: Mapping[Tensor, Place] = places(self._source.tensors, self.types)
         self._loss = _loss_of(log, self._source.steps)
         self.facts: Mapping[str, Any] = run_facts(log)  # what run.json says of the run
+
+    @cached_property
+    def _exponents(self) -> list[int]:
+        return logframe.exponents(self._log)
 
     def until(self, step: int) -> "Matrices":
         """Return the same without the rows from a step on; what has been read is shared.
@@ -218,7 +223,7 @@ class Matrices:
             columns = at[start : start + each]
             rows = logframe.select(
                 self._log, list(layers), tensor_type, self.steps[columns].tolist(), _phase(self._log), None,
-                [("exponent_counts", 0)],
+                [("exponent_counts", power) for power in self._exponents],
             )  # fmt: skip
             labels = [label for label in rows.columns if label[0] == "exponent_counts" and np.isfinite(label[1])]
             counts = rows[labels].to_numpy()

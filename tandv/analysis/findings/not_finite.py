@@ -91,8 +91,8 @@ def _steps(m: Matrices) -> list[_Step]:
 
 
 def _contained(m: Matrices, step: _Step) -> bool:
-    """Tell whether infinities in outputs reach nothing else: no NaN, no gradient, no weight, and not at the end."""
-    if any(kind not in (ACTIVATION, INPUT) for kind, _ in step.tensors) or step.at + 1 >= len(m.steps):
+    """Tell whether infinities in outputs reach nothing else: no NaN, no gradient, no weight."""
+    if any(kind not in (ACTIVATION, INPUT) for kind, _ in step.tensors):
         return False
     if GRADIENT not in m.tensor_types and WEIGHT_GRADIENT not in m.tensor_types:
         return False

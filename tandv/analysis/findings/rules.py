@@ -76,6 +76,9 @@ _LEADS_THERE = {*_OUTPUTS, "exploding_in_time", "diverging"}
 class Examined(NamedTuple):
     """What the rules say about a log.
 
+    >>> Examined([], ["the run has no loss"]).not_checked
+    ['the run has no loss']
+
     Args:
         findings: the gravest first, of those the earliest.
         not_checked: a sentence for each thing that the log lacks, with the argument that would record it.

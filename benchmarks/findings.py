@@ -1,0 +1,185 @@
+"""Judge `tandv.findings` on injected faults and on healthy trainings: writes results/findings.md.
+
+    python benchmarks/findings.py train RUNS [--part 0/8] [--seeds even|odd] [--only NAME]
+    python benchmarks/findings.py judge RUNS [--seeds even|odd] [--verbose] [--write]
+
+Training runs are kept in the folder RUNS; one that is there is not trained again, so that it may run in slices and be
+stopped. Thresholds were chosen on even seeds; the tables are of odd ones.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).parents[1])  # not this folder, whose statistics.py would hide Python's own
+
+import argparse
+import json
+import shutil
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.hardware import hardware, write
+from tandv.analysis.findings import Finding, examined
+
+SEEDS = {"even": (0, 2, 4), "odd": (1, 3, 5)}
+WITHIN = 2  # recorded steps
+
+
+class Judged(NamedTuple):
+    """What was said of a run with a fault."""
+
+    name: str
+    fault: str
+    kind: bool
+    layer: bool
+    step: bool
+    wrong: list[str]  # kinds of further errors and warnings
+    said: list[tuple]
+    truth: dict[str, Any]
+
+
+def plan(seeds: tuple[int, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the name and the settings of each training."""
+    from benchmarks.trainings.faults import FAULTS
+    from benchmarks.trainings.healthy import HEALTHY
+    from benchmarks.trainings.nets import RATES
+
+    for seed in seeds[:2]:
+        for number, settings in enumerate(HEALTHY):
+            architecture = settings["architecture"]
+            name = f"healthy-{number:02d}-{architecture}-s{seed}"
+            yield name, {"lr": RATES[architecture], **settings, "seed": seed}
+    for seed in seeds:
+        for fault, architectures in FAULTS.items():
+            for architecture in architectures:
+                steps = 60 if architecture in ("gpt", "unet") else 80
+                settings = {"architecture": architecture, "fault": fault.__name__, "lr": RATES[architecture]}
+                yield f"{fault.__name__}-{architecture}-s{seed}", {**settings, "steps": steps, "seed": seed}
+
+
+def train(folder: Path, seeds: tuple[int, ...], part: tuple[int, int], only: str) -> None:
+    """Train what is not in the folder yet, of every n-th run the one of this part."""
+    from benchmarks.trainings import faults
+    from benchmarks.trainings.loop import Run
+
+    warnings.filterwarnings("ignore")
+    for number, (name, settings) in enumerate(plan(seeds)):
+        place = folder / name
+        if number % part[1] != part[0] or only not in name or (place / "truth.json").exists():
+            continue
+        shutil.rmtree(place, ignore_errors=True)
+        started = time.perf_counter()
+        run = Run(settings)
+        if "fault" in settings:
+            getattr(faults, settings["fault"])(run)
+        losses = run.train(place)
+        print(f"{name}: {time.perf_counter() - started:.1f} s, loss {losses[0]:.3f} → {losses[-1]:.3f}", flush=True)
+
+
+def judge_fault(place: Path, about: dict[str, Any]) -> Judged:
+    """Compare what is said of a run with the truth."""
+    truth = about["truth"]
+    found = examined(place).findings
+    said = [(one.kind, one.severity, one.tensor_type, one.layer, one.step) for one in found]
+    right = [one for one in found if one.kind in truth["kinds"]]
+    layers, step = truth["layers"], truth["step"]
+
+    def layer_is_right(one: Finding) -> bool:
+        return layers is None or one.layer in layers or one.layer.rpartition(".")[0] in layers
+
+    def step_is_right(one: Finding) -> bool:
+        return step is None or abs(one.step - step) <= WITHIN
+
+    best = max(right, key=lambda one: (layer_is_right(one), step_is_right(one)), default=None)
+    wrong = [one.kind for one in found if one.severity != "note" and one.kind not in truth["kinds"]]
+    return Judged(
+        place.name, about["settings"]["fault"], best is not None, best is not None and layer_is_right(best),
+        best is not None and step_is_right(best), wrong, said, truth,
+    )  # fmt: skip
+
+
+def judge(folder: Path, seeds: tuple[int, ...], verbose: bool) -> str:
+    """Judge all runs of some seeds in a folder; return the tables."""
+    judged: list[Judged] = []
+    healthy, loud, notes = 0, Counter(), Counter()
+    alarmed = 0
+    for place in sorted(one.parent for one in folder.glob("*/truth.json")):
+        about = json.loads((place / "truth.json").read_text())
+        if about["settings"]["seed"] not in seeds:
+            continue
+        if about["truth"] and about["settings"]["fault"] != "frozen":
+            judged.append(one := judge_fault(place, about))
+            if verbose and not (one.kind and one.layer and one.step and not one.wrong):
+                print(one.name, one.truth, one.said)
+            continue
+        healthy += 1
+        found = examined(place).findings
+        alarms = [one for one in found if one.severity != "note"]
+        alarmed += bool(alarms)
+        loud.update({one.kind for one in alarms})
+        notes.update({one.kind for one in found if one.severity == "note"})
+        if verbose and alarms:
+            print(place.name, about["settings"], [(one.kind, one.layer, one.step, dict(one.numbers)) for one in alarms])
+    return tables(judged, healthy, alarmed, loud, notes)
+
+
+def tables(judged: list[Judged], healthy: int, alarmed: int, loud: Counter, notes: Counter) -> str:
+    """Return the results as Markdown."""
+    lines = [
+        "| fault | runs | kind right | layer right | step within 2 | further warnings |",
+        "|---|---|---|---|---|---|",
+    ]
+    for fault in [*dict.fromkeys(one.fault for one in judged), None]:
+        ones = [one for one in judged if fault in (one.fault, None)]
+        counts = [sum(getattr(one, name) for one in ones) for name in ("kind", "layer", "step")]
+        wrong = Counter(kind for one in ones for kind in one.wrong)
+        words = ", ".join(f"{kind} {count}" for kind, count in wrong.most_common())
+        cells = [fault or "**all**", len(ones), *counts, words if fault else sum(bool(one.wrong) for one in ones)]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    share = f"{100 * alarmed / max(healthy, 1):.1f} %"
+    lines += ["", f"Healthy runs with an error or a warning: {alarmed} of {healthy} ({share})."]
+    lines += [f"Their kinds: {', '.join(f'{kind} {count}' for kind, count in loud.items()) or 'none'}."]
+    lines += [f"Notes in healthy runs: {', '.join(f'{kind} {count}' for kind, count in notes.items()) or 'none'}."]
+    return "\n".join(lines)
+
+
+HEAD = """# Findings on injected faults and on healthy runs
+
+Each fault was injected into small networks of PyTorch, with three seeds; *layer* and *step* are right where the finding
+names the layer (or no layer, where the fault has none), and a step within 2 recorded ones. *Further warnings*: kinds of
+errors and warnings of these runs that are not the fault's. Thresholds were chosen on even seeds, these are odd ones.
+Made by `python benchmarks/findings.py`.
+"""
+
+
+def main() -> None:
+    """Train or judge, by the command line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=("train", "judge"))
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--seeds", choices=tuple(SEEDS), default="even")
+    parser.add_argument("--part", default="0/1")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    chosen = parser.parse_args()
+    chosen.runs.mkdir(parents=True, exist_ok=True)
+    seeds = SEEDS[chosen.seeds]
+    if chosen.what == "train":
+        first, parts = map(int, chosen.part.split("/"))
+        train(chosen.runs, seeds, (first, parts), chosen.only)
+        return
+    text = judge(chosen.runs, seeds, chosen.verbose)
+    print(text)
+    if chosen.write:
+        write("findings", f"{HEAD}\n{hardware()}\n\n{text}\n")
+
+
+if __name__ == "__main__":
+    np.seterr(all="ignore")
+    main()

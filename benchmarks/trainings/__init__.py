@@ -1,0 +1,1 @@
+"""Small trainings, healthy and broken, whose logs judge what `tandv.findings` says."""

@@ -1,0 +1,118 @@
+"""What leaves the course of a run's last steps."""
+
+import numpy as np
+import pytest
+from analysis.findings.made import from_step, log, told
+
+from tandv.analysis.findings import Matrices, course
+from tandv.log.files import write_parquet
+
+N = 60
+AT = 40
+
+
+def of(rule, tensors, steps=N):
+    return rule(Matrices(log(steps, tensors)))
+
+
+def weights(**of_each):
+    return {("Weight", name): {} for name in of_each} | {
+        ("Weight_Update", name): {"rm2": value} for name, value in of_each.items()
+    }
+
+
+def test_updates_half_as_large_as_the_weight_in_a_third_of_the_layers_twice():
+    calm, large = 1e-3, np.where(np.isin(np.arange(N), [AT, AT + 1]), 0.51, 0.3)
+    assert told(of(course.updates_too_large, weights(a=large, b=calm, c=calm))) == [("updates_too_large", "*", AT)]
+    assert of(course.updates_too_large, weights(a=large, b=calm, c=calm, d=calm)) == []
+    once = np.where(np.arange(N) == AT, 0.51, 0.3)
+    assert of(course.updates_too_large, weights(a=once, b=calm, c=calm)) == []
+
+
+def test_updates_that_jump_in_half_of_the_layers():
+    calm, jump = 1e-3, from_step(AT, N, 1e-3, 1.7e-2)  # 4.09 bits
+    half = weights(a=jump, b=jump, c=calm, d=calm)
+    assert told(of(course.updates_too_large, half)) == [("updates_too_large", "*", AT)]
+    assert of(course.updates_too_large, weights(a=jump, b=calm, c=calm, d=calm)) == []
+    less = from_step(AT, N, 1e-3, 1.5e-2)  # 3.9 bits
+    assert of(course.updates_too_large, weights(a=less, b=less)) == []
+
+
+def test_a_bias_and_a_norm_have_any_ratio():
+    norm = {"type": "LayerNorm"}
+    tensors = {("Weight", name): norm for name in ("n", "n.bias")}
+    tensors |= {("Weight_Update", name): {**norm, "rm2": 5.0} for name in ("n", "n.bias")}
+    assert of(course.updates_too_large, tensors) == []
+
+
+@pytest.mark.parametrize(("bits", "steps", "many"), [(0.11, 8, 1), (0.11, 7, 0), (0.09, 30, 0)])
+def test_a_weight_that_grows_eight_steps_in_a_row(bits, steps, many):
+    size = 2.0 ** (bits * np.clip(np.arange(N) - AT + 1, 0, steps))
+    found = of(course.weight_growth, {("Weight", "a"): {"rm2": size}, ("Weight", "b"): {}})
+    assert told(found) == [("weight_growth", "a", AT)] * many
+
+
+def test_the_typical_weight_shrinks_to_a_quarter():
+    def model(end):
+        size = np.geomspace(1.0, end, N)
+        return {("Weight", name): {"rm2": size} for name in "ab"}
+
+    assert told(of(course.weights_shrink, model(0.24))) == [("weights_shrink", "*", 0)]
+    assert of(course.weights_shrink, model(0.26)) == []
+
+
+def test_a_spike_of_an_output_and_of_the_typical_gradient():
+    spike = np.where(np.arange(N) == AT, 8.1, 1.0)
+    layers = {("Activation", "a"): {}, ("Activation", "b"): {"rm2": spike}}
+    assert told(of(course.spike, layers)) == [("spike", "b", AT)]
+    near = np.where(np.arange(N) == AT, 7.9, 1.0)
+    assert of(course.spike, {("Activation", "b"): {"rm2": near}}) == []
+    gradients = {("Weight", name): {} for name in "abc"} | {("Weight_Gradient", name): {"rm2": spike} for name in "ab"}
+    assert told(of(course.spike, gradients | {("Weight_Gradient", "c"): {}})) == [("spike", "*", AT)]
+    assert of(course.spike, gradients | {("Weight_Gradient", "b"): {}, ("Weight_Gradient", "c"): {}}) == []
+
+
+def test_an_outlier_is_traced_back_to_where_it_began():
+    growth = np.clip(np.arange(N) - 30, 0, 10)
+    tails = 1.9 * 2.0 ** (0.06 * growth)  # +0.6 bits at step 40
+    layer = {"rm8": tails, "max_abs": 2.0 ** (0.4 * growth)}
+    tensors = {("Activation", "a"): layer, ("Weight", "a"): {}}
+    assert told(of(course.outlier_feature, tensors)) == [("outlier_feature", "a", 32)]
+    small = {("Activation", "a"): {**layer, "max_abs": 2.0 ** (0.2 * growth)}, ("Weight", "a"): {}}
+    assert of(course.outlier_feature, small) == []
+
+
+@pytest.mark.parametrize(("zeros", "many"), [(50, 1), (49, 0)])
+def test_half_of_the_units_without_gradient(zeros, many):
+    tensors = {("Activation", "a"): {}, ("Weight_Gradient", "a.bias"): {"zeros": from_step(AT, N, 0, zeros)}}
+    assert told(of(course.dead_units, tensors)) == [("dead_units", "a", AT)] * many
+
+
+@pytest.fixture
+def with_loss(tmp_path):
+    """Return what writes a run with some losses and tensors."""
+
+    def write(loss, tensors):
+        write_parquet(log(N, tensors), tmp_path / "log.parquet")
+        (tmp_path / "run.json").write_text("{}")
+        lines = [f'{{"step": {step}, "loss": {value}}}\n' for step, value in enumerate(np.broadcast_to(loss, N))]
+        (tmp_path / "curves.jsonl").write_text("".join(lines))
+        return Matrices(tmp_path)
+
+    return write
+
+
+@pytest.mark.parametrize(("end", "many"), [(1.6, 1), (1.4, 0), (0.1, 0)])
+def test_a_loss_that_ends_half_as_high_again(with_loss, end, many):
+    m = with_loss(from_step(50, N, 1.0, end), {("Activation", "a"): {}})
+    assert told(course.diverging(m)) == [("diverging", "*", 50)] * many
+
+
+def test_gradients_that_vanish_matter_where_the_loss_stands_still(with_loss):
+    fades = {("Weight", "a"): {}, ("Weight_Gradient", "a"): {"rm2": 2.0 ** -np.clip(np.arange(N) - 25.0, 0, 11)}}
+    assert told(course.in_time(with_loss(1.0, fades))) == [("vanishing_in_time", "*", 25)]
+    assert course.in_time(with_loss(np.linspace(1, 0.1, N), fades)) == []
+    grows = {("Weight", "a"): {}, ("Weight_Gradient", "a"): {"rm2": 2.0 ** np.clip(np.arange(N) - 25.0, 0, 9)}}
+    assert told(of(course.in_time, grows)) == [("exploding_in_time", "*", 25)]
+    less = {("Weight", "a"): {}, ("Weight_Gradient", "a"): {"rm2": 2.0 ** np.clip(np.arange(N) - 25.0, 0, 8)}}
+    assert of(course.in_time, less) == []

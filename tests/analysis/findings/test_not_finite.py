@@ -1,0 +1,85 @@
+"""The first tensor that is not finite, in the order of execution."""
+
+import numpy as np
+import pytest
+from analysis.findings.made import from_step, log, told
+
+from tandv.analysis.findings import Matrices
+from tandv.analysis.findings.not_finite import not_finite
+
+N = 10
+PLAIN = {
+    (kind, name): {}
+    for kind in ("Activation", "Gradient", "Weight", "Weight_Gradient")
+    for name in (("Net", "a", "b") if kind in ("Activation", "Gradient") else ("a", "b"))
+}
+for kind in ("Activation", "Gradient"):
+    PLAIN[kind, "Net"] = {"type": "Net"}
+
+
+def of(tensors, steps=N):
+    return not_finite(Matrices(log(steps, PLAIN | tensors)))
+
+
+def test_the_first_in_the_order_of_execution_is_told_not_the_first_by_name():
+    bad = {"nans": from_step(6, N, 0, 2)}
+    after = {"nans": from_step(6, N, 0, 100)}
+    everywhere = {
+        key: {**one, **after} for key, one in PLAIN.items() if key[0] in ("Activation", "Gradient", "Weight_Gradient")
+    }
+    weights = {("Weight", name): {"nans": from_step(7, N, 0, 100)} for name in ("a", "b")}
+    [found] = of(everywhere | weights | {("Activation", "a"): {}, ("Activation", "b"): bad})
+    assert told([found]) == [("not_finite", "b", 6)]
+    assert (found.severity, found.tensor_type) == ("error", "Activation")
+    assert found.what == "The output of 'b' (Linear, float32) has 2 NaN among 100 values first at step 6."
+    assert "before it came the output of 'a', which reaches 2^1.6 and is finite" in found.before
+    assert found.evidence[1] == "Of the 3 recorded steps after it 3 have NaN or infinity somewhere."
+
+
+def test_a_backward_pass_is_in_reverse_and_a_weight_gradient_after_its_output():
+    bad = {"nans": from_step(4, N, 0, 1)}
+    weights = {("Weight", name): {"nans": from_step(5, N, 0, 1)} for name in ("a", "b")}
+    in_a = weights | {("Gradient", "a"): bad, ("Weight_Gradient", "a"): bad}
+    assert told(of(in_a | {("Weight_Gradient", "b"): bad})) == [("not_finite", "b", 4)]
+    assert told(of(in_a)) == [("not_finite", "a", 4)]
+    assert of(in_a)[0].tensor_type == "Gradient"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "largest", "kind"),
+    [("float16", 30_000.0, "overflow"), ("float16", 500.0, "not_finite"), ("float32", 30_000.0, "not_finite")],
+)
+def test_infinities_are_an_overflow_where_finite_values_are_near_the_end_of_the_format(dtype, largest, kind):
+    course = np.array([1.0] * 5 + [largest] * 5)
+    [found] = of({("Activation", "b"): {"dtype": dtype, "infs": from_step(5, N, 0, 7), "max_abs": course}})
+    assert told([found]) == [(kind, "b", 5)]
+    assert found.numbers["infs"] == 7
+    assert found.before.startswith("Its largest magnitude was 2^0.0, 2^0.0, 2^0.0 in the 3 recorded steps before")
+
+
+def test_gradients_that_a_scaler_skipped_are_how_it_finds_its_scale():
+    search = {"infs": from_step(3, N, 5, 0), "skipped": from_step(3, N, 1.0, 0.0)}
+    rest = {key: {**one, "skipped": search["skipped"]} for key, one in PLAIN.items()}
+    assert of(rest | {("Weight_Gradient", "a"): search}) == []
+    assert told(of(rest | {("Activation", "a"): search})) == [("not_finite", "a", 0)]
+
+
+def test_gradients_after_which_all_is_finite_are_a_note_and_at_the_end_an_error():
+    once = {"infs": np.arange(N) == 4}
+    [found] = of({("Weight_Gradient", "a"): once})
+    assert (found.severity, found.step) == ("note", 4)
+    [found] = of({("Weight_Gradient", "a"): {"infs": np.arange(N) == N - 1}})
+    assert (found.severity, found.step) == ("error", N - 1)
+
+
+def test_a_mask_of_infinities_is_a_note_and_infinities_that_begin_later_are_an_error():
+    mask = {"infs": 50}
+    assert [(one.severity, one.layer) for one in of({("Activation", "a"): mask})] == [("note", "a")]
+    late = {"infs": from_step(2, N, 0, 50)}
+    assert [(one.severity, one.step) for one in of({("Activation", "a"): late})] == [("error", 2)]
+    reaches = {("Activation", "a"): mask, ("Gradient", "a"): {"nans": 1}}
+    assert [(one.severity, one.step) for one in of(reaches)] == [("error", 0)]
+
+
+def test_a_finite_log_has_none():
+    assert of({}) == []

@@ -1,0 +1,31 @@
+"""When the tensors of a step come into being, as far as the order of the model tells."""
+
+from tandv.analysis.findings.order import forward, module_of, places
+
+
+def test_what_is_inside_of_a_module_comes_before_it_and_the_model_last():
+    layers = ["Net", "stem", "blocks.0", "blocks.0.up", "blocks.0.down", "blocks.1", "blocks.1.up", "head"]
+    assert forward(layers, "Net") == [
+        "stem", "blocks.0.up", "blocks.0.down", "blocks.0", "blocks.1.up", "blocks.1", "head", "Net",
+    ]  # fmt: skip
+
+
+def test_a_name_that_only_begins_alike_is_not_inside():
+    assert forward(["fc", "fc1", "fc.0"]) == ["fc1", "fc.0", "fc"]
+
+
+def test_gradients_come_in_reverse_and_those_of_weights_after_that_of_their_output():
+    kinds = ["Activation", "Gradient", "Weight", "Weight_Gradient", "Weight_Update", "Optimiser_State.nu"]
+    tensors = [(kind, name) for kind in kinds for name in ("a", "b")] + [("Activation", "Net"), ("Input", "x")]
+    at = places([("Activation", "Net"), *tensors], {("Activation", "Net"): "Net"})
+    assert sorted(at, key=at.__getitem__) == [
+        ("Weight", "a"), ("Weight", "b"), ("Input", "x"),
+        ("Activation", "a"), ("Activation", "b"), ("Activation", "Net"),
+        ("Gradient", "b"), ("Weight_Gradient", "b"), ("Gradient", "a"), ("Weight_Gradient", "a"),
+        ("Optimiser_State.nu", "a"), ("Optimiser_State.nu", "b"), ("Weight_Update", "a"), ("Weight_Update", "b"),
+    ]  # fmt: skip
+
+
+def test_a_parameter_is_in_the_innermost_module_that_is_known():
+    assert module_of("rnn.weight_ih_l0", ["rnn", "rnn.cell"]) == "rnn"
+    assert module_of("head.bias", ["Net"]) is None

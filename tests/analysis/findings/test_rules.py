@@ -1,0 +1,84 @@
+"""One main finding for each cause, and what could not be checked."""
+
+import numpy as np
+import pytest
+from analysis.findings.made import from_step, log, told
+
+import tandv
+from tandv.analysis.findings import RULES, Finding, examined, findings
+from tandv.analysis.findings.rules import CONSEQUENCES, one_for_each_cause
+from tandv.log.files import write_parquet
+
+N = 60
+
+
+def finding(kind, step, severity="warning", layer="*"):
+    return Finding(kind, severity, "Activation", layer, step, {}, f"{kind} at {step}.", "", "")
+
+
+def test_a_consequence_is_evidence_and_what_comes_before_a_fault_is_not():
+    steps = np.arange(100)
+    early, late = finding("spike", 20), finding("spike", 60)
+    cause = finding("updates_too_large", 50)
+    kept = one_for_each_cause([cause, early, late], steps)
+    assert told(kept) == [("updates_too_large", "*", 50), ("spike", "*", 20)]
+    assert kept[0].evidence == ["With it: spike at 60."]
+
+
+def test_what_leads_to_values_that_are_not_finite_is_told_as_what_came_before():
+    bad = finding("overflow", 70, "error")
+    kept = one_for_each_cause([bad, finding("updates_too_large", 50), finding("spike", 60)], np.arange(100))
+    assert told(kept) == [("overflow", "*", 70), ("updates_too_large", "*", 50)]
+    assert kept[0].evidence == ["Before it: spike at 60."]
+
+
+def test_a_note_explains_nothing():
+    assert len(one_for_each_cause([finding("not_finite", 3, "note"), finding("spike", 5)], np.arange(9))) == 2
+
+
+def test_behind_the_first_value_that_is_not_finite_no_rule_looks():
+    nan = from_step(30, N, 0, 1)
+    dead = {"zeros": from_step(31, N, 0, 100)}
+    tensors = {("Activation", "a"): {"nans": nan}, ("Activation", "b"): dead, ("Weight_Gradient", "a"): {"nans": nan}}
+    assert told(findings(log(N, tensors))) == [("not_finite", "a", 30)]
+    assert told(findings(log(N, {("Activation", "b"): dead}))) == [("dead", "b", 31)]
+
+
+def test_every_kind_that_is_named_is_one_that_a_rule_reports():
+    named = {*CONSEQUENCES, *(kind for kinds in CONSEQUENCES.values() for kind in kinds)}
+    more = {"exploding_depth", "vanishing_depth", "exploding_in_time", "vanishing_in_time"}
+    assert named <= {*RULES, *more}
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_a_short_log_is_examined(steps):
+    kinds = ("Activation", "Gradient", "Weight", "Weight_Gradient", "Weight_Update", "Optimiser_State.exp_avg_sq")
+    tensors = {(kind, name): {} for kind in kinds for name in ("Net", "a", "b")}
+    tensors |= {("Weight_Update", name): {"rm2": 1e-3} for name in ("Net", "a", "b")}
+    found = examined(log(steps, tensors))
+    assert told(found.findings) == []
+
+
+def test_what_a_log_lacks_is_said_with_the_argument_that_records_it():
+    lacks = examined(log(9, {("Activation", "a"): {}})).not_checked
+    for words in ("track_gradients=True", "track_weights=True", "track_updates=True", "insight=True", "loss=loss"):
+        assert any(words in sentence for sentence in lacks), words
+    kinds = ("Activation", "Gradient", "Weight", "Weight_Gradient", "Weight_Update", "Optimiser_State.exp_avg_sq")
+    whole = examined(log(9, {(kind, "a"): {"type": "ReLU"} for kind in kinds})).not_checked
+    assert [one.partition(":")[0] for one in whole] == [
+        "the run has no loss", "counts of each unit are not recorded",
+        "the order of execution was guessed from the order of the model",
+    ]  # fmt: skip
+
+
+def test_a_run_and_its_table_give_the_same(tmp_path):
+    df = tandv.example_log()
+    write_parquet(df, tmp_path / "log.parquet")
+    assert tandv.findings(tmp_path / "log.parquet") == tandv.findings(df)
+    assert told(tandv.findings(df))[0] == ("overflow", "head", 45)
+
+
+def test_phases_and_ranks_are_looked_at():
+    df = log(9, {("Activation", "a"): {"nans": from_step(4, 9, 0, 1)}})
+    df["metadata", "phase"] = "warm"
+    assert told(findings(df)) == [("not_finite", "a", 4)]

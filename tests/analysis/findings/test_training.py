@@ -1,0 +1,123 @@
+"""Weights that a run does not train, and why not."""
+
+import json
+
+import numpy as np
+import pytest
+from analysis.findings.made import from_step, log, told
+
+from tandv.analysis.findings import Matrices, training
+from tandv.log.files import write_parquet
+
+N = 30
+MOVES = {"mean": np.linspace(0, 1, N), "rm2": np.linspace(1, 2, N)}
+LAYERS = {("Activation", name): {} for name in "abc"} | {("Gradient", name): {} for name in "abc"}
+WEIGHTS = {("Weight", name): MOVES for name in "abc"} | {("Weight_Gradient", name): {} for name in "abc"}
+
+
+def of(rule, tensors, without=()):
+    return rule(Matrices(log(N, {key: one for key, one in tensors.items() if key not in without})))
+
+
+def test_a_weight_with_a_gradient_that_never_moves_is_not_in_the_optimiser():
+    [found] = of(training.not_trained, LAYERS | WEIGHTS | {("Weight", "b"): {}})
+    assert told([found]) == [("not_trained", "b", 0)]
+    assert (found.severity, found.numbers["gradient"]) == ("warning", "flows")
+    assert of(training.not_trained, LAYERS | WEIGHTS) == []
+    one_step = {("Weight", "b"): {"mean": from_step(N - 1, N, 0.0, 1e-6)}}
+    assert of(training.not_trained, LAYERS | WEIGHTS | one_step) == []
+
+
+def test_a_bias_whose_gradient_is_rounding_is_not_reported():
+    tensors = LAYERS | WEIGHTS | {("Weight", "b.bias"): {}}
+    assert of(training.not_trained, tensors | {("Weight_Gradient", "b.bias"): {"rm2": 1e-9}}) == []
+
+
+def test_what_has_its_update_rounded_away_is_not_left_out_of_the_optimiser():
+    known = {key: {**one, "rounded_away": 0.0} for key, one in WEIGHTS.items()}
+    still = LAYERS | known | {("Weight", "b"): {}}
+    assert len(of(training.not_trained, still)) == 1
+    assert of(training.not_trained, still | {("Weight_Gradient", "b"): {"rounded_away": 1.0}}) == []
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Return what writes a run of a log in which a and b have no gradient, and what its run.json says of them."""
+
+    def write(never_seen):
+        tensors = LAYERS | WEIGHTS | {("Weight", "a"): {}, ("Weight", "b"): {}}
+        lost = [(kind, name) for kind in ("Weight_Gradient", "Gradient") for name in "ab"]
+        df = log(N, {key: one for key, one in tensors.items() if key not in lost})
+        write_parquet(df, tmp_path / "log.parquet")
+        about = {"framework": "torch 2", "coverage": {"gradients_never_seen": never_seen}}
+        (tmp_path / "run.json").write_text(json.dumps(about))
+        return tmp_path
+
+    return write
+
+
+def test_a_gradient_that_is_required_and_never_comes_is_a_cut_behind_the_last_such_layer(run):
+    [found] = training.not_trained(Matrices(run(["a", "b"])))
+    assert told([found]) == [("not_trained", "b", 0)]
+    assert (found.severity, found.numbers["gradient"]) == ("warning", "none")
+    assert list(found.evidence) == ["The same in a."]
+
+
+def test_what_does_not_require_one_is_frozen_which_is_a_note(run):
+    [found] = training.not_trained(Matrices(run([])))
+    assert (found.severity, found.numbers["gradient"]) == ("note", "not required")
+
+
+def test_without_the_run_a_weight_whose_output_gets_a_gradient_counts_as_frozen():
+    still = LAYERS | WEIGHTS | {("Weight", "b"): {}}
+    [found] = of(training.not_trained, still, without=[("Weight_Gradient", "b")])
+    assert (found.severity, found.layer) == ("note", "b")
+    [found] = of(training.not_trained, still, without=[("Weight_Gradient", "b"), ("Gradient", "b")])
+    assert (found.severity, found.layer) == ("warning", "b")
+
+
+def test_a_gradient_of_zero_at_all_steps_is_a_cut_in_jax():
+    [found] = of(training.not_trained, LAYERS | WEIGHTS | {("Weight", "b"): {}, ("Weight_Gradient", "b"): {"rm2": 0.0}})
+    assert (found.layer, found.numbers["gradient"]) == ("b", "zero")
+
+
+def test_updates_that_are_rounded_away():
+    def model(share):
+        return {("Weight", "a"): {}, ("Weight_Gradient", "a"): {"rounded_away": share}}
+
+    assert told(of(training.rounded_away, model(from_step(9, N, 0.0, 0.51)))) == [("rounded_away", "*", 9)]
+    assert of(training.rounded_away, model(from_step(9, N, 0.0, 0.5))) == []
+
+
+def test_updates_of_zero_tell_the_same_without_insight():
+    def model(zeros):
+        return {("Weight", "a"): {}, ("Weight_Gradient", "a"): {}, ("Weight_Update", "a"): {"zeros": zeros}}
+
+    assert told(of(training.rounded_away, model(from_step(9, N, 0, 51)))) == [("rounded_away", "*", 9)]
+    assert of(training.rounded_away, model(from_step(9, N, 0, 50))) == []
+    assert of(training.rounded_away, model(100)) == []  # the optimiser did not step at all
+
+
+def test_epsilon_rules_where_the_second_moment_is_small():
+    def model(share, zeros=0):
+        moment = {("Optimiser_State.exp_avg_sq", "a"): {"zeros": zeros, "mean": 1e-20}}
+        return {("Weight", "a"): {}, ("Weight_Gradient", "a"): {"epsilon_regime": share}} | moment
+
+    assert told(of(training.epsilon_regime, model(from_step(9, N, 0.0, 0.81)))) == [("epsilon_regime", "*", 9)]
+    assert of(training.epsilon_regime, model(from_step(9, N, 0.0, 0.79))) == []
+    assert of(training.epsilon_regime, model(0.9, zeros=90)) == []  # dead units have no second moment
+
+
+@pytest.mark.parametrize(("mean", "many"), [(0.99e-16, 1), (1.01e-16, 0)])
+def test_without_insight_the_mean_second_moment_is_held_against_the_usual_epsilon(mean, many):
+    tensors = {("Weight", "a"): {}, ("Weight_Gradient", "a"): {}, ("Optimiser_State.nu", "a"): {"mean": mean}}
+    assert len(of(training.epsilon_regime, tensors)) == many
+
+
+def test_one_norm_at_every_step_is_clipping_and_matters_where_nothing_moves():
+    def model(norms, moved):
+        return {("Weight", "a"): {}, ("Weight_Gradient", "a"): {"rm2": norms}, ("Weight_Update", "a"): {"rm2": moved}}
+
+    assert told(of(training.clipped_to_nothing, model(1e-6, 0.9e-5))) == [("clipped_to_nothing", "*", 0)]
+    assert of(training.clipped_to_nothing, model(1e-6, 1.1e-5)) == []
+    assert of(training.clipped_to_nothing, model(1e-6 * (1 + np.arange(N) / 100), 0.9e-5)) == []
