@@ -169,7 +169,7 @@ def _overflows(run: Run, tt: str) -> np.ndarray:
     log = run.log()
     out = np.zeros((len(log.layers(tt)), len(log.steps)), np.uint16)
     for bit, one in enumerate(formats_of(run)):
-        out |= log.overflows(tt, one.overflows_above).astype(np.uint16) << np.uint16(bit)
+        out |= run.overflows(tt, one).astype(np.uint16) << np.uint16(bit)
     return out
 
 

@@ -9,7 +9,6 @@ from tandv.formats import Format
 from tandv.log.execution import turn
 from tandv.log.shown import First
 from tandv.page.answers.run import Answer, Run, kinds_of
-from tandv.page.answers.sources import LogSource
 
 MOST = 400  # that are sent; the badges of the layers are of all
 KINDS = ("inf", "nan", "overflow", "dead")  # within a step infinity comes first: NaN comes of it
@@ -46,7 +45,7 @@ def found_firsts(run: Run, of: Format | None) -> tuple[list[dict[str, Any]], boo
 
 def _ordered(run: Run, of: Format | None) -> list[dict[str, Any]]:
     log = run.log()
-    found = [*log.firsts(), *([] if of is None else overflowing(log, of))]
+    found = [*log.firsts(), *([] if of is None else overflowing(run, of))]
     order = log.order()
 
     def key(one: First) -> tuple:
@@ -56,16 +55,16 @@ def _ordered(run: Run, of: Format | None) -> list[dict[str, Any]]:
     return [_plain(one) for one in sorted(found, key=key)]
 
 
-def overflowing(log: LogSource, of: Format) -> list[First]:
+def overflowing(run: Run, of: Format) -> list[First]:
     """Return the first step at which the largest value of each tensor overflows a format, where it does.
 
     Args:
-        log: a log.
+        run: a run with a log.
         of: the format.
     """
-    out = []
+    log, out = run.log(), []
     for tt, layers in kinds_of(log).items():
-        over = log.overflows(tt, of.overflows_above)
+        over = run.overflows(tt, of)
         for row in np.flatnonzero(over.any(1)):
             step = int(log.steps[over[row].argmax()])
             out.append(First("overflow", tt, layers[row], step, 0, 0))

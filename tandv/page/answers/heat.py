@@ -27,7 +27,7 @@ def heat(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
     values, flags = matrix.values, matrix.flags
     head: dict[str, Any] = {"parted": None, "base": None}
     if asked["format"] is not None:
-        flags = flags | log.overflows(tt, asked["format"].overflows_above) * np.uint8(OVERFLOWS)
+        flags = flags | run.overflows(tt, asked["format"]) * np.uint8(OVERFLOWS)
     if asked["against"] is not None:
         found = compared(run, runs, asked["against"], tt, metric)
         flags = flags | found.flags

@@ -31,7 +31,7 @@ def meta(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
         "status": source.status,
         "runs": [one.name for one in runs],
         "version": run.version,
-        "notes": [*source.notes, *run.curves.notes],
+        "notes": run.notes,
         "title": source.title if isinstance(source, CurvesOnly) else run.name,
         "transitionsRule": run.rule,
         "meanings": {str(name): glossary.meaning(str(name)) for name in run.curves.table.columns},

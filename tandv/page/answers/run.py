@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tandv.formats import Format
 from tandv.log.live import LiveLog
 from tandv.messages import UnknownName, unknown
 from tandv.page.answers.asked import BadQuestion
@@ -14,6 +15,7 @@ from tandv.page.answers.sources import LogSource
 from tandv.page.answers.table import TableSource
 
 RULE = "faster than before and after"  # how transitions are found where nobody says it
+LARGEST = "max_abs"  # the statistic that tells what overflows a format
 MOST = 3  # phases and ranks of a run that are kept opened besides the one that it was opened with
 LOOKED_AT = 200  # steps back, at which a tensor is looked for
 Answer = tuple[dict[str, Any], Sequence[np.ndarray]]
@@ -95,6 +97,24 @@ class Run:
             cells = (log.cell(tt, layer, step) for layer in layers for step in steps)
             self._dtypes[tt] = next((cell.text["dtype"] for cell in cells if cell is not None), "")
         return self._dtypes[tt]
+
+    def overflows(self, tt: str, of: Format) -> np.ndarray:
+        """Return where the largest value of tensors of a type, `tt`, overflows a format, `of`: [layers, steps].
+
+        Nowhere if the log has no largest values, which `notes` then say.
+        """
+        log = self.log()
+        if LARGEST not in log.metrics:
+            return np.zeros((len(log.layers(tt)), len(log.steps)), bool)
+        return log.overflows(tt, of.overflows_above)
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences about what is not shown."""
+        notes = [*self.source.notes, *self.curves.notes]
+        if not isinstance(self.source, CurvesOnly) and self.source.metrics and LARGEST not in self.source.metrics:
+            notes.append(f"what overflows a format is not marked: the log has no {LARGEST}")
+        return notes
 
     def tensor_type(self, name: str) -> str:
         """Return the `name` of a tensor type if the log has it. Raises UnknownName."""

@@ -31,7 +31,7 @@ class TableSource:
     def __init__(self, df: pd.DataFrame, name: str, phase: str | None = None, rank: int | None = None):
         self.df, self.name, self.rank = df, name, rank
         self.phases, self.ranks = logframe.phases(df), logframe.ranks(df)
-        self.phase = phase if phase is not None or "" in self.phases or not self.phases else self.phases[0]
+        self.phase = phase if phase is not None or not self.phases else "" if "" in self.phases else self.phases[0]
         self.notes: list[str] = []
         rows = logframe.select(df, phase=self.phase, rank=rank)
         self._rows = rows
