@@ -1,5 +1,7 @@
 """The one screen in a real browser, served: each thing that people do with it, once, and that it is quiet meanwhile."""
 
+import json
+import os
 import time
 from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
@@ -9,6 +11,8 @@ import pytest
 
 from in_browser import CHROMIUM, browser
 from tandv.log import logframe
+from tandv.log.files import write_parquet
+from tandv.log.status import this_process
 from tandv.page.answers import answers_of
 from tandv.page.server import serving
 
@@ -365,3 +369,41 @@ def test_a_server_that_ends_is_said_and_another_is_found(watched):
         until(shown, "document.querySelector('.tandv .pill').textContent", "finished")
         until(shown, f"{PAGE}.tandv.ctx.data.at.step", 3)
         assert "the connection is back" in text(shown, ".notes")
+
+
+def test_steps_of_a_running_run_appear_and_are_followed(watched, tmp_path):
+    log = logframe.example_log(steps=40)
+    (tmp_path / "parts").mkdir()
+
+    def write(first, last):
+        part = logframe.concat([logframe.select(log, step=slice(first, last))])
+        aside = tmp_path / "parts" / f".{first:06d}.parquet"
+        write_parquet(part, aside)
+        aside.rename(aside.with_name(aside.name[1:]))
+
+    def status(**about):
+        (tmp_path / "run.json").write_text(json.dumps({"status": "running", **about}))
+
+    status(**this_process())
+    write(0, 10)
+    with serving(answers_of(tmp_path), title="run") as page:
+        shown = _opened(watched, page.address, "#tt=Activation&layer=head&step=4")
+        until(shown, "document.querySelector('.tandv .pill').textContent", "● running")
+        write(10, 20)
+        until(shown, f"{PAGE}.tandv.ctx.meta.steps.length", 20)
+        assert view(shown).step == 4
+        assert press(shown, "f").step == 19
+        shown.evaluate(f"{PAGE}.tandv.state.set({{ from: 10, to: 19 }})")
+        write(20, 30)
+        until(shown, f"{PAGE}.tandv.state.view.step", 29)
+        now = view(shown)
+        assert (vars(now)["from"], now.to) == (20, 29)
+        assert shown.evaluate(f"{PAGE}.tandv.ctx.data.heat.starts.at(-1)") == 29
+        # A trainer that was killed leaves a page that can be read.
+        status(host=this_process()["host"], process=os.getpid(), process_key="another boot/pid:[1]/1@1")
+        then = time.time() - 3600
+        for path in (tmp_path / "run.json", *(tmp_path / "parts").iterdir()):
+            os.utime(path, (then, then))
+        until(shown, "document.querySelector('.tandv .pill').textContent", "killed")
+        assert press(shown, "Home").step == 0
+        assert "step 0 of 29" in text(shown, ".where-now")

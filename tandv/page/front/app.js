@@ -3,7 +3,7 @@ import { brush } from './brush.js';
 import { chartsView } from './charts/charts.js';
 import { h } from './dom.js';
 import { saving } from './downloads.js';
-import { fetching } from './fetching.js';
+import { fetching, partOf } from './fetching.js';
 import { findingsList } from './findings.js';
 import { formatsTable } from './formats.js';
 import { geometry } from './geometry.js';
@@ -52,7 +52,7 @@ export async function mount(root, source, options = {}) {
   const notes = notesBar();
   root.replaceChildren(notes.el, h('p', { className: 'starting' }, 'reading the run …'));
   const memory = remembering(options), wanted = memory.wanted();
-  const meta = await first(() => source.ask({ kind: 'meta' }, wanted.view.run ?? 0), () => source.ask({ kind: 'meta' }, 0), notes, source.live);
+  const meta = await first(() => source.ask({ kind: 'meta', ...partOf(wanted.view) }, wanted.view.run ?? 0), () => source.ask({ kind: 'meta' }, 0), notes, source.live);
   const start = settled({ ...defaults(meta), ...wanted.view }, meta);
   notes.put('address', [...wanted.notes, ...start.notes]);
   const state = createState(start.view, (view, changed) => ({
@@ -144,7 +144,7 @@ export async function mount(root, source, options = {}) {
   async function changeRun() {
     const mine = ++loading;
     try {
-      const next = await source.ask({ kind: 'meta' }, state.view.run);
+      const next = await source.ask({ kind: 'meta', ...partOf(state.view) }, state.view.run);
       if (mine !== loading) return;
       ctx.meta = next;
       const fit = settled(state.view, next);

@@ -60,7 +60,7 @@ export function fetching(ctx, page) {
     if (of) { of.turn++; of.next = null; }
     clear(); page.take(what);
   }
-  const part = () => ({ ...(state.view.phase ? { phase: state.view.phase } : {}), ...(state.view.rank ? { rank: state.view.rank } : {}) });
+  const part = () => partOf(state.view);
   const shown = (/** @type {'heat'|'otherHeat'|'exponents'} */ panel) => ({ from: state.view.from, to: state.view.to, w: Math.min(MOST_COLUMNS, page.width(panel)) });
   const two = () => state.view.other >= 0, side = () => two() && state.view.compare === 'side';
   const cell = (/** @type {number} */ step) => ({ kind: /** @type {const} */ ('at'), tt: state.view.tt, layer: state.view.layer, metric: state.view.metric, step, ...part() });
@@ -68,7 +68,7 @@ export function fetching(ctx, page) {
   /** Layers of the other run, which may be others in another order. */
   async function layersOfOther() {
     const { other } = state.view;
-    data.otherMeta ??= await source.ask({ kind: 'meta' }, other);
+    data.otherMeta ??= await source.ask({ kind: 'meta', ...part() }, other);
     return data.otherMeta.types[state.view.tt] ?? [];
   }
   const known = () => (state.view.format in ctx.meta.formats ? state.view.format : null);
@@ -108,6 +108,9 @@ export function fetching(ctx, page) {
     anyBusy: () => [...turns.values()].some((t) => t.away > 0),
   };
 }
+
+/** The phase and the rank that questions are about, where they are chosen. @param {Partial<View>} view */
+export const partOf = ({ phase, rank }) => ({ ...(phase ? { phase } : {}), ...(rank && /^\d+$/.test(rank) ? { rank: Number(rank) } : {}) });
 
 /** The rows of another run's heat map in the order of this run's layers; what it lacks is "not logged". @param {import('./types').Heat} heat @param {string[]} theirs @param {string[]} ours @returns {import('./types').Heat} */
 export function alignedRows(heat, theirs, ours) {

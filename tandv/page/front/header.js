@@ -5,11 +5,13 @@ import { short, whole } from './numbers.js';
 /** @typedef {import('./types').View} View */
 /** @typedef {{el: HTMLElement, draw(): void}} Choice */
 
+const ROOM = 5;  // menus beside the title; more of them are a line of their own
+
 /**
  * A menu of one key of the state; it hides where there is nothing to choose.
- * @param {Ctx} ctx @param {string} label @param {keyof View} key @param {() => [value: string, text: string][]} options @param {{least?: number, title?: (value: string) => string, off?: () => string|null}} [more] @returns {Choice}
+ * @param {Ctx} ctx @param {string} label @param {keyof View} key @param {() => [value: string, text: string][]} options @param {{least?: number, title?: (value: string) => string, off?: () => string|null, value?: () => string}} [more] @returns {Choice}
  */
-function choice(ctx, label, key, options, { least = 2, title = () => label, off = () => null } = {}) {
+function choice(ctx, label, key, options, { least = 2, title = () => label, off = () => null, value = () => String(ctx.state.view[key] ?? '') } = {}) {
   const number = key === 'run' || key === 'other';
   const select = h('select', { ariaLabel: label, onchange: () => ctx.state.set({ [key]: number ? Number(select.value) : select.value }) });
   const el = h('label', {}, h('span', {}, label), select);
@@ -17,12 +19,12 @@ function choice(ctx, label, key, options, { least = 2, title = () => label, off 
   return {
     el,
     draw() {
-      const list = options(), text = JSON.stringify(list), value = String(ctx.state.view[key] ?? ''), why = off();
+      const list = options(), text = JSON.stringify(list), now = value(), why = off();
       if (text !== last) { last = text; select.replaceChildren(...list.map(([v, t]) => new Option(t, v))); }
-      if (select.value !== value) select.value = value;
+      if (select.value !== now) select.value = now;
       el.hidden = list.length < least;
       select.disabled = why !== null;
-      select.title = why ?? title(value);
+      select.title = why ?? title(now);
     },
   };
 }
@@ -48,13 +50,14 @@ export function header(ctx, page) {
   const names = (/** @type {readonly (string|number)[]} */ all) => all.map((v) => /** @type {[string, string]} */ ([String(v), String(v)]));
   const runs = () => ctx.meta.runs.map((name, i) => /** @type {[string, string]} */ ([String(i), name]));
   const pick = (/** @type {() => boolean} */ where, /** @type {() => [string, string][]} */ list) => () => (where() ? list() : []);
+  let merged = ctx.meta.rank === null;  // what "no rank chosen" means for this run
   const difference = () => state.view.other >= 0 && state.view.compare === 'difference';
   const choices = [
     choice(ctx, 'run', 'run', pick(log, runs)),
     choice(ctx, 'against', 'other', pick(screen, () => (ctx.meta.runs.length > 1 ? [['-1', 'no other run'], ...runs().filter(([i]) => Number(i) !== state.view.run)] : []))),
-    choice(ctx, 'two runs', 'compare', pick(screen, () => (state.view.other >= 0 ? [['difference', 'divided'], ['side', 'side by side']] : [])), { title: (v) => (v === 'side' ? 'both runs side by side' : 'the first run divided by the other (log2)') }),
-    choice(ctx, 'phase', 'phase', pick(screen, () => names(ctx.meta.phases))),
-    choice(ctx, 'rank', 'rank', pick(screen, () => names(ctx.meta.ranks).map(([v, t]) => [v, `rank ${t}`]))),
+    choice(ctx, 'two runs', 'compare', pick(screen, () => (state.view.other >= 0 ? [['difference', 'ratio'], ['side', 'side by side']] : [])), { title: (v) => (v === 'side' ? 'both runs side by side' : 'the first run divided by the other (log2)') }),
+    choice(ctx, 'phase', 'phase', pick(screen, () => ctx.meta.phases.map((p) => [p, p || 'no phase'])), { value: () => state.view.phase || ctx.meta.phase || '' }),
+    choice(ctx, 'rank', 'rank', pick(screen, () => (ctx.meta.ranks.length > 1 ? [['', merged ? 'all ranks' : 'first rank'], ...names(ctx.meta.ranks).map(([v, t]) => /** @type {[string, string]} */ ([v, `rank ${t}`]))] : []))),
     choice(ctx, 'tensor', 'tt', pick(screen, () => names(Object.keys(ctx.meta.types))), { least: 1 }),
     choice(ctx, 'statistic', 'metric', pick(screen, () => names(ctx.meta.metrics)), { least: 1, title: (v) => ctx.meta.meanings?.[v] ?? 'statistic' }),
     choice(ctx, 'colour', 'colour', pick(screen, () => [['value', 'value'], ['change', 'change']]), { title: (v) => (v === 'change' ? 'change since the first steps' : 'the value itself'), off: () => (difference() ? 'two runs: their ratio is shown' : null) }),
@@ -71,7 +74,7 @@ export function header(ctx, page) {
   buttons[4].el.ariaLabel = 'light or dark'; buttons[5].el.ariaLabel = 'help: keys';
   const zoomed = () => state.view.from !== null || state.view.to !== null || state.view.top !== '' || state.view.bottom !== '';
   const name = h('h1', {}), pill = h('span', { className: 'pill', role: 'status' }), where = h('p', { className: 'where-now' });
-  const el = h('header', {}, h('div', { className: 'titles' }, h('div', { className: 'line' }, name, pill), where), h('div', { className: 'controls', role: 'group', ariaLabel: 'what is shown' }, ...choices.map((c) => c.el), h('span', { className: 'buttons' }, ...buttons.map((b) => b.el))));
+  const el = h('header', {}, h('div', { className: 'titles' }, h('div', { className: 'line' }, name, pill), where), h('div', { className: 'controls', role: 'group', ariaLabel: 'what is shown' }, ...choices.map((c) => c.el)), h('div', { className: 'buttons' }, ...buttons.map((b) => b.el)));
   return {
     el,
     draw() {
@@ -83,7 +86,9 @@ export function header(ctx, page) {
       pill.title = lost ?? meta.status;
       pill.className = `pill ${lost ? 'lost' : running ? 'live' : ''}`;
       where.replaceChildren(...place(ctx, n, screen()));
+      if (!state.view.rank) merged = meta.rank === null;
       for (const part of [...choices, ...buttons]) part.draw();
+      el.classList.toggle('crowded', choices.filter((c) => !c.el.hidden).length > ROOM);
     },
   };
 }

@@ -1,4 +1,5 @@
 // A run that goes on: ask every second whether it is newer, unless the source tells, and say when nobody answers.
+import { partOf } from './fetching.js';
 /** @typedef {import('./types').Ctx} Ctx */
 
 const RUNNING = 1000, AT_REST = 5000, LOST = 3000;  // milliseconds between two questions
@@ -12,8 +13,8 @@ export function live(ctx, page) {
     if (waiting || document.hidden || !source.live) return;
     waiting = true;
     try {
-      const { run, other } = state.view;
-      const [meta, second] = await Promise.all([source.ask({ kind: 'meta' }, run), other >= 0 ? source.ask({ kind: 'meta' }, other) : null]);
+      const { run, other } = state.view, part = partOf(state.view);
+      const [meta, second] = await Promise.all([source.ask({ kind: 'meta', ...part }, run), other >= 0 ? source.ask({ kind: 'meta', ...part }, other) : null]);
       if (gone) { gone = false; page.back(); }
       const key = second ? `${other} ${second.version}` : '';
       const newer = meta.version !== ctx.meta.version || meta.status !== ctx.meta.status || (key !== otherVersion && otherVersion !== '' && key !== '');

@@ -13,7 +13,7 @@ export type Question = (
   | ({ kind: 'lines'; tt: string; layer: string; metrics: string[] } & Shown)
   | { kind: 'at'; tt: string; layer: string; step: number; metric: string }
   | { kind: 'firsts'; format: string | null }
-) & { phase?: string; rank?: string };
+) & { phase?: string; rank?: number };
 export type Kind = Question['kind'];
 
 // ---- Answers: the head's fields, and its arrays by name (the table NAMED in source.js).
