@@ -9,14 +9,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tandv import names as rule
 from tandv.log._frames import SCALARS
 from tandv.log._index import File, Group
 from tandv.log._rows import Numbering, Query, Reader
 from tandv.log._unreadable import unreadable
 from tandv.log.store.columns import PHASE, RANK, STEP
-from tandv.log.store.layers import Tensor
-from tandv.tensor_types import MEANINGS
+from tandv.log.store.layers import natural
 
 
 def rows(files: Sequence[File]) -> int:
@@ -31,7 +29,7 @@ def tensors(files: Sequence[File]) -> Numbering:
         with Reader(file, found, Numbering()) as reader:
             for _ in reader.found(Query()):
                 pass
-    return Numbering((tensor, i) for i, tensor in enumerate(sorted(found, key=_natural)))
+    return Numbering((tensor, i) for i, tensor in enumerate(sorted(found, key=natural)))
 
 
 def scalar_metrics(files: Sequence[File]) -> list[str]:
@@ -106,10 +104,3 @@ def _column(file: File, name: str) -> np.ndarray:
         words = {word for chunk in column.chunks for word in chunk.dictionary.to_pylist()}
         return np.array(sorted(words), object)
     return column.to_numpy()
-
-
-def _natural(tensor: Tensor) -> tuple:
-    kind, name = tensor
-    known = list(MEANINGS)
-    top = kind.partition(".")[0]
-    return known.index(top) if top in known else len(known), kind, rule.natural(name)

@@ -95,7 +95,7 @@ class Reader:
         if not there:
             return {}
         table = self._read(found.group, there)
-        return {name: _one(table[name]) for name in there}
+        return {name: joined(table[name]) for name in there}
 
     def _in(self, group: Group, query: Query, wanted: set[int] | None) -> Found | None:
         single_type, single = group.first[0] == group.last[0], group.first == group.last
@@ -105,16 +105,16 @@ class Reader:
         needed += [PHASE] if group.phases[0] != group.phases[1] else []
         needed += [RANK] if RANK in self._file.columns else []
         table = self._read(group, needed)
-        step = _numbers(_one(table[STEP]))
+        step = _numbers(joined(table[STEP]))
         if single:
             tensor = np.full(group.rows, self._tensors[group.first], np.int32)
         else:
             tensor = self._numbered(table, group)
         phase = np.full(group.rows, self._phases[group.phases[0]], np.int16)
         if PHASE in needed:
-            codes, words = coded(_one(table[PHASE]))
+            codes, words = coded(joined(table[PHASE]))
             phase = np.array([self._phases[word or ""] for word in words], np.int16)[codes]
-        rank = _numbers(_one(table[RANK])) if RANK in needed else None
+        rank = _numbers(joined(table[RANK])) if RANK in needed else None
 
         mask = None
         if wanted is not None and not (single and self._tensors[group.first] in wanted):
@@ -135,9 +135,9 @@ class Reader:
 
     def _numbered(self, table: pa.Table, group: Group) -> np.ndarray:
         """Return the number of each row's tensor [rows]; rows of one are neighbours, so each is looked up once."""
-        names, name_words = coded(_one(table[NAME]))
+        names, name_words = coded(joined(table[NAME]))
         if TENSOR_TYPE in table.column_names:
-            kinds, kind_words = coded(_one(table[TENSOR_TYPE]))
+            kinds, kind_words = coded(joined(table[TENSOR_TYPE]))
         else:
             kinds, kind_words = np.zeros(group.rows, np.int32), [group.first[0]]
         pair = kinds.astype(np.int64) * (len(name_words) + 1) + names
@@ -179,13 +179,14 @@ def bins(column: pa.Array, rows: np.ndarray | None) -> tuple[np.ndarray, np.ndar
     return many, keys[places], counts[places]
 
 
-def _one(column: pa.ChunkedArray) -> pa.Array:
+def joined(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column in one piece; text with one dictionary."""
     if column.num_chunks == 1:
         return column.chunk(0)
     if pa.types.is_dictionary(column.type):
         column = column.unify_dictionaries()
-    joined = column.combine_chunks()
-    return joined.chunk(0) if isinstance(joined, pa.ChunkedArray) else joined
+    whole = column.combine_chunks()
+    return whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
 
 
 def _numbers(column: pa.Array) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The error of a file that cannot be read as a log, and what it says of one that is damaged."""
+"""The errors of a file or table that is no log, and what is said of a file that is damaged."""
 
 from typing import Any
 
@@ -9,6 +9,10 @@ WHAT_TO_DO = "copy it again from where it was written"
 
 class UnreadableFile(ValueError):
     """The file is damaged, of another kind, or asks for something that a log does not need."""
+
+
+class SchemaError(ValueError):
+    """The table is not a tandv log; the message names every problem and what mends it."""
 
 
 def unreadable(where: Any, error: Exception) -> UnreadableFile:

@@ -15,15 +15,12 @@ from tandv.log._unreadable import WHAT_TO_DO
 from tandv.log.choice_of_rows import rows_at, rows_named
 from tandv.log.door import Label, Names, Steps
 from tandv.log.files import OTHER_FILES, UnreadableFile, read_csv, read_parquet, read_pickle
+from tandv.log.finding import ALLOWED, LOGS
 from tandv.log.store import listing
+from tandv.log.store.listing import PARTS
 from tandv.place import Place
 
-ALLOWED = (
-    "tandv.read opens the folder of a run, and a log in a pickle (also compressed by gzip), in parquet or in csv; "
-    "give tracker.path or tracker.out_path"
-)
-FINISHED: dict[str, Callable[[AnyPath], pd.DataFrame]] = {"log.pkl": read_pickle, "log.parquet": read_parquet}
-PARTS = "parts"
+FINISHED: dict[str, Callable[[AnyPath], pd.DataFrame]] = dict(zip(LOGS, (read_pickle, read_parquet), strict=True))
 _BEGINNING = 4096  # bytes that are looked at
 
 # What a file begins with, and how it is opened.

@@ -4,11 +4,16 @@ import os
 from collections.abc import Sequence
 
 from tandv.log._unreadable import UnreadableFile
-from tandv.log._whole import ALLOWED, FINISHED, PARTS
+from tandv.log.store.listing import PARTS
 from tandv.messages import some
 from tandv.place import AnyPath, Place, place_of
 
-OF_A_RUN = ("run.json", PARTS, *FINISHED)
+ALLOWED = (
+    "tandv.read opens the folder of a run, and a log in a pickle (also compressed by gzip), in parquet or in csv; "
+    "give tracker.path or tracker.out_path"
+)
+LOGS = ("log.pkl", "log.parquet")  # in the folder of a run: its finished log
+OF_A_RUN = ("run.json", PARTS, *LOGS)
 
 
 def lies_at(path: AnyPath | Place) -> str:

@@ -11,24 +11,40 @@ First(kind='nan', tt='Gradient', layer='head', step=49, many=4096, of=4096)
 """
 
 import os
+from collections.abc import Callable
 from threading import RLock
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 
-from tandv.log import logframe
+from tandv.log import _arranging as arranging
+from tandv.log._background import Background
+from tandv.log._firsts import firsts_of
+from tandv.log._kept import Kept
+from tandv.log._levels import Level, LevelFiles, level_of
+from tandv.log._pieces import LANES, FilePiece, Piece
+from tandv.log._source import Source
+from tandv.log._unreadable import UnreadableFile
 from tandv.log.execution import guessed_order
-from tandv.log.grid import grid
-from tandv.log.opened import Log
-from tandv.log.shown import ABSENT, INFINITE, NAN, Cell, Exponents, First, Matrix, Shares, shares_of
+from tandv.log.shown import Cell, Exponents, First, Matrix, Shares, shares_of
 from tandv.log.status import run_status
 from tandv.log.store.layers import Tensor
+from tandv.messages import UnknownName, unknown
 from tandv.place import AnyPath, Place, place_of
 
 __all__ = ["LiveLog"]
 
+_ARRAYS, _SUMMARIES = 40 << 20, 12 << 20  # bytes that are kept of what was read
+_TRIES = 20  # times that a question is asked again where files are joined meanwhile
+_EXACT = 4  # steps for each column of a screen, above which exponents come from levels
+_BLOCK = 200_000  # rows of a file that is not soon joined with others
+Answer = TypeVar("Answer")
+
 
 class LiveLog:
     """A log at a place, of which a screen asks arrays; `refresh` takes in what was added.
+
+    Of a run only new files are read; what was read is kept within some 50 MB. It may be asked from several threads.
 
     >>> from tandv.log.example import example_log
     >>> from tandv.log.files import write_parquet
@@ -39,15 +55,20 @@ class LiveLog:
     Args:
         place: where it lies: the folder of a run, or a file, on this machine or at an address.
         phase: the phase of `tracker.phase(...)` that is shown; None for what is outside of any, if there is such.
-        rank: the rank that is shown; None merges all, of a large log it chooses the first.
+        rank: the rank that is shown; None merges all, and of a large log it chooses the first.
+
+    Raises FileNotFoundError and UnreadableFile for what is no log, UnknownName for a phase or rank that is not there.
     """
 
     def __init__(self, place: AnyPath | Place, phase: str | None = None, rank: int | None = None):
         self.place = place_of(place)
-        self.phase, self.rank = phase, rank
         self.version = 0
         self._lock = RLock()
-        self._log = Log(place)
+        self._arrays, self._summaries = Kept(_ARRAYS), Kept(_SUMMARIES)
+        self._damaged: dict[Any, str] = {}  # what could not be read of a piece when it was asked for
+        self._source = Source(self.place, phase, rank)
+        self._background: Background | None = None
+        self._take()
 
     @property
     def name(self) -> str:
@@ -56,47 +77,38 @@ class LiveLog:
 
     @property
     def status(self) -> str:
-        """How the run stands, as `run_status` says it; "finished" for a log that is no run's folder."""
-        try:
-            return run_status(self.place.name)
-        except FileNotFoundError:
+        """How the run stands, as `run_status` says it: "finished" for a file, "unknown" where nothing tells."""
+        if self._source.is_file:
             return "finished"
+        try:
+            return run_status(self.place)
+        except (OSError, ValueError):
+            return "unknown"
 
     @property
     def notes(self) -> list[str]:
-        """Sentences about what is not shown, or was chosen."""
-        return list(self._log.damaged)
-
-    @property
-    def tensors(self) -> list[Tensor]:
-        """(tensor type, name) of each tensor in the order of the model."""
-        return self._log.tensors
-
-    @property
-    def steps(self) -> np.ndarray:
-        """The logged steps, ascending, [n] int64."""
-        return np.array(self._log.steps(), np.int64)
-
-    @property
-    def metrics(self) -> list[str]:
-        """The names of the statistics."""
-        return self._log.scalar_metrics()
+        """Sentences about what is not shown, and about what was chosen."""
+        return list(dict.fromkeys([*self._source.notes, *self._damaged.values()]))
 
     @property
     def phases(self) -> list[str]:
-        """The phases of `tracker.phase(...)`; "" is outside of any."""
-        return self._log.phases()
+        """The phases of `tracker.phase(...)` in the order of text; "" is outside of any; none for a log without."""
+        return self._source.phases
+
+    @property
+    def phase(self) -> str | None:
+        """The phase that is shown; None for a log without."""
+        return self._source.chosen.phase if self.phases else None
 
     @property
     def ranks(self) -> list[int]:
-        """The ranks whose rows are kept."""
-        return self._log.ranks()
+        """The ranks whose rows are kept; none where those of all are merged in the log."""
+        return self._source.ranks
 
     @property
-    def exponents(self) -> tuple[int, int]:
-        """The lowest and the highest exponent that a value has."""
-        found = self._log.exponents()
-        return (found[0], found[-1]) if found else (0, 0)
+    def rank(self) -> int | None:
+        """The rank that is shown; None where all are merged."""
+        return self._source.chosen.rank
 
     def layers(self, tt: str) -> list[str]:
         """Return the layers of a tensor type in model order.
@@ -107,14 +119,32 @@ class LiveLog:
         return [name for kind, name in self.tensors if kind == tt]
 
     def refresh(self) -> bool:
-        """Take in what was added to the log; tell whether anything changed."""
+        """Take in what was added to the log; tell whether anything changed.
+
+        Whatever is wrong with new files is said in `notes`, and all others are shown.
+        """
         with self._lock:
-            new = Log(self.place)
-            changed = new.signature != self._log.signature
-            if changed:
-                self._log = new
-                self.version += 1
-            return changed
+            if not self._source.look():
+                return False
+            self._take()
+            return True
+
+    def build(self) -> None:
+        """Begin to make, in a thread of low priority, what shows the exponents of any layer of a large log at once.
+
+        It is kept in the user's cache for the next time; `close` ends it.
+        """
+        with self._lock:
+            if self._background is None:
+                self._background = Background()
+            self._background.work(self._levels, [piece for piece in self._pieces if _is_block(piece)])
+
+    def close(self) -> None:
+        """Close the files."""
+        with self._lock:
+            if self._background is not None:
+                self._background.close()
+            self._source.handles.close()
 
     def matrix(self, tt: str, metric: str) -> Matrix:
         """Return a statistic of the layers of a tensor type over all steps.
@@ -125,47 +155,51 @@ class LiveLog:
 
         Raises UnknownName for what is not in the log.
         """
-        found = grid(self._log, tt, metric, phase=self.phase, rank=self.rank)
-        layers, steps = self.layers(tt), self.steps
-        values = np.full((len(layers), len(steps)), np.nan, np.float32)
-        flags = np.full(values.shape, ABSENT, np.uint8)
-        row, column = np.array([layers.index(name) for name in found.layers]), np.searchsorted(steps, found.steps)
-        at = row[:, None], column[None, :]
-        values[at] = found.values
-        flags[at] = (found.nans > 0) * NAN | (found.infs > 0) * INFINITE | ~found.logged * ABSENT
-        return Matrix(layers, values, flags)
+        with self._lock:
+            self._check(tt, metric=metric)
 
-    def exponents_of(self, tt: str, layer: str) -> Exponents:
-        """Return how many values of a tensor have each exponent, at each step of the log.
+            def made() -> Matrix:
+                blocks = [(piece.layouts[tt], self._block(piece, tt, metric)) for piece in self._having(tt)]
+                layers = self.layers(tt)
+                rows = {self._source.numbers[tt, name]: at for at, name in enumerate(layers)}
+                return Matrix(layers, *arranging.matrix(blocks, rows, self.steps))
+
+            return self._asked(lambda: self._arrays.get((self.version, "matrix", tt, metric), made))
+
+    def exponents_of(self, tt: str, layer: str, first: int | None = None, last: int | None = None) -> Exponents:
+        """Return how many values of a tensor have each exponent, exactly, at each step of the log.
 
         Args:
             tt: the tensor type.
             layer: the layer.
+            first: the first step; None for that of the log.
+            last: the last step, which is included; None for that of the log.
 
         Raises UnknownName for a tensor that is not in the log.
         """
-        lanes = ("nans", "infs", "zeros", "numel")
-        columns = [label for label in self._log.labels() if label[0] == "exponent_counts" or label[1] in lanes]
-        rows = logframe.select(self._log, layer, tt, phase=self.phase, rank=self.rank, columns=columns)
-        steps = self.steps
-        at = np.searchsorted(steps, rows[("metadata", "step")].to_numpy())
-        bins = np.array(logframe.exponents(rows), np.int16)
-        counts = np.zeros((len(steps), len(bins)), np.int64)
-        counts[at] = rows[[("exponent_counts", one) for one in bins.tolist()]].to_numpy()
-        logged = np.zeros(len(steps), bool)
-        logged[at] = True
-        out = {name: np.zeros(len(steps), np.int64) for name in lanes}
-        for name in lanes:
-            if name in self.metrics:
-                out[name][at] = np.nan_to_num(rows[("scalar_stats", name)].to_numpy(np.float64))
-        out["zeros"][at] = rows[("exponent_counts", -np.inf)]
-        out["infs"][at] = rows[("exponent_counts", np.inf)]
-        return Exponents(steps, bins, counts, out["nans"], out["infs"], out["zeros"], out["numel"], logged)
+        with self._lock:
+            self._check(tt, layer)
+            low, high = self._range(first, last)
+            steps = self.steps[low:high]
+
+            def made() -> Exponents:
+                found = (
+                    (piece.layouts[tt].steps, self._rows(piece, tt, at))
+                    for piece, at in self._of(tt, layer)
+                    if len(steps)
+                    and piece.layouts[tt].steps[0] <= steps[-1]
+                    and piece.layouts[tt].steps[-1] >= steps[0]
+                )
+                return arranging.exponents(found, steps, self.exponents)
+
+            return self._asked(made)
 
     def shares(
         self, tt: str, layer: str, first: int | None = None, last: int | None = None, columns: int = 600
     ) -> Shares:
         """Return which share of the values of a tensor has each exponent, in as many columns as a screen has.
+
+        Of very many steps the columns begin at every eighth logged step of the tensor, which is quicker.
 
         Args:
             tt: the tensor type.
@@ -176,7 +210,14 @@ class LiveLog:
 
         Raises UnknownName for a tensor that is not in the log.
         """
-        return shares_of(self.exponents_of(tt, layer), first, last, columns)
+        with self._lock:
+            self._check(tt, layer)
+            low, high = self._range(first, last)
+            if high - low <= _EXACT * columns:
+                return shares_of(self.exponents_of(tt, layer, first, last), columns=columns)
+            steps = self.steps[low:high]
+            levels = self._asked(lambda: [self._level(piece, tt, at) for piece, at in self._of(tt, layer)])
+            return arranging.pooled([one for one in levels if one is not None], steps, self.exponents, columns)
 
     def cell(self, tt: str, layer: str, step: int) -> Cell | None:
         """Return everything that is logged of a tensor at a step; None if nothing is.
@@ -188,34 +229,25 @@ class LiveLog:
 
         Raises UnknownName for a tensor that is not in the log.
         """
-        try:
-            rows = logframe.select(self._log, layer, tt, step, self.phase, self.rank)
-        except logframe.UnknownName:
-            return None
-        row = {tuple(label): rows.iloc[0, at] for at, label in enumerate(rows.columns)}
-        row = {label: value.item() if isinstance(value, np.generic) else value for label, value in row.items()}
-        statistics = {str(name): value for (top, name), value in row.items() if top == "scalar_stats"}
-        bins = (label for label in row if label[0] == "exponent_counts" and np.isfinite(label[1]))
-        counts = {int(label[1]): int(row[label]) for label in bins if row[label]}
-        text = {name: str(row["metadata", name]) for name in ("type", "dtype")}
-        zeros, infs = int(row["exponent_counts", -np.inf]), int(row["exponent_counts", np.inf])
-        return Cell(statistics, counts, zeros, int(statistics.get("nans", 0)), infs, text)
+        with self._lock:
+            self._check(tt, layer)
+            return self._asked(lambda: self._cell(tt, layer, step))
 
     def firsts(self) -> list[First]:
-        """Return the first NaN and the first infinity of each tensor, and from where on it is zero, by step.
+        """Return the first NaN and the first infinity of each tensor, and those that are zero at the end, by step.
 
-        A tensor is "dead" if all its values are zero from some step to its last logged one, at five steps or more.
+        "dead" is a tensor whose values are all zero from some step to the last one at which it was logged, at five
+        logged steps or more; parameters and states of the optimiser that are zero from their first logged step on do
+        not count: they began so. Within a step they are in the order of execution as it is guessed, infinity first.
         """
-        out = []
-        for tt in dict.fromkeys(kind for kind, _ in self.tensors):
-            found = grid(self._log, tt, "numel", phase=self.phase, rank=self.rank)
-            for kind, counts in (("nan", found.nans), ("inf", found.infs)):
-                for row in np.flatnonzero((counts > 0).any(axis=1)):
-                    at = int((counts[row] > 0).argmax())
-                    numel = 0 if np.isnan(found.values[row, at]) else int(found.values[row, at])
-                    out.append(First(kind, tt, found.layers[row], int(found.steps[at]), int(counts[row, at]), numel))
-        order = guessed_order(self.tensors)
-        return sorted(out, key=lambda one: (one.step, order[one.tt, one.layer], one.kind))
+        with self._lock:
+
+            def of(piece: Piece, what: str, make: Callable[[], Any]) -> Any:
+                return self._summary(piece, what, make)
+
+            found = self._asked(lambda: firsts_of(self._pieces, self.tensors, self._source.numbers, of))
+            order, kinds = self.order(), ("inf", "nan", "dead")
+            return sorted(found, key=lambda one: (one.step, order[one.tt, one.layer], kinds.index(one.kind)))
 
     def overflows(self, tt: str, limit: float) -> np.ndarray:
         """Return where the largest magnitude of a tensor is above a limit, [layers, steps] booleans.
@@ -226,8 +258,130 @@ class LiveLog:
 
         Raises UnknownName for a tensor type that is not in the log, or a log without `max_abs`.
         """
-        return self.matrix(tt, "max_abs").values > np.float64(limit)
+        with self._lock:
+            self._check(tt, metric="max_abs")
+
+            def above(piece: Piece) -> np.ndarray | None:
+                found = piece.columns(tt, ("max_abs",)).get("max_abs")
+                # float64, lest the limit is rounded to float32
+                return None if found is None else piece.layouts[tt].arranged(found > np.float64(limit), False)
+
+            def made() -> np.ndarray:
+                rows = {self._source.numbers[tt, name]: at for at, name in enumerate(self.layers(tt))}
+                blocks = (
+                    (
+                        piece.layouts[tt],
+                        self._of_piece(self._arrays, piece, f"above {tt} {limit}", lambda p=piece: above(p)),
+                    )
+                    for piece in self._having(tt)
+                )
+                return arranging.marked(blocks, rows, self.steps)
+
+            return self._asked(made)
 
     def order(self) -> dict[Tensor, int]:
         """Return the place of each tensor among those of a step, guessed from the names."""
         return guessed_order(self.tensors)
+
+    # Inside.
+
+    def _take(self) -> None:
+        """Take the pieces that the source has now."""
+        self.version += 1
+        source = self._source
+        self._pieces = list(source.pieces)
+        there = {piece.identity for piece in self._pieces}
+        for kept in (self._arrays, self._summaries):
+            kept.forget(lambda key: key[0] not in there)
+        self._damaged = {identity: words for identity, words in self._damaged.items() if identity in there}
+        self.tensors: list[Tensor] = source.tensors  # (tensor type, name) in the order of the model
+        self.metrics: list[str] = list(dict.fromkeys(name for piece in self._pieces for name in piece.metrics))
+        self.steps: np.ndarray = arranging.steps_of(self._pieces)  # the logged steps, ascending, [n] int64
+        ranges = [piece.exponents for piece in self._pieces if piece.exponents is not None]
+        self.exponents: tuple[int, int] = (  # the lowest and the highest exponent that a value has
+            (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else (0, 0)
+        )
+        files = [piece.file for piece in self._pieces if isinstance(piece, FilePiece)]
+        sizes = [state.size for file in files if (state := file.place.state()) is not None]
+        self._levels = LevelFiles(self.place.absolute(), repr(source.chosen), sum(sizes) // 10)
+
+    def _check(self, tt: str, layer: str | None = None, metric: str | None = None) -> None:
+        types = list(dict.fromkeys(kind for kind, _ in self.tensors))
+        problems = [] if tt in types else [unknown("tensor type", tt, types, "this log")]
+        if layer is not None and not problems and (tt, layer) not in self._source.numbers:
+            problems.append(unknown("layer", layer, self.layers(tt), "this log"))
+        if metric is not None and metric not in self.metrics:
+            problems.append(unknown("statistic", metric, self.metrics, "this log"))
+        if problems:
+            raise UnknownName("\n  ".join(problems))
+
+    def _asked(self, action: Callable[[], Answer]) -> Answer:
+        """Answer from a run that is written meanwhile: where a file has been joined with others, look again."""
+        for _ in range(_TRIES):
+            try:
+                return action()
+            except FileNotFoundError:
+                self._source.look(at_once=True)
+                self._take()
+        raise UnreadableFile(f"cannot read {self.place}: its files change faster than they are read; try again")
+
+    def _of_piece(self, kept: Kept, piece: Piece, what: Any, make: Callable[[], Answer]) -> Answer | None:
+        """Return what is kept of a piece, else make it; None where the piece turns out to be damaged."""
+        try:
+            return kept.get((piece.identity, what), make)
+        except UnreadableFile as error:
+            self._damaged[piece.identity] = str(error)
+            return None
+
+    def _summary(self, piece: Piece, what: Any, make: Callable[[], Answer]) -> Answer | None:
+        return self._of_piece(self._summaries, piece, what, make)
+
+    def _having(self, tt: str) -> list[Piece]:
+        return [piece for piece in self._pieces if tt in piece.layouts]
+
+    def _of(self, tt: str, layer: str) -> list[tuple[Piece, int]]:
+        """Return the pieces that have a tensor, and its place in their layout."""
+        number = self._source.numbers[tt, layer]
+        found = [(piece, np.flatnonzero(piece.layouts[tt].tensors == number)) for piece in self._having(tt)]
+        return [(piece, int(at[0])) for piece, at in found if len(at)]
+
+    def _range(self, first: int | None, last: int | None) -> tuple[int, int]:
+        low = 0 if first is None else int(np.searchsorted(self.steps, first))
+        return low, len(self.steps) if last is None else int(np.searchsorted(self.steps, last, side="right"))
+
+    def _block(self, piece: Piece, tt: str, metric: str) -> tuple[np.ndarray, np.ndarray] | None:
+        def made() -> tuple[np.ndarray, np.ndarray] | None:
+            state = self._of_piece(self._arrays, piece, f"state {tt}", lambda: arranging.state(piece, tt))
+            return None if state is None else arranging.block(piece, tt, metric, state)
+
+        return self._of_piece(self._arrays, piece, f"block {tt} {metric}", made)
+
+    def _rows(self, piece: Piece, tt: str, at: int) -> Any:
+        return self._of_piece(self._arrays, piece, f"rows {at} {tt}", lambda: piece.rows(tt, at, at + 1, LANES))
+
+    def _level(self, piece: Piece, tt: str, at: int) -> Level | None:
+        def made() -> Level:
+            kept = self._levels.read(piece, tt, at) if _is_block(piece) else None
+            return level_of(piece, tt, at) if kept is None else kept
+
+        return self._summary(piece, f"level {at} {tt}", made)
+
+    def _cell(self, tt: str, layer: str, step: int) -> Cell | None:
+        for piece, at in self._of(tt, layer):
+            steps = piece.layouts[tt].steps
+            column = int(np.searchsorted(steps, step))
+            if column == len(steps) or steps[column] != step:
+                continue
+            every = self._of_piece(
+                self._arrays,
+                piece,
+                f"cells {at} {tt}",
+                lambda p=piece, a=at: p.rows(tt, a, a + 1, p.metrics, text=True),
+            )
+            if every is not None and (found := arranging.cell(every, column)) is not None:
+                return found
+        return None
+
+
+def _is_block(piece: Piece) -> TypeGuard[FilePiece]:
+    return isinstance(piece, FilePiece) and piece.size >= _BLOCK

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tandv.formats import is_format
+from tandv.log._unreadable import SchemaError
 from tandv.messages import listed
 
 METADATA = ("name", "type", "tensor_type", "step", "dtype")
@@ -17,10 +18,6 @@ PARTS = ("metadata", "scalar_stats", "exponent_counts")
 INFINITE = (float("-inf"), float("inf"))
 
 LogFrame = pd.DataFrame
-
-
-class SchemaError(ValueError):
-    """The table is not a tandv log; the message names every problem and what mends it."""
 
 
 SchemaException = SchemaError  # the published name

@@ -12,15 +12,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tandv.log._opening import AnyPath
 from tandv.log.store.listing import PARTS
-from tandv.place import Place, place_of
+from tandv.place import AnyPath, Place, place_of
 
 _SILENT = 600.0  # seconds without a new file, after which a run on another machine may be killed
 _PAUSES = 20  # times its longest pause so far, after which it is
 
 
-def run_status(folder: AnyPath) -> str:
+def run_status(folder: AnyPath | Place) -> str:
     """Return how a run stands: "running", "killed", or how it ended.
 
     It ended as "finished", as "empty" if nothing was recorded, as "not written" if the disk took nothing, as "ended
@@ -46,7 +45,7 @@ def run_status(folder: AnyPath) -> str:
     try:
         info = json.loads(about.read())
         status, process, key = info["status"], info.get("process"), info.get("process_key")
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise ValueError(f"{about} is damaged ({error}); read_run({str(folder)!r}) opens the rows without it") from None
     if status != "running":
         return str(status)

@@ -5,7 +5,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from tandv import names as rule
 from tandv.log.store.exchange import sync
+from tandv.tensor_types import MEANINGS
 
 NAME = "layers.json"
 
@@ -25,3 +27,15 @@ def write(run: Path, tensors: Sequence[Tensor]) -> None:
     sync(aside)
     os.replace(aside, run / NAME)
     sync(run)
+
+
+def natural(tensor: Tensor) -> tuple:
+    """Return what sorts tensors where the order of the model is not known: by type, then by name with its numbers.
+
+    >>> sorted([("Weight", "layers.10"), ("Weight", "layers.2"), ("Activation", "fc")], key=natural)
+    [('Activation', 'fc'), ('Weight', 'layers.2'), ('Weight', 'layers.10')]
+    """
+    kind, name = tensor
+    known = list(MEANINGS)
+    top = kind.partition(".")[0]
+    return known.index(top) if top in known else len(known), kind, rule.natural(name)

@@ -4,19 +4,21 @@ A name says which parts a file holds, "000016.parquet" one, "000016-000031.parqu
 was joined from can be there at once, for a moment or after a kill: the wider one counts.
 """
 
+import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
+from typing import NamedTuple
 
-from tandv.log.schema import SchemaError
+from tandv.log._unreadable import SchemaError
 
 PARTS, ASIDE = "parts", ".joining"  # folders of a run: its log, and what is being made to take a place in it
 _NAME = re.compile(r"(\d+)(?:-(\d+))?\.parquet")
 _TRIES = 100  # listings, while a run goes on that moves its files
 
 
-def files(run: Path) -> list[Path]:
+def files(run: Path, most: int | None = None, outside: list[str] | None = None) -> list[Path]:
     """Return the files that hold the log of a run, in the order of their parts, whatever moment it was killed at.
 
     A file may have been joined with others when it is opened (FileNotFoundError): list them again then.
@@ -29,22 +31,22 @@ def files(run: Path) -> list[Path]:
 
     Args:
         run: the folder of the run.
+        most: how many files of a folder are looked at; None for all.
+        outside: links that lead out of the run are added to it and not followed; None follows all links.
 
     Raises SchemaError where files overlap that cannot be of one run.
     """
-    found = _listed(run / PARTS)
+    bounds = _Bounds(str(run), os.path.realpath(run), most, outside)
+    found = _listed(PARTS, bounds)
     for _ in range(_TRIES):
         # A folder that is about to change places may be missing for a moment: what takes its place is whole, and aside.
-        aside = [path for path in _listed(run / ASIDE) if path.parent != run / ASIDE and _is_whole(path)]
-        before, found = found, _listed(run / PARTS)
+        aside = [name for name in _listed(ASIDE, bounds) if name.count("/") > 1 and _is_whole(run / name)]
+        before, found = found, _listed(PARTS, bounds)
         if found == before:
             break
     else:
         aside = []
-    by_name = {path.relative_to(run).as_posix(): path for path in (*found, *aside)}
-    parts = [name for name in by_name if name.startswith(f"{PARTS}/")]
-    instead = [name for name in by_name if not name.startswith(f"{PARTS}/")]
-    return [by_name[name] for name in which_count(parts, run, instead)]
+    return [run / name for name in which_count(found, run, aside)]
 
 
 def which_count(names: Iterable[str], where: object = "the run", instead: Iterable[str] = ()) -> list[str]:
@@ -97,25 +99,52 @@ def _widest(names: Iterable[str], where: object) -> list[tuple[tuple[int, int], 
     return kept
 
 
-def _listed(folder: Path) -> list[Path]:
-    """Return the files below a folder, listed again if a folder in it is joined meanwhile."""
+class _Bounds(NamedTuple):
+    """What is left out of a listing of a run: see `files`."""
+
+    run: str
+    real: str
+    most: int | None
+    outside: list[str] | None
+
+    def leave(self, name: str) -> bool:
+        """Tell whether a link leads out of the run, and note that."""
+        if self.outside is None:
+            return False
+        left = not os.path.realpath(os.path.join(self.run, name)).startswith(os.path.join(self.real, ""))
+        if left and name not in self.outside:
+            self.outside.append(name)
+        return left
+
+
+def _listed(folder: str, bounds: _Bounds) -> list[str]:
+    """Return the names, from the run on, of files below a folder, listed again if one in it is joined meanwhile."""
+    whole = os.path.join(bounds.run, folder)
+    if not os.path.isdir(whole) or (os.path.islink(whole) and bounds.leave(folder)):
+        return []
     for _ in range(_TRIES):
         try:
-            return list(_below(folder)) if folder.is_dir() else []
+            return list(_below(folder, bounds))
         except FileNotFoundError:
             continue
     return []
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder, each folder listed before those in it: so none is missed but the latest."""
-    with os.scandir(folder) as entries:
-        found = sorted((entry.name, entry.is_dir()) for entry in entries)
+def _below(folder: str, bounds: _Bounds) -> Iterator[str]:
+    """Yield the log's files below a folder, each folder listed before those in it: so none is missed but the latest."""
+    with os.scandir(os.path.join(bounds.run, folder)) as entries:
+        inside = ((entry, entry.is_dir()) for entry in entries)
+        there = (
+            (entry.name, is_folder)
+            for entry, is_folder in inside
+            if (is_folder or span(entry.name)) and not (entry.is_symlink() and bounds.leave(f"{folder}/{entry.name}"))
+        )
+        found = sorted(itertools.islice(there, bounds.most))
     for name, is_folder in found:
         if is_folder:
-            yield from _below(folder / name)
-        elif not name.startswith("."):
-            yield folder / name
+            yield from _below(f"{folder}/{name}", bounds)
+        else:
+            yield f"{folder}/{name}"
 
 
 def _is_whole(path: Path) -> bool:

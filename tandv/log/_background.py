@@ -1,0 +1,67 @@
+"""A thread of low priority that makes what large logs are shown from, while nobody waits for it."""
+
+import contextlib
+import copy
+import os
+import threading
+from collections.abc import Sequence
+
+from tandv.log._levels import LevelFiles
+from tandv.log._pieces import FilePiece, Handles, Piece
+from tandv.log._unreadable import UnreadableFile
+
+_NICE = 15
+_REST = 0.005  # seconds between two row groups
+
+
+class Background:
+    """Makes the levels of files, one after the other, until it is closed."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
+
+    def work(self, files: LevelFiles, pieces: Sequence[Piece]) -> None:
+        """Begin, unless there is nothing to do or it works already.
+
+        Args:
+            files: what is kept.
+            pieces: of which files it is made.
+        """
+        todo = [piece for piece in pieces if isinstance(piece, FilePiece) and not files.has(piece)]
+        if not todo or self._ended.is_set() or (self._thread is not None and self._thread.is_alive()):
+            return
+        current = [piece for piece in pieces if isinstance(piece, FilePiece)]
+        self._thread = threading.Thread(
+            target=self._make, args=(files, todo, current), daemon=True, name="tandv-levels"
+        )
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until what was begun is made."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def close(self) -> None:
+        """End it."""
+        self._ended.set()
+        self.join()
+
+    def _make(self, files: LevelFiles, todo: Sequence[FilePiece], current: Sequence[FilePiece]) -> None:
+        if hasattr(os, "setpriority"):
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)  # on Linux that of this thread
+        files.clear(list(current))
+        handles = Handles()
+        try:
+            for piece in todo:
+                own = copy.copy(piece)
+                own.handles = handles  # those of the log are used by those who ask it
+                # Joined with others meanwhile, damaged, or without room for the cache: it is read from the files then.
+                with contextlib.suppress(FileNotFoundError, UnreadableFile):
+                    if not files.write(own, lambda: self._ended.wait(_REST)):
+                        return
+        except OSError:
+            return
+        finally:
+            handles.close()

@@ -1,0 +1,328 @@
+"""What lies at a place that is looked at again and again: the pieces of its log, of which only new files are read."""
+
+import json
+import os
+import stat
+import time
+import warnings
+from collections.abc import Hashable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from tandv.log._index import File, indexed
+from tandv.log._pieces import FilePiece, Handles, Piece, TablePiece
+from tandv.log._rows import Numbering, coded, joined
+from tandv.log._unreadable import SchemaError, UnreadableFile
+from tandv.log.finding import LOGS, lies_at
+from tandv.log.store import listing
+from tandv.log.store.columns import PHASE, RANK
+from tandv.log.store.layers import NAME as MODEL
+from tandv.log.store.layers import Tensor, natural
+from tandv.messages import UnknownName, listed, unknown
+from tandv.place import Place, Unreachable
+
+_TRIES = 20  # times that a run whose files are joined meanwhile is looked at again
+_FILES = 20_000  # files of a folder that are looked at
+_AT_ONCE = 2_000  # new files that are read before what is there is shown
+_MODEL = 64 << 20  # bytes of a list of tensors, at most
+_MERGED = 100_000  # rows of several ranks that are merged
+_REST = 20  # times as long as a listing took, nothing is listed again
+_ELSEWHERE = 2.0  # seconds in which a place that is not of this machine is not asked again
+_ERRORS = (UnreadableFile, SchemaError, UnknownName, Unreachable, OSError)
+
+Key = tuple[str, Hashable]  # of a file: its name, and what tells it from another of that name
+
+
+class Source:
+    """The pieces of the log at a place.
+
+    Args:
+        place: the folder of a run, or a file.
+        phase: the phase that is asked for; None chooses one.
+        rank: the rank that is asked for; None merges all of a small log, and chooses one of a large one.
+
+    Raises FileNotFoundError and UnreadableFile for what is no log, UnknownName for a phase or rank that is not there.
+    """
+
+    def __init__(self, place: Place, phase: str | None, rank: int | None):
+        self.place, self._kind = place, lies_at(place)
+        self._asked = _Choice(phase, rank)
+        self.chosen = self._asked  # what is shown
+        self.numbers = Numbering()
+        self.handles = Handles()
+        self.pieces: list[Piece] = []
+        self.phases: list[str] = []
+        self.ranks: list[int] = []
+        self._seen: dict[Key, _Seen] = {}
+        self._state: Any = None
+        self._model: tuple[Any, list[Tensor]] = (None, [])
+        self._notes: list[str] = []
+        self._next = 0.0  # when to look again
+        self.look()
+        if not self.pieces and (said := [one.damage for one in self._seen.values() if one.damage]):
+            raise UnreadableFile(f"cannot open the run {place}:\n  " + "\n  ".join(said))
+        self._check()
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences about what is not shown, or was chosen."""
+        return list(dict.fromkeys([*self._notes, *(one.damage for one in self._seen.values() if one.damage)]))
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """The tensors that have rows, in the order of the model."""
+        there = {one for one, number in self.numbers.items() if number in self._with_rows()}
+        of_model = [one for one in self._model[1] if one in there]
+        return [*of_model, *sorted(there.difference(of_model), key=natural)]
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is one file, not the folder of a run."""
+        return self._kind == "file"
+
+    def look(self, at_once: bool = False) -> bool:
+        """Look for new files; tell whether anything changed. What is wrong becomes a note, all else is shown.
+
+        Args:
+            at_once: look even where that was done a moment ago, and takes long.
+        """
+        if time.monotonic() < self._next and not at_once:
+            return False
+        began = time.monotonic()
+        before = self._state, self._notes, [piece.identity for piece in self.pieces]
+        first = self._state is None
+        for _ in range(_TRIES):
+            try:
+                self._look()
+                break
+            except FileNotFoundError:  # joined with others meanwhile
+                continue
+            except _ERRORS as error:
+                if first:
+                    raise
+                self._notes = [str(error)]
+                break
+        else:
+            self._notes = [f"{self.place} changes faster than it is read, or is not there any more"]
+        took = time.monotonic() - began
+        self._next = time.monotonic() + max(
+            _REST * took if took > 0.5 else 0.0, 0 if self.place.is_local else _ELSEWHERE
+        )
+        pa.default_memory_pool().release_unused()
+        return before != (self._state, self._notes, [piece.identity for piece in self.pieces])
+
+    def _look(self) -> None:
+        if not self.place.kind():
+            raise FileNotFoundError(f"{self.place} is not there any more")
+        notes: list[str] = []
+        files = self._files(notes)
+        finished = [] if self._kind == "file" else [self.place.below(name).state() for name in LOGS]
+        model = None if self._kind == "file" else self.place.below(MODEL).state()
+        state = ([key for key, _ in files], finished, model)
+        if state == self._state and not any(one.waits for one in self._seen.values()):
+            return
+        if model != self._model[0]:
+            self._model = model, self._read_model(notes)
+        seen = dict(self._index(files, notes))
+        damaged = any(one.damage for one in seen.values())
+        there = [one.file for one in seen.values() if one.file]
+        old = any(one.old for one in seen.values())
+        if old or ((damaged or not there) and (self._kind == "file" or any(finished))):
+            self._take_table(notes)
+        elif there:
+            self._take_files([(key, one.file) for key, one in seen.items() if one.file], notes)
+        else:
+            self.pieces = []
+            if not damaged:
+                notes.append("the run has no rows yet")
+        self._seen = {} if old else seen
+        self._state, self._notes = state, notes
+
+    def _files(self, notes: list[str]) -> list[tuple[Key, Place]]:
+        """Return the files that count, each with what tells it from another of its name."""
+        if self._kind == "file":
+            state = self.place.state()
+            if state is None:
+                raise FileNotFoundError(f"{self.place} is not there any more")
+            return [((self.place.absolute(), state), self.place)]
+        if not self.place.is_local:
+            inside = self.place.below(listing.PARTS)
+            found = inside.files()
+            names = listing.which_count(found, self.place)
+            return [((name, found[name]), inside.below(*name.split("/"))) for name in names]
+        outside: list[str] = []
+        paths = listing.files(Path(self.place.path), _FILES, outside)
+        if outside:
+            notes.append(f"links that lead out of the run are not followed: {listed(outside, 3)}")
+        if len(paths) >= _FILES:
+            notes.append(f"the run has more than {_FILES:,} files, of which the others are not shown")
+        out = []
+        for path in paths:
+            about = os.stat(path)
+            if not stat.S_ISREG(about.st_mode):
+                notes.append(f"{path.name} is not read: it is no plain file")
+                continue
+            key = (str(path), (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns))
+            out.append((key, self.place.below(*path.relative_to(self.place.path).parts)))
+        return out
+
+    def _index(self, files: list[tuple[Key, Place]], notes: list[str]) -> Iterator[tuple[Key, "_Seen"]]:
+        """Yield what is known of each file; of new ones the footer is read, of so many as do not take long."""
+        new = 0
+        for key, place in files:
+            known = self._seen.get(key)
+            if known is None or known.waits:
+                new += 1
+                known = _seen(place, self._kind) if new <= _AT_ONCE else _Seen(waits=True)
+            yield key, known
+        if new > _AT_ONCE:
+            notes.append(f"{new - _AT_ONCE:,} files are not read yet")
+
+    def _take_files(self, files: list[tuple[Key, File]], notes: list[str]) -> None:
+        runs = {file.run for _, file in files if file.run is not None}
+        if len(runs) > 1:
+            own = next(file.run for _, file in files if file.run is not None)
+            others = [Path(file.place.path).name for _, file in files if file.run not in (None, own)]
+            files = [(key, file) for key, file in files if file.run in (None, own)]
+            notes.append(f"two runs lie in one folder: {listed(others, 3)} of another run are not shown")
+        keys = {key for key, _ in files}
+        known = {piece.identity: piece for piece in self.pieces if piece.identity in keys}
+        new = [file for key, file in files if key not in known]
+        # Phases and ranks of files that were read before are known already.
+        phases = _phases(new) | (set(self.phases or [""]) if known else set())
+        ranks = _ranks(new) | (set(self.ranks) if known else set())
+        rows = sum(group.rows for _, file in files for group in file.groups)
+        self.phases = sorted(phases) if phases - {""} else []
+        self.ranks = sorted(ranks)
+        if len(ranks) > 1 and self._asked.rank is None and rows <= _MERGED:
+            self._take_table(notes)
+            return
+        chosen = self._choose(notes)
+        if chosen != self.chosen:
+            known, self.chosen = {}, chosen
+        pieces: list[Piece] = []
+        for key, file in files:
+            try:
+                pieces.append(known.get(key) or self._piece(key, file))
+            except UnreadableFile as error:
+                notes.append(str(error))
+        self.pieces = pieces
+
+    def _piece(self, key: Key, file: File) -> FilePiece:
+        phase = self.chosen.phase if self.phases else None
+        piece = FilePiece(file, self.handles, self.numbers, phase, self.chosen.rank)
+        piece.identity = key
+        self._seen[key] = _Seen(file=piece.file)
+        return piece
+
+    def _choose(self, notes: list[str], merging: bool = False) -> "_Choice":
+        """Return which phase and rank are shown, None for all ranks merged, and note what was chosen."""
+        phase, rank = self._asked
+        if phase is None and self.phases:
+            phase = "" if "" in self.phases else self.phases[0]
+            what = "what lies outside of any phase" if not phase else f"the phase {phase!r}"
+            notes.append(f"shown is {what}; the log has {listed([one or 'none' for one in self.phases])}")
+        if rank is None and len(self.ranks) > 1:
+            rank = None if merging else self.ranks[0]
+            words = f"the ranks {listed(self.ranks, 8)} are merged"
+            if rank is not None:
+                words = f"shown is rank {rank} of {listed(self.ranks, 8)}: the log is too large to merge them here"
+            notes.append(words)
+        return _Choice(phase, rank)
+
+    def _take_table(self, notes: list[str]) -> None:
+        """Read the whole log as a table: of an older tandv, in one file, or of ranks that are merged."""
+        from tandv.log._log import Log
+        from tandv.log.logframe import phases, ranks, select
+
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            table = Log(self.place).frame()
+            self.phases, self.ranks = phases(table), ranks(table)
+            self.chosen = self._choose(notes, merging=True)
+            phase = self.chosen.phase if self.phases else None
+            table = select(table, phase=phase, rank=self.chosen.rank)
+        notes += [str(one.message) for one in said if issubclass(one.category, UserWarning)]
+        self.handles.close()
+        identity = (str(self.place), time.monotonic_ns())
+        self.pieces = [TablePiece(identity, table, self.numbers)]
+
+    def _check(self) -> None:
+        """Raise UnknownName for a phase or a rank that is asked for and not there."""
+        if not self.pieces:
+            return
+        phase, rank = self._asked
+        if phase and phase not in self.phases:
+            raise UnknownName(unknown("phase", phase, self.phases, "this log"))
+        if rank is not None and rank not in self.ranks:
+            raise UnknownName(unknown("rank", rank, self.ranks, "this log"))
+
+    def _read_model(self, notes: list[str]) -> list[Tensor]:
+        """Return the tensors in the order of the model, as far as the run has written them down."""
+        file = self.place.below(MODEL)
+        state = file.state()
+        if state is None:
+            return []
+        try:
+            if state.size > _MODEL:
+                raise ValueError("it is too large")
+            found = [(kind, name) for kind, name in json.loads(file.read())["tensors"]]
+            if not all(isinstance(word, str) for one in found for word in one):
+                raise TypeError("not all of it is text")
+            return list(dict.fromkeys(found))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            notes.append(f"{MODEL} cannot be read ({error}): layers are in the order of their names")
+            return []
+
+    def _with_rows(self) -> set[int]:
+        return {number for one in self.pieces for layout in one.layouts.values() for number in layout.tensors.tolist()}
+
+
+class _Choice(NamedTuple):
+    phase: str | None
+    rank: int | None
+
+
+class _Seen(NamedTuple):
+    """What is known of a file: its index, or what is damaged, or that it is of an older tandv, or has to wait."""
+
+    file: File | None = None
+    damage: str = ""
+    old: bool = False
+    waits: bool = False
+
+
+def _seen(place: Place, kind: str) -> _Seen:
+    try:
+        if kind == "file" and place.beginning(4) != b"PAR1":
+            return _Seen(old=True)
+        file = indexed(place)
+    except UnreadableFile as error:
+        return _Seen(damage=str(error)) if kind == "run" else _Seen(old=True)  # the other reader says what it is
+    return _Seen(old=True) if file is None else _Seen(file=file)
+
+
+def _phases(files: list[File]) -> set[str]:
+    """Return the phases in some files; only where the footer names several the rows are read."""
+    found: set[str] = set()
+    for file in files:
+        mixed = [group.number for group in file.groups if group.phases[0] != group.phases[1]]
+        found |= {group.phases[0] for group in file.groups if group.number not in mixed}
+        if mixed:
+            with file.opened() as parquet:
+                table = parquet.read_row_groups(mixed, columns=[PHASE], use_threads=False)
+            codes, words = coded(joined(table[PHASE]))
+            found |= {words[code] or "" for code in np.unique(codes)}
+    return {one or "" for one in found}
+
+
+def _ranks(files: list[File]) -> set[int]:
+    found: set[int] = set()
+    for file in files:
+        if RANK in file.columns:
+            with file.opened() as parquet:
+                found |= set(np.unique(parquet.read(columns=[RANK], use_threads=False)[RANK].to_numpy()).tolist())
+    return found
