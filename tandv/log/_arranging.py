@@ -1,6 +1,7 @@
 """Put what pieces of a log hold into arrays over all layers and steps."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,31 @@ from tandv.log.shown import ABSENT, INFINITE, NAN, Cell, Exponents, Shares
 
 _LARGEST = float(np.finfo(np.float32).max)
 Block = tuple[np.ndarray, np.ndarray]  # float32 values and uint8 flags of a piece, [its tensors, its steps]
+
+
+class Arranged(NamedTuple):
+    """A statistic of one tensor type as it was put together, so that the next time only new pieces are read.
+
+    Args:
+        values: [layers, steps] float32.
+        flags: [layers, steps] uint8.
+        rows: the row of each tensor, by its number.
+        steps: all steps.
+        pieces: what tells the pieces apart that it was made of.
+        version: of the log.
+    """
+
+    values: np.ndarray
+    flags: np.ndarray
+    rows: Mapping[int, int]
+    steps: np.ndarray
+    pieces: Set[Hashable]
+    version: int
+
+    def block(self, layout: Layout) -> Block:
+        """Return the part that is one piece's."""
+        at = _at(layout, self.rows, self.steps)
+        return self.values[at], self.flags[at]
 
 
 def steps_of(pieces: Sequence[Piece]) -> np.ndarray:
@@ -180,7 +206,7 @@ def cell(rows: Rows, column: int) -> Cell | None:
     part = slice(end - int(rows.many[at]), end)
     counts = dict(zip(rows.exponents[part].tolist(), rows.counts[part].tolist(), strict=True))
     nans = statistics.get("nans", 0)
-    text = rows.text[at] if rows.text else {}
+    text = {name: words[codes[at]] or "" for name, (codes, words) in rows.text.items()}
     return Cell(statistics, counts, int(rows.zeros[at]), 0 if nans != nans else int(nans), int(rows.infs[at]), text)
 
 

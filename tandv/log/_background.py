@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 
 from tandv.log._levels import LevelFiles
+from tandv.log._memory import give_back
 from tandv.log._pieces import FilePiece, Handles, Piece
 from tandv.log._unreadable import UnreadableFile
 
@@ -65,3 +66,4 @@ class Background:
             return
         finally:
             handles.close()
+            give_back()

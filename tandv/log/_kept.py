@@ -33,13 +33,33 @@ class Kept:
             make: makes it: an array, or tuples and dictionaries of arrays.
         """
         if key not in self._found:
-            made = make()
-            self._found[key] = made, size_of(made)
-            self.bytes += self._found[key][1]
-            while self.bytes > self._most and len(self._found) > 1:
-                self.bytes -= self._found.popitem(last=False)[1][1]
+            self.put(key, make())
         self._found.move_to_end(key)
         return self._found[key][0]
+
+    def find(self, key: Hashable) -> Any:
+        """Return what is kept under a key, None if nothing is.
+
+        Args:
+            key: names it.
+        """
+        if key not in self._found:
+            return None
+        self._found.move_to_end(key)
+        return self._found[key][0]
+
+    def put(self, key: Hashable, made: Any) -> None:
+        """Keep something under a key, in the place of what is there.
+
+        Args:
+            key: names it.
+            made: arrays, see `get`.
+        """
+        self.bytes -= self._found.pop(key, (None, 0))[1]
+        self._found[key] = made, size_of(made)
+        self.bytes += self._found[key][1]
+        while self.bytes > self._most and len(self._found) > 1:
+            self.bytes -= self._found.popitem(last=False)[1][1]
 
     def forget(self, gone: Callable[[Any], bool]) -> None:
         """Let go what is kept under some keys.

@@ -11,9 +11,9 @@ import os
 import struct
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -89,6 +89,7 @@ class LevelFiles:
     def __init__(self, run: str, chosen: str, most: int):
         self._folder = _caches() / hashlib.sha256(f"{run}\n{chosen}".encode()).hexdigest()[:24]
         self.most = most
+        self._ends: dict[Hashable, list[int]] = {}  # where each tensor begins in the file of a piece, and the end
 
     def read(self, piece: FilePiece, tt: str, at: int) -> Level | None:
         """Return the level of the tensor at a place of a layout; None where it is not kept.
@@ -98,21 +99,16 @@ class LevelFiles:
             tt: its tensor type.
             at: the place of the tensor in the layout of this type.
         """
-        layout = piece.layouts[tt]
-        number = sum(len(one.tensors) for kind, one in _in_order(piece) if kind < tt) + at
+        number = sum(len(one.tensors) for kind, one in piece.layouts.items() if kind < tt) + at
         try:
             with open(self._path(piece), "rb") as file:
-                magic, tensors, made_of, check = _HEAD.unpack(file.read(_HEAD.size))
-                if (magic, tensors, made_of) != (_MAGIC, _tensors(piece), _made_of(piece)):
-                    return None
-                sizes = file.read(4 * tensors)
-                if zlib.crc32(sizes) != check:
-                    return None
-                ends = np.cumsum(np.frombuffer(sizes, "<u4").astype(np.int64))
-                file.seek(int(ends[number - 1]) if number else 0, os.SEEK_CUR)
-                data = file.read(int(ends[number] - (ends[number - 1] if number else 0)))
-            return _unpacked(data, layout, at, piece.exponents or (0, -1))
-        except (OSError, ValueError, IndexError, struct.error, zlib.error):
+                if piece.identity not in self._ends:
+                    self._ends[piece.identity] = _ends(file, piece)
+                ends = self._ends[piece.identity]
+                file.seek(ends[number])
+                data = file.read(ends[number + 1] - ends[number])
+            return _unpacked(data, piece.layouts[tt], at, piece.exponents or (0, -1))
+        except (OSError, ValueError, struct.error, zlib.error):
             return None
 
     def has(self, piece: FilePiece) -> bool:
@@ -177,6 +173,18 @@ class LevelFiles:
             return sum(path.stat().st_size for path in self._folder.iterdir())
         except OSError:
             return 0
+
+
+def _ends(file: BinaryIO, piece: Piece) -> list[int]:
+    """Return where each tensor begins in what is kept of a piece, and where the last one ends.
+
+    Raises ValueError where it is of something else or damaged.
+    """
+    magic, tensors, made_of, check = _HEAD.unpack(file.read(_HEAD.size))
+    sizes = file.read(4 * _tensors(piece))
+    if (magic, tensors, made_of) != (_MAGIC, _tensors(piece), _made_of(piece)) or zlib.crc32(sizes) != check:
+        raise ValueError("of another piece")
+    return np.cumsum([_HEAD.size + len(sizes), *np.frombuffer(sizes, "<u4").tolist()]).tolist()
 
 
 def _in_order(piece: Piece) -> list[tuple[str, Layout]]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SCALARS = "scalar_stats/"
 LANES = ("nans", "infs", "zeros", "numel")
 _TEXT = {"type": "metadata/type", "dtype": "metadata/dtype"}
-_FOOTERS = 400_000  # bytes of footers of opened files; in memory each takes some forty times as much
+_FOOTERS = 600_000  # bytes of footers of opened files; in memory each takes ten times as much
 
 
 class Rows(NamedTuple):
@@ -31,7 +31,7 @@ class Rows(NamedTuple):
         at: [rows] the place of each row's step among the steps of the layout.
         starts: [tensors + 1] where each tensor begins.
         columns: [rows] each, the statistics that were asked for and are there, as they are stored.
-        text: the first row's "type" and "dtype", where it was asked for.
+        text: the word of each row, [rows] codes and the words, for "type" and "dtype", where they were asked for.
         many: [rows] how many exponents each row counts.
         exponents: these exponents, row after row.
         counts: likewise their counts.
@@ -42,7 +42,7 @@ class Rows(NamedTuple):
     at: np.ndarray
     starts: np.ndarray
     columns: dict[str, np.ndarray]
-    text: list[dict[str, str]]
+    text: dict[str, tuple[np.ndarray, list[str]]]
     many: np.ndarray
     exponents: np.ndarray
     counts: np.ndarray
@@ -160,9 +160,7 @@ class FilePiece:
                 layout.columns_of(first, last),
                 layout.starts[first : last + 1] - low,
                 {name.removeprefix(SCALARS): table[name].to_numpy()[taken] for name in there},
-                [{name: words[codes[at]] or "" for name, (codes, words) in said.items()} for at in taken]
-                if text
-                else [],
+                {name: (codes[taken], words) for name, (codes, words) in said.items()},
                 many,
                 exponents,
                 counts,
@@ -212,6 +210,8 @@ class TablePiece:
 
     def rows(self, tt: str, first: int, last: int, names: Sequence[str], text: bool = False) -> Rows:
         """Return rows of some tensors with their exponents; see FilePiece."""
+        from tandv.log import logframe
+
         layout = self.layouts[tt]
         taken = layout.places(int(layout.starts[first]), int(layout.starts[last]))
         table = self._table.take(taken)
@@ -226,12 +226,12 @@ class TablePiece:
                 else:
                     counts[:, int(exponent) - low] = column
         row, at = np.nonzero(counts)
-        words = [table[("metadata", name)].astype(str).tolist() for name in _TEXT] if text else []
+        words = {name: logframe.numbered(table[("metadata", name)]) for name in _TEXT} if text else {}
         return Rows(
             layout.columns_of(first, last),
             layout.starts[first : last + 1] - layout.starts[first],
             {name: self._values(name)[taken] for name in names if name in self.metrics},
-            [dict(zip(_TEXT, both, strict=True)) for both in zip(*words, strict=True)],
+            words,
             np.bincount(row, minlength=len(taken)),
             at + low,
             counts[row, at],

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from tandv.log._index import File, indexed
+from tandv.log._memory import give_back
 from tandv.log._pieces import FilePiece, Handles, Piece, TablePiece
 from tandv.log._rows import Numbering, coded, joined
 from tandv.log._unreadable import SchemaError, UnreadableFile
@@ -29,6 +29,7 @@ _FILES = 20_000  # files of a folder that are looked at
 _AT_ONCE = 2_000  # new files that are read before what is there is shown
 _MODEL = 64 << 20  # bytes of a list of tensors, at most
 _MERGED = 100_000  # rows of several ranks that are merged
+_LARGE = 100_000  # rows of a file with a large footer
 _REST = 20  # times as long as a listing took, nothing is listed again
 _ELSEWHERE = 2.0  # seconds in which a place that is not of this machine is not asked again
 _ERRORS = (UnreadableFile, SchemaError, UnknownName, Unreachable, OSError)
@@ -74,7 +75,9 @@ class Source:
     @property
     def tensors(self) -> list[Tensor]:
         """The tensors that have rows, in the order of the model."""
-        there = {one for one, number in self.numbers.items() if number in self._with_rows()}
+        layouts = [layout for piece in self.pieces for layout in piece.layouts.values()]
+        rows = set(np.concatenate([np.zeros(0, np.int32), *(one.tensors for one in layouts)]).tolist())
+        there = {one for one, number in self.numbers.items() if number in rows}
         of_model = [one for one in self._model[1] if one in there]
         return [*of_model, *sorted(there.difference(of_model), key=natural)]
 
@@ -111,8 +114,12 @@ class Source:
         self._next = time.monotonic() + max(
             _REST * took if took > 0.5 else 0.0, 0 if self.place.is_local else _ELSEWHERE
         )
-        pa.default_memory_pool().release_unused()
-        return before != (self._state, self._notes, [piece.identity for piece in self.pieces])
+        now = self._state, self._notes, [piece.identity for piece in self.pieces]
+        if any(
+            isinstance(one, FilePiece) and one.size > _LARGE and one.identity not in before[2] for one in self.pieces
+        ):
+            give_back()
+        return before != now
 
     def _look(self) -> None:
         if not self.place.kind():
@@ -130,6 +137,7 @@ class Source:
         damaged = any(one.damage for one in seen.values())
         there = [one.file for one in seen.values() if one.file]
         old = any(one.old for one in seen.values())
+        self._seen = {} if old else seen
         if old or ((damaged or not there) and (self._kind == "file" or any(finished))):
             self._take_table(notes)
         elif there:
@@ -138,7 +146,6 @@ class Source:
             self.pieces = []
             if not damaged:
                 notes.append("the run has no rows yet")
-        self._seen = {} if old else seen
         self._state, self._notes = state, notes
 
     def _files(self, notes: list[str]) -> list[tuple[Key, Place]]:
@@ -215,7 +222,7 @@ class Source:
         phase = self.chosen.phase if self.phases else None
         piece = FilePiece(file, self.handles, self.numbers, phase, self.chosen.rank)
         piece.identity = key
-        self._seen[key] = _Seen(file=piece.file)
+        self._seen[key] = _Seen(file=piece.file)  # without its footer
         return piece
 
     def _choose(self, notes: list[str], merging: bool = False) -> "_Choice":
@@ -276,9 +283,6 @@ class Source:
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             notes.append(f"{MODEL} cannot be read ({error}): layers are in the order of their names")
             return []
-
-    def _with_rows(self) -> set[int]:
-        return {number for one in self.pieces for layout in one.layouts.values() for number in layout.tensors.tolist()}
 
 
 class _Choice(NamedTuple):

@@ -11,7 +11,7 @@ First(kind='nan', tt='Gradient', layer='head', step=49, many=4096, of=4096)
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from threading import RLock
 from typing import Any, TypeGuard, TypeVar
 
@@ -21,6 +21,7 @@ from tandv.log import _arranging as arranging
 from tandv.log._background import Background
 from tandv.log._firsts import firsts_of
 from tandv.log._kept import Kept
+from tandv.log._layout import Layout
 from tandv.log._levels import Level, LevelFiles, level_of
 from tandv.log._pieces import LANES, FilePiece, Piece
 from tandv.log._source import Source
@@ -34,7 +35,7 @@ from tandv.place import AnyPath, Place, place_of
 
 __all__ = ["LiveLog"]
 
-_ARRAYS, _SUMMARIES = 40 << 20, 12 << 20  # bytes that are kept of what was read
+_ARRAYS, _SUMMARIES = 48 << 20, 8 << 20  # bytes that are kept of what was read
 _TRIES = 20  # times that a question is asked again where files are joined meanwhile
 _EXACT = 4  # steps for each column of a screen, above which exponents come from levels
 _BLOCK = 200_000  # rows of a file that is not soon joined with others
@@ -118,6 +119,17 @@ class LiveLog:
         """
         return [name for kind, name in self.tensors if kind == tt]
 
+    def reopened(self, phase: str | None = None, rank: int | None = None) -> "LiveLog":
+        """Return the same log with another phase or rank shown.
+
+        Args:
+            phase: the phase, as for a new one.
+            rank: the rank, as for a new one.
+
+        Raises UnknownName for a phase or rank that is not there.
+        """
+        return LiveLog(self.place, phase, rank)
+
     def refresh(self) -> bool:
         """Take in what was added to the log; tell whether anything changed.
 
@@ -158,13 +170,7 @@ class LiveLog:
         with self._lock:
             self._check(tt, metric=metric)
 
-            def made() -> Matrix:
-                blocks = [(piece.layouts[tt], self._block(piece, tt, metric)) for piece in self._having(tt)]
-                layers = self.layers(tt)
-                rows = {self._source.numbers[tt, name]: at for at, name in enumerate(layers)}
-                return Matrix(layers, *arranging.matrix(blocks, rows, self.steps))
-
-            return self._asked(lambda: self._arrays.get((self.version, "matrix", tt, metric), made))
+            return self._asked(lambda: self._matrix(tt, metric))
 
     def exponents_of(self, tt: str, layer: str, first: int | None = None, last: int | None = None) -> Exponents:
         """Return how many values of a tensor have each exponent, exactly, at each step of the log.
@@ -267,7 +273,7 @@ class LiveLog:
                 return None if found is None else piece.layouts[tt].arranged(found > np.float64(limit), False)
 
             def made() -> np.ndarray:
-                rows = {self._source.numbers[tt, name]: at for at, name in enumerate(self.layers(tt))}
+                rows = self._rows_of(tt)
                 blocks = (
                     (
                         piece.layouts[tt],
@@ -292,7 +298,7 @@ class LiveLog:
         self._pieces = list(source.pieces)
         there = {piece.identity for piece in self._pieces}
         for kept in (self._arrays, self._summaries):
-            kept.forget(lambda key: key[0] not in there)
+            kept.forget(lambda key: key[0] != "matrix" and key[0] not in there)
         self._damaged = {identity: words for identity, words in self._damaged.items() if identity in there}
         self.tensors: list[Tensor] = source.tensors  # (tensor type, name) in the order of the model
         self.metrics: list[str] = list(dict.fromkeys(name for piece in self._pieces for name in piece.metrics))
@@ -349,12 +355,42 @@ class LiveLog:
         low = 0 if first is None else int(np.searchsorted(self.steps, first))
         return low, len(self.steps) if last is None else int(np.searchsorted(self.steps, last, side="right"))
 
-    def _block(self, piece: Piece, tt: str, metric: str) -> tuple[np.ndarray, np.ndarray] | None:
-        def made() -> tuple[np.ndarray, np.ndarray] | None:
-            state = self._of_piece(self._arrays, piece, f"state {tt}", lambda: arranging.state(piece, tt))
-            return None if state is None else arranging.block(piece, tt, metric, state)
+    def _matrix(self, tt: str, metric: str) -> Matrix:
+        key, having = ("matrix", tt, metric), self._having(tt)
+        last: arranging.Arranged | None = self._arrays.find(key)
+        if last is None or last.version != self.version:
+            values, flags = arranging.matrix(self._blocks(having, tt, metric, last), self._rows_of(tt), self.steps)
+            pieces = {piece.identity for piece in having if piece.identity not in self._damaged}
+            last = arranging.Arranged(values, flags, self._rows_of(tt), self.steps, pieces, self.version)
+            self._arrays.put(key, last)
+        return Matrix(self.layers(tt), last.values, last.flags)
 
-        return self._of_piece(self._arrays, piece, f"block {tt} {metric}", made)
+    def _blocks(
+        self, pieces: Sequence[Piece], tt: str, metric: str, last: arranging.Arranged | None
+    ) -> Iterator[tuple[Layout, arranging.Block | None]]:
+        """Yield a statistic of each piece, from the last matrix where that was made of it already."""
+        for piece in pieces:
+            layout = piece.layouts[tt]
+            if last is not None and piece.identity in last.pieces:
+                yield layout, last.block(layout)
+            else:
+                yield layout, self._block(piece, tt, metric)
+
+    def _rows_of(self, tt: str) -> dict[int, int]:
+        """Return the row of each layer of a tensor type, by the number of its tensor."""
+        return {self._source.numbers[tt, name]: at for at, name in enumerate(self.layers(tt))}
+
+    def _block(self, piece: Piece, tt: str, metric: str) -> arranging.Block | None:
+        def state() -> np.ndarray:
+            return arranging.state(piece, tt)
+
+        try:
+            # Where all values are finite the state is made as quickly as it is found again.
+            kept = None if piece.is_finite(tt) else self._of_piece(self._arrays, piece, f"state {tt}", state)
+            return arranging.block(piece, tt, metric, state() if kept is None else kept)
+        except UnreadableFile as error:
+            self._damaged[piece.identity] = str(error)
+            return None
 
     def _rows(self, piece: Piece, tt: str, at: int) -> Any:
         return self._of_piece(self._arrays, piece, f"rows {at} {tt}", lambda: piece.rows(tt, at, at + 1, LANES))
