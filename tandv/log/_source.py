@@ -5,7 +5,8 @@ import os
 import stat
 import time
 import warnings
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from tandv.log.store import listing
 from tandv.log.store.columns import PHASE, RANK
 from tandv.log.store.layers import NAME as MODEL
 from tandv.log.store.layers import Tensor, natural
-from tandv.messages import UnknownName, listed, unknown
+from tandv.messages import UnknownName, listed, some, unknown
 from tandv.place import Place, Unreachable
 
 _TRIES = 20  # times that a run whose files are joined meanwhile is looked at again
@@ -79,7 +80,10 @@ class Source:
         rows = set(np.concatenate([np.zeros(0, np.int32), *(one.tensors for one in layouts)]).tolist())
         there = {one for one, number in self.numbers.items() if number in rows}
         of_model = [one for one in self._model[1] if one in there]
-        return [*of_model, *sorted(there.difference(of_model), key=natural)]
+        others = sorted(there.difference(of_model), key=natural)
+        if any(isinstance(piece, TablePiece) for piece in self.pieces):  # which has them in the order of the model
+            others.sort(key=self.numbers.__getitem__)
+        return [*of_model, *others]
 
     @property
     def is_file(self) -> bool:
@@ -163,7 +167,7 @@ class Source:
         outside: list[str] = []
         paths = listing.files(Path(self.place.path), _FILES, outside)
         if outside:
-            notes.append(f"links that lead out of the run are not followed: {listed(outside, 3)}")
+            notes.append(f"links that lead out of the run are not followed: {some(outside)}")
         if len(paths) >= _FILES:
             notes.append(f"the run has more than {_FILES:,} files, of which the others are not shown")
         out = []
@@ -194,7 +198,7 @@ class Source:
             own = next(file.run for _, file in files if file.run is not None)
             others = [Path(file.place.path).name for _, file in files if file.run not in (None, own)]
             files = [(key, file) for key, file in files if file.run in (None, own)]
-            notes.append(f"two runs lie in one folder: {listed(others, 3)} of another run are not shown")
+            notes.append(f"two runs lie in one folder: {some(others)} of another run are not shown")
         keys = {key for key, _ in files}
         known = {piece.identity: piece for piece in self.pieces if piece.identity in keys}
         new = [file for key, file in files if key not in known]
@@ -217,6 +221,8 @@ class Source:
             except UnreadableFile as error:
                 notes.append(str(error))
         self.pieces = pieces
+        if _twice(pieces):
+            notes.append("some rows are there twice, of which the later are shown: two runs may lie in one folder")
 
     def _piece(self, key: Key, file: File) -> FilePiece:
         phase = self.chosen.phase if self.phases else None
@@ -231,7 +237,7 @@ class Source:
         if phase is None and self.phases:
             phase = "" if "" in self.phases else self.phases[0]
             what = "what lies outside of any phase" if not phase else f"the phase {phase!r}"
-            notes.append(f"shown is {what}; the log has {listed([one or 'none' for one in self.phases])}")
+            notes.append(f"shown is {what}; the log has {some([one or '(none)' for one in self.phases])}")
         if rank is None and len(self.ranks) > 1:
             rank = None if merging else self.ranks[0]
             words = f"the ranks {listed(self.ranks, 8)} are merged"
@@ -248,7 +254,7 @@ class Source:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             table = Log(self.place).frame()
-            self.phases, self.ranks = phases(table), ranks(table)
+            self.phases, self.ranks = sorted(phases(table)), ranks(table)
             self.chosen = self._choose(notes, merging=True)
             phase = self.chosen.phase if self.phases else None
             table = select(table, phase=phase, rank=self.chosen.rank)
@@ -307,6 +313,17 @@ def _seen(place: Place, kind: str) -> _Seen:
     except UnreadableFile as error:
         return _Seen(damage=str(error)) if kind == "run" else _Seen(old=True)  # the other reader says what it is
     return _Seen(old=True) if file is None else _Seen(file=file)
+
+
+def _twice(pieces: Sequence[Piece]) -> bool:
+    """Tell whether some tensors have rows at the same step in several pieces."""
+    for tt in dict.fromkeys(tt for piece in pieces for tt in piece.layouts):
+        layouts = [piece.layouts[tt] for piece in pieces if tt in piece.layouts]
+        layouts.sort(key=lambda one: (one.steps[0], one.steps[-1]))
+        for before, after in pairwise(layouts):
+            if after.steps[0] <= before.steps[-1] and np.isin(after.steps, before.steps).any():
+                return bool(np.isin(after.tensors, before.tensors).any())
+    return False
 
 
 def _phases(files: list[File]) -> set[str]:
