@@ -48,10 +48,10 @@ NEEDS = [
     ("sklearn", "scikit-learn", "analysis", "from tandv.analysis import representations as r; r.project(H, 'a')"),
     ("ruptures", "ruptures", "analysis", CHANGE_POINTS),
     ("ruptures", "ruptures", "analysis", "from tandv.analysis.transitions import segments; segments.breaks(X[:, 0])"),
-    ("plotly", "plotly", "page", "from tandv import page; page.document({'a': [1.0]})"),
     ("starlette", "starlette and uvicorn", "page", "import tandv; tandv.view(LOG)"),
     ("uvicorn", "starlette and uvicorn", "page", "import tandv; tandv.view(LOG)"),
     ("anywidget", "anywidget", "page", "import tandv.page.widget"),
+    ("starlette", "starlette and uvicorn", "page", "from tandv import page; page.show({'a': [1.0]})"),
     ("ray", "ray", "cluster", "from tandv.checkpoints import on_ray; on_ray()"),
     ("orbax", "orbax-checkpoint", "orbax", "from tandv.checkpoints import weights; list(weights('saved'))"),
 ]  # fmt: skip

@@ -25,11 +25,10 @@ def check(out: Path | None, page: bool) -> None:
         stop(f"--out {out} must end in one of {', '.join(WRITERS)}", USAGE)
     if out is not None and not out.absolute().parent.is_dir():
         stop(f"there is no folder {out.absolute().parent} for --out {out.name}; make it first", USAGE)
-    needs = "plotly" if page or (out and out.suffix.lower() in (".html", ".htm")) else ""
-    needs = needs or ("matplotlib" if out and out.suffix.lower() in PICTURES else "")
-    if needs and find_spec(needs) is None:
-        extra = {"plotly": "page", "matplotlib": "viz"}[needs]
-        stop(str(missing(needs, extra, "this")), NOTHING)
+    if page and (lacking := [package for package in ("starlette", "uvicorn") if find_spec(package) is None]):
+        stop(str(missing(" and ".join(lacking), "page", "this")), NOTHING)
+    if out and out.suffix.lower() in PICTURES and find_spec("matplotlib") is None:
+        stop(str(missing("matplotlib", "viz", "this")), NOTHING)
 
 
 def save(found: Results, out: Path, title: str, **choices: Any) -> None:
@@ -79,11 +78,7 @@ def as_json(found: Results) -> str:
     from tandv.page.content import content
 
     whole = content(found.curves, transitions=found.transitions)
-    names = [run["name"] for run in whole["runs"]]
-    for part in ("transitions", "summary"):
-        whole[part] = [{**one, "run": names[one["run"]]} for one in whole[part]]
-    kept = {part: whole[part] for part in ("runs", "summary", "transitions")}
-    return json.dumps({**kept, "warnings": found.warnings}, ensure_ascii=False, allow_nan=False)
+    return json.dumps({**whole, "warnings": found.warnings}, ensure_ascii=False, allow_nan=False)
 
 
 def _page(found: Results, out: Path, title: str, choices: dict[str, Any]) -> None:

@@ -5,7 +5,6 @@
 'metrics.html'
 """
 
-from tandv.page.document import document, save
-from tandv.page.loopback import show
+from tandv.page.document import document, save, show
 
 __all__ = ["document", "save", "show"]

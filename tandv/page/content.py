@@ -1,4 +1,4 @@
-"""What a page shows, as plain data: runs, their metrics, a summary of each curve, and transitions.
+"""Curves as plain data for other programs: the values of each run, a summary of each curve, and transitions.
 
 >>> float(content({"loss": [2.0, 1.0, 1.5]})["summary"][0]["smallest"])
 1.0
@@ -6,17 +6,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from tandv.curves.runs import Runs, as_runs, metrics_of
-from tandv.glossary import meaning
-from tandv.messages import check_choices
-
-Axis = Literal["linear", "log"]
+from tandv.curves.runs import Runs, as_runs
 
 if TYPE_CHECKING:
     from tandv.analysis.transitions import Transition
@@ -24,35 +20,21 @@ if TYPE_CHECKING:
     Marks = Sequence[Transition] | Mapping[str, Sequence[Transition]]
 
 
-def content(
-    curves: Runs,
-    *,
-    transitions: Marks = (),
-    title: str = "",
-    rule: str = "",
-    axis: Axis = "linear",
-    notes: Iterable[str] = (),
-) -> dict[str, Any]:
-    """Return everything on a page in the form that JSON can hold: NaN is None, infinity a text.
+def content(curves: Runs, *, transitions: Marks = ()) -> dict[str, Any]:
+    """Return curves, what they come to and their transitions in the form that JSON can hold.
+
+    NaN is None, infinity a text.
+
+    >>> content({"loss": [2.0, float("inf")]})["runs"]
+    [{'name': '', 'steps': [0, 1], 'values': {'loss': [2.0, 'inf']}}]
 
     Args:
         curves: the curves of a run, or a dict of them by the run's name.
-        transitions: transitions to mark; of several runs, a dict of them by the run's name.
-        title: the title of the page.
-        rule: how the transitions were detected, in words.
-        axis: the scale of the step axis that is shown first.
-        notes: lines of text below the charts.
+        transitions: transitions of the curves; of several runs, a dict of them by the run's name.
     """
-    check_choices(axis=(axis, Axis))
     runs = as_runs(curves)
-    marks = transitions if isinstance(transitions, Mapping) else {next(iter(runs), ""): transitions}
-    shown = metrics_of(runs) if runs else []
-    names = list(dict.fromkeys(name for table in runs.values() for name in table.columns))
+    marks = marks_of(runs, transitions)
     return {
-        "title": title,
-        "axis": axis,
-        "rule": rule,
-        "notes": list(notes),
         "runs": [
             {
                 "name": name,
@@ -61,18 +43,25 @@ def content(
             }
             for name, table in runs.items()
         ],
-        "metrics": [{"name": name, "meaning": meaning(name), "shown": name in shown} for name in names],
         "summary": [
             {"run": run, "metric": metric, **summary(table[metric])}
-            for run, table in enumerate(runs.values())
+            for run, table in runs.items()
             for metric in table.columns
         ],
         "transitions": [
-            {"run": run, "metric": one.quantity, **_as_dict(one)}
-            for run, name in enumerate(runs)
-            for one in marks.get(name, ())
+            {"run": run, "metric": one.quantity, **_as_dict(one)} for run in runs for one in marks.get(run, ())
         ],
     }
+
+
+def marks_of(runs: Mapping[str, pd.DataFrame], transitions: Marks) -> Mapping[str, Sequence[Transition]]:
+    """Return transitions by the name of their run.
+
+    Args:
+        runs: the curves of each run by its name.
+        transitions: those of the first run, or a dict of them by the run's name.
+    """
+    return transitions if isinstance(transitions, Mapping) else {next(iter(runs), ""): transitions}
 
 
 def summary(curve: pd.Series) -> dict[str, Any]:

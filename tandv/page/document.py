@@ -1,30 +1,20 @@
-"""The page as one HTML file with its data, styles, scripts and Plotly; it loads nothing.
-
-Its content security policy allows only its own scripts, by their hashes, and no requests, so that markup that might get
-into it through a name cannot run.
-"""
+"""Curves of one or several runs as a page: one file that works offline, or served on this machine until Ctrl-C."""
 
 from __future__ import annotations
 
-import html
-import json
 import os
-from base64 import b64encode
-from collections.abc import Iterable
-from hashlib import sha256
-from importlib.resources import files
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING
 
-from tandv.curves.runs import Runs
-from tandv.messages import missing
-from tandv.page.content import Axis, content
+from tandv.curves.runs import Runs, as_runs
+from tandv.messages import check_choices
+from tandv.page.answers import Answers, CurvesOnly, Run
+from tandv.page.answers.curves_of_a_run import Axis
+from tandv.page.content import marks_of
 
 if TYPE_CHECKING:
     from tandv.page.content import Marks
-
-SCRIPTS = ("numbers.js", "charts.js", "downloads.js", "details.js", "page.js")
 
 
 def document(
@@ -47,22 +37,13 @@ def document(
         title: the title of the page.
         rule: how the transitions were detected, in words.
         axis: the scale of the step axis that is shown first.
-        notes: lines of text below the charts.
-
-    Raises ModuleNotFoundError without Plotly.
+        notes: lines of text above the charts.
     """
-    data = content(curves, transitions=transitions, title=title, rule=rule, axis=axis, notes=notes)
-    # A browser interprets </script> and <!-- even inside the text of a script.
-    text = json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    plotly, script = _plotly(), _script()
-    return Template(_part("page.html")).substitute(
-        title=html.escape(title),
-        policy=policy(plotly, script),
-        style=_part("page.css"),
-        data=text,
-        plotly=plotly,
-        script=script,
-    )
+    from tandv.page import one_file
+    from tandv.page.pooled import pooled
+
+    answers = _answers(curves, transitions, title, rule, axis, notes)
+    return one_file.document(pooled(answers), title)
 
 
 def save(
@@ -87,9 +68,7 @@ def save(
         title: the title of the page.
         rule: how the transitions were detected, in words.
         axis: the scale of the step axis that is shown first.
-        notes: lines of text below the charts.
-
-    Raises ModuleNotFoundError without Plotly.
+        notes: lines of text above the charts.
     """
     path = Path(path)
     page = document(curves, transitions=transitions, title=title, rule=rule, axis=axis, notes=notes)
@@ -97,26 +76,54 @@ def save(
     return path
 
 
-def policy(*scripts: str) -> str:
-    """Return the content security policy of a page: only `scripts` may run, and nothing may be fetched."""
-    hashes = " ".join(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts)
-    return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
-        "base-uri 'none'; form-action 'none'"
+def show(
+    curves: Runs,
+    *,
+    browser: bool = True,
+    port: int = 0,
+    say: Callable[[str], None] = print,
+    transitions: Marks = (),
+    title: str = "Checkpoints",
+    rule: str = "",
+    axis: Axis = "linear",
+    notes: Iterable[str] = (),
+) -> None:
+    """Serve a page on this machine and open it in the browser, until Ctrl-C.
+
+    >>> def print_then_interrupt(line):
+    ...     print(line.partition(":")[0])
+    ...     raise KeyboardInterrupt  # as Ctrl-C does
+    >>> show({"loss": [2.0, 1.0]}, browser=False, say=print_then_interrupt)
+    The page is ready; open it in a browser
+
+    Args:
+        curves: the curves of a run, or a dict of them by the run's name.
+        transitions: transitions to mark; of several runs, a dict of them by the run's name.
+        title: the title of the page.
+        rule: how the transitions were detected, in words.
+        axis: the scale of the step axis that is shown first.
+        notes: lines of text above the charts.
+        browser: whether to open it in a browser; otherwise its address is only printed.
+        port: the port to listen on; 0 takes any that is free.
+        say: a function that prints a line of text.
+
+    Raises OSError if the port is not free, ModuleNotFoundError without the packages of tandv[page].
+    """
+    answers = _answers(curves, transitions, title, rule, axis, notes)
+    from tandv.page.server import serve
+
+    serve(answers, title=title, port=port, browser=browser, idle=0, say=say)
+
+
+def _answers(
+    curves: Runs, transitions: Marks, title: str, rule: str, axis: Axis, notes: Iterable[str]
+) -> Answers:
+    check_choices(axis=(axis, Axis))
+    runs, words = as_runs(curves), list(notes)
+    marks = marks_of(runs, transitions)
+    return Answers(
+        [
+            Run(CurvesOnly(table, name, list(marks.get(name, ())), rule, title, words, axis))
+            for name, table in runs.items()
+        ]
     )
-
-
-def _plotly() -> str:
-    try:
-        from plotly.offline import get_plotlyjs
-    except ModuleNotFoundError as error:
-        raise missing("plotly", "page", "the page") from error
-    return get_plotlyjs().replace("\r\n", "\n")  # browsers normalise line ends before they hash
-
-
-def _script() -> str:
-    return "(() => {\n'use strict';\n" + "".join(_part(name) for name in SCRIPTS) + "})();\n"
-
-
-def _part(name: str) -> str:
-    return files("tandv.page").joinpath(name).read_text(encoding="utf-8")

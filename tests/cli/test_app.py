@@ -19,7 +19,7 @@ def test_version_and_help():
     assert listed.exit_code == 0 and "demo" in listed.output
 
 
-HEAVY = "{'torch', 'jax', 'numpy', 'pandas', 'matplotlib', 'scipy', 'plotly', 'pyarrow'}"
+HEAVY = "{'torch', 'jax', 'numpy', 'pandas', 'matplotlib', 'scipy', 'starlette', 'pyarrow'}"
 SAYS_WHAT_IS_HEAVY = f"import atexit, sys\natexit.register(lambda: print(sorted({HEAVY} & set(sys.modules))))\n"
 
 

@@ -180,7 +180,7 @@ def test_curves_need_no_framework_and_no_learning_library(tmp_path):
 import sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "jax", "sklearn", "ruptures", "plotly", "IPython", "ipywidgets"):
+        if name.partition(".")[0] in ("torch", "jax", "sklearn", "ruptures", "starlette", "IPython", "ipywidgets"):
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Absent())
 from tandv.dossier import write_dossier

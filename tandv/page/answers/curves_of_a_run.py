@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from tandv.place import Place
 if TYPE_CHECKING:
     from tandv.analysis.transitions import Transition
 
+Axis = Literal["linear", "log"]
 FINITE, NAN, INFINITE, MINUS_INFINITE, NO_VALUE = 0, 1, 2, 3, 8  # states of a value
 REST = 10  # times as long as reading took, before the curves of a run that goes on are read again
 TOGETHER = 12  # curves shown at first
@@ -71,6 +72,7 @@ class CurvesOnly:
         rule: how the transitions were found, in words.
         title: the title of the page.
         notes: sentences below the charts.
+        axis: the scale of the step axis that is shown first.
     """
 
     version = 1
@@ -84,8 +86,10 @@ class CurvesOnly:
         rule: str = "",
         title: str = "",
         notes: Sequence[str] = (),
+        axis: Axis = "linear",
     ):
         self.name, self.transitions, self.rule, self.title, self.notes = name, transitions, rule, title, list(notes)
+        self.axis = axis
         self.curves = RunCurves(None)
         self.curves.table = as_curves(curves).sort_index()
 

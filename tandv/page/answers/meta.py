@@ -39,7 +39,7 @@ def meta(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
     if isinstance(source, CurvesOnly):
         steps = run.curves.table.index.to_numpy(np.float64)
         nothing = {"types": {}, "metrics": [], "low": 0, "high": 0, "phases": [], "phase": None, "ranks": []}
-        return {**head, **nothing, "holds": "curves", "rank": None, "formats": {}, "start": {}}, [steps]
+        return {**head, **nothing, "holds": "curves", "rank": None, "formats": {}, "start": {"axis": source.axis}}, [steps]
     low, high = source.exponents
     head["meanings"] |= {name: glossary.statistic_meaning(name) for name in source.metrics}
     about = {

@@ -1,6 +1,7 @@
 // Tables and pictures of the charts, as files.
 import { csvCell } from '../csv.js';
 import { svgPen } from '../svg.js';
+import { fileName, saveAs } from '../downloads.js';
 import { h } from '../dom.js';
 import { chartOf, linesOf, overlayOf } from './scene.js';
 import { paintItems, paintScene } from './paint.js';
@@ -13,13 +14,6 @@ const ACROSS = 3, HEAD = 26, LEGEND = 20, PIXELS = 2;
 /** More charts than that make a picture that few programs open. */
 export const MOST_CHARTS = 60;
 
-/** @param {string} name @param {Blob} blob */
-function saveAs(name, blob) {
-  const link = h('a', { href: URL.createObjectURL(blob), download: name.replace(/[^\p{L}\p{N}._-]+/gu, '_') });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-}
-
 /** A row for each step that any of the runs has; numbers as they are, so that they can be read back. @param {Charted} charted @param {string[]} metrics */
 export function chartRows(charted, metrics) {
   const lines = metrics.flatMap((metric) => linesOf(metric, charted)), several = charted.runs.length > 1;
@@ -31,7 +25,7 @@ export function chartRows(charted, metrics) {
 
 /** @param {Charted} charted @param {string} name @param {string[]} metrics */
 export function saveChartCsv(charted, name, metrics) {
-  saveAs(`${name}.csv`, new Blob([`${chartRows(charted, metrics).map((row) => row.map(csvCell).join(',')).join('\n')}\n`], { type: 'text/csv;charset=utf-8' }));
+  saveAs(new Blob([`${chartRows(charted, metrics).map((row) => row.map(csvCell).join(',')).join('\n')}\n`], { type: 'text/csv;charset=utf-8' }), `${fileName(name)}.csv`);
 }
 
 /** Paint charts with their names, side by side, and a legend of the runs. @param {Pen} pen @param {Charted} charted @param {string[]} metrics @param {{w: number, h: number}} cell @param {boolean} overlaid */
@@ -68,10 +62,10 @@ export async function saveCharts(kind, charted, name, metrics, cell, overlaid = 
   if (kind === 'svg') {
     const pen = svgPen(w, height, (font, text) => { g.font = font; return g.measureText(text).width; });
     paintSheet(pen, charted, shown, cell, overlaid);
-    saveAs(`${name}.svg`, new Blob([pen.text()], { type: 'image/svg+xml' }));
+    saveAs(new Blob([pen.text()], { type: 'image/svg+xml' }), `${fileName(name)}.svg`);
     return;
   }
   g.scale(PIXELS, PIXELS);
   paintSheet(g, charted, shown, cell, overlaid);
-  canvas.toBlob((blob) => { if (blob) saveAs(`${name}.png`, blob); }, 'image/png');
+  canvas.toBlob((blob) => { if (blob) saveAs(blob, `${fileName(name)}.png`); }, 'image/png');
 }
