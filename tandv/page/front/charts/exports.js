@@ -1,7 +1,7 @@
 // Tables and pictures of the charts, as files.
 import { csvCell } from '../csv.js';
 import { svgPen } from '../svg.js';
-import { fileName, saveAs } from '../downloads.js';
+import { fileName, saveFile } from '../downloads.js';
 import { h } from '../dom.js';
 import { chartOf, linesOf, overlayOf } from './scene.js';
 import { paintItems, paintScene } from './paint.js';
@@ -25,7 +25,7 @@ export function chartRows(charted, metrics) {
 
 /** @param {Charted} charted @param {string} name @param {string[]} metrics */
 export function saveChartCsv(charted, name, metrics) {
-  saveAs(new Blob([`${chartRows(charted, metrics).map((row) => row.map(csvCell).join(',')).join('\n')}\n`], { type: 'text/csv;charset=utf-8' }), `${fileName(name)}.csv`);
+  saveFile(new Blob([`${chartRows(charted, metrics).map((row) => row.map(csvCell).join(',')).join('\n')}\n`], { type: 'text/csv;charset=utf-8' }), `${fileName(name)}.csv`);
 }
 
 /** Paint charts with their names, side by side, and a legend of the runs. @param {Pen} pen @param {Charted} charted @param {string[]} metrics @param {{w: number, h: number}} cell @param {boolean} overlaid */
@@ -62,10 +62,10 @@ export async function saveCharts(kind, charted, name, metrics, cell, overlaid = 
   if (kind === 'svg') {
     const pen = svgPen(w, height, (font, text) => { g.font = font; return g.measureText(text).width; });
     paintSheet(pen, charted, shown, cell, overlaid);
-    saveAs(new Blob([pen.text()], { type: 'image/svg+xml' }), `${fileName(name)}.svg`);
+    saveFile(new Blob([pen.text()], { type: 'image/svg+xml' }), `${fileName(name)}.svg`);
     return;
   }
   g.scale(PIXELS, PIXELS);
   paintSheet(g, charted, shown, cell, overlaid);
-  canvas.toBlob((blob) => { if (blob) saveAs(blob, `${fileName(name)}.png`); }, 'image/png');
+  canvas.toBlob((blob) => { if (blob) saveFile(blob, `${fileName(name)}.png`); }, 'image/png');
 }
