@@ -115,9 +115,7 @@ def show(
     serve(answers, title=title, port=port, browser=browser, idle=0, say=say)
 
 
-def _answers(
-    curves: Runs, transitions: Marks, title: str, rule: str, axis: Axis, notes: Iterable[str]
-) -> Answers:
+def _answers(curves: Runs, transitions: Marks, title: str, rule: str, axis: Axis, notes: Iterable[str]) -> Answers:
     check_choices(axis=(axis, Axis))
     runs, words = as_runs(curves), list(notes)
     marks = marks_of(runs, transitions)

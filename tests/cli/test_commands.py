@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
+from in_file import held
 from tandv import page
 from tandv.checkpoints import METRICS, evaluate
 from tandv.cli import app
@@ -34,21 +35,19 @@ def tandv(*arguments, text=None, code=0):
     return done.stdout, " ".join(done.stderr.split())
 
 
-def data_of(path):
-    found = re.search(r'id="data">(.*?)</script>', path.read_text(), re.DOTALL)
-    assert found
-    return json.loads(found[1])
+def transitions_in(path):
+    return held(path.read_text())[0][0]["transitions"]
 
 
 def test_one_command_makes_a_page_of_all_metrics(run, tmp_path):
     out = tmp_path / "page.html"
     written, said = tandv("checkpoints", run, "--metrics", "all", "--out", out)
     assert (written, said.endswith(f"Written: {out}")) == ("", True)
-    data = data_of(out)
-    assert [one["name"] for one in data["metrics"]] == list(METRICS)
-    assert data["runs"][0]["values"]["spectral"] == list(SPECTRAL.values())
-    assert data["title"].endswith("/run")
-    assert data["rule"] == "faster than before and after"
+    [(head, (steps, values, _))] = held(out.read_text())
+    assert head["curves"]["names"] == list(METRICS)
+    assert dict(zip(steps, values[list(METRICS).index("spectral")], strict=True)) == SPECTRAL
+    assert head["meta"]["title"].endswith("/run")
+    assert head["transitions"]["rule"] == "faster than before and after"
 
 
 def test_json_is_for_machines(run):
@@ -71,8 +70,9 @@ def test_the_ending_says_what_is_written(run, tmp_path, ending):
 def test_several_runs_are_compared(run, tmp_path):
     save_run(tmp_path / "other", 2.0)
     tandv("checkpoints", run, tmp_path / "other", "--metrics", "spectral", "--out", tmp_path / "a.html")
-    runs = data_of(tmp_path / "a.html")["runs"]
-    assert [(one["name"], one["values"]["spectral"]) for one in runs] == [("run", [1, 6, 11]), ("other", [2, 12, 22])]
+    runs = held((tmp_path / "a.html").read_text())
+    assert [head["meta"]["name"] for head, _ in runs] == ["run", "other"]
+    assert [values.tolist() for _, (_, values, _) in runs] == [[[1, 6, 11]], [[2, 12, 22]]]
     tandv("checkpoints", run, tmp_path / "other", "--metrics", "spectral", "--out", tmp_path / "a.csv")
     table = read_curves(tmp_path / "a.csv")
     assert table["spectral (other)"].to_dict() == {0: 2.0, 5: 12.0, 10: 22.0}
@@ -84,13 +84,13 @@ def test_a_transition_is_said_and_marked(tmp_path):
         save_file({"w.weight": np.eye(3) * (1.0 if step < 10 else 5.0)}, tmp_path / f"step_{step}.safetensors")
     _, said = tandv("checkpoints", tmp_path, "--metrics", "spectral", "--out", tmp_path / "a.html")
     assert "1 transition: spectral steps 9 to 10 1 → 5" in said
-    assert [one["metric"] for one in data_of(tmp_path / "a.html")["transitions"]] == ["spectral"]
+    assert [one["curve"] for one in transitions_in(tmp_path / "a.html")["found"]] == ["spectral"]
     tandv("checkpoints", tmp_path, "--metrics", "spectral", "--detector", "none", "--out", tmp_path / "b.html")
-    assert data_of(tmp_path / "b.html")["transitions"] == []
+    assert transitions_in(tmp_path / "b.html")["found"] == []
     rule = ("--detector", "relative_jumps")
     tandv("checkpoints", tmp_path, "--metrics", "spectral", *rule, "--out", tmp_path / "c.html")
-    data = data_of(tmp_path / "c.html")
-    assert ([one["step"] for one in data["transitions"]], data["rule"]) == (
+    data = transitions_in(tmp_path / "c.html")
+    assert ([one["step"] for one in data["found"]], data["rule"]) == (
         [10],
         "neighbours that differ by more than 20 %",
     )
@@ -152,9 +152,9 @@ def test_a_broken_checkpoint_is_a_warning_and_on_the_page(run, tmp_path):
     (run / "step_7.safetensors").write_bytes(b"\x00")
     _, said = tandv("checkpoints", run, "--metrics", "spectral", "--out", tmp_path / "a.html")
     assert "Warning: step_7.safetensors:" in said
-    data = data_of(tmp_path / "a.html")
-    assert data["runs"][0]["values"]["spectral"] == [1.0, 6.0, None, 11.0]
-    assert data["notes"][0].startswith("step_7.safetensors:")
+    [(head, (_, values, state))] = held((tmp_path / "a.html").read_text())
+    assert values[0, [0, 1, 3]].tolist() == [1.0, 6.0, 11.0] and state.tolist() == [[0, 0, 8, 0]]
+    assert head["meta"]["notes"][0].startswith("step_7.safetensors:")
     assert "WARNING step_7.safetensors" in log_path().read_text()
 
 
@@ -162,7 +162,7 @@ def test_what_is_left_out_is_said_once(run, tmp_path):
     (run / "last.safetensors").write_bytes((run / "step_0.safetensors").read_bytes())
     _, said = tandv("checkpoints", run, "--metrics", "spectral", "--out", tmp_path / "a.html")
     assert said.count("last.safetensors: no step number in the name") == 1
-    assert len(data_of(tmp_path / "a.html")["notes"]) == 1
+    assert len(held((tmp_path / "a.html").read_text())[0][0]["meta"]["notes"]) == 1
 
 
 @pytest.mark.parametrize(

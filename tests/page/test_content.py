@@ -37,20 +37,14 @@ def test_values_too_large_for_a_mean_do_no_harm():
 
 def test_everything_is_json():
     curves = {"step": [0, 1, 2], "loss": [1.0, np.nan, np.inf], "other": [-np.inf, 2.0, 3.0]}
-    found = content(curves, transitions=[STEP], title="a", notes=["b"])
+    found = content(curves, transitions=[STEP])
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["runs"][0]["values"] == {"loss": [1.0, None, "inf"], "other": ["-inf", 2.0, 3.0]}
     evidence = {"effect": 8.0, "p": 0.01}
     places = {"start": 2, "step": 3, "end": 4, "before": 2.0, "after": 1.0}
-    assert found["transitions"] == [{"run": 0, "metric": "loss", **places, **evidence}]
+    assert found["transitions"] == [{"run": "", "metric": "loss", **places, **evidence}]
 
 
 def test_transitions_of_several_runs_stand_with_their_run():
     found = content({"a": {"loss": [1.0]}, "b": {"loss": [2.0]}}, transitions={"b": [STEP]})
-    assert [(one["run"], one["metric"]) for one in found["transitions"]] == [(1, "loss")]
-
-
-def test_single_tensors_are_there_to_be_chosen():
-    found = content({"rank": [1.0], "rank:fc1": [1.0]})
-    assert [(one["name"], one["shown"]) for one in found["metrics"]] == [("rank", True), ("rank:fc1", False)]
-    assert found["metrics"][1]["meaning"].endswith("of fc1 alone")
+    assert [(one["run"], one["metric"]) for one in found["transitions"]] == [("b", "loss")]

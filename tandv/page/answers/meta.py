@@ -38,8 +38,9 @@ def meta(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
     }
     if isinstance(source, CurvesOnly):
         steps = run.curves.table.index.to_numpy(np.float64)
+        where = {"axis": source.axis}
         nothing = {"types": {}, "metrics": [], "low": 0, "high": 0, "phases": [], "phase": None, "ranks": []}
-        return {**head, **nothing, "holds": "curves", "rank": None, "formats": {}, "start": {"axis": source.axis}}, [steps]
+        return {**head, **nothing, "holds": "curves", "rank": None, "formats": {}, "start": where}, [steps]
     low, high = source.exponents
     head["meanings"] |= {name: glossary.statistic_meaning(name) for name in source.metrics}
     about = {
