@@ -51,7 +51,7 @@ CALLS: dict[str, tuple] = {
     "curves.mean_and_band": ([RUN, RUN],),
     "demo.run": (),
     "dossier.write_dossier": (RUN,),
-    "page.content.content": (RUN,),
+    "page.answers.CurvesOnly": (RUN,),
     "page.document": (RUN,),
     "page.save": (RUN, "page.html"),
     "page.show": (RUN,),

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tandv.curves.runs import Runs, as_runs
-from tandv.messages import check_choices
 from tandv.page.answers import Answers, CurvesOnly, Run
 from tandv.page.answers.curves_of_a_run import Axis
 from tandv.page.content import marks_of
@@ -116,7 +115,6 @@ def show(
 
 
 def _answers(curves: Runs, transitions: Marks, title: str, rule: str, axis: Axis, notes: Iterable[str]) -> Answers:
-    check_choices(axis=(axis, Axis))
     runs, words = as_runs(curves), list(notes)
     marks = marks_of(runs, transitions)
     return Answers(

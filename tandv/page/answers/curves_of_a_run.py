@@ -13,6 +13,7 @@ import pandas as pd
 from tandv.curves import Curves, as_curves, run_curves
 from tandv.curves.of_run import is_loss, nan_is_given
 from tandv.curves.runs import metrics_of
+from tandv.messages import check_choices
 from tandv.place import Place
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class CurvesOnly:
         axis: Axis = "linear",
     ):
         self.name, self.transitions, self.rule, self.title, self.notes = name, transitions, rule, title, list(notes)
+        check_choices(axis=(axis, Axis))
         self.axis = axis
         self.curves = RunCurves(None)
         self.curves.table = as_curves(curves).sort_index()
