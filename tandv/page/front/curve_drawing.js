@@ -68,7 +68,7 @@ export function transitionLabels(g, b, found, look) {
 }
 
 /** Where curves are not finite, as pixels: each curve has a level of its own, counted from the bottom. @param {Box} b @param {Series[]} all @param {import('./types').Ctx} ctx */
-function gapsOf(b, all, ctx) {
+function stripsOf(b, all, ctx) {
   return all.filter((s) => s.gaps.length).slice(0, Math.floor(b.h / 2 / STRIP_HEIGHT)).map((s, level) => ({
     subject: s.scale === LAYER ? `${s.name.slice(s.name.indexOf(' of ') + 4)} has` : `${s.name} is`, y: b.y + b.h - (level + 1) * STRIP_HEIGHT,
     gaps: s.gaps.map((gap) => ({ kind: gap.kind, x0: Math.max(b.x, ctx.x(gap.from - 0.5, b)), x1: Math.min(b.x + b.w, ctx.x(gap.to + 0.5, b)) })).filter((gap) => gap.x1 > gap.x0),
@@ -77,7 +77,7 @@ function gapsOf(b, all, ctx) {
 const inkOf = (/** @type {Look} */ look, /** @type {'nan'|'inf'} */ kind) => (kind === 'nan' ? look.nan : look.inf);
 /** Strips at the bottom where a curve is NaN ("/") or infinite ("\"). @param {Pen} g @param {Box} b @param {Series[]} all @param {import('./types').Ctx} ctx */
 export function gapStrips(g, b, all, ctx) {
-  for (const { y, gaps } of gapsOf(b, all, ctx)) for (const gap of gaps) {
+  for (const { y, gaps } of stripsOf(b, all, ctx)) for (const gap of gaps) {
     const ink = inkOf(ctx.look, gap.kind), w = Math.max(3, gap.x1 - gap.x0);
     g.fillStyle = faded(ink, 0.18); g.fillRect(gap.x0, y, w, STRIP_HEIGHT - 1);
     hatch(g, { x: gap.x0, y, w, h: STRIP_HEIGHT - 1 }, gap.kind === 'nan' ? '/' : '\\', ink, 5, 2);
@@ -85,7 +85,7 @@ export function gapStrips(g, b, all, ctx) {
 }
 /** Which curve the lowest strip is about. @param {Pen} g @param {Box} b @param {Series[]} all @param {import('./types').Ctx} ctx */
 export function gapLabel(g, b, all, ctx) {
-  const strips = gapsOf(b, all, ctx), [first] = strips;
+  const strips = stripsOf(b, all, ctx), [first] = strips;
   if (!first?.gaps.length) return;
   const widest = first.gaps.reduce((a, c) => (c.x1 - c.x0 > a.x1 - a.x0 ? c : a)), more = strips.length > 1 ? ` (and ${strips.length - 1} more)` : '';
   const text = `${first.subject} ${widest.kind === 'nan' ? 'NaN' : first.subject.endsWith(' has') ? 'infinity' : 'infinite'}${more}`, w = g.measureText(text).width;

@@ -28,7 +28,7 @@ export function heatPixels(px, w, h, of) {
   }
   if (!flagged) return;
   heightened(px, marks, w, h, Math.round(NARROWEST * of.size));
-  hatched(px, marks, w, h, of);
+  hatchedMarks(px, marks, w, h, of);
   outline(px, marks, w, h, of, h / rows >= 3 * of.size);
 }
 
@@ -98,7 +98,7 @@ function heightened(px, marks, w, h, least) {
 }
 
 /** Hatch what is not finite, dot what was not logged. What is too small for a hatching is filled. @param {Uint32Array} px @param {Uint8Array} marks @param {number} w @param {number} h @param {HeatPicture} of */
-function hatched(px, marks, w, h, of) {
+function hatchedMarks(px, marks, w, h, of) {
   const { inks, size } = of, period = PERIOD * size, tall = new Uint8Array(w * h);
   for (let x = 0; x < w; x++) for (let y = h - 1; y >= 0; y--) {  // how far a mark reaches down, then up again
     const k = y * w + x;
