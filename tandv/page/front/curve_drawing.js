@@ -12,11 +12,11 @@ import { plainTicks, powerTicks } from './ticks.js';
 
 export const STRIP_HEIGHT = 7;  // pixels that a strip of what is not finite is high
 
-/** Ticks between two ends; on a logarithmic axis these are log2 of the values. @param {[number, number]} ends @param {number} height @param {boolean} log @returns {Axis} */
-export function axisOf([low, high], height, log) {
+/** Ticks between two ends; on a logarithmic axis these are log2 of the values. @param {[number, number]} ends @param {number} height @param {boolean} log @param {boolean} [powers] whether powers of two are written as such @returns {Axis} */
+export function axisOf([low, high], height, log, powers = true) {
   const most = Math.max(2, height / 24);
   if (!log) return { low, high, ticks: plainTicks(low, high, most) };
-  const whole = powerTicks(low, high, most);
+  const whole = powerTicks(low, high, most, powers ? undefined : (n) => short(2 ** n, 3));
   if (whole.length >= 2) return { low, high, ticks: whole };
   return { low, high, ticks: plainTicks(2 ** low, 2 ** high, most).filter((t) => t.at > 0).map((t) => ({ at: Math.log2(t.at), text: t.text })) };
 }

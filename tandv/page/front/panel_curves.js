@@ -101,7 +101,7 @@ export function curvesPanel(ctx) {
   /** All but the lines. @param {Pen} g */
   function around(g) {
     const look = ctx.look, on = shown(), scale = left(), one = on.find((s) => s.scale === scale);
-    if (scale && one) leftAxis(g, p.box, axisOf(ends(scale), p.box.h, logged(scale)), on.filter((s) => s.scale === scale && !s.ghost).length === 1 ? colour(one) : look.muted, look);
+    if (scale && one) leftAxis(g, p.box, axisOf(ends(scale), p.box.h, logged(scale), false), on.filter((s) => s.scale === scale && !s.ghost).length === 1 ? colour(one) : look.muted, look);
     if (on.some((s) => s.scale === LAYER)) rightAxis(g, p.box, axisOf(ends(LAYER), p.box.h, layerLog()), look.alarm);
     g.strokeStyle = look.edge; g.beginPath(); g.moveTo(p.box.x - 0.5, p.box.y); g.lineTo(p.box.x - 0.5, p.box.y + p.box.h + 0.5); g.lineTo(p.box.x + p.box.w, p.box.y + p.box.h + 0.5); g.stroke();
     transitionBands(g, p.box, bands());

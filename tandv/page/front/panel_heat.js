@@ -62,7 +62,7 @@ export function heatPanel(ctx, which = 'heat') {
     p.title.textContent = which === 'otherHeat' ? ctx.meta.runs[v.other] ?? '' : v.compare === 'side' && v.other >= 0 ? `${ctx.meta.name} · ${v.metric}` : `${v.tt} · ${v.metric}`;
     p.title.title = ctx.meta.meanings[v.metric] ?? '';
     p.more.title = d ? about(d, to - from, span.b - span.a) : '';
-    p.more.replaceChildren(...(d ? [p.more.title] : []), swatches(ctx.look, seen(d), ctx.look.formats[v.format], v.format));
+    p.more.replaceChildren(...(d ? [p.more.title] : []), swatches(ctx.look, seen(d, from, to), ctx.look.formats[v.format], v.format));
     paint(p.fresh(), p.dpr());
   };
   /** @param {HeatAnswer} d @param {number} rows @param {number} steps */
@@ -70,16 +70,14 @@ export function heatPanel(ctx, which = 'heat') {
     const v = ctx.state.view, words = [];
     if (v.other >= 0 && v.compare === 'difference') words.push(`divided by ${ctx.meta.runs[v.other]}; ${d.parted === null ? 'they do not part' : `they part at step ${whole(d.parted)}`}`);
     else if (d.base) words.push(d.base);
-    words.push(`${whole(rows)} layers × ${whole(steps)} steps`);
+    words.push(`${whole(rows)} layer${rows === 1 ? '' : 's'} × ${whole(steps)} step${steps === 1 ? '' : 's'}`);
     if (d.pooled > 1) words.push(`largest of ${d.pooled} steps a column`);
     return words.join(' · ');
   }
-  /** Which marks occur. @type {WeakMap<HeatAnswer, number>} */ const occurring = new WeakMap();
-  /** @param {HeatAnswer|null} d */
-  function seen(d) {
-    if (!d) return 0;
-    let all = occurring.get(d);
-    if (all === undefined) { all = 0; for (let k = 0; k < d.flags.length; k++) all |= d.flags[k]; occurring.set(d, all); }
+  /** Which marks occur in the layers shown. @param {HeatAnswer|null} d @param {number} from @param {number} to */
+  function seen(d, from, to) {
+    let all = 0;
+    if (d) for (let k = from * d.cols; k < to * d.cols; k++) all |= d.flags[k];
     return all;
   }
 
@@ -87,7 +85,7 @@ export function heatPanel(ctx, which = 'heat') {
     const g = p.freshOver(), b = p.box, look = ctx.look, row = ctx.row(), y = ctx.y(row, b);
     const [from, to] = ctx.rows(), span = ctx.span(), w = Math.max(9, b.w / (span.b - span.a) + 6), h = Math.max(9, b.h / (to - from) + 6);
     const lines = ctx.lines(b, true);  // they leave the cell free where they would cross: what happened at one step is seen
-    cursorLines(g, b, lines, look, lines.x === null ? null : { x: lines.x - w / 2, y: y - h / 2, w, h });
+    cursorLines(g, b, lines, look, lines.x === null || w > 40 || h > 40 ? null : { x: lines.x - w / 2, y: y - h / 2, w, h });
     if (row < 0 || y < b.y || y > b.y + b.h) return;
     const name = fitted(ctx.layers()[row], b.x - 14, (t) => g.measureText(t).width);  // what is chosen is named where it stands
     g.fillStyle = look.panel;
