@@ -5,15 +5,15 @@
 /** One cell: names that a spreadsheet would run as a formula get an apostrophe; what is missing is empty. @param {string|number|null|undefined} value */
 export function csvCell(value) {
   if (value === null || value === undefined) return '';
-  if (typeof value === 'number') return Number.isNaN(value) ? 'nan' : Number.isFinite(value) ? digits(value) : value > 0 ? 'inf' : '-inf';
+  if (typeof value === 'number') return Number.isNaN(value) ? 'nan' : Number.isFinite(value) ? String(value) : value > 0 ? 'inf' : '-inf';
   const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
   return /[",\n\r]/.test(text) || text.startsWith("'") ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** All digits of a number; of a float32 the fewest that read back as the same one. @param {number} value */
-function digits(value) {
-  if (Math.fround(value) === value) for (const n of [6, 7, 8]) if (Math.fround(+value.toPrecision(n)) === value) return String(+value.toPrecision(n));
-  return String(value);
+/** A float32 in the fewest digits that read back as the same one. @param {number} value */
+export function fewestDigits(value) {
+  for (const n of [6, 7, 8]) if (Math.fround(+value.toPrecision(n)) === value) return +value.toPrecision(n);
+  return value;
 }
 
 /**

@@ -2,6 +2,7 @@
 import uPlot from './vendor/uPlot.js';
 import { aligned, LAYER, LOSSES, layerSeries, reducedTo, scaleName, seriesOf, pointAt, valueText } from './curve_series.js';
 import { curveChips } from './curve_chips.js';
+import { fewestDigits } from './csv.js';
 import { STRIP_HEIGHT, axisOf, gapLabel, gapStrips, leftAxis, lines, rightAxis, transitionBands, transitionLabels } from './curve_drawing.js';
 import { h } from './dom.js';
 import { LEFT, RIGHT, cursorLines, panel } from './frame.js';
@@ -144,7 +145,7 @@ export function curvesPanel(ctx) {
       if (!on.length) return null;
       const columns = on.flatMap((s) => { const label = `${s.name}${s.ghost ? ` (${ctx.meta.runs[ctx.state.view.other]})` : ''}`; return s.low ? [{ label: `${label}, smallest`, s, values: s.low }, { label: `${label}, largest`, s, values: s.y }] : [{ label, s, values: s.y }]; });
       const steps = [...new Set(on.flatMap((s) => Array.from(s.steps)))].filter((step) => step >= first && step <= last).sort((a, b) => a - b);
-      const maps = columns.map(({ s, values }) => new Map(Array.from(s.steps, (step, k) => [step, values[k] ?? { 'NaN': NaN, '∞': Infinity }[valueText(s, k, () => '')] ?? null])));
+      const maps = columns.map(({ s, values }) => new Map(Array.from(s.steps, (step, k) => { const v = values[k]; return [step, v !== null ? (s.scale === LAYER ? fewestDigits(v) : v) :  { 'NaN': NaN, '∞': Infinity }[valueText(s, k, () => '')] ?? null]; })));
       return { about: `curves from step ${first} to ${last}${on.some((s) => s.low) ? '; the statistic of the layer is the largest and the smallest of a column of steps, which is named by its first' : ''}`, rows: [['step', ...columns.map((c) => c.label)], ...steps.map((step) => [step, ...maps.map((map) => map.get(step))])] };
     },
   };

@@ -1,5 +1,6 @@
 // Exponents × steps of the chosen tensor: lanes for NaN, infinity and zero, and the limits of a format as named lines.
 import { mixed, pixelOf } from './colour.js';
+import { fewestDigits } from './csv.js';
 import { LANE, exponentRange, exponentRows, limitsOf, shareOf, shareText } from './exponent_scale.js';
 import { colourKey, cursorLines, panel, stepAxis } from './frame.js';
 import { percent, power, whole } from './numbers.js';
@@ -87,7 +88,7 @@ export function exponentsPanel(ctx) {
   /** @param {Pen} g @param {import('./types').Box} b @param {ReturnType<typeof exponentRowsOf>['rows']} rows @param {{low: number, high: number}} range */
   function limits(g, b, rows, range) {
     const look = ctx.look, format = ctx.state.view.format, tone = look.formats[format] ?? look.muted;
-    const seen = limitsOf(ctx.meta.formats[format], format).map((limit) => ({ ...limit, y: rows.y(Math.log2(limit.value)), e: Math.log2(limit.value) })).filter((limit) => limit.e > range.low && limit.e < range.high);
+    const seen = limitsOf(ctx.meta.formats[format], format).map((limit) => ({ ...limit, y: Math.round(rows.y(Math.log2(limit.value))) + 0.5, e: Math.log2(limit.value) })).filter((limit) => limit.e > range.low && limit.e < range.high);
     g.strokeStyle = tone; g.lineWidth = 1.5;
     for (const limit of seen) { g.setLineDash(limit.dash); stroke(g, b.x, limit.y, b.x + b.w, limit.y); }
     g.setLineDash([]); g.lineWidth = 1;
@@ -128,8 +129,8 @@ export function exponentsPanel(ctx) {
       const bins = d.bins.map((e, j) => ({ e, j })).filter(({ e }) => e >= range.low && e < range.high).reverse();
       return {
         about: `${v.tt} of ${v.layer}: shares of values per power of two (in steps of 9 %)${d.pooled > 1 ? `, largest of up to ${d.pooled} steps a column` : ''}; a column is named by its first step`,
-        rows: [['exponent', ...columns.map((c) => d.starts[c])], ...lanes.map(([name, k]) => [name, ...row((c) => d.lanes[k * d.cols + c])]),
-          ...bins.map(({ e, j }) => [e, ...row((c) => shareOf(d.shares[c * n + j]))]), ['zero', ...row((c) => d.lanes[LANES.zero * d.cols + c])]],
+        rows: [['exponent', ...columns.map((c) => d.starts[c])], ...lanes.map(([name, k]) => [name, ...row((c) => fewestDigits(d.lanes[k * d.cols + c]))]),
+          ...bins.map(({ e, j }) => [e, ...row((c) => +shareOf(d.shares[c * n + j]).toPrecision(3))]), ['zero', ...row((c) => fewestDigits(d.lanes[LANES.zero * d.cols + c]))]],
       };
     },
   };

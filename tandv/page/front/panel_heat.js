@@ -1,5 +1,6 @@
 // Layers × steps of one statistic. What is not finite is hatched whatever the statistic says.
 import { keyTicks, mixed, paletteOf, pixelOf, positionOn, scaleOf } from './colour.js';
+import { fewestDigits } from './csv.js';
 import { colourKey, cursorLines, panel, stepAxis } from './frame.js';
 import { INF_FLAG, MISSING_FLAG, NAN_FLAG, OVER_FLAG, heatPixels } from './heat_pixels.js';
 import { exact, ratio, whole } from './numbers.js';
@@ -120,7 +121,7 @@ export function heatPanel(ctx, which = 'heat') {
       return {
         about: [`${v.tt}, ${v.metric}${ratios() ? ' as log2 of the ratio' : ''}`, about(d, to - from, span.b - span.a), 'a column is named by its first step'].join('; '),
         rows: [['layer', ...columns.map((c) => d.starts[c]), 'marks'],
-          ...names.slice(from, to).map((name, r) => [name, ...columns.map((c) => (d.flags[(from + r) * d.cols + c] & MISSING_FLAG ? null : d.values[(from + r) * d.cols + c])), marksOf(d, from + r, columns)])],
+          ...names.slice(from, to).map((name, r) => [name, ...columns.map((c) => (d.flags[(from + r) * d.cols + c] & MISSING_FLAG ? null : fewestDigits(d.values[(from + r) * d.cols + c]))), marksOf(d, from + r, columns)])],
       };
     },
   };

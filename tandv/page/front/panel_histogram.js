@@ -42,7 +42,8 @@ export function histogramPanel(ctx) {
       for (const [value, dash] of /** @type {[number, number[]][]} */ ([[format.max, []], [format.smallest_normal, [6, 3]], [format.vanishes_at, [2, 3]]])) {
         const e = Math.log2(value);
         if (e <= range.low || e >= range.high) continue;
-        g.setLineDash(dash); stroke(g, b.x, rows.y(e), b.x + b.w, rows.y(e));
+        const y = Math.round(rows.y(e)) + 0.5;
+        g.setLineDash(dash); stroke(g, b.x, y, b.x + b.w, y);
       }
       g.setLineDash([]); g.lineWidth = 1;
     }

@@ -1,5 +1,6 @@
 // One statistic of all layers at the cursor, in the rows of the heat map.
 import { keyTicks, mixed, positionOn, scaleOf } from './colour.js';
+import { fewestDigits } from './csv.js';
 import { cursorLines, panel } from './frame.js';
 import { INF_FLAG, MISSING_FLAG, NAN_FLAG } from './heat_pixels.js';
 import { exact, limitText, whole } from './numbers.js';
@@ -108,7 +109,7 @@ export function profilePanel(ctx) {
       if (!d || d.profile.length !== ctx.layers().length) return null;
       return {
         about: `${v.tt}, ${v.metric} of all layers shown at step ${d.step}`,
-        rows: [['layer', `step ${d.step}`, ...all.map((cell) => cell.label), 'marks'], ...ctx.layers().slice(from, to).map((name, r) => [name, d.profileFlags[from + r] & MISSING_FLAG ? null : d.profile[from + r], ...all.map((cell) => cell.profile[from + r]), marksInWords(d.profileFlags[from + r], v.format).join('; ')])],
+        rows: [['layer', `step ${d.step}`, ...all.map((cell) => cell.label), 'marks'], ...ctx.layers().slice(from, to).map((name, r) => [name, d.profileFlags[from + r] & MISSING_FLAG ? null : fewestDigits(d.profile[from + r]), ...all.map((cell) => fewestDigits(cell.profile[from + r])), marksInWords(d.profileFlags[from + r], v.format).join('; ')])],
       };
     },
   };
