@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Axis = Literal["linear", "log"]
 FINITE, NAN, INFINITE, MINUS_INFINITE, NO_VALUE = 0, 1, 2, 3, 8  # states of a value
 REST = 10  # times as long as reading took, before the curves of a run that goes on are read again
-TOGETHER = 12  # curves shown at first
+TOGETHER = 12  # curves shown at first beside a log
 
 
 class RunCurves:
@@ -115,11 +115,12 @@ def states(table: pd.DataFrame) -> np.ndarray:
     return out
 
 
-def shown(table: pd.DataFrame) -> list[str]:
+def shown(table: pd.DataFrame, most: int | None = TOGETHER) -> list[str]:
     """Return the names of the curves that are shown at first: losses before others, none of a single tensor.
 
     Args:
         table: the curves.
+        most: how many there are at most; None for all.
     """
     names = metrics_of({"": table}) if len(table.columns) else []
-    return sorted(names, key=lambda name: not is_loss(name))[:TOGETHER]
+    return sorted(names, key=lambda name: not is_loss(name))[:most]

@@ -40,7 +40,7 @@ class Run:
         self.curves = source.curves if isinstance(source, CurvesOnly) else curves or RunCurves(None)
         self.firsts = Background()
         self.transitions = Background()
-        self.rule = source.rule if isinstance(source, CurvesOnly) else RULE
+        self.rule = (source.rule if isinstance(source, CurvesOnly) else "") or RULE
         self.version = 1
         self._status = source.status
         self._dtypes: dict[str, str] = {}

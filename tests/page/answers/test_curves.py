@@ -56,6 +56,12 @@ def test_losses_are_shown_first_and_curves_of_single_tensors_are_not():
     assert len(shown(pd.DataFrame({f"m{i}": [0.0] for i in range(40)}))) == 12
 
 
+def test_of_curves_alone_all_are_shown(settled):
+    head, _ = ask(answers_of({f"m{i}": [0.0] for i in range(40)}), kind="curves")
+    assert len(head["shown"]) == 40
+    assert ask(answers_of({"loss": [1.0]}), kind="meta")[0]["transitionsRule"] == "faster than before and after"
+
+
 def test_curves_that_grow_are_read_again(tmp_path):
     run = written(tmp_path / "run", (0, {"loss": 2.0}))
     curves = RunCurves(run)
@@ -94,6 +100,14 @@ def test_transitions_that_were_found_before_are_shown_with_their_rule():
     assert head["found"] == [
         {"curve": "loss", "start": 1, "step": 2, "end": 3, "before": 2, "after": "nan", "effect": "nan", "p": "nan"}
     ]
+
+
+def test_of_very_many_curves_transitions_are_found_in_some_which_is_said(settled, monkeypatch):
+    monkeypatch.setattr("tandv.page.answers.curves.LOOKED_FOR", 1)
+    step = np.where(np.arange(50) < 30, 2.0, 0.5)
+    head, _ = ask(answers_of({"a": step, "loss": step, "b": step}), kind="transitions")
+    assert {one["curve"] for one in head["found"]} == {"loss"}
+    assert head["note"] == "transitions are looked for in 1 of 3 curves, losses first"
 
 
 def test_where_transitions_cannot_be_found_a_sentence_says_why(settled, monkeypatch):
