@@ -24,7 +24,7 @@ QUESTIONS = [
     {**HEAT, **ALL, "w": 7, "against": 1},
     {**HEAT, **ALL, "from": 3, "to": 19, "metric": "mean"},
     {"kind": "map", **TENSOR, **ALL},
-    {"kind": "map", **TENSOR, **ALL, "w": 7, "from": 2.5},
+    {"kind": "map", **TENSOR, **ALL, "w": 20, "from": 2.5},
     {"kind": "lines", **TENSOR, **ALL, "w": 7, "metrics": ["mean", "rm2"]},
     {"kind": "at", **TENSOR, "step": 30, "metric": "std"},
     {"kind": "at", **TENSOR, "step": 1000, "metric": "std"},
