@@ -210,6 +210,20 @@ def check(
     checking.check(run, fail_on, as_json, html)
 
 
+@app.command()
+def explain(
+    run: RunOrLog,
+    step: Annotated[
+        int | None, typer.Option(help="The step of the event.", show_default="the first spike of the loss")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say which tensors left their own course before a spike of the loss, or before a step: the first one first."""
+    from tandv.cli import check as checking
+
+    checking.explain(run, step, as_json)
+
+
 log_app = typer.Typer(help="Logs of runs: write one, or a part of it, as one file.", no_args_is_help=True)
 app.add_typer(log_app, name="log")
 

@@ -1,4 +1,4 @@
-"""What `tandv check` does once its options are read."""
+"""What `tandv check` and `tandv explain` do once their options are read."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,12 @@ from pathlib import Path
 import typer
 
 from tandv.analysis.findings import SEVERITIES, Examined, Finding, Severity, by_severity, examined, gravest
+from tandv.analysis.findings import explain as what_came_before
+from tandv.analysis.findings.explain import Explanation, sentence
 from tandv.analysis.findings.report import as_html
 from tandv.cli.logfile import logged
 from tandv.cli.output import USAGE, answer, stop, tell
+from tandv.messages import some
 
 EXIT = {"error": 1, "warning": 3, "note": 4}  # by the gravest finding; 2 is that nothing could be read
 
@@ -35,6 +38,37 @@ def check(run: str, fail_on: Severity, as_json: bool, html: Path | None) -> None
         counted = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
         if (worst := gravest([one for one in found.findings if one.severity in counted])) is not None:
             raise typer.Exit(EXIT[worst])
+
+
+def explain(run: str, step: int | None, as_json: bool) -> None:
+    """Print what came before a spike of the loss, or before a step."""
+    with logged(f"tandv explain {run}"):
+        try:
+            found = what_came_before(run, step)
+        except (ValueError, OSError, TypeError) as error:
+            stop(str(error), USAGE)
+        if as_json:
+            answer(json.dumps({"run": run, **found.as_dict()}, ensure_ascii=False, allow_nan=False))
+        else:
+            answer(as_sentences(found))
+
+
+def as_sentences(found: Explanation, most: int = 12) -> str:
+    """Return an explanation as lines: the event, what came before it, and how often that happens by chance."""
+    lines = [] if found.step is None else [f"Before step {found.step:,}:"]
+    lines += [f"  {number}. {sentence(one)}" for number, one in enumerate(found.departures[:most], 1)]
+    if len(found.departures) > most:
+        lines.append(f"  and {len(found.departures) - most} more")
+    lines += found.notes
+    if found.limit:
+        lines.append(
+            f"Ranked is what exceeds {found.limit:.3g} times a tensor's own chance, from {found.quiet:,} recorded "
+            f"steps "
+            "before; of runs without an event, 4 % have anything ranked."
+        )
+    if later := [one for one in found.spikes if one != found.step]:
+        lines.append(f"The loss also spikes at {some([f'{one:,}' for one in later], 5)}; --step explains another one.")
+    return "\n".join(lines)
 
 
 def as_dict(run: str, found: Examined) -> dict:

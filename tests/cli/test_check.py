@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from analysis.findings.made import from_step, log
 from typer.testing import CliRunner
@@ -84,3 +85,23 @@ def test_what_cannot_be_read_or_written_ends_with_two(call):
     told = call(HEALTHY, "--html", "nowhere/found.html")
     assert (told.exit_code, "there is no folder" in told.stderr) == (2, True)
     assert call(HEALTHY, "--fail-on", "anything").exit_code == 2
+
+
+def explained(*options):
+    return CliRunner().invoke(app, ["explain", "log.parquet", *options])
+
+
+def test_explain_ranks_what_left_its_course_and_says_how_often_that_is_chance(call):
+    size = 2.0 ** np.where(np.arange(90) < 72, 0.0, 2.0 * (np.arange(90) - 71))
+    write_parquet(log(90, {("Activation", "fc"): {"rm2": size, "max_abs": size}}), "log.parquet")
+    told = explained("--step", "80")
+    assert told.exit_code == 0, told.output
+    lines = told.stdout.splitlines()
+    assert lines[0] == "Before step 80:"
+    assert lines[1].startswith("  1. The output of 'fc' left its course at step 72, 8 steps before: ")
+    assert lines[2].startswith("Ranked is what exceeds ")
+    found = json.loads(explained("--step", "80", "--json").stdout)
+    assert (found["departures"][0]["layer"], found["departures"][0]["lead"]) == ("fc", 8)
+    assert explained().stdout == "The run has no loss in which a spike could be found; give a step.\n"
+    told = explained("--step", "99")
+    assert (told.exit_code, "step 99 is not recorded" in told.stderr) == (2, True)

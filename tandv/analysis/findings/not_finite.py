@@ -15,6 +15,7 @@ from tandv.tensor_types import ACTIVATION, GRADIENT, INPUT, OPTIMISER_STATE, WEI
 NARROW = 16  # exponents: a format whose largest value is below 2^NARROW overflows in ordinary training
 _NEAR = 6  # binades below the largest value of a format within which infinities are an overflow
 _GRADIENTS = (GRADIENT, WEIGHT_GRADIENT)
+_FEWER = 8.0  # times: a tensor with so many fewer values that are not finite comes before another
 _STEPS = 3  # before it, of which the largest magnitudes are told
 
 
@@ -33,9 +34,9 @@ def not_finite(m: Matrices) -> list[Finding]:
     outputs stayed finite (something else skipped the update), and infinities in an output that reach nothing else (a
     mask of -inf).
 
-    When it is wrong: the order of execution is a guess where modules are called in another order than they are
-    declared; what is done to an output after its module has returned shows in the next module; between recorded steps
-    nothing is seen.
+    When it is wrong: the order of execution is a guess, by the order in which modules are declared, and by the share of
+    values that are not finite, which mostly grows from layer to layer; what is done to an output after its module has
+    returned shows in the next module; between recorded steps nothing is seen.
     """
     notes: list[Finding] = []
     for step in _steps(m):
@@ -117,7 +118,7 @@ def _value(m: Matrices, one: Tensor, statistic: str, at: int) -> float:
 
 
 def _first(m: Matrices, step: _Step) -> Finding:
-    kind, layer = first = step.tensors[0]
+    kind, layer = first = _source(m, step)
     nans, infs, numel = (_value(m, first, name, step.at) for name in ("nans", "infs", "numel"))
     dtype = m.dtypes.get(first, "")
     steps = range(max(0, step.at - _STEPS), step.at + 1)
@@ -142,6 +143,27 @@ def _first(m: Matrices, step: _Step) -> Finding:
         "overflow" if overflow else "not_finite", "error", kind, layer, number, numbers, what, before,
         _advice(kind, layer, dtype, overflow), evidence,
     )  # fmt: skip
+
+
+def _source(m: Matrices, step: _Step) -> Tensor:
+    """Return the tensor in which it began: the first in the order of execution, or one with far fewer such values.
+
+    What is computed from values that are not finite has more of them from layer to layer, but for functions that are 0
+    for half of their inputs; the order of modules is only that of their declaration.
+    """
+    first = step.tensors[0]
+    alike = [one for one in step.tensors if one[0] == first[0]]
+    if infinite := [one for one in alike if not _value(m, one, "nans", step.at) > 0]:
+        alike = infinite  # NaN comes of infinities, and infinities alone never come of NaN
+        first = alike[0]
+    shares = {one: _share(m, one, step.at) for one in alike}
+    fewest = min(shares, key=shares.__getitem__)
+    return fewest if shares[fewest] * _FEWER < shares[first] else first
+
+
+def _share(m: Matrices, one: Tensor, at: int) -> float:
+    numel = _value(m, one, "numel", at)
+    return _value(m, one, "bad", at) / numel if numel > 0 else 1.0
 
 
 def _is_overflow(dtype: str, largest: list[float]) -> bool:
@@ -173,7 +195,7 @@ def _feeding(m: Matrices, first: Tensor, at: int) -> str:
 
 def _spread(m: Matrices, step: _Step) -> list[str]:
     out = []
-    if rest := step.tensors[1:]:
+    if rest := [one for one in step.tensors if one != _source(m, step)]:
         words = some([tensor(*one) for one in rest], 3)
         out.append(f"Not finite in the same step: {words}.")
     later = len(m.steps) - step.at - 1

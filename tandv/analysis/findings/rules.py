@@ -22,11 +22,11 @@ RULES: dict[str, Rule] = {
     "bad_init": beginnings.bad_init,
     "probabilities_as_logits": laws.probabilities_as_logits,
     "underflow": ranges.underflow,
+    "dead": laws.dead,
     "stale_norm": laws.stale_norm,
     "updates_too_large": course.updates_too_large,
     "depth": beginnings.depth,
     "saturated": laws.saturated,
-    "dead": laws.dead,
     "not_trained": training.not_trained,
     "epsilon_regime": training.epsilon_regime,
     "rounded_away": training.rounded_away,
@@ -57,9 +57,9 @@ CONSEQUENCES: dict[str, set[str]] = {
     "stale_norm": {*_OUTPUTS, *_TIME, *_LOST, "updates_too_large"},
     "updates_too_large": {*_OUTPUTS, *_TIME, *_LOST, *_DEPTH, *_SMALL},
     "exploding_depth": {*_OUTPUTS, *_TIME, *_LOST, "epsilon_regime"},
-    "vanishing_depth": {*_OUTPUTS, *_TIME, *_LOST, *_SMALL},
+    "vanishing_depth": {*_OUTPUTS, *_TIME, *_SMALL, "dead_units"},
     "saturated": {*_OUTPUTS, *_TIME, *_SMALL, "dead", "dead_units"},
-    "dead": {*_OUTPUTS, *_TIME, *_SMALL, "dead_units"},
+    "dead": {*_OUTPUTS, *_TIME, *_SMALL, "dead_units", "stale_norm"},
     "not_trained": {*_TIME, "dead", "epsilon_regime", "rounded_away", "dead_units"},
     "epsilon_regime": {*_TIME, "rounded_away", "weights_shrink"},
     "clipped_to_nothing": {*_TIME, "rounded_away"},
@@ -136,25 +136,33 @@ def one_for_each_cause(found: Sequence[Finding], steps: np.ndarray) -> list[Find
         found: findings in the order in which they take precedence.
         steps: the recorded steps, ascending.
     """
-    kept: list[Finding] = []
-    for one in found:
-        cause = next((at for at, main in enumerate(kept) if _follows(one, main, steps)), None)
-        if cause is None:
-            kept.append(one)
-        else:
-            main = kept[cause]
-            words = f"{'Before it' if one.step < main.step else 'With it'}: {one.what}"
-            kept[cause] = main._replace(evidence=[*main.evidence, words])
-    return kept
+    causes: list[int | None] = []
+    for at, one in enumerate(found):
+        explains = [by for by, main in enumerate(found) if by != at and _follows(one, main, steps)]
+        # Of two that may follow from each other, the one that takes precedence is the cause.
+        explains = [by for by in explains if by < at or not _follows(found[by], one, steps)]
+        causes.append(explains[0] if explains else None)
+    evidence: dict[int, list[str]] = {at: list(one.evidence) for at, one in enumerate(found)}
+    for at, one in enumerate(found):
+        main, seen = at, {at}
+        while (cause := causes[main]) is not None and cause not in seen:
+            main = cause
+            seen.add(main)
+        if main != at:
+            words = f"{'Before it' if one.step < found[main].step else 'With it'}: {one.what}"
+            evidence[main].append(words)
+    return [one._replace(evidence=evidence[at]) for at, one in enumerate(found) if causes[at] is None]
 
 
 def _follows(one: Finding, main: Finding, steps: np.ndarray) -> bool:
     """Tell whether a finding is a consequence of another, or leads to its not finite values."""
     if main.severity == "note":
         return False
-    at, since = np.searchsorted(steps, [one.step, main.step])
+    seen = int(one.numbers.get("until", one.step))  # what is gradual was seen later than it began
+    at, since = np.searchsorted(steps, [seen, main.step])
     if main.severity == "error" and main.kind in ("overflow", "not_finite"):
-        return one.kind in _LEADS_THERE
+        # A format that is too narrow at one end is so at the other: one cause, mended by one change.
+        return one.kind in _LEADS_THERE or (one.kind == "underflow" and main.kind == "overflow")
     return one.kind in CONSEQUENCES.get(main.kind, ()) and at >= since - 2
 
 
