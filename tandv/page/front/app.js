@@ -32,15 +32,15 @@ import { layerTree } from './tree.js';
 
 // Pixels up to which the page is one column, as in page.css; a container query cannot change the container's own height.
 const NARROW = 760;
-/** The panels that each answer is drawn in. @type {Record<Ask, PanelName[]>} */
+/** The panels that each answer is drawn in; the first one says its error. @type {Record<Ask, PanelName[]>} */
 const DRAWN = {
-  heat: ['heat', 'profile'], otherHeat: ['otherHeat', 'heat'], map: ['exponents', 'histogram'], lines: ['curves'], otherLines: ['curves'], at: ['histogram', 'profile', 'curves'],
-  pin: ['histogram', 'profile'], other: ['histogram', 'profile'], firsts: [], curves: ['curves'], otherCurves: ['curves'], transitions: ['curves'],
+  heat: ['heat', 'otherHeat', 'profile'], otherHeat: ['otherHeat'], map: ['exponents', 'histogram'], lines: ['curves'], otherLines: ['curves'], at: ['histogram', 'profile', 'exponents'],
+  pin: ['histogram', 'profile', 'exponents'], other: ['histogram', 'profile', 'exponents'], firsts: [], curves: ['curves'], otherCurves: ['curves'], transitions: ['curves'],
 };
-/** What of the state each panel's picture depends on besides its answers. @type {Record<PanelName, (keyof View)[]>} */
+/** What of the state changes each panel's picture before any answer: whatever needs one is drawn when it has come. @type {Record<PanelName, (keyof View)[]>} */
 const SHOWS = {
-  curves: ['run', 'step', 'pin', 'from', 'to', 'layer', 'metric', 'tt', 'other'], heat: ['from', 'to', 'top', 'bottom', 'layer'], otherHeat: ['from', 'to', 'top', 'bottom', 'layer', 'compare'],
-  profile: ['top', 'bottom', 'layer', 'step', 'format'], exponents: ['from', 'to', 'layer', 'format', 'tt'], histogram: ['step', 'format', 'pin'],
+  curves: ['step', 'from', 'to'], heat: ['from', 'to', 'top', 'bottom'], otherHeat: ['from', 'to', 'top', 'bottom'],
+  profile: ['top', 'bottom', 'format'], exponents: ['from', 'to', 'format'], histogram: ['format'],
 };
 
 /** Put the page into an element. @param {HTMLElement} root @param {import('./types').Source} source @param {import('./types').Options} [options] @returns {Promise<{end: () => void}>} */

@@ -1,5 +1,5 @@
 // A panel: a title, a canvas for the picture, a canvas for what follows the mouse. Sizes are CSS pixels, drawn at the screen's own.
-import { coalesced, h } from './dom.js';
+import { h } from './dom.js';
 import { cssOf, faded } from './colour.js';
 import { stepTicks } from './ticks.js';
 /** @typedef {import('./types').Box} Box */
@@ -22,12 +22,16 @@ export function panel(name, label, margin) {
   let dpr = 1, fits = 0;
   /** @type {unknown[]} */ let shown = [];
   const does = { draw() {}, hover() {} };
-  const draw = coalesced(() => { if (inner.clientWidth) { does.draw(); does.hover(); } });
-  const hover = coalesced(() => { if (inner.clientWidth) does.hover(); });
+  // One frame paints both; the size is what was measured last, as asking for it would lay out the page anew.
+  let wide = 0, fresher = false, waiting = false;
+  const frame = () => { const both = fresher; waiting = fresher = false; if (!wide) return; if (both) does.draw(); does.hover(); };
+  const hover = () => { if (!waiting) { waiting = true; requestAnimationFrame(frame); } };
+  const draw = () => { fresher = true; hover(); };
   function fit() {
     dpr = window.devicePixelRatio || 1;
     fits++;  // it clears both canvases
     const w = inner.clientWidth, height = inner.clientHeight;
+    wide = w;
     for (const c of [base, over]) { c.width = Math.round(w * dpr); c.height = Math.round(height * dpr); }
     box.w = Math.max(10, w - box.x - (margin.right ?? RIGHT));
     box.h = Math.max(10, height - box.y - (margin.bottom ?? 4));

@@ -48,12 +48,15 @@ export function layerTree(ctx) {
     if (fresh) { names = all; nodes = treeOf(all); }
     if (found) { badges = marks; groups = groupBadges(nodes, marks); }
     if (fresh || searched) { text = input.value; build(); }
+    const before = chosen, opened = layer !== chosen && !text && groupsAbove(layer).filter((g) => folded.delete(g)).length > 0;
+    if (opened) build();
+    if (found || searched || opened) list.show(rows.length);
     if (layer !== chosen || fresh) {
       chosen = active = layer;
-      if (!text && groupsAbove(layer).some((g) => folded.delete(g))) build();
-      list.show(rows.length);
-      list.reveal(Math.max(0, rows.findIndex((r) => r.name === layer)));
-    } else if (found || searched) list.show(rows.length);
+      const i = rows.findIndex((r) => r.name === layer);
+      if (!found && !searched && !opened) for (const k of [rows.findIndex((r) => r.name === before), i]) list.renew(k);
+      list.reveal(Math.max(0, i));
+    }
     point();
   }
   function build() {

@@ -6,9 +6,9 @@ const SPARE = 6;  // rows kept above and below what is in sight
 /** @param {{height: number, make: (i: number) => HTMLElement, props?: Record<string, unknown>}} what */
 export function virtualList({ height, make, props = {} }) {
   const space = h('div', { className: 'space', role: 'presentation' }), el = h('div', { className: 'list', ...props }, space);
-  let count = 0, from = 0, to = 0;
+  let count = 0, from = 0, to = 0, top = 0, seen = 0;  // what is scrolled and how high it is, as last heard: asking would lay out the page anew
   function fill(force = false) {
-    const first = Math.max(0, Math.floor(el.scrollTop / height) - SPARE), last = Math.min(count, Math.ceil((el.scrollTop + el.clientHeight) / height) + SPARE);
+    const first = Math.max(0, Math.floor(top / height) - SPARE), last = Math.min(count, Math.ceil((top + seen) / height) + SPARE);
     if (!force && first === from && last === to) return;
     from = first; to = last;
     space.replaceChildren(...Array.from({ length: Math.max(0, to - from) }, (_, k) => {
@@ -17,16 +17,26 @@ export function virtualList({ height, make, props = {} }) {
       return row;
     }));
   }
-  el.addEventListener('scroll', () => fill());
-  new ResizeObserver(() => fill()).observe(el);
+  el.addEventListener('scroll', () => { top = el.scrollTop; fill(); });
+  new ResizeObserver(() => { seen = el.clientHeight; top = el.scrollTop; fill(); }).observe(el);
   return {
     el,
     /** @param {number} n */
-    show(n) { count = n; space.style.height = `${n * height}px`; fill(true); },
+    show(n) { count = n; top = Math.max(0, Math.min(top, n * height - seen)); space.style.height = `${n * height}px`; fill(true); },
+    /** Make one row anew, if it is an element. @param {number} i */
+    renew(i) {
+      if (i < from || i >= to) return;
+      const row = make(i);
+      row.style.transform = `translateY(${i * height}px)`;
+      space.children[i - from].replaceWith(row);
+    },
     /** Scroll a row into sight, into the middle where it was out of it. @param {number} i */
     reveal(i) {
-      const top = i * height;
-      if (top < el.scrollTop || top + height > el.scrollTop + el.clientHeight) { el.scrollTop = top - (el.clientHeight - height) / 2; fill(); }
+      const y = i * height;
+      if (!seen || (y >= top && y + height <= top + seen)) return;
+      top = Math.max(0, Math.min(y - (seen - height) / 2, count * height - seen));
+      el.scrollTop = top;
+      fill();
     },
   };
 }
