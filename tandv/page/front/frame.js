@@ -1,6 +1,7 @@
 // A panel: a title, a canvas for the picture, a canvas for what follows the mouse. Sizes are CSS pixels, drawn at the screen's own.
 import { h } from './dom.js';
 import { cssOf, faded } from './colour.js';
+import { raster } from './pen.js';
 import { stepTicks } from './ticks.js';
 /** @typedef {import('./types').Box} Box */
 /** @typedef {import('./types').Look} Look */
@@ -76,7 +77,7 @@ export function stepAxis(g, b, steps, a, z, look) {
 /** A key of colours in the right gutter, with arrows where values were clipped. @param {Pen} g @param {Box} b @param {Uint32Array} table @param {{at: number, text: string}[]} ticks @param {Look} look @param {boolean} below @param {boolean} above */
 export function colourKey(g, b, table, ticks, look, below, above) {
   const x = b.x + b.w + 8, w = 9, y = b.y + 7, height = b.h - 14;
-  for (let i = 0; i < height; i++) { g.fillStyle = cssOf(table[Math.round(255 * (1 - i / height))]); g.fillRect(x, y + i, w, 1.5); }
+  raster(g, { x, y, w, h: height }, 1, (px, columns, rows) => { for (let i = 0; i < rows; i++) px.fill(table[Math.round(255 * (1 - i / rows))], i * columns, (i + 1) * columns); });
   const arrow = (/** @type {number} */ from, /** @type {number} */ to, /** @type {number} */ c) => {
     g.fillStyle = cssOf(c); g.beginPath(); g.moveTo(x, from); g.lineTo(x + w, from); g.lineTo(x + w / 2, to); g.fill();
   };

@@ -38,8 +38,13 @@ export function exponentsPanel(ctx) {
       raster(g, { x: b.x, y: rows.top, w: b.w, h: rows.height }, size, (px, w, h) => {
         const columns = ctx.columns(d.starts, w), period = HATCH * size;
         const colours = Uint32Array.from({ length: 256 }, (_, code) => (code ? look.shares[Math.max(0, Math.min(255, Math.round(255 * (1 - (code - 255) / 8 / FAINTEST))))] : none));
+        const complete = columns.every((c) => c >= 0 && d.logged[c]);
+        let last = NaN;
         for (let y = 0; y < h; y++) {
-          const j = places.get(Math.floor(range.high - ((y + 0.5) / h) * (range.high - range.low)));
+          const row = Math.floor(range.high - ((y + 0.5) / h) * (range.high - range.low));
+          if (complete && row === last) { px.copyWithin(y * w, (y - 1) * w, y * w); continue; }  // a power of two is several rows of pixels
+          last = row;
+          const j = places.get(row);
           for (let x = 0; x < w; x++) {
             const c = columns[x];
             if (c >= 0 && d.logged[c]) px[y * w + x] = j === undefined ? none : colours[d.shares[c * n + j]];
@@ -70,9 +75,16 @@ export function exponentsPanel(ctx) {
     raster(g, { x: b.x, y, w: b.w, h: LANE }, size, (px, w, h) => {
       const columns = ctx.columns(d.starts, w), tints = new Uint32Array(w), least = Math.round(3 * size);
       px.fill(pixelOf(look.empty));
+      /** @type {Map<number, number>} */ const known = new Map();
+      const tint = (/** @type {number} */ share) => {
+        const level = Math.round(32 * Math.max(0.65, Math.min(1, 1 + Math.log10(share) / 12)));
+        const made = known.get(level) ?? pixelOf(mixed(look.empty, ink, level / 32));
+        known.set(level, made);
+        return made;
+      };
       for (let x = 0, until = -1; x < w; x++) {
         const c = columns[x], share = c < 0 ? 0 : d.lanes[which * d.cols + c];
-        if (share > 0) { tints[x] = pixelOf(mixed(look.empty, ink, Math.max(0.65, Math.min(1, 1 + Math.log10(share) / 12)))); until = x + least - 1; }
+        if (share > 0) { tints[x] = tint(share); until = x + least - 1; }
         else if (x <= until) tints[x] = tints[x - 1];
         else until = -1;
       }

@@ -11,6 +11,7 @@ import { apart } from './ticks.js';
 /** @typedef {import('./types').At} AtAnswer */
 /** @typedef {import('./svg.js').Pen} Pen */
 
+const PARTLY = 4;  // beside the flags: NaN or infinity in a tensor whose statistic is finite
 const MAGNITUDES = /^(max_abs|mean_abs|std|rm\d+)$/;  // statistics that are compared with a format's largest value
 
 /** @param {Ctx} ctx */
@@ -51,12 +52,14 @@ export function profilePanel(ctx) {
       else { const end = x(v); g.fillRect(Math.min(zero, end), y, Math.max(1, Math.abs(end - zero)), height); }
     }
     if (chosen >= from && chosen < to && height < 2) { g.fillStyle = look.alarm; const end = x(d.profile[chosen]); if (Number.isFinite(end)) g.fillRect(Math.min(zero, end), b.y + (chosen - from) * room - 0.6, Math.max(1, Math.abs(end - zero)), 2); }
-    for (let r = from; r < to; r++) {  // above the bars, so that no thin one hides them
-      const f = d.profileFlags[r], y = b.y + (r - from) * room, v = d.profile[r], h = Math.max(1, room);
-      if (f & MISSING_FLAG || !(f & 3)) continue;
-      const w = Number.isFinite(v) ? 9 : b.w;
-      if (f & NAN_FLAG) marked(g, { x: Number.isFinite(v) ? b.x + b.w - w : b.x, y, w, h }, '/', look.nan);
-      if (f & INF_FLAG) marked(g, { x: Number.isFinite(v) ? b.x + b.w - 2 * w : b.x, y, w, h }, '\\', look.inf);
+    const bad = (/** @type {number} */ r) => (d.profileFlags[r] & MISSING_FLAG ? 0 : (d.profileFlags[r] & 3) | (d.profileFlags[r] & 3 && Number.isFinite(d.profile[r]) ? PARTLY : 0));
+    for (let r = from, next = from; r < to; r = next) {  // above the bars, so that no thin one hides them; rows alike are one box
+      const f = bad(r);
+      for (next = r + 1; next < to && bad(next) === f; next++);
+      if (!f) continue;
+      const w = f & PARTLY ? 9 : b.w, y = b.y + (r - from) * room, h = Math.max(1, (next - r) * room), x0 = (/** @type {number} */ places) => (f & PARTLY ? b.x + b.w - places * w : b.x);
+      if (f & NAN_FLAG) marked(g, { x: x0(1), y, w, h }, '/', look.nan);
+      if (f & INF_FLAG) marked(g, { x: x0(2), y, w, h }, '\\', look.inf);
     }
     for (const { cell, colour, dash } of ghosts()) outline(g, cell, colour, dash, x, room, from, to);
     const format = ctx.meta.formats[ctx.state.view.format];
