@@ -2,6 +2,7 @@
 import { castShares } from './casts.js';
 import { formatColour } from './colour.js';
 import { h } from './dom.js';
+import { valuesOf } from './panel_histogram.js';
 import { limitText, percent, whole } from './numbers.js';
 /** @typedef {import('./types').Ctx} Ctx */
 /** @typedef {import('./casts.js').Interval} Interval */
@@ -29,7 +30,8 @@ export function formatsTable(ctx) {
     el,
     draw() {
       const d = ctx.data.at, all = costs();
-      caption.textContent = d && !d.logged ? 'not logged at this step' : about();
+      const nans = d?.lanes[2] ?? 0;
+      caption.textContent = d && !d.logged ? 'not logged at this step' : `${about()}${nans && d ? `, of which ${percent(nans / valuesOf(d))} NaN` : ''}`;
       body.replaceChildren(...all.map(({ name, format, shares }) => {
         const choose = () => ctx.state.set({ format: ctx.state.view.format === name ? 'none' : name });
         const head = h('th', { scope: 'row' }, name);

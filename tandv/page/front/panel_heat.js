@@ -63,7 +63,7 @@ export function heatPanel(ctx, which = 'heat') {
     p.title.textContent = which === 'otherHeat' ? ctx.meta.runs[v.other] ?? '' : v.compare === 'side' && v.other >= 0 ? `${ctx.meta.name} · ${v.metric}` : `${v.tt} · ${v.metric}`;
     p.title.title = ctx.meta.meanings[v.metric] ?? '';
     p.more.title = d ? about(d, to - from, span.b - span.a) : '';
-    p.more.replaceChildren(...(d ? [p.more.title] : []), swatches(ctx.look, seen(d, from, to), ctx.look.formats[v.format], v.format));
+    p.more.replaceChildren(swatches(ctx.look, seen(d, from, to), ctx.look.formats[v.format], v.format), ...(d ? [p.more.title] : []));
     paint(p.fresh(), p.dpr());
   };
   /** @param {HeatAnswer} d @param {number} rows @param {number} steps */
