@@ -15,6 +15,8 @@ from in_browser import CHROMIUM, browser
 from tandv.formats import cast_shares, number_format
 from tandv.log import logframe
 from tandv.page.answers.answers import Answers
+from tandv.page.one_file import document
+from tandv.page.pooled import pooled
 from tandv.page.server import serving
 
 pytestmark = [
@@ -393,3 +395,17 @@ def test_pooled_columns_say_so_in_the_title_the_read_out_and_the_table(opened):
     assert "largest of 3 steps a column" in page.inner_text(".tandv .panel.heat .more")
     _, table = download(page, "heat", "CSV")
     assert "largest of 3 steps a column" in table.decode().partition("\n")[0]
+
+
+def test_one_file_saves_as_well_and_says_which_counts_are_rounded(opened, tmp_path):
+    page = opened()
+    path = tmp_path / "run.html"
+    path.write_text(document(pooled(Answers([pictured_run.run("filed")])), "filed", STATE), encoding="utf-8")
+    page.goto(path.as_uri())
+    settled(page)
+    name, table = download(page, "histogram", "CSV")
+    assert name.startswith("filed-histogram-") and "from shares in steps of 9 %" in table.decode().partition("\n")[0]
+    assert download(page, "heat", "PNG")[1][:4] == b"\x89PNG"
+    words = hover(page, "histogram", 0.5, 0.45)
+    assert any(word.startswith("about ") and word.endswith(" of 4,096 values") for word in words)
+    assert "(about)" in page.inner_text(".tandv .formats caption")

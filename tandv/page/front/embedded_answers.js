@@ -132,7 +132,7 @@ const FILE_ANSWERS = {
     const exact = (/** @type {number} */ k) => Math.round(lanes[(3 * t + k) * of.cols + c] * numel);
     return {
       step: of.steps[c] === 1 ? of.begins[c] : q.step, logged, stats: logged ? Object.fromEntries(names.map((name, k) => [name, of.value(k, t, c)])) : {},
-      bins: Array.from({ length: count }, (_, j) => bins[3 * t] + j), arrays: [counts, Float64Array.of(exact(0), exact(1), exact(2)), profile, profileFlags],
+      rounded: true, bins: Array.from({ length: count }, (_, j) => bins[3 * t] + j), arrays: [counts, Float64Array.of(exact(0), exact(1), exact(2)), profile, profileFlags],
     };
   },
 };

@@ -31,7 +31,7 @@ export function formatsTable(ctx) {
     draw() {
       const d = ctx.data.at, all = costs();
       const nans = d?.lanes[2] ?? 0;
-      caption.textContent = d && !d.logged ? 'not logged at this step' : `${about()}${nans && d ? `, of which ${percent(nans / valuesOf(d))} NaN` : ''}`;
+      caption.textContent = d && !d.logged ? 'not logged at this step' : `${about()}${nans && d ? `, of which ${percent(nans / valuesOf(d))} NaN` : ''}${d?.rounded ? ' (about)' : ''}`;
       body.replaceChildren(...all.map(({ name, format, shares }) => {
         const choose = () => ctx.state.set({ format: ctx.state.view.format === name ? 'none' : name });
         const head = h('th', { scope: 'row' }, name);
@@ -48,7 +48,7 @@ export function formatsTable(ctx) {
       if (!all.length) return null;
       const both = (/** @type {string} */ name) => [`${name}, least`, `${name}, most`];
       return {
-        about: `${about()} (${ctx.state.view.layer}): shares of the values, from 0 to 1`,
+        about: `${about()} (${ctx.state.view.layer}): shares of the values, from 0 to 1${ctx.data.at?.rounded ? ', from counts in steps of 9 %' : ''}`,
         rows: [['format', ...both('overflow'), ...both('to zero'), ...both('subnormal')], ...all.map(({ name, shares }) => [name, ...shares.overflow, ...shares.toZero, ...shares.subnormal])],
       };
     },

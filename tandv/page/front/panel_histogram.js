@@ -118,7 +118,8 @@ export function histogramPanel(ctx) {
     const format = ctx.state.view.format;
     const lane = typeof at === 'string' ? { nan: NANS, inf: INFINITIES, zero: ZEROS }[at] : -1;
     const count = (/** @type {AtAnswer} */ cell) => (lane >= 0 ? cell.lanes[lane] : cell.counts[cell.bins.indexOf(Number(at))] ?? 0);
-    const words = (/** @type {AtAnswer} */ cell) => `${exact(count(cell))} of ${exact(valuesOf(cell))} values (${percent(count(cell) / valuesOf(cell))})`;
+    const words = (/** @type {AtAnswer} */ cell) => (cell.rounded && lane < 0 && count(cell)
+      ? `about ${percent(count(cell) / valuesOf(cell))} of ${exact(valuesOf(cell))} values` : `${exact(count(cell))} of ${exact(valuesOf(cell))} values (${percent(count(cell) / valuesOf(cell))})`);
     const fate = lane < 0 ? fateOf(d, Number(at)) : '';
     const head = lane >= 0 ? ['zero, or too small for all bins', 'infinity', 'NaN'][lane] : `${power(Number(at))} … ${power(Number(at) + 1)}`;
     const from = lane < 0 && Number(at) > -14 && Number(at) < 20 ? [`${short(2 ** Number(at))} to ${short(2 ** (Number(at) + 1))}`] : [];
@@ -132,9 +133,9 @@ export function histogramPanel(ctx) {
       if (!d?.logged) return null;
       const cells = [d, ...all], of = (/** @type {(cell: AtAnswer) => number} */ get) => cells.map(get);
       return {
-        about: `${v.tt} of ${v.layer} at step ${d.step}: counts of values with 2^exponent ≤ |x| < 2^(exponent + 1), exact`,
+        about: `${v.tt} of ${v.layer} at step ${d.step}: counts of values with 2^exponent ≤ |x| < 2^(exponent + 1), ${d.rounded ? 'from shares in steps of 9 %' : 'exact'}`,
         rows: [['exponent', `step ${d.step}`, ...all.map((cell) => cell.label)], ['NaN', ...of((cell) => cell.lanes[NANS])], ['infinity', ...of((cell) => cell.lanes[INFINITIES])],
-          ...d.bins.map((e, j) => ({ e, j })).filter(({ e }) => cells.some((cell) => cell.counts[cell.bins.indexOf(e)] > 0)).reverse().map(({ e }) => [e, ...of((cell) => cell.counts[cell.bins.indexOf(e)] ?? 0)]),
+          ...d.bins.map((e, j) => ({ e, j })).filter(({ e }) => cells.some((cell) => cell.counts[cell.bins.indexOf(e)] > 0)).reverse().map(({ e }) => [e, ...of((cell) => { const n = cell.counts[cell.bins.indexOf(e)] ?? 0; return cell.rounded ? +n.toPrecision(2) : n; })]),
           ['zero', ...of((cell) => cell.lanes[ZEROS])]],
       };
     },

@@ -53,6 +53,7 @@ export interface Lines { metrics: string[]; low: Float32Array[]; high: Float32Ar
 /** `counts` [bin], `lanes` [3]: numbers of zeros, infinities, NaN. `profile` [layer]: one statistic of all layers. */
 export interface At {
   step: number; logged: boolean; stats: Record<string, number>; bins: number[];
+  /** Whether counts come from shares that are rounded, as in one file. */ rounded?: boolean;
   counts: Float64Array; lanes: Float64Array; profile: Float32Array; profileFlags: Uint8Array;
 }
 export type FindingKind = 'nan' | 'inf' | 'overflow' | 'dead';
