@@ -70,13 +70,22 @@ class Answers:
                 * len(questions)
             )
         with self._lock:  # lest steps are added between two questions, or between two arrays of one answer
-            return pack([self._answer(self.runs[run], question) for question in questions])
+            found = pack([self._answer(self.runs[run], question) for question in questions])
+        if any(isinstance(question, dict) and question.get("kind") == "map" for question in questions):
+            self.runs[run].prepare()  # not before the first picture is there
+        return found
 
     def refresh(self) -> bool:
         """Look for what is new in each run; tell whether anything is."""
         with self._lock:
             changed = [run.refresh() for run in self.runs]
             return any(changed)
+
+    def close(self) -> None:
+        """Close the files of the runs, and end what is done in the background."""
+        with self._lock:
+            for run in self.runs:
+                run.close()
 
     def _answer(self, run: Run, question: Any) -> Answer:
         try:

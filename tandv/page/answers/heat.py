@@ -7,7 +7,7 @@ import numpy as np
 
 from tandv.page.answers.columns import columns, flagged, largest
 from tandv.page.answers.comparison import compared
-from tandv.page.answers.ratios import CHANGE, early, logs_of_ratios, ratios
+from tandv.page.answers.ratios import CHANGE, changes, logs_of_ratios
 from tandv.page.answers.run import Answer, Run
 from tandv.page.answers.sources import OVERFLOWS
 
@@ -34,7 +34,7 @@ def heat(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
         pooled = logs_of_ratios(found.ratios, of)
         head = found.head()
     elif asked["change"]:
-        pooled = logs_of_ratios(ratios(values, early(values)[:, None]), of)
+        pooled = changes(values, of)
         head["base"] = CHANGE.replace("{}", metric)
     else:
         pooled = largest(values, of)

@@ -48,6 +48,25 @@ def ratios(values: np.ndarray, base: np.ndarray) -> np.ndarray:
 
 def logs_of_ratios(of_sizes: np.ndarray, of: Columns) -> np.ndarray:
     """Return in each column the log2 that is largest in size: of the highest ratio or of the lowest."""
+    return _further(highest(of_sizes, of), lowest(of_sizes, of))
+
+
+def changes(values: np.ndarray, of: Columns) -> np.ndarray:
+    """Return in each column the log2 of the ratio of sizes to that at the start that is largest in size.
+
+    >>> from tandv.page.answers.columns import columns
+    >>> changes(np.array([[1.0, 1, 1, 1, 1, 8, 0.5]]), columns(np.arange(7), None, None, 2)).tolist()
+    [[0.0, 3.0]]
+
+    Args:
+        values: [rows, steps], of all steps.
+        of: the columns.
+    """
+    sizes, base = np.abs(values), early(values)[:, None]
+    return _further(ratios(highest(sizes, of), base), ratios(lowest(sizes, of), base))  # pooled first: far fewer
+
+
+def _further(high: np.ndarray, low: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore"):
-        high, low = np.log2(highest(of_sizes, of)), np.log2(lowest(of_sizes, of))
-    return np.where(-low > high, low, high)
+        up, down = np.log2(high), np.log2(low)
+    return np.where(-down > up, down, up)

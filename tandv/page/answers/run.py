@@ -43,6 +43,7 @@ class Run:
         self.rule = (source.rule if isinstance(source, CurvesOnly) else "") or RULE
         self.version = 1
         self._status = source.status
+        self._prepared = 0  # the version of the log for which this was begun
         self._dtypes: dict[str, str] = {}
         self._others: dict[tuple[str | None, int | None], Run] = {}  # its other phases and ranks
 
@@ -55,6 +56,18 @@ class Run:
         for other in self._others.values():
             other.version = self.version
         return any(changed)
+
+    def prepare(self) -> None:
+        """Begin to make what shows the exponents of any layer at once, if the log is so large that this takes long."""
+        if isinstance(self.source, LiveLog) and self._prepared != self.source.version:
+            self._prepared = self.source.version
+            self.source.build()
+
+    def close(self) -> None:
+        """Close the files of the log, and end what is done in the background."""
+        for run in (self, *self._others.values()):
+            if isinstance(run.source, LiveLog):
+                run.source.close()
 
     def await_all(self) -> None:
         """Let answers wait for what is found out in the background, however long it takes, as a file must."""
@@ -79,7 +92,7 @@ class Run:
             return self
         if chosen not in self._others:
             while len(self._others) >= MOST:
-                del self._others[next(iter(self._others))]
+                self._others.pop(next(iter(self._others))).close()
             self._others[chosen] = Run(reopened(log, *chosen), self.curves, self.name)
             self._others[chosen].version = self.version
         return self._others[chosen]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tandv.page.answers.columns import columns
-from tandv.page.answers.ratios import early, logs_of_ratios, ratios
+from tandv.page.answers.ratios import changes, early, logs_of_ratios, ratios
 
 
 def test_a_change_is_measured_from_the_median_of_the_first_five_values():
@@ -48,3 +48,13 @@ def test_pooling_before_the_logarithm_is_pooling_after_it():
     for column, part in enumerate(np.split(logs, of.edges[1:], axis=1)):
         expected = part[np.arange(3), np.abs(part).argmax(1)]
         np.testing.assert_array_equal(logs_of_ratios(sizes, of)[:, column], expected)
+
+
+def test_a_change_is_the_same_whether_it_is_pooled_first_or_last():
+    values = np.random.default_rng(0).normal(size=(40, 100)).astype(np.float32)
+    values[np.random.default_rng(1).random(values.shape) < 0.2] = np.nan
+    values[3], values[4, 20:] = 0, 0
+    values[5, :10] = 0
+    values[6, 50] = np.inf
+    of = columns(np.arange(100), None, None, 9)
+    np.testing.assert_array_equal(changes(values, of), logs_of_ratios(ratios(values, early(values)[:, None]), of))
