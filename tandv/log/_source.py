@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tandv.log._index import File, indexed
+from tandv.log._layout import Layout
 from tandv.log._memory import give_back
 from tandv.log._pieces import FilePiece, Handles, Piece, TablePiece
 from tandv.log._rows import Numbering, coded, joined
@@ -167,7 +168,7 @@ class Source:
         outside: list[str] = []
         paths = listing.files(Path(self.place.path), _FILES, outside)
         if outside:
-            notes.append(f"links that lead out of the run are not followed: {some(outside)}")
+            notes.append(f"links that lead out of the run are not followed: {some(sorted(outside))}")
         if len(paths) >= _FILES:
             notes.append(f"the run has more than {_FILES:,} files, of which the others are not shown")
         out = []
@@ -321,9 +322,16 @@ def _twice(pieces: Sequence[Piece]) -> bool:
         layouts = [piece.layouts[tt] for piece in pieces if tt in piece.layouts]
         layouts.sort(key=lambda one: (one.steps[0], one.steps[-1]))
         for before, after in pairwise(layouts):
-            if after.steps[0] <= before.steps[-1] and np.isin(after.steps, before.steps).any():
-                return bool(np.isin(after.tensors, before.tensors).any())
+            if after.steps[0] <= before.steps[-1] and (_logged(before, after) & _logged(after, before)).any():
+                return True
     return False
+
+
+def _logged(one: Layout, other: Layout) -> np.ndarray:
+    """Return which cells a layout has among the tensors and steps that both have."""
+    _, tensors, _ = np.intersect1d(one.tensors, other.tensors, return_indices=True)
+    _, steps, _ = np.intersect1d(one.steps, other.steps, return_indices=True)
+    return one.arranged(np.ones(int(one.starts[-1]), bool), False)[np.ix_(tensors, steps)]
 
 
 def _phases(files: list[File]) -> set[str]:
