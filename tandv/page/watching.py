@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+_log = logging.getLogger("tandv.page")
 INTERVAL = 0.7  # seconds between two looks at the runs
 _ATTENDED = 10.0  # seconds after the last question in which somebody is taken to look on
 
@@ -56,6 +58,14 @@ class Watcher:
             self._thread.join(2)
 
     def _watch(self) -> None:
+        told = ""
         while not self._ended.wait(INTERVAL):
-            if self.silence() < _ATTENDED and self._answers.refresh() and self._changed is not None:
-                self._changed()
+            if self.silence() >= _ATTENDED:
+                continue
+            try:
+                if self._answers.refresh() and self._changed is not None:
+                    self._changed()
+            except Exception as error:  # a fault of ours: the page goes on with what it has
+                if repr(error) != told:
+                    _log.exception("the page could not be brought up to date")
+                told = repr(error)

@@ -203,13 +203,27 @@ def test_a_port_that_is_taken_is_an_error():
         serve(Stub(), port=taken.getsockname()[1], browser=False, say=lambda words: None)
 
 
-def test_runs_are_looked_at_while_somebody_asks(monkeypatch):
+def test_runs_are_looked_at_while_somebody_asks_whatever_happens(monkeypatch, caplog):
     monkeypatch.setattr("tandv.page.watching.INTERVAL", 0.01)
     answers = Stub()
-    with serving(answers) as served:
-        assert answers.refreshed.acquire(timeout=60) and answers.refreshed.acquire(timeout=60)
-        monkeypatch.setattr("tandv.page.watching._ATTENDED", 0)
-        assert served.silence() >= 0
+
+    def fail():
+        answers.refreshed.release()
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(answers, "refresh", fail)
+    with serving(answers):
+        for _ in range(3):
+            assert answers.refreshed.acquire(timeout=60)
+    assert [one.message for one in caplog.records] == ["the page could not be brought up to date"]  # once
+
+
+def test_runs_are_not_looked_at_while_nobody_asks(monkeypatch):
+    monkeypatch.setattr("tandv.page.watching.INTERVAL", 0.01)
+    monkeypatch.setattr("tandv.page.watching._ATTENDED", 0)
+    answers = Stub()
+    with serving(answers):
+        assert not answers.refreshed.acquire(timeout=0.3)
 
 
 @pytest.mark.slow

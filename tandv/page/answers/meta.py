@@ -28,7 +28,7 @@ def meta(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
     source = run.source
     head = {
         "name": run.name,
-        "status": source.status,
+        "status": run.status,
         "runs": [one.name for one in runs],
         "version": run.version,
         "notes": run.notes,

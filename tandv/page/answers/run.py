@@ -42,20 +42,27 @@ class Run:
         self.transitions = Background()
         self.rule = (source.rule if isinstance(source, CurvesOnly) else "") or RULE
         self.version = 1
-        self._status = source.status
+        self.status = source.status  # how the run stands
+        self._trouble = ""  # why it cannot be read any more
         self._prepared = 0  # the version of the log for which this was begun
         self._dtypes: dict[str, str] = {}
         self._others: dict[tuple[str | None, int | None], Run] = {}  # its other phases and ranks
 
     def refresh(self) -> bool:
-        """Look for what is new; tell whether anything is."""
-        changed = [self.source.refresh(), self.curves.refresh(), self.source.status != self._status]
-        changed += [other.source.refresh() for other in self._others.values()]
-        self._status = self.source.status
-        self.version += any(changed)
+        """Look for what is new; tell whether anything is. What cannot be read any more is said in `notes`."""
+        before = self.status, self._trouble
+        try:
+            changed = [self.source.refresh(), self.curves.refresh()]
+            changed += [other.source.refresh() for other in self._others.values()]
+            self.status, self._trouble = self.source.status, ""
+        except (OSError, ValueError, LookupError) as error:
+            changed = []
+            self._trouble = f"the run cannot be read any more, what was read before is shown: {error}"
+        new = any(changed) or (self.status, self._trouble) != before
+        self.version += new
         for other in self._others.values():
-            other.version = self.version
-        return any(changed)
+            other.version, other.status = self.version, self.status
+        return new
 
     def prepare(self) -> None:
         """Begin to make what shows the exponents of any layer at once, if the log is so large that this takes long."""
@@ -124,7 +131,7 @@ class Run:
     @property
     def notes(self) -> list[str]:
         """Sentences about what is not shown."""
-        notes = [*self.source.notes, *self.curves.notes]
+        notes = [*([self._trouble] if self._trouble else []), *self.source.notes, *self.curves.notes]
         if not isinstance(self.source, CurvesOnly) and self.source.metrics and LARGEST not in self.source.metrics:
             notes.append(f"what overflows a format is not marked: the log has no {LARGEST}")
         return notes
