@@ -1,4 +1,4 @@
-"""A real JupyterLab and a real browser for the few tests that need them."""
+"""A real JupyterLab, Notebook 7 and browser for the few tests that need them."""
 
 import contextlib
 import json
@@ -50,9 +50,14 @@ _ERRORS = """() => {
 }"""
 
 
+# Of each server: its module, the name that its settings begin with, and where it shows a notebook.
+SERVERS = {"lab": ("jupyterlab", "LabApp", "lab/tree"), "notebook": ("notebook", "JupyterNotebookApp", "notebooks")}
+
+
 @contextlib.contextmanager
-def lab(folder: Path, home: Path) -> Iterator[tuple[str, str]]:
-    """Run JupyterLab on `folder`, everything else it writes under `home`; yield its address and token."""
+def lab(folder: Path, home: Path, server: str = "lab") -> Iterator[tuple[str, str]]:
+    """Run JupyterLab or Notebook 7 on `folder`, all else it writes under `home`; yield its address and token."""
+    module, settings_of, _ = SERVERS[server]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -65,10 +70,13 @@ def lab(folder: Path, home: Path) -> Iterator[tuple[str, str]]:
     settings = [
         *("--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"),
         *(f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={token}", "--LabApp.news_url=None"),
-        *("--LabApp.expose_app_in_browser=True", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"),
+        *(
+            f"--{settings_of}.expose_app_in_browser=True",
+            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        ),
     ]
     with (home / "lab.log").open("wb") as log:
-        command = [sys.executable, "-m", "jupyterlab", *settings]
+        command = [sys.executable, "-m", module, *settings]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
             _wait_for(f"{address}/api/status?token={token}", process, home / "lab.log")
@@ -109,14 +117,14 @@ def browser(profile: Path) -> Iterator[Any]:
             context.close()
 
 
-def run_notebook(page: Any, address: str, token: str, path: Path) -> None:
+def run_notebook(page: Any, address: str, token: str, path: Path, server: str = "lab") -> None:
     """Open a notebook and run all its cells; fail with the errors that they show."""
     # The kernel starts before the page opens, or two may start and cells get lost.
     body = {"path": path.name, "name": path.name, "type": "notebook", "kernel": {"name": "python3"}}
     headers = {"Authorization": f"token {token}", "Content-Type": "application/json"}
     request = urllib.request.Request(f"{address}/api/sessions", json.dumps(body).encode(), headers, method="POST")
     urllib.request.urlopen(request, timeout=600).close()
-    page.goto(f"{address}/lab/tree/{path.name}?token={token}")
+    page.goto(f"{address}/{SERVERS[server][2]}/{path.name}?token={token}")
     page.wait_for_function("() => !!window.jupyterapp", timeout=600_000)
     page.evaluate(_READY, 60_000)
     page.evaluate("async () => { await window.jupyterapp.commands.execute('notebook:run-all-cells') }")

@@ -1,4 +1,4 @@
-"""The page of a run that goes on, in a browser: steps appear, the cursor follows, and a killed trainer leaves it whole."""
+"""The page of a run that goes on, in a browser: steps appear, are followed, and a killed trainer leaves it whole."""
 
 import contextlib
 import shutil
@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from in_browser import CHROMIUM, browser
 
+from in_browser import CHROMIUM, browser
 from tandv.page.answers import Answers
 from tandv.page.opening import measured, opened
 from tandv.page.server import serving
@@ -34,7 +34,10 @@ with track(model, optimizer=optimizer, path=sys.argv[1], offload_inc=1) as track
         print(tracker.path, flush=True)
 """
 OF_PAGE = "document.getElementById('tandv').tandv"
-STATE = f"() => {{ const {{ ctx, state }} = {OF_PAGE}; return [Math.max(...ctx.meta.steps), state.view.step, ctx.meta.status]; }}"
+STATE = f"""() => {{
+    const {{ ctx, state }} = {OF_PAGE};
+    return [Math.max(...ctx.meta.steps), state.view.step, ctx.meta.status];
+}}"""
 
 
 @contextlib.contextmanager
