@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -90,8 +91,8 @@ def serve_page(
     """
     from tandv.page.server import serve
 
-    answers = Answers([one.run for one in shown])
-    serve(answers, title=title_of(shown), at=urlencode(first), port=port, browser=browser, idle=idle, say=say)
+    with closing(Answers([one.run for one in shown])) as answers:
+        serve(answers, title=title_of(shown), at=urlencode(first), port=port, browser=browser, idle=idle, say=say)
 
 
 def save_page(shown: Sequence[Shown], path: Path, first: Mapping[str, Any]) -> Path:
@@ -105,7 +106,8 @@ def save_page(shown: Sequence[Shown], path: Path, first: Mapping[str, Any]) -> P
     from tandv.page.one_file import document
     from tandv.page.pooled import pooled
 
-    data = pooled(Answers([one.run for one in shown]))
+    with closing(Answers([one.run for one in shown])) as answers:
+        data = pooled(answers)
     path.write_text(document(data, title_of(shown), first), encoding="utf-8")
     return path
 

@@ -24,6 +24,10 @@ class Answering(Protocol):
         """Look for what is new in the runs; return whether something changed."""
         ...
 
+    def close(self) -> None:
+        """Close what is opened."""
+        ...
+
 
 class Watcher:
     """A thread that refreshes answers every 0.7 seconds while somebody asks.

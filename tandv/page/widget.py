@@ -62,6 +62,7 @@ class PageWidget(anywidget.AnyWidget):
     def close(self) -> None:
         """End it in the kernel, and on all pages that show it."""
         self._watcher.end()
+        self._answers.close()
         super().close()
 
     def _take_message(self, _: Any, message: Any, __: Any) -> None:

@@ -75,6 +75,9 @@ def test_what_is_new_is_told_as_long_as_somebody_asks(monkeypatch):
         def refresh(self):
             return True
 
+        def close(self):
+            pass
+
     monkeypatch.setattr(
         PageWidget, "send", lambda self, content, buffers=(): told.set() if content == {"changed": 1} else None
     )
