@@ -1,6 +1,7 @@
 // Numbers as people read them, and where a step lies among the logged ones.
 
 const SEPARATED = new Intl.NumberFormat('en-US');  // made once: it costs more than what it writes
+/** @type {Map<number, Intl.NumberFormat>} */ const FIGURES = new Map();
 const RAISED = /** @type {Record<string, string>} */ ({ '-': '⁻', 0: '⁰', 1: '¹', 2: '²', 3: '³', 4: '⁴', 5: '⁵', 6: '⁶', 7: '⁷', 8: '⁸', 9: '⁹' });
 
 /** A power in plain text: power(-9) is "2⁻⁹". @param {number} n @param {number} [base] */
@@ -24,7 +25,9 @@ export function short(value, digits = 4) {
     return value.toExponential(digits - 1).replace(/\.?0+e/, 'e').replace('-', size === value ? '-' : '−').replace('e+', 'e').replace('e-', 'e−');
   }
   const figures = size >= 1000 ? Math.max(digits, Math.floor(Math.log10(size)) + 1) : digits;
-  return value.toLocaleString('en-US', { maximumSignificantDigits: figures }).replace('-', '−');
+  const format = FIGURES.get(figures) ?? new Intl.NumberFormat('en-US', { maximumSignificantDigits: figures });
+  FIGURES.set(figures, format);
+  return format.format(value).replace('-', '−');
 }
 
 /** A number as it is, for read-outs: whole ones with separators, others in the digits that a float32 has. @param {number} value */

@@ -30,7 +30,7 @@ export function expandedLayout(board) {
       button('PNG', 'Save as a picture', picture('png')), button('SVG', 'Save as a picture for print', picture('svg')),
       button('✕', 'Close (Escape)', close)),
     legend, plot.el, readout, tables);
-  const resized = new ResizeObserver(() => { if (el.open) { plot.draw(); point(); } });
+  const resized = new ResizeObserver(() => { if (el.open && !plot.fits()) { plot.draw(); point(); } });
   resized.observe(plot.el);
   el.addEventListener('close', () => { if (metric()) close(); });
   el.addEventListener('click', (event) => { if (event.target === el) close(); });

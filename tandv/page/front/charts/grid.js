@@ -6,7 +6,8 @@ import { readoutOf, valueAt } from './readout.js';
 import { whole } from '../numbers.js';
 
 /** @typedef {import('./types').Board} Board */
-/** @typedef {{el: HTMLElement, draw: () => void, point: () => void, free: () => void, pooled: () => number}} Card */
+/** @typedef {import('./readout.js').Readout} Readout */
+/** @typedef {{el: HTMLElement, draw: () => void, point: () => void, fits: () => boolean, free: () => void, pooled: () => number}} Card */
 
 /** @param {Board} board @param {string} metric @returns {Card} */
 function cardOf(board, metric) {
@@ -27,9 +28,11 @@ function cardOf(board, metric) {
   const el = h('article', { className: 'card', 'data-metric': metric },
     h('h2', {}, h('button', { type: 'button', ariaLabel: `Expand ${metric}`, onclick: open }, metric)),
     ...(metrics.some((one) => meanings[one]) ? [h('p', { className: 'meaning', title: meaning }, meaning || '\u00a0')] : []), plot.el, readout);
+  /** @type {Readout | null} */ let written = null;
   const write = () => {
     if (!plot.chart) return;
-    readout.replaceChildren(...readoutOf(plot.chart, board.hovered() ?? board.cursor(), board.charted().runs.length > 1));
+    if (written?.chart !== plot.chart) written = readoutOf(plot.chart, readout, board.charted().runs.length > 1);
+    written.write(board.hovered() ?? board.cursor());
   };
   return {
     el,
@@ -38,6 +41,7 @@ function cardOf(board, metric) {
       plot.point(board.cursor(), board.hovered(), board.charted().look);
       write();
     },
+    fits: () => plot.fits(),
     free() { plot.free(); },
     pooled: () => plot.chart?.pooled ?? 1,
   };
@@ -58,11 +62,7 @@ export function gridLayout(board, drawn) {
     }
     if (more) drawn();
   }, /** @type {IntersectionObserverInit} */ ({ rootMargin: '250px', scrollMargin: '250px' }));
-  let width = 0;
-  const resized = new ResizeObserver(() => {
-    if (el.clientWidth !== width) for (const card of seen) card.draw();
-    width = el.clientWidth;
-  });
+  const resized = new ResizeObserver(() => { for (const card of seen) if (!card.fits()) card.draw(); });
   resized.observe(el);
   return {
     el,

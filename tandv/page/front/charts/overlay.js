@@ -12,6 +12,7 @@ const NEAR = 24;
 /** @param {import('./types').Board} board @returns {import('./types').Layout} */
 export function overlayLayout(board) {
   /** @type {string | null} */ let picked = null;
+  /** @type {Map<string, HTMLElement>} */ let buttons = new Map();
   const key = (/** @type {Line} */ line) => `${line.run} ${line.metric}`;
   const legend = h('div', { className: 'legend', role: 'group', ariaLabel: 'Curves' });
   const plot = plotOf('all chosen metrics over steps, each from its smallest to its largest value', {
@@ -29,7 +30,7 @@ export function overlayLayout(board) {
     },
   });
   const el = h('div', { className: 'overlaid' }, plot.el, legend);
-  const resized = new ResizeObserver(() => { plot.draw(); point(); });
+  const resized = new ResizeObserver(() => { if (!plot.fits()) { plot.draw(); point(); } });
   resized.observe(plot.el);
 
   /** @param {string | null} name */
@@ -46,7 +47,8 @@ export function overlayLayout(board) {
   }
   function point() {
     plot.point(board.cursor(), board.hovered(), board.charted().look, lineOf(picked));
-    for (const button of legend.querySelectorAll('button')) button.classList.toggle('on', button.dataset.line === picked);
+    const on = legend.querySelector('.on'), next = picked === null ? null : buttons.get(picked) ?? null;
+    if (on !== next) { on?.classList.remove('on'); next?.classList.add('on'); }
   }
   /** @param {Line} line */
   const entry = (line) => {
@@ -60,7 +62,8 @@ export function overlayLayout(board) {
     el,
     draw() {
       plot.draw();
-      legend.replaceChildren(...(plot.chart?.lines ?? []).map(entry));
+      buttons = new Map((plot.chart?.lines ?? []).map((line) => [key(line), entry(line)]));
+      legend.replaceChildren(...buttons.values());
       point();
     },
     point,

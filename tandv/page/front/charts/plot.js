@@ -77,6 +77,8 @@ export function plotOf(label, does) {
   return {
     el,
     get chart() { return chart; },
+    /** Whether the chart has the size that there is. */
+    fits: () => size.w === el.clientWidth && size.h === el.clientHeight,
     /** Make the chart in the size that there is, and paint it. */
     draw() {
       size = { w: el.clientWidth, h: el.clientHeight };

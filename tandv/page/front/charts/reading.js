@@ -12,6 +12,9 @@ export function readingOf(ctx, changed) {
   /** @param {'curves'|'transitions'} kind */
   const ofAll = (kind) => Promise.all(ctx.meta.runs.map((_, r) => ctx.source.ask({ kind }, r)));
 
+  /** What there is of transitions. */
+  const found = () => JSON.stringify([read.runs.map((run) => run.transitions), read.rule, read.notes]);
+
   /** @param {number | string} version */
   async function ask(version) {
     const answers = /** @type {import('../types').Curves[]} */ (await ofAll('curves'));
@@ -27,10 +30,11 @@ export function readingOf(ctx, changed) {
   async function askForTransitions(version) {
     const answers = /** @type {import('../types').Transitions[]} */ (await ofAll('transitions'));
     if (version !== asked) return;
+    const before = found();
     answers.forEach((one, r) => { read.runs[r].transitions = one.found; });
     read.rule = answers.find((one) => one.rule)?.rule ?? '';
     read.notes = answers.flatMap((one) => (one.note ? [one.note] : []));
-    changed();
+    if (found() !== before) changed();
     if (answers.some((one) => one.ready === false)) setTimeout(() => { if (version === asked) askForTransitions(version).catch(failed); }, AGAIN);
   }
   /** @param {unknown} error */

@@ -25,11 +25,24 @@ export function valueAt({ curve }, step, written = exact) {
   return curve.steps[at] === step ? text : `${text} (step ${whole(curve.steps[at])})`;
 }
 
-/** @param {Chart} chart @param {number | null} step null for the extremes @param {boolean} several */
-export function readoutOf(chart, step, several) {
-  if (step === null) return extremesOf(chart);
-  const values = chart.lines.map((line) => h('span', {}, ...(several ? [sampleOf(line)] : []), h('b', {}, valueAt(line, step, several ? short : exact))));
-  return several ? values : [h('span', {}, `step ${whole(step)}`), ...values];
+/** @typedef {{chart: Chart, write: (step: number | null) => void}} Readout */
+/** The line below a chart. Its elements are made once, since all charts that are seen follow the mouse. @param {Chart} chart @param {HTMLElement} el @param {boolean} several @returns {Readout} */
+export function readoutOf(chart, el, several) {
+  const extremes = extremesOf(chart), at = h('span', {}), values = chart.lines.map(() => h('b', {}));
+  const read = [...(several ? [] : [at]), ...chart.lines.map((line, i) => h('span', {}, ...(several ? [sampleOf(line)] : []), values[i]))];
+  /** @type {HTMLElement[] | null} */ let shown = null;
+  return {
+    chart,
+    write(step) {
+      const next = step === null ? extremes : read;
+      if (step !== null) {
+        at.textContent = `step ${whole(step)}`;
+        values.forEach((value, i) => { value.textContent = valueAt(chart.lines[i], step, several ? short : exact); });
+      }
+      if (next !== shown) el.replaceChildren(...next);
+      shown = next;
+    },
+  };
 }
 
 /** @param {Chart} chart */
