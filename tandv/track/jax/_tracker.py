@@ -1,28 +1,27 @@
 """The tracker of a JAX run: which calls are intercepted, what a step has measured, and how it becomes rows."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Self
 
 import jax
 import numpy as np
 
 from tandv.tensor_types import ACTIVATION
-from tandv.track.common.measurements import Block, block
 from tandv.track.common.numbers import Reading
 from tandv.track.common.saving import Source
 from tandv.track.common.tracker import Tracker
-from tandv.track.insight.numbers import with_numbers
-from tandv.track.jax import _entry, _haiku, _hosts, _linen, _objects, _weights
+from tandv.track.jax import _entry, _hosts, _weights
+from tandv.track.jax._blocks import blocks
 from tandv.track.jax._calls import Calls
 from tandv.track.jax._insight import JaxInsight
+from tandv.track.jax._interception import Interception
 from tandv.track.jax._measured import Measurements, record_problems, steps_of
 from tandv.track.jax._messages import check_arrays, check_promised, not_measured, why_nothing
 from tandv.track.jax._naming import Namer
 from tandv.track.jax._numbers import reading
 from tandv.track.jax._objects import is_object
 from tandv.track.jax._packing import packed
-from tandv.track.jax._recompiled import Recompiled
 from tandv.track.jax._rows import JaxStep, Modules, OnDevice
 from tandv.track.jax._stash import Own, stash_all_stats_and_hist
 from tandv.track.jax._states import parts_of
@@ -73,10 +72,8 @@ class JaxTracker(Tracker):
         # One namer and one context for all steps, recorded or not, so that JAX traces a program once.
         self._namer, self._context = Namer(self._selects, settings.track_gradients is not False), object()
         self._calls = Calls(self._own, exact, self.warn_once, self.fail, self._namer.settle, self._before_program)
-        self._recompiled = Recompiled()
-        self._is_watching = False
+        self._interception = Interception(self._calls, self._namer)
         self._names_known = False
-        self._intercepted: list[Any] = []  # functions, in the current step
         self._modules = Modules(type(model).__name__ if is_object(model) else None)
         self._measured = JaxStep(0, [], [], [], False)  # in the current step
         self._phases: list[str] = []  # of what was intercepted in it
@@ -107,7 +104,7 @@ class JaxTracker(Tracker):
         if self._state not in ("on", "failed") or naming.namer is self._namer:
             return function(*args, **kwargs)
         if not _entry.available():  # nothing that JAX traces may be changed where what it runs cannot be
-            self._intercepted.append(function)
+            self._interception.functions.append(function)
             return function(*args, **kwargs)
         with self._namer.on(self._context):
             if self._state == "failed":
@@ -236,11 +233,7 @@ class JaxTracker(Tracker):
         pass
 
     def detach(self) -> None:
-        self._calls.remove()
-        self._calls.forget()
-        if self._is_watching:
-            self._is_watching = False
-            _objects.unwatch()
+        self._interception.remove()
         self._trees.release()
 
     @property
@@ -257,7 +250,7 @@ class JaxTracker(Tracker):
 
     def start_of_step(self) -> None:
         self._measured = JaxStep(self.steps, [], [], [], False)
-        self._intercepted, self._phases = [], []
+        self._interception.functions, self._phases = [], []
         self._trees.start_of_step(self.steps, is_sure=self._names_known)
 
     def _before_program(self) -> None:
@@ -269,13 +262,14 @@ class JaxTracker(Tracker):
         self._trees.read_again()
 
     def phase_changes(self) -> None:
-        self._take_found()
+        self._measured.programs.extend(self._interception.take_found())
         self._phases += [self.measurements.phase] * (len(self._measured.programs) - len(self._phases))
 
     def end_of_step(self) -> None:
         has_rows = any(records for records, _ in self._measured.programs)
-        if self._intercepted and not has_rows and not self._calls.left_out:
-            self.warn_once(why_nothing(self._intercepted, self._modules.names))
+        called = self._interception.functions
+        if called and not has_rows and not self._calls.left_out:
+            self.warn_once(why_nothing(called, self._modules.names))
         self._trees.end_of_step()
 
     def _keep(self) -> None:
@@ -287,48 +281,26 @@ class JaxTracker(Tracker):
         """Queue what was measured since the last call: one copy to the host, then rows are made."""
         waiting, self._waiting = self._waiting, []
         modules, size = self._modules.as_now(), sum(measured.nbytes for measured in waiting)
-        self._writer.append(lambda: self._blocks(waiting, modules), size)
-
-    def _blocks(self, waiting: list[JaxStep], modules: Modules) -> Iterator[Block]:
-        arrived = jax.device_get([measured.words for measured in waiting])
-        for measured, words in zip(waiting, arrived, strict=True):
-            parts = list(modules.parts(measured, words, self._selects))
-            if self._own is not None:
-                rows = self._own.block(measured.step, parts)
-            else:
-                rows = block(measured.step, parts, self._exponents)
-            yield with_numbers(rows, modules.named(measured.numbers))
+        self._writer.append(lambda: blocks(waiting, modules, self._selects, self._own, self._exponents), size)
 
     # Inside.
 
     def _call(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        if not self._is_watching:
-            self._is_watching = True
-            _objects.watch()
-        _objects.watch_new()
-        self._namer.models = [(args, kwargs), *_objects.reached(function), self._trees.latest["model_state"]]
+        self._interception.prepare(function, args, kwargs, self._trees.latest["model_state"])
         try:
-            with _linen.watched(), _haiku.watched(), self._calls.on(self.recording):
-                output = function(*args, **kwargs)
-            self._intercepted.append(function)  # one that raised need not have given rows
-            return output
+            return self._interception.call(function, args, kwargs, self.recording)
         finally:
             if self.recording:
                 self._guard("after a call", lambda: self._after_call(function, args, kwargs))
 
     def _after_call(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
-        self._take_found()
-        for jaxpr, name in self._calls.new:
-            self._recompiled.note(jaxpr, name, function, args, kwargs)
+        self._measured.programs.extend(self._interception.take_found())
+        self._interception.note_new_programs(function, args, kwargs)
         self._note(self._namer)
         self._read_again()
 
     def _has_room(self) -> bool:
         return _hosts.several() or super()._has_room()  # all processes record the same steps
-
-    def _take_found(self) -> None:
-        found, self._calls.found = self._calls.found, []
-        self._measured.programs.extend(found)
 
     def _note(self, namer: Namer | Measurements) -> None:
         self._trees.stacks |= namer.stacks
