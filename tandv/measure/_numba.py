@@ -3,6 +3,9 @@
 Every type of at most 32 bits is read as float32 bit patterns, block by block, in the first-level cache.
 Exponents are counted as the raw 8-bit field of the pattern; what has few patterns (8 bits, or a large
 16-bit tensor) is counted by pattern first, which is exact for every statistic.
+
+All that `add_many` is compiled from stands in this file and in `_lanes`, whose `VERSION` it encloses: numba notices
+changes of this file only when it looks for what it has compiled and kept on disk.
 """
 
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false
