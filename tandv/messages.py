@@ -34,13 +34,21 @@ def check_choices(**given: tuple[Any, Any]) -> None:
     Traceback (most recent call last):
     ValueError: kind='lines' is not one of 'line', 'scatter'; did you mean 'line'?
     """
-    wrong = [
+    if wrong := choice_problems(**given):
+        raise ValueError("\n".join(wrong))
+
+
+def choice_problems(**given: tuple[Any, Any]) -> list[str]:
+    """Return a sentence for every option whose value is none of its choices, as `check_choices` takes them.
+
+    >>> choice_problems(offload_type=(".h5", Literal[".pkl", ".parquet"]))
+    ["offload_type='.h5' is not one of '.pkl', '.parquet'"]
+    """
+    return [
         f"{option}={value!r} is not one of {', '.join(map(repr, choices))}{_meant(value, choices)}"
         for option, (value, allowed) in given.items()
         if not _is_one_of(value, choices := choices_of(allowed))
     ]
-    if wrong:
-        raise ValueError("\n".join(wrong))
 
 
 def choices_of(allowed: Any) -> list[Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from torch import nn
 
 import tandv
 from tandv.log.raster import Raster
@@ -36,6 +37,7 @@ CHANGES = pd.DataFrame({"relative": [0.1, 0.2]}, index=["fc1", "fc2"])
 AGREEMENT = pd.DataFrame({"icc": [0.1, 0.2], "mean_icc": [0.1, 0.2], "chance": [0.0, 0.0]}, index=["fc1", "fc2"])
 POINTS = pd.DataFrame(ARRAY[:, :2], pd.MultiIndex.from_product([[0, 10], [0, 1, 2]], names=["step", "sample"]))
 RASTER = Raster(np.arange(2), ["fc"], np.array([1]), np.array([0, 1]), 1e-8, np.zeros((2, 1), np.uint8))
+MODEL = nn.Linear(2, 2)
 
 # What each is called with, where the option that is tried is given on top.
 CALLS: dict[str, tuple] = {
@@ -55,6 +57,8 @@ CALLS: dict[str, tuple] = {
     "page.document": (RUN,),
     "page.save": (RUN, "page.html"),
     "page.show": (RUN,),
+    "track.jax.track": (),
+    "track.torch.track": (MODEL,),
     "viz.attention_evolution": (PATTERN,),
     "viz.attention_heads": (PATTERN,),
     "viz.attention_pattern": (PATTERN,),
@@ -92,6 +96,8 @@ BEHIND = [
     "checkpoints.metrics.of_all",
     "checkpoints.metrics.over_matrices",
     "dossier.pictures.draw",
+    "track.common.writer.Writer",
+    "track.settings.Settings",
     "viz.of_curves.metrics.marks_of",
     "viz.of_curves.over_steps.scale_for",
     "viz.of_curves.over_steps.scales",

@@ -5,13 +5,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tandv.exports.tensorboard import TensorBoard, tensorboard_problems
 from tandv.exports.wandb import Wandb, wandb_problems
+from tandv.messages import choice_problems
 from tandv.place import Unreachable, place_of
 from tandv.track.common.budget import share
-from tandv.track.common.finished_log import FORMATS
+from tandv.track.common.finished_log import LogFormat
 from tandv.track.common.save_rule import SaveRule, rule_problems
 from tandv.track.common.writer import Export
 from tandv.track.insight import numbers
@@ -25,7 +26,7 @@ class Settings:
     """The arguments that both `track` functions have, by the same names and with the same defaults.
 
     >>> Settings(every=0, offload_type=".h5").problems()[1]
-    "offload_type='.h5' must be one of '.pkl', '.parquet'"
+    "offload_type='.h5' is not one of '.pkl', '.parquet'"
     """
 
     track_gradients: bool | None = True  # None: as far as gradients are given
@@ -41,9 +42,9 @@ class Settings:
     name: str | None = None
     path: str | Path | None = None
     offload_inc: int = 10
-    offload_type: str = ".pkl"
+    offload_type: LogFormat = ".pkl"
     async_offload: bool | None = None
-    use_wandb: bool | str = False
+    use_wandb: bool | Literal["rows"] = False
     tensorboard: Any = None
     save: SaveRule | None = None
     insight: Any = False
@@ -73,6 +74,7 @@ class Settings:
             *truth_problems({name: value for name in _OPEN if (value := getattr(self, name)) is not None}),
             *every_problems("every", self.every),
             *self._budget_problems(),
+            *choice_problems(offload_type=(self.offload_type, LogFormat)),
             *rule_problems(self.save),
             *(wandb_problems() if self.use_wandb in (True, "rows") else []),
             *(tensorboard_problems(self.tensorboard) if self.tensorboard is not None else []),
@@ -87,8 +89,6 @@ class Settings:
             found.append(f"stash_value={self.stash_value!r} must be a function of one tensor or array")
         if not _is_whole(self.offload_inc, 1):
             found.append(f"offload_inc={self.offload_inc!r} must be a positive number of tracked steps")
-        if self.offload_type not in tuple(FORMATS):
-            found.append(f"offload_type={self.offload_type!r} must be one of {', '.join(map(repr, FORMATS))}")
         if self.init_step is not None and not _is_whole(self.init_step, 0):
             found.append(f"init_step={self.init_step!r} must be a step number, 0 or more")
         if self.name is not None and not isinstance(self.name, str):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -11,7 +12,9 @@ from tandv.log.store.writing import Store
 
 _IN_MEMORY = 256 << 20  # bytes of the whole log as a frame, beyond which it is not made one file at the end
 
-FORMATS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
+LogFormat = Literal[".pkl", ".parquet"]
+
+FORMATS: dict[LogFormat, Callable[[pd.DataFrame, Path], None]] = {
     ".pkl": lambda df, path: files.write_pickle(df, path),
     ".parquet": lambda df, path: files.write_parquet(df, path),
 }

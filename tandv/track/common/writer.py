@@ -18,7 +18,7 @@ from tandv.log.store.writing import Store
 from tandv.place import place_of
 from tandv.track.common.background import Background
 from tandv.track.common.curve_file import CurveFile
-from tandv.track.common.finished_log import finished_log
+from tandv.track.common.finished_log import LogFormat, finished_log
 from tandv.track.common.folders import new_folder
 from tandv.track.common.frames import places, to_rows
 from tandv.track.common.measurements import Block
@@ -54,7 +54,7 @@ class Writer:
     def __init__(
         self,
         path: Path | str,
-        offload_type: str,
+        offload_type: LogFormat,
         in_background: bool | None,
         info: dict[str, Any],
         exports: Sequence[Export] = (),

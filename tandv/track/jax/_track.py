@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 
+from tandv.track.common.finished_log import LogFormat
 from tandv.track.common.save_rule import SaveRule
 from tandv.track.jax import _hosts, _names, _stash
 from tandv.track.jax._objects import is_equinox, is_object
@@ -27,8 +28,8 @@ def track(
     stash_value: Callable[[jax.Array], Any] | None = None,
     async_offload: bool | None = None,
     offload_inc: int = 10,
-    offload_type: str = ".pkl",
-    use_wandb: bool | str = False,
+    offload_type: LogFormat = ".pkl",
+    use_wandb: bool | Literal["rows"] = False,
     init_step: int | None = None,
     track_updates: bool = False,
     every: Every = 1,

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from tandv.track.common.finished_log import LogFormat
 from tandv.track.common.save_rule import SaveRule
 from tandv.track.settings import Every, Pattern, Settings, refuse, truth_problems
 from tandv.track.torch import _weights
@@ -28,8 +29,8 @@ def track(
     stash_value: Callable[[torch.Tensor], Any] | None = None,
     async_offload: bool | None = None,
     offload_inc: int = 10,
-    offload_type: str = ".pkl",
-    use_wandb: bool | str = False,
+    offload_type: LogFormat = ".pkl",
+    use_wandb: bool | Literal["rows"] = False,
     only_stash_during_training: bool = True,
     init_step: int | None = None,
     *,

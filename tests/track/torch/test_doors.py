@@ -37,7 +37,7 @@ def test_every_wrong_argument_is_named_at_once():
         "exclude='(' is not a regular expression",
         "every=0 must be a positive number of steps or a function",
         "offload_inc=0 must be a positive number",
-        "offload_type='.h5' must be one of '.pkl', '.parquet'",
+        "offload_type='.h5' is not one of '.pkl', '.parquet'",
         "exponents=(3, 1) must be (lowest, highest)",
         "init_step=-1 must be a step number",
         "stash_value=3 must be a function",
