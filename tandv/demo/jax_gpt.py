@@ -1,10 +1,10 @@
 """The demo's GPT in JAX (flax.nnx), with the names of the PyTorch one, and its training."""
 
-import math
 from pathlib import Path
 
 import numpy as np
 
+from tandv.demo.gpt_size import DECAY, HEADS, LAYERS, RATE, VOCABULARY, WIDTH, deviation
 from tandv.track.jax import JaxTracker, track
 
 # isort: split
@@ -69,17 +69,15 @@ class GPT(nnx.Module):
     (2, 4, 256)
     """
 
-    def __init__(self, layers: int, width: int, heads: int, context: int, vocabulary: int = 256, seed: int = 0):
+    def __init__(self, layers: int, width: int, heads: int, context: int, vocabulary: int = VOCABULARY, seed: int = 0):
         rngs = nnx.Rngs(seed)
         self.tokens, self.positions = nnx.Embed(vocabulary, width, rngs=rngs), nnx.Embed(context, width, rngs=rngs)
         self.layers = nnx.List([TransformerLayer(width, heads, rngs) for _ in range(layers)])
         self.norm, self.output = _norm(width, rngs), nnx.Linear(width, vocabulary, use_bias=False, rngs=rngs)
         weights = nnx.state(self, nnx.Param)
-        small = 0.02 / math.sqrt(2 * layers)
         for path, variable in nnx.to_flat_state(weights):
             if variable[...].ndim == 2:
-                scale = small if path[-2] in ("wo", "w2") else 0.02
-                variable[...] = scale * jax.random.normal(rngs.params(), variable[...].shape)
+                variable[...] = deviation(str(path[-2]), layers) * jax.random.normal(rngs.params(), variable[...].shape)
         nnx.update(self, weights)
 
     def __call__(self, tokens: jax.Array) -> jax.Array:
@@ -111,8 +109,8 @@ class Training:
     """The demo's model with its optimiser; `step` trains it on one batch of tokens [sequences, context + 1]."""
 
     def __init__(self, seed: int, context: int):
-        self.model = GPT(layers=4, width=64, heads=4, context=context, seed=seed)
-        self.optimizer = nnx.Optimizer(self.model, optax.adamw(3e-3, weight_decay=0.01), wrt=nnx.Param)
+        self.model = GPT(LAYERS, WIDTH, HEADS, context, seed=seed)
+        self.optimizer = nnx.Optimizer(self.model, optax.adamw(RATE, weight_decay=DECAY), wrt=nnx.Param)
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(self.model, nnx.Param)))
 
     def track(self, path: Path | None) -> JaxTracker:

@@ -1,10 +1,10 @@
 """The demo's GPT in PyTorch, and its training."""
 
-import math
 from pathlib import Path
 
 import numpy as np
 
+from tandv.demo.gpt_size import DECAY, HEADS, LAYERS, RATE, VOCABULARY, WIDTH, deviation
 from tandv.track.torch import TorchTracker, track
 
 # isort: split
@@ -59,15 +59,14 @@ class GPT(nn.Module):
     torch.Size([2, 4, 256])
     """
 
-    def __init__(self, layers: int, width: int, heads: int, context: int, vocabulary: int = 256):
+    def __init__(self, layers: int, width: int, heads: int, context: int, vocabulary: int = VOCABULARY):
         super().__init__()
         self.tokens, self.positions = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
         self.layers = nn.ModuleList(TransformerLayer(width, heads) for _ in range(layers))
         self.norm, self.output = nn.LayerNorm(width), nn.Linear(width, vocabulary, bias=False)
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2:
-                scale = 0.02 / math.sqrt(2 * layers) if name.endswith(("wo.weight", "w2.weight")) else 0.02
-                nn.init.normal_(parameter, std=scale)
+                nn.init.normal_(parameter, std=deviation(name.split(".")[-2], layers))
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         x = self.tokens(tokens) + self.positions(torch.arange(tokens.shape[1], device=tokens.device))
@@ -81,8 +80,8 @@ class Training:
 
     def __init__(self, seed: int, context: int):
         torch.manual_seed(seed)
-        self.model = GPT(layers=4, width=64, heads=4, context=context)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=3e-3)
+        self.model = GPT(LAYERS, WIDTH, HEADS, context)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=RATE, weight_decay=DECAY)
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
 
     def track(self, path: Path | None) -> TorchTracker:
