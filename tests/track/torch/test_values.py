@@ -37,6 +37,7 @@ def kinds():
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("kind", READ)
 def test_a_kind_whose_values_can_be_read(kinds, kind, place):
@@ -44,6 +45,7 @@ def test_a_kind_whose_values_can_be_read(kinds, kind, place):
     assert kinds[f"{kind}, {place}"] == {"mean": [2.0, 2.0], "numel": [count] * 2, "steps": [0, 1], "said": []}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("kind", LEFT_OUT)
 def test_a_kind_without_values_is_left_out_and_said_once(kinds, kind, place):
