@@ -8,6 +8,7 @@ where it runs, and may write there. It imports what its own file does not. Outpu
 import ast
 import doctest
 import importlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,9 +50,17 @@ ALL = [(path, *found) for path in FILES for found in docstrings(path)]
 EXAMPLES = [one for one in ALL if ">>>" in one[2]]
 
 
-@pytest.fixture
-def a_folder_to_run_in(tmp_path, monkeypatch):
-    run, checkpoints = tmp_path / "tandv-runs" / "demo", tmp_path / "checkpoints"
+COMPILING = ("tandv.demo.jax_gpt", "tandv.probes.jax", "tandv.track.jax")  # whose examples compile programs
+
+
+def parameter(path: Path, name: str, text: str, line: int):
+    return pytest.param(path, name, text, line, id=name, marks=[pytest.mark.slow] if name.startswith(COMPILING) else [])
+
+
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made") / "once"
+    run, checkpoints = folder / "tandv-runs" / "demo", folder / "checkpoints"
     run.mkdir(parents=True)
     checkpoints.mkdir()
     write_pickle(example_log(), run / "log.pkl")
@@ -59,16 +68,22 @@ def a_folder_to_run_in(tmp_path, monkeypatch):
     steps = np.arange(0, 1000, 10)
     late = 0.1 + 0.9 / (1 + np.exp(-(steps - 600) / 15))
     curves = pd.DataFrame({"step": steps, "train_acc": np.minimum(steps / 200, 1), "test_acc": late})
-    (tmp_path / "tandv-runs" / "grok").mkdir()
-    curves.to_csv(tmp_path / "tandv-runs" / "grok" / "curves.csv", index=False)
+    (folder / "tandv-runs" / "grok").mkdir()
+    curves.to_csv(folder / "tandv-runs" / "grok" / "curves.csv", index=False)
     for step in (0, 500, 1000):
         weights = {"fc.weight": np.eye(3, dtype=np.float32) * (1 + step), "fc.bias": np.zeros(3, np.float32)}
         save_file(weights, checkpoints / f"step_{step:06}.safetensors")
+    return folder
+
+
+@pytest.fixture
+def a_folder_to_run_in(made_once, tmp_path, monkeypatch):
+    shutil.copytree(made_once, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.usefixtures("a_folder_to_run_in")
-@pytest.mark.parametrize(("path", "name", "text", "line"), [pytest.param(*one, id=one[1]) for one in EXAMPLES])
+@pytest.mark.parametrize(("path", "name", "text", "line"), [parameter(*one) for one in EXAMPLES])
 def test_the_example_gives_what_it_says(path, name, text, line):
     module = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
     namespace = dict(vars(importlib.import_module(module)))

@@ -14,6 +14,7 @@ def loaded_by(module: str) -> set[str]:
     return {name.partition(".")[0] for name in out.split()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "module",
     [
@@ -25,6 +26,7 @@ def test_no_framework_comes_along(module):
     assert not loaded_by(module) & FRAMEWORKS
 
 
+@pytest.mark.slow
 def test_a_tracker_brings_its_own_framework_and_no_other():
     assert loaded_by("tandv.track.torch") & FRAMEWORKS == {"torch"}
     assert loaded_by("tandv.track.jax") & FRAMEWORKS == {"jax"}

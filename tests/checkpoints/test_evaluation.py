@@ -283,6 +283,7 @@ def threads_of_blas(_):
     return {pool["num_threads"] for pool in threadpool_info()}
 
 
+@pytest.mark.slow
 def test_a_process_computes_in_one_thread():
     assert set().union(*processes(2)(threads_of_blas, [1, 2])) == {1}
 
@@ -291,6 +292,7 @@ def die(_):
     os._exit(1)
 
 
+@pytest.mark.slow
 def test_a_lost_process_is_said_and_what_was_done_is_kept(run):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the processes' own library

@@ -55,6 +55,7 @@ def test_the_demo_leaves_a_log_and_says_what_it_found(tmp_path):
     assert {"layers.0.attention.wq", "layers.3.feed_forward.w2.bias"} <= set(df["metadata"]["name"])
 
 
+@pytest.mark.slow
 def test_the_demo_is_repeatable(tmp_path):
     for name in "ab":
         run(app, ["demo", "--steps", "2", "--out", str(tmp_path / name)])

@@ -22,9 +22,15 @@ from tandv.messages import UnknownName
 LOG = counted_only(example_log(layers=5, steps=40))  # 25 rows a step
 
 
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    return {end: stored(LOG, folder / end, steps=3, close=end == "finished") for end in ("finished", "killed")}
+
+
 @pytest.fixture(params=["finished", "killed"])
-def run(request, tmp_path):
-    return stored(LOG, tmp_path / "run", steps=3, close=request.param == "finished")
+def run(request, made_once, tmp_path):
+    return shutil.copytree(made_once[request.param], tmp_path / "run")
 
 
 @pytest.fixture

@@ -52,6 +52,7 @@ def until_written(tracker):
         tracker._writer._background.give(lambda: None).result()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_kill_9_loses_at_most_the_rows_since_the_last_flush(tmp_path, how):
     done = -1

@@ -204,6 +204,7 @@ def test_objects_that_are_no_arguments_change_as_untracked(step, way, same):
     assert sorted(set(of_outputs["name"])) == ["Dropped", "dense", "dropout"]
 
 
+@pytest.mark.slow
 def test_an_error_in_the_middle_leaves_objects_in_use_and_runs_nothing_twice():
     calls = []
 
@@ -344,6 +345,7 @@ def test_another_thread_is_left_alone():
     assert len(found) == len(X)
 
 
+@pytest.mark.slow
 def test_what_is_intercepted_is_not_kept_alive():
     class Held:
         pass

@@ -135,6 +135,7 @@ def test_each_layer_of_a_linen_scan_has_rows_of_every_kind(axis):
                 assert value(log, kind, name, step) == (pytest.approx(np.sqrt((part**2).mean()), rel=1e-5), 64)
 
 
+@pytest.mark.slow
 def test_scans_within_scans_number_twice():
     log, [(before, *_), _] = trained(*linen(Net(twice=True)))
     layers = [f"layers.{i}.inner.{j}.wi" for i in range(2) for j in range(3)]
@@ -144,6 +145,7 @@ def test_scans_within_scans_number_twice():
     assert value(log, "Weight", "layers.1.inner.2.wi")[0] == pytest.approx(np.sqrt((part**2).mean()), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_stacks_of_equinox():
     log, _ = trained(*equinox())
     layers = ["layers.0", "layers.1", "layers.2"]
@@ -153,6 +155,7 @@ def test_stacks_of_equinox():
         assert names(log, kind) == ["head", "head.bias", *(n for layer in layers for n in (layer, f"{layer}.bias"))]
 
 
+@pytest.mark.slow
 def test_stacks_of_nnx():
     model = NnxNet()
     optimizer = nnx.Optimizer(model, optax.adam(1e-2), wrt=nnx.Param)
