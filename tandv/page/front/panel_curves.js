@@ -23,15 +23,17 @@ export function curvesPanel(ctx) {
   let shape = '';
   /** @type {Series[]} */ let all = [];
   /** What the series are made of; they are made again only when that changes. @type {unknown[]} */ let made = [];
+  let layerName = '';
 
   function collect() {
     const { data, meta } = ctx, v = ctx.state.view, other = v.other >= 0 ? data.curves[v.other] : null;
-    const from = [data.curves[v.run], other, data.lines, data.otherLines, meta.steps, v.layer, v.metric];
+    const from = [data.curves[v.run], other, data.lines, data.otherLines, meta.steps];
     if (from.length === made.length && from.every((one, i) => one === made[i])) return false;
+    if (data.lines !== made[2]) layerName = `${v.metric} of ${v.layer.split('.').slice(-2).join('.')}`;  // of what was asked for
     made = from;
-    const name = `${v.metric} of ${v.layer.split('.').slice(-2).join('.')}`, mine = data.curves[v.run];
+    const mine = data.curves[v.run];
     all = [...(mine ? seriesOf(mine, meta.steps, false) : []), ...(other ? seriesOf(other, meta.steps, true) : []),
-      ...(data.lines?.high.length ? [layerSeries(data.lines, 0, meta.steps, name, false)] : []), ...(data.otherLines?.high.length ? [layerSeries(data.otherLines, 0, meta.steps, name, true)] : [])];
+      ...(data.lines?.high.length ? [layerSeries(data.lines, 0, meta.steps, layerName, false)] : []), ...(data.otherLines?.high.length ? [layerSeries(data.otherLines, 0, meta.steps, layerName, true)] : [])];
     if (!chosen && mine) {
       const losses = mine.names.filter((one) => scaleName(one) === LOSSES), first = mine.shown.find((one) => mine.names.includes(one)) ?? mine.names[0];
       chosen = new Set([...(losses.length ? losses : first === undefined ? [] : [first]), LAYER]);

@@ -24,6 +24,9 @@ export function exponentRowsOf(ctx, b) {
 export function exponentsPanel(ctx) {
   const p = panel('exponents', 'exponents by steps of the chosen layer', { top: 4, bottom: 20 });
 
+  /** The layer that was asked for, which another choice changes before its answer is there. */
+  let layer = '', answered = ctx.data.map;
+
   /** @param {Pen} g @param {number} size */
   function paint(g, size) {
     const b = p.box, look = ctx.look, d = ctx.data.map, span = ctx.span(), { range, rows } = exponentRowsOf(ctx, b);
@@ -109,9 +112,10 @@ export function exponentsPanel(ctx) {
 
   p.does.draw = () => {
     const v = ctx.state.view, d = ctx.data.map, format = ctx.meta.formats[v.format], { range } = exponentRowsOf(ctx, p.box), span = ctx.span();
-    if (p.same(d, ctx.look, ctx.meta, range.low, range.high, span.a, span.b, v.layer, v.format)) return;
-    p.title.textContent = `exponents of ${fitted(v.layer || '–', 240, (t) => t.length * 6.5)}`;
-    p.title.title = v.layer;
+    if (d !== answered) { answered = d; layer = v.layer; }
+    if (p.same(d, ctx.look, ctx.meta, range.low, range.high, span.a, span.b, v.format)) return;
+    p.title.textContent = `exponents of ${fitted(layer || '–', 240, (t) => t.length * 6.5)}`;
+    p.title.title = layer;
     const hidden = format && !limitsOf(format).some((limit) => Math.log2(limit.value) > range.low && Math.log2(limit.value) < range.high);
     p.more.textContent = [`share of values per power of two${d && d.pooled > 1 ? `, largest of ${d.pooled} steps a column` : ''}`, ...(hidden ? [`the limits of ${v.format} lie beyond`] : [])].join(' · ');
     paint(p.fresh(), p.dpr());
@@ -140,7 +144,7 @@ export function exponentsPanel(ctx) {
       const row = (/** @type {(c: number) => number} */ of) => columns.map((c) => (d.logged[c] ? of(c) : null));
       const bins = d.bins.map((e, j) => ({ e, j })).filter(({ e }) => e >= range.low && e < range.high).reverse();
       return {
-        about: `${v.tt} of ${v.layer}: shares of values per power of two (in steps of 9 %)${d.pooled > 1 ? `, largest of up to ${d.pooled} steps a column` : ''}; a column is named by its first step`,
+        about: `${v.tt} of ${layer}: shares of values per power of two (in steps of 9 %)${d.pooled > 1 ? `, largest of up to ${d.pooled} steps a column` : ''}; a column is named by its first step`,
         rows: [['exponent', ...columns.map((c) => d.starts[c])], ...lanes.map(([name, k]) => [name, ...row((c) => fewestDigits(d.lanes[k * d.cols + c]))]),
           ...bins.map(({ e, j }) => [e, ...row((c) => +shareOf(d.shares[c * n + j]).toPrecision(3))]), ['zero', ...row((c) => fewestDigits(d.lanes[LANES.zero * d.cols + c]))]],
       };

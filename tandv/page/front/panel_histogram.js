@@ -102,9 +102,10 @@ export function histogramPanel(ctx) {
   }
 
   p.does.draw = () => {
-    const v = ctx.state.view, all = ghosts();
+    const d = ctx.data.at, all = ghosts(), { range } = exponentRowsOf(ctx, p.box);
+    if (p.same(d, ctx.data.pin, ctx.data.other, ctx.look, ctx.meta, range.low, range.high, ctx.state.view.format)) return;
     p.title.textContent = 'histogram';
-    p.more.replaceChildren(`step ${whole(v.step ?? 0)}`, ...all.map(({ cell, colour, dash }) => {
+    p.more.replaceChildren(d ? `step ${whole(d.step ?? 0)}` : '', ...all.map(({ cell, colour, dash }) => {
       const key = document.createElement('span');
       key.className = 'ghost'; key.textContent = `${dash.length ? '┅' : '━'} ${cell.label}`; key.style.color = colour;
       return key;

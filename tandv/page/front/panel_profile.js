@@ -17,6 +17,8 @@ const MAGNITUDES = /^(max_abs|mean_abs|std|rm\d+)$/;  // statistics that are com
 /** @param {Ctx} ctx */
 export function profilePanel(ctx) {
   const p = panel('profile', 'the statistic of all layers at the cursor', { left: 8, right: 12, top: 4, bottom: 20 });
+  /** The statistic that was asked for, which another choice changes before its answer is there. */
+  let metric = '', answered = ctx.data.at;
   const ghosts = () => [...(ctx.data.pin ? [{ cell: ctx.data.pin, colour: ctx.look.series[2], dash: /** @type {number[]} */ ([]) }] : []), ...(ctx.data.other ? [{ cell: ctx.data.other, colour: ctx.look.cursor, dash: [4, 2] }] : [])];
   const shown = (/** @type {AtAnswer} */ cell) => cell.profile.subarray(...ctx.rows());
   /** All values shown, unclipped: a bar that ends at the edge would be a lie. */
@@ -63,7 +65,7 @@ export function profilePanel(ctx) {
     }
     for (const { cell, colour, dash } of ghosts()) outline(g, cell, colour, dash, x, room, from, to);
     const format = ctx.meta.formats[ctx.state.view.format];
-    if (format && s.kind === 'log2' && MAGNITUDES.test(ctx.state.view.metric)) {
+    if (format && s.kind === 'log2' && MAGNITUDES.test(metric)) {
       const at = b.x + positionOn(s, format.max) * b.w, text = `${ctx.state.view.format} ${limitText(format.max)}`;
       if (at > b.x && at < b.x + b.w) {
         g.strokeStyle = look.formats[ctx.state.view.format] ?? look.muted; g.lineWidth = 1.5; stroke(g, at, b.y, at, b.y + b.h); g.lineWidth = 1;
@@ -94,8 +96,11 @@ export function profilePanel(ctx) {
   }
 
   p.does.draw = () => {
+    const d = ctx.data.at, v = ctx.state.view, [from, to] = ctx.rows();
+    if (d !== answered) { answered = d; metric = v.metric; }
+    if (p.same(d, ctx.data.pin, ctx.data.other, ctx.look, ctx.meta, from, to, ctx.row(), v.format)) return;
     p.title.textContent = 'all layers';
-    p.more.textContent = `${ctx.state.view.metric} at step ${whole(ctx.state.view.step ?? 0)}`;
+    p.more.textContent = d ? `${metric} at step ${whole(d.step ?? 0)}` : '';
     paint(p.fresh());
   };
   p.does.hover = () => cursorLines(p.freshOver(), p.box, { x: null, hoverX: null, pinX: null, y: null, hoverY: ctx.hover.row === null ? null : ctx.y(ctx.hover.row, p.box) }, ctx.look);
@@ -103,7 +108,7 @@ export function profilePanel(ctx) {
     const d = ctx.data.at, v = ctx.state.view;
     if (!d || d.profile.length !== ctx.layers().length) return null;
     const f = d.profileFlags[row];
-    return [ctx.layers()[row], ...(f & MISSING_FLAG ? [] : [`${v.metric} ${exact(d.profile[row])}`]), ...marksInWords(f, v.format), ...ghosts().map(({ cell }) => `${cell.label}: ${exact(cell.profile[row])}`)];
+    return [ctx.layers()[row], ...(f & MISSING_FLAG ? [] : [`${metric} ${exact(d.profile[row])}`]), ...marksInWords(f, v.format), ...ghosts().map(({ cell }) => `${cell.label}: ${exact(cell.profile[row])}`)];
   });
   p.file = {
     name: 'profile', paint,
@@ -111,7 +116,7 @@ export function profilePanel(ctx) {
       const d = ctx.data.at, v = ctx.state.view, [from, to] = ctx.rows(), all = ghosts().map(({ cell }) => cell).filter((cell) => cell.profile.length === ctx.layers().length);
       if (!d || d.profile.length !== ctx.layers().length) return null;
       return {
-        about: `${v.tt}, ${v.metric} of all layers shown at step ${d.step}`,
+        about: `${v.tt}, ${metric} of all layers shown at step ${d.step}`,
         rows: [['layer', `step ${d.step}`, ...all.map((cell) => cell.label), 'marks'], ...ctx.layers().slice(from, to).map((name, r) => [name, d.profileFlags[from + r] & MISSING_FLAG ? null : fewestDigits(d.profile[from + r]), ...all.map((cell) => fewestDigits(cell.profile[from + r])), marksInWords(d.profileFlags[from + r], v.format).join('; ')])],
       };
     },
