@@ -376,6 +376,9 @@ def test_each_panel_is_saved_as_a_picture_a_drawing_and_a_table(opened):
     np.testing.assert_allclose(found["loss"], curves["loss"], rtol=1e-6)
     assert len(tables["exponents"][0]) == 161 and tables["exponents"][1][0] == "NaN"
 
+    assert download(page, "formats", "PNG")[1][:4] == b"\x89PNG"
+    drawing = ET.fromstring(download(page, "formats", "SVG")[1])
+    assert {"e4m3", "bf16", "overflow"} <= {one.text for one in drawing.iter("{http://www.w3.org/2000/svg}text")}
     _, table = download(page, "formats", "CSV")
     rows = list(csv.reader(io.StringIO(table.decode().partition("\n")[2])))
     row = logframe.select(LOG, HOT, "Activation", 100)

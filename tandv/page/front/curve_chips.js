@@ -1,7 +1,6 @@
 // A button for each curve, which shows or hides it and says its value at the cursor.
-import { LAYER, LOSSES, pointAt, valueText } from './curve_series.js';
+import { LAYER, LOSSES } from './curve_series.js';
 import { h } from './dom.js';
-import { short } from './numbers.js';
 /** @typedef {import('./curve_series.js').Series} Series */
 
 const MOST_HIDDEN = 3;  // hidden curves that have a chip; more are in a list
@@ -11,15 +10,15 @@ export function curveChips(does) {
   const el = h('span', { className: 'chips' });
   return {
     el,
-    /** @param {Series[]} all @param {(s: Series) => boolean} isOn @param {(s: Series) => string} colour @param {number} place of the cursor @param {string|null} left the scale of the left axis @param {boolean} log */
-    draw(all, isOn, colour, place, left, log) {
+    /** @param {Series[]} all @param {(s: Series) => boolean} isOn @param {(s: Series) => string} colour @param {(s: Series) => string} value at the cursor @param {string|null} left the scale of the left axis @param {boolean} log */
+    draw(all, isOn, colour, value, left, log) {
       const mine = all.filter((s) => !s.ghost), on = mine.filter(isOn), off = mine.filter((s) => !isOn(s));
       const chip = (/** @type {Series} */ s) => {
         const shown = isOn(s), dot = h('i', { className: 'dot' }), ghost = all.find((other) => other.ghost && other.name === s.name && other.scale === s.scale);
         dot.style.background = shown ? colour(s) : does.look().muted;
-        const value = shown ? ` ${valueText(s, pointAt(s, place), short)}` : '', other = shown && ghost ? ` ┅ ${valueText(ghost, pointAt(ghost, place), short)}` : '';
+        const other = shown && ghost ? ` ┅ ${value(ghost)}` : '';
         const axis = s.scale === LAYER ? 'right axis' : s.scale === left ? 'left axis' : 'a scale of its own, without an axis';
-        return h('button', { className: 'chip', type: 'button', ariaPressed: String(shown), title: shown ? `hide ${s.name} (${axis})` : `show ${s.name}`, onclick: () => does.toggle(s) }, dot, s.name, h('b', {}, value), other);
+        return h('button', { className: 'chip', type: 'button', ariaPressed: String(shown), title: shown ? `hide ${s.name} (${axis})` : `show ${s.name}`, onclick: () => does.toggle(s) }, dot, s.name, h('b', {}, shown ? ` ${value(s)}` : ''), other);
       };
       const more = off.slice(MOST_HIDDEN);
       const list = h('select', { className: 'chip', ariaLabel: 'show another curve', onchange: () => { const s = more[list.selectedIndex - 1]; if (s) does.toggle(s); } }, h('option', {}, `+ ${more.length} more`), ...more.map((s) => h('option', {}, s.name)));

@@ -4,9 +4,9 @@ import { lastAtOrBelow, placeOf } from './numbers.js';
 /** @typedef {import('./types').Lines} LinesAnswer */
 
 /**
- * x: fractional indices of the logged steps, sorted; y: null where there is no finite value.
+ * steps: of each value, or the first of its column, which ends before `ends`; x: fractional indices of the logged steps, sorted; y: null where there is no finite value.
  * `scale` names what shares an axis: losses do, other curves have one each, "layer" is the statistic of the chosen layer.
- * @typedef {{key: string, name: string, ghost: boolean, scale: string, x: number[], y: (number|null)[], low: (number|null)[]|null, gaps: Gap[], steps: ArrayLike<number>}} Series
+ * @typedef {{key: string, name: string, ghost: boolean, scale: string, x: number[], y: (number|null)[], low: (number|null)[]|null, gaps: Gap[], steps: ArrayLike<number>, ends?: number[]}} Series
  * @typedef {{kind: 'nan'|'inf', from: number, to: number}} Gap  fractional indices of the first and the last such value
  */
 export const LOSSES = 'losses', LAYER = 'layer';
@@ -56,21 +56,21 @@ function seriesFrom(curves, steps, ghost) {
 export function layerSeries(lines, which, steps, name, ghost) {
   const cols = lines.starts.length - 1, high = lines.high[which], low = lines.low[which], flags = lines.flags[which];
   const ends = lines.starts[cols];
-  const x = [], at = [], y = [], under = [];
+  const x = [], at = [], y = [], under = [], until = [];
   /** @type {Gap[]} */ const gaps = [];
   let pooled = false;
   for (let c = 0; c < cols; c++) {
     if (flags[c] & 8) continue;
     const first = placeBeyond(steps, lines.starts[c]), after = c + 1 < cols ? placeBeyond(steps, lines.starts[c + 1]) - 1 : placeBeyond(steps, ends);
     const place = Math.max(first, (first + after) / 2), kind = flags[c] & 1 ? 'nan' : flags[c] & 2 ? 'inf' : null;
-    x.push(place); at.push(lines.starts[c]);
+    x.push(place); at.push(lines.starts[c]); until.push(c + 1 < cols ? lines.starts[c + 1] : Infinity);
     y.push(Number.isFinite(high[c]) ? high[c] : null); under.push(Number.isFinite(low[c]) ? low[c] : null);
     pooled ||= high[c] > low[c];
     const last = gaps[gaps.length - 1];
     if (kind && last?.kind === kind && place - last.to <= after - first + 1.01) last.to = place;
     else if (kind) gaps.push({ kind, from: place, to: place });
   }
-  return { key: `${ghost ? 'other' : 'this'}:${LAYER}`, name, ghost, scale: LAYER, x, y, low: pooled ? under : null, gaps, steps: at };
+  return { key: `${ghost ? 'other' : 'this'}:${LAYER}`, name, ghost, scale: LAYER, x, y, low: pooled ? under : null, gaps, steps: at, ends: until };
 }
 
 /** @type {WeakMap<Series, {key: string, made: Series}>} */ const reduced = new WeakMap();
@@ -116,10 +116,11 @@ export function aligned(all, drawn) {
   return [xs, ...all.flatMap((s) => [spread(s, s.y), ...(s.low ? [spread(s, s.low)] : [])])];
 }
 
-/** The index of the last value at or before a place, or -1. @param {Series} series @param {number} place */
-export function pointAt(series, place) {
-  if (!series.x.length || series.x[0] > place + 1e-9) return -1;
-  return lastAtOrBelow(series.x, place + 1e-9);
+/** The index of the value at a step: the last one at or before it, of a column the one that holds it; else -1. @param {Series} series @param {number} step */
+export function pointAt(series, step) {
+  if (!series.x.length || series.steps[0] > step) return -1;
+  const k = lastAtOrBelow(series.steps, step);
+  return series.ends && step >= series.ends[k] ? -1 : k;
 }
 
 /** A value of a series in words, its gaps included. @param {Series} series @param {number} k @param {(value: number) => string} text */

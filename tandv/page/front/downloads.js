@@ -2,13 +2,13 @@
 import { csvText } from './csv.js';
 import { h } from './dom.js';
 import { FONT, cursorLines } from './frame.js';
-import { short } from './numbers.js';
 import { svgPen } from './svg.js';
 /** @typedef {import('./types').Ctx} Ctx */
 /** @typedef {import('./types').Panel} Panel */
 /** @typedef {import('./svg.js').Pen} Pen */
 
-const TITLE_HEIGHT = 38, SCALE = 2;  // pixels above a picture for its title; pixels of a PNG in one of the page
+export const TITLE_HEIGHT = 38;
+const SCALE = 2;  // pixels above a picture for its title; pixels of a PNG in one of the page
 
 /** @param {Blob} blob @param {string} name */
 export function saveFile(blob, name) {
@@ -21,16 +21,22 @@ export function saveFile(blob, name) {
 /** A name that every file system takes. @param {string[]} parts */
 export const fileName = (...parts) => parts.filter(Boolean).join('-').replace(/[^\p{L}\p{N}._-]+/gu, '_').replace(/^[.]+/, '').slice(0, 120);
 
-/** Buttons of all panels. @param {Ctx} ctx @param {{el: HTMLElement, table: () => import('./csv.js').Table|null}} [formats] the table of formats */
+/** What a file shows: its title, a line below it, and a picture of a size in CSS pixels. @typedef {{title: string, line: string, w: number, h: number, paint: (g: Pen, size: number) => void}} Picture */
+
+/** Buttons of all panels. @param {Ctx} ctx @param {{el: HTMLElement, table: () => import('./csv.js').Table|null, picture: () => Picture}} formats the table of formats */
 export function saving(ctx, formats) {
+  const v = ctx.state.view;
   for (const p of Object.values(ctx.panels)) {
-    const file = p.file;
-    if (!file) continue;
-    const name = () => fileName(ctx.meta.name, file.name, ctx.state.view.tt, file.name === 'layers' ? '' : ctx.state.view.layer, ctx.state.view.metric);
-    p.save.append(saveButton('PNG', 'save as a picture', async () => saveFile(await png(ctx, p), `${name()}.png`)), saveButton('SVG', 'save as a drawing', () => saveFile(new Blob([svg(ctx, p)], { type: 'image/svg+xml' }), `${name()}.svg`)),
-      saveButton('CSV', 'save what is shown as a table', () => csv(ctx, name(), file.table())));
+    const { file } = p;
+    if (file) buttons(ctx, p.save, () => fileName(ctx.meta.name, file.name, v.tt, p.el.matches('.heat, .otherHeat, .profile') ? '' : v.layer, v.metric), () => pictureOf(ctx, p), p.dpr, () => file.table());
   }
-  formats?.el.querySelector('.save')?.append(saveButton('CSV', 'save as a table', () => csv(ctx, fileName(ctx.meta.name, 'formats', ctx.state.view.tt, ctx.state.view.layer), formats.table())));
+  const save = formats.el.querySelector('.save');
+  if (save) buttons(ctx, save, () => fileName(ctx.meta.name, 'formats', v.tt, v.layer), formats.picture, () => 1, formats.table);
+}
+/** @param {Ctx} ctx @param {Element} to @param {() => string} name @param {() => Picture} of @param {() => number} dpr @param {() => import('./csv.js').Table|null} table */
+function buttons(ctx, to, name, of, dpr, table) {
+  to.append(saveButton('PNG', 'save as a picture', async () => saveFile(await png(ctx, of(), Math.max(SCALE, dpr())), `${name()}.png`)),
+    saveButton('SVG', 'save as a drawing', () => saveFile(new Blob([svg(ctx, of())], { type: 'image/svg+xml' }), `${name()}.svg`)), saveButton('CSV', 'save what is shown as a table', () => csv(ctx, name(), table())));
 }
 /** @param {string} text @param {string} title @param {() => void} onclick */
 const saveButton = (text, title, onclick) => h('button', { type: 'button', title, ariaLabel: `${title} (${text})`, onclick }, text);
@@ -41,22 +47,32 @@ function csv(ctx, name, table) {
   saveFile(new Blob([csvText(`${ctx.meta.name}: ${table.about}`, table.rows)], { type: 'text/csv;charset=utf-8' }), `${name}.csv`);
 }
 
-/** The panel with its title, as on the screen, the cursor included. @param {Ctx} ctx @param {Panel} p @param {Pen} g @param {number} size pixels in one of the page */
-function picture(ctx, p, g, size) {
-  const box = { ...p.box }, look = ctx.look, w = p.inner.clientWidth, width = (/** @type {string} */ t) => g.measureText(t).width;
-  g.fillStyle = look.panel; g.fillRect(0, 0, w, p.inner.clientHeight + TITLE_HEIGHT);
+/** A panel as on the screen, the cursor included. @param {Ctx} ctx @param {Panel} p @returns {Picture} */
+function pictureOf(ctx, p) {
+  const of = p.el.matches('.heat, .otherHeat, .profile') ? '' : `${ctx.state.view.tt} of ${ctx.state.view.layer}`, rows = p.el.matches('.heat, .otherHeat');
+  return {
+    title: `${ctx.meta.name} · ${p.title.textContent}`, line: [of, ...words(p)].filter(Boolean).join(' · '), w: p.inner.clientWidth, h: p.inner.clientHeight,
+    paint(g, size) {
+      const box = { ...p.box };
+      p.box.y += TITLE_HEIGHT;
+      try {
+        p.file?.paint(g, size);
+        if (!p.el.matches('.histogram, .profile')) cursorLines(g, p.box, { ...ctx.lines(p.box, rows), hoverX: null, hoverY: null }, ctx.look);
+      } finally { Object.assign(p.box, box); }
+    },
+  };
+}
+/** @param {Ctx} ctx @param {Picture} of @param {Pen} g @param {number} size pixels in one of the page */
+function draw(ctx, of, g, size) {
+  const width = (/** @type {string} */ t) => g.measureText(t).width;
+  g.fillStyle = ctx.look.panel; g.fillRect(0, 0, of.w, of.h + TITLE_HEIGHT);
   g.textAlign = 'left'; g.textBaseline = 'middle';
-  g.font = `600 12px ${FONT.slice(5)}`; g.fillStyle = look.ink;
-  g.fillText(shortened(`${ctx.meta.name} · ${p.title.textContent}`, w - 16, width), 8, TITLE_HEIGHT / 4 + 2);
-  g.font = FONT; g.fillStyle = look.muted;
-  const of = p.el.matches('.heat, .otherHeat, .profile') ? '' : `${ctx.state.view.tt} of ${ctx.state.view.layer}`;
-  g.fillText(shortened([of, ...words(p)].filter(Boolean).join(' · '), w - 16, width), 8, (3 * TITLE_HEIGHT) / 4);
-  p.box.y += TITLE_HEIGHT;
-  try {
-    g.lineWidth = 1;
-    p.file?.paint(g, size);
-    if (!p.el.matches('.histogram, .profile')) cursorLines(g, p.box, { ...ctx.lines(p.box, p.el.matches('.heat, .otherHeat')), hoverX: null, hoverY: null }, look);
-  } finally { Object.assign(p.box, box); }
+  g.font = `600 12px ${FONT.slice(5)}`; g.fillStyle = ctx.look.ink;
+  g.fillText(shortened(of.title, of.w - 16, width), 8, TITLE_HEIGHT / 4 + 2);
+  g.font = FONT; g.fillStyle = ctx.look.muted;
+  g.fillText(shortened(of.line, of.w - 16, width), 8, (3 * TITLE_HEIGHT) / 4);
+  g.lineWidth = 1;
+  of.paint(g, size);
 }
 /** What stands beside the title, the meaning of marks included; of curves, their names and values. @param {Panel} p @returns {string[]} */
 function words(p) {
@@ -71,18 +87,18 @@ function shortened(text, width, measure) {
   while (out.length > 1 && measure(out) > width) out = `${out.slice(0, -2)}…`;
   return out;
 }
-/** @param {Ctx} ctx @param {Panel} p @returns {Promise<Blob>} */
-export function png(ctx, p) {
-  const size = Math.max(SCALE, p.dpr()), canvas = h('canvas', { width: Math.round(p.inner.clientWidth * size), height: Math.round((p.inner.clientHeight + TITLE_HEIGHT) * size) });
+/** @param {Ctx} ctx @param {Picture} of @param {number} size @returns {Promise<Blob>} */
+function png(ctx, of, size) {
+  const canvas = h('canvas', { width: Math.round(of.w * size), height: Math.round((of.h + TITLE_HEIGHT) * size) });
   const g = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
   g.scale(size, size);
-  picture(ctx, p, g, size);
-  return new Promise((done, fail) => canvas.toBlob((blob) => (blob ? done(blob) : fail(new Error(`the picture of ${short(canvas.width)} pixels could not be made`))), 'image/png'));
+  draw(ctx, of, g, size);
+  return new Promise((done, fail) => canvas.toBlob((blob) => (blob ? done(blob) : fail(new Error(`a picture of ${canvas.width} × ${canvas.height} pixels could not be made`))), 'image/png'));
 }
-/** @param {Ctx} ctx @param {Panel} p */
-export function svg(ctx, p) {
+/** @param {Ctx} ctx @param {Picture} of */
+function svg(ctx, of) {
   const g = /** @type {CanvasRenderingContext2D} */ (h('canvas').getContext('2d'));
-  const pen = svgPen(p.inner.clientWidth, p.inner.clientHeight + TITLE_HEIGHT, (font, text) => { g.font = font; return g.measureText(text).width; });
-  picture(ctx, p, pen, SCALE);
+  const pen = svgPen(of.w, of.h + TITLE_HEIGHT, (font, text) => { g.font = font; return g.measureText(text).width; });
+  draw(ctx, of, pen, SCALE);
   return pen.text();
 }

@@ -2,6 +2,7 @@
 import { castShares } from './casts.js';
 import { formatColour } from './colour.js';
 import { h } from './dom.js';
+import { TITLE_HEIGHT } from './downloads.js';
 import { valuesOf } from './panel_histogram.js';
 import { limitText, percent, whole } from './numbers.js';
 /** @typedef {import('./types').Ctx} Ctx */
@@ -13,7 +14,7 @@ export const between = ([low, high]) => (percent(low) === percent(high) ? percen
 const HEADS = ['cast to', 'overflow', 'to zero', 'subnormal'];
 const BAD = { overflow: 1e-3, toZero: 1e-2 };  // shares from where on a number is set off
 
-/** @param {Ctx} ctx @returns {import('./types').Part & {table: () => {about: string, rows: (string|number)[][]}|null}} */
+/** @param {Ctx} ctx @returns {import('./types').Part & {table: () => import('./csv.js').Table|null, picture: () => import('./downloads.js').Picture}} */
 export function formatsTable(ctx) {
   const body = h('tbody'), caption = h('caption'), save = h('span', { className: 'save' });
   const el = h('section', { className: 'panel formats', ariaLabel: 'what a cast would cost' }, save,
@@ -43,6 +44,18 @@ export function formatsTable(ctx) {
         }, head, cell(shares.overflow, BAD.overflow), cell(shares.toZero, BAD.toZero), cell(shares.subnormal));
       }));
     },
+    picture: () => ({
+      title: `${ctx.meta.name} · casts`, line: `${ctx.state.view.tt} of ${ctx.state.view.layer}, step ${whole(ctx.state.view.step ?? 0)}`, w: 360, h: 18 * (costs().length + 1) + 8,
+      paint(g) {
+        const rows = [HEADS, ...costs().map(({ name, shares }) => [name, between(shares.overflow), between(shares.toZero), between(shares.subnormal)])];
+        g.textBaseline = 'middle';
+        rows.forEach((row, i) => row.forEach((text, j) => {
+          g.textAlign = j ? 'right' : 'left';
+          g.fillStyle = !i ? ctx.look.muted : j ? ctx.look.ink : formatColour(ctx.look, text);
+          g.fillText(text, j ? 90 * j + 82 : 8, TITLE_HEIGHT + 18 * i + 9);
+        }));
+      },
+    }),
     table() {
       const all = costs();
       if (!all.length) return null;

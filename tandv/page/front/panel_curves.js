@@ -114,6 +114,12 @@ export function curvesPanel(ctx) {
   function labels(g) { transitionLabels(g, p.box, bands(), ctx.look); gapLabel(g, p.box, mine(), ctx); }
   const mine = () => shown().filter((s) => !s.ghost);
   const bands = () => (ctx.data.transitions[ctx.state.view.run]?.found ?? []).flatMap((t) => mine().filter((s) => s.name === t.curve && s.scale !== LAYER).map((s) => ({ ...t, colour: colour(s), x: (/** @type {number} */ step) => ctx.x(ctx.index(step), p.box) })));
+  /** A value at the cursor; that of the layer is exact, though its line may be of columns of steps. @param {Series} s */
+  function atCursor(s) {
+    if (s.scale !== LAYER) return valueText(s, pointAt(s, ctx.state.view.step ?? 0), short);
+    const cell = s.ghost ? ctx.data.other : ctx.data.at, value = cell?.logged ? cell.stats[ctx.state.view.metric] : undefined;
+    return value === undefined ? '–' : short(value);
+  }
   p.does.draw = () => {
     collectAgain = collect() || collectAgain;
     const span = ctx.span();
@@ -122,7 +128,7 @@ export function curvesPanel(ctx) {
       plotted();
       around(p.fresh());
     }
-    chips.draw(all, isOn, colour, ctx.index(ctx.state.view.step ?? 0), left(), log);
+    chips.draw(all, isOn, colour, atCursor, left(), log);
   };
   p.does.hover = () => { const g = p.freshOver(); labels(g); cursorLines(g, p.box, ctx.lines(p.box), ctx.look); };
   const chips = curveChips({
@@ -134,7 +140,7 @@ export function curvesPanel(ctx) {
   ctx.mouse.steps(p, { read(i) {
     const step = ctx.meta.steps[i];
     return [`step ${whole(step)}`, ...shown().map((s) => {
-      const k = pointAt(s, i), at = k >= 0 && s.scale !== LAYER && s.steps[k] !== step ? ` (step ${whole(s.steps[k])})` : '', low = s.low?.[k];
+      const k = pointAt(s, step), at = k >= 0 && s.scale !== LAYER && s.steps[k] !== step ? ` (step ${whole(s.steps[k])})` : '', low = s.low?.[k];
       const value = low !== null && low !== undefined && low !== s.y[k] ? `${exact(low)} to ${valueText(s, k, exact)}` : valueText(s, k, exact);
       return `${s.name}${s.ghost ? ` · ${ctx.meta.runs[ctx.state.view.other]}` : ''}: ${value}${at}`;
     }), ...(ctx.data.transitions[ctx.state.view.run]?.found ?? []).filter((t) => isOn(/** @type {Series} */ ({ name: t.curve, scale: '' })) && step >= t.start && step <= t.end).map((t) => `transition of ${t.curve}: ${short(t.before)} → ${short(t.after)}, steps ${whole(t.start)} to ${whole(t.end)}`)];

@@ -25,6 +25,7 @@ test('a column of several steps has a smallest and a largest value', () => {
   assert.equal(s.scale, LAYER);
   assert.deepEqual([s.x, s.y, s.low], [[0.5, 2.5], [4, 2], [1, 2]]);
   assert.deepEqual(s.gaps, [{ kind: 'inf', from: 2.5, to: 2.5 }]);
+  assert.deepEqual([0, 10, 20, 30, 45].map((step) => pointAt(s, step)), [0, 0, 1, 1, -1], 'nothing was logged from step 40 on');
 });
 test('series on one x: a gap is null, a step that only the other has undefined', () => {
   const steps = [0, 1, 2, 3], [a] = seriesOf(answer([0, 2], { a: [1, 0] }, { a: [0, 1] }), steps, false), [b] = seriesOf(answer([1, 2], { b: [5, 6] }), steps, false);
