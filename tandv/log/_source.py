@@ -32,7 +32,8 @@ _AT_ONCE = 2_000  # new files that are read before what is there is shown
 _MODEL = 64 << 20  # bytes of a list of tensors, at most
 _MERGED = 100_000  # rows of several ranks that are merged
 _LARGE = 100_000  # rows of a file with a large footer
-_REST = 20  # times as long as a listing took, nothing is listed again
+_LONG = 0.5  # seconds, for a listing
+_REST = 20  # times as long as a long listing took, nothing is listed again
 _ELSEWHERE = 2.0  # seconds in which a place that is not of this machine is not asked again
 _ERRORS = (UnreadableFile, SchemaError, UnknownName, Unreachable, OSError)
 
@@ -64,6 +65,7 @@ class Source:
         self._model: tuple[Any, list[Tensor]] = (None, [])
         self._notes: list[str] = []
         self._next = 0.0  # when to look again
+        self._took = 0.0  # how long it took to list the files
         self.look()
         if not self.pieces and (said := [one.damage for one in self._seen.values() if one.damage]):
             raise UnreadableFile(f"cannot open the run {place}:\n  " + "\n  ".join(said))
@@ -99,7 +101,6 @@ class Source:
         """
         if time.monotonic() < self._next and not at_once:
             return False
-        began = time.monotonic()
         before = self._state, self._notes, [piece.identity for piece in self.pieces]
         first = self._state is None
         for _ in range(_TRIES):
@@ -115,10 +116,8 @@ class Source:
                 break
         else:
             self._notes = [f"{self.place} changes faster than it is read, or is not there any more"]
-        took = time.monotonic() - began
-        self._next = time.monotonic() + max(
-            _REST * took if took > 0.5 else 0.0, 0 if self.place.is_local else _ELSEWHERE
-        )
+        rest = _REST * self._took if self._took > _LONG else 0.0
+        self._next = time.monotonic() + max(rest, 0.0 if self.place.is_local else _ELSEWHERE)
         now = self._state, self._notes, [piece.identity for piece in self.pieces]
         if any(
             isinstance(one, FilePiece) and one.size > _LARGE and one.identity not in before[2] for one in self.pieces
@@ -130,7 +129,9 @@ class Source:
         if not self.place.kind():
             raise FileNotFoundError(f"{self.place} is not there any more")
         notes: list[str] = []
+        began = time.monotonic()
         files = self._files(notes)
+        self._took = time.monotonic() - began
         finished = [] if self._kind == "file" else [self.place.below(name).state() for name in LOGS]
         model = None if self._kind == "file" else self.place.below(MODEL).state()
         state = ([key for key, _ in files], finished, model)

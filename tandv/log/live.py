@@ -252,7 +252,7 @@ class LiveLog:
                 return self._summary(piece, what, make)
 
             found = self._asked(lambda: firsts_of(self._pieces, self.tensors, self._source.numbers, of))
-            order, kinds = self.order(), ("inf", "nan", "dead")
+            order, kinds = self._order, ("inf", "nan", "dead")
             return sorted(found, key=lambda one: (one.step, order[one.tt, one.layer], kinds.index(one.kind)))
 
     def overflows(self, tt: str, limit: float) -> np.ndarray:
@@ -287,7 +287,7 @@ class LiveLog:
 
     def order(self) -> dict[Tensor, int]:
         """Return the place of each tensor among those of a step, guessed from the names."""
-        return guessed_order(self.tensors)
+        return dict(self._order)
 
     # Inside.
 
@@ -301,6 +301,7 @@ class LiveLog:
             kept.forget(lambda key: key[0] != "matrix" and key[0] not in there)
         self._damaged = {identity: words for identity, words in self._damaged.items() if identity in there}
         self.tensors: list[Tensor] = source.tensors  # (tensor type, name) in the order of the model
+        self._order = guessed_order(self.tensors)
         self.metrics: list[str] = list(dict.fromkeys(name for piece in self._pieces for name in piece.metrics))
         self.steps: np.ndarray = arranging.steps_of(self._pieces)  # the logged steps, ascending, [n] int64
         ranges = [piece.exponents for piece in self._pieces if piece.exponents is not None]

@@ -12,6 +12,7 @@ import pytest
 from stored import counted_only, rows_of, stored
 
 from tandv.log import logframe
+from tandv.log._pieces import FilePiece
 from tandv.log._unreadable import UnreadableFile
 from tandv.log.files import write_pickle
 from tandv.log.live import LiveLog
@@ -281,3 +282,11 @@ def test_parts_that_are_written_with_more_columns_are_read_anew(tmp_path):
     assert log.refresh()
     assert log.matrix("Weight", "rm2").values[:, :1].tolist() == before
     assert np.isnan(log.matrix("Weight", "rm8").values[:, 0]).all()
+
+
+def test_a_log_that_takes_long_to_read_is_looked_at_again_at_once(run, monkeypatch):
+    piece = FilePiece.__init__
+    monkeypatch.setattr(FilePiece, "__init__", lambda *given: (time.sleep(0.08), piece(*given))[1])
+    log = LiveLog(run)
+    part(run, 7).unlink()
+    assert log.refresh()
