@@ -144,7 +144,8 @@ def test_it_opens_at_the_first_value_that_is_no_number(opened):
     now = view(page)
     assert (now.tt, now.layer, now.step, now.metric) == ("Activation", "head", 45, "rm2")
     assert "step 45 of 49" in text(page, ".where-now") and text(page, ".where-now .bad") == "178 infinite"
-    assert page.locator(".tandv .findings li.on").count() == 1
+    until(page, "document.querySelectorAll('.tandv .findings li.on').length", 1)
+    until(page, "location.hash", "#tt=Activation&layer=head&step=45")
     assert "first infinity" in text(page, ".findings li.on")
     # The page fits its window: nothing has to be scrolled.
     assert page.evaluate("document.scrollingElement.scrollHeight <= innerHeight")
@@ -179,6 +180,7 @@ def test_the_keyboard_moves_everything(opened):
 
 def test_findings_are_links_and_keys_go_through_them(opened):
     page = opened("#tt=Activation&layer=head&step=3")
+    until(page, "document.querySelectorAll('.tandv .findings a').length", 3)
     page.locator(".tandv .findings a").first.click()
     first = view(page)
     address = page.locator(".tandv .findings a").nth(1).get_attribute("href")
@@ -301,6 +303,28 @@ def test_an_address_that_cannot_be_meant_is_said(opened):
         assert words in said
     page.get_by_role("button", name="hide these notes").click()
     assert page.locator(".tandv .notes").is_hidden()
+
+
+def test_a_phase_that_the_run_does_not_have_is_said(opened):
+    page = opened("#phase=nosuch&tt=Activation&layer=embed&step=2")
+    assert (view(page).phase, view(page).layer) == ("", "embed")
+    assert "nosuch" in text(page, ".notes")
+    page.evaluate(f"{PAGE}.tandv.state.set({{ rank: '7' }})")
+    until(page, f"{PAGE}.tandv.state.view.rank", "")
+    settle(page)
+    assert "7" in text(page, ".notes") and text(page, ".pill") == "finished"
+
+
+def test_phases_are_a_choice(watched):
+    log = logframe.example_log(steps=4)
+    log["metadata", "phase"] = (log["metadata", "step"] % 2).map({0: "train", 1: "val"}).astype("category")
+    with serving(answers_of(log), title="run") as page:
+        shown = _opened(watched, page.address)
+        assert shown.get_by_label("phase", exact=True).input_value() == "train"
+        shown.get_by_label("phase", exact=True).select_option("val")
+        assert view(shown).phase == "val"
+        assert shown.evaluate(f"[...{PAGE}.tandv.ctx.meta.steps]") == [1, 3]
+        assert view(shown).step in (1, 3)
 
 
 def test_two_runs(opened):

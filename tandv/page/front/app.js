@@ -21,6 +21,7 @@ import { profilePanel } from './panel_profile.js';
 import { player } from './player.js';
 import { readout } from './readout.js';
 import { remembering } from './remembering.js';
+import { ConnectionLost } from './source.js';
 import { createState, defaults, fitting, settled } from './state.js';
 import { dressing } from './theme.js';
 import { tooltip } from './tooltip.js';
@@ -52,7 +53,7 @@ export async function mount(root, source, options = {}) {
   const notes = notesBar();
   root.replaceChildren(notes.el, h('p', { className: 'starting' }, 'reading the run …'));
   const memory = remembering(options), wanted = memory.wanted();
-  const meta = await first(() => source.ask({ kind: 'meta', ...partOf(wanted.view) }, wanted.view.run ?? 0), () => source.ask({ kind: 'meta' }, 0), notes, source.live);
+  const meta = await first(source, wanted, notes);
   const start = settled({ ...defaults(meta), ...wanted.view }, meta);
   notes.put('address', [...wanted.notes, ...start.notes]);
   const state = createState(start.view, (view, changed) => ({
@@ -117,8 +118,7 @@ export async function mount(root, source, options = {}) {
   const open = opening(ctx, wanted.view);
 
   // ---- changes
-  let loading = 0;
-  let turns = 0;
+  let loading = 0, turns = 0, shownRun = state.view.run;
   state.on(async (view, changed) => { turns++; try { await changing(view, changed); } finally { turns--; } });
   /** @param {View} view @param {Set<keyof View>} changed */
   async function changing(view, changed) {
@@ -147,6 +147,7 @@ export async function mount(root, source, options = {}) {
       const next = await source.ask({ kind: 'meta', ...partOf(state.view) }, state.view.run);
       if (mine !== loading) return;
       ctx.meta = next;
+      shownRun = state.view.run;
       const fit = settled(state.view, next);
       notes.put('address', fit.notes);
       Object.assign(state.view, fit.view);
@@ -154,7 +155,11 @@ export async function mount(root, source, options = {}) {
       memory.remember(state.view, defaults(next));
       drawAll();
       await pages.all();
-    } catch (e) { gone(e instanceof Error ? e.message : String(e)); }
+    } catch (e) {
+      const words = e instanceof Error ? e.message : String(e);
+      if (e instanceof ConnectionLost) gone(words);
+      else { notes.say(words); state.set({ run: shownRun, phase: '', rank: '' }); }
+    }
   }
   /** Where a zoom is followed, it moves on with the newest step. @param {View} view */
   function around(view) {
@@ -165,7 +170,7 @@ export async function mount(root, source, options = {}) {
 
   // ---- live
   /** @param {string} sentence */
-  function gone(sentence) { lost = sentence; notes.put('lost', [`${sentence}. What was read before is shown; the page goes on by itself when there is an answer.`]); head.draw(); }
+  function gone(sentence) { lost = sentence; notes.put('lost', [`${sentence.replace(/[.]$/, '')}. What was read before is shown; the page goes on by itself when there is an answer.`]); head.draw(); }
   const poll = live(ctx, {
     async newer(next, other) {
       ctx.meta = next;
@@ -175,6 +180,7 @@ export async function mount(root, source, options = {}) {
       drawAll();
       if (onScreen()) await pages.all();
     },
+    again: () => pages.slow(),
     lost: gone,
     back() { lost = null; notes.put('lost', []); notes.say('the connection is back'); drawAll(); if (onScreen()) void pages.all(); },
     unready: () => onScreen() && (ctx.data.firsts?.ready === false || ctx.data.transitions[state.view.run]?.ready === false),
@@ -192,19 +198,20 @@ export async function mount(root, source, options = {}) {
   drawAll();
   new ResizeObserver(() => { if (onScreen()) void pages.wider(); }).observe(P.heat.inner);
   new ResizeObserver(() => root.classList.toggle('narrow', root.clientWidth <= NARROW)).observe(root);
+  memory.remember(state.view, defaults(ctx.meta));
   times.mounted = performance.now() - started;
   return { end() { poll.end(); film.stop(); keys.end(); memory.end(); root.replaceChildren(); } };
 }
 
-/** The first answer, waited for: a page may be opened before its server answers. @param {() => Promise<import('./types').Meta>} ask @param {() => Promise<import('./types').Meta>} other @param {ReturnType<typeof notesBar>} notes @param {boolean} again */
-async function first(ask, other, notes, again) {
+/** The first answer, waited for: a page may be opened before its server answers. A run, phase or rank that there is not is said, and left. @param {import('./types').Source} source @param {{view: Partial<View>, notes: string[]}} wanted @param {ReturnType<typeof notesBar>} notes */
+async function first(source, wanted, notes) {
   for (let wait = 300; ; wait = Math.min(3000, 2 * wait)) {
-    try { return await ask(); } catch (e) {
-      try { return await other(); } catch {
-        notes.put('lost', [`${e instanceof Error ? e.message : e}`]);
-        if (!again) throw e;
-        await new Promise((done) => setTimeout(done, wait));
-      }
+    try { return await source.ask({ kind: 'meta', ...partOf(wanted.view) }, wanted.view.run ?? 0); } catch (e) {
+      const words = e instanceof Error ? e.message : String(e), { run, phase, rank, ...others } = wanted.view;
+      if (run || phase || rank) { wanted.view = others; wanted.notes.push(words); continue; }
+      notes.put('lost', [words]);
+      if (!source.live) throw e;
+      await new Promise((done) => setTimeout(done, wait));
     }
   }
 }

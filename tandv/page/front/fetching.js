@@ -101,6 +101,8 @@ export function fetching(ctx, page) {
     /** Ask again what depends on what changed. @param {Set<keyof View>} changed */
     changed: (changed) => ask(ALL.filter((k) => DEPENDS[k].some((d) => changed.has(d)))),
     all: () => ask(ALL),
+    /** Ask again for what takes longer to find out. */
+    slow: () => ask([...SLOW]),
     /** Ask again for what has columns, where the page has another width. */
     wider: () => (widths() === wide ? undefined : ask(['heat', 'otherHeat', 'map', 'lines', 'otherLines'])),
     /** @param {Ask} what */

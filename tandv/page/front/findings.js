@@ -14,21 +14,20 @@ export function findingsList(ctx, base) {
   const list = h('ol', { className: 'list' }), title = h('h2', { className: 'title' }, 'what came first'), count = h('span', { className: 'more' }), note = h('div', { className: 'note', role: 'status' });
   const el = h('section', { className: 'panel findings', ariaLabel: 'what came first' }, h('div', { className: 'bar' }, title, count, h('kbd', { title: 'next and previous finding' }, 'n'), h('kbd', { title: 'previous finding' }, 'N')), list, note);
   /** @type {Group[]} */ let groups = [];
-  /** @type {unknown} */ let drawn = null;
-  let on = -2;
+  let drawn = '', seen = /** @type {import('./types').Firsts|null|undefined} */ (undefined);
+  let on = -2, known = false;  // whether all was found once: then a run that goes on is looked at again and again
   /** @param {Group} g @returns {Partial<import('./types').View>} */
   const place = (g) => ({ view: 'screen', tt: g.tt, layer: g.layer, step: g.step, follow: false });
   /** @param {Group} g */
   function go(g) {
-    const i = ctx.index(g.step), { a, b } = ctx.span(), layers = ctx.meta.types[g.tt] ?? [], row = layers.indexOf(g.layer), [from, to] = ctx.rows();
-    ctx.state.set({ ...place(g), ...(row < from || row >= to ? { top: '', bottom: '' } : {}) });
-    if (i < a || i >= b) ctx.show(Math.round(i));
+    const row = (ctx.meta.types[g.tt] ?? []).indexOf(g.layer), [from, to] = ctx.rows();
+    ctx.state.set({ ...place(g), ...ctx.around(Math.floor(ctx.index(g.step))), ...(row < from || row >= to ? { top: '', bottom: '' } : {}) });
   }
   /** @type {Record<import('./types').FindingKind, () => string>} */
   const WORDS = { nan: () => 'first NaN', inf: () => 'first infinity', overflow: () => `overflows ${ctx.state.view.format}`, dead: () => 'zero in all values' };
   /** @param {Group} g */
   function line(g) {
-    const counted = g.count > 0 && g.of > 0 ? ` · ${whole(g.count)} of ${whole(g.of)} (${percent(g.count / g.of)})` : '', where = `${g.tt} · ${g.layer}${counted}`;
+    const counted = g.count > 0 && g.of > 0 ? ` · ${whole(g.count)} of ${whole(g.of)} (${percent(g.count / g.of)})` : '', where = `${g.layer} · ${g.tt}${counted}`;
     const follow = (/** @type {MouseEvent} */ e) => { if (e.ctrlKey || e.metaKey || e.shiftKey) return; e.preventDefault(); go(g); };
     const words = [markOf(g.kind), h('b', {}, `step ${whole(g.step)}`), ` ${WORDS[g.kind]()}`, g.more.length ? h('span', { className: 'and', title: `and ${g.more.slice(0, 30).join(', ')}${g.more.length > 30 ? ', …' : ''}` }, ` +${whole(g.more.length)}`) : null, h('span', { className: 'where', title: where }, where)];
     if (!base) return h('li', {}, h('button', { type: 'button', onclick: follow }, ...words));
@@ -39,20 +38,27 @@ export function findingsList(ctx, base) {
   }
   function draw() {
     const firsts = ctx.data.firsts;
-    if (firsts !== drawn) {
-      drawn = firsts; on = -2;
-      groups = grouped((firsts?.found ?? []).filter((f) => f.kind in WORDS));
-      count.textContent = groups.length ? `· ${whole(groups.length)}` : '';
-      if (groups.length) list.replaceChildren(...groups.slice(0, MOST).map(line));
-      else list.replaceChildren(h('li', { className: 'none' }, firsts?.ready ? `no NaN, no infinity, nothing dead${ctx.state.view.format in ctx.meta.formats ? `, nothing that overflows ${ctx.state.view.format}` : ''}` : 'being looked for …'));
-      const left = groups.length > MOST ? `the first ${whole(MOST)} lines of ${whole(groups.length)}` : '', cut = firsts && firsts.total > firsts.found.length ? `${whole(firsts.found.length)} of ${whole(firsts.total)} findings` : '';
-      note.textContent = [left, cut, firsts && !firsts.ready && groups.length ? 'still being looked for …' : ''].filter(Boolean).join(' · ');
+    if (firsts !== seen) {
+      seen = firsts;
+      const now = JSON.stringify([firsts?.found, firsts?.total, firsts && (known || firsts.ready), ctx.state.view.format]);
+      if (now !== drawn) { drawn = now; fill(); }
     }
     const now = placeIn(groups, ctx.state.view);
     if (now === on) return;
     list.children[on]?.classList.remove('on'); list.children[on]?.firstElementChild?.removeAttribute('aria-current');
     on = now;
     if (groups.length) { list.children[on]?.classList.add('on'); list.children[on]?.firstElementChild?.setAttribute('aria-current', 'true'); }
+  }
+  function fill() {
+    const { firsts } = ctx.data;
+    on = -2;
+    known = !!firsts && (known || firsts.ready);
+    groups = grouped((firsts?.found ?? []).filter((f) => f.kind in WORDS));
+    count.textContent = groups.length ? `· ${whole(groups.length)}` : '';
+    if (groups.length) list.replaceChildren(...groups.slice(0, MOST).map(line));
+    else list.replaceChildren(h('li', { className: 'none' }, known ? `no NaN, no infinity, nothing dead${ctx.state.view.format in ctx.meta.formats ? `, nothing that overflows ${ctx.state.view.format}` : ''}` : 'being looked for …'));
+    const left = groups.length > MOST ? `the first ${whole(MOST)} lines of ${whole(groups.length)}` : '', cut = firsts && firsts.total > firsts.found.length ? `${whole(firsts.found.length)} of ${whole(firsts.total)} findings` : '';
+    note.textContent = [left, cut, firsts && !firsts.ready && !known && groups.length ? 'still being looked for …' : ''].filter(Boolean).join(' · ');
   }
   return {
     el, draw,

@@ -12,7 +12,7 @@ export const clamp = (v, lo, hi) => Math.max(lo, Math.min(hi, v));
 /** What panels ask of the whole: places, not pictures. @param {Ctx} ctx */
 export function geometry(ctx) {
   const { state } = ctx, steps = () => ctx.meta.steps;
-  /** @type {Pick<Ctx, 'layers'|'rows'|'row'|'span'|'cursor'|'index'|'x'|'y'|'indexAt'|'rowAt'|'column'|'columns'|'lines'|'move'|'climb'|'zoom'|'show'|'all'>} */
+  /** @type {Pick<Ctx, 'layers'|'rows'|'row'|'span'|'cursor'|'index'|'x'|'y'|'indexAt'|'rowAt'|'column'|'columns'|'lines'|'move'|'climb'|'zoom'|'show'|'around'|'all'>} */
   const places = {
     layers: () => ctx.meta.types[state.view.tt] ?? [],
     rows() {
@@ -51,6 +51,7 @@ export function geometry(ctx) {
       state.set({ layer: all[row], ...(top === from ? {} : { top: all[top], bottom: all[top + size - 1] }) });
     },
     show(i) { state.set(around(i)); },
+    around: (i) => around(i),
     zoom(factor, at = ctx.cursor()) {
       const { a, b } = ctx.span(), n = steps().length, w = clamp(Math.round((b - a) * factor), Math.min(LEAST, n), n);
       if (w === n) { state.set({ from: null, to: null }); return; }

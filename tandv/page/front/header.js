@@ -50,10 +50,11 @@ export function header(ctx, page) {
   const names = (/** @type {readonly (string|number)[]} */ all) => all.map((v) => /** @type {[string, string]} */ ([String(v), String(v)]));
   const runs = () => ctx.meta.runs.map((name, i) => /** @type {[string, string]} */ ([String(i), name]));
   const pick = (/** @type {() => boolean} */ where, /** @type {() => [string, string][]} */ list) => () => (where() ? list() : []);
+  let logs = false;
   let merged = ctx.meta.rank === null;  // what "no rank chosen" means for this run
   const difference = () => state.view.other >= 0 && state.view.compare === 'difference';
   const choices = [
-    choice(ctx, 'run', 'run', pick(log, runs)),
+    choice(ctx, 'run', 'run', pick(() => { logs ||= log(); return logs; }, runs)),  // charts show all runs, unless one of them has a log
     choice(ctx, 'against', 'other', pick(screen, () => (ctx.meta.runs.length > 1 ? [['-1', 'no other run'], ...runs().filter(([i]) => Number(i) !== state.view.run)] : []))),
     choice(ctx, 'two runs', 'compare', pick(screen, () => (state.view.other >= 0 ? [['difference', 'ratio'], ['side', 'side by side']] : [])), { title: (v) => (v === 'side' ? 'both runs side by side' : 'the first run divided by the other (log2)') }),
     choice(ctx, 'phase', 'phase', pick(screen, () => ctx.meta.phases.map((p) => [p, p || 'no phase'])), { value: () => state.view.phase || ctx.meta.phase || '' }),

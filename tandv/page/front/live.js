@@ -2,13 +2,13 @@
 import { partOf } from './fetching.js';
 /** @typedef {import('./types').Ctx} Ctx */
 
-const RUNNING = 1000, AT_REST = 5000, LOST = 3000;  // milliseconds between two questions
+const RUNNING = 1000, AT_REST = 5000, LOST = 3000, UNREADY = 400;  // milliseconds between two questions
 
-/** @param {Ctx} ctx @param {{newer: (meta: import('./types').Meta, other: import('./types').Meta|null) => Promise<unknown>, lost: (sentence: string) => void, back: () => void, unready: () => boolean}} page */
+/** @param {Ctx} ctx @param {{newer: (meta: import('./types').Meta, other: import('./types').Meta|null) => Promise<unknown>, again: () => Promise<unknown>, lost: (sentence: string) => void, back: () => void, unready: () => boolean}} page `unready`: whether something is still being found out, which `again` asks for */
 export function live(ctx, page) {
   let waiting = false, gone = false, next = 0, otherVersion = '';
   const { state, source } = ctx;
-  const pause = () => (gone ? LOST : (ctx.meta.status === 'running' && !source.changes) || page.unready() ? RUNNING : AT_REST);
+  const pause = () => (gone ? LOST : page.unready() ? UNREADY : ctx.meta.status === 'running' && !source.changes ? RUNNING : AT_REST);
   async function look() {
     if (waiting || document.hidden || !source.live) return;
     waiting = true;
@@ -19,7 +19,9 @@ export function live(ctx, page) {
       const key = second ? `${other} ${second.version}` : '';
       const newer = meta.version !== ctx.meta.version || meta.status !== ctx.meta.status || (key !== otherVersion && otherVersion !== '' && key !== '');
       otherVersion = key;
-      if (state.view.run === run && (newer || page.unready())) await page.newer(meta, second);
+      if (state.view.run !== run) return;
+      if (newer) await page.newer(meta, second);
+      else if (page.unready()) await page.again();
     } catch (e) {
       gone = true;
       page.lost(e instanceof Error ? e.message : String(e));

@@ -9,6 +9,9 @@ import { virtualList } from './virtual_list.js';
 export const MARKS = { nan: ['✕', 'NaN'], inf: ['▲', 'infinity'], overflow: ['◆', 'overflows the format'], dead: ['○', 'zero in all its values'] };
 const ROW = 18, INDENT = 11;
 
+/** @param {string[]} a @param {string[]|null} b */
+const sameNames = (a, b) => a === b || (a.length === b?.length && a.every((n, i) => n === b[i]));
+
 /** @param {FindingKind} kind @param {string} [words] */
 export const markOf = (kind, words = MARKS[kind][1]) => h('span', { className: `mark ${kind}`, title: words, role: 'img', ariaLabel: words }, MARKS[kind][0]);
 
@@ -44,7 +47,7 @@ export function layerTree(ctx) {
 
   function draw() {
     const all = ctx.layers(), marks = ctx.data.firsts?.badges?.[ctx.state.view.tt] ?? {}, layer = ctx.state.view.layer;
-    const fresh = all !== names, found = marks !== badges || fresh, searched = input.value !== text;
+    const fresh = !sameNames(all, names), found = marks !== badges || fresh, searched = input.value !== text;
     if (fresh) { names = all; nodes = treeOf(all); }
     if (found) { badges = marks; groups = groupBadges(nodes, marks); }
     if (fresh || searched) { text = input.value; build(); }

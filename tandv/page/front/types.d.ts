@@ -174,6 +174,7 @@ export interface Ctx {
   /** Move the cursor by layers. */ climb(by: number): void;
   /** Zoom around a logged step's index; a factor below 1 zooms in. */ zoom(factor: number, at?: number): void;
   /** Scroll the zoom so that a logged step is seen. */ show(i: number): void;
+  /** What of the zoom must change for a logged step to be seen. */ around(i: number): { from?: number; to?: number };
   /** Show all steps and layers. */ all(): void;
   tip(words: Words, event?: MouseEvent): void;
   /** Light or dark. */ flip(): void;
