@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from tandv import demo
+from tandv.cli import app
 from tandv.curves import read_curves
 from tandv.demo.torch_gpt import GPT
 from tandv.log import logframe
@@ -59,8 +61,10 @@ def test_infinities_are_told(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_curve_lies_beside_the_log_and_the_model_learns(tmp_path):
-    path = demo.run(steps=30, out=tmp_path / "run")
+def test_the_curve_lies_beside_the_log_and_the_model_learns(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = demo.run(steps=30, out=tmp_path / "a run")
+    assert "\n  tandv view 'a run'\n" in capsys.readouterr().out
     curve = read_curves(path.parent)["loss"]
     assert curve.index.tolist() == list(range(30))
     assert curve[0] == pytest.approx(np.log(256), abs=0.1)  # knows nothing yet
@@ -82,3 +86,14 @@ def test_a_token_sees_none_that_follow():
     changed[0, 5] = (changed[0, 5] + 1) % 256
     differs = (model(tokens) != model(changed)).any(dim=-1)[0]
     assert differs.tolist() == [False] * 5 + [True] * 3
+
+
+@pytest.mark.slow
+def test_its_page_opens_when_that_is_asked_for(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr("tandv.page.view.serve_page", lambda runs, first, **options: shown.append((runs, options)))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    told = CliRunner().invoke(app, ["demo", "--steps", "2", "--out", str(tmp_path / "run"), "--view"])
+    assert told.exit_code == 0, told.output
+    (((one,), options),) = shown
+    assert (one.run.name, one.run.log().steps.tolist(), options["browser"]) == ("run", [0, 1], True)

@@ -1,6 +1,8 @@
 """`tandv demo`: train a small GPT on Python's own documentation while it is tracked, and report what its log shows."""
 
 import importlib
+import os
+import shlex
 import time
 from pathlib import Path
 from typing import Literal
@@ -27,7 +29,7 @@ def text() -> np.ndarray:
 
 
 def run(steps: int = 100, seed: int = 0, out: Path | None = None, framework: Framework = "torch") -> Path:
-    """Train and track a model, then print what its log shows; return the path of the log.
+    """Train and track a model, then print what its log shows and how to open its page; return the path of the log.
 
     Args:
         steps: how many training steps.
@@ -54,7 +56,10 @@ def run(steps: int = 100, seed: int = 0, out: Path | None = None, framework: Fra
 
     for line in report(read(tracker.out_path), losses, tracker.path):
         console.print(line)
-    console.print(f"\nTrained and tracked in {seconds:.0f} s. The log is {tracker.out_path}\nRead it:")
+    folder = os.path.relpath(tracker.path) if Path.cwd() in tracker.path.absolute().parents else str(tracker.path)
+    console.print(f"\nTrained and tracked in {seconds:.0f} s. See every layer at every step in the browser:")
+    console.print(f"  tandv view {shlex.quote(folder)}", soft_wrap=True)
+    console.print("Or read the log:")
     console.print(f"  import tandv\n  df = tandv.read({str(tracker.out_path)!r})", soft_wrap=True)
     return tracker.out_path
 

@@ -1,5 +1,11 @@
 """The front end as text: in the order of its imports, in one scope, or refused with what is in the way."""
 
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from zipfile import ZipFile
+
 import pytest
 
 from tandv.page.bundle import hash_of, join_modules, joined, page, served_files, style, style_sheets
@@ -100,3 +106,20 @@ def test_a_hash_is_the_one_that_browsers_make():
 def test_the_modules_of_the_page_can_be_joined(entry, end):
     text = joined(entry)
     assert text.splitlines()[-1].startswith(end)
+
+
+@pytest.mark.slow
+def test_a_wheel_brings_all_files_of_the_front_end(tmp_path):
+    top = Path(__file__).parents[2]
+    source = tmp_path / "source"
+    shutil.copytree(top / "tandv", source / "tandv", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(top / name, source / name)
+    make = f"from setuptools import build_meta; build_meta.build_wheel({str(tmp_path)!r})"
+    subprocess.run([sys.executable, "-c", make], cwd=source, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    front = top / "tandv" / "page" / "front"
+    brought = {name for name in ZipFile(wheel).namelist() if name.startswith("tandv/page/front/")}
+    assert brought == {
+        f"tandv/page/front/{one.relative_to(front).as_posix()}" for one in front.rglob("*") if one.is_file()
+    }

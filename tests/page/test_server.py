@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import http.server
 import json
 import re
 import signal
@@ -14,6 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+from in_browser import CHROMIUM, browser
 from tandv.page.server import serve, serving
 
 # A job in the background of a shell inherits that Ctrl-C is ignored; here it must count, wherever the tests run.
@@ -94,6 +96,29 @@ def test_a_link_of_another_site_gets_a_page_that_goes_on_by_itself(address):
     status, headers, text = ask(address, with_token(address), Sec_Fetch_Site="cross-site")
     assert (status, text) == (200, '<meta http-equiv="refresh" content="0;url=/">')
     assert "SameSite=strict" in headers["set-cookie"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="NO BROWSER: install one by `apt-get install chromium`")
+def test_a_link_in_a_terminal_in_the_browser_leads_to_the_page(address, tmp_path):
+    class Terminal(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(f"<a href='{address}'>a link</a>".encode())
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Terminal) as terminal, browser(tmp_path) as page:
+        threading.Thread(target=terminal.serve_forever, daemon=True).start()
+        page.goto(f"http://localhost:{terminal.server_port}/")  # another site than 127.0.0.1
+        page.click("a")
+        page.wait_for_url(f"http://127.0.0.1:{urlsplit(address).port}/")
+        page.wait_for_selector("#tandv", state="attached")
+        page.reload()
+        page.wait_for_selector("#tandv", state="attached")
+        terminal.shutdown()
 
 
 @pytest.mark.parametrize(
