@@ -7,8 +7,8 @@ import { svgPen } from './svg.js';
 /** @typedef {import('./types').Panel} Panel */
 /** @typedef {import('./svg.js').Pen} Pen */
 
-export const TITLE_HEIGHT = 38;
-const SCALE = 2;  // pixels above a picture for its title; pixels of a PNG in one of the page
+export const TITLE_HEIGHT = 38;  // pixels above a picture for its title
+const SCALE = 2;  // pixels of a PNG in one of the page
 
 /** @param {Blob} blob @param {string} name */
 export function saveFile(blob, name) {

@@ -2,6 +2,8 @@
 import { positionOn } from './colour.js';
 
 export const NAN_FLAG = 1, INF_FLAG = 2, OVER_FLAG = 4, MISSING_FLAG = 8;
+/** Of what occurs in a picture: zeros, which have a colour of their own. */
+export const ZERO_MARK = 32;
 const WHOLE = 16;  // no finite value at all: the cell is hatched instead of coloured
 const PERIOD = 6, NARROWEST = 3;  // CSS pixels: of the hatching, and how wide a mark is at least
 

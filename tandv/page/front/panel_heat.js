@@ -2,7 +2,7 @@
 import { keyTicks, mixed, paletteOf, pixelOf, positionOn, scaleOf } from './colour.js';
 import { fewestDigits } from './csv.js';
 import { colourKey, cursorLines, panel, stepAxis } from './frame.js';
-import { INF_FLAG, MISSING_FLAG, NAN_FLAG, OVER_FLAG, heatPixels } from './heat_pixels.js';
+import { INF_FLAG, MISSING_FLAG, NAN_FLAG, OVER_FLAG, ZERO_MARK, heatPixels } from './heat_pixels.js';
 import { exact, ratio, whole } from './numbers.js';
 import { raster, stroke } from './pen.js';
 import { fitted, rowLabels } from './row_labels.js';
@@ -17,7 +17,17 @@ export const marksInWords = (flags, format) => [
   ...(flags & OVER_FLAG ? [`max_abs overflows ${format}`] : []), ...(flags & MISSING_FLAG ? ['not logged'] : []),
 ];
 
-/** @type {WeakMap<HeatAnswer, import('./colour.js').Scale>} */ const scales = new WeakMap();
+/** @type {WeakMap<HeatAnswer, {beside: HeatAnswer|null, scale: import('./colour.js').Scale}>} */ const scales = new WeakMap();
+/** The scale of an answer, or of two that are looked at side by side. @param {HeatAnswer} d @param {HeatAnswer|null} beside @param {boolean} ratios */
+function scaleFor(d, beside, ratios) {
+  const known = scales.get(d);
+  if (known && known.beside === beside && (known.scale.kind === 'change') === ratios) return known.scale;
+  let { values } = d;
+  if (beside) { values = new Float32Array(d.values.length + beside.values.length); values.set(d.values); values.set(beside.values, d.values.length); }
+  const scale = scaleOf(values, ratios);
+  scales.set(d, { beside, scale });
+  return scale;
+}
 
 /** @param {Ctx} ctx @param {'heat'|'otherHeat'} [which] */
 export function heatPanel(ctx, which = 'heat') {
@@ -25,15 +35,7 @@ export function heatPanel(ctx, which = 'heat') {
   const answer = () => ctx.data[which];
   /** Whether values are log2 of ratios. */
   const ratios = () => ctx.state.view.colour === 'change' || (ctx.state.view.other >= 0 && ctx.state.view.compare === 'difference');
-  /** @param {HeatAnswer} d */
-  function scale(d) {
-    const paired = which === 'otherHeat' && ctx.data.heat ? ctx.data.heat : d;  // side by side: one scale for both
-    const known = scales.get(paired);
-    if (known && (known.kind === 'change') === ratios()) return known;
-    const made = scaleOf(paired.values, ratios());
-    scales.set(paired, made);
-    return made;
-  }
+  const scale = (/** @type {HeatAnswer} */ d) => scaleFor(ctx.data.heat ?? d, ctx.data.heat ? ctx.data.otherHeat : null, ratios());
 
   /** Where names stand, which the chosen one's may hide. @type {{y: number}[]} */ let places = [];
 
@@ -54,12 +56,17 @@ export function heatPanel(ctx, which = 'heat') {
     for (const y of borders) stroke(g, b.x - 5, Math.round(b.y + y) + 0.5, b.x - 1, Math.round(b.y + y) + 0.5);
     g.textAlign = 'right'; g.textBaseline = 'middle'; g.fillStyle = look.muted;
     for (const label of labels) g.fillText(fitted(label.text, b.x - 12, (t) => g.measureText(t).width), b.x - 9, b.y + label.y);
+    if (d.parted !== null && ctx.state.view.other >= 0) {  // where two runs part
+      const x = ctx.x(ctx.index(d.parted), b);
+      g.fillStyle = look.ink;
+      if (x >= b.x && x <= b.x + b.w) { g.beginPath(); g.moveTo(x - 5, b.y - 5); g.lineTo(x + 5, b.y - 5); g.lineTo(x, b.y + 3); g.fill(); }
+    }
     colourKey(g, b, palette, keyTicks(s, Math.max(2, b.h / 28)), look, s.below, s.above);
   }
 
   p.does.draw = () => {
     const d = answer(), v = ctx.state.view, [from, to] = ctx.rows(), span = ctx.span();
-    if (p.same(d, ctx.data.heat, ctx.look, ctx.meta, from, to, span.a, span.b, v.tt, v.metric, v.format, v.other, v.compare, v.colour)) return;
+    if (p.same(d, ctx.data.heat, ctx.data.otherHeat, ctx.look, ctx.meta, from, to, span.a, span.b, v.tt, v.metric, v.format, v.other, v.compare, v.colour)) return;
     p.title.textContent = which === 'otherHeat' ? ctx.meta.runs[v.other] ?? '' : v.compare === 'side' && v.other >= 0 ? `${ctx.meta.name} · ${v.metric}` : `${v.tt} · ${v.metric}`;
     p.title.title = ctx.meta.meanings[v.metric] ?? '';
     p.more.title = d ? about(d, to - from, span.b - span.a) : '';
@@ -78,7 +85,7 @@ export function heatPanel(ctx, which = 'heat') {
   /** Which marks occur in the layers shown. @param {HeatAnswer|null} d @param {number} from @param {number} to */
   function seen(d, from, to) {
     let all = 0;
-    if (d) for (let k = from * d.cols; k < to * d.cols; k++) all |= d.flags[k];
+    if (d) for (let k = from * d.cols; k < to * d.cols; k++) all |= d.flags[k] | (d.values[k] === 0 && !ratios() ? ZERO_MARK : 0);
     return all;
   }
 

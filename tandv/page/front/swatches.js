@@ -1,5 +1,5 @@
 // What the marks of the heat map mean, each with a small picture; only those that occur.
-import { INF_FLAG, MISSING_FLAG, NAN_FLAG, OVER_FLAG } from './heat_pixels.js';
+import { INF_FLAG, MISSING_FLAG, NAN_FLAG, OVER_FLAG, ZERO_MARK } from './heat_pixels.js';
 import { h } from './dom.js';
 
 /** @param {import('./colour.js').Look} look @param {number} flags that occur @param {string|undefined} tone of the format @param {string} format */
@@ -10,6 +10,7 @@ export function swatches(look, flags, tone, format) {
     [NAN_FLAG, 'NaN', stripes(look.nan, 135), '╱'], [INF_FLAG, 'infinity', stripes(look.inf, 45), '╲'],
     [OVER_FLAG, `overflows ${format}`, { border: `1.5px solid ${tone ?? look.muted}` }, '▢'],
     [MISSING_FLAG, 'not logged', { background: `radial-gradient(${look.muted} 0.7px, transparent 1px) 0 0 / 4px 4px`, border: `1px solid ${look.grid}` }, '∷'],
+    [ZERO_MARK, 'zero', { background: look.zero }, '■'],
   ];
   return h('span', { className: 'swatches' }, ...marks.filter(([bit]) => flags & bit).map(([, word, style, sign]) => {
     const i = h('i', { className: 'swatch' });
