@@ -34,7 +34,7 @@ def document(data: bytes, title: str, view: Mapping[str, Any] | None = None) -> 
         f"default-src 'none'; script-src {hash_of(script)}; style-src {hash_of(sheet)}; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
     )
-    packed = gzip.compress(data, 9, mtime=0)
+    packed = gzip.compress(data, 6, mtime=0)
     first = json.dumps(dict(view or {}), allow_nan=False).encode()  # ASCII, as `atob` of a browser gives
     body = (
         f'<script type="text/plain" id="tandv-data">{b64encode(packed).decode()}</script>'
