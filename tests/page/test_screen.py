@@ -312,7 +312,7 @@ def test_a_phase_that_the_run_does_not_have_is_said(opened):
     page.evaluate(f"{PAGE}.tandv.state.set({{ rank: '7' }})")
     until(page, f"{PAGE}.tandv.state.view.rank", "")
     settle(page)
-    assert "7" in text(page, ".notes") and text(page, ".pill") == "finished"
+    assert "7" in text(page, ".passing") and text(page, ".pill") == "finished"
 
 
 def test_phases_are_a_choice(watched):
@@ -395,7 +395,7 @@ def test_a_server_that_ends_is_said_and_another_is_found(watched):
         shown.unroute("**/q?*")
         until(shown, "document.querySelector('.tandv .pill').textContent", "finished")
         until(shown, f"{PAGE}.tandv.ctx.data.at.step", 3)
-        assert "the connection is back" in text(shown, ".notes")
+        assert text(shown, ".passing") == "the connection is back"
 
 
 def test_steps_of_a_running_run_appear_and_are_followed(watched, tmp_path):

@@ -47,7 +47,7 @@ const SHOWS = {
 /** Put the page into an element. @param {HTMLElement} root @param {import('./types').Source} source @param {import('./types').Options} [options] @returns {Promise<{end: () => void}>} */
 export async function mount(root, source, options = {}) {
   const started = performance.now();
-  /** @type {import('./types').Times} */ const times = { first: 0, mounted: 0, clicks: [], hovers: [], turns: [] };
+  /** @type {import('./types').Times} */ const times = { first: 0, mounted: 0, clicks: [], hovers: [] };
   root.classList.add('tandv');
   root.setAttribute('data-lm-suppress-shortcuts', 'true');  // JupyterLab's own keys would act on the cell
   const notes = notesBar();
@@ -84,7 +84,7 @@ export async function mount(root, source, options = {}) {
   saving(ctx, formats);
   const screen = h('main', { className: 'screen' }, h('aside', { className: 'side' }, tree.el, findings.el), P.curves.el, formats.el, strip.el, film.el,
     h('div', { className: 'heats' }, P.heat.el, P.otherHeat.el), P.profile.el, P.exponents.el, P.histogram.el);
-  root.replaceChildren(head.el, notes.el, notes.heard, screen, charts.el, words.el, tip.el, keys.el);
+  root.replaceChildren(head.el, notes.el, notes.heard, notes.passing, screen, charts.el, words.el, tip.el, keys.el);
 
   // ---- drawing
   const log = () => ctx.meta.holds === 'log', onScreen = () => log() && state.view.view === 'screen';

@@ -66,7 +66,7 @@ export function header(ctx, page) {
   ];
   const buttons = [
     button('curves', 'layers or charts of all curves (v)', () => state.set({ view: state.view.view === 'screen' ? 'curves' : 'screen' }), () => ({ hidden: !log(), pressed: state.view.view === 'curves' })),
-    button('follow', 'keep the cursor at the newest step (f)', () => state.set({ follow: !state.view.follow }), () => ({ hidden: !live() || !screen(), pressed: state.view.follow })),
+    button('follow', 'keep the cursor at the newest step (f)', () => state.set({ follow: !state.view.follow }), () => ({ hidden: !live() || !screen() || (ctx.meta.status !== 'running' && !state.view.follow), pressed: state.view.follow })),
     button('pin', 'keep this step as a line (p)', () => state.set({ pin: state.view.pin === state.view.step ? null : state.view.step }), () => ({ hidden: !screen(), pressed: state.view.pin !== null, text: state.view.pin === null ? 'pin' : `pin ${whole(state.view.pin)}` })),
     button('all', 'all steps and layers (0)', () => ctx.all(), () => ({ hidden: !screen(), off: !zoomed() })),
     button('◐', 'light or dark (d)', () => ctx.flip(), () => ({})),

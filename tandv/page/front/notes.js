@@ -6,7 +6,7 @@ const SHORTLY = 6000;  // milliseconds that a passing sentence stays
 export function notesBar() {
   const list = h('ul', {}), heard = h('div', { className: 'unseen', ariaLive: 'polite', role: 'status' });
   const close = h('button', { type: 'button', title: 'hide these notes', ariaLabel: 'hide these notes', onclick: () => { for (const s of shown()) hidden.add(s); draw(); } }, '✕');
-  const el = h('div', { className: 'notes', hidden: true }, list, close);
+  const el = h('div', { className: 'notes', hidden: true }, list, close), passing = h('div', { className: 'passing', role: 'status', hidden: true });
   /** Sentences by where they come from. @type {Map<string, string[]>} */ const sentences = new Map();
   /** @type {Set<string>} */ const hidden = new Set();
   let timer = 0, drawn = '';
@@ -20,7 +20,7 @@ export function notesBar() {
     el.classList.toggle('alarm', !!sentences.get('lost')?.length);
   }
   return {
-    el, heard,
+    el, heard, passing,
     /** Replace the sentences of one origin. @param {string} origin @param {string[]} now */
     put(origin, now) {
       const before = sentences.get(origin) ?? [];
@@ -29,11 +29,12 @@ export function notesBar() {
       if (origin === 'lost') for (const s of before) hidden.delete(s);
       draw();
     },
-    /** A sentence that passes. @param {string} sentence */
+    /** A sentence that passes; it lies over the page, which keeps its place. @param {string} sentence */
     say(sentence) {
-      this.put('said', [sentence]);
+      passing.textContent = sentence;
+      passing.hidden = false;
       clearTimeout(timer);
-      timer = window.setTimeout(() => this.put('said', []), SHORTLY);
+      timer = window.setTimeout(() => { passing.hidden = true; }, SHORTLY);
     },
   };
 }

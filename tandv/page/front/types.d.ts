@@ -188,8 +188,8 @@ export interface Options {
   /** A state to begin with. */ view?: Partial<View>;
   /** Called with what differs from the defaults after each change. */ changed?: (view: Partial<View>) => void;
 }
-/** What tests and benchmarks read: milliseconds of the main thread. */
-export interface Times { first: number; mounted: number; clicks: number[]; hovers: number[]; turns: number[] }
+/** What tests and benchmarks read, in milliseconds: when the first picture stood, how long the page took, from a change to its pictures, a hover's time of the main thread. */
+export interface Times { first: number; mounted: number; clicks: number[]; hovers: number[] }
 declare global {
   /** For tests and benchmarks. */ interface HTMLElement { tandv?: { times: Times; state: State; ctx: Ctx; busy(): boolean } }
 }
