@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tandv.log._levels import LevelFiles
 from tandv.log._memory import give_back
-from tandv.log._pieces import FilePiece, Handles, Piece
+from tandv.log._pieces import FilePiece, Handles
 from tandv.log._unreadable import UnreadableFile
 
 _NICE = 15
@@ -22,21 +22,21 @@ class Background:
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
 
-    def work(self, files: LevelFiles, pieces: Sequence[Piece]) -> None:
-        """Begin, unless there is nothing to do or it works already.
+    def work(self, files: LevelFiles, pieces: Sequence[FilePiece]) -> bool:
+        """Begin, if there is something to do; tell whether all is made or being made.
 
         Args:
             files: what is kept.
             pieces: of which files it is made.
         """
-        todo = [piece for piece in pieces if isinstance(piece, FilePiece) and not files.has(piece)]
-        if not todo or self._ended.is_set() or (self._thread is not None and self._thread.is_alive()):
-            return
-        current = [piece for piece in pieces if isinstance(piece, FilePiece)]
-        self._thread = threading.Thread(
-            target=self._make, args=(files, todo, current), daemon=True, name="tandv-levels"
-        )
-        self._thread.start()
+        if self._ended.is_set() or (self._thread is not None and self._thread.is_alive()):
+            return False
+        todo = [piece for piece in pieces if not files.has(piece)]
+        if todo:
+            # No daemon, which would be stopped in the middle of a file: it ends by itself with the main thread.
+            self._thread = threading.Thread(target=self._make, args=(files, todo, pieces), name="tandv exponents")
+            self._thread.start()
+        return True
 
     def join(self) -> None:
         """Wait until what was begun is made."""
@@ -60,10 +60,14 @@ class Background:
                 own.handles = handles  # those of the log are used by those who ask it
                 # Joined with others meanwhile, damaged, or without room for the cache: it is read from the files then.
                 with contextlib.suppress(FileNotFoundError, UnreadableFile):
-                    if not files.write(own, lambda: self._ended.wait(_REST)):
+                    if not files.write(own, self._pause):
                         return
         except OSError:
             return
         finally:
             handles.close()
             give_back()
+
+    def _pause(self) -> bool:
+        """Rest a little; tell whether it is to end."""
+        return self._ended.wait(_REST) or not threading.main_thread().is_alive()

@@ -68,7 +68,8 @@ class LiveLog:
         self._arrays, self._summaries = Kept(_ARRAYS), Kept(_SUMMARIES)
         self._damaged: dict[Any, str] = {}  # what could not be read of a piece when it was asked for
         self._source = Source(self.place, phase, rank)
-        self._background: Background | None = None
+        self._background = Background()
+        self._built = 0  # the version of which that is made, or being made
         self._take()
 
     @property
@@ -133,29 +134,24 @@ class LiveLog:
     def refresh(self) -> bool:
         """Take in what was added to the log; tell whether anything changed.
 
-        Whatever is wrong with new files is said in `notes`, and all others are shown.
+        Whatever is wrong with new files is said in `notes`, and all others are shown. From the first call on, what
+        shows the exponents of any layer of a large log at once is made by a thread of low priority and kept in the
+        user's cache; `close` ends it.
         """
         with self._lock:
-            if not self._source.look():
-                return False
-            self._take()
-            return True
-
-    def build(self) -> None:
-        """Begin to make, in a thread of low priority, what shows the exponents of any layer of a large log at once.
-
-        It is kept in the user's cache for the next time; `close` ends it.
-        """
-        with self._lock:
-            if self._background is None:
-                self._background = Background()
-            self._background.work(self._levels, [piece for piece in self._pieces if _is_block(piece)])
+            changed = self._source.look()
+            if changed:
+                self._take()
+            if self._built != self.version and self._background.work(
+                self._levels, list(filter(_is_block, self._pieces))
+            ):
+                self._built = self.version
+            return changed
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files, and end what goes on."""
         with self._lock:
-            if self._background is not None:
-                self._background.close()
+            self._background.close()
             self._source.handles.close()
 
     def matrix(self, tt: str, metric: str) -> Matrix:

@@ -6,13 +6,14 @@ import zlib
 
 import numpy as np
 import pytest
-from stored import counted_only, stored
+from stored import counted_only, rows_of, stored
 
 from tandv.log._levels import _HEAD, POOL
 from tandv.log.files import write_pickle
 from tandv.log.live import LiveLog
 from tandv.log.logframe import example_log, select
 from tandv.log.shown import as_levels
+from tandv.log.store.writing import Store
 
 LOG = counted_only(example_log(layers=3, steps=100, tensor_types=["Activation", "Weight"]))
 SPARSE = LOG[
@@ -47,7 +48,7 @@ def right(log, shares, tt, layer):
 
 @pytest.mark.parametrize("df", [LOG, SPARSE], ids=["dense", "sparse"])
 @pytest.mark.parametrize("form", ["finished", "killed", "table"])
-@pytest.mark.parametrize("columns", [5, 12, 24])
+@pytest.mark.parametrize("columns", [5, 24])
 def test_columns_hold_the_largest_share_of_their_steps(columns, form, df, tmp_path):
     if form == "table":
         write_pickle(df, tmp_path / "run")
@@ -81,7 +82,7 @@ def test_a_range_of_steps_begins_and_ends_near_it(tmp_path):
 
 
 def built(log):
-    log.build()
+    log.refresh()
     log._background.join()
     return log
 
@@ -163,9 +164,28 @@ def test_without_a_place_to_keep_it_nothing_is_kept(tmp_path, monkeypatch):
     assert right(built(log), log.shares("Weight", "head", columns=12), "Weight", "head")
 
 
-def test_building_ends_when_the_log_is_closed(tmp_path, cache):
+def test_building_ends_when_the_log_is_closed(tmp_path, monkeypatch):
     log = LiveLog(stored(LOG, tmp_path / "run", steps=10, block=100, group=16))
-    log.build()
+    monkeypatch.setattr("tandv.log._background._REST", 60)
+    log.refresh()
+    assert log._background._thread.is_alive()
     log.close()
-    log.build()  # nothing begins any more
     assert not log._background._thread.is_alive()
+    log.refresh()  # nothing begins any more
+    assert not log._background._thread.is_alive()
+
+
+def test_what_is_added_is_built_too(tmp_path, cache):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text('{"status": "running"}')
+    store = Store(tmp_path / "run", batch=60, block=120)
+    log = LiveLog(tmp_path / "run")
+    for step in range(20):
+        store.add(rows_of(select(LOG, step=step)))
+        while store.join():
+            pass
+        built(log)
+    log.close()
+    blocks = [piece for piece in log._pieces if piece.size >= 50]
+    assert all(log._levels.has(piece) for piece in blocks)
+    assert len(list(next(cache.iterdir()).iterdir())) == len(blocks) == 1
