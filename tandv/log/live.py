@@ -134,19 +134,24 @@ class LiveLog:
     def refresh(self) -> bool:
         """Take in what was added to the log; tell whether anything changed.
 
-        Whatever is wrong with new files is said in `notes`, and all others are shown. From the first call on, what
-        shows the exponents of any layer of a large log at once is made by a thread of low priority and kept in the
-        user's cache; `close` ends it.
+        Whatever is wrong with new files is said in `notes`, and all others are shown.
         """
         with self._lock:
             changed = self._source.look()
             if changed:
                 self._take()
+            return changed
+
+    def build(self) -> None:
+        """Begin to make, in a thread of low priority, what shows the exponents of any layer of a large log at once.
+
+        It is kept in the user's cache for the next time; `close` ends it. Of what was added since, call it again.
+        """
+        with self._lock:
             if self._built != self.version and self._background.work(
                 self._levels, list(filter(_is_block, self._pieces))
             ):
                 self._built = self.version
-            return changed
 
     def close(self) -> None:
         """Close the files, and end what goes on."""

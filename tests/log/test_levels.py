@@ -83,6 +83,7 @@ def test_a_range_of_steps_begins_and_ends_near_it(tmp_path):
 
 def built(log):
     log.refresh()
+    log.build()
     log._background.join()
     return log
 
@@ -167,11 +168,11 @@ def test_without_a_place_to_keep_it_nothing_is_kept(tmp_path, monkeypatch):
 def test_building_ends_when_the_log_is_closed(tmp_path, monkeypatch):
     log = LiveLog(stored(LOG, tmp_path / "run", steps=10, block=100, group=16))
     monkeypatch.setattr("tandv.log._background._REST", 60)
-    log.refresh()
+    log.build()
     assert log._background._thread.is_alive()
     log.close()
     assert not log._background._thread.is_alive()
-    log.refresh()  # nothing begins any more
+    log.build()  # nothing begins any more
     assert not log._background._thread.is_alive()
 
 
