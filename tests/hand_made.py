@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from tandv.log import logframe
 from tandv.page.answers import Answers
+from tandv.page.answers.background import Background
 from tandv.page.envelope import unpack
 
 ALL = {"from": None, "to": None, "w": 1000}
@@ -52,3 +54,8 @@ def error_of(answers: Answers, run: Any = 0, **question: Any) -> str:
     [(head, arrays)] = unpack(answers.answer(run, [question]))
     assert arrays == []
     return head["error"]
+
+
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let answers wait for what is found out in the background."""
+    monkeypatch.setattr("tandv.page.answers.run.Background", lambda patience: Background(None))

@@ -1,10 +1,13 @@
 """Answers about runs at places: the same as about tables, and of a run that goes on always the newest."""
 
 import json
+import urllib.request
+from http.cookiejar import CookieJar
+from urllib.parse import quote
 
 import numpy as np
 import pytest
-from hand_made import ALL, ask
+from hand_made import ALL, ask, patient
 from stored import rows_of, stored
 
 from tandv.curves.of_run import line
@@ -12,6 +15,8 @@ from tandv.log import logframe
 from tandv.log.store.writing import Store
 from tandv.page.answers import answers_of
 from tandv.page.envelope import unpack
+from tandv.page.server import serving
+from tandv.page.widget import PageWidget
 
 TENSOR = {"tt": "Gradient", "layer": "head"}
 HEAT = {"kind": "heat", "tt": "Gradient", "metric": "rm2"}
@@ -36,7 +41,7 @@ QUESTIONS = [
 
 @pytest.fixture(autouse=True)
 def settled(monkeypatch):
-    monkeypatch.setattr("tandv.page.answers.background.PATIENCE", None)
+    patient(monkeypatch)
 
 
 def test_of_a_run_on_disk_the_answers_are_those_of_its_table(tmp_path):
@@ -59,6 +64,24 @@ def test_of_a_run_on_disk_the_answers_are_those_of_its_table(tmp_path):
         assert heads[0] == heads[1], question
         for one, other in zip(table[1], run[1], strict=True):
             np.testing.assert_array_equal(one, other, str(question))
+
+
+def test_a_server_and_a_kernel_hand_on_the_same_bytes(monkeypatch):
+    answers = answers_of(logframe.example_log(layers=2, steps=4), {"loss": [1.0]})
+    expected = [answers.answer(run, QUESTIONS) for run in (0, 1)]
+    with serving(answers) as served:
+        client = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+        client.open(served.address, timeout=60).close()
+        place = served.address.partition("?")[0]
+        for run in (0, 1):
+            with client.open(f"{place}q?run={run}&b={quote(json.dumps(QUESTIONS))}", timeout=60) as answer:
+                assert answer.read() == expected[run]
+    widget, sent = PageWidget(answers), []
+    monkeypatch.setattr(widget, "send", lambda content, buffers=(): sent.append((content, list(buffers))))
+    for run in (0, 1):
+        widget._take_message(widget, {"id": run, "run": run, "batch": QUESTIONS}, [])
+    widget.close()
+    assert sent == [({"id": run}, [expected[run]]) for run in (0, 1)]
 
 
 def write_status(run, **about):

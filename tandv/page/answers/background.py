@@ -5,21 +5,22 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Any
 
-PATIENCE = 0.05  # seconds
 REST = 5  # times as long as finding out took, before a run that goes on is looked at again
 
 
 class Background:
     """The last results of one kind of work, each by a key, and the thread that makes a newer one.
 
-    >>> work = Background()
-    >>> work.patience = None
+    >>> work = Background(patience=None)
     >>> work.result("key", 1, lambda: 6 * 7)
     (42, True)
+
+    Args:
+        patience: seconds that an answer waits for a first result; None for as long as it takes, and for the newest.
     """
 
-    def __init__(self) -> None:
-        self.patience: float | None = PATIENCE  # seconds that an answer waits; None for as long as it takes
+    def __init__(self, patience: float | None):
+        self.patience = patience
         self._done: dict[Hashable, tuple[Hashable, Any, float]] = {}  # version, result, when it may be made anew
         self._threads: dict[Hashable, threading.Thread] = {}
         self._lock = threading.Lock()

@@ -38,8 +38,8 @@ class Run:
         self.source = source
         self.name = name or source.name
         self.curves = source.curves if isinstance(source, CurvesOnly) else curves or RunCurves(None)
-        self.firsts = Background()
-        self.transitions = Background()
+        self.firsts = Background(patience=0.3)  # seconds: where a page opens depends on it
+        self.transitions = Background(patience=0.05)
         self.rule = (source.rule if isinstance(source, CurvesOnly) else "") or RULE
         self.version = 1
         self.status = source.status  # how the run stands

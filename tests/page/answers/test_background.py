@@ -6,9 +6,7 @@ from tandv.page.answers.background import Background
 
 
 def patient():
-    work = Background()
-    work.patience = None
-    return work
+    return Background(patience=None)
 
 
 def test_a_result_is_made_once():
@@ -34,8 +32,7 @@ def test_what_it_raises_is_the_result():
 
 
 def test_nobody_waits_for_long_and_the_last_result_serves_meanwhile():
-    work, go, began = Background(), threading.Event(), threading.Event()
-    work.patience = 0.01
+    work, go, began = Background(patience=0.01), threading.Event(), threading.Event()
 
     def waits():
         began.set()

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hand_made import ask, line_of
+from hand_made import ask, line_of, patient
 
 from tandv.analysis.transitions import Evidence, Transition
 from tandv.curves.of_run import line, run_curves
@@ -14,7 +14,7 @@ from tandv.page.answers.table import TableSource
 
 @pytest.fixture
 def settled(monkeypatch):
-    monkeypatch.setattr("tandv.page.answers.background.PATIENCE", None)
+    patient(monkeypatch)
 
 
 def written(folder, *numbers):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hand_made import ALL, ask, log_of
+from hand_made import ALL, ask, log_of, patient
 
 from tandv.log import logframe
 from tandv.page.answers import answers_of
@@ -27,7 +27,7 @@ def log_with(*bad):
 @pytest.fixture
 def settled(monkeypatch):
     """Let answers wait for what is found out in the background."""
-    monkeypatch.setattr("tandv.page.answers.background.PATIENCE", None)
+    patient(monkeypatch)
 
 
 def test_nothing_is_wrong_with_a_good_run(settled):

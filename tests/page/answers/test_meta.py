@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hand_made import ask, line_of, log_of
+from hand_made import ask, line_of, log_of, patient
 
 from tandv.log import logframe
 from tandv.page.answers import CurvesOnly, Run, answers_of
@@ -12,7 +12,7 @@ from tandv.page.answers.table import TableSource
 
 @pytest.fixture(autouse=True)
 def settled(monkeypatch):
-    monkeypatch.setattr("tandv.page.answers.background.PATIENCE", None)
+    patient(monkeypatch)
 
 
 def test_a_log_says_what_it_has():
