@@ -38,6 +38,8 @@ const DRAWN = {
   heat: ['heat', 'otherHeat', 'profile'], otherHeat: ['otherHeat'], map: ['exponents', 'histogram'], lines: ['curves'], otherLines: ['curves'], at: ['histogram', 'profile', 'exponents'],
   pin: ['histogram', 'profile', 'exponents'], other: ['histogram', 'profile', 'exponents'], firsts: [], curves: ['curves'], otherCurves: ['curves'], transitions: ['curves'],
 };
+/** Without these answers a panel has no picture, and says why; the others add to one. */
+const OWN = new Set(/** @type {Ask[]} */ (['heat', 'otherHeat', 'map', 'at']));
 /** What of the state changes each panel's picture before any answer: whatever needs one is drawn when it has come. @type {Record<PanelName, (keyof View)[]>} */
 const SHOWS = {
   curves: ['step', 'from', 'to'], heat: ['from', 'to', 'top', 'bottom'], otherHeat: ['from', 'to', 'top', 'bottom'],
@@ -104,7 +106,7 @@ export async function mount(root, source, options = {}) {
   /** @param {Ask} what */
   function take(what) {
     for (const name of DRAWN[what]) P[name].draw();
-    for (const name of DRAWN[what].slice(0, 1)) P[name].wrong(null);
+    if (OWN.has(what)) P[DRAWN[what][0]].wrong(null); else notes.put(what, []);
     if (what === 'at') { formats.draw(); head.draw(); words.draw(); }
     if (what === 'firsts') { lists(); strip.draw(); open.found(); }
     if (what === 'curves') strip.draw();
@@ -112,7 +114,10 @@ export async function mount(root, source, options = {}) {
   }
   const pages = fetching(ctx, {
     width: (name) => Math.max(50, Math.round(P[name].box.w * P[name].dpr())), take, shown: onScreen,
-    fail: (what, sentence) => { const name = DRAWN[what][0]; if (name) P[name].wrong(sentence); else notes.put(what, [sentence]); },
+    fail(what, sentence) {
+      for (const name of DRAWN[what]) P[name].draw();
+      if (OWN.has(what)) P[DRAWN[what][0]].wrong(sentence); else notes.put(what, [sentence]);
+    },
     lost: (sentence) => { gone(sentence); poll.lost(); },
   });
   const open = opening(ctx, wanted.view);

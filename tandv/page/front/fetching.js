@@ -20,6 +20,7 @@ const DEPENDS = {
   curves: ['run'], otherCurves: ['run', 'other'], transitions: ['run'],
 };
 const SLOW = new Set(/** @type {Ask[]} */ (['firsts', 'transitions']));
+const ANYWAY = new Set(/** @type {Ask[]} */ (['curves', 'otherCurves', 'transitions', 'firsts']));  // also of a run without a tensor yet
 const MOST_COLUMNS = 4096, NOT_LOGGED = 8;
 const ALL = /** @type {Ask[]} */ (Object.keys(DEPENDS));
 
@@ -43,7 +44,7 @@ export function fetching(ctx, page) {
       } catch (e) {
         const sentence = e instanceof Error ? e.message : String(e);
         if (e instanceof ConnectionLost) page.lost(sentence);
-        else if (of.turn === mine) page.fail(what, sentence);
+        else if (of.turn === mine) { if (what in data && !Array.isArray(data[/** @type {keyof typeof data} */ (what)])) Object.assign(data, { [what]: null }); page.fail(what, sentence); }
       } finally {
         of.away--;
         const next = of.next;
@@ -94,6 +95,7 @@ export function fetching(ctx, page) {
   async function ask(which) {
     if (!page.shown()) return;
     wide = widths();
+    if (!ctx.layers().length) which = which.filter((k) => ANYWAY.has(k));
     await Promise.all(which.filter((k) => !SLOW.has(k)).map((k) => asks[k]()));
     await Promise.all(which.filter((k) => SLOW.has(k)).map((k) => asks[k]()));
   }

@@ -77,6 +77,9 @@ function value(key, text) {
 export function settled(view, meta) {
   const out = { ...view }, base = defaults(meta);
   /** @type {string[]} */ const notes = [];
+  for (const key of /** @type {const} */ (['run', 'other'])) if (out[key] >= meta.runs.length || out[key] < base[key]) { notes.push(`there is no run ${out[key]}`); out[key] = base[key]; }
+  if (out.other === out.run) out.other = -1;
+  if (meta.holds === 'curves') return { view: out, notes };  // which another run may have: they are kept for it
   const named = (/** @type {'metric'|'format'} */ key, /** @type {string[]} */ known) => {
     if (out[key] === '' || (key === 'format' && out[key] === 'none')) { if (key === 'metric' || out[key] === '') out[key] = base[key]; return; }
     if (!known.includes(out[key])) { notes.push(`this run has no ${key === 'metric' ? 'statistic' : 'format'} ${clip(out[key])}; ${base[key] || 'none'} is shown`); out[key] = base[key]; }
@@ -101,8 +104,6 @@ export function settled(view, meta) {
   if (out.step === null && last >= 0) out.step = meta.steps[nearest(meta.steps, meta.start.step ?? meta.steps[last])];
   if (out.from !== null && out.to !== null && out.from > out.to) [out.from, out.to] = [out.to, out.from];
   if (last >= 0 && ((out.from ?? -Infinity) > meta.steps[last] || (out.to ?? Infinity) < meta.steps[0])) { notes.push('no step was logged in the part that the address shows; all are shown'); out.from = out.to = null; }
-  for (const key of /** @type {const} */ (['run', 'other'])) if (out[key] >= meta.runs.length || out[key] < base[key]) { notes.push(`there is no run ${out[key]}`); out[key] = base[key]; }
-  if (out.other === out.run) out.other = -1;
   return { view: out, notes };
 }
 

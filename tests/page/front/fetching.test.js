@@ -68,6 +68,19 @@ test('an error is told to the panel of its question, unless a newer one was aske
   await of(p, 'at')[1].fail(new Error('there is no layer'));
   assert.deepEqual(p.failed, [['at', 'there is no layer']]);
 });
+test('of a run without a tensor nothing is asked that needs one', () => {
+  const p = page();
+  p.ctx.layers = () => [];
+  void p.pages.all();
+  assert.deepEqual(p.asked.map((a) => a.question.kind), ['curves']);
+});
+test('what has no answer leaves no older picture', async () => {
+  const p = page();
+  p.ctx.data.heat = { rows: 1 };
+  p.state.set({ metric: 'nosuch' });
+  await of(p, 'heat')[0].fail(new Error('no statistic'));
+  assert.equal(p.ctx.data.heat, null);
+});
 test('two runs are divided by asking one against the other, side by side by asking both', () => {
   const p = page();
   p.state.set({ other: 1 });

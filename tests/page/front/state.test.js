@@ -53,6 +53,10 @@ test('a run without steps or tensors has a state', () => {
   const { view } = settled({ ...BASE, step: 3, tt: 'Weight' }, { ...META, types: {}, metrics: [], formats: {}, start: {}, steps: new Float64Array(0) });
   assert.deepEqual([view.tt, view.layer], ['', '']);
 });
+test('a run of curves alone keeps what another one shows', () => {
+  const { view, notes } = settled({ ...BASE, tt: 'Activation', metric: 'rm2', layer: 'head', step: 20, run: 1 }, { ...META, holds: 'curves', types: {}, metrics: [], formats: {}, start: {} });
+  assert.deepEqual([view.tt, view.metric, view.layer, view.step, view.run, notes.length], ['Activation', 'rm2', 'head', 20, 1, 0]);
+});
 test('a change names what changed, once, with what follows from it', () => {
   /** @type {string[][]} */ const heard = [];
   const state = createState({ tt: 'Activation', layer: 'layers.0.wo', top: 'head', bottom: 'head' }, (view, changed) => (changed.has('tt') ? fitting(view, META) : {}));
