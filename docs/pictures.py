@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import page_pictures
 import pandas as pd
 from PIL import Image
 
@@ -311,6 +312,7 @@ def main() -> None:
         old.unlink()
     for name, figure in readme(df, losses):
         save(figure, HERE / f"{name}.png", LARGE)
+    page_pictures.main()
     page = ["# Pictures", "", "Every plot of `tandv.viz`, made by `python docs/pictures.py`: in both themes, and with",
             '`theme="paper"` at half a column of print where that is useful.', ""]  # fmt: skip
     for kind, pictures in (

@@ -62,7 +62,7 @@ function apartFrom(ticks) {
 
 /** Ticks of a value axis. @param {AxisScale} scale @param {number} height @returns {AxisTick[]} */
 export function ticksOfValues(scale, height) {
-  const fits = Math.max(2, Math.floor(height / (height > 300 ? 52 : 34)));
+  const fits = Math.max(2, Math.floor(height / (height > 300 ? 46 : 27)));
   if (!scale.log) {
     const stride = niceStride(scale.high - scale.low, fits), digits = Math.max(4, 1 + Math.ceil(Math.log10(Math.max(Math.abs(scale.low), Math.abs(scale.high)) / stride)));
     return multiples(scale.low, scale.high, stride).map((value) => ({ at: scale.at(value), text: valueTick(value, Math.min(digits, 12)) }));
