@@ -11,8 +11,10 @@ import pytest
 
 from in_browser import CHROMIUM, browser
 from tandv.analysis.transitions import Evidence, Transition
-from tandv.curves import read_curves
+from tandv.curves import as_curves, read_curves
 from tandv.page import save
+from tandv.page.answers import Answers, CurvesOnly, Run
+from tandv.page.server import serving
 
 pytestmark = [
     pytest.mark.slow,
@@ -363,6 +365,35 @@ def test_many_values_are_pooled_and_it_is_said(opened):
 def test_one_value_is_a_chart(opened):
     page = opened({"loss": [2.0]}, transitions=())
     assert readout(page, "loss") == "constant 2"
+
+
+class Growing(CurvesOnly):
+    """Curves that have `steps` steps when they are looked at again."""
+
+    status = "running"
+    steps = 3
+
+    def refresh(self):
+        if len(self.curves.table) == self.steps:
+            return False
+        self.curves.table = as_curves({"loss": np.where(np.arange(self.steps) < 60, 2.0, 1.0)})
+        self.curves.version += 1
+        return True
+
+
+def test_charts_of_a_run_that_goes_on_go_on(chromium):
+    source = Growing({"loss": [2.0] * 3}, "run")
+    with serving(Answers([Run(source)])) as served:
+        chromium.goto(served.address)
+        chromium.wait_for_selector(".about:has-text('3 steps')")
+        assert readout(chromium, "loss") == "constant 2"
+        source.steps = 120
+        chromium.wait_for_selector(".about:has-text('120 steps, steps 0 to 119')")
+        assert readout(painted(chromium), "loss") == "▲ 2 at 0 ▼ 1 at 60"
+        chromium.wait_for_selector(".switch input:enabled")  # its transition has been found
+        chromium.click(".card[data-metric=loss] h2 button")
+        assert chromium.inner_text(".expanded table >> nth=1 >> tbody tr").split("\t")[:3] == ["loss", "59", "60"]
+        chromium.goto("about:blank")
 
 
 def test_on_a_phone(opened):

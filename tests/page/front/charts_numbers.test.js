@@ -56,8 +56,8 @@ test('ticks are round and as short as all of them can be', () => {
   assert.deepEqual(stepTexts([10001, 10002]), ['10,001', '10,002']);
   assert.deepEqual(texts(ticksOfSteps(stepScale(0, 3, 0, 300, false), 300)), ['0', '1', '2', '3']);  // no step between two
   assert.deepEqual(texts(ticksOfSteps(stepScale(0, 1000, 0, 300, true), 300)), ['0', '1', '10', '100', '1,000']);
-  assert.deepEqual(texts(ticksOfValues(axisScale(0, 1, 150, 0, false), 150)), ['0', '0.5', '1']);
-  assert.deepEqual(texts(ticksOfValues(axisScale(1e-6, 1, 150, 0, true), 100)), ['10⁻⁶', '0.001', '1']);
+  assert.deepEqual(texts(ticksOfValues(axisScale(0, 1, 150, 0, false), 150)), ['0', '0.2', '0.4', '0.6', '0.8', '1']);
+  assert.deepEqual(texts(ticksOfValues(axisScale(1e-6, 1, 150, 0, true), 100)), ['10⁻⁶', '10⁻⁴', '0.01', '1']);
   assert.equal(new Set(texts(ticksOfValues(axisScale(1000.0001, 1000.0004, 150, 0, false), 150))).size, 4);  // enough digits to differ
 });
 test('few values are a line with dots, a value alone is a dot, NaN lifts the pen', () => {

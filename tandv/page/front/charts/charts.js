@@ -60,6 +60,7 @@ export function chartsView(ctx) {
 /** What the parts of the view share. @param {import('../types').Ctx} ctx @param {ReturnType<typeof readingOf>['read']} read @param {() => void} follow @returns {Board} */
 function boardOf(ctx, read, follow) {
   /** @type {number | null} */ let hovered = null;
+  /** @type {number | null} */ let resting = null;  // what was the last step when the cursor came to it: nobody put it there
   /** @type {{text: string, runs: import('./types').Run[], known: string[], first: string[], settings: import('./settings.js').Settings} | null} */ let parsed = null;
   const base = () => chartDefaults(ctx.meta.start?.axis === 'log');
   function current() {
@@ -84,7 +85,8 @@ function boardOf(ctx, read, follow) {
     },
     cursor() {
       const { step } = ctx.state.view, { steps } = ctx.meta;
-      return step === null || step === steps[steps.length - 1] ? null : step;
+      if (step === null || step === steps[steps.length - 1]) resting = step;
+      return step === resting ? null : step;
     },
     hovered: () => hovered,
     hover(step) { if (step !== hovered) { hovered = step; follow(); } },
