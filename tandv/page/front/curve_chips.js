@@ -3,7 +3,7 @@ import { LAYER, LOSSES } from './curve_series.js';
 import { h } from './dom.js';
 /** @typedef {import('./curve_series.js').Series} Series */
 
-const MOST_HIDDEN = 3;  // hidden curves that have a chip; more are in a list
+const MOST_HIDDEN = 3;  // hidden curves up to which each has a chip; more are in a list
 
 /** @param {{look: () => import('./types').Look, toggle: (s: Series) => void, log: () => void}} does */
 export function curveChips(does) {
@@ -20,11 +20,11 @@ export function curveChips(does) {
         const axis = s.scale === LAYER ? 'right axis' : s.scale === left ? 'left axis' : 'a scale of its own, without an axis';
         return h('button', { className: 'chip', type: 'button', ariaPressed: String(shown), title: shown ? `hide ${s.name} (${axis})` : `show ${s.name}`, onclick: () => does.toggle(s) }, dot, s.name, h('b', {}, shown ? ` ${value(s)}` : ''), other);
       };
-      const more = off.slice(MOST_HIDDEN);
+      const more = off.length > MOST_HIDDEN ? off : [];
       const list = h('select', { className: 'chip', ariaLabel: 'show another curve', onchange: () => { const s = more[list.selectedIndex - 1]; if (s) does.toggle(s); } }, h('option', {}, `+ ${more.length} more`), ...more.map((s) => h('option', {}, s.name)));
       const losses = on.some((s) => s.scale === LOSSES);
-      el.replaceChildren(...on.map(chip), ...off.slice(0, MOST_HIDDEN).map(chip), ...(more.length ? [list] : []),
-        ...(losses ? [h('button', { className: 'chip log', type: 'button', ariaPressed: String(log), title: 'a logarithmic axis for losses; values at or below zero have no place on it', onclick: does.log }, 'log')] : []));
+      const axis = h('button', { className: 'chip log', type: 'button', ariaPressed: String(log), title: 'a logarithmic axis for losses; values at or below zero have no place on it', onclick: does.log }, 'log');
+      el.replaceChildren(...on.map(chip), ...(losses ? [axis] : []), ...(more.length ? [list] : off.map(chip)));
     },
   };
 }

@@ -109,7 +109,9 @@ export function lines(g, b, all, ctx) {
         if (s.x[k] < span.a - 2 || s.x[k] > span.b + 1) continue;
         if (v === null) { drawing = false; continue; }
         const x = ctx.x(s.x[k], b), y = heightOf(axis, b, v);
-        if (drawing) g.lineTo(x, y); else g.moveTo(x, y);
+        if (drawing) g.lineTo(x, y);
+        else if (k + 1 < s.x.length && values[k + 1] !== null) g.moveTo(x, y);
+        else { g.moveTo(x - 2, y); g.lineTo(x + 2, y); }  // one alone
         drawing = true;
       }
       g.stroke();

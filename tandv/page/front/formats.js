@@ -4,21 +4,25 @@ import { formatColour } from './colour.js';
 import { h } from './dom.js';
 import { TITLE_HEIGHT } from './downloads.js';
 import { valuesOf } from './panel_histogram.js';
-import { limitText, percent, whole } from './numbers.js';
+import { limitText, percent, short, whole } from './numbers.js';
 /** @typedef {import('./types').Ctx} Ctx */
 /** @typedef {import('./casts.js').Interval} Interval */
 
 /** A share, or the least and the most that it can be. @param {Interval} shares */
-export const between = ([low, high]) => (percent(low) === percent(high) ? percent(low) : `${percent(low).replace(/%$/, '')}–${percent(high)}`);
+export function between([low, high]) {
+  if (percent(low) === percent(high)) return percent(low);
+  const brief = (/** @type {number} */ share) => (share >= 1e-5 && share < 0.9995 ? `${short(100 * share, share < 0.1 ? 2 : 3)}%` : percent(share));
+  return `${brief(low).replace(/%$/, '')}–${brief(high)}`;
+}
 
 const HEADS = ['cast to', 'overflow', 'to zero', 'subnormal'];
 const BAD = { overflow: 1e-3, toZero: 1e-2 };  // shares from where on a number is set off
 
 /** @param {Ctx} ctx @returns {import('./types').Part & {table: () => import('./csv.js').Table|null, picture: () => import('./downloads.js').Picture}} */
 export function formatsTable(ctx) {
-  const body = h('tbody'), caption = h('caption'), save = h('span', { className: 'save' });
+  const body = h('tbody'), caption = h('p', { className: 'caption' }), save = h('span', { className: 'save' });
   const el = h('section', { className: 'panel formats', ariaLabel: 'what a cast would cost' }, save,
-    h('table', {}, caption, h('thead', {}, h('tr', {}, ...HEADS.map((text) => h('th', { scope: 'col' }, text)))), body));
+    caption, h('table', { ariaLabel: 'shares of values that a cast to each format would lose' }, h('thead', {}, h('tr', {}, ...HEADS.map((text) => h('th', { scope: 'col' }, text)))), body));
   /** Of all formats at the cursor. */
   function costs() {
     const d = ctx.data.at;
@@ -26,7 +30,7 @@ export function formatsTable(ctx) {
     const of = { bins: d.bins, counts: d.counts, atZero: d.lanes[0], atInfinity: d.lanes[1], stats: d.stats };
     return Object.entries(ctx.meta.formats).map(([name, format]) => ({ name, format, shares: castShares(format, of) }));
   }
-  const about = () => `a cast of this ${ctx.state.view.tt} at step ${whole(ctx.state.view.step ?? 0)}`;
+  const about = () => `a cast of this ${ctx.state.view.tt} at step ${whole(ctx.data.at?.step ?? ctx.state.view.step ?? 0)}`;
   return {
     el,
     draw() {

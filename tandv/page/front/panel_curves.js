@@ -11,6 +11,8 @@ import { exact, short, whole } from './numbers.js';
 /** @typedef {import('./curve_series.js').Series} Series */
 /** @typedef {import('./svg.js').Pen} Pen */
 
+const FEW = 30;  // points up to which each is marked: one alone has no line
+
 /** @param {Ctx} ctx */
 export function curvesPanel(ctx) {
   const p = panel('curves', 'training curves over steps', { top: 6, bottom: 6 });
@@ -44,7 +46,8 @@ export function curvesPanel(ctx) {
   const shown = () => all.filter((s) => isOn(s) && s.x.length);
   /** What lines are drawn of: no more than there are pixels. */
   const seen = () => { const span = ctx.span(), w = Math.round(p.box.w * p.dpr()); return shown().map((s) => reducedTo(s, span.a - 0.5, span.b - 0.5, w)); };
-  const curveNames = () => [...new Set(all.filter((s) => s.scale !== LAYER).map((s) => s.name))];
+  /** Losses first, so that they have the first colours. */
+  const curveNames = () => [...new Set([...all.filter((s) => s.scale === LOSSES), ...all.filter((s) => s.scale !== LAYER)].map((s) => s.name))];
   const colour = (/** @type {Series} */ s) => (s.scale === LAYER ? ctx.look.alarm : ctx.look.series[[0, 2, 3, 4, 5, 6, 7][curveNames().indexOf(s.name) % 7]]);
   const dash = (/** @type {Series} */ s) => (s.ghost ? [5, 4] : s.scale !== LAYER && curveNames().indexOf(s.name) >= 7 ? [2, 2] : []);
   /** The other statistics have one sign or a plain axis: a logarithm would hide it. */
@@ -56,7 +59,7 @@ export function curvesPanel(ctx) {
 
   function plotted() {
     const on = seen(), span = ctx.span();
-    const next = JSON.stringify([on.map((s) => [s.key, !!s.low, colour(s)]), log, layerLog(), ctx.look.dark]);
+    const next = JSON.stringify([on.map((s) => [s.key, !!s.low, colour(s), s.x.length <= FEW]), log, layerLog(), ctx.look.dark]);
     const part = `${span.a} ${span.b} ${p.box.w}`, fresh = collectAgain || next !== shape || part !== lastWindow, size = { width: Math.max(20, p.inner.clientWidth), height: Math.max(20, p.inner.clientHeight) };
     const data = fresh ? /** @type {uPlot.AlignedData} */ (/** @type {unknown} */ (aligned(on, drawn))) : null;
     collectAgain = false;
@@ -68,7 +71,7 @@ export function curvesPanel(ctx) {
       /** @type {uPlot.Series[]} */ const series = [{}];
       /** @type {uPlot.Band[]} */ const bands = [];
       for (const s of on) {
-        const style = { scale: s.scale, stroke: colour(s), width: s.scale === LAYER ? 1.3 : 1.8, dash: dash(s), points: { show: false }, spanGaps: false };
+        const style = { scale: s.scale, stroke: colour(s), width: s.scale === LAYER ? 1.3 : 1.8, dash: dash(s), points: { show: s.x.length <= FEW, size: 4, fill: colour(s) }, spanGaps: false };
         series.push(style);
         if (s.low) { series.push({ ...style, width: 0.6 }); bands.push({ series: [series.length - 2, series.length - 1], fill: `${colour(s)}40` }); }
       }
@@ -95,7 +98,7 @@ export function curvesPanel(ctx) {
     }
     const strips = Math.min(0.6, (STRIP_HEIGHT * mine().filter((s) => s.gaps.length).length) / p.box.h);  // lines stay above what says where they are not finite
     for (const [scale, [low, high]] of Object.entries(extents)) {
-      const by = high > low ? 0.06 * (high - low) : Math.abs(low) * 0.1 || 0.5;
+      const by = high > low ? 0.06 * (high - low) : logged(scale) ? 0.5 : Math.abs(low) * 0.1 || 0.5;
       extents[scale] = high >= low ? [low - by - strips * (high - low + by), high + by] : [0, 1];
     }
   }

@@ -93,7 +93,7 @@ export function heatPanel(ctx, which = 'heat') {
     const g = p.freshOver(), b = p.box, look = ctx.look, row = ctx.row(), y = ctx.y(row, b);
     const [from, to] = ctx.rows(), span = ctx.span(), w = Math.max(9, b.w / (span.b - span.a) + 6), h = Math.max(9, b.h / (to - from) + 6);
     const lines = ctx.lines(b, true);  // they leave the cell free where they would cross: what happened at one step is seen
-    cursorLines(g, b, lines, look, lines.x === null || w > 40 || h > 40 ? null : { x: lines.x - w / 2, y: y - h / 2, w, h });
+    cursorLines(g, b, lines, look, lines.x === null || w > 20 || h > 20 ? null : { x: lines.x - w / 2, y: y - h / 2, w, h });
     if (row < 0 || y < b.y || y > b.y + b.h) return;
     const name = fitted(ctx.layers()[row], b.x - 14, (t) => g.measureText(t).width);  // what is chosen is named where it stands
     g.fillStyle = look.panel;

@@ -20,7 +20,9 @@ export function multiples(low, high, stride) {
 
 /** Round numbers between two ends. @param {number} low @param {number} high @param {number} most @returns {Tick[]} */
 export function plainTicks(low, high, most) {
-  return high > low ? multiples(low, high, niceStride(high - low, most)).map((v) => ({ at: v, text: short(v) })) : [{ at: low, text: short(low) }];
+  if (!(high > low)) return [{ at: low, text: short(low) }];
+  const stride = niceStride(high - low, most), digits = Math.max(3, Math.ceil(Math.log10(Math.max(Math.abs(low), Math.abs(high)) / stride)) + 1);
+  return multiples(low, high, stride).map((v) => ({ at: v, text: short(v, digits) }));  // as many as tell neighbours apart
 }
 
 /**

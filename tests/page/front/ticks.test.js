@@ -45,6 +45,7 @@ test('shares are percentages as long as these are short', () => {
   assert.deepEqual(texts(shareTicks(-8, 0, 5)), ['100%', '1%', '0.01%', '10⁻⁶', '10⁻⁸']);
 });
 test('plain numbers', () => assert.deepEqual(texts(plainTicks(1.9, 4.6, 6)), ['2', '2.5', '3', '3.5', '4', '4.5']));
+test('neighbours are told apart', () => assert.deepEqual(texts(plainTicks(1.00081, 1.0012, 4)), ['1.0009', '1.001', '1.0011', '1.0012']));
 test('names of lines never overlap and stay within the panel', () => {
   const put = besideLines([{ y: 5, text: 'largest' }, { y: 60, text: 'normal' }, { y: 68, text: 'to zero' }, { y: 69, text: 'no room' }], 0, 100, 12);
   assert.deepEqual(put.map((p) => [p.text, p.under]), [['largest', true], ['normal', false], ['to zero', true]]);
