@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from benchmarks.trainings.nets import ARCHITECTURES, Architecture, Batch
+from benchmarks.trainings.others import OTHERS
 from tandv.track.torch import track
 
 MATRICES = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
@@ -63,7 +64,7 @@ class Run:
     def __init__(self, settings: dict[str, Any]):
         self.settings = DEFAULTS | settings
         torch.manual_seed(self.settings["seed"])
-        self.architecture: Architecture = ARCHITECTURES[self.settings["architecture"]]
+        self.architecture: Architecture = (ARCHITECTURES | OTHERS)[self.settings["architecture"]]
         self.model = self.architecture.build(self.settings)
         self.modules = dict(self.model.named_modules())
         self.matrices = [name for name, one in self.modules.items() if isinstance(one, MATRICES)]
@@ -87,9 +88,9 @@ class Run:
         """Return a step in the middle of the run, by the seed."""
         return int(self.settings["steps"] * self.random.uniform(low, high))
 
-    def is_true(self, kind: str, layers: list[str] | None = None, step: int | None = 0) -> None:
-        """Write down what is wrong: the kinds that are right, separated by bars, the layers (None: any), the step."""
-        self.truth = {"kinds": kind.split("|"), "layers": layers, "step": step}
+    def is_true(self, kind: str, layers: list[str] | None = None, step: int | None = 0, within: int = 2) -> None:
+        """Write down what is wrong: the kind, the layers and the step (None: any), and by how much that may be off."""
+        self.truth = {"kinds": [kind], "layers": layers, "step": step, "within": within}
 
     def train(self, folder: Path) -> list[float]:
         """Train, tracked into a folder, beside which the truth is written; return the losses."""

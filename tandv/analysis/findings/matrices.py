@@ -17,7 +17,7 @@ from tandv.log.opened import Log
 from tandv.tensor_types import ACTIVATION, OF_MODULES, OPTIMISER_STATE, WEIGHT
 
 _NOT_A_MATRIX = re.compile(r"norm|scale", re.IGNORECASE)  # kinds of modules whose parameters scale and shift
-_SHIFTS = ("bias", "beta", "scale", "gamma", "shift")
+_SHIFT = re.compile(r"(?:^|[._])(?:bias|beta|scale|gamma|shift)\w*$", re.IGNORECASE)  # parameters that do
 _AT_ONCE = 100_000  # rows whose exponent counts are read together
 
 
@@ -181,8 +181,7 @@ class Matrices:
             name
             for name, size in zip(self.layers(kind), numel, strict=True)
             if not (size < fewest)
-            and name.rpartition(".")[2] not in _SHIFTS
-            and not name.rpartition(".")[2].startswith("bias")
+            and not _SHIFT.search(name)
             and not _NOT_A_MATRIX.search(self.types.get((kind, name), ""))
         ]
         modules = self.in_order(ACTIVATION)

@@ -6,7 +6,7 @@ import numpy as np
 
 from tandv.analysis.findings.finding import EVERY, Finding
 from tandv.analysis.findings.matrices import Matrices
-from tandv.analysis.findings.order import Place, Tensor
+from tandv.analysis.findings.order import Place, Tensor, module_of
 from tandv.analysis.findings.wording import begun, course, power, tensor
 from tandv.formats import is_format, number_format
 from tandv.messages import some
@@ -123,7 +123,8 @@ def _first(m: Matrices, step: _Step) -> Finding:
     dtype = m.dtypes.get(first, "")
     steps = range(max(0, step.at - _STEPS), step.at + 1)
     largest = [_value(m, first, "max_abs", at) for at in steps]
-    overflow = infs > 0 and _is_overflow(dtype, largest)
+    lived = _format_of(m, first)
+    overflow = infs > 0 and _is_overflow(lived, largest)
     number = int(m.steps[step.at])
     of = f"{m.types.get(first) or 'module'}, {dtype}" if dtype else m.types.get(first) or "module"
     which = " and ".join([f"{nans:,.0f} NaN"] * (nans > 0) + [f"{infs:,.0f} infinities"] * (infs > 0))
@@ -141,7 +142,7 @@ def _first(m: Matrices, step: _Step) -> Finding:
     numbers |= {"max_abs_before": known[-1]} if known else {}
     return Finding(
         "overflow" if overflow else "not_finite", "error", kind, layer, number, numbers, what, before,
-        _advice(kind, layer, dtype, overflow), evidence,
+        _advice(kind, layer, lived, overflow), evidence,
     )  # fmt: skip
 
 
@@ -151,8 +152,13 @@ def _source(m: Matrices, step: _Step) -> Tensor:
     What is computed from values that are not finite has more of them from layer to layer, but for functions that are 0
     for half of their inputs; the order of modules is only that of their declaration.
     """
-    first = step.tensors[0]
-    alike = [one for one in step.tensors if one[0] == first[0]]
+    # A module that is called in several places has none of its own: one that is called less often goes first.
+    calls = {one: _value(m, one, "calls", step.at) for one in step.tensors}
+    least = {kind: min(value for one, value in calls.items() if one[0] == kind) for kind, _ in step.tensors}
+    phase = m.places[step.tensors[0]].phase
+    once = [one for one in step.tensors if m.places[one].phase == phase and not calls[one] > least[one[0]]]
+    first = once[0]
+    alike = [one for one in once if one[0] == first[0]]
     if infinite := [one for one in alike if not _value(m, one, "nans", step.at) > 0]:
         alike = infinite  # NaN comes of infinities, and infinities alone never come of NaN
         first = alike[0]
@@ -164,6 +170,17 @@ def _source(m: Matrices, step: _Step) -> Tensor:
 def _share(m: Matrices, one: Tensor, at: int) -> float:
     numel = _value(m, one, "numel", at)
     return _value(m, one, "bad", at) / numel if numel > 0 else 1.0
+
+
+def _format_of(m: Matrices, one: Tensor) -> str:
+    """Return the format in which a tensor was computed: a gradient in that of its module's output, under autocast."""
+    dtype = m.dtypes.get(one, "")
+    if one[0] not in _GRADIENTS:
+        return dtype
+    module = module_of(one[1], m.layers(ACTIVATION))
+    output = m.dtypes.get((ACTIVATION, module or ""), "")
+    narrow = is_format(output) and number_format(output).max < 2.0**NARROW
+    return output if narrow else dtype
 
 
 def _is_overflow(dtype: str, largest: list[float]) -> bool:

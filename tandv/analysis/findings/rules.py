@@ -66,8 +66,9 @@ CONSEQUENCES: dict[str, set[str]] = {
     "weights_shrink": {*_TIME, *_LOST, *_OUTPUTS},
     "weight_growth": {*_OUTPUTS, *_TIME},
     "spike": {*_TIME, *_OUTPUTS, "dead_units"},
-    "exploding_in_time": {*_OUTPUTS, "diverging"},
-    "diverging": {"outlier_feature", "near_overflow", "dead_units"},
+    "exploding_in_time": _OUTPUTS,
+    "diverging": {*_OUTPUTS, *_LOST, "exploding_in_time", "vanishing_in_time", "updates_too_large"},
+    "outlier_feature": {"spike", "near_overflow", "weight_growth"},
 }
 # What leads to values that are not finite, told as what came before them.
 _LEADS_THERE = {*_OUTPUTS, "exploding_in_time", "diverging"}

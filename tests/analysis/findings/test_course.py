@@ -105,7 +105,7 @@ def with_loss(tmp_path):
 @pytest.mark.parametrize(("end", "many"), [(1.6, 1), (1.4, 0), (0.1, 0)])
 def test_a_loss_that_ends_half_as_high_again(with_loss, end, many):
     m = with_loss(from_step(50, N, 1.0, end), {("Activation", "a"): {}})
-    assert told(course.diverging(m)) == [("diverging", "*", 50)] * many
+    assert told(course.diverging(m)) == [("diverging", "*", 0)] * many  # from its lowest value on
 
 
 def test_gradients_that_vanish_matter_where_the_loss_stands_still(with_loss):
@@ -116,3 +116,20 @@ def test_gradients_that_vanish_matter_where_the_loss_stands_still(with_loss):
     assert told(of(course.in_time, grows)) == [("exploding_in_time", "*", 25)]
     less = {("Weight", "a"): {}, ("Weight_Gradient", "a"): {"rm2": 2.0 ** np.clip(np.arange(N) - 25.0, 0, 8)}}
     assert of(course.in_time, less) == []
+
+
+def test_a_weight_that_begins_at_zero_may_grow_and_have_any_update():
+    grows = 1e-4 * 2.0 ** np.clip(np.arange(N), 0, 12)  # to 4,096 times its size
+    tensors = {("Weight", "a"): {"rm2": grows}, ("Weight_Update", "a"): {"rm2": grows}}
+    assert of(course.weight_growth, tensors) == []
+    assert of(course.updates_too_large, tensors) == []
+    assert of(course.updates_too_large, tensors | {("Weight", "a"): {"rm2": 1e-4}}) != []
+
+
+@pytest.mark.parametrize(("bits", "layer", "severity"), [(7.6, "a", "warning"), (7.4, "a", "note"), (9.0, "b", "note")])
+def test_an_extreme_outlier_is_a_warning_but_in_the_last_layer(bits, layer, severity):
+    growth = np.clip((np.arange(N) - 30) / 10, 0, 1)
+    tensors = {(kind, name): {} for kind in ("Activation", "Weight") for name in "ab"}
+    tensors["Activation", layer] = {"rm8": 1.9 * 2.0 ** (0.8 * growth), "max_abs": 2.0 ** (bits * growth)}
+    [found] = of(course.outlier_feature, tensors)
+    assert (found.layer, found.severity) == (layer, severity)

@@ -83,3 +83,30 @@ def test_a_mask_of_infinities_is_a_note_and_infinities_that_begin_later_are_an_e
 
 def test_a_finite_log_has_none():
     assert of({}) == []
+
+
+def test_of_modules_in_another_order_than_declared_the_one_with_far_fewer_such_values_is_first():
+    tensors = {("Activation", "a"): {"nans": 90}, ("Activation", "b"): {"nans": 2}}
+    assert told(of(tensors | {("Activation", "Net"): {"type": "Net", "nans": 100}})) == [("not_finite", "b", 0)]
+    half = {("Activation", "a"): {"nans": 4}, ("Activation", "b"): {"nans": 2}}  # what a ReLU lets through
+    assert told(of(half)) == [("not_finite", "a", 0)]
+
+
+def test_nan_comes_of_infinities_but_not_the_other_way_round():
+    both = {("Activation", "a"): {"nans": 5, "infs": 5}, ("Activation", "b"): {"infs": 9}}
+    gradients = {("Gradient", "a"): {"nans": 100}}
+    assert told(of(both | gradients)) == [("not_finite", "b", 0)]
+
+
+def test_a_module_that_is_called_in_several_places_is_not_blamed_for_another():
+    shared = {("Gradient", "b"): {"nans": 9, "calls": 2}, ("Gradient", "a"): {"nans": 9, "calls": 1}}
+    assert told(of(shared | {("Weight", "a"): {"nans": from_step(1, N, 0, 9)}})) == [("not_finite", "a", 0)]
+
+
+def test_a_gradient_of_a_weight_overflows_in_the_format_of_its_output_under_autocast():
+    tensors = {
+        ("Activation", "a"): {"dtype": "float16"},
+        ("Weight_Gradient", "a"): {"infs": 3, "max_abs": 40_000.0},
+        ("Weight", "a"): {"nans": from_step(1, N, 0, 9)},
+    }
+    assert told(of(tensors)) == [("overflow", "a", 0)]

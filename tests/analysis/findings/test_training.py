@@ -121,3 +121,15 @@ def test_one_norm_at_every_step_is_clipping_and_matters_where_nothing_moves():
     assert told(of(training.clipped_to_nothing, model(1e-6, 0.9e-5))) == [("clipped_to_nothing", "*", 0)]
     assert of(training.clipped_to_nothing, model(1e-6, 1.1e-5)) == []
     assert of(training.clipped_to_nothing, model(1e-6 * (1 + np.arange(N) / 100), 0.9e-5)) == []
+
+
+@pytest.mark.parametrize(
+    ("at", "dtype", "severity"), [(20, "float32", "warning"), (21, "float32", "note"), (21, "bfloat16", "warning")]
+)
+def test_in_a_wide_format_late_in_a_run_all_may_be_learned(at, dtype, severity):
+    tensors = {
+        ("Weight", "a"): {"dtype": dtype},
+        ("Weight_Gradient", "a"): {"rounded_away": from_step(at, N, 0.0, 0.9)},
+    }
+    [found] = of(training.rounded_away, tensors)
+    assert (found.step, found.severity) == (at, severity)
