@@ -7,13 +7,17 @@ import sys
 import pyarrow as pa
 
 
-def give_back() -> None:
+def give_back(footers: bool = False) -> None:
     """Give memory that nothing uses any more back to the system.
 
-    Footers are many small objects: after those of a large log the heap keeps tens of megabytes for later, in a process
-    that stays open for days beside a training.
+    Footers are many small objects, and what columns are decoded into is kept by each thread for its next ones: after a
+    look at a large log both are tens of megabytes, in a process that stays open for days beside a training.
+
+    Args:
+        footers: whether footers were read, which are in cycles.
     """
-    gc.collect()  # readers of parquet files are in cycles, with the footers
+    if footers:
+        gc.collect()
     pa.default_memory_pool().release_unused()
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc

@@ -70,11 +70,13 @@ class Handles:
 
     def __init__(self) -> None:
         self._open: OrderedDict[Hashable, pq.ParquetFile] = OrderedDict()
+        self.used = 0  # times that a file was asked for
 
     @contextmanager
     def using(self, file: File) -> Iterator[pq.ParquetFile]:
         """Give a file, opened; whatever is wrong with it while it is read becomes an UnreadableFile that names it."""
         key = (file.place.absolute(), file.identity)
+        self.used += 1
         try:
             if key not in self._open:
                 self._open[key] = file.opened()

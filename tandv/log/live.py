@@ -23,6 +23,7 @@ from tandv.log._firsts import firsts_of
 from tandv.log._kept import Kept
 from tandv.log._layout import Layout
 from tandv.log._levels import Level, LevelFiles, level_of
+from tandv.log._memory import give_back
 from tandv.log._pieces import LANES, FilePiece, Piece
 from tandv.log._source import Source
 from tandv.log._unreadable import UnreadableFile
@@ -38,6 +39,7 @@ __all__ = ["LiveLog"]
 _ARRAYS, _SUMMARIES = 48 << 20, 8 << 20  # bytes that are kept of what was read
 _TRIES = 20  # times that a question is asked again where files are joined meanwhile
 _EXACT = 4  # steps for each column of a screen, above which exponents come from levels
+_MUCH = 50  # times that files are read, after which memory is given back
 _BLOCK = 200_000  # rows of a file that is not soon joined with others
 Answer = TypeVar("Answer")
 
@@ -325,9 +327,14 @@ class LiveLog:
 
     def _asked(self, action: Callable[[], Answer]) -> Answer:
         """Answer from a run that is written meanwhile: where a file has been joined with others, look again."""
+        handles = self._source.handles
         for _ in range(_TRIES):
             try:
-                return action()
+                answer = action()
+                if handles.used > _MUCH:
+                    handles.used = 0
+                    give_back()
+                return answer
             except FileNotFoundError:
                 self._source.look(at_once=True)
                 self._take()
