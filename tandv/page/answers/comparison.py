@@ -65,7 +65,7 @@ def compared(run: Run, runs: Sequence[Run], number: int, tt: str, metric: str) -
     scale = np.fmax(np.abs(first.values), np.abs(values))
     if metric in SIGNED and SIGNED[metric] in mine.metrics:
         scale = mine.matrix(tt, SIGNED[metric]).values
-    apart = beyond_rounding(first.values, values, scale * _rounding(run, tt, metric)) & both
+    apart = beyond_rounding(first.values, values, scale * _rounding(run, tt, metric))
     apart &= ((first.flags | flags) & ABSENT) == 0
     at = np.flatnonzero(apart.any(0))
     parted = int(mine.steps[at[0]]) if len(at) else None

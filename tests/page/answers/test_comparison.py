@@ -12,7 +12,9 @@ HEAT = {"kind": "heat", "tt": "Activation", "metric": "rm2", **ALL}
 
 
 def values_of(*layers, steps=range(3), factor=1.0):
-    return {("Activation", layer, step): {"rm2": factor * 2.0**step} for layer in layers for step in steps}
+    return {
+        ("Activation", layer, step): {"rm2": factor * ord(layer[0]) * 2.0**step} for layer in layers for step in steps
+    }
 
 
 def test_layers_and_steps_are_aligned_whatever_their_order():
