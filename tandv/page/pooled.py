@@ -105,7 +105,7 @@ def layouts(logged: Sequence[np.ndarray], most: int) -> list[Layout]:
         edges = np.searchsorted(own, steps[begins])
         counts = np.diff(edges, append=len(own))
         used = counts > 0
-        starts = np.append(steps[begins][used], own[-1:]).astype(np.float64)
+        starts = np.append(steps[begins][used], own[-1:] if len(own) else 0).astype(np.float64)
         columns = Columns(0, len(own), edges[used], starts, int(counts.max(initial=0)))
         out.append(Layout(columns, counts[used].astype(np.int32)))
     return out
@@ -175,20 +175,19 @@ def _overflows(run: Run, tt: str) -> np.ndarray:
 
 def _exponents(log: LogSource, of: Columns, kinds: dict[str, list[str]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the exponents of each tensor, their shares one tensor after the other, and the shares of the lanes."""
-    bins, cells, lanes, at = [], [], [], 0
-    for tt, layers in kinds.items():
-        for layer in layers:
-            found = log.exponents_of(tt, layer)
-            shares, of_lanes = fractions_of(found)
-            codes = as_levels(highest(shares.T, of)).T
-            used = np.flatnonzero(codes.any(0))
-            low, high = (used[0], used[-1] + 1) if len(used) else (0, 0)
-            cells.append(codes[:, low:high].ravel())
-            bins.append((int(found.bins[low]) if high else 0, high - low, at))
-            lanes.append(highest(of_lanes, of).astype(np.float32))
-            at += cells[-1].size
-    joined = np.concatenate([np.zeros(0, np.uint8), *cells])
-    return np.array(bins, np.int32).reshape(-1, 3), joined, np.array(lanes, np.float32).reshape(-1, 3, len(of.edges))
+    bins, cells, at = [], [], 0
+    lanes = np.zeros((sum(map(len, kinds.values())), 3, len(of.edges)), np.float32)
+    for tensor, (tt, layer) in enumerate((tt, layer) for tt, layers in kinds.items() for layer in layers):
+        found = log.exponents_of(tt, layer)
+        shares, of_lanes = fractions_of(found)
+        codes = as_levels(highest(shares.T, of)).T
+        used = np.flatnonzero(codes.any(0))
+        low, high = (used[0], used[-1] + 1) if len(used) else (0, 0)
+        cells.append(codes[:, low:high].ravel())
+        bins.append((int(found.bins[low]) if high else 0, high - low, at))
+        lanes[tensor] = highest(of_lanes, of)
+        at += cells[-1].size
+    return np.array(bins, np.int32).reshape(-1, 3), np.concatenate([np.zeros(0, np.uint8), *cells]), lanes
 
 
 def _against(run: Run, runs: Sequence[Run], number: int) -> dict[str, dict[str, dict[str, Any]]]:

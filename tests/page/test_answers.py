@@ -15,6 +15,7 @@ from tandv.log import logframe
 from tandv.log.store.writing import Store
 from tandv.page.answers import answers_of
 from tandv.page.envelope import unpack
+from tandv.page.pooled import pooled
 from tandv.page.server import serving
 from tandv.page.widget import PageWidget
 
@@ -125,6 +126,23 @@ def test_a_run_that_goes_on_is_seen_to_go_on(tmp_path):
     third, _ = ask(answers, kind="meta")
     assert third["status"] == "finished" and third["version"] != second["version"]
     assert not answers.refresh()
+
+
+def test_a_run_that_has_no_rows_yet_is_waited_for(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    write_status(run, status="running")
+    answers = answers_of(run)
+    head, (steps,) = ask(answers, kind="meta")
+    assert head["notes"] == ["the run has no rows yet"] and head["types"] == {} and steps.size == 0
+    assert head["start"] == {"tt": None, "layer": None, "step": None, "metric": None, "format": "e4m3"}
+    assert ask(answers, kind="firsts", format="e4m3")[0]["found"] == []
+    [(head, arrays)] = unpack(pooled(answers))
+    assert head["tensors"] == [] and arrays[0].tolist() == [0] and arrays[9].size == 0
+    Store(run, batch=100, block=400, group=64).add(rows_of(logframe.example_log(layers=2, steps=2)))
+    assert answers.refresh()
+    head, (steps,) = ask(answers, kind="meta")
+    assert head["notes"] == [] and head["start"]["tt"] == "Activation" and steps.tolist() == [0, 1]
 
 
 def test_runs_of_one_name_are_told_apart(tmp_path):
