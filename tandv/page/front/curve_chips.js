@@ -18,12 +18,15 @@ export function curveChips(does) {
         dot.style.background = shown ? colour(s) : does.look().muted;
         const other = shown && ghost ? ` ┅ ${value(ghost)}` : '';
         const axis = s.scale === LAYER ? 'right axis' : s.scale === left ? 'left axis' : 'a scale of its own, without an axis';
-        return h('button', { className: 'chip', type: 'button', ariaPressed: String(shown), title: shown ? `hide ${s.name} (${axis})` : `show ${s.name}`, onclick: () => does.toggle(s) }, dot, s.name, h('b', {}, shown ? ` ${value(s)}` : ''), other);
+        const title = shown ? `hide ${s.name} (${axis})` : `show ${s.name}`;
+        return h('button', { className: 'chip', type: 'button', ariaPressed: String(shown), title, onclick: () => does.toggle(s) }, dot, s.name, h('b', {}, shown ? ` ${value(s)}` : ''), other);
       };
       const more = off.length > MOST_HIDDEN ? off : [];
-      const list = h('select', { className: 'chip', ariaLabel: 'show another curve', onchange: () => { const s = more[list.selectedIndex - 1]; if (s) does.toggle(s); } }, h('option', {}, `+ ${more.length} more`), ...more.map((s) => h('option', {}, s.name)));
+      const pick = () => { const s = more[list.selectedIndex - 1]; if (s) does.toggle(s); };
+      const list = h('select', { className: 'chip', ariaLabel: 'show another curve', onchange: pick }, h('option', {}, `+ ${more.length} more`), ...more.map((s) => h('option', {}, s.name)));
       const losses = on.some((s) => s.scale === LOSSES);
-      const axis = h('button', { className: 'chip log', type: 'button', ariaPressed: String(log), title: 'a logarithmic axis for losses; values at or below zero have no place on it', onclick: does.log }, 'log');
+      const why = 'a logarithmic axis for losses; values at or below zero have no place on it';
+      const axis = h('button', { className: 'chip log', type: 'button', ariaPressed: String(log), title: why, onclick: does.log }, 'log');
       el.replaceChildren(...on.map(chip), ...(losses ? [axis] : []), ...(more.length ? [list] : off.map(chip)));
     },
   };

@@ -8,6 +8,7 @@ import { svgPen } from './svg.js';
 /** @typedef {import('./svg.js').Pen} Pen */
 
 export const TITLE_HEIGHT = 38;  // pixels above a picture for its title
+const ALL_LAYERS = '.heat, .otherHeat, .profile';  // panels that are not about the chosen layer
 const SCALE = 2;  // pixels of a PNG in one of the page
 
 /** @param {Blob} blob @param {string} name */
@@ -28,7 +29,8 @@ export function saving(ctx, formats) {
   const v = ctx.state.view;
   for (const p of Object.values(ctx.panels)) {
     const { file } = p;
-    if (file) buttons(ctx, p.save, () => fileName(ctx.meta.name, file.name, v.tt, p.el.matches('.heat, .otherHeat, .profile') ? '' : v.layer, v.metric), () => pictureOf(ctx, p), p.dpr, () => file.table());
+    const name = (/** @type {string} */ of) => fileName(ctx.meta.name, of, v.tt, p.el.matches(ALL_LAYERS) ? '' : v.layer, v.metric);
+    if (file) buttons(ctx, p.save, () => name(file.name), () => pictureOf(ctx, p), p.dpr, () => file.table());
   }
   const save = formats.el.querySelector('.save');
   if (save) buttons(ctx, save, () => fileName(ctx.meta.name, 'formats', v.tt, v.layer), formats.picture, () => 1, formats.table);
@@ -36,7 +38,8 @@ export function saving(ctx, formats) {
 /** @param {Ctx} ctx @param {Element} to @param {() => string} name @param {() => Picture} of @param {() => number} dpr @param {() => import('./csv.js').Table|null} table */
 function buttons(ctx, to, name, of, dpr, table) {
   to.append(saveButton('PNG', 'save as a picture', async () => saveFile(await png(ctx, of(), Math.max(SCALE, dpr())), `${name()}.png`)),
-    saveButton('SVG', 'save as a drawing', () => saveFile(new Blob([svg(ctx, of())], { type: 'image/svg+xml' }), `${name()}.svg`)), saveButton('CSV', 'save what is shown as a table', () => csv(ctx, name(), table())));
+    saveButton('SVG', 'save as a drawing', () => saveFile(new Blob([svg(ctx, of())], { type: 'image/svg+xml' }), `${name()}.svg`)),
+    saveButton('CSV', 'save what is shown as a table', () => csv(ctx, name(), table())));
 }
 /** @param {string} text @param {string} title @param {() => void} onclick */
 const saveButton = (text, title, onclick) => h('button', { type: 'button', title, ariaLabel: `${title} (${text})`, onclick }, text);
@@ -49,7 +52,7 @@ function csv(ctx, name, table) {
 
 /** A panel as on the screen, the cursor included. @param {Ctx} ctx @param {Panel} p @returns {Picture} */
 function pictureOf(ctx, p) {
-  const of = p.el.matches('.heat, .otherHeat, .profile') ? '' : `${ctx.state.view.tt} of ${ctx.state.view.layer}`, rows = p.el.matches('.heat, .otherHeat');
+  const of = p.el.matches(ALL_LAYERS) ? '' : `${ctx.state.view.tt} of ${ctx.state.view.layer}`, rows = p.el.matches('.heat, .otherHeat');
   return {
     title: `${ctx.meta.name} · ${p.title.textContent}`, line: [of, ...words(p)].filter(Boolean).join(' · '), w: p.inner.clientWidth, h: p.inner.clientHeight,
     paint(g, size) {

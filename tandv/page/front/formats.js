@@ -41,9 +41,11 @@ export function formatsTable(ctx) {
         const choose = () => ctx.state.set({ format: ctx.state.view.format === name ? 'none' : name });
         const head = h('th', { scope: 'row' }, name);
         head.style.color = formatColour(ctx.look, name);
-        const cell = (/** @type {Interval} */ interval, bad = Infinity) => h('td', { className: interval[1] > bad ? 'bad' : '' }, between(interval), interval[1] > bad ? h('span', { className: 'mark', ariaLabel: 'much' }, ' !') : null);
+        const cell = (/** @type {Interval} */ interval, bad = Infinity) => (interval[1] > bad
+          ? h('td', { className: 'bad' }, between(interval), h('span', { className: 'mark', ariaLabel: 'much' }, ' !')) : h('td', {}, between(interval)));
         return h('tr', {
-          tabIndex: 0, ariaSelected: String(name === ctx.state.view.format), title: `largest ${limitText(format.max)}, smallest normal ${limitText(format.smallest_normal)}, to zero below ${limitText(format.vanishes_at)}; a click shows its limits`,
+          tabIndex: 0, ariaSelected: String(name === ctx.state.view.format),
+          title: `largest ${limitText(format.max)}, smallest normal ${limitText(format.smallest_normal)}, to zero below ${limitText(format.vanishes_at)}; a click shows its limits`,
           onclick: choose, onkeydown: (/** @type {KeyboardEvent} */ e) => { if (e.key === 'Enter' || e.key === ' ') { e.preventDefault(); e.stopPropagation(); choose(); } },
         }, head, cell(shares.overflow, BAD.overflow), cell(shares.toZero, BAD.toZero), cell(shares.subnormal));
       }));

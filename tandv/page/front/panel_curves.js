@@ -2,7 +2,7 @@
 import uPlot from './vendor/uPlot.js';
 import { aligned, LAYER, LOSSES, layerSeries, reducedTo, scaleName, seriesOf, pointAt, valueText } from './curve_series.js';
 import { curveChips } from './curve_chips.js';
-import { fewestDigits } from './csv.js';
+import { curveTable } from './curve_table.js';
 import { STRIP_HEIGHT, axisOf, gapLabel, gapStrips, leftAxis, lines, rightAxis, transitionBands, transitionLabels } from './curve_drawing.js';
 import { h } from './dom.js';
 import { LEFT, RIGHT, cursorLines, panel } from './frame.js';
@@ -35,7 +35,7 @@ export function curvesPanel(ctx) {
     made = from;
     const mine = data.curves[v.run];
     all = [...(mine ? seriesOf(mine, meta.steps, false) : []), ...(other ? seriesOf(other, meta.steps, true) : []),
-      ...(data.lines?.high.length ? [layerSeries(data.lines, 0, meta.steps, layerName, false)] : []), ...(data.otherLines?.high.length ? [layerSeries(data.otherLines, 0, meta.steps, layerName, true)] : [])];
+      ...[data.lines, data.otherLines].flatMap((lines, i) => (lines?.high.length ? [layerSeries(lines, 0, meta.steps, layerName, i === 1)] : []))];
     if (!chosen && mine) {
       const losses = mine.names.filter((one) => scaleName(one) === LOSSES), first = mine.shown.find((one) => mine.names.includes(one)) ?? mine.names[0];
       chosen = new Set([...(losses.length ? losses : first === undefined ? [] : [first]), LAYER]);
@@ -60,7 +60,8 @@ export function curvesPanel(ctx) {
   function plotted() {
     const on = seen(), span = ctx.span();
     const next = JSON.stringify([on.map((s) => [s.key, !!s.low, colour(s), s.x.length <= FEW]), log, layerLog(), ctx.look.dark]);
-    const part = `${span.a} ${span.b} ${p.box.w}`, fresh = collectAgain || next !== shape || part !== lastWindow, size = { width: Math.max(20, p.inner.clientWidth), height: Math.max(20, p.inner.clientHeight) };
+    const part = `${span.a} ${span.b} ${p.box.w}`, fresh = collectAgain || next !== shape || part !== lastWindow;
+    const size = { width: Math.max(20, p.inner.clientWidth), height: Math.max(20, p.inner.clientHeight) };
     const data = fresh ? /** @type {uPlot.AlignedData} */ (/** @type {unknown} */ (aligned(on, drawn))) : null;
     collectAgain = false;
     lastWindow = part;
@@ -116,7 +117,8 @@ export function curvesPanel(ctx) {
   /** Names that lie above the lines. @param {Pen} g */
   function labels(g) { transitionLabels(g, p.box, bands(), ctx.look); gapLabel(g, p.box, mine(), ctx); }
   const mine = () => shown().filter((s) => !s.ghost);
-  const bands = () => (ctx.data.transitions[ctx.state.view.run]?.found ?? []).flatMap((t) => mine().filter((s) => s.name === t.curve && s.scale !== LAYER).map((s) => ({ ...t, colour: colour(s), x: (/** @type {number} */ step) => ctx.x(ctx.index(step), p.box) })));
+  const xOf = (/** @type {number} */ step) => ctx.x(ctx.index(step), p.box);
+  const bands = () => (ctx.data.transitions[ctx.state.view.run]?.found ?? []).flatMap((t) => mine().filter((s) => s.name === t.curve && s.scale !== LAYER).map((s) => ({ ...t, colour: colour(s), x: xOf })));
   /** A value at the cursor; that of the layer is exact, though its line may be of columns of steps. @param {Series} s */
   function atCursor(s) {
     if (s.scale !== LAYER) return valueText(s, pointAt(s, ctx.state.view.step ?? 0), short);
@@ -146,18 +148,14 @@ export function curvesPanel(ctx) {
       const k = pointAt(s, step), at = k >= 0 && s.scale !== LAYER && s.steps[k] !== step ? ` (step ${whole(s.steps[k])})` : '', low = s.low?.[k];
       const value = low !== null && low !== undefined && low !== s.y[k] ? `${exact(low)} to ${valueText(s, k, exact)}` : valueText(s, k, exact);
       return `${s.name}${s.ghost ? ` · ${ctx.meta.runs[ctx.state.view.other]}` : ''}: ${value}${at}`;
-    }), ...(ctx.data.transitions[ctx.state.view.run]?.found ?? []).filter((t) => isOn(/** @type {Series} */ ({ name: t.curve, scale: '' })) && step >= t.start && step <= t.end).map((t) => `transition of ${t.curve}: ${short(t.before)} → ${short(t.after)}, steps ${whole(t.start)} to ${whole(t.end)}`)];
+    }), ...bands().filter((t) => step >= t.start && step <= t.end).map((t) => `transition of ${t.curve}: ${short(t.before)} → ${short(t.after)}, steps ${whole(t.start)} to ${whole(t.end)}`)];
   } });
   p.file = {
     name: 'curves',
     paint(g) { around(g); lines(g, p.box, seen().map((s) => ({ s, colour: colour(s), dash: dash(s), ends: ends(s.scale), drawn })), ctx); labels(g); },
     table() {
-      const on = shown(), span = ctx.span(), [first, last] = [ctx.meta.steps[span.a], ctx.meta.steps[span.b - 1]];
-      if (!on.length) return null;
-      const columns = on.flatMap((s) => { const label = `${s.name}${s.ghost ? ` (${ctx.meta.runs[ctx.state.view.other]})` : ''}`; return s.low ? [{ label: `${label}, smallest`, s, values: s.low }, { label: `${label}, largest`, s, values: s.y }] : [{ label, s, values: s.y }]; });
-      const steps = [...new Set(on.flatMap((s) => Array.from(s.steps)))].filter((step) => step >= first && step <= last).sort((a, b) => a - b);
-      const maps = columns.map(({ s, values }) => new Map(Array.from(s.steps, (step, k) => { const v = values[k]; return [step, v !== null ? (s.scale === LAYER ? fewestDigits(v) : v) :  { 'NaN': NaN, '∞': Infinity }[valueText(s, k, () => '')] ?? null]; })));
-      return { about: `curves from step ${first} to ${last}${on.some((s) => s.low) ? '; the statistic of the layer is the largest and the smallest of a column of steps, which is named by its first' : ''}`, rows: [['step', ...columns.map((c) => c.label)], ...steps.map((step) => [step, ...maps.map((map) => map.get(step))])] };
+      const { a, b } = ctx.span();
+      return curveTable(shown(), ctx.meta.steps[a], ctx.meta.steps[b - 1], ctx.meta.runs[ctx.state.view.other]);
     },
   };
   return p;

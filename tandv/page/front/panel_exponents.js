@@ -20,6 +20,8 @@ export function exponentRowsOf(ctx, b) {
   return { range, rows: exponentRows(b, range) };
 }
 
+const within = (/** @type {{value: number}} */ limit, /** @type {{low: number, high: number}} */ range) => Math.log2(limit.value) > range.low && Math.log2(limit.value) < range.high;
+
 /** @param {Ctx} ctx */
 export function exponentsPanel(ctx) {
   const p = panel('exponents', 'exponents by steps of the chosen layer', { top: 4, bottom: 20 });
@@ -103,7 +105,7 @@ export function exponentsPanel(ctx) {
   /** @param {Pen} g @param {import('./types').Box} b @param {ReturnType<typeof exponentRowsOf>['rows']} rows @param {{low: number, high: number}} range */
   function limits(g, b, rows, range) {
     const look = ctx.look, format = ctx.state.view.format, tone = look.formats[format] ?? look.muted;
-    const seen = limitsOf(ctx.meta.formats[format], format).map((limit) => ({ ...limit, y: Math.round(rows.y(Math.log2(limit.value))) + 0.5, e: Math.log2(limit.value) })).filter((limit) => limit.e > range.low && limit.e < range.high);
+    const seen = limitsOf(ctx.meta.formats[format], format).filter((limit) => within(limit, range)).map((limit) => ({ ...limit, y: Math.round(rows.y(Math.log2(limit.value))) + 0.5 }));
     g.strokeStyle = tone; g.lineWidth = 1.5;
     for (const limit of seen) { g.setLineDash(limit.dash); stroke(g, b.x, limit.y, b.x + b.w, limit.y); }
     g.setLineDash([]); g.lineWidth = 1;
@@ -116,8 +118,8 @@ export function exponentsPanel(ctx) {
     if (p.same(d, ctx.look, ctx.meta, range.low, range.high, span.a, span.b, v.format)) return;
     p.title.textContent = `exponents of ${fitted(layer || '–', 240, (t) => t.length * 6.5)}`;
     p.title.title = layer;
-    const hidden = format && !limitsOf(format).some((limit) => Math.log2(limit.value) > range.low && Math.log2(limit.value) < range.high);
-    p.more.textContent = [`share of values per power of two${d && d.pooled > 1 ? `, largest of ${d.pooled} steps a column` : ''}`, ...(hidden ? [`the limits of ${v.format} lie beyond`] : [])].join(' · ');
+    const hidden = format && !limitsOf(format).some((limit) => within(limit, range)), pooled = d && d.pooled > 1 ? `, largest of ${d.pooled} steps a column` : '';
+    p.more.textContent = [`share of values per power of two${pooled}`, ...(hidden ? [`the limits of ${v.format} lie beyond`] : [])].join(' · ');
     paint(p.fresh(), p.dpr());
   };
   p.does.hover = () => {

@@ -1,8 +1,8 @@
 // Layers × steps of one statistic. What is not finite is hatched whatever the statistic says.
 import { keyTicks, mixed, paletteOf, pixelOf, positionOn, scaleOf } from './colour.js';
-import { fewestDigits } from './csv.js';
 import { colourKey, cursorLines, panel, stepAxis } from './frame.js';
-import { INF_FLAG, MISSING_FLAG, NAN_FLAG, OVER_FLAG, ZERO_MARK, heatPixels } from './heat_pixels.js';
+import { MISSING_FLAG, ZERO_MARK, heatPixels } from './heat_pixels.js';
+import { heatRows, marksInWords } from './heat_table.js';
 import { exact, ratio, whole } from './numbers.js';
 import { raster, stroke } from './pen.js';
 import { fitted, rowLabels } from './row_labels.js';
@@ -10,12 +10,6 @@ import { swatches } from './swatches.js';
 /** @typedef {import('./types').Ctx} Ctx */
 /** @typedef {import('./types').Heat} HeatAnswer */
 /** @typedef {import('./svg.js').Pen} Pen */
-
-/** Marks of a cell in words. @param {number} flags @param {string} format */
-export const marksInWords = (flags, format) => [
-  ...(flags & NAN_FLAG ? ['has NaN'] : []), ...(flags & INF_FLAG ? ['has infinity'] : []),
-  ...(flags & OVER_FLAG ? [`max_abs overflows ${format}`] : []), ...(flags & MISSING_FLAG ? ['not logged'] : []),
-];
 
 /** @type {WeakMap<HeatAnswer, {beside: HeatAnswer|null, scale: import('./colour.js').Scale}>} */ const scales = new WeakMap();
 /** The scale of an answer, or of two that are looked at side by side. @param {HeatAnswer} d @param {HeatAnswer|null} beside @param {boolean} ratios */
@@ -46,8 +40,10 @@ export function heatPanel(ctx, which = 'heat') {
     const s = scale(d), palette = paletteOf(s, look), format = look.formats[ctx.state.view.format] ?? look.muted;
     raster(g, b, size, (px, w, h) => heatPixels(px, w, h, {
       values: d.values, flags: d.flags, cols: d.cols, from, to, columns: ctx.columns(d.starts, w), change: ratios(), scale: s, palette, size,
-      inks: { nan: pixelOf(look.nan), inf: pixelOf(look.inf), zero: pixelOf(look.zero), missing: pixelOf(look.panel), dots: pixelOf(mixed(look.panel, look.muted, 0.6)), gap: pixelOf(look.dark ? '#1a0a14' : '#fff4fa'),
-        over: pixelOf(format), halo: pixelOf(look.halo) },
+      inks: {
+        nan: pixelOf(look.nan), inf: pixelOf(look.inf), zero: pixelOf(look.zero), missing: pixelOf(look.panel), dots: pixelOf(mixed(look.panel, look.muted, 0.6)),
+        gap: pixelOf(look.dark ? '#1a0a14' : '#fff4fa'), over: pixelOf(format), halo: pixelOf(look.halo),
+      },
     }));
     g.strokeStyle = look.edge; g.strokeRect(b.x - 0.5, b.y - 0.5, b.w + 1, b.h + 1);
     stepAxis(g, b, ctx.meta.steps, span.a, span.b, look);
@@ -109,7 +105,10 @@ export function heatPanel(ctx, which = 'heat') {
     const value = d.values[k], flags = d.flags[k];
     const at = d.pooled > 1 ? stepsOf(d, c) : `step ${whole(ctx.meta.steps[i])}`;
     const words = [name, at];
-    if (!(flags & MISSING_FLAG)) words.push(`${v.metric} ${ratios() ? ratio(value) : exact(value)}${d.pooled > 1 && Number.isFinite(value) ? ' (largest)' : ''}${Math.abs(positionOn(scale(d), value) - 0.5) > 0.5 ? ', beyond the key' : ''}`);
+    if (!(flags & MISSING_FLAG)) {
+      const largest = d.pooled > 1 && Number.isFinite(value) ? ' (largest)' : '', clipped = Math.abs(positionOn(scale(d), value) - 0.5) > 0.5 ? ', beyond the key' : '';
+      words.push(`${v.metric} ${ratios() ? ratio(value) : exact(value)}${largest}${clipped}`);
+    }
     return [...words, ...marksInWords(flags, v.format)];
   } });
   /** The logged steps of a column. @param {HeatAnswer} d @param {number} c */
@@ -124,29 +123,11 @@ export function heatPanel(ctx, which = 'heat') {
       const d = answer(), v = ctx.state.view, names = ctx.layers(), [from, to] = ctx.rows(), span = ctx.span();
       if (!d || d.rows !== names.length) return null;
       const first = Math.max(0, ctx.column(span.a, d.starts)), last = Math.max(first, ctx.column(span.b - 1, d.starts));
-      const columns = Array.from({ length: last - first + 1 }, (_, i) => first + i);
       return {
         about: [`${v.tt}, ${v.metric}${ratios() ? ' as log2 of the ratio' : ''}`, about(d, to - from, span.b - span.a), 'a column is named by its first step'].join('; '),
-        rows: [['layer', ...columns.map((c) => d.starts[c]), 'marks'],
-          ...names.slice(from, to).map((name, r) => [name, ...columns.map((c) => (d.flags[(from + r) * d.cols + c] & MISSING_FLAG ? null : fewestDigits(d.values[(from + r) * d.cols + c]))), marksOf(d, from + r, columns)])],
+        rows: heatRows(d, names, [from, to], [first, last], v.format),
       };
     },
   };
-  /** Where a layer has marks, in words. @param {HeatAnswer} d @param {number} row @param {number[]} columns */
-  function marksOf(d, row, columns) {
-    const out = [], words = /** @type {[number, string][]} */ ([[NAN_FLAG, 'NaN'], [INF_FLAG, 'infinity'], [OVER_FLAG, `overflows ${ctx.state.view.format}`], [MISSING_FLAG, 'not logged']]);
-    for (const [bit, word] of words) {
-      const runs = [];
-      for (let j = 0; j < columns.length; j++) {
-        if (!(d.flags[row * d.cols + columns[j]] & bit)) continue;
-        let end = j;
-        while (end + 1 < columns.length && d.flags[row * d.cols + columns[end + 1]] & bit) end++;
-        runs.push(end > j ? `${d.starts[columns[j]]} to ${d.starts[columns[end]]}` : String(d.starts[columns[j]]));
-        j = end;
-      }
-      if (runs.length) out.push(`${word} at ${runs.join(', ')}`);
-    }
-    return out.join('; ');
-  }
   return p;
 }

@@ -1,6 +1,7 @@
 // Values per power of two at the cursor, in the rows of the map beside it; the pinned step and the other run as outlines.
 import { LANE } from './exponent_scale.js';
 import { panel } from './frame.js';
+import { ghostsOf } from './ghosts.js';
 import { exact, floorLog2, percent, power, short, whole } from './numbers.js';
 import { hatch, stroke } from './pen.js';
 import { exponentRowsOf } from './panel_exponents.js';
@@ -12,6 +13,8 @@ import { mixed } from './colour.js';
 /** @typedef {import('./svg.js').Pen} Pen */
 
 const ZEROS = 0, INFINITIES = 1, NANS = 2;  // of an answer's lanes
+/** What becomes of values in a format, in words. @type {Record<string, (format: string) => string>} */
+const FATES = { overflows: (f) => `overflows ${f}`, 'some overflow': (f) => `some may overflow ${f}`, subnormal: (f) => `subnormal in ${f}`, 'goes to zero': (f) => `goes to zero in ${f}` };
 /** How many values there are. @param {AtAnswer} cell */
 export const valuesOf = (cell) => Number(cell.stats.numel) || cell.counts.reduce((a, b) => a + b, 0) + cell.lanes[ZEROS] + cell.lanes[INFINITIES] + cell.lanes[NANS] || 1;
 
@@ -21,8 +24,7 @@ export function histogramPanel(ctx) {
   /** The decimal exponent at the left end: a single value is still seen. */
   const lowest = () => -Math.max(3, Math.min(9, Math.ceil(Math.log10(ctx.data.at ? valuesOf(ctx.data.at) : 1e6) + 0.2)));
   const x = (/** @type {number} */ share) => p.box.x + Math.max(0, Math.min(1, 1 - Math.log10(share) / lowest())) * p.box.w;
-  const ghosts = () => /** @type {{cell: Ghost, colour: string, dash: number[]}[]} */ ([
-    ...(ctx.data.pin ? [{ cell: ctx.data.pin, colour: ctx.look.series[2], dash: [] }] : []), ...(ctx.data.other ? [{ cell: ctx.data.other, colour: ctx.look.cursor, dash: [3, 2] }] : [])]);
+  const ghosts = () => ghostsOf(ctx);
 
   /** @param {Pen} g */
   function paint(g) {
@@ -124,8 +126,7 @@ export function histogramPanel(ctx) {
     const fate = lane < 0 ? fateOf(d, Number(at)) : '';
     const head = lane >= 0 ? ['zero, or too small for all bins', 'infinity', 'NaN'][lane] : `${power(Number(at))} … ${power(Number(at) + 1)}`;
     const from = lane < 0 && Number(at) > -14 && Number(at) < 20 ? [`${short(2 ** Number(at))} to ${short(2 ** (Number(at) + 1))}`] : [];
-    return [head, ...from, words(d), ...(fate && count(d) ? [fate === 'some overflow' ? `some may overflow ${format}` : fate === 'subnormal' ? `subnormal in ${format}` : `${fate} in ${format}`.replace('overflows in', 'overflows')] : []),
-      ...ghosts().filter(({ cell }) => cell.logged).map(({ cell }) => `${cell.label}: ${words(cell)}`)];
+    return [head, ...from, words(d), ...(fate && count(d) ? [FATES[fate](format)] : []), ...ghosts().filter(({ cell }) => cell.logged).map(({ cell }) => `${cell.label}: ${words(cell)}`)];
   });
   p.file = {
     name: 'histogram', paint,
@@ -133,11 +134,12 @@ export function histogramPanel(ctx) {
       const d = ctx.data.at, v = ctx.state.view, all = ghosts().map(({ cell }) => cell);
       if (!d?.logged) return null;
       const cells = [d, ...all], of = (/** @type {(cell: AtAnswer) => number} */ get) => cells.map(get);
+      const at = (/** @type {AtAnswer} */ cell, /** @type {number} */ e) => { const n = cell.counts[cell.bins.indexOf(e)] ?? 0; return cell.rounded ? +n.toPrecision(2) : n; };
+      const used = d.bins.filter((e) => cells.some((cell) => at(cell, e) > 0)).reverse();
       return {
         about: `${v.tt} of ${v.layer} at step ${d.step}: counts of values with 2^exponent ≤ |x| < 2^(exponent + 1), ${d.rounded ? 'from shares in steps of 9 %' : 'exact'}`,
         rows: [['exponent', `step ${d.step}`, ...all.map((cell) => cell.label)], ['NaN', ...of((cell) => cell.lanes[NANS])], ['infinity', ...of((cell) => cell.lanes[INFINITIES])],
-          ...d.bins.map((e, j) => ({ e, j })).filter(({ e }) => cells.some((cell) => cell.counts[cell.bins.indexOf(e)] > 0)).reverse().map(({ e }) => [e, ...of((cell) => { const n = cell.counts[cell.bins.indexOf(e)] ?? 0; return cell.rounded ? +n.toPrecision(2) : n; })]),
-          ['zero', ...of((cell) => cell.lanes[ZEROS])]],
+          ...used.map((e) => [e, ...of((cell) => at(cell, e))]), ['zero', ...of((cell) => cell.lanes[ZEROS])]],
       };
     },
   };

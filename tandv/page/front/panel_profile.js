@@ -2,10 +2,11 @@
 import { keyTicks, mixed, positionOn, scaleOf } from './colour.js';
 import { fewestDigits } from './csv.js';
 import { cursorLines, panel } from './frame.js';
+import { ghostsOf } from './ghosts.js';
 import { INF_FLAG, MISSING_FLAG, NAN_FLAG } from './heat_pixels.js';
+import { marksInWords } from './heat_table.js';
 import { exact, limitText, whole } from './numbers.js';
 import { hatch, labelled, stroke } from './pen.js';
-import { marksInWords } from './panel_heat.js';
 import { apart } from './ticks.js';
 /** @typedef {import('./types').Ctx} Ctx */
 /** @typedef {import('./types').At} AtAnswer */
@@ -19,7 +20,7 @@ export function profilePanel(ctx) {
   const p = panel('profile', 'the statistic of all layers at the cursor', { left: 8, right: 12, top: 4, bottom: 20 });
   /** The statistic that was asked for, which another choice changes before its answer is there. */
   let metric = '', answered = ctx.data.at;
-  const ghosts = () => [...(ctx.data.pin ? [{ cell: ctx.data.pin, colour: ctx.look.series[2], dash: /** @type {number[]} */ ([]) }] : []), ...(ctx.data.other ? [{ cell: ctx.data.other, colour: ctx.look.cursor, dash: [4, 2] }] : [])];
+  const ghosts = () => ghostsOf(ctx);
   const shown = (/** @type {AtAnswer} */ cell) => cell.profile.subarray(...ctx.rows());
   /** All values shown, unclipped: a bar that ends at the edge would be a lie. */
   function scale() {
@@ -53,7 +54,10 @@ export function profilePanel(ctx) {
       if (v === 0) g.fillRect(zero - (zero > b.x ? 1.5 : 0), y, 3, height);
       else { const end = x(v); g.fillRect(Math.min(zero, end), y, Math.max(1, Math.abs(end - zero)), height); }
     }
-    if (chosen >= from && chosen < to && height < 2) { g.fillStyle = look.alarm; const end = x(d.profile[chosen]); if (Number.isFinite(end)) g.fillRect(Math.min(zero, end), b.y + (chosen - from) * room - 0.6, Math.max(1, Math.abs(end - zero)), 2); }
+    if (chosen >= from && chosen < to && height < 2 && Number.isFinite(d.profile[chosen])) {  // the chosen one is seen among thin ones
+      const end = x(d.profile[chosen]);
+      g.fillStyle = look.alarm; g.fillRect(Math.min(zero, end), b.y + (chosen - from) * room - 0.6, Math.max(1, Math.abs(end - zero)), 2);
+    }
     const bad = (/** @type {number} */ r) => (d.profileFlags[r] & MISSING_FLAG ? 0 : (d.profileFlags[r] & 3) | (d.profileFlags[r] & 3 && Number.isFinite(d.profile[r]) ? PARTLY : 0));
     for (let r = from, next = from; r < to; r = next) {  // above the bars, so that no thin one hides them; rows alike are one box
       const f = bad(r);
@@ -115,9 +119,11 @@ export function profilePanel(ctx) {
     table() {
       const d = ctx.data.at, v = ctx.state.view, [from, to] = ctx.rows(), all = ghosts().map(({ cell }) => cell).filter((cell) => cell.profile.length === ctx.layers().length);
       if (!d || d.profile.length !== ctx.layers().length) return null;
+      const row = (/** @type {string} */ name, /** @type {number} */ r) => [name, d.profileFlags[r] & MISSING_FLAG ? null : fewestDigits(d.profile[r]),
+        ...all.map((cell) => fewestDigits(cell.profile[r])), marksInWords(d.profileFlags[r], v.format).join('; ')];
       return {
         about: `${v.tt}, ${metric} of all layers shown at step ${d.step}`,
-        rows: [['layer', `step ${d.step}`, ...all.map((cell) => cell.label), 'marks'], ...ctx.layers().slice(from, to).map((name, r) => [name, d.profileFlags[from + r] & MISSING_FLAG ? null : fewestDigits(d.profile[from + r]), ...all.map((cell) => fewestDigits(cell.profile[from + r])), marksInWords(d.profileFlags[from + r], v.format).join('; ')])],
+        rows: [['layer', `step ${d.step}`, ...all.map((cell) => cell.label), 'marks'], ...ctx.layers().slice(from, to).map((name, i) => row(name, from + i))],
       };
     },
   };

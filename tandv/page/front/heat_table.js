@@ -1,0 +1,34 @@
+// The heat map as a table: a row per layer, a column per column, and in words where each layer has marks.
+import { fewestDigits } from './csv.js';
+import { INF_FLAG, MISSING_FLAG, NAN_FLAG, OVER_FLAG } from './heat_pixels.js';
+/** @typedef {import('./types').Heat} HeatAnswer */
+
+/** Marks of a cell in words. @param {number} flags @param {string} format */
+export const marksInWords = (flags, format) => [
+  ...(flags & NAN_FLAG ? ['has NaN'] : []), ...(flags & INF_FLAG ? ['has infinity'] : []),
+  ...(flags & OVER_FLAG ? [`max_abs overflows ${format}`] : []), ...(flags & MISSING_FLAG ? ['not logged'] : []),
+];
+
+/** @param {HeatAnswer} d @param {string[]} names of all rows @param {[number, number]} rows shown, the last excluded @param {[number, number]} columns the first and the last @param {string} format */
+export function heatRows(d, names, [from, to], [first, last], format) {
+  const columns = Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  const value = (/** @type {number} */ k) => (d.flags[k] & MISSING_FLAG ? null : fewestDigits(d.values[k]));
+  return [['layer', ...columns.map((c) => d.starts[c]), 'marks'],
+    ...names.slice(from, to).map((name, r) => [name, ...columns.map((c) => value((from + r) * d.cols + c)), marksAlong(d, from + r, columns, format)])];
+}
+
+/** The steps at which a layer has each mark. @param {HeatAnswer} d @param {number} row @param {number[]} columns @param {string} format */
+function marksAlong(d, row, columns, format) {
+  const words = /** @type {[number, string][]} */ ([[NAN_FLAG, 'NaN'], [INF_FLAG, 'infinity'], [OVER_FLAG, `overflows ${format}`], [MISSING_FLAG, 'not logged']]);
+  const has = (/** @type {number} */ j, /** @type {number} */ bit) => j < columns.length && d.flags[row * d.cols + columns[j]] & bit;
+  return words.flatMap(([bit, word]) => {
+    const runs = [];
+    for (let j = 0; j < columns.length; j++) {
+      if (!has(j, bit)) continue;
+      const start = j;
+      while (has(j + 1, bit)) j++;
+      runs.push(j > start ? `${d.starts[columns[start]]} to ${d.starts[columns[j]]}` : String(d.starts[columns[j]]));
+    }
+    return runs.length ? [`${word} at ${runs.join(', ')}`] : [];
+  }).join('; ');
+}
