@@ -67,6 +67,8 @@ class Store:
         self._id = secrets.token_hex(8)  # in every file, so that files of another run are known
         self._places: dict[Tensor, tuple] = {}  # of each tensor in the model
         self._written: list[Tensor] = []  # to `layers.json`
+        self._orders: dict[int, list[Tensor]] = {}  # of execution, by the first step of each
+        self._orders_written = 0
         self._part = 0  # the next one
         self._joins: deque[Generator[None]] = deque()
         self._wide = True  # whether every file has the whole schema
@@ -108,6 +110,17 @@ class Store:
             self._end_batch()
             if self._in_block >= self._block or self._batches >= BATCHES:
                 self._end_block()
+
+    def set_order(self, step: int, tensors: Sequence[Tensor]) -> None:
+        """Keep the order in which tensors come into being within a step, from one step on.
+
+        It is written with the next rows.
+
+        Args:
+            step: the first that has it.
+            tensors: the tensors in that order.
+        """
+        self._orders[step] = list(tensors)
 
     @property
     def frame_size(self) -> int:
@@ -173,12 +186,12 @@ class Store:
             tensors = zip(rows.metadata["tensor_type"], rows.metadata["name"], strict=True)
             for i, tensor in enumerate(tensors):
                 self._places.setdefault(tensor, places[i] if places else (i,))
-        if len(self._places) == len(self._written):
+        if len(self._places) == len(self._written) and len(self._orders) == self._orders_written:
             return
         with contextlib.suppress(TypeError):  # places that cannot be compared leave the order of appearance
             self._places = dict(sorted(self._places.items(), key=lambda item: item[1]))
-        layers.write(self.run, list(self._places))
-        self._written = list(self._places)
+        layers.write(self.run, list(self._places), self._orders)
+        self._written, self._orders_written = list(self._places), len(self._orders)
 
     def _about(self, exponents: Range) -> dict[str, str]:
         return columns.about(exponents, self._id)

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from tandv import measure, statistics
+from tandv.log.store.layers import Tensor
 from tandv.tensor_types import OF_MODULES
+from tandv.track.common.execution_order import ExecutionOrder
 from tandv.track.common.readings import FINAL, chosen
 
 _AT_FIRST = 256  # rows
@@ -44,6 +46,7 @@ class Block(NamedTuple):
     lowest: int
     tensors: Mapping[str, np.ndarray] = {}  # whole tensors that the user wants kept
     ranks: np.ndarray | None = None  # of each row, where every rank keeps its own
+    order: list[Tensor] | None = None  # of execution, from this step on, where it is another than before
 
 
 class Later(NamedTuple):
@@ -83,6 +86,7 @@ class StepMeasurements:
     def __init__(self, exponents: tuple[int, int] | None = None, threads: Callable[[], int] = lambda: 1):
         self.exponents = exponents
         self.phase = ""  # the current one
+        self.execution = ExecutionOrder()
         self._threads = threads  # as many as the framework itself computes with
         self._rows = {
             statistics.ROW: statistics.empty_rows(_AT_FIRST),
@@ -102,10 +106,12 @@ class StepMeasurements:
 
     def add(self, tensors: Sequence[Any], quantities: Sequence[Quantity]) -> list[Any]:
         """Measure each tensor for its quantity; return a handle for each, to `share` it."""
+        self.execution.note((one.tensor_type, one.name) for one in quantities)
         return self._add(tensors, in_phase(quantities, self.phase))
 
     def share(self, handle: Any, quantity: Quantity) -> bool:
         """Let a measured tensor count for another quantity too; False if it must be measured again."""
+        self.execution.note([(quantity.tensor_type, quantity.name)])
         return self._share(handle, *in_phase([quantity], self.phase))
 
     def _add(self, tensors: Sequence[Any], quantities: Sequence[Quantity]) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tandv import measure
+from tandv.track.common.execution_order import ExecutionOrder
 from tandv.track.common.measurements import Block, Key, Later, Quantity, in_phase, settled
 from tandv.track.common.readings import LAST, LEFT_OVER
 
@@ -30,6 +31,7 @@ class Stashed:
     def __init__(self, stash_value: Callable[[Any], Any]):
         self._stash_value = stash_value
         self.phase = ""  # the current one
+        self.execution = ExecutionOrder()
         self.clear()
 
     def clear(self) -> None:
@@ -41,6 +43,7 @@ class Stashed:
 
     def add(self, tensors: Sequence[Any], quantities: Sequence[Quantity]) -> list[Any]:
         """Call the user's function on each tensor; its numbers are read only when the step is taken."""
+        self.execution.note((one.tensor_type, one.name) for one in quantities)
         handles = []
         for tensor, quantity in zip(tensors, quantities, strict=True):
             if quantity.reading in (LAST, LEFT_OVER):
@@ -56,6 +59,7 @@ class Stashed:
 
     def share(self, handle: Any, quantity: Quantity) -> bool:
         """Let the numbers of a tensor count for another quantity as well."""
+        self.execution.note([(quantity.tensor_type, quantity.name)])
         self._keep(quantity, handle)
         return True
 

@@ -7,6 +7,7 @@ from typing import Any, SupportsFloat
 import numpy as np
 
 from tandv.curves.of_run import RESERVED
+from tandv.log.store.layers import Tensor
 from tandv.names import check_writable
 from tandv.track.common._lifetime import Lifetime
 from tandv.track.common.budget import Budget
@@ -270,12 +271,13 @@ class Tracker(Lifetime):
 
     def _keep(self) -> None:
         later, of_step, of_rows = self.measurements.take_later(self.steps), self.of_step, self.of_rows
+        order = self.measurements.execution.end_of_step()
         self.of_step, self.of_rows = {}, None
-        self._writer.append(lambda: [with_numbers(_with(later.make(), of_step), of_rows)], later.size)
+        self._writer.append(lambda: [with_numbers(_with(later.make(), of_step, order), of_rows)], later.size)
         self._recorded += 1
 
 
-def _with(block: Block, of_step: Mapping[str, SupportsFloat]) -> Block:
-    """Return a step's rows with further columns that have one value for the whole step."""
+def _with(block: Block, of_step: Mapping[str, SupportsFloat], order: list[Tensor] | None) -> Block:
+    """Return a step's rows with further columns that have one value for the whole step, and the order of execution."""
     more = {name: np.full(len(block.dtypes), float(value)) for name, value in of_step.items()}
-    return block._replace(scalars=block.scalars | more)
+    return block._replace(scalars=block.scalars | more, order=order)

@@ -221,6 +221,9 @@ class Writer:
             self._restore_folder()
             while blocks:
                 some = _of_one_part(blocks)
+                for block in some:
+                    if block.order is not None:
+                        self._store.set_order(block.step, block.order)
                 self._store.add(to_rows(some), places(some))
                 blocks = blocks[len(some) :]
         except OSError as error:
