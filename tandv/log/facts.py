@@ -24,6 +24,22 @@ def run_facts(log: AnyLog) -> dict[str, Any]:
     Args:
         log: the log, or the place of one: a run's folder, or the finished log in it.
     """
+    return kept_in(log, _ABOUT)
+
+
+def kept_in(log: AnyLog, name: str) -> dict[str, Any]:
+    """Return what a file of JSON in the folder of a run says; nothing where there is no such file, or it is damaged.
+
+    >>> from pathlib import Path
+    >>> Path("run").mkdir()
+    >>> _ = Path("run/layers.json").write_text('{"tensors": [["Weight", "fc"]]}')
+    >>> kept_in("run", "layers.json")
+    {'tensors': [['Weight', 'fc']]}
+
+    Args:
+        log: the log, or the place of one: a run's folder, or the finished log in it.
+        name: the name of the file.
+    """
     where = log.attrs.get("run") if isinstance(log, pd.DataFrame) else getattr(log, "place", log)
     if not isinstance(where, str | os.PathLike | Place):
         return {}
@@ -31,7 +47,7 @@ def run_facts(log: AnyLog) -> dict[str, Any]:
     for folder in (place, place.around()):
         if folder is None:
             continue
-        file = folder.below(_ABOUT)
+        file = folder.below(name)
         if file.state() is None:
             continue
         try:

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from tandv.tensor_types import ACTIVATION
+from tandv.track.common.execution_order import ExecutionOrder
 from tandv.track.common.numbers import Reading
 from tandv.track.common.saving import Source
 from tandv.track.common.tracker import Tracker
@@ -78,6 +79,7 @@ class JaxTracker(Tracker):
         self._measured = JaxStep(0, [], [], [], False)  # in the current step
         self._phases: list[str] = []  # of what was intercepted in it
         self._waiting: list[JaxStep] = []
+        self._execution = ExecutionOrder()
         self._checked = False
         of_steps = JaxInsight(self, insight, self.raster) if insight is not None else None
         self._trees = StepTrees(self, settings, self._own, of_steps, model, optimizer, every_trees)
@@ -281,7 +283,9 @@ class JaxTracker(Tracker):
         """Queue what was measured since the last call: one copy to the host, then rows are made."""
         waiting, self._waiting = self._waiting, []
         modules, size = self._modules.as_now(), sum(measured.nbytes for measured in waiting)
-        self._writer.append(lambda: blocks(waiting, modules, self._selects, self._own, self._exponents), size)
+        self._writer.append(
+            lambda: blocks(waiting, modules, self._selects, self._own, self._exponents, self._execution), size
+        )
 
     # Inside.
 

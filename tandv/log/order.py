@@ -1,0 +1,71 @@
+"""The order of execution: when in a step each tensor of a run comes into being, as its tracker has seen it.
+
+A tracker sees outputs of modules and their gradients when they happen. Weights are there before; the gradient of a
+weight follows that of its own module's output; states of optimisers and updates come last.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tandv.log.door import AnyLog
+from tandv.log.facts import kept_in
+from tandv.log.store.layers import NAME, Tensor
+from tandv.tensor_types import GRADIENT, OF_MODULES, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
+
+__all__ = ["execution_order"]
+
+
+def execution_order(log: AnyLog, step: int | None = None) -> list[Tensor] | None:
+    """Return the tensors of a run in the order of execution; None where the run does not keep it.
+
+    >>> import torch
+    >>> from tandv.track.torch import track
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
+    >>> with track(model, path="run") as tracker:
+    ...     model(torch.ones(1, 2)).sum().backward()
+    ...     tracker.step()
+    >>> [name for kind, name in execution_order("run") if kind == "Activation"]
+    ['0', '1', 'Sequential']
+    >>> [name for kind, name in execution_order("run") if kind.endswith("Gradient")]
+    ['1', '1', '1.bias', 'Sequential', '0', '0', '0.bias']
+
+    Args:
+        log: the log, or the place of one: a run's folder, or the finished log in it.
+        step: the step whose order is asked for, where the model has changed it; None for the first.
+    """
+    found = kept_in(log, NAME)
+    try:
+        tensors = [(str(kind), str(name)) for kind, name in found["tensors"]]
+        orders = [(int(one["step"]), list(map(int, one["places"]))) for one in found["order"]]
+    except (KeyError, TypeError, ValueError):
+        return None
+    if not orders or any(len(places) != len(tensors) for _, places in orders):
+        return None
+    valid = [places for first, places in orders if step is not None and first <= step]
+    places = _woven(tensors, valid[-1] if valid else orders[0][1])
+    return [tensors[i] for i in sorted(range(len(tensors)), key=lambda i: places[i])]
+
+
+def _woven(tensors: Sequence[Tensor], arrived: Sequence[int]) -> list[tuple[Any, ...]]:
+    """Return when each tensor comes into being, from the place at which those of modules have arrived."""
+    gradients = {name: place for (kind, name), place in zip(tensors, arrived, strict=True) if kind == GRADIENT}
+    out: list[tuple[Any, ...]] = []
+    for (kind, name), place in zip(tensors, arrived, strict=True):
+        if kind == WEIGHT:
+            out.append((0,))
+        elif kind in OF_MODULES:
+            out.append((1, place, 0) if place >= 0 else (2,))
+        elif kind == WEIGHT_GRADIENT:
+            own = _of_its_module(name, gradients)
+            out.append((1, own, 1) if own >= 0 else (2,))
+        else:
+            out.append((4 if kind == WEIGHT_UPDATE else 3,))
+    return out
+
+
+def _of_its_module(parameter: str, places: dict[str, int]) -> int:
+    """Return the place of the module that a parameter is in, -1 if it has none."""
+    name = parameter
+    while name not in places and "." in name:
+        name = name.rpartition(".")[0]
+    return places.get(name, -1)
