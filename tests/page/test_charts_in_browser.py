@@ -171,6 +171,23 @@ def test_a_click_expands_a_chart_and_keys_move_in_it(opened):
     assert not painted(page).is_visible(".expanded")
 
 
+def test_keys_move_the_cursor_and_open_the_search(opened):
+    page = opened()
+    page.keyboard.press("ArrowLeft")
+    assert readout(painted(page), "spectral") == "step 100 10"
+    page.keyboard.press("Home")
+    assert readout(painted(page), "rank") == "step 0 3"
+    page.keyboard.press("Shift+ArrowRight")
+    assert readout(painted(page), "spectral") == "▲ 10 at 100 ▼ 1 at 0"  # at the last step there is no cursor
+    page.keyboard.press("/")
+    page.keyboard.type("rank")
+    assert page.eval_on_selector_all(".choices label", TEXTS) == ["rank numerical rank, averaged over matrices"]
+    page.keyboard.press("Escape")
+    assert not page.is_visible(".chooser .pop")
+    page.keyboard.press("d")
+    assert page.get_attribute(".tandv", "data-theme") == "dark"
+
+
 def test_metrics_are_chosen_by_a_search(opened):
     page = opened()
     page.click(".chooser summary")
@@ -306,7 +323,7 @@ def test_runs_are_compared_and_can_be_hidden(opened, tmp_path):
     page.mouse.move(*place(page, "spectral", 0.98))
     page.wait_for_selector(".tip:visible")
     assert page.inner_text(".tip").split("\n") == ["step 1,000", "seed 0: 5", "seed <1>: 10"]
-    assert readout(page, "spectral") == "5 10"
+    assert readout(page, "spectral") == "5 10 step 1,000"
     saved(page, ".saves .csv", tmp_path / "a.csv")
     table = read_curves(tmp_path / "a.csv")
     assert table["spectral (seed <1>)"].tolist() == (CURVES["spectral"] * 2).tolist()

@@ -79,7 +79,7 @@ export async function mount(root, source, options = {}) {
   const P = ctx.panels, formats = formatsTable(ctx), charts = chartsView(ctx), tree = layerTree(ctx), strip = brush(ctx);
   const findings = findingsList(ctx, options.address ? () => defaults(ctx.meta) : null);
   const film = player(ctx, () => pages.busy('at') || pages.busy('map'));
-  const keys = keyboard(ctx, root, { next: findings.next, search: tree.focus, play: film.toggle, alone: !!options.address });
+  const keys = keyboard(ctx, root, { next: findings.next, search: tree.focus, play: film.toggle, charts: charts.keys, alone: !!options.address });
   let lost = /** @type {string|null} */ (null);
   const head = header(ctx, { help: keys.help, lost: () => lost });
   const words = readout(ctx);

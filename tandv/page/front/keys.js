@@ -3,31 +3,30 @@ import { h } from './dom.js';
 /** @typedef {import('./types').Ctx} Ctx */
 
 const KEYS = [
-  ['← →', 'step; with shift ten'], ['↑ ↓', 'layer; with shift ten'], ['Home End', 'first, last step'], ['n N', 'next, previous finding'], ['/', 'search layers, by text or regular expression'],
+  ['← →', 'step; with shift ten'], ['↑ ↓', 'layer; with shift ten'], ['Home End', 'first, last step'], ['n N', 'next, previous finding'], ['/', 'search layers, by text or regular expression; on the charts, metrics'],
   ['space', 'play the steps'], ['p', 'pin this step, or let it go'], ['+ − 0', 'zoom in, out, all'], ['f', 'follow the newest step'], ['c', 'value, or change since the first steps'],
   ['m M', 'next, previous statistic'], ['t T', 'next, previous tensor type'], ['v', 'layers, or charts of the curves'], ['d', 'light or dark'], ['?', 'this list'], ['Esc', 'close; leave the search'],
 ];
-const FAR = 10;
+const FAR = 10, EVERYWHERE = ['v', 'd', '?'];
 
-/** @param {Ctx} ctx @param {HTMLElement} root @param {{next: (by: number) => void, search: () => void, play: () => void, alone: boolean}} page `alone`: whether the page has the window to itself; in a notebook only keys inside it are its own */
+/** @param {Ctx} ctx @param {HTMLElement} root @param {{next: (by: number) => void, search: () => void, play: () => void, charts: Record<string, (e: KeyboardEvent) => void>, alone: boolean}} page `charts`: keys of the charts; `alone`: whether the page has the window to itself; in a notebook only keys inside it are its own */
 export function keyboard(ctx, root, page) {
   const close = h('button', { type: 'button', onclick: () => help.close() }, 'Close');
   const help = h('dialog', { className: 'help', ariaLabel: 'keys' }, h('h2', {}, 'Keys'), h('dl', {}, ...KEYS.flatMap(([k, words]) => [h('dt', {}, ...k.split(' ').map((one) => h('kbd', {}, one))), h('dd', {}, words)])),
     h('p', {}, 'A click sets step and layer. Drag over a panel to zoom, over layers as well as steps; ctrl or shift with the wheel zooms, a double click shows all. The strip below the curves moves the part that is shown.'), h('p', {}, 'The address of the page holds all of this: send it, and others see the same.'), close);
   const { state } = ctx;
-  const screen = (/** @type {(e: KeyboardEvent) => void} */ act) => (/** @type {KeyboardEvent} */ e) => { if (state.view.view === 'screen' && ctx.meta.holds === 'log') act(e); };
   const turn = (/** @type {'metric'|'tt'} */ key, /** @type {string[]} */ all, /** @type {number} */ by) => { if (all.length) state.set({ [key]: all[(all.indexOf(state.view[key]) + by + all.length) % all.length] }); };
-  const metrics = (/** @type {number} */ by) => screen(() => turn('metric', ctx.meta.metrics, by)), types = (/** @type {number} */ by) => screen(() => turn('tt', Object.keys(ctx.meta.types), by));
-  const zoom = (/** @type {number} */ factor) => screen(() => ctx.zoom(factor));
+  const metrics = (/** @type {number} */ by) => () => turn('metric', ctx.meta.metrics, by), types = (/** @type {number} */ by) => () => turn('tt', Object.keys(ctx.meta.types), by);
+  const zoom = (/** @type {number} */ factor) => () => ctx.zoom(factor);
   /** @type {Record<string, (e: KeyboardEvent) => void>} */
   const does = {
-    ArrowRight: screen((e) => ctx.move(e.shiftKey ? FAR : 1)), ArrowLeft: screen((e) => ctx.move(e.shiftKey ? -FAR : -1)),
-    ArrowDown: screen((e) => ctx.climb(e.shiftKey ? FAR : 1)), ArrowUp: screen((e) => ctx.climb(e.shiftKey ? -FAR : -1)),
-    Home: screen(() => ctx.move(-Infinity)), End: screen(() => ctx.move(Infinity)), n: screen(() => page.next(1)), N: screen(() => page.next(-1)), '/': screen(() => page.search()),
-    p: screen(() => state.set({ pin: state.view.pin === state.view.step ? null : state.view.step })), ' ': screen(() => page.play()),
-    '+': zoom(0.5), '=': zoom(0.5), '-': zoom(2), '−': zoom(2), 0: screen(() => ctx.all()),
-    f: screen(() => { if (ctx.source.live) state.set({ follow: !state.view.follow }); else ctx.say('this page is not live: it has no newer steps to follow'); }),
-    c: screen(() => state.set({ colour: state.view.colour === 'value' ? 'change' : 'value' })), m: metrics(1), M: metrics(-1), t: types(1), T: types(-1),
+    ArrowRight: (e) => ctx.move(e.shiftKey ? FAR : 1), ArrowLeft: (e) => ctx.move(e.shiftKey ? -FAR : -1),
+    ArrowDown: (e) => ctx.climb(e.shiftKey ? FAR : 1), ArrowUp: (e) => ctx.climb(e.shiftKey ? -FAR : -1),
+    Home: () => ctx.move(-Infinity), End: () => ctx.move(Infinity), n: () => page.next(1), N: () => page.next(-1), '/': () => page.search(),
+    p: () => state.set({ pin: state.view.pin === state.view.step ? null : state.view.step }), ' ': () => page.play(),
+    '+': zoom(0.5), '=': zoom(0.5), '-': zoom(2), '−': zoom(2), 0: () => ctx.all(),
+    f: () => { if (ctx.source.live) state.set({ follow: !state.view.follow }); else ctx.say('this page is not live: it has no newer steps to follow'); },
+    c: () => state.set({ colour: state.view.colour === 'value' ? 'change' : 'value' }), m: metrics(1), M: metrics(-1), t: types(1), T: types(-1),
     v: () => { if (ctx.meta.holds === 'log') state.set({ view: state.view.view === 'screen' ? 'curves' : 'screen' }); },
     d: () => ctx.flip(), '?': () => help.showModal(),
   };
@@ -43,8 +42,11 @@ export function keyboard(ctx, root, page) {
     if (e.key === 'Escape') { ctx.tip(null); on.blur?.(); root.focus(); return; }
     if (tag === 'INPUT' && !(on.getAttribute('type') === 'range' && !/^(Arrow|Home|End|Page)/.test(e.key))) return;
     if ((e.key === ' ' || e.key === 'Enter') && /^(BUTTON|A|SUMMARY)$/.test(tag)) return;
-    const act = Object.hasOwn(does, e.key) ? does[e.key] : null;
-    if (act) { e.preventDefault(); e.stopPropagation(); act(e); }
+    const onScreen = state.view.view === 'screen' && ctx.meta.holds === 'log', keys = onScreen || EVERYWHERE.includes(e.key) ? does : page.charts;
+    if (!Object.hasOwn(keys, e.key)) return;
+    e.preventDefault();
+    e.stopPropagation();
+    keys[e.key](e);
   };
   scope.addEventListener('keydown', press);
   return { el: help, help: () => help.showModal(), end: () => scope.removeEventListener('keydown', press) };

@@ -1,5 +1,6 @@
 // The view of curves: one chart per metric of all runs, over each other, or as numbers; a folder of checkpoints shows nothing else.
 import { coalesced, h } from '../dom.js';
+import { keysOfCharts } from './keys.js';
 import { controlsOf } from './controls.js';
 import { expandedLayout } from './expanded.js';
 import { gridLayout } from './grid.js';
@@ -12,7 +13,7 @@ import { chartDefaults, settingsOf, settingsText } from './settings.js';
 /** @typedef {import('./types').Layout} Layout */
 const LAYOUT_OF = { charts: gridLayout, overlay: overlayLayout, table: tablesLayout };
 
-/** @param {import('../types').Ctx} ctx @returns {import('../types').Part} */
+/** @param {import('../types').Ctx} ctx @returns {import('../types').Part & {keys: Record<string, (e: KeyboardEvent) => void>}} */
 export function chartsView(ctx) {
   const body = h('div', { className: 'charts-body' }), foot = h('footer', {}), el = h('section', { className: 'charts', ariaLabel: 'Curves over steps' });
   const show = coalesced(() => { if (el.isConnected && el.clientWidth) paint(); });
@@ -50,6 +51,7 @@ export function chartsView(ctx) {
   el.addEventListener('click', (event) => { if (!controls.chooser.el.contains(/** @type {Node} */ (event.target))) controls.chooser.close(); });
   return {
     el,
+    keys: keysOfCharts(board, el, controls.chooser),
     draw() {
       if (el.isConnected && el.clientWidth) refresh();
       show();

@@ -47,5 +47,12 @@ export function chooserOf(board) {
     ...(found.length > MOST_LISTED ? [h('p', {}, `and ${found.length - MOST_LISTED} more: search for a part of their names`)] : []),
     ...(found.length ? [] : [h('p', {}, 'nothing has such a name')]));
   }
-  return { el, write, close() { el.open = false; }, open() { el.open = true; } };
+  return {
+    el, write,
+    close() { el.open = false; },
+    open() {
+      el.open = true;
+      search.focus();  // now: the next key is for it already
+    },
+  };
 }

@@ -81,6 +81,9 @@ export function placesWithin(steps, from, to) {
   return [low, high];
 }
 
+/** All steps of some curves or runs, in order. @param {{steps: Float64Array}[]} all */
+export const stepsOf = (all) => [...new Set(all.flatMap(({ steps }) => [...steps]))].sort((a, b) => a - b);
+
 /** First and last step of the runs that are shown, null of none. @param {Run[]} runs @returns {[number, number] | null} */
 export function extentOf(runs) {
   const with_ = runs.filter((run) => run.steps.length);

@@ -1,5 +1,7 @@
 // One metric in large, with its statistics and transitions.
 import { h } from '../dom.js';
+import { stepsOf } from './curves.js';
+import { stepKeys } from './keys.js';
 import { chartOf, linesOf } from './scene.js';
 import { plotOf } from './plot.js';
 import { largeReadout, sampleOf } from './readout.js';
@@ -35,14 +37,8 @@ export function expandedLayout(board) {
   el.addEventListener('close', () => { if (metric()) close(); });
   el.addEventListener('click', (event) => { if (event.target === el) close(); });
   el.addEventListener('keydown', (event) => {
-    const steps = [...new Set((plot.chart?.lines ?? []).flatMap((line) => [...line.curve.steps]))].sort((a, b) => a - b);
-    const now = board.cursor() ?? steps[steps.length - 1], at = steps.indexOf(now), by = event.shiftKey ? 10 : 1;
-    /** @type {Record<string, () => void>} */ const does = {
-      ArrowUp: () => move(-1), ArrowDown: () => move(1),
-      ArrowLeft: () => board.moveTo(steps[Math.max(0, at - by)]), ArrowRight: () => board.moveTo(steps[Math.min(steps.length - 1, at + by)]),
-      Home: () => board.moveTo(steps[0]), End: () => board.moveTo(steps[steps.length - 1]),
-    };
-    if (does[event.key] && steps.length) { does[event.key](); event.preventDefault(); }
+    /** @type {Record<string, (e: KeyboardEvent) => void>} */ const does = { ArrowUp: () => move(-1), ArrowDown: () => move(1), ...stepKeys(board, () => stepsOf((plot.chart?.lines ?? []).map((line) => line.curve))) };
+    if (Object.hasOwn(does, event.key)) { does[event.key](event); event.preventDefault(); }
     if (event.key !== 'Escape') event.stopPropagation();  // the keys of the page behind it
   });
   function point() {

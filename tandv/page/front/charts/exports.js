@@ -3,6 +3,7 @@ import { csvCell } from '../csv.js';
 import { svgPen } from '../svg.js';
 import { fileName, saveFile } from '../downloads.js';
 import { h } from '../dom.js';
+import { stepsOf } from './curves.js';
 import { chartOf, linesOf, overlayOf } from './scene.js';
 import { paintItems, paintScene } from './paint.js';
 
@@ -17,7 +18,7 @@ export const MOST_CHARTS = 60;
 /** A row for each step that any of the runs has; numbers as they are, so that they can be read back. @param {Charted} charted @param {string[]} metrics */
 export function chartRows(charted, metrics) {
   const lines = metrics.flatMap((metric) => linesOf(metric, charted)), several = charted.runs.length > 1;
-  const steps = [...new Set(lines.flatMap((line) => [...line.curve.steps]))].sort((a, b) => a - b);
+  const steps = stepsOf(lines.map((line) => line.curve));
   const at = lines.map(({ curve }) => new Map([...curve.steps].map((step, i) => [step, i])));
   const cell = (/** @type {Line} */ line, /** @type {number | undefined} */ i) => (i === undefined ? null : [line.curve.values[i], NaN, Infinity, -Infinity][line.curve.state[i]]);
   return [['step', ...lines.map((line) => (several ? `${line.metric} (${line.label})` : line.metric))], ...steps.map((step) => [step, ...lines.map((line, k) => cell(line, at[k].get(step)))])];

@@ -72,6 +72,7 @@ export function gridLayout(board, drawn) {
       if ([...kept.keys()].join('\n') !== [...cards.keys()].join('\n')) el.replaceChildren(...[...kept.values()].map((card) => card.el));
       for (const [name, card] of kept) if (!cards.has(name)) { ofElement.set(card.el, card); sight.observe(card.el); }
       cards = kept;
+      el.dataset.few = kept.size > 3 ? '' : String(kept.size);
       for (const card of seen) card.draw();
     },
     point() { for (const card of seen) card.point(); },

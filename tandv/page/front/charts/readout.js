@@ -29,7 +29,8 @@ export function valueAt({ curve }, step, written = exact) {
 /** The line below a chart. Its elements are made once, since all charts that are seen follow the mouse. @param {Chart} chart @param {HTMLElement} el @param {boolean} several @returns {Readout} */
 export function readoutOf(chart, el, several) {
   const extremes = extremesOf(chart), at = h('span', {}), values = chart.lines.map(() => h('b', {}));
-  const read = [...(several ? [] : [at]), ...chart.lines.map((line, i) => h('span', {}, ...(several ? [sampleOf(line)] : []), values[i]))];
+  const each = chart.lines.map((line, i) => h('span', {}, ...(several ? [sampleOf(line)] : []), values[i]));
+  const read = several ? [...each, at] : [at, ...each];  // where there is no room for all, the step is what is missed least
   /** @type {HTMLElement[] | null} */ let shown = null;
   return {
     chart,
