@@ -21,7 +21,9 @@ export function chooserOf(board) {
       h('button', { type: 'button', onclick: choose((names) => names.clear()) }, 'None')), list));
   el.addEventListener('toggle', () => { if (el.open) { write(); search.focus(); } });
   el.addEventListener('keydown', (event) => {
-    if (event.key === 'Escape') { el.open = false; summary.focus(); }
+    if (event.key !== 'Escape') return;
+    el.open = false;
+    summary.focus();
     event.stopPropagation();
   });
 
