@@ -66,7 +66,7 @@ class Background:
             return
         finally:
             handles.close()
-            give_back(footers=True)
+            give_back()
 
     def _pause(self) -> bool:
         """Rest a little; tell whether it is to end."""

@@ -152,7 +152,11 @@ def _about(metadata: Any, place: Place) -> dict[str, Any]:
 
 
 def _groups(metadata: Any) -> list[Group]:
-    at = {metadata.schema.column(i).path: i for i in range(metadata.num_columns)}
+    if not metadata.num_row_groups:
+        return []
+    # Not by the schema of the footer: once it was asked for, both are a cycle, and large ones stay until it is broken.
+    columns = metadata.row_group(0)
+    at = {columns.column(i).path_in_schema: i for i in range(metadata.num_columns)}
     kind, name, step, phase = (at[one] for one in (*TENSOR, STEP, PHASE))
     counted = [at[one] for one in ("scalar_stats/nans", "scalar_stats/infs") if one in at]
     out = []

@@ -74,18 +74,18 @@ def layouts_of(
     groups = [group.number for group in file.groups]
     if not groups:
         return {}
-    names = [TYPE, NAME, STEP, *([PHASE] if phase is not None else []), *([RANK] if rank is not None else [])]
+    names = [NAME, STEP, *([PHASE] if phase is not None else []), *([RANK] if rank is not None else [])]
     table = parquet.read_row_groups(groups, columns=names, use_threads=False)
-    (kind, kinds), (name, words) = coded(joined(table[TYPE])), coded(joined(table[NAME]))
-    tensor = kind.astype(np.int32) * len(words) + name
-    begins = np.flatnonzero(np.diff(tensor, prepend=-1))
+    (kind, kinds), (name, words) = _types(file, parquet), coded(joined(table[NAME]))
+    begins = np.flatnonzero((name[1:] != name[:-1]) | (kind[1:] != kind[:-1])) + 1
+    begins = np.concatenate([[0], begins])
     of = [(kinds[kind[at]], words[name[at]]) for at in begins.tolist()]
     if len(set(of)) < len(of):
         raise UnreadableFile(f"cannot read {file.place}: its rows are not in the order of their tensors")
     mask = _wanted(table, phase, rank)
     steps = table[STEP].to_numpy()
     ends = np.cumsum([0, *(group.rows for group in file.groups)])
-    begins = np.append(begins, len(tensor))
+    begins = np.append(begins, len(name))
     out: dict[str, Layout] = {}
     of_kind = [one for one, _ in of]
     for this in dict.fromkeys(of_kind):
@@ -126,6 +126,19 @@ def layout_of_rows(tensors: np.ndarray, steps: np.ndarray, rows: np.ndarray) -> 
     there, cells = _steps_of(steps[order], starts, None)
     ends = np.array([0, len(rows)])
     return Layout((0,), ends, ids.astype(np.int32), there, rows[order], starts, cells)
+
+
+def _types(file: File, parquet: pq.ParquetFile) -> tuple[np.ndarray, list[str]]:
+    """Return the tensor type of each row, as codes and words; they are read where the footer names several."""
+    numbers = Numbering()
+    single = [group.first[0] == group.last[0] for group in file.groups]
+    each = [numbers[group.first[0]] for group in file.groups]
+    out = np.repeat(np.array(each, np.int16), [group.rows for group in file.groups])
+    if mixed := [group.number for group, one in zip(file.groups, single, strict=True) if not one]:
+        codes, words = coded(joined(parquet.read_row_groups(mixed, columns=[TYPE], use_threads=False)[TYPE]))
+        into = np.repeat(~np.array(single), [group.rows for group in file.groups])
+        out[into] = np.array([numbers[word or ""] for word in words], np.int16)[codes]
+    return out, list(numbers)
 
 
 def _wanted(table: pa.Table, phase: str | None, rank: int | None) -> np.ndarray | None:

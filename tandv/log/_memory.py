@@ -1,23 +1,17 @@
 """Give memory back that was needed for a moment only."""
 
 import ctypes
-import gc
 import sys
 
 import pyarrow as pa
 
 
-def give_back(footers: bool = False) -> None:
+def give_back() -> None:
     """Give memory that nothing uses any more back to the system.
 
     Footers are many small objects, and what columns are decoded into is kept by each thread for its next ones: after a
     look at a large log both are tens of megabytes, in a process that stays open for days beside a training.
-
-    Args:
-        footers: whether footers were read, which are in cycles.
     """
-    if footers:
-        gc.collect()
     pa.default_memory_pool().release_unused()
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc

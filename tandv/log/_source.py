@@ -122,7 +122,7 @@ class Source:
         if any(
             isinstance(one, FilePiece) and one.size > _LARGE and one.identity not in before[2] for one in self.pieces
         ):
-            give_back(footers=True)
+            give_back()
         return before != now
 
     def _look(self) -> None:

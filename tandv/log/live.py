@@ -271,6 +271,8 @@ class LiveLog:
             self._check(tt, metric="max_abs")
 
             def above(piece: Piece) -> np.ndarray | None:
+                if piece.exponents is not None and piece.is_finite(tt) and 2.0 ** (piece.exponents[1] + 1) <= limit:
+                    return None  # by its footer: nothing need be read
                 found = piece.columns(tt, ("max_abs",)).get("max_abs")
                 # float64, lest the limit is rounded to float32
                 return None if found is None else piece.layouts[tt].arranged(found > np.float64(limit), False)
