@@ -247,7 +247,7 @@ def test_transitions_are_marked_and_can_be_hidden(opened, tmp_path):
     page.uncheck(".switch input")
     assert marked() == 0
     press(page, "Layout", "Table")
-    assert page.inner_text(".tables table >> nth=1 >> caption") == "faster than before and after"
+    assert page.inner_text(".tables table >> nth=1 >> caption") == "Transitions: faster than before and after"
     page = opened(transitions=())
     assert page.is_disabled(".switch input")
 

@@ -35,7 +35,7 @@ export function transitionTable(metrics, charted) {
   const rows = metrics.flatMap((metric) => linesOf(metric, charted).flatMap((line) => charted.runs[line.run].transitions.filter((one) => one.curve === metric).map((one) => [
     metric, ...(several ? [line.label] : []), whole(one.start), whole(one.step), whole(one.end), short(one.before), short(one.after), short(one.effect, 2), short(one.p, 2)])));
   const heads = ['transition of', ...(several ? ['run'] : []), 'from step', 'middle', 'to step', 'before', 'after', 'in noise σ', 'p'];
-  return rows.length ? tableOf(charted.rule, heads, rows) : h('p', { className: 'meaning' }, charted.rule ? `No transition (${charted.rule}).` : '');
+  return rows.length ? tableOf(charted.rule ? `Transitions: ${charted.rule}` : 'Transitions', heads, rows) : h('p', { className: 'meaning' }, charted.rule ? `No transition (${charted.rule}).` : '');
 }
 
 /** The layout of numbers alone. @param {import('./types').Board} board @returns {import('./types').Layout} */
