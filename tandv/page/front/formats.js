@@ -11,11 +11,16 @@ import { limitText, percent, short, whole } from './numbers.js';
 /** A share, or the least and the most that it can be. @param {Interval} shares */
 export function between([low, high]) {
   if (percent(low) === percent(high)) return percent(low);
-  const brief = (/** @type {number} */ share) => (share >= 1e-5 && share < 0.9995 ? `${short(100 * share, share < 0.1 ? 2 : 3)}%` : percent(share));
-  return `${brief(low).replace(/%$/, '')}–${brief(high)}`;
+  return `${outward(low, Math.floor).replace(/%$/, '')}–${outward(high, Math.ceil)}`;
+}
+/** A share in two digits that are no narrower than it. @param {number} share @param {(v: number) => number} round */
+function outward(share, round) {
+  if (!(share >= 1e-5 && share < 0.9995)) return percent(share);
+  const unit = 10 ** (Math.floor(Math.log10(100 * share)) - 1);
+  return `${short(round(+((100 * share) / unit).toPrecision(9)) * unit, 2)}%`;
 }
 
-const HEADS = ['cast to', 'overflow', 'to zero', 'subnormal'];
+const HEADS = ['to', 'overflow', 'to zero', 'subnormal'];
 const BAD = { overflow: 1e-3, toZero: 1e-2 };  // shares from where on a number is set off
 
 /** @param {Ctx} ctx @returns {import('./types').Part & {table: () => import('./csv.js').Table|null, picture: () => import('./downloads.js').Picture}} */
@@ -41,8 +46,11 @@ export function formatsTable(ctx) {
         const choose = () => ctx.state.set({ format: ctx.state.view.format === name ? 'none' : name });
         const head = h('th', { scope: 'row' }, name);
         head.style.color = formatColour(ctx.look, name);
-        const cell = (/** @type {Interval} */ interval, bad = Infinity) => (interval[1] > bad
-          ? h('td', { className: 'bad' }, between(interval), h('span', { className: 'mark', ariaLabel: 'much' }, ' !')) : h('td', {}, between(interval)));
+        const cell = (/** @type {Interval} */ interval, bad = Infinity) => {
+          const much = interval[1] > bad, [low, high] = interval;
+          return h('td', { className: much ? 'bad' : '', title: low === high ? '' : `between ${percent(low)} and ${percent(high)}: where in its power of two a value lies is not known` },
+            between(interval), much ? h('span', { className: 'mark', ariaLabel: 'much' }, ' !') : null);
+        };
         return h('tr', {
           tabIndex: 0, ariaSelected: String(name === ctx.state.view.format),
           title: `largest ${limitText(format.max)}, smallest normal ${limitText(format.smallest_normal)}, to zero below ${limitText(format.vanishes_at)}; a click shows its limits`,
