@@ -42,5 +42,5 @@ export function player(ctx, busy) {
     slider.disabled = button.disabled = number.disabled = last < 1;
     if (number !== /** @type {Document|ShadowRoot} */ (number.getRootNode()).activeElement || !number.value) number.value = step === null ? '' : String(step);
   }
-  return { el, draw, toggle, stop };
+  return { el, draw, toggle, end: halt };
 }

@@ -5,7 +5,7 @@ import { lookOf } from './colour.js';
 /** The colours that the style uses too: the pictures and the page around them agree. */
 const IN_STYLE = /** @type {const} */ (['paper', 'panel', 'ink', 'muted', 'grid', 'edge', 'bar', 'alarm', 'nan', 'inf']);
 
-/** @param {HTMLElement} root @param {Ctx} ctx @param {() => void} redraw @returns {() => void} put on the theme of the state */
+/** @param {HTMLElement} root @param {Ctx} ctx @param {() => void} redraw `put` puts on the theme of the state */
 export function dressing(root, ctx, redraw) {
   const system = matchMedia('(prefers-color-scheme: dark)');
   const around = () => {
@@ -21,8 +21,9 @@ export function dressing(root, ctx, redraw) {
     for (const name of IN_STYLE) root.style.setProperty(`--${name}`, ctx.look[name]);
   }
   const again = () => { dress(); redraw(); };
+  const watching = new MutationObserver(() => { if (!ctx.state.view.theme && around() !== ctx.look.dark) again(); });
   system.addEventListener('change', again);
-  new MutationObserver(() => { if (!ctx.state.view.theme && around() !== ctx.look.dark) again(); }).observe(document.body, { attributes: true, attributeFilter: ['class', 'data-jp-theme-light'] });
+  watching.observe(document.body, { attributes: true, attributeFilter: ['class', 'data-jp-theme-light'] });
   dress();
-  return dress;
+  return { put: dress, end() { system.removeEventListener('change', again); watching.disconnect(); } };
 }
