@@ -6,11 +6,13 @@ import { clamp } from './geometry.js';
 import { whole } from './numbers.js';
 /** @typedef {import('./types').Ctx} Ctx */
 
-const GRIP = 6, CLICK = 4, TOP = 2;
+const GRIP = 6, CLICK = 4, TOP = 2;  // pixels
+const CURSORS = { from: 'ew-resize', to: 'ew-resize', move: 'grab', new: 'crosshair' };
 
 /** @param {Ctx} ctx */
 export function brush(ctx) {
-  const canvas = h('canvas', {}), el = h('div', { className: 'brush', tabIndex: 0, role: 'slider', ariaLabel: 'part of the steps that is shown; arrows move it, plus and minus zoom' }, canvas);
+  const canvas = h('canvas', {});
+  const el = h('div', { className: 'brush', tabIndex: 0, role: 'slider', ariaLabel: 'part of the steps that is shown; arrows move it, plus and minus zoom' }, canvas);
   const box = { x: LEFT, y: TOP, w: 10, h: 10 };
   let dpr = 1;
   const { state } = ctx;
@@ -78,11 +80,22 @@ export function brush(ctx) {
   }
   /** @type {{px: number, a: number, b: number, kind: 'from'|'to'|'move'|'new'}|null} */ let drag = null;
   const place = (/** @type {PointerEvent} */ e) => e.clientX - el.getBoundingClientRect().left;
-  const kind = (/** @type {number} */ px) => { const { a, b } = ctx.span(); return Math.abs(px - x(a)) <= GRIP ? 'from' : Math.abs(px - x(b)) <= GRIP ? 'to' : px > x(a) && px < x(b) && b - a < total() ? 'move' : 'new'; };
-  el.addEventListener('pointerdown', (e) => { if (e.button !== 0 || !ctx.meta.steps.length) return; const px = place(e); drag = { px, ...ctx.span(), kind: kind(px) }; el.setPointerCapture(e.pointerId); });
+  /** What a press at a pixel takes hold of. @param {number} px */
+  function kind(px) {
+    const { a, b } = ctx.span();
+    if (Math.abs(px - x(a)) <= GRIP) return 'from';
+    if (Math.abs(px - x(b)) <= GRIP) return 'to';
+    return px > x(a) && px < x(b) && b - a < total() ? 'move' : 'new';
+  }
+  el.addEventListener('pointerdown', (e) => {
+    if (e.button !== 0 || !ctx.meta.steps.length) return;
+    const px = place(e);
+    drag = { px, ...ctx.span(), kind: kind(px) };
+    el.setPointerCapture(e.pointerId);
+  });
   el.addEventListener('pointermove', (e) => {
     const px = place(e);
-    if (!drag) { const k = kind(px); el.style.cursor = k === 'from' || k === 'to' ? 'ew-resize' : k === 'move' ? 'grab' : 'crosshair'; return; }
+    if (!drag) { el.style.cursor = CURSORS[kind(px)]; return; }
     if (Math.abs(px - drag.px) < CLICK) return;
     const by = Math.round(((px - drag.px) / box.w) * total()), size = drag.b - drag.a;
     if (drag.kind === 'from') show(Math.min(drag.a + by, drag.b - 1), drag.b);
@@ -90,7 +103,10 @@ export function brush(ctx) {
     else if (drag.kind === 'move') { const a = clamp(drag.a + by, 0, total() - size); show(a, a + size); }
     else show(Math.min(at(px), at(drag.px)), Math.max(at(px), at(drag.px)) + 1);
   });
-  el.addEventListener('pointerup', (e) => { if (drag && Math.abs(place(e) - drag.px) < CLICK) { const i = at(place(e)); state.set({ step: ctx.meta.steps[i], follow: false }); } drag = null; });
+  el.addEventListener('pointerup', (e) => {
+    if (drag && Math.abs(place(e) - drag.px) < CLICK) state.set({ step: ctx.meta.steps[at(place(e))], follow: false });
+    drag = null;
+  });
   el.addEventListener('pointercancel', () => { drag = null; });
   el.addEventListener('dblclick', () => ctx.all());
   el.addEventListener('keydown', (e) => {

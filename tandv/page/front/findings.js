@@ -7,12 +7,13 @@ import { markOf } from './tree.js';
 /** @typedef {import('./types').Ctx} Ctx */
 /** @typedef {import('./findings_groups.js').Group} Group */
 
-const MOST = 400;  // lines
+const MOST = 400, NAMED = 30;  // lines, and names in the title of one
 
 /** @param {Ctx} ctx @param {(() => import('./types').View)|null} base the defaults, where the address holds the state */
 export function findingsList(ctx, base) {
   const list = h('ol', { className: 'list' }), title = h('h2', { className: 'title' }, 'what came first'), count = h('span', { className: 'more' }), note = h('div', { className: 'note', role: 'status' });
-  const el = h('section', { className: 'panel findings', ariaLabel: 'what came first' }, h('div', { className: 'bar' }, title, count, h('kbd', { title: 'next and previous finding' }, 'n'), h('kbd', { title: 'previous finding' }, 'N')), list, note);
+  const keys = [h('kbd', { title: 'next finding' }, 'n'), h('kbd', { title: 'previous finding' }, 'N')];
+  const el = h('section', { className: 'panel findings', ariaLabel: 'what came first' }, h('div', { className: 'bar' }, title, count, ...keys), list, note);
   /** @type {Group[]} */ let groups = [];
   let drawn = '', seen = /** @type {import('./types').Firsts|null|undefined} */ (undefined);
   let on = -2, known = false;  // whether all was found once: then a run that goes on is looked at again and again
@@ -28,8 +29,12 @@ export function findingsList(ctx, base) {
   /** @param {Group} g */
   function line(g) {
     const counted = g.count > 0 && g.of > 0 ? ` · ${whole(g.count)} of ${whole(g.of)} (${percent(g.count / g.of)})` : '', where = `${g.layer} · ${g.tt}${counted}`;
+    const others = `and ${g.more.slice(0, NAMED).join(', ')}${g.more.length > NAMED ? ', …' : ''}`;
     const follow = (/** @type {MouseEvent} */ e) => { if (e.ctrlKey || e.metaKey || e.shiftKey) return; e.preventDefault(); go(g); };
-    const words = [markOf(g.kind), h('b', {}, `step ${whole(g.step)}`), ` ${WORDS[g.kind]()}`, g.more.length ? h('span', { className: 'and', title: `and ${g.more.slice(0, 30).join(', ')}${g.more.length > 30 ? ', …' : ''}` }, ` +${whole(g.more.length)}`) : null, h('span', { className: 'where', title: where }, where)];
+    const words = [
+      markOf(g.kind), h('b', {}, `step ${whole(g.step)}`), ` ${WORDS[g.kind]()}`,
+      g.more.length ? h('span', { className: 'and', title: others }, ` +${whole(g.more.length)}`) : null, h('span', { className: 'where', title: where }, where),
+    ];
     if (!base) return h('li', {}, h('button', { type: 'button', onclick: follow }, ...words));
     const link = h('a', { onclick: follow }, ...words), aim = () => { link.href = toAddress({ ...ctx.state.view, ...place(g) }, base()); };
     for (const event of ['pointerenter', 'focus']) link.addEventListener(event, aim);  // what else is shown may have changed
@@ -55,10 +60,14 @@ export function findingsList(ctx, base) {
     known = !!firsts && (known || firsts.ready);
     groups = grouped((firsts?.found ?? []).filter((f) => f.kind in WORDS));
     count.textContent = groups.length ? `· ${whole(groups.length)}` : '';
-    if (groups.length) list.replaceChildren(...groups.slice(0, MOST).map(line));
-    else list.replaceChildren(h('li', { className: 'none' }, known ? `no NaN, no infinity, nothing dead${ctx.state.view.format in ctx.meta.formats ? `, nothing that overflows ${ctx.state.view.format}` : ''}` : 'being looked for …'));
-    const left = groups.length > MOST ? `the first ${whole(MOST)} lines of ${whole(groups.length)}` : '', cut = firsts && firsts.total > firsts.found.length ? `${whole(firsts.found.length)} of ${whole(firsts.total)} findings` : '';
-    note.textContent = [left, cut, firsts && !firsts.ready && !known && groups.length ? 'still being looked for …' : ''].filter(Boolean).join(' · ');
+    const overflow = ctx.state.view.format in ctx.meta.formats ? `, nothing that overflows ${ctx.state.view.format}` : '';
+    const none = !ctx.meta.steps.length ? 'nothing has been logged yet' : known ? `no NaN, no infinity, nothing dead${overflow}` : 'being looked for …';
+    list.replaceChildren(...(groups.length ? groups.slice(0, MOST).map(line) : [h('li', { className: 'none' }, none)]));
+    note.textContent = [
+      groups.length > MOST ? `the first ${whole(MOST)} lines of ${whole(groups.length)}` : '',
+      firsts && firsts.total > firsts.found.length ? `${whole(firsts.found.length)} of ${whole(firsts.total)} findings` : '',
+      firsts && !known && groups.length ? 'still being looked for …' : '',
+    ].filter(Boolean).join(' · ');
   }
   return {
     el, draw,

@@ -74,7 +74,10 @@ export function stepAxis(g, b, steps, a, z, look) {
   }
 }
 
-/** A key of colours in the right gutter, with arrows where values were clipped. @param {Pen} g @param {Box} b @param {Uint32Array} table @param {{at: number, text: string}[]} ticks @param {Look} look @param {boolean} below @param {boolean} above */
+/**
+ * A key of colours in the right gutter, with arrows where values were clipped.
+ * @param {Pen} g @param {Box} b @param {Uint32Array} table @param {{at: number, text: string}[]} ticks @param {Look} look @param {boolean} below @param {boolean} above
+ */
 export function colourKey(g, b, table, ticks, look, below, above) {
   const x = b.x + b.w + 8, w = 9, y = b.y + 7, height = b.h - 14;
   raster(g, { x, y, w, h: height }, 1, (px, columns, rows) => { for (let i = 0; i < rows; i++) px.fill(table[Math.round(255 * (1 - i / rows))], i * columns, (i + 1) * columns); });
@@ -88,19 +91,35 @@ export function colourKey(g, b, table, ticks, look, below, above) {
   for (const t of ticks) { const ty = y + height * (1 - t.at); if (Math.abs(last - ty) > 13) { g.fillText(t.text, x + w + 4, ty); last = ty; } }
 }
 
-/** Lines of the cursor: solid where it stands, dashed under the mouse, dotted where it is pinned. @param {Pen} g @param {Box} b @param {import('./types').CursorLines} at @param {Look} look @param {Box|null} [free] what solid lines leave free, since they would hide it */
+/**
+ * Lines of the cursor: solid where it stands, dashed under the mouse, dotted where it is pinned.
+ * @param {Pen} g @param {Box} b @param {import('./types').CursorLines} at @param {Look} look @param {Box|null} [free] what solid lines leave free, since they would hide it
+ */
 export function cursorLines(g, b, at, look, free = null) {
-  const line = (/** @type {number} */ x1, /** @type {number} */ y1, /** @type {number} */ x2, /** @type {number} */ y2, /** @type {string} */ colour, /** @type {number[]} */ dash, /** @type {boolean} */ halo) => {
-    const stroke = (/** @type {string} */ style, /** @type {number} */ width) => { g.strokeStyle = style; g.lineWidth = width; g.beginPath(); g.moveTo(x1, y1); g.lineTo(x2, y2); g.stroke(); };
-    if (halo) { g.setLineDash([]); stroke(faded(look.halo, 0.7), 3); }
-    g.setLineDash(dash); stroke(colour, halo ? 1.4 : 1); g.setLineDash([]);
+  /** @param {number} x1 @param {number} y1 @param {number} x2 @param {number} y2 @param {string} colour @param {number[]} dash @param {boolean} halo */
+  const line = (x1, y1, x2, y2, colour, dash, halo) => {
+    for (const [style, width, gaps] of /** @type {[string, number, number[]][]} */ ([...(halo ? [[faded(look.halo, 0.7), 3, []]] : []), [colour, halo ? 1.4 : 1, dash]])) {
+      g.setLineDash(gaps); g.strokeStyle = style; g.lineWidth = width;
+      g.beginPath(); g.moveTo(x1, y1); g.lineTo(x2, y2); g.stroke();
+    }
+    g.setLineDash([]);
   };
-  const around = (/** @type {number} */ from, /** @type {number} */ to, /** @type {number[]|null} */ gap, /** @type {(from: number, to: number) => void} */ part) => {
+  /** @param {number} from @param {number} to @param {[number, number]|null} gap @param {(from: number, to: number) => void} part */
+  const around = (from, to, gap, part) => {
     if (!gap) part(from, to);
     else { if (gap[0] > from) part(from, gap[0]); if (gap[1] < to) part(gap[1], to); }
   };
-  const upright = (/** @type {number|null} */ x, /** @type {string} */ colour, /** @type {number[]} */ dash, /** @type {boolean} */ halo) => { if (x !== null && x >= b.x - 0.5 && x <= b.x + b.w + 0.5) around(b.y, b.y + b.h, halo && free && x >= free.x && x <= free.x + free.w ? [free.y, free.y + free.h] : null, (from, to) => line(x, from, x, to, colour, dash, halo)); };
-  const level = (/** @type {number|null} */ y, /** @type {string} */ colour, /** @type {number[]} */ dash) => { if (y !== null && y >= b.y - 0.5 && y <= b.y + b.h + 0.5) around(b.x, b.x + b.w, !dash.length && free && y >= free.y && y <= free.y + free.h ? [free.x, free.x + free.w] : null, (from, to) => line(from, y, to, y, colour, dash, false)); };
+  const within = (/** @type {number} */ v, /** @type {number} */ from, /** @type {number} */ size) => v >= from && v <= from + size;
+  /** @param {number|null} x @param {string} colour @param {number[]} dash @param {boolean} halo */
+  const upright = (x, colour, dash, halo) => {
+    if (x === null || !within(x, b.x - 0.5, b.w + 1)) return;
+    around(b.y, b.y + b.h, halo && free && within(x, free.x, free.w) ? [free.y, free.y + free.h] : null, (from, to) => line(x, from, x, to, colour, dash, halo));
+  };
+  /** @param {number|null} y @param {string} colour @param {number[]} dash */
+  const level = (y, colour, dash) => {
+    if (y === null || !within(y, b.y - 0.5, b.h + 1)) return;
+    around(b.x, b.x + b.w, !dash.length && free && within(y, free.y, free.h) ? [free.x, free.x + free.w] : null, (from, to) => line(from, y, to, y, colour, dash, false));
+  };
   upright(at.pinX, look.series[2], [2, 3], true);
   upright(at.x, look.cursor, [], true);
   level(at.y, look.alarm, []);

@@ -3,20 +3,32 @@ import { h } from './dom.js';
 /** @typedef {import('./types').Ctx} Ctx */
 
 const KEYS = [
-  ['← →', 'step; with shift ten'], ['↑ ↓', 'layer; with shift ten'], ['Home End', 'first, last step'], ['n N', 'next, previous finding'], ['/', 'search layers, by text or regular expression; on the charts, metrics'],
-  ['space', 'play the steps'], ['p', 'pin this step, or let it go'], ['+ − 0', 'zoom in, out, all'], ['f', 'follow the newest step'], ['c', 'value, or change since the first steps'],
-  ['m M', 'next, previous statistic'], ['t T', 'next, previous tensor type'], ['v', 'layers, or charts of the curves'], ['d', 'light or dark'], ['?', 'this list'], ['Esc', 'close; leave the search'],
+  ['← →', 'step; with shift ten'], ['↑ ↓', 'layer; with shift ten'], ['Home End', 'first, last step'], ['n N', 'next, previous finding'],
+  ['/', 'search layers, by text or regular expression; on the charts, metrics'], ['space', 'play the steps'], ['p', 'pin this step, or let it go'], ['+ − 0', 'zoom in, out, all'],
+  ['f', 'follow the newest step'], ['c', 'value, or change since the first steps'], ['m M', 'next, previous statistic'], ['t T', 'next, previous tensor type'],
+  ['v', 'layers, or charts of the curves'], ['d', 'light or dark'], ['?', 'this list'], ['Esc', 'close; leave the search'],
+];
+const WORDS_OF_HELP = [
+  'A click sets step and layer. Drag over a panel to zoom, over layers as well as steps; ctrl or shift with the wheel zooms, a double click shows all. '
+    + 'The strip below the curves moves the part that is shown.',
+  'The address of the page holds all of this: send it, and others see the same.',
 ];
 const FAR = 10, EVERYWHERE = ['v', 'd', '?'];
 
-/** @param {Ctx} ctx @param {HTMLElement} root @param {{next: (by: number) => void, search: () => void, play: () => void, charts: Record<string, (e: KeyboardEvent) => void>, alone: boolean}} page `charts`: keys of the charts; `alone`: whether the page has the window to itself; in a notebook only keys inside it are its own */
+/**
+ * @param {Ctx} ctx @param {HTMLElement} root
+ * @param {{next: (by: number) => void, search: () => void, play: () => void, charts: Record<string, (e: KeyboardEvent) => void>, alone: boolean}} page
+ *   `charts`: keys of the charts; `alone`: whether the page has the window to itself; in a notebook only keys inside it are its own
+ */
 export function keyboard(ctx, root, page) {
   const close = h('button', { type: 'button', onclick: () => help.close() }, 'Close');
-  const help = h('dialog', { className: 'help', ariaLabel: 'keys' }, h('h2', {}, 'Keys'), h('dl', {}, ...KEYS.flatMap(([k, words]) => [h('dt', {}, ...k.split(' ').map((one) => h('kbd', {}, one))), h('dd', {}, words)])),
-    h('p', {}, 'A click sets step and layer. Drag over a panel to zoom, over layers as well as steps; ctrl or shift with the wheel zooms, a double click shows all. The strip below the curves moves the part that is shown.'), h('p', {}, 'The address of the page holds all of this: send it, and others see the same.'), close);
+  const list = KEYS.flatMap(([keys, words]) => [h('dt', {}, ...keys.split(' ').map((one) => h('kbd', {}, one))), h('dd', {}, words)]);
+  const help = h('dialog', { className: 'help', ariaLabel: 'keys' }, h('h2', {}, 'Keys'), h('dl', {}, ...list), ...WORDS_OF_HELP.map((words) => h('p', {}, words)), close);
   const { state } = ctx;
-  const turn = (/** @type {'metric'|'tt'} */ key, /** @type {string[]} */ all, /** @type {number} */ by) => { if (all.length) state.set({ [key]: all[(all.indexOf(state.view[key]) + by + all.length) % all.length] }); };
-  const metrics = (/** @type {number} */ by) => () => turn('metric', ctx.meta.metrics, by), types = (/** @type {number} */ by) => () => turn('tt', Object.keys(ctx.meta.types), by);
+  /** @param {'metric'|'tt'} key @param {string[]} all @param {number} by */
+  const turn = (key, all, by) => { if (all.length) state.set({ [key]: all[(all.indexOf(state.view[key]) + by + all.length) % all.length] }); };
+  const metrics = (/** @type {number} */ by) => () => turn('metric', ctx.meta.metrics, by);
+  const types = (/** @type {number} */ by) => () => turn('tt', Object.keys(ctx.meta.types), by);
   const zoom = (/** @type {number} */ factor) => () => ctx.zoom(factor);
   /** @type {Record<string, (e: KeyboardEvent) => void>} */
   const does = {
@@ -33,7 +45,10 @@ export function keyboard(ctx, root, page) {
   if (!root.hasAttribute('tabindex')) root.tabIndex = -1;  // a click gives it the keys
   // What was chosen by the mouse leaves the keys to the page: space plays, and does not press a button again.
   const yours = () => root.focus({ preventScroll: true });
-  root.addEventListener('mousedown', (e) => { const on = /** @type {HTMLElement} */ (e.target); if (on.closest('button')) { e.preventDefault(); yours(); } else if (on.tagName === 'SELECT') on.dataset.mouse = 'yes'; });
+  root.addEventListener('mousedown', (e) => {
+    const on = /** @type {HTMLElement} */ (e.target);
+    if (on.closest('button')) { e.preventDefault(); yours(); } else if (on.tagName === 'SELECT') on.dataset.mouse = 'yes';
+  });
   root.addEventListener('change', (e) => { const on = /** @type {HTMLElement} */ (e.target); if (on.dataset.mouse) { delete on.dataset.mouse; yours(); } });
   const scope = page.alone ? document : root;
   const press = (/** @type {Event} */ event) => {

@@ -1,10 +1,15 @@
 // A run that goes on: ask every second whether it is newer, unless the source tells, and say when nobody answers.
 import { partOf } from './fetching.js';
 /** @typedef {import('./types').Ctx} Ctx */
+/** @typedef {import('./types').Meta} Meta */
 
 const RUNNING = 1000, AT_REST = 5000, LOST = 3000, UNREADY = 400;  // milliseconds between two questions
 
-/** @param {Ctx} ctx @param {{newer: (meta: import('./types').Meta, other: import('./types').Meta|null) => Promise<unknown>, again: () => Promise<unknown>, lost: (sentence: string) => void, back: () => void, unready: () => boolean}} page `unready`: whether something is still being found out, which `again` asks for */
+/**
+ * @param {Ctx} ctx
+ * @param {{newer: (meta: Meta, other: Meta|null) => Promise<unknown>, again: () => Promise<unknown>, lost: (sentence: string) => void, back: () => void, unready: () => boolean}} page
+ *   `unready`: whether something is still being found out, which `again` asks for
+ */
 export function live(ctx, page) {
   let waiting = false, gone = false, next = 0, otherVersion = '';
   const { state, source } = ctx;

@@ -13,9 +13,14 @@ export function player(ctx, busy) {
   let timer = 0;
   const button = h('button', { type: 'button', className: 'play', onclick: () => toggle() });
   const slider = h('input', { type: 'range', min: '0', step: '1', ariaLabel: 'step', oninput: () => go(Number(slider.value)) });
-  const number = h('input', { type: 'number', ariaLabel: 'go to step', title: 'go to step', onchange: () => { const step = number.value.trim() === '' ? NaN : Number(number.value); if (Number.isFinite(step)) go(nearest(ctx.meta.steps, step)); draw(); } });
+  const number = h('input', { type: 'number', ariaLabel: 'go to step', title: 'go to step', onchange: () => typed() });
   const el = h('div', { className: 'player', role: 'group', ariaLabel: 'steps' }, button, slider, number);
   const go = (/** @type {number} */ i) => { halt(); state.set({ step: ctx.meta.steps[i], follow: false, ...ctx.around(i) }); };
+  function typed() {
+    const step = number.value.trim() === '' ? NaN : Number(number.value);
+    if (Number.isFinite(step)) go(nearest(ctx.meta.steps, step));
+    draw();
+  }
   function halt() { clearInterval(timer); timer = 0; }
   function stop() { halt(); draw(); }
   function toggle() {

@@ -32,10 +32,13 @@ export function layerTree(ctx) {
   /** @param {number} i */
   function element(i) {
     const row = rows[i], on = row.name === ctx.state.view.layer;
+    const twist = h('span', { className: 'twist', ariaHidden: 'true' }, row.group ? (row.open ? '▾' : '▸') : '');
+    if (row.group) twist.addEventListener('click', (e) => { e.stopPropagation(); toggle(row.name); });
     const out = h('div', {
-      className: `row${row.layer ? '' : ' group'}${on ? ' on' : ''}${row.name === active ? ' active' : ''}`, role: 'treeitem', id: `${prefix}${i}`, title: row.name, ariaLevel: String(row.depth + 1), ariaPosInSet: String(row.place), ariaSetSize: String(row.of), ariaSelected: String(on),
+      className: `row${row.layer ? '' : ' group'}${on ? ' on' : ''}${row.name === active ? ' active' : ''}`, id: `${prefix}${i}`, title: row.name,
+      role: 'treeitem', ariaLevel: String(row.depth + 1), ariaPosInSet: String(row.place), ariaSetSize: String(row.of), ariaSelected: String(on),
       onclick: () => { active = row.name; if (row.layer) ctx.state.set({ layer: row.name }); else toggle(row.name); },
-    }, h('span', { className: 'twist', ariaHidden: 'true', onclick: (/** @type {Event} */ e) => { if (row.group) { e.stopPropagation(); toggle(row.name); } } }, row.group ? (row.open ? '▾' : '▸') : ''), h('span', { className: 'label' }, row.label));
+    }, twist, h('span', { className: 'label' }, row.label));
     if (row.group) out.ariaExpanded = String(row.open);
     out.style.paddingLeft = `${4 + row.depth * INDENT}px`;
     const own = row.layer && badges && Object.hasOwn(badges, row.name) ? [...new Set(badges[row.name])] : [], group = row.group ? groups.get(row.name) : undefined;
@@ -84,6 +87,11 @@ export function layerTree(ctx) {
     if (rows[i].layer) ctx.state.set({ layer: active });
     list.show(rows.length); list.reveal(i); point();
   }
+  /** To the group that a row lies in. @param {string} name */
+  function outwards(name) {
+    active = groupsAbove(name).pop() ?? active;
+    list.show(rows.length); list.reveal(rows.findIndex((r) => r.name === active)); point();
+  }
   list.el.addEventListener('keydown', (e) => {
     if (e.ctrlKey || e.metaKey || e.altKey) return;
     const row = rows.find((r) => r.name === active);
@@ -91,7 +99,7 @@ export function layerTree(ctx) {
     const does = {
       ArrowDown: () => step(e.shiftKey ? 10 : 1), ArrowUp: () => step(e.shiftKey ? -10 : -1), Home: () => step(-Infinity), End: () => step(Infinity),
       ArrowRight: () => { if (row?.group && !row.open) toggle(row.name); else if (row?.group) step(1); },
-      ArrowLeft: () => { if (row?.open) toggle(row.name); else if (row && row.depth) { active = groupsAbove(row.name).pop() ?? active; list.reveal(rows.findIndex((r) => r.name === active)); list.show(rows.length); point(); } },
+      ArrowLeft: () => { if (row?.open) toggle(row.name); else if (row?.depth) outwards(row.name); },
       Enter: () => { if (row?.group && !row.layer) toggle(row.name); },
     };
     if (!does[e.key]) return;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { alignedRows, fetching } from '../../../tandv/page/front/fetching.js';
+import { fetching } from '../../../tandv/page/front/fetching.js';
 import { START, createState } from '../../../tandv/page/front/state.js';
 
 /** A page whose questions are answered when the test says so. @param {Partial<import('../../../tandv/page/front/types').View>} view */
@@ -87,10 +87,4 @@ test('two runs are divided by asking one against the other, side by side by aski
   assert.deepEqual(of(p, 'heat').map((a) => [a.run, a.question.against]), [[0, 1]]);
   p.state.set({ compare: 'side' });
   assert.deepEqual(of(p, 'heat').slice(1).map((a) => [a.run, a.question.against]), [[0, null], [1, null]]);
-});
-test('rows of another run stand at the layers of this one', () => {
-  const heat = { rows: 2, cols: 2, pooled: 1, parted: null, base: null, values: Float32Array.of(1, 2, 3, 4), flags: Uint8Array.of(0, 1, 0, 0), starts: new Float64Array(3) };
-  const rows = alignedRows(heat, ['a', 'b'], ['b', 'new', 'a']);
-  assert.deepEqual([...rows.values], [3, 4, NaN, NaN, 1, 2]);
-  assert.deepEqual([...rows.flags], [0, 0, 8, 8, 0, 1]);
 });
