@@ -6,7 +6,7 @@ import numpy as np
 
 from tandv.analysis.findings.finding import EVERY, Finding
 from tandv.analysis.findings.matrices import Matrices
-from tandv.analysis.findings.stretches import log2
+from tandv.analysis.findings.stretches import log2, typical
 from tandv.analysis.findings.wording import begun, others, tensor
 from tandv.tensor_types import ACTIVATION, GRADIENT, WEIGHT
 
@@ -119,7 +119,7 @@ def depth(m: Matrices) -> list[Finding]:
         known = np.isfinite(first).any(1)
         if known.sum() < _LAYERS:
             continue
-        size = np.nanmedian(first[known], 1).astype(np.float64)
+        size = typical(first[known], 1).astype(np.float64)
         at = np.arange(len(size))
         slope = float(np.polyfit(at, size, 1)[0])
         bits = slope * (len(size) - 1)

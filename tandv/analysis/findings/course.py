@@ -5,7 +5,7 @@ import numpy as np
 from tandv.analysis.findings.finding import EVERY, Finding
 from tandv.analysis.findings.matrices import Matrices
 from tandv.analysis.findings.order import module_of
-from tandv.analysis.findings.stretches import BACK, begins, leaps, log2
+from tandv.analysis.findings.stretches import BACK, begins, leaps, log2, typical
 from tandv.analysis.findings.training import update_ratio
 from tandv.analysis.findings.wording import begun, others, percent, power, tensor
 from tandv.tensor_types import ACTIVATION, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
@@ -47,16 +47,16 @@ def updates_too_large(m: Matrices) -> list[Finding]:
     if not options:
         return []
     at, how = min(options)
-    step, typical = int(m.steps[at]), float(np.nanmedian(ratio[:, at]))
+    step, size = int(m.steps[at]), float(typical(ratio[:, at : at + 1], 0)[0])
     which = jumped if how == "jump" else ratio > _LARGE_UPDATE
     before = "It was so from the first recorded step on."
     if at:
-        before = f"In the recorded step before it was {float(np.nanmedian(ratio[:, at - 1])):.2g}."
+        before = f"In the recorded step before it was {float(typical(ratio[:, at - 1 : at], 0)[0]):.2g}."
     return [
         Finding(
             "updates_too_large", "warning", WEIGHT_UPDATE if m.has(WEIGHT_UPDATE) else WEIGHT_GRADIENT, EVERY, step,
-            {"update_to_weight": typical, "layers": int(which[:, at].sum())},
-            f"The typical update is {typical:.2g} of its weight at step {step:,}: the weights are replaced rather than "
+            {"update_to_weight": size, "layers": int(which[:, at].sum())},
+            f"The typical update is {size:.2g} of its weight at step {step:,}: the weights are replaced rather than "
             "trained.",
             before,
             "Lower the learning rate, to where the typical update is about 0.001 to 0.01 of the weight, or warm it up.",
@@ -127,7 +127,7 @@ def weights_shrink(m: Matrices) -> list[Finding]:
     known = size[np.isfinite(size[:, 0])]
     if not len(known):
         return []
-    change = np.nanmedian(known - known[:, :1], axis=0)
+    change = typical(known - known[:, :1], 0)
     low = np.flatnonzero(change < _SHRUNK)
     if not len(low):
         return []
@@ -164,8 +164,8 @@ def outlier_feature(m: Matrices) -> list[Finding]:
     tails = log2(m(ACTIVATION, "rm8")[rows]) - log2(m(ACTIVATION, "rm2")[rows])
     largest = log2(m(ACTIVATION, "max_abs")[rows])
     with np.errstate(all="ignore"):
-        tails -= _median_of(tails[:, :_EARLY])[:, None]
-        largest -= _median_of(largest[:, :_EARLY])[:, None]
+        tails -= typical(tails[:, :_EARLY], 1)[:, None]
+        largest -= typical(largest[:, :_EARLY], 1)[:, None]
         starts = begins(tails > _OUTLIER, _OUTLIER_STEPS)
     for row, at in enumerate(starts.tolist()):
         if at < 0 or not np.nanmax(largest[row, at:], initial=-np.inf) > _OUTLIER_SIZE:
@@ -188,13 +188,6 @@ def outlier_feature(m: Matrices) -> list[Finding]:
     return []
 
 
-def _median_of(values: np.ndarray) -> np.ndarray:
-    out = np.full(len(values), np.nan)
-    some = np.isfinite(values).any(1)
-    out[some] = np.nanmedian(values[some], axis=1)
-    return out
-
-
 def spike(m: Matrices) -> list[Finding]:
     """Report a step that stands out from the run's own: gradients of most layers, or the outputs of one.
 
@@ -208,10 +201,7 @@ def spike(m: Matrices) -> list[Finding]:
     gradients = m.rows(WEIGHT_GRADIENT, m.matrices())
     if len(gradients) and m.has(WEIGHT_GRADIENT, "rm2"):
         sizes = log2(m(WEIGHT_GRADIENT, "rm2")[gradients])
-        typical = np.full((1, sizes.shape[1]), np.nan, np.float32)
-        some = np.isfinite(sizes).any(0)
-        typical[0, some] = np.nanmedian(sizes[:, some], axis=0)
-        above, _ = leaps(typical, _SPIKE_BITS, _SPREADS)
+        above, _ = leaps(typical(sizes, 0)[None], _SPIKE_BITS, _SPREADS)
         found += [(int(at), 1, WEIGHT_GRADIENT, EVERY, float(above[0, at])) for at in np.flatnonzero(above[0])[:1]]
     if m.has(ACTIVATION, "rm2"):
         names = m.in_order(ACTIVATION)
@@ -288,12 +278,11 @@ def in_time(m: Matrices) -> list[Finding]:
     if not len(gradients) or len(m.steps) < 2 * BACK:
         return []
     sizes = log2(m(WEIGHT_GRADIENT, "rm2")[gradients])
-    typical = np.full(sizes.shape[1], np.nan)
-    some = np.isfinite(sizes).any(0)
-    typical[some] = np.nanmedian(sizes[:, some], axis=0)
-    if not np.isfinite(typical[:BACK]).any():
+    usual = typical(sizes, 0)
+    if not np.isfinite(usual[:BACK]).any():
         return []
-    change = typical - np.nanmedian(typical[:BACK])
+    start = float(typical(usual[None, :BACK], 1)[0])
+    change = usual - start
     up = int(begins((change > _EXPLODED)[None], 5)[0])
     loss = m.loss
     down = -1
@@ -314,7 +303,7 @@ def in_time(m: Matrices) -> list[Finding]:
             "exploding_in_time" if grows else "vanishing_in_time", "warning", WEIGHT_GRADIENT, EVERY, step,
             {"bits": bits, "until": int(m.steps[at])},
             f"The gradients of the typical weight {verb} by 2^{bits:.1f} from step {step:,} to {int(m.steps[at]):,}.",
-            f"They were {power(float(2.0 ** np.nanmedian(typical[:BACK])))} in the first {BACK} recorded steps.",
+            f"They were {power(2.0**start)} in the first {BACK} recorded steps.",
             "Clip gradients and lower the learning rate." if grows else
             "Look for what cuts the signal (saturated or dead layers), and whether the loss still depends on the "
             "model.",

@@ -7,7 +7,7 @@ import numpy as np
 from tandv.analysis.findings.matrices import Matrices
 from tandv.analysis.findings.order import Place
 from tandv.analysis.findings.spikes import loss_spikes
-from tandv.analysis.findings.stretches import log2
+from tandv.analysis.findings.stretches import log2, typical
 from tandv.analysis.findings.wording import begun, tensor
 from tandv.log.door import AnyLog
 from tandv.messages import near_steps
@@ -172,10 +172,9 @@ def _scores(m: Matrices, kind: str, first: int, start: int, end: int) -> np.ndar
         if not m.has(kind, statistic):
             continue
         off = _off_course(log2(m(kind, statistic)[:, first - _COURSE : end].astype(np.float64)))
-        known = np.isfinite(off)
-        quiet = np.sort(np.where(known, off, np.nan)[:, : start - first], axis=1)
-        middle = _middle(quiet)
-        spread = np.maximum(1.4826 * _middle(np.sort(np.abs(quiet - middle[:, None]), axis=1)), _SPREAD)
+        quiet = off[:, : start - first]
+        middle = typical(quiet, 1)
+        spread = np.maximum(1.4826 * typical(np.abs(quiet - middle[:, None]), 1), _SPREAD)
         with np.errstate(invalid="ignore"):
             out = np.fmax(out, np.abs(off - middle[:, None]) / spread[:, None])
     bad = m(kind, "bad")[:, first:end] > 0
@@ -194,11 +193,3 @@ def _off_course(values: np.ndarray) -> np.ndarray:
     newer = np.median(windows[..., half:], axis=-1)
     rise = np.clip((newer - older) / half * (half / 2 + 0.5), -0.5, 0.5)
     return values[:, _COURSE:] - (newer + rise)
-
-
-def _middle(ascending: np.ndarray) -> np.ndarray:
-    """Return the median of the values of each row that are known, which stand first; NaN without any."""
-    known = np.isfinite(ascending).sum(1)
-    rows = np.arange(len(ascending))
-    low, high = np.maximum((known - 1) // 2, 0), np.minimum(known // 2, ascending.shape[1] - 1)
-    return (ascending[rows, low] + ascending[rows, high]) / 2

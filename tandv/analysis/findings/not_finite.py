@@ -119,7 +119,8 @@ def _value(m: Matrices, one: Tensor, statistic: str, at: int) -> float:
 
 def _first(m: Matrices, step: _Step) -> Finding:
     kind, layer = first = _source(m, step)
-    nans, infs, numel = (_value(m, first, name, step.at) for name in ("nans", "infs", "numel"))
+    counts = (np.nan_to_num(_value(m, first, name, step.at)) for name in ("nans", "infs", "numel"))
+    nans, infs, numel = map(float, counts)
     dtype = m.dtypes.get(first, "")
     steps = range(max(0, step.at - _STEPS), step.at + 1)
     largest = [_value(m, first, "max_abs", at) for at in steps]
@@ -128,7 +129,8 @@ def _first(m: Matrices, step: _Step) -> Finding:
     number = int(m.steps[step.at])
     of = f"{m.types.get(first) or 'module'}, {dtype}" if dtype else m.types.get(first) or "module"
     which = " and ".join([f"{nans:,.0f} NaN"] * (nans > 0) + [f"{infs:,.0f} infinities"] * (infs > 0))
-    what = f"{begun(tensor(kind, layer))} ({of}) has {which} among {numel:,.0f} values first at step {number:,}."
+    among = f" among {numel:,.0f} values" if numel else ""
+    what = f"{begun(tensor(kind, layer))} ({of}) has {which}{among} first at step {number:,}."
     known = [value for value in largest[:-1] if np.isfinite(value)]
     before = (
         f"Its largest magnitude was {course(known)} in the {len(known)} recorded steps before"

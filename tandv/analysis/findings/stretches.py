@@ -22,6 +22,21 @@ def log2(values: np.ndarray) -> np.ndarray:
     return out
 
 
+def typical(values: np.ndarray, axis: int) -> np.ndarray:
+    """Return the median of the finite values along an axis; NaN where there is none.
+
+    >>> typical(np.array([[1.0, np.nan, np.inf], [np.nan, np.nan, 2.0]]), 1).tolist()
+    [1.0, 2.0]
+
+    Args:
+        values: any numbers, of two axes.
+        axis: the axis that the result lacks.
+    """
+    known = np.where(np.isfinite(values), values, np.nan)
+    rows = np.sort(known if axis else known.T, axis=1)  # NaN last
+    return _median(rows, np.isfinite(rows).sum(1))
+
+
 def begins(mask: np.ndarray, least: int) -> np.ndarray:
     """Return where each row first holds at `least` steps in a row, -1 where it never does, [rows].
 
@@ -78,6 +93,8 @@ def history(values: np.ndarray, row: np.ndarray, column: np.ndarray) -> tuple[np
 
 def _median(ascending: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Return the median of each row's first `known` values; NaN where there is none."""
+    if not ascending.shape[1]:
+        return np.full(len(ascending), np.nan)
     rows = np.arange(len(ascending))
     low, high = np.maximum((known - 1) // 2, 0), np.minimum(known // 2, ascending.shape[1] - 1)
     return (ascending[rows, low] + ascending[rows, high]) / 2

@@ -6,7 +6,7 @@ from tandv.analysis.findings.finding import EVERY, Finding
 from tandv.analysis.findings.laws import LASTING
 from tandv.analysis.findings.matrices import Matrices
 from tandv.analysis.findings.order import module_of
-from tandv.analysis.findings.stretches import begins
+from tandv.analysis.findings.stretches import begins, typical
 from tandv.analysis.findings.wording import begun, others, percent, tensor
 from tandv.formats import is_format, number_format
 from tandv.tensor_types import ACTIVATION, GRADIENT, OPTIMISER_STATE, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
@@ -44,14 +44,14 @@ def not_trained(m: Matrices) -> list[Finding]:
     largest = {
         name: float(np.nanmax(row, initial=0)) for name, row in zip(m.layers(WEIGHT_GRADIENT), size, strict=True)
     }
-    typical = float(np.median([value for value in largest.values() if value > 0] or [0.0]))
+    usual = float(np.median([value for value in largest.values() if value > 0] or [0.0]))
     for row in np.flatnonzero(same):
         name = m.layers(WEIGHT)[row]
         if name not in largest:
             how["none"].append(name)
         elif largest[name] == 0:
             how["zero"].append(name)
-        elif largest[name] > _SMALL_GRADIENT * typical and not _rounds_away(m, name):
+        elif largest[name] > _SMALL_GRADIENT * usual and not _rounds_away(m, name):
             how["flows"].append(name)
     out = []
     if how["flows"]:
@@ -189,15 +189,15 @@ def epsilon_regime(m: Matrices) -> list[Finding]:
     if m.has(WEIGHT_GRADIENT, "epsilon_regime"):
         empty = 1 - m(kind, "nonzero")[m.rows(kind, held)]  # these never had a gradient: dead units, not epsilon
         ruled = m(WEIGHT_GRADIENT, "epsilon_regime")[m.rows(WEIGHT_GRADIENT, held)]
-        share = _median((ruled - empty) / np.maximum(1 - empty, 0.05))
+        share = typical((ruled - empty) / np.maximum(1 - empty, 0.05), 0)
     else:
         mean = m(kind, "mean")[m.rows(kind, held)]
-        share = _median(np.where(np.isnan(mean), np.nan, (mean < _EPSILON**2) & (mean > 0)))
+        share = typical(np.where(np.isnan(mean), np.nan, (mean < _EPSILON**2) & (mean > 0)), 0)
     at = int(begins((share > _RULED)[None], LASTING)[0])
     if at < 0:
         return []
     step, ruled = int(m.steps[at]), float(share[at])
-    size = float(np.nanmedian(m(kind, "mean")[m.rows(kind, held), at]))
+    size = float(typical(m(kind, "mean")[m.rows(kind, held), at : at + 1], 0)[0])
     return [
         Finding(
             "epsilon_regime", "warning", kind, EVERY, step, {"share": ruled, "second_moment": size},
@@ -228,9 +228,9 @@ def clipped_to_nothing(m: Matrices) -> list[Finding]:
     usual = float(np.median(norm[norm > 0]))
     at = int(begins((np.abs(norm / usual - 1) < 1e-3)[None], 20)[0])
     ratio = update_ratio(m, m.matrices())
-    if at < 0 or ratio is None or not np.nanmedian(ratio) < 1e-5:
+    if at < 0 or ratio is None or not (moved := float(typical(ratio.reshape(1, -1), 1)[0])) < 1e-5:
         return []
-    step, moved = int(m.steps[at]), float(np.nanmedian(ratio))
+    step = int(m.steps[at])
     return [
         Finding(
             "clipped_to_nothing", "warning", WEIGHT_GRADIENT, EVERY, step, {"norm": usual, "update_to_weight": moved},
@@ -262,11 +262,3 @@ def _mean(values: np.ndarray) -> np.ndarray:
     known = np.isfinite(values)
     with np.errstate(invalid="ignore"):
         return np.where(known, values, 0).sum(0) / known.sum(0)
-
-
-def _median(values: np.ndarray) -> np.ndarray:
-    """Return the median over rows, NaN where a column has none."""
-    out = np.full(values.shape[1], np.nan)
-    some = np.isfinite(values).any(0)
-    out[some] = np.nanmedian(values[:, some], axis=0)
-    return out

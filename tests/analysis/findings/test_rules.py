@@ -82,3 +82,21 @@ def test_phases_and_ranks_are_looked_at():
     df = log(9, {("Activation", "a"): {"nans": from_step(4, 9, 0, 1)}})
     df["metadata", "phase"] = "warm"
     assert told(findings(df)) == [("not_finite", "a", 4)]
+
+
+EXAMPLE = tandv.example_log(layers=3, steps=30)
+STATISTICS = [label for label in EXAMPLE.columns if label[0] == "scalar_stats"]
+
+
+@pytest.mark.parametrize("label", STATISTICS)
+def test_a_log_without_a_statistic_or_without_its_values_is_examined(label):
+    examined(EXAMPLE.drop(columns=[label]))
+    examined(EXAMPLE[[one for one in EXAMPLE.columns if one[0] != "scalar_stats" or one == label]])
+    empty = EXAMPLE.copy()
+    empty[label] = np.nan
+    examined(empty)
+
+
+def test_a_log_with_gaps_is_examined():
+    kept = np.random.default_rng(0).random(len(EXAMPLE)) < 0.5
+    assert told(findings(EXAMPLE[kept]))[0][:2] == ("overflow", "head")
