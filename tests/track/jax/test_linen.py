@@ -264,7 +264,16 @@ def floats(output):
     return jnp.concatenate([x for x in jax.tree.leaves(output) if getattr(x, "ndim", 0) > 1])
 
 
-@pytest.mark.parametrize("model", MODELS)
+# Those that compile for seconds.
+LONG = (
+    *("nn.remat_scan", "nn.RNN", "nn.vmap", "nn.remat of nn.scan", "nn.scan over layers", "nn.scan of a function"),
+    *("nn.scan of nn.remat", "nn.scan over time", "tag in a function that JAX keeps"),
+)
+
+
+@pytest.mark.parametrize(
+    "model", [pytest.param(model, marks=[pytest.mark.slow] if model in LONG else []) for model in MODELS]
+)
 def test_every_module_has_its_rows_by_its_own_name(model, run, truth, agree, same):
     module, by_hand, x = MODELS[model]
 

@@ -121,6 +121,7 @@ def test_a_scan_over_steps_has_rows_of_each(same):
     agree(table(of_some), {key: row for key, row in found.items() if key[2] % 2 == 0})
 
 
+@pytest.mark.slow
 def test_a_scan_over_steps_has_the_rows_of_its_steps(rows):
     def body(state, x):
         (state, _), m = measured(step)(state, x)

@@ -120,7 +120,7 @@ def trained(p, loss, **arguments):
 KINDS = ("Weight", "Weight_Gradient", "Weight_Update", "Optimiser_State.mu", "Optimiser_State.nu")
 
 
-@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("axis", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_each_layer_of_a_linen_scan_has_rows_of_every_kind(axis):
     log, seen = trained(*linen(Net(axis)))
     layers = [f"layers.{i}.wi" for i in range(3)]
@@ -174,6 +174,7 @@ def test_stacks_of_nnx():
         assert names(log, kind) == [n for layer in layers for n in (layer, f"{layer}.bias")], kind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axis", [0, 1])
 def test_a_donated_stack_is_read_before_it_is_given_away(axis):
     p, loss = linen(Net(axis))
