@@ -34,7 +34,7 @@ class Lifetime(Framework):
 
     def __init__(self) -> None:
         self._state = "new"
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
 
     @property
     def is_on(self) -> bool:
@@ -120,8 +120,8 @@ class Lifetime(Framework):
             message: the warning.
             about: messages with the same are one; by default those with the same text.
         """
-        if (about or message) not in self._said:
-            self._said.add(about or message)
+        if (about or message) not in self._warned:
+            self._warned.add(about or message)
             warn(message)
 
     # What `Tracker` adds.

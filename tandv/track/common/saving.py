@@ -103,7 +103,7 @@ class Checkpoints:
         self._files_each = max(rule.at_most // shares, 1)
         self._bytes_each = in_bytes(rule.at_most_bytes) // shares
         self._notes: deque[str] = deque()
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
         self._failed: deque[int] = deque()  # steps whose file the thread could not write
         self._late = 0  # further copies, while a number is on its way
         self._beside: Background | None = None  # from the first copy on
@@ -278,6 +278,6 @@ class Checkpoints:
                 aside.unlink()
 
     def _note(self, kind: str, message: str) -> None:
-        if kind not in self._said:
-            self._said.add(kind)
+        if kind not in self._warned:
+            self._warned.add(kind)
             self._notes.append(message)

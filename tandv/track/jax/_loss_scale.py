@@ -17,7 +17,7 @@ from tandv.tensor_types import GRADIENT
 from tandv.track.common.reporting import warn
 from tandv.track.jax._tag import SCALE, Mark, mark_p, naming
 
-_said: set[str] = set()
+_warned: set[str] = set()
 
 
 class LossScale(NamedTuple):
@@ -34,8 +34,8 @@ class LossScale(NamedTuple):
         mantissa, exponent = math.frexp(value)
         if mantissa == 0.5:
             return cls(exponent - 1)
-        if "power" not in _said:
-            _said.add("power")
+        if "power" not in _warned:
+            _warned.add("power")
             warn(f"loss_scale={value} is no power of two: gradients with respect to outputs are not recorded")
         return cls(None)
 

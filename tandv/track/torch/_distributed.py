@@ -23,7 +23,7 @@ class Leader:
 
     def __init__(self, writer: Any):
         self._writer = writer
-        self._said = False
+        self._warned = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._writer, name)
@@ -31,8 +31,8 @@ class Leader:
     def append(self, make: Callable[[], Any], size: int) -> None:
         if self._writer.has_room:
             self._writer.append(make, size)
-        elif not self._said:
-            self._said = True
+        elif not self._warned:
+            self._warned = True
             warn(f"writing to {self._writer.path} is slower than training: steps are left out until it has caught up")
 
 

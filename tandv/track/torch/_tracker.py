@@ -191,7 +191,7 @@ class TorchTracker(Tracker):
             return None  # the first rank reports it
         parameters = self._parameters
         gradients = parameters.trained if self.settings.track_gradients else None
-        return self._coverage.summary(self._outputs.recorded, gradients, self._said)
+        return self._coverage.summary(self._outputs.recorded, gradients, self._warned)
 
     def _facts(self) -> dict[str, Any]:
         parameters = self._parameters

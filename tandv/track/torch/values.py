@@ -136,11 +136,11 @@ def _inner(tensor: Any) -> torch.Tensor | None:
 def _without_function(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Read without the subclass's `__torch_function__`."""
 
-    def quietly(tensor: Any) -> Any:
+    def wrapped(tensor: Any) -> Any:
         with torch._C.DisableTorchFunctionSubclass():
             return read(tensor)
 
-    return quietly
+    return wrapped
 
 
 # How a subclass gives its values: the first protocol that it has.
