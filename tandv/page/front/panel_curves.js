@@ -25,7 +25,7 @@ export function curvesPanel(ctx) {
   let shape = '';
   /** @type {Series[]} */ let all = [];
   /** What the series are made of; they are made again only when that changes. @type {unknown[]} */ let made = [];
-  let layerName = '';
+  let layerName = '', known = '';
 
   function collect() {
     const { data, meta } = ctx, v = ctx.state.view, other = v.other >= 0 ? data.curves[v.other] : null;
@@ -36,10 +36,12 @@ export function curvesPanel(ctx) {
     const mine = data.curves[v.run];
     all = [...(mine ? seriesOf(mine, meta.steps, false) : []), ...(other ? seriesOf(other, meta.steps, true) : []),
       ...[data.lines, data.otherLines].flatMap((lines, i) => (lines?.high.length ? [layerSeries(lines, 0, meta.steps, layerName, i === 1)] : []))];
-    if (!chosen && mine) {
+    const key = mine?.names.join('\n');
+    if (mine && key !== known && !mine.names.some((one) => chosen?.has(one))) {  // at first, or another run of other curves
       const losses = mine.names.filter((one) => scaleName(one) === LOSSES), first = mine.shown.find((one) => mine.names.includes(one)) ?? mine.names[0];
       chosen = new Set([...(losses.length ? losses : first === undefined ? [] : [first]), LAYER]);
     }
+    known = key ?? known;
     return true;
   }
   const isOn = (/** @type {Series} */ s) => (chosen ?? new Set([LAYER])).has(s.scale === LAYER ? LAYER : s.name);
@@ -111,6 +113,10 @@ export function curvesPanel(ctx) {
     if (scale && one) leftAxis(g, p.box, axisOf(ends(scale), p.box.h, logged(scale), false), on.filter((s) => s.scale === scale && !s.ghost).length === 1 ? colour(one) : look.muted, look);
     if (on.some((s) => s.scale === LAYER)) rightAxis(g, p.box, axisOf(ends(LAYER), p.box.h, layerLog()), look.alarm);
     g.strokeStyle = look.edge; g.beginPath(); g.moveTo(p.box.x - 0.5, p.box.y); g.lineTo(p.box.x - 0.5, p.box.y + p.box.h + 0.5); g.lineTo(p.box.x + p.box.w, p.box.y + p.box.h + 0.5); g.stroke();
+    if (!on.length && ctx.data.curves[ctx.state.view.run]) {
+      g.fillStyle = look.muted; g.textAlign = 'left'; g.textBaseline = 'middle';
+      g.fillText(all.length ? 'no curve is chosen' : 'this run has no curves', p.box.x + 12, p.box.y + p.box.h / 2);
+    }
     transitionBands(g, p.box, bands());
     gapStrips(g, p.box, mine(), ctx);
   }
@@ -128,7 +134,7 @@ export function curvesPanel(ctx) {
   p.does.draw = () => {
     collectAgain = collect() || collectAgain;
     const span = ctx.span();
-    if (!p.same(all, chosen, log, ctx.look, span.a, span.b, ctx.data.transitions[ctx.state.view.run])) {
+    if (!p.same(all, chosen, log, ctx.look, span.a, span.b, ctx.data.transitions[ctx.state.view.run], ctx.data.curves[ctx.state.view.run])) {
       measure();
       plotted();
       around(p.fresh());
