@@ -17,8 +17,18 @@ export function virtualList({ height, make, props = {} }) {
       return row;
     }));
   }
-  el.addEventListener('scroll', () => { top = el.scrollTop; fill(); });
-  new ResizeObserver(() => { seen = el.clientHeight; top = el.scrollTop; fill(); }).observe(el);
+  let kept = -1;  // the row that was revealed, until somebody scrolls
+  /** @param {number} i */
+  function reveal(i) {
+    kept = i;
+    const y = i * height;
+    if (!seen || i < 0 || (y >= top && y + height <= top + seen)) return;
+    top = Math.max(0, Math.min(y - (seen - height) / 2, count * height - seen));
+    el.scrollTop = top;
+    fill();
+  }
+  el.addEventListener('scroll', () => { if (Math.abs(el.scrollTop - top) > 1) kept = -1; top = el.scrollTop; fill(); });
+  new ResizeObserver(() => { seen = el.clientHeight; top = el.scrollTop; fill(); reveal(kept); }).observe(el);
   return {
     el,
     /** @param {number} n */
@@ -30,13 +40,7 @@ export function virtualList({ height, make, props = {} }) {
       row.style.transform = `translateY(${i * height}px)`;
       space.children[i - from].replaceWith(row);
     },
-    /** Scroll a row into sight, into the middle where it was out of it. @param {number} i */
-    reveal(i) {
-      const y = i * height;
-      if (!seen || (y >= top && y + height <= top + seen)) return;
-      top = Math.max(0, Math.min(y - (seen - height) / 2, count * height - seen));
-      el.scrollTop = top;
-      fill();
-    },
+    /** Scroll a row into sight, into the middle where it was out of it. */
+    reveal,
   };
 }
