@@ -126,7 +126,7 @@ class LevelFiles:
         """
         data = []
         for tt, layout in _in_order(piece):
-            for first, last in _by_group(layout):
+            for first, last in by_group(layout):
                 if pause():
                     return False
                 rows = piece.rows(tt, first, last, LANES)
@@ -202,7 +202,7 @@ def _made_of(piece: Piece) -> bytes:
     return hashlib.sha256("\n".join(words).encode()).digest()[:16]
 
 
-def _by_group(layout: Layout) -> Iterator[tuple[int, int]]:
+def by_group(layout: Layout) -> Iterator[tuple[int, int]]:
     """Yield tensors, from the first to before the last, whose rows lie in one row group, or one that lies in more."""
     places = layout.places(0, int(layout.starts[-1]))
     firsts, lasts = places[layout.starts[:-1]], places[layout.starts[1:] - 1]

@@ -26,6 +26,7 @@ from tandv.log._levels import Level, LevelFiles, level_of
 from tandv.log._memory import give_back
 from tandv.log._pieces import LANES, FilePiece, Piece
 from tandv.log._source import Source
+from tandv.log._sweep import pooled_exponents
 from tandv.log._unreadable import UnreadableFile
 from tandv.log.execution import guessed_order
 from tandv.log.shown import Cell, Exponents, First, Matrix, Shares, shares_of
@@ -289,6 +290,23 @@ class LiveLog:
                 return arranging.marked(blocks, rows, self.steps)
 
             return self._asked(made)
+
+    def pooled_exponents(self, tt: str, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the exponents of all tensors of a type in columns of steps, in one pass over the log.
+
+        What is returned are levels [layers, columns, exponents] of uint8, from the lowest exponent of the log to the
+        highest, and the shares of zeros, infinities and NaN [layers, 3, columns] of float32: the largest in a column.
+
+        Args:
+            tt: the tensor type.
+            starts: [columns] the step at which each column begins.
+
+        Raises UnknownName for a tensor type that is not in the log.
+        """
+        with self._lock:
+            self._check(tt)
+            rows = self._rows_of(tt)
+            return self._asked(lambda: pooled_exponents(self._having(tt), tt, rows, starts, self.exponents))
 
     def order(self) -> dict[Tensor, int]:
         """Return the place of each tensor among those of a step, guessed from the names."""

@@ -37,7 +37,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tandv.log.shown import as_levels, fractions_of
 from tandv.page.answers import Answers, CurvesOnly, Run
 from tandv.page.answers.columns import Columns, any_bit, flagged, highest, largest
 from tandv.page.answers.comparison import compared
@@ -175,19 +174,18 @@ def _overflows(run: Run, tt: str) -> np.ndarray:
 
 def _exponents(log: LogSource, of: Columns, kinds: dict[str, list[str]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the exponents of each tensor, their shares one tensor after the other, and the shares of the lanes."""
-    bins, cells, at = [], [], 0
-    lanes = np.zeros((sum(map(len, kinds.values())), 3, len(of.edges)), np.float32)
-    for tensor, (tt, layer) in enumerate((tt, layer) for tt, layers in kinds.items() for layer in layers):
-        found = log.exponents_of(tt, layer)
-        shares, of_lanes = fractions_of(found)
-        codes = as_levels(highest(shares.T, of)).T
-        used = np.flatnonzero(codes.any(0))
-        low, high = (used[0], used[-1] + 1) if len(used) else (0, 0)
-        cells.append(codes[:, low:high].ravel())
-        bins.append((int(found.bins[low]) if high else 0, high - low, at))
-        lanes[tensor] = highest(of_lanes, of)
-        at += cells[-1].size
-    return np.array(bins, np.int32).reshape(-1, 3), np.concatenate([np.zeros(0, np.uint8), *cells]), lanes
+    bins: list[tuple[int, int, int]] = []
+    cells, every, at = [np.zeros(0, np.uint8)], [np.zeros((0, 3, len(of.edges)), np.float32)], 0
+    for tt in kinds:
+        shares, lanes = log.pooled_exponents(tt, of.starts[:-1])
+        for codes in shares:
+            used = np.flatnonzero(codes.any(0))
+            low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 0)
+            cells.append(codes[:, low:high].ravel())
+            bins.append((log.exponents[0] + low, high - low, at))
+            at += cells[-1].size
+        every.append(lanes)
+    return np.array(bins, np.int32).reshape(-1, 3), np.concatenate(cells), np.concatenate(every)
 
 
 def _against(run: Run, runs: Sequence[Run], number: int) -> dict[str, dict[str, dict[str, Any]]]:

@@ -7,7 +7,19 @@ import pandas as pd
 
 from tandv.log import logframe
 from tandv.log.execution import guessed_order
-from tandv.log.shown import ABSENT, INFINITE, NAN, Cell, Exponents, First, Matrix, Shares, shares_of
+from tandv.log.shown import (
+    ABSENT,
+    INFINITE,
+    NAN,
+    Cell,
+    Exponents,
+    First,
+    Matrix,
+    Shares,
+    as_levels,
+    fractions_of,
+    shares_of,
+)
 
 
 class TableSource:
@@ -95,6 +107,15 @@ class TableSource:
     ) -> Shares:
         """Return the shares of one tensor in each power of two, pooled to columns."""
         return shares_of(self.exponents_of(tt, layer), first, last, columns)
+
+    def pooled_exponents(self, tt: str, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the levels and lanes of all tensors of a type, in columns that begin at some steps."""
+        edges, shares, lanes = np.searchsorted(self.steps, starts), [], []
+        for layer in self.layers(tt):
+            share, lane = fractions_of(self.exponents_of(tt, layer))
+            shares.append(np.maximum.reduceat(as_levels(share), edges, axis=0))
+            lanes.append(np.maximum.reduceat(lane, edges, axis=1))
+        return np.array(shares, np.uint8), np.array(lanes, np.float32)
 
     def order(self) -> dict[tuple[str, str], int]:
         """Return the place of each tensor among those of a step, guessed from the names."""
