@@ -1,12 +1,15 @@
 """The exponents of every tensor of a type, pooled to given columns in one pass over the files of a log."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from tandv.log._layout import Layout
 from tandv.log._levels import by_group
-from tandv.log._pieces import LANES, Piece
+from tandv.log._pieces import LANES, FilePiece, Piece
 from tandv.log.shown import as_levels
+
+_ROWS = 1 << 16  # of a table that are looked at together
 
 
 def pooled_exponents(
@@ -29,7 +32,7 @@ def pooled_exponents(
         layout = piece.layouts[tt]
         column_of = np.maximum(np.searchsorted(starts, layout.steps, "right") - 1, 0)
         row_of = np.array([rows[number] for number in layout.tensors.tolist()])
-        for first, last in by_group(layout):
+        for first, last in by_group(layout) if isinstance(piece, FilePiece) else _some(layout):
             found = piece.rows(tt, first, last, LANES)
             counted = {name: np.nan_to_num(found.columns.get(name, np.zeros(len(found.at)))) for name in LANES}
             ends = np.stack([found.zeros, found.infs, counted["nans"]]).astype(np.float64)
@@ -41,5 +44,15 @@ def pooled_exponents(
             at = (row * columns + column)[each] * bins + (found.exponents.astype(np.intp) - low)
             np.maximum.at(shares.reshape(-1), at, as_levels(found.counts / whole[each]))
             for lane, values in enumerate(ends):
-                np.maximum.at(lanes, (row, lane, column), (values / whole).astype(np.float32))
+                np.maximum.at(lanes[:, lane], (row, column), (values / whole).astype(np.float32))
     return shares, lanes
+
+
+def _some(layout: Layout) -> Iterator[tuple[int, int]]:
+    """Yield tensors, from the first to before the last, that have some thousands of rows together."""
+    last = len(layout.tensors)
+    at = 0
+    while at < last:
+        to = max(int(np.searchsorted(layout.starts, layout.starts[at] + _ROWS, "right")) - 1, at + 1)
+        yield at, to
+        at = to

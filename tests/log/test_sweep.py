@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from stored import stored
+
 from tandv.log import logframe
 from tandv.log.files import write_pickle
 from tandv.log.live import LiveLog
