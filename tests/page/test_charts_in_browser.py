@@ -413,6 +413,16 @@ def test_charts_of_a_run_that_goes_on_go_on(chromium):
         chromium.goto("about:blank")
 
 
+def test_a_run_beside_the_one_that_is_shown_goes_on_as_well(chromium):
+    other = Growing({"loss": [2.0] * 3}, "new")
+    with serving(Answers([Run(CurvesOnly({"loss": [2.0, 1.0]}, "old")), Run(other)])) as served:
+        chromium.goto(served.address)
+        chromium.wait_for_selector(".about:has-text('2 runs, 3 steps')")
+        other.steps = 7
+        chromium.wait_for_selector(".about:has-text('2 runs, 7 steps')")
+        chromium.goto("about:blank")
+
+
 def test_on_a_phone(opened):
     page = opened()
     size = page.viewport_size

@@ -16,8 +16,9 @@ const LAYOUT_OF = { charts: gridLayout, overlay: overlayLayout, table: tablesLay
 /** @param {import('../types').Ctx} ctx @returns {import('../types').Part & {keys: Record<string, (e: KeyboardEvent) => void>}} */
 export function chartsView(ctx) {
   const body = h('div', { className: 'charts-body' }), foot = h('footer', {}), el = h('section', { className: 'charts', ariaLabel: 'Curves over steps' });
-  const show = coalesced(() => { if (el.isConnected && el.clientWidth) paint(); });
-  const { read, refresh } = readingOf(ctx, show);
+  const seen = () => el.isConnected && el.clientWidth > 0;
+  const show = coalesced(() => { if (seen()) paint(); });
+  const { read, refresh } = readingOf(ctx, show, seen);
   const board = boardOf(ctx, read, () => follow());
   const controls = controlsOf(board), expanded = expandedLayout(board);
   el.append(controls.el, body, foot, expanded.el);
@@ -53,7 +54,7 @@ export function chartsView(ctx) {
     el,
     keys: keysOfCharts(board, el, controls.chooser),
     draw() {
-      if (el.isConnected && el.clientWidth) refresh();
+      if (seen()) refresh();
       show();
     },
   };
