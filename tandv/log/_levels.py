@@ -1,6 +1,6 @@
 """The exponents of a tensor pooled over steps, a byte for each power of two: a whole run at a glance, quickly.
 
-Of files that are finished they are kept for the next time in the user's cache, `$XDG_CACHE_HOME/tandv/exponents`: a
+Of files that are finished they are kept for the next time in the user's cache, `$XDG_CACHE_HOME/tandv/logs`: a
 file of its own for each, in which every tensor is compressed by itself. What is read there is checked and never
 executed; what does not fit is made anew.
 """
@@ -8,6 +8,7 @@ executed; what does not fit is made anew.
 import contextlib
 import hashlib
 import os
+import shutil
 import struct
 import time
 import zlib
@@ -87,7 +88,7 @@ class LevelFiles:
     """
 
     def __init__(self, run: str, chosen: str, most: int):
-        self._folder = _caches() / hashlib.sha256(f"{run}\n{chosen}".encode()).hexdigest()[:24]
+        self._folder = cache_of(run, chosen)
         self.most = most
         self._ends: dict[Hashable, list[int]] = {}  # where each tensor begins in the file of a piece, and the end
 
@@ -157,13 +158,11 @@ class LevelFiles:
             for path in self._folder.iterdir():
                 if path.name not in kept:
                     path.unlink(missing_ok=True)
-            if self._folder.is_dir():
-                os.utime(self._folder)
-            for folder in self._folder.parent.iterdir():
-                if time.time() - folder.stat().st_mtime > _DAYS * 86400:
-                    for path in folder.iterdir():
-                        path.unlink(missing_ok=True)
-                    folder.rmdir()
+            os.utime(self._folder)
+        with contextlib.suppress(OSError):
+            for path in self._folder.parent.iterdir():
+                if time.time() - path.stat().st_mtime > _DAYS * 86400:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def _path(self, piece: FilePiece) -> Path:
         return self._folder / hashlib.sha256(repr(piece.identity).encode()).hexdigest()[:24]
@@ -241,5 +240,12 @@ def _unpacked(data: bytes, layout: Layout, at: int, exponents: tuple[int, int]) 
     return Level(layout.steps[steps[begins]], layout.steps[steps[ends]], shares, lanes, low)
 
 
-def _caches() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tandv" / "exponents"
+def cache_of(run: str, chosen: str) -> Path:
+    """Return where something is kept of a run: a path that nothing else has.
+
+    Args:
+        run: the address of the run.
+        chosen: which of its rows count, as text.
+    """
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return caches / "tandv" / "logs" / hashlib.sha256(f"{run}\n{chosen}".encode()).hexdigest()[:24]

@@ -102,21 +102,36 @@ class FilePiece:
     """A file of a run, of which the rows of one phase and rank count.
 
     Args:
+        identity: what tells it from all others, and from another under its name.
         file: the file with its index.
         handles: opened files.
         numbers: the numbers of tensors; new ones are added.
         phase: the phase whose rows count; None where all do.
         rank: the rank whose rows count; None where all do.
+        layouts: where its rows belong, where that is known; None reads it.
 
     Raises FileNotFoundError where it is gone, UnreadableFile where it is damaged.
     """
 
-    def __init__(self, file: File, handles: Handles, numbers: Numbering, phase: str | None, rank: int | None):
-        self.identity: Hashable = (file.place.absolute(), file.identity)
+    def __init__(
+        self,
+        identity: Hashable,
+        file: File,
+        handles: Handles,
+        numbers: Numbering,
+        phase: str | None,
+        rank: int | None,
+        layouts: dict[str, Layout] | None = None,
+    ):
+        self.identity = identity
         self.handles = handles
         phase = None if all(group.phases == (phase, phase) for group in file.groups) else phase
-        with handles.using(file) as parquet:
-            self.layouts = layouts_of(file, parquet, numbers, phase, rank)
+        self.is_saved = layouts is not None and phase is None and rank is None  # in the user's cache
+        if layouts is not None and self.is_saved:
+            self.layouts = layouts
+        else:
+            with handles.using(file) as parquet:
+                self.layouts = layouts_of(file, parquet, numbers, phase, rank)
         self.file = file._replace(metadata=None)  # parsed again when it is needed: it is large in memory
         self.metrics = [name.removeprefix(SCALARS) for name in file.columns if name.startswith(SCALARS)]
         self.exponents = file.exponents

@@ -5,7 +5,7 @@ import os
 import stat
 import time
 import warnings
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from tandv.log._layout import Layout
 from tandv.log._memory import give_back
 from tandv.log._pieces import FilePiece, Handles, Piece, TablePiece
 from tandv.log._rows import Numbering, coded, joined
+from tandv.log._saved import Key, load
 from tandv.log._unreadable import SchemaError, UnreadableFile
 from tandv.log.finding import LOGS, lies_at
 from tandv.log.store import listing
@@ -36,8 +37,6 @@ _LONG = 0.5  # seconds, for a listing
 _REST = 20  # times as long as a long listing took, nothing is listed again
 _ELSEWHERE = 2.0  # seconds in which a place that is not of this machine is not asked again
 _ERRORS = (UnreadableFile, SchemaError, UnknownName, Unreachable, OSError)
-
-Key = tuple[str, Hashable]  # of a file: its name, and what tells it from another of that name
 
 
 class Source:
@@ -61,6 +60,7 @@ class Source:
         self.phases: list[str] = []
         self.ranks: list[int] = []
         self._seen: dict[Key, _Seen] = {}
+        self._saved = load(place) if place.is_local and self._kind == "run" else {}
         self._state: Any = None
         self._model: tuple[Any, list[Tensor]] = (None, [])
         self._notes: list[str] = []
@@ -178,8 +178,9 @@ class Source:
             if not stat.S_ISREG(about.st_mode):
                 notes.append(f"{path.name} is not read: it is no plain file")
                 continue
-            key = (str(path), (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns))
-            out.append((key, self.place.below(*path.relative_to(self.place.path).parts)))
+            name = path.relative_to(self.place.path)
+            key = (name.as_posix(), (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns))
+            out.append((key, self.place.below(*name.parts)))
         return out
 
     def _index(self, files: list[tuple[Key, Place]], notes: list[str]) -> Iterator[tuple[Key, "_Seen"]]:
@@ -189,7 +190,11 @@ class Source:
             known = self._seen.get(key)
             if known is None or known.waits:
                 new += 1
-                known = _seen(place, self._kind) if new <= _AT_ONCE else _Seen(waits=True)
+                saved = self._saved.get(key)
+                if saved is not None:
+                    known = _Seen(file=saved.file)
+                else:
+                    known = _seen(place, self._kind) if new <= _AT_ONCE else _Seen(waits=True)
             yield key, known
         if new > _AT_ONCE:
             notes.append(f"{new - _AT_ONCE:,} files are not read yet")
@@ -228,8 +233,9 @@ class Source:
 
     def _piece(self, key: Key, file: File) -> FilePiece:
         phase = self.chosen.phase if self.phases else None
-        piece = FilePiece(file, self.handles, self.numbers, phase, self.chosen.rank)
-        piece.identity = key
+        saved = self._saved.get(key)
+        layouts = None if saved is None else saved.numbered(self.numbers)
+        piece = FilePiece(key, file, self.handles, self.numbers, phase, self.chosen.rank, layouts)
         self._seen[key] = _Seen(file=piece.file)  # without its footer
         return piece
 

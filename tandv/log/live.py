@@ -25,6 +25,7 @@ from tandv.log._layout import Layout
 from tandv.log._levels import Level, LevelFiles, level_of
 from tandv.log._memory import give_back
 from tandv.log._pieces import LANES, FilePiece, Piece
+from tandv.log._saved import save
 from tandv.log._source import Source
 from tandv.log._sweep import pooled_exponents
 from tandv.log._unreadable import UnreadableFile
@@ -151,9 +152,10 @@ class LiveLog:
         It is kept in the user's cache for the next time; `close` ends it. Of what was added since, call it again.
         """
         with self._lock:
-            if self._built != self.version and self._background.work(
-                self._levels, list(filter(_is_block, self._pieces))
-            ):
+            if self._built == self.version:
+                return
+            blocks, numbers = list(filter(_is_block, self._pieces)), dict(self._source.numbers)
+            if self._background.work(self._levels, blocks, lambda: save(self.place, blocks, numbers)):
                 self._built = self.version
 
     def close(self) -> None:
