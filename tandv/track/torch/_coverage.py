@@ -4,9 +4,13 @@ Of each step it uses only whether outputs, gradients and an optimiser occurred i
 """
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
 
 _REMEMBERED = 8  # steps
 _NAMED_AT_MOST, _LISTED_AT_MOST = 3, 100  # names in a sentence, and in run.json
@@ -143,6 +147,26 @@ class Part(NamedTuple):
     def missing(self) -> list[str]:
         """Return the names that were never recorded."""
         return [name for name in self.all if name not in self.seen]
+
+
+def parameter_facts(
+    names: Mapping[nn.Parameter, str], optimizers: Sequence[torch.optim.Optimizer], with_gradients: Collection[str]
+) -> dict[str, dict[str, Any]]:
+    """Return for each parameter its shape, and whether it requires gradients, is in an optimiser, and had a gradient.
+
+    `in_optimizer` is None where no optimiser is known.
+    """
+    held = {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
+    return {
+        name: {
+            "shape": list(p.shape),
+            "requires_grad": p.requires_grad,
+            "in_optimizer": id(p) in held if optimizers else None,
+            "had_gradient": name in with_gradients,
+        }
+        for p, name in names.items()
+        if not is_lazy(p)
+    }
 
 
 def _some(names: Sequence[str]) -> str:

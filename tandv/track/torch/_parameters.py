@@ -18,7 +18,7 @@ from tandv.track.common.readings import FINAL, LAST, LEFT_OVER
 from tandv.track.common.reporting import print_line
 from tandv.track.insight.numbers import InsightSettings
 from tandv.track.torch._arrivals import Arrivals
-from tandv.track.torch._coverage import Part
+from tandv.track.torch._coverage import Part, parameter_facts
 from tandv.track.torch._insight import TorchInsight
 from tandv.track.torch._modes import alone, exporting, own_operations
 from tandv.track.torch._parameter_recorder import ParameterRecorder, values_of
@@ -118,6 +118,10 @@ class ParameterCapture:
     def trained(self) -> Part:
         """Return the names of the parameters that train, and of those that had a gradient."""
         return Part([named.name for p, named in self._names.items() if p.requires_grad], self.ever)
+
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """Return what is known of each parameter, by its name."""
+        return parameter_facts({p: named.name for p, named in self._names.items()}, self.optimizers.alive(), self.ever)
 
     @property
     def has_gradients(self) -> bool:

@@ -87,6 +87,7 @@ class TorchTracker(Tracker):
                 parameters.insight.record_signs(self.raster)
             self.keep_to_budget(parameters.insight, "before_step", "after_step")
         self._coverage = Coverage()
+        self._told_parameters = False
         self._events: list[dict[str, Any]] = []  # changes of the model, with their step
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
@@ -193,10 +194,16 @@ class TorchTracker(Tracker):
         gradients = parameters.trained if self.settings.track_gradients else None
         return self._coverage.summary(self._outputs.recorded, gradients, self._warned)
 
+    def _tells_parameters(self) -> bool:
+        """Tell whether run.json gets a line for each parameter now: once while the run goes on, and at its end."""
+        told, self._told_parameters = self._told_parameters, True
+        return not (told and self.is_on)
+
     def _facts(self) -> dict[str, Any]:
         parameters = self._parameters
         return {
             **super()._facts(),
+            **({"parameters": parameters.facts()} if self._tells_parameters() else {}),
             "coverage": self._coverage.facts(self._outputs.recorded, parameters.trained, parameters.unread),
             **({"events": self._events} if self._events else {}),
             **({"optimizers_not_given": parameters.optimizers.found} if parameters.optimizers.found else {}),

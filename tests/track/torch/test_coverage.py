@@ -168,6 +168,50 @@ def test_frozen_parameters_are_not_missing():
     assert (said, about["coverage"]["parameters_that_train"]) == ([], 4)
 
 
+def test_the_runs_information_has_every_parameter():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.frozen, self.used, self.unused = (
+                nn.Linear(2, 3),
+                nn.Linear(3, 1, bias=False),
+                nn.Linear(4, 5, bias=False),
+            )
+            self.frozen.requires_grad_(False)
+
+        def forward(self, x):
+            return self.used(self.frozen(x))
+
+    model = Net()
+    optimizer = SGD([model.used.weight], lr=0.1)
+    with track(model, optimizer=optimizer, offload_inc=1, async_offload=False) as tracker:
+        for _ in range(2):
+            model(torch.ones(1, 2)).sum().backward()
+            optimizer.step()
+            tracker.step()
+            meanwhile = json.loads((tracker.path / "run.json").read_text())["parameters"]
+    found = json.loads((tracker.path / "run.json").read_text())["parameters"]
+    assert (
+        found
+        == meanwhile
+        == {
+            "frozen": {"shape": [3, 2], "requires_grad": False, "in_optimizer": False, "had_gradient": False},
+            "frozen.bias": {"shape": [3], "requires_grad": False, "in_optimizer": False, "had_gradient": False},
+            "used": {"shape": [1, 3], "requires_grad": True, "in_optimizer": True, "had_gradient": True},
+            "unused": {"shape": [5, 4], "requires_grad": True, "in_optimizer": False, "had_gradient": False},
+        }
+    )
+
+
+def test_without_an_optimiser_nothing_is_said_of_it():
+    model = nn.Linear(2, 1, bias=False)
+    with track(model) as tracker:
+        model(torch.ones(1, 2)).sum().backward()
+        tracker.step()
+    found = json.loads((tracker.path / "run.json").read_text())["parameters"]
+    assert [one["in_optimizer"] for one in found.values()] == [None]
+
+
 def test_what_became_of_the_model_is_kept_in_the_runs_information(capsys):
     model = net()
 
