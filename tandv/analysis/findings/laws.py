@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tandv.analysis.findings.finding import Finding
+from tandv.analysis.findings.finding import EVERY, Finding
 from tandv.analysis.findings.matrices import Matrices
 from tandv.analysis.findings.stretches import begins
 from tandv.analysis.findings.wording import begun, others, percent, power, tensor
@@ -36,17 +36,20 @@ def second_moment_collapse(m: Matrices) -> list[Finding]:
             continue
         at = int(np.argmax(fell.any(0)))
         rows = np.flatnonzero(fell[:, at])
-        row = int(rows[np.argmin(ratio[rows, at])])
-        layer, step, share = m.layers(kind)[row], int(m.steps[at + 1]), float(ratio[row, at])
+        names = m.layers(kind)
+        matrices = set(m.matrices(0))
+        row = int(min(rows, key=lambda one: (names[one] not in matrices, ratio[one, at])))
+        step, share = int(m.steps[at + 1]), float(ratio[row, at])
+        layer = EVERY if len(rows) > max(2, len(names) // 2) else names[row]
         found.append(
             Finding(
                 "second_moment_collapse", "error", kind, layer, step, {"ratio": share, "layers": len(rows)},
-                f"{begun(tensor(kind, layer))} fell to {percent(share)} of what it was, first at step {step:,}.",
+                f"{begun(tensor(kind, names[row]))} fell to {percent(share)} of what it was, first at step {step:,}.",
                 f"It was {power(float(mean[row, at]))} at step {int(m.steps[at]):,}; by its own rule it keeps at least "
                 "90 % a step, so it was not the optimiser's step that changed it.",
                 "Look at what writes to the optimiser's state: a checkpoint that was loaded in part, a state that was "
                 "reset or re-sharded; until it has recovered, updates are too large.",
-                others([m.layers(kind)[one] for one in rows if one != row]),
+                others([names[one] for one in rows if one != row]),
             )
         )  # fmt: skip
     return found[:1]

@@ -17,14 +17,15 @@ _OF_TENSORS = 0.2  # share of the tensors in which that is so
 _IN_A_ROW = 3
 _SAMPLES = 64  # steps that are looked at first, where looking at all would take long
 _CELLS = 50_000  # tensors × steps whose exponents are read without choosing among steps
+_WIDE = 2.0**100  # formats that reach further than training does before other rules see it
 _SKIPPED = 4  # recorded steps in a row: after a back-off the next step fits
 
 
 def near_overflow(m: Matrices) -> list[Finding]:
     """Report values in the last binade of their own number format, before any is infinite.
 
-    Sees: the largest magnitude, and the largest value of the format; of gradients that were unscaled only those whose
-    format is known. Threshold: half of the largest value. Healthy runs: none.
+    Sees: the largest magnitude, and the largest value of the format; formats that reach as far as float32 are left out.
+    Threshold: half of the largest value. Healthy runs: none.
 
     When it is wrong: it is right, but a format that saturates (float8 with scaling) may reach its end on purpose: a
     note.
@@ -34,7 +35,7 @@ def near_overflow(m: Matrices) -> list[Finding]:
         if not m.has(kind, "max_abs"):
             continue
         limits = np.array([_largest(m.dtypes.get((kind, name), "")) for name in m.layers(kind)])
-        if not np.isfinite(limits).any():
+        if not (limits < _WIDE).any():
             continue
         high = m(kind, "max_abs") >= limits[:, None] / 2
         found += [
@@ -51,8 +52,7 @@ def near_overflow(m: Matrices) -> list[Finding]:
         Finding(
             "near_overflow", "note", kind, name, step, {"max_abs": value, "dtype": dtype},
             f"{begun(tensor(kind, name))} reaches {power(value)} at step {step:,}, more than half of what {dtype} "
-            f"holds "
-            f"({power(number_format(dtype).max)}).",
+            f"holds ({power(number_format(dtype).max)}).",
             "No value was infinite until then.",
             "Use bfloat16 or float32 for it before it overflows, or find out what makes it grow.",
             others([one for _, _, _, one in found if one != name]),

@@ -94,3 +94,11 @@ def test_probabilities_have_a_mean_of_one_over_their_number():
     assert of(laws.probabilities_as_logits, model(0.11)) == []
     assert of(laws.probabilities_as_logits, model(0.1, mean_abs=0.2)) == []  # some are negative
     assert of(laws.probabilities_as_logits, model(0.1, max_abs=1.5)) == []
+
+
+def test_a_second_moment_that_fell_in_most_layers_is_of_none_and_a_matrix_is_named_before_its_bias():
+    kind, fell = "Optimiser_State.nu", {"mean": from_step(8, N, 1.0, 0.5)}
+    lower = {"mean": from_step(8, N, 1.0, 0.4)}
+    four = {(kind, name): {} for name in ("a", "b", "c", "d")}
+    assert told(of(laws.second_moment_collapse, four | {(kind, "a"): fell, (kind, "a.bias"): lower}))[0][1] == "a"
+    assert told(of(laws.second_moment_collapse, four | {(kind, name): fell for name in "abc"}))[0][1] == "*"
