@@ -125,7 +125,9 @@ def in_notebook() -> bool:
 
 
 def picture(one: Shown, first: Mapping[str, Any]) -> bytes | None:
-    """Draw a run as PNG with the line that says how to bring the page to life; None without matplotlib.
+    """Draw a run as PNG with the line that says how to bring the page to life.
+
+    None without matplotlib, or where there is nothing to draw yet.
 
     Args:
         one: the run.
@@ -136,10 +138,13 @@ def picture(one: Shown, first: Mapping[str, Any]) -> bytes | None:
         from tandv.viz.notebook import still
     except ModuleNotFoundError:
         return None
-    if one.log is None:
-        table = one.run.curves.table
-        figure = viz.metric_curves(table[shown_at_first(table)], figsize=_SIZE)
-    else:
-        layer, tt, metric, step = (first.get(name) for name in ("layer", "tt", "metric", "step"))
-        figure = viz.overview(one.log, layer, tt, metric, step, figsize=_SIZE)
+    try:
+        if one.log is None:
+            table = one.run.curves.table
+            figure = viz.metric_curves(table[shown_at_first(table)], figsize=_SIZE)
+        else:
+            layer, tt, metric, step = (first.get(name) for name in ("layer", "tt", "metric", "step"))
+            figure = viz.overview(one.log, layer, tt, metric, step, figsize=_SIZE)
+    except (OSError, ValueError, LookupError):  # there is nothing to draw yet
+        return None
     return still.of_figure(figure, AGAIN)

@@ -25,24 +25,25 @@ from tandv.track.torch import track
 model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Linear(8, 1))
 optimizer = torch.optim.SGD(model.parameters(), 0.01)
 with track(model, optimizer=optimizer, path=sys.argv[1], offload_inc=1) as tracker:
+    print(tracker.path, flush=True)
     for line in sys.stdin:
         optimizer.zero_grad()
         loss = model(torch.ones(4, 8)).square().mean()
         loss.backward()
         optimizer.step()
         tracker.step(loss=loss)
-        print(tracker.path, flush=True)
+        print("stepped", flush=True)
 """
 OF_PAGE = "document.getElementById('tandv').tandv"
 STATE = f"""() => {{
     const {{ ctx, state }} = {OF_PAGE};
-    return [Math.max(...ctx.meta.steps), state.view.step, ctx.meta.status];
+    return [ctx.meta.steps.at(-1), state.view.step, ctx.meta.status];
 }}"""
 
 
 @contextlib.contextmanager
 def training(folder):
-    """Run a trainer; yield its process and a function that lets it take some steps, which returns the run's folder."""
+    """Run a trainer; yield its process, the run's folder, and a function that lets it take some steps."""
     with subprocess.Popen(
         [sys.executable, "-c", TRAINER, str(folder)],
         stdin=subprocess.PIPE,
@@ -55,11 +56,10 @@ def training(folder):
             for _ in range(number):
                 process.stdin.write("\n")
                 process.stdin.flush()
-                place = process.stdout.readline().strip()
-            return place
+                assert process.stdout.readline() == "stepped\n"
 
         try:
-            yield process, steps
+            yield process, process.stdout.readline().strip(), steps
         finally:
             process.kill()
 
@@ -75,8 +75,7 @@ def until(page, expression, wanted):
 
 
 def test_a_run_is_followed_until_its_trainer_is_killed_and_its_folder_is_gone(tmp_path):
-    with training(tmp_path / "run") as (process, steps), contextlib.ExitStack() as stack:
-        place = steps(3)
+    with training(tmp_path / "run") as (process, place, steps), contextlib.ExitStack() as stack:
         answers = Answers([one.run for one in opened([place], measured)])
         served = stack.enter_context(serving(answers))
         page = stack.enter_context(browser(tmp_path / "profile"))
@@ -85,9 +84,9 @@ def test_a_run_is_followed_until_its_trainer_is_killed_and_its_folder_is_gone(tm
         page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
         page.goto(served.address)
         page.wait_for_selector(".tandv .pill:has-text('running')")
-        before = until(page, STATE, lambda found: found[2] == "running")[0]
+        page.wait_for_selector(".tandv .notes:has-text('no rows yet')")  # not one step was taken
         steps(4)
-        until(page, STATE, lambda found: found[0] > before)
+        until(page, STATE, lambda found: found[0] is not None and found[0] > 0)
         page.keyboard.press("f")  # follow
         last = until(page, STATE, lambda found: found[0] == found[1])[0]
         steps(4)
@@ -99,6 +98,6 @@ def test_a_run_is_followed_until_its_trainer_is_killed_and_its_folder_is_gone(tm
         page.evaluate(f"() => {OF_PAGE}.state.set({{ step: 1 }})")
         until(page, STATE, lambda found: found[1] == 1 and found[0] == shown[0])
         shutil.rmtree(place)
-        page.wait_for_selector(".tandv .notes:has-text('What was read before is shown')")
+        page.wait_for_selector(".tandv .notes:has-text('not there any more')")
         until(page, STATE, lambda found: found[0] == shown[0])  # what was read is shown
         assert errors == []
