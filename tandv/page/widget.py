@@ -90,6 +90,7 @@ class PageWidget(anywidget.AnyWidget):
         data["text/plain"] = repr(self)
         if (still := self._drawn()) is not None:
             data["image/png"] = base64.b64encode(still).decode()
+            about["image/png"] = {"alt": repr(self)}
         return data, about
 
     def _ipython_display_(self) -> None:
@@ -99,9 +100,10 @@ class PageWidget(anywidget.AnyWidget):
             raise NotImplementedError  # IPython goes on to `_repr_mimebundle_`
         from tandv.viz.notebook.still import outputs, show
 
-        (widget, _), again = outputs(still, repr(self), self.model_id, _WIDTH)
+        (widget, sizes), again = outputs(still, repr(self), self.model_id, _WIDTH)
         data, about = super()._repr_mimebundle_() or ({}, {})
-        show([({**data, **widget}, about), again])
+        sizes["image/png"]["alt"] = repr(self)
+        show([({**data, **widget}, {**about, **sizes}), again])
 
     def _drawn(self) -> bytes | None:
         return None if self._picture is None else self._picture()

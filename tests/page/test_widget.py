@@ -88,7 +88,8 @@ def test_what_is_new_is_told_as_long_as_somebody_asks(monkeypatch):
 
 
 def test_a_saved_notebook_keeps_a_picture_with_the_line_in_it(widget):
-    data, _ = widget._repr_mimebundle_()
+    data, about = widget._repr_mimebundle_()
+    assert about["image/png"]["alt"] == repr(widget)
     assert data[WIDGET]["model_id"] == widget.model_id
     assert data["text/plain"] == repr(widget) == "view('demo'): run this cell again to bring it to life"
     image = imread(io.BytesIO(base64.b64decode(data["image/png"])))
@@ -101,9 +102,10 @@ def test_a_saved_notebook_keeps_a_picture_with_the_line_in_it(widget):
 
 def test_jupyter_gets_a_second_output_for_when_the_kernel_is_gone(widget, monkeypatch):
     shown = []
-    monkeypatch.setattr("IPython.display.display", lambda data, **named: shown.append(data))
+    monkeypatch.setattr("IPython.display.display", lambda data, **named: shown.append((data, named)))
     widget._ipython_display_()
-    first, second = shown
+    (first, named), (second, _) = shown
+    assert named["metadata"]["image/png"] == {"width": 900, "alt": repr(widget)}
     assert first[WIDGET]["model_id"] == widget.model_id and "image/png" in first
     assert list(second) == ["text/html"] and first["image/png"] in second["text/html"]
 
@@ -126,7 +128,11 @@ HOST = """async ([esm, css, shadow, height]) => {
     const model = {
         get: (name) => traits[name], set: (name, value) => { traits[name] = value; }, save_changes() {},
         on: (event, listener) => { (listeners[event] ??= []).push(listener); }, off() {},
-        async send(message) {
+        send(message) {
+            if (window.gone) throw new Error('Cannot send');  // as JupyterLab does after its kernel was restarted
+            this.reply(message);
+        },
+        async reply(message) {
             const answer = bytes(await window.kernel(JSON.stringify(message)));
             const shifted = new Uint8Array(answer.length + 5);
             shifted.set(answer, 5);
@@ -166,6 +172,8 @@ def test_a_host_shows_the_page_in_its_cell(widget, tmp_path, shadow):
         page.wait_for_function(
             "() => Math.abs(el.firstElementChild.clientWidth - el.clientWidth) < 3 && el.clientWidth < 800"
         )
+        page.evaluate(f"() => {{ window.gone = true; {ROOT}.tandv.state.set({{ step: 9 }}); }}")
+        page.locator(".tandv .notes:has-text('the kernel that answered is gone: run this cell again')").wait_for()
         page.evaluate("() => window.ended()")
         assert page.evaluate(f"() => {ROOT}.childElementCount") == 0
         assert errors == []

@@ -97,7 +97,7 @@ export function kernel(model) {
     const id = ++last;
     const timer = setTimeout(() => { if (open.delete(id)) fail(new ConnectionLost('the kernel does not answer: it is busy or gone; in the latter case run this cell again')); }, PATIENCE);
     open.set(id, { done, fail, timer });
-    model.send({ id, run, batch });
+    try { model.send({ id, run, batch }); } catch { open.delete(id); clearTimeout(timer); fail(new ConnectionLost('the kernel that answered is gone: run this cell again')); }
   }), true);
   return { ...answers, changes: (listener) => { listeners.add(listener); return () => { listeners.delete(listener); }; } };
 }
