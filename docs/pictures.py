@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import page_pictures
 import pandas as pd
+import view_pictures
 from PIL import Image
 
 from tandv import demo, viz
@@ -313,6 +314,7 @@ def main() -> None:
     for name, figure in readme(df, losses):
         save(figure, HERE / f"{name}.png", LARGE)
     page_pictures.main()
+    view_pictures.main()
     page = ["# Pictures", "", "Every plot of `tandv.viz`, made by `python docs/pictures.py`: in both themes, and with",
             '`theme="paper"` at half a column of print where that is useful.', ""]  # fmt: skip
     for kind, pictures in (

@@ -1,0 +1,111 @@
+"""Make the picture of a run's page and the recording of it: a small GPT in which a layer grows until it overflows.
+
+python docs/view_pictures.py
+"""
+
+import io
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from page_pictures import CHROMIUM, HERE, SIZE, shot
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+from tandv import demo
+from tandv.demo.torch_gpt import Training
+from tandv.page.answers import Answers
+from tandv.page.opening import measured, opened
+from tandv.page.server import serving
+
+STEPS, FAULT, CONTEXT, BATCH = 150, 115, 64, 16
+GROWTH = 6.5  # a step, of one matrix
+FRAME, WIDE = 620, 960  # milliseconds and pixels of the recording
+
+
+def trained(folder: Path) -> Path:
+    """Return a run in which a matrix of the third layer grows from a step on."""
+    data, chance = demo.text(), np.random.default_rng(0)
+    training = Training(0, CONTEXT)
+    fault = dict(training.model.named_modules())["layers.2.feed_forward.w2"]
+    tracker = training.track(folder)
+    with tracker:
+        for step in range(STEPS):
+            if step >= FAULT:
+                with torch.no_grad():
+                    fault.weight.mul_(GROWTH)
+            first = chance.integers(len(data) - CONTEXT - 1, size=(BATCH, 1))
+            training.step(tracker, data[first + np.arange(CONTEXT + 1)])
+    return tracker.path
+
+
+def calm(tab: Page) -> None:
+    """Wait until nothing is asked and painted any more."""
+    tab.wait_for_load_state("networkidle")
+    tab.wait_for_timeout(400)
+
+
+def recorded(tab: Page) -> None:
+    """Keep as an animation what a user does in twenty seconds."""
+    frames: list[Image.Image] = []
+
+    def keep(times: int = 1) -> None:
+        calm(tab)
+        image = Image.open(io.BytesIO(tab.screenshot())).convert("RGB")
+        small = image.resize((WIDE, round(WIDE * image.height / image.width)), Image.Resampling.LANCZOS)
+        frames.extend([small.quantize(96, dither=Image.Dither.NONE)] * times)
+
+    def press(*keys: str) -> None:
+        for key in keys:
+            tab.keyboard.press(key)
+
+    keep(4)
+    for _ in range(2):  # what came first, one after the other
+        press("n")
+        keep(2)
+    tab.click("text=/overflows e4m3/ >> nth=0")
+    keep(3)
+    press("Shift+ArrowLeft", "p")
+    for _ in range(7):  # from step to step: the exponents rise over those of the step that is pinned
+        press(*["ArrowRight"] * 4)
+        keep()
+    heat = tab.locator(".heat .over").bounding_box()
+    assert heat is not None
+    tab.mouse.move(heat["x"] + 0.6 * heat["width"], heat["y"] + 0.2 * heat["height"])
+    tab.mouse.down()
+    tab.mouse.move(heat["x"] + 0.85 * heat["width"], heat["y"] + 0.7 * heat["height"], steps=4)
+    keep(2)
+    tab.mouse.up()
+    keep(3)
+    press("m", "m")
+    keep(2)
+    press("0", "M", "M", "/")
+    tab.keyboard.type("feed.*w2", delay=20)
+    keep(3)
+    press("Escape", "Escape", "c")
+    keep(4)
+    path = HERE / "page.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=FRAME, loop=0, optimize=True)
+    print(f"{path.stat().st_size:9,} {path}, {len(frames) * FRAME / 1000:.0f} s")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        run = trained(Path(folder) / "diverged")
+        answers = Answers([one.run for one in opened([run], measured)])
+        with serving(answers) as served, sync_playwright() as playwright:
+            chromium = playwright.chromium.launch(executable_path=CHROMIUM)
+            for name, scheme in (("page", "light"), ("page_dark", "dark")):
+                tab = chromium.new_page(viewport=SIZE, color_scheme=scheme)
+                tab.goto(served.address)
+                tab.wait_for_selector(".tandv h1:has-text('diverged')")
+                calm(tab)
+                shot(tab, HERE / f"{name}.png")
+            recorded(tab)
+            chromium.close()
+        answers.close()
+
+
+if __name__ == "__main__":
+    main()
