@@ -6,13 +6,11 @@ from typing import Any
 import numpy as np
 
 from tandv.formats import Format
-from tandv.log.live import LiveLog
 from tandv.messages import UnknownName, unknown
 from tandv.page.answers.asked import BadQuestion
 from tandv.page.answers.background import Background
 from tandv.page.answers.curves_of_a_run import CurvesOnly, RunCurves
 from tandv.page.answers.sources import LogSource
-from tandv.page.answers.table import TableSource
 
 RULE = "faster than before and after"  # how transitions are found where nobody says it
 LARGEST = "max_abs"  # the statistic that tells what overflows a format
@@ -44,7 +42,6 @@ class Run:
         self.version = 1
         self.status = source.status  # how the run stands
         self._trouble = ""  # why it cannot be read any more
-        self._prepared = 0  # the version of the log for which this was begun
         self._dtypes: dict[str, str] = {}
         self._others: dict[tuple[str | None, int | None], Run] = {}  # its other phases and ranks
 
@@ -66,14 +63,13 @@ class Run:
 
     def prepare(self) -> None:
         """Begin to make what shows the exponents of any layer at once, if the log is so large that this takes long."""
-        if isinstance(self.source, LiveLog) and self._prepared != self.source.version:
-            self._prepared = self.source.version
+        if not isinstance(self.source, CurvesOnly):
             self.source.build()
 
     def close(self) -> None:
         """Close the files of the log, and end what is done in the background."""
         for run in (self, *self._others.values()):
-            if isinstance(run.source, LiveLog):
+            if not isinstance(run.source, CurvesOnly):
                 run.source.close()
 
     def await_all(self) -> None:
@@ -100,7 +96,7 @@ class Run:
         if chosen not in self._others:
             while len(self._others) >= MOST:
                 self._others.pop(next(iter(self._others))).close()
-            self._others[chosen] = Run(reopened(log, *chosen), self.curves, self.name)
+            self._others[chosen] = Run(log.reopened(*chosen), self.curves, self.name)
             self._others[chosen].version = self.version
         return self._others[chosen]
 
@@ -154,23 +150,6 @@ def _known(noun: str, name: str, names: Sequence[str] | Mapping[str, Any], place
     if name not in names:
         raise UnknownName(unknown(noun, name[:80], names, place))
     return name
-
-
-def reopened(log: LogSource, phase: str | None, rank: int | None) -> LogSource:
-    """Return a log in another phase or of another rank.
-
-    Args:
-        log: the log.
-        phase: the phase; None for what is outside of any, if there is such.
-        rank: the rank; None merges all.
-
-    Raises UnknownName for a phase or rank that the log does not have.
-    """
-    if isinstance(log, LiveLog):
-        return LiveLog(log.place, phase, rank)
-    if isinstance(log, TableSource):
-        return TableSource(log.df, log.name, phase, rank)
-    raise TypeError(f"a {type(log).__name__} cannot be opened again")
 
 
 def kinds_of(log: LogSource) -> dict[str, list[str]]:

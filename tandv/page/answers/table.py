@@ -20,6 +20,10 @@ from tandv.log.shown import (
     fractions_of,
     shares_of,
 )
+from tandv.tensor_types import OPTIMISER_STATE, WEIGHT
+
+_DEAD = 5  # logged steps to the end at which all values are zero, at least, as in `tandv.log.live.LiveLog.firsts`
+_MADE_SO = (WEIGHT, OPTIMISER_STATE)  # types that are zero from the first step on because they begin so
 
 
 class TableSource:
@@ -64,6 +68,16 @@ class TableSource:
     def refresh(self) -> bool:
         """Nothing comes to a table."""
         return False
+
+    def build(self) -> None:
+        """Nothing has to be made for it."""
+
+    def close(self) -> None:
+        """No file is open."""
+
+    def reopened(self, phase: str | None, rank: int | None) -> "TableSource":
+        """Return the log in another phase or of another rank."""
+        return TableSource(self.df, self.name, phase, rank)
 
     def layers(self, tt: str) -> list[str]:
         """Return the layers that have a tensor type, in the order of the log."""
@@ -141,7 +155,8 @@ class TableSource:
         numel, logged = self._counts("numel", at), at >= 0
         dead = (self._counts("zeros", at) == numel) & (numel > 0) & logged
         dead = np.logical_and.accumulate((dead | ~logged)[:, ::-1], axis=1)[:, ::-1] & logged
-        dead &= (dead.sum(1) > 1)[:, None]
+        begun_so = np.array([tt.partition(".")[0] in _MADE_SO for tt, _ in self.tensors]) & (dead == logged).all(1)
+        dead &= ((dead.sum(1) >= _DEAD) & ~begun_so)[:, None]
         out = []
         of: dict[str, np.ndarray] = {"nan": self._counts("nans", at), "inf": self._counts("infs", at)}
         of["dead"] = np.where(dead, numel, 0)

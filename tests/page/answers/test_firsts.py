@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from hand_made import ALL, ask, log_of, patient
+from stored import stored
 
 from tandv.log import logframe
 from tandv.page.answers import answers_of
@@ -106,6 +107,17 @@ def test_all_zero_to_the_end_is_dead(settled):
     rows |= {("Activation", "b", step): dead for step in range(5, 19)}  # and is alive again at the end
     assert found(answers_of(log_of(rows)))["found"] == [
         {"kind": "dead", "tt": "Activation", "layer": "a", "step": 12, "count": 8, "of": 8}
+    ]
+
+
+@pytest.mark.parametrize("opened", [lambda df, _: df, lambda df, folder: stored(df, folder / "run")])
+def test_a_parameter_that_begins_as_zero_is_not_dead_nor_is_what_is_zero_for_a_moment(settled, tmp_path, opened):
+    dead = {"rm2": 0.0, "zeros": 8, -np.inf: 8}
+    rows = {("Weight", "bias", step): dead for step in range(20)}
+    rows |= {("Activation", "a", step): dead if step > 15 else {"rm2": 1.0, 0: 8} for step in range(20)}
+    rows |= {("Activation", "never", step): dead for step in range(20)}
+    assert [(one["layer"], one["step"]) for one in found(answers_of(opened(log_of(rows), tmp_path)))["found"]] == [
+        ("never", 0)
     ]
 
 
