@@ -26,11 +26,11 @@ export function expandedLayout(board) {
   const button = (/** @type {string} */ text, /** @type {string} */ title, /** @type {() => void} */ onclick) => h('button', { type: 'button', title, ariaLabel: title, onclick }, text);
   const picture = (/** @type {'png'|'svg'} */ kind) => () => saveCharts(kind, board.charted(), metric(), [metric()], { w: 1000, h: 520 });
   const el = h('dialog', { className: 'expanded', tabIndex: -1 },
-    h('div', { className: 'bar' }, name, meaning,
+    h('div', { className: 'bar' }, name, meaning, h('span', { className: 'buttons' },
       button('↑', 'Previous metric (up)', () => move(-1)), button('↓', 'Next metric (down)', () => move(1)),
       button('CSV', 'Save as a table', () => saveChartCsv(board.charted(), metric(), [metric()])),
       button('PNG', 'Save as a picture', picture('png')), button('SVG', 'Save as a picture for print', picture('svg')),
-      button('✕', 'Close (Escape)', close)),
+      button('✕', 'Close (Escape)', close))),
     legend, plot.el, readout, tables);
   const resized = new ResizeObserver(() => { if (el.open && !plot.fits()) { plot.draw(); point(); } });
   resized.observe(plot.el);
