@@ -41,7 +41,7 @@ def chromium(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def served():
-    log, other = logframe.example_log(), logframe.example_log(seed=1)
+    log, other = logframe.example_log(), logframe.example_log(seed=1, steps=60)
     with serving(answers_of(log, other), title="runs") as page:
         yield page
 
@@ -327,6 +327,29 @@ def test_phases_are_a_choice(watched):
         assert view(shown).step in (1, 3)
 
 
+def test_in_a_cell_of_a_notebook_the_keys_and_the_address_are_not_its_own(opened):
+    page = opened("#tt=Activation&layer=head&step=20")
+    page.evaluate("""async () => {
+        const { mount } = await import('/app.js'), { served } = await import('/source.js');
+        const cell = document.createElement('div');
+        cell.id = 'cell';
+        document.body.append(cell);
+        window.heard = [];
+        await mount(cell, served(), { view: { tt: 'Activation', layer: 'head', step: 5 }, changed: view => window.heard.push(view) });
+    }""")
+    steps = f"[{PAGE}.tandv.state.view.step, document.getElementById('cell').tandv.state.view.step]"
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(steps) == [21, 5]
+    page.locator("#cell .panel.heat .title").click()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(steps) == [21, 6]
+    until(page, "window.heard.at(-1)?.step", 6)
+    until(page, "location.hash.includes('step=21')")
+    assert page.locator("#cell .findings a").count() == 0 and page.locator("#cell .findings li button").count() > 0
+    # What is shown first is told without what is at its default.
+    assert page.evaluate("Object.keys(window.heard[0]).sort()") == ["layer", "step", "tt"]
+
+
 def test_two_runs(opened):
     page = opened("#tt=Activation&layer=head&step=20")
     page.get_by_label("against", exact=True).select_option("1")
@@ -339,6 +362,7 @@ def test_two_runs(opened):
     assert page.evaluate(f"{PAGE}.tandv.ctx.data.heat.base") is None
     shown = page.locator(".tandv .heats .panel:visible")
     assert shown.count() == 2 and shown.nth(0).bounding_box()["width"] == shown.nth(1).bounding_box()["width"]
+    until(page, "document.querySelector('.tandv .notes').innerText.includes('run 1 goes on to step 59')")
     page.get_by_label("run", exact=True).select_option("1")
     now = view(page)
     assert (now.run, now.other) == (1, -1) and text(page, "h1") == "run 1"

@@ -1,4 +1,5 @@
 // Which part of the page is drawn when: at once what a change alone decides, the rest when its answer has come.
+import { whole } from './numbers.js';
 /** @typedef {import('./types').Ctx} Ctx */
 /** @typedef {import('./types').View} View */
 /** @typedef {import('./types').PanelName} PanelName */
@@ -34,6 +35,13 @@ export function drawing(ctx, parts, notes) {
     screen.classList.toggle('two', !panels.otherHeat.el.hidden);
     notes.put('run', ctx.meta.notes);
   }
+  /** What of another run lies beyond the steps that are shown. */
+  function beyond() {
+    const { data: { otherMeta }, meta } = ctx, last = meta.steps.at(-1) ?? 0, theirs = otherMeta?.steps.at(-1) ?? 0;
+    if (state.view.other < 0 || theirs <= last) return [];
+    const name = meta.runs[state.view.other];
+    return [`${name} goes on to step ${whole(theirs)}; the steps of ${meta.runs[state.view.run]} are shown, which ends at ${whole(last)}. Choose ${name} as the run to see the rest`];
+  }
   /** @param {Ask} what @param {string|null} sentence */
   function say(what, sentence) {
     for (const name of DRAWN[what]) panels[name].draw();
@@ -55,6 +63,7 @@ export function drawing(ctx, parts, notes) {
       say(what, null);
       if (what === 'at') for (const part of [parts.formats, parts.head, parts.words]) part.draw();
       if (what === 'firsts') lists();
+      if (what === 'other') notes.put('beyond', beyond());
       if (what === 'firsts' || what === 'curves') parts.strip.draw();
     },
     /** There is no answer. @param {Ask} what @param {string} sentence */

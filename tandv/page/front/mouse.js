@@ -8,17 +8,28 @@ import { whole } from './numbers.js';
 const DRAG = 5;  // pixels from where on a press is a drag
 const DRAG_ROWS = 24;  // and from where on it chooses layers, too
 
+const LATEST = 1000;
+/** Keep a time among the latest. @param {number[]} times @param {number} time */
+export function kept(times, time) { if (times.push(time) > LATEST) times.shift(); }
+
 /** @param {Ctx} ctx @param {() => void} hovered redraw what follows the mouse @param {import('./types').Times} times @returns {import('./types').Mouse} */
 export function mouseOf(ctx, hovered, times) {
   const { state } = ctx;
   const leave = () => { ctx.hover.i = ctx.hover.row = null; ctx.tip(null); hovered(); };
   /** @param {HTMLElement} el @param {MouseEvent} e */
   const within = (el, e) => { const r = el.getBoundingClientRect(); return { x: e.clientX - r.left, y: e.clientY - r.top }; };
-  /** Note how long a hover keeps the main thread, its frame's drawing included. @param {number} t0 */
-  const timed = (t0) => { const busy = performance.now() - t0; requestAnimationFrame(() => { const t1 = performance.now(); queueMicrotask(() => times.hovers.push(busy + performance.now() - t1)); }); };
+  /** Note how long a hover keeps the main thread: its handler, and what is drawn in the next frame. @param {() => void} act */
+  function timed(act) {
+    const start = performance.now();
+    let frame = 0;
+    requestAnimationFrame(() => { frame = performance.now(); });
+    act();
+    const handler = performance.now() - start;
+    requestAnimationFrame(() => kept(times.hovers, handler + performance.now() - frame));
+  }
   /** @param {Panel} p @param {(e: PointerEvent) => void} move */
   function read(p, move) {
-    p.over.addEventListener('pointermove', (e) => { const t0 = performance.now(); move(e); timed(t0); });
+    p.over.addEventListener('pointermove', (e) => timed(() => move(e)));
     p.over.addEventListener('pointerleave', leave);
   }
   return {

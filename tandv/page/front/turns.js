@@ -1,5 +1,6 @@
 // What a change of the state, of the run or of the connection sets going.
 import { partOf } from './fetching.js';
+import { kept } from './mouse.js';
 import { ConnectionLost } from './source.js';
 import { defaults, settled } from './state.js';
 /** @typedef {import('./types').Ctx} Ctx */
@@ -40,7 +41,7 @@ export function turns(ctx, { drawing, pages, memory, notes, dress, moved, times 
     const answered = pages.changed(changed);
     drawing.changed(has);
     await answered;
-    requestAnimationFrame(() => setTimeout(() => times.clicks.push(performance.now() - t0)));
+    requestAnimationFrame(() => setTimeout(() => kept(times.clicks, performance.now() - t0)));
   }
   /** Another run has other steps, layers and statistics: they come first. */
   async function changeRun() {
