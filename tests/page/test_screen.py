@@ -335,7 +335,8 @@ def test_in_a_cell_of_a_notebook_the_keys_and_the_address_are_not_its_own(opened
         cell.id = 'cell';
         document.body.append(cell);
         window.heard = [];
-        await mount(cell, served(), { view: { tt: 'Activation', layer: 'head', step: 5 }, changed: view => window.heard.push(view) });
+        const view = { tt: 'Activation', layer: 'head', step: 5 };
+        await mount(cell, served(), { view, changed: now => window.heard.push(now) });
     }""")
     steps = f"[{PAGE}.tandv.state.view.step, document.getElementById('cell').tandv.state.view.step]"
     page.keyboard.press("ArrowRight")
