@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from hand_made import ALL, error_of, line_of
 
@@ -128,3 +129,28 @@ def test_fields_of_other_questions_are_ignored():
 def test_the_widest_answer_is_bounded(answers):
     [(head, arrays)] = unpack(answers.answer(0, [HEAT | {"w": MOST_COLUMNS}]))
     assert head["cols"] == 2 and arrays[0].size == 2
+
+
+HOSTILE = [
+    None, True, False, 0, -1, 1, 3, 0.5, 1e308, -1e308, 10**40, -(10**40), float("nan"), float("inf"), "", "0", "rm2",
+    "Activation", "fc", "e4m3", "__class__", "../../etc/passwd", "\x00", "\ud800", "a" * 5000, [], [[]], ["rm2"] * 40,
+    {}, {"kind": "meta"}, [None, 1, "rm2"],
+]  # fmt: skip
+
+
+def test_whatever_stands_in_a_question_it_is_answered(answers):
+    random = np.random.default_rng(0)
+    fields = sorted({name for of_kind in QUESTIONS.values() for name in of_kind} | {"kind", "phase", "rank", "x"})
+    good = {"kind": "lines", "tt": "Activation", "layer": "fc", "metric": "rm2", "metrics": ["rm2"], "step": 1, **ALL}
+    answered = 0
+    for _ in range(400):
+        question = good | {"kind": str(random.choice(list(QUESTIONS)))}
+        for name in random.choice(fields, random.integers(0, 3), replace=False):
+            question[str(name)] = HOSTILE[random.integers(len(HOSTILE))]
+        data = answers.answer(int(random.integers(2)), [question])
+        [(head, arrays)] = unpack(data)
+        assert len(data) < 20_000
+        assert "error" in head or all(array.size < 100 for array in arrays)
+        assert not head.get("error", "").startswith("no answer")
+        answered += "error" not in head
+    assert 50 < answered < 350
