@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tandv.page.answers import Answers, CurvesOnly, Run
+from tandv.page.answers import Answers, Run
 from tandv.page.answers.columns import Columns, any_bit, flagged, highest, largest
 from tandv.page.answers.comparison import compared
 from tandv.page.answers.curves import curves, transitions
@@ -81,10 +81,10 @@ def pooled(answers: Answers, most: int = COLUMNS) -> bytes:
         most: how many columns there are at most.
     """
     runs = answers.runs
-    logs = [run.log() for run in runs if not isinstance(run.source, CurvesOnly)]
+    logs = [run.log() for run in runs if not run.holds_curves]
     tensors = max((len(log.tensors) for log in logs), default=0)
     found = iter(layouts([log.steps for log in logs], min(most, max(FEWEST, CELLS // max(tensors, 1)))))
-    return pack([_of_run(run, runs, None if isinstance(run.source, CurvesOnly) else next(found)) for run in runs])
+    return pack([_of_run(run, runs, None if run.holds_curves else next(found)) for run in runs])
 
 
 def layouts(logged: Sequence[np.ndarray], most: int) -> list[Layout]:
@@ -190,7 +190,7 @@ def _exponents(log: LogSource, of: Columns, kinds: dict[str, list[str]]) -> tupl
 
 def _against(run: Run, runs: Sequence[Run], number: int) -> dict[str, dict[str, dict[str, Any]]]:
     """Return for each type and statistic that both runs have where they part, and what is compared."""
-    if isinstance(runs[number].source, CurvesOnly):
+    if runs[number].holds_curves:
         return {}
     log, other = run.log(), runs[number].log()
     kinds = [tt for tt in dict.fromkeys(tt for tt, _ in log.tensors) if other.layers(tt)]

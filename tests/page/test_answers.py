@@ -145,6 +145,17 @@ def test_a_run_that_has_no_rows_yet_is_waited_for(tmp_path):
     assert head["notes"] == [] and head["start"]["tt"] == "Activation" and steps.tolist() == [0, 1]
 
 
+def test_a_run_that_ended_without_rows_has_its_curves(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    write_status(run, status="finished")
+    (run / "curves.jsonl").write_text(line(0, {"loss": 2.0}) + line(5, {"loss": 1.0}))
+    answers = answers_of(run)
+    head, (steps,) = ask(answers, kind="meta")
+    assert head["holds"] == "curves" and head["status"] == "finished" and steps.tolist() == [0, 5]
+    assert set(unpack(pooled(answers))[0][0]) == {"meta", "curves", "transitions"}
+
+
 def test_runs_of_one_name_are_told_apart(tmp_path):
     log = logframe.example_log(layers=2, steps=4)
     answers = answers_of(stored(log, tmp_path / "a" / "run"), stored(log, tmp_path / "b" / "run"), log)

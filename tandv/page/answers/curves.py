@@ -23,7 +23,7 @@ def curves(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
     names = [str(name) for name in table.columns]
     values = np.ascontiguousarray(table.to_numpy(np.float64).T)
     arrays = [table.index.to_numpy(np.float64), values, states(table)]
-    of_log = not isinstance(run.source, CurvesOnly)
+    of_log = not run.holds_curves
     return {"names": names, "shown": shown(table) if of_log else shown(table, None)}, arrays
 
 

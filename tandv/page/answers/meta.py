@@ -36,9 +36,9 @@ def meta(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
         "transitionsRule": run.rule,
         "meanings": {str(name): glossary.meaning(str(name)) for name in run.curves.table.columns},
     }
-    if isinstance(source, CurvesOnly):
+    if isinstance(source, CurvesOnly) or run.holds_curves:
         steps = run.curves.table.index.to_numpy(np.float64)
-        where = {"axis": source.axis}
+        where = {"axis": source.axis if isinstance(source, CurvesOnly) else "linear"}
         nothing = {"types": {}, "metrics": [], "low": 0, "high": 0, "phases": [], "phase": None, "ranks": []}
         return {**head, **nothing, "holds": "curves", "rank": None, "formats": {}, "start": where}, [steps]
     low, high = source.exponents

@@ -61,6 +61,13 @@ class Run:
             other.version, other.status = self.version, self.status
         return new
 
+    @property
+    def holds_curves(self) -> bool:
+        """Whether it has curves alone: no log, or one that stayed empty."""
+        if isinstance(self.source, CurvesOnly):
+            return True
+        return not self.source.tensors and self.status != "running" and len(self.curves.table.columns) > 0
+
     def prepare(self) -> None:
         """Begin to make what shows the exponents of any layer at once, if the log is so large that this takes long."""
         if not isinstance(self.source, CurvesOnly):
