@@ -34,7 +34,7 @@ STEPS = 110
 HEAD = """# What came before a spike of the loss
 
 A precursor was planted in one layer of a small training (its updates double step by step, query and key weights grow,
-two batches are 30 times as large, Adam's second moment falls tenfold a step), and `explain` was asked at the first
+two batches 30 times as large, Adam's second moment falls a hundredfold a step), and `explain` was asked at the first
 spike of the loss that followed. *First three*: the layer is among the first three. Made by
 `python benchmarks/explain.py`.
 """

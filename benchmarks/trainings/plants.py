@@ -18,7 +18,7 @@ def update(run: Run) -> None:
 
 
 def logits(run: Run) -> None:
-    """Query and key weights of one block grow by half a step."""
+    """Query and key weights of one block grow by a factor of 2.5 a step."""
     query = run.one_of([name for name in run.modules if name.endswith(".q")])
     key, start = query[:-1] + "k", int(run.random.integers(70, 80))
     run.is_true("logits", [query, key], start)
@@ -26,7 +26,7 @@ def logits(run: Run) -> None:
     def grow(step: int) -> None:
         if start <= step < start + 20:
             for name in (query, key):
-                run.modules[name].weight.data.mul_(1.5)
+                run.modules[name].weight.data.mul_(2.5)
 
     run.at("begin", grow)
 
@@ -43,12 +43,12 @@ def batch(run: Run) -> None:
 
 
 def second(run: Run) -> None:
-    """Adam's second moment of one layer falls tenfold at every step."""
+    """Adam's second moment of one layer falls a hundredfold at every step."""
     layer, start = run.one_of(run.matrices), int(run.random.integers(70, 80))
     run.is_true("second", [layer], start)
 
     def fall(step: int) -> None:
-        if start <= step < start + 9:
-            run.optimisers[0].state[run.modules[layer].weight]["exp_avg_sq"].mul_(0.1)
+        if start <= step < start + 12:
+            run.optimisers[0].state[run.modules[layer].weight]["exp_avg_sq"].mul_(0.01)
 
     run.at("begin", fall)

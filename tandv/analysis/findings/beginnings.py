@@ -136,7 +136,7 @@ def depth(m: Matrices) -> list[Finding]:
                 f"Each layer changes their size by {abs(slope):.2f} bits, where about 0 keeps it.",
                 "Add a norm or residual connections, or initialise for the activation function in use (He for ReLU); "
                 + ("a lower gain keeps them from growing." if grows else "a higher gain keeps them from shrinking."),
-                [f"From {layers[0]} to {layers[-1]}."],
+                [f"From {layers[0]!r} to {layers[-1]!r}."],
             )
         ]  # fmt: skip
     return []

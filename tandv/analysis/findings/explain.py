@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tandv.analysis.findings.matrices import Matrices
+from tandv.analysis.findings.not_finite import skipped
 from tandv.analysis.findings.order import Place
 from tandv.analysis.findings.spikes import loss_spikes
 from tandv.analysis.findings.stretches import log2, typical
@@ -178,6 +179,9 @@ def _scores(m: Matrices, kind: str, first: int, start: int, end: int) -> np.ndar
         with np.errstate(invalid="ignore"):
             out = np.fmax(out, np.abs(off - middle[:, None]) / spread[:, None])
     bad = m(kind, "bad")[:, first:end] > 0
+    if kind in (GRADIENT, WEIGHT_GRADIENT):  # of a step that a gradient scaler skipped they say nothing
+        passed_over = skipped(m)[first:end]
+        out[:, passed_over], bad = 0.0, bad & ~passed_over
     return np.where(bad, _NOT_FINITE, np.nan_to_num(out, nan=0.0, posinf=_NOT_FINITE))
 
 

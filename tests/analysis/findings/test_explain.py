@@ -97,3 +97,10 @@ def test_without_a_spike_there_is_nothing_to_explain(with_loss):
     assert (found.step, found.departures) == (None, [])
     assert found.notes == ["The loss has no spike: there is nothing to explain."]
     assert explain(run()).notes == ["The run has no loss in which a spike could be found; give a step."]
+
+
+@pytest.mark.parametrize(("skipped", "many"), [(0.0, 1), (1.0, 0)])
+def test_gradients_of_a_step_that_a_scaler_skipped_have_left_no_course(skipped, many):
+    there = np.arange(N) == 79
+    gradient = {**noisy(0), "infs": there.astype(int), "skipped": skipped * there, "loss_scale": 2.0}
+    assert len(explain(log(N, {("Weight_Gradient", "a"): gradient}), EVENT).departures) == many
