@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 from matplotlib.backend_bases import MouseEvent
+from themes import in_turn
 
 from tandv import viz
 from tandv.analysis.attention import attention_curves
@@ -167,8 +168,7 @@ PLOTS = {
 }
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", PLOTS)
+@pytest.mark.parametrize(("name", "theme"), in_turn(PLOTS))
 def test_nothing_is_cut_off_or_overlaps(name, theme, faults):
     figure = PLOTS[name](theme=theme)
     assert [fault for part in figure.subfigs or [figure] for fault in faults(part)] == []

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from themes import in_turn
 
 from tandv import viz
 from tandv.viz.layout.tables import drawn
@@ -105,8 +106,7 @@ PLOTS = {
 }
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", PLOTS)
+@pytest.mark.parametrize(("name", "theme"), in_turn(PLOTS))
 def test_nothing_is_cut_off_or_overlaps(name, theme, faults):
     assert faults(PLOTS[name](theme=theme)) == []
 

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from themes import in_turn
 
 from tandv import viz
 from tandv.analysis.features import decodability_curves
@@ -98,8 +99,7 @@ def test_a_legend_of_long_names_leaves_room_for_the_curves():
     assert len(set(words)) == len(words) == 14 and max(map(len, words)) <= 40
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", PLOTS)
+@pytest.mark.parametrize(("name", "theme"), in_turn(PLOTS))
 def test_nothing_is_cut_off_or_overlaps(name, theme, faults):
     assert faults(PLOTS[name](theme=theme)) == []
 

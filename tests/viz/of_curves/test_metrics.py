@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from themes import in_turn
 
 from tandv import viz
 from tandv.analysis.transitions import Evidence, Transition
@@ -145,8 +146,7 @@ PLOTS = {
 }
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", PLOTS)
+@pytest.mark.parametrize(("name", "theme"), in_turn(PLOTS))
 def test_nothing_is_cut_off_or_overlaps(name, theme, faults):
     assert faults(PLOTS[name](theme=theme)) == []
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from themes import in_turn
 
 from tandv import viz
 from tandv.log.logframe import example_log, layers
@@ -47,8 +48,7 @@ PLOTS = {
 }
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", PLOTS)
+@pytest.mark.parametrize(("name", "theme"), in_turn(PLOTS))
 def test_nothing_is_cut_off_or_overlaps(name, theme, faults):
     assert faults(PLOTS[name](theme=theme)) == []
 
