@@ -157,6 +157,23 @@ def missing(package: str, extra: str, what: str) -> ModuleNotFoundError:
     return ModuleNotFoundError(f"{what} needs {package}: {how_to_install(extra)}", name=package)
 
 
+def too_old(package: str, version: str, lowest: str, what: str) -> ImportError:
+    """Return the error that an installed package is older than what tandv is tested with.
+
+    >>> print(too_old("torch", "2.6.0", "2.13", "tandv.track.torch"))
+    tandv.track.torch needs torch 2.13 or newer, and 2.6.0 is installed: pip install -U torch
+
+    Args:
+        package: the package, by the name that pip knows it by.
+        version: the version that is installed.
+        lowest: the lowest version that is tested.
+        what: what needs it: the beginning of the sentence, in the singular.
+    """
+    return ImportError(
+        f"{what} needs {package} {lowest} or newer, and {version} is installed: pip install -U {package}"
+    )
+
+
 def how_to_install(extra: str) -> str:
     """Return the commands that install an extra of tandv, for users of the package and of a clone.
 
