@@ -1,9 +1,13 @@
 """What bad input gets: an error that says what is wrong, what is allowed and what to do."""
 
+import importlib
+import re
+
 import pytest
 import torch
 from torch import nn
 
+import tandv.track.torch
 from tandv.track.common import read_pickle
 from tandv.track.torch import track
 
@@ -117,3 +121,17 @@ def test_an_interval_that_fails_in_training_stops_tracking_only():
             model(torch.ones(1, 1))
             tracker.step()
     assert set(read_pickle(tracker.out_path)["metadata"]["step"]) == {0, 1}
+
+
+@pytest.mark.parametrize("version", ["2.6.0+cu124", "1.13.1", "2.12.1"])
+def test_a_torch_that_is_older_than_tested_is_named(version, monkeypatch):
+    monkeypatch.setattr(torch, "__version__", version)
+    told = f"tandv.track.torch needs torch 2.13 or newer, and {version} is installed: pip install -U torch"
+    with pytest.raises(ImportError, match=re.escape(told)):
+        importlib.reload(tandv.track.torch)
+
+
+@pytest.mark.parametrize("version", ["2.13.0", "2.13.0a0+git1234", "2.20.1", "3.0.0"])
+def test_a_torch_that_is_new_enough_is_taken(version, monkeypatch):
+    monkeypatch.setattr(torch, "__version__", version)
+    importlib.reload(tandv.track.torch)
