@@ -1,5 +1,7 @@
 """What the page can show, and one sentence for each thing that it cannot."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from tandv.curves import write_curves
 from tandv.log.files import write_parquet, write_pickle
 from tandv.log.logframe import example_log
 from tandv.page.opening import CannotShow, measured, opened
+from tandv.place import place_of
 
 LOG = counted_only(example_log(layers=3, steps=6))
 
@@ -39,6 +42,13 @@ def test_a_log_is_shown_wherever_it_lies(here):
     write_parquet(LOG, "log.parquet")
     assert names("runs/a", here / "log.pkl", "log.parquet") == [("a", True), ("log.pkl", True), ("log.parquet", True)]
     assert opened(["runs/a"], measured)[0].run.log().steps.tolist() == list(range(6))
+
+
+def test_a_log_at_an_address_is_shown():
+    write_parquet(LOG, "log.parquet")
+    place_of("memory://runs/log.parquet").put(Path("log.parquet").read_bytes())
+    (one,) = opened(["memory://runs/log.parquet"], measured)
+    assert (one.run.name, one.run.log().steps.tolist()) == ("log.parquet", list(range(6)))
 
 
 def test_curves_are_shown_from_files_and_from_memory(here):
