@@ -50,14 +50,16 @@ def opened(given: Sequence[Any], measure: Measure, wrong: Sequence[str] = ()) ->
     Raises CannotShow naming everything that is none of these.
     """
     pairs = [pair for one in given for pair in _pairs(one)]
-    names = answers.run_names([what for _, what in pairs])
+    unique = answers.run_names([what for _, what in pairs])
+    own = [name or _own_name(what, len(pairs)) for name, what in pairs]
+    names = [mine if mine and own.count(mine) == 1 else other for mine, other in zip(own, unique, strict=True)]
     found: list[Shown | Callable[[], Shown]] = []
     problems = [*wrong]
-    for (name, what), other in zip(pairs, names, strict=True):
+    for (_, what), name in zip(pairs, names, strict=True):
         try:
-            found.append(_opened(what, name or other, measure))
+            found.append(_opened(what, name, measure))
         except (OSError, ValueError, TypeError, LookupError, ModuleNotFoundError) as error:
-            of = str(what) if _is_path(what) else name or ""
+            of = str(what) if _is_path(what) else name
             problems.append(str(error) if of in str(error) else f"{of}: {error}")
     if problems or not found:
         raise CannotShow("\n".join(problems) or "there is nothing to show; name at least one run")
@@ -97,6 +99,16 @@ def _pairs(given: Any) -> list[tuple[str | None, Any]]:
     ):
         return [(str(name), what) for name, what in given.items()]
     return [(None, given)]
+
+
+def _own_name(what: Any, runs: int) -> str:
+    """Return what a table in memory is called: by the run that it was read from, else by what it is if it is alone."""
+    if _is_path(what):
+        return ""
+    if isinstance(what, pd.DataFrame) and isinstance(what.attrs.get("run"), str):
+        return os.path.basename(os.path.normpath(what.attrs["run"]))
+    is_log = isinstance(what, pd.DataFrame) and what.columns.nlevels > 1
+    return ("log" if is_log else "curves") if runs == 1 else ""
 
 
 def _opened(what: Any, name: str, measure: Measure) -> Shown | Callable[[], Shown]:

@@ -8,6 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 from stored import counted_only, stored
 
+import tandv
 from tandv.curves import write_curves
 from tandv.log.files import write_parquet, write_pickle
 from tandv.log.logframe import example_log
@@ -74,6 +75,14 @@ def test_runs_are_named_by_a_dict_or_by_what_tells_them_apart(here):
         stored(LOG, here / f"seed{seed}" / "demo")
     assert names({"mine": "seed0/demo", "yours": LOG}) == [("mine", True), ("yours", True)]
     assert [name for name, _ in names("seed0/demo", "seed1/demo")] == ["seed0/demo", "seed1/demo"]
+
+
+def test_what_is_in_memory_is_named_by_where_it_came_from_or_by_what_it_is(here):
+    log = tandv.read(stored(LOG, here / "runs" / "a"))
+    assert names(log) == [("a", True)]
+    assert names(LOG) == [("log", True)] and names({"loss": [1.0]}) == [("curves", False)]
+    assert names(log, log) == [("run 0", True), ("run 1", True)]
+    assert names(LOG, {"loss": [1.0]}) == [("run 0", True), ("run 1", False)]
 
 
 def test_all_that_cannot_be_shown_is_named_at_once_and_nothing_is_measured(here):
