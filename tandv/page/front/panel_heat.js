@@ -72,9 +72,11 @@ export function heatPanel(ctx, which = 'heat') {
   /** @param {HeatAnswer} d @param {number} rows @param {number} steps */
   function about(d, rows, steps) {
     const v = ctx.state.view, words = [];
-    if (v.other >= 0 && v.compare === 'difference') words.push(`divided by ${ctx.meta.runs[v.other]}; ${d.parted === null ? 'they do not part' : `they part at step ${whole(d.parted)}`}`);
+    // Where they do not part, the answer says why: no difference beyond rounding, or no step in both.
+    if (v.other >= 0 && v.compare === 'difference' && d.parted !== null) words.push(`divided by ${ctx.meta.runs[v.other]}; they part at step ${whole(d.parted)}`);
     else if (d.base) words.push(d.base);
-    words.push(`${whole(rows)} layer${rows === 1 ? '' : 's'} × ${whole(steps)} step${steps === 1 ? '' : 's'}`);
+    const noun = (ctx.meta.pooled ?? 1) > 1 ? 'column' : 'step';  // of a file that has columns of several
+    words.push(`${whole(rows)} layer${rows === 1 ? '' : 's'} × ${whole(steps)} ${noun}${steps === 1 ? '' : 's'}`);
     if (d.pooled > 1) words.push(`largest of ${d.pooled} steps a column`);
     return words.join(' · ');
   }
