@@ -62,7 +62,7 @@ def test_what_it_holds_can_be_no_markup():
 
 def test_the_same_runs_give_the_same_file(tmp_path):
     log = example_log(layers=3, steps=10)
-    files = [tandv.view(log, out=tmp_path / name) for name in ("a.html", "b.html")]
+    files = [tandv.view({"run 0": log}, out=tmp_path / name) for name in ("a.html", "b.html")]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert parts(files[0].read_text())[0] == pooled(answers_of(log))
 
