@@ -233,6 +233,13 @@ def test_over_each_other_a_curve_is_picked_out(opened):
     assert painted(page).inner_text(".expanded h2") == "rank"
 
 
+def test_many_curves_over_each_other_fit_the_window(opened):
+    many = pd.DataFrame({f"metric {i}": [float(i), 1.0] for i in range(200)})
+    page = opened(many, transitions=(), address="#charts=layout%3Doverlay")
+    assert page.locator(".overlaid .legend button").count() == 200
+    assert page.locator(".overlaid .plot").bounding_box()["height"] < page.viewport_size["height"]
+
+
 def test_transitions_are_marked_and_can_be_hidden(opened, tmp_path):
     page = opened(rule="faster than before and after")
     alarm = page.evaluate("document.querySelector('.tandv').tandv.ctx.look.alarm")
