@@ -4,6 +4,7 @@ python docs/page_pictures.py
 """
 
 import io
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tandv.analysis.transitions import find_transitions
 from tandv.checkpoints import evaluate
 
 HERE = Path(__file__).parent / "pictures"
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SIZE = {"width": 1280, "height": 720}
 STEPS, EVERY = 1500, 25
 
