@@ -243,7 +243,7 @@ def test_fsspecs_local_files_do_as_well(tmp_path):
 
 
 def test_a_large_file_is_streamed(odd, monkeypatch, tmp_path):
-    from tandv import place
+    from tandv.place import place
 
     monkeypatch.setattr(place, "_AT_ONCE", 10)
     (tmp_path / "large").write_bytes(b"x" * 100)
