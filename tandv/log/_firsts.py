@@ -52,7 +52,8 @@ def firsts_of(pieces: Sequence[Piece], tensors: Sequence[Tensor], numbers: dict[
     found: dict[tuple[str, int], First] = {}
     for piece in pieces:
         for tt in piece.layouts:
-            for kind, begun in of(piece, f"begun {tt}", lambda piece=piece, tt=tt: _begun(piece, tt)).items():
+            begun_here = of(piece, f"begun {tt}", lambda piece=piece, tt=tt: _begun(piece, tt))
+            for kind, begun in (begun_here or {}).items():  # nothing of a piece that is damaged
                 for number, step, many, numel in zip(*map(np.ndarray.tolist, begun), strict=True):
                     known = found.get((kind, number))
                     if number in named and (known is None or step < known.step):

@@ -5,23 +5,21 @@ import os
 import stat
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from tandv.log._across import has_rows_twice, phases_of, ranks_of
 from tandv.log._index import File, indexed
-from tandv.log._layout import Layout
 from tandv.log._memory import give_back
 from tandv.log._pieces import FilePiece, Handles, Piece, TablePiece
-from tandv.log._rows import Numbering, coded, joined
+from tandv.log._rows import Numbering
 from tandv.log._saved import Key, load
 from tandv.log._unreadable import SchemaError, UnreadableFile
 from tandv.log.finding import LOGS, lies_at
 from tandv.log.store import listing
-from tandv.log.store.columns import PHASE, RANK
 from tandv.log.store.layers import NAME as MODEL
 from tandv.log.store.layers import Tensor, natural
 from tandv.messages import UnknownName, listed, some, unknown
@@ -210,8 +208,8 @@ class Source:
         known = {piece.identity: piece for piece in self.pieces if piece.identity in keys}
         new = [file for key, file in files if key not in known]
         # Phases and ranks of files that were read before are known already.
-        phases = _phases(new) | (set(self.phases or [""]) if known else set())
-        ranks = _ranks(new) | (set(self.ranks) if known else set())
+        phases = phases_of(new) | (set(self.phases or [""]) if known else set())
+        ranks = ranks_of(new) | (set(self.ranks) if known else set())
         rows = sum(group.rows for _, file in files for group in file.groups)
         self.phases = sorted(phases) if phases - {""} else []
         self.ranks = sorted(ranks)
@@ -228,7 +226,7 @@ class Source:
             except UnreadableFile as error:
                 notes.append(str(error))
         self.pieces = pieces
-        if _twice(pieces):
+        if has_rows_twice(pieces):
             notes.append("some rows are there twice, of which the later are shown: two runs may lie in one folder")
 
     def _piece(self, key: Key, file: File) -> FilePiece:
@@ -321,44 +319,3 @@ def _seen(place: Place, kind: str) -> _Seen:
     except UnreadableFile as error:
         return _Seen(damage=str(error)) if kind == "run" else _Seen(old=True)  # the other reader says what it is
     return _Seen(old=True) if file is None else _Seen(file=file)
-
-
-def _twice(pieces: Sequence[Piece]) -> bool:
-    """Tell whether some tensors have rows at the same step in several pieces."""
-    for tt in dict.fromkeys(tt for piece in pieces for tt in piece.layouts):
-        layouts = [piece.layouts[tt] for piece in pieces if tt in piece.layouts]
-        layouts.sort(key=lambda one: (one.steps[0], one.steps[-1]))
-        for before, after in pairwise(layouts):
-            if after.steps[0] <= before.steps[-1] and (_logged(before, after) & _logged(after, before)).any():
-                return True
-    return False
-
-
-def _logged(one: Layout, other: Layout) -> np.ndarray:
-    """Return which cells a layout has among the tensors and steps that both have."""
-    _, tensors, _ = np.intersect1d(one.tensors, other.tensors, return_indices=True)
-    _, steps, _ = np.intersect1d(one.steps, other.steps, return_indices=True)
-    return one.arranged(np.ones(int(one.starts[-1]), bool), False)[np.ix_(tensors, steps)]
-
-
-def _phases(files: list[File]) -> set[str]:
-    """Return the phases in some files; only where the footer names several the rows are read."""
-    found: set[str] = set()
-    for file in files:
-        mixed = [group.number for group in file.groups if group.phases[0] != group.phases[1]]
-        found |= {group.phases[0] for group in file.groups if group.number not in mixed}
-        if mixed:
-            with file.opened() as parquet:
-                table = parquet.read_row_groups(mixed, columns=[PHASE], use_threads=False)
-            codes, words = coded(joined(table[PHASE]))
-            found |= {words[code] or "" for code in np.unique(codes)}
-    return {one or "" for one in found}
-
-
-def _ranks(files: list[File]) -> set[int]:
-    found: set[int] = set()
-    for file in files:
-        if RANK in file.columns:
-            with file.opened() as parquet:
-                found |= set(np.unique(parquet.read(columns=[RANK], use_threads=False)[RANK].to_numpy()).tolist())
-    return found

@@ -11,20 +11,19 @@ First(kind='nan', tt='Gradient', layer='head', step=49, many=4096, of=4096)
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from threading import RLock
-from typing import Any, TypeGuard, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from tandv.log import _arranging as arranging
 from tandv.log._background import Background
 from tandv.log._firsts import firsts_of
-from tandv.log._kept import Kept
-from tandv.log._layout import Layout
-from tandv.log._levels import Level, LevelFiles, level_of
+from tandv.log._levels import LevelFiles
 from tandv.log._memory import give_back
-from tandv.log._pieces import LANES, FilePiece, Piece
+from tandv.log._pieces import FilePiece, Piece
+from tandv.log._reads import Reads, is_block
 from tandv.log._saved import save
 from tandv.log._source import Source
 from tandv.log._sweep import pooled_exponents
@@ -38,11 +37,9 @@ from tandv.place import AnyPath, Place, place_of
 
 __all__ = ["LiveLog"]
 
-_ARRAYS, _SUMMARIES = 48 << 20, 8 << 20  # bytes that are kept of what was read
 _TRIES = 20  # times that a question is asked again where files are joined meanwhile
 _EXACT = 4  # steps for each column of a screen, above which exponents come from levels
 _MUCH = 50  # times that files are read, after which memory is given back
-_BLOCK = 200_000  # rows of a file that is not soon joined with others
 Answer = TypeVar("Answer")
 
 
@@ -69,8 +66,7 @@ class LiveLog:
         self.place = place_of(place)
         self.version = 0
         self._lock = RLock()
-        self._arrays, self._summaries = Kept(_ARRAYS), Kept(_SUMMARIES)
-        self._damaged: dict[Any, str] = {}  # what could not be read of a piece when it was asked for
+        self._reads = Reads()
         self._source = Source(self.place, phase, rank)
         self._background = Background()
         self._built = 0  # the version of which that is made, or being made
@@ -94,7 +90,7 @@ class LiveLog:
     @property
     def notes(self) -> list[str]:
         """Sentences about what is not shown, and about what was chosen."""
-        return list(dict.fromkeys([*self._source.notes, *self._damaged.values()]))
+        return list(dict.fromkeys([*self._source.notes, *self._reads.damaged.values()]))
 
     @property
     def phases(self) -> list[str]:
@@ -154,7 +150,7 @@ class LiveLog:
         with self._lock:
             if self._built == self.version:
                 return
-            blocks, numbers = list(filter(_is_block, self._pieces)), dict(self._source.numbers)
+            blocks, numbers = list(filter(is_block, self._pieces)), dict(self._source.numbers)
             if self._background.work(self._levels, blocks, lambda: save(self.place, blocks, numbers)):
                 self._built = self.version
 
@@ -176,7 +172,12 @@ class LiveLog:
         with self._lock:
             self._check(tt, metric=metric)
 
-            return self._asked(lambda: self._matrix(tt, metric))
+            def made() -> Matrix:
+                rows = self._rows_of(tt)
+                found = self._reads.matrix(self._having(tt), tt, metric, rows, self.steps, self.version)
+                return Matrix(self.layers(tt), found.values, found.flags)
+
+            return self._asked(made)
 
     def exponents_of(self, tt: str, layer: str, first: int | None = None, last: int | None = None) -> Exponents:
         """Return how many values of a tensor have each exponent, exactly, at each step of the log.
@@ -196,7 +197,7 @@ class LiveLog:
 
             def made() -> Exponents:
                 found = (
-                    (piece.layouts[tt].steps, self._rows(piece, tt, at))
+                    (piece.layouts[tt].steps, self._reads.rows(piece, tt, at))
                     for piece, at in self._of(tt, layer)
                     if len(steps)
                     and piece.layouts[tt].steps[0] <= steps[-1]
@@ -228,7 +229,7 @@ class LiveLog:
             if high - low <= _EXACT * columns:
                 return shares_of(self.exponents_of(tt, layer, first, last), columns=columns)
             steps = self.steps[low:high]
-            levels = self._asked(lambda: [self._level(piece, tt, at) for piece, at in self._of(tt, layer)])
+            levels = self._asked(lambda: [self._reads.level(piece, tt, at) for piece, at in self._of(tt, layer)])
             return arranging.pooled([one for one in levels if one is not None], steps, self.exponents, columns)
 
     def cell(self, tt: str, layer: str, step: int) -> Cell | None:
@@ -253,10 +254,7 @@ class LiveLog:
         not count: they began so. Within a step they are in the order of execution as it is guessed, infinity first.
         """
         with self._lock:
-
-            def of(piece: Piece, what: str, make: Callable[[], Any]) -> Any:
-                return self._summary(piece, what, make)
-
+            of = self._reads.summary
             found = self._asked(lambda: firsts_of(self._pieces, self.tensors, self._source.numbers, of))
             order, kinds = self._order, ("inf", "nan", "dead")
             return sorted(found, key=lambda one: (one.step, order[one.tt, one.layer], kinds.index(one.kind)))
@@ -273,23 +271,9 @@ class LiveLog:
         with self._lock:
             self._check(tt, metric="max_abs")
 
-            def above(piece: Piece) -> np.ndarray | None:
-                if piece.exponents is not None and piece.is_finite(tt) and 2.0 ** (piece.exponents[1] + 1) <= limit:
-                    return None  # by its footer: nothing need be read
-                found = piece.columns(tt, ("max_abs",)).get("max_abs")
-                # float64, lest the limit is rounded to float32
-                return None if found is None else piece.layouts[tt].arranged(found > np.float64(limit), False)
-
             def made() -> np.ndarray:
-                rows = self._rows_of(tt)
-                blocks = (
-                    (
-                        piece.layouts[tt],
-                        self._of_piece(self._arrays, piece, f"above {tt} {limit}", lambda p=piece: above(p)),
-                    )
-                    for piece in self._having(tt)
-                )
-                return arranging.marked(blocks, rows, self.steps)
+                blocks = ((piece.layouts[tt], self._reads.above(piece, tt, limit)) for piece in self._having(tt))
+                return arranging.marked(blocks, self._rows_of(tt), self.steps)
 
             return self._asked(made)
 
@@ -321,10 +305,7 @@ class LiveLog:
         self.version += 1
         source = self._source
         self._pieces = list(source.pieces)
-        there = {piece.identity for piece in self._pieces}
-        for kept in (self._arrays, self._summaries):
-            kept.forget(lambda key: key[0] != "matrix" and key[0] not in there)
-        self._damaged = {identity: words for identity, words in self._damaged.items() if identity in there}
+        self._reads.forget_others({piece.identity for piece in self._pieces})
         self.tensors: list[Tensor] = source.tensors  # (tensor type, name) in the order of the model
         self._order = guessed_order(self.tensors)
         self.metrics: list[str] = list(dict.fromkeys(name for piece in self._pieces for name in piece.metrics))
@@ -335,7 +316,7 @@ class LiveLog:
         )
         files = [piece.file for piece in self._pieces if isinstance(piece, FilePiece)]
         sizes = [state.size for file in files if (state := file.place.state()) is not None]
-        self._levels = LevelFiles(self.place.absolute(), repr(source.chosen), sum(sizes) // 10)
+        self._levels = self._reads.levels = LevelFiles(self.place.absolute(), repr(source.chosen), sum(sizes) // 10)
 
     def _check(self, tt: str, layer: str | None = None, metric: str | None = None) -> None:
         types = list(dict.fromkeys(kind for kind, _ in self.tensors))
@@ -362,17 +343,6 @@ class LiveLog:
                 self._take()
         raise UnreadableFile(f"cannot read {self.place}: its files change faster than they are read; try again")
 
-    def _of_piece(self, kept: Kept, piece: Piece, what: Any, make: Callable[[], Answer]) -> Answer | None:
-        """Return what is kept of a piece, else make it; None where the piece turns out to be damaged."""
-        try:
-            return kept.get((piece.identity, what), make)
-        except UnreadableFile as error:
-            self._damaged[piece.identity] = str(error)
-            return None
-
-    def _summary(self, piece: Piece, what: Any, make: Callable[[], Answer]) -> Answer | None:
-        return self._of_piece(self._summaries, piece, what, make)
-
     def _having(self, tt: str) -> list[Piece]:
         return [piece for piece in self._pieces if tt in piece.layouts]
 
@@ -386,52 +356,9 @@ class LiveLog:
         low = 0 if first is None else int(np.searchsorted(self.steps, first))
         return low, len(self.steps) if last is None else int(np.searchsorted(self.steps, last, side="right"))
 
-    def _matrix(self, tt: str, metric: str) -> Matrix:
-        key, having = ("matrix", tt, metric), self._having(tt)
-        last: arranging.Arranged | None = self._arrays.find(key)
-        if last is None or last.version != self.version:
-            values, flags = arranging.matrix(self._blocks(having, tt, metric, last), self._rows_of(tt), self.steps)
-            pieces = {piece.identity for piece in having if piece.identity not in self._damaged}
-            last = arranging.Arranged(values, flags, self._rows_of(tt), self.steps, pieces, self.version)
-            self._arrays.put(key, last)
-        return Matrix(self.layers(tt), last.values, last.flags)
-
-    def _blocks(
-        self, pieces: Sequence[Piece], tt: str, metric: str, last: arranging.Arranged | None
-    ) -> Iterator[tuple[Layout, arranging.Block | None]]:
-        """Yield a statistic of each piece, from the last matrix where that was made of it already."""
-        for piece in pieces:
-            layout = piece.layouts[tt]
-            if last is not None and piece.identity in last.pieces:
-                yield layout, last.block(layout)
-            else:
-                yield layout, self._block(piece, tt, metric)
-
     def _rows_of(self, tt: str) -> dict[int, int]:
         """Return the row of each layer of a tensor type, by the number of its tensor."""
         return {self._source.numbers[tt, name]: at for at, name in enumerate(self.layers(tt))}
-
-    def _block(self, piece: Piece, tt: str, metric: str) -> arranging.Block | None:
-        def state() -> np.ndarray:
-            return arranging.state(piece, tt)
-
-        try:
-            # Where all values are finite the state is made as quickly as it is found again.
-            kept = None if piece.is_finite(tt) else self._of_piece(self._arrays, piece, f"state {tt}", state)
-            return arranging.block(piece, tt, metric, state() if kept is None else kept)
-        except UnreadableFile as error:
-            self._damaged[piece.identity] = str(error)
-            return None
-
-    def _rows(self, piece: Piece, tt: str, at: int) -> Any:
-        return self._of_piece(self._arrays, piece, f"rows {at} {tt}", lambda: piece.rows(tt, at, at + 1, LANES))
-
-    def _level(self, piece: Piece, tt: str, at: int) -> Level | None:
-        def made() -> Level:
-            kept = self._levels.read(piece, tt, at) if _is_block(piece) else None
-            return level_of(piece, tt, at) if kept is None else kept
-
-        return self._summary(piece, f"level {at} {tt}", made)
 
     def _cell(self, tt: str, layer: str, step: int) -> Cell | None:
         for piece, at in self._of(tt, layer):
@@ -439,16 +366,7 @@ class LiveLog:
             column = int(np.searchsorted(steps, step))
             if column == len(steps) or steps[column] != step:
                 continue
-            every = self._of_piece(
-                self._arrays,
-                piece,
-                f"cells {at} {tt}",
-                lambda p=piece, a=at: p.rows(tt, a, a + 1, p.metrics, text=True),
-            )
+            every = self._reads.cells(piece, tt, at)
             if every is not None and (found := arranging.cell(every, column)) is not None:
                 return found
         return None
-
-
-def _is_block(piece: Piece) -> TypeGuard[FilePiece]:
-    return isinstance(piece, FilePiece) and piece.size >= _BLOCK

@@ -25,7 +25,7 @@ SPARSE = LOG[
 @pytest.fixture(autouse=True)
 def cache(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("tandv.log.live._BLOCK", 50)
+    monkeypatch.setattr("tandv.log._reads._BLOCK", 50)
     return tmp_path / "cache" / "tandv" / "logs"
 
 
@@ -103,7 +103,7 @@ def test_what_is_kept_is_read_the_next_time(df, tmp_path, cache, monkeypatch):
     again = LiveLog(run)
     read = [again._levels.read(piece, "Weight", 1) for piece in pieces]
     assert None not in read
-    monkeypatch.setattr("tandv.log.live.level_of", None)  # nothing is made from the files
+    monkeypatch.setattr("tandv.log._reads.level_of", None)  # nothing is made from the files
     shares = {tensor: again.shares(*tensor, columns=12) for tensor in again.tensors}
     assert all(right(again, found, *tensor) for tensor, found in shares.items())
 

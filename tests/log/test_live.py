@@ -333,7 +333,7 @@ def test_a_part_of_the_steps_is_that_part_of_all(tmp_path):
 
 
 def test_asking_for_much_keeps_memory_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr("tandv.log.live._ARRAYS", 8000)
+    monkeypatch.setattr("tandv.log._reads._ARRAYS", 8000)
     log = LiveLog(stored(LOG, tmp_path / "run", steps=3))
     assert same_as(log, LOG)
-    assert log._arrays.bytes <= 8000
+    assert log._reads.arrays.bytes <= 8000

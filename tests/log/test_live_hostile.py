@@ -85,20 +85,39 @@ def test_a_folder_in_the_place_of_a_part_holds_none(run):
     assert (log.steps.tolist(), log.notes) == ([0, 1, 2, 4, 5, 6, 7], [])
 
 
-def test_a_page_that_is_damaged_is_noticed_when_it_is_read(run):
-    log = LiveLog(run)
-    path = part(run, 3)
+def with_a_damaged_page(path, column):
     found = pq.ParquetFile(path).metadata.row_group(0)
-    at = next(i for i in range(found.num_columns) if found.column(i).path_in_schema == "scalar_stats/rm2")
+    at = next(i for i in range(found.num_columns) if found.column(i).path_in_schema == column)
     data = bytearray(path.read_bytes())
     data[found.column(at).data_page_offset + found.column(at).total_compressed_size - 2] ^= 255
     path.write_bytes(data)
+
+
+def test_a_page_that_is_damaged_is_noticed_when_it_is_read(run):
+    log = LiveLog(run)
+    with_a_damaged_page(part(run, 3), "scalar_stats/rm2")
     assert log.refresh()
     assert log.notes == []
     matrix = log.matrix("Weight", "rm2")
     assert matrix.flags[0].tolist() == [0, 0, 0, ABSENT, 0, 0, 0, 0]
     assert "000003.parquet: it is damaged" in log.notes[0]
     assert not log.matrix("Weight", "std").flags.any()  # another column of it is sound
+
+
+@pytest.mark.parametrize("column", ["scalar_stats/nans", "scalar_stats/zeros", "exponent_counts.key_value.value"])
+def test_whatever_is_damaged_leaves_answers_of_the_rest(column, run):
+    with_a_damaged_page(part(run, 7), column)
+    log = LiveLog(run)
+    log.firsts()
+    exponents = log.exponents_of("Gradient", "head")
+    shares = log.shares("Gradient", "head", columns=1)
+    assert exponents.logged[:7].all()
+    assert shares.shares.any()
+    assert log.cell("Gradient", "head", 7) is None
+    assert log.cell("Gradient", "head", 6) is not None
+    assert log.matrix("Gradient", "rm2").flags[0, :7].tolist() == [0] * 7
+    assert all("000007.parquet: it is damaged" in note for note in log.notes)
+    assert log.notes
 
 
 def test_a_run_of_which_nothing_can_be_read_is_refused(run):

@@ -20,7 +20,7 @@ LOG = counted_only(example_log(layers=3, steps=30))
 @pytest.fixture(autouse=True)
 def cache(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("tandv.log.live._BLOCK", 50)
+    monkeypatch.setattr("tandv.log._reads._BLOCK", 50)
     return tmp_path / "cache" / "tandv" / "logs"
 
 
