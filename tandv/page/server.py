@@ -71,7 +71,7 @@ def serve(
         idle: minutes without a question after which it ends; 0 for never.
         say: a function that prints a line of text.
 
-    Raises OSError if the port is not free.
+    Raises OSError if the port is not free, RuntimeError if the server ends by itself.
     """
     try:
         with serving(answers, title=title, port=port) as served:
@@ -84,6 +84,7 @@ def serve(
                     say(f"No page has asked for {_minutes(idle)}: it has ended.")
                     return
                 threading.Event().wait(_WAIT)
+            raise RuntimeError("the server of the page has ended by itself; start it again")
     except KeyboardInterrupt:
         return
 
@@ -169,7 +170,7 @@ class _Application:
             response = Response('<meta http-equiv="refresh" content="0;url=/">', media_type="text/html")
         else:
             response = Response(status_code=303, headers={"Location": "/"})
-        response.set_cookie(self._cookie, self._key, httponly=True, samesite="strict", path="/")
+        response.headers["Set-Cookie"] = f"{self._cookie}={self._key}; HttpOnly; SameSite=Strict; Path=/"
         return response
 
     async def _answer(self, request: Request) -> Response:

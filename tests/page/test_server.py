@@ -85,7 +85,7 @@ def test_the_token_is_answered_by_a_cookie_that_gets_the_page_again_and_again(ad
     status, headers, text = ask(address, with_token(address))
     assert (status, headers["location"], text) == (303, "/", "")
     port = urlsplit(address).port
-    assert re.fullmatch(rf"tandv-{port}=[\w-]{{43}}; HttpOnly; Path=/; SameSite=strict", headers["set-cookie"])
+    assert re.fullmatch(rf"tandv-{port}=[\w-]{{43}}; HttpOnly; SameSite=Strict; Path=/", headers["set-cookie"])
     cookie = headers["set-cookie"].partition(";")[0]
     for _ in range(2):
         status, _, text = ask(address, "/", Cookie=cookie)
@@ -95,7 +95,7 @@ def test_the_token_is_answered_by_a_cookie_that_gets_the_page_again_and_again(ad
 def test_a_link_of_another_site_gets_a_page_that_goes_on_by_itself(address):
     status, headers, text = ask(address, with_token(address), Sec_Fetch_Site="cross-site")
     assert (status, text) == (200, '<meta http-equiv="refresh" content="0;url=/">')
-    assert "SameSite=strict" in headers["set-cookie"]
+    assert "SameSite=Strict" in headers["set-cookie"]
 
 
 @pytest.mark.slow
