@@ -25,14 +25,16 @@ def bad_init(m: Matrices) -> list[Finding]:
     above 8 or below 1/64; torch's default is 0.58, Xavier's 1, He's 1.41. Exactly 0 is a choice. Healthy runs: 0.53 to
     0.82.
 
-    When it is wrong: layers that are meant to begin near zero, such as the last one of a residual branch (a note says
-    nothing against them below 1/64 only if they are 0); weights of a run that is continued. Layers without bias are not
-    checked, because a log does not have the shapes of weights.
+    When it is wrong: layers that are meant to begin near but not at zero, such as the last one of a residual branch
+    (the last of the model may); weights of a run that is continued. Layers without bias are not checked, because a log
+    does not have the shapes of weights.
     """
     found = []
-    for name in m.matrices(0):
+    names = m.matrices(0)
+    for name in names:
         gain = _gain(m, name)
-        if gain is not None and gain > 0 and not _SMALL <= gain <= _LARGE:
+        meant = name == names[-1] and gain is not None and gain < 1  # a last layer that says little at first
+        if gain is not None and gain > 0 and not _SMALL <= gain <= _LARGE and not meant:
             found.append((abs(math.log2(gain)), name, gain))
     if not found:
         return []

@@ -61,7 +61,8 @@ def stale_norm(m: Matrices) -> list[Finding]:
     Sees: the mean square of its outputs over that of its weight plus that of its bias, which is 1 in training mode but
     for the norm's epsilon. Threshold: above 1.05 or below 0.5, 5 recorded steps in a row. Healthy runs: 1.000.
 
-    When it is wrong: where batch norm is frozen on purpose, as in fine-tuning of detectors; where its inputs are nearly
+    When it is wrong: where batch norm is frozen on purpose, as in fine-tuning of detectors, which is why it is a note
+    where it is so from the first recorded step on; where its inputs are nearly
     constant, so that epsilon rules (then below 0.5).
     """
     found = []
@@ -87,7 +88,7 @@ def stale_norm(m: Matrices) -> list[Finding]:
     step = int(m.steps[at])
     return [
         Finding(
-            "stale_norm", "warning", ACTIVATION, name, step, {"ratio": ratio},
+            "stale_norm", "warning" if at else "note", ACTIVATION, name, step, {"ratio": ratio},
             f"The outputs of the batch norm {name!r} have {ratio:.3g} times the mean square that its weight and bias "
             f"give, since step {step:,}.",
             f"It was {earlier:.3g} in the recorded step before." if at else "It is so from the first step on.",

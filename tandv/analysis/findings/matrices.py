@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tandv.analysis.findings.order import Place, Tensor, module_of, places
-from tandv.curves.of_run import losses_of, run_curves
+from tandv.curves.of_run import is_loss, losses_of, run_curves
 from tandv.log import logframe
 from tandv.log.door import AnyLog, log_at
 from tandv.log.facts import run_facts
@@ -18,6 +18,7 @@ from tandv.tensor_types import ACTIVATION, OF_MODULES, OPTIMISER_STATE, WEIGHT
 
 _NOT_A_MATRIX = re.compile(r"norm|scale", re.IGNORECASE)  # kinds of modules whose parameters scale and shift
 _SHIFT = re.compile(r"(?:^|[._])(?:bias|beta|scale|gamma|shift)\w*$", re.IGNORECASE)  # parameters that do
+_WHOLE = {"loss", "trainloss", "trainingloss", "losstrain", "totalloss", "losstotal", "train"}  # letters of its name
 _AT_ONCE = 100_000  # rows whose exponent counts are read together
 
 
@@ -247,11 +248,12 @@ def _loss_of(log: AnyLog, steps: np.ndarray) -> np.ndarray | None:
     curves = run_curves(log)
     if curves is None or not len(steps):
         return None
-    losses = losses_of(curves)
-    named = [name for name in losses.columns if "val" not in name.lower() and "test" not in name.lower()]
-    if not named or ("loss" not in named[0].lower() and named[0] != "train"):
+    named = [str(name) for name in losses_of(curves).columns if is_loss(str(name))]
+    named = [name for name in named if not re.search(r"val|test|eval", name.lower())]
+    whole = [name for name in named if re.sub(r"[^a-z]", "", name.lower()) in _WHOLE] or named
+    if len(whole) != 1:  # those of a GAN, of which none is the loss of all
         return None
-    return losses[named[0]].reindex(steps).to_numpy(np.float64)
+    return curves[whole[0]].reindex(steps).to_numpy(np.float64)
 
 
 def _phase(log: AnyLog) -> str | None:

@@ -14,8 +14,22 @@ def of(rule, tensors, steps=6):
 @pytest.mark.parametrize(("gain", "many"), [(8.1, 1), (7.9, 0), (1 / 65, 1), (1 / 63, 0), (0.0, 0)])
 def test_a_gain_is_the_rms_times_the_root_of_the_inputs(gain, many):
     # 400 values and a bias of 4: 100 inputs
-    tensors = {("Weight", "a"): {"rm2": gain / 10, "numel": 400}, ("Weight", "a.bias"): {"numel": 4}}
+    tensors = {
+        ("Weight", "a"): {"rm2": gain / 10, "numel": 400},
+        ("Weight", "a.bias"): {"numel": 4},
+        ("Weight", "z"): {},
+    }
     assert told(of(beginnings.bad_init, tensors)) == [("bad_init", "a", 0)] * many
+
+
+def test_a_last_layer_may_begin_small_but_not_large():
+    for gain, many in ((0.001, 0), (9.0, 1)):
+        tensors = {
+            ("Weight", "a"): {},
+            ("Weight", "z"): {"rm2": gain / 10, "numel": 400},
+            ("Weight", "z.bias"): {"numel": 4},
+        }
+        assert len(of(beginnings.bad_init, tensors)) == many
 
 
 def test_a_weight_without_bias_is_not_judged():

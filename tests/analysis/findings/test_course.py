@@ -52,6 +52,14 @@ def test_a_weight_that_grows_eight_steps_in_a_row(bits, steps, many):
     assert told(found) == [("weight_growth", "a", AT)] * many
 
 
+@pytest.mark.parametrize(("steps", "many"), [(16, 1), (15, 0)])
+def test_at_the_beginning_a_weight_must_grow_longer_than_updates_of_one_size_make_it(steps, many):
+    size = 2.0 ** (0.11 * np.clip(np.arange(N) - 2, 0, steps))
+    assert len(of(course.weight_growth, {("Weight", "a"): {"rm2": size}})) == many
+    linear = np.hypot(0.02, 0.005 * np.arange(N))  # from 0.02 by 0.005 a step
+    assert of(course.weight_growth, {("Weight", "a"): {"rm2": linear}}) == []
+
+
 def test_the_typical_weight_shrinks_to_a_quarter():
     def model(end):
         size = np.geomspace(1.0, end, N)
@@ -102,8 +110,17 @@ def with_loss(tmp_path):
     return write
 
 
-@pytest.mark.parametrize(("end", "many"), [(1.6, 1), (1.4, 0), (0.1, 0)])
-def test_a_loss_that_ends_half_as_high_again(with_loss, end, many):
+def test_of_several_losses_none_is_the_whole(with_loss, tmp_path):
+    with_loss(1.0, {("Activation", "a"): {}})
+    curves = tmp_path / "curves.jsonl"
+    for names, known in (("g_loss d_loss", False), ("train/loss val_loss aux_loss", True), ("g_loss", True)):
+        numbers = ", ".join(f'"{name}": 1.0' for name in names.split())
+        curves.write_text("".join(f'{{"step": {step}, {numbers}}}\n' for step in range(N)))
+        assert (Matrices(tmp_path).loss is not None) == known
+
+
+@pytest.mark.parametrize(("end", "many"), [(2.1, 1), (1.9, 0), (0.1, 0)])
+def test_a_loss_that_ends_twice_as_high(with_loss, end, many):
     m = with_loss(from_step(50, N, 1.0, end), {("Activation", "a"): {}})
     assert told(course.diverging(m)) == [("diverging", "*", 0)] * many  # from its lowest value on
 

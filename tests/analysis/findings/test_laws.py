@@ -41,6 +41,8 @@ def test_a_batch_norm_gives_the_mean_square_of_its_weight_and_bias():
     assert of(laws.stale_norm, outputs(from_step(9, N, 1.0, 1.04))) == []
     assert told(of(laws.stale_norm, outputs(from_step(9, N, 1.0, 1.06)))) == [("stale_norm", "bn", 9)]
     assert told(of(laws.stale_norm, outputs(from_step(9, N, 1.0, 0.49)))) == [("stale_norm", "bn", 9)]
+    [always] = of(laws.stale_norm, outputs(np.full(N, 2.0)))
+    assert (always.step, always.severity) == (0, "note")
     shortly = np.where((np.arange(N) >= 9) & (np.arange(N) < 13), 2.0, 1.0)  # four steps, not five
     assert of(laws.stale_norm, outputs(shortly)) == []
 
