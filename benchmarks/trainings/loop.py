@@ -88,9 +88,9 @@ class Run:
         """Return a step in the middle of the run, by the seed."""
         return int(self.settings["steps"] * self.random.uniform(low, high))
 
-    def is_true(self, kind: str, layers: list[str] | None = None, step: int | None = 0, within: int = 2) -> None:
-        """Write down what is wrong: the kind, the layers and the step (None: any), and by how much that may be off."""
-        self.truth = {"kinds": [kind], "layers": layers, "step": step, "within": within}
+    def is_true(self, kind: str, layers: list[str] | None = None, step: int | None = 0) -> None:
+        """Write down what is wrong: the kind, the layers and the step; None where any is right."""
+        self.truth = {"kinds": [kind], "layers": layers, "step": step}
 
     def train(self, folder: Path) -> list[float]:
         """Train, tracked into a folder, beside which the truth is written; return the losses."""
