@@ -144,7 +144,13 @@ def tables(judged: list[Judged], healthy: int, alarmed: int, loud: Counter, note
         cells = [fault or "**all**", len(ones), *counts, words if fault else sum(bool(one.wrong) for one in ones)]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     share = f"{100 * alarmed / max(healthy, 1):.1f} %"
-    lines += ["", f"Healthy runs with an error or a warning: {alarmed} of {healthy} ({share})."]
+    seeds = sorted({one.name.rpartition("-s")[2] for one in judged})
+    lines += [
+        "",
+        f"Seeds: {', '.join(seeds)}.",
+        "",
+        f"Healthy runs with an error or a warning: {alarmed} of {healthy} ({share}).",
+    ]
     lines += [f"Their kinds: {', '.join(f'{kind} {count}' for kind, count in loud.items()) or 'none'}."]
     lines += [f"Notes in healthy runs: {', '.join(f'{kind} {count}' for kind, count in notes.items()) or 'none'}."]
     return "\n".join(lines)
@@ -152,14 +158,14 @@ def tables(judged: list[Judged], healthy: int, alarmed: int, loud: Counter, note
 
 HEAD = """# Findings on injected faults and on healthy runs
 
-Each fault was injected into small networks of PyTorch, with three seeds; *layer* and *step* are right where the finding
-names the layer (or no layer, where the fault has none), and a step within 2 recorded ones (of outliers, which
-grow, within 5). *Further warnings*: kinds of
-errors and warnings of these runs that are not the fault's; a deep MLP of torch's default initialisation does have
-vanishing gradients. Thresholds were chosen on even seeds, and on networks of other shapes with even seeds (`others.py`);
-these are odd ones. Two rules were mended after odd seeds had been seen: which of several NaN came first where a module
-is called twice, and in which format a gradient under autocast overflows. JAX is not in the table.
-Made by `python benchmarks/findings.py`.
+Each fault was injected into small networks of PyTorch, once for each seed named below. *Layer* is right where the finding
+names the layer (or none, where the fault has none), *step* within 2 recorded ones (of outliers, which grow, within 5).
+*Further warnings*: kinds of errors and warnings of these runs that are not the fault's; a deep MLP of torch's default
+initialisation does have vanishing gradients.
+
+Thresholds were chosen on even seeds, on these networks and on others (`trainings/others.py`); the table is of odd ones.
+Two rules were mended after odd seeds had been seen: which of several NaN came first where a module is called twice, and
+in which format a gradient under autocast overflows. JAX is not in the table. Made by `python benchmarks/findings.py`.
 """
 
 
