@@ -158,7 +158,7 @@ def tables(judged: list[Judged], healthy: int, alarmed: int, loud: Counter, note
 
 HEAD = """# Findings on injected faults and on healthy runs
 
-Each fault was injected into small networks of PyTorch, once for each seed named below. *Layer* is right where the finding
+Each fault was injected into small networks of PyTorch, once for each seed below. *Layer* is right where the finding
 names the layer (or none, where the fault has none), *step* within 2 recorded ones (of outliers, which grow, within 5).
 *Further warnings*: kinds of errors and warnings of these runs that are not the fault's; a deep MLP of torch's default
 initialisation does have vanishing gradients.
