@@ -14,6 +14,7 @@ from tandv.log import logframe
 from tandv.log.door import AnyLog, log_at
 from tandv.log.facts import run_facts
 from tandv.log.opened import Log
+from tandv.log.order import execution_order
 from tandv.tensor_types import ACTIVATION, OF_MODULES, OPTIMISER_STATE, WEIGHT
 
 _NOT_A_MATRIX = re.compile(r"norm|scale", re.IGNORECASE)  # kinds of modules whose parameters scale and shift
@@ -57,7 +58,9 @@ class Matrices:
             self._layers.setdefault(kind, []).append(name)
         self.types, self.dtypes = self._source.types, self._source.dtypes
         self.statistics = self._source.statistics
-        self.places: Mapping[Tensor, Place] = places(self._source.tensors, self.types)
+        known = execution_order(log)
+        self.order_is_known = known is not None
+        self.places: Mapping[Tensor, Place] = places(self._source.tensors, self.types, known)
         self._loss = _loss_of(log, self._source.steps)
         self.facts: Mapping[str, Any] = run_facts(log)  # what run.json says of the run
 

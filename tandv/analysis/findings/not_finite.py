@@ -164,6 +164,8 @@ def _source(m: Matrices, step: _Step) -> Tensor:
     if infinite := [one for one in alike if not _value(m, one, "nans", step.at) > 0]:
         alike = infinite  # NaN comes of infinities, and infinities alone never come of NaN
         first = alike[0]
+    if m.order_is_known:
+        return first
     shares = {one: _share(m, one, step.at) for one in alike}
     fewest = min(shares, key=shares.__getitem__)
     return fewest if shares[fewest] * _FEWER < shares[first] else first

@@ -1,6 +1,7 @@
 """The order in which the tensors of a step come into being, so that "first" is neither alphabetical nor by declaration.
 
-A log keeps its tensors in the order of the model. From it the order of execution is guessed: modules as they are
+A run keeps the order in which its tracker saw the tensors. Where a log has none, it is guessed from the order of the
+model: modules as they are
 declared, those inside of a module before itself, gradients in reverse, the gradient of a weight just after the gradient
 of its module's output. That is wrong for modules that are called in another order than they are declared in.
 """
@@ -55,7 +56,9 @@ def module_of(parameter: str, modules: Iterable[str]) -> str | None:
     return next((name for name in [parameter, *_parents(parameter)] if name in known), None)
 
 
-def places(tensors: Sequence[Tensor], types: Mapping[Tensor, str]) -> dict[Tensor, Place]:
+def places(
+    tensors: Sequence[Tensor], types: Mapping[Tensor, str], known: Sequence[Tensor] | None = None
+) -> dict[Tensor, Place]:
     """Return when each tensor comes into being.
 
     >>> at = places([("Activation", "a"), ("Gradient", "a"), ("Weight_Gradient", "a.bias"), ("Weight", "a")], {})
@@ -65,7 +68,16 @@ def places(tensors: Sequence[Tensor], types: Mapping[Tensor, str]) -> dict[Tenso
     Args:
         tensors: the tensors in the order of the model.
         types: the kind of module of each, as far as it is known.
+        known: the tensors in the order of execution; None where it has to be guessed.
     """
+    out = _guessed(tensors, types)
+    if known is not None:
+        at = {one: position for position, one in enumerate(known)}
+        return {one: Place(place.phase, at.get(one, len(at))) for one, place in out.items()}
+    return out
+
+
+def _guessed(tensors: Sequence[Tensor], types: Mapping[Tensor, str]) -> dict[Tensor, Place]:
     modules = list(dict.fromkeys(name for kind, name in tensors if kind in (ACTIVATION, GRADIENT)))
     root = next(
         (name for name in modules[:1] for kind in (ACTIVATION, GRADIENT) if types.get((kind, name)) == name), None

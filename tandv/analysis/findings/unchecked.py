@@ -37,7 +37,8 @@ def unchecked(m: Matrices) -> list[str]:
         out.append("the run has no loss: divergence, what precedes a spike of it; tracker.step(loss=loss)")
     if m.layers(ACTIVATION):
         out.append("counts of each unit are not recorded: single dead units and outlier channels")
-        out.append(GUESSED[0].lower() + GUESSED[1:].rstrip("."))
+        if not m.order_is_known:
+            out.append(GUESSED[0].lower() + GUESSED[1:].rstrip("."))
     return out
 
 

@@ -29,3 +29,10 @@ def test_gradients_come_in_reverse_and_those_of_weights_after_that_of_their_outp
 def test_a_parameter_is_in_the_innermost_module_that_is_known():
     assert module_of("rnn.weight_ih_l0", ["rnn", "rnn.cell"]) == "rnn"
     assert module_of("head.bias", ["Net"]) is None
+
+
+def test_a_known_order_is_kept_within_the_phases_of_a_step():
+    tensors = [(kind, name) for kind in ("Activation", "Gradient") for name in ("first", "second")]
+    known = [("Activation", "second"), ("Activation", "first"), ("Gradient", "first"), ("Gradient", "second")]
+    at = places(tensors, {}, known)
+    assert sorted(at, key=at.__getitem__) == known
