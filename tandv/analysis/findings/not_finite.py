@@ -34,9 +34,9 @@ def not_finite(m: Matrices) -> list[Finding]:
     outputs stayed finite (something else skipped the update), and infinities in an output that reach nothing else (a
     mask of -inf).
 
-    When it is wrong: the order of execution is a guess, by the order in which modules are declared, and by the share of
-    values that are not finite, which mostly grows from layer to layer; what is done to an output after its module has
-    returned shows in the next module; between recorded steps nothing is seen.
+    When it is wrong: in a log without the order of execution it is a guess, by the order in which modules are declared
+    and by the share of values that are not finite, which mostly grows from layer to layer; what is done to an output
+    after its module has returned shows in the next module; between recorded steps nothing is seen.
     """
     notes: list[Finding] = []
     for step in _steps(m):
