@@ -31,6 +31,7 @@ _AT_ONCE = 2_000  # new files that are read before what is there is shown
 _MODEL = 64 << 20  # bytes of a list of tensors, at most
 _MERGED = 100_000  # rows of several ranks that are merged
 _LARGE = 100_000  # rows of a file with a large footer
+_SAID = 5  # damaged files that are named
 _LONG = 0.5  # seconds, for a listing
 _REST = 20  # times as long as a long listing took, nothing is listed again
 _ELSEWHERE = 2.0  # seconds in which a place that is not of this machine is not asked again
@@ -65,14 +66,20 @@ class Source:
         self._next = 0.0  # when to look again
         self._took = 0.0  # how long it took to list the files
         self.look()
-        if not self.pieces and (said := [one.damage for one in self._seen.values() if one.damage]):
+        if not self.pieces and (said := self._damage()):
             raise UnreadableFile(f"cannot open the run {place}:\n  " + "\n  ".join(said))
         self._check()
 
     @property
     def notes(self) -> list[str]:
         """Sentences about what is not shown, or was chosen."""
-        return list(dict.fromkeys([*self._notes, *(one.damage for one in self._seen.values() if one.damage)]))
+        return list(dict.fromkeys([*self._notes, *self._damage()]))
+
+    def _damage(self) -> list[str]:
+        """Return a sentence for each of the first damaged files, and how many more there are."""
+        found = [one.damage for one in self._seen.values() if one.damage]
+        more = [f"{len(found) - _SAID:,} more files are damaged"] if len(found) > _SAID else []
+        return [*found[:_SAID], *more]
 
     @property
     def tensors(self) -> list[Tensor]:

@@ -157,6 +157,17 @@ def test_very_many_files_do_not_take_long(run, monkeypatch):
     assert (len(log.steps), log.notes) == (8, [])
 
 
+def test_of_very_many_damaged_files_some_are_named(run, monkeypatch):
+    monkeypatch.setattr("tandv.log._source._FILES", 20)
+    for number in range(999, 7, -1):
+        part(run, number).touch()
+    log = LiveLog(run)
+    assert log.steps.tolist() == list(range(8))  # the first by name are looked at
+    assert log.notes[0].startswith("the run has more than 20 files")
+    assert len(log.notes) == 7
+    assert log.notes[-1] == "7 more files are damaged"
+
+
 def test_a_folder_that_takes_long_to_list_is_listed_seldom(run, monkeypatch):
     listed = []
 

@@ -4,7 +4,7 @@ A name says which parts a file holds, "000016.parquet" one, "000016-000031.parqu
 was joined from can be there at once, for a moment or after a kill: the wider one counts.
 """
 
-import itertools
+import heapq
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -31,7 +31,7 @@ def files(run: Path, most: int | None = None, outside: list[str] | None = None) 
 
     Args:
         run: the folder of the run.
-        most: how many files of a folder are looked at; None for all.
+        most: how many files of a folder are looked at, the first by name; None for all.
         outside: links that lead out of the run are added to it and not followed; None follows all links.
 
     Raises SchemaError where files overlap that cannot be of one run.
@@ -139,7 +139,7 @@ def _below(folder: str, bounds: _Bounds) -> Iterator[str]:
             for entry, is_folder in inside
             if (is_folder or span(entry.name)) and not (entry.is_symlink() and bounds.leave(f"{folder}/{entry.name}"))
         )
-        found = sorted(itertools.islice(there, bounds.most))
+        found = sorted(there) if bounds.most is None else heapq.nsmallest(bounds.most, there)
     for name, is_folder in found:
         if is_folder:
             yield from _below(f"{folder}/{name}", bounds)
