@@ -58,4 +58,4 @@ def error_of(answers: Answers, run: Any = 0, **question: Any) -> str:
 
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let answers wait for what is found out in the background."""
-    monkeypatch.setattr("tandv.page.answers.run.Background", lambda patience: Background(None))
+    monkeypatch.setattr("tandv.page.answers.run.Background", lambda patience, rest=0.0: Background(None))

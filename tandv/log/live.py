@@ -28,6 +28,7 @@ from tandv.log._saved import save
 from tandv.log._source import Source
 from tandv.log._sweep import pooled_exponents
 from tandv.log._unreadable import UnreadableFile
+from tandv.log.door import AnyLog, log_at
 from tandv.log.execution import guessed_order
 from tandv.log.shown import Cell, Exponents, First, Matrix, Shares, shares_of
 from tandv.log.status import run_status
@@ -130,6 +131,10 @@ class LiveLog:
         Raises UnknownName for a phase or rank that is not there.
         """
         return LiveLog(self.place, phase, rank)
+
+    def everything(self) -> AnyLog:
+        """Return the log as what analyses take: all its phases and ranks, opened where it lies."""
+        return log_at(self.place)
 
     def refresh(self) -> bool:
         """Take in what was added to the log; tell whether anything changed.

@@ -9,6 +9,7 @@ Of the head:
 - `meta`, `curves`, `transitions`: heads of these answers, `meta` with notes on what was pooled and rounded;
 - `firsts`: the head of that answer by the short name of a format, "" for none; steps are exact, and lie in the column
   that has started last;
+- `findings`: the head of that answer;
 - `tensors`: T pairs of tensor type and layer, in the order of `meta.types`;
 - `rounded` and `counted`: the names of R + K statistics, of which the codes and `counts` hold the values;
 - `code`: {`per`, `offset`} of the codes; `change`: the words for `base` of a heat map of changes, {} for the statistic;
@@ -41,6 +42,7 @@ from tandv.page.answers import Answers, Run
 from tandv.page.answers.columns import Columns, any_bit, flagged, highest, largest
 from tandv.page.answers.comparison import compared
 from tandv.page.answers.curves import curves, transitions
+from tandv.page.answers.findings import findings
 from tandv.page.answers.firsts import firsts
 from tandv.page.answers.meta import formats_of, meta
 from tandv.page.answers.ratios import CHANGE, early
@@ -126,6 +128,7 @@ def _of_run(run: Run, runs: Sequence[Run], layout: Layout | None) -> tuple[dict[
     others = {str(number): _against(run, runs, number) for number, other in enumerate(runs) if other is not run}
     head |= {
         "firsts": {short: firsts(run, runs, {"format": one})[0] for short, one in formats.items()},
+        "findings": findings(run, runs, {})[0],
         "tensors": [[tt, layer] for tt, layers in kinds.items() for layer in layers],
         "rounded": rounded,
         "counted": counted,

@@ -66,7 +66,7 @@ def test_a_file_of_all_steps_answers_as_a_server(answers, file_answers):
     questions += [
         (run, {"kind": kind}) for run, kind in ((0, "curves"), (2, "curves"), (2, "meta"), (0, "transitions"))
     ]
-    questions += [(0, {"kind": "firsts", "format": name}) for name in (None, "e4m3")]
+    questions += [(0, {"kind": "firsts", "format": name}) for name in (None, "e4m3")] + [(0, {"kind": "findings"})]
     for (head, arrays), (expected, others), question in zip(
         file_answers(questions), served(answers, questions), questions, strict=True
     ):

@@ -181,8 +181,16 @@ def test_the_keyboard_moves_everything(opened):
 def test_findings_are_links_and_keys_go_through_them(opened):
     page = opened("#tt=Activation&layer=head&step=3")
     until(page, "document.querySelectorAll('.tandv .findings a').length", 3)
-    page.locator(".tandv .findings a").first.click()
+    until(page, "document.querySelector('.tandv .findings b')?.textContent", "error")
+    rule = page.locator(".tandv .findings a").first
+    sentences = page.locator(f"#{rule.get_attribute('aria-describedby')}")
+    assert "overflow · step 45" in rule.inner_text() and not sentences.is_visible()
+    rule.click()
     first = view(page)
+    assert (first.tt, first.layer, first.step) == ("Activation", "head", 45)
+    assert sentences.is_visible() and "178 infinities among 4,096 values" in sentences.inner_text()
+    assert page.locator(".tandv .tree .row.on .mark.error").count() == 1
+    assert "the run has no loss" in page.locator(".tandv .unchecked").text_content()
     address = page.locator(".tandv .findings a").nth(1).get_attribute("href")
     second = press(page, "n")
     assert (second.tt, second.layer, second.step) != (first.tt, first.layer, first.step)

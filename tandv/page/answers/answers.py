@@ -7,6 +7,7 @@ from typing import Any
 
 from tandv.page.answers.asked import MOST_QUESTIONS, BadQuestion, checked
 from tandv.page.answers.curves import curves, transitions
+from tandv.page.answers.findings import findings
 from tandv.page.answers.firsts import firsts
 from tandv.page.answers.heat import heat
 from tandv.page.answers.meta import meta
@@ -25,6 +26,7 @@ KINDS: dict[str, Callable[[Run, Sequence[Run], dict[str, Any]], Answer]] = {
     "lines": lines,
     "at": at,
     "firsts": firsts,
+    "findings": findings,
 }
 
 

@@ -106,6 +106,7 @@ QUESTIONS: dict[str, dict[str, Field]] = {
     "lines": {**_TENSOR, "metrics": Field(_texts), **_COLUMNS},
     "at": {**_TENSOR, "step": Field(_step), "metric": Field(_text)},
     "firsts": {"format": Field(_format, None)},
+    "findings": {},
 }
 
 

@@ -17,10 +17,11 @@ class Background:
 
     Args:
         patience: seconds that an answer waits for a first result; None for as long as it takes, and for the newest.
+        rest: seconds at least before a result is made anew; with a patience of None it is not waited for.
     """
 
-    def __init__(self, patience: float | None):
-        self.patience = patience
+    def __init__(self, patience: float | None, rest: float = 0.0):
+        self.patience, self.rest = patience, rest
         self._done: dict[Hashable, tuple[Hashable, Any, float]] = {}  # version, result, when it may be made anew
         self._threads: dict[Hashable, threading.Thread] = {}
         self._lock = threading.Lock()
@@ -56,5 +57,5 @@ class Background:
             result = error
         end = time.monotonic()
         with self._lock:
-            self._done[key] = version, result, end + REST * (end - start)
+            self._done[key] = version, result, end + max(REST * (end - start), self.rest)
             del self._threads[key]

@@ -38,6 +38,7 @@ class Run:
         self.curves = source.curves if isinstance(source, CurvesOnly) else curves or RunCurves(None)
         self.firsts = Background(patience=0.3)  # seconds: where a page opens depends on it
         self.transitions = Background(patience=0.05)
+        self.findings = Background(patience=0.05, rest=10.0)  # which take long on a run that goes on
         self.rule = (source.rule if isinstance(source, CurvesOnly) else "") or RULE
         self.version = 1
         self.status = source.status  # how the run stands
@@ -81,7 +82,7 @@ class Run:
 
     def await_all(self) -> None:
         """Let answers wait for what is found out in the background, however long it takes, as a file must."""
-        self.firsts.patience = self.transitions.patience = None
+        self.firsts.patience = self.transitions.patience = self.findings.patience = None
 
     def log(self) -> LogSource:
         """Return the log. Raises BadQuestion where there are curves only."""
@@ -105,6 +106,7 @@ class Run:
                 self._others.pop(next(iter(self._others))).close()
             self._others[chosen] = Run(log.reopened(*chosen), self.curves, self.name)
             self._others[chosen].version = self.version
+            self._others[chosen].findings = self.findings  # which are of all phases and ranks alike
         return self._others[chosen]
 
     def like(self, other: "Run") -> "Run":

@@ -75,6 +75,10 @@ class TableSource:
     def close(self) -> None:
         """No file is open."""
 
+    def everything(self) -> pd.DataFrame:
+        """Return the rows of all phases and ranks."""
+        return self.df
+
     def reopened(self, phase: str | None, rank: int | None) -> "TableSource":
         """Return the log in another phase or of another rank."""
         return TableSource(self.df, self.name, phase, rank)

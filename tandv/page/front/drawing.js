@@ -12,7 +12,7 @@ const DRAWN = {
   heat: ['heat', 'otherHeat', 'profile'], otherHeat: ['otherHeat'], map: ['exponents', 'histogram'],
   lines: ['curves'], otherLines: ['curves'], curves: ['curves'], otherCurves: ['curves'], transitions: ['curves'],
   at: ['histogram', 'profile', 'exponents'], pin: ['histogram', 'profile', 'exponents'], other: ['histogram', 'profile', 'exponents'],
-  firsts: [],
+  firsts: [], findings: ['heat'],
 };
 /** Without these answers a panel has no picture, and says why; the others add to one. */
 const OWN = new Set(/** @type {Ask[]} */ (['heat', 'otherHeat', 'map', 'at']));
@@ -62,7 +62,7 @@ export function drawing(ctx, parts, notes) {
     take(what) {
       say(what, null);
       if (what === 'at') for (const part of [parts.formats, parts.head, parts.words]) part.draw();
-      if (what === 'firsts') lists();
+      if (what === 'firsts' || what === 'findings') lists();
       if (what === 'other') notes.put('beyond', beyond());
       if (what === 'firsts' || what === 'curves') parts.strip.draw();
     },

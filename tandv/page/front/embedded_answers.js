@@ -78,6 +78,7 @@ const FILE_ANSWERS = {
   curves: ({ run }) => ({ ...run.curves, arrays: run.arrays.slice(-3) }),
   transitions: ({ run }) => ({ ...run.transitions, arrays: [] }),
   firsts: ({ run }, q) => ({ ...(run.firsts[q.format ?? ''] ?? run.firsts['']), arrays: [] }),
+  findings: ({ run }) => ({ ...run.findings, arrays: [] }),
   heat(of, q, runs) {
     const ids = of.rows(q.tt), m = of.metric(q.metric), { edges, starts, pooled } = columnsOf(of, q), n = edges.length - 1;
     const bit = q.format === null ? -1 : Object.keys(of.run.meta.formats).indexOf(q.format), against = q.against === null ? null : alongside(of, q, runs[q.against]);

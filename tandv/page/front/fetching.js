@@ -4,7 +4,7 @@ import { asking } from './asking.js';
 import { whole } from './numbers.js';
 /** @typedef {import('./types').Ctx} Ctx */
 /** @typedef {import('./types').View} View */
-/** @typedef {'heat'|'otherHeat'|'map'|'lines'|'otherLines'|'at'|'pin'|'other'|'firsts'|'curves'|'otherCurves'|'transitions'} Ask */
+/** @typedef {'heat'|'otherHeat'|'map'|'lines'|'otherLines'|'at'|'pin'|'other'|'firsts'|'findings'|'curves'|'otherCurves'|'transitions'} Ask */
 /** @typedef {'heat'|'otherHeat'|'exponents'} Wide panels whose width is the number of columns */
 
 const MOST_COLUMNS = 4096;
@@ -17,12 +17,12 @@ const DEPENDS = {
   lines: [...RUN, ...STEPS, ...TENSOR, 'metric'], otherLines: [...RUN, ...STEPS, ...TENSOR, 'metric', 'other'],
   at: [...RUN, ...TENSOR, 'metric', 'step'], pin: [...RUN, ...TENSOR, 'metric', 'pin'], other: [...RUN, ...TENSOR, 'metric', 'step', 'other'],
   curves: ['run'], otherCurves: ['run', 'other'],
-  firsts: [...RUN, 'format'], transitions: ['run'],
+  firsts: [...RUN, 'format'], findings: RUN, transitions: ['run'],
 };
 const ALL = /** @type {Ask[]} */ (Object.keys(DEPENDS));
-const SLOW = /** @type {Ask[]} */ (['firsts', 'transitions']);
+const SLOW = /** @type {Ask[]} */ (['firsts', 'findings', 'transitions']);
 const WITH_COLUMNS = /** @type {Ask[]} */ (['heat', 'otherHeat', 'map', 'lines', 'otherLines']);
-const WITHOUT_TENSORS = /** @type {Ask[]} */ (['curves', 'otherCurves', 'transitions', 'firsts']);
+const WITHOUT_TENSORS = /** @type {Ask[]} */ (['curves', 'otherCurves', 'transitions', 'firsts', 'findings']);
 
 /** The phase and the rank that questions are about, where they are chosen. @param {Partial<View>} view */
 export const partOf = ({ phase, rank }) => ({ ...(phase ? { phase } : {}), ...(rank && /^\d+$/.test(rank) ? { rank: Number(rank) } : {}) });
@@ -80,6 +80,7 @@ export function fetching(ctx, page) {
     curves: () => curves('curves', view.run),
     otherCurves: () => (two() ? curves('otherCurves', view.other) : drop('otherCurves', () => { data.curves = data.curves.map((c, i) => (i === view.run ? c : null)); })),
     firsts: () => want('firsts', () => source.ask({ kind: 'firsts', format: format(), ...partOf(view) }, view.run), into('firsts')),
+    findings: () => want('findings', () => source.ask({ kind: 'findings', ...partOf(view) }, view.run), into('findings')),
     transitions() {
       const { run } = view;
       return want('transitions', () => source.ask({ kind: 'transitions' }, run), (answer) => { data.transitions[run] = answer; });

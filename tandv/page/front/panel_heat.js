@@ -1,6 +1,7 @@
 // Layers × steps of one statistic. What is not finite is hatched whatever the statistic says.
 import { keyTicks, mixed, paletteOf, pixelOf, positionOn, scaleOf } from './colour.js';
 import { colourKey, cursorLines, panel, stepAxis } from './frame.js';
+import { findingMarks, findingsAt } from './heat_findings.js';
 import { MISSING_FLAG, ZERO_MARK, heatPixels } from './heat_pixels.js';
 import { heatRows, marksInWords } from './heat_table.js';
 import { exact, ratio, whole } from './numbers.js';
@@ -57,12 +58,13 @@ export function heatPanel(ctx, which = 'heat') {
       g.fillStyle = look.ink;
       if (x >= b.x && x <= b.x + b.w) { g.beginPath(); g.moveTo(x - 5, b.y - 5); g.lineTo(x + 5, b.y - 5); g.lineTo(x, b.y + 3); g.fill(); }
     }
+    if (which === 'heat') findingMarks(g, ctx, b);
     colourKey(g, b, palette, keyTicks(s, Math.max(2, b.h / 28)), look, s.below, s.above);
   }
 
   p.does.draw = () => {
     const d = answer(), v = ctx.state.view, [from, to] = ctx.rows(), span = ctx.span();
-    if (p.same(d, ctx.data.heat, ctx.data.otherHeat, ctx.look, ctx.meta, from, to, span.a, span.b, v.tt, v.metric, v.format, v.other, v.compare, v.colour)) return;
+    if (p.same(d, ctx.data.heat, ctx.data.otherHeat, ctx.data.findings, ctx.look, ctx.meta, from, to, span.a, span.b, v.tt, v.metric, v.format, v.other, v.compare, v.colour)) return;
     p.title.textContent = which === 'otherHeat' ? ctx.meta.runs[v.other] ?? '' : v.compare === 'side' && v.other >= 0 ? `${ctx.meta.name} · ${v.metric}` : `${v.tt} · ${v.metric}`;
     p.title.title = ctx.meta.meanings[v.metric] ?? '';
     p.more.title = d ? about(d, to - from, span.b - span.a) : '';
@@ -111,7 +113,7 @@ export function heatPanel(ctx, which = 'heat') {
       const largest = d.pooled > 1 && Number.isFinite(value) ? ' (largest)' : '', clipped = Math.abs(positionOn(scale(d), value) - 0.5) > 0.5 ? ', beyond the key' : '';
       words.push(`${v.metric} ${ratios() ? ratio(value) : exact(value)}${largest}${clipped}`);
     }
-    return [...words, ...marksInWords(flags, v.format)];
+    return [...words, ...marksInWords(flags, v.format), ...(which === 'heat' ? findingsAt(ctx, row, i) : [])];
   } });
   /** The logged steps of a column. @param {HeatAnswer} d @param {number} c */
   function stepsOf(d, c) {

@@ -1,18 +1,21 @@
 // The tree of layers with its search; it is also the list that a screen reader reads.
 import { h } from './dom.js';
+import { marksOf } from './findings_groups.js';
 import { flatRows, groupBadges, groupsAbove, rowsOf, search, treeOf } from './tree_rows.js';
 import { virtualList } from './virtual_list.js';
 /** @typedef {import('./types').Ctx} Ctx */
-/** @typedef {import('./types').FindingKind} FindingKind */
+/** @typedef {import('./types').Mark} Mark */
 
-/** A sign and a word of each kind: nothing is said by colour alone. @type {Record<FindingKind, [string, string]>} */
-export const MARKS = { nan: ['✕', 'NaN'], inf: ['▲', 'infinity'], overflow: ['◆', 'overflows the format'], dead: ['○', 'zero in all its values'] };
+/** A sign and a word of each kind: nothing is said by colour alone. @type {Record<Mark, [string, string]>} */
+export const MARKS = { nan: ['✕', 'NaN'], inf: ['▲', 'infinity'], overflow: ['◆', 'overflows the format'], dead: ['○', 'zero in all its values'], error: ['⊗', 'error'], warning: ['⚠\ufe0e', 'warning'], note: ['ⓘ', 'note'] };
 const ROW = 18, INDENT = 11;
 
 /** @param {string[]} a @param {string[]|null} b */
 const sameNames = (a, b) => a === b || (a.length === b?.length && a.every((n, i) => n === b[i]));
 
-/** @param {FindingKind} kind @param {string} [words] */
+/** @param {Mark} kind */
+export const markSign = (kind) => MARKS[kind][0];
+/** @param {Mark} kind @param {string} [words] */
 export const markOf = (kind, words = MARKS[kind][1]) => h('span', { className: `mark ${kind}`, title: words, role: 'img', ariaLabel: words }, MARKS[kind][0]);
 
 /** @param {Ctx} ctx */
@@ -22,9 +25,9 @@ export function layerTree(ctx) {
   /** @type {Set<string>} */ const folded = new Set();
   /** @type {import('./tree_rows.js').Row[]} */ let rows = [];
   /** @type {import('./tree_rows.js').Node_[]} */ let nodes = [];
-  /** @type {Map<string, {kind: FindingKind, layers: number}>} */ let groups = new Map();
+  /** @type {Map<string, {kind: Mark, layers: number}>} */ let groups = new Map();
   /** @type {string[]|null} */ let names = null;
-  /** @type {Record<string, FindingKind[]>|null} */ let badges = null;
+  /** @type {Record<string, Mark[]>|null} */ let badges = null;
   let text = '', chosen = '', active = '';
   const list = virtualList({ height: ROW, make: element, props: { role: 'tree', tabIndex: 0, ariaLabel: 'layers' } });
   const el = h('section', { className: 'panel tree', ariaLabel: 'layers' }, h('div', { className: 'bar' }, input), list.el, note);
@@ -48,8 +51,15 @@ export function layerTree(ctx) {
   }
   const prefix = `tandv-${Math.random().toString(36).slice(2, 8)}-`;
 
+  let known = /** @type {unknown[]} */ ([]), made = /** @type {Record<string, Mark[]>} */ ({});
+  /** What the layers are marked with; the same object while nothing new is known. */
+  function marked() {
+    const own = ctx.data.firsts?.badges?.[ctx.state.view.tt], rules = ctx.data.findings?.found;
+    if (own !== known[0] || rules !== known[1]) { known = [own, rules]; made = marksOf(own ?? {}, rules ?? []); }
+    return made;
+  }
   function draw() {
-    const all = ctx.layers(), marks = ctx.data.firsts?.badges?.[ctx.state.view.tt] ?? {}, layer = ctx.state.view.layer;
+    const all = ctx.layers(), marks = marked(), layer = ctx.state.view.layer;
     const fresh = !sameNames(all, names), found = marks !== badges || fresh, searched = input.value !== text;
     if (fresh) { names = all; nodes = treeOf(all); }
     if (found) { badges = marks; groups = groupBadges(nodes, marks); }

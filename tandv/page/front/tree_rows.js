@@ -1,10 +1,10 @@
 // The layers as rows of a tree: groups by the dotted parts of their names, what a search leaves, and what was found in them.
-/** @typedef {import('./types').FindingKind} FindingKind */
+/** @typedef {import('./types').Mark} Mark */
 /** @typedef {{name: string, label: string, layer: boolean, children: Node_[], size: number}} Node_ */
 /** @typedef {{name: string, label: string, depth: number, layer: boolean, group: boolean, open: boolean, place: number, of: number}} Row */
 
-/** From the worst on. @type {FindingKind[]} */
-export const SEVERITY = ['nan', 'inf', 'overflow', 'dead'];
+/** From the worst on. @type {Mark[]} */
+export const SEVERITY = ['error', 'nan', 'inf', 'overflow', 'warning', 'dead', 'note'];
 
 /** Groups in the order in which their first layer comes. @param {string[]} names @returns {Node_[]} */
 export function treeOf(names) {
@@ -50,12 +50,12 @@ export function search(names, text) {
 /** @param {string[]} names @returns {Row[]} */
 export const flatRows = (names) => names.map((name, i) => ({ name, label: name, depth: 0, layer: true, group: false, open: false, place: i + 1, of: names.length }));
 
-/** Of each group the worst of what was found in its layers, and in how many of them. @param {Node_[]} nodes @param {Record<string, FindingKind[]>} badges @returns {Map<string, {kind: FindingKind, layers: number}>} */
+/** Of each group the worst of what was found in its layers, and in how many of them. @param {Node_[]} nodes @param {Record<string, Mark[]>} badges @returns {Map<string, {kind: Mark, layers: number}>} */
 export function groupBadges(nodes, badges) {
-  /** @type {Map<string, {kind: FindingKind, layers: number}>} */ const out = new Map();
-  /** Layers below with each kind. @param {Node_} node @returns {Record<FindingKind, number>} */
+  /** @type {Map<string, {kind: Mark, layers: number}>} */ const out = new Map();
+  /** Layers below with each kind. @param {Node_} node @returns {Record<Mark, number>} */
   const walk = (node) => {
-    const sum = { nan: 0, inf: 0, overflow: 0, dead: 0 };
+    const sum = { error: 0, nan: 0, inf: 0, overflow: 0, warning: 0, dead: 0, note: 0 };
     if (node.layer && Object.hasOwn(badges, node.name)) for (const kind of new Set(badges[node.name])) sum[kind]++;
     for (const child of node.children) { const below = walk(child); for (const kind of SEVERITY) sum[kind] += below[kind]; }
     if (node.children.length) { const kind = SEVERITY.find((k) => sum[k]); if (kind) out.set(node.name, { kind, layers: sum[kind] }); }

@@ -13,6 +13,7 @@ export type Question = (
   | ({ kind: 'lines'; tt: string; layer: string; metrics: string[] } & Shown)
   | { kind: 'at'; tt: string; layer: string; step: number; metric: string }
   | { kind: 'firsts'; format: string | null }
+  | { kind: 'findings' }
 ) & { phase?: string; rank?: number };
 export type Kind = Question['kind'];
 
@@ -61,14 +62,25 @@ export interface Finding { kind: FindingKind; tt: string; layer: string; step: n
 export interface Firsts {
   found: Finding[]; total: number; badges: Record<string, Record<string, FindingKind[]>>; ready: boolean;
 }
+export type Severity = 'error' | 'warning' | 'note';
+/** What a row of a list or tree is marked with. */
+export type Mark = FindingKind | Severity;
+/** What a rule found: `layer` is "*" where it is of no single one; the loss has the tensor type "loss". */
+export interface RuleFinding {
+  kind: string; severity: Severity; tt: string; layer: string; step: number;
+  what: string; before: string; advice: string; evidence: string[];
+}
+/** `step`: the last one that the rules know, null where they looked at nothing. */
+export interface Findings { found: RuleFinding[]; total: number; notChecked: string[]; step: number | null; ready: boolean }
 export interface AnswerOf {
   meta: Meta; curves: Curves; transitions: Transitions; heat: Heat; map: ExponentMap; lines: Lines; at: At; firsts: Firsts;
+  findings: Findings;
 }
 
 /** Of one run in one file: what tandv/page/pooled.py says of its head and arrays, which are named here in their order. */
 export interface FileRun {
   meta: Omit<Meta, 'steps'>; curves: Pick<Curves, 'names' | 'shown'>; transitions: Transitions;
-  firsts: Record<string, Firsts>; tensors: [string, string][]; rounded: string[]; counted: string[];
+  firsts: Record<string, Firsts>; findings: Findings; tensors: [string, string][]; rounded: string[]; counted: string[];
   code: { per: number; offset: number }; change: string;
   against: Record<string, Record<string, Record<string, Pick<Heat, 'parted' | 'base'>>>>;
   arrays: [starts: Float64Array, steps: Int32Array, flags: Uint8Array, over: Uint16Array, high: Uint8Array, low: Uint8Array,
@@ -118,7 +130,7 @@ export interface Data {
   /** The other run side by side. */ otherHeat: Heat | null; otherLines: Lines | null;
   /** The pinned step. */ pin: Ghost | null;
   /** The other run at the cursor. */ other: Ghost | null;
-  firsts: Firsts | null;
+  firsts: Firsts | null; findings: Findings | null;
   /** What the other run has. */ otherMeta: Meta | null;
 }
 export interface Panel {
