@@ -64,7 +64,7 @@ def as_sentences(found: Explanation, most: int = 12) -> str:
         lines.append(
             f"Ranked is what exceeds {found.limit:.3g} times a tensor's own chance, from {found.quiet:,} recorded "
             f"steps "
-            "before; of runs without an event, 4 % have anything ranked."
+            "before; of runs without an event, 2 % have anything ranked."
         )
     if later := [one for one in found.spikes if one != found.step]:
         lines.append(f"The loss also spikes at {some([f'{one:,}' for one in later], 5)}; --step explains another one.")

@@ -177,7 +177,7 @@ def outlier_feature(m: Matrices) -> list[Finding]:
         begun_at = at - int(np.argmax((tails[row, at::-1] < 0.1) | (np.arange(at, -1, -1) == 0)))
         step = int(m.steps[min(begun_at + 1, at)])
         share, size = float(2.0 ** np.nanmax(tails[row, at:])), float(np.nanmax(largest[row, at:]))
-        extreme = size > _EXTREME and names[row] != names[-1]
+        extreme = size > _EXTREME and names[row] != names[-1] and not _begins_at_zero(m, names[row])
         return [
             Finding(
                 "outlier_feature", "warning" if extreme else "note", ACTIVATION, names[row], step,
@@ -199,13 +199,17 @@ def spike(m: Matrices) -> list[Finding]:
     front of a norm shows in outputs only). Threshold: 3 bits and 8 spreads above the last 20 recorded steps. Healthy
     runs: gradients reach 3.8 bits, but then less than 8 spreads; outputs 2.5 bits.
 
-    When it is wrong: a schedule that changes at once (a new phase of data); runs recorded at few steps.
+    When it is wrong: a schedule that changes at once (a new phase of data); runs recorded at few steps. Gradients that
+    stay below those of the first 20 steps are a note: where all is learned, they jump from batch to batch.
     """
     found: list[tuple[int, int, str, str, float]] = []
+    usual, start = np.full(len(m.steps), np.nan), np.nan
     gradients = m.rows(WEIGHT_GRADIENT, m.matrices())
     if len(gradients) and m.has(WEIGHT_GRADIENT, "rm2"):
         sizes = log2(m(WEIGHT_GRADIENT, "rm2")[gradients])
-        above, _ = leaps(typical(sizes, 0)[None], _SPIKE_BITS, _SPREADS)
+        usual = typical(sizes, 0)
+        above, _ = leaps(usual[None], _SPIKE_BITS, _SPREADS)
+        start = float(typical(usual[None, :BACK], 1)[0])
         found += [(int(at), 1, WEIGHT_GRADIENT, EVERY, float(above[0, at])) for at in np.flatnonzero(above[0])[:1]]
     if m.has(ACTIVATION, "rm2"):
         names = m.in_order(ACTIVATION)
@@ -221,13 +225,14 @@ def spike(m: Matrices) -> list[Finding]:
     step = int(m.steps[at])
     of = "The gradients of the typical weight" if name == EVERY else begun(tensor(kind, name))
     verb = "are" if name == EVERY else "is"
+    severity = "note" if name == EVERY and usual[at] < start else "warning"
     evidence = []
     loss = m.loss
     if loss is not None and at and np.isfinite(loss[at - 1 : at + 1]).all():
         evidence.append(f"The loss goes from {loss[at - 1]:.4g} to {loss[at]:.4g}.")
     return [
         Finding(
-            "spike", "warning", kind, name, step, {"times": float(2.0**bits)},
+            "spike", severity, kind, name, step, {"times": float(2.0**bits)},
             f"{of} {verb} {2.0**bits:.3g} times as large at step {step:,} as in the {BACK} recorded steps before.",
             "In those it stayed within an eighth of that, as the median of their deviations tells.",
             "Look at the batch of that step (its scale, its labels, a damaged file); clip gradients if it comes back.",

@@ -150,3 +150,10 @@ def test_an_extreme_outlier_is_a_warning_but_in_the_last_layer(bits, layer, seve
     tensors["Activation", layer] = {"rm8": 1.9 * 2.0 ** (0.8 * growth), "max_abs": 2.0 ** (bits * growth)}
     [found] = of(course.outlier_feature, tensors)
     assert (found.layer, found.severity) == (layer, severity)
+
+
+def test_gradients_that_spike_below_those_of_the_start_are_a_note():
+    for level, severity in ((0.1, "note"), (0.2, "warning")):
+        sizes = np.where(np.arange(N) == AT, 9.0, 1.0) * from_step(15, N, 1.0, level)
+        [found] = of(course.spike, {("Weight", "a"): {}, ("Weight_Gradient", "a"): {"rm2": sizes}})
+        assert (found.step, found.severity) == (AT, severity)
