@@ -177,7 +177,7 @@ def test_eager_mode(make, change):
     assert activations == {(step, name) for step, kind, name in rows if kind == "Gradient"}
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.parametrize("backend", [pytest.param("eager", marks=pytest.mark.slow), "aot_eager"])
 @pytest.mark.parametrize(("make", "change"), CASES)
 def test_compiled(make, change, backend):
     _, expected = train(make, None, change)
