@@ -95,6 +95,7 @@ CALLS: dict[str, tuple] = {
 BEHIND = [
     "checkpoints.metrics.of_all",
     "checkpoints.metrics.over_matrices",
+    "demo.torch_breaking.fault",
     "dossier.pictures.draw",
     "track.common.writer.Writer",
     "track.settings.Settings",

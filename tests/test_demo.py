@@ -60,6 +60,12 @@ def test_infinities_are_told(tmp_path):
     assert "3 values were NaN or infinite." in told(log({0: 5}, infs=3), [2, 1], tmp_path)
 
 
+def test_gradients_none_of_which_is_finite_are_told(tmp_path):
+    df = log({0: 1})
+    df[("scalar_stats", "rm2")] = np.nan
+    assert "In the last step no gradient was finite." in told(df, [2, 1], tmp_path)
+
+
 @pytest.mark.slow
 def test_the_curve_lies_beside_the_log_and_the_model_learns(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -97,3 +103,32 @@ def test_its_page_opens_when_that_is_asked_for(tmp_path, monkeypatch):
     assert told.exit_code == 0, told.output
     (((one,), options),) = shown
     assert (one.run.name, one.run.log().steps.tolist(), options["browser"]) == ("run", [0, 1], True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "severity", "found", "layer"),
+    [
+        ("overflow", "error", "overflow", "layers.2.feed_forward.w1"),
+        ("dead", "warning", "dead", "layers.2.feed_forward.gelu"),
+        ("lr", "warning", "updates_too_large", "*"),
+        ("nan", "error", "not_finite", "layers.1.attention_norm"),
+    ],
+)
+def test_a_broken_training_ends_with_its_finding(kind, severity, found, layer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = CliRunner().invoke(app, ["demo", "--break", kind, "--steps", "30", "--out", "run"])
+    assert said.exit_code == 0, said.output
+    assert "tandv view run" in said.output
+    _, _, findings = said.output.partition(f"Findings: 1 {severity}.")
+    line = findings.strip().splitlines()[0]
+    assert line.startswith(f"{severity} · {found} · ") and f" · {layer} · step " in line
+    step = int(line.rpartition(" ")[2])
+    assert step == 15 if kind != "overflow" else 15 < step < 30  # the fault begins at half of the steps
+
+
+def test_a_fault_that_cannot_be_seen_is_refused():
+    said = CliRunner().invoke(app, ["demo", "--break", "nan", "--steps", "5", "--framework", "jax"])
+    assert said.exit_code == 2
+    words = " ".join(said.stderr.replace("│", " ").split())
+    assert "20 steps or more to be seen, not 5" in words and "PyTorch training only" in words

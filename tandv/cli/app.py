@@ -60,17 +60,26 @@ def main(
 
 @app.command()
 def demo(
-    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 100,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Training steps.", show_default="100, 40 with --break")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the weights and of the batches.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder of the run.", show_default="tandv-runs/demo")] = None,
     framework: Annotated[Literal["torch", "jax"], typer.Option(help="The framework of the model.")] = "torch",
+    broken: Annotated[
+        Literal["overflow", "dead", "lr", "nan"] | None,
+        typer.Option("--break", help="Put a fault into the training, and print what `tandv check` finds."),
+    ] = None,
     view: Annotated[bool, typer.Option("--view", help="Open the page of the run when it has ended.")] = False,
 ) -> None:
     """Train a small GPT on Python's own documentation while it is tracked, and report what its log shows."""
     try:
         from tandv import demo as demonstration
 
-        log = demonstration.run(steps=steps, seed=seed, out=out, framework=framework)
+        try:
+            log = demonstration.run(steps=steps, seed=seed, out=out, framework=framework, broken=broken)
+        except demonstration.CannotBreak as error:
+            raise typer.BadParameter(str(error), param_hint="--break") from error
     except ModuleNotFoundError as error:
         typer.echo(f"tandv demo: {error}", err=True)
         raise typer.Exit(1) from error

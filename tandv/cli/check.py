@@ -5,10 +5,10 @@ from pathlib import Path
 
 import typer
 
-from tandv.analysis.findings import SEVERITIES, Examined, Finding, Severity, by_severity, examined, gravest
+from tandv.analysis.findings import SEVERITIES, Examined, Severity, by_severity, examined, gravest
 from tandv.analysis.findings import explain as what_came_before
 from tandv.analysis.findings.explain import Explanation, sentence
-from tandv.analysis.findings.report import as_html
+from tandv.analysis.findings.report import as_html, as_text
 from tandv.cli.logfile import logged
 from tandv.cli.output import USAGE, answer, stop, tell
 from tandv.messages import some
@@ -78,26 +78,3 @@ def as_dict(run: str, found: Examined) -> dict:
         "findings": [one.as_dict() for one in found.findings],
         "not_checked": found.not_checked,
     }
-
-
-def as_text(found: Examined) -> str:
-    """Return findings as paragraphs, the gravest first, and what could not be checked."""
-    counts = [
-        f"{count} {name}{'s' if count > 1 else ''}" for name, count in by_severity(found.findings).items() if count
-    ]
-    lines = [f"Findings: {', '.join(counts)}." if counts else "Nothing was found."]
-    for one in found.findings:
-        lines += ["", *_paragraph(one)]
-    if found.not_checked:
-        lines += ["", "Not checked:", *(f"  {sentence}" for sentence in found.not_checked)]
-    return "\n".join(lines)
-
-
-def _paragraph(one: Finding) -> list[str]:
-    return [
-        f"{one.severity} · {one.kind} · {one.tensor_type} · {one.layer} · step {one.step:,}",
-        f"  {one.what}",
-        f"  {one.before}",
-        f"  To do: {one.advice}",
-        *(f"    {sentence}" for sentence in one.evidence),
-    ]

@@ -4,6 +4,7 @@ import importlib
 import os
 import shlex
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tandv.demo.broken import LEAST, USUAL, Break, CannotBreak, told
 from tandv.demo.report import report
 from tandv.log.reading import read
 from tandv.messages import check_choices
@@ -28,16 +30,29 @@ def text() -> np.ndarray:
     return np.frombuffer(words.encode("ascii", "replace"), np.uint8).astype(np.int64)
 
 
-def run(steps: int = 100, seed: int = 0, out: Path | None = None, framework: Framework = "torch") -> Path:
+def run(
+    steps: int | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+    framework: Framework = "torch",
+    broken: Break | None = None,
+) -> Path:
     """Train and track a model, then print what its log shows and how to open its page; return the path of the log.
 
     Args:
-        steps: how many training steps.
+        steps: how many training steps; None for 100, or 40 of a training that is broken.
         seed: of the weights and of the batches.
         out: the folder of the run.
         framework: "torch" or "jax".
+        broken: a fault that is put into the training halfway: "overflow", "dead" (a layer whose outputs are all zero),
+            "lr" (a learning rate that is far too high) or "nan"; then what the rules find is printed.
+
+    Raises CannotBreak for a fault in JAX, or one that the steps are too few for.
     """
     check_choices(framework=(framework, Framework))
+    steps = steps if steps is not None else USUAL if broken else 100
+    if broken is not None:
+        _check_broken(broken, steps, framework)
     console = Console(highlight=False)
     data = text()
     training = importlib.import_module(f"tandv.demo.{framework}_gpt").Training(seed, _CONTEXT)
@@ -45,10 +60,16 @@ def run(steps: int = 100, seed: int = 0, out: Path | None = None, framework: Fra
     console.print(f"Training a GPT of {size} parameters on {len(data):,} bytes of Python's documentation, tracked.")
     losses, start = [], time.perf_counter()
     chance = np.random.default_rng(seed)
-    tracker = training.track(out)
+    before_step: Callable[[int], None] | None = None
+    if broken is not None:
+        words, before_step = importlib.import_module("tandv.demo.torch_breaking").fault(training, broken, steps)
+        console.print(words)
+    tracker = training.track(out) if broken is None else training.track(out, insight=True)
     with tracker, _bar(console) as bar:
         task = bar.add_task("training", total=steps)
-        for _ in range(steps):
+        for step in range(steps):
+            if before_step is not None:
+                before_step(step)
             first = chance.integers(len(data) - _CONTEXT - 1, size=(_BATCH, 1))
             losses.append(training.step(tracker, data[first + np.arange(_CONTEXT + 1)]))
             bar.update(task, advance=1, description=f"loss {losses[-1]:.2f}")
@@ -61,7 +82,18 @@ def run(steps: int = 100, seed: int = 0, out: Path | None = None, framework: Fra
     console.print(f"  tandv view {shlex.quote(folder)}", soft_wrap=True)
     console.print("Or read the log:")
     console.print(f"  import tandv\n  df = tandv.read({str(tracker.out_path)!r})", soft_wrap=True)
+    if broken is not None:
+        console.print(f"\n{told(tracker.out_path)}", soft_wrap=True, markup=False)
     return tracker.out_path
+
+
+def _check_broken(broken: Break, steps: int, framework: Framework) -> None:
+    check_choices(broken=(broken, Break))
+    wrong = [f"a fault needs {LEAST} steps or more to be seen, not {steps}"] if steps < LEAST else []
+    if framework != "torch":
+        wrong.append("faults are put into the PyTorch training only: use framework torch")
+    if wrong:
+        raise CannotBreak("; ".join(wrong))
 
 
 def _bar(console: Console) -> Progress:

@@ -46,6 +46,8 @@ def _smallest_gradients(rows: pd.DataFrame) -> list[str]:
     gradients = logframe.select(rows, tt=GRADIENT)
     sizes = gradients["scalar_stats"]["rm2"].to_numpy()
     names = gradients["metadata"]["name"].to_numpy()
+    if not np.isfinite(sizes).any():
+        return ["In the last step no gradient was finite."]
     low, high = np.nanargmin(sizes), np.nanargmax(sizes)
     return [
         f"In the last step the gradients were smallest at {names[low]} (root mean square {sizes[low]:.1e}) "

@@ -84,8 +84,8 @@ class Training:
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=RATE, weight_decay=DECAY)
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
 
-    def track(self, path: Path | None) -> TorchTracker:
-        return track(self.model, optimizer=self.optimizer, name="demo", path=path)
+    def track(self, path: Path | None, insight: bool = False) -> TorchTracker:
+        return track(self.model, optimizer=self.optimizer, name="demo", path=path, insight=insight)
 
     def step(self, tracker: TorchTracker, batch: np.ndarray) -> float:
         tokens = torch.from_numpy(batch)

@@ -1,9 +1,9 @@
-"""Findings as one page that needs nothing else: no script, no font, no other file."""
+"""Findings as text, and as one page that needs nothing else: no script, no font, no other file."""
 
 from html import escape
 
 from tandv.analysis.findings.finding import Finding
-from tandv.analysis.findings.rules import Examined
+from tandv.analysis.findings.rules import Examined, by_severity
 
 _STYLE = """
 :root { color-scheme: light dark; --edge: #8886; --error: #c62828; --warning: #b26a00; --note: #1565c0; }
@@ -51,3 +51,33 @@ def _article(one: Finding) -> str:
         + (f"<ul>{evidence}</ul>" if evidence else "")
         + "</article>"
     )
+
+
+def as_text(found: Examined) -> str:
+    """Return findings as paragraphs, the gravest first, and what could not be checked.
+
+    >>> as_text(Examined([], ["the run has no loss"])).splitlines()
+    ['Nothing was found.', '', 'Not checked:', '  the run has no loss']
+
+    Args:
+        found: the findings, and what could not be checked.
+    """
+    counts = [
+        f"{count} {name}{'s' if count > 1 else ''}" for name, count in by_severity(found.findings).items() if count
+    ]
+    lines = [f"Findings: {', '.join(counts)}." if counts else "Nothing was found."]
+    for one in found.findings:
+        lines += ["", *_paragraph(one)]
+    if found.not_checked:
+        lines += ["", "Not checked:", *(f"  {sentence}" for sentence in found.not_checked)]
+    return "\n".join(lines)
+
+
+def _paragraph(one: Finding) -> list[str]:
+    return [
+        f"{one.severity} · {one.kind} · {one.tensor_type} · {one.layer} · step {one.step:,}",
+        f"  {one.what}",
+        f"  {one.before}",
+        f"  To do: {one.advice}",
+        *(f"    {sentence}" for sentence in one.evidence),
+    ]
