@@ -146,7 +146,8 @@ def test_it_opens_at_the_first_value_that_is_no_number(opened):
     assert "step 45 of 49" in text(page, ".where-now") and text(page, ".where-now .bad") == "178 infinite"
     until(page, "document.querySelectorAll('.tandv .findings li.on').length", 1)
     until(page, "location.hash", "#tt=Activation&layer=head&step=45")
-    assert "first infinity" in text(page, ".findings li.on")
+    until(page, "document.querySelectorAll('.tandv .findings li.on b.error').length", 1)
+    assert "overflow · step 45" in text(page, ".findings li.on")
     # The page fits its window: nothing has to be scrolled.
     assert page.evaluate("document.scrollingElement.scrollHeight <= innerHeight")
     assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")

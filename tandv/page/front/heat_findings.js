@@ -10,7 +10,7 @@ export const rowOf = (ctx, found) => (found.tt === ctx.state.view.tt ? ctx.layer
 
 /** The findings of a cell, in words. @param {Ctx} ctx @param {number} row @param {number} i @returns {string[]} */
 export const findingsAt = (ctx, row, i) => (ctx.data.findings?.found ?? [])
-  .filter((found) => rowOf(ctx, found) === row && found.step === ctx.meta.steps[i]).map((found) => `${found.severity}: ${found.what}`);
+  .filter((found) => rowOf(ctx, found) === row && Math.floor(ctx.index(found.step)) === i).map((found) => `${found.severity}: ${found.what}`);
 
 /** @param {import('./svg.js').Pen} g @param {Ctx} ctx @param {import('./types').Box} b */
 export function findingMarks(g, ctx, b) {
