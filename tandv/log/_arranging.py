@@ -8,17 +8,17 @@ import numpy as np
 from tandv.log._layout import Layout
 from tandv.log._levels import Level
 from tandv.log._pieces import Piece, Rows
+from tandv.log.narrowed import narrowed
 from tandv.log.shown import ABSENT, INFINITE, NAN, Cell, Exponents, Shares
 
-_LARGEST = float(np.finfo(np.float32).max)
-Block = tuple[np.ndarray, np.ndarray]  # float32 values and uint8 flags of a piece, [its tensors, its steps]
+Block = tuple[np.ndarray, np.ndarray]  # `narrowed` values and uint8 flags of a piece, [its tensors, its steps]
 
 
 class Arranged(NamedTuple):
     """A statistic of one tensor type as it was put together, so that the next time only new pieces are read.
 
     Args:
-        values: [layers, steps] float32.
+        values: [layers, steps] float32, or float64, see `narrowed`.
         flags: [layers, steps] uint8.
         rows: the row of each tensor, by its number.
         steps: all steps.
@@ -69,12 +69,7 @@ def block(piece: Piece, tt: str, metric: str, flags: np.ndarray) -> Block | None
     found = piece.columns(tt, (metric,)).get(metric)
     if found is None:
         return None
-    with np.errstate(invalid="ignore", over="ignore"):
-        values = found.astype(np.float32)
-    if found.dtype == np.float64:
-        beyond = np.isinf(values) & np.isfinite(found)
-        values[beyond] = np.copysign(_LARGEST, found[beyond])
-    values = piece.layouts[tt].arranged(values)
+    values = piece.layouts[tt].arranged(narrowed(found))
     if np.isfinite(values).all():
         return values, flags
     flags = flags.copy()
@@ -101,6 +96,8 @@ def matrix(
             continue
         at = _at(layout, rows, steps)
         own, own_flags = found
+        if own.dtype != values.dtype and own.dtype == np.float64:
+            values = values.astype(np.float64)
         if (own_flags & ABSENT).any():  # another piece may have a row where this one has none
             own = np.where(own_flags & ABSENT, values[at], own)
             own_flags = np.where(own_flags & ABSENT, flags[at], own_flags)

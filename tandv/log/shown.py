@@ -21,7 +21,8 @@ class Matrix(NamedTuple):
 
     Args:
         layers: the layers in model order.
-        values: [layers, steps] float32, NaN where there is no number; magnitudes beyond float32 are its largest.
+        values: [layers, steps] float32, NaN where there is no number; float64 where one is too large or too small
+            for float32.
         flags: [layers, steps] uint8: NAN and INFINITE where some values of the tensor are, ABSENT where the tensor
             or this statistic of it was not logged.
     """

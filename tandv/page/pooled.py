@@ -26,7 +26,8 @@ Its arrays, in this order:
   is 256 * high + low: 0 NaN, 1 zero, 2 infinity, 3 minus infinity, else ±2**((code >> 1) / per - offset), negative if
   the code is odd;
 - `counts` float64 [K, T, C]: the largest value in the column, exactly;
-- `early` float32 [R + K, T]: the median size of the first values of each tensor, which changes are measured from;
+- `early` float32 [R + K, T], float64 where that is too narrow: the median size of the first values of each tensor,
+  which changes are measured from;
 - `bins` int32 [T, 3]: of each tensor the lowest exponent, how many there are, and the position of its first share;
 - `shares` uint8 [...]: of each tensor [C, bins]: as in the answer to `map`, the largest in the column;
 - `lanes` float32 [T, 3, C]: the largest shares of zeros, infinities and NaN in the column;
@@ -38,6 +39,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tandv.log.narrowed import narrowed
 from tandv.page.answers import Answers, Run
 from tandv.page.answers.columns import Columns, any_bit, flagged, highest, largest
 from tandv.page.answers.comparison import compared
@@ -47,7 +49,7 @@ from tandv.page.answers.firsts import firsts
 from tandv.page.answers.meta import formats_of, meta
 from tandv.page.answers.ratios import CHANGE, early
 from tandv.page.answers.sources import LogSource
-from tandv.page.codes import OFFSET, PER_POWER, codes_of
+from tandv.page.codes import FLOAT32, FLOAT64, Scale, codes_of
 from tandv.page.envelope import pack
 from tandv.statistics import COUNTS
 
@@ -120,7 +122,8 @@ def _of_run(run: Run, runs: Sequence[Run], layout: Layout | None) -> tuple[dict[
     if layout is None:
         return head, list(arrays)
     log = run.log()
-    about["notes"] = [*about["notes"], *_notes(log, layout)]
+    scale = _scale(log)
+    about["notes"] = [*about["notes"], *_notes(log, layout, scale)]
     counted = [name for name in log.metrics if name in COUNTS]
     rounded = [name for name in log.metrics if name not in COUNTS]
     kinds = about["types"]
@@ -132,15 +135,20 @@ def _of_run(run: Run, runs: Sequence[Run], layout: Layout | None) -> tuple[dict[
         "tensors": [[tt, layer] for tt, layers in kinds.items() for layer in layers],
         "rounded": rounded,
         "counted": counted,
-        "code": {"per": PER_POWER, "offset": OFFSET},
+        "code": {"per": scale.per, "offset": scale.offset},
         "change": CHANGE,
         "against": others,
     }
-    return head, [*_arrays(run, layout, kinds, rounded, counted), *arrays]
+    return head, [*_arrays(run, layout, kinds, rounded, counted, scale), *arrays]
 
 
 def _arrays(
-    run: Run, layout: Layout, kinds: dict[str, list[str]], rounded: Sequence[str], counted: Sequence[str]
+    run: Run,
+    layout: Layout,
+    kinds: dict[str, list[str]],
+    rounded: Sequence[str],
+    counted: Sequence[str],
+    scale: Scale,
 ) -> list[np.ndarray]:
     """Return the arrays of a log in their order."""
     log = run.log()
@@ -148,7 +156,7 @@ def _arrays(
     size = tensors, len(of.edges)
     flags, over = np.zeros(size, np.uint8), np.zeros(size, np.uint16)
     codes, counts = np.zeros((len(rounded), *size), np.uint16), np.zeros((len(counted), *size))
-    base = np.zeros((len(rounded) + len(counted), tensors), np.float32)
+    base = np.zeros((len(rounded) + len(counted), tensors))
     first = 0
     for tt, layers in kinds.items():
         rows = slice(first, first := first + len(layers))
@@ -156,14 +164,21 @@ def _arrays(
         for number, name in enumerate([*rounded, *counted]):
             values, of_cells = log.matrix(tt, name)[1:]
             if number < len(rounded):
-                codes[number, rows] = codes_of(largest(values, of))
+                codes[number, rows] = codes_of(largest(values, of), scale)
             else:
                 counts[number - len(rounded), rows] = highest(values, of)
             base[number, rows] = early(values)
             flags[rows] = flagged(of_cells, of) if number == 0 else flags[rows] & flagged(of_cells, of)
     # The bytes of codes lie apart, since only the high ones can be compressed much.
     bytes_of_codes = [(codes >> 8).astype(np.uint8), codes.astype(np.uint8)]
-    return [of.starts, layout.steps, flags, over, *bytes_of_codes, counts, base, *_exponents(log, of, kinds)]
+    return [of.starts, layout.steps, flags, over, *bytes_of_codes, counts, narrowed(base), *_exponents(log, of, kinds)]
+
+
+def _scale(log: LogSource) -> Scale:
+    """Return the scale of the codes: that of float32 unless some value is beyond it."""
+    kinds, names = dict.fromkeys(tt for tt, _ in log.tensors), [name for name in log.metrics if name not in COUNTS]
+    wide = any(log.matrix(tt, name).values.dtype == np.float64 for tt in kinds for name in names)
+    return FLOAT64 if wide else FLOAT32
 
 
 def _overflows(run: Run, tt: str) -> np.ndarray:
@@ -201,9 +216,9 @@ def _against(run: Run, runs: Sequence[Run], number: int) -> dict[str, dict[str, 
     return {tt: {name: compared(run, runs, number, tt, name).head() for name in metrics} for tt in kinds}
 
 
-def _notes(log: LogSource, layout: Layout) -> list[str]:
+def _notes(log: LogSource, layout: Layout, scale: Scale) -> list[str]:
     columns, steps = len(layout.steps), len(log.steps)
-    rounded = "statistics are rounded to 0.3 %, shares of exponents to 5 %, counts are exact"
+    rounded = f"statistics are rounded to {scale.error}, shares of exponents to 5 %, counts are exact"
     if columns == steps:
         return [f"this file holds all {steps:,} steps; {rounded}"]
     return [

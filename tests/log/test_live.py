@@ -308,8 +308,15 @@ def test_numbers_beyond_float32_are_no_infinities(tmp_path):
     df = example_log(layers=1, steps=2, tensor_types=["Weight"])
     df["scalar_stats", "rm2"] = np.array([1e300, -np.inf])
     found = LiveLog(stored(df, tmp_path / "run")).matrix("Weight", "rm2")
-    assert found.values[0].tolist() == [float(np.finfo(np.float32).max), -np.inf]
+    assert found.values[0].tolist() == [1e300, -np.inf]
     assert found.flags[0].tolist() == [0, INFINITE]
+
+
+def test_one_part_beyond_float32_makes_the_whole_float64(tmp_path):
+    df = example_log(layers=1, steps=4, tensor_types=["Weight"])
+    df["scalar_stats", "rm2"] = np.array([0.5, 0.25, 1e300, 2.0])
+    found = LiveLog(stored(df, tmp_path / "run", steps=1)).matrix("Weight", "rm2")
+    assert found.values[0].tolist() == [0.5, 0.25, 1e300, 2.0]
 
 
 def test_a_log_without_counts_of_nan_shows_them_by_its_statistics(tmp_path):

@@ -9,7 +9,7 @@ from hand_made import ALL, ask, line_of, log_of
 from tandv.log import logframe
 from tandv.log.shown import ABSENT, INFINITE, NAN
 from tandv.page.answers import answers_of
-from tandv.page.codes import codes_of, values_of
+from tandv.page.codes import FLOAT64, codes_of, values_of
 from tandv.page.envelope import unpack
 from tandv.page.pooled import layouts, pooled
 
@@ -132,6 +132,15 @@ def test_values_of_any_size_and_sign_are_rounded_to_three_thousandths():
     random = np.random.default_rng(0)
     values = np.exp2(random.uniform(-149, 128, 10_000)) * random.choice([-1, 1], 10_000)
     np.testing.assert_allclose(values_of(codes_of(values)), values, rtol=0.0031)
+
+
+def test_a_run_beyond_float32_has_wider_codes():
+    rows = {("Weight", "a", step): {"rm2": 1e250 if step else 1.0, 0: 8} for step in range(2)}
+    [file] = files(answers_of(log_of(rows, dtype="float64")))
+    assert values_of(file.codes[file.head["rounded"].index("rm2")], FLOAT64)[0].tolist() == pytest.approx(
+        [1.0, 1e250], rel=0.024
+    )
+    assert any("rounded to 2.4 %" in note for note in file.head["meta"]["notes"])
 
 
 def test_a_value_beyond_the_codes_has_the_nearest():

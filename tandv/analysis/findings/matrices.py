@@ -13,6 +13,7 @@ from tandv.curves.of_run import is_loss, losses_of, run_curves
 from tandv.log import logframe
 from tandv.log.door import AnyLog, log_at
 from tandv.log.facts import run_facts
+from tandv.log.narrowed import narrowed
 from tandv.log.opened import Log
 from tandv.log.order import execution_order
 from tandv.tensor_types import ACTIVATION, OF_MODULES, OPTIMISER_STATE, WEIGHT
@@ -112,7 +113,7 @@ class Matrices:
         return tensor_type in self._layers and all(name in self.statistics for name in statistics)
 
     def __call__(self, tensor_type: str, statistic: str) -> np.ndarray:
-        """Return a statistic [layers, steps] as float32; NaN where there is no row, or the log lacks it.
+        """Return a statistic [layers, steps] as `narrowed` floats; NaN where there is no row, or the log lacks it.
 
         Args:
             tensor_type: the tensor type.
@@ -133,7 +134,7 @@ class Matrices:
             zeros, numel = (self._source.values(tensor_type, name, layers) for name in ("zeros", "numel"))
             with np.errstate(invalid="ignore", divide="ignore"):
                 return ((numel - zeros) / numel).astype(np.float32)
-        return self._source.values(tensor_type, statistic, layers).astype(np.float32)
+        return narrowed(self._source.values(tensor_type, statistic, layers))
 
     def number(self, tensor_type: str, layer: str) -> int | None:
         """Return the row of a layer in the matrices of a tensor type, None if it has none.

@@ -232,9 +232,11 @@ def _spread(m: Matrices, step: _Step) -> list[str]:
 
 def _advice(kind: str, layer: str, dtype: str, overflow: bool) -> str:
     if overflow:
-        wider = "bfloat16 or float32" if is_format(dtype) and number_format(dtype).max < 2.0**NARROW else "float32"
         why = "a smaller learning rate or a norm keeps it from growing" if kind == ACTIVATION else "or scale it down"
-        return f"Compute {layer!r} in {wider}, which reaches further than {dtype}; {why}."
+        if is_format(dtype) and number_format(dtype).max < 2.0**NARROW:
+            return f"Compute {layer!r} in bfloat16 or float32, which reaches further than {dtype}; {why}."
+        why = why.removeprefix("or ")
+        return f"No usual format reaches further than {dtype}: find out what makes {layer!r} grow; {why}."
     if kind in (ACTIVATION, INPUT):
         return (
             f"Check what goes into {layer!r} and what is done to its output: the batch of that step, a division by 0, "

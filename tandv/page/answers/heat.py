@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tandv.log.narrowed import narrowed
 from tandv.page.answers.columns import columns, flagged, largest
 from tandv.page.answers.comparison import compared
 from tandv.page.answers.ratios import CHANGE, changes, logs_of_ratios
@@ -38,5 +39,5 @@ def heat(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
         head["base"] = CHANGE.replace("{}", metric)
     else:
         pooled = largest(values, of)
-    arrays = [pooled.astype(np.float32), flagged(flags, of), of.starts]
+    arrays = [narrowed(pooled), flagged(flags, of), of.starts]
     return {"rows": len(pooled), "cols": pooled.shape[1], "pooled": of.pooled} | head, arrays

@@ -7,6 +7,7 @@ import pandas as pd
 
 from tandv.log import logframe
 from tandv.log.execution import guessed_order
+from tandv.log.narrowed import narrowed
 from tandv.log.shown import (
     ABSENT,
     INFINITE,
@@ -93,7 +94,7 @@ class TableSource:
         flags = np.where(at < 0, ABSENT, 0).astype(np.uint8)
         flags[self._counts("nans", at) > 0] |= NAN
         flags[self._counts("infs", at) > 0] |= INFINITE
-        values = self._scalar(metric, at).astype(np.float32)
+        values = narrowed(self._scalar(metric, at))
         flags[np.isinf(values)] |= INFINITE
         # With counts of NaN a statistic is NaN by itself only where it was not logged.
         flags[np.isnan(values) & (flags == 0)] |= ABSENT if "nans" in self.metrics else NAN

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tandv.log.narrowed import narrowed
 from tandv.page.answers.columns import columns, flagged, highest, lowest
 from tandv.page.answers.run import Answer, Run
 
@@ -44,7 +45,7 @@ def lines(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
     for name in names:
         matrix = log.matrix(asked["tt"], name)
         values = matrix.values[row]
-        arrays += [lowest(values, of), highest(values, of), flagged(matrix.flags[row], of)]
+        arrays += [narrowed(lowest(values, of)), narrowed(highest(values, of)), flagged(matrix.flags[row], of)]
     return {"cols": len(of.edges), "pooled": of.pooled, "metrics": names}, [*arrays, of.starts]
 
 
@@ -65,7 +66,7 @@ def at(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
         return {"step": None, "logged": False, "stats": {}, "bins": []}, _nothing(0)
     place = max(int(np.searchsorted(log.steps, asked["step"], "right")) - 1, 0)
     step = int(log.steps[place])
-    profile = [matrix.values[:, place], matrix.flags[:, place]]
+    profile = [narrowed(matrix.values[:, place]), matrix.flags[:, place]]
     if (cell := log.cell(asked["tt"], asked["layer"], step)) is None:
         return {"step": step, "logged": False, "stats": {}, "bins": []}, [*_nothing(0)[:2], *profile]
     bins = list(range(min(cell.counts), max(cell.counts) + 1)) if cell.counts else []

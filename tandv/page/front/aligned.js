@@ -6,7 +6,7 @@ const NOT_LOGGED = 8;
 
 /** The rows of a map of layers. @param {Heat} heat @param {string[]} theirs @param {string[]} ours @returns {Heat} */
 export function alignedRows(heat, theirs, ours) {
-  const { cols } = heat, values = new Float32Array(ours.length * cols).fill(NaN), flags = new Uint8Array(ours.length * cols).fill(NOT_LOGGED);
+  const { cols } = heat, values = new Float64Array(ours.length * cols).fill(NaN), flags = new Uint8Array(ours.length * cols).fill(NOT_LOGGED);
   const at = new Map(theirs.map((name, i) => [name, i]));
   ours.forEach((name, r) => {
     const t = at.get(name);

@@ -82,7 +82,7 @@ const FILE_ANSWERS = {
   heat(of, q, runs) {
     const ids = of.rows(q.tt), m = of.metric(q.metric), { edges, starts, pooled } = columnsOf(of, q), n = edges.length - 1;
     const bit = q.format === null ? -1 : Object.keys(of.run.meta.formats).indexOf(q.format), against = q.against === null ? null : alongside(of, q, runs[q.against]);
-    const values = new Float32Array(ids.length * n), flags = new Uint8Array(ids.length * n);
+    const values = new Float64Array(ids.length * n), flags = new Uint8Array(ids.length * n);
     ids.forEach((t, r) => {
       const early = q.change ? of.early(m, t) : 0;
       for (let i = 0; i < n; i++) {
@@ -115,7 +115,7 @@ const FILE_ANSWERS = {
   lines(of, q) {
     const t = of.tensor(q.tt, q.layer), { edges, starts, pooled } = columnsOf(of, q), n = edges.length - 1;
     const arrays = q.metrics.flatMap((metric) => {
-      const m = of.metric(metric), low = new Float32Array(n).fill(NaN), high = new Float32Array(n).fill(NaN), flags = new Uint8Array(n);
+      const m = of.metric(metric), low = new Float64Array(n).fill(NaN), high = new Float64Array(n).fill(NaN), flags = new Uint8Array(n);
       for (let i = 0; i < n; i++) for (let c = edges[i]; c < edges[i + 1]; c++) {
         const v = of.value(m, t, c), f = of.flag(t, c, v);
         low[i] = smaller(low[i], v); high[i] = higher(high[i], v); flags[i] = c === edges[i] ? f : joinedFlags(flags[i], f);
@@ -127,7 +127,7 @@ const FILE_ANSWERS = {
   at(of, q) {
     const t = of.tensor(q.tt, q.layer), m = of.metric(q.metric), ids = of.rows(q.tt), c = of.column(q.step), [, , , , , , , , bins, codes, lanes] = of.run.arrays;
     if (!of.cols) return { step: null, logged: false, stats: {}, bins: [], arrays: [new Float64Array(0), new Float64Array(3), new Float32Array(0), new Uint8Array(0)] };
-    const names = [...of.run.rounded, ...of.run.counted], profile = Float32Array.from(ids, (i) => of.value(m, i, c)), profileFlags = Uint8Array.from(ids, (i, r) => of.flag(i, c, profile[r]));
+    const names = [...of.run.rounded, ...of.run.counted], profile = Float64Array.from(ids, (i) => of.value(m, i, c)), profileFlags = Uint8Array.from(ids, (i, r) => of.flag(i, c, profile[r]));
     const logged = !(of.flags[t * of.cols + c] & ABSENT), numel = names.includes('numel') ? of.value(of.metric('numel'), t, c) : 1, count = logged ? bins[3 * t + 1] : 0;
     const counts = Float64Array.from({ length: count }, (_, j) => { const code = codes[bins[3 * t + 2] + c * count + j]; return code ? numel * 2 ** ((code - 255) / 8) : 0; });
     const exact = (/** @type {number} */ k) => Math.round(lanes[(3 * t + k) * of.cols + c] * numel);

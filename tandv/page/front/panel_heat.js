@@ -18,7 +18,7 @@ function scaleFor(d, beside, ratios) {
   const known = scales.get(d);
   if (known && known.beside === beside && (known.scale.kind === 'change') === ratios) return known.scale;
   let { values } = d;
-  if (beside) { values = new Float32Array(d.values.length + beside.values.length); values.set(d.values); values.set(beside.values, d.values.length); }
+  if (beside) { values = new Float64Array(d.values.length + beside.values.length); values.set(d.values); values.set(beside.values, d.values.length); }
   const scale = scaleOf(values, ratios);
   scales.set(d, { beside, scale });
   return scale;

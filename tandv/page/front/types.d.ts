@@ -43,19 +43,19 @@ export interface Transitions { found: Transition[]; rule: string; ready: boolean
 /** `values` and `flags` [row, column]; flags: 1 NaN, 2 infinity, 4 overflows the format, 8 not logged. */
 export interface Heat {
   rows: number; cols: number; pooled: number; parted: number | null; base: string | null;
-  values: Float32Array; flags: Uint8Array; starts: Float64Array;
+  values: Float32Array | Float64Array; flags: Uint8Array; starts: Float64Array;
 }
 /** `shares` [column, bin]: 0 none, else 255 + 8 log2(share). `lanes` [3, column]: shares of zeros, infinities, NaN. */
 export interface ExponentMap {
   bins: number[]; cols: number; pooled: number;
   shares: Uint8Array; lanes: Float32Array; starts: Float64Array; logged: Uint8Array;
 }
-export interface Lines { metrics: string[]; low: Float32Array[]; high: Float32Array[]; flags: Uint8Array[]; starts: Float64Array }
+export interface Lines { metrics: string[]; low: (Float32Array | Float64Array)[]; high: (Float32Array | Float64Array)[]; flags: Uint8Array[]; starts: Float64Array }
 /** `counts` [bin], `lanes` [3]: numbers of zeros, infinities, NaN. `profile` [layer]: one statistic of all layers. */
 export interface At {
   step: number; logged: boolean; stats: Record<string, number>; bins: number[];
   /** Whether counts come from shares that are rounded, as in one file. */ rounded?: boolean;
-  counts: Float64Array; lanes: Float64Array; profile: Float32Array; profileFlags: Uint8Array;
+  counts: Float64Array; lanes: Float64Array; profile: Float32Array | Float64Array; profileFlags: Uint8Array;
 }
 export type FindingKind = 'nan' | 'inf' | 'overflow' | 'dead';
 export interface Finding { kind: FindingKind; tt: string; layer: string; step: number; count: number; of: number }
@@ -84,7 +84,7 @@ export interface FileRun {
   code: { per: number; offset: number }; change: string;
   against: Record<string, Record<string, Record<string, Pick<Heat, 'parted' | 'base'>>>>;
   arrays: [starts: Float64Array, steps: Int32Array, flags: Uint8Array, over: Uint16Array, high: Uint8Array, low: Uint8Array,
-    counts: Float64Array, early: Float32Array, bins: Int32Array, shares: Uint8Array, lanes: Float32Array,
+    counts: Float64Array, early: Float32Array | Float64Array, bins: Int32Array, shares: Uint8Array, lanes: Float32Array,
     curveSteps: Float64Array, curveValues: Float64Array, curveState: Uint8Array];
 }
 

@@ -110,3 +110,11 @@ def test_a_gradient_of_a_weight_overflows_in_the_format_of_its_output_under_auto
         ("Weight", "a"): {"nans": from_step(1, N, 0, 9)},
     }
     assert told(of(tensors)) == [("overflow", "a", 0)]
+
+
+def test_of_a_wide_format_no_wider_one_is_advised():
+    found, *_ = of(
+        {("Gradient", "a"): {"infs": from_step(6, N, 0, 9), "max_abs": from_step(6, N, 1.0, 1e308), "dtype": "float64"}}
+    )
+    assert found.kind == "overflow"
+    assert found.advice.startswith("No usual format reaches further than float64")

@@ -100,3 +100,9 @@ def test_a_log_without_a_statistic_or_without_its_values_is_examined(label):
 def test_a_log_with_gaps_is_examined():
     kept = np.random.default_rng(0).random(len(EXAMPLE)) < 0.5
     assert told(findings(EXAMPLE[kept]))[0][:2] == ("overflow", "head")
+
+
+def test_magnitudes_that_only_float64_holds_are_finite():
+    sizes = from_step(15, N, 1.0, 1e200)
+    found = findings(log(N, {("Weight_Gradient", "a"): {"rm2": sizes, "max_abs": sizes, "dtype": "float64"}}))
+    assert not {"not_finite", "overflow"}.intersection(one.kind for one in found)

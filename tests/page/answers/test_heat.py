@@ -111,3 +111,10 @@ def test_a_zoomed_change_is_still_from_the_start():
         answers_of(line_of(values)), kind="heat", tt="Activation", metric="rm2", change=True, **ALL | {"from": 5}
     )
     assert change.tolist() == [[2]]
+
+
+@pytest.mark.parametrize("value", [1e58, 1e-60])
+def test_values_beyond_float32_are_sent_as_they_are(value):
+    log = log_of({("Weight", "fc", 0): {"rm2": value, 0: 8}})
+    _, (values, *_) = ask(answers_of(log), kind="heat", tt="Weight", metric="rm2", **ALL)
+    assert values.tolist() == [[value]]
