@@ -367,6 +367,12 @@ def test_two_runs(opened):
     assert page.evaluate(f"{PAGE}.tandv.ctx.data.heat.base").startswith("log2 of rm2 over that of run 1")
     assert page.evaluate(f"{PAGE}.tandv.ctx.data.other.label") == "run 1"
     assert page.get_by_label("colour", exact=True).is_disabled()
+    for key in ("ArrowRight", "ArrowLeft"):  # the chip says both values at the cursor, however late they come
+        step = press(page, key).step
+        shown = page.evaluate(f"['at', 'other'].map(k => {PAGE}.tandv.ctx.data[k]).map(c => [c.step, c.stats.rm2])")
+        mine, theirs = page.locator(".tandv .curves .chip", has_text="rm2 of").inner_text().split("┅")
+        assert [at for at, _ in shown] == [step, step]
+        assert [float(v.split()[-1]) for v in (mine, theirs)] == [pytest.approx(v, rel=1e-3) for _, v in shown]
     page.get_by_label("two runs", exact=True).select_option("side")
     settle(page)
     assert page.evaluate(f"{PAGE}.tandv.ctx.data.heat.base") is None
@@ -421,10 +427,25 @@ def test_a_phone_has_one_column_with_the_findings_first(opened):
 
 def test_a_server_that_ends_is_said_and_another_is_found(watched):
     with serving(answers_of(logframe.example_log()), title="run") as page:
-        shown = _opened(watched, page.address)
+        shown = _opened(watched, page.address, "#tt=Activation&layer=head&step=20")
         shown.route("**/q?*", lambda route: route.fulfill(status=403, body="open the address that tandv printed"))
-        shown.evaluate(f"{PAGE}.tandv.state.set({{ step: 3 }})")
+        shown.evaluate(f"{PAGE}.tandv.state.set({{ step: 3, metric: 'std', tt: 'Gradient', layer: 'embed' }})")
         until(shown, "document.querySelector('.tandv .pill').textContent", "✕ no answer")
+        # What is drawn is what was read before: its labels say so, and what is chosen now has no value.
+        settle(shown)
+        named = {p: text(shown, f".panel.{p} > .bar") for p in ("heat", "profile", "exponents", "histogram")}
+        assert "Activation · rm2" in named["heat"] and "rm2 at step 20" in named["profile"]
+        assert "exponents of head" in named["exponents"] and "step 20" in named["histogram"]
+        assert "this Activation at step 20" in text(shown, ".formats .caption")
+        assert "std" not in text(shown, ".where-now")
+        at_3 = shown.evaluate(f"(l => l.high[0][l.starts.indexOf(3)])({PAGE}.tandv.ctx.data.lines)")
+        assert float(text(shown, ".curves .chip:has-text('rm2 of head')").split()[-1]) == pytest.approx(at_3, rel=1e-3)
+        tables = f"Object.values({PAGE}.tandv.ctx.panels).flatMap(p => p.file.table()?.about ?? []).join()"
+        about = shown.evaluate(tables)
+        assert about.count("Activation") == 4 and not {"Gradient", "std"} & set(about.replace(",", " ").split())
+        with shown.expect_download() as saved:
+            shown.evaluate("[...document.querySelectorAll('.tandv .exponents .save button')].at(-1).click()")
+        assert saved.value.suggested_filename == "run_0-exponents-Activation-head-rm2.csv"
         assert "open the address that tandv printed. What was read before is shown" in text(shown, ".notes")
         shown.unroute("**/q?*")
         until(shown, "document.querySelector('.tandv .pill').textContent", "finished")

@@ -125,6 +125,8 @@ def _words(
     run: Run, other: Run, tt: str, metric: str, first: Matrix, second: Matrix, both: np.ndarray, parted: int | None
 ) -> str:
     out = f"log2 of {metric} over that of {other.name}"
+    if set(first.layers).isdisjoint(second.layers):
+        return f"{out}; no layer is in both: {some(first.layers)} here, {some(second.layers)} in {other.name}"
     if not both.any():
         return f"{out}; no step is in both"
     if parted is None:

@@ -5,6 +5,7 @@ import { FONT, cursorLines } from './frame.js';
 import { svgPen } from './svg.js';
 /** @typedef {import('./types').Ctx} Ctx */
 /** @typedef {import('./types').Panel} Panel */
+/** @typedef {import('./types').View} View */
 /** @typedef {import('./svg.js').Pen} Pen */
 
 export const TITLE_HEIGHT = 38;  // pixels above a picture for its title
@@ -24,22 +25,26 @@ export const fileName = (...parts) => parts.filter(Boolean).join('-').replace(/[
 
 /** What a file shows: its title, a line below it, and a picture of a size in CSS pixels. @typedef {{title: string, line: string, w: number, h: number, paint: (g: Pen, size: number) => void}} Picture */
 
-/** Buttons of all panels. @param {Ctx} ctx @param {{el: HTMLElement, table: () => import('./csv.js').Table|null, picture: () => Picture}} formats the table of formats */
+/** Buttons of all panels. @param {Ctx} ctx @param {{el: HTMLElement, table: () => import('./csv.js').Table|null, picture: () => Picture, asked: () => View|null}} formats the table of formats */
 export function saving(ctx, formats) {
-  const v = ctx.state.view;
   for (const p of Object.values(ctx.panels)) {
     const { file } = p;
-    const name = (/** @type {string} */ of) => fileName(ctx.meta.name, of, v.tt, p.el.matches(ALL_LAYERS) ? '' : v.layer, v.metric);
-    if (file) buttons(ctx, p.save, () => name(file.name), () => pictureOf(ctx, p), p.dpr, () => file.table());
+    const name = (/** @type {View} */ v) => fileName(ctx.meta.name, file?.name ?? '', v.tt, p.el.matches(ALL_LAYERS) ? '' : v.layer, v.metric);
+    if (file) buttons(ctx, p.save, file.asked, name, (v) => pictureOf(ctx, p, v), p.dpr, () => file.table());
   }
   const save = formats.el.querySelector('.save');
-  if (save) buttons(ctx, save, () => fileName(ctx.meta.name, 'formats', v.tt, v.layer), formats.picture, () => 1, formats.table);
+  if (save) buttons(ctx, save, formats.asked, (v) => fileName(ctx.meta.name, 'formats', v.tt, v.layer), formats.picture, () => 1, formats.table);
 }
-/** @param {Ctx} ctx @param {Element} to @param {() => string} name @param {() => Picture} of @param {() => number} dpr @param {() => import('./csv.js').Table|null} table */
-function buttons(ctx, to, name, of, dpr, table) {
-  to.append(saveButton('PNG', 'save as a picture', async () => saveFile(await png(ctx, of(), Math.max(SCALE, dpr())), `${name()}.png`)),
-    saveButton('SVG', 'save as a drawing', () => saveFile(new Blob([svg(ctx, of())], { type: 'image/svg+xml' }), `${name()}.svg`)),
-    saveButton('CSV', 'save what is shown as a table', () => csv(ctx, name(), table())));
+/**
+ * Buttons that save what is drawn, named by what that was asked for.
+ * @param {Ctx} ctx @param {Element} to @param {() => View|null} asked @param {(asked: View) => string} name @param {(asked: View) => Picture} of
+ * @param {() => number} dpr @param {() => import('./csv.js').Table|null} table
+ */
+function buttons(ctx, to, asked, name, of, dpr, table) {
+  const drawn = (/** @type {(v: View) => unknown} */ save) => () => { const v = asked(); if (v) void save(v); else ctx.say('there is nothing to save yet'); };
+  to.append(saveButton('PNG', 'save as a picture', drawn(async (v) => { const file = `${name(v)}.png`; saveFile(await png(ctx, of(v), Math.max(SCALE, dpr())), file); })),
+    saveButton('SVG', 'save as a drawing', drawn((v) => saveFile(new Blob([svg(ctx, of(v))], { type: 'image/svg+xml' }), `${name(v)}.svg`))),
+    saveButton('CSV', 'save what is shown as a table', drawn((v) => csv(ctx, name(v), table()))));
 }
 /** @param {string} text @param {string} title @param {() => void} onclick */
 const saveButton = (text, title, onclick) => h('button', { type: 'button', title, ariaLabel: `${title} (${text})`, onclick }, text);
@@ -50,9 +55,9 @@ function csv(ctx, name, table) {
   saveFile(new Blob([csvText(`${ctx.meta.name}: ${table.about}`, table.rows)], { type: 'text/csv;charset=utf-8' }), `${name}.csv`);
 }
 
-/** A panel as on the screen, the cursor included. @param {Ctx} ctx @param {Panel} p @returns {Picture} */
-function pictureOf(ctx, p) {
-  const of = p.el.matches(ALL_LAYERS) ? '' : `${ctx.state.view.tt} of ${ctx.state.view.layer}`, rows = p.el.matches('.heat, .otherHeat');
+/** A panel as on the screen, the cursor included. @param {Ctx} ctx @param {Panel} p @param {View} asked @returns {Picture} */
+function pictureOf(ctx, p, asked) {
+  const of = p.el.matches(ALL_LAYERS) ? '' : `${asked.tt} of ${asked.layer}`, rows = p.el.matches('.heat, .otherHeat');
   return {
     title: `${ctx.meta.name} · ${p.title.textContent}`, line: [of, ...words(p)].filter(Boolean).join(' · '), w: p.inner.clientWidth, h: p.inner.clientHeight,
     paint(g, size) {

@@ -4,14 +4,14 @@ import { whole } from './numbers.js';
 /** @typedef {import('./types').View} View */
 /** @typedef {import('./types').PanelName} PanelName */
 /** @typedef {import('./types').Part} Part */
-/** @typedef {import('./fetching.js').Ask} Ask */
+/** @typedef {import('./asked.js').Ask} Ask */
 /** @typedef {{screen: HTMLElement, head: Part, tree: Part, findings: Part, formats: Part, charts: Part, strip: Part, film: Part, words: Part}} Parts */
 
 /** The panels that each answer is drawn in; the first one says its error. @type {Record<Ask, PanelName[]>} */
 const DRAWN = {
-  heat: ['heat', 'otherHeat', 'profile'], otherHeat: ['otherHeat'], map: ['exponents', 'histogram'],
+  heat: ['heat', 'otherHeat', 'profile'], otherHeat: ['otherHeat', 'heat'], map: ['exponents', 'histogram'],
   lines: ['curves'], otherLines: ['curves'], curves: ['curves'], otherCurves: ['curves'], transitions: ['curves'],
-  at: ['histogram', 'profile', 'exponents'], pin: ['histogram', 'profile', 'exponents'], other: ['histogram', 'profile', 'exponents'],
+  at: ['histogram', 'profile', 'exponents', 'curves'], pin: ['histogram', 'profile', 'exponents'], other: ['histogram', 'profile', 'exponents', 'curves'],
   firsts: [], findings: ['heat'],
 };
 /** Without these answers a panel has no picture, and says why; the others add to one. */

@@ -1,24 +1,14 @@
 // What is asked for what changed. Questions of one turn travel together, those that take long behind the others.
 import { alignedProfile, alignedRows } from './aligned.js';
+import { DEPENDS } from './asked.js';
 import { asking } from './asking.js';
 import { whole } from './numbers.js';
 /** @typedef {import('./types').Ctx} Ctx */
 /** @typedef {import('./types').View} View */
-/** @typedef {'heat'|'otherHeat'|'map'|'lines'|'otherLines'|'at'|'pin'|'other'|'firsts'|'findings'|'curves'|'otherCurves'|'transitions'} Ask */
+/** @typedef {import('./asked.js').Ask} Ask */
 /** @typedef {'heat'|'otherHeat'|'exponents'} Wide panels whose width is the number of columns */
 
 const MOST_COLUMNS = 4096;
-const RUN = /** @type {const} */ (['run', 'phase', 'rank']), STEPS = /** @type {const} */ (['from', 'to']), TENSOR = /** @type {const} */ (['tt', 'layer']);
-const MAP_OF_LAYERS = /** @type {const} */ ([...RUN, ...STEPS, 'tt', 'metric', 'format', 'colour', 'other', 'compare']);
-/** What each question depends on. @type {Record<Ask, readonly (keyof View)[]>} */
-const DEPENDS = {
-  heat: MAP_OF_LAYERS, otherHeat: MAP_OF_LAYERS,
-  map: [...RUN, ...STEPS, ...TENSOR],
-  lines: [...RUN, ...STEPS, ...TENSOR, 'metric'], otherLines: [...RUN, ...STEPS, ...TENSOR, 'metric', 'other'],
-  at: [...RUN, ...TENSOR, 'metric', 'step'], pin: [...RUN, ...TENSOR, 'metric', 'pin'], other: [...RUN, ...TENSOR, 'metric', 'step', 'other'],
-  curves: ['run'], otherCurves: ['run', 'other'],
-  firsts: [...RUN, 'format'], findings: RUN, transitions: ['run'],
-};
 const ALL = /** @type {Ask[]} */ (Object.keys(DEPENDS));
 const SLOW = /** @type {Ask[]} */ (['firsts', 'findings', 'transitions']);
 const WITH_COLUMNS = /** @type {Ask[]} */ (['heat', 'otherHeat', 'map', 'lines', 'otherLines']);
@@ -34,8 +24,14 @@ export const partOf = ({ phase, rank }) => ({ ...(phase ? { phase } : {}), ...(r
 export function fetching(ctx, page) {
   const { state: { view }, source, data } = ctx;
   const { want, drop, busy, anyBusy } = asking(page);
-  /** Where an answer is kept. @template {Exclude<keyof typeof data, 'curves'|'transitions'>} K @param {K} key @returns {(answer: (typeof data)[K]) => void} */
-  const into = (key) => (answer) => { data[key] = answer; };
+  /**
+   * Keeps an answer together with what it was asked for, which the view is at this moment.
+   * @template {Exclude<keyof typeof data, 'curves'|'transitions'|'otherMeta'>} K @param {K} key @returns {(answer: Omit<NonNullable<(typeof data)[K]>, 'asked'>|null) => void}
+   */
+  const into = (key) => {
+    const asked = { ...view };
+    return (answer) => { data[key] = /** @type {(typeof data)[K]} */ (/** @type {unknown} */ (answer && { ...answer, asked })); };
+  };
   const two = () => view.other >= 0, side = () => two() && view.compare === 'side';
   const shown = (/** @type {Wide} */ panel) => ({ from: view.from, to: view.to, w: Math.min(MOST_COLUMNS, page.width(panel)) });
   const tensor = () => ({ tt: view.tt, layer: view.layer, ...partOf(view) });

@@ -23,7 +23,7 @@ function outward(share, round) {
 const HEADS = ['to', 'overflow', 'to zero', 'subnormal'];
 const BAD = { overflow: 1e-3, toZero: 1e-2 };  // shares from where on a number is set off
 
-/** @param {Ctx} ctx @returns {import('./types').Part & {table: () => import('./csv.js').Table|null, picture: () => import('./downloads.js').Picture}} */
+/** @param {Ctx} ctx @returns {import('./types').Part & {table: () => import('./csv.js').Table|null, picture: () => import('./downloads.js').Picture, asked: () => import('./types').View|null}} */
 export function formatsTable(ctx) {
   const body = h('tbody'), caption = h('p', { className: 'caption' }), save = h('span', { className: 'save' });
   const el = h('section', { className: 'panel formats', ariaLabel: 'what a cast would cost' }, save,
@@ -35,7 +35,9 @@ export function formatsTable(ctx) {
     const of = { bins: d.bins, counts: d.counts, atZero: d.lanes[0], atInfinity: d.lanes[1], stats: d.stats };
     return Object.entries(ctx.meta.formats).map(([name, format]) => ({ name, format, shares: castShares(format, of) }));
   }
-  const about = () => `a cast of this ${ctx.state.view.tt} at step ${whole(ctx.data.at?.step ?? ctx.state.view.step ?? 0)}`;
+  /** What the numbers are of. */
+  const asked = () => ctx.data.at?.asked ?? ctx.state.view;
+  const about = () => `a cast of this ${asked().tt} at step ${whole(ctx.data.at?.step ?? ctx.state.view.step ?? 0)}`;
   return {
     el,
     draw() {
@@ -58,8 +60,9 @@ export function formatsTable(ctx) {
         }, head, cell(shares.overflow, BAD.overflow), cell(shares.toZero, BAD.toZero), cell(shares.subnormal));
       }));
     },
+    asked: () => ctx.data.at?.asked ?? null,
     picture: () => ({
-      title: `${ctx.meta.name} · casts`, line: `${ctx.state.view.tt} of ${ctx.state.view.layer}, step ${whole(ctx.state.view.step ?? 0)}`, w: 360, h: 18 * (costs().length + 1) + 8,
+      title: `${ctx.meta.name} · casts`, line: `${asked().tt} of ${asked().layer}, step ${whole(ctx.data.at?.step ?? 0)}`, w: 360, h: 18 * (costs().length + 1) + 8,
       paint(g) {
         const rows = [HEADS, ...costs().map(({ name, shares }) => [name, between(shares.overflow), between(shares.toZero), between(shares.subnormal)])];
         g.textBaseline = 'middle';
@@ -75,7 +78,7 @@ export function formatsTable(ctx) {
       if (!all.length) return null;
       const both = (/** @type {string} */ name) => [`${name}, least`, `${name}, most`];
       return {
-        about: `${about()} (${ctx.state.view.layer}): shares of the values, from 0 to 1${ctx.data.at?.rounded ? ', from counts in steps of 9 %' : ''}`,
+        about: `${about()} (${asked().layer}): shares of the values, from 0 to 1${ctx.data.at?.rounded ? ', from counts in steps of 9 %' : ''}`,
         rows: [['format', ...both('overflow'), ...both('to zero'), ...both('subnormal')], ...all.map(({ name, shares }) => [name, ...shares.overflow, ...shares.toZero, ...shares.subnormal])],
       };
     },

@@ -1,4 +1,5 @@
 // The header: which run, how it is, where the cursor stands, and every choice.
+import { current } from './asked.js';
 import { buttonOf, menuOf } from './controls.js';
 import { h } from './dom.js';
 import { short, whole } from './numbers.js';
@@ -109,12 +110,12 @@ export function header(ctx, page) {
 
 /** Where the cursor stands; what is not finite is said beside the statistic. @param {Ctx} ctx */
 function place(ctx) {
-  const { state: { view }, meta, data: { at } } = ctx, n = meta.steps.length;
+  const { state: { view }, meta } = ctx, at = current('at', ctx.data.at, view), n = meta.steps.length;
   const all = (meta.pooled ?? 1) > 1 ? `${whole(n)} columns of up to ${whole(meta.pooled ?? 1)} steps` : `${whole(n)} logged step${n === 1 ? '' : 's'}`;
   if (!isLog(ctx)) return [`${whole(meta.runs.length)} run${meta.runs.length === 1 ? '' : 's'}`];
   if (!isScreen(ctx)) return [all];
   if (!n) return ['no step has been logged yet'];
-  const stats = at && at.step === view.step ? at.stats : null, value = stats?.[view.metric];
+  const stats = at?.stats, value = stats?.[view.metric];
   const bad = [stats?.nans ? `${whole(stats.nans)} NaN` : '', stats?.infs ? `${whole(stats.infs)} infinite` : ''].filter(Boolean).join(', ');
   return [
     h('b', { className: 'layer' }, view.layer), ` · step ${whole(view.step ?? 0)} of ${whole(meta.steps[n - 1])}`,

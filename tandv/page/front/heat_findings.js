@@ -6,7 +6,7 @@ import { markSign } from './tree.js';
 const LEAST = 9, ROOM = 6, SIGN = 13;  // pixels: the size of a frame, what it is larger than a cell, and the sign
 
 /** The layers that a finding is at: its own, or none where it is of no single one. @param {Ctx} ctx @param {RuleFinding} found */
-export const rowOf = (ctx, found) => (found.tt === ctx.state.view.tt ? ctx.layers().indexOf(found.layer) : -1);
+export const rowOf = (ctx, found) => (found.tt === ctx.data.heat?.asked.tt ? ctx.layers().indexOf(found.layer) : -1);
 
 /** The findings of a cell, in words. @param {Ctx} ctx @param {number} row @param {number} i @returns {string[]} */
 export const findingsAt = (ctx, row, i) => (ctx.data.findings?.found ?? [])

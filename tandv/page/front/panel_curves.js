@@ -1,5 +1,6 @@
 // Losses and all other curves over steps, the chosen layer's statistic beside them. uPlot draws the lines, the axes are those of all panels.
 import uPlot from './vendor/uPlot.js';
+import { sameAsked } from './asked.js';
 import { aligned, LAYER, LOSSES, layerSeries, reducedTo, scaleName, seriesOf, pointAt, valueText } from './curve_series.js';
 import { curveChips } from './curve_chips.js';
 import { curveTable } from './curve_table.js';
@@ -11,6 +12,7 @@ import { exact, short, whole } from './numbers.js';
 /** @typedef {import('./curve_series.js').Series} Series */
 /** @typedef {import('./svg.js').Pen} Pen */
 
+const NAMES = /** @type {const} */ (['run', 'tt', 'layer', 'metric']);  // what a statistic's series is of
 const FEW = 30;  // points up to which each is marked: one alone has no line
 
 /** @param {Ctx} ctx */
@@ -25,17 +27,16 @@ export function curvesPanel(ctx) {
   let shape = '';
   /** @type {Series[]} */ let all = [];
   /** What the series are made of; they are made again only when that changes. @type {unknown[]} */ let made = [];
-  let layerName = '', known = '';
+  let known = '';
 
   function collect() {
     const { data, meta } = ctx, v = ctx.state.view, other = v.other >= 0 ? data.curves[v.other] : null;
     const from = [data.curves[v.run], other, data.lines, data.otherLines, meta.steps];
     if (from.length === made.length && from.every((one, i) => one === made[i])) return false;
-    if (data.lines !== made[2]) layerName = `${v.metric} of ${v.layer.split('.').slice(-2).join('.')}`;  // of what was asked for
     made = from;
     const mine = data.curves[v.run];
     all = [...(mine ? seriesOf(mine, meta.steps, false) : []), ...(other ? seriesOf(other, meta.steps, true) : []),
-      ...[data.lines, data.otherLines].flatMap((lines, i) => (lines?.high.length ? [layerSeries(lines, 0, meta.steps, layerName, i === 1)] : []))];
+      ...[data.lines, data.otherLines].flatMap((lines, i) => (lines?.high.length ? [layerSeries(lines, 0, meta.steps, nameOf(lines.asked), i === 1)] : []))];
     const key = mine?.names.join('\n');
     if (mine && key !== known && !mine.names.some((one) => chosen?.has(one))) {  // at first, or another run of other curves
       const losses = mine.names.filter((one) => scaleName(one) === LOSSES), first = mine.shown.find((one) => mine.names.includes(one)) ?? mine.names[0];
@@ -44,6 +45,8 @@ export function curvesPanel(ctx) {
     known = key ?? known;
     return true;
   }
+  /** What the layer's series is called. @param {import('./types').View} asked */
+  const nameOf = (asked) => `${asked.metric} of ${asked.layer.split('.').slice(-2).join('.')}`;
   const isOn = (/** @type {Series} */ s) => (chosen ?? new Set([LAYER])).has(s.scale === LAYER ? LAYER : s.name);
   const shown = () => all.filter((s) => isOn(s) && s.x.length);
   /** What lines are drawn of: no more than there are pixels. */
@@ -128,7 +131,12 @@ export function curvesPanel(ctx) {
   /** A value at the cursor; that of the layer is exact, though its line may be of columns of steps. @param {Series} s */
   function atCursor(s) {
     if (s.scale !== LAYER) return valueText(s, pointAt(s, ctx.state.view.step ?? 0), short);
-    const cell = s.ghost ? ctx.data.other : ctx.data.at, value = cell?.logged ? cell.stats[ctx.state.view.metric] : undefined;
+    const { view } = ctx.state, { at, other, lines: mine, otherLines } = ctx.data;
+    const cell = s.ghost ? other : at, line = s.ghost ? otherLines : mine, k = pointAt(s, view.step ?? 0);
+    if (!cell || !line || !sameAsked(s.ghost ? 'other' : 'at', cell.asked, view) || NAMES.some((key) => cell.asked[key] !== line.asked[key])) {
+      return !s.low && s.steps[k] === view.step ? valueText(s, k, short) : '…';  // it is on its way
+    }
+    const value = cell.logged ? cell.stats[cell.asked.metric] : undefined;
     return value === undefined ? '–' : short(value);
   }
   p.does.draw = () => {
@@ -157,7 +165,7 @@ export function curvesPanel(ctx) {
     }), ...bands().filter((t) => step >= t.start && step <= t.end).map((t) => `transition of ${t.curve}: ${short(t.before)} → ${short(t.after)}, steps ${whole(t.start)} to ${whole(t.end)}`)];
   } });
   p.file = {
-    name: 'curves',
+    name: 'curves', asked: () => ctx.data.lines?.asked ?? ctx.state.view,
     paint(g) { around(g); lines(g, p.box, seen().map((s) => ({ s, colour: colour(s), dash: dash(s), ends: ends(s.scale), drawn })), ctx); labels(g); },
     table() {
       const { a, b } = ctx.span();

@@ -26,9 +26,6 @@ const within = (/** @type {{value: number}} */ limit, /** @type {{low: number, h
 export function exponentsPanel(ctx) {
   const p = panel('exponents', 'exponents by steps of the chosen layer', { top: 4, bottom: 20 });
 
-  /** The layer that was asked for, which another choice changes before its answer is there. */
-  let layer = '', answered = ctx.data.map;
-
   /** @param {Pen} g @param {number} size */
   function paint(g, size) {
     const b = p.box, look = ctx.look, d = ctx.data.map, span = ctx.span(), { range, rows } = exponentRowsOf(ctx, b);
@@ -114,8 +111,8 @@ export function exponentsPanel(ctx) {
 
   p.does.draw = () => {
     const v = ctx.state.view, d = ctx.data.map, format = ctx.meta.formats[v.format], { range } = exponentRowsOf(ctx, p.box), span = ctx.span();
-    if (d !== answered) { answered = d; layer = v.layer; }
-    if (p.same(d, ctx.look, ctx.meta, range.low, range.high, span.a, span.b, v.format)) return;
+    const layer = d?.asked.layer ?? v.layer;
+    if (p.same(d, layer, ctx.look, ctx.meta, range.low, range.high, span.a, span.b, v.format)) return;
     p.title.textContent = `exponents of ${fitted(layer || '–', 240, (t) => t.length * 6.5)}`;
     p.title.title = layer;
     const hidden = format && !limitsOf(format).some((limit) => within(limit, range)), pooled = d && d.pooled > 1 ? `, largest of ${d.pooled} steps a column` : '';
@@ -137,16 +134,16 @@ export function exponentsPanel(ctx) {
     return [where, `${power(at)} … ${power(at + 1)}: ${shareText(j < 0 ? 0 : d.shares[c * d.bins.length + j])}`];
   } });
   p.file = {
-    name: 'exponents', paint,
+    name: 'exponents', paint, asked: () => ctx.data.map?.asked ?? null,
     table() {
-      const d = ctx.data.map, v = ctx.state.view, { range } = exponentRowsOf(ctx, p.box);
+      const d = ctx.data.map, { range } = exponentRowsOf(ctx, p.box);
       if (!d?.cols) return null;
       const columns = Array.from({ length: d.cols }, (_, c) => c), n = d.bins.length;
       const lanes = /** @type {[string, number][]} */ ([['NaN', LANES.nan], ['infinity', LANES.inf]]);
       const row = (/** @type {(c: number) => number} */ of) => columns.map((c) => (d.logged[c] ? of(c) : null));
       const bins = d.bins.map((e, j) => ({ e, j })).filter(({ e }) => e >= range.low && e < range.high).reverse();
       return {
-        about: `${v.tt} of ${layer}: shares of values per power of two (in steps of 9 %)${d.pooled > 1 ? `, largest of up to ${d.pooled} steps a column` : ''}; a column is named by its first step`,
+        about: `${d.asked.tt} of ${d.asked.layer}: shares of values per power of two (in steps of 9 %)${d.pooled > 1 ? `, largest of up to ${d.pooled} steps a column` : ''}; a column is named by its first step`,
         rows: [['exponent', ...columns.map((c) => d.starts[c])], ...lanes.map(([name, k]) => [name, ...row((c) => fewestDigits(d.lanes[k * d.cols + c]))]),
           ...bins.map(({ e, j }) => [e, ...row((c) => +shareOf(d.shares[c * n + j]).toPrecision(3))]), ['zero', ...row((c) => fewestDigits(d.lanes[LANES.zero * d.cols + c]))]],
       };

@@ -1,4 +1,5 @@
 // Layers × steps of one statistic. What is not finite is hatched whatever the statistic says.
+import { rowsOfAnswer } from './asked.js';
 import { keyTicks, mixed, paletteOf, pixelOf, positionOn, scaleOf } from './colour.js';
 import { colourKey, cursorLines, panel, stepAxis } from './frame.js';
 import { findingMarks, findingsAt } from './heat_findings.js';
@@ -9,7 +10,7 @@ import { raster, stroke } from './pen.js';
 import { fitted, rowLabels } from './row_labels.js';
 import { swatches } from './swatches.js';
 /** @typedef {import('./types').Ctx} Ctx */
-/** @typedef {import('./types').Heat} HeatAnswer */
+/** @typedef {import('./types').Asked<import('./types').Heat>} HeatAnswer */
 /** @typedef {import('./svg.js').Pen} Pen */
 
 /** @type {WeakMap<HeatAnswer, {beside: HeatAnswer|null, scale: import('./colour.js').Scale}>} */ const scales = new WeakMap();
@@ -28,17 +29,23 @@ function scaleFor(d, beside, ratios) {
 export function heatPanel(ctx, which = 'heat') {
   const p = panel(which, 'layers by steps; the list of layers says the same', { top: 4, bottom: 20 });
   const answer = () => ctx.data[which];
+  /** What the answer was asked for; before the first one, what is chosen. */
+  const asked = () => answer()?.asked ?? ctx.state.view;
   /** Whether values are log2 of ratios. */
-  const ratios = () => ctx.state.view.colour === 'change' || (ctx.state.view.other >= 0 && ctx.state.view.compare === 'difference');
-  const scale = (/** @type {HeatAnswer} */ d) => scaleFor(ctx.data.heat ?? d, ctx.data.heat ? ctx.data.otherHeat : null, ratios());
+  const ratios = () => { const v = asked(); return v.colour === 'change' || (v.other >= 0 && v.compare === 'difference'); };
+  /** Two maps have one scale, where they are of the same statistic. @param {HeatAnswer} d */
+  function scale(d) {
+    const { heat, otherHeat } = ctx.data, alike = heat && otherHeat && (['tt', 'metric', 'colour']).every((k) => heat.asked[/** @type {'tt'} */ (k)] === otherHeat.asked[/** @type {'tt'} */ (k)]);
+    return alike ? scaleFor(heat, otherHeat, ratios()) : scaleFor(d, null, ratios());
+  }
 
   /** Where names stand, which the chosen one's may hide. @type {{y: number}[]} */ let places = [];
 
   /** @param {Pen} g @param {number} size */
   function paint(g, size) {
-    const d = answer(), b = p.box, look = ctx.look, names = ctx.layers(), [from, to] = ctx.rows(), span = ctx.span();
-    if (!d || !d.rows || d.rows !== names.length) return;
-    const s = scale(d), palette = paletteOf(s, look), format = look.formats[ctx.state.view.format] ?? look.muted;
+    const d = answer(), b = p.box, look = ctx.look, names = rowsOfAnswer(ctx, d), [from, to] = ctx.rows(), span = ctx.span();
+    if (!d || !d.rows || d.rows !== names?.length) return;
+    const s = scale(d), palette = paletteOf(s, look), format = look.formats[d.asked.format] ?? look.muted;
     raster(g, b, size, (px, w, h) => heatPixels(px, w, h, {
       values: d.values, flags: d.flags, cols: d.cols, from, to, columns: ctx.columns(d.starts, w), change: ratios(), scale: s, palette, size,
       inks: {
@@ -53,7 +60,7 @@ export function heatPanel(ctx, which = 'heat') {
     for (const y of borders) stroke(g, b.x - 5, Math.round(b.y + y) + 0.5, b.x - 1, Math.round(b.y + y) + 0.5);
     g.textAlign = 'right'; g.textBaseline = 'middle'; g.fillStyle = look.muted;
     for (const label of labels) g.fillText(fitted(label.text, b.x - 12, (t) => g.measureText(t).width), b.x - 9, b.y + label.y);
-    if (d.parted !== null && ctx.state.view.other >= 0) {  // where two runs part
+    if (d.parted !== null && d.asked.other >= 0) {  // where two runs part
       const x = ctx.x(ctx.index(d.parted), b);
       g.fillStyle = look.ink;
       if (x >= b.x && x <= b.x + b.w) { g.beginPath(); g.moveTo(x - 5, b.y - 5); g.lineTo(x + 5, b.y - 5); g.lineTo(x, b.y + 3); g.fill(); }
@@ -63,8 +70,8 @@ export function heatPanel(ctx, which = 'heat') {
   }
 
   p.does.draw = () => {
-    const d = answer(), v = ctx.state.view, [from, to] = ctx.rows(), span = ctx.span();
-    if (p.same(d, ctx.data.heat, ctx.data.otherHeat, ctx.data.findings, ctx.look, ctx.meta, from, to, span.a, span.b, v.tt, v.metric, v.format, v.other, v.compare, v.colour)) return;
+    const d = rowsOfAnswer(ctx, answer()) ? answer() : null, v = d?.asked ?? ctx.state.view, [from, to] = ctx.rows(), span = ctx.span();
+    if (p.same(d, ctx.data.heat, ctx.data.otherHeat, ctx.data.findings, ctx.look, ctx.meta, from, to, span.a, span.b, v.tt, v.metric)) return;
     p.title.textContent = which === 'otherHeat' ? ctx.meta.runs[v.other] ?? '' : v.compare === 'side' && v.other >= 0 ? `${ctx.meta.name} · ${v.metric}` : `${v.tt} · ${v.metric}`;
     p.title.title = ctx.meta.meanings[v.metric] ?? '';
     p.more.title = d ? about(d, to - from, span.b - span.a) : '';
@@ -73,7 +80,7 @@ export function heatPanel(ctx, which = 'heat') {
   };
   /** @param {HeatAnswer} d @param {number} rows @param {number} steps */
   function about(d, rows, steps) {
-    const v = ctx.state.view, words = [];
+    const v = d.asked, words = [];
     // Where they do not part, the answer says why: no difference beyond rounding, or no step in both.
     if (v.other >= 0 && v.compare === 'difference' && d.parted !== null) words.push(`divided by ${ctx.meta.runs[v.other]}; they part at step ${whole(d.parted)}`);
     else if (d.base) words.push(d.base);
@@ -102,8 +109,8 @@ export function heatPanel(ctx, which = 'heat') {
     g.beginPath(); g.moveTo(b.x - 1, y); g.lineTo(b.x - 7, y - 4); g.lineTo(b.x - 7, y + 4); g.fill();
   };
   ctx.mouse.steps(p, { rows: true, read(i, row) {
-    const d = answer(), name = ctx.layers()[row], v = ctx.state.view;
-    if (!d || d.rows !== ctx.layers().length) return null;
+    const d = answer(), name = ctx.layers()[row], v = asked();
+    if (!d || d.rows !== rowsOfAnswer(ctx, d)?.length) return null;
     const c = ctx.column(i, d.starts), k = row * d.cols + c;
     if (c < 0) return [name, `step ${whole(ctx.meta.steps[i])}`];
     const value = d.values[k], flags = d.flags[k];
@@ -122,10 +129,10 @@ export function heatPanel(ctx, which = 'heat') {
   }
 
   p.file = {
-    name: which === 'heat' ? 'layers' : 'layers-other', paint,
+    name: which === 'heat' ? 'layers' : 'layers-other', paint, asked: () => (rowsOfAnswer(ctx, answer()) ? asked() : null),
     table() {
-      const d = answer(), v = ctx.state.view, names = ctx.layers(), [from, to] = ctx.rows(), span = ctx.span();
-      if (!d || d.rows !== names.length) return null;
+      const d = answer(), v = asked(), names = rowsOfAnswer(ctx, d), [from, to] = ctx.rows(), span = ctx.span();
+      if (!d || !names || d.rows !== names.length) return null;
       const first = Math.max(0, ctx.column(span.a, d.starts)), last = Math.max(first, ctx.column(span.b - 1, d.starts));
       return {
         about: [`${v.tt}, ${v.metric}${ratios() ? ' as log2 of the ratio' : ''}`, about(d, to - from, span.b - span.a), 'a column is named by its first step'].join('; '),

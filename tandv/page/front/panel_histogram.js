@@ -129,15 +129,15 @@ export function histogramPanel(ctx) {
     return [head, ...from, words(d), ...(fate && count(d) ? [FATES[fate](format)] : []), ...ghosts().filter(({ cell }) => cell.logged).map(({ cell }) => `${cell.label}: ${words(cell)}`)];
   });
   p.file = {
-    name: 'histogram', paint,
+    name: 'histogram', paint, asked: () => ctx.data.at?.asked ?? null,
     table() {
-      const d = ctx.data.at, v = ctx.state.view, all = ghosts().map(({ cell }) => cell);
+      const d = ctx.data.at, all = ghosts().map(({ cell }) => cell);
       if (!d?.logged) return null;
       const cells = [d, ...all], of = (/** @type {(cell: AtAnswer) => number} */ get) => cells.map(get);
       const at = (/** @type {AtAnswer} */ cell, /** @type {number} */ e) => { const n = cell.counts[cell.bins.indexOf(e)] ?? 0; return cell.rounded ? +n.toPrecision(2) : n; };
       const used = d.bins.filter((e) => cells.some((cell) => at(cell, e) > 0)).reverse();
       return {
-        about: `${v.tt} of ${v.layer} at step ${d.step}: counts of values with 2^exponent ≤ |x| < 2^(exponent + 1), ${d.rounded ? 'from shares in steps of 9 %' : 'exact'}`,
+        about: `${d.asked.tt} of ${d.asked.layer} at step ${d.step}: counts of values with 2^exponent ≤ |x| < 2^(exponent + 1), ${d.rounded ? 'from shares in steps of 9 %' : 'exact'}`,
         rows: [['exponent', `step ${d.step}`, ...all.map((cell) => cell.label)], ['NaN', ...of((cell) => cell.lanes[NANS])], ['infinity', ...of((cell) => cell.lanes[INFINITIES])],
           ...used.map((e) => [e, ...of((cell) => at(cell, e))]), ['zero', ...of((cell) => cell.lanes[ZEROS])]],
       };

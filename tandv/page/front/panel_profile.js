@@ -1,4 +1,5 @@
 // One statistic of all layers at the cursor, in the rows of the heat map.
+import { rowsOfAnswer } from './asked.js';
 import { keyTicks, mixed, positionOn, scaleOf } from './colour.js';
 import { fewestDigits } from './csv.js';
 import { cursorLines, panel } from './frame.js';
@@ -9,7 +10,7 @@ import { exact, limitText, whole } from './numbers.js';
 import { hatch, labelled, stroke } from './pen.js';
 import { apart } from './ticks.js';
 /** @typedef {import('./types').Ctx} Ctx */
-/** @typedef {import('./types').At} AtAnswer */
+/** @typedef {import('./types').Asked<import('./types').At>} AtAnswer */
 /** @typedef {import('./svg.js').Pen} Pen */
 
 const PARTLY = 4;  // beside the flags: NaN or infinity in a tensor whose statistic is finite
@@ -18,13 +19,13 @@ const MAGNITUDES = /^(max_abs|mean_abs|std|rm\d+)$/;  // statistics that are com
 /** @param {Ctx} ctx */
 export function profilePanel(ctx) {
   const p = panel('profile', 'the statistic of all layers at the cursor', { left: 8, right: 12, top: 4, bottom: 20 });
-  /** The statistic that was asked for, which another choice changes before its answer is there. */
-  let metric = '', answered = ctx.data.at;
+  /** The answer at the cursor, whose rows are those of the page. */
+  const cellAt = () => { const d = ctx.data.at, names = rowsOfAnswer(ctx, d); return d && d.profile.length === names?.length ? d : null; };
   const ghosts = () => ghostsOf(ctx);
   const shown = (/** @type {AtAnswer} */ cell) => cell.profile.subarray(...ctx.rows());
   /** All values shown, unclipped: a bar that ends at the edge would be a lie. */
   function scale() {
-    const all = [ctx.data.at, ctx.data.pin, ctx.data.other].flatMap((cell) => (cell ? Array.from(shown(cell)) : []));
+    const all = [ctx.data.at, ...ghosts().map(({ cell }) => cell)].flatMap((cell) => (cell ? Array.from(shown(cell)) : []));
     const s = scaleOf(all, false), sizes = all.filter((v) => Number.isFinite(v) && v !== 0).map((v) => Math.log2(Math.abs(v)));
     if (!sizes.length) return s;
     let most = -Infinity, least = Infinity;
@@ -35,8 +36,8 @@ export function profilePanel(ctx) {
 
   /** @param {Pen} g */
   function paint(g) {
-    const b = p.box, look = ctx.look, d = ctx.data.at, [from, to] = ctx.rows(), names = ctx.layers();
-    if (!d || d.profile.length !== names.length) return;
+    const b = p.box, look = ctx.look, d = cellAt(), [from, to] = ctx.rows();
+    if (!d) return;
     const s = scale(), room = b.h / (to - from), zero = s.kind === 'signed' ? b.x + b.w / 2 : b.x;
     const x = (/** @type {number} */ v) => b.x + Math.max(0, Math.min(1, positionOn(s, v))) * b.w;
     g.textAlign = 'center'; g.textBaseline = 'top';
@@ -69,7 +70,7 @@ export function profilePanel(ctx) {
     }
     for (const { cell, colour, dash } of ghosts()) outline(g, cell, colour, dash, x, room, from, to);
     const format = ctx.meta.formats[ctx.state.view.format];
-    if (format && s.kind === 'log2' && MAGNITUDES.test(metric)) {
+    if (format && s.kind === 'log2' && MAGNITUDES.test(d.asked.metric)) {
       const at = b.x + positionOn(s, format.max) * b.w, text = `${ctx.state.view.format} ${limitText(format.max)}`;
       if (at > b.x && at < b.x + b.w) {
         g.strokeStyle = look.formats[ctx.state.view.format] ?? look.muted; g.lineWidth = 1.5; stroke(g, at, b.y, at, b.y + b.h); g.lineWidth = 1;
@@ -100,29 +101,28 @@ export function profilePanel(ctx) {
   }
 
   p.does.draw = () => {
-    const d = ctx.data.at, v = ctx.state.view, [from, to] = ctx.rows();
-    if (d !== answered) { answered = d; metric = v.metric; }
+    const d = cellAt(), v = ctx.state.view, [from, to] = ctx.rows();
     if (p.same(d, ctx.data.pin, ctx.data.other, ctx.look, ctx.meta, from, to, ctx.row(), v.format)) return;
     p.title.textContent = 'all layers';
-    p.more.textContent = d ? `${metric} at step ${whole(d.step ?? 0)}` : '';
+    p.more.textContent = d ? `${d.asked.metric} at step ${whole(d.step ?? 0)}` : '';
     paint(p.fresh());
   };
   p.does.hover = () => cursorLines(p.freshOver(), p.box, { x: null, hoverX: null, pinX: null, y: null, hoverY: ctx.hover.row === null ? null : ctx.y(ctx.hover.row, p.box) }, ctx.look);
   ctx.mouse.rows(p, (row) => {
-    const d = ctx.data.at, v = ctx.state.view;
-    if (!d || d.profile.length !== ctx.layers().length) return null;
+    const d = cellAt();
+    if (!d) return null;
     const f = d.profileFlags[row];
-    return [ctx.layers()[row], ...(f & MISSING_FLAG ? [] : [`${metric} ${exact(d.profile[row])}`]), ...marksInWords(f, v.format), ...ghosts().map(({ cell }) => `${cell.label}: ${exact(cell.profile[row])}`)];
+    return [ctx.layers()[row], ...(f & MISSING_FLAG ? [] : [`${d.asked.metric} ${exact(d.profile[row])}`]), ...marksInWords(f, d.asked.format), ...ghosts().map(({ cell }) => `${cell.label}: ${exact(cell.profile[row])}`)];
   });
   p.file = {
-    name: 'profile', paint,
+    name: 'profile', paint, asked: () => cellAt()?.asked ?? null,
     table() {
-      const d = ctx.data.at, v = ctx.state.view, [from, to] = ctx.rows(), all = ghosts().map(({ cell }) => cell).filter((cell) => cell.profile.length === ctx.layers().length);
-      if (!d || d.profile.length !== ctx.layers().length) return null;
+      const d = cellAt(), [from, to] = ctx.rows(), all = ghosts().map(({ cell }) => cell).filter((cell) => cell.profile.length === ctx.layers().length);
+      if (!d) return null;
       const row = (/** @type {string} */ name, /** @type {number} */ r) => [name, d.profileFlags[r] & MISSING_FLAG ? null : fewestDigits(d.profile[r]),
-        ...all.map((cell) => fewestDigits(cell.profile[r])), marksInWords(d.profileFlags[r], v.format).join('; ')];
+        ...all.map((cell) => fewestDigits(cell.profile[r])), marksInWords(d.profileFlags[r], d.asked.format).join('; ')];
       return {
-        about: `${v.tt}, ${metric} of all layers shown at step ${d.step}`,
+        about: `${d.asked.tt}, ${d.asked.metric} of all layers shown at step ${d.step}`,
         rows: [['layer', `step ${d.step}`, ...all.map((cell) => cell.label), 'marks'], ...ctx.layers().slice(from, to).map((name, i) => row(name, from + i))],
       };
     },

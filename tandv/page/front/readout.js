@@ -1,4 +1,5 @@
 // What a screen reader reads of the cursor: a sentence that it says, and a table of what the pictures show there.
+import { current } from './asked.js';
 import { h } from './dom.js';
 import { exact, whole } from './numbers.js';
 /** @typedef {import('./types').Ctx} Ctx */
@@ -7,10 +8,10 @@ const SETTLE = 400;  // milliseconds without a move, then it is said
 
 /** The cell at the cursor in words. @param {Ctx} ctx */
 export function sentenceAt(ctx) {
-  const { view } = ctx.state, at = ctx.data.at;
+  const { view } = ctx.state, at = current('at', ctx.data.at, view);
   if (view.step === null) return 'no step has been logged yet';
   const place = `${view.layer}, ${view.tt}, step ${whole(view.step)}`;
-  if (!at || at.step !== view.step) return place;
+  if (!at) return place;
   if (!at.logged) return `${place}: not logged`;
   const [, infs, nans] = at.lanes, value = at.stats[view.metric];
   return `${place}: ${view.metric} ${value === undefined ? 'unknown' : exact(value)}${nans ? `, ${whole(nans)} NaN` : ''}${infs ? `, ${whole(infs)} infinite` : ''}`;
@@ -25,7 +26,7 @@ export function readout(ctx) {
   let timer = 0;
   const row = (/** @type {string} */ name, /** @type {string} */ value) => h('tr', {}, h('th', { scope: 'row' }, name), h('td', {}, value));
   function fill() {
-    const at = ctx.data.at, sentence = sentenceAt(ctx);
+    const at = current('at', ctx.data.at, ctx.state.view), sentence = sentenceAt(ctx);
     if (said.textContent !== sentence) said.textContent = sentence;
     caption.textContent = sentence;
     stats.replaceChildren(...Object.entries(at?.stats ?? {}).map(([k, v]) => row(k, exact(v))));

@@ -123,14 +123,16 @@ export interface Hover { /** index of a logged step */ i: number | null; row: nu
 export type Look = import('./colour.js').Look;
 /** The cell of a second step or of another run, drawn as a ghost; `label` says which. */
 export interface Ghost extends At { label: string }
+/** An answer with the state that it was asked for: what its labels name. */
+export type Asked<A> = A & { asked: View };
 export interface Data {
   /** By number of the run. */ curves: (Curves | null)[];
   /** By number of the run. */ transitions: (Transitions | null)[];
-  heat: Heat | null; map: ExponentMap | null; lines: Lines | null; at: At | null;
-  /** The other run side by side. */ otherHeat: Heat | null; otherLines: Lines | null;
-  /** The pinned step. */ pin: Ghost | null;
-  /** The other run at the cursor. */ other: Ghost | null;
-  firsts: Firsts | null; findings: Findings | null;
+  heat: Asked<Heat> | null; map: Asked<ExponentMap> | null; lines: Asked<Lines> | null; at: Asked<At> | null;
+  /** The other run side by side. */ otherHeat: Asked<Heat> | null; otherLines: Asked<Lines> | null;
+  /** The pinned step. */ pin: Asked<Ghost> | null;
+  /** The other run at the cursor. */ other: Asked<Ghost> | null;
+  firsts: Asked<Firsts> | null; findings: Asked<Findings> | null;
   /** What the other run has. */ otherMeta: Meta | null;
 }
 export interface Panel {
@@ -151,6 +153,8 @@ export interface PanelFile {
   /** Draw the picture at `size` pixels per CSS pixel. */ paint(pen: import('./svg.js').Pen, size: number): void;
   /** What is shown as a table, its first row the names of columns, or null where nothing is shown. */
   table(): import('./csv.js').Table | null;
+  /** The state that the drawn answer was asked for, which names the file; null where nothing is drawn. */
+  asked(): View | null;
 }
 /** A table or list without canvas. */
 export interface Part { el: HTMLElement; draw(): void }

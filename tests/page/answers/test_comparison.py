@@ -31,6 +31,12 @@ def test_layers_and_steps_are_aligned_whatever_their_order():
     )
 
 
+def test_runs_without_a_common_layer_are_not_said_to_agree():
+    head, (ratio, _, _) = ask(answers_of(log_of(values_of("a", "b")), log_of(values_of("c"))), against=1, **HEAT)
+    assert head["base"] == "log2 of rm2 over that of run 1; no layer is in both: a, b here, c in run 1"
+    assert head["parted"] is None and np.isnan(ratio).all()
+
+
 def test_a_run_does_not_part_from_itself():
     log = logframe.example_log()  # whose last gradient is NaN in both
     head, (ratio, _, _) = ask(answers_of(log, log), against=1, **HEAT | {"tt": "Gradient"})

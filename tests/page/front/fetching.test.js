@@ -88,3 +88,13 @@ test('two runs are divided by asking one against the other, side by side by aski
   p.state.set({ compare: 'side' });
   assert.deepEqual(of(p, 'heat').slice(1).map((a) => [a.run, a.question.against]), [[0, null], [1, null]]);
 });
+test('an answer is kept with what it was asked for, whatever is chosen by the time it comes', async () => {
+  const p = page();
+  p.state.set({ metric: 'std' });
+  p.state.set({ theme: 'dark' });
+  await of(p, 'heat')[0].answer({ rows: 1 });
+  p.state.set({ metric: 'mean' });
+  assert.equal(p.ctx.data.heat.asked.metric, 'std');
+  await of(p, 'heat')[1].answer({ rows: 1 });
+  assert.equal(p.ctx.data.heat.asked.metric, 'mean');
+});
