@@ -1,14 +1,16 @@
 """What one file holds of its runs: enough to answer every question of the page, pooled to what a screen shows.
 
 An envelope with one head for each run. Steps are pooled to C columns, those of all runs by the same steps, so that runs
-are compared column by column: a column of one run is that of another which starts at the same step. If all steps fit,
-each is a column of its own, and then only the rounding said below differs from the answers of a server.
+are compared column by column: a column of one run is that of another with the same number. A column that has
+several steps holds what is largest in them, for the pictures, and the values of its first step, for all that names one
+step. Columns begin at the steps of findings and at the last step, as far as two of them do not share a column. If all
+steps fit, each is a column of its own, and then only the rounding said below differs from the answers of a server.
 
 Of the head:
 
 - `meta`, `curves`, `transitions`: heads of these answers, `meta` with notes on what was pooled and rounded;
 - `firsts`: the head of that answer by the short name of a format, "" for none; steps are exact, and lie in the column
-  that has started last;
+  that has started last, of which they are the first step where there was room;
 - `findings`: the head of that answer;
 - `tensors`: T pairs of tensor type and layer, in the order of `meta.types`;
 - `rounded` and `counted`: the names of R + K statistics, of which the codes and `counts` hold the values;
@@ -31,6 +33,10 @@ Its arrays, in this order:
 - `bins` int32 [T, 3]: of each tensor the lowest exponent, how many there are, and the position of its first share;
 - `shares` uint8 [...]: of each tensor [C, bins]: as in the answer to `map`, the largest in the column;
 - `lanes` float32 [T, 3, C]: the largest shares of zeros, infinities and NaN in the column;
+- `flagsOne`, `highOne`, `lowOne`, `countsOne`, `sharesOne`, `lanesOne`: the same of the first step of each column; none
+  if each column has one step. Codes and shares are what is to be taken from those of the column, modulo 2**16 and 2**8,
+  since many of these differences are 0;
+- `numbers` int32 [C]: the number of each column among those of all runs;
 - `curveSteps` float64, `curveValues` float64, `curveState` uint8: the arrays of the answer to `curves`.
 """
 
@@ -64,10 +70,12 @@ class Layout(NamedTuple):
     Args:
         columns: which of its steps are in each.
         steps: how many are, [C].
+        numbers: which of the columns of all runs they are, [C].
     """
 
     columns: Columns
     steps: np.ndarray
+    numbers: np.ndarray
 
 
 def pooled(answers: Answers, most: int = COLUMNS) -> bytes:
@@ -85,37 +93,67 @@ def pooled(answers: Answers, most: int = COLUMNS) -> bytes:
         most: how many columns there are at most.
     """
     runs = answers.runs
-    logs = [run.log() for run in runs if not run.holds_curves]
-    tensors = max((len(log.tensors) for log in logs), default=0)
-    found = iter(layouts([log.steps for log in logs], min(most, max(FEWEST, CELLS // max(tensors, 1)))))
+    for run in runs:
+        run.await_all()
+    of_logs = [run for run in runs if not run.holds_curves]
+    tensors = max((len(run.log().tensors) for run in of_logs), default=0)
+    logged, told = [run.log().steps for run in of_logs], [step for run in of_logs for step in _told(run, runs)]
+    found = iter(layouts(logged, min(most, max(FEWEST, CELLS // max(tensors, 1))), told))
     return pack([_of_run(run, runs, None if run.holds_curves else next(found)) for run in runs])
 
 
-def layouts(logged: Sequence[np.ndarray], most: int) -> list[Layout]:
+def layouts(logged: Sequence[np.ndarray], most: int, told: Sequence[int] = ()) -> list[Layout]:
     """Return the columns of each of some logs: of the same steps in all, and in each those in which it has a step.
 
-    >>> [one.columns.starts.tolist() for one in layouts([np.array([0, 2]), np.array([1, 2, 3])], 2)]
-    [[0.0, 2.0, 2.0], [0.0, 2.0, 3.0]]
+    >>> [one.columns.starts.tolist() for one in layouts([np.arange(10)], 3)]
+    [[0.0, 4.0, 9.0, 9.0]]
+    >>> [one.columns.starts.tolist() for one in layouts([np.arange(10)], 3, [5])]
+    [[0.0, 5.0, 9.0, 9.0]]
 
     Args:
         logged: the steps of each log, ascending.
         most: how many columns there are at most.
+        told: steps at which a column begins where there is room, beside the last step of each log.
     """
     steps = np.unique(np.concatenate([np.zeros(0, np.int64), *logged]))
-    begins = np.linspace(0, len(steps), min(len(steps), most) + 1).astype(np.int64)[:-1]
+    count = min(len(steps), most)
+    even = np.arange(count) * (len(steps) - 1) // max(1, count - 1)  # the last step is a column of its own
+    lasts = sorted({int(own[-1]) for own in logged if len(own)}, reverse=True)
+    begins = _beginning_at([*lasts, *sorted({int(step) for step in told} & set(steps.tolist()))], steps[even])
     out = []
     for own in logged:
-        edges = np.searchsorted(own, steps[begins])
+        edges = np.searchsorted(own, begins)
         counts = np.diff(edges, append=len(own))
         used = counts > 0
-        starts = np.append(steps[begins][used], own[-1:] if len(own) else 0).astype(np.float64)
+        starts = np.append(own[edges[used]], own[-1:] if len(own) else 0).astype(np.float64)
         columns = Columns(0, len(own), edges[used], starts, int(counts.max(initial=0)))
-        out.append(Layout(columns, counts[used].astype(np.int32)))
+        out.append(Layout(columns, counts[used].astype(np.int32), np.flatnonzero(used).astype(np.int32)))
     return out
 
 
+def _beginning_at(wanted: Sequence[int], begins: np.ndarray) -> np.ndarray:
+    """Return the first steps of columns, of which some are moved to wanted steps, those named first before others."""
+    begins, taken = begins.copy(), set[int]()
+    for step in wanted:
+        at = int(np.searchsorted(begins, step, "right")) - 1
+        if begins[at] == step:
+            taken.add(at)
+            continue
+        # The first column begins where the first step is; the next one may begin earlier.
+        free = [one for one in (at, at + 1) if 0 < one < len(begins) and one not in taken]
+        if free:
+            begins[free[0]] = step
+            taken.add(free[0])
+    return begins
+
+
+def _told(run: Run, runs: Sequence[Run]) -> list[int]:
+    """Return the steps that the page leads to: of what came first, with each format, and of findings."""
+    heads = [firsts(run, runs, {"format": one})[0] for one in (None, *formats_of(run))]
+    return [one["step"] for head in [*heads, findings(run, runs, {})[0]] for one in head["found"]]
+
+
 def _of_run(run: Run, runs: Sequence[Run], layout: Layout | None) -> tuple[dict[str, Any], list[np.ndarray]]:
-    run.await_all()
     about, _ = meta(run, runs, {})
     of_curves, arrays = curves(run, runs, {})
     head: dict[str, Any] = {"meta": about, "curves": of_curves, "transitions": transitions(run, runs, {})[0]}
@@ -153,10 +191,13 @@ def _arrays(
     """Return the arrays of a log in their order."""
     log = run.log()
     of, tensors = layout.columns, sum(map(len, kinds.values()))
-    size = tensors, len(of.edges)
-    flags, over = np.zeros(size, np.uint8), np.zeros(size, np.uint16)
+    several = of.pooled > 1
+    size, of_one = (tensors, len(of.edges)), (tensors, len(of.edges) if several else 0)
+    flags, over, flags_one = np.zeros(size, np.uint8), np.zeros(size, np.uint16), np.zeros(of_one, np.uint8)
     codes, counts = np.zeros((len(rounded), *size), np.uint16), np.zeros((len(counted), *size))
+    less, counts_one = np.zeros((len(rounded), *of_one), np.uint16), np.zeros((len(counted), *of_one))
     base = np.zeros((len(rounded) + len(counted), tensors))
+    one = of.edges if several else of.edges[:0]
     first = 0
     for tt, layers in kinds.items():
         rows = slice(first, first := first + len(layers))
@@ -165,13 +206,22 @@ def _arrays(
             values, of_cells = log.matrix(tt, name)[1:]
             if number < len(rounded):
                 codes[number, rows] = codes_of(largest(values, of), scale)
+                less[number, rows] = codes[number, rows][:, : len(one)] - codes_of(values[:, one], scale)
             else:
                 counts[number - len(rounded), rows] = highest(values, of)
+                counts_one[number - len(rounded), rows] = values[:, one]
             base[number, rows] = early(values)
             flags[rows] = flagged(of_cells, of) if number == 0 else flags[rows] & flagged(of_cells, of)
+            flags_one[rows] = of_cells[:, one] if number == 0 else flags_one[rows] & of_cells[:, one]
     # The bytes of codes lie apart, since only the high ones can be compressed much.
-    bytes_of_codes = [(codes >> 8).astype(np.uint8), codes.astype(np.uint8)]
-    return [of.starts, layout.steps, flags, over, *bytes_of_codes, counts, narrowed(base), *_exponents(log, of, kinds)]
+    pooled_codes, less_codes = _bytes(codes), _bytes(less)
+    *exponents, shares_one, lanes_one = _exponents(log, of, kinds)
+    out = [of.starts, layout.steps, flags, over, *pooled_codes, counts, narrowed(base), *exponents]
+    return [*out, flags_one, *less_codes, counts_one, shares_one, lanes_one, layout.numbers]
+
+
+def _bytes(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return (codes >> 8).astype(np.uint8), codes.astype(np.uint8)
 
 
 def _scale(log: LogSource) -> Scale:
@@ -190,20 +240,37 @@ def _overflows(run: Run, tt: str) -> np.ndarray:
     return out
 
 
-def _exponents(log: LogSource, of: Columns, kinds: dict[str, list[str]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the exponents of each tensor, their shares one tensor after the other, and the shares of the lanes."""
+def _exponents(log: LogSource, of: Columns, kinds: dict[str, list[str]]) -> tuple[np.ndarray, ...]:
+    """Return the exponents of each tensor, their shares one tensor after the other, the shares of the lanes; both again
+    of the first steps of columns, as `pooled` says.
+    """
+    several, columns = of.pooled > 1, len(of.edges)
     bins: list[tuple[int, int, int]] = []
-    cells, every, at = [np.zeros(0, np.uint8)], [np.zeros((0, 3, len(of.edges)), np.float32)], 0
+    cells, less, at = [np.zeros(0, np.uint8)], [np.zeros(0, np.uint8)], 0
+    every = [np.zeros((0, 3, columns), np.float32)]
+    every_one = [np.zeros((0, 3, columns if several else 0), np.float32)]
+    # The first step of each column alone, and the others of the column: the larger of both is that of the column.
+    edges = np.union1d(of.edges, of.edges + 1) if several else of.edges
+    edges = edges[edges < of.end]
+    groups = np.searchsorted(edges, of.edges)
+    starts = log.steps[edges]
     for tt in kinds:
-        shares, lanes = log.pooled_exponents(tt, of.starts[:-1])
+        shares, lanes = log.pooled_exponents(tt, starts)
         for codes in shares:
             used = np.flatnonzero(codes.any(0))
             low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 0)
-            cells.append(codes[:, low:high].ravel())
+            codes = codes[:, low:high]
+            largest_codes = np.maximum.reduceat(codes, groups, axis=0) if columns else codes
+            cells.append(largest_codes.ravel())
+            if several:
+                less.append((largest_codes - codes[groups]).ravel())
             bins.append((log.exponents[0] + low, high - low, at))
             at += cells[-1].size
-        every.append(lanes)
-    return np.array(bins, np.int32).reshape(-1, 3), np.concatenate(cells), np.concatenate(every)
+        every.append(np.maximum.reduceat(lanes, groups, axis=2) if columns else lanes)
+        if several:
+            every_one.append(lanes[:, :, groups])
+    places = np.array(bins, np.int32).reshape(-1, 3)
+    return places, *map(np.concatenate, (cells, every, less, every_one))
 
 
 def _against(run: Run, runs: Sequence[Run], number: int) -> dict[str, dict[str, dict[str, Any]]]:
@@ -222,6 +289,7 @@ def _notes(log: LogSource, layout: Layout, scale: Scale) -> list[str]:
     if columns == steps:
         return [f"this file holds all {steps:,} steps; {rounded}"]
     return [
-        f"this file holds {steps:,} steps in {columns:,} columns, of each the value that is largest in size; {rounded}",
+        f"this file holds {steps:,} steps in {columns:,} columns: of each what is largest in size, for maps and "
+        f"lines, and its first step, at which the cursor stands; {rounded}",
         "the page that `tandv view` serves has every step",
     ]

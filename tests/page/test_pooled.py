@@ -9,13 +9,14 @@ from hand_made import ALL, ask, line_of, log_of
 from tandv.log import logframe
 from tandv.log.shown import ABSENT, INFINITE, NAN
 from tandv.page.answers import answers_of
+from tandv.page.answers.columns import Columns, flagged, largest
 from tandv.page.codes import FLOAT64, codes_of, values_of
 from tandv.page.envelope import unpack
 from tandv.page.pooled import layouts, pooled
 
 ARRAYS = (
-    "starts", "steps", "flags", "over", "high", "low", "counts", "early", "bins", "shares", "lanes", "curveSteps",
-    "curveValues", "curveState",
+    "starts", "steps", "flags", "over", "high", "low", "counts", "early", "bins", "shares", "lanes", "flagsOne",
+    "highOne", "lowOne", "countsOne", "sharesOne", "lanesOne", "numbers", "curveSteps", "curveValues", "curveState",
 )  # fmt: skip
 
 
@@ -34,6 +35,24 @@ class File:
         if metric in self.head["counted"]:
             return self.arrays["counts"][self.head["counted"].index(metric)][self.rows(tt)]
         return values_of(self.codes[self.head["rounded"].index(metric)][self.rows(tt)])
+
+    def values_of_first_steps(self, tt, metric):
+        if metric in self.head["counted"]:
+            return self.arrays["countsOne"][self.head["counted"].index(metric)][self.rows(tt)]
+        less = self.arrays["highOne"].astype(np.uint16) * 256 + self.arrays["lowOne"]
+        return values_of((self.codes - less)[self.head["rounded"].index(metric)][self.rows(tt)])
+
+    def columns(self):
+        """Return which of all steps are in each column."""
+        counts, starts = self.arrays["steps"], self.arrays["starts"]
+        edges = np.cumsum(counts) - counts
+        return Columns(0, int(counts.sum()), edges, starts, int(counts.max()))
+
+    def shares_of_first_steps(self, tensor):
+        lowest, bins, at = self.arrays["bins"][tensor]
+        part = slice(at, at + len(self.arrays["steps"]) * bins)
+        less = self.arrays["sharesOne"][part]
+        return lowest, (self.arrays["shares"][part] - less).reshape(-1, bins)
 
     def shares(self, tensor):
         lowest, bins, at = self.arrays["bins"][tensor]
@@ -60,7 +79,10 @@ def answers(log):
 @pytest.mark.parametrize("metric", ["mean", "rm2", "max_abs", "nans", "numel"])
 def test_statistics_are_those_of_a_heat_map_rounded(answers, columns, tt, metric):
     [file] = files(answers, most=columns)
-    head, (values, flags, starts) = ask(answers, kind="heat", tt=tt, metric=metric, **ALL | {"w": columns})
+    _, (values, flags, starts) = ask(answers, kind="heat", tt=tt, metric=metric, **ALL | {"w": 50})
+    of = file.columns()
+    all_values, all_flags = values, flags
+    values, flags = largest(values, of), flagged(flags, of)
     found = file.values(tt, metric)
     if metric in ("nans", "numel"):
         np.testing.assert_array_equal(found, values)
@@ -68,8 +90,14 @@ def test_statistics_are_those_of_a_heat_map_rounded(answers, columns, tt, metric
         np.testing.assert_allclose(found, values, rtol=0.0031)
         np.testing.assert_array_equal(np.sign(found), np.sign(values))
     np.testing.assert_array_equal(file.arrays["flags"][file.rows(tt)], flags)
-    np.testing.assert_array_equal(file.arrays["starts"], starts)
-    assert file.arrays["steps"].max() == head["pooled"] and file.arrays["steps"].sum() == 50
+    np.testing.assert_array_equal(file.arrays["starts"], [*starts[of.edges], 49])
+    assert file.arrays["steps"].sum() == 50
+    if columns == 50:
+        assert not file.arrays["flagsOne"].size and not file.arrays["lowOne"].size
+    else:
+        one = file.values_of_first_steps(tt, metric)
+        np.testing.assert_allclose(one, all_values[:, of.edges], rtol=0.0031)
+        np.testing.assert_array_equal(file.arrays["flagsOne"][file.rows(tt)], all_flags[:, of.edges])
 
 
 def test_what_overflows_is_exact_for_every_format(answers):
@@ -78,21 +106,29 @@ def test_what_overflows_is_exact_for_every_format(answers):
     assert formats == ["e4m3", "e5m2", "fp16", "bf16"]
     for tt in logframe.EXAMPLE_TYPES:
         for bit, short in enumerate(formats):
-            _, (_, flags, _) = ask(answers, kind="heat", tt=tt, metric="rm2", format=short, **ALL | {"w": 7})
-            np.testing.assert_array_equal(file.arrays["over"][file.rows(tt)] >> bit & 1, flags >> 2 & 1)
+            _, (_, flags, _) = ask(answers, kind="heat", tt=tt, metric="rm2", format=short, **ALL | {"w": 50})
+            pooled_flags = flagged(flags, file.columns())
+            np.testing.assert_array_equal(file.arrays["over"][file.rows(tt)] >> bit & 1, pooled_flags >> 2 & 1)
 
 
 @pytest.mark.parametrize("columns", [50, 7])
 def test_shares_and_lanes_are_those_of_the_map(answers, columns):
     [file] = files(answers, most=columns)
     for tensor, (tt, layer) in enumerate(file.head["tensors"]):
-        head, (shares, lanes, _, _) = ask(answers, kind="map", tt=tt, layer=layer, **ALL | {"w": columns})
+        head, (shares, lanes, _, _) = ask(answers, kind="map", tt=tt, layer=layer, **ALL | {"w": 50})
+        edges = file.columns().edges
+        one, lanes_one = shares[edges], lanes[:, edges]
+        shares, lanes = np.maximum.reduceat(shares, edges, axis=0), np.maximum.reduceat(lanes, edges, axis=1)
         lowest, found = file.shares(tensor)
         at = head["bins"].index(lowest)
         np.testing.assert_array_equal(found, shares[:, at : at + found.shape[1]])
         rest = np.delete(shares, np.s_[at : at + found.shape[1]], axis=1)
         assert not rest.any()
         np.testing.assert_array_equal(file.arrays["lanes"][tensor], lanes)
+        if columns == 7:
+            of_first_steps = file.shares_of_first_steps(tensor)[1]
+            np.testing.assert_array_equal(of_first_steps, one[:, at : at + found.shape[1]])
+            np.testing.assert_array_equal(file.arrays["lanesOne"][tensor], lanes_one)
 
 
 def test_a_change_is_measured_from_the_exact_start(answers):
@@ -117,7 +153,8 @@ def test_it_says_what_was_pooled_and_rounded(answers):
     rounded = "statistics are rounded to 0.3 %, shares of exponents to 5 %, counts are exact"
     assert files(answers, most=50)[0].head["meta"]["notes"] == [f"this file holds all 50 steps; {rounded}"]
     assert files(answers, most=7)[0].head["meta"]["notes"] == [
-        f"this file holds 50 steps in 7 columns, of each the value that is largest in size; {rounded}",
+        f"this file holds 50 steps in 7 columns: of each what is largest in size, for maps and lines, and its first "
+        f"step, at which the cursor stands; {rounded}",
         "the page that `tandv view` serves has every step",
     ]
 
@@ -155,7 +192,8 @@ def test_nan_infinity_and_what_was_not_logged_survive():
     rows["Weight", "a", 5] = {"rm2": 1.0, 0: 7, np.inf: 1, "infs": 1}
     rows["Weight", "late", 6] = {"rm2": 1.0, 0: 8}
     [file] = files(answers_of(log_of(rows)), most=4)
-    assert file.arrays["flags"].tolist() == [[NAN, 0, INFINITE, 0], [ABSENT, ABSENT, ABSENT, 0]]
+    assert file.arrays["flags"].tolist() == [[0, NAN, INFINITE, 0], [ABSENT, ABSENT, 0, ABSENT]]
+    assert file.arrays["starts"].tolist() == [0, 1, 5, 7, 7]  # what is found and the last step begin a column
 
 
 def test_two_runs_share_their_columns_and_where_they_part_is_exact():
@@ -163,10 +201,11 @@ def test_two_runs_share_their_columns_and_where_they_part_is_exact():
     other = line_of({step: 1.0 if step < 13 else 2.0 for step in range(1, 30, 2)})
     answers = answers_of(one, other)
     first, second = files(answers, most=6)
-    assert first.arrays["starts"].tolist() == [0, 4, 8, 12, 16, 19]
-    assert first.arrays["steps"].tolist() == [4, 4, 4, 4, 4]
-    assert second.arrays["starts"].tolist() == [0, 4, 8, 12, 16, 21, 29]
-    assert second.arrays["steps"].tolist() == [2, 2, 2, 2, 2, 5]
+    assert first.arrays["starts"].tolist() == [0, 4, 9, 14, 19, 19]
+    assert first.arrays["steps"].tolist() == [4, 5, 5, 5, 1]
+    assert second.arrays["starts"].tolist() == [1, 5, 9, 15, 19, 29, 29]
+    assert second.arrays["steps"].tolist() == [2, 2, 3, 2, 5, 1]
+    assert (first.arrays["numbers"].tolist(), second.arrays["numbers"].tolist()) == ([*range(5)], [*range(6)])
     said = first.head["against"]["1"]["Activation"]["rm2"]
     head, _ = ask(answers, kind="heat", tt="Activation", metric="rm2", against=1, **ALL)
     assert said == {"parted": head["parted"], "base": head["base"]} and said["parted"] == 13

@@ -12,11 +12,12 @@ const SPECIAL = [NaN, 0, Infinity, -Infinity];
 
 /** The statistics of a run in a file as numbers. @param {FileRun} run */
 function opened(run) {
-  const [starts, steps, flags, over, high, low, counts, early] = run.arrays, cols = steps.length, tensors = run.tensors.length, { per, offset } = run.code;
+  const [starts, steps, flags, over, high, low, counts, early, , , , flagsOne, highOne, lowOne, countsOne] = run.arrays, cols = steps.length, tensors = run.tensors.length, { per, offset } = run.code;
   const begins = starts.subarray(0, cols), place = new Map(run.tensors.map((t, i) => [t.join('\u0000'), i])), names = [...run.rounded, ...run.counted];
-  /** @param {number} at position in the codes */
-  function decoded(at) {
-    const code = 256 * high[at] + low[at];
+  const several = flagsOne.length > 0;  // of steps in a column: then what its first step has is held, too
+  /** @param {number} at position in the codes @param {boolean} one of the first step of the column */
+  function decoded(at, one) {
+    const code = (256 * high[at] + low[at] - (one && several ? 256 * highOne[at] + lowOne[at] : 0)) & 0xffff;
     return code < SPECIAL.length ? SPECIAL[code] : (code & 1 ? -1 : 1) * 2 ** ((code >> 1) / per - offset);
   }
   return {
@@ -37,12 +38,16 @@ function opened(run) {
       if (found < 0) throw new Error(`this file has no statistic "${metric.slice(0, 80)}"; it has ${names.join(', ')}`);
       return found;
     },
-    /** @param {number} metric @param {number} tensor @param {number} column */
-    value: (metric, tensor, column) => (metric < run.rounded.length ? decoded((metric * tensors + tensor) * cols + column) : counts[((metric - run.rounded.length) * tensors + tensor) * cols + column]),
+    several,
+    /** The largest in a column, or that of its first step. @param {number} metric @param {number} tensor @param {number} column @param {boolean} [one] */
+    value(metric, tensor, column, one = false) {
+      if (metric < run.rounded.length) return decoded((metric * tensors + tensor) * cols + column, one);
+      return (one && several ? countsOne : counts)[((metric - run.rounded.length) * tensors + tensor) * cols + column];
+    },
     /** @param {number} metric @param {number} tensor */
     early: (metric, tensor) => early[metric * tensors + tensor],
-    /** Flags of a cell; a statistic that is no number where nothing is flagged was not logged. @param {number} tensor @param {number} column @param {number} value */
-    flag(tensor, column, value) { const f = flags[tensor * cols + column]; return f === 0 && Number.isNaN(value) ? ABSENT : f; },
+    /** Flags of a cell; a statistic that is no number where nothing is flagged was not logged. @param {number} tensor @param {number} column @param {number} value @param {boolean} [one] */
+    flag(tensor, column, value, one = false) { const f = (one && several ? flagsOne : flags)[tensor * cols + column]; return f === 0 && Number.isNaN(value) ? ABSENT : f; },
     /** The column in which a step lies. @param {number} step */
     column: (step) => Math.max(0, before(begins, step)),
   };
@@ -125,23 +130,27 @@ const FILE_ANSWERS = {
     return { cols: n, pooled, metrics: q.metrics, arrays: [...arrays, starts] };
   },
   at(of, q) {
-    const t = of.tensor(q.tt, q.layer), m = of.metric(q.metric), ids = of.rows(q.tt), c = of.column(q.step), [, , , , , , , , bins, codes, lanes] = of.run.arrays;
+    const t = of.tensor(q.tt, q.layer), m = of.metric(q.metric), ids = of.rows(q.tt), c = of.column(q.step), [, , , , , , , , bins, codes, lanes, , , , , codesOne, lanesOne] = of.run.arrays;
     if (!of.cols) return { step: null, logged: false, stats: {}, bins: [], arrays: [new Float64Array(0), new Float64Array(3), new Float32Array(0), new Uint8Array(0)] };
-    const names = [...of.run.rounded, ...of.run.counted], profile = Float64Array.from(ids, (i) => of.value(m, i, c)), profileFlags = Uint8Array.from(ids, (i, r) => of.flag(i, c, profile[r]));
-    const logged = !(of.flags[t * of.cols + c] & ABSENT), numel = names.includes('numel') ? of.value(of.metric('numel'), t, c) : 1, count = logged ? bins[3 * t + 1] : 0;
-    const counts = Float64Array.from({ length: count }, (_, j) => { const code = codes[bins[3 * t + 2] + c * count + j]; return code ? numel * 2 ** ((code - 255) / 8) : 0; });
-    const exact = (/** @type {number} */ k) => Math.round(lanes[(3 * t + k) * of.cols + c] * numel);
+    const names = [...of.run.rounded, ...of.run.counted], profile = Float64Array.from(ids, (i) => of.value(m, i, c, true)), profileFlags = Uint8Array.from(ids, (i, r) => of.flag(i, c, profile[r], true));
+    const known = names.includes('numel'), logged = !(of.flag(t, c, 0, true) & ABSENT), numel = known ? of.value(of.metric('numel'), t, c, true) : 1, count = logged ? bins[3 * t + 1] : 0, from = bins[3 * t + 2] + c * bins[3 * t + 1];
+    const counts = Float64Array.from({ length: count }, (_, j) => { const code = (codes[from + j] - (of.several ? codesOne[from + j] : 0)) & 255; return code ? numel * 2 ** ((code - 255) / 8) : 0; });
+    const exact = (/** @type {number} */ k) => { const n = (of.several ? lanesOne : lanes)[(3 * t + k) * of.cols + c] * numel; return known ? Math.round(n) : n; };
+    const beside = Float64Array.of(exact(0), exact(1), exact(2)), sum = counts.reduce((a, b) => a + b, 0);
+    // Shares are rounded, one by one; all values together are as many as there are.
+    const finite = numel - beside.reduce((a, b) => a + b, 0);
+    if (sum > 0 && finite > 0) counts.forEach((n, j) => { counts[j] = (n * finite) / sum; });
     return {
-      step: of.steps[c] === 1 ? of.begins[c] : q.step, logged, stats: logged ? Object.fromEntries(names.map((name, k) => [name, of.value(k, t, c)])) : {},
-      rounded: true, bins: Array.from({ length: count }, (_, j) => bins[3 * t] + j), arrays: [counts, Float64Array.of(exact(0), exact(1), exact(2)), profile, profileFlags],
+      step: of.begins[c], logged, stats: logged ? Object.fromEntries(names.map((name, k) => [name, of.value(k, t, c, true)])) : {},
+      rounded: true, bins: Array.from({ length: count }, (_, j) => bins[3 * t] + j), arrays: [counts, beside, profile, profileFlags],
     };
   },
 };
 
-/** A statistic of another run by this one's tensors and columns: those of the same names, and that begin at the same steps. @param {Opened} of @param {Of<'heat'>} q @param {Opened|null|undefined} other */
+/** A statistic of another run by this one's tensors and columns: those of the same names and numbers. @param {Opened} of @param {Of<'heat'>} q @param {Opened|null|undefined} other */
 function alongside(of, q, other) {
   if (!other) throw new Error('this file has no log of the other run');
-  const m = other.metric(q.metric), places = of.run.tensors.map(([tt, layer]) => other.find(tt, layer)), columns = Array.from(of.begins, (s) => { const c = other.column(s); return other.begins[c] === s ? c : -1; });
+  const m = other.metric(q.metric), places = of.run.tensors.map(([tt, layer]) => other.find(tt, layer)), numbers = (/** @type {Opened} */ { run }) => run.arrays[17], columns = Array.from(numbers(of), (n) => numbers(other).indexOf(n));
   return (/** @type {number} */ tensor, /** @type {number} */ column) => {
     const t = places[tensor], c = columns[column];
     if (t === undefined || c < 0) return { value: NaN, flag: ABSENT };

@@ -3,6 +3,7 @@ import { alignedProfile, alignedRows } from './aligned.js';
 import { DEPENDS } from './asked.js';
 import { asking } from './asking.js';
 import { whole } from './numbers.js';
+import { heldStep } from './state.js';
 /** @typedef {import('./types').Ctx} Ctx */
 /** @typedef {import('./types').View} View */
 /** @typedef {import('./asked.js').Ask} Ask */
@@ -66,12 +67,15 @@ export function fetching(ctx, page) {
     },
     pin() {
       const { pin } = view;
-      return pin === null ? drop('pin', into('pin')) : want('pin', async () => ({ ...await cell(pin, view.run), label: `step ${whole(pin)}` }), into('pin'));
+      return pin === null ? drop('pin', into('pin')) : want('pin', async () => { const kept = await cell(pin, view.run); return { ...kept, label: `step ${whole(kept.step ?? pin)}` }; }, into('pin'));
     },
     other() {
       const { step, other } = view;
       if (step === null || !two()) return drop('other', into('other'));
-      return want('other', async () => ({ ...alignedProfile(await cell(step, other), await theirs(), ctx.layers()), label: ctx.meta.runs[other] }), into('other'));
+      return want('other', async () => {
+        const theirCell = await cell(step, other), away = theirCell.step !== null && theirCell.step !== heldStep(ctx.meta, step);
+        return { ...alignedProfile(theirCell, await theirs(), ctx.layers()), label: `${ctx.meta.runs[other]}${away ? ` at step ${whole(theirCell.step ?? 0)}` : ''}` };
+      }, into('other'));
     },
     curves: () => curves('curves', view.run),
     otherCurves: () => (two() ? curves('otherCurves', view.other) : drop('otherCurves', () => { data.curves = data.curves.map((c, i) => (i === view.run ? c : null)); })),

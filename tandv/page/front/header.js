@@ -116,9 +116,11 @@ function place(ctx) {
   if (!isScreen(ctx)) return [all];
   if (!n) return ['no step has been logged yet'];
   const stats = at?.stats, value = stats?.[view.metric];
+  // Of a step inside a column one file has no values by itself: then they are of the column's first step.
+  const held = at && at.step !== view.step ? ` (values of step ${whole(at.step)})` : '';
   const bad = [stats?.nans ? `${whole(stats.nans)} NaN` : '', stats?.infs ? `${whole(stats.infs)} infinite` : ''].filter(Boolean).join(', ');
   return [
-    h('b', { className: 'layer' }, view.layer), ` · step ${whole(view.step ?? 0)} of ${whole(meta.steps[n - 1])}`,
+    h('b', { className: 'layer' }, view.layer), ` · step ${whole(view.step ?? 0)} of ${whole(meta.steps[n - 1])}${held}`,
     ...(at && !at.logged ? [' · not logged here'] : value === undefined ? [] : [` · ${view.metric} ${short(value)}`]),
     ...(bad ? [' · ', h('b', { className: 'bad' }, bad)] : []),
     ` · ${whole(ctx.layers().length)} layers × ${all}`,

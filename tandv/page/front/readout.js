@@ -10,7 +10,7 @@ const SETTLE = 400;  // milliseconds without a move, then it is said
 export function sentenceAt(ctx) {
   const { view } = ctx.state, at = current('at', ctx.data.at, view);
   if (view.step === null) return 'no step has been logged yet';
-  const place = `${view.layer}, ${view.tt}, step ${whole(view.step)}`;
+  const held = at && at.step !== view.step ? `, values of step ${whole(at.step)}` : '', place = `${view.layer}, ${view.tt}, step ${whole(view.step)}${held}`;
   if (!at) return place;
   if (!at.logged) return `${place}: not logged`;
   const [, infs, nans] = at.lanes, value = at.stats[view.metric];

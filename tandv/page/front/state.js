@@ -97,15 +97,18 @@ export function settled(view, meta) {
   const last = meta.steps.length - 1;
   for (const key of /** @type {const} */ (['step', 'pin'])) {
     const step = out[key];
-    if (step === null || last < 0 || ((meta.pooled ?? 1) > 1 && step >= meta.steps[0])) continue;
-    const near = meta.steps[nearest(meta.steps, step)];
-    if (near !== step) { notes.push(`step ${step} was not logged; ${near} is the nearest that was`); out[key] = near; }
+    if (step === null || last < 0) continue;
+    const pooled = (meta.pooled ?? 1) > 1, near = heldStep(meta, step);
+    if (near !== step) { notes.push(pooled ? `this file does not hold step ${step} by itself; ${near} is the last that it holds before` : `step ${step} was not logged; ${near} is the nearest that was`); out[key] = near; }
   }
   if (out.step === null && last >= 0) out.step = meta.steps[nearest(meta.steps, meta.start.step ?? meta.steps[last])];
   if (out.from !== null && out.to !== null && out.from > out.to) [out.from, out.to] = [out.to, out.from];
   if (last >= 0 && ((out.from ?? -Infinity) > meta.steps[last] || (out.to ?? Infinity) < meta.steps[0])) { notes.push('no step was logged in the part that the address shows; all are shown'); out.from = out.to = null; }
   return { view: out, notes };
 }
+
+/** The step whose values are shown where another one is asked for: of a file's columns the first step, else the nearest. @param {Pick<Meta, 'steps'|'pooled'>} meta @param {number} step */
+export const heldStep = (meta, step) => meta.steps[(meta.pooled ?? 1) > 1 ? Math.max(0, before(meta.steps, step)) : nearest(meta.steps, step)];
 
 /** What must change when the tensor type does: a layer that this type has, as near by name as can be; no zoom into others. @param {View} view @param {Meta} meta @returns {Partial<View>} */
 export function fitting(view, meta) {

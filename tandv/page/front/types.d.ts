@@ -85,6 +85,7 @@ export interface FileRun {
   against: Record<string, Record<string, Record<string, Pick<Heat, 'parted' | 'base'>>>>;
   arrays: [starts: Float64Array, steps: Int32Array, flags: Uint8Array, over: Uint16Array, high: Uint8Array, low: Uint8Array,
     counts: Float64Array, early: Float32Array | Float64Array, bins: Int32Array, shares: Uint8Array, lanes: Float32Array,
+    flagsOne: Uint8Array, highOne: Uint8Array, lowOne: Uint8Array, countsOne: Float64Array, sharesOne: Uint8Array, lanesOne: Float32Array, numbers: Int32Array,
     curveSteps: Float64Array, curveValues: Float64Array, curveState: Uint8Array];
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { START, before, closest, createState, defaults, difference, fitting, fromAddress, nearest, settled, toAddress } from '../../../tandv/page/front/state.js';
+import { START, before, closest, createState, defaults, difference, fitting, fromAddress, heldStep, nearest, settled, toAddress } from '../../../tandv/page/front/state.js';
 
 /** @type {import('../../../tandv/page/front/types').Meta} */
 const META = {
@@ -38,6 +38,12 @@ test('an address is settled on what the run has: steps that were logged, layers 
   assert.deepEqual([view.from, view.to, view.top, view.bottom], [5, 50, 'embed', 'head']);
   assert.equal(notes.length, 6);
   assert.ok(notes.includes('step 14 was not logged; 10 is the nearest that was'));
+});
+test('a file of columns stands at the first step of one, and says so where another was asked for', () => {
+  const columns = { ...META, pooled: 9 };
+  const { view, notes } = settled({ ...BASE, tt: 'Activation', step: 18, pin: 20 }, columns);
+  assert.deepEqual([view.step, view.pin, heldStep(columns, 18), heldStep(META, 18), heldStep(columns, 1e6)], [10, 20, 10, 20, 100]);
+  assert.deepEqual(notes, ['this file does not hold step 18 by itself; 10 is the last that it holds before']);
 });
 test('without a wish the page opens where the run says', () => {
   const { view, notes } = settled(BASE, META);
