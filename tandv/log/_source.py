@@ -13,6 +13,7 @@ import numpy as np
 
 from tandv.log._across import has_rows_twice, phases_of, ranks_of
 from tandv.log._index import File, indexed
+from tandv.log._lacking import Gap, gaps, words_of
 from tandv.log._memory import give_back
 from tandv.log._pieces import FilePiece, Handles, Piece, TablePiece
 from tandv.log._rows import Numbering
@@ -59,6 +60,7 @@ class Source:
         self.phases: list[str] = []
         self.ranks: list[int] = []
         self._seen: dict[Key, _Seen] = {}
+        self._refused: set[Key] = set()  # files whose footer is whole, and whose rows are not
         self._saved = load(place) if place.is_local and self._kind == "run" else {}
         self._state: Any = None
         self._model: tuple[Any, list[Tensor]] = (None, [])
@@ -73,7 +75,14 @@ class Source:
     @property
     def notes(self) -> list[str]:
         """Sentences about what is not shown, or was chosen."""
-        return list(dict.fromkeys([*self._notes, *self._damage()]))
+        return list(dict.fromkeys([*self._notes, *self._damage(), *words_of(self.gaps)]))
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """What damaged files of a run leave out."""
+        if not any(one.damage for one in self._seen.values()) and not self._refused:
+            return []
+        return gaps(None if key in self._refused else one.file for key, one in self._seen.items() if not one.waits)
 
     def _damage(self) -> list[str]:
         """Return a sentence for each of the first damaged files, and how many more there are."""
@@ -227,11 +236,13 @@ class Source:
         if chosen != self.chosen:
             known, self.chosen = {}, chosen
         pieces: list[Piece] = []
+        self._refused = set()
         for key, file in files:
             try:
                 pieces.append(known.get(key) or self._piece(key, file))
             except UnreadableFile as error:
                 notes.append(str(error))
+                self._refused.add(key)
         self.pieces = pieces
         if has_rows_twice(pieces):
             notes.append("some rows are there twice, of which the later are shown: two runs may lie in one folder")

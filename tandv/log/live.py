@@ -20,6 +20,7 @@ import numpy as np
 from tandv.log import _arranging as arranging
 from tandv.log._background import Background
 from tandv.log._firsts import firsts_of
+from tandv.log._lacking import lacking
 from tandv.log._levels import LevelFiles
 from tandv.log._memory import give_back
 from tandv.log._pieces import FilePiece, Piece
@@ -315,6 +316,8 @@ class LiveLog:
         self._order = guessed_order(self.tensors)
         self.metrics: list[str] = list(dict.fromkeys(name for piece in self._pieces for name in piece.metrics))
         self.steps: np.ndarray = arranging.steps_of(self._pieces)  # the logged steps, ascending, [n] int64
+        if gaps := source.gaps:  # with the steps of damaged files, as far as they are known
+            self.steps = np.union1d(self.steps, lacking(gaps, self.steps))
         ranges = [piece.exponents for piece in self._pieces if piece.exponents is not None]
         self.exponents: tuple[int, int] = (  # the lowest and the highest exponent that a value has
             (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else (0, 0)

@@ -62,21 +62,29 @@ def a_folder(path):
     path.mkdir()
 
 
-@pytest.mark.parametrize("harm", [damaged, of_another_schema, a_text, empty, a_pipe])
+@pytest.mark.parametrize("harm", [damaged, of_another_schema, a_text, empty])
 def test_a_part_that_is_none_is_named_and_the_rest_is_shown(harm, run):
     log = LiveLog(run)
     harm(part(run, 3))
     assert log.refresh()
-    (note,) = log.notes
+    note, lacking = log.notes
     assert "000003.parquet" in note
-    assert log.steps.tolist() == [0, 1, 2, 4, 5, 6, 7]
-    assert not (log.matrix("Weight", "rm2").flags & ABSENT).any()
+    assert lacking == "steps of damaged files are lacking: between 2 and 4"
+    assert log.steps.tolist() == list(range(8))
+    assert (log.matrix("Weight", "rm2").flags & ABSENT != 0).any(axis=0).tolist() == [step == 3 for step in range(8)]
     assert not log.refresh()
-    assert LiveLog(run).notes == [note]
+    assert LiveLog(run).notes == [note, lacking]
     shutil.copy(part(stored(LOG, run.parent / "other", steps=1, close=False, batch=10_000), 3), part(run, 9))
     part(run, 3).unlink()
     assert log.refresh()
-    assert log.notes != [note]
+    assert log.notes != [note, lacking]
+
+
+def test_a_pipe_in_the_place_of_a_part_is_not_read(run):
+    a_pipe(part(run, 3))
+    log = LiveLog(run)
+    assert log.steps.tolist() == [0, 1, 2, 4, 5, 6, 7]
+    assert log.notes == ["000003.parquet is not read: it is no plain file"]
 
 
 def test_a_folder_in_the_place_of_a_part_holds_none(run):
@@ -164,8 +172,8 @@ def test_of_very_many_damaged_files_some_are_named(run, monkeypatch):
     log = LiveLog(run)
     assert log.steps.tolist() == list(range(8))  # the first by name are looked at
     assert log.notes[0].startswith("the run has more than 20 files")
-    assert len(log.notes) == 7
-    assert log.notes[-1] == "7 more files are damaged"
+    assert len(log.notes) == 8
+    assert log.notes[-2:] == ["7 more files are damaged", "steps of damaged files are lacking: after step 7"]
 
 
 def test_a_folder_that_takes_long_to_list_is_listed_seldom(run, monkeypatch):
