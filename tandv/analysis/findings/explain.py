@@ -7,7 +7,7 @@ import numpy as np
 from tandv.analysis.findings.matrices import Matrices
 from tandv.analysis.findings.not_finite import skipped
 from tandv.analysis.findings.order import Place
-from tandv.analysis.findings.spikes import loss_spikes
+from tandv.analysis.findings.spikes import BACK, loss_spikes, lost_at
 from tandv.analysis.findings.stretches import log2, typical
 from tandv.analysis.findings.wording import begun, tensor
 from tandv.log.door import AnyLog
@@ -79,6 +79,8 @@ class Explanation(NamedTuple):
 def explain(log: AnyLog, step: int | None = None) -> Explanation:
     """Return which tensors left their own course before a step, or before the first spike of the loss.
 
+    A loss that is NaN to the end, or infinite, is an event as well.
+
     The course of a tensor is the line through its last 12 recorded steps, of log2 of its rms and of its largest
     magnitude. A departure counts by the tensor's own chance: the largest ones of stretches drawn from the quiet steps
     before. Ranked is what exceeds what all tensors together reach by chance in 95 % of such stretches, times 5: a
@@ -90,31 +92,53 @@ def explain(log: AnyLog, step: int | None = None) -> Explanation:
 
     Args:
         log: the log, or the place of one: a run's folder or a file.
-        step: the step of the event; None for the first spike of the loss that the run was given.
+        step: the step of the event; None for the first at which the loss spikes or is no longer finite.
 
     Raises ValueError for a step that the log does not have, and what `tandv.read` raises.
     """
     m = Matrices(log)
     spikes = [int(m.steps[at]) for at in loss_spikes(m.loss)] if m.loss is not None else []
+    lost = None if m.loss is None else lost_at(m.loss)
+    notes = [] if lost is None else [_lost(m, lost, spikes[:1] if step is None else [step])]
     if step is None:
         if m.loss is None:
             return Explanation(
                 None, [], [], 0.0, 0, ["The run has no loss in which a spike could be found; give a step."]
             )
-        if not spikes:
-            return Explanation(None, [], [], 0.0, 0, ["The loss has no spike: there is nothing to explain."])
-        step = spikes[0]
+        events = [*spikes, *([] if lost is None else [int(m.steps[lost])])]
+        if not events:
+            return Explanation(None, [], [], 0.0, 0, [_quiet(m.loss)])
+        step = min(events)
     if step not in m.steps:
         raise ValueError(f"step {step} is not recorded; {near_steps(step, m.steps.tolist())}")
     end = int(np.searchsorted(m.steps, step)) + 1
     start = max(_COURSE + 2, end - _BEFORE)
     first = max(_COURSE, start - _QUIET)
-    if start - first < _LEAST:
-        words = f"Only {max(start - first, 0)} quiet recorded steps lie before it; {_LEAST} are needed to know chance."
-        return Explanation(step, spikes, [], 0.0, max(start - first, 0), [words])
+    if (quiet := start - first if start < end else 0) < _LEAST:
+        words = f"Only {quiet} quiet recorded steps lie before it; {_LEAST} are needed to know chance."
+        more = "Give a later step; `tandv check` needs fewer, and names what is not finite."
+        return Explanation(step, spikes, [], 0.0, quiet, [*notes, words, more])
     departures, limit = _ranked(m, step, first, start, end)
-    notes = [] if departures else ["Nothing left its course before it."]
-    return Explanation(step, spikes, departures, limit, start - first, notes)
+    notes += [] if departures else ["Nothing left its course before it."]
+    return Explanation(step, spikes, departures, limit, quiet, notes)
+
+
+def _lost(m: Matrices, at: int, explained: list[int]) -> str:
+    """Return from when on the loss is no number, and how that is explained where something else is."""
+    assert m.loss is not None
+    number, infinite = int(m.steps[at]), np.isinf(m.loss[at])
+    if not infinite and not at:
+        return "The loss is NaN at every recorded step."
+    words = f"The loss is {'infinite first at' if infinite else 'NaN from'} step {number:,}{'' if infinite else ' on'}"
+    return f"{words}; step {number} explains that." if explained and explained[0] != number else f"{words}."
+
+
+def _quiet(loss: np.ndarray) -> str:
+    """Return why nothing is found in a loss."""
+    if (known := int(np.isfinite(loss).sum())) <= BACK:
+        least = f"a spike is told from {BACK} before it"
+        return f"The loss has {known} values, and {least}: give a step, or record more steps."
+    return "The loss has no spike: there is nothing to explain."
 
 
 def sentence(one: Departure) -> str:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_BACK = 25  # steps
+BACK = 25  # steps
 _SPREADS = 6.0
 _LEAST = 0.25  # of the logarithm: a rise by 28 %
 _LEAST_SPREAD = 0.02
@@ -26,14 +26,35 @@ def loss_spikes(loss: np.ndarray) -> list[int]:
         return []
     values = np.log(loss[known])
     out: list[int] = []
-    for at in range(_BACK, len(known)):
-        if out and known[at] - out[-1] <= _BACK:
+    for at in range(BACK, len(known)):
+        if out and known[at] - out[-1] <= BACK:
             continue
-        before = values[at - _BACK : at]
+        before = values[at - BACK : at]
         spread = max(1.4826 * float(np.median(np.abs(np.diff(before)))), _LEAST_SPREAD)
         if values[at] - np.median(before) > max(_SPREADS * spread, _LEAST):
             out.append(int(known[at]))
     lost = np.flatnonzero(np.isinf(loss))
-    if len(lost) and len(known) > _BACK and not (out and lost[0] - out[-1] <= _BACK):
+    if len(lost) and len(known) > BACK and not (out and lost[0] - out[-1] <= BACK):
         out.append(int(lost[0]))
     return sorted(out)
+
+
+def lost_at(loss: np.ndarray) -> int | None:
+    """Return the position from which a loss is no number: its first infinity, or NaN from there to the end.
+
+    NaN between numbers is a loss that was not given; so is NaN at the end, unless it lasts longer than any such gap.
+
+    >>> lost_at(np.array([2.0, 1.0, np.nan, 3.0, np.nan, np.nan])), lost_at(np.array([2.0, np.nan, 1.0, np.nan]))
+    (4, None)
+
+    Args:
+        loss: the loss of each step, [n] floats.
+    """
+    given = np.flatnonzero(~np.isnan(loss))
+    if not len(given):
+        return 0 if len(loss) else None
+    infinite = np.flatnonzero(np.isinf(loss))
+    if len(infinite):
+        return int(infinite[0])
+    gap = int(np.diff(given, prepend=-1).max()) - 1
+    return int(given[-1]) + 1 if len(loss) - 1 - given[-1] > gap else None

@@ -64,12 +64,20 @@ def test_what_is_not_finite_has_left_its_course():
 def test_chance_needs_quiet_steps():
     found = explain(run(c=(38, 2.0)), 40)
     assert found.departures == []
-    assert found.notes == ["Only 9 quiet recorded steps lie before it; 15 are needed to know chance."]
+    assert found.notes == [
+        "Only 9 quiet recorded steps lie before it; 15 are needed to know chance.",
+        "Give a later step; `tandv check` needs fewer, and names what is not finite.",
+    ]
 
 
 def test_a_step_that_is_not_recorded():
     with pytest.raises(ValueError, match="step 200 is not recorded; the nearest are 88 and 89"):
         explain(run(), 200)
+
+
+def words(loss):
+    """Return losses as a file of curves spells them."""
+    return [{"nan": "NaN", "inf": "Infinity"}.get(str(value), value) for value in loss.tolist()]
 
 
 @pytest.fixture
@@ -97,6 +105,35 @@ def test_without_a_spike_there_is_nothing_to_explain(with_loss):
     assert (found.step, found.departures) == (None, [])
     assert found.notes == ["The loss has no spike: there is nothing to explain."]
     assert explain(run()).notes == ["The run has no loss in which a spike could be found; give a step."]
+
+
+@pytest.mark.parametrize(
+    ("value", "note"),
+    [(np.nan, "The loss is NaN from step 80 on."), (np.inf, "The loss is infinite first at step 80.")],
+)
+def test_a_loss_that_is_no_longer_finite_is_the_event(with_loss, value, note):
+    found = explain(with_loss(words(np.where(np.arange(N) >= EVENT, value, 1.0))))
+    assert (found.step, [one.layer for one in found.departures]) == (EVENT, ["c"])
+    assert found.notes == [note]
+
+
+def test_a_loss_that_is_lost_after_a_spike_is_said(with_loss):
+    steps = np.arange(N)
+    found = explain(with_loss(words(np.where(steps >= 85, np.nan, np.where(steps == EVENT, 2.0, 1.0)))))
+    assert (found.step, found.notes) == (EVENT, ["The loss is NaN from step 85 on; step 85 explains that."])
+
+
+def test_a_loss_that_is_never_a_number_is_said(with_loss):
+    found = explain(with_loss(words(np.full(N, np.nan))))
+    assert (found.step, found.notes[0]) == (0, "The loss is NaN at every recorded step.")
+    assert found.notes[1].startswith("Only 0 quiet recorded steps lie before it")
+
+
+def test_a_loss_that_is_not_given_at_the_end_is_not_lost(with_loss):
+    given = np.where(np.arange(N) % 10 == 0, 1.0, np.nan)  # the last one is at step 80, as all are 10 apart
+    assert explain(with_loss(words(given))).notes == [
+        "The loss has 9 values, and a spike is told from 25 before it: give a step, or record more steps."
+    ]
 
 
 @pytest.mark.parametrize(("skipped", "many"), [(0.0, 1), (1.0, 0)])
