@@ -1,8 +1,10 @@
 """What `tandv check` and `tandv explain` do once their options are read."""
 
+import io
 import json
 from pathlib import Path
 
+import pandas as pd
 import typer
 
 from tandv.analysis.findings import SEVERITIES, Examined, Severity, by_severity, examined, gravest
@@ -11,7 +13,9 @@ from tandv.analysis.findings.explain import Explanation, sentence
 from tandv.analysis.findings.report import as_html, as_text
 from tandv.cli.logfile import logged
 from tandv.cli.output import USAGE, answer, stop, tell
+from tandv.curves import as_curves, read_curves
 from tandv.messages import some
+from tandv.place import place_of
 
 EXIT = {"error": 1, "warning": 3, "note": 4}  # by the gravest finding; 2 is that nothing could be read
 
@@ -24,7 +28,7 @@ def check(run: str, fail_on: Severity, as_json: bool, html: Path | None) -> None
         try:
             found = examined(run)
         except (ValueError, OSError, TypeError) as error:
-            stop(str(error), USAGE)
+            stop(_of_curves(run) or str(error), USAGE)
         if as_json:
             answer(json.dumps(as_dict(run, found), ensure_ascii=False, allow_nan=False))
         else:
@@ -46,7 +50,7 @@ def explain(run: str, step: int | None, as_json: bool) -> None:
         try:
             found = what_came_before(run, step)
         except (ValueError, OSError, TypeError) as error:
-            stop(str(error), USAGE)
+            stop(_of_curves(run) or str(error), USAGE)
         if as_json:
             answer(json.dumps({"run": run, **found.as_dict()}, ensure_ascii=False, allow_nan=False))
         else:
@@ -68,6 +72,25 @@ def as_sentences(found: Explanation, most: int = 12) -> str:
     if later := [one for one in found.spikes if one != found.step]:
         lines.append(f"The loss also spikes at {some([f'{one:,}' for one in later], 5)}; --step explains another one.")
     return "\n".join(lines)
+
+
+def _of_curves(run: str) -> str:
+    """Return what to do with a file that cannot be read as a log, but as curves; "" for any other."""
+    if not run.lower().endswith((".csv", ".json", ".parquet")):
+        return ""
+    place = place_of(run)
+    try:
+        if run.lower().endswith(".parquet"):
+            table = as_curves(pd.read_parquet(io.BytesIO(place.read())))
+        else:
+            table = read_curves(place.path if place.is_local else place.name)
+    except (ValueError, OSError, TypeError):
+        return ""
+    names = some([str(name) for name in table.columns], 3)
+    return (
+        f"{run} holds curves ({names}), one number a step, and no statistics of tensors, in which findings are looked "
+        f"for; give the folder or the log of a run that tandv tracked. `tandv view {run}` shows the curves"
+    )
 
 
 def as_dict(run: str, found: Examined) -> dict:

@@ -3,11 +3,13 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from analysis.findings.made import from_step, log
 from typer.testing import CliRunner
 
 from tandv.cli import app
+from tandv.curves import write_curves
 from tandv.log.files import write_parquet
 
 NAN = {("Activation", "fc"): {"nans": from_step(5, 9, 0, 2)}}
@@ -105,3 +107,26 @@ def test_explain_ranks_what_left_its_course_and_says_how_often_that_is_chance(ca
     assert explained().stdout == "The run has no loss in which a spike could be found; give a step.\n"
     told = explained("--step", "99")
     assert (told.exit_code, "step 99 is not recorded" in told.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["check", "explain"])
+@pytest.mark.parametrize("ending", ["csv", "json", "parquet"])
+def test_curves_are_named_as_what_they_are_with_what_to_do(tmp_path, monkeypatch, command, ending):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    curves = {"loss": [2.0, 1.5], "lr": [0.1, 0.1]}
+    path = str(tmp_path / f"curves.{ending}")
+    if ending == "parquet":
+        pd.DataFrame(curves).to_parquet(path)
+    else:
+        write_curves(curves, path)
+    told = CliRunner().invoke(app, [command, path])
+    assert told.exit_code == 2
+    assert f"{path} holds curves (loss, lr)" in told.stderr and f"`tandv view {path}` shows the curves" in told.stderr
+    assert "is missing" not in told.stderr and len(told.stderr.splitlines()) == 1
+
+
+def test_a_text_of_another_kind_keeps_its_own_words(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "notes.json").write_text('{"why": "none"}')
+    told = CliRunner().invoke(app, ["check", str(tmp_path / "notes.json")])
+    assert told.exit_code == 2 and "it is JSON; tandv.read opens the folder of a run" in told.stderr

@@ -137,7 +137,7 @@ def _quiet(loss: np.ndarray) -> str:
     """Return why nothing is found in a loss."""
     if (known := int(np.isfinite(loss).sum())) <= BACK:
         least = f"a spike is told from {BACK} before it"
-        return f"The loss has {known} values, and {least}: give a step, or record more steps."
+        return f"The loss has {known} value{'s' if known != 1 else ''}, and {least}: give a step, or record more steps."
     return "The loss has no spike: there is nothing to explain."
 
 
