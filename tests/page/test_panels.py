@@ -266,6 +266,32 @@ def test_the_table_of_formats_says_what_python_says(opened):
     page.click(".tandv .formats tbody tr:nth-child(2)")
     settled(page)
     assert page.get_attribute(".tandv .formats tbody tr:nth-child(2)", "aria-selected") == "true"
+    # Of a tensor of NaN alone no share is given.
+    page.evaluate("""() => {
+        const { ctx } = document.getElementById('tandv').tandv, { at } = ctx.data, lanes = Float64Array.of(0, 0, 8);
+        ctx.data.at = { ...at, stats: { nans: 8, numel: 8 }, lanes, counts: at.counts.map(() => 0) };
+        ctx.state.set({ format: 'bf16' });
+    }""")
+    cells = page.eval_on_selector_all(".tandv .formats td", "all => all.map(td => td.textContent)")
+    assert set(cells) == {"–"}
+    assert page.inner_text(".tandv .formats .caption").endswith("all values are NaN, nothing to cast")
+    page.evaluate("window.changed = true")  # the next test opens the page anew
+
+
+# Which texts of the table of formats are cut off, below notes of two lines, were its intervals as wide as they can be.
+CUT = """() => {
+  const page = document.querySelector('.tandv'), box = e => e.getBoundingClientRect();
+  const table = page.querySelector('.formats'), notes = page.querySelector('.notes');
+  notes.hidden = false; notes.querySelector('ul').innerHTML = '<li>one</li><li>two</li>';
+  const wide = [...table.querySelectorAll('td')].map(td => { td.innerHTML = '0.012–<wbr>0.62% !'; return td; });
+  const all = [...wide, ...table.querySelectorAll('th, .caption')].filter(e => e.scrollWidth > e.clientWidth);
+  const low = box(page.querySelector('.panel.histogram')).bottom, end = box(page).bottom;
+  return [
+    ...all.map(e => e.textContent),
+    ...table.scrollHeight > table.clientHeight ? [`${table.scrollHeight} > ${table.clientHeight}`] : [],
+    ...page.clientWidth > 760 && low > end ? [`histogram ${low} ${end} ${box(table).height} ${box(notes).height}`] : [],
+  ];
+}"""
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (390, 844)])
@@ -284,6 +310,7 @@ def test_no_two_texts_of_a_panel_overlap_or_leave_it(opened, size):
                 assert x0 >= -1 and y0 >= -2 and x1 <= sizes[panel][0] + 1 and y1 <= sizes[panel][1] + 1, where
                 for other, a0, b0, a1, b1 in texts[:i]:
                     assert x0 >= a1 or a0 >= x1 or y0 >= b1 or b0 >= y1, f"{where} and {other!r}"
+        assert page.evaluate(CUT) == [], (size, state)
 
 
 def test_curves_are_shown_and_hidden_their_gaps_are_hatched_and_the_axis_turns_logarithmic(opened):

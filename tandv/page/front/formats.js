@@ -13,6 +13,8 @@ export function between([low, high]) {
   if (percent(low) === percent(high)) return percent(low);
   return `${outward(low, Math.floor).replace(/%$/, '')}–${outward(high, Math.ceil)}`;
 }
+/** An interval that may break behind its dash, where a column is narrow. @param {string} text @returns {(string|HTMLElement)[]} */
+const breakable = (text) => { const [low, high] = text.split('–'); return low && high ? [`${low}–`, h('wbr'), high] : [text]; };
 /** A share in two digits that are no narrower than it. @param {number} share @param {(v: number) => number} round */
 function outward(share, round) {
   if (!(share >= 1e-5 && share < 0.9995)) return percent(share);
@@ -20,6 +22,7 @@ function outward(share, round) {
   return `${short(round(+((100 * share) / unit).toPrecision(9)) * unit, 2)}%`;
 }
 
+const NANS = 2;  // of an answer's lanes
 const HEADS = ['to', 'overflow', 'to zero', 'subnormal'];
 const BAD = { overflow: 1e-3, toZero: 1e-2 };  // shares from where on a number is set off
 
@@ -28,6 +31,8 @@ export function formatsTable(ctx) {
   const body = h('tbody'), caption = h('p', { className: 'caption' }), save = h('span', { className: 'save' });
   const el = h('section', { className: 'panel formats', ariaLabel: 'what a cast would cost' }, save,
     caption, h('table', { ariaLabel: 'shares of values that a cast to each format would lose' }, h('thead', {}, h('tr', {}, ...HEADS.map((text) => h('th', { scope: 'col' }, text)))), body));
+  /** Whether there is nothing to cast. */
+  const allNaN = () => { const d = ctx.data.at; return !!d?.logged && d.lanes[NANS] === valuesOf(d); };
   /** Of all formats at the cursor. */
   function costs() {
     const d = ctx.data.at;
@@ -37,13 +42,19 @@ export function formatsTable(ctx) {
   }
   /** What the numbers are of. */
   const asked = () => ctx.data.at?.asked ?? ctx.state.view;
-  const about = () => `a cast of this ${asked().tt} at step ${whole(ctx.data.at?.step ?? ctx.state.view.step ?? 0)}`;
+  /** What is cast, and what of it no format can hold. */
+  function about() {
+    const d = ctx.data.at, nans = d?.logged ? d.lanes[NANS] : 0;
+    const lost = allNaN() ? ': all values are NaN, nothing to cast' : d && nans ? `, of which ${percent(nans / valuesOf(d))} NaN` : '';
+    return `a cast of this ${asked().tt} at step ${whole(d?.step ?? ctx.state.view.step ?? 0)}${lost}`;
+  }
+  /** A share in words; none where there is nothing to cast. @param {Interval} shares */
+  const said = (shares) => (allNaN() ? '–' : between(shares));
   return {
     el,
     draw() {
       const d = ctx.data.at, all = costs();
-      const nans = d?.lanes[2] ?? 0;
-      caption.textContent = d && !d.logged ? 'not logged at this step' : `${about()}${nans && d ? `, of which ${percent(nans / valuesOf(d))} NaN` : ''}${d?.rounded ? ' (about)' : ''}`;
+      caption.textContent = d && !d.logged ? 'not logged at this step' : `${about()}${d?.rounded ? ' (about)' : ''}`;
       body.replaceChildren(...all.map(({ name, format, shares }) => {
         const choose = () => ctx.state.set({ format: ctx.state.view.format === name ? 'none' : name });
         const head = h('th', { scope: 'row' }, name);
@@ -51,7 +62,7 @@ export function formatsTable(ctx) {
         const cell = (/** @type {Interval} */ interval, bad = Infinity) => {
           const much = interval[1] > bad, [low, high] = interval;
           return h('td', { className: much ? 'bad' : '', title: low === high ? '' : `between ${percent(low)} and ${percent(high)}: where in its power of two a value lies is not known` },
-            between(interval), much ? h('span', { className: 'mark', ariaLabel: 'much' }, ' !') : null);
+            ...breakable(said(interval)), much ? h('span', { className: 'mark', ariaLabel: 'much' }, ' !') : null);
         };
         return h('tr', {
           tabIndex: 0, ariaSelected: String(name === ctx.state.view.format),
@@ -62,9 +73,9 @@ export function formatsTable(ctx) {
     },
     asked: () => ctx.data.at?.asked ?? null,
     picture: () => ({
-      title: `${ctx.meta.name} · casts`, line: `${asked().tt} of ${asked().layer}, step ${whole(ctx.data.at?.step ?? 0)}`, w: 360, h: 18 * (costs().length + 1) + 8,
+      title: `${ctx.meta.name} · casts`, line: `${about()} (${asked().layer})`, w: 360, h: 18 * (costs().length + 1) + 8,
       paint(g) {
-        const rows = [HEADS, ...costs().map(({ name, shares }) => [name, between(shares.overflow), between(shares.toZero), between(shares.subnormal)])];
+        const rows = [HEADS, ...costs().map(({ name, shares }) => [name, said(shares.overflow), said(shares.toZero), said(shares.subnormal)])];
         g.textBaseline = 'middle';
         rows.forEach((row, i) => row.forEach((text, j) => {
           g.textAlign = j ? 'right' : 'left';
@@ -75,7 +86,7 @@ export function formatsTable(ctx) {
     }),
     table() {
       const all = costs();
-      if (!all.length) return null;
+      if (!all.length || allNaN()) return null;
       const both = (/** @type {string} */ name) => [`${name}, least`, `${name}, most`];
       return {
         about: `${about()} (${asked().layer}): shares of the values, from 0 to 1${ctx.data.at?.rounded ? ', from counts in steps of 9 %' : ''}`,
