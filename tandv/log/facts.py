@@ -27,7 +27,7 @@ def run_facts(log: AnyLog) -> dict[str, Any]:
     return kept_in(log, _ABOUT)
 
 
-def kept_in(log: AnyLog, name: str) -> dict[str, Any]:
+def kept_in(log: AnyLog | Place, name: str) -> dict[str, Any]:
     """Return what a file of JSON in the folder of a run says; nothing where there is no such file, or it is damaged.
 
     >>> from pathlib import Path
@@ -52,7 +52,7 @@ def kept_in(log: AnyLog, name: str) -> dict[str, Any]:
             continue
         try:
             found = json.loads(file.read())
-        except ValueError:
+        except (OSError, ValueError, RecursionError):  # gone meanwhile, no JSON, or nested without end
             return {}
         return found if isinstance(found, dict) else {}
     return {}

@@ -30,7 +30,7 @@ from tandv.log._source import Source
 from tandv.log._sweep import pooled_exponents
 from tandv.log._unreadable import UnreadableFile
 from tandv.log.door import AnyLog, log_at
-from tandv.log.execution import guessed_order
+from tandv.log.order import order_of
 from tandv.log.shown import Cell, Exponents, First, Matrix, Shares, shares_of
 from tandv.log.status import run_status
 from tandv.log.store.layers import Tensor
@@ -257,12 +257,12 @@ class LiveLog:
 
         "dead" is a tensor whose values are all zero from some step to the last one at which it was logged, at five
         logged steps or more; parameters and states of the optimiser that are zero from their first logged step on do
-        not count: they began so. Within a step they are in the order of execution as it is guessed, infinity first.
+        not count: they began so. Within a step they are in the order of execution, infinity first.
         """
         with self._lock:
             of = self._reads.summary
             found = self._asked(lambda: firsts_of(self._pieces, self.tensors, self._source.numbers, of))
-            order, kinds = self._order, ("inf", "nan", "dead")
+            order, kinds = self.order(), ("inf", "nan", "dead")
             return sorted(found, key=lambda one: (one.step, order[one.tt, one.layer], kinds.index(one.kind)))
 
     def overflows(self, tt: str, limit: float) -> np.ndarray:
@@ -301,8 +301,11 @@ class LiveLog:
             return self._asked(lambda: pooled_exponents(self._having(tt), tt, rows, starts, self.exponents))
 
     def order(self) -> dict[Tensor, int]:
-        """Return the place of each tensor among those of a step, guessed from the names."""
-        return dict(self._order)
+        """Return the place of each tensor among those of a step, as the run keeps it, else guessed from the names."""
+        with self._lock:
+            if not self._order:
+                self._order = order_of(self.place, self.tensors)
+            return dict(self._order)
 
     # Inside.
 
@@ -313,7 +316,7 @@ class LiveLog:
         self._pieces = list(source.pieces)
         self._reads.forget_others({piece.identity for piece in self._pieces})
         self.tensors: list[Tensor] = source.tensors  # (tensor type, name) in the order of the model
-        self._order = guessed_order(self.tensors)
+        self._order: dict[Tensor, int] = {}  # made when it is asked for
         self.metrics: list[str] = list(dict.fromkeys(name for piece in self._pieces for name in piece.metrics))
         self.steps: np.ndarray = arranging.steps_of(self._pieces)  # the logged steps, ascending, [n] int64
         if gaps := source.gaps:  # with the steps of damaged files, as far as they are known

@@ -4,18 +4,20 @@ A tracker sees outputs of modules and their gradients when they happen. Weights 
 weight follows that of its own module's output; states of optimisers and updates come last.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tandv.log.door import AnyLog
+from tandv.log.execution import guessed_order
 from tandv.log.facts import kept_in
 from tandv.log.store.layers import NAME, Tensor
+from tandv.place import Place
 from tandv.tensor_types import GRADIENT, OF_MODULES, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
 
-__all__ = ["execution_order"]
+__all__ = ["execution_order", "order_of"]
 
 
-def execution_order(log: AnyLog, step: int | None = None) -> list[Tensor] | None:
+def execution_order(log: AnyLog | Place, step: int | None = None) -> list[Tensor] | None:
     """Return the tensors of a run in the order of execution; None where the run does not keep it.
 
     >>> import torch
@@ -44,6 +46,24 @@ def execution_order(log: AnyLog, step: int | None = None) -> list[Tensor] | None
     valid = [places for first, places in orders if step is not None and first <= step]
     places = _woven(tensors, valid[-1] if valid else orders[0][1])
     return [tensors[i] for i in sorted(range(len(tensors)), key=lambda i: places[i])]
+
+
+def order_of(log: AnyLog | Place, tensors: Iterable[Tensor]) -> dict[Tensor, int]:
+    """Return the place of each tensor among those of a step, as the run keeps it, and where it does not as guessed.
+
+    >>> from tandv.log.example import example_log
+    >>> order = order_of(example_log(), [("Gradient", "fc1"), ("Activation", "fc2"), ("Activation", "fc1")])
+    >>> sorted(order, key=order.get)
+    [('Activation', 'fc2'), ('Activation', 'fc1'), ('Gradient', 'fc1')]
+
+    Args:
+        log: the log, or the place of one.
+        tensors: the tensors in the order of the model.
+    """
+    guessed = guessed_order(tensors)
+    known = {one: at for at, one in enumerate(execution_order(log) or [])}
+    ordered = sorted(guessed, key=lambda one: (known.get(one, len(known)), guessed[one]))
+    return {one: at for at, one in enumerate(ordered)}
 
 
 def _woven(tensors: Sequence[Tensor], arrived: Sequence[int]) -> list[tuple[Any, ...]]:

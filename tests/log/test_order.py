@@ -5,9 +5,10 @@ import json
 import pytest
 from stored import stored
 
+from tandv.log.execution import guessed_order
 from tandv.log.logframe import example_log
 from tandv.log.opened import Log
-from tandv.log.order import execution_order
+from tandv.log.order import execution_order, order_of
 from tandv.log.reading import read
 from tandv.log.store import layers
 
@@ -74,3 +75,12 @@ def test_a_run_without_an_order_has_none(tmp_path, found):
 
 def test_a_table_in_memory_has_none():
     assert execution_order(example_log(layers=2, steps=2)) is None
+
+
+def test_the_place_of_each_is_that_of_the_run_and_others_come_behind_as_guessed(run):
+    tensors = [*TENSORS, ("Activation", "later.inner"), ("Activation", "later")]
+    order = order_of(run, tensors)
+    ordered = sorted(order, key=order.__getitem__)
+    assert ordered == [*execution_order(run), ("Activation", "later.inner"), ("Activation", "later")]
+    (run / layers.NAME).unlink()
+    assert order_of(run, tensors) == guessed_order(tensors)

@@ -1,5 +1,6 @@
 """What went wrong first: the first NaN, infinity and overflow of each tensor, and which are zero from some step on."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,9 +9,10 @@ import numpy as np
 from tandv.formats import Format
 from tandv.log.execution import turn
 from tandv.log.shown import First
+from tandv.messages import some
 from tandv.page.answers.run import Answer, Run, kinds_of
 
-MOST = 400  # that are sent; the badges of the layers are of all
+MOST = 400  # that are sent: of each kind and tensor type at least the first; the badges of the layers are of all
 KINDS = ("inf", "nan", "overflow", "dead")  # within a step infinity comes first: NaN comes of it
 
 
@@ -26,7 +28,36 @@ def firsts(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
     badges: dict[str, dict[str, list[str]]] = {}
     for one in found:
         badges.setdefault(one["tt"], {}).setdefault(one["layer"], []).append(one["kind"])
-    return {"found": found[:MOST], "total": len(found), "badges": badges, "ready": ready}, []
+    kept, left = chosen(found, MOST)
+    return {"found": kept, "total": len(found), "left": left, "badges": badges, "ready": ready}, []
+
+
+def chosen(found: Sequence[dict[str, Any]], most: int) -> tuple[list[dict[str, Any]], str]:
+    """Return what is sent, in its order, and a sentence about what is not; "" if all is.
+
+    Of each kind and tensor type the first is kept, then the first of each step, then others.
+
+    >>> found = [{"kind": "nan", "tt": tt, "step": 0} for tt in ("Weight", "Weight", "Weight", "Gradient")]
+    >>> [one["tt"] for one in chosen(found, 2)[0]], chosen(found, 2)[1]
+    (['Weight', 'Gradient'], '2 of 4 are not listed: 2 nan of Weight')
+
+    Args:
+        found: all, in order.
+        most: how many are kept at most.
+    """
+    kinds: set[tuple] = set()
+    steps: set[tuple] = set()
+    ranks = []
+    for at, one in enumerate(found):
+        kind = one["kind"], one["tt"]
+        ranks.append((0 if kind not in kinds else 1 if (one["step"], *kind) not in steps else 2, at))
+        kinds.add(kind)
+        steps.add((one["step"], *kind))
+    kept = {at for _, at in sorted(ranks)[:most]}
+    lost = Counter(f"{one['kind']} of {one['tt']}" for at, one in enumerate(found) if at not in kept)
+    words = some([f"{many:,} {what}" for what, many in lost.most_common()], 4)
+    left = f"{len(found) - len(kept):,} of {len(found):,} are not listed: {words}" if lost else ""
+    return [one for at, one in enumerate(found) if at in kept], left
 
 
 def found_firsts(run: Run, of: Format | None) -> tuple[list[dict[str, Any]], bool]:
@@ -50,7 +81,7 @@ def _ordered(run: Run, of: Format | None) -> list[dict[str, Any]]:
 
     def key(one: First) -> tuple:
         foreign = of is not None and one.kind == "overflow" and run.dtype(one.tt) != of.name
-        return foreign, one.step, turn(one.tt), KINDS.index(one.kind), order[one.tt, one.layer]
+        return one.step, foreign, turn(one.tt), KINDS.index(one.kind), order[one.tt, one.layer]
 
     return [_plain(one) for one in sorted(found, key=key)]
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from tandv.log import logframe
-from tandv.log.execution import guessed_order
 from tandv.log.narrowed import narrowed
+from tandv.log.order import order_of
 from tandv.log.shown import (
     ABSENT,
     INFINITE,
@@ -137,8 +137,8 @@ class TableSource:
         return np.array(shares, np.uint8), np.array(lanes, np.float32)
 
     def order(self) -> dict[tuple[str, str], int]:
-        """Return the place of each tensor among those of a step, guessed from the names."""
-        return guessed_order(self.tensors)
+        """Return the place of each tensor among those of a step, as the run keeps it, else guessed from the names."""
+        return order_of(self.df, self.tensors)
 
     def cell(self, tt: str, layer: str, step: int) -> Cell | None:
         """Return the exact row of a tensor at a step; None if it was not logged there."""

@@ -90,7 +90,7 @@ export function findingsList(ctx, base) {
     unchecked.replaceChildren(h('summary', {}, `not checked · ${whole(not.length)}`), h('ul', {}, ...not.map((one) => h('li', {}, one))));
     note.textContent = [
       lines.length > MOST ? `the first ${whole(MOST)} lines of ${whole(lines.length)}` : '',
-      firsts && firsts.total > firsts.found.length ? `${whole(firsts.found.length)} of ${whole(firsts.total)} of what came first` : '',
+      firsts?.left ? `what came first: ${firsts.left}` : '',
       findings && findings.total > findings.found.length ? `${whole(findings.found.length)} of ${whole(findings.total)} findings` : '',
       firsts && !known && lines.length ? 'still being looked for …' : '',
       ctx.meta.steps.length && findings && !findings.ready ? 'by rules: being looked for …' : '',

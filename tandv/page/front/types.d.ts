@@ -60,7 +60,7 @@ export interface At {
 export type FindingKind = 'nan' | 'inf' | 'overflow' | 'dead';
 export interface Finding { kind: FindingKind; tt: string; layer: string; step: number; count: number; of: number }
 export interface Firsts {
-  found: Finding[]; total: number; badges: Record<string, Record<string, FindingKind[]>>; ready: boolean;
+  found: Finding[]; total: number; left: string; badges: Record<string, Record<string, FindingKind[]>>; ready: boolean;
 }
 export type Severity = 'error' | 'warning' | 'note';
 /** What a row of a list or tree is marked with. */

@@ -5,7 +5,9 @@ import pytest
 from hand_made import ALL, ask, log_of, patient
 from stored import stored
 
+import tandv
 from tandv.log import logframe
+from tandv.log.store import layers
 from tandv.page.answers import answers_of
 from tandv.page.answers.firsts import MOST
 
@@ -32,7 +34,7 @@ def settled(monkeypatch):
 
 
 def test_nothing_is_wrong_with_a_good_run(settled):
-    assert found(answers_of(log_with())) == {"found": [], "total": 0, "badges": {}, "ready": True}
+    assert found(answers_of(log_with())) == {"found": [], "total": 0, "left": "", "badges": {}, "ready": True}
 
 
 def test_the_first_step_of_each_is_told_with_how_many_values(settled):
@@ -69,12 +71,14 @@ def test_order_is_step_then_execution_with_infinity_before_nan(settled):
     ]
 
 
-def test_what_overflows_a_format_that_the_tensor_does_not_have_comes_last(settled):
-    bad = [("Activation", "a", 0, {"rm2": 500.0}), ("Gradient", "b", 2, {"nans": 1})]
+def test_what_overflows_a_format_that_the_tensor_does_not_have_comes_at_its_step_behind_other_kinds(settled):
+    bad = [("Activation", "a", step, {"rm2": 500.0}) for step in (1, 2)] + [("Activation", "b", 2, {"rm2": 500.0})]
+    bad += [("Gradient", "b", 2, {"nans": 1})]
     head = found(answers_of(log_with(*bad)), "e4m3")
     assert [(one["kind"], one["layer"], one["step"]) for one in head["found"]] == [
+        ("overflow", "a", 1),
         ("nan", "b", 2),
-        ("overflow", "a", 0),
+        ("overflow", "b", 2),
     ]
     assert found(answers_of(log_with(*bad)), None)["total"] == 1
 
@@ -94,8 +98,8 @@ def test_the_example_log(settled):
     head = found(answers_of(logframe.example_log()), "e4m3")
     assert [(one["kind"], one["tt"], one["layer"], one["step"]) for one in head["found"]] == [
         ("inf", "Activation", "head", 45),
-        ("nan", "Gradient", "head", 49),
         ("overflow", "Activation", "head", 45),
+        ("nan", "Gradient", "head", 49),
     ]
     assert head["badges"] == {"Activation": {"head": ["inf", "overflow"]}, "Gradient": {"head": ["nan"]}}
 
@@ -127,6 +131,17 @@ def test_of_very_many_only_the_first_are_sent_but_all_have_their_badge(settled):
     assert len(head["found"]) == MOST and head["total"] == MOST + 10 and len(head["badges"]["Weight"]) == MOST + 10
 
 
+def test_however_many_there_are_of_one_kind_others_are_sent_too(settled):
+    rows = {("Weight", f"l{i}", i // 3): {"rm2": 1.0, "nans": 1, 0: 7} for i in range(2 * MOST)}
+    rows["Gradient", "last", 900] = {"rm2": 1.0, "infs": 1, 0: 7}
+    head = found(answers_of(log_of(rows)))
+    assert len(head["found"]) == MOST and head["total"] == 2 * MOST + 1
+    assert (head["found"][-1]["kind"], head["found"][-1]["step"]) == ("inf", 900)
+    assert len({one["step"] for one in head["found"][:-1]}) == -(-2 * MOST // 3)  # every step has a line
+    assert [one["step"] for one in head["found"]] == sorted(one["step"] for one in head["found"])
+    assert head["left"] == f"{MOST + 1} of {2 * MOST + 1} are not listed: {MOST + 1} nan of Weight"
+
+
 def test_a_log_without_the_largest_value_says_so(settled):
     df = log_with().drop(columns=[("scalar_stats", "max_abs")])
     assert found(answers_of(df), "e4m3")["total"] == 0
@@ -134,3 +149,11 @@ def test_a_log_without_the_largest_value_says_so(settled):
     assert head["notes"] == ["what overflows a format is not marked: the log has no max_abs"]
     _, (_, flags, _) = ask(answers_of(df), kind="heat", tt="Weight", metric="rm2", format="e4m3", **ALL)
     assert not flags.any()
+
+
+@pytest.mark.parametrize("read", [lambda run: run, tandv.read])
+def test_the_order_of_a_run_is_the_one_that_it_keeps(settled, tmp_path, read):
+    rows = {("Activation", layer, step): {"rm2": 1.0, "nans": 1, 0: 7} for step in range(2) for layer in ("a", "b")}
+    run = stored(log_of(rows), tmp_path / "run")
+    layers.write(run, [("Activation", "a"), ("Activation", "b")], {0: [("Activation", "b"), ("Activation", "a")]})
+    assert [one["layer"] for one in found(answers_of(read(run)))["found"]] == ["b", "a"]
