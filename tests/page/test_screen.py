@@ -177,6 +177,9 @@ def test_the_keyboard_moves_everything(opened):
     assert page.locator(".tandv .help").is_visible() and "search layers" in text(page, ".help")
     page.keyboard.press("Escape")
     assert page.locator(".tandv .help").is_hidden()
+    press(page, "v", "?")
+    assert "choose metrics" in text(page, ".help") and "pin" not in text(page, ".help")
+    page.keyboard.press("Escape")
 
 
 def test_findings_are_links_and_keys_go_through_them(opened):
@@ -235,6 +238,7 @@ def test_the_mouse_reads_out_sets_and_zooms(opened):
     assert now.top == page.evaluate(f"{PAGE}.tandv.ctx.layers()[1]") and now.bottom != now.top
     page.locator(HEAT).dblclick(position={"x": 300, "y": 40})
     assert (vars(view(page))["from"], view(page).top) == (None, "")
+    assert (view(page).step, view(page).layer) == (now.step, now.layer)  # the two clicks of it move nothing
     page.mouse.move(*box(page, "curves")(0.5, 0.5))
     page.keyboard.down("Shift")
     page.mouse.wheel(0, -100)

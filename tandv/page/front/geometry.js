@@ -6,12 +6,17 @@ import { columnsAcross } from './frame.js';
 
 const LEAST = 4;  // a zoom shows at least so many steps
 
+/** The steps shown. @typedef {Pick<import('./types').View, 'from'|'to'>} Window */
+/** @param {Window} a @param {Window} b */
+const sameWindow = (a, b) => a.from === b.from && a.to === b.to;
+
 /** @param {number} v @param {number} lo @param {number} hi */
 export const clamp = (v, lo, hi) => Math.max(lo, Math.min(hi, v));
 
 /** What panels ask of the whole: places, not pictures. @param {Ctx} ctx */
 export function geometry(ctx) {
   const { state } = ctx, steps = () => ctx.meta.steps;
+  /** What was shown before each zoom in, which the same zoom out goes back to. @type {{factor: number, before: Window, after: Window}[]} */ let ways = [];
   /** @type {Pick<Ctx, 'layers'|'rows'|'row'|'span'|'cursor'|'index'|'x'|'y'|'indexAt'|'rowAt'|'column'|'columns'|'lines'|'move'|'climb'|'zoom'|'show'|'around'|'all'>} */
   const places = {
     layers: () => ctx.meta.types[state.view.tt] ?? [],
@@ -53,13 +58,24 @@ export function geometry(ctx) {
     show(i) { state.set(around(i)); },
     around: (i) => around(i),
     zoom(factor, at = ctx.cursor()) {
-      const { a, b } = ctx.span(), n = steps().length, w = clamp(Math.round((b - a) * factor), Math.min(LEAST, n), n);
-      if (w === n) { state.set({ from: null, to: null }); return; }
-      const first = clamp(Math.round(at - ((at - a) / (b - a)) * w), 0, n - w);
-      state.set({ from: steps()[first], to: steps()[first + w - 1] });
+      const before = { from: state.view.from, to: state.view.to }, last = ways.pop();
+      if (last && sameWindow(last.after, before)) {
+        if (Math.abs(last.factor * factor - 1) < 1e-9) { state.set(last.before); return; }
+        ways.push(last);
+      } else ways = [];
+      zoomed(factor, at);
+      const after = { from: state.view.from, to: state.view.to };
+      if (factor < 1 && !sameWindow(before, after)) ways.push({ factor, before, after });
     },
     all: () => state.set({ from: null, to: null, top: '', bottom: '' }),
   };
+  /** @param {number} factor @param {number} at */
+  function zoomed(factor, at) {
+    const { a, b } = ctx.span(), n = steps().length, w = clamp(Math.round((b - a) * factor), Math.min(LEAST, n), n);
+    if (w === n) { state.set({ from: null, to: null }); return; }
+    const first = clamp(Math.round(at - ((at - a) / (b - a)) * w), 0, n - w);
+    state.set({ from: steps()[first], to: steps()[first + w - 1] });
+  }
   /** The zoom, moved so that a step is seen. @param {number} i @returns {{from?: number, to?: number}} */
   function around(i) {
     const { a, b } = ctx.span(), w = b - a, n = steps().length;

@@ -32,6 +32,12 @@ export function mouseOf(ctx, hovered, times) {
     p.over.addEventListener('pointermove', (e) => timed(() => move(e)));
     p.over.addEventListener('pointerleave', leave);
   }
+  /** A double click shows all; its two clicks leave the cursor where it was. @param {HTMLElement} el */
+  function doubled(el) {
+    /** @type {Partial<import('./types').View>} */ let before = {};
+    el.addEventListener('mousedown', (e) => { if (e.detail <= 1) before = { step: state.view.step, layer: state.view.layer, follow: state.view.follow }; });
+    el.addEventListener('dblclick', () => { state.set(before); ctx.all(); });
+  }
   return {
     steps(p, what = {}) {
       const el = p.over, b = p.box, selection = h('div', { className: 'selection', hidden: true });
@@ -68,7 +74,7 @@ export function mouseOf(ctx, hovered, times) {
           });
         } else if (inside(m)) state.set({ step: ctx.meta.steps[ctx.indexAt(m.x, b)], follow: false, ...(what.rows ? { layer: ctx.layers()[ctx.rowAt(m.y, b)] } : {}) });
       });
-      el.addEventListener('dblclick', () => ctx.all());
+      doubled(el);
       el.addEventListener('wheel', (e) => {  // the plain wheel scrolls the page
         if (!e.ctrlKey && !e.shiftKey) return;
         e.preventDefault();
@@ -78,7 +84,7 @@ export function mouseOf(ctx, hovered, times) {
     rows(p, words) {
       read(p, (e) => { const row = ctx.rowAt(within(p.over, e).y, p.box); ctx.hover.i = null; ctx.hover.row = row; ctx.tip(words(row), e); hovered(); });
       p.over.addEventListener('click', (e) => { const layer = ctx.layers()[ctx.rowAt(within(p.over, e).y, p.box)]; if (layer) state.set({ layer }); });
-      p.over.addEventListener('dblclick', () => ctx.all());
+      doubled(p.over);
     },
     plain(p, words) {
       read(p, (e) => { const m = within(p.over, e); ctx.tip(words(m.x, m.y), e); });

@@ -32,6 +32,17 @@ test('zooming keeps the step under the mouse where it is, and ends at all', () =
   ctx.zoom(100);
   assert.deepEqual([ctx.state.view.from, ctx.state.view.to], [null, null]);
 });
+test('zooming out by as much goes back to what was shown, unless something else was chosen meanwhile', () => {
+  const ctx = page({ step: 30, from: 0, to: 60 }), shown = () => [ctx.state.view.from, ctx.state.view.to];
+  ctx.zoom(0.5); ctx.zoom(0.8);
+  assert.notDeepEqual(shown(), [0, 60]);
+  ctx.zoom(1.25); ctx.zoom(2);
+  assert.deepEqual(shown(), [0, 60]);
+  ctx.zoom(0.5);
+  ctx.state.set({ from: 40, to: 70 });
+  ctx.zoom(2);
+  assert.notDeepEqual(shown(), [0, 60]);
+});
 test('the cursor moves by logged steps, ends at both ends and takes the zoom along', () => {
   const ctx = page({ step: 30, from: 20, to: 40, follow: true });
   ctx.move(1);
