@@ -29,19 +29,19 @@ test('zooming keeps the step under the mouse where it is, and ends at all', () =
   assert.deepEqual([ctx.state.view.from, ctx.state.view.to], [20, 60]);
   ctx.zoom(0.01, 4);
   assert.equal(ctx.span().b - ctx.span().a, 4);
-  ctx.zoom(100);
+  ctx.zoom(1000);
   assert.deepEqual([ctx.state.view.from, ctx.state.view.to], [null, null]);
 });
 test('zooming out by as much goes back to what was shown, unless something else was chosen meanwhile', () => {
-  const ctx = page({ step: 30, from: 0, to: 60 }), shown = () => [ctx.state.view.from, ctx.state.view.to];
+  const ctx = page({ step: 30, from: 0, to: 74 }, Array.from({ length: 90 }, (_, i) => i)), shown = () => [ctx.state.view.from, ctx.state.view.to];
   ctx.zoom(0.5); ctx.zoom(0.8);
-  assert.notDeepEqual(shown(), [0, 60]);
+  assert.deepEqual(shown(), [18, 47]);
   ctx.zoom(1.25); ctx.zoom(2);
-  assert.deepEqual(shown(), [0, 60]);
+  assert.deepEqual(shown(), [0, 74]);
   ctx.zoom(0.5);
-  ctx.state.set({ from: 40, to: 70 });
+  ctx.state.set({ from: 40, to: 60 });
   ctx.zoom(2);
-  assert.notDeepEqual(shown(), [0, 60]);
+  assert.notDeepEqual(shown(), [0, 74]);
 });
 test('the cursor moves by logged steps, ends at both ends and takes the zoom along', () => {
   const ctx = page({ step: 30, from: 20, to: 40, follow: true });
