@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from tandv.curves import TrainingStats, as_curves, read_curves
+from tandv.log.finding import lies_at
 from tandv.page.answers import CurvesOnly, Run
 from tandv.page.answers import opening as answers
 from tandv.place import Place, place_of
@@ -55,13 +56,21 @@ def opened(given: Sequence[Any], measure: Measure, wrong: Sequence[str] = ()) ->
     names = [mine if mine and own.count(mine) == 1 else other for mine, other in zip(own, unique, strict=True)]
     found: list[Shown | Callable[[], Shown]] = []
     problems = [*wrong]
-    for (_, what), name in zip(pairs, names, strict=True):
+    # Where something is wrong anyway no log is opened: reading begins threads, which do not outlive an early end well.
+    kinds = [_lies_at(what) for _, what in pairs]
+    doomed = bool(wrong) or "nothing" in kinds
+    for (_, what), name, kind in zip(pairs, names, kinds, strict=True):
+        if doomed and kind == "run":
+            continue
         try:
             found.append(_opened(what, name, measure))
         except (OSError, ValueError, TypeError, LookupError, ModuleNotFoundError) as error:
             of = str(what) if _is_path(what) else name
             problems.append(str(error) if of in str(error) else f"{of}: {error}")
     if problems or not found:
+        for one in found:
+            if isinstance(one, Shown):
+                one.run.close()
         raise CannotShow("\n".join(problems) or "there is nothing to show; name at least one run")
     return [one if isinstance(one, Shown) else one() for one in found]
 
@@ -138,6 +147,16 @@ def _opened(what: Any, name: str, measure: Measure) -> Shown | Callable[[], Show
             raise first from None
         return lambda: Shown(Run(measure(place.path, name)), None)
     raise first
+
+
+def _lies_at(what: Any) -> str:
+    """Return what lies at a place by the names there: "run", "file" or "nothing"; "" for all else."""
+    try:
+        return lies_at(what) if _is_path(what) else ""
+    except FileNotFoundError:
+        return "nothing"
+    except (OSError, ValueError, ModuleNotFoundError):
+        return ""
 
 
 def _is_path(given: Any) -> bool:

@@ -112,3 +112,23 @@ def test_checkpoints_of_which_none_can_be_measured_are_an_error(here):
     (here / "run" / "step_1.safetensors").write_bytes(b"no")
     with pytest.raises(CannotShow, match="nothing could be measured in run"):
         opened(["run"], measured)
+
+
+def test_where_something_is_wrong_anyway_no_log_is_opened(here, monkeypatch):
+    run = str(stored(LOG, here / "run"))
+
+    def never(*_):
+        raise AssertionError("a log was opened")
+
+    monkeypatch.setattr("tandv.page.opening.answers.opened", never)
+    with pytest.raises(CannotShow, match=r"^--out page.png must end in .html$"):
+        opened([run], measured, ["--out page.png must end in .html"])
+
+
+def test_logs_are_closed_where_another_cannot_be_shown(here, monkeypatch):
+    closed = []
+    monkeypatch.setattr("tandv.page.answers.Run.close", lambda run: closed.append(run.name))
+    (here / "text.txt").write_text("nothing")
+    with pytest.raises(CannotShow, match="text.txt"):
+        opened([str(stored(LOG, here / "run")), "text.txt"], measured)
+    assert closed == ["run"]

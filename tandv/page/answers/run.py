@@ -139,6 +139,11 @@ class Run:
         notes = [*([self._trouble] if self._trouble else []), *self.source.notes, *self.curves.notes]
         if not isinstance(self.source, CurvesOnly) and self.source.metrics and LARGEST not in self.source.metrics:
             notes.append(f"what overflows a format is not marked: the log has no {LARGEST}")
+        if not isinstance(self.source, CurvesOnly) and len(self.curves.table.columns):
+            if len(self.source.phases) > 1:
+                notes.append("curves are of all phases together: a run does not keep in which phase a number was given")
+            if len(self.source.ranks) > 1:
+                notes.append("curves are those of rank 0, whichever rank is shown: a run does not keep those of others")
         return notes
 
     def tensor_type(self, name: str) -> str:

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from hand_made import ask, line_of, log_of, patient
 
+from tandv.curves import as_curves
 from tandv.log import logframe
 from tandv.page.answers import CurvesOnly, Run, answers_of
 from tandv.page.answers.answers import Answers
+from tandv.page.answers.curves_of_a_run import RunCurves
 from tandv.page.answers.table import TableSource
 
 
@@ -99,3 +101,16 @@ def test_a_phase_and_a_rank_are_said_and_can_be_asked_for():
     assert ask(answers, kind="meta")[0]["ranks"] == [0, 1]
     head, (steps,) = ask(answers, kind="meta", rank="1")
     assert (head["rank"], steps.tolist()) == (1, [1, 3])
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "words"),
+    [("phase", ["", "eval"], "curves are of all phases together"), ("rank", [0, 1], "curves are those of rank 0")],
+)
+def test_curves_that_do_not_tell_phases_or_ranks_apart_are_said_to(column, values, words):
+    df = logframe.example_log(layers=1, steps=2)
+    df["metadata", column] = [values[at % 2] for at in range(len(df))]
+    run = Run(TableSource(df, "run"), RunCurves(None))
+    assert not any(words in note for note in run.notes)  # there are no curves
+    run.curves.table = as_curves({"loss": [2.0, 1.0]})
+    assert sum(words in note for note in run.notes) == 1
