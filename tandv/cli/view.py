@@ -28,7 +28,7 @@ def view(runs: Sequence[str], out: Path | None, port: int, browser: bool, idle: 
         except ModuleNotFoundError as error:
             stop(str(error), NOTHING)
         try:
-            shown = opening.opened(runs, _measured, _problems(out))
+            shown = opening.opened(runs, _measured, [] if out is None else viewing.problems_of_file(out, "--out "))
         except opening.CannotShow as error:
             stop(str(error), USAGE)
         except KeyboardInterrupt:
@@ -43,18 +43,6 @@ def view(runs: Sequence[str], out: Path | None, port: int, browser: bool, idle: 
         except OSError as error:
             stop(f"no page can be served on port {port} ({error.strerror or error}); leave --port out", NOTHING)
         log.info("the page has ended")
-
-
-def _problems(out: Path | None) -> list[str]:
-    """Return what is wrong with the file to write, before anything is read for it."""
-    if out is None:
-        return []
-    wrong = []
-    if out.suffix.lower() not in (".html", ".htm"):
-        wrong.append(f"--out {out} must end in .html")
-    if not out.absolute().parent.is_dir():
-        wrong.append(f"there is no folder {out.absolute().parent} for --out {out.name}; make it first")
-    return wrong
 
 
 def _write(shown: Sequence[Shown], out: Path) -> None:

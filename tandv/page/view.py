@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from tandv.page.answers import Answers
+from tandv.messages import UnknownName, near_steps, unknown
+from tandv.page.answers import Answers, Run
 from tandv.page.answers.curves_of_a_run import shown as shown_at_first
 from tandv.page.opening import Shown, measured, opened
 
@@ -57,12 +58,16 @@ def view(
 
     Returns the widget in a notebook, the path of the file with `out`, else None once the page has ended.
 
-    Raises CannotShow naming everything that cannot be shown, OSError if the port is not free or the file cannot be
+    Raises CannotShow naming everything that cannot be shown, UnknownName naming every choice that the first run does
+    not have, OSError if the port is not free or the file cannot be
     written, ModuleNotFoundError without the packages of tandv[page].
     """
-    shown = opened([run, *others], lambda folder, name: measured(folder, name, say))
+    wrong = [] if out is None else problems_of_file(Path(out))
+    shown = opened([run, *others], lambda folder, name: measured(folder, name, say), wrong)
     chosen = {"layer": layer, "tt": tt, "metric": scalar_metric, "step": step}
     first = {name: value for name, value in chosen.items() if value is not None}
+    if unknown_ones := _unknown(shown[0].run, **chosen):
+        raise UnknownName("\n".join(unknown_ones))
     if out is not None:
         return save_page(shown, Path(out), first)
     if in_notebook():
@@ -110,6 +115,47 @@ def save_page(shown: Sequence[Shown], path: Path, first: Mapping[str, Any]) -> P
         data = pooled(answers)
     path.write_text(document(data, title_of(shown), first), encoding="utf-8")
     return path
+
+
+def problems_of_file(path: Path, argument: str = "out=") -> list[str]:
+    """Return what is wrong with the file to write, a sentence each, before anything is read for it.
+
+    Args:
+        path: the file.
+        argument: how it is named in these sentences.
+    """
+    wrong = []
+    if path.suffix.lower() not in (".html", ".htm"):
+        wrong.append(f"{argument}{path} must end in .html")
+    if not path.absolute().parent.is_dir():
+        wrong.append(f"there is no folder {path.absolute().parent} for {argument}{path.name}; make it first")
+    return wrong
+
+
+def _unknown(run: Run, layer: str | None, tt: str | None, metric: str | None, step: int | None) -> list[str]:
+    """Return a sentence for each choice that a run does not have."""
+    if run.holds_curves:
+        given = {"layer": layer, "tt": tt, "scalar_metric": metric, "step": step}
+        named = [name for name, value in given.items() if value is not None]
+        return (
+            [f"{run.name} has curves only, of which {', '.join(named)} chooses nothing; leave it out"] if named else []
+        )
+    log = run.log()
+    kinds: dict[str, list[str]] = {}
+    for kind, name in log.tensors:
+        kinds.setdefault(kind, []).append(name)
+    if not kinds:
+        return []  # nothing has been logged yet
+    wrong = [] if tt is None or tt in kinds else [unknown("tensor type", tt, kinds, run.name)]
+    of = kinds.get(tt or "")
+    layers = of or list(dict.fromkeys(name for names in kinds.values() for name in names))
+    if layer is not None and layer not in layers:
+        wrong.append(unknown("layer", layer, layers, f"{tt} of {run.name}" if of else run.name))
+    if metric is not None and metric not in log.metrics:
+        wrong.append(unknown("statistic", metric, log.metrics, run.name))
+    if step is not None and step not in log.steps:
+        wrong.append(f"no step {step} in {run.name}; {near_steps(step, log.steps.tolist())}")
+    return wrong
 
 
 def title_of(shown: Sequence[Shown]) -> str:

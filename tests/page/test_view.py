@@ -10,6 +10,7 @@ from matplotlib.image import imread
 
 import tandv
 from tandv.log.logframe import example_log
+from tandv.messages import UnknownName
 from tandv.page import view as viewing
 from tandv.page.opening import CannotShow, measured, opened
 from tandv.page.widget import PageWidget
@@ -72,6 +73,30 @@ def test_with_a_path_it_is_a_file(tmp_path):
 def test_what_cannot_be_shown_is_an_error_before_anything_is_served():
     with pytest.raises(CannotShow, match="nowhere"):
         tandv.view("nowhere", browser=False, say=pytest.fail)
+
+
+@pytest.mark.parametrize("notebook", [False, True])
+def test_all_choices_that_the_run_does_not_have_are_named_at_once(notebook, monkeypatch):
+    if notebook:
+        monkeypatch.setitem(sys.modules, "IPython", kernel())
+    with pytest.raises(UnknownName) as raised:
+        tandv.view({"mine": LOG}, layer="haed", tt="Foo", scalar_metric="rm3", step=99, browser=False, say=pytest.fail)
+    first, second, third, fourth = str(raised.value).splitlines()
+    assert first.startswith("no tensor type 'Foo' in mine; mine has 'Activation', ")
+    assert second == "no layer 'haed' in mine; did you mean 'head'?"
+    assert third.startswith("no statistic 'rm3' in mine; did you mean")
+    assert fourth == "no step 99 in mine; the nearest are 10 and 11 (it has 12 steps, 0 to 11)"
+
+
+def test_curves_have_no_layers_to_choose():
+    with pytest.raises(UnknownName, match="curves has curves only, of which layer, step chooses nothing; leave it out"):
+        tandv.view({"loss": [2.0, 1.0]}, layer="head", step=1, browser=False, say=pytest.fail)
+
+
+def test_what_is_wrong_with_the_file_is_said_with_the_rest(tmp_path):
+    with pytest.raises(CannotShow) as raised:
+        tandv.view("nowhere", out=tmp_path / "no" / "run.pdf")
+    assert [part in str(raised.value) for part in ("must end in .html", "there is no folder", "nowhere")] == [True] * 3
 
 
 def test_the_picture_of_curves_and_of_a_log_that_is_empty(tmp_path):
