@@ -30,6 +30,12 @@ export function short(value, digits = 4) {
   return format.format(value).replace('-', '−');
 }
 
+/** Two numbers in as few significant digits as tell them apart, and at least four. @param {number} a @param {number} b @returns {[string, string]} */
+export function toldApart(a, b) {
+  for (let digits = 4; digits < 17; digits++) if (short(a, digits) !== short(b, digits) || a === b) return [short(a, digits), short(b, digits)];
+  return [String(a), String(b)];
+}
+
 /** A number as it is, for read-outs: whole ones with separators, others in the digits that a float32 has. @param {number} value */
 export function exact(value) {
   if (!Number.isFinite(value)) return short(value);

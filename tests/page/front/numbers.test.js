@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { exact, floorLog2, lastAtOrBelow, limitText, numeric, percent, placeOf, power, quantiles, ratio, short, whole } from '../../../tandv/page/front/numbers.js';
+import { exact, floorLog2, lastAtOrBelow, limitText, numeric, percent, placeOf, power, quantiles, ratio, short, toldApart, whole } from '../../../tandv/page/front/numbers.js';
 
 test('powers are plain text with raised digits', () => {
   assert.equal(power(-149), '2⁻¹⁴⁹');
@@ -43,3 +43,11 @@ test('quantiles leave out what is not finite', () => {
   assert.ok(Number.isNaN(quantiles([NaN], [0.5])[0]));
 });
 test('thousands are separated', () => assert.equal(whole(1234567), '1,234,567'));
+
+test('two numbers are written in as many digits as tell them apart', () => {
+  assert.deepEqual(toldApart(2, 1), ['2', '1']);
+  assert.deepEqual(toldApart(1.000012, 1.000011), ['1.000012', '1.000011']);
+  assert.deepEqual(toldApart(1.0000001, 1), ['1.0000001', '1']);
+  assert.deepEqual(toldApart(-1e-9 - 1e-15, -1e-9), ['−1.000001e−9', '−1e−9']);
+  assert.deepEqual(toldApart(3, 3), ['3', '3']);
+});

@@ -1,6 +1,6 @@
 // What is written below a chart: its extremes and oddities, or its values at a step.
 import { h } from '../dom.js';
-import { exact, short, whole } from '../numbers.js';
+import { exact, short, toldApart, whole } from '../numbers.js';
 import { nearestPlace, stateWord } from './curves.js';
 import { oddities, statisticsOf } from './statistics.js';
 
@@ -50,9 +50,14 @@ export function readoutOf(chart, el, several) {
 function extremesOf({ lines, notes }) {
   const all = lines.map((line) => statisticsOf(line.curve)), known = all.filter((s) => s.known), out = [];
   if (known.length) {
+    /** Of which line it is, where there are several. @param {(typeof all)[number]} s */
+    const of = (s) => (lines.length > 1 ? [sampleOf(lines[all.indexOf(s)])] : []);
     const high = known.reduce((a, b) => (b.largest > a.largest ? b : a)), low = known.reduce((a, b) => (b.smallest < a.smallest ? b : a));
     if (high.largest === low.smallest) out.push(h('span', {}, `constant ${short(high.largest)}`));
-    else out.push(h('span', { title: 'largest' }, `▲ ${short(high.largest)} at ${whole(high.largestAt)}`), h('span', { title: 'smallest' }, `▼ ${short(low.smallest)} at ${whole(low.smallestAt)}`));
+    else {
+      const written = toldApart(high.largest, low.smallest), end = (/** @type {string} */ mark, /** @type {(typeof all)[number]} */ s, /** @type {string} */ value, /** @type {number} */ step) => [...of(s), `${mark} ${value} at ${whole(step)}`];
+      out.push(h('span', { title: 'largest' }, ...end('▲', high, written[0], high.largestAt)), h('span', { title: 'smallest' }, ...end('▼', low, written[1], low.smallestAt)));
+    }
   }
   const sum = (/** @type {'nans'|'infinite'} */ key) => all.reduce((total, s) => total + s[key], 0);
   const skipped = lines.reduce((total, { curve }) => total + (curve.without.length ? curve.skipped : 0), 0);
