@@ -12,10 +12,12 @@ import pandas as pd
 
 from tandv.curves import TrainingStats, as_curves, read_curves
 from tandv.log.finding import lies_at
+from tandv.messages import some
 from tandv.page.answers import CurvesOnly, Run
 from tandv.page.answers import opening as answers
 from tandv.place import Place, place_of
 
+_TABLES = (".csv", ".parquet", ".pkl", ".pkl.gz")  # endings of files that may be logs or curves
 Measure = Callable[[str, str], CurvesOnly]  # of a folder of checkpoints and the name of the run
 
 
@@ -144,9 +146,30 @@ def _opened(what: Any, name: str, measure: Measure) -> Shown | Callable[[], Show
                 warnings.simplefilter("ignore")  # it is told when they are measured
                 find(place.path)
         except NoCheckpoints:
-            raise first from None
-        return lambda: Shown(Run(measure(place.path, name)), None)
-    raise first
+            raise _with_tables(place, first) from None
+        return lambda: Shown(Run(_saying_what_is_left_out(measure(place.path, name), place)), None)
+    raise _with_tables(place, first) if kind == "folder" else first
+
+
+def _tables_in(folder: Place) -> list[str]:
+    """Return the files right in a folder that may be logs or curves, as they are given to `tandv view`."""
+    start = str(folder).rstrip("/")
+    return [f"{start}/{name}" for name in folder.names() if name.lower().endswith(_TABLES)]
+
+
+def _with_tables(folder: Place, error: Exception) -> Exception:
+    """Return an error that names the files of a folder that could be given instead."""
+    if not (tables := _tables_in(folder)):
+        return error
+    return CannotShow(f"{error}. What may be shown in it: {some([f'`tandv view {one}`' for one in tables], 3)}")
+
+
+def _saying_what_is_left_out(curves: CurvesOnly, folder: Place) -> CurvesOnly:
+    """Return the curves of a folder of checkpoints with a note on the tables beside these."""
+    if tables := _tables_in(folder):
+        names = some([one.rpartition("/")[2] for one in tables], 3)
+        curves.notes.append(f"beside the checkpoints, {names} is not shown; give it as well: `tandv view {tables[0]}`")
+    return curves
 
 
 def _lies_at(what: Any) -> str:

@@ -132,3 +132,17 @@ def test_logs_are_closed_where_another_cannot_be_shown(here, monkeypatch):
     with pytest.raises(CannotShow, match="text.txt"):
         opened([str(stored(LOG, here / "run")), "text.txt"], measured)
     assert closed == ["run"]
+
+
+def test_a_folder_that_is_no_run_names_the_tables_in_it(here):
+    (here / "plain").mkdir()
+    write_curves({"loss": [2.0, 1.0]}, here / "plain" / "log.csv")
+    with pytest.raises(CannotShow, match=r"What may be shown in it: `tandv view plain/log\.csv`"):
+        opened(["plain"], measured)
+
+
+def test_tables_beside_checkpoints_are_named_in_a_note(here):
+    checkpoints(here / "run")
+    write_curves({"loss": [2.0, 1.0]}, here / "run" / "log.csv")
+    [shown] = opened(["run"], measured)
+    assert any("log.csv is not shown; give it as well: `tandv view run/log.csv`" in note for note in shown.run.notes)
