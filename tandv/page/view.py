@@ -67,6 +67,8 @@ def view(
     chosen = {"layer": layer, "tt": tt, "metric": scalar_metric, "step": step}
     first = {name: value for name, value in chosen.items() if value is not None}
     if unknown_ones := _unknown(shown[0].run, **chosen):
+        for one in shown:
+            one.run.close()
         raise UnknownName("\n".join(unknown_ones))
     if out is not None:
         return save_page(shown, Path(out), first)

@@ -68,7 +68,8 @@ def watched(chromium):
 
 @pytest.fixture
 def opened(watched, served):
-    return lambda address="": _opened(watched, served.address, address)
+    """Return what opens the page, of one run alone: two would begin compared."""
+    return lambda address="": _opened(watched, served.address, f"{address or '#'}&other=-1")
 
 
 def _is_own(url: str) -> bool:
@@ -145,7 +146,7 @@ def test_it_opens_at_the_first_value_that_is_no_number(opened):
     assert (now.tt, now.layer, now.step, now.metric) == ("Activation", "head", 45, "rm2")
     assert "step 45 of 49" in text(page, ".where-now") and text(page, ".where-now .bad") == "178 infinite"
     until(page, "document.querySelectorAll('.tandv .findings li.on').length", 1)
-    until(page, "location.hash", "#tt=Activation&layer=head&step=45")
+    until(page, "location.hash", "#other=-1&tt=Activation&layer=head&step=45")
     until(page, "document.querySelectorAll('.tandv .findings li.on b.error').length", 1)
     assert "overflow · step 45" in text(page, ".findings li.on")
     # The page fits its window: nothing has to be scrolled.
@@ -386,6 +387,14 @@ def test_two_runs(opened):
     page.get_by_label("run", exact=True).select_option("1")
     now = view(page)
     assert (now.run, now.other) == (1, -1) and text(page, "h1") == "run 1"
+
+
+def test_two_runs_begin_compared(watched, served):
+    page = _opened(watched, served.address)
+    assert view(page).other == 1 and text(page, "h1") == "run 0 and run 1"
+    page.get_by_label("against", exact=True).select_option("-1")
+    settle(page)
+    until(page, "location.hash.includes('other=-1')")
 
 
 def test_names_are_text(watched):

@@ -20,6 +20,8 @@ FIRST_SHOWN = ("rm2", "std", "max_abs")  # statistics, the first of which that a
 def meta(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
     """Return what a run has: names, statistics, formats, notes, where to begin; and its steps.
 
+    Two logs with a tensor in common begin compared with each other.
+
     Args:
         run: the run.
         runs: all runs.
@@ -54,7 +56,7 @@ def meta(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
         "ranks": list(source.ranks),
         "rank": source.rank,
         "formats": {one.short: _limits(one) for one in formats_of(run)},
-        "start": start(run),
+        "start": start(run) | _beside(run, runs),
     }
     return head | about, [source.steps.astype(np.float64)]
 
@@ -86,6 +88,15 @@ def start(run: Run) -> dict[str, Any]:
         return {"tt": bad[0]["tt"], "layer": bad[0]["layer"], "step": bad[0]["step"]} | found
     tt = tensor_types.ACTIVATION if tensor_types.ACTIVATION in kinds else next(iter(kinds))
     return {"tt": tt, "layer": _furthest(log, tt, metric), "step": int(log.steps[-1])} | found
+
+
+def _beside(run: Run, runs: Sequence[Run]) -> dict[str, int]:
+    """Return the number of the run that this one is compared with at first: of two logs with a tensor in common."""
+    if len(runs) != 2 or any(one.holds_curves for one in runs):
+        return {}
+    other = 1 - next(number for number, one in enumerate(runs) if one is run)
+    common = set(run.log().tensors) & set(runs[other].log().tensors)
+    return {"other": other} if common else {}
 
 
 def _furthest(log: LogSource, tt: str, metric: str) -> str:

@@ -34,7 +34,7 @@ export function createState(given = {}, follows = () => ({})) {
 }
 
 /** The defaults of one run. @param {Meta} meta @returns {View} */
-export const defaults = (meta) => ({ ...START, metric: meta.start.metric ?? '', format: meta.start.format ?? '' });
+export const defaults = (meta) => ({ ...START, other: meta.start.other ?? START.other, metric: meta.start.metric ?? '', format: meta.start.format ?? '' });
 
 /** What differs from the defaults. @param {View} view @param {View} base @returns {Partial<View>} */
 export function difference(view, base) {
@@ -77,7 +77,7 @@ function value(key, text) {
 export function settled(view, meta) {
   const out = { ...view }, base = defaults(meta);
   /** @type {string[]} */ const notes = [];
-  for (const key of /** @type {const} */ (['run', 'other'])) if (out[key] >= meta.runs.length || out[key] < base[key]) { notes.push(`there is no run ${out[key]}`); out[key] = base[key]; }
+  for (const key of /** @type {const} */ (['run', 'other'])) if (out[key] >= meta.runs.length || out[key] < START[key]) { notes.push(`there is no run ${out[key]}`); out[key] = base[key]; }
   if (out.other === out.run) out.other = -1;
   if (meta.holds === 'curves') return { view: out, notes };  // which another run may have: they are kept for it
   const named = (/** @type {'metric'|'format'} */ key, /** @type {string[]} */ known) => {

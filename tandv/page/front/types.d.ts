@@ -30,7 +30,7 @@ export interface Meta {
   types: Record<string, string[]>; metrics: string[]; meanings: Record<string, string>;
   low: number; high: number; formats: Record<string, NumberFormat>;
   phases: string[]; phase: string | null; ranks: (string | number)[]; rank: string | number | null;
-  start: Partial<Place>; transitionsRule: string;
+  /** Where a page opens; `other` is the run that this one is compared with. */ start: Partial<Place> & { other?: number }; transitionsRule: string;
   steps: Float64Array;
   /** Most steps that one of `steps` stands for: more than 1 in a file that holds columns of steps. */ pooled?: number;
 }

@@ -114,3 +114,13 @@ def test_curves_that_do_not_tell_phases_or_ranks_apart_are_said_to(column, value
     assert not any(words in note for note in run.notes)  # there are no curves
     run.curves.table = as_curves({"loss": [2.0, 1.0]})
     assert sum(words in note for note in run.notes) == 1
+
+
+def test_two_logs_with_a_tensor_in_common_begin_compared():
+    two = answers_of(line_of({0: 1.0}), line_of({0: 2.0}))
+    assert [ask(two, run=run, kind="meta")[0]["start"]["other"] for run in (0, 1)] == [1, 0]
+    apart = answers_of(line_of({0: 1.0}), log_of({("Weight", "elsewhere", 0): {"rm2": 1.0}}))
+    three = answers_of(*[line_of({0: 1.0})] * 3)
+    mixed = answers_of(line_of({0: 1.0}), {"loss": [2.0]})
+    for answers in (apart, three, mixed, answers_of(line_of({0: 1.0}))):
+        assert "other" not in ask(answers, kind="meta")[0]["start"]

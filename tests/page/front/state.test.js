@@ -39,6 +39,14 @@ test('an address is settled on what the run has: steps that were logged, layers 
   assert.equal(notes.length, 6);
   assert.ok(notes.includes('step 14 was not logged; 10 is the nearest that was'));
 });
+test('two runs open compared, and an address can say that they are not', () => {
+  const two = { ...META, start: { ...META.start, other: 1 } }, base = defaults(two);
+  assert.equal(settled(base, two).view.other, 1);
+  const alone = { ...base, other: -1 }, address = toAddress(alone, base);
+  assert.equal(address, '#other=-1');
+  assert.deepEqual([settled({ ...base, ...fromAddress(address).view }, two).view.other, settled(alone, two).notes], [-1, []]);
+  assert.deepEqual(settled({ ...base, other: 7 }, two).notes, ['there is no run 7']);
+});
 test('a file of columns stands at the first step of one, and says so where another was asked for', () => {
   const columns = { ...META, pooled: 9 };
   const { view, notes } = settled({ ...BASE, tt: 'Activation', step: 18, pin: 20 }, columns);
