@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from tandv.log._index import File
 from tandv.log._rows import Numbering, coded, joined
 from tandv.log._unreadable import UnreadableFile
+from tandv.log.shown import named
 from tandv.log.store.columns import PHASE, RANK, STEP, TENSOR
 
 TYPE, NAME = TENSOR
@@ -79,7 +80,7 @@ def layouts_of(
     (kind, kinds), (name, words) = _types(file, parquet), coded(joined(table[NAME]))
     begins = np.flatnonzero((name[1:] != name[:-1]) | (kind[1:] != kind[:-1])) + 1
     begins = np.concatenate([[0], begins])
-    of = [(kinds[kind[at]], words[name[at]]) for at in begins.tolist()]
+    of = [(kinds[kind[at]], named(words[name[at]] or "")) for at in begins.tolist()]
     if len(set(of)) < len(of):
         raise UnreadableFile(f"cannot read {file.place}: its rows are not in the order of their tensors")
     mask = _wanted(table, phase, rank)

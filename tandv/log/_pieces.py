@@ -13,6 +13,7 @@ from tandv.log._index import File
 from tandv.log._layout import Layout, layout_of_rows, layouts_of
 from tandv.log._rows import Numbering, bins, coded, joined
 from tandv.log._unreadable import unreadable
+from tandv.log.shown import named
 from tandv.log.store.columns import EXPONENTS, OVERFLOW, UNDERFLOW
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ class TablePiece:
         np.minimum.at(first, tensor, np.arange(len(table)))
         number = np.empty(len(pair), np.int32)
         for at in np.argsort(first):  # in the order of the log
-            number[at] = numbers[kinds[pair[at] // len(names)], names[pair[at] % len(names)]]
+            number[at] = numbers[kinds[pair[at] // len(names)], named(names[pair[at] % len(names)])]
         steps = table[("metadata", "step")].to_numpy(np.int64)
         self.layouts = {
             kinds[of]: layout_of_rows(number[tensor[rows]], steps[rows], rows)

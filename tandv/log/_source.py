@@ -20,6 +20,7 @@ from tandv.log._rows import Numbering
 from tandv.log._saved import Key, load
 from tandv.log._unreadable import SchemaError, UnreadableFile
 from tandv.log.finding import LOGS, lies_at
+from tandv.log.shown import named
 from tandv.log.store import listing
 from tandv.log.store.layers import NAME as MODEL
 from tandv.log.store.layers import Tensor, natural
@@ -306,7 +307,7 @@ class Source:
         try:
             if state.size > _MODEL:
                 raise ValueError("it is too large")
-            found = [(kind, name) for kind, name in json.loads(file.read())["tensors"]]
+            found = [(kind, named(name) if name == "" else name) for kind, name in json.loads(file.read())["tensors"]]
             if not all(isinstance(word, str) for one in found for word in one):
                 raise TypeError("not all of it is text")
             return list(dict.fromkeys(found))

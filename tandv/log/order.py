@@ -10,6 +10,7 @@ from typing import Any
 from tandv.log.door import AnyLog
 from tandv.log.execution import guessed_order
 from tandv.log.facts import kept_in
+from tandv.log.shown import named
 from tandv.log.store.layers import NAME, Tensor
 from tandv.place import Place
 from tandv.tensor_types import GRADIENT, OF_MODULES, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
@@ -58,10 +59,10 @@ def order_of(log: AnyLog | Place, tensors: Iterable[Tensor]) -> dict[Tensor, int
 
     Args:
         log: the log, or the place of one.
-        tensors: the tensors in the order of the model.
+        tensors: the tensors in the order of the model, as a screen shows them, see `named`.
     """
     guessed = guessed_order(tensors)
-    known = {one: at for at, one in enumerate(execution_order(log) or [])}
+    known = {(kind, named(name)): at for at, (kind, name) in enumerate(execution_order(log) or [])}
     ordered = sorted(guessed, key=lambda one: (known.get(one, len(known)), guessed[one]))
     return {one: at for at, one in enumerate(ordered)}
 

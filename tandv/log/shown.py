@@ -7,9 +7,36 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["ABSENT", "INFINITE", "NAN", "Cell", "Exponents", "First", "Matrix", "Shares", "fractions_of", "shares_of"]
+__all__ = [
+    "ABSENT",
+    "INFINITE",
+    "NAN",
+    "Cell",
+    "Exponents",
+    "First",
+    "Matrix",
+    "Shares",
+    "fractions_of",
+    "named",
+    "shares_of",
+]
 
 NAN, INFINITE, ABSENT = 1, 2, 8  # flags of a cell: some values are NaN, some are infinite, nothing was logged
+
+
+UNNAMED = "(no name)"  # of a layer whose name is empty, as of a model that is its own root
+
+
+def named(layer: str) -> str:
+    """Return the name under which a screen shows a layer: an empty one can be neither seen nor chosen.
+
+    >>> named("fc"), named("")
+    ('fc', '(no name)')
+
+    Args:
+        layer: its name in the log.
+    """
+    return layer or UNNAMED
 
 
 class Matrix(NamedTuple):

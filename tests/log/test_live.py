@@ -344,3 +344,16 @@ def test_asking_for_much_keeps_memory_bounded(tmp_path, monkeypatch):
     log = LiveLog(stored(LOG, tmp_path / "run", steps=3))
     assert same_as(log, LOG)
     assert log._reads.arrays.bytes <= 8000
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_a_layer_without_a_name_has_one_that_can_be_chosen(flat, tmp_path):
+    df = example_log(layers=2, steps=3)
+    df["metadata", "name"] = df["metadata", "name"].astype(object).where(df["metadata", "name"] != "embed", "")
+    if flat:
+        write_pickle(df, tmp_path / "log.pkl")
+    log = LiveLog(tmp_path / "log.pkl" if flat else stored(df, tmp_path / "run"))
+    assert sorted(log.layers("Weight")) == ["(no name)", "head"]
+    assert log.matrix("Weight", "rm2").layers == log.layers("Weight")
+    assert log.cell("Weight", "(no name)", 0) is not None
+    assert ("Weight", "(no name)") in log.order()

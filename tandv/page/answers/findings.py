@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tandv.analysis.findings import Examined, Finding, examined
+from tandv.log.shown import named
 from tandv.page.answers.run import Answer, Run
 from tandv.page.answers.sources import LogSource
 
@@ -61,7 +62,13 @@ def _head(looked: _Looked, ready: bool) -> dict[str, Any]:
 
 
 def _plain(one: Finding) -> dict[str, Any]:
-    place = {"kind": one.kind, "severity": one.severity, "tt": one.tensor_type, "layer": one.layer, "step": one.step}
+    place = {
+        "kind": one.kind,
+        "severity": one.severity,
+        "tt": one.tensor_type,
+        "layer": named(one.layer),
+        "step": one.step,
+    }
     return place | {"what": one.what, "before": one.before, "advice": one.advice, "evidence": list(one.evidence)}
 
 

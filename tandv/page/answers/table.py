@@ -19,6 +19,7 @@ from tandv.log.shown import (
     Shares,
     as_levels,
     fractions_of,
+    named,
     shares_of,
 )
 from tandv.tensor_types import OPTIMISER_STATE, WEIGHT
@@ -61,7 +62,7 @@ class TableSource:
         self.steps, self._step_of = np.unique(rows[("metadata", "step")].to_numpy(np.int64), return_inverse=True)
         pairs, tensor_of = np.unique(kinds.astype(np.int64) * len(layers) + names, return_inverse=True)
         self._tensor_of = tensor_of
-        self.tensors = [(types[pair // len(layers)], layers[pair % len(layers)]) for pair in pairs.tolist()]
+        self.tensors = [(types[pair // len(layers)], named(layers[pair % len(layers)])) for pair in pairs.tolist()]
         self._number = {tensor: i for i, tensor in enumerate(self.tensors)}
         self._row_of = np.full((len(self.tensors), len(self.steps)), -1, np.int64)
         self._row_of[tensor_of, self._step_of] = np.arange(len(rows))
