@@ -169,7 +169,8 @@ def test_cells_are_hatched_where_values_are_not_finite_and_dotted_where_nothing_
     assert 0.15 < (some == nan).mean() < 0.5, "a part of the values: thin lines over the colour of the others"
     assert len(np.unique(some)) > 20
     assert not (pixels(page, "heat", 0, 0.5, 0.6, 0.6) == nan).any()
-    late = pixels(page, "heat", 0.01, row_of(LATE)[0], 28 / 160, row_of(LATE)[1])
+    row = LAYERS.index(LATE)  # all of it: dots are some pixels apart
+    late = pixels(page, "heat", 0.01, row / len(LAYERS), 28 / 160, (row + 1) / len(LAYERS))
     assert 0.8 < (late == panel).mean() < 1
 
 

@@ -38,8 +38,10 @@ export function findingsList(ctx, base) {
     ctx.state.set({ ...place(g), ...ctx.around(Math.floor(ctx.index(g.step))), ...(row >= 0 && (row < from || row >= to) ? { top: '', bottom: '' } : {}) });
     draw();
   }
+  /** The format that overflows were looked for in. */
+  const format = () => ctx.data.firsts?.asked.format ?? ctx.state.view.format;
   /** @type {Record<import('./types').FindingKind, () => string>} */
-  const WORDS = { nan: () => 'first NaN', inf: () => 'first infinity', overflow: () => `overflows ${ctx.state.view.format}`, dead: () => 'zero in all values' };
+  const WORDS = { nan: () => 'first NaN', inf: () => 'first infinity', overflow: () => `overflows ${format()}`, dead: () => 'zero in all values' };
   /** @param {Group|null} g */
   const counted = (g) => (g && g.count > 0 && g.of > 0 ? ` · ${whole(g.count)} of ${whole(g.of)} (${percent(g.count / g.of)})` : '');
   /** @param {Line} line @param {number} i */
@@ -67,7 +69,7 @@ export function findingsList(ctx, base) {
     const { firsts, findings } = ctx.data;
     if (firsts !== seen[0] || findings !== seen[1]) {
       seen = [firsts, findings];
-      const now = JSON.stringify([firsts?.found, firsts?.total, firsts && (known || firsts.ready), findings, ctx.state.view.format]);
+      const now = JSON.stringify([firsts?.found, firsts?.total, firsts && (known || firsts.ready), findings, format()]);
       if (now !== drawn) { drawn = now; fill(); }
     }
     const now = standing();
@@ -82,7 +84,7 @@ export function findingsList(ctx, base) {
     known = !!firsts && (known || firsts.ready);
     lines = linesOf(findings?.found ?? [], grouped((firsts?.found ?? []).filter((f) => f.kind in WORDS)));
     count.textContent = lines.length ? `· ${whole(lines.length)}` : '';
-    const overflow = ctx.state.view.format in ctx.meta.formats ? `, nothing that overflows ${ctx.state.view.format}` : '';
+    const overflow = format() in ctx.meta.formats ? `, nothing that overflows ${format()}` : '';
     const none = !ctx.meta.steps.length ? 'nothing has been logged yet' : known ? `no NaN, no infinity, nothing dead${overflow}${looked && findings.step !== null ? '; the rules found nothing' : ''}` : 'being looked for …';
     list.replaceChildren(...(lines.length ? lines.slice(0, MOST).map(item) : [h('li', { className: 'none' }, none)]));
     const not = findings?.notChecked ?? [];

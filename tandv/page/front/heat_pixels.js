@@ -5,6 +5,7 @@ export const NAN_FLAG = 1, INF_FLAG = 2, OVER_FLAG = 4, MISSING_FLAG = 8;
 /** Of what occurs in a picture: zeros, which have a colour of their own. */
 export const ZERO_MARK = 32;
 const WHOLE = 16;  // no finite value at all: the cell is hatched instead of coloured
+const THIN = 3;  // widths of an outline: what is narrower is outlined beside it
 const PERIOD = 6, NARROWEST = 3;  // CSS pixels: of the hatching, and how wide a mark is at least
 
 /**
@@ -134,9 +135,15 @@ function runStart(marks, at, x, m) {
 /** Outline what overflows the chosen format, with a halo, since no colour is seen on all others. @param {Uint32Array} px @param {Uint8Array} marks @param {number} w @param {number} h @param {HeatPicture} of @param {boolean} roomy whether rows are high enough for a halo */
 function outline(px, marks, w, h, of, roomy) {
   const t = Math.max(1, Math.round(of.size)), { over, halo } = of.inks;
-  for (let y = 0; y < h; y++) for (let x = 0; x < w; x++) {
-    const k = y * w + x;
+  for (let y = 0; y < h; y++) for (let x = 0, start = 0, end = 0; x < w; x++) {
+    const k = y * w + x, at = y * w;
     if (!(marks[k] & OVER_FLAG)) continue;
+    if (end <= x) { start = end = x; while (end < w && marks[at + end] & OVER_FLAG) end++; }
+    if (end - start < THIN * t) {  // its sides would hide it: they stand beside it
+      const beside = (/** @type {number} */ i, /** @type {number} */ ink) => { if (i >= 0 && i < w && !(marks[at + i] & OVER_FLAG)) px[at + i] = ink; };
+      if (x === start) for (let d = roomy ? 2 * t : t; d >= 1; d--) { beside(start - d, d > t ? halo : over); beside(end - 1 + d, d > t ? halo : over); }
+      continue;
+    }
     const left = x < t || !(marks[k - t] & OVER_FLAG), right = x >= w - t || !(marks[k + t] & OVER_FLAG);
     const above = y < t || !(marks[k - t * w] & OVER_FLAG), below = y >= h - t || !(marks[k + t * w] & OVER_FLAG);
     if (!left && !right && !above && !below) continue;

@@ -55,8 +55,11 @@ export function curvesPanel(ctx) {
   const curveNames = () => [...new Set([...all.filter((s) => s.scale === LOSSES), ...all.filter((s) => s.scale !== LAYER)].map((s) => s.name))];
   const colour = (/** @type {Series} */ s) => (s.scale === LAYER ? ctx.look.alarm : ctx.look.series[[0, 2, 3, 4, 5, 6, 7][curveNames().indexOf(s.name) % 7]]);
   const dash = (/** @type {Series} */ s) => (s.ghost ? [5, 4] : s.scale !== LAYER && curveNames().indexOf(s.name) >= 7 ? [2, 2] : []);
-  /** The other statistics have one sign or a plain axis: a logarithm would hide it. */
-  const layerLog = () => !all.some((s) => s.scale === LAYER && (s.low ?? s.y).some((v) => v !== null && v < 0));
+  /** Statistics of one sign have a logarithmic axis; it would hide negative ones, and one that is zero throughout. */
+  const layerLog = () => {
+    const of = all.filter((s) => s.scale === LAYER);
+    return !of.some((s) => (s.low ?? s.y).some((v) => v !== null && v < 0)) && of.some((s) => s.y.some((v) => v !== null && v > 0));
+  };
   const logged = (/** @type {string} */ scale) => (scale === LAYER ? layerLog() : scale === LOSSES && log);
   const drawn = (/** @type {number|null} */ v, /** @type {Series} */ s) => (v === null || !logged(s.scale) ? v : v > 0 ? Math.log2(v) : null);
   /** The scale that the left axis belongs to. */
@@ -105,7 +108,8 @@ export function curvesPanel(ctx) {
     const strips = Math.min(0.6, (STRIP_HEIGHT * mine().filter((s) => s.gaps.length).length) / p.box.h);  // lines stay above what says where they are not finite
     for (const [scale, [low, high]] of Object.entries(extents)) {
       const by = high > low ? 0.06 * (high - low) : logged(scale) ? 0.5 : Math.abs(low) * 0.1 || 0.5;
-      extents[scale] = high >= low ? [low - by - strips * (high - low + by), high + by] : [0, 1];
+      if (high >= low) extents[scale] = [low - by - strips * (high - low + by), high + by];
+      else delete extents[scale];  // nothing finite: an axis would be made up
     }
   }
   const ends = (/** @type {string} */ scale) => extents[scale] ?? /** @type {[number, number]} */ ([0, 1]);
@@ -113,8 +117,8 @@ export function curvesPanel(ctx) {
   /** All but the lines. @param {Pen} g */
   function around(g) {
     const look = ctx.look, on = shown(), scale = left(), one = on.find((s) => s.scale === scale);
-    if (scale && one) leftAxis(g, p.box, axisOf(ends(scale), p.box.h, logged(scale), false), on.filter((s) => s.scale === scale && !s.ghost).length === 1 ? colour(one) : look.muted, look);
-    if (on.some((s) => s.scale === LAYER)) rightAxis(g, p.box, axisOf(ends(LAYER), p.box.h, layerLog()), look.alarm);
+    if (scale && one && extents[scale]) leftAxis(g, p.box, axisOf(ends(scale), p.box.h, logged(scale), false), on.filter((s) => s.scale === scale && !s.ghost).length === 1 ? colour(one) : look.muted, look);
+    if (extents[LAYER]) rightAxis(g, p.box, axisOf(ends(LAYER), p.box.h, layerLog()), look.alarm);
     g.strokeStyle = look.edge; g.beginPath(); g.moveTo(p.box.x - 0.5, p.box.y); g.lineTo(p.box.x - 0.5, p.box.y + p.box.h + 0.5); g.lineTo(p.box.x + p.box.w, p.box.y + p.box.h + 0.5); g.stroke();
     if (!on.length && ctx.data.curves[ctx.state.view.run]) {
       g.fillStyle = look.muted; g.textAlign = 'left'; g.textBaseline = 'middle';

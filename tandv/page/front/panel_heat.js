@@ -66,14 +66,15 @@ export function heatPanel(ctx, which = 'heat') {
       if (x >= b.x && x <= b.x + b.w) { g.beginPath(); g.moveTo(x - 5, b.y - 5); g.lineTo(x + 5, b.y - 5); g.lineTo(x, b.y + 3); g.fill(); }
     }
     if (which === 'heat') findingMarks(g, ctx, b);
-    colourKey(g, b, palette, keyTicks(s, Math.max(2, b.h / 28)), look, s.below, s.above);
+    const any = ratios() || d.values.some((v) => Number.isFinite(v) && v !== 0);  // without, the ends of a scale would be made up
+    if (any) colourKey(g, b, palette, keyTicks(s, Math.max(2, b.h / 28)), look, s.below, s.above);
   }
 
   p.does.draw = () => {
     const d = rowsOfAnswer(ctx, answer()) ? answer() : null, v = d?.asked ?? ctx.state.view, [from, to] = ctx.rows(), span = ctx.span();
     if (p.same(d, ctx.data.heat, ctx.data.otherHeat, ctx.data.findings, ctx.look, ctx.meta, from, to, span.a, span.b, v.tt, v.metric)) return;
     p.title.textContent = which === 'otherHeat' ? ctx.meta.runs[v.other] ?? '' : v.compare === 'side' && v.other >= 0 ? `${ctx.meta.name} · ${v.metric}` : `${v.tt} · ${v.metric}`;
-    p.title.title = ctx.meta.meanings[v.metric] ?? '';
+    p.title.title = [p.title.textContent, ctx.meta.meanings[v.metric]].filter(Boolean).join(': ');  // it may be cut short
     p.more.title = d ? about(d, to - from, span.b - span.a) : '';
     p.more.replaceChildren(swatches(ctx.look, seen(d, from, to), ctx.look.formats[v.format], v.format), ...(d ? [p.more.title] : []));
     paint(p.fresh(), p.dpr());
@@ -105,7 +106,7 @@ export function heatPanel(ctx, which = 'heat') {
     const name = fitted(ctx.layers()[row], b.x - 14, (t) => g.measureText(t).width);  // what is chosen is named where it stands
     g.fillStyle = look.panel;
     for (const label of places) if (Math.abs(b.y + label.y - y) < 13) g.fillRect(0, b.y + label.y - 7, b.x - 7, 14);
-    g.fillStyle = look.alarm; g.textAlign = 'right'; g.textBaseline = 'middle'; g.fillText(name, b.x - 10, y);
+    g.fillStyle = look.alarm; g.textAlign = 'right'; g.textBaseline = 'middle'; g.fillText(name, b.x - 10, Math.max(7, Math.min(y, b.y + b.h - 3)));  // of the first rows of many, too
     g.beginPath(); g.moveTo(b.x - 1, y); g.lineTo(b.x - 7, y - 4); g.lineTo(b.x - 7, y + 4); g.fill();
   };
   ctx.mouse.steps(p, { rows: true, read(i, row) {

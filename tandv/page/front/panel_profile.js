@@ -64,7 +64,8 @@ export function profilePanel(ctx) {
       const f = bad(r);
       for (next = r + 1; next < to && bad(next) === f; next++);
       if (!f) continue;
-      const w = f & PARTLY ? 9 : b.w, y = b.y + (r - from) * room, h = Math.max(1, (next - r) * room), x0 = (/** @type {number} */ places) => (f & PARTLY ? b.x + b.w - places * w : b.x);
+      const both = (f & 3) === (NAN_FLAG | INF_FLAG), w = f & PARTLY ? 9 : both ? b.w / 2 : b.w, y = b.y + (r - from) * room, h = Math.max(1, (next - r) * room);
+      const x0 = (/** @type {number} */ places) => (f & PARTLY ? b.x + b.w - places * w : both ? b.x + (places - 1) * w : b.x);  // of both each has a half
       if (f & NAN_FLAG) marked(g, { x: x0(1), y, w, h }, '/', look.nan);
       if (f & INF_FLAG) marked(g, { x: x0(2), y, w, h }, '\\', look.inf);
     }

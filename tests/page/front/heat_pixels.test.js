@@ -74,3 +74,7 @@ test('what overflows is outlined, with a halo on the outside', () => {
 test('only the rows asked for are drawn', () => {
   assert.deepEqual([...painted([[1], [2], [4]], [[0], [0], [0]], 1, 1, { from: 2, to: 3 }).all], [0xef]);
 });
+test('the colour of one thin column that overflows is seen between the sides of its outline', () => {
+  const p = painted([[1, 8, 1, 1]], [[0, 4, 0, 0]], 4, 1);
+  assert.deepEqual([...p.all], [INKS.over, 0xef, INKS.over, 0]);
+});
