@@ -198,10 +198,11 @@ def test_findings_are_links_and_keys_go_through_them(opened):
     assert "the run has no loss" in page.locator(".tandv .unchecked").text_content()
     address = page.locator(".tandv .findings a").nth(1).get_attribute("href")
     second = press(page, "n")
-    assert (second.tt, second.layer, second.step) != (first.tt, first.layer, first.step)
+    on = "[...document.querySelectorAll('.tandv .findings li')].findIndex(li => li.classList.contains('on'))"
+    assert page.evaluate(on) == 1  # another line, here of the same place
     assert parse_qs(address[1:])["layer"] == [second.layer] and parse_qs(address[1:])["step"] == [str(second.step)]
     back = press(page, "N")
-    assert (back.tt, back.layer, back.step) == (first.tt, first.layer, first.step)
+    assert (back.tt, back.layer, back.step) == (first.tt, first.layer, first.step) and page.evaluate(on) == 0
 
 
 def test_the_search_takes_expressions_and_text(opened):
