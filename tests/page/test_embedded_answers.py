@@ -140,8 +140,9 @@ def test_a_cell_of_a_file_of_columns_is_of_the_first_step_of_its_column(answers,
         [(expected, others)] = served(answers, [(0, question | {"step": first})])
         assert head["step"] == expected["step"] == first
         assert head["stats"]["numel"] == expected["stats"]["numel"] == pytest.approx(found[0].sum() + found[1].sum())
-        for name in ("nans", "zeros", "infs"):
-            assert head["stats"][name] == expected["stats"][name]
+        for name, value in expected["stats"].items():
+            if value not in ("nan", "inf"):
+                assert head["stats"][name] == pytest.approx(value, rel=ROUNDED)
         counts = dict(zip(head["bins"], found[0], strict=True))
         for n, count in zip(expected["bins"], others[0], strict=True):
             assert counts.get(n, 0) == pytest.approx(count, rel=SHARES)
