@@ -196,7 +196,9 @@ def test_findings_are_links_and_keys_go_through_them(opened):
     assert sentences.is_visible() and "178 infinities among 4,096 values" in sentences.inner_text()
     assert page.locator(".tandv .tree .row.on .mark.error").count() == 1
     assert "the run has no loss" in page.locator(".tandv .unchecked").text_content()
-    address = page.locator(".tandv .findings a").nth(1).get_attribute("href")
+    address = page.locator(".tandv .findings a").nth(2).get_attribute("href")
+    press(page, "n")  # to what overflows e4m3 in the same place
+    assert "overflows e4m3" in page.locator(".tandv .findings li.on").inner_text()
     second = press(page, "n")
     on = "[...document.querySelectorAll('.tandv .findings li')].findIndex(li => li.classList.contains('on'))"
     assert page.evaluate(on) == 1  # another line, here of the same place
