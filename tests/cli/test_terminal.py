@@ -1,14 +1,18 @@
 """The commands as a person uses them: in a terminal, with its keys."""
 
+import json
 import os
 import re
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
 import pexpect
 import pytest
+
+from tandv.page.envelope import unpack
 
 TANDV = str(Path(sys.executable).with_name("tandv"))
 # A terminal is made by a fork that turns into another program at once; other tests have loaded JAX by then.
@@ -65,8 +69,11 @@ def test_from_load_dir_to_a_page_and_back(terminal, run):
     address = child.match[1]
     child.expect("Ctrl-C ends it")
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-    with opener.open(address, timeout=300) as answer:
-        assert '"spectral":[1.0,6.0,11.0]' in answer.read().decode()
+    opener.open(address, timeout=300).close()  # its answer sets the cookie
+    asked = urllib.parse.quote(json.dumps([{"kind": "curves"}]))
+    with opener.open(f"{address.partition('?')[0]}q?run=0&b={asked}", timeout=300) as answer:
+        ((head, (steps, values, _)),) = unpack(answer.read())
+    assert (head["names"], steps.tolist(), values.tolist()) == (["spectral"], [0, 5, 10], [[1, 6, 11]])
     child.sendintr()
     assert ended(child)[0] == 0
     with pytest.raises(urllib.error.URLError):
