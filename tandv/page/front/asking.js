@@ -8,7 +8,7 @@ const MOST_AT_ONCE = 2;
  * @param {{take: (what: Name) => void, fail: (what: Name, sentence: string) => void, lost: (sentence: string) => void}} page
  */
 export function asking({ take, fail, lost }) {
-  /** @type {Map<Name, {turn: number, away: number, next: (() => Promise<void>)|null}>} */ const turns = new Map();
+  /** @type {Map<Name, {turn: number, away: number, next: {go: () => Promise<void>, done: () => void}|null}>} */ const turns = new Map();
   /** @param {Name} what */
   function turnOf(what) {
     const known = turns.get(what) ?? { turn: 0, away: 0, next: null };
@@ -32,16 +32,18 @@ export function asking({ take, fail, lost }) {
           of.away--;
           const { next } = of;
           of.next = null;
-          if (next) await next();
+          if (next) await next.go().finally(next.done);
         }
       };
       if (of.away < MOST_AT_ONCE) return go();
-      return new Promise((done) => { of.next = () => go().finally(() => done(undefined)); });
+      of.next?.done();  // it will not be asked any more: who waits for it goes on
+      return new Promise((done) => { of.next = { go, done: () => done(undefined) }; });
     },
     /** Nothing to ask: what is on its way is not taken. @template A @param {Name} what @param {(answer: A|null) => void} keep */
     drop(what, keep) {
       const of = turnOf(what);
       of.turn++;
+      of.next?.done();
       of.next = null;
       keep(null); take(what);
     },
