@@ -197,13 +197,14 @@ def test_findings_are_links_and_keys_go_through_them(opened):
     assert page.locator(".tandv .tree .row.on .mark.error").count() == 1
     assert "the run has no loss" in page.locator(".tandv .unchecked").text_content()
     address = page.locator(".tandv .findings a").nth(2).get_attribute("href")
-    press(page, "n")  # to what overflows e4m3 in the same place
-    assert "overflows e4m3" in page.locator(".tandv .findings li.on").inner_text()
-    second = press(page, "n")
     on = "[...document.querySelectorAll('.tandv .findings li')].findIndex(li => li.classList.contains('on'))"
-    assert page.evaluate(on) == 1  # another line, here of the same place
-    assert parse_qs(address[1:])["layer"] == [second.layer] and parse_qs(address[1:])["step"] == [str(second.step)]
-    back = press(page, "N")
+    assert page.evaluate(on) == 0
+    press(page, "n")  # to what overflows e4m3 in the same place
+    assert "overflows e4m3" in page.locator(".tandv .findings li.on").inner_text() and page.evaluate(on) == 1
+    third = press(page, "n")
+    assert page.evaluate(on) == 2
+    assert parse_qs(address[1:])["layer"] == [third.layer] and parse_qs(address[1:])["step"] == [str(third.step)]
+    back = press(page, "N", "N")
     assert (back.tt, back.layer, back.step) == (first.tt, first.layer, first.step) and page.evaluate(on) == 0
 
 
