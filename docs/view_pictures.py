@@ -1,4 +1,5 @@
-"""Make the picture of a run's page and the recording of it: a small GPT in which a layer grows until it overflows.
+"""Make the pictures of a run's page and the recording of it: a small GPT in which a layer grows until it overflows, and
+the same one without that.
 
 python docs/view_pictures.py
 """
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from page_pictures import CHROMIUM, HERE, SIZE, shot
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from tandv import demo
 from tandv.demo.torch_gpt import Training
@@ -21,10 +22,25 @@ from tandv.page.server import serving
 
 STEPS, FAULT, CONTEXT, BATCH = 150, 115, 64, 16
 GROWTH = 6.5  # a step, of one matrix
+PHONE: ViewportSize = {"width": 390, "height": 844}
+# Further states of the page of both runs, by the name of the picture: where it is opened, and on which screen.
+STATES: dict[str, tuple[str, ViewportSize]] = {
+    "page_healthy": ("run=1&other=-1", SIZE),
+    "page_divided": ("other=1", SIZE),
+    "page_side_by_side": ("other=1&compare=side", SIZE),
+    "page_zoomed_pinned": (
+        "other=-1&tt=Activation&layer=layers.2.feed_forward.w2&step=122&pin=112&from=100&to=130",
+        SIZE,
+    ),
+    "page_change": ("other=-1&colour=change&format=none", SIZE),
+    "page_gradients": ("other=-1&tt=Gradient&layer=head&step=110&metric=max_abs&format=e5m2", SIZE),
+    "page_curves": ("view=curves", SIZE),
+    "page_phone": ("other=-1", PHONE),
+}
 FRAME, WIDE = 620, 960  # milliseconds and pixels of the recording
 
 
-def trained(folder: Path) -> Path:
+def trained(folder: Path, growth: float = GROWTH) -> Path:
     """Return a run in which a matrix of the third layer grows from a step on."""
     data, chance = demo.text(), np.random.default_rng(0)
     training = Training(0, CONTEXT)
@@ -34,7 +50,7 @@ def trained(folder: Path) -> Path:
         for step in range(STEPS):
             if step >= FAULT:
                 with torch.no_grad():
-                    fault.weight.mul_(GROWTH)
+                    fault.weight.mul_(growth)
             first = chance.integers(len(data) - CONTEXT - 1, size=(BATCH, 1))
             training.step(tracker, data[first + np.arange(CONTEXT + 1)])
     return tracker.path
@@ -90,9 +106,16 @@ def recorded(tab: Page) -> None:
     print(f"{path.stat().st_size:9,} {path}, {len(frames) * FRAME / 1000:.0f} s")
 
 
+def found(tab: Page) -> None:
+    """Wait until the rules have said what they find."""
+    tab.wait_for_selector(".tandv .findings:not(:has-text('being looked for'))", state="attached")
+    calm(tab)
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = trained(Path(folder) / "diverged")
+        healthy = trained(Path(folder) / "healthy", growth=1.0)
         answers = Answers([one.run for one in opened([run], measured)])
         with serving(answers) as served, sync_playwright() as playwright:
             chromium = playwright.chromium.launch(executable_path=CHROMIUM)
@@ -100,9 +123,26 @@ def main() -> None:
                 tab = chromium.new_page(viewport=SIZE, color_scheme=scheme)
                 tab.goto(served.address)
                 tab.wait_for_selector(".tandv h1:has-text('diverged')")
-                calm(tab)
+                found(tab)
                 shot(tab, HERE / f"{name}.png")
             recorded(tab)
+            chromium.close()
+        answers.close()
+        answers = Answers([one.run for one in opened([run, healthy], measured)])
+        with serving(answers) as served, sync_playwright() as playwright:
+            chromium = playwright.chromium.launch(executable_path=CHROMIUM)
+            context = chromium.new_context(color_scheme="light")
+            for name, (state, size) in STATES.items():
+                tab = context.new_page()
+                tab.set_viewport_size(size)
+                tab.goto(served.address)
+                tab.wait_for_selector(".tandv h1")
+                tab.goto(f"{served.address.partition('?')[0]}#{state}")
+                tab.reload()
+                calm(tab)
+                found(tab)
+                shot(tab, HERE / f"{name}.png")
+                tab.close()
             chromium.close()
         answers.close()
 

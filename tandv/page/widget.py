@@ -39,6 +39,7 @@ class PageWidget(anywidget.AnyWidget):
     _css = style()
     view = traitlets.Dict().tag(sync=True)
     height = traitlets.Int(680).tag(sync=True)
+    _watcher: Watcher | None = None  # until it has begun: a widget that could not is deleted, and so closed, as well
 
     def __init__(
         self,
@@ -52,8 +53,8 @@ class PageWidget(anywidget.AnyWidget):
         super().__init__(view=dict(view or {}), height=height)
         self._answers, self._name, self._picture = answers, name, picture
         self._versions = 0
-        self._watcher = Watcher(answers, self._tell_change)
-        self._watcher.start()
+        self._watcher = watcher = Watcher(answers, self._tell_change)
+        watcher.start()
         self.on_msg(self._take_message)
 
     def __repr__(self) -> str:
@@ -61,13 +62,15 @@ class PageWidget(anywidget.AnyWidget):
 
     def close(self) -> None:
         """End it in the kernel, and on all pages that show it."""
-        self._watcher.end()
-        self._answers.close()
+        if self._watcher is not None:
+            self._watcher.end()
+            self._answers.close()
         super().close()
 
     def _take_message(self, _: Any, message: Any, __: Any) -> None:
         """Answer a list of questions; the envelope travels beside the message, as bytes."""
-        self._watcher.asked()
+        if self._watcher is not None:
+            self._watcher.asked()
         if not isinstance(message, dict) or "id" not in message:
             return
         number = {"id": message["id"]}
