@@ -32,11 +32,12 @@ def _step(gradients, before, after, asked, t, thresholds):
     if t == 0:
         return out
     old = gradients[t - 1]
+    signed = np.sign(g) * np.sign(old) != 0
     flips = np.sign(g) * np.sign(old) == -1
     secant = np.sign(g - old) * np.sign(before[t] - before[t - 1])
     out |= {
-        "sign_flips": flips.mean(),
-        "signed": (np.sign(g) * np.sign(old) != 0).mean(),
+        "sign_flips": flips[signed].mean() if signed.any() else math.nan,
+        "signed": signed.mean(),
         "gradient_angle": math.degrees(math.acos(np.clip(g @ old / math.sqrt((g @ g) * (old @ old)), -1, 1))),
         "curved_up": (secant == 1).mean(),
         "curved_down": (secant == -1).mean(),
@@ -48,5 +49,7 @@ def _step(gradients, before, after, asked, t, thresholds):
         out[f"zeros_retained_{threshold:g}"] = (was & zero).sum()
         out[f"zeros_released_{threshold:g}"] = (was & ~zero).sum()
         out[f"zeros_released_share_{threshold:g}"] = (~zero[was]).mean() if was.any() else math.nan
-        out[f"sign_flips_retained_{threshold:g}"] = flips[was & zero].mean() if (was & zero).any() else math.nan
+        out[f"sign_flips_retained_{threshold:g}"] = (
+            flips[was & zero & signed].mean() if (was & zero & signed).any() else math.nan
+        )
     return out

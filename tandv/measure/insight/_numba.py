@@ -35,7 +35,7 @@ _ONE = uint32(1)
 _SIGN = uint32(0x80000000)
 _FAST = {"reassoc", "contract", "nsz", "arcp"}
 _SAMPLED = SAMPLE.bit_length() - 1  # a power of two
-_OF_ALL = 6  # counts before those of each threshold
+_OF_ALL, _OF_ZEROS = 6, 5  # counts before those of each threshold, and of each
 
 
 @intrinsic
@@ -127,9 +127,12 @@ def _compare(new, old, both, flips, work, counts):
             work[j] = and32(new[k, j], old[k, j])
         counts[at + 2] += _count(work)
         for j in range(WORDS):
-            work[j] = and32(work[j], flips[j])
+            work[j] = and32(work[j], both[j])
         counts[at + 3] += _count(work)
-        at += 4
+        for j in range(WORDS):
+            work[j] = and32(work[j], flips[j])
+        counts[at + 4] += _count(work)
+        at += _OF_ZEROS
     for k in range(len(new)):
         for j in range(WORDS):
             old[k, j] = new[k, j]

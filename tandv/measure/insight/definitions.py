@@ -17,7 +17,7 @@ LANES = 2048  # of a block, and numbers of a sketch: the angle is exact up to th
 SAMPLE = 1024  # coordinates whose gradient and weight are kept as they are
 
 _OF_ALL = ("flips", "signed", "curved_up", "curved_down", "minima", "maxima")
-_OF_ZEROS = ("zeros", "were_zeros", "retained", "flips_retained")  # at each threshold
+_OF_ZEROS = ("zeros", "were_zeros", "retained", "signed_retained", "flips_retained")  # at each threshold
 
 
 def counted_in_gradients(thresholds: int) -> tuple[str, ...]:
@@ -140,7 +140,8 @@ def of_gradients(
     counts += [do.cast(found, "int32").sum(-1) for found in (up, down, up & turned, down & turned)]
     for k, zero in enumerate(zeros):
         retained = zero & before[2 + k]
-        counts += [count(zero), count(before[2 + k]), count(retained), count(retained & flips)]
+        counts += [count(zero), count(before[2 + k]), count(retained)]
+        counts += [count(retained & both), count(retained & flips)]
     one, other = (_unit(xp, vector) for vector in (sketch, kept.sketch))
     planes = xp.stack([has_sign, negative, *zeros])
     return Kept(planes, sketch, gradients, weights), counts, (one * other).sum(-1)

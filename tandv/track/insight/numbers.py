@@ -107,9 +107,9 @@ def numbers(
         here[f"zeros_retained{at}"] = retained, known
         here[f"zeros_released{at}"] = were - retained, known
         here[f"zeros_released_share{at}"] = _share(were - retained, were), known
-    here["sign_flips"] = _share(counted["flips"], size), known
+    here["sign_flips"] = _share(counted["flips"], counted["signed"]), known
     for i, threshold in enumerate(asked.thresholds):
-        flips = _share(counted[f"flips_retained/{i}"], counted[f"retained/{i}"])
+        flips = _share(counted[f"flips_retained/{i}"], counted[f"signed_retained/{i}"])
         here[f"sign_flips_retained_{threshold:g}"] = flips, known
     here["signed"] = _share(counted["signed"], size), known
     here["gradient_angle"] = np.degrees(np.arccos(np.clip(_floats(compared.cosines), -1, 1))), known

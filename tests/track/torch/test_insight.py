@@ -66,15 +66,16 @@ def same(found, expected, tolerance=1e-6, skip=()):
 
 def test_an_answer_worked_out_by_hand(given, backend):
     first, second = given([[0.5, -1e-6, 1e-6, 0.0, 1e-8, 2.0], [-0.5, 1e-6, 2e-6, 1e-6, 1.0, 2.0]])[0]
-    # |g| <= 1e-5: the 2nd to 5th, of which the 5th is released; of the three retained, the 2nd changes its sign
+    # |g| <= 1e-5: the 2nd to 5th, of which the 5th is released; of the three retained, the 4th
+    # had no sign before, the 2nd changes its own and the 3rd does not
     assert (first["zeros_1e-05"], first["zeros_1e-07"]) == (4, 2)
     assert math.isnan(first["zeros_retained_1e-05"]) and math.isnan(first["sign_flips"])
     assert (second["zeros_retained_1e-05"], second["zeros_released_1e-05"]) == (3, 1)
     assert second["zeros_released_share_1e-05"] == 0.25
     assert (second["zeros_retained_1e-07"], second["zeros_released_1e-07"]) == (0, 2)
     assert math.isnan(second["sign_flips_retained_1e-07"])
-    assert second["sign_flips"] == pytest.approx(2 / 6)
-    assert second["sign_flips_retained_1e-05"] == pytest.approx(1 / 3)
+    assert second["sign_flips"] == pytest.approx(2 / 5)
+    assert second["sign_flips_retained_1e-05"] == pytest.approx(1 / 2)
     assert second["signed"] == pytest.approx(5 / 6)
     # gradient descent moves each weight by -0.5 g: of those that changed sign, both had gone downhill
     assert (second["minima"], second["maxima"]) == (pytest.approx(2 / 6), 0)
@@ -228,7 +229,7 @@ def test_the_norm_is_of_one_gradient_though_an_optimiser_steps_twice(backend):
 
 def test_what_is_neither_number_nor_of_a_sign(given, backend):
     found, _ = given([[1.0, math.nan, -math.inf, -1.0], [math.nan, 1.0, math.inf, 1.0]])
-    assert (found[1]["sign_flips"], found[1]["signed"]) == (0.5, 0.5)
+    assert (found[1]["sign_flips"], found[1]["signed"]) == (1.0, 0.5)
     assert (found[0]["zeros_1e-05"], found[1]["zeros_retained_1e-05"]) == (0, 0)
 
 
@@ -384,3 +385,15 @@ def test_what_is_wrong_is_said_at_once():
     assert "'rastr'; it may have 'thresholds', 'raster', 'adam'" in said
     assert "thresholds=(0.0,) must be some different positive numbers" in said
     assert "leave track_gradients=True with it" in said
+
+
+def test_coins_give_a_half_though_most_gradients_are_exactly_zero(given, backend):
+    # a quarter of the gradients has signs, of which at each step just half change; the others are zero at all times
+    coin = [[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0], [-1.0, 1.0]]
+    found, _ = given([[*signs, 0, 0, 0, 0, 0, 0] for signs in coin])
+    assert [(row["sign_flips"], row["signed"]) for row in found[1:]] == [(0.5, 0.25)] * 3
+
+
+def test_signs_that_nothing_has_cannot_flip(given, backend):
+    found, _ = given([[0.0, 1.0], [0.0, 0.0]])
+    assert math.isnan(found[1]["sign_flips"]) and found[1]["signed"] == 0
