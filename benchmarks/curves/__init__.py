@@ -1,0 +1,1 @@
+"""Curves whose transitions are known: families without any, families with planted ones, and recorded runs."""

@@ -1,0 +1,83 @@
+"""Whether p-values are true, false discoveries among many curves searched together, and speed."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.curves.case import cases, interval, red, rise
+from benchmarks.curves.default import p_of, warm_up
+from benchmarks.curves.judge import kind_of, matched, table
+from benchmarks.curves.nulls import NULLS, STATIONARY
+from tandv.analysis.transitions import find_transitions
+
+LEVELS = (0.05, 0.002)
+LENGTH = 1000  # points of curves that are searched together
+TRUE, SIZE = 50, 8.0  # curves with a change, in standard deviations of their noise
+OWN_STEPS = {"decay, uneven steps", "12 to 60 points"}  # families whose curves do not fit into one table
+
+
+def p_values(seeds: range, names: Sequence[str]) -> str:
+    """Return which share of curves without a transition have a p-value of at most each of LEVELS."""
+    rows = []
+    for name in names or NULLS:
+        p = np.array([p_of(case.curve) for case in cases(NULLS, name, seeds)])
+        shares = [f"{100 * (p <= level).mean():.2f} %" for level in LEVELS]
+        rows.append([name, "yes" if name in STATIONARY else "", *shares, len(p)])
+        print(rows[-1], flush=True)
+    return table(["no transition", "stationary", *[f"p ≤ {level:g}" for level in LEVELS], "curves"], rows)
+
+
+def mixture(count: int, true: int, first: int) -> tuple[pd.DataFrame, dict[str, tuple[float, float, float]]]:
+    """Return a table of curves of all families without transition, and where the first `true` have one planted."""
+    names = [name for name in NULLS if name not in OWN_STEPS]
+    columns: dict[str, np.ndarray] = {}
+    truth = {}
+    for k in range(true):
+        rng = np.random.default_rng([first, k])
+        middle, width = float(np.floor(rng.uniform(0.2, 0.8) * LENGTH) + 0.5), float(rng.choice([0.5, 20, 80]))
+        noise = red(rng, LENGTH, rng.choice([0, 0.5, 0.8]))
+        columns[f"true {k}"] = noise + rng.choice([-1, 1]) * SIZE * rise(LENGTH, middle, width)
+        truth[f"true {k}"] = interval(np.arange(LENGTH), middle, width)
+    each = -(-count // len(names))
+    for name in names:
+        for k, case in enumerate(cases(NULLS, name, range(first, first + 2 * each, 2), LENGTH)):
+            if len(columns) < count + true:
+                columns[f"{name} {k}"] = case.curve.to_numpy()
+    return pd.DataFrame(columns), truth
+
+
+def discovery(first: int) -> str:
+    """Return false and true discoveries among 1,000 curves that are searched together, without and with true ones."""
+    warm_up()
+    rows = []
+    for true in (0, TRUE):
+        curves, truth = mixture(1000, true, first)
+        found = [t for t in find_transitions(curves) if kind_of(t) != "spike"]
+        wrong = sorted({t.quantity for t in found if t.quantity not in truth})
+        right = sum(
+            bool(matched([t.step for t in found if t.quantity == name], [where], 0.02 * LENGTH))
+            for name, where in truth.items()
+        )
+        of = [name.rpartition(" ")[0] for name in wrong]
+        families = ", ".join(f"{name} {of.count(name)}" for name in sorted(set(of)))
+        share = f"{100 * len(wrong) / max(len(wrong) + right, 1):.1f} %"
+        rows.append([f"1,000 and {true}", f"{right}/{true}", len(wrong), share, families])
+        print(rows[-1], flush=True)
+    head = ["curves without and with", "found", "curves with a false one", "share of discoveries", "families"]
+    return table(head, rows)
+
+
+def speed(first: int) -> str:
+    """Return the CPU seconds in which 1,000 curves of 1,000 points are searched."""
+    warm_up()
+    mixed, _ = mixture(1000, 0, first)
+    white = pd.DataFrame(np.random.default_rng(first).standard_normal((LENGTH, 1000))).add_prefix("white ")
+    rows = []
+    for name, curves in (("white noise", white), ("all families", mixed)):
+        start, wall = time.process_time(), time.perf_counter()
+        find_transitions(curves)
+        rows.append([name, f"{time.process_time() - start:.1f}", f"{time.perf_counter() - wall:.1f}"])
+        print(rows[-1], flush=True)
+    return table(["1,000 curves of 1,000 points", "CPU seconds", "seconds"], rows)
