@@ -9,6 +9,7 @@ Each answer has `words`: a sentence that also says what cannot be known from the
 """
 
 import math
+import warnings
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -22,7 +23,8 @@ from tandv.analysis.reliance import (
     group_curves,
     worst_group_accuracy,
 )
-from tandv.curves import Curves, as_curves
+from tandv.curves import Curves, as_curves, unit_of
+from tandv.messages import some
 
 __all__ = [
     "Grokking",
@@ -48,15 +50,15 @@ class Passage(NamedTuple):
     Args:
         quantity: the name of the curve.
         threshold: the threshold.
-        step: the step; None if there is none.
+        step: the step, an int unless the curve's steps are fractions; None if there is none.
         after: the last step before it that has a value; None if the threshold is reached at the first one.
         words: a sentence, which also says why there is no step.
     """
 
     quantity: str
     threshold: float
-    step: int | None
-    after: int | None
+    step: int | float | None
+    after: int | float | None
     words: str
 
 
@@ -85,15 +87,16 @@ def first_passage(curve: pd.Series, threshold: float, *, stays: int = 1, window:
             and above[at : at + stays].all()
             and _median_holds(steps, values, at, threshold, window)
         ):
-            after = int(steps[at - 1]) if at else None
-            return Passage(name, threshold, int(steps[at]), after, _describe(curve, threshold, int(steps[at]), after))
-    last, best = int(steps[-1]), int(values.argmax())
+            step, after = steps[at].item(), steps[at - 1].item() if at else None
+            return Passage(name, threshold, step, after, _describe(curve, threshold, step, after))
+    last, best, unit = steps[-1].item(), int(values.argmax()), _unit(curve)
     if not above.any():
-        words = f"{name} did not reach {threshold:g} by step {last:,} (highest: {values[best]:.4g} at {steps[best]:,})"
+        highest = f"{values[best]:.4g} at {steps[best].item():,}"
+        words = f"{name} did not reach {threshold:g} by {unit} {last:,} (highest: {highest})"
     else:
-        need = f"for {stays} points" if stays > 1 else f"over {window:,} steps"
-        first = int(steps[above][0])
-        words = f"{name} reached {threshold:g} at step {first:,} but did not stay there {need} by step {last:,}"
+        need = f"for {stays} points" if stays > 1 else f"over {window:,} {unit}s"
+        first = steps[above][0].item()
+        words = f"{name} reached {threshold:g} at {unit} {first:,} but did not stay there {need} by {unit} {last:,}"
     return Passage(name, threshold, None, None, words)
 
 
@@ -102,12 +105,16 @@ def _median_holds(steps: np.ndarray, values: np.ndarray, at: int, threshold: flo
     return bool(np.median(values[inside]) >= threshold)
 
 
-def _describe(curve: pd.Series, threshold: float, step: int, after: int | None) -> str:
-    name = curve.name
+def _unit(curve: pd.Series) -> str:
+    return str(curve.attrs.get("unit", "step"))
+
+
+def _describe(curve: pd.Series, threshold: float, step: float, after: float | None) -> str:
+    name, unit = curve.name, _unit(curve)
     if after is None:
-        return f"{name} is at or above {threshold:g} at its first known step, {step:,}: it was reached then or before"
+        return f"{name} is at or above {threshold:g} at its first known {unit}, {step:,}: it was reached then or before"
     missing = int(curve[(curve.index > after) & (curve.index < step)].isna().sum())
-    words = f"{name} reached {threshold:g} at step {step:,}, after {after:,}"
+    words = f"{name} reached {threshold:g} at {unit} {step:,}, after {after:,}"
     return words + (f" ({missing} values between are missing)" if missing else "")
 
 
@@ -120,7 +127,7 @@ class Grokking(NamedTuple):
     Args:
         memorisation: when training accuracy reached its threshold.
         generalisation: when test accuracy reached its threshold.
-        delay: from memorisation to generalisation, in steps.
+        delay: from memorisation to generalisation, in steps, or what the steps of the curves count.
         ratio: the step of generalisation over that of memorisation.
         gap: training minus test accuracy at memorisation.
         is_grokking: whether it is grokking.
@@ -129,7 +136,7 @@ class Grokking(NamedTuple):
 
     memorisation: Passage
     generalisation: Passage
-    delay: int | None
+    delay: int | float | None
     ratio: float | None
     gap: float | None
     is_grokking: bool | None
@@ -151,16 +158,17 @@ def grokking(
 
     Memorisation is the first step at which training accuracy reaches its threshold and stays there, generalisation the
     same of test accuracy. It is grokking if generalisation takes much longer than memorisation and the test accuracy
-    was still far below that of training at memorisation.
+    was still far below that of training at memorisation. Accuracies that exceed 1 are taken for percent, which the
+    words say; gaps and thresholds are shares all the same.
 
     >>> grokking({"train_acc": [0.1, 1, 1, 1], "test_acc": [0.1, 0.1, 0.5, 1]}).is_grokking
     True
 
     Args:
         curves: curves with both accuracies.
-        threshold: the accuracy that counts as generalised, 0 to 1.
+        threshold: the accuracy that counts as generalised, 0 to 1; above 1 it is percent.
         train_threshold: the accuracy that counts as memorised; by default `threshold`.
-        window: the median over so many following steps must be at the threshold too.
+        window: the median over so many following steps (or epochs, ...) must be at the threshold too.
         train: the name of the training accuracy.
         test: the name of the test accuracy.
         least_ratio: how many times as many steps as memorisation generalisation must take at least.
@@ -174,16 +182,18 @@ def grokking(
             f"the curves lack {' and '.join(map(repr, missing))}; they have {', '.join(map(repr, table.columns))}: "
             "name yours by train= and test="
         )
-    table = table.sort_index()
-    memorised = first_passage(table[train], threshold if train_threshold is None else train_threshold, window=window)
+    table, percent = _as_shares(table.sort_index(), [train, test])
+    threshold, train_threshold = (_share(level) for level in (threshold, train_threshold or threshold))
+    memorised = first_passage(table[train], train_threshold, window=window)
     generalised = first_passage(table[test], threshold, window=window)
     if memorised.step is None:
         unknown = table[train].notna().sum() == 0
-        return Grokking(memorised, generalised, None, None, None, None if unknown else False, memorised.words)
+        words = memorised.words + percent
+        return Grokking(memorised, generalised, None, None, None, None if unknown else False, words)
     gap, gap_words = _gap(table, train, test, memorised.step, window)
     if generalised.step is None:
         unknown = table[test].notna().sum() == 0
-        words = f"{memorised.words}; {generalised.words}"
+        words = f"{memorised.words}; {generalised.words}{percent}"
         return Grokking(memorised, generalised, None, None, gap, None if unknown else False, words)
     delay = generalised.step - memorised.step
     ratio = generalised.step / memorised.step if memorised.step > 0 else (math.inf if delay > 0 else None)
@@ -193,21 +203,38 @@ def grokking(
     if delay <= 0:
         words += "it did not generalise later than it memorised"
     else:
-        words += f"that is {delay:,} steps later" + (f", {ratio:.3g} times as many" if ratio != math.inf else "")
+        words += f"that is {delay:,} {unit_of(table)}s later" + (
+            f", {ratio:.3g} times as many" if ratio != math.inf else ""
+        )
         words += f"; {gap_words}"
-    return Grokking(memorised, generalised, delay, ratio, gap, is_grokking, words)
+    return Grokking(memorised, generalised, delay, ratio, gap, is_grokking, words + percent)
 
 
-def _gap(table: pd.DataFrame, train: str, test: str, step: int, window: int) -> tuple[float | None, str]:
+def _as_shares(table: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, str]:
+    """Return accuracies from 0 to 1, and words on those that were percent: all of them, if one exceeds 1."""
+    highest = table[names].max().max()
+    if not 1 + 1e-6 < highest <= 100 + 1e-4:
+        return table, ""
+    return table.assign(**{name: table[name] / 100 for name in names}), (
+        f" (accuracies up to {highest:.4g} are taken for percent)"
+    )
+
+
+def _share(level: float) -> float:
+    return level / 100 if level > 1 else level
+
+
+def _gap(table: pd.DataFrame, train: str, test: str, step: float, window: int) -> tuple[float | None, str]:
     """Return training less test accuracy at the step, or at the nearest one within the window where both are known."""
     known = table[[train, test]].dropna()
     if known.empty:
         return None, f"{train} and {test} are never known at the same step, so the gap at {step:,} is not known"
     away = np.abs(known.index.to_numpy() - step)
     nearest = int(away.argmin())
-    near = int(known.index.to_numpy()[nearest])
+    near = known.index.to_numpy()[nearest].item()
     if away.min() > window:
-        return None, f"no {test} within {window:,} steps of {step:,}, the nearest is at {near:,}: the gap is not known"
+        words = f"no {test} within {window:,} {unit_of(table)}s of {step:,}, the nearest is at {near:,}"
+        return None, f"{words}: the gap is not known"
     gap = float(known[train].iloc[nearest] - known[test].iloc[nearest])
     return gap, f"at {near:,} {test} was {gap:.3g} below {train}"
 
@@ -259,7 +286,8 @@ def emergence(curves: Curves, thresholds: float | Mapping[str, float], *, stays:
         thresholds: one for all curves, or a dict of one for each capability of interest.
         stays: how many values in a row must be at or above it.
 
-    Raises ValueError for a capability without a curve.
+    Raises ValueError for a capability without a curve. A threshold of at most 1 beside a curve in percent is said in a
+    warning.
     """
     table = as_curves(curves).sort_index()
     wanted = thresholds if isinstance(thresholds, Mapping) else dict.fromkeys(table.columns, thresholds)
@@ -268,4 +296,16 @@ def emergence(curves: Curves, thresholds: float | Mapping[str, float], *, stays:
         problems.append(f"stays is {stays}; a capability has to be there for at least 1 point")
     if problems:
         raise ValueError("; ".join(problems) + f"; the curves are {', '.join(map(repr, table.columns))}")
+    in_percent = [name for name, level in wanted.items() if level <= 1 < _highest(table[name]) <= 100]
+    if in_percent:
+        warnings.warn(
+            f"{some([f'{name} (up to {_highest(table[name]):.4g})' for name in in_percent])}: this looks like percent, "
+            "while the threshold is at most 1; give the threshold in percent, or divide the curve by 100",
+            UserWarning,
+            stacklevel=2,
+        )
     return [first_passage(table[name], float(level), stays=stays) for name, level in wanted.items()]
+
+
+def _highest(curve: pd.Series) -> float:
+    return float(np.nanmax(curve.to_numpy(), initial=-math.inf))

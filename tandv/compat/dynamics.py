@@ -44,13 +44,13 @@ class DelayedGeneralizationPlotter:
     def __init__(self, phenomenon_type: Phenomenon = "general"):
         check_choices(phenomenon_type=(phenomenon_type, Phenomenon))
         self.phenomenon_type = phenomenon_type
-        self._rows: dict[int, dict[str, float]] = {}
+        self._rows: dict[int | float, dict[str, float]] = {}
         self._arguments: dict[str, Any] = {}
         self._figure: Figure | None = None
 
     def add_epoch_data(
         self,
-        epoch: int,
+        epoch: int | float,
         train_loss: float | None = None,
         test_loss: float | None = None,
         train_acc: float | None = None,
@@ -61,7 +61,7 @@ class DelayedGeneralizationPlotter:
         """Add the values of one epoch; further calls for the same epoch add to it.
 
         Args:
-            epoch: the epoch.
+            epoch: the epoch, perhaps a fraction: 0.5 is half of the first one.
             train_loss, test_loss, train_acc, test_acc, learning_rate: its values; None where there is none.
             series: any other values by name.
         """
@@ -73,12 +73,13 @@ class DelayedGeneralizationPlotter:
             "learning_rate": learning_rate,
         }
         known = {name: _number(value) for name, value in (named | series).items() if value is not None}
-        self._rows.setdefault(int(epoch), {}).update(known)
+        at = float(epoch)
+        self._rows.setdefault(int(at) if at.is_integer() else at, {}).update(known)
 
     @property
     def curves(self) -> pd.DataFrame:
         """Return what was added: a row for each epoch, a column for each series."""
-        table = pd.DataFrame.from_dict(self._rows, orient="index")
+        table = pd.DataFrame.from_dict(self._rows, orient="index").rename_axis("epoch")
         if not len(table.columns):
             raise ValueError("there is nothing to draw yet; add epochs by add_epoch_data(epoch=0, train_loss=...)")
         return as_curves(table).sort_index()

@@ -17,6 +17,7 @@ from tandv.curves.curves import (
     write_curves,
 )
 from tandv.curves.of_run import DamagedCurves, beside_each_other, curves_beside, given, losses_of, run_curves
+from tandv.curves.steps import unit_of
 
 __all__ = [
     "Band",
@@ -33,5 +34,6 @@ __all__ = [
     "read_curves",
     "run_curves",
     "smoothed",
+    "unit_of",
     "write_curves",
 ]

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from tandv.curves.exact import EXACTLY
+from tandv.curves.steps import steps_in
 from tandv.messages import check_choices, some
 from tandv.place import Place, place_of
 
@@ -59,14 +60,16 @@ Curves = TrainingStats | Mapping[str, Sequence[float]] | pd.DataFrame | pd.Serie
 
 
 def as_curves(data: Curves) -> pd.DataFrame:
-    """Return curves as one table: float columns, the integer index is called "step".
+    """Return curves as one table: float columns, the index is called "step", of whole numbers if all steps are.
 
     >>> as_curves({"steps": [5, 6], "accuracy": [0.5, 0.75]})["accuracy"].to_dict()
     {5: 0.5, 6: 0.75}
 
     Args:
         data: a TrainingStats, a dict of sequences, a DataFrame or a Series. Steps are its column "step" or "steps", or
-            the index of a table, or 0, 1, 2, ... Or what `read_curves` opens: the folder of a run, or a file.
+            the index of a table, or another column that is called like one ("global_step", "_step", "iteration",
+            "epoch", "tokens", ...; what they count is in `attrs["unit"]`), or 0, 1, 2, ... Steps may be fractions, as
+            of epochs. Or what `read_curves` opens: the folder of a run, or a file.
 
     Raises TypeError for anything else, ValueError naming every problem, and what `read_curves` raises.
     """
@@ -95,15 +98,16 @@ def as_curves(data: Curves) -> pd.DataFrame:
             f"curves are a TrainingStats, dict, DataFrame, Series or the folder of a run, not a {type(data).__name__}; "
             'for example {"step": [0, 1], "loss": [2.0, 1.5]}'
         )
-    found = [name for name in ("step", "steps") if name in table.columns]
-    steps = table[found[0]] if found else table.index
-    curves = table.drop(columns=found[:1])
+    column, steps, unit = steps_in(table)
+    curves = table if column is None else table.drop(columns=[column])
     if problems := _problems(curves, steps):
         raise ValueError("these are not curves:\n  " + "\n  ".join(problems))
     out = curves.apply(lambda curve: pd.to_numeric(curve).astype(np.float64))
     out.columns = [str(name) for name in curves.columns]
-    out.index = pd.Index(np.asarray(steps).astype(np.int64), name="step")
-    out.attrs = dict(table.attrs)
+    numbers = np.asarray(steps)
+    whole = numbers.dtype.kind != "f" or bool((numbers == np.floor(numbers)).all())
+    out.index = pd.Index(numbers.astype(np.int64) if whole else numbers.astype(np.float64), name="step")
+    out.attrs = dict(table.attrs) | ({"unit": unit} if unit != "step" else {})
     return out
 
 
@@ -117,9 +121,9 @@ def _problems(curves: pd.DataFrame, steps: Any) -> list[str]:
         except (ValueError, TypeError):
             found.append(f"column {name!r} holds something that is not a number; drop or convert it")
     values = np.asarray(steps)
-    whole = values.dtype.kind in "iu" or (values.dtype.kind == "f" and bool((values == np.floor(values)).all()))
-    if not whole and len(values):
-        found.append(f"steps are {values.dtype}, allowed are whole numbers; convert them to int")
+    if len(values) and not (values.dtype.kind in "iuf" and np.isfinite(values).all()):
+        what = "not all finite" if values.dtype.kind == "f" else str(values.dtype)
+        found.append(f"steps are {what}, allowed are numbers, whole ones or such as 0.5 of an epoch; convert them")
     elif len(np.unique(values)) < len(values):
         found.append("a step occurs more than once; keep one row per step, or average the rows")
     return found

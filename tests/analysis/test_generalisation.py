@@ -156,3 +156,40 @@ def test_the_gap_is_worse_where_it_is_larger():
     with pytest.raises(ValueError, match="a gap needs train_loss and test_loss .*; the curves are 'train_loss'"):
         generalisation_gap({"train_loss": [1.0]})
     assert generalisation_gap({"train_loss": [1.0]}, missing_ok=True).empty
+
+
+def test_a_delay_is_in_what_the_steps_count():
+    epochs = np.arange(0, 20000, 100)
+    run = {
+        "epoch": epochs,
+        "train_acc": np.clip(epochs / 1000, 0, 1),
+        "test_acc": 0.05 + 0.94 * logistic(epochs, 12000, 200),
+    }
+    found = grokking(run)
+    assert (found.memorisation.step, found.generalisation.step, found.delay) == (1000, 12700, 11700)
+    assert "reached 0.95 at epoch 12,700" in found.words and "11,700 epochs later" in found.words
+
+
+def test_accuracies_in_percent_are_taken_as_such_and_that_is_said():
+    shares = {"train_acc": np.array([0.1, 0.96, 1, 1]), "test_acc": np.array([0.1, 0.2, 0.5, 0.97])}
+    right = grokking({"step": [1, 10, 100, 1000], **shares})
+    found = grokking({"step": [1, 10, 100, 1000], **{name: 100 * values for name, values in shares.items()}})
+    assert (found.memorisation.step, found.delay, found.is_grokking) == (10, 990, True)
+    assert found.gap == pytest.approx(right.gap) == pytest.approx(0.76)
+    assert "(accuracies up to 100 are taken for percent)" in found.words and "percent" not in right.words
+    assert grokking({"step": [1, 10, 100, 1000], **shares}, threshold=95).delay == 990
+
+
+def test_a_run_in_percent_whose_test_accuracy_stays_low_does_not_grok():
+    found = grokking({"train_acc": [10.0, 99, 100], "test_acc": [0.5, 0.9, 0.96]})  # below one percent throughout
+    assert found.is_grokking is False and found.generalisation.step is None
+
+
+def test_emergence_says_where_a_curve_looks_like_percent():
+    with pytest.warns(UserWarning, match=r"addition \(up to 90\): this looks like percent"):
+        emergence({"addition": [0.0, 60.0, 90.0]}, 0.5)
+
+
+def test_steps_that_are_fractions_stay_so():
+    found = first_passage(pd.Series([0.1, 0.9, 1.0], index=[0.25, 0.5, 0.75], name="acc"), 0.8)
+    assert (found.step, found.after) == (0.5, 0.25) and "at step 0.5, after 0.25" in found.words

@@ -169,3 +169,11 @@ def test_measurements_have_their_published_names():
     assert tools.cosine_similarity([1.0, 0.0], [0.0, 1.0]) == 0
     assert tools.activation_sparsity([[0.0, 1.0], [0.0, 0.0]]).share == 0.75
     assert tools.activation_selectivity([[3.0, 1.0], [1.0, 1.0]], ["cat", "dog"]).index.tolist() == [0.5, 0]
+
+
+def test_several_records_in_each_epoch_are_kept_apart():
+    made = DelayedGeneralizationPlotter()
+    for record in range(20):
+        made.add_epoch_data(epoch=record / 5, train_loss=10.0 - record)
+    assert made.curves.index.tolist() == [record / 5 for record in range(20)]
+    assert made.create_training_dynamics_plot().axes[0].get_xlabel() == "epoch"

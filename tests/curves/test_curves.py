@@ -44,7 +44,8 @@ def test_without_steps_the_rows_are_counted():
     [
         ({"step": [0, 1], "loss": [1.0]}, "curves differ in length: step has 2, loss has 1 values"),
         ({"step": [0, 0], "loss": [1.0, 2.0]}, "a step occurs more than once"),
-        ({"step": [0.5], "loss": [1.0]}, "steps are float64, allowed are whole numbers"),
+        ({"step": [0.5, 0.5], "loss": [1.0, 2.0]}, "a step occurs more than once"),
+        ({"step": [0, float("nan")], "loss": [1.0, 2.0]}, "steps are not all finite, allowed are numbers"),
         ({"step": [0]}, "there is no column besides the step"),
         ({"loss": ["low"]}, "column 'loss' holds something that is not a number"),
     ],

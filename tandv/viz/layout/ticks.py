@@ -27,7 +27,7 @@ def power(n: int, base: int | str = 2) -> str:
 
 def step_text(step: float) -> str:
     """Return a step with thousands separators."""
-    return f"{round(step):,}"
+    return f"{round(step):,}" if float(step).is_integer() or abs(step) >= 1000 else f"{step:.3g}"
 
 
 def value_text(value: float, digits: int = 3) -> str:

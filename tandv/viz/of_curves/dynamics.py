@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tandv.analysis.generalisation import generalisation_gap
-from tandv.curves import beside_each_other, given, mean_and_band
+from tandv.curves import beside_each_other, given, mean_and_band, unit_of
 from tandv.curves.curves import BandKind
 from tandv.curves.of_run import nan_is_given
 from tandv.curves.runs import Runs, as_runs, metrics_of
@@ -101,7 +101,7 @@ def training_dynamics(
         values = spans[panel]
         share = panel in _FIRST[1:] or panel == "relied on"
         scale = "linear" if yscale == "auto" and share else scale_for(values, yscale)
-        scales(ax, xscale, scale)
+        scales(ax, xscale, scale, unit_of(*runs.values()))
         drawn = {}
         for quantity, curve in part.groupby(("metadata", "quantity"), sort=False):
             role = curve[("metadata", "role")].iloc[0]

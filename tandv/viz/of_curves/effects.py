@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from tandv.curves import Curves, as_curves, given
+from tandv.curves import Curves, as_curves, given, unit_of
 from tandv.curves.of_run import nan_is_given
 from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
@@ -94,7 +94,7 @@ def setting_effects(
             return
         share = name.endswith(("acc", "accuracy"))
         scale = "linear" if yscale == "auto" and share else scale_for(numbers, yscale)
-        scales(ax, xscale, scale)
+        scales(ax, xscale, scale, unit_of(*(one for of in tables.values() for one in of)))
         drawn = {}
         for (_, seed), curve in part.groupby([("metadata", "value"), ("metadata", "seed")], sort=False):
             value = float(curve[("metadata", "value")].iloc[0])

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tandv.curves import Curves, as_curves, given
+from tandv.curves import Curves, as_curves, given, unit_of
 from tandv.curves.of_run import nan_is_given
 from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
@@ -61,7 +61,7 @@ def draw_families(
 
     def draw(part: pd.DataFrame, ax: Axes) -> None:
         panel = part[("metadata", "panel")].iloc[0]
-        scales(ax, xscale, "linear")
+        scales(ax, xscale, "linear", unit_of(table))
         for label, column in families[panel].items():
             curve = given(table, column).loc[table[column].first_valid_index() :]  # it may begin later than the others
             at, values, nan = curve.index.to_numpy(), curve.to_numpy(), nan_is_given(table, column)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tandv.analysis.generalisation import Grokking, Passage, emergence, grokking
-from tandv.curves import Curves, as_curves, given
+from tandv.curves import Curves, as_curves, given, unit_of
 from tandv.curves.of_run import nan_is_given
 from tandv.messages import check_choices
 from tandv.viz.layout.colours import Scale, specials
@@ -70,7 +70,7 @@ def grokking_plot(
         panel = part[("metadata", "panel")].iloc[0]
         values = part[VALUE].to_numpy()
         scale = scale_for(values, "auto") if panel == "loss" else "linear"
-        scales(ax, xscale, scale)
+        scales(ax, xscale, scale, unit_of(table))
         names = list(dict.fromkeys(part[("metadata", "quantity")]))
         for name, colour in zip(names, pairs.values(), strict=False):
             curve, nan = given(table, name), nan_is_given(table, name)
@@ -127,8 +127,8 @@ def emergence_plot(
     rows = _rows(table, {"": names})
 
     def draw(part: pd.DataFrame, ax: Axes) -> Any:
-        draw_table(ax, shares, steps, np.arange(len(found) + 1) - 0.5, scale, style, ("step", "capability"))
-        scales(ax, xscale, "linear")
+        draw_table(ax, shares, steps, np.arange(len(found) + 1) - 0.5, scale, style, (unit_of(table), "capability"))
+        scales(ax, xscale, "linear", unit_of(table))
         for row, passage in enumerate(found):
             if passage.step is not None:
                 ax.plot(
@@ -155,7 +155,7 @@ def emergence_plot(
     )  # fmt: skip
 
 
-def _order(passage: Passage) -> tuple[bool, int, str]:
+def _order(passage: Passage) -> tuple[bool, float, str]:
     return passage.step is None, passage.step or 0, passage.quantity
 
 

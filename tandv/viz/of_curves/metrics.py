@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tandv.curves import given
+from tandv.curves import given, unit_of
 from tandv.curves.of_run import nan_is_given
 from tandv.curves.runs import Runs, as_runs, metrics_of
 from tandv.messages import check_choices
@@ -90,7 +90,7 @@ def metric_curves(
         metric = part[("metadata", "metric")].iloc[0]
         values = part[VALUE].to_numpy()
         scale = scale_for(values, yscale)
-        scales(ax, xscale, scale)
+        scales(ax, xscale, scale, unit_of(*runs.values()))
         for run in runs:
             curve = part[part[("metadata", "run")] == run]
             if len(curve):
@@ -167,7 +167,9 @@ def describe(runs: Mapping[str, pd.DataFrame]) -> str:
     steps = np.concatenate([table.index.to_numpy() for table in runs.values()])
     if not len(steps):
         return ""
+    unit = unit_of(*runs.values())
     several = f"{len(runs)} runs  |  " if len(runs) > 1 else ""
     if steps.min() == steps.max():
-        return f"{several}step {step_text(steps[0])}"
-    return f"{several}{len(np.unique(steps)):,} steps, {step_text(steps.min())} to {step_text(steps.max())}"
+        return f"{several}{unit} {step_text(steps[0])}"
+    counted = f"{len(np.unique(steps)):,} {unit.replace(' /', 's /')}s"
+    return f"{several}{counted}, {step_text(steps.min())} to {step_text(steps.max())}"

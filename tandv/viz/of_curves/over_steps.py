@@ -32,8 +32,8 @@ def scale_for(values: np.ndarray, yscale: YScale) -> Literal["linear", "log", "l
     return "log" if wide and not (values < 0).any() else "linear"
 
 
-def scales(ax: Axes, xscale: XScale, yscale: Literal["linear", "log", "log2"]) -> None:
-    """Set the scales of empty Axes; xscale "log" is log(1 + step)."""
+def scales(ax: Axes, xscale: XScale, yscale: Literal["linear", "log", "log2"], unit: str = "step") -> None:
+    """Set the scales of empty Axes; xscale "log" is log(1 + step), of what `unit` says that steps count."""
     if xscale == "log":
         ax.set_xscale("function", functions=(np.log1p, np.expm1))
         _decades_of_steps(ax.xaxis)
@@ -44,7 +44,7 @@ def scales(ax: Axes, xscale: XScale, yscale: Literal["linear", "log", "log2"]) -
         (log2_ticks if yscale == "log2" else decimal_ticks)(ax.yaxis)
     else:
         linear_ticks(ax.yaxis)
-    ax.set_xlabel("step")
+    ax.set_xlabel(unit)
 
 
 def _decades_of_steps(axis: Axis) -> None:
