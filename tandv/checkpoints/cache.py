@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TextIO
 from tandv.checkpoints.warnings import Remark
 
 NAME = ".tandv-checkpoints.jsonl"
-_VERSION = 1  # of the definitions of metrics: stored results of another version are not used
+_VERSION = 2  # of the definitions of metrics: stored results of another version are not used
 
 
 class Cache:

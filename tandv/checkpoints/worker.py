@@ -13,7 +13,8 @@ from tandv.checkpoints.custom import SourceFile
 from tandv.checkpoints.matrices import pieces
 from tandv.checkpoints.measurement import MatrixMeasurement, Span, Thresholds, extent, measure
 from tandv.checkpoints.metrics import METRICS, key, model_of
-from tandv.checkpoints.readers.opening import Contents, opened
+from tandv.checkpoints.readers.opening import opened
+from tandv.checkpoints.readers.state_dict import Contents
 from tandv.checkpoints.warnings import Remark
 from tandv.checkpoints.weights import trained
 
@@ -132,7 +133,7 @@ def _parts(job: Job, names: list[str], checkpoint: Contents) -> tuple[list[Matri
     weights, omitted = trained(checkpoint.entries)
     needs = {METRICS[name].needs for name in names}
     span = job.span if "counts" in needs else None
-    notes = dict.fromkeys(omitted, "LeftOut")
+    notes = dict.fromkeys((*checkpoint.said, *omitted), "LeftOut")
     parts: list[MatrixMeasurement] = []
     for weight in weights:
         of_weight = [

@@ -9,30 +9,22 @@ fc (3, 3)
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from tandv.checkpoints import discovery
 from tandv.checkpoints.discovery import AnyPath
-from tandv.checkpoints.readers.state_dict import state_dict_in
+from tandv.checkpoints.readers.state_dict import Contents, Key, model_in
 from tandv.checkpoints.readers.zip_files import NotPlain, load_plain
 from tandv.checkpoints.warnings import Remark, UnreadableCheckpoint, issue_warnings
-from tandv.checkpoints.weights import Entry, own_names, trained
+from tandv.checkpoints.weights import own_names, trained
 from tandv.messages import missing
 
 # What pip knows a reader's library by, and the extra that brings it.
 _READERS = {"torch": ("torch", "torch"), "orbax": ("orbax-checkpoint", "orbax")}
 
 
-class Contents(NamedTuple):
-    """What is in a checkpoint: its tensors by the model's names, not read yet, and all that is no state dict."""
-
-    entries: dict[str, Entry]
-    extras: dict[str, Any]
-
-
-def weights(path: AnyPath) -> Iterator[tuple[str, np.ndarray]]:
+def weights(path: AnyPath, key: Key = None) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the trained weights of a checkpoint one after the other, as stored: name and array.
 
     No model class is needed and no code of the file is run. Arrays of torch files are memory-mapped, those of
@@ -44,22 +36,25 @@ def weights(path: AnyPath) -> Iterator[tuple[str, np.ndarray]]:
 
     Args:
         path: a file, or a folder of Hugging Face or orbax.
+        key: which model of a file that holds several: its dotted key, a list of these, or "*" for all together.
 
-    Raises UnreadableCheckpoint if the file is damaged, RefusedCheckpoint if it asks for code to be run.
+    Raises UnreadableCheckpoint if the file is damaged or does not tell which model is meant, RefusedCheckpoint if it
+    asks for code to be run.
     """
-    with opened(path) as checkpoint:
+    with opened(path, key) as checkpoint:
         kept, omitted = trained(checkpoint.entries)
-        issue_warnings((Remark("LeftOut", text, Path(path).name) for text in omitted), stacklevel=4)
+        texts = [*checkpoint.said, *omitted]
+        issue_warnings((Remark("LeftOut", f"left out were {text}", Path(path).name) for text in texts), stacklevel=4)
         for weight in kept:
             yield weight.name, weight.entry.read()
 
 
 @contextmanager
-def opened(path: AnyPath) -> Iterator[Contents]:
+def opened(path: AnyPath, key: Key = None) -> Iterator[Contents]:
     """Open a checkpoint; its tensors can be read until the block ends. Raises UnreadableCheckpoint."""
     path = Path(path)
     try:
-        with _open(_weights_file(path)) as checkpoint:
+        with _open(_weights_file(path), key) as checkpoint:
             if not checkpoint.entries:
                 raise UnreadableCheckpoint("it holds no tensors")
             yield checkpoint._replace(entries=own_names(checkpoint.entries))
@@ -77,22 +72,21 @@ def _weights_file(path: Path) -> Path:
     return inside
 
 
-def _open(file: Path) -> AbstractContextManager[Contents]:
+def _open(file: Path, key: Key) -> AbstractContextManager[Contents]:
     if file.is_dir():
         from tandv.checkpoints.readers.orbax_folders import open_orbax
 
-        return open_orbax(file)
+        return open_orbax(file, key)
     if file.suffix == discovery.SAFETENSORS:
         from tandv.checkpoints.readers.safetensors_files import open_safetensors
 
-        return open_safetensors(file)
-    return _open_torch(file)
+        return open_safetensors(file, key)
+    return _open_torch(file, key)
 
 
 @contextmanager
-def _open_torch(file: Path) -> Iterator[Contents]:
-    entries: dict[str, Entry] = {}
-    extras: dict[str, Any] = {}
+def _open_torch(file: Path, key: Key) -> Iterator[Contents]:
+    parts: list[Contents] = []
     for part in discovery.shards(file):
         try:
             loaded = load_plain(part)
@@ -100,7 +94,13 @@ def _open_torch(file: Path) -> Iterator[Contents]:
             from tandv.checkpoints.readers import torch_files
 
             loaded = torch_files.load(part)
-        state, rest = state_dict_in(loaded)
-        entries |= state
-        extras |= rest
-    yield Contents(entries, extras)
+        parts.append(model_in(loaded, key))
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole._replace(
+            entries=whole.entries | part.entries,
+            extras=whole.extras | part.extras,
+            left_out=whole.left_out + part.left_out,
+            said=whole.said + part.said,
+        )
+    yield whole

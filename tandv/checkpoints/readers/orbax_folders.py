@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import orbax.checkpoint as ocp
 
-from tandv.checkpoints.readers.opening import Contents
+from tandv.checkpoints.readers.state_dict import Contents, Key
 from tandv.checkpoints.warnings import UnreadableCheckpoint
 from tandv.checkpoints.weights import Entry
 from tandv.names import natural_path, of_tree
@@ -27,7 +27,7 @@ Keys = tuple[Any, ...]
 
 
 @contextmanager
-def open_orbax(folder: Path) -> Iterator[Contents]:
+def open_orbax(folder: Path, key: Key = None) -> Iterator[Contents]:
     """Open an orbax checkpoint; its metadata is read now, each array when it is asked for."""
     noisy = logging.getLogger("absl")
     level, noisy.level = noisy.level, logging.ERROR  # it warns about files that older layouts lack

@@ -11,7 +11,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from tandv.checkpoints import discovery
-from tandv.checkpoints.readers.opening import Contents
+from tandv.checkpoints.readers.state_dict import Contents, Key, model_in
 from tandv.checkpoints.warnings import UnreadableCheckpoint
 from tandv.checkpoints.weights import Entry
 from tandv.formats import EIGHT_BITS, SAFETENSORS
@@ -22,8 +22,9 @@ _FRAMEWORKS: dict[str | None, Framework] = {"pt": "torch", "flax": "jax", "jax":
 
 
 @contextmanager
-def open_safetensors(file: Path) -> Iterator[Contents]:
+def open_safetensors(file: Path, key: Key = None) -> Iterator[Contents]:
     """Open a file, or all shards if it is the first one; in model order as far as an index or the names give it."""
+    by_tracker = False
     entries: dict[str, Entry] = {}
     listed: list[str] = []
     with ExitStack() as files:
@@ -34,6 +35,7 @@ def open_safetensors(file: Path) -> Iterator[Contents]:
                 raise UnreadableCheckpoint(f"it is damaged, or not safetensors ({error})") from error
             metadata = inside.metadata() or {}
             framework = None if "tandv" in metadata else _FRAMEWORKS.get(metadata.get("format"))
+            by_tracker = by_tracker or "tandv" in metadata
             about = json.loads(metadata.get("tandv", "{}"))  # written by a tracker
             listed += about.get("names", [])
             layers = about.get("layers", {})
@@ -49,7 +51,8 @@ def open_safetensors(file: Path) -> Iterator[Contents]:
                     framework=framework,
                     layer=(layers[name] or "") if name in layers else None,
                 )
-        yield Contents({name: entries[name] for name in _order(file, entries, listed)}, {})
+        in_order = {name: entries[name] for name in _order(file, entries, listed)}
+        yield Contents(in_order, {}) if by_tracker and key is None else model_in(in_order, key)
 
 
 def _order(file: Path, names: dict[str, Entry], listed: list[str]) -> list[str]:

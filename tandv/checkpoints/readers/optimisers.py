@@ -1,0 +1,106 @@
+"""Recognise the state of an optimiser by what it is, whatever it is called and wherever it stands in a checkpoint."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tandv.checkpoints.readers.opaque import Opaque, parts_of
+from tandv.checkpoints.weights import Entry, Shape
+
+# Averages that optimisers keep for each parameter: of torch.optim, of common others, and of optax.
+_MOMENTS = (
+    "exp_avg exp_avg_sq max_exp_avg_sq exp_avg_sq_row exp_avg_sq_col exp_avg_slow exp_avg_diff exp_inf momentum_buffer",
+    "square_avg grad_avg acc_delta prev_grad exp_hessian_diag_sq",
+)
+MOMENTS = frozenset(name for line in _MOMENTS for name in line.split())
+_OPTAX = frozenset({"mu", "nu", "trace"})  # beside `count`, or the first two together
+_OF_LAYERS = frozenset(("weight", "bias", "kernel", "scale", "embedding", "w", "b"))
+
+
+def is_optimiser(node: Any, depth: int = 12) -> bool:
+    """Tell whether a part of a checkpoint is the state of one or several optimisers.
+
+    >>> tensor = Entry("float32", (2,), lambda: None)
+    >>> is_optimiser({"state": {0: {"exp_avg": tensor}}, "param_groups": [{"lr": 0.1, "params": [0]}]})
+    True
+    >>> is_optimiser([{"count": tensor, "mu": {"w": tensor}, "nu": {"w": tensor}}, {}]), is_optimiser({"w": tensor})
+    (True, False)
+
+    Args:
+        node: what the file holds under some key.
+        depth: how many levels below it are looked at.
+    """
+    if isinstance(node, Opaque) and type(node).kind.startswith(("torch.optim.", "optax.")):
+        return True
+    parts = parts_of(node)
+    if not parts or not depth:
+        return False
+    if _has_groups(parts) or _has_numbered_state(parts) or MOMENTS & parts.keys():
+        return True
+    if _is_of_optax(parts):
+        return True
+    children = {name: child for name, child in parts.items() if parts_of(child) and holds_tensors(child)}
+    direct = [name for name, child in parts.items() if isinstance(child, Entry) and child.shape]
+    return bool(children) and not direct and all(is_optimiser(child, depth - 1) for child in children.values())
+
+
+def updated(node: Any) -> list[Shape | None] | None:
+    """Return the shape of each parameter that an optimiser of PyTorch updates, in its order; None where it is no such.
+
+    A shape is None where the optimiser keeps no average of that parameter.
+
+    >>> average = Entry("float32", (2, 3), lambda: None)
+    >>> updated({"state": {0: {"exp_avg": average}}, "param_groups": [{"params": [0, 1]}]})
+    [(2, 3), None]
+
+    Args:
+        node: the state of an optimiser.
+    """
+    parts = parts_of(node) or {}
+    if not _has_groups(parts):
+        return None
+    groups = (parts_of(group) or {} for group in (parts_of(parts["param_groups"]) or {}).values())
+    numbers = [str(number) for group in groups for number in (parts_of(group.get("params")) or {}).values()]
+    state = parts_of(parts.get("state")) or {}
+    return [_largest(state.get(number)) for number in numbers]
+
+
+def holds_tensors(node: Any) -> bool:
+    """Tell whether there is a tensor in a part of a checkpoint, at any depth."""
+    return next(tensors(node), None) is not None
+
+
+def tensors(node: Any, prefix: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Entry]]:
+    """Yield the tensors of a part of a checkpoint by dotted name; a part that is there twice is read once."""
+    if isinstance(node, Entry):
+        yield prefix.removesuffix("."), node
+        return
+    seen = set() if seen is None else seen
+    if id(node) in seen:  # an object may hold itself
+        return
+    parts = parts_of(node)
+    if parts:
+        seen.add(id(node))
+        for name, child in parts.items():
+            yield from tensors(child, f"{prefix}{name}.", seen)
+
+
+def _has_groups(parts: Mapping[str, Any]) -> bool:
+    groups = parts_of(parts.get("param_groups")) or {}
+    return any("params" in (parts_of(group) or {}) for group in groups.values())
+
+
+def _has_numbered_state(parts: Mapping[str, Any]) -> bool:
+    state = parts.get("state")
+    if not isinstance(state, Mapping) or not state or not all(type(key) is int for key in state):
+        return False
+    return not any(_OF_LAYERS & (parts_of(one) or {}).keys() for one in state.values())
+
+
+def _is_of_optax(parts: Mapping[str, Any]) -> bool:
+    found = _OPTAX & {name for name in parts if holds_tensors(parts[name])}
+    return {"mu", "nu"} <= found or bool(found and "count" in parts)
+
+
+def _largest(of_parameter: Any) -> Shape | None:
+    shapes = [entry.shape for _, entry in tensors(of_parameter) if entry.shape]
+    return max(shapes, key=len) if shapes else None
