@@ -62,13 +62,15 @@ def print_transitions(found: Results, most: int = 12) -> None:
     if not rows:
         tell("No transition was found." if found.transitions else "")
         return
+    from tandv.analysis.transitions.wording import in_words, is_uncertain  # imports SciPy
+
     several = len(found.curves) > 1
     tell(f"{len(rows)} transition{'s' if len(rows) > 1 else ''}:")
     # the largest by effect, in the order of their steps
     largest = sorted(rows, key=lambda row: -abs(row[1].evidence.effect))[:most]
     for run, one in sorted(largest, key=lambda row: (row[0], row[1].step)):
         of = f"{run}: " if several else ""
-        tell(f"  {of}{one.quantity}  steps {one.start:,} to {one.end:,}  {one.before:.4g} → {one.after:.4g}")
+        tell(f"  {of}{in_words(one)}{', uncertain' if is_uncertain(one) else ''}")
     if len(rows) > most:
         tell(f"  and {len(rows) - most} smaller ones")
 

@@ -22,6 +22,7 @@ from tandv.analysis.moments import (
 )
 from tandv.analysis.norms import norm_curves
 from tandv.analysis.transitions import Transition, find_transitions
+from tandv.analysis.transitions.wording import kind_of
 from tandv.checkpoints import Checkpoint, UnreadableCheckpoint
 from tandv.curves.runs import metrics_of
 from tandv.dossier.changes import changes_between, usual_changes
@@ -62,7 +63,8 @@ def examine(
     summary = get_experiment_summary(curves, transitions=found, checkpoints=steps)
     not_finite = summary.pop("not_finite") + (first_not_finite(material.log) if material.log is not None else [])
     missing = [*material.missing, *(one for one in summary.pop("missing") if one != "no checkpoints")]
-    significant = [one for one in found if not one.evidence.p > _SIGNIFICANT]  # keeps NaN: some rules have no null
+    # what has recovered has no before and after to compare; NaN is kept, since some rules have no p
+    significant = [one for one in found if not one.evidence.p > _SIGNIFICANT and kind_of(one) != "spike"]
     moments = identify_moments(curves, num_jumps, transitions=significant, experiment_name=material.name)
     layers = _layers(material)
     if layers[1] is None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tandv.analysis.transitions.wording import CERTAIN, KINDS, chance_in_words, size_in_words
 from tandv.dossier.pictures import Picture
 
 _LAYERS = 20  # rows of a table in the report; the JSON has all
@@ -118,19 +119,18 @@ def _transitions(results: Mapping[str, Any]) -> list[Section]:
     out = [Section("h2", "Transitions")]
     if not found:
         return [*out, Section("text", "No curve changes faster than before and after.")]
-    header = ["quantity", "start", "step", "end", "before", "after", "noise σ", "p", "false alarms / 1,000 steps"]
+    header = ["quantity", "kind", "from step", "middle", "to step", "before", "after", "times the noise", "p"]
     rows = [
-        [one["quantity"], *(f"{one[key]:,}" for key in ("start", "step", "end")), _short(one["before"])]
-        + [_short(one["after"]), *(_short(one["evidence"][key]) for key in ("effect", "p", "false_alarms"))]
+        [one["quantity"], KINDS.get(kind := one["evidence"].get("kind", ""), kind) or "–"]
+        + [f"{one[key]:,}" for key in ("start", "step", "end")]
+        + [_short(one["before"]), _short(one["after"])]
+        + [size_in_words(one["evidence"]["effect"]), chance_in_words(one["evidence"]["p"])]
         for one in found
     ]
-    about = "p is the share of null curves in which a change as large is found."
-    if results["nulls"]:
-        about = (
-            f"p is the share of {results['nulls']} null curves (the same curve without its transitions, its noise "
-            "shuffled in blocks) in which a change as large is found; the least that it can be is "
-            f"{1 / (1 + results['nulls']):.2g}."
-        )
+    about = (
+        "Times the noise: the change in standard deviations of the noise of the curve there. p: how likely noise like "
+        f"that of the curve changes as much somewhere; above {CERTAIN} a transition is uncertain, and drawn faintly."
+    )
     return [*out, Section("text", about), Section("table", [header, *rows])]
 
 

@@ -107,6 +107,9 @@ def plain(value: float) -> float | str | None:
 
 
 def _as_dict(one: Transition) -> dict[str, Any]:
-    evidence = {name: plain(value) for name, value in one.evidence._asdict().items() if name in ("effect", "p")}
-    places = {"start": int(one.start), "step": int(one.step), "end": int(one.end)}
-    return {**places, "before": plain(one.before), "after": plain(one.after), **evidence}
+    from tandv.analysis.transitions.wording import is_uncertain, kind_of
+
+    numbers = {name: plain(value) for name, value in one.evidence._asdict().items() if name in ("effect", "p")}
+    places = {"start": plain(one.start), "step": plain(one.step), "end": plain(one.end)}
+    levels = {"before": plain(one.before), "after": plain(one.after)}
+    return {**places, **levels, **numbers, "kind": kind_of(one), "uncertain": is_uncertain(one)}

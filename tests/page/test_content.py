@@ -40,7 +40,7 @@ def test_everything_is_json():
     found = content(curves, transitions=[STEP])
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["runs"][0]["values"] == {"loss": [1.0, None, "inf"], "other": ["-inf", 2.0, 3.0]}
-    evidence = {"effect": 8.0, "p": 0.01}
+    evidence = {"effect": 8.0, "p": 0.01, "kind": "", "uncertain": True}
     places = {"start": 2, "step": 3, "end": 4, "before": 2.0, "after": 1.0}
     assert found["transitions"] == [{"run": "", "metric": "loss", **places, **evidence}]
 

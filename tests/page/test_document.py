@@ -47,10 +47,9 @@ def test_a_page_holds_the_curves_as_they_are():
 def test_transitions_stand_with_their_run():
     runs = {"a": {"loss": [1.0]}, "b": {"loss": [2.0]}}
     found = [head["transitions"] for head, _ in held(document(runs, transitions={"b": [STEP]}, rule="a rule"))]
-    assert [one["found"] for one in found] == [
-        [],
-        [{"curve": "loss", "start": 2, "step": 3, "end": 4, "before": 2.0, "after": 1.0, "effect": 8.0, "p": 0.01}],
-    ]
+    words = {"kind": "", "uncertain": True, "size": "8.0", "chance": "0.01"}
+    places = {"curve": "loss", "start": 2, "step": 3, "end": 4, "before": 2.0, "after": 1.0}
+    assert [one["found"] for one in found] == [[], [places | words]]
     assert {one["rule"] for one in found} == {"a rule"}
     [(head, _)] = held(document({"loss": [1.0]}, transitions=[STEP]))
     assert len(head["transitions"]["found"]) == 1

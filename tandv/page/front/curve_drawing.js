@@ -1,7 +1,7 @@
 // What stands around the lines of curves: axes, transitions, and strips where a curve is not finite.
 import { faded } from './colour.js';
 import { LAYER } from './curve_series.js';
-import { short } from './numbers.js';
+import { short, whole } from './numbers.js';
 import { hatch, labelled, stroke } from './pen.js';
 import { plainTicks, powerTicks } from './ticks.js';
 /** @typedef {import('./types').Box} Box */
@@ -44,14 +44,19 @@ export function rightAxis(g, b, axis, colour) {
 }
 
 /** @typedef {import('./types').Transition & {colour: string, x: (step: number) => number}} Band */
-/** Transitions as bands from start to end, a dotted line where they are steepest. @param {Pen} g @param {Box} b @param {Band[]} found */
+/** Transitions as bands from start to end, a dotted line where they are steepest; uncertain ones are the line alone, faint. @param {Pen} g @param {Box} b @param {Band[]} found */
 export function transitionBands(g, b, found) {
   for (const t of found) {
     const x0 = Math.max(b.x, t.x(t.start)), x1 = Math.min(b.x + b.w, t.x(t.end)), at = t.x(t.step);
     if (x1 < b.x || x0 > b.x + b.w) continue;
-    g.fillStyle = faded(t.colour, 0.16); g.fillRect(x0, b.y, Math.max(2, x1 - x0), b.h);
-    if (at >= b.x && at <= b.x + b.w) { g.strokeStyle = t.colour; g.setLineDash([1, 3]); stroke(g, at, b.y, at, b.y + b.h); g.setLineDash([]); }
+    if (!t.uncertain) { g.fillStyle = faded(t.colour, 0.16); g.fillRect(x0, b.y, Math.max(2, x1 - x0), b.h); }
+    if (at >= b.x && at <= b.x + b.w) { g.strokeStyle = t.uncertain ? faded(t.colour, 0.6) : t.colour; g.setLineDash(t.uncertain ? [1, 6] : [1, 3]); stroke(g, at, b.y, at, b.y + b.h); g.setLineDash([]); }
   }
+}
+/** A transition as a line of a read-out. @param {import('./types').Transition} t */
+export function transitionInWords(t) {
+  const evidence = [t.kind, t.size === '–' ? '' : `${t.size} times the noise`, t.chance === '–' ? '' : `p ${t.chance.startsWith('<') ? t.chance : `= ${t.chance}`}${t.uncertain ? ', uncertain' : ''}`].filter(Boolean).join(', ');
+  return `transition of ${t.curve}: ${short(t.before)} → ${short(t.after)}, steps ${whole(t.start)} to ${whole(t.end)}${evidence ? ` (${evidence})` : ''}`;
 }
 /** What became of each curve, above its band, where there is room. @param {Pen} g @param {Box} b @param {Band[]} found @param {Look} look */
 export function transitionLabels(g, b, found, look) {
@@ -59,7 +64,7 @@ export function transitionLabels(g, b, found, look) {
   for (const t of found) {
     const x0 = Math.max(b.x, t.x(t.start)), x1 = Math.min(b.x + b.w, t.x(t.end));
     if (x1 < b.x || x0 > b.x + b.w) continue;
-    const text = `${t.curve} ${short(t.before, 3)} → ${short(t.after, 3)}`, w = g.measureText(text).width + 8;
+    const text = `${t.curve} ${short(t.before, 3)} → ${short(t.after, 3)}${t.kind && t.kind !== 'step' && t.kind !== 'ramp' ? `, ${t.kind}` : ''}${t.uncertain ? ', uncertain' : ''}`, w = g.measureText(text).width + 8;
     const x = Math.min(Math.max(b.x + 4, (x0 + x1 - w) / 2), b.x + b.w - w);
     if (x < b.x || taken.some((other) => x < other.end && x + w > other.x)) continue;
     taken.push({ x, end: x + w });

@@ -4,7 +4,7 @@ import { sameAsked } from './asked.js';
 import { aligned, LAYER, LOSSES, layerSeries, reducedTo, scaleName, seriesOf, pointAt, valueText } from './curve_series.js';
 import { curveChips } from './curve_chips.js';
 import { curveTable } from './curve_table.js';
-import { STRIP_HEIGHT, axisOf, gapLabel, gapStrips, leftAxis, lines, rightAxis, transitionBands, transitionLabels } from './curve_drawing.js';
+import { STRIP_HEIGHT, axisOf, gapLabel, gapStrips, leftAxis, lines, rightAxis, transitionBands, transitionInWords, transitionLabels } from './curve_drawing.js';
 import { h } from './dom.js';
 import { LEFT, RIGHT, cursorLines, panel } from './frame.js';
 import { exact, short, whole } from './numbers.js';
@@ -166,7 +166,7 @@ export function curvesPanel(ctx) {
       const k = pointAt(s, step), at = k >= 0 && s.scale !== LAYER && s.steps[k] !== step ? ` (step ${whole(s.steps[k])})` : '', low = s.low?.[k];
       const value = low !== null && low !== undefined && low !== s.y[k] ? `${exact(low)} to ${valueText(s, k, exact)}` : valueText(s, k, exact);
       return `${s.name}${s.ghost ? ` · ${ctx.meta.runs[ctx.state.view.other]}` : ''}: ${value}${at}`;
-    }), ...bands().filter((t) => step >= t.start && step <= t.end).map((t) => `transition of ${t.curve}: ${short(t.before)} → ${short(t.after)}, steps ${whole(t.start)} to ${whole(t.end)}`)];
+    }), ...bands().filter((t) => step >= t.start && step <= t.end).map((t) => transitionInWords(t))];
   } });
   p.file = {
     name: 'curves', asked: () => ctx.data.lines?.asked ?? ctx.state.view,

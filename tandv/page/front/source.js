@@ -37,7 +37,7 @@ export function named(question, head) {
     Object.assign(fields, { metrics: question.metrics, low: each.map((a) => a[0]), high: each.map((a) => a[1]), flags: each.map((a) => a[2]), starts: arrays[arrays.length - 1] });
   }
   if (fields.stats) fields.stats = Object.fromEntries(Object.entries(fields.stats).map(([k, v]) => [k, numberOf(v)]));
-  if (question.kind === 'transitions') for (const t of fields.found) for (const k of ['before', 'after', 'effect', 'p']) t[k] = numberOf(t[k]);
+  if (question.kind === 'transitions') for (const t of fields.found) for (const k of ['before', 'after']) t[k] = numberOf(t[k]);
   return fields;
 }
 

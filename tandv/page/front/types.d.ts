@@ -37,7 +37,11 @@ export interface Meta {
 /** `values` and `state` [curve, step]; state: 0 finite, 1 NaN, 2 +infinity, 3 -infinity, 8 no value at this step. */
 export interface Curves { names: string[]; shown: string[]; steps: Float64Array; values: Float64Array; state: Uint8Array }
 export interface Transition {
-  curve: string; start: number; step: number; end: number; before: number; after: number; effect: number; p: number;
+  curve: string; start: number; step: number; end: number; before: number; after: number;
+  /** In words, or empty. */ kind: string;
+  /** Whether chance may explain it. */ uncertain: boolean;
+  /** In standard deviations of the noise, in words. */ size: string;
+  /** Its p-value, in words. */ chance: string;
 }
 export interface Transitions { found: Transition[]; rule: string; ready: boolean; note?: string | null }
 /** `values` and `flags` [row, column]; flags: 1 NaN, 2 infinity, 4 overflows the format, 8 not logged. */

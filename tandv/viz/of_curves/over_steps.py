@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 XScale = Literal["linear", "log"]
 YScale = Literal["auto", "linear", "log", "log2"]
+# How each kind of transition is named in a legend and dashed; "" is of detectors that name none.
+MARKS: dict[str, tuple[str, tuple[float, tuple[float, ...]]]] = {
+    "": ("transition", (0, (2, 2))),
+    "divergence": ("divergence", (0, (6, 1))),
+    "spike": ("spike", (0, (1, 3))),
+    "teeth": ("teeth", (0, (1, 1))),
+    "schedule": ("change of the learning rate", (0, (6, 2, 1, 2))),
+}
 SPAN = 30  # times: positive values that span more have a logarithmic axis
 
 
@@ -102,15 +110,29 @@ def draw_curve(
 
 
 def mark_transitions(ax: Axes, transitions: Sequence[TransitionLike], colour: str) -> None:
-    """Draw a line at the middle of each transition and a band over its length."""
+    """Draw a line at the middle of each transition, dashed by its kind, and a band over its length.
+
+    An uncertain one has a thin faint line and no band.
+    """
+    if not transitions:
+        return
+    from tandv.analysis.transitions.wording import is_uncertain, kind_of  # imports SciPy
+
     for one in transitions:
-        ax.axvspan(one.start, one.end, color=colour, alpha=0.14, linewidth=0, zorder=0.5)
-        ax.axvline(one.step, color=colour, linewidth=1.1, linestyle=(0, (2, 2)), zorder=1, gid="transition")
+        words, dashes = MARKS.get(kind_of(one), MARKS[""])
+        uncertain = is_uncertain(one)
+        if not uncertain:
+            ax.axvspan(one.start, one.end, color=colour, alpha=0.14, linewidth=0, zorder=0.5)
+        ax.axvline(
+            one.step, color=colour, linewidth=0.8 if uncertain else 1.1, alpha=0.6 if uncertain else 1,
+            linestyle=dashes, zorder=1, gid=f"uncertain {words}" if uncertain else words,
+        )  # fmt: skip
 
 
 def name_marks(ax: Axes, colour: str) -> None:
     """Add each kind of mark to the legend once, after the runs, in `colour` if there are several runs."""
-    for words in ("transition", "largest", "smallest"):
+    marks = [words for words, _ in MARKS.values()]
+    for words in (*marks, *[f"uncertain {one}" for one in marks], "largest", "smallest"):
         for line in [line for line in ax.lines if line.get_gid() == words][:1]:
             [named] = ax.plot([], [], label=words)
             named.update_from(line)

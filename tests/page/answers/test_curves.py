@@ -88,7 +88,7 @@ def test_transitions_are_those_of_the_detector(settled):
     head, arrays = ask(answers_of({"loss": loss}), kind="transitions")
     [one] = head["found"]
     assert (one["curve"], one["step"], one["before"], one["after"]) == ("loss", 120, 2, 0.5)
-    assert set(one) == {"curve", "start", "step", "end", "before", "after", "effect", "p"}
+    assert set(one) == {"curve", "start", "step", "end", "before", "after", "kind", "uncertain", "size", "chance"}
     assert head["ready"] is True and head["note"] is None and arrays == []
 
 
@@ -97,9 +97,8 @@ def test_transitions_that_were_found_before_are_shown_with_their_rule():
     curves = CurvesOnly({"loss": [2.0, 1.0]}, "run", transitions=known, rule="by eye")
     head, _ = ask(Answers([Run(curves)]), kind="transitions")
     assert head["rule"] == "by eye"
-    assert head["found"] == [
-        {"curve": "loss", "start": 1, "step": 2, "end": 3, "before": 2, "after": "nan", "effect": "nan", "p": "nan"}
-    ]
+    places = {"curve": "loss", "start": 1, "step": 2, "end": 3, "before": 2, "after": "nan"}
+    assert head["found"] == [places | {"kind": "", "uncertain": False, "size": "–", "chance": "–"}]
 
 
 def test_of_very_many_curves_transitions_are_found_in_some_which_is_said(settled, monkeypatch):

@@ -80,11 +80,18 @@ test('over each other each metric goes from its smallest to its largest value', 
 });
 test('transitions are bands with a line at their middle, which can be left out', () => {
   const one = run('', [0, 10, 20, 30], { loss: [1, 1, 5, 5] });
-  one.transitions = [{ curve: 'loss', start: 10, step: 15, end: 20, before: 1, after: 5, effect: 9, p: 0.01 }];
+  one.transitions = [{ curve: 'loss', start: 10, step: 15, end: 20, before: 1, after: 5, kind: 'step', uncertain: false, size: '9.0', chance: '0.0004' }];
   const chart = chartOf('loss', charted([one]), size), bands = chart.scene.inside.filter((item) => item.kind === 'rect' && item.fill === look.alarm);
   assert.deepEqual(bands.map((item) => item.kind === 'rect' && [item.x, item.x + item.w]), [[chart.x.at(10), chart.x.at(20)]]);
   assert.ok(paths(chart).some((path) => path.stroke === look.alarm && path.points[0] === chart.x.at(15)));
   assert.ok(!chartOf('loss', charted([one], { marks: false }), size).scene.inside.some((item) => item.kind === 'rect' && item.fill === look.alarm));
+});
+test('an uncertain transition is a faint line without a band', () => {
+  const one = run('', [0, 10, 20, 30], { loss: [1, 1, 5, 5] });
+  one.transitions = [{ curve: 'loss', start: 10, step: 15, end: 20, before: 1, after: 5, kind: 'step', uncertain: true, size: '9.0', chance: '0.008' }];
+  const chart = chartOf('loss', charted([one]), size), [line] = paths(chart).filter((path) => path.stroke === look.alarm);
+  assert.ok(!chart.scene.inside.some((item) => item.kind === 'rect' && item.fill === look.alarm));
+  assert.deepEqual([line.points[0], line.alpha, line.dash], [chart.x.at(15), 0.6, [1, 4]]);
 });
 test('one value, one step and no step are charts', () => {
   const single = chartOf('loss', charted([run('', [5], { loss: [2] })]), size);

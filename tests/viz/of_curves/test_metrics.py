@@ -171,3 +171,14 @@ def test_it_is_drawn_again_in_place(tmp_path):
 def test_a_bad_argument_says_what_is_allowed(call, error, message):
     with pytest.raises(error, match=re.escape(message)):
         call()
+
+
+def test_an_uncertain_transition_is_a_faint_line_without_a_band_and_named_so():
+    curve = {"step": [0, 10, 20, 30], "loss": [2.0, 2.0, 1.0, 1.0]}
+    certain, uncertain = (Transition("loss", 10, 12, 20, 2.0, 1.0, Evidence(p=p)) for p in (1e-5, 0.008))
+    drawn = {}
+    for name, one in (("certain", certain), ("uncertain", uncertain)):
+        figure = viz.metric_curves(curve, transitions=[one])
+        [line] = [line for line in figure.axes[0].lines if list(line.get_xdata()) == [12, 12]]
+        drawn[name] = (line.get_alpha(), len(figure.axes[0].patches), legend(figure)[0])
+    assert drawn == {"certain": (1, 1, "transition"), "uncertain": (0.6, 0, "uncertain transition")}

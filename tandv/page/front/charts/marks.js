@@ -50,12 +50,12 @@ export function stripItems(strips, box, look, several) {
   return out;
 }
 
-/** A band over the length of each transition and a line at its middle; of many metrics only the lines. @param {{transition: Transition, colour: string}[]} marks @param {AxisScale} x @param {Box} box @param {boolean} bands @returns {Item[]} */
+/** A band over the length of each transition and a line at its middle; of many metrics, and of uncertain ones, only the line. @param {{transition: Transition, colour: string}[]} marks @param {AxisScale} x @param {Box} box @param {boolean} bands @returns {Item[]} */
 export function transitionItems(marks, x, box, bands) {
   return marks.flatMap(({ transition, colour }) => {
     const from = x.at(transition.start), to = x.at(transition.end), middle = x.at(transition.step);
-    /** @type {Item[]} */ const out = [{ kind: 'path', points: [middle, box.y, middle, box.y + box.h], stroke: colour, width: 1.4, dash: [2, 3] }];
-    if (bands) out.unshift({ kind: 'rect', x: from, y: box.y, w: Math.max(1, to - from), h: box.h, fill: colour, alpha: 0.13 });
+    /** @type {Item[]} */ const out = [{ kind: 'path', points: [middle, box.y, middle, box.y + box.h], stroke: colour, width: transition.uncertain ? 1 : 1.4, dash: transition.uncertain ? [1, 4] : [2, 3], alpha: transition.uncertain ? 0.6 : 1 }];
+    if (bands && !transition.uncertain) out.unshift({ kind: 'rect', x: from, y: box.y, w: Math.max(1, to - from), h: box.h, fill: colour, alpha: 0.13 });
     return out;
   });
 }

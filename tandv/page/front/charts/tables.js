@@ -33,8 +33,8 @@ export function statisticsTable(metrics, charted) {
 export function transitionTable(metrics, charted) {
   const several = charted.runs.length > 1;
   const rows = metrics.flatMap((metric) => linesOf(metric, charted).flatMap((line) => charted.runs[line.run].transitions.filter((one) => one.curve === metric).map((one) => [
-    metric, ...(several ? [line.label] : []), whole(one.start), whole(one.step), whole(one.end), short(one.before), short(one.after), short(one.effect, 2), short(one.p, 2)])));
-  const heads = ['transition of', ...(several ? ['run'] : []), 'from step', 'middle', 'to step', 'before', 'after', 'in noise σ', 'p'];
+    metric, ...(several ? [line.label] : []), one.kind || '–', whole(one.start), whole(one.step), whole(one.end), short(one.before), short(one.after), one.size, one.uncertain ? `${one.chance} (uncertain)` : one.chance])));
+  const heads = ['transition of', ...(several ? ['run'] : []), 'kind', 'from step', 'middle', 'to step', 'before', 'after', 'times the noise', 'p'];
   return rows.length ? tableOf(charted.rule ? `Transitions: ${charted.rule}` : 'Transitions', heads, rows) : h('p', { className: 'meaning' }, charted.rule ? `No transition (${charted.rule}).` : '');
 }
 
