@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from tandv.checkpoints.readers.state_dict import Key
 from tandv.checkpoints.warnings import Remark
 
 NAME = ".tandv-checkpoints.jsonl"
@@ -19,7 +20,9 @@ _VERSION = 2  # of the definitions of metrics: stored results of another version
 class Cache:
     """The stored results of the checkpoints of one folder; lines are appended to its file until it is closed."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, key: Key = None):
+        # of one file, each of its models has results of its own
+        self._of_key = "" if key is None else f" key={key if isinstance(key, str) else ','.join(key)}"
         self._files = [folder / NAME, _in_user_cache(folder)]
         self._known: dict[str, dict[str, Any]] = {}
         self._open: TextIO | None = None
@@ -30,12 +33,12 @@ class Cache:
 
     def get(self, path: Path) -> dict[str, Any]:
         """Return the results of a checkpoint as it is now: values by key, warnings, shapes; {} if there are none."""
-        found = self._known.get(path.name)
+        found = self._known.get(path.name + self._of_key)
         return found["known"] if found and found["stamp"] == stamp(path) else {}
 
     def add(self, path: Path, known: Mapping[str, Any], at: list[int]) -> None:
         """Store results of the checkpoint at `path` that had the stamp `at` when it was read."""
-        line = {"version": _VERSION, "file": path.name, "stamp": at, "known": dict(known)}
+        line = {"version": _VERSION, "file": path.name + self._of_key, "stamp": at, "known": dict(known)}
         self._merge(line)
         if self._open is None:
             self._open = self._writable()

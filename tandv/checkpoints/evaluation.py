@@ -21,6 +21,7 @@ from tandv.checkpoints.discovery import AnyPath, Checkpoint, find
 from tandv.checkpoints.engines import Engine, EngineFailed
 from tandv.checkpoints.measurement import Span, Thresholds
 from tandv.checkpoints.metrics import METRICS
+from tandv.checkpoints.readers.state_dict import Key
 from tandv.checkpoints.warnings import Remark, issue_warnings
 from tandv.checkpoints.worker import Job, OpenFiles, Outcome, look, work
 from tandv.messages import some
@@ -47,6 +48,7 @@ def evaluate(
     model: AnyPath | None = None,
     class_name: str | None = None,
     engine: Engine | None = None,
+    key: Key = None,
 ) -> pd.DataFrame:
     """Measure checkpoints over training: curves with a row for each step and a column for each metric.
 
@@ -70,6 +72,7 @@ def evaluate(
         model: a Python file with the model's class, for metrics of your own whose file does not define it.
         class_name: the model's class, if a file defines several.
         engine: runs the work elsewhere; see `on_ray`.
+        key: which model of files that hold several: its dotted key, a list of these, or "*" for all together.
 
     Raises NoCheckpoints, UnknownName, and ValueError for a device that cannot be used.
     """
@@ -84,9 +87,9 @@ def evaluate(
 
         check(device)
     job = Job("", (*names, *own), per_tensor, limits, None, device, files, custom.source(model) if model else None)
-    job = job._replace(class_name=class_name)
+    job = job._replace(class_name=class_name, key=key if key is None or isinstance(key, str) else tuple(key))
 
-    results, files_open = _Results(found, cache), OpenFiles()
+    results, files_open = _Results(found, cache, job.key), OpenFiles(job.key)
     chosen_engine = engine or _engine([one.path for one in found], parallel, device)
     look_at, work_on = (look, work) if chosen_engine else (partial(f, open_=files_open.open) for f in (look, work))
     chosen_engine = chosen_engine or engines.in_one_thread
@@ -123,9 +126,9 @@ def evaluate(
 class _Results:
     """The results of each checkpoint: from the cache, and new ones."""
 
-    def __init__(self, found: Sequence[Checkpoint], cache: bool):
+    def __init__(self, found: Sequence[Checkpoint], cache: bool, key: Key = None):
         folders = {one.path.parent for one in found}
-        self._caches = {folder: Cache(folder) for folder in sorted(folders)} if cache else {}
+        self._caches = {folder: Cache(folder, key) for folder in sorted(folders)} if cache else {}
         self._now: dict[Path, dict[str, Any]] = {}
         self.broken: set[Path] = set()
         for one in found:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from tandv.checkpoints.matrices import pieces
 from tandv.checkpoints.measurement import MatrixMeasurement, Span, Thresholds, extent, measure
 from tandv.checkpoints.metrics import METRICS, key, model_of
 from tandv.checkpoints.readers.opening import opened
-from tandv.checkpoints.readers.state_dict import Contents
+from tandv.checkpoints.readers.state_dict import Contents, Key
 from tandv.checkpoints.warnings import Remark
 from tandv.checkpoints.weights import trained
 
@@ -31,6 +32,7 @@ class Job(NamedTuple):
     files: tuple[SourceFile, ...] = ()
     model: SourceFile | None = None
     class_name: str | None = None
+    key: Key = None  # of the model in a file that holds several
 
     @property
     def code(self) -> str:
@@ -55,7 +57,8 @@ Open = Callable[[Path], AbstractContextManager[Contents]]
 class OpenFiles:
     """Keeps up to 64 checkpoints open after their first use. Must be closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: Key = None) -> None:
+        self._key: Key = key
         self._files = ExitStack()
         self._opened: dict[Path, Contents] = {}
 
@@ -65,7 +68,7 @@ class OpenFiles:
         if path not in self._opened:
             if len(self._opened) >= 64:
                 self.close()
-            self._opened[path] = self._files.enter_context(opened(path))
+            self._opened[path] = self._files.enter_context(_opened(path, self._key))
         yield self._opened[path]
 
     def close(self) -> None:
@@ -76,12 +79,16 @@ class OpenFiles:
 
 def look(job: Job, open_: Open | None = None) -> Outcome:
     """Return the range of a checkpoint's weights, which the bins of the entropy need before anything is counted."""
-    return _guarded(job, _span, open_ or opened)
+    return _guarded(job, _span, open_ or partial(_opened, key=job.key))
 
 
 def work(job: Job, open_: Open | None = None) -> Outcome:
     """Measure a checkpoint; never raises."""
-    return _guarded(job, _measurements, open_ or opened)
+    return _guarded(job, _measurements, open_ or partial(_opened, key=job.key))
+
+
+def _opened(path: Path, key: Key) -> AbstractContextManager[Contents]:
+    return opened(path) if key is None else opened(path, key)
 
 
 def _guarded(job: Job, do: Any, open_: Open) -> Outcome:

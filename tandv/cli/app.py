@@ -32,6 +32,10 @@ Parallel = Annotated[bool, typer.Option(help="Measure with several processes whe
 Cluster = Annotated[bool, typer.Option("--cluster", help="Measure on the Ray cluster that RAY_ADDRESS names.")]
 Cache = Annotated[bool, typer.Option(help="Use and store results in a file next to the checkpoints.")]
 PerTensor = Annotated[bool, typer.Option("--per-tensor", help="Add curves of every single matrix.")]
+ModelKeys = Annotated[
+    list[str] | None,
+    typer.Option("--key", help="Key of the model in files that hold several; again for more, '*' for all together."),
+]
 Rule = Annotated[Detector, typer.Option(help="The rule by which transitions are found.")]
 StepAxis = Annotated[Axis, typer.Option(help="Steps recorded at 1, 2, 4, 8, ... are best on a log axis.")]
 Out = Annotated[Path | None, typer.Option(help="Write to a file: .html (a page), .csv, .json, .png, .svg or .pdf.")]
@@ -130,6 +134,7 @@ def plot_metrics(
     cluster: Cluster = False,
     cache: Cache = True,
     per_tensor: PerTensor = False,
+    key: ModelKeys = None,
     detector: Rule = "transitions",
     axis: StepAxis = "linear",
     out: Out = None,
@@ -140,7 +145,7 @@ def plot_metrics(
     """Ask which metrics, measure them on what load-dir found, and show them on a page until Ctrl-C."""
     from tandv.cli import commands
 
-    options = commands.MeasureOptions(device, parallel, cluster, cache, per_tensor, detector, axis)
+    options = commands.MeasureOptions(device, parallel, cluster, cache, per_tensor, tuple(key or ()), detector, axis)
     commands.plot_metrics(options, commands.OutputOptions(out, as_json, browser, port))
 
 
@@ -165,6 +170,7 @@ def checkpoints(
     cluster: Cluster = False,
     cache: Cache = True,
     per_tensor: PerTensor = False,
+    key: ModelKeys = None,
     detector: Rule = "transitions",
     axis: StepAxis = "linear",
     out: Out = None,
@@ -178,7 +184,7 @@ def checkpoints(
     """
     from tandv.cli import commands
 
-    options = commands.MeasureOptions(device, parallel, cluster, cache, per_tensor, detector, axis)
+    options = commands.MeasureOptions(device, parallel, cluster, cache, per_tensor, tuple(key or ()), detector, axis)
     output = commands.OutputOptions(out, as_json, browser, port)
     commands.checkpoints(folders, metrics or [], model, class_name, options, output)
 

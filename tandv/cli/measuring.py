@@ -32,6 +32,7 @@ class MeasureOptions(NamedTuple):
     cluster: bool = False
     cache: bool = True
     per_tensor: bool = False
+    key: tuple[str, ...] = ()
     detector: str = "transitions"
     axis: Literal["linear", "log"] = "linear"
 
@@ -120,6 +121,7 @@ def _evaluated(
                 [one.path for one in run.checkpoints],
                 list(metrics),
                 per_tensor=options.per_tensor,
+                key=options.key[0] if len(options.key) == 1 else options.key or None,
                 device=options.device,
                 parallel=options.parallel,
                 cache=options.cache,

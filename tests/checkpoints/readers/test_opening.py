@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from tandv.checkpoints import LeftOut, RefusedCheckpoint, UnreadableCheckpoint, weights
+from tandv.checkpoints import BrokenCheckpoint, LeftOut, RefusedCheckpoint, UnreadableCheckpoint, evaluate, weights
 from tandv.checkpoints.readers.opening import opened
 from tandv.checkpoints.readers.zip_files import NotPlain, load_plain
 
@@ -261,3 +261,14 @@ def test_importing_brings_no_framework():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out == "set()\n"
+
+
+def test_a_key_says_which_of_several_models_and_has_results_of_its_own(tmp_path):
+    torch.save({"G": {"a": torch.ones(2)}, "D": {"a": torch.full((3,), 2.0)}}, tmp_path / "step_1.pt")
+    with pytest.warns(BrokenCheckpoint, match=r"step_1.pt: it holds several models: G \(1 tensor\), D \(1 tensor\)"):
+        evaluate(tmp_path, "mean", parallel=1)
+    assert evaluate(tmp_path, "mean", key="D", parallel=1)["mean"].tolist() == [2.0]
+    assert evaluate(tmp_path, "mean", key=["G", "D"], parallel=1)["mean"].tolist() == [(2 + 3 * 2) / 5]
+    assert evaluate(tmp_path, "mean", key="*", parallel=1)["mean"].tolist() == [(2 + 3 * 2) / 5]
+    assert evaluate(tmp_path, "mean", key="G", parallel=1)["mean"].tolist() == [1.0]
+    assert [name for name, _ in weights(tmp_path / "step_1.pt", key=["G", "D"])] == ["G.a", "D.a"]
