@@ -2,8 +2,8 @@
 
 It imports nothing heavy, so that the command line can print it quickly.
 
->>> MEANINGS["spectral"], insight_meaning("sign_flips_retained_1e-05")
-('largest singular value of all matrices', 'of gradients that stayed within 1e-05, those that changed their sign')
+>>> MEANINGS["spectral"], insight_meaning("signed")
+('largest singular value of all matrices', 'gradients that have a sign now and had one before')
 """
 
 import re
@@ -87,8 +87,8 @@ INSIGHT = {
     "zeros_retained_{}": "gradients that are zero within {} now and in the step before",
     "zeros_released_{}": "gradients that were zero within {} and are no more",
     "zeros_released_share_{}": "of gradients that were zero within {}, those that are no more",
-    "sign_flips": "of gradients that have a sign now and had one before, those that changed it",
-    "sign_flips_retained_{}": "of gradients that stayed within {} and had a sign both times, those that changed it",
+    "sign_flips": "of gradients that have a sign in both steps, those that changed their sign",
+    "sign_flips_retained_{}": "of gradients that stayed within {} and have a sign in both steps, those that changed their sign",
     "signed": "gradients that have a sign now and had one before",
     "gradient_norm": "norm of the gradient",
     "gradient_angle": "degrees between the gradient and the one before",
