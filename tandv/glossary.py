@@ -88,7 +88,7 @@ INSIGHT = {
     "zeros_released_{}": "gradients that were zero within {} and are no more",
     "zeros_released_share_{}": "of gradients that were zero within {}, those that are no more",
     "sign_flips": "of gradients that have a sign in both steps, those that changed their sign",
-    "sign_flips_retained_{}": "of gradients that stayed within {} and have a sign in both steps, those that changed their sign",
+    "sign_flips_retained_{}": "of gradients within {} that have a sign in both steps, those that changed their sign",
     "signed": "gradients that have a sign now and had one before",
     "gradient_norm": "norm of the gradient",
     "gradient_angle": "degrees between the gradient and the one before",
