@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,12 +13,15 @@ from tandv.messages import choice_problems
 from tandv.place import Unreachable, place_of
 from tandv.track.common.budget import share
 from tandv.track.common.finished_log import LogFormat
+from tandv.track.common.on_finding import OnFinding, on_finding_problems, saves
 from tandv.track.common.save_rule import SaveRule, rule_problems
 from tandv.track.common.writer import Export
 from tandv.track.insight import numbers
 
 Pattern = str | re.Pattern[str]
 Every = int | Callable[[int], bool]
+
+_BEFORE, _APART = 3, 20  # copies of the weights for findings, and the steps between them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +52,23 @@ class Settings:
     save: SaveRule | None = None
     insight: Any = False
     inputs: bool = False
+    on_finding: OnFinding | None = None
 
     def selects(self, name: str) -> bool:
         """Tell whether a module or parameter of this dotted name is tracked; patterns are searched in it."""
         if self.include is not None and not re.search(self.include, name):
             return False
         return self.exclude is None or not re.search(self.exclude, name)
+
+    def save_rule(self) -> SaveRule | None:
+        """Return the rule by which checkpoints are saved, None for none.
+
+        Where findings save them, copies of 3 steps that are 20 apart are kept, if `save` does not say otherwise.
+        """
+        if not saves(self.on_finding):
+            return self.save
+        rule = self.save or SaveRule()
+        return rule if rule.before else replace(rule, before=_BEFORE, apart=_APART)
 
     def insight_asked(self) -> numbers.InsightSettings | None:
         """Return the settings of `insight=`; None where it is off."""
@@ -75,7 +89,8 @@ class Settings:
             *every_problems("every", self.every),
             *self._budget_problems(),
             *choice_problems(offload_type=(self.offload_type, LogFormat)),
-            *rule_problems(self.save),
+            *rule_problems(self.save, saves(self.on_finding)),
+            *on_finding_problems(self.on_finding),
             *(wandb_problems() if self.use_wandb in (True, "rows") else []),
             *(tensorboard_problems(self.tensorboard) if self.tensorboard is not None else []),
             *numbers.problems(self.insight),

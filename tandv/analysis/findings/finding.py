@@ -40,6 +40,21 @@ class Finding(NamedTuple):
     advice: str
     evidence: Sequence[str] = ()
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What makes it another finding than one of another look: its kind, tensor type and layer."""
+        return self.kind, self.tensor_type, self.layer
+
+    def in_words(self) -> str:
+        """Return its sentences in one line.
+
+        >>> Finding("dead", "warning", "Activation", "act", 40, {}, "All zero.", "Before.", "Do.").in_words()
+        "warning, dead at step 40, Activation of 'act': All zero. Before. To do: Do."
+        """
+        of = self.tensor_type if self.layer == EVERY else f"{self.tensor_type} of {self.layer!r}"
+        about = f"{self.severity}, {self.kind} at step {self.step:,}, {of}"
+        return f"{about}: {self.what} {self.before} To do: {self.advice}"
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as what JSON can hold: numbers that are not finite are text.
 

@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -24,7 +23,26 @@ _WHOLE = {"loss", "trainloss", "trainingloss", "losstrain", "totalloss", "lossto
 _AT_ONCE = 100_000  # rows whose exponent counts are read together
 
 
-class _Source(Protocol):
+class ExponentRows(NamedTuple):
+    """How many values of some tensors lie in each power of two.
+
+    >>> ExponentRows(np.array(["fc"]), np.array([7]), [-1, 0], np.array([[3, 1]])).counts.sum()
+    np.int64(4)
+
+    Args:
+        names: the layer of each row, [rows].
+        steps: its step, [rows].
+        powers: the powers of two, [powers].
+        counts: how many values, [rows, powers].
+    """
+
+    names: np.ndarray
+    steps: np.ndarray
+    powers: Sequence[int]
+    counts: np.ndarray
+
+
+class Source(Protocol):
     """Where matrices come from."""
 
     steps: np.ndarray
@@ -34,6 +52,8 @@ class _Source(Protocol):
     statistics: list[str]
 
     def values(self, tensor_type: str, statistic: str, layers: Sequence[str]) -> np.ndarray: ...
+
+    def exponents(self, tensor_type: str, layers: Sequence[str], steps: Sequence[int]) -> ExponentRows: ...
 
 
 class Matrices:
@@ -50,24 +70,52 @@ class Matrices:
     """
 
     def __init__(self, log: AnyLog):
-        self._source = _source(log)
-        self._cache: dict[tuple[str, str], np.ndarray] = {}
-        self._log = log
-        self._end = len(self._source.steps)
-        self._layers: dict[str, list[str]] = {}
-        for kind, name in self._source.tensors:
-            self._layers.setdefault(kind, []).append(name)
-        self.types, self.dtypes = self._source.types, self._source.dtypes
-        self.statistics = self._source.statistics
-        known = execution_order(log)
-        self.order_is_known = known is not None
-        self.places: Mapping[Tensor, Place] = places(self._source.tensors, self.types, known)
-        self._loss = _loss_of(log, self._source.steps)
-        self.facts: Mapping[str, Any] = run_facts(log)  # what run.json says of the run
+        source, order = _source(log), execution_order(log)
+        self._take(source, order, places(source.tensors, source.types, order), _loss_of(log, source.steps))
+        self.facts = run_facts(log)
 
-    @cached_property
-    def _exponents(self) -> list[int]:
-        return logframe.exponents(self._log)
+    @classmethod
+    def of(
+        cls,
+        source: Source,
+        places: Mapping[Tensor, Place],
+        order: Sequence[Tensor] | None,
+        loss: np.ndarray | None,
+        facts: Mapping[str, Any],
+    ) -> Self:
+        """Return the matrices of a source other than a log.
+
+        Args:
+            source: where the statistics come from.
+            places: when each tensor comes into being.
+            order: the order of execution; None where the places are a guess.
+            loss: the loss at each step, None if there is none.
+            facts: what run.json says of the run.
+        """
+        out = object.__new__(cls)
+        out._take(source, order, places, loss)
+        out.facts = facts
+        return out
+
+    def _take(
+        self,
+        source: Source,
+        order: Sequence[Tensor] | None,
+        places: Mapping[Tensor, Place],
+        loss: np.ndarray | None,
+    ) -> None:
+        self._source = source
+        self._cache: dict[tuple[str, str], np.ndarray] = {}
+        self._end = len(source.steps)
+        self._layers: dict[str, list[str]] = {}
+        for kind, name in source.tensors:
+            self._layers.setdefault(kind, []).append(name)
+        self.types, self.dtypes = source.types, source.dtypes
+        self.statistics = source.statistics
+        self.order_is_known = order is not None
+        self.places: Mapping[Tensor, Place] = places
+        self._loss = loss
+        self.facts: Mapping[str, Any] = {}  # what run.json says of the run
 
     def until(self, step: int) -> "Matrices":
         """Return the same without the rows from a step on; what has been read is shared.
@@ -225,17 +273,12 @@ class Matrices:
         place = {name: row for row, name in enumerate(layers)}
         for start in range(0, len(at), each := max(1, _AT_ONCE // max(len(layers), 1))):
             columns = at[start : start + each]
-            rows = logframe.select(
-                self._log, list(layers), tensor_type, self.steps[columns].tolist(), _phase(self._log), None,
-                [("exponent_counts", power) for power in self._exponents],
-            )  # fmt: skip
-            labels = [label for label in rows.columns if label[0] == "exponent_counts" and np.isfinite(label[1])]
-            counts = rows[labels].to_numpy()
-            codes, names = logframe.numbered(rows[("metadata", "name")])
-            row = np.array([place[name] for name in names])[codes]
-            column = np.searchsorted(self.steps[columns], rows[("metadata", "step")].to_numpy())
+            found = self._source.exponents(tensor_type, layers, self.steps[columns].tolist())
+            row = np.array([place[name] for name in found.names.tolist()], np.intp)
+            column = np.searchsorted(self.steps[columns], found.steps)
             limit = limits[row, column + start]
-            less = np.array([label[1] for label in labels])[None, :] < limit[:, None]
+            less = np.array(found.powers)[None, :] < limit[:, None]
+            counts = found.counts
             with np.errstate(invalid="ignore", divide="ignore"):
                 out[row, column + start] = (counts * less).sum(1) / counts.sum(1)
         return out
@@ -252,12 +295,22 @@ def _loss_of(log: AnyLog, steps: np.ndarray) -> np.ndarray | None:
     curves = run_curves(log)
     if curves is None or not len(steps):
         return None
-    named = [str(name) for name in losses_of(curves).columns if is_loss(str(name))]
-    named = [name for name in named if not re.search(r"val|test|eval", name.lower())]
+    name = whole_loss([str(name) for name in losses_of(curves).columns])
+    return None if name is None else curves[name].reindex(steps).to_numpy(np.float64)
+
+
+def whole_loss(names: Sequence[str]) -> str | None:
+    """Return which of a run's numbers is the loss that it trains on; None if none is, or several are.
+
+    >>> whole_loss(["lr", "val_loss", "loss"]), whole_loss(["loss_g", "loss_d"]) is None
+    ('loss', True)
+
+    Args:
+        names: the names of numbers of the loop.
+    """
+    named = [name for name in names if is_loss(name) and not re.search(r"val|test|eval", name.lower())]
     whole = [name for name in named if re.sub(r"[^a-z]", "", name.lower()) in _WHOLE] or named
-    if len(whole) != 1:  # those of a GAN, of which none is the loss of all
-        return None
-    return curves[whole[0]].reindex(steps).to_numpy(np.float64)
+    return whole[0] if len(whole) == 1 else None  # else those of a GAN, of which none is the loss of all
 
 
 def _phase(log: AnyLog) -> str | None:
@@ -266,13 +319,26 @@ def _phase(log: AnyLog) -> str | None:
     return None if not phases or "" in phases else phases[0]
 
 
-def _source(log: AnyLog) -> _Source:
+def _source(log: AnyLog) -> Source:
     if not isinstance(log, pd.DataFrame):
         log = log_at(log)
         if log.whole is None and not log.phases() and not log.ranks():
             return _Placed(log)
     columns = [("scalar_stats", name) for name in logframe.scalar_metrics(log)]
-    return _Framed(logframe.select(log, phase=_phase(log), columns=columns))
+    return _Framed(logframe.select(log, phase=_phase(log), columns=columns), log)
+
+
+def _exponents_of(log: AnyLog, tensor_type: str, layers: Sequence[str], steps: Sequence[int]) -> ExponentRows:
+    rows = logframe.select(
+        log, list(layers), tensor_type, list(steps), _phase(log), None,
+        [("exponent_counts", power) for power in logframe.exponents(log)],
+    )  # fmt: skip
+    labels = [label for label in rows.columns if label[0] == "exponent_counts" and np.isfinite(label[1])]
+    codes, names = logframe.numbered(rows[("metadata", "name")])
+    return ExponentRows(
+        np.array(names, object)[codes], rows[("metadata", "step")].to_numpy(), [int(label[1]) for label in labels],
+        rows[labels].to_numpy(),
+    )  # fmt: skip
 
 
 class _Placed:
@@ -307,12 +373,16 @@ class _Placed:
         out[rows[:, None], np.searchsorted(self.steps, found.steps)[None, :]] = values
         return out
 
+    def exponents(self, tensor_type: str, layers: Sequence[str], steps: Sequence[int]) -> ExponentRows:
+        return _exponents_of(self._log, tensor_type, layers, steps)
+
 
 class _Framed:
     """Matrices of a table."""
 
-    def __init__(self, df: pd.DataFrame):
+    def __init__(self, df: pd.DataFrame, log: AnyLog):
         self._df = df
+        self._log = log  # with the counts of exponents
         self.statistics = logframe.scalar_metrics(df)
         self.steps, self._step = np.unique(df[("metadata", "step")].to_numpy(), return_inverse=True)
         codes = [logframe.numbered(df[("metadata", name)]) for name in ("tensor_type", "name")]
@@ -342,6 +412,9 @@ class _Framed:
             column = self._df[("scalar_stats", statistic)].to_numpy(dtype=np.float64, na_value=np.nan)
             out[self._row[self._number[rows]], self._step[rows]] = column[rows]
         return out
+
+    def exponents(self, tensor_type: str, layers: Sequence[str], steps: Sequence[int]) -> ExponentRows:
+        return _exponents_of(self._log, tensor_type, layers, steps)
 
 
 def _about(rows: pd.DataFrame) -> list[tuple[str, str, str, str]]:

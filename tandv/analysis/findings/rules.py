@@ -104,6 +104,20 @@ def examined(log: AnyLog) -> Examined:
     m = Matrices(log)
     if not len(m.steps):
         return Examined([], [])
+    return Examined(found_in(m), unchecked(m))
+
+
+def found_in(m: Matrices, told: Sequence[Finding] = ()) -> list[Finding]:
+    """Return what is wrong by the matrices of a log: the gravest first, of those the earliest.
+
+    >>> from tandv.log.example import example_log
+    >>> found_in(Matrices(example_log()))[0].kind
+    'overflow'
+
+    Args:
+        m: the matrices, of at least one step.
+        told: findings of an earlier look at the run; neither they nor what follows from them are returned.
+    """
     first = not_finite(m)
     end = min((one.step for one in first if one.severity == "error"), default=None)
     rest = m if end is None else m.until(end)
@@ -112,8 +126,10 @@ def examined(log: AnyLog) -> Examined:
         for rule in RULES.values():
             with np.errstate(over="ignore", invalid="ignore"):  # squares beyond float64: no limit holds for them
                 found += rule(rest)
-    kept = one_for_each_cause(found, m.steps)
-    return Examined(sorted(kept, key=lambda one: (SEVERITIES.index(one.severity), one.step)), unchecked(m))
+    known = {one.key for one in told}
+    kept = one_for_each_cause([*told, *(one for one in found if one.key not in known)], m.steps)
+    kept = [one for one in kept if one.key not in known]
+    return sorted(kept, key=lambda one: (SEVERITIES.index(one.severity), one.step))
 
 
 def findings(log: AnyLog) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tandv.analysis.findings.finding import Finding
 from tandv.track.common.numbers import Reading, known
 from tandv.track.common.saving import Source
 
@@ -45,6 +46,19 @@ class Framework:
             recorded: what this process would do.
         """
         return recorded
+
+    @property
+    def decides_alone(self) -> bool:
+        """Tell whether this process may choose further steps to record; several must record the same."""
+        return True
+
+    def agreed_stop(self, finding: Finding | None) -> Finding | None:
+        """Return the finding that stops the run in the step that ends; several processes must return the same.
+
+        Args:
+            finding: the one that this process knows of, None for none.
+        """
+        return finding
 
     def drain(self) -> None:
         """Give the writer all that was recorded, also what is still on a device."""

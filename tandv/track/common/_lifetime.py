@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from tandv.track.common._framework import Framework
+from tandv.track.common.acting import Acting
 from tandv.track.common.budget import Budget
+from tandv.track.common.on_finding import saves
 from tandv.track.common.reporting import print_line, warn
 from tandv.track.common.saving import Checkpoints
 from tandv.track.settings import Settings
@@ -31,6 +33,7 @@ class Lifetime(Framework):
     _recorded: int  # steps since entering
     _budget: Budget | None
     _checkpoints: Checkpoints | None
+    _acting: Acting | None
 
     def __init__(self) -> None:
         self._state = "new"
@@ -53,8 +56,9 @@ class Lifetime(Framework):
             self.attach()
             if self._budget is not None:
                 self._budget.begin()
-            if self.settings.save is not None and (source := self.weights()) is not None:
-                self._checkpoints = Checkpoints(self.settings.save, self._writer.folder / "checkpoints", source)
+            rule, of_findings = self.settings.save_rule(), saves(self.settings.on_finding)
+            if rule is not None and (source := self.weights()) is not None:
+                self._checkpoints = Checkpoints(rule, self._writer.folder / "checkpoints", source, of_findings)
                 self._checkpoints.begin(self.steps)
             self._begin()
         except BaseException:
@@ -181,12 +185,18 @@ class Lifetime(Framework):
         _on.discard(self)
         if status == "finished" and not failed:
             self._warn_of_gaps()
-        if self._checkpoints is not None:
-            self._checkpoints.close(self.steps)
         try:
             self.drain()
         except Exception as error:
             warn(f"the last steps could not be read: {type(error).__name__}: {error}")
+        if self._acting is not None and self._writer.writes:
+            try:
+                self._writer.wait()
+                self._acting.end(self.steps, self._checkpoints)
+            except Exception as error:
+                warn(f"findings could not be looked for at the end: {type(error).__name__}: {error}")
+        if self._checkpoints is not None:
+            self._checkpoints.close(self.steps)
         try:
             self._writer.close("tracking failed" if failed else status, self._facts)
         except Exception as error:

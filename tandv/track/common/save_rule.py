@@ -51,7 +51,7 @@ class SaveRule:
         return [] if self.on is None else list(self.on) if isinstance(self.on, Sequence) else [self.on]
 
 
-def rule_problems(rule: Any) -> list[str]:
+def rule_problems(rule: Any, of_findings: bool = False) -> list[str]:
     """Return what is wrong with the argument `save=` of `track`.
 
     >>> rule_problems(SaveRule())
@@ -59,6 +59,7 @@ def rule_problems(rule: Any) -> list[str]:
 
     Args:
         rule: anything; right are None and a `SaveRule` whose fields are.
+        of_findings: whether findings save checkpoints, so that it need not say when.
     """
     if rule is None:
         return []
@@ -77,7 +78,7 @@ def rule_problems(rule: Any) -> list[str]:
     odd = [one for one in rule.triggers if not (hasattr(one, "quantity") and hasattr(one, "begin"))]
     if odd:
         found.append(f"save: on={odd[0]!r} must be jumps_of('loss'), crossing_of('test_acc', 0.5), or a list of such")
-    if rule.every is None and not rule.triggers:
+    if rule.every is None and not rule.triggers and not of_findings:
         found.append("save: it says neither every= nor on=, so nothing would be saved")
     return found
 

@@ -87,9 +87,10 @@ class Checkpoints:
         rule: at which steps, and the limits.
         folder: where the files are written; it is made when the first is.
         source: the functions of the framework.
+        of_findings: keep copies for `save_before` as well.
     """
 
-    def __init__(self, rule: SaveRule, folder: Path, source: Source):
+    def __init__(self, rule: SaveRule, folder: Path, source: Source, of_findings: bool = False):
         self._rule, self._folder, self._source = rule, folder, source
         self._every = rule.every
         self._files: dict[int, _File] = {}
@@ -98,8 +99,9 @@ class Checkpoints:
         self._due: dict[int, str] = {}  # the reason to save at a step, by step
         self._numbers: deque[tuple[int, dict[str, Reading]]] = deque()
         self._watches: list[tuple[str, Watch]] = [(one.quantity, one.begin()) for one in rule.triggers]
+        self._rings = bool(rule.triggers) or of_findings  # whether copies of earlier steps are kept
         self._never = {one.quantity for one in rule.triggers}  # numbers that have not been given yet
-        shares = 2 if rule.every is not None and rule.triggers else 1
+        shares = 2 if rule.every is not None and self._rings else 1
         self._files_each = max(rule.at_most // shares, 1)
         self._bytes_each = in_bytes(rule.at_most_bytes) // shares
         self._notes: deque[str] = deque()
@@ -128,6 +130,20 @@ class Checkpoints:
         if mine:
             self._never -= mine.keys()
             self._numbers.append((step, mine))
+
+    def save_before(self, step: int, why: str) -> list[int]:
+        """Save the copies of weights from before something at a step; return the steps that they are of.
+
+        Where none is left from before it, the earliest one is saved.
+
+        Args:
+            step: the step at which it began.
+            why: the reason, as `run.json` keeps it.
+        """
+        kept = [one for one in self._ring if one[0] <= step][-self._rule.before :] or list(self._ring)[:1]
+        for at, snapshot in kept:
+            self._give(at, snapshot, why, regular=False)
+        return [at for at, _ in kept if at in self._files]
 
     def facts(self) -> dict[str, Any]:
         """Return what run.json reports about checkpoints."""
@@ -180,7 +196,7 @@ class Checkpoints:
     def _save(self, step: int) -> None:
         whys = [self._due.pop(due) for due in sorted(self._due) if due <= step]
         regular = self._every is not None and step % self._every == 0
-        keep = self._slots > 0 and bool(self._watches) and step % self._rule.apart == 0
+        keep = self._slots > 0 and self._rings and step % self._rule.apart == 0
         if not (whys or regular or keep):
             return
         snapshot = self._source.copy()
@@ -200,7 +216,7 @@ class Checkpoints:
 
     def _size(self, nbytes: int) -> None:
         """Report the size of the copies, and keep fewer where `memory` does not hold all."""
-        if not (self._watches and self._rule.before):
+        if not (self._rings and self._rule.before):
             return
         holds = in_bytes(self._rule.memory) // max(nbytes, 1)
         self._slots = min(self._rule.before, holds)

@@ -6,16 +6,20 @@ from typing import Any, SupportsFloat
 
 import numpy as np
 
+from tandv.analysis.findings.finding import Finding
 from tandv.curves.of_run import RESERVED
 from tandv.log.store.layers import Tensor
 from tandv.names import check_writable
 from tandv.track.common._lifetime import Lifetime
+from tandv.track.common.acting import Acting
 from tandv.track.common.budget import Budget
 from tandv.track.common.folders import run_paths
 from tandv.track.common.measurements import Block, StepMeasurements
 from tandv.track.common.numbers import ALLOWED, Reading, mean_of
+from tandv.track.common.on_finding import FindingStop, actions_for, stops
 from tandv.track.common.reporting import warn
 from tandv.track.common.saving import Checkpoints
+from tandv.track.common.watching import Watching
 from tandv.track.common.writer import Writer
 from tandv.track.insight.numbers import InsightSettings, Numbers, with_numbers
 from tandv.track.insight.raster import RasterWriter
@@ -61,9 +65,18 @@ class Tracker(Lifetime):
         if insight is not None and insight.raster:
             self.raster = RasterWriter(lambda: self._writer.folder, insight.thresholds[-1], insight.raster)
         about = {"model": title, "framework": framework}
-        exports = [*settings.exports(title), *([self.raster] if self.raster is not None else [])]
+        self._acting: Acting | None = None
+        if settings.on_finding is not None:
+            watching = Watching(lambda: self._writer.info)
+            self._acting = Acting(watching, actions_for(settings.on_finding))
+        exports = [
+            *settings.exports(title),
+            *([self.raster] if self.raster is not None else []),
+            *([self._acting.watching] if self._acting is not None else []),
+        ]
         self._open = lambda: Writer(self.path, settings.offload_type, settings.async_offload, about, exports)
         self._checkpoints: Checkpoints | None = None
+        self._stopping: Finding | None = None
         self._skipped = 0  # steps, while the writer had no room for them
         self._budget: Budget | None = None
         if settings.budget is not None:
@@ -155,7 +168,8 @@ class Tracker(Lifetime):
             numbers: numbers of the step, such as `loss=loss, lr=1e-3`, which are kept as curves, see `numbers`. A rule
                 for saving checkpoints watches them.
 
-        Raises RuntimeError outside the `with` block.
+        Raises RuntimeError outside the `with` block, and `FindingStop` where `track(on_finding="stop")` has found an
+        error: then the tracker has been closed, and the log is written.
         """
         self._check_running("step")
         if self._state != "on":
@@ -168,9 +182,15 @@ class Tracker(Lifetime):
         self._guard("the end of a step", self.step_over)
         if self._budget is not None:
             self._budget.step_ended(self.recording)
+        if self._acting is not None:
+            self._guard("findings", self._act)
         if self._checkpoints is not None:
             self._checkpoints.begin(self.steps + 1)
         self.steps += 1
+        if self._stopping is not None:
+            stop, self._stopping = FindingStop(self._stopping), None
+            self._stop(f"ended by {type(stop).__name__}")
+            raise stop
         self._guard("the start of a step", self._begin)
 
     def keep_to_budget(self, part: Any, *names: str) -> None:
@@ -219,11 +239,14 @@ class Tracker(Lifetime):
             self._writer.keep_numbers(self.steps, numbers, self.settings.offload_inc if not self.recording else None)
             if self._checkpoints is not None:
                 self._checkpoints.add_numbers(self.steps, numbers)
+            if self._acting is not None and self.recording:
+                self._acting.watching.add_numbers(self.steps, numbers)
 
     def _begin(self) -> None:
         self.recording = False
         self._writer.check()
-        self.recording = self.agreed(self._is_recorded(self.steps) and self._has_room())
+        wanted = self._is_recorded(self.steps) or self._is_wanted()
+        self.recording = self.agreed(wanted and self._has_room())
         if self.recording:
             self.start_of_step()
 
@@ -232,6 +255,18 @@ class Tracker(Lifetime):
             return self._budget.wants(step)
         every = self.settings.every
         return bool(every(step)) if callable(every) else step % every == 0
+
+    def _is_wanted(self) -> bool:
+        """Tell whether a step is recorded because of what the steps before it have shown."""
+        return self.decides_alone and self._acting is not None and self._acting.watching.wants_next
+
+    def _act(self) -> None:
+        """Act on findings; `_stopping` is the one that stops the run."""
+        assert self._acting is not None
+        if self._writer.writes:
+            self._acting.act(self.steps, self._checkpoints)
+        if stops(self.settings.on_finding):
+            self._stopping = self.agreed_stop(self._acting.stop)
 
     def _has_room(self) -> bool:
         """Tell whether the writer keeps up; if not, the step is left out, because training must not wait."""
@@ -259,6 +294,7 @@ class Tracker(Lifetime):
             **({"steps_left_out_while_writing": self._skipped} if self._skipped else {}),
             **({"budget": self._budget.facts()} if self._budget is not None else {}),
             **(self._checkpoints.facts() if self._checkpoints is not None else {}),
+            **(self._acting.facts() if self._acting is not None else {}),
         }
 
     def _end(self) -> None:
@@ -268,6 +304,8 @@ class Tracker(Lifetime):
         if self._recorded % self.settings.offload_inc == 0:
             self.drain()
             self._writer.flush(self._facts())
+        elif self._acting is not None:
+            self.drain()  # so that the rules see each step at once
 
     def _keep(self) -> None:
         later, of_step, of_rows = self.measurements.take_later(self.steps), self.of_step, self.of_rows

@@ -91,6 +91,17 @@ class Writer:
     writes = True  # another process may write instead
 
     @property
+    def info(self) -> dict[str, Any]:
+        """What `run.json` says so far."""
+        return self._info
+
+    def wait(self) -> None:
+        """Wait until everything that was queued is done."""
+        done = self._do(lambda: None)
+        if done is not None:
+            concurrent.futures.wait([done])
+
+    @property
     def has_room(self) -> bool:
         """Tell whether another step's rows can be taken now; if not, leave the step out."""
         return self._background is None or self._background.has_room

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import jax
 
 from tandv.track.common.finished_log import LogFormat
+from tandv.track.common.on_finding import OnFinding, saves, stops
 from tandv.track.common.save_rule import SaveRule
 from tandv.track.jax import _hosts, _names, _stash
 from tandv.track.jax._objects import is_equinox, is_object
@@ -42,6 +43,7 @@ def track(
     save: SaveRule | None = None,
     insight: Any = False,
     inputs: bool = False,
+    on_finding: OnFinding | None = None,
     exact: bool = False,
 ) -> JaxTracker:
     """Record what happens inside a JAX model while it trains: one row for each tensor and step.
@@ -110,6 +112,10 @@ def track(
             held until it ends, as copies if the step is donated them. optax stores no epsilon: `adam` in the dict
             gives epsilon and beta2, (1e-8, 0.999) by default.
         inputs: False; inputs of modules are recorded in PyTorch alone. Use `tag` here.
+        on_finding: what is done when a rule of `tandv.findings` holds while the run goes on: "warn"; "save" keeps
+            checkpoints from before it and warns; "stop" raises `tandv.track.FindingStop` at the next `step()`, for
+            errors (of warnings it warns); a function of the finding; several in a list; or a dict of these by severity,
+            {"error": "stop", "warning": ["save", print]}. By default nothing. See docs/findings.md.
         exact: run every jitted program that holds modules twice, unchanged and once more to measure (about 1.5 times
             its time). By default that is done only where one program for both was found to give other bits.
 
@@ -136,6 +142,7 @@ def track(
         save=save,
         insight=insight,
         inputs=inputs,
+        on_finding=on_finding,
     )
     found = every_problems("every_trees", every_trees)
     for positional, keyword, argument in ((model, model_state, "model"), (optimizer, optimizer_state, "optimizer")):
@@ -146,8 +153,9 @@ def track(
     model, held = parts_of(model)
     optimizer = optimizer if optimizer is not None else held
     in_place = is_object(model)
-    if save is not None and model is None:
-        found.append("save= needs the parameters that it is to save: give track() model= or model_state=")
+    if (save is not None or saves(on_finding)) and model is None:
+        by = "save=" if save is not None else "on_finding='save'"
+        found.append(f"{by} needs the parameters that it is to save: give track() model= or model_state=")
     names: list[str] = []
     if model is not None and not any(_names.is_float(leaf) for leaf in jax.tree.leaves(model)):
         found.append(
@@ -165,6 +173,8 @@ def track(
         found.append("inputs=True is there in PyTorch alone; in JAX record what a module is given by tag(x, 'name')")
     if budget is not None and _hosts.several():
         found.append("budget= chooses steps by this process's time; give every= on several hosts, the same in each")
+    if stops(on_finding) and _hosts.several():
+        found.append("on_finding='stop' cannot stop several hosts at the same step; give 'warn', 'save' or a function")
     if callable(stash_value):
         found += _stash.problems(stash_value)
     refuse(found)

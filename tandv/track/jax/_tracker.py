@@ -303,6 +303,10 @@ class JaxTracker(Tracker):
         self._note(self._namer)
         self._read_again()
 
+    @property
+    def decides_alone(self) -> bool:
+        return not _hosts.several()
+
     def _has_room(self) -> bool:
         return _hosts.several() or super()._has_room()  # all processes record the same steps
 

@@ -88,7 +88,9 @@ def find_ranks(process_group: Any) -> Ranks | None:
     return Ranks(process_group) if distributed.get_world_size(process_group) > 1 else None
 
 
-def problems(model: nn.Module, ranks: Ranks | None, own_statistics: bool, budget: Any) -> list[str]:
+def problems(
+    model: nn.Module, ranks: Ranks | None, own_statistics: bool, budget: Any, findings_of_each: bool = False
+) -> list[str]:
     """Return why a model that is distributed over devices cannot be tracked."""
     found = []
     if any(isinstance(module, nn.DataParallel) for module in model.modules()):
@@ -105,6 +107,8 @@ def problems(model: nn.Module, ranks: Ranks | None, own_statistics: bool, budget
         )
     if budget is not None:
         found.append(f"budget={budget!r} would choose other steps on each rank; give every= where there are several")
+    if findings_of_each:
+        found.append("on_finding= looks at the whole model: leave out per_rank=, which keeps the rows of each rank")
     if own_statistics:
         found.append(
             "what your stash_value says of the ranks' parts cannot be merged; leave it out, or track one rank alone by "

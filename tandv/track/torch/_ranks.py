@@ -5,6 +5,7 @@ that ends writes that into the store; the others check the store while they wait
 """
 
 import contextlib
+import json
 import time
 from collections import Counter
 from datetime import timedelta
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from tandv.analysis.findings.finding import Finding
 from tandv.track.common.reporting import warn
 
 _PATIENCE = 30.0  # seconds until a rank warns which rank it waits for at the start
@@ -78,6 +80,15 @@ class Ranks:
         all_of_them = [torch.empty_like(own) for _ in range(self.size)]
         self._wait(dist.all_gather(all_of_them, own, group=self._group, async_op=True))
         return np.stack([one.numpy() for one in all_of_them])
+
+    def first_ones(self, mine: Finding | None) -> Finding | None:
+        """Return the finding that the first rank gives, on every rank."""
+        name = f"finding/{self._met}"
+        if mine is not None and self.rank == 0:
+            self.put(name, json.dumps(mine.as_dict()))
+        if not self.all(np.array([mine is not None]))[0, 0]:
+            return None
+        return mine if self.rank == 0 else Finding(**json.loads(self.get(name)))
 
     def to_first(self, mine: np.ndarray) -> list[np.ndarray]:
         """Return every rank's array on the first rank, nothing on the others; all have the same shape."""

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from tandv.track.common.finished_log import LogFormat
+from tandv.track.common.on_finding import OnFinding, saves
 from tandv.track.common.save_rule import SaveRule
 from tandv.track.settings import Every, Pattern, Settings, refuse, truth_problems
 from tandv.track.torch import _weights
@@ -46,6 +47,7 @@ def track(
     save: SaveRule | None = None,
     insight: Any = False,
     inputs: bool = False,
+    on_finding: OnFinding | None = None,
 ) -> TorchTracker:
     """Record what happens inside `module` while it trains: one row for each tensor and step.
 
@@ -95,6 +97,10 @@ def track(
             as zero, `raster` to keep the signs of all gradients for `viz.gradient_raster`.
         inputs: record what modules are given, as tensor type "Input": a module's name, "name[1]" for the second of
             several arguments, "name[mask]" for one given by its name.
+        on_finding: what is done when a rule of `tandv.findings` holds while the run goes on: "warn"; "save" keeps
+            checkpoints from before it and warns; "stop" raises `tandv.track.FindingStop` at the next `step()`, for
+            errors (of warnings it warns); a function of the finding; several in a list; or a dict of these by severity,
+            {"error": "stop", "warning": ["save", print]}. By default nothing. See docs/findings.md.
 
     Raises TypeError or ValueError that names every argument that is wrong.
     """
@@ -123,6 +129,7 @@ def track(
         save=save,
         insight=insight,
         inputs=inputs,
+        on_finding=on_finding,
     )
     optimizers = _as_list(optimizer)
     parameters = parameter_names(module)
@@ -134,8 +141,8 @@ def track(
             *settings.problems(None if is_empty else list(names)),
             *truth_problems({"only_stash_during_training": only_stash_during_training, "per_rank": per_rank}),
             *(truth_problems({"track_gradients": track_gradients}) if track_gradients is None else []),
-            *problems(module, ranks, uses_own_function(settings), budget),
-            *(_weights.problems(module) if save is not None else []),
+            *problems(module, ranks, uses_own_function(settings), budget, per_rank and on_finding is not None),
+            *(_weights.problems(module) if save is not None or saves(on_finding) else []),
             *_lazy_problems(parameters),
             *_optimizer_problems(optimizers, None if is_empty else set(parameters)),
         ]

@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from tandv.analysis.findings.finding import Finding
 from tandv.track.common.numbers import Reading
+from tandv.track.common.on_finding import stops
 from tandv.track.common.reporting import print_line
 from tandv.track.common.saving import Source
 from tandv.track.common.stash import Stashed
@@ -74,6 +76,7 @@ class TorchTracker(Tracker):
         if ranks is not None:
             open_log, every = self._open, settings.every
             steps = f"every={'a function' if callable(every) else every}, init_step={settings.init_step or 0}"
+            steps += ", on_finding that may stop the run" if stops(settings.on_finding) else ""
             self._open = lambda: together(ranks, steps, open_log)
         gradients = settings.track_gradients is not False
         tree = self.tree = Tree(model, settings.selects)
@@ -186,6 +189,20 @@ class TorchTracker(Tracker):
             self.warn_once(mistake)
         outputs.next_step()
         parameters.step_over()
+
+    @property
+    def decides_alone(self) -> bool:
+        return not isinstance(self.measurements, SharedMeasurements)
+
+    def agreed_stop(self, finding: Finding | None) -> Finding | None:
+        """Return the finding of the first rank on all of them, at steps that are recorded, where they meet anyway.
+
+        Args:
+            finding: the one that this rank knows of.
+        """
+        if not isinstance(self.measurements, SharedMeasurements):
+            return finding
+        return self.measurements.ranks.first_ones(finding) if self.recording else None
 
     def coverage_summary(self) -> str | None:
         if isinstance(self.measurements, SharedMeasurements) and self.measurements.ranks.rank:

@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from tandv.track import FindingStop
 from tandv.track.torch import track
 
 
@@ -118,6 +119,7 @@ def everything(rank: int, size: int, folder: Path) -> None:
     _stages(rank, folder / "stages")
     _alone(rank, folder / "alone")
     _phases(rank, folder / "phases")
+    _stopped(folder / "stopped")
     _refused()
     _failing(rank, folder)
 
@@ -128,6 +130,21 @@ def _stages(rank: int, folder: Path) -> None:
     with track(model, path=folder) as tracker:
         model["last" if rank else "first"](batch(0))
         tracker.step()
+
+
+def _stopped(folder: Path) -> None:
+    """All ranks are stopped at the same step, at one that is recorded."""
+
+    def broken(step: int) -> torch.Tensor:
+        return batch(step) * (float("nan") if step == 3 else 1.0)
+
+    steps = []
+    with pytest.raises(FindingStop, match="not_finite at step 4, Weight of 'norm'"):
+        train(
+            ddp(), broken, folder, steps=9, every=2, on_finding="stop", async_offload=False,
+            during=lambda step, _: steps.append(step),
+        )  # fmt: skip
+    assert steps == [0, 1, 2, 3, 4]
 
 
 def _alone(rank: int, folder: Path) -> None:
