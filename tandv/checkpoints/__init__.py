@@ -5,13 +5,15 @@
 [0, 500, 1000]
 """
 
-from tandv.checkpoints.discovery import Checkpoint, NoCheckpoints, find
+from tandv.checkpoints.discovery import Checkpoint, NoCheckpoints
 from tandv.checkpoints.engines import EngineFailed
 from tandv.checkpoints.evaluation import evaluate
+from tandv.checkpoints.inspection import FileInspection, Inspection, dry_run
 from tandv.checkpoints.measurement import Thresholds
 from tandv.checkpoints.metrics import ALIASES, METRICS
 from tandv.checkpoints.on_ray import on_ray
 from tandv.checkpoints.readers.opening import weights
+from tandv.checkpoints.selection import SeveralGroups, find
 from tandv.checkpoints.warnings import (
     BrokenCheckpoint,
     CheckpointWarning,
@@ -22,6 +24,7 @@ from tandv.checkpoints.warnings import (
     RankDeficient,
     RefusedCheckpoint,
     ShapesChanged,
+    StepsInferred,
     UnreadableCheckpoint,
 )
 from tandv.messages import UnknownName
@@ -35,6 +38,8 @@ __all__ = [
     "Checkpoint",
     "CheckpointWarning",
     "EngineFailed",
+    "FileInspection",
+    "Inspection",
     "LeftOut",
     "MetricFailed",
     "NoCheckpoints",
@@ -42,11 +47,14 @@ __all__ = [
     "NotKept",
     "RankDeficient",
     "RefusedCheckpoint",
+    "SeveralGroups",
     "ShapesChanged",
+    "StepsInferred",
     "Thresholds",
     "UnknownMetric",
     "UnknownName",
     "UnreadableCheckpoint",
+    "dry_run",
     "evaluate",
     "find",
     "on_ray",

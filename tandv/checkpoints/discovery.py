@@ -1,31 +1,32 @@
-"""Find the checkpoints of a folder, and the training step of each.
+"""Which files and folders are checkpoints.
 
->>> find("checkpoints")[0]
-Checkpoint(step=0, path=PosixPath('checkpoints/step_000000.safetensors'))
+>>> [path.name for path in in_folder(Path("checkpoints"))]
+['step_000000.safetensors', 'step_000500.safetensors', 'step_001000.safetensors']
 """
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from tandv.checkpoints.warnings import Remark, issue_warnings
+from tandv.checkpoints.file_names import ENDINGS, SHARD
+from tandv.checkpoints.grouping import steps_of
 from tandv.messages import some
 from tandv.names import natural
 
 AnyPath = str | os.PathLike[str]
+Wanted = Callable[[Path], bool]
 
-TORCH, SAFETENSORS, INDEX = (".pt", ".pth", ".ckpt", ".bin"), ".safetensors", ".index.json"
-SUFFIXES = (*TORCH, SAFETENSORS)
+SAFETENSORS, INDEX = ".safetensors", ".index.json"
 # The weights of a Hugging Face folder; the first shard stands for all.
 _WEIGHTS = re.compile(r"(adapter_)?(pytorch_)?model(-0*1-of-\d+)?\.(safetensors|bin)")
 _ORBAX = ("_METADATA", "manifest.ocdbt", "_CHECKPOINT_METADATA")
-SHARD = re.compile(r"-(\d+)-of-(\d+)(?=\.)")
 # Other state of training.
-_STATE = re.compile(r"(optim|sched|rng_state|random_state|training_args|trainer_state|scaler)", re.IGNORECASE)
-_STEP_WORDS = (r"steps?", r"iter(?:ation)?s?", r"(?<![a-z])ep(?:och)?s?", r"checkpoint|ckpt")
-_DECIMAL = re.compile(r"\d+\.\d+(?:e-?\d+)?")
+_STATE = re.compile(
+    r"(optim|opt[-_.]?((step|iter|epoch|ep)[-_=]?)?\d*k?\.\w+$|sched|rng_state|random_state|training_args|trainer_state|scaler)"
+    r"|.*[^a-z](optim(izer)?(_state)?s?|opt|scheduler|rng|scaler)[-_.]?\d*\.\w+$", re.IGNORECASE
+)
 
 
 class Checkpoint(NamedTuple):
@@ -35,50 +36,16 @@ class Checkpoint(NamedTuple):
     500
 
     Args:
-        step: the training step in its name.
+        step: the training step, by its name; a float where steps are fractions of epochs.
         path: the file or folder.
     """
 
-    step: int
+    step: int | float
     path: Path
 
 
 class NoCheckpoints(FileNotFoundError):
     """There is no checkpoint there; the message says what there is."""
-
-
-def find(where: AnyPath | Sequence[AnyPath]) -> list[Checkpoint]:
-    """Return the checkpoints of a folder or of a list, ordered by the steps in their names.
-
-    Found are files `.pt`, `.pth`, `.ckpt`, `.bin` and `.safetensors` (shards count as one), and folders of Hugging Face
-    (`checkpoint-500`) or orbax. If a folder has none, such as Lightning's, the one folder below it that has some is
-    used. The step is the number after "step", else "iter", "epoch", "checkpoint", else the last number that differs
-    between all names; without any number they are counted 0, 1, 2 in natural order. Names without a step among others
-    that have one, and all but the last of equal steps, are left out with a LeftOut warning.
-
-    >>> [checkpoint.step for checkpoint in find("checkpoints")]
-    [0, 500, 1000]
-
-    Args:
-        where: a folder, or a list of files and folders.
-
-    Raises NoCheckpoints.
-    """
-    if isinstance(where, str | os.PathLike):
-        folder = Path(where)
-        if not folder.exists():
-            raise NoCheckpoints(f"{folder} does not exist; give the folder that your checkpoints are in")
-        paths = [folder] if folder.is_file() else _of_folder(folder)
-    else:
-        paths = [Path(path) for path in where]
-        if wrong := [str(path) for path in paths if not (path.exists() and (is_checkpoint(path) or path.is_file()))]:
-            raise NoCheckpoints(
-                f"these are no checkpoints: {some(wrong)}; give files ({', '.join(SUFFIXES)}), or folders of "
-                "Hugging Face or orbax"
-            )
-        if not paths:
-            raise NoCheckpoints("the list of checkpoints is empty; give a folder or at least one file")
-    return _in_order(paths)
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -88,7 +55,7 @@ def is_checkpoint(path: Path) -> bool:
     if path.is_dir():
         return weights_in(path) is not None
     shard = SHARD.search(path.name)
-    return path.suffix in SUFFIXES and not _STATE.match(path.name) and (shard is None or int(shard[1]) == 1)
+    return path.suffix in ENDINGS and not _STATE.match(path.name) and (shard is None or int(shard[1]) == 1)
 
 
 def is_orbax(path: Path) -> bool:
@@ -126,49 +93,16 @@ def shards(path: Path) -> list[Path]:
     return parts
 
 
-def steps_of(names: Sequence[str]) -> list[int | None]:
-    """Return the step in each name, or None.
+def in_folder(folder: Path, wanted: Wanted = lambda path: True) -> list[Path]:
+    """Return the checkpoints of a folder; if it has none, those of the one folder below it that has some.
 
-    >>> steps_of(["epoch=1-step=200.ckpt", "last.ckpt", "checkpoint-500"])
-    [200, None, 500]
-    >>> steps_of(["p53_2_final.pt", "p53_10_final.pt"])
-    [2, 10]
+    Args:
+        folder: the folder, or one checkpoint that is a folder.
+        wanted: which checkpoints are.
+
+    Raises NoCheckpoints.
     """
-    stems = [_DECIMAL.sub("", _stem(name)) for name in names]
-    steps = [int(stem) if stem.isdigit() else _after_a_word(stem) for stem in stems]
-    if any(step is not None for step in steps):  # then all names are read by this rule
-        return steps
-    numbers = [[int(n) for n in re.findall(r"\d+", stem)] for stem in stems]
-    some_have = [found for found in numbers if found]
-    position = -1
-    if len({len(found) for found in some_have}) == 1:
-        columns = list(zip(*some_have, strict=True))
-        position = next((i for i in reversed(range(len(columns))) if len(set(columns[i])) == len(some_have)), -1)
-    return [found[position] if found else None for found in numbers]
-
-
-def _by_name(path: Path) -> list[tuple[int, int | str]]:
-    return natural(path.stem)
-
-
-def _after_a_word(stem: str) -> int | None:
-    for word in _STEP_WORDS:
-        if found := re.search(rf"(?:{word})[=_\-. ]*(\d+)", stem, re.IGNORECASE):
-            return int(found[1])
-    return None
-
-
-def _stem(name: str) -> str:
-    name = SHARD.sub("", name)
-    return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name)
-
-
-def _has_step(name: str) -> bool:
-    return name.isdigit() or _after_a_word(name) is not None
-
-
-def _of_folder(folder: Path) -> list[Path]:
-    containing = {at: found for at in [folder, *_below(folder, 3)] if (found := _children(at))}
+    containing = {at: found for at in [folder, *_below(folder, 3)] if (found := _children(at, wanted))}
     if folder in containing:
         children = containing[folder]
         # a folder that is one checkpoint holds its weights as a file of its own
@@ -180,38 +114,47 @@ def _of_folder(folder: Path) -> list[Path]:
         listed = some([str(at.relative_to(folder)) for at in containing], 5)
         raise NoCheckpoints(f"several folders in {folder} hold checkpoints: {listed}; give one of them")
     if not containing:
-        present = some([path.name for path in sorted(folder.iterdir(), key=_by_name) if path.name[0] != "."], 5)
+        present = some([path.name for path in sorted(folder.iterdir(), key=by_name) if path.name[0] != "."], 5)
         raise NoCheckpoints(
             f"no checkpoints in {folder}: it {f'holds {present}' if present else 'is empty'}; "
-            f"looked for {', '.join(SUFFIXES)} and for folders of Hugging Face or orbax"
+            f"looked for {', '.join(ENDINGS)} and for folders of Hugging Face or orbax"
         )
     return next(iter(containing.values()))
 
 
-def _children(folder: Path) -> list[Path]:
-    return [] if is_orbax(folder) else [path for path in sorted(folder.iterdir(), key=_by_name) if is_checkpoint(path)]
+def by_name(path: Path) -> list[tuple[int, int | str]]:
+    """Return what sorts paths by their names, numbers as numbers."""
+    return natural(path.stem)
+
+
+def _children(folder: Path, wanted: Wanted) -> list[Path]:
+    if is_orbax(folder):
+        return []
+    return [path for path in _inside(folder) if _is_one(path) and wanted(path)]
 
 
 def _below(folder: Path, depth: int) -> Iterable[Path]:
-    for child in sorted(folder.iterdir(), key=_by_name) if depth else ():
-        if child.is_dir() and child.name[0] != "." and not is_checkpoint(child):
+    for child in _inside(folder) if depth else ():
+        if child.is_dir() and child.name[0] != "." and not _is_one(child):
             yield child
             yield from _below(child, depth - 1)
 
 
-def _in_order(paths: list[Path]) -> list[Checkpoint]:
-    paths = sorted(paths, key=_by_name)
-    steps = steps_of([path.name for path in paths])
-    if all(step is None for step in steps):
-        return [Checkpoint(i, path) for i, path in enumerate(paths)]
-    remarks = []
-    kept: dict[int, Path] = {}
-    for step, path in zip(steps, paths, strict=True):
-        if step is None:
-            remarks.append(Remark("LeftOut", "no step number in the name; rename it to evaluate it", path.name))
-            continue
-        if step in kept:
-            remarks.append(Remark("LeftOut", f"{path.name} is of step {step} too and came later", kept[step].name))
-        kept[step] = path
-    issue_warnings(remarks, stacklevel=4)
-    return [Checkpoint(step, kept[step]) for step in sorted(kept)]
+def _inside(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir(), key=by_name)
+    except OSError:  # one that must not be read
+        return []
+
+
+def _is_one(path: Path) -> bool:
+    """Tell whether a path is a checkpoint, even one that cannot be read: that is said when it is measured."""
+    try:
+        gone = path.is_symlink() and not path.exists() and not path.suffix
+        return (gone and _has_step(path.name)) or is_checkpoint(path)
+    except OSError:
+        return _has_step(path.name)
+
+
+def _has_step(name: str) -> bool:
+    return name.isdigit() or steps_of([name, "step_0"])[0] is not None  # by a word, such as "epoch"

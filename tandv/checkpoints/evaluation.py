@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 from tandv.checkpoints import custom, engines
 from tandv.checkpoints import metrics as definitions
 from tandv.checkpoints.cache import Cache, stamp
-from tandv.checkpoints.discovery import AnyPath, Checkpoint, find
+from tandv.checkpoints.discovery import AnyPath, Checkpoint
 from tandv.checkpoints.engines import Engine, EngineFailed
+from tandv.checkpoints.inspection import FileInspection, inspection_of, sentence
 from tandv.checkpoints.measurement import Span, Thresholds
 from tandv.checkpoints.metrics import METRICS
 from tandv.checkpoints.readers.state_dict import Key
+from tandv.checkpoints.selection import find
 from tandv.checkpoints.warnings import Remark, issue_warnings
 from tandv.checkpoints.worker import Job, OpenFiles, Outcome, look, work
 from tandv.messages import some
@@ -36,7 +38,7 @@ _WORTH_PROCESSES = 64 << 20
 
 
 def evaluate(
-    checkpoints: AnyPath | Sequence[AnyPath],
+    checkpoints: AnyPath | Sequence[AnyPath | Checkpoint],
     metrics: str | Sequence[str] = "all",
     *,
     per_tensor: bool = False,
@@ -49,17 +51,25 @@ def evaluate(
     class_name: str | None = None,
     engine: Engine | None = None,
     key: Key = None,
+    step_pattern: str | None = None,
+    include: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
+    group: str | None = None,
 ) -> pd.DataFrame:
     """Measure checkpoints over training: curves with a row for each step and a column for each metric.
 
     Only for `entropy` are files read twice, first for the common range of its bins. A broken checkpoint is a row of
-    NaN, a failing metric a NaN, each with a CheckpointWarning of its own class.
+    NaN, a failing metric a NaN, each with a CheckpointWarning of its own class. What was measured stands in
+    `attrs["measured"]` of the table; `dry_run` tells it beforehand.
 
-    >>> evaluate("checkpoints", "spectral")["spectral"].tolist()
+    >>> curves = evaluate("checkpoints", "spectral")
+    >>> curves["spectral"].tolist()
     [1.0, 501.0, 1001.0]
+    >>> curves.attrs["measured"]
+    '3 checkpoints, steps 0 to 1,000: 12 values in 2 tensors of each (1 vector, 1 linear matrix)'
 
     Args:
-        checkpoints: a folder, or a list of files and folders; see `find`.
+        checkpoints: a folder, or a list of files and folders, see `find`; or what `find` returned.
         metrics: names, "all", and paths of Python files with metrics of your own (see `custom`).
         per_tensor: whether to add columns such as "spectral:layers.0.wq", for each matrix or tensor that a metric is
             defined for.
@@ -73,10 +83,18 @@ def evaluate(
         class_name: the model's class, if a file defines several.
         engine: runs the work elsewhere; see `on_ray`.
         key: which model of files that hold several: its dotted key, a list of these, or "*" for all together.
+        step_pattern: a regular expression whose one group is the step in a name.
+        include: globs such as "model_*"; only names that one of them fits are taken.
+        exclude: globs; names that one of them fits are not taken.
+        group: the name of a group, such as "ema_0.999_*", a part of it, or a glob that fits several groups.
 
-    Raises NoCheckpoints, UnknownName, and ValueError for a device that cannot be used.
+    Raises NoCheckpoints, SeveralGroups, UnknownName, and ValueError for a device that cannot be used or a wrong
+    pattern.
     """
-    found = find(checkpoints)
+    found = _given(checkpoints)
+    if not found:
+        where = [*map(_path, checkpoints)] if not isinstance(checkpoints, str | os.PathLike) else checkpoints
+        found = find(where, step_pattern=step_pattern, include=include, exclude=exclude, group=group)
     wanted = [metrics] if isinstance(metrics, str) else [os.fspath(name) for name in metrics]
     files = tuple(custom.source(name) for name in wanted if name.endswith(".py"))
     names = definitions.known(name for name in wanted if not name.endswith(".py"))
@@ -120,7 +138,9 @@ def evaluate(
     columns |= {name: f"{name} {job.code}" for name in own}
     remarks += _weight_remarks(found, results)
     issue_warnings(remarks)
-    return _table(found, results, columns, per_tensor)
+    table = _table(found, results, columns, per_tensor)
+    table.attrs["measured"] = sentence([_inspected(one, results) for one in found])
+    return table
 
 
 class _Results:
@@ -132,7 +152,10 @@ class _Results:
         self._now: dict[Path, dict[str, Any]] = {}
         self.broken: set[Path] = set()
         for one in found:
-            self._now[one.path] = self._caches[one.path.parent].get(one.path) if cache else {}
+            try:
+                self._now[one.path] = self._caches[one.path.parent].get(one.path) if cache else {}
+            except OSError:  # a dangling link, or gone since: opening it says so
+                self._now[one.path] = {}
 
     def of(self, path: Path) -> dict[str, Any]:
         return self._now[path]
@@ -162,9 +185,30 @@ class _Results:
             self._caches[path.parent].add(path, outcome.known, outcome.stamp)
 
     def close(self) -> list[Remark]:
+        remarks: list[Remark] = []
         for one in self._caches.values():
-            one.close()
-        return [remark for one in self._caches.values() for remark in one.remarks]
+            try:
+                one.close()
+            except OSError as error:
+                remarks.append(Remark("NotKept", f"results cannot be kept for the next time ({error})"))
+            remarks += one.remarks
+        return remarks
+
+
+def _given(checkpoints: AnyPath | Sequence[AnyPath | Checkpoint]) -> list[Checkpoint]:
+    """Return checkpoints that `find` has returned before; none if they are to be found."""
+    if isinstance(checkpoints, str | os.PathLike):
+        return []
+    given = [one for one in checkpoints if isinstance(one, Checkpoint)]
+    return sorted(given) if len(given) == len(checkpoints) else []
+
+
+def _path(one: AnyPath | Checkpoint) -> AnyPath:
+    return one.path if isinstance(one, Checkpoint) else one
+
+
+def _inspected(one: Checkpoint, results: _Results) -> FileInspection:
+    return inspection_of(one, results.of(one.path).get("contents"), "broken" if one.path in results.broken else "")
 
 
 def _values(results: _Results, path: Path) -> dict[str, float]:
@@ -186,11 +230,18 @@ def _common(spans: Iterable[Sequence[float] | None]) -> Span | None:
 def _engine(paths: Sequence[Path], parallel: bool | int, device: str) -> Engine | None:
     """Return an engine; None for a job so small that one process can keep all checkpoints open."""
     count = min(engines.cores() if parallel is True else int(parallel), len(paths))
-    small = sum(stamp(path)[0] for path in paths) < _WORTH_PROCESSES
+    small = sum(map(_size, paths)) < _WORTH_PROCESSES
     # an explicit number of processes is always used; True only if it is worth it
     if count > 1 and device == "cpu" and not (small and parallel is True):
         return engines.processes(count)
     return None if small else engines.in_this_process
+
+
+def _size(path: Path) -> int:
+    try:
+        return stamp(path)[0]
+    except OSError:
+        return 0
 
 
 def _reporting(progress: Progress | None, total: int, done: int) -> Callable[[Path], None] | None:
@@ -263,5 +314,7 @@ def _table(found: Sequence[Checkpoint], results: _Results, columns: dict[str, st
             rows = [results.of(one.path).get("tensors", {}).get(key, {}) for one in found]
             for tensor in dict.fromkeys(tensor for row in rows for tensor in row):
                 table[f"{name}:{tensor}"] = [row.get(tensor, nan) for row in rows]
-    index = pd.Index([one.step for one in found], dtype="int64", name="step")
+    steps = [one.step for one in found]
+    whole = all(float(step).is_integer() and abs(step) < 2**63 for step in steps)
+    index = pd.Index(steps, dtype="int64" if whole else "float64", name="step")
     return pd.DataFrame(table, index=index, dtype="float64")

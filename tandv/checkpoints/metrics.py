@@ -200,19 +200,25 @@ def known(names: Iterable[str]) -> list[str]:
 
     Raises UnknownName with the names nearest to each wrong one.
 
-    >>> known(["l2", "mean", "weight_norm"])
+    >>> known(["L2", "mean", "weight_norm"])
     ['weight_norm', 'mean']
     """
     wanted: list[str] = []
     wrong = []
     for name in names:
-        full = ALIASES.get(name, name)
-        if full not in METRICS and name != "all":
+        full = name if name in METRICS else _full(name)
+        if full not in METRICS and full != "all":
             wrong.append(unknown("metric", name, ["all", *METRICS, *ALIASES], most=len(METRICS) + 2))
-        wanted += METRICS if name == "all" else [full]
+        wanted += METRICS if full == "all" else [full]
     if wrong:
         raise UnknownName("\n  ".join(wrong))
     return list(dict.fromkeys(wanted))
+
+
+def _full(name: str) -> str:
+    """Return a metric's full name, whatever the case in which it is written."""
+    lower = name.strip().lower()
+    return ALIASES.get(lower, lower)
 
 
 def key(name: str, thresholds: Thresholds, span: Span | None) -> str:

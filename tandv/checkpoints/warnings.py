@@ -27,6 +27,10 @@ class LeftOut(CheckpointWarning):
     """Some files or tensors were left out, because they are no checkpoints or no trained weights."""
 
 
+class StepsInferred(CheckpointWarning):
+    """The names hold no plain steps: they were counted, composed, or taken from what the files record."""
+
+
 class ShapesChanged(CheckpointWarning):
     """Weights appear, disappear or change their shape between checkpoints."""
 
@@ -57,9 +61,18 @@ class Remark(NamedTuple):
 
 def issue_warnings(remarks: Iterable[Remark], stacklevel: int = 3) -> None:
     """Warn about each text once, naming the checkpoints that it is about."""
+    for kind, text in _together(remarks):
+        warnings.warn(text, globals()[kind], stacklevel=stacklevel)
+
+
+def described(remarks: Iterable[Remark]) -> list[str]:
+    """Return the texts of the warnings that remarks become."""
+    return [text for _, text in _together(remarks)]
+
+
+def _together(remarks: Iterable[Remark]) -> list[tuple[str, str]]:
     together: dict[tuple[str, str], list[str]] = {}
     for remark in remarks:
         together.setdefault((remark.kind, remark.text), []).append(remark.about)
-    for (kind, text), about in together.items():
-        named = some([name for name in dict.fromkeys(about) if name])
-        warnings.warn(f"{named}: {text}" if named else text, globals()[kind], stacklevel=stacklevel)
+    named = [(kind, text, some([name for name in dict.fromkeys(about) if name])) for (kind, text), about in together.items()]
+    return [(kind, f"{names}: {text}" if names else text) for kind, text, names in named]

@@ -11,12 +11,13 @@ import numpy as np
 
 from tandv.checkpoints import cache, custom
 from tandv.checkpoints.custom import SourceFile
+from tandv.checkpoints.inspection import contents_of
 from tandv.checkpoints.matrices import pieces
 from tandv.checkpoints.measurement import MatrixMeasurement, Span, Thresholds, extent, measure
 from tandv.checkpoints.metrics import METRICS, key, model_of
 from tandv.checkpoints.readers.opening import opened
 from tandv.checkpoints.readers.state_dict import Contents, Key
-from tandv.checkpoints.warnings import Remark
+from tandv.checkpoints.warnings import Remark, UnreadableCheckpoint
 from tandv.checkpoints.weights import trained
 
 
@@ -138,6 +139,8 @@ def _measurements(job: Job, checkpoint: Contents) -> tuple[dict[str, Any], list[
 
 def _parts(job: Job, names: list[str], checkpoint: Contents) -> tuple[list[MatrixMeasurement], dict[str, Any]]:
     weights, omitted = trained(checkpoint.entries)
+    if not weights:
+        raise UnreadableCheckpoint(f"it holds no trained weights; {'; '.join(omitted)}")
     needs = {METRICS[name].needs for name in names}
     span = job.span if "counts" in needs else None
     notes = dict.fromkeys((*checkpoint.said, *omitted), "LeftOut")
@@ -152,4 +155,9 @@ def _parts(job: Job, names: list[str], checkpoint: Contents) -> tuple[list[Matri
         if any(part.spectrum.rank < min(part.rows, part.columns) for part in of_weight):
             notes[f"{weight.name} "] = "RankDeficient"  # the space distinguishes it from another note on this weight
         parts += of_weight
-    return parts, {"said": notes, "shapes": {weight.name: list(weight.entry.shape) for weight in weights}}
+    known = {
+        "said": notes,
+        "shapes": {weight.name: list(weight.entry.shape) for weight in weights},
+        "contents": contents_of(checkpoint, weights, omitted),
+    }
+    return parts, known

@@ -43,6 +43,12 @@ Json = Annotated[bool, typer.Option("--json", help="Write the results to standar
 RunOrLog = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's folder or a log's file; also an address, such as s3://bucket/run.")
 ]
+StepPattern = Annotated[
+    str | None, typer.Option(help=r"Regular expression whose one group is the step in a name, such as 'step_(\d+)'.")
+]
+Include = Annotated[list[str] | None, typer.Option(help="Glob of the names to take, such as 'model_*'. Again for more.")]
+Exclude = Annotated[list[str] | None, typer.Option(help="Glob of the names not to take. Again for more.")]
+Group = Annotated[str | None, typer.Option(help="Which group of files, where names differ in more than their step.")]
 Browser = Annotated[bool, typer.Option(help="Open the page in the browser, or only print its address.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of the page on 127.0.0.1; 0 is any that is free.")]
 
@@ -109,6 +115,10 @@ def view(
     idle: Annotated[
         float, typer.Option(min=0, help="Minutes without a question after which it ends; 0 is never.")
     ] = 60.0,
+    step_pattern: StepPattern = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    group: Group = None,
 ) -> None:
     """Show the page of a run, finished or going on, until Ctrl-C; or write it to one file.
 
@@ -116,15 +126,26 @@ def view(
     """
     from tandv.cli import view as viewing
 
-    viewing.view(runs, out, port, browser, idle)
+    filters = (step_pattern, tuple(include or ()), tuple(exclude or ()), group)
+    viewing.view(runs, out, port, browser, idle, filters)
 
 
 @app.command()
-def load_dir(folder: Folder, model: Model = None, class_name: ClassName = None, as_json: Json = False) -> None:
+def load_dir(
+    folder: Folder,
+    model: Model = None,
+    class_name: ClassName = None,
+    step_pattern: StepPattern = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    group: Group = None,
+    as_json: Json = False,
+) -> None:
     """Find the checkpoints of a folder and remember them for plot-metrics."""
     from tandv.cli import commands
 
-    commands.load_dir(folder, model, class_name, as_json)
+    filters = commands.Filters(step_pattern, tuple(include or ()), tuple(exclude or ()), group)
+    commands.load_dir(folder, model, class_name, filters, as_json)
 
 
 @app.command()
@@ -141,12 +162,17 @@ def plot_metrics(
     as_json: Json = False,
     browser: Browser = True,
     port: Port = 0,
+    step_pattern: StepPattern = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    group: Group = None,
 ) -> None:
     """Ask which metrics, measure them on what load-dir found, and show them on a page until Ctrl-C."""
     from tandv.cli import commands
 
     options = commands.MeasureOptions(device, parallel, cluster, cache, per_tensor, tuple(key or ()), detector, axis)
-    commands.plot_metrics(options, commands.OutputOptions(out, as_json, browser, port))
+    filters = commands.Filters(step_pattern, tuple(include or ()), tuple(exclude or ()), group)
+    commands.plot_metrics(filters, options, commands.OutputOptions(out, as_json, browser, port))
 
 
 app.command("plot-metric", hidden=True, help="The same as plot-metrics.")(plot_metrics)
@@ -177,6 +203,13 @@ def checkpoints(
     as_json: Json = False,
     browser: Browser = True,
     port: Port = 0,
+    step_pattern: StepPattern = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    group: Group = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print what would be measured: files, steps, groups, keys, tensors.")
+    ] = False,
 ) -> None:
     """Measure checkpoints and show how the model changed: on a page until Ctrl-C, or in a file.
 
@@ -186,7 +219,8 @@ def checkpoints(
 
     options = commands.MeasureOptions(device, parallel, cluster, cache, per_tensor, tuple(key or ()), detector, axis)
     output = commands.OutputOptions(out, as_json, browser, port)
-    commands.checkpoints(folders, metrics or [], model, class_name, options, output)
+    filters = commands.Filters(step_pattern, tuple(include or ()), tuple(exclude or ()), group)
+    commands.checkpoints(folders, metrics or [], model, class_name, filters, options, output, dry_run)
 
 
 @app.command()

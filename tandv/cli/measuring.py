@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import pandas as pd
 import typer
 
-from tandv.checkpoints import Checkpoint, CheckpointWarning, NoCheckpoints, evaluate, find, on_ray
+from tandv.checkpoints import Checkpoint, CheckpointWarning, NoCheckpoints, evaluate, find, inspection, on_ray
 from tandv.checkpoints.engines import Engine
+from tandv.checkpoints.selection import Filters
 from tandv.cli.output import NOTHING, STOPPED, USAGE, errors, log, stop, tell, warn
 from tandv.cli.progress import progress_bar
 from tandv.cli.state import Loaded
@@ -47,22 +48,35 @@ class Run(NamedTuple):
 
 
 class Results(NamedTuple):
-    """Curves and transitions by the name of their run, and all warnings."""
+    """Curves and transitions by the name of their run, all warnings, and a line for each run on what was measured."""
 
     curves: dict[str, pd.DataFrame]
     transitions: dict[str, list[Transition]]
     warnings: list[str]
+    measured: list[str]
+
+    @property
+    def notes(self) -> list[str]:
+        """Return what the page says above its charts."""
+        return [*self.warnings, *self.measured]
 
 
-def runs_in(folders: Sequence[str]) -> list[Run]:
-    """Return the runs in some folders; ends the command if one has no checkpoints."""
+def filters_of(loaded: Loaded) -> Filters:
+    """Return which files of what was loaded are taken."""
+    return Filters(loaded.step_pattern, loaded.include, loaded.exclude, loaded.group)
+
+
+def runs_in(folders: Sequence[str], filters: Filters = Filters()) -> list[Run]:
+    """Return the runs in some folders; ends the command if one has no checkpoints, or several groups of them."""
     out = []
     folders = list(dict.fromkeys(folders))
     for name, folder in zip(run_names(folders), folders, strict=True):
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                found = find(folder)
+                found = find(folder, **filters._asdict())
+        except (UnknownName, ValueError) as error:
+            stop(str(error), USAGE)
         except NoCheckpoints as error:
             stop(str(error), NOTHING if Path(folder).exists() else USAGE)
         except OSError as error:
@@ -80,9 +94,7 @@ def summary(found: Sequence[Checkpoint]) -> str:
     >>> summary([Checkpoint(0, Path("a_0.pt")), Checkpoint(1000, Path("a_1000.pt"))])
     '2 checkpoints, steps 0 to 1,000'
     """
-    if len(found) == 1:
-        return f"1 checkpoint, step {found[0].step:,}"
-    return f"{len(found):,} checkpoints, steps {found[0].step:,} to {found[-1].step:,}"
+    return inspection.summary([one.step for one in found])
 
 
 def measure(runs: Sequence[Run], loaded: Loaded, metrics: Sequence[str], options: MeasureOptions) -> Results:
@@ -90,18 +102,20 @@ def measure(runs: Sequence[Run], loaded: Loaded, metrics: Sequence[str], options
     engine = _engine(options)
     curves: dict[str, pd.DataFrame] = {}
     messages: list[str] = []
+    measured: list[str] = []
     try:
         for run in runs:
             prefix = f"{run.name}: " if len(runs) > 1 else ""
             curves[run.name], more = _evaluated(run, loaded, metrics, options, engine, prefix)
             messages += [prefix + words for words in (*run.warnings, *more)]
+            measured.append(f"{prefix}{curves[run.name].attrs['measured']}")
         if all(table.isna().all(axis=None) for table in curves.values()):
             stop("nothing could be measured; the warnings above say why", NOTHING)
         transitions = _transitions(curves, options)
     except KeyboardInterrupt:
         tell("Stopped. What was measured is kept; the next time goes on from there.")
         raise typer.Exit(STOPPED) from None
-    return Results(curves, transitions, messages)
+    return Results(curves, transitions, messages, measured)
 
 
 def _evaluated(
@@ -118,7 +132,7 @@ def _evaluated(
 
         try:
             curves = evaluate(
-                [one.path for one in run.checkpoints],
+                run.checkpoints,
                 list(metrics),
                 per_tensor=options.per_tensor,
                 key=options.key[0] if len(options.key) == 1 else options.key or None,
@@ -149,7 +163,9 @@ def _with_losses(curves: pd.DataFrame, folder: Path) -> pd.DataFrame:
     if found is None:
         return curves
     losses = losses_of(found)
-    return beside_each_other(curves, losses[losses.index.isin(curves.index)])
+    table = beside_each_other(curves, losses[losses.index.isin(curves.index)])
+    table.attrs.update(curves.attrs)
+    return table
 
 
 def _log_other_warnings(caught: Sequence[warnings.WarningMessage]) -> None:

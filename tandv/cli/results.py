@@ -49,7 +49,7 @@ def show(found: Results, title: str, *, browser: bool, port: int, **choices: Any
     try:
         page.show(
             found.curves, browser=browser, port=port, say=tell, title=title, transitions=found.transitions,
-            notes=found.warnings, **choices,
+            notes=found.notes, **choices,
         )  # fmt: skip
     except OSError as error:
         stop(f"no page can be served on port {port} ({error.strerror or error}); leave --port out", NOTHING)
@@ -80,13 +80,14 @@ def as_json(found: Results) -> str:
     from tandv.page.content import content
 
     whole = content(found.curves, transitions=found.transitions)
-    return json.dumps({**whole, "warnings": found.warnings}, ensure_ascii=False, allow_nan=False)
+    more = {"warnings": found.warnings, "measured": found.measured}
+    return json.dumps({**whole, **more}, ensure_ascii=False, allow_nan=False)
 
 
 def _page(found: Results, out: Path, title: str, choices: dict[str, Any]) -> None:
     from tandv import page
 
-    page.save(found.curves, out, title=title, transitions=found.transitions, notes=found.warnings, **choices)
+    page.save(found.curves, out, title=title, transitions=found.transitions, notes=found.notes, **choices)
 
 
 def _json(found: Results, out: Path, title: str, choices: dict[str, Any]) -> None:

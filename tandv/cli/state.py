@@ -14,11 +14,15 @@ FILE = "loaded.json"
 
 
 class Loaded(NamedTuple):
-    """Folders of checkpoints, one for each run, and the file and class of the model for metrics of your own."""
+    """Folders of checkpoints, one for each run, the file and class of the model, and which files are taken."""
 
     folders: tuple[str, ...]
     model: str | None = None
     class_name: str | None = None
+    step_pattern: str | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    group: str | None = None
 
 
 class NothingLoaded(LookupError):
@@ -35,8 +39,18 @@ def keep(loaded: Loaded) -> None:
     path = state_folder() / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{FILE}.{os.getpid()}")
-    temporary.write_text(json.dumps(loaded._asdict(), indent=1), encoding="utf-8")
+    temporary.write_text(json.dumps(as_dict(loaded), indent=1), encoding="utf-8")
     temporary.replace(path)
+
+
+def as_dict(loaded: Loaded) -> dict[str, object]:
+    """Return what was loaded as what JSON can hold, without options that were not given.
+
+    >>> as_dict(Loaded(("runs/grok",), group="ema_*"))
+    {'folders': ('runs/grok',), 'model': None, 'class_name': None, 'group': 'ema_*'}
+    """
+    always = ("folders", "model", "class_name")
+    return {name: value for name, value in loaded._asdict().items() if name in always or value}
 
 
 def last() -> Loaded:
@@ -44,7 +58,10 @@ def last() -> Loaded:
     path = state_folder() / FILE
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return Loaded(tuple(map(str, found["folders"])), found["model"], found["class_name"])
+        return Loaded(
+            tuple(map(str, found["folders"])), found["model"], found["class_name"], found.get("step_pattern"),
+            tuple(map(str, found.get("include", ()))), tuple(map(str, found.get("exclude", ()))), found.get("group"),
+        )  # fmt: skip
     except FileNotFoundError:
         raise NothingLoaded("no checkpoints are loaded; first run: tandv load-dir --dir FOLDER") from None
     except (OSError, ValueError, KeyError, TypeError):

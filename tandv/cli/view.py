@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
     from tandv.page.opening import Shown
 
 
-def view(runs: Sequence[str], out: Path | None, port: int, browser: bool, idle: float) -> None:
+Filtered = tuple[str | None, tuple[str, ...], tuple[str, ...], str | None]
+
+
+def view(
+    runs: Sequence[str], out: Path | None, port: int, browser: bool, idle: float,
+    filters: Filtered = (None, (), (), None),
+) -> None:  # fmt: skip
     """Serve the page of some runs until Ctrl-C, or write it to a file and print its path."""
     with logged(f"tandv view {' '.join(runs)}"):
         try:
@@ -28,7 +35,7 @@ def view(runs: Sequence[str], out: Path | None, port: int, browser: bool, idle: 
         except ModuleNotFoundError as error:
             stop(str(error), NOTHING)
         try:
-            shown = opening.opened(runs, _measured, [] if out is None else viewing.problems_of_file(out, "--out "))
+            shown = opening.opened(runs, partial(_measured, filters), [] if out is None else viewing.problems_of_file(out, "--out "))
         except opening.CannotShow as error:
             stop(str(error), USAGE)
         except KeyboardInterrupt:
@@ -56,13 +63,15 @@ def _write(shown: Sequence[Shown], out: Path) -> None:
     answer(str(path))
 
 
-def _measured(folder: str, name: str) -> CurvesOnly:
+def _measured(filters: Filtered, folder: str, name: str) -> CurvesOnly:
     """Measure a folder of checkpoints with a progress bar, as `tandv checkpoints` does."""
+    from tandv.checkpoints.selection import Filters
     from tandv.cli.measuring import MeasureOptions, measure, runs_in
     from tandv.cli.state import Loaded
 
-    found = measure(runs_in([folder]), Loaded((folder,), None, None), ["all"], MeasureOptions(detector="none"))
+    runs = runs_in([folder], Filters(*filters))
+    found = measure(runs, Loaded((folder,), None, None), ["all"], MeasureOptions(detector="none"))
     from tandv.page.answers import CurvesOnly
 
     (curves,) = found.curves.values()
-    return CurvesOnly(curves, name, notes=found.warnings)
+    return CurvesOnly(curves, name, notes=found.notes)

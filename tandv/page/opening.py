@@ -96,11 +96,11 @@ def measured(folder: str, name: str, say: Callable[[str], None] = lambda words: 
         warnings.simplefilter("always")
         found = find(folder)
         say(f"Measuring {len(found):,} checkpoints in {folder} (what was measured before is kept) ...")
-        curves = evaluate([one.path for one in found])
+        curves = evaluate(found)
     notes = [str(one.message) for one in caught if issubclass(one.category, CheckpointWarning)]
     if curves.isna().all(axis=None):
         raise CannotShow("\n".join([f"nothing could be measured in {folder}", *notes]))
-    return CurvesOnly(curves, name, notes=notes)
+    return CurvesOnly(curves, name, notes=[*notes, curves.attrs["measured"]])
 
 
 def _pairs(given: Any) -> list[tuple[str | None, Any]]:

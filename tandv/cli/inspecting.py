@@ -1,0 +1,78 @@
+"""What `tandv checkpoints --dry-run` prints: the files, steps and tensors that would be measured, and what would not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from tandv.checkpoints import NoCheckpoints
+from tandv.checkpoints.inspection import FileInspection, Inspection, dry_run, kinds_in_words, sentence
+from tandv.checkpoints.selection import Filters
+from tandv.cli.output import NOTHING, USAGE, answer, stop
+from tandv.messages import UnknownName, some
+
+_HEAD = ("step", "file", "key", "values", "tensors")
+
+
+def tell_what_is_there(folders: Sequence[str], filters: Filters, *, as_json: bool) -> None:
+    """Print what would be measured, as tables or as JSON; ends the command if there is nothing."""
+    found = [_inspected(folder, filters) for folder in dict.fromkeys(folders)]
+    if as_json:
+        answer(json.dumps([as_dict(one) for one in found], ensure_ascii=False))
+    else:
+        answer("\n\n".join(table(one) for one in found))
+
+
+def as_dict(found: Inspection) -> dict[str, object]:
+    """Return what would be measured of a folder as what JSON can hold."""
+    return {
+        **found._asdict(),
+        "files": [one._asdict() for one in found.files],
+        "groups": [one._asdict() for one in found.groups],
+    }
+
+
+def table(found: Inspection) -> str:
+    """Return what would be measured of a folder as text: a line for each file, and what holds for all of them."""
+    rows = [_HEAD, *(_row(one) for one in found.files)]
+    wide = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
+    lines = [found.place, f"Steps are {found.rule}."]
+    for row, more in zip(rows, ("what", *(_more(one) for one in found.files)), strict=True):
+        cells = [text.rjust(wide[i]) if i in (0, 3) else text.ljust(wide[i]) for i, text in enumerate(row)]
+        lines.append(f"  {'  '.join(cells)}  {more}".rstrip())
+    if len(found.groups) > 1:
+        lines.append("Groups:")
+        lines += [
+            f"  {'measured' if one.measured else 'left out'}  {one.name}  {one.files:,} file{'s' * (one.files > 1)}, "
+            f"steps {one.first:,} to {one.last:,}"
+            for one in found.groups
+        ]
+    lines += [f"Note: {words}" for words in found.notes]
+    return "\n".join([*lines, f"{sentence(found.files)}."])
+
+
+def _row(one: FileInspection) -> tuple[str, ...]:
+    return f"{one.step:,}", one.file, one.key or "(top)", f"{one.parameters:,}", f"{one.tensors:,}"
+
+
+def _more(one: FileInspection) -> str:
+    if one.problem:
+        return f"cannot be measured: {one.problem}"
+    parts = [kinds_in_words(one.kinds)]
+    if one.left_out:
+        parts.append(f"left out: {some(one.left_out)}")
+    if one.recorded:
+        parts.append(f"the file records {one.recorded}")
+    return "; ".join(parts)
+
+
+def _inspected(folder: str, filters: Filters) -> Inspection:
+    try:
+        return dry_run(folder, **filters._asdict())
+    except NoCheckpoints as error:
+        stop(str(error), NOTHING if Path(folder).exists() else USAGE)
+    except (UnknownName, ValueError) as error:
+        stop(str(error), USAGE)
+    except OSError as error:
+        stop(f"{folder} cannot be read ({error.strerror or error})", NOTHING)
