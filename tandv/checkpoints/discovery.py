@@ -25,7 +25,8 @@ _ORBAX = ("_METADATA", "manifest.ocdbt", "_CHECKPOINT_METADATA")
 # Other state of training.
 _STATE = re.compile(
     r"(optim|opt[-_.]?((step|iter|epoch|ep)[-_=]?)?\d*k?\.\w+$|sched|rng_state|random_state|training_args|trainer_state|scaler)"
-    r"|.*[^a-z](optim(izer)?(_state)?s?|opt|scheduler|rng|scaler)[-_.]?\d*\.\w+$", re.IGNORECASE
+    r"|.*[^a-z](optim(izer)?(_state)?s?|opt|scheduler|rng|scaler)[-_.]?\d*\.\w+$",
+    re.IGNORECASE,
 )
 
 

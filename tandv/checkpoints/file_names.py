@@ -40,7 +40,8 @@ _RUNS = re.compile(r"runs?|v|ver|version|exp|experiment|trial|job")
 
 _DATE = r"(?:19|20)\d\d(?P<sep>[-_.]?)(?:0[1-9]|1[0-2])(?P=sep)(?:0[1-9]|[12]\d|3[01])"
 _TIME = r"[T_\- ]?(?:[01]\d|2[0-3])(?P<mid>[-:.h]?)[0-5]\d(?:(?P=mid)|m)[0-5]\d(?:\.\d+)?[sZ]?"
-_HASH = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?!\d+(?:e\d+|b)(?![0-9a-z]))(?=[0-9]*[a-f])(?=[a-f]*\d)[0-9a-f]{7,40}"
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_HASH = rf"{_UUID}|(?!\d+(?:e\d+|b)(?![0-9a-z]))(?=[0-9]*[a-f])(?=[a-f]*\d)[0-9a-f]{{7,40}}"
 _TOKEN = re.compile(
     rf"(?P<date>(?<!\d){_DATE}(?:{_TIME})?(?!\d))"
     rf"|(?P<hash>(?<![A-Za-z0-9])(?:{_HASH})(?![A-Za-z0-9]))"
@@ -89,9 +90,10 @@ def tokens(stem: str) -> list[Token]:
         start = out[-1].end if out else 0
         kind, (first, end) = str(found.lastgroup), found.span()
         before = _word_before(stem[start:first])
-        if kind == "date" and _counter(before) and (number := _PLAIN.match(stem, first)):
-            kind, end = "number", number.end()  # step20240501 is a step
         text = stem[first:end]
+        if kind == "date" and text[:8].isdigit() and _counter(before) not in (None, "checkpoint"):
+            kind, end = "number", first + 8  # step20240501 is a step
+            text = text[:8]
         if kind == "number":
             rest = _ORDINAL.sub("", stem[end:], count=1)  # 3rd_epoch
             end = len(stem) - len(rest)

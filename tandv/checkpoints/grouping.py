@@ -13,7 +13,6 @@ from tandv.checkpoints.file_names import (
     CHOSEN,
     COUNTERS,
     OUTER,
-    Kind,
     Token,
     joined_thousands,
     number_in,
@@ -89,13 +88,11 @@ def steps_of(names: Sequence[str]) -> list[int | float | None]:
     >>> steps_of(["p53_2_final.pt", "p53_10_final.pt"])
     [2, 10]
     """
-    found = {
-        place: step for group in grouped(names)[0] for place, step in zip(group.members, group.steps, strict=True)
-    }
+    found = {place: step for group in grouped(names)[0] for place, step in zip(group.members, group.steps, strict=True)}
     return [found.get(place) for place in range(len(names))]
 
 
-def is_marked(name: str, *kinds: Kind) -> bool:
+def is_marked(name: str, *kinds: str) -> bool:
     """Tell whether a name has a token of some kinds, such as a "tag" (best, last, final) or a "setting" (seed3)."""
     return any(one.kind in kinds for one in tokens(stem_of(name)))
 
@@ -203,7 +200,7 @@ def _begins_anew(outer: Sequence, inner: Sequence) -> bool:
 
 
 def _tells_runs_apart(other: Sequence, steps: Sequence, kind: str) -> bool:
-    """Tell whether a number marks runs: steps repeat, and not for one of its values; or its values go back and forth."""
+    """Tell whether a number marks runs: steps repeat with other values of it, or its values go back and forth."""
     pairs = set(zip(other, steps, strict=True))
     if len(set(steps)) < len(steps):
         return len(pairs) > len(set(steps))

@@ -29,6 +29,9 @@ _ONES = {"linear": "linear matrix"}
 class FileInspection(NamedTuple):
     """What is measured of one checkpoint.
 
+    >>> dry_run("checkpoints").files[1].step
+    500
+
     Args:
         step: its training step.
         file: the name of the file or folder.
@@ -55,6 +58,9 @@ class FileInspection(NamedTuple):
 class Inspection(NamedTuple):
     """What is measured of the checkpoints of a run.
 
+    >>> dry_run("checkpoints").rule
+    'the number of the step in the names'
+
     Args:
         place: the folder.
         files: the checkpoints, ascending by step.
@@ -78,7 +84,7 @@ def dry_run(
     exclude: str | Sequence[str] = (),
     group: str | None = None,
 ) -> Inspection:
-    """Return what `evaluate` would measure: files, steps, groups, keys, and what it would leave out; no values are read.
+    """Return what `evaluate` would measure, and what it would leave out; no values of tensors are read.
 
     >>> dry_run("checkpoints").files[0].kinds
     {'vector': [1, 3], 'linear': [1, 9]}
@@ -188,7 +194,9 @@ def _what(files: Sequence[FileInspection]) -> str:
         return "nothing could be measured"
     values, tensors = ([getattr(one, name) for one in files] for name in ("parameters", "tensors"))
     words = f"{_range(values, 'value')} in {_range(tensors, 'tensor')}{' of each' if len(files) > 1 else ''}"
-    return f"{words} ({kinds_in_words(files[-1].kinds)})" if len(set(map(str, (o.kinds for o in files)))) == 1 else words
+    return (
+        f"{words} ({kinds_in_words(files[-1].kinds)})" if len(set(map(str, (o.kinds for o in files)))) == 1 else words
+    )
 
 
 def _range(numbers: Sequence[int], noun: str) -> str:

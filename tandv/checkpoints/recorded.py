@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tandv.checkpoints.readers.opening import opened
 from tandv.checkpoints.warnings import UnreadableCheckpoint
 from tandv.checkpoints.weights import Entry
@@ -61,7 +63,7 @@ def _recorded(path: Path) -> tuple[str, int | float] | None:
 def _number(value: Any) -> int | float | None:
     if isinstance(value, Entry) and value.shape in ((), (1,)):
         value = value.read().reshape(()).item()
-    if hasattr(value, "item") and getattr(value, "shape", None) == ():
+    elif isinstance(value, np.generic | np.ndarray) and value.shape == ():
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**63:
         return None

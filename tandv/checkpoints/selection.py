@@ -175,9 +175,7 @@ def _globs(given: str | Sequence[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
 
-def _paths(
-    where: AnyPath | Sequence[AnyPath], include: tuple[str, ...], exclude: tuple[str, ...]
-) -> list[Path]:
+def _paths(where: AnyPath | Sequence[AnyPath], include: tuple[str, ...], exclude: tuple[str, ...]) -> list[Path]:
     """Return the checkpoints in a place whose names are wanted."""
 
     def wanted(path: Path) -> bool:
@@ -254,9 +252,7 @@ def _span(group: Group) -> str:
     return f"{len(group.members):,} files, steps {low:,} to {high:,}"
 
 
-def _averages(
-    groups: Sequence[Group], measured: Sequence[Group], paths: Sequence[Path], asked: bool
-) -> list[Remark]:
+def _averages(groups: Sequence[Group], measured: Sequence[Group], paths: Sequence[Path], asked: bool) -> list[Remark]:
     """Return what is said of groups that are left out, unless the user asked for another."""
     if asked or len(measured) != 1:
         return []
@@ -306,9 +302,10 @@ def _without_steps(paths: Sequence[Path], place: str, group: str | None) -> Sele
     if group is not None:
         raise UnknownName(f"no group {group!r} in {place}: {_COUNTED.rpartition(': ')[2]}")
     if len(paths) > 1 and any(is_marked(path.name, "setting") for path in paths):
+        names = some([path.name for path in paths], 5)
         raise SeveralGroups(
-            f"the names in {place} tell runs apart and hold no steps: {some([path.name for path in paths], 5)}; measure "
-            "them one by one, or give step_pattern= (--step-pattern)"
+            f"the names in {place} tell runs apart and hold no steps: {names}; measure them one by one, or give "
+            "step_pattern= (--step-pattern)"
         )
     steps: list[int | float] = [*range(len(paths))]
     rule, inferred = _COUNTED, len(paths) > 1 and any(is_marked(path.name, "tag") for path in paths)

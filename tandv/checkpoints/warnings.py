@@ -74,5 +74,7 @@ def _together(remarks: Iterable[Remark]) -> list[tuple[str, str]]:
     together: dict[tuple[str, str], list[str]] = {}
     for remark in remarks:
         together.setdefault((remark.kind, remark.text), []).append(remark.about)
-    named = [(kind, text, some([name for name in dict.fromkeys(about) if name])) for (kind, text), about in together.items()]
+    named = [
+        (kind, text, some([name for name in dict.fromkeys(about) if name])) for (kind, text), about in together.items()
+    ]
     return [(kind, f"{names}: {text}" if names else text) for kind, text, names in named]

@@ -46,7 +46,9 @@ RunOrLog = Annotated[
 StepPattern = Annotated[
     str | None, typer.Option(help=r"Regular expression whose one group is the step in a name, such as 'step_(\d+)'.")
 ]
-Include = Annotated[list[str] | None, typer.Option(help="Glob of the names to take, such as 'model_*'. Again for more.")]
+Include = Annotated[
+    list[str] | None, typer.Option(help="Glob of the names to take, such as 'model_*'. Again for more.")
+]
 Exclude = Annotated[list[str] | None, typer.Option(help="Glob of the names not to take. Again for more.")]
 Group = Annotated[str | None, typer.Option(help="Which group of files, where names differ in more than their step.")]
 Browser = Annotated[bool, typer.Option(help="Open the page in the browser, or only print its address.")]

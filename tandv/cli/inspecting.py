@@ -1,4 +1,4 @@
-"""What `tandv checkpoints --dry-run` prints: the files, steps and tensors that would be measured, and what would not."""
+"""What `tandv checkpoints --dry-run` prints: the files, steps and tensors that would be measured."""
 
 from __future__ import annotations
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from tandv.analysis.transitions import Transition
 
 
+_ALL = Filters()
+
+
 class MeasureOptions(NamedTuple):
     """How checkpoints are measured: the options of the commands."""
 
@@ -66,7 +69,7 @@ def filters_of(loaded: Loaded) -> Filters:
     return Filters(loaded.step_pattern, loaded.include, loaded.exclude, loaded.group)
 
 
-def runs_in(folders: Sequence[str], filters: Filters = Filters()) -> list[Run]:
+def runs_in(folders: Sequence[str], filters: Filters = _ALL) -> list[Run]:
     """Return the runs in some folders; ends the command if one has no checkpoints, or several groups of them."""
     out = []
     folders = list(dict.fromkeys(folders))
@@ -108,7 +111,7 @@ def measure(runs: Sequence[Run], loaded: Loaded, metrics: Sequence[str], options
             prefix = f"{run.name}: " if len(runs) > 1 else ""
             curves[run.name], more = _evaluated(run, loaded, metrics, options, engine, prefix)
             messages += [prefix + words for words in (*run.warnings, *more)]
-            measured.append(f"{prefix}{curves[run.name].attrs['measured']}")
+            measured += [prefix + words for words in (curves[run.name].attrs.get("measured"),) if words]
         if all(table.isna().all(axis=None) for table in curves.values()):
             stop("nothing could be measured; the warnings above say why", NOTHING)
         transitions = _transitions(curves, options)

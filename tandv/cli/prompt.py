@@ -79,7 +79,9 @@ def _names_in(answer: str) -> tuple[list[str], str]:
         names = known([answer])
     except UnknownName as error:
         return [], str(error)
-    return names, "+ all metrics" if answer.lower() == "all" else "\n".join(f"+ {name}: {MEANINGS[name]}" for name in names)
+    return names, "+ all metrics" if answer.lower() == "all" else "\n".join(
+        f"+ {name}: {MEANINGS[name]}" for name in names
+    )
 
 
 def _own(file: str) -> tuple[list[str], str]:

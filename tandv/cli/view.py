@@ -35,7 +35,9 @@ def view(
         except ModuleNotFoundError as error:
             stop(str(error), NOTHING)
         try:
-            shown = opening.opened(runs, partial(_measured, filters), [] if out is None else viewing.problems_of_file(out, "--out "))
+            shown = opening.opened(
+                runs, partial(_measured, filters), [] if out is None else viewing.problems_of_file(out, "--out ")
+            )
         except opening.CannotShow as error:
             stop(str(error), USAGE)
         except KeyboardInterrupt:

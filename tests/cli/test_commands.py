@@ -162,7 +162,7 @@ def test_what_is_left_out_is_said_once(run, tmp_path):
     (run / "last.safetensors").write_bytes((run / "step_0.safetensors").read_bytes())
     _, said = tandv("checkpoints", run, "--metrics", "spectral", "--out", tmp_path / "a.html")
     assert said.count("last.safetensors: no step number in the name") == 1
-    assert len(held((tmp_path / "a.html").read_text())[0][0]["meta"]["notes"]) == 1
+    assert len(held((tmp_path / "a.html").read_text())[0][0]["meta"]["notes"]) == 2
 
 
 @pytest.mark.parametrize(
