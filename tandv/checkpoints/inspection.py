@@ -15,7 +15,7 @@ import numpy as np
 from tandv.checkpoints.discovery import AnyPath, Checkpoint
 from tandv.checkpoints.matrices import pieces
 from tandv.checkpoints.readers.opening import opened
-from tandv.checkpoints.readers.state_dict import Contents
+from tandv.checkpoints.readers.state_dict import Contents, Key
 from tandv.checkpoints.recorded import step_in
 from tandv.checkpoints.selection import GroupOfFiles, select
 from tandv.checkpoints.warnings import described
@@ -83,6 +83,7 @@ def dry_run(
     include: str | Sequence[str] = (),
     exclude: str | Sequence[str] = (),
     group: str | None = None,
+    key: Key = None,
 ) -> Inspection:
     """Return what `evaluate` would measure, and what it would leave out; no values of tensors are read.
 
@@ -95,12 +96,13 @@ def dry_run(
         include: globs such as "model_*"; only names that one of them fits are taken.
         exclude: globs; names that one of them fits are not taken.
         group: the name of a group, such as "ema_0.999_*", a part of it, or a glob that fits several groups.
+        key: which model of files that hold several: its dotted key, a list of these, or "*" for all together.
 
     Raises what `find` raises.
     """
     chosen = select(where, step_pattern=step_pattern, include=include, exclude=exclude, group=group)
     place = str(where) if isinstance(where, str | Path) else ""
-    files = [_inspected(one) for one in chosen.checkpoints]
+    files = [_inspected(one, key) for one in chosen.checkpoints]
     return Inspection(place, files, chosen.rule, chosen.groups, described(chosen.remarks))
 
 
@@ -150,13 +152,16 @@ def sentence(files: Sequence[FileInspection]) -> str:
         files: the checkpoints, ascending by step.
     """
     good = [one for one in files if not one.problem and one.tensors]
-    parts = [f"{summary([one.step for one in files])}: {_what(good)}"]
+    bad = [one.file for one in files if one.problem]
+    parts = [summary([one.step for one in files])]
+    if good:  # metrics of one's own may have been measured alone
+        parts[0] += f": {_what(good)}"
     if keys := list(dict.fromkeys(one.key for one in good if one.key)):
         parts[0] += f", from the key{'s' if len(keys) > 1 else ''} {some([repr(key) for key in keys])}"
     if left := list(dict.fromkeys(text for one in good for text in one.left_out)):
         parts.append(f"left out: {some(left)}")
-    if bad := [one.file for one in files if one.problem]:
-        parts.append(f"nothing of {some(bad)}")
+    if bad:
+        parts.append(f"not measured: {some(bad)}")
     return "; ".join(parts)
 
 
@@ -190,8 +195,6 @@ def kinds_in_words(kinds: Mapping[str, Sequence[int]]) -> str:
 
 
 def _what(files: Sequence[FileInspection]) -> str:
-    if not files:
-        return "nothing could be measured"
     values, tensors = ([getattr(one, name) for one in files] for name in ("parameters", "tensors"))
     words = f"{_range(values, 'value')} in {_range(tensors, 'tensor')}{' of each' if len(files) > 1 else ''}"
     return (
@@ -204,9 +207,9 @@ def _range(numbers: Sequence[int], noun: str) -> str:
     return f"{low:,} {noun}{'' if high == 1 else 's'}" if low == high else f"{low:,} to {high:,} {noun}s"
 
 
-def _inspected(one: Checkpoint) -> FileInspection:
+def _inspected(one: Checkpoint, key: Key) -> FileInspection:
     try:
-        with opened(one.path) as checkpoint:
+        with opened(one.path, key) as checkpoint:
             found = inspection_of(one, contents_of(checkpoint, *trained(checkpoint.entries)))
             recorded = step_in(checkpoint.extras)
     except Exception as error:  # one broken checkpoint must not stop the others

@@ -11,7 +11,7 @@ import typer
 from tandv.checkpoints.selection import Filters
 from tandv.cli import inspecting, results
 from tandv.cli.logfile import logged
-from tandv.cli.measuring import MeasureOptions, Run, filters_of, measure, runs_in, summary
+from tandv.cli.measuring import MeasureOptions, Run, as_key, filters_of, measure, runs_in, summary
 from tandv.cli.output import STOPPED, USAGE, answer, stop, tell
 from tandv.cli.prompt import ask, read_line
 from tandv.cli.state import Loaded, NothingLoaded, as_dict, keep, last, problems
@@ -81,7 +81,7 @@ def checkpoints(
     with logged(_command_line()):
         loaded = _checked(folders, model, class_name, filters)
         if dry_run:
-            inspecting.tell_what_is_there(loaded.folders, filters, as_json=output.as_json)
+            inspecting.tell_what_is_there(loaded.folders, filters, as_key(options.key), as_json=output.as_json)
             return
         results.check(output.out, page=not (output.out or output.as_json))
         found = runs_in(loaded.folders, filters)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tandv.checkpoints import NoCheckpoints
 from tandv.checkpoints.inspection import FileInspection, Inspection, dry_run, kinds_in_words, sentence
+from tandv.checkpoints.readers.state_dict import Key
 from tandv.checkpoints.selection import Filters
 from tandv.cli.output import NOTHING, USAGE, answer, stop
 from tandv.messages import UnknownName, some
@@ -15,9 +16,9 @@ from tandv.messages import UnknownName, some
 _HEAD = ("step", "file", "key", "values", "tensors")
 
 
-def tell_what_is_there(folders: Sequence[str], filters: Filters, *, as_json: bool) -> None:
+def tell_what_is_there(folders: Sequence[str], filters: Filters, key: Key, *, as_json: bool) -> None:
     """Print what would be measured, as tables or as JSON; ends the command if there is nothing."""
-    found = [_inspected(folder, filters) for folder in dict.fromkeys(folders)]
+    found = [_inspected(folder, filters, key) for folder in dict.fromkeys(folders)]
     if as_json:
         answer(json.dumps([as_dict(one) for one in found], ensure_ascii=False))
     else:
@@ -67,9 +68,9 @@ def _more(one: FileInspection) -> str:
     return "; ".join(parts)
 
 
-def _inspected(folder: str, filters: Filters) -> Inspection:
+def _inspected(folder: str, filters: Filters, key: Key) -> Inspection:
     try:
-        return dry_run(folder, **filters._asdict())
+        return dry_run(folder, **filters._asdict(), key=key)
     except NoCheckpoints as error:
         stop(str(error), NOTHING if Path(folder).exists() else USAGE)
     except (UnknownName, ValueError) as error:

@@ -14,6 +14,7 @@ import typer
 
 from tandv.checkpoints import Checkpoint, CheckpointWarning, NoCheckpoints, evaluate, find, inspection, on_ray
 from tandv.checkpoints.engines import Engine
+from tandv.checkpoints.readers.state_dict import Key
 from tandv.checkpoints.selection import Filters
 from tandv.cli.output import NOTHING, STOPPED, USAGE, errors, log, stop, tell, warn
 from tandv.cli.progress import progress_bar
@@ -138,7 +139,7 @@ def _evaluated(
                 run.checkpoints,
                 list(metrics),
                 per_tensor=options.per_tensor,
-                key=options.key[0] if len(options.key) == 1 else options.key or None,
+                key=as_key(options.key),
                 device=options.device,
                 parallel=options.parallel,
                 cache=options.cache,
@@ -158,6 +159,11 @@ def _evaluated(
         warn(prefix + words)
     _log_other_warnings(caught)
     return _with_losses(curves, Path(run.folder)), messages
+
+
+def as_key(given: tuple[str, ...]) -> Key:
+    """Return the keys that were given as `evaluate` takes them: none, one, or several."""
+    return given[0] if len(given) == 1 else given or None
 
 
 def _with_losses(curves: pd.DataFrame, folder: Path) -> pd.DataFrame:
