@@ -43,6 +43,7 @@ MODEL = nn.Linear(2, 2)
 CALLS: dict[str, tuple] = {
     "analysis.representations.compare_representations": ({"fc": [1.0, 0.0]}, {"fc": [0.0, 1.0]}),
     "analysis.representations.project": ({0: {"fc": ARRAY}}, "fc"),
+    "analysis.samples.rows_of_features": (ARRAY,),
     "analysis.transitions.find_transitions": (CURVE,),
     "analysis.transitions.transitions": (CURVE,),
     "analysis.transitions.change_points": (CURVE,),
@@ -57,6 +58,8 @@ CALLS: dict[str, tuple] = {
     "page.document": (RUN,),
     "page.save": (RUN, "page.html"),
     "page.show": (RUN,),
+    "probes.correlations_of": (),
+    "probes.dimensions_of": (),
     "track.jax.track": (),
     "track.torch.track": (MODEL,),
     "viz.attention_evolution": (PATTERN,),
@@ -93,6 +96,8 @@ CALLS: dict[str, tuple] = {
 
 # Parts of these that no user calls: they get what was checked.
 BEHIND = [
+    "analysis.samples.places",
+    "analysis.samples.rows_of_layers",
     "checkpoints.metrics.of_all",
     "checkpoints.metrics.over_matrices",
     "demo.torch_breaking.fault",

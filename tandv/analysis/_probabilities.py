@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tandv.arrays import as_array
+
 # A row of bfloat16 probabilities is off by up to 0.4 % in its sum; dropout or a missing softmax by far more.
 TOLERANCE = 0.01
 
@@ -11,7 +13,7 @@ def probabilities(
     attention: ArrayLike, causal: bool = False, visible: ArrayLike | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return rows as float64 and the mask of visible keys, or raise naming every problem."""
-    rows = np.asarray(attention, np.float64)
+    rows = as_array(attention).astype(np.float64)
     if rows.ndim < 2:
         raise ValueError(f"attention has shape {rows.shape}; give [..., query, key], one row for each query")
     queries, keys = rows.shape[-2:]
@@ -19,7 +21,7 @@ def probabilities(
     if causal:  # with cached keys the last query attends to all keys
         seen = np.broadcast_to(np.tri(queries, keys, keys - queries, dtype=bool), rows.shape)
     if visible is not None:
-        seen = seen & np.asarray(visible, bool)
+        seen = seen & as_array(visible).astype(bool)
     masked = causal or visible is not None
     counted = np.where(seen, rows, 0) if masked else rows
     total, checked = counted.sum(-1), seen.any(-1)
@@ -68,7 +70,7 @@ def _first_index(where: np.ndarray) -> str:
 
 def with_heads(attention: ArrayLike) -> np.ndarray:
     """Return attention as an array that has an axis of heads, or raise."""
-    heads = np.asarray(attention)
+    heads = as_array(attention)
     if heads.ndim < 3:
         raise ValueError(f"attention has shape {heads.shape}; give [..., head, query, key] (one head: attention[None])")
     return heads

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from scipy.special import entr
 
 from tandv.analysis._probabilities import probabilities, whole_sequences, with_heads
+from tandv.arrays import as_array
 
 
 def attention_entropy(
@@ -231,7 +232,7 @@ def attention_curves(
 
 
 def _is_causal(attention: ArrayLike) -> bool:
-    rows = np.asarray(attention)
+    rows = as_array(attention)
     return rows.ndim > 1 and rows.shape[-1] == rows.shape[-2] and not np.triu(rows, 1).any()
 
 
@@ -252,7 +253,7 @@ def _pattern_score(attention: np.ndarray, keys: np.ndarray) -> np.ndarray:
 
 def _repeated(tokens: ArrayLike, attention: np.ndarray) -> np.ndarray:
     """Return [.., query, key]: the key is an earlier occurrence of the query's token."""
-    ids = np.asarray(tokens)
+    ids = as_array(tokens)
     length = attention.shape[-1]
     if ids.ndim not in (1, 2) or ids.shape[-1] != length or (ids.ndim == 2 and ids.shape[:1] != attention.shape[:-3]):
         raise ValueError(

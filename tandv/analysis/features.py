@@ -26,7 +26,9 @@ from tandv.analysis.correlations import (
     read_corr_means,
     store_corr_means,
 )
+from tandv.analysis.samples import rows_of_features
 from tandv.analysis.similarity import Arrays, History, as_samples, centred
+from tandv.arrays import as_array
 from tandv.messages import missing
 
 __all__ = [
@@ -67,7 +69,7 @@ def augmentation_analysis(outputs: Arrays, images: Sequence | np.ndarray) -> pd.
 
     Raises ValueError if there are fewer than two images or no image has several augmentations.
     """
-    ids, size = np.unique(np.asarray(images), return_inverse=True, return_counts=True)[1:]
+    ids, size = np.unique(as_array(images), return_inverse=True, return_counts=True)[1:]
     groups, rows = len(size), len(ids)
     if groups < 2 or groups == rows:
         raise ValueError(
@@ -151,19 +153,20 @@ def class_selectivity(activations: ArrayLike, labels: ArrayLike, classes: Sequen
 
     μmax is the largest class mean and μrest the mean of the other classes' means: 0 for equal responses, 1 for a
     response to one class alone. It is defined for activations that are not negative (after a ReLU): NaN where μmax or
-    μrest is negative, where both are zero, or if there are fewer than two classes.
+    μrest is negative, where both are zero, or if there are fewer than two classes. Positions of a sequence or of an
+    image are averaged over, so that features are units and channels.
 
     >>> class_selectivity([[3.0, 1.0], [1.0, 1.0]], labels=["cat", "dog"]).index.tolist()
     [0.5, 0.0]
 
     Args:
-        activations: [sample, ...].
+        activations: [sample, feature], [sample, position, feature] or [sample, feature, height, width].
         labels: the class of each sample, [sample].
         classes: all classes, also those that `labels` lacks; by default those in `labels`.
 
     Raises ValueError if there is not one label per sample, or if `classes` lacks one.
     """
-    samples, labels = as_samples(activations, "activations"), np.asarray(labels)
+    samples, labels = as_samples(rows_of_features(activations), "activations"), as_array(labels)
     if labels.shape != samples.shape[:1]:
         raise ValueError(
             f"there are {len(samples)} samples and labels of shape {labels.shape}; give one label for each"
@@ -235,7 +238,7 @@ def linear_decodability(
     except ModuleNotFoundError as error:
         raise missing("scikit-learn", "analysis", "a linear probe") from error
 
-    samples, labels = as_samples(activations, "activations"), np.asarray(labels)
+    samples, labels = as_samples(activations, "activations"), as_array(labels)
     if labels.shape != samples.shape[:1]:
         raise ValueError(
             f"there are {len(samples)} samples and labels of shape {labels.shape}; give one label for each"

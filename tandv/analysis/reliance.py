@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from tandv.arrays import as_array
 from tandv.curves import as_curves
 
 __all__ = ["Reliance", "WorstGroup", "feature_reliance", "group_curves", "worst_group_accuracy"]
@@ -166,7 +167,7 @@ def group_curves(
 
 
 def _aligned(**columns: ArrayLike) -> list[np.ndarray]:
-    arrays = {name: np.asarray(values) for name, values in columns.items()}
+    arrays = {name: as_array(values) for name, values in columns.items()}
     if len({array.shape for array in arrays.values()}) > 1 or any(a.ndim != 1 or not a.size for a in arrays.values()):
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         raise ValueError(

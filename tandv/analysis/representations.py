@@ -27,6 +27,7 @@ from tandv.analysis.similarity import (
     linear_cka,
     svcca,
 )
+from tandv.arrays import as_array
 from tandv.messages import check_choices, missing
 
 Kind = Literal["weights", "activations", "attention"]
@@ -85,7 +86,7 @@ def weight_change(before: ArrayLike, after: ArrayLike) -> WeightChange:
 
     Raises ValueError if shapes differ.
     """
-    old, new = np.asarray(before), np.asarray(after)
+    old, new = as_array(before), as_array(after)
     if old.shape != new.shape:
         raise ValueError(f"before has shape {old.shape} and after {new.shape}; compare the same array at two steps")
     if not old.size:
@@ -112,7 +113,7 @@ def cosine_similarity(one: ArrayLike, other: ArrayLike) -> float:
 
     Raises ValueError if they differ in size.
     """
-    first, second = (np.asarray(array).ravel().astype(np.float64) for array in (one, other))
+    first, second = (as_array(array).ravel().astype(np.float64) for array in (one, other))
     if first.shape != second.shape:
         raise ValueError(f"the arrays have {first.size} and {second.size} values; compare arrays of one shape")
     # Each is scaled first, so that neither tiny nor huge values leave the range of float64.

@@ -16,13 +16,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from tandv.arrays import as_array
+
 Arrays = Mapping[str, ArrayLike]
 History = Mapping[int, Arrays]
 
 
 def as_samples(values: ArrayLike, name: str = "the array") -> np.ndarray:
     """Return [sample, feature] in float64; raise ValueError if there are not at least two samples."""
-    array = np.asarray(values)
+    array = as_array(values)
     if array.ndim < 1 or len(array) < 2:
         raise ValueError(f"{name} has shape {array.shape}; give [sample, feature] with at least two samples")
     return array.reshape(len(array), -1).astype(np.float64)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tandv.analysis.attention import attention_curves
+from tandv.arrays import as_array
 from tandv.probes.inspection import attention_patterns
 
 if TYPE_CHECKING:
@@ -100,5 +101,5 @@ def _tokens(batch: Any) -> np.ndarray | None:
         batch = batch.get("input_ids", next(iter(batch.values())))
     elif isinstance(batch, tuple | list):
         batch = batch[0]
-    found = np.asarray(batch.detach().cpu() if hasattr(batch, "detach") else batch)
+    found = as_array(batch)
     return found if found.dtype.kind in "iu" and found.ndim == 2 else None

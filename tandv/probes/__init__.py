@@ -7,7 +7,7 @@ model is left unchanged. Its framework is imported only when it is used.
 from typing import TYPE_CHECKING, Any
 
 from tandv.probes.inspection import attention_patterns, get_intermediate_outputs
-from tandv.probes.measures import attention_of, heads_of, outputs_of
+from tandv.probes.measures import attention_of, correlations_of, dimensions_of, heads_of, outputs_of
 from tandv.probes.over_time import MEASURES, Probe, probe, read_arrays
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ __all__ = [
     "Probe",
     "attention_of",
     "attention_patterns",
+    "correlations_of",
+    "dimensions_of",
     "get_intermediate_outputs",
     "heads_of",
     "outputs_of",

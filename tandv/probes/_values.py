@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tandv.arrays import as_array
+
 
 def flat(value: Any, prefix: str = "") -> dict[str, float | np.ndarray]:
     """Return numbers as floats and arrays unchanged, by name; the parts of a name are joined by "/".
@@ -23,10 +25,7 @@ def flat(value: Any, prefix: str = "") -> dict[str, float | np.ndarray]:
         value = value._asdict()
     if isinstance(value, Mapping):
         return {k: v for name, one in value.items() for k, v in flat(one, _joined(prefix, name)).items()}
-    if hasattr(value, "detach"):  # a tensor of torch
-        value = value.detach().cpu()
-        value = value.float() if value.is_floating_point() and value.element_size() < 4 else value
-    array = np.asarray(value)
+    array = as_array(value)
     if array.dtype.kind not in "fiub":
         raise TypeError(
             f"a measure gave {type(value).__name__} {value!r:.60}".rstrip()

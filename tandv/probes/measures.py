@@ -3,6 +3,7 @@
 Each runs the model and passes its arrays to a function of `tandv.analysis`; your own measures can do the same.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,19 +13,76 @@ import pandas as pd
 from tandv.analysis.attention import attention_curves
 from tandv.analysis.correlations import correlation_summary
 from tandv.analysis.representations import effective_dimension
+from tandv.analysis.samples import MOST, Positions, rows_of_layers
+from tandv.messages import check_choices
 from tandv.probes.inspection import Layers, attention_patterns, get_intermediate_outputs
 
 Measure = Callable[[Any, Any], Any]
 
 
 def correlations(model: Any, batch: Any) -> pd.DataFrame:
-    """Return how features correlate between all pairs of layers; see `tandv.analysis.correlation_summary`."""
-    return correlation_summary(_float_outputs(model, batch))
+    """Return how features correlate between all pairs of layers, averaged over positions: `correlations_of()`."""
+    return correlations_of()(model, batch)
+
+
+def correlations_of(
+    layers: Layers | None = None,
+    positions: Positions = "mean",
+    *,
+    mask: Any = None,
+    most: int = MOST,
+    call: Any = None,
+) -> Callable[[Any, Any], pd.DataFrame]:
+    """Return a measure of how features correlate between all pairs of layers; see `analysis.correlation_summary`.
+
+    >>> import torch
+    >>> model, batch = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh()), torch.randn(8, 5, 4)
+    >>> correlations_of(["0", "1"], "tokens")(model, batch).index.tolist()
+    [('0', '0'), ('0', '1'), ('1', '1')]
+
+    Args:
+        layers: a layer's name, a compiled pattern, or a list of these; None for all.
+        positions: "mean" over the positions of a sequence or an image, "tokens" for a row for each position, "last"
+            for the last position of each sample.
+        mask: which positions of each sample count, [sample, position]; None for the `attention_mask` of a batch that
+            is a dict with one, else all.
+        most: the most features of a layer; of more, so many are chosen, evenly spaced.
+        call: `call(model, batch)` runs the model, for models that take their input in another way.
+    """
+    rows = _rows_of(layers, positions, mask, most, call)
+    return lambda model, batch: correlation_summary(rows(model, batch))
 
 
 def dimensions(model: Any, batch: Any) -> dict[str, Any]:
-    """Return how many dimensions the outputs of each layer span; see `tandv.analysis.effective_dimension`."""
-    return {name: effective_dimension(array) for name, array in _float_outputs(model, batch).items()}
+    """Return how many dimensions the outputs of each layer span, averaged over positions: `dimensions_of()`."""
+    return dimensions_of()(model, batch)
+
+
+def dimensions_of(
+    layers: Layers | None = None,
+    positions: Positions = "mean",
+    *,
+    mask: Any = None,
+    most: int = MOST,
+    call: Any = None,
+) -> Callable[[Any, Any], dict[str, Any]]:
+    """Return a measure of how many dimensions the outputs of each layer span; see `analysis.effective_dimension`.
+
+    >>> import torch
+    >>> dimensions_of()(torch.nn.Linear(4, 2, bias=False), torch.eye(4))["Linear"].participation_ratio <= 2
+    True
+
+    Args:
+        layers: a layer's name, a compiled pattern, or a list of these; None for all.
+        positions: "mean" over the positions of a sequence or an image, "tokens" for a row for each position, "last"
+            for the last position of each sample.
+        mask: which positions of each sample count, [sample, position]; None for the `attention_mask` of a batch that
+            is a dict with one, else all.
+        most: the most features of a layer; of more, so many are chosen, evenly spaced.
+        call: `call(model, batch)` runs the model, for models that take their input in another way.
+    """
+    rows = _rows_of(layers, positions, mask, most, call)
+    return lambda model, batch: {name: effective_dimension(array) for name, array in rows(model, batch).items()}
 
 
 def heads(model: Any, batch: Any) -> dict[str, float]:
@@ -92,6 +150,32 @@ def attention_of(layers: Layers | None = None, call: Any = None) -> Measure:
     return lambda model, batch: attention_patterns(model, batch, layers, call=call)
 
 
-def _float_outputs(model: Any, batch: Any) -> Mapping[str, np.ndarray]:
-    found = get_intermediate_outputs(model, batch)
-    return {name: array for name, array in found.items() if array.dtype.kind == "f"}
+def _rows_of(
+    layers: Layers | None, positions: Positions, mask: Any, most: int, call: Any
+) -> Callable[[Any, Any], dict[str, np.ndarray]]:
+    """Return a function that gives the outputs of layers as rows of features; what it leaves out is said once."""
+    check_choices(positions=(positions, Positions))
+    known: set[str] = set()
+
+    def rows(model: Any, batch: Any) -> dict[str, np.ndarray]:
+        found = get_intermediate_outputs(model, batch, layers, call=call)
+        floats = {name: array for name, array in found.items() if array.dtype.kind == "f"}
+        given = batch.get("attention_mask") if mask is None and isinstance(batch, Mapping) else mask
+        of = rows_of_layers(floats, _size(batch), positions, mask=given, most=most)
+        for sentence in of.said:
+            if sentence not in known:
+                known.add(sentence)
+                warnings.warn(f"outputs of layers: {sentence}", UserWarning, stacklevel=4)
+        return of.layers
+
+    return rows
+
+
+def _size(batch: Any) -> int | None:
+    """Return how many samples a batch has: the length of its first array."""
+    if isinstance(batch, Mapping):
+        batch = list(batch.values())
+    if isinstance(batch, tuple | list):
+        return next((size for one in batch if (size := _size(one)) is not None), None)
+    shape: tuple[int, ...] = getattr(batch, "shape", ())
+    return int(shape[0]) if len(shape) else None

@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tandv.arrays import as_array
 from tandv.curves import Curves
 from tandv.messages import UnknownName, check_choices, unknown
 from tandv.viz.layout.colours import Scale
@@ -337,7 +338,7 @@ def _pattern(array: np.ndarray, head: int, example: int | None) -> np.ndarray:
 def _words(tokens: Any, example: int | None, count: int) -> list[str] | None:
     if tokens is None:
         return None
-    listed = np.asarray(tokens)
+    listed = as_array(tokens)
     if listed.ndim == 2:
         if example is None:
             raise ValueError("tokens of several examples need example=, the number of the one to draw")

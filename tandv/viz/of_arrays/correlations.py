@@ -15,6 +15,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tandv.analysis.samples import places, rows_of_features
+from tandv.arrays import as_array
 from tandv.curves import Curves, as_curves
 from tandv.messages import UnknownName, check_choices, unknown
 from tandv.viz.layout.colours import Scale
@@ -153,12 +155,14 @@ def feature_correlations(
     layer = chosen_layer(arrays, layer)
     [at] = chosen_steps(arrays, layer, step)
     values, style = arrays[at][layer], fitting(theme, figsize, fig, ax)
-    values = values.reshape(len(values), -1)
     notes = [f"step {step_text(at)}"] if len(arrays) > 1 or at else []
+    if of == "features" and values.ndim > 2:
+        notes.append(f"mean over {' × '.join(map(str, places(values)))} positions")
+    values = rows_of_features(values) if of == "features" else values.reshape(len(values), -1)
     groups, words = None, None
     if of == "samples":
         if labels is not None:
-            groups = np.asarray(labels)
+            groups = as_array(labels)
             if groups.shape != (len(values),):
                 raise ValueError(
                     f"there are {len(values)} samples and labels of shape {groups.shape}; give one for each"

@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
+from tandv.analysis.samples import Features, places, rows_of_features
+from tandv.arrays import as_array
 from tandv.messages import check_choices
 from tandv.viz.layout.colours import Scale
 from tandv.viz.layout.figures import AnyFigure
@@ -117,6 +119,7 @@ def activation_heatmap(
     layer: str | None = None,
     step: int | None = None,
     labels: Sequence[Any] | np.ndarray | None = None,
+    features: Features = "auto",
     figsize: Size = None,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
@@ -125,15 +128,18 @@ def activation_heatmap(
 ) -> Figure:
     """Draw the activation of every feature for every sample: a row for each sample, a column for each feature.
 
-    Further axes of the array (positions of an image) are averaged over, channels being the second axis.
+    Positions of a sequence or of an image are averaged over, which the line below the title says.
 
     >>> fig = activation_heatmap({"fc": np.eye(4)}, labels=["a", "b", "a", "b"])
 
     Args:
-        history: {step: {layer: array}}, or {layer: array} of a single moment; arrays are [sample, ...].
+        history: {step: {layer: array}}, or {layer: array} of a single moment; arrays are [sample, feature], [sample,
+            position, feature] or [sample, feature, height, width].
         layer: the name of the layer; by default the first.
         step: the step; by default the last.
         labels: the class of each sample, [sample]: samples of a class are drawn next to each other.
+        features: the axis of the features: "second", "last" (images of flax), or "auto" for the last of three axes and
+            the second of more.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
         theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
@@ -145,17 +151,17 @@ def activation_heatmap(
     arrays = as_history(history)
     layer = chosen_layer(arrays, layer)
     [at] = chosen_steps(arrays, layer, step)
-    values = np.asarray(arrays[at][layer], np.float64)
+    array = arrays[at][layer]
     notes = [f"step {step_text(at)}"] if len(arrays) > 1 or at else []
-    if values.ndim < 2:
-        raise ValueError(f"activations of {layer!r} have the shape {values.shape}; give [sample, feature]")
-    if values.ndim > 2:
-        notes.append(f"mean over {' × '.join(map(str, values.shape[2:]))} positions")
-        values = values.reshape(*values.shape[:2], -1).mean(-1)
+    if array.ndim < 2:
+        raise ValueError(f"activations of {layer!r} have the shape {array.shape}; give [sample, feature]")
+    if array.ndim > 2:
+        notes.append(f"mean over {' × '.join(map(str, places(array, features)))} positions")
+    values = rows_of_features(array, features=features)
     names: list[Any] = []
     sizes = np.zeros(0, int)
     if labels is not None:
-        groups = np.asarray(labels)
+        groups = as_array(labels)
         if groups.shape != (len(values),):
             raise ValueError(f"there are {len(values)} samples and labels of shape {groups.shape}; give one for each")
         order = np.argsort(groups, kind="stable")

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tandv.arrays import as_array
 from tandv.log.choice_of_steps import Steps, steps_meant
 from tandv.messages import UnknownName, listed, near_steps, unknown
 
@@ -23,7 +24,7 @@ def as_history(data: Any) -> dict[int, dict[str, np.ndarray]]:
         data = {0: data}
     if not data or not all(data.values()):
         raise ValueError("there are no arrays; give {layer: array}, or {step: {layer: array}}")
-    return {int(step): {str(layer): np.asarray(array) for layer, array in data[step].items()} for step in sorted(data)}
+    return {int(step): {str(layer): as_array(array) for layer, array in data[step].items()} for step in sorted(data)}
 
 
 def layers_of(history: History) -> list[str]:

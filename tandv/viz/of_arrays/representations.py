@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tandv.arrays import as_array
 from tandv.curves import Curves, as_curves
 from tandv.messages import check_choices
 from tandv.viz.layout.figures import AnyFigure
@@ -104,7 +105,7 @@ def projection(
     there = sorted(set(table.index.get_level_values("step").tolist()))
     steps = spread(there, 6) if step is None else chosen_steps({one: {"points": 0} for one in there}, "points", step)
     samples = len(table.loc[steps[0]])
-    groups = np.zeros(samples, int) if labels is None else np.asarray(labels)
+    groups = np.zeros(samples, int) if labels is None else as_array(labels)
     if groups.shape != (samples,):
         raise ValueError(f"there are {samples} samples and labels of shape {groups.shape}; give one label for each")
     names = list(dict.fromkeys(sorted(groups.tolist())))
