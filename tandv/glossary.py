@@ -34,6 +34,16 @@ MEANINGS = {
     "participation_share": "share of the weights that carry the norm",
     "sparsity": "share of weights below 1e-3",
     "max_activation": "largest output for inputs bounded by 1",
+    "alpha": "exponent of the power law in the tail of squared singular values, averaged over matrices",
+    "mp_spikes": "squared singular values above the edge of noise (Marchenko-Pastur), of all matrices",
+}
+# The definitions of Phase-Viz under the same names, where they are others.
+PUBLISHED = {
+    "published:capacity": "sum of log(outputs + 1): log_width",
+    "published:rank": "exp of the entropy of singular values: effective_rank",
+    "published:condition": "largest over smallest singular value, mean of matrices, whatever their rank",
+    "published:isotropy": "tr(WWᵀ)² over ‖WWᵀ‖², averaged over matrices: at most the shorter side",
+    "published:max_activation": "log of a matrix's size × exp of the entropy of singular values over rank",
 }
 
 
@@ -42,12 +52,31 @@ def meaning(metric: str) -> str:
 
     >>> meaning("mean:layers.0.wq")
     'mean of all weights, of layers.0.wq alone'
+    >>> meaning("rank")
+    'numerical rank, averaged over matrices (published:rank is another definition)'
 
     Args:
         metric: the name of a metric, or "metric:tensor" for that of one tensor.
     """
-    name, _, tensor = metric.partition(":")
-    return MEANINGS.get(name, "") + (f", of {tensor} alone" if tensor and name in MEANINGS else "")
+    name, tensor = metric_and_tensor(metric)
+    words = MEANINGS.get(name) or PUBLISHED.get(name, "")
+    if f"published:{name}" in PUBLISHED:
+        words += f" (published:{name} is another definition)"
+    return words + (f", of {tensor} alone" if tensor and words else "")
+
+
+def metric_and_tensor(column: str) -> tuple[str, str]:
+    """Return the metric of a column of curves, and the tensor that it is of, "" if of all.
+
+    >>> metric_and_tensor("rank:layers.0.wq"), metric_and_tensor("published:rank")
+    (('rank', 'layers.0.wq'), ('published:rank', ''))
+
+    Args:
+        column: the name of a column.
+    """
+    prefix = "published:" if column.startswith("published:") else ""
+    name, _, tensor = column.removeprefix(prefix).partition(":")
+    return prefix + name, tensor
 
 
 # The statistics of every row of a log, of the finite values.

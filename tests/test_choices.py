@@ -79,6 +79,7 @@ CALLS: dict[str, tuple] = {
     "viz.projection": (POINTS,),
     "viz.similarity_curves": ({"fc/cka_to_final": [0.5, 1.0]},),
     "viz.layer_changes": (CHANGES,),
+    "viz.layer_maps": ({"rank:fc1": [2.0, 1.0]},),
     "viz.theme": (),
     "viz.training_dynamics": (RUN,),
     "viz.setting_effects": ({0.1: RUN, 0.2: RUN}, "train_loss"),
@@ -98,6 +99,7 @@ CALLS: dict[str, tuple] = {
 BEHIND = [
     "analysis.samples.places",
     "analysis.samples.rows_of_layers",
+    "checkpoints.measurement.measure",
     "checkpoints.metrics.of_all",
     "checkpoints.metrics.over_matrices",
     "demo.torch_breaking.fault",

@@ -2,19 +2,30 @@
 
 import numpy as np
 
-from tandv.checkpoints import METRICS
-from tandv.glossary import INSIGHT, MEANINGS, insight_meaning, meaning
+from tandv.checkpoints import METRICS, metrics
+from tandv.glossary import INSIGHT, MEANINGS, PUBLISHED, insight_meaning, meaning, metric_and_tensor
 from tandv.measure.insight.host import Compared
 from tandv.track.insight import numbers
 
 
 def test_every_metric_has_a_meaning():
     assert list(MEANINGS) == list(METRICS)
+    assert list(PUBLISHED) == list(metrics.PUBLISHED)
 
 
 def test_a_tensor_is_named_and_an_own_metric_has_none():
-    assert meaning("rank:layers.0") == "numerical rank, averaged over matrices, of layers.0 alone"
+    assert meaning("rank:layers.0") == (
+        "numerical rank, averaged over matrices (published:rank is another definition), of layers.0 alone"
+    )
     assert meaning("mine_of_model") == meaning("mine:layers.0") == ""
+
+
+def test_a_published_metric_has_its_own_meaning_and_its_name_has_a_colon():
+    assert metric_and_tensor("published:condition:layers.0") == ("published:condition", "layers.0")
+    assert meaning("published:rank") == "exp of the entropy of singular values: effective_rank"
+    assert all(
+        meaning(name.removeprefix("published:")).endswith(f"({name} is another definition)") for name in PUBLISHED
+    )
 
 
 def test_every_column_of_insight_has_a_meaning():

@@ -15,6 +15,7 @@ from tandv.checkpoints.on_ray import on_ray
 from tandv.checkpoints.readers.opening import weights
 from tandv.checkpoints.selection import SeveralGroups, find
 from tandv.checkpoints.warnings import (
+    BeyondFloat,
     BrokenCheckpoint,
     CheckpointWarning,
     LeftOut,
@@ -34,6 +35,7 @@ UnknownMetric = UnknownName  # the name that it had here
 __all__ = [
     "ALIASES",
     "METRICS",
+    "BeyondFloat",
     "BrokenCheckpoint",
     "Checkpoint",
     "CheckpointWarning",

@@ -14,7 +14,9 @@ from tandv.checkpoints.readers.state_dict import Key
 from tandv.checkpoints.warnings import Remark
 
 NAME = ".tandv-checkpoints.jsonl"
-_VERSION = 2  # of the definitions of metrics: stored results of another version are not used
+_VERSION = 3  # of the definitions of metrics: stored results of another version are not used
+
+_SAMPLES, _SAMPLE, _END = 16, 4096, 1 << 16  # how many samples, and bytes of each and of a file's end
 
 
 class Cache:
@@ -34,9 +36,12 @@ class Cache:
     def get(self, path: Path) -> dict[str, Any]:
         """Return the results of a checkpoint as it is now: values by key, warnings, shapes; {} if there are none."""
         found = self._known.get(path.name + self._of_key)
-        return found["known"] if found and found["stamp"] == stamp(path) else {}
+        try:
+            return found["known"] if found and found["stamp"] == stamp(path) else {}
+        except OSError:  # that it cannot be read is said when it is measured
+            return {}
 
-    def add(self, path: Path, known: Mapping[str, Any], at: list[int]) -> None:
+    def add(self, path: Path, known: Mapping[str, Any], at: list[int | str]) -> None:
         """Store results of the checkpoint at `path` that had the stamp `at` when it was read."""
         line = {"version": _VERSION, "file": path.name + self._of_key, "stamp": at, "known": dict(known)}
         self._merge(line)
@@ -107,17 +112,47 @@ class Cache:
 
 
 class Stamp(NamedTuple):
-    """Size and modification time, which tell whether a checkpoint is still the same."""
+    """What tells whether a checkpoint is still the same."""
 
     size: int
     modified: int  # in nanoseconds
+    content: str  # a hash of samples
 
 
-def stamp(path: Path) -> list[int]:
-    """Return size and modification time of a checkpoint; of a folder, of all its files together."""
-    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+def stamp(path: Path) -> list[int | str]:
+    """Return size, modification time and a hash of samples of a checkpoint; of a folder, of all its files together.
+
+    Copying may keep time and size of what it replaces. The samples are the end of each file, where an archive of
+    PyTorch has the checksums of all its tensors, and 16 places between: a step of training changes all weights.
+    """
+    files = files_of(path)
     stats = [file.stat() for file in files]
-    return list(Stamp(sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)))
+    content = hashlib.blake2b(digest_size=12)
+    for file in files:
+        content.update(str(file.relative_to(path)).encode())
+        _add_samples(content, file)
+    size, modified = sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)
+    return list(Stamp(size, modified, content.hexdigest()))
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a checkpoint; of a folder, of all its files together."""
+    return sum(file.stat().st_size for file in files_of(path))
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the files of a checkpoint, which may be a folder, in an order that stays."""
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
+def _add_samples(content: hashlib.blake2b, file: Path) -> None:
+    with open(file, "rb", buffering=0) as opened:
+        size = opened.seek(0, os.SEEK_END)
+        end = max(size - _END, 0)
+        places = range(0, end, max(end // _SAMPLES, _SAMPLE)) if end else ()
+        for at, length in (*((place, _SAMPLE) for place in places), (end, _END)):
+            opened.seek(at)
+            content.update(opened.read(length))
 
 
 def _in_user_cache(folder: Path) -> Path:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from tandv.checkpoints import custom, engines
 from tandv.checkpoints import metrics as definitions
-from tandv.checkpoints.cache import Cache, stamp
+from tandv.checkpoints.cache import Cache, size_of
 from tandv.checkpoints.discovery import AnyPath, Checkpoint
 from tandv.checkpoints.engines import Engine, EngineFailed
 from tandv.checkpoints.inspection import FileInspection, inspection_of, sentence
 from tandv.checkpoints.measurement import Span, Thresholds
-from tandv.checkpoints.metrics import METRICS
+from tandv.checkpoints.metrics import DEFINITIONS
 from tandv.checkpoints.readers.state_dict import Key
 from tandv.checkpoints.selection import find
 from tandv.checkpoints.warnings import Remark, issue_warnings
@@ -113,7 +113,7 @@ def evaluate(
     chosen_engine = chosen_engine or engines.in_one_thread
     remarks: list[Remark] = [Remark("MetricFailed", text) for text in _without_metrics(files)]
     try:
-        if any(METRICS[name].needs == "counts" for name in names):
+        if any(DEFINITIONS[name].needs == "counts" for name in names):
             unseen = [one.path for one in found if "span" not in results.of(one.path)]
             remarks += results.add(
                 chosen_engine(look_at, [job._replace(path=str(path)) for path in unseen]) if unseen else ()
@@ -217,7 +217,7 @@ def _values(results: _Results, path: Path) -> dict[str, float]:
 
 def _is_missing(known: dict[str, Any], name: str, job: Job) -> bool:
     key = definitions.key(name, job.thresholds, job.span)
-    if job.per_tensor and METRICS[name].of_tensor and key not in known.get("tensors", {}):
+    if job.per_tensor and DEFINITIONS[name].of_tensor and key not in known.get("tensors", {}):
         return True
     return key not in known.get("values", {})
 
@@ -239,7 +239,7 @@ def _engine(paths: Sequence[Path], parallel: bool | int, device: str) -> Engine 
 
 def _size(path: Path) -> int:
     try:
-        return stamp(path)[0]
+        return size_of(path)
     except OSError:
         return 0
 
@@ -268,7 +268,7 @@ def _without_metrics(files: Iterable[custom.SourceFile]) -> list[str]:
 def _weight_remarks(found: Sequence[Checkpoint], results: _Results) -> list[Remark]:
     """Return remarks on the weights, each once for all checkpoints."""
     remarks: list[Remark] = []
-    weights: dict[str, dict[str, None]] = {"NonFiniteWeights": {}, "RankDeficient": {}}
+    weights: dict[str, dict[str, None]] = {"NonFiniteWeights": {}, "RankDeficient": {}, "BeyondFloat": {}}
     about: dict[str, list[str]] = {kind: [] for kind in weights}
     for one in found:
         for text, kind in results.of(one.path).get("said", {}).items():
@@ -280,6 +280,7 @@ def _weight_remarks(found: Sequence[Checkpoint], results: _Results) -> list[Rema
     texts = {
         "NonFiniteWeights": "NaN or infinite values in {}; the metrics that they are part of are NaN",
         "RankDeficient": "less than full rank in {}; their condition is infinite",
+        "BeyondFloat": "beyond the largest number of float64, so NaN: {}",
     }
     for kind, names in weights.items():
         if names:

@@ -10,10 +10,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from tandv.checkpoints.measurement import NAN, MatrixMeasurement, Span, Thresholds, pooled
+from tandv.checkpoints.measurement import MatrixMeasurement, Part, Span, Thresholds, pooled
+from tandv.checkpoints.moments import NAN
 from tandv.messages import UnknownName, unknown
 
-Needs = Literal["moments", "counts", "spectrum"]
+Needs = Literal["moments", "counts"] | Part
 OfTensor = Callable[[MatrixMeasurement], float]
 OfModel = Callable[["Model"], float]
 
@@ -34,7 +35,8 @@ def model_of(parts: Sequence[MatrixMeasurement]) -> Model:
 class Metric(NamedTuple):
     """A number for a model, and one for each of its matrices or tensors where that is defined.
 
-    `needs` says how much has to be measured; `settings` are the thresholds that its values depend on.
+    `needs` says how much has to be measured: the moments always, the counts of bins, and of the singular values the
+    largest, the traces of WᵀW and its square, or all. `settings` are the thresholds that its values depend on.
     """
 
     of_model: OfModel
@@ -42,6 +44,7 @@ class Metric(NamedTuple):
     needs: Needs = "moments"
     settings: tuple[str, ...] = ()
     matrices_only: bool = False
+    may_be_infinite: bool = False
 
 
 # --------------------------------------------------------------------------- from tensors to the model
@@ -86,17 +89,17 @@ def entropy(m: MatrixMeasurement) -> float:
 
 def variance(m: MatrixMeasurement) -> float:
     """Return the population variance."""
-    return m.moments.power2 / m.size
+    return _variance(m) * m.moments.unit * m.moments.unit
 
 
 def skew(m: MatrixMeasurement) -> float:
     """Return the third standardised moment; NaN of equal values."""
-    return _ratio(m.moments.power3 / m.size, variance(m) ** 1.5)
+    return _ratio(m.moments.power3 / m.size, _variance(m) ** 1.5)
 
 
 def kurtosis(m: MatrixMeasurement) -> float:
     """Return Pearson's kurtosis, 3 for a normal distribution; NaN of equal values."""
-    return _ratio(m.moments.power4 / m.size, variance(m) ** 2)
+    return _ratio(m.moments.power4 / m.size, _variance(m) ** 2)
 
 
 def norm_ratio(model: Model) -> float:
@@ -107,7 +110,13 @@ def norm_ratio(model: Model) -> float:
 
 def weight_norm(m: MatrixMeasurement) -> float:
     """Return the root of the sum of squares."""
-    return math.sqrt(m.moments.squares)
+    return math.sqrt(m.moments.squares) * m.moments.unit
+
+
+def stable_rank(m: MatrixMeasurement) -> float:
+    """Return ‖W‖²/σ₁²: how many directions as strong as the strongest would carry the norm; 0 for zeros."""
+    largest = m.spectrum.largest
+    return m.moments.squares / (largest / m.moments.unit) ** 2 if largest else largest
 
 
 def capacity(m: MatrixMeasurement) -> float:
@@ -133,7 +142,7 @@ def gradient_flow(m: MatrixMeasurement) -> float:
     for other matrices (Xavier's for the forward pass), and 1 for embeddings, of whose inputs one is active.
     """
     expected = {"convolution": math.sqrt(2 / m.columns), "embedding": 1.0}.get(m.kind, math.sqrt(1 / m.columns))
-    return 1 / (1 + abs(math.sqrt(variance(m)) - expected))
+    return 1 / (1 + abs(math.sqrt(_variance(m)) * m.moments.unit - expected))
 
 
 def condition(m: MatrixMeasurement) -> float:
@@ -144,13 +153,35 @@ def condition(m: MatrixMeasurement) -> float:
 
 def isotropy(m: MatrixMeasurement) -> float:
     """Return tr(WWᵀ)² / ‖WWᵀ‖² over its largest possible value, the shorter side: 1 stretches all directions alike."""
-    s = m.spectrum
-    return (_ratio(s.squares * s.squares, s.fourth_powers) if s.largest else s.largest) / min(m.rows, m.columns)
+    return trace_ratio(m) / min(m.rows, m.columns)
+
+
+def trace_ratio(m: MatrixMeasurement) -> float:
+    """Return tr(WWᵀ)² / ‖WWᵀ‖², from 1, one direction alone, to the shorter side; 0 for zeros."""
+    traces = m.spectrum.fourth_powers
+    return m.moments.squares * m.moments.squares / traces if traces else traces
 
 
 def participation(m: MatrixMeasurement) -> float:
     """Return (Σw²)² / Σw⁴: how many weights carry the norm."""
     return _ratio(m.moments.squares * m.moments.squares, m.moments.fourth_powers)
+
+
+def mean_alpha(model: Model) -> float:
+    """Return the mean exponent of the tails of all matrices that have one: too few singular values have none."""
+    values = [part.spectrum.alpha for part in model.matrices if not math.isnan(part.spectrum.alpha)]
+    finite = all(part.moments.is_finite for part in model.matrices)
+    return _mean(values) if values and finite else NAN
+
+
+def published_max_activation(m: MatrixMeasurement) -> float:
+    """Return log(rows · columns) · exp(−Σ p log(p + 1e-10)) over the rank, which `capacity` is but for the 1e-10."""
+    rank = m.spectrum.rank
+    return math.log(m.rows * m.columns) * (m.spectrum.published_rank / rank if rank else rank)
+
+
+def _variance(m: MatrixMeasurement) -> float:
+    return m.moments.power2 / m.size
 
 
 def _ratio(above: float, below: float) -> float:
@@ -170,45 +201,64 @@ METRICS: dict[str, Metric] = {
     ),
     "connectivity": over_matrices(_mean, lambda m: m.magnitude / m.size),
     "variance": of_all(variance),
-    "norm_ratio": Metric(norm_ratio),
-    "capacity": over_matrices(_mean, capacity, "spectrum", "rank_eps"),
+    "norm_ratio": Metric(norm_ratio, may_be_infinite=True),
+    "capacity": over_matrices(_mean, capacity, "all", "rank_eps"),
     "log_width": Metric(log_width),
     "dead_neurons": of_all(lambda m: _percent(m.dead, m.size), "moments", "dead"),
     "dead_units": Metric(dead_units, lambda m: _percent(m.dead_rows, m.rows), "moments", ("dead",), True),
-    "rank": over_matrices(_mean, lambda m: m.spectrum.rank, "spectrum", "rank_eps"),
+    "rank": over_matrices(_mean, lambda m: m.spectrum.rank, "all", "rank_eps"),
     "gradient_flow": over_matrices(_mean, gradient_flow),
-    "effective_rank": over_matrices(_mean, lambda m: m.spectrum.effective_rank, "spectrum"),
-    "condition": over_matrices(_median, condition, "spectrum", "rank_eps"),
-    "flatness": over_matrices(_mean, lambda m: weight_norm(m) * m.spectrum.largest, "spectrum"),
-    "stable_rank": over_matrices(_mean, lambda m: m.spectrum.squares, "spectrum"),
-    "mean": of_all(lambda m: m.moments.mean),
+    "effective_rank": over_matrices(_mean, lambda m: m.spectrum.effective_rank, "all"),
+    "condition": over_matrices(_median, condition, "all", "rank_eps")._replace(may_be_infinite=True),
+    "flatness": over_matrices(_mean, lambda m: weight_norm(m) * m.spectrum.largest, "largest"),
+    "stable_rank": over_matrices(_mean, stable_rank, "largest"),
+    "mean": of_all(lambda m: m.moments.mean * m.moments.unit),
     "skew": of_all(skew),
     "kurtosis": of_all(kurtosis),
-    "isotropy": over_matrices(_mean, isotropy, "spectrum"),
+    "isotropy": over_matrices(_mean, isotropy, "traces"),
     "weight_norm": of_all(weight_norm),
-    "spectral": over_matrices(max, lambda m: m.spectrum.largest, "spectrum"),
+    "spectral": over_matrices(max, lambda m: m.spectrum.largest, "largest"),
     "participation": of_all(participation),
     "participation_share": of_all(lambda m: participation(m) / m.size),
     "sparsity": of_all(lambda m: m.sparse / m.size, "moments", "sparse"),
     "max_activation": over_matrices(max, lambda m: m.largest_row),
+    "alpha": Metric(mean_alpha, lambda m: m.spectrum.alpha, "all", ("rank_eps",), True),
+    "mp_spikes": over_matrices(sum, lambda m: m.spectrum.spikes, "all", "rank_eps"),
 }
-ALIASES = {"l2": "weight_norm"}
+# The twenty metrics have the names of Phase-Viz; five of its definitions are others, which have names of their own.
+PUBLISHED: dict[str, Metric] = {
+    "published:capacity": METRICS["log_width"],
+    "published:rank": METRICS["effective_rank"],
+    "published:condition": over_matrices(
+        _mean, lambda m: _ratio(m.spectrum.largest, m.spectrum.smallest), "all"
+    )._replace(may_be_infinite=True),
+    "published:isotropy": over_matrices(_mean, trace_ratio, "traces"),
+    "published:max_activation": over_matrices(_mean, published_max_activation, "all", "rank_eps"),
+}
+DEFINITIONS = METRICS | PUBLISHED
+_COMPANIONS = ("entropy_share", "log_width", "dead_units", "stable_rank", "participation_share", "alpha", "mp_spikes")
+ALIASES = {"l2": "weight_norm"} | {
+    f"published:{name}": name for name in METRICS if f"published:{name}" not in PUBLISHED and name not in _COMPANIONS
+}
 
 
 def known(names: Iterable[str]) -> list[str]:
-    """Return the full names of metrics, each once, in the order given; "all" stands for all of them.
+    """Return the full names of metrics, each once, in the order given; "all" stands for all but the published ones.
 
     Raises UnknownName with the names nearest to each wrong one.
 
     >>> known(["L2", "mean", "weight_norm"])
     ['weight_norm', 'mean']
+    >>> known(["L2", "published:condition"])
+    ['weight_norm', 'published:condition']
     """
     wanted: list[str] = []
     wrong = []
     for name in names:
-        full = name if name in METRICS else _full(name)
-        if full not in METRICS and full != "all":
-            wrong.append(unknown("metric", name, ["all", *METRICS, *ALIASES], most=len(METRICS) + 2))
+        full = name if name in DEFINITIONS else _full(name)
+        if full not in DEFINITIONS and full != "all":
+            choices = ["all", *DEFINITIONS, "l2"]
+            wrong.append(unknown("metric", name, choices, most=len(choices)))
         wanted += METRICS if full == "all" else [full]
     if wrong:
         raise UnknownName("\n  ".join(wrong))
@@ -223,7 +273,7 @@ def _full(name: str) -> str:
 
 def key(name: str, thresholds: Thresholds, span: Span | None) -> str:
     """Return a metric's name with the settings that its values depend on: the key of its stored results."""
-    metric = METRICS[name]
+    metric = DEFINITIONS[name]
     parts = [f"{setting}={getattr(thresholds, setting)}" for setting in metric.settings]
     if metric.needs == "counts":
         parts.append(f"span={span}")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tandv.checkpoints import measurement
+from tandv.checkpoints.spectrum import blocks
 from tandv.messages import missing
 
 try:
@@ -22,11 +22,11 @@ def check(device: str) -> None:
         raise ValueError(f"cannot measure on {device!r} ({reason}); use 'cpu', or 'cuda' where there is one") from error
 
 
-def eigenvalues_on(device: str, values: np.ndarray, along: int) -> np.ndarray:
-    """Return the eigenvalues, ascending, of the smaller of a matrix's two Gram matrices."""
+def eigenvalues_on(device: str, values: np.ndarray, along: int, unit: float = 1.0) -> np.ndarray:
+    """Return the eigenvalues, ascending, of the smaller of a matrix's two Gram matrices, of values over a unit."""
     short = min(values.shape)
     gram = torch.zeros((short, short), dtype=torch.float64, device=device)
-    for _, block in measurement.blocks(values, along, _VALUES):
+    for _, block in blocks(values, along, _VALUES, unit):
         on_device = torch.from_numpy(block).to(device)
         tall = on_device if along == 0 else on_device.T
         gram.addmm_(tall.T, tall)

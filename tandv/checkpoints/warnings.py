@@ -23,6 +23,10 @@ class RankDeficient(CheckpointWarning):
     """A matrix has less than full rank; its condition is infinite."""
 
 
+class BeyondFloat(CheckpointWarning):
+    """A value is larger than float64 can hold, such as the variance of weights of 1e200; it is NaN."""
+
+
 class LeftOut(CheckpointWarning):
     """Some files or tensors were left out, because they are no checkpoints or no trained weights."""
 

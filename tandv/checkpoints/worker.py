@@ -1,11 +1,12 @@
 """What is done with one checkpoint; everything here can be pickled, to run in other processes and on other machines."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
@@ -13,8 +14,8 @@ from tandv.checkpoints import cache, custom
 from tandv.checkpoints.custom import SourceFile
 from tandv.checkpoints.inspection import contents_of
 from tandv.checkpoints.matrices import pieces
-from tandv.checkpoints.measurement import MatrixMeasurement, Span, Thresholds, extent, measure
-from tandv.checkpoints.metrics import METRICS, key, model_of
+from tandv.checkpoints.measurement import MatrixMeasurement, Part, Span, Thresholds, extent, measure
+from tandv.checkpoints.metrics import DEFINITIONS, key, model_of
 from tandv.checkpoints.readers.opening import opened
 from tandv.checkpoints.readers.state_dict import Contents, Key
 from tandv.checkpoints.warnings import Remark, UnreadableCheckpoint
@@ -46,7 +47,7 @@ class Outcome(NamedTuple):
     """The results of a checkpoint in the form in which they are stored: dicts of numbers and text."""
 
     path: str
-    stamp: list[int]
+    stamp: list[int | str]
     known: dict[str, Any]
     remarks: Sequence[Remark] = ()  # not stored, since the next time may differ
     broken: bool = False
@@ -94,7 +95,7 @@ def _opened(path: Path, key: Key) -> AbstractContextManager[Contents]:
 
 def _guarded(job: Job, do: Any, open_: Open) -> Outcome:
     path = Path(job.path)
-    stamp: list[int] = []
+    stamp: list[int | str] = []
     try:
         stamp = cache.stamp(path)
         with open_(path) as checkpoint, np.errstate(over="ignore", invalid="ignore"):
@@ -114,18 +115,24 @@ def _span(job: Job, checkpoint: Contents) -> tuple[dict[str, Any], list[Remark]]
 def _measurements(job: Job, checkpoint: Contents) -> tuple[dict[str, Any], list[Remark]]:
     known: dict[str, Any] = {}
     remarks: list[Remark] = []
-    names = [name for name in job.metrics if name in METRICS]
+    names = [name for name in job.metrics if name in DEFINITIONS]
     if names:
         parts, known = _parts(job, names, checkpoint)
         model = model_of(parts)
-        known["values"] = {key(name, job.thresholds, job.span): METRICS[name].of_model(model) for name in names}
+        values = {name: DEFINITIONS[name].of_model(model) for name in names}
+        for name, value in values.items():
+            if math.isinf(value) and not DEFINITIONS[name].may_be_infinite:
+                known["said"][f"{name}  "] = "BeyondFloat"  # the spaces distinguish it from the name of a weight
+        known["values"] = {key(name, job.thresholds, job.span): _held(name, value) for name, value in values.items()}
         if job.per_tensor:
             known["tensors"] = {
                 key(name, job.thresholds, job.span): {
-                    part.name: f(part) for part in parts if part.is_matrix or not METRICS[name].matrices_only
+                    part.name: _held(name, f(part))
+                    for part in parts
+                    if part.is_matrix or not DEFINITIONS[name].matrices_only
                 }
                 for name in names
-                if (f := METRICS[name].of_tensor)
+                if (f := DEFINITIONS[name].of_tensor)
             }
     if job.files:
         values, failures = custom.values_of(checkpoint.entries, checkpoint.extras, job.files, job.model, job.class_name)
@@ -137,17 +144,23 @@ def _measurements(job: Job, checkpoint: Contents) -> tuple[dict[str, Any], list[
     return known, remarks
 
 
+def _held(name: str, value: float) -> float:
+    """Return a value, NaN where float64 could not hold it."""
+    return math.nan if math.isinf(value) and not DEFINITIONS[name].may_be_infinite else value
+
+
 def _parts(job: Job, names: list[str], checkpoint: Contents) -> tuple[list[MatrixMeasurement], dict[str, Any]]:
     weights, omitted = trained(checkpoint.entries)
     if not weights:
         raise UnreadableCheckpoint(f"it holds no trained weights; {'; '.join(omitted)}")
-    needs = {METRICS[name].needs for name in names}
+    needs = {DEFINITIONS[name].needs for name in names}
     span = job.span if "counts" in needs else None
+    singular = [part for part in get_args(Part) if part in needs]
     notes = dict.fromkeys((*checkpoint.said, *omitted), "LeftOut")
     parts: list[MatrixMeasurement] = []
     for weight in weights:
         of_weight = [
-            measure(piece, job.thresholds, span=span, spectra="spectrum" in needs, device=job.device)
+            measure(piece, job.thresholds, span=span, singular=singular, device=job.device)
             for piece in pieces(weight.name, weight.stored_as, weight.entry.read())
         ]
         if not all(part.moments.is_finite for part in of_weight):

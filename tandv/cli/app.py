@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from tandv import __version__
-from tandv.glossary import MEANINGS
+from tandv.glossary import MEANINGS, PUBLISHED
 
 app = typer.Typer(
     help="See what happens inside a neural network while it trains.",
@@ -21,7 +21,7 @@ Axis = Literal["linear", "log"]
 
 
 def _metric_names(incomplete: str) -> list[str]:
-    return [name for name in ("all", *MEANINGS) if name.startswith(incomplete)]
+    return [name for name in ("all", *MEANINGS, *PUBLISHED) if name.startswith(incomplete)]
 
 
 Folder = Annotated[list[Path], typer.Option("--dir", help="Folder of checkpoints; once for each run to compare.")]
@@ -175,6 +175,14 @@ def plot_metrics(
     options = commands.MeasureOptions(device, parallel, cluster, cache, per_tensor, tuple(key or ()), detector, axis)
     filters = commands.Filters(step_pattern, tuple(include or ()), tuple(exclude or ()), group)
     commands.plot_metrics(filters, options, commands.OutputOptions(out, as_json, browser, port))
+
+
+@app.command()
+def metrics() -> None:
+    """List the metrics of checkpoints: what each says, and where a published definition is another one."""
+    from tandv.cli.prompt import listed
+
+    typer.echo(listed())
 
 
 app.command("plot-metric", hidden=True, help="The same as plot-metrics.")(plot_metrics)

@@ -20,6 +20,7 @@ from tandv.cli.output import NOTHING, STOPPED, USAGE, errors, log, stop, tell, w
 from tandv.cli.progress import progress_bar
 from tandv.cli.state import Loaded
 from tandv.curves import beside_each_other, losses_of, run_curves
+from tandv.glossary import metric_and_tensor
 from tandv.messages import UnknownName
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ def _transitions(curves: dict[str, pd.DataFrame], options: MeasureOptions) -> di
             for name in table.columns:
                 bar(done, total, name)
                 # of hundreds of tensors, p-values would take minutes
-                nulls = 0 if ":" in name else None
+                nulls = 0 if metric_and_tensor(name)[1] else None
                 out[run] += find_transitions(table[[name]], options.detector, axis=options.axis, nulls=nulls)
                 done += 1
     _log_other_warnings(caught)

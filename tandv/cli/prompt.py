@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from glob import glob
 from pathlib import Path
 
-from tandv.glossary import MEANINGS
+from tandv.glossary import MEANINGS, PUBLISHED, meaning
 
 PROMPT = "metric> "
 HELP = (
@@ -62,9 +62,10 @@ def ask(read: Callable[[str], str], tell: Callable[[str], None]) -> list[str] | 
 
 def listed(chosen: Sequence[str] = ()) -> str:
     """Return all metrics with their meanings, those in `chosen` marked."""
-    wide = max(map(len, MEANINGS))
-    lines = [f"{'+' if name in chosen else ' '} {name:{wide}}  {meaning}" for name, meaning in MEANINGS.items()]
-    own = [f"+ {name}" for name in chosen if name not in MEANINGS]
+    names = [*MEANINGS, *PUBLISHED]
+    wide = max(map(len, names))
+    lines = [f"{'+' if name in chosen else ' '} {name:{wide}}  {meaning(name)}" for name in names]
+    own = [f"+ {name}" for name in chosen if name not in names]
     return "\n".join([*lines, *own])
 
 
@@ -80,7 +81,7 @@ def _names_in(answer: str) -> tuple[list[str], str]:
     except UnknownName as error:
         return [], str(error)
     return names, "+ all metrics" if answer.lower() == "all" else "\n".join(
-        f"+ {name}: {MEANINGS[name]}" for name in names
+        f"+ {name}: {meaning(name)}" for name in names
     )
 
 
@@ -128,7 +129,7 @@ def _complete() -> None:
         return
 
     def completer(text: str, number: int) -> str | None:
-        names = [name for name in (*MEANINGS, *WORDS) if name.startswith(text)]
+        names = [name for name in (*MEANINGS, *PUBLISHED, *WORDS) if name.startswith(text)]
         folders = [f"{path}/" for path in glob(f"{text}*") if Path(path).is_dir()]
         return [*names, *glob(f"{text}*.py"), *folders, None][number]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tandv.cli.measuring import Results
 from tandv.cli.output import NOTHING, USAGE, log, stop, tell
+from tandv.glossary import metric_and_tensor
 from tandv.messages import missing
 
 RULES = {
@@ -58,7 +59,9 @@ def show(found: Results, title: str, *, browser: bool, port: int, **choices: Any
 
 def print_transitions(found: Results, most: int = 12) -> None:
     """Print the transitions with the largest effect, of curves of all weights."""
-    rows = [(run, one) for run, ones in found.transitions.items() for one in ones if ":" not in one.quantity]
+    rows = [
+        (run, one) for run, ones in found.transitions.items() for one in ones if not metric_and_tensor(one.quantity)[1]
+    ]
     if not rows:
         tell("No transition was found." if found.transitions else "")
         return

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from tandv.curves import Curves, TrainingStats, as_curves
+from tandv.glossary import metric_and_tensor
 from tandv.messages import UnknownName, listed, unknown
 
 Runs = Curves | Mapping[str, Curves]
@@ -53,7 +54,7 @@ def metrics_of(runs: Mapping[str, pd.DataFrame], wanted: str | Sequence[str] | N
     """
     available = list(dict.fromkeys(name for table in runs.values() for name in table.columns))
     if wanted is None:
-        return [name for name in available if ":" not in name] or available
+        return [name for name in available if not metric_and_tensor(name)[1]] or available
     names = [wanted] if isinstance(wanted, str) else list(dict.fromkeys(wanted))
     wrong = [unknown("curve", name, available) for name in names if name not in available]
     if wrong or not names:

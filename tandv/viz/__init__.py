@@ -35,6 +35,7 @@ from tandv.viz.of_curves.changes import layer_changes
 from tandv.viz.of_curves.dynamics import training_dynamics
 from tandv.viz.of_curves.effects import setting_effects
 from tandv.viz.of_curves.generalisation import emergence_plot, grokking_plot
+from tandv.viz.of_curves.layers import layer_maps
 from tandv.viz.of_curves.metrics import metric_curves
 from tandv.viz.of_log.exponents import exp_heatmap, exp_hist
 from tandv.viz.of_log.norms import norms
@@ -77,6 +78,7 @@ __all__ = [
     "interactive",
     "layer_correlations",
     "layer_changes",
+    "layer_maps",
     "metric_curves",
     "overview",
     "plot_activation_heatmap",

@@ -14,6 +14,7 @@ from torch import nn
 from tandv import checkpoints
 from tandv.checkpoints import (
     METRICS,
+    BeyondFloat,
     BrokenCheckpoint,
     LeftOut,
     MetricFailed,
@@ -71,7 +72,7 @@ def test_curves_have_a_row_for_each_step_and_a_column_for_each_metric(run):
 def test_all_metrics_are_there_by_default(run):
     curves = evaluate(run)
     assert curves.columns.tolist() == list(METRICS)
-    assert curves.notna().all(axis=None)
+    assert curves.drop(columns="alpha").notna().all(axis=None)  # three singular values have no tail
 
 
 def test_tensors_have_columns_of_their_own(run):
@@ -118,6 +119,30 @@ def test_only_new_and_changed_checkpoints_are_measured(run, monkeypatch):
     assert curves["mean"].loc[[5, 15]].tolist() == [4, 2]
 
 
+def test_another_file_of_the_same_size_and_time_is_measured(run):
+    before = evaluate(run, "mean")
+    other = run / "step_5.safetensors"
+    kept = other.stat()
+    save(run, 5, {"fc1.weight": 7 * np.eye(3), "fc1.bias": np.ones(3), "fc2.weight": np.eye(2, 3)})
+    os.utime(other, ns=(kept.st_atime_ns, kept.st_mtime_ns))
+    assert other.stat().st_size == kept.st_size
+    after = evaluate(run, "mean")
+    assert after["mean"].loc[5] == pytest.approx((21 + 3 + 2) / 18)
+    assert after["mean"].loc[[0, 10]].equals(before["mean"].loc[[0, 10]])
+
+
+def test_a_large_file_is_told_apart_by_samples_of_its_content(tmp_path):
+    file, weights = tmp_path / "a_1.pt", np.zeros(1 << 20)
+    stamps = []
+    for value in (0.0, 1.0):
+        weights[:] = value
+        file.write_bytes(weights.tobytes())
+        os.utime(file, ns=(1, 1))
+        stamps.append(stamp(file))
+    assert stamps[0][:2] == stamps[1][:2] == [8 << 20, 1]
+    assert stamps[0] != stamps[1]
+
+
 def test_other_metrics_and_thresholds_are_measured_and_added(run, monkeypatch):
     evaluate(run, ["mean", "sparsity"])
     seen = counting(monkeypatch)
@@ -135,6 +160,28 @@ def test_a_wider_range_of_weights_counts_all_bins_anew(run):
     after = evaluate(run, "entropy")
     assert after["entropy"].loc[0] < before["entropy"].loc[0]
     assert after.equals(evaluate(run, "entropy", cache=False))
+
+
+@pytest.mark.parametrize("size", [2.0**664, 2.0**-664])
+def test_float64_whose_squares_overflow_or_vanish_is_measured_or_nan_with_a_word(tmp_path, size):
+    w = np.array([[3.0, 0.0], [1.0, 2.0]])
+    for step, factor in ((0, 1.0), (1, size)):
+        save(tmp_path, step, {"fc.weight": factor * w})
+    names = [name for name in METRICS if name not in ("alpha", "dead_neurons", "dead_units", "sparsity", "entropy")]
+    with pytest.warns(BeyondFloat) if size > 1 else warnings.catch_warnings() as caught:
+        curves = evaluate(tmp_path, names, per_tensor=True)
+    proportional = ["mean", "connectivity", "weight_norm", "spectral", "max_activation"]
+    for name in proportional:
+        assert curves[name].loc[1] == pytest.approx(size * curves[name].loc[0], rel=1e-12), name
+    same = ["skew", "kurtosis", "condition", "stable_rank", "isotropy", "rank", "participation", "effective_rank"]
+    for name in same:
+        assert curves[name].loc[1] == pytest.approx(curves[name].loc[0], rel=1e-12), name
+    squares = curves.loc[1, ["variance", "flatness"]]  # of the size of 1e±400
+    assert squares.isna().all() if size > 1 else (squares == 0).all()
+    if size > 1:
+        words = "step_1.safetensors: beyond the largest number of float64, so NaN: variance, flatness"
+        assert {str(one.message) for one in caught} == {words}
+    assert evaluate(tmp_path, "spectral", cache=False)["spectral"].loc[1] == curves["spectral"].loc[1]
 
 
 def test_interrupted_work_goes_on_where_it_stopped(run, monkeypatch):

@@ -8,7 +8,7 @@ import scipy.stats
 
 from tandv.checkpoints.matrices import pieces
 from tandv.checkpoints.measurement import Thresholds, extent, measure, pooled
-from tandv.checkpoints.metrics import METRICS, key, known, model_of
+from tandv.checkpoints.metrics import ALIASES, DEFINITIONS, METRICS, PUBLISHED, key, known, model_of
 from tandv.messages import UnknownName
 
 RANDOM = np.random.default_rng(0)
@@ -59,6 +59,20 @@ def effective_rank(w) -> float:
     return math.exp(scipy.stats.entropy(p))
 
 
+def spikes(w, eps) -> int:
+    """Count the squared singular values beyond Johnstone's 99 % point for noise with the median of w's."""
+    n, p = max(w.shape), min(w.shape)
+    s = np.where(sigma(w) > n * eps * sigma(w)[0], sigma(w), 0)
+    low, high = (1 - math.sqrt(p / n)) ** 2, (1 + math.sqrt(p / n)) ** 2
+    below = lambda x: scipy.integrate.quad(  # noqa: E731
+        lambda t: math.sqrt((high - t) * (t - low)) / (2 * math.pi * (p / n) * t), low, x, limit=200
+    )[0]
+    median = scipy.optimize.brentq(lambda x: below(x) - 0.5, low, high)
+    mu = (math.sqrt(n - 1) + math.sqrt(p)) ** 2
+    scale = (math.sqrt(n - 1) + math.sqrt(p)) * (1 / math.sqrt(n - 1) + 1 / math.sqrt(p)) ** (1 / 3)
+    return int((s**2 > np.median(s**2) / (n * median) * (mu + 2.0234 * scale)).sum())
+
+
 def of_a_matrix(w, expected, eps) -> dict[str, float]:
     """Return every metric of one matrix from its definition."""
     w = np.asarray(w, np.float64)
@@ -76,6 +90,14 @@ def of_a_matrix(w, expected, eps) -> dict[str, float]:
         "isotropy": np.trace(gram) ** 2 / np.linalg.norm(gram) ** 2 / min(w.shape),
         "spectral": s[0],
         "max_activation": np.linalg.norm(w, np.inf),
+        "alpha": math.nan,  # too few singular values for a tail
+        "mp_spikes": spikes(w, eps),
+        "published:rank": effective_rank(w),
+        "published:condition": s[0] / s[-1],
+        "published:isotropy": np.trace(gram) ** 2 / np.linalg.norm(gram) ** 2,
+        "published:max_activation": math.log(w.size)
+        * math.exp(-(s / s.sum() * np.log(s / s.sum() + 1e-10)).sum())
+        / rank(w, eps),
     }
 
 
@@ -101,34 +123,66 @@ def of_values(w) -> dict[str, float]:
 def of_the_model() -> dict[str, float]:
     each = [of_a_matrix(*matrix) for matrix in MATRICES.values()]
     together = {name: np.mean([values[name] for values in each]) for name in each[0]}
-    joined = {"condition": np.median, "spectral": np.max, "max_activation": np.max}
+    joined = {"condition": np.median, "spectral": np.max, "max_activation": np.max, "mp_spikes": np.sum}
     together |= {name: join([values[name] for values in each]) for name, join in joined.items()}
     matrices = [np.asarray(w, np.float64) for w, _, _ in MATRICES.values()]
     rows = sum(len(w) for w in matrices)
     return together | {
         "norm_ratio": np.linalg.norm(matrices[-1]) / np.linalg.norm(matrices[0]),
         "log_width": sum(math.log(len(w) + 1) for w in matrices),
+        "published:capacity": sum(math.log(len(w) + 1) for w in matrices),
         "dead_units": 100 * sum((np.abs(w) < 1e-6).all(1).sum() for w in matrices) / rows,
     }
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", DEFINITIONS)
 def test_the_model_has_the_value_of_the_definition(name):
     expected = of_the_model() | of_values(ALL)
-    assert METRICS[name].of_model(model_of(measured())) == pytest.approx(expected[name], rel=1e-12)
+    found = DEFINITIONS[name].of_model(model_of(measured()))
+    assert found == pytest.approx(expected[name], rel=1e-12, nan_ok=name == "alpha")
 
 
 @pytest.mark.parametrize("part", [part for part in measured() if part.is_matrix], ids=list(MATRICES))
 def test_each_matrix_has_the_values_of_the_definition(part):
     w, _, _ = MATRICES[part.name]
     expected = of_a_matrix(*MATRICES[part.name]) | of_values(w)
-    found = {name: metric.of_tensor(part) for name, metric in METRICS.items() if metric.of_tensor}
-    assert found == pytest.approx(expected, rel=1e-11)
+    found = {name: metric.of_tensor(part) for name, metric in DEFINITIONS.items() if metric.of_tensor}
+    assert found == pytest.approx(expected, rel=1e-11, nan_ok=True)
 
 
 def test_there_are_twenty_rows_of_metrics_and_five_companions():
     companions = {"entropy_share", "log_width", "dead_units", "stable_rank", "participation_share"}
-    assert len(set(METRICS) - companions) == 20
+    spectral_tails = {"alpha", "mp_spikes"}
+    assert len(set(METRICS) - companions - spectral_tails) == 20
+
+
+def test_what_was_published_under_the_same_name_can_be_asked_for():
+    assert list(PUBLISHED) == [
+        f"published:{x}" for x in ("capacity", "rank", "condition", "isotropy", "max_activation")
+    ]
+    (part,) = measured({"a": np.diag([4.0, 2.0, 1.0, 1.0]), "b": np.zeros(2)}, span=None)[:1]
+    found = {name: PUBLISHED[name].of_model(model_of([part])) for name in PUBLISHED}
+    p = np.array([4, 2, 1, 1]) / 8
+    size = math.exp(-(p * np.log(p)).sum())
+    assert found == pytest.approx(
+        {
+            "published:capacity": math.log(5),
+            "published:rank": size,
+            "published:condition": 4,
+            "published:isotropy": 22**2 / (4**4 + 2**4 + 2),
+            "published:max_activation": math.log(16) * size / 4,
+        },
+        rel=1e-8,
+    )
+    # the other fifteen are the same
+    assert known(["published:mean", "published:kurtosis"]) == ["mean", "kurtosis"]
+    assert len([name for name in ALIASES if name.startswith("published:")]) == 15
+
+
+def test_a_condition_that_is_rounding_is_finite_in_the_published_mean_alone():
+    parts = measured({"a": np.diag([1.0, 1e-9]).astype(np.float32), "b": np.diag([4.0, 2.0])})
+    assert DEFINITIONS["published:condition"].of_model(model_of(parts)) == pytest.approx((1e9 + 2) / 2, rel=1e-6)
+    assert METRICS["condition"].of_model(model_of(parts)) == math.inf
 
 
 def test_condition_of_a_matrix_without_full_rank_is_infinite_and_the_median_is_of_all():
@@ -188,12 +242,12 @@ def test_blocks_of_a_large_matrix_join_exactly(monkeypatch):
     w = (RANDOM.standard_normal((130, 37)) + 100).astype(np.float32)
     w[7] = 0
     whole = [measured({"a": matrix}, span=(-1.0, 110.0))[0] for matrix in (w, w.T)]
-    monkeypatch.setattr("tandv.checkpoints.measurement.blocks.__defaults__", (1,))
+    monkeypatch.setattr("tandv.checkpoints.spectrum.blocks.__defaults__", (1, 1.0))
     for matrix, one in zip((w, w.T), whole, strict=True):
         (many,) = measured({"a": matrix}, span=(-1.0, 110.0))
         for name, metric in METRICS.items():
             if metric.of_tensor:
-                assert metric.of_tensor(many) == pytest.approx(metric.of_tensor(one), rel=1e-9), name
+                assert metric.of_tensor(many) == pytest.approx(metric.of_tensor(one), rel=1e-9, nan_ok=True), name
         assert (many.counts == one.counts).all()
     flat = np.outer(np.arange(1.0, 131), np.ones(37))  # goes by way of the triangular factor
     (part,) = measured({"a": flat})
@@ -209,7 +263,7 @@ def test_measuring_leaves_the_weights_as_they_are():
 
 def test_moments_survive_a_mean_far_from_zero():
     w = 1e6 + RANDOM.standard_normal((400, 500))
-    (part,) = measured({"a": w}, span=None, spectra=False)
+    (part,) = measured({"a": w}, span=None, singular=())
     assert METRICS["variance"].of_tensor(part) == pytest.approx(w.var(), rel=1e-9)
     assert METRICS["kurtosis"].of_tensor(part) == pytest.approx(scipy.stats.kurtosis(w.ravel(), fisher=False), rel=1e-6)
 
@@ -246,7 +300,7 @@ def test_pooling_is_measuring_together():
 
 def test_names_are_found_and_mistakes_answered():
     assert known(["all"]) == list(METRICS)
-    assert known(["l2"]) == ["weight_norm"]
+    assert known(["l2"]) == known(["L2"]) == known(["published:weight_norm"]) == ["weight_norm"]
     with pytest.raises(UnknownName, match="no metric 'spectrl'; did you mean 'spectral'"):
         known(["spectrl", "mean"])
     with pytest.raises(UnknownName, match="no metric 'zzz'; there are 'all', 'entropy'"):
@@ -265,5 +319,6 @@ def test_an_accelerator_finds_the_same(monkeypatch):
     # torch's own path, on the only device that every machine has
     monkeypatch.setattr("tandv.checkpoints.on_device._VALUES", 16)
     on_device = measured(device="cpu:0")
-    for name, metric in METRICS.items():
-        assert metric.of_model(model_of(on_device)) == pytest.approx(metric.of_model(model_of(parts)), rel=1e-9), name
+    for name, metric in DEFINITIONS.items():
+        found, expected = metric.of_model(model_of(on_device)), metric.of_model(model_of(parts))
+        assert found == pytest.approx(expected, rel=1e-9, nan_ok=name == "alpha"), name

@@ -3,7 +3,7 @@
 import pytest
 
 from tandv.cli.prompt import HELP, ask, listed
-from tandv.glossary import MEANINGS
+from tandv.glossary import MEANINGS, PUBLISHED
 
 
 def asked(*lines):
@@ -58,7 +58,7 @@ def test_done_wants_something_first():
 def test_an_empty_line_says_where_one_is():
     assert asked("", "rank", " ", "done")[1] == [
         HELP,
-        "+ rank: numerical rank, averaged over matrices",
+        "+ rank: numerical rank, averaged over matrices (published:rank is another definition)",
         "Chosen: rank. done measures and shows them.",
     ]
 
@@ -67,9 +67,12 @@ def test_metrics_are_listed_those_that_are_chosen_marked():
     chosen, said = asked("rank", "metrics", "exit")
     assert chosen is None
     rows = said[1].splitlines()
-    assert [row.split()[0] for row in rows if row.startswith(" ")] == [name for name in MEANINGS if name != "rank"]
-    assert [row for row in rows if row.startswith("+")] == [
-        "+ rank                 numerical rank, averaged over matrices"
+    others = [name for name in (*MEANINGS, *PUBLISHED) if name != "rank"]
+    assert [row.split()[0] for row in rows if row.startswith(" ")] == others
+    (row,) = [row for row in rows if row.startswith("+")]
+    assert row.split(maxsplit=2)[1:] == [
+        "rank",
+        "numerical rank, averaged over matrices (published:rank is another definition)",
     ]
     assert listed(["mine.py"]).splitlines()[-1] == "+ mine.py"
 
@@ -97,3 +100,11 @@ def test_a_file_that_cannot_be_used_is_refused_at_once(tmp_path, text, said):
     chosen, answers = asked(str(file), "exit")
     assert chosen is None
     assert said in answers[0] and "mine.py" in answers[0]
+
+
+def test_names_are_taken_in_any_case_and_published_definitions_by_their_own_name():
+    chosen, said = asked("L2", "published:condition", "done")
+    assert chosen == ["weight_norm", "published:condition"]
+    assert (
+        said[2] == "+ published:condition: largest over smallest singular value, mean of matrices, whatever their rank"
+    )

@@ -4,6 +4,8 @@ import { keysOfCharts } from './keys.js';
 import { controlsOf } from './controls.js';
 import { expandedLayout } from './expanded.js';
 import { gridLayout } from './grid.js';
+import { mapCard, mapNames } from './map_cards.js';
+import { metricAndTensor } from './names.js';
 import { overlayLayout } from './overlay.js';
 import { readingOf } from './reading.js';
 import { tablesLayout } from './tables.js';
@@ -11,7 +13,9 @@ import { chartDefaults, settingsOf, settingsText } from './settings.js';
 
 /** @typedef {import('./types').Board} Board */
 /** @typedef {import('./types').Layout} Layout */
-const LAYOUT_OF = { charts: gridLayout, overlay: overlayLayout, table: tablesLayout };
+const LAYOUT_OF = { charts: gridLayout, layers: layersLayout, overlay: overlayLayout, table: tablesLayout };
+/** @param {Board} board @param {() => void} drawn */
+function layersLayout(board, drawn) { return gridLayout(board, drawn, mapNames, mapCard); }
 
 /** @param {import('../types').Ctx} ctx @returns {import('../types').Part & {keys: Record<string, (e: KeyboardEvent) => void>}} */
 export function chartsView(ctx) {
@@ -33,6 +37,7 @@ export function chartsView(ctx) {
     if (read.problem) return read.problem;
     if (!read.answered) return 'reading curves …';
     if (!known.length) return 'There are no curves: track the losses of a run, or measure a folder of checkpoints by tandv checkpoints FOLDER.';
+    if (board.settings().layout === 'layers' && !mapNames(board.charted()).length) return visible.length ? 'There are no curves of single layers of what is chosen: tandv checkpoints FOLDER --per-tensor measures them.' : 'Choose a run above.';
     return !metrics.length ? 'Choose metrics above.' : !visible.length ? 'Choose a run above.' : '';
   }
   function paint() {
@@ -69,7 +74,7 @@ function boardOf(ctx, read, follow) {
   function current() {
     const text = ctx.state.view.charts, { runs } = read;
     if (parsed?.text === text && parsed.runs === runs) return parsed;
-    const known = [...new Set(runs.flatMap((run) => run.names))], whole = known.filter((name) => !name.includes(':'));
+    const known = [...new Set(runs.flatMap((run) => run.names))], whole = known.filter((name) => !metricAndTensor(name)[1]);
     const first = whole.length ? whole : known;  // not those of single tensors, "spectral:layers.0", of which there may be thousands
     parsed = { text, runs, known, first, settings: settingsOf(text, base(), known, first) };
     return parsed;

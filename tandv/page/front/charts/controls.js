@@ -4,7 +4,12 @@ import { whole } from '../numbers.js';
 import { chooserOf } from './chooser.js';
 import { RUN_DASHES } from './curves.js';
 import { MOST_CHARTS, saveChartCsv, saveCharts } from './exports.js';
+import { mapNames } from './map_cards.js';
+import { curvesOfTensors, metricAndTensor } from './names.js';
 import { sampleOf } from './readout.js';
+
+/** Sizes of charts in a picture. */
+const SIZE_OF = { charts: { w: 440, h: 280 }, table: { w: 440, h: 280 }, layers: { w: 560, h: 420 }, overlay: { w: 1200, h: 640 } };
 
 /** @typedef {import('./settings.js').Settings} Settings */
 
@@ -20,14 +25,14 @@ export function controlsOf(board) {
   }
   const marks = h('input', { type: 'checkbox', onchange: () => board.change({ marks: marks.checked }) }), switched = h('label', { className: 'switch' }, marks, 'transitions');
   const out = h('button', { type: 'button', onclick: () => board.zoom(null, null), title: 'Show all steps (double click)' }, 'all steps');
-  const name = () => (board.settings().layout === 'overlay' ? 'overlay' : 'metrics');
+  const name = () => ({ charts: 'metrics', table: 'metrics', layers: 'layers', overlay: 'overlay' })[board.settings().layout];
   const picture = (/** @type {'png'|'svg'} */ kind) => () => {
-    const charted = board.charted(), overlaid = board.settings().layout === 'overlay';
-    if (!charted.metrics.length) return;
-    if (!overlaid && charted.metrics.length > MOST_CHARTS) board.ctx.say(`the picture holds the first ${MOST_CHARTS} of ${charted.metrics.length} charts; choose fewer metrics for others`);
-    void saveCharts(kind, charted, name(), charted.metrics, overlaid ? { w: 1200, h: 640 } : { w: 440, h: 280 }, overlaid);
+    const charted = board.charted(), { layout } = board.settings(), names = layout === 'layers' ? mapNames(charted) : charted.metrics;
+    if (!names.length) return;
+    if (layout !== 'overlay' && names.length > MOST_CHARTS) board.ctx.say(`the picture holds the first ${MOST_CHARTS} of ${names.length} charts; choose fewer metrics for others`);
+    void saveCharts(kind, charted, name(), names, SIZE_OF[layout], layout);
   };
-  const table = h('button', { type: 'button', className: 'csv', title: 'Save what is chosen as a table', onclick: () => saveChartCsv(board.charted(), 'metrics', board.charted().metrics) }, 'CSV');
+  const table = h('button', { type: 'button', className: 'csv', title: 'Save what is chosen as a table', onclick: () => saveChartCsv(board.charted(), name(), board.settings().layout === 'layers' ? [...curvesOfTensors(board.charted()).values()].flat() : board.charted().metrics) }, 'CSV');
   const save = (/** @type {'png'|'svg'} */ kind, /** @type {string} */ title) => h('button', { type: 'button', className: kind, title, onclick: picture(kind) }, kind.toUpperCase());
   const runs = h('div', { className: 'runs', role: 'group', ariaLabel: 'Runs' });
   const about = h('span', { className: 'about' });
@@ -38,6 +43,8 @@ export function controlsOf(board) {
     switched.title = found ? rule : 'no transition was found';
     out.hidden = from === null;
     runs.hidden = all.length < 2;
+    const layers = el.querySelector('.layout [data-value="Layers"]');
+    if (layers instanceof HTMLElement) layers.hidden = !board.charted().known.some((name) => metricAndTensor(name)[1]);
     runs.replaceChildren(...(all.length < 2 ? [] : all.map((run, r) => h('label', { className: 'run' },
       h('input', {
         type: 'checkbox', checked: !hidden.includes(r),
@@ -45,7 +52,7 @@ export function controlsOf(board) {
       }), sampleOf({ colour: look.series[r % look.series.length], dash: RUN_DASHES[r % RUN_DASHES.length] }), run.name))));
   });
   const el = h('div', { className: 'charts-bar', role: 'toolbar', ariaLabel: 'What is shown' }, chooser.el,
-    segments('Layout', 'layout', [['charts', 'Charts'], ['overlay', 'Overlay'], ['table', 'Table']]),
+    segments('Layout', 'layout', [['charts', 'Charts'], ['layers', 'Layers'], ['overlay', 'Overlay'], ['table', 'Table']]),
     segments('Step axis', 'logSteps', [[false, 'linear'], [true, 'log']], 'steps'),
     segments('Value axis', 'logValues', [[false, 'linear'], [true, 'log']], 'values'),
     switched, out, about, h('span', { className: 'saves' }, table, save('png', 'Save what is shown as a picture'), save('svg', 'Save what is shown as a picture for print')), runs);

@@ -5,6 +5,8 @@ import { fileName, saveFile } from '../downloads.js';
 import { h } from '../dom.js';
 import { stepsOf } from './curves.js';
 import { chartOf, linesOf, overlayOf } from './scene.js';
+import { mapNamed } from './map_cards.js';
+import { mapOf } from './maps.js';
 import { paintItems, paintScene } from './paint.js';
 
 /** @typedef {import('./types').Charted} Charted */
@@ -29,8 +31,9 @@ export function saveChartCsv(charted, name, metrics) {
   saveFile(new Blob([`${chartRows(charted, metrics).map((row) => row.map(csvCell).join(',')).join('\n')}\n`], { type: 'text/csv;charset=utf-8' }), `${fileName(name)}.csv`);
 }
 
-/** Paint charts with their names, side by side, and a legend of the runs. @param {Pen} pen @param {Charted} charted @param {string[]} metrics @param {{w: number, h: number}} cell @param {boolean} overlaid */
-function paintSheet(pen, charted, metrics, cell, overlaid) {
+/** Paint charts with their names, side by side, and a legend of the runs. @param {Pen} pen @param {Charted} charted @param {string[]} metrics @param {{w: number, h: number}} cell @param {import('./settings.js').Settings['layout']} layout */
+function paintSheet(pen, charted, metrics, cell, layout) {
+  const overlaid = layout === 'overlay';
   const { look } = charted, { w, h: height, legend } = sheetOf(charted, overlaid ? ['overlay'] : metrics, cell);
   pen.fillStyle = look.panel;
   pen.fillRect(0, 0, w, height);
@@ -45,8 +48,9 @@ function paintSheet(pen, charted, metrics, cell, overlaid) {
   }
   (overlaid ? ['each metric from its smallest to its largest value'] : metrics).forEach((metric, i) => {
     const x = cell.w * (i % ACROSS), y = legend + cell.h * Math.floor(i / ACROSS), size = { w: cell.w, h: cell.h - HEAD, large: cell.w > 600 };
-    paintItems(pen, [{ kind: 'text', x: x + 12, y: y + 15, text: metric, fill: look.ink, size: 14, bold: true }]);
-    paintScene(pen, (overlaid ? overlayOf(charted, size) : chartOf(metric, charted, size)).scene, x, y + HEAD);
+    const map = layout === 'layers' ? mapNamed(metric, charted) : null;
+    paintItems(pen, [{ kind: 'text', x: x + 12, y: y + 15, text: map?.title ?? metric, fill: look.ink, size: 14, bold: true }]);
+    paintScene(pen, (map ? mapOf(map.names, map.r, charted, size) : overlaid ? overlayOf(charted, size) : chartOf(metric, charted, size)).scene, x, y + HEAD);
   });
 }
 
@@ -56,17 +60,17 @@ function sheetOf(charted, metrics, cell) {
   return { legend, w: cell.w * Math.min(ACROSS, metrics.length), h: legend + cell.h * Math.ceil(metrics.length / ACROSS) };
 }
 
-/** @param {'png'|'svg'} kind @param {Charted} charted @param {string} name @param {string[]} metrics @param {{w: number, h: number}} cell the size of a chart @param {boolean} [overlaid] */
-export async function saveCharts(kind, charted, name, metrics, cell, overlaid = false) {
-  const shown = metrics.slice(0, MOST_CHARTS), { w, h: height } = sheetOf(charted, overlaid ? ['overlay'] : shown, cell);
+/** @param {'png'|'svg'} kind @param {Charted} charted @param {string} name @param {string[]} metrics @param {{w: number, h: number}} cell the size of a chart @param {import('./settings.js').Settings['layout']} [layout] */
+export async function saveCharts(kind, charted, name, metrics, cell, layout = 'charts') {
+  const shown = metrics.slice(0, MOST_CHARTS), { w, h: height } = sheetOf(charted, layout === 'overlay' ? ['overlay'] : shown, cell);
   const canvas = h('canvas', kind === 'png' ? { width: PIXELS * w, height: PIXELS * height } : {}), g = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
   if (kind === 'svg') {
     const pen = svgPen(w, height, (font, text) => { g.font = font; return g.measureText(text).width; });
-    paintSheet(pen, charted, shown, cell, overlaid);
+    paintSheet(pen, charted, shown, cell, layout);
     saveFile(new Blob([pen.text()], { type: 'image/svg+xml' }), `${fileName(name)}.svg`);
     return;
   }
   g.scale(PIXELS, PIXELS);
-  paintSheet(g, charted, shown, cell, overlaid);
+  paintSheet(g, charted, shown, cell, layout);
   canvas.toBlob((blob) => { if (blob) saveFile(blob, `${fileName(name)}.png`); }, 'image/png');
 }

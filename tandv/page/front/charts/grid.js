@@ -47,8 +47,11 @@ function cardOf(board, metric) {
   };
 }
 
-/** @param {Board} board @param {() => void} drawn is called after charts have come into sight @returns {import('./types').Layout} */
-export function gridLayout(board, drawn) {
+/**
+ * @param {Board} board @param {() => void} drawn is called after charts have come into sight
+ * @param {(charted: import('./types').Charted) => string[]} [namesOf] what there is a card for @param {(board: Board, name: string) => Card} [make] @returns {import('./types').Layout}
+ */
+export function gridLayout(board, drawn, namesOf = (charted) => charted.metrics, make = cardOf) {
   const el = h('div', { className: 'grid' });
   /** @type {Map<string, Card>} */ let cards = new Map();
   /** @type {Set<Card>} */ const seen = new Set();
@@ -67,7 +70,7 @@ export function gridLayout(board, drawn) {
   return {
     el,
     draw() {
-      const names = board.charted().metrics, kept = new Map(names.map((name) => [name, cards.get(name) ?? cardOf(board, name)]));
+      const names = namesOf(board.charted()), kept = new Map(names.map((name) => [name, cards.get(name) ?? make(board, name)]));
       for (const [name, card] of cards) if (!kept.has(name)) { sight.unobserve(card.el); seen.delete(card); card.free(); }
       if ([...kept.keys()].join('\n') !== [...cards.keys()].join('\n')) el.replaceChildren(...[...kept.values()].map((card) => card.el));
       for (const [name, card] of kept) if (!cards.has(name)) { ofElement.set(card.el, card); sight.observe(card.el); }

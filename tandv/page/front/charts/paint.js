@@ -1,9 +1,12 @@
 // A scene on a canvas or, through the same pen, in an SVG.
 import { faded } from '../colour.js';
+import { raster } from '../pen.js';
 
 /** @typedef {import('../svg.js').Pen} Pen */
 /** @typedef {import('./types').Item} Item */
 /** @typedef {import('./types').Scene} Scene */
+/** Pixels of a picture in a file, for each of the page. */
+const IN_FILE = 2;
 const CHART_FONT = 'system-ui, "Segoe UI", "DejaVu Sans", sans-serif';
 
 /** @param {Pen} pen @param {Scene} scene @param {number} [dx] @param {number} [dy] where its corner stands */
@@ -35,6 +38,9 @@ export function paintItems(pen, items, dx = 0, dy = 0) {
       pen.textAlign = item.align ?? 'left';
       pen.textBaseline = 'middle';
       pen.fillText(item.text, item.x + dx, item.y + dy);
+    } else if (item.kind === 'raster') {
+      const size = pen instanceof CanvasRenderingContext2D ? pen.getTransform().a : IN_FILE;
+      raster(pen, { ...item, x: item.x + dx, y: item.y + dy }, size, (pixels, w, h) => item.fill(pixels, w, h, size));
     } else if (item.kind === 'bars') paintBars(pen, item, dx, dy);
     else paintPath(pen, item, dx, dy);
   }

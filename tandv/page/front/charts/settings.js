@@ -1,10 +1,10 @@
 // How the charts are set, as one text in the page's address: what differs from the defaults.
 
 /**
- * layout: charts side by side, all over each other, or numbers; hidden: places of runs; chosen: names of metrics, null for those shown at first; open: the metric that is expanded
- * @typedef {{layout: 'charts'|'overlay'|'table', logSteps: boolean, logValues: boolean, marks: boolean, hidden: number[], chosen: string[]|null, open: string}} Settings
+ * layout: charts side by side, maps of layers by steps, all over each other, or numbers; hidden: places of runs; chosen: names of metrics, null for those shown at first; open: the metric that is expanded
+ * @typedef {{layout: 'charts'|'layers'|'overlay'|'table', logSteps: boolean, logValues: boolean, marks: boolean, hidden: number[], chosen: string[]|null, open: string}} Settings
  */
-const LAYOUTS = /** @type {const} */ (['charts', 'overlay', 'table']);
+const LAYOUTS = /** @type {const} */ (['charts', 'layers', 'overlay', 'table']);
 /** Addresses longer than that are not kept by everything that passes them on. */
 const LONGEST_LIST = 3500;
 

@@ -54,7 +54,9 @@ export interface Path { kind: 'path'; points: ArrayLike<number>; stroke?: string
 export interface Bars { kind: 'bars'; columns: ArrayLike<number>; width: number; fill: string; alpha: number }
 export interface Rect extends Box { kind: 'rect'; fill: string; alpha?: number }
 export interface Text { kind: 'text'; x: number; y: number; text: string; fill: string; size: number; align?: 'left' | 'center' | 'right'; bold?: boolean }
-export type Item = Path | Bars | Rect | Text;
+/** pixels of its own; `size` is how many of them a pixel of the page has */
+export interface Raster extends Box { kind: 'raster'; fill(pixels: Uint32Array, w: number, h: number, size: number): void }
+export type Item = Path | Bars | Rect | Text | Raster;
 
 /** A picture as plain data, which a canvas and an SVG show alike; `inside` is cut off at the box. */
 export interface Scene { w: number; h: number; box: Box; under: Item[]; inside: Item[]; over: Item[] }
