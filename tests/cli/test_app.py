@@ -75,3 +75,9 @@ def test_without_torch_the_demo_says_what_to_install(monkeypatch):
 @pytest.mark.parametrize("steps", ["0", "many"])
 def test_bad_options_are_usage_errors(steps):
     assert run(app, ["demo", "--steps", steps]).exit_code == 2
+
+
+def test_metrics_are_listed_with_where_a_published_definition_is_another():
+    rows = {row.split()[0]: row for row in CliRunner().invoke(app, ["metrics"]).output.splitlines()}
+    assert rows["condition"].endswith("median of matrices (published:condition is another definition)")
+    assert rows["published:condition"].endswith("mean of matrices, whatever their rank")
