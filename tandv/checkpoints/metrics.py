@@ -1,7 +1,7 @@
 """The metrics of a checkpoint: each is a function of its measured matrices, by name.
 
 >>> sorted(METRICS)[:3]
-['capacity', 'condition', 'connectivity']
+['alpha', 'capacity', 'condition']
 """
 
 import math
