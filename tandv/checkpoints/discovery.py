@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from tandv.checkpoints.file_names import ENDINGS, SHARD
+from tandv.checkpoints.file_names import ENDINGS, RANK, SHARD
 from tandv.checkpoints.grouping import steps_of
 from tandv.messages import some
 from tandv.names import natural
@@ -55,8 +55,10 @@ def is_checkpoint(path: Path) -> bool:
         return False
     if path.is_dir():
         return weights_in(path) is not None
-    shard = SHARD.search(path.name)
-    return path.suffix in ENDINGS and not _STATE.match(path.name) and (shard is None or int(shard[1]) == 1)
+    if path.suffix not in ENDINGS or _STATE.match(path.name):
+        return False
+    shard, rank = SHARD.search(path.name), RANK.match(path.name)
+    return int(shard[1]) == 1 if shard else int(rank[2]) == 0 if rank else True  # the first part stands for all
 
 
 def is_orbax(path: Path) -> bool:

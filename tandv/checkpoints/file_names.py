@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
-_RANK = re.compile(r"^(consolidated)\.\d\d(?=\.)")  # of a model that is split over devices
+RANK = re.compile(r"^(consolidated)\.(\d\d)(?=\.)")  # of a model that is split over devices
 ENDINGS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 SHARD = re.compile(r"-(\d+)-of-(\d+)(?=\.)")  # of a file in several parts
 # Of several counters in a name, the first of these is the step. A word of a few letters must stand alone.
@@ -78,7 +78,7 @@ def stem_of(name: str) -> str:
     >>> stem_of("model-step5-00001-of-00002.safetensors"), stem_of("epoch_0.5")
     ('model-step5', 'epoch_0.5')
     """
-    name = _RANK.sub(r"\1", SHARD.sub("", name))
+    name = RANK.sub(r"\1", SHARD.sub("", name))
     return next((name.removesuffix(ending) for ending in ENDINGS if name.endswith(ending)), name)
 
 

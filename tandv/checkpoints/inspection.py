@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -142,6 +143,25 @@ def inspection_of(one: Checkpoint, stored: Mapping[str, Any] | None, problem: st
     )  # fmt: skip
 
 
+def problem_of(path: Path, error: Exception) -> str:
+    """Return why a checkpoint cannot be measured.
+
+    >>> problem_of(Path("step_5.pt"), FileNotFoundError())
+    'it was there when the checkpoints were listed, and is gone'
+
+    Args:
+        path: the file or folder.
+        error: what opening or measuring it raised.
+    """
+    if path.is_symlink() and not path.exists():
+        return f"it is a link to {os.readlink(path)}, which is not there"
+    if isinstance(error, PermissionError) or isinstance(error.__cause__, PermissionError):
+        return "it cannot be read: permission denied"
+    if not path.exists():
+        return "it was there when the checkpoints were listed, and is gone"
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+
+
 def sentence(files: Sequence[FileInspection]) -> str:
     """Return in one line what was measured of a run.
 
@@ -213,7 +233,7 @@ def _inspected(one: Checkpoint, key: Key) -> FileInspection:
             found = inspection_of(one, contents_of(checkpoint, *trained(checkpoint.entries)))
             recorded = step_in(checkpoint.extras)
     except Exception as error:  # one broken checkpoint must not stop the others
-        return inspection_of(one, None, str(error) or type(error).__name__)
+        return inspection_of(one, None, problem_of(one.path, error))
     if recorded and "epoch" not in recorded[0] and recorded[1] != one.step:
         found = found._replace(recorded=f"{recorded[0]} {recorded[1]:,}")
     return found if found.tensors else found._replace(problem=f"no trained weights; {'; '.join(found.left_out)}")

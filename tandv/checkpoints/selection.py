@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tandv.checkpoints.discovery import AnyPath, Checkpoint, NoCheckpoints, by_name, in_folder, is_checkpoint
-from tandv.checkpoints.file_names import ENDINGS
+from tandv.checkpoints.file_names import ENDINGS, stem_of
 from tandv.checkpoints.grouping import Group, grouped, is_marked
 from tandv.checkpoints.recorded import recorded_steps
 from tandv.checkpoints.warnings import Remark, issue_warnings
@@ -147,9 +147,8 @@ def select(
             raise NoCheckpoints(f"step_pattern={step_pattern!r} finds no number in the names in {place}: {names}")
         return _without_steps(paths, place, group)
     measured = _chosen(groups, group, place)
-    remarks = [
-        Remark("LeftOut", "no step number in the name; rename it to evaluate it", paths[i].name) for i in without
-    ]
+    why = "no step number in the name; rename it to evaluate it" if pattern is None else "step_pattern finds no number"
+    remarks = [Remark("LeftOut", why, paths[i].name) for i in without]
     remarks += _averages(groups, measured, paths, asked=group is not None)
     kept, rule, more = _in_order(measured, paths)
     listed = [
@@ -227,6 +226,8 @@ def _chosen(groups: Sequence[Group], wanted: str | None, place: str) -> list[Gro
             if taken := [one for one in groups if fits(one.name)]:
                 if len(taken) > 1 and not set(wanted) & set("*?["):
                     raise SeveralGroups(f"group={wanted!r} fits {_listed(taken)}; give the whole name of one")
+                if _share_steps(taken):
+                    raise SeveralGroups(f"group={wanted!r} fits groups with equal steps: {_listed(taken)}; give one")
                 return taken
         raise UnknownName(unknown("group", wanted, names, place))
     models = [one for one in groups if not _AVERAGED.search(one.name)]
@@ -234,11 +235,17 @@ def _chosen(groups: Sequence[Group], wanted: str | None, place: str) -> list[Gro
         return list(groups)
     if len(models) == 1:
         return models
+    together = "" if _share_steps(groups) else " or group='*' for all together"
     raise SeveralGroups(
         f"the names in {place} differ in more than their step, and one curve would mix {_listed(groups)}. Give "
-        f"group={names[0]!r} (--group) for one of them or group='*' for all together, include= or exclude= (--include, "
-        "--exclude) with globs, or step_pattern= (--step-pattern) if it is the step that was misread"
+        f"group={names[0]!r} (--group) for one of them{together}, include= or exclude= (--include, --exclude) with "
+        "globs, or step_pattern= (--step-pattern) if it is the step that was misread"
     )
+
+
+def _share_steps(groups: Sequence[Group]) -> bool:
+    steps = [step for one in groups for step in set(one.steps)]
+    return len(set(steps)) < len(steps)
 
 
 def _listed(groups: Sequence[Group]) -> str:
@@ -265,7 +272,7 @@ def _averages(groups: Sequence[Group], measured: Sequence[Group], paths: Sequenc
         )
         for one in groups
         if one not in measured
-        for member in one.members
+        for _, member in sorted(zip(one.steps, one.members, strict=True))
     ]
 
 
@@ -299,8 +306,16 @@ def _about(pairs: Iterable[tuple[object, Path]]) -> str:
 
 def _without_steps(paths: Sequence[Path], place: str, group: str | None) -> Selection:
     """Return checkpoints whose names hold no steps: counted, unless all files record different steps."""
+    remarks: list[Remark] = []
     if group is not None:
-        raise UnknownName(f"no group {group!r} in {place}: {_COUNTED.rpartition(': ')[2]}")
+        names = [stem_of(path.name) for path in paths]
+        paths = [path for path, name in zip(paths, names, strict=True) if group in name or fnmatchcase(name, group)]
+        if not paths:
+            raise UnknownName(unknown("group", group, names, place))
+    elif models := [path for path in paths if not _AVERAGED.search(path.stem)]:
+        text = "averages of the model; measured are the others, and group= (--group) with a name measures these"
+        remarks += [Remark("LeftOut", text, path.name) for path in paths if path not in models]
+        paths = models
     if len(paths) > 1 and any(is_marked(path.name, "setting") for path in paths):
         names = some([path.name for path in paths], 5)
         raise SeveralGroups(
@@ -311,7 +326,8 @@ def _without_steps(paths: Sequence[Path], place: str, group: str | None) -> Sele
     rule, inferred = _COUNTED, len(paths) > 1 and any(is_marked(path.name, "tag") for path in paths)
     if found := recorded_steps(paths):
         rule, steps, inferred = f"what the files record as {found[0]}", found[1], True
-    remarks = [Remark("StepsInferred", f"the steps are {rule}{_WAY}", _about([(0, p) for p in paths]))]
+    if inferred:
+        remarks.append(Remark("StepsInferred", f"the steps are {rule}{_WAY}", _about([(0, p) for p in paths])))
     kept = [Checkpoint(step, path) for step, path in sorted(zip(steps, paths, strict=True))]
     listed = [GroupOfFiles("*", len(paths), kept[0].step, kept[-1].step, True)]
-    return Selection(kept, rule, listed, remarks if inferred else [])
+    return Selection(kept, rule, listed, remarks)

@@ -12,7 +12,7 @@ import numpy as np
 
 from tandv.checkpoints import cache, custom
 from tandv.checkpoints.custom import SourceFile
-from tandv.checkpoints.inspection import contents_of
+from tandv.checkpoints.inspection import contents_of, problem_of
 from tandv.checkpoints.matrices import pieces
 from tandv.checkpoints.measurement import MatrixMeasurement, Part, Span, Thresholds, extent, measure
 from tandv.checkpoints.metrics import DEFINITIONS, key, model_of
@@ -102,7 +102,7 @@ def _guarded(job: Job, do: Any, open_: Open) -> Outcome:
             known, remarks = do(job, checkpoint)
         return Outcome(job.path, stamp, known, remarks)
     except Exception as error:  # one broken checkpoint must not stop the others
-        text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        text = problem_of(path, error)
         return Outcome(job.path, stamp, {}, [Remark("BrokenCheckpoint", text, path.name)], broken=True)
 
 

@@ -7,6 +7,7 @@ import pathlib
 import pickle
 import pickletools
 import re
+import struct
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from tandv.messages import some
 
 # What torch raises for a damaged file.
 _DAMAGE = (pickle.UnpicklingError, RuntimeError, LookupError, AttributeError, TypeError, ValueError, EOFError)
+_DAMAGE += (struct.error,)
 _SCALAR, _RECONSTRUCT = np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]
 # Plain data that training loops save with the weights; building one of them runs no code of the file.
 _HARMLESS: list[Any] = [
