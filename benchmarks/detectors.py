@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from benchmarks.curves import calibration, tables
+from benchmarks.curves import calibration, sharp, tables
 from benchmarks.hardware import hardware
 
 RESULTS = Path(__file__).parent / "results" / "detectors.md"
@@ -48,6 +48,10 @@ PARTS = {
     "p": Part("Are p-values true?", 500, lambda seeds, names, _: calibration.p_values(seeds, names)),
     "discovery": Part("Many curves searched together", 1, lambda seeds, names, _: calibration.discovery(seeds.start)),
     "speed": Part("Speed", 1, lambda seeds, names, _: calibration.speed(seeds.start)),
+    "sharpness": Part("How sharp: intervals of the width", 400, lambda seeds, names, _: sharp.coverage(seeds, names)),
+    "widths": Part(
+        "How sharp: recorded runs", 1, lambda seeds, names, folder: sharp.on_runs(folder) if folder else None
+    ),
     "others": Part("All detectors", 20, lambda seeds, names, folder: tables.detectors(seeds, folder)),
 }
 

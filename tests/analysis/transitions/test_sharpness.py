@@ -1,6 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.signal import lfilter
+from scipy.special import ndtr, ndtri
 
 from tandv.analysis.transitions import Evidence, Transition, find_transitions
 from tandv.analysis.transitions.sharpness import sharpness
@@ -55,3 +57,32 @@ def test_too_few_values_give_nan():
     found = Transition("loss", 10, 20, 30, 0.0, 1.0, Evidence())
     sharp = sharpness(pd.Series([0.0, 0.5, 1.0], index=[10, 20, 30]), found)
     assert np.isnan(sharp[1:]).all()
+
+
+FOUND = Transition("loss", 1690, 1800, 1910, 2.0, 0.5, Evidence())
+
+
+def test_flanks_that_rise_or_fall_by_themselves_do_not_change_the_slope():
+    trend = np.where(STEPS < 1800, -1e-3, 4e-4) * (STEPS - 1800)
+    share = 1 / (1 + np.exp(-0.02 * (STEPS - 1800)))
+    curve = pd.Series(2 - 1.5 * share + trend, index=STEPS, name="loss")
+    blended = pd.Series(2 - 1.5 * share + (STEPS - 1800) * (-1e-3 * (1 - share) + 4e-4 * share), index=STEPS)
+    sharp = sharpness(blended, FOUND)
+    assert sharp.slope == pytest.approx(0.02, rel=1e-6) and sharp.high - sharp.low < 1e-6
+    sharp = sharpness(curve, FOUND)  # whose flanks turn at once, which no logistic curve does
+    assert sharp.low < 0.02 < sharp.high and 1.0005 < sharp.high / sharp.low < 1.5
+
+
+def test_an_interval_of_a_smooth_shape_that_is_not_logistic_is_narrow_and_not_nothing():
+    width = 220.0  # from a tenth to nine tenths, of a normal distribution's
+    curve = pd.Series(ndtr((STEPS - 1800) / width * 2 * ndtri(0.9)), index=STEPS, name="accuracy")
+    sharp = sharpness(curve, FOUND)
+    assert sharp.width == pytest.approx(width, rel=0.05)
+    assert sharp.low < 2 * np.log(9) / width < sharp.high < 1.5 * sharp.low
+
+
+def test_noise_with_memory_widens_the_interval():
+    white = np.random.default_rng(0).standard_normal(len(STEPS) + 100)
+    red = np.asarray(lfilter([np.sqrt(1 - 0.8**2)], [1, -0.8], white))[100:]
+    without, noisy = (sharpness(logistic(0.02) + 0.1 * x, FOUND) for x in (white[100:], red))
+    assert noisy.high / noisy.low > 1.3 * without.high / without.low
