@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tandv.checkpoints.discovery import AnyPath
+from tandv.checkpoints.entries import Entry
 from tandv.checkpoints.warnings import Remark
-from tandv.checkpoints.weights import Entry
 from tandv.messages import UnknownName, missing, some, unknown
 
 ENDING = "_of_model"

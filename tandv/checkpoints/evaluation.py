@@ -276,7 +276,8 @@ def _weight_remarks(found: Sequence[Checkpoint], results: _Results) -> list[Rema
                 weights[kind][text.strip()] = None
                 about[kind].append(one.path.name)
             else:
-                remarks.append(Remark(kind, f"left out were {text}", one.path.name))
+                text = f"left out were {text}" if kind == "LeftOut" else text
+                remarks.append(Remark(kind, text, one.path.name))
     texts = {
         "NonFiniteWeights": "NaN or infinite values in {}; the metrics that they are part of are NaN",
         "RankDeficient": "less than full rank in {}; their condition is infinite",
@@ -286,7 +287,19 @@ def _weight_remarks(found: Sequence[Checkpoint], results: _Results) -> list[Rema
         if names:
             text = texts[kind].format(some(list(names)))
             remarks += [Remark(kind, text, name) for name in dict.fromkeys(about[kind])]
-    return remarks + _changes(found, results)
+    return remarks + _changes(found, results) + _constant(found, results)
+
+
+def _constant(found: Sequence[Checkpoint], results: _Results) -> list[Remark]:
+    """Return a remark on weights that never change and of which nothing says that they are trained."""
+    known = [contents["unsure"] for one in found if "unsure" in (contents := results.of(one.path))]
+    if len(known) < 2:
+        return []
+    same = [name for name in known[0] if len({one.get(name) for one in known}) == 1]
+    text = (
+        f"the same in all checkpoints, and measured with the weights although they may be no parameters: {some(same)}"
+    )
+    return [Remark("Guessed", text)] if same else []
 
 
 def _changes(found: Sequence[Checkpoint], results: _Results) -> list[Remark]:

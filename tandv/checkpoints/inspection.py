@@ -119,7 +119,7 @@ def contents_of(checkpoint: Contents, weights: Sequence[Weight], omitted: Sequen
     for weight in weights:
         # a view of one value has the shape, and takes no memory
         shape = np.broadcast_to(np.float32(0), weight.entry.shape)
-        kind = next(iter(pieces(weight.name, weight.stored_as, shape))).kind
+        kind = next(iter(pieces(weight.name, weight.stored_as, shape, weight.layout, weight.outputs))).kind
         count = kinds.setdefault(kind, [0, 0])
         count[0] += 1
         count[1] += shape.size
@@ -230,7 +230,7 @@ def _range(numbers: Sequence[int], noun: str) -> str:
 def _inspected(one: Checkpoint, key: Key) -> FileInspection:
     try:
         with opened(one.path, key) as checkpoint:
-            found = inspection_of(one, contents_of(checkpoint, *trained(checkpoint.entries)))
+            found = inspection_of(one, contents_of(checkpoint, *trained(checkpoint.entries, checkpoint.updated)))
             recorded = step_in(checkpoint.extras)
     except Exception as error:  # one broken checkpoint must not stop the others
         return inspection_of(one, None, problem_of(one.path, error))

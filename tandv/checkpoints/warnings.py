@@ -35,6 +35,14 @@ class StepsInferred(CheckpointWarning):
     """The names hold no plain steps: they were counted, composed, or taken from what the files record."""
 
 
+class Combined(CheckpointWarning):
+    """Weights were computed from several tensors of a file, as the model does: pruned ones from weight and mask."""
+
+
+class Guessed(CheckpointWarning):
+    """What the files do not say was guessed, such as the order of layers; the message says what depends on it."""
+
+
 class ShapesChanged(CheckpointWarning):
     """Weights appear, disappear or change their shape between checkpoints."""
 

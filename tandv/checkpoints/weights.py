@@ -3,27 +3,15 @@
 Names are the model's own, as in a log, by the rule of `tandv.names`.
 """
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from tandv.checkpoints.buffers import Updated, Verdict, is_buffer, is_float, verdicts
+from tandv.checkpoints.effective import effective
+from tandv.checkpoints.entries import Entry, Shape
+from tandv.checkpoints.orientation import Layout, bias_of, layouts
 from tandv.messages import some
 from tandv.names import Framework, framework_of, of_parameters, unwrapped
-
-Shape = tuple[int, ...]
-
-
-class Entry(NamedTuple):
-    """A tensor of a checkpoint that has not been read yet."""
-
-    dtype: str
-    shape: Shape
-    read: Callable[[], np.ndarray]
-    storage: Any = None  # equal for tied tensors; None if the format cannot tie
-    framework: Framework | None = None  # None where the file does not say
-    layer: str | None = None  # its layer in a log, "" for a buffer; None where the file does not say
 
 
 class Weight(NamedTuple):
@@ -32,14 +20,15 @@ class Weight(NamedTuple):
     name: str
     stored_as: str
     entry: Entry
+    layout: Layout = "outputs first"
+    outputs: int | None = None  # how many, where a bias tells it
+    is_sure: bool = True  # whether it is known to be trained; else neither its name nor an optimiser says so
 
 
-# Names of buffers in PyTorch and in common models: a state dict does not say which of its tensors are trained.
-_BUFFER = re.compile(
-    r"(.*\.)?(running_(mean|var)|num_batches_tracked|n_averaged|(\w+_)?inv_freq|masked_bias|(\w+_)?mask|tril|IGNORE"
-    r"|(cos|sin)_cached|freqs_cis|(position|token_type)_ids|relative_position_index|_extra_state)"
-)
-_FLOAT = re.compile(r"b?float")
+_WHY: dict[Verdict, str] = {
+    "buffer by its name": "taken for buffers, which are not trained, by their names",
+    "not updated": "not updated by the optimiser in the file",
+}
 
 
 def own_names(entries: Mapping[str, Entry]) -> dict[str, Entry]:
@@ -49,42 +38,50 @@ def own_names(entries: Mapping[str, Entry]) -> dict[str, Entry]:
     return dict(zip(unwrapped(list(entries)), entries.values(), strict=True))
 
 
-def trained(entries: Mapping[str, Entry]) -> tuple[list[Weight], list[str]]:
+def trained(entries: Mapping[str, Entry], updated: Updated | None = None) -> tuple[list[Weight], list[str]]:
     """Return the trained weights in the order of the file, and descriptions of what was left out.
 
     Left out are buffers, tensors of other than floating-point numbers, empty ones, and all but the first of tied ones.
+    A weight that a file holds in parts, such as a pruned one with its mask, is the weight that the model computes with.
+
+    Args:
+        entries: the tensors of a model by name.
+        updated: the shapes of the parameters in each group of an optimiser in the file, in its order.
     """
+    buffers: dict[str, list[str]] = {}
     omitted: dict[str, list[str]] = {}
-    weights: dict[str, Entry] = {}
+    candidates: dict[str, Entry] = {}
     storages: dict[Any, str] = {}
-    for name, entry in entries.items():
-        if not _FLOAT.match(entry.dtype):
+    for name, entry in effective(entries)[0].items():
+        if not is_float(entry):
             omitted.setdefault("no floating point numbers", []).append(f"{name} ({entry.dtype})")
         elif 0 in entry.shape:
             omitted.setdefault("empty", []).append(name)
-        elif _is_buffer(name, entry):
-            omitted.setdefault("buffers, which are not trained", []).append(name)
+        elif is_buffer(name, entry):
+            buffers.setdefault("buffers, which are not trained", []).append(name)
         elif entry.storage is not None and entry.storage in storages:
             omitted.setdefault("tied, counted once", []).append(f"{name} (is {storages[entry.storage]})")
         else:
-            weights[name] = entry
+            candidates[name] = entry
             if entry.storage is not None:
                 storages[entry.storage] = name
+    found = verdicts(candidates, updated)
+    for name, verdict in found.items():
+        if verdict in _WHY:
+            buffers.setdefault(_WHY[verdict], []).append(name)
+    weights = {name: entry for name, entry in candidates.items() if found[name] not in _WHY}
     stated: Framework | None = next((one.framework for one in entries.values() if one.framework), None)
     framework: Framework = stated or framework_of(weights)
     layers = of_parameters([tuple(name.split(".")) for name in weights], framework)
+    shapes = {name: entry.shape for name, entry in weights.items()}
+    oriented = layouts(shapes)
     named = [
-        Weight(entry.layer or layer, name, entry) for layer, (name, entry) in zip(layers, weights.items(), strict=True)
+        Weight(entry.layer or layer, name, entry, oriented[name], _outputs(name, shapes), found[name] == "trained")
+        for layer, (name, entry) in zip(layers, weights.items(), strict=True)
     ]
-    return named, [f"{why}: {some(names)}" for why, names in omitted.items()]
+    return named, [f"{why}: {some(names)}" for why, names in {**buffers, **omitted}.items()]
 
 
-def _is_buffer(name: str, entry: Entry) -> bool:
-    if entry.layer is not None:
-        return not entry.layer
-    return bool(_BUFFER.fullmatch(name)) or _is_attention_mask(name, entry.shape)
-
-
-def _is_attention_mask(name: str, shape: Shape) -> bool:
-    # GPT-2 of Hugging Face keeps its causal mask as `attn.bias`, 1 × 1 × positions × positions
-    return name.rpartition(".")[2] == "bias" and len(shape) >= 3 and shape[-1] == shape[-2] and set(shape[:-2]) == {1}
+def _outputs(name: str, shapes: Mapping[str, Shape]) -> int | None:
+    bias = shapes.get(bias_of(name) or "", ())
+    return bias[0] if len(bias) == 1 else None

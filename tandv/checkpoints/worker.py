@@ -12,6 +12,7 @@ import numpy as np
 
 from tandv.checkpoints import cache, custom
 from tandv.checkpoints.custom import SourceFile
+from tandv.checkpoints.effective import effective
 from tandv.checkpoints.inspection import contents_of, problem_of
 from tandv.checkpoints.matrices import pieces
 from tandv.checkpoints.measurement import MatrixMeasurement, Part, Span, Thresholds, extent, measure
@@ -53,6 +54,7 @@ class Outcome(NamedTuple):
     broken: bool = False
 
 
+_ORDER = "norm_ratio is of the matrices that are first and last by their names: the file does not say their order"
 Open = Callable[[Path], AbstractContextManager[Contents]]
 
 
@@ -107,7 +109,7 @@ def _guarded(job: Job, do: Any, open_: Open) -> Outcome:
 
 
 def _span(job: Job, checkpoint: Contents) -> tuple[dict[str, Any], list[Remark]]:
-    extents = [extent(weight.entry.read()) for weight in trained(checkpoint.entries)[0]]
+    extents = [extent(weight.entry.read()) for weight in trained(checkpoint.entries, checkpoint.updated)[0]]
     finite = [pair for pair in extents if pair is not None]
     return {"span": [min(low for low, _ in finite), max(high for _, high in finite)] if finite else None}, []
 
@@ -150,18 +152,25 @@ def _held(name: str, value: float) -> float:
 
 
 def _parts(job: Job, names: list[str], checkpoint: Contents) -> tuple[list[MatrixMeasurement], dict[str, Any]]:
-    weights, omitted = trained(checkpoint.entries)
+    weights, omitted = trained(checkpoint.entries, checkpoint.updated)
     if not weights:
         raise UnreadableCheckpoint(f"it holds no trained weights; {'; '.join(omitted)}")
     needs = {DEFINITIONS[name].needs for name in names}
     span = job.span if "counts" in needs else None
     singular = [part for part in get_args(Part) if part in needs]
     notes = dict.fromkeys((*checkpoint.said, *omitted), "LeftOut")
+    notes |= dict.fromkeys(effective(checkpoint.entries)[1], "Combined")
+    if not checkpoint.in_order and "norm_ratio" in names:
+        notes[_ORDER] = "Guessed"
+    unsure: dict[str, str] = {}
     parts: list[MatrixMeasurement] = []
     for weight in weights:
+        array = weight.entry.read()
+        if not weight.is_sure:
+            unsure[weight.name] = sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data).hexdigest()[:16]
         of_weight = [
             measure(piece, job.thresholds, span=span, singular=singular, device=job.device)
-            for piece in pieces(weight.name, weight.stored_as, weight.entry.read())
+            for piece in pieces(weight.name, weight.stored_as, array, weight.layout, weight.outputs)
         ]
         if not all(part.moments.is_finite for part in of_weight):
             notes[weight.name] = "NonFiniteWeights"
@@ -171,6 +180,7 @@ def _parts(job: Job, names: list[str], checkpoint: Contents) -> tuple[list[Matri
     known = {
         "said": notes,
         "shapes": {weight.name: list(weight.entry.shape) for weight in weights},
+        "unsure": unsure,
         "contents": contents_of(checkpoint, weights, omitted),
     }
     return parts, known

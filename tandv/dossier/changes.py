@@ -25,7 +25,9 @@ def changes_between(one: Checkpoint, other: Checkpoint) -> tuple[pd.DataFrame, l
     """
     rows, problems = {}, []
     with opened(one.path) as before, opened(other.path) as after:
-        old, new = ({weight.name: weight.entry for weight in trained(at.entries)[0]} for at in (before, after))
+        old, new = (
+            {weight.name: weight.entry for weight in trained(at.entries, at.updated)[0]} for at in (before, after)
+        )
         for name in dict.fromkeys([*old, *new]):
             if name not in old or name not in new:
                 problems.append(f"{name} is at step {(one if name in old else other).step:,} only")

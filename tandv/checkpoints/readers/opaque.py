@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tandv.checkpoints.weights import Entry
+from tandv.checkpoints.entries import Entry
 
 
 class Opaque:

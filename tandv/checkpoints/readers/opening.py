@@ -14,6 +14,7 @@ import numpy as np
 
 from tandv.checkpoints import discovery
 from tandv.checkpoints.discovery import AnyPath
+from tandv.checkpoints.effective import effective
 from tandv.checkpoints.readers.state_dict import Contents, Key, model_in
 from tandv.checkpoints.readers.zip_files import NotPlain, load_plain
 from tandv.checkpoints.warnings import Remark, UnreadableCheckpoint, issue_warnings
@@ -29,7 +30,8 @@ def weights(path: AnyPath, key: Key = None) -> Iterator[tuple[str, np.ndarray]]:
 
     No model class is needed and no code of the file is run. Arrays of torch files are memory-mapped, those of
     safetensors and orbax read one at a time; bfloat16 and 8-bit formats are dtypes of ml_dtypes. Buffers, integer and
-    bool tensors and repeated tied ones are left out with a LeftOut warning.
+    bool tensors and repeated tied ones are left out with a LeftOut warning. Pruned weights have their mask applied,
+    those under spectral or weight norm are the normalised ones, with a Combined warning.
 
     >>> [name for name, _ in weights("checkpoints/step_000500.safetensors")]
     ['fc.bias', 'fc']
@@ -42,9 +44,10 @@ def weights(path: AnyPath, key: Key = None) -> Iterator[tuple[str, np.ndarray]]:
     asks for code to be run.
     """
     with opened(path, key) as checkpoint:
-        kept, omitted = trained(checkpoint.entries)
-        texts = [*checkpoint.said, *omitted]
-        issue_warnings((Remark("LeftOut", f"left out were {text}", Path(path).name) for text in texts), stacklevel=4)
+        kept, omitted = trained(checkpoint.entries, checkpoint.updated)
+        remarks = [Remark("LeftOut", f"left out were {text}", Path(path).name) for text in (*checkpoint.said, *omitted)]
+        remarks += [Remark("Combined", text, Path(path).name) for text in effective(checkpoint.entries)[1]]
+        issue_warnings(remarks, stacklevel=4)
         for weight in kept:
             yield weight.name, weight.entry.read()
 

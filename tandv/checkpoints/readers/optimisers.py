@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tandv.checkpoints.entries import Entry, Shape
 from tandv.checkpoints.readers.opaque import Opaque, parts_of
-from tandv.checkpoints.weights import Entry, Shape
 
 # Averages that optimisers keep for each parameter: of torch.optim, of common others, and of optax.
 _MOMENTS = (
@@ -43,14 +43,14 @@ def is_optimiser(node: Any, depth: int = 12) -> bool:
     return bool(children) and not direct and all(is_optimiser(child, depth - 1) for child in children.values())
 
 
-def updated(node: Any) -> list[Shape | None] | None:
-    """Return the shape of each parameter that an optimiser of PyTorch updates, in its order; None where it is no such.
+def updated(node: Any) -> list[list[Shape | None]] | None:
+    """Return the shapes of the parameters of each group of an optimiser of PyTorch, in its order; None for others.
 
     A shape is None where the optimiser keeps no average of that parameter.
 
     >>> average = Entry("float32", (2, 3), lambda: None)
     >>> updated({"state": {0: {"exp_avg": average}}, "param_groups": [{"params": [0, 1]}]})
-    [(2, 3), None]
+    [[(2, 3), None]]
 
     Args:
         node: the state of an optimiser.
@@ -58,10 +58,12 @@ def updated(node: Any) -> list[Shape | None] | None:
     parts = parts_of(node) or {}
     if not _has_groups(parts):
         return None
-    groups = (parts_of(group) or {} for group in (parts_of(parts["param_groups"]) or {}).values())
-    numbers = [str(number) for group in groups for number in (parts_of(group.get("params")) or {}).values()]
     state = parts_of(parts.get("state")) or {}
-    return [_largest(state.get(number)) for number in numbers]
+    groups = [parts_of(group) or {} for group in (parts_of(parts["param_groups"]) or {}).values()]
+    return [
+        [_largest(state.get(str(number))) for number in (parts_of(group.get("params")) or {}).values()]
+        for group in groups
+    ]
 
 
 def holds_tensors(node: Any) -> bool:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import orbax.checkpoint as ocp
 
+from tandv.checkpoints.entries import Entry
 from tandv.checkpoints.readers.state_dict import Contents, Key
 from tandv.checkpoints.warnings import UnreadableCheckpoint
-from tandv.checkpoints.weights import Entry
 from tandv.names import natural_path, of_tree
 
 _ITEMS = ("default", "state", "params", "model", "train_state")

@@ -11,11 +11,12 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from tandv.checkpoints import discovery
+from tandv.checkpoints.entries import Entry
+from tandv.checkpoints.order import model_order
 from tandv.checkpoints.readers.state_dict import Contents, Key, model_in
 from tandv.checkpoints.warnings import UnreadableCheckpoint
-from tandv.checkpoints.weights import Entry
 from tandv.formats import EIGHT_BITS, SAFETENSORS
-from tandv.names import Framework, natural
+from tandv.names import Framework
 
 # As libraries note it in the metadata of their files.
 _FRAMEWORKS: dict[str | None, Framework] = {"pt": "torch", "flax": "jax", "jax": "jax"}
@@ -23,7 +24,7 @@ _FRAMEWORKS: dict[str | None, Framework] = {"pt": "torch", "flax": "jax", "jax":
 
 @contextmanager
 def open_safetensors(file: Path, key: Key = None) -> Iterator[Contents]:
-    """Open a file, or all shards if it is the first one; in model order as far as an index or the names give it."""
+    """Open a file, or all shards if it is the first one; in model order as far as an index or the names tell it."""
     by_tracker = False
     entries: dict[str, Entry] = {}
     listed: list[str] = []
@@ -51,19 +52,23 @@ def open_safetensors(file: Path, key: Key = None) -> Iterator[Contents]:
                     framework=framework,
                     layer=(layers[name] or "") if name in layers else None,
                 )
-        in_order = {name: entries[name] for name in _order(file, entries, listed)}
-        yield Contents(in_order, {}) if by_tracker and key is None else model_in(in_order, key)
+        names, known = _order(file, entries, listed, by_tracker)
+        in_order = {name: entries[name] for name in names}
+        found = Contents(in_order, {}) if by_tracker and key is None else model_in(in_order, key)
+        yield found._replace(in_order=known)
 
 
-def _order(file: Path, names: dict[str, Entry], listed: list[str]) -> list[str]:
+def _order(file: Path, entries: dict[str, Entry], listed: list[str], by_tracker: bool) -> tuple[list[str], bool]:
     # The format sorts tensors by size and name. A tracker stores the names in model order; an index has them in model
     # order or sorted as text.
-    in_order = sorted(names, key=natural)
+    guessed, known = model_order(entries, [name for name, entry in entries.items() if len(entry.shape) > 1])
     index = file.with_name(discovery.SHARD.sub("", file.name) + discovery.INDEX)
     if not listed and index.exists():
         listed = list(json.loads(index.read_text())["weight_map"])
-    listed = [name for name in listed if name in names]
-    return in_order if listed == sorted(listed) else [*listed, *(name for name in in_order if name not in set(listed))]
+    listed = [name for name in listed if name in entries]
+    if not listed or (listed == sorted(listed) and not by_tracker):
+        return guessed, known
+    return [*listed, *(name for name in guessed if name not in set(listed))], True
 
 
 def _eight_bits(part: Path, name: str) -> np.ndarray:

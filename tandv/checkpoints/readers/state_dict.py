@@ -4,10 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from tandv.checkpoints.buffers import Updated
+from tandv.checkpoints.entries import Entry, Shape
 from tandv.checkpoints.readers.opaque import Opaque, parts_of
 from tandv.checkpoints.readers.optimisers import MOMENTS, holds_tensors, is_optimiser, tensors, updated
 from tandv.checkpoints.warnings import RefusedCheckpoint, UnreadableCheckpoint
-from tandv.checkpoints.weights import Entry, Shape
 from tandv.messages import some
 
 # Common keys of the state dict, the most common first.
@@ -57,7 +58,8 @@ class Contents(NamedTuple):
         key: the key of the file that the model was taken from, dotted; "" if it is at the top; several with commas.
         left_out: sentences on what stands beside the model, such as the state of an optimiser.
         said: sentences on what was left out of the model, and on other models in the file.
-        updated: the shapes of the parameters that optimisers in the file update; None if there are none.
+        updated: the shapes of the parameters in each group of the optimisers in the file; None if there are none.
+        in_order: whether the tensors are known to be in the order of the model.
     """
 
     entries: dict[str, Entry]
@@ -65,7 +67,8 @@ class Contents(NamedTuple):
     key: str = ""
     left_out: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
-    updated: tuple[Shape | None, ...] | None = None
+    updated: Updated | None = None
+    in_order: bool = True
 
 
 def model_in(loaded: Any, key: Key = None) -> Contents:
@@ -331,15 +334,15 @@ def _there(loaded: Any) -> str:
     return f"there are {some(keys, 8)}"
 
 
-def _updated(loaded: Any, depth: int = 6) -> tuple[Shape | None, ...] | None:
-    """Return the shapes of all parameters that optimisers of PyTorch in the file update."""
+def _updated(loaded: Any, depth: int = 6) -> Updated | None:
+    """Return the shapes of all parameters that optimisers of PyTorch in the file update, group by group."""
     own = updated(loaded)
     if own is not None:
-        return tuple(own)
+        return own
     parts = parts_of(loaded) or {}
     inside = [_updated(child, depth - 1) for child in parts.values() if depth and parts_of(child)]
-    known = [shapes for shapes in inside if shapes is not None]
-    return tuple(shape for shapes in known for shape in shapes) if known else None
+    known = [groups for groups in inside if groups is not None]
+    return [group for groups in known for group in groups] if known else None
 
 
 def _words(name: str, pattern: re.Pattern[str]) -> bool:

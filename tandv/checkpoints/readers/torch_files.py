@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from tandv import formats
+from tandv.checkpoints.entries import Entry
 from tandv.checkpoints.warnings import RefusedCheckpoint, UnreadableCheckpoint
-from tandv.checkpoints.weights import Entry
 from tandv.messages import some
 
 # What torch raises for a damaged file.

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tandv.checkpoints.weights import Entry
+from tandv.checkpoints.entries import Entry
 from tandv.formats import dtype as dtype_of
 
 _STORAGES = {
