@@ -7,23 +7,23 @@
 ('loss', 120, 2.0, 0.5)
 
 A plain decay has none: it is fastest at its beginning. Neither has a curve that only oscillates, or one whose changes
-are small compared with its noise (less than 3 standard deviations) or with its range (less than a hundredth, where it
-drifts smoothly a twentieth; for an accuracy a twentieth of the whole scale).
+are small compared with its noise (less than 3 standard deviations) or with its range (less than a hundredth; for an
+accuracy a twentieth of the whole scale).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from tandv.analysis.transitions import bumps as bumps
-from tandv.analysis.transitions.nulls import largest
-from tandv.analysis.transitions.pace import FLOOR
+from tandv.analysis.transitions.discovery import discoveries
 from tandv.analysis.transitions.rules import change_points, jumps, relative_jumps, threshold_crossings
-from tandv.analysis.transitions.transition import FEWEST, MOST, Axis, Evidence, Transition, known
+from tandv.analysis.transitions.scale import Values
+from tandv.analysis.transitions.search import search
+from tandv.analysis.transitions.transition import Axis, Evidence, Kind, Transition
 from tandv.curves import Curves, as_curves
-from tandv.messages import check_choices
+from tandv.messages import check_choices, unknown
 
 __all__ = [
     "DETECTORS",
@@ -32,14 +32,16 @@ __all__ = [
     "Evidence",
     "Transition",
     "change_points",
+    "discoveries",
     "find_transitions",
     "jumps",
+    "p_value",
     "relative_jumps",
     "threshold_crossings",
     "transitions",
 ]
 
-LEAST_ACCURACY = 0.05  # of the whole scale of an accuracy
+KINDS: tuple[Kind, ...] = ("step", "ramp", "divergence", "schedule")  # of event that are transitions
 
 
 class Detector(Protocol):
@@ -53,11 +55,20 @@ class Detector(Protocol):
     def __call__(self, curve: pd.Series, *, axis: Axis = "linear", nulls: int = 0) -> list[Transition]: ...
 
 
-def transitions(curve: pd.Series, *, axis: Axis = "linear", nulls: int = 99) -> list[Transition]:
-    """Return the transitions of a curve: where it changes faster than before and after.
+def transitions(
+    curve: pd.Series,
+    *,
+    axis: Axis = "linear",
+    nulls: int = 0,
+    values: Values = "auto",
+    lr: pd.Series | None = None,
+    kinds: Collection[Kind] = KINDS,
+) -> list[Transition]:
+    """Return the transitions of a curve: where it changes faster than before and after, and where it diverges.
 
-    A curve of fewer than 8 known values or a constant one has none. NaNs and infinities are skipped, steps may be
-    uneven, and curves of more than 4,000 values are averaged down.
+    A curve of fewer than 8 known values or a constant one has none, unless it ends in infinities or, if it was known at
+    nearly every step, NaNs. Others of these are skipped, steps may be uneven, and curves of more than 4,000 values are
+    averaged down. Each transition has a p-value of at most 0.01.
 
     >>> accuracy = pd.Series([0.1, 0.1, 0.1, 0.1, 0.12, 0.5, 0.88, 0.9, 0.9, 0.9, 0.9], name="accuracy")
     >>> [(t.start, t.step, t.end) for t in transitions(accuracy)]
@@ -67,48 +78,33 @@ def transitions(curve: pd.Series, *, axis: Axis = "linear", nulls: int = 99) -> 
         curve: values by step.
         axis: "linear", or "log" for the pace per factor of 1 + step: for curves recorded at steps 1, 2, 4, 8, ...;
             there every plain decay is a transition.
-        nulls: how many null curves the p-values are computed from; 0 leaves them out.
+        nulls: accepted for compatibility with the other detectors; it makes no difference, p-values are always there.
+        values: the scale on which it is judged, where its noise should be even: "linear", "log", "share" (of shares of m
+            examples), or "auto", the one that its noise asks for.
+        lr: the learning rate by step; transitions where it jumps are of the kind "schedule".
+        kinds: of event that are returned; besides transitions there are "spike" and "teeth".
+
+    Raises ValueError if the values of the curve do not fit the scale.
     """
-    check_choices(axis=(axis, Axis))
-    name = "value" if curve.name is None else str(curve.name)
-    steps, values = known(curve)
-    if len(values) < FEWEST or np.ptp(values) <= FLOOR * np.abs(values).max():
-        return []
-    steps, values = _averaged_down(steps, values)
-    time = steps if axis == "linear" else np.log1p(steps - min(0.0, float(steps[0])))
-    found = bumps.find(time, values, _least(name, values))
-    chance = largest(found, nulls) if nulls and found.bumps else np.zeros(0)
-    out = []
-    for bump in found.bumps:
-        p = float((1 + (chance >= bump.change).sum()) / (1 + nulls)) if nulls else np.nan
-        start, middle, end = np.interp([bump.start, bump.middle, bump.end], time, steps)
-        reach = min(max(2, (bump.right - bump.left) // 2), 10)
-        before = values[max(0, bump.left + 1 - reach) : bump.left + 1]
-        after = values[bump.right + 1 : bump.right + 1 + reach]
-        rate = 1000 * p / float(steps[-1] - steps[0])
-        evidence = Evidence(bump.effect, min(bump.ratio, 1e3), bump.z, p, rate, bump.change / bump.effect)
-        levels = float(np.median(before)), float(np.median(after))
-        # `start` is rounded up and `end` down, so that the change lies within the recorded steps
-        step = round(middle)
-        first, last = min(int(np.ceil(start)), step), max(int(np.floor(end)), step)
-        out.append(Transition(name, first, step, last, levels[0], levels[1], evidence))
-    return out
+    check_choices(axis=(axis, Axis), values=(values, Values), **{"kinds": (kind, Kind) for kind in kinds})
+    events = search(curve, axis=axis, values=values, lr=lr).events
+    return [event for event in events if event.evidence.kind in kinds]
 
 
-def _least(name: str, values: np.ndarray) -> float:
-    """Return the least change that counts for any range: for an accuracy a share of its whole scale."""
-    if "acc" in name.lower() and values.min() >= 0 and values.max() <= 100:
-        return LEAST_ACCURACY if values.max() <= 1 else 100 * LEAST_ACCURACY
-    return 0.0
+def p_value(curve: pd.Series, *, axis: Axis = "linear", values: Values = "auto") -> float:
+    """Return how likely noise alone, as that of the curve, is to make something as sure as the surest change in it.
 
+    >>> noise = pd.Series([0.3, -0.1, 0.2, -0.4, 0.1, 0.0, 0.3, -0.2, 0.1, -0.3] * 10, name="noise")
+    >>> p_value(noise) > 0.01
+    True
 
-def _averaged_down(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    each = -(-len(values) // MOST)
-    if each == 1:
-        return steps, values
-    starts = np.arange(0, len(values), each)
-    count = np.diff(np.append(starts, len(values)))
-    return np.add.reduceat(steps, starts) / count, np.add.reduceat(values, starts) / count
+    Args:
+        curve: values by step.
+        axis: "linear", or "log" for the pace per factor of 1 + step.
+        values: the scale on which it is judged, as of `transitions`.
+    """
+    check_choices(axis=(axis, Axis), values=(values, Values))
+    return search(curve, axis=axis, values=values).p
 
 
 DETECTORS: dict[str, Detector] = {
@@ -126,6 +122,10 @@ def find_transitions(
     *,
     axis: Axis = "linear",
     nulls: int | None = None,
+    values: Values | None = None,
+    lr: pd.Series | str | None = None,
+    kinds: Collection[Kind] | None = None,
+    false_discoveries: float | None = 0.05,
 ) -> list[Transition]:
     """Return the transitions of every curve, ordered by step.
 
@@ -133,12 +133,18 @@ def find_transitions(
     []
 
     Args:
-        curves: whatever `as_curves` takes.
+        curves: whatever `as_curves` takes; steps may also be fractions, such as epochs.
         detector: a name in DETECTORS ("transitions", "relative_jumps", "threshold_crossings", "change_points",
             "jumps"), or a function like these.
         axis: "linear", or "log" for the pace per factor of 1 + step: for curves recorded at steps 1, 2, 4, 8, ...;
             there every plain decay is a transition.
         nulls: how many null curves are made for each curve; by default as many as the detector makes.
+        values: of the default detector: the scale on which curves are judged, "auto", "linear", "log" or "share".
+        lr: of the default detector: the learning rate by step, or the name of the curve that it is.
+        kinds: of the default detector: the kinds of event that are returned, as of `transitions`.
+        false_discoveries: the share of null curves among those in which something is found, at most (see
+            `discoveries`): of many curves searched together only the surer transitions stay. None keeps all that are
+            sure enough for their own curve.
 
     Raises ValueError naming the detectors for an unknown name.
     """
@@ -146,7 +152,45 @@ def find_transitions(
     if isinstance(detector, str):
         check_choices(detector=(detector, DETECTORS))
         detector = DETECTORS[detector]
-    chosen = {} if nulls is None else {"nulls": nulls}
-    table = as_curves(curves)
-    found = [t for name in table.columns for t in detector(table[name], axis=axis, **chosen)]
+    table = _table(curves)
+    if isinstance(lr, str):
+        if lr not in table.columns:
+            raise ValueError(unknown("curve", lr, table.columns))
+        rate = table.pop(lr)
+    else:
+        rate = lr
+    given = {"nulls": nulls, "values": values, "lr": rate, "kinds": kinds}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if detector is not transitions and (wrong := chosen.keys() - {"nulls"}):
+        raise ValueError(f"{', '.join(sorted(wrong))}: only detector='transitions' takes this")
+    found = [t for name in table.columns for t in detector(_without_last(table, name), axis=axis, **chosen)]
+    if false_discoveries is not None and detector is transitions:
+        found = discoveries(found, len(table.columns), share=false_discoveries)
     return sorted(found, key=lambda t: (t.step, t.quantity))
+
+
+def _table(curves: Curves) -> pd.DataFrame:
+    """Return curves as one table; its steps may be fractions."""
+    if not isinstance(curves, Mapping | pd.DataFrame | pd.Series):
+        return as_curves(curves)
+    name = next((name for name in ("step", "steps") if not isinstance(curves, pd.Series) and name in curves), None)
+    steps = np.asarray(curves[name] if name else curves.index if hasattr(curves, "index") else [])
+    if steps.dtype.kind != "f" or not np.isfinite(steps).all() or (steps == np.floor(steps)).all():
+        return as_curves(curves)
+    if len(np.unique(steps)) < len(steps):
+        return as_curves(curves)  # says so
+    if isinstance(curves, Mapping):
+        table = as_curves({**curves, str(name): np.arange(len(steps))})
+    elif isinstance(curves, pd.DataFrame) and name:
+        table = as_curves(curves.assign(**{name: np.arange(len(steps))}))
+    else:
+        table = as_curves(curves.set_axis(np.arange(len(steps)), axis=0))
+    return table.set_axis(pd.Index(steps, name="step"), axis=0)
+
+
+def _without_last(table: pd.DataFrame, name: str) -> pd.Series:
+    """Return a curve; without its last row, if others go on there by one and it was not recorded."""
+    curve = table[name]
+    if len(curve) > 1 and np.isnan(curve.iloc[-1]) and np.isfinite(table.iloc[-1]).any():
+        return curve.iloc[:-1]
+    return curve

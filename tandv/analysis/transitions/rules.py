@@ -5,7 +5,7 @@ import pandas as pd
 
 from tandv.analysis.transitions.nulls import false_alarms
 from tandv.analysis.transitions.pace import FLOOR
-from tandv.analysis.transitions.transition import FEWEST, Axis, Evidence, Transition, known
+from tandv.analysis.transitions.transition import FEWEST, Axis, Evidence, Transition, as_step, known
 from tandv.messages import check_choices
 
 
@@ -145,6 +145,6 @@ def _between(curve, steps, values, at, rate: float, z: np.ndarray) -> list[Trans
         before, after = float(values[k]), float(values[k + 1])
         effect = abs(after - before) / noise if noise > 0 else np.nan
         evidence = Evidence(effect=effect, z=score, false_alarms=rate, noise=noise)
-        start, end = int(steps[k]), int(steps[k + 1])
+        start, end = as_step(steps[k]), as_step(steps[k + 1])
         out.append(Transition(str(curve.name), start, end, end, before, after, evidence))
     return out

@@ -1,11 +1,13 @@
 """Transition, the type that every detector returns, with its evidence."""
 
+import warnings
 from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 Axis = Literal["linear", "log"]  # of the steps, on which a pace is measured
+Kind = Literal["step", "ramp", "divergence", "schedule", "spike", "teeth"]
 
 
 class Evidence(NamedTuple):
@@ -18,10 +20,14 @@ class Evidence(NamedTuple):
         effect: its change in standard deviations of the noise of the level.
         ratio: its highest pace over the pace before or after, whichever is faster; at most 1,000.
         z: by how many standard errors its pace exceeds that before and after; for `jumps` the robust z-score.
-        p: the share of null curves (the same curve without its transitions, its noise shuffled in blocks) in which a
-            change at least as large and as certain is found.
-        false_alarms: how many the detector finds in 1,000 steps of null curves.
+        p: the chance that noise alone, as autocorrelated and heavy-tailed as that of the curve, makes a change as certain
+            anywhere in it.
+        false_alarms: how many as certain are found in 1,000 steps of null curves.
         noise: the standard deviation of the noise there, in units of the curve.
+        kind: "step" or "ramp", sudden or not; "divergence", upward and under way at the end, or not finite there;
+            "schedule", a step or ramp where the learning rate jumps; "spike", taken back; "teeth", a jump with a period,
+            `start` and `end` being the whole curve and `step` its second cycle. Empty for the rules of others.
+        values: the scale on which it was judged: "linear", "log" or "share".
     """
 
     effect: float = np.nan
@@ -30,6 +36,8 @@ class Evidence(NamedTuple):
     p: float = np.nan
     false_alarms: float = np.nan
     noise: float = np.nan
+    kind: Kind | Literal[""] = ""
+    values: str = "linear"
 
 
 class Transition(NamedTuple):
@@ -40,7 +48,7 @@ class Transition(NamedTuple):
 
     Args:
         quantity: the name of the curve.
-        start: the step at which a tenth of the change has happened.
+        start: the step at which a tenth of the change has happened; where steps are not whole, a recorded one.
         step: the step at which half of it has.
         end: the step at which nine tenths have.
         before: the level before it, the median of the nearest values.
@@ -49,23 +57,45 @@ class Transition(NamedTuple):
     """
 
     quantity: str
-    start: int
-    step: int
-    end: int
+    start: int | float
+    step: int | float
+    end: int | float
     before: float
     after: float
     evidence: Evidence
 
 
+P = 0.01  # the largest p of a transition, of one curve
 FEWEST = 8  # finite values that a curve needs
 MOST = 4000  # values that are analysed; longer curves are averaged down
 
 
 def known(curve: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Return the steps and values of a curve, ascending, without NaNs and infinities."""
+    """Return the steps and values of a curve, ascending, without NaNs and infinities.
+
+    A step that comes more than once has the mean of its values, and a warning says so.
+    """
     steps = curve.index.to_numpy(np.float64)
     values = curve.to_numpy(np.float64)
-    order = np.argsort(steps, kind="stable")
-    steps, values = steps[order], values[order]
     keep = np.isfinite(values) & np.isfinite(steps)
-    return steps[keep], values[keep]
+    order = np.argsort(steps[keep], kind="stable")
+    steps, values = steps[keep][order], values[keep][order]
+    if (np.diff(steps) > 0).all():
+        return steps, values
+    different, first, count = np.unique(steps, return_index=True, return_counts=True)
+    warnings.warn(
+        f"{curve.name}: {int((count > 1).sum())} of {len(different)} steps come more than once, the first is "
+        f"{different[count > 1][0]:g}; the mean of their values is used",
+        UserWarning,
+        stacklevel=2,
+    )
+    return different, np.add.reduceat(values, first) / count
+
+
+def as_step(step: float) -> int | float:
+    """Return a step as a whole number if it is one.
+
+    >>> as_step(3.0), as_step(0.5)
+    (3, 0.5)
+    """
+    return int(step) if float(step).is_integer() else float(step)

@@ -1,0 +1,36 @@
+"""Many curves searched together: of what is found, how much is there by chance?"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tandv.analysis.transitions.transition import Transition
+
+
+def discoveries(found: Sequence[Transition], searched: int, *, share: float = 0.05) -> list[Transition]:
+    """Return the transitions that stand when so many curves were searched: of the curves with one, at most a share is
+    a null.
+
+    The smallest p-values of the curves are compared with i · share / searched, the i-th smallest with the i-th
+    (Benjamini & Hochberg 1995). What has no p-value stays.
+
+    >>> from tandv.analysis.transitions import Evidence
+    >>> sure = Transition("loss", 1, 2, 3, 0.0, 1.0, Evidence(p=1e-6))
+    >>> unsure = Transition("norm", 1, 2, 3, 0.0, 1.0, Evidence(p=0.01))
+    >>> [t.quantity for t in discoveries([sure, unsure], 2)], [t.quantity for t in discoveries([sure, unsure], 100)]
+    (['loss', 'norm'], ['loss'])
+
+    Args:
+        found: the transitions of all curves.
+        searched: how many curves were searched, with transitions or without.
+        share: of the curves with a transition that may be nulls, 0 to 1.
+    """
+    least: dict[str, float] = {}
+    for one in found:
+        if np.isfinite(one.evidence.p):
+            least[one.quantity] = min(least.get(one.quantity, 1.0), one.evidence.p)
+    ordered = np.sort(np.array(list(least.values())))
+    lines = share * np.arange(1, len(ordered) + 1) / max(searched, len(ordered), 1)
+    below = np.flatnonzero(ordered <= lines)
+    limit = float(lines[below[-1]]) if len(below) else 0.0
+    return [one for one in found if not one.evidence.p > limit]

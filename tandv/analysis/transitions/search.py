@@ -1,0 +1,221 @@
+"""Search one curve for everything that happens in it: each event with its kind, its levels and how sure it is.
+
+In this order: divergence at the end is cut off, values are put on the scale on which their noise is even, spikes are
+bridged, teeth are taken out, and the rest is searched for bumps of the pace.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tandv.analysis.transitions import bumps
+from tandv.analysis.transitions.divergence import Divergence, diverging
+from tandv.analysis.transitions.noise import local_sigma
+from tandv.analysis.transitions.pace import FLOOR
+from tandv.analysis.transitions.scale import Scaled, Values, scaled
+from tandv.analysis.transitions.spikes import Spike, bridged, spikes
+from tandv.analysis.transitions.teeth import season
+from tandv.analysis.transitions.transition import FEWEST, MOST, Axis, Evidence, Kind, P, Transition, as_step, known
+
+LEAST_ACCURACY = 0.05  # of the whole scale of an accuracy
+SUDDEN = 4  # points; what takes no longer is a step, else a ramp
+JUMP = 0.1  # of the logarithm of the learning rate, and ten times its usual change
+_DENSE = 0.9  # share of the rows at which a curve is known for NaNs at its end to be values that it took
+
+
+class Searched(NamedTuple):
+    """The events of a curve, first to last, and its p-value: the chance that noise alone makes something as sure."""
+
+    events: list[Transition]
+    p: float
+
+
+class _Curve(NamedTuple):
+    """What all events of one curve share: the steps it has, whether they are whole, and its values."""
+
+    name: str
+    steps: np.ndarray
+    values: np.ndarray
+    whole: bool
+
+    def event(self, places: tuple[float, float, float], levels: tuple[float, float], evidence: Evidence) -> Transition:
+        """Return an event; its start and end lie within the recorded steps."""
+        start, middle, end = places
+        if self.whole:
+            step = round(middle)
+            start, end = min(int(np.ceil(start)), step), max(int(np.floor(end)), step)
+            return Transition(self.name, start, step, end, *levels, evidence)
+        at = np.searchsorted(self.steps, [start, end - 1e-9 * abs(end)])
+        nearest = len(self.steps) - 1 - int(np.argmin(np.abs(self.steps[::-1] - middle)))
+        first, last = min(int(at[0]), nearest), max(int(np.searchsorted(self.steps, end, "right")) - 1, nearest)
+        return Transition(self.name, *(as_step(self.steps[k]) for k in (first, nearest, last)), *levels, evidence)
+
+
+def search(
+    curve: pd.Series,
+    *,
+    axis: Axis = "linear",
+    values: Values = "auto",
+    lr: pd.Series | None = None,
+) -> Searched:
+    """Return the events of a curve and its p-value.
+
+    Args:
+        curve: values by step.
+        axis: "linear", or "log" for the pace per factor of 1 + step.
+        values: the scale on which it is judged.
+        lr: the learning rate by step.
+    """
+    name = "value" if curve.name is None else str(curve.name)
+    steps, y = known(curve)
+    whole = bool((steps == np.floor(steps)).all())
+    broken, last = _broken_end(curve, steps)
+    found = None
+    if broken is not None or not _bounded(name, y):
+        found = diverging(steps, y, broken, last)
+    all_of_it = _Curve(name, np.append(steps, broken) if broken is not None else steps, y, whole)
+    events, p = [], 1.0
+    if found is not None:
+        events, p = [_divergence(all_of_it, found)], found.p
+        steps, y = steps[: found.first], y[: found.first]
+    if len(y) < FEWEST or np.ptp(y) <= FLOOR * np.abs(y).max():
+        return Searched(events, p)
+    steps, y = _averaged_down(steps, y)
+    rest, p_rest = _within(_Curve(name, steps, y, whole), axis, scaled(y, values, name), lr)
+    return Searched(sorted(rest + events, key=lambda t: t.step), min(p, p_rest))
+
+
+def _within(curve: _Curve, axis: Axis, on: Scaled, lr: pd.Series | None) -> tuple[list[Transition], float]:
+    steps, n = curve.steps, len(curve.values)
+    time = steps if axis == "linear" else np.log1p(steps - min(0.0, float(steps[0])))
+    none = np.zeros(n, bool)
+    sigma = np.hypot(local_sigma(on.values, none), on.floor)
+    excursions = spikes(on.values, sigma)
+    clean, gone = bridged(on.values, excursions)
+    if not gone.any():
+        excursions = []
+    else:
+        sigma = np.hypot(local_sigma(clean, gone), on.floor)
+    events: list[Transition] = []
+    period, part = season(on.values, sigma)
+    if period:
+        rest = on.values - part
+        excursions = spikes(rest, sigma)
+        clean, gone = bridged(rest, excursions)
+        height = float(np.ptp(part))
+        noise = float(np.median(sigma))
+        evidence = Evidence(effect=height / noise, noise=noise, kind="teeth", values=on.scale)
+        places = float(steps[0]), float(steps[period]), float(steps[-1])
+        events.append(curve.event(places, (float(curve.values[0]), float(curve.values[-1])), evidence))
+    for spike in excursions if gone.any() else []:
+        events.append(_spike(curve, spike, on.scale))
+    least = _least(curve.name, curve.values)
+    found = bumps.find(
+        time, clean, limit=np.log(P), floor=on.floor, removed=gone, least=least if on.scale == "linear" else 0.0
+    )
+    for bump in found.bumps:
+        if not _returns(bump, excursions, n, on.values):
+            event = _bump(curve, bump, time, on.scale, lr)
+            if abs(event.after - event.before) >= least or on.scale == "linear":
+                events.append(event)
+    return events, float(np.exp(found.log_p))
+
+
+def _bump(curve: _Curve, bump: bumps.Bump, time: np.ndarray, scale: str, lr: pd.Series | None) -> Transition:
+    start, middle, end = np.interp([bump.start, bump.middle, bump.end], time, curve.steps).tolist()
+    reach = min(max(2, (bump.right - bump.left) // 2), 10)
+    before = float(np.median(curve.values[max(0, bump.left + 1 - reach) : bump.left + 1]))
+    after = float(np.median(curve.values[bump.right + 1 : bump.right + 1 + reach]))
+    kind: Kind = "step" if bump.right + 1 - bump.left <= SUDDEN else "ramp"
+    if lr is not None and scheduled(lr, curve.steps, start, end):
+        kind = "schedule"
+    p = float(np.exp(bump.log_p))
+    change = bump.change if scale == "linear" else abs(after - before)
+    rate = 1000 * p / float(curve.steps[-1] - curve.steps[0])
+    evidence = Evidence(bump.effect, min(bump.ratio, 1e3), bump.z, p, rate, change / bump.effect, kind, scale)
+    return curve.event((start, middle, end), (before, after), evidence)
+
+
+def _spike(curve: _Curve, spike: Spike, scale: str) -> Transition:
+    steps, values = curve.steps, curve.values
+    before, top = float(values[max(spike.first - 1, 0)]), float(values[spike.peak])
+    evidence = Evidence(effect=spike.z, noise=abs(top - before) / spike.z, kind="spike", values=scale)
+    places = float(steps[spike.first]), float(steps[spike.peak]), float(steps[spike.last])
+    return curve.event(places, (before, top), evidence)
+
+
+def _divergence(curve: _Curve, found: Divergence) -> Transition:
+    rate = 1000 * found.p / max(float(curve.steps[-1] - curve.steps[0]), 1e-300)
+    evidence = Evidence(found.effect, p=found.p, false_alarms=rate, noise=found.noise, kind="divergence")
+    return curve.event((found.start, found.middle, found.end), (found.before, found.after), evidence)
+
+
+def _broken_end(curve: pd.Series, steps: np.ndarray) -> tuple[float | None, float]:
+    """Return the step after the last finite value at which a curve is not finite, and what it is there.
+
+    NaNs count for a curve that was known at nearly every step before; for another they are steps at which it was not
+    recorded.
+    """
+    order = np.argsort(curve.index.to_numpy(np.float64), kind="stable")
+    index, values = curve.index.to_numpy(np.float64)[order], curve.to_numpy(np.float64)[order]
+    finite = np.flatnonzero(np.isfinite(values))
+    if not len(finite) or finite[-1] == len(values) - 1:
+        return None, np.nan
+    tail = values[finite[-1] + 1 :]
+    endless = np.flatnonzero(np.isinf(tail))
+    if not len(endless) and len(finite) < _DENSE * (finite[-1] + 1 - finite[0]):
+        return None, np.nan
+    return float(index[finite[-1] + 1]), float(tail[endless[0]]) if len(endless) else np.nan
+
+
+def _bounded(name: str, values: np.ndarray) -> bool:
+    """Whether a curve is a share, whose rise to 1 is what is wanted."""
+    return "acc" in name.lower() and len(values) > 0 and values.min() >= 0 and values.max() <= 100
+
+
+def _least(name: str, values: np.ndarray) -> float:
+    """Return the least change that counts for any range: for an accuracy a share of its whole scale."""
+    if "acc" in name.lower() and values.min() >= 0 and values.max() <= 100:
+        return LEAST_ACCURACY if values.max() <= 1 else 100 * LEAST_ACCURACY
+    return 0.0
+
+
+def _returns(bump: bumps.Bump, excursions: list[Spike], points: int, values: np.ndarray) -> bool:
+    """Whether a bump is the way back of a spike."""
+    return any(
+        bump.sign == -np.sign(s.height)
+        and s.first - 2 <= bump.left <= s.last + 1.5 * (s.last - s.first) + points // 50
+        and bump.change <= 1.1 * abs(s.height)
+        for s in excursions
+    )
+
+
+def scheduled(lr: pd.Series, steps: np.ndarray, start: float, end: float) -> bool:
+    """Whether the learning rate jumps at a change or just before: by a tenth, and ten times as far as usual.
+
+    >>> scheduled(pd.Series([0.1, 0.1, 0.1, 0.01, 0.01]), np.arange(5.0), 3, 3)
+    True
+
+    Args:
+        lr: the learning rate by step.
+        steps: of the curve.
+        start: of the change.
+        end: of the change.
+    """
+    at, rate = known(lr)
+    if len(rate) < 2:
+        return False
+    change = np.abs(np.diff(np.log(np.maximum(rate, 1e-30))))
+    wide = max(end - start, 3 * float(np.median(np.diff(steps))))
+    near = (at[1:] >= start - wide) & (at[:-1] <= end)
+    return bool((change[near] > max(10 * float(np.median(change)), JUMP)).any())
+
+
+def _averaged_down(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    each = -(-len(values) // MOST)
+    if each == 1:
+        return steps, values
+    starts = np.arange(0, len(values), each)
+    count = np.diff(np.append(starts, len(values)))
+    return np.add.reduceat(steps, starts) / count, np.add.reduceat(values, starts) / count

@@ -1,0 +1,143 @@
+"""Spikes: sudden excursions of a curve that are taken back. They are events of their own, and no transitions.
+
+A spike is what a running median of a fifth of the curve forgets, that comes suddenly and does not stay: a change that
+stays for a time is two transitions.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.ndimage import median_filter
+
+HIGH = 6.0  # standard deviations of the noise that a spike must reach
+_BEGINS, _LASTS, _ENDS = 3.0, 2.0, 1.5  # standard deviations: where it begins, goes on and is lost in the noise
+_PLATEAU = 0.6  # of its height, over which it must not stay for this share of its length
+_MOST = 0.4  # share of the curve that spikes may cover; if more, they are its noise
+_WINDOW = 5  # the running median covers this fraction of the curve
+
+
+class Spike(NamedTuple):
+    """One excursion: positions of its first point, its peak and its last point, and its height with its sign."""
+
+    first: int
+    peak: int
+    last: int
+    height: float
+    z: float  # height in standard deviations of the noise
+
+
+def spikes(values: np.ndarray, sigma: np.ndarray) -> list[Spike]:
+    """Return the spikes of a curve, first to last.
+
+    >>> curve = np.sin(np.arange(200.0) ** 2)
+    >>> curve[50:53] += [40, 20, 8]
+    >>> [(s.first, s.peak, s.last) for s in spikes(curve, np.full(200, 0.7))]
+    [(50, 50, 52)]
+
+    Args:
+        values: the curve.
+        sigma: standard deviation of its fast noise at each point.
+    """
+    n = len(values)
+    if n < 2 * _WINDOW:
+        return []
+    away = values - _running_median(values, max(3, n // (2 * _WINDOW)))
+    if not (np.abs(away) > HIGH * sigma).any():
+        return []
+    size = np.maximum(_usual(np.abs(away)), sigma)
+    ratio = away / size
+    out: list[Spike] = []
+    at = 0
+    for start in np.flatnonzero(np.abs(ratio) > _BEGINS).tolist():
+        if start < at:
+            continue
+        sign = np.sign(away[start])
+        on = sign * ratio[start:] > _LASTS
+        pairs = np.flatnonzero(~on[:-1] & ~on[1:])  # two in a row that are not: it has ended
+        last = start + (int(pairs[0]) if len(pairs) else len(on)) - 1
+        while last > start and sign * ratio[last] <= _LASTS:
+            last -= 1
+        at = last + 1
+        height = sign * away[start : last + 1]
+        peak = start + int(height.argmax())
+        if sign * ratio[peak] < HIGH or start == 0 or not _comes_back(height, n, last == n - 1):
+            continue
+        lost = np.minimum(size, sigma) * _ENDS
+        while last < n - 1 and sign * away[last + 1] > lost[last + 1]:
+            last += 1
+        while start > 0 and sign * away[start - 1] > lost[start - 1]:
+            start -= 1
+        out.append(Spike(start, peak, last, float(away[peak]), float(abs(ratio[peak]))))
+        at = last + 1
+    return out
+
+
+def _comes_back(height: np.ndarray, points: int, at_end: bool) -> bool:
+    """Whether an excursion comes suddenly and does not stay; what has no end yet is none unless it is brief."""
+    length = len(height)
+    high = height > _PLATEAU * height.max()
+    if length <= max(4, points // 100):
+        return True
+    rise = int(high.argmax())
+    sudden = rise <= max(1, (length - 1 - rise) // 4)
+    return not at_end and sudden and high.sum() < _PLATEAU * length
+
+
+def bridged(values: np.ndarray, found: list[Spike]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the curve with a chord instead of each spike, and which points were replaced; all, if spikes are its noise.
+
+    On a decay the pace of a chord lies between those of both sides, so that it adds no transition.
+    """
+    out, gone = values.copy(), np.zeros(len(values), bool)
+    for spike in found:
+        gone[spike.first : spike.last + 1] = True
+    if gone.mean() > _MOST:
+        return values, np.zeros(len(values), bool)
+    n = len(values)
+    for spike in found:
+        a, b = spike.first, spike.last
+        before, after = np.arange(max(0, a - 5), a), np.arange(b + 1, min(n, b + 6))
+        sides = [side for side in (before, after) if len(side)]
+        if not sides:
+            continue
+        at, level = [side.mean() for side in sides], [float(np.median(values[side])) for side in sides]
+        out[a : b + 1] = np.interp(np.arange(a, b + 1), at, level)
+    return out, gone
+
+
+def recovers(values: np.ndarray, left: int, right: int, sign: int) -> bool:
+    """Whether a sudden change between two points is mostly taken back soon after, without having stayed."""
+    n = len(values)
+    if right - left > max(8, n // 40):
+        return False
+    reach = max(3, n // 40)
+    before = float(np.median(values[max(0, left + 1 - reach) : left + 1]))
+    after = sign * (values[right : min(n, right + max(10, n // 10) + 2)] - before)
+    if len(after) < 3:
+        return False
+    level = np.median(np.lib.stride_tricks.sliding_window_view(after, 3), axis=1)
+    top = float(level[0])
+    if top <= 0:
+        return True
+    back = level < 0.4 * top
+    if not back.any():
+        return False
+    taken = int(back.argmax()) + 1
+    return taken <= max(4, n // 100) or int((level[:taken] > 0.75 * top).sum()) < 0.5 * taken
+
+
+def _running_median(values: np.ndarray, half: int) -> np.ndarray:
+    """Return medians of 2 half + 1 points; a curve goes on beyond its ends as it came, so that a slope stays."""
+    half = min(half, len(values) - 1)
+    padded = np.pad(values, half, mode="reflect", reflect_type="odd")
+    return median_filter(padded, size=2 * half + 1, mode="nearest")[half : half + len(values)]
+
+
+def _usual(away: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of the distance from the running median, over windows of a fifth of the curve."""
+    n = len(away)
+    width = min(max(61, n // _WINDOW), n)
+    knots = np.unique(np.append(np.arange(0, n, max(1, width // 4)), n - 1))
+    first = np.clip(knots - width // 2, 0, n - width)
+    middle = np.median(away[first[:, None] + np.arange(width)], axis=1)
+    return np.interp(np.arange(n), knots, 1.4826 * middle)
