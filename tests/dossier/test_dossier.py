@@ -76,7 +76,7 @@ def test_curves_alone_are_enough_and_what_is_missing_is_said(tmp_path):
     (moment,) = found["moments"]
     assert {moment["quantity"], *moment["also"]} == {"train_loss", "test_acc"}
     assert 500 <= moment["before"] < 600 < moment["after"] <= 700
-    assert all(one["evidence"]["p"] == 0.01 for one in found["transitions"])
+    assert all(one["evidence"]["p"] < 0.01 for one in found["transitions"])
     reached = found["generalisation"]
     assert (reached["memorisation"]["step"], reached["generalisation"]["step"]) == (100, None)  # 0.9 is the highest
     assert reached["is_grokking"] is False

@@ -8,16 +8,19 @@ Noise is measured on the curve without its bumps, so both are estimated in turns
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import ndtri
 
-from tandv.analysis.transitions.noise import Noise, measure
+from tandv.analysis.transitions.noise import Noise, between, measure
 from tandv.analysis.transitions.overlaps import resolved, without_rebounds
 from tandv.analysis.transitions.pace import Windows, differences, windows
 from tandv.analysis.transitions.significance import log_tail, looks, surety
+from tandv.analysis.transitions.spikes import recovers
 
 FASTER = 1.3  # times as fast as before and after
 MIN_EFFECT = 3.0  # standard deviations of the noise of the level
 SHARE = 0.01  # of the range of the curve
 LONGEST = 0.4  # share of the run; a slower change is its trend
+SURE = 8.0  # standard errors of a bump that cannot be noise
 MARGIN = 1.0  # standard errors added to the slowest pace before and after
 FOOT = 0.15  # share of the way up to the highest pace at which a bump begins and ends
 MIN_SLOW = 0.2  # share of its width that the slow pace before and after it must last
@@ -114,6 +117,11 @@ def find(
         before, (found, best) = found, search(noises, False)
         if found == before:
             break
+    if any(b.surety < SURE for b in found):
+        # Noise has bumps too, and looks quieter without the largest of them.
+        with_them, gone_then = _remove(steps, values, [b for b in found if b.surety >= SURE])
+        noises = between(noises, measure(with_them, gone_then | removed, bank, floor))
+        found, best = search(noises, False)
     return Detection(sorted(found, key=lambda b: b.middle), best, steps, values, background, bank, noises)
 
 
@@ -165,18 +173,16 @@ def _with_shape(steps, values, sign, k, peak, pace, bank: Windows, noises: Noise
     low, high = _valley(pace, peak)
     if low == peak or high == peak:
         return None
-    error, highest = noises.error[k], pace[peak]
+    error, highest = noises.error[k], float(pace[peak])
     at_most = pace[low : high + 1] + MARGIN * error[low : high + 1]
     before = low + int(np.argmin(at_most[: peak - low]))
     after = peak + 1 + int(np.argmin(at_most[peak + 1 - low :]))
     slow = max(pace[before], 0.0), max(pace[after], 0.0)
-    # faster than zero and, by the errors of both, than the slowest on each side
+    width, its_error = int(bank.widths[k]), float(error[peak])
     z = min(
-        highest / error[peak],
-        *(
-            (highest - FASTER * pace[i]) / np.hypot(error[peak], FASTER * error[i])
-            for i in (before, after)
-        ),
+        highest / its_error,
+        _beyond(highest, its_error, float(pace[before]), float(error[before]), (peak - low) / width),
+        _beyond(highest, its_error, float(pace[after]), float(error[after]), (high - peak) / width),
     )
     below = np.flatnonzero(pace[before:peak] <= slow[0] + FOOT * (highest - slow[0]))
     left = before + int(below[-1]) if len(below) else before
@@ -208,9 +214,24 @@ def _with_shape(steps, values, sign, k, peak, pace, bank: Windows, noises: Noise
     lasting = sign * (np.median(near[1]) - np.median(near[0]))
     if lasting < max(0.5 * change, 0.6 * MIN_EFFECT * level):
         return None
+    if recovers(values, left, right + 1, sign):
+        return None
     ratio = highest / max(slow) if max(slow) > 1e-3 * highest else 1e3
     numbers = (start, middle, end, change, *slow, ratio, z, sure, min(log_p, 0.0), change / level)
     return Bump(sign, k, peak, left, right, *map(float, numbers))
+
+
+def _beyond(highest: float, error: float, slowest: float, its_error: float, windows: float) -> float:
+    """Return by how many standard errors a pace is FASTER times as high as the slowest of so many windows.
+
+    The slowest of many is slower than they are: by what is expected of normal noise (Blom 1958). What is below zero
+    counts as zero, which is known without an error.
+    """
+    count = max(windows, 1.0)
+    expected = float(ndtri((count - 0.375) / (count + 0.25)))
+    slow = slowest + expected * its_error
+    uncertain = min(max(slow / its_error, 0.0), 1.0) / np.sqrt(1 + np.log(count))
+    return (highest - FASTER * max(slow, 0.0)) / float(np.hypot(error, FASTER * uncertain * its_error))
 
 
 def _one_way(steps, pace, highest, left, right, start, end) -> bool:

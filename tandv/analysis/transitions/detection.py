@@ -72,21 +72,23 @@ def transitions(
 
     >>> accuracy = pd.Series([0.1, 0.1, 0.1, 0.1, 0.12, 0.5, 0.88, 0.9, 0.9, 0.9, 0.9], name="accuracy")
     >>> [(t.start, t.step, t.end) for t in transitions(accuracy)]
-    [(4, 5, 6)]
+    [(5, 5, 5)]
 
     Args:
         curve: values by step.
         axis: "linear", or "log" for the pace per factor of 1 + step: for curves recorded at steps 1, 2, 4, 8, ...;
             there every plain decay is a transition.
         nulls: accepted for compatibility with the other detectors; it makes no difference, p-values are always there.
-        values: the scale on which it is judged, where its noise should be even: "linear", "log", "share" (of shares of m
-            examples), or "auto", the one that its noise asks for.
+        values: the scale on which it is judged, where its noise should be even: "linear", "log", "share" (for shares of
+            m examples), or "auto", the one that its noise asks for.
         lr: the learning rate by step; transitions where it jumps are of the kind "schedule".
         kinds: of event that are returned; besides transitions there are "spike" and "teeth".
 
     Raises ValueError if the values of the curve do not fit the scale.
     """
-    check_choices(axis=(axis, Axis), values=(values, Values), **{"kinds": (kind, Kind) for kind in kinds})
+    check_choices(axis=(axis, Axis), values=(values, Values))
+    for kind in kinds:
+        check_choices(kinds=(kind, Kind))
     events = search(curve, axis=axis, values=values, lr=lr).events
     return [event for event in events if event.evidence.kind in kinds]
 
@@ -174,17 +176,18 @@ def _table(curves: Curves) -> pd.DataFrame:
     if not isinstance(curves, Mapping | pd.DataFrame | pd.Series):
         return as_curves(curves)
     name = next((name for name in ("step", "steps") if not isinstance(curves, pd.Series) and name in curves), None)
-    steps = np.asarray(curves[name] if name else curves.index if hasattr(curves, "index") else [])
+    steps = np.asarray(curves[name] if name else [] if isinstance(curves, Mapping) else curves.index)
     if steps.dtype.kind != "f" or not np.isfinite(steps).all() or (steps == np.floor(steps)).all():
         return as_curves(curves)
     if len(np.unique(steps)) < len(steps):
         return as_curves(curves)  # says so
+    rows = np.arange(len(steps))
     if isinstance(curves, Mapping):
-        table = as_curves({**curves, str(name): np.arange(len(steps))})
+        table = as_curves(pd.DataFrame({key: np.asarray(values) for key, values in curves.items() if key != name}))
     elif isinstance(curves, pd.DataFrame) and name:
-        table = as_curves(curves.assign(**{name: np.arange(len(steps))}))
+        table = as_curves(curves.drop(columns=[name]).set_axis(rows, axis=0))
     else:
-        table = as_curves(curves.set_axis(np.arange(len(steps)), axis=0))
+        table = as_curves(curves.set_axis(rows, axis=0))
     return table.set_axis(pd.Index(steps, name="step"), axis=0)
 
 

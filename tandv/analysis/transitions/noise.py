@@ -17,11 +17,14 @@ LOWER_QUARTER = 0.3186  # quantile 0.25 of abs(x)
 _WINDOW = 61  # points over which the standard deviation of the noise is taken as constant
 _FEW = 17  # points, the fewest that are asked for it
 _SHORT = 60  # points, below which noise is taken as white
+SHARED = 0.35  # of the larger of two measurements
 _SHARED = 0.4  # of what neighbouring widths say is their own
+_NEAR_SLOPE = 0.95  # the same for the power
 _NEAR = 0.8  # natural logarithms of the width over which noise grows as a power of the width
 _APART = 1.25  # widths between the differences that are compared
 _CONTRASTS = ((1, -4, 6, -4, 1), (1, -3, 3, -1), (1, -2, 1))  # small where a curve is smooth
-_NEXT = {len(w): -sum(a * b for a, b in pairwise(w)) / sum(a * a for a in w) for w in _CONTRASTS}
+_NEXT = {len(w) - 1: sum(a * b for a, b in pairwise(w)) / sum(a * a for a in w) for w in _CONTRASTS}
+_SMOOTH = 0.3  # median of fourth differences over second ones, in that of white noise: below, there is no noise
 _TAIL = 0.98  # the quantile that measures the tail
 
 
@@ -63,6 +66,13 @@ def measure(
     return Noise(sigma, error, growth, freedom, np.maximum(level, usual))
 
 
+def between(one: Noise, other: Noise) -> Noise:
+    """Return a weighted geometric mean of two measurements of the noise of a curve."""
+    ratio = np.maximum(other.growth / one.growth, 1.0) ** SHARED
+    level = one.level * np.maximum(other.level / one.level, 1.0) ** SHARED
+    return one._replace(error=one.error * ratio[:, None], growth=one.growth * ratio, level=level)
+
+
 def local_sigma(values: np.ndarray, removed: np.ndarray) -> np.ndarray:
     """Return the standard deviation of white noise at each point, from second differences, which remove a trend."""
     n = len(values)
@@ -76,7 +86,12 @@ def local_sigma(values: np.ndarray, removed: np.ndarray) -> np.ndarray:
     overall = float(np.minimum(known, np.quantile(known, 0.95)).mean()) / 0.75
     if n < _WINDOW:
         return np.full(n, float(np.minimum(known, 3 * np.median(known)).mean()) / CLIPPED)
-    wide = _in_windows(error, min(max(_WINDOW, n // 10), n), overall)
+    width = min(max(_WINDOW, n // 10), n)
+    wide = _in_windows(error, width, overall)
+    # windows differ by chance as well: only what is more than that is kept
+    logs = np.log(np.maximum(wide, 1e-300))
+    by_chance = 0.9 / width
+    wide = np.exp(logs.mean() + (logs - logs.mean()) * np.sqrt(max(1 - by_chance / max(logs.var(), 1e-9), 0.0)))
     # noise may fall faster than that, as at the start of a run; few points are less sure
     return np.maximum(np.maximum(wide, 0.8 * _in_windows(error, _FEW, overall)), 0.05 * overall)
 
@@ -104,67 +119,94 @@ def _growth(
     """Return noise over white noise at each width, and degrees of freedom."""
     n, heights = len(removed), len(bank.widths)
     factor, count, tail = np.full(heights, np.nan), np.zeros(heights), np.zeros(heights)
-    kept = ~(removed[1:] | removed[:-1])
+    kept, smooth = ~(removed[1:] | removed[:-1]), False
+    remembered = np.ones(heights)
     for k, h in enumerate(bank.widths.tolist()):
-        apart, best = max(round(_APART * h), 2), np.inf
+        best = np.inf
         for weights in _CONTRASTS:
-            left = n - 1 - (len(weights) - 1) * apart
-            if left < (0.6 if len(weights) > 3 else 0.4) * n or left < 10:
+            span = len(weights) - 1
+            # away from the ends, and so far apart that no values are shared, where there is room for it
+            apart = 2 * h if n - 2 * h - 2 * h * span >= 0.5 * n else max(round(_APART * h), 2)
+            first = h if n - 2 * h - apart * span >= 0.3 * n else 0
+            left = n - 1 - 2 * first - span * apart
+            if left < 10 or n - apart * span < (0.6 if span > 2 else 0.4) * n:
                 continue
             contrast, variance = np.zeros(left), np.zeros(left)
             for i, w in enumerate(weights):
-                contrast += w * rise[k, i * apart : i * apart + left]
-                variance += (w * bank.ends[k, i * apart : i * apart + left]) ** 2
-            # neighbours share values: their correlation is -(2 h - apart) / 2 h for white noise
-            shared = max(2 * h - apart, 0) / (2 * h)
-            variance *= 1 + 2 * shared * _NEXT[len(weights)]
+                here = slice(first + i * apart, first + i * apart + left)
+                contrast += w * rise[k, here]
+                variance += (w * bank.ends[k, here]) ** 2
+            white, walking = _shared(apart / h)
+            variance *= 1 + white * _NEXT[span]
             middle = slice((n - 1 - left) // 2, (n - 1 - left) // 2 + left)
             ratio = np.abs(contrast) / np.sqrt(variance) / expected[k, middle]
             if 8 <= kept[middle].sum() < left:
                 ratio = ratio[kept[middle]]
             places = len(ratio) // 4, len(ratio) // 2, int(_TAIL * (len(ratio) - 1))
             ordered = np.partition(ratio, places)
+            if k == 0 and span == 4:
+                smooth = ordered[places[1]] < _SMOOTH
             if loose:
-                here = ordered[places[0]] / LOWER_QUARTER
+                size = ordered[places[0]] / LOWER_QUARTER
             else:
-                here = np.minimum(ratio, 3 * ordered[places[1]]).mean() / CLIPPED
-            if here < best:
-                best, count[k] = here, max(1.0, len(ratio) / (2 * h))
-                tail[k] = ordered[places[2]] / max(here, 1e-300)
+                size = np.minimum(ratio, 3 * ordered[places[1]]).mean() / CLIPPED
+            if size < best:
+                best, count[k] = size, max(1.0, len(ratio) / (2 * h))
+                tail[k] = ordered[places[2]] / max(size, 1e-300)
+                remembered[k] = (1 + white * _NEXT[span]) / (1 + walking * _NEXT[span])
         if np.isfinite(best):
             factor[k] = max(best, 0.5)
     known = np.isfinite(factor) & (count > 0)
     if not known.any():
         return np.ones(heights), np.full(heights, 4.0)
-    logs, count = np.log(np.where(known, factor, 1.0)), np.where(known, count, 0.0)
+    count = np.where(known, count, 0.0)
+    # the mean logarithm of an estimate with few degrees of freedom is too low
+    logs = np.log(np.where(known, factor, 1.0)) + np.where(known, 0.5 / np.maximum(count, 1), 0.0)
     x = np.log(bank.widths)
-    growth, freedom, slope = _over_widths(x, logs, count)
-    # contrasts of noise that remembers are smaller than white noise would have them
-    growth *= np.sqrt(1 + 0.75 * np.clip(slope, 0, 1))
+    slope = _over_widths(x, logs, count)[2]
+    # contrasts of noise that remembers are smaller than those of white noise where they share values
+    logs += 0.5 * np.log(1 + (remembered - 1) * np.clip(slope, 0, 1))
+    growth, freedom, _ = _over_widths(x, logs, count)
     if loose:
         few = np.where(bank.widths <= max(4, n // 24), count, 0.0)
         if few.any():
-            extended, _, slope = _over_widths(x, logs, few)
-            growth = np.minimum(growth, extended * np.sqrt(1 + 0.75 * np.clip(slope, 0, 1)))
+            growth = np.minimum(growth, _over_widths(x, logs, few)[0])
         return growth, np.full(heights, np.inf)
+    if smooth:  # what differs along the curve is its shape
+        return growth, freedom
     return growth, 1 / (1 / freedom + 1 / _tail_freedom(tail, count))
+
+
+def _shared(apart: float) -> tuple[float, float]:
+    """Return the correlation of differences of means so many widths apart: of white noise, and of a random walk."""
+    white = -max(2 - apart, 0.0) / 2
+    walking = max(2 - apart, 0.0) ** 3 / 4 if apart >= 1 else 1 - 1.5 * apart**2 + 0.75 * apart**3
+    return 2 * white, 2 * walking
 
 
 def _over_widths(x: np.ndarray, logs: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return noise as a power of the width near each width, the degrees of freedom of that estimate, and the power."""
     last = float(x[count > 0][-1])
     centre = np.minimum(x, last)
-    weight = count * _SHARED * np.exp(-0.5 * ((x[None, :] - centre[:, None]) / _NEAR) ** 2)  # widths share data
-    total = weight.sum(axis=1)
-    mean_x, mean_y = (weight @ x) / total, (weight @ logs) / total
-    away = x[None, :] - mean_x[:, None]
-    across = (weight * away**2).sum(axis=1)
-    # a prior of slope 0.25 +- 0.35: white noise has 0, a random walk 1
-    prior = 0.5 / 0.35**2
-    slope = np.clip(((weight * away) @ logs + prior * 0.25) / (across + prior), -0.1, 1.0)
+    apart = (x[None, :] - centre[:, None]) ** 2
+    slope = _line(x, logs, count * _SHARED * np.exp(-0.5 * apart / _NEAR_SLOPE**2))[2]
+    weight = count * _SHARED * np.exp(-0.5 * apart / _NEAR**2)  # widths share data
+    total, mean_x, _, across = _line(x, logs, weight)
+    slope = np.clip(slope, -0.1, 1.0)
+    mean_y = (weight @ logs) / total
     reach = x - mean_x
-    freedom = 1 / (1 / total + reach**2 / (across + prior))
+    freedom = 1 / (1 / total + reach**2 / (across + 0.5 / 0.35**2))
     return np.exp(np.maximum(mean_y + slope * reach, np.log(0.8))), freedom, slope
+
+
+def _line(x: np.ndarray, logs: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return for each row of weights their sum, the mean of x, the slope of a line, and the spread of x."""
+    total = weight.sum(axis=1)
+    mean = (weight @ x) / total
+    away = x[None, :] - mean[:, None]
+    across = (weight * away**2).sum(axis=1)
+    prior = 0.5 / 0.7**2  # of a slope of 0.5 +- 0.7: white noise has 0, a random walk 1
+    return total, mean, ((weight * away) @ logs + prior * 0.5) / (across + prior), across
 
 
 def _tail_freedom(tail: np.ndarray, count: np.ndarray) -> np.ndarray:
@@ -177,6 +219,8 @@ def _tail_freedom(tail: np.ndarray, count: np.ndarray) -> np.ndarray:
     for k in range(len(tail)):
         near = slice(max(k - 1, 0), k + 2)
         if weight[near].sum() > 0:
-            carried = float((excess[near] * weight[near]).sum() / weight[near].sum()) - 1.0 / np.sqrt(weight[near].sum())
+            carried = float((excess[near] * weight[near]).sum() / weight[near].sum()) - 1.0 / np.sqrt(
+                weight[near].sum()
+            )
         out[k] = 1.6 / max(carried, 1e-3)
     return np.maximum(out, 2.5)

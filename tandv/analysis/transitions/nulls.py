@@ -43,7 +43,8 @@ def false_alarms(curve: pd.Series, detector: Callable[..., list], *, count: int 
     """Return how many transitions a detector finds in 1,000 steps of null curves; NaN for fewer than 8 known values.
 
     >>> from tandv.analysis.transitions import transitions
-    >>> false_alarms(pd.Series(1 / (1 + np.arange(100)), name="loss"), transitions)
+    >>> noise = 0.02 * np.sin(np.arange(300.0) ** 2)
+    >>> false_alarms(pd.Series(np.exp(-np.arange(300) / 50) + noise, name="loss"), transitions)
     0.0
 
     Args:

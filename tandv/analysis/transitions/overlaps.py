@@ -17,7 +17,7 @@ _FASTER, _MARGIN = 1.3, 1.0
 
 def resolved(candidates: "list[Bump]") -> "list[Bump]":
     """Of overlapping bumps keep the surest, from CERTAIN on the finest; split one if each part is sure."""
-    order = sorted(candidates, key=lambda b: (-min(b.surety, CERTAIN), b.scale))
+    order = sorted(candidates, key=lambda b: (-round(min(b.surety, CERTAIN)), b.scale))
     chosen: list[Bump] = []
     for bump in order:
         if not any(bump.overlaps(other) for other in chosen):

@@ -3,8 +3,8 @@
 The pace at width h between two points is the mean of the h values after it less the mean of the h before it, over the
 same difference of the steps. Beyond its ends a curve is continued by its first and last value. Differences of such
 means weigh the changes of the curve by a triangle, which never creates a new maximum: where the pace of a curve only
-falls, as in every plain decay, it only falls at every width, however unevenly the steps are spaced. (Log-concave weights
-are totally positive of order two: Schoenberg 1951.)
+falls, as in every plain decay, it only falls at every width, however unevenly the steps are spaced. (Log-concave
+weights are totally positive of order two: Schoenberg 1951.)
 """
 
 from functools import lru_cache

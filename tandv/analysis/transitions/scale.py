@@ -1,9 +1,9 @@
 """The scale on which the noise of a curve is even, so that one threshold serves all of it.
 
 A loss over decades and a gradient norm have noise in proportion to their value: logarithms make it even. A share of m
-examples has the standard deviation √(p (1 − p) / m): its arcsine has 1 / (2 √m) everywhere (Anscombe 1948). A decay that
-slows down has no transition on any of these scales: logarithms keep it straight or slowing down, as arcsines keep a share
-that approaches 1.
+examples has the standard deviation √(p (1 − p) / m): its arcsine has 1 / (2 √m) everywhere (Anscombe 1948). A decay
+that slows down has no transition on any of these scales: logarithms keep it straight or slowing down, as arcsines keep
+a share that approaches 1.
 """
 
 from typing import Literal, NamedTuple
@@ -29,7 +29,7 @@ class Scaled(NamedTuple):
 
 
 def scaled(values: np.ndarray, scale: Values = "auto", name: str = "value") -> Scaled:
-    """Return a curve on a scale: "linear", "log", "share" (the arcsine of its root), or the one that its noise asks for.
+    """Return a curve on a scale: "linear", "log", "share" (the arcsine of its root), or the one its noise asks for.
 
     >>> noise = np.random.default_rng(0).standard_normal(500)
     >>> scaled(np.exp(-np.arange(500) / 100 + 0.1 * noise)).scale
@@ -80,9 +80,12 @@ _ON = {"linear": _linear, "log": _log, "share": _share}
 
 
 def _quantum(values: np.ndarray) -> float:
-    """Return the smallest difference of values that come more than once; 0 if none does."""
+    """Return the smallest difference of values that were rounded to a few digits or are shares; 0 of others."""
     different = np.unique(values)
-    return float(np.diff(different).min()) if 1 < len(different) < len(values) else 0.0
+    if not 8 <= len(different) < len(values):
+        return 0.0
+    quantum = float(np.diff(different).min())
+    return quantum if quantum <= 0.05 * float(different[-1] - different[0]) else 0.0
 
 
 def _is_share(values: np.ndarray) -> bool:
@@ -97,25 +100,29 @@ def _is_share(values: np.ndarray) -> bool:
 def _most_even(options: list[Scaled]) -> Scaled:
     """Return the scale on which noise differs least between levels; another than the first for a clear gain only."""
     values = options[0].values
-    order = np.argsort(median_filter(values, size=11 if len(values) > 60 else 7, mode="nearest")[1:-2], kind="stable")
-    parts = int(np.clip(len(values) // 16, 3, 16))
-    spreads = [_unevenness(option.values, order, parts) for option in options]
+    level = median_filter(values, size=11 if len(values) > 60 else 7, mode="nearest")[1:-2]
+    moving = np.flatnonzero((np.diff(values, 2)[:-1] != 0) | (np.diff(values, 3) != 0))  # not arrived at 1 for good
+    if len(moving) < _FEWEST:
+        return options[-1] if options[-1].scale == "share" else options[0]
+    order = moving[np.argsort(level[moving], kind="stable")]
+    parts = int(np.clip(len(order) // 16, 3, 16))
+    spreads = [_unevenness(option, order, parts) for option in options]
     best = int(np.argmin(spreads))
     # by chance: the logarithm of a mean of so many second differences varies by this
-    chance = 1.35 * parts / len(values) * 3 * np.sqrt(2 / parts)
+    chance = 1.35 * parts / len(order) * 3 * np.sqrt(2 / parts)
     clear = spreads[0] > _CLEAR * spreads[best] and spreads[0] - spreads[best] > chance
     return options[best] if clear else options[0]
 
 
-def _unevenness(values: np.ndarray, order: np.ndarray, parts: int) -> float:
-    """Return the variance, over parts of increasing level, of the logarithm of the noise."""
-    second, third = np.abs(np.diff(values, 2))[:-1], np.abs(np.diff(values, 3))
+def _unevenness(option: Scaled, order: np.ndarray, parts: int) -> float:
+    """Return the variance, over parts of increasing level, of the logarithm of the noise; infinite if it is unknown."""
+    second, third = np.abs(np.diff(option.values, 2))[:-1], np.abs(np.diff(option.values, 3))
     size = len(order) // parts
     picked = order[: parts * size].reshape(parts, size)
     second, third = second[picked], third[picked]
     middle = np.median(second, axis=1)
     noisy = (np.median(third, axis=1) > _NOISY * middle) & (middle > 0)
     if noisy.sum() < max(3, parts // 2):
-        return 0.0
+        return 0.0 if option.scale == "linear" else np.inf
     clipped = np.minimum(second, 3 * middle[:, None]).mean(axis=1)
     return float(np.log(clipped[noisy]).var())

@@ -45,11 +45,12 @@ class _Curve(NamedTuple):
         if self.whole:
             step = round(middle)
             start, end = min(int(np.ceil(start)), step), max(int(np.floor(end)), step)
-            return Transition(self.name, start, step, end, *levels, evidence)
-        at = np.searchsorted(self.steps, [start, end - 1e-9 * abs(end)])
+            return Transition(self.name, start, step, end, levels[0], levels[1], evidence)
         nearest = len(self.steps) - 1 - int(np.argmin(np.abs(self.steps[::-1] - middle)))
-        first, last = min(int(at[0]), nearest), max(int(np.searchsorted(self.steps, end, "right")) - 1, nearest)
-        return Transition(self.name, *(as_step(self.steps[k]) for k in (first, nearest, last)), *levels, evidence)
+        first = min(int(np.searchsorted(self.steps, start)), nearest)
+        last = max(int(np.searchsorted(self.steps, end, "right")) - 1, nearest)
+        at = [as_step(float(self.steps[k])) for k in (first, nearest, last)]
+        return Transition(self.name, at[0], at[1], at[2], levels[0], levels[1], evidence)
 
 
 def search(
@@ -108,8 +109,7 @@ def _within(curve: _Curve, axis: Axis, on: Scaled, lr: pd.Series | None) -> tupl
         evidence = Evidence(effect=height / noise, noise=noise, kind="teeth", values=on.scale)
         places = float(steps[0]), float(steps[period]), float(steps[-1])
         events.append(curve.event(places, (float(curve.values[0]), float(curve.values[-1])), evidence))
-    for spike in excursions if gone.any() else []:
-        events.append(_spike(curve, spike, on.scale))
+    events += [_spike(curve, spike, on.scale) for spike in excursions if gone.any()]
     least = _least(curve.name, curve.values)
     found = bumps.find(
         time, clean, limit=np.log(P), floor=on.floor, removed=gone, least=least if on.scale == "linear" else 0.0

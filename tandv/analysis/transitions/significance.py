@@ -1,8 +1,7 @@
 """How likely noise alone is to look like a transition.
 
-A bump of the pace that exceeds its surroundings by z standard errors, which were estimated with some degrees of freedom,
-has the tail of Student's t; a curve has as many places for it as windows fit. How the two combine over widths, shapes
-and rounds was measured on simulated nulls, not derived (`benchmarks/transitions_calibration.py`).
+A bump of the pace that exceeds its surroundings by z standard errors, which were estimated with some degrees of
+freedom, has the tail of Student's t; a curve has as many places for it as windows fit.
 """
 
 import numpy as np

@@ -12,6 +12,7 @@ from scipy.ndimage import median_filter
 HIGH = 6.0  # standard deviations of the noise that a spike must reach
 _BEGINS, _LASTS, _ENDS = 3.0, 2.0, 1.5  # standard deviations: where it begins, goes on and is lost in the noise
 _PLATEAU = 0.6  # of its height, over which it must not stay for this share of its length
+_BACK = 0.4  # of its height, below which most of it is taken back
 _MOST = 0.4  # share of the curve that spikes may cover; if more, they are its noise
 _WINDOW = 5  # the running median covers this fraction of the curve
 
@@ -80,11 +81,18 @@ def _comes_back(height: np.ndarray, points: int, at_end: bool) -> bool:
         return True
     rise = int(high.argmax())
     sudden = rise <= max(1, (length - 1 - rise) // 4)
-    return not at_end and sudden and high.sum() < _PLATEAU * length
+    peak = int(height.argmax())
+    mostly = int((height[peak:] > _BACK * height[peak]).sum())
+    return not at_end and sudden and high.sum() < _PLATEAU * length and mostly <= soon(points)
+
+
+def soon(points: int) -> int:
+    """Return within how many points most of a spike is taken back, in a curve of so many."""
+    return max(12, points // 40)
 
 
 def bridged(values: np.ndarray, found: list[Spike]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the curve with a chord instead of each spike, and which points were replaced; all, if spikes are its noise.
+    """Return the curve with a chord instead of each spike, and which points were replaced; none, if it is all spikes.
 
     On a decay the pace of a chord lies between those of both sides, so that it adds no transition.
     """
@@ -112,14 +120,14 @@ def recovers(values: np.ndarray, left: int, right: int, sign: int) -> bool:
         return False
     reach = max(3, n // 40)
     before = float(np.median(values[max(0, left + 1 - reach) : left + 1]))
-    after = sign * (values[right : min(n, right + max(10, n // 10) + 2)] - before)
+    after = sign * (values[right : min(n, right + soon(n) + 3)] - before)
     if len(after) < 3:
         return False
     level = np.median(np.lib.stride_tricks.sliding_window_view(after, 3), axis=1)
     top = float(level[0])
     if top <= 0:
         return True
-    back = level < 0.4 * top
+    back = level < _BACK * top
     if not back.any():
         return False
     taken = int(back.argmax()) + 1

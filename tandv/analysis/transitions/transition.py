@@ -20,13 +20,13 @@ class Evidence(NamedTuple):
         effect: its change in standard deviations of the noise of the level.
         ratio: its highest pace over the pace before or after, whichever is faster; at most 1,000.
         z: by how many standard errors its pace exceeds that before and after; for `jumps` the robust z-score.
-        p: the chance that noise alone, as autocorrelated and heavy-tailed as that of the curve, makes a change as certain
-            anywhere in it.
+        p: the chance that noise alone, as autocorrelated and heavy-tailed as that of the curve, makes a change as
+            certain anywhere in it.
         false_alarms: how many as certain are found in 1,000 steps of null curves.
         noise: the standard deviation of the noise there, in units of the curve.
         kind: "step" or "ramp", sudden or not; "divergence", upward and under way at the end, or not finite there;
-            "schedule", a step or ramp where the learning rate jumps; "spike", taken back; "teeth", a jump with a period,
-            `start` and `end` being the whole curve and `step` its second cycle. Empty for the rules of others.
+            "schedule", a step or ramp where the learning rate jumps; "spike", taken back; "teeth", jumps with a period:
+            `start` and `end` are then those of the curve, `step` is in its second cycle. Empty for the other rules.
         values: the scale on which it was judged: "linear", "log" or "share".
     """
 

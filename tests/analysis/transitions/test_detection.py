@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tandv.analysis.transitions import DETECTORS, Transition, find_transitions, transitions
+from tandv.analysis.transitions import DETECTORS, Transition, find_transitions, p_value, transitions
 
 STEPS = np.arange(1000)
 
@@ -126,13 +126,12 @@ def test_long_curves_are_averaged_to_fewer_points():
     assert abs(one.step - 9000) < 100
 
 
-def test_the_p_value_counts_null_curves():
+def test_a_sure_change_has_a_small_p_and_few_false_alarms():
     curve = pd.Series(6.0 * (STEPS >= 300) + noise(), name="loss")
-    [one] = transitions(curve, nulls=19)
-    assert one.evidence.p == pytest.approx(1 / 20)  # none of 19 has anything like it
-    assert one.evidence.false_alarms == pytest.approx(1000 * (1 / 20) / 999)
-    assert transitions(curve, nulls=19) == [one]
-    assert np.isnan(found(curve)[0].evidence.p)
+    [one] = transitions(curve)
+    assert one.evidence.p < 1e-6 and one.evidence.false_alarms == pytest.approx(1000 * one.evidence.p / 999)
+    assert p_value(curve) == one.evidence.p
+    assert p_value(pd.Series(noise())) > 0.05 and p_value(pd.Series([2.0] * 50)) == 1
 
 
 def test_every_curve_of_a_table_is_searched_and_sorted_by_step():
