@@ -125,6 +125,11 @@ def in_folder(folder: Path, wanted: Wanted = lambda path: True) -> list[Path]:
     return next(iter(containing.values()))
 
 
+def state_files(folder: Path) -> list[str]:
+    """Return the names of the files of a folder that hold, by their names, other state of training than the model."""
+    return [path.name for path in _inside(folder) if path.suffix in ENDINGS and _STATE.match(path.name)]
+
+
 def by_name(path: Path) -> list[tuple[int, int | str]]:
     """Return what sorts paths by their names, numbers as numbers."""
     return natural(path.stem)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tandv.checkpoints.discovery import AnyPath, Checkpoint
+from tandv.checkpoints.discovery import AnyPath, Checkpoint, state_files
 from tandv.checkpoints.matrices import pieces
 from tandv.checkpoints.readers.opening import opened
 from tandv.checkpoints.readers.state_dict import Contents, Key
@@ -104,7 +104,10 @@ def dry_run(
     chosen = select(where, step_pattern=step_pattern, include=include, exclude=exclude, group=group)
     place = str(where) if isinstance(where, str | Path) else ""
     files = [_inspected(one, key) for one in chosen.checkpoints]
-    return Inspection(place, files, chosen.rule, chosen.groups, described(chosen.remarks))
+    notes = described(chosen.remarks)
+    if place and (state := state_files(chosen.checkpoints[0].path.parent)):
+        notes.append(f"{some(state)}: by the name, state of an optimiser or of the loop, and no model")
+    return Inspection(place, files, chosen.rule, chosen.groups, notes)
 
 
 def contents_of(checkpoint: Contents, weights: Sequence[Weight], omitted: Sequence[str]) -> dict[str, Any]:

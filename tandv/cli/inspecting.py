@@ -54,6 +54,8 @@ def table(found: Inspection) -> str:
 
 
 def _row(one: FileInspection) -> tuple[str, ...]:
+    if one.problem:
+        return f"{one.step:,}", one.file, "", "", ""
     return f"{one.step:,}", one.file, one.key or "(top)", f"{one.parameters:,}", f"{one.tensors:,}"
 
 

@@ -26,6 +26,7 @@ from tandv.checkpoints import (
     Thresholds,
     UnknownName,
     evaluate,
+    find,
 )
 from tandv.checkpoints.cache import NAME, Cache, stamp
 from tandv.checkpoints.engines import EngineFailed, in_this_process, processes
@@ -258,6 +259,21 @@ def test_a_broken_checkpoint_is_a_row_of_nan_and_the_others_go_on(run):
     assert len(texts) == len(said) == 2
     assert texts[0].startswith("step_5.safetensors: it is damaged, or not safetensors")
     assert texts[1].startswith("step_7.pt: refused, nothing was run: it asks for torch.nn.modules.activation.ReLU")
+
+
+@pytest.mark.parametrize("parallel", [False, 2])
+def test_files_that_vanish_or_hold_only_integers_end_nothing(run, parallel):
+    torch.save({"table": torch.arange(4)}, run / "step_12.pt")
+    listed = find(run)
+    (run / "step_5.safetensors").unlink()
+    with pytest.warns(BrokenCheckpoint) as said:
+        curves = evaluate(listed, ["mean", "entropy", "spectral"], parallel=parallel)
+    assert curves["mean"].notna().to_dict() == {0: True, 5: False, 10: True, 12: False}
+    assert curves.loc[[0, 10]].notna().all(axis=None) and curves.loc[[5, 12]].isna().all(axis=None)
+    assert sorted(str(one.message) for one in said) == [
+        "step_12.pt: it holds no trained weights; no floating point numbers: table (int64)",
+        "step_5.safetensors: it was there when the checkpoints were listed, and is gone",
+    ]
 
 
 def test_weights_that_are_not_finite_are_named(run):

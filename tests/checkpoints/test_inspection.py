@@ -34,6 +34,8 @@ def test_a_dry_run_names_files_steps_groups_keys_and_tensors(run):
     assert [(one.name, one.measured) for one in found.groups] == [("model_step*", True), ("ema_step*", False)]
     assert (found.place, found.rule) == (str(run), "the number of the step in the names")
     assert found.notes[0].startswith("ema_step20.pt: averages of the model")
+    (run / "opt020000.pt").touch()
+    assert dry_run(run).notes[1:] == ["opt020000.pt: by the name, state of an optimiser or of the loop, and no model"]
 
 
 def test_the_sentence_on_a_run_is_the_same_before_and_after(run):
