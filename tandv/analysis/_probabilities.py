@@ -22,6 +22,9 @@ def probabilities(
         seen = np.broadcast_to(np.tri(queries, keys, keys - queries, dtype=bool), rows.shape)
     if visible is not None:
         seen = seen & as_array(visible).astype(bool)
+    # a probe gives zeros where a query attends to no key, as that of padding does
+    empty = ~rows.any(-1, keepdims=True)
+    seen = seen & ~empty if empty.any() else seen
     masked = causal or visible is not None
     counted = np.where(seen, rows, 0) if masked else rows
     total, checked = counted.sum(-1), seen.any(-1)

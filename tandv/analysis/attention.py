@@ -7,6 +7,7 @@ Leading axes (the examples of a batch) are averaged over.
 [0.0, 0.0, 0.0, 0.0]
 """
 
+import warnings
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -37,7 +38,7 @@ def attention_entropy(
     Args:
         attention: probabilities, [..., query, key].
         causal: whether query i can attend only to keys 0 to i.
-        visible: a mask that broadcasts to [..., query, key], true where attention is possible (for padding).
+        visible: a mask that broadcasts to [..., query, key], true where attention is possible.
         normalised: divide by the largest possible entropy, the log of the number of visible keys; a row with one
             visible key is NaN then.
 
@@ -51,7 +52,12 @@ def attention_entropy(
 
 
 def head_entropy(
-    attention: ArrayLike, *, causal: bool = False, visible: ArrayLike | None = None, normalised: bool = False
+    attention: ArrayLike,
+    *,
+    causal: bool = False,
+    visible: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    normalised: bool = False,
 ) -> np.ndarray:
     """Return the entropy of each head in nats, averaged over examples and over the rows that have one: [head].
 
@@ -61,11 +67,16 @@ def head_entropy(
     Args:
         attention: probabilities, [..., head, query, key].
         causal: whether query i can attend only to keys 0 to i.
-        visible: a mask that broadcasts to [..., query, key], true where attention is possible (for padding).
+        visible: a mask that broadcasts to [..., query, key], true where attention is possible.
+        mask: which positions hold a token and no padding, [position] or [example, position]; None for all.
         normalised: divide by the largest possible entropy, the log of the number of visible keys; a row with one
             visible key is NaN then.
     """
-    return _per_head(attention_entropy(with_heads(attention), causal=causal, visible=visible, normalised=normalised))
+    heads = with_heads(attention)
+    if mask is not None:
+        real = _real(mask, heads)
+        visible = real if visible is None else real & as_array(visible).astype(bool)
+    return _per_head(attention_entropy(heads, causal=causal, visible=visible, normalised=normalised))
 
 
 class HeadSpecialisation(NamedTuple):
@@ -89,7 +100,12 @@ class HeadSpecialisation(NamedTuple):
 
 
 def head_specialisation(
-    attention: ArrayLike, *, causal: bool = False, visible: ArrayLike | None = None, normalised: bool = False
+    attention: ArrayLike,
+    *,
+    causal: bool = False,
+    visible: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    normalised: bool = False,
 ) -> HeadSpecialisation:
     """Return how different the heads of a layer are: the spread and the range of their entropies.
 
@@ -100,15 +116,16 @@ def head_specialisation(
     Args:
         attention: probabilities, [..., head, query, key].
         causal: whether query i can attend only to keys 0 to i.
-        visible: a mask that broadcasts to [..., query, key], true where attention is possible (for padding).
+        visible: a mask that broadcasts to [..., query, key], true where attention is possible.
+        mask: which positions hold a token and no padding, [position] or [example, position]; None for all.
         normalised: divide by the largest possible entropy, the log of the number of visible keys; a row with one
             visible key is NaN then.
     """
-    heads = head_entropy(attention, causal=causal, visible=visible, normalised=normalised)
+    heads = head_entropy(attention, causal=causal, visible=visible, mask=mask, normalised=normalised)
     return HeadSpecialisation(heads, float(heads.mean()), float(heads.std()), float(np.ptp(heads)))
 
 
-def previous_token_score(attention: ArrayLike) -> np.ndarray:
+def previous_token_score(attention: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """Return how much each head attends to the previous token: mean of A[i, i − 1] over i ≥ 1 (Elhage et al. 2021).
 
     >>> previous_token_score(np.eye(4)[None, [0, 0, 1, 2]]).tolist()  # row i attends to i - 1
@@ -116,13 +133,13 @@ def previous_token_score(attention: ArrayLike) -> np.ndarray:
 
     Args:
         attention: probabilities of whole sequences, [..., head, query, key].
+        mask: which positions hold a token and no padding, [position] or [example, position]; None for all.
     """
     square = whole_sequences(attention)
-    length = square.shape[-1]
-    return _pattern_score(square, np.eye(length, k=-1, dtype=bool))
+    return _pattern_score(square, _before(square) & _real(mask, square))
 
 
-def duplicate_token_score(attention: ArrayLike, tokens: ArrayLike) -> np.ndarray:
+def duplicate_token_score(attention: ArrayLike, tokens: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """Return how much each head attends to earlier copies of the current token: [head] (Elhage et al. 2021).
 
     For every query whose token has occurred before, the attention to all its earlier occurrences is summed; the score
@@ -134,12 +151,13 @@ def duplicate_token_score(attention: ArrayLike, tokens: ArrayLike) -> np.ndarray
     Args:
         attention: probabilities of whole sequences, [..., head, query, key].
         tokens: the token at each position, [position] or [example, position].
+        mask: which positions hold a token and no padding, [position] or [example, position]; None for all.
     """
     square = whole_sequences(attention)
-    return _pattern_score(square, _repeated(tokens, square))
+    return _pattern_score(square, _repeated(tokens, square) & _real(mask, square))
 
 
-def induction_score(attention: ArrayLike, tokens: ArrayLike) -> np.ndarray:
+def induction_score(attention: ArrayLike, tokens: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """Return how much each head attends to what followed earlier copies of the current token (Olsson et al. 2022).
 
     This is the prefix-matching score: for every query i whose token has occurred before, the attention to all earlier
@@ -152,12 +170,13 @@ def induction_score(attention: ArrayLike, tokens: ArrayLike) -> np.ndarray:
     Args:
         attention: probabilities of whole sequences, [..., head, query, key].
         tokens: the token at each position, [position] or [example, position].
+        mask: which positions hold a token and no padding, [position] or [example, position]; None for all.
     """
     square = whole_sequences(attention)
-    return _pattern_score(square, _followers(tokens, square))
+    return _pattern_score(square, _followers(tokens, square, mask) & _real(mask, square))
 
 
-def head_scores(attention: ArrayLike, tokens: ArrayLike | None = None) -> pd.DataFrame:
+def head_scores(attention: ArrayLike, tokens: ArrayLike | None = None, mask: ArrayLike | None = None) -> pd.DataFrame:
     """Return all pattern scores of causal attention, one row per head, with the scores of uniform attention.
 
     Columns: `previous_token`, and with `tokens` also `duplicate_token` and `induction`; each has a `<name>_chance`, the
@@ -173,22 +192,30 @@ def head_scores(attention: ArrayLike, tokens: ArrayLike | None = None) -> pd.Dat
     Args:
         attention: probabilities of whole sequences, [..., head, query, key].
         tokens: the token at each position, [position] or [example, position].
+        mask: which positions hold a token and no padding, [position] or [example, position]; None for all.
     """
     square = whole_sequences(attention)
     length = square.shape[-1]
-    wanted = {"previous_token": np.eye(length, k=-1, dtype=bool)}
+    real = _real(mask, square)
+    wanted = {"previous_token": _before(square)}
     if tokens is not None:
-        wanted |= {"duplicate_token": _repeated(tokens, square), "induction": _followers(tokens, square)}
-    uniform = np.tril(np.ones((length, length))) / np.arange(1, length + 1)[:, None]
+        wanted |= {"duplicate_token": _repeated(tokens, square), "induction": _followers(tokens, square, mask)}
+    seen = np.tri(length, dtype=bool) & real
+    uniform = seen / np.maximum(seen.sum(-1, keepdims=True), 1)
     columns = {}
     for name, keys in wanted.items():
-        columns[name] = _pattern_score(square, keys)
-        columns[f"{name}_chance"] = np.full(square.shape[-3], _pattern_score(uniform[None], keys)[0])
+        columns[name] = _pattern_score(square, keys & real)
+        chance = _pattern_score(uniform if uniform.ndim > 2 else uniform[None], keys & real)
+        columns[f"{name}_chance"] = np.full(square.shape[-3], chance[0])
     return pd.DataFrame(columns, index=pd.RangeIndex(square.shape[-3], name="head"))
 
 
 def attention_curves(
-    history: Mapping[int, Mapping[str, ArrayLike]], tokens: ArrayLike | None = None, *, causal: bool | None = None
+    history: Mapping[int, Mapping[str, ArrayLike]],
+    tokens: ArrayLike | None = None,
+    *,
+    causal: bool | None = None,
+    mask: ArrayLike | None = None,
 ) -> pd.DataFrame:
     """Return entropy and scores of every head over training, as curves.
 
@@ -203,7 +230,12 @@ def attention_curves(
         tokens: the token at each position, [position] or [example, position].
         causal: whether attention is causal; None decides for each layer: it is if no position ever attends to a later
             one.
+        mask: which positions hold a token and no padding, [position] or [example, position]; None for all.
+
+    Tokens that look padded without a mask are said in a warning.
     """
+    if mask is None and tokens is not None and (words := _padding_in(as_array(tokens))):
+        warnings.warn(words, UserWarning, stacklevel=2)
     layers = {layer: None for step in history for layer in history[step]}
     masked = {
         layer: all(_is_causal(history[step][layer]) for step in history if layer in history[step])
@@ -215,11 +247,11 @@ def attention_curves(
     for step in sorted(history):
         row = rows.setdefault(step, {})
         for layer, attention in history[step].items():
-            found = head_specialisation(attention, causal=masked[layer])
+            found = head_specialisation(attention, causal=masked[layer], mask=mask)
             for head, entropy in enumerate(found.head_entropies):
                 row[f"{layer}/head{head}/entropy"] = entropy
             row[f"{layer}/specialization_index"] = found.specialization_index
-            for name, score in head_scores(attention, tokens).items() if masked[layer] else ():
+            for name, score in head_scores(attention, tokens, mask).items() if masked[layer] else ():
                 chance = str(name).endswith("_chance")
                 row |= (
                     {f"{layer}/{name}": score[0]}
@@ -245,10 +277,51 @@ def _per_head(values: np.ndarray) -> np.ndarray:
 
 
 def _pattern_score(attention: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Average the attention to `keys` ([query, key] or [example, 1, query, key]) over queries that have any."""
-    shape = np.broadcast_shapes(attention.shape, keys.shape)
+    """Average the attention to `keys` ([query, key] or [example, 1, query, key]) over queries that have any.
+
+    A query that attends to no key at all is left out, as that of padding.
+    """
     mass = np.where(keys, attention, 0).sum(-1)
-    return _per_head(np.where(np.broadcast_to(keys.any(-1), shape[:-1]), mass, np.nan))
+    return _per_head(np.where(keys.any(-1) & attention.any(-1), mass, np.nan))
+
+
+def _before(attention: np.ndarray) -> np.ndarray:
+    return np.eye(attention.shape[-1], k=-1, dtype=bool)
+
+
+def _real(mask: ArrayLike | None, attention: np.ndarray) -> np.ndarray:
+    """Return [query, key] or [example, 1, query, key]: query and key are no padding; raise for another shape."""
+    if mask is None:
+        return np.ones((1, 1), bool)
+    real = as_array(mask).astype(bool)
+    queries, keys = attention.shape[-2:]
+    examples = attention.shape[:-3]
+    if real.ndim not in (1, 2) or real.shape[-1] != keys or queries > keys or real.shape[:-1] not in ((), examples):
+        raise ValueError(
+            f"the mask has shape {real.shape}; for this attention give ({keys},)"
+            + (f" or ({attention.shape[0]}, {keys})" if attention.ndim == 4 else "")
+        )
+    pairs = real[..., keys - queries :, None] & real[..., None, :]
+    return pairs[:, None] if real.ndim == 2 else pairs
+
+
+_LEAST_PADDING = 3  # equal tokens in a row
+
+
+def _padding_in(tokens: np.ndarray) -> str:
+    """Return a sentence if many examples end, or begin, with the same token several times."""
+    if tokens.ndim != 2 or tokens.shape[1] <= _LEAST_PADDING or len(tokens) < 2:
+        return ""
+    for words, run in (("end", tokens[:, -_LEAST_PADDING:]), ("begin", tokens[:, :_LEAST_PADDING])):
+        alike = (run == run[:, :1]).all(1)
+        values, counts = np.unique(run[alike, 0], return_counts=True)
+        if len(values) and counts.max() >= max(2, len(tokens) / 2):
+            return (
+                f"{counts.max()} of {len(tokens)} examples {words} with token {values[counts.argmax()]} at least "
+                f"{_LEAST_PADDING} times: if this is padding, its rows count in entropies and scores; leave them out "
+                "by mask=, [example, position], true where there is a token"
+            )
+    return ""
 
 
 def _repeated(tokens: ArrayLike, attention: np.ndarray) -> np.ndarray:
@@ -264,8 +337,9 @@ def _repeated(tokens: ArrayLike, attention: np.ndarray) -> np.ndarray:
     return same[:, None] if ids.ndim == 2 else same
 
 
-def _followers(tokens: ArrayLike, attention: np.ndarray) -> np.ndarray:
+def _followers(tokens: ArrayLike, attention: np.ndarray, mask: ArrayLike | None) -> np.ndarray:
     """Return [.., query, key]: the key follows an earlier occurrence of the query's token, and is not the query."""
-    followers = np.zeros_like(repeated := _repeated(tokens, attention))
+    repeated = _repeated(tokens, attention) & _real(mask, attention)
+    followers = np.zeros_like(repeated)
     followers[..., 1:] = repeated[..., :-1]
     return followers & np.tri(attention.shape[-1], k=-1, dtype=bool)

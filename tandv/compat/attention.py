@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from tandv.analysis.attention import attention_curves
-from tandv.arrays import as_array
 from tandv.probes.inspection import attention_patterns
+from tandv.probes.measures import mask_of, tokens_of
 
 if TYPE_CHECKING:
     from tandv.viz.layout.facet import Figure
@@ -44,21 +44,25 @@ class AttentionEvolutionPlotter:
         self._layers, self._call = layers, call or _first_part
         self.history: dict[int, Data] = {}
         self.tokens: np.ndarray | None = None
+        self.mask: np.ndarray | None = None
 
     def extract_attention_patterns(self, dataloader: Iterable[Any], num_samples: int = 100) -> Data:
         """Return the patterns of `num_samples` examples of `dataloader`: {layer: (examples, heads, query, key)}.
 
-        If the examples are token numbers they are stored for the scores of heads: use the same ones each time, from a
-        loader that does not shuffle. Raises ValueError if sequences differ in length: pad them.
+        If the examples are token numbers they are stored for the scores of heads, with the `attention_mask` of batches
+        that are dicts, which leaves out padding: use the same ones each time, from a loader that does not shuffle.
+
+        Raises ValueError if sequences differ in length: pad them.
         """
         parts: list[Data] = []
-        tokens, count = [], 0
+        tokens, masks, count = [], [], 0
         for batch in dataloader:
             if count >= num_samples:
                 break
             found = attention_patterns(self.model, batch, self._layers, call=self._call)
             parts.append(found)
-            tokens.append(_tokens(batch))
+            tokens.append(tokens_of(batch))
+            masks.append(mask_of(batch))
             count += len(next(iter(found.values())))
         if not parts:
             raise ValueError("the dataloader gave no batch; give one with at least one example")
@@ -66,8 +70,10 @@ class AttentionEvolutionPlotter:
         shapes = sorted({array.shape[1:] for part in parts for array in part.values()})
         if len({tuple(array.shape[1:] for array in part.values()) for part in parts}) > 1:
             raise ValueError(f"patterns have the shapes {shapes}; pad all sequences to one length")
-        known = all(one is not None for one in tokens)
-        self.tokens = np.concatenate(tokens)[:num_samples] if known else None
+        self.tokens, self.mask = (
+            np.concatenate(ones)[:num_samples] if all(one is not None for one in ones) else None
+            for ones in (tokens, masks)
+        )
         return {layer: np.concatenate([part[layer] for part in parts])[:num_samples] for layer in parts[0]}
 
     def add_epoch_data(self, epoch: int, data: Data) -> None:
@@ -77,7 +83,7 @@ class AttentionEvolutionPlotter:
     @property
     def curves(self) -> pd.DataFrame:
         """Entropy and scores of every head, specialisation of every layer, indexed by epoch: `attention_curves`."""
-        return attention_curves(self.history, self.tokens, causal=self.causal)
+        return attention_curves(self.history, self.tokens, causal=self.causal, mask=self.mask)
 
     def create_attention_evolution_plot(self, **arguments: Any) -> Figure:
         """Return a figure of mean patterns at chosen epochs, and of the scores of heads over all epochs.
@@ -86,7 +92,7 @@ class AttentionEvolutionPlotter:
         """
         from tandv.viz import attention_evolution
 
-        return attention_evolution(self.history, tokens=self.tokens, causal=self.causal, **arguments)
+        return attention_evolution(self.history, tokens=self.tokens, causal=self.causal, mask=self.mask, **arguments)
 
 
 def _first_part(model: Any, batch: Any) -> Any:
@@ -94,12 +100,3 @@ def _first_part(model: Any, batch: Any) -> Any:
     if isinstance(batch, Mapping):
         return model(**{name: value for name, value in batch.items() if name not in ("labels", "label")})
     return model(batch[0]) if isinstance(batch, tuple | list) else model(batch)
-
-
-def _tokens(batch: Any) -> np.ndarray | None:
-    if isinstance(batch, Mapping):
-        batch = batch.get("input_ids", next(iter(batch.values())))
-    elif isinstance(batch, tuple | list):
-        batch = batch[0]
-    found = as_array(batch)
-    return found if found.dtype.kind in "iu" and found.ndim == 2 else None

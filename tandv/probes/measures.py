@@ -14,6 +14,7 @@ from tandv.analysis.attention import attention_curves
 from tandv.analysis.correlations import correlation_summary
 from tandv.analysis.representations import effective_dimension
 from tandv.analysis.samples import MOST, Positions, rows_of_layers
+from tandv.arrays import as_array
 from tandv.messages import check_choices
 from tandv.probes.inspection import Layers, attention_patterns, get_intermediate_outputs
 
@@ -90,12 +91,11 @@ def heads(model: Any, batch: Any) -> dict[str, float]:
 
     Names are those of `tandv.analysis.attention.attention_curves`; see `heads_of` for other batches and masks.
     """
-    tokens = batch if np.asarray(batch).dtype.kind in "iu" else None
-    return heads_of(tokens)(model, batch)
+    return heads_of(tokens_of(batch), mask=mask_of(batch))(model, batch)
 
 
 def heads_of(
-    tokens: Any = None, *, causal: bool | None = None, layers: Layers | None = None, call: Any = None
+    tokens: Any = None, *, mask: Any = None, causal: bool | None = None, layers: Layers | None = None, call: Any = None
 ) -> Callable[[Any, Any], dict[str, float]]:
     """Return a measure of every head's entropy and of its pattern scores.
 
@@ -106,16 +106,18 @@ def heads_of(
 
     Args:
         tokens: the tokens at the positions, [batch, length]; without them there are scores of positions only.
+        mask: which positions hold a token and no padding, [batch, length]; None for all.
         causal: whether attention is causal; None finds it out from the patterns. Without a causal mask only the entropy
             is defined.
         layers: a layer's name, a compiled pattern, or a list of these; None for all.
         call: `call(model, batch)` runs the model, for models that take their input in another way.
     """
-    known = None if tokens is None else np.asarray(tokens)
+    known = None if tokens is None else as_array(tokens)
 
     def measure(model: Any, batch: Any) -> dict[str, float]:
         patterns = attention_patterns(model, batch, layers, call=call)
-        return {str(n): float(c.iloc[0]) for n, c in attention_curves({0: patterns}, known, causal=causal).items()}
+        found = attention_curves({0: patterns}, known, causal=causal, mask=mask)
+        return {str(name): float(curve.iloc[0]) for name, curve in found.items()}
 
     return measure
 
@@ -160,7 +162,7 @@ def _rows_of(
     def rows(model: Any, batch: Any) -> dict[str, np.ndarray]:
         found = get_intermediate_outputs(model, batch, layers, call=call)
         floats = {name: array for name, array in found.items() if array.dtype.kind == "f"}
-        given = batch.get("attention_mask") if mask is None and isinstance(batch, Mapping) else mask
+        given = mask_of(batch) if mask is None else mask
         of = rows_of_layers(floats, _size(batch), positions, mask=given, most=most)
         for sentence in of.said:
             if sentence not in known:
@@ -171,11 +173,42 @@ def _rows_of(
     return rows
 
 
+def tokens_of(batch: Any) -> np.ndarray | None:
+    """Return the tokens of a batch, [example, position]; None if its input is no token numbers.
+
+    >>> tokens_of({"input_ids": [[5, 7]], "attention_mask": [[1, 1]]})
+    array([[5, 7]])
+
+    Args:
+        batch: the tokens, (tokens, targets), or a dict with `input_ids` or with the tokens first.
+    """
+    if isinstance(batch, Mapping):
+        batch = batch.get("input_ids", next(iter(batch.values())))
+    elif isinstance(batch, tuple) or (isinstance(batch, list) and hasattr(batch[0], "shape")):
+        batch = batch[0]
+    found = as_array(batch)
+    return found if found.dtype.kind in "iu" and found.ndim == 2 else None
+
+
+def mask_of(batch: Any) -> np.ndarray | None:
+    """Return which positions of a batch hold a token and no padding, [example, position]: its `attention_mask`.
+
+    >>> mask_of({"input_ids": [[5, 0]], "attention_mask": [[1, 0]]})
+    array([[ True, False]])
+
+    Args:
+        batch: a batch; None is returned unless it is a dict with such a mask of two axes.
+    """
+    if not isinstance(batch, Mapping) or (given := batch.get("attention_mask")) is None:
+        return None
+    found = as_array(given).astype(bool)
+    return found if found.ndim == 2 else None
+
+
 def _size(batch: Any) -> int | None:
     """Return how many samples a batch has: the length of its first array."""
     if isinstance(batch, Mapping):
         batch = list(batch.values())
     if isinstance(batch, tuple | list):
         return next((size for one in batch if (size := _size(one)) is not None), None)
-    shape: tuple[int, ...] = getattr(batch, "shape", ())
-    return int(shape[0]) if len(shape) else None
+    return next(iter(getattr(batch, "shape", ())), None)

@@ -189,3 +189,46 @@ def test_heads_over_training_become_curves():
     assert curves.loc[100, "h.0/head0/induction"] == pytest.approx(curves.loc[100, "h.0/induction_chance"])
     assert curves.loc[100, "h.0/head0/entropy"] == pytest.approx(np.log([1, 2, 3, 4, 5, 6]).mean())
     assert curves["h.0/specialization_index"].tolist() == [0, 0]
+
+
+def padded(attention, before=0, after=0):
+    """Return attention with queries of padding that attend to nothing, and keys of padding that nothing attends to."""
+    rows = np.asarray(attention, float)
+    return np.pad(rows, [(0, 0)] * (rows.ndim - 2) + [(before, after)] * 2)
+
+
+LOWER = np.tril(np.ones((2, 1, 6, 6))) / np.arange(1, 7)[:, None]  # 2 examples, a head that attends equally
+TOKENS = np.array([[5, 7, 9, 5, 7, 9], [1, 2, 3, 4, 5, 6]])
+
+
+@pytest.mark.parametrize("before, after", [(0, 4), (4, 0), (2, 2)], ids=["right", "left", "both"])
+def test_padding_changes_no_entropy_and_no_score(before, after):
+    tokens = np.pad(TOKENS, [(0, 0), (before, after)])
+    mask = np.pad(np.ones((2, 6), bool), [(0, 0), (before, after)])
+    short = attention_curves({0: {"attn": LOWER}}, TOKENS, causal=True)
+    long = attention_curves({0: {"attn": padded(LOWER, before, after)}}, tokens, causal=True, mask=mask)
+    pd.testing.assert_frame_equal(long, short)
+
+
+def test_queries_of_padding_that_attend_to_the_sequence_do_not_count():
+    attention = np.full((1, 2, 8, 8), 0.0)
+    attention[..., :6, :6] = LOWER[0]
+    attention[..., 6:, :6] = 1 / 6  # as a causal model without a mask does after the end
+    mask = [True] * 6 + [False] * 2
+    assert head_entropy(attention, causal=True, mask=mask).tolist() == head_entropy(LOWER[0], causal=True).tolist() * 2
+    assert previous_token_score(attention, mask).tolist() == previous_token_score(LOWER[0]).tolist() * 2
+
+
+def test_rows_that_attend_to_nothing_are_left_out_without_a_mask():
+    assert head_entropy(padded(LOWER, 3, 0)).tolist() == pytest.approx(head_entropy(LOWER).tolist())
+
+
+def test_examples_that_look_padded_are_said():
+    tokens = np.pad(TOKENS, [(0, 0), (0, 3)])
+    with pytest.warns(UserWarning, match="2 of 2 examples end with token 0 at least 3 times.*mask="):
+        attention_curves({0: {"attn": padded(LOWER, 0, 3)}}, tokens, causal=True)
+
+
+def test_a_mask_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"the mask has shape \(2, 5\); for this attention give \(6,\) or \(2, 6\)"):
+        head_scores(LOWER, mask=np.ones((2, 5)))

@@ -225,6 +225,7 @@ def attention_evolution(
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
     title: str | None = None,
+    mask: Any = None,
 ) -> Figure:
     """Draw how attention evolves: mean patterns of heads at chosen steps, and the scores of all heads over training.
 
@@ -247,6 +248,8 @@ def attention_evolution(
         theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
         title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
+        mask: which positions hold a token and no padding, [position] or [example, position]; None for all. Entropies
+            and scores are of these.
 
     Raises UnknownName for a layer or step that is not there.
     """
@@ -254,7 +257,7 @@ def attention_evolution(
     from tandv.analysis.attention import attention_curves  # imports SciPy
 
     arrays = as_history(history)
-    curves = attention_curves(arrays, tokens, causal=causal)
+    curves = attention_curves(arrays, tokens, causal=causal, mask=mask)
     style = fitting(theme, figsize, fig, None)
     chosen = list(heads) if heads is not None else _most_changed(curves, _rows_for(figsize, fig))
     at = spread(list(arrays), 4) if steps is None else chosen_steps(arrays, chosen[0][0], steps)
