@@ -11,8 +11,8 @@ OnFinding = Action | Sequence[Action] | Mapping[Severity, Action | Sequence[Acti
 
 WORDS: tuple[Word, ...] = ("warn", "save", "stop")
 _ALLOWED = (
-    "'warn', 'save', 'stop', a function of one finding, several of these in a list, or a dict of them by severity, "
-    "such as {'error': ['save', 'stop'], 'warning': 'warn'}"
+    "'warn', 'save', 'stop', a function of one finding, several of these in a list, or a dict of them by severity "
+    "('error', 'warning', 'note'), such as {'error': ['save', 'stop'], 'warning': 'warn'}"
 )
 
 
