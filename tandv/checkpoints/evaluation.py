@@ -92,6 +92,9 @@ def evaluate(
     pattern.
     """
     found = _given(checkpoints)
+    filters = {"step_pattern": step_pattern, "include": include, "exclude": exclude, "group": group}
+    if found and (asked := [name for name, value in filters.items() if value]):
+        raise ValueError(f"{some(asked, 4)} choose among files; give a folder or paths, or give these to `find` before")
     if not found:
         where = [*map(_path, checkpoints)] if not isinstance(checkpoints, str | os.PathLike) else checkpoints
         found = find(where, step_pattern=step_pattern, include=include, exclude=exclude, group=group)

@@ -42,14 +42,16 @@ _DATE = r"(?:19|20)\d\d(?P<sep>[-_.]?)(?:0[1-9]|1[0-2])(?P=sep)(?:0[1-9]|[12]\d|
 _TIME = r"[T_\- ]?(?:[01]\d|2[0-3])(?P<mid>[-:.h]?)[0-5]\d(?:(?P=mid)|m)[0-5]\d(?:\.\d+)?[sZ]?"
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _HASH = rf"{_UUID}|(?!\d+(?:e\d+|b)(?![0-9a-z]))(?=[0-9]*[a-f])(?=[a-f]*\d)[0-9a-f]{{7,40}}"
+_ENDS = r"(?![A-Za-z0-9])|(?=(?i:step|iter|update|token|sample|epoch))"  # 10k, 10ksteps; not the 5 of 5b1
+_NUMBER = rf"\d+(?:\.\d+)?(?:(?:[eE][+-]?\d\d?|[kKmMbBgGtT])(?:{_ENDS}))?"
 _TOKEN = re.compile(
     rf"(?P<date>(?<!\d){_DATE}(?:{_TIME})?(?!\d))"
     rf"|(?P<hash>(?<![A-Za-z0-9])(?:{_HASH})(?![A-Za-z0-9]))"
     r"|(?P<resave>-v\d+$)"
     r"|(?P<tag>(?<![A-Za-z])(?:best|last|final|latest|init|initial|interrupted)(?![A-Za-z]))"
-    r"|(?P<number>(?<!\d)(?<!\d\.)\d+(?:\.\d+)?(?:[eE][+-]?\d{1,2}(?![A-Za-z0-9])|[kKmMbBgGtT](?![A-Za-z0-9]))?)"
+    rf"|(?P<number>(?<!\d)(?<!\d\.){_NUMBER})"
 )
-_PLAIN = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d{1,2}(?![A-Za-z0-9])|[kKmMbBgGtT](?![A-Za-z0-9]))?")
+_PLAIN = re.compile(_NUMBER)
 _BEFORE = re.compile(r"([A-Za-z]+)[=_\-. :]*$")
 _ORDINAL = re.compile(r"^(?:st|nd|rd|th)(?![A-Za-z])")
 _AFTER = re.compile(r"[_\-. ]*([A-Za-z]+)(?![A-Za-z])(?![=_\-. :]*\d)")

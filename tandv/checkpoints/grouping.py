@@ -5,6 +5,7 @@
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -208,7 +209,7 @@ def _tells_runs_apart(other: Sequence, steps: Sequence, kind: str) -> bool:
     if kind == "decimal" or len(values) == len(other):  # a metric, or counted with the step
         return False
     in_order = [value for _, value in sorted(zip(steps, other, strict=True))]
-    return in_order != sorted(other) and min(map(list(other).count, values)) > 1
+    return in_order != sorted(other) and min(Counter(other).values()) > 1
 
 
 def _composed(members: list[_Name], columns: list[list[Token]], outer: int, inner: int) -> Group:

@@ -167,7 +167,8 @@ def _checkpoints(given: Any, folder: Path | None, missing: list[str]) -> list[Ch
         missing.append("no checkpoints: give checkpoints=, or save some by track(save=SaveRule(...))")
         return []
     if isinstance(given, Mapping):
-        return [Checkpoint(int(step), Path(path)) for step, path in sorted(given.items())]
+        steps = sorted((float(step), Path(path)) for step, path in given.items())
+        return [Checkpoint(int(step) if step.is_integer() else step, path) for step, path in steps]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:

@@ -93,9 +93,9 @@ def summary(curve: pd.Series) -> dict[str, Any]:
         "first": finite.iloc[0],
         "last": finite.iloc[-1],
         "smallest": float(finite.iloc[low]),
-        "smallest_at": int(finite.index[low]),
+        "smallest_at": np.asarray(finite.index)[low].item(),
         "largest": finite.iloc[high],
-        "largest_at": int(finite.index[high]),
+        "largest_at": np.asarray(finite.index)[high].item(),
         "mean": plain(mean),
         "std": plain(std),
     }

@@ -2,7 +2,6 @@
 
 import os
 import re
-import warnings
 
 import pytest
 import torch
@@ -101,11 +100,12 @@ def test_tensor_parallel_shards_are_one_checkpoint(tmp_path):
 
 
 def test_epochs_with_something_inside_are_in_order_unless_the_files_record_their_step(tmp_path):
-    for epoch, name in enumerate(["epoch0_iter50.pt", "epoch1_iter50.pt"]):
+    for name in ("epoch0_iter50.pt", "epoch1_iter50.pt"):
         save(tmp_path, name)
-        with pytest.warns(StepsInferred) if epoch else warnings.catch_warnings():
-            steps = found(tmp_path)
-    assert steps == [(0, "epoch0_iter50.pt"), (1, "epoch1_iter50.pt")]
+    with pytest.warns(
+        StepsInferred, match="the places in the order of epoch and iteration, 0, 1, 2, ...: the iteration"
+    ):
+        assert found(tmp_path) == [(0, "epoch0_iter50.pt"), (1, "epoch1_iter50.pt")]
     for epoch, name in enumerate(["epoch0_iter50.pt", "epoch1_iter50.pt"]):
         save(tmp_path, name, global_step=50 + 500 * epoch)
     with pytest.warns(StepsInferred, match="the steps are what the files record as global_step; step_pattern="):
@@ -178,6 +178,15 @@ def test_what_cannot_be_done_is_said(tmp_path, filters, error, words):
     touch(tmp_path, "step_1.pt step_2.pt")
     with pytest.raises(error, match=re.escape(words.format(tmp_path))):
         find(tmp_path, **filters)
+
+
+def test_checkpoints_that_were_found_have_their_steps_and_are_not_chosen_again(tmp_path):
+    for name in ("model_1k.pt", "model_2k.pt"):
+        save(tmp_path, name)
+    listed = find(tmp_path, include="*_2k*")
+    assert evaluate(listed, "mean", cache=False).index.tolist() == [2000]
+    with pytest.raises(ValueError, match="include, group choose among files; give a folder or paths"):
+        evaluate(listed, "mean", include="model*", group="x")
 
 
 # ----------------------------------------------------------------- one bad file never ends the rest

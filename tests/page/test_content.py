@@ -48,3 +48,8 @@ def test_everything_is_json():
 def test_transitions_of_several_runs_stand_with_their_run():
     found = content({"a": {"loss": [1.0]}, "b": {"loss": [2.0]}}, transitions={"b": [STEP]})
     assert [(one["run"], one["metric"]) for one in found["transitions"]] == [("b", "loss")]
+
+
+def test_extremes_are_at_the_steps_that_there_are_fractions_too():
+    found = summary(pd.Series([3.0, 1.0, 2.0], index=[0.5, 1.25, 2.0]))
+    assert (found["smallest_at"], found["largest_at"]) == (1.25, 0.5)
