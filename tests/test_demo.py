@@ -7,6 +7,7 @@ import torch
 from typer.testing import CliRunner
 
 from tandv import demo
+from tandv.analysis.findings import findings
 from tandv.cli import app
 from tandv.curves import read_curves
 from tandv.demo.torch_gpt import GPT
@@ -75,6 +76,7 @@ def test_the_curve_lies_beside_the_log_and_the_model_learns(tmp_path, monkeypatc
     assert curve.index.tolist() == list(range(30))
     assert curve[0] == pytest.approx(np.log(256), abs=0.1)  # knows nothing yet
     assert curve[29] < 3.8
+    assert findings(path) == []  # the training is healthy
 
 
 @pytest.mark.slow

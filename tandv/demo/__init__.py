@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import shlex
 import time
 from collections.abc import Callable
@@ -23,10 +24,13 @@ _CONTEXT, _BATCH = 64, 16
 
 
 def text() -> np.ndarray:
-    """Return the language reference that comes with Python, as bytes, [n] of int64."""
+    """Return the language reference that comes with Python, as bytes, [n] of int64.
+
+    Runs of a sign or of blanks end with the third: in a batch full of the rules of a table the gradients spike.
+    """
     from pydoc_data.topics import topics
 
-    words = "\n".join(topics[name] for name in sorted(topics))
+    words = re.sub(r"(\W)\1{3,}", r"\1\1\1", "\n".join(topics[name] for name in sorted(topics)))
     return np.frombuffer(words.encode("ascii", "replace"), np.uint8).astype(np.int64)
 
 

@@ -5,6 +5,7 @@ import math
 LAYERS, WIDTH, HEADS = 4, 64, 4
 VOCABULARY = 256  # bytes
 RATE, DECAY = 3e-3, 0.01  # of AdamW
+WARM_UP = 20  # steps in which the learning rate rises to RATE; without them the loss spikes in the first 20
 
 
 def deviation(module: str, layers: int) -> float:

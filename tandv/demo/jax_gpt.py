@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tandv.demo.gpt_size import DECAY, HEADS, LAYERS, RATE, VOCABULARY, WIDTH, deviation
+from tandv.demo.gpt_size import DECAY, HEADS, LAYERS, RATE, VOCABULARY, WARM_UP, WIDTH, deviation
 from tandv.track.jax import JaxTracker, track
 
 # isort: split
@@ -110,7 +110,8 @@ class Training:
 
     def __init__(self, seed: int, context: int):
         self.model = GPT(LAYERS, WIDTH, HEADS, context, seed=seed)
-        self.optimizer = nnx.Optimizer(self.model, optax.adamw(RATE, weight_decay=DECAY), wrt=nnx.Param)
+        rate = optax.linear_schedule(RATE / WARM_UP, RATE, WARM_UP)
+        self.optimizer = nnx.Optimizer(self.model, optax.adamw(rate, weight_decay=DECAY), wrt=nnx.Param)
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(self.model, nnx.Param)))
 
     def track(self, path: Path | None) -> JaxTracker:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import cast
 
 from tandv.demo.broken import Break
-from tandv.demo.gpt_size import RATE
 from tandv.demo.torch_gpt import Training, TransformerLayer
 
 # isort: split
@@ -40,7 +39,7 @@ def fault(training: Training, kind: Break, steps: int) -> tuple[str, Callable[[i
     def rate(step: int) -> None:
         if step == at:
             for group in training.optimizer.param_groups:
-                group["lr"] = RATE * _FACTOR
+                group["lr"] *= _FACTOR
 
     def nan(step: int) -> None:
         if step == at:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tandv.demo.gpt_size import DECAY, HEADS, LAYERS, RATE, VOCABULARY, WIDTH, deviation
+from tandv.demo.gpt_size import DECAY, HEADS, LAYERS, RATE, VOCABULARY, WARM_UP, WIDTH, deviation
 from tandv.track.torch import TorchTracker, track
 
 # isort: split
@@ -82,6 +82,7 @@ class Training:
         torch.manual_seed(seed)
         self.model = GPT(LAYERS, WIDTH, HEADS, context)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=RATE, weight_decay=DECAY)
+        self.schedule = torch.optim.lr_scheduler.LinearLR(self.optimizer, 1 / WARM_UP, total_iters=WARM_UP)
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
 
     def track(self, path: Path | None, insight: bool = False) -> TorchTracker:
@@ -93,5 +94,6 @@ class Training:
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
+        self.schedule.step()
         tracker.step(loss=loss)
         return loss.item()
