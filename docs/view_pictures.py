@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from page_pictures import CHROMIUM, HERE, SIZE, shot
 from PIL import Image
-from playwright.sync_api import Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from tandv import demo
 from tandv.demo.torch_gpt import Training
@@ -106,8 +106,26 @@ def recorded(tab: Page) -> None:
     print(f"{path.stat().st_size:9,} {path}, {len(frames) * FRAME / 1000:.0f} s")
 
 
+def broken(chromium: Browser, folder: Path) -> None:
+    """Keep what the page shows of `tandv demo --break overflow`."""
+    demo.run(out=folder, broken="overflow")
+    answers = Answers([one.run for one in opened([folder], measured)])
+    with serving(answers) as served:
+        tab = chromium.new_page(viewport=SIZE, color_scheme="light")
+        tab.goto(served.address)
+        found(tab)
+        tab.keyboard.press("n")
+        tab.select_option("select:has(option[value=fp16])", "fp16")
+        calm(tab)
+        shot(tab, HERE / "demo_overflow.png")
+        tab.close()
+    answers.close()
+
+
 def found(tab: Page) -> None:
-    """Wait until the rules have said what they find."""
+    """Wait until the rules have said what they find: the page first asks whether they have."""
+    tab.wait_for_selector(".tandv .findings")
+    calm(tab)
     tab.wait_for_selector(".tandv .findings:not(:has-text('being looked for'))", state="attached")
     calm(tab)
 
@@ -143,6 +161,7 @@ def main() -> None:
                 found(tab)
                 shot(tab, HERE / f"{name}.png")
                 tab.close()
+            broken(chromium, Path(folder) / "demo")
             chromium.close()
         answers.close()
 

@@ -22,6 +22,8 @@ def dossier(
         except (ValueError, OSError) as error:
             stop(str(error), USAGE)
         found = written.findings
+        if found["wrong"]:
+            tell(found["wrong"]["words"])
         for moment in found["moments"]:
             tell(f"step {moment['during']:,}: {', '.join([moment['quantity'], *moment['also']])}")
         for sentence in found["not_finite"]:

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from tandv import __version__
+from tandv.analysis.findings import examined
+from tandv.analysis.findings.report import summary as summary_of
 from tandv.analysis.generalisation import grokking
 from tandv.analysis.moments import (
     CriticalMoment,
@@ -42,7 +44,8 @@ def examine(
     nulls: int = 99,
     within: int | None = None,
 ) -> dict[str, Any]:
-    """Return all findings about a run, ready for JSON: transitions, moments, changes, NaN, and what is missing.
+    """Return all findings about a run, ready for JSON: what is wrong by rules, transitions, moments, changes, NaN, and
+    what is missing.
 
     >>> from tandv.dossier.material import gather
     >>> found = examine(gather({"test_acc": [0.1] * 20 + [0.2, 0.5, 0.8] + [0.9] * 20}))
@@ -73,6 +76,7 @@ def examine(
     return {
         "tandv": __version__,
         "name": material.name,
+        "wrong": _wrong(material),
         "summary": summary,
         "nulls": nulls if transitions is None else None,
         "transitions": [one._asdict() | {"evidence": one.evidence._asdict()} for one in found],
@@ -99,6 +103,18 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
     return value
+
+
+def _wrong(material: Material) -> dict[str, Any] | None:
+    """Return what the rules find wrong in the log, and the gravest of it in words; None without a log."""
+    if material.log is None:
+        return None
+    found = examined(material.log)
+    return {
+        "words": summary_of(found),
+        "findings": [one.as_dict() for one in found.findings],
+        "not_checked": found.not_checked,
+    }
 
 
 def _moment(

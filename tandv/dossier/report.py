@@ -3,11 +3,11 @@
 import base64
 import html
 import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tandv.analysis.findings.report import escaped
 from tandv.analysis.transitions.wording import CERTAIN, KINDS, chance_in_words, size_in_words
 from tandv.dossier.pictures import Picture
 
@@ -44,6 +44,7 @@ def sections(results: Mapping[str, Any], pictures: Sequence[Picture]) -> list[Se
     first, last = summary["first_step"], summary["last_step"]
     out = [
         Section("h1", f"{results['name']}: what changed, and when"),
+        *([Section("text", results["wrong"]["words"])] if results["wrong"] else []),
         Section(
             "text",
             f"{_counted(summary['steps'], 'recorded step')} from {first:,} to {last:,}, "
@@ -52,6 +53,7 @@ def sections(results: Mapping[str, Any], pictures: Sequence[Picture]) -> list[Se
         ),
         *[Section("picture", one) for one in pictures if one.moment is None],
     ]
+    out += _wrong(results)
     if results["not_finite"]:
         out += [Section("h2", "NaN and infinity"), Section("list", results["not_finite"])]
     if results["missing"]:
@@ -67,15 +69,15 @@ def as_markdown(content: Sequence[Section]) -> str:
     parts = []
     for kind, what in content:
         if kind in ("h1", "h2"):
-            parts.append(f"{'#' * int(kind[1])} {_escaped(what)}")
+            parts.append(f"{'#' * int(kind[1])} {escaped(what)}")
         elif kind == "text":
-            parts.append(_escaped(what))
+            parts.append(escaped(what))
         elif kind == "list":
-            parts.append("\n".join(f"- {_escaped(one)}" for one in what))
+            parts.append("\n".join(f"- {escaped(one)}" for one in what))
         elif kind == "picture":
-            parts.append(f"![{_escaped(what.caption)}]({what.file})")
+            parts.append(f"![{escaped(what.caption)}]({what.file})")
         else:
-            header, *rows = [[_escaped(cell) for cell in row] for row in what]
+            header, *rows = [[escaped(cell) for cell in row] for row in what]
             rule = ["---", *["---:"] * (len(header) - 1)]
             parts.append("\n".join(f"| {' | '.join(row)} |" for row in [header, rule, *rows]))
     return "\n\n".join(parts) + "\n"
@@ -104,6 +106,21 @@ def as_html(content: Sequence[Section], folder: Path) -> str:
             body.append(f"<table>{''.join(lines)}</table>")
     head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(body) + "\n</body></html>\n"
+
+
+def _wrong(results: Mapping[str, Any]) -> list[Section]:
+    """Describe each finding of the rules, and what they could not check."""
+    wrong = results["wrong"]
+    if not wrong:
+        return []
+    out = [Section("h2", "What is wrong")] if wrong["findings"] or wrong["not_checked"] else []
+    for one in wrong["findings"]:
+        place = f"{one['severity']} · {one['kind']} · {one['tensor_type']} · {one['layer']} · step {one['step']:,}"
+        out.append(Section("text", f"{place}: {one['what']} {one['before']} To do: {one['advice']}"))
+        out += [Section("list", one["evidence"])] if one["evidence"] else []
+    if wrong["not_checked"]:
+        out += [Section("text", "Not checked:"), Section("list", wrong["not_checked"])]
+    return out
 
 
 def _generalisation(results: Mapping[str, Any]) -> list[Section]:
@@ -220,9 +237,3 @@ def _short(value: Any) -> str:
 
 def _percent(share: float) -> str:
     return "an unknown share" if math.isnan(share) else f"{100 * share:.3g} %"
-
-
-def _escaped(text: str) -> str:
-    """Escape what Markdown would read as markup."""
-    escaped = html.escape(text, quote=False).replace("\n", " ")
-    return re.sub(r"([\\`*\[\]|#]|(?<!\w)_|_(?!\w))", r"\\\1", escaped)

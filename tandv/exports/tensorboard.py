@@ -3,12 +3,14 @@
 The buckets of a histogram are the powers of two of the log: bucket n holds 2**n <= abs(x) < 2**(n + 1).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tandv.exports import summaries
 from tandv.exports.summaries import Histogram, Summary
 from tandv.exports.tags import Tags
+from tandv.exports.wrong import wrong_at_steps
 from tandv.log.door import AnyLog
 
 _NEEDED = ("add_scalar", "add_histogram_raw", "flush")
@@ -18,7 +20,8 @@ def to_tensorboard(log: AnyLog, writer: Any) -> None:
     """Write a log to TensorBoard.
 
     For each step and tensor type: the median, smallest and largest `rm2` and `max_abs` of all layers, the shares
-    of zeros, NaNs and infinities, and a histogram over the exponent; and what `tracker.step(loss=...)` was given.
+    of zeros, NaNs and infinities, and a histogram over the exponent; and what `tracker.step(loss=...)` was given. What
+    `tandv.findings` finds wrong is the text "tandv/findings", at the steps since when it is.
 
     >>> from torch.utils.tensorboard import SummaryWriter
     >>> from tandv.log.logframe import example_log
@@ -35,6 +38,7 @@ def to_tensorboard(log: AnyLog, writer: Any) -> None:
         raise TypeError("; ".join(found))
     for step, summary in summaries.with_loop(summaries.of_log(log), log):
         _write(writer, step, summary)
+    _write_wrong(writer, wrong_at_steps(log, most=None))
     writer.flush()
 
 
@@ -56,8 +60,10 @@ class TensorBoard:
         _write(self._writer, block.step, summaries.of_block(block), self._tags.at(block.step))
 
     def close(self, out_path: Path | None) -> None:
-        """Flush the writer."""
+        """Write what is wrong in the finished log, and flush the writer."""
         self._tags.close()
+        if out_path is not None:
+            _write_wrong(self._writer, wrong_at_steps(out_path), self._tags.prefix)
         self._writer.flush()  # closing is up to the user, who made it
 
 
@@ -76,6 +82,12 @@ def _write(writer: Any, step: int, summary: Summary, prefix: str = "tandv") -> N
         writer.add_scalar(f"{prefix}/{name}", value, step)
     for name, histogram in summary.histograms.items():
         writer.add_histogram_raw(f"{prefix}/{name}", global_step=step, **_raw(histogram))
+
+
+def _write_wrong(writer: Any, texts: Mapping[int, str], prefix: str = "tandv") -> None:
+    if callable(getattr(writer, "add_text", None)):  # writers of others have numbers and histograms at least
+        for step, text in texts.items():
+            writer.add_text(f"{prefix}/findings", text, step)
 
 
 def _raw(histogram: Histogram) -> dict[str, Any]:

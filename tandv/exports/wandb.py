@@ -18,6 +18,7 @@ from typing import Any
 from tandv.exports import summaries
 from tandv.exports.summaries import Summary
 from tandv.exports.tags import Tags
+from tandv.exports.wrong import wrong_in_words
 from tandv.log.door import AnyLog
 from tandv.messages import missing
 
@@ -28,7 +29,8 @@ def to_wandb(log: AnyLog, run: Any) -> None:
     """Add a log to a W&B run, one row for each step.
 
     For each step and tensor type: the median, smallest and largest `rm2` and `max_abs` of all layers, the shares
-    of zeros, NaNs and infinities, and a histogram over the exponent; and what `tracker.step(loss=...)` was given.
+    of zeros, NaNs and infinities, and a histogram over the exponent; and what `tracker.step(loss=...)` was given. What
+    `tandv.findings` finds wrong is the text "tandv/findings" of the run's summary.
 
     >>> import wandb
     >>> from tandv.log.logframe import example_log
@@ -43,6 +45,7 @@ def to_wandb(log: AnyLog, run: Any) -> None:
     """
     _define(run, "tandv")
     _add_rows(run, summaries.with_loop(summaries.of_log(log), log), "tandv")
+    run.summary["tandv/findings"] = wrong_in_words(log, most=None)
 
 
 def wandb_problems() -> list[str]:
@@ -100,7 +103,7 @@ class Wandb:
             self._open = (block.step, row) if self._run.step == row else None
 
     def close(self, out_path: Path | None) -> None:
-        """Log the finished log as an artifact of the run."""
+        """Log the finished log as an artifact of the run, and what is wrong in it into the run's summary."""
         self._tags.close()
         if out_path is not None:
             import wandb
@@ -108,6 +111,9 @@ class Wandb:
             artifact = wandb.Artifact(self._artifact_name(), type="tandv-log")
             (artifact.add_dir if out_path.is_dir() else artifact.add_file)(str(out_path))
             self._run.log_artifact(artifact)
+            self._run.summary[f"{self._tags.prefix}/findings"] = wrong_in_words(
+                out_path
+            )  # in a row it would advance W&B's step
 
     def _artifact_name(self) -> str:
         own = re.sub(r"[^\w.\-]+", "-", self._tags.prefix.removeprefix("tandv"))

@@ -228,6 +228,9 @@ def test_nan_is_said_and_where_it_was_first(tmp_path):
         "Gradient has NaN first at step 39, in head",
     ]
     assert not [sentence for sentence in written.findings["missing"] if "no value" in sentence]
+    _, first, *_ = written.report.read_text().split("\n\n")
+    assert first.startswith("Since step 39, in head, an error (not finite): The gradient of the output of 'head' ")
+    assert [one["kind"] for one in json.loads(written.results.read_text())["wrong"]["findings"]] == ["not_finite"]
     assert "NaN and infinity" in (tmp_path / "dossier" / "comparison_report.html").read_text()
     assert first_not_finite(logframe.example_log(steps=20, tensor_types=["Weight"])) == []
 

@@ -75,6 +75,38 @@ def test_a_frame_is_shown(written):
     assert_shows(read(), log)
 
 
+def texts(events, tag):
+    """Return the texts of a tag by step."""
+    return {event.step: event.tensor_proto.string_val[0].decode() for event in events.Tensors(f"{tag}/text_summary")}
+
+
+def test_what_is_wrong_is_a_text_at_the_step_since_when_it_is(written):
+    writer, read = written
+    to_tensorboard(logframe.example_log(layers=3, steps=40, tensor_types=["Gradient"]), writer)  # NaN in the last step
+    (step,), (text,) = zip(*texts(read(), "tandv/findings").items(), strict=True)
+    assert step == 39 and text.startswith("**error · not_finite · Gradient · head · step 39**")
+    assert "The gradient of the output of 'head' (Linear, float16) has 4,096 NaN" in text
+
+
+def test_a_run_that_ends_says_what_is_wrong_under_its_name(written):
+    writer, read = written
+    model = torch.nn.Linear(1, 1, bias=False)
+    with track(model, tensorboard=writer, name="mine") as tracker:
+        for step in range(3):
+            if step == 1:
+                torch.nn.init.constant_(model.weight, torch.nan)
+            model(torch.ones(1, 1))
+            tracker.step()
+    found = texts(read(), "tandv-mine/findings")
+    assert list(found) == [1] and "not_finite" in found[1]
+
+
+def test_a_run_in_which_nothing_is_wrong_says_so(train, written):
+    writer, read = written
+    train(steps=3, tensorboard=writer)
+    assert texts(read(), "tandv/findings")[2].startswith("The rules find nothing wrong in its log")
+
+
 def test_tensorboard_draws_each_power_of_two_as_one_bucket(written):
     from tensorboard import data_compat
     from tensorboard.compat.proto import summary_pb2

@@ -93,6 +93,7 @@ def test_a_user_who_never_logs_has_every_step(wandb, train, rows, other_records)
     assert_shows(rows(), read_run(tracker.path))
     summary = {item.key: json.loads(item.value_json) for said in other_records("summary") for item in said.update}
     assert summary["tandv/step"] == 5
+    assert summary["tandv/findings"].startswith("Nothing was found.")
     last = dict(of_log(read_run(tracker.path)))[5]
     assert summary["tandv/Weight/rm2/max"] == pytest.approx(last.numbers["Weight/rm2/max"])
 

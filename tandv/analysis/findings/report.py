@@ -1,8 +1,10 @@
-"""Findings as text, and as one page that needs nothing else: no script, no font, no other file."""
+"""Findings as text, as Markdown, and as one page that needs nothing else: no script, no font, no other file."""
 
+import re
+from collections.abc import Sequence
 from html import escape
 
-from tandv.analysis.findings.finding import Finding
+from tandv.analysis.findings.finding import EVERY, Finding
 from tandv.analysis.findings.rules import Examined, by_severity
 
 _STYLE = """
@@ -62,10 +64,7 @@ def as_text(found: Examined) -> str:
     Args:
         found: the findings, and what could not be checked.
     """
-    counts = [
-        f"{count} {name}{'s' if count > 1 else ''}" for name, count in by_severity(found.findings).items() if count
-    ]
-    lines = [f"Findings: {', '.join(counts)}." if counts else "Nothing was found."]
+    lines = [f"Findings: {_counted(found.findings)}." if found.findings else "Nothing was found."]
     for one in found.findings:
         lines += ["", *_paragraph(one)]
     if found.not_checked:
@@ -73,9 +72,73 @@ def as_text(found: Examined) -> str:
     return "\n".join(lines)
 
 
+def summary(found: Examined) -> str:
+    """Return one paragraph in plain words: the gravest finding, since when, where, and how many others there are.
+
+    >>> summary(Examined([], ["the run has no loss"]))
+    'The rules find nothing wrong in its log; 1 thing could not be checked.'
+    >>> one = Finding("dead", "warning", "Activation", "act", 1040, {}, "All is zero.", "It was not.", "Look at it.")
+    >>> summary(Examined([one, one._replace(severity="note")], []))
+    'Since step 1,040, in act, a warning (dead): All is zero. It was not. To do: Look at it. Besides, 1 note.'
+
+    Args:
+        found: the findings, and what could not be checked.
+    """
+    if not found.findings:
+        lacking = len(found.not_checked)
+        rest = f"; {lacking} thing{'s' * (lacking > 1)} could not be checked" if lacking else ""
+        return f"The rules find nothing wrong in its log{rest}."
+    worst, *others = found.findings
+    where = "of no single layer" if worst.layer == EVERY else f"in {worst.layer}"
+    severity = f"{'an' if worst.severity == 'error' else 'a'} {worst.severity}"
+    words = f"Since step {worst.step:,}, {where}, {severity} ({worst.kind.replace('_', ' ')}): "
+    words += f"{worst.what} {worst.before} To do: {worst.advice}"
+    return words + (f" Besides, {_counted(others)}." if others else "")
+
+
+def as_markdown(found: Sequence[Finding]) -> str:
+    """Return findings as Markdown, a paragraph each; names are escaped, so that they cannot become markup.
+
+    >>> print(as_markdown([Finding("dead", "note", "Gradient", "a*", 4, {}, "'a*' is 0.", "It was not.", "Look.")]))
+    **note · dead · Gradient · a\\* · step 4**
+    <BLANKLINE>
+    'a\\*' is 0. It was not. To do: Look.
+
+    Args:
+        found: the findings.
+    """
+    parts: list[str] = []
+    for one in found:
+        parts += [f"**{escaped(_heading(one))}**", escaped(f"{one.what} {one.before} To do: {one.advice}")]
+        if one.evidence:
+            parts.append("\n".join(f"- {escaped(sentence)}" for sentence in one.evidence))
+    return "\n\n".join(parts)
+
+
+def escaped(text: str) -> str:
+    """Return a text in which nothing is markup for Markdown.
+
+    >>> escaped("<b> x_1 *_y_*")
+    '&lt;b&gt; x_1 \\\\*\\\\_y\\\\_\\\\*'
+
+    Args:
+        text: the text; its line breaks become blanks.
+    """
+    return re.sub(r"([\\`*\[\]|#]|(?<!\w)_|_(?!\w))", r"\\\1", escape(text, quote=False).replace("\n", " "))
+
+
+def _counted(found: Sequence[Finding]) -> str:
+    counts = [f"{count} {name}{'s' * (count > 1)}" for name, count in by_severity(found).items() if count]
+    return ", ".join(counts)
+
+
+def _heading(one: Finding) -> str:
+    return f"{one.severity} · {one.kind} · {one.tensor_type} · {one.layer} · step {one.step:,}"
+
+
 def _paragraph(one: Finding) -> list[str]:
     return [
-        f"{one.severity} · {one.kind} · {one.tensor_type} · {one.layer} · step {one.step:,}",
+        _heading(one),
         f"  {one.what}",
         f"  {one.before}",
         f"  To do: {one.advice}",
