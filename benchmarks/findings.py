@@ -1,7 +1,7 @@
 """Judge `tandv.findings` on injected faults and on healthy trainings: writes results/findings.md.
 
-    python benchmarks/findings.py train RUNS [--part 0/8] [--seeds even|odd] [--only NAME]
-    python benchmarks/findings.py judge RUNS [--seeds even|odd] [--verbose] [--write]
+    python benchmarks/findings.py train RUNS [--part 0/8] [--seeds even|odd|held-out] [--only PATTERN] [--units]
+    python benchmarks/findings.py judge RUNS [--seeds even|odd|held-out] [--only PATTERN] [--verbose] [--write]
 
 Training runs are kept in the folder RUNS; one that is there is not trained again, so that it may run in slices and be
 stopped. Thresholds were chosen on even seeds; the tables are of odd ones.
@@ -14,6 +14,7 @@ sys.path[0] = str(Path(__file__).parents[1])  # not this folder, whose statistic
 
 import argparse
 import json
+import re
 import shutil
 import time
 import warnings
@@ -26,7 +27,7 @@ import numpy as np
 from benchmarks.hardware import hardware, write
 from tandv.analysis.findings import Finding, examined
 
-SEEDS = {"even": (0, 2, 4), "odd": (1, 3, 5)}
+SEEDS = {"even": (0, 2, 4), "odd": (1, 3, 5), "held-out": (7, 9)}
 WITHIN, GRADUAL = 2, 5  # recorded steps; of what grows from nothing
 
 
@@ -64,23 +65,48 @@ def plan(seeds: tuple[int, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"other-{number:02d}-{settings['architecture']}-s{seed}", {**settings, "seed": seed}
 
 
-def train(folder: Path, seeds: tuple[int, ...], part: tuple[int, int], only: str) -> None:
-    """Train what is not in the folder yet, of every n-th run the one of this part."""
-    from benchmarks.trainings import faults
-    from benchmarks.trainings.loop import Run
+def plan_of_jax(seeds: tuple[int, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the name and the settings of each training of JAX."""
+    from benchmarks.trainings.jax_faults import JAX_FAULTS, JAX_HEALTHY, PRECISIONS
+    from benchmarks.trainings.jax_nets import JAX_RATES
 
+    for seed in seeds:
+        for fault, architectures in JAX_FAULTS.items():
+            for architecture in architectures:
+                settings = {"architecture": architecture, "fault": fault.__name__, "lr": JAX_RATES[architecture]}
+                settings |= {"precision": PRECISIONS.get(fault, "fp32"), "steps": 60, "seed": seed}
+                yield f"jax-{fault.__name__}-{architecture}-s{seed}", settings
+        for number, settings in enumerate(JAX_HEALTHY):
+            architecture = settings["architecture"]
+            name = f"jax-healthy-{number:02d}-{architecture}-s{seed}"
+            yield name, {"lr": JAX_RATES[architecture], **settings, "seed": seed}
+
+
+def train(folder: Path, seeds: tuple[int, ...], part: tuple[int, int], only: str, units: bool) -> None:
+    """Train what is not in the folder yet, of every n-th run the one of this part."""
     warnings.filterwarnings("ignore")
-    for number, (name, settings) in enumerate(plan(seeds)):
+    for number, (name, settings) in enumerate([*plan(seeds), *plan_of_jax(seeds)]):
         place = folder / name
-        if number % part[1] != part[0] or only not in name or (place / "truth.json").exists():
+        if number % part[1] != part[0] or not re.search(only, name) or (place / "truth.json").exists():
             continue
         shutil.rmtree(place, ignore_errors=True)
         started = time.perf_counter()
-        run = Run(settings)
-        if "fault" in settings:
-            getattr(faults, settings["fault"])(run)
-        losses = run.train(place)
+        losses = _run(name, settings | {"units": units}).train(place)
         print(f"{name}: {time.perf_counter() - started:.1f} s, loss {losses[0]:.3f} → {losses[-1]:.3f}", flush=True)
+
+
+def _run(name: str, settings: dict[str, Any]) -> Any:
+    """Return a training with its fault, which is of JAX by its name."""
+    if name.startswith("jax-"):
+        from benchmarks.trainings import jax_faults as faults
+        from benchmarks.trainings.jax_loop import JaxRun as Run
+    else:
+        from benchmarks.trainings import faults
+        from benchmarks.trainings.loop import Run
+    run = Run(settings)
+    if "fault" in settings:
+        getattr(faults, settings["fault"])(run)
+    return run
 
 
 def judge_fault(place: Path, about: dict[str, Any]) -> Judged:
@@ -180,6 +206,7 @@ def main() -> None:
     parser.add_argument("--seeds", choices=tuple(SEEDS), default="even")
     parser.add_argument("--part", default="0/1")
     parser.add_argument("--only", default="")
+    parser.add_argument("--units", action="store_true", help="count units in what is trained")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--write", action="store_true")
     chosen = parser.parse_args()
@@ -187,7 +214,7 @@ def main() -> None:
     seeds = SEEDS[chosen.seeds]
     if chosen.what == "train":
         first, parts = map(int, chosen.part.split("/"))
-        train(chosen.runs, seeds, (first, parts), chosen.only)
+        train(chosen.runs, seeds, (first, parts), chosen.only, chosen.units)
         return
     text = judge(chosen.runs, seeds, chosen.verbose)
     print(text)

@@ -106,8 +106,17 @@ def statistic_meaning(column: str) -> str:
     Args:
         column: the name of a scalar statistic.
     """
-    return STATISTICS.get(column) or insight_meaning(column)
+    return STATISTICS.get(column) or UNITS.get(column) or insight_meaning(column)
 
+
+# The columns that `track(units=True)` adds to the rows of outputs, and of the gradients with respect to them.
+UNITS = {
+    "units": "how many units, or channels, there are",
+    "zero_units": "units that are zero for every sample",
+    "dead_units": "units that have been zero for every sample of the last 20 recorded steps",
+    "largest_unit": "the number of the unit with the largest root of the mean square, from 0",
+    "largest_unit_ratio": "that root of the largest unit over that of the median unit that is not zero",
+}
 
 # The columns that `track(insight=...)` adds to the rows of weight gradients. {} is a threshold, which ends the column's
 # name: a gradient counts as zero where its absolute value is at most the threshold.
@@ -176,6 +185,7 @@ def is_linear(column: str) -> bool:
 
 
 _COUNTS = {"numel", "zeros", "nans", "infs", "calls", "zeros_{}", "zeros_retained_{}", "zeros_released_{}"}
+_COUNTS |= {"units", "zero_units", "dead_units"}
 _SIZES = {"mean", "std", "mean_abs", "max_abs", "min_abs", "rm2", "rm4", "rm8", "update_mean_abs", "update_mean_abs_{}"}
 _NORMS = {"gradient_norm", "update_norm"}
 

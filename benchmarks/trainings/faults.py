@@ -101,6 +101,13 @@ def underflow(run: Run) -> None:
     run.at("loss", lambda step, loss: loss * 1e-5)
 
 
+def underflow_scaled(run: Run) -> None:
+    """A loss that is far too small for gradients in float16, with a scale that is too small as well."""
+    run.settings |= {"precision": "fp16", "scale": 2.0**4}
+    run.is_true("underflow")
+    run.at("loss", lambda step, loss: loss * 1e-7)
+
+
 def dead_relu(run: Run) -> None:
     """The bias in front of a ReLU falls to −60."""
     names = list(run.modules)
@@ -332,6 +339,7 @@ FAULTS: dict[Fault, tuple[str, ...]] = {
     infinite_batch: ("mlp", "cnn", "unet", "gan"),
     overflow: ("mlp", "gpt", "unet", "cnn"),
     underflow: ("mlp", "gpt", "unet"),
+    underflow_scaled: ("mlp", "gpt", "unet"),
     dead_relu: ("mlp", "deep", "cnn", "gpt", "gan"),
     saturated: ("mlp_tanh", "lstm"),
     exploding_depth: ("deep",),

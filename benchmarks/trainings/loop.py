@@ -16,7 +16,7 @@ from tandv.track.torch import track
 MATRICES = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 DEFAULTS = {
     "seed": 0, "optimiser": "adam", "lr": 2e-3, "steps": 120, "precision": "fp32", "accumulate": 1, "clip": 0.0,
-    "warmup": 0, "decay": 0.0, "insight": True, "scale": 2.0**16, "every": 1,
+    "warmup": 0, "decay": 0.0, "insight": True, "scale": 2.0**16, "every": 1, "units": False,
 }  # fmt: skip
 _LOW = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp16_without_scaler": torch.float16}
 
@@ -104,7 +104,13 @@ class Run:
         if s["precision"] == "fp16":
             scaler = torch.amp.GradScaler("cpu", init_scale=s["scale"], growth_interval=40)
         losses = []
-        options = {"track_updates": True, "insight": s["insight"], "offload_inc": 200, "every": s["every"]}
+        options = {
+            "track_updates": True,
+            "insight": s["insight"],
+            "offload_inc": 200,
+            "every": s["every"],
+            "units": s["units"],
+        }
         with track(self.model, optimizer=self.optimisers, path=folder, offload_type=".parquet", **options) as tracker:
             for step in range(s["steps"]):
                 self._warm_up(step)

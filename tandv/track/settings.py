@@ -53,6 +53,7 @@ class Settings:
     insight: Any = False
     inputs: bool = False
     on_finding: OnFinding | None = None
+    units: bool = False
 
     def selects(self, name: str) -> bool:
         """Tell whether a module or parameter of this dotted name is tracked; patterns are searched in it."""

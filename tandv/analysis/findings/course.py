@@ -4,7 +4,6 @@ import numpy as np
 
 from tandv.analysis.findings.finding import EVERY, Finding
 from tandv.analysis.findings.matrices import Matrices
-from tandv.analysis.findings.order import module_of
 from tandv.analysis.findings.stretches import BACK, begins, leaps, log2, typical
 from tandv.analysis.findings.training import update_ratio
 from tandv.analysis.findings.wording import begun, others, percent, power, tensor
@@ -17,6 +16,10 @@ _OF_LAYERS = 0.3
 _GROWTH, _GROWING = 0.1, 8  # bits a step, recorded steps in a row
 _LINEAR = 16  # steps in a row at the beginning, where small weights find their size
 _SHRUNK = -2.0  # bits: three quarters of the weight are gone
+_HALVED, _SOON = (
+    -1.0,
+    100,
+)  # bits, and steps from the first: a rate × decay of 0.001, which is high, takes seven times it
 _OUTLIER, _OUTLIER_SIZE, _OUTLIER_STEPS = 0.5, 3.0, 5
 _EXTREME = 7.5  # bits, from which it is no note
 _EARLY = 15  # recorded steps that are the beginning of an output's course
@@ -120,7 +123,7 @@ def weights_shrink(m: Matrices) -> list[Finding]:
     """Report weights that decay towards zero.
 
     Sees: log2 of the rms of the matrices against that of the first step. Threshold: −2 bits in the typical one, at 30
-    recorded steps and more. Healthy runs: −0.003.
+    recorded steps and more, or −1 bit within the first 100 steps. Healthy runs: −0.003.
 
     When it is wrong: long runs with weight decay from a large initialisation, as in grokking; pruning.
     """
@@ -132,7 +135,8 @@ def weights_shrink(m: Matrices) -> list[Finding]:
     if not len(known):
         return []
     change = typical(known - known[:, :1], 0)
-    low = np.flatnonzero(change < _SHRUNK)
+    soon = m.steps - m.steps[0] <= _SOON
+    low = np.flatnonzero((change < _SHRUNK) | (soon & (change < _HALVED)))
     if not len(low):
         return []
     at = int(low[0])
@@ -316,36 +320,6 @@ def in_time(m: Matrices) -> list[Finding]:
             "Clip gradients and lower the learning rate." if grows else
             "Look for what cuts the signal (saturated or dead layers), and whether the loss still depends on the "
             "model.",
-        )
-    ]  # fmt: skip
-
-
-def dead_units(m: Matrices) -> list[Finding]:
-    """Report a layer most of whose units get no gradient.
-
-    Sees: how many values of a bias's gradient are exactly zero: one for each unit. Threshold: half of the units at 20
-    recorded steps in a row.
-
-    When it is wrong: batches so small or tasks so sparse that each sees few units: a note. Layers without bias are not
-    checked, because a log counts no units.
-    """
-    names = [name for name in m.layers(WEIGHT_GRADIENT) if name.endswith(".bias")]
-    if not names or not m.has(WEIGHT_GRADIENT, "zeros", "numel"):
-        return []
-    share = 1 - m(WEIGHT_GRADIENT, "nonzero")[m.rows(WEIGHT_GRADIENT, names)]
-    starts = begins(share >= 0.5, BACK)
-    found = [(int(at), names[row], float(share[row, at])) for row, at in enumerate(starts) if at >= 0]
-    if not found:
-        return []
-    at, name, dead = min(found)
-    step, layer = int(m.steps[at]), module_of(name, m.layers(ACTIVATION)) or name
-    return [
-        Finding(
-            "dead_units", "note", WEIGHT_GRADIENT, layer, step, {"share": dead},
-            f"{percent(dead)} of the units of {layer!r} get no gradient, since step {step:,}.",
-            f"The gradient of their bias is exactly zero at {BACK} recorded steps in a row.",
-            "Lower the learning rate at the beginning, or use LeakyReLU or GELU; a narrower layer would do the same.",
-            others([one for _, one, _ in found if one != name]),
         )
     ]  # fmt: skip
 

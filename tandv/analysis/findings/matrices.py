@@ -15,7 +15,7 @@ from tandv.log.facts import run_facts
 from tandv.log.narrowed import narrowed
 from tandv.log.opened import Log
 from tandv.log.order import execution_order
-from tandv.tensor_types import ACTIVATION, OF_MODULES, OPTIMISER_STATE, WEIGHT
+from tandv.tensor_types import ACTIVATION, GRADIENT, OF_MODULES, OPTIMISER_STATE, WEIGHT, WEIGHT_GRADIENT
 
 _NOT_A_MATRIX = re.compile(r"norm|scale", re.IGNORECASE)  # kinds of modules whose parameters scale and shift
 _SHIFT = re.compile(r"(?:^|[._])(?:bias|beta|scale|gamma|shift)\w*$", re.IGNORECASE)  # parameters that do
@@ -208,6 +208,18 @@ class Matrices:
                 if not np.isnan(out).any():
                     break
         return out
+
+    def loss_scale(self, tensor_type: str) -> np.ndarray:
+        """Return by what the values of a tensor type were multiplied when they were computed, [steps]; 1 where by
+        nothing. A scale of the loss is taken out of gradients before they are measured.
+
+        Args:
+            tensor_type: the tensor type.
+        """
+        if tensor_type not in (GRADIENT, WEIGHT_GRADIENT):
+            return np.ones(len(self.steps))
+        scale = self.of_step("loss_scale")
+        return np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)
 
     def in_order(self, tensor_type: str) -> list[str]:
         """Return the layers of a tensor type in the order of execution.

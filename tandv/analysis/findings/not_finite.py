@@ -17,6 +17,7 @@ _NEAR = 6  # binades below the largest value of a format within which infinities
 _GRADIENTS = (GRADIENT, WEIGHT_GRADIENT)
 _FEWER = 8.0  # times: a tensor with so many fewer values that are not finite comes before another
 _STEPS = 3  # before it, of which the largest magnitudes are told
+_GREW = 2.0  # bits in these steps, of an output that is told with a gradient that overflows
 
 
 class _Step(NamedTuple):
@@ -125,7 +126,8 @@ def _first(m: Matrices, step: _Step) -> Finding:
     steps = range(max(0, step.at - _STEPS), step.at + 1)
     largest = [_value(m, first, "max_abs", at) for at in steps]
     lived = _format_of(m, first)
-    overflow = infs > 0 and _is_overflow(lived, largest)
+    scale = m.loss_scale(kind)[steps.start : steps.stop]  # values are recorded without it
+    overflow = infs > 0 and _is_overflow(lived, [value * by for value, by in zip(largest, scale, strict=True)])
     number = int(m.steps[step.at])
     of = f"{m.types.get(first) or 'module'}, {dtype}" if dtype else m.types.get(first) or "module"
     which = " and ".join([f"{nans:,.0f} NaN"] * (nans > 0) + [f"{infs:,.0f} infinities"] * (infs > 0))
@@ -138,8 +140,9 @@ def _first(m: Matrices, step: _Step) -> Finding:
         else "No row of it was recorded before"
     )
     before += f", its finite values reach {power(largest[-1])} now" if np.isfinite(largest[-1]) else ""
+    before += f", without the loss scale of {power(scale[-1])}" if scale[-1] != 1 else ""
     before += _feeding(m, first, step.at) + "."
-    evidence = _spread(m, step)
+    evidence = [*(_grown(m, step.at) if overflow and kind in _GRADIENTS else []), *_spread(m, step)]
     numbers = {"nans": int(nans), "infs": int(infs), "numel": int(numel), "max_abs": largest[-1], "dtype": dtype}
     numbers |= {"max_abs_before": known[-1]} if known else {}
     return Finding(
@@ -212,6 +215,22 @@ def _feeding(m: Matrices, first: Tensor, at: int) -> str:
         return ""
     fed = max(earlier)[1]
     return f"; before it came {tensor(*fed)}, which reaches {power(_value(m, fed, 'max_abs', at))} and is finite"
+
+
+def _grown(m: Matrices, at: int) -> list[str]:
+    """Return evidence of the output that grew most before a gradient overflowed, which is computed from it."""
+    back = max(0, at - _STEPS)
+    if not m.layers(ACTIVATION) or not m.has(ACTIVATION, "max_abs") or back == at:
+        return []
+    largest = m(ACTIVATION, "max_abs")
+    with np.errstate(all="ignore"):
+        bits = np.nan_to_num(np.log2(largest[:, at] / largest[:, back]), posinf=0.0)
+    name = max(m.in_order(ACTIVATION), key=lambda one: bits[m.number(ACTIVATION, one)])  # the first of several
+    row = m.number(ACTIVATION, name)
+    if bits[row] < _GREW:
+        return []
+    grown = f"from {power(float(largest[row, back]))} to {power(float(largest[row, at]))}"
+    return [f"{begun(tensor(ACTIVATION, name))} grew {grown} in the {at - back} recorded steps before."]
 
 
 def _spread(m: Matrices, step: _Step) -> list[str]:

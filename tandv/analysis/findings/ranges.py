@@ -24,7 +24,8 @@ _SKIPPED = 4  # recorded steps in a row: after a back-off the next step fits
 def near_overflow(m: Matrices) -> list[Finding]:
     """Report values in the last binade of their own number format, before any is infinite.
 
-    Sees: the largest magnitude, and the largest value of the format; formats that reach as far as float32 are left out.
+    Sees: the largest magnitude, and the largest value of the format; formats that reach as far as float32 are left out,
+    and gradients of a scaled loss, whose scale is chosen so that they come near it.
     Threshold: half of the largest value. Healthy runs: none.
 
     When it is wrong: it is right, but a format that saturates (float8 with scaling) may reach its end on purpose: a
@@ -37,7 +38,7 @@ def near_overflow(m: Matrices) -> list[Finding]:
         limits = np.array([_largest(m.dtypes.get((kind, name), "")) for name in m.layers(kind)])
         if not (limits < _WIDE).any():
             continue
-        high = m(kind, "max_abs") >= limits[:, None] / 2
+        high = (m(kind, "max_abs") >= limits[:, None] / 2) & (m.loss_scale(kind) == 1)[None]
         found += [
             (int(np.argmax(row)), m.places[kind, name], kind, name)
             for row, name in zip(high, m.layers(kind), strict=True)
@@ -69,8 +70,8 @@ def underflow(m: Matrices) -> list[Finding]:
 
     Sees: the share of the values that are not zero which lie in the lowest 6 binades of the format (a distribution that
     is cut piles up at the edge), or outputs' gradients that are nearly all zero though not at all layers. With a loss
-    scale the format is that of the output, and its edge is divided by the scale. Threshold: a quarter, at 3 recorded
-    steps in a row, in a fifth of the tensors.
+    scale the format is that which the gradient had before the scale was taken out, and its edge is divided by the
+    scale. Threshold: a quarter, at 3 recorded steps in a row, in a fifth of the tensors.
 
     When it is wrong: distributions that are wide on their own, such as gradients after a softmax with thousands of
     classes; of runs with more than 50,000 tensors × steps, a stretch shorter than a 64th of the run may be missed.
@@ -79,8 +80,8 @@ def underflow(m: Matrices) -> list[Finding]:
     if not layers or not m.has(GRADIENT, "min_abs", "zeros", "numel"):
         return []
     rows = m.rows(GRADIENT, layers)
-    scale = np.nan_to_num(m.of_step("loss_scale"), nan=1.0)
-    by = np.array([exponent(float(one)) if np.isfinite(one) and one > 0 else 0 for one in scale])
+    scale = m.loss_scale(GRADIENT)
+    by = np.array([exponent(float(one)) for one in scale])
     lowest = np.array([exponent(_format(m, name).smallest_subnormal) for name in layers])
     limits = lowest[:, None] + _EDGE - by[None, :]
     with np.errstate(invalid="ignore"):
@@ -141,7 +142,7 @@ def _alive(m: Matrices) -> np.ndarray:
 def _lived(m: Matrices, name: str) -> str | None:
     """Return the narrow format in which the gradient of an output was computed; None if it is wide or not known."""
     dtype = m.dtypes.get((GRADIENT, name), "")
-    if "loss_scale" in m.statistics:  # unscaled before it was measured, in float32
+    if "loss_scale" in m.statistics and dtype == "float32":  # in older logs, that in which it was measured
         dtype = m.dtypes.get((ACTIVATION, name), dtype)
     return dtype if is_format(dtype) and number_format(dtype).smallest_normal > 2.0**-100 else None
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tandv.analysis.findings import beginnings, course, laws, ranges, training
+from tandv.analysis.findings import beginnings, course, laws, ranges, training, units
 from tandv.analysis.findings.finding import SEVERITIES, Finding
 from tandv.analysis.findings.matrices import Matrices
 from tandv.analysis.findings.not_finite import not_finite
@@ -38,10 +38,11 @@ RULES: dict[str, Rule] = {
     "diverging": course.diverging,
     "near_overflow": ranges.near_overflow,
     "outlier_feature": course.outlier_feature,
-    "dead_units": course.dead_units,
+    "outlier_channel": units.outlier_channel,
+    "dead_units": units.dead_units,
 }
 
-_OUTPUTS = {"spike", "outlier_feature", "near_overflow", "weight_growth"}
+_OUTPUTS = {"spike", "outlier_feature", "outlier_channel", "near_overflow", "weight_growth"}
 _TIME = {"exploding_in_time", "vanishing_in_time", "diverging"}
 _LOST = {"dead", "dead_units", "saturated"}
 _DEPTH = {"exploding_depth", "vanishing_depth"}
@@ -68,7 +69,7 @@ CONSEQUENCES: dict[str, set[str]] = {
     "spike": {*_TIME, *_OUTPUTS, "dead_units"},
     "exploding_in_time": _OUTPUTS,
     "diverging": {*_OUTPUTS, *_LOST, "exploding_in_time", "vanishing_in_time", "updates_too_large"},
-    "outlier_feature": {"spike", "near_overflow", "weight_growth"},
+    "outlier_feature": {"outlier_channel", "spike", "near_overflow", "weight_growth"},
 }
 # What leads to values that are not finite, told as what came before them.
 _LEADS_THERE = {*_OUTPUTS, "exploding_in_time", "diverging"}

@@ -36,7 +36,8 @@ def unchecked(m: Matrices) -> list[str]:
     if m.loss is None:
         out.append("the run has no loss: divergence, what precedes a spike of it; tracker.step(loss=loss)")
     if m.layers(ACTIVATION):
-        out.append("counts of each unit are not recorded: single dead units and outlier channels")
+        if "dead_units" not in m.statistics:
+            out.append("units were not counted: single dead units and outlier channels; track(units=True)")
         if not m.order_is_known:
             out.append(GUESSED[0].lower() + GUESSED[1:].rstrip("."))
     return out

@@ -28,6 +28,7 @@ class Quantity(NamedTuple):
     part: str = ""  # which part of a tensor that lies on several devices, in a form that the framework defines
     phase: str = ""  # of the step, as the user calls it
     reading: int = FINAL  # which of several readings of the tensor in a step, see `readings`
+    lived: str = ""  # its number format, where it was measured in another, without the scale of a loss
 
     @property
     def key(self) -> Key:
@@ -206,7 +207,14 @@ def in_model_order(step: int, found: _Merged, exponents: tuple[int, int] | None,
     dtypes, rows = [dtypes[i] for i in in_order], rows[in_order]
     low, high = exponents or statistics.exponent_range(rows)
     scalars, counts = statistics.summarise(rows), statistics.exponent_counts(rows, low, high)
-    return Block(step, [quantities[i] for i in in_order], dtypes, _compact(scalars, dtypes), counts, low)
+    quantities = [quantities[i] for i in in_order]
+    scalars = _compact(scalars, dtypes)
+    return Block(step, quantities, lived_in(quantities, dtypes), scalars, counts, low)
+
+
+def lived_in(quantities: Sequence[Quantity], dtypes: Sequence[str]) -> list[str]:
+    """Return the number format in which each tensor was computed, given that in which it was measured."""
+    return [quantity.lived or dtype for quantity, dtype in zip(quantities, dtypes, strict=True)]
 
 
 def merged(parts: Sequence[_Merged]) -> _Merged:

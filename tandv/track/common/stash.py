@@ -9,7 +9,7 @@ import numpy as np
 
 from tandv import measure
 from tandv.track.common.execution_order import ExecutionOrder
-from tandv.track.common.measurements import Block, Key, Later, Quantity, in_phase, settled
+from tandv.track.common.measurements import Block, Key, Later, Quantity, in_phase, lived_in, settled
 from tandv.track.common.readings import LAST, LEFT_OVER
 
 _SHAPE = (
@@ -84,7 +84,7 @@ class Stashed:
             for quantity, one in zip(quantities, said, strict=True)
             if one.tensor is not None
         }
-        dtypes = [one.dtype for one in said]
+        dtypes = lived_in(quantities, [one.dtype for one in said])
         return Block(step, quantities, dtypes, columns | {"calls": calls}, counts, lowest, tensors)
 
     def take_later(self, step: int) -> Later:

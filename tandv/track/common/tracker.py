@@ -19,6 +19,7 @@ from tandv.track.common.numbers import ALLOWED, Reading, mean_of
 from tandv.track.common.on_finding import FindingStop, actions_for, stops
 from tandv.track.common.reporting import warn
 from tandv.track.common.saving import Checkpoints
+from tandv.track.common.units import Key, UnitHistory, Units
 from tandv.track.common.watching import Watching
 from tandv.track.common.writer import Writer
 from tandv.track.insight.numbers import InsightSettings, Numbers, with_numbers
@@ -58,6 +59,8 @@ class Tracker(Lifetime):
         self.recording = False
         self.of_step: dict[str, SupportsFloat] = {}  # numbers of the whole step, columns of all its rows
         self.of_rows: Callable[[], Numbers] | None = None  # numbers of some rows, read where rows are made
+        self.of_units: Callable[[], Mapping[Key, Units]] | None = None  # the units of tensors, likewise
+        self._unit_history = UnitHistory()
         self._given: dict[str, list[Reading]] = {}  # numbers of the loop, in the current step
         self._recorded = 0  # steps since entering
         self.path, self.out_path = run_paths(settings.path, settings.name, title, settings.offload_type)
@@ -308,10 +311,17 @@ class Tracker(Lifetime):
             self.drain()  # so that the rules see each step at once
 
     def _keep(self) -> None:
-        later, of_step, of_rows = self.measurements.take_later(self.steps), self.of_step, self.of_rows
+        later, of_step, of_rows, units = (
+            self.measurements.take_later(self.steps), self.of_step, self.of_rows, self.of_units
+        )  # fmt: skip
         order = self.measurements.execution.end_of_step()
-        self.of_step, self.of_rows = {}, None
-        self._writer.append(lambda: [with_numbers(_with(later.make(), of_step, order), of_rows)], later.size)
+        self.of_step, self.of_rows, self.of_units = {}, None, None
+
+        def make() -> list[Block]:
+            block = with_numbers(_with(later.make(), of_step, order), of_rows)
+            return [block if units is None else self._unit_history.added_to(block, units())]
+
+        self._writer.append(make, later.size)
         self._recorded += 1
 
 

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 
 import jax
+import numpy as np
 
 from tandv.track.common.execution_order import ExecutionOrder
 from tandv.track.common.measurements import Block, block
+from tandv.track.common.units import UnitHistory
 from tandv.track.insight.numbers import with_numbers
-from tandv.track.jax._rows import JaxStep, Modules
+from tandv.track.jax._parameters import ParametersSeen
+from tandv.track.jax._rows import JaxStep, Modules, loss_scale_of
 from tandv.track.jax._stash import Own
 
 
@@ -18,6 +21,8 @@ def blocks(
     own: Own | None,
     exponents: tuple[int, int] | None,
     execution: ExecutionOrder,
+    parameters: ParametersSeen,
+    units: UnitHistory,
 ) -> Iterator[Block]:
     """Yield the rows of some steps; one copy from the device brings the measurements of all."""
     arrived = jax.device_get([measured.words for measured in steps])
@@ -26,5 +31,10 @@ def blocks(
         rows = own.block(measured.step, parts) if own is not None else block(measured.step, parts, exponents)
         for quantities, _, _ in parts:  # in the order of the trace
             execution.note((one.tensor_type, one.name) for one in quantities)
+        parameters.note(rows)
         rows = rows._replace(order=execution.end_of_step())
+        scale = loss_scale_of(measured, words)
+        if scale is not None:
+            rows = rows._replace(scalars=rows.scalars | {"loss_scale": np.full(len(rows.dtypes), scale)})
+        rows = units.added_to(rows, modules.units(measured, words, selects))
         yield with_numbers(rows, modules.named(measured.numbers))

@@ -16,10 +16,11 @@ from jax.sharding import Sharding
 from tandv.tensor_types import ACTIVATION
 from tandv.track.jax import _entry
 from tandv.track.jax._collect import EquationContext, Record, holds_marks, layer_of, spans_devices, words_of
-from tandv.track.jax._kernels import Kernel, chooser
+from tandv.track.jax._kernels import Kernel, chooser, xla
 from tandv.track.jax._loss_scale import without_scale
 from tandv.track.jax._rows import OnDevice
 from tandv.track.jax._tag import SCALE, Mark, naming
+from tandv.track.jax._units import axis_of, kernel_of
 from tandv.track.jax._variant import Variant
 
 _IN_KEY = ("donated_invars", "in_shardings", "out_shardings", "compiler_options_kvs")
@@ -37,7 +38,9 @@ class Calls:
         fail: Callable[[str, Exception], None],
         settle: Callable[[], None],
         before: Callable[[], None],
+        units: bool = False,
     ):
+        self._units = units  # whether the units of values are measured, too
         self._own, self._exact, self._warn_once, self._fail = own, exact, warn_once, fail
         self._settle = settle  # called when JAX has traced a program and is about to run it
         self._before = before  # called before the first program with marks runs, which may donate its arguments
@@ -130,7 +133,7 @@ class Calls:
     def _variant(self, args: Any, jaxpr: Any, parameters: dict[str, Any]) -> Variant:
         asked = [s for s in (*parameters["in_shardings"], *parameters["out_shardings"]) if isinstance(s, Sharding)]
         alone = on_one_cpu(args) and not spans_devices(jaxpr.jaxpr) and all(s.num_devices == 1 for s in asked)
-        return Variant(jaxpr, parameters, EquationContext(self._choose(alone), []), self._exact)
+        return Variant(jaxpr, parameters, EquationContext(self._choose(alone), [], units=self._units), self._exact)
 
     def _choose(self, one_cpu: bool) -> Any:
         own = self._own
@@ -142,10 +145,11 @@ class Calls:
             return
         try:
             if mark.tensor_type == SCALE:
-                self._scales = [x]
-                return
+                self._scales, kernel = [x], xla(x.dtype)
+            else:
+                kernel = None
             dtype, x = str(x.dtype), without_scale(x, mark, self._scales)
-            kernel = self._choose(on_one_cpu([x]))(layer_of(x, mark), False)
+            kernel = kernel or self._choose(on_one_cpu([x]))(layer_of(x, mark), False)
             if (kernel, mark.axes) not in self._of_values:
                 self._of_values[kernel, mark.axes] = jax.jit(lambda x: words_of(x, mark, kernel))
             words = self._of_values[kernel, mark.axes](x)
@@ -155,6 +159,18 @@ class Calls:
             self._fail(f"in measuring an output of {mark.type}", error)
         else:
             self.found.append(OnDevice([record], words.reshape(-1)))
+            if self._units:
+                self._units_of(x, mark)
+
+    def _units_of(self, x: Any, mark: Mark) -> None:
+        axis = axis_of(x, mark)
+        if axis is None:
+            return
+        kernel = kernel_of(x.shape[axis], axis)
+        if kernel not in self._of_values:
+            self._of_values[kernel] = jax.jit(lambda x: kernel.measure(x, ()))
+        record = Record(mark._replace(layers=()), str(x.dtype), kernel, of_units=True)
+        self.found.append(OnDevice([record], self._of_values[kernel](x)))
 
 
 def on_one_cpu(values: Any) -> bool:

@@ -5,7 +5,7 @@ that contain marks are rewritten: calls are inlined, loops and branches get addi
 The result is an ordinary compiled program with one more output.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -19,10 +19,11 @@ from jax.sharding import AbstractMesh, Mesh, Sharding
 
 from tandv.tensor_types import ACTIVATION
 from tandv.track.common.reporting import warn
-from tandv.track.jax._kernels import Choose, Kernel
+from tandv.track.jax._kernels import Choose, Kernel, xla
 from tandv.track.jax._loss_scale import without_scale
 from tandv.track.jax._replicas import Replicas, programs_in
 from tandv.track.jax._tag import SCALE, Mark, mark_p, mark_tangent_p
+from tandv.track.jax._units import axis_of, kernel_of
 
 
 class Record(NamedTuple):
@@ -32,6 +33,7 @@ class Record(NamedTuple):
     dtype: str
     kernel: Kernel
     layers: tuple[int, ...] = ()
+    of_units: bool = False  # of the units of the value, beside that of the value itself
 
 
 class EquationContext(NamedTuple):
@@ -42,6 +44,7 @@ class EquationContext(NamedTuple):
     again: bool = False  # in what the backward pass recomputes
     axes: tuple[str, ...] | None = None  # mesh axes along which each device has its part (in a shard_map)
     replicas: Replicas | None = None  # knows along which of them a value differs, where types do not tell
+    units: bool = False  # whether the units of values are measured, too
 
     def enter(self, inside: Sequence[Any], outside: Sequence[Any], parameters: dict[str, Any]) -> None:
         """Note values inside an equation, which it makes of values outside."""
@@ -88,10 +91,17 @@ def collect(jaxpr: core.Jaxpr, constants: Sequence[Any], inputs: Sequence[Any], 
             (x,), mark = operands, part.params["mark"]
             if mark.tensor_type == SCALE:
                 place.scales[:] = [x]
+                record, one = _measured(x, mark, place._replace(choose=_of_scale), known)
+                records.append(record)
+                words.append(one)
             elif not (place.again and mark.tensor_type == ACTIVATION):
                 record, one = _measured(x, mark, place, known)
                 records.append(record)
                 words.append(one)
+                if place.units and place.axes is None:
+                    for record, one in of_units(x, mark):
+                        records.append(record)
+                        words.append(one)
             results = [x]
         elif part.primitive is mark_tangent_p:
             results = operands
@@ -121,6 +131,11 @@ def inline(jaxpr: Any, inputs: Sequence[Any], place: EquationContext) -> Found:
     return collect(jaxpr.jaxpr if closed else jaxpr, jaxpr.consts if closed else (), inputs, place)
 
 
+def _of_scale(x: Any, in_shard: bool) -> Kernel:
+    """Return the kernel for the scale of a loss, of which a function of the user's own would see nothing of use."""
+    return xla(np.dtype(x.dtype))
+
+
 def _measured(x: Any, mark: Mark, place: EquationContext, known: dict[Any, Any]) -> tuple[Record, jax.Array]:
     values = without_scale(lax.stop_gradient(x), mark, place.scales)
     kernel = place.choose(layer_of(values, mark), place.axes is not None)
@@ -131,6 +146,14 @@ def _measured(x: Any, mark: Mark, place: EquationContext, known: dict[Any, Any])
         axes = tuple(axis for axis in place.axes or () if axis in differs)
         known[key] = x, words_of(values, mark, kernel, axes)
     return Record(mark, str(x.dtype), kernel, lengths), known[key][1]
+
+
+def of_units(x: Any, mark: Mark) -> Iterator[tuple[Record, jax.Array]]:
+    """Yield the measurement of a value's units, if it has any."""
+    axis = axis_of(x, mark)
+    if axis is not None:
+        kernel = kernel_of(x.shape[axis], axis)
+        yield Record(mark, str(x.dtype), kernel, of_units=True), kernel.measure(lax.stop_gradient(x), ())
 
 
 def words_of(x: jax.Array, mark: Mark, kernel: Kernel, axes: tuple[str, ...] = ()) -> jax.Array:

@@ -90,6 +90,7 @@ def measured(
     include: Pattern | None = None,
     exclude: Pattern | None = None,
     track_gradients: bool = True,
+    units: bool = False,
     trees: Callable[..., Mapping[str, Any]] | None = None,
 ) -> Callable[..., Any]:
     """Return a pure function of the same arguments that returns `(output, m)`; `m` is for `tracker.record`.
@@ -113,6 +114,7 @@ def measured(
             time. Its arrays may have any shape.
         include, exclude: regular expressions searched in the dotted names of modules.
         track_gradients: whether gradients with respect to outputs are measured.
+        units: whether the units of outputs and of these gradients are counted, as by `track(units=True)`.
         trees: a function of the output and the arguments that returns pytrees to measure, by their tensor type:
             `lambda out, params, x: {"Weight": params}`. Needed for weights inside a scan over steps.
 
@@ -128,7 +130,7 @@ def measured(
         raise ValueError("cannot measure this function:\n  " + "\n  ".join(found))
     settings = Settings(include=include, exclude=exclude)
     direct = Namer(settings.selects, track_gradients)
-    calls = Calls(None, False, warn, _failed, direct.settle, lambda: None)
+    calls = Calls(None, False, warn, _failed, direct.settle, lambda: None, units)
 
     def watched(namer: Namer, context: Any, args: Any, kwargs: Any) -> Any:
         namer.models = [(args, kwargs), *_objects.reached(function)]
@@ -160,7 +162,7 @@ def measured(
         inputs = [leaf for leaf in leaves if _is_array(leaf)]
         traced = jax.make_jaxpr(flat)(inputs)
         alone = jax.device_count() == 1 and jax.default_backend() == "cpu" and not spans_devices(traced.jaxpr)
-        found = collect(traced.jaxpr, traced.consts, inputs, EquationContext(chooser(alone), []))
+        found = collect(traced.jaxpr, traced.consts, inputs, EquationContext(chooser(alone), [], units=units))
         tree, fixed = structure
         rest = iter(found.outputs)
         output = jax.tree.unflatten(tree, [next(rest) if one is None else one for one in fixed])

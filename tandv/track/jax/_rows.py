@@ -7,15 +7,19 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from tandv.names import natural, natural_path
+from tandv.statistics import EXTREMES
 from tandv.tensor_types import WEIGHT_GRADIENT
 from tandv.tensor_types import order as order_of
 from tandv.track.common.measurements import Quantity, in_phase
+from tandv.track.common.units import Key, Units
 from tandv.track.insight.numbers import Numbers
 from tandv.track.jax._collect import Record
 from tandv.track.jax._loss_scale import LossScale
 from tandv.track.jax._names import Leaf
 from tandv.track.jax._naming import text
 from tandv.track.jax._packing import unpacked
+from tandv.track.jax._tag import SCALE
+from tandv.track.jax._units import together
 
 Part = tuple[list[Quantity], list[str], Any]  # quantities, dtypes, and rows
 
@@ -84,17 +88,28 @@ class Modules:
     def parts(self, measured: JaxStep, words: list[np.ndarray], selects: Callable[[str], bool]) -> Iterator[Part]:
         """Yield the rows of a step whose packed words have arrived on the host."""
         scale = LossScale.of(measured.loss_scale)
-        for number, ((records, _), flat) in enumerate(zip((*measured.programs, *measured.trees), words, strict=True)):
-            phase = measured.phases[number] if number < len(measured.phases) else ""
+        for number, phase, record, one in _records(measured, words):
             doubled = WEIGHT_GRADIENT if measured.has_gradients and number < len(measured.programs) else None
-            for record, one in unpacked(flat, records):
-                if record.mark.tensor_type != doubled:
-                    rows_of_one = scale.taken_out(record, record.kernel.rows_of(one))
-                    for quantities, dtypes, rows in self._of_record(record, rows_of_one, selects):
-                        yield in_phase(quantities, phase), dtypes, rows
+            if record.mark.tensor_type not in (doubled, SCALE) and not record.of_units:
+                rows_of_one = scale.taken_out(record, record.kernel.rows_of(one))
+                for quantities, dtypes, rows in self._of_record(record, rows_of_one, selects):
+                    yield in_phase(quantities, phase), dtypes, rows
         for leaves, rows in measured.read:
             quantities = [self._quantity(leaf.tensor_type, leaf.name) for leaf in leaves]
             yield quantities, [str(leaf.array) for leaf in leaves], rows
+
+    def units(self, measured: JaxStep, words: list[np.ndarray], selects: Callable[[str], bool]) -> dict[Key, Units]:
+        """Return the units of the tensors of a step, where they were measured."""
+        out: dict[Key, Units] = {}
+        for _, phase, record, one in _records(measured, words):
+            if record.of_units:
+                mark, found = record.mark, record.kernel.rows_of(one)
+                for numbers, units in zip(np.ndindex(*record.layers), found, strict=True):
+                    quantity = self._quantity(mark.tensor_type, text(mark.name, numbers), mark.type)
+                    key = quantity.tensor_type, quantity.name, phase
+                    if units is not None and selects(quantity.name):
+                        out[key] = together(out.get(key), units)
+        return out
 
     def _of_record(self, record: Record, rows: Any, selects: Callable[[str], bool]) -> Iterator[Part]:
         """Yield the rows of one mark: of each layer, where layers were scanned over."""
@@ -134,6 +149,24 @@ class Modules:
                 return (position, end < len(keys)), kind
         root = self._known.get(self._root or "", (0, ""))[1] if len(keys) == 1 else ""  # the root's own parameter
         return (-1 if root else len(self._known), True), root
+
+
+def _records(measured: JaxStep, words: list[np.ndarray]) -> Iterator[tuple[int, str, Record, np.ndarray]]:
+    """Yield the number of its program, the phase, and the words of each record of a step."""
+    for number, ((records, _), flat) in enumerate(zip((*measured.programs, *measured.trees), words, strict=True)):
+        phase = measured.phases[number] if number < len(measured.phases) else ""
+        for record, one in unpacked(flat, records):
+            yield number, phase, record, one
+
+
+def loss_scale_of(measured: JaxStep, words: list[np.ndarray]) -> float | None:
+    """Return the scale of a step's losses, NaN where they have several; None where none was scaled."""
+    given = [] if measured.loss_scale is None else [float(np.asarray(measured.loss_scale))]
+    for _, _, record, one in _records(measured, words):
+        if record.mark.tensor_type == SCALE:
+            rows = record.kernel.rows_of(one)
+            given += [float(rows[name].reshape(-1)[0]) for name in EXTREMES if rows["calls"].any()]
+    return None if not given else given[0] if len(set(given)) == 1 else np.nan
 
 
 def _renamed(found: Numbers, called: Callable[[str], str]) -> Numbers:

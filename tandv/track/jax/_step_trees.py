@@ -107,6 +107,11 @@ class StepTrees:
             if not is_object(tree):
                 self.latest[name] = jax.tree.map(_shape_of, tree) if name == "model_state" else None
 
+    def parameters(self) -> list[Leaf]:
+        """Return the selected parameters of the latest weights, which may be arrays or only their shapes."""
+        model = self.latest["model_state"]
+        return [leaf for leaf in self._leaves("model_state", model) if self._selects(leaf.name)]
+
     def release(self) -> None:
         """Drop what is held from the start of a step to its end."""
         self._before = []

@@ -44,6 +44,7 @@ def track(
     insight: Any = False,
     inputs: bool = False,
     on_finding: OnFinding | None = None,
+    units: bool = False,
     exact: bool = False,
 ) -> JaxTracker:
     """Record what happens inside a JAX model while it trains: one row for each tensor and step.
@@ -116,6 +117,9 @@ def track(
             checkpoints from before it and warns; "stop" raises `tandv.track.FindingStop` at the next `step()`, for
             errors (of warnings it warns); a function of the finding; several in a list; or a dict of these by severity,
             {"error": "stop", "warning": ["save", print]}. By default nothing. See docs/findings.md.
+        units: count the units of outputs and of gradients with respect to them, which lie along the last axis (of
+            equinox's convolutions along the channels), so that dead ones and one that carries far more than the others
+            are found. Not within a `shard_map`, where each device may have other units.
         exact: run every jitted program that holds modules twice, unchanged and once more to measure (about 1.5 times
             its time). By default that is done only where one program for both was found to give other bits.
 
@@ -143,6 +147,7 @@ def track(
         insight=insight,
         inputs=inputs,
         on_finding=on_finding,
+        units=units,
     )
     found = every_problems("every_trees", every_trees)
     for positional, keyword, argument in ((model, model_state, "model"), (optimizer, optimizer_state, "optimizer")):

@@ -23,6 +23,7 @@ from tandv.track.jax._naming import Namer
 from tandv.track.jax._numbers import reading
 from tandv.track.jax._objects import is_object
 from tandv.track.jax._packing import packed
+from tandv.track.jax._parameters import ParametersSeen
 from tandv.track.jax._rows import JaxStep, Modules, OnDevice
 from tandv.track.jax._stash import Own, stash_all_stats_and_hist
 from tandv.track.jax._states import parts_of
@@ -72,14 +73,17 @@ class JaxTracker(Tracker):
         self._selects = settings.selects
         # One namer and one context for all steps, recorded or not, so that JAX traces a program once.
         self._namer, self._context = Namer(self._selects, settings.track_gradients is not False), object()
-        self._calls = Calls(self._own, exact, self.warn_once, self.fail, self._namer.settle, self._before_program)
+        self._calls = Calls(
+            self._own, exact, self.warn_once, self.fail, self._namer.settle, self._before_program, settings.units
+        )
         self._interception = Interception(self._calls, self._namer)
         self._names_known = False
         self._modules = Modules(type(model).__name__ if is_object(model) else None)
         self._measured = JaxStep(0, [], [], [], False)  # in the current step
         self._phases: list[str] = []  # of what was intercepted in it
         self._waiting: list[JaxStep] = []
-        self._execution = ExecutionOrder()
+        self._execution, self._parameters = ExecutionOrder(), ParametersSeen()
+        self._told_parameters = False
         self._checked = False
         of_steps = JaxInsight(self, insight, self.raster) if insight is not None else None
         self._trees = StepTrees(self, settings, self._own, of_steps, model, optimizer, every_trees)
@@ -284,8 +288,26 @@ class JaxTracker(Tracker):
         waiting, self._waiting = self._waiting, []
         modules, size = self._modules.as_now(), sum(measured.nbytes for measured in waiting)
         self._writer.append(
-            lambda: blocks(waiting, modules, self._selects, self._own, self._exponents, self._execution), size
-        )
+            lambda: blocks(
+                waiting, modules, self._selects, self._own, self._exponents, self._execution, self._parameters,
+                self._unit_history,
+            ),
+            size,
+        )  # fmt: skip
+
+    def _facts(self) -> dict[str, Any]:
+        return {**super()._facts(), **({"parameters": self._of_parameters()} if self._tells_parameters() else {})}
+
+    def _tells_parameters(self) -> bool:
+        """Tell whether run.json gets a line for each parameter now: once while the run goes on, and at its end."""
+        if self.is_on and (self._told_parameters or not self._parameters):
+            return False
+        self._told_parameters = True
+        return self._trees.latest["model_state"] is not None
+
+    def _of_parameters(self) -> dict[str, dict[str, Any]]:
+        called, leaves = self._modules.called, self._trees.parameters()
+        return self._parameters.facts((called(leaf.name), tuple(leaf.array.shape)) for leaf in leaves)
 
     # Inside.
 

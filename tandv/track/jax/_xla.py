@@ -56,12 +56,17 @@ def words(dtype: np.dtype) -> int:
 
 def measure(x: jax.Array, axes: tuple[str, ...] = ()) -> jax.Array:
     """Return the words of a measurement of `x`, together with that of the other devices along mesh `axes`."""
+    return with_any_sharding(lambda x: _to_words(_measure(x, axes)), x)
+
+
+def with_any_sharding(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+    """Return what a function makes of a value, the same on all devices, also where types carry the sharding."""
     mesh = getattr(jax.typeof(x).sharding, "mesh", None)
     if mesh is not None and jax.sharding.AxisType.Explicit in mesh.axis_types:
         everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-        whole: Any = jax.sharding.auto_axes(lambda x: _to_words(_measure(x, axes)), out_sharding=everywhere)
+        whole: Any = jax.sharding.auto_axes(function, out_sharding=everywhere)
         return whole(x)
-    return _to_words(_measure(x, axes))
+    return function(x)
 
 
 def merge(one: jax.Array, other: jax.Array, dtype: np.dtype) -> jax.Array:

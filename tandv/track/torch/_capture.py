@@ -15,6 +15,7 @@ from torch._C._functorch import is_functorch_wrapped_tensor  # pyright: ignore[r
 from torch.nn.modules.module import register_module_forward_hook
 
 from tandv import tensor_types
+from tandv.measure import dtype_name
 from tandv.track.common.measurements import Quantity, in_phase
 from tandv.track.torch import _exports
 from tandv.track.torch._compiled import ACTIVATION, GRADIENT, mark, not_compiled_alone
@@ -67,6 +68,7 @@ class OutputCapture:
 
     def attach(self) -> None:
         self._compiled.attach()
+        self._follow_units()
         for hook in (OutputCapture._first, OutputCapture._after_own_hooks, OutputCapture._on_output, Last.__call__):
             not_compiled_alone(hook)
         self._sums.attach()
@@ -216,7 +218,7 @@ class OutputCapture:
                 return
             if values is None and not again:
                 self._sums.wait_for(tensor, (named, name))
-            handle = None if again or values is None else self._measurements.add([values], [quantity])[0]
+            handle = None if again or values is None else self.add(values, quantity)
             seen = self.met.keep(tensor, handle)
         elif not again and not (seen.handle and self._measurements.share(seen.handle, quantity)):
             mine = local(tensor)[0]
@@ -226,6 +228,13 @@ class OutputCapture:
         if self._gradients:
             with torch._C.DisableTorchFunctionSubclass():
                 self._want_gradient(seen.wants_gradient, self.quantity_of(named, name, GRADIENT), tensor)
+
+    def add(self, values: torch.Tensor, quantity: Quantity) -> Any:
+        """Measure a tensor, and its units where they are wanted; return the handle to share it."""
+        (handle,) = self._measurements.add([values], [quantity])
+        if self.tracker.units is not None:
+            self.tracker.units.add(values, quantity, self._measurements.phase)
+        return handle
 
     def _want_gradient(self, wanted: list[Quantity], quantity: Quantity, tensor: torch.Tensor) -> None:
         if not tensor.requires_grad:
@@ -255,10 +264,13 @@ class OutputCapture:
             return
         if group:
             quantities = [quantity._replace(part=f"{group}|{piece}") for quantity in quantities]
+        lived = dtype_name(values)
         values = self.tracker.scaler.taken_out(values, self.tracker.scaler.of_pass())
         if values is None:
             return
-        (handle,) = self._measurements.add([values], quantities[:1])
+        if dtype_name(values) != lived:
+            quantities = [quantity._replace(lived=lived) for quantity in quantities]
+        handle = self.add(values, quantities[0])
         for quantity in quantities[1:]:
             self._measurements.share(handle, quantity)
 
@@ -282,8 +294,13 @@ class OutputCapture:
     def follow(self) -> None:
         """Update to the modules that the model has now, which may have other positions and names."""
         self._quantities.clear()
+        self._follow_units()
         if self._hook is not None:
             self._last.follow(self._tree.modules)
+
+    def _follow_units(self) -> None:
+        if self.tracker.units is not None:
+            self.tracker.units.follow(self._tree.modules, [named.position for named in self._tree.names])
 
     def warn_unseen(self) -> None:
         """Warn about outputs that were not reduced over the ranks, and gradients that bypassed compiled graphs."""

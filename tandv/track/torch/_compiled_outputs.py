@@ -82,7 +82,7 @@ class CompiledOutputs:
     def _add(self, quantity: Quantity, tensor: torch.Tensor) -> None:
         values = measurable(tensor)
         if values is not None:
-            self._measurements.add([values], [quantity])
+            self._outputs.add(values, quantity)
         else:
             self._outputs.leave_out(quantity.name, tensor)
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from tandv import tensor_types
+from tandv.measure import dtype_name
 from tandv.track.common.measurements import Quantity
 from tandv.track.torch._passes import PassScale
 from tandv.track.torch._scaler import unscaled
@@ -40,10 +41,10 @@ class ParameterRecorder:
             name, why = self._names[p].name, why_not(gradient)
             self._tracker.warn_once(f"{why} are not measured (first met at Weight_Gradient of {name!r})", why)
             return
-        values = self._tracker.scaler.taken_out(values, scale)
+        lived, values = values, self._tracker.scaler.taken_out(values, scale)
         if values is not None:
             quantity = self._quantity(p, tensor_types.WEIGHT_GRADIENT, WHOLE + piece)
-            self._measurements.add([values], [quantity._replace(reading=reading)])
+            self._measurements.add([values], [_as_it_lived(quantity._replace(reading=reading), lived, values)])
 
     def record(self, items: Sequence[Item], scale: torch.Tensor | None = None) -> None:
         """Record tensors, divided by a scale if there is one."""
@@ -56,7 +57,7 @@ class ParameterRecorder:
                 self._tracker.warn_once(f"{why} are not measured (first met at {kind} of {name!r})", why)
                 continue
             tensors.append(values if scale is None else unscaled(values, scale))
-            quantities.append(self._quantity(parameter, kind, WHOLE + piece))
+            quantities.append(_as_it_lived(self._quantity(parameter, kind, WHOLE + piece), values, tensors[-1]))
         if tensors:
             self._measurements.add(tensors, quantities)
 
@@ -67,6 +68,11 @@ class ParameterRecorder:
             order = (tensor_types.order(kind), kind, named.position, self._places[parameter])
             self._quantities[key] = Quantity(order, named.name, named.type, kind, part)
         return self._quantities[key]
+
+
+def _as_it_lived(quantity: Quantity, lived: torch.Tensor, measured: torch.Tensor) -> Quantity:
+    """Return a quantity with the number format that its values had before a scale was taken out of them."""
+    return quantity if lived.dtype == measured.dtype else quantity._replace(lived=dtype_name(lived))
 
 
 def values_of(p: nn.Parameter) -> torch.Tensor | None:

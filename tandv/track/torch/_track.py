@@ -48,6 +48,7 @@ def track(
     insight: Any = False,
     inputs: bool = False,
     on_finding: OnFinding | None = None,
+    units: bool = False,
 ) -> TorchTracker:
     """Record what happens inside `module` while it trains: one row for each tensor and step.
 
@@ -101,6 +102,10 @@ def track(
             checkpoints from before it and warns; "stop" raises `tandv.track.FindingStop` at the next `step()`, for
             errors (of warnings it warns); a function of the finding; several in a list; or a dict of these by severity,
             {"error": "stop", "warning": ["save", print]}. By default nothing. See docs/findings.md.
+        units: count the units of outputs and of gradients with respect to them, so that dead ones and one that carries
+            far more than the others are found. They lie along the last axis of what linear layers, embeddings, layer
+            norms and recurrent layers return, along the second of convolutions, batch, instance and group norms; of
+            other modules as of the one that ran before.
 
     Raises TypeError or ValueError that names every argument that is wrong.
     """
@@ -130,6 +135,7 @@ def track(
         insight=insight,
         inputs=inputs,
         on_finding=on_finding,
+        units=units,
     )
     optimizers = _as_list(optimizer)
     parameters = parameter_names(module)
@@ -143,6 +149,11 @@ def track(
             *(truth_problems({"track_gradients": track_gradients}) if track_gradients is None else []),
             *problems(module, ranks, uses_own_function(settings), budget, per_rank and on_finding is not None),
             *(_weights.problems(module) if save is not None or saves(on_finding) else []),
+            *(
+                ["units=True counts those of one process; leave it out where several ranks are tracked together"]
+                if units is True and ranks is not None
+                else []
+            ),
             *_lazy_problems(parameters),
             *_optimizer_problems(optimizers, None if is_empty else set(parameters)),
         ]

@@ -28,6 +28,7 @@ from tandv.track.torch._shared_measurements import SharedMeasurements
 from tandv.track.torch._stash import stash_all_stats_and_hist
 from tandv.track.torch._swaps import swaps
 from tandv.track.torch._tree import Tree
+from tandv.track.torch._units import UnitSums
 from tandv.track.torch.names import unwrap
 
 _EVENTS_AT_MOST = 1000  # in run.json
@@ -78,6 +79,9 @@ class TorchTracker(Tracker):
             steps = f"every={'a function' if callable(every) else every}, init_step={settings.init_step or 0}"
             steps += ", on_finding that may stop the run" if stops(settings.on_finding) else ""
             self._open = lambda: together(ranks, steps, open_log)
+        self.units = UnitSums() if settings.units else None
+        if self.units is not None:
+            self.keep_to_budget(self.units, "add", "take")
         gradients = settings.track_gradients is not False
         tree = self.tree = Tree(model, settings.selects)
         self._outputs = OutputCapture(self, model, tree, gradients, only_training, settings.inputs)
@@ -160,6 +164,8 @@ class TorchTracker(Tracker):
         if self._parameters.insight is not None:
             skipped = self.scaler.scale is not None and not stepped and refused is None
             self.of_rows = self._parameters.insight.end_of_step(skipped, self._parameters.arrivals.is_new)
+        if self.units is not None:
+            self.of_units = self.units.take()
         if not self._outputs.saw_outputs and self._outputs.expected and self._parameters.has_gradients:
             self.warn_once(UNSEEN)
         self._outputs.warn_unseen()

@@ -65,8 +65,11 @@ def test_the_typical_weight_shrinks_to_a_quarter():
         size = np.geomspace(1.0, end, N)
         return {("Weight", name): {"rm2": size} for name in "ab"}
 
-    assert told(of(course.weights_shrink, model(0.24))) == [("weights_shrink", "*", 0)]
-    assert of(course.weights_shrink, model(0.26)) == []
+    every_tenth = np.arange(N) * 10
+    assert told(of(course.weights_shrink, model(0.24), every_tenth)) == [("weights_shrink", "*", 0)]
+    assert of(course.weights_shrink, model(0.26), every_tenth) == []  # a half is gone only after 250 steps
+    assert told(of(course.weights_shrink, model(0.49))) == [("weights_shrink", "*", 0)]
+    assert of(course.weights_shrink, model(0.51)) == []
 
 
 def test_a_spike_of_an_output_and_of_the_typical_gradient():
@@ -88,12 +91,6 @@ def test_an_outlier_is_traced_back_to_where_it_began():
     assert told(of(course.outlier_feature, tensors)) == [("outlier_feature", "a", 32)]
     small = {("Activation", "a"): {**layer, "max_abs": 2.0 ** (0.2 * growth)}, ("Weight", "a"): {}}
     assert of(course.outlier_feature, small) == []
-
-
-@pytest.mark.parametrize(("zeros", "many"), [(50, 1), (49, 0)])
-def test_half_of_the_units_without_gradient(zeros, many):
-    tensors = {("Activation", "a"): {}, ("Weight_Gradient", "a.bias"): {"zeros": from_step(AT, N, 0, zeros)}}
-    assert told(of(course.dead_units, tensors)) == [("dead_units", "a", AT)] * many
 
 
 @pytest.fixture

@@ -118,3 +118,22 @@ def test_of_a_wide_format_no_wider_one_is_advised():
     )
     assert found.kind == "overflow"
     assert found.advice.startswith("No usual format reaches further than float64")
+
+
+@pytest.mark.parametrize(("scale", "kind"), [(2.0**12, "overflow"), (2.0**2, "not_finite")])
+def test_a_scaled_gradient_overflows_in_its_format_with_its_scale(scale, kind):
+    # Values of 2^3 are recorded without the scale: times 2^12 they were within 2^6 of the end of float16.
+    bad = {"infs": from_step(6, N, 0, 9), "max_abs": 8.0, "dtype": "float16", "loss_scale": scale}
+    weights = {("Weight", name): {"nans": from_step(7, N, 0, 9)} for name in ("a", "b")}
+    [found] = of(weights | {("Gradient", "b"): bad})
+    assert told([found]) == [(kind, "b", 6)]
+    assert f"without the loss scale of {'2^12.0' if scale > 9 else '2^2.0'}" in found.before
+
+
+def test_with_a_gradient_that_overflows_the_output_that_grew_is_told():
+    grows = {("Activation", "a"): {"max_abs": 4.0 ** np.arange(N)}, ("Activation", "b"): {"max_abs": 2.0}}
+    bad = {("Weight_Gradient", "b"): {"infs": from_step(6, N, 0, 3), "max_abs": 60_000.0, "dtype": "float16"}}
+    weights = {("Weight", "b"): {"nans": from_step(7, N, 0, 9)}}
+    [found] = of(grows | bad | weights)
+    assert told([found]) == [("overflow", "b", 6)]
+    assert found.evidence[0] == "The output of 'a' grew from 2^6.0 to 2^12.0 in the 3 recorded steps before."

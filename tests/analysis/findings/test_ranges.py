@@ -50,6 +50,16 @@ def test_with_a_loss_scale_the_edge_is_that_of_the_scaled_gradient_in_the_format
     assert gradients(0.26, dtype="float32", scale=256.0, exponents=(-26, -25, 0)) == []
 
 
+def test_the_format_of_a_scaled_gradient_is_that_which_its_row_says():
+    assert told(gradients(0.26, scale=256.0, exponents=(-27, -26, 0))) == [("underflow", "*", 0)]
+    assert gradients(0.26, scale=256.0, exponents=(-26, -25, 0)) == []
+
+
+def test_scaled_gradients_are_meant_to_come_near_the_end_of_their_format():
+    tensors = {("Gradient", "a"): {"dtype": "float16", "max_abs": 40_000.0, "loss_scale": from_step(10, N, 2.0, 1.0)}}
+    assert told(of(ranges.near_overflow, tensors)) == [("near_overflow", "a", 10)]
+
+
 @pytest.mark.parametrize(("steps", "many"), [(4, 1), (3, 0)])
 def test_a_scaler_that_skips_four_steps_in_a_row(steps, many):
     skipped = ((np.arange(N) >= 9) & (np.arange(N) < 9 + steps)).astype(float)

@@ -66,7 +66,7 @@ def test_what_a_log_lacks_is_said_with_the_argument_that_records_it():
     kinds = ("Activation", "Gradient", "Weight", "Weight_Gradient", "Weight_Update", "Optimiser_State.exp_avg_sq")
     whole = examined(log(9, {(kind, "a"): {"type": "ReLU"} for kind in kinds})).not_checked
     assert [one.partition(":")[0] for one in whole] == [
-        "the run has no loss", "counts of each unit are not recorded",
+        "the run has no loss", "units were not counted",
         "the order of execution was guessed from the order of the model",
     ]  # fmt: skip
 

@@ -133,3 +133,46 @@ def test_in_a_wide_format_late_in_a_run_all_may_be_learned(at, dtype, severity):
     }
     [found] = of(training.rounded_away, tensors)
     assert (found.step, found.severity) == (at, severity)
+
+
+def parameters(tmp_path, still, in_optimizer, framework="torch 2", zero=()):
+    """Write a run of four layers, some of which never change, and what its run.json says of the optimiser."""
+    layers = "abcd"
+    tensors = {(kind, name): {} for kind in ("Activation", "Gradient", "Weight_Gradient") for name in layers}
+    tensors |= {("Weight", name): {} if name in still else MOVES for name in layers}
+    tensors |= {("Weight_Gradient", name): {"rm2": 0.0} for name in zero}
+    write_parquet(log(N, tensors), tmp_path / "log.parquet")
+    told_of = {name: {"requires_grad": True, "in_optimizer": held} for name, held in in_optimizer.items()}
+    (tmp_path / "run.json").write_text(json.dumps({"framework": framework, "parameters": told_of}))
+    return training.not_trained(Matrices(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("still", "severity"), [("ab", "note"), ("a", "warning"), ("bc", "warning"), ("d", "warning"), ("abc", "note")]
+)
+def test_first_layers_that_the_optimiser_was_not_given_are_a_choice_and_any_other_layer_is_forgotten(
+    tmp_path, still, severity
+):
+    [found] = parameters(tmp_path, still, {name: name not in still for name in "abcd"})
+    assert (found.severity, found.layer) == (severity, still[0])
+    assert ("requires_grad_(False)" in found.advice) == (severity == "note")
+
+
+def test_what_an_optimiser_has_and_does_not_move_is_no_choice(tmp_path):
+    [found] = parameters(tmp_path, "ab", dict.fromkeys("abcd", True))
+    assert found.severity == "warning" and "learning rate of its group" in found.advice
+
+
+@pytest.mark.parametrize(("held", "severity"), [(False, "note"), (True, "warning"), (None, "warning")])
+def test_a_gradient_of_zero_is_a_cut_but_where_the_optimiser_of_jax_leaves_the_parameter_out(tmp_path, held, severity):
+    [found] = parameters(tmp_path, "b", {"b": held}, "jax 0.10.2", zero="b")
+    assert (found.severity, found.layer) == (severity, "b")
+
+
+def test_requires_grad_of_the_run_tells_frozen_from_cut(tmp_path):
+    tensors = {key: one for key, one in (LAYERS | WEIGHTS).items() if key != ("Weight_Gradient", "b")}
+    write_parquet(log(N, tensors | {("Weight", "b"): {}}), tmp_path / "log.parquet")
+    for required, severity in ((True, "warning"), (False, "note")):
+        (tmp_path / "run.json").write_text(json.dumps({"parameters": {"b": {"requires_grad": required}}}))
+        [found] = training.not_trained(Matrices(tmp_path))
+        assert (found.severity, found.layer) == (severity, "b")

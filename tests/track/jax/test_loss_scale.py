@@ -96,3 +96,29 @@ def test_a_scale_that_is_no_power_of_two_leaves_gradients_out_and_says_so():
         tracker.intercept(scaled_by_hand(1000.0), PARAMS)
         tracker.step(loss_scale=1000.0)
     assert list(read_pickle(tracker.out_path)["metadata"]["tensor_type"]) == ["Activation"]
+
+
+def test_the_log_says_what_the_scale_was():
+    scales = [DynamicScale(scale=jnp.float32(2.0**n)) for n in (16, 12)]
+    with track() as tracker:
+        update = jax.jit(step)
+        for scale in (scales[0], scales[1]):
+            tracker.intercept(update, PARAMS, scale)
+            tracker.step()
+        tracker.intercept(jax.jit(loss), PARAMS)
+        tracker.step()
+        tracker.intercept(scaled_by_hand(8.0), PARAMS)
+        tracker.step(loss_scale=8.0)
+    log = read_pickle(tracker.out_path)
+    of_steps = log["scalar_stats"]["loss_scale"].groupby(log["metadata"]["step"]).unique()
+    assert [values.tolist() for values in of_steps[[0, 1, 3]]] == [[2.0**16], [2.0**12], [8.0]]
+    assert np.isnan(of_steps[2]).all()
+
+
+def test_two_scales_in_one_step_are_none():
+    with track() as tracker:
+        update = jax.jit(step)
+        for n in (16, 12):
+            tracker.intercept(update, PARAMS, DynamicScale(scale=jnp.float32(2.0**n)))
+        tracker.step()
+    assert np.isnan(read_pickle(tracker.out_path)["scalar_stats"]["loss_scale"]).all()

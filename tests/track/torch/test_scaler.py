@@ -198,3 +198,17 @@ def test_torch_is_left_as_it_was(model, scaler):
         tracker.step()
     assert [torch.amp.GradScaler.scale, torch.amp.GradScaler.step, torch.amp.GradScaler.unscale_] == methods
     assert torch.autograd._engine_run_backward is engine
+
+
+def test_a_gradient_keeps_the_format_in_which_it_was_computed_scaled(run, row, model, scaler):
+    def update(_):
+        with torch.autocast("cpu", torch.float16):
+            loss = model(ones).sum()
+        scaler.scale(loss / 2**30).backward()
+
+    log = run(model, update)
+    of = {tuple(one): dtype for *one, dtype in log["metadata"][["tensor_type", "name", "dtype"]].astype(str).to_numpy()}
+    assert (of["Gradient", "1"], of["Activation", "1"], of["Weight_Gradient", "1"]) == ("float16", "float16", "float32")
+    assert (
+        row(log, "1", "Gradient")["mean"] == 2.0**-30
+    )  # below the smallest number of float16, which it was not scaled
