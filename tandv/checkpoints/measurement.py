@@ -36,7 +36,7 @@ class Thresholds(NamedTuple):
         sparse: magnitude below which a weight counts for `sparsity`.
         bins: the number of bins of the entropy.
         rank_eps: times σ₁ and the longer side, the singular value below which a direction does not count for the rank;
-            by default the rounding of float32, or of float64 for weights stored so.
+            by default what rounding alone can put there: eps of float32 (of float64 for weights stored so) times ‖W‖.
     """
 
     dead: float = 1e-6

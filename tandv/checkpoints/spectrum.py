@@ -71,15 +71,14 @@ def spectrum_of(
     smallest, largest = float(sigma[0]), float(sigma[-1])
     if largest == 0:  # a zero matrix
         return Spectrum(0.0, 0.0, 0.0, 0.0, 0.0, NAN, 0.0, 0.0)
-    eps = rank_eps
-    if eps is None:
-        eps = float(np.finfo(np.float64 if values.dtype == np.float64 else np.float32).eps)
     relative = sigma / largest
+    longer = max(values.shape)
+    lowest = _rounding(values, longer, relative) if rank_eps is None else longer * rank_eps
     some = relative if smallest > 0 else relative[relative > 0]
     total = float(some.sum())
     p = some / total
     squares = sigma * sigma
-    counted = relative > max(values.shape) * eps
+    counted = relative > lowest
     return Spectrum(
         largest * unit,
         smallest * unit,
@@ -87,9 +86,19 @@ def spectrum_of(
         total * math.exp(-float(some @ np.log(some)) / total),  # exp of −Σ p log p with p = σ/Σσ
         float(squares @ squares),
         tails.power_law(squares[counted]),
-        tails.spikes(np.where(counted, squares, 0), max(values.shape)),
+        tails.spikes(np.where(counted, squares, 0), longer),
         math.exp(-float(p @ np.log(p + 1e-10))),
     )
+
+
+def _rounding(values: np.ndarray, longer: int, relative: np.ndarray) -> float:
+    """Return the largest singular value, over σ₁, that rounding can have put where there was none.
+
+    That is the rounding of the decomposition, in float64, or that of the weights when they were computed: rounding to
+    float32 moves no singular value by more than eps · ‖W‖ (Weyl).
+    """
+    stored = np.finfo(np.float64 if values.dtype == np.float64 else np.float32).eps
+    return max(longer * float(np.finfo(np.float64).eps), float(stored) * float(np.linalg.norm(relative)))
 
 
 def _singular_values(values: np.ndarray, along: int, unit: float) -> np.ndarray:

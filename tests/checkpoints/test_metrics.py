@@ -215,6 +215,22 @@ def test_rank_takes_for_zero_what_the_stored_precision_cannot_tell_or_what_is_as
     assert measured({"a": w}, Thresholds(rank_eps=1e-9))[0].spectrum.rank == 1
 
 
+def test_a_direction_counts_above_what_rounding_can_feign_of_large_matrices_too():
+    small = np.eye(256, dtype=np.float32)
+    small[-1, -1] = 1e-5  # 256 · eps would be 3e-5; rounding moves a singular value by at most eps · ‖W‖ = 1.9e-6
+    assert measure_one(small).spectrum.rank == 256
+    small[-1, -1] = 1e-6
+    assert measure_one(small).spectrum.rank == 255
+    rng = np.random.default_rng(0)
+    product = rng.normal(size=(256, 8)).astype(np.float32) @ rng.normal(size=(8, 256)).astype(np.float32)
+    assert measure_one(product).spectrum.rank == 8
+
+
+def measure_one(array):
+    (piece,) = pieces("w", "w.weight", array)
+    return measure(piece, Thresholds())
+
+
 def test_zeros_have_no_direction_and_constants_no_shape():
     (part,) = measured({"a": np.zeros((3, 2))})
     found = {name: METRICS[name].of_tensor(part) for name in ("rank", "effective_rank", "stable_rank", "isotropy")}
