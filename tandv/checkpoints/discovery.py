@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from tandv.checkpoints.file_names import ENDINGS, RANK, SHARD
+from tandv.checkpoints.file_names import ENDINGS, MORE_ENDINGS, NAMED_SO, RANK, SHARD
 from tandv.checkpoints.grouping import steps_of
 from tandv.messages import some
 from tandv.names import natural
@@ -55,7 +55,8 @@ def is_checkpoint(path: Path) -> bool:
         return False
     if path.is_dir():
         return weights_in(path) is not None
-    if path.suffix not in ENDINGS or _STATE.match(path.name):
+    more = path.name.endswith(MORE_ENDINGS) and NAMED_SO.search(path.name.partition(".")[0])
+    if not (path.suffix in ENDINGS or more) or _STATE.match(path.name):
         return False
     shard, rank = SHARD.search(path.name), RANK.match(path.name)
     return int(shard[1]) == 1 if shard else int(rank[2]) == 0 if rank else True  # the first part stands for all
@@ -120,7 +121,8 @@ def in_folder(folder: Path, wanted: Wanted = lambda path: True) -> list[Path]:
         present = some([path.name for path in sorted(folder.iterdir(), key=by_name) if path.name[0] != "."], 5)
         raise NoCheckpoints(
             f"no checkpoints in {folder}: it {f'holds {present}' if present else 'is empty'}; "
-            f"looked for {', '.join(ENDINGS)} and for folders of Hugging Face or orbax"
+            f"looked for {', '.join(ENDINGS)}, for {', '.join(MORE_ENDINGS)} of names such as model or step, "
+            "and for folders of Hugging Face or orbax"
         )
     return next(iter(containing.values()))
 

@@ -10,6 +10,9 @@ from typing import Literal, NamedTuple
 
 RANK = re.compile(r"^(consolidated)\.(\d\d)(?=\.)")  # of a model that is split over devices
 ENDINGS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+# Endings that other files have too: these are checkpoints if their names say so.
+MORE_ENDINGS = (".pth.tar", ".tar", ".npz", ".msgpack", ".weights.h5", ".h5", ".pkl", ".pickle")
+NAMED_SO = re.compile(r"model|params?|weights?|state|net|checkpoint|ckpt|chkpt|steps?|epochs?|iter", re.IGNORECASE)
 SHARD = re.compile(r"-(\d+)-of-(\d+)(?=\.)")  # of a file in several parts
 # Of several counters in a name, the first of these is the step. A word of a few letters must stand alone.
 _COUNTERS: dict[str, str] = {
@@ -81,7 +84,7 @@ def stem_of(name: str) -> str:
     ('model-step5', 'epoch_0.5')
     """
     name = RANK.sub(r"\1", SHARD.sub("", name))
-    return next((name.removesuffix(ending) for ending in ENDINGS if name.endswith(ending)), name)
+    return next((name.removesuffix(ending) for ending in (*ENDINGS, *MORE_ENDINGS) if name.endswith(ending)), name)
 
 
 def tokens(stem: str) -> list[Token]:

@@ -63,6 +63,14 @@ class RefusedCheckpoint(UnreadableCheckpoint):
     """A file asks for code to be run; none of it was run."""
 
 
+def asks_for(names: Iterable[str]) -> str:
+    """Return the sentence that a file was refused because of what it names."""
+    return (
+        f"refused, nothing was run: it asks for {some(list(dict.fromkeys(names)))}, which is code and no tensor; "
+        "save model.state_dict() instead"
+    )
+
+
 class Remark(NamedTuple):
     """One remark on one checkpoint; equal ones become one warning."""
 

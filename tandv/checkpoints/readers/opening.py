@@ -9,15 +9,18 @@ fc (3, 3)
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tandv.checkpoints import discovery
 from tandv.checkpoints.discovery import AnyPath
 from tandv.checkpoints.effective import effective
+from tandv.checkpoints.readers.pickle_files import load_pickle
 from tandv.checkpoints.readers.state_dict import Contents, Key, model_in
-from tandv.checkpoints.readers.zip_files import NotPlain, load_plain
-from tandv.checkpoints.warnings import Remark, UnreadableCheckpoint, issue_warnings
+from tandv.checkpoints.readers.unpickling import AsksForCode, NotPlain
+from tandv.checkpoints.readers.zip_files import load_plain
+from tandv.checkpoints.warnings import RefusedCheckpoint, Remark, UnreadableCheckpoint, asks_for, issue_warnings
 from tandv.checkpoints.weights import own_names, trained
 from tandv.messages import missing
 
@@ -89,15 +92,7 @@ def _open(file: Path, key: Key) -> AbstractContextManager[Contents]:
 
 @contextmanager
 def _open_torch(file: Path, key: Key) -> Iterator[Contents]:
-    parts: list[Contents] = []
-    for part in discovery.shards(file):
-        try:
-            loaded = load_plain(part)
-        except NotPlain:
-            from tandv.checkpoints.readers import torch_files
-
-            loaded = torch_files.load(part)
-        parts.append(model_in(loaded, key))
+    parts = [model_in(_loaded(part), key) for part in discovery.shards(file)]
     whole = parts[0]
     for part in parts[1:]:
         whole = whole._replace(
@@ -107,3 +102,22 @@ def _open_torch(file: Path, key: Key) -> Iterator[Contents]:
             said=whole.said + part.said,
         )
     yield whole
+
+
+def _loaded(file: Path) -> Any:
+    asked: AsksForCode | None = None
+    for read in (load_plain, load_pickle):
+        try:
+            return read(file)
+        except AsksForCode as error:
+            asked = error
+        except NotPlain:
+            continue
+    try:
+        from tandv.checkpoints.readers import torch_files
+
+        return torch_files.load(file)
+    except (UnreadableCheckpoint, ModuleNotFoundError) as error:
+        if asked is None or isinstance(error, RefusedCheckpoint):
+            raise
+        raise RefusedCheckpoint(asks_for([str(asked)])) from asked

@@ -8,7 +8,7 @@ from tandv.checkpoints.buffers import Updated
 from tandv.checkpoints.entries import Entry, Shape
 from tandv.checkpoints.readers.opaque import Opaque, parts_of
 from tandv.checkpoints.readers.optimisers import MOMENTS, holds_tensors, is_optimiser, tensors, updated
-from tandv.checkpoints.warnings import RefusedCheckpoint, UnreadableCheckpoint
+from tandv.checkpoints.warnings import RefusedCheckpoint, UnreadableCheckpoint, asks_for
 from tandv.messages import some
 
 # Common keys of the state dict, the most common first.
@@ -44,6 +44,7 @@ _ROLES = re.compile(
     r"|q_?(net|f)?_?\d*",
     re.IGNORECASE,
 )
+_BESIDE = "tensors beside the model"
 _IN_OPTIMISER = re.compile(r"(optim\w*|opt_state)\.")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _OF_LAYERS = re.compile(r"weight|bias|kernel|scale|embedding|[wbWB]")
@@ -126,7 +127,7 @@ class _Search:
             names = self._choice(level)
             if not names:
                 return self._here(parts, level)
-            self._leave(parts, level.left | dict.fromkeys(level.tensors, "tensors beside the model"))
+            self._leave(parts, level.left | dict.fromkeys(level.tensors, _BESIDE))
             self.extras |= {name: child for name, child in parts.items() if name not in names}
             if len(names) > 1:
                 entries: dict[str, Entry] = {}
@@ -164,12 +165,11 @@ class _Search:
         )
 
     def _taking(self, taken: list[str], models: Mapping[str, Any]) -> list[str]:
-        others = {
-            self._full(name): ("averages or copies of the model" if _words(name, _COPY) else "other models", child)
-            for name, child in models.items()
-            if name not in taken
-        }
-        self.said += [f"{sentence}; a key takes one of them" for sentence in _sentences(others)]
+        others = {self._full(name): child for name, child in models.items() if name not in taken}
+        kinds = {name: (_kind(name.rpartition(".")[2], child), child) for name, child in others.items()}
+        said = {name: kind for name, kind in kinds.items() if kind[0] != _BESIDE}
+        self.said += [f"{sentence}; a key takes one of them" for sentence in _sentences(said)]
+        self.left_out += _sentences({name: kind for name, kind in kinds.items() if name not in said})
         return taken
 
     def _here(self, parts: Mapping[str, Any], level: _Level) -> Contents:
@@ -216,6 +216,13 @@ def _beside(name: str, child: Any) -> str | None:
     return next((why for why, pattern in kinds.items() if pattern.fullmatch(name.lower())), None)
 
 
+def _kind(name: str, child: Any) -> str:
+    if _words(name, _COPY):
+        return "averages or copies of the model"
+    layers = (one.rpartition(".")[2] for one, entry in tensors(child) if entry.shape)
+    return "other models" if _is_state_dict(child) or any(map(_OF_LAYERS.fullmatch, layers)) else _BESIDE
+
+
 def _is_of_layers(name: str) -> bool:
     return "." in name or bool(_OF_LAYERS.fullmatch(name))
 
@@ -242,10 +249,7 @@ def _has_own_state(node: Any, depth: int = 4) -> bool:
 
 def _refuse_module(node: Any) -> None:
     if isinstance(node, Opaque) and {"_parameters", "_modules"} <= vars(node).keys():
-        raise RefusedCheckpoint(
-            f"refused, nothing was run: it asks for {type(node).kind}, which is code and no tensor; "
-            "save model.state_dict() instead"
-        )
+        raise RefusedCheckpoint(asks_for([type(node).kind]))
 
 
 def _cleaned(node: Any, prefix: str = "") -> tuple[dict[str, Entry], list[str]]:

@@ -20,8 +20,7 @@ import torch
 
 from tandv import formats
 from tandv.checkpoints.entries import Entry
-from tandv.checkpoints.warnings import RefusedCheckpoint, UnreadableCheckpoint
-from tandv.messages import some
+from tandv.checkpoints.warnings import RefusedCheckpoint, UnreadableCheckpoint, asks_for
 
 # What torch raises for a damaged file.
 _DAMAGE = (pickle.UnpicklingError, RuntimeError, LookupError, AttributeError, TypeError, ValueError, EOFError)
@@ -98,10 +97,7 @@ def _refusal(message: str, file: Path) -> UnreadableCheckpoint:
     if not asked and not zipfile.is_zipfile(file):
         asked = [name for name in _names_in(file) if not name.startswith(("collections.", "torch."))]
     if asked:
-        return RefusedCheckpoint(
-            f"refused, nothing was run: it asks for {some(list(dict.fromkeys(asked)))}, which is code and no tensor; "
-            "save model.state_dict() instead"
-        )
+        return RefusedCheckpoint(asks_for(asked))
     first = message.rpartition("WeightsUnpickler error: ")[2].strip().partition("\n")[0]
     return UnreadableCheckpoint(f"it is damaged, or not written by torch.save ({first})")
 

@@ -1,14 +1,11 @@
 """Read the usual files of torch.save without torch: a zip archive of a pickle and raw numbers.
 
-The pickle may contain only dictionaries and tensors. Anything else is left to torch's own reader, which decides what is
-harmless; no name in the pickle is ever imported.
+No name in the pickle is ever imported. Tensors of rare kinds, and names that only a program asks for, are left to
+torch's own reader, which reads or refuses them.
 """
 
-import collections
-import copyreg
 import math
 import mmap
-import pickle
 import zipfile
 from functools import partial
 from io import BytesIO
@@ -18,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tandv.checkpoints.entries import Entry
+from tandv.checkpoints.readers.unpickling import DAMAGE, InertUnpickler, NotPlain
 from tandv.formats import dtype as dtype_of
 
 _STORAGES = {
@@ -33,10 +31,6 @@ _STORAGES = {
     "BoolStorage": "bool",
 }
 _NAMES = {dtype_of(name): name for name in _STORAGES.values()}  # dtype.name is slow
-
-
-class NotPlain(ValueError):
-    """The file holds more than dictionaries and tensors; torch may be able to read it."""
 
 
 class _Storage(NamedTuple):
@@ -57,9 +51,9 @@ def load_plain(file: Path) -> Any:
             if "byteorder" in inside and _content(inside["byteorder"], mapped) != b"little":
                 raise NotPlain("big-endian")
             return _PlainUnpickler(_content(inside["data.pkl"], mapped), inside, mapped).load()
-    except (zipfile.BadZipFile, pickle.UnpicklingError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise NotPlain(str(error)) from error
-    except (IndexError, EOFError, OverflowError, RecursionError) as error:  # a damaged pickle may raise any of these
+    except NotPlain:
+        raise
+    except (zipfile.BadZipFile, *DAMAGE) as error:
         raise NotPlain(str(error)) from error
 
 
@@ -84,30 +78,32 @@ def _view(mapped: mmap.mmap, shape: tuple, dtype: np.dtype, start: int, strides:
     return np.ndarray(shape, dtype, mapped, start, strides)
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads a pickle that consists of plain data, dictionaries and tensors."""
+class _PlainUnpickler(InertUnpickler):
+    """Reads a pickle of torch.save."""
 
     def __init__(self, pickled: bytes, inside: dict[str, zipfile.ZipInfo], mapped: mmap.mmap):
         super().__init__(BytesIO(pickled))
         self._inside = inside
         self._mapped = mapped
 
-    def load(self) -> Any:
-        copyreg.clear_extension_cache()  # a cached extension would be loaded without calling find_class
-        return super().load()
-
     def find_class(self, module: str, name: str) -> Any:
-        """Return the object of a name; never one that a pickle could use to change this process."""
+        """Return what stands for a name: for those of torch that make tensors, a function of this class."""
         match module, name:
             case "torch", _ if name in _STORAGES:
                 return name  # not the dtype itself: a pickle could change it, for the whole process
+            case "torch", _ if name.endswith("Storage"):
+                raise NotPlain(f"{module}.{name}")
             case "torch._utils", "_rebuild_tensor_v2":
                 return lambda *of: self._tensor(*of)
-            case "torch._utils", "_rebuild_parameter":
+            case "torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state":
                 return lambda data, *_: data
-            case "collections", "OrderedDict":
-                return collections.OrderedDict
-        raise NotPlain(f"{module}.{name}")
+            case "torch._tensor", "_rebuild_from_type_v2":
+                return lambda make, _, of, *__: make(*of)
+            case (("torch._utils" | "torch._tensor"), _) if name.startswith("_rebuild"):
+                raise NotPlain(f"{module}.{name}")
+            case "torch", "Size":
+                return lambda *of: tuple(*of)
+        return super().find_class(module, name)
 
     def persistent_load(self, pid: Any) -> _Storage:
         kind, name, key, _, size = pid
