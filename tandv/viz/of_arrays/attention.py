@@ -54,7 +54,7 @@ def attention_pattern(
 
     Args:
         history: {step: {layer: array}}, or {layer: array} of a single moment; arrays are probabilities [..., head,
-            query, key].
+            query, key], or [query, key] of one head.
         layer: the name of the layer; by default the first.
         head: the index of the head, or several.
         step: the step; by default the last.
@@ -68,7 +68,7 @@ def attention_pattern(
 
     Raises UnknownName for a layer, step, head or example that is not there.
     """
-    arrays = as_history(history)
+    arrays = _with_heads(history)
     layer = chosen_layer(arrays, layer)
     [at] = chosen_steps(arrays, layer, step)
     heads = _heads_of(arrays[at][layer], head, layer)
@@ -189,7 +189,7 @@ def head_curves(
 
 
 def entropy_evolution(
-    curves: Curves,
+    curves: Curves | Sequence[Any] | np.ndarray,
     transitions: Marks = True,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
@@ -202,7 +202,8 @@ def entropy_evolution(
     >>> fig = entropy_evolution({"step": [0, 10], "fc/head0/entropy": [2.0, 0.5]})
 
     Args:
-        curves: what `attention_curves` returns, or the curves of a probe of "heads".
+        curves: what `attention_curves` returns, or the curves of a probe of "heads"; or entropies in nats alone, [step]
+            or [step, head], whose steps are counted.
         transitions: transitions to mark, as `find_transitions` returns them; True detects them here.
         theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
@@ -210,6 +211,10 @@ def entropy_evolution(
         title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
     """
+    if isinstance(curves, Sequence | np.ndarray) and not isinstance(curves, str):
+        heads = np.asarray(curves, np.float64)
+        heads = heads.reshape(len(heads), -1)
+        curves = {f"attention/head{head}/entropy": heads[:, head].tolist() for head in range(heads.shape[1])}
     return head_curves(curves, "entropy", transitions, figsize=figsize, theme=theme, fig=fig, ax=ax, title=title)
 
 
@@ -317,6 +322,14 @@ def _patterns(
         heads, draw, named=named, subtitle="  |  ".join(notes), style=style, col_wrap=across, sharex=same, sharey=same,
         panel_size=(2.5, 2.4), **layout,
     )  # fmt: skip
+
+
+def _with_heads(history: Any) -> dict[int, dict[str, np.ndarray]]:
+    """Return {step: {layer: array}}; a pattern [query, key] is that of a layer with one head."""
+    return {
+        step: {layer: array[None] if array.ndim == 2 else array for layer, array in arrays.items()}
+        for step, arrays in as_history(history).items()
+    }
 
 
 def _heads_of(array: np.ndarray, wanted: int | Sequence[int], layer: str) -> list[int]:

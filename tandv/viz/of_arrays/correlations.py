@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from tandv.analysis.samples import places, rows_of_features
 from tandv.arrays import as_array
 from tandv.curves import Curves, as_curves
-from tandv.messages import UnknownName, check_choices, unknown
+from tandv.messages import UnknownName, check_choices, some, unknown
 from tandv.viz.layout.colours import Scale
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.layer_axis import layer_axis
@@ -60,7 +60,9 @@ def layer_correlations(
     >>> fig = layer_correlations({"fc1": x[:, :8], "fc2": x[:, 4:]})
 
     Args:
-        history: {step: {layer: array}}, or {layer: array} of a single moment; arrays are [sample, ...].
+        history: {step: {layer: array}}, or {layer: array} of a single moment; arrays are [sample, ...]. Or the
+            correlations themselves, {(i, j): [feature, feature]}, as `layerwise_cross_correlation` returns them: these
+            tell neither CKA nor a chance level.
         step: the step; by default the last.
         layers: the names of the layers; by default all, of more than 6 evenly spaced ones.
         features: how many features of each layer are shown, evenly spaced.
@@ -74,12 +76,16 @@ def layer_correlations(
     """
     from tandv.analysis.correlations import chance_correlation, correlation_summary, layerwise_cross_correlation
 
-    arrays = as_history(history)
+    given = _correlations_in(history)
+    arrays = as_history(history if given is None else {name: given[name, name] for name, _ in given})
     [at] = chosen_steps(arrays, next(iter(arrays[max(arrays)])), step)
     there = list(arrays[at])
     names = [chosen_layer(arrays, name) for name in layers] if layers is not None else spread(there, MOST_LAYERS)
     outputs = {name: arrays[at][name] for name in names}
-    found, summary = layerwise_cross_correlation(outputs), correlation_summary(outputs).to_dict("index")
+    if given is None:
+        found, summary = layerwise_cross_correlation(outputs), correlation_summary(outputs).to_dict("index")
+    else:
+        found, summary = given, {pair: {"mean_abs_r": float(np.abs(r).mean())} for pair, r in given.items()}
     samples, style = len(outputs[names[0]]), fitting(theme, figsize, fig, ax)
     picked = {name: spread(range(found[name, name].shape[0]), features) for name in names}
     cells = [(i, j) for i in range(len(names)) for j in range(len(names))]
@@ -100,13 +106,14 @@ def layer_correlations(
             ax.tick_params(labelbottom=False, labelleft=False)
         return Key(R, style.diverging, label="r") if (i, j) == (0, len(names) - 1) else None
 
-    level, tail = chance_correlation(samples), chance_correlation(samples, 0.95)
     notes = [f"step {step_text(at)}"] if len(arrays) > 1 or at else []
     notes += [f"{len(names)} of {len(there)} layers"] if len(names) < len(there) else []
     wide = max(found[name, name].shape[0] for name in names)
     notes += [f"{features} of up to {wide:,} features shown"] if wide > features else []
-    notes.append(f"by chance mean |r| {value_text(level, 2)}, 95% below {value_text(tail, 2)}")
-    notes.append(f"{samples:,} samples")
+    if given is None:
+        level, tail = chance_correlation(samples), chance_correlation(samples, 0.95)
+        notes.append(f"by chance mean |r| {value_text(level, 2)}, 95% below {value_text(tail, 2)}")
+        notes.append(f"{samples:,} samples")
     size = 2.1 if len(names) > 3 else 8.2 / (len(names) + 0.2)
     return side_by_side(
         [names[j] if i == 0 else "" for i, j in cells], draw, ax=ax, title=title,
@@ -333,12 +340,29 @@ def augmentation_effect(
     )  # fmt: skip
 
 
+def _correlations_in(given: Any) -> dict[tuple[str, str], np.ndarray] | None:
+    """Return {(layer, other): [feature, feature]} if that is what is given; raise if a pair is missing."""
+    if (
+        not isinstance(given, Mapping)
+        or not given
+        or not all(isinstance(key, tuple) and len(key) == 2 for key in given)
+    ):
+        return None
+    pairs = {(str(i), str(j)): as_array(r) for (i, j), r in given.items()}
+    names = list(dict.fromkeys(name for pair in pairs for name in pair))
+    lacking = [pair for a, i in enumerate(names) for j in names[a:] if (pair := (i, j)) not in pairs]
+    if lacking:
+        raise ValueError(f"the correlations lack the pairs {some([str(pair) for pair in lacking])}; give one for each")
+    return pairs
+
+
 def _write_summary(ax: Axes, row: Mapping[Any, Any], style: Style) -> None:
     """Write the summary of a pair in the panel below the diagonal."""
     ax.set_axis_off()
-    numbers = {name: value_text(row[name], 2) for name in ("mean_abs_r", "mean_abs_r_chance", "cka", "cka_chance")}
+    numbers = {name: value_text(value, 2) for name, value in row.items()}
     whole = "mean |r| {mean_abs_r}\nby chance {mean_abs_r_chance}\n\nCKA {cka}\nby chance {cka_chance}"
-    for words in (whole, "|r| {mean_abs_r}\nCKA {cka}", "{mean_abs_r}"):  # as much as there is room for
+    some_of_it = (whole, "|r| {mean_abs_r}\nCKA {cka}") if "cka" in row else ("mean |r| {mean_abs_r}",)
+    for words in (*some_of_it, "{mean_abs_r}"):  # as much as there is room for
         text = ax.text(
             0.5, 0.5, words.format(**numbers), transform=ax.transAxes, ha="center", va="center", size=style.small,
             color=style.ink, linespacing=1.35,

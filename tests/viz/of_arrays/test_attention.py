@@ -202,3 +202,15 @@ def test_a_bad_argument_says_what_is_allowed(arguments, error, message):
 def test_a_quantity_that_no_head_has_is_said():
     with pytest.raises(LookupError, match="no curve of heads 'entrpy'; did you mean 'entropy'"):
         viz.head_curves(CURVES, "entrpy")
+
+
+def test_a_pattern_alone_is_that_of_one_head():
+    figure = viz.attention_pattern(np.eye(4))
+    assert "head 0" in figure.texts[0].get_text()
+    assert figure.axes[0].get_xlim() == (-0.5, 3.5)
+
+
+def test_entropies_alone_are_curves_of_heads():
+    ax = viz.entropy_evolution([[2.0, 1.0], [1.5, 1.0], [0.5, 1.0]], transitions=None).axes[0]
+    assert [line.get_ydata().tolist() for line in ax.lines[:2]] == [[2.0, 1.5, 0.5], [1.0, 1.0, 1.0]]
+    assert viz.entropy_evolution([2.0, 1.5], transitions=None).axes[0].lines[0].get_ydata().tolist() == [2.0, 1.5]

@@ -159,3 +159,18 @@ def test_layers_and_steps_can_be_browsed():
     viewer.select(step=0)
     assert viewer.figure.texts[1].get_text().startswith("step 0  |")
     viewer.close()
+
+
+def test_correlations_that_were_computed_already_are_drawn_as_they_are():
+    outputs = {"fc1": [[1.0, 0.0], [2.0, 1.0], [4.0, 0.0]], "fc2": [[3.0, 1.0], [2.0, 0.0], [0.0, 5.0]]}
+    found = layerwise_cross_correlation(outputs)
+    figure = viz.layer_correlations(found)
+    said = " ".join(text.get_text() for ax in figure.axes for text in ax.texts) + " ".join(words(figure))
+    mean = np.abs(found["fc1", "fc2"]).mean()
+    assert f"mean |r| {mean:.2g}" in said and "by chance" not in said and "CKA" not in said
+    assert (drawn(figure.axes[1]).values == found["fc1", "fc2"]).all()
+
+
+def test_correlations_that_lack_a_pair_are_refused():
+    with pytest.raises(ValueError, match=r"lack the pairs \('fc1', 'fc2'\)"):
+        viz.layer_correlations({("fc1", "fc1"): np.eye(2), ("fc2", "fc2"): np.eye(2)})
