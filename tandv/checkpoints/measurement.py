@@ -90,7 +90,9 @@ def measure(
     values = piece.values
     rows, columns = values.shape
     wanted = _least_work(singular if piece.kind != "vector" else (), min(rows, columns), device)
-    along = 0 if rows >= columns else 1
+    needs_gram = bool(wanted & {"all", "traces"}) and device == "cpu"
+    # a Gram matrix needs thick blocks of the longer side; without, thin ones of whole rows stay in the processor's cache
+    along = 0 if rows >= columns or (rows > 1 and not needs_gram) else 1
     unit = unit_of(values)
     dead_below, sparse_below = thresholds.dead / unit, thresholds.sparse / unit
     gram: np.ndarray | None = None
@@ -98,12 +100,12 @@ def measure(
     counts = None if span is None else np.zeros(thresholds.bins, np.int64)
     dead = sparse = 0
     whole: Moments | None = None
-    for at, block in blocks(values, along, unit=unit):
+    for at, block in blocks(values, along, unit=unit, least=512 if needs_gram else 1):
         moments = moments_of(block, unit)
         if not moments.is_finite:
             return MatrixMeasurement(piece.name, piece.kind, rows, columns, Moments(values.size))
         whole = moments if whole is None else join(whole, moments)
-        if wanted & {"all", "traces"} and device == "cpu":
+        if needs_gram:
             products = block.T @ block if along == 0 else block @ block.T
             gram = products if gram is None else np.add(gram, products, out=gram)
         if counts is not None and span is not None:

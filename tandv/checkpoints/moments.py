@@ -80,7 +80,7 @@ def moments_of(block: np.ndarray, unit: float = 1.0) -> Moments:
     mean = float(line.sum()) / size
     deviation = line - mean
     squares = deviation * deviation
-    powers = float(squares.sum()), float(squares @ deviation), float(squares @ squares)
+    powers = float(deviation @ deviation), float(squares @ deviation), float(squares @ squares)
     return Moments(size, low * unit, high * unit, mean, *powers, unit)
 
 

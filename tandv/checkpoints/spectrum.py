@@ -30,7 +30,9 @@ class Spectrum(NamedTuple):
     published_rank: float = NAN  # exp(−Σ p log(p + 1e-10)), which differs from the effective rank by at most n·1e-10
 
 
-def blocks(values: np.ndarray, along: int, most: int = _BLOCK, unit: float = 1.0) -> Iterator[tuple[slice, np.ndarray]]:
+def blocks(
+    values: np.ndarray, along: int, most: int = _BLOCK, unit: float = 1.0, least: int = 512
+) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield a matrix in float64, divided by a unit, block by block along its longer side, each with its slice.
 
     >>> [block.shape for _, block in blocks(np.ones((5, 2)), 0, most=1)]
@@ -39,12 +41,13 @@ def blocks(values: np.ndarray, along: int, most: int = _BLOCK, unit: float = 1.0
     Args:
         values: the matrix.
         along: the axis that is cut.
-        most: at most so many values, or as many rows as the matrix has columns.
+        most: how many values a block has at most.
         unit: what values are divided by.
+        least: how many rows a block has at least, or as many as the matrix has columns: each block updates the whole
+            Gram matrix.
     """
     length, other = values.shape[along], values.shape[1 - along]
-    # not too thin: each block updates the whole Gram matrix
-    step = max(most // other, min(other, 512), 1)
+    step = max(most // other, min(other, least), 1)
     for start in range(0, length, step):
         at = slice(start, min(start + step, length))
         block = np.ascontiguousarray(values[at] if along == 0 else values[:, at], dtype=np.float64)

@@ -258,7 +258,7 @@ def test_blocks_of_a_large_matrix_join_exactly(monkeypatch):
     w = (RANDOM.standard_normal((130, 37)) + 100).astype(np.float32)
     w[7] = 0
     whole = [measured({"a": matrix}, span=(-1.0, 110.0))[0] for matrix in (w, w.T)]
-    monkeypatch.setattr("tandv.checkpoints.spectrum.blocks.__defaults__", (1, 1.0))
+    monkeypatch.setattr("tandv.checkpoints.spectrum.blocks.__defaults__", (1, 1.0, 512))
     for matrix, one in zip((w, w.T), whole, strict=True):
         (many,) = measured({"a": matrix}, span=(-1.0, 110.0))
         for name, metric in METRICS.items():
