@@ -45,6 +45,13 @@ PUBLISHED = {
     "published:isotropy": "tr(WWᵀ)² over ‖WWᵀ‖², averaged over matrices: at most the shorter side",
     "published:max_activation": "log of a matrix's size × exp of the entropy of singular values over rank",
 }
+# Estimates for matrices that are too large to decompose.
+ESTIMATED = {
+    "estimated:effective_rank": "estimate of effective_rank without a decomposition",
+    "estimated:isotropy": "estimate of isotropy without a decomposition",
+}
+OF_METRICS = MEANINGS | PUBLISHED | ESTIMATED
+_PREFIXES = ("published:", "estimated:")
 
 
 def meaning(metric: str) -> str:
@@ -59,7 +66,7 @@ def meaning(metric: str) -> str:
         metric: the name of a metric, or "metric:tensor" for that of one tensor.
     """
     name, tensor = metric_and_tensor(metric)
-    words = MEANINGS.get(name) or PUBLISHED.get(name, "")
+    words = OF_METRICS.get(name, "")
     if f"published:{name}" in PUBLISHED:
         words += f" (published:{name} is another definition)"
     return words + (f", of {tensor} alone" if tensor and words else "")
@@ -74,7 +81,7 @@ def metric_and_tensor(column: str) -> tuple[str, str]:
     Args:
         column: the name of a column.
     """
-    prefix = "published:" if column.startswith("published:") else ""
+    prefix = next((one for one in _PREFIXES if column.startswith(one)), "")
     name, _, tensor = column.removeprefix(prefix).partition(":")
     return prefix + name, tensor
 

@@ -3,14 +3,14 @@
 import numpy as np
 
 from tandv.checkpoints import METRICS, metrics
-from tandv.glossary import INSIGHT, MEANINGS, PUBLISHED, insight_meaning, meaning, metric_and_tensor
+from tandv.glossary import INSIGHT, MEANINGS, OF_METRICS, PUBLISHED, insight_meaning, meaning, metric_and_tensor
 from tandv.measure.insight.host import Compared
 from tandv.track.insight import numbers
 
 
 def test_every_metric_has_a_meaning():
     assert list(MEANINGS) == list(METRICS)
-    assert list(PUBLISHED) == list(metrics.PUBLISHED)
+    assert list(OF_METRICS) == list(metrics.DEFINITIONS)
 
 
 def test_a_tensor_is_named_and_an_own_metric_has_none():

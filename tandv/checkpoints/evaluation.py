@@ -70,7 +70,7 @@ def evaluate(
 
     Args:
         checkpoints: a folder, or a list of files and folders, see `find`; or what `find` returned.
-        metrics: names, "all", and paths of Python files with metrics of your own (see `custom`).
+        metrics: names, "all", "quick", and paths of Python files with metrics of your own (see `custom`).
         per_tensor: whether to add columns such as "spectral:layers.0.wq", for each matrix or tensor that a metric is
             defined for.
         device: where singular values are computed, such as "cpu" or "cuda".
@@ -271,7 +271,8 @@ def _without_metrics(files: Iterable[custom.SourceFile]) -> list[str]:
 def _weight_remarks(found: Sequence[Checkpoint], results: _Results) -> list[Remark]:
     """Return remarks on the weights, each once for all checkpoints."""
     remarks: list[Remark] = []
-    weights: dict[str, dict[str, None]] = {"NonFiniteWeights": {}, "RankDeficient": {}, "BeyondFloat": {}}
+    kinds = ("NonFiniteWeights", "RankDeficient", "BeyondFloat", "Estimated")
+    weights: dict[str, dict[str, None]] = {kind: {} for kind in kinds}
     about: dict[str, list[str]] = {kind: [] for kind in weights}
     for one in found:
         for text, kind in results.of(one.path).get("said", {}).items():
@@ -285,6 +286,7 @@ def _weight_remarks(found: Sequence[Checkpoint], results: _Results) -> list[Rema
         "NonFiniteWeights": "NaN or infinite values in {}; the metrics that they are part of are NaN",
         "RankDeficient": "less than full rank in {}; their condition is infinite",
         "BeyondFloat": "beyond the largest number of float64, so NaN: {}",
+        "Estimated": "metrics that begin with estimated: have a standard error of {}",
     }
     for kind, names in weights.items():
         if names:

@@ -6,7 +6,8 @@ where a decomposition is that of thousands.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,47 +17,47 @@ _CACHED = 1 << 18  # values multiplied at a time: the second product of a part f
 _CONVERTED = 1 << 17  # values converted to float64 at a time
 _SAFE = 1e12  # magnitudes whose squares float32 holds, sums included
 
-Apply = Callable[[np.ndarray], np.ndarray]
+
+class LeadingSpace(NamedTuple):
+    """The space that Lanczos' method reached from one start, and approximate eigenvalues in it, ascending."""
+
+    eigenvalues: np.ndarray  # [steps]
+    residuals: np.ndarray  # [steps], the distance to an eigenvalue is no larger
+    coordinates: np.ndarray  # [steps, steps], of each eigenvector in the basis, as columns
+    basis: np.ndarray  # [steps, shorter side]
 
 
-def largest_singular_value(values: np.ndarray, unit: float, peak: float) -> float | None:
-    """Return the largest singular value to a relative error of 1e-6, or None where that is not reached in time.
+def norm_in(work: np.ndarray, space: LeadingSpace) -> float:
+    """Return the largest singular value, as the norm in float64 of W·v with the leading vector v: never too large.
 
-    Of a symmetric matrix, an eigenvalue is no further from a Rayleigh quotient than the norm of the residual (Parlett,
-    The Symmetric Eigenvalue Problem, 1998, chapter 4). That the eigenvalue is the largest follows from the random
-    start alone, as always without a decomposition. The value returned is the float64 norm of W·v, so never too large.
-
-    >>> largest_singular_value(np.diag([3.0, 4.0]), 1.0, 4.0)
+    >>> w = np.diag([3.0, 4.0])
+    >>> norm_in(w, leading_space(w))
     4.0
 
     Args:
-        values: the matrix.
-        unit: what values are divided by.
-        peak: the largest magnitude of a value, which decides about the precision of the products.
+        work: the matrix, see `prepared`.
+        space: its leading space.
     """
-    single = values.dtype != np.float64 and 1 / _SAFE < peak < _SAFE
-    work = np.asarray(values, np.float32 if single else np.float64)
-    if unit != 1:
-        work = work / unit
-    vector = leading_vector(lambda v: _gram_times(work, v), min(values.shape), work.dtype)
-    if vector is None:
-        return None
-    vector = vector.astype(np.float64)
-    return _norm_of_image(work, vector / np.linalg.norm(vector)) * unit
+    vector = (space.coordinates[:, -1].astype(space.basis.dtype) @ space.basis).astype(np.float64)
+    return _norm_of_image(work, vector / np.linalg.norm(vector))
 
 
-def leading_vector(apply: Apply, size: int, dtype: np.dtype | type = np.float64) -> np.ndarray | None:
-    """Return the vector of the largest eigenvalue of a positive semi-definite matrix, or None; see above.
+def leading_space(work: np.ndarray, least: int = 1) -> LeadingSpace | None:
+    """Return a space that holds the vector of the largest singular value, or None where that is not reached in time.
 
-    >>> vector = leading_vector(lambda v: np.array([1.0, 5.0, 2.0]) * v, 3)
-    >>> np.abs(vector).round(6).tolist()
-    [0.0, 1.0, 0.0]
+    The eigenvalues are those of the smaller Gram matrix. Of a symmetric matrix, an eigenvalue is no further from a
+    Rayleigh quotient than the norm of the residual (Parlett, The Symmetric Eigenvalue Problem, 1998, chapter 4). That
+    the eigenvalue is the largest follows from the random start alone, as always without a decomposition.
+
+    >>> space = leading_space(np.diag([1.0, 5.0, 2.0]))
+    >>> float(space.eigenvalues[-1].round(6))
+    25.0
 
     Args:
-        apply: multiplies the matrix by a vector.
-        size: the number of rows of the matrix.
-        dtype: in which products are computed.
+        work: the matrix, see `prepared`.
+        least: how many products there are at least: more vectors are known then.
     """
+    size, dtype = min(work.shape), work.dtype
     most = min(_STEPS, size)
     basis = np.empty((most, size), dtype)
     vector = np.random.default_rng(0).standard_normal(size)
@@ -65,28 +66,54 @@ def leading_vector(apply: Apply, size: int, dtype: np.dtype | type = np.float64)
     for step in range(most):
         basis[step] = vector
         known = basis[: step + 1]
-        product = apply(vector)
+        product = gram_times(work, vector)
         projected[step, step] = float(vector @ product)
         for _ in range(2):  # once leaves a part of the size of the rounding, times what was removed
             product = product - known.T @ (known @ product)
         length = float(np.linalg.norm(product))
-        if step % 4 == 3 or step < 3 or length <= ERROR * projected[0, 0] or step == most - 1:
-            values, vectors = np.linalg.eigh(projected[: step + 1, : step + 1])
-            if length * abs(vectors[-1, -1]) <= ERROR * values[-1]:  # the norm of the residual
-                return vectors[:, -1].astype(dtype) @ known
+        over = length <= ERROR * projected[0, 0] or step == most - 1  # nothing is left, or no time
+        if over or (step + 1 >= least and (step % 4 == 3 or step < 3)):
+            eigenvalues, coordinates = np.linalg.eigh(projected[: step + 1, : step + 1])
+            residuals = length * np.abs(coordinates[-1])
+            if residuals[-1] <= ERROR * eigenvalues[-1]:
+                return LeadingSpace(eigenvalues, residuals, coordinates, known)
         if step + 1 < most:
             projected[step, step + 1] = projected[step + 1, step] = length
             vector = (product / length).astype(dtype)
     return None
 
 
-def _gram_times(values: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """Multiply a vector by the smaller Gram matrix; of tall matrices part by part, so that each is read once."""
+def prepared(values: np.ndarray, unit: float, peak: float) -> np.ndarray:
+    """Return a matrix as products are computed with it: in float32 where that holds their squares.
+
+    >>> prepared(np.ones((2, 2), np.float16), 1.0, 1.0).dtype, prepared(np.ones((2, 2)), 1.0, 1.0).dtype
+    (dtype('float32'), dtype('float64'))
+
+    Args:
+        values: the matrix.
+        unit: what values are divided by.
+        peak: the largest magnitude of a value.
+    """
+    single = values.dtype != np.float64 and 1 / _SAFE < peak < _SAFE
+    work = np.asarray(values, np.float32 if single else np.float64)
+    return work if unit == 1 else work / unit
+
+
+def gram_times(values: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Multiply a vector, or some columns, by the smaller Gram matrix.
+
+    >>> gram_times(np.array([[1.0, 2.0]]), np.array([1.0]))
+    array([5.])
+
+    Args:
+        values: the matrix.
+        columns: [shorter side] or [shorter side, columns].
+    """
     if values.shape[0] < values.shape[1]:
-        return values @ (vector @ values)
-    total = np.zeros_like(vector)
-    for part in _parts(values, _CACHED):
-        total += (part @ vector) @ part
+        return values @ (values.T @ columns)
+    total = np.zeros_like(columns)
+    for part in _parts(values, _CACHED):  # each is read once for both products
+        total += part.T @ (part @ columns)
     return total
 
 

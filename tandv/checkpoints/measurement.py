@@ -9,12 +9,14 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from tandv.checkpoints.largest import largest_singular_value
+from tandv.checkpoints.estimates import KNOWN_BY, NOTHING, Estimates, estimates
+from tandv.checkpoints.largest import leading_space, norm_in, prepared
 from tandv.checkpoints.matrices import Kind, Piece
 from tandv.checkpoints.moments import NAN, Moments, join, moments_of, unit_of
 from tandv.checkpoints.spectrum import Spectrum, blocks, spectrum_of
 
-Part = Literal["largest", "traces", "all"]  # of the singular values: σ₁, Σσ⁴, or all that is known of them
+# Of the singular values: σ₁, Σσ⁴, estimates of sums over them, or all that is known of them.
+Part = Literal["largest", "traces", "estimates", "all"]
 
 _SMALL = 512  # shorter side up to which all singular values take no longer than the largest alone
 
@@ -91,7 +93,7 @@ def measure(
     rows, columns = values.shape
     wanted = _least_work(singular if piece.kind != "vector" else (), min(rows, columns), device)
     needs_gram = bool(wanted & {"all", "traces"}) and device == "cpu"
-    # a Gram matrix needs thick blocks of the longer side; without, thin ones of whole rows stay in the processor's cache
+    # a Gram matrix needs thick blocks of the longer side; without one, thin blocks of whole rows stay in the cache
     along = 0 if rows >= columns or (rows > 1 and not needs_gram) else 1
     unit = unit_of(values)
     dead_below, sparse_below = thresholds.dead / unit, thresholds.sparse / unit
@@ -152,13 +154,9 @@ def _spectrum(
 ) -> Spectrum:
     along = 0 if values.shape[0] >= values.shape[1] else 1
     if "all" not in wanted:
-        traces = float(np.vdot(gram, gram)) if gram is not None else NAN
-        if "largest" not in wanted:
-            return Spectrum(fourth_powers=traces)
-        peak = max(abs(moments.low), abs(moments.high))
-        largest = largest_singular_value(values, moments.unit, peak) if peak else 0.0
-        if largest is not None:
-            return Spectrum(largest=largest, fourth_powers=traces)
+        found = _some_of(values, moments, gram, wanted)
+        if found is not None:
+            return found
     if device != "cpu":
         from tandv.checkpoints.on_device import eigenvalues_on
 
@@ -166,6 +164,24 @@ def _spectrum(
     else:
         eigenvalues = np.linalg.eigvalsh(gram if gram is not None else _gram(values, along, moments.unit))
     return spectrum_of(eigenvalues, values, along, moments.unit, thresholds.rank_eps)
+
+
+def _some_of(
+    values: np.ndarray, moments: Moments, gram: np.ndarray | None, wanted: Collection[Part]
+) -> Spectrum | None:
+    """Return what is wanted of the singular values without a decomposition, None if that is not possible."""
+    traces = float(np.vdot(gram, gram)) if gram is not None else NAN
+    peak = max(abs(moments.low), abs(moments.high))
+    if peak == 0:
+        return Spectrum(largest=0.0, fourth_powers=0.0, estimates=NOTHING)
+    if not {"largest", "estimates"} & set(wanted):
+        return Spectrum(fourth_powers=traces)
+    work = prepared(values, moments.unit, peak)
+    space = leading_space(work, KNOWN_BY if "estimates" in wanted else 1)
+    if space is None:
+        return None
+    guessed = estimates(work, space) if "estimates" in wanted else Estimates()
+    return Spectrum(largest=norm_in(work, space) * moments.unit, fourth_powers=traces, estimates=guessed)
 
 
 def _gram(values: np.ndarray, along: int, unit: float) -> np.ndarray:

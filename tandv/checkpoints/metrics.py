@@ -162,6 +162,12 @@ def trace_ratio(m: MatrixMeasurement) -> float:
     return m.moments.squares * m.moments.squares / traces if traces else traces
 
 
+def estimated_isotropy(m: MatrixMeasurement) -> float:
+    """Return an estimate of the isotropy."""
+    traces = m.spectrum.estimates.fourth_powers
+    return m.moments.squares * m.moments.squares / (traces * min(m.rows, m.columns)) if traces else traces
+
+
 def participation(m: MatrixMeasurement) -> float:
     """Return (Σw²)² / Σw⁴: how many weights carry the norm."""
     return _ratio(m.moments.squares * m.moments.squares, m.moments.fourth_powers)
@@ -235,7 +241,14 @@ PUBLISHED: dict[str, Metric] = {
     "published:isotropy": over_matrices(_mean, trace_ratio, "traces"),
     "published:max_activation": over_matrices(_mean, published_max_activation, "all", "rank_eps"),
 }
-DEFINITIONS = METRICS | PUBLISHED
+# Estimates of metrics that need all singular values, for matrices that are too large to decompose.
+ESTIMATED: dict[str, Metric] = {
+    "estimated:effective_rank": over_matrices(_mean, lambda m: m.spectrum.estimates.effective_rank, "estimates"),
+    "estimated:isotropy": over_matrices(_mean, estimated_isotropy, "estimates"),
+}
+DEFINITIONS = METRICS | PUBLISHED | ESTIMATED
+QUICK = [name for name, metric in METRICS.items() if metric.needs in ("moments", "counts", "largest")] + [*ESTIMATED]
+GROUPS: dict[str, list[str]] = {"all": list(METRICS), "quick": QUICK}
 _COMPANIONS = ("entropy_share", "log_width", "dead_units", "stable_rank", "participation_share", "alpha", "mp_spikes")
 ALIASES = {"l2": "weight_norm"} | {
     f"published:{name}": name for name in METRICS if f"published:{name}" not in PUBLISHED and name not in _COMPANIONS
@@ -243,7 +256,9 @@ ALIASES = {"l2": "weight_norm"} | {
 
 
 def known(names: Iterable[str]) -> list[str]:
-    """Return the full names of metrics, each once, in the order given; "all" stands for all but the published ones.
+    """Return the full names of metrics, each once, in the order given.
+
+    "all" stands for all that have no prefix, "quick" for those without that need no decomposition, and the estimated.
 
     Raises UnknownName with the names nearest to each wrong one.
 
@@ -256,10 +271,10 @@ def known(names: Iterable[str]) -> list[str]:
     wrong = []
     for name in names:
         full = name if name in DEFINITIONS else _full(name)
-        if full not in DEFINITIONS and full != "all":
-            choices = ["all", *DEFINITIONS, "l2"]
+        if full not in DEFINITIONS and full not in GROUPS:
+            choices = [*GROUPS, *DEFINITIONS, "l2"]
             wrong.append(unknown("metric", name, choices, most=len(choices)))
-        wanted += METRICS if full == "all" else [full]
+        wanted += GROUPS.get(full, [full])
     if wrong:
         raise UnknownName("\n  ".join(wrong))
     return list(dict.fromkeys(wanted))

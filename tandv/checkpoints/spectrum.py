@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tandv.checkpoints import tails
+from tandv.checkpoints.estimates import NOTHING, Estimates
 
 NAN = math.nan
 _BLOCK = 1 << 17  # values converted at a time: 1 MiB as float64, which stays in a processor's cache
@@ -27,6 +28,7 @@ class Spectrum(NamedTuple):
     fourth_powers: float = NAN  # Σ(σ/unit)⁴, in the unit of the matrix's moments
     alpha: float = NAN
     spikes: float = NAN
+    estimates: Estimates = Estimates()
     published_rank: float = NAN  # exp(−Σ p log(p + 1e-10)), which differs from the effective rank by at most n·1e-10
 
 
@@ -73,7 +75,7 @@ def spectrum_of(
         sigma = _singular_values(values, along, unit)
     smallest, largest = float(sigma[0]), float(sigma[-1])
     if largest == 0:  # a zero matrix
-        return Spectrum(0.0, 0.0, 0.0, 0.0, 0.0, NAN, 0.0, 0.0)
+        return Spectrum(0.0, 0.0, 0.0, 0.0, 0.0, NAN, 0.0, NOTHING, 0.0)
     relative = sigma / largest
     longer = max(values.shape)
     lowest = _rounding(values, longer, relative) if rank_eps is None else longer * rank_eps
@@ -82,14 +84,17 @@ def spectrum_of(
     p = some / total
     squares = sigma * sigma
     counted = relative > lowest
+    effective_rank = total * math.exp(-float(some @ np.log(some)) / total)  # exp of −Σ p log p with p = σ/Σσ
+    fourth_powers = float(squares @ squares)
     return Spectrum(
         largest * unit,
         smallest * unit,
         float(np.count_nonzero(counted)),
-        total * math.exp(-float(some @ np.log(some)) / total),  # exp of −Σ p log p with p = σ/Σσ
-        float(squares @ squares),
+        effective_rank,
+        fourth_powers,
         tails.power_law(squares[counted]),
         tails.spikes(np.where(counted, squares, 0), longer),
+        Estimates(effective_rank, fourth_powers, 0.0),
         math.exp(-float(p @ np.log(p + 1e-10))),
     )
 

@@ -27,6 +27,10 @@ class BeyondFloat(CheckpointWarning):
     """A value is larger than float64 can hold, such as the variance of weights of 1e200; it is NaN."""
 
 
+class Estimated(CheckpointWarning):
+    """Some values are estimates; the warning states their error."""
+
+
 class LeftOut(CheckpointWarning):
     """Some files or tensors were left out, because they are no checkpoints or no trained weights."""
 

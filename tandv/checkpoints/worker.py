@@ -151,6 +151,12 @@ def _held(name: str, value: float) -> float:
     return math.nan if math.isinf(value) and not DEFINITIONS[name].may_be_infinite else value
 
 
+def _percent(share: float) -> str:
+    """Return a share in percent, rounded up to one digit, so that checkpoints alike are told in one warning."""
+    digit = 10.0 ** math.floor(math.log10(100 * share))
+    return f"{math.ceil(100 * share / digit) * digit:.9g} %"
+
+
 def _parts(job: Job, names: list[str], checkpoint: Contents) -> tuple[list[MatrixMeasurement], dict[str, Any]]:
     weights, omitted = trained(checkpoint.entries, checkpoint.updated)
     if not weights:
@@ -177,6 +183,10 @@ def _parts(job: Job, names: list[str], checkpoint: Contents) -> tuple[list[Matri
         if any(part.spectrum.rank < min(part.rows, part.columns) for part in of_weight):
             notes[f"{weight.name} "] = "RankDeficient"  # the space distinguishes it from another note on this weight
         parts += of_weight
+    errors = [part.spectrum.estimates.error for part in parts if part.spectrum.estimates.error > 0]
+    if errors and "estimates" in needs:
+        whole = math.hypot(*errors) / sum(part.is_matrix for part in parts)
+        notes[f"{_percent(whole)}, of a single matrix of at most {_percent(max(errors))}"] = "Estimated"
     known = {
         "said": notes,
         "shapes": {weight.name: list(weight.entry.shape) for weight in weights},

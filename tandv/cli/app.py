@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from tandv import __version__
-from tandv.glossary import MEANINGS, PUBLISHED
+from tandv.glossary import OF_METRICS
 
 app = typer.Typer(
     help="See what happens inside a neural network while it trains.",
@@ -21,7 +21,7 @@ Axis = Literal["linear", "log"]
 
 
 def _metric_names(incomplete: str) -> list[str]:
-    return [name for name in ("all", *MEANINGS, *PUBLISHED) if name.startswith(incomplete)]
+    return [name for name in ("all", "quick", *OF_METRICS) if name.startswith(incomplete)]
 
 
 Folder = Annotated[list[Path], typer.Option("--dir", help="Folder of checkpoints; once for each run to compare.")]
@@ -194,7 +194,7 @@ def checkpoints(
     metrics: Annotated[
         list[str] | None,
         typer.Option(
-            help="Names, all, or Python files with metrics of your own; several with commas or again.",
+            help="Names, all, quick, or Python files with metrics of your own; several with commas or again.",
             show_default="all",
             autocompletion=_metric_names,
         ),

@@ -6,18 +6,19 @@ from collections.abc import Callable, Sequence
 from glob import glob
 from pathlib import Path
 
-from tandv.glossary import MEANINGS, PUBLISHED, meaning
+from tandv.glossary import OF_METRICS, meaning
 
 PROMPT = "metric> "
 HELP = (
     "Give names of metrics (Tab completes), one or several. Also:\n"
     "  metrics          list them\n"
     "  all              take all of them\n"
+    "  quick            take those that large matrices need not be decomposed for\n"
     "  path/to/file.py  take your own: its functions whose names end in _of_model\n"
     "  done             measure and show\n"
     "  exit             leave"
 )
-WORDS = ("metrics", "all", "done", "exit", "help")
+WORDS = ("metrics", "all", "quick", "done", "exit", "help")
 
 
 def ask(read: Callable[[str], str], tell: Callable[[str], None]) -> list[str] | None:
@@ -62,7 +63,7 @@ def ask(read: Callable[[str], str], tell: Callable[[str], None]) -> list[str] | 
 
 def listed(chosen: Sequence[str] = ()) -> str:
     """Return all metrics with their meanings, those in `chosen` marked."""
-    names = [*MEANINGS, *PUBLISHED]
+    names = list(OF_METRICS)
     wide = max(map(len, names))
     lines = [f"{'+' if name in chosen else ' '} {name:{wide}}  {meaning(name)}" for name in names]
     own = [f"+ {name}" for name in chosen if name not in names]
@@ -129,7 +130,7 @@ def _complete() -> None:
         return
 
     def completer(text: str, number: int) -> str | None:
-        names = [name for name in (*MEANINGS, *PUBLISHED, *WORDS) if name.startswith(text)]
+        names = [name for name in (*OF_METRICS, *WORDS) if name.startswith(text)]
         folders = [f"{path}/" for path in glob(f"{text}*") if Path(path).is_dir()]
         return [*names, *glob(f"{text}*.py"), *folders, None][number]
 

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import warnings
 
 import numpy as np
@@ -16,6 +17,7 @@ from tandv.checkpoints import (
     METRICS,
     BeyondFloat,
     BrokenCheckpoint,
+    Estimated,
     LeftOut,
     MetricFailed,
     NoCheckpoints,
@@ -183,6 +185,20 @@ def test_float64_whose_squares_overflow_or_vanish_is_measured_or_nan_with_a_word
         words = "step_1.safetensors: beyond the largest number of float64, so NaN: variance, flatness"
         assert {str(one.message) for one in caught} == {words}
     assert evaluate(tmp_path, "spectral", cache=False)["spectral"].loc[1] == curves["spectral"].loc[1]
+
+
+def test_the_error_of_estimates_is_said(tmp_path):
+    generator = np.random.default_rng(0)
+    for step in (0, 1):
+        save(tmp_path, step, {"fc.weight": generator.standard_normal((600, 520)).astype(np.float32)})
+    with pytest.warns(Estimated) as caught:
+        curves = evaluate(tmp_path, "estimated:effective_rank", cache=False)
+    pattern = r"step_[01].safetensors.*: metrics that begin with estimated: have a standard error of \d %, of a single"
+    assert all(re.match(pattern, str(one.message)) for one in caught)
+    exact = evaluate(tmp_path, "effective_rank", cache=False)["effective_rank"]
+    assert curves["estimated:effective_rank"].to_numpy() == pytest.approx(exact.to_numpy(), rel=0.1)
+    both = evaluate(tmp_path, ["estimated:effective_rank", "effective_rank"], cache=False)  # without a word: exact
+    assert (both["estimated:effective_rank"] == both["effective_rank"]).all()
 
 
 def test_interrupted_work_goes_on_where_it_stopped(run, monkeypatch):

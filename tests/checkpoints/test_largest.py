@@ -3,9 +3,15 @@
 import numpy as np
 import pytest
 
-from tandv.checkpoints.largest import ERROR, largest_singular_value, leading_vector
+from tandv.checkpoints.largest import ERROR, leading_space, norm_in, prepared
 
 RANDOM = np.random.default_rng(0)
+
+
+def largest(w: np.ndarray, unit: float = 1.0) -> float | None:
+    work = prepared(w, unit, float(np.abs(w).max()))
+    space = leading_space(work)
+    return None if space is None else unit * norm_in(work, space)
 
 
 def of_spectrum(sigma, rows, columns):
@@ -30,30 +36,36 @@ def of_spectrum(sigma, rows, columns):
 @pytest.mark.parametrize("shape", [(300, 160), (160, 300), (160, 160)])
 def test_it_is_the_largest_of_all(sigma, shape, dtype):
     w = of_spectrum(sigma, *shape).astype(dtype)
-    found = largest_singular_value(w, 1.0, float(np.abs(w).max()))
-    assert found == pytest.approx(np.linalg.norm(w.astype(np.float64), 2), rel=ERROR)
+    assert largest(w) == pytest.approx(np.linalg.norm(w.astype(np.float64), 2), rel=ERROR)
 
 
 def test_noise_whose_largest_are_close_together_is_found_from_below():
     w = RANDOM.standard_normal((700, 600)).astype(np.float32)
-    truth, found = np.linalg.norm(w.astype(np.float64), 2), largest_singular_value(w, 1.0, 5.0)
+    truth, found = np.linalg.norm(w.astype(np.float64), 2), largest(w)
     assert found == pytest.approx(truth, rel=ERROR)
     assert found <= truth * (1 + 1e-13)
 
 
-def test_what_does_not_converge_is_none_and_never_a_guess():
-    crowded = 1 - np.linspace(0, 1, 4000) ** 2  # the denser, the nearer to the largest
-    assert leading_vector(lambda v: crowded * v, 4000) is None
+def test_what_does_not_converge_is_none_and_never_a_guess(monkeypatch):
+    monkeypatch.setattr("tandv.checkpoints.largest._STEPS", 60)
+    crowded = np.diag(1 - np.linspace(0, 1, 2000) ** 2)  # the denser, the nearer to the largest
+    assert leading_space(crowded) is None
+
+
+def test_more_vectors_are_known_after_more_products():
+    w = np.diag(np.arange(1.0, 301))
+    few, many = leading_space(w), leading_space(w, least=100)
+    known = [int((space.residuals < 1e-6 * space.eigenvalues).sum()) for space in (few, many)]
+    assert known[0] < known[1]
+    assert many.eigenvalues[::-1][: known[1]] == pytest.approx(np.arange(300, 300 - known[1], -1.0) ** 2, rel=1e-9)
 
 
 @pytest.mark.parametrize("peak", [1e30, 1e-30])
 def test_sizes_whose_squares_float32_does_not_hold_are_computed_in_float64(peak):
     w = (peak * RANDOM.standard_normal((60, 50))).astype(np.float32)
-    assert largest_singular_value(w, 1.0, float(np.abs(w).max())) == pytest.approx(
-        np.linalg.norm(w.astype(np.float64), 2), rel=ERROR
-    )
+    assert largest(w) == pytest.approx(np.linalg.norm(w.astype(np.float64), 2), rel=ERROR)
 
 
 def test_float64_of_extreme_size_is_divided_by_its_unit():
     w = 2.0**700 * np.diag([3.0, 1.0])
-    assert largest_singular_value(w, 2.0**700, 3 * 2.0**700) == pytest.approx(3 * 2.0**700, rel=1e-12)
+    assert largest(w, 2.0**700) == pytest.approx(3 * 2.0**700, rel=1e-12)

@@ -92,6 +92,8 @@ def of_a_matrix(w, expected, eps) -> dict[str, float]:
         "max_activation": np.linalg.norm(w, np.inf),
         "alpha": math.nan,  # too few singular values for a tail
         "mp_spikes": spikes(w, eps),
+        "estimated:effective_rank": effective_rank(w),  # small matrices are decomposed
+        "estimated:isotropy": np.trace(gram) ** 2 / np.linalg.norm(gram) ** 2 / min(w.shape),
         "published:rank": effective_rank(w),
         "published:condition": s[0] / s[-1],
         "published:isotropy": np.trace(gram) ** 2 / np.linalg.norm(gram) ** 2,
@@ -314,12 +316,51 @@ def test_pooling_is_measuring_together():
     assert pooled(parts[:1]).moments == parts[0].moments
 
 
+LARGE = np.random.default_rng(5).standard_normal((700, 600)).astype(np.float32)
+
+
+def test_large_matrices_are_decomposed_only_for_what_needs_it(monkeypatch):
+    def refused(*_):
+        raise AssertionError("a decomposition")
+
+    (whole,) = measured({"a": LARGE}, span=None)
+    monkeypatch.setattr(np.linalg, "eigvalsh", refused)
+    monkeypatch.setattr(np.linalg, "svd", refused)
+    asked = {"spectral": "largest", "flatness": "largest", "stable_rank": "largest", "isotropy": "traces"}
+    for name, part in asked.items():
+        metric = METRICS[name]
+        assert metric.needs == part
+        (found,) = measured({"a": LARGE}, span=None, singular=[part])
+        assert metric.of_tensor(found) == pytest.approx(metric.of_tensor(whole), rel=1e-6), name
+        assert math.isnan(METRICS["effective_rank"].of_tensor(found))
+    (found,) = measured({"a": LARGE}, span=None, singular=["estimates"])
+    for name in ("effective_rank", "isotropy"):
+        estimate = DEFINITIONS[f"estimated:{name}"].of_tensor(found)
+        assert estimate == pytest.approx(METRICS[name].of_tensor(whole), rel=4 * found.spectrum.estimates.error)
+        assert estimate != METRICS[name].of_tensor(whole)
+    with pytest.raises(AssertionError, match="a decomposition"):
+        measured({"a": LARGE}, span=None, singular=["all"])
+
+
+def test_what_lanczos_does_not_find_is_decomposed(monkeypatch):
+    monkeypatch.setattr("tandv.checkpoints.largest._STEPS", 3)
+    (found,) = measured({"a": LARGE}, span=None, singular=["largest"])
+    assert found.spectrum.largest == pytest.approx(np.linalg.norm(LARGE.astype(np.float64), 2), rel=1e-12)
+
+
+def test_quick_is_all_that_needs_no_decomposition():
+    quick = known(["quick"])
+    assert {DEFINITIONS[name].needs for name in quick} == {"moments", "counts", "largest", "estimates"}
+    assert {"spectral", "stable_rank", "kurtosis", "estimated:effective_rank", "estimated:isotropy"} <= set(quick)
+    assert known(["all"]) == list(METRICS)
+
+
 def test_names_are_found_and_mistakes_answered():
     assert known(["all"]) == list(METRICS)
     assert known(["l2"]) == known(["L2"]) == known(["published:weight_norm"]) == ["weight_norm"]
     with pytest.raises(UnknownName, match="no metric 'spectrl'; did you mean 'spectral'"):
         known(["spectrl", "mean"])
-    with pytest.raises(UnknownName, match="no metric 'zzz'; there are 'all', 'entropy'"):
+    with pytest.raises(UnknownName, match="no metric 'zzz'; there are 'all', 'quick', 'entropy'"):
         known(["zzz"])
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tandv.cli.prompt import HELP, ask, listed
-from tandv.glossary import MEANINGS, PUBLISHED
+from tandv.glossary import MEANINGS, OF_METRICS
 
 
 def asked(*lines):
@@ -67,7 +67,7 @@ def test_metrics_are_listed_those_that_are_chosen_marked():
     chosen, said = asked("rank", "metrics", "exit")
     assert chosen is None
     rows = said[1].splitlines()
-    others = [name for name in (*MEANINGS, *PUBLISHED) if name != "rank"]
+    others = [name for name in OF_METRICS if name != "rank"]
     assert [row.split()[0] for row in rows if row.startswith(" ")] == others
     (row,) = [row for row in rows if row.startswith("+")]
     assert row.split(maxsplit=2)[1:] == [

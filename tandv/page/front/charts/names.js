@@ -1,11 +1,11 @@
 // Names of curves: a metric, or "metric:tensor" for that of one tensor alone.
 
-/** The prefix of a definition of somebody else's, which is part of the metric's name. */
-const PUBLISHED_PREFIX = 'published:';
+/** Prefixes that are part of the metric's name: a definition of somebody else's, an estimate. */
+const PREFIXES = ['published:', 'estimated:'];
 
 /** @param {string} name @returns {[string, string]} the metric, and the tensor or '' */
 export function metricAndTensor(name) {
-  const at = name.indexOf(':', name.startsWith(PUBLISHED_PREFIX) ? PUBLISHED_PREFIX.length : 0);
+  const at = name.indexOf(':', PREFIXES.find((one) => name.startsWith(one))?.length ?? 0);
   return at < 0 ? [name, ''] : [name.slice(0, at), name.slice(at + 1)];
 }
 
