@@ -66,7 +66,7 @@ def evaluate(
     >>> curves["spectral"].tolist()
     [1.0, 501.0, 1001.0]
     >>> curves.attrs["measured"]
-    '3 checkpoints, steps 0 to 1,000: 12 values in 2 tensors of each (1 vector, 1 linear matrix)'
+    '3 checkpoints, steps 0 to 1,000: 12 parameters in 2 tensors of each (1 vector, 1 linear matrix)'
 
     Args:
         checkpoints: a folder, or a list of files and folders, see `find`; or what `find` returned.

@@ -126,7 +126,8 @@ def contents_of(checkpoint: Contents, weights: Sequence[Weight], omitted: Sequen
         count = kinds.setdefault(kind, [0, 0])
         count[0] += 1
         count[1] += shape.size
-    return {"key": checkpoint.key, "kinds": kinds, "left_out": [*checkpoint.said, *omitted, *checkpoint.left_out]}
+    left_out = [*checkpoint.said, *omitted, *checkpoint.left_out]
+    return {"key": checkpoint.key, "kinds": kinds, "left_out": left_out, "recorded": step_in(checkpoint.extras)}
 
 
 def inspection_of(one: Checkpoint, stored: Mapping[str, Any] | None, problem: str = "") -> FileInspection:
@@ -139,10 +140,12 @@ def inspection_of(one: Checkpoint, stored: Mapping[str, Any] | None, problem: st
     """
     if not stored:
         return FileInspection(one.step, one.path.name, problem=problem)
-    kinds = stored["kinds"]
+    kinds, recorded = stored["kinds"], stored.get("recorded")
+    other = recorded is not None and "epoch" not in recorded[0] and recorded[1] != one.step
     return FileInspection(
         one.step, one.path.name, stored["key"], sum(values for _, values in kinds.values()),
         sum(tensors for tensors, _ in kinds.values()), kinds, stored["left_out"],
+        f"{recorded[0]} {recorded[1]:,}" if recorded and other else "",
     )  # fmt: skip
 
 
@@ -169,7 +172,7 @@ def sentence(files: Sequence[FileInspection]) -> str:
     """Return in one line what was measured of a run.
 
     >>> sentence(dry_run("checkpoints").files)
-    '3 checkpoints, steps 0 to 1,000: 12 values in 2 tensors of each (1 vector, 1 linear matrix)'
+    '3 checkpoints, steps 0 to 1,000: 12 parameters in 2 tensors of each (1 vector, 1 linear matrix)'
 
     Args:
         files: the checkpoints, ascending by step.
@@ -182,7 +185,9 @@ def sentence(files: Sequence[FileInspection]) -> str:
     if keys := list(dict.fromkeys(one.key for one in good if one.key)):
         parts[0] += f", from the key{'s' if len(keys) > 1 else ''} {some([repr(key) for key in keys])}"
     if left := list(dict.fromkeys(text for one in good for text in one.left_out)):
-        parts.append(f"left out: {some(left)}")
+        parts.append(f"left out: {several(left)}")
+    if recorded := [one.recorded for one in good if one.recorded]:
+        parts.append(f"the files record {' to '.join(dict.fromkeys((recorded[0], recorded[-1])))}")
     if bad:
         parts.append(f"not measured: {some(bad)}")
     return "; ".join(parts)
@@ -217,9 +222,23 @@ def kinds_in_words(kinds: Mapping[str, Sequence[int]]) -> str:
     )
 
 
+def several(texts: Sequence[str], most: int = 4) -> str:
+    """Return the first of some texts that may hold commas, and how many more there are.
+
+    >>> several(["buffers: a, b", "empty: c"])
+    'buffers: a, b; empty: c'
+
+    Args:
+        texts: the texts.
+        most: how many are written at most.
+    """
+    rest = len(texts) - most
+    return "; ".join([*texts[:most], *([f"and {rest} more"] if rest > 0 else [])])
+
+
 def _what(files: Sequence[FileInspection]) -> str:
     values, tensors = ([getattr(one, name) for one in files] for name in ("parameters", "tensors"))
-    words = f"{_range(values, 'value')} in {_range(tensors, 'tensor')}{' of each' if len(files) > 1 else ''}"
+    words = f"{_range(values, 'parameter')} in {_range(tensors, 'tensor')}{' of each' if len(files) > 1 else ''}"
     return (
         f"{words} ({kinds_in_words(files[-1].kinds)})" if len(set(map(str, (o.kinds for o in files)))) == 1 else words
     )
@@ -234,9 +253,6 @@ def _inspected(one: Checkpoint, key: Key) -> FileInspection:
     try:
         with opened(one.path, key) as checkpoint:
             found = inspection_of(one, contents_of(checkpoint, *trained(checkpoint.entries, checkpoint.updated)))
-            recorded = step_in(checkpoint.extras)
     except Exception as error:  # one broken checkpoint must not stop the others
         return inspection_of(one, None, problem_of(one.path, error))
-    if recorded and "epoch" not in recorded[0] and recorded[1] != one.step:
-        found = found._replace(recorded=f"{recorded[0]} {recorded[1]:,}")
     return found if found.tensors else found._replace(problem=f"no trained weights; {'; '.join(found.left_out)}")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from tandv.checkpoints import NoCheckpoints
-from tandv.checkpoints.inspection import FileInspection, Inspection, dry_run, kinds_in_words, sentence
+from tandv.checkpoints.inspection import FileInspection, Inspection, dry_run, kinds_in_words, sentence, several
 from tandv.checkpoints.readers.state_dict import Key
 from tandv.checkpoints.selection import Filters
 from tandv.cli.output import NOTHING, USAGE, answer, stop
-from tandv.messages import UnknownName, some
+from tandv.messages import UnknownName
 
-_HEAD = ("step", "file", "key", "values", "tensors")
+SAME = "the same"
+_HEAD = ("step", "file", "key", "parameters", "tensors")
 
 
 def tell_what_is_there(folders: Sequence[str], filters: Filters, key: Key, *, as_json: bool) -> None:
@@ -39,7 +41,12 @@ def table(found: Inspection) -> str:
     rows = [_HEAD, *(_row(one) for one in found.files)]
     wide = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
     lines = [found.place, f"Steps are {found.rule}."]
-    for row, more in zip(rows, ("what", *(_more(one) for one in found.files)), strict=True):
+    whats = [_more(one) for one in found.files]
+    recorded = [f"; the file records {one.recorded}" * bool(one.recorded) for one in found.files]
+    # what is the same as in the line above is not written again
+    whats = [SAME if what == before else what for before, what in pairwise(["", *whats])]
+    mores = ["what", *(f"{what}{more}" for what, more in zip(whats, recorded, strict=True))]
+    for row, more in zip(rows, mores, strict=True):
         cells = [text.rjust(wide[i]) if i in (0, 3) else text.ljust(wide[i]) for i, text in enumerate(row)]
         lines.append(f"  {'  '.join(cells)}  {more}".rstrip())
     if len(found.groups) > 1:
@@ -64,9 +71,7 @@ def _more(one: FileInspection) -> str:
         return f"cannot be measured: {one.problem}"
     parts = [kinds_in_words(one.kinds)]
     if one.left_out:
-        parts.append(f"left out: {some(one.left_out)}")
-    if one.recorded:
-        parts.append(f"the file records {one.recorded}")
+        parts.append(f"left out: {several(one.left_out)}")
     return "; ".join(parts)
 
 

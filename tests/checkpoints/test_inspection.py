@@ -44,9 +44,10 @@ def test_the_sentence_on_a_run_is_the_same_before_and_after(run):
             curves = evaluate(run, "mean")
             assert curves.attrs["measured"] == sentence(dry_run(run).files)
     assert curves.attrs["measured"].startswith(
-        "2 checkpoints, steps 10 to 20: 36 values in 5 tensors of each (1 convolution, 3 vectors, 1 linear matrix), "
-        "from the key 'net'; left out: "
+        "2 checkpoints, steps 10 to 20: 36 parameters in 5 tensors of each (1 convolution, 3 vectors, 1 linear "
+        "matrix), from the key 'net'; left out: "
     )
+    assert curves.attrs["measured"].endswith("; the files record global_step 100 to global_step 200")
 
 
 def test_a_file_that_cannot_be_measured_says_why(run):
@@ -65,10 +66,10 @@ def test_files_that_differ_are_a_range():
         FileInspection(2, "a_2.pt", "model", 12, 2, {"linear": [2, 12]}),
     ]
     assert sentence(files) == (
-        "2 checkpoints, steps 1 to 2: 10 to 12 values in 1 to 2 tensors of each, from the keys 'net', 'model'"
+        "2 checkpoints, steps 1 to 2: 10 to 12 parameters in 1 to 2 tensors of each, from the keys 'net', 'model'"
     )
     assert sentence([FileInspection(0.5, "a.pt", "", 1, 1, {"vector": [1, 1]})]) == (
-        "1 checkpoint, step 0.5: 1 value in 1 tensor (1 vector)"
+        "1 checkpoint, step 0.5: 1 parameter in 1 tensor (1 vector)"
     )
 
 

@@ -37,7 +37,7 @@ def test_a_dry_run_is_a_table_and_nothing_is_measured(mixed):
     lines = written.splitlines()
     assert lines[:2] == [str(mixed), "Steps are the number in the names."]
     assert [re.split("  +", line.strip()) for line in lines[2:4]] == [
-        ["step", "file", "key", "values", "tensors", "what"],
+        ["step", "file", "key", "parameters", "tensors", "what"],
         ["500", "model-500.safetensors", "(top)", "15", "2", "2 linear matrices"],
     ]
     assert [line.split()[:2] for line in lines[4:7]] == [
@@ -46,13 +46,14 @@ def test_a_dry_run_is_a_table_and_nothing_is_measured(mixed):
         ["3,000", "model-3k.safetensors"],
     ]
     assert "cannot be measured: it is damaged" in lines[6]
+    assert lines[4].split("  ")[-1] == "the same"
     assert lines[7:10] == [
         "Groups:",
         "  measured  model-*  4 files, steps 500 to 3,000",
         "  left out  ema-*  2 files, steps 500 to 2,000",
     ]
     assert lines[10].startswith("Note: ema-500.safetensors, ema-2k.safetensors: averages of the model")
-    assert lines[11].startswith("4 checkpoints, steps 500 to 3,000: 15 values in 2 tensors of each")
+    assert lines[11].startswith("4 checkpoints, steps 500 to 3,000: 15 parameters in 2 tensors of each")
     assert said == "" and not (mixed / ".tandv-checkpoints.jsonl").exists()
 
 
@@ -67,7 +68,7 @@ def test_a_dry_run_for_machines(mixed):
 
 def test_the_line_on_what_was_measured_is_said_and_on_the_page(mixed, tmp_path):
     out = tmp_path / "a.html"
-    words = "3 checkpoints, steps 500 to 2,000: 15 values in 2 tensors of each (2 linear matrices)"
+    words = "3 checkpoints, steps 500 to 2,000: 15 parameters in 2 tensors of each (2 linear matrices)"
     for command in (("checkpoints", mixed, "--metrics", "spectral"), ("view", mixed)):
         _, said = tandv(*command, "--out", out)
         assert "ema-*; measured is model-*" in said
