@@ -191,7 +191,7 @@ def test_it_is_drawn_again_in_place(tmp_path):
         ({"tokens": WORDS[:3]}, ValueError, "there are 3 tokens for 6 positions"),
         ({"tokens": [WORDS] * 3}, ValueError, "tokens of several examples need example="),
         ({"history": {}}, ValueError, "there are no arrays; give {layer: array}"),
-        ({"history": np.eye(3)}, ValueError, "attention has shape (3, 3); give [..., head, query, key]"),
+        ({"history": np.ones(3)}, ValueError, "attention has shape (3,); give [..., head, query, key]"),
     ],
 )
 def test_a_bad_argument_says_what_is_allowed(arguments, error, message):
