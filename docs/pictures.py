@@ -149,6 +149,16 @@ def raster() -> Raster:
     return Raster(np.arange(80), ["conv1", "conv2", "fc1", "fc2"], sizes, np.cumsum([0, *sizes]), 1e-8, codes)
 
 
+def layers_of(run: pd.DataFrame) -> pd.DataFrame:
+    """Return metrics of 48 layers over the steps of a run, as `evaluate(..., per_tensor=True)` returns them."""
+    parts = ("attention.qkv", "attention.out", "mlp.up", "mlp.down")
+    names = [f"blocks.{i}.{part}" for i in range(12) for part in parts]
+    share = np.linspace(0, 1, len(run))
+    grown = {f"spectral:{name}": 1.5 + (i % 4) + share * (0.5 + i / 8) for i, name in enumerate(names)}
+    shrunk = {f"effective_rank:{name}": 400 - 40 * (i % 4) - share * 5 * i for i, name in enumerate(names)}
+    return pd.DataFrame(grown | shrunk, index=run.index)
+
+
 # ------------------------------------------------------------------------------------------ the list
 
 
@@ -194,6 +204,10 @@ def of_curves() -> Iterator[Picture]:
         "metric_curves", lambda **k: viz.metric_curves(run, ["train_loss", "test_loss", "weight_norm"], True,
         yscale="auto", **k),
         "Metrics over the steps, with transitions and extremes.", ({"figsize": (10.0, 3.2)}, HALF),
+    )  # fmt: skip
+    yield Picture(
+        "layer_maps", lambda **k: viz.layer_maps(layers_of(run), **k),
+        "Metrics of single layers over training: a map for each metric.", ({"figsize": (10.0, 4.4)}, HALF),
     )  # fmt: skip
     yield Picture(
         "training_dynamics", lambda **k: viz.training_dynamics(run, transitions=True, **k),

@@ -89,6 +89,12 @@ def similarity(count):
     return out
 
 
+def curves_of_layers(count):
+    of = {metric: enumerate(long_names(count), 1) for metric in ("rank", "published:condition")}
+    columns = {f"{metric}:{name}": 1 + FALL * i for metric, names in of.items() for i, name in names}
+    return pd.DataFrame(columns, index=pd.Index(STEPS, name="step"))
+
+
 def decoding(count):
     out = {"step": STEPS}
     for target in ("shape", "colour", "a target with a longer name", "size", "orientation"):
@@ -153,6 +159,9 @@ def _cases():
     yield "raster, 50 layers", partial(raster, 50)
     yield "metric", lambda **k: viz.metric_curves(losses(), "train_loss", transitions=[JUMP], **k)
     yield "metrics, 5 in a row", lambda **k: viz.metric_curves(losses(), list(losses())[:5], col_wrap=5, **k)
+    yield "maps of 40 layers", lambda **k: viz.layer_maps(curves_of_layers(40), **k)
+    one = curves_of_layers(1)
+    yield "maps of a layer of 3 runs", lambda **k: viz.layer_maps({f"seed {i}": one for i in range(3)}, "rank", **k)
     yield "metrics of 12 runs", lambda **k: viz.metric_curves(RUNS, ["train_loss", "test_loss"], **k)
     yield "dynamics", lambda **k: viz.training_dynamics(losses(), transitions=[JUMP], **k)
     yield "dynamics, 5 in a row", lambda **k: viz.training_dynamics(losses(), gap=False, col_wrap=5, **k)

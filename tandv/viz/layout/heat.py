@@ -245,9 +245,12 @@ class Heat(AxesImage):
         fig = self.axes.figure
         font = FontProperties(size=label.get_fontsize())
         wide = renderer_of(fig).get_text_width_height_descent(words, font, False)[0]
-        return wide <= self.axes.bbox.width + 2 * min(
-            self.axes.bbox.x0, fig.bbox.width - self.axes.bbox.x1, 0.2 * fig.bbox.width
-        )
+        box = self.axes.bbox
+        beside = [other.bbox for other in fig.axes if other.bbox.y0 < box.y1 and other.bbox.y1 > box.y0]
+        # a neighbour's label may reach as far
+        gaps = [max(other.x0 - box.x1, box.x0 - other.x1) / 2 for other in beside if other is not box]
+        beyond = min([box.x0, fig.bbox.width - box.x1, 0.2 * fig.bbox.width, *(gap for gap in gaps if gap >= 0)])
+        return wide <= box.width + 2 * beyond
 
     def cell_at(self, x: float, y: float) -> tuple[int, int] | None:
         """Return row and column of the cell at data coordinates: of several in one pixel, the one that is shown."""
