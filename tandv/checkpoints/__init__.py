@@ -5,6 +5,7 @@
 [0, 500, 1000]
 """
 
+from tandv.checkpoints.choosing import SeveralGroups
 from tandv.checkpoints.discovery import Checkpoint, NoCheckpoints
 from tandv.checkpoints.engines import EngineFailed
 from tandv.checkpoints.evaluation import evaluate
@@ -13,7 +14,7 @@ from tandv.checkpoints.measurement import Thresholds
 from tandv.checkpoints.metrics import ALIASES, METRICS
 from tandv.checkpoints.on_ray import on_ray
 from tandv.checkpoints.readers.opening import weights
-from tandv.checkpoints.selection import SeveralGroups, find
+from tandv.checkpoints.selection import find
 from tandv.checkpoints.warnings import (
     BeyondFloat,
     BrokenCheckpoint,

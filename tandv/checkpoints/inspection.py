@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tandv.checkpoints.discovery import AnyPath, Checkpoint, state_files
+from tandv.checkpoints.grouping import steps_of
 from tandv.checkpoints.matrices import pieces
 from tandv.checkpoints.readers.opening import opened
 from tandv.checkpoints.readers.state_dict import Contents, Key
@@ -179,7 +180,10 @@ def sentence(files: Sequence[FileInspection]) -> str:
     """
     good = [one for one in files if not one.problem and one.tensors]
     bad = [one.file for one in files if one.problem]
-    parts = [summary([one.step for one in files])]
+    steps = [one.step for one in files]
+    parts = [summary(steps)]
+    if len(files) > 1 and steps == [*range(len(files))] and not any(one is not None for one in _in_names(files)):
+        parts[0] += " (counted, for the names hold none)"
     if good:  # metrics of one's own may have been measured alone
         parts[0] += f": {_what(good)}"
     if keys := list(dict.fromkeys(one.key for one in good if one.key)):
@@ -220,6 +224,10 @@ def kinds_in_words(kinds: Mapping[str, Sequence[int]]) -> str:
         f"{tensors:,} {_ONES.get(kind, kind) if tensors == 1 else _PLURALS.get(kind, kind)}"
         for kind, (tensors, _) in kinds.items()
     )
+
+
+def _in_names(files: Sequence[FileInspection]) -> list[int | float | None]:
+    return steps_of([one.file for one in files])
 
 
 def several(texts: Sequence[str], most: int = 4) -> str:

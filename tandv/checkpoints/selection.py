@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
+from tandv.checkpoints.choosing import SeveralGroups, chosen, is_average, left_out
 from tandv.checkpoints.discovery import AnyPath, Checkpoint, NoCheckpoints, by_name, in_folder, is_checkpoint
 from tandv.checkpoints.file_names import ENDINGS, stem_of
 from tandv.checkpoints.grouping import Group, grouped, is_marked
@@ -20,12 +21,7 @@ from tandv.checkpoints.recorded import recorded_steps
 from tandv.checkpoints.warnings import Remark, issue_warnings
 from tandv.messages import UnknownName, some, unknown
 
-_AVERAGED = re.compile(r"(?<![a-z])(\w*ema|swa|avg|averaged?|polyak|shadow|teacher)(?![a-z])", re.IGNORECASE)
 _COUNTED = "the places of the files in the order of their names, 0, 1, 2, ...: the names hold no steps"
-
-
-class SeveralGroups(NoCheckpoints):
-    """The names differ in more than their step, so that one curve would mix models; the message lists the groups."""
 
 
 class GroupOfFiles(NamedTuple):
@@ -110,9 +106,9 @@ def find(
 
     Raises NoCheckpoints, SeveralGroups, UnknownName for a group, and ValueError for a wrong pattern.
     """
-    chosen = select(where, step_pattern=step_pattern, include=include, exclude=exclude, group=group)
-    issue_warnings(chosen.remarks)
-    return chosen.checkpoints
+    selected = select(where, step_pattern=step_pattern, include=include, exclude=exclude, group=group)
+    issue_warnings(selected.remarks)
+    return selected.checkpoints
 
 
 def select(
@@ -146,10 +142,11 @@ def select(
             names = some([path.name for path in paths], 5)
             raise NoCheckpoints(f"step_pattern={step_pattern!r} finds no number in the names in {place}: {names}")
         return _without_steps(paths, place, group)
-    measured = _chosen(groups, group, place)
+    measured = chosen(groups, group, place)
     why = "no step number in the name; rename it to evaluate it" if pattern is None else "step_pattern finds no number"
     remarks = [Remark("LeftOut", why, paths[i].name) for i in without]
-    remarks += _averages(groups, measured, paths, asked=group is not None)
+    if group is None:
+        remarks += left_out(groups, measured[0], [path.name for path in paths])
     kept, rule, more = _in_order(measured, paths)
     listed = [
         GroupOfFiles(one.name, len(one.members), min(one.steps), max(one.steps), one in measured) for one in groups
@@ -218,64 +215,6 @@ def _none_wanted(paths: Sequence[Path], include: tuple[str, ...], exclude: tuple
     return NoCheckpoints(f"{' and '.join(given)} leave none of {len(paths)} checkpoints: {names}")
 
 
-def _chosen(groups: Sequence[Group], wanted: str | None, place: str) -> list[Group]:
-    """Return the groups to measure: the one that is asked for, the only one, or the model beside its averages."""
-    names = [one.name for one in groups]
-    if wanted is not None:
-        for fits in (wanted.__eq__, lambda name: fnmatchcase(name, wanted), lambda name: wanted in name):
-            if taken := [one for one in groups if fits(one.name)]:
-                if len(taken) > 1 and not set(wanted) & set("*?["):
-                    raise SeveralGroups(f"group={wanted!r} fits {_listed(taken)}; give the whole name of one")
-                if _share_steps(taken):
-                    raise SeveralGroups(f"group={wanted!r} fits groups with equal steps: {_listed(taken)}; give one")
-                return taken
-        raise UnknownName(unknown("group", wanted, names, place))
-    models = [one for one in groups if not _AVERAGED.search(one.name)]
-    if len(groups) == 1:
-        return list(groups)
-    if len(models) == 1:
-        return models
-    together = "" if _share_steps(groups) else " or group='*' for all together"
-    raise SeveralGroups(
-        f"the names in {place} differ in more than their step, and one curve would mix {_listed(groups)}. Give "
-        f"group={names[0]!r} (--group) for one of them{together}, include= or exclude= (--include, --exclude) with "
-        "globs, or step_pattern= (--step-pattern) if it is the step that was misread"
-    )
-
-
-def _share_steps(groups: Sequence[Group]) -> bool:
-    steps = [step for one in groups for step in set(one.steps)]
-    return len(set(steps)) < len(steps)
-
-
-def _listed(groups: Sequence[Group]) -> str:
-    return some([f"{one.name} ({_span(one)})" for one in groups], 8)
-
-
-def _span(group: Group) -> str:
-    low, high = min(group.steps), max(group.steps)
-    if len(group.members) == 1:
-        return f"1 file, step {low:,}"
-    return f"{len(group.members):,} files, steps {low:,} to {high:,}"
-
-
-def _averages(groups: Sequence[Group], measured: Sequence[Group], paths: Sequence[Path], asked: bool) -> list[Remark]:
-    """Return what is said of groups that are left out, unless the user asked for another."""
-    if asked or len(measured) != 1:
-        return []
-    return [
-        Remark(
-            "LeftOut",
-            f"averages of the model, of the group {one.name}; measured is {measured[0].name}, and group={one.name!r} "
-            "(--group) measures these",
-            paths[member].name,
-        )
-        for one in groups
-        if one not in measured
-        for _, member in sorted(zip(one.steps, one.members, strict=True))
-    ]
-
-
 def _in_order(groups: Sequence[Group], paths: Sequence[Path]) -> tuple[list[Checkpoint], str, list[Remark]]:
     """Return the checkpoints of some groups by their steps, one for each step."""
     remarks: list[Remark] = []
@@ -312,7 +251,7 @@ def _without_steps(paths: Sequence[Path], place: str, group: str | None) -> Sele
         paths = [path for path, name in zip(paths, names, strict=True) if group in name or fnmatchcase(name, group)]
         if not paths:
             raise UnknownName(unknown("group", group, names, place))
-    elif models := [path for path in paths if not _AVERAGED.search(path.stem)]:
+    elif models := [path for path in paths if not is_average(path.stem)]:
         text = "averages of the model; measured are the others, and group= (--group) with a name measures these"
         remarks += [Remark("LeftOut", text, path.name) for path in paths if path not in models]
         paths = models

@@ -73,6 +73,11 @@ def test_files_that_differ_are_a_range():
     )
 
 
+def test_steps_that_are_only_counted_are_said():
+    files = [FileInspection(i, name, "", 1, 1, {"vector": [1, 1]}) for i, name in enumerate(["a.pt", "b.pt"])]
+    assert sentence(files).startswith("2 checkpoints, steps 0 to 1 (counted, for the names hold none): 1 parameter in")
+
+
 def test_counts_in_words():
     assert summary([1000]) == "1 checkpoint, step 1,000"
     assert kinds_in_words({"embedding": [1, 8], "convolution": [2, 8]}) == "1 embedding, 2 convolutions"
