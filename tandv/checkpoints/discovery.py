@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from tandv.checkpoints.file_names import ENDINGS, MORE_ENDINGS, NAMED_SO, RANK, SHARD
 from tandv.checkpoints.grouping import steps_of
+from tandv.checkpoints.parts import standing_for_parts
 from tandv.messages import some
 from tandv.names import natural
 
@@ -20,8 +21,11 @@ Wanted = Callable[[Path], bool]
 
 SAFETENSORS, INDEX = ".safetensors", ".index.json"
 # The weights of a Hugging Face folder; the first shard stands for all.
-_WEIGHTS = re.compile(r"(adapter_)?(pytorch_)?model(-0*1-of-\d+)?\.(safetensors|bin)")
+_WEIGHTS = re.compile(r"(adapter_|pytorch_|diffusion_pytorch_)?model(-0*1-of-\d+)?\.(safetensors|bin)")
 _ORBAX = ("_METADATA", "manifest.ocdbt", "_CHECKPOINT_METADATA")
+_PIPELINE = "model_index.json"
+FLAX = re.compile(r"checkpoint_\d+(\.\d+)?")  # a file of flax.training.checkpoints
+DISTRIBUTED = ".metadata"  # of torch.distributed.checkpoint
 # Other state of training.
 _STATE = re.compile(
     r"(optim|opt[-_.]?((step|iter|epoch|ep)[-_=]?)?\d*k?\.\w+$|sched|rng_state|random_state|training_args|trainer_state|scaler)"
@@ -55,6 +59,8 @@ def is_checkpoint(path: Path) -> bool:
         return False
     if path.is_dir():
         return weights_in(path) is not None
+    if FLAX.fullmatch(path.name):
+        return True
     more = path.name.endswith(MORE_ENDINGS) and NAMED_SO.search(path.name.partition(".")[0])
     if not (path.suffix in ENDINGS or more) or _STATE.match(path.name):
         return False
@@ -69,16 +75,36 @@ def is_orbax(path: Path) -> bool:
 
 def weights_in(folder: Path) -> Path | None:
     """Return the file that holds the weights of a folder, the folder itself if it is orbax's, or None."""
-    if is_orbax(folder):
+    if _is_whole(folder):
         return folder
     inside = sorted(folder.iterdir())
     # sorted: safetensors would come after bin, and an adapter before the model
     named = [path for path in reversed(inside) if _WEIGHTS.fullmatch(path.name)]
     if named:
         return next((path for path in named if path.suffix == SAFETENSORS), named[0])
+    if parts := standing_for_parts(folder):
+        return parts
     files = [path for path in inside if path.is_file() and is_checkpoint(path)]
     # a folder step_500 with one file in it, whatever that is called
     return files[0] if len(files) == 1 and _has_step(folder.name) else None
+
+
+def _is_whole(folder: Path) -> bool:
+    """Tell whether a folder is one checkpoint of several files or models, by what is in it."""
+    if is_orbax(folder) or any((folder / name).exists() for name in (DISTRIBUTED, _PIPELINE)):
+        return True
+    return _has_step(folder.name) and bool(components_in(folder))
+
+
+def components_in(folder: Path) -> dict[str, Path]:
+    """Return the weights of each model in a folder of several, such as diffusers': by the folders that they are in."""
+    found: dict[str, Path] = {}
+    for child in _inside(folder):
+        if child.is_dir() and (child / "config.json").exists():
+            named = [path for path in _inside(child) if _WEIGHTS.fullmatch(path.name)]
+            if named:
+                found[child.name] = next((path for path in named if path.suffix == SAFETENSORS), named[0])
+    return found
 
 
 def shards(path: Path) -> list[Path]:
@@ -138,7 +164,7 @@ def by_name(path: Path) -> list[tuple[int, int | str]]:
 
 
 def _children(folder: Path, wanted: Wanted) -> list[Path]:
-    if is_orbax(folder):
+    if _is_whole(folder):
         return []
     return [path for path in _inside(folder) if _is_one(path) and wanted(path)]
 

@@ -7,7 +7,7 @@ fc (3, 3)
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from tandv.checkpoints import discovery
 from tandv.checkpoints.discovery import AnyPath
 from tandv.checkpoints.effective import effective
+from tandv.checkpoints.parts import problem_of_parts
 from tandv.checkpoints.readers.pickle_files import load_pickle
 from tandv.checkpoints.readers.state_dict import Contents, Key, model_in
 from tandv.checkpoints.readers.unpickling import AsksForCode, NotPlain
@@ -25,7 +26,11 @@ from tandv.checkpoints.weights import own_names, trained
 from tandv.messages import missing
 
 # What pip knows a reader's library by, and the extra that brings it.
-_READERS = {"torch": ("torch", "torch"), "orbax": ("orbax-checkpoint", "orbax")}
+_READERS = {
+    "torch": ("torch", "torch"),
+    "orbax": ("orbax-checkpoint", "orbax"),
+    "msgpack": ("msgpack", "orbax"),
+}
 
 
 def weights(path: AnyPath, key: Key = None) -> Iterator[tuple[str, np.ndarray]]:
@@ -75,11 +80,20 @@ def _weights_file(path: Path) -> Path:
     inside = discovery.weights_in(path) if path.is_dir() else path
     if inside is None:
         raise UnreadableCheckpoint("it is a folder without weights of Hugging Face or orbax")
+    if problem := problem_of_parts(inside):
+        raise UnreadableCheckpoint(problem)
     return inside
 
 
 def _open(file: Path, key: Key) -> AbstractContextManager[Contents]:
+    # a reader is imported when it is needed, since most need a library of their own
     if file.is_dir():
+        if (file / discovery.DISTRIBUTED).exists():
+            from tandv.checkpoints.readers.distributed_folders import open_distributed
+
+            return open_distributed(file, key)
+        if not discovery.is_orbax(file):
+            return _open_components(discovery.components_in(file), key)
         from tandv.checkpoints.readers.orbax_folders import open_orbax
 
         return open_orbax(file, key)
@@ -87,7 +101,28 @@ def _open(file: Path, key: Key) -> AbstractContextManager[Contents]:
         from tandv.checkpoints.readers.safetensors_files import open_safetensors
 
         return open_safetensors(file, key)
+    if file.suffix == ".npz":
+        from tandv.checkpoints.readers.npz_files import open_npz
+
+        return open_npz(file, key)
+    if file.suffix == ".msgpack" or discovery.FLAX.fullmatch(file.name):
+        from tandv.checkpoints.readers.msgpack_files import open_msgpack
+
+        return open_msgpack(file, key)
+    if file.suffix in (".h5", ".hdf5", ".keras"):
+        raise UnreadableCheckpoint(
+            "it is a file of Keras, which is not read; write its weights with numpy.savez, a name and an array for each"
+        )
     return _open_torch(file, key)
+
+
+@contextmanager
+def _open_components(files: dict[str, Path], key: Key) -> Iterator[Contents]:
+    with ExitStack() as opened_files:
+        each = {name: opened_files.enter_context(_open(file, None)) for name, file in files.items()}
+        found = model_in({name: one.entries for name, one in each.items()}, key)
+        taken = [one for name, one in each.items() if name in found.key.split(",")]
+        yield found._replace(in_order=len(taken) == 1 and taken[0].in_order)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Read checkpoints that orbax wrote for JAX, one array at a time, onto the host."""
 
 import logging
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -12,16 +11,11 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from tandv.checkpoints.entries import Entry
-from tandv.checkpoints.readers.state_dict import Contents, Key
+from tandv.checkpoints.readers.state_dict import Contents, Key, in_model_order, model_in
 from tandv.checkpoints.warnings import UnreadableCheckpoint
-from tandv.names import natural_path, of_tree
+from tandv.names import of_tree
 
 _ITEMS = ("default", "state", "params", "model", "train_state")
-# Parts of a train state that are not the model.
-_NOT_MODEL = re.compile(
-    r"opt\w*|tx|step|epoch|\w*rngs?|\w*keys?|batch_stats|cache|ema\w*|loss\w*|metrics", re.IGNORECASE
-)
-_CONTAINERS = ("train_state", "state", "model_state", "model", "params")
 
 Keys = tuple[Any, ...]
 
@@ -38,17 +32,14 @@ def open_orbax(folder: Path, key: Key = None) -> Iterator[Contents]:
             # the type is that of the current layout; older layouts give the tree itself
             metadata: Any = checkpointer.metadata(item)
             tree = getattr(metadata, "item_metadata", metadata)
-            leaves = _leaves(_parameters(getattr(tree, "tree", tree)))
-            named = [(_named(keys), keys, leaf) for keys, leaf in leaves]
+            tree = _tree(getattr(tree, "tree", tree), checkpointer, item)
         except (ValueError, KeyError, FileNotFoundError) as error:
             raise UnreadableCheckpoint(f"it is damaged, or not of orbax ({error})") from error
-        entries = {
-            ".".join(name): Entry(
-                np.dtype(leaf.dtype).name, tuple(leaf.shape), partial(_read, checkpointer, item, keys), framework="jax"
-            )
-            for name, keys, leaf in sorted(named, key=lambda entry: natural_path(entry[0]))
-        }
-        yield Contents(entries, {})
+        found = model_in(tree, key)
+        named = sorted(
+            ((of_tree(tuple(n.split("."))), one) for n, one in found.entries.items()), key=lambda pair: pair[0]
+        )
+        yield in_model_order(found._replace(entries={".".join(name): entry for name, entry in named}))
     finally:
         noisy.level = level
 
@@ -62,34 +53,15 @@ def _item(folder: Path) -> Path:
     return next((folder / name for name in _ITEMS if folder / name in items), items[0])
 
 
-def _parameters(tree: Any, at: Keys = ()) -> Iterator[tuple[Keys, Any]]:
-    """Yield the parts of a saved tree that are the model, each with the keys that lead to it."""
-    if not isinstance(tree, Mapping):
-        yield at, tree
-        return
-    model = {key: child for key, child in tree.items() if not _NOT_MODEL.fullmatch(str(key))}
-    containers = [key for key in _CONTAINERS if key in model and isinstance(model[key], Mapping)]
-    if containers and (len(model) == 1 or containers[0] == "params"):
-        yield from _parameters(model[containers[0]], (*at, containers[0]))
-    else:
-        yield at, model
-
-
-def _leaves(parts: Iterator[tuple[Keys, Any]]) -> Iterator[tuple[Keys, Any]]:
-    for at, tree in parts:
-        if isinstance(tree, Mapping):
-            yield from _leaves(((*at, key), child) for key, child in tree.items())
-        elif isinstance(tree, list | tuple):
-            yield from _leaves(((*at, i), child) for i, child in enumerate(tree))
-        elif hasattr(tree, "dtype") and getattr(tree, "shape", None) is not None:
-            yield at, tree
-
-
-def _named(keys: Keys) -> tuple[str, ...]:
-    path = of_tree(tuple(map(str, keys)))
-    while path[0] in _CONTAINERS and len(path) > 1:
-        path = path[1:]
-    return path
+def _tree(node: Any, checkpointer: Any, item: Path, at: Keys = ()) -> Any:
+    """Return a saved tree with an Entry for each array, None for anything else."""
+    if isinstance(node, Mapping):
+        return {key: _tree(child, checkpointer, item, (*at, key)) for key, child in node.items()}
+    if isinstance(node, list | tuple):
+        return [_tree(child, checkpointer, item, (*at, i)) for i, child in enumerate(node)]
+    if not hasattr(node, "dtype") or getattr(node, "shape", None) is None:
+        return None
+    return Entry(np.dtype(node.dtype).name, tuple(node.shape), partial(_read, checkpointer, item, at), framework="jax")
 
 
 def _read(checkpointer: Any, item: Path, keys: Keys) -> np.ndarray:

@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 
 from tandv.checkpoints.buffers import Updated
 from tandv.checkpoints.entries import Entry, Shape
+from tandv.checkpoints.order import model_order
 from tandv.checkpoints.readers.opaque import Opaque, parts_of
 from tandv.checkpoints.readers.optimisers import MOMENTS, holds_tensors, is_optimiser, tensors, updated
 from tandv.checkpoints.warnings import RefusedCheckpoint, UnreadableCheckpoint, asks_for
 from tandv.messages import some
+from tandv.names import natural
 
 # Common keys of the state dict, the most common first.
 KEYS = ("state_dict", "model_state_dict", "model_state", "model", "module", "params")
@@ -98,6 +100,15 @@ def model_in(loaded: Any, key: Key = None) -> Contents:
     return _Search(loaded, pooled=key == ALL).found()._replace(updated=shapes)
 
 
+def in_model_order(found: Contents) -> Contents:
+    """Return a model whose names are in the order of the alphabet in that of the model, as far as names tell it."""
+    names = list(found.entries)
+    if names not in (sorted(names), sorted(names, key=natural)):
+        return found
+    ordered, known = model_order(names, [name for name in names if len(found.entries[name].shape) > 1])
+    return found._replace(entries={name: found.entries[name] for name in ordered}, in_order=known)
+
+
 class _Level(NamedTuple):
     """The parts of one dictionary that hold tensors, by what they are."""
 
@@ -158,6 +169,8 @@ class _Search:
             return []
         if len(raw) == 1 or self.pooled:
             return self._taking(raw, models)
+        if self.below_a_key and not roles:  # parts of one model, as Megatron saves them
+            return []
         first = self._full(raw[0])
         raise UnreadableCheckpoint(
             f"it holds several models: {some([f'{self._full(n)} ({_count(models[n])})' for n in raw], 8)}; "

@@ -183,6 +183,10 @@ def _list(values: Any = (), *_: Any) -> list[Any]:
     return list(values) if isinstance(values, list | tuple) else []
 
 
+def _size(lengths: Any = (), *_: Any) -> tuple[Any, ...]:
+    return tuple(lengths) if isinstance(lengths, list | tuple) else ()
+
+
 def _path(make: type[PurePosixPath] | type[PureWindowsPath], *parts: Any) -> Any:
     return make(*(part for part in parts if isinstance(part, str)))
 
@@ -194,6 +198,7 @@ _ANSWERS: dict[str, Callable[..., Any]] = {
     "collections.deque": _list,
     "builtins.getattr": _attribute,
     "_codecs.encode": _encoded,
+    "torch.Size": _size,
     "copyreg._reconstructor": _instance,
     **{f"{module}._reconstruct": _reconstruct for module in _MULTIARRAY},
     **{f"{module}.scalar": _scalar for module in _MULTIARRAY},

@@ -43,21 +43,46 @@ class _Storage(NamedTuple):
 def load_plain(file: Path) -> Any:
     """Return what a file holds, an Entry for each tensor, whose array is a view of the mapped file. Raises NotPlain."""
     try:
-        with zipfile.ZipFile(file) as archive, open(file, "rb") as opened:
-            inside = {info.filename.partition("/")[2]: info for info in archive.infolist()}
-            if "data.pkl" not in inside or "constants.pkl" in inside:  # the latter is TorchScript
-                raise NotPlain("not a state dict of torch.save")
+        with open(file, "rb") as opened:
             mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
-            if "byteorder" in inside and _content(inside["byteorder"], mapped) != b"little":
-                raise NotPlain("big-endian")
-            return _PlainUnpickler(_content(inside["data.pkl"], mapped), inside, mapped).load()
+            with zipfile.ZipFile(opened) as archive:
+                return _content_of(archive, mapped)
     except NotPlain:
         raise
     except (zipfile.BadZipFile, *DAMAGE) as error:
         raise NotPlain(str(error)) from error
 
 
-def _start(info: zipfile.ZipInfo, mapped: mmap.mmap) -> int:
+def load_part(file: Path, start: int, length: int) -> Any:
+    """Return what a part of a file holds that torch.save wrote into it, read into memory. Raises NotPlain.
+
+    Args:
+        file: the file.
+        start: its first byte.
+        length: how many bytes it has.
+    """
+    try:
+        with open(file, "rb") as opened:
+            opened.seek(start)
+            part = opened.read(length)
+        with zipfile.ZipFile(BytesIO(part)) as archive:
+            return _content_of(archive, part)
+    except NotPlain:
+        raise
+    except (zipfile.BadZipFile, *DAMAGE) as error:
+        raise NotPlain(str(error)) from error
+
+
+def _content_of(archive: zipfile.ZipFile, mapped: mmap.mmap | bytes) -> Any:
+    inside = {info.filename.partition("/")[2]: info for info in archive.infolist()}
+    if "data.pkl" not in inside or "constants.pkl" in inside:  # the latter is TorchScript
+        raise NotPlain("not a state dict of torch.save")
+    if "byteorder" in inside and _content(inside["byteorder"], mapped) != b"little":
+        raise NotPlain("big-endian")
+    return _PlainUnpickler(_content(inside["data.pkl"], mapped), inside, mapped).load()
+
+
+def _start(info: zipfile.ZipInfo, mapped: mmap.mmap | bytes) -> int:
     """Return where the content of an archive's file begins."""
     if info.compress_type != zipfile.ZIP_STORED:
         raise NotPlain("compressed")
@@ -67,13 +92,13 @@ def _start(info: zipfile.ZipInfo, mapped: mmap.mmap) -> int:
     return at + 30 + name + extra
 
 
-def _content(info: zipfile.ZipInfo, mapped: mmap.mmap) -> bytes:
+def _content(info: zipfile.ZipInfo, mapped: mmap.mmap | bytes) -> bytes:
     start = _start(info, mapped)
     return mapped[start : start + info.file_size]
 
 
-def _view(mapped: mmap.mmap, shape: tuple, dtype: np.dtype, start: int, strides: tuple) -> np.ndarray:
-    if hasattr(mmap, "MADV_DONTNEED"):
+def _view(mapped: mmap.mmap | bytes, shape: tuple, dtype: np.dtype, start: int, strides: tuple) -> np.ndarray:
+    if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)  # pages read before need not stay in memory
     return np.ndarray(shape, dtype, mapped, start, strides)
 
@@ -81,7 +106,7 @@ def _view(mapped: mmap.mmap, shape: tuple, dtype: np.dtype, start: int, strides:
 class _PlainUnpickler(InertUnpickler):
     """Reads a pickle of torch.save."""
 
-    def __init__(self, pickled: bytes, inside: dict[str, zipfile.ZipInfo], mapped: mmap.mmap):
+    def __init__(self, pickled: bytes, inside: dict[str, zipfile.ZipInfo], mapped: mmap.mmap | bytes):
         super().__init__(BytesIO(pickled))
         self._inside = inside
         self._mapped = mapped
@@ -101,8 +126,6 @@ class _PlainUnpickler(InertUnpickler):
                 return lambda make, _, of, *__: make(*of)
             case (("torch._utils" | "torch._tensor"), _) if name.startswith("_rebuild"):
                 raise NotPlain(f"{module}.{name}")
-            case "torch", "Size":
-                return lambda *of: tuple(*of)
         return super().find_class(module, name)
 
     def persistent_load(self, pid: Any) -> _Storage:
