@@ -24,8 +24,8 @@ def test_dead_units_are_told_by_their_number_from_the_first_of_the_steps_on():
     assert found.what.startswith("37 of 128 units of 'layers.3' have been zero for every sample of the last 20")
 
 
-@pytest.mark.parametrize(("dead", "severity"), [(31, None), (32, "note"), (63, "note"), (64, "warning"), (128, None)])
-def test_a_quarter_is_a_note_and_half_a_warning_and_all_is_the_layer(dead, severity):
+@pytest.mark.parametrize(("dead", "severity"), [(31, None), (32, "note"), (95, "note"), (96, "warning"), (128, None)])
+def test_a_quarter_is_a_note_and_three_quarters_a_warning_and_all_is_the_layer(dead, severity):
     found = of(units.dead_units, counted(float(dead)))
     assert [one.severity for one in found] == ([] if severity is None else [severity])
 
