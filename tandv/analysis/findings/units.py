@@ -20,8 +20,8 @@ def dead_units(m: Matrices) -> list[Finding]:
 
     Sees: with `track(units=True)`, how many units have been zero for every sample of the last 20 recorded steps, of
     outputs and, for functions that have no row such as `F.relu`, of the gradients with respect to outputs. Threshold: a
-    quarter of the units of a layer is a note, three quarters a warning. Without these counts: half of the values of a bias's
-    gradient exactly zero at 20 recorded steps in a row, a note. Healthy runs: 39 % (ReLU of a GPT, SGD).
+    quarter of the units of a layer is a note, three quarters a warning. Without these counts: half of the values of a
+    bias's gradient exactly zero at 20 recorded steps in a row, a note. Healthy runs: 39 % (ReLU of a GPT, SGD).
 
     When it is wrong: batches so small or tasks so sparse that each sees few units; pruned channels. Without counts,
     layers without bias are not checked, and other units may be zero at each step.
