@@ -16,13 +16,14 @@ LENGTHS = (200, 400, 800, 1500, 2500)
 class Case(NamedTuple):
     """One curve and where it truly changes: a tenth, the middle, nine tenths, in steps.
 
-    A spike that recovers is no transition; each of `spikes` may take one event that is called a spike.
+    A spike that recovers is no transition; each of `spikes` may take one event that is called a spike. Nor are teeth.
     """
 
     curve: pd.Series
     truth: Sequence[Interval] = ()
     spikes: Sequence[Interval] = ()
     lr: pd.Series | None = None
+    teeth: bool = False
 
 
 Family = Callable[[np.random.Generator, int], Case]

@@ -1,19 +1,22 @@
-"""What is asked of the default detector: the events of a case, and the p-value of a curve."""
+"""What is asked of the default detector: all events of a case, and the p-value of a curve."""
+
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.curves.case import Case
-from tandv.analysis.transitions import DETECTORS, Transition
+from tandv.analysis.transitions import Transition, transitions
+from tandv.analysis.transitions.detection import p_value
+from tandv.analysis.transitions.transition import Kind
 
 
 def events(case: Case) -> list[Transition]:
-    return DETECTORS["transitions"](case.curve)
+    return transitions(case.curve, lr=case.lr, kinds=get_args(Kind))
 
 
 def p_of(curve: pd.Series) -> float:
-    """Return the p-value of a curve: the least of what was found in it, 1 where nothing was."""
-    return float(min((t.evidence.p for t in DETECTORS["transitions"](curve)), default=1.0))
+    return p_value(curve)
 
 
 def warm_up() -> None:

@@ -76,7 +76,7 @@ def among_teeth(rng: np.random.Generator, n: int) -> Case:
     epoch = int(rng.integers(max(12, n // 24), n // 8))
     tooth = 1 - (np.arange(n) % epoch) / epoch
     values = 1 - rise(n, middle, width) + 0.15 * tooth + 0.02 * rng.standard_normal(n)
-    return Case(series(values, "train_loss"), [interval(np.arange(n), middle, width)])
+    return Case(series(values, "train_loss"), [interval(np.arange(n), middle, width)], teeth=True)
 
 
 def explodes(rng: np.random.Generator, n: int, *, last: float) -> Case:

@@ -13,13 +13,18 @@ SURE = 0.95  # of upper bounds
 
 
 class Score(NamedTuple):
-    """Counts over curves: true changes and those found, named as they should be, false alarms, points, errors."""
+    """Counts over curves: true changes and those found, named as they should be, false alarms, points, errors.
+
+    `spikes` are true ones that were called so, `others` spikes and teeth that are none.
+    """
 
     hits: int
     changes: int
     named: int
     alarms: int
     points: int
+    spikes: int
+    others: int
     errors: tuple[float, ...]
     alarmed: int
     curves: int = 1
@@ -33,17 +38,20 @@ def kind_of(found: Transition) -> str:
 def judge(found: Sequence[Transition], case: Case, kinds: set[str] | None = None) -> Score:
     """One detection in a true interval, widened by 2 % of the run, is a hit; every other is a false alarm.
 
-    An event that is called a spike is judged by the true spikes, which need not be found.
+    Events that are called spikes or teeth are no transitions; they are judged by the true spikes, which need not be
+    found, and by whether there are teeth.
     """
-    length = float(case.curve.index.max() - case.curve.index.min())
+    reach = 0.02 * float(case.curve.index.max() - case.curve.index.min())
     spikes = [t.step for t in found if kind_of(t) == "spike"]
-    others = [t for t in found if kind_of(t) != "spike"]
-    pairs = matched([t.step for t in others], case.truth, 0.02 * length)
-    recovered = matched(spikes, case.spikes, 0.02 * length)
-    errors = [abs(others[k].step - case.truth[j][1]) / length for j, k in pairs.items()]
-    named = sum(kinds is None or kind_of(others[k]) in kinds for k in pairs.values())
-    alarms = len(found) - len(pairs) - len(recovered)
-    return Score(len(pairs), len(case.truth), named, alarms, len(case.curve), tuple(errors), int(alarms > 0))
+    teeth = sum(kind_of(t) == "teeth" for t in found)
+    changes = [t for t in found if kind_of(t) not in ("spike", "teeth")]
+    pairs = matched([t.step for t in changes], case.truth, reach)
+    recovered = len(matched(spikes, case.spikes, reach))
+    errors = tuple(0.02 * abs(changes[k].step - case.truth[j][1]) / reach for j, k in pairs.items())
+    named = sum(kinds is None or kind_of(changes[k]) in kinds for k in pairs.values())
+    alarms, others = len(changes) - len(pairs), len(spikes) - recovered + max(teeth - case.teeth, 0)
+    points = len(case.curve)
+    return Score(len(pairs), len(case.truth), named, alarms, points, recovered, others, errors, int(alarms > 0))
 
 
 def matched(steps: Sequence[float], truth: Sequence[Interval], reach: float) -> dict[int, int]:
@@ -58,9 +66,9 @@ def matched(steps: Sequence[float], truth: Sequence[Interval], reach: float) -> 
 
 
 def total(scores: Sequence[Score]) -> Score:
-    hits, changes, named, alarms, points = (sum(column) for column in zip(*[s[:5] for s in scores], strict=True))
+    counts = [sum(column) for column in zip(*[s[:7] for s in scores], strict=True)]
     errors = tuple(e for s in scores for e in s.errors)
-    return Score(hits, changes, named, alarms, points, errors, sum(s.alarmed for s in scores), len(scores))
+    return Score(*counts, errors, sum(s.alarmed for s in scores), len(scores))
 
 
 def at_most(events: int) -> float:

@@ -89,7 +89,7 @@ def sawtooth(rng: np.random.Generator, n: int) -> Case:
     phase = (points % epoch) / epoch
     tooth = (1 - phase) if rng.random() < 0.6 else np.exp(-phase * rng.uniform(2, 8))
     values = 1 + 2 * falling(rng, n) + rng.uniform(0.1, 0.4) * rng.choice([-1, 1]) * tooth
-    return Case(series(values + 0.02 * rng.standard_normal(n), "train_loss"))
+    return Case(series(values + 0.02 * rng.standard_normal(n), "train_loss"), teeth=True)
 
 
 def noise_level(rng: np.random.Generator, n: int) -> Case:

@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.curves.case import Case, cases
 from benchmarks.curves.default import events
 from benchmarks.curves.events import EVENTS, KINDS
-from benchmarks.curves.judge import Score, error, judge, kind_of, rate, recall, table, total
+from benchmarks.curves.judge import Score, error, judge, rate, recall, table, total
 from benchmarks.curves.nulls import NULLS
 from benchmarks.curves.planted import LEVELS, NOISES, SHAPES, planted, smooth_nulls
 from benchmarks.curves.recorded import runs
@@ -19,20 +19,26 @@ WITHOUT = 200  # curves that the slowest of the other detectors see
 
 def without_transitions(seeds: range, names: Sequence[str]) -> str:
     """Return the false alarms of the default on families of curves that have no transition."""
-    rows = []
-    for name in names or NULLS:
-        group = cases(NULLS, name, seeds)
-        found = [events(case) for case in group]
-        score = total([judge(those, case) for those, case in zip(found, group, strict=True)])
-        spikes = sum(kind_of(t) == "spike" for those in found for t in those)
-        rows.append([name, score.points, score.alarms, rate(score), f"{score.alarmed}/{score.curves}", spikes or ""])
-        print(rows[-1], flush=True)
+    groups = {name: cases(NULLS, name, seeds) for name in names or NULLS}
     if not names:
-        group = [case for _, case in smooth_nulls()]
+        groups["without noise"] = [case for _, case in smooth_nulls()]
+    rows = []
+    for name, group in groups.items():
         score = total([judge(events(case), case) for case in group])
-        rows.append(["without noise", score.points, score.alarms, rate(score), f"{score.alarmed}/{score.curves}", ""])
-    head = ["no transition", "points", "false alarms", "in 1,000 points", "curves with one", "called spikes"]
-    return table(head, rows)
+        there = sum(len(case.spikes) for case in group)
+        spikes = f"{score.spikes}/{there}" if there else ""
+        counts = [
+            score.points,
+            score.alarms,
+            rate(score),
+            f"{score.alarmed}/{score.curves}",
+            spikes,
+            score.others or "",
+        ]
+        rows.append([name, *counts])
+        print(rows[-1], flush=True)
+    head = ["no transition", "points", "false alarms", "in 1,000 points", "curves with one"]
+    return table([*head, "spikes called so", "other spikes and teeth"], rows)
 
 
 def with_transitions(seeds: range, names: Sequence[str]) -> str:

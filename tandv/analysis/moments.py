@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tandv.analysis.coordination import Coordination, LossFalls, coordination, loss_falls
-from tandv.curves import Curves, as_curves, given
+from tandv.curves import Curves, as_curves, given, learning_rate_of
 from tandv.curves.of_run import nan_is_given
 
 __all__ = [
@@ -193,7 +193,7 @@ def _where(name: str, words: str, curve: pd.Series, bad: np.ndarray) -> list[str
 def _detected(table: pd.DataFrame) -> Sequence[TransitionLike]:
     from tandv.analysis.transitions import find_transitions  # imports SciPy, which takes half a second
 
-    return find_transitions(table)
+    return find_transitions(table, lr=learning_rate_of(table.columns))
 
 
 def _strength(curve: pd.Series, transition: TransitionLike) -> float:

@@ -242,12 +242,15 @@ def dossier(
     within: Annotated[
         int | None, typer.Option(min=0, help="Steps a checkpoint may be away.", show_default="auto")
     ] = None,
+    lr: Annotated[
+        str | None, typer.Option(help="The curve that is the learning rate.", show_default="lr or learning_rate")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the report.", show_default="RUN/dossier")] = None,
 ) -> None:
     """Write a report of a run around its transitions: what changed, how certain that is, and which layers moved."""
     from tandv.cli import dossier as report
 
-    report.dossier(run, curves, checkpoints, jumps, within, out)
+    report.dossier(run, curves, checkpoints, jumps, within, lr, out)
 
 
 @app.command()

@@ -7,7 +7,13 @@ from tandv.cli.output import USAGE, answer, stop, tell
 
 
 def dossier(
-    run: str, curves: Path | None, checkpoints: Path | None, jumps: int, within: int | None, out: Path | None
+    run: str,
+    curves: Path | None,
+    checkpoints: Path | None,
+    jumps: int,
+    within: int | None,
+    lr: str | None,
+    out: Path | None,
 ) -> None:
     """Write the dossier of a run, and print where it is and what is missing."""
     with logged(f"tandv dossier {run}"):
@@ -15,7 +21,7 @@ def dossier(
 
         try:
             written = write_dossier(
-                run, out, curves=curves, checkpoints=checkpoints, num_jumps=jumps, within=within
+                run, out, curves=curves, checkpoints=checkpoints, num_jumps=jumps, within=within, lr=lr
             )  # fmt: skip
         except ModuleNotFoundError as error:
             stop(str(error), 1)

@@ -19,8 +19,7 @@ from tandv.checkpoints.selection import Filters
 from tandv.cli.output import NOTHING, STOPPED, USAGE, errors, log, stop, tell, warn
 from tandv.cli.progress import progress_bar
 from tandv.cli.state import Loaded
-from tandv.curves import beside_each_other, losses_of, run_curves
-from tandv.glossary import metric_and_tensor
+from tandv.curves import beside_each_other, learning_rate_of, losses_of, run_curves
 from tandv.messages import UnknownName
 
 if TYPE_CHECKING:
@@ -191,17 +190,13 @@ def _transitions(curves: dict[str, pd.DataFrame], options: MeasureOptions) -> di
     from tandv.analysis.transitions import find_transitions  # imports SciPy
 
     out: dict[str, list[Transition]] = {run: [] for run in curves}
-    total, done = sum(len(table.columns) for table in curves.values()), 0
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught, progress_bar(errors(), "transitions") as bar:
         warnings.simplefilter("always")
-        for run, table in curves.items():
-            for name in table.columns:
-                bar(done, total, name)
-                # of hundreds of tensors, p-values would take minutes
-                nulls = 0 if metric_and_tensor(name)[1] else None
-                out[run] += find_transitions(table[[name]], options.detector, axis=options.axis, nulls=nulls)
-                done += 1
+        for done, (run, table) in enumerate(curves.items()):
+            bar(done, len(curves), run)
+            lr = learning_rate_of(table.columns) if options.detector == "transitions" else None
+            out[run] = find_transitions(table, options.detector, axis=options.axis, lr=lr)
     _log_other_warnings(caught)
     log.info("%d transitions in %.2f s", sum(map(len, out.values())), time.perf_counter() - start)
     return out

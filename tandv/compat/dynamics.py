@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from tandv.analysis.transitions import Transition, find_transitions
-from tandv.curves import as_curves
+from tandv.curves import as_curves, learning_rate_of
 from tandv.messages import check_choices
 from tandv.viz import training_dynamics
 from tandv.viz.layout.facet import Figure
@@ -91,8 +91,14 @@ class DelayedGeneralizationPlotter:
         return self._figure
 
     def detect_phase_transitions(self, **arguments: Any) -> list[Transition]:
-        """Return the transitions of every series, in epochs; `arguments` are those of `find_transitions`."""
-        return find_transitions(self.curves, **arguments)
+        """Return the transitions of every series, in epochs; `arguments` are those of `find_transitions`.
+
+        What was added as `learning_rate` is its `lr`, unless another is given.
+        """
+        curves = self.curves
+        if "detector" not in arguments:
+            arguments = {"lr": learning_rate_of(curves.columns)} | arguments
+        return find_transitions(curves, **arguments)
 
     def add_transition_markers(self, transitions: Sequence[Transition] | None = None) -> Figure:
         """Mark `transitions` (by default all that are detected) in the figure that was made last, and return it."""

@@ -16,7 +16,15 @@ from tandv.curves.curves import (
     smoothed,
     write_curves,
 )
-from tandv.curves.of_run import DamagedCurves, beside_each_other, curves_beside, given, losses_of, run_curves
+from tandv.curves.of_run import (
+    DamagedCurves,
+    beside_each_other,
+    curves_beside,
+    given,
+    learning_rate_of,
+    losses_of,
+    run_curves,
+)
 from tandv.curves.steps import unit_of
 
 __all__ = [
@@ -29,6 +37,7 @@ __all__ = [
     "curves_beside",
     "epoch_means",
     "given",
+    "learning_rate_of",
     "losses_of",
     "mean_and_band",
     "read_curves",

@@ -13,8 +13,9 @@ import functools
 import json
 import math
 import os
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from tandv.place import Info, Place, place_of
 
 LINES, TABLE = "curves.jsonl", "curves.parquet"
 RUN = "run.json"  # in the folder of every run
+_LEARNING_RATE = re.compile(r"(?<![a-z0-9])(lr|learning_?rate)(?![a-z0-9])")
 RESERVED = ("step", "steps")  # columns of these names are steps, see `as_curves`
 
 
@@ -167,6 +169,18 @@ def is_loss(name: str) -> bool:
         name: the name of a curve.
     """
     return "loss" in name.lower() or name in ("train", "val", "test")
+
+
+def learning_rate_of(names: Iterable[str]) -> str | None:
+    """Return the first curve that is a learning rate, by its name; None if there is none.
+
+    >>> learning_rate_of(["loss", "train/learning_rate"]), learning_rate_of(["lr-AdamW"]), learning_rate_of(["flr"])
+    ('train/learning_rate', 'lr-AdamW', None)
+
+    Args:
+        names: the names of curves.
+    """
+    return next((name for name in names if _LEARNING_RATE.search(name.lower())), None)
 
 
 def line(step: int, numbers: Mapping[str, float]) -> str:

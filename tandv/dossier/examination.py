@@ -26,6 +26,7 @@ from tandv.analysis.norms import norm_curves
 from tandv.analysis.transitions import Transition, find_transitions
 from tandv.analysis.transitions.wording import kind_of
 from tandv.checkpoints import Checkpoint, UnreadableCheckpoint
+from tandv.curves import learning_rate_of
 from tandv.curves.runs import metrics_of
 from tandv.dossier.changes import changes_between, usual_changes
 from tandv.dossier.material import Material
@@ -41,7 +42,7 @@ def examine(
     *,
     num_jumps: int = 5,
     transitions: Sequence[Transition] | None = None,
-    nulls: int = 99,
+    lr: str | None = None,
     within: int | None = None,
 ) -> dict[str, Any]:
     """Return all findings about a run, ready for JSON: what is wrong by rules, transitions, moments, changes, NaN, and
@@ -56,12 +57,13 @@ def examine(
         material: what `gather` returns.
         num_jumps: how many transitions are examined closely, the largest first.
         transitions: by default those of `find_transitions`.
-        nulls: how many null curves each p-value is computed from.
+        lr: the curve that is the learning rate; by default the first that is called lr or learning_rate.
         within: a checkpoint belongs to a moment if it is at most so many steps away; by default as many as the
             transition takes, but at least 10.
     """
     curves = run_curves(material.curves)
-    found = list(find_transitions(curves, nulls=nulls) if transitions is None else transitions)
+    rate = learning_rate_of(curves.columns) if lr is None else lr
+    found = list(find_transitions(curves, lr=rate) if transitions is None else transitions)
     steps = [one.step for one in material.checkpoints]
     summary = get_experiment_summary(curves, transitions=found, checkpoints=steps)
     not_finite = summary.pop("not_finite") + (first_not_finite(material.log) if material.log is not None else [])
@@ -78,7 +80,7 @@ def examine(
         "name": material.name,
         "wrong": _wrong(material),
         "summary": summary,
-        "nulls": nulls if transitions is None else None,
+        "learning_rate": rate,
         "transitions": [one._asdict() | {"evidence": one.evidence._asdict()} for one in found],
         "generalisation": _generalisation(curves),
         "moments": [_moment(three, material, *layers, within) for three in threes],

@@ -50,7 +50,7 @@ def write_dossier(
     log: AnyLog | None = None,
     num_jumps: int = 5,
     transitions: Sequence[Transition] | None = None,
-    nulls: int = 99,
+    lr: str | None = None,
     within: int | None = None,
     name: str | None = None,
     theme: "Theme" = "light",
@@ -74,7 +74,7 @@ def write_dossier(
         log: the log, or the place of one: a run's folder or a file.
         num_jumps: how many transitions are examined closely, the largest first.
         transitions: by default those of `find_transitions`.
-        nulls: how many null curves each p-value is computed from.
+        lr: the curve that is the learning rate; by default the first that is called lr or learning_rate.
         within: a checkpoint belongs to a moment if it is at most so many steps away; by default as many as the
             transition takes, but at least 10.
         name: the name of the run; by default that of the folder.
@@ -86,7 +86,7 @@ def write_dossier(
 
     theme_named(theme)  # refuses a wrong one before anything is done
     material = gather(run, curves=curves, checkpoints=checkpoints, log=log, name=name)
-    findings = examine(material, num_jumps=num_jumps, transitions=transitions, nulls=nulls, within=within)
+    findings = examine(material, num_jumps=num_jumps, transitions=transitions, lr=lr, within=within)
     into = Path(folder) if folder is not None else (material.folder or Path()) / "dossier"
     into.mkdir(parents=True, exist_ok=True)
     pictures = draw(material, findings, into, theme)

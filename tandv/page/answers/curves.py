@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from tandv.curves import learning_rate_of
 from tandv.page.answers.curves_of_a_run import CurvesOnly, shown, states
 from tandv.page.answers.run import Answer, Run
 
-LOOKED_FOR = 40  # curves of which transitions are found: each takes a fifth of a second of 2,000 values
+LOOKED_FOR = 400  # curves of which transitions are found: each takes a hundredth of a second of 2,000 values
 
 
 def curves(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
@@ -54,7 +55,12 @@ def _found(run: Run) -> list[dict[str, Any]]:
     from tandv.analysis.transitions import find_transitions  # imports SciPy
 
     table = run.curves.table
-    return [_plain(one) for one in find_transitions(table[shown(table, LOOKED_FOR)])] if len(table) else []
+    if not len(table):
+        return []
+    lr = learning_rate_of(table.columns)
+    wanted = shown(table, LOOKED_FOR)
+    given = wanted if lr is None or lr in wanted else [*wanted, lr]
+    return [_plain(one) for one in find_transitions(table[given], lr=lr)]
 
 
 def _plain(one: Any) -> dict[str, Any]:

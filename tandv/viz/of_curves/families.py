@@ -91,7 +91,7 @@ def _marks(table: pd.DataFrame, families: Families, transitions: Marks, axis: XS
         from tandv.analysis.transitions import find_transitions  # imports SciPy
 
         wanted = list(dict.fromkeys(column for family in families.values() for column in family.values()))
-        transitions = find_transitions(table[wanted], axis=axis, nulls=0)
+        transitions = find_transitions(table[wanted], axis=axis)
     found = [] if not transitions else list(transitions)  # type: ignore[arg-type]
     drawn = {column for family in families.values() for column in family.values()}
     return {

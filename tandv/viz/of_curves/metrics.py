@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tandv.curves import given, unit_of
+from tandv.curves import given, learning_rate_of, unit_of
 from tandv.curves.of_run import nan_is_given
 from tandv.curves.runs import Runs, as_runs, metrics_of
 from tandv.messages import check_choices
@@ -141,8 +141,12 @@ def marks_of(
     if transitions is True:
         from tandv.analysis.transitions import find_transitions  # imports SciPy
 
-        tables = {run: table[[name for name in names if name in table.columns]] for run, table in runs.items()}
-        return {run: find_transitions(table, axis=axis, nulls=0) for run, table in tables.items() if len(table.columns)}
+        out = {}
+        for run, table in runs.items():
+            lr = learning_rate_of(table.columns)
+            wanted = [name for name in table.columns if name in names or name == lr]
+            out[run] = find_transitions(table[wanted], axis=axis, lr=lr) if wanted else []
+        return out
     if transitions is None or transitions is False:
         return {}
     if isinstance(transitions, Mapping):

@@ -110,7 +110,7 @@ def test_of_very_many_curves_transitions_are_found_in_some_which_is_said(settled
 
 
 def test_where_transitions_cannot_be_found_a_sentence_says_why(settled, monkeypatch):
-    def broken(*_):
+    def broken(*_, **__):
         raise ModuleNotFoundError("change points need ruptures")
 
     monkeypatch.setattr("tandv.analysis.transitions.find_transitions", broken)
