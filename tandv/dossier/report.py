@@ -148,6 +148,8 @@ def _transitions(results: Mapping[str, Any]) -> list[Section]:
         "Times the noise: the change in standard deviations of the noise of the curve there. p: how likely noise like "
         f"that of the curve changes as much somewhere; above {CERTAIN} a transition is uncertain, and drawn faintly."
     )
+    if rate := results["learning_rate"]:
+        about += f" {rate} is taken as the learning rate."
     return [*out, Section("text", about), Section("table", [header, *rows])]
 
 
@@ -212,9 +214,10 @@ def _loss_falls(results: Mapping[str, Any]) -> list[Section]:
     found = results["loss_falls"]
     if found is None or not found["steps"]:
         return []
+    usual = _percent(found["base_rate"])
     words = (
-        f"At {len(found['steps'])} transitions of other quantities {found['loss']} falls in {_percent(found['share'])} "
-        f"of them, at any step in {_percent(found['base_rate'])} (lift {_short(found['lift'])}, "
+        f"At {_counted(len(found['steps']), 'transition')} of other quantities {found['loss']} falls in "
+        f"{_percent(found['share'])} of them, at any step in {usual} (lift {_short(found['lift'])}, "
         f"p = {_short(found['p_value'])})."
     )
     return [Section("h2", "Does the loss fall there?"), Section("text", words)]

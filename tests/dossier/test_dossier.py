@@ -21,6 +21,7 @@ from tandv.curves.of_run import line
 from tandv.dossier import examine, gather, write_dossier
 from tandv.dossier.changes import changes_between, usual_changes
 from tandv.dossier.not_finite import first_not_finite
+from tandv.dossier.report import as_markdown, sections
 from tandv.log import logframe
 from tandv.place import place_of
 
@@ -247,3 +248,28 @@ def test_a_run_at_an_address_is_examined_by_its_log_and_its_loop(tmp_path):
     assert {"loss", "weight_norm"} <= set(found.curves.columns)
     assert found.missing == ["no checkpoints: give checkpoints=, or save some by track(save=SaveRule(...))"]
     assert write_dossier(address, tmp_path / "dossier").page.is_file()
+
+
+def test_kinds_of_transition_are_named_and_their_numbers_worded():
+    steps = np.arange(400)
+    noise = 0.02 * np.random.default_rng(3).standard_normal(400)
+    curves = {"train_loss": 1 - 0.5 * (steps > 201) + noise, "lr": np.where(steps <= 200, 0.1, 0.01)}
+    found = examine(gather(curves))
+    assert found["learning_rate"] == "lr"
+    [one] = found["transitions"]
+    assert one["evidence"]["kind"] == "schedule" and one["evidence"]["p"] < 1e-4
+    text = as_markdown(sections(found, []))
+    row = next(line for line in text.splitlines() if line.startswith("| train_loss | explained"))
+    cells = [cell.strip() for cell in row.split("|")]
+    assert (cells[2], cells[9]) == ("explained by the learning rate", "&lt; 0.0001")
+    assert "false alarms" not in text and "lr is taken as the learning rate." in text
+    with pytest.raises(ValueError, match="no curve 'rate'; there are"):
+        examine(gather(curves), lr="rate")
+
+
+def test_a_spike_that_recovers_and_what_chance_explains_are_not_examined():
+    curves = {"train_loss": np.r_[np.full(50, 1.0), 0.5 + np.zeros(50)]}
+    likely = Transition("train_loss", 49, 50, 50, 1.0, 0.5, Evidence(p=0.2))
+    spike = likely._replace(evidence=Evidence(p=1e-9, kind="spike"))
+    assert examine(gather(curves), transitions=[likely, spike])["moments"] == []
+    assert len(examine(gather(curves), transitions=[likely._replace(evidence=Evidence())])["moments"]) == 1

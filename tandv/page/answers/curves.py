@@ -48,7 +48,9 @@ def transitions(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
     note = None if ready else "transitions are being looked for"
     if ready and len(names) > LOOKED_FOR:
         note = f"transitions are looked for in {LOOKED_FOR} of {len(names):,} curves, losses first"
-    return {"found": found or [], "rule": run.rule, "ready": ready, "note": note}, []
+    lr = learning_rate_of(run.curves.table.columns)
+    rule = run.rule if lr is None else f"{run.rule}; {lr} is taken as the learning rate"
+    return {"found": found or [], "rule": rule, "ready": ready, "note": note}, []
 
 
 def _found(run: Run) -> list[dict[str, Any]]:

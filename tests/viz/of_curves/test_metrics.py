@@ -182,3 +182,13 @@ def test_an_uncertain_transition_is_a_faint_line_without_a_band_and_named_so():
         [line] = [line for line in figure.axes[0].lines if list(line.get_xdata()) == [12, 12]]
         drawn[name] = (line.get_alpha(), len(figure.axes[0].patches), legend(figure)[0])
     assert drawn == {"certain": (1, 1, "transition"), "uncertain": (0.6, 0, "uncertain transition")}
+
+
+def test_a_learning_rate_explains_what_it_changes_wherever_it_is_drawn():
+    steps = np.arange(300)
+    loss = 1 - 0.5 * (steps > 151) + 0.02 * np.random.default_rng(1).standard_normal(300)
+    run = {"loss": loss, "learning_rate": np.where(steps <= 150, 0.1, 0.01)}
+    figure = viz.metric_curves(run, "loss", transitions=True)
+    marked = {line.get_gid(): line.get_xdata() for line in figure.axes[0].lines}
+    assert list(marked["change of the learning rate"]) == pytest.approx([151.5, 151.5], abs=1)
+    assert legend(figure)[0] == "change of the learning rate"
