@@ -127,11 +127,11 @@ class LossFalls(NamedTuple):
     base_rate: float
     lift: float
     p_value: float
-    steps: tuple[int, ...]
-    left_out: tuple[int, ...]
+    steps: tuple[float, ...]
+    left_out: tuple[float, ...]
 
 
-def loss_falls(loss: Curves, critical_steps: Iterable[int], *, window: int = 1) -> LossFalls:
+def loss_falls(loss: Curves, critical_steps: Iterable[float], *, window: int = 1) -> LossFalls:
     """Return whether the loss falls at critical steps more often than at other steps.
 
     It falls at a step if its mean after it is below its mean before it. In a run whose loss falls most of the time, a

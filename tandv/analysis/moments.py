@@ -48,7 +48,7 @@ class CriticalMoment(NamedTuple):
     """
 
     experiment_name: str
-    step: int
+    step: float
     moment_type: MomentType
     jump_info: dict[str, Any] | None = None
 
@@ -63,11 +63,11 @@ class TransitionLike(Protocol):
     @property
     def quantity(self) -> str: ...
     @property
-    def start(self) -> int: ...
+    def start(self) -> float: ...
     @property
-    def step(self) -> int: ...
+    def step(self) -> float: ...
     @property
-    def end(self) -> int: ...
+    def end(self) -> float: ...
     @property
     def before(self) -> float: ...
     @property
@@ -132,7 +132,7 @@ def identify_moments(
 
 
 def get_experiment_summary(
-    curves: Curves, *, transitions: Sequence[TransitionLike] | None = None, checkpoints: Iterable[int] | None = None
+    curves: Curves, *, transitions: Sequence[TransitionLike] | None = None, checkpoints: Iterable[float] | None = None
 ) -> dict[str, Any]:
     """Return what a run holds: its steps, quantities, transitions and checkpoints, and what is missing.
 
@@ -203,7 +203,7 @@ def _strength(curve: pd.Series, transition: TransitionLike) -> float:
     return abs(transition.after - transition.before) / span if span else 0.0
 
 
-def _around(curve: pd.Series, transition: TransitionLike) -> tuple[int, int, int]:
+def _around(curve: pd.Series, transition: TransitionLike) -> tuple[float, float, float]:
     """Return the last known step up to the start, the one nearest to the middle, and the first from the end on."""
     steps = curve.dropna().index.to_numpy()
     before = int(np.searchsorted(steps, transition.start, "right")) - 1
@@ -212,10 +212,11 @@ def _around(curve: pd.Series, transition: TransitionLike) -> tuple[int, int, int
         before, after = before - 1, after + 1
     during = int(np.abs(steps - transition.step).argmin())
     last = len(steps) - 1
-    return int(steps[max(before, 0)]), int(steps[during]), int(steps[min(after, last)])
+    first, middle, end = steps[[max(before, 0), during, min(after, last)]].tolist()
+    return first, middle, end
 
 
-def nearest_checkpoint(moment: CriticalMoment | int, checkpoints: Iterable[int], *, within: int = 10) -> int:
+def nearest_checkpoint(moment: CriticalMoment | float, checkpoints: Iterable[float], *, within: float = 10) -> float:
     """Return the step of the checkpoint nearest to a moment or a step.
 
     For a moment before a jump that is the last one up to it, for one after a jump the first from it on, so that the
@@ -247,7 +248,7 @@ def nearest_checkpoint(moment: CriticalMoment | int, checkpoints: Iterable[int],
     )
 
 
-def compare_moments(curves: Curves, before: CriticalMoment | int, after: CriticalMoment | int) -> pd.DataFrame:
+def compare_moments(curves: Curves, before: CriticalMoment | float, after: CriticalMoment | float) -> pd.DataFrame:
     """Return how every curve changed from one moment to another: one row per quantity.
 
     Columns: `before`, `after`, `change`, `relative_change` (over abs(before); NaN from 0). A value that is missing at
@@ -267,7 +268,7 @@ def compare_moments(curves: Curves, before: CriticalMoment | int, after: Critica
     steps = [m.step if isinstance(m, CriticalMoment) else m for m in (before, after)]
     if absent := [step for step in steps if step not in table.index]:
         recorded = table.index.to_numpy()
-        near = [int(recorded[np.abs(recorded - step).argmin()]) for step in absent]
+        near = [recorded[np.abs(recorded - step).argmin()].item() for step in absent]
         listed = ", ".join(f"{step:,} (nearest: {n:,})" for step, n in zip(absent, near, strict=True))
         raise ValueError(f"the curves have no row for step {listed}; choose steps that were recorded")
     out = pd.DataFrame({"before": table.loc[steps[0]], "after": table.loc[steps[1]]})

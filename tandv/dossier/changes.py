@@ -39,7 +39,7 @@ def changes_between(one: Checkpoint, other: Checkpoint) -> tuple[pd.DataFrame, l
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("layer"), problems
 
 
-def usual_changes(checkpoints: Sequence[Checkpoint], first: int, last: int) -> tuple[pd.Series | None, list[str]]:
+def usual_changes(checkpoints: Sequence[Checkpoint], first: float, last: float) -> tuple[pd.Series | None, list[str]]:
     """Return how far each layer usually moves over as many steps as from `first` to `last`, and the pairs used.
 
     It is the median of `relative` over pairs of checkpoints that lie about as far apart (half to twice) and do not

@@ -181,3 +181,10 @@ def test_two_moments_are_compared_by_their_curves():
     assert math.isnan(compare_moments(curves, 0, 100).loc["fc2", "after"])
     with pytest.raises(ValueError, match=r"no row for step 12 \(nearest: 10\), 1,000 \(nearest: 100\)"):
         compare_moments(curves, 12, 1000)
+
+
+def test_steps_that_are_fractions_of_epochs_stay_so():
+    accuracy = pd.DataFrame({"acc": [0.1] * 20 + [0.2, 0.5, 0.8] + [0.9] * 20}, index=np.arange(43) / 4)
+    moments = identify_moments(accuracy)
+    assert [moment.step for moment in moments] == [5.0, 5.25, 5.5]
+    assert compare_moments(accuracy, moments[0], moments[2]).loc["acc", "change"].item() == pytest.approx(0.6)
