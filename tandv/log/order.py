@@ -15,7 +15,7 @@ from tandv.log.store.layers import NAME, Tensor
 from tandv.place import Place
 from tandv.tensor_types import GRADIENT, OF_MODULES, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
 
-__all__ = ["execution_order", "order_of"]
+__all__ = ["execution_order", "in_order", "order_of"]
 
 
 def execution_order(log: AnyLog | Place, step: int | None = None) -> list[Tensor] | None:
@@ -45,8 +45,21 @@ def execution_order(log: AnyLog | Place, step: int | None = None) -> list[Tensor
     if not orders or any(len(places) != len(tensors) for _, places in orders):
         return None
     valid = [places for first, places in orders if step is not None and first <= step]
-    places = _woven(tensors, valid[-1] if valid else orders[0][1])
-    return [tensors[i] for i in sorted(range(len(tensors)), key=lambda i: places[i])]
+    return _sorted(tensors, valid[-1] if valid else orders[0][1])
+
+
+def in_order(tensors: Sequence[Tensor], arrived: Sequence[Tensor]) -> list[Tensor]:
+    """Return tensors in the order of execution, of which outputs and their gradients were seen to arrive.
+
+    >>> in_order([("Weight_Gradient", "a"), ("Weight", "a"), ("Gradient", "a")], [("Gradient", "a")])
+    [('Weight', 'a'), ('Gradient', 'a'), ('Weight_Gradient', 'a')]
+
+    Args:
+        tensors: the tensors.
+        arrived: those of modules among them, the first first.
+    """
+    at = {one: place for place, one in enumerate(arrived)}
+    return _sorted(tensors, [at.get(one, -1) for one in tensors])
 
 
 def order_of(log: AnyLog | Place, tensors: Iterable[Tensor]) -> dict[Tensor, int]:
@@ -65,6 +78,11 @@ def order_of(log: AnyLog | Place, tensors: Iterable[Tensor]) -> dict[Tensor, int
     known = {(kind, named(name)): at for at, (kind, name) in enumerate(execution_order(log) or [])}
     ordered = sorted(guessed, key=lambda one: (known.get(one, len(known)), guessed[one]))
     return {one: at for at, one in enumerate(ordered)}
+
+
+def _sorted(tensors: Sequence[Tensor], arrived: Sequence[int]) -> list[Tensor]:
+    places = _woven(tensors, arrived)
+    return [tensors[i] for i in sorted(range(len(tensors)), key=lambda i: places[i])]
 
 
 def _woven(tensors: Sequence[Tensor], arrived: Sequence[int]) -> list[tuple[Any, ...]]:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tandv.analysis.findings.between import Seen, of_check, seen_between, survived_between
 from tandv.analysis.findings.finding import EVERY, Finding
 from tandv.analysis.findings.matrices import Matrices
 from tandv.analysis.findings.order import Place, Tensor, module_of
@@ -37,10 +38,13 @@ def not_finite(m: Matrices) -> list[Finding]:
 
     When it is wrong: in a log without the order of execution it is a guess, by the order in which modules are declared
     and by the share of values that are not finite, which mostly grows from layer to layer; what is done to an output
-    after its module has returned shows in the next module; between recorded steps nothing is seen.
+    after its module has returned shows in the next module. Between recorded steps the run's own check sees that
+    gradients or the loss were not finite, and at which step; which tensor was first is then known only in part.
     """
     notes: list[Finding] = []
     for step in _steps(m):
+        if (seen := _seen_before(m, step.at)) is not None and not survived(m, step.at, step.tensors):
+            return [of_check(m, seen, step.at, _first(m, step)), *notes]
         if survived(m, step.at, step.tensors):
             if not notes and not skipped(m)[step.at]:
                 notes.append(_survived(m, step))
@@ -49,7 +53,23 @@ def not_finite(m: Matrices) -> list[Finding]:
                 notes.append(_masked(m, step))
         else:
             return [_first(m, step), *notes]
-    return notes + _of_loss(m)
+    return (notes or _only_between(m)) + _of_loss(m)
+
+
+def _seen_before(m: Matrices, at: int) -> Seen | None:
+    """Return what was not finite between a recorded step and the one before it."""
+    return seen_between(m, int(m.steps[at - 1]) if at else None, int(m.steps[at]))
+
+
+def _only_between(m: Matrices) -> list[Finding]:
+    """Return what was not finite only at steps that are not recorded: at the end of the run an error, else a note."""
+    if (seen := seen_between(m, None, None)) is None:
+        return []
+    at = int(np.searchsorted(m.steps, seen["step"]))
+    if at < len(m.steps):
+        last = seen_between(m, int(m.steps[-1]), None)
+        return [of_check(m, last, None, None)] if last is not None else [survived_between(m, seen, at)]
+    return [of_check(m, seen, None, None)]
 
 
 def skipped(m: Matrices) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 from tandv.analysis.findings.matrices import ExponentRows, Matrices
 from tandv.analysis.findings.order import Place, Tensor, places
 from tandv.analysis.findings.stretches import BACK
+from tandv.log.order import in_order
 from tandv.tensor_types import GRADIENT
 
 FIRST, LAST = BACK, 64  # recorded steps that are kept; the first ones are what rules about a beginning look at
@@ -82,7 +83,7 @@ class RecentSteps:
         """Set the order of execution from now on.
 
         Args:
-            order: the tensors in it.
+            order: the outputs of modules and their gradients in it.
         """
         self._order, self._places = order, None
 
@@ -119,7 +120,8 @@ class RecentSteps:
             newest: of how many of the last steps, all by default.
         """
         if self._places is None:
-            self._places = places(self.tensors, self.types, self._order)
+            known = None if self._order is None else in_order(self.tensors, self._order)
+            self._places = places(self.tensors, self.types, known)
         kept = self._kept()
         kept = kept if newest is None else kept[-newest:]
         at = np.array([place for _, place in kept], np.intp)

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from tandv.track.common._framework import Framework
 from tandv.track.common.acting import Acting
+from tandv.track.common.between import BetweenSteps
 from tandv.track.common.budget import Budget
 from tandv.track.common.on_finding import saves
 from tandv.track.common.reporting import print_line, warn
@@ -34,6 +35,7 @@ class Lifetime(Framework):
     _budget: Budget | None
     _checkpoints: Checkpoints | None
     _acting: Acting | None
+    between: BetweenSteps | None = None  # where not every step is recorded
 
     def __init__(self) -> None:
         self._state = "new"
@@ -165,6 +167,11 @@ class Lifetime(Framework):
         self.recording = False
         self._state = "elsewhere"
 
+    def _read_checks(self) -> None:
+        assert self.between is not None
+        self.between.end_of_step(self.steps)  # of one that was not ended, as where training raised an error
+        self.between.read(wait=True)
+
     def _warn_of_gaps(self) -> None:
         try:
             if (missing := self.coverage_summary()) is not None:
@@ -185,6 +192,8 @@ class Lifetime(Framework):
         _on.discard(self)
         if status == "finished" and not failed:
             self._warn_of_gaps()
+        if self.between is not None:
+            self._guard("the check of the last steps", self._read_checks)
         try:
             self.drain()
         except Exception as error:

@@ -12,6 +12,7 @@ from tandv.log.store.layers import Tensor
 from tandv.names import check_writable
 from tandv.track.common._lifetime import Lifetime
 from tandv.track.common.acting import Acting
+from tandv.track.common.between import BetweenSteps
 from tandv.track.common.budget import Budget
 from tandv.track.common.folders import run_paths
 from tandv.track.common.measurements import Block, StepMeasurements
@@ -70,7 +71,7 @@ class Tracker(Lifetime):
         about = {"model": title, "framework": framework}
         self._acting: Acting | None = None
         if settings.on_finding is not None:
-            watching = Watching(lambda: self._writer.info)
+            watching = Watching(lambda: self._writer.info | self._facts_between())
             self._acting = Acting(watching, actions_for(settings.on_finding))
         exports = [
             *settings.exports(title),
@@ -80,6 +81,8 @@ class Tracker(Lifetime):
         self._open = lambda: Writer(self.path, settings.offload_type, settings.async_offload, about, exports)
         self._checkpoints: Checkpoints | None = None
         self._stopping: Finding | None = None
+        if settings.every != 1 or settings.budget is not None:
+            self.between = BetweenSteps()
         self._skipped = 0  # steps, while the writer had no room for them
         self._budget: Budget | None = None
         if settings.budget is not None:
@@ -183,6 +186,8 @@ class Tracker(Lifetime):
         if self.recording:
             self._guard("the end of a step", self._end)
         self._guard("the end of a step", self.step_over)
+        if self.between is not None:
+            self._guard("the check of a step", self._end_check)
         if self._budget is not None:
             self._budget.step_ended(self.recording)
         if self._acting is not None:
@@ -242,6 +247,8 @@ class Tracker(Lifetime):
             self._writer.keep_numbers(self.steps, numbers, self.settings.offload_inc if not self.recording else None)
             if self._checkpoints is not None:
                 self._checkpoints.add_numbers(self.steps, numbers)
+            if self.between is not None and not self.recording:
+                self.between.add_loss(numbers)
             if self._acting is not None and self.recording:
                 self._acting.watching.add_numbers(self.steps, numbers)
 
@@ -251,6 +258,8 @@ class Tracker(Lifetime):
         wanted = self._is_recorded(self.steps) or self._is_wanted()
         self.recording = self.agreed(wanted and self._has_room())
         if self.recording:
+            if self.between is not None:
+                self.between.wants_next = False
             self.start_of_step()
 
     def _is_recorded(self, step: int) -> bool:
@@ -261,7 +270,21 @@ class Tracker(Lifetime):
 
     def _is_wanted(self) -> bool:
         """Tell whether a step is recorded because of what the steps before it have shown."""
-        return self.decides_alone and self._acting is not None and self._acting.watching.wants_next
+        by_check = self.between is not None and self.between.wants_next
+        by_rule = self._acting is not None and self._acting.watching.wants_next
+        return (by_check or by_rule) and self.decides_alone
+
+    def _end_check(self) -> None:
+        """End the check of a step that was not recorded."""
+        assert self.between is not None
+        if self.recording:
+            self.between.forget()
+            self.between.read()
+        else:
+            self.between.end_of_step(self.steps)
+
+    def _facts_between(self) -> dict[str, Any]:
+        return {} if self.between is None else self.between.facts()
 
     def _act(self) -> None:
         """Act on findings; `_stopping` is the one that stops the run."""
@@ -298,6 +321,7 @@ class Tracker(Lifetime):
             **({"budget": self._budget.facts()} if self._budget is not None else {}),
             **(self._checkpoints.facts() if self._checkpoints is not None else {}),
             **(self._acting.facts() if self._acting is not None else {}),
+            **self._facts_between(),
         }
 
     def _end(self) -> None:

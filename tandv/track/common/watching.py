@@ -55,7 +55,7 @@ class Watching:
         self._bad = b""  # which rows of the step before were not finite
         self._held = False  # gradients that were not finite wait for the step after them
         self._steps = self._looked = 0
-        self._began, self._cost = time.monotonic(), 0.0
+        self._began, self._cost = (time.monotonic(), time.process_time()), 0.0
         self._over = False
         self.failure: str | None = None
 
@@ -161,8 +161,7 @@ class Watching:
         since = self._steps - self._looked
         if self._steps < _FEWEST:
             return False
-        elapsed = time.monotonic() - self._began
-        each = elapsed / self._steps
+        each = min(time.monotonic() - self._began[0], time.process_time() - self._began[1]) / self._steps
         return since >= _AT_MOST or since * each * _SHARE >= self._cost
 
     def _all(self) -> None:

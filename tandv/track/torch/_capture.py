@@ -145,7 +145,12 @@ class OutputCapture:
         if torch.compiler.is_compiling():
             self._while_traced(module, output, last)
             return
-        if not self.tracker.recording or exporting():
+        if not self.tracker.recording:
+            check = self.tracker.check
+            if check is not None and check.is_root(module) and (self._model.training or not self._only_training):
+                check.output(output)
+            return
+        if exporting():
             return
         if self._only_training and not self._model.training:
             self.evaluated = self.evaluated or self._tree.find(module) is not None

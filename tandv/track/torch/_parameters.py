@@ -60,6 +60,7 @@ class ParameterCapture:
         self.stepped = False  # whether an optimiser of the model has stepped in this step
         self.refused: torch.Tensor | None = None  # found_inf of fused optimisers: 1 if all skipped
         self._ran = False  # whether modules ran in this step
+        self.steps_by_hand = False  # whether the last recorded step had gradients, and neither optimiser nor scaler
         self._hooks: list[Any] = []
         self.insight = TorchInsight(tracker, self._names, insight) if insight is not None else None
 
@@ -132,6 +133,7 @@ class ParameterCapture:
         """Record states, updates, unused weights, and gradients that no optimiser of torch received."""
         self._record_weights(self._names)
         self._record_rest_of_gradients()
+        self.steps_by_hand = not self.optimizer_stepped and self._tracker.scaler.scale is None and self.has_gradients
         for parameter, old in self._before.items():
             if (now := values_of(parameter)) is not None and now.shape == old.shape:
                 self._record([(parameter, tensor_types.WEIGHT_UPDATE, now - old)])
@@ -179,6 +181,8 @@ class ParameterCapture:
         self.optimizer_stepped = True
         if self._tracker.recording:
             self._before_step(optimizer, args, kwargs)
+        elif self._tracker.check is not None and not torch.compiler.is_compiling():
+            self._tracker.check.gradients(optimizer, self._names)
 
     def _after_optimizer_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         self._stepping = max(0, self._stepping - 1)

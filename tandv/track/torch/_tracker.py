@@ -15,6 +15,7 @@ from tandv.track.common.stash import Stashed
 from tandv.track.common.tracker import Tracker
 from tandv.track.settings import Settings
 from tandv.track.torch import _weights
+from tandv.track.torch._between import StepCheck
 from tandv.track.torch._capture import OutputCapture
 from tandv.track.torch._coverage import UNSEEN, Coverage, Seen
 from tandv.track.torch._distributed import together
@@ -82,6 +83,9 @@ class TorchTracker(Tracker):
         self.units = UnitSums() if settings.units else None
         if self.units is not None:
             self.keep_to_budget(self.units, "add", "take")
+        self.check: StepCheck | None = None
+        if self.between is not None and self._writes_log:
+            self.check = StepCheck(self.between, model, self.warn_once)
         gradients = settings.track_gradients is not False
         tree = self.tree = Tree(model, settings.selects)
         self._outputs = OutputCapture(self, model, tree, gradients, only_training, settings.inputs)
@@ -175,6 +179,8 @@ class TorchTracker(Tracker):
         """Follow the model, and warn where `step` is called at the wrong place."""
         if not self.recording:
             self.look()
+            if self.check is not None and self._parameters.steps_by_hand:
+                self.check.left(self.tree.parameters)
         for event in self.tree.events():
             if not self._events:
                 print_line(f"step {self.steps}: {event}; it is followed, and the run's run.json keeps such events")

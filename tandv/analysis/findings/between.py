@@ -1,0 +1,188 @@
+"""Values that were not finite at a step that is not recorded, of which one number for each group is known."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tandv.analysis.findings.finding import EVERY, Finding
+from tandv.analysis.findings.matrices import Matrices
+from tandv.analysis.findings.order import Place
+from tandv.analysis.findings.wording import begun, course, power, tensor
+from tandv.formats import is_format, number_format
+from tandv.messages import some
+from tandv.tensor_types import ACTIVATION, WEIGHT, WEIGHT_GRADIENT
+
+_NARROW = 16  # exponents: as in `not_finite`, of formats that overflow in ordinary training
+_NEAR = 6  # binades below the largest value of a format, from which an output is taken for the one that overflowed
+_BEFORE = 3  # recorded steps of which magnitudes are told
+
+Seen = Mapping[str, Any]  # a step of `between_steps` in run.json: its groups, each with its state and its bad tensors
+
+
+def seen_between(m: Matrices, after: int | None, until: int | None) -> Seen | None:
+    """Return the first step between two steps at which gradients, weights or the loss were not finite, None if none.
+
+    Args:
+        m: the log.
+        after: the step after which it is, None for the beginning.
+        until: the step before which it is, None for the end.
+    """
+    steps = m.facts.get("between_steps", {}).get("not_finite", [])
+    inside = [
+        one
+        for one in steps
+        if (after is None or one["step"] > after) and (until is None or one["step"] < until) and _is_bad(one)
+    ]
+    return min(inside, key=lambda one: one["step"], default=None)
+
+
+def of_check(m: Matrices, seen: Seen, at: int | None, first: Finding | None) -> Finding:
+    """Return the finding of a step that is not recorded: what is known of it, and what is not.
+
+    Args:
+        m: the log.
+        seen: what the check says of the step.
+        at: the position of the recorded step after it, None if there is none.
+        first: what that recorded step tells, None if it tells nothing.
+    """
+    step, last = int(seen["step"]), len(m.steps) if at is None else at
+    forward, names = _is_forward(seen), _names(seen)
+    kind, layer, what = "not_finite", EVERY, ""
+    tensor_type = ACTIVATION if forward else WEIGHT_GRADIENT
+    near = _near(m, last) if forward is not False else None
+    # Of weights that are still finite, the same happens again.
+    lasting = first is not None and m.has(WEIGHT) and first.tensor_type not in (WEIGHT, WEIGHT_GRADIENT)
+    evidence = [] if first is None else [f"Of the next recorded step: {first.what}"]
+    if near is not None:
+        kind, tensor_type, layer = "overflow", ACTIVATION, near[0]
+        what = f"It was most likely {tensor(ACTIVATION, layer)}, which was nearest to the end of its format."
+    elif lasting and first is not None:
+        kind, tensor_type, layer = first.kind, first.tensor_type, first.layer
+        what = f"It was most likely {tensor(tensor_type, layer)}, which is the first at the next recorded step."
+    elif names and forward is not True and (forward is False or len(names) < _of(seen)):
+        # A gradient that is not finite makes those of all layers before its own so, and none after it.
+        layer = min(names, key=lambda name: m.places.get((WEIGHT_GRADIENT, name), Place(9, 0)))
+        what = f"The first of them in the backward pass is {tensor(WEIGHT_GRADIENT, layer)}."
+    else:
+        what = "Which tensor was first is not known: no step was recorded in which others were finite still."
+    return Finding(
+        kind, "error", tensor_type, layer, step, _numbers(seen, at, m),
+        f"{begun(_words(seen))} at step {step:,}, which is not recorded. {what}",
+        _before(m, near, last, step), _advice(layer, kind, forward, near), evidence,
+    )  # fmt: skip
+
+
+def survived_between(m: Matrices, seen: Seen, at: int) -> Finding:
+    """Return the note of a step that is not recorded, after which all is finite.
+
+    Args:
+        m: the log.
+        seen: what the check says of the step.
+        at: the position of the recorded step after it.
+    """
+    step = int(seen["step"])
+    return Finding(
+        "not_finite", "note", WEIGHT_GRADIENT, EVERY, step, _numbers(seen, at, m),
+        f"{begun(_words(seen))} at step {step:,}, which is not recorded, and the update seems to have been skipped.",
+        f"All tensors of the next recorded step, {int(m.steps[at]):,}, are finite.",
+        "Nothing, if your loop skips such steps; else find out what replaced the gradient.",
+    )  # fmt: skip
+
+
+def _is_bad(seen: Seen) -> bool:
+    """Tell whether a step went bad; a NaN for a loss whose gradients are finite is one that was not computed."""
+    tensors = [state for group in ("gradients", "weights") if (state := _state(seen, group)) is not None]
+    return not all(tensors) if tensors else _state(seen, "loss") is False or _state(seen, "output") is False
+
+
+def _state(seen: Seen, group: str) -> bool | None:
+    """Return whether a group was finite; None where it was not checked."""
+    return None if group not in seen else seen[group]["state"] == "finite"
+
+
+def _is_forward(seen: Seen) -> bool | None:
+    """Return whether it began in the forward pass; None where that is not known."""
+    if _state(seen, "loss") is False or _state(seen, "output") is False:
+        return True
+    return False if _state(seen, "loss") or _state(seen, "output") else None
+
+
+def _names(seen: Seen) -> Sequence[str]:
+    return seen.get("gradients", {}).get("names", ())
+
+
+def _of(seen: Seen) -> int:
+    return int(seen.get("gradients", {}).get("of", 0))
+
+
+def _words(seen: Seen) -> str:
+    """Return which groups were not finite, and how many tensors of them."""
+    out = []
+    if _state(seen, "loss") is False:
+        out.append(f"the loss is {'NaN' if seen['loss']['state'] == 'nan' else 'infinite'}")
+    if _state(seen, "output") is False:
+        out.append("the model's output is not finite")
+    for group, words in (("gradients", "gradients"), ("weights", "new weights")):
+        if _state(seen, group) is False:
+            names, of = seen[group].get("names"), seen[group].get("of")
+            if not names:
+                out.append(f"the {words} are not finite")
+            else:
+                which = "all" if len(names) == of else some(list(names), 3)
+                out.append(f"{len(names):,} of {of:,} {words} are not finite ({which})")
+    return ", ".join(out)
+
+
+def _near(m: Matrices, last: int) -> tuple[str, list[float]] | None:
+    """Return the output that was nearest to the end of a narrow format in the recorded steps before, with its course.
+
+    Infinities are told from it only where it had come within a few binades of it.
+    """
+    if not last or not m.has(ACTIVATION, "max_abs"):
+        return None
+    there = m(ACTIVATION, "max_abs")
+    best: tuple[float, str, list[float]] | None = None
+    for row, name in enumerate(m.layers(ACTIVATION)):
+        dtype = m.dtypes.get((ACTIVATION, name), "")
+        if not is_format(dtype) or number_format(dtype).max >= 2.0**_NARROW:
+            continue
+        values = [float(value) for value in there[row, max(0, last - _BEFORE) : last] if np.isfinite(value)]
+        share = values[-1] / number_format(dtype).max if values else 0.0
+        if share >= 2.0**-_NEAR and (best is None or share > best[0]):
+            best = share, name, values
+    return None if best is None else best[1:]
+
+
+def _before(m: Matrices, near: tuple[str, list[float]] | None, last: int, step: int) -> str:
+    if not last:
+        return "No step was recorded before it."
+    before = int(m.steps[last - 1])
+    words = f"At step {before:,}, the last recorded one before it, every tensor was finite"
+    if near is not None:
+        name, values = near
+        dtype = m.dtypes[ACTIVATION, name]
+        limit = power(number_format(dtype).max)
+        words += (
+            f"; the largest magnitude of {tensor(ACTIVATION, name)} was {course(values)} in the {len(values)} recorded "
+            f"steps before, where {dtype} ends at {limit}"
+        )
+    return words + "."
+
+
+def _advice(layer: str, kind: str, forward: bool | None, near: Any) -> str:
+    if near is not None:
+        return f"Compute {layer!r} in bfloat16 or float32; a smaller learning rate or a norm keeps it from growing."
+    again = "train again from the step before with every=1, which names the first tensor"
+    if forward:
+        return f"Look at the batch of that step; {again}."
+    if layer != EVERY:
+        return f"Look at the backward pass of {layer!r}, and at what is computed from its output; {again}."
+    return begun(again) + "."
+
+
+def _numbers(seen: Seen, at: int | None, m: Matrices) -> dict[str, float | int | str]:
+    out: dict[str, float | int | str] = {group: seen[group]["state"] for group in seen if group != "step"}
+    if _names(seen):
+        out |= {"gradients_not_finite": len(_names(seen)), "gradients_checked": _of(seen)}
+    return out | ({"recorded_next": int(m.steps[at])} if at is not None else {})
