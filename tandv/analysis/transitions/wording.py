@@ -74,9 +74,9 @@ def in_words(transition: Any) -> str:
     """
     before, after, evidence = transition.before, transition.after, transition.evidence
     way = "rises" if after > before else "falls" if after < before else "changes"
+    lasting = f" (steps {transition.start:,} to {transition.end:,})" if transition.end > transition.start else ""
     parts = [
-        f"{transition.quantity} {way} from {before:.4g} to {after:.4g} at step {transition.step:,} "
-        f"(steps {transition.start:,} to {transition.end:,})",
+        f"{transition.quantity} {way} from {before:.4g} to {after:.4g} at step {transition.step:,}{lasting}",
         KINDS.get(kind_of(transition), kind_of(transition)),
         "" if math.isnan(evidence.effect) else f"{size_in_words(evidence.effect)} times the noise",
         "" if math.isnan(evidence.p) else f"p {_equal(chance_in_words(evidence.p))}",

@@ -18,6 +18,10 @@ def test_a_transition_is_a_sentence_of_what_is_known_of_it():
     assert in_words(change(effect=2.2e6, p=0.02)).endswith("), over 1,000 times the noise, p = 0.02")
 
 
+def test_a_change_between_two_records_has_no_length():
+    assert in_words(change()._replace(start=1200, end=1200)) == "loss falls from 2.1 to 0.5 at step 1,200"
+
+
 def test_numbers_have_the_digits_that_people_read():
     assert [size_in_words(x) for x in (0.24, 9.94, 9.96, 400.0, 1000.0, math.inf)] == [
         "0.2", "9.9", "10", "400", "1000", "over 1,000",
