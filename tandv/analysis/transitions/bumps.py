@@ -5,15 +5,16 @@ before for some time and slower after, no half-wave of an oscillation, large com
 Noise is measured on the curve without its bumps, so both are estimated in turns until they agree.
 """
 
+from math import hypot, log, sqrt
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtri
 
-from tandv.analysis.transitions.noise import Noise, between, measure
+from tandv.analysis.transitions.noise import Noise, between, measure, noise_of
 from tandv.analysis.transitions.overlaps import resolved, without_rebounds
 from tandv.analysis.transitions.pace import Windows, differences, windows
-from tandv.analysis.transitions.significance import log_tail, looks, surety
+from tandv.analysis.transitions.significance import log_tail, log_tails, looks, surety
 from tandv.analysis.transitions.spikes import recovers
 
 FASTER = 1.3  # times as fast as before and after
@@ -98,65 +99,61 @@ def find(
         large = [b for b in shaped if b.effect >= MIN_EFFECT and b.change >= smallest and (loose or b.log_p <= limit)]
         return without_rebounds(resolved(large), bank, noises), best
 
-    background, gone = values, removed
+    background, gone, measured = values, removed, measure(values, removed, bank, floor)
     for turn in range(_LOOSE):
-        noises = measure(background, gone, bank, floor, loose=turn < _LOOSE - 1)
-        chosen, _ = search(noises, True)
-        background, gone = _remove(steps, values, _largest(chosen, len(values)))
-        gone = gone | removed
+        chosen, _ = search(noise_of(measured, bank, loose=turn < _LOOSE - 1), True)
         if not chosen:
             break
-    noises = measure(background, gone, bank, floor)
+        background, gone = _remove(steps, values, _largest(chosen, len(values)))
+        measured = measure(background, gone | removed, bank, floor)
+    noises = noise_of(measured, bank)
     found, best = search(noises, False)
     for _ in range(_ROUNDS):
         if not found and background is values:
             break
         background, gone = _remove(steps, values, found)
-        gone = gone | removed
-        noises = measure(background, gone, bank, floor)
+        noises = noise_of(measure(background, gone | removed, bank, floor), bank)
         before, (found, best) = found, search(noises, False)
         if found == before:
             break
     if any(b.surety < SURE for b in found):
         # Noise has bumps too, and looks quieter without the largest of them.
         with_them, gone_then = _remove(steps, values, [b for b in found if b.surety >= SURE])
-        noises = between(noises, measure(with_them, gone_then | removed, bank, floor))
+        noises = between(noises, noise_of(measure(with_them, gone_then | removed, bank, floor), bank))
         found, best = search(noises, False)
     return Detection(sorted(found, key=lambda b: b.middle), best, steps, values, background, bank, noises)
 
 
 def _bumps(steps, values, bank: Windows, noises: Noise, loose: bool, limit: float) -> list[Bump]:
     """Return the bumps at every width that look like transitions; of unlikely ones only the surest."""
-    n = len(values)
-    places = looks(n, bank.widths)
+    places = looks(len(values), bank.widths)
     out: list[Bump] = []
+    best = log(0.5)
     for sign in (1, -1):
         pace = sign * bank.pace
-        higher = np.zeros(pace.shape, bool)
-        higher[:, 1:-1] = (pace[:, 1:-1] > pace[:, :-2]) & (pace[:, 1:-1] >= pace[:, 2:])
-        higher &= pace > 2.5 * noises.error
-        before = np.minimum.accumulate(pace, axis=1)
-        after = np.minimum.accumulate(pace[:, ::-1], axis=1)[:, ::-1]
-        bound = (pace - FASTER * np.maximum(np.maximum(before, after), 0)) / noises.error
-        scales, peaks = np.nonzero(higher & (bound > 2.5))
-        if loose:
-            hopeful = -bound[scales, peaks]
-        else:
-            hopeful = places[scales] + log_tail(bound[scales, peaks], noises.freedom[scales])
-        best = 0.0
+        higher = pace > 2.5 * noises.error
+        higher[:, [0, -1]] = False
+        higher[:, 1:-1] &= (pace[:, 1:-1] > pace[:, :-2]) & (pace[:, 1:-1] >= pace[:, 2:])
+        scales, peaks = np.nonzero(higher)
+        if not len(peaks):
+            continue
+        before = np.minimum.accumulate(pace, axis=1)[scales, peaks]
+        after = np.minimum.accumulate(pace[:, ::-1], axis=1)[scales, len(pace[0]) - 1 - peaks]
+        bound = (pace[scales, peaks] - FASTER * np.maximum(np.maximum(before, after), 0)) / noises.error[scales, peaks]
+        hopeful = -bound if loose else places[scales] + log_tails(bound, noises.freedom[scales])
         covered = np.zeros(pace.shape, bool)
         for i in np.argsort(hopeful).tolist():
-            if hopeful[i] > (-_LOOSE_Z if loose else max(limit, min(best, -0.7))):
+            worst = max(limit, best)
+            if hopeful[i] > (-_LOOSE_Z if loose else worst):
                 break
             k, peak = int(scales[i]), int(peaks[i])
             if covered[k, peak]:
                 continue
-            bump = _with_shape(steps, values, sign, k, peak, pace[k], bank, noises, places)
-            if bump is None or (loose and bump.z < _LOOSE_Z):
-                continue
-            covered[k, bump.left : bump.right + 1] = True
-            best = min(best, bump.log_p)
-            out.append(bump)
+            bump = _with_shape(steps, values, sign, k, peak, pace[k], bank, noises, places, None if loose else worst)
+            if bump is not None:
+                covered[k, bump.left : bump.right + 1] = True
+                best = min(best, bump.log_p)
+                out.append(bump)
     return out
 
 
@@ -168,57 +165,66 @@ def _valley(pace: np.ndarray, peak: int) -> tuple[int, int]:
     return low, (peak + 1 + int(right.argmax()) if right.any() else len(pace) - 1)
 
 
-def _with_shape(steps, values, sign, k, peak, pace, bank: Windows, noises: Noise, places) -> Bump | None:
-    """Return the bump if its shape is that of a transition."""
+def _with_shape(
+    steps, values, sign, k, peak, pace, bank: Windows, noises: Noise, places, worst: float | None
+) -> Bump | None:
+    """Return the bump if its shape is that of a transition, and its p no worse; without a worst p if it is loosely."""
     low, high = _valley(pace, peak)
     if low == peak or high == peak:
         return None
     error, highest = noises.error[k], float(pace[peak])
     at_most = pace[low : high + 1] + MARGIN * error[low : high + 1]
-    before = low + int(np.argmin(at_most[: peak - low]))
-    after = peak + 1 + int(np.argmin(at_most[peak + 1 - low :]))
-    slow = max(pace[before], 0.0), max(pace[after], 0.0)
-    width, its_error = int(bank.widths[k]), float(error[peak])
+    before = low + int(at_most[: peak - low].argmin())
+    after = peak + 1 + int(at_most[peak + 1 - low :].argmin())
+    slow = max(float(pace[before]), 0.0), max(float(pace[after]), 0.0)
+    wide, its_error = int(bank.widths[k]), float(error[peak])
     z = min(
         highest / its_error,
-        _beyond(highest, its_error, float(pace[before]), float(error[before]), (peak - low) / width),
-        _beyond(highest, its_error, float(pace[after]), float(error[after]), (high - peak) / width),
+        _beyond(highest, its_error, float(pace[before]), float(error[before]), (peak - low) / wide),
+        _beyond(highest, its_error, float(pace[after]), float(error[after]), (high - peak) / wide),
     )
-    below = np.flatnonzero(pace[before:peak] <= slow[0] + FOOT * (highest - slow[0]))
+    log_p = float(places[k]) + log_tail(z, float(noises.freedom[k]))
+    if z < _LOOSE_Z if worst is None else log_p > worst:
+        return None
+    below = (pace[before:peak] <= slow[0] + FOOT * (highest - slow[0])).nonzero()[0]
     left = before + int(below[-1]) if len(below) else before
-    below = pace[peak + 1 : after + 1] <= slow[1] + FOOT * (highest - slow[1])
-    right = peak + 1 + int(below.argmax()) if below.any() else after
-    gained = np.concatenate([[0.0], np.cumsum(pace[left : right + 1] * np.diff(steps[left : right + 2]))])
+    below = (pace[peak + 1 : after + 1] <= slow[1] + FOOT * (highest - slow[1])).nonzero()[0]
+    right = peak + 1 + int(below[0]) if len(below) else after
+    between = steps[left : right + 2]
+    gained = np.zeros(len(between))
+    np.cumsum(pace[left : right + 1] * (between[1:] - between[:-1]), out=gained[1:])
     change = float(gained[-1])
     if change <= 0:
         return None
-    start, middle, end = np.interp([0.1 * change, 0.5 * change, 0.9 * change], gained, steps[left : right + 2]).tolist()
+    start, middle, end = np.interp([0.1 * change, 0.5 * change, 0.9 * change], gained, between).tolist()
     width = end - start
     if width > LONGEST * (steps[-1] - steps[0]) or min(start - steps[0], steps[-1] - end) < MIN_SLOW * width:
         return None
     if not _one_way(steps, pace, highest, left, right, start, end):
         return None
     # Noise slower than the window has bumps of its own: this one must exceed those of its own width.
-    first, last = np.searchsorted(steps, [start, end])
-    own = max(k, int(np.searchsorted(bank.widths, 0.8 * max(last - first, 1), "right")) - 1)
-    log_p = float(places[k] + log_tail(z, noises.freedom[k]))
-    sure = float(surety(z, noises.freedom[k]))
+    points = max(int(steps.searchsorted(end)) - int(steps.searchsorted(start)), 1)
+    own = max(k, int(bank.widths.searchsorted(0.8 * points, "right")) - 1)
+    sure = surety(z, float(noises.freedom[k]))
     if own != k:
-        run = bank.run[own, peak]
-        z_own = float((change - FASTER * max(slow) * max(width, run)) / (noises.error[own, peak] * run))
-        log_p = max(log_p, float(places[own] + log_tail(z_own, noises.freedom[own])))
-        sure, z = min(sure, float(surety(z_own, noises.freedom[own]))), min(z, z_own)
-    level = float(np.median(noises.sigma[left : right + 2])) * noises.level[own]
+        run, freedom = float(bank.run[own, peak]), float(noises.freedom[own])
+        z_own = (change - FASTER * max(slow) * max(width, run)) / (float(noises.error[own, peak]) * run)
+        log_p = max(log_p, float(places[own]) + log_tail(z_own, freedom))
+        sure, z = min(sure, surety(z_own, freedom)), min(z, z_own)
+        if z < _LOOSE_Z if worst is None else log_p > worst:
+            return None
+    sigma = sorted((float(noises.sigma[left]), float(noises.sigma[peak]), float(noises.sigma[right + 1])))[1]
+    level = sigma * float(noises.level[own])
+    if change < 0.6 * MIN_EFFECT * level:
+        return None
     count = max(2, (right - left) // 2, min(len(values) // 50, 12))
     near = values[max(0, left + 1 - count) : left + 1], values[right + 1 : right + 1 + count]
-    lasting = sign * (np.median(near[1]) - np.median(near[0]))
-    if lasting < max(0.5 * change, 0.6 * MIN_EFFECT * level):
-        return None
-    if recovers(values, left, right + 1, sign):
+    lasting = sign * (_median(near[1]) - _median(near[0]))
+    if lasting < max(0.5 * change, 0.6 * MIN_EFFECT * level) or recovers(values, left, right + 1, sign):
         return None
     ratio = highest / max(slow) if max(slow) > 1e-3 * highest else 1e3
     numbers = (start, middle, end, change, *slow, ratio, z, sure, min(log_p, 0.0), change / level)
-    return Bump(sign, k, peak, left, right, *map(float, numbers))
+    return Bump(sign, k, peak, left, right, *numbers)
 
 
 def _beyond(highest: float, error: float, slowest: float, its_error: float, windows: float) -> float:
@@ -228,16 +234,21 @@ def _beyond(highest: float, error: float, slowest: float, its_error: float, wind
     counts as zero, which is known without an error.
     """
     count = max(windows, 1.0)
-    expected = float(ndtri((count - 0.375) / (count + 0.25)))
-    slow = slowest + expected * its_error
-    uncertain = min(max(slow / its_error, 0.0), 1.0) / np.sqrt(1 + np.log(count))
-    return (highest - FASTER * max(slow, 0.0)) / float(np.hypot(error, FASTER * uncertain * its_error))
+    slow = slowest + float(ndtri((count - 0.375) / (count + 0.25))) * its_error
+    uncertain = min(max(slow / its_error, 0.0), 1.0) / sqrt(1 + log(count))
+    return (highest - FASTER * max(slow, 0.0)) / hypot(error, FASTER * uncertain * its_error)
+
+
+def _median(values: np.ndarray) -> float:
+    """Return the median of a few values, in less time than NumPy takes."""
+    ordered = sorted(values.tolist())
+    return 0.5 * (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2])
 
 
 def _one_way(steps, pace, highest, left, right, start, end) -> bool:
     """Whether the curve does not swing back on both sides, as a half-wave of an oscillation does."""
     reach = NEIGHBOURHOOD * (end - start)
-    first, last = np.searchsorted(steps, [start - reach, end + reach])
+    first, last = int(steps.searchsorted(start - reach)), int(steps.searchsorted(end + reach))
     back = start - reach >= steps[0] and not (pace[min(first, left) : left] < -SWING * highest).any()
     return back or (end + reach <= steps[-1] and not (pace[right + 1 : last] < -SWING * highest).any())
 

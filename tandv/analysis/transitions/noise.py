@@ -25,6 +25,7 @@ _APART = 1.25  # widths between the differences that are compared
 _CONTRASTS = ((1, -4, 6, -4, 1), (1, -3, 3, -1), (1, -2, 1))  # small where a curve is smooth
 _NEXT = {len(w) - 1: sum(a * b for a, b in pairwise(w)) / sum(a * a for a in w) for w in _CONTRASTS}
 _SMOOTH = 0.3  # median of fourth differences over second ones, in that of white noise: below, there is no noise
+_MANY = 40  # windows that a curve has of widths at which one contrast is enough
 _TAIL = 0.98  # the quantile that measures the tail
 
 
@@ -38,32 +39,55 @@ class Noise(NamedTuple):
     level: np.ndarray  # standard deviation of the level of the curve over a window, in units of sigma
 
 
-def measure(
-    background: np.ndarray, removed: np.ndarray, bank: Windows, floor: np.ndarray | float, *, loose: bool = False
-) -> Noise:
-    """Measure the noise of a curve of which transitions are taken out.
+class Measured(NamedTuple):
+    """Contrasts of a curve at each width h over what white noise of `sigma` has, from which noise is judged."""
+
+    sigma: np.ndarray
+    expected: np.ndarray  # standard deviation of a difference of means of white noise, shape (H, n - 1)
+    size: np.ndarray  # shape (H,); NaN where a curve is too short
+    quiet: np.ndarray  # the same of the quieter parts, where transitions may be in the curve
+    count: np.ndarray  # windows that this is from
+    tail: np.ndarray  # quantile _TAIL over size
+    remembered: np.ndarray  # variance of white noise over that of a random walk of equal differences
+    smooth: bool  # there is no noise
+
+
+def measure(background: np.ndarray, removed: np.ndarray, bank: Windows, floor: np.ndarray | float) -> Measured:
+    """Measure the contrasts of a curve.
 
     Args:
         background: the curve without its transitions.
         removed: points that were interpolated and do not count.
         bank: the windows on the curve itself.
         floor: standard deviation of its rounding.
-        loose: transitions may still be in it: trust the quieter parts.
     """
-    n = len(background)
     sigma = np.hypot(local_sigma(background, removed), floor)
     spread = np.sqrt(np.maximum(averages(sigma**2, bank.widths), 0.0))
     np.maximum(spread, 0.5 * np.maximum(sigma[1:], sigma[:-1]), out=spread)
-    white = np.sqrt(2 / bank.widths)
-    expected = spread * white[:, None]
-    if n < _SHORT:  # its memory cannot be told from a transition
+    expected = spread * np.sqrt(2 / bank.widths)[:, None]
+    if len(background) < _SHORT:  # its memory cannot be told from a transition
+        nothing = np.full(len(expected), np.nan)
+        return Measured(sigma, expected, nothing, nothing, nothing, nothing, nothing, False)
+    return _contrasts(differences(background, bank.widths), sigma, expected, removed, bank)
+
+
+def noise_of(measured: Measured, bank: Windows, *, loose: bool = False) -> Noise:
+    """Return the noise at each width.
+
+    Args:
+        measured: what `measure` returns.
+        bank: the windows on the curve.
+        loose: transitions may still be in it: trust the quieter parts and the fine widths.
+    """
+    n, white = len(measured.sigma), np.sqrt(2 / bank.widths)
+    if n < _SHORT:
         growth, freedom = np.ones(len(white)), np.full(len(white), n / 2)
     else:
-        growth, freedom = _growth(differences(background, bank.widths), expected, removed, bank, loose)
-    error = growth[:, None] * expected * bank.ends / bank.run
+        growth, freedom = _growth(measured, bank, loose)
+    error = growth[:, None] * measured.expected * bank.ends / bank.run
     level = np.maximum.accumulate(np.maximum(1.0, growth * white / np.sqrt(2)))
     usual = level[max(0, int(np.searchsorted(bank.widths, n / 12, "right")) - 1)]
-    return Noise(sigma, error, growth, freedom, np.maximum(level, usual))
+    return Noise(measured.sigma, error, growth, freedom, np.maximum(level, usual))
 
 
 def between(one: Noise, other: Noise) -> Noise:
@@ -113,17 +137,16 @@ def _in_windows(error: np.ndarray, width: int, overall: float) -> np.ndarray:
     return np.interp(np.arange(n), knots[good], clipped[good] / count[good] / CLIPPED)
 
 
-def _growth(
-    rise: np.ndarray, expected: np.ndarray, removed: np.ndarray, bank: Windows, loose: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return noise over white noise at each width, and degrees of freedom."""
+def _contrasts(
+    rise: np.ndarray, sigma: np.ndarray, expected: np.ndarray, removed: np.ndarray, bank: Windows
+) -> Measured:
     n, heights = len(removed), len(bank.widths)
-    factor, count, tail = np.full(heights, np.nan), np.zeros(heights), np.zeros(heights)
-    kept, smooth = ~(removed[1:] | removed[:-1]), False
-    remembered = np.ones(heights)
+    size, quiet, count, tail = np.full(heights, np.nan), np.full(heights, np.nan), np.zeros(heights), np.zeros(heights)
+    remembered, smooth = np.ones(heights), False
+    kept = ~(removed[1:] | removed[:-1]) if removed.any() else None
     for k, h in enumerate(bank.widths.tolist()):
-        best = np.inf
-        for weights in _CONTRASTS:
+        each = max(1, h // 8)  # neighbouring windows are nearly equal
+        for weights in _CONTRASTS if h > n // _MANY else _CONTRASTS[:1]:
             span = len(weights) - 1
             # away from the ends, and so far apart that no values are shared, where there is room for it
             apart = 2 * h if n - 2 * h - 2 * h * span >= 0.5 * n else max(round(_APART * h), 2)
@@ -131,50 +154,52 @@ def _growth(
             left = n - 1 - 2 * first - span * apart
             if left < 10 or n - apart * span < (0.6 if span > 2 else 0.4) * n:
                 continue
-            contrast, variance = np.zeros(left), np.zeros(left)
-            for i, w in enumerate(weights):
-                here = slice(first + i * apart, first + i * apart + left)
-                contrast += w * rise[k, here]
-                variance += (w * bank.ends[k, here]) ** 2
             white, walking = _shared(apart / h)
-            variance *= 1 + white * _NEXT[span]
-            middle = slice((n - 1 - left) // 2, (n - 1 - left) // 2 + left)
-            ratio = np.abs(contrast) / np.sqrt(variance) / expected[k, middle]
-            if 8 <= kept[middle].sum() < left:
-                ratio = ratio[kept[middle]]
-            places = len(ratio) // 4, len(ratio) // 2, int(_TAIL * (len(ratio) - 1))
-            ordered = np.partition(ratio, places)
-            if k == 0 and span == 4:
-                smooth = ordered[places[1]] < _SMOOTH
-            if loose:
-                size = ordered[places[0]] / LOWER_QUARTER
+            norm = 1 + white * _NEXT[span]
+            at = [slice(first + i * apart, first + i * apart + left, each) for i in range(span + 1)]
+            contrast = sum(w * rise[k, here] for w, here in zip(weights, at, strict=True))
+            if first:
+                variance = norm * sum(w * w for w in weights)
             else:
-                size = np.minimum(ratio, 3 * ordered[places[1]]).mean() / CLIPPED
-            if size < best:
-                best, count[k] = size, max(1.0, len(ratio) / (2 * h))
-                tail[k] = ordered[places[2]] / max(size, 1e-300)
-                remembered[k] = (1 + white * _NEXT[span]) / (1 + walking * _NEXT[span])
-        if np.isfinite(best):
-            factor[k] = max(best, 0.5)
-    known = np.isfinite(factor) & (count > 0)
+                variance = norm * sum((w * bank.ends[k, here]) ** 2 for w, here in zip(weights, at, strict=True))
+            middle = slice((n - 1 - left) // 2, (n - 1 - left) // 2 + left, each)
+            ratio = np.abs(contrast) / (np.sqrt(variance) * expected[k, middle])
+            if kept is not None and 8 <= kept[middle].sum() < len(ratio):
+                ratio = ratio[kept[middle]]
+            ratio.sort()
+            half = float(ratio[len(ratio) // 2])
+            here = float(np.minimum(ratio, 3 * half).mean()) / CLIPPED
+            quiet[k] = np.fmin(quiet[k], ratio[len(ratio) // 4] / LOWER_QUARTER)
+            smooth |= k == 0 and half < _SMOOTH
+            if not here >= size[k]:
+                size[k], count[k] = here, max(1.0, each * len(ratio) / (2 * h))
+                tail[k] = ratio[int(_TAIL * (len(ratio) - 1))] / max(here, 1e-300)
+                remembered[k] = norm / (1 + walking * _NEXT[span])
+    return Measured(sigma, expected, size, quiet, count, tail, remembered, bool(smooth))
+
+
+def _growth(measured: Measured, bank: Windows, loose: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return noise over white noise at each width, and degrees of freedom."""
+    size, n = measured.quiet if loose else measured.size, len(measured.sigma)
+    known = np.isfinite(size)
     if not known.any():
-        return np.ones(heights), np.full(heights, 4.0)
-    count = np.where(known, count, 0.0)
+        return np.ones(len(size)), np.full(len(size), 4.0)
+    count = np.where(known, measured.count, 0.0)
     # the mean logarithm of an estimate with few degrees of freedom is too low
-    logs = np.log(np.where(known, factor, 1.0)) + np.where(known, 0.5 / np.maximum(count, 1), 0.0)
+    logs = np.where(known, np.log(np.maximum(np.where(known, size, 1.0), 0.5)) + 0.5 / np.maximum(count, 1), 0.0)
     x = np.log(bank.widths)
     slope = _over_widths(x, logs, count)[2]
     # contrasts of noise that remembers are smaller than those of white noise where they share values
-    logs += 0.5 * np.log(1 + (remembered - 1) * np.clip(slope, 0, 1))
+    logs += 0.5 * np.log(1 + (measured.remembered - 1) * np.clip(slope, 0, 1))
     growth, freedom, _ = _over_widths(x, logs, count)
     if loose:
         few = np.where(bank.widths <= max(4, n // 24), count, 0.0)
         if few.any():
             growth = np.minimum(growth, _over_widths(x, logs, few)[0])
-        return growth, np.full(heights, np.inf)
-    if smooth:  # what differs along the curve is its shape
+        return growth, np.full(len(size), np.inf)
+    if measured.smooth:  # what differs along the curve is its shape
         return growth, freedom
-    return growth, 1 / (1 / freedom + 1 / _tail_freedom(tail, count))
+    return growth, 1 / (1 / freedom + 1 / _tail_freedom(measured.tail, count))
 
 
 def _shared(apart: float) -> tuple[float, float]:

@@ -4,25 +4,39 @@ A bump of the pace that exceeds its surroundings by z standard errors, which wer
 freedom, has the tail of Student's t; a curve has as many places for it as windows fit.
 """
 
+from math import log
+
 import numpy as np
 from scipy.special import log_ndtr, ndtri_exp, stdtr
 
+_NORMAL = 1e5  # degrees of freedom from which Student's t is normal
+_LEAST = 1e-300
 
-def log_tail(z, freedom):
+
+def log_tail(z: float, freedom: float) -> float:
     """Return the logarithm of the chance that Student's t exceeds z.
 
-    >>> bool(np.isclose(log_tail(2.0, np.inf), np.log(0.02275), atol=1e-3))
-    True
+    >>> round(log_tail(2.0, 1e9), 2), round(log_tail(2.0, 5), 2)
+    (-3.78, -2.98)
     """
-    z, freedom = np.asarray(z, float), np.asarray(freedom, float)
-    with np.errstate(divide="ignore"):
-        exact = np.log(np.maximum(stdtr(np.minimum(freedom, 1e6), -np.minimum(z, 1e8)), 1e-300))
-    return np.where(freedom > 1e5, log_ndtr(-z), exact)
+    if z <= 0:
+        return log(0.5)
+    return float(log_ndtr(-z)) if freedom > _NORMAL else log(max(float(stdtr(freedom, -z)), _LEAST))
 
 
-def surety(z, freedom):
-    """Return the z of a normal distribution that is as unlikely as this z of Student's t."""
-    return np.where(np.asarray(z) > 0, -ndtri_exp(np.minimum(log_tail(z, freedom), np.log(0.5))), z)
+def log_tails(z: np.ndarray, freedom: np.ndarray) -> np.ndarray:
+    """Return `log_tail` of arrays."""
+    exact = np.log(np.maximum(stdtr(np.minimum(freedom, _NORMAL), -np.maximum(z, 0)), _LEAST))
+    return np.where(freedom > _NORMAL, log_ndtr(-np.maximum(z, 0)), exact)
+
+
+def surety(z: float, freedom: float) -> float:
+    """Return the z of a normal distribution that is as unlikely as this z of Student's t.
+
+    >>> round(surety(10.0, 4), 1), surety(3.0, 1e9)
+    (3.5, 3.0)
+    """
+    return z if z <= 0 or freedom > _NORMAL else -float(ndtri_exp(log_tail(z, freedom)))
 
 
 def looks(points: int, widths: np.ndarray) -> np.ndarray:

@@ -119,11 +119,13 @@ def recovers(values: np.ndarray, left: int, right: int, sign: int) -> bool:
     if right - left > max(8, n // 40):
         return False
     reach = max(3, n // 40)
-    before = float(np.median(values[max(0, left + 1 - reach) : left + 1]))
+    ordered = sorted(values[max(0, left + 1 - reach) : left + 1].tolist())
+    before = ordered[len(ordered) // 2]
     after = sign * (values[right : min(n, right + soon(n) + 3)] - before)
     if len(after) < 3:
         return False
-    level = np.median(np.lib.stride_tricks.sliding_window_view(after, 3), axis=1)
+    one, two, three = after[:-2], after[1:-1], after[2:]
+    level = np.maximum(np.minimum(one, two), np.minimum(np.maximum(one, two), three))  # medians of three
     top = float(level[0])
     if top <= 0:
         return True
