@@ -25,6 +25,7 @@ SURE = 8.0  # standard errors of a bump that cannot be noise
 MARGIN = 1.0  # standard errors added to the slowest pace before and after
 FOOT = 0.15  # share of the way up to the highest pace at which a bump begins and ends
 MIN_SLOW = 0.2  # share of its width that the slow pace before and after it must last
+FEWEST = 5  # points that must lie before and after it, of a tenth of the curve at most
 SWING = 0.5  # a reverse pace of this share of the highest, within NEIGHBOURHOOD, is an oscillation
 NEIGHBOURHOOD = 0.8  # of its width
 
@@ -200,11 +201,13 @@ def _with_shape(
     width = end - start
     if width > LONGEST * (steps[-1] - steps[0]) or min(start - steps[0], steps[-1] - end) < MIN_SLOW * width:
         return None
+    first, last = int(steps.searchsorted(start)), int(steps.searchsorted(end))
+    if min(first, len(values) - last) < min(FEWEST, len(values) // 10):
+        return None
     if not _one_way(steps, pace, highest, left, right, start, end):
         return None
     # Noise slower than the window has bumps of its own: this one must exceed those of its own width.
-    points = max(int(steps.searchsorted(end)) - int(steps.searchsorted(start)), 1)
-    own = max(k, int(bank.widths.searchsorted(0.8 * points, "right")) - 1)
+    own = max(k, int(bank.widths.searchsorted(0.8 * max(last - first, 1), "right")) - 1)
     sure = surety(z, float(noises.freedom[k]))
     if own != k:
         run, freedom = float(bank.run[own, peak]), float(noises.freedom[own])
@@ -221,6 +224,8 @@ def _with_shape(
     near = values[max(0, left + 1 - count) : left + 1], values[right + 1 : right + 1 + count]
     lasting = sign * (_median(near[1]) - _median(near[0]))
     if lasting < max(0.5 * change, 0.6 * MIN_EFFECT * level) or recovers(values, left, right + 1, sign):
+        return None
+    if recovers(values[::-1], len(values) - 2 - right, len(values) - 1 - left, -sign):  # the way back of a spike
         return None
     ratio = highest / max(slow) if max(slow) > 1e-3 * highest else 1e3
     numbers = (start, middle, end, change, *slow, ratio, z, sure, min(log_p, 0.0), change / level)

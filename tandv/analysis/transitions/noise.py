@@ -117,7 +117,11 @@ def local_sigma(values: np.ndarray, removed: np.ndarray) -> np.ndarray:
     by_chance = 0.9 / width
     wide = np.exp(logs.mean() + (logs - logs.mean()) * np.sqrt(max(1 - by_chance / max(logs.var(), 1e-9), 0.0)))
     # noise may fall faster than that, as at the start of a run; few points are less sure
-    return np.maximum(np.maximum(wide, 0.8 * _in_windows(error, _FEW, overall)), 0.05 * overall)
+    few = _in_windows(error, _FEW, overall)
+    at, later = float(few[_FEW // 2]), float(few[_FEW + _FEW // 2])
+    if at > 1.3 * later > 0:  # and go on so within the first of them
+        few[: _FEW // 2] *= np.minimum(at / later, 8.0) ** (np.arange(_FEW // 2, 0, -1) / _FEW)
+    return np.maximum(np.maximum(wide, 0.8 * few), 0.05 * overall)
 
 
 def _in_windows(error: np.ndarray, width: int, overall: float) -> np.ndarray:

@@ -16,6 +16,7 @@ from tandv.analysis.transitions.pace import FLOOR
 Values = Literal["auto", "linear", "log", "share"]
 
 _FEWEST = 40  # values, below which the scale is the linear one
+_PARTS = 13  # of the smallest difference that is seen: how fine a lattice may be
 _CLEAR = 2.0  # times as even as on the linear scale
 _NOISY = 0.9  # third over second differences: 1.8 for white noise, far less where a curve is smooth
 
@@ -84,8 +85,14 @@ def _quantum(values: np.ndarray) -> float:
     different = np.unique(values)
     if not 8 <= len(different) < len(values):
         return 0.0
-    quantum = float(np.diff(different).min())
-    return quantum if quantum <= 0.05 * float(different[-1] - different[0]) else 0.0
+    least = float(np.diff(different).min())
+    if least > 0.05 * float(different[-1] - different[0]):
+        return 0.0
+    for parts in range(1, _PARTS):  # few of the multiples may have come
+        multiples = (different - different[0]) * (parts / least)
+        if np.abs(multiples - np.round(multiples)).max() < 0.01:
+            return least / parts
+    return 0.0
 
 
 def _is_share(values: np.ndarray) -> bool:

@@ -14,7 +14,7 @@ from tandv.analysis.transitions.divergence import Divergence, diverging
 from tandv.analysis.transitions.noise import local_sigma
 from tandv.analysis.transitions.pace import FLOOR
 from tandv.analysis.transitions.scale import Scaled, Values, scaled
-from tandv.analysis.transitions.spikes import Spike, bridged, spikes
+from tandv.analysis.transitions.spikes import Spike, bridged, soon, spikes
 from tandv.analysis.transitions.teeth import season
 from tandv.analysis.transitions.transition import FEWEST, MOST, Axis, Evidence, Kind, P, Transition, as_step, known
 
@@ -182,13 +182,20 @@ def _least(name: str, values: np.ndarray) -> float:
 
 
 def _returns(bump: bumps.Bump, excursions: list[Spike], points: int, values: np.ndarray) -> bool:
-    """Whether a bump is the way back of a spike."""
-    return any(
-        bump.sign == -np.sign(s.height)
-        and s.first - 2 <= bump.left <= s.last + 1.5 * (s.last - s.first) + points // 50
-        and bump.change <= 1.1 * abs(s.height)
-        for s in excursions
-    )
+    """Whether a bump is part of a spike: its way back, a chord over it, or a rise to another that takes all back."""
+    left, right = bump.left, bump.right + 1
+    for s in excursions:
+        if s.first - 2 <= left and right <= s.last + 2:
+            return True
+        back = bump.sign == -np.sign(s.height) and bump.change <= 1.1 * abs(s.height)
+        if back and s.first - 2 <= left <= s.last + 1.5 * (s.last - s.first) + points // 50:
+            return True
+        if bump.sign == np.sign(s.height) and 0 <= s.first - right <= soon(points):
+            later = values[s.last + soon(points) :][:5]
+            before = float(np.median(values[max(0, left - 4) : left + 1]))
+            if len(later) and bump.sign * (float(np.median(later)) - before) < 0.4 * bump.change:
+                return True
+    return False
 
 
 def scheduled(lr: pd.Series, steps: np.ndarray, start: float, end: float) -> bool:

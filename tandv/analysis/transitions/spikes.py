@@ -42,6 +42,43 @@ def spikes(values: np.ndarray, sigma: np.ndarray) -> list[Spike]:
     n = len(values)
     if n < 2 * _WINDOW:
         return []
+    out = _sudden(values, sigma)
+    rest, _ = bridged(values, out)
+    if out:  # without these, those before them are seen to go
+        more = [s for s in _sudden(rest, sigma) if not any(s.first <= o.first <= s.peak for o in out)]
+        out = [o for o in out if not any(m.first < o.first and o.last <= m.last for m in more)] + more
+        rest, _ = bridged(values, sorted(out))
+    out += [s for s in _forgotten(rest, sigma) if not any(s.first <= o.last and o.first <= s.last for o in out)]
+    return sorted(out)
+
+
+def _sudden(values: np.ndarray, sigma: np.ndarray) -> list[Spike]:
+    """Return excursions that come within one point; several may follow each other closely."""
+    n = len(values)
+    change = np.diff(values)
+    out: list[Spike] = []
+    for left in np.flatnonzero(np.abs(change) > HIGH * np.hypot(sigma[1:], sigma[:-1])).tolist():
+        sign = 1 if change[left] > 0 else -1
+        inside = bool(out) and left < out[-1].last
+        if (inside and sign != np.sign(out[-1].height)) or not recovers(values, left, left + 1, sign):
+            continue
+        if inside:  # another begins before the first has gone
+            out[-1] = out[-1]._replace(last=left)
+        ordered = sorted(values[max(0, left - 2) : left + 1].tolist())
+        height = sign * (values[left + 1 : left + 2 + 4 * soon(n)] - ordered[len(ordered) // 2])
+        peak = int(height[: soon(n)].argmax())
+        top = left + 1 + peak
+        if height[peak] < HIGH * sigma[top]:
+            continue
+        gone = np.flatnonzero(height[peak:] < max(_ENDS * sigma[left], 0.05 * height[peak]))
+        last = top + (int(gone[0]) - 1 if len(gone) else len(height) - 1 - peak)
+        out.append(Spike(left + 1, top, max(last, top), sign * float(height[peak]), float(height[peak] / sigma[top])))
+    return out
+
+
+def _forgotten(values: np.ndarray, sigma: np.ndarray) -> list[Spike]:
+    """Return excursions from the running median."""
+    n = len(values)
     away = values - _running_median(values, max(3, n // (2 * _WINDOW)))
     if not (np.abs(away) > HIGH * sigma).any():
         return []

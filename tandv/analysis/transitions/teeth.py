@@ -40,7 +40,7 @@ def _period(values: np.ndarray, sigma: np.ndarray) -> int:
     change = np.diff(values) / np.hypot(sigma[1:], sigma[:-1])
     change -= np.median(change)
     jumps = np.where(np.abs(change) > _JUMP, np.clip(change, -_CLIP, _CLIP), 0.0)
-    if (jumps != 0).sum() < CYCLES - 1:
+    if max((jumps > 0).sum(), (jumps < 0).sum()) < CYCLES:  # fewer restarts are transitions
         return 0
     spectrum = np.fft.rfft(jumps, 1 << int(np.ceil(np.log2(2 * n))))
     alike = np.fft.irfft(spectrum * np.conj(spectrum))[: n // 2]
