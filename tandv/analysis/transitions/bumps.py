@@ -5,7 +5,8 @@ before for some time and slower after, no half-wave of an oscillation, large com
 Noise is measured on the curve without its bumps, so both are estimated in turns until they agree.
 """
 
-from math import hypot, log, sqrt
+from collections.abc import Callable
+from math import log
 from typing import NamedTuple
 
 import numpy as np
@@ -80,6 +81,7 @@ def find(
     floor: np.ndarray | float,
     removed: np.ndarray,
     least: float = 0.0,
+    ignored: Callable[[Bump], bool] | None = None,
 ) -> Detection:
     """Return the bumps of a curve.
 
@@ -90,12 +92,15 @@ def find(
         floor: standard deviation of the rounding of its values.
         removed: points whose values are interpolated.
         least: the smallest change that counts.
+        ignored: whether a bump belongs to something that is known already.
     """
     bank = windows(steps, values)
     smallest = max(least, SHARE * float(np.ptp(values)))
 
     def search(noises: Noise, loose: bool) -> tuple[list[Bump], float]:
         shaped = _bumps(steps, values, bank, noises, loose, limit)
+        if ignored is not None:
+            shaped = [b for b in shaped if not ignored(b)]
         best = min((b.log_p for b in shaped if b.effect >= 1), default=0.0)
         large = [b for b in shaped if b.effect >= MIN_EFFECT and b.change >= smallest and (loose or b.log_p <= limit)]
         return without_rebounds(resolved(large), bank, noises), best
@@ -174,16 +179,11 @@ def _with_shape(
     if low == peak or high == peak:
         return None
     error, highest = noises.error[k], float(pace[peak])
-    at_most = pace[low : high + 1] + MARGIN * error[low : high + 1]
-    before = low + int(at_most[: peak - low].argmin())
-    after = peak + 1 + int(at_most[peak + 1 - low :].argmin())
-    slow = max(float(pace[before]), 0.0), max(float(pace[after]), 0.0)
     wide, its_error = int(bank.widths[k]), float(error[peak])
-    z = min(
-        highest / its_error,
-        _beyond(highest, its_error, float(pace[before]), float(error[before]), (peak - low) / wide),
-        _beyond(highest, its_error, float(pace[after]), float(error[after]), (high - peak) / wide),
-    )
+    before, z_before = _slowest(pace, error, low, peak, peak, wide)
+    after, z_after = _slowest(pace, error, peak + 1, high + 1, peak, wide)
+    slow = max(float(pace[before]), 0.0), max(float(pace[after]), 0.0)
+    z = min(highest / its_error, z_before, z_after)
     log_p = float(places[k]) + log_tail(z, float(noises.freedom[k]))
     if z < _LOOSE_Z if worst is None else log_p > worst:
         return None
@@ -232,16 +232,21 @@ def _with_shape(
     return Bump(sign, k, peak, left, right, *numbers)
 
 
-def _beyond(highest: float, error: float, slowest: float, its_error: float, windows: float) -> float:
-    """Return by how many standard errors a pace is FASTER times as high as the slowest of so many windows.
+def _slowest(pace: np.ndarray, error: np.ndarray, first: int, end: int, peak: int, wide: int) -> tuple[int, float]:
+    """Return the slowest place of a valley, and by how many standard errors the peak is FASTER times as fast.
 
     The slowest of many is slower than they are: by what is expected of normal noise (Blom 1958). What is below zero
     counts as zero, which is known without an error.
     """
-    count = max(windows, 1.0)
-    slow = slowest + float(ndtri((count - 0.375) / (count + 0.25))) * its_error
-    uncertain = min(max(slow / its_error, 0.0), 1.0) / sqrt(1 + log(count))
-    return (highest - FASTER * max(slow, 0.0)) / hypot(error, FASTER * uncertain * its_error)
+    count = max((end - first) / wide, 1.0)
+    expected = float(ndtri((count - 0.375) / (count + 0.25)))
+    here, its_error, own = pace[first:end], error[first:end], float(error[peak])
+    at = first + int((here + max(MARGIN, expected) * its_error).argmin())
+    slow = np.maximum(here + expected * its_error, 0.0)
+    # what is less certain than the peak may be as fast as that
+    uncertain = np.maximum(np.minimum(slow, its_error) ** 2, its_error**2 - own**2) / (1 + log(count))
+    beyond = (float(pace[peak]) - FASTER * slow) / np.sqrt(own**2 + FASTER**2 * uncertain)
+    return at, float(beyond.max())
 
 
 def _median(values: np.ndarray) -> float:

@@ -16,7 +16,7 @@ CLIPPED = 0.766  # mean of min(abs(x), 3 medians of abs(x)) of a standard normal
 LOWER_QUARTER = 0.3186  # quantile 0.25 of abs(x)
 _WINDOW = 61  # points over which the standard deviation of the noise is taken as constant
 _FEW = 17  # points, the fewest that are asked for it
-_SHORT = 60  # points, below which noise is taken as white
+_SHORT = 80  # points, below which noise is taken as white
 SHARED = 0.35  # of the larger of two measurements
 _SHARED = 0.4  # of what neighbouring widths say is their own
 _NEAR_SLOPE = 0.95  # the same for the power
@@ -46,7 +46,7 @@ class Measured(NamedTuple):
     expected: np.ndarray  # standard deviation of a difference of means of white noise, shape (H, n - 1)
     size: np.ndarray  # shape (H,); NaN where a curve is too short
     quiet: np.ndarray  # the same of the quieter parts, where transitions may be in the curve
-    count: np.ndarray  # windows that this is from
+    windows: np.ndarray  # how many this is from
     tail: np.ndarray  # quantile _TAIL over size
     remembered: np.ndarray  # variance of white noise over that of a random walk of equal differences
     smooth: bool  # there is no noise
@@ -188,7 +188,7 @@ def _growth(measured: Measured, bank: Windows, loose: bool) -> tuple[np.ndarray,
     known = np.isfinite(size)
     if not known.any():
         return np.ones(len(size)), np.full(len(size), 4.0)
-    count = np.where(known, measured.count, 0.0)
+    count = np.where(known, measured.windows, 0.0)
     # the mean logarithm of an estimate with few degrees of freedom is too low
     logs = np.where(known, np.log(np.maximum(np.where(known, size, 1.0), 0.5)) + 0.5 / np.maximum(count, 1), 0.0)
     x = np.log(bank.widths)

@@ -112,13 +112,18 @@ def _within(curve: _Curve, axis: Axis, on: Scaled, lr: pd.Series | None) -> tupl
     events += [_spike(curve, spike, on.scale) for spike in excursions if gone.any()]
     least = _least(curve.name, curve.values)
     found = bumps.find(
-        time, clean, limit=np.log(P), floor=on.floor, removed=gone, least=least if on.scale == "linear" else 0.0
+        time,
+        clean,
+        limit=np.log(P),
+        floor=on.floor,
+        removed=gone,
+        least=least if on.scale == "linear" else 0.0,
+        ignored=(lambda bump: _returns(bump, excursions, on.values)) if excursions else None,
     )
     for bump in found.bumps:
-        if not _returns(bump, excursions, n, on.values):
-            event = _bump(curve, bump, time, on.scale, lr)
-            if abs(event.after - event.before) >= least or on.scale == "linear":
-                events.append(event)
+        event = _bump(curve, bump, time, on.scale, lr)
+        if abs(event.after - event.before) >= least or on.scale == "linear":
+            events.append(event)
     return events, float(np.exp(found.log_p))
 
 
@@ -181,9 +186,9 @@ def _least(name: str, values: np.ndarray) -> float:
     return 0.0
 
 
-def _returns(bump: bumps.Bump, excursions: list[Spike], points: int, values: np.ndarray) -> bool:
+def _returns(bump: bumps.Bump, excursions: list[Spike], values: np.ndarray) -> bool:
     """Whether a bump is part of a spike: its way back, a chord over it, or a rise to another that takes all back."""
-    left, right = bump.left, bump.right + 1
+    left, right, points = bump.left, bump.right + 1, len(values)
     for s in excursions:
         if s.first - 2 <= left and right <= s.last + 2:
             return True

@@ -8,6 +8,8 @@ import numpy as np
 CYCLES = 5  # from which jumps with a period are a season
 _JUMP, _CLIP = 3.5, 6.0  # standard deviations: a difference that may be a jump; how much of it counts
 _SHORTEST = 6  # points of a period
+_OFF = 2.0  # points that a jump may be off
+_MANY = 500  # jumps that are looked at
 _STAYS = 0.6  # of the jump: what a curve gains in a period of stairs
 
 
@@ -62,7 +64,18 @@ def _period(values: np.ndarray, sigma: np.ndarray) -> int:
             break
     again = [float(near[k * best]) * n / (n - k * best) for k in (1, 2) if k * best < len(near)]
     regular = alike[best] * n / (n - best) >= 0.3 and len(again) == 2 and min(again) >= 0.25
-    return best if regular else 0
+    return best if regular and _cycles(jumps, best) >= CYCLES else 0
+
+
+def _cycles(jumps: np.ndarray, period: int) -> int:
+    """Return how many jumps of one sign lie whole periods from one of them."""
+    most = 0
+    for sign in (1, -1):
+        at = np.flatnonzero(sign * jumps > 0)[:_MANY]
+        apart = (at[:, None] - at) / period
+        on = np.abs(apart - np.round(apart)) * period <= _OFF
+        most = max([most, *(len(np.unique(np.round(row[hit]))) for row, hit in zip(apart, on, strict=True))])
+    return most
 
 
 def _repeating(values: np.ndarray, period: int) -> np.ndarray:
