@@ -59,6 +59,9 @@ def _sudden(values: np.ndarray, sigma: np.ndarray) -> list[Spike]:
     out: list[Spike] = []
     for left in np.flatnonzero(np.abs(change) > HIGH * np.hypot(sigma[1:], sigma[:-1])).tolist():
         sign = 1 if change[left] > 0 else -1
+        usual = sorted(np.abs(change[max(0, left - 4) : left]).tolist())
+        if usual and abs(change[left]) < 3 * usual[len(usual) // 2]:
+            continue  # the curve is as steep before it
         inside = bool(out) and left < out[-1].last
         if (inside and sign != np.sign(out[-1].height)) or not recovers(values, left, left + 1, sign):
             continue
