@@ -42,18 +42,24 @@ _SETTINGS = re.compile(
 _RUNS = re.compile(r"runs?|v|ver|version|exp|experiment|trial|job")
 
 _DATE = r"(?:19|20)\d\d(?P<sep>[-_.]?)(?:0[1-9]|1[0-2])(?P=sep)(?:0[1-9]|[12]\d|3[01])"
-_TIME = r"[T_\- ]?(?:[01]\d|2[0-3])(?P<mid>[-:.h]?)[0-5]\d(?:(?P=mid)|m)[0-5]\d(?:\.\d+)?[sZ]?"
+_MINUTES = r"[T_\- ](?:[01]\d|2[0-3])[:.h]?[0-5]\d"
+_SECONDS = r"[T_\- ]?(?:[01]\d|2[0-3])(?P<mid>[-:.h]?)[0-5]\d(?:(?P=mid)|m)[0-5]\d(?:\.\d+)?[sZ]?"
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _HASH = rf"{_UUID}|(?!\d+(?:e\d+|b)(?![0-9a-z]))(?=[0-9]*[a-f])(?=[a-f]*\d)[0-9a-f]{{7,40}}"
 _ENDS = r"(?![A-Za-z0-9])|(?=(?i:step|iter|update|token|sample|epoch))"  # 10k, 10ksteps; not the 5 of 5b1
 _NUMBER = rf"\d+(?:\.\d+)?(?:(?:[eE][+-]?\d\d?|[kKmMbBgGtT])(?:{_ENDS}))?"
-_TOKEN = re.compile(
-    rf"(?P<date>(?<!\d){_DATE}(?:{_TIME})?(?!\d))"
+_REST = (
     rf"|(?P<hash>(?<![A-Za-z0-9])(?:{_HASH})(?![A-Za-z0-9]))"
     r"|(?P<resave>-v\d+$)"
     r"|(?P<tag>(?<![A-Za-z])(?:best|last|final|latest|init|initial|interrupted)(?![A-Za-z]))"
     rf"|(?P<number>(?<!\d)(?<!\d\.){_NUMBER})"
 )
+Dates = Literal["days", "minutes", "seconds"]
+_TOKENS: dict[Dates, re.Pattern[str]] = {
+    "days": re.compile(rf"(?P<date>(?<!\d){_DATE}(?!\d)){_REST}"),
+    "minutes": re.compile(rf"(?P<date>(?<!\d){_DATE}(?:{_SECONDS}|{_MINUTES})?(?!\d)){_REST}"),
+    "seconds": re.compile(rf"(?P<date>(?<!\d){_DATE}(?:{_SECONDS})?(?!\d)){_REST}"),
+}
 _PLAIN = re.compile(_NUMBER)
 _BEFORE = re.compile(r"([A-Za-z]+)[=_\-. :]*$")
 _ORDINAL = re.compile(r"^(?:st|nd|rd|th)(?![A-Za-z])")
@@ -87,11 +93,16 @@ def stem_of(name: str) -> str:
     return next((name.removesuffix(ending) for ending in (*ENDINGS, *MORE_ENDINGS) if name.endswith(ending)), name)
 
 
-def tokens(stem: str) -> list[Token]:
-    """Return the tokens of a name without its ending, in the order of the name."""
+def tokens(stem: str, dates: Dates = "seconds") -> list[Token]:
+    """Return the tokens of a name without its ending, in the order of the name.
+
+    Args:
+        stem: the name.
+        dates: how far a date goes on: a number behind it may be a time, or a step.
+    """
     out: list[Token] = []
     at = 0
-    while found := _TOKEN.search(stem, at):
+    while found := _TOKENS[dates].search(stem, at):
         start = out[-1].end if out else 0
         kind, (first, end) = str(found.lastgroup), found.span()
         before = _word_before(stem[start:first])

@@ -8,12 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from tandv.checkpoints.file_names import (
     CHOSEN,
     COUNTERS,
     OUTER,
+    Dates,
     Token,
     joined_thousands,
     number_in,
@@ -102,7 +103,8 @@ def _parsed(names: Sequence[str], pattern: re.Pattern[str] | None) -> list[_Name
     if pattern is not None:
         return [_Name(place, stem_of(name), _chosen(name, pattern)) for place, name in enumerate(names)]
     stems = joined_thousands([stem_of(name) for name in names])
-    parsed = [_Name(place, stem, tokens(stem)) for place, stem in enumerate(stems)]
+    dates = _dates(stems)
+    parsed = [_Name(place, stem, tokens(stem, dates)) for place, stem in enumerate(stems)]
     # numbers of runs and versions (v1, v2) are steps where nothing else differs
     if not any(one.kind == "counter" for name in parsed for one in name.tokens):
         numbers = [tuple(one.value for one in name.columns()) for name in parsed]
@@ -112,6 +114,26 @@ def _parsed(names: Sequence[str], pattern: re.Pattern[str] | None) -> list[_Name
                 for name in parsed
             ]
     return parsed
+
+
+def _dates(stems: Sequence[str]) -> Dates:
+    """Return how far dates go on in all names: 20240501_1000 may be at ten o'clock, or of step 1000."""
+    having = [stem for stem in stems if re.search(r"(?:19|20)\d\d", stem)]
+    found = {dates: [_followed(tokens(stem, dates)) for stem in having] for dates in get_args(Dates)}
+    days, minutes, seconds = ([one for one in found[dates] if one] for dates in get_args(Dates))
+    of_several_days = len({date for date, _ in days}) > 1 and all(behind for _, behind in days)
+    if of_several_days and not any(behind for _, behind in minutes):  # each number is a time
+        return "minutes"
+    # where one number cannot be a time, none is
+    return "days" if any(behind for _, behind in seconds) else "seconds"
+
+
+def _followed(found: Sequence[Token]) -> tuple[object, bool] | None:
+    """Return the date in a name, and whether a number is right behind it."""
+    for one, after in pairwise([*found, None]):
+        if one is not None and one.kind == "date":
+            return one.value, after is not None and after.kind == "number" and after.start - one.end <= 1
+    return None
 
 
 def _chosen(name: str, pattern: re.Pattern[str]) -> list[Token]:

@@ -65,6 +65,9 @@ def groups_of(text, pattern=None):
         ("p53_2_final.pt p53_10_final.pt", "p53_*", [2, 10]),
         ("step_100_best.pt step_200.pt step_300_final.pt", "step_*", [100, 200, 300]),
         ("step=5.ckpt step=5-v1.ckpt step=6.ckpt", "step=*", [5, 5, 6]),
+        ("20240501_100000.pt 20240501_200000.pt 20240501_300000.pt", "20240501_*", [100_000, 200_000, 300_000]),
+        ("20240501_1000.pt 20240501_2000.pt", "20240501_*", [1000, 2000]),
+        ("20240501_500.pt 20240502_1000.pt", "*_*", [500, 1000]),
         ("step20240501.pt step20240601.pt", "step*", [20240501, 20240601]),
         # what only counts runs is a step where nothing else differs
         ("run1_5.pt run2_5.pt", "run*_5", [1, 2]),
@@ -87,6 +90,7 @@ def test_one_group_and_its_steps(names, group, steps):
         ("epoch_1_50.pt epoch_1_100.pt epoch_2_50.pt", [0, 1, 2]),
         ("2024-05-02.pt 2024-05-01.pt 2024-04-30.pt", [2, 1, 0]),
         ("20240501_120000.pt 20240501_130000.pt", [0, 1]),
+        ("20240502_0900.pt 20240501_1200.pt 20240501_2330.pt", [2, 0, 1]),
         ("ckpt-2024-05-01T12:00:00.pt ckpt-2024-05-01T11:00:00.pt", [1, 0]),
     ],
 )

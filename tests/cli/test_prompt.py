@@ -30,6 +30,7 @@ def asked(*lines):
         (["l2, rank  mean", "DONE"], ["weight_norm", "rank", "mean"]),
         (["rank", "rank", "all", "done"], ["rank", *(name for name in MEANINGS if name != "rank")]),
         (["rank done"], ["rank"]),
+        (["L2, Spectral RANK", "done"], ["weight_norm", "spectral", "rank"]),
         (["rank", "exit"], None),
         (["quit"], None),
         (["rank"], ["rank"]),  # the end of what is piped in is done
