@@ -91,7 +91,7 @@ test('an uncertain transition is a faint line without a band', () => {
   one.transitions = [{ curve: 'loss', start: 10, step: 15, end: 20, before: 1, after: 5, kind: 'step', uncertain: true, size: '9.0', chance: '0.008' }];
   const chart = chartOf('loss', charted([one]), size), [line] = paths(chart).filter((path) => path.stroke === look.alarm);
   assert.ok(!chart.scene.inside.some((item) => item.kind === 'rect' && item.fill === look.alarm));
-  assert.deepEqual([line.points[0], line.alpha, line.dash], [chart.x.at(15), 0.6, [1, 4]]);
+  assert.deepEqual([line.points[0], line.alpha, line.dash], [chart.x.at(15), 0.8, [2, 6]]);
 });
 test('one value, one step and no step are charts', () => {
   const single = chartOf('loss', charted([run('', [5], { loss: [2] })]), size);
