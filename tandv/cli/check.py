@@ -67,7 +67,7 @@ def as_sentences(found: Explanation, most: int = 12) -> str:
     if found.limit:
         lines.append(
             f"Ranked is what exceeds {found.limit:.3g} times a tensor's own chance, from {found.quiet:,} recorded "
-            "steps before; of 61 benchmark runs without an event, none had anything ranked."
+            "steps before; of 89 benchmark runs without an event, none had anything ranked."
         )
     if later := [one for one in found.spikes if one != found.step]:
         lines.append(f"The loss also spikes at {some([f'{one:,}' for one in later], 5)}; --step explains another one.")
