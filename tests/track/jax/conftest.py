@@ -1,4 +1,6 @@
-"""JAX is tracked on four devices of one CPU; what is expected is found by adding zeros to each value of a model."""
+"""JAX is tracked on four devices of one CPU (tests/conftest.py); what is expected is found by adding zeros to each
+value of a model.
+"""
 
 import itertools
 from collections import defaultdict
@@ -12,8 +14,6 @@ from reference import reference
 from tandv.track.common import read_pickle
 from tandv.track.jax import track
 from tandv.track.jax._variant import Variant
-
-jax.config.update("jax_num_cpu_devices", 4)
 
 STATISTICS = "mean", "std", "mean_abs", "max_abs", "min_abs", "rm2", "rm4", "rm8"
 

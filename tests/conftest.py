@@ -1,0 +1,21 @@
+"""What all tests share."""
+
+import os
+
+import pytest
+
+# Four devices of one CPU, whichever module is the first to compute with JAX: later their number cannot be changed.
+os.environ["JAX_NUM_CPU_DEVICES"] = "4"
+
+
+def pytest_collection_finish():
+    """Leave the devices of processes that tests start to them: JAX has been imported by whichever test wants it."""
+    os.environ.pop("JAX_NUM_CPU_DEVICES", None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk():
+    """No test cuts the power, so what was written need not reach the disk: that is half the time of some tests."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", lambda handle: None)
+        yield
