@@ -102,6 +102,7 @@ BEHIND = [
     "analysis.samples.rows_of_layers",
     "analysis.transitions.scale.scaled",
     "analysis.transitions.search.search",
+    "checkpoints.file_names.tokens",
     "checkpoints.matrices.pieces",
     "checkpoints.measurement.measure",
     "checkpoints.metrics.of_all",
