@@ -5,19 +5,22 @@ from collections.abc import Iterable
 
 from tandv.names import natural
 
-# Words in names, from what stands at the beginning of models to what stands at their end.
-_ENDS = (
-    re.compile(r"out|outputs?|head|heads|classifier|cls|final|last|logits|predictions?|pooler|score|readout"),
-    re.compile(r"fc|linear|dense|mlp"),
-    re.compile(r"dec|decoder"),
-)
-_BEGINNINGS = (
-    re.compile(r"in|inp|inputs?|stem"),
-    re.compile(r"wte|tok|tokens?|words?|shared"),
-    re.compile(r"\w*embed\w*|emb|wpe|pos"),
-    re.compile(r"conv|patch"),
-    re.compile(r"enc|encoder|features?|backbone"),
-)
+# Words in names, from what stands at the beginning of models to what stands at their end. Convolutions and linear
+# layers tell it of whole models only: within a block of a transformer, `c_fc` stands before `c_proj`.
+_INPUT, _TOKENS, _EMBEDDING, _CONVOLUTION, _ENCODER, _OTHER, _DECODER, _LINEAR, _OUTPUT = range(9)
+_WORDS = {
+    _OUTPUT: re.compile(r"out|outputs?|head|heads|classifier|cls|final|last|logits|predictions?|pooler|score|readout"),
+    _INPUT: re.compile(r"in|inp|inputs?|stem"),
+    _TOKENS: re.compile(r"wte|tok|shared"),
+    _EMBEDDING: re.compile(r"\w*embed\w*|emb|wpe|pos"),
+    _ENCODER: re.compile(r"enc|encoder|features?|backbone"),
+    _DECODER: re.compile(r"dec|decoder"),
+}
+_TOKENS_BY_KEY = re.compile(r"embed_tokens|(tok|token|word)_emb(ed(ding)?s?)?")
+_WORDS_OF_WHOLE_MODELS = {_CONVOLUTION: re.compile(r"conv"), _LINEAR: re.compile(r"fc|linear|dense")}
+_LATER = {_ENCODER, _OTHER, _DECODER, _LINEAR}
+# What is certain to stand before what; inputs and outputs do so before and after everything.
+_BEFORE = {_TOKENS: _LATER | {_EMBEDDING}, _EMBEDDING: _LATER, _CONVOLUTION: {_OTHER, _LINEAR}, _ENCODER: {_DECODER}}
 
 
 def model_order(names: Iterable[str], matrices: Iterable[str]) -> tuple[list[str], bool]:
@@ -34,34 +37,46 @@ def model_order(names: Iterable[str], matrices: Iterable[str]) -> tuple[list[str
         names: names of tensors, dotted.
         matrices: which of them are matrices.
     """
-    ordered = sorted(names, key=lambda name: [(_rank(key), natural(key)) for key in name.split(".")])
+    places: dict[tuple[str, bool], tuple[int, list[tuple[int, int | str]]]] = {}
+
+    def place(key: str, outermost: bool) -> tuple[int, list[tuple[int, int | str]]]:
+        if (key, outermost) not in places:
+            places[key, outermost] = _class(key, outermost), natural(key)
+        return places[key, outermost]
+
+    ordered = sorted(names, key=lambda name: [place(key, depth == 0) for depth, key in enumerate(name.split("."))])
     wanted = set(matrices)
     paths = [name.split(".") for name in ordered if name in wanted]
     return ordered, len(paths) < 2 or (_is_clear(paths, 0) and _is_clear(paths, -1))
 
 
-def _rank(key: str) -> int:
-    """Return the place of a key among others: below 0 for beginnings, above 0 for ends."""
+def _class(key: str, outermost: bool) -> int:
+    if _TOKENS_BY_KEY.fullmatch(key):
+        return _TOKENS
     words = [word for word in re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower()) if word]
-    for place, pattern in enumerate(_ENDS):
-        if any(map(pattern.fullmatch, words)):
-            return len(_ENDS) - place
-    for place, pattern in enumerate(_BEGINNINGS):
-        if any(map(pattern.fullmatch, words)):
-            return place - len(_BEGINNINGS)
-    return 0
+    patterns = _WORDS | _WORDS_OF_WHOLE_MODELS if outermost else _WORDS
+    return next((one for one, pattern in patterns.items() if any(map(pattern.fullmatch, words))), _OTHER)
 
 
 def _is_clear(paths: list[list[str]], end: int) -> bool:
     """Tell whether at each level a word or a number says which key is the first (end 0) or the last (end -1)."""
     depth = 0
     while len(paths) > 1:
-        keys = list(dict.fromkeys(path[depth] for path in paths))
-        ranks = list(map(_rank, keys))
-        extreme = min(ranks) if end == 0 else max(ranks)
-        nearest = [key for key, rank in zip(keys, ranks, strict=True) if rank == extreme]
-        if len({re.sub(r"\d+$", "", key) for key in nearest}) > 1:
+        classes = {path[depth]: _class(path[depth], depth == 0) for path in paths}
+        extreme = min(classes.values()) if end == 0 else max(classes.values())
+        stems = {re.sub(r"\d+$", "", key) for key, one in classes.items() if one == extreme}
+        there = set(classes.values())
+        pairs = [(extreme, one) if end == 0 else (one, extreme) for one in there - {extreme}]
+        certain = all(_is_before(*pair, is_cnn=_CONVOLUTION in there) for pair in pairs)
+        if len(stems) > 1 or not certain:
             return False
-        paths = [path for path in paths if path[depth] == keys[end] and len(path) > depth + 1]
+        chosen = list(classes)[end]
+        paths = [path for path in paths if path[depth] == chosen and len(path) > depth + 1]
         depth += 1
     return True
+
+
+def _is_before(one: int, other: int, *, is_cnn: bool) -> bool:
+    if one == _INPUT or other == _OUTPUT or (is_cnn and other == _LINEAR):
+        return True
+    return other in _BEFORE.get(one, ())

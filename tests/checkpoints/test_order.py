@@ -17,6 +17,7 @@ from tandv.checkpoints.order import model_order
         ["embed", "layers.0.attn", "layers.1.attn", "layers.10.attn", "lm_head"],
         ["wte", "wpe", "h.0.attn", "head"],
         ["stem", "blocks.0", "norm", "classifier"],
+        ["conv1", "layer1", "layer2", "fc"],
         ["conv1", "conv2", "fc1", "fc2"],
         ["0", "2", "10"],
         ["model.embed_tokens", "model.layers.0.up", "lm_head"],
@@ -30,7 +31,10 @@ def test_numbers_and_words_tell_the_order(names):
     assert model_order(sorted(weights), weights) == (weights, True)
 
 
-@pytest.mark.parametrize("names", [["alpha", "beta"], ["a.b", "a.c", "head"], ["embed", "up", "down"]])
+@pytest.mark.parametrize(
+    "names",
+    [["alpha", "beta"], ["a.b", "a.c", "head"], ["embed", "up", "down"], ["h.0.c_fc", "h.0.c_proj"], ["conv", "embed"]],
+)
 def test_names_that_do_not_tell_are_known_not_to(names):
     assert not model_order(names, names)[1]
 
