@@ -41,11 +41,10 @@ class Part(NamedTuple):
 
 
 PARTS = {
-    "nulls": Part("Curves without a transition", 200, lambda seeds, names, _: tables.without_transitions(seeds, names)),
+    "nulls": Part("Curves without a transition", 300, lambda seeds, names, _: tables.without_transitions(seeds, names)),
     "events": Part("Planted transitions", 40, lambda seeds, names, _: tables.with_transitions(seeds, names)),
     "noise": Part("By shape and noise", 40, lambda seeds, names, _: tables.by_noise(seeds, names)),
     "runs": Part("Recorded runs", 1, lambda seeds, names, folder: tables.recorded(folder) if folder else None),
-    "p": Part("Are p-values true?", 500, lambda seeds, names, _: calibration.p_values(seeds, names)),
     "discovery": Part("Many curves searched together", 1, lambda seeds, names, _: calibration.discovery(seeds.start)),
     "speed": Part("Speed", 1, lambda seeds, names, _: calibration.speed(seeds.start)),
     "sharpness": Part("How sharp: intervals of the width", 400, lambda seeds, names, _: sharp.coverage(seeds, names)),

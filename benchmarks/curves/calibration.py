@@ -1,32 +1,18 @@
-"""Whether p-values are true, false discoveries among many curves searched together, and speed."""
+"""False discoveries among many curves that are searched together, and speed."""
 
 import time
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.curves.case import cases, interval, red, rise
-from benchmarks.curves.default import p_of, warm_up
 from benchmarks.curves.judge import kind_of, matched, table
-from benchmarks.curves.nulls import NULLS, STATIONARY
+from benchmarks.curves.nulls import NULLS
 from tandv.analysis.transitions import find_transitions
 
-LEVELS = (0.05, 0.002)
 LENGTH = 1000  # points of curves that are searched together
 TRUE, SIZE = 50, 8.0  # curves with a change, in standard deviations of their noise
 OWN_STEPS = {"decay, uneven steps", "12 to 60 points"}  # families whose curves do not fit into one table
-
-
-def p_values(seeds: range, names: Sequence[str]) -> str:
-    """Return which share of curves without a transition have a p-value of at most each of LEVELS."""
-    rows = []
-    for name in names or NULLS:
-        p = np.array([p_of(case.curve) for case in cases(NULLS, name, seeds)])
-        shares = [f"{100 * (p <= level).mean():.2f} %" for level in LEVELS]
-        rows.append([name, "yes" if name in STATIONARY else "", *shares, len(p)])
-        print(rows[-1], flush=True)
-    return table(["no transition", "stationary", *[f"p ≤ {level:g}" for level in LEVELS], "curves"], rows)
 
 
 def mixture(count: int, true: int, first: int) -> tuple[pd.DataFrame, dict[str, tuple[float, float, float]]]:
@@ -50,7 +36,6 @@ def mixture(count: int, true: int, first: int) -> tuple[pd.DataFrame, dict[str, 
 
 def discovery(first: int) -> str:
     """Return false and true discoveries among 1,000 curves that are searched together, without and with true ones."""
-    warm_up()
     rows = []
     for true in (0, TRUE):
         curves, truth = mixture(1000, true, first)
@@ -71,7 +56,6 @@ def discovery(first: int) -> str:
 
 def speed(first: int) -> str:
     """Return the CPU seconds in which 1,000 curves of 1,000 points are searched."""
-    warm_up()
     mixed, _ = mixture(1000, 0, first)
     white = pd.DataFrame(np.random.default_rng(first).standard_normal((LENGTH, 1000))).add_prefix("white ")
     rows = []

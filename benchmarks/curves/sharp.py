@@ -9,10 +9,9 @@ import pandas as pd
 from scipy.special import expit, ndtr, ndtri
 
 from benchmarks.curves.case import long_memory, red, series
-from benchmarks.curves.default import events
 from benchmarks.curves.judge import kind_of, table
 from benchmarks.curves.recorded import runs
-from tandv.analysis.transitions import Evidence, Transition
+from tandv.analysis.transitions import Evidence, Transition, transitions
 from tandv.analysis.transitions.sharpness import Sharpness, sharpness
 
 POINTS, SIZE, CONFIDENCE = 400, 10.0, 0.95
@@ -81,8 +80,8 @@ def on_runs(folder: Path, measure: Measure = sharpness) -> str:
     """Return the width of each transition of recorded runs, with its interval."""
     rows = []
     for name, case in runs(folder):
-        for one in events(case) if case.truth else []:
-            if kind_of(one) not in ("", "step", "ramp"):
+        for one in transitions(case.curve) if case.truth else []:
+            if kind_of(one) == "divergence":
                 continue
             sharp = measure(case.curve, one)
             low, high = (2 * np.log(9) / slope if slope > 0 else np.inf for slope in (sharp.high, sharp.low))

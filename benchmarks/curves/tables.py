@@ -4,41 +4,40 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.curves.case import Case, cases
-from benchmarks.curves.default import events
 from benchmarks.curves.events import EVENTS, KINDS
 from benchmarks.curves.judge import Score, error, judge, rate, recall, table, total
-from benchmarks.curves.nulls import NULLS
+from benchmarks.curves.nulls import NULLS, STATIONARY
 from benchmarks.curves.planted import LEVELS, NOISES, SHAPES, planted, smooth_nulls
 from benchmarks.curves.recorded import runs
 from tandv.analysis.transitions import DETECTORS
+from tandv.analysis.transitions.search import search
 
+P_VALUES = (0.05, 0.002)
 MOVES = {"", "step", "ramp"}  # kinds of a change that no family names otherwise
 WITHOUT = 200  # curves that the slowest of the other detectors see
 
 
 def without_transitions(seeds: range, names: Sequence[str]) -> str:
-    """Return the false alarms of the default on families of curves that have no transition."""
+    """Return false alarms and p-values of the default on families of curves that have no transition."""
     groups = {name: cases(NULLS, name, seeds) for name in names or NULLS}
     if not names:
         groups["without noise"] = [case for _, case in smooth_nulls()]
     rows = []
     for name, group in groups.items():
-        score = total([judge(events(case), case) for case in group])
+        found = [search(case.curve, lr=case.lr) for case in group]
+        score = total([judge(one.events, case) for one, case in zip(found, group, strict=True)])
+        p = np.array([one.p for one in found])
+        shares = [f"{100 * (p <= level).mean():.1f} %" for level in P_VALUES]
         there = sum(len(case.spikes) for case in group)
-        spikes = f"{score.spikes}/{there}" if there else ""
-        counts = [
-            score.points,
-            score.alarms,
-            rate(score),
-            f"{score.alarmed}/{score.curves}",
-            spikes,
-            score.others or "",
-        ]
-        rows.append([name, *counts])
+        spikes = [f"{score.spikes}/{there}" if there else "", score.others or ""]
+        alarms = [score.points, score.alarms, rate(score), f"{score.alarmed}/{score.curves}"]
+        rows.append([f"{name} (stationary)" if name in STATIONARY else name, *alarms, *shares, *spikes])
         print(rows[-1], flush=True)
     head = ["no transition", "points", "false alarms", "in 1,000 points", "curves with one"]
-    return table([*head, "spikes called so", "other spikes and teeth"], rows)
+    return table([*head, *[f"p ≤ {level:g}" for level in P_VALUES], "spikes called so", "other spikes, teeth"], rows)
 
 
 def with_transitions(seeds: range, names: Sequence[str]) -> str:
@@ -46,7 +45,9 @@ def with_transitions(seeds: range, names: Sequence[str]) -> str:
     rows = []
     for name in names or EVENTS:
         kinds = KINDS.get(name, MOVES)
-        score = total([judge(events(case), case, kinds) for case in cases(EVENTS, name, seeds)])
+        score = total(
+            [judge(search(case.curve, lr=case.lr).events, case, kinds) for case in cases(EVENTS, name, seeds)]
+        )
         named = f"{score.named}/{score.hits}"
         rows.append([name, recall(score), rate(score), f"{score.alarmed}/{score.curves}", named, error(score)])
         print(rows[-1], flush=True)
@@ -71,7 +72,7 @@ def by_noise(seeds: range, names: Sequence[str]) -> str:
             row: list[object] = [f"{shape}, {noise}"]
             for level in LEVELS.values():
                 group = [planted(shape, noise, seed, level) for seed in seeds]
-                score = total([judge(events(case), case) for case in group])
+                score = total([judge(search(case.curve, lr=case.lr).events, case) for case in group])
                 row += [recall(score), rate(score)]
             rows.append(row)
             print(row, flush=True)
@@ -83,7 +84,7 @@ def recorded(folder: Path) -> str:
     """Return recall and false alarms of the default on each column of recorded runs."""
     rows = []
     for name, case in runs(folder):
-        score = judge(events(case), case)
+        score = judge(search(case.curve, lr=case.lr).events, case)
         rows.append([name, recall(score), score.alarms, error(score)])
         print(rows[-1], flush=True)
     return table(["column", "recall", "false alarms", "median error, of the run"], rows)

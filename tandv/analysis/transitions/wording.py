@@ -6,7 +6,10 @@
 """
 
 import math
+from collections.abc import Iterable
 from typing import Any
+
+import pandas as pd
 
 KINDS = {
     "step": "step",
@@ -82,6 +85,32 @@ def in_words(transition: Any) -> str:
         "" if math.isnan(evidence.p) else f"p {_equal(chance_in_words(evidence.p))}",
     ]
     return ", ".join(part for part in parts if part)
+
+
+def as_table(transitions: Iterable[Any]) -> pd.DataFrame:
+    """Return transitions as a table, one row each: the curve, the kind in words, steps, levels, effect and p-value.
+
+    >>> from tandv.analysis.transitions import Evidence, Transition
+    >>> found = Transition("loss", 100, 120, 140, 2.1, 0.5, Evidence(effect=12.3, p=0.004, kind="ramp"))
+    >>> as_table([found]).loc[0, ["kind", "step", "times_noise", "p", "uncertain"]].tolist()
+    ['ramp', 120, 12.3, 0.004, True]
+
+    Args:
+        transitions: transitions of any detector.
+    """
+    columns = ["quantity", "kind", "start", "step", "end", "before", "after", "times_noise", "p", "uncertain"]
+    rows = [
+        (
+            one.quantity,
+            KINDS.get(kind_of(one), kind_of(one)),
+            *one[1:6],
+            one.evidence.effect,
+            one.evidence.p,
+            is_uncertain(one),
+        )
+        for one in transitions
+    ]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _equal(words: str) -> str:
