@@ -92,8 +92,9 @@ def as_table(transitions: Iterable[Any]) -> pd.DataFrame:
 
     >>> from tandv.analysis.transitions import Evidence, Transition
     >>> found = Transition("loss", 100, 120, 140, 2.1, 0.5, Evidence(effect=12.3, p=0.004, kind="ramp"))
-    >>> as_table([found]).loc[0, ["kind", "step", "times_noise", "p", "uncertain"]].tolist()
-    ['ramp', 120, 12.3, 0.004, True]
+    >>> as_table([found])[["quantity", "kind", "step", "times_noise", "p", "uncertain"]]
+      quantity  kind  step  times_noise      p  uncertain
+    0     loss  ramp   120         12.3  0.004       True
 
     Args:
         transitions: transitions of any detector.

@@ -1,7 +1,7 @@
 import math
 
 from tandv.analysis.transitions import Evidence, Transition
-from tandv.analysis.transitions.wording import CERTAIN, chance_in_words, in_words, is_uncertain, size_in_words
+from tandv.analysis.transitions.wording import CERTAIN, as_table, chance_in_words, in_words, is_uncertain, size_in_words
 
 
 def change(before=2.1, after=0.5, **evidence):
@@ -38,3 +38,11 @@ def test_numbers_have_the_digits_that_people_read():
 def test_what_chance_may_explain_is_uncertain_and_what_was_not_tested_is_not():
     assert not is_uncertain(change(p=CERTAIN)) and is_uncertain(change(p=1.01 * CERTAIN))
     assert not is_uncertain(change()) and not is_uncertain(object())
+
+
+def test_a_table_has_a_row_for_each_transition_and_columns_where_there_is_none():
+    table = as_table([change(effect=7.25, p=0.02), change(kind="spike")._replace(quantity="norm")])
+    assert table["kind"].tolist() == ["", "spike that recovers"]
+    assert table["uncertain"].tolist() == [True, False]
+    assert table[["start", "step", "end"]].iloc[0].tolist() == [1000, 1200, 1400]
+    assert len(as_table([])) == 0 and list(as_table([]).columns) == list(table.columns)
