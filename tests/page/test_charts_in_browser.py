@@ -33,7 +33,7 @@ CURVES = pd.DataFrame(
     },
     index=pd.Index([0, 1, 10, 100, 1000], name="step"),
 )
-JUMP = Transition("spectral", 1, 5, 10, 2.0, 9.0, Evidence(effect=12.0, p=0.01))
+JUMP = Transition("spectral", 1, 5, 10, 2.0, 9.0, Evidence(effect=12.0, p=1e-4))
 CARDS = "all => all.map(one => one.dataset.metric)"
 TEXTS = "all => all.map(one => one.innerText.trim())"
 SVG = "{http://www.w3.org/2000/svg}"

@@ -9,7 +9,7 @@ from tandv.curves import learning_rate_of
 from tandv.page.answers.curves_of_a_run import CurvesOnly, shown, states
 from tandv.page.answers.run import Answer, Run
 
-LOOKED_FOR = 400  # curves of which transitions are found: each takes a hundredth of a second of 2,000 values
+LOOKED_FOR = 200  # curves of which transitions are found: each takes a hundredth of a second of 2,000 values
 
 
 def curves(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:

@@ -54,7 +54,7 @@ export function stripItems(strips, box, look, several) {
 export function transitionItems(marks, x, box, bands) {
   return marks.flatMap(({ transition, colour }) => {
     const from = x.at(transition.start), to = x.at(transition.end), middle = x.at(transition.step);
-    /** @type {Item[]} */ const out = [{ kind: 'path', points: [middle, box.y, middle, box.y + box.h], stroke: colour, width: transition.uncertain ? 1.2 : 1.4, dash: transition.uncertain ? [2, 6] : [2, 3], alpha: transition.uncertain ? 0.8 : 1 }];
+    /** @type {Item[]} */ const out = [{ kind: 'path', points: [middle, box.y, middle, box.y + box.h], stroke: colour, width: transition.uncertain ? 1.2 : 1.4, dash: transition.uncertain ? [2, 6] : [2, 3], alpha: transition.uncertain ? 0.8 : undefined }];
     if (bands && !transition.uncertain) out.unshift({ kind: 'rect', x: from, y: box.y, w: Math.max(1, to - from), h: box.h, fill: colour, alpha: 0.13 });
     return out;
   });
