@@ -7,11 +7,11 @@ import numpy as np
 
 from tandv.analysis.findings.finding import EVERY, Finding
 from tandv.analysis.findings.matrices import Matrices
-from tandv.analysis.findings.order import Place
+from tandv.analysis.findings.order import Place, module_of
 from tandv.analysis.findings.wording import begun, course, power, tensor
 from tandv.formats import is_format, number_format
 from tandv.messages import some
-from tandv.tensor_types import ACTIVATION, WEIGHT, WEIGHT_GRADIENT
+from tandv.tensor_types import ACTIVATION, GRADIENT, WEIGHT, WEIGHT_GRADIENT
 
 _NARROW = 16  # exponents: as in `not_finite`, of formats that overflow in ordinary training
 _NEAR = 6  # binades below the largest value of a format, from which an output is taken for the one that overflowed
@@ -62,8 +62,9 @@ def of_check(m: Matrices, seen: Seen, at: int | None, first: Finding | None) -> 
         what = f"It was most likely {tensor(tensor_type, layer)}, which is the first at the next recorded step."
     elif names and forward is not True and (forward is False or len(names) < _of(seen)):
         # A gradient that is not finite makes those of all layers before its own so, and none after it.
-        layer = min(names, key=lambda name: m.places.get((WEIGHT_GRADIENT, name), Place(9, 0)))
-        what = f"The first of them in the backward pass is {tensor(WEIGHT_GRADIENT, layer)}."
+        tensor_type = WEIGHT_GRADIENT if _bad_group(seen) == "gradients" else WEIGHT
+        layer = min(names, key=lambda name: (_backward(m, name), len(name)))
+        what = f"The first of them in the backward pass is {tensor(tensor_type, layer)}."
     else:
         what = "Which tensor was first is not known: no step was recorded in which others were finite still."
     return Finding(
@@ -92,8 +93,10 @@ def survived_between(m: Matrices, seen: Seen, at: int) -> Finding:
 
 def _is_bad(seen: Seen) -> bool:
     """Tell whether a step went bad; a NaN for a loss whose gradients are finite is one that was not computed."""
-    tensors = [state for group in ("gradients", "weights") if (state := _state(seen, group)) is not None]
-    return not all(tensors) if tensors else _state(seen, "loss") is False or _state(seen, "output") is False
+    for group in ("weights", "gradients"):  # where the weights are finite, the update was skipped
+        if (state := _state(seen, group)) is not None:
+            return not state
+    return _state(seen, "loss") is False or _state(seen, "output") is False
 
 
 def _state(seen: Seen, group: str) -> bool | None:
@@ -108,12 +111,24 @@ def _is_forward(seen: Seen) -> bool | None:
     return False if _state(seen, "loss") or _state(seen, "output") else None
 
 
+def _bad_group(seen: Seen) -> str:
+    """Return the group that names what is not finite: gradients, or new weights where these are not checked."""
+    return "gradients" if seen.get("gradients", {}).get("names") else "weights"
+
+
 def _names(seen: Seen) -> Sequence[str]:
-    return seen.get("gradients", {}).get("names", ())
+    return seen.get(_bad_group(seen), {}).get("names", ())
 
 
 def _of(seen: Seen) -> int:
-    return int(seen.get("gradients", {}).get("of", 0))
+    return int(seen.get(_bad_group(seen), {}).get("of", 0))
+
+
+def _backward(m: Matrices, name: str) -> Place:
+    """Return when the gradient of a parameter comes into being; last where that is not known."""
+    module = module_of(name, m.layers(GRADIENT)) or ""
+    last = Place(9, 0)
+    return m.places.get((WEIGHT_GRADIENT, name), m.places.get((GRADIENT, module), last))
 
 
 def _words(seen: Seen) -> str:
@@ -184,5 +199,5 @@ def _advice(layer: str, kind: str, forward: bool | None, near: Any) -> str:
 def _numbers(seen: Seen, at: int | None, m: Matrices) -> dict[str, float | int | str]:
     out: dict[str, float | int | str] = {group: seen[group]["state"] for group in seen if group != "step"}
     if _names(seen):
-        out |= {"gradients_not_finite": len(_names(seen)), "gradients_checked": _of(seen)}
+        out |= {"tensors_not_finite": len(_names(seen)), "tensors_checked": _of(seen)}
     return out | ({"recorded_next": int(m.steps[at])} if at is not None else {})

@@ -124,7 +124,9 @@ class BetweenSteps:
                 group: _described(groups[group], [float(size) for size in of if size is not None])
                 for group, of in sizes.items()
             }
-            bad = any(_is_bad(one) for group, one in found.items() if group != OUTPUT)
+            # Of gradients after which the weights are finite, the update was skipped.
+            without = {OUTPUT, GRADIENTS} if WEIGHTS in found else {OUTPUT}
+            bad = any(_is_bad(one) for group, one in found.items() if group not in without)
             bad = bad or (found.keys() == {OUTPUT} and found[OUTPUT]["state"] == "nan")  # -inf may be a mask
             if bad and len(self._found) < _KEPT:
                 self._found.append({"step": step, **found})

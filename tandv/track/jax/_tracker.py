@@ -13,6 +13,7 @@ from tandv.track.common.numbers import Reading
 from tandv.track.common.saving import Source
 from tandv.track.common.tracker import Tracker
 from tandv.track.jax import _entry, _hosts, _weights
+from tandv.track.jax._between import TreeCheck
 from tandv.track.jax._blocks import blocks
 from tandv.track.jax._calls import Calls
 from tandv.track.jax._insight import JaxInsight
@@ -85,6 +86,10 @@ class JaxTracker(Tracker):
         self._execution, self._parameters = ExecutionOrder(), ParametersSeen()
         self._told_parameters = False
         self._checked = False
+        self._check: TreeCheck | None = None
+        if self.between is not None and not _hosts.several():
+            self._check = TreeCheck(self.between, self.warn_once)
+        self._in_place = is_object(model)
         of_steps = JaxInsight(self, insight, self.raster) if insight is not None else None
         self._trees = StepTrees(self, settings, self._own, of_steps, model, optimizer, every_trees)
 
@@ -225,6 +230,9 @@ class JaxTracker(Tracker):
                 check_arrays(given)
         self._trees.latest |= {name: tree for name, tree in given.items() if tree is not None}
         self._measured = self._measured._replace(loss_scale=loss_scale)
+        if self._check is not None and self._state == "on" and not self.recording:
+            held_in = {"model_state": self._trees.latest["model_state"]} if self._in_place else {}
+            self._check.step(given | held_in)
         super().step(**numbers)
         self._trees.drop_arrays()
 
