@@ -240,6 +240,24 @@ def test_many_curves_over_each_other_fit_the_window(opened):
     assert page.locator(".overlaid .plot").bounding_box()["height"] < page.viewport_size["height"]
 
 
+def test_curves_of_hundreds_of_layers_are_a_map(opened, tmp_path):
+    steps = np.arange(0, 5000, 100)
+    table = {"rank": np.ones(50)} | {f"rank:blocks.{i}.w": 1.0 + i + steps / 5000 for i in range(300)}
+    page = opened(pd.DataFrame(table, index=steps), transitions=())
+    press(page, "Layout", "Layers")
+    assert cards(page) == ["rank"]
+    assert "300 layers" in readout(page, "rank")
+    box = page.locator(".card.map .plot").bounding_box()
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.5 * (box["height"] - 16))
+    row = page.wait_for_selector(".tip:visible").inner_text().split()[0]
+    assert re.fullmatch(r"blocks\.14\d\.w|blocks\.15\d\.w", row)
+    assert saved(page, ".saves .svg", tmp_path / "a.svg") == "layers.svg"
+    assert len(list(ElementTree.parse(tmp_path / "a.svg").iter(f"{SVG}image"))) == 2  # the map and the key
+    page.mouse.click(box["x"] + 0.6 * box["width"], box["y"] + 0.5 * (box["height"] - 16))
+    assert painted(page).inner_text(".expanded h2") == f"rank:{row}"
+    assert opened(CURVES[["rank"]], transitions=()).is_hidden('[data-value="Layers"]')
+
+
 def test_transitions_are_marked_and_can_be_hidden(opened, tmp_path):
     page = opened(rule="faster than before and after")
     alarm = page.evaluate("document.querySelector('.tandv').tandv.ctx.look.alarm")
