@@ -4,6 +4,13 @@
 
 51 checkpoints of a one-layer transformer of 226,816 parameters, and some of one of 27 million. Each figure is the
 best of some rounds, in processes of their own with one thread each.
+
+    python benchmarks/checkpoints.py --large [--write]
+
+What a model of seven billion parameters would take: one float32 matrix of each of its four shapes is measured once, and
+multiplied by how many there are. The matrices are noise, whose largest singular values lie so close together that
+finding them takes longest, and a product with singular values that fall like 1/√i, as those of trained layers do more
+nearly. Estimates are compared with a decomposition.
 """
 
 import sys
@@ -12,11 +19,13 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).parents[1])  # not this folder, whose statistics.py would hide Python's own
 
 import argparse
+import json
 import os
 import subprocess
 import tempfile
 import time
 
+import numpy as np
 import torch
 
 from benchmarks.hardware import hardware, write
@@ -36,6 +45,28 @@ WORKER = START.replace("evaluate", "METRICS, find") + (
     "    work(Job(str(one.path), tuple(METRICS), span=span))\n"
     # not ru_maxrss, which begins with the size of the process that this one was forked from
     "print(next(int(line.split()[1]) for line in open('/proc/self/status') if 'VmHWM' in line) / 1024)"
+)
+# Of Llama 2 7B: outputs × inputs, and how many matrices there are.
+SEVEN_BILLION = {(4096, 4096): 128, (11008, 4096): 64, (4096, 11008): 32, (32000, 4096): 2}
+TIERS = {
+    "moments": ["mean", "variance", "skew", "kurtosis", "weight_norm", "sparsity", "dead_units", "max_activation"],
+    "moments and the largest singular value": ["kurtosis", "spectral", "flatness", "stable_rank"],
+    "`quick`, without `entropy`": ["kurtosis", "spectral", "estimated:effective_rank", "estimated:isotropy"],
+    "moments and traces (`isotropy`)": ["kurtosis", "isotropy"],
+    "all, without `entropy`": ["kurtosis", "condition", "effective_rank", "alpha", "mp_spikes"],
+}
+KINDS = ("noise", "falling")
+ONE = START.replace("evaluate", "find") + (
+    "import warnings, numpy\n"
+    "from tandv.checkpoints.worker import Job, work\n"
+    "numpy.linalg.eigvalsh(numpy.eye(3))\n"
+    "start = time.process_time()\n"
+    "found = work(Job({path!r}, {metrics!r}))\n"
+    "spent = time.process_time() - start\n"
+    "assert not found.broken, found.remarks\n"
+    "peak = next(int(line.split()[1]) for line in open('/proc/self/status') if 'VmHWM' in line) / 1024\n"
+    "import json\n"
+    "print(json.dumps([spent, peak, found.known['values']]))"
 )
 COMMAND = START + "evaluate({folder!r}, cache={cache})"
 
@@ -130,20 +161,78 @@ def report(folder: Path, rounds: int) -> str:
     return "\n".join([*lines, "", "\\* seconds of the processor, Python's start left out; the others are on the wall."])
 
 
+def matrix(shape: tuple[int, int], kind: str) -> np.ndarray:
+    """Return a matrix of noise, or one with singular values that fall like 1/√i."""
+    generator = np.random.default_rng(0)
+    noise = generator.standard_normal(shape, dtype=np.float32)
+    if kind == "noise":
+        return noise / np.float32(shape[1] ** 0.5)
+    # columns of noise are nearly orthogonal: the largest 512 directions, and noise below them
+    left, right = (generator.standard_normal((side, 512), dtype=np.float32) / np.float32(side**0.5) for side in shape)
+    falling = np.float32(20) / np.sqrt(np.arange(1, 513, dtype=np.float32))
+    return (left * falling) @ right.T + noise / np.float32(shape[1] ** 0.5)
+
+
+def large_report(folder: Path, tiers: dict[str, list[str]], shapes: dict[tuple[int, int], int]) -> str:
+    from safetensors.numpy import save_file
+
+    parameters = sum(rows * columns * count for (rows, columns), count in shapes.items())
+    largest = max(rows * columns * 4 for rows, columns in shapes) / 2**20
+    spent: dict[tuple[str, str], float] = dict.fromkeys(((tier, kind) for tier in tiers for kind in KINDS), 0.0)
+    peaks = dict.fromkeys(tiers, 0.0)
+    errors: dict[str, list[float]] = {}
+    for kind in KINDS:
+        for shape, count in shapes.items():
+            path = folder / "one.safetensors"
+            save_file({"fc.weight": matrix(shape, kind)}, path)
+            values: dict[str, float] = {}
+            for tier, metrics in tiers.items():
+                seconds, peak, found = json.loads(run(ONE, path=str(path), metrics=tuple(metrics)))
+                spent[tier, kind] += count * seconds
+                peaks[tier] = max(peaks[tier], peak)
+                values |= {name.split()[0]: value for name, value in found.items()}
+                print(f"{kind} {shape} {tier}: {seconds:.2f} s", flush=True)
+            for name in ("effective_rank", "isotropy"):
+                if name in values and f"estimated:{name}" in values:
+                    share = abs(values[f"estimated:{name}"] / values[name] - 1)
+                    errors.setdefault(f"{name}, {kind}", []).append(100 * share)
+    lines = [f"| {parameters:,} parameters, seconds of one core | {' | '.join(KINDS)} | peak memory |"]
+    lines.append("|---|" + "---|" * (len(KINDS) + 1))
+    for tier in tiers:
+        figures = " | ".join(f"{spent[tier, kind]:.0f} s" for kind in KINDS)
+        lines.append(f"| {tier} | {figures} | {peaks[tier]:.0f} MiB |")
+    lines += ["", f"The largest tensor has {largest:.0f} MiB. Wanted: 60 s without a decomposition, 360 s for all."]
+    if errors:
+        lines += ["", "| estimate of a single matrix | largest error |", "|---|---|"]
+        lines += [f"| {name} | {max(found):.1f} % |" for name, found in errors.items()]
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument(
+        "--large", action="store_true", help="measure the shapes of a model of seven billion parameters"
+    )
+    parser.add_argument(
+        "--tiers", nargs="*", choices=list(TIERS), default=list(TIERS), help="which parts, with --large"
+    )
     parser.add_argument("--write", action="store_true", help="keep the report in benchmarks/results")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        table = report(Path(folder), arguments.rounds)
+        if arguments.large:
+            chosen = {tier: TIERS[tier] for tier in arguments.tiers}
+            table = large_report(Path(folder), chosen, SEVEN_BILLION)
+        else:
+            table = report(Path(folder), arguments.rounds)
     machine = hardware("torch", "numpy", "pandas")
     made_by = " ".join(["python benchmarks/checkpoints.py", *sys.argv[1:]])
-    how = f"load {os.getloadavg()[1]:.0f}, best of {arguments.rounds}. Made by `{made_by}`."
+    rounds = "measured once" if arguments.large else f"best of {arguments.rounds}"
+    how = f"load {os.getloadavg()[1]:.0f}, {rounds}. Made by `{made_by}`."
     text = f"# Cost of measuring checkpoints\n\n{machine}; {how}\n\n{table}\n"
     print(text)
     if arguments.write:
-        write("checkpoints", text)
+        write("checkpoints_large" if arguments.large else "checkpoints", text)
 
 
 if __name__ == "__main__":

@@ -117,6 +117,20 @@ def gram_times(values: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return total
 
 
+def squares_of_gram(work: np.ndarray) -> float:
+    """Return the sum of the squares of the smaller Gram matrix: that of all σ⁴.
+
+    >>> squares_of_gram(np.diag([1.0, 2.0]))
+    17.0
+
+    Args:
+        work: the matrix, see `prepared`.
+    """
+    tall = work if work.shape[0] >= work.shape[1] else work.T
+    gram = tall.T @ tall
+    return math.fsum(float(row @ row) for part in _parts(gram, _CONVERTED) for row in part.astype(np.float64))
+
+
 def _norm_of_image(values: np.ndarray, vector: np.ndarray) -> float:
     """Return ‖W·v‖ in float64, or ‖Wᵀ·v‖ if that is the shorter side of a matrix."""
     wide = values.shape[0] < values.shape[1]

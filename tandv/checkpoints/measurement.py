@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from tandv.checkpoints.estimates import KNOWN_BY, NOTHING, Estimates, estimates
-from tandv.checkpoints.largest import leading_space, norm_in, prepared
+from tandv.checkpoints.largest import leading_space, norm_in, prepared, squares_of_gram
 from tandv.checkpoints.matrices import Kind, Piece
 from tandv.checkpoints.moments import NAN, Moments, join, moments_of, unit_of
 from tandv.checkpoints.spectrum import Spectrum, blocks, spectrum_of
@@ -92,7 +92,7 @@ def measure(
     values = piece.values
     rows, columns = values.shape
     wanted = _least_work(singular if piece.kind != "vector" else (), min(rows, columns), device)
-    needs_gram = bool(wanted & {"all", "traces"}) and device == "cpu"
+    needs_gram = "all" in wanted and device == "cpu"
     # a Gram matrix needs thick blocks of the longer side; without one, thin blocks of whole rows stay in the cache
     along = 0 if rows >= columns or (rows > 1 and not needs_gram) else 1
     unit = unit_of(values)
@@ -154,7 +154,7 @@ def _spectrum(
 ) -> Spectrum:
     along = 0 if values.shape[0] >= values.shape[1] else 1
     if "all" not in wanted:
-        found = _some_of(values, moments, gram, wanted)
+        found = _some_of(values, moments, wanted)
         if found is not None:
             return found
     if device != "cpu":
@@ -166,17 +166,15 @@ def _spectrum(
     return spectrum_of(eigenvalues, values, along, moments.unit, thresholds.rank_eps)
 
 
-def _some_of(
-    values: np.ndarray, moments: Moments, gram: np.ndarray | None, wanted: Collection[Part]
-) -> Spectrum | None:
+def _some_of(values: np.ndarray, moments: Moments, wanted: Collection[Part]) -> Spectrum | None:
     """Return what is wanted of the singular values without a decomposition, None if that is not possible."""
-    traces = float(np.vdot(gram, gram)) if gram is not None else NAN
     peak = max(abs(moments.low), abs(moments.high))
     if peak == 0:
         return Spectrum(largest=0.0, fourth_powers=0.0, estimates=NOTHING)
+    work = prepared(values, moments.unit, peak)
+    traces = squares_of_gram(work) if "traces" in wanted else NAN
     if not {"largest", "estimates"} & set(wanted):
         return Spectrum(fourth_powers=traces)
-    work = prepared(values, moments.unit, peak)
     space = leading_space(work, KNOWN_BY if "estimates" in wanted else 1)
     if space is None:
         return None

@@ -8,6 +8,8 @@ import { mapNames } from './map_cards.js';
 import { curvesOfTensors, metricAndTensor } from './names.js';
 import { sampleOf } from './readout.js';
 
+/** Curves over each other that can still be told apart. */
+const MOST_LINES = 60;
 /** Sizes of charts in a picture. */
 const SIZE_OF = { charts: { w: 440, h: 280 }, table: { w: 440, h: 280 }, layers: { w: 560, h: 420 }, overlay: { w: 1200, h: 640 } };
 
@@ -63,7 +65,8 @@ export function controlsOf(board) {
     tell(pooled) {
       const { runs: all, visible } = board.charted(), steps = all.map((run) => run.steps.length), most = Math.max(0, ...steps);
       const extent = all.length && most ? `, steps ${whole(Math.min(...all.filter((r) => r.steps.length).map((r) => r.steps[0])))} to ${whole(Math.max(...all.filter((r) => r.steps.length).map((r) => r.steps[r.steps.length - 1])))}` : '';
-      about.textContent = `${visible.length > 1 ? `${visible.length} runs, ` : ''}${whole(most)} steps${extent}${pooled > 1 ? ` · up to ${whole(pooled)} values at a point: shaded from smallest to largest, line through their mean` : ''}`;
+      const { metrics } = board.charted(), crowded = board.settings().layout === 'overlay' && metrics.length > MOST_LINES && metrics.some((name) => metricAndTensor(name)[1]);
+      about.textContent = `${visible.length > 1 ? `${visible.length} runs, ` : ''}${whole(most)} steps${extent}${pooled > 1 ? ` · up to ${whole(pooled)} values at a point: shaded from smallest to largest, line through their mean` : ''}${crowded ? ` · ${whole(metrics.length)} curves over each other: Layers shows them as maps` : ''}`;
     },
   };
 }
