@@ -108,8 +108,7 @@ def measure(
             return MatrixMeasurement(piece.name, piece.kind, rows, columns, Moments(values.size))
         whole = moments if whole is None else join(whole, moments)
         if needs_gram:
-            products = block.T @ block if along == 0 else block @ block.T
-            gram = products if gram is None else np.add(gram, products, out=gram)
+            gram = _added(gram, block, along)
         if counts is not None and span is not None:
             counts += _bin_counts(block, (span[0] / unit, span[1] / unit), thresholds.bins)
         size = np.abs(block)  # not in place: a float64 block is a view of the weights
@@ -183,10 +182,17 @@ def _some_of(values: np.ndarray, moments: Moments, wanted: Collection[Part]) -> 
 
 
 def _gram(values: np.ndarray, along: int, unit: float) -> np.ndarray:
-    gram = np.zeros((min(values.shape),) * 2)
+    gram = None
     for _, block in blocks(values, along, unit=unit):
-        gram += block.T @ block if along == 0 else block @ block.T
+        gram = _added(gram, block, along)
+    assert gram is not None
     return gram
+
+
+def _added(gram: np.ndarray | None, block: np.ndarray, along: int) -> np.ndarray:
+    """Return a Gram matrix with that of another block added, in place if there is one."""
+    products = block.T @ block if along == 0 else block @ block.T
+    return products if gram is None else np.add(gram, products, out=gram)
 
 
 def pooled(parts: Sequence[MatrixMeasurement]) -> MatrixMeasurement:
