@@ -142,6 +142,7 @@ STATIONARY: dict[str, Family] = {
     "t3, AR 0.8": partial(autocorrelated, memory=(0.8, 0.8), tail=3),
     "accuracy at chance": chance_accuracy,
 }
+SHORT = {"12 to 60 points"}  # families of few points, of which a rate needs more curves
 NULLS: dict[str, Family] = STATIONARY | {
     "random walk": walk,
     "random walk with drift": partial(walk, drift=0.15),

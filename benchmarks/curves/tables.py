@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.curves.case import Case, cases
 from benchmarks.curves.events import EVENTS, KINDS
 from benchmarks.curves.judge import Score, error, judge, rate, recall, table, total
-from benchmarks.curves.nulls import NULLS, STATIONARY
+from benchmarks.curves.nulls import NULLS, SHORT, STATIONARY
 from benchmarks.curves.planted import LEVELS, NOISES, SHAPES, planted, smooth_nulls
 from benchmarks.curves.recorded import runs
 from tandv.analysis.transitions import DETECTORS
@@ -22,7 +22,8 @@ WITHOUT = 200  # curves that the slowest of the other detectors see
 
 def without_transitions(seeds: range, names: Sequence[str]) -> str:
     """Return false alarms and p-values of the default on families of curves that have no transition."""
-    groups = {name: cases(NULLS, name, seeds) for name in names or NULLS}
+    ten_times = range(seeds.start, seeds.start + 10 * (seeds.stop - seeds.start), seeds.step)
+    groups = {name: cases(NULLS, name, ten_times if name in SHORT else seeds) for name in names or NULLS}
     if not names:
         groups["without noise"] = [case for _, case in smooth_nulls()]
     rows = []
