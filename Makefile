@@ -8,25 +8,30 @@ TSC = $(NODE) node .venv/node/node_modules/typescript/bin/tsc --project tandv/pa
 # the workers have the processors already.
 TESTS = OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses $(WORKERS) --dist loadfile
 
-.PHONY: demo check test slowest
+.PHONY: demo check test slowest lint quick-tests all-tests
 
 demo: .venv/demo
 	.venv/bin/tandv demo
 
-# What to run before each commit: everything but the tests that are marked slow, which is minutes less.
+# What to run before each commit: everything but the tests that are marked slow, which is minutes less. Linting and types
+# take up what the tests leave of the processors.
 check: .venv/ready
-	$(RUN) ruff check .
-	$(RUN) ruff format --check .
-	$(RUN) pyright
-	$(TSC)
-	$(TESTS) -m "not slow"
+	$(MAKE) --jobs 2 lint quick-tests
 
 # Everything.
 test: .venv/ready
+	$(MAKE) --jobs 2 lint all-tests
+
+lint:
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) pyright
 	$(TSC)
+
+quick-tests:
+	$(TESTS) -m "not slow"
+
+all-tests:
 	$(TESTS)
 
 # The tests that take longest.

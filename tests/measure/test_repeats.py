@@ -22,7 +22,14 @@ def on_rows(producer):
 
 
 @pytest.mark.parametrize(
-    "measure_one", [host, *map(on_rows, PRODUCERS)], ids=["measure", *(str(one) for one in PRODUCERS)]
+    "measure_one",
+    [
+        pytest.param(host, id="measure"),
+        *(
+            pytest.param(on_rows(one), id=str(one), marks=[pytest.mark.slow] if str(one) == "triton" else [])
+            for one in PRODUCERS
+        ),
+    ],
 )
 def test_an_expanded_tensor_is_measured_without_a_copy(measure_one):
     row = measure_one(torch.tensor([[3.0], [-4.0], [0.0], [math.inf]]).expand(4, MANY))

@@ -8,6 +8,8 @@ from flax import linen, nnx
 
 from tandv.probes import attention_patterns, get_intermediate_outputs, probe
 
+pytestmark = pytest.mark.slow
+
 X = np.linspace(-1, 1, 40, dtype="float32").reshape(
     2, 5, 4
 )  # an array of JAX would start its devices before others are asked for

@@ -19,6 +19,8 @@ from flax import nnx
 from tandv.track.common import read_pickle
 from tandv.track.jax import _entry, tag, track
 
+pytestmark = pytest.mark.slow
+
 X = jax.random.normal(jax.random.key(1), (4, 8, 4))
 
 
@@ -181,7 +183,6 @@ class Trainer:
         return nnx.cached_partial(self.step, self.model, self.optimizer)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("way", ["through_self", "through_closure", "cached"])
 @pytest.mark.parametrize("step", [train, nnx.jit(train)], ids=["eager", "jitted"])
 def test_objects_that_are_no_arguments_change_as_untracked(step, way, same):
@@ -204,7 +205,6 @@ def test_objects_that_are_no_arguments_change_as_untracked(step, way, same):
     assert sorted(set(of_outputs["name"])) == ["Dropped", "dense", "dropout"]
 
 
-@pytest.mark.slow
 def test_an_error_in_the_middle_leaves_objects_in_use_and_runs_nothing_twice():
     calls = []
 
@@ -318,7 +318,6 @@ def test_what_the_user_does_at_the_first_call_does_not_decide_whether_jax_is_kno
     assert known == [True]
 
 
-@pytest.mark.slow
 def test_where_jit_is_turned_off_values_are_measured_as_they_come(same):
     _entry.available.cache_clear()
     with jax.disable_jit():
@@ -345,7 +344,6 @@ def test_another_thread_is_left_alone():
     assert len(found) == len(X)
 
 
-@pytest.mark.slow
 def test_what_is_intercepted_is_not_kept_alive():
     class Held:
         pass

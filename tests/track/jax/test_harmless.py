@@ -13,6 +13,8 @@ from tandv.track.common import read_pickle
 from tandv.track.jax import track
 from tandv.track.jax._tag import naming
 
+pytestmark = pytest.mark.slow
+
 X = jax.random.normal(jax.random.key(1), (8, 4))
 DENSE = nn.Dense(3)
 PARAMS = DENSE.init(jax.random.key(0), X)

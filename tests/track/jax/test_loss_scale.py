@@ -10,6 +10,8 @@ from flax.training.dynamic_scale import DynamicScale
 from tandv.track.common import read_pickle
 from tandv.track.jax import measured, track
 
+pytestmark = pytest.mark.slow
+
 X = jax.random.normal(jax.random.key(0), (16, 8))
 NET = nn.Dense(4, dtype=jnp.float16)
 PARAMS = NET.init(jax.random.key(1), X)
@@ -35,7 +37,6 @@ OUTPUT = NET.apply(PARAMS, X).astype(jnp.float32)
 EXPECTED = float(jnp.sqrt(jnp.mean((2 * OUTPUT / OUTPUT.size) ** 2)))  # of the mean of the squares' gradient
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scale", [2.0**16, 3000.0])
 @pytest.mark.parametrize("jit", [jax.jit, lambda f: f], ids=["jitted", "eager"])
 def test_the_scale_of_flax_is_taken_out(jit, scale, same):

@@ -13,6 +13,8 @@ from tandv.curves import read_curves
 from tandv.track.common import read_pickle
 from tandv.track.jax import measured, tag, track
 
+pytestmark = pytest.mark.slow
+
 
 class Net(nn.Module):
     @nn.compact
@@ -86,14 +88,12 @@ def test_jitted_compiled_ahead_of_time_and_as_it_is(bare, rows, same):
         agree(found, rows)
 
 
-@pytest.mark.slow
 def test_it_is_compiled_once():
     run = jax.jit(measured(step))
     recorded(run)
     assert run._cache_size() == 1
 
 
-@pytest.mark.slow
 def test_a_donated_state_is_given_away(bare, rows, same):
     given = jax.tree.map(jnp.copy, STATE)
     state, found = recorded(jax.jit(measured(step), donate_argnums=0), given)
@@ -102,7 +102,6 @@ def test_a_donated_state_is_given_away(bare, rows, same):
     agree(found, rows)
 
 
-@pytest.mark.slow
 def test_a_scan_over_steps_has_rows_of_each(same):
     def body(state, x):
         (state, loss), m = measured(step)(state, x)
@@ -121,7 +120,6 @@ def test_a_scan_over_steps_has_rows_of_each(same):
     agree(table(of_some), {key: row for key, row in found.items() if key[2] % 2 == 0})
 
 
-@pytest.mark.slow
 def test_a_scan_over_steps_has_the_rows_of_its_steps(rows):
     def body(state, x):
         (state, _), m = measured(step)(state, x)
@@ -133,7 +131,6 @@ def test_a_scan_over_steps_has_the_rows_of_its_steps(rows):
     agree(table(tracker), rows, 1e-4)
 
 
-@pytest.mark.slow
 def test_weights_inside_a_scan_over_steps_are_measured_where_they_are():
     def trees(out, state, x):
         return {"Weight": state[0], "Optimiser_State": state[1]}
@@ -152,7 +149,6 @@ def test_weights_inside_a_scan_over_steps_are_measured_where_they_are():
         assert found["Weight", "a", i][0] == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.slow
 def test_sharded_by_jit_rows_are_of_the_whole(rows):
     mesh = jax.make_mesh((4,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
     run = jax.jit(measured(step), in_shardings=(NamedSharding(mesh, P()), NamedSharding(mesh, P("d"))))
@@ -170,7 +166,6 @@ def of_part(state, x):
     return (optax.apply_updates(p, updates), kept), value
 
 
-@pytest.mark.slow
 def test_around_a_shard_map_but_not_within(rows):
     mesh = jax.make_mesh((4,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
     specs = {"mesh": mesh, "in_specs": (P(), P("d"))}

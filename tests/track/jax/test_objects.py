@@ -9,6 +9,8 @@ from flax import nnx
 from tandv.track.common import read_pickle
 from tandv.track.jax import track
 
+pytestmark = pytest.mark.slow
+
 X = jax.random.normal(jax.random.key(1), (8, 4))
 SERIES = jax.random.normal(jax.random.key(2), (8, 6, 4))
 
@@ -208,7 +210,6 @@ UPDATES = {"jitted": nnx.jit(nnx_update), "eager": nnx_update, "functional": nnx
 WAYS = [(name, "jitted") for name in NNX] + [("scan", "eager"), ("plain", "eager"), ("plain", "functional")]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("model", "way"), WAYS)
 def test_modules_of_nnx_have_their_rows_by_their_own_names(model, way, truth, agree, same):
     make, by_hand = NNX[model]
@@ -332,7 +333,6 @@ def eqx_update(model, x):
 EQX_WAYS = [(name, eqx.filter_jit(eqx_update)) for name in EQX] + [("plain", eqx_update), ("scan", eqx_update)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("model", "update"), EQX_WAYS)
 def test_modules_of_equinox_have_their_rows_by_their_own_names(model, update, truth, agree, same):
     make, by_hand = EQX[model]

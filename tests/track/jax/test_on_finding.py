@@ -15,6 +15,8 @@ from tandv.log.files import read_pickle
 from tandv.track import FindingStop
 from tandv.track.jax import track
 
+pytestmark = pytest.mark.slow
+
 BAD = 12  # the step whose batch has a NaN
 
 

@@ -14,6 +14,8 @@ from tandv.track.common import read_pickle
 from tandv.track.jax import track
 from tandv.track.jax._stacks import Slice, cut
 
+pytestmark = pytest.mark.slow
+
 X = jax.random.normal(jax.random.key(1), (4, 8))
 
 
@@ -120,7 +122,7 @@ def trained(p, loss, **arguments):
 KINDS = ("Weight", "Weight_Gradient", "Weight_Update", "Optimiser_State.mu", "Optimiser_State.nu")
 
 
-@pytest.mark.parametrize("axis", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("axis", [0, 1])
 def test_each_layer_of_a_linen_scan_has_rows_of_every_kind(axis):
     log, seen = trained(*linen(Net(axis)))
     layers = [f"layers.{i}.wi" for i in range(3)]
@@ -135,7 +137,6 @@ def test_each_layer_of_a_linen_scan_has_rows_of_every_kind(axis):
                 assert value(log, kind, name, step) == (pytest.approx(np.sqrt((part**2).mean()), rel=1e-5), 64)
 
 
-@pytest.mark.slow
 def test_scans_within_scans_number_twice():
     log, [(before, *_), _] = trained(*linen(Net(twice=True)))
     layers = [f"layers.{i}.inner.{j}.wi" for i in range(2) for j in range(3)]
@@ -145,7 +146,6 @@ def test_scans_within_scans_number_twice():
     assert value(log, "Weight", "layers.1.inner.2.wi")[0] == pytest.approx(np.sqrt((part**2).mean()), rel=1e-5)
 
 
-@pytest.mark.slow
 def test_stacks_of_equinox():
     log, _ = trained(*equinox())
     layers = ["layers.0", "layers.1", "layers.2"]
@@ -155,7 +155,6 @@ def test_stacks_of_equinox():
         assert names(log, kind) == ["head", "head.bias", *(n for layer in layers for n in (layer, f"{layer}.bias"))]
 
 
-@pytest.mark.slow
 def test_stacks_of_nnx():
     model = NnxNet()
     optimizer = nnx.Optimizer(model, optax.adam(1e-2), wrt=nnx.Param)
@@ -174,7 +173,6 @@ def test_stacks_of_nnx():
         assert names(log, kind) == [n for layer in layers for n in (layer, f"{layer}.bias")], kind
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("axis", [0, 1])
 def test_a_donated_stack_is_read_before_it_is_given_away(axis):
     p, loss = linen(Net(axis))

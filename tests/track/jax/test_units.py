@@ -9,6 +9,8 @@ from flax import linen as nn
 from tandv.track.common import read_pickle
 from tandv.track.jax import measured, tag, track
 
+pytestmark = pytest.mark.slow
+
 X = jnp.ones((4, 2))
 
 

@@ -97,7 +97,7 @@ def test_another_default_device(row):
     assert row(log, "Linear", "Weight_Gradient")["mean"] == 2.0
 
 
-@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_training_by_torch_func_goes_on_and_is_said_once(row, compiled):
     """Outputs inside of a transform have no values of their own; weights have."""
 

@@ -81,6 +81,7 @@ def test_a_figure_is_shown_in_a_window_of_the_backend(monkeypatch):
     assert Gcf.get_active() is shown[0]  # it took the place of what waited
 
 
+@pytest.mark.slow
 def test_wandb_takes_it():
     wandb = pytest.importorskip("wandb")
     assert wandb.Image(viz.metric_curves(losses(), "train_loss")).image.size == (900, 420)
