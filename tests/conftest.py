@@ -8,6 +8,12 @@ import pytest
 os.environ["JAX_NUM_CPU_DEVICES"] = "4"
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the files that have slow tests, so that at the end no worker is alone with one of them."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def pytest_collection_finish():
     """Leave the devices of processes that tests start to them: JAX has been imported by whichever test wants it."""
     os.environ.pop("JAX_NUM_CPU_DEVICES", None)
