@@ -286,7 +286,7 @@ def _weight_remarks(found: Sequence[Checkpoint], results: _Results) -> list[Rema
         "NonFiniteWeights": "NaN or infinite values in {}; the metrics that they are part of are NaN",
         "RankDeficient": "less than full rank in {}; their condition is infinite",
         "BeyondFloat": "beyond the largest number of float64, so NaN: {}",
-        "Estimated": "metrics that begin with estimated: have a standard error of {}",
+        "Estimated": "metrics that begin with estimated: have a standard error of at most {}",
     }
     for kind, names in weights.items():
         if names:

@@ -186,7 +186,7 @@ def _parts(job: Job, names: list[str], checkpoint: Contents) -> tuple[list[Matri
     errors = [part.spectrum.estimates.error for part in parts if part.spectrum.estimates.error > 0]
     if errors and "estimates" in needs:
         whole = math.hypot(*errors) / sum(part.is_matrix for part in parts)
-        notes[f"{_percent(whole)}, of a single matrix of at most {_percent(max(errors))}"] = "Estimated"
+        notes[f"{_percent(whole)} (a single matrix: {_percent(max(errors))})"] = "Estimated"
     known = {
         "said": notes,
         "shapes": {weight.name: list(weight.entry.shape) for weight in weights},
