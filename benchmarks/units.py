@@ -1,6 +1,8 @@
-"""What `track(units=True)` costs: step time tracked ÷ bare with and without it; writes results/units.md.
+"""What `track(units=True)` costs: processor time of a step ÷ that of a bare one; writes results/units.md.
 
-python benchmarks/units.py [--rounds 12] [--write]
+    python benchmarks/units.py [--rounds 12] [--write]
+
+Processor time of all threads, not the clock, so that what else the machine does has little weight.
 """
 
 import sys
@@ -11,32 +13,49 @@ sys.path[0] = str(Path(__file__).parents[1])  # not this folder, whose statistic
 import argparse
 import contextlib
 import importlib
+import statistics
 import tempfile
+import time
 
 from benchmarks.hardware import hardware, write
-from benchmarks.overhead import cost
 
 LENGTH = 10  # steps of a round, as many as lie between two flushes to disk
+WORKLOADS = (("torch", "mlp"), ("torch", "gpt"), ("jax", "mlp"))
+
+
+def ratios(framework: str, workload: str, rounds: int) -> tuple[str, list[list[float]]]:
+    """Return the name of a workload, and of each round the ratios tracked ÷ bare, without units and with."""
+    training = importlib.import_module(f"benchmarks.training_{framework}")
+    ways = (training.bare, training.tandv(), training.tandv(units=True))
+    found: list[list[float]] = []
+    with contextlib.ExitStack() as stack:
+        steps = [stack.enter_context(way(training.Training(workload))) for way in ways]
+        for round_ in range(rounds + 1):
+            spent = [0.0] * len(steps)
+            for number in range(LENGTH):
+                for at in sorted(range(len(steps)), key=lambda at: (at + number) % len(steps)):  # none is always first
+                    start = time.process_time()
+                    steps[at]()
+                    spent[at] += time.process_time() - start
+            if round_:  # the first warms up
+                found.append([one / spent[0] for one in spent[1:]])
+    return f"{framework}: {training.NAMES[workload]}", found
 
 
 def main() -> None:
-    """Measure both frameworks on the GPT of the overhead benchmark, and the MLP."""
+    """Measure both frameworks on models of the overhead benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=12, help="rounds of ten steps")
     parser.add_argument("--write", action="store_true", help="keep the report in benchmarks/results")
     chosen = parser.parse_args()
-    lines = ["| step time ÷ bare: median (lowest … highest round) | tracked | with units |", "|---|---|---|"]
+    lines = ["| processor time ÷ bare: median (lowest … highest round) | tracked | with units |", "|---|---|---|"]
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        for framework in ("torch", "jax"):
-            training = importlib.import_module(f"benchmarks.training_{framework}")
-            for workload in ("mlp", "gpt"):
-                found = [
-                    cost(training, workload, training.tandv(**more), LENGTH, chosen.rounds)
-                    for more in ({}, {"units": True})
-                ]
-                cells = [f"{one.median:.3f} ({one.low:.3f} … {one.high:.3f})" for one in found]
-                lines.append(f"| {framework}: {training.NAMES[workload]} | {' | '.join(cells)} |")
-                print(lines[-1], flush=True)
+        for framework, workload in WORKLOADS:
+            name, found = ratios(framework, workload, chosen.rounds)
+            columns = list(zip(*found, strict=True))
+            cells = [f"{statistics.median(one):.3f} ({min(one):.3f} … {max(one):.3f})" for one in columns]
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+            print(lines[-1], flush=True)
     command = " ".join(["python benchmarks/units.py", *sys.argv[1:]])
     machine = hardware("torch", "jax", "numba")
     report = f"# Units of outputs counted\n\n{machine}; one thread in PyTorch. Made by `{command}`.\n\n"

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from tandv.track.common import read_pickle
-from tandv.track.torch import track
+from tandv.track.torch import _track, track
 
 UNITS = ["units", "zero_units", "dead_units", "largest_unit", "largest_unit_ratio"]
 
@@ -124,3 +124,10 @@ def test_every_format_has_units(dtype):
     model = nn.Linear(2, 3, bias=False, dtype=dtype)
     found = of(tracked(model, torch.zeros(4, 2, dtype=dtype)))
     assert found["zero_units"].tolist() == [3]
+
+
+def test_several_ranks_are_refused_because_each_counts_its_own_batch(monkeypatch):
+    monkeypatch.setattr(_track, "find_ranks", lambda _: object())
+    monkeypatch.setattr(_track, "problems", lambda *_: [])
+    with pytest.raises(ValueError, match="units=True counts those of one process; leave it out where several ranks"):
+        track(nn.Linear(2, 1), units=True)
