@@ -18,6 +18,7 @@ _IN_A_ROW = 3
 _SAMPLES = 64  # steps that are looked at first, where looking at all would take long
 _CELLS = 50_000  # tensors × steps whose exponents are read without choosing among steps
 _WIDE = 2.0**100  # formats that reach further than training does before other rules see it
+_LEARNED = 0.1  # of the first loss, above which there is something to learn and so a gradient
 _SKIPPED = 4  # recorded steps in a row: after a back-off the next step fits
 
 
@@ -69,7 +70,8 @@ def underflow(m: Matrices) -> list[Finding]:
     """Report gradients that their own number format cuts off at the lower end.
 
     Sees: the share of the values that are not zero which lie in the lowest 6 binades of the format (a distribution that
-    is cut piles up at the edge), or outputs' gradients that are nearly all zero though not at all layers. With a loss
+    is cut piles up at the edge), or outputs' gradients that are nearly all zero, though not in all layers or though the
+    loss is above a tenth of the first. With a loss
     scale the format is that which the gradient had before the scale was taken out, and its edge is divided by the
     scale. Threshold: a quarter, at 3 recorded steps in a row, in a fifth of the tensors.
 
@@ -133,10 +135,13 @@ def underflow(m: Matrices) -> list[Finding]:
 
 
 def _alive(m: Matrices) -> np.ndarray:
-    """Return at which steps weight gradients or any output's gradient are not all zero, [steps]."""
-    return np.logical_or.reduce(
-        [(m(kind, "nonzero") > 0).any(0) for kind in (GRADIENT, WEIGHT_GRADIENT) if m.layers(kind)]
-    )
+    """Return at which steps some gradient is not all zero, or the loss says that none should be, [steps]."""
+    alive = [(m(kind, "nonzero") > 0).any(0) for kind in (GRADIENT, WEIGHT_GRADIENT) if m.layers(kind)]
+    loss = m.loss
+    if loss is not None and np.isfinite(loss).any():  # else all may be learned, and gradients be zero
+        with np.errstate(invalid="ignore"):
+            alive.append(loss > _LEARNED * loss[np.isfinite(loss)][0])
+    return np.logical_or.reduce(alive)
 
 
 def _lived(m: Matrices, name: str) -> str | None:

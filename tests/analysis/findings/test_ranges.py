@@ -1,10 +1,12 @@
 """Values at the ends of their own number format, and loss scales."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from analysis.findings.made import from_step, log, told
 
 from tandv.analysis.findings import Matrices, ranges
+from tandv.log.files import write_parquet
 
 N = 20
 
@@ -53,6 +55,15 @@ def test_with_a_loss_scale_the_edge_is_that_of_the_scaled_gradient_in_the_format
 def test_the_format_of_a_scaled_gradient_is_that_which_its_row_says():
     assert told(gradients(0.26, scale=256.0, exponents=(-27, -26, 0))) == [("underflow", "*", 0)]
     assert gradients(0.26, scale=256.0, exponents=(-26, -25, 0)) == []
+
+
+@pytest.mark.parametrize(("loss", "many"), [(2.3, 1), (None, 0)])
+def test_gradients_that_are_all_zero_are_underflow_where_the_loss_says_that_there_should_be_some(tmp_path, loss, many):
+    tensors = {("Gradient", name): {"dtype": "float16", "zeros": 100, "min_abs": 0.0} for name in "ab"}
+    write_parquet(log(N, tensors), tmp_path / "log.parquet")
+    if loss is not None:
+        pd.DataFrame({"step": range(N), "loss": loss}).to_parquet(tmp_path / "curves.parquet")
+    assert told(ranges.underflow(Matrices(tmp_path))) == [("underflow", "*", 0)] * many
 
 
 def test_scaled_gradients_are_meant_to_come_near_the_end_of_their_format():
