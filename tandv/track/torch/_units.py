@@ -42,15 +42,7 @@ class UnitSums:
         axis = self._axis_of(values, quantity)
         if axis is None or not values.numel():
             return
-        over = [one for one in range(values.ndim) if one != axis]
-        values = values if values.dtype.itemsize > 1 else values.float()
-        wide = torch.float64 if values.dtype == torch.float64 else torch.float32
-        if over:
-            largest = torch.linalg.vector_norm(values, torch.inf, over, dtype=wide)
-            squares = torch.linalg.vector_norm(values, 2, over, dtype=wide).square_()
-        else:
-            largest = values.to(wide).abs()
-            squares = largest.square()
+        largest, squares = _measured(values, [one for one in range(values.ndim) if one != axis])
         key = quantity.tensor_type, quantity.name, phase or quantity.phase
         known = self._sums.get(key)
         if known is not None and len(known[0]) == len(largest):
@@ -96,3 +88,16 @@ class UnitSums:
             return out
 
         return arrived
+
+
+def _measured(values: torch.Tensor, over: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the largest magnitude and the sum of squares over some axes."""
+    wide = torch.float64 if values.dtype == torch.float64 else torch.float32
+    if over and not values.is_cpu and values.dtype.itemsize > 1:
+        norm = torch.linalg.vector_norm  # which needs no memory besides its result
+        return norm(values, torch.inf, over, dtype=wide), norm(values, 2, over, dtype=wide).square_()
+    values = values.to(wide)
+    if not over:
+        return values.abs(), values.square()
+    # On a CPU 10 to 20 times as fast as norms over leading axes.
+    return torch.maximum(values.amax(over), -values.amin(over)), values.square().sum(over)
