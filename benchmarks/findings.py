@@ -210,7 +210,8 @@ that nobody has trained yet. The one layer that is not right: the output of a la
 of the next weight, which is computed from it, is infinite two steps earlier.
 
 The runs of JAX (flax.linen, `trainings/jax_nets.py`) are of fewer kinds, networks and seeds: no rule was changed
-because of one of them. Their units were counted (`units=True`). Made by `python benchmarks/findings.py`.
+because of one of them. Their units were counted (`units=True`). The logs of PyTorch are of the tandv before, but for
+`underflow_scaled`; the rules are those of now. Made by `python benchmarks/findings.py`.
 """
 
 
