@@ -117,7 +117,8 @@ def found_in(m: Matrices, told: Sequence[Finding] = ()) -> list[Finding]:
 
     Args:
         m: the matrices, of at least one step.
-        told: findings of an earlier look at the run; neither they nor what follows from them are returned.
+        told: findings of an earlier look at the run; neither they nor what follows from them are returned, unless a
+            note has become graver.
     """
     first = not_finite(m)
     end = min((one.step for one in first if one.severity == "error"), default=None)
@@ -127,9 +128,15 @@ def found_in(m: Matrices, told: Sequence[Finding] = ()) -> list[Finding]:
         for rule in RULES.values():
             with np.errstate(over="ignore", invalid="ignore"):  # squares beyond float64: no limit holds for them
                 found += rule(rest)
-    known = {one.key for one in told}
-    kept = one_for_each_cause([*told, *(one for one in found if one.key not in known)], m.steps)
-    kept = [one for one in kept if one.key not in known]
+    known: dict[tuple[str, str, str], int] = {}
+    for one in told:
+        known[one.key] = min(known.get(one.key, len(SEVERITIES)), SEVERITIES.index(one.severity))
+
+    def is_new(one: Finding) -> bool:
+        return SEVERITIES.index(one.severity) < known.get(one.key, len(SEVERITIES))
+
+    kept = one_for_each_cause([*told, *filter(is_new, found)], m.steps)
+    kept = list(filter(is_new, kept))
     return sorted(kept, key=lambda one: (SEVERITIES.index(one.severity), one.step))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tandv.analysis.findings.finding import Finding
+from tandv.analysis.findings.finding import SEVERITIES, Finding
 from tandv.analysis.findings.matrices import whole_loss
 from tandv.analysis.findings.not_finite import not_finite
 from tandv.analysis.findings.recent import RecentSteps, StepRows
@@ -170,15 +170,17 @@ class Watching:
         m = self._recent.matrices(self._facts())
         edge = self._recent.edge
         for one in found_in(m, self._told):
-            if one.severity != "note" and edge is not None and one.step <= edge and self._knows(one.kind):
+            if edge is not None and one.step <= edge and self._knows(one):
                 continue  # it holds since the first step that is kept: it is the one that was told then
             self._told.append(one)
             self._news.append(one)
         self._over = any(one.severity == "error" and one.kind in ("not_finite", "overflow") for one in self._told)
         self._looked, self._cost = self._steps, time.thread_time() - began
 
-    def _knows(self, kind: str) -> bool:
-        return any(one.kind == kind for one in self._told)
+    def _knows(self, one: Finding) -> bool:
+        """Tell whether a finding of its kind, and no less grave, was told."""
+        rank = SEVERITIES.index(one.severity)
+        return any(two.kind == one.kind and SEVERITIES.index(two.severity) <= rank for two in self._told)
 
     def _rows_of(self, block: Block) -> StepRows:
         """Return the rows outside of any phase, or of the first phase where all are in one, as `Matrices` does."""

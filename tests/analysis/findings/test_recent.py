@@ -101,3 +101,13 @@ def test_no_history_reaches_over_the_steps_that_are_gone():
         size = 1.0 if step < 20 else 1000.0
         recent.add(rows(step, [("Activation", "fc")], rm2=[size], nans=[0], infs=[0]))
     assert [one.kind for one in found_in(recent.matrices({}))] == []
+
+
+def test_a_note_that_has_become_a_warning_is_told_again_and_nothing_else():
+    log = made.log(10, {("Activation", "act"): {"type": "ReLU", "zeros": made.from_step(3, 10, 40, 100)}})
+    m = Matrices(log)
+    (dead,) = found_in(m)
+    assert (dead.kind, dead.severity) == ("dead", "warning")
+    assert found_in(m, [dead]) == []
+    assert found_in(m, [dead._replace(severity="error")]) == []
+    assert found_in(m, [dead._replace(severity="note")]) == [dead]
