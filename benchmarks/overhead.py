@@ -4,6 +4,7 @@
     python benchmarks/overhead.py --ranks 2 [--write]     data parallel in so many processes
     python benchmarks/overhead.py --memory [--write]      resident memory over 10,000 tracked steps
     python benchmarks/overhead.py --log-size [--write]    bytes per row of the demo's log
+    python benchmarks/overhead.py --order [--write]       what keeping the order of execution takes of a tracked step
 
 wandb and tensorboard stand beside it where they are installed.
 """
@@ -20,6 +21,7 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from types import ModuleType
@@ -122,6 +124,40 @@ def log_size() -> str:
     )
 
 
+def order_of_execution(training: ModuleType, steps: int = 20) -> str:
+    """Measure the processor time that keeping the order takes, the clock's included, beside that of a tracked step."""
+    from tandv.track.common.execution_order import ExecutionOrder
+
+    spent = 0.0
+
+    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            nonlocal spent
+            start = time.thread_time()
+            out = function(*arguments)
+            spent += time.thread_time() - start
+            return out
+
+        return call
+
+    ExecutionOrder.note, ExecutionOrder.end_of_step = timed(ExecutionOrder.note), timed(ExecutionOrder.end_of_step)
+    lines = [
+        "| everything at every step | processor time of a step | of it for the order of execution |",
+        "|---|---|---|",
+    ]
+    way, _ = training.WAYS["everything at every step"]
+    for workload in ("mlp", "gpt"):
+        with way(training.Training(workload)) as step:
+            step()  # warms up
+            spent, start = 0.0, time.process_time()
+            for _ in range(steps):
+                step()
+            whole = time.process_time() - start
+        share = f"{1e6 * spent / steps:.0f} µs, {100 * spent / whole:.3f} %"
+        lines.append(f"| {training.NAMES[workload]} | {1e3 * whole / steps:.0f} ms | {share} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=("mlp", "gpt", "compiled"), help="one workload")
@@ -135,6 +171,7 @@ def main() -> None:
     parser.add_argument("--framework", choices=("torch", "jax"), default="torch")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--log-size", action="store_true")
+    parser.add_argument("--order", action="store_true")
     parser.add_argument("--write", action="store_true", help="keep the report in benchmarks/results")
     arguments = parser.parse_args()
     training = importlib.import_module(f"benchmarks.training_{arguments.framework}")
@@ -143,6 +180,8 @@ def main() -> None:
             name, title, table = "memory", "Memory while tracking", memory()
         elif arguments.log_size:
             name, title, table = "log_size", "Size of a log", log_size()
+        elif arguments.order:
+            name, title, table = "order", "Keeping the order of execution", order_of_execution(training)
         elif arguments.ranks:
             # What is tracked seldom costs the same there, and takes ten times as long to measure.
             ways = {
