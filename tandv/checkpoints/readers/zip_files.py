@@ -16,6 +16,7 @@ import numpy as np
 
 from tandv.checkpoints.entries import Entry
 from tandv.checkpoints.readers.unpickling import DAMAGE, InertUnpickler, NotPlain
+from tandv.checkpoints.warnings import UnreadableCheckpoint
 from tandv.formats import dtype as dtype_of
 
 _STORAGES = {
@@ -33,11 +34,36 @@ _STORAGES = {
 _NAMES = {dtype_of(name): name for name in _STORAGES.values()}  # dtype.name is slow
 
 
+SPLIT = (
+    "its tensors are split over processes, and it holds the parts of one; save the full state dict "
+    "(torch.distributed.checkpoint.state_dict, full_state_dict=True), or all parts with torch.distributed.checkpoint"
+)
+
+
 class _Storage(NamedTuple):
     name: str
     dtype: np.dtype
     start: int  # of its first byte in the file
     size: int
+
+
+class _Wrapper(NamedTuple):
+    """A tensor of a class of its own, such as a DTensor, whose values are in its state."""
+
+    shape: tuple[int, ...]
+
+
+def _whole(made: Any, state: Any) -> Any:
+    """Return a tensor; of one that is split over processes, the local part if that is all of it."""
+    if not isinstance(made, _Wrapper):
+        return made
+    parts = state if isinstance(state, tuple) else (state,)  # of a class with slots, a pair
+    local = next((part["_local_tensor"] for part in parts if isinstance(part, dict) and "_local_tensor" in part), None)
+    if not isinstance(local, Entry):
+        raise NotPlain("a tensor of a class of its own")
+    if local.shape != made.shape:
+        raise UnreadableCheckpoint(SPLIT)
+    return local
 
 
 def load_plain(file: Path) -> Any:
@@ -47,7 +73,7 @@ def load_plain(file: Path) -> Any:
             mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
             with zipfile.ZipFile(opened) as archive:
                 return _content_of(archive, mapped)
-    except NotPlain:
+    except (NotPlain, UnreadableCheckpoint):
         raise
     except (zipfile.BadZipFile, *DAMAGE) as error:
         raise NotPlain(str(error)) from error
@@ -67,7 +93,7 @@ def load_part(file: Path, start: int, length: int) -> Any:
             part = opened.read(length)
         with zipfile.ZipFile(BytesIO(part)) as archive:
             return _content_of(archive, part)
-    except NotPlain:
+    except (NotPlain, UnreadableCheckpoint):
         raise
     except (zipfile.BadZipFile, *DAMAGE) as error:
         raise NotPlain(str(error)) from error
@@ -123,7 +149,11 @@ class _PlainUnpickler(InertUnpickler):
             case "torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state":
                 return lambda data, *_: data
             case "torch._tensor", "_rebuild_from_type_v2":
-                return lambda make, _, of, *__: make(*of)
+                return lambda make, _, of, state, *__: _whole(make(*of), state)
+            case "torch._utils", "_rebuild_wrapper_subclass":
+                return lambda _, __, size, *___: _Wrapper(tuple(size))
+            case _, "ShardedTensor":
+                raise UnreadableCheckpoint(SPLIT)
             case (("torch._utils" | "torch._tensor"), _) if name.startswith("_rebuild"):
                 raise NotPlain(f"{module}.{name}")
         return super().find_class(module, name)

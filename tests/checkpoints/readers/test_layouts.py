@@ -19,6 +19,8 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.distributed.checkpoint import metadata as of_dcp
 from torch.distributed.checkpoint.filesystem import _StorageInfo
+from torch.distributed.tensor import DTensor, Shard
+from torch.distributed.tensor._dtensor_spec import DTensorSpec, TensorMeta
 
 from tandv.checkpoints import LeftOut, RefusedCheckpoint, UnreadableCheckpoint, evaluate, find, weights
 from tandv.checkpoints.readers.opening import opened
@@ -83,6 +85,27 @@ def test_tensors_that_processes_share_are_joined(tmp_path):
     (tmp_path / ".metadata").write_bytes(pickle.dumps(metadata))
     ((name, array),) = weights(tmp_path)
     assert (name, array.dtype.name, array.astype(float).tolist()) == ("w", "bfloat16", whole.tolist())
+
+
+def sharded(path, rows):
+    """Save a tensor as DTensors are saved, of which this process has some rows."""
+    local = torch.arange(6.0).reshape(2, 3)[:rows]
+    split = DTensor(
+        local,
+        DTensorSpec(None, (Shard(0),), TensorMeta(torch.Size([2, 3]), (3, 1), torch.float32)),
+        requires_grad=False,
+    )
+    torch.save({"model": {"fc.weight": split}}, path)
+
+
+def test_a_part_of_split_tensors_is_no_model_and_the_whole_of_them_is(tmp_path):
+    sharded(tmp_path / "a.pt", 2)
+    assert_same(tmp_path / "a.pt", None, {"fc": torch.arange(6.0).reshape(2, 3)})
+    sharded(tmp_path / "b.pt", 1)
+    with pytest.raises(
+        UnreadableCheckpoint, match="its tensors are split over processes, and it holds the parts of one"
+    ):
+        list(weights(tmp_path / "b.pt"))
 
 
 def test_damaged_metadata_is_said_and_code_in_it_is_not_run(tmp_path):
