@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from tandv.checkpoints import LeftOut, RefusedCheckpoint, UnreadableCheckpoint, evaluate, weights
+from tandv.checkpoints.readers import unpickling
 from tandv.checkpoints.readers.opaque import Opaque
 from tandv.checkpoints.readers.opening import opened
 from tandv.checkpoints.readers.zip_files import NotPlain, load_plain
@@ -245,9 +246,7 @@ def test_a_pickle_cannot_change_what_answers_it(tmp_path):
         (tmp_path / "a.pkl").write_bytes(forged)
         with pytest.raises(UnreadableCheckpoint):
             list(weights(tmp_path / "a.pkl"))
-    arrays = pickle.dumps({"w": np.ones(2)}, 2)
-    (tmp_path / "b.pkl").write_bytes(arrays)
-    assert [array.tolist() for _, array in weights(tmp_path / "b.pkl")] == [[1.0, 1.0]]
+    assert not any(hasattr(answer, "extend") for answer in unpickling._ANSWERS.values())
 
 
 def test_an_array_that_says_it_is_larger_than_it_is_is_not_read(tmp_path):
