@@ -17,6 +17,7 @@ from tandv.checkpoints import discovery
 from tandv.checkpoints.discovery import AnyPath
 from tandv.checkpoints.effective import effective
 from tandv.checkpoints.parts import problem_of_parts
+from tandv.checkpoints.readers.legacy_files import load_legacy
 from tandv.checkpoints.readers.pickle_files import load_pickle
 from tandv.checkpoints.readers.state_dict import Contents, Key, model_in
 from tandv.checkpoints.readers.unpickling import AsksForCode, NotPlain
@@ -152,7 +153,16 @@ def _loaded(file: Path) -> Any:
         from tandv.checkpoints.readers import torch_files
 
         return torch_files.load(file)
-    except (UnreadableCheckpoint, ModuleNotFoundError) as error:
+    except ModuleNotFoundError:
+        if asked is None:
+            raise
+    except UnreadableCheckpoint as error:
+        try:
+            return load_legacy(file)
+        except AsksForCode as also_asked:
+            asked = asked or also_asked
+        except NotPlain:
+            pass
         if asked is None or isinstance(error, RefusedCheckpoint):
             raise
-        raise RefusedCheckpoint(asks_for([str(asked)])) from asked
+    raise RefusedCheckpoint(asks_for([str(asked)]))

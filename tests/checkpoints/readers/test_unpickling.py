@@ -91,9 +91,11 @@ BESIDE = {
 }
 
 
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 @pytest.mark.parametrize("what", BESIDE)
-def test_whatever_stands_beside_the_weights_is_no_reason_to_refuse(what, tmp_path):
-    torch.save({"state_dict": STATE, "extra": BESIDE[what], "epoch": 3}, tmp_path / "a.pt")
+def test_whatever_stands_beside_the_weights_is_no_reason_to_refuse(what, legacy, tmp_path):
+    content = {"state_dict": STATE, "extra": BESIDE[what], "epoch": 3}
+    torch.save(content, tmp_path / "a.pt", _use_new_zipfile_serialization=not legacy)
     assert [name for name, _ in weights(tmp_path / "a.pt")] == ["weight", "bias"]
     with opened(tmp_path / "a.pt") as checkpoint:
         assert checkpoint.extras["epoch"] == 3
@@ -116,6 +118,15 @@ def test_objects_keep_their_attributes_and_have_no_class(tmp_path):
         assert extras["numbers"][:3] == [0.5, 3, True]
         assert extras["arrays"][0].read().tolist() == [[0.0, 3.0], [1.0, 4.0], [2.0, 5.0]]
         assert extras["bytes"] == b"\x00\xff"
+
+
+def test_values_of_old_files_are_those_that_were_saved(tmp_path):
+    state = {"a": torch.arange(6.0).reshape(2, 3).T, "b": torch.ones(2, dtype=torch.bfloat16), "c": torch.arange(4)}
+    torch.save({"model": state, "config": Settings()}, tmp_path / "a.pt", _use_new_zipfile_serialization=False)
+    with opened(tmp_path / "a.pt") as checkpoint:
+        assert checkpoint.extras["config"].width == 4
+        values = {name: entry.read().astype(float).tolist() for name, entry in checkpoint.entries.items()}
+    assert values == {name: tensor.tolist() for name, tensor in state.items()}
 
 
 def test_nothing_of_the_users_script_is_imported(tmp_path):
