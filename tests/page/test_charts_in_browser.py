@@ -181,7 +181,8 @@ def test_keys_move_the_cursor_and_open_the_search(opened):
     assert readout(painted(page), "spectral") == "▲ 10 at 100 ▼ 1 at 0"  # at the last step there is no cursor
     page.keyboard.press("/")
     page.keyboard.type("rank")
-    assert page.eval_on_selector_all(".choices label", TEXTS) == ["rank numerical rank, averaged over matrices"]
+    words = "rank numerical rank, averaged over matrices (published:rank is another definition)"
+    assert page.eval_on_selector_all(".choices label", TEXTS) == [words]
     page.keyboard.press("Escape")
     assert not page.is_visible(".chooser .pop")
     page.keyboard.press("d")

@@ -59,3 +59,9 @@ test('of hundreds of layers groups are named', () => {
   const labels = words(mapOf(Object.keys(curves), 0, charted([run('', [0, 1], curves)], ['m']), { w: 500, h: 460 })).filter((word) => word.includes('blocks'));
   assert.ok(labels.length > 10 && labels.length < 40 && labels.every((word) => /^blocks\.\d+$/.test(word)), String(labels));
 });
+test('maps of runs have one scale, whose ends are named where values lie beyond them', () => {
+  const of = charted([run('', [0, 1], { 'm:a': [1, 2] }), run('b', [0, 1], { 'm:a': [8, 16] })], ['m']);
+  assert.deepEqual([0, 1].flatMap((r) => pixels(mapOf(['m:a'], r, of, size), 2, 1).flat()), [0, 64, 192, 255].map((i) => look.values[i]));
+  const hot = mapOf(Array.from({ length: 400 }, (_, i) => `m:${i}`), 0, charted([run('', [0], Object.fromEntries(Array.from({ length: 400 }, (_, i) => [`m:${i}`, [i === 7 ? 1000 : 3 + i / 200]])))], ['m']), size);
+  assert.ok(words(hot).some((word) => /^>\d/.test(word)), String(words(hot)));
+});

@@ -4,6 +4,7 @@ import { INF_FLAG, MISSING_FLAG, NAN_FLAG, heatPixels } from '../heat_pixels.js'
 import { fitted, rowLabels } from '../row_labels.js';
 import { stepsOf } from './curves.js';
 import { metricAndTensor } from './names.js';
+import { short } from '../numbers.js';
 import { linesOf, stepsShown } from './scene.js';
 import { stepScale, ticksOfSteps } from './scales.js';
 
@@ -22,7 +23,7 @@ export function mapOf(names, r, shown, { w, h }) {
   const steps = stepsOf(known.map(({ curve }) => curve)).filter((step) => step >= from && step <= to);
   const left = Math.min(0.36 * w, 14 + LETTER * Math.max(4, ...rows.map((row) => row.length)));
   const box = { x: left, y: 6, w: w - left - KEY, h: h - 6 - 22 }, inset = Math.min(MOST_INSET, box.w / (2 * Math.max(1, steps.length)));
-  const x = stepScale(from, to, box.x + inset, box.x + box.w - inset, shown.logSteps), cells = cellsOf(lines, steps, x), scale = scaleOf(cells.values, false), palette = paletteOf(scale, look);
+  const x = stepScale(from, to, box.x + inset, box.x + box.w - inset, shown.logSteps), cells = cellsOf(lines, steps, x), scale = scaleOf(shown.visible.length > 1 ? valuesOfAll(names, shown) : cells.values, false), palette = paletteOf(scale, look);
   const inks = {
     nan: pixelOf(look.nan), inf: pixelOf(look.inf), zero: pixelOf(look.zero), missing: pixelOf(look.panel), dots: pixelOf(mixed(look.panel, look.muted, 0.6)),
     gap: pixelOf(look.dark ? '#1a0a14' : '#fff4fa'), over: 0, halo: 0,
@@ -40,6 +41,9 @@ export function mapOf(names, r, shown, { w, h }) {
   else if (!steps.length) over.push({ kind: 'text', x: box.x + box.w / 2, y: box.y + box.h / 2, text: 'no value in this run', fill: look.muted, size: 12, align: 'center' });
   return { scene: { w, h, box, under: [{ kind: 'rect', ...box, fill: look.panel }], inside, over }, x, lines: known, pooled: cells.most, points: new Map(), notes: [], height: () => NaN };
 }
+
+/** Values of all runs that are shown, whose maps have one scale. @param {string[]} names @param {Charted} shown */
+const valuesOfAll = (names, shown) => Float64Array.from(names.flatMap((name) => linesOf(name, shown).flatMap(({ curve }) => [...curve.values].filter((_, i) => !curve.state[i]))));
 
 /** Which of some rows lies at a height of a map, −1 for none. @param {Chart} map @param {number} rows @param {number} y */
 export function rowAt({ scene: { box } }, rows, y) {
@@ -84,10 +88,17 @@ function nearestColumns(at, box, width) {
 function keyItems(box, scale, palette, look) {
   const x = box.x + box.w + 8, y = box.y + 7, height = Math.max(1, box.h - 14);
   const ticks = keyTicks(scale, Math.max(2, box.h / 28));
-  const beyond = [...(scale.above ? [{ at: 1, text: `>${ticks.find((t) => t.at === 1)?.text ?? ''}` }] : []), ...(scale.below ? [{ at: 0, text: `<${ticks.find((t) => t.at === 0)?.text ?? ''}` }] : [])];
+  const end = (/** @type {0|1} */ at) => ticks.find((t) => t.at === at)?.text ?? short(valueAtEnd(scale, at), 2);
+  const beyond = [...(scale.above ? [{ at: 1, text: `>${end(1)}` }] : []), ...(scale.below ? [{ at: 0, text: `<${end(0)}` }] : [])];
   const told = [...beyond, ...ticks.filter((t) => !beyond.some((one) => Math.abs(one.at - t.at) * height < 13))];
   return [
     { kind: 'raster', x, y, w: KEY_WIDTH, h: height, fill: (px, columns, rows) => { for (let i = 0; i < rows; i++) px.fill(palette[Math.round(255 * (1 - i / rows))], i * columns, (i + 1) * columns); } },
     ...told.map((t) => /** @type {Item} */ ({ kind: 'text', x: x + KEY_WIDTH + 4, y: y + height * (1 - t.at), text: t.text, fill: look.muted, size: 11 })),
   ];
+}
+
+/** @param {import('../colour.js').Scale} scale @param {0|1} at */
+function valueAtEnd(scale, at) {
+  const size = at ? scale.high : scale.low;
+  return scale.kind === 'signed' ? Math.sign(size) * 2 ** (Math.abs(size) + scale.floor) : 2 ** size;
 }
