@@ -22,8 +22,8 @@ from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.tables import choose
 from tandv.viz.layout.titles import Key
 from tandv.viz.of_log import histogram
+from tandv.viz.of_log.exponent_map import draw_exponent_map
 from tandv.viz.of_log.histogram import draw_exponents, exponents_of, span_of
-from tandv.viz.of_log.maps import draw_exponent_map
 from tandv.viz.of_log.not_finite import columns_of_exponents
 from tandv.viz.of_log.queries import FEWER, Names, Ranks, Size, axes_of, panel_title, titles
 

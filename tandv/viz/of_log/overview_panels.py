@@ -23,8 +23,9 @@ from tandv.viz.layout.style import Style, dress
 from tandv.viz.layout.tables import choose, chosen, not_finite_text
 from tandv.viz.layout.ticks import CHARACTER, step_text
 from tandv.viz.layout.titles import GAP, PAD, Key, around, colour_key, header, settle_labels, shorten
+from tandv.viz.of_log.exponent_map import draw_exponent_map, part_limits
 from tandv.viz.of_log.lines import draw_curves, draw_lines, wants_log2
-from tandv.viz.of_log.maps import Cells, draw_cells, draw_exponent_map, part_limits
+from tandv.viz.of_log.maps import Cells, draw_cells
 from tandv.viz.of_log.opening import OUTLINED_SHARE
 from tandv.viz.of_log.panels import (
     draw_casts,

@@ -24,8 +24,9 @@ from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, not_finite_text, remember, table
 from tandv.viz.layout.ticks import decade_ticks, limit_text, linear_ticks, log2_ticks, power, step_text, value_text
 from tandv.viz.layout.titles import shorten
+from tandv.viz.of_log.exponent_map import draw_bands
 from tandv.viz.of_log.histogram import draw_bars, exponents_of, log_shares
-from tandv.viz.of_log.maps import Cells, draw_bands
+from tandv.viz.of_log.maps import Cells
 from tandv.viz.of_log.not_finite import not_finite
 from tandv.viz.of_log.opening import OUTLINED_SHARE
 
