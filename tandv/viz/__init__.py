@@ -16,13 +16,7 @@ from tandv.viz.layout.style import Style, theme
 from tandv.viz.layout.tables import Drawn, Place, drawn
 from tandv.viz.notebook.interaction import interactive
 from tandv.viz.notebook.viewer import Viewer
-from tandv.viz.of_arrays.attention import (
-    attention_evolution,
-    attention_heads,
-    attention_pattern,
-    entropy_evolution,
-    head_curves,
-)
+from tandv.viz.of_arrays.attention import attention_evolution, attention_heads, attention_pattern
 from tandv.viz.of_arrays.correlations import (
     augmentation_effect,
     correlation_history,
@@ -30,6 +24,7 @@ from tandv.viz.of_arrays.correlations import (
     layer_correlations,
 )
 from tandv.viz.of_arrays.filters import activation_heatmap, conv_filters
+from tandv.viz.of_arrays.heads import entropy_evolution, head_curves
 from tandv.viz.of_arrays.representations import decodability, group_accuracy, projection, similarity_curves
 from tandv.viz.of_curves.changes import layer_changes
 from tandv.viz.of_curves.dynamics import training_dynamics

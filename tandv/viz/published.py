@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme
-from tandv.viz.of_arrays.attention import attention_heads, attention_pattern, entropy_evolution
+from tandv.viz.of_arrays.attention import attention_heads, attention_pattern
 from tandv.viz.of_arrays.correlations import correlation_history, layer_correlations
 from tandv.viz.of_arrays.filters import activation_heatmap, conv_filters
+from tandv.viz.of_arrays.heads import entropy_evolution
 
 plot_activation_heatmap = activation_heatmap
 plot_attention_pattern = attention_pattern

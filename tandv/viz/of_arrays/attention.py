@@ -1,4 +1,4 @@
-"""Plot attention: patterns of heads with their tokens, before and after, and heads over training.
+"""Plot attention: patterns of heads with their tokens, before and after, and over training.
 
 Attention is given as probabilities [..., head, query, key]: one array, {layer: array}, or {step: {layer: array}}.
 
@@ -15,14 +15,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tandv.arrays import as_array
-from tandv.curves import Curves
-from tandv.messages import UnknownName, check_choices, unknown
+from tandv.messages import check_choices
 from tandv.viz.layout.colours import Scale
 from tandv.viz.layout.figures import AnyFigure, canvas
 from tandv.viz.layout.legends import shortened
 from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.ticks import step_text, value_text
 from tandv.viz.layout.titles import Key
+from tandv.viz.of_arrays.heads import panels_of
 from tandv.viz.of_arrays.history import as_history, chosen_layer, chosen_steps, spread
 from tandv.viz.of_arrays.matrices import draw_matrix, side_by_side
 from tandv.viz.of_curves.families import Marks, XScale, draw_families
@@ -140,84 +140,6 @@ def attention_heads(
     )  # fmt: skip
 
 
-def head_curves(
-    curves: Curves,
-    quantity: str = "entropy",
-    transitions: Marks = None,
-    xscale: XScale = "linear",
-    col_wrap: int | None = None,
-    figsize: Size = None,
-    theme: Theme | Style = "light",
-    fig: AnyFigure | None = None,
-    ax: Axes | None = None,
-    title: str | None = None,
-) -> Figure:
-    """Draw a quantity of every head over training: a panel for each layer, chance dashed, transitions marked.
-
-    Transitions of one of the curves are marked in its panel, those of anything else (the loss) in every panel.
-
-    >>> fig = head_curves({"step": [0, 10], "fc/head0/entropy": [2.0, 0.5], "fc/head1/entropy": [2.0, 1.9]})
-
-    Args:
-        curves: what `attention_curves` returns, or the curves of a probe of "heads".
-        quantity: "entropy", "previous_token", "duplicate_token" or "induction".
-        transitions: transitions to mark, as `find_transitions` returns them; True detects them here.
-        xscale: "linear", or "log" for an axis of log(1 + step).
-        col_wrap: how many panels are put side by side.
-        figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
-        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
-        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
-        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
-
-    Raises UnknownName for a quantity that the curves lack.
-    """
-    check_choices(xscale=(xscale, XScale))
-    from tandv.curves import as_curves
-
-    table = as_curves(curves)
-    families, chance = _families(table, quantity)
-    named = quantity.replace("_", " ") + (" (nats)" if quantity == "entropy" else "")
-    shown = table[[column for heads in families.values() for column in heads.values()]].to_numpy()
-    top = 1.04 * float(np.nanmax(shown, initial=0.0)) if quantity == "entropy" else 1.02
-    heading = named if len(families) > 1 else f"{next(iter(families))} · {named}"
-    return draw_families(
-        table, families, chance=chance, transitions=transitions, xscale=xscale, ylabel=named, title=title, fig=fig,
-        named=heading, ax=ax, ylim=(-0.02 * top, top or 1.0), style=fitting(theme, figsize, fig, ax), figsize=figsize,
-        col_wrap=col_wrap,
-    )  # fmt: skip
-
-
-def entropy_evolution(
-    curves: Curves | Sequence[Any] | np.ndarray,
-    transitions: Marks = True,
-    theme: Theme | Style = "light",
-    fig: AnyFigure | None = None,
-    ax: Axes | None = None,
-    title: str | None = None,
-    figsize: Size = None,
-) -> Figure:
-    """Draw the entropy of every head over training, with the transitions marked.
-
-    >>> fig = entropy_evolution({"step": [0, 10], "fc/head0/entropy": [2.0, 0.5]})
-
-    Args:
-        curves: what `attention_curves` returns, or the curves of a probe of "heads"; or entropies in nats alone, [step]
-            or [step, head], whose steps are counted.
-        transitions: transitions to mark, as `find_transitions` returns them; True detects them here.
-        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
-        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
-        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
-        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
-        figsize: (width, height) of the figure in inches; by default one that suits the content.
-    """
-    if isinstance(curves, Sequence | np.ndarray) and not isinstance(curves, str):
-        heads = np.asarray(curves, np.float64)
-        heads = heads.reshape(len(heads), -1)
-        curves = {f"attention/head{head}/entropy": heads[:, head].tolist() for head in range(heads.shape[1])}
-    return head_curves(curves, "entropy", transitions, figsize=figsize, theme=theme, fig=fig, ax=ax, title=title)
-
-
 def attention_evolution(
     history: Any,
     tokens: Any = None,
@@ -266,7 +188,7 @@ def attention_evolution(
     style = fitting(theme, figsize, fig, None)
     chosen = list(heads) if heads is not None else _most_changed(curves, _rows_for(figsize, fig))
     at = spread(list(arrays), 4) if steps is None else chosen_steps(arrays, chosen[0][0], steps)
-    panels = _panels(curves)
+    panels = panels_of(curves)
     down = -(-len(panels) // 3)
     size = figsize or (11.0, 1.75 * len(chosen) + 0.9 + 2.5 * down)
     whole = canvas(fig, size, style)
@@ -377,38 +299,6 @@ def _entropy_words(array: np.ndarray, head: int, example: int | None) -> str:
         entropy = -np.where(rows > 0, rows * np.log(rows), 0).sum(-1)[:, visible > 0].mean()
     most = np.log(visible[visible > 0]).mean()
     return f"entropy {value_text(max(0.0, float(entropy)))} of at most {value_text(float(most))} nats"
-
-
-def _families(table: pd.DataFrame, quantity: str) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
-    families: dict[str, dict[str, str]] = {}
-    for column in table.columns:
-        layer, _, rest = column.rpartition("/head")
-        head, _, name = rest.partition("/")
-        if head.isdigit() and name == quantity:
-            families.setdefault(layer, {})[f"head {head}"] = column
-    if not families:
-        there = sorted({c.rpartition("/")[2] for c in table.columns if "/head" in c})
-        raise UnknownName(unknown("curve of heads", quantity, there))
-    level = {layer: f"{layer}/{quantity}_chance" for layer in families}
-    chance = {layer: {"chance": name} for layer, name in level.items() if name in table.columns}
-    return families, chance
-
-
-def _panels(curves: pd.DataFrame) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
-    """Return the curves and the chance levels of each panel below the patterns; all layers share a panel."""
-    ending = "/specialization_index"
-    layers = [str(c).removesuffix(ending) for c in curves if str(c).endswith(ending)]
-    out: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
-    for quantity in ("entropy", "previous_token", "duplicate_token", "induction"):
-        try:
-            families, chance = _families(curves, quantity)
-        except LookupError:
-            continue
-        family = {f"{layer} {head}": column for layer, heads in families.items() for head, column in heads.items()}
-        level = next(iter(chance.values()), {})
-        out[quantity.replace("_", " ")] = (family, level)
-    out["specialisation"] = ({layer: f"{layer}/specialization_index" for layer in layers}, {})
-    return out
 
 
 def _rows_for(figsize: Size, fig: AnyFigure | None) -> int:
