@@ -34,7 +34,7 @@ def is_optimiser(node: Any, depth: int = 12) -> bool:
     parts = parts_of(node)
     if not parts or not depth:
         return False
-    if _has_groups(parts) or _has_numbered_state(parts) or MOMENTS & parts.keys():
+    if _has_groups(parts) or _has_numbered_state(parts) or _has_moments(parts):
         return True
     if _is_of_optax(parts):
         return True
@@ -96,6 +96,13 @@ def _has_numbered_state(parts: Mapping[str, Any]) -> bool:
     if not isinstance(state, Mapping) or not state or not all(type(key) is int for key in state):
         return False
     return not any(_OF_LAYERS & (parts_of(one) or {}).keys() for one in state.values())
+
+
+def _has_moments(parts: Mapping[str, Any]) -> bool:
+    """Tell whether there are averages of a parameter, and not more of other tensors that are no single numbers."""
+    moments = MOMENTS & parts.keys()
+    others = [n for n, child in parts.items() if n not in moments and any(one.shape for _, one in tensors(child))]
+    return len(moments) > 0 and len(moments) >= len(others)
 
 
 def _is_of_optax(parts: Mapping[str, Any]) -> bool:

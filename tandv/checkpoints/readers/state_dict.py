@@ -90,6 +90,8 @@ def model_in(loaded: Any, key: Key = None) -> Contents:
     if parts is None or (not isinstance(loaded, Mapping | Opaque) and not holds_tensors(loaded)):
         raise UnreadableCheckpoint(f"it holds a {type(loaded).__name__}, not a state dict; save model.state_dict()")
     if not holds_tensors(loaded):
+        if is_optimiser(loaded):  # without averages
+            raise UnreadableCheckpoint("it holds the state of an optimiser, no model")
         raise UnreadableCheckpoint(
             f"it holds no state dict: its keys are {some(list(parts), 8) or 'none'}; "
             f"tensors are looked for at the top and under {', '.join(KEYS)}"
@@ -135,7 +137,7 @@ class _Search:
             level = _level(parts)
             if not level.tensors and not level.models:
                 raise UnreadableCheckpoint(f"it holds {some(_whys(level.left)) or 'nothing'}, no model")
-            names = self._choice(level)
+            names = self._choice(level, alone=len(parts) == 1)
             if not names:
                 return self._here(parts, level)
             self._leave(parts, level.left | dict.fromkeys(level.tensors, _BESIDE))
@@ -151,21 +153,24 @@ class _Search:
             self.node, self.path = parts[names[0]], (*self.path, names[0])
             _refuse_module(self.node)
 
-    def _choice(self, level: _Level) -> list[str]:
+    def _choice(self, level: _Level, alone: bool) -> list[str]:
         """Return the keys under which to look further; none if this level is the model."""
         models = level.models
         flat = any(map(_is_state_dict, models.values()))
-        if not models or (level.tensors and not (flat and not any(map(_is_of_layers, level.tensors)))):
+        whole = flat or any(map(_has_own_state, models.values()))
+        if not models or (level.tensors and not (whole and not any(map(_is_of_layers, level.tensors)))):
             return []
         raw = [name for name in models if len(models) == 1 or not _words(name, _COPY)] or list(models)
+        if flat:  # what has no layers is data beside a model
+            raw = [name for name in raw if _kind(name, models[name]) != _BESIDE] or raw
         # a tree of modules in modules, as of JAX, is one model
-        nested = not flat and not any(map(_has_own_state, models.values()))
+        nested = not whole
         wrapping = KEYS if not self.below_a_key or len(raw) == 1 else ("state_dict", "model_state_dict", "params")
         key = next((name for name in wrapping if name in raw), None)
         if key and not (nested and key in ("model", "module") and len(raw) > 1):
             return self._taking([key], models)
         roles = len(raw) > 1 and all(_ROLES.fullmatch(name) for name in raw)
-        if nested and not roles and (self.below_a_key or not level.left or len(raw) > 1):
+        if nested and not roles and (self.below_a_key or alone or len(raw) > 1):
             return []
         if len(raw) == 1 or self.pooled:
             return self._taking(raw, models)
@@ -209,7 +214,7 @@ def _level(parts: Mapping[str, Any]) -> _Level:
     held = {name: child for name, child in parts.items() if holds_tensors(child)}
     if is_optimiser(parts):
         return _Level({}, {}, dict.fromkeys(held, "state of an optimiser"))
-    left = {name: "state of an optimiser" for name, child in held.items() if is_optimiser(child)}
+    left = {name: "state of an optimiser" for name, child in held.items() if name in MOMENTS or is_optimiser(child)}
     rest = {name: child for name, child in held.items() if name not in left}
     plain = not any(_is_of_layers(name) or not isinstance(child, Entry) for name, child in rest.items())
     beside = {} if plain else {name: why for name, child in rest.items() if (why := _beside(name, child))}

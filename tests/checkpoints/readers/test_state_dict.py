@@ -86,6 +86,10 @@ def test_no_optimiser_of_pytorch_is_pooled_whatever_its_key(make, optimiser_key)
         ({"net": STATE, "ema": {"decay": 0.99, "shadow_params": list(STATE.values())}}, "net"),
         ({"q": STATE, "q_target": STATE, "opt": OPTIMISER}, "q"),
         ({"ema": STATE, "opt": OPTIMISER}, "ema"),
+        ({"net": STATE, "replay_buffer": {"obs": torch.ones(9, 3), "act": torch.ones(9)}}, "net"),
+        ({"run": {"net": STATE, "log_alpha": torch.ones(())}, "replay": torch.ones(9, 3)}, "run.net"),
+        ({**STATE, "exp_avg": dict(STATE)}, ""),
+        ([STATE, OPTIMISER], "0"),
         (list(STATE.items()), ""),
         ({"model": list(NET.named_parameters()), "opt": OPTIMISER}, "model"),
     ],
@@ -128,6 +132,13 @@ def test_single_numbers_in_a_bare_state_dict_are_left_out_and_said():
     assert list(model_in(opened(scale)).entries) == [*NAMES, "logit_scale", "head.step"]
 
 
+def test_a_layer_without_notes_of_pytorch_is_a_model_beside_other_things():
+    layer = {"weight": torch.ones(2, 2), "bias": torch.ones(2)}
+    plain = torch.optim.SGD(NET.parameters(), lr=0.1).state_dict()
+    assert list(model_in(opened({"net": layer, "opt": plain})).entries) == ["weight", "bias"]
+    assert list(model_in(opened({"net": layer})).entries) == ["net.weight", "net.bias"]
+
+
 def test_dotted_names_of_an_optimiser_in_one_flat_file():
     averages = {f"optimizer.state.{name}.exp_avg": value for name, value in STATE.items()}
     found = model_in(opened(STATE | averages | {"adam.0.weight.momentum_buffer": torch.ones(3)}))
@@ -155,7 +166,14 @@ def test_averages_within_a_state_dict_are_left_out_and_modules_of_like_names_are
 
 
 def test_the_state_of_an_optimiser_alone_is_no_model():
-    for file in (OPTIMISER, [OPTIMISER], {"optimizer": OPTIMISER, "epoch": 3}, serialization.to_state_dict(OPT_STATE)):
+    plain = torch.optim.SGD(NET.parameters(), lr=0.1).state_dict()  # has no tensors
+    for file in (
+        plain,
+        OPTIMISER,
+        [OPTIMISER],
+        {"optimizer": OPTIMISER, "epoch": 3},
+        serialization.to_state_dict(OPT_STATE),
+    ):
         with pytest.raises(UnreadableCheckpoint, match="it holds the state of an optimiser, no model"):
             model_in(opened(file))
     with pytest.raises(UnreadableCheckpoint, match="it holds the state of an optimiser, no model"):
