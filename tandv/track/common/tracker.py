@@ -21,7 +21,7 @@ from tandv.track.common.on_finding import FindingStop, actions_for, stops
 from tandv.track.common.reporting import warn
 from tandv.track.common.saving import Checkpoints
 from tandv.track.common.units import Key, UnitHistory, Units
-from tandv.track.common.watching import Watching
+from tandv.track.common.watching import FACTS_AT, Watching
 from tandv.track.common.writer import Writer
 from tandv.track.insight.numbers import InsightSettings, Numbers, with_numbers
 from tandv.track.insight.raster import RasterWriter
@@ -328,7 +328,8 @@ class Tracker(Lifetime):
         self._writer.catch_up()
         self.end_of_step()
         self._keep()
-        if self._recorded % self.settings.offload_inc == 0:
+        asked = self._acting is not None and self._recorded == FACTS_AT
+        if self._recorded % self.settings.offload_inc == 0 or asked:
             self.drain()
             self._writer.flush(self._facts())
         elif self._acting is not None:

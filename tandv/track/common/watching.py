@@ -19,6 +19,7 @@ from tandv.track.common.measurements import Block
 from tandv.track.common.numbers import Reading
 
 _FEWEST = 8  # recorded steps before all rules look for the first time
+FACTS_AT = _FEWEST - 1  # recorded steps after which run.json has to say what rules ask of the run
 _AT_MOST = 32  # recorded steps between two looks of all rules, so that no stretch falls between them
 _SHARE = 0.002  # of the run's time that may go into looks of all rules, where that many steps allow it
 _NEWEST = 8  # recorded steps that are looked at for values that are not finite

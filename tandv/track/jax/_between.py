@@ -65,7 +65,7 @@ class TreeCheck:
         return [one.name for one in found], [one.array for one in found]
 
     def _add(self, group: str, names: Sequence[str], arrays: Sequence[Any]) -> None:
-        there = [at for at, array in enumerate(arrays) if not (isinstance(array, jax.Array) and array.is_deleted())]
+        there = [at for at, array in enumerate(arrays) if _is_there(array)]
         if not there:
             return
         with jax.transfer_guard("allow"), jax.debug_nans(False), jax.debug_infs(False), jax.disable_jit(False):
@@ -81,14 +81,20 @@ class TreeCheck:
         )
 
 
+def _is_there(array: Any) -> bool:
+    return array.size > 0 and not (isinstance(array, jax.Array) and array.is_deleted())
+
+
 @jax.jit
 def _sizes(arrays: list[jax.Array]) -> tuple[jax.Array, jax.Array]:
     """Return a number that is finite if and only if all values are, and one of each array."""
-    jnp = jax.numpy
-    whole = [jnp.isfinite(x).all() for x in arrays]
-    kinds = [jnp.where(jnp.isnan(x).any(), jnp.nan, jnp.inf) for x in arrays]
-    each = jnp.stack([jnp.where(fine, 0.0, kind) for fine, kind in zip(whole, kinds, strict=True)]).astype("float32")
+    each = jax.numpy.stack([_size(x) for x in arrays])
     return each.sum(), each
+
+
+def _size(x: jax.Array) -> jax.Array:
+    largest = abs(x.astype("float32") if x.dtype.itemsize < 2 else x).max()  # NaN if one value is
+    return jax.numpy.where(jax.numpy.isfinite(largest), 0, largest).astype("float32")
 
 
 def _number(one: jax.Array) -> float:
