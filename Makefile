@@ -22,16 +22,16 @@ check: .venv/ready
 test: .venv/ready
 	$(MAKE) --jobs 2 lint all-tests
 
-lint:
+lint: .venv/ready
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) pyright
 	$(TSC)
 
-quick-tests:
+quick-tests: .venv/ready
 	$(TESTS) -m "not slow"
 
-all-tests:
+all-tests: .venv/ready
 	$(TESTS)
 
 # The tests that take longest.
