@@ -23,7 +23,7 @@ from tandv.analysis.transitions.scale import Values
 from tandv.analysis.transitions.search import search
 from tandv.analysis.transitions.transition import Axis, Evidence, Kind, Transition
 from tandv.curves import Curves, as_curves
-from tandv.messages import check_choices, unknown
+from tandv.messages import UnknownName, check_choices, unknown
 
 __all__ = [
     "DETECTORS",
@@ -148,7 +148,7 @@ def find_transitions(
             `discoveries`): of many curves searched together only the surer transitions stay. None keeps all that are
             sure enough for their own curve.
 
-    Raises ValueError naming the detectors for an unknown name.
+    Raises ValueError naming the detectors for an unknown name, UnknownName for a learning rate that is no curve.
     """
     check_choices(axis=(axis, Axis))
     if isinstance(detector, str):
@@ -157,7 +157,7 @@ def find_transitions(
     table = _table(curves)
     if isinstance(lr, str):
         if lr not in table.columns:
-            raise ValueError(unknown("curve", lr, table.columns))
+            raise UnknownName(unknown("curve", lr, table.columns))
         rate = table.pop(lr)
     else:
         rate = lr

@@ -68,7 +68,7 @@ def _rising(steps: np.ndarray, values: np.ndarray, broken: bool) -> Divergence |
     wander = max(_AGAIN * earlier, float(np.ptp(recent)), 3 * spread, _NOISES * noise)
     if last - level <= wander or last - float(recent.max()) <= 0.5 * wander:
         return None
-    low = level + max(0.1 * (last - level), 3 * spread)
+    low = level + 4 * max(spread, noise)
     above = values > low
     first = n - int((~above[::-1]).argmax())
     rise = values[first:]

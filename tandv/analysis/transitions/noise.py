@@ -26,7 +26,11 @@ _CONTRASTS = ((1, -4, 6, -4, 1), (1, -3, 3, -1), (1, -2, 1))  # small where a cu
 _NEXT = {len(w) - 1: sum(a * b for a, b in pairwise(w)) / sum(a * a for a in w) for w in _CONTRASTS}
 _SMOOTH = 0.3  # median of fourth differences over second ones, in that of white noise: below, there is no noise
 _MANY = 40  # windows that a curve has of widths at which one contrast is enough
-_TAIL = 0.98  # the quantile that measures the tail
+_TAIL = 0.99  # the quantile that measures the tail
+_NORMAL_TAIL = 2.576  # of abs(x) of a standard normal x
+_FREEDOM_OF_TAIL = 1.8  # Student's t of v degrees of freedom has about 1 + 1.8 / v times that
+_LIGHTER = 0.84  # from one width to the next: the tail of a sum of more values
+_ENOUGH = 40  # windows from which the tail is measured
 
 
 class Noise(NamedTuple):
@@ -177,9 +181,21 @@ def _contrasts(
             smooth |= k == 0 and half < _SMOOTH
             if not here >= size[k]:
                 size[k], count[k] = here, max(1.0, each * len(ratio) / (2 * h))
-                tail[k] = ratio[int(_TAIL * (len(ratio) - 1))] / max(here, 1e-300)
                 remembered[k] = norm / (1 + walking * _NEXT[span])
+        if count[k] >= _ENOUGH:
+            tail[k] = _tail(rise[k], expected[k], h, kept)
     return Measured(sigma, expected, size, quiet, count, tail, remembered, bool(smooth))
+
+
+def _tail(rise: np.ndarray, expected: np.ndarray, h: int, kept: np.ndarray | None) -> float:
+    """Return the quantile _TAIL of second differences over their clipped mean."""
+    inner = slice(3 * h, len(rise) - 3 * h)
+    contrast = np.abs(rise[h : len(rise) - 5 * h] - 2 * rise[inner] + rise[5 * h : len(rise) - h]) / expected[inner]
+    if kept is not None and kept[inner].any():
+        contrast = contrast[kept[inner]]
+    contrast.sort()
+    clipped = float(np.minimum(contrast, 3 * contrast[len(contrast) // 2]).mean()) / CLIPPED
+    return float(contrast[int(_TAIL * (len(contrast) - 1))]) / max(clipped, 1e-300)
 
 
 def _growth(measured: Measured, bank: Windows, loose: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -240,16 +256,14 @@ def _line(x: np.ndarray, logs: np.ndarray, weight: np.ndarray) -> tuple[np.ndarr
 
 def _tail_freedom(tail: np.ndarray, count: np.ndarray) -> np.ndarray:
     """Return Student's degrees of freedom at which noise has the tail that was measured at each width."""
-    normal = 2.33  # quantile 0.98 of abs(x) of a standard normal x, in robust standard deviations
-    excess = np.where(count >= 40, np.maximum(tail / normal - 1, 0.0), 0.0)
-    # of t with v degrees of freedom the quantile is about 1 + 1.6 / v as large
-    weight = np.minimum(count, 400.0) * (count >= 40)
+    weight = np.where(tail > 0, np.minimum(count, 400.0), 0.0)
+    excess = np.maximum(tail / _NORMAL_TAIL - 1, 0.0)
     out, carried = np.empty(len(tail)), 0.0
     for k in range(len(tail)):
         near = slice(max(k - 1, 0), k + 2)
-        if weight[near].sum() > 0:
-            carried = float((excess[near] * weight[near]).sum() / weight[near].sum()) - 1.0 / np.sqrt(
-                weight[near].sum()
-            )
-        out[k] = 1.6 / max(carried, 1e-3)
+        total = float(weight[near].sum())
+        carried *= _LIGHTER
+        if total > 0:  # less of what chance makes
+            carried = max(carried, float((excess[near] * weight[near]).sum()) / total - 1 / total**0.5)
+        out[k] = _FREEDOM_OF_TAIL / max(carried, 1e-3)
     return np.maximum(out, 2.5)

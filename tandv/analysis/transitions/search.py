@@ -19,7 +19,7 @@ from tandv.analysis.transitions.teeth import season
 from tandv.analysis.transitions.transition import FEWEST, MOST, Axis, Evidence, Kind, P, Transition, as_step, known
 
 LEAST_ACCURACY = 0.05  # of the whole scale of an accuracy
-SUDDEN = 4  # points; what takes no longer is a step, else a ramp
+SUDDEN = 4  # points; what takes no longer, or not longer than a jump would seem to, is a step, else a ramp
 JUMP = 0.1  # of the logarithm of the learning rate, and ten times its usual change
 _DENSE = 0.9  # share of the rows at which a curve is known for NaNs at its end to be values that it took
 
@@ -46,7 +46,9 @@ class _Curve(NamedTuple):
             step = round(middle)
             start, end = min(int(np.ceil(start)), step), max(int(np.floor(end)), step)
             return Transition(self.name, start, step, end, levels[0], levels[1], evidence)
-        nearest = len(self.steps) - 1 - int(np.argmin(np.abs(self.steps[::-1] - middle)))
+        nearest = min(int(np.searchsorted(self.steps, middle)), len(self.steps) - 1)
+        if nearest and middle - self.steps[nearest - 1] < (1 - 1e-6) * (self.steps[nearest] - middle):
+            nearest -= 1  # of two that are as near, the later: a jump has happened there
         first = min(int(np.searchsorted(self.steps, start)), nearest)
         last = max(int(np.searchsorted(self.steps, end, "right")) - 1, nearest)
         at = [as_step(float(self.steps[k])) for k in (first, nearest, last)]
@@ -121,18 +123,19 @@ def _within(curve: _Curve, axis: Axis, on: Scaled, lr: pd.Series | None) -> tupl
         ignored=(lambda bump: _returns(bump, excursions, on.values)) if excursions else None,
     )
     for bump in found.bumps:
-        event = _bump(curve, bump, time, on.scale, lr)
+        event = _bump(curve, bump, int(found.windows.widths[bump.scale]), time, on.scale, lr)
         if abs(event.after - event.before) >= least or on.scale == "linear":
             events.append(event)
     return events, float(np.exp(found.log_p))
 
 
-def _bump(curve: _Curve, bump: bumps.Bump, time: np.ndarray, scale: str, lr: pd.Series | None) -> Transition:
+def _bump(curve: _Curve, bump: bumps.Bump, wide: int, time: np.ndarray, scale: str, lr: pd.Series | None) -> Transition:
     start, middle, end = np.interp([bump.start, bump.middle, bump.end], time, curve.steps).tolist()
     reach = min(max(2, (bump.right - bump.left) // 2), 10)
     before = float(np.median(curve.values[max(0, bump.left + 1 - reach) : bump.left + 1]))
     after = float(np.median(curve.values[bump.right + 1 : bump.right + 1 + reach]))
-    kind: Kind = "step" if bump.right + 1 - bump.left <= SUDDEN else "ramp"
+    rows = int(time.searchsorted(bump.end)) - int(time.searchsorted(bump.start))
+    kind: Kind = "step" if rows <= (max(SUDDEN, 1.3 * wide) if wide <= 2 * SUDDEN else SUDDEN) else "ramp"
     if lr is not None and scheduled(lr, curve.steps, start, end):
         kind = "schedule"
     p = float(np.exp(bump.log_p))

@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+
+from tandv.analysis.transitions.divergence import diverging
+
+STEPS = np.arange(500.0)
+NOISE = 0.02 * np.random.default_rng(0).standard_normal(500)
+LOSS = 1 + 2 * np.exp(-STEPS / 60) + NOISE
+
+
+def test_a_rise_under_way_at_the_end_diverges():
+    loss = LOSS.copy()
+    loss[480:] += np.linspace(0.25, 5, 20)
+    found = diverging(STEPS, loss, None)
+    assert found is not None
+    assert found.first == 480 and found.start == 479 and found.end == 499
+    assert 485 <= found.middle <= 493  # half of 5 is reached at 489
+    assert found.before == pytest.approx(1, abs=0.05) and found.after == loss[-1]
+    assert found.effect == pytest.approx(5 / 0.02, rel=0.3) and found.p < 1e-3
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [LOSS, LOSS + 3 * (STEPS >= 480), LOSS - 3 * (STEPS >= 480) * (STEPS - 480), LOSS + 0.002 * STEPS],
+    ids=["decay", "step that has arrived", "downward", "steady rise"],
+)
+def test_what_has_arrived_or_falls_or_always_rose_does_not(loss):
+    assert diverging(STEPS, loss, None) is None
+
+
+def test_an_end_that_is_not_finite_diverges():
+    found = diverging(STEPS[:400], LOSS[:400], 400.0, np.inf)
+    assert found is not None
+    assert (found.first, found.start, found.middle, found.end) == (400, 399, 400, 400)
+    assert found.after == np.inf and found.effect == np.inf and found.p == 0
+    rising = LOSS[:400] + np.where(STEPS[:400] > 390, np.exp(STEPS[:400] - 390), 0)
+    found = diverging(STEPS[:400], rising, 400.0, np.nan)
+    assert found is not None and found.first == 391 and found.end == 400
