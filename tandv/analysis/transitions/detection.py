@@ -106,7 +106,7 @@ def p_value(curve: pd.Series, *, axis: Axis = "linear", values: Values = "auto")
         values: the scale on which it is judged, as of `transitions`.
     """
     check_choices(axis=(axis, Axis), values=(values, Values))
-    return search(curve, axis=axis, values=values).p
+    return search(curve, axis=axis, values=values, surest=True).p
 
 
 DETECTORS: dict[str, Detector] = {

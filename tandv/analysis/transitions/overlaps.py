@@ -1,21 +1,16 @@
 """Of overlapping bumps of the pace, keep those that describe the change best."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from tandv.analysis.transitions.noise import Noise
 from tandv.analysis.transitions.pace import Windows
-
-if TYPE_CHECKING:
-    from tandv.analysis.transitions.bumps import Bump
+from tandv.analysis.transitions.shape import FASTER, MARGIN, Bump
 
 SPLIT = 6.0  # surety that each part of a bump needs for it to be split
 CERTAIN = 10.0  # surety from which the finest scale is preferred
-_FASTER, _MARGIN = 1.3, 1.0
 
 
-def resolved(candidates: "list[Bump]") -> "list[Bump]":
+def resolved(candidates: list[Bump]) -> list[Bump]:
     """Of overlapping bumps keep the surest, from CERTAIN on the finest; split one if each part is sure."""
     order = sorted(candidates, key=lambda b: (-round(min(b.surety, CERTAIN)), b.scale))
     chosen: list[Bump] = []
@@ -43,12 +38,12 @@ def resolved(candidates: "list[Bump]") -> "list[Bump]":
     return out
 
 
-def _within(part: "Bump", whole: "Bump") -> bool:
+def _within(part: Bump, whole: Bump) -> bool:
     half = 0.5 * (part.end - part.start)
     return whole.start - half <= part.start and part.end <= whole.end + half
 
 
-def without_rebounds(found: "list[Bump]", bank: Windows, noises: Noise) -> "list[Bump]":
+def without_rebounds(found: list[Bump], bank: Windows, noises: Noise) -> list[Bump]:
     """Drop bumps that only resume the trend after a bump the other way, such as a decay after a sudden rise."""
     kept = []
     for bump in found:
@@ -57,7 +52,7 @@ def without_rebounds(found: "list[Bump]", bank: Windows, noises: Noise) -> "list
             kept.append(bump)
             continue
         pace, error = bump.sign * bank.pace[bump.scale], noises.error[bump.scale]
-        at_most = pace + _MARGIN * error
+        at_most = pace + MARGIN * error
         reach = round(0.7 * int(bank.widths[bump.scale]))
         for other in against:
             at_most[max(other.left - reach, 0) : other.right + reach + 1] = np.inf
@@ -66,6 +61,6 @@ def without_rebounds(found: "list[Bump]", bank: Windows, noises: Noise) -> "list
         higher = np.flatnonzero(pace[bump.peak + 1 :] > pace[bump.peak])
         high = bump.peak + 1 + int(higher[0]) if len(higher) else len(pace) - 1
         slow = max(at_most[low : bump.peak].min(initial=np.inf), at_most[bump.peak + 1 : high + 1].min(initial=np.inf))
-        if np.isfinite(slow) and pace[bump.peak] - _FASTER * max(slow, 0) >= 0.5 * bump.z * error[bump.peak]:
+        if np.isfinite(slow) and pace[bump.peak] - FASTER * max(slow, 0) >= 0.5 * bump.z * error[bump.peak]:
             kept.append(bump)
     return kept

@@ -14,6 +14,7 @@ from tandv.analysis.transitions.divergence import Divergence, diverging
 from tandv.analysis.transitions.noise import local_sigma
 from tandv.analysis.transitions.pace import FLOOR
 from tandv.analysis.transitions.scale import Scaled, Values, scaled
+from tandv.analysis.transitions.shape import Bump
 from tandv.analysis.transitions.spikes import Spike, bridged, soon, spikes
 from tandv.analysis.transitions.teeth import season
 from tandv.analysis.transitions.transition import FEWEST, MOST, Axis, Evidence, Kind, P, Transition, as_step, known
@@ -61,6 +62,7 @@ def search(
     axis: Axis = "linear",
     values: Values = "auto",
     lr: pd.Series | None = None,
+    surest: bool = False,
 ) -> Searched:
     """Return the events of a curve and its p-value.
 
@@ -69,6 +71,7 @@ def search(
         axis: "linear", or "log" for the pace per factor of 1 + step.
         values: the scale on which it is judged.
         lr: the learning rate by step.
+        surest: look for the surest change even if none counts: the p-value is 1 else.
     """
     name = "value" if curve.name is None else str(curve.name)
     steps, y = known(curve)
@@ -85,11 +88,13 @@ def search(
     if len(y) < FEWEST or np.ptp(y) <= FLOOR * np.abs(y).max():
         return Searched(events, p)
     steps, y = _averaged_down(steps, y)
-    rest, p_rest = _within(_Curve(name, steps, y, whole), axis, scaled(y, values, name), lr)
+    rest, p_rest = _within(_Curve(name, steps, y, whole), axis, scaled(y, values, name), lr, surest)
     return Searched(sorted(rest + events, key=lambda t: t.step), min(p, p_rest))
 
 
-def _within(curve: _Curve, axis: Axis, on: Scaled, lr: pd.Series | None) -> tuple[list[Transition], float]:
+def _within(
+    curve: _Curve, axis: Axis, on: Scaled, lr: pd.Series | None, surest: bool
+) -> tuple[list[Transition], float]:
     steps, n = curve.steps, len(curve.values)
     time = steps if axis == "linear" else np.log1p(steps - min(0.0, float(steps[0])))
     none = np.zeros(n, bool)
@@ -121,6 +126,7 @@ def _within(curve: _Curve, axis: Axis, on: Scaled, lr: pd.Series | None) -> tupl
         removed=gone,
         least=least if on.scale == "linear" else 0.0,
         ignored=(lambda bump: _returns(bump, excursions, on.values)) if excursions else None,
+        surest=surest,
     )
     for bump in found.bumps:
         event = _bump(curve, bump, int(found.windows.widths[bump.scale]), time, on.scale, lr)
@@ -129,7 +135,7 @@ def _within(curve: _Curve, axis: Axis, on: Scaled, lr: pd.Series | None) -> tupl
     return events, float(np.exp(found.log_p))
 
 
-def _bump(curve: _Curve, bump: bumps.Bump, wide: int, time: np.ndarray, scale: str, lr: pd.Series | None) -> Transition:
+def _bump(curve: _Curve, bump: Bump, wide: int, time: np.ndarray, scale: str, lr: pd.Series | None) -> Transition:
     start, middle, end = np.interp([bump.start, bump.middle, bump.end], time, curve.steps).tolist()
     reach = min(max(2, (bump.right - bump.left) // 2), 10)
     before = float(np.median(curve.values[max(0, bump.left + 1 - reach) : bump.left + 1]))
@@ -189,7 +195,7 @@ def _least(name: str, values: np.ndarray) -> float:
     return 0.0
 
 
-def _returns(bump: bumps.Bump, excursions: list[Spike], values: np.ndarray) -> bool:
+def _returns(bump: Bump, excursions: list[Spike], values: np.ndarray) -> bool:
     """Whether a bump is part of a spike: its way back, a chord over it, or a rise to another that takes all back."""
     left, right, points = bump.left, bump.right + 1, len(values)
     for s in excursions:
