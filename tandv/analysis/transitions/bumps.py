@@ -15,7 +15,7 @@ from tandv.analysis.transitions.noise import Noise, between, measure, noise_of
 from tandv.analysis.transitions.overlaps import resolved, without_rebounds
 from tandv.analysis.transitions.pace import Windows, differences, windows
 from tandv.analysis.transitions.shape import FASTER, LOOSE_Z, STAYS, Bump, with_shape
-from tandv.analysis.transitions.significance import log_tails, looks
+from tandv.analysis.transitions.significance import correction, log_tails, looks
 
 MIN_EFFECT = 3.0  # standard deviations of the noise of the level
 SHARE = 0.01  # of the range of the curve
@@ -107,6 +107,8 @@ def _is_large(bump: Bump) -> bool:
 def _bumps(steps, values, bank: Windows, noises: Noise, limit: float | None, surest: bool) -> list[Bump]:
     """Return the bumps at every width that look like transitions, up to a limit of log p; without one, loosely."""
     places = looks(len(values), bank.widths)
+    if noises.memory:
+        places = places + correction(len(values), bank.widths, noises.growth)
     out: list[Bump] = []
     best = log(0.5) if surest else -np.inf
     for sign in (1, -1):

@@ -68,7 +68,7 @@ def transitions(
 
     A curve of fewer than 8 known values or a constant one has none, unless it ends in infinities or, if it was known at
     nearly every step, NaNs. Others of these are skipped, steps may be uneven, and curves of more than 4,000 values are
-    averaged down. Each transition has a p-value of at most 0.01.
+    averaged down. Each transition has a p-value of at most 0.02.
 
     >>> accuracy = pd.Series([0.1, 0.1, 0.1, 0.1, 0.12, 0.5, 0.88, 0.9, 0.9, 0.9, 0.9], name="accuracy")
     >>> [(t.start, t.step, t.end) for t in transitions(accuracy)]

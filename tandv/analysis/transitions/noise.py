@@ -16,7 +16,7 @@ CLIPPED = 0.766  # mean of min(abs(x), 3 medians of abs(x)) of a standard normal
 LOWER_QUARTER = 0.3186  # quantile 0.25 of abs(x)
 _WINDOW = 61  # points over which the standard deviation of the noise is taken as constant
 _FEW = 17  # points, the fewest that are asked for it
-_SHORT = 80  # points, below which noise is taken as white
+SHORT = 80  # points, below which noise is taken as white
 SHARED = 0.35  # of the larger of two measurements
 _SHARED = 0.4  # of what neighbouring widths say is their own
 _NEAR_SLOPE = 0.95  # the same for the power
@@ -41,6 +41,7 @@ class Noise(NamedTuple):
     growth: np.ndarray  # standard deviation of the difference of means, in units of that of white noise
     freedom: np.ndarray  # degrees of freedom of its estimate and its tail, as of Student's t
     level: np.ndarray  # standard deviation of the level of the curve over a window, in units of sigma
+    memory: bool  # whether it was measured how noise grows: not where the curve is short, or has none
 
 
 class Measured(NamedTuple):
@@ -69,7 +70,7 @@ def measure(background: np.ndarray, removed: np.ndarray, bank: Windows, floor: n
     spread = np.sqrt(np.maximum(averages(sigma**2, bank.widths), 0.0))
     np.maximum(spread, 0.5 * np.maximum(sigma[1:], sigma[:-1]), out=spread)
     expected = spread * np.sqrt(2 / bank.widths)[:, None]
-    if len(background) < _SHORT:  # its memory cannot be told from a transition
+    if len(background) < SHORT:  # its memory cannot be told from a transition
         nothing = np.full(len(expected), np.nan)
         return Measured(sigma, expected, nothing, nothing, nothing, nothing, nothing, False)
     return _contrasts(differences(background, bank.widths), sigma, expected, removed, bank)
@@ -84,14 +85,15 @@ def noise_of(measured: Measured, bank: Windows, *, loose: bool = False) -> Noise
         loose: transitions may still be in it: trust the quieter parts and the fine widths.
     """
     n, white = len(measured.sigma), np.sqrt(2 / bank.widths)
-    if n < _SHORT:
+    if n < SHORT:
         growth, freedom = np.ones(len(white)), np.full(len(white), n / 2)
     else:
         growth, freedom = _growth(measured, bank, loose)
     error = growth[:, None] * measured.expected * bank.ends / bank.run
     level = np.maximum.accumulate(np.maximum(1.0, growth * white / np.sqrt(2)))
     usual = level[max(0, int(np.searchsorted(bank.widths, n / 12, "right")) - 1)]
-    return Noise(measured.sigma, error, growth, freedom, np.maximum(level, usual))
+    memory = n >= SHORT and not measured.smooth
+    return Noise(measured.sigma, error, growth, freedom, np.maximum(level, usual), memory)
 
 
 def between(one: Noise, other: Noise) -> Noise:

@@ -118,6 +118,8 @@ def _most_even(options: list[Scaled]) -> Scaled:
     # by chance: the logarithm of a mean of so many second differences varies by this
     chance = 1.35 * parts / len(order) * 3 * np.sqrt(2 / parts)
     clear = spreads[0] > _CLEAR * spreads[best] and spreads[0] - spreads[best] > chance
+    if options[best].scale == "share":  # which is what theory asks for
+        return options[best]
     return options[best] if clear else options[0]
 
 

@@ -199,7 +199,7 @@ def _returns(bump: Bump, excursions: list[Spike], values: np.ndarray) -> bool:
     """Whether a bump is part of a spike: its way back, a chord over it, or a rise to another that takes all back."""
     left, right, points = bump.left, bump.right + 1, len(values)
     for s in excursions:
-        if s.first - 2 <= left and right <= s.last + 2:
+        if s.first - soon(points) // 4 <= left and right <= s.last + soon(points) // 4:
             return True
         back = bump.sign == -np.sign(s.height) and bump.change <= 1.1 * abs(s.height)
         if back and s.first - 2 <= left <= s.last + 1.5 * (s.last - s.first) + points // 50:

@@ -136,7 +136,7 @@ def _slowest(pace: np.ndarray, error: np.ndarray, first: int, end: int, peak: in
     at = first + int((here + max(MARGIN, expected) * its_error).argmin())
     slow = np.maximum(here + expected * its_error, 0.0)
     # what is less certain than the peak may be as fast as that
-    uncertain = np.maximum(np.minimum(slow, its_error) ** 2, its_error**2 - own**2) / (1 + log(count))
+    uncertain = np.maximum(np.minimum(slow, its_error) ** 2, (its_error**2 - own**2) / (1 + log(count)))
     beyond = (float(pace[peak]) - FASTER * slow) / np.sqrt(own**2 + FASTER**2 * uncertain)
     return at, float(beyond.max())
 

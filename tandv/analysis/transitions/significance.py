@@ -11,6 +11,8 @@ from scipy.special import log_ndtr, ndtri_exp, stdtr
 
 _NORMAL = 1e5  # degrees of freedom from which Student's t is normal
 _LEAST = 1e-300
+_REMEMBERS, _WANDERS = 1.0, 1.3  # of the exponent of growth at fine and at wide windows
+_SHORT, _LONG = 0.6, 400  # for each halving of the points below so many
 
 
 def log_tail(z: float, freedom: float) -> float:
@@ -42,3 +44,25 @@ def surety(z: float, freedom: float) -> float:
 def looks(points: int, widths: np.ndarray) -> np.ndarray:
     """Return the logarithm of the number of places of windows of each width, both ways."""
     return np.log(np.maximum(2.0 * points / widths, 2.0))
+
+
+def correction(points: int, widths: np.ndarray, growth: np.ndarray) -> float:
+    """Return what the logarithm of p is to be raised by, as measured on simulated noise without a transition.
+
+    Neighbouring windows and widths are not independent looks, the less so the longer noise remembers; where noise still
+    grows at the widest windows, as that of a random walk, it is known less well than it seems; short curves have little
+    room for the shape of a transition.
+
+    Args:
+        points: of the curve.
+        widths: of the windows.
+        growth: standard deviation of the difference of means at each, over that of white noise.
+    """
+    logs, x = np.log(growth), np.log(widths)
+    fine = max(int(np.searchsorted(widths, max(4, points / 100), "right")) - 1, 1)
+    wide = max(int(np.searchsorted(widths, points / 24, "right")) - 1, 0)
+    if len(widths) < 3 or wide == len(widths) - 1:
+        return 0.0
+    remembers = (logs[fine] - logs[0]) / (x[fine] - x[0])
+    wanders = (logs[-1] - logs[wide]) / (x[-1] - x[wide])
+    return float(_WANDERS * wanders - _REMEMBERS * remembers - _SHORT * max(np.log2(_LONG / points), 0.0))

@@ -65,7 +65,7 @@ class Transition(NamedTuple):
     evidence: Evidence
 
 
-P = 0.01  # the largest p of a transition, of one curve
+P = 0.02  # the largest p of a transition, of one curve
 FEWEST = 8  # finite values that a curve needs
 MOST = 4000  # values that are analysed; longer curves are averaged down
 
