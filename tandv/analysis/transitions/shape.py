@@ -23,6 +23,7 @@ MIN_SLOW = 0.2  # share of its width that the slow pace before and after it must
 FEWEST = 5  # points that must lie before and after it, of a tenth of the curve at most
 SWING = 0.5  # a reverse pace of this share of the highest, within NEIGHBOURHOOD, is an oscillation
 NEIGHBOURHOOD = 0.8  # of its width
+LESS = 0.15  # share of the variance of a pace that is known less well than the highest, as where steps are dense
 STAYS = 1.8  # standard deviations of the noise of the level, by which the levels of both sides differ
 LOOSE_Z = 3.0  # without a limit of p
 
@@ -136,7 +137,7 @@ def _slowest(pace: np.ndarray, error: np.ndarray, first: int, end: int, peak: in
     at = first + int((here + max(MARGIN, expected) * its_error).argmin())
     slow = np.maximum(here + expected * its_error, 0.0)
     # what is less certain than the peak may be as fast as that
-    uncertain = np.maximum(np.minimum(slow, its_error) ** 2, (its_error**2 - own**2) / (1 + log(count)))
+    uncertain = np.maximum(np.minimum(slow, its_error) ** 2, LESS * (its_error**2 - own**2) / (1 + log(count)))
     beyond = (float(pace[peak]) - FASTER * slow) / np.sqrt(own**2 + FASTER**2 * uncertain)
     return at, float(beyond.max())
 
