@@ -125,7 +125,7 @@ def _within(
         floor=on.floor,
         removed=gone,
         least=least if on.scale == "linear" else 0.0,
-        ignored=(lambda bump: _returns(bump, excursions, on.values)) if excursions else None,
+        ignored=lambda bump: _returns(bump, excursions, on.values) or (period > 0 and _of_teeth(bump, part, period)),
         surest=surest,
     )
     for bump in found.bumps:
@@ -199,7 +199,9 @@ def _returns(bump: Bump, excursions: list[Spike], values: np.ndarray) -> bool:
     """Whether a bump is part of a spike: its way back, a chord over it, or a rise to another that takes all back."""
     left, right, points = bump.left, bump.right + 1, len(values)
     for s in excursions:
-        if s.first - soon(points) // 4 <= left and right <= s.last + soon(points) // 4:
+        shared = min(right, s.last + 1) - max(left, s.first - 1)
+        inside = s.first - soon(points) // 4 <= left and right <= s.last + soon(points) // 4
+        if inside or (shared >= 0.5 * (right - left) and bump.change <= 1.1 * abs(s.height)):
             return True
         back = bump.sign == -np.sign(s.height) and bump.change <= 1.1 * abs(s.height)
         if back and s.first - 2 <= left <= s.last + 1.5 * (s.last - s.first) + points // 50:
@@ -210,6 +212,14 @@ def _returns(bump: Bump, excursions: list[Spike], values: np.ndarray) -> bool:
             if len(later) and bump.sign * (float(np.median(later)) - before) < 0.4 * bump.change:
                 return True
     return False
+
+
+def _of_teeth(bump: Bump, part: np.ndarray, period: int) -> bool:
+    """Whether a bump is what is left of a tooth that is not like the others."""
+    jump = int(np.argmax(np.abs(np.diff(part[: period + 1]))))
+    away = (jump - bump.left) % period
+    near = away <= bump.right - bump.left + period // 8 or period - away <= period // 8
+    return near and bump.change <= float(np.ptp(part))
 
 
 def scheduled(lr: pd.Series, steps: np.ndarray, start: float, end: float) -> bool:
