@@ -263,7 +263,7 @@ def test_kinds_of_transition_are_named_and_their_numbers_worded():
     cells = [cell.strip() for cell in row.split("|")]
     assert (cells[2], cells[9]) == ("explained by the learning rate", "&lt; 0.0001")
     assert "false alarms" not in text and "lr is taken as the learning rate." in text
-    with pytest.raises(ValueError, match="no curve 'rate'; there are"):
+    with pytest.raises(LookupError, match="no curve 'rate'; there are"):
         examine(gather(curves), lr="rate")
 
 
