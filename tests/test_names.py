@@ -132,6 +132,7 @@ MODELS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::tandv.checkpoints.Combined")
 @pytest.mark.filterwarnings("ignore::tandv.checkpoints.LeftOut")
 @pytest.mark.parametrize("kind", MODELS)
 def test_the_log_and_the_checkpoint_have_the_same_names(kind, tmp_path):
@@ -145,7 +146,8 @@ def test_the_log_and_the_checkpoint_have_the_same_names(kind, tmp_path):
             tracker.step()
     log = layers(read_pickle(tracker.out_path), "Weight")
     ((_, path), *_) = find(tracker.path / "checkpoints")
-    assert sorted(name for name, _ in weights(path)) == sorted(log)
+    combined = ["0.parametrizations.weight.original0"]  # the length of a weight whose direction bears the name of both
+    assert sorted(name for name, _ in weights(path)) == sorted(name for name in log if name not in combined)
 
 
 @pytest.mark.filterwarnings("ignore::tandv.checkpoints.LeftOut")
@@ -183,7 +185,7 @@ def test_a_tree_of_flax_has_the_same_names_in_the_log_and_in_a_checkpoint_of_orb
     tree = around({name: {key: jnp.asarray(x) for key, x in module.items()} for name, module in FLAX.items()})
     ocp.PyTreeCheckpointer().save(tmp_path / "a", tree)
     assert [leaf.name for leaf in _names.weights(tree)] == OF_FLAX
-    assert [name for name, _ in weights(tmp_path / "a")] == OF_FLAX
+    assert sorted(name for name, _ in weights(tmp_path / "a")) == sorted(OF_FLAX)  # in the order of the model
 
 
 def test_jax_models_have_the_same_names_in_the_log_and_in_their_own_checkpoint(tmp_path):
