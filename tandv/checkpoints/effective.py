@@ -1,7 +1,8 @@
 """The weights that a model computes with, where a file holds what they are computed from.
 
 PyTorch keeps a pruned weight as `weight_orig` and `weight_mask`, one under spectral norm as the weight and the vectors
-u and v, one under weight norm as a length g and a direction v. Each is measured as the weight that the layers see.
+u and v, one under weight norm as a length g and a direction v. Each is measured as the weight that the layers see, and
+so are quantised weights with scales, and layers that fine-tuning with PEFT has replaced.
 """
 
 import re
@@ -11,10 +12,12 @@ from functools import partial
 import numpy as np
 
 from tandv.checkpoints.entries import Entry
+from tandv.checkpoints.quantised import scaled
 from tandv.messages import some
 
 Read = Callable[[], np.ndarray]
 _PARAMETRISED = re.compile(r"(.*\.)?parametrizations\.(\w+)\.(original\d*)")
+_REPLACING = re.compile(r"(.*)\.modules_to_save\.[^.]+(\..+)")  # the name between is of the adapter
 
 
 def effective(entries: Mapping[str, Entry]) -> tuple[dict[str, Entry], list[str]]:
@@ -45,6 +48,13 @@ def effective(entries: Mapping[str, Entry]) -> tuple[dict[str, Entry], list[str]
             found = _normed(name, at + last.removesuffix("_g"), entries, name.removesuffix("_g") + "_v")
         elif parametrised := _PARAMETRISED.fullmatch(name):
             found = _of_parametrisation(name, parametrised, entries)
+        elif replacing := _REPLACING.fullmatch(name):
+            found = _replacing(name, replacing, entries)
+        elif quantised := scaled(name, entries):
+            out[name] = entry._replace(dtype="float32", read=quantised[1], storage=None)
+            used.add(quantised[0])
+            said.setdefault("quantised, measured as multiplied by the scales", []).append(name)
+            continue
         if found is None or found[1] in entries:
             out[name] = entry
             continue
@@ -57,6 +67,7 @@ def effective(entries: Mapping[str, Entry]) -> tuple[dict[str, Entry], list[str]
     return kept, [f"{why}: {some(names)}" for why, names in said.items()]
 
 
+_WEIGHT_NORM = "weight norm, measured as g · v / ‖v‖"
 Computed = tuple[
     str, str, list[str], Read
 ]  # what was done, the name, the parts of which the first has its shape, and how
@@ -87,26 +98,75 @@ def _normed(name: str, called: str, entries: Mapping[str, Entry], direction: str
         return None
     lengths, shape = entries[name].shape, entries[direction].shape
     per_axis = len(lengths) == len(shape) and all(n in (1, whole) for n, whole in zip(lengths, shape, strict=True))
-    if lengths == shape or not (per_axis or lengths == ()):
+    # with one input and a kernel of one, g is as large as v; elsewhere, two of the same size are something else
+    alike = lengths == shape and (len(shape) < 2 or sum(length > 1 for length in shape) > 1)
+    if alike or not (per_axis or lengths == ()):
         return None
     read = partial(_with_length, entries[name].read, entries[direction].read)
-    return "weight norm, measured as g · v / ‖v‖", called, [direction, name], read
+    return _WEIGHT_NORM, called, [direction, name], read
 
 
 def _of_parametrisation(name: str, found: re.Match[str], entries: Mapping[str, Entry]) -> Computed | None:
+    """Return a weight as the parametrisations of PyTorch that are applied to it one after the other make it."""
     module, parameter, which = found[1] or "", found[2], found[3]
     called, inside = f"{module}{parameter}", f"{module}parametrizations.{parameter}."
-    if which == "original0":
-        return _normed(name, called, entries, f"{inside}original1")
-    if which != "original":
-        return None
     beside = [one for one in entries if one.startswith(inside) and one != name]
-    if {f"{inside}0._u", f"{inside}0._v"} >= {*beside} and beside:
-        return _spectral(name, called, entries, f"{inside}0._u", f"{inside}0._v")
-    if len(beside) == 1 and beside[0].endswith("mask"):
-        return _pruned(name, called, entries, beside[0])
-    read = entries[name].read
-    return "parametrised by code that is not in the file, measured as stored", called, [name, *beside], read
+    first = {"original": name, "original0": f"{inside}original1"}.get(which)
+    if first is None or first not in entries:
+        return None
+    unknown = "parametrised by code that is not in the file, measured as stored", called, [name, *beside]
+    stored = entries[name].read
+    current = entries[first]
+    done: list[str] = []
+    if which == "original0":
+        # of several tensors, a parametrisation must be the first
+        normed = _normed(name, called, entries, first)
+        if normed is None:
+            return None
+        done.append(normed[0])
+        current = current._replace(read=normed[3])
+        beside.remove(first)
+    parts: dict[str, dict[str, str]] = {}
+    for one in beside:
+        number, _, last = one.removeprefix(inside).partition(".")
+        parts.setdefault(number, {})[last] = one
+    # what has no tensors does not show: only those that follow each other without a gap are all
+    if not (done or parts) or sorted(parts) != [str(i + len(done)) for i in range(len(parts))]:
+        return *unknown, stored
+    for number in sorted(parts):
+        of = parts[number]
+        known = {**{f"w_{last.removeprefix('_')}": entries[one] for last, one in of.items()}, "w_orig": current}
+        if set(of) == {"_u", "_v"}:
+            step = _spectral("w_orig", "w", known, "{}_u", "{}_v")
+        else:
+            mask = next((last for last in of if last.endswith("mask")), None) if len(of) == 1 else None
+            step = _pruned("w_orig", "w", known, f"w_{mask.removeprefix('_')}") if mask else None
+        if step is None:
+            return *unknown, stored
+        done.append(step[0])
+        current = current._replace(read=step[3])
+    shaped = first if which == "original0" else name
+    return _together(done), called, [shaped, name, *beside], current.read
+
+
+def _together(done: list[str]) -> str:
+    return (
+        done[0] if len(done) == 1 else f"{' and then '.join(one.partition(',')[0] for one in done)}, measured with all"
+    )
+
+
+def _replacing(name: str, found: re.Match[str], entries: Mapping[str, Entry]) -> Computed | None:
+    others = [one for one in entries if (m := _REPLACING.fullmatch(one)) and m.groups() == found.groups()]
+    if len(others) > 1:  # of several adapters
+        return None
+    replaced = f"{found[1]}.original_module{found[2]}"
+    parts = [name, *([replaced] if replaced in entries else [])]
+    return (
+        "replaced by fine-tuning (modules_to_save), measured as what replaces it",
+        found[1] + found[2],
+        parts,
+        entries[name].read,
+    )
 
 
 def _product(weight: Read, mask: Read) -> np.ndarray:

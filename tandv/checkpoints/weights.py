@@ -10,6 +10,7 @@ from tandv.checkpoints.buffers import Updated, Verdict, is_buffer, is_float, ver
 from tandv.checkpoints.effective import effective
 from tandv.checkpoints.entries import Entry, Shape
 from tandv.checkpoints.orientation import Layout, bias_of, layouts
+from tandv.checkpoints.quantised import not_read
 from tandv.messages import some
 from tandv.names import Framework, framework_of, of_parameters, unwrapped
 
@@ -52,7 +53,10 @@ def trained(entries: Mapping[str, Entry], updated: Updated | None = None) -> tup
     omitted: dict[str, list[str]] = {}
     candidates: dict[str, Entry] = {}
     storages: dict[Any, str] = {}
-    for name, entry in effective(entries)[0].items():
+    packed = not_read(entries)
+    for name, why in packed.items():
+        omitted.setdefault(why, []).append(name)
+    for name, entry in effective({n: entry for n, entry in entries.items() if n not in packed})[0].items():
         if not is_float(entry):
             omitted.setdefault("no floating point numbers", []).append(f"{name} ({entry.dtype})")
         elif 0 in entry.shape:

@@ -36,15 +36,27 @@ def old_weight_norm(layer):
         old_weight_norm,
         parametrizations.weight_norm,
         lambda layer: parametrizations.weight_norm(layer, dim=None),
+        lambda layer: parametrizations.spectral_norm(parametrizations.weight_norm(layer)),
     ],
 )
 @pytest.mark.parametrize(
-    "make", [lambda: nn.Linear(6, 4), lambda: nn.Conv2d(3, 5, 2), lambda: nn.ConvTranspose2d(4, 4, 3)]
+    "make",
+    [
+        lambda: nn.Linear(6, 4),
+        lambda: nn.Linear(1, 4),
+        lambda: nn.Conv2d(3, 5, 2),
+        lambda: nn.Conv2d(1, 5, 1),
+        lambda: nn.ConvTranspose2d(4, 4, 3),
+    ],
 )
 def test_the_weight_that_the_layer_uses_is_measured(make, change, suffix, tmp_path):
     torch.manual_seed(0)
     model = nn.Sequential(change(make()))
-    inputs = torch.ones(1, 6) if isinstance(model[0], nn.Linear) else torch.ones(1, model[0].in_channels, 4, 4)
+    inputs = (
+        torch.ones(1, model[0].in_features)
+        if isinstance(model[0], nn.Linear)
+        else torch.ones(1, model[0].in_channels, 4, 4)
+    )
     model(inputs)
     model.eval()
     model(inputs)  # old norms compute the weight when they are called
@@ -93,6 +105,26 @@ def test_other_parametrisations_are_measured_as_stored_which_is_said(tmp_path):
     found, said = saved(model, tmp_path, ".pt")
     assert found["weight"].tolist() == model.parametrizations.weight.original.tolist()
     assert said == ["step_1.pt: parametrised by code that is not in the file, measured as stored: weight"]
+
+
+def test_a_parametrisation_among_those_that_are_known_is_said(tmp_path):
+    class Negative(nn.Module):
+        def forward(self, weight):
+            return -weight
+
+    model = nn.Linear(2, 2)
+    parametrize.register_parametrization(model, "weight", Negative())
+    parametrizations.spectral_norm(model)
+    found, said = saved(model, tmp_path, ".pt")
+    assert list(found) == ["bias", "weight"]
+    assert said == ["step_1.pt: parametrised by code that is not in the file, measured as stored: weight"]
+
+
+def test_layers_that_peft_replaced_are_measured_and_the_old_ones_are_not():
+    values = {"m.original_module.weight": 9.0, "m.modules_to_save.default.weight": 1.0}
+    kept, said = effective({name: Entry("float64", (), lambda v=v: np.array(v)) for name, v in values.items()})
+    assert {name: float(entry.read()) for name, entry in kept.items()} == {"m.weight": 1.0}
+    assert said == ["replaced by fine-tuning (modules_to_save), measured as what replaces it: m.weight"]
 
 
 def test_the_arithmetic_by_hand():

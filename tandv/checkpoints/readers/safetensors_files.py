@@ -18,6 +18,9 @@ from tandv.checkpoints.warnings import UnreadableCheckpoint
 from tandv.formats import EIGHT_BITS, SAFETENSORS
 from tandv.names import Framework
 
+_WIDTHS = (8, 16, 32, 64)
+_INTEGERS = {f"{letter}{n}": f"{kind}{n}" for letter, kind in {"I": "int", "U": "uint"}.items() for n in _WIDTHS}
+_DTYPES = SAFETENSORS | _INTEGERS | {"BOOL": "bool"}
 # As libraries note it in the metadata of their files.
 _FRAMEWORKS: dict[str | None, Framework] = {"pt": "torch", "flax": "jax", "jax": "jax"}
 
@@ -43,7 +46,7 @@ def open_safetensors(file: Path, key: Key = None) -> Iterator[Contents]:
             for name in inside.keys():  # noqa: SIM118, not a dict
                 slice_ = inside.get_slice(name)
                 stored: str = slice_.get_dtype()
-                dtype = SAFETENSORS.get(stored, stored)
+                dtype = _DTYPES.get(stored, stored)
                 read = partial(_eight_bits, part, name) if dtype in EIGHT_BITS else partial(inside.get_tensor, name)
                 entries[name] = Entry(
                     dtype,
