@@ -128,7 +128,7 @@ def _comes_back(height: np.ndarray, points: int, at_end: bool) -> bool:
 
 def soon(points: int) -> int:
     """Return within how many points most of a spike is taken back, in a curve of so many."""
-    return max(12, points // 40)
+    return max(10, points // 40)
 
 
 def bridged(values: np.ndarray, found: list[Spike]) -> tuple[np.ndarray, np.ndarray]:

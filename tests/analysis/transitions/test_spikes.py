@@ -46,7 +46,7 @@ def test_a_bridge_is_a_chord():
 
 
 def test_recovering_is_soon():
-    assert soon(100) == 12 and soon(2000) == 50
+    assert soon(100) == 10 and soon(2000) == 50
     assert recovers(falling_back(200, 5), 199, 200, 1)  # 0.4 of it after 7 points
     assert not recovers(falling_back(200, 20), 199, 200, 1)
     assert not recovers(1.0 * (STEPS >= 200), 199, 200, 1)
