@@ -12,7 +12,15 @@ _MOMENTS = (
     "square_avg grad_avg acc_delta prev_grad exp_hessian_diag_sq",
 )
 MOMENTS = frozenset(name for line in _MOMENTS for name in line.split())
-_OPTAX = frozenset({"mu", "nu", "trace"})  # beside `count`, or the first two together
+# Fields of the states of optax, each a tree like the parameters. Of the first, one tells it; others beside a count, or
+# where all states of a chain have no other fields.
+_ONLY_OF_OPTAX = frozenset((
+    "v_row", "v_col", "sum_of_squares", "e_g", "e_x", "prev_updates", "step_sizes", "acc_grads", "prev_grads",
+    "prev_params", "grad_sum",
+))  # fmt: skip
+_OPTAX = _ONLY_OF_OPTAX | {"mu", "nu", "trace", "v", "m", "z", "ema", "nu_max", "mu_nu", "params0"}
+_AROUND_ANOTHER = frozenset(("inner_opt_state", "inner_state", "inner_states", "base_optimizer_state"))
+_COUNTS = frozenset(("count", "mini_step", "gradient_step", "notfinite_count", "steps_since_sync", "weight_sum"))
 _OF_LAYERS = frozenset(("weight", "bias", "kernel", "scale", "embedding", "w", "b"))
 
 
@@ -101,13 +109,38 @@ def _has_numbered_state(parts: Mapping[str, Any]) -> bool:
 def _has_moments(parts: Mapping[str, Any]) -> bool:
     """Tell whether there are averages of a parameter, and not more of other tensors that are no single numbers."""
     moments = MOMENTS & parts.keys()
-    others = [n for n, child in parts.items() if n not in moments and any(one.shape for _, one in tensors(child))]
+    others = _shaped({name: child for name, child in parts.items() if name not in moments})
+    trees = [{one for one, _ in tensors(parts[name])} for name in moments if parts_of(parts[name])]
+    # averages of a whole model may stand beside it
+    if any(tree and tree <= {one for one, _ in tensors(other)} for tree in trees for other in others.values()):
+        return False
     return len(moments) > 0 and len(moments) >= len(others)
 
 
 def _is_of_optax(parts: Mapping[str, Any]) -> bool:
-    found = _OPTAX & {name for name in parts if holds_tensors(parts[name])}
-    return {"mu", "nu"} <= found or bool(found and "count" in parts)
+    """Tell whether this is a state of optax, or a chain of several, by its fields: there is nothing else in it."""
+    if parts and all(name.isdigit() for name in parts):
+        states = [_shaped(_without_counts(parts_of(child) or {})) for child in parts.values()]
+        return any(states) and all(map(_has_trees_of_optax, states))
+    found = _shaped(_without_counts(parts))
+    around = {name for name in _AROUND_ANOTHER & found.keys() if is_optimiser(found[name], 6)}
+    fields = found.keys() - around
+    if not found or not fields <= _OPTAX:
+        return False
+    return bool(around or fields & _ONLY_OF_OPTAX or {"mu", "nu"} <= fields or _COUNTS & parts.keys())
+
+
+def _has_trees_of_optax(state: Mapping[str, Any]) -> bool:
+    return all(name in _OPTAX and not isinstance(child, Entry) for name, child in state.items())
+
+
+def _without_counts(parts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: child for name, child in parts.items() if name not in _COUNTS}
+
+
+def _shaped(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts that hold more than single numbers."""
+    return {name: child for name, child in parts.items() if any(entry.shape for _, entry in tensors(child))}
 
 
 def _largest(of_parameter: Any) -> Shape | None:

@@ -1,5 +1,6 @@
 """Locate the model in a checkpoint: which of its tensors are the model's, and what the others are."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -134,7 +135,7 @@ class _Search:
     def found(self) -> Contents:
         while True:
             parts = parts_of(self.node) or {}
-            level = _level(parts)
+            level = _level(parts, below_params=self.path[-1:] == ("params",))
             if not level.tensors and not level.models:
                 raise UnreadableCheckpoint(f"it holds {some(_whys(level.left)) or 'nothing'}, no model")
             names = self._choice(level, alone=len(parts) == 1)
@@ -191,7 +192,12 @@ class _Search:
         return taken
 
     def _here(self, parts: Mapping[str, Any], level: _Level) -> Contents:
-        single = {name: why for name, why in level.left.items() if isinstance(parts[name], Entry)}
+        # single tensors, and layers that only the name of their module tells from the model's
+        single = {
+            name: why
+            for name, why in level.left.items()
+            if isinstance(parts[name], Entry) or (_of_each_layer(parts[name]) and not is_optimiser(parts[name]))
+        }
         self.said += _sentences({self._full(name): (why, parts[name]) for name, why in single.items()})
         self._leave(parts, {name: why for name, why in level.left.items() if name not in single})
         model = {name: child for name, child in parts.items() if name not in level.left}
@@ -210,17 +216,21 @@ class _Search:
         return Contents(entries, self.extras, key, tuple(self.left_out), tuple(self.said))
 
 
-def _level(parts: Mapping[str, Any]) -> _Level:
+def _level(parts: Mapping[str, Any], below_params: bool = False) -> _Level:
     held = {name: child for name, child in parts.items() if holds_tensors(child)}
     if is_optimiser(parts):
         return _Level({}, {}, dict.fromkeys(held, "state of an optimiser"))
     left = {name: "state of an optimiser" for name, child in held.items() if name in MOMENTS or is_optimiser(child)}
     rest = {name: child for name, child in held.items() if name not in left}
     plain = not any(_is_of_layers(name) or not isinstance(child, Entry) for name, child in rest.items())
-    beside = {} if plain else {name: why for name, child in rest.items() if (why := _beside(name, child))}
+    found = {} if plain or below_params else {name: _beside(name, child) for name, child in rest.items()}
+    beside = {name: why for name, why in found.items() if why}
+    # a module of a model may have such a name: what is left out repeats the others
+    beside = {name: why for name, why in beside.items() if not _is_module(rest[name], rest, beside)}
+    left |= {name: "state of an optimiser" for name, child in rest.items() if _follows(child, rest)}
     if len(beside) < len(rest):
         left |= beside
-        rest = {name: child for name, child in rest.items() if name not in beside}
+    rest = {name: child for name, child in rest.items() if name not in left}
     direct = {name: child for name, child in rest.items() if isinstance(child, Entry)}
     return _Level(direct, {name: child for name, child in rest.items() if name not in direct}, left)
 
@@ -232,6 +242,30 @@ def _beside(name: str, child: Any) -> str | None:
     layers = any(entry.shape and _OF_LAYERS.fullmatch(one.rpartition(".")[2]) for one, entry in tensors(child))
     kinds = _LIKE_LAYERS if layers else _LIKE_LAYERS | _UNLIKE_LAYERS
     return next((why for why, pattern in kinds.items() if pattern.fullmatch(name.lower())), None)
+
+
+def _is_module(child: Any, rest: Mapping[str, Any], beside: Mapping[str, str]) -> bool:
+    """Tell whether a part has layers that no part which is the model's has in the same shape."""
+    own = _of_each_layer(child)
+    others = {one for name, other in rest.items() if name not in beside for one in _of_each_layer(other, name)}
+    return bool(own) and not own <= others
+
+
+def _of_each_layer(node: Any, name: str = "") -> set[tuple[str, Shape]]:
+    found = ((one.rpartition(".")[2] or name.rpartition(".")[2], entry.shape) for one, entry in tensors(node))
+    return {(last, shape) for last, shape in found if shape and _OF_LAYERS.fullmatch(last)}
+
+
+def _follows(child: Any, rest: Mapping[str, Any]) -> bool:
+    """Tell whether a part has more tensors than one for each name of another part, or one for all together."""
+    names = [{one for one in parts_of(other) or {} if "." in one} for other in rest.values() if other is not child]
+    direct = {name: entry for name, entry in rest.items() if _is_of_layers(name) and isinstance(entry, Entry)}
+    if isinstance(child, Entry):
+        sizes = sum(math.prod(entry.shape) for entry in direct.values())
+        return len(direct) > 1 and child.shape == (sizes,)
+    of_each = parts_of(child) or {}
+    is_deeper = bool(of_each) and not any(isinstance(one, Entry) for one in of_each.values())
+    return is_deeper and any(len(known) > 1 and of_each.keys() == known for known in (*names, direct.keys()))
 
 
 def _kind(name: str, child: Any) -> str:

@@ -99,14 +99,61 @@ def test_the_model_is_found_beside_whatever_else(file, key):
     assert (list(found.entries), found.key) == (NAMES, key)
 
 
-@pytest.mark.parametrize(
-    "optimiser", [optax.adamw(0.1), optax.sgd(0.1, momentum=0.9), optax.lion(0.1), optax.adafactor()]
-)
+def chained(*steps):
+    return optax.chain(optax.clip(1.0), *steps, optax.scale(-0.1))
+
+
+OF_OPTAX = [
+    optax.adamw(0.1), optax.sgd(0.1, momentum=0.9), optax.lion(0.1), optax.adafactor(), optax.rmsprop(0.1),
+    optax.adagrad(0.1), optax.adadelta(0.1), optax.rprop(0.1), optax.lamb(0.1), optax.sm3(0.1), optax.amsgrad(0.1),
+    chained(optax.ema(0.9)), chained(optax.scale_by_rss()), chained(optax.scale_by_rms(), optax.trace(0.9)),
+    optax.MultiSteps(optax.adamw(0.1), 4), optax.MultiSteps(optax.sgd(0.1), 4),
+    optax.inject_hyperparams(optax.rmsprop)(learning_rate=0.1, momentum=0.9),
+    optax.apply_if_finite(optax.sgd(0.1, 0.9), 3), optax.masked(optax.sgd(0.1, 0.9), True),
+    optax.contrib.schedule_free_adamw(0.1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("optimiser", OF_OPTAX)
 @pytest.mark.parametrize("as_stored", [lambda tree: tree, serialization.to_state_dict], ids=["tuples", "dictionaries"])
 def test_no_optimiser_of_optax_is_pooled(optimiser, as_stored):
     state = as_stored(optimiser.init(PARAMS))
-    for file in ({"params": PARAMS, "opt_state": state}, {"w": PARAMS, "opt": state, "step": jnp.ones(())}):
+    for file in ({"params": PARAMS, "opt_state": state}, {"w": PARAMS, "s": state, "step": jnp.ones(())}):
         assert list(model_in(opened(file)).entries) == JAX_NAMES
+
+
+@pytest.mark.parametrize("optimiser", OF_OPTAX)
+def test_a_state_of_optax_alone_is_no_model(optimiser):
+    state = serialization.to_state_dict(optimiser.init(PARAMS))
+    for file in (state, {"anything": state, "step": 3}):
+        with pytest.raises(UnreadableCheckpoint, match="it holds the state of an optimiser, no model"):
+            model_in(opened(file))
+
+
+def test_modules_whose_names_are_those_of_states_are_the_models():
+    layer = PARAMS["Dense_0"]
+    for names in (["tx", "rx"], ["cache", "grads"], ["mu", "nu", "enc"], ["mu", "log_var"], ["opt"], ["trace", "m"]):
+        params = dict.fromkeys(names, layer)
+        for file in ({"params": params}, {"params": params, "opt_state": OPT_STATE}):
+            assert len(model_in(opened(file)).entries) == 2 * len(names)
+    radio = {"tx": layer, "rx": PARAMS["Dense_1"]}
+    assert len(model_in(opened(radio)).entries) == 3
+    found = model_in(opened(PARAMS | {"grads": PARAMS}))
+    assert list(found.entries) == JAX_NAMES
+    assert found.said == ("gradients: grads (3 tensors)",)
+
+
+def test_what_has_a_part_for_each_name_of_the_model_is_the_state_of_an_optimiser():
+    of_each = {name: {"mom": value} for name, value in STATE.items()}
+    flat = torch.ones(sum(value.numel() for value in STATE.values()))
+    for file in (STATE | {"muon": of_each}, {"net": STATE, "muon": of_each}, STATE | {"adam_m": flat, "adam_v": flat}):
+        assert list(model_in(opened(file)).entries) == NAMES
+
+
+def test_averages_beside_the_model_under_names_of_their_own():
+    averages = {f"exp_{one}": dict(STATE) for one in ("avg", "avg_sq")}
+    found = model_in(opened({"weights": STATE, **averages}))
+    assert (list(found.entries), found.key) == (NAMES, "weights")
 
 
 def test_a_tree_of_modules_is_one_model():
