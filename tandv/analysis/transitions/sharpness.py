@@ -124,7 +124,7 @@ def _fits(x: np.ndarray, y: np.ndarray, transition: Transition) -> list[_Fit]:
 
 def _fit(x: np.ndarray, y: np.ndarray, transition: Transition, sloped: bool) -> _Fit:
     between = np.diff(x)
-    steepest, flattest = np.log(20 / between[between > 0].min()), np.log(0.1 / (x[-1] - x[0]))
+    steepest, flattest = np.log(20 / between[between > 0].min()), np.log(2 * np.log(9) / (x[-1] - x[0]))
     guess = np.log(2 * np.log(9) / max(transition.end - transition.start, between[between > 0].min()))
     start = [np.clip(transition.step, x[0], x[-1]), np.clip(guess, flattest + 0.1, steepest - 0.1)]
     scale = float(np.ptp(y)) or 1.0
