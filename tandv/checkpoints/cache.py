@@ -116,23 +116,26 @@ class Stamp(NamedTuple):
 
     size: int
     modified: int  # in nanoseconds
-    content: str  # a hash of samples
+    changed: int  # the same of whatever the file system changed last, which no program can set
+    content: str  # a hash of samples, and of the places on the disk
 
 
 def stamp(path: Path) -> list[int | str]:
-    """Return size, modification time and a hash of samples of a checkpoint; of a folder, of all its files together.
+    """Return size, times and a hash of samples of a checkpoint; of a folder, of all its files together.
 
-    Copying may keep time and size of what it replaces. The samples are the end of each file, where an archive of
-    PyTorch has the checksums of all its tensors, and 16 places between: a step of training changes all weights.
+    Copying may keep size and modification time of what it replaces, but neither the time of the last change of the
+    file's own record (ctime) nor, where the file is a new one, its place on the disk (inode). Where a system has
+    neither, samples tell files apart: the end, where an archive of PyTorch has the checksums of all its tensors, and 16
+    places between.
     """
     files = files_of(path)
     stats = [file.stat() for file in files]
     content = hashlib.blake2b(digest_size=12)
-    for file in files:
-        content.update(str(file.relative_to(path)).encode())
+    for file, stat in zip(files, stats, strict=True):
+        content.update(f"{file.relative_to(path)}\0{stat.st_ino}\0".encode())
         _add_samples(content, file)
-    size, modified = sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)
-    return list(Stamp(size, modified, content.hexdigest()))
+    modified, changed = (max((getattr(s, name) for s in stats), default=0) for name in ("st_mtime_ns", "st_ctime_ns"))
+    return list(Stamp(sum(s.st_size for s in stats), modified, changed, content.hexdigest()))
 
 
 def size_of(path: Path) -> int:

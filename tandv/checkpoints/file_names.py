@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
+from tandv.checkpoints.times_in_names import DATE, DURATION, MINUTES, SECONDS, is_timestamp
+
 RANK = re.compile(r"^(consolidated)\.(\d\d)(?=\.)")  # of a model that is split over devices
 ENDINGS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 # Endings that other files have too: these are checkpoints if their names say so.
@@ -36,14 +38,14 @@ _METRICS = re.compile(
 )
 # Numbers that tell one run from another. Those that merely count runs may be all that differs between files.
 _SETTINGS = re.compile(
-    r".*seed|fold|.*lr|wd|bs|batch|batchsize|.*dim|width|depth|layers?|heads?|hidden|dropout|gpus?|nodes?|workers?|.*rank"
-    r"|mp|tp|pp|dp"
+    r".*seed|fold|.*lr|wd|bs|batch|batchsize|.*dim|width|depth|layers?|heads?|hidden|dropout|gpus?|nodes?|workers?|dp"
 )
-_RUNS = re.compile(r"runs?|v|ver|version|exp|experiment|trial|job")
+# Numbers of the parts of one model.
+_PARTS = re.compile(r".*(?:shard|rank)s?|(?:part|piece|chunk)s?|mp|tp|pp")
+_OF = re.compile(r"[-_. ]*of[-_. ]*\d")  # 1_of_4
+RUNS = re.compile(r"runs?|v|ver|version|exp|experiment|trial|job")
 
-_DATE = r"(?:19|20)\d\d(?P<sep>[-_.]?)(?:0[1-9]|1[0-2])(?P=sep)(?:0[1-9]|[12]\d|3[01])"
-_MINUTES = r"[T_\- ](?:[01]\d|2[0-3])[:.h]?[0-5]\d"
-_SECONDS = r"[T_\- ]?(?:[01]\d|2[0-3])(?P<mid>[-:.h]?)[0-5]\d(?:(?P=mid)|m)[0-5]\d(?:\.\d+)?[sZ]?"
+_VERSION = r"\d+(?:\.\d+){2,}"
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _HASH = rf"{_UUID}|(?!\d+(?:e\d+|b)(?![0-9a-z]))(?=[0-9]*[a-f])(?=[a-f]*\d)[0-9a-f]{{7,40}}"
 _ENDS = r"(?![A-Za-z0-9])|(?=(?i:step|iter|update|token|sample|epoch))"  # 10k, 10ksteps; not the 5 of 5b1
@@ -51,14 +53,16 @@ _NUMBER = rf"\d+(?:\.\d+)?(?:(?:[eE][+-]?\d\d?|[kKmMbBgGtT])(?:{_ENDS}))?"
 _REST = (
     rf"|(?P<hash>(?<![A-Za-z0-9])(?:{_HASH})(?![A-Za-z0-9]))"
     r"|(?P<resave>-v\d+$)"
+    rf"|(?P<duration>(?<![A-Za-z0-9.])(?:{DURATION})(?![A-Za-z0-9]))"
+    rf"|(?P<version>(?<!\d)(?<!\d\.)(?:{_VERSION})(?![A-Za-z0-9]))"
     r"|(?P<tag>(?<![A-Za-z])(?:best|last|final|latest|init|initial|interrupted)(?![A-Za-z]))"
     rf"|(?P<number>(?<!\d)(?<!\d\.){_NUMBER})"
 )
 Dates = Literal["days", "minutes", "seconds"]
 _TOKENS: dict[Dates, re.Pattern[str]] = {
-    "days": re.compile(rf"(?P<date>(?<!\d){_DATE}(?!\d)){_REST}"),
-    "minutes": re.compile(rf"(?P<date>(?<!\d){_DATE}(?:{_SECONDS}|{_MINUTES})?(?!\d)){_REST}"),
-    "seconds": re.compile(rf"(?P<date>(?<!\d){_DATE}(?:{_SECONDS})?(?!\d)){_REST}"),
+    "days": re.compile(rf"(?P<date>(?<!\d){DATE}(?!\d)){_REST}"),
+    "minutes": re.compile(rf"(?P<date>(?<!\d){DATE}(?:{SECONDS}|{MINUTES})?(?!\d)){_REST}"),
+    "seconds": re.compile(rf"(?P<date>(?<!\d){DATE}(?:{SECONDS})?(?!\d)){_REST}"),
 }
 _PLAIN = re.compile(_NUMBER)
 _BEFORE = re.compile(r"([A-Za-z]+)[=_\-. :]*$")
@@ -69,8 +73,14 @@ _SUFFIX = {"k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}
 _COMMAS = re.compile(r"(?<!\d)\d{1,3}(?:,\d{3})+(?!\d)")
 _UNDERSCORES = re.compile(r"(?<![\d.])(?<!\d_)[1-9]\d{0,2}(?:_\d{3})+(?![\d.]|_\d)")
 
-Kind = Literal["counter", "metric", "setting", "run", "date", "hash", "resave", "tag", "number", "decimal"]
-_OTHERS: dict[str, Kind] = {"date": "date", "hash": "hash", "resave": "resave", "tag": "tag"}
+Kind = Literal[
+    "counter", "metric", "setting", "run", "part", "date", "duration", "hash", "resave", "tag", "number", "decimal"
+]  # fmt: skip
+_OTHERS: dict[str, Kind] = {
+    "date": "date", "duration": "duration", "version": "run", "hash": "hash", "resave": "resave", "tag": "tag",
+}  # fmt: skip
+# Beyond these numbers float64 no longer tells neighbours apart.
+_LARGEST = 2**53
 
 
 class Token(NamedTuple):
@@ -113,7 +123,7 @@ def tokens(stem: str, dates: Dates = "seconds") -> list[Token]:
         if kind == "number":
             rest = _ORDINAL.sub("", stem[end:], count=1)  # 3rd_epoch
             end = len(stem) - len(rest)
-            out.append(_number(first, end, text, before, _word_after(rest)))
+            out.append(_number(first, end, text, before, _word_after(rest), bool(_OF.match(rest))))
         else:
             out.append(Token(first, end, _OTHERS[kind], before, text))
         at = end
@@ -127,7 +137,7 @@ def tokens_around(stem: str, start: int, end: int, value: int | float) -> list[T
 
 
 def number_in(text: str) -> int | float | None:
-    """Return the number that a text is, with separators, a suffix or an exponent; None if it is none.
+    """Return the number that a text is, with separators, a suffix or an exponent; None if it is none, or beyond 2^53.
 
     >>> number_in("1.5k"), number_in("10_000"), number_in("1e3"), number_in("2M"), number_in("0.5"), number_in("best")
     (1500, 10000, 1000, 2000000, 0.5, None)
@@ -138,8 +148,10 @@ def number_in(text: str) -> int | float | None:
     scale = _SUFFIX.get(text[-1].lower(), 1)
     digits = text[:-1] if scale > 1 else text
     if digits.isdigit():
-        return int(digits) * scale
+        return int(digits) * scale if len(digits) < 400 and int(digits) * scale <= _LARGEST else None
     value = round(float(digits) * scale, 9)
+    if value > _LARGEST:
+        return None
     # 1.5k and 1e3 are whole numbers, 3.0 of an epoch is counted in fractions
     whole = value.is_integer() and (scale > 1 or "e" in digits.lower())
     return int(value) if whole else value
@@ -162,25 +174,34 @@ def joined_thousands(stems: Sequence[str]) -> list[str]:
     if not grouped or max(map(len, found)) > 1 or words & {*OUTER} or re.search(r"\d_\d", others):
         return stems
     last = {one[0].rpartition("_")[2] for _, one in grouped}
+    lowest = min(int(one[0].replace("_", "")) for _, one in grouped)
+    before = max((int(one[0]) for one in re.finditer(r"\d+", others)), default=0)
     ends = all(end.endswith("00") for end in last)
     if words & {None, "checkpoint"}:  # without a word only where nothing else is as likely
-        accepted = last == {"000"} or (ends and bool(others))
+        accepted = last == {"000"} or (ends and before < lowest <= 3 * before)  # 50_100 does not go on from 100
     else:
         accepted = ends or len(last) > 1
     return [_UNDERSCORES.sub(lambda one: one[0].replace("_", ""), stem) for stem in stems] if accepted else stems
 
 
-def _number(start: int, end: int, text: str, before: str, after: str) -> Token:
+def _number(start: int, end: int, text: str, before: str, after: str, is_of: bool) -> Token:
     value = number_in(text)
-    assert value is not None  # by the pattern of a number
+    if value is None:  # too large to count anything
+        return Token(start, end, "hash", before, text)
     whole = "-" not in text and isinstance(value, int)
     if (counter := _counter(before)) and not (counter == "epoch" and before == "eps" and not whole):
-        return Token(start, end, "counter", counter, value)
+        is_time = counter == "checkpoint" and is_timestamp(text)
+        return Token(start, end, "date", before, text) if is_time else Token(start, end, "counter", counter, value)
+    counted = (counter := _counter(after)) and counter != "checkpoint" and len(after) > 1
+    if is_timestamp(text) and not counted and not (_METRICS.fullmatch(before) or _SETTINGS.fullmatch(before)):
+        return Token(start, end, "date", before, text)
+    if is_of and whole and not _METRICS.fullmatch(before):
+        return Token(start, end, "part", before, value)
     for kind, words in _KINDS.items():
         if words(before):
             return Token(start, end, kind, before, value)
-    if (counter := _counter(after)) and counter != "checkpoint" and len(after) > 1:
-        return Token(start, end, "counter", counter, value)
+    if counted:
+        return Token(start, end, "counter", str(counter), value)
     if "e-" in text.lower():  # a learning rate
         return Token(start, end, "setting", before, value)
     return Token(start, end, "number" if whole else "decimal", before, value)
@@ -189,7 +210,8 @@ def _number(start: int, end: int, text: str, before: str, after: str) -> Token:
 _KINDS: dict[Kind, Callable[[str], object]] = {
     "metric": _METRICS.fullmatch,
     "setting": _SETTINGS.fullmatch,
-    "run": _RUNS.fullmatch,
+    "run": RUNS.fullmatch,
+    "part": _PARTS.fullmatch,
 }
 
 

@@ -8,25 +8,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
-from tandv.checkpoints.file_names import (
-    CHOSEN,
-    COUNTERS,
-    OUTER,
-    Dates,
-    Token,
-    joined_thousands,
-    number_in,
-    stem_of,
-    tokens,
-    tokens_around,
-)
+from tandv.checkpoints.file_names import CHOSEN, COUNTERS, OUTER, RUNS, Token, stem_of, tokens
+from tandv.checkpoints.parsed_names import ParsedName, parsed_names, text_of
+from tandv.checkpoints.times_in_names import seconds_in
 
-_LEVELS = (("counter",), ("number",), ("decimal",), ("date",))  # what a step is read from: the first that there is
-_DIFFER = ("counter", "number", "decimal", "date")
-_LITERAL = ("setting", "run")
-_SEPARATORS = re.compile(r"^[-_.= ]+|[-_.= ]+$|(?<=[-_.= ])[-_.= ]+")
+# What a step is read from: the first that there is.
+_LEVELS = (("counter",), ("number",), ("decimal",), ("date",), ("duration",))
 
 
 class Group(NamedTuple):
@@ -49,15 +38,6 @@ class Group(NamedTuple):
     ordinal: bool = False
 
 
-class _Name(NamedTuple):
-    place: int
-    stem: str
-    tokens: list[Token]
-
-    def columns(self) -> list[Token]:
-        return [one for one in self.tokens if one.kind in _DIFFER]
-
-
 def grouped(names: Sequence[str], pattern: re.Pattern[str] | None = None) -> tuple[list[Group], list[int]]:
     """Return the groups of some names, the largest first, and the places of the names without a step.
 
@@ -65,19 +45,19 @@ def grouped(names: Sequence[str], pattern: re.Pattern[str] | None = None) -> tup
         names: names of files and folders.
         pattern: finds the step, which is its one group.
     """
-    parsed = _parsed(names, pattern)
+    parsed, dates_as = parsed_names(names, pattern)
     kinds = {one.kind for name in parsed for one in name.tokens}
     level = next((level for level in _LEVELS if kinds & {*level}), ())
     if pattern is not None:
         level = ("counter",)
         having = [name for name in parsed if any(one.word == CHOSEN for one in name.tokens)]
     else:
-        texts = {_text(name.stem, name.tokens) for name in parsed if any(one.kind in level for one in name.tokens)}
-        having = [name for name in parsed if _text(name.stem, name.tokens) in texts]  # 1, 1.5, 2
-    by_text: dict[str, list[_Name]] = {}
+        alike = {name.form() for name in parsed if any(one.kind in level for one in name.tokens)}
+        having = [name for name in parsed if name.form() in alike]  # 1, 1.5, 2
+    by_form: dict[object, list[ParsedName]] = {}
     for name in having:
-        by_text.setdefault(_text(name.stem, name.tokens), []).append(name)
-    groups = [group for members in by_text.values() for group in _read(members)]
+        by_form.setdefault(name.form(), []).append(name)
+    groups = [group for members in by_form.values() for group in _read(members, dates_as)]
     without = {name.place for name in parsed} - {name.place for name in having}
     return sorted(groups, key=lambda one: -len(one.members)), sorted(without)
 
@@ -99,64 +79,7 @@ def is_marked(name: str, *kinds: str) -> bool:
     return any(one.kind in kinds for one in tokens(stem_of(name)))
 
 
-def _parsed(names: Sequence[str], pattern: re.Pattern[str] | None) -> list[_Name]:
-    if pattern is not None:
-        return [_Name(place, stem_of(name), _chosen(name, pattern)) for place, name in enumerate(names)]
-    stems = joined_thousands([stem_of(name) for name in names])
-    dates = _dates(stems)
-    parsed = [_Name(place, stem, tokens(stem, dates)) for place, stem in enumerate(stems)]
-    # numbers of runs and versions (v1, v2) are steps where nothing else differs
-    if not any(one.kind == "counter" for name in parsed for one in name.tokens):
-        numbers = [tuple(one.value for one in name.columns()) for name in parsed]
-        if len(set(numbers)) == 1 and len(parsed) > 1:
-            return [
-                name._replace(tokens=[t._replace(kind="number") if t.kind == "run" else t for t in name.tokens])
-                for name in parsed
-            ]
-    return parsed
-
-
-def _dates(stems: Sequence[str]) -> Dates:
-    """Return how far dates go on in all names: 20240501_1000 may be at ten o'clock, or of step 1000."""
-    having = [stem for stem in stems if re.search(r"(?:19|20)\d\d", stem)]
-    found = {dates: [_followed(tokens(stem, dates)) for stem in having] for dates in get_args(Dates)}
-    days, minutes, seconds = ([one for one in found[dates] if one] for dates in get_args(Dates))
-    of_several_days = len({date for date, _ in days}) > 1 and all(behind for _, behind in days)
-    if of_several_days and not any(behind for _, behind in minutes):  # each number is a time
-        return "minutes"
-    # where one number cannot be a time, none is
-    return "days" if any(behind for _, behind in seconds) else "seconds"
-
-
-def _followed(found: Sequence[Token]) -> tuple[object, bool] | None:
-    """Return the date in a name, and whether a number is right behind it."""
-    for one, after in pairwise([*found, None]):
-        if one is not None and one.kind == "date":
-            return one.value, after is not None and after.kind == "number" and after.start - one.end <= 1
-    return None
-
-
-def _chosen(name: str, pattern: re.Pattern[str]) -> list[Token]:
-    stem, found = stem_of(name), pattern.search(name)
-    value = number_in(found[1] or "") if found and found.end(1) <= len(stem) else None
-    return tokens(stem) if found is None or value is None else tokens_around(stem, *found.span(1), value)
-
-
-def _text(stem: str, found: Sequence[Token], literal: Callable[[Token], bool] = lambda one: False) -> str:
-    """Return a name with `*` for what differs within a group, without tags such as "best"."""
-    out, at = "", 0
-    for one in found:
-        out += stem[at : one.start]
-        if one.kind in _LITERAL or literal(one):
-            out += stem[one.start : one.end]
-        elif one.kind not in ("tag", "resave"):
-            out += "*"
-        at = one.end
-    out += stem[at:]
-    return _SEPARATORS.sub("", out) if any(one.kind in ("tag", "resave") for one in found) else out
-
-
-def _read(members: list[_Name]) -> list[Group]:
+def _read(members: list[ParsedName], dates_as: str = "") -> list[Group]:
     """Return the group of names of one text, or several where other numbers than the step tell runs apart."""
     columns = [list(column) for column in zip(*(name.columns() for name in members), strict=True)]
     values = [[one.value for one in column] for column in columns]
@@ -169,13 +92,21 @@ def _read(members: list[_Name]) -> list[Group]:
     plain = [i for i in range(len(columns)) if i != main and columns[i][0].kind != "counter" and _varies(values[i])]
     for i in plain:
         if _tells_runs_apart(values[i], values[main], columns[i][0].kind):
-            parts: dict[int | float | str, list[_Name]] = {}
+            parts: dict[int | float | str, list[ParsedName]] = {}
             for name, value in zip(members, values[i], strict=True):
                 parts.setdefault(value, []).append(name)
-            return [group for part in parts.values() for group in _read(part)]
+            return [group for part in parts.values() for group in _read(part, dates_as)]
     token = columns[main][0]
+    texts = [name.stem[one.start : one.end] for name, one in zip(members, columns[main], strict=True)]
     if token.kind == "date":
-        return [_in_order(members, columns, values[main], "the order of the dates in the names, 0, 1, 2, ...")]
+        rule = f"the order of the dates in the names{dates_as and f' ({dates_as})'}, 0, 1, 2, ..."
+        return [_in_order(members, columns, values[main], rule)]
+    if token.kind == "duration":
+        return [_in_order(members, columns, [*map(seconds_in, texts)], _ORDERS["duration"])]
+    if _are_versions(columns[main], texts):
+        versions = [tuple(map(int, re.findall(r"\d+", text))) for text in texts]
+        columns[main] = [one._replace(value=text) for one, text in zip(columns[main], texts, strict=True)]
+        return [_in_order(members, columns, versions, _ORDERS["version"])]
     return [Group(
         _name_of(members, columns, main), [name.place for name in members], [_as_step(one) for one in values[main]],
         "what step_pattern finds" if token.word == CHOSEN else _RULES[token.kind].format(token.word),
@@ -188,6 +119,21 @@ _RULES = {
     "number": "the number in the names",
     "decimal": "the only number in the names, a decimal",
 }
+
+
+_ORDERS = {
+    "duration": "the order of the durations in the names, 0, 1, 2, ...",
+    "version": "the order of the versions in the names, 1.10 after 1.9, as 0, 1, 2, ...",
+}
+
+
+def _are_versions(column: Sequence[Token], texts: Sequence[str]) -> bool:
+    """Tell whether numbers are versions, of which 1.1 and 1.10 are two."""
+    dotted = {text: one.value for text, one in zip(texts, column, strict=True) if re.fullmatch(r"\d+(\.\d+)+", text)}
+    called_so = any(RUNS.fullmatch(one.word) for one in column)
+    return bool(dotted) and (
+        called_so or len({*dotted.values()}) < len(dotted) or any(t.count(".") > 1 for t in dotted)
+    )
 
 
 def _main(columns: list[list[Token]], values: list[list[int | float | str]]) -> int:
@@ -206,7 +152,7 @@ def _main(columns: list[list[Token]], values: list[list[int | float | str]]) -> 
                     if len(set(zip(values[i], known or values[i], strict=True))) == count:
                         return i
         return main
-    for kind in ("number", "decimal", "date"):
+    for kind in ("number", "decimal", "date", "duration"):
         these = [i for i, column in enumerate(columns) if column[0].kind == kind]
         if these:
             return next((i for i in reversed(these) if len(set(values[i])) == count), these[-1])
@@ -234,13 +180,13 @@ def _tells_runs_apart(other: Sequence, steps: Sequence, kind: str) -> bool:
     return in_order != sorted(other) and min(Counter(other).values()) > 1
 
 
-def _composed(members: list[_Name], columns: list[list[Token]], outer: int, inner: int) -> Group:
+def _composed(members: list[ParsedName], columns: list[list[Token]], outer: int, inner: int) -> Group:
     """Return a group whose names count epochs, and something within each."""
     words = columns[outer][0].word, columns[inner][0].word or "number"
     pairs = [(one.value, two.value) for one, two in zip(columns[outer], columns[inner], strict=True)]
     if (length := _length(members, columns[inner])) is not None:
         return Group(
-            _text(members[0].stem, members[0].tokens), [name.place for name in members],
+            text_of(members[0].stem, members[0].tokens), [name.place for name in members],
             [_as_step(a) * length + _as_step(b) for a, b in pairs],
             f"{words[0]} · {length} + {words[1]}, by the numbers in the names", inferred=True,
         )  # fmt: skip
@@ -251,7 +197,7 @@ def _composed(members: list[_Name], columns: list[list[Token]], outer: int, inne
     return _in_order(members, columns, pairs, rule)
 
 
-def _length(members: list[_Name], inner: list[Token]) -> int | None:
+def _length(members: list[ParsedName], inner: list[Token]) -> int | None:
     """Return the length of an epoch where all names tell the same: iter50_of_500."""
     lengths = set()
     for name, token in zip(members, inner, strict=True):
@@ -261,18 +207,18 @@ def _length(members: list[_Name], inner: list[Token]) -> int | None:
     return length if isinstance(length, int) else None
 
 
-def _in_order(members: list[_Name], columns: list[list[Token]], keys: Sequence, rule: str) -> Group:
+def _in_order(members: list[ParsedName], columns: list[list[Token]], keys: Sequence, rule: str) -> Group:
     places = {key: place for place, key in enumerate(sorted(set(keys)))}
     return Group(
-        _text(members[0].stem, members[0].tokens, _constant(columns)), [name.place for name in members],
+        text_of(members[0].stem, members[0].tokens, _constant(columns)), [name.place for name in members],
         [places[key] for key in keys], rule, inferred=True, ordinal=True,
     )  # fmt: skip
 
 
-def _name_of(members: list[_Name], columns: list[list[Token]], main: int) -> str:
+def _name_of(members: list[ParsedName], columns: list[list[Token]], main: int) -> str:
     step = columns[main][0]
     constant = _constant(columns)
-    return _text(members[0].stem, members[0].tokens, lambda one: one != step and constant(one))
+    return text_of(members[0].stem, members[0].tokens, lambda one: one != step and constant(one))
 
 
 def _constant(columns: list[list[Token]]) -> Callable[[Token], bool]:

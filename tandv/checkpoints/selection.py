@@ -255,14 +255,19 @@ def _without_steps(paths: Sequence[Path], place: str, group: str | None) -> Sele
         text = "averages of the model; measured are the others, and group= (--group) with a name measures these"
         remarks += [Remark("LeftOut", text, path.name) for path in paths if path not in models]
         paths = models
+    names = some([path.name for path in paths], 5)
+    if len(paths) > 1 and any(is_marked(path.name, "part") for path in paths):
+        raise SeveralGroups(
+            f"the names in {place} tell parts of one model and hold no steps: {names}; join the parts into one file, "
+            "or give step_pattern= (--step-pattern)"
+        )
     if len(paths) > 1 and any(is_marked(path.name, "setting") for path in paths):
-        names = some([path.name for path in paths], 5)
         raise SeveralGroups(
             f"the names in {place} tell runs apart and hold no steps: {names}; measure them one by one, or give "
             "step_pattern= (--step-pattern)"
         )
     steps: list[int | float] = [*range(len(paths))]
-    rule, inferred = _COUNTED, len(paths) > 1 and any(is_marked(path.name, "tag") for path in paths)
+    rule, inferred = _COUNTED, len(paths) > 1
     if found := recorded_steps(paths):
         rule, steps, inferred = f"what the files record as {found[0]}", found[1], True
     if inferred:

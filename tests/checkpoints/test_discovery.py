@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from tandv.checkpoints import Checkpoint, LeftOut, NoCheckpoints, find
+from tandv.checkpoints import Checkpoint, LeftOut, NoCheckpoints, StepsInferred, find
 from tandv.checkpoints.discovery import steps_of
 
 
@@ -45,9 +45,11 @@ def test_a_folder_is_in_the_order_of_steps_and_without_what_is_no_model(tmp_path
     assert find(str(tmp_path))[0] == Checkpoint(1, tmp_path / "step_1.pth")
 
 
-def test_names_without_numbers_are_counted(tmp_path):
+def test_names_without_numbers_are_counted_and_it_is_said(tmp_path):
     touch(tmp_path, "b.pt", "a.pt", "c.pt")
-    assert found(tmp_path) == [(0, "a.pt"), (1, "b.pt"), (2, "c.pt")]
+    with pytest.warns(StepsInferred, match="a.pt, b.pt and 1 more: the steps are the places of the files in the order"):
+        names = found(tmp_path)
+    assert names == [(0, "a.pt"), (1, "b.pt"), (2, "c.pt")]
 
 
 def test_what_has_no_step_beside_others_is_left_out_and_said(tmp_path):

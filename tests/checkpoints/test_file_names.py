@@ -28,6 +28,15 @@ from tandv.checkpoints.file_names import joined_thousands, number_in, stem_of, t
         ("0.9999", [("decimal", "", 0.9999)]),
         ("10k", [("number", "", 10_000)]),
         ("10x", [("number", "", 10)]),
+        ("12h30m", [("duration", "", "12h30m")]),
+        ("model_30m", [("number", "model", 30_000_000)]),
+        ("model_1714521600", [("date", "model", "1714521600")]),
+        ("step1714521600", [("counter", "step", 1714521600)]),
+        ("20240501120000123456", [("date", "", "20240501120000123456")]),  # with microseconds
+        ("step_100000000000000000000", [("hash", "step", "1" + 20 * "0")]),  # beyond int64
+        ("v1.2.3", [("run", "v", "1.2.3")]),
+        ("params_shard_1", [("part", "shard", 1)]),
+        ("w_1_of_4", [("part", "w", 1), ("metric", "of", 4)]),
         ("2_step_100", [("number", "", 2), ("counter", "step", 100)]),
         ("100_steps", [("counter", "step", 100)]),
         ("opt_steps_2", [("counter", "step", 2)]),
@@ -40,7 +49,8 @@ def test_kinds(stem, kinds):
 @pytest.mark.parametrize(
     ("text", "number"),
     [("1.5k", 1500), ("2M", 2_000_000), ("4B", 4 * 10**9), ("1T", 10**12), ("1e3", 1000), ("1,000", 1000)]
-    + [("10_000", 10_000), ("0.5", 0.5), ("007", 7), ("best", None), ("", None), ("1.2.3", None)],
+    + [("10_000", 10_000), ("0.5", 0.5), ("007", 7), ("best", None), ("", None), ("1.2.3", None)]
+    + [("9007199254740992", 2**53), ("9007199254740993", None), ("1e99", None), (500 * "9", None)],
 )
 def test_numbers(text, number):
     assert number_in(text) == number
@@ -48,12 +58,14 @@ def test_numbers(text, number):
 
 def test_thousands_are_joined_only_where_all_names_agree():
     assert joined_thousands(["step_500", "step_10_000"]) == ["step_500", "step_10000"]
+    assert joined_thousands(["900", "1_000", "1_100"]) == ["900", "1000", "1100"]
     assert joined_thousands(["step_1_250", "step_1_500"]) == ["step_1250", "step_1500"]
     for kept in (
         ["step_100_512", "step_200_512"],
         ["epoch_1_100", "epoch_2_100"],
         ["m_1_500", "m_1_1000"],
         ["a_1_250"],
+        ["x_100", "x_50_100"],
     ):
         assert joined_thousands(kept) == kept
 

@@ -71,6 +71,9 @@ def groups_of(text, pattern=None):
         ("step20240501.pt step20240601.pt", "step*", [20240501, 20240601]),
         # what only counts runs is a step where nothing else differs
         ("run1_5.pt run2_5.pt", "run*_5", [1, 2]),
+        ("1714521601_100.pt 1714521601_200.pt", "1714521601_*", [100, 200]),
+        ("model_1500000000.pt model_2000000000.pt", "model_*", [1_500_000_000, 2_000_000_000]),
+        ("torch2.1.0_step1 torch2.1.0_step2", "torch2.1.0_step*", [1, 2]),
         ("v1.pt v2.pt v10.pt", "v*", [1, 2, 10]),
         # an epoch whose length is in the names
         ("epoch0_iter50_of_500 epoch1_iter50_of_500", "epoch*_iter*_of_*", [50, 550]),
@@ -92,6 +95,13 @@ def test_one_group_and_its_steps(names, group, steps):
         ("20240501_120000.pt 20240501_130000.pt", [0, 1]),
         ("20240502_0900.pt 20240501_1200.pt 20240501_2330.pt", [2, 0, 1]),
         ("ckpt-2024-05-01T12:00:00.pt ckpt-2024-05-01T11:00:00.pt", [1, 0]),
+        ("01-05-2024.pt 02-05-2024.pt 15-04-2024.pt", [1, 2, 0]),
+        ("model_20240502120000123456.pt model_20240501120000123456.pt", [1, 0]),
+        ("12h30m.pt 1h05m.pt 3h.pt 45min.pt", [3, 1, 2, 0]),
+        ("model_1714521601.pt model_1714521500.pt", [1, 0]),
+        ("v1.0.pt v1.1.pt v1.10.pt v1.2.pt v2.0.pt", [0, 1, 3, 2, 4]),
+        ("model_1.1.pt model_1.10.pt model_1.2.pt", [0, 2, 1]),
+        ("v1.2.9.pt v1.2.10.pt", [0, 1]),
     ],
 )
 def test_what_has_no_single_step_is_in_order_and_said(names, order):
@@ -113,6 +123,8 @@ def test_what_has_no_single_step_is_in_order_and_said(names, order):
         ("G_1000 D_1000 G_2000 D_2000", {"G_*": [1000, 2000], "D_*": [1000, 2000]}),
         ("netG_epoch_10.pth netD_epoch_10.pth", {"netG_epoch_*": [10], "netD_epoch_*": [10]}),
         ("model_0_50 model_0_100 model_1_50 model_1_100", {"model_0_*": [50, 100], "model_1_*": [50, 100]}),
+        ("x_100 x_50_100", {"x_*": [100], "x_50_*": [100]}),
+        ("step_1_shard_1 step_1_shard_2", {"step_*_shard_1": [1], "step_*_shard_2": [1]}),
         ("h64_step1 h64_step2 h128_step1 h128_step2", {"h64_step*": [1, 2], "h128_step*": [1, 2]}),
     ],
 )
@@ -130,6 +142,10 @@ def test_several_groups(names, groups):
         ("consolidated.00.pth", "consolidated.00.pth"),
         ("seed3.pt seed4.pt", "seed3.pt seed4.pt"),
         ("a3f9c2e1.pt 0b3f9c2e.pt", "a3f9c2e1.pt 0b3f9c2e.pt"),
+        ("params_shard_1.npz params_shard_2.npz", "params_shard_1.npz params_shard_2.npz"),
+        ("w_1_of_2.pt w_2_of_2.pt", "w_1_of_2.pt w_2_of_2.pt"),
+        ("step_1.pt step_100000000000000000000.pt", "step_100000000000000000000.pt"),
+        ("model_500.pt model_20240501.pt", "model_20240501.pt"),
     ],
 )
 def test_names_without_a_step(names, without):
@@ -141,6 +157,7 @@ def test_the_user_may_say_where_the_step_is():
     assert groups_of("epoch0_iter50 epoch0_iter100", r"iter(\d+)") == ({"epoch0_iter*": [50, 100]}, [])
     assert groups_of("t1_000.pt t1k.pt", r"t([\d_k]+)\.pt$") == ({"t*": [1000, 1000]}, [])
     assert groups_of("owl_3_s9.pt fox_4_s9.pt", r"_(\d+)_") == ({"owl_*_s9": [3], "fox_*_s9": [4]}, [])
+    assert groups_of("step=1.pt step=2.5.pt", r"step=([\d.]+)") == ({"step=*": [1, 2.5]}, [])
     assert groups_of("model_best.pt", r"model_(\w+)\.") == ({}, ["model_best.pt"])  # "best" is no number
 
 

@@ -91,6 +91,28 @@ def test_runs_of_several_seeds_are_refused(tmp_path):
         find(touch(tmp_path / "last", "seed3.pt seed4.pt"))
 
 
+def test_parts_of_one_model_are_no_steps(tmp_path):
+    with pytest.raises(SeveralGroups, match="parts of one model and hold no steps: params_shard_1.npz, params_shard_2"):
+        find(touch(tmp_path, "params_shard_1.npz params_shard_2.npz"))
+
+
+def test_the_step_of_a_single_file_is_what_it_records(tmp_path):
+    save(tmp_path, "ckpt.pt", iter_num=5000)
+    with pytest.warns(StepsInferred, match="ckpt.pt: the steps are what the files record as iter_num"):
+        assert found(tmp_path) == [(5000, "ckpt.pt")]
+
+
+def test_metrics_are_no_steps(tmp_path):
+    touch(tmp_path, "val_loss=0.25.pt val_loss=0.125.pt")
+    with pytest.warns(StepsInferred, match="the names hold no steps"):
+        assert [step for step, _ in found(tmp_path)] == [0, 1]
+
+
+def test_how_dates_were_read_is_said(tmp_path):
+    with pytest.warns(StepsInferred, match="the order of the dates in the names .day, month, year., 0, 1, 2"):
+        assert found(touch(tmp_path, "01-05-2024.pt 15-04-2024.pt")) == [(0, "15-04-2024.pt"), (1, "01-05-2024.pt")]
+
+
 def test_tensor_parallel_shards_are_one_checkpoint(tmp_path):
     touch(tmp_path, " ".join(f"consolidated.{rank:02d}.pth" for rank in range(8)))
     assert found(tmp_path) == [(0, "consolidated.00.pth")]
