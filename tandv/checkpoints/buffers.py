@@ -18,14 +18,15 @@ _BUFFER = re.compile(
     r"|(cos|sin)_(cached?|table|emb)|freqs_c(is|os)|freqs_sin|(position|token_type|pos|buffered_token_type)_ids"
     r"|relative_position_index|relative_coords_table|rel_pos_index|_extra_state|_float_tensor|queue(_ptr|_\w+)?"
     r"|(sqrt_|log_)?(one_minus_)?alphas(_\w+)?|sqrt_(recip|recipm1|one_minus)\w*|posterior_\w+|betas|log_one_minus\w*"
-    r"|activation_post_process|zero_point|(min|max)_val|fake_quant_enabled|observer_enabled|amax|_amax"
+    r"|moving_(mean|variance)|activation_post_process|zero_point|(min|max)_val|fake_quant_enabled|observer_enabled|amax|_amax"
 )
 # Names that buffers often have, and parameters now and then.
 _OFTEN_A_BUFFER = re.compile(
     r"pe|cos|sin|mean|std|var|variance|(pixel|image|data|input|target|obs|x|y|norm|running)_(mean|std|var|min|max|scale)"
     r"|(\w+_)?anchors?|(anchor_)?grid|strides?|center|window|filt|fb|freqs?|(\w+_)?freqs|sinusoid\w*|pos_table|steps?"
     r"|count(er)?s?|cluster_size|embed(ding)?_avg|ema_\w+|initted|indices|idx|(\w+_)?index|rotary\w*|rope\w*|alibi"
-    r"|(memory_|feature_)?bank|pos_weight|eye|identity|ones|zeros|eps|lookup|lut|timesteps?|dummy\w*|_?buffer\w*"
+    r"|(weight|bias|[wb])_(eps(ilon)?|noise)|eps(ilon)?_\w+|\w+_(sq_mean|cov_mat_sqrt)|window_\w+|edge_weight|weight_init"
+    r"|fisher(_\w+)?|(memory_|feature_)?bank|pos_weight|eye|identity|ones|zeros|eps|lookup|lut|timesteps?|dummy\w*|_?buffer\w*"
 )
 # What parameters are called in PyTorch, JAX and common models.
 _TRAINED = re.compile(
@@ -33,6 +34,15 @@ _TRAINED = re.compile(
     r"|(\w+_)?emb|\w+_tokens?|tokens?|[A-Za-z]\d*|[wbWB]_?\w{1,2}|A_log|dt_bias|logit_scale|temperature|latents?|lambda_\w+"
     r"|(layer_)?scale_?\d*|relative_position_bias_table|(\w+_)?param(eter)?s?(_\w+)?|[A-Z][a-z]?_\w+"
 )
+# Those that layers have: they stay although no optimiser updates them, since they may be frozen.
+_OF_LAYERS = re.compile(
+    r"(\w+_)?(weights?|bias|biases)(_\w+)?|kernel|embedding|scale|shift|gamma|beta|original\d*|lora_\w+|[wbWB]_?\w{0,2}"
+)
+_POSITIONS = re.compile(
+    r"(\w+_)?pos(ition(s|al)?)?_?(emb\w*|enc\w*)", re.IGNORECASE
+)  # of sines and cosines, or trained
+# Weights of classes and observers: what a loss or a simulated rounding has beside trained layers.
+_IN_LOSS = re.compile(r"(.*\.)?(criterion|loss(_\w+)?|\w+_(loss|criterion)|loss_?fn|b?ce)\.(weight|pos_weight)")
 _FLOAT = re.compile(r"b?float")
 
 
@@ -72,19 +82,29 @@ def verdicts(
     """
     named: dict[str, Verdict] = {name: _by_name(name, entry) for name, entry in entries.items()}
     is_open = {name: verdict in ("unknown", "buffer by its name") for name, verdict in named.items()}
-    if updated is None or not any(is_open.values()):
+    of_layers = {name: bool(_OF_LAYERS.fullmatch(name.rpartition(".")[2])) for name in entries}
+    if updated is None or not any(is_open[name] or not of_layers[name] for name in entries):
         return named
     candidates = [name for name in entries if is_open[name] or named[name] == "trained"]
     shapes = [entries[name].shape for name in candidates]
     undecided = [is_open[name] for name in candidates]
     modules = [name.rpartition(".")[0] for name in candidates]
-    # groups of parameters are not in the order of the model
-    ways = (_in_order(shapes, undecided, updated[0], same) for same in (modules, candidates) if len(updated) == 1)
-    decided = next((one for one in ways if one is not None), None)
+    decided: list[Verdict | None] | None = None
+    if len(updated) == 1:  # groups of parameters are not in the order of the model
+        # what no layer has by that name may be a buffer; where that leaves more than one way, names decide
+        any_name = [is_open[name] or not of_layers[name] for name in candidates]
+        for may_be in (any_name, undecided):
+            ways = (_in_order(shapes, may_be, updated[0], same) for same in (modules, candidates))
+            found = next((one for one in ways if one is not None), None)
+            if found is not None:
+                decided = found if decided is None else [a or b for a, b in zip(decided, found, strict=True)]
     if decided is None:
         decided = _by_shape(shapes, undecided, [shape for group in updated for shape in group])
+        decided = [one if undecided[i] else None for i, one in enumerate(decided)]
     by_optimiser: dict[str, Verdict] = {
-        name: one for name, one in zip(candidates, decided, strict=True) if one and is_open[name]
+        name: one
+        for name, one in zip(candidates, decided, strict=True)
+        if one and (is_open[name] or not of_layers[name])
     }
     return {**named, **by_optimiser}
 
@@ -93,8 +113,11 @@ def _by_name(name: str, entry: Entry) -> Verdict:
     last = name.rpartition(".")[2]
     if entry.layer:
         return "trained"
-    if _OFTEN_A_BUFFER.fullmatch(last):
+    in_loss = _IN_LOSS.fullmatch(name) and len(entry.shape) == 1
+    if _OFTEN_A_BUFFER.fullmatch(last) or in_loss or "_fake_quant." in name:
         return "buffer by its name"
+    if _POSITIONS.fullmatch(last):
+        return "unknown"
     return "trained" if _TRAINED.fullmatch(last) else "unknown"
 
 

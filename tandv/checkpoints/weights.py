@@ -3,7 +3,8 @@
 Names are the model's own, as in a log, by the rule of `tandv.names`.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tandv.checkpoints.buffers import Updated, Verdict, is_buffer, is_float, verdicts
@@ -24,12 +25,33 @@ class Weight(NamedTuple):
     layout: Layout = "outputs first"
     outputs: int | None = None  # how many, where a bias tells it
     is_sure: bool = True  # whether it is known to be trained; else neither its name nor an optimiser says so
+    doubt: str = ""  # what was guessed of it
 
 
 _WHY: dict[Verdict, str] = {
     "buffer by its name": "taken for buffers, which are not trained, by their names",
     "not updated": "not updated by the optimiser in the file",
 }
+
+
+_LORA = re.compile(r"(.*\.)?lora_[A-Za-z_]+(\..+)?")
+_BESIDE_BASE = "low-rank adapters are tensors of their own beside weights without B·A, whose scale is not in the file"
+
+
+def doubts(weights: Sequence[Weight]) -> list[str]:
+    """Return sentences on what was guessed of weights.
+
+    >>> doubts([Weight("up", "up.weight", Entry("float32", (2, 2), lambda: None), doubt="taken for outputs × inputs")])
+    ['taken for outputs × inputs: up']
+
+    Args:
+        weights: the trained weights of a checkpoint.
+    """
+    together: dict[str, list[str]] = {}
+    for weight in weights:
+        if weight.doubt:
+            together.setdefault(weight.doubt, []).append(weight.name)
+    return [f"{text}: {some(names)}" for text, names in together.items()]
 
 
 def own_names(entries: Mapping[str, Entry]) -> dict[str, Entry]:
@@ -80,7 +102,15 @@ def trained(entries: Mapping[str, Entry], updated: Updated | None = None) -> tup
     shapes = {name: entry.shape for name, entry in weights.items()}
     oriented = layouts(shapes)
     named = [
-        Weight(entry.layer or layer, name, entry, oriented[name], _outputs(name, shapes), found[name] == "trained")
+        Weight(
+            entry.layer or layer,
+            name,
+            entry,
+            oriented[name],
+            _outputs(name, shapes),
+            found[name] == "trained",
+            _doubt(name, shapes),
+        )
         for layer, (name, entry) in zip(layers, weights.items(), strict=True)
     ]
     return named, [f"{why}: {some(names)}" for why, names in {**buffers, **omitted}.items()]
@@ -89,3 +119,9 @@ def trained(entries: Mapping[str, Entry], updated: Updated | None = None) -> tup
 def _outputs(name: str, shapes: Mapping[str, Shape]) -> int | None:
     bias = shapes.get(bias_of(name) or "", ())
     return bias[0] if len(bias) == 1 else None
+
+
+def _doubt(name: str, shapes: Mapping[str, Shape]) -> str:
+    adapted = _LORA.fullmatch(name)
+    module = (adapted[1] or "") if adapted else ""
+    return _BESIDE_BASE if adapted and {f"{module}weight", f"{module}base_layer.weight"} & shapes.keys() else ""

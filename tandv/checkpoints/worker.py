@@ -20,7 +20,7 @@ from tandv.checkpoints.metrics import DEFINITIONS, key, model_of
 from tandv.checkpoints.readers.opening import opened
 from tandv.checkpoints.readers.state_dict import Contents, Key
 from tandv.checkpoints.warnings import Remark, UnreadableCheckpoint
-from tandv.checkpoints.weights import trained
+from tandv.checkpoints.weights import doubts, trained
 
 
 class Job(NamedTuple):
@@ -166,6 +166,7 @@ def _parts(job: Job, names: list[str], checkpoint: Contents) -> tuple[list[Matri
     singular = [part for part in get_args(Part) if part in needs]
     notes = dict.fromkeys((*checkpoint.said, *omitted), "LeftOut")
     notes |= dict.fromkeys(effective(checkpoint.entries)[1], "Combined")
+    notes |= dict.fromkeys(doubts(weights), "Guessed")
     if not checkpoint.in_order and "norm_ratio" in names:
         notes[_ORDER] = "Guessed"
     unsure: dict[str, str] = {}

@@ -68,6 +68,39 @@ def test_groups_of_parameters_in_another_order_tell_by_the_number_of_each_shape(
         assert of_file(model, tmp_path / "a.pt", stepped(model, groups)) == ["slope", "knob", "limits", "fc", "fc.bias"]
 
 
+class WithLoss(nn.Module):
+    def __init__(self, positions):
+        super().__init__()
+        self.fc = nn.Linear(3, 3)
+        self.criterion = nn.CrossEntropyLoss(weight=torch.tensor([100.0, 200.0]))
+        self.register_buffer("weight_epsilon", torch.ones(3, 3))
+        self.register_buffer("A", torch.ones(4))
+        if positions == "trained":
+            self.pos_embed = nn.Parameter(torch.ones(1, 5, 3))
+        else:
+            self.register_buffer("pos_embed", torch.ones(1, 5, 3))
+
+
+@pytest.mark.parametrize("positions", ["trained", "fixed"])
+def test_buffers_whose_names_parameters_have_too_are_told_by_the_optimiser(positions, tmp_path):
+    model = WithLoss(positions)
+    with pytest.warns(LeftOut, match="not updated by the optimiser in the file: weight_epsilon, A"):
+        found = of_file(model, tmp_path / "a.pt", stepped(model))
+    assert found == ["pos_embed"] * (positions == "trained") + ["fc", "fc.bias"]
+
+
+def test_weights_of_classes_and_noise_are_no_parameters_by_their_names(tmp_path):
+    with pytest.warns(LeftOut, match="by their names: weight_epsilon, criterion.weight"):
+        assert of_file(WithLoss("fixed"), tmp_path / "a.pt") == ["A", "pos_embed", "fc", "fc.bias"]
+
+
+def test_embeddings_of_positions_that_never_change_are_said(tmp_path):
+    for step in (1, 2):
+        torch.save({"pos_embed": torch.ones(1, 5, 3), "fc.weight": torch.ones(2, 2)}, tmp_path / f"step_{step}.pt")
+    with pytest.warns(Guessed, match="the same in all checkpoints.*: pos_embed"):
+        evaluate(tmp_path, "mean", parallel=1)
+
+
 def test_frozen_weights_of_layers_stay_although_no_optimiser_has_them(tmp_path):
     model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2))
     assert of_file(model, tmp_path / "a.pt", stepped(model, model[1].parameters())) == ["0", "0.bias", "1", "1.bias"]

@@ -1,6 +1,6 @@
 import numpy as np
 
-from tandv.checkpoints.weights import Entry, own_names, trained
+from tandv.checkpoints.weights import Entry, doubts, own_names, trained
 
 
 def entries(**shapes):
@@ -74,3 +74,12 @@ def test_tied_tensors_count_once():
     )
     assert kept == ["embed", "other"]
     assert left == ["tied, counted once: head.weight (is embed.weight)"]
+
+
+def test_adapters_beside_the_weights_that_they_change_are_said():
+    adapters = ["q.lora_A.default.weight", "q.lora_B.default.weight"]
+    text = "low-rank adapters are tensors of their own beside weights without B·A, whose scale is not in the file"
+    assert doubts(trained(entries(**of("q.base_layer.weight", *adapters)))[0]) == [
+        f"{text}: q.lora_A.default, q.lora_B.default"
+    ]
+    assert doubts(trained(entries(**of(*adapters)))[0]) == []

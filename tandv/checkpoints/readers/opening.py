@@ -23,7 +23,7 @@ from tandv.checkpoints.readers.state_dict import Contents, Key, model_in
 from tandv.checkpoints.readers.unpickling import AsksForCode, NotPlain
 from tandv.checkpoints.readers.zip_files import load_plain
 from tandv.checkpoints.warnings import RefusedCheckpoint, Remark, UnreadableCheckpoint, asks_for, issue_warnings
-from tandv.checkpoints.weights import own_names, trained
+from tandv.checkpoints.weights import doubts, own_names, trained
 from tandv.messages import missing
 
 # What pip knows a reader's library by, and the extra that brings it.
@@ -56,6 +56,7 @@ def weights(path: AnyPath, key: Key = None) -> Iterator[tuple[str, np.ndarray]]:
         kept, omitted = trained(checkpoint.entries, checkpoint.updated)
         remarks = [Remark("LeftOut", f"left out were {text}", Path(path).name) for text in (*checkpoint.said, *omitted)]
         remarks += [Remark("Combined", text, Path(path).name) for text in effective(checkpoint.entries)[1]]
+        remarks += [Remark("Guessed", text, Path(path).name) for text in doubts(kept)]
         issue_warnings(remarks, stacklevel=4)
         for weight in kept:
             yield weight.name, weight.entry.read()

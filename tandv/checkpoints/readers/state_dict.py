@@ -39,8 +39,8 @@ _UNLIKE_LAYERS = {
     ),
 }
 # Averages of the model over training, and copies that follow it.
-_COPY = re.compile(r"ema|swa|shadow|averaged?|avg|polyak|target", re.IGNORECASE)
-_COPY_IN_MODULE = re.compile(rf"{_COPY.pattern}|teacher", re.IGNORECASE)
+_COPY = re.compile(r"ema|swa|shadow|averaged?|avg|polyak|target|old|prev(ious)?|ref|reference", re.IGNORECASE)
+_COPY_IN_MODULE = re.compile(rf"{_COPY.pattern}|teacher|momentum|frozen", re.IGNORECASE)
 # Models that are trained beside another.
 _ROLES = re.compile(
     r"(net|model)?_?(g|d|gen|disc|generator|discriminator|critic|actor|policy|value|student|teacher)(_?(net|model|\d+))?"
@@ -330,7 +330,7 @@ def _copies(found: Mapping[str, Entry]) -> list[str]:
     copies: list[str] = []
     for module, names in below.items():
         parent, _, own = module.rpartition(".")
-        if not _words(own, _COPY_IN_MODULE):
+        if not (_words(own, _COPY_IN_MODULE) or _is_of_keys(module, names, below)):
             continue
         beside = [
             one for one in (*below, parent) if (one != module and one.rpartition(".")[0] == parent) or one == parent
@@ -340,6 +340,14 @@ def _copies(found: Mapping[str, Entry]) -> list[str]:
         if len(repeated) > 1 and any(repeated <= other for other in others):
             copies += names
     return list(dict.fromkeys(copies))
+
+
+def _is_of_keys(module: str, names: Sequence[str], below: Mapping[str, Sequence[str]]) -> bool:
+    """Tell whether a module is the encoder of keys that follows that of queries (MoCo), and no layer of attention."""
+    inside = {name.removeprefix(f"{module}.").partition(".")[0] for name in names}
+    layers = {one for one in inside if not re.fullmatch(r"weight|bias|base_layer|lora_\w+", one)}
+    queries = re.sub(r"k(ey)?$", lambda found: "query" if found[1] else "q", module)
+    return module.endswith(("_k", "_key")) and queries in below and len(layers) > 1
 
 
 def _below(names: Sequence[str], module: str, found: Mapping[str, Entry]) -> set[tuple[str, Shape]]:

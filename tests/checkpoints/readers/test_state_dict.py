@@ -212,6 +212,30 @@ def test_averages_within_a_state_dict_are_left_out_and_modules_of_like_names_are
     assert len(model_in(opened(languages)).entries) == 2
 
 
+@pytest.mark.parametrize(
+    ("module", "copy"),
+    [
+        ("encoder_q", "encoder_k"),
+        ("policy", "policy_old"),
+        ("policy", "ref_model"),
+        ("base_encoder", "momentum_encoder"),
+    ],
+)
+def test_copies_that_follow_a_module_are_left_out(module, copy):
+    both = {f"{where}.{name}": value for where in (module, copy) for name, value in STATE.items()}
+    found = model_in(opened(both))
+    assert list(found.entries) == [f"{module}.{name}" for name in NAMES]
+    assert found.said[0].startswith(f"averages or copies of the model: {copy}.0.weight")
+
+
+def test_queries_and_keys_of_attention_are_no_copies():
+    layer = {"weight": torch.ones(2, 2), "bias": torch.ones(2)}
+    both = {f"attn.{name}.{key}": value for name in ("proj_q", "proj_k") for key, value in layer.items()}
+    assert len(model_in(opened(both)).entries) == 4
+    adapted = {f"{name}.{key}.weight": torch.ones(2, 2) for name in ("w_q", "w_k") for key in ("base_layer", "lora_A")}
+    assert len(model_in(opened(adapted)).entries) == 4
+
+
 def test_the_state_of_an_optimiser_alone_is_no_model():
     plain = torch.optim.SGD(NET.parameters(), lr=0.1).state_dict()  # has no tensors
     for file in (
