@@ -4,10 +4,14 @@ The season is taken out and the rest is searched. Stairs have a period as well; 
 """
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
+
+from tandv.analysis.transitions.pace import differences
 
 CYCLES = 5  # from which jumps with a period are a season
 _JUMP, _CLIP = 3.5, 6.0  # standard deviations: a difference that may be a jump; how much of it counts
-_SHORTEST = 6  # points of a period
+_SHORTEST = 6  # points of a period, in widths
+_WIDTHS = (1, 3, 6, 12)  # points on each side of a jump
 _OFF = 2.0  # points that a jump may be off
 _MANY = 500  # jumps that are looked at
 _STAYS = 0.6  # of the jump: what a curve gains in a period of stairs
@@ -36,22 +40,41 @@ def season(values: np.ndarray, sigma: np.ndarray) -> tuple[int, np.ndarray]:
 
 
 def _period(values: np.ndarray, sigma: np.ndarray) -> int:
-    n = len(values)
-    if n < 10 * _SHORTEST:
+    """Return the period of the jumps; small ones are seen between means of several points."""
+    if len(values) < 10 * _SHORTEST:
         return 0
-    change = np.diff(values) / np.hypot(sigma[1:], sigma[:-1])
+    return next((period for width in _WIDTHS if (period := _period_of(_jumps(values, sigma, width), width))), 0)
+
+
+def _jumps(values: np.ndarray, sigma: np.ndarray, width: int) -> np.ndarray:
+    """Return the jumps between means of so many points before and after each place, in standard deviations, else 0."""
+    if width == 1:
+        change = np.diff(values) / np.hypot(sigma[1:], sigma[:-1])
+        change -= np.median(change)
+        return np.where(np.abs(change) > _JUMP, np.clip(change, -_CLIP, _CLIP), 0.0)
+    change = differences(values, np.array([width]))[0] / np.hypot(sigma[1:], sigma[:-1]) * np.sqrt(width)
     change -= np.median(change)
-    jumps = np.where(np.abs(change) > _JUMP, np.clip(change, -_CLIP, _CLIP), 0.0)
+    change /= max(1.0, 1.4826 * float(np.median(np.abs(change))))  # the noise may remember
+    size = np.abs(change)
+    largest = size >= maximum_filter1d(size, 2 * width + 1)
+    return np.where((size > _JUMP) & largest, np.clip(change, -_CLIP, _CLIP), 0.0)
+
+
+def _period_of(jumps: np.ndarray, width: int) -> int:
+    """Return the period of jumps that may be off by their width, 0 if there is none."""
+    n = len(jumps) + 1
     if max((jumps > 0).sum(), (jumps < 0).sum()) < CYCLES:  # fewer restarts are transitions
         return 0
-    spectrum = np.fft.rfft(jumps, 1 << int(np.ceil(np.log2(2 * n))))
+    shortest = _SHORTEST * width
+    blurred = np.convolve(jumps, np.ones(width), "same")
+    spectrum = np.fft.rfft(blurred, 1 << int(np.ceil(np.log2(2 * n))))
     alike = np.fft.irfft(spectrum * np.conj(spectrum))[: n // 2]
     if len(alike) < 8 or not alike[0] > 0:
         return 0
     alike = alike / alike[0]
-    near = alike.copy()  # a period need not be whole
-    near[1:-1] = np.maximum(alike[1:-1], np.maximum(alike[:-2], alike[2:]))
-    alike[:_SHORTEST] = 0
+    near = maximum_filter1d(alike, 3)  # a period need not be whole
+    near[[0, -1]] = alike[[0, -1]]
+    alike[:shortest] = 0
     alike[n // CYCLES + 2 :] = 0
     best = int(np.argmax(alike))
     if not best:
@@ -59,21 +82,21 @@ def _period(values: np.ndarray, sigma: np.ndarray) -> int:
     height = float(alike[best])
     for parts in (4, 3, 2):  # the shortest period of which it is a multiple
         short = best // parts
-        if short >= _SHORTEST and near[short] > 0.6 * height:
+        if short >= shortest and near[short] > 0.6 * height:
             best = short + int(np.argmax(alike[short - 1 : short + 2])) - 1
             break
     again = [float(near[k * best]) * n / (n - k * best) for k in (1, 2) if k * best < len(near)]
     regular = alike[best] * n / (n - best) >= 0.3 and len(again) == 2 and min(again) >= 0.25
-    return best if regular and _cycles(jumps, best) >= CYCLES else 0
+    return best if regular and _cycles(jumps, best, _OFF + (width - 1) / 2) >= CYCLES else 0
 
 
-def _cycles(jumps: np.ndarray, period: int) -> int:
+def _cycles(jumps: np.ndarray, period: int, off: float) -> int:
     """Return how many jumps of one sign lie whole periods from one of them."""
     most = 0
     for sign in (1, -1):
         at = np.flatnonzero(sign * jumps > 0)[:_MANY]
         apart = (at[:, None] - at) / period
-        on = np.abs(apart - np.round(apart)) * period <= _OFF
+        on = np.abs(apart - np.round(apart)) * period <= off
         most = max([most, *(len(np.unique(np.round(row[hit]))) for row, hit in zip(apart, on, strict=True))])
     return most
 

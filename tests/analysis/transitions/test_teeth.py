@@ -29,3 +29,14 @@ def test_what_stays_is_a_staircase():
 def test_noise_has_none():
     period, part = season(NOISE, SIGMA)
     assert period == 0 and not part.any()
+
+
+@pytest.mark.parametrize("period", [50, 97])
+def test_small_teeth_are_seen_between_means(period):
+    small = 0.08 * (STEPS % period) / period  # four standard deviations: between single points, 2.8
+    assert season(np.exp(-STEPS / 100) - small + NOISE, SIGMA)[0] == pytest.approx(period, abs=1)
+
+
+def test_a_random_walk_has_no_season():
+    walks = np.cumsum(np.random.default_rng(1).standard_normal((40, N)), axis=1)
+    assert not any(season(walk, np.ones(N))[0] for walk in walks)
