@@ -18,6 +18,7 @@ _EMBEDDING = re.compile(
 _CONVOLUTION = re.compile(r"conv", re.IGNORECASE)
 _PRINCIPAL_OF_TORCH = re.compile(r"(.*\.)?(weight(_v)?|parametrizations\.weight\.original\d*)")
 _IN_HEADS = ("query", "key", "value")
+_OF_LINEAR = re.compile(r"(\w+_)?(linear|fc|proj|projection|dense|lin|mlp)(_?\d+)?|\w+_(in|out)", re.IGNORECASE)
 
 
 class Piece(NamedTuple):
@@ -58,10 +59,15 @@ def pieces(
     if array.ndim < 2 or layout == "elementwise" or is_line:
         yield Piece(name, "vector", array.reshape(1, -1))
     elif last == "kernel":
-        yield from _flax(name, module, array)
+        yield from _flax(name, module, array, outputs)
     elif array.ndim == 2:
         rows = array if layout == "outputs first" else array.T
-        yield Piece(name, "embedding" if _EMBEDDING.fullmatch(stored_as) else "linear", rows)
+        # an embedding has no bias; modules around it may be called so
+        is_embedding = _EMBEDDING.fullmatch(stored_as) and outputs is None
+        own = module.rpartition(".")[2]
+        yield Piece(name, "embedding" if is_embedding and not _OF_LINEAR.fullmatch(own) else "linear", rows)
+    elif layout == "stack, outputs last":
+        yield from _stack(name, array.swapaxes(-1, -2))
     elif layout == "outputs last":
         yield Piece(name, "convolution", array.reshape(-1, array.shape[-1]).T)
     elif layout == "inputs first":
@@ -79,12 +85,15 @@ def _transposed(array: np.ndarray, outputs: int | None) -> np.ndarray:
     return split.swapaxes(1, 2).reshape(groups * array.shape[1], -1)
 
 
-def _flax(name: str, module: str, array: np.ndarray) -> Iterator[Piece]:
+def _flax(name: str, module: str, array: np.ndarray, outputs: int | None) -> Iterator[Piece]:
     owner = module.rpartition(".")[2]
-    if array.ndim > 2 and _CONVOLUTION.search(owner):
+    # a bias of one axis is that of a convolution or an output; heads have one of two
+    in_heads = owner in _IN_HEADS and outputs is None and (array.ndim == 3 or array.shape[0] != array.shape[1])
+    is_output = owner in ("out", "attention_output") and array.ndim == 3
+    if array.ndim > 2 and in_heads:
+        yield from _stack(name, np.moveaxis(array, -3, -1))  # inputs × heads × width
+    elif array.ndim > 2 and not is_output and (array.ndim > 3 or outputs or _CONVOLUTION.search(owner)):
         yield Piece(name, "convolution", array.reshape(-1, array.shape[-1]).T)
-    elif array.ndim == 3 and owner in _IN_HEADS:
-        yield from _stack(name, np.moveaxis(array, 1, 0).swapaxes(1, 2))  # inputs × heads × width
     else:
         yield from _stack(name, array.swapaxes(-1, -2))
 

@@ -10,9 +10,9 @@ from typing import Literal
 
 from tandv.checkpoints.entries import Shape
 
-# Outputs × inputs; inputs × outputs (× kernel) as of transposed convolutions; kernel × inputs × outputs as in JAX; no
-# matrix: a factor for each value.
-Layout = Literal["outputs first", "inputs first", "outputs last", "elementwise"]
+# Outputs × inputs; inputs × outputs (× kernel) as of transposed convolutions; kernel × inputs × outputs as in JAX; many
+# matrices of inputs × outputs; no matrix: a factor for each value.
+Layout = Literal["outputs first", "inputs first", "outputs last", "stack, outputs last", "elementwise"]
 
 _WEIGHT = re.compile(r"(.*?)(weight|kernel|[wW])(\w*)")
 _TRANSPOSED = re.compile(r"transpose|deconv|conv_?t(?![a-z])|tconv", re.IGNORECASE)
@@ -32,24 +32,46 @@ def layouts(shapes: Mapping[str, Shape]) -> dict[str, Layout]:
     Args:
         shapes: the shapes of all tensors of a model by name.
     """
-    out: dict[str, Layout] = {}
+    return {name: layout for name, (layout, _) in orientations(shapes).items()}
+
+
+def orientations(shapes: Mapping[str, Shape]) -> dict[str, tuple[Layout, str]]:
+    """Return the layout of each weight, and what was guessed of it, "" where it is known or usual.
+
+    >>> orientations({"experts.w_in": (8, 4, 6)})["experts.w_in"]
+    ('outputs first', 'taken for a stack of outputs × inputs, which nothing beside it tells')
+
+    Args:
+        shapes: the shapes of all tensors of a model by name.
+    """
+    out: dict[str, tuple[Layout, str]] = {}
     undecided: list[str] = []
+    biases = {bias for name in shapes for bias in (bias_of(name), f"{name}_bias") if bias in shapes}
     for name, shape in shapes.items():
-        found = _layout(name, shape, shapes)
+        found = "elementwise" if name in biases else _layout(name, shape, shapes)
         if found is not None:
-            out[name] = found
+            out[name] = found, ""
         elif len(shape) >= 2:
             undecided.append(name)
     seen: dict[tuple[str, str, int], set[Layout]] = {}
-    for name, layout in out.items():
+    for name, (layout, _) in out.items():
         if layout != "elementwise":
             for kind in _kinds(name, shapes[name]):
                 seen.setdefault(kind, set()).add(layout)
     for name in undecided:
         agreed = (seen[kind] for kind in _kinds(name, shapes[name]) if kind in seen)
         first = next((layouts for layouts in agreed if len(layouts) == 1), None)
-        out[name] = next(iter(first)) if first else "outputs first"
+        layout = next(iter(first)) if first else "outputs first"
+        out[name] = layout, _doubt(name, shapes[name], layout, is_agreed=first is not None)
     return out
+
+
+def _doubt(name: str, shape: Shape, layout: Layout, *, is_agreed: bool) -> str:
+    if len(shape) > 2 and layout == "inputs first":
+        return "taken for transposed convolutions, as others beside them are"
+    if len(shape) == 3 and not is_agreed and "expert" in name and not name.endswith((".weight", ".kernel")):
+        return "taken for a stack of outputs × inputs, which nothing beside it tells"
+    return ""
 
 
 def groups_of(shape: Shape, outputs: int) -> int:
@@ -96,14 +118,56 @@ def _layout(name: str, shape: Shape, shapes: Mapping[str, Shape]) -> Layout | No
         return "outputs first"  # flax has a rule of its own, which its names tell
     if len(shape) > 2 and _TRANSPOSED.search(name):
         return "inputs first"
+    if len(shape) == 3 and (stacked := _of_stack(name, shape, shapes)):
+        return stacked
     if bias is None or len(bias) != 1:
-        return None
+        return _by_norms(module, shape, shapes) if len(shape) > 2 and last == "weight" else None
     outputs = bias[0]
     if outputs == shape[0]:
         return "outputs first" if outputs not in shape[1:2] and (len(shape) == 2 or outputs != shape[-1]) else None
     if outputs == shape[1] or (len(shape) > 2 and groups_of(shape, outputs) > 1):
         return "inputs first"
     return "outputs last" if outputs == shape[-1] else "outputs first"
+
+
+def _of_stack(name: str, shape: Shape, shapes: Mapping[str, Shape]) -> Layout | None:
+    """Return the layout of a stack of matrices, such as experts, by the biases beside it or by what is before or after.
+
+    Gates and values in one matrix have twice as many outputs as the matrix behind them has inputs.
+    """
+    _, rows, columns = shape
+    bias = shapes.get(f"{name}_bias", ())
+    if len(bias) == 2 and rows != columns and bias[1] in (rows, columns):
+        return "outputs first" if bias[1] == rows else "stack, outputs last"
+    pair = name.replace("gate_up", "down"), name.replace("down", "gate_up")
+    for before, behind in ((name, pair[0]), (pair[1], name)):
+        if before != behind and before in shapes and len(shapes.get(behind, ())) == 3 == len(shapes[before]):
+            (_, a, b), (_, c, d) = shapes[before], shapes[behind]
+            if b == 2 * c and a == d:
+                return "stack, outputs last"
+            if a == 2 * d and b == c:
+                return "outputs first"
+    return None
+
+
+def _by_norms(module: str, shape: Shape, shapes: Mapping[str, Shape]) -> Layout | None:
+    """Return the layout of a convolution without bias in a sequence by the norms beside it, None if they tell none."""
+    around, dot, number = module.rpartition(".")
+    if not number.isdigit():
+        return None
+
+    def size(at: int) -> int | None:
+        found = shapes.get(f"{around}{dot}{at}.weight", ())
+        return found[0] if len(found) == 1 else None
+
+    before, behind = size(int(number) - 1) or size(int(number) - 2), size(int(number) + 1)
+    first, second = shape[:2]
+    if first == second or behind == first:
+        return "outputs first" if first != second else None
+    if behind is not None:
+        return "inputs first" if behind == second and before != second else None
+    # a convolution of groups has a part of the inputs
+    return "inputs first" if before == first and first % second else None
 
 
 def _is_line(shape: Shape) -> bool:
@@ -113,12 +177,17 @@ def _is_line(shape: Shape) -> bool:
 def _kinds(name: str, shape: Shape) -> list[tuple[str, str, int]]:
     """Return what a weight has in common with others, the nearest first.
 
-    It is the name of its layer; of matrices also the module around it, whose convolutions may be of both kinds; and
-    its own name if that is not PyTorch's.
+    It is the name of its layer; of matrices and in sequences also the module around it, whose convolutions may be of
+    both kinds elsewhere; and its own name if that is not PyTorch's.
     """
     keys = name.split(".")
     layer = re.sub(r"\d+$", "", keys[-2]) if len(keys) > 1 else ""
+    in_sequence = len(keys) > 1 and keys[-2].isdigit()
     around = ".".join(keys[:-2]) if len(shape) == 2 else ""
+    if len(shape) > 2 and in_sequence:
+        around = ".".join(keys[:-2]) or "."
     own = re.sub(r"\d+", "", keys[-1])
+    if len(shape) == 3 and "expert" in name and "weight" not in own:
+        around = ".".join(keys[:-1])
     kinds = {"layer": layer, "around": around, "own": "" if "weight" in own else own}
     return [(kind, text, len(shape)) for kind, text in kinds.items() if text]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from tandv.checkpoints.buffers import Updated, Verdict, is_buffer, is_float, verdicts
 from tandv.checkpoints.effective import effective
 from tandv.checkpoints.entries import Entry, Shape
-from tandv.checkpoints.orientation import Layout, bias_of, layouts
+from tandv.checkpoints.orientation import Layout, bias_of, orientations
 from tandv.checkpoints.quantised import not_read
 from tandv.messages import some
 from tandv.names import Framework, framework_of, of_parameters, unwrapped
@@ -100,16 +100,16 @@ def trained(entries: Mapping[str, Entry], updated: Updated | None = None) -> tup
     framework: Framework = stated or framework_of(weights)
     layers = of_parameters([tuple(name.split(".")) for name in weights], framework)
     shapes = {name: entry.shape for name, entry in weights.items()}
-    oriented = layouts(shapes)
+    oriented = orientations(shapes)
     named = [
         Weight(
             entry.layer or layer,
             name,
             entry,
-            oriented[name],
+            oriented[name][0],
             _outputs(name, shapes),
             found[name] == "trained",
-            _doubt(name, shapes),
+            _doubt(name, shapes) or oriented[name][1],
         )
         for layer, (name, entry) in zip(layers, weights.items(), strict=True)
     ]

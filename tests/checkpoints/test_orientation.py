@@ -1,5 +1,7 @@
 """Outputs are rows: real layers of every layout, and largest outputs by hand."""
 
+from itertools import pairwise
+
 import jax
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from transformers.pytorch_utils import Conv1D
 
 from tandv.checkpoints import evaluate
 from tandv.checkpoints.matrices import pieces
-from tandv.checkpoints.orientation import layouts
+from tandv.checkpoints.orientation import layouts, orientations
 from tandv.checkpoints.weights import Entry, trained
 
 
@@ -93,6 +95,86 @@ def test_weights_written_by_hand_and_of_haiku_are_inputs_by_outputs():
         "conv.b": np.ones(7),
     }
     assert [rows(haiku, name)[0].shape for name in ("mlp.linear_0.w", "conv.w")] == [(5, 3), (7, 12)]
+
+
+def generator(sizes):
+    """Return the transposed convolutions of PyTorch's tutorial of DCGAN, without biases, and with norms between."""
+    layers = []
+    for inputs, outputs in pairwise(sizes):
+        layers += [nn.ConvTranspose2d(inputs, outputs, 4, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+    return nn.ModuleDict({"main": nn.Sequential(*layers[:-2], nn.Tanh())})
+
+
+@pytest.mark.parametrize("inputs", [100, 16])
+def test_the_norms_in_a_sequence_tell_transposed_convolutions(inputs):
+    state = generator([inputs, 16, 8, 3]).state_dict()
+    for number, expected in ((0, (16, inputs * 16)), (3, (8, 16 * 16)), (6, (3, 8 * 16))):
+        assert rows(state, f"main.{number}.weight")[0].shape == expected
+    found = orientations({name: tuple(value.shape) for name, value in state.items()})
+    # with as many inputs as outputs, only the neighbours tell
+    guessed = "taken for transposed convolutions, as others beside them are"
+    assert found["main.0.weight"] == ("inputs first", guessed if inputs == 16 else "")
+
+
+def test_convolutions_with_norms_stay_as_they_are():
+    grouped = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.Conv2d(8, 8, 3, groups=8, bias=False))
+    before = nn.Sequential(nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 3, bias=False), nn.BatchNorm2d(8))
+    for model in (grouped, before):
+        shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        assert all(layout in ("outputs first", "elementwise") for layout in layouts(shapes).values())
+
+
+def test_experts_are_as_their_biases_say_and_biases_are_no_matrices():
+    # as in GPT-OSS: experts × inputs × outputs, with as many inputs as outputs behind
+    state = {
+        "experts.gate_up_proj": np.arange(24.0).reshape(2, 2, 6)[:, :, :4],
+        "experts.gate_up_proj_bias": np.ones((2, 4)),
+        "experts.down_proj": np.arange(8.0).reshape(2, 2, 2),
+        "experts.down_proj_bias": np.ones((2, 2)),
+    }
+    assert [one.tolist() for one in rows(state, "experts.gate_up_proj")] == [
+        [[0, 6], [1, 7], [2, 8], [3, 9]],
+        [[12, 18], [13, 19], [14, 20], [15, 21]],
+    ]
+    assert rows(state, "experts.down_proj")[1].tolist() == [[4, 6], [5, 7]]
+    assert rows(state, "experts.down_proj_bias")[0].shape == (1, 4)
+    plain = {"experts.gate_up_proj": (2, 8, 6), "experts.down_proj": (2, 6, 4)}  # outputs × inputs, as in Mixtral
+    assert set(layouts(plain).values()) == {"outputs first"}
+    turned = {"experts.gate_up_proj": (2, 6, 8), "experts.down_proj": (2, 4, 6)}
+    assert set(layouts(turned).values()) == {"stack, outputs last"}
+    assert orientations({"experts.w": (2, 3, 4)})["experts.w"][1] == (
+        "taken for a stack of outputs × inputs, which nothing beside it tells"
+    )
+
+
+def test_biases_of_several_axes_are_vectors():
+    state = {"attn.query.kernel": np.ones((6, 2, 3)), "attn.query.bias": np.ones((2, 3)), **norm_of(4, 6)}
+    assert rows(state, "attn.query.bias")[0].shape == (1, 6)
+    assert [one.shape for one in rows(state, "attn.query.kernel")] == [(3, 6)] * 2
+    assert rows(state, "norm.bias")[0].shape == (1, 24)
+
+
+def norm_of(*shape):
+    return {f"norm.{name}": value for name, value in nn.LayerNorm(shape).state_dict().items()}
+
+
+def test_kernels_of_flax_are_convolutions_whatever_their_module_is_called():
+    state = {"embedding.kernel": np.ones((4, 4, 3, 8)), "embedding.bias": np.ones(8), "mix.kernel": np.ones((5, 3, 8))}
+    assert rows(state, "embedding.kernel")[0].shape == (8, 48)
+    assert len(rows(state, "mix.kernel")) == 5  # many of 3 × 8, or a convolution
+    assert rows(state | {"mix.bias": np.ones(8)}, "mix.kernel")[0].shape == (8, 15)
+    assert rows({"query.kernel": np.ones((1, 1, 6, 2)), "query.bias": np.ones(2)}, "query.kernel")[0].shape == (2, 6)
+
+
+def test_an_embedding_has_no_bias():
+    shapes = {"class_embed.weight": (3, 8), "class_embed.bias": (3,), "time_embedding.linear_1.weight": (9, 8)}
+    shapes |= {"embed.weight": (9, 8), "embeddings.word_embeddings.weight": (9, 8)}
+    entries = {name: Entry("float32", shape, lambda: np.zeros(0)) for name, shape in shapes.items()}
+    kinds = {
+        weight.stored_as: next(pieces("w", weight.stored_as, np.ones(weight.entry.shape), outputs=weight.outputs)).kind
+        for weight in trained(entries)[0]
+    }
+    assert list(kinds.values()) == ["linear", "vector", "linear", "embedding", "embedding"]
 
 
 def test_one_rule_for_matrices_with_one_row_or_column():
