@@ -74,6 +74,8 @@ def opened(path: AnyPath, key: Key = None) -> Iterator[Contents]:
     except ModuleNotFoundError as error:
         package, extra = _READERS.get((error.name or "").partition(".")[0], (str(error.name), "all"))
         raise UnreadableCheckpoint(str(missing(package, extra, "it"))) from error
+    except RecursionError as error:
+        raise UnreadableCheckpoint("its dictionaries are nested deeper than Python can follow") from error
     except (OSError, EOFError) as error:
         raise UnreadableCheckpoint(str(error) or type(error).__name__) from error
 

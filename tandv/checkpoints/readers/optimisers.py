@@ -37,6 +37,17 @@ def is_optimiser(node: Any, depth: int = 12) -> bool:
         node: what the file holds under some key.
         depth: how many levels below it are looked at.
     """
+    return _is_optimiser(node, depth, {})
+
+
+def _is_optimiser(node: Any, depth: int, known: dict[tuple[int, int], bool]) -> bool:
+    # one part may stand in many places, and these in many again: each is judged once
+    if (id(node), depth) not in known:
+        known[id(node), depth] = _is_state(node, depth, known)
+    return known[id(node), depth]
+
+
+def _is_state(node: Any, depth: int, known: dict[tuple[int, int], bool]) -> bool:
     if isinstance(node, Opaque) and type(node).kind.startswith(("torch.optim.", "optax.")):
         return True
     parts = parts_of(node)
@@ -46,9 +57,10 @@ def is_optimiser(node: Any, depth: int = 12) -> bool:
         return True
     if _is_of_optax(parts):
         return True
-    children = {name: child for name, child in parts.items() if parts_of(child) and holds_tensors(child)}
+    different = {id(child): child for child in parts.values()}
+    children = [child for child in different.values() if parts_of(child) and holds_tensors(child)]
     direct = [name for name, child in parts.items() if isinstance(child, Entry) and child.shape]
-    return bool(children) and not direct and all(is_optimiser(child, depth - 1) for child in children.values())
+    return bool(children) and not direct and all(_is_optimiser(child, depth - 1, known) for child in children)
 
 
 def updated(node: Any) -> list[list[Shape | None]] | None:

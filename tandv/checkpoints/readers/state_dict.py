@@ -10,6 +10,7 @@ from tandv.checkpoints.entries import Entry, Shape
 from tandv.checkpoints.order import model_order
 from tandv.checkpoints.readers.opaque import Opaque, parts_of
 from tandv.checkpoints.readers.optimisers import MOMENTS, holds_tensors, is_optimiser, tensors, updated
+from tandv.checkpoints.readers.repeated import refuse_repeated
 from tandv.checkpoints.warnings import RefusedCheckpoint, UnreadableCheckpoint, asks_for
 from tandv.messages import some
 from tandv.names import natural
@@ -87,6 +88,7 @@ def model_in(loaded: Any, key: Key = None) -> Contents:
         key: the dotted key of a model, several of them, or "*" for all of them together.
     """
     _refuse_module(loaded)
+    refuse_repeated(loaded)
     parts = parts_of(loaded)
     if parts is None or (not isinstance(loaded, Mapping | Opaque) and not holds_tensors(loaded)):
         raise UnreadableCheckpoint(f"it holds a {type(loaded).__name__}, not a state dict; save model.state_dict()")

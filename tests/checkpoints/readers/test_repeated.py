@@ -1,0 +1,44 @@
+"""Files whose dictionaries stand in each other again and again end no program, and take no time."""
+
+import numpy as np
+import pytest
+import torch
+
+from tandv.checkpoints import UnreadableCheckpoint, weights
+from tandv.checkpoints.readers.repeated import refuse_repeated
+
+
+def nested(levels, wide, inside):
+    for _ in range(levels):
+        inside = {str(i): inside for i in range(wide)}
+    return inside
+
+
+@pytest.mark.parametrize(("levels", "wide"), [(9, 6), (40, 50)])
+def test_places_that_nobody_can_go_through_are_refused(tmp_path, levels, wide):
+    beside = nested(levels, wide, {"exp_avg": np.ones(2)})
+    torch.save({"net": {"a.weight": torch.ones(2, 2)}, "x": beside}, tmp_path / "a.pt")
+    words = rf"a?its {levels + 3} dictionaries and lists stand in each other more than 1,000,000 times"
+    with pytest.raises(UnreadableCheckpoint, match=words):
+        list(weights(tmp_path / "a.pt"))
+
+
+def test_what_is_shared_a_few_times_is_read_as_ever(tmp_path):
+    averages = nested(6, 6, {"exp_avg": np.ones(2)})  # 6^6 places
+    torch.save({"net": {"a.weight": torch.ones(2, 2)}, "x": averages}, tmp_path / "a.pt")
+    assert [name for name, _ in weights(tmp_path / "a.pt")] == ["a"]
+
+
+def test_what_holds_itself_and_what_is_merely_large_is_accepted():
+    loop: dict = {}
+    loop["self"] = [loop]
+    refuse_repeated(loop)
+    refuse_repeated([[] for _ in range(1_000_001)])
+
+
+def test_nesting_that_python_cannot_follow_is_said(tmp_path):
+    levels = 900
+    pickled = b"\x80\x02" + levels * b"}U\x01a" + b"I1\n" + levels * b"s" + b"."
+    (tmp_path / "model_1.pkl").write_bytes(pickled)
+    with pytest.raises(UnreadableCheckpoint, match="its dictionaries are nested deeper than Python can follow"):
+        list(weights(tmp_path / "model_1.pkl"))
