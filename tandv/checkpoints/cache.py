@@ -14,7 +14,7 @@ from tandv.checkpoints.readers.state_dict import Key
 from tandv.checkpoints.warnings import Remark
 
 NAME = ".tandv-checkpoints.jsonl"
-_VERSION = 4  # of the definitions of metrics: stored results of another version are not used
+_VERSION = 5  # of the definitions of metrics: stored results of another version are not used
 
 _SAMPLES, _SAMPLE, _END = 16, 4096, 1 << 16  # how many samples, and bytes of each and of a file's end
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 
 from tandv.names import natural
 
@@ -68,12 +69,27 @@ def _is_clear(paths: list[list[str]], end: int) -> bool:
         there = set(classes.values())
         pairs = [(extreme, one) if end == 0 else (one, extreme) for one in there - {extreme}]
         certain = all(_is_before(*pair, is_cnn=_CONVOLUTION in there) for pair in pairs)
-        if len(stems) > 1 or not certain:
+        numbers = [
+            int(found[0]) for key, one in classes.items() if one == extreme and (found := re.search(r"\d+$", key))
+        ]
+        if len(stems) > 1 or not certain or ("" not in stems and end == -1 and _is_composed(numbers)):
             return False
         chosen = list(classes)[end]
         paths = [path for path in paths if path[depth] == chosen and len(path) > depth + 1]
         depth += 1
     return True
+
+
+def _is_composed(numbers: list[int]) -> bool:
+    """Tell whether numbers after a name are two digits with a meaning each: fc21 stands before fc3.
+
+    >>> _is_composed([1, 3, 4, 21, 22]), _is_composed([0, 2, 5, 7, 10, 12])
+    (True, False)
+    """
+    ordered = sorted(set(numbers))
+    gaps = [after - before for before, after in pairwise(ordered)]
+    longer = [i for i, (a, b) in enumerate(pairwise(ordered)) if len(str(b)) > len(str(a))]
+    return any(gaps[i] > 3 and gaps[i] > 2 * max((*gaps[:i], *gaps[i + 1 :]), default=1) for i in longer)
 
 
 def _is_before(one: int, other: int, *, is_cnn: bool) -> bool:

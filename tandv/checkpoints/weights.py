@@ -58,6 +58,9 @@ def own_names(entries: Mapping[str, Entry]) -> dict[str, Entry]:
     """Return entries by the model's own names, without those of wrappers, which a tracker has removed already."""
     if any(entry.layer is not None for entry in entries.values()):
         return dict(entries)
+    plain = [name.removesuffix(":0") for name in entries]  # variables of TensorFlow
+    if len(set(plain)) == len(plain):
+        entries = dict(zip(plain, entries.values(), strict=True))
     return dict(zip(unwrapped(list(entries)), entries.values(), strict=True))
 
 

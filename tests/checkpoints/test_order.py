@@ -33,10 +33,26 @@ def test_numbers_and_words_tell_the_order(names):
 
 @pytest.mark.parametrize(
     "names",
-    [["alpha", "beta"], ["a.b", "a.c", "head"], ["embed", "up", "down"], ["h.0.c_fc", "h.0.c_proj"], ["conv", "embed"]],
+    [
+        ["alpha", "beta"],
+        ["a.b", "a.c", "head"],
+        ["embed", "up", "down"],
+        ["h.0.c_fc", "h.0.c_proj"],
+        ["conv", "embed"],
+        ["fc1", "fc21", "fc22", "fc3", "fc4"],
+        ["fc1", "fc2", "fc11"],
+    ],
 )
 def test_names_that_do_not_tell_are_known_not_to(names):
     assert not model_order(names, names)[1]
+
+
+def test_numbers_with_small_gaps_are_an_order():
+    for numbers in (range(13), range(0, 30, 3), [0, 2, 5, 7, 10, 12, 14], [8, 9, 10], [0, 3, 6, 10]):
+        names = [f"conv{number}" for number in numbers]
+        assert model_order(names, names) == (names, True)
+    frozen = [f"layers.{number}" for number in (1, 2, 40)]
+    assert model_order(frozen, frozen) == (frozen, True)
 
 
 def network(names):

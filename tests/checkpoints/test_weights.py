@@ -1,5 +1,8 @@
 import numpy as np
+import pytest
+import torch
 
+from tandv.checkpoints import LeftOut, weights
 from tandv.checkpoints.weights import Entry, doubts, own_names, trained
 
 
@@ -83,3 +86,24 @@ def test_adapters_beside_the_weights_that_they_change_are_said():
         f"{text}: q.lora_A.default, q.lora_B.default"
     ]
     assert doubts(trained(entries(**of(*adapters)))[0]) == []
+
+
+def test_views_of_one_storage_are_tied_only_where_they_hold_the_same_values(tmp_path):
+    base = torch.arange(16.0).reshape(4, 4)
+    parts = {"row": base[:1, :4], "column": base[:4, :1], "corner": base[:2, :2], "turned": base[:1, :4].T}
+    for old in (False, True):
+        torch.save(parts, tmp_path / "a.pt", _use_new_zipfile_serialization=not old)
+        with pytest.warns(LeftOut, match=r"tied, counted once: turned \(is row\)"):
+            found = dict(weights(tmp_path / "a.pt"))
+        assert {name: array.ravel().tolist() for name, array in found.items()} == {
+            "row": [0, 1, 2, 3],
+            "column": [0, 4, 8, 12],
+            "corner": [0, 1, 4, 5],
+        }
+
+
+def test_variables_of_tensorflow_are_kernels(tmp_path):
+    np.savez(tmp_path / "a.npz", **{"dense/kernel:0": np.ones((2, 3)), "dense/bias:0": np.ones(3)})
+    np.savez(tmp_path / "b.npz", **{"dense/kernel": np.ones((2, 3)), "dense/bias": np.ones(3)})
+    found = [list(dict(weights(tmp_path / name))) for name in ("a.npz", "b.npz")]
+    assert found == [["dense", "dense.bias"]] * 2

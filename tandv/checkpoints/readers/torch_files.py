@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from tandv import formats
-from tandv.checkpoints.entries import Entry
+from tandv.checkpoints.entries import Entry, place_of
 from tandv.checkpoints.warnings import RefusedCheckpoint, UnreadableCheckpoint, asks_for
 
 # What torch raises for a damaged file.
@@ -84,7 +84,8 @@ def _entry(tensor: torch.Tensor) -> Entry:
     if tensor.layout != torch.strided or tensor.is_quantized:
         kind = f"{str(tensor.layout).removeprefix('torch.')} {str(tensor.dtype).removeprefix('torch.')}"
         return Entry(kind, tuple(tensor.shape), partial(as_array, tensor), framework="torch")
-    storage = tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.numel()
+    at = tensor.untyped_storage().data_ptr()
+    storage = place_of(at, int(tensor.storage_offset()), tuple(tensor.shape), tensor.stride())
     return Entry(
         str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), partial(as_array, tensor), storage, "torch"
     )

@@ -1,6 +1,5 @@
 """Pickles of torch.save: tensors in them are views of bytes beside them, and no name in them is ever imported."""
 
-import math
 import mmap
 from collections.abc import Callable
 from functools import partial
@@ -8,7 +7,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from tandv.checkpoints.entries import Entry
+from tandv.checkpoints.entries import Entry, place_of
 from tandv.checkpoints.readers.unpickling import InertUnpickler, NotPlain
 from tandv.checkpoints.warnings import UnreadableCheckpoint
 from tandv.formats import dtype as dtype_of
@@ -124,4 +123,5 @@ class TensorUnpickler(InertUnpickler):
         bytes_apart = tuple(step * storage.dtype.itemsize for step in stride)
         start = storage.start + offset * storage.dtype.itemsize
         read = partial(_view, self._mapped, tuple(shape), storage.dtype, start, bytes_apart)
-        return Entry(_NAMES[storage.dtype], tuple(shape), read, (storage.name, offset, math.prod(shape)), "torch")
+        place = place_of(storage.name, offset, tuple(shape), tuple(stride))
+        return Entry(_NAMES[storage.dtype], tuple(shape), read, place, "torch")
