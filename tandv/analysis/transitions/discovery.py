@@ -24,7 +24,11 @@ def discoveries(found: Sequence[Transition], searched: int, *, share: float = 0.
         found: the transitions of all curves.
         searched: how many curves were searched, with transitions or without.
         share: of the curves with a transition that may be nulls, 0 to 1.
+
+    Raises ValueError for a share outside of 0 to 1.
     """
+    if not 0 <= share <= 1:
+        raise ValueError(f"a share of false discoveries is 0 to 1, not {share}; None keeps every transition")
     least: dict[str, float] = {}
     for one in found:
         if np.isfinite(one.evidence.p):

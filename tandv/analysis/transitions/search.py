@@ -22,6 +22,7 @@ from tandv.analysis.transitions.transition import FEWEST, MOST, Axis, Evidence, 
 LEAST_ACCURACY = 0.05  # of the whole scale of an accuracy
 SUDDEN = 4  # points; what takes no longer, or not longer than a jump would seem to, is a step, else a ramp
 JUMP = 0.1  # of the logarithm of the learning rate, and ten times its usual change
+_EVALUATIONS = 12  # changes that a curve of held values has
 _DENSE = 0.9  # share of the rows at which a curve is known for NaNs at its end to be values that it took
 
 
@@ -87,7 +88,7 @@ def search(
         steps, y = steps[: found.first], y[: found.first]
     if len(y) < FEWEST or np.ptp(y) <= FLOOR * np.abs(y).max():
         return Searched(events, p)
-    steps, y = _averaged_down(steps, y)
+    steps, y = _averaged_down(*_without_held(steps, y))
     rest, p_rest = _within(_Curve(name, steps, y, whole), axis, scaled(y, values, name), lr, surest)
     return Searched(sorted(rest + events, key=lambda t: t.step), min(p, p_rest))
 
@@ -241,6 +242,20 @@ def scheduled(lr: pd.Series, steps: np.ndarray, start: float, end: float) -> boo
     wide = max(end - start, 3 * float(np.median(np.diff(steps))))
     near = (at[1:] >= start - wide) & (at[:-1] <= end)
     return bool((change[near] > max(10 * float(np.median(change)), JUMP)).any())
+
+
+def _without_held(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a curve without the values that were only held until the next evaluation, if these are regular."""
+    changes = np.flatnonzero(np.diff(values)) + 1
+    if len(changes) < _EVALUATIONS:
+        return steps, values
+    period = int(np.gcd.reduce(np.diff(changes)))
+    if period < 2 or len(changes) < 0.5 * (len(values) // period):
+        return steps, values
+    first = int(changes[0]) % period
+    at = np.arange(first, len(values), period)
+    at = at if first == 0 else np.append(0, at)
+    return steps[at], values[at]
 
 
 def _averaged_down(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

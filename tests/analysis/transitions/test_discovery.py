@@ -1,3 +1,5 @@
+import pytest
+
 from tandv.analysis.transitions import Evidence, Transition, discoveries
 
 
@@ -18,3 +20,9 @@ def test_a_transition_without_a_p_value_stays():
     found = [one("a", float("nan")), one("b", 0.5)]
     assert [t.quantity for t in discoveries(found, 10)] == ["a"]
     assert discoveries([], 5) == []
+
+
+@pytest.mark.parametrize("share", [-0.1, 2, float("nan")])
+def test_a_share_is_0_to_1(share):
+    with pytest.raises(ValueError, match="0 to 1"):
+        discoveries([one("a", 0.001)], 10, share=share)

@@ -36,3 +36,19 @@ def test_an_end_that_is_not_finite_diverges():
     rising = LOSS[:400] + np.where(STEPS[:400] > 390, np.exp(STEPS[:400] - 390), 0)
     found = diverging(STEPS[:400], rising, 400.0, np.nan)
     assert found is not None and found.first == 391 and found.end == 400
+
+
+@pytest.mark.parametrize("start", [300, 400, 480])
+@pytest.mark.parametrize("fold", [2, 16])
+def test_it_may_have_gone_on_for_long(start, fold):
+    loss = LOSS.copy()
+    loss[start:] *= np.exp(np.arange(500 - start) / fold)
+    found = diverging(STEPS, loss, None)
+    assert found is not None and start - 1 <= found.first <= start + 0.6 * fold + 5
+
+
+def test_a_long_even_rise_must_exceed_all_before():
+    rise = np.maximum(STEPS - 400, 0) / 100
+    found = diverging(STEPS, LOSS + 5 * rise, None)
+    assert found is not None and 400 <= found.first <= 430
+    assert diverging(STEPS, LOSS + 0.5 * rise, None) is None  # as a test loss that overfits

@@ -124,3 +124,12 @@ def test_options_of_the_default_are_of_the_default():
         find_transitions({"loss": [1.0, 2.0], "lr": [1.0, 1.0]}, "jumps", values="log", lr="lr")
     with pytest.raises(ValueError, match="kinds='tooth' is not one of"):
         transitions(pd.Series([1.0] * 20), kinds=["tooth"])
+
+
+def test_values_held_between_evaluations_are_no_stairs():
+    evaluated = 2 * np.exp(-np.arange(30) / 8) + 0.05 * NOISE[:30]
+    assert kinds(np.repeat(evaluated, 20)) == []
+    assert kinds(np.repeat(evaluated, 20)[7:]) == []
+    evaluated[15:] += 1
+    [(_, at)] = kinds(np.repeat(evaluated, 20))
+    assert 280 <= at <= 300  # between two evaluations
