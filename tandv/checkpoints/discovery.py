@@ -6,7 +6,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -161,6 +161,25 @@ def state_files(folder: Path) -> list[str]:
 def by_name(path: Path) -> list[tuple[int, int | str]]:
     """Return what sorts paths by their names, numbers as numbers."""
     return natural(path.stem)
+
+
+def labels(paths: Sequence[Path]) -> dict[Path, str]:
+    """Return what paths are called in messages: their names, with folders where two have the same name.
+
+    >>> [*labels([Path("a/step_1.pt"), Path("a/step_2.pt")]).values()]
+    ['step_1.pt', 'step_2.pt']
+    >>> [*labels([Path("runs/a/step_1.pt"), Path("runs/b/step_1.pt")]).values()]
+    ['a/step_1.pt', 'b/step_1.pt']
+
+    Args:
+        paths: files and folders of checkpoints.
+    """
+    different = list(dict.fromkeys(paths))
+    if len({path.name for path in different}) == len(different):
+        return {path: path.name for path in different}
+    whole = {path: Path(os.path.abspath(path)) for path in different}
+    common = os.path.commonpath([path.parent for path in whole.values()])
+    return {path: at.relative_to(common).as_posix() for path, at in whole.items()}
 
 
 def _children(folder: Path, wanted: Wanted) -> list[Path]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tandv.checkpoints.choosing import SeveralGroups, chosen, is_average, left_out
-from tandv.checkpoints.discovery import AnyPath, Checkpoint, NoCheckpoints, by_name, in_folder, is_checkpoint
+from tandv.checkpoints.discovery import AnyPath, Checkpoint, NoCheckpoints, by_name, in_folder, is_checkpoint, labels
 from tandv.checkpoints.file_names import ENDINGS, stem_of
 from tandv.checkpoints.grouping import Group, grouped, is_marked
 from tandv.checkpoints.recorded import recorded_steps
@@ -144,9 +144,10 @@ def select(
         return _without_steps(paths, place, group)
     measured = chosen(groups, group, place)
     why = "no step number in the name; rename it to evaluate it" if pattern is None else "step_pattern finds no number"
-    remarks = [Remark("LeftOut", why, paths[i].name) for i in without]
+    called = labels(paths)
+    remarks = [Remark("LeftOut", why, called[paths[i]]) for i in without]
     if group is None:
-        remarks += left_out(groups, measured[0], [path.name for path in paths])
+        remarks += left_out(groups, measured[0], [called[path] for path in paths])
     kept, rule, more = _in_order(measured, paths)
     listed = [
         GroupOfFiles(one.name, len(one.members), min(one.steps), max(one.steps), one in measured) for one in groups
@@ -226,12 +227,13 @@ def _in_order(groups: Sequence[Group], paths: Sequence[Path]) -> tuple[list[Chec
         pairs = list(zip(found[1], [path for _, path in pairs], strict=True))
     if inferred:
         remarks.append(Remark("StepsInferred", f"the steps are {'; '.join(rules)}{_WAY}", _about(pairs)))
+    called = labels(paths)
     kept: dict[int | float, Path] = {}
     # of equal steps the one that was saved again later counts, and one called best or last only if it is alone
     for step, path in sorted(pairs, key=lambda pair: (not is_marked(pair[1].name, "tag"), by_name(pair[1]))):
         if step in kept:
             later = "" if is_marked(kept[step].name, "tag") else " and came later"
-            remarks.append(Remark("LeftOut", f"{path.name} is of step {step} too{later}", kept[step].name))
+            remarks.append(Remark("LeftOut", f"{called[path]} is of step {step} too{later}", called[kept[step]]))
         kept[step] = path
     return [Checkpoint(step, kept[step]) for step in sorted(kept)], "; ".join(rules), remarks
 

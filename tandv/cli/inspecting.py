@@ -25,6 +25,8 @@ def tell_what_is_there(folders: Sequence[str], filters: Filters, key: Key, *, as
         answer(json.dumps([as_dict(one) for one in found], ensure_ascii=False))
     else:
         answer("\n\n".join(table(one) for one in found))
+    if all(one.problem for of_folder in found for one in of_folder.files):
+        stop("nothing can be measured; each file says above why", NOTHING)
 
 
 def as_dict(found: Inspection) -> dict[str, object]:

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from tandv.checkpoints import Checkpoint, LeftOut, NoCheckpoints, StepsInferred, find
-from tandv.checkpoints.discovery import steps_of
+from tandv.checkpoints.discovery import labels, steps_of
 
 
 def touch(folder, *names):
@@ -103,6 +103,14 @@ def test_lists_and_single_files(tmp_path):
     touch(tmp_path, "step_3.pt", "step_20.pt")
     assert found([tmp_path / "step_20.pt", str(tmp_path / "step_3.pt")]) == [(3, "step_3.pt"), (20, "step_20.pt")]
     assert found(tmp_path / "step_3.pt") == [(3, "step_3.pt")]
+
+
+def test_files_of_the_same_name_are_told_apart_by_their_folders(tmp_path):
+    touch(tmp_path, "a/step_1.pt", "b/step_1.pt", "b/step_2.pt")
+    paths = [tmp_path / "a" / "step_1.pt", tmp_path / "b" / "step_1.pt", tmp_path / "b" / "step_2.pt"]
+    assert [*labels(paths).values()] == ["a/step_1.pt", "b/step_1.pt", "b/step_2.pt"]
+    with pytest.warns(LeftOut, match="^a/step_1.pt: b/step_1.pt is of step 1 too and came later"):
+        assert found(paths) == [(1, "step_1.pt"), (2, "step_2.pt")]
 
 
 def test_a_wrong_place_says_what_is_there(tmp_path):

@@ -57,6 +57,12 @@ def test_a_dry_run_is_a_table_and_nothing_is_measured(mixed):
     assert said == "" and not (mixed / ".tandv-checkpoints.jsonl").exists()
 
 
+def test_a_dry_run_of_what_cannot_be_measured_fails(tmp_path):
+    (tmp_path / "step_1.pt").write_bytes(b"junk")
+    written, said = tandv("checkpoints", tmp_path, "--dry-run", code=1)
+    assert "cannot be measured" in written and said.endswith("nothing can be measured; each file says above why")
+
+
 def test_a_dry_run_for_machines(mixed):
     [found] = json.loads(tandv("checkpoints", mixed, "--dry-run", "--json", "--group", "ema-*")[0])
     assert [(one["step"], one["file"]) for one in found["files"]] == [

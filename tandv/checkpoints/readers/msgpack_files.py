@@ -23,10 +23,12 @@ _IN_PARTS = "__msgpack_chunked_array__"
 def open_msgpack(file: Path, key: Key = None) -> Iterator[Contents]:
     """Open a file; its bytes are read now, arrays are views of them."""
     try:
-        loaded = msgpack.unpackb(file.read_bytes(), ext_hook=_extended, raw=False, strict_map_key=False)
+        loaded = _joined(msgpack.unpackb(file.read_bytes(), ext_hook=_extended, raw=False, strict_map_key=False))
     except (ValueError, TypeError, RecursionError) as error:  # those of msgpack are ValueErrors
         raise UnreadableCheckpoint(f"it is damaged, or not of flax.serialization ({error})") from error
-    yield in_model_order(model_in(_joined(loaded), key))
+    except (KeyError, IndexError, AttributeError) as error:
+        raise UnreadableCheckpoint("it is damaged: an array that was written in parts lacks some of them") from error
+    yield in_model_order(model_in(loaded, key))
 
 
 def _extended(kind: int, content: bytes) -> Any:
@@ -35,7 +37,7 @@ def _extended(kind: int, content: bytes) -> Any:
     shape, dtype, values = msgpack.unpackb(content, raw=False)
     name = dtype.decode() if isinstance(dtype, bytes) else str(dtype)
     form = formats.dtype(name)
-    if form.hasobject or math.prod(shape) * form.itemsize != len(values):
+    if form.hasobject or min((0, *shape)) < 0 or math.prod(shape) * form.itemsize != len(values):
         raise ValueError("an array is cut off")
     return Entry(form.name, tuple(shape), partial(_array, values, form, tuple(shape)), framework="jax")
 

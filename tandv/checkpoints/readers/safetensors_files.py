@@ -40,9 +40,9 @@ def open_safetensors(file: Path, key: Key = None) -> Iterator[Contents]:
             metadata = inside.metadata() or {}
             framework = None if "tandv" in metadata else _FRAMEWORKS.get(metadata.get("format"))
             by_tracker = by_tracker or "tandv" in metadata
-            about = json.loads(metadata.get("tandv", "{}"))  # written by a tracker
-            listed += about.get("names", [])
-            layers = about.get("layers", {})
+            about = _about(part, metadata)
+            listed += about["names"]
+            layers = about["layers"]
             for name in inside.keys():  # noqa: SIM118, not a dict
                 slice_ = inside.get_slice(name)
                 stored: str = slice_.get_dtype()
@@ -55,19 +55,37 @@ def open_safetensors(file: Path, key: Key = None) -> Iterator[Contents]:
                     framework=framework,
                     layer=(layers[name] or "") if name in layers else None,
                 )
-        names, known = _order(file, entries, listed, by_tracker)
+        in_index, broken = ([], ()) if listed else _names_in_index(file)
+        names, known = _order(entries, listed or in_index, by_tracker)
         in_order = {name: entries[name] for name in names}
         found = Contents(in_order, {}) if by_tracker and key is None else model_in(in_order, key)
-        yield found._replace(in_order=known)
+        yield found._replace(in_order=known, said=found.said + broken)
 
 
-def _order(file: Path, entries: dict[str, Entry], listed: list[str], by_tracker: bool) -> tuple[list[str], bool]:
+def _about(part: Path, metadata: dict[str, str]) -> dict[str, Any]:
+    """Return what a tracker wrote into a file; {} if it is none of its."""
+    try:
+        about = json.loads(metadata.get("tandv", "{}"))
+        return {**about, "names": list(about.get("names", [])), "layers": dict(about.get("layers", {}))}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UnreadableCheckpoint(f"the entry tandv of the metadata of {part.name} is damaged") from error
+
+
+def _names_in_index(file: Path) -> tuple[list[str], tuple[str, ...]]:
+    """Return the names in the order of the index beside a file, and a sentence if it cannot be read."""
+    index = file.with_name(discovery.SHARD.sub("", file.name) + discovery.INDEX)
+    try:
+        return list(dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"])), ()
+    except FileNotFoundError:
+        return [], ()
+    except (OSError, ValueError, TypeError, KeyError):
+        return [], (f"the index {index.name}, which is damaged: the order of the tensors is that of their names",)
+
+
+def _order(entries: dict[str, Entry], listed: list[str], by_tracker: bool) -> tuple[list[str], bool]:
     # The format sorts tensors by size and name. A tracker stores the names in model order; an index has them in model
     # order or sorted as text.
     guessed, known = model_order(entries, [name for name, entry in entries.items() if len(entry.shape) > 1])
-    index = file.with_name(discovery.SHARD.sub("", file.name) + discovery.INDEX)
-    if not listed and index.exists():
-        listed = list(json.loads(index.read_text())["weight_map"])
     listed = [name for name in listed if name in entries]
     if not listed or (listed == sorted(listed) and not by_tracker):
         return guessed, known

@@ -231,6 +231,23 @@ def test_an_index_tells_the_order_of_the_model(tmp_path):
     assert [name for name, _ in weights(tmp_path / "a")] == ["2", "0", "0.bias", "2.bias"]
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"weight_map": [1]}', '{"weight_map": null}'])
+def test_a_damaged_index_loses_the_order_and_no_weights(tmp_path, text):
+    shards(tmp_path / "a")
+    (tmp_path / "a" / "model.safetensors.index.json").write_text(text)
+    with pytest.warns(
+        LeftOut, match="left out were the index model.safetensors.index.json, which is damaged: the"
+    ):
+        assert [name for name, _ in weights(tmp_path / "a")] == ["0.bias", "0", "2.bias", "2"]
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"names": 3}', '{"layers": [1]}'])
+def test_damaged_metadata_of_a_tracker_are_said(tmp_path, text):
+    safetensors.torch.save_file(dict(STATE), tmp_path / "a.safetensors", {"tandv": text})
+    with pytest.raises(UnreadableCheckpoint, match="^the entry tandv of the metadata of a.safetensors is damaged$"):
+        list(weights(tmp_path / "a.safetensors"))
+
+
 def test_a_folder_of_hugging_face_in_torch_files(tmp_path):
     folder = tmp_path / "checkpoint-5"
     folder.mkdir()
