@@ -8,21 +8,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandv.checkpoints import custom, engines
 from tandv.checkpoints import metrics as definitions
 from tandv.checkpoints.cache import Cache, size_of
-from tandv.checkpoints.discovery import AnyPath, Checkpoint
+from tandv.checkpoints.discovery import AnyPath, Checkpoint, labels
 from tandv.checkpoints.engines import Engine, EngineFailed
 from tandv.checkpoints.inspection import FileInspection, inspection_of, sentence
 from tandv.checkpoints.measurement import Span, Thresholds
 from tandv.checkpoints.metrics import DEFINITIONS
 from tandv.checkpoints.readers.state_dict import Key
+from tandv.checkpoints.remarks import remarks_on_weights
 from tandv.checkpoints.selection import find
 from tandv.checkpoints.warnings import Remark, issue_warnings
 from tandv.checkpoints.worker import Job, OpenFiles, Outcome, look, work
@@ -110,7 +110,8 @@ def evaluate(
     job = Job("", (*names, *own), per_tensor, limits, None, device, files, custom.source(model) if model else None)
     job = job._replace(class_name=class_name, key=key if key is None or isinstance(key, str) else tuple(key))
 
-    results, files_open = _Results(found, cache, job.key), OpenFiles(job.key)
+    called = labels([one.path for one in found])
+    results, files_open = _Results(found, cache, job.key, called), OpenFiles(job.key)
     chosen_engine = engine or _engine([one.path for one in found], parallel, device)
     look_at, work_on = (look, work) if chosen_engine else (partial(f, open_=files_open.open) for f in (look, work))
     chosen_engine = chosen_engine or engines.in_one_thread
@@ -139,7 +140,7 @@ def evaluate(
         remarks += results.close()
     columns = {name: definitions.key(name, limits, job.span) for name in names}
     columns |= {name: f"{name} {job.code}" for name in own}
-    remarks += _weight_remarks(found, results)
+    remarks += remarks_on_weights({called[one.path]: results.of(one.path) for one in found})
     issue_warnings(remarks)
     table = _table(found, results, columns, per_tensor)
     table.attrs["measured"] = sentence([_inspected(one, results) for one in found])
@@ -149,7 +150,8 @@ def evaluate(
 class _Results:
     """The results of each checkpoint: from the cache, and new ones."""
 
-    def __init__(self, found: Sequence[Checkpoint], cache: bool, key: Key = None):
+    def __init__(self, found: Sequence[Checkpoint], cache: bool, key: Key, called: Mapping[Path, str]):
+        self._called = called
         folders = {one.path.parent for one in found}
         self._caches = {folder: Cache(folder, key) for folder in sorted(folders)} if cache else {}
         self._now: dict[Path, dict[str, Any]] = {}
@@ -169,7 +171,7 @@ class _Results:
         try:
             for outcome in outcomes:
                 path = Path(outcome.path)
-                remarks += outcome.remarks
+                remarks += [one._replace(about=one.about and self._called[path]) for one in outcome.remarks]
                 if outcome.broken:
                     self.broken.add(path)
                 else:
@@ -266,61 +268,6 @@ def _without_metrics(files: Iterable[custom.SourceFile]) -> list[str]:
         for file in files
         if not custom.metric_names(file)
     ]
-
-
-def _weight_remarks(found: Sequence[Checkpoint], results: _Results) -> list[Remark]:
-    """Return remarks on the weights, each once for all checkpoints."""
-    remarks: list[Remark] = []
-    kinds = ("NonFiniteWeights", "RankDeficient", "BeyondFloat", "Estimated")
-    weights: dict[str, dict[str, None]] = {kind: {} for kind in kinds}
-    about: dict[str, list[str]] = {kind: [] for kind in weights}
-    for one in found:
-        for text, kind in results.of(one.path).get("said", {}).items():
-            if kind in weights:
-                weights[kind][text.strip()] = None
-                about[kind].append(one.path.name)
-            else:
-                text = f"left out were {text}" if kind == "LeftOut" else text
-                remarks.append(Remark(kind, text, one.path.name))
-    texts = {
-        "NonFiniteWeights": "NaN or infinite values in {}; the metrics that they are part of are NaN",
-        "RankDeficient": "less than full rank in {}; their condition is infinite",
-        "BeyondFloat": "beyond the largest number of float64, so NaN: {}",
-        "Estimated": "metrics that begin with estimated: have a standard error of at most {}",
-    }
-    for kind, names in weights.items():
-        if names:
-            text = texts[kind].format(some(list(names)))
-            remarks += [Remark(kind, text, name) for name in dict.fromkeys(about[kind])]
-    return remarks + _changes(found, results) + _constant(found, results)
-
-
-def _constant(found: Sequence[Checkpoint], results: _Results) -> list[Remark]:
-    """Return a remark on weights that never change and of which nothing says that they are trained."""
-    known = [contents["unsure"] for one in found if "unsure" in (contents := results.of(one.path))]
-    if len(known) < 2:
-        return []
-    same = [name for name in known[0] if len({one.get(name) for one in known}) == 1]
-    text = (
-        f"the same in all checkpoints, and measured with the weights although they may be no parameters: {some(same)}"
-    )
-    return [Remark("Guessed", text)] if same else []
-
-
-def _changes(found: Sequence[Checkpoint], results: _Results) -> list[Remark]:
-    known = [(one, shapes) for one in found if (shapes := results.of(one.path).get("shapes"))]
-    remarks = []
-    for (_, before), (one, after) in pairwise(known):
-        texts = [
-            f"{name} was {'×'.join(map(str, before[name]))} and is {'×'.join(map(str, shape))}"
-            for name, shape in after.items()
-            if name in before and shape != before[name]
-        ]
-        texts += [f"{name} is new" for name in after if name not in before]
-        texts += [f"{name} is gone" for name in before if name not in after]
-        if texts:
-            remarks.append(Remark("ShapesChanged", some(texts, 4), one.path.name))
-    return remarks
 
 
 def _table(found: Sequence[Checkpoint], results: _Results, columns: dict[str, str], per_tensor: bool) -> pd.DataFrame:

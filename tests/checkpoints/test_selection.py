@@ -6,7 +6,17 @@ import re
 import pytest
 import torch
 
-from tandv.checkpoints import LeftOut, NoCheckpoints, SeveralGroups, StepsInferred, UnknownName, evaluate, find
+from tandv.checkpoints import (
+    BrokenCheckpoint,
+    Checkpoint,
+    LeftOut,
+    NoCheckpoints,
+    SeveralGroups,
+    StepsInferred,
+    UnknownName,
+    evaluate,
+    find,
+)
 from tandv.checkpoints.selection import GroupOfFiles, select
 
 
@@ -89,6 +99,16 @@ def test_runs_of_several_seeds_are_refused(tmp_path):
     (tmp_path / "last").mkdir()
     with pytest.raises(SeveralGroups, match="tell runs apart and hold no steps: seed3.pt, seed4.pt; measure them one"):
         find(touch(tmp_path / "last", "seed3.pt seed4.pt"))
+
+
+def test_of_files_of_one_name_the_broken_one_is_named_with_its_folder(tmp_path):
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+    save(tmp_path / "a", "step_1.pt")
+    (tmp_path / "b" / "step_1.pt").write_bytes(b"junk")
+    paths = [Checkpoint(1, tmp_path / "a" / "step_1.pt"), Checkpoint(2, tmp_path / "b" / "step_1.pt")]
+    with pytest.warns(BrokenCheckpoint, match="^b/step_1.pt: it is damaged"):
+        assert evaluate(paths, "mean", cache=False)["mean"].isna().tolist() == [False, True]
 
 
 def test_parts_of_one_model_are_no_steps(tmp_path):

@@ -235,9 +235,7 @@ def test_an_index_tells_the_order_of_the_model(tmp_path):
 def test_a_damaged_index_loses_the_order_and_no_weights(tmp_path, text):
     shards(tmp_path / "a")
     (tmp_path / "a" / "model.safetensors.index.json").write_text(text)
-    with pytest.warns(
-        LeftOut, match="left out were the index model.safetensors.index.json, which is damaged: the"
-    ):
+    with pytest.warns(LeftOut, match="left out were the index model.safetensors.index.json, which is damaged: the"):
         assert [name for name, _ in weights(tmp_path / "a")] == ["0.bias", "0", "2.bias", "2"]
 
 
