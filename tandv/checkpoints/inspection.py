@@ -21,7 +21,7 @@ from tandv.checkpoints.readers.state_dict import Contents, Key
 from tandv.checkpoints.recorded import step_in
 from tandv.checkpoints.selection import GroupOfFiles, select
 from tandv.checkpoints.warnings import described
-from tandv.checkpoints.weights import Weight, trained
+from tandv.checkpoints.weights import Weight, doubts, trained
 from tandv.messages import some
 
 _PLURALS = {"linear": "linear matrices", "convolution": "convolutions", "embedding": "embeddings", "vector": "vectors"}
@@ -44,6 +44,7 @@ class FileInspection(NamedTuple):
         left_out: what of the file is not measured, and why.
         recorded: the step that the file records, if it is another one than `step`: "global_step 500".
         problem: why nothing of it can be measured; "" if it can be.
+        guessed: what the file does not say of its weights, and was guessed.
     """
 
     step: int | float
@@ -55,6 +56,7 @@ class FileInspection(NamedTuple):
     left_out: Sequence[str] = ()
     recorded: str = ""
     problem: str = ""
+    guessed: Sequence[str] = ()
 
 
 class Inspection(NamedTuple):
@@ -105,7 +107,7 @@ def dry_run(
     chosen = select(where, step_pattern=step_pattern, include=include, exclude=exclude, group=group)
     place = str(where) if isinstance(where, str | Path) else ""
     files = [_inspected(one, key) for one in chosen.checkpoints]
-    notes = described(chosen.remarks)
+    notes = described(chosen.remarks) + list(dict.fromkeys(text for one in files for text in one.guessed))
     if place and (state := state_files(chosen.checkpoints[0].path.parent)):
         notes.append(f"{some(state)}: by the name, state of an optimiser or of the loop, and no model")
     return Inspection(place, files, chosen.rule, chosen.groups, notes)
@@ -128,7 +130,14 @@ def contents_of(checkpoint: Contents, weights: Sequence[Weight], omitted: Sequen
         count[0] += 1
         count[1] += shape.size
     left_out = [*checkpoint.said, *omitted, *checkpoint.left_out]
-    return {"key": checkpoint.key, "kinds": kinds, "left_out": left_out, "recorded": step_in(checkpoint.extras)}
+    recorded = step_in(checkpoint.extras)
+    return {
+        "key": checkpoint.key,
+        "kinds": kinds,
+        "left_out": left_out,
+        "recorded": recorded,
+        "guessed": doubts(weights),
+    }
 
 
 def inspection_of(one: Checkpoint, stored: Mapping[str, Any] | None, problem: str = "") -> FileInspection:
@@ -146,7 +155,7 @@ def inspection_of(one: Checkpoint, stored: Mapping[str, Any] | None, problem: st
     return FileInspection(
         one.step, one.path.name, stored["key"], sum(values for _, values in kinds.values()),
         sum(tensors for tensors, _ in kinds.values()), kinds, stored["left_out"],
-        f"{recorded[0]} {recorded[1]:,}" if recorded and other else "",
+        f"{recorded[0]} {recorded[1]:,}" if recorded and other else "", guessed=stored.get("guessed", ()),
     )  # fmt: skip
 
 

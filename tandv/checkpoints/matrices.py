@@ -66,8 +66,8 @@ def pieces(
         is_embedding = _EMBEDDING.fullmatch(stored_as) and outputs is None
         own = module.rpartition(".")[2]
         yield Piece(name, "embedding" if is_embedding and not _OF_LINEAR.fullmatch(own) else "linear", rows)
-    elif layout == "stack, outputs last":
-        yield from _stack(name, array.swapaxes(-1, -2))
+    elif layout in ("stack, outputs first", "stack, outputs last"):
+        yield from _stack(name, array.swapaxes(-1, -2) if layout == "stack, outputs last" else array)
     elif layout == "outputs last":
         yield Piece(name, "convolution", array.reshape(-1, array.shape[-1]).T)
     elif layout == "inputs first":

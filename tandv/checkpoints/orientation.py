@@ -11,8 +11,10 @@ from typing import Literal
 from tandv.checkpoints.entries import Shape
 
 # Outputs × inputs; inputs × outputs (× kernel) as of transposed convolutions; kernel × inputs × outputs as in JAX; many
-# matrices of inputs × outputs; no matrix: a factor for each value.
-Layout = Literal["outputs first", "inputs first", "outputs last", "stack, outputs last", "elementwise"]
+# matrices of outputs × inputs, or of inputs × outputs; no matrix: a factor for each value.
+Layout = Literal[
+    "outputs first", "inputs first", "outputs last", "stack, outputs first", "stack, outputs last", "elementwise"
+]
 
 _WEIGHT = re.compile(r"(.*?)(weight|kernel|[wW])(\w*)")
 _TRANSPOSED = re.compile(r"transpose|deconv|conv_?t(?![a-z])|tconv", re.IGNORECASE)
@@ -136,9 +138,9 @@ def _of_stack(name: str, shape: Shape, shapes: Mapping[str, Shape]) -> Layout | 
     Gates and values in one matrix have twice as many outputs as the matrix behind them has inputs.
     """
     _, rows, columns = shape
-    bias = shapes.get(f"{name}_bias", ())
-    if len(bias) == 2 and rows != columns and bias[1] in (rows, columns):
-        return "outputs first" if bias[1] == rows else "stack, outputs last"
+    bias = shapes.get(f"{name}_bias") or shapes.get(bias_of(name) or "", ())
+    if len(bias) == 2 and rows != columns and bias[0] == shape[0] and bias[1] in (rows, columns):
+        return "stack, outputs first" if bias[1] == rows else "stack, outputs last"
     pair = name.replace("gate_up", "down"), name.replace("down", "gate_up")
     for before, behind in ((name, pair[0]), (pair[1], name)):
         if before != behind and before in shapes and len(shapes.get(behind, ())) == 3 == len(shapes[before]):
@@ -146,7 +148,7 @@ def _of_stack(name: str, shape: Shape, shapes: Mapping[str, Shape]) -> Layout | 
             if b == 2 * c and a == d:
                 return "stack, outputs last"
             if a == 2 * d and b == c:
-                return "outputs first"
+                return "stack, outputs first"
     return None
 
 

@@ -35,7 +35,9 @@ _WHY: dict[Verdict, str] = {
 
 
 _LORA = re.compile(r"(.*\.)?lora_[A-Za-z_]+(\..+)?")
-_BESIDE_BASE = "low-rank adapters are tensors of their own beside weights without B·A, whose scale is not in the file"
+_BESIDE_BASE = (
+    "measured as tensors of their own, and the weights beside them without B·A, whose scale is not in the file"
+)
 
 
 def doubts(weights: Sequence[Weight]) -> list[str]:

@@ -1,10 +1,11 @@
 """What would be measured, and what was."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from tandv.checkpoints import LeftOut, dry_run, evaluate
+from tandv.checkpoints import Guessed, LeftOut, dry_run, evaluate
 from tandv.checkpoints.inspection import FileInspection, kinds_in_words, sentence, summary
 
 
@@ -81,3 +82,12 @@ def test_steps_that_are_only_counted_are_said():
 def test_counts_in_words():
     assert summary([1000]) == "1 checkpoint, step 1,000"
     assert kinds_in_words({"embedding": [1, 8], "convolution": [2, 8]}) == "1 embedding, 2 convolutions"
+
+
+def test_what_was_guessed_is_among_the_notes(tmp_path):
+    np.savez(tmp_path / "step_1.npz", **{"experts.w_in": np.ones((2, 3, 4))})
+    np.savez(tmp_path / "step_2.npz", **{"experts.w_in": np.ones((2, 3, 4))})
+    words = "taken for a stack of outputs × inputs, which nothing beside it tells: experts.w_in"
+    assert dry_run(tmp_path).notes == [words]
+    with pytest.warns(Guessed, match=words):
+        evaluate(tmp_path, "mean", parallel=1)

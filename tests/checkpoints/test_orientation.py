@@ -139,12 +139,21 @@ def test_experts_are_as_their_biases_say_and_biases_are_no_matrices():
     assert rows(state, "experts.down_proj")[1].tolist() == [[4, 6], [5, 7]]
     assert rows(state, "experts.down_proj_bias")[0].shape == (1, 4)
     plain = {"experts.gate_up_proj": (2, 8, 6), "experts.down_proj": (2, 6, 4)}  # outputs × inputs, as in Mixtral
-    assert set(layouts(plain).values()) == {"outputs first"}
+    assert set(layouts(plain).values()) == {"stack, outputs first"}
     turned = {"experts.gate_up_proj": (2, 6, 8), "experts.down_proj": (2, 4, 6)}
     assert set(layouts(turned).values()) == {"stack, outputs last"}
     assert orientations({"experts.w": (2, 3, 4)})["experts.w"][1] == (
         "taken for a stack of outputs × inputs, which nothing beside it tells"
     )
+
+
+def test_heads_are_as_their_biases_say():
+    # as in TransformerLens: heads × inputs × outputs, and a bias for each head
+    state = {"W_Q": np.arange(12.0).reshape(2, 3, 2), "b_Q": np.ones((2, 2)), "m.weight": np.ones((2, 5, 3))}
+    state["m.bias"] = np.ones((2, 5))
+    assert [one.tolist() for one in rows(state, "W_Q")] == [[[0, 2, 4], [1, 3, 5]], [[6, 8, 10], [7, 9, 11]]]
+    assert [one.shape for one in rows(state, "b_Q")] == [(1, 4)]
+    assert [one.shape for one in rows(state, "m.weight")] == [(5, 3)] * 2
 
 
 def test_biases_of_several_axes_are_vectors():

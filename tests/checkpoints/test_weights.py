@@ -81,7 +81,7 @@ def test_tied_tensors_count_once():
 
 def test_adapters_beside_the_weights_that_they_change_are_said():
     adapters = ["q.lora_A.default.weight", "q.lora_B.default.weight"]
-    text = "low-rank adapters are tensors of their own beside weights without B·A, whose scale is not in the file"
+    text = "measured as tensors of their own, and the weights beside them without B·A, whose scale is not in the file"
     assert doubts(trained(entries(**of("q.base_layer.weight", *adapters)))[0]) == [
         f"{text}: q.lora_A.default, q.lora_B.default"
     ]
