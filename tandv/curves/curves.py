@@ -117,7 +117,8 @@ def _problems(curves: pd.DataFrame, steps: Any) -> list[str]:
         found.append("there is no column besides the step; give at least one, such as a loss")
     for name in curves.columns:
         try:
-            pd.to_numeric(curves[name])
+            if pd.to_numeric(curves[name]).dtype.kind == "c":
+                found.append(f"column {name!r} holds complex numbers; give their real part, or their absolute value")
         except (ValueError, TypeError):
             found.append(f"column {name!r} holds something that is not a number; drop or convert it")
     values = np.asarray(steps)

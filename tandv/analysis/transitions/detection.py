@@ -11,6 +11,7 @@ are small compared with its noise (less than 3 standard deviations) or with its 
 accuracy a twentieth of the whole scale).
 """
 
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
@@ -23,6 +24,7 @@ from tandv.analysis.transitions.scale import Values
 from tandv.analysis.transitions.search import search
 from tandv.analysis.transitions.transition import Axis, Evidence, Kind, Transition
 from tandv.curves import Curves, as_curves
+from tandv.curves.steps import steps_in
 from tandv.messages import UnknownName, check_choices, unknown
 
 __all__ = [
@@ -62,13 +64,14 @@ def transitions(
     nulls: int = 0,
     values: Values = "auto",
     lr: pd.Series | None = None,
-    kinds: Collection[Kind] = KINDS,
+    kinds: Kind | Collection[Kind] = KINDS,
 ) -> list[Transition]:
     """Return the transitions of a curve: where it changes faster than before and after, and where it diverges.
 
     A curve of fewer than 8 known values or a constant one has none, unless it ends in infinities or, if it was known at
     nearly every step, NaNs. Others of these are skipped, steps may be uneven, and curves of more than 4,000 values are
-    averaged down. Each transition has a p-value of at most 0.02.
+    averaged down. Each transition has a p-value of at most 0.02; an end in infinities has none, being no matter of
+    chance. Steps that come twice and infinities elsewhere are said in a warning.
 
     >>> accuracy = pd.Series([0.1, 0.1, 0.1, 0.1, 0.12, 0.5, 0.88, 0.9, 0.9, 0.9, 0.9], name="accuracy")
     >>> [(t.start, t.step, t.end) for t in transitions(accuracy)]
@@ -82,10 +85,11 @@ def transitions(
         values: the scale on which it is judged, where its noise should be even: "linear", "log", "share" (for shares of
             m examples), or "auto", the one that its noise asks for.
         lr: the learning rate by step; transitions where it jumps are of the kind "schedule".
-        kinds: of event that are returned; besides transitions there are "spike" and "teeth".
+        kinds: of event that are returned, one or several; besides transitions there are "spike" and "teeth".
 
-    Raises ValueError if the values of the curve do not fit the scale.
+    Raises ValueError if the values of the curve do not fit the scale, or values or steps are not real numbers.
     """
+    kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
     check_choices(axis=(axis, Axis), values=(values, Values))
     for kind in kinds:
         check_choices(kinds=(kind, Kind))
@@ -126,7 +130,7 @@ def find_transitions(
     nulls: int | None = None,
     values: Values | None = None,
     lr: pd.Series | str | None = None,
-    kinds: Collection[Kind] | None = None,
+    kinds: Kind | Collection[Kind] | None = None,
     false_discoveries: float | None = 0.05,
 ) -> list[Transition]:
     """Return the transitions of every curve, ordered by step.
@@ -135,7 +139,7 @@ def find_transitions(
     []
 
     Args:
-        curves: whatever `as_curves` takes; steps may also be fractions, such as epochs.
+        curves: whatever `as_curves` takes; rows of the same step are averaged, which a warning says.
         detector: a name in DETECTORS ("transitions", "relative_jumps", "threshold_crossings", "change_points",
             "jumps"), or a function like these.
         axis: "linear", or "log" for the pace per factor of 1 + step: for curves recorded at steps 1, 2, 4, 8, ...;
@@ -148,12 +152,15 @@ def find_transitions(
             `discoveries`): of many curves searched together only the surer transitions stay. None keeps all that are
             sure enough for their own curve.
 
-    Raises ValueError naming the detectors for an unknown name, UnknownName for a learning rate that is no curve.
+    Raises ValueError naming the detectors for an unknown name, and for what else is not allowed, UnknownName for a
+    learning rate that is no curve.
     """
     check_choices(axis=(axis, Axis))
     if isinstance(detector, str):
         check_choices(detector=(detector, DETECTORS))
         detector = DETECTORS[detector]
+    if false_discoveries is not None and not 0 <= false_discoveries <= 1:
+        raise ValueError(f"false_discoveries={false_discoveries!r} is no share; give a number from 0 to 1, or None")
     table = _table(curves)
     if isinstance(lr, str):
         if lr not in table.columns:
@@ -172,23 +179,27 @@ def find_transitions(
 
 
 def _table(curves: Curves) -> pd.DataFrame:
-    """Return curves as one table; its steps may be fractions."""
-    if not isinstance(curves, Mapping | pd.DataFrame | pd.Series):
+    """Return curves as one table; rows of the same step are averaged, and a warning says so."""
+    if isinstance(curves, pd.Series):
+        curves = curves.to_frame(name="value" if curves.name is None else curves.name)
+    elif isinstance(curves, Mapping) and len({len(values) for values in curves.values()}) == 1:
+        curves = pd.DataFrame({name: np.asarray(values) for name, values in curves.items()})
+    if not isinstance(curves, pd.DataFrame) or isinstance(curves.columns, pd.MultiIndex):
         return as_curves(curves)
-    name = next((name for name in ("step", "steps") if not isinstance(curves, pd.Series) and name in curves), None)
-    steps = np.asarray(curves[name] if name else [] if isinstance(curves, Mapping) else curves.index)
-    if steps.dtype.kind != "f" or not np.isfinite(steps).all() or (steps == np.floor(steps)).all():
-        return as_curves(curves)
-    if len(np.unique(steps)) < len(steps):
-        return as_curves(curves)  # says so
-    rows = np.arange(len(steps))
-    if isinstance(curves, Mapping):
-        table = as_curves(pd.DataFrame({key: np.asarray(values) for key, values in curves.items() if key != name}))
-    elif isinstance(curves, pd.DataFrame) and name:
-        table = as_curves(curves.drop(columns=[name]).set_axis(rows, axis=0))
-    else:
-        table = as_curves(curves.set_axis(rows, axis=0))
-    return table.set_axis(pd.Index(steps, name="step"), axis=0)
+    column, steps, _ = steps_in(curves)
+    numbers = pd.Series(np.asarray(steps))
+    others = curves if column is None else curves.drop(columns=[column])
+    if not numbers.duplicated().any() or not all(kind.kind in "biuf" for kind in others.dtypes):
+        return as_curves(curves)  # which says what is no number
+    twice = numbers[numbers.duplicated()]
+    warnings.warn(
+        f"{twice.nunique()} of {numbers.nunique()} steps come more than once, the first is {twice.min():g}; the mean "
+        "of their values is used",
+        UserWarning,
+        stacklevel=3,
+    )
+    averaged = others.set_axis(numbers, axis=0).groupby(level=0).mean()
+    return as_curves(averaged.rename_axis(index="step"))
 
 
 def _without_last(table: pd.DataFrame, name: str) -> pd.Series:

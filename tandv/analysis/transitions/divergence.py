@@ -8,15 +8,18 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import median_filter
-from scipy.special import stdtr
+from scipy.special import comb, stdtr
 
 from tandv.analysis.transitions.transition import P
 
 FEWEST = 30  # values that are needed to know what a curve did before
-_TAILS = {0.15: 1.0, 0.3: 10.0, 0.45: 10.0}  # shares of the curve over which it may have risen; how clear it must be
+_BEFORE = 15  # of them at least before it rises
+_TAILS = (0.15, 0.3, 0.5, 0.7, 0.85)  # share of the curve over which it may have risen; the shortest that fits
 _AGAIN = 2.0  # times the largest earlier rise
-_SLOW_HALF = 0.1  # of the rise, that half of its values are below: it becomes ever faster
 _NOISES = 6.0  # and this many standard deviations of the noise
+_UPPER = 1.4826  # standard deviations of a normal distribution over its quantile 0.75
+_UNFILLED = 2  # rows at the end that may be without a value for other reasons
+_DOUBTFUL = 0.01  # the least p of a divergence that only so few NaNs tell of
 
 
 class Divergence(NamedTuple):
@@ -30,10 +33,16 @@ class Divergence(NamedTuple):
     after: float
     effect: float  # rise in standard deviations of the noise before; infinite if it ends non-finite
     noise: float
-    p: float
+    p: float  # NaN of infinities: they are no matter of chance
 
 
-def diverging(steps: np.ndarray, values: np.ndarray, broken: float | None, last: float = np.nan) -> Divergence | None:
+def diverging(
+    steps: np.ndarray,
+    values: np.ndarray,
+    broken: float | None,
+    last: float = np.nan,
+    missing: tuple[int, int] = (1, 0),
+) -> Divergence | None:
     """Return the divergence at the end of a curve, or None.
 
     Args:
@@ -41,42 +50,69 @@ def diverging(steps: np.ndarray, values: np.ndarray, broken: float | None, last:
         values: its finite values.
         broken: the first of the steps after them at which it is not finite, if it ends so.
         last: what it is there.
+        missing: how many values are not finite there, and how many before.
     """
     n = len(values)
-    rising = None
-    if n >= FEWEST:
-        found = (_rising(steps, values, broken is not None, tail, clear) for tail, clear in _TAILS.items())
-        rising = next((one for one in found if one is not None), None)
+    rising = _rising(steps, values, broken is not None) if n >= FEWEST and last != -np.inf else None
     if broken is None:
         return rising
     if rising is not None:
-        return rising._replace(end=broken, after=last, effect=np.inf, p=0.0)
-    if not n:
+        return rising._replace(end=broken, after=last, effect=np.inf)
+    p = np.nan if np.isinf(last) else unfilled(n, *missing)
+    if not n or p > P:
         return None
     noise = 1.4826 * float(np.median(np.abs(np.diff(values, 2)))) / np.sqrt(6) if n > 2 else np.nan
-    return Divergence(n, float(steps[-1]), broken, broken, float(values[-1]), last, np.inf, noise, 0.0)
+    return Divergence(n, float(steps[-1]), broken, broken, float(values[-1]), last, np.inf, noise, p)
 
 
-def _rising(steps: np.ndarray, values: np.ndarray, broken: bool, tail: float, clear: float) -> Divergence | None:
-    """Return the rise within the last share of a curve; `clear` multiplies what it must exceed."""
+def unfilled(known: int, missing: int, elsewhere: int = 0) -> float:
+    """Return the chance that the last values of a curve are missing, were its missing values anywhere by chance.
+
+    One or two may be a last row that was not filled; their p is at least 0.01.
+
+    >>> unfilled(3, 2), unfilled(1000, 1)  # 2 of 5 values: 10 pairs of places
+    (0.1, 0.01)
+
+    Args:
+        known: values before.
+        missing: values at the end.
+        elsewhere: values that are missing before.
+    """
+    chance = comb(known + elsewhere, elsewhere) / comb(known + elsewhere + missing, elsewhere + missing)
+    return max(float(chance), _DOUBTFUL if missing <= _UNFILLED else 1e-300)
+
+
+def _rising(steps: np.ndarray, values: np.ndarray, broken: bool) -> Divergence | None:
     n = len(values)
-    longest = max(5, int(tail * n))
+    smooth = median_filter(values, size=5, mode="nearest")
+    for share in _TAILS:
+        longest = max(5, int(share * n))
+        if n - longest < _BEFORE:
+            return None
+        found = _rising_over(steps, values, smooth[: n - longest - 2], longest, broken)
+        if found is not None:
+            return found
+    return None
+
+
+def _rising_over(
+    steps: np.ndarray, values: np.ndarray, smooth: np.ndarray, longest: int, broken: bool
+) -> Divergence | None:
+    """Return a divergence that has lasted at most so many values; the smoothed curve is that before."""
+    n = len(values)
     last = float(np.median(values[-3:]))
-    body = values[: n - longest]
-    smooth = median_filter(body, size=5, mode="nearest")
     recent = smooth[-4 * longest :]
     if not (last > recent.max() and values[-1] > recent.max()):
         return None
-    near = body[-2 * longest :]
+    near = values[: n - longest][-min(2 * longest, max(_BEFORE, (n - longest) // 3)) :]
     level = float(np.median(near))
     spread = 1.4826 * float(np.median(np.abs(near - level)))
     noise = max(1.4826 * float(np.median(np.abs(np.diff(near, 2)))) / np.sqrt(6), 1e-6 * abs(level), 1e-300)
     earlier = float((smooth - np.minimum.accumulate(smooth)).max())  # the largest rise
-    wander = max(clear * _AGAIN * earlier, clear * _NOISES * noise, 3 * spread, float(np.ptp(recent)))
+    wander = max(_AGAIN * earlier, float(np.ptp(recent)), 3 * spread, _NOISES * noise)
     if last - level <= wander or last - float(recent.max()) <= 0.5 * wander:
         return None
-    low = level + 4 * max(spread, noise)
-    above = values > low
+    above = values > level + 4 * max(spread, noise)
     first = n - int((~above[::-1]).argmax())
     rise = values[first:]
     count = len(rise)
@@ -84,17 +120,23 @@ def _rising(steps: np.ndarray, values: np.ndarray, broken: bool, tail: float, cl
         return None
     third = max(1, count // 3)
     late = float(np.median(rise[-max(1, third // 2) :]) - np.median(rise[: len(rise) - third][-max(1, third // 2) :]))
-    faster = float(np.median(rise)) - level < _SLOW_HALF * (last - level)
-    if not (broken or faster) and late <= 0.18 * (last - level) + 3 * noise / np.sqrt(max(1, third // 2)):
+    half = int(np.argmax(rise >= level + 0.5 * (float(rise.max()) - level)))
+    explodes = half >= 0.85 * count and int(np.argmax(rise)) == count - 1  # nearly all of it in its last values
+    if not broken and not explodes and late <= 0.18 * (last - level) + 3 * noise / np.sqrt(max(1, third // 2)):
         return None  # it has arrived: a step or a ramp
-    # rises over as many values before: how far they go, and how many there are
-    before = smooth[count:] - smooth[:-count] if len(smooth) > 2 * count else np.diff(smooth)
-    usual = max(1.4826 * float(np.median(np.abs(before))), spread, noise)
-    p = float(min(1.0, 2 * stdtr(max(len(smooth) / count - 1, 1.0), -(last - level) / usual)))
-    if not broken and p > P:
+    p = _chance(smooth, last - level, count, max(spread, noise))
+    if smooth.min() > 0 and level > 0:  # a growth that is as steady as before is a trend
+        p = max(p, _chance(np.log(smooth), float(np.log(last / level)), count, max(spread, noise) / level))
+    if p > P:
         return None
-    half = first + int(np.argmax(rise >= level + 0.5 * (float(rise.max()) - level)))
     effect, begin = (last - level) / noise, float(steps[max(first - 1, 0)])
     return Divergence(
-        first, begin, float(steps[half]), float(steps[-1]), level, float(values[-1]), effect, float(noise), p
+        first, begin, float(steps[first + half]), float(steps[-1]), level, float(values[-1]), effect, float(noise), p
     )
+
+
+def _chance(smooth: np.ndarray, rise: float, count: int, least: float) -> float:
+    """Return the p of a rise within so many values, from how far a curve rose before within as many."""
+    over = min(count, max(1, len(smooth) // 2))  # had it gone on for longer, it had gone further by as much
+    usual = _UPPER * float(np.quantile(smooth[over:] - smooth[:-over], 0.75)) * count / over
+    return float(min(1.0, 2 * stdtr(max(len(smooth) / count - 1, 1.0), -rise / max(usual, least))))

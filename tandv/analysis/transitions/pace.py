@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 FLOOR = 1e-6  # of abs(x): rounding of float32 sums and of printed digits
+_ROUNDED = {np.float32: 2.4e-7, np.float64: 1e-14}  # of abs(x): a few units in the last place of sums
 WIDEST = 6  # the widest window is this fraction of the curve on each side
 _RATIO = 2**0.5  # from one width to the next
 
@@ -43,6 +44,17 @@ def windows(steps: np.ndarray, values: np.ndarray) -> Windows:
     all_widths = widths(len(values))
     rise, run = differences(values, all_widths), differences(steps, all_widths)
     return Windows(all_widths, rise, run, _ends(len(values)), rise / run)
+
+
+def rounding(values: np.ndarray) -> float:
+    """Return the rounding of values relative to the largest: that of float32 if they are such numbers, else of float64.
+
+    >>> rounding(np.array([0.5, 3.0])), rounding(np.array([0.1, 3.0]))
+    (2.4e-07, 1e-14)
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        short = values.astype(np.float32)
+    return _ROUNDED[np.float32 if (short == values).all() else np.float64]
 
 
 def differences(values: np.ndarray, all_widths: np.ndarray) -> np.ndarray:

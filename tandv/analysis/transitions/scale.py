@@ -11,10 +11,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy.ndimage import median_filter
 
-from tandv.analysis.transitions.pace import FLOOR
+from tandv.analysis.transitions.pace import FLOOR, rounding
 
 Values = Literal["auto", "linear", "log", "share"]
 
+_SHAPE = 1e-7  # of the range of a curve: less is no shape that it has
 _FEWEST = 40  # values, below which the scale is the linear one
 _PARTS = 13  # of the smallest difference that is seen: how fine a lattice may be
 _CLEAR = 2.0  # times as even as on the linear scale
@@ -63,18 +64,19 @@ def scaled(values: np.ndarray, scale: Values = "auto", name: str = "value") -> S
 
 
 def _linear(values: np.ndarray) -> Scaled:
-    rounding = FLOOR * np.maximum(np.abs(values), 0.1 * np.ptp(values))
-    return Scaled("linear", values, np.maximum(rounding, 0.3 * _quantum(values)))
+    floor = np.maximum(rounding(values) * np.abs(values), _SHAPE * np.ptp(values))
+    return Scaled("linear", values, np.maximum(floor, 0.3 * _quantum(values)))
 
 
 def _log(values: np.ndarray) -> Scaled:
-    return Scaled("log", np.log(values), np.full(len(values), FLOOR))
+    logs = np.log(values)
+    return Scaled("log", logs, np.full(len(values), max(rounding(values), _SHAPE * np.ptp(logs))))
 
 
 def _share(values: np.ndarray) -> Scaled:
     top = 1.0 if values.max() <= 1 else 100.0
-    rounding = 0.4 * np.sqrt(_quantum(values) / top)
-    return Scaled("share", np.arcsin(np.sqrt(values / top)), np.full(len(values), max(FLOOR, rounding)))
+    floor = max(FLOOR, 0.4 * np.sqrt(_quantum(values) / top))
+    return Scaled("share", np.arcsin(np.sqrt(values / top)), np.full(len(values), floor))
 
 
 _ON = {"linear": _linear, "log": _log, "share": _share}

@@ -4,6 +4,7 @@ In this order: divergence at the end is cut off, values are put on the scale on 
 bridged, teeth are taken out, and the rest is searched for bumps of the pace.
 """
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 from tandv.analysis.transitions import bumps
 from tandv.analysis.transitions.divergence import Divergence, diverging
 from tandv.analysis.transitions.noise import local_sigma
-from tandv.analysis.transitions.pace import FLOOR
+from tandv.analysis.transitions.pace import rounding
 from tandv.analysis.transitions.scale import Scaled, Values, scaled
 from tandv.analysis.transitions.shape import Bump
 from tandv.analysis.transitions.spikes import Spike, bridged, soon, spikes
@@ -34,26 +35,23 @@ class Searched(NamedTuple):
 
 
 class _Curve(NamedTuple):
-    """What all events of one curve share: the steps it has, whether they are whole, and its values."""
+    """What all events of a curve share: its steps and values as they are searched, and the steps that were recorded."""
 
     name: str
     steps: np.ndarray
     values: np.ndarray
-    whole: bool
+    recorded: np.ndarray
 
     def event(self, places: tuple[float, float, float], levels: tuple[float, float], evidence: Evidence) -> Transition:
-        """Return an event; its start and end lie within the recorded steps."""
+        """Return an event; its steps are recorded ones, so that their unit makes no difference."""
         start, middle, end = places
-        if self.whole:
-            step = round(middle)
-            start, end = min(int(np.ceil(start)), step), max(int(np.floor(end)), step)
-            return Transition(self.name, start, step, end, levels[0], levels[1], evidence)
-        nearest = min(int(np.searchsorted(self.steps, middle)), len(self.steps) - 1)
-        if nearest and middle - self.steps[nearest - 1] < (1 - 1e-6) * (self.steps[nearest] - middle):
+        steps = self.recorded
+        nearest = min(int(np.searchsorted(steps, middle)), len(steps) - 1)
+        if nearest and middle - steps[nearest - 1] < (1 - 1e-6) * (steps[nearest] - middle):
             nearest -= 1  # of two that are as near, the later: a jump has happened there
-        first = min(int(np.searchsorted(self.steps, start)), nearest)
-        last = max(int(np.searchsorted(self.steps, end, "right")) - 1, nearest)
-        at = [as_step(float(self.steps[k])) for k in (first, nearest, last)]
+        first = min(int(np.searchsorted(steps, start)), nearest)
+        last = max(int(np.searchsorted(steps, end, "right")) - 1, nearest)
+        at = [as_step(float(steps[k])) for k in (first, nearest, last)]
         return Transition(self.name, at[0], at[1], at[2], levels[0], levels[1], evidence)
 
 
@@ -76,21 +74,33 @@ def search(
     """
     name = "value" if curve.name is None else str(curve.name)
     steps, y = known(curve)
-    whole = bool((steps == np.floor(steps)).all())
-    broken, last = _broken_end(curve, steps)
+    unit = _unit(y)
+    y = y / unit
+    broken, last, missing = _broken_end(name, curve)
     found = None
     if broken is not None or not _bounded(name, y):
-        found = diverging(steps, y, broken, last)
-    all_of_it = _Curve(name, np.append(steps, broken) if broken is not None else steps, y, whole)
+        found = diverging(steps, y, broken, last, missing)
+    recorded = np.append(steps, broken) if broken is not None else steps
     events, p = [], 1.0
     if found is not None:
-        events, p = [_divergence(all_of_it, found)], found.p
+        events, p = [_divergence(_Curve(name, recorded, y, recorded), found)], float(np.fmin(found.p, 1.0))
         steps, y = steps[: found.first], y[: found.first]
-    if len(y) < FEWEST or np.ptp(y) <= FLOOR * np.abs(y).max():
-        return Searched(events, p)
-    steps, y = _averaged_down(*_without_held(steps, y))
-    rest, p_rest = _within(_Curve(name, steps, y, whole), axis, scaled(y, values, name), lr, surest)
-    return Searched(sorted(rest + events, key=lambda t: t.step), min(p, p_rest))
+    if len(y) >= FEWEST and np.ptp(y) > 2 * rounding(y) * np.abs(y).max():
+        steps, y = _averaged_down(*_without_held(steps, y))
+        rest, p_rest = _within(_Curve(name, steps, y, recorded), axis, scaled(y, values, name), lr, surest)
+        events, p = sorted(rest + events, key=lambda t: t.step), min(p, p_rest)
+    return Searched(events if unit == 1 else [_times(event, unit) for event in events], p)
+
+
+def _unit(values: np.ndarray) -> float:
+    """Return the power of two in which a curve is searched, where squares of its values would not be finite or be 0."""
+    largest = float(np.abs(values).max(initial=0.0))
+    return 1.0 if largest == 0 or 1e-50 < largest < 1e50 else float(2.0 ** (np.frexp(largest)[1] - 1))
+
+
+def _times(event: Transition, unit: float) -> Transition:
+    evidence = event.evidence._replace(noise=event.evidence.noise * unit)
+    return event._replace(before=event.before * unit, after=event.after * unit, evidence=evidence)
 
 
 def _within(
@@ -166,22 +176,30 @@ def _divergence(curve: _Curve, found: Divergence) -> Transition:
     return curve.event((found.start, found.middle, found.end), (found.before, found.after), evidence)
 
 
-def _broken_end(curve: pd.Series, steps: np.ndarray) -> tuple[float | None, float]:
-    """Return the step after the last finite value at which a curve is not finite, and what it is there.
+def _broken_end(name: str, curve: pd.Series) -> tuple[float | None, float, tuple[int, int]]:
+    """Return the step after the last finite value at which a curve is not finite, what it is there, and how many
+    values are not finite there and before.
 
     NaNs count for a curve that was known at nearly every step before; for another they are steps at which it was not
-    recorded.
+    recorded. Infinities before are left out, and a warning says so.
     """
     order = np.argsort(curve.index.to_numpy(np.float64), kind="stable")
     index, values = curve.index.to_numpy(np.float64)[order], curve.to_numpy(np.float64)[order]
     finite = np.flatnonzero(np.isfinite(values))
-    if not len(finite) or finite[-1] == len(values) - 1:
-        return None, np.nan
-    tail = values[finite[-1] + 1 :]
-    endless = np.flatnonzero(np.isinf(tail))
-    if not len(endless) and len(finite) < _DENSE * (finite[-1] + 1 - finite[0]):
-        return None, np.nan
-    return float(index[finite[-1] + 1]), float(tail[endless[0]]) if len(endless) else np.nan
+    end = int(finite[-1]) + 1 if len(finite) else len(values)
+    if infinite := int(np.isinf(values[:end]).sum()):
+        warnings.warn(
+            f"{name}: {infinite} of {len(values)} values are infinite, the first at step "
+            f"{index[np.isinf(values)][0]:g}; they are left out",
+            UserWarning,
+            stacklevel=2,
+        )
+    tail = values[end:]
+    endless = tail[np.isinf(tail)]
+    missing = len(tail), end - len(finite) - (int(finite[0]) if len(finite) else 0)
+    if not len(tail) or (not len(endless) and len(finite) < _DENSE * (end - finite[0])):
+        return None, np.nan, missing
+    return float(index[end]), float(endless[0]) if len(endless) else np.nan, missing
 
 
 def _bounded(name: str, values: np.ndarray) -> bool:

@@ -21,12 +21,14 @@ class Evidence(NamedTuple):
         ratio: its highest pace over the pace before or after, whichever is faster; at most 1,000.
         z: by how many standard errors its pace exceeds that before and after; for `jumps` the robust z-score.
         p: the chance that noise alone, as autocorrelated and heavy-tailed as that of the curve, makes a change as
-            certain anywhere in it.
+            certain anywhere in it. Where the curve ends in NaNs, the chance that missing values are its last ones;
+            where it ends in infinities NaN, as they are no matter of chance.
         false_alarms: how many as certain are found in 1,000 steps of null curves.
         noise: the standard deviation of the noise there, in units of the curve.
-        kind: "step" or "ramp", sudden or not; "divergence", upward and under way at the end, or not finite there;
-            "schedule", a step or ramp where the learning rate jumps; "spike", taken back; "teeth", jumps with a period:
-            `start` and `end` are then those of the curve, `step` is in its second cycle. Empty for the other rules.
+        kind: "step" or "ramp", sudden or not; "divergence", upward and under way at the end, or not finite there, be
+            it NaN, inf or -inf; "schedule", a step or ramp where the learning rate jumps; "spike", taken back; "teeth",
+            jumps with a period: `start` and `end` are then those of the curve, `step` is in its second cycle. Empty for
+            the other rules.
         values: the scale on which it was judged: "linear", "log" or "share".
     """
 
@@ -48,9 +50,9 @@ class Transition(NamedTuple):
 
     Args:
         quantity: the name of the curve.
-        start: the step at which a tenth of the change has happened; where steps are not whole, a recorded one.
-        step: the step at which half of it has.
-        end: the step at which nine tenths have.
+        start: the recorded step nearest to where a tenth of the change has happened, not before.
+        step: the recorded step nearest to where half of it has; of two that are as near, the later.
+        end: the recorded step nearest to where nine tenths have, not after.
         before: the level before it, the median of the nearest values.
         after: the level after it.
         evidence: its statistics.
@@ -73,8 +75,11 @@ MOST = 4000  # values that are analysed; longer curves are averaged down
 def known(curve: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Return the steps and values of a curve, ascending, without NaNs and infinities.
 
-    A step that comes more than once has the mean of its values, and a warning says so.
+    A step that comes more than once has the mean of its values, and a warning says so. Raises ValueError for values or
+    steps that are not real numbers.
     """
+    if wrong := _not_numbers(curve):
+        raise ValueError("\n".join(wrong))
     steps = curve.index.to_numpy(np.float64)
     values = curve.to_numpy(np.float64)
     keep = np.isfinite(values) & np.isfinite(steps)
@@ -90,6 +95,15 @@ def known(curve: pd.Series) -> tuple[np.ndarray, np.ndarray]:
         stacklevel=2,
     )
     return different, np.add.reduceat(values, first) / count
+
+
+def _not_numbers(curve: pd.Series) -> list[str]:
+    wrong = []
+    if curve.dtype.kind == "c":
+        wrong.append(f"values of {curve.name} are complex; give their real part, or their absolute value")
+    if curve.index.dtype.kind in "mMc":
+        wrong.append(f"steps of {curve.name} are {curve.index.dtype}; give numbers, such as seconds since the start")
+    return wrong
 
 
 def as_step(step: float) -> int | float:

@@ -32,6 +32,22 @@ def kind_of(transition: Any) -> str:
     return str(getattr(getattr(transition, "evidence", None), "kind", ""))
 
 
+def kind_in_words(transition: Any) -> str:
+    """Return the kind of event as people read it; of a curve that is no longer finite, whichever way, that it is not.
+
+    >>> from tandv.analysis.transitions import Evidence, Transition
+    >>> kind_in_words(Transition("loss", 9, 10, 10, 1.0, -math.inf, Evidence(kind="divergence")))
+    'no longer finite'
+
+    Args:
+        transition: a transition of any detector, with or without evidence.
+    """
+    kind = kind_of(transition)
+    if kind == "divergence" and not math.isfinite(transition.after):
+        return "no longer finite"
+    return KINDS.get(kind, kind)
+
+
 def is_uncertain(transition: Any) -> bool:
     """Return whether chance may explain a transition: its p-value is above CERTAIN; False where it has none.
 
@@ -80,7 +96,7 @@ def in_words(transition: Any) -> str:
     lasting = f" (steps {transition.start:,} to {transition.end:,})" if transition.end > transition.start else ""
     parts = [
         f"{transition.quantity} {way} from {before:.4g} to {after:.4g} at step {transition.step:,}{lasting}",
-        KINDS.get(kind_of(transition), kind_of(transition)),
+        kind_in_words(transition),
         "" if math.isnan(evidence.effect) else f"{size_in_words(evidence.effect)} times the noise",
         "" if math.isnan(evidence.p) else f"p {_equal(chance_in_words(evidence.p))}",
     ]
@@ -103,7 +119,7 @@ def as_table(transitions: Iterable[Any]) -> pd.DataFrame:
     rows = [
         (
             one.quantity,
-            KINDS.get(kind_of(one), kind_of(one)),
+            kind_in_words(one),
             *one[1:6],
             one.evidence.effect,
             one.evidence.p,

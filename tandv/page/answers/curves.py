@@ -68,14 +68,13 @@ def _found(run: Run) -> list[dict[str, Any]]:
 def _plain(one: Any) -> dict[str, Any]:
     from tandv.analysis.transitions import wording
 
-    kind = wording.kind_of(one)
     places = {"curve": one.quantity, "start": one.start, "step": one.step, "end": one.end}
     levels = {"before": one.before, "after": one.after}
     return (
         places
         | levels
         | {
-            "kind": wording.KINDS.get(kind, kind),
+            "kind": wording.kind_in_words(one),
             "uncertain": wording.is_uncertain(one),
             "size": wording.size_in_words(one.evidence.effect),
             "chance": wording.chance_in_words(one.evidence.p),

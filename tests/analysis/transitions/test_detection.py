@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from tandv.analysis.transitions import DETECTORS, Transition, find_transitions, p_value, transitions
+from tandv.analysis.transitions.wording import in_words
 
 STEPS = np.arange(1000)
 
@@ -53,7 +54,8 @@ def test_rows_in_any_order_and_gaps_change_nothing():
     values = logistic(400, 0.1)
     gaps = pd.Series(values, name="loss").iloc[::-1].copy()
     gaps[[10, 390, 405, 900]] = [np.nan, np.nan, np.inf, -np.inf]
-    assert abs(transitions(gaps, nulls=0)[0].step - found(values)[0].step) <= 1
+    with pytest.warns(UserWarning, match="loss: 2 of 1000 values are infinite, the first at step 405; they are left"):
+        assert abs(transitions(gaps, nulls=0)[0].step - found(values)[0].step) <= 1
 
 
 def test_several_changes_are_several_transitions():
@@ -154,3 +156,57 @@ def test_every_detector_takes_the_same_and_returns_transitions(name):
     assert 380 <= one.start <= one.step <= one.end <= 410 and 390 <= one.step <= 400
     assert DETECTORS[name](pd.Series([], dtype=float), axis="linear", nulls=0) == []
     assert DETECTORS[name](pd.Series([2.0] * 60), axis="linear", nulls=0) == []
+
+
+@pytest.mark.parametrize("unit", [1e-310, 1e-300, 1e300, -1e306])
+def test_very_large_and_small_values_change_nothing_but_their_unit(unit):
+    values = 1.0 + (STEPS[:200] >= 100) + 0.05 * noise(n=200)
+    [one], [scaled] = found(values), found(values * unit)
+    assert (one.step, scaled.step) == (100, 100)
+    assert scaled.after == pytest.approx(one.after * unit, rel=1e-9, abs=0)
+    assert scaled.evidence.noise == pytest.approx(one.evidence.noise * abs(unit), rel=1e-9, abs=0)
+
+
+@pytest.mark.parametrize("level", [1e6, 1e9, 1e12])
+def test_a_step_on_a_high_level_is_found(level):
+    assert [t.step for t in found(level + (STEPS[:200] >= 100) + 0.05 * noise(n=200))] == [100]
+
+
+@pytest.mark.parametrize("unit", [1e-9, 0.125, 1000, 10**12])
+def test_the_unit_of_the_steps_makes_no_difference(unit):
+    values = 1.0 + (STEPS[:200] >= 100) + 0.05 * noise(n=200)
+    [one], [other] = found(values), found(values, steps=STEPS[:200] * unit)
+    assert other[1:4] == pytest.approx([step * unit for step in one[1:4]], rel=1e-12, abs=0)
+    assert {other.start, other.step, other.end} <= set(STEPS[:200] * unit)
+
+
+def test_an_end_in_minus_infinity_is_no_rise():
+    values = np.append(1 + 0.01 * noise(n=200), [-np.inf] * 5)
+    [one] = found(values)
+    assert in_words(one) == f"loss falls from {one.before:.4g} to -inf at step 200 (steps 199 to 200), " + (
+        "no longer finite, over 1,000 times the noise"
+    )
+
+
+def test_what_cannot_be_searched_is_said():
+    with pytest.warns(UserWarning, match="loss: 20 of 20 values are infinite, the first at step 0"):
+        assert found([np.inf] * 20) == []
+    with pytest.raises(ValueError, match="values of loss are complex; give"):
+        found(np.ones(20) * 1j)
+    with pytest.raises(ValueError, match="column 'loss' holds complex numbers; give"):
+        find_transitions({"loss": np.ones(20) * 1j})
+    with pytest.raises(ValueError, match=r"steps of loss are datetime64.*; give numbers"):
+        found(np.ones(20), steps=pd.date_range("2026", periods=20))
+
+
+@pytest.mark.parametrize("share", [-1, 2, float("nan")])
+def test_a_share_of_false_discoveries_is_from_0_to_1(share):
+    with pytest.raises(ValueError, match="false_discoveries=.* is no share; give a number from 0 to 1"):
+        find_transitions({"loss": [1.0] * 20}, false_discoveries=share)
+
+
+def test_one_kind_may_be_given_as_a_word():
+    values = 8.0 * (STEPS >= 300) + noise()
+    assert found(values, kinds="step") == found(values, kinds=("step",)) != []
+    with pytest.raises(ValueError, match="kinds='tooth' is not one of 'step', 'ramp'"):
+        found(values, kinds="tooth")

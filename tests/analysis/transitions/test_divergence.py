@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tandv.analysis.transitions.divergence import diverging
+from tandv.analysis.transitions.divergence import diverging, unfilled
 
 STEPS = np.arange(500.0)
 NOISE = 0.02 * np.random.default_rng(0).standard_normal(500)
@@ -32,7 +32,7 @@ def test_an_end_that_is_not_finite_diverges():
     found = diverging(STEPS[:400], LOSS[:400], 400.0, np.inf)
     assert found is not None
     assert (found.first, found.start, found.middle, found.end) == (400, 399, 400, 400)
-    assert found.after == np.inf and found.effect == np.inf and found.p == 0
+    assert found.after == np.inf and found.effect == np.inf and np.isnan(found.p)
     rising = LOSS[:400] + np.where(STEPS[:400] > 390, np.exp(STEPS[:400] - 390), 0)
     found = diverging(STEPS[:400], rising, 400.0, np.nan)
     assert found is not None and found.first == 391 and found.end == 400
@@ -52,3 +52,29 @@ def test_a_long_even_rise_must_exceed_all_before():
     found = diverging(STEPS, LOSS + 5 * rise, None)
     assert found is not None and 400 <= found.first <= 430
     assert diverging(STEPS, LOSS + 0.5 * rise, None) is None  # as a test loss that overfits
+
+
+@pytest.mark.parametrize("fold", [2, 8, 16])
+@pytest.mark.parametrize("lasts", [40, 100, 150, 300])
+def test_a_rise_may_last_for_any_share_of_the_run(fold, lasts):
+    begin = 500 - lasts
+    loss = LOSS * np.exp(np.maximum(STEPS - begin, 0) / fold)
+    found = diverging(STEPS, loss, None)
+    assert found is not None and found.p < 0.02
+    assert begin <= found.first <= begin + 2 * fold and found.end == 499
+
+
+def test_a_straight_rise_to_the_end_diverges_but_no_trend():
+    found = diverging(STEPS, LOSS + np.maximum(STEPS - 390, 0) / 20, None)  # 5.5 in 110 steps
+    assert found is not None and 390 <= found.first <= 415
+    assert diverging(STEPS, (STEPS / 500) ** 2 + NOISE, None) is None
+    assert diverging(STEPS, np.exp(STEPS / 50 + NOISE), None) is None  # as steady as ever
+
+
+def test_few_values_that_are_missing_at_the_end_are_no_certain_divergence():
+    assert diverging(STEPS[:1], LOSS[:1], 1.0) is None
+    one = diverging(STEPS[:400], LOSS[:400], 400.0)
+    assert one is not None and one.p == 0.01
+    three = diverging(STEPS[:400], LOSS[:400], 400.0, missing=(3, 0))
+    assert three is not None and three.p == pytest.approx(6 / (403 * 402 * 401))
+    assert unfilled(8, 1, 1) == pytest.approx(2 / 10)  # 2 of 10 are missing, one of them the last
