@@ -14,7 +14,7 @@ from tandv.analysis.transitions.transition import P
 
 FEWEST = 30  # values that are needed to know what a curve did before
 _BEFORE = 15  # of them at least before it rises
-_TAILS = (0.15, 0.3, 0.5, 0.7, 0.85)  # share of the curve over which it may have risen; the shortest that fits
+_TAILS = (0.15, 0.3, 0.5, 0.7)  # share of the curve over which it may have risen; the shortest that fits
 _AGAIN = 2.0  # times the largest earlier rise
 _NOISES = 6.0  # and this many standard deviations of the noise
 _UPPER = 1.4826  # standard deviations of a normal distribution over its quantile 0.75
@@ -89,7 +89,7 @@ def _rising(steps: np.ndarray, values: np.ndarray, broken: bool) -> Divergence |
         longest = max(5, int(share * n))
         if n - longest < _BEFORE:
             return None
-        found = _rising_over(steps, values, smooth[: n - longest - 2], longest, broken)
+        found = _rising_over(steps, values, smooth, longest, broken)
         if found is not None:
             return found
     return None
@@ -98,18 +98,17 @@ def _rising(steps: np.ndarray, values: np.ndarray, broken: bool) -> Divergence |
 def _rising_over(
     steps: np.ndarray, values: np.ndarray, smooth: np.ndarray, longest: int, broken: bool
 ) -> Divergence | None:
-    """Return a divergence that has lasted at most so many values; the smoothed curve is that before."""
+    """Return a divergence that has lasted at most so many values."""
     n = len(values)
     last = float(np.median(values[-3:]))
-    recent = smooth[-4 * longest :]
+    recent = smooth[: n - longest - 2][-4 * longest :]
     if not (last > recent.max() and values[-1] > recent.max()):
         return None
     near = values[: n - longest][-min(2 * longest, max(_BEFORE, (n - longest) // 3)) :]
     level = float(np.median(near))
     spread = 1.4826 * float(np.median(np.abs(near - level)))
     noise = max(1.4826 * float(np.median(np.abs(np.diff(near, 2)))) / np.sqrt(6), 1e-6 * abs(level), 1e-300)
-    earlier = float((smooth - np.minimum.accumulate(smooth)).max())  # the largest rise
-    wander = max(_AGAIN * earlier, float(np.ptp(recent)), 3 * spread, _NOISES * noise)
+    wander = max(float(np.ptp(recent)), 3 * spread, _NOISES * noise)
     if last - level <= wander or last - float(recent.max()) <= 0.5 * wander:
         return None
     above = values > level + 4 * max(spread, noise)
@@ -117,6 +116,9 @@ def _rising_over(
     rise = values[first:]
     count = len(rise)
     if not 2 <= count <= longest + 2:
+        return None
+    smooth = smooth[: max(first - 2, n - longest - 2)]  # all that was before it
+    if last - level <= _AGAIN * float((smooth - np.minimum.accumulate(smooth)).max()):  # the largest rise
         return None
     third = max(1, count // 3)
     late = float(np.median(rise[-max(1, third // 2) :]) - np.median(rise[: len(rise) - third][-max(1, third // 2) :]))

@@ -78,3 +78,10 @@ def test_few_values_that_are_missing_at_the_end_are_no_certain_divergence():
     three = diverging(STEPS[:400], LOSS[:400], 400.0, missing=(3, 0))
     assert three is not None and three.p == pytest.approx(6 / (403 * 402 * 401))
     assert unfilled(8, 1, 1) == pytest.approx(2 / 10)  # 2 of 10 are missing, one of them the last
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_noise_after_a_constant_start_does_not_diverge(seed):
+    noise = np.random.default_rng(seed).standard_normal(500)
+    assert diverging(STEPS, np.where(STEPS < 200, 0.0, noise), None) is None
+    assert diverging(STEPS, np.where(STEPS < 200, 0.0, np.cumsum(noise)), None) is None
