@@ -159,8 +159,6 @@ def find_transitions(
     if isinstance(detector, str):
         check_choices(detector=(detector, DETECTORS))
         detector = DETECTORS[detector]
-    if false_discoveries is not None and not 0 <= false_discoveries <= 1:
-        raise ValueError(f"false_discoveries={false_discoveries!r} is no share; give a number from 0 to 1, or None")
     table = _table(curves)
     if isinstance(lr, str):
         if lr not in table.columns:

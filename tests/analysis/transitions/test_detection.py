@@ -199,12 +199,6 @@ def test_what_cannot_be_searched_is_said():
         found(np.ones(20), steps=pd.date_range("2026", periods=20))
 
 
-@pytest.mark.parametrize("share", [-1, 2, float("nan")])
-def test_a_share_of_false_discoveries_is_from_0_to_1(share):
-    with pytest.raises(ValueError, match="false_discoveries=.* is no share; give a number from 0 to 1"):
-        find_transitions({"loss": [1.0] * 20}, false_discoveries=share)
-
-
 def test_one_kind_may_be_given_as_a_word():
     values = 8.0 * (STEPS >= 300) + noise()
     assert found(values, kinds="step") == found(values, kinds=("step",)) != []
