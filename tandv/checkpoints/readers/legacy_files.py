@@ -25,7 +25,7 @@ def load_legacy(file: Path) -> Any:
             sizes.load()
             places = _places(opened, sizes.of)
             opened.seek(begin)
-            return TensorUnpickler(opened, mapped, places.__getitem__).load()
+            return TensorUnpickler(opened, mapped, lambda key: (*places[key], 0)).load()
     except NotPlain:
         raise
     except DAMAGE as error:

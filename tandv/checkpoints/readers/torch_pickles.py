@@ -1,6 +1,7 @@
 """Pickles of torch.save: tensors in them are views of bytes beside them, and no name in them is ever imported."""
 
 import mmap
+import zlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any, BinaryIO, NamedTuple
@@ -30,8 +31,10 @@ SPLIT = (
     "(torch.distributed.checkpoint.state_dict, full_state_dict=True), or all parts with torch.distributed.checkpoint"
 )
 
+_CHUNK = 64 << 20  # bytes of which the checksum is computed at a time
+
 Bytes = mmap.mmap | bytes
-Places = Callable[[str], tuple[int, int]]
+Places = Callable[[str], tuple[int, int, int]]  # the first byte, how many there are, their CRC-32
 
 
 class _Storage(NamedTuple):
@@ -39,6 +42,7 @@ class _Storage(NamedTuple):
     dtype: np.dtype
     start: int  # of its first byte in the file
     size: int
+    check: Callable[[], None]
 
 
 class _Wrapper(NamedTuple):
@@ -60,10 +64,45 @@ def _whole(made: Any, state: Any) -> Any:
     return local
 
 
-def _view(mapped: Bytes, shape: tuple, dtype: np.dtype, start: int, strides: tuple) -> np.ndarray:
+class _Check:
+    """Compares the bytes of a storage with the checksum that was written with them, once they are first read."""
+
+    def __init__(self, mapped: Bytes, key: str, start: int, length: int, crc: int):
+        self._of = (mapped, key, start, length, crc)
+        self._done = False
+
+    def __call__(self) -> None:
+        """Raise UnreadableCheckpoint if the bytes are not those that were written."""
+        mapped, key, start, length, crc = self._of
+        found = 0
+        for at in () if self._done else range(start, start + length, _CHUNK):
+            with memoryview(mapped) as view, view[at : min(at + _CHUNK, start + length)] as content:
+                found = zlib.crc32(content, found)
+            _forget(mapped)
+        if not self._done and found != crc:
+            raise UnreadableCheckpoint(
+                f"it is damaged, or was still being written: the numbers in its part data/{key} are not those that its "
+                "checksum is of"
+            )
+        self._done = True
+
+
+def _forget(mapped: Bytes) -> None:
+    """Give back the memory of pages that were read before."""
     if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)  # pages read before need not stay in memory
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _view(
+    mapped: Bytes, shape: tuple, dtype: np.dtype, start: int, strides: tuple, check: Callable[[], None]
+) -> np.ndarray:
+    check()
+    _forget(mapped)
     return np.ndarray(shape, dtype, mapped, start, strides)
+
+
+def _unknown() -> None:
+    """Check nothing: the file has no checksum."""
 
 
 def bytes_of(storage: str) -> int:
@@ -77,13 +116,14 @@ class TensorUnpickler(InertUnpickler):
     Args:
         pickled: the pickle.
         mapped: the bytes that the tensors are in.
-        places: tells of the name of a storage its first byte, and how many there are.
+        places: tells of the name of a storage its first byte, how many there are, and their CRC-32; 0 if unknown.
     """
 
     def __init__(self, pickled: BinaryIO, mapped: Bytes, places: Places):
         super().__init__(pickled)
         self._mapped = mapped
         self._places = places
+        self._checks: dict[str, Callable[[], None]] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         """Return what stands for a name: for those of torch that make tensors, a function of this class."""
@@ -111,10 +151,12 @@ class TensorUnpickler(InertUnpickler):
         if kind != "storage" or any(view):
             raise NotPlain(str(kind))
         dtype = dtype_of(_STORAGES[name])
-        start, there = self._places(str(key))
+        start, there, crc = self._places(str(key))
         if int(size) * dtype.itemsize > there:
             raise NotPlain("a tensor is cut off")
-        return _Storage(str(key), dtype, start, int(size))
+        if str(key) not in self._checks:
+            self._checks[str(key)] = _Check(self._mapped, str(key), start, there, crc) if crc else _unknown
+        return _Storage(str(key), dtype, start, int(size), self._checks[str(key)])
 
     def _tensor(self, storage: _Storage, offset: int, shape: tuple, stride: tuple, *_: Any) -> Entry:
         last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
@@ -122,6 +164,6 @@ class TensorUnpickler(InertUnpickler):
             raise NotPlain("a tensor reaches beyond its storage")
         bytes_apart = tuple(step * storage.dtype.itemsize for step in stride)
         start = storage.start + offset * storage.dtype.itemsize
-        read = partial(_view, self._mapped, tuple(shape), storage.dtype, start, bytes_apart)
+        read = partial(_view, self._mapped, tuple(shape), storage.dtype, start, bytes_apart, storage.check)
         place = place_of(storage.name, offset, tuple(shape), tuple(stride))
         return Entry(_NAMES[storage.dtype], tuple(shape), read, place, "torch")

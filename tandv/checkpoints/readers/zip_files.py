@@ -56,9 +56,9 @@ def _content_of(archive: zipfile.ZipFile, mapped: Bytes) -> Any:
         raise NotPlain("big-endian")
     pickled = BytesIO(_content(inside["data.pkl"], mapped))
 
-    def place(key: str) -> tuple[int, int]:
+    def place(key: str) -> tuple[int, int, int]:
         info = inside[f"data/{key}"]
-        return _start(info, mapped), info.file_size
+        return _start(info, mapped), info.file_size, info.CRC
 
     return TensorUnpickler(pickled, mapped, place).load()
 

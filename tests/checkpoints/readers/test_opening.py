@@ -189,6 +189,24 @@ def test_numbers_that_are_cut_off_inside_an_archive_are_not_read(tmp_path):
         load_plain(tmp_path / "b.pt")
 
 
+def test_numbers_that_are_not_those_that_were_written_are_not_measured(tmp_path):
+    torch.save({"w.weight": torch.ones(100, 100), "b.weight": torch.ones(2, 2)}, tmp_path / "step_1.pt")
+    whole = (tmp_path / "step_1.pt").read_bytes()
+    at = whole.index(torch.ones(100).numpy().tobytes()) + 10_000
+    (tmp_path / "step_2.pt").write_bytes(whole[:at] + bytes(4000) + whole[at + 4000 :])  # as of a file half written
+    with pytest.warns(BrokenCheckpoint, match="^step_2.pt: it is damaged, or was still being .* data/0 are not"):
+        assert evaluate(tmp_path, "mean", cache=False)["mean"].isna().tolist() == [False, True]
+
+
+def test_a_file_without_checksums_is_read(tmp_path):
+    try:
+        torch.serialization.set_crc32_options(False)
+        torch.save(STATE, tmp_path / "a.pt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert_same(tmp_path / "a.pt")
+
+
 def test_a_file_without_tensors_says_what_it_has(tmp_path):
     torch.save({"epoch": 3, "lr": 0.1}, tmp_path / "a.pt")
     with pytest.raises(UnreadableCheckpoint, match="no state dict: its keys are epoch, lr; tensors are looked for"):
