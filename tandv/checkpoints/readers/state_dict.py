@@ -33,7 +33,7 @@ _UNLIKE_LAYERS = {
     "settings": re.compile(r"\w*(hyper|hparam|config|cfg)\w*|args|settings"),
     "records of training": re.compile(
         r"(global_?)?(step|epoch|iter(ation)?|update)s?|num_(updates|steps|epochs)|n_?(iter|step|epoch)s?|count(er)?|t"
-        r"|lr|learning_rate|\w*(loss|metric|histor|accurac)\w*|(train|val|valid|test|best)_\w*|logs?|best"
+        r"|lr|learning_rate|beta[12]_power|\w*(loss|metric|histor|accurac)\w*|(train|val|valid|test|best)_\w*|logs?|best"
     ),
     "data": re.compile(
         r"(\w+_)?(data(set)?|inputs?|targets?|labels?|images?|batch|samples)(_\w+)?|[xy]_?(train|val|valid|test)"
@@ -50,6 +50,11 @@ _ROLES = re.compile(
 )
 _BESIDE = "tensors beside the model"
 _IN_OPTIMISER = re.compile(r"(optim\w*|opt_state)\.")
+# What TensorFlow keeps for each variable, behind its name or below that of the optimiser.
+_SLOT = re.compile(
+    r"(?P<behind>.+)\.(Adam|AMSGrad|Momentum|RMSProp|Adagrad|Adadelta|Ftrl|Lamb|LAMB)\w*(?P<end>:0)?"
+    r"|(\w+\.)?(Adam\w*|SGD|RMSprop|RMSProp|Adagrad|Nadam|Lion)\.(m|v|vhat|momentum|velocity|rms)\.(?P<below>.+)"
+)
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _OF_LAYERS = re.compile(r"weight|bias|kernel|scale|embedding|[wbWB]")
 
@@ -312,6 +317,7 @@ def _cleaned(node: Any, prefix: str = "") -> tuple[dict[str, Entry], list[str]]:
     left = {
         name: "state of an optimiser" for name in found if _IN_OPTIMISER.match(name) or MOMENTS & {*name.split(".")}
     }
+    left |= {name: "state of an optimiser" for name in found if _is_slot(name, found)}
     if len(left) == len(found):
         raise UnreadableCheckpoint("it holds the state of an optimiser, no model")
     if any(map(_is_of_layers, found)):
@@ -320,6 +326,12 @@ def _cleaned(node: Any, prefix: str = "") -> tuple[dict[str, Entry], list[str]]:
     left |= dict.fromkeys(_copies({n: e for n, e in found.items() if n not in left}), "averages or copies of the model")
     kept = {f"{prefix}{name}": entry for name, entry in found.items() if name not in left}
     return kept, _sentences({f"{prefix}{name}": (why, found[name]) for name, why in left.items()})
+
+
+def _is_slot(name: str, found: Mapping[str, Entry]) -> bool:
+    slot = _SLOT.fullmatch(name)
+    variable = found.get(slot["below"] or f"{slot['behind']}{slot['end'] or ''}") if slot else None
+    return variable is not None and variable.shape == found[name].shape
 
 
 def _copies(found: Mapping[str, Entry]) -> list[str]:

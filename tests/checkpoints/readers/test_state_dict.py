@@ -196,6 +196,16 @@ def test_dotted_names_of_an_optimiser_in_one_flat_file():
     )
 
 
+def test_what_tensorflow_keeps_for_each_variable_is_left_out():
+    kernel, bias = np.ones((2, 3)), np.ones(3)
+    behind = {"dense": {"kernel:0": kernel, "bias:0": bias, "kernel": {"Adam:0": kernel, "Adam_1:0": kernel}}}
+    below = {"dense": {"kernel:0": kernel, "bias:0": bias}, "Adam": {"m": {"dense": {"kernel:0": kernel}}}}
+    for file in (behind, below):
+        assert list(model_in(opened(file)).entries) == ["dense.kernel:0", "dense.bias:0"]
+    branches = {"dense": {"kernel": kernel}, "Adam": {"kernel": kernel}}
+    assert list(model_in(opened(branches)).entries) == ["dense.kernel", "Adam.kernel"]
+
+
 def test_averages_within_a_state_dict_are_left_out_and_modules_of_like_names_are_not():
     below = {f"model.{name}": value for name, value in STATE.items()}
     assert list(model_in(opened(below | {f"ema_model.{n}": v for n, v in STATE.items()})).entries) == list(below)
