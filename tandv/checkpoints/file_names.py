@@ -80,7 +80,7 @@ _OTHERS: dict[str, Kind] = {
     "date": "date", "duration": "duration", "version": "run", "hash": "hash", "resave": "resave", "tag": "tag",
 }  # fmt: skip
 # Beyond these numbers float64 no longer tells neighbours apart.
-_LARGEST = 2**53
+LARGEST = 2**53
 
 
 class Token(NamedTuple):
@@ -148,9 +148,9 @@ def number_in(text: str) -> int | float | None:
     scale = _SUFFIX.get(text[-1].lower(), 1)
     digits = text[:-1] if scale > 1 else text
     if digits.isdigit():
-        return int(digits) * scale if len(digits) < 400 and int(digits) * scale <= _LARGEST else None
+        return int(digits) * scale if len(digits) < 400 and int(digits) * scale <= LARGEST else None
     value = round(float(digits) * scale, 9)
-    if value > _LARGEST:
+    if value > LARGEST:
         return None
     # 1.5k and 1e3 are whole numbers, 3.0 of an epoch is counted in fractions
     whole = value.is_integer() and (scale > 1 or "e" in digits.lower())

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tandv.checkpoints.file_names import LARGEST
 from tandv.checkpoints.readers.opening import opened
 from tandv.checkpoints.warnings import UnreadableCheckpoint
 from tandv.checkpoints.weights import Entry
@@ -66,6 +67,6 @@ def _number(value: Any) -> int | float | None:
         value = value.read().reshape(()).item()
     elif isinstance(value, np.generic | np.ndarray) and value.shape == ():
         value = value.item()
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**63:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LARGEST:
         return None
     return int(value) if float(value).is_integer() else value

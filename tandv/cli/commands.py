@@ -85,8 +85,11 @@ def checkpoints(
             return
         results.check(output.out, page=not (output.out or output.as_json))
         found = runs_in(loaded.folders, filters)
-        names = [name for text in metrics for name in ([text] if text.endswith(".py") else text.split(","))]
-        _measure_and_show(found, loaded, [name.strip() for name in names if name.strip()] or ["all"], options, output)
+        given = [name for text in metrics for name in ([text] if text.endswith(".py") else text.split(","))]
+        names = [name.strip() for name in given if name.strip()]
+        if metrics and not names:
+            stop("--metrics is empty; give names such as spectral,entropy, or leave it out for all", USAGE)
+        _measure_and_show(found, loaded, names or ["all"], options, output)
 
 
 def _print_runs(runs: Sequence[Run]) -> None:

@@ -17,6 +17,8 @@ from tandv.checkpoints.recorded import recorded_steps, step_in
         ({"trainer": {"iteration": 7}}, ("iteration", 7)),
         ({"optimizer": {"state": {0: {"step": 7}}}, "step": "many", "epoch": True}, None),
         ({"step": -1}, None),
+        ({"iter_num": 5000, "best_val_loss": 1.5}, ("iter_num", 5000)),
+        ({"step": 2**53 + 1}, None),
         ({}, None),
     ],
 )

@@ -57,6 +57,11 @@ def test_a_dry_run_is_a_table_and_nothing_is_measured(mixed):
     assert said == "" and not (mixed / ".tandv-checkpoints.jsonl").exists()
 
 
+def test_an_empty_list_of_metrics_does_not_mean_all(mixed):
+    _, said = tandv("checkpoints", mixed, "--metrics", " , ", "--json", code=2)
+    assert said.endswith("--metrics is empty; give names such as spectral,entropy, or leave it out for all")
+
+
 def test_a_dry_run_of_what_cannot_be_measured_fails(tmp_path):
     (tmp_path / "step_1.pt").write_bytes(b"junk")
     written, said = tandv("checkpoints", tmp_path, "--dry-run", code=1)
