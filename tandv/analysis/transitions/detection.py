@@ -71,7 +71,8 @@ def transitions(
     A curve of fewer than 8 known values or a constant one has none, unless it ends in infinities or, if it was known at
     nearly every step, NaNs. Others of these are skipped, steps may be uneven, and curves of more than 4,000 values are
     averaged down. Each transition has a p-value of at most 0.02; an end in infinities has none, being no matter of
-    chance. Steps that come twice and infinities elsewhere are said in a warning.
+    chance. With fewer than 80 values p takes noise as independent: they are too few to tell autocorrelation from a
+    change. Steps that come twice and infinities elsewhere are said in a warning.
 
     >>> accuracy = pd.Series([0.1, 0.1, 0.1, 0.1, 0.12, 0.5, 0.88, 0.9, 0.9, 0.9, 0.9], name="accuracy")
     >>> [(t.start, t.step, t.end) for t in transitions(accuracy)]
