@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from tandv.checkpoints.buffers import Updated
 from tandv.checkpoints.entries import Entry, Shape
 from tandv.checkpoints.order import model_order
+from tandv.checkpoints.readers.copies import copies_in, is_copy, is_slot
 from tandv.checkpoints.readers.opaque import Opaque, parts_of
 from tandv.checkpoints.readers.optimisers import MOMENTS, holds_tensors, is_optimiser, tensors, updated
 from tandv.checkpoints.readers.repeated import refuse_repeated
@@ -39,9 +40,6 @@ _UNLIKE_LAYERS = {
         r"(\w+_)?(data(set)?|inputs?|targets?|labels?|images?|batch|samples)(_\w+)?|[xy]_?(train|val|valid|test)"
     ),
 }
-# Averages of the model over training, and copies that follow it.
-_COPY = re.compile(r"ema|swa|shadow|averaged?|avg|polyak|target|old|prev(ious)?|ref|reference", re.IGNORECASE)
-_COPY_IN_MODULE = re.compile(rf"{_COPY.pattern}|teacher|momentum|frozen", re.IGNORECASE)
 # Models that are trained beside another.
 _ROLES = re.compile(
     r"(net|model)?_?(g|d|gen|disc|generator|discriminator|critic|actor|policy|value|student|teacher)(_?(net|model|\d+))?"
@@ -50,12 +48,6 @@ _ROLES = re.compile(
 )
 _BESIDE = "tensors beside the model"
 _IN_OPTIMISER = re.compile(r"(optim\w*|opt_state)\.")
-# What TensorFlow keeps for each variable, behind its name or below that of the optimiser.
-_SLOT = re.compile(
-    r"(?P<behind>.+)\.(Adam|AMSGrad|Momentum|RMSProp|Adagrad|Adadelta|Ftrl|Lamb|LAMB)\w*(?P<end>:0)?"
-    r"|(\w+\.)?(Adam\w*|SGD|RMSprop|RMSProp|Adagrad|Nadam|Lion)\.(m|v|vhat|momentum|velocity|rms)\.(?P<below>.+)"
-)
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _OF_LAYERS = re.compile(r"weight|bias|kernel|scale|embedding|[wbWB]")
 
 
@@ -168,7 +160,7 @@ class _Search:
         whole = flat or any(map(_has_own_state, models.values()))
         if not models or (level.tensors and not (whole and not any(map(_is_of_layers, level.tensors)))):
             return []
-        raw = [name for name in models if len(models) == 1 or not _words(name, _COPY)] or list(models)
+        raw = [name for name in models if len(models) == 1 or not is_copy(name)] or list(models)
         if flat:  # what has no layers is data beside a model
             raw = [name for name in raw if _kind(name, models[name]) != _BESIDE] or raw
         # a tree of modules in modules, as of JAX, is one model
@@ -276,7 +268,7 @@ def _follows(child: Any, rest: Mapping[str, Any]) -> bool:
 
 
 def _kind(name: str, child: Any) -> str:
-    if _words(name, _COPY):
+    if is_copy(name):
         return "averages or copies of the model"
     layers = (one.rpartition(".")[2] for one, entry in tensors(child) if entry.shape)
     return "other models" if _is_state_dict(child) or any(map(_OF_LAYERS.fullmatch, layers)) else _BESIDE
@@ -317,57 +309,17 @@ def _cleaned(node: Any, prefix: str = "") -> tuple[dict[str, Entry], list[str]]:
     left = {
         name: "state of an optimiser" for name in found if _IN_OPTIMISER.match(name) or MOMENTS & {*name.split(".")}
     }
-    left |= {name: "state of an optimiser" for name in found if _is_slot(name, found)}
+    left |= {name: "state of an optimiser" for name in found if is_slot(name, found)}
     if len(left) == len(found):
         raise UnreadableCheckpoint("it holds the state of an optimiser, no model")
     if any(map(_is_of_layers, found)):
         single = (name for name, entry in found.items() if entry.shape in ((), (1,)) and name not in left)
         left |= {name: why for name in single if (why := _beside(name, found[name]))}
-    left |= dict.fromkeys(_copies({n: e for n, e in found.items() if n not in left}), "averages or copies of the model")
+    left |= dict.fromkeys(
+        copies_in({n: e for n, e in found.items() if n not in left}), "averages or copies of the model"
+    )
     kept = {f"{prefix}{name}": entry for name, entry in found.items() if name not in left}
     return kept, _sentences({f"{prefix}{name}": (why, found[name]) for name, why in left.items()})
-
-
-def _is_slot(name: str, found: Mapping[str, Entry]) -> bool:
-    slot = _SLOT.fullmatch(name)
-    variable = found.get(slot["below"] or f"{slot['behind']}{slot['end'] or ''}") if slot else None
-    return variable is not None and variable.shape == found[name].shape
-
-
-def _copies(found: Mapping[str, Entry]) -> list[str]:
-    """Return the names of a state dict below a module such as `ema_model` that repeats another one beside it."""
-    below: dict[str, list[str]] = {}
-    for name in found:
-        modules = name.split(".")[:-1]
-        for depth in range(1, min(len(modules), 2) + 1):
-            below.setdefault(".".join(modules[:depth]), []).append(name)
-    copies: list[str] = []
-    for module, names in below.items():
-        parent, _, own = module.rpartition(".")
-        if not (_words(own, _COPY_IN_MODULE) or _is_of_keys(module, names, below)):
-            continue
-        beside = [
-            one for one in (*below, parent) if (one != module and one.rpartition(".")[0] == parent) or one == parent
-        ]
-        repeated = _below(names, module, found)
-        others = (_below([n for n in below.get(one, found) if n not in names], one, found) for one in beside)
-        if len(repeated) > 1 and any(repeated <= other for other in others):
-            copies += names
-    return list(dict.fromkeys(copies))
-
-
-def _is_of_keys(module: str, names: Sequence[str], below: Mapping[str, Sequence[str]]) -> bool:
-    """Tell whether a module is the encoder of keys that follows that of queries (MoCo), and no layer of attention."""
-    inside = {name.removeprefix(f"{module}.").partition(".")[0] for name in names}
-    layers = {one for one in inside if not re.fullmatch(r"weight|bias|base_layer|lora_\w+", one)}
-    queries = re.sub(r"k(ey)?$", lambda found: "query" if found[1] else "q", module)
-    return module.endswith(("_k", "_key")) and queries in below and len(layers) > 1
-
-
-def _below(names: Sequence[str], module: str, found: Mapping[str, Entry]) -> set[tuple[str, Shape]]:
-    # averages may be kept under names without dots, since those of buffers cannot have any
-    start = f"{module}." if module else ""
-    return {(name.removeprefix(start).replace(".", ""), found[name].shape) for name in names if found[name].shape}
 
 
 def _asked(loaded: Any, keys: Sequence[str]) -> Contents:
@@ -421,10 +373,6 @@ def _updated(loaded: Any, depth: int = 6) -> Updated | None:
     inside = [_updated(child, depth - 1) for child in parts.values() if depth and parts_of(child)]
     known = [groups for groups in inside if groups is not None]
     return [group for groups in known for group in groups] if known else None
-
-
-def _words(name: str, pattern: re.Pattern[str]) -> bool:
-    return any(pattern.fullmatch(word) for word in _WORD.findall(name))
 
 
 def _whys(left: Mapping[str, str]) -> list[str]:
