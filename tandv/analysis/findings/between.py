@@ -65,6 +65,8 @@ def of_check(m: Matrices, seen: Seen, at: int | None, first: Finding | None) -> 
         tensor_type = WEIGHT_GRADIENT if _bad_group(seen) == "gradients" else WEIGHT
         layer = min(names, key=lambda name: (_backward(m, name), len(name)))
         what = f"The first of them in the backward pass is {tensor(tensor_type, layer)}."
+    elif names and forward is None and (unseen := _unseen(seen)):
+        what = f"Which tensor was first is not known: {unseen}."
     else:
         what = "Which tensor was first is not known: no step was recorded in which others were finite still."
     return Finding(
@@ -108,7 +110,19 @@ def _is_forward(seen: Seen) -> bool | None:
     """Return whether it began in the forward pass; None where that is not known."""
     if _state(seen, "loss") is False or _state(seen, "output") is False:
         return True
+    if _unseen(seen):
+        return None
     return False if _state(seen, "loss") or _state(seen, "output") else None
+
+
+def _unseen(seen: Seen) -> str:
+    """Return which forward passes of the step the check did not see, any of which may have spoilt all gradients."""
+    passes, ranks = seen.get("passes", 1), seen.get("ranks", 1)
+    if ranks > 1:
+        return f"one of {ranks:,} ranks was checked, and another may have spoilt the gradients of all"
+    if passes > 1:
+        return f"one of {passes:,} forward passes was checked, and another may have spoilt all gradients"
+    return "" if passes else "no forward pass of the whole model was seen, and one of several may have spoilt all"
 
 
 def _bad_group(seen: Seen) -> str:
@@ -197,7 +211,9 @@ def _advice(layer: str, kind: str, forward: bool | None, near: Any) -> str:
 
 
 def _numbers(seen: Seen, at: int | None, m: Matrices) -> dict[str, float | int | str]:
-    out: dict[str, float | int | str] = {group: seen[group]["state"] for group in seen if group != "step"}
+    out: dict[str, float | int | str] = {
+        group: one["state"] if isinstance(one, Mapping) else one for group, one in seen.items() if group != "step"
+    }
     if _names(seen):
         out |= {"tensors_not_finite": len(_names(seen)), "tensors_checked": _of(seen)}
     return out | ({"recorded_next": int(m.steps[at])} if at is not None else {})

@@ -40,6 +40,7 @@ class Lifetime(Framework):
     def __init__(self) -> None:
         self._state = "new"
         self._warned: set[str] = set()
+        self._closed_by_function = False  # of `on_finding`: the loop, which does not know of it, goes on
 
     @property
     def is_on(self) -> bool:
@@ -101,6 +102,12 @@ class Lifetime(Framework):
             error: the exception that ended training, if there was one; `run.json` keeps its class.
         """
         if self._state not in ("new", "over"):
+            if self._acting is not None and self._acting.is_calling:
+                self._closed_by_function = True
+                warn(
+                    f"on_finding: a function called tracker.close() at step {self.steps}: what was recorded is "
+                    "written; training goes on and is not tracked from here on"
+                )
             self.__exit__(type(error) if error is not None else None, error, None)
 
     def fail(self, where: str, error: Exception) -> None:

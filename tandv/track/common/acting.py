@@ -28,7 +28,9 @@ class Acting:
         self._actions = actions
         self._stop: Finding | None = None
         self._told: list[dict[str, Any]] = []
-        self._warned: set[Any] = set()
+        self._warned: set[str | int] = set()  # failures by their text, functions by their identity
+        self._ending = False
+        self.is_calling = False  # whether a function of the user's is running
 
     def act(self, step: int, checkpoints: Checkpoints | None) -> None:
         """Act on what is new; `stop` then is the finding that stops the run, if one does.
@@ -46,10 +48,12 @@ class Acting:
             for function in actions:
                 if callable(function):
                     self._call(function, one)
-            if "warn" in actions or "save" in actions:
-                warn(f"{one.in_words()}{saved}")
-            if "stop" in actions and self._stop is None:
+            stops = "stop" in actions and self._stop is None
+            if stops:
                 self._stop = one
+            too_late = " (Found where the run ended, too late to stop it.)" if stops and self._ending else ""
+            if "warn" in actions or "save" in actions or too_late:
+                warn(f"{one.in_words()}{saved}{too_late}")
         if (failure := self.watching.failure) is not None and failure not in self._warned:
             self._warned.add(failure)
             warn(f"{failure}. The log itself goes on")
@@ -66,11 +70,9 @@ class Acting:
             step: the step that would come next.
             checkpoints: as in `act`.
         """
-        before = self._stop
+        self._ending = True
         self.watching.close(None)
         self.act(step, checkpoints)
-        if before is None and self._stop is not None:
-            warn(f"{self._stop.in_words()} (found where the run ended, too late to stop it)")
 
     def facts(self) -> dict[str, Any]:
         """Return what run.json reports."""
@@ -84,14 +86,17 @@ class Acting:
             return " (No copy of the weights is there to be saved.)"
         steps = ", ".join(f"{step:,}" for step in saved)
         if saved[0] > one.step:
-            return f" (Saved: the weights of step {steps}, the earliest there are; none is from before it.)"
-        return f" (Saved: the weights of step {steps}, from before it.)"
+            return f" (Being saved: the weights of step {steps}, the earliest there are; none is from before it.)"
+        return f" (Being saved: the weights of step {steps}, from before it.)"
 
     def _call(self, function: Any, one: Finding) -> None:
+        outer, self.is_calling = self.is_calling, True
         try:
             function(one)
         except Exception as error:  # the user's, of any class: training goes on
-            if function not in self._warned:
-                self._warned.add(function)
-                name = getattr(function, "__name__", repr(function))
+            if id(function) not in self._warned:  # it may have no hash
+                self._warned.add(id(function))
+                name = getattr(function, "__name__", type(function).__name__)
                 warn(f"on_finding: {name} raised {type(error).__name__}: {error}; training goes on")
+        finally:
+            self.is_calling = outer

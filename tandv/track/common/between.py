@@ -1,7 +1,7 @@
 """The check of steps that are not recorded: one number for each group of tensors, read when it has arrived."""
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -48,7 +48,9 @@ class BetweenSteps:
 
     def __init__(self) -> None:
         self._now: dict[str, list[Checked]] = {}  # of the step that goes on
-        self._waiting: deque[tuple[int, dict[str, list[Checked]]]] = deque()
+        self._passes: Counter[Any] | None = None  # its forward passes by module, where they are counted
+        self.ranks = 1  # processes whose gradients may be averaged, of which this one is checked
+        self._waiting: deque[tuple[int, dict[str, list[Checked]], dict[str, int]]] = deque()
         self._steps = self._given_up = 0
         self._groups: dict[str, None] = {}
         self._found: list[dict[str, Any]] = []
@@ -84,6 +86,19 @@ class BetweenSteps:
         if name is not None:
             self.add(LOSS, Checked(numbers[name]))
 
+    def count_passes(self) -> None:
+        """Count the forward passes of each step from now on, of which the check of output and loss sees one."""
+        self._passes = Counter()
+
+    def note_pass(self, module: Any) -> None:
+        """Count a forward pass of the current step.
+
+        Args:
+            module: identifies what was called; a wrapped model and its wrapper are one pass, not two.
+        """
+        if self._passes is not None:
+            self._passes[module] += 1
+
     def note_part(self) -> None:
         """Note that only small tensors are checked in the current step."""
         self._partly += 1
@@ -91,6 +106,7 @@ class BetweenSteps:
     def forget(self) -> None:
         """Drop what was checked in the current step, which is recorded."""
         self._now = {}
+        self._parts_seen()
 
     def end_of_step(self, step: int) -> None:
         """End a step, and read what has arrived.
@@ -99,8 +115,9 @@ class BetweenSteps:
             step: its number.
         """
         now, self._now = self._now, {}
+        parts = self._parts_seen()
         if now:
-            self._waiting.append((step, now))
+            self._waiting.append((step, now, parts))
         if len(self._waiting) > _WAITING:
             self._waiting.popleft()
             self._given_up += 1
@@ -113,7 +130,7 @@ class BetweenSteps:
             wait: whether to wait for those that have not.
         """
         while self._waiting:
-            step, groups = self._waiting[0]
+            step, groups, parts = self._waiting[0]
             sizes = {group: [one.size(wait) for one in parts] for group, parts in groups.items()}
             if any(size is None for of in sizes.values() for size in of):
                 return
@@ -129,11 +146,20 @@ class BetweenSteps:
             bad = any(_is_bad(one) for group, one in found.items() if group not in without)
             bad = bad or (found.keys() == {OUTPUT} and found[OUTPUT]["state"] == "nan")  # -inf may be a mask
             if bad and len(self._found) < _KEPT:
-                self._found.append({"step": step, **found})
+                self._found.append({"step": step, **parts, **found})
             if bad and self._fine and self._wanted < _WANTED:
                 self._wanted += 1
                 self.wants_next = True
             self._fine = not bad
+
+    def _parts_seen(self) -> dict[str, int]:
+        """Return, and count anew, how many forward passes and ranks a step had, where it is not one of each."""
+        out = {"ranks": self.ranks} if self.ranks > 1 else {}
+        if self._passes is not None:
+            passes = max(self._passes.values(), default=0)
+            out |= {"passes": passes} if passes != 1 else {}
+            self._passes.clear()
+        return out
 
     def facts(self) -> dict[str, Any]:
         """Return what run.json reports."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tandv.messages import some
 from tandv.track.common.background import Background
 from tandv.track.common.numbers import Reading
 from tandv.track.common.reporting import print_line, warn
@@ -107,6 +108,7 @@ class Checkpoints:
         self._notes: deque[str] = deque()
         self._warned: set[str] = set()
         self._failed: deque[int] = deque()  # steps whose file the thread could not write
+        self._lost: list[int] = []  # those of them that were asked for because of an event
         self._late = 0  # further copies, while a number is on its way
         self._beside: Background | None = None  # from the first copy on
 
@@ -163,6 +165,9 @@ class Checkpoints:
         for failed in self._failed:
             self._files.pop(failed, None)
         self._ring.clear()
+        if len(self._lost) > 1:
+            steps = some([f"{step:,}" for step in self._lost], 20)
+            self._note("lost", f"the weights of these steps could not be saved: {steps}")
         if self._never:
             names = ", ".join(sorted(self._never))
             self._note("never", f"save= watches {names}, which tracker.step({names}=...) was never given")
@@ -289,6 +294,8 @@ class Checkpoints:
             aside.replace(path)
         except Exception as error:
             self._failed.append(step)
+            if why != "every":
+                self._lost.append(step)
             self._note("write", f"could not save the weights of step {step} to {path.parent}: {error}")
             with contextlib.suppress(OSError):
                 aside.unlink()

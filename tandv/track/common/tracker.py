@@ -71,7 +71,7 @@ class Tracker(Lifetime):
         about = {"model": title, "framework": framework}
         self._acting: Acting | None = None
         if settings.on_finding is not None:
-            watching = Watching(lambda: self._writer.info | self._facts_between())
+            watching = Watching(self._facts_of_rules)
             self._acting = Acting(watching, actions_for(settings.on_finding))
         exports = [
             *settings.exports(title),
@@ -180,6 +180,13 @@ class Tracker(Lifetime):
         self._check_running("step")
         if self._state != "on":
             return
+        if self._acting is not None and self._acting.is_calling:
+            self.warn_once(
+                f"on_finding: a function called tracker.step() at step {self.steps}, which is ending already; what it "
+                "passed is not kept, and such calls do nothing",
+                "step within a function",
+            )
+            return
         if numbers:
             self._take(numbers)
         self._guard("the numbers of a step", self._keep_numbers)
@@ -192,14 +199,15 @@ class Tracker(Lifetime):
             self._budget.step_ended(self.recording)
         if self._acting is not None:
             self._guard("findings", self._act)
-        if self._checkpoints is not None:
+        if self._state == "on" and self._checkpoints is not None:
             self._checkpoints.begin(self.steps + 1)
         self.steps += 1
         if self._stopping is not None:
             stop, self._stopping = FindingStop(self._stopping), None
             self._stop(f"ended by {type(stop).__name__}")
             raise stop
-        self._guard("the start of a step", self._begin)
+        if self._state == "on":
+            self._guard("the start of a step", self._begin)
 
     def keep_to_budget(self, part: Any, *names: str) -> None:
         """Count the time of some methods as the tracker's, where it has a budget.
@@ -215,7 +223,7 @@ class Tracker(Lifetime):
     # Inside.
 
     def _check_running(self, method: str) -> None:
-        if self._state == "new" or self._state == "over":
+        if self._state == "new" or (self._state == "over" and not self._closed_by_function):
             raise RuntimeError(
                 f"tracker.{method}() outside its block; write `with track(...) as tracker:` around the loop, or call "
                 "tracker.start() before it and tracker.close() after it"
@@ -282,6 +290,10 @@ class Tracker(Lifetime):
             self.between.read()
         else:
             self.between.end_of_step(self.steps)
+
+    def _facts_of_rules(self) -> dict[str, Any]:
+        """Return what run.json says so far; where the run ends, what it is about to say."""
+        return self._writer.info | (self._facts() if self._state == "over" else self._facts_between())
 
     def _facts_between(self) -> dict[str, Any]:
         return {} if self.between is None else self.between.facts()

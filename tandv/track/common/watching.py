@@ -168,9 +168,12 @@ class Watching:
     def _all(self) -> None:
         """Let all rules look, and keep what is new."""
         began = time.thread_time()
-        m = self._recent.matrices(self._facts())
+        facts = self._facts()
+        m = self._recent.matrices(facts)
         edge = self._recent.edge
         for one in found_in(m, self._told):
+            if one.kind == "not_trained" and "parameters" not in facts:
+                continue  # whether it is frozen on purpose is not known yet
             if edge is not None and one.step <= edge and self._knows(one):
                 continue  # it holds since the first step that is kept: it is the one that was told then
             self._told.append(one)

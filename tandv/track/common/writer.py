@@ -77,6 +77,7 @@ class Writer:
         self._curves = CurveFile(self.folder, self._note)
         self._unwritten = 0  # steps with numbers of the loop since the latest flush
         self._flushing = self._closing = False  # a flush is queued; nothing more will be
+        self._told: dict[str, Any] = {}  # facts for the flush that comes next
         self._writing: Future[None] | None = None  # the latest flush
         self._may_wait = in_background is None
         self._began = self._flushed = time.monotonic()
@@ -128,9 +129,10 @@ class Writer:
 
         An error of the disk is reported once, never raised.
         """
-        if not self._flushing:  # else these rows go with the next flush
+        self._told = self._told | (facts or {})
+        if not self._flushing:  # else these rows and facts go with the flush that waits
             self._flushing, self._unwritten = True, 0
-            self._writing = self._do(lambda: self._flush(facts or {}))
+            self._writing = self._do(self._flush)
             now = time.monotonic()
             if now - self._flushed < _QUICK:
                 self.catch_up()
@@ -168,7 +170,7 @@ class Writer:
             if background.error is not None:
                 self._lost(background.error)
         try:
-            self._flush({})
+            self._flush()
             self._restore_folder()
             self._store.close()
         except Exception as error:
@@ -203,8 +205,9 @@ class Writer:
             if block.tensors:
                 self._write_tensors(block)
 
-    def _flush(self, facts: Mapping[str, Any]) -> None:
+    def _flush(self) -> None:
         self._flushing = False
+        facts, self._told = self._told, {}
         blocks, self._blocks = self._refused + self._blocks, []
         self._refused = []
         self._write(blocks)

@@ -40,15 +40,27 @@ class StepCheck:
         self._roots = (model, unwrap(model))
         self._on = True
         self._pace = _Pace()
+        between.count_passes()
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            between.ranks = torch.distributed.get_world_size()
 
     def is_root(self, module: nn.Module) -> bool:
         """Tell whether a module is the model."""
         return self._on and (module is self._roots[1] or module is self._roots[0])
 
     @alone
-    def output(self, output: Any) -> None:
-        """Check what the model returns; of a wrapped one the inner is enough."""
-        if not exporting() and not self._between.has(OUTPUT):
+    def output(self, module: nn.Module, output: Any, last: bool) -> None:
+        """Check what the model returns at its first call in a step; of a wrapped one the inner is enough.
+
+        Args:
+            module: the model, wrapped or not.
+            output: what it returns.
+            last: whether after the module's own hooks, if it has some, or before them.
+        """
+        if exporting():
+            return
+        self._between.note_pass((id(module), last))
+        if not self._between.has(OUTPUT):
             self._guarded(lambda: self._add_output([tensor for _, tensor in tensors_in(output, "")]))
 
     @alone

@@ -148,7 +148,7 @@ class OutputCapture:
         if not self.tracker.recording:
             check = self.tracker.check
             if check is not None and check.is_root(module) and (self._model.training or not self._only_training):
-                check.output(output)
+                check.output(module, output, last)
             return
         if exporting():
             return

@@ -1,6 +1,7 @@
 """Values that were not finite at a step that is not recorded."""
 
 import numpy as np
+import pytest
 from analysis.findings.made import from_step, log, told
 
 from tandv.analysis.findings import Matrices
@@ -54,6 +55,22 @@ def test_where_the_forward_pass_went_bad_the_tensor_is_said_to_be_unknown():
 def test_where_it_is_not_known_which_pass_went_bad_no_layer_is_blamed_for_all():
     [one] = found([{"step": 27, "gradients": gradients("a", "b")}])
     assert told([one]) == [("not_finite", "*", 27)]
+
+
+@pytest.mark.parametrize(
+    ("part", "why"),
+    [
+        ({"passes": 4}, "one of 4 forward passes was checked, and another may have spoilt all gradients"),
+        ({"ranks": 2}, "one of 2 ranks was checked, and another may have spoilt the gradients of all"),
+        ({"passes": 0}, "no forward pass of the whole model was seen, and one of several may have spoilt all"),
+    ],
+)
+def test_where_the_check_saw_a_part_of_the_step_no_layer_is_blamed_for_all(part, why):
+    [one] = found([{"step": 27, **part, "loss": FINE, "output": FINE, "gradients": gradients("a", "b")}])
+    assert told([one]) == [("not_finite", "*", 27)]
+    assert one.what.endswith(f"Which tensor was first is not known: {why}.")
+    [one] = found([{"step": 27, **part, "loss": FINE, "output": FINE, "gradients": gradients("a")}])
+    assert told([one]) == [("not_finite", "a", 27)]  # the gradients of 'b' are finite on all of them
 
 
 def test_the_output_nearest_to_the_end_of_its_format_is_told_with_its_course():

@@ -68,7 +68,7 @@ def test_save_keeps_the_weights_from_before():
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         tracker, *_ = train("save", async_offload=False)
-    assert "Saved: the weights of step 0, from before it." in str(seen[-1].message)
+    assert "(Being saved: the weights of step 0, from before it." in str(seen[-1].message)
     assert (Path(tracker.path) / "checkpoints" / "step_000000.safetensors").is_file()
 
 

@@ -92,6 +92,42 @@ def test_a_forward_pass_that_goes_bad_is_told_with_what_is_not_known(given):
     assert "Which tensor was first is not known" in found.what
 
 
+@pytest.mark.parametrize("broken", ["loss", "input"])
+def test_of_several_micro_batches_the_one_that_was_not_checked_may_be_at_fault(broken):
+    torch.manual_seed(0)
+    net = Net()
+    net.register_forward_hook(lambda module, inputs, output: output * 1.0)  # its own hooks are no further passes
+    optimizer = torch.optim.Adam(net.parameters())
+    with track(net, optimizer=optimizer, every=10) as tracker:
+        for step in range(30):
+            for micro in range(4):
+                bad = step == BAD and micro == 1
+                x = torch.full((16, 4), float("nan") if bad and broken == "input" else 1.0)
+                loss = net(x).square().mean() * (float("nan") if bad and broken == "loss" else 1.0)
+                loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            tracker.step(loss=loss)
+    assert seen(tracker)["not_finite"][0]["passes"] == 4
+    [found] = tandv.findings(tracker.path)
+    assert (found.layer, found.step, found.numbers["passes"]) == ("*", BAD, 4)
+    assert found.what.endswith(
+        "Which tensor was first is not known: one of 4 forward passes was checked, and another may have spoilt all "
+        "gradients."
+    )
+
+
+def test_one_pass_through_a_model_with_hooks_of_its_own_is_one():
+    net = nn.Sequential(nn.Linear(1, 1))
+    net.register_forward_hook(lambda module, inputs, output: output * float("nan"))
+    with track(net, every=10) as tracker:
+        for _ in range(3):
+            net(torch.ones(1, 1)).sum().backward()
+            tracker.step()
+            net.zero_grad()
+    assert [set(one) for one in seen(tracker)["not_finite"]] == [{"step", "output", "gradients"}]
+
+
 def test_a_finite_run_records_no_further_step():
     tracker, *_ = train()
     assert steps(tracker) == [0, 10, 20]
