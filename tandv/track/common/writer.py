@@ -129,7 +129,7 @@ class Writer:
 
         An error of the disk is reported once, never raised.
         """
-        self._told = self._told | (facts or {})
+        self._told = {**self._told, **(facts or {})}
         if not self._flushing:  # else these rows and facts go with the flush that waits
             self._flushing, self._unwritten = True, 0
             self._writing = self._do(self._flush)

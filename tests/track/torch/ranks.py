@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+import tandv
 from tandv.track import FindingStop
 from tandv.track.torch import track
 
@@ -120,6 +121,7 @@ def everything(rank: int, size: int, folder: Path) -> None:
     _alone(rank, folder / "alone")
     _phases(rank, folder / "phases")
     _stopped(folder / "stopped")
+    _spoilt(rank, folder / "spoilt")
     _refused()
     _failing(rank, folder)
 
@@ -145,6 +147,19 @@ def _stopped(folder: Path) -> None:
             during=lambda step, _: steps.append(step),
         )  # fmt: skip
     assert steps == [0, 1, 2, 3, 4]
+
+
+def _spoilt(rank: int, folder: Path) -> None:
+    """The batch of the last rank spoils the gradients of all, at a step that is not recorded; the first looks."""
+
+    def broken(step: int) -> torch.Tensor:
+        return batch(step) * (float("nan") if rank and step == 3 else 1.0)
+
+    train(ddp(), broken, folder, steps=6, every=2)
+    if rank == 0:
+        [found] = tandv.findings(folder)
+        assert (found.layer, found.step, found.numbers["ranks"]) == ("*", 3, 2)
+        assert "one of 2 ranks was checked, and another may have spoilt the gradients of all" in found.what
 
 
 def _alone(rank: int, folder: Path) -> None:
