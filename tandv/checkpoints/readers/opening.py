@@ -26,6 +26,8 @@ from tandv.checkpoints.warnings import RefusedCheckpoint, Remark, UnreadableChec
 from tandv.checkpoints.weights import doubts, own_names, trained
 from tandv.messages import missing
 
+_LFS = b"version https://git-lfs"
+
 # What pip knows a reader's library by, and the extra that brings it.
 _READERS = {
     "torch": ("torch", "torch"),
@@ -84,9 +86,20 @@ def _weights_file(path: Path) -> Path:
     inside = discovery.weights_in(path) if path.is_dir() else path
     if inside is None:
         raise UnreadableCheckpoint("it is a folder without weights of Hugging Face or orbax")
-    if problem := problem_of_parts(inside):
+    if problem := problem_of_parts(inside) or _problem_of_content(inside):
         raise UnreadableCheckpoint(problem)
     return inside
+
+
+def _problem_of_content(file: Path) -> str | None:
+    """Return why a file is none of a model, if its first bytes tell."""
+    if file.is_dir():
+        return None
+    with open(file, "rb") as opened:
+        first = opened.read(len(_LFS))
+    if first == _LFS:
+        return "it is a pointer of Git LFS and not the file itself; fetch that with: git lfs pull"
+    return None if first else "it is empty"
 
 
 def _open(file: Path, key: Key) -> AbstractContextManager[Contents]:

@@ -198,6 +198,14 @@ def test_numbers_that_are_not_those_that_were_written_are_not_measured(tmp_path)
         assert evaluate(tmp_path, "mean", cache=False)["mean"].isna().tolist() == [False, True]
 
 
+@pytest.mark.parametrize("name", ["step_1.pt", "step_1.safetensors", "model_1.msgpack"])
+def test_empty_files_and_pointers_of_git_lfs_are_said(tmp_path, name):
+    for content, words in ((b"", "^it is empty$"), (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull$")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UnreadableCheckpoint, match=words):
+            list(weights(tmp_path / name))
+
+
 def test_a_file_without_checksums_is_read(tmp_path):
     try:
         torch.serialization.set_crc32_options(False)
