@@ -16,7 +16,9 @@ CLIPPED = 0.766  # mean of min(abs(x), 3 medians of abs(x)) of a standard normal
 LOWER_QUARTER = 0.3186  # quantile 0.25 of abs(x)
 _WINDOW = 61  # points over which the standard deviation of the noise is taken as constant
 _FEW = 17  # points, the fewest that are asked for it
-SHORT = 80  # points, below which noise is taken as white
+SHORT = 24  # points, below which noise is taken as white: its memory cannot be told from a transition
+FEW = 80  # points, below which each width has too few windows of its own to say how well noise is known
+KNOWN = 0.15  # degrees of freedom for each point there
 SHARED = 0.35  # of the larger of two measurements
 _SHARED = 0.4  # of what neighbouring widths say is their own
 _NEAR_SLOPE = 0.95  # the same for the power
@@ -70,7 +72,7 @@ def measure(background: np.ndarray, removed: np.ndarray, bank: Windows, floor: n
     spread = np.sqrt(np.maximum(averages(sigma**2, bank.widths), 0.0))
     np.maximum(spread, 0.5 * np.maximum(sigma[1:], sigma[:-1]), out=spread)
     expected = spread * np.sqrt(2 / bank.widths)[:, None]
-    if len(background) < SHORT:  # its memory cannot be told from a transition
+    if len(background) < SHORT:
         nothing = np.full(len(expected), np.nan)
         return Measured(sigma, expected, nothing, nothing, nothing, nothing, nothing, False)
     return _contrasts(differences(background, bank.widths), sigma, expected, removed, bank)
@@ -89,6 +91,9 @@ def noise_of(measured: Measured, bank: Windows, *, loose: bool = False) -> Noise
         growth, freedom = np.ones(len(white)), np.full(len(white), n / 2)
     else:
         growth, freedom = _growth(measured, bank, loose)
+        if n < FEW:
+            freedom = np.maximum(freedom, n * KNOWN)
+            growth = np.sqrt(growth) if loose else growth  # one step is a large share of so few points
     error = growth[:, None] * measured.expected * bank.ends / bank.run
     level = np.maximum.accumulate(np.maximum(1.0, growth * white / np.sqrt(2)))
     usual = level[max(0, int(np.searchsorted(bank.widths, n / 12, "right")) - 1)]

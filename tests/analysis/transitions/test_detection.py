@@ -3,6 +3,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.signal import lfilter
 
 from tandv.analysis.transitions import DETECTORS, Transition, find_transitions, p_value, transitions
 from tandv.analysis.transitions.wording import in_words
@@ -204,3 +205,16 @@ def test_one_kind_may_be_given_as_a_word():
     assert found(values, kinds="step") == found(values, kinds=("step",)) != []
     with pytest.raises(ValueError, match="kinds='tooth' is not one of 'step', 'ramp'"):
         found(values, kinds="tooth")
+
+
+@pytest.mark.parametrize("memory", [0.8, 0.95])
+@pytest.mark.parametrize("points", [40, 60])
+def test_short_curves_that_remember_rarely_have_one(memory, points):
+    red = [np.asarray(lfilter([1.0], [1, -memory], noise(seed, 560)))[-points:] for seed in range(15)]
+    assert sum(bool(found(curve)) for curve in red) <= 5  # of 15; nearly all, were their noise taken as white
+
+
+@pytest.mark.parametrize("points", [40, 50, 60])
+def test_a_step_of_ten_sigma_in_a_short_curve_is_found(points):
+    steps = [found(noise(seed, points) + 10 * (np.arange(points) >= points // 2)) for seed in range(10)]
+    assert sum(any(abs(t.step - points // 2) <= 2 for t in one) for one in steps) >= 8
