@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tandv.analysis.findings.finding import EVERY, Finding
+from tandv.analysis.findings.finding import EVERY, LOSS, Finding
 from tandv.analysis.findings.matrices import Matrices
 from tandv.analysis.findings.order import Place, module_of
 from tandv.analysis.findings.wording import begun, course, power, tensor
@@ -16,6 +16,14 @@ from tandv.tensor_types import ACTIVATION, GRADIENT, WEIGHT, WEIGHT_GRADIENT
 _NARROW = 16  # exponents: as in `not_finite`, of formats that overflow in ordinary training
 _NEAR = 6  # binades below the largest value of a format, from which an output is taken for the one that overflowed
 _BEFORE = 3  # recorded steps of which magnitudes are told
+
+ADVICE_ON_LOSS = (
+    "Look at how the loss is computed from the model's output and the targets: log of 0, a division by 0, targets that "
+    "are not finite, or a sum in a narrow format."
+)
+ADVICE_ON_WEIGHTS = (
+    "The weight was set to it between two steps: check what loads or changes weights, and the optimiser."
+)
 
 Seen = Mapping[str, Any]  # a step of `between_steps` in run.json: its groups, each with its state and its bad tensors
 
@@ -50,11 +58,20 @@ def of_check(m: Matrices, seen: Seen, at: int | None, first: Finding | None) -> 
     forward, names = _is_forward(seen), _names(seen)
     kind, layer, what = "not_finite", EVERY, ""
     tensor_type = ACTIVATION if forward else WEIGHT_GRADIENT
-    near = _near(m, last) if forward is not False else None
+    # Of several forward passes one was checked: then a finite output says nothing of the loss.
+    of_loss = _state(seen, "loss") is False and _state(seen, "output") is True and seen.get("passes", 1) == 1
+    set_after = _state(seen, "gradients") is True and _state(seen, "weights") is False
+    near = _near(m, last) if forward is not False and not of_loss and not set_after else None
     # Of weights that are still finite, the same happens again.
     lasting = first is not None and m.has(WEIGHT) and first.tensor_type not in (WEIGHT, WEIGHT_GRADIENT)
     evidence = [] if first is None else [f"Of the next recorded step: {first.what}"]
-    if near is not None:
+    if of_loss:
+        tensor_type, what = LOSS, "The model's output was finite: it is the loss."
+    elif set_after:
+        # No gradient tells which was first of several, and what is set at once has no first.
+        tensor_type, layer = WEIGHT, names[0] if len(names) == 1 else EVERY
+        what = "The gradients were finite: it is not the backward pass."
+    elif near is not None:
         kind, tensor_type, layer = "overflow", ACTIVATION, near[0]
         what = f"It was most likely {tensor(ACTIVATION, layer)}, which was nearest to the end of its format."
     elif lasting and first is not None:
@@ -72,7 +89,9 @@ def of_check(m: Matrices, seen: Seen, at: int | None, first: Finding | None) -> 
     return Finding(
         kind, "error", tensor_type, layer, step, _numbers(seen, at, m),
         f"{begun(_words(seen))} at step {step:,}, which is not recorded. {what}",
-        _before(m, near, last, step), _advice(layer, kind, forward, near), evidence,
+        _before(m, near, last, step),
+        ADVICE_ON_LOSS if of_loss else _of_weights(names) if set_after else _advice(layer, kind, forward, near),
+        evidence,
     )  # fmt: skip
 
 
@@ -208,6 +227,10 @@ def _advice(layer: str, kind: str, forward: bool | None, near: Any) -> str:
     if layer != EVERY:
         return f"Look at the backward pass of {layer!r}, and at what is computed from its output; {again}."
     return begun(again) + "."
+
+
+def _of_weights(names: Sequence[str]) -> str:
+    return ADVICE_ON_WEIGHTS if len(names) == 1 else ADVICE_ON_WEIGHTS.replace("The weight was", "The weights were")
 
 
 def _numbers(seen: Seen, at: int | None, m: Matrices) -> dict[str, float | int | str]:

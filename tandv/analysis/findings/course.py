@@ -24,6 +24,7 @@ _OUTLIER, _OUTLIER_SIZE, _OUTLIER_STEPS = 0.5, 3.0, 5
 _EXTREME = 7.5  # bits, from which it is no note
 _EARLY = 15  # recorded steps that are the beginning of an output's course
 _LOSS_RISE = 2.0
+_FIRST, _NOISE, _CLEAR = 5, 12, 3.0  # losses that are its beginning, those that tell its noise, and how often that
 _EXPLODED, _VANISHED = 8.0, -10.0  # bits, of the typical gradient against that of the first steps
 
 
@@ -251,8 +252,9 @@ def diverging(m: Matrices) -> list[Finding]:
     Sees: the median of the last tenth of the losses over that of the first 5. Threshold: 2, at 30 recorded steps and
     more. Healthy runs: 1.12 (a GAN).
 
-    When it is wrong: losses of adversarial games, and of curricula that become harder; losses that may be negative are
-    not looked at, nor several of which none is the whole.
+    When it is wrong: losses of adversarial games, and of curricula that become harder. A loss that was negative is
+    looked at only where it began at more than 3 times its noise above 0: of others (policy gradients, contrastive ones)
+    a ratio to the beginning says nothing. Of several losses none is looked at if none is the whole.
     """
     loss = m.loss
     if loss is None or len(loss) < 30:
@@ -260,7 +262,9 @@ def diverging(m: Matrices) -> list[Finding]:
     steps, known = m.steps[np.isfinite(loss)], loss[np.isfinite(loss)]
     if len(known) < 30:
         return []
-    first, last = float(np.median(known[:5])), float(np.median(known[-max(5, len(known) // 10) :]))
+    first, last = float(np.median(known[:_FIRST])), float(np.median(known[-max(5, len(known) // 10) :]))
+    if known.min() < 0 and not first > _CLEAR * _noise_of(known[:_NOISE]):
+        return []
     falls = first > 0 and last > _LOSS_RISE * first
     below = known.min() < 0 and last < 0 < first and -last > 10 * first  # one that was bounded by 0 turned round
     if not falls and not below:
@@ -278,11 +282,17 @@ def diverging(m: Matrices) -> list[Finding]:
     ]  # fmt: skip
 
 
+def _noise_of(values: np.ndarray) -> float:
+    """Return the standard deviation of a series about its course, by its second differences, robustly."""
+    return float(1.4826 * np.median(np.abs(np.diff(values, 2)))) / 6**0.5
+
+
 def in_time(m: Matrices) -> list[Finding]:
     """Report gradients that explode or vanish over the run, while the loss gets no better.
 
-    Sees: log2 of the rms of the typical weight gradient against that of the first 20 recorded steps. Threshold: 8 bits
-    more, or 10 bits less while the loss has fallen by less than a tenth, at 5 recorded steps in a row.
+    Sees: log2 of the rms of the typical weight gradient, after the first 20 recorded steps, against that of these.
+    Threshold: 8 bits more than in them, and than in the first 5 of them; or 10 bits less while the loss has fallen by
+    less than a tenth; at 5 recorded steps in a row.
 
     When it is wrong: without a loss in the run, gradients that vanish because all is learned are not told from others,
     and not reported.
@@ -294,34 +304,43 @@ def in_time(m: Matrices) -> list[Finding]:
     usual = typical(sizes, 0)
     if not np.isfinite(usual[:BACK]).any():
         return []
-    start = float(typical(usual[None, :BACK], 1)[0])
-    change = usual - start
-    up = int(begins((change > _EXPLODED)[None], 5)[0])
+    start, early = (float(typical(usual[None, :first], 1)[0]) for first in (BACK, _FIRST))
+    # A run that has converged within these steps is compared with how it began.
+    high = max(start, early) if np.isfinite(early) else start
+    up = _after_the_first(usual - high > _EXPLODED)
     loss = m.loss
     down = -1
     if loss is not None and np.isfinite(loss[:BACK]).any():
-        down = int(begins((change < _VANISHED)[None], 5)[0])
+        down = _after_the_first(usual - start < _VANISHED)
         known = loss[np.isfinite(loss)]
         if down >= 0 and np.median(known[-5:]) < 0.9 * np.median(known[:5]):
             down = -1
     if up < 0 and down < 0:
         return []
     grows = up >= 0
-    at = up if grows else down
-    back = at - int(np.argmax(np.abs(change[at::-1]) < 1))  # where it left the course of the first steps
-    step, bits = int(m.steps[max(back, 0)]), abs(float(change[at]))
+    at, usually = (up, high) if grows else (down, start)
+    change = usual - usually if grows else usually - usual
+    back = at - int(np.argmax(change[at::-1] < 1))  # where it left the course of the first steps
+    step, bits = int(m.steps[back]), float(change[at])
     verb = "grow" if grows else "fall"
+    first = _FIRST if grows and high > start else BACK
     return [
         Finding(
             "exploding_in_time" if grows else "vanishing_in_time", "warning", WEIGHT_GRADIENT, EVERY, step,
             {"bits": bits, "until": int(m.steps[at])},
             f"The gradients of the typical weight {verb} by 2^{bits:.1f} from step {step:,} to {int(m.steps[at]):,}.",
-            f"They were {power(2.0**start)} in the first {BACK} recorded steps.",
+            f"They were {power(2.0**usually)} in the first {first} recorded steps.",
             "Clip gradients and lower the learning rate." if grows else
             "Look for what cuts the signal (saturated or dead layers), and whether the loss still depends on the "
             "model.",
         )
     ]  # fmt: skip
+
+
+def _after_the_first(holds: np.ndarray) -> int:
+    """Return where something begins to hold for 5 recorded steps after the first 20, -1 if it never does."""
+    at = int(begins(holds[None, BACK:], 5)[0])
+    return at + BACK if at >= 0 else -1
 
 
 def _share(mask: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tandv.analysis.findings.matrices import Matrices
-from tandv.analysis.findings.not_finite import skipped
+from tandv.analysis.findings.not_finite import not_finite, skipped
 from tandv.analysis.findings.order import Place
 from tandv.analysis.findings.spikes import BACK, loss_spikes, lost_at
 from tandv.analysis.findings.stretches import log2, typical
@@ -116,11 +116,20 @@ def explain(log: AnyLog, step: int | None = None) -> Explanation:
     first = max(_COURSE, start - _QUIET)
     if (quiet := start - first if start < end else 0) < _LEAST:
         words = f"Only {quiet} quiet recorded steps lie before it; {_LEAST} are needed to know chance."
-        more = "Give a later step; `tandv check` needs fewer, and names what is not finite."
-        return Explanation(step, spikes, [], 0.0, quiet, [*notes, words, more])
+        return Explanation(step, spikes, [], 0.0, quiet, [*notes, words, _instead(m, end - 1, lost)])
     departures, limit = _ranked(m, step, first, start, end)
     notes += [] if departures else ["Nothing left its course before it."]
     return Explanation(step, spikes, departures, limit, quiet, notes)
+
+
+def _instead(m: Matrices, at: int, lost: int | None) -> str:
+    """Return what to look at where too few steps lie before an event at a position."""
+    if lost is None or at < lost:
+        return "Give a later step; `tandv check` needs fewer, and names what is not finite."
+    # After it all is lost, so that no later step helps: what was the first is known without chance.
+    if (first := next((one for one in not_finite(m) if one.severity == "error"), None)) is not None:
+        return f"What was not finite first is known without it: {first.what} To do: {first.advice}"
+    return "No tensor of the recorded steps has NaN or infinity: look at how the loss is computed."
 
 
 def _lost(m: Matrices, at: int, explained: list[int]) -> str:

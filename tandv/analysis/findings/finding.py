@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")  # the gravest first
 EVERY = "*"  # the layer of a finding that is of no single one
+LOSS = "loss"  # the tensor type of a finding about the loss
 
 
 class Finding(NamedTuple):

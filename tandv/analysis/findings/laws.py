@@ -3,6 +3,7 @@
 import numpy as np
 
 from tandv.analysis.findings.finding import EVERY, Finding
+from tandv.analysis.findings.functions import revives
 from tandv.analysis.findings.matrices import Matrices
 from tandv.analysis.findings.stretches import begins
 from tandv.analysis.findings.wording import begun, others, percent, power, tensor
@@ -177,7 +178,7 @@ def dead(m: Matrices) -> list[Finding]:
             f"{what} {name!r} ({m.types.get((kind, name)) or 'module'}) are exactly zero since step {step:,}.",
             before,
             "No gradient brings it back: look at the bias and the learning rate of the layer before it at that step; "
-            "start again with a smaller one, with warm-up, or with LeakyReLU or GELU.",
+            f"start again with a smaller one, with warm-up, or {revives(m, name)}.",
             [f"Zero as well: {some(list(dict.fromkeys(same)), 5)}."] if same else [],
         )
     ]  # fmt: skip

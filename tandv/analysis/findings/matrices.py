@@ -59,7 +59,7 @@ class Source(Protocol):
 class Matrices:
     """The statistics of a log as matrices [layers, steps], each made once, when it is first asked for.
 
-    Rows outside of any phase are taken, or those of the first phase; ranks are merged.
+    Rows outside of any phase are taken, or those of the first phase, unless one is given; ranks are merged.
 
     >>> m = Matrices(logframe.example_log(layers=2, steps=3))
     >>> m.layers("Weight"), m("Weight", "rm2").shape, m.until(2).steps.tolist()
@@ -67,10 +67,11 @@ class Matrices:
 
     Args:
         log: the log, or the place of one.
+        phase: the phase whose rows are taken instead.
     """
 
-    def __init__(self, log: AnyLog):
-        source, order = _source(log), execution_order(log)
+    def __init__(self, log: AnyLog, phase: str | None = None):
+        source, order = _source(log, phase), execution_order(log)
         self._take(source, order, places(source.tensors, source.types, order), _loss_of(log, source.steps))
         self.facts = run_facts(log)
 
@@ -331,18 +332,32 @@ def _phase(log: AnyLog) -> str | None:
     return None if not phases or "" in phases else phases[0]
 
 
-def _source(log: AnyLog) -> Source:
+def other_phases(log: AnyLog) -> list[str]:
+    """Return the phases of a log whose rows `Matrices` leaves out.
+
+    Args:
+        log: the log, or the place of one.
+    """
+    looked_at = _phase(log) or ""
+    return [name for name in logframe.phases(log) if name != looked_at]
+
+
+def _source(log: AnyLog, phase: str | None) -> Source:
+    """Return the statistics of a log's rows, of the phase that is looked at if none is given."""
     if not isinstance(log, pd.DataFrame):
         log = log_at(log)
         if log.whole is None and not log.phases() and not log.ranks():
             return _Placed(log)
     columns = [("scalar_stats", name) for name in logframe.scalar_metrics(log)]
-    return _Framed(logframe.select(log, phase=_phase(log), columns=columns), log)
+    phase = _phase(log) if phase is None else phase
+    return _Framed(logframe.select(log, phase=phase, columns=columns), log, phase)
 
 
-def _exponents_of(log: AnyLog, tensor_type: str, layers: Sequence[str], steps: Sequence[int]) -> ExponentRows:
+def _exponents_of(
+    log: AnyLog, tensor_type: str, layers: Sequence[str], steps: Sequence[int], phase: str | None
+) -> ExponentRows:
     rows = logframe.select(
-        log, list(layers), tensor_type, list(steps), _phase(log), None,
+        log, list(layers), tensor_type, list(steps), phase, None,
         [("exponent_counts", power) for power in logframe.exponents(log)],
     )  # fmt: skip
     labels = [label for label in rows.columns if label[0] == "exponent_counts" and np.isfinite(label[1])]
@@ -386,14 +401,14 @@ class _Placed:
         return out
 
     def exponents(self, tensor_type: str, layers: Sequence[str], steps: Sequence[int]) -> ExponentRows:
-        return _exponents_of(self._log, tensor_type, layers, steps)
+        return _exponents_of(self._log, tensor_type, layers, steps, None)
 
 
 class _Framed:
     """Matrices of a table."""
 
-    def __init__(self, df: pd.DataFrame, log: AnyLog):
-        self._df = df
+    def __init__(self, df: pd.DataFrame, log: AnyLog, phase: str | None):
+        self._df, self._phase = df, phase
         self._log = log  # with the counts of exponents
         self.statistics = logframe.scalar_metrics(df)
         self.steps, self._step = np.unique(df[("metadata", "step")].to_numpy(), return_inverse=True)
@@ -426,7 +441,7 @@ class _Framed:
         return out
 
     def exponents(self, tensor_type: str, layers: Sequence[str], steps: Sequence[int]) -> ExponentRows:
-        return _exponents_of(self._log, tensor_type, layers, steps)
+        return _exponents_of(self._log, tensor_type, layers, steps, self._phase)
 
 
 def _about(rows: pd.DataFrame) -> list[tuple[str, str, str, str]]:

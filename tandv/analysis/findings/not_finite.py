@@ -4,8 +4,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tandv.analysis.findings.between import Seen, of_check, seen_between, survived_between
-from tandv.analysis.findings.finding import EVERY, Finding
+from tandv.analysis.findings.between import (
+    ADVICE_ON_LOSS,
+    ADVICE_ON_WEIGHTS,
+    Seen,
+    of_check,
+    seen_between,
+    survived_between,
+)
+from tandv.analysis.findings.finding import EVERY, LOSS, Finding
 from tandv.analysis.findings.matrices import Matrices
 from tandv.analysis.findings.order import Place, Tensor, module_of
 from tandv.analysis.findings.wording import begun, course, power, tensor
@@ -140,6 +147,8 @@ def _value(m: Matrices, one: Tensor, statistic: str, at: int) -> float:
 
 def _first(m: Matrices, step: _Step) -> Finding:
     kind, layer = first = _source(m, step)
+    if _is_of_loss(m, kind, step.at):
+        return _loss_alone(m, step, first)
     counts = (np.nan_to_num(_value(m, first, name, step.at)) for name in ("nans", "infs", "numel"))
     nans, infs, numel = map(float, counts)
     dtype = m.dtypes.get(first, "")
@@ -168,6 +177,35 @@ def _first(m: Matrices, step: _Step) -> Finding:
     return Finding(
         "overflow" if overflow else "not_finite", "error", kind, layer, number, numbers, what, before,
         _advice(kind, layer, lived, overflow), evidence,
+    )  # fmt: skip
+
+
+def _is_of_loss(m: Matrices, first: str, at: int) -> bool:
+    """Tell whether the loss is not finite though what the model returns is; `first` is the type of the first tensor."""
+    loss = m.loss
+    if loss is None or first not in _GRADIENTS or np.isfinite(loss[at]):
+        return False
+    # A NaN is a loss that was not given, unless losses were given up to it.
+    given = np.isinf(loss[at]) or (bool(np.isfinite(loss[at - 1])) if at else not np.isfinite(loss).any())
+    outputs = m.layers(ACTIVATION)
+    whole = [name for name in outputs[:1] if m.types.get((ACTIVATION, name)) == name]  # the model itself
+    return given and any(_value(m, (ACTIVATION, name), "numel", at) > 0 for name in whole)
+
+
+def _loss_alone(m: Matrices, step: _Step, first: Tensor) -> Finding:
+    """Return the finding of a loss that is the first that is not finite, before the gradients."""
+    assert m.loss is not None
+    number, value = int(m.steps[step.at]), float(m.loss[step.at])
+    known = [float(one) for one in m.loss[max(0, step.at - _STEPS) : step.at] if np.isfinite(one)]
+    before = "Every recorded output of that step is finite"
+    if known:
+        before += f"; the loss was {', '.join(f'{one:.4g}' for one in known)} in the {len(known)} recorded steps before"
+    return Finding(
+        "not_finite", "error", LOSS, EVERY, number, {"loss": value},
+        f"The loss is {'NaN' if np.isnan(value) else 'infinite'} first at step {number:,}, though the model's output "
+        "is finite: it is the loss.",
+        f"{before}.", ADVICE_ON_LOSS,
+        [f"The first tensor that is not finite is {tensor(*first)}.", *_spread(m, step)],
     )  # fmt: skip
 
 
@@ -264,8 +302,8 @@ def _spread(m: Matrices, step: _Step) -> list[str]:
     if later:
         out.append(f"Of the {later:,} recorded steps after it {lasting:,} have NaN or infinity somewhere.")
     loss = m.loss
-    if loss is not None and np.isnan(loss[step.at]):
-        out.append("The loss is NaN in that step.")
+    if loss is not None and not np.isfinite(loss[step.at]):
+        out.append(f"The loss is {'NaN' if np.isnan(loss[step.at]) else 'infinite'} in that step.")
     return out
 
 
@@ -295,7 +333,7 @@ def _advice(kind: str, layer: str, dtype: str, overflow: bool) -> str:
         )
     if kind.startswith(OPTIMISER_STATE) or kind == WEIGHT_UPDATE:
         return "The gradients are finite: lower the learning rate, and check the optimiser's epsilon and its state."
-    return "The weight was set to it between two steps: check what loads or changes weights, and the optimiser."
+    return ADVICE_ON_WEIGHTS
 
 
 def _survived(m: Matrices, step: _Step) -> Finding:
@@ -328,9 +366,9 @@ def _of_loss(m: Matrices) -> list[Finding]:
     number = int(m.steps[np.argmax(np.isinf(loss))])
     return [
         Finding(
-            "not_finite", "error", "loss", EVERY, number, {"loss": float("inf")},
+            "not_finite", "error", LOSS, EVERY, number, {"loss": float("inf")},
             f"The loss is infinite first at step {number:,}.",
             "Every recorded tensor of that step is finite.",
-            "Look at how the loss is computed from the model's output: log of 0, or a sum in a narrow format.",
+            ADVICE_ON_LOSS,
         )
     ]  # fmt: skip

@@ -9,6 +9,7 @@ from tandv.analysis.findings import beginnings, course, laws, ranges, training, 
 from tandv.analysis.findings.finding import SEVERITIES, Finding
 from tandv.analysis.findings.matrices import Matrices
 from tandv.analysis.findings.not_finite import not_finite
+from tandv.analysis.findings.phases import not_finite_in_phases, unchecked_phases
 from tandv.analysis.findings.unchecked import unchecked
 from tandv.log.door import AnyLog
 
@@ -105,7 +106,9 @@ def examined(log: AnyLog) -> Examined:
     m = Matrices(log)
     if not len(m.steps):
         return Examined([], [])
-    return Examined(found_in(m), unchecked(m))
+    found = found_in(m)
+    found += not_finite_in_phases(log, found)
+    return Examined(sorted(found, key=_gravest_first), unchecked(m) + unchecked_phases(log))
 
 
 def found_in(m: Matrices, told: Sequence[Finding] = ()) -> list[Finding]:
@@ -137,7 +140,7 @@ def found_in(m: Matrices, told: Sequence[Finding] = ()) -> list[Finding]:
 
     kept = one_for_each_cause([*told, *filter(is_new, found)], m.steps)
     kept = list(filter(is_new, kept))
-    return sorted(kept, key=lambda one: (SEVERITIES.index(one.severity), one.step))
+    return sorted(kept, key=_gravest_first)
 
 
 def findings(log: AnyLog) -> list[Finding]:
@@ -190,6 +193,10 @@ def _follows(one: Finding, main: Finding, steps: np.ndarray) -> bool:
         # A format that is too narrow at one end is so at the other: one cause, mended by one change.
         return one.kind in _LEADS_THERE or (one.kind == "underflow" and main.kind == "overflow")
     return one.kind in CONSEQUENCES.get(main.kind, ()) and at >= since - 2
+
+
+def _gravest_first(one: Finding) -> tuple[int, int]:
+    return SEVERITIES.index(one.severity), one.step
 
 
 def by_severity(found: Sequence[Finding]) -> Mapping[str, int]:

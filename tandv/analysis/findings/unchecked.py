@@ -1,10 +1,9 @@
 """What could not be checked, because the log lacks it: a sentence each, with the argument that would record it."""
 
+from tandv.analysis.findings.functions import is_function
 from tandv.analysis.findings.matrices import Matrices
 from tandv.analysis.findings.order import GUESSED
 from tandv.tensor_types import ACTIVATION, GRADIENT, OPTIMISER_STATE, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
-
-_FUNCTIONS = ("relu", "gelu", "silu", "tanh", "sigmoid", "elu", "mish", "hardswish", "softplus")
 
 
 def unchecked(m: Matrices) -> list[str]:
@@ -16,7 +15,7 @@ def unchecked(m: Matrices) -> list[str]:
     out = []
     if not m.layers(ACTIVATION):
         out.append("outputs were not recorded: dead and saturated layers, spikes (model.train() while they are)")
-    elif not any(_is_function(m.types.get((ACTIVATION, name), "")) for name in m.layers(ACTIVATION)):
+    elif not any(is_function(m.types.get((ACTIVATION, name), "")) for name in m.layers(ACTIVATION)):
         out.append(
             "activation functions have no rows of their own: saturation, and dead layers but by their gradients (use "
             "modules, such as nn.ReLU)"
@@ -41,7 +40,3 @@ def unchecked(m: Matrices) -> list[str]:
         if not m.order_is_known:
             out.append(GUESSED[0].lower() + GUESSED[1:].rstrip("."))
     return out
-
-
-def _is_function(kind: str) -> bool:
-    return any(name in kind.lower() for name in _FUNCTIONS)

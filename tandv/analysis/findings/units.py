@@ -1,8 +1,11 @@
 """Rules about single units of a layer: those that are dead, and one that carries far more than the others."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tandv.analysis.findings.finding import Finding
+from tandv.analysis.findings.functions import only_passes, revives
 from tandv.analysis.findings.matrices import Matrices
 from tandv.analysis.findings.order import module_of
 from tandv.analysis.findings.stretches import BACK, begins
@@ -12,7 +15,11 @@ from tandv.tensor_types import ACTIVATION, GRADIENT, WEIGHT_GRADIENT
 _MANY, _MOST = 0.25, 0.75  # of the units of a layer: to be told, and to be more than a note
 _LEAST = 8  # units of a layer, of which a share is spoken
 _TIMES, _FOR = 16.0, 5  # the rms of the median unit; recorded steps in a row
+_ALIKE = 0.1  # of the units: by so much two layers differ that lose the same ones
 _HALF = 0.5  # of the bias, without counts of units
+
+# When it is told (a note later, position, kind, position in the forward pass), name, dead, units, last step, passed on.
+_Dead = tuple[tuple[bool, int, int, int], str, float, float, int, bool]
 
 
 def dead_units(m: Matrices) -> list[Finding]:
@@ -28,7 +35,8 @@ def dead_units(m: Matrices) -> list[Finding]:
     """
     if not m.has(ACTIVATION, "dead_units", "units") and not m.has(GRADIENT, "dead_units", "units"):
         return _by_biases(m)
-    found = []
+    found: list[_Dead] = []
+    forward = {name: at for at, name in enumerate(m.in_order(ACTIVATION))}
     for turn, kind in enumerate((ACTIVATION, GRADIENT)):
         names = m.in_order(kind)
         if not names:
@@ -38,6 +46,7 @@ def dead_units(m: Matrices) -> list[Finding]:
             share = np.where(units >= _LEAST, dead / units, 0.0)
         if kind == GRADIENT:  # where nothing reaches the model's own output, no unit is dead for it
             share = np.where(m(kind, "nonzero")[m.rows(kind, names)][:1] > 0, share, 0.0)
+        passing = [kind == ACTIVATION and only_passes(m.types.get((kind, name), "")) for name in names]
         for row, name in enumerate(names):
             # All units of a layer dead is the layer dead, which has a rule of its own.
             many = np.flatnonzero((share[row] >= _MANY) & (share[row] < 1))
@@ -45,10 +54,13 @@ def dead_units(m: Matrices) -> list[Finding]:
                 most = many[np.argmax(share[row, many])]
                 at = many[0] if share[row, most] < _MOST else np.flatnonzero(share[row] >= _MOST)[0]
                 worst = share[row, most] >= _MOST
-                found.append((not worst, int(at), turn, name, dead[row, most], units[row, most], int(m.steps[most])))
+                place = (not worst, int(at), turn, forward.get(name, len(forward)))
+                found.append((place, name, dead[row, most], units[row, most], int(m.steps[most]), passing[row]))
+    # What a dropout is given as zeros is told of the layer before it, where that has a row.
+    found = [one for one in found if not one[-1] or not _has_source(one, found)]
     if not found:
         return []
-    note, at, turn, name, dead, units, last = min(found)
+    (note, at, turn, _), name, dead, units, last, _ = min(found)
     kind, step = (ACTIVATION, GRADIENT)[turn], int(m.steps[max(0, at - BACK + 1)])
     what = "been zero for every sample" if kind == ACTIVATION else "got no gradient from any sample"
     return [
@@ -58,8 +70,8 @@ def dead_units(m: Matrices) -> list[Finding]:
             f"{int(dead)} of {int(units)} units of {name!r} have {what} of the last {BACK} recorded steps at step "
             f"{last:,}.",
             f"It was {percent(_MANY if note else _MOST)} of them or more first at step {int(m.steps[at]):,}.",
-            "Lower the learning rate at the beginning, or use LeakyReLU or GELU; a narrower layer would do the same.",
-            others(list(dict.fromkeys(one[3] for one in sorted(found) if one[3] != name))),
+            _advice(m, name),
+            others(list(dict.fromkeys(one[1] for one in sorted(found) if one[1] != name))),
         )
     ]  # fmt: skip
 
@@ -80,10 +92,23 @@ def _by_biases(m: Matrices) -> list[Finding]:
             "dead_units", "note", WEIGHT_GRADIENT, layer, step, {"share": dead},
             f"{percent(dead)} of the units of {layer!r} get no gradient, since step {step:,}.",
             f"The gradient of their bias is exactly zero at {BACK} recorded steps in a row.",
-            "Lower the learning rate at the beginning, or use LeakyReLU or GELU; a narrower layer would do the same.",
+            _advice(m, layer),
             others([one for _, one, _ in found if one != name]),
         )
     ]  # fmt: skip
+
+
+def _has_source(passed: _Dead, found: Sequence[_Dead]) -> bool:
+    """Tell whether a layer before it of as many units, of which about as many are dead, is among those found."""
+    (*_, at), _, dead, units, _, _ = passed
+    return any(
+        one[0][-1] < at and one[3] == units and abs(one[2] - dead) <= _ALIKE * units for one in found if not one[-1]
+    )
+
+
+def _advice(m: Matrices, name: str) -> str:
+    first = "Lower the learning rate at the beginning"
+    return f"{first}, or {revives(m, name)}; a narrower layer would do the same."
 
 
 def outlier_channel(m: Matrices) -> list[Finding]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from tandv.analysis.findings.finding import LOSS
 from tandv.messages import some
 from tandv.tensor_types import ACTIVATION, GRADIENT, INPUT, OPTIMISER_STATE, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
 
@@ -13,6 +14,7 @@ _TENSORS = {
     WEIGHT: "the weight {}",
     WEIGHT_GRADIENT: "the gradient of the weight {}",
     WEIGHT_UPDATE: "the update of the weight {}",
+    LOSS: "the loss",
 }
 
 

@@ -112,3 +112,32 @@ def test_a_loss_that_was_not_computed_is_none():
 def test_an_earlier_step_that_did_no_harm_is_not_blamed():
     seen = [{"step": 5, "gradients": gradients("b")}, {"step": 27, "loss": FINE, "gradients": gradients("a")}]
     assert told(found(seen)) == [("not_finite", "a", 27)]
+
+
+@pytest.mark.parametrize(("state", "words"), [("nan", "NaN"), ("inf", "infinite")])
+def test_a_loss_that_alone_is_bad_is_the_cause(state, words):
+    [one] = found([{"step": 27, "loss": {"state": state}, "output": FINE, "gradients": gradients("a", "b")}])
+    assert told([one]) == [("not_finite", "*", 27)]
+    assert (one.severity, one.tensor_type) == ("error", "loss")
+    assert one.what == (
+        f"The loss is {words}, 2 of 2 gradients are not finite (all) at step 27, which is not recorded. The model's "
+        "output was finite: it is the loss."
+    )
+    assert one.advice.startswith("Look at how the loss is computed from the model's output")
+
+
+def test_of_several_forward_passes_a_finite_output_does_not_blame_the_loss():
+    seen = {"step": 27, "passes": 4, "loss": NAN, "output": FINE, "gradients": gradients("a", "b")}
+    [one] = found([seen])
+    assert "it is the loss" not in one.what and one.tensor_type == "Activation"
+
+
+@pytest.mark.parametrize(("names", "layer"), [(("a",), "a"), (("a", "b"), "*")])
+def test_weights_that_are_bad_after_finite_gradients_were_set_to_it(names, layer):
+    seen = {"step": 27, "gradients": FINE, "weights": gradients(*names, of=3), "loss": FINE}
+    [one] = found([seen])
+    assert told([one]) == [("not_finite", layer, 27)]
+    assert one.tensor_type == "Weight"
+    assert "The gradients were finite: it is not the backward pass." in one.what
+    assert "set to it between two steps: check what loads or changes weights, and the optimiser." in one.advice
+    assert "backward pass of" not in one.advice

@@ -154,3 +154,43 @@ def test_gradients_that_spike_below_those_of_the_start_are_a_note():
         sizes = np.where(np.arange(N) == AT, 9.0, 1.0) * from_step(15, N, 1.0, level)
         [found] = of(course.spike, {("Weight", "a"): {}, ("Weight_Gradient", "a"): {"rm2": sizes}})
         assert (found.step, found.severity) == (AT, severity)
+
+
+def gradients(bits):
+    return {("Weight", "a"): {}, ("Weight_Gradient", "a"): {"rm2": 2.0 ** np.asarray(bits, float)}}
+
+
+def test_a_run_that_converges_within_its_first_steps_does_not_explode_there():
+    steps = np.arange(N)
+    converged = np.where(steps < 9, -7.0 - steps / 2, -25.0)  # the median of the first 20 is 2^-25
+    assert of(course.in_time, gradients(converged)) == []
+    noisy = np.where(steps >= 40, -14.0, converged)  # 11 bits more than then, but less than at the beginning
+    assert of(course.in_time, gradients(noisy)) == []
+
+
+@pytest.mark.parametrize(("begins_at", "step"), [(12, 11), (30, 29)])
+def test_gradients_that_explode_are_told_from_where_they_left_the_first_steps(begins_at, step):
+    [found] = of(course.in_time, gradients(from_step(begins_at, N, 0.0, 9.0)))
+    assert told([found]) == [("exploding_in_time", "*", step)]
+    until = max(begins_at, 20)
+    assert found.what == f"The gradients of the typical weight grow by 2^9.0 from step {step} to {until}."
+    assert found.before == "They were 2^0.0 in the first 20 recorded steps."
+
+
+def around(level, noise):
+    """Return a level with noise that has no course."""
+    return level + noise * np.tile([1.0, -1.0, 0.3, -0.6, 0.8, -0.5], 2)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "many"),
+    [
+        (around(0.0, 0.1), -0.6, 0),  # a policy gradient, whose first 5 losses have a median of 0.03 by chance
+        (around(0.0, 0.3), 0.9, 0),  # a contrastive loss between -1 and 1
+        (around(2.3, 0.1), -900.0, 1),  # the wrong sign of a loss that was bounded by 0
+        (np.geomspace(2.3, 1.0, 12), 7.0, 1),  # a likelihood that diverges after it was good
+    ],
+)
+def test_a_loss_that_may_be_negative_is_looked_at_where_it_began_clearly_away_from_0(with_loss, start, end, many):
+    loss = np.r_[start, np.linspace(start[-1], -0.5, 20), np.full(N - 32, end)]
+    assert [one.kind for one in course.diverging(with_loss(loss, {("Activation", "a"): {}}))] == ["diverging"] * many

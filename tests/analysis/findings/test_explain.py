@@ -141,3 +141,28 @@ def test_gradients_of_a_step_that_a_scaler_skipped_have_left_no_course(skipped, 
     there = np.arange(N) == 79
     gradient = {**noisy(0), "infs": there.astype(int), "skipped": skipped * there, "loss_scale": 2.0}
     assert len(explain(log(N, {("Weight_Gradient", "a"): gradient}), EVENT).departures) == many
+
+
+def short(tensors, loss, tmp_path):
+    """Return a run of 27 steps, whose loss is lost near its end."""
+    write_parquet(log(27, tensors), tmp_path / "log.parquet")
+    (tmp_path / "run.json").write_text("{}")
+    lines = [f'{{"step": {at}, "loss": {value}}}\n' for at, value in enumerate(words(loss))]
+    (tmp_path / "curves.jsonl").write_text("".join(lines))
+    return explain(tmp_path)
+
+
+def test_of_a_loss_that_is_nan_to_the_end_of_a_short_run_what_was_first_is_told(tmp_path):
+    late = np.arange(27) >= 25
+    found = short({("Activation", "a"): {"nans": 4 * late}}, np.where(late, np.nan, 1.0), tmp_path)
+    assert (found.step, found.departures) == (25, [])
+    assert found.notes[-1].startswith(
+        "What was not finite first is known without it: The output of 'a' (Linear, float32) has 4 NaN among 100 values "
+        "first at step 25. To do: Check what goes into 'a'"
+    )
+    assert not any("Give a later step" in note for note in found.notes)
+
+
+def test_of_a_loss_that_alone_is_lost_its_formula_is_to_be_looked_at(tmp_path):
+    found = short({("Activation", "a"): {}}, np.where(np.arange(27) >= 25, np.nan, 1.0), tmp_path)
+    assert found.notes[-1] == "No tensor of the recorded steps has NaN or infinity: look at how the loss is computed."

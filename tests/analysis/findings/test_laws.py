@@ -67,6 +67,16 @@ def test_a_layer_of_zeros_is_dead_and_one_value_keeps_it_alive():
     assert of(laws.dead, alive) == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("ReLU", "or use LeakyReLU or GELU."), ("GELU", "or normalise what goes into the GELU."), ("LSTM", "its gates")],
+)
+def test_what_brings_a_dead_layer_back_is_not_what_it_already_is(kind, words):
+    [found] = of(laws.dead, {("Activation", "act"): {"type": kind, "zeros": 100}})
+    assert words in found.advice
+    assert found.advice.count("GELU") == (kind != "LSTM")
+
+
 def test_where_functions_have_no_row_the_gradients_tell_and_the_last_layer_is_the_cause():
     gradients = {("Gradient", "Net"): {"type": "Net"}} | {
         ("Gradient", name): {"zeros": from_step(5, N, 0, 100 if name in "ab" else 0)} for name in "abc"

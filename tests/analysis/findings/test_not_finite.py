@@ -6,6 +6,7 @@ from analysis.findings.made import from_step, log, told
 
 from tandv.analysis.findings import Matrices
 from tandv.analysis.findings.not_finite import not_finite
+from tandv.log.files import write_parquet
 
 N = 10
 PLAIN = {
@@ -137,3 +138,55 @@ def test_with_a_gradient_that_overflows_the_output_that_grew_is_told():
     [found] = of(grows | bad | weights)
     assert told([found]) == [("overflow", "b", 6)]
     assert found.evidence[0] == "The output of 'a' grew from 2^6.0 to 2^12.0 in the 3 recorded steps before."
+
+
+@pytest.fixture
+def lost(tmp_path):
+    """Return what writes a run whose loss and gradients are not finite from a step on, and finds what was first."""
+
+    def write(value, at, more=(), facts=(), given=range(N)):
+        write_parquet(log(N, PLAIN | BACKWARD_LOST | dict(more)), tmp_path / "log.parquet")
+        (tmp_path / "run.json").write_text("{}")
+        lines = [f'{{"step": {step}, "loss": {1.0 if step < at else value}}}\n' for step in given]
+        (tmp_path / "curves.jsonl").write_text("".join(lines))
+        m = Matrices(tmp_path)
+        m.facts = dict(facts)
+        return not_finite(m)
+
+    return write
+
+
+# The backward pass of step 6, and from 7 on all that was trained on it.
+BACKWARD_LOST = {
+    (kind, name): {**of_it, "nans": from_step(6 if "Gradient" in kind else 7, N, 0, 9)}
+    for (kind, name), of_it in PLAIN.items()
+}
+
+
+@pytest.mark.parametrize(("value", "words", "seen"), [("NaN", "NaN", "nan"), ("Infinity", "infinite", "inf")])
+def test_where_the_output_of_the_model_is_finite_the_loss_is_the_first(lost, value, words, seen):
+    [found] = lost(value, 6)
+    assert (found.kind, found.severity, found.tensor_type) == ("not_finite", "error", "loss")
+    assert (found.layer, found.step, str(found.numbers["loss"])) == ("*", 6, seen)
+    assert found.what == (f"The loss is {words} first at step 6, though the model's output is finite: it is the loss.")
+    assert found.before == (
+        "Every recorded output of that step is finite; the loss was 1, 1, 1 in the 3 recorded steps before."
+    )
+    assert found.advice.startswith("Look at how the loss is computed")
+    assert found.evidence[0] == "The first tensor that is not finite is the gradient of the output of 'Net'."
+    assert found.evidence[-1] == f"The loss is {words} in that step."
+
+
+def test_a_loss_is_not_blamed_for_an_output_nor_where_it_was_not_given_nor_where_the_output_has_no_row(lost):
+    output = {("Activation", "Net"): {"type": "Net", "nans": from_step(6, N, 0, 9)}}
+    assert [(one.tensor_type, one.layer) for one in lost("NaN", 6, output)] == [("Activation", "Net")]
+    assert [one.tensor_type for one in lost("NaN", 6, given=range(0, N, 4))] == ["Gradient"]
+    partly = {("Activation", "Net"): {"type": "Other"}}  # not the model itself
+    assert [one.tensor_type for one in lost("NaN", 6, partly)] == ["Gradient"]
+
+
+def test_a_loss_that_fails_again_at_the_next_recorded_step_is_told_as_the_likely_one(lost):
+    between = {"between_steps": {"checked": 5, "not_finite": [{"step": 5.5, "loss": {"state": "nan"}}]}}
+    [found] = lost("NaN", 6, facts=between)
+    assert (found.tensor_type, found.layer) == ("loss", "*")
+    assert "It was most likely the loss, which is the first at the next recorded step." in found.what

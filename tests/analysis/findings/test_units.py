@@ -62,3 +62,42 @@ def test_a_unit_each_in_turn_is_no_outlier_and_neither_is_one_below_the_limit():
 def test_without_counts_half_of_the_units_without_gradient_are_told_by_their_bias(zeros, many):
     tensors = {("Activation", "a"): {}, ("Weight_Gradient", "a.bias"): {"zeros": from_step(30, N, 0, zeros)}}
     assert told(of(units.dead_units, tensors)) == [("dead_units", "a", 30)] * many
+
+
+def test_zeros_that_a_dropout_passes_on_are_told_of_the_layer_they_come_from():
+    tensors = {
+        ("Activation", "t.linear1"): {"units": 32.0, "dead_units": 0.0},
+        ("Activation", "t.dropout"): {"units": 32.0, "dead_units": 20.0, "type": "Dropout"},
+        ("Gradient", "t.linear1"): {"units": 32.0, "dead_units": 20.0},
+        ("Gradient", "t.dropout"): {"units": 32.0, "dead_units": 0.0, "type": "Dropout"},
+    }
+    [found] = of(units.dead_units, tensors)
+    assert (found.layer, found.tensor_type) == ("t.linear1", "Gradient")
+    alone = {key: one for key, one in tensors.items() if key[1] == "t.dropout"}  # where the layer has no row
+    assert [one.layer for one in of(units.dead_units, alone)] == ["t.dropout"]
+
+
+def test_of_layers_that_die_in_one_step_the_first_in_the_forward_pass_is_told():
+    tensors = {("Activation", name): {"type": "ReLU", "units": 16.0, "dead_units": 9.0} for name in ("z", "a")}
+    [found] = of(units.dead_units, tensors)
+    assert (found.layer, found.evidence) == ("z", ["The same in a."])
+
+
+@pytest.mark.parametrize(
+    ("kinds", "words"),
+    [
+        (["ReLU"], "use LeakyReLU or GELU"),
+        (["Linear"], "use LeakyReLU or GELU"),
+        (["GELU"], "normalise what goes into the GELU"),
+        (["Linear", "LayerNorm", "SiLU"], "normalise what goes into the SiLU"),
+        (["Linear", "Linear", "GELU"], "use LeakyReLU or GELU"),  # the function after the first has no row
+        (["LSTM"], "look at the biases and the scale of its gates"),
+    ],
+)
+def test_the_advice_is_for_the_function_that_the_units_go_through(kinds, words):
+    tensors = {("Activation", str(at)): {"type": kind} for at, kind in enumerate(kinds)}
+    tensors["Activation", "0"] |= {"units": 16.0, "dead_units": 9.0}
+    [found] = of(units.dead_units, tensors)
+    assert f", or {words}" in found.advice
+    if words.startswith("look"):
+        assert "LeakyReLU" not in found.advice and "GELU" not in found.advice
