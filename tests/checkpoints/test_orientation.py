@@ -8,12 +8,22 @@ import pytest
 import safetensors.torch
 import torch
 from torch import nn
-from transformers.pytorch_utils import Conv1D
 
 from tandv.checkpoints import evaluate
 from tandv.checkpoints.matrices import pieces
 from tandv.checkpoints.orientation import layouts, orientations
 from tandv.checkpoints.weights import Entry, trained
+
+
+class Conv1D(nn.Module):
+    """A linear layer as GPT-2 of Hugging Face has it, whose weight is inputs × outputs."""
+
+    def __init__(self, outputs, inputs):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(0.02 * torch.randn(inputs, outputs)), nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x):
+        return x @ self.weight + self.bias
 
 
 def rows(state, name):
