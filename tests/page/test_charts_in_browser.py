@@ -151,7 +151,7 @@ def test_a_click_expands_a_chart_and_keys_move_in_it(opened):
     cells = page.eval_on_selector_all(".expanded table >> nth=0 >> tbody tr:first-child :is(td, th)", TEXTS)
     assert cells == ["spectral", "1", "5", "1", "0", "10", "100", "5.4", "3.611", "5", "1"]
     rows = page.eval_on_selector_all(".expanded table >> nth=1 >> tbody tr", TEXTS)
-    assert rows[0].split("\t") == ["spectral", "1", "5", "10", "2", "9", "12", "0.01"]
+    assert rows[0].split("\t") == ["spectral", "–", "1", "5", "10", "2", "9", "12", "0.0001"]
     page.keyboard.press("ArrowDown")
     assert painted(page).inner_text(".expanded h2") == "rank"
     page.keyboard.press("ArrowUp")
@@ -435,7 +435,12 @@ def test_charts_of_a_run_that_goes_on_go_on(chromium):
         assert readout(painted(chromium), "loss") == "▲ 2 at 0 ▼ 1 at 60"
         chromium.wait_for_selector(".switch input:enabled")  # its transition has been found
         chromium.click(".card[data-metric=loss] h2 button")
-        assert chromium.inner_text(".expanded table >> nth=1 >> tbody tr").split("\t")[:3] == ["loss", "59", "60"]
+        assert chromium.inner_text(".expanded table >> nth=1 >> tbody tr").split("\t")[:4] == [
+            "loss",
+            "step",
+            "60",
+            "60",
+        ]
         chromium.goto("about:blank")
 
 
