@@ -1,5 +1,7 @@
 """Files whose dictionaries stand in each other again and again end no program, and take no time."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -36,9 +38,21 @@ def test_what_holds_itself_and_what_is_merely_large_is_accepted():
     refuse_repeated([[] for _ in range(1_000_001)])
 
 
-def test_nesting_that_python_cannot_follow_is_said(tmp_path):
+@pytest.mark.parametrize("limit", [1_000, 20_000])  # of recursion: some libraries raise Python's
+def test_nesting_deeper_than_any_checkpoint_is_said(tmp_path, limit):
     levels = 900
     pickled = b"\x80\x02" + levels * b"}U\x01a" + b"I1\n" + levels * b"s" + b"."
     (tmp_path / "model_1.pkl").write_bytes(pickled)
-    with pytest.raises(UnreadableCheckpoint, match="its dictionaries are nested deeper than Python can follow"):
-        list(weights(tmp_path / "model_1.pkl"))
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit)
+    try:
+        with pytest.raises(UnreadableCheckpoint, match="nested more than 100 levels deep, as in no checkpoint"):
+            list(weights(tmp_path / "model_1.pkl"))
+    finally:
+        sys.setrecursionlimit(before)
+
+
+def test_a_hundred_levels_are_accepted():
+    refuse_repeated(nested(99, 1, {"a": 1}))
+    with pytest.raises(UnreadableCheckpoint, match="100 levels"):
+        refuse_repeated(nested(100, 1, {"a": 1}))
