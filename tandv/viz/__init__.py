@@ -16,15 +16,14 @@ from tandv.viz.layout.style import Style, theme
 from tandv.viz.layout.tables import Drawn, Place, drawn
 from tandv.viz.notebook.interaction import interactive
 from tandv.viz.notebook.viewer import Viewer
-from tandv.viz.of_arrays.attention import attention_evolution, attention_heads, attention_pattern
-from tandv.viz.of_arrays.correlations import (
-    augmentation_effect,
-    correlation_history,
-    feature_correlations,
-    layer_correlations,
-)
+from tandv.viz.of_arrays.attention import attention_heads, attention_pattern
+from tandv.viz.of_arrays.attention_evolution import attention_evolution
+from tandv.viz.of_arrays.augmentations import augmentation_effect
+from tandv.viz.of_arrays.correlation_history import correlation_history
+from tandv.viz.of_arrays.feature_correlations import feature_correlations
 from tandv.viz.of_arrays.filters import activation_heatmap, conv_filters
 from tandv.viz.of_arrays.heads import entropy_evolution, head_curves
+from tandv.viz.of_arrays.layer_correlations import layer_correlations
 from tandv.viz.of_arrays.representations import decodability, group_accuracy, projection, similarity_curves
 from tandv.viz.of_curves.changes import layer_changes
 from tandv.viz.of_curves.dynamics import training_dynamics

@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme
 from tandv.viz.of_arrays.attention import attention_heads, attention_pattern
-from tandv.viz.of_arrays.correlations import correlation_history, layer_correlations
+from tandv.viz.of_arrays.correlation_history import correlation_history
 from tandv.viz.of_arrays.filters import activation_heatmap, conv_filters
 from tandv.viz.of_arrays.heads import entropy_evolution
+from tandv.viz.of_arrays.layer_correlations import layer_correlations
 
 plot_activation_heatmap = activation_heatmap
 plot_attention_pattern = attention_pattern

@@ -88,3 +88,11 @@ def whole_sequences(attention: ArrayLike) -> np.ndarray:
             "so give the whole sequence (as many queries as keys)"
         )
     return probabilities(heads)[0]
+
+
+def per_head(values: np.ndarray) -> np.ndarray:
+    """Average [..., head, query] over all axes but that of heads, leaving out NaN."""
+    per_head = np.moveaxis(values, -2, 0).reshape(values.shape[-2], -1)
+    known = ~np.isnan(per_head)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, per_head, 0).sum(1) / known.sum(1)

@@ -1,0 +1,75 @@
+"""Entropy and scores of heads over training, as curves.
+
+>>> attention_curves({0: {"attn": np.eye(4)[None]}})["attn/head0/entropy"].to_dict()
+{0: 0.0}
+"""
+
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from tandv.analysis.attention._padding import padding_in
+from tandv.analysis.attention.entropies import head_specialisation
+from tandv.analysis.attention.scores import head_scores
+from tandv.arrays import as_array
+
+
+def attention_curves(
+    history: Mapping[int, Mapping[str, ArrayLike]],
+    tokens: ArrayLike | None = None,
+    *,
+    causal: bool | None = None,
+    mask: ArrayLike | None = None,
+) -> pd.DataFrame:
+    """Return entropy and scores of every head over training, as curves.
+
+    Columns are `<layer>/head<h>/entropy`, `<layer>/specialization_index` and, of causal attention, the scores of
+    `head_scores` as `<layer>/head<h>/induction`, ... and `<layer>/induction_chance`, ...
+
+    >>> attention_curves({0: {"attn": np.eye(4)[None]}})["attn/head0/entropy"].to_dict()
+    {0: 0.0}
+
+    Args:
+        history: {step: {layer: probabilities [..., head, query, key]}}.
+        tokens: the token at each position, [position] or [example, position].
+        causal: whether attention is causal; None decides for each layer: it is if no position ever attends to a later
+            one.
+        mask: which positions hold a token and no padding, [position] or [example, position]; None for all.
+
+    Tokens that look padded without a mask are said in a warning.
+    """
+    if mask is None and tokens is not None and (words := padding_in(as_array(tokens))):
+        warnings.warn(words, UserWarning, stacklevel=2)
+    layers = {layer: None for step in history for layer in history[step]}
+    masked = {
+        layer: all(is_causal(history[step][layer]) for step in history if layer in history[step])
+        if causal is None
+        else causal
+        for layer in layers
+    }
+    rows = {}
+    for step in sorted(history):
+        row = rows.setdefault(step, {})
+        for layer, attention in history[step].items():
+            found = head_specialisation(attention, causal=masked[layer], mask=mask)
+            for head, entropy in enumerate(found.head_entropies):
+                row[f"{layer}/head{head}/entropy"] = entropy
+            row[f"{layer}/specialization_index"] = found.specialization_index
+            for name, score in head_scores(attention, tokens, mask).items() if masked[layer] else ():
+                chance = str(name).endswith("_chance")
+                row |= (
+                    {f"{layer}/{name}": score[0]}
+                    if chance
+                    else {f"{layer}/head{h}/{name}": v for h, v in score.items()}
+                )
+    out = pd.DataFrame.from_dict(rows, orient="index").astype(np.float64)
+    out.index = pd.Index(out.index.astype(np.int64), name="step")
+    return out
+
+
+def is_causal(attention: ArrayLike) -> bool:
+    rows = as_array(attention)
+    return rows.ndim > 1 and rows.shape[-1] == rows.shape[-2] and not np.triu(rows, 1).any()
