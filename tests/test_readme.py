@@ -31,22 +31,27 @@ def test_python_blocks_of_the_readme_run(tmp_path, monkeypatch):
     assert session["worst"] > 0 and len(session["curve"]) == 30  # type: ignore[operator, arg-type]
 
 
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+
+
+def named(page: Path) -> str:
+    """Return what a test of a page is called, which .ci/pages names, too."""
+    return "-".join(page.relative_to(ROOT).parts)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [p for p in PAGES if "```python\n" in p.read_text()], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [p for p in PAGES if "```python\n" in p.read_text()], ids=named)
 def test_python_blocks_of_a_page_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(page)
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if "```python\n" in p.read_text()], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [p for p in PAGES if "```python\n" in p.read_text()], ids=named)
 def test_a_page_names_the_extras_that_it_needs(page):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     top = page.read_text().partition("```python\n")[0]
-    named = re.findall(r'pip install (?:-e )?"(?:tandv|\.)\[([\w,]+)\]"', top)
-    assert len(named) == 2 and named[0] == named[1] and set(named[0].split(",")) <= set(extras)
+    given = re.findall(r'pip install (?:-e )?"(?:tandv|\.)\[([\w,]+)\]"', top)
+    assert len(given) == 2 and given[0] == given[1] and set(given[0].split(",")) <= set(extras)
 
 
 def links() -> list[tuple[str, str]]:
@@ -65,14 +70,14 @@ def test_the_readme_can_be_read_where_there_is_no_repository():
     assert LINK.findall(text) == [] and len(ADDRESS.findall(text)) > 10
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=named)
 def test_tests_that_a_page_names_exist(page):
-    named = re.findall(r"`(tests/\S+\.py)::(\w+)`", page.read_text())
-    assert [f"{file}::{name}" for file, name in named if f"def {name}(" not in (ROOT / file).read_text()] == []
-    assert named or page.name != "works-with.md"
+    tests = re.findall(r"`(tests/\S+\.py)::(\w+)`", page.read_text())
+    assert [f"{file}::{name}" for file, name in tests if f"def {name}(" not in (ROOT / file).read_text()] == []
+    assert tests or page.name != "works-with.md"
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=named)
 def test_names_that_a_page_gives_lead_to_something(page):
     for name in set(re.findall(r"`(tandv(?:\.\w+)+)(?:\(.*?\))?`", page.read_text())):
         pkgutil.resolve_name(name)
