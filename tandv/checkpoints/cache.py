@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from tandv.checkpoints.readers.state_dict import Key
+from tandv.checkpoints.readers.contents import Key
 from tandv.checkpoints.warnings import Remark
 
 NAME = ".tandv-checkpoints.jsonl"

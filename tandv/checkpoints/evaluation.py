@@ -21,7 +21,7 @@ from tandv.checkpoints.engines import Engine, EngineFailed
 from tandv.checkpoints.inspection import FileInspection, inspection_of, sentence
 from tandv.checkpoints.measurement import Span, Thresholds
 from tandv.checkpoints.metrics import DEFINITIONS
-from tandv.checkpoints.readers.state_dict import Key
+from tandv.checkpoints.readers.contents import Key
 from tandv.checkpoints.remarks import remarks_on_weights
 from tandv.checkpoints.selection import find
 from tandv.checkpoints.warnings import Remark, issue_warnings

@@ -16,8 +16,8 @@ import numpy as np
 from tandv.checkpoints.discovery import AnyPath, Checkpoint, state_files
 from tandv.checkpoints.grouping import steps_of
 from tandv.checkpoints.matrices import pieces
+from tandv.checkpoints.readers.contents import Contents, Key
 from tandv.checkpoints.readers.opening import opened
-from tandv.checkpoints.readers.state_dict import Contents, Key
 from tandv.checkpoints.recorded import step_in
 from tandv.checkpoints.selection import GroupOfFiles, select
 from tandv.checkpoints.warnings import described

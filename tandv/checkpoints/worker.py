@@ -17,8 +17,8 @@ from tandv.checkpoints.inspection import contents_of, problem_of
 from tandv.checkpoints.matrices import pieces
 from tandv.checkpoints.measurement import MatrixMeasurement, Part, Span, Thresholds, extent, measure
 from tandv.checkpoints.metrics import DEFINITIONS, key, model_of
+from tandv.checkpoints.readers.contents import Contents, Key
 from tandv.checkpoints.readers.opening import opened
-from tandv.checkpoints.readers.state_dict import Contents, Key
 from tandv.checkpoints.warnings import Remark, UnreadableCheckpoint
 from tandv.checkpoints.weights import doubts, trained
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tandv.checkpoints import NoCheckpoints
 from tandv.checkpoints.inspection import FileInspection, Inspection, dry_run, kinds_in_words, sentence, several
-from tandv.checkpoints.readers.state_dict import Key
+from tandv.checkpoints.readers.contents import Key
 from tandv.checkpoints.selection import Filters
 from tandv.cli.output import NOTHING, USAGE, answer, stop
 from tandv.messages import UnknownName

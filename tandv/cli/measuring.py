@@ -14,7 +14,7 @@ import typer
 
 from tandv.checkpoints import Checkpoint, CheckpointWarning, NoCheckpoints, evaluate, find, inspection, on_ray
 from tandv.checkpoints.engines import Engine
-from tandv.checkpoints.readers.state_dict import Key
+from tandv.checkpoints.readers.contents import Key
 from tandv.checkpoints.selection import Filters
 from tandv.cli.output import NOTHING, STOPPED, USAGE, errors, log, stop, tell, warn
 from tandv.cli.progress import progress_bar

@@ -12,9 +12,10 @@ import numpy as np
 from tandv import formats
 from tandv.checkpoints.discovery import DISTRIBUTED
 from tandv.checkpoints.entries import Entry, Shape
+from tandv.checkpoints.readers.contents import Contents, Key
 from tandv.checkpoints.readers.opaque import parts_of
 from tandv.checkpoints.readers.pickle_files import load_pickle
-from tandv.checkpoints.readers.state_dict import Contents, Key, model_in
+from tandv.checkpoints.readers.state_dict import model_in
 from tandv.checkpoints.readers.unpickling import DAMAGE, NotPlain
 from tandv.checkpoints.readers.zip_files import load_part
 from tandv.checkpoints.warnings import UnreadableCheckpoint

@@ -12,7 +12,8 @@ import numpy as np
 
 from tandv import formats
 from tandv.checkpoints.entries import Entry
-from tandv.checkpoints.readers.state_dict import Contents, Key, in_model_order, model_in
+from tandv.checkpoints.readers.contents import Contents, Key
+from tandv.checkpoints.readers.state_dict import in_model_order, model_in
 from tandv.checkpoints.warnings import UnreadableCheckpoint
 
 _ARRAY, _COMPLEX, _SCALAR = 1, 2, 3  # flax's kinds of what MessagePack has no type for

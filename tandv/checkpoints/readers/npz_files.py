@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from tandv.checkpoints.entries import Entry
-from tandv.checkpoints.readers.state_dict import Contents, Key, in_model_order, model_in
+from tandv.checkpoints.readers.contents import Contents, Key
+from tandv.checkpoints.readers.state_dict import in_model_order, model_in
 from tandv.checkpoints.warnings import UnreadableCheckpoint
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}

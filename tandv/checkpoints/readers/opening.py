@@ -17,9 +17,10 @@ from tandv.checkpoints import discovery
 from tandv.checkpoints.discovery import AnyPath
 from tandv.checkpoints.effective import effective
 from tandv.checkpoints.parts import problem_of_parts
+from tandv.checkpoints.readers.contents import Contents, Key
 from tandv.checkpoints.readers.legacy_files import load_legacy
 from tandv.checkpoints.readers.pickle_files import load_pickle
-from tandv.checkpoints.readers.state_dict import Contents, Key, model_in
+from tandv.checkpoints.readers.state_dict import model_in
 from tandv.checkpoints.readers.unpickling import AsksForCode, NotPlain
 from tandv.checkpoints.readers.zip_files import load_plain
 from tandv.checkpoints.warnings import RefusedCheckpoint, Remark, UnreadableCheckpoint, asks_for, issue_warnings

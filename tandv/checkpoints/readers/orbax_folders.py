@@ -11,7 +11,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from tandv.checkpoints.entries import Entry
-from tandv.checkpoints.readers.state_dict import Contents, Key, in_model_order, model_in
+from tandv.checkpoints.readers.contents import Contents, Key
+from tandv.checkpoints.readers.state_dict import in_model_order, model_in
 from tandv.checkpoints.warnings import UnreadableCheckpoint
 from tandv.names import of_tree
 

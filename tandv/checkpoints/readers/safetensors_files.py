@@ -13,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 from tandv.checkpoints import discovery
 from tandv.checkpoints.entries import Entry
 from tandv.checkpoints.order import model_order
-from tandv.checkpoints.readers.state_dict import Contents, Key, model_in
+from tandv.checkpoints.readers.contents import Contents, Key
+from tandv.checkpoints.readers.state_dict import model_in
 from tandv.checkpoints.warnings import UnreadableCheckpoint
 from tandv.formats import EIGHT_BITS, SAFETENSORS
 from tandv.names import Framework
