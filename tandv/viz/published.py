@@ -1,13 +1,17 @@
-"""Published names of some plots.
+"""Published names of some plots, which also take the published `save_path=`.
 
 >>> VisualizationTools().plot_attention_pattern is plot_attention_pattern
 True
 """
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -19,14 +23,50 @@ from tandv.viz.of_arrays.filters import activation_heatmap, conv_filters
 from tandv.viz.of_arrays.heads import entropy_evolution
 from tandv.viz.of_arrays.layer_correlations import layer_correlations
 
-plot_activation_heatmap = activation_heatmap
-plot_attention_pattern = attention_pattern
-plot_corr_means = correlation_history
-plot_entropy_evolution = entropy_evolution
-plot_filter_visualization = conv_filters
-plot_layerwise_correlations = layer_correlations
+_PATH = str | Path | None
+_SAVE_PATH = inspect.Parameter("save_path", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_PATH)
+_EXPLAINED = """    Args:
+        save_path: a file to write the figure to, of the kind that its ending says; pyplot then does not show it.
+"""
 
 
+def published(plot: Callable[..., Figure], name: str = "") -> Callable[..., Figure]:
+    """Return a plot that takes `save_path=` as well, the file to write its figure to.
+
+    >>> fig = published(conv_filters)(np.ones((2, 1, 3, 3)), save_path="filters.png")
+    >>> Path("filters.png").exists()
+    True
+
+    Args:
+        plot: a plot of arrays or curves.
+        name: its published name; by default the plot's own.
+    """
+
+    @wraps(plot)
+    def saved(*data: Any, save_path: _PATH = None, **arguments: Any) -> Figure:
+        figure = plot(*data, **arguments)
+        if save_path is not None:
+            figure.savefig(save_path)
+            pyplot.close(figure)
+        return figure
+
+    signature = inspect.signature(plot)
+    parameters = [*signature.parameters.values(), _SAVE_PATH]
+    saved.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    saved.__name__ = saved.__qualname__ = name or plot.__name__
+    saved.__doc__ = (plot.__doc__ or "").replace("    Args:\n", _EXPLAINED, 1)
+    return saved
+
+
+plot_activation_heatmap = published(activation_heatmap, "plot_activation_heatmap")
+plot_attention_pattern = published(attention_pattern, "plot_attention_pattern")
+plot_corr_means = published(correlation_history, "plot_corr_means")
+plot_entropy_evolution = published(entropy_evolution, "plot_entropy_evolution")
+plot_filter_visualization = published(conv_filters, "plot_filter_visualization")
+plot_layerwise_correlations = published(layer_correlations, "plot_layerwise_correlations")
+
+
+@published
 def plot_attention_heads_comparison(
     before: Any,
     after: Any,
@@ -77,12 +117,12 @@ def plot_attention_heads_comparison(
 class VisualizationTools:
     """The plots of arrays as methods of one class.
 
-    >>> VisualizationTools.plot_filter_visualization is conv_filters
+    >>> VisualizationTools.plot_filter_visualization is plot_filter_visualization
     True
     """
 
-    plot_activation_heatmap = staticmethod(activation_heatmap)
+    plot_activation_heatmap = staticmethod(plot_activation_heatmap)
     plot_attention_heads_comparison = staticmethod(plot_attention_heads_comparison)
-    plot_attention_pattern = staticmethod(attention_pattern)
-    plot_entropy_evolution = staticmethod(entropy_evolution)
-    plot_filter_visualization = staticmethod(conv_filters)
+    plot_attention_pattern = staticmethod(plot_attention_pattern)
+    plot_entropy_evolution = staticmethod(plot_entropy_evolution)
+    plot_filter_visualization = staticmethod(plot_filter_visualization)

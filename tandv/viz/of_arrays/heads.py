@@ -1,6 +1,6 @@
 """Plot heads of attention over training: their entropy and scores, each with its chance level."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tandv.arrays import as_array
 from tandv.curves import Curves, as_curves
 from tandv.messages import UnknownName, check_choices, unknown
 from tandv.viz.layout.figures import AnyFigure
@@ -64,7 +65,7 @@ def head_curves(
 
 
 def entropy_evolution(
-    curves: Curves | Sequence[Any] | np.ndarray,
+    curves: Curves | Sequence[Any] | np.ndarray | Mapping[int, Any],
     transitions: Marks = True,
     theme: Theme | Style = "light",
     fig: AnyFigure | None = None,
@@ -78,7 +79,7 @@ def entropy_evolution(
 
     Args:
         curves: what `attention_curves` returns, or the curves of a probe of "heads"; or entropies in nats alone, [step]
-            or [step, head], whose steps are counted.
+            or [step, head], whose steps are counted, or a dict of them by step.
         transitions: transitions to mark, as `find_transitions` returns them; True detects them here.
         theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
@@ -86,11 +87,20 @@ def entropy_evolution(
         title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
     """
-    if isinstance(curves, Sequence | np.ndarray) and not isinstance(curves, str):
-        heads = np.asarray(curves, np.float64)
-        heads = heads.reshape(len(heads), -1)
-        curves = {f"attention/head{head}/entropy": heads[:, head].tolist() for head in range(heads.shape[1])}
-    return head_curves(curves, "entropy", transitions, figsize=figsize, theme=theme, fig=fig, ax=ax, title=title)
+    table = as_curves(_with_steps(curves))
+    return head_curves(table, "entropy", transitions, figsize=figsize, theme=theme, fig=fig, ax=ax, title=title)
+
+
+def _with_steps(given: Any) -> Any:
+    """Return entropies alone, [step], [step, head] or a dict of them by step, as curves; what are curves as it is."""
+    if isinstance(given, Mapping) and all(isinstance(step, int | float | np.number) for step in given):
+        steps, values = list(given), list(given.values())
+    elif isinstance(given, Sequence | np.ndarray) and not isinstance(given, str):
+        steps, values = list(range(len(given))), given
+    else:
+        return given
+    heads = as_array(values).reshape(len(steps), -1)
+    return {f"attention/head{head}/entropy": heads[:, head] for head in range(heads.shape[1])} | {"step": steps}
 
 
 def families_of(table: pd.DataFrame, quantity: str) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:

@@ -214,3 +214,5 @@ def test_entropies_alone_are_curves_of_heads():
     ax = viz.entropy_evolution([[2.0, 1.0], [1.5, 1.0], [0.5, 1.0]], transitions=None).axes[0]
     assert [line.get_ydata().tolist() for line in ax.lines[:2]] == [[2.0, 1.5, 0.5], [1.0, 1.0, 1.0]]
     assert viz.entropy_evolution([2.0, 1.5], transitions=None).axes[0].lines[0].get_ydata().tolist() == [2.0, 1.5]
+    by_step = viz.entropy_evolution({10: [2.0, 1.0], 30: [0.5, 1.0]}, transitions=None).axes[0].lines[0]
+    assert by_step.get_xydata().tolist() == [[10, 2.0], [30, 0.5]]
