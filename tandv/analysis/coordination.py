@@ -16,7 +16,7 @@ import numpy as np
 from tandv.curves import Curves, as_curves
 
 if TYPE_CHECKING:
-    from tandv.analysis.moments import TransitionLike
+    from tandv.analysis.moments.moment import TransitionLike
 
 __all__ = ["Coordination", "LossFalls", "coordination", "loss_falls"]
 

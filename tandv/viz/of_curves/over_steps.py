@@ -15,7 +15,7 @@ from tandv.viz.layout.ticks import decimal_ticks, linear_ticks, log2_ticks, room
 from tandv.viz.of_log.lines import thin
 
 if TYPE_CHECKING:
-    from tandv.analysis.moments import TransitionLike
+    from tandv.analysis.moments.moment import TransitionLike
 
 XScale = Literal["linear", "log"]
 YScale = Literal["auto", "linear", "log", "log2"]
