@@ -41,6 +41,7 @@ MODEL = nn.Linear(2, 2)
 
 # What each is called with, where the option that is tried is given on top.
 CALLS: dict[str, tuple] = {
+    "analysis.moments.identify_moments": (RUN,),
     "analysis.representations.compare_representations": ({"fc": [1.0, 0.0]}, {"fc": [0.0, 1.0]}),
     "analysis.representations.project": ({0: {"fc": ARRAY}}, "fc"),
     "analysis.samples.rows_of_features": (ARRAY,),

@@ -74,7 +74,7 @@ def coordination(
         if first < 0 or last >= len(steps) or len(steps) < 5:
             unknown.append(str(name))
             continue
-        moves = _moves(curve.to_numpy(), last - first, contrast, least_noise)
+        moves = moving(curve.to_numpy(), last - first, contrast, least_noise)
         known += 1
         if moves[first]:
             moved.append(str(name))
@@ -86,8 +86,18 @@ def coordination(
     return Coordination(share, base_rate, _lift(share, base_rate), tuple(moved), tuple(unknown))
 
 
-def _moves(values: np.ndarray, width: int, contrast: float, least_noise: float) -> np.ndarray:
-    """Return for every point whether the change over the next `width` points stands out."""
+def moving(values: np.ndarray, width: int, contrast: float = 2.0, least_noise: float = 4.0) -> np.ndarray:
+    """Return for every point whether the change over the next `width` points stands out, [points - width].
+
+    >>> moving(np.array([0.0] * 5 + [1.0] * 5), 1).tolist().index(True)
+    4
+
+    Args:
+        values: the values of a curve, [points].
+        width: how many points further the change is taken.
+        contrast: how many times the change just before and after it must be at least.
+        least_noise: how many standard deviations of the noise it must be at least.
+    """
     change = np.abs(values[width:] - values[:-width])
     adjacent = np.zeros_like(change)
     if len(change) > width:  # at the ends of the run there is only one neighbour

@@ -19,6 +19,7 @@ from tandv.analysis.moments import (
 )
 from tandv.analysis.representations import compare_representations, cosine_similarity, weight_change
 from tandv.checkpoints import weights
+from tandv.curves.of_layers import of_whole_run
 from tandv.dossier import Dossier, Material, gather, write_dossier
 
 
@@ -203,7 +204,8 @@ class Phase2Infrastructure:
     def get_experiment_summary(self, experiment_name: str) -> dict[str, Any]:
         """Return what the run `experiment_name` holds and what is missing; see `moments.get_experiment_summary`."""
         found = self.checkpoint_manager.material(experiment_name)
-        summary = get_experiment_summary(found.curves, checkpoints=[one.step for one in found.checkpoints])
+        curves = of_whole_run(found.curves)
+        summary = get_experiment_summary(curves, checkpoints=[one.step for one in found.checkpoints])
         new = [one for one in summary["missing"] if one != "no checkpoints"]  # the material gives the reason for that
         return summary | {"missing": list(dict.fromkeys([*found.missing, *new]))}
 

@@ -22,19 +22,16 @@ from tandv.analysis.moments import (
     loss_falls,
     nearest_checkpoint,
 )
+from tandv.analysis.moments.finder import detected
 from tandv.analysis.norms import norm_curves
-from tandv.analysis.transitions import Transition, find_transitions
-from tandv.analysis.transitions.wording import kind_of
+from tandv.analysis.transitions import Transition
 from tandv.checkpoints import Checkpoint, UnreadableCheckpoint
 from tandv.curves import learning_rate_of
-from tandv.curves.runs import metrics_of
+from tandv.curves.of_layers import largest_family, of_whole_run
 from tandv.dossier.changes import changes_between, usual_changes
 from tandv.dossier.material import Material
 from tandv.dossier.not_finite import first_not_finite
 from tandv.messages import UnknownName
-
-_SIGNIFICANT = 0.05  # the p-value up to which a transition is examined
-_SEPARATORS = (":", "/")  # between the name of a quantity and the layer
 
 
 def examine(
@@ -61,16 +58,14 @@ def examine(
         within: a checkpoint belongs to a moment if it is at most so many steps away; by default as many as the
             transition takes, but at least 10.
     """
-    curves = run_curves(material.curves)
-    rate = learning_rate_of(curves.columns) if lr is None else lr
-    found = list(find_transitions(curves, lr=rate) if transitions is None else transitions)
+    curves = of_whole_run(material.curves)
+    rate = learning_rate_of(material.curves.columns) if lr is None else lr
+    found = detected(material.curves, rate) if transitions is None else list(transitions)
     steps = [one.step for one in material.checkpoints]
     summary = get_experiment_summary(curves, transitions=found, checkpoints=steps)
     not_finite = summary.pop("not_finite") + (first_not_finite(material.log) if material.log is not None else [])
     missing = [*material.missing, *(one for one in summary.pop("missing") if one != "no checkpoints")]
-    # what has recovered has no before and after to compare; NaN is kept, since some rules have no p
-    significant = [one for one in found if not one.evidence.p > _SIGNIFICANT and kind_of(one) != "spike"]
-    moments = identify_moments(curves, num_jumps, transitions=significant, experiment_name=material.name)
+    moments = identify_moments(curves, num_jumps, transitions=found, experiment_name=material.name)
     layers = _layers(material)
     if layers[1] is None:
         missing.append("no curves of single layers: which layers move together is not known; track the run")
@@ -124,7 +119,7 @@ def _moment(
 ) -> dict[str, Any]:
     before, during, after = three
     info = before.jump_info or {}
-    around = compare_moments(run_curves(material.curves), before, after)
+    around = compare_moments(of_whole_run(material.curves), before, after)
     out: dict[str, Any] = {
         **info,
         "before": before.step,
@@ -201,32 +196,7 @@ def _layers(material: Material) -> tuple[str, pd.DataFrame | None]:
                 return "weight_norm", norms[own].rename(columns=lambda name: name.partition(":")[2])
         except UnknownName:
             pass
-    families = _families(material.curves)
-    if not families:
-        return "", None
-    prefix, names = max(families.items(), key=lambda family: len(family[1]))
-    return prefix[:-1], material.curves[names].rename(columns=lambda name: name.removeprefix(prefix))
-
-
-def run_curves(curves: pd.DataFrame) -> pd.DataFrame:
-    """Return the curves of the whole run without those of single layers.
-
-    >>> run_curves(pd.DataFrame({"loss": [1.0], "rank:fc1": [1.0], "rank:fc2": [2.0]})).columns.tolist()
-    ['loss']
-    """
-    of_layers = {name for names in _families(curves).values() for name in names}
-    kept = [name for name in metrics_of({"": curves}) if name not in of_layers]
-    return curves[kept] if kept else curves
-
-
-def _families(curves: pd.DataFrame) -> dict[str, list[str]]:
-    """Group the curves that are one quantity of several layers, such as "rank:fc1" and "rank:fc2", by their prefix."""
-    families: dict[str, list[str]] = {}
-    for name in curves.columns:
-        found = next((sign for sign in _SEPARATORS if sign in name.strip(sign)), None)
-        if found:
-            families.setdefault(name.partition(found)[0] + found, []).append(name)
-    return {prefix: names for prefix, names in families.items() if len(names) > 1}
+    return largest_family(material.curves)
 
 
 def _generalisation(curves: pd.DataFrame) -> dict[str, Any] | None:

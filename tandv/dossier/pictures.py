@@ -8,7 +8,7 @@ import pandas as pd
 
 from tandv.analysis.generalisation import Grokking, Passage
 from tandv.analysis.transitions import Evidence, Transition
-from tandv.dossier.examination import run_curves
+from tandv.curves.of_layers import of_whole_run
 from tandv.dossier.material import Material
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _figures(material: Material, results: Mapping[str, Any], theme: Any) -> Iter
     from tandv import viz
     from tandv.viz.of_curves.changes import layer_changes
 
-    curves = run_curves(material.curves)
+    curves = of_whole_run(material.curves)
     transitions = [_transition(one) for one in results["transitions"]]
     yield (
         Picture("training_dynamics.png", "The run, with its transitions"),

@@ -10,16 +10,19 @@ from tandv.analysis.moments.finder import identify_moments
 from tandv.analysis.moments.moment import CriticalMoment, MomentType, TransitionLike
 from tandv.analysis.moments.nearest import MissingCheckpoint, nearest_checkpoint
 from tandv.analysis.moments.summary import get_experiment_summary
+from tandv.analysis.periods import CriticalPeriod, critical_periods
 
 __all__ = [
     "Coordination",
     "CriticalMoment",
+    "CriticalPeriod",
     "LossFalls",
     "MissingCheckpoint",
     "MomentType",
     "TransitionLike",
     "compare_moments",
     "coordination",
+    "critical_periods",
     "get_experiment_summary",
     "identify_moments",
     "loss_falls",

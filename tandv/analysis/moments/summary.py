@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tandv.analysis.moments.finder import detected, strength
+from tandv.analysis.moments.finder import detected, stands, strength
 from tandv.analysis.moments.moment import TransitionLike
 from tandv.curves import Curves, as_curves, given
 from tandv.curves.of_run import nan_is_given
@@ -28,11 +28,12 @@ def get_experiment_summary(
 
     Args:
         curves: the curves of a run.
-        transitions: by default those of `find_transitions`.
+        transitions: by default those of `find_transitions`; as in `identify_moments`, spikes that recover and
+            those with a p-value above 0.05 do not count.
         checkpoints: the steps of its checkpoints.
     """
     table = as_curves(curves).sort_index()
-    transitions = detected(table) if transitions is None else transitions
+    transitions = [one for one in (detected(table) if transitions is None else transitions) if stands(one)]
     known = sorted(set(checkpoints or ()))
     strengths = [strength(table[one.quantity], one) for one in transitions]
     steps = table.index.tolist()
