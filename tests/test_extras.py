@@ -54,6 +54,7 @@ NEEDS = [
     ("starlette", "starlette and uvicorn", "page", "from tandv import page; page.show({'a': [1.0]})"),
     ("ray", "ray", "cluster", "from tandv.checkpoints import on_ray; on_ray()"),
     ("orbax", "orbax-checkpoint", "orbax", "from tandv.checkpoints import weights; list(weights('saved'))"),
+    ("h5py", "h5py", "keras", "from tandv.checkpoints import weights; list(weights('a.keras'))"),
 ]  # fmt: skip
 
 
@@ -63,6 +64,7 @@ def test_without_a_package_the_last_line_says_what_to_install(tmp_path, package,
     torch.save({"fc": torch.eye(2)}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "_METADATA").write_text("{}")
+    (tmp_path / "a.keras").write_text("{}")
     data = (
         "import numpy as np\nX = np.arange(40.0).reshape(20, 2)\nY = [0, 1] * 10\nC = {'a': [0.0] * 30 + [1.0] * 30}\n"
     )

@@ -58,8 +58,8 @@ def is_buffer(name: str, entry: Entry) -> bool:
     True
     """
     last = name.rpartition(".")[2]
-    if entry.layer is not None:  # the file says it
-        return not entry.layer
+    if entry.layer is not None or entry.role is not None:  # the file says it
+        return entry.role == "buffer" or entry.layer == ""
     return bool(_BUFFER.fullmatch(last)) or "activation_post_process." in name or _is_attention_mask(last, entry.shape)
 
 
@@ -111,7 +111,7 @@ def verdicts(
 
 def _by_name(name: str, entry: Entry) -> Verdict:
     last = name.rpartition(".")[2]
-    if entry.layer:
+    if entry.layer or entry.role == "parameter":
         return "trained"
     in_loss = _IN_LOSS.fullmatch(name) and len(entry.shape) == 1
     if _OFTEN_A_BUFFER.fullmatch(last) or in_loss or "_fake_quant." in name:

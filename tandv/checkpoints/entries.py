@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -42,4 +42,5 @@ class Entry(NamedTuple):
     read: Callable[[], np.ndarray]
     storage: Any = None  # equal for tied tensors; None if the format cannot tie
     framework: Framework | None = None  # None where the file does not say
+    role: Literal["parameter", "buffer"] | None = None  # None where the file does not say
     layer: str | None = None  # its layer in a log, "" for a buffer; None where the file does not say

@@ -13,7 +13,7 @@ from tandv.checkpoints.times_in_names import DATE, DURATION, MINUTES, SECONDS, i
 RANK = re.compile(r"^(consolidated)\.(\d\d)(?=\.)")  # of a model that is split over devices
 ENDINGS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 # Endings that other files have too: these are checkpoints if their names say so.
-MORE_ENDINGS = (".pth.tar", ".tar", ".npz", ".msgpack", ".weights.h5", ".h5", ".pkl", ".pickle")
+MORE_ENDINGS = (".pth.tar", ".tar", ".npz", ".msgpack", ".weights.h5", ".keras", ".h5", ".pkl", ".pickle")
 NAMED_SO = re.compile(r"model|params?|weights?|state|net|checkpoint|ckpt|chkpt|steps?|epochs?|iter", re.IGNORECASE)
 SHARD = re.compile(r"-(\d+)-of-(\d+)(?=\.)")  # of a file in several parts
 # Of several counters in a name, the first of these is the step. A word of a few letters must stand alone.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from tandv.checkpoints.entries import Entry, Shape
 from tandv.checkpoints.readers.contents import KEYS
 from tandv.checkpoints.readers.copies import is_copy
+from tandv.checkpoints.readers.modules import StateDict
 from tandv.checkpoints.readers.opaque import parts_of
 from tandv.checkpoints.readers.optimisers import MOMENTS, holds_tensors, is_optimiser, tensors
 from tandv.messages import some
@@ -112,7 +113,7 @@ def is_of_layers(name: str) -> bool:
 
 def is_state_dict(node: Any) -> bool:
     """Tell whether a dictionary is a module's own: PyTorch notes versions of modules in it, or its names are dotted."""
-    if "_metadata" in getattr(node, "__dict__", {}):
+    if isinstance(node, StateDict) or "_metadata" in getattr(node, "__dict__", {}):
         return True
     parts = parts_of(node) or {}
     return any("." in name and isinstance(child, Entry) for name, child in parts.items())

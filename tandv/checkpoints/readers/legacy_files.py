@@ -39,8 +39,11 @@ class _Sizes(InertUnpickler):
         super().__init__(pickled)
         self.of: dict[str, int] = {}
 
-    def persistent_load(self, pid: Any) -> None:
+    def persistent_load(self, pid: Any) -> Any:
+        if pid[0] == "module":  # a class with its source
+            return pid[1]
         self.of[str(pid[2])] = bytes_of(getattr(pid[1], "kind", "").rpartition(".")[2])
+        return None
 
 
 def _places(opened: BinaryIO, sizes: dict[str, int]) -> dict[str, tuple[int, int]]:

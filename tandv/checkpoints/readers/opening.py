@@ -34,6 +34,7 @@ _READERS = {
     "torch": ("torch", "torch"),
     "orbax": ("orbax-checkpoint", "orbax"),
     "msgpack": ("msgpack", "orbax"),
+    "h5py": ("h5py", "keras"),
 }
 
 
@@ -128,9 +129,9 @@ def _open(file: Path, key: Key) -> AbstractContextManager[Contents]:
 
         return open_msgpack(file, key)
     if file.suffix in (".h5", ".hdf5", ".keras"):
-        raise UnreadableCheckpoint(
-            "it is a file of Keras, which is not read; write its weights with numpy.savez, a name and an array for each"
-        )
+        from tandv.checkpoints.readers.keras_files import open_keras
+
+        return open_keras(file, key)
     return _open_torch(file, key)
 
 

@@ -21,9 +21,9 @@ from tandv.checkpoints.readers.beside import (
 )
 from tandv.checkpoints.readers.contents import ALL, KEYS, Contents
 from tandv.checkpoints.readers.copies import copies_in, is_copy, is_slot
-from tandv.checkpoints.readers.opaque import Opaque, parts_of
+from tandv.checkpoints.readers.opaque import parts_of
 from tandv.checkpoints.readers.optimisers import MOMENTS, holds_tensors, is_optimiser, tensors
-from tandv.checkpoints.warnings import RefusedCheckpoint, UnreadableCheckpoint, asks_for
+from tandv.checkpoints.warnings import UnreadableCheckpoint
 from tandv.messages import some
 
 # Models that are trained beside another.
@@ -68,7 +68,6 @@ class Search:
                 return self._done(entries, ",".join(self._full(name) for name in names))
             self.below_a_key = self.below_a_key or names[0] in KEYS
             self.node, self.path = parts[names[0]], (*self.path, names[0])
-            refuse_module(self.node)
 
     def _choice(self, level: Level, alone: bool) -> list[str]:
         """Return the keys under which to look further; none if this level is the model."""
@@ -130,12 +129,6 @@ class Search:
 
     def _done(self, entries: dict[str, Entry], key: str) -> Contents:
         return Contents(entries, self.extras, key, tuple(self.left_out), tuple(self.said))
-
-
-def refuse_module(node: Any) -> None:
-    """Raise RefusedCheckpoint for a module that was saved instead of its weights."""
-    if isinstance(node, Opaque) and {"_parameters", "_modules"} <= vars(node).keys():
-        raise RefusedCheckpoint(asks_for([type(node).kind]))
 
 
 def _cleaned(node: Any, prefix: str = "") -> tuple[dict[str, Entry], list[str]]:

@@ -7,10 +7,11 @@ from tandv.checkpoints.buffers import Updated
 from tandv.checkpoints.order import model_order
 from tandv.checkpoints.readers.contents import ALL, KEYS, Contents, Key
 from tandv.checkpoints.readers.keyed import asked
+from tandv.checkpoints.readers.modules import with_state_dicts
 from tandv.checkpoints.readers.opaque import Opaque, parts_of
 from tandv.checkpoints.readers.optimisers import holds_tensors, is_optimiser, updated
 from tandv.checkpoints.readers.repeated import refuse_repeated
-from tandv.checkpoints.readers.search import Search, refuse_module
+from tandv.checkpoints.readers.search import Search
 from tandv.checkpoints.warnings import UnreadableCheckpoint
 from tandv.messages import some
 from tandv.names import natural
@@ -27,8 +28,8 @@ def model_in(loaded: Any, key: Key = None) -> Contents:
         loaded: dictionaries, lists and objects with an Entry for each tensor.
         key: the dotted key of a model, several of them, or "*" for all of them together.
     """
-    refuse_module(loaded)
     refuse_repeated(loaded)
+    loaded = with_state_dicts(loaded)
     parts = parts_of(loaded)
     if parts is None or (not isinstance(loaded, Mapping | Opaque) and not holds_tensors(loaded)):
         raise UnreadableCheckpoint(f"it holds a {type(loaded).__name__}, not a state dict; save model.state_dict()")

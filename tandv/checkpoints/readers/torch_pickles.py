@@ -51,6 +51,10 @@ class _Wrapper(NamedTuple):
     shape: tuple[int, ...]
 
 
+def _parameter(data: Any, is_trained: Any = False, *_: Any) -> Any:
+    return data._replace(role="parameter") if isinstance(data, Entry) and is_trained is True else data
+
+
 def _whole(made: Any, state: Any) -> Any:
     """Return a tensor; of one that is split over processes, the local part if that is all of it."""
     if not isinstance(made, _Wrapper):
@@ -135,7 +139,7 @@ class TensorUnpickler(InertUnpickler):
             case "torch._utils", "_rebuild_tensor_v2":
                 return lambda *of: self._tensor(*of)
             case "torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state":
-                return lambda data, *_: data
+                return lambda *of: _parameter(*of)
             case "torch._tensor", "_rebuild_from_type_v2":
                 return lambda make, _, of, state, *__: _whole(make(*of), state)
             case "torch._utils", "_rebuild_wrapper_subclass":
@@ -146,7 +150,9 @@ class TensorUnpickler(InertUnpickler):
                 raise NotPlain(f"{module}.{name}")
         return super().find_class(module, name)
 
-    def persistent_load(self, pid: Any) -> _Storage:
+    def persistent_load(self, pid: Any) -> Any:
+        if pid[0] == "module":  # a class with its source, which is not read
+            return pid[1]
         kind, name, key, _, size, *view = pid
         if kind != "storage" or any(view):
             raise NotPlain(str(kind))
@@ -158,7 +164,9 @@ class TensorUnpickler(InertUnpickler):
             self._checks[str(key)] = _Check(self._mapped, str(key), start, there, crc) if crc else _unknown
         return _Storage(str(key), dtype, start, int(size), self._checks[str(key)])
 
-    def _tensor(self, storage: _Storage, offset: int, shape: tuple, stride: tuple, *_: Any) -> Entry:
+    def _tensor(
+        self, storage: _Storage, offset: int, shape: tuple, stride: tuple, is_trained: Any = False, *_: Any
+    ) -> Entry:
         last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
         if min((offset, *shape, *stride)) < 0 or (0 not in shape and last >= storage.size):
             raise NotPlain("a tensor reaches beyond its storage")
@@ -166,4 +174,5 @@ class TensorUnpickler(InertUnpickler):
         start = storage.start + offset * storage.dtype.itemsize
         read = partial(_view, self._mapped, tuple(shape), storage.dtype, start, bytes_apart, storage.check)
         place = place_of(storage.name, offset, tuple(shape), tuple(stride))
-        return Entry(_NAMES[storage.dtype], tuple(shape), read, place, "torch")
+        role = "parameter" if is_trained is True else None
+        return Entry(_NAMES[storage.dtype], tuple(shape), read, place, "torch", role)

@@ -83,8 +83,6 @@ class InertUnpickler(pickle.Unpickler):
             return lambda *of: answer(*of)  # a pickle may change a function, so each has its own
         top = module.partition(".")[0]
         is_code = module == "builtins" and name not in _TYPES
-        # a module of torch.nn in a file is a whole model, or a part of one that was saved instead of its weights
-        is_code = is_code or module.startswith("torch.nn.modules.")
         if is_code or top in _CODE or (top in sys.stdlib_module_names and "." in name):
             raise AsksForCode(name if module == "builtins" else f"{module}.{name}")
         return opaque(f"{module}.{name}")
@@ -170,6 +168,8 @@ def _attribute(of: Any, name: Any) -> Any:
     """Return a class within a class of the user's script."""
     if isinstance(of, type) and issubclass(of, Opaque) and of.kind.partition(".")[0] not in sys.stdlib_module_names:
         return opaque(f"{of.kind}.{name}")
+    if isinstance(of, Opaque):  # a method of an object of one
+        return opaque(f"{type(of).kind}.{name}")
     raise AsksForCode("getattr")
 
 

@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from tandv.checkpoints.readers.optimisers import holds_tensors
 from tandv.checkpoints.readers.torch_pickles import Bytes, TensorUnpickler
 from tandv.checkpoints.readers.unpickling import DAMAGE, NotPlain
 from tandv.checkpoints.warnings import UnreadableCheckpoint
@@ -50,7 +51,7 @@ def load_part(file: Path, start: int, length: int) -> Any:
 
 def _content_of(archive: zipfile.ZipFile, mapped: Bytes) -> Any:
     inside = {info.filename.partition("/")[2]: info for info in archive.infolist()}
-    if "data.pkl" not in inside or "constants.pkl" in inside:  # the latter is TorchScript
+    if "data.pkl" not in inside:
         raise NotPlain("not a state dict of torch.save")
     if "byteorder" in inside and _content(inside["byteorder"], mapped) != b"little":
         raise NotPlain("big-endian")
@@ -60,7 +61,13 @@ def _content_of(archive: zipfile.ZipFile, mapped: Bytes) -> Any:
         info = inside[f"data/{key}"]
         return _start(info, mapped), info.file_size, info.CRC
 
-    return TensorUnpickler(pickled, mapped, place).load()
+    loaded = TensorUnpickler(pickled, mapped, place).load()
+    if "constants.pkl" in inside and not holds_tensors(loaded):
+        raise UnreadableCheckpoint(
+            "it is a frozen program of TorchScript, whose weights are constants without names; save it before "
+            "torch.jit.freeze"
+        )
+    return loaded
 
 
 def _start(info: zipfile.ZipInfo, mapped: Bytes) -> int:

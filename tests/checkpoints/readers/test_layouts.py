@@ -22,7 +22,7 @@ from torch.distributed.checkpoint.filesystem import _StorageInfo
 from torch.distributed.tensor import DTensor, Shard
 from torch.distributed.tensor._dtensor_spec import DTensorSpec, TensorMeta
 
-from tandv.checkpoints import LeftOut, RefusedCheckpoint, UnreadableCheckpoint, evaluate, find, weights
+from tandv.checkpoints import LeftOut, UnreadableCheckpoint, evaluate, find, weights
 from tandv.checkpoints.readers.opening import opened
 
 
@@ -264,14 +264,6 @@ def test_archives_of_numpy(tmp_path):
         list(weights(tmp_path / "model_4.npz"))
 
 
-def test_a_format_of_another_framework_says_what_to_do(tmp_path):
-    (tmp_path / "model.weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
-    with pytest.raises(
-        UnreadableCheckpoint, match="a file of Keras, which is not read; write its weights with numpy.savez"
-    ):
-        list(weights(tmp_path / "model.weights.h5"))
-
-
 @pytest.mark.parametrize("name", ["checkpoint_5.pth.tar", "model_5.tar", "step_5.pkl", "epoch_5.pickle"])
 def test_other_endings_of_files_whose_names_say_what_they_are(name, tmp_path):
     torch.save({"state_dict": STATE, "optimizer": OPTIMISER, "epoch": 5}, tmp_path / name)
@@ -279,13 +271,6 @@ def test_other_endings_of_files_whose_names_say_what_they_are(name, tmp_path):
         (tmp_path / other).write_bytes(b"")
     assert find(tmp_path) == [(5, tmp_path / name)]
     assert_same(tmp_path / name)
-
-
-def test_a_program_of_torchscript_is_refused_as_ever(tmp_path):
-    with pytest.warns(DeprecationWarning):
-        torch.jit.trace(nn.Linear(2, 2), torch.ones(1, 2)).save(tmp_path / "a.pt")
-    with pytest.raises(RefusedCheckpoint, match="TorchScript"):
-        list(weights(tmp_path / "a.pt"))
 
 
 def test_eight_bit_arrays_of_a_pickle_keep_their_type(tmp_path):

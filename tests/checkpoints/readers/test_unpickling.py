@@ -274,12 +274,6 @@ def test_what_holds_itself_ends(tmp_path):
         assert [name for name, _ in weights(tmp_path / "a.pt")] == ["weight", "bias"]
 
 
-def test_a_whole_model_under_a_key_is_refused(tmp_path):
-    torch.save({"model": nn.Linear(2, 2), "epoch": 1}, tmp_path / "a.pt")
-    with pytest.raises(RefusedCheckpoint, match="asks for torch.nn.modules.linear.Linear.*save model.state_dict"):
-        list(weights(tmp_path / "a.pt"))
-
-
 def test_tensors_of_rare_kinds_are_left_to_torch(tmp_path):
     torch.save({"w": torch.ones(2), "s": torch.eye(2).to_sparse()}, tmp_path / "a.pt")
     with pytest.raises(NotPlain, match="_rebuild_sparse_tensor"):
