@@ -9,7 +9,6 @@ What locators and formatters call are functions of this file, so that a figure c
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -79,7 +78,7 @@ def _each(axis: Axis, characters: int) -> float:
     return size * (CHARACTER * characters + 1.6) if _name(axis) == "x" else size * 2.2
 
 
-class _Fitted(Locator):
+class Fitted(Locator):
     """A locator whose ticks depend on the view limits and on how many labels fit: choose(low, high, axis)."""
 
     def __init__(self, choose: Callable[[float, float, Axis], Iterable[float]]):
@@ -93,7 +92,7 @@ class _Fitted(Locator):
         return np.asarray(list(self.choose(vmin, vmax, self.axis)), float).tolist()  # type: ignore[arg-type]
 
 
-class _Text(Formatter):
+class Text(Formatter):
     """A formatter that gives a tick's value to a function of this file."""
 
     def __init__(self, text: Callable[[float], str]):
@@ -103,7 +102,8 @@ class _Text(Formatter):
         return self.text(x)
 
 
-def _no_ticks(low: float, high: float, axis: Axis) -> list[float]:
+def no_ticks(low: float, high: float, axis: Axis) -> list[float]:
+    """Return no ticks, for `Fitted`."""
     return []
 
 
@@ -126,8 +126,8 @@ def multiples(low: float, high: float, stride: float) -> np.ndarray:
 
 def step_ticks(axis: Axis) -> None:
     """Tick an axis of training steps: whole numbers with thousands separators."""
-    axis.set_major_locator(_Fitted(_steps))
-    axis.set_major_formatter(_Text(step_text))
+    axis.set_major_locator(Fitted(_steps))
+    axis.set_major_formatter(Text(step_text))
 
 
 def _steps(low: float, high: float, axis: Axis) -> Iterable[float]:
@@ -152,8 +152,8 @@ def exponent_ticks(
 ) -> None:
     """Tick an axis of exponents with powers of two between low and high, and some positions with names."""
     names = dict(named or {})
-    axis.set_major_locator(_Fitted(partial(_exponents, lowest=low, highest=high, names=names)))
-    axis.set_major_formatter(_Text(partial(_exponent_text, names=names)))
+    axis.set_major_locator(Fitted(partial(_exponents, lowest=low, highest=high, names=names)))
+    axis.set_major_formatter(Text(partial(_exponent_text, names=names)))
 
 
 def _exponents(
@@ -176,77 +176,10 @@ def _exponent_text(at: float, *, names: Mapping[float, str]) -> str:
     return names.get(at) or power(round(at))
 
 
-def log2_ticks(axis: Axis) -> None:
-    """Tick a log-scaled axis at powers of two, or at plain numbers if less than two of these are in view."""
-    axis.set_major_locator(_Fitted(_powers_of_two))
-    axis.set_major_formatter(_Text(_power_text))
-    axis.set_minor_locator(_Fitted(_no_ticks))
-
-
-def _powers_of_two(low: float, high: float, axis: Axis) -> Iterable[float]:
-    if low <= 0:
-        return []
-    a, b = math.log2(low), math.log2(high)
-    if b - a < 2:
-        return multiples(low, high, nice(high - low, min(room(axis, 6), 6)))
-    return np.exp2(multiples(a, b, stride_of_powers(b - a, min(room(axis, 4), 10))))
-
-
-def _power_text(x: float) -> str:
-    """Return a power of two as such and any other number in few digits."""
-    if x == 0:
-        return "0"
-    mantissa, exponent = math.frexp(abs(x))
-    sign = "−" if x < 0 else ""
-    return sign + power(exponent - 1) if mantissa == 0.5 else value_text(x)
-
-
-def decimal_ticks(axis: Axis) -> None:
-    """Tick a log-scaled axis at powers of ten, between them at 2 and 5 times these, or at 1 to 9 times if few fit."""
-    axis.set_major_locator(_Fitted(_decades))
-    axis.set_major_formatter(_Text(value_text))
-    axis.set_minor_locator(_Fitted(_no_ticks))
-
-
-def _decades(low: float, high: float, axis: Axis) -> Iterable[float]:
-    if low <= 0:
-        return []
-    count = max(room(axis, 5), 2)
-    a, b = math.log10(low), math.log10(high)
-    for parts in ((1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 5), (1, 3), (1,)):
-        decades = range(math.floor(a), math.ceil(b) + 1)
-        ticks = [m * 10.0**k for k in decades for m in parts if low <= m * 10.0**k * (1 + 1e-9) and m * 10.0**k <= high]
-        # 8 and 9 stand closest to each other: labels must fit there, too
-        closest = min((math.log10(y / x) for x, y in pairwise(ticks)), default=b - a)
-        if 2 <= len(ticks) <= count + 1 and closest >= 0.9 * (b - a) / max(room(axis, 5), 1):
-            return ticks
-    if b - a < 1:
-        return multiples(low, high, nice(high - low, min(count, 6)))
-    stride = max(math.ceil((b - a) / count - 1e-9), 1)
-    return 10.0 ** np.arange(math.ceil(a - 1e-9), math.floor(b + 1e-9) + 1, stride)
-
-
-def decade_ticks(axis: Axis) -> None:
-    """Tick a log-scaled axis of shares at powers of ten, as percentages."""
-    axis.set_major_locator(_Fitted(_decades_of_shares))
-    axis.set_minor_locator(_Fitted(_no_ticks))
-    axis.set_major_formatter(_Text(_decade_text))
-
-
-def _decades_of_shares(low: float, high: float, axis: Axis) -> Iterable[float]:
-    a, b = math.log10(max(low, 1e-300)), math.log10(max(high, 1e-300))
-    stride = math.ceil((b - a) / max(room(axis, 5), 1) - 1e-9)
-    return 10.0 ** np.arange(math.floor(b + 1e-9), math.ceil(a - 1e-9) - 1, -max(stride, 1))
-
-
-def _decade_text(share: float) -> str:
-    return f"{100 * share:.6g}%" if share > 1e-6 else power(round(math.log10(share)), 10)
-
-
 def linear_ticks(axis: Axis, text: Callable[[float], str] = value_text, most: int = 6) -> None:
     """Tick an axis of plain numbers."""
-    axis.set_major_locator(_Fitted(partial(_plain_numbers, most=most)))
-    axis.set_major_formatter(_Text(partial(_near_zero, text=text)))
+    axis.set_major_locator(Fitted(partial(_plain_numbers, most=most)))
+    axis.set_major_formatter(Text(partial(_near_zero, text=text)))
 
 
 def _plain_numbers(low: float, high: float, axis: Axis, *, most: int) -> Iterable[float]:
@@ -277,8 +210,8 @@ def word_ticks(axis: Axis, words: Sequence[str] | None, count: int) -> None:
             axis.set_tick_params(labelrotation=90)  # vertical labels take only their height
         else:
             each = flat
-    axis.set_major_locator(_Fitted(partial(_whole_numbers, count=count, each=each, rounded=words is None)))
-    axis.set_major_formatter(_Text(partial(_word, labels)))
+    axis.set_major_locator(Fitted(partial(_whole_numbers, count=count, each=each, rounded=words is None)))
+    axis.set_major_formatter(Text(partial(_word, labels)))
 
 
 def _whole_numbers(low: float, high: float, axis: Axis, *, count: int, each: float, rounded: bool) -> Iterable[float]:

@@ -15,9 +15,10 @@ from tandv.curves.of_run import nan_is_given
 from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
+from tandv.viz.layout.log_ticks import decimal_ticks, log2_ticks
 from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.tables import Drawn, remember
-from tandv.viz.layout.ticks import decimal_ticks, linear_ticks, log2_ticks, room, value_text
+from tandv.viz.layout.ticks import linear_ticks, room, value_text
 from tandv.viz.of_curves.over_steps import XScale, YScale, draw_curve, limits, scale_for, scales
 
 VALUE = ("scalar_stats", "value")

@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, Locator
 
+from tandv.viz.layout.log_ticks import decimal_ticks, log2_ticks
 from tandv.viz.layout.style import Style
-from tandv.viz.layout.ticks import decimal_ticks, linear_ticks, log2_ticks, room, step_text, step_ticks
+from tandv.viz.layout.ticks import linear_ticks, room, step_text, step_ticks
 from tandv.viz.of_log.lines import thin
 
 if TYPE_CHECKING:

@@ -9,13 +9,12 @@ from matplotlib.axes import Axes
 
 from tandv.glossary import COIN, has_chance_level, insight_meaning, is_share
 from tandv.viz.layout.heat import buckets, edges
+from tandv.viz.layout.log_ticks import decimal_ticks, log2_ticks
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import (
-    decimal_ticks,
     length_in_points,
     linear_ticks,
-    log2_ticks,
     percent_text,
     share_text,
     show_steps,

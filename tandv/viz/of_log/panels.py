@@ -19,10 +19,11 @@ from tandv.formats import Format, cast_shares
 from tandv.glossary import unit
 from tandv.viz.layout.heat import buckets, edges
 from tandv.viz.layout.legends import fitted
+from tandv.viz.layout.log_ticks import decade_ticks, log2_ticks
 from tandv.viz.layout.measuring import measure, points, renderer_of
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, not_finite_text, remember, table
-from tandv.viz.layout.ticks import decade_ticks, limit_text, linear_ticks, log2_ticks, power, step_text, value_text
+from tandv.viz.layout.ticks import limit_text, linear_ticks, power, step_text, value_text
 from tandv.viz.layout.titles import shorten
 from tandv.viz.of_log.exponent_map import draw_bands
 from tandv.viz.of_log.histogram import draw_bars, exponents_of, log_shares

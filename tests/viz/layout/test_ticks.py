@@ -4,7 +4,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from tandv.viz.layout.colours import Scale
-from tandv.viz.layout.ticks import exponent_ticks, limit_text, log2_ticks, power, step_ticks, value_text
+from tandv.viz.layout.log_ticks import log2_ticks
+from tandv.viz.layout.ticks import exponent_ticks, limit_text, power, step_ticks, value_text
 
 
 def axis(width=6.0, **limits):

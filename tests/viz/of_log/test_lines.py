@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from tandv import viz
 from tandv.curves import as_curves, of_run, read_curves
 from tandv.log.logframe import curves, example_log
+from tandv.viz.layout.log_ticks import decimal_ticks
 from tandv.viz.layout.style import theme
 from tandv.viz.layout.tables import drawn
-from tandv.viz.layout.ticks import decimal_ticks
 from tandv.viz.of_log.lines import MOST_POINTS, draw_curves, thin, wants_log2
 
 OVERFLOWS = example_log(layers=4, steps=30)  # its last layer has infinities at the end
