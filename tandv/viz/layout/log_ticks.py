@@ -15,13 +15,24 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.axis import Axis
 
-from tandv.viz.layout.ticks import Fitted, Text, multiples, nice, no_ticks, power, room, stride_of_powers, value_text
+from tandv.viz.layout.ticks import (
+    DistinctText,
+    Fitted,
+    Text,
+    multiples,
+    nice,
+    no_ticks,
+    power,
+    room,
+    stride_of_powers,
+    value_text,
+)
 
 
 def log2_ticks(axis: Axis) -> None:
     """Tick a log-scaled axis at powers of two, or at plain numbers if less than two of these are in view."""
     axis.set_major_locator(Fitted(_powers_of_two))
-    axis.set_major_formatter(Text(_power_text))
+    axis.set_major_formatter(DistinctText(_power_text))
     axis.set_minor_locator(Fitted(no_ticks))
 
 
@@ -34,19 +45,19 @@ def _powers_of_two(low: float, high: float, axis: Axis) -> Iterable[float]:
     return np.exp2(multiples(a, b, stride_of_powers(b - a, min(room(axis, 4), 10))))
 
 
-def _power_text(x: float) -> str:
+def _power_text(x: float, digits: int = 3) -> str:
     """Return a power of two as such and any other number in few digits."""
     if x == 0:
         return "0"
     mantissa, exponent = math.frexp(abs(x))
     sign = "−" if x < 0 else ""
-    return sign + power(exponent - 1) if mantissa == 0.5 else value_text(x)
+    return sign + power(exponent - 1) if mantissa == 0.5 else value_text(abs(x), digits)
 
 
 def decimal_ticks(axis: Axis) -> None:
     """Tick a log-scaled axis at powers of ten, between them at 2 and 5 times these, or at 1 to 9 times if few fit."""
     axis.set_major_locator(Fitted(_decades))
-    axis.set_major_formatter(Text(value_text))
+    axis.set_major_formatter(DistinctText(value_text))
     axis.set_minor_locator(Fitted(no_ticks))
 
 

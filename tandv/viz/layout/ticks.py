@@ -33,8 +33,8 @@ def value_text(value: float, digits: int = 3) -> str:
     """Return a number in at most `digits` significant digits."""
     if not math.isfinite(value):
         return str(value)
-    if value == 0 or 1e-3 <= abs(value) < 1e5:
-        text = f"{value:.{digits}g}"
+    if value == 0 or 1e-3 <= abs(value) < 10 ** max(digits, 5):
+        text = f"{value:,.{digits}g}"
         return f"{value:,.0f}" if "e" in text else text
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
@@ -102,6 +102,27 @@ class Text(Formatter):
         return self.text(x)
 
 
+class DistinctText(Text):
+    """A formatter of plain numbers, text(value, digits=3): with as many digits as tell the ticks of an axis apart."""
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        return distinct(values, self.text)
+
+
+def distinct(values: Sequence[float], text: Callable[..., str]) -> list[str]:
+    """Return numbers as text, with more digits where three would make several of them look the same.
+
+    >>> distinct([1.5102, 1.5104], value_text)
+    ['1.5102', '1.5104']
+    """
+    words = [text(value) for value in values]
+    for digits in range(4, 13):
+        if len(set(words)) == len(set(values)):
+            break
+        words = [text(value, digits) for value in values]
+    return words
+
+
 def no_ticks(low: float, high: float, axis: Axis) -> list[float]:
     """Return no ticks, for `Fitted`."""
     return []
@@ -121,7 +142,7 @@ def nice(span: float, count: int, whole: bool = False) -> float:
 def multiples(low: float, high: float, stride: float) -> np.ndarray:
     """Return the multiples of `stride` from low to high, both included."""
     slack = 1e-9 * max(abs(low), abs(high), stride)
-    return np.arange(math.ceil((low - slack) / stride), math.floor((high + slack) / stride) + 1) * stride
+    return np.arange(math.ceil((low - slack) / stride), math.floor((high + slack) / stride) + 1) * stride + 0.0  # no -0
 
 
 def step_ticks(axis: Axis) -> None:
@@ -176,27 +197,25 @@ def _exponent_text(at: float, *, names: Mapping[float, str]) -> str:
     return names.get(at) or power(round(at))
 
 
-def linear_ticks(axis: Axis, text: Callable[[float], str] = value_text, most: int = 6) -> None:
-    """Tick an axis of plain numbers."""
+def linear_ticks(axis: Axis, text: Callable[..., str] = value_text, most: int = 6) -> None:
+    """Tick an axis of plain numbers; text(value, digits) are its labels."""
     axis.set_major_locator(Fitted(partial(_plain_numbers, most=most)))
-    axis.set_major_formatter(Text(partial(_near_zero, text=text)))
+    axis.set_major_formatter(DistinctText(text))
 
 
 def _plain_numbers(low: float, high: float, axis: Axis, *, most: int) -> Iterable[float]:
-    return multiples(low, high, nice(high - low, min(room(axis, 6), most)))
+    ticks = multiples(low, high, nice(high - low, min(room(axis, 6), most)))
+    longest = max(map(len, distinct(ticks.tolist(), value_text)), default=0)
+    return ticks if longest <= 6 else multiples(low, high, nice(high - low, min(room(axis, longest), most)))
 
 
-def _near_zero(x: float, *, text: Callable[[float], str]) -> str:
-    return text(0.0 if abs(x) < 1e-12 else x)
-
-
-def percent_text(share: float) -> str:
+def percent_text(share: float, digits: int = 3) -> str:
     """Return a share as a percentage.
 
     >>> percent_text(0.125), percent_text(0.00001), percent_text(0)
     ('12.5%', '0.001%', '0')
     """
-    return "0" if share == 0 else f"{value_text(100 * share)}%"
+    return "0" if share == 0 else f"{value_text(100 * share, digits)}%"
 
 
 def word_ticks(axis: Axis, words: Sequence[str] | None, count: int) -> None:

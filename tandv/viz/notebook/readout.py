@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from tandv.curves import given
+from tandv.curves import given, unit_of
 from tandv.viz.layout.legends import shortened
 from tandv.viz.layout.style import Style, dress
 from tandv.viz.layout.tables import Place, drawn, not_finite_text, table, value_words
@@ -28,7 +28,7 @@ def draw_loss(side: Any, curves: pd.DataFrame, style: Style) -> Axes:
                     curve.index[where], np.full(where.sum(), height), "s", transform=ax.get_xaxis_transform(),
                     color=of_mark, markersize=3.5, markeredgewidth=0, label="_not finite", zorder=4,
                 )  # fmt: skip
-    ax.set_xlabel("step")
+    ax.set_xlabel(unit_of(curves))
     place_loss(side, ax, style)
     return ax
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from tandv.viz.of_curves.metrics import Marks
 
 VALUE = ("scalar_stats", "value")
+_BAND = ("scalar_stats", "low"), ("scalar_stats", "high")
 _RELIANCE = ("true", "spurious", "chance")
 _FIRST = ("loss", "accuracy", "loss gap, test less train", "accuracy gap, train less test")
 _ROLES = {"train": 0, "test": 1, "val": 1, "valid": 1, "validation": 1}  # index of the colour
@@ -120,6 +121,8 @@ def training_dynamics(
         name_marks(ax, style.muted if _is_shared(panel) else "")
         ax.set_ylabel(panel if len(spans) == 1 else "")  # else the panel's title names it
         steps = rows[("metadata", "step")].to_numpy()
+        edges = [part[side].to_numpy() for side in _BAND if side in part.columns]
+        values = np.concatenate([values, *edges])
         limits(ax, steps, values, style)
         if len(runs) > 1 and np.isfinite(values).any():
             _same_height(ax, values, scale != "linear")
@@ -188,8 +191,8 @@ def _rows(tables: Mapping[str, pd.DataFrame], band: BandKind | None) -> pd.DataF
             }
             if low is not None and high is not None:
                 column |= {
-                    ("scalar_stats", "low"): low[name].to_numpy(),
-                    ("scalar_stats", "high"): high[name].to_numpy(),
+                    _BAND[0]: low[name].to_numpy(),
+                    _BAND[1]: high[name].to_numpy(),
                 }
             parts.append(pd.DataFrame(column))
     rows = pd.concat(parts, ignore_index=True)
@@ -210,7 +213,7 @@ def _colours(roles: Sequence[str], style: Style) -> dict[str, str]:
 
 
 def _draw_band(ax: Axes, steps: np.ndarray, curve: pd.DataFrame, colour: str) -> None:
-    sides = [curve[("scalar_stats", side)].to_numpy() for side in ("low", "high")]
+    sides = [curve[side].to_numpy() for side in _BAND]
     (x, low), (_, high) = (thin(steps, side) for side in sides)
     ax.fill_between(x, low, high, color=colour, alpha=0.22, linewidth=0, zorder=1)
 

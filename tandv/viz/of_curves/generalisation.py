@@ -84,7 +84,7 @@ def grokking_plot(
     verdict = {True: "grokking", False: "no grokking", None: "not known whether this is grokking"}[found.is_grokking]
     return facet(
         rows, draw, ("panel",), fig=fig, figsize=figsize, col_wrap=1, ax=ax, title=title, named=verdict,
-        subtitle=_subtitle(found),
+        subtitle=_subtitle(found, unit_of(table)),
         panel_size=(8.0, 2.4), single_size=(8.0, 3.6), sharey=False, style=style,
     )  # fmt: skip
 
@@ -186,7 +186,7 @@ def _delay(ax: Axes, found: Grokking, colours: list[str], named: bool, style: St
             ax.axhline(passage.threshold, color=style.muted, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0.8)
 
 
-def _subtitle(found: Grokking) -> str:
+def _subtitle(found: Grokking, unit: str) -> str:
     parts = [
         f"memorised at {step_text(found.memorisation.step)}"
         if found.memorisation.step is not None
@@ -197,7 +197,7 @@ def _subtitle(found: Grokking) -> str:
     ]
     if found.delay is not None and found.delay > 0:
         times = f", {found.ratio:.3g} times as many" if found.ratio and np.isfinite(found.ratio) else ""
-        parts.append(f"{step_text(found.delay)} steps later{times}")
+        parts.append(f"{step_text(found.delay)} {unit}s later{times}")
     return "  |  ".join(parts)
 
 

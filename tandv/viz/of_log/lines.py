@@ -45,22 +45,24 @@ def draw_lines(
     x: str = "step",
     kind: Kind = "line",
     log2: bool = False,
+    decades: bool = False,
     largest: np.ndarray | None = None,
     style: Style,
 ) -> None:
     """Draw each statistic of `rows` (of one tensor) over `x`.
 
     Steps at which any of the tensor's values is NaN or infinite are marked at the top; where none is finite the line
-    has a gap. A zero on a logarithmic axis is marked at the bottom. `largest` are the largest shares of NaN and of
-    infinity, for the legend, by default those of the rows.
+    has a gap. With `log2`, the axis is logarithmic: in powers of two, as number formats are, or in `decades`; a zero is
+    marked at its bottom. `largest` are the largest shares of NaN and of infinity, for the legend, by default those of
+    the rows.
     """
     steps = rows[("metadata", x)].to_numpy()
     order = np.argsort(steps, kind="stable")
     steps = steps[order]
     table = np.array([_floats(rows[("scalar_stats", name)])[order] for name in metrics])
     if log2:
-        ax.set_yscale("log", base=2)
-        log2_ticks(ax.yaxis)
+        ax.set_yscale("log", base=10 if decades else 2)
+        (decimal_ticks if decades else log2_ticks)(ax.yaxis)
     else:
         linear_ticks(ax.yaxis, percent_text if all(map(is_share, metrics)) else value_text)
     step_ticks(ax.xaxis)

@@ -17,8 +17,16 @@ from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme, colours_for, fitting
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.of_curves.metrics import describe
-from tandv.viz.of_curves.over_steps import XScale, YScale, draw_curve, limits, mark_transitions, name_marks, scales
-from tandv.viz.of_log.lines import wants_log2
+from tandv.viz.of_curves.over_steps import (
+    XScale,
+    YScale,
+    draw_curve,
+    limits,
+    mark_transitions,
+    name_marks,
+    scale_for,
+    scales,
+)
 
 if TYPE_CHECKING:
     from tandv.analysis.transitions import Transition
@@ -52,7 +60,7 @@ def norms(
         per_layer: whether to add a line for each layer.
         xscale: "linear", or "log" for an axis of log(1 + step).
         yscale: "linear", "log", "log2",
-        or "auto" for log2 where all values are positive and span a factor of eight or more.
+        or "auto" for log where all values are positive and span a factor of 30 or more.
         col_wrap: how many panels are put side by side.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
         rank: a rank of a log that keeps the rows of each, or a list of ranks, each in panels of its own; None takes the
@@ -88,7 +96,7 @@ def norms(
 
     def draw(part: pd.DataFrame, ax: Axes) -> None:
         values = part[VALUE].to_numpy()
-        scale = yscale if yscale != "auto" else "log2" if wants_log2(values) else "linear"
+        scale = scale_for(values, yscale)
         scales(ax, xscale, scale)
         steps = np.unique(part[("metadata", "step")].to_numpy())
         drawn = {}
@@ -100,7 +108,7 @@ def norms(
             nan = bool(curve[NAN][np.isnan(norm)].all())  # else the log lacks a tensor there
             draw_curve(ax, at, norm, label, colours.get(layer, style.ink), log=scale != "linear", nan=nan, style=style)
             drawn[layer or "all"] = norm
-        mark_transitions(ax, transitions, style.alarm)
+        mark_transitions(ax, transitions, style.ink)
         name_marks(ax, "")
         limits(ax, steps, values, style)
         shown = Drawn("curves", "step", "value", (), (), steps, np.array(list(drawn.values())))

@@ -83,7 +83,8 @@ def scalar_line(
         kind: "line" or "scatter".
         figsize: (width, height) of the figure in inches; by default one that suits the content.
         facet_kws: `sharex` and `sharey`, whether panels share their axes.
-        yscale: "linear", "log2", or "auto" for log2 where all values are positive and span a factor of eight or more.
+        yscale: "linear", "log2", or "auto" for a logarithmic axis where all values are positive and span a factor of
+            eight or more: with powers of two for sizes of values, else with decades.
         phase: a phase of the step, a compiled pattern, or a list of these; only of logs that have phases.
         rank: a rank of a log that keeps the rows of each, or a list of ranks, each in panels of its own; None merges
             all ranks exactly.
@@ -115,7 +116,8 @@ def scalar_line(
     def draw(part: pd.DataFrame, ax: Axes) -> None:
         of = str(part[_UNIT].iloc[0]) if len(units) > 1 else next(iter(units))
         own = log2[of] if sharey or linear[of] or yscale != "auto" else wants_log2(_values(part, units[of]))
-        draw_lines(part, ax, metrics=units[of], x=x, kind=kind, log2=own, largest=largest, style=style)
+        decades = yscale == "auto" and of != "value"  # sizes of values are read beside number formats, norms are not
+        draw_lines(part, ax, metrics=units[of], x=x, kind=kind, log2=own, decades=decades, largest=largest, style=style)
 
     def title_of_panel(names: dict[str, Any]) -> str:
         return panel_title({**names, **({"unit": ", ".join(units[names["unit"]])} if "unit" in names else {})})

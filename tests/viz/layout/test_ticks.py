@@ -4,8 +4,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from tandv.viz.layout.colours import Scale
-from tandv.viz.layout.log_ticks import log2_ticks
-from tandv.viz.layout.ticks import exponent_ticks, limit_text, power, step_ticks, value_text
+from tandv.viz.layout.log_ticks import decimal_ticks, log2_ticks
+from tandv.viz.layout.ticks import exponent_ticks, limit_text, linear_ticks, power, step_ticks, value_text
 
 
 def axis(width=6.0, **limits):
@@ -60,6 +60,32 @@ def test_a_log2_axis_with_less_than_two_octaves_has_plain_numbers():
     ax.set_yscale("log", base=2)
     log2_ticks(ax.yaxis)
     assert set(labels(ax.yaxis)) >= {"3", "5"} or "3.5" in labels(ax.yaxis)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "some"),
+    [
+        (1.5101, 1.5109, ["1.5102", "1.5104"]),
+        (-1.5109, -1.5101, ["-1.5108", "-1.5106"]),
+        (123_456, 123_460, ["123,456", "123,457"]),
+        (-4e-13, 4e-13, ["-4e-13", "0", "4e-13"]),
+        (0, 3, ["0", "1", "2", "3"]),
+    ],
+)
+def test_ticks_have_as_many_digits_as_tell_them_apart(low, high, some):
+    for scale, tick in (("linear", linear_ticks), ("log", decimal_ticks), ("log", log2_ticks)):
+        if low <= 0 and scale == "log":
+            continue
+        ax = axis(ylim=(low, high), yscale=scale)
+        tick(ax.yaxis)
+        assert len(set(labels(ax.yaxis))) == len(ax.yaxis.get_majorticklocs())
+        assert set(some) <= set(labels(ax.yaxis))
+
+
+def test_longer_numbers_have_fewer_ticks_on_an_axis_of_x():
+    ax = axis(2.5, xlim=(1.51001, 1.51009))
+    linear_ticks(ax.xaxis)
+    assert len(labels(ax.xaxis)) <= 3
 
 
 @pytest.mark.parametrize(

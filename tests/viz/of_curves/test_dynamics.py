@@ -187,7 +187,7 @@ def test_norms_of_all_layers_and_of_each():
     parts = [line.get_ydata() for line in ax.lines if line.get_label() in ("embed", "layers.0.attention.wq", "head")]
     assert len(parts) == 3
     np.testing.assert_allclose(np.sqrt(sum(part**2 for part in parts)), total)
-    assert marks(ax) == [(LIGHT.alarm, [60, 60])]
+    assert marks(ax) == [(LIGHT.ink, [60, 60])]
 
 
 CHANGES = pd.DataFrame(
@@ -268,3 +268,10 @@ def test_a_curve_that_is_given_now_and_then_is_a_line(tmp_path):
     lines = {one.get_label(): one.get_xdata().tolist() for one in panel.lines}
     assert lines["val"] == [1, 3]
     assert lines["NaN"] == [2]
+
+
+def test_a_band_lies_within_its_panel():
+    seeds = {f"seed {i}": {"loss": [4.0, 2.0, 2.0], "norm": [10.0 * i, 5.0, 3.0]} for i in (1, 2, 3)}
+    for panel in viz.training_dynamics(seeds, band="std").axes:
+        low, high = panel.collections[0].get_paths()[0].get_extents().intervaly
+        assert panel.get_ylim()[0] <= low and high <= panel.get_ylim()[1]

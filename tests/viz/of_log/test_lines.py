@@ -58,6 +58,15 @@ def test_log2_is_chosen_where_it_reads_best():
     assert viz.scalar_line(LOG, "head", "Activation", "rm2").axes[0].get_yscale() == "log"
 
 
+def test_what_no_number_format_holds_is_read_in_decades():
+    df = LOG.copy()
+    df[("scalar_stats", "update_norm")] = 10.0 ** (df[("metadata", "step")] % 4)
+    for metric, some in (("update_norm", ["10", "100"]), ("rm2", ["2⁰"])):
+        figure = viz.scalar_line(df, "head", "Activation", metric)
+        figure.canvas.draw()
+        assert set(some) <= {label.get_text() for label in figure.axes[0].get_yticklabels()}
+
+
 def test_a_long_line_keeps_its_extremes_in_few_points():
     steps = np.arange(100_000)
     values = np.sin(steps / 1000)
