@@ -5,17 +5,8 @@
 {0: 2.0, 10: 1.5}
 """
 
-from tandv.curves.curves import (
-    Band,
-    Curves,
-    TrainingStats,
-    as_curves,
-    epoch_means,
-    mean_and_band,
-    read_curves,
-    smoothed,
-    write_curves,
-)
+from tandv.curves.averages import Band, epoch_means, mean_and_band, smoothed
+from tandv.curves.curves import Curves, TrainingStats, as_curves, read_curves, write_curves
 from tandv.curves.of_run import (
     DamagedCurves,
     beside_each_other,

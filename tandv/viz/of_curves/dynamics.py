@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from tandv.analysis.generalisation import generalisation_gap
 from tandv.curves import beside_each_other, given, mean_and_band, unit_of
-from tandv.curves.curves import BandKind
+from tandv.curves.averages import BandKind
 from tandv.curves.of_run import nan_is_given
 from tandv.curves.runs import Runs, as_runs, metrics_of
 from tandv.messages import check_choices

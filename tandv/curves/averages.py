@@ -1,0 +1,99 @@
+"""Averages of curves: over runs that differ in their seed, over neighbouring steps, over epochs.
+
+>>> epoch_means({"loss": [4.0, 2.0, 1.0, 1.0]}, steps_per_epoch=2)["loss"].to_dict()
+{0: 3.0, 2: 1.0}
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import pandas as pd
+
+from tandv.curves.curves import Curves, as_curves
+from tandv.messages import check_choices
+
+
+class Band(NamedTuple):
+    """Several runs as one: tables with a row per step and a column per quantity.
+
+    >>> mean_and_band([{"loss": [1.0]}, {"loss": [3.0]}], "range").runs["loss"].tolist()
+    [2]
+
+    Args:
+        mean: the mean over the runs that have a value at the step.
+        low: the lower edge of the band around the mean.
+        high: its upper edge.
+        runs: how many runs have a value at the step.
+    """
+
+    mean: pd.DataFrame
+    low: pd.DataFrame
+    high: pd.DataFrame
+    runs: pd.DataFrame
+
+
+BandKind = Literal["std", "range"]
+
+
+def mean_and_band(runs: Sequence[Curves], band: BandKind = "std") -> Band:
+    """Average runs that differ in their seed: at each step, over those that have a value there.
+
+    >>> mean_and_band([{"loss": [1.0, 0.5]}, {"loss": [3.0, 0.7]}], "range").high["loss"].tolist()
+    [3.0, 0.7]
+
+    Args:
+        runs: the curves of each run, as `as_curves` takes them.
+        band: "std" for one sample standard deviation to each side (NaN of a single run), "range" for the lowest and
+            the highest value.
+
+    Raises ValueError if there is no run.
+    """
+    check_choices(band=(band, BandKind))
+    tables = [as_curves(run) for run in runs]
+    if not tables:
+        raise ValueError("there is no run to take the mean of; give at least one")
+    names = list(dict.fromkeys(name for table in tables for name in table.columns))
+    by_step = pd.concat(tables).reindex(columns=names).groupby(level="step")
+    mean = by_step.mean()
+    if band == "range":
+        return Band(mean, by_step.min(), by_step.max(), by_step.count())
+    spread = by_step.std()
+    return Band(mean, mean - spread, mean + spread, by_step.count())
+
+
+def smoothed(curves: Curves, window: int) -> pd.DataFrame:
+    """Return the moving average of every curve; fewer values count near the ends and where values are missing.
+
+    >>> smoothed({"loss": [0.0, 3.0, 6.0]}, 3)["loss"].tolist()
+    [1.5, 3.0, 4.5]
+
+    Args:
+        curves: whatever `as_curves` takes.
+        window: how many logged steps are averaged, half of them on each side.
+
+    Raises ValueError if `window` is less than 1.
+    """
+    if window < 1:
+        raise ValueError(f"a window of {window} values holds nothing; give at least 1")
+    table = as_curves(curves).sort_index()
+    return table.rolling(window, center=True, min_periods=1).mean().where(table.notna())
+
+
+def epoch_means(curves: Curves, steps_per_epoch: int) -> pd.DataFrame:
+    """Return the mean of every curve over each epoch, at the step with which the epoch begins.
+
+    Missing values do not count; the mean of an epoch without any value is missing.
+
+    >>> epoch_means({"loss": [4.0, 2.0, 1.0, 1.0, 3.0]}, steps_per_epoch=2)["loss"].to_dict()
+    {0: 3.0, 2: 1.0, 4: 3.0}
+
+    Args:
+        curves: whatever `as_curves` takes.
+        steps_per_epoch: how many training steps an epoch has.
+
+    Raises ValueError if `steps_per_epoch` is less than 1.
+    """
+    if steps_per_epoch < 1:
+        raise ValueError(f"an epoch of {steps_per_epoch} steps has none; give at least 1")
+    table = as_curves(curves).sort_index()
+    return table.groupby(table.index // steps_per_epoch * steps_per_epoch).mean()
