@@ -5,7 +5,7 @@
 {0: 2.0, 10: 1.5}
 """
 
-from tandv.curves.averages import Band, epoch_means, mean_and_band, smoothed
+from tandv.curves.averages import Band, epoch_means, mean_and_band, mean_and_reach, smoothed
 from tandv.curves.curves import Curves, TrainingStats, as_curves, read_curves, write_curves
 from tandv.curves.of_run import (
     DamagedCurves,
@@ -31,6 +31,7 @@ __all__ = [
     "learning_rate_of",
     "losses_of",
     "mean_and_band",
+    "mean_and_reach",
     "read_curves",
     "run_curves",
     "smoothed",

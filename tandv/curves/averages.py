@@ -7,6 +7,7 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from tandv.curves.curves import Curves, as_curves
@@ -32,7 +33,8 @@ class Band(NamedTuple):
     runs: pd.DataFrame
 
 
-BandKind = Literal["std", "range"]
+BandKind = Literal["std", "range", "confidence"]
+CONFIDENCE = 0.95
 
 
 def mean_and_band(runs: Sequence[Curves], band: BandKind = "std") -> Band:
@@ -44,7 +46,9 @@ def mean_and_band(runs: Sequence[Curves], band: BandKind = "std") -> Band:
     Args:
         runs: the curves of each run, as `as_curves` takes them.
         band: "std" for one sample standard deviation to each side (NaN of a single run), "range" for the lowest and
-            the highest value.
+            the highest value, "confidence" for the interval that holds the mean of all possible seeds with 95 %
+            (Student's t, which takes the runs for independent and the values at a step for normally distributed; NaN
+            of a single run).
 
     Raises ValueError if there is no run.
     """
@@ -58,7 +62,35 @@ def mean_and_band(runs: Sequence[Curves], band: BandKind = "std") -> Band:
     if band == "range":
         return Band(mean, by_step.min(), by_step.max(), by_step.count())
     spread = by_step.std()
+    if band == "confidence":
+        count = by_step.count()
+        spread = spread * _students_factor(count.to_numpy())
     return Band(mean, mean - spread, mean + spread, by_step.count())
+
+
+def mean_and_reach(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean of values of several seeds, and how far its 95 % confidence interval reaches to either side.
+
+    >>> mean, reach = mean_and_reach([100, 110, 120])
+    >>> mean, round(reach, 2)  # 4.303 standard errors of 10 / √3
+    (110.0, 24.84)
+
+    Args:
+        values: a value of each seed; the reach of a single one is NaN, as is the mean of none.
+    """
+    known = np.asarray(values, np.float64)
+    if not len(known):
+        return float("nan"), float("nan")
+    spread = float(known.std(ddof=1)) if len(known) > 1 else float("nan")
+    return float(known.mean()), spread * float(_students_factor(np.array(len(known))))
+
+
+def _students_factor(count: np.ndarray) -> np.ndarray:
+    """Return the reach of the confidence interval of a mean of so many values, in their sample standard deviations."""
+    from scipy.special import stdtrit
+
+    several = np.maximum(count, 2)
+    return np.where(count > 1, stdtrit(several - 1, 0.5 + CONFIDENCE / 2) / np.sqrt(several), np.nan)
 
 
 def smoothed(curves: Curves, window: int) -> pd.DataFrame:

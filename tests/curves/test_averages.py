@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tandv.curves import epoch_means, mean_and_band, smoothed
+from tandv.curves import epoch_means, mean_and_band, mean_and_reach, smoothed
 
 
 def test_seeds_become_a_mean_and_a_band():
@@ -21,8 +21,18 @@ def test_seeds_become_a_mean_and_a_band():
 def test_a_band_of_nothing_or_of_another_kind_is_refused():
     with pytest.raises(ValueError, match="no run to take the mean of"):
         mean_and_band([])
-    with pytest.raises(ValueError, match="not one of 'std', 'range'"):
+    with pytest.raises(ValueError, match="not one of 'std', 'range', 'confidence'"):
         mean_and_band([{"loss": [1.0]}], "all")
+
+
+def test_the_confidence_interval_of_the_mean_is_students():
+    runs = [{"loss": [1.0, 2.0]}, {"loss": [2.0, 2.0]}, {"step": [0], "loss": [3.0]}]
+    band = mean_and_band(runs, "confidence")
+    assert band.high["loss"].tolist() == pytest.approx([2 + 4.302653 / 3**0.5, 2.0])  # t of 2 degrees of freedom
+    assert band.low.loc[0, "loss"] == pytest.approx(2 - 4.302653 / 3**0.5)
+    assert mean_and_reach([1.0, 3.0]) == pytest.approx((2.0, 12.706205))  # t of 1, standard error 1
+    assert np.isnan(mean_and_band(runs[:1], "confidence").low.to_numpy()).all()
+    assert mean_and_reach([5.0])[0] == 5.0 and np.isnan(mean_and_reach([5.0])[1]) and np.isnan(mean_and_reach([])[0])
 
 
 def test_smoothing_averages_neighbours_and_leaves_gaps():

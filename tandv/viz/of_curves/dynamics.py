@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 VALUE = ("scalar_stats", "value")
 _BAND = ("scalar_stats", "low"), ("scalar_stats", "high")
+BANDS = {"std": "standard deviation", "range": "range", "confidence": "its 95 % confidence interval"}
 _RELIANCE = ("true", "spurious", "chance")
 _FIRST = ("loss", "accuracy", "loss gap, test less train", "accuracy gap, train less test")
 _ROLES = {"train": 0, "test": 1, "val": 1, "valid": 1, "validation": 1}  # index of the colour
@@ -73,7 +74,8 @@ def training_dynamics(
         quantities: the series to draw; by default all but those of single tensors.
         transitions: transitions to mark, as `find_transitions` returns them (of several runs, a dict by the run's
             name); True detects them here.
-        band: draw the mean of all runs, with one standard deviation ("std") or the range ("range") around it.
+        band: draw the mean of all runs, with one standard deviation ("std"), the range ("range") or the 95 % confidence
+            interval of the mean ("confidence") around it.
         gap: whether to draw the generalisation gaps.
         xscale: "linear", or "log" for an axis of log(1 + step).
         yscale: "linear", "log", "log2",
@@ -131,7 +133,7 @@ def training_dynamics(
         remember(ax, shown._replace(names=tuple(together.columns)))
 
     columns_of_runs = band is None and len(runs) > 1
-    band_words = "" if band is None else f", mean and {'standard deviation' if band == 'std' else 'range'}"
+    band_words = "" if band is None else f", mean and {BANDS[band]}"
     return facet(
         rows, draw, ("panel", "run") if columns_of_runs else ("panel",), fig=fig, figsize=figsize,
         col_wrap=len(runs) if columns_of_runs else col_wrap, ax=ax, title=title,
