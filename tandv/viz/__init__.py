@@ -28,7 +28,8 @@ from tandv.viz.of_arrays.representations import decodability, group_accuracy, pr
 from tandv.viz.of_curves.changes import layer_changes
 from tandv.viz.of_curves.dynamics import training_dynamics
 from tandv.viz.of_curves.effects import setting_effects
-from tandv.viz.of_curves.generalisation import emergence_plot, grokking_plot
+from tandv.viz.of_curves.emergence import emergence_plot
+from tandv.viz.of_curves.grokking import grokking_plot
 from tandv.viz.of_curves.layers import layer_maps
 from tandv.viz.of_curves.metrics import metric_curves
 from tandv.viz.of_log.exponents import exp_heatmap, exp_hist

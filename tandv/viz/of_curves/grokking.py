@@ -1,30 +1,23 @@
-"""Plot when a network memorises and generalises, and when each capability emerges."""
+"""Plot when a network memorises and when it generalises."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tandv.analysis.generalisation import Grokking, Passage, emergence, grokking
+from tandv.analysis.generalisation import Grokking, grokking
 from tandv.curves import Curves, as_curves, given, unit_of
 from tandv.curves.of_run import nan_is_given
 from tandv.messages import check_choices
-from tandv.viz.layout.colours import Scale, specials
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
-from tandv.viz.layout.heat import MISSING
-from tandv.viz.layout.legends import LONGEST, shortened
 from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.tables import Drawn, remember
-from tandv.viz.layout.ticks import CHARACTER, step_text, word_ticks
-from tandv.viz.layout.titles import Key
+from tandv.viz.layout.ticks import step_text
 from tandv.viz.of_curves.dynamics import panel_of
-from tandv.viz.of_curves.metrics import describe
 from tandv.viz.of_curves.over_steps import XScale, draw_curve, limits, scale_for, scales
-from tandv.viz.of_log.maps import draw_table
 
 VALUE = ("scalar_stats", "value")
 
@@ -64,7 +57,7 @@ def grokking_plot(
     if missing := [name for name in pairs if name not in table.columns]:
         raise ValueError(f"{' and '.join(missing)}, which the analysis names, are not among the curves")
     losses = [name for name in ("train_loss", "test_loss", "val_loss") if name in table.columns][:2]
-    rows = _rows(table, {"accuracy": list(pairs), **({"loss": losses} if losses else {})})
+    rows = rows_of(table, {"accuracy": list(pairs), **({"loss": losses} if losses else {})})
 
     def draw(part: pd.DataFrame, ax: Axes) -> None:
         panel = part[("metadata", "panel")].iloc[0]
@@ -79,7 +72,7 @@ def grokking_plot(
             draw_curve(ax, at, values, label, colour, log=scale != "linear", nan=nan, style=style)
         limits(ax, table.index.to_numpy(), values, style)
         _delay(ax, found, list(pairs.values()), panel == "accuracy", style)
-        _remember(ax, table[names])
+        remember_curves(ax, table[names])
 
     verdict = {True: "grokking", False: "no grokking", None: "not known whether this is grokking"}[found.is_grokking]
     return facet(
@@ -87,91 +80,6 @@ def grokking_plot(
         subtitle=_subtitle(found, unit_of(table)),
         panel_size=(8.0, 2.4), single_size=(8.0, 3.6), sharey=False, style=style,
     )  # fmt: skip
-
-
-def emergence_plot(
-    curves: Curves,
-    thresholds: float | Mapping[str, float],
-    stays: int = 1,
-    xscale: XScale = "linear",
-    figsize: tuple[float, float] | None = None,
-    theme: Theme | Style = "light",
-    fig: AnyFigure | None = None,
-    ax: Axes | None = None,
-    title: str | None = None,
-) -> Figure:
-    """Draw when each capability emerges: a row for each, first to last, its curve as colours, a mark where it emerges.
-
-    >>> fig = emergence_plot({"step": [0, 100, 200], "addition": [0, 0.6, 0.9], "carrying": [0, 0.1, 0.7]}, 0.5)
-
-    Args:
-        curves: a curve for each capability.
-        thresholds: one for all curves, or a dict of one for each capability.
-        stays: how many values in a row must be at or above it.
-        xscale: "linear", or "log" for an axis of log(1 + step).
-        figsize: (width, height) of the figure in inches; by default one that suits the content.
-        theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
-        fig: a figure or sub-figure to clear and draw into, instead of a new figure.
-        ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
-        title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
-
-    Raises ValueError for a capability without a curve.
-    """
-    check_choices(xscale=(xscale, XScale))
-    table = as_curves(curves).sort_index()
-    style = fitting(theme, figsize, fig, ax)
-    found = sorted(emergence(table, thresholds, stays=stays), key=_order)
-    names = [passage.quantity for passage in found]
-    shares = np.array([_shares(table[one.quantity], one.threshold) for one in found])
-    scale, steps = Scale("linear", 0.0, 1.0), table.index.to_numpy()
-    rows = _rows(table, {"": names})
-
-    def draw(part: pd.DataFrame, ax: Axes) -> Any:
-        draw_table(ax, shares, steps, np.arange(len(found) + 1) - 0.5, scale, style, (unit_of(table), "capability"))
-        scales(ax, xscale, "linear", unit_of(table))
-        for row, passage in enumerate(found):
-            if passage.step is not None:
-                ax.plot(
-                    passage.step, row, "o", markersize=7, markerfacecolor=style.paper, markeredgecolor=style.alarm,
-                    markeredgewidth=2, zorder=5, gid="emerges", label="_emerges", clip_on=False,
-                )  # fmt: skip
-        wide = ax.figure.bbox.width * 72 / ax.figure.dpi  # type: ignore[attr-defined]  # points
-        most = int(np.clip(0.5 * wide / (style.small * CHARACTER), 12, LONGEST + 20))
-        word_ticks(ax.yaxis, _named(found, most), len(found))
-        ax.set_ylim(len(found) - 0.5, -0.5)
-        ax.set_xlim(steps[0], steps[-1]) if len(steps) > 1 else None
-        ax.tick_params(axis="y", length=0, labelcolor=style.ink)
-        ax.grid(False)
-        ax.hlines(np.arange(1, len(found)) - 0.5, *ax.get_xlim(), color=style.panel, linewidth=3, zorder=3)
-        _remember(ax, table[names])
-        return Key(scale, style.colours, specials(shares, scale, style), "share of the threshold")
-
-    emerged = [one for one in found if one.step is not None]
-    subtitle = f"{len(emerged)} of {len(found)} pass their threshold  |  {describe({'': table})}"
-    height = 1.3 + 0.42 * len(found)
-    return facet(
-        rows, draw, (), fig=fig, figsize=figsize, single_size=(8.0, height), ax=ax, title=title, named="emergence",
-        subtitle=subtitle, style=style,
-    )  # fmt: skip
-
-
-def _order(passage: Passage) -> tuple[bool, float, str]:
-    return passage.step is None, passage.step or 0, passage.quantity
-
-
-def _named(found: Sequence[Passage], most: int) -> list[str]:
-    """Return the name of each capability, its threshold and when it passes that, in at most so many characters."""
-    when = [step_text(one.step) if one.step is not None else "not reached" for one in found]
-    ends = [f" ≥ {one.threshold:g}: {at}" for one, at in zip(found, when, strict=True)]
-    names = shortened([one.quantity for one in found], max(most - max(map(len, ends)), 8))
-    return [name + end for name, end in zip(names, ends, strict=True)]
-
-
-def _shares(curve: pd.Series, threshold: float) -> np.ndarray:
-    """Return the share of the way from zero (or the lowest value, if below) to the threshold, at each step."""
-    low = min(float(np.nanmin(curve.to_numpy(), initial=0.0)), 0.0)
-    share = (curve.to_numpy() - low) / (threshold - low) if threshold > low else np.ones(len(curve))
-    return np.where(np.isnan(share), MISSING, np.clip(share, 0, 1))
 
 
 def _delay(ax: Axes, found: Grokking, colours: list[str], named: bool, style: Style) -> None:
@@ -201,7 +109,8 @@ def _subtitle(found: Grokking, unit: str) -> str:
     return "  |  ".join(parts)
 
 
-def _rows(table: pd.DataFrame, panels: Mapping[str, list[str]]) -> pd.DataFrame:
+def rows_of(table: pd.DataFrame, panels: Mapping[str, list[str]]) -> pd.DataFrame:
+    """Return a row for each panel, quantity and step, as `facet` takes them."""
     return pd.concat(
         [
             pd.DataFrame(
@@ -219,6 +128,7 @@ def _rows(table: pd.DataFrame, panels: Mapping[str, list[str]]) -> pd.DataFrame:
     )
 
 
-def _remember(ax: Axes, table: pd.DataFrame) -> None:
+def remember_curves(ax: Axes, table: pd.DataFrame) -> None:
+    """Attach to Axes the curves that they show."""
     shown = Drawn("curves", "step", "value", (), (), table.index.to_numpy(), table.to_numpy().T)
     remember(ax, shown._replace(names=tuple(table.columns)))
