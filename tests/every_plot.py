@@ -177,6 +177,15 @@ def _cases():
         "grokking",
         lambda **k: viz.grokking_plot(losses().rename(columns=lambda c: c.replace("accuracy", "acc")), **k),
     )
+    accuracies = {n: r.rename(columns=lambda c: c.replace("accuracy", "acc")) for n, r in list(RUNS.items())[:4]}
+    yield "grokking of 4 runs", lambda **k: viz.grokking_plot(accuracies, **k)
+    yield (
+        "emergence of 3 runs",
+        lambda **k: viz.emergence_plot({f"seed {i}": emerging(5 + i) for i in range(3)}, 0.5, **k),
+    )
+    seeds = {lr: [losses() * (1 + i + seed / 9) for seed in range(3)] for i, lr in enumerate((0.001, 0.01, 0.1))}
+    yield "effects of seeds", lambda **k: viz.setting_effects(seeds, "train_loss", **k)
+    yield "dynamics, confidence", lambda **k: viz.training_dynamics(RUNS, "train_loss", band="confidence", **k)
     yield "emergence, 5", partial(viz.emergence_plot, emerging(5), 0.5)
     yield "emergence, 50", partial(viz.emergence_plot, emerging(50), 0.5)
     yield "pattern", lambda **k: viz.attention_pattern(attention(), head=1, tokens=WORDS, **k)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from tandv.curves import Curves, as_curves, given, unit_of
+from tandv.curves import Curves, as_curves, given, mean_and_reach, unit_of
 from tandv.curves.of_run import nan_is_given
 from tandv.messages import check_choices
 from tandv.viz.layout.facet import facet
@@ -46,7 +46,7 @@ def setting_effects(
     """Draw runs that differ in a setting: their curves, coloured by its value, and their outcome.
 
     For each quantity, the left panel has the curves, the right one the outcome over the setting: a point for each run,
-    a line through the means.
+    a line through the means, and the 95 % confidence interval of each mean of several runs.
 
     >>> fig = setting_effects({0.1: {"loss": [2.0, 0.5]}, 0.01: {"loss": [2.0, 1.8]}}, "loss")
 
@@ -173,6 +173,13 @@ def _draw_outcome(
     values, numbers = part[("metadata", "value")].to_numpy(), part[VALUE].to_numpy()
     means = part.groupby(("metadata", "value"))[[VALUE]].mean()
     ax.plot(means.index, means.to_numpy().ravel(), color=style.muted, linewidth=1.2, zorder=1, label="_mean")
+    for value in means.index:
+        mean, reach = mean_and_reach(numbers[(values == value) & np.isfinite(numbers)].tolist())
+        if np.isfinite(reach):
+            ax.errorbar(
+                [value], [mean], yerr=[reach], fmt="_", color=style.muted, capsize=4, elinewidth=1.4, markersize=9,
+                zorder=2, label="95 % interval of the mean", gid="interval",
+            )  # fmt: skip
     ax.scatter(values, numbers, c=[colours[value] for value in values], s=42, zorder=3, label="_runs", linewidths=0)
     if (values > 0).all() and values.max() >= 8 * values.min():
         powers = bool((np.frexp(values)[0] == 0.5).all())  # of two, such as batch sizes

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tandv.analysis.generalisation import Passage, emergence
-from tandv.curves import Curves, as_curves, unit_of
+from tandv.curves import mean_and_band, mean_and_reach, unit_of
+from tandv.curves.runs import Runs, as_runs
 from tandv.messages import check_choices
 from tandv.viz.layout.colours import Scale, specials
 from tandv.viz.layout.facet import facet
@@ -21,12 +22,13 @@ from tandv.viz.layout.ticks import CHARACTER, step_text, word_ticks
 from tandv.viz.layout.titles import Key
 from tandv.viz.of_curves.grokking import remember_curves, rows_of
 from tandv.viz.of_curves.metrics import describe
+from tandv.viz.of_curves.over_runs import draw_interval, spread_words
 from tandv.viz.of_curves.over_steps import XScale, scales
 from tandv.viz.of_log.maps import draw_table
 
 
 def emergence_plot(
-    curves: Curves,
+    curves: Runs,
     thresholds: float | Mapping[str, float],
     stays: int = 1,
     xscale: XScale = "linear",
@@ -38,10 +40,13 @@ def emergence_plot(
 ) -> Figure:
     """Draw when each capability emerges: a row for each, first to last, its curve as colours, a mark where it emerges.
 
+    Of several runs, such as seeds, the colours are of the mean curve, each run has a tick where it passes, and the mark
+    is their mean with its 95 % confidence interval.
+
     >>> fig = emergence_plot({"step": [0, 100, 200], "addition": [0, 0.6, 0.9], "carrying": [0, 0.1, 0.7]}, 0.5)
 
     Args:
-        curves: a curve for each capability.
+        curves: a curve for each capability, or a dict of such curves by the run's name.
         thresholds: one for all curves, or a dict of one for each capability.
         stays: how many values in a row must be at or above it.
         xscale: "linear", or "log" for an axis of log(1 + step).
@@ -54,23 +59,23 @@ def emergence_plot(
     Raises ValueError for a capability without a curve.
     """
     check_choices(xscale=(xscale, XScale))
-    table = as_curves(curves).sort_index()
+    runs = as_runs(curves)
     style = fitting(theme, figsize, fig, ax)
-    found = sorted(emergence(table, thresholds, stays=stays), key=_order)
-    names = [passage.quantity for passage in found]
-    shares = np.array([_shares(table[one.quantity], one.threshold) for one in found])
+    table = next(iter(runs.values())) if len(runs) == 1 else mean_and_band(list(runs.values())).mean
+    of_runs = [{one.quantity: one for one in emergence(each, thresholds, stays=stays)} for each in runs.values()]
+    capabilities = dict.fromkeys(name for of in of_runs for name in of)
+    found = sorted(([of[name] for of in of_runs if name in of] for name in capabilities), key=_order)
+    names = [passages[0].quantity for passages in found]
+    shares = np.array([_shares(table[each[0].quantity], each[0].threshold) for each in found])
     scale, steps = Scale("linear", 0.0, 1.0), table.index.to_numpy()
+    unit = unit_of(*runs.values())
     rows = rows_of(table, {"": names})
 
     def draw(part: pd.DataFrame, ax: Axes) -> Any:
-        draw_table(ax, shares, steps, np.arange(len(found) + 1) - 0.5, scale, style, (unit_of(table), "capability"))
-        scales(ax, xscale, "linear", unit_of(table))
-        for row, passage in enumerate(found):
-            if passage.step is not None:
-                ax.plot(
-                    passage.step, row, "o", markersize=7, markerfacecolor=style.paper, markeredgecolor=style.alarm,
-                    markeredgewidth=2, zorder=5, gid="emerges", label="_emerges", clip_on=False,
-                )  # fmt: skip
+        draw_table(ax, shares, steps, np.arange(len(found) + 1) - 0.5, scale, style, (unit, "capability"))
+        scales(ax, xscale, "linear", unit)
+        for row, passages in enumerate(found):
+            _mark(ax, row, [one.step for one in passages if one.step is not None], len(runs), style)
         wide = ax.figure.bbox.width * 72 / ax.figure.dpi  # type: ignore[attr-defined]  # points
         most = int(np.clip(0.5 * wide / (style.small * CHARACTER), 12, LONGEST + 20))
         word_ticks(ax.yaxis, _named(found, most), len(found))
@@ -82,8 +87,8 @@ def emergence_plot(
         remember_curves(ax, table[names])
         return Key(scale, style.colours, specials(shares, scale, style), "share of the threshold")
 
-    emerged = [one for one in found if one.step is not None]
-    subtitle = f"{len(emerged)} of {len(found)} pass their threshold  |  {describe({'': table})}"
+    emerged = [each for each in found if any(one.step is not None for one in each)]
+    subtitle = f"{len(emerged)} of {len(found)} pass their threshold  |  {describe(runs)}"
     height = 1.3 + 0.42 * len(found)
     return facet(
         rows, draw, (), fig=fig, figsize=figsize, single_size=(8.0, height), ax=ax, title=title, named="emergence",
@@ -91,16 +96,37 @@ def emergence_plot(
     )  # fmt: skip
 
 
-def _order(passage: Passage) -> tuple[bool, float, str]:
-    return passage.step is None, passage.step or 0, passage.quantity
+def _order(passages: Sequence[Passage]) -> tuple[bool, float, str]:
+    """Sort by the mean step of the runs that pass; those that never do are last."""
+    steps = [one.step for one in passages if one.step is not None]
+    return not steps, mean_and_reach(steps)[0] if steps else 0.0, passages[0].quantity
 
 
-def _named(found: Sequence[Passage], most: int) -> list[str]:
+def _mark(ax: Axes, row: int, steps: Sequence[float], runs: int, style: Style) -> None:
+    """Mark in a row of the plot where each run passes; of several runs their mean with its interval as well."""
+    if runs > 1 and steps:
+        ax.plot(steps, np.full(len(steps), row), "|", color=style.paper, markersize=11, markeredgewidth=2.6, zorder=4)
+        ax.plot(steps, np.full(len(steps), row), "|", color=style.alarm, markersize=10, markeredgewidth=1.2, zorder=4)
+        draw_interval(ax, steps, row, style.alarm, style)
+    elif steps:
+        ax.plot(
+            steps[0], row, "o", markersize=7, markerfacecolor=style.paper, markeredgecolor=style.alarm,
+            markeredgewidth=2, zorder=5, gid="emerges", label="_emerges", clip_on=False,
+        )  # fmt: skip
+
+
+def _named(found: Sequence[Sequence[Passage]], most: int) -> list[str]:
     """Return the name of each capability, its threshold and when it passes that, in at most so many characters."""
-    when = [step_text(one.step) if one.step is not None else "not reached" for one in found]
-    ends = [f" ≥ {one.threshold:g}: {at}" for one, at in zip(found, when, strict=True)]
-    names = shortened([one.quantity for one in found], max(most - max(map(len, ends)), 8))
+    when = [_when([one.step for one in passages]) for passages in found]
+    ends = [f" ≥ {passages[0].threshold:g}: {at}" for passages, at in zip(found, when, strict=True)]
+    names = shortened([passages[0].quantity for passages in found], max(most - max(map(len, ends)), 8))
     return [name + end for name, end in zip(names, ends, strict=True)]
+
+
+def _when(steps: Sequence[float | None]) -> str:
+    if len(steps) > 1:
+        return spread_words(steps)
+    return step_text(steps[0]) if steps[0] is not None else "not reached"
 
 
 def _shares(curve: pd.Series, threshold: float) -> np.ndarray:

@@ -142,6 +142,38 @@ def test_grokking_shows_both_steps_and_the_delay():
     assert legend(figure) == ["train", "test", "delay"]
 
 
+def interval(ax):
+    """Return where the error bars of means begin and end, and the means."""
+    return [
+        (bars[2][0].get_segments()[0][:, axis].tolist(), bars[0].get_xydata()[0, axis])
+        for bars in ax.containers
+        for axis in (0 if bars.has_xerr else 1,)
+    ]
+
+
+def test_several_runs_have_a_mean_step_with_its_confidence_interval():
+    late = RUN | {"test_acc": [0.1] * 9 + [1.0]}
+    seeds = {"seed 0": RUN, "seed 1": late, "seed 2": RUN | {"test_acc": [0.1] * 10}}
+    figure = viz.grokking_plot(seeds, {name: grokking(run, window=0) for name, run in seeds.items()})
+    above = figure.axes[0]
+    assert marks(above, "generalised") == [(LIGHT.series[1], [80, 90])]
+    assert interval(above) == [([30, 30], 30), (pytest.approx([85 - 12.706 * 5, 85 + 12.706 * 5], abs=0.01), 85)]
+    assert figure.texts[0].get_text() == "grokking in 2 of 3 runs"
+    assert figure.texts[1].get_text().startswith("memorised at 30 ± 0 (3 of 3)  |  generalised at 85 ± 63.5 (2 of 3)")
+    with pytest.raises(ValueError, match="found= is of 'seed 0', and the runs are 'seed 0', 'seed 1', 'seed 2'"):
+        viz.grokking_plot(seeds, grokking(RUN))
+
+
+def test_capabilities_of_several_runs_have_the_mean_of_their_steps():
+    seeds = {f"seed {i}": {"step": [0, 10, 20, 30], "sums": [0.0, i > 1, 1, 1], "never": [0.0] * 4} for i in (0, 1, 2)}
+    (ax,) = viz.emergence_plot(seeds, 0.5).axes
+    assert [t.get_text() for t in ax.get_yticklabels()] == [
+        *("sums ≥ 0.5: 16.7 ± 14.3 (3 of 3)", "never ≥ 0.5: not reached"),
+    ]
+    ((low, high), mean) = interval(ax)[0]
+    assert (low, high, mean) == pytest.approx((50 / 3 - 14.342, 50 / 3 + 14.342, 50 / 3), abs=0.01)
+
+
 def test_without_generalisation_there_is_no_delay():
     figure = viz.grokking_plot(RUN | {"test_acc": [0.1] * 10})
     assert [t.get_text() for t in figure.texts] == ["no grokking", "memorised at 30  |  not generalised"]
@@ -173,6 +205,7 @@ def test_what_a_setting_does():
     mean = next(line for line in right.lines)
     assert np.array(mean.get_xydata()).tolist() == [[0.01, 1.8], [0.1, 0.6]]
     assert right.get_ylabel() == "last loss"
+    assert interval(right) == [(pytest.approx([0.6 - 12.706 * 0.1, 0.6 + 12.706 * 0.1], abs=1e-4), pytest.approx(0.6))]
     assert right.collections[0].get_offsets().data.tolist() == [[0.01, 1.8], [0.1, 0.5], [0.1, 0.7]]
     best = viz.setting_effects(runs, "loss", setting="batch size", outcome="highest").axes[1]
     assert (best.get_xlabel(), best.lines[0].get_ydata().tolist()) == ("batch size", [2.0, 2.0])
