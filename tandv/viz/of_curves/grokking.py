@@ -120,10 +120,14 @@ def _verdict(answers: list[bool | None]) -> str:
 
 
 def _subtitle_of_runs(answers: Sequence[Grokking]) -> str:
-    memorised, generalised = (
-        [getattr(one, what).step for one in answers] for what in ("memorisation", "generalisation")
-    )
-    return f"memorised at {spread_words(memorised)}  |  generalised at {spread_words(generalised)}  |  mean ± its 95 %"
+    parts = []
+    for words, steps in (
+        ("memorised", [one.memorisation.step for one in answers]),
+        ("generalised", [one.generalisation.step for one in answers]),
+    ):
+        known = any(step is not None for step in steps)
+        parts.append(f"{words} at {spread_words(steps)}" if known else f"none {words}")
+    return "  |  ".join([*parts, "means and their 95 % intervals"])
 
 
 def _steps_of_runs(ax: Axes, answers: Sequence[Grokking], colours: list[str], named: bool, style: Style) -> None:

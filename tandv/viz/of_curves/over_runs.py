@@ -1,7 +1,7 @@
 """What plots of several runs share: the spread of a number of each run, as words and as an error bar.
 
 >>> spread_words([100, 110, 120])
-'110 ± 25 (3 of 3)'
+'110 ± 24.8 (3 of 3)'
 """
 
 from collections.abc import Sequence
@@ -11,20 +11,24 @@ from matplotlib.axes import Axes
 
 from tandv.curves import mean_and_reach
 from tandv.viz.layout.style import Style
-from tandv.viz.layout.ticks import step_text
 
 
 def spread_words(steps: Sequence[float | None]) -> str:
     """Return the mean of steps of several runs, its 95 % confidence interval, and how many of them there are.
 
     >>> spread_words([100, 110, 120, None])
-    '110 ± 25 (3 of 4)'
+    '110 ± 24.8 (3 of 4)'
     """
     known = [step for step in steps if step is not None]
     mean, reach = mean_and_reach(known)
     if not known:
         return "not reached"
-    return f"{step_text(round(mean, 2))}{f' ± {reach:,.3g}' if reach == reach else ''} ({len(known)} of {len(steps)})"
+    interval = "" if np.isnan(reach) else f" ± {_text(reach)}"
+    return f"{_text(mean)}{interval} ({len(known)} of {len(steps)})"
+
+
+def _text(steps: float) -> str:
+    return f"{steps:,.0f}" if abs(steps) >= 100 else f"{steps:.3g}"
 
 
 def draw_interval(ax: Axes, steps: Sequence[float], height: float, colour: str, style: Style) -> None:

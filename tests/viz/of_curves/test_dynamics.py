@@ -198,7 +198,7 @@ def test_what_a_setting_does():
     runs = {0.1: [{"loss": [2.0, 0.5]}, {"loss": [2.0, 0.7]}], 0.01: {"loss": [2.0, 1.8]}}
     figure = viz.setting_effects(runs, "loss")
     left, right = figure.axes
-    assert legend(figure) == ["learning rate 0.01", "learning rate 0.1"]
+    assert legend(figure) == ["learning rate 0.01", "learning rate 0.1", "95 % interval of the mean"]
     assert sorted(tuple(line.get_ydata()) for line in left.lines if len(line.get_xdata()) == 2) == [
         *((2.0, 0.5), (2.0, 0.7), (2.0, 1.8)),
     ]
