@@ -173,6 +173,7 @@ def _draw_outcome(
     values, numbers = part[("metadata", "value")].to_numpy(), part[VALUE].to_numpy()
     means = part.groupby(("metadata", "value"))[[VALUE]].mean()
     ax.plot(means.index, means.to_numpy().ravel(), color=style.muted, linewidth=1.2, zorder=1, label="_mean")
+    ax.scatter(values, numbers, c=[colours[value] for value in values], s=42, zorder=3, label="_runs", linewidths=0)
     for value in means.index:
         mean, reach = mean_and_reach(numbers[(values == value) & np.isfinite(numbers)].tolist())
         if np.isfinite(reach):
@@ -180,7 +181,6 @@ def _draw_outcome(
                 [value], [mean], yerr=[reach], fmt="_", color=style.muted, capsize=4, elinewidth=1.4, markersize=9,
                 zorder=2, label="95 % interval of the mean", gid="interval",
             )  # fmt: skip
-    ax.scatter(values, numbers, c=[colours[value] for value in values], s=42, zorder=3, label="_runs", linewidths=0)
     if (values > 0).all() and values.max() >= 8 * values.min():
         powers = bool((np.frexp(values)[0] == 0.5).all())  # of two, such as batch sizes
         ax.set_xscale("log", base=2 if powers else 10)
