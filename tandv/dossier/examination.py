@@ -1,36 +1,36 @@
-"""The findings of a dossier: what changes at each transition, compared with chance or with other times."""
+"""The findings of a dossier: what happened, what changes at each transition, compared with chance or other times."""
 
-import json
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tandv import __version__
 from tandv.analysis.findings import examined
 from tandv.analysis.findings.report import summary as summary_of
-from tandv.analysis.generalisation import grokking
+from tandv.analysis.generalisation import Grokking, grokking
 from tandv.analysis.moments import (
     CriticalMoment,
-    MissingCheckpoint,
     compare_moments,
     coordination,
+    critical_periods,
     get_experiment_summary,
     identify_moments,
     loss_falls,
-    nearest_checkpoint,
 )
-from tandv.analysis.moments.finder import detected
+from tandv.analysis.moments.finder import detected, stands, strength
 from tandv.analysis.norms import norm_curves
-from tandv.analysis.transitions import Transition
-from tandv.checkpoints import Checkpoint, UnreadableCheckpoint
-from tandv.curves import learning_rate_of
+from tandv.analysis.transitions import Transition, find_transitions
+from tandv.curves import learning_rate_of, unit_of
 from tandv.curves.of_layers import largest_family, of_whole_run
-from tandv.dossier.changes import changes_between, usual_changes
+from tandv.curves.outcomes import accuracies_of, is_outcome
+from tandv.dossier.heads import as_dicts, entropy_words, head_changes, head_curves_of
 from tandv.dossier.material import Material
 from tandv.dossier.not_finite import first_not_finite
+from tandv.dossier.story import story
+from tandv.dossier.weights import Measures, between
 from tandv.messages import UnknownName
 
 
@@ -40,66 +40,68 @@ def examine(
     num_jumps: int = 5,
     transitions: Sequence[Transition] | None = None,
     lr: str | None = None,
-    within: int | None = None,
+    within: float | None = None,
+    measures: Measures | None = None,
 ) -> dict[str, Any]:
-    """Return all findings about a run, ready for JSON: what is wrong by rules, transitions, moments, changes, NaN, and
-    what is missing.
+    """Return all findings about a run, ready for JSON: what happened in plain words, what is wrong by rules,
+    transitions, moments, changes, attention, NaN, and what is missing.
 
     >>> from tandv.dossier.material import gather
     >>> found = examine(gather({"test_acc": [0.1] * 20 + [0.2, 0.5, 0.8] + [0.9] * 20}))
-    >>> found["moments"][0]["during"]
-    21
+    >>> found["story"][0][:48], found["moments"][0]["during"]
+    ('test_acc rose from 0.1 (step 0) to 0.9 (step 42)', 21)
 
     Args:
         material: what `gather` returns.
         num_jumps: how many transitions are examined closely, the largest first.
         transitions: by default those of `find_transitions`.
         lr: the curve that is the learning rate; by default the first that is called lr or learning_rate.
-        within: a checkpoint belongs to a moment if it is at most so many steps away; by default as many as the
-            transition takes, but at least 10.
+        within: how many steps a checkpoint may be away from a moment; None for any number, which is said.
+        measures: functions of the weights of one layer by name; a number is taken from each before and after a moment.
     """
     curves = of_whole_run(material.curves)
+    unit = unit_of(material.curves)
     rate = learning_rate_of(material.curves.columns) if lr is None else lr
-    found = detected(material.curves, rate) if transitions is None else list(transitions)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = detected(material.curves, rate) if transitions is None else list(transitions)
     steps = [one.step for one in material.checkpoints]
     summary = get_experiment_summary(curves, transitions=found, checkpoints=steps)
     not_finite = summary.pop("not_finite") + (first_not_finite(material.log) if material.log is not None else [])
     missing = [*material.missing, *(one for one in summary.pop("missing") if one != "no checkpoints")]
-    moments = identify_moments(curves, num_jumps, transitions=found, experiment_name=material.name)
-    layers = _layers(material)
-    if layers[1] is None:
+    missing += [f"in the search for transitions: {one.message}" for one in caught]
+    by, layers = _layers(material)
+    if layers is None:
         missing.append("no curves of single layers: which layers move together is not known; track the run")
-    threes = [moments[i : i + 3] for i in range(0, len(moments), 3)]
+    threes = identify_moments(curves, num_jumps, transitions=found, experiment_name=material.name)
+    moments = []
+    for before, during, after in zip(threes[::3], threes[1::3], threes[2::3], strict=True):
+        one = _moment(before, during, after, curves, found, by, layers)
+        weights = between(before, after, material.checkpoints, within, measures)
+        one["missing"] += weights.pop("missing")
+        moments.append(one | weights)
+    generalisation = _generalisation(curves)
+    table = head_curves_of(material.curves, material.probes)
+    heads = head_changes(table) if table is not None else []
+    told = story(curves, found, _spikes(curves, rate), generalisation, moments, heads, unit)
     return {
         "tandv": __version__,
         "name": material.name,
+        "unit": unit,
+        "story": told,
         "wrong": _wrong(material),
         "summary": summary,
         "learning_rate": rate,
         "transitions": [one._asdict() | {"evidence": one.evidence._asdict()} for one in found],
-        "generalisation": _generalisation(curves),
-        "moments": [_moment(three, material, *layers, within) for three in threes],
-        "loss_falls": _loss_falls(curves, found),
+        "generalisation": None if generalisation is None else _as_dict(generalisation),
+        "moments": moments,
+        "periods": _periods(layers),
+        "layers_by": by,
+        "loss_falls": _loss_falls(curves, [one for one in found if stands(one)]),
+        "attention": None if table is None else {"heads": as_dicts(heads), "entropy": entropy_words(table)},
         "not_finite": not_finite,
         "missing": missing,
     }
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: NaN becomes None, an infinity becomes text.
-
-    >>> plain({"p": float("nan"), "lift": float("inf"), "steps": (1, 2)})
-    {'p': None, 'lift': 'inf', 'steps': [1, 2]}
-    """
-    if isinstance(value, dict):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value
 
 
 def _wrong(material: Material) -> dict[str, Any] | None:
@@ -115,11 +117,16 @@ def _wrong(material: Material) -> dict[str, Any] | None:
 
 
 def _moment(
-    three: Sequence[CriticalMoment], material: Material, by: str, layers: pd.DataFrame | None, within: int | None
+    before: CriticalMoment,
+    during: CriticalMoment,
+    after: CriticalMoment,
+    curves: pd.DataFrame,
+    found: Sequence[Transition],
+    by: str,
+    layers: pd.DataFrame | None,
 ) -> dict[str, Any]:
-    before, during, after = three
+    """Describe a moment: what changes at it, outcomes first, and which layers move."""
     info = before.jump_info or {}
-    around = compare_moments(of_whole_run(material.curves), before, after)
     out: dict[str, Any] = {
         **info,
         "before": before.step,
@@ -127,63 +134,41 @@ def _moment(
         "after": after.step,
         "before_value": info["before"],
         "after_value": info["after"],
-        "curves": around.reset_index().to_dict("records"),
+        "changes": _changes([info["quantity"], *info["also"]], before.step, after.step, curves, found),
+        "curves": compare_moments(curves, before, after).reset_index().to_dict("records"),
         "missing": [],
     }
     if layers is not None:
-        jump = Transition(info["quantity"], info["start"], info["step"], info["end"], 0.0, 0.0, None)  # type: ignore[arg-type]
-        together = coordination(layers, jump)
+        together = coordination(layers, found[0]._replace(start=before.step, step=during.step, end=after.step))
         out["coordination"] = together._asdict() if not math.isnan(together.share) else None
         out["layers_by"] = by
         if out["coordination"] is None:
             out["missing"].append("no layer has values on both sides of it")
-    reach = max(10, info["end"] - info["start"]) if within is None else within
-    sides: dict[str, Checkpoint] = {}
-    for side, moment in (("before", before), ("after", after)):
-        try:
-            at = nearest_checkpoint(moment, [one.step for one in material.checkpoints], within=reach)
-            sides[side] = next(one for one in material.checkpoints if one.step == at)
-        except MissingCheckpoint as error:
-            out["missing"].append(str(error))
-    out["checkpoints"] = {
-        side: {"step": one.step, "file": str(one.path), "why": _why(one)} for side, one in sides.items()
-    }
-    if len(sides) == 2:
-        _weights(out, sides["before"], sides["after"], material.checkpoints)
     return out
 
 
-def _weights(out: dict[str, Any], before: Checkpoint, after: Checkpoint, checkpoints: Sequence[Checkpoint]) -> None:
-    """Add how far each layer moved between two checkpoints, and how far it usually moves."""
-    try:
-        table, problems = changes_between(before, after)
-        usual, pairs = usual_changes(checkpoints, before.step, after.step)
-    except UnreadableCheckpoint as error:
-        out["missing"].append(f"a checkpoint cannot be read: {error}")
-        return
-    out["missing"] += problems
-    if usual is not None:
-        table["usual"] = usual.reindex(table.index)
-        table["times_usual"] = table["relative"] / table["usual"].where(table["usual"] > 0)
-        out["usual_from"] = pairs
-    else:
-        out["missing"].append(
-            "no other checkpoints lie as far apart: whether the layers usually move as far is not known"
-        )
-    out["weights"] = table.reset_index().to_dict("records")
+def _changes(
+    names: Sequence[str], first: float, last: float, curves: pd.DataFrame, found: Sequence[Transition]
+) -> list[dict[str, Any]]:
+    """Return the largest transition of each quantity at a moment, outcomes first, each by its strength."""
+    out = []
+    for name in names:
+        here = [one for one in found if one.quantity == name and one.start <= last and first <= one.end and stands(one)]
+        if here:
+            largest = max(here, key=lambda one: strength(curves[name], one))
+            fields = {key: getattr(largest, key) for key in ("quantity", "start", "step", "end", "before", "after")}
+            out.append(fields | {"strength": strength(curves[name], largest)})
+    return sorted(out, key=lambda one: (not is_outcome(one["quantity"]), -one["strength"]))
 
 
-def _why(checkpoint: Checkpoint) -> str | None:
-    """Return the reason that a tracker stored in a checkpoint; None for other checkpoints."""
-    if checkpoint.path.suffix != ".safetensors":
-        return None
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(checkpoint.path, framework="numpy") as file:
-            return json.loads((file.metadata() or {}).get("tandv", "{}")).get("why")
-    except (SafetensorError, ValueError, OSError):
-        return None
+def _spikes(curves: pd.DataFrame, rate: str | None) -> list[Transition]:
+    """Return where a loss, an accuracy, ... jumped and came back."""
+    names = [name for name in curves.columns if is_outcome(name)]
+    if not names:
+        return []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the search for transitions has said what it leaves out
+        return find_transitions(curves[names], lr=curves[rate] if rate in curves.columns else None, kinds="spike")
 
 
 def _layers(material: Material) -> tuple[str, pd.DataFrame | None]:
@@ -199,19 +184,30 @@ def _layers(material: Material) -> tuple[str, pd.DataFrame | None]:
     return largest_family(material.curves)
 
 
-def _generalisation(curves: pd.DataFrame) -> dict[str, Any] | None:
-    for train, test in (("train_acc", "test_acc"), ("train_acc", "val_acc"), ("train_accuracy", "test_accuracy")):
-        if train in curves.columns and test in curves.columns:
-            found = grokking(curves, train=train, test=test)
-            reached = {"memorisation": found.memorisation._asdict(), "generalisation": found.generalisation._asdict()}
-            return found._asdict() | reached
-    return None
+def _periods(layers: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """Return the periods in which many layers move together; none where there is too little to tell."""
+    if layers is None:
+        return []
+    try:
+        return [one._asdict() for one in critical_periods(layers)]
+    except ValueError:  # too few layers or steps
+        return []
+
+
+def _generalisation(curves: pd.DataFrame) -> Grokking | None:
+    pair = accuracies_of(curves.columns)
+    return None if pair is None else grokking(curves, train=pair[0], test=pair[1])
+
+
+def _as_dict(found: Grokking) -> dict[str, Any]:
+    reached = {"memorisation": found.memorisation._asdict(), "generalisation": found.generalisation._asdict()}
+    return found._asdict() | reached
 
 
 def _loss_falls(curves: pd.DataFrame, transitions: Sequence[Transition]) -> dict[str, Any] | None:
-    """Test whether the loss falls where another quantity changes; at its own transitions it does by definition."""
+    """Test whether the loss falls where a quantity that is no outcome changes."""
     loss = next((name for name in ("train_loss", "loss") if name in curves.columns), None)
-    steps = [one.step for one in transitions if "loss" not in one.quantity]
+    steps = [one.step for one in transitions if not is_outcome(one.quantity)]
     if loss is None or not steps:
         return None
     return {"loss": loss} | loss_falls(curves[[loss]], steps)._asdict()

@@ -11,6 +11,7 @@ import pandas as pd
 from tandv.analysis.norms import norm_curves
 from tandv.checkpoints import Checkpoint, NoCheckpoints, find
 from tandv.curves import Curves, as_curves, beside_each_other, read_curves, run_curves
+from tandv.dossier.probe_files import Probed, is_probe_file, probed
 from tandv.log.door import AnyLog, log_at
 from tandv.log.files import UnreadableFile
 from tandv.log.logframe import SchemaError
@@ -36,6 +37,7 @@ class Material(NamedTuple):
         log: its log, if there is one: a table, or opened where it lies.
         checkpoints: its checkpoints, ascending by step.
         missing: for each thing that is not there, why and what to do.
+        probes: what the files of probes in the folder hold.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Material(NamedTuple):
     log: "pd.DataFrame | Log | None"
     checkpoints: list[Checkpoint]
     missing: list[str]
+    probes: Probed = Probed(None, {}, [])
 
 
 def gather(
@@ -58,8 +61,8 @@ def gather(
 
     In a folder, curves are what `tracker.step(loss=...)` was given, and `curves.csv` or `.json`, `metrics.csv` or
     `.json`, `log.csv`, or the only other such file; the log is a tracker's; checkpoints are those in it or in the one
-    folder below it that has some. A run without curves has those that its log gives: the norms of weights and
-    gradients.
+    folder below it that has some; what probes have saved (`probe.json`, `attention_probe.npz`, ...) is read as well. A
+    run without curves has those that its log gives: the norms of weights and gradients.
 
     >>> gather({"loss": [2.0, 1.0]}, name="tiny").missing[0]
     'no log: give log=, or track the run'
@@ -87,6 +90,10 @@ def gather(
         table = _with_loop(table, folder if folder is not None else opened_log, missing)
     if opened_log is not None:
         table = _with_norms(table, opened_log)
+    probes = Probed(None, {}, []) if folder is None else probed(folder, missing)
+    if probes.curves is not None:
+        missing[:] = [sentence for sentence in missing if not sentence.startswith(_NO_CURVES)]
+        table = probes.curves if table is None else beside_each_other(table, probes.curves)
     if table is None:
         raise ValueError(
             f"there are no curves{f' in {folder}' if folder else ''}: "
@@ -94,7 +101,7 @@ def gather(
         )
     found = _checkpoints(checkpoints, folder, missing)
     run_name = name or (folder.absolute().name if folder is not None else "run")
-    return Material(run_name, folder, table.sort_index(), opened_log, found, missing)
+    return Material(run_name, folder, table.sort_index(), opened_log, found, missing, probes)
 
 
 def _curves(given: Any, folder: Path | None, missing: list[str]) -> pd.DataFrame | None:
@@ -105,7 +112,11 @@ def _curves(given: Any, folder: Path | None, missing: list[str]) -> pd.DataFrame
     if folder is None:
         return None
     files_in = sorted(path.name for path in folder.iterdir() if path.suffix in (".csv", ".json"))
-    others = [name for name in files_in if name not in (*_CURVES, "run.json", "layers.json")]
+    others = [
+        name
+        for name in files_in
+        if name not in (*_CURVES, "run.json", "layers.json") and not is_probe_file(folder / name)
+    ]
     named = [name for name in _CURVES if name in files_in] or (others if len(others) == 1 else [])
     for name in named:
         try:

@@ -1,36 +1,16 @@
-"""The text of a dossier: the same sections as Markdown and as one HTML file that contains its figures."""
+"""The text of a dossier: what happened first, then each moment, what is wrong, all numbers, and what is missing."""
 
-import base64
-import html
-import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from tandv.analysis.findings.report import escaped
 from tandv.analysis.transitions.wording import CERTAIN, KINDS, chance_in_words, size_in_words
+from tandv.dossier.heads import SCORES
+from tandv.dossier.moments import moment_sections
 from tandv.dossier.pictures import Picture
+from tandv.dossier.rendering import Section
+from tandv.dossier.wording import counted, percent, short, span
 
-_LAYERS = 20  # rows of a table in the report; the JSON has all
-_STYLE = """
-body { font: 15px/1.55 system-ui, sans-serif; color: #17212c; background: #fff; max-width: 62rem; margin: 2rem auto;
-  padding: 0 1.2rem; }
-h1 { font-size: 1.6rem; }
-h2 { font-size: 1.2rem; margin-top: 2.2rem; border-top: 1px solid #e8ebef; padding-top: 1rem; }
-table { border-collapse: collapse; margin: .8rem 0; font-size: .9rem; display: block; overflow-x: auto; }
-th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #e8ebef; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } th { color: #64707d; font-weight: 600; }
-figure { margin: 1rem 0; } img { max-width: 100%; height: auto; } figcaption { color: #64707d; font-size: .9rem; }
-@media (prefers-color-scheme: dark) { body { color: #e8eaed; background: #11141b; } th, figcaption { color: #929ca8; }
-  h2, th, td { border-color: #272d37; } img { background: #fff; } }
-"""
-
-
-class Section(NamedTuple):
-    """A piece of the report: a heading ("h1", "h2"), "text", "list", "table" (header first) or "picture"."""
-
-    kind: str
-    content: Any
+_PERIODS = 5
 
 
 def sections(results: Mapping[str, Any], pictures: Sequence[Picture]) -> list[Section]:
@@ -40,72 +20,53 @@ def sections(results: Mapping[str, Any], pictures: Sequence[Picture]) -> list[Se
         results: what `examine` returns.
         pictures: what `draw` returns.
     """
-    summary = results["summary"]
-    first, last = summary["first_step"], summary["last_step"]
+    of = {place: [one for one in pictures if one.place == place] for place in {one.place for one in pictures}}
     out = [
         Section("h1", f"{results['name']}: what changed, and when"),
-        *([Section("text", results["wrong"]["words"])] if results["wrong"] else []),
-        Section(
-            "text",
-            f"{_counted(summary['steps'], 'recorded step')} from {first:,} to {last:,}, "
-            f"{_counted(len(summary['quantities']), 'quantity')}, {_counted(summary['num_jumps'], 'transition')}, "
-            f"{_counted(len(summary['checkpoints']), 'checkpoint')}.",
-        ),
-        *[Section("picture", one) for one in pictures if one.moment is None],
+        Section("lead", _lead(results)),
+        *_verdict(results),
+        Section("text", _held(results)),
+        *[Section("picture", one) for one in of.get("run", ())],
+        *_generalisation(results, of.get("generalisation", ())),
     ]
+    for i, moment in enumerate(results["moments"]):
+        out += moment_sections(moment, of.get(i, ()), results["unit"])
+    out += _attention(results, of.get("attention", ()))
+    if filters := of.get("filters"):
+        out += [Section("h2", "Filters of the first convolution"), *[Section("picture", one) for one in filters]]
     out += _wrong(results)
     if results["not_finite"]:
         out += [Section("h2", "NaN and infinity"), Section("list", results["not_finite"])]
+    out += _transitions(results) + _together(results)
     if results["missing"]:
         out += [Section("h2", "What is missing"), Section("list", results["missing"])]
-    out += _generalisation(results) + _transitions(results)
-    for i, moment in enumerate(results["moments"]):
-        out += _moment(moment, [one for one in pictures if one.moment == i])
-    return out + _loss_falls(results)
+    return out
 
 
-def as_markdown(content: Sequence[Section]) -> str:
-    """Return sections as Markdown; names from the run are escaped, so that they cannot become markup."""
-    parts = []
-    for kind, what in content:
-        if kind in ("h1", "h2"):
-            parts.append(f"{'#' * int(kind[1])} {escaped(what)}")
-        elif kind == "text":
-            parts.append(escaped(what))
-        elif kind == "list":
-            parts.append("\n".join(f"- {escaped(one)}" for one in what))
-        elif kind == "picture":
-            parts.append(f"![{escaped(what.caption)}]({what.file})")
-        else:
-            header, *rows = [[escaped(cell) for cell in row] for row in what]
-            rule = ["---", *["---:"] * (len(header) - 1)]
-            parts.append("\n".join(f"| {' | '.join(row)} |" for row in [header, rule, *rows]))
-    return "\n\n".join(parts) + "\n"
+def _lead(results: Mapping[str, Any]) -> str:
+    """Return the first paragraph: what happened, after what makes the results of the run wrong, if something does."""
+    return " ".join([*([results["wrong"]["words"]] if _is_error(results) else []), *results["story"]])
 
 
-def as_html(content: Sequence[Section], folder: Path) -> str:
-    """Return sections as one HTML page that contains the pictures of `folder`; it loads nothing."""
-    title = html.escape(next(what for kind, what in content if kind == "h1"))
-    body = []
-    for kind, what in content:
-        if kind in ("h1", "h2"):
-            body.append(f"<{kind}>{html.escape(what)}</{kind}>")
-        elif kind == "text":
-            body.append(f"<p>{html.escape(what)}</p>")
-        elif kind == "list":
-            body.append("<ul>" + "".join(f"<li>{html.escape(one)}</li>" for one in what) + "</ul>")
-        elif kind == "picture":
-            data = base64.b64encode((folder / what.file).read_bytes()).decode()
-            caption = html.escape(what.caption)
-            image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
-            body.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
-        else:
-            header, *rows = [[html.escape(cell) for cell in row] for row in what]
-            lines = [f"<tr>{''.join(f'<th>{cell}</th>' for cell in header)}</tr>"]
-            lines += [f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows]
-            body.append(f"<table>{''.join(lines)}</table>")
-    head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(body) + "\n</body></html>\n"
+def _verdict(results: Mapping[str, Any]) -> list[Section]:
+    wrong = results["wrong"]
+    return [] if wrong is None or _is_error(results) else [Section("text", wrong["words"])]
+
+
+def _is_error(results: Mapping[str, Any]) -> bool:
+    wrong = results["wrong"]
+    return wrong is not None and any(one["severity"] == "error" for one in wrong["findings"])
+
+
+def _held(results: Mapping[str, Any]) -> str:
+    summary, unit = results["summary"], results["unit"]
+    return (
+        f"The run has {counted(summary['steps'], 'recorded ' + unit)} from {summary['first_step']:,} to "
+        f"{summary['last_step']:,}, {counted(len(summary['quantities']), 'curve')} that are not of single layers, "
+        f"{counted(summary['num_jumps'], 'transition')} in them, and "
+        f"{counted(len(summary['checkpoints']), 'checkpoint')}. A transition is a change that is faster than the curve "
+        "is before and after it, and larger than its noise explains."
+    )
 
 
 def _wrong(results: Mapping[str, Any]) -> list[Section]:
@@ -123,120 +84,87 @@ def _wrong(results: Mapping[str, Any]) -> list[Section]:
     return out
 
 
-def _generalisation(results: Mapping[str, Any]) -> list[Section]:
+def _generalisation(results: Mapping[str, Any], pictures: Sequence[Picture]) -> list[Section]:
     found = results["generalisation"]
     if found is None:
         return []
     verdict = {True: "This is grokking", False: "This is not grokking", None: "Whether this is grokking is not known"}
-    return [Section("h2", "Generalisation"), Section("text", f"{verdict[found['is_grokking']]}: {found['words']}.")]
+    words = Section("text", f"{verdict[found['is_grokking']]}: {found['words']}.")
+    return [Section("h2", "Generalisation"), words, *[Section("picture", one) for one in pictures]]
 
 
 def _transitions(results: Mapping[str, Any]) -> list[Section]:
-    found = results["transitions"]
-    out = [Section("h2", "Transitions")]
+    found, unit = results["transitions"], results["unit"]
+    out = [Section("h2", "All transitions")]
     if not found:
         return [*out, Section("text", "No curve changes faster than before and after.")]
-    header = ["quantity", "kind", "from step", "middle", "to step", "before", "after", "times the noise", "p"]
+    header = ["curve", "kind", f"from {unit}", f"middle {unit}", f"to {unit}", "level before", "level after"]
+    header += ["times the noise", "p"]
     rows = [
         [one["quantity"], KINDS.get(kind := one["evidence"].get("kind", ""), kind) or "–"]
         + [f"{one[key]:,}" for key in ("start", "step", "end")]
-        + [_short(one["before"]), _short(one["after"])]
+        + [short(one["before"]), short(one["after"])]
         + [size_in_words(one["evidence"]["effect"]), chance_in_words(one["evidence"]["p"])]
         for one in found
     ]
     about = (
-        "Times the noise: the change in standard deviations of the noise of the curve there. p: how likely noise like "
-        f"that of the curve changes as much somewhere; above {CERTAIN} a transition is uncertain, and drawn faintly."
+        "From and to: where a tenth and nine tenths of the change have happened. Times the noise: the change over the "
+        "standard deviation of the noise of the curve there. p: how likely noise like that of the curve changes as "
+        f"much somewhere; above {CERTAIN} a transition is uncertain and drawn faintly, above 0.05 it does not count."
     )
     if rate := results["learning_rate"]:
         about += f" {rate} is taken as the learning rate."
     return [*out, Section("text", about), Section("table", [header, *rows])]
 
 
-def _moment(moment: Mapping[str, Any], pictures: Sequence[Picture]) -> list[Section]:
-    also = f", and {', '.join(moment['also'])} at the same time" if moment["also"] else ""
-    change = (
-        f"{moment['quantity']} goes from {_short(moment['before_value'])} to {_short(moment['after_value'])}, "
-        f"{100 * moment['strength']:.0f} % of its range{also}. Compared are the steps {moment['before']:,} and "
-        f"{moment['after']:,}."
-    )
-    out = [Section("h2", f"Step {moment['during']:,}: {moment['quantity']}"), Section("text", change)]
-    out += [Section("picture", one) for one in pictures]
-    header = ["quantity", f"step {moment['before']:,}", f"step {moment['after']:,}", "change", "relative"]
-    keys = ("before", "after", "change", "relative_change")
-    out.append(
-        Section(
-            "table", [header, *[[one["quantity"], *(_short(one[key]) for key in keys)] for one in moment["curves"]]]
-        )
-    )
-    if (together := moment.get("coordination")) is not None:
-        moved = f": {', '.join(together['moved'][:_LAYERS])}" if together["moved"] else ""
-        by = f" (by their {moment['layers_by']})" if moment.get("layers_by") else ""
-        words = (
-            f"{_percent(together['share'])} of the layers{by} move with it{moved}. At any other time "
-            f"{_percent(together['base_rate'])} do (lift {_short(together['lift'])})."
-        )
-        out.append(Section("text", words))
-    if moment.get("weights"):
-        out += _weights(moment)
-    if moment["missing"]:
-        out.append(Section("list", moment["missing"]))
-    return out
-
-
-def _weights(moment: Mapping[str, Any]) -> list[Section]:
-    files = {
-        side: f"{one['step']:,}" + (f" ({one['why']})" if one["why"] else "")
-        for side, one in moment["checkpoints"].items()
-    }
-    words = f"Weights of the checkpoints of step {files['before']} and step {files['after']}."
-    if moment.get("usual_from"):
-        words += f" Usual is the median over steps {'; '.join(moment['usual_from'])}."
-    rows = sorted(
-        moment["weights"], key=lambda one: -(one["relative"] or 0) if math.isfinite(one["relative"] or 0) else 0
-    )
-    keys = [
-        "l2",
-        "relative",
-        *(["usual", "times_usual"] if moment.get("usual_from") else []),
-        "max",
-        "cosine_similarity",
+def _together(results: Mapping[str, Any]) -> list[Section]:
+    """Tell in which periods layers move together, and whether the loss falls where other quantities change."""
+    unit = results["unit"]
+    lines = [
+        f"{span(unit, one['start'], one['end'])}: {percent(one['share'])} of the layers move (by their "
+        f"{results['layers_by']}), in any stretch as long {percent(one['base_rate'])} do; that layers which move on "
+        f"their own do so anywhere in the run has p {_equal(one['p'])}"
+        for one in sorted(results["periods"], key=lambda one: -one["lift"])[:_PERIODS]
     ]
-    header = ["layer", *(key.replace("_", " ") for key in keys)]
-    table = [[one["layer"], *(_short(one[key]) for key in keys)] for one in rows[:_LAYERS]]
-    out = [Section("text", words), Section("table", [header, *table])]
-    if len(rows) > _LAYERS:
-        out.append(Section("text", f"The {_LAYERS} that moved furthest of {len(rows)} layers; all are in the JSON."))
-    return out
-
-
-def _loss_falls(results: Mapping[str, Any]) -> list[Section]:
-    found = results["loss_falls"]
-    if found is None or not found["steps"]:
-        return []
-    usual = _percent(found["base_rate"])
+    out = [Section("h2", "When layers move together"), Section("list", lines)] if lines else []
+    falls = results["loss_falls"]
+    if falls is None or not falls["steps"]:
+        return out
     words = (
-        f"At {_counted(len(found['steps']), 'transition')} of other quantities {found['loss']} falls in "
-        f"{_percent(found['share'])} of them, at any step in {usual} (lift {_short(found['lift'])}, "
-        f"p = {_short(found['p_value'])})."
+        f"{falls['loss']} falls at {percent(falls['share'])} of the {counted(len(falls['steps']), 'transition')} of "
+        f"curves that are neither a loss nor an accuracy, and at {percent(falls['base_rate'])} of all {unit}s"
     )
-    return [Section("h2", "Does the loss fall there?"), Section("text", words)]
+    if falls["share"] == falls["base_rate"]:
+        words += ", so that says nothing"
+    else:
+        words += f" (p {_equal(falls['p_value'])} that as many fall at {unit}s drawn at random)"
+    return [*out, Section("h2", "Does the loss fall where other quantities change?"), Section("text", words + ".")]
 
 
-def _counted(count: int, noun: str) -> str:
-    """Return a number with what it counts.
+def _attention(results: Mapping[str, Any], pictures: Sequence[Picture]) -> list[Section]:
+    found = results["attention"]
+    if found is None:
+        return []
+    out = [Section("h2", "Attention")]
+    if found["entropy"]:
+        out.append(Section("text", found["entropy"]))
+    if found["heads"]:
+        header = ["layer", "head", "attends", "share at first", "share in the end", "evenly"]
+        header += [f"from {results['unit']}", f"to {results['unit']}"]
+        rows = [
+            [one["layer"], str(one["head"]), SCORES[one["score"]][0]]
+            + [short(one[key]) for key in ("before", "after", "chance")]
+            + [f"{one[key]:,}" for key in ("start", "end")]
+            for one in found["heads"]
+        ]
+        about = (
+            "Heads of whose attention the share of a known kind rises by 0.25 or more, to 0.25 or more above that of a "
+            "head which attends to all earlier positions alike (evenly)."
+        )
+        out += [Section("text", about), Section("table", [header, *rows])]
+    return out + [Section("picture", one) for one in pictures]
 
-    >>> _counted(1, "step"), _counted(2, "quantity")
-    ('1 step', '2 quantities')
-    """
-    return f"{count:,} {noun if count == 1 else noun.removesuffix('y') + 'ies' if noun.endswith('y') else noun + 's'}"
 
-
-def _short(value: Any) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _percent(share: float) -> str:
-    return "an unknown share" if math.isnan(share) else f"{100 * share:.3g} %"
+def _equal(p: float) -> str:
+    words = chance_in_words(p)
+    return words if words.startswith("<") else f"= {words}"

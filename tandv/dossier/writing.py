@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tandv.analysis.transitions import Transition
 from tandv.curves import Curves
-from tandv.dossier.examination import examine, plain
+from tandv.dossier.examination import examine
 from tandv.dossier.material import AnyPath, gather
 from tandv.dossier.pictures import draw
-from tandv.dossier.report import as_html, as_markdown, sections
+from tandv.dossier.rendering import as_html, as_markdown
+from tandv.dossier.report import sections
+from tandv.dossier.serial import plain
+from tandv.dossier.weights import Measures
 from tandv.log.door import AnyLog
 
 if TYPE_CHECKING:
@@ -51,7 +54,8 @@ def write_dossier(
     num_jumps: int = 5,
     transitions: Sequence[Transition] | None = None,
     lr: str | None = None,
-    within: int | None = None,
+    within: float | None = None,
+    measures: Measures | None = None,
     name: str | None = None,
     theme: "Theme" = "light",
 ) -> Dossier:
@@ -75,8 +79,9 @@ def write_dossier(
         num_jumps: how many transitions are examined closely, the largest first.
         transitions: by default those of `find_transitions`.
         lr: the curve that is the learning rate; by default the first that is called lr or learning_rate.
-        within: a checkpoint belongs to a moment if it is at most so many steps away; by default as many as the
-            transition takes, but at least 10.
+        within: how many steps a checkpoint may be away from a moment; None for any number, which is said.
+        measures: functions of the weights of one layer, an array, by name: a number is taken from each layer before and
+            after each moment, such as {"largest": lambda weights: abs(weights).max()}.
         name: the name of the run; by default that of the folder.
         theme: "light" or "dark".
 
@@ -86,7 +91,7 @@ def write_dossier(
 
     theme_named(theme)  # refuses a wrong one before anything is done
     material = gather(run, curves=curves, checkpoints=checkpoints, log=log, name=name)
-    findings = examine(material, num_jumps=num_jumps, transitions=transitions, lr=lr, within=within)
+    findings = examine(material, num_jumps=num_jumps, transitions=transitions, lr=lr, within=within, measures=measures)
     into = Path(folder) if folder is not None else (material.folder or Path()) / "dossier"
     into.mkdir(parents=True, exist_ok=True)
     pictures = draw(material, findings, into, theme)

@@ -1,0 +1,238 @@
+"""What happened in a run, in plain words: its outcomes first, whether it was stable, and what explains that inside."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tandv.analysis.generalisation import Grokking
+from tandv.analysis.moments.finder import stands, strength
+from tandv.analysis.moments.loss_change import loss_curve
+from tandv.analysis.transitions import Transition
+from tandv.analysis.transitions.wording import kind_of
+from tandv.curves.outcomes import is_outcome, way_of
+from tandv.dossier.heads import HeadChange
+from tandv.dossier.heads import in_words as head_in_words
+from tandv.dossier.wording import change, counted, listed, short, span
+
+_STILL = 0.01  # share of the largest value by which a curve that stays where it was changes at most
+_FAR = 0.1  # share of its range by which the best value of a curve is better than the last, to be named
+_BEFOREHAND = 0.15  # share of the run before a divergence in which what changes is named
+_PAST = ("rose", "fell")
+_UNUSUAL = 1.5  # times as far as usual that a layer moves at least, to be named
+_NO_MORE = 100  # times as far as usual; more says no more
+_MOST = 4  # steps, quantities or heads that are named
+
+
+def story(
+    curves: pd.DataFrame,
+    transitions: Sequence[Transition],
+    spikes: Sequence[Transition],
+    generalisation: Grokking | None,
+    moments: Sequence[Mapping[str, Any]],
+    heads: Sequence[HeadChange] = (),
+    unit: str = "step",
+) -> list[str]:
+    """Return what happened, a sentence each.
+
+    Args:
+        curves: the curves of the whole run.
+        transitions: all that were found.
+        spikes: those of outcomes that recovered.
+        generalisation: what `grokking` returns; None without accuracies of both kinds.
+        moments: as `examine` describes them.
+        heads: attention heads that come to attend in a known way.
+        unit: what steps count, in the singular.
+    """
+    standing = [one for one in transitions if stands(one)]
+    out = (
+        _of_accuracies(curves, standing, generalisation, unit)
+        if generalisation
+        else _of_outcomes(curves, standing, unit)
+    )
+    out += _instability(curves, standing, spikes, unit)
+    out += [head_in_words(one, unit) for one in heads[:2]]
+    return out + _inside(moments, unit) + _weights(moments, unit)
+
+
+def _of_accuracies(curves: pd.DataFrame, found: Sequence[Transition], grok: Grokking, unit: str) -> list[str]:
+    """Tell when a network memorised and generalised."""
+    learned, general = grok.memorisation, grok.generalisation
+    train, test = learned.quantity, general.quantity
+    if learned.step is None:
+        return [f"The network did not learn its training data fully: {learned.words}; {general.words}."]
+    if general.step is None:
+        return [
+            f"The network learned its training data by {unit} {learned.step:,} ({train} reached {learned.threshold:g}) "
+            f"and did not generalise fully: {general.words}."
+        ]
+    reached = f"{train} reached {learned.threshold:g}"
+    if not grok.is_grokking:
+        later = (
+            f"{general.step - learned.step:,} {unit}s after its training data"
+            if general.step > learned.step
+            else "no later than its training data"
+        )
+        return [
+            f"The network learned its training data by {unit} {learned.step:,} ({reached}) and generalised by {unit} "
+            f"{general.step:,} ({test} reached {general.threshold:g}), {later}: this is not grokking."
+        ]
+    stages = [one for one in found if one.quantity == test and one.after > one.before and one.step > learned.step]
+    before = general.after if general.after is not None else learned.step
+    first = min((one.start for one in stages), default=before)
+    level = stages[0].before if stages else _at(curves[test], first)
+    times = f", {grok.ratio:.3g} times as many {unit}s" if grok.ratio and math.isfinite(grok.ratio) else ""
+    out = [
+        f"The network memorised its training data by {unit} {learned.step:,} ({reached}) and generalised between "
+        f"{unit}s {first:,} and {general.step:,}: {test} was {short(level)} before and reached {general.threshold:g} "
+        f"only {general.step - learned.step:,} {unit}s after memorisation{times}. This is grokking."
+    ]
+    if len(stages) > 1:
+        each = [
+            f"{span(unit, one.start, one.end)} ({short(one.before)} to {short(one.after)})" for one in stages[:_MOST]
+        ]
+        out.append(f"It generalised in {len(stages)} stages: {listed(each)}.")
+    return out
+
+
+def _of_outcomes(curves: pd.DataFrame, found: Sequence[Transition], unit: str) -> list[str]:
+    """Tell the course of the loss and of the outcome that changes most."""
+    names = [name for name in curves.columns if is_outcome(name)]
+    if not names:
+        return [
+            f"The run has no loss and no accuracy, only what happens inside: {counted(len(curves.columns), 'curve')}."
+        ]
+    chosen = [str(loss_curve(curves).name)] if any(way_of(name) == "falls" for name in names) else []
+    strongest = max(
+        (one for one in found if one.quantity in names), key=lambda t: strength(curves[t.quantity], t), default=None
+    )
+    if strongest is not None and strongest.quantity not in chosen:
+        chosen.append(strongest.quantity)
+    return [_course(curves[name], [t for t in found if t.quantity == name], unit) for name in chosen or names[:1]]
+
+
+def _course(curve: pd.Series, found: Sequence[Transition], unit: str) -> str:
+    known = curve[np.isfinite(curve.to_numpy())]
+    if known.empty:
+        return f"{curve.name} has no finite value."
+    words = f"{curve.name} {_way(known, unit)}"
+    lasting = [one for one in found if kind_of(one) != "divergence"]
+    if not lasting:
+        return f"{words} without changing faster at any time than before and after it."
+    each = [f"{span(unit, one.start, one.end)} ({short(one.before)} to {short(one.after)})" for one in lasting[:_MOST]]
+    more = f" and {counted(len(lasting) - _MOST, 'other time')}" if len(lasting) > _MOST else ""
+    return f"{words}; it changed faster than before and after at {listed(each)}{more}."
+
+
+def _way(known: pd.Series, unit: str) -> str:
+    """Tell where a curve of finite values began and ended, and its best value where that is far from the end."""
+    first, last = float(known.iloc[0]), float(known.iloc[-1])
+    falls = way_of(str(known.name)) == "falls"
+    best = known.index[int(known.argmin() if falls else known.argmax())]
+    start, end = f"from {short(first)} ({unit} {known.index[0]:,})", f"{short(last)} ({unit} {known.index[-1]:,})"
+    if abs(float(known.loc[best]) - last) > _FAR * float(np.ptp(known.to_numpy())) and best != known.index[0]:
+        name = "lowest" if falls else "highest"
+        return f"went {start} to its {name}, {short(float(known.loc[best]))} ({unit} {best:,}), and ended at {end}"
+    if abs(last - first) <= _STILL * float(known.abs().max()):
+        return f"stayed near {short(first)}"
+    return f"{'rose' if last > first else 'fell'} {start} to {end}"
+
+
+def _instability(
+    curves: pd.DataFrame, found: Sequence[Transition], spikes: Sequence[Transition], unit: str
+) -> list[str]:
+    """Tell where outcomes became no numbers, diverged, got worse, or jumped and came back."""
+    out = []
+    broken = {name: at for name in curves.columns if (at := _broken_from(curves[name])) is not None}
+    outcomes = {name: at for name, at in broken.items() if is_outcome(name)}
+    if outcomes:
+        first = min(outcomes.values())
+        words = "; ".join(f"{name} has no finite value from {unit} {at:,} on" for name, at in outcomes.items())
+        others = [f"{name} from {unit} {at:,} on" for name, at in broken.items() if name not in outcomes]
+        out.append(f"The training diverged: {words}" + (f" (inside, {listed(others[:_MOST])})" if others else "") + ".")
+        out += _beforehand(curves, found, first, unit)
+    for one in found:
+        worse = way_of(one.quantity) == ("falls" if one.after > one.before else "rises")
+        if kind_of(one) == "divergence" and math.isfinite(one.after):
+            words = change(one._asdict(), _PAST)
+            out.append(f"The training is unstable: {words} from {unit} {one.start:,} on and did not come back.")
+        elif worse and is_outcome(one.quantity) and kind_of(one) not in ("divergence", "schedule"):
+            out.append(f"It got worse at {span(unit, one.start, one.end)}: {change(one._asdict(), _PAST)}.")
+    for name in dict.fromkeys(one.quantity for one in spikes):
+        at = [f"{one.step:,}" for one in spikes if one.quantity == name]
+        more = f" and {len(at) - _MOST} more" if len(at) > _MOST else ""
+        places = f"{unit} {at[0]}" if len(at) == 1 else f"{unit}s {listed(at[:_MOST])}{more}"
+        out.append(f"It was unstable for a while: {name} jumped at {places} and came back.")
+    return out
+
+
+def _beforehand(curves: pd.DataFrame, found: Sequence[Transition], step: float, unit: str) -> list[str]:
+    """Name what changed inside shortly before a divergence."""
+    length = curves.index[-1] - curves.index[0]
+    early = [
+        one
+        for one in found
+        if not is_outcome(one.quantity)
+        and math.isfinite(one.after)
+        and step - _BEFOREHAND * length <= one.start <= one.end < step
+    ]
+    each = [f"{change(one._asdict(), _PAST)} ({span(unit, one.start, one.end)})" for one in early[:_MOST]]
+    return [f"Shortly before that, {listed(each)}."] if each else []
+
+
+def _broken_from(curve: pd.Series) -> float | None:
+    """Return the step from which on a curve, known until then at nearly every step, has no finite value."""
+    finite = np.isfinite(curve.to_numpy())
+    if finite.all() or not finite.any() or finite[-1]:
+        return None
+    last = int(np.flatnonzero(finite)[-1])
+    rare = finite[: last + 1].mean() < 0.5 or len(finite) - last - 1 < 2  # measured now and then, or once later
+    return None if rare else curve.index[last + 1].item()
+
+
+def _inside(moments: Sequence[Mapping[str, Any]], unit: str) -> list[str]:
+    """Tell what changed inside while the outcomes of the first moments did."""
+    out = []
+    for moment in moments:
+        outcomes = [one for one in moment["changes"] if is_outcome(one["quantity"])]
+        inside = [
+            one
+            for one in moment["changes"]
+            if not is_outcome(one["quantity"]) and math.isfinite(one["after"] or math.nan)
+        ]
+        if not outcomes or not inside or not math.isfinite(outcomes[0]["after"] or math.nan):
+            continue
+        one, most = outcomes[0], max(inside, key=lambda one: one["strength"])
+        way = "rose" if one["after"] > one["before"] else "fell"
+        out.append(f"While {one['quantity']} {way}, {change(most, _PAST)} ({span(unit, most['start'], most['end'])}).")
+    return out[:3]
+
+
+def _weights(moments: Sequence[Mapping[str, Any]], unit: str) -> list[str]:
+    """Tell which layer moved furthest beside its usual way, at the moment of outcomes where that is most.
+
+    At the beginning of a run layers always move far.
+    """
+    rows = [
+        (row["times_usual"], row["layer"], moment["checkpoints"])
+        for moment in moments
+        if is_outcome(moment["quantity"]) and moment.get("weights") and not moment["checkpoints"]["before"]["first"]
+        for row in moment["weights"]
+        if math.isfinite(row.get("times_usual", math.nan))
+    ]
+    times, layer, sides = max(rows, key=lambda row: row[0], default=(0.0, "", {}))
+    if times < _UNUSUAL:
+        return []
+    before, after = (f"{sides[side]['step']:,}" for side in ("before", "after"))
+    how = f"{times:.1f}" if times < _NO_MORE else f"over {_NO_MORE}"
+    return [
+        f"Of all layers, {layer} moved furthest beside its usual way: {how} times as far, between the checkpoints "
+        f"of {unit}s {before} and {after}."
+    ]
+
+
+def _at(curve: pd.Series, step: float) -> float:
+    known = curve.dropna()
+    return float(known.iloc[int(np.abs(known.index.to_numpy() - step).argmin())])
