@@ -79,7 +79,7 @@ def training_dynamics(
         gap: whether to draw the generalisation gaps.
         xscale: "linear", or "log" for an axis of log(1 + step).
         yscale: "linear", "log", "log2",
-        or "auto" for log where all values are positive and span a factor of 30 or more.
+            or "auto" for log where all values are positive and span a factor of 30 or more.
         col_wrap: how many panels are put side by side.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
         title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.

@@ -58,7 +58,7 @@ def setting_effects(
             threshold.
         xscale: "linear", or "log" for an axis of log(1 + step).
         yscale: "linear", "log", "log2",
-        or "auto" for log where all values are positive and span a factor of 30 or more.
+            or "auto" for log where all values are positive and span a factor of 30 or more.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
         theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.

@@ -68,7 +68,7 @@ def metric_curves(
         col_wrap: how many panels are put side by side.
         xscale: "linear", or "log" for an axis of log(1 + step).
         yscale: "linear", "log", "log2",
-        or "auto" for log where all values are positive and span a factor of 30 or more.
+            or "auto" for log where all values are positive and span a factor of 30 or more.
         extremes: whether to mark the largest and the smallest value.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
         theme: "light", "dark", "paper" (small text, for one column in print) or a Style.

@@ -60,7 +60,7 @@ def norms(
         per_layer: whether to add a line for each layer.
         xscale: "linear", or "log" for an axis of log(1 + step).
         yscale: "linear", "log", "log2",
-        or "auto" for log where all values are positive and span a factor of 30 or more.
+            or "auto" for log where all values are positive and span a factor of 30 or more.
         col_wrap: how many panels are put side by side.
         figsize: (width, height) of the figure in inches; by default one that suits the content.
         rank: a rank of a log that keeps the rows of each, or a list of ranks, each in panels of its own; None takes the
