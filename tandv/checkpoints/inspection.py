@@ -136,7 +136,7 @@ def contents_of(checkpoint: Contents, weights: Sequence[Weight], omitted: Sequen
         "kinds": kinds,
         "left_out": left_out,
         "recorded": recorded,
-        "guessed": doubts(weights),
+        "guessed": [*doubts(weights), *checkpoint.doubts],
     }
 
 

@@ -6,6 +6,7 @@ written by hand inputs × outputs. A bias has one value for each output.
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Literal
 
 from tandv.checkpoints.entries import Shape
@@ -19,6 +20,11 @@ Layout = Literal[
 _WEIGHT = re.compile(r"(.*?)(weight|kernel|[wW])(\w*)")
 _TRANSPOSED = re.compile(r"transpose|deconv|conv_?t(?![a-z])|tconv", re.IGNORECASE)
 _NORM = re.compile(r"\w*norm\w*|bn\d*|ln\w*|gn\d*", re.IGNORECASE)
+_EMBEDDING = re.compile(r"emb|wte|wpe|W_E$|W_pos$", re.IGNORECASE)
+OF_ATTENTION = ("query", "key", "value", "out", "attention_output")  # flax's modules whose kernels have three axes
+_AS_OTHERS = "taken for inputs × outputs, as others beside them are"
+_FOLLOWS = "taken for inputs × outputs, since each has as many rows as the one before it has columns"
+_NOTHING_TELLS = "taken for outputs × inputs, which nothing beside them tells"
 _BIAS = {"weight": "bias", "kernel": "bias", "w": "b", "W": "b"}
 
 
@@ -52,7 +58,7 @@ def orientations(shapes: Mapping[str, Shape]) -> dict[str, tuple[Layout, str]]:
     for name, shape in shapes.items():
         found = "elementwise" if name in biases else _layout(name, shape, shapes)
         if found is not None:
-            out[name] = found, ""
+            out[name] = found, _doubt_of_kernel(name, shape, shapes)
         elif len(shape) >= 2:
             undecided.append(name)
     seen: dict[tuple[str, str, int], set[Layout]] = {}
@@ -60,12 +66,44 @@ def orientations(shapes: Mapping[str, Shape]) -> dict[str, tuple[Layout, str]]:
         if layout != "elementwise":
             for kind in _kinds(name, shapes[name]):
                 seen.setdefault(kind, set()).add(layout)
+    known: set[Layout] = set()
+    known.update(layout for name, (layout, _) in out.items() if len(shapes[name]) == 2 and layout != "elementwise")
+    alone: list[str] = []
     for name in undecided:
         agreed = (seen[kind] for kind in _kinds(name, shapes[name]) if kind in seen)
         first = next((layouts for layouts in agreed if len(layouts) == 1), None)
         layout = next(iter(first)) if first else "outputs first"
         out[name] = layout, _doubt(name, shapes[name], layout, is_agreed=first is not None)
-    return out
+        if first is None and len(shapes[name]) == 2 and not _EMBEDDING.search(name):
+            alone.append(name)
+    return out | _of_matrices_alone({name: shapes[name] for name in alone}, known)
+
+
+def _of_matrices_alone(shapes: Mapping[str, Shape], known: set[Layout]) -> dict[str, tuple[Layout, str]]:
+    """Return the layouts of matrices that neither a bias nor others of their names tell, where others beside them do.
+
+    A `weight` is a layer's of PyTorch, outputs × inputs; what is written by hand, such as `w1`, may be either.
+    """
+    by_hand = [name for name in shapes if (found := _WEIGHT.fullmatch(name.rpartition(".")[2])) and found[2] in "wW"]
+    if known == {"inputs first"}:
+        doubts: dict[str, tuple[Layout, str]] = dict.fromkeys(by_hand, ("inputs first", _AS_OTHERS))
+        square = [name for name, (a, b) in shapes.items() if a == b and name not in doubts]
+        doubts.update(dict.fromkeys(square, ("outputs first", _NOTHING_TELLS)))
+        return doubts
+    if "inputs first" in known:
+        return dict.fromkeys(by_hand, ("outputs first", _NOTHING_TELLS))
+    pairs = [(shapes[a], shapes[b]) for a, b in pairwise(by_hand)]
+    if known or not pairs or not all(a[1] == b[0] for a, b in pairs) or all(a[0] == b[1] for a, b in pairs):
+        return {}
+    return dict.fromkeys(by_hand, ("inputs first", _FOLLOWS))
+
+
+def _doubt_of_kernel(name: str, shape: Shape, shapes: Mapping[str, Shape]) -> str:
+    module, _, last = name.rpartition(".")
+    owner = module.rpartition(".")[2]
+    if last != "kernel" or len(shape) != 3 or f"{module}.bias" in shapes or "conv" in owner.lower():
+        return ""
+    return "" if owner in OF_ATTENTION else "taken for many matrices, which a convolution without a bias looks like"
 
 
 def _doubt(name: str, shape: Shape, layout: Layout, *, is_agreed: bool) -> str:

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from tandv.messages import some
 
+LACKS_KEY = "it has no tensors under"  # so begins why a file without the key that is asked for is not measured
+
 
 class CheckpointWarning(UserWarning):
     """Something about the checkpoints is worth knowing; the evaluation continued."""

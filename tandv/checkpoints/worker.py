@@ -166,7 +166,7 @@ def _parts(job: Job, names: list[str], checkpoint: Contents) -> tuple[list[Matri
     singular = [part for part in get_args(Part) if part in needs]
     notes = dict.fromkeys((*checkpoint.said, *omitted), "LeftOut")
     notes |= dict.fromkeys(effective(checkpoint.entries)[1], "Combined")
-    notes |= dict.fromkeys(doubts(weights), "Guessed")
+    notes |= dict.fromkeys((*doubts(weights), *checkpoint.doubts), "Guessed")
     if not checkpoint.in_order and "norm_ratio" in names:
         notes[_ORDER] = "Guessed"
     unsure: dict[str, str] = {}

@@ -11,6 +11,7 @@ from tandv.checkpoints import NoCheckpoints
 from tandv.checkpoints.inspection import FileInspection, Inspection, dry_run, kinds_in_words, sentence, several
 from tandv.checkpoints.readers.contents import Key
 from tandv.checkpoints.selection import Filters
+from tandv.checkpoints.warnings import LACKS_KEY
 from tandv.cli.output import NOTHING, USAGE, answer, stop
 from tandv.messages import UnknownName
 
@@ -25,8 +26,10 @@ def tell_what_is_there(folders: Sequence[str], filters: Filters, key: Key, *, as
         answer(json.dumps([as_dict(one) for one in found], ensure_ascii=False))
     else:
         answer("\n\n".join(table(one) for one in found))
-    if all(one.problem for of_folder in found for one in of_folder.files):
-        stop("nothing can be measured; each file says above why", NOTHING)
+    problems = [one.problem for of_folder in found for one in of_folder.files]
+    if all(problems):
+        lacking = all(problem.startswith(LACKS_KEY) for problem in problems)
+        stop("nothing can be measured; each file says above why", USAGE if lacking else NOTHING)
 
 
 def as_dict(found: Inspection) -> dict[str, object]:

@@ -16,6 +16,7 @@ from tandv.checkpoints import Checkpoint, CheckpointWarning, NoCheckpoints, eval
 from tandv.checkpoints.engines import Engine
 from tandv.checkpoints.readers.contents import Key
 from tandv.checkpoints.selection import Filters
+from tandv.checkpoints.warnings import LACKS_KEY
 from tandv.cli.output import NOTHING, STOPPED, USAGE, errors, log, stop, tell, warn
 from tandv.cli.progress import progress_bar
 from tandv.cli.state import Loaded
@@ -114,7 +115,8 @@ def measure(runs: Sequence[Run], loaded: Loaded, metrics: Sequence[str], options
             messages += [prefix + words for words in (*run.warnings, *more)]
             measured += [prefix + words for words in (curves[run.name].attrs.get("measured"),) if words]
         if all(table.isna().all(axis=None) for table in curves.values()):
-            stop("nothing could be measured; the warnings above say why", NOTHING)
+            lacking = options.key and any(LACKS_KEY in words for words in messages)
+            stop("nothing could be measured; the warnings above say why", USAGE if lacking else NOTHING)
         transitions = _transitions(curves, options)
     except KeyboardInterrupt:
         tell("Stopped. What was measured is kept; the next time goes on from there.")

@@ -102,7 +102,10 @@ def as_curves(data: Curves) -> pd.DataFrame:
     curves = table if column is None else table.drop(columns=[column])
     if problems := _problems(curves, steps):
         raise ValueError("these are not curves:\n  " + "\n  ".join(problems))
-    out = curves.apply(lambda curve: pd.to_numeric(curve).astype(np.float64))
+    if all(map(_is_plain, curves.dtypes)):  # thousands of columns at once
+        out = curves.astype(np.float64)
+    else:
+        out = curves.apply(lambda curve: pd.to_numeric(curve).astype(np.float64))
     out.columns = [str(name) for name in curves.columns]
     numbers = np.asarray(steps)
     whole = numbers.dtype.kind != "f" or bool((numbers == np.floor(numbers)).all())
@@ -111,11 +114,18 @@ def as_curves(data: Curves) -> pd.DataFrame:
     return out
 
 
+def _is_plain(dtype: Any) -> bool:
+    """Tell whether a column is of NumPy's real numbers."""
+    return isinstance(dtype, np.dtype) and dtype.kind in "biuf"
+
+
 def _problems(curves: pd.DataFrame, steps: Any) -> list[str]:
     found = []
     if not len(curves.columns):
         found.append("there is no column besides the step; give at least one, such as a loss")
-    for name in curves.columns:
+    for name, dtype in zip(curves.columns, curves.dtypes, strict=True):
+        if _is_plain(dtype):
+            continue
         try:
             if pd.to_numeric(curves[name]).dtype.kind == "c":
                 found.append(f"column {name!r} holds complex numbers; give their real part, or their absolute value")

@@ -222,3 +222,29 @@ def test_recurrent_and_attention_weights_are_outputs_by_inputs():
     state = nn.ModuleDict({"rnn": nn.LSTM(3, 5), "attn": nn.MultiheadAttention(4, 2)}).state_dict()
     for name in ("rnn.weight_ih_l0", "rnn.weight_hh_l0", "attn.in_proj_weight", "attn.out_proj.weight"):
         assert rows(state, name)[0].shape == tuple(state[name].shape)
+
+
+def test_what_only_others_tell_is_said():
+    params = {"w_in": (8, 32), "b_in": (32,), "w_out": (32, 32), "proj.weight": (8, 8), "head.weight": (9, 8)}
+    found = orientations(params)
+    assert found["w_out"] == ("inputs first", "taken for inputs × outputs, as others beside them are")
+    nothing = "taken for outputs × inputs, which nothing beside them tells"
+    assert found["proj.weight"] == ("outputs first", nothing)
+    assert found["head.weight"] == ("outputs first", "")  # a layer of PyTorch
+    both = orientations(params | {"w_mid": (6, 32), "b_mid": (6,)})
+    assert both["w_out"] == ("outputs first", nothing)
+
+
+def test_matrices_written_by_hand_without_biases_follow_each_other():
+    found = orientations({"w1": (3, 5), "w2": (5, 4), "w3": (4, 2), "scale": (3,)})
+    follows = "taken for inputs × outputs, since each has as many rows as the one before it has columns"
+    assert [found[f"w{i}"] for i in (1, 2, 3)] == [("inputs first", follows)] * 3
+    for shapes in ({"w1": (5, 3), "w2": (2, 5)}, {"w1": (3, 3), "w2": (3, 3)}, {"w1": (3, 5)}):
+        assert set(orientations(shapes).values()) == {("outputs first", "")}
+
+
+def test_a_kernel_that_may_be_a_convolution_is_said():
+    doubt = "taken for many matrices, which a convolution without a bias looks like"
+    assert orientations({"mix.kernel": (5, 3, 8)})["mix.kernel"][1] == doubt
+    sure = {"conv.kernel": (5, 3, 8), "query.kernel": (6, 2, 3), "mix.kernel": (5, 3, 8), "mix.bias": (8,)}
+    assert not any(said for _, said in orientations(sure).values())

@@ -133,3 +133,10 @@ def test_groups_that_cannot_be_told_apart_end_the_command(run):
         shutil.copy(run / f"step_{step}.safetensors", run / f"other_step_{step}.safetensors")
     for more in ((), ("--dry-run",)):
         assert "one curve would mix" in tandv("checkpoints", run, "--json", *more, code=1)[1]
+
+
+@pytest.mark.parametrize("dry", [False, True])
+def test_a_key_that_no_file_has_is_a_mistake_in_the_command(run, dry):
+    arguments = ["checkpoints", run, "--key", "Z", "--no-browser", *(["--dry-run"] if dry else ["--json"])]
+    written, said = tandv(*arguments, code=2)
+    assert "it has no tensors under 'Z'; there are " in written + said

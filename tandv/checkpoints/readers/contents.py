@@ -22,6 +22,7 @@ class Contents(NamedTuple):
         left_out: sentences on what stands beside the model, such as the state of an optimiser.
         said: sentences on what was left out of the model, and on other models in the file.
         updated: the shapes of the parameters in each group of the optimisers in the file; None if there are none.
+        doubts: sentences on what of the file may be wrong.
         in_order: whether the tensors are known to be in the order of the model.
     """
 
@@ -31,4 +32,5 @@ class Contents(NamedTuple):
     left_out: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
     updated: Updated | None = None
+    doubts: tuple[str, ...] = ()
     in_order: bool = True

@@ -9,7 +9,7 @@ from tandv.checkpoints.readers.contents import Contents
 from tandv.checkpoints.readers.opaque import parts_of
 from tandv.checkpoints.readers.optimisers import holds_tensors, is_optimiser, tensors
 from tandv.checkpoints.readers.search import Search
-from tandv.checkpoints.warnings import UnreadableCheckpoint
+from tandv.checkpoints.warnings import LACKS_KEY, UnreadableCheckpoint
 from tandv.messages import some
 
 
@@ -32,7 +32,7 @@ def asked(loaded: Any, keys: Sequence[str]) -> Contents:
         lacking += [] if found else [key]
         entries |= {f"{key}.{name}" if len(keys) > 1 else name: entry for name, entry in found.items()}
     if lacking:
-        raise UnreadableCheckpoint(f"it has no tensors under {some([repr(key) for key in lacking])}; {_there(loaded)}")
+        raise UnreadableCheckpoint(f"{LACKS_KEY} {some([repr(key) for key in lacking])}; {_there(loaded)}")
     extras = {name: child for name, child in (parts_of(loaded) or {}).items() if not holds_tensors(child)}
     if others := sum(1 for _ in tensors(loaded)) - len(entries):
         left_out.append(f"{others} tensors that are not under {some(list(keys))}")

@@ -60,7 +60,7 @@ def weights(path: AnyPath, key: Key = None) -> Iterator[tuple[str, np.ndarray]]:
         kept, omitted = trained(checkpoint.entries, checkpoint.updated)
         remarks = [Remark("LeftOut", f"left out were {text}", Path(path).name) for text in (*checkpoint.said, *omitted)]
         remarks += [Remark("Combined", text, Path(path).name) for text in effective(checkpoint.entries)[1]]
-        remarks += [Remark("Guessed", text, Path(path).name) for text in doubts(kept)]
+        remarks += [Remark("Guessed", text, Path(path).name) for text in (*doubts(kept), *checkpoint.doubts)]
         issue_warnings(remarks, stacklevel=4)
         for weight in kept:
             yield weight.name, weight.entry.read()

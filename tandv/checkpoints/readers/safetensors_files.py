@@ -15,6 +15,7 @@ from tandv.checkpoints.entries import Entry
 from tandv.checkpoints.order import model_order
 from tandv.checkpoints.readers.contents import Contents, Key
 from tandv.checkpoints.readers.state_dict import model_in
+from tandv.checkpoints.readers.zero_tails import said_of_zeros
 from tandv.checkpoints.warnings import UnreadableCheckpoint
 from tandv.formats import EIGHT_BITS, SAFETENSORS
 from tandv.names import Framework
@@ -32,12 +33,14 @@ def open_safetensors(file: Path, key: Key = None) -> Iterator[Contents]:
     by_tracker = False
     entries: dict[str, Entry] = {}
     listed: list[str] = []
+    doubts: list[str] = []
     with ExitStack() as files:
         for part in discovery.shards(file):
             try:
                 inside: Any = files.enter_context(safe_open(part, framework="numpy"))
             except SafetensorError as error:
                 raise UnreadableCheckpoint(f"it is damaged, or not safetensors ({error})") from error
+            doubts += [said] if (said := said_of_zeros(part)) else []
             metadata = inside.metadata() or {}
             framework = None if "tandv" in metadata else _FRAMEWORKS.get(metadata.get("format"))
             by_tracker = by_tracker or "tandv" in metadata
@@ -60,7 +63,7 @@ def open_safetensors(file: Path, key: Key = None) -> Iterator[Contents]:
         names, known = _order(entries, listed or in_index, by_tracker)
         in_order = {name: entries[name] for name in names}
         found = Contents(in_order, {}) if by_tracker and key is None else model_in(in_order, key)
-        yield found._replace(in_order=known, said=found.said + broken)
+        yield found._replace(in_order=known, said=found.said + broken, doubts=tuple(doubts))
 
 
 def _about(part: Path, metadata: dict[str, str]) -> dict[str, Any]:

@@ -159,6 +159,6 @@ def limits(ax: Axes, steps: np.ndarray, values: np.ndarray, style: Style) -> Non
             0.5, 0.5, "no finite value", transform=ax.transAxes, ha="center", va="center",
             color=style.muted, size=style.text,
         )  # fmt: skip
-    elif np.ptp(finite) <= 1e-9 * np.abs(finite).max():  # do not magnify the rounding of a constant
+    elif np.ptp(finite) <= 1e-7 * np.abs(finite).max():  # do not magnify the rounding of float32
         air = 0.1 * abs(finite[0]) or 1.0
         ax.set_ylim(finite[0] - air, finite[0] + air)

@@ -1,4 +1,5 @@
 // What is drawn besides curves: values that are not finite, transitions, extremes.
+import { isConstant } from './scales.js';
 import { statisticsOf } from './statistics.js';
 import { WITHOUT, stretchesOf } from './pooling.js';
 
@@ -63,7 +64,7 @@ export function transitionItems(marks, x, box, bands) {
 /** A triangle that points up above the largest value of a line and one that points down below its smallest. @param {Line} line @param {AxisScale} x @param {(value: number) => number} y @param {Look} look @returns {Item[]} */
 export function extremeItems(line, x, y, look) {
   const s = statisticsOf(line.curve);
-  if (!s.known || s.smallest === s.largest) return [];
+  if (!s.known || isConstant(s.smallest, s.largest)) return [];
   return /** @type {[number, number, number][]} */ ([[s.largestAt, s.largest, -1], [s.smallestAt, s.smallest, 1]])
     .filter(([step]) => step >= x.low && step <= x.high)
     .map(([step, value, way]) => {

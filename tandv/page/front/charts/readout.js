@@ -2,6 +2,7 @@
 import { h } from '../dom.js';
 import { exact, short, toldApart, whole } from '../numbers.js';
 import { nearestPlace, stateWord } from './curves.js';
+import { isConstant } from './scales.js';
 import { oddities, statisticsOf } from './statistics.js';
 
 /** @typedef {import('./types').Chart} Chart */
@@ -53,7 +54,7 @@ function extremesOf({ lines, notes }) {
     /** Of which line it is, where there are several. @param {(typeof all)[number]} s */
     const of = (s) => (lines.length > 1 ? [sampleOf(lines[all.indexOf(s)])] : []);
     const high = known.reduce((a, b) => (b.largest > a.largest ? b : a)), low = known.reduce((a, b) => (b.smallest < a.smallest ? b : a));
-    if (high.largest === low.smallest) out.push(h('span', {}, `constant ${short(high.largest)}`));
+    if (isConstant(low.smallest, high.largest)) out.push(h('span', {}, `constant ${short(high.largest)}`));
     else {
       const written = toldApart(high.largest, low.smallest), end = (/** @type {string} */ mark, /** @type {(typeof all)[number]} */ s, /** @type {string} */ value, /** @type {number} */ step) => [...of(s), `${mark} ${value} at ${whole(step)}`];
       out.push(h('span', { title: 'largest' }, ...end('▲', high, written[0], high.largestAt)), h('span', { title: 'smallest' }, ...end('▼', low, written[1], low.smallestAt)));

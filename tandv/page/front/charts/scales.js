@@ -14,6 +14,9 @@ export function axisScale(low, high, start, end, log, shift = 0) {
   return { low, high, log, at: (value) => start + ((bent(value) - first) / span) * (end - start), value: (pixel) => straight(first + ((pixel - start) / (end - start)) * span) };
 }
 
+/** Whether values differ by no more than the rounding of float32, which is not magnified until it fills the chart. @param {number} low @param {number} high */
+export const isConstant = (low, high) => high - low <= 1e-7 * Math.max(Math.abs(low), Math.abs(high));
+
 /** The scale of steps; on a logarithmic one a step stands at 1 + its distance from the first step or from 0. @param {number} from @param {number} to @param {number} start @param {number} end @param {boolean} log */
 export function stepScale(from, to, start, end, log) {
   if (from === to) return axisScale(from - 1, to + 1, start, end, false);

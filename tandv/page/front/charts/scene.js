@@ -1,7 +1,7 @@
 // A chart as a scene: axes, curves and marks of one metric, or of all metrics over each other.
 import { RUN_DASHES, extentOf } from './curves.js';
 import { statisticsOf } from './statistics.js';
-import { axisScale, stepScale, ticksOfSteps, ticksOfValues } from './scales.js';
+import { axisScale, isConstant, stepScale, ticksOfSteps, ticksOfValues } from './scales.js';
 import { COLUMN, WITHOUT, pointsOf } from './pooling.js';
 import { dotsPath } from './paint.js';
 import { extremeItems, stripItems, stripsOf, transitionItems } from './marks.js';
@@ -53,7 +53,7 @@ export function rangeOf(lines, from, to) {
 export function chartOf(metric, shown, size) {
   const lines = linesOf(metric, shown), [from, to] = stepsShown(shown), [low, high] = rangeOf(lines, from, to), notes = [];
   const positive = low > 0 && lines.every(({ curve }) => !(statisticsOf(curve).smallest <= 0));
-  const constant = high - low <= 1e-9 * Math.max(Math.abs(low), Math.abs(high));  // is not magnified until its rounding fills the chart
+  const constant = isConstant(low, high);
   if (shown.logValues && !positive && low <= high) notes.push('linear: not all values are above 0');
   const log = shown.logValues && positive && !constant, air = constant ? Math.abs(high) * 0.1 || 1 : 0;
   const several = shown.runs.length > 1;
@@ -77,7 +77,7 @@ export function overlayOf(shown, size) {
   });
   const share = (/** @type {Line} */ line, /** @type {number} */ v) => {
     const [low, high] = /** @type {[number, number]} */ (ranges.get(line.metric));
-    return high > low ? (v - low) / (high - low) : 0.5;
+    return isConstant(low, high) ? 0.5 : (v - low) / (high - low);
   };
   return chart(lines, shown, size, {
     low: 0, high: 1, log: false, notes: [], value: share, several: true, overlaid: true,
