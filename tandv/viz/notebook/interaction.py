@@ -11,6 +11,13 @@ from tandv.viz.notebook import views
 from tandv.viz.notebook.viewer import Viewer
 from tandv.viz.notebook.views import View
 
+_DATA = {
+    "df": ("the log", "df=read_pickle(...)"),
+    "history": ("the arrays", "history={step: {layer: array}}"),
+    "curves": ("the curves", 'curves={"step": [...], "train_loss": [...]}'),
+    "runs": ("the runs", "runs={0.1: curves, 0.01: curves}"),
+}
+
 
 def interactive(f: Callable[..., Figure], train_stats: Any = None, width: int | None = None, **kwargs: Any) -> Viewer:
     """Show a plot with controls for its arguments; return the viewer.
@@ -28,9 +35,12 @@ def interactive(f: Callable[..., Figure], train_stats: Any = None, width: int | 
     >>> viewer = viz.interactive(viz.scalar_line, df=example_log(), layer="embed", tt="Weight", scalar_metric="std")
     >>> viewer.select(layer="head").state.arguments["layer"]
     'head'
+    >>> viewer = viz.interactive(viz.training_dynamics, curves={"train_loss": [2.0, 1.0], "test_loss": [2.1, 1.9]})
+    >>> viewer.select(quantities="test_loss", yscale="log").data().columns.tolist()
+    ['test_loss']
 
     Args:
-        f: a plot of `tandv.viz` that takes a log `df` (or the place of one) or a `history` of arrays.
+        f: a plot of `tandv.viz`: of a log `df` (or the place of one), a `history` of arrays, or `curves`.
         train_stats: training curves to show next to the plot, as `as_curves` takes them; a click on them sets the step.
             By default the losses that `tracker.step(loss=...)` was given in the log's run, if any; False for none.
         width: the largest width in pixels; by default that of the cell.
@@ -41,11 +51,10 @@ def interactive(f: Callable[..., Figure], train_stats: Any = None, width: int | 
     known = [name for name in views.parameters(f) if name != "fig"]
     if unknown := [name for name in kwargs if name not in known]:
         raise TypeError(f"{f.__name__} does not take {', '.join(unknown)}; it takes {', '.join(known)}")
-    data = "history" if "history" in known else "df"
-    if not (data in kwargs and (data == "history" or is_log(kwargs[data]))):
-        given = "df=read_pickle(...)" if data == "df" else "history={step: {layer: array}}"
-        what = "the log" if data == "df" else "the arrays"
-        raise TypeError(f"interactive needs {what}: interactive({f.__name__}, {given}, ...)")
+    data = known[0]
+    if data not in kwargs or (data == "df" and not is_log(kwargs["df"])):
+        what, example = _DATA.get(data, ("what it draws", f"{data}=..."))
+        raise TypeError(f"interactive needs {what}: interactive({f.__name__}, {example}, ...)")
     if "train_stats" in known:  # the plot draws the loss itself
         kwargs, train_stats = {**kwargs, "train_stats": train_stats}, False
     viewer = Viewer(View(f, kwargs), curves_beside(kwargs.get("df"), train_stats), width)

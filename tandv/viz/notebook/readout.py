@@ -70,21 +70,21 @@ def describe(place: Place) -> str:
     return " · ".join([part for part in parts if part] + [value_words(place)])
 
 
-def values_at(step: int, axes: Iterable[Axes], curves: pd.DataFrame | None) -> str:
+def values_at(step: float, axes: Iterable[Axes], curves: pd.DataFrame | None, unit: str = "step") -> str:
     """Return the values of all curves at a step as text, those of the training curves at their nearest steps."""
-    words = [f"step {step:,}"]
+    words = [f"{unit} {step:,}"]
     for found in (table(ax) for ax in axes if is_lines(ax)):
         prefix = " ".join((*found.tt, *(found.layers if len(found.layers) == 1 else ())))
         values = [f"{name} {value:.4g}" for name, value in found.read(step).items()]
         values += [bad] if (bad := not_finite_text(*found.not_finite_at(step))) else []
-        words.append(f"{prefix}: " + ", ".join(values))
+        words.append((f"{prefix}: " if prefix else "") + ", ".join(values))
     if curves is not None:
         known = {str(name): curve for name in curves.columns if len(curve := given(curves, name))}
         words.extend(_curve_at(curve, name, step) for name, curve in known.items())
     return " · ".join(words)
 
 
-def _curve_at(curve: pd.Series, name: str, step: int) -> str:
+def _curve_at(curve: pd.Series, name: str, step: float) -> str:
     """Return the value of a training curve at the nearest step at which it was given one."""
     at = nearest(curve.index, step)
     return f"{name} {curve.loc[at]:.4g}" + ("" if at == step else f" (at its step {at:,.0f})")
@@ -104,5 +104,6 @@ def shown_data(axes: Iterable[Axes]) -> pd.DataFrame:
             frame = pd.DataFrame(values.T, pd.Index(shown.steps, name=shown.x), list(names))
         else:
             frame = pd.DataFrame({ax.get_title() or shown.plot: values}, pd.Index(list(names), name=shown.x))
-        tables[" ".join((*shown.tt, *(shown.layers if len(shown.layers) == 1 else ())))] = frame
+        of = " ".join((*shown.tt, *(shown.layers if len(shown.layers) == 1 else ())))
+        tables[of or ax.get_title("left") or shown.plot] = frame
     return pd.concat(tables, axis=1) if len(tables) > 1 else next(iter(tables.values()))

@@ -12,7 +12,7 @@ import ipywidgets as widgets
 from tandv.viz.notebook.views import View, choices
 
 _LABELS = {"tt": "tensor type", "scalar_metric": "statistic", "dtype_annotation": "formats"}
-_NONE = {"phase": "(outside of any)", "rank": "(all, merged)"}
+_NONE = {"phase": "(outside of any)", "rank": "(all, merged)", "band": "(each run)"}
 _MANY = 15  # choices from which on there is a field to search in
 _ROWS = 4  # of a list to select several from
 

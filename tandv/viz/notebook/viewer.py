@@ -279,10 +279,11 @@ class Viewer:
 
     # Steps and values.
 
-    def _nearest(self, x: float) -> int:
+    def _nearest(self, x: float) -> int | float:
         if self._steps is None or self._steps[0] is not self.state.arguments:
             self._steps = self.state.arguments, np.asarray(self.state.steps)
-        return int(nearest(self._steps[1], x))
+        step = nearest(self._steps[1], x)
+        return int(step) if step.is_integer() else step
 
     def _values_at(self, x: float) -> str:
-        return values_at(self._nearest(x), self._drawing.axes, self._curves)
+        return values_at(self._nearest(x), self._drawing.axes, self._curves, self.state.unit)

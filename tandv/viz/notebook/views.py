@@ -12,13 +12,17 @@ A view is a plot and its arguments; the viewer has a stack of them. Nothing here
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from types import UnionType
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from tandv import formats
+from tandv.curves import as_curves, unit_of
+from tandv.curves.runs import as_runs
+from tandv.glossary import metric_and_tensor
 from tandv.log import logframe
 from tandv.viz.layout.tables import Place, chosen, drawn
 from tandv.viz.of_arrays import history
@@ -28,7 +32,7 @@ Limits = tuple[tuple[tuple[float, float], tuple[float, float]], ...]
 
 
 class View(NamedTuple):
-    """A plot with its arguments, the log `df` or the arrays `history` among them, and the zoom when it was left."""
+    """A plot with its arguments, a log `df`, arrays `history` or `curves` among them, and the zoom when it was left."""
 
     plot: Callable[..., Any]
     arguments: Mapping[str, Any]
@@ -40,13 +44,30 @@ class View(NamedTuple):
 
     @property
     def layers(self) -> list[str]:
-        """The layers of the log or of the arrays."""
-        return logframe.layers(self.df) if "df" in self.arguments else history.layers_of(self._history)
+        """The layers of the log or of the arrays; none of curves."""
+        if "df" in self.arguments:
+            return logframe.layers(self.df)
+        return history.layers_of(self._history) if "history" in self.arguments else []
 
     @property
-    def steps(self) -> list[int]:
-        """The steps of the log or of the arrays."""
-        return logframe.steps(self.df) if "df" in self.arguments else list(self._history)
+    def steps(self) -> list[int | float]:
+        """The steps of the log, of the arrays or of the curves."""
+        if "df" in self.arguments:
+            return list(logframe.steps(self.df))
+        if "history" in self.arguments:
+            return list(self._history)
+        return sorted({step for table in self._tables for step in table.index.tolist()})
+
+    @property
+    def unit(self) -> str:
+        """What the steps count, such as "step" or "epoch"."""
+        return unit_of(*self._tables)
+
+    @property
+    def curves(self) -> list[str]:
+        """The names of the curves that are not of single layers; none of a log or of arrays."""
+        names = dict.fromkeys(str(name) for table in self._tables for name in table.columns)
+        return [name for name in names if not metric_and_tensor(name)[1]]
 
     @property
     def heads(self) -> list[int]:
@@ -58,6 +79,14 @@ class View(NamedTuple):
     @property
     def _history(self) -> dict[int, dict[str, Any]]:
         return history.as_history(self.arguments["history"])
+
+    @property
+    def _tables(self) -> list[pd.DataFrame]:
+        if "curves" in self.arguments:
+            return list(as_runs(self.arguments["curves"]).values())
+        each = self.arguments.get("runs", {}).values()  # {value of a setting: curves, or a list of curves}
+        several = [list(one) if isinstance(one, list | tuple) else [one] for one in each]
+        return [as_curves(curves) for of in several for curves in of]
 
 
 Views = tuple[View, ...]
@@ -138,14 +167,16 @@ def choices(view: View) -> dict[str, list[Any]]:
 
     They become the controls of the toolbar; the parameter's name or its Literal annotation decides.
     """
-    known = {
-        "layer": lambda: view.layers,
-        "tt": lambda: logframe.tensor_types(view.df),
-        "step": lambda: view.steps,
-        "head": lambda: view.heads,
-        "scalar_metric": lambda: logframe.scalar_metrics(view.df),
-        "dtype_annotation": lambda: list(formats.FORMATS),
-    }
+    known: dict[str, Callable[[], list[Any]]] = {"dtype_annotation": lambda: list(formats.FORMATS)}
+    if "df" in view.arguments or "history" in view.arguments:
+        known |= {"layer": lambda: view.layers, "step": lambda: view.steps}
+    if "df" in view.arguments:
+        known["tt"] = lambda: logframe.tensor_types(view.df)
+        known["scalar_metric"] = lambda: logframe.scalar_metrics(view.df)
+    if "history" in view.arguments:
+        known["head"] = lambda: view.heads
+    if view.curves:
+        known |= dict.fromkeys(("quantities", "metrics"), lambda: view.curves)
     if "df" in view.arguments and (phases := [phase for phase in logframe.phases(view.df) if phase]):
         known["phase"] = lambda: phases
     if "df" in view.arguments and len(ranks := logframe.ranks(view.df)) > 1:
@@ -154,9 +185,17 @@ def choices(view: View) -> dict[str, list[Any]]:
     for name, parameter in inspect.signature(view.plot).parameters.items():
         if name in known:
             found[name] = known[name]()
-        elif get_origin(parameter.annotation) is Literal:
-            found[name] = list(get_args(parameter.annotation))
+        elif literal := _literal(parameter.annotation):
+            found[name] = literal
     return found
+
+
+def _literal(annotation: Any) -> list[Any]:
+    """Return the values of a Literal, also of one that may be None; of anything else none."""
+    parts = [part for part in get_args(annotation) if part is not type(None)]
+    if get_origin(annotation) in (Union, UnionType) and len(parts) == 1:
+        annotation = parts[0]
+    return list(get_args(annotation)) if get_origin(annotation) is Literal else []
 
 
 def current(view: View, name: str) -> Any:

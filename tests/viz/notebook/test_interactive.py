@@ -254,7 +254,54 @@ def test_a_log_is_viewed_where_it_lies_and_a_click_reads_one_tensor(tmp_path, mo
     viewer.close()
 
 
+RUN = {"epoch": [0, 0.5, 1], "train_loss": [2.0, 1.0, 0.5], "train_acc": [0.1, 0.9, 1.0], "test_acc": [0.1, 0.2, 1.0]}
+
+
+def test_curves_are_browsed_with_their_names_as_choices():
+    viewer = viz.interactive(viz.training_dynamics, curves=RUN, gap=False)
+    assert [value for _, value in viewer.controls["quantities"].options] == [
+        None,
+        "train_loss",
+        "train_acc",
+        "test_acc",
+    ]
+    assert viewer.data()["loss", "train_loss"].tolist() == [2.0, 1.0, 0.5]
+    mouse(viewer, "motion_notify_event", viewer.figure.axes[0], 0.6, 1.0)
+    assert viewer.readout == "epoch 0.5 · train_loss 1 · train_acc 0.9, test_acc 0.2"
+    key(viewer, "right")  # there is no step to change
+    assert viewer.error == ""
+    viewer.controls["quantities"].index = 1
+    assert viewer.data().columns.tolist() == ["train_loss"]
+    viewer.close()
+
+
+@pytest.mark.parametrize(
+    ("plot", "arguments", "controls"),
+    [
+        (viz.grokking_plot, {"curves": RUN}, ["xscale"]),
+        (viz.emergence_plot, {"curves": RUN, "thresholds": {"test_acc": 0.5}}, ["xscale"]),
+        (viz.metric_curves, {"curves": {"seed 0": RUN}}, ["metrics", "xscale", "yscale"]),
+        (
+            viz.setting_effects,
+            {"runs": {0.1: RUN, 0.2: [RUN]}, "quantities": "test_acc"},
+            ["quantities", "xscale", "yscale"],
+        ),
+        (viz.layer_maps, {"curves": {"rank:fc": [1.0, 2.0]}}, ["colour"]),
+        (viz.augmentation_effect, {"table": pd.DataFrame({"icc": [0.5]}, index=["fc"])}, ["quantity"]),
+    ],
+    ids=lambda one: getattr(one, "__name__", ""),
+)
+def test_every_plot_of_curves_and_tables_can_be_browsed(plot, arguments, controls):
+    viewer = viz.interactive(plot, **arguments)
+    assert list(viewer.controls) == controls and viewer.figure.axes
+    viewer.close()
+
+
 def test_bad_arguments_are_named():
+    with pytest.raises(TypeError, match=r"needs the curves: interactive\(training_dynamics, curves=\{"):
+        viz.interactive(viz.training_dynamics)
+    with pytest.raises(TypeError, match=r"needs what it draws: interactive\(projection, points=\.\.\., "):
+        viz.interactive(viz.projection)
     with pytest.raises(TypeError, match=r"scalar_line does not take colour; it takes df, layer, tt"):
         viz.interactive(viz.scalar_line, df=DF, layer="embed", tt="Weight", scalar_metric="std", colour="red")
     with pytest.raises(TypeError, match=r"needs the log: interactive\(exp_hist, df=read_pickle"):
