@@ -38,7 +38,7 @@ NEEDS = [
     ("torch", "torch", "torch", "from tandv.checkpoints import weights; list(weights('old.pt'))"),
     ("torch", "torch", "torch", "from tandv import demo; demo.run(steps=1)"),
     ("jax", "jax", "jax", "import tandv.track.jax"),
-    ("flax", "flax", "jax", "import tandv.probes.jax"),
+    ("jax", "jax", "jax", "import tandv.probes.jax"),
     ("flax", "flax and optax", "jax", "from tandv import demo; demo.run(steps=1, framework='jax')"),
     ("optax", "flax and optax", "jax", "from tandv import demo; demo.run(steps=1, framework='jax')"),
     ("matplotlib", "matplotlib", "viz", "import tandv.viz"),

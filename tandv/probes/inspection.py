@@ -27,8 +27,8 @@ def get_intermediate_outputs(
     {'Sequential': (3, 2), '0': (3, 2), '1': (3, 2)}
 
     Args:
-        model: a PyTorch module, a flax.nnx module, or a flax.linen module bound to its variables
-            (`model.bind(variables)`).
+        model: a PyTorch module, a flax.nnx or an equinox module, or a flax.linen module bound to its variables
+            (`model.bind(variables)`). One of equinox is called on each sample of the batch, by `jax.vmap`.
         x: the input: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
         layers: a layer's name, a compiled pattern, or a list of these; None for all. Names are those of a tracker's
             log.
@@ -46,8 +46,8 @@ def attention_patterns(
 
     They are read from a softmax, from `nn.MultiheadAttention` or from Hugging Face models. Fused kernels such as
     `scaled_dot_product_attention` do not store them: there they are recomputed from query, key, mask and scale in
-    float32. Dropout is left out. A row that attends to no key is all zeros. In flax its own attention modules are
-    supported. The model is left unchanged.
+    float32. Dropout is left out. A row that attends to no key is all zeros. In JAX every softmax over keys of the batch
+    that averages values is found, in `jit` and `scan` as well. The model is left unchanged.
 
     >>> import torch
     >>> model = torch.nn.TransformerEncoderLayer(8, nhead=2, batch_first=True)
@@ -77,11 +77,11 @@ def _backend(model: Any) -> ModuleType:
         from tandv.probes import torch
 
         return torch
-    if "flax" in packages:
+    if packages & {"flax", "equinox"}:
         from tandv.probes import jax
 
         return jax
     raise TypeError(
         f"cannot look into a {type(model).__module__}.{type(model).__qualname__}; give a torch.nn.Module, a flax.nnx "
-        "module, or a flax.linen module bound to its variables: model.bind(variables)"
+        "or an equinox module, or a flax.linen module bound to its variables: model.bind(variables)"
     )

@@ -1,12 +1,14 @@
-"""Inspect models of flax: linen modules bound to their variables, and nnx modules."""
+"""Inspect models of JAX: flax.linen modules bound to their variables, flax.nnx and equinox modules."""
 
 from tandv.messages import missing
 
 try:
-    import flax  # noqa: F401
+    import jax  # noqa: F401
 except ModuleNotFoundError as error:
-    raise missing("flax", "jax", "tandv.probes.jax") from error
+    raise missing("jax", "jax", "tandv.probes.jax") from error
 
-from tandv.probes.jax._inspection import attention_patterns, get_intermediate_outputs, untouched
+from tandv.probes.jax._attention import attention_patterns
+from tandv.probes.jax._models import untouched
+from tandv.probes.jax._outputs import get_intermediate_outputs
 
 __all__ = ["attention_patterns", "get_intermediate_outputs", "untouched"]

@@ -14,9 +14,8 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tandv.probes._layers import chosen
+from tandv.probes._layers import chosen, numbered
 from tandv.probes.torch._batch import as_array, run, size
-from tandv.probes.torch._outputs import numbered
 from tandv.probes.torch._untouched import untouched
 from tandv.track.torch.names import Named, module_names, unwrap
 from tandv.track.torch.outputs import tensors_in

@@ -7,7 +7,7 @@ import numpy as np
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from tandv.probes._layers import chosen
+from tandv.probes._layers import chosen, numbered
 from tandv.probes.torch._batch import as_array, run
 from tandv.probes.torch._untouched import untouched
 from tandv.track.torch.names import module_names
@@ -56,12 +56,3 @@ def get_intermediate_outputs(
             "and modules whose weights others use are not called); choose a layer around it or in it"
         )
     return {name: array for named in names.values() if named.name in wanted for name, array in seen[named.name]}
-
-
-def numbered(name: str, layer: str, time: int) -> str:
-    """Return the name of an output at the n-th call of its layer.
-
-    >>> numbered("lstm[0]", "lstm", 0), numbered("lstm[0]", "lstm", 1)
-    ('lstm[0]', 'lstm@1[0]')
-    """
-    return f"{layer}@{time}{name[len(layer) :]}" if time else name

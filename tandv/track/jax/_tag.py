@@ -30,6 +30,7 @@ class Mark(NamedTuple):
     gradient: bool = True  # whether its gradient is wanted, too
     scaled: bool = False  # whether it belongs to a loss that is scaled by what is marked as SCALE
     axes: tuple[int, ...] = ()  # of the value itself, that number layers: each is measured alone
+    mapped: tuple[int, ...] = ()  # axes of the value that `vmap` has added, outermost first
 
 
 class Naming(threading.local):
@@ -132,7 +133,11 @@ def _transpose(cotangent: Any, _: Any, *, mark: Mark) -> list[Any]:
 
 
 def _batch(primitive: Primitive) -> Callable[..., Any]:
-    return lambda operands, dims, **parameters: (primitive.bind(operands[0], **parameters), dims[0])  # the whole batch
+    def rule(operands: Any, dims: Any, *, mark: Mark) -> tuple[Any, int]:  # the whole batch has one mark
+        inner = tuple(axis + (axis >= dims[0]) for axis in mark.mapped)
+        return primitive.bind(operands[0], mark=mark._replace(mapped=(dims[0], *inner))), dims[0]
+
+    return rule
 
 
 mark_p.def_impl(_of_value)

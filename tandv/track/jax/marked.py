@@ -1,0 +1,154 @@
+"""The program of a model in which every output of a module is marked, and every operation knows its module.
+
+Nothing is measured here: who interprets the program finds the primitive `mark_p`, whose parameter `mark` has the path.
+"""
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import jax
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+
+from tandv.track.jax import _haiku, _linen, _objects
+from tandv.track.jax._collect import evaluated, program_of
+from tandv.track.jax._naming import Frame, Namer, text
+from tandv.track.jax._tag import Mark, mark_p, naming
+
+__all__ = ["computed", "mark_p", "marked_program", "outputs_of_calls", "path_in", "text"]
+
+_EMPTY = "()"  # the path of the model itself
+_SCOPE = re.compile(r"tandv<([^<>]*)>")
+
+
+def marked_program(
+    build: Callable[[], Any], call: Callable[[Any, Sequence[Any]], Any], inputs: Sequence[Any], context: Any
+) -> ClosedJaxpr:
+    """Return the traced call of a model; raise what its own code raises.
+
+    >>> import jax.numpy as jnp
+    >>> program = marked_program(lambda: None, lambda model, inputs: 2 * inputs[0], [jnp.ones(3)], "example")
+    >>> program.out_avals
+    [ShapedArray(float32[3])]
+
+    Args:
+        build: returns the model; called while tracing, so that what it changes in itself ends with the trace.
+        call: calls the model on the inputs, and returns its output.
+        inputs: arrays, the arguments of the program.
+        context: a hashable value; what JAX traces inside is reused for the same value only.
+    """
+    namer = _ScopedNamer(gradients=False)
+
+    def run(inputs: Sequence[Any]) -> Any:
+        model = build()
+        with _watched(namer, model, _of(context)):
+            return [x for x in jax.tree.leaves(call(model, inputs)) if isinstance(x, jax.Array)]
+
+    program = jax.make_jaxpr(run)(list(inputs))
+    if namer.error is not None:
+        raise namer.error
+    return program
+
+
+def outputs_of_calls(
+    build: Callable[[], Any], call: Callable[[Any], Any], receive: Callable[[Any, Mark], None]
+) -> None:
+    """Call a model as it is, and pass its modules' outputs to `receive`.
+
+    For models that JAX cannot trace, because their code looks at values; what runs inside a jitted part is not seen.
+
+    >>> outputs_of_calls(lambda: None, lambda model: None, print)
+
+    Args:
+        build: returns the model.
+        call: calls the model.
+        receive: is given each output, and its mark.
+    """
+    namer, before, model = Namer(gradients=False), naming.receive, build()
+    naming.receive = receive
+    try:
+        with _watched(namer, model, object()):
+            call(model)
+    finally:
+        naming.receive = before
+
+
+def computed(operation: JaxprEqn, program: Jaxpr, operands: Sequence[Any]) -> list[Any]:
+    """Return what an operation of a program gives.
+
+    >>> import jax.numpy as jnp
+    >>> program = jax.make_jaxpr(jnp.sin)(jnp.zeros(2)).jaxpr
+    >>> [x.tolist() for x in computed(program.eqns[0], program, [jnp.zeros(2)])]
+    [[0.0, 0.0]]
+
+    Args:
+        operation: the operation.
+        program: the program that it is part of.
+        operands: arrays, one for each of `operation.invars`.
+    """
+    given = {v: x for v, x in zip(operation.invars, operands, strict=True) if not isinstance(v, Literal)}
+    return evaluated(program_of([operation], list(given), operation.outvars, program), list(given.values()))
+
+
+def path_in(name_stack: Any) -> str | None:
+    """Return the dotted path of the innermost module in the scope of an operation, "" for the model itself.
+
+    Where layers are scanned over, "*3" stands for the number of one of 3.
+
+    >>> path_in("vmap(tandv<layers.0>)/tandv<layers.0.attention>/exp")
+    'layers.0.attention'
+
+    Args:
+        name_stack: `equation.source_info.name_stack`.
+    """
+    found = _SCOPE.findall(str(name_stack))
+    return None if not found else "" if found[-1] == _EMPTY else found[-1]
+
+
+class _ScopedNamer(Namer):
+    """Also gives operations a scope with the path of their module."""
+
+    def call(
+        self,
+        module: Any,
+        path: tuple[str, ...],
+        parameters: Any,
+        run: Callable[[], Any],
+        marked: bool = True,
+        outer: Frame | None = None,
+    ) -> Any:
+        def scoped() -> Any:
+            with jax.named_scope(f"tandv<{_scope(self.frame)}>"):
+                return run()
+
+        return super().call(module, path, parameters, scoped, marked, outer)
+
+
+def _scope(frame: Frame | None) -> str:
+    if frame is None:
+        return _EMPTY
+    lengths = iter(frame.layers)
+    return ".".join(f"*{next(lengths, 0)}" if part is None else part for part in frame.path) or _EMPTY
+
+
+@contextlib.contextmanager
+def _watched(namer: Namer, model: Any, context: Any) -> Iterator[None]:
+    """Watch calls of modules of every library within a `with` block."""
+    namer.models = [model]
+    with namer.on(context), _linen.watched(), _haiku.watched(), _objects.watched():
+        yield
+
+
+def _of(context: Any) -> Any:
+    try:
+        return _kept(context)
+    except TypeError:  # it cannot be hashed: nothing is reused
+        return object()
+
+
+@lru_cache(64)
+def _kept(context: Any) -> Any:
+    """Return one object for each context; those that were long not used are forgotten."""
+    return object()
