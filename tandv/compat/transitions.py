@@ -1,12 +1,13 @@
 """`PhaseTransitionAnalyzer`: when a run memorises and generalises, from its curves or from its saved models."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tandv.analysis.generalisation import Grokking, grokking
+from tandv.arrays import as_array
+from tandv.compat.saved_models import by_step, runs_of
 from tandv.curves import Curves, as_curves
 from tandv.viz import grokking_plot
 from tandv.viz.layout.facet import Figure
@@ -24,11 +25,13 @@ class PhaseTransitionAnalyzer:
 
     Args:
         curves: curves with `train_acc` and `test_acc`.
-        model_checkpoints: instead of curves, {step: model}; its accuracy is the share of samples whose largest output
-            is at the label.
+        model_checkpoints: instead of curves: {step: model}, {step: state_dict}, a list of these, counted from 0, a
+            folder of checkpoints, or files. The accuracy is the share of samples whose largest output is at the label.
         train_data: inputs and labels of the training data, or an iterable of such pairs.
         test_data: the same of the test data.
-        accuracy: `accuracy(checkpoint, data)` returns the accuracy, 0 to 1, where checkpoints are no models but files.
+        model: the model whose weights the checkpoints are; it is left as it is. By default the only one in memory that
+            has just these weights. Outside of PyTorch, a function of weights and inputs, or a flax.linen module.
+        accuracy: `accuracy(checkpoint, data)` returns the accuracy, 0 to 1, of a checkpoint as it was given.
 
     Raises ValueError if neither or both of curves and checkpoints are given, or checkpoints that cannot be used.
     """
@@ -37,9 +40,10 @@ class PhaseTransitionAnalyzer:
         self,
         curves: Curves | None = None,
         *,
-        model_checkpoints: Mapping[int, Any] | None = None,
+        model_checkpoints: Any = None,
         train_data: Any = None,
         test_data: Any = None,
+        model: Any = None,
         accuracy: Callable[[Any, Any], float] | None = None,
     ):
         if (curves is None) == (model_checkpoints is None):
@@ -47,17 +51,16 @@ class PhaseTransitionAnalyzer:
         if curves is not None:
             self.curves = as_curves(curves).sort_index()
             return
-        assert model_checkpoints is not None
-        if problem := _unusable(model_checkpoints, accuracy):
-            raise ValueError(problem)
+        checkpoints = by_step(model_checkpoints)
         if train_data is None or test_data is None:
             raise ValueError("checkpoints need train_data and test_data: inputs and labels, or batches of these")
-        measured = accuracy_of if accuracy is None else accuracy
-        batches = [_batches(data) if accuracy is None else data for data in (train_data, test_data)]
-        rows = {
-            int(step): [measured(checkpoint, data) for data in batches]
-            for step, checkpoint in sorted(model_checkpoints.items())
-        }
+        sets = [train_data, test_data]
+        if accuracy is None:
+            batches = [_batches(data) for data in sets]
+            runs = runs_of(checkpoints, model)
+            rows = {step: [accuracy_of(run, data) for data in batches] for step, run in runs.items()}
+        else:
+            rows = {step: [accuracy(one, data) for data in sets] for step, one in checkpoints.items()}
         self.curves = as_curves(pd.DataFrame.from_dict(rows, orient="index", columns=["train_acc", "test_acc"]))
 
     def analyze_grokking(
@@ -79,42 +82,25 @@ class PhaseTransitionAnalyzer:
         return grokking_plot(self.curves, self.analyze_grokking() if analysis is None else analysis, **arguments)
 
 
-def _unusable(checkpoints: Any, accuracy: Any) -> str:
-    if not isinstance(checkpoints, Mapping) or not checkpoints:
-        given = "an empty dict" if isinstance(checkpoints, Mapping) else f"a {type(checkpoints).__name__}"
-        return f"model_checkpoints is {given}; give {{step: model}}, such as {{0: model0, 500: model1}}"
-    other = [f"{step} ({type(one).__name__})" for step, one in checkpoints.items() if not callable(one)]
-    if accuracy is None and other:
-        return (
-            f"these checkpoints are no models that can be called: {', '.join(other[:5])}; load each into a model of "
-            "its own, or give accuracy=, a function of a checkpoint and the data"
-        )
-    return ""
-
-
 def accuracy_of(model: Callable[[Any], Any], batches: Iterable[tuple[Any, Any]]) -> float:
     """Return the share of samples at which a model's largest output is the label, 0 to 1.
 
-    A PyTorch model is evaluated in evaluation mode, and put back.
+    >>> import numpy as np
+    >>> accuracy_of(lambda x: x, [(np.eye(2), np.array([0, 0]))])
+    0.5
+
+    Args:
+        model: is called with the inputs of a batch; outputs are [..., class], or have these as `logits`.
+        batches: inputs and labels, [...].
     """
-    was_training = getattr(model, "training", None)
-    if was_training:
-        model.eval()  # type: ignore[attr-defined]
-    try:
-        right = total = 0
-        for x, labels in batches:
-            hits = _array(model(x)).argmax(-1) == _array(labels)
-            right, total = right + int(hits.sum()), total + hits.size
-    finally:
-        if was_training:
-            model.train()  # type: ignore[attr-defined]
+    right = total = 0
+    for x, labels in batches:
+        outputs = model(x)
+        hits = as_array(getattr(outputs, "logits", outputs)).argmax(-1) == as_array(labels)
+        right, total = right + int(hits.sum()), total + hits.size
     return right / total if total else float("nan")
 
 
 def _batches(data: Any) -> list[tuple[Any, Any]]:
     pair = isinstance(data, tuple | list) and len(data) == 2 and not isinstance(data[0], tuple | list)
     return [tuple(data)] if pair else [tuple(batch) for batch in data]  # type: ignore[misc]
-
-
-def _array(values: Any) -> np.ndarray:
-    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)

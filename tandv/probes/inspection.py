@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -69,6 +69,33 @@ def attention_patterns(
 def untouched(model: Any) -> contextlib.AbstractContextManager[Any]:
     """Return a context that yields `model` ready for inspection and restores whatever it changes."""
     return _backend(model).untouched(model)
+
+
+def with_weights(model: Any, state: Mapping[str, Any]) -> Call:
+    """Return a function `call(model, batch)` that runs a model with the weights of a checkpoint, leaving its own.
+
+    >>> import torch
+    >>> layer = torch.nn.Linear(1, 1, bias=False)
+    >>> with_weights(layer, {"weight": [[3.0]]})(layer, torch.ones(1, 1)).item()
+    3.0
+
+    Args:
+        model: a PyTorch module; or anything with `apply(weights, batch)`, as a flax.linen module; or such a function.
+        state: the weights: a `state_dict`, or what the function takes as its first argument.
+
+    Raises ValueError for a `state_dict` of another model, TypeError for anything else.
+    """
+    packages = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
+    if "torch" in packages:
+        from tandv.probes import torch
+
+        return torch.with_weights(model, state)
+    run = getattr(model, "apply", model)
+    if not callable(run):
+        raise TypeError(
+            f"a {type(model).__name__} cannot be run with weights; give a model, or a function of weights and batch"
+        )
+    return lambda _, batch: run(state, batch)
 
 
 def _backend(model: Any) -> ModuleType:

@@ -99,6 +99,7 @@ def test_grokking_from_models_that_are_asked():
     analyzer = PhaseTransitionAnalyzer(model_checkpoints=models, **data)
     assert analyzer.curves.to_dict("list") == {"train_acc": [0, 1, 1], "test_acc": [0, 0, 1]}
     assert models[0].training
+    assert PhaseTransitionAnalyzer(model_checkpoints=list(models.values()), **data).curves.index.tolist() == [0, 1, 2]
     own = PhaseTransitionAnalyzer(model_checkpoints={0: "a.pt"}, **data, accuracy=lambda one, batch: len(one) / 8)
     assert own.curves["test_acc"].tolist() == [0.5]
 
@@ -108,8 +109,8 @@ def test_an_analyzer_needs_something_to_analyze():
         PhaseTransitionAnalyzer()
     with pytest.raises(ValueError, match="need train_data and test_data"):
         PhaseTransitionAnalyzer(model_checkpoints={0: print})
-    with pytest.raises(ValueError, match=r"model_checkpoints is a list; give \{step: model\}"):
-        PhaseTransitionAnalyzer(model_checkpoints=[print])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"model_checkpoints is a list; give \{step: model\}, \{step: state_dict\}"):
+        PhaseTransitionAnalyzer(model_checkpoints=[])
     with pytest.raises(ValueError, match="model_checkpoints is an empty dict"):
         PhaseTransitionAnalyzer(model_checkpoints={})
     with pytest.raises(ValueError, match=r"no models that can be called: 0 \(dict\); load each .* or give accuracy="):

@@ -10,5 +10,6 @@ except ModuleNotFoundError as error:
 from tandv.probes.torch._attention import attention_patterns
 from tandv.probes.torch._outputs import get_intermediate_outputs
 from tandv.probes.torch._untouched import untouched
+from tandv.probes.torch._weights import models_of, with_weights
 
-__all__ = ["attention_patterns", "get_intermediate_outputs", "untouched"]
+__all__ = ["attention_patterns", "get_intermediate_outputs", "models_of", "untouched", "with_weights"]
