@@ -46,8 +46,9 @@ def attention_patterns(
 
     They are read from a softmax, from `nn.MultiheadAttention` or from Hugging Face models. Fused kernels such as
     `scaled_dot_product_attention` do not store them: there they are recomputed from query, key, mask and scale in
-    float32. Dropout is left out. A row that attends to no key is all zeros. In JAX every softmax over keys of the batch
-    that averages values is found, in `jit` and `scan` as well. The model is left unchanged.
+    float32, in `flex_attention` from its score_mod and mask_mod. In JAX every softmax over keys of the batch that
+    averages values is found, in `jit` and `scan` as well. A router's softmax or an output's is none. Dropout is left
+    out. A row that attends to no key is all zeros. The model is left unchanged.
 
     >>> import torch
     >>> model = torch.nn.TransformerEncoderLayer(8, nhead=2, batch_first=True)

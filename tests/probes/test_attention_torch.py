@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.attention.flex_attention import flex_attention
+from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 from torch.nn.functional import scaled_dot_product_attention as by_name
 
 from tandv.probes import attention_patterns
@@ -206,11 +206,46 @@ def test_the_output_is_what_it_was_without_the_look():
         assert torch.equal(seen[0], model(X))
 
 
-@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
-def test_flex_attention_is_not_seen_and_that_is_said():
+@pytest.mark.slow  # importing dynamo takes seconds
+def test_flex_attention_is_evaluated_from_its_score_and_its_mask():
+    bias = torch.randn(4, 6, generator=torch.Generator().manual_seed(5))
+
+    def score(value, batch, head, query, key):
+        return value + bias[head, key] * (batch + 1)
+
+    def mask(batch, head, query, key):
+        return (query >= key) & ((key > 0) | (query > 0) | (head > 0))
+
     class Flexible(Fused):
         def forward(self, x):
-            return flex_attention(*self.heads(x))
+            blocks = create_block_mask(mask, None, None, 6, 6, device="cpu")
+            return flex_attention(*self.heads(x), score_mod=score, block_mask=blocks, scale=0.3, enable_gqa=True)
 
-    with pytest.raises(ValueError, match="flex_attention and kernels of other packages show none, so choose torch's"):
-        attention_patterns(Flexible(), X)
+    model = Flexible(keys=2)
+    hidden = np.broadcast_to(LATER, (3, 4, 6, 6)).copy()
+    hidden[:, 0, 0, 0] = True
+    added = bias.numpy()[:, None, :] * np.arange(1, 4)[:, None, None, None]
+    found = attention_patterns(model, X)["Flexible"]
+    with np.errstate(invalid="ignore"):
+        expected = np.nan_to_num(model.expected(X, 0.3, hidden, added))  # a row that sees no key is zero
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+class Router(nn.Module):
+    """Attention of one head, a router as wide as the sequence is long, and an output's softmax of four axes."""
+
+    def __init__(self):
+        super().__init__()
+        self.router, self.pixels = nn.Linear(16, 6), nn.Conv2d(1, 6, 1)
+
+    def forward(self, x):
+        x = torch.softmax(x @ x.transpose(-1, -2), -1) @ x
+        gates = torch.softmax(self.router(x) + 1, -1)
+        of_pixels = torch.softmax((self.pixels(x[:, None]) / 2).permute(0, 2, 3, 1), -1)
+        return gates.sum() + of_pixels.sum()
+
+
+def test_a_routers_softmax_and_an_outputs_are_no_attention():
+    found = attention_patterns(Router(), X)
+    assert list(found) == ["Router"]
+    np.testing.assert_allclose(found["Router"][:, 0], softmax(X.numpy() @ np.swapaxes(X.numpy(), 1, 2)), atol=1e-5)

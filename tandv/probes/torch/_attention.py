@@ -16,6 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tandv.probes._layers import chosen, numbered
 from tandv.probes.torch._batch import as_array, run, size
+from tandv.probes.torch._flex import NAMES, flex_pattern
+from tandv.probes.torch._scores import Logits
 from tandv.probes.torch._untouched import untouched
 from tandv.track.torch.names import Named, module_names, unwrap
 from tandv.track.torch.outputs import tensors_in
@@ -40,7 +42,7 @@ def attention_patterns(
 
     Raises ValueError if no attention is found, or if rows do not sum to 1.
     """
-    recorder = _AttentionRecorder(module_names(model), size(batch))
+    recorder = _AttentionRecorder(module_names(model), size(batch), Logits(model.parameters()))
     with untouched(model) as inner:
         hooks = [
             register_module_forward_pre_hook(recorder.enter),
@@ -56,7 +58,7 @@ def attention_patterns(
     if not found:
         raise ValueError(
             f"no attention is seen in the forward pass of {type(unwrap(model)).__name__}: no softmax over keys, no "
-            "scaled_dot_product_attention, and no module returns probabilities; flex_attention and kernels of other "
+            "scaled_dot_product_attention, no flex_attention, and no module returns probabilities; kernels of other "
             "packages show none, so choose torch's (Hugging Face: attn_implementation='sdpa' or 'eager')"
         )
     if wrong := [name for name, tensor in found.items() if not _probabilities(tensor)]:
@@ -69,11 +71,11 @@ def attention_patterns(
 class _AttentionRecorder(TorchDispatchMode):
     """Records attention at torch's operators, by the module in which they run."""
 
-    supports_higher_order_operators = True  # flex_attention and the like run, but are not recorded
+    supports_higher_order_operators = True  # such as flex_attention
 
-    def __init__(self, names: dict[nn.Module, Named], examples: int | None):
+    def __init__(self, names: dict[nn.Module, Named], examples: int | None, logits: Logits):
         super().__init__()
-        self._names, self._examples = names, examples
+        self._names, self._examples, self._logits = names, examples, logits
         self._running: list[tuple[nn.Module, int]] = []  # with how many patterns there were when it began
         self._found: list[tuple[Named, torch.Tensor]] = []
 
@@ -93,10 +95,13 @@ class _AttentionRecorder(TorchDispatchMode):
         kwargs = kwargs or {}
         output = func(*args, **kwargs)
         name = getattr(func, "overloadpacket", func).__name__
+        self._logits.follow(name, args, output)
         if name in ("_softmax", "_safe_softmax"):
             tensor, dim = args[0], args[1]
-            if dim in (-1, tensor.ndim - 1):
+            if dim in (-1, tensor.ndim - 1) and not self._logits.are(tensor, dim):
                 self._add(output, certain=name == "_safe_softmax")
+        elif name == "flex_attention":
+            self._add(flex_pattern(dict(zip(NAMES, args, strict=False)) | kwargs), certain=True)
         elif name.startswith("_scaled_dot_product_") and not name.endswith("_backward"):
             given = dict(zip((a.name for a in func._schema.arguments), args, strict=False)) | kwargs
             self._add(_recomputed(given), certain=True)

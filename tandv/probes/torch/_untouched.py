@@ -3,6 +3,7 @@
 import contextlib
 import random
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -58,6 +59,8 @@ def untouched(model: nn.Module) -> Iterator[nn.Module]:
         after.enter_context(torch.no_grad())
         if "torch._dynamo" in sys.modules:  # else nothing has been compiled, and importing it takes long
             after.enter_context(torch.compiler.set_stance("force_eager"))
+            after.enter_context(warnings.catch_warnings())  # advice to compile what is compiled, but not here
+            warnings.filterwarnings("ignore", "flex_attention called without torch.compile")
         yield inner
 
 
