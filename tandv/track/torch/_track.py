@@ -176,7 +176,17 @@ def _are_optimizers(value: Any) -> bool:
 def _as_list(optimizer: Any) -> list[Any]:
     if optimizer is None:
         return []
-    return list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
+    given = list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
+    return [inner for one in given for inner in _unwrapped(one)]
+
+
+def _unwrapped(optimizer: Any) -> list[Any]:
+    """Return the optimisers inside a wrapper, such as those of accelerate, Lightning and torchtitan."""
+    several = getattr(optimizer, "optimizers", None)
+    if isinstance(several, list | tuple) and several and _are_optimizers(several):
+        return list(several)
+    inner = getattr(optimizer, "optimizer", None)
+    return _unwrapped(inner) if isinstance(inner, torch.optim.Optimizer) else [optimizer]
 
 
 def _lazy_problems(parameters: Mapping[nn.Parameter, Any]) -> list[str]:

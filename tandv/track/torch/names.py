@@ -6,6 +6,7 @@ from typing import NamedTuple
 from torch import nn
 
 from tandv import names as rule
+from tandv.track.common import keras_names
 
 
 class Named(NamedTuple):
@@ -65,13 +66,14 @@ def parameter_names(root: nn.Module) -> dict[nn.Parameter, Named]:
     modules = module_names(root)
     owners: dict[nn.Parameter, tuple[Named, rule.Keys]] = {}
     for module, named in modules.items():
-        for own, parameter in module._parameters.items():
+        for own, parameter in _own_parameters(module):
             if parameter is not None and parameter not in owners:
                 path = (*named.name.split("."), own) if named.position else (own,)
                 owners[parameter] = named, path
     of_floats = [parameter for parameter in owners if parameter.dtype.is_floating_point]
     root_name = next(iter(modules.values())).name
-    called = rule.of_parameters([owners[parameter][1] for parameter in of_floats], "torch", root_name)
+    framework = "jax" if keras_names.is_layer(unwrap(root)) else "torch"  # Keras calls them as flax does
+    called = rule.of_parameters([owners[parameter][1] for parameter in of_floats], framework, root_name)
     short = dict(zip(of_floats, called, strict=True))
     return {
         parameter: Named(named.position, short.get(parameter, ".".join(path)), named.type)
@@ -89,4 +91,23 @@ def _walk(root: nn.Module, path: tuple[str, ...]) -> Iterator[tuple[nn.Module, t
             continue
         seen.add(module)
         yield module, path
-        waiting.extend((child, (*path, name)) for name, child in reversed(module._modules.items()) if child is not None)
+        waiting.extend((child, (*path, name)) for name, child in reversed(_children(module)) if child is not None)
+
+
+def _children(module: nn.Module) -> list[tuple[str, nn.Module | None]]:
+    if not keras_names.is_layer(module):
+        return list(module._modules.items())
+    held = keras_names.layers_in(module)
+    # of a module of torch inside a layer of Keras; Keras's own dict of parameters is no module of the model
+    return held or [(name, child) for name, child in module._modules.items() if not isinstance(child, nn.ParameterDict)]
+
+
+def _own_parameters(module: nn.Module) -> list[tuple[str, nn.Parameter | None]]:
+    if not keras_names.is_layer(module):
+        return list(module._parameters.items())
+    if any(not isinstance(child, nn.ParameterDict) for child in module._modules.values()) and not keras_names.layers_in(
+        module
+    ):
+        return []
+    values = [(name, variable.value) for name, variable in keras_names.own_variables(module)]
+    return [(n, value) for n, value in values if isinstance(value, nn.Parameter) and value.is_floating_point()]
