@@ -54,6 +54,9 @@ NEEDS = [
     ("starlette", "starlette and uvicorn", "page", "from tandv import page; page.show({'a': [1.0]})"),
     ("ray", "ray", "cluster", "from tandv.checkpoints import on_ray; on_ray()"),
     ("orbax", "orbax-checkpoint", "orbax", "from tandv.checkpoints import weights; list(weights('saved'))"),
+    ("lightning", "lightning", "lightning", "import tandv.integrations.lightning"),
+    ("transformers", "transformers", "transformers", "import tandv.integrations.transformers"),
+    ("keras", "keras", "keras", "import tandv.integrations.keras"),
     ("h5py", "h5py", "keras", "from tandv.checkpoints import weights; list(weights('a.keras'))"),
 ]  # fmt: skip
 
