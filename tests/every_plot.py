@@ -41,6 +41,19 @@ def log(count, kinds=("Activation",), named=True):
 
 
 @cache
+def insight(count):
+    """Return a log with the numbers of insight of so many layers."""
+    df = example_log(layers=count, steps=20, tensor_types=["Weight_Gradient"]).copy()
+    at = df[("metadata", "step")]
+    numbers = {"zeros_1e-07": 100 + at, "zeros_1e-05": 10 * at**2 + 1, "gradient_norm": np.exp(-at / 4.0)}
+    numbers |= {"zeros_retained_1e-05": 5 * at**2, "zeros_released_1e-05": at, "signed": 0.9 + 0 * at}
+    numbers |= {"sign_flips": 0.2 + 0.01 * at, "update_norm": 0.1 + 0 * at}
+    for name, values in numbers.items():
+        df[("scalar_stats", name)] = values.astype(float)
+    return df
+
+
+@cache
 def losses():
     """Return the curves of a run: losses, accuracies, learning rate and norms."""
     return pd.DataFrame(
@@ -155,6 +168,8 @@ def _cases():
     yield "exponents, 5 in a row", of_layers(viz.exp_heatmap, dtype_annotation=False)
     yield "overview of weights", lambda **k: viz.overview(log(8, kinds[:3]), tt="Weight", **k)
     yield "norms", lambda **k: viz.norms(log(8, kinds[:3]), per_layer=True, **k)
+    yield "optimisation, 5 layers", partial(viz.optimisation, insight(5))
+    yield "optimisation by epochs", partial(viz.optimisation, insight(50), steps_per_epoch=5)
     yield "raster, 5 layers", partial(raster, 5)
     yield "raster, 50 layers", partial(raster, 50)
     yield "metric", lambda **k: viz.metric_curves(losses(), "train_loss", transitions=[JUMP], **k)

@@ -108,7 +108,7 @@ def smoothed(curves: Curves, window: int) -> pd.DataFrame:
     if window < 1:
         raise ValueError(f"a window of {window} values holds nothing; give at least 1")
     table = as_curves(curves).sort_index()
-    return table.rolling(window, center=True, min_periods=1).mean().where(table.notna())
+    return _counting_alike(table.rolling(window, center=True, min_periods=1).mean().where(table.notna()), table)
 
 
 def epoch_means(curves: Curves, steps_per_epoch: int) -> pd.DataFrame:
@@ -128,4 +128,10 @@ def epoch_means(curves: Curves, steps_per_epoch: int) -> pd.DataFrame:
     if steps_per_epoch < 1:
         raise ValueError(f"an epoch of {steps_per_epoch} steps has none; give at least 1")
     table = as_curves(curves).sort_index()
-    return table.groupby(table.index // steps_per_epoch * steps_per_epoch).mean()
+    return _counting_alike(table.groupby(table.index // steps_per_epoch * steps_per_epoch).mean(), table)
+
+
+def _counting_alike(averages: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Return averages whose steps count what those of the table do: steps, epochs, ..."""
+    averages.attrs = {name: value for name, value in table.attrs.items() if name == "unit"}
+    return averages

@@ -34,6 +34,7 @@ from tandv.viz.of_curves.layers import layer_maps
 from tandv.viz.of_curves.metrics import metric_curves
 from tandv.viz.of_log.exponents import exp_heatmap, exp_hist
 from tandv.viz.of_log.norms import norms
+from tandv.viz.of_log.optimisation import optimisation
 from tandv.viz.of_log.overview import overview
 from tandv.viz.of_log.raster import gradient_raster
 from tandv.viz.of_log.scalars import scalar_global_heatmap, scalar_line
@@ -75,6 +76,7 @@ __all__ = [
     "layer_changes",
     "layer_maps",
     "metric_curves",
+    "optimisation",
     "overview",
     "plot_activation_heatmap",
     "plot_attention_heads_comparison",

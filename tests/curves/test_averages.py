@@ -37,6 +37,7 @@ def test_the_confidence_interval_of_the_mean_is_students():
 
 def test_smoothing_averages_neighbours_and_leaves_gaps():
     assert smoothed({"loss": [0.0, np.nan, 6.0, 3.0]}, 3)["loss"].fillna(-1).tolist() == [0.0, -1.0, 4.5, 4.5]
+    assert smoothed({"epoch": [0, 1], "loss": [2.0, 1.0]}, 2).attrs == {"unit": "epoch"}
     with pytest.raises(ValueError, match="a window of 0 values holds nothing"):
         smoothed({"loss": [1.0]}, 0)
 
