@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from tandv.analysis.findings.finding import Finding
-from tandv.analysis.findings.matrices import Matrices, other_phases
+from tandv.analysis.findings.matrices import Matrices
 from tandv.analysis.findings.not_finite import not_finite
+from tandv.analysis.findings.sources import other_phases
 from tandv.log.door import AnyLog
 
 

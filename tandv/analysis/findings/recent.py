@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tandv.analysis.findings.matrices import ExponentRows, Matrices
+from tandv.analysis.findings.matrices import Matrices
 from tandv.analysis.findings.order import Place, Tensor, places
+from tandv.analysis.findings.sources import ExponentRows
 from tandv.analysis.findings.stretches import BACK
 from tandv.log.order import in_order
 from tandv.tensor_types import GRADIENT

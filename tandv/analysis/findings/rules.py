@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tandv.analysis.findings import beginnings, course, laws, ranges, training, units
+from tandv.analysis.findings import beginnings, course, laws, optimiser, ranges, training, units, weight_sizes
 from tandv.analysis.findings.finding import SEVERITIES, Finding
 from tandv.analysis.findings.matrices import Matrices
 from tandv.analysis.findings.not_finite import not_finite
@@ -25,15 +25,15 @@ RULES: dict[str, Rule] = {
     "underflow": ranges.underflow,
     "dead": laws.dead,
     "stale_norm": laws.stale_norm,
-    "updates_too_large": course.updates_too_large,
+    "updates_too_large": weight_sizes.updates_too_large,
     "depth": beginnings.depth,
     "saturated": laws.saturated,
     "not_trained": training.not_trained,
-    "epsilon_regime": training.epsilon_regime,
-    "rounded_away": training.rounded_away,
-    "clipped_to_nothing": training.clipped_to_nothing,
-    "weights_shrink": course.weights_shrink,
-    "weight_growth": course.weight_growth,
+    "epsilon_regime": optimiser.epsilon_regime,
+    "rounded_away": optimiser.rounded_away,
+    "clipped_to_nothing": optimiser.clipped_to_nothing,
+    "weights_shrink": weight_sizes.weights_shrink,
+    "weight_growth": weight_sizes.weight_growth,
     "spike": course.spike,
     "in_time": course.in_time,
     "diverging": course.diverging,

@@ -5,7 +5,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tandv.analysis.findings.matrices import whole_loss
+from tandv.analysis.findings.losses import whole_loss
 from tandv.track.common.numbers import Reading
 
 GRADIENTS, WEIGHTS, OUTPUT, LOSS = "gradients", "weights", "output", "loss"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tandv.analysis.findings.finding import SEVERITIES, Finding
-from tandv.analysis.findings.matrices import whole_loss
+from tandv.analysis.findings.losses import whole_loss
 from tandv.analysis.findings.not_finite import not_finite
 from tandv.analysis.findings.recent import RecentSteps, StepRows
 from tandv.analysis.findings.rules import found_in
