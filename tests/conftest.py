@@ -1,11 +1,23 @@
 """What all tests share."""
 
 import os
+import re
 
 import pytest
 
 # Four devices of one CPU, whichever module is the first to compute with JAX: later their number cannot be changed.
 os.environ["JAX_NUM_CPU_DEVICES"] = "4"
+
+
+# At the beginning of a line of a file in which every test is slow.
+ALL_SLOW = re.compile(r"^pytestmark = (\[\s*)?pytest\.mark\.slow\b", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Where slow tests are left out, do not import files of nothing else: that takes a third of what all imports do."""
+    if config.option.markexpr == "not slow" and collection_path.match("test_*.py"):
+        return bool(ALL_SLOW.search(collection_path.read_text())) or None  # None leaves it to others
+    return None
 
 
 def pytest_collection_modifyitems(items):

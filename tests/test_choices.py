@@ -4,6 +4,7 @@ A new public function with such an option fails here until CALLS has a call of i
 """
 
 import ast
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -143,6 +144,7 @@ def hints(thing):
     return typing.get_type_hints(function, names_in(inspect.getmodule(function)))
 
 
+@functools.cache
 def names_in(module):
     names = dict(vars(module))
     tree = ast.parse(Path(module.__file__).read_text())
