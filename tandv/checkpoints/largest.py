@@ -13,7 +13,9 @@ import numpy as np
 
 ERROR = 1e-6  # relative, of the singular value
 _STEPS = 240  # after which a decomposition is not much more work
+_SETTLED = 8  # steps after which the second eigenvalue is known well enough for the distance to it
 _CACHED = 1 << 18  # values multiplied at a time: the second product of a part finds it in the processor's cache
+_TURNED = 64  # rows turned at a time
 _CONVERTED = 1 << 17  # values converted to float64 at a time
 _SAFE = 1e12  # magnitudes whose squares float32 holds, sums included
 
@@ -46,8 +48,9 @@ def leading_space(work: np.ndarray, least: int = 1) -> LeadingSpace | None:
     """Return a space that holds the vector of the largest singular value, or None where that is not reached in time.
 
     The eigenvalues are those of the smaller Gram matrix. Of a symmetric matrix, an eigenvalue is no further from a
-    Rayleigh quotient than the norm of the residual (Parlett, The Symmetric Eigenvalue Problem, 1998, chapter 4). That
-    the eigenvalue is the largest follows from the random start alone, as always without a decomposition.
+    Rayleigh quotient than the norm of the residual, nor than the square of that norm over the distance to the next
+    eigenvalue (Parlett, The Symmetric Eigenvalue Problem, 1998, chapter 4 and theorem 11.7.1). That the eigenvalue is
+    the largest, and which is the next one, follows from the random start alone, as always without a decomposition.
 
     >>> space = leading_space(np.diag([1.0, 5.0, 2.0]))
     >>> float(space.eigenvalues[-1].round(6))
@@ -75,7 +78,7 @@ def leading_space(work: np.ndarray, least: int = 1) -> LeadingSpace | None:
         if over or (step + 1 >= least and (step % 4 == 3 or step < 3)):
             eigenvalues, coordinates = np.linalg.eigh(projected[: step + 1, : step + 1])
             residuals = length * np.abs(coordinates[-1])
-            if residuals[-1] <= ERROR * eigenvalues[-1]:
+            if _error(eigenvalues, residuals) <= ERROR * eigenvalues[-1]:
                 return LeadingSpace(eigenvalues, residuals, coordinates, known)
         if step + 1 < most:
             projected[step, step + 1] = projected[step + 1, step] = length
@@ -83,11 +86,20 @@ def leading_space(work: np.ndarray, least: int = 1) -> LeadingSpace | None:
     return None
 
 
-def prepared(values: np.ndarray, unit: float, peak: float) -> np.ndarray:
-    """Return a matrix as products are computed with it: in float32 where that holds their squares.
+def _error(eigenvalues: np.ndarray, residuals: np.ndarray) -> float:
+    """Return how far the largest eigenvalue is at most from the largest one that was found."""
+    residual = float(residuals[-1])
+    if len(eigenvalues) < _SETTLED:
+        return residual
+    apart = float(eigenvalues[-1] - eigenvalues[-2] - residuals[-2])
+    return min(residual, residual**2 / apart) if apart > 0 else residual
 
-    >>> prepared(np.ones((2, 2), np.float16), 1.0, 1.0).dtype, prepared(np.ones((2, 2)), 1.0, 1.0).dtype
-    (dtype('float32'), dtype('float64'))
+
+def prepared(values: np.ndarray, unit: float, peak: float) -> np.ndarray:
+    """Return a matrix as products are computed with it: longer side first, in float32 where that holds their squares.
+
+    >>> prepared(np.ones((2, 3), np.float16), 1.0, 1.0).dtype, prepared(np.ones((2, 3)), 1.0, 1.0).shape
+    (dtype('float32'), (3, 2))
 
     Args:
         values: the matrix.
@@ -95,7 +107,13 @@ def prepared(values: np.ndarray, unit: float, peak: float) -> np.ndarray:
         peak: the largest magnitude of a value.
     """
     single = values.dtype != np.float64 and 1 / _SAFE < peak < _SAFE
-    work = np.asarray(values, np.float32 if single else np.float64)
+    dtype = np.float32 if single else np.float64
+    if values.shape[0] >= values.shape[1]:
+        work = np.asarray(values, dtype)
+    else:  # rows of a tall matrix are read once for both products with the Gram matrix
+        work = np.empty(values.shape[::-1], dtype)
+        for at in range(0, len(values), _TURNED):
+            work[:, at : at + _TURNED] = values[at : at + _TURNED].T
     return work if unit == 1 else work / unit
 
 
@@ -112,8 +130,9 @@ def gram_times(values: np.ndarray, columns: np.ndarray) -> np.ndarray:
     if values.shape[0] < values.shape[1]:
         return values @ (values.T @ columns)
     total = np.zeros_like(columns)
+    each = columns.reshape(len(columns), -1).T  # one after the other: a product with a few columns is slower than these
     for part in _parts(values, _CACHED):  # each is read once for both products
-        total += part.T @ (part @ columns)
+        total += np.stack([(part @ one) @ part for one in each], 1).reshape(total.shape)
     return total
 
 
