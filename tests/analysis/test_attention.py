@@ -18,6 +18,7 @@ from tandv.analysis.attention import (
     head_specialisation,
     induction_score,
     previous_token_score,
+    without_sink,
 )
 
 
@@ -232,3 +233,26 @@ def test_examples_that_look_padded_are_said():
 def test_a_mask_of_another_shape_is_refused():
     with pytest.raises(ValueError, match=r"the mask has shape \(2, 5\); for this attention give \(6,\) or \(2, 6\)"):
         head_scores(LOWER, mask=np.ones((2, 5)))
+
+
+SINK = np.array([[[[0.6, 0.0, 0.0, 0.4], [0.2, 0.6, 0.0, 0.2], [0.0, 0.5, 0.5, 0.0]]]])  # one head, 3 tokens and a sink
+
+
+def test_a_sink_is_kept_apart():
+    found = without_sink(SINK)
+    assert found.attention.shape == (1, 1, 3, 3) and found.sink.tolist() == [[[0.4, 0.2, 0.0]]]
+    of_tokens = [0.0, reference_entropy([0.25, 0.75]), math.log(2)]
+    np.testing.assert_allclose(head_entropy(SINK), np.mean(of_tokens))
+    np.testing.assert_allclose(previous_token_score(SINK), (0.2 + 0.5) / 2)
+    with pytest.warns(UserWarning, match="attn: the last key is taken for an attention sink"):
+        curves = attention_curves({0: {"attn": SINK}}, tokens=[5, 7, 5])
+    assert curves["attn/head0/sink"][0] == pytest.approx(0.2)
+    assert curves["attn/head0/induction"][0] == 0.5 and curves["attn/head0/duplicate_token"][0] == 0
+    with pytest.warns(UserWarning, match="sink"):
+        masked = attention_curves({0: {"attn": SINK}}, mask=[True, True, False])
+    assert masked["attn/head0/sink"][0] == pytest.approx(0.3)
+
+
+def test_a_cached_key_and_what_is_not_causal_are_no_sink():
+    cached = np.array([[0.5, 0.5, 0.0], [0.2, 0.3, 0.5]])
+    assert without_sink(cached).sink is None and without_sink(random_attention(2, 3)).sink is None

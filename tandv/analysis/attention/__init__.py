@@ -12,9 +12,11 @@ from tandv.analysis.attention.scores import (
     induction_score,
     previous_token_score,
 )
+from tandv.analysis.attention.sinks import WithoutSink, without_sink
 
 __all__ = [
     "HeadSpecialisation",
+    "WithoutSink",
     "attention_curves",
     "attention_entropy",
     "duplicate_token_score",
@@ -23,4 +25,5 @@ __all__ = [
     "head_specialisation",
     "induction_score",
     "previous_token_score",
+    "without_sink",
 ]

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tandv.analysis.attention.sinks import without_sink
 from tandv.arrays import as_array
 
 # A row of bfloat16 probabilities is off by up to 0.4 % in its sum; dropout or a missing softmax by far more.
@@ -80,8 +81,13 @@ def with_heads(attention: ArrayLike) -> np.ndarray:
 
 
 def whole_sequences(attention: ArrayLike) -> np.ndarray:
-    """Return attention from every position of a sequence to every position, or raise naming every problem."""
+    """Return attention from every position of a sequence to every position, or raise naming every problem.
+
+    What goes to a sink is left out: rows sum to less than 1 then.
+    """
     heads = with_heads(attention)
+    if without_sink(heads).sink is not None:
+        return probabilities(heads)[0][..., :-1]
     if heads.shape[-1] != heads.shape[-2]:
         raise ValueError(
             f"attention has {heads.shape[-2]} queries for {heads.shape[-1]} keys; pattern scores compare positions, "

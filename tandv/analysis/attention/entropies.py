@@ -12,6 +12,7 @@ from scipy.special import entr
 
 from tandv.analysis.attention._padding import real_pairs
 from tandv.analysis.attention._probabilities import per_head, probabilities, with_heads
+from tandv.analysis.attention.sinks import among_tokens, without_sink
 from tandv.arrays import as_array
 
 
@@ -56,6 +57,8 @@ def head_entropy(
 ) -> np.ndarray:
     """Return the entropy of each head in nats, averaged over examples and over the rows that have one: [head].
 
+    Of attention with a sink (see `without_sink`) it is that of what goes to tokens.
+
     >>> head_entropy([np.eye(4), np.full((4, 4), 0.25)]).round(4).tolist()  # the second is log 4
     [0.0, 1.3863]
 
@@ -67,7 +70,7 @@ def head_entropy(
         normalised: divide by the largest possible entropy, the log of the number of visible keys; a row with one
             visible key is NaN then.
     """
-    heads = with_heads(attention)
+    heads = among_tokens(without_sink(with_heads(attention)))
     if mask is not None:
         real = real_pairs(mask, heads)
         visible = real if visible is None else real & as_array(visible).astype(bool)

@@ -11,10 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from tandv.analysis.attention._padding import padding_in
+from tandv.analysis.attention._padding import padding_in, real_pairs
+from tandv.analysis.attention._probabilities import per_head
 from tandv.analysis.attention.entropies import head_specialisation
 from tandv.analysis.attention.scores import head_scores
+from tandv.analysis.attention.sinks import without_sink
 from tandv.arrays import as_array
+from tandv.messages import some
 
 
 def attention_curves(
@@ -27,7 +30,8 @@ def attention_curves(
     """Return entropy and scores of every head over training, as curves.
 
     Columns are `<layer>/head<h>/entropy`, `<layer>/specialization_index` and, of causal attention, the scores of
-    `head_scores` as `<layer>/head<h>/induction`, ... and `<layer>/induction_chance`, ...
+    `head_scores` as `<layer>/head<h>/induction`, ... and `<layer>/induction_chance`, ... Of attention with a sink
+    (see `without_sink`) its share is `<layer>/head<h>/sink`, and the entropy is that of what goes to tokens.
 
     >>> attention_curves({0: {"attn": np.eye(4)[None]}})["attn/head0/entropy"].to_dict()
     {0: 0.0}
@@ -39,13 +43,21 @@ def attention_curves(
             one.
         mask: which positions hold a token and no padding, [position] or [example, position]; None for all.
 
-    Tokens that look padded without a mask are said in a warning.
+    Tokens that look padded without a mask are said in a warning, and so is a sink.
     """
     if mask is None and tokens is not None and (words := padding_in(as_array(tokens))):
         warnings.warn(words, UserWarning, stacklevel=2)
     layers = {layer: None for step in history for layer in history[step]}
+    split = {step: {layer: without_sink(array) for layer, array in history[step].items()} for step in history}
+    if sinks := list(dict.fromkeys(n for found in split.values() for n, one in found.items() if one.sink is not None)):
+        warnings.warn(
+            f"{some(sinks)}: the last key is taken for an attention sink, since it belongs to no token; its share is "
+            "the curve sink of each head, and entropies are of what goes to tokens",
+            UserWarning,
+            stacklevel=2,
+        )
     masked = {
-        layer: all(is_causal(history[step][layer]) for step in history if layer in history[step])
+        layer: all(is_causal(split[step][layer].attention) for step in history if layer in history[step])
         if causal is None
         else causal
         for layer in layers
@@ -58,6 +70,9 @@ def attention_curves(
             for head, entropy in enumerate(found.head_entropies):
                 row[f"{layer}/head{head}/entropy"] = entropy
             row[f"{layer}/specialization_index"] = found.specialization_index
+            if (sink := split[step][layer].sink) is not None:
+                for head, share in enumerate(_of_real_rows(sink, attention, mask)):
+                    row[f"{layer}/head{head}/sink"] = share
             for name, score in head_scores(attention, tokens, mask).items() if masked[layer] else ():
                 chance = str(name).endswith("_chance")
                 row |= (
@@ -73,3 +88,10 @@ def attention_curves(
 def is_causal(attention: ArrayLike) -> bool:
     rows = as_array(attention)
     return rows.ndim > 1 and rows.shape[-1] == rows.shape[-2] and not np.triu(rows, 1).any()
+
+
+def _of_real_rows(sink: np.ndarray, attention: ArrayLike, mask: ArrayLike | None) -> np.ndarray:
+    """Return the mean share of a sink, of rows of tokens that attend to anything: [head]."""
+    rows = as_array(attention).astype(np.float64)
+    real = real_pairs(mask, rows[..., :-1]).any(-1)
+    return per_head(np.where(rows.any(-1) & real, sink, np.nan))

@@ -69,7 +69,7 @@ def head_scores(attention: ArrayLike, tokens: ArrayLike | None = None, mask: Arr
 
     Columns: `previous_token`, and with `tokens` also `duplicate_token` and `induction`; each has a `<name>_chance`, the
     score of a head that attends equally to itself and to everything before it. A score is meaningful only above its
-    chance.
+    chance. What goes to an attention sink (see `without_sink`) counts as attention to no token.
 
     >>> tokens = [5, 7, 9, 5, 7, 9]
     >>> attention = np.eye(6)[None, [0, 0, 0, 1, 2, 3]]  # positions 3, 4, 5 attend to what followed their first copies

@@ -36,6 +36,7 @@ def attention_pattern(
     fig: AnyFigure | None = None,
     ax: Axes | None = None,
     title: str | None = None,
+    mask: Any = None,
 ) -> Figure:
     """Draw where a head attends: a row for each query, a column for each key.
 
@@ -57,22 +58,24 @@ def attention_pattern(
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
         ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
         title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
+        mask: which positions hold a token and no padding, [position] or [example, position]; None for all. Means are of
+            these, and what is no token is drawn as missing.
 
     Raises UnknownName for a layer, step, head or example that is not there.
     """
-    arrays = _with_heads(history)
+    arrays, known = _with_heads(history), None if mask is None else as_array(mask)
     layer = chosen_layer(arrays, layer)
     [at] = chosen_steps(arrays, layer, step)
     heads = _heads_of(arrays[at][layer], head, layer)
-    words = _words(tokens, example, arrays[at][layer].shape[-1])
-    patterns = [pattern_of(arrays[at][layer], one, example) for one in heads]
+    words = _words(tokens, example, arrays[at][layer].shape[-2:])
+    patterns = [pattern_of(arrays[at][layer], one, example, known) for one in heads]
     several = len(heads) > 1
     titles = [f"head {one}" for one in heads]
     notes = [f"step {step_text(at)}"] if len(arrays) > 1 or at else []
     notes.append(
         "mean of all examples" if example is None and arrays[at][layer].ndim > 3 else f"example {example or 0}"
     )
-    notes += [] if several else [_entropy_words(arrays[at][layer], heads[0], example)]
+    notes += [] if several else [_entropy_words(arrays[at][layer], heads[0], example, known)]
     return draw_patterns(
         patterns, titles, words, len(heads), f"{layer or 'attention'} · {'heads' if several else titles[0]}", notes,
         fitting(theme, figsize, fig, ax), single_size=(5.6, 5.2), figsize=figsize, fig=fig, ax=ax, title=title,
@@ -91,6 +94,7 @@ def attention_heads(
     fig: AnyFigure | None = None,
     ax: Axes | None = None,
     title: str | None = None,
+    mask: Any = None,
 ) -> Figure:
     """Draw the heads of a layer side by side, a row of panels for each step: before and after.
 
@@ -110,21 +114,23 @@ def attention_heads(
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
         ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
         title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
+        mask: which positions hold a token and no padding, [position] or [example, position]; None for all. Means are of
+            these, and what is no token is drawn as missing.
 
     Raises UnknownName for a layer, step, head or example that is not there.
     """
-    arrays = as_history(history)
+    arrays, known = as_history(history), None if mask is None else as_array(mask)
     layer = chosen_layer(arrays, layer)
     there = [one for one in arrays if layer in arrays[one]]
     steps = spread(there, 2) if step is None else chosen_steps(arrays, layer, step)
     count = arrays[steps[0]][layer].shape[-3]
     chosen = _heads_of(arrays[steps[0]][layer], range(min(count, MOST_HEADS)) if heads is None else heads, layer)
-    words = _words(tokens, example, arrays[steps[0]][layer].shape[-1])
+    words = _words(tokens, example, arrays[steps[0]][layer].shape[-2:])
     shown = [(one, head) for one in steps for head in chosen]
     titles = [f"head {head}" + (f" · step {step_text(one)}" if len(arrays) > 1 else "") for one, head in shown]
     notes = [f"{len(chosen)} of {count} heads"] if len(chosen) < count else [f"{count} heads"]
     notes.append("mean of all examples" if example is None else f"example {example}")
-    patterns = [pattern_of(arrays[one][layer], head, example) for one, head in shown]
+    patterns = [pattern_of(arrays[one][layer], head, example, known) for one, head in shown]
     style = fitting(theme, figsize, fig, ax)
     return draw_patterns(
         patterns, titles, words, len(chosen), layer or "attention", notes, style, figsize=figsize, fig=fig, ax=ax,
@@ -150,7 +156,8 @@ def _heads_of(array: np.ndarray, wanted: int | Sequence[int], layer: str) -> lis
     return heads
 
 
-def _words(tokens: Any, example: int | None, count: int) -> list[str] | None:
+def _words(tokens: Any, example: int | None, shape: tuple[int, ...]) -> list[str] | None:
+    """Return a word for each key; of one key more than tokens, the last is the sink."""
     if tokens is None:
         return None
     listed = as_array(tokens)
@@ -158,21 +165,31 @@ def _words(tokens: Any, example: int | None, count: int) -> list[str] | None:
         if example is None:
             raise ValueError("tokens of several examples need example=, the number of the one to draw")
         listed = listed[example]
-    if len(listed) != count:
-        raise ValueError(f"there are {len(listed)} tokens for {count} positions; give one for each")
-    return [str(one) for one in listed]
+    queries, keys = shape
+    sink = ["sink"] if keys == queries + 1 == len(listed) + 1 else []
+    if len(listed) + len(sink) != keys:
+        raise ValueError(f"there are {len(listed)} tokens for {keys} positions; give one for each")
+    return [str(one) for one in listed] + sink
 
 
-def _entropy_words(array: np.ndarray, head: int, example: int | None) -> str:
-    """Return the mean entropy of a head's rows and the largest possible one, in words."""
-    examples = array.reshape(-1, *array.shape[-3:])[:, head].astype(np.float64)
-    rows = examples if example is None else examples[example : example + 1]
-    visible = (rows > 0).any(0).sum(-1)
-    if not visible.any():
+def _entropy_words(array: np.ndarray, head: int, example: int | None, mask: np.ndarray | None) -> str:
+    """Return the mean entropy of a head's rows and the largest possible one, in words, and what goes to a sink."""
+    from tandv.analysis.attention import without_sink  # imports SciPy
+    from tandv.analysis.attention.sinks import among_tokens
+
+    found = without_sink(array.reshape(-1, *array.shape[-3:])[:, head].astype(np.float64))
+    rows = among_tokens(found)
+    queries, keys = rows.shape[-2:]
+    real = np.ones((len(rows), keys), bool) if mask is None else np.broadcast_to(mask.astype(bool), (len(rows), keys))
+    is_causal = queries == keys and not np.triu(rows, 1).any()
+    visible = real[:, None] & (np.tri(keys, dtype=bool) if is_causal else rows > 0)
+    chosen = real[:, keys - queries :] & (True if example is None else np.arange(len(rows))[:, None] == example)
+    counted = chosen & (rows.sum(-1) > 0)
+    if not counted.any():
         return "no row attends to any key"
-    if rows.shape[-1] == rows.shape[-2] and not np.triu(rows, 1).any():
-        visible = np.arange(1, rows.shape[-1] + 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        entropy = -np.where(rows > 0, rows * np.log(rows), 0).sum(-1)[:, visible > 0].mean()
-    most = np.log(visible[visible > 0]).mean()
-    return f"entropy {value_text(max(0.0, float(entropy)))} of at most {value_text(float(most))} nats"
+    entropy = -np.where(rows > 0, rows * np.log(np.where(rows > 0, rows, 1)), 0).sum(-1)[counted].mean()
+    most = np.log(visible.sum(-1)[counted]).mean()
+    words = f"entropy {value_text(max(0.0, float(entropy)))} of at most {value_text(float(most))} nats"
+    return (
+        words if found.sink is None else f"{words}  |  {value_text(100 * found.sink[counted].mean(), 2)} % to the sink"
+    )

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from tandv.arrays import as_array
 from tandv.messages import check_choices
 from tandv.viz.layout.figures import AnyFigure, canvas
 from tandv.viz.layout.legends import shortened
@@ -60,8 +61,8 @@ def attention_evolution(
         theme: "light", "dark", "paper" (small text, for one column in print) or a Style.
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
         title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
-        mask: which positions hold a token and no padding, [position] or [example, position]; None for all. Entropies
-            and scores are of these.
+        mask: which positions hold a token and no padding, [position] or [example, position]; None for all. Entropies,
+            scores and mean patterns are of these.
 
     Raises UnknownName for a layer or step that is not there.
     """
@@ -84,7 +85,8 @@ def attention_evolution(
     )
     upper, lower = whole.subfigures(2, 1, height_ratios=[1 - low, low])
     titles = [f"{layer} head {head} · step {step_text(one)}" for layer, head in chosen for one in at]
-    shown = [pattern_of(arrays[one][layer], head, None) for layer, head in chosen for one in at]
+    known = None if mask is None else as_array(mask)
+    shown = [pattern_of(arrays[one][layer], head, None, known) for layer, head in chosen for one in at]
     notes = ["mean patterns", describe({"": curves})]
     rows = shortened([f"{layer} head {head}" for layer, head in chosen], 18)
     draw_patterns(

@@ -38,7 +38,7 @@ def head_curves(
 
     Args:
         curves: what `attention_curves` returns, or the curves of a probe of "heads".
-        quantity: "entropy", "previous_token", "duplicate_token" or "induction".
+        quantity: "entropy", "previous_token", "duplicate_token", "induction" or, of attention with a sink, "sink".
         transitions: transitions to mark, as `find_transitions` returns them; True detects them here.
         xscale: "linear", or "log" for an axis of log(1 + step).
         col_wrap: how many panels are put side by side.
@@ -135,7 +135,7 @@ def panels_of(curves: pd.DataFrame) -> dict[str, tuple[dict[str, str], dict[str,
     ending = "/specialization_index"
     layers = [str(c).removesuffix(ending) for c in curves if str(c).endswith(ending)]
     out: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
-    for quantity in ("entropy", "previous_token", "duplicate_token", "induction"):
+    for quantity in ("entropy", "previous_token", "duplicate_token", "induction", "sink"):
         try:
             families, chance = families_of(curves, quantity)
         except LookupError:

@@ -32,7 +32,8 @@ def draw_patterns(
     def draw(number: int, ax: Axes) -> Key | None:
         draw_matrix(
             ax, patterns[number], scale, style.colours, style, plot="attention", what=titles[number],
-            axes=("key", rows[number // across] if rows else "query"), columns=words, rows=words,
+            axes=("key", rows[number // across] if rows else "query"), columns=words,
+            rows=None if words is None else words[: len(patterns[number])],
         )  # fmt: skip
         return Key(scale, style.colours) if number == across - 1 else None
 
@@ -44,10 +45,28 @@ def draw_patterns(
     )  # fmt: skip
 
 
-def pattern_of(array: np.ndarray, head: int, example: int | None) -> np.ndarray:
+def pattern_of(array: np.ndarray, head: int, example: int | None, mask: np.ndarray | None = None) -> np.ndarray:
+    """Return the pattern of a head in one example, or its mean over all; without tokens on both sides NaN.
+
+    Args:
+        array: [..., head, query, key].
+        head: its number.
+        example: its number, None for the mean.
+        mask: which positions hold a token, [position] or [example, position]; a last key without one is a sink.
+    """
     examples = array.reshape(-1, *array.shape[-3:])
-    if example is None:
-        return examples[:, head].mean(0, dtype=np.float64)
-    if not 0 <= example < len(examples):
+    if example is not None and not 0 <= example < len(examples):
         raise LookupError(f"there are the examples 0 to {len(examples) - 1}, not {example}")
-    return examples[example, head].astype(np.float64)
+    of_head = examples[:, head].astype(np.float64)
+    if mask is None:
+        return of_head.mean(0) if example is None else of_head[example]
+    queries, keys = of_head.shape[-2:]
+    if mask.shape not in ((queries,), (len(examples), queries)):
+        raise ValueError(f"the mask has shape {mask.shape}; give ({queries},) or ({len(examples)}, {queries})")
+    real = np.broadcast_to(mask.astype(bool), (len(examples), queries))
+    of_keys = np.concatenate([real, np.ones((len(real), keys - queries), bool)], 1)
+    there = real[:, :, None] & of_keys[:, None, :]
+    if example is not None:
+        return np.where(there[example], of_head[example], np.nan)
+    total, count = np.where(there, of_head, 0).sum(0), there.sum(0)
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)

@@ -216,3 +216,25 @@ def test_entropies_alone_are_curves_of_heads():
     assert viz.entropy_evolution([2.0, 1.5], transitions=None).axes[0].lines[0].get_ydata().tolist() == [2.0, 1.5]
     by_step = viz.entropy_evolution({10: [2.0, 1.0], 30: [0.5, 1.0]}, transitions=None).axes[0].lines[0]
     assert by_step.get_xydata().tolist() == [[10, 2.0], [30, 0.5]]
+
+
+def test_a_sink_has_a_column_of_its_own_and_padding_is_left_out_of_means():
+    pattern = np.array([[[[0.6, 0.0, 0.4], [0.2, 0.6, 0.2]]]] * 2)
+    pattern[1, 0, 1] = [0.0, 0.0, 1.0]
+    figure = viz.attention_pattern({"attn": pattern}, tokens=["a", "b"], mask=[[True, True], [True, False]])
+    axes = figure.axes[0]
+    assert [one.get_text() for one in axes.get_xticklabels()] == ["a", "b", "sink"]
+    assert [one.get_text() for one in axes.get_yticklabels()] == ["a", "b"]
+    np.testing.assert_allclose(drawn(axes).values, [[0.6, 0.0, 0.4], [0.2, 0.6, 0.2]])
+    words = " ".join(one.get_text() for one in figure.findobj(lambda a: hasattr(a, "get_text")))
+    assert "33 % to the sink" in words  # 0.4, 0.2 of one example, 0.4 of the other
+
+
+def test_positions_without_any_token_are_drawn_as_missing():
+    left = np.stack([np.eye(3)[None], np.tril(np.ones((1, 3, 3))) / np.arange(1, 4)[:, None]])
+    figure = viz.attention_heads({"attn": left}, mask=[[False, True, True], [False, True, True]])
+    values = drawn(figure.axes[0]).values
+    assert np.isnan(values[0]).all() and np.isnan(values[:, 0]).all()
+    np.testing.assert_allclose(values[1:, 1:], [[0.75, 0], [1 / 6, 2 / 3]])
+    with pytest.raises(ValueError, match=r"the mask has shape \(2,\); give \(3,\) or \(2, 3\)"):
+        viz.attention_heads({"attn": left}, mask=[True, False])
