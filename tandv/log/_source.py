@@ -1,8 +1,5 @@
 """What lies at a place that is looked at again and again: the pieces of its log, of which only new files are read."""
 
-import json
-import os
-import stat
 import time
 import warnings
 from collections.abc import Iterator
@@ -12,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tandv.log._across import has_rows_twice, phases_of, ranks_of
+from tandv.log._folder import files_of, model_of
 from tandv.log._index import File, indexed
 from tandv.log._lacking import Gap, gaps, words_of
 from tandv.log._memory import give_back
@@ -20,17 +18,13 @@ from tandv.log._rows import Numbering
 from tandv.log._saved import Key, load
 from tandv.log._unreadable import SchemaError, UnreadableFile
 from tandv.log.finding import LOGS, lies_at
-from tandv.log.shown import named
-from tandv.log.store import listing
 from tandv.log.store.layers import NAME as MODEL
 from tandv.log.store.layers import Tensor, natural
 from tandv.messages import UnknownName, listed, some, unknown
 from tandv.place import Place, Unreachable
 
 _TRIES = 20  # times that a run whose files are joined meanwhile is looked at again
-_FILES = 20_000  # files of a folder that are looked at
 _AT_ONCE = 2_000  # new files that are read before what is there is shown
-_MODEL = 64 << 20  # bytes of a list of tensors, at most
 _MERGED = 100_000  # rows of several ranks that are merged
 _LARGE = 100_000  # rows of a file with a large footer
 _SAID = 5  # damaged files that are named
@@ -145,7 +139,7 @@ class Source:
             raise FileNotFoundError(f"{self.place} is not there any more")
         notes: list[str] = []
         began = time.monotonic()
-        files = self._files(notes)
+        files = files_of(self.place, self._kind, notes)
         self._took = time.monotonic() - began
         finished = [] if self._kind == "file" else [self.place.below(name).state() for name in LOGS]
         model = None if self._kind == "file" else self.place.below(MODEL).state()
@@ -153,7 +147,7 @@ class Source:
         if state == self._state and not any(one.waits for one in self._seen.values()):
             return
         if model != self._model[0]:
-            self._model = model, self._read_model(notes)
+            self._model = model, model_of(self.place, notes)
         seen = dict(self._index(files, notes))
         damaged = any(one.damage for one in seen.values())
         there = [one.file for one in seen.values() if one.file]
@@ -168,35 +162,6 @@ class Source:
             if not damaged:
                 notes.append("the run has no rows yet")
         self._state, self._notes = state, notes
-
-    def _files(self, notes: list[str]) -> list[tuple[Key, Place]]:
-        """Return the files that count, each with what tells it from another of its name."""
-        if self._kind == "file":
-            state = self.place.state()
-            if state is None:
-                raise FileNotFoundError(f"{self.place} is not there any more")
-            return [((self.place.absolute(), state), self.place)]
-        if not self.place.is_local:
-            inside = self.place.below(listing.PARTS)
-            found = inside.files()
-            names = listing.which_count(found, self.place)
-            return [((name, found[name]), inside.below(*name.split("/"))) for name in names]
-        outside: list[str] = []
-        paths = listing.files(Path(self.place.path), _FILES, outside)
-        if outside:
-            notes.append(f"links that lead out of the run are not followed: {some(sorted(outside))}")
-        if len(paths) >= _FILES:
-            notes.append(f"the run has more than {_FILES:,} files, of which the others are not shown")
-        out = []
-        for path in paths:
-            about = os.stat(path)
-            if not stat.S_ISREG(about.st_mode):
-                notes.append(f"{path.name} is not read: it is no plain file")
-                continue
-            name = path.relative_to(self.place.path)
-            key = (name.as_posix(), (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns))
-            out.append((key, self.place.below(*name.parts)))
-        return out
 
     def _index(self, files: list[tuple[Key, Place]], notes: list[str]) -> Iterator[tuple[Key, "_Seen"]]:
         """Yield what is known of each file; of new ones the footer is read, of so many as do not take long."""
@@ -297,23 +262,6 @@ class Source:
             raise UnknownName(unknown("phase", phase, self.phases, "this log"))
         if rank is not None and rank not in self.ranks:
             raise UnknownName(unknown("rank", rank, self.ranks, "this log"))
-
-    def _read_model(self, notes: list[str]) -> list[Tensor]:
-        """Return the tensors in the order of the model, as far as the run has written them down."""
-        file = self.place.below(MODEL)
-        state = file.state()
-        if state is None:
-            return []
-        try:
-            if state.size > _MODEL:
-                raise ValueError("it is too large")
-            found = [(kind, named(name) if name == "" else name) for kind, name in json.loads(file.read())["tensors"]]
-            if not all(isinstance(word, str) for one in found for word in one):
-                raise TypeError("not all of it is text")
-            return list(dict.fromkeys(found))
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            notes.append(f"{MODEL} cannot be read ({error}): layers are in the order of their names")
-            return []
 
 
 class _Choice(NamedTuple):

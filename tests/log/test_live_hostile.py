@@ -154,10 +154,10 @@ def test_links_that_lead_out_of_the_run_are_not_followed(run, tmp_path):
 
 
 def test_very_many_files_do_not_take_long(run, monkeypatch):
-    monkeypatch.setattr("tandv.log._source._FILES", 6)
+    monkeypatch.setattr("tandv.log._folder._FILES", 6)
     assert len(LiveLog(run).steps) == 6
     assert "the run has more than 6 files" in LiveLog(run).notes[0]
-    monkeypatch.setattr("tandv.log._source._FILES", 1000)
+    monkeypatch.setattr("tandv.log._folder._FILES", 1000)
     monkeypatch.setattr("tandv.log._source._AT_ONCE", 3)
     log = LiveLog(run)
     assert (len(log.steps), log.notes) == (3, ["5 files are not read yet"])
@@ -166,7 +166,7 @@ def test_very_many_files_do_not_take_long(run, monkeypatch):
 
 
 def test_of_very_many_damaged_files_some_are_named(run, monkeypatch):
-    monkeypatch.setattr("tandv.log._source._FILES", 20)
+    monkeypatch.setattr("tandv.log._folder._FILES", 20)
     for number in range(999, 7, -1):
         part(run, number).touch()
     log = LiveLog(run)
@@ -183,7 +183,7 @@ def test_a_folder_that_takes_long_to_list_is_listed_seldom(run, monkeypatch):
         listed.append(time.sleep(0.6))
         return []
 
-    monkeypatch.setattr("tandv.log._source.listing.files", slowly)
+    monkeypatch.setattr("tandv.log._folder.listing.files", slowly)
     log = LiveLog(run)
     for _ in range(5):
         log.refresh()
@@ -220,7 +220,7 @@ def test_a_list_of_layers_may_name_others_and_lack_some(run):
 
 
 def test_a_list_of_layers_of_any_size_is_not_read(run, monkeypatch):
-    monkeypatch.setattr("tandv.log._source._MODEL", 10)
+    monkeypatch.setattr("tandv.log._folder._MODEL", 10)
     assert LiveLog(run).notes == [
         "layers.json cannot be read (it is too large): layers are in the order of their names"
     ]
