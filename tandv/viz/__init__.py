@@ -12,6 +12,7 @@ try:
 except ModuleNotFoundError as error:
     raise missing("matplotlib", "viz", "tandv.viz") from error
 
+from tandv.viz.animation import animate
 from tandv.viz.layout.style import Style, theme
 from tandv.viz.layout.tables import Drawn, Place, drawn
 from tandv.viz.notebook.interaction import interactive
@@ -56,6 +57,7 @@ __all__ = [
     "Viewer",
     "VisualizationTools",
     "activation_heatmap",
+    "animate",
     "attention_evolution",
     "attention_heads",
     "attention_pattern",
