@@ -12,6 +12,7 @@ from tandv import viz
 from tandv.analysis.attention import attention_curves
 from tandv.analysis.representations import project
 from tandv.analysis.transitions import Evidence, Transition
+from tandv.curves import as_curves
 from tandv.log.logframe import example_log, layers
 from tandv.log.raster import Raster
 
@@ -201,6 +202,11 @@ def _cases():
     seeds = {lr: [losses() * (1 + i + seed / 9) for seed in range(3)] for i, lr in enumerate((0.001, 0.01, 0.1))}
     yield "effects of seeds", lambda **k: viz.setting_effects(seeds, "train_loss", **k)
     yield "dynamics, confidence", lambda **k: viz.training_dynamics(RUNS, "train_loss", band="confidence", **k)
+    jumps = as_curves({f"capability {i}": 1 / (1 + np.exp(-(STEPS - 2000) / (200 + 99 * i))) for i in range(4)})
+    at = [Transition(name, 1500, 2000, 2500, 0.0, 1.0, Evidence()) for name in jumps]
+    jumps.index = STEPS
+    yield "sharpness", lambda **k: viz.sharpness_plot(jumps, at[:1], **k)
+    yield "sharpness of 4", lambda **k: viz.sharpness_plot(jumps + 0.02 * RNG.normal(size=jumps.shape), at, **k)
     yield "emergence, 5", partial(viz.emergence_plot, emerging(5), 0.5)
     yield "emergence, 50", partial(viz.emergence_plot, emerging(50), 0.5)
     yield "pattern", lambda **k: viz.attention_pattern(attention(), head=1, tokens=WORDS, **k)

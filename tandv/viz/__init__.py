@@ -33,6 +33,7 @@ from tandv.viz.of_curves.emergence import emergence_plot
 from tandv.viz.of_curves.grokking import grokking_plot
 from tandv.viz.of_curves.layers import layer_maps
 from tandv.viz.of_curves.metrics import metric_curves
+from tandv.viz.of_curves.sharpness import sharpness_plot
 from tandv.viz.of_log.exponents import exp_heatmap, exp_hist
 from tandv.viz.of_log.norms import norms
 from tandv.viz.of_log.optimisation import optimisation
@@ -96,5 +97,6 @@ __all__ = [
     "grokking_plot",
     "norms",
     "setting_effects",
+    "sharpness_plot",
     "training_dynamics",
 ]

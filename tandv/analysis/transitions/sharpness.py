@@ -55,6 +55,12 @@ class Sharpness(NamedTuple):
     high: float
     unexplained: float
 
+    @property
+    def width_interval(self) -> tuple[float, float]:
+        """The confidence interval of the width, in steps: 2 log(9) over that of the slope."""
+        low = 0.0 if np.isinf(self.high) else 2 * np.log(9) / self.high
+        return float(low), float(2 * np.log(9) / self.low) if self.low > 0 else np.inf if self.low == 0 else np.nan
+
 
 class _Fit(NamedTuple):
     """A logistic curve with level flanks (4 parameters) or sloped ones (6), fitted to a piece of a curve."""
