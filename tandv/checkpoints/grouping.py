@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from tandv.checkpoints.file_names import CHOSEN, COUNTERS, OUTER, RUNS, Token, stem_of, tokens
+from tandv.checkpoints.file_names import CHOSEN, COUNTERS, NAMED_SO, OUTER, RUNS, Token, stem_of, tokens
 from tandv.checkpoints.parsed_names import ParsedName, parsed_names, text_of
 from tandv.checkpoints.times_in_names import seconds_in
 
@@ -77,6 +77,23 @@ def steps_of(names: Sequence[str]) -> list[int | float | None]:
 def is_marked(name: str, *kinds: str) -> bool:
     """Tell whether a name has a token of some kinds, such as a "tag" (best, last, final) or a "setting" (seed3)."""
     return any(one.kind in kinds for one in tokens(stem_of(name)))
+
+
+def is_part_of_a_models_name(name: str) -> bool:
+    """Tell whether the last number of a name is a size or a version of a model, and no step: gpt2, llama-7b, fp8.
+
+    >>> [is_part_of_a_models_name(name) for name in ("resnet50.pt", "llama-7b", "model_2.pt", "ckpt5.pt", "net3.pt")]
+    [True, True, False, False, False]
+    """
+    stem = stem_of(name)
+    found = tokens(stem)
+    numbers = [one for one in found if one.kind in ("number", "decimal")]
+    if not numbers or any(one.kind == "counter" for one in found):
+        return False
+    last = numbers[-1]
+    text, before, after = stem[last.start : last.end], stem[: last.start], stem[last.end : last.end + 1]
+    glued = before[-1:].isalpha() and len(text) < 4 and not NAMED_SO.fullmatch(last.word)
+    return glued or after.isalpha() or text[-1] in "bB"
 
 
 def _read(members: list[ParsedName], dates_as: str = "") -> list[Group]:
@@ -151,12 +168,21 @@ def _main(columns: list[list[Token]], values: list[list[int | float | str]]) -> 
                 for i in reversed(numbers):
                     if len(set(zip(values[i], known or values[i], strict=True))) == count:
                         return i
+        if COUNTERS[rank] == "checkpoint":  # checkpoint_1_100, checkpoint_2_200: as if it had several within the first
+            return next((i for i in reversed(numbers) if _counts_on(values[main], values[i])), main)
         return main
     for kind in ("number", "decimal", "date", "duration"):
         these = [i for i, column in enumerate(columns) if column[0].kind == kind]
         if these:
             return next((i for i in reversed(these) if len(set(values[i])) == count), these[-1])
     raise AssertionError("names of a group have a step")
+
+
+def _counts_on(numbered: Sequence, counted: Sequence) -> bool:
+    """Tell whether a number rises with that of a checkpoint, of which there are several, and is larger everywhere."""
+    in_order = [value for _, value in sorted(zip(numbered, counted, strict=True))]
+    rises = all(before < after for before, after in pairwise(in_order))
+    return len(counted) > 1 and rises and all(one < other for one, other in zip(numbered, counted, strict=True))
 
 
 def _varies(values: Sequence[object]) -> bool:

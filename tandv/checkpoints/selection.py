@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tandv.checkpoints.choosing import SeveralGroups, chosen, is_average, left_out
 from tandv.checkpoints.discovery import AnyPath, Checkpoint, NoCheckpoints, by_name, in_folder, is_checkpoint, labels
 from tandv.checkpoints.file_names import ENDINGS, stem_of
-from tandv.checkpoints.grouping import Group, grouped, is_marked
+from tandv.checkpoints.grouping import Group, grouped, is_marked, is_part_of_a_models_name
 from tandv.checkpoints.recorded import recorded_steps
 from tandv.checkpoints.warnings import Remark, issue_warnings
 from tandv.messages import UnknownName, some, unknown
@@ -136,6 +136,8 @@ def select(
     pattern = _compiled(step_pattern)
     paths = sorted(_paths(where, _globs(include), _globs(exclude)), key=by_name)
     groups, without = grouped([path.name for path in paths], pattern)
+    if pattern is None and len(paths) == 1 and is_part_of_a_models_name(paths[0].name):
+        groups = []
     place = str(where) if isinstance(where, str | os.PathLike) else "the list"
     if not groups:
         if pattern is not None:

@@ -47,6 +47,8 @@ def groups_of(text, pattern=None):
         ("epoch=1-step=200.ckpt epoch=2-step=400.ckpt", "epoch=*-step=*", [200, 400]),
         ("epoch=0-step=100.ckpt epoch=0-step=200.ckpt epoch=1-step=300.ckpt", "epoch=*-step=*", [100, 200, 300]),
         ("checkpoint_1_500.pt checkpoint_1_1000.pt checkpoint_2_1500.pt", "checkpoint_*_*", [500, 1000, 1500]),
+        ("checkpoint_1_500.pt checkpoint_2_1000.pt", "checkpoint_*_*", [500, 1000]),
+        ("checkpoint_5_3.pt checkpoint_6_4.pt", "checkpoint_*_*", [5, 6]),
         # fractions of epochs keep their value
         ("epoch_0.5.pt epoch_1.0.pt epoch_1.5.pt", "epoch_*", [0.5, 1.0, 1.5]),
         ("model_1.pt model_1.5.pt model_2.pt", "model_*", [1, 1.5, 2]),

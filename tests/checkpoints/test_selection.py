@@ -258,3 +258,10 @@ def test_a_dangling_link_and_a_folder_that_must_not_be_read_are_checkpoints_that
     ]
     assert curves.attrs["measured"].endswith("not measured: step_2.pt, step_3, step_4")
     assert found([tmp_path / "step_1.pt", tmp_path / "step_2.pt"])[1] == (2, "step_2.pt")
+
+
+@pytest.mark.parametrize("name", ["gpt2.pt", "model_fp16.pt", "llama-7b.pt", "qwen2.5-0.5b.pt", "yolov8n.pt"])
+def test_a_number_of_a_models_name_is_no_step(name, tmp_path):
+    torch.save({"model": {"a.weight": torch.ones(2, 2)}, "iter_num": 70}, tmp_path / name)
+    with pytest.warns(StepsInferred, match="the steps are what the files record as iter_num"):
+        assert [one.step for one in find(tmp_path)] == [70]
