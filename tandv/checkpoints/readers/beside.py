@@ -14,6 +14,7 @@ from tandv.checkpoints.readers.optimisers import MOMENTS, holds_tensors, is_opti
 from tandv.messages import some
 
 BESIDE = "tensors beside the model"
+COPIES = "averages or copies of the model"
 # What training keeps beside the model, by the names of its keys. The first kinds may repeat the names of layers; the
 # others are taken for it only where they hold none.
 _LIKE_LAYERS = {
@@ -57,6 +58,7 @@ def level_of(parts: Mapping[str, Any], below_params: bool = False) -> Level:
     # a module of a model may have such a name: what is left out repeats the others
     beside = {name: why for name, why in beside.items() if not _is_module(rest[name], rest, beside)}
     left |= {name: "state of an optimiser" for name, child in rest.items() if _follows(child, rest)}
+    left |= {name: why for name, child in rest.items() if (why := _repeated(name, child, rest))}
     if len(beside) < len(rest):
         left |= beside
     rest = {name: child for name, child in rest.items() if name not in left}
@@ -98,10 +100,35 @@ def _follows(child: Any, rest: Mapping[str, Any]) -> bool:
     return is_deeper and any(len(known) > 1 and of_each.keys() == known for known in (*names, direct.keys()))
 
 
+def _repeated(name: str, child: Any, rest: Mapping[str, Any]) -> str:
+    """Return what a part is that has a single number, and tensors of another part below keys of its own; "" if none."""
+    own = {one: entry.shape for one, entry in tensors(child)}
+    shaped = {one: shape for one, shape in own.items() if shape}
+    if name in KEYS or len(shaped) == len(own) or not shaped:
+        return ""
+    for other in (other for key, other in rest.items() if key != name):
+        known = {(one, entry.shape) for one, entry in tensors(other) if entry.shape}
+        around = [_around(one, shape, known) for one, shape in shaped.items()]
+        matched = [one for one in around if one]
+        if len(set(matched)) > 1 and 2 * len(matched) >= len(around):
+            return "state of an optimiser"
+        others_are_single = all("." not in one for one, keys in zip(shaped, around, strict=True) if not keys)
+        if len(set(matched)) == 1 and 1 < len(matched) == len(known) and others_are_single:
+            return COPIES
+    return ""
+
+
+def _around(name: str, shape: Shape, known: set[tuple[str, Shape]]) -> str:
+    """Return the keys around a tensor that another part has without them; "" if it has none of them."""
+    keys = name.split(".")
+    found = (at for at in range(1, len(keys)) if (".".join(keys[at:]), shape) in known)
+    return ".".join(keys[: next(found, 0)])
+
+
 def kind(name: str, child: Any) -> str:
     """Return what a part is that is not taken, of several that may be models."""
     if is_copy(name):
-        return "averages or copies of the model"
+        return COPIES
     layers = (one.rpartition(".")[2] for one, entry in tensors(child) if entry.shape)
     return "other models" if is_state_dict(child) or any(map(_OF_LAYERS.fullmatch, layers)) else BESIDE
 

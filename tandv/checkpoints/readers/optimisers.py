@@ -121,7 +121,7 @@ def _has_numbered_state(parts: Mapping[str, Any]) -> bool:
 def _has_moments(parts: Mapping[str, Any]) -> bool:
     """Tell whether there are averages of a parameter, and not more of other tensors that are no single numbers."""
     moments = MOMENTS & parts.keys()
-    others = _shaped({name: child for name, child in parts.items() if name not in moments})
+    others = _shaped({name: child for name, child in parts.items() if name not in moments | _OPTAX})
     trees = [{one for one, _ in tensors(parts[name])} for name in moments if parts_of(parts[name])]
     # averages of a whole model may stand beside it
     if any(tree and tree <= {one for one, _ in tensors(other)} for tree in trees for other in others.values()):

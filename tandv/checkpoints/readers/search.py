@@ -7,6 +7,7 @@ from typing import Any
 from tandv.checkpoints.entries import Entry
 from tandv.checkpoints.readers.beside import (
     BESIDE,
+    COPIES,
     Level,
     by_key,
     count,
@@ -143,8 +144,6 @@ def _cleaned(node: Any, prefix: str = "") -> tuple[dict[str, Entry], list[str]]:
     if any(map(is_of_layers, found)):
         single = (name for name, entry in found.items() if entry.shape in ((), (1,)) and name not in left)
         left |= {name: why for name in single if (why := by_key(name, found[name]))}
-    left |= dict.fromkeys(
-        copies_in({n: e for n, e in found.items() if n not in left}), "averages or copies of the model"
-    )
+    left |= dict.fromkeys(copies_in({n: e for n, e in found.items() if n not in left}), COPIES)
     kept = {f"{prefix}{name}": entry for name, entry in found.items() if name not in left}
     return kept, sentences({f"{prefix}{name}": (why, found[name]) for name, why in left.items()})

@@ -110,7 +110,7 @@ OF_OPTAX = [
     optax.MultiSteps(optax.adamw(0.1), 4), optax.MultiSteps(optax.sgd(0.1), 4),
     optax.inject_hyperparams(optax.rmsprop)(learning_rate=0.1, momentum=0.9),
     optax.apply_if_finite(optax.sgd(0.1, 0.9), 3), optax.masked(optax.sgd(0.1, 0.9), True),
-    optax.contrib.schedule_free_adamw(0.1),
+    optax.contrib.schedule_free_adamw(0.1), optax.contrib.prodigy(0.1),
 ]  # fmt: skip
 
 
@@ -128,6 +128,19 @@ def test_a_state_of_optax_alone_is_no_model(optimiser):
     for file in (state, {"anything": state, "step": 3}):
         with pytest.raises(UnreadableCheckpoint, match="it holds the state of an optimiser, no model"):
             model_in(opened(file))
+
+
+@pytest.mark.parametrize(
+    "optimiser",
+    [optax.contrib.muon(0.1), optax.contrib.ademamix(0.1), optax.contrib.sam(optax.sgd(0.1), optax.adam(0.1))]
+    + [optax.lbfgs(), optax.contrib.mechanize(optax.sgd(0.1)), optax.contrib.dog(0.1)],
+)
+def test_what_repeats_the_model_several_times_beside_a_count_is_the_state_of_an_optimiser(optimiser):
+    state = serialization.to_state_dict(optimiser.init(PARAMS))
+    for file in ({"net": PARAMS, "s": state}, {"s": state, "w": PARAMS, "step": jnp.ones(())}):
+        assert list(model_in(opened(file)).entries) == JAX_NAMES
+    heads = {"net": PARAMS, "heads": {"a": PARAMS, "b": PARAMS}}  # without a count, models of an ensemble
+    assert len(model_in(opened(heads)).entries) == 9
 
 
 def test_modules_whose_names_are_those_of_states_are_the_models():
