@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tandv.analysis.attention import attention_curves
+from tandv.analysis.patterns import mean_pattern
 from tandv.probes.inspection import attention_patterns
 from tandv.probes.measures import mask_of, tokens_of
 
@@ -20,6 +21,8 @@ Data = dict[str, np.ndarray]
 
 class AttentionEvolutionPlotter:
     """Collects attention patterns of a model over training, and plots how its heads change.
+
+    Of each epoch the mean pattern of every head is kept, and the entropies and scores of all examples.
 
     >>> import torch
     >>> model = torch.nn.TransformerEncoderLayer(8, nhead=2, batch_first=True)
@@ -42,7 +45,8 @@ class AttentionEvolutionPlotter:
     def __init__(self, model: Any, *, causal: bool | None = None, layers: Any = None, call: Any = None):
         self.model, self.causal = model, causal
         self._layers, self._call = layers, call or _first_part
-        self.history: dict[int, Data] = {}
+        self.history: dict[int, Data] = {}  # mean patterns, {epoch: {layer: [head, query, key]}}
+        self._rows: dict[int, pd.DataFrame] = {}
         self.tokens: np.ndarray | None = None
         self.mask: np.ndarray | None = None
 
@@ -77,13 +81,25 @@ class AttentionEvolutionPlotter:
         return {layer: np.concatenate([part[layer] for part in parts])[:num_samples] for layer in parts[0]}
 
     def add_epoch_data(self, epoch: int, data: Data) -> None:
-        """Store the patterns `data` of an `epoch`, or of any step."""
-        self.history[int(epoch)] = dict(data)
+        """Store what the patterns `data` of an `epoch`, or of any step, show: their means, and the scores of heads."""
+        tokens, mask = (None if one is None or not _fits(one, data) else one for one in (self.tokens, self.mask))
+        self._rows[int(epoch)] = attention_curves({int(epoch): data}, tokens, causal=self.causal, mask=mask)
+        self.history[int(epoch)] = {layer: mean_pattern(array, mask) for layer, array in data.items()}
 
     @property
     def curves(self) -> pd.DataFrame:
         """Entropy and scores of every head, specialisation of every layer, indexed by epoch: `attention_curves`."""
-        return attention_curves(self.history, self.tokens, causal=self.causal, mask=self.mask)
+        if not self._rows:
+            return attention_curves({})
+        table = pd.concat([self._rows[epoch] for epoch in sorted(self._rows)])
+        ahead = {  # layers that look ahead at some epoch, and so have no scores
+            layer
+            for epoch, arrays in self.history.items()
+            for layer in arrays
+            if f"{layer}/previous_token_chance" not in self._rows[epoch]
+        }
+        lost = [str(name) for name in table if _is_score(str(name)) and str(name).partition("/")[0] in ahead]
+        return table.drop(columns=lost)
 
     def create_attention_evolution_plot(self, **arguments: Any) -> Figure:
         """Return a figure of mean patterns at chosen epochs, and of the scores of heads over all epochs.
@@ -92,7 +108,16 @@ class AttentionEvolutionPlotter:
         """
         from tandv.viz import attention_evolution
 
-        return attention_evolution(self.history, tokens=self.tokens, causal=self.causal, mask=self.mask, **arguments)
+        return attention_evolution(self.history, curves=self.curves, causal=self.causal, **arguments)
+
+
+def _is_score(name: str) -> bool:
+    return name.rpartition("/")[2].removesuffix("_chance") in ("previous_token", "duplicate_token", "induction")
+
+
+def _fits(known: np.ndarray, data: Data) -> bool:
+    """Tell whether tokens or a mask are of the examples of some patterns."""
+    return all(known.ndim == 1 or array.shape[:-3] == known.shape[:1] for array in data.values())
 
 
 def _first_part(model: Any, batch: Any) -> Any:

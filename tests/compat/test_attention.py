@@ -41,11 +41,14 @@ def test_patterns_of_the_first_samples_are_collected(kind):
 
 
 def test_epochs_become_curves_and_a_picture():
-    plotter = AttentionEvolutionPlotter(model=Words())
+    plotter, whole = AttentionEvolutionPlotter(model=Words()), {}
     for epoch in (5, 0):
-        plotter.add_epoch_data(epoch, plotter.extract_attention_patterns(LOADERS["tensors"], num_samples=100))
+        whole[epoch] = plotter.extract_attention_patterns(LOADERS["tensors"], num_samples=100)
+        plotter.add_epoch_data(epoch, whole[epoch])
         nn.init.normal_(plotter.model.attention.in_proj_weight)
-    expected = attention_curves(plotter.history, TOKENS.numpy())
+    expected = attention_curves(whole, TOKENS.numpy())
+    assert plotter.history[0]["attention"].shape == (2, 6, 6)  # means, not the examples
+    np.testing.assert_allclose(plotter.history[0]["attention"], whole[0]["attention"].mean(0), atol=1e-7)
     assert plotter.curves.equals(expected) and plotter.curves.index.tolist() == [0, 5]
     figure = plotter.create_attention_evolution_plot(theme="dark")
     panels = figure.subfigs[0].axes  # a row for each head, a column for each step
@@ -69,3 +72,14 @@ def test_what_is_missing_is_said():
         plotter.extract_attention_patterns([])
     with pytest.raises(ValueError, match=r"shapes \[\(2, 4, 4\), \(2, 6, 6\)\]; pad all sequences to one length"):
         plotter.extract_attention_patterns([TOKENS[:2], TOKENS[2:, :4]])
+
+
+def test_a_layer_that_looks_ahead_once_has_no_scores():
+    plotter = AttentionEvolutionPlotter(Words())
+    plotter.add_epoch_data(0, {"a.b": np.eye(4)[None, None], "c": np.eye(4)[None, None]})
+    plotter.add_epoch_data(1, {"a.b": np.full((1, 1, 4, 4), 0.25), "c": np.eye(4)[None, None]})
+    whole = {
+        0: {"a.b": np.eye(4)[None], "c": np.eye(4)[None]},
+        1: {"a.b": np.full((1, 4, 4), 0.25), "c": np.eye(4)[None]},
+    }
+    assert plotter.curves.equals(attention_curves(whole))

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from tandv.arrays import as_array
+from tandv.curves import Curves, as_curves
 from tandv.messages import check_choices
 from tandv.viz.layout.figures import AnyFigure, canvas
 from tandv.viz.layout.legends import shortened
@@ -39,6 +40,7 @@ def attention_evolution(
     fig: AnyFigure | None = None,
     title: str | None = None,
     mask: Any = None,
+    curves: Curves | None = None,
 ) -> Figure:
     """Draw how attention evolves: mean patterns of heads at chosen steps, and the scores of all heads over training.
 
@@ -63,6 +65,7 @@ def attention_evolution(
         title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
         mask: which positions hold a token and no padding, [position] or [example, position]; None for all. Entropies,
             scores and mean patterns are of these.
+        curves: what `attention_curves` returned of all examples, where `history` has only means; None computes it.
 
     Raises UnknownName for a layer or step that is not there.
     """
@@ -70,11 +73,11 @@ def attention_evolution(
     from tandv.analysis.attention import attention_curves  # imports SciPy
 
     arrays = as_history(history)
-    curves = attention_curves(arrays, tokens, causal=causal, mask=mask)
+    table = attention_curves(arrays, tokens, causal=causal, mask=mask) if curves is None else as_curves(curves)
     style = fitting(theme, figsize, fig, None)
-    chosen = list(heads) if heads is not None else _most_changed(curves, _rows_for(figsize, fig))
+    chosen = list(heads) if heads is not None else _most_changed(table, _rows_for(figsize, fig))
     at = spread(list(arrays), 4) if steps is None else chosen_steps(arrays, chosen[0][0], steps)
-    panels = panels_of(curves)
+    panels = panels_of(table)
     down = -(-len(panels) // 3)
     size = figsize or (11.0, 1.75 * len(chosen) + 0.9 + 2.5 * down)
     whole = canvas(fig, size, style)
@@ -87,7 +90,7 @@ def attention_evolution(
     titles = [f"{layer} head {head} · step {step_text(one)}" for layer, head in chosen for one in at]
     known = None if mask is None else as_array(mask)
     shown = [pattern_of(arrays[one][layer], head, None, known) for layer, head in chosen for one in at]
-    notes = ["mean patterns", describe({"": curves})]
+    notes = ["mean patterns", describe({"": table})]
     rows = shortened([f"{layer} head {head}" for layer, head in chosen], 18)
     draw_patterns(
         shown, titles, None, len(at), "Attention over training", notes, style, fig=upper, title=title,
@@ -96,7 +99,7 @@ def attention_evolution(
     families = {title: family for title, (family, _) in panels.items()}
     chance = {title: level for title, (_, level) in panels.items()}
     draw_families(
-        curves, families, chance=chance, transitions=transitions, xscale=xscale, title="", style=style, fig=lower,
+        table, families, chance=chance, transitions=transitions, xscale=xscale, title="", style=style, fig=lower,
         ylabel={title: "nats" for title in panels if title in ("entropy", "specialisation")}, col_wrap=3,
     )  # fmt: skip
     return whole

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tandv.analysis.patterns import mean_pattern
 from tandv.viz.layout.colours import Scale
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.titles import Key
@@ -55,18 +56,9 @@ def pattern_of(array: np.ndarray, head: int, example: int | None, mask: np.ndarr
         mask: which positions hold a token, [position] or [example, position]; a last key without one is a sink.
     """
     examples = array.reshape(-1, *array.shape[-3:])
-    if example is not None and not 0 <= example < len(examples):
+    if example is None:
+        return mean_pattern(examples[:, head : head + 1], mask)[0]
+    if not 0 <= example < len(examples):
         raise LookupError(f"there are the examples 0 to {len(examples) - 1}, not {example}")
-    of_head = examples[:, head].astype(np.float64)
-    if mask is None:
-        return of_head.mean(0) if example is None else of_head[example]
-    queries, keys = of_head.shape[-2:]
-    if mask.shape not in ((queries,), (len(examples), queries)):
-        raise ValueError(f"the mask has shape {mask.shape}; give ({queries},) or ({len(examples)}, {queries})")
-    real = np.broadcast_to(mask.astype(bool), (len(examples), queries))
-    of_keys = np.concatenate([real, np.ones((len(real), keys - queries), bool)], 1)
-    there = real[:, :, None] & of_keys[:, None, :]
-    if example is not None:
-        return np.where(there[example], of_head[example], np.nan)
-    total, count = np.where(there, of_head, 0).sum(0), there.sum(0)
-    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+    one = None if mask is None else np.broadcast_to(mask, (len(examples), mask.shape[-1]))[example]
+    return mean_pattern(examples[example : example + 1, head : head + 1], one)[0]
