@@ -4,7 +4,7 @@ They compute and draw nothing themselves; each names the function to call instea
 """
 
 from tandv.compat.attention import AttentionEvolutionPlotter
-from tandv.compat.dynamics import DelayedGeneralizationPlotter
+from tandv.compat.dynamics import DelayedGeneralizationPlotter, Phenomenon
 from tandv.compat.moments import (
     AnalysisResult,
     BeforeAfterComparison,
@@ -22,5 +22,6 @@ __all__ = [
     "DelayedGeneralizationPlotter",
     "MeasurementTools",
     "Phase2Infrastructure",
+    "Phenomenon",
     "PhaseTransitionAnalyzer",
 ]

@@ -1,24 +1,52 @@
 """`DelayedGeneralizationPlotter`: curves that are added epoch by epoch, plotted, and searched for transitions."""
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
+from tandv.analysis.generalisation import grokking
 from tandv.analysis.transitions import Transition, find_transitions
 from tandv.curves import as_curves, learning_rate_of
 from tandv.messages import check_choices
 from tandv.viz import training_dynamics
 from tandv.viz.layout.facet import Figure
 
-Phenomenon = Literal["grokking", "simplicity_bias", "phase_transitions", "general"]
+PhenomenonType = Literal["grokking", "simplicity_bias", "phase_transitions", "general"]
 
-# The arguments of `training_dynamics` for each phenomenon.
-_ARGUMENTS: dict[str, dict[str, Any]] = {
-    "grokking": {"xscale": "log"},  # a delay is a ratio of steps
-    "simplicity_bias": {"gap": False},  # groups and reliance, rather than training and test data
-    "phase_transitions": {"gap": False},
-    "general": {},
+
+class Phenomenon(NamedTuple):
+    """What a `DelayedGeneralizationPlotter` draws, searches and works out: one of your own, or a published one.
+
+    >>> forgetting = Phenomenon("forgetting", metrics=["old_acc", "new_acc"], analysis=lambda curves: curves.max())
+    >>> plotter = DelayedGeneralizationPlotter(forgetting)
+    >>> plotter.add_epoch_data(epoch=0, old_acc=0.9, new_acc=0.1, learning_rate=0.1)
+    >>> plotter.analyze()["old_acc"].item(), len(plotter.create_training_dynamics_plot().axes)
+    (0.9, 1)
+
+    Args:
+        name: what it is called: the title of the plot.
+        metrics: the series that are drawn and searched for transitions; None for all.
+        xscale: "linear", or "log" for an axis of log(1 + epoch).
+        gap: whether to draw the generalisation gaps.
+        analysis: works out a result from the curves, for `analyze`.
+        detector: returns the transitions of the curves.
+    """
+
+    name: str
+    metrics: Sequence[str] | None = None
+    xscale: Literal["linear", "log"] = "linear"
+    gap: bool = True
+    analysis: Callable[[pd.DataFrame], Any] = find_transitions
+    detector: Callable[..., list[Transition]] = find_transitions
+
+
+PHENOMENA: dict[str, Phenomenon] = {
+    "grokking": Phenomenon("grokking", xscale="log", analysis=grokking),  # a delay is a ratio of steps
+    # Groups and reliance, rather than training and test data.
+    "simplicity_bias": Phenomenon("simplicity_bias", gap=False),
+    "phase_transitions": Phenomenon("phase_transitions", gap=False),
+    "general": Phenomenon("general"),
 }
 
 
@@ -36,14 +64,18 @@ class DelayedGeneralizationPlotter:
 
     Args:
         phenomenon_type: what is plotted: "grokking" has a logarithmic axis of steps, "simplicity_bias" and
-            "phase_transitions" leave out the generalisation gap, "general" has neither.
+            "phase_transitions" leave out the generalisation gap, "general" has neither; or a `Phenomenon` of your own.
 
     Raises ValueError for another one.
     """
 
-    def __init__(self, phenomenon_type: Phenomenon = "general"):
-        check_choices(phenomenon_type=(phenomenon_type, Phenomenon))
-        self.phenomenon_type = phenomenon_type
+    def __init__(self, phenomenon_type: PhenomenonType | Phenomenon = "general"):
+        if isinstance(phenomenon_type, Phenomenon):
+            self.phenomenon = phenomenon_type
+        else:
+            check_choices(phenomenon_type=(phenomenon_type, PhenomenonType))
+            self.phenomenon = PHENOMENA[phenomenon_type]
+        self.phenomenon_type = self.phenomenon.name
         self._rows: dict[int | float, dict[str, float]] = {}
         self._arguments: dict[str, Any] = {}
         self._figure: Figure | None = None
@@ -86,7 +118,11 @@ class DelayedGeneralizationPlotter:
 
     def create_training_dynamics_plot(self, **arguments: Any) -> Figure:
         """Return a figure of everything that was added; `arguments` are those of `viz.training_dynamics`."""
-        self._arguments = _ARGUMENTS[self.phenomenon_type] | arguments
+        chosen = self.phenomenon
+        usual = {"xscale": chosen.xscale, "gap": chosen.gap, "quantities": chosen.metrics}
+        if chosen.name not in PHENOMENA:
+            usual["title"] = chosen.name
+        self._arguments = usual | arguments
         self._figure = training_dynamics(self.curves, **self._arguments)
         return self._figure
 
@@ -95,10 +131,19 @@ class DelayedGeneralizationPlotter:
 
         What was added as `learning_rate` is its `lr`, unless another is given.
         """
-        curves = self.curves
+        curves, detector = self.curves, self.phenomenon.detector
+        lr = learning_rate_of(curves.columns)
+        if self.phenomenon.metrics is not None:
+            curves = curves[[name for name in curves.columns if name in self.phenomenon.metrics or name == lr]]
+        if detector is not find_transitions:
+            return detector(curves, **arguments)
         if "detector" not in arguments:
-            arguments = {"lr": learning_rate_of(curves.columns)} | arguments
+            arguments = {"lr": lr} | arguments
         return find_transitions(curves, **arguments)
+
+    def analyze(self) -> Any:
+        """Return what the phenomenon's analysis says of the curves: of grokking what `grokking` does."""
+        return self.phenomenon.analysis(self.curves)
 
     def add_transition_markers(self, transitions: Sequence[Transition] | None = None) -> Figure:
         """Mark `transitions` (by default all that are detected) in the figure that was made last, and return it."""

@@ -12,7 +12,13 @@ from safetensors.numpy import save_file
 
 from tandv.analysis.moments import CriticalMoment, MissingCheckpoint
 from tandv.analysis.transitions import find_transitions
-from tandv.compat import DelayedGeneralizationPlotter, MeasurementTools, Phase2Infrastructure, PhaseTransitionAnalyzer
+from tandv.compat import (
+    DelayedGeneralizationPlotter,
+    MeasurementTools,
+    Phase2Infrastructure,
+    PhaseTransitionAnalyzer,
+    Phenomenon,
+)
 
 EPOCHS = list(range(0, 600, 10))
 TRAIN = [min(1.0, 0.1 + epoch / 50) for epoch in EPOCHS]
@@ -65,6 +71,20 @@ def test_markers_alone_make_the_figure(kind):
     assert marks(figure)
     titles = [ax.get_title("left") for ax in figure.axes]
     assert ("accuracy gap, train less test" in titles) == (kind in ("grokking", "general"))
+
+
+def test_a_phenomenon_of_ones_own_has_its_metrics_detector_and_analysis():
+    found = []
+    own = Phenomenon(
+        "forgetting", ["train_acc"], analysis=lambda curves: float(curves["test_acc"].iloc[-1]),
+        detector=lambda curves: found.append(list(curves)) or [],
+    )  # fmt: skip
+    made = plotter(own)
+    figure = made.create_training_dynamics_plot()
+    assert figure.texts[0].get_text() == "forgetting" and len(figure.axes) == 1
+    assert made.detect_phase_transitions() == [] and found == [["train_acc"]]
+    assert made.analyze() == TEST[-1]
+    assert plotter("grokking").analyze().is_grokking
 
 
 def test_what_is_wrong_with_a_plotter_is_said():
