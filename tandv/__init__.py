@@ -1,8 +1,8 @@
 """Track and visualise what happens inside a neural network while it trains.
 
-`read` opens a log, `findings` says what is wrong in one, `view` shows the page of a run, `interactive` a plot with
-controls, `example_log` makes a log up. They are imported when they are asked for; `import tandv` alone brings nothing
-along.
+`read` opens a log, `findings` says what is wrong in one, `whatif` and `whatif_plan` what casts to other number formats
+would do, `view` shows the page of a run, `interactive` a plot with controls, `example_log` makes a log up. They are
+imported when they are asked for; `import tandv` alone brings nothing along.
 """
 
 from importlib import import_module
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tandv.analysis.findings import findings
+    from tandv.analysis.whatif import whatif, whatif_plan
     from tandv.log.example import example_log
     from tandv.log.reading import read
     from tandv.page.view import view
     from tandv.viz import interactive
 
-__all__ = ["__version__", "example_log", "findings", "interactive", "read", "view"]
+__all__ = ["__version__", "example_log", "findings", "interactive", "read", "view", "whatif", "whatif_plan"]
 __version__ = "0.2.0"
 
 _MODULES = {
@@ -24,6 +25,8 @@ _MODULES = {
     "interactive": "tandv.viz",
     "read": "tandv.log.reading",
     "view": "tandv.page.view",
+    "whatif": "tandv.analysis.whatif",
+    "whatif_plan": "tandv.analysis.whatif",
 }
 
 

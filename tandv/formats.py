@@ -80,6 +80,11 @@ class Format(NamedTuple):
     overflows_above: float
     vanishes_at: float
 
+    @property
+    def mantissa_bits(self) -> int:
+        """Of a normal value, without the leading one."""
+        return exponent(self.smallest_normal) - exponent(self.smallest_subnormal)
+
 
 @cache
 def number_format(name: str) -> Format:
@@ -99,21 +104,68 @@ def number_format(name: str) -> Format:
     except (ValueError, TypeError):
         names = [*FORMATS, *SHORT.values()]
         raise UnknownName(unknown("number format", name, names, most=len(FORMATS))) from None
-    largest = float(info.max)
-    step = math.ldexp(1.0, exponent(largest) - int(info.nmant))
+    normal = float(info.smallest_normal)
+    return _limits(str(full), int(info.bits), float(info.max), normal, int(info.nmant))
+
+
+def _limits(name: str, bits: int, largest: float, normal: float, mantissa_bits: int) -> Format:
+    step = math.ldexp(1.0, exponent(largest) - mantissa_bits)
     odd = (largest / step) % 2 == 1
     half_way = largest + step / 2
+    subnormal = math.ldexp(normal, -mantissa_bits)
     return Format(
-        name=str(full),
-        short=SHORT.get(str(full), str(full)),
-        bits=int(info.bits),
+        name=name,
+        short=SHORT.get(name, name),
+        bits=bits,
         max=largest,
-        smallest_normal=float(info.smallest_normal),
-        smallest_subnormal=float(info.smallest_subnormal),
+        smallest_normal=normal,
+        smallest_subnormal=subnormal,
         # An odd last digit means that the tie rounds away, to infinity.
         overflows_above=math.nextafter(half_way, 0) if odd else half_way,
-        vanishes_at=float(info.smallest_subnormal) / 2,
+        vanishes_at=subnormal / 2,
     )
+
+
+def custom_format(
+    exponent_bits: int, mantissa_bits: int, largest: float | None = None, bias: int | None = None, name: str = ""
+) -> Format:
+    """Return the limits of a number format of one's own: a sign, an exponent, a mantissa, subnormals as in IEEE 754.
+
+    >>> custom_format(4, 3, largest=448)[3:] == number_format("e4m3")[3:]
+    True
+    >>> custom_format(5, 4).name, custom_format(5, 4).max
+    ('e5m4', 63488.0)
+
+    Args:
+        exponent_bits: of a value, 1 to 8.
+        mantissa_bits: of a value, without the leading one, 0 to 23.
+        largest: the largest finite value; None as in IEEE 754, where the highest exponent is left to infinity and NaN.
+        bias: what is subtracted from the exponent that is stored; None for 2^(exponent_bits - 1) - 1.
+        name: its name; "" for one such as "e5m4".
+
+    Raises ValueError that names everything that is wrong.
+    """
+    wrong = [
+        f"{what}={given!r}: allowed are whole numbers from {low} to {high}"
+        for what, given, low, high in (("exponent_bits", exponent_bits, 1, 8), ("mantissa_bits", mantissa_bits, 0, 23))
+        if not isinstance(given, int) or not low <= given <= high
+    ]
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    offset = 2 ** (exponent_bits - 1) - 1 if bias is None else bias
+    highest = 2**exponent_bits - 1 - offset
+    greatest = math.ldexp(2 - math.ldexp(1.0, -mantissa_bits), highest)
+    if largest is None:
+        largest = greatest / 2
+        if exponent_bits < 2:
+            raise ValueError("exponent_bits=1 leaves no exponent but infinity's; say the largest value")
+    low = math.ldexp(1.0, 1 - offset)
+    if not low <= largest <= greatest or math.ldexp(largest, mantissa_bits - exponent(largest)) % 1:
+        raise ValueError(
+            f"largest={largest!r}: allowed are values with {mantissa_bits} mantissa bits from {low} to {greatest}"
+        )
+    name = name or f"e{exponent_bits}m{mantissa_bits}"
+    return _limits(name, 1 + exponent_bits + mantissa_bits, float(largest), low, mantissa_bits)
 
 
 def is_format(name: str) -> bool:

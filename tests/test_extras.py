@@ -48,6 +48,7 @@ NEEDS = [
     ("sklearn", "scikit-learn", "analysis", "from tandv.analysis import representations as r; r.project(H, 'a')"),
     ("ruptures", "ruptures", "analysis", CHANGE_POINTS),
     ("ruptures", "ruptures", "analysis", "from tandv.analysis.transitions import segments; segments.breaks(X[:, 0])"),
+    ("numba", "numba", "analysis", "import tandv; tandv.whatif(LOG, 'e4m3')"),
     ("starlette", "starlette and uvicorn", "page", "import tandv; tandv.view(LOG)"),
     ("uvicorn", "starlette and uvicorn", "page", "import tandv; tandv.view(LOG)"),
     ("anywidget", "anywidget", "page", "import tandv.page.widget"),

@@ -116,7 +116,9 @@ class UNet(nn.Module):
         return self.out(self.d3(self.a3(self.n3(torch.cat([self.up(low), high], 1)))))
 
 
-def chain(*sizes: int, function=nn.ReLU, dropout: float = 0.0, norm: type[nn.Module] | None = None) -> nn.Sequential:
+def chain(
+    *sizes: int, function: Callable[[], nn.Module] = nn.ReLU, dropout: float = 0.0, norm: type[nn.Module] | None = None
+) -> nn.Sequential:
     """Return linear layers of some sizes, with an activation function between each two."""
     out: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):

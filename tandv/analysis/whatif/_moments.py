@@ -1,0 +1,145 @@
+"""Slopes of the density that give the moments that a log has: mean |x|, rms and the means of the powers 4 and 8.
+
+The slopes that the neighbours give are changed by as little as makes the sums of |x|^p come out: in each power of two
+by a sum of terms 2^(p·e), as a tilt of the density by exp(sum of λ_p |x|^p) would change them.
+"""
+
+# pyright: reportCallIssue=false
+
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numba import njit
+
+from tandv.analysis.whatif._tables import LISTED, STEEPEST, STEPS_OF_SLOPE, points, weights
+
+_POWERS = (1, 2, 4, 8)
+_N = len(_POWERS)
+_REACH = 8  # powers of two below the highest: those further down hardly matter to the sums
+_EXACT, _FREE = 0.003, 2.0  # how far a sum may be off, of itself, against how far slopes may be changed
+_ROUNDS = 3
+_U = points(LISTED + 1)
+_MEANS = np.stack([weights(_U) @ _U**p for p in _POWERS], axis=1)  # [slopes, powers] of u^p
+VERSION = zlib.crc32(Path(__file__).read_bytes())  # for programs that numba keeps on disk: this is compiled into them
+
+
+@njit(nogil=True)
+def _means_to(end, a, out):
+    """Write the means of u^p for a density u^a from 1 to a value."""
+    b = a + 1 if abs(a + 1) > 1e-3 else 1e-3
+    whole = end**b
+    below = (whole - 1) / b
+    by, p = end, 1
+    for i in range(_N):
+        while p < _POWERS[i]:
+            by *= by
+            p *= 2
+        c = b + p if abs(b + p) > 1e-3 else 1e-3
+        out[i] = (whole * by - 1) / c / below if below > 0 else 1.0
+
+
+@njit(nogil=True)
+def _means(a, out):
+    """Write the means of u^p for a density u^a over a whole power of two."""
+    at = (min(max(a, -STEEPEST), STEEPEST) + STEEPEST) * STEPS_OF_SLOPE
+    k = min(int(at), len(_MEANS) - 2)
+    for i in range(_N):
+        out[i] = _MEANS[k, i] + (at - k) * (_MEANS[k + 1, i] - _MEANS[k, i])
+
+
+@njit(nogil=True)
+def tilt(c, first, last, top, targets, slopes, work, mean, more, jacobian, right, change):
+    """Change slopes, as numbers of SLOPES, so that sums over the values come out.
+
+    Args:
+        c: how many values lie in each power of two, without those that are known one by one.
+        first, last: the first and the last power of two.
+        top: the largest u of the last.
+        targets: what the sums of (|x| / 2^last)^p must be for these values; NaN where that is not known.
+        slopes: [exponents] integers, changed in place.
+        work, mean, more, jacobian, right, change: memory: [exponents], [4], [4], [4, 4], [4], [4].
+    """
+    lowest = max(first, last - _REACH)
+    change[:] = 0.0
+    for b in range(lowest, last + 1):
+        work[b] = slopes[b] / STEPS_OF_SLOPE - STEEPEST
+    jacobian_of = np.empty((_N, _N))
+    off = np.empty(_N)
+    for _ in range(_ROUNDS):
+        jacobian_of[:, :] = 0.0
+        off[:] = 0.0
+        for b in range(lowest, last + 1):
+            if c[b] <= 0:
+                continue
+            a = work[b]
+            size = 0.5 ** (last - b)
+            g = size
+            for i in range(_N):
+                more[i] = 0.0
+            if b == last and top < 2:
+                _means_to(top, a, mean)
+                _means_to(top, a + 0.25, more)
+            else:
+                _means(a, mean)
+                _means(a + 0.25 if a < STEEPEST - 0.25 else a, more)
+            weight, p = size, 1
+            for i in range(_N):
+                while p < _POWERS[i]:
+                    weight *= weight
+                    p *= 2
+                off[i] += c[b] * weight * mean[i]
+                rise = c[b] * weight * (more[i] - mean[i]) * 4
+                g, q = size, 1
+                for k in range(_N):
+                    while q < _POWERS[k]:
+                        g *= g
+                        q *= 2
+                    jacobian_of[i, k] += rise * g
+        for i in range(_N):
+            good = targets[i] > 0
+            scale = 1 / (targets[i] * _EXACT) if good else 0.0
+            off[i] = (targets[i] - off[i]) * scale if good else 0.0
+            for k in range(_N):
+                jacobian_of[i, k] *= scale
+        for i in range(_N):
+            right[i] = -change[i] / _FREE**2
+            for k in range(_N):
+                jacobian[i, k] = 1 / _FREE**2 if i == k else 0.0
+                right[i] += jacobian_of[k, i] * off[k]
+                for j in range(_N):
+                    jacobian[i, k] += jacobian_of[j, i] * jacobian_of[j, k]
+        _solve(jacobian, right)
+        largest = 0.0
+        for i in range(_N):
+            largest = max(largest, abs(right[i]))
+        damped = min(1.0, 2.0 / largest) if largest > 0 else 1.0
+        for i in range(_N):
+            change[i] += damped * right[i]
+        for b in range(lowest, last + 1):
+            g, q, a = 0.5 ** (last - b), 1, slopes[b] / STEPS_OF_SLOPE - STEEPEST
+            for k in range(_N):
+                while q < _POWERS[k]:
+                    g *= g
+                    q *= 2
+                a += change[k] * g
+            work[b] = min(max(a, -STEEPEST), STEEPEST)
+        if largest < 0.05:
+            break
+    for b in range(lowest, last + 1):
+        slopes[b] = int((work[b] + STEEPEST) * STEPS_OF_SLOPE + 0.5)
+
+
+@njit(nogil=True)
+def _solve(matrix, right):
+    """Solve a positive definite system in place."""
+    for i in range(_N):
+        for k in range(i + 1, _N):
+            factor = matrix[k, i] / matrix[i, i]
+            for j in range(i, _N):
+                matrix[k, j] -= factor * matrix[i, j]
+            right[k] -= factor * right[i]
+    for i in range(_N - 1, -1, -1):
+        for k in range(i + 1, _N):
+            right[i] -= matrix[i, k] * right[k]
+        right[i] /= matrix[i, i]
