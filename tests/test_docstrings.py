@@ -47,8 +47,9 @@ def docstrings(path: Path) -> Iterator[tuple[str, str, int]]:
 
 FILES = sorted((ROOT / "tandv").rglob("*.py"))
 ALL = [(path, *found) for path in FILES for found in docstrings(path)]
-# The examples of callbacks, which bring their trainers along, are run in tests/integrations/test_docstrings.py.
-EXAMPLES = [one for one in ALL if ">>>" in one[2] and not one[1].startswith("tandv.integrations.")]
+# These bring trainers and other tools along; their examples are run in tests/integrations/test_docstrings.py.
+APART = ("tandv.integrations.", "tandv.exports.mlflow", "tandv.exports.trackio")
+EXAMPLES = [one for one in ALL if ">>>" in one[2] and not one[1].startswith(APART)]
 
 
 COMPILING = ("tandv.demo.jax_gpt", "tandv.probes.jax", "tandv.track.jax")  # whose examples compile programs

@@ -57,6 +57,8 @@ NEEDS = [
     ("orbax", "orbax-checkpoint", "orbax", "from tandv.checkpoints import weights; list(weights('saved'))"),
     ("lightning", "lightning", "lightning", "import tandv.integrations.lightning"),
     ("transformers", "transformers", "transformers", "import tandv.integrations.transformers"),
+    ("mlflow", "mlflow-skinny", "mlflow", "from tandv.exports import to_mlflow; to_mlflow(LOG)"),
+    ("trackio", "trackio", "trackio", "from tandv.exports import to_trackio; to_trackio(LOG, None)"),
     ("keras", "keras", "keras", "import tandv.integrations.keras"),
     ("h5py", "h5py", "keras", "from tandv.checkpoints import weights; list(weights('a.keras'))"),
 ]  # fmt: skip

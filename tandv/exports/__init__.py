@@ -1,9 +1,11 @@
-"""A log, or a run while it is recorded, in other tools: Weights & Biases and TensorBoard.
+"""Logs, runs while they are recorded, curves and pictures in other tools: W&B, TensorBoard, MLflow and trackio.
 
-Neither is imported before it is used.
+None of them is imported before it is used.
 """
 
+from tandv.exports.mlflow import to_mlflow
 from tandv.exports.tensorboard import to_tensorboard
+from tandv.exports.trackio import to_trackio
 from tandv.exports.wandb import to_wandb
 
-__all__ = ["to_tensorboard", "to_wandb"]
+__all__ = ["to_mlflow", "to_tensorboard", "to_trackio", "to_wandb"]

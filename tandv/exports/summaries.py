@@ -151,8 +151,8 @@ def summary(
                 there = ~np.isnan(of_kind[name])
                 if there.any():
                     numbers[f"{kind}/{name}"] = float(of_kind[name][there].sum() / of_kind["numel"][there].sum())
-        if histogram := _histogram(counts[mine, 1:-1].sum(axis=0), powers):
-            histograms[f"{kind}/exponents"] = histogram
+        if found := histogram(counts[mine, 1:-1].sum(axis=0), powers):
+            histograms[f"{kind}/exponents"] = found
     return Summary(numbers, histograms)
 
 
@@ -175,8 +175,13 @@ def _outside(scalars: Mapping[str, np.ndarray], counts: np.ndarray) -> Iterator[
             yield name, beyond
 
 
-def _histogram(counts: np.ndarray, powers: Sequence[int]) -> Histogram | None:
-    """Return the counts from the lowest to the highest power that has any; None if none has."""
+def histogram(counts: np.ndarray, powers: Sequence[int]) -> Histogram | None:
+    """Return the counts from the lowest to the highest power that has any; None if none has.
+
+    Args:
+        counts: how many values lie in each power of two.
+        powers: the exponents that they stand for.
+    """
     filled = np.flatnonzero(counts)
     if not len(filled):
         return None

@@ -8,37 +8,46 @@ from pathlib import Path
 from typing import Any
 
 from tandv.exports import summaries
+from tandv.exports.contents import Row, Text, contents, whole_steps
 from tandv.exports.summaries import Histogram, Summary
 from tandv.exports.tags import Tags
 from tandv.exports.wrong import wrong_at_steps
-from tandv.log.door import AnyLog
 
 _NEEDED = ("add_scalar", "add_histogram_raw", "flush")
 
 
-def to_tensorboard(log: AnyLog, writer: Any) -> None:
-    """Write a log to TensorBoard.
+def to_tensorboard(what: Any, writer: Any) -> None:
+    """Write a log to TensorBoard; or curves, transitions, arrays of a probe, findings or figures.
 
-    For each step and tensor type: the median, smallest and largest `rm2` and `max_abs` of all layers, the shares
-    of zeros, NaNs and infinities, and a histogram over the exponent; and what `tracker.step(loss=...)` was given. What
-    `tandv.findings` finds wrong is the text "tandv/findings", at the steps since when it is.
+    For each step and tensor type of a log: the median, smallest and largest `rm2` and `max_abs` of all layers, the
+    shares of zeros, NaNs and infinities, and a histogram over the exponent; and what `tracker.step(loss=...)` was
+    given. What `tandv.findings` finds wrong is the text "tandv/findings", at the steps since when it is, as transitions
+    are "tandv/transitions". Of each array of a probe there are its moments and a histogram.
 
     >>> from torch.utils.tensorboard import SummaryWriter
     >>> from tandv.log.logframe import example_log
     >>> with SummaryWriter("tensorboard") as writer:
     ...     to_tensorboard(example_log(layers=2, steps=3), writer)
+    ...     to_tensorboard({"step": [0, 10], "accuracy": [0.5, 0.75]}, writer)
 
     Args:
-        log: the log, or the place of one: a run's folder or a file.
+        what: a log, or the place of one: a run's folder or a file; curves, or a dict of curves by run; a list of
+            transitions; findings; a probe, its arrays by step and name, or their .npz file; a figure, or a dict of
+            figures by name.
         writer: a SummaryWriter of torch or tensorboardX; closing it is up to you.
 
-    Raises TypeError if `writer` is no SummaryWriter, and what `tandv.read` raises.
+    Raises TypeError for what cannot be shown and if `writer` is no SummaryWriter, ValueError for steps that are not
+    whole, and what `tandv.read` raises.
     """
     if found := tensorboard_problems(writer):
         raise TypeError("; ".join(found))
-    for step, summary in summaries.with_loop(summaries.of_log(log), log):
-        _write(writer, step, summary)
-    _write_wrong(writer, wrong_at_steps(log, most=None))
+    for one in contents(what):
+        if isinstance(one, Row):
+            _write(writer, whole_steps(one, "TensorBoard"), Summary(one.numbers, one.histograms))
+        elif isinstance(one, Text):
+            _write_texts(writer, one.at_steps or {0: one.plain}, "tandv", one.name)
+        else:
+            writer.add_image(f"tandv/{one.name}", one.image, dataformats="HWC")
     writer.flush()
 
 
@@ -63,7 +72,7 @@ class TensorBoard:
         """Write what is wrong in the finished log, and flush the writer."""
         self._tags.close()
         if out_path is not None:
-            _write_wrong(self._writer, wrong_at_steps(out_path), self._tags.prefix)
+            _write_texts(self._writer, wrong_at_steps(out_path), self._tags.prefix, "findings")
         self._writer.flush()  # closing is up to the user, who made it
 
 
@@ -84,10 +93,10 @@ def _write(writer: Any, step: int, summary: Summary, prefix: str = "tandv") -> N
         writer.add_histogram_raw(f"{prefix}/{name}", global_step=step, **_raw(histogram))
 
 
-def _write_wrong(writer: Any, texts: Mapping[int, str], prefix: str = "tandv") -> None:
+def _write_texts(writer: Any, texts: Mapping[int, str], prefix: str, name: str) -> None:
     if callable(getattr(writer, "add_text", None)):  # writers of others have numbers and histograms at least
         for step, text in texts.items():
-            writer.add_text(f"{prefix}/findings", text, step)
+            writer.add_text(f"{prefix}/{name}", text, step)
 
 
 def _raw(histogram: Histogram) -> dict[str, Any]:

@@ -10,42 +10,61 @@ which advances the counter. In any case all charts are over `tandv/step`, the st
 import re
 import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from tandv.exports import summaries
+from tandv.exports.contents import Row, Text, contents
 from tandv.exports.summaries import Summary
 from tandv.exports.tags import Tags
 from tandv.exports.wrong import wrong_in_words
-from tandv.log.door import AnyLog
 from tandv.messages import missing
 
 _MAX_WAITING = 2_000  # steps that wait for the end of the run; beyond that every other one is dropped
 
 
-def to_wandb(log: AnyLog, run: Any) -> None:
-    """Add a log to a W&B run, one row for each step.
+def to_wandb(what: Any, run: Any) -> None:
+    """Add a log to a W&B run, one row for each step; or curves, transitions, arrays of a probe, findings or figures.
 
-    For each step and tensor type: the median, smallest and largest `rm2` and `max_abs` of all layers, the shares
-    of zeros, NaNs and infinities, and a histogram over the exponent; and what `tracker.step(loss=...)` was given. What
-    `tandv.findings` finds wrong is the text "tandv/findings" of the run's summary.
+    For each step and tensor type of a log: the median, smallest and largest `rm2` and `max_abs` of all layers, the
+    shares of zeros, NaNs and infinities, and a histogram over the exponent; and what `tracker.step(loss=...)` was
+    given. What `tandv.findings` finds wrong is the text "tandv/findings" of the run's summary, as transitions are
+    "tandv/transitions". Of each array of a probe there are its moments and a histogram.
 
     >>> import wandb
     >>> from tandv.log.logframe import example_log
     >>> with wandb.init(project="mine", mode="disabled") as run:
     ...     to_wandb(example_log(layers=2, steps=3), run)
+    ...     to_wandb({"step": [0, 10], "accuracy": [0.5, 0.75]}, run)
 
     Args:
-        log: the log, or the place of one: a run's folder or a file.
+        what: a log, or the place of one: a run's folder or a file; curves, or a dict of curves by run; a list of
+            transitions; findings; a probe, its arrays by step and name, or their .npz file; a figure, or a dict of
+            figures by name.
         run: an active W&B run.
 
-    Raises what `tandv.read` raises.
+    Raises TypeError for what cannot be shown, and what `tandv.read` raises.
     """
+    import wandb
+
     _define(run, "tandv")
-    _add_rows(run, summaries.with_loop(summaries.of_log(log), log), "tandv")
-    run.summary["tandv/findings"] = wrong_in_words(log, most=None)
+    rest = []
+
+    def rows() -> Iterator[tuple[int | float, Summary]]:
+        for one in contents(what):
+            if isinstance(one, Row):
+                yield one.step, Summary(one.numbers, one.histograms)
+            else:
+                rest.append(one)
+
+    _add_rows(run, rows(), "tandv")
+    for one in rest:
+        if isinstance(one, Text):
+            run.summary[f"tandv/{one.name}"] = one.plain
+        else:
+            run.log({f"tandv/{one.name}": wandb.Image(one.image)})
 
 
 def wandb_problems() -> list[str]:
@@ -160,9 +179,9 @@ def _define(run: Any, prefix: str) -> None:
     run.define_metric(f"{prefix}/*", step_metric=f"{prefix}/step")
 
 
-def _add_rows(run: Any, rows: Iterable[tuple[int, Summary]], prefix: str) -> None:
+def _add_rows(run: Any, rows: Iterable[tuple[int | float, Summary]], prefix: str) -> None:
     """Log steps as rows of their own; the run's summary is that of the latest step."""
-    latest: tuple[int, Summary] | None = None
+    latest: tuple[int | float, Summary] | None = None
     for step, summary in rows:
         run.log(_logged(step, summary, prefix), commit=True)
         if latest is None or step > latest[0]:
@@ -171,7 +190,7 @@ def _add_rows(run: Any, rows: Iterable[tuple[int, Summary]], prefix: str) -> Non
         run.summary.update({f"{prefix}/step": latest[0]} | {f"{prefix}/{n}": v for n, v in latest[1].numbers.items()})
 
 
-def _logged(step: int, summary: Summary, prefix: str) -> dict[str, Any]:
+def _logged(step: int | float, summary: Summary, prefix: str) -> dict[str, Any]:
     import wandb
 
     histograms = {

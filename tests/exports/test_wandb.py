@@ -193,6 +193,22 @@ def test_jax_logs_alike(wandb, rows):
     assert [row["loss"] for row in rows()] == [0, 1, 2]
 
 
+def test_curves_transitions_and_figures_are_logged_too(wandb, rows, other_records):
+    from tandv import viz
+
+    figure = viz.scalar_global_heatmap(logframe.example_log(), tt="Weight", scalar_metric="rm2", figsize=(4, 2))
+    with wandb.init() as run:
+        to_wandb({"step": [3, 5], "accuracy": [0.5, 0.75]}, run)
+        to_wandb([], run)
+        to_wandb({"weights": figure}, run)
+    curve = [(row["tandv/step"], row["tandv/accuracy"]) for row in rows() if "tandv/accuracy" in row]
+    assert curve == [(3, 0.5), (5, 0.75)]
+    pictures = [row for row in rows() if any(name.startswith("tandv/weights") for name in row)]
+    assert len(pictures) == 1 and "image-file" in str(pictures[0])
+    summary = {item.key: json.loads(item.value_json) for said in other_records("summary") for item in said.update}
+    assert summary["tandv/transitions"] == "No transition was found."
+
+
 def test_importing_integrations_imports_neither():
     code = "import sys, tandv.exports, tandv.track.settings\nprint(*sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

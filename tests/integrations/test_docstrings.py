@@ -1,4 +1,4 @@
-"""The docstrings of the callbacks: their examples run, each parameter is explained, in a process with all trainers."""
+"""The docstrings of what brings trainers and other tools along: their examples run, each parameter is explained."""
 
 import os
 import subprocess
@@ -14,8 +14,9 @@ import doctest, sys
 sys.path.insert(0, sys.argv[1])
 from test_parameters import problems
 import tandv.integrations._trainers_run as shared
+from tandv.exports import mlflow, trackio
 from tandv.integrations import keras, lightning, transformers
-for module in (shared, lightning, transformers, keras):
+for module in (shared, lightning, transformers, keras, mlflow, trackio):
     failed, tried = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
     assert tried and not failed, module
 for module in (lightning, transformers, keras):
