@@ -5,11 +5,11 @@ They compute and draw nothing themselves; each names the function to call instea
 
 from tandv.compat.attention import AttentionEvolutionPlotter
 from tandv.compat.dynamics import DelayedGeneralizationPlotter, Phenomenon
+from tandv.compat.measurements import MeasurementTools
 from tandv.compat.moments import (
     AnalysisResult,
     BeforeAfterComparison,
     CheckpointManager,
-    MeasurementTools,
     Phase2Infrastructure,
 )
 from tandv.compat.transitions import PhaseTransitionAnalyzer

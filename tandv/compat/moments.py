@@ -1,26 +1,20 @@
 """`Phase2Infrastructure`: the runs of a folder, their critical moments, and comparisons between these."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from tandv.analysis.attention import attention_entropy, head_specialisation
-from tandv.analysis.features import activation_sparsity, class_selectivity
-from tandv.analysis.moments import (
-    CriticalMoment,
-    compare_moments,
-    get_experiment_summary,
-    identify_moments,
-    nearest_checkpoint,
-)
-from tandv.analysis.representations import compare_representations, cosine_similarity, weight_change
+from tandv.analysis.moments import CriticalMoment, compare_moments, nearest_checkpoint
+from tandv.analysis.moments.finder import By
+from tandv.analysis.representations import compare_representations
 from tandv.checkpoints import weights
-from tandv.curves.of_layers import of_whole_run
+from tandv.compat.measurements import MeasurementTools
 from tandv.dossier import Dossier, Material, gather, write_dossier
+from tandv.dossier.choice import moments_of, summary_of
+from tandv.dossier.pictures import of_comparison
 
 
 class AnalysisResult(NamedTuple):
@@ -82,51 +76,6 @@ class CheckpointManager:
         return gather(self.experiments_dir / experiment_name)
 
 
-class MeasurementTools:
-    """Measurements of attention, weights and activations; each method names the function that it calls.
-
-    >>> MeasurementTools.activation_sparsity([[0.0, 1.0], [0.0, 1.0]]).share
-    0.5
-    """
-
-    @staticmethod
-    def attention_entropy(attention: ArrayLike, **arguments: Any) -> np.ndarray:
-        """The same as `analysis.attention.attention_entropy`; `attention` are probabilities, `arguments` its other
-        arguments.
-        """
-        return attention_entropy(attention, **arguments)
-
-    @staticmethod
-    def attention_specialization(attention: ArrayLike, **arguments: Any) -> dict[str, Any]:
-        """The same as `analysis.attention.head_specialisation`; `attention` are probabilities of all heads, `arguments`
-        its other arguments.
-        """
-        return head_specialisation(attention, **arguments)._asdict()
-
-    @staticmethod
-    def cosine_similarity(one: ArrayLike, other: ArrayLike) -> float:
-        """The same as `analysis.representations.cosine_similarity` of the arrays `one` and `other`."""
-        return cosine_similarity(one, other)
-
-    @staticmethod
-    def weight_change_magnitude(before: ArrayLike, after: ArrayLike) -> dict[str, float]:
-        """The same as `analysis.representations.weight_change` of weights `before` and `after`."""
-        found = weight_change(before, after)
-        return found._asdict() | {"relative_change": found.relative, "absolute_change": found.l2}
-
-    @staticmethod
-    def activation_sparsity(activations: ArrayLike, **arguments: Any) -> Any:
-        """The same as `analysis.features.activation_sparsity`; `activations` are [sample, ...], `arguments` its other
-        arguments.
-        """
-        return activation_sparsity(activations, **arguments)
-
-    @staticmethod
-    def activation_selectivity(activations: ArrayLike, labels: ArrayLike) -> Any:
-        """The same as `analysis.features.class_selectivity`, of `activations` [sample, ...] and `labels` [sample]."""
-        return class_selectivity(activations, labels)
-
-
 class BeforeAfterComparison:
     """Compare a run at two moments: its curves always, its weights where checkpoints are near.
 
@@ -140,13 +89,14 @@ class BeforeAfterComparison:
 
     Args:
         manager: opens the runs.
+        measures: your own functions of one layer's weights by name, whose numbers are taken before and after.
     """
 
-    def __init__(self, manager: CheckpointManager):
-        self.manager = manager
+    def __init__(self, manager: CheckpointManager, measures: Mapping[str, Callable[[Any], Any]] | None = None):
+        self.manager, self.measures = manager, dict(measures or {})
 
     def compare(self, before: CriticalMoment, after: CriticalMoment, *, within: int = 10) -> AnalysisResult:
-        """Return the changes of every curve, of the loss, and of each layer's weights, and what is missing.
+        """Return the changes of every curve, of the loss, and of each layer's weights, what is missing, and figures.
 
         Args:
             before: the earlier moment.
@@ -171,10 +121,15 @@ class BeforeAfterComparison:
         try:
             old, new = (self.manager.load_checkpoint(moment, within=within) for moment in (before, after))
             found["weights"] = compare_representations(old, new).to_dict("index")
+            found["measures"] = {
+                name: {layer: (measure(old[layer]), measure(new[layer])) for layer in old if layer in new}
+                for name, measure in self.measures.items()
+            }
         except LookupError as error:  # MissingCheckpoint
             found["missing"].append(str(error))
         moments = f"{before.moment_type} (step {before.step}) to {after.moment_type} (step {after.step})"
-        return AnalysisResult(before.experiment_name, moments, found, {})
+        figures = of_comparison(self.manager.material(before.experiment_name), before, after, found.get("weights"))
+        return AnalysisResult(before.experiment_name, moments, found, figures)
 
 
 class Phase2Infrastructure:
@@ -193,31 +148,37 @@ class Phase2Infrastructure:
     'grok'
 
     Args:
-        experiments_dir: the folder of the runs.
+        experiments_dir: the folder of the runs. The files of an earlier analysis, `step1_2/all_jumps_detailed.csv` and
+            `step1_3/critical_periods_detailed.csv`, are read where they lie in it, in its `results`, or in its
+            `mechanistic_interpretability/results`.
+        measures: your own functions of one layer's weights by name, also as methods of `measurements`.
     """
 
-    def __init__(self, experiments_dir: str | Path):
+    def __init__(self, experiments_dir: str | Path, measures: Mapping[str, Callable[[Any], Any]] | None = None):
         self.checkpoint_manager = CheckpointManager(experiments_dir)
-        self.measurements = MeasurementTools()
-        self.comparison = BeforeAfterComparison(self.checkpoint_manager)
+        self.measurements = MeasurementTools(measures)
+        self.comparison = BeforeAfterComparison(self.checkpoint_manager, measures)
 
     def get_experiment_summary(self, experiment_name: str) -> dict[str, Any]:
         """Return what the run `experiment_name` holds and what is missing; see `moments.get_experiment_summary`."""
         found = self.checkpoint_manager.material(experiment_name)
-        curves = of_whole_run(found.curves)
-        summary = get_experiment_summary(curves, checkpoints=[one.step for one in found.checkpoints])
+        summary = summary_of(found)
         new = [one for one in summary["missing"] if one != "no checkpoints"]  # the material gives the reason for that
         return summary | {"missing": list(dict.fromkeys([*found.missing, *new]))}
 
-    def identify_moments(self, experiment_name: str, num_jumps: int = 5) -> list[CriticalMoment]:
-        """Return the steps before, during and after the strongest transitions of a run; see `moments.identify_moments`.
+    def identify_moments(
+        self, experiment_name: str, num_jumps: int = 5, *, by: By | None = None
+    ) -> list[CriticalMoment]:
+        """Return the steps before, during and after the strongest transitions of a run: those of its dossier.
 
         Args:
             experiment_name: the name of the run.
             num_jumps: for how many transitions at most.
+            by: which are chosen: "outcome", "strength", "coordination" (most layers move together) or "loss" (the loss
+                changes much), as of `moments.identify_moments`; None for the jumps that an earlier analysis has found,
+                if its file is there, else "outcome".
         """
-        curves = self.checkpoint_manager.material(experiment_name).curves
-        return identify_moments(curves, num_jumps, experiment_name=experiment_name)
+        return moments_of(self.checkpoint_manager.material(experiment_name), num_jumps, by=by)
 
     def compare_representations(
         self, before: CriticalMoment, after: CriticalMoment, *, within: int = 10
@@ -227,6 +188,7 @@ class Phase2Infrastructure:
 
     def write_report(self, experiment_name: str, **arguments: Any) -> Dossier:
         """Write a report on the run `experiment_name`; `arguments` are those of `tandv.dossier.write_dossier`."""
+        arguments = {"measures": self.measurements.measures} | arguments
         return write_dossier(self.checkpoint_manager.experiments_dir / experiment_name, **arguments)
 
 

@@ -2,36 +2,33 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from tandv import __version__
 from tandv.analysis.findings import examined
-from tandv.analysis.findings.report import summary as summary_of
+from tandv.analysis.findings.report import summary as gravest_in_words
 from tandv.analysis.generalisation import Grokking, grokking
 from tandv.analysis.moments import (
     CriticalMoment,
     compare_moments,
     coordination,
     critical_periods,
-    get_experiment_summary,
-    identify_moments,
     loss_falls,
 )
 from tandv.analysis.moments.finder import detected, stands, strength
-from tandv.analysis.norms import norm_curves
-from tandv.analysis.transitions import Transition, find_transitions
+from tandv.analysis.transitions import Evidence, Transition, find_transitions
 from tandv.curves import learning_rate_of, unit_of
-from tandv.curves.of_layers import largest_family, of_whole_run
+from tandv.curves.of_layers import of_whole_run
 from tandv.curves.outcomes import accuracies_of, is_outcome
+from tandv.dossier.choice import layers_of, moments_of, summary_of
 from tandv.dossier.heads import as_dicts, entropy_words, head_changes, head_curves_of
 from tandv.dossier.material import Material
 from tandv.dossier.not_finite import first_not_finite
 from tandv.dossier.story import story
 from tandv.dossier.weights import Measures, between
-from tandv.messages import UnknownName
 
 
 def examine(
@@ -65,15 +62,15 @@ def examine(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = detected(material.curves, rate) if transitions is None else list(transitions)
-    steps = [one.step for one in material.checkpoints]
-    summary = get_experiment_summary(curves, transitions=found, checkpoints=steps)
+    summary = summary_of(material, found)
     not_finite = summary.pop("not_finite") + (first_not_finite(material.log) if material.log is not None else [])
     missing = [*material.missing, *(one for one in summary.pop("missing") if one != "no checkpoints")]
     missing += [f"in the search for transitions: {one.message}" for one in caught]
-    by, layers = _layers(material)
+    by, layers = layers_of(material)
     if layers is None:
         missing.append("no curves of single layers: which layers move together is not known; track the run")
-    threes = identify_moments(curves, num_jumps, transitions=found, experiment_name=material.name)
+    own = material.phase1.jumps is None or transitions is not None
+    threes = moments_of(material, num_jumps, transitions=found if own else None, lr=rate)
     moments = []
     for before, during, after in zip(threes[::3], threes[1::3], threes[2::3], strict=True):
         one = _moment(before, during, after, curves, found, by, layers)
@@ -110,7 +107,7 @@ def _wrong(material: Material) -> dict[str, Any] | None:
         return None
     found = examined(material.log)
     return {
-        "words": summary_of(found),
+        "words": gravest_in_words(found),
         "findings": [one.as_dict() for one in found.findings],
         "not_checked": found.not_checked,
     }
@@ -132,14 +129,15 @@ def _moment(
         "before": before.step,
         "during": during.step,
         "after": after.step,
-        "before_value": info["before"],
-        "after_value": info["after"],
-        "changes": _changes([info["quantity"], *info["also"]], before.step, after.step, curves, found),
+        "before_value": info.get("before", math.nan),
+        "after_value": info.get("after", math.nan),
+        "changes": _changes(info, before.step, after.step, curves, found),
         "curves": compare_moments(curves, before, after).reset_index().to_dict("records"),
         "missing": [],
     }
     if layers is not None:
-        together = coordination(layers, found[0]._replace(start=before.step, step=during.step, end=after.step))
+        at = Transition("", before.step, during.step, after.step, math.nan, math.nan, Evidence())
+        together = coordination(layers, at)
         out["coordination"] = together._asdict() if not math.isnan(together.share) else None
         out["layers_by"] = by
         if out["coordination"] is None:
@@ -148,10 +146,11 @@ def _moment(
 
 
 def _changes(
-    names: Sequence[str], first: float, last: float, curves: pd.DataFrame, found: Sequence[Transition]
+    info: Mapping[str, Any], first: float, last: float, curves: pd.DataFrame, found: Sequence[Transition]
 ) -> list[dict[str, Any]]:
     """Return the largest transition of each quantity at a moment, outcomes first, each by its strength."""
     out = []
+    names = [info["quantity"], *info["also"]] if info["quantity"] in curves.columns else list(curves.columns)
     for name in names:
         here = [one for one in found if one.quantity == name and one.start <= last and first <= one.end and stands(one)]
         if here:
@@ -169,19 +168,6 @@ def _spikes(curves: pd.DataFrame, rate: str | None) -> list[Transition]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the search for transitions has said what it leaves out
         return find_transitions(curves[names], lr=curves[rate] if rate in curves.columns else None, kinds="spike")
-
-
-def _layers(material: Material) -> tuple[str, pd.DataFrame | None]:
-    """Return a quantity and its curve for each layer: weight norms from the log, else the largest family of curves."""
-    if material.log is not None:
-        try:
-            norms = norm_curves(material.log, per_layer=True)
-            own = [name for name in norms.columns if name.startswith("weight_norm:")]
-            if own:
-                return "weight_norm", norms[own].rename(columns=lambda name: name.partition(":")[2])
-        except UnknownName:
-            pass
-    return largest_family(material.curves)
 
 
 def _periods(layers: pd.DataFrame | None) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """What attention heads come to do over a run, in words, beside a head that attends to all earlier positions alike."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 from tandv.analysis.attention import attention_curves
 from tandv.curves.of_layers import of_heads
 from tandv.dossier.probe_files import Probed
-from tandv.dossier.wording import short
+from tandv.dossier.wording import listed, short
 
 # What a score is the share of, and what a head with a high one is called.
 SCORES = {
@@ -56,7 +57,7 @@ def head_curves_of(curves: pd.DataFrame, probes: Probed) -> pd.DataFrame | None:
     measured = of_heads(curves).dropna(how="all")
     if any(name.endswith("/entropy") for name in measured.columns):
         return measured
-    return attention_curves(probes.patterns) if probes.patterns else None
+    return attention_curves(probes.patterns, probes.tokens, mask=probes.mask) if probes.patterns else None
 
 
 def head_changes(table: pd.DataFrame) -> list[HeadChange]:
@@ -89,22 +90,30 @@ def head_changes(table: pd.DataFrame) -> list[HeadChange]:
     return sorted(best.values(), key=lambda one: one.before - one.after)
 
 
-def in_words(one: HeadChange, unit: str = "step") -> str:
-    """Return a sentence about a head that comes to attend in a known way.
+def heads_in_words(heads: Sequence[HeadChange], unit: str = "step") -> list[str]:
+    """Return a sentence for each kind of head that has come to be, about the one that changed most and the others.
 
-    >>> in_words(HeadChange("layers.1", 0, "induction", 0.05, 0.9, 0.06, 60, 150))[:59]
-    'Head 0 of layers.1 becomes an induction head at steps 60 to'
+    >>> one = HeadChange("layers.1", 0, "induction", 0.05, 0.9, 0.06, 60, 150)
+    >>> heads_in_words([one, one._replace(head=1)])[0][-66:]
+    'tended to all earlier positions alike); so did head 1 of layers.1.'
 
     Args:
-        one: the head.
+        heads: what `head_changes` returns.
         unit: what steps count, in the singular.
     """
-    what, name = SCORES[one.score]
-    return (
-        f"Head {one.head} of {one.layer} becomes {name} at {unit}s {one.start:,} to {one.end:,}: the share of its "
-        f"attention that goes {what} rises from {short(one.before)} to {short(one.after)} ({short(one.chance)} if it "
-        "attended to all earlier positions alike)."
-    )
+    out = []
+    for score, (what, name) in SCORES.items():
+        of_kind = [one for one in heads if one.score == score]
+        if not of_kind:
+            continue
+        first, *others = of_kind
+        so_did = f"; so did {listed([f'head {one.head} of {one.layer}' for one in others])}" if others else ""
+        out.append(
+            f"Head {first.head} of {first.layer} became {name} at {unit}s {first.start:,} to {first.end:,}: the share "
+            f"of its attention that goes {what} rose from {short(first.before)} to {short(first.after)} "
+            f"({short(first.chance)} if it attended to all earlier positions alike){so_did}."
+        )
+    return out
 
 
 def entropy_words(table: pd.DataFrame) -> str:

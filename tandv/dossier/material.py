@@ -11,6 +11,7 @@ import pandas as pd
 from tandv.analysis.norms import norm_curves
 from tandv.checkpoints import Checkpoint, NoCheckpoints, find
 from tandv.curves import Curves, as_curves, beside_each_other, read_curves, run_curves
+from tandv.dossier.phase1 import Phase1, phase1_of
 from tandv.dossier.probe_files import Probed, is_probe_file, probed
 from tandv.log.door import AnyLog, log_at
 from tandv.log.files import UnreadableFile
@@ -38,6 +39,7 @@ class Material(NamedTuple):
         checkpoints: its checkpoints, ascending by step.
         missing: for each thing that is not there, why and what to do.
         probes: what the files of probes in the folder hold.
+        phase1: what the files of an earlier analysis of many runs say about it.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Material(NamedTuple):
     checkpoints: list[Checkpoint]
     missing: list[str]
     probes: Probed = Probed(None, {}, [])
+    phase1: Phase1 = Phase1()
 
 
 def gather(
@@ -56,6 +59,8 @@ def gather(
     checkpoints: AnyPath | Sequence[AnyPath] | None = None,
     log: AnyLog | None = None,
     name: str | None = None,
+    model: Any = None,
+    batch: Any = None,
 ) -> Material:
     """Collect the curves, log and checkpoints of a run from its folder; any part can also be given separately.
 
@@ -74,10 +79,16 @@ def gather(
         checkpoints: the folder of checkpoints, or files.
         log: the log, or the place of one: a run's folder or a file.
         name: the name of the run; by default that of the folder.
+        model: with `batch`: the model whose weights the checkpoints are, for the attention patterns at these; it stays
+            as it is.
+        batch: its input: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
 
-    Raises ValueError if there are no curves at all, FileNotFoundError if there is no such folder.
+    Raises ValueError if there are no curves at all, or only one of model and batch is given, FileNotFoundError if
+    there is no such folder.
     """
     missing: list[str] = []
+    if (model is None) != (batch is None):
+        raise ValueError("attention patterns at checkpoints need both model= and batch=, or neither")
     if isinstance(run, str) and not (place := place_of(run)).is_local:  # there only its log and its loop are looked for
         name, log, run = name or place.path.rstrip("/").rpartition("/")[2], run if log is None else log, None
     folder = Path(run) if isinstance(run, str | os.PathLike) else None
@@ -100,8 +111,17 @@ def gather(
             + "; ".join(missing or ["give curves=, such as {'step': [0, 1], 'loss': [2.0, 1.5]}"])
         )
     found = _checkpoints(checkpoints, folder, missing)
+    if model is not None:
+        from tandv.dossier.attention import patterns_at
+        from tandv.probes.measures import mask_of, tokens_of
+
+        if patterns := patterns_at(model, batch, found, missing):
+            probes = probes._replace(patterns=patterns, tokens=tokens_of(batch), mask=mask_of(batch))
     run_name = name or (folder.absolute().name if folder is not None else "run")
-    return Material(run_name, folder, table.sort_index(), opened_log, found, missing, probes)
+    table = table.sort_index()
+    phase1 = Phase1() if folder is None else phase1_of(folder, run_name, table.index.to_numpy())
+    missing += phase1.said
+    return Material(run_name, folder, table, opened_log, found, missing, probes, phase1)
 
 
 def _curves(given: Any, folder: Path | None, missing: list[str]) -> pd.DataFrame | None:

@@ -29,6 +29,11 @@ def moment_sections(moment: Mapping[str, Any], pictures: Sequence[Picture], unit
     if inside:
         where = "Inside the network, at the same time: " if outcomes else ""
         sentences.append(where + "; ".join(_change(one, unit) for one in inside) + ".")
+    if "magnitude" in moment:
+        also = f", and of {listed(list(moment['also']))}" if moment["also"] else ""
+        sentences.append(
+            f"An earlier analysis has found a jump of {moment['quantity']} here, by {short(moment['magnitude'])}{also}."
+        )
     if not outcomes:
         sentences.append("No loss and no accuracy changes at that time.")
     out.append(Section("text", " ".join(sentences)))
@@ -72,6 +77,7 @@ def _curves(moment: Mapping[str, Any], unit: str) -> list[Section]:
             _relative(one["relative_change"]),
         ]
         for one in sorted(moment["curves"], key=lambda one: not is_outcome(one["quantity"]))
+        if not (math.isnan(one["before"]) and math.isnan(one["after"]))
     ]
     return [Section("table", [header, *rows])]
 
@@ -111,7 +117,7 @@ def _away(side: Mapping[str, Any], unit: str) -> str:
 
 
 def _why(side: Mapping[str, Any]) -> str:
-    return f" ({side['why']})" if side["why"] else ""
+    return f" ({side['why']})" if side["why"] not in (None, "every") else ""
 
 
 def _share(value: float | None) -> str:

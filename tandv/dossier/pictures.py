@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from tandv.analysis.generalisation import Grokking, Passage
-from tandv.analysis.moments.finder import stands
+from tandv.analysis.moments import CriticalMoment
+from tandv.analysis.moments.finder import stands, strength
 from tandv.analysis.transitions import Evidence, Transition
+from tandv.curves import unit_of
 from tandv.curves.of_layers import of_whole_run
 from tandv.curves.outcomes import is_outcome
 from tandv.dossier.filters import first_filters
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from tandv.viz.layout.style import Theme
 
 _PANELS = 12  # curves of one moment
+_LEAST = 0.1  # share of its range by which a curve changes at a transition that is marked beside those of heads
 
 
 class Picture(NamedTuple):
@@ -108,7 +111,11 @@ def _of_attention(material: Material, transitions: list[Transition], results: Ma
     table = head_curves_of(material.curves, material.probes)
     if table is None:
         return
-    outcomes = [one for one in transitions if is_outcome(one.quantity)]
+    outcomes = [
+        one
+        for one in transitions
+        if is_outcome(one.quantity) and strength(material.curves[one.quantity], one) >= _LEAST
+    ]
     heads, patterns, unit = results["attention"]["heads"], material.probes.patterns, results["unit"]
     if patterns:
         there = list(next(iter(patterns.values())))
@@ -130,6 +137,33 @@ def _of_attention(material: Material, transitions: list[Transition], results: Ma
         yield picture, viz.head_curves(table, score, outcomes, theme=theme)
 
 
+def of_comparison(
+    material: Material, before: CriticalMoment, after: CriticalMoment, weights: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return the figures of a comparison of two moments: "curves", and "weights" and "attention" where there are some.
+
+    Args:
+        material: what `gather` returns.
+        before: the earlier moment.
+        after: the later one.
+        weights: how far each layer moved, a dict for each; None without checkpoints.
+    """
+    from tandv import viz
+    from tandv.viz.of_curves.changes import layer_changes
+
+    curves = _outcomes_first(of_whole_run(material.curves))
+    moment = {"quantity": "", "also": []} | (before.jump_info or {}) | {"before": before.step, "after": after.step}
+    title = f"{material.name}: {unit_of(material.curves)}s {before.step:,} to {after.step:,}"
+    out = {"curves": viz.training_dynamics(_near(curves, moment), gap=False, title=title)}
+    if weights:
+        out["weights"] = layer_changes(pd.DataFrame(dict(weights)).T.rename_axis("layer"))
+    patterns = material.probes.patterns
+    if len(patterns) > 1:
+        steps = [min(patterns, key=lambda step: abs(step - moment.step)) for moment in (before, after)]
+        out["attention"] = viz.attention_heads(patterns, step=list(dict.fromkeys(steps)))
+    return out
+
+
 def _stem(material: Material) -> str:
     """Return the name of the run as the beginning of the name of a file."""
     return re.sub(r"[^\w.-]+", "_", material.name).strip("._") or "run"
@@ -144,7 +178,8 @@ def _outcomes_first(curves: pd.DataFrame) -> pd.DataFrame:
 def _near(curves: pd.DataFrame, moment: Mapping[str, Any]) -> pd.DataFrame:
     """Return the curves that change at a moment, from two of its lengths before it to two after."""
     length = max(moment["after"] - moment["before"], 1)
-    names = [moment["quantity"], *moment["also"]][:_PANELS]
+    names = [name for name in (moment["quantity"], *moment["also"]) if name in curves.columns]
+    names = (names or list(curves.columns))[:_PANELS]
     near = curves.loc[moment["before"] - 2 * length : moment["after"] + 2 * length, names]
     return near.dropna(how="all")
 

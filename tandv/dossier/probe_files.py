@@ -28,11 +28,15 @@ class Probed(NamedTuple):
         curves: the numbers by step; None if there are none.
         patterns: the attention patterns: {step: {layer: probabilities [..., head, query, key]}}.
         files: the names of the files that they are from.
+        tokens: the tokens that the patterns are of, [example, position]; None if they are not known.
+        mask: which of these are no padding; None for all.
     """
 
     curves: pd.DataFrame | None
     patterns: dict[int, dict[str, np.ndarray]]
     files: list[str]
+    tokens: np.ndarray | None = None
+    mask: np.ndarray | None = None
 
 
 def probed(folder: Path, missing: list[str]) -> Probed:

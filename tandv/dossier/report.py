@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tandv.analysis.moments.finder import stands
+from tandv.analysis.transitions import Evidence, Transition
 from tandv.analysis.transitions.wording import CERTAIN, KINDS, chance_in_words, size_in_words
 from tandv.dossier.heads import SCORES
 from tandv.dossier.moments import moment_sections
@@ -60,12 +62,14 @@ def _is_error(results: Mapping[str, Any]) -> bool:
 
 def _held(results: Mapping[str, Any]) -> str:
     summary, unit = results["summary"], results["unit"]
+    found = [Transition(**{**one, "evidence": Evidence(**one["evidence"])}) for one in results["transitions"]]
     return (
         f"The run has {counted(summary['steps'], 'recorded ' + unit)} from {summary['first_step']:,} to "
         f"{summary['last_step']:,}, {counted(len(summary['quantities']), 'curve')} that are not of single layers, "
-        f"{counted(summary['num_jumps'], 'transition')} in them, and "
+        f"{counted(sum(map(stands, found)), 'transition')} in them, and "
         f"{counted(len(summary['checkpoints']), 'checkpoint')}. A transition is a change that is faster than the curve "
-        "is before and after it, and larger than its noise explains."
+        "is before and after it, and larger than its noise explains; its levels are medians of the nearest values, so "
+        "that they differ from the values at single steps."
     )
 
 
@@ -74,13 +78,13 @@ def _wrong(results: Mapping[str, Any]) -> list[Section]:
     wrong = results["wrong"]
     if not wrong:
         return []
-    out = [Section("h2", "What is wrong")] if wrong["findings"] or wrong["not_checked"] else []
+    out = [Section("h2", "What is wrong")] if wrong["findings"] else []
     for one in wrong["findings"]:
         place = f"{one['severity']} · {one['kind']} · {one['tensor_type']} · {one['layer']} · step {one['step']:,}"
         out.append(Section("text", f"{place}: {one['what']} {one['before']} To do: {one['advice']}"))
         out += [Section("list", one["evidence"])] if one["evidence"] else []
     if wrong["not_checked"]:
-        out += [Section("text", "Not checked:"), Section("list", wrong["not_checked"])]
+        out += [Section("h2", "What the rules could not check"), Section("list", wrong["not_checked"])]
     return out
 
 

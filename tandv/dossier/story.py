@@ -13,8 +13,7 @@ from tandv.analysis.moments.loss_change import loss_curve
 from tandv.analysis.transitions import Transition
 from tandv.analysis.transitions.wording import kind_of
 from tandv.curves.outcomes import is_outcome, way_of
-from tandv.dossier.heads import HeadChange
-from tandv.dossier.heads import in_words as head_in_words
+from tandv.dossier.heads import HeadChange, heads_in_words
 from tandv.dossier.wording import change, counted, listed, short, span
 
 _STILL = 0.01  # share of the largest value by which a curve that stays where it was changes at most
@@ -23,6 +22,7 @@ _BEFOREHAND = 0.15  # share of the run before a divergence in which what changes
 _PAST = ("rose", "fell")
 _UNUSUAL = 1.5  # times as far as usual that a layer moves at least, to be named
 _NO_MORE = 100  # times as far as usual; more says no more
+_SMALL = 0.1  # of the largest change of a curve, below which one is not named
 _MOST = 4  # steps, quantities or heads that are named
 
 
@@ -53,7 +53,7 @@ def story(
         else _of_outcomes(curves, standing, unit)
     )
     out += _instability(curves, standing, spikes, unit)
-    out += [head_in_words(one, unit) for one in heads[:2]]
+    out += heads_in_words(heads, unit)
     return out + _inside(moments, unit) + _weights(moments, unit)
 
 
@@ -83,11 +83,11 @@ def _of_accuracies(curves: pd.DataFrame, found: Sequence[Transition], grok: Grok
     before = general.after if general.after is not None else learned.step
     first = min((one.start for one in stages), default=before)
     level = stages[0].before if stages else _at(curves[test], first)
-    times = f", {grok.ratio:.3g} times as many {unit}s" if grok.ratio and math.isfinite(grok.ratio) else ""
+    times = f" ({grok.ratio:.3g} times as late)" if grok.ratio and math.isfinite(grok.ratio) else ""
     out = [
         f"The network memorised its training data by {unit} {learned.step:,} ({reached}) and generalised between "
         f"{unit}s {first:,} and {general.step:,}: {test} was {short(level)} before and reached {general.threshold:g} "
-        f"only {general.step - learned.step:,} {unit}s after memorisation{times}. This is grokking."
+        f"only at the end of that, {general.step - learned.step:,} {unit}s after memorisation{times}. This is grokking."
     ]
     if len(stages) > 1:
         each = [
@@ -118,12 +118,22 @@ def _course(curve: pd.Series, found: Sequence[Transition], unit: str) -> str:
     if known.empty:
         return f"{curve.name} has no finite value."
     words = f"{curve.name} {_way(known, unit)}"
-    lasting = [one for one in found if kind_of(one) != "divergence"]
+    lasting = [one for one in found if kind_of(one) != "divergence" and not _is_worse(one)]
+    largest = max((_size(curve, one) for one in lasting), default=0.0)
+    lasting = [one for one in lasting if _size(curve, one) >= _SMALL * largest]
     if not lasting:
-        return f"{words} without changing faster at any time than before and after it."
+        smooth = "" if found else ", without a time at which it changed faster than before and after"
+        return f"{words}{smooth}."
     each = [f"{span(unit, one.start, one.end)} ({short(one.before)} to {short(one.after)})" for one in lasting[:_MOST]]
     more = f" and {counted(len(lasting) - _MOST, 'other time')}" if len(lasting) > _MOST else ""
     return f"{words}; it changed faster than before and after at {listed(each)}{more}."
+
+
+def _size(curve: pd.Series, one: Transition) -> float:
+    """Return how large a change is beside others of its curve: of positive values their ratio counts."""
+    if min(one.before, one.after) > 0 and way_of(one.quantity) == "falls":
+        return abs(math.log(one.after / one.before))
+    return strength(curve, one)
 
 
 def _way(known: pd.Series, unit: str) -> str:
@@ -153,19 +163,38 @@ def _instability(
         others = [f"{name} from {unit} {at:,} on" for name, at in broken.items() if name not in outcomes]
         out.append(f"The training diverged: {words}" + (f" (inside, {listed(others[:_MOST])})" if others else "") + ".")
         out += _beforehand(curves, found, first, unit)
-    for one in found:
-        worse = way_of(one.quantity) == ("falls" if one.after > one.before else "rises")
-        if kind_of(one) == "divergence" and math.isfinite(one.after):
-            words = change(one._asdict(), _PAST)
-            out.append(f"The training is unstable: {words} from {unit} {one.start:,} on and did not come back.")
-        elif worse and is_outcome(one.quantity) and kind_of(one) not in ("divergence", "schedule"):
-            out.append(f"It got worse at {span(unit, one.start, one.end)}: {change(one._asdict(), _PAST)}.")
+    else:
+        out += _worse(curves, found, unit)
+    begun = min((one.start for one in found if _is_worse(one)), default=math.inf)
     for name in dict.fromkeys(one.quantity for one in spikes):
-        at = [f"{one.step:,}" for one in spikes if one.quantity == name]
+        at = [f"{one.step:,}" for one in spikes if one.quantity == name and one.step < begun]
         more = f" and {len(at) - _MOST} more" if len(at) > _MOST else ""
-        places = f"{unit} {at[0]}" if len(at) == 1 else f"{unit}s {listed(at[:_MOST])}{more}"
-        out.append(f"It was unstable for a while: {name} jumped at {places} and came back.")
+        places = f"{unit} {at[0]}" if len(at) == 1 else f"{unit}s {listed(at[:_MOST])}{more}" if at else ""
+        out += [f"It was unstable for a while: {name} jumped at {places} and came back."] if at else []
     return out
+
+
+def _worse(curves: pd.DataFrame, found: Sequence[Transition], unit: str) -> list[str]:
+    """Tell since when an outcome got worse, whether it came back, and where it got worse again."""
+    out = []
+    for name in dict.fromkeys(one.quantity for one in found if _is_worse(one)):
+        first, *again = [one for one in found if one.quantity == name and _is_worse(one)]
+        end = float(curves[name].dropna().iloc[-1])
+        stays = abs(end - first.before) > 0.5 * abs(first.after - first.before)
+        words = f"{change(first._asdict(), _PAST)} at {span(unit, first.start, first.end)}"
+        words += f" and was {short(end)} at the end" if stays else " and came back later"
+        if again:
+            verb = "rose" if again[0].after > again[0].before else "fell"
+            words += f"; it {verb} again at {listed([span(unit, one.start, one.end) for one in again[:_MOST]])}"
+        out.append(f"The training was unstable from {unit} {first.start:,} on: {words}.")
+    return out
+
+
+def _is_worse(one: Transition) -> bool:
+    """Tell whether an outcome gets worse, be it for good, and not by the schedule of the learning rate."""
+    if kind_of(one) == "schedule" or not math.isfinite(one.after):
+        return False
+    return way_of(one.quantity) == ("falls" if one.after > one.before else "rises")
 
 
 def _beforehand(curves: pd.DataFrame, found: Sequence[Transition], step: float, unit: str) -> list[str]:
@@ -194,19 +223,20 @@ def _broken_from(curve: pd.Series) -> float | None:
 
 def _inside(moments: Sequence[Mapping[str, Any]], unit: str) -> list[str]:
     """Tell what changed inside while the outcomes of the first moments did."""
-    out = []
+    out, told = [], set()
     for moment in moments:
-        outcomes = [one for one in moment["changes"] if is_outcome(one["quantity"])]
+        ends = [one for one in moment["changes"] if one["after"] is not None and math.isfinite(one["after"])]
+        outcomes = [one for one in ends if is_outcome(one["quantity"])]
         inside = [
-            one
-            for one in moment["changes"]
-            if not is_outcome(one["quantity"]) and math.isfinite(one["after"] or math.nan)
+            one for one in ends if not is_outcome(one["quantity"]) and (one["quantity"], one["start"]) not in told
         ]
-        if not outcomes or not inside or not math.isfinite(outcomes[0]["after"] or math.nan):
+        if not outcomes or not inside:
             continue
         one, most = outcomes[0], max(inside, key=lambda one: one["strength"])
+        told.add((most["quantity"], most["start"]))
         way = "rose" if one["after"] > one["before"] else "fell"
-        out.append(f"While {one['quantity']} {way}, {change(most, _PAST)} ({span(unit, most['start'], most['end'])}).")
+        when = span(unit, most["start"], most["end"])
+        out.append(f"While {one['quantity']} {way}, {change(most, _PAST)} ({when}).")
     return out[:3]
 
 

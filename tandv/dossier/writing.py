@@ -56,6 +56,8 @@ def write_dossier(
     lr: str | None = None,
     within: float | None = None,
     measures: Measures | None = None,
+    model: Any = None,
+    batch: Any = None,
     name: str | None = None,
     theme: "Theme" = "light",
 ) -> Dossier:
@@ -82,6 +84,9 @@ def write_dossier(
         within: how many steps a checkpoint may be away from a moment; None for any number, which is said.
         measures: functions of the weights of one layer, an array, by name: a number is taken from each layer before and
             after each moment, such as {"largest": lambda weights: abs(weights).max()}.
+        model: with `batch`: the model whose weights the checkpoints are, for the attention patterns at these; it stays
+            as it is.
+        batch: its input: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
         name: the name of the run; by default that of the folder.
         theme: "light" or "dark".
 
@@ -90,7 +95,7 @@ def write_dossier(
     from tandv.viz.layout.style import theme as theme_named
 
     theme_named(theme)  # refuses a wrong one before anything is done
-    material = gather(run, curves=curves, checkpoints=checkpoints, log=log, name=name)
+    material = gather(run, curves=curves, checkpoints=checkpoints, log=log, name=name, model=model, batch=batch)
     findings = examine(material, num_jumps=num_jumps, transitions=transitions, lr=lr, within=within, measures=measures)
     into = Path(folder) if folder is not None else (material.folder or Path()) / "dossier"
     into.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from tandv.compat import (
     PhaseTransitionAnalyzer,
     Phenomenon,
 )
+from tandv.compat.self_test import self_test
 
 EPOCHS = list(range(0, 600, 10))
 TRAIN = [min(1.0, 0.1 + epoch / 50) for epoch in EPOCHS]
@@ -160,6 +161,8 @@ def test_runs_of_a_folder_are_investigated(experiments):
     assert list(result.measurements["layer_changes"]) == ["rank/fc1"]
     assert result.measurements["weights"]["fc1"]["relative"] == pytest.approx(2 / 3)  # from 3 to 5
     assert result.measurements["missing"] == []
+    assert list(result.visualizations) == ["curves", "weights"]
+    assert result.visualizations["weights"].axes[0].patches[0].get_width() == pytest.approx(2 / 3)
     far = infra.compare_representations(before, after, within=1)
     assert "weights" not in far.measurements
     assert "no checkpoint within 1 steps before" in far.measurements["missing"][0]
@@ -198,3 +201,19 @@ def test_several_records_in_each_epoch_are_kept_apart():
         made.add_epoch_data(epoch=record / 5, train_loss=10.0 - record)
     assert made.curves.index.tolist() == [record / 5 for record in range(20)]
     assert made.create_training_dynamics_plot().axes[0].get_xlabel() == "epoch"
+
+
+def test_measures_of_your_own_are_methods_and_are_taken_of_the_weights_at_moments(experiments):
+    infra = Phase2Infrastructure(experiments, measures={"largest": lambda weights: float(np.abs(weights).max())})
+    assert infra.measurements.largest([1.0, -3.0]) == 3.0
+    before, _, after = infra.identify_moments("mlp")
+    found = infra.compare_representations(before, after, within=100).measurements["measures"]
+    assert found == {"largest": {"fc1": (3.0, 5.0)}}
+    with pytest.raises(AttributeError, match="there is no measure 'smallest'; there are largest"):
+        _ = infra.measurements.smallest
+    with pytest.raises(ValueError, match="'a b' is no name; 'cosine_similarity' is taken; 'x' is no function"):
+        MeasurementTools({"a b": len, "cosine_similarity": len, "x": 1})  # type: ignore[dict-item]
+
+
+def test_the_self_test_finds_what_it_has_made():
+    assert self_test()[1].startswith("Moments: before_jump at step 5")
