@@ -24,6 +24,7 @@ from tandv.viz.of_arrays.correlation_history import correlation_history
 from tandv.viz.of_arrays.feature_correlations import feature_correlations
 from tandv.viz.of_arrays.filters import activation_heatmap, conv_filters
 from tandv.viz.of_arrays.heads import entropy_evolution, head_curves
+from tandv.viz.of_arrays.images import image_grid
 from tandv.viz.of_arrays.layer_correlations import layer_correlations
 from tandv.viz.of_arrays.representations import decodability, group_accuracy, projection, similarity_curves
 from tandv.viz.of_curves.changes import layer_changes
@@ -74,6 +75,7 @@ __all__ = [
     "feature_correlations",
     "group_accuracy",
     "head_curves",
+    "image_grid",
     "interactive",
     "layer_correlations",
     "layer_changes",

@@ -49,7 +49,7 @@ def test_images_may_have_different_numbers_of_augmentations():
     table = augmentation_analysis({"fc": values}, ["a", "a", "b", "b", "b"])
     typical = 5 - 13 / 5  # (N − Σn²/N)/(g − 1)
     between = (58.8 - 4 / 3) / typical
-    assert table.loc["fc"].tolist() == pytest.approx([between, 4 / 3, *[between / (between + 4 / 3)] * 2])
+    assert table.loc["fc"].tolist()[:4] == pytest.approx([between, 4 / 3, *[between / (between + 4 / 3)] * 2])
 
 
 def test_augmentations_that_say_nothing_of_the_image_have_an_icc_around_zero():
@@ -58,10 +58,21 @@ def test_augmentations_that_say_nothing_of_the_image_have_an_icc_around_zero():
     assert math.isnan(augmentation_analysis({"fc": np.ones((4, 2))}, [0, 0, 1, 1]).loc["fc", "icc"])
 
 
-def test_augmentations_need_groups():
-    for images in ([0, 0, 0, 0], [0, 1, 2, 3]):
-        with pytest.raises(ValueError, match="give at least two images, with several augmentations each"):
-            augmentation_analysis({"fc": draw(4, 2)}, images)
+def test_augmentations_of_one_image_are_compared_with_each_other():
+    values = np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [3.0, 2.0, 1.0], [5.0, 5.0, 5.0]])
+    found = augmentation_analysis({"fc": values}).loc["fc"]
+    assert found["mean_r"] == pytest.approx(-1 / 3)  # of three pairs, 1 and twice -1; the last does not vary
+    assert found["within"] == pytest.approx(values.var(axis=0, ddof=1).sum())
+    assert np.isnan(found[["between", "icc", "mean_icc"]]).all()
+    two = augmentation_analysis({"fc": values[:3].repeat(2, axis=0)}, [0, 0, 1, 1, 2, 2]).loc["fc"]
+    assert (two["mean_r"], two["icc"]) == pytest.approx((1.0, 1.0))
+
+
+def test_augmentations_need_several_of_an_image():
+    with pytest.raises(ValueError, match="there are 4 rows of 4 images; give several augmentations of each image"):
+        augmentation_analysis({"fc": draw(4, 2)}, [0, 1, 2, 3])
+    with pytest.raises(ValueError, match="there is 1 row of 1 image; give several"):
+        augmentation_analysis({"fc": draw(1, 2)})
     with pytest.raises(ValueError, match="layer 'fc' has 5 rows for 4 images"):
         augmentation_analysis({"fc": draw(5, 2)}, [0, 0, 1, 1])
 
