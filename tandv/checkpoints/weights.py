@@ -85,7 +85,7 @@ def trained(entries: Mapping[str, Entry], updated: Updated | None = None) -> tup
         omitted.setdefault(why, []).append(name)
     for name, entry in effective({n: entry for n, entry in entries.items() if n not in packed})[0].items():
         if not is_float(entry):
-            omitted.setdefault("no floating point numbers", []).append(f"{name} ({entry.dtype})")
+            omitted.setdefault(_other_numbers(entry.dtype), []).append(f"{name} ({entry.dtype})")
         elif 0 in entry.shape:
             omitted.setdefault("empty", []).append(name)
         elif is_buffer(name, entry):
@@ -119,6 +119,13 @@ def trained(entries: Mapping[str, Entry], updated: Updated | None = None) -> tup
         for layer, (name, entry) in zip(layers, weights.items(), strict=True)
     ]
     return named, [f"{why}: {some(names)}" for why, names in {**buffers, **omitted}.items()]
+
+
+def _other_numbers(dtype: str) -> str:
+    """Return why a tensor is not measured that holds other than dense floating-point numbers."""
+    if " " in dtype:  # the layout of PyTorch stands before it
+        return "sparse or quantised tensors, which are not read"
+    return "complex numbers, which are not measured" if dtype.startswith("complex") else "no floating point numbers"
 
 
 def _outputs(name: str, shapes: Mapping[str, Shape]) -> int | None:

@@ -107,3 +107,21 @@ def test_variables_of_tensorflow_are_kernels(tmp_path):
     np.savez(tmp_path / "b.npz", **{"dense/kernel": np.ones((2, 3)), "dense/bias": np.ones(3)})
     found = [list(dict(weights(tmp_path / name))) for name in ("a.npz", "b.npz")]
     assert found == [["dense", "dense.bias"]] * 2
+
+
+def test_numbers_that_are_not_measured_are_called_what_they_are():
+    kinds = {"a": "float32", "spec": "complex64", "s": "sparse_coo float32", "q": "strided qint8", "n": "int64"}
+    entries = {name: Entry(dtype, (2,), lambda: None) for name, dtype in kinds.items()}
+    assert trained(entries)[1] == [
+        "complex numbers, which are not measured: spec (complex64)",
+        "sparse or quantised tensors, which are not read: s (sparse_coo float32), q (strided qint8)",
+        "no floating point numbers: n (int64)",
+    ]
+
+
+def test_moments_of_weights_over_training_are_no_weights():
+    names = ("fc.weight", "fc.weight_mean", "fc.weight_sq_mean")
+    entries = {name: Entry("float32", (2, 2), lambda: None) for name in names}
+    assert [weight.stored_as for weight in trained(entries)[0]] == ["fc.weight"]
+    alone = {name: entries[name] for name in names[:2]}
+    assert len(trained(alone)[0]) == 2

@@ -9,7 +9,7 @@ from tandv.checkpoints.entries import Entry, Shape
 from tandv.checkpoints.readers.contents import KEYS
 from tandv.checkpoints.readers.copies import is_copy
 from tandv.checkpoints.readers.modules import StateDict
-from tandv.checkpoints.readers.opaque import parts_of
+from tandv.checkpoints.readers.opaque import Opaque, parts_of
 from tandv.checkpoints.readers.optimisers import MOMENTS, holds_tensors, is_optimiser, tensors
 from tandv.messages import some
 
@@ -129,6 +129,8 @@ def kind(name: str, child: Any) -> str:
     """Return what a part is that is not taken, of several that may be models."""
     if is_copy(name):
         return COPIES
+    if isinstance(child, Opaque) and not has_own_state(child):  # settings, with a tensor in them
+        return BESIDE
     layers = (one.rpartition(".")[2] for one, entry in tensors(child) if entry.shape)
     return "other models" if is_state_dict(child) or any(map(_OF_LAYERS.fullmatch, layers)) else BESIDE
 

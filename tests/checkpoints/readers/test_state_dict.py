@@ -12,6 +12,7 @@ from flax import serialization
 from torch import nn
 
 from tandv.checkpoints import UnreadableCheckpoint
+from tandv.checkpoints.readers.opaque import Opaque
 from tandv.checkpoints.readers.optimisers import is_optimiser
 from tandv.checkpoints.readers.state_dict import model_in
 from tandv.checkpoints.weights import Entry
@@ -161,6 +162,14 @@ def test_what_has_a_part_for_each_name_of_the_model_is_the_state_of_an_optimiser
     flat = torch.ones(sum(value.numel() for value in STATE.values()))
     for file in (STATE | {"muon": of_each}, {"net": STATE, "muon": of_each}, STATE | {"adam_m": flat, "adam_v": flat}):
         assert list(model_in(opened(file)).entries) == NAMES
+
+
+def test_settings_with_a_tensor_are_no_model():
+    settings = Opaque(lr=0.1, w=opened(torch.ones(3, 3)))
+    found = model_in({"net": opened(STATE), "cfg": settings})
+    assert (list(found.entries), found.key) == (NAMES, "net")
+    average = Opaque(shadow=opened(STATE), decay=0.9)
+    assert model_in({"net": opened(STATE), "other": average}, "other").key == "other"
 
 
 def test_averages_beside_the_model_under_names_of_their_own():
