@@ -11,6 +11,11 @@ What a model of seven billion parameters would take: one float32 matrix of each 
 multiplied by how many there are. The matrices are noise, whose largest singular values lie so close together that
 finding them takes longest, and a product with singular values that fall like 1/√i, as those of trained layers do more
 nearly. Estimates are compared with a decomposition.
+
+    python benchmarks/checkpoints.py --estimates [--write]
+
+How near estimates are on five matrices of each kind, and why there are none of alpha, rank and condition: alpha of five
+matrices of one kind, and what estimates see of a matrix that lacks one direction.
 """
 
 import sys
@@ -161,9 +166,9 @@ def report(folder: Path, rounds: int) -> str:
     return "\n".join([*lines, "", "\\* seconds of the processor, Python's start left out; the others are on the wall."])
 
 
-def matrix(shape: tuple[int, int], kind: str) -> np.ndarray:
+def matrix(shape: tuple[int, int], kind: str, seed: int = 0) -> np.ndarray:
     """Return a matrix of noise, or one with singular values that fall like 1/√i."""
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(seed)
     noise = generator.standard_normal(shape, dtype=np.float32)
     if kind == "noise":
         return noise / np.float32(shape[1] ** 0.5)
@@ -208,6 +213,40 @@ def large_report(folder: Path, tiers: dict[str, list[str]], shapes: dict[tuple[i
     return "\n".join(lines)
 
 
+def estimates_report(side: int = 1024, seeds: int = 5) -> str:
+    from tandv.checkpoints.estimates import KNOWN_BY, estimates
+    from tandv.checkpoints.largest import leading_space, prepared
+    from tandv.checkpoints.tails import power_law
+
+    lines = ["| matrices | alpha, exact | error: effective rank | isotropy |", "|---|---|---|---|"]
+    for kind in KINDS:
+        for shape in ((side, side), (side, 11 * side // 4)):
+            alphas, errors = [], []
+            for seed in range(seeds):
+                values = matrix(shape, kind, seed)
+                work = prepared(values, 1.0, float(np.abs(values).max()))
+                found = estimates(work, leading_space(work, KNOWN_BY))
+                sigma = np.linalg.svd(values.astype(np.float64), compute_uv=False)
+                p = sigma / sigma.sum()
+                truth = np.exp(-(p @ np.log(p))), (sigma**4).sum()
+                errors.append([abs(one / true - 1) for one, true in zip(found[:2], truth, strict=True)])
+                alphas.append(power_law(sigma[::-1] ** 2))
+            worst = " | ".join(f"{100 * error:.1f} %" for error in np.max(errors, axis=0))
+            lines.append(f"| {kind}, {shape[0]} × {shape[1]} | {min(alphas):.1f} to {max(alphas):.1f} | {worst} |")
+    left, sigma, right = np.linalg.svd(matrix((side, side), "noise", 0).astype(np.float64))
+    apart = []
+    for lacking in (False, True):
+        values = ((left * np.where(lacking & (np.arange(side) == side - 1), 0, sigma)) @ right).astype(np.float32)
+        work = prepared(values, 1.0, float(np.abs(values).max()))
+        apart.append(estimates(work, leading_space(work, KNOWN_BY)).effective_rank)
+    return "\n".join([
+        *lines, "",
+        f"Errors are the largest of {seeds}. Without its smallest singular value, {sigma[-1] / sigma[0]:.0e} of the "
+        f"largest, square noise has the rank {side - 1} and an infinite condition; the estimate of its effective rank "
+        f"changes by {abs(apart[1] / apart[0] - 1):.0e} of itself.",
+    ])  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=6)
@@ -217,22 +256,33 @@ def main() -> None:
     parser.add_argument(
         "--tiers", nargs="*", choices=list(TIERS), default=list(TIERS), help="which parts, with --large"
     )
+    parser.add_argument("--estimates", action="store_true", help="measure how near estimates are")
     parser.add_argument("--write", action="store_true", help="keep the report in benchmarks/results")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if arguments.large:
             chosen = {tier: TIERS[tier] for tier in arguments.tiers}
             table = large_report(Path(folder), chosen, SEVEN_BILLION)
+        elif arguments.estimates:
+            table = estimates_report()
         else:
             table = report(Path(folder), arguments.rounds)
     machine = hardware("torch", "numpy", "pandas")
     made_by = " ".join(["python benchmarks/checkpoints.py", *sys.argv[1:]])
-    rounds = "measured once" if arguments.large else f"best of {arguments.rounds}"
+    rounds = "measured once" if arguments.large or arguments.estimates else f"best of {arguments.rounds}"
     how = f"load {os.getloadavg()[1]:.0f}, {rounds}. Made by `{made_by}`."
-    text = f"# Cost of measuring checkpoints\n\n{machine}; {how}\n\n{table}\n"
+    title = "Estimates without a decomposition" if arguments.estimates else "Cost of measuring checkpoints"
+    text = f"# {title}\n\n{machine}; {how}\n\n{table}\n"
     print(text)
     if arguments.write:
-        write("checkpoints_large" if arguments.large else "checkpoints", text)
+        name = (
+            "checkpoints_large"
+            if arguments.large
+            else "checkpoints_estimates"
+            if arguments.estimates
+            else "checkpoints"
+        )
+        write(name, text)
 
 
 if __name__ == "__main__":

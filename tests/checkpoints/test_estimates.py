@@ -59,3 +59,13 @@ def test_without_a_leading_space_they_are_estimates_all_the_same():
     p = np.arange(1, 51) / np.arange(1, 51).sum()
     found = estimates(w, None)
     assert found.effective_rank == pytest.approx(math.exp(-(p * np.log(p)).sum()), rel=4 * found.error + 0.01)
+
+
+def test_what_lacks_one_direction_has_the_same_estimates():
+    # which is why there are none of rank and condition
+    lacking = np.array([*np.linspace(1, 10, N - 1), 0])
+    found = []
+    for sigma in (lacking, lacking + (lacking == 0) * 1e-3):
+        work = prepared(np.diag(sigma), 1.0, 10.0)
+        found.append(estimates(work, leading_space(work, KNOWN_BY)))
+    assert found[0].effective_rank == pytest.approx(found[1].effective_rank, rel=1e-3)
