@@ -12,7 +12,7 @@ import numpy as np
 def as_array(values: Any) -> np.ndarray:
     """Return values as an array of NumPy; tensors of PyTorch may require a gradient and lie on any device.
 
-    Tensors of formats that NumPy lacks (bfloat16 and those of 8 bits) become float32, which holds them exactly.
+    Formats that NumPy lacks (bfloat16 and those of 8 bits) become float32, which holds them exactly.
 
     >>> import torch
     >>> as_array(torch.ones(2, dtype=torch.bfloat16, requires_grad=True))
@@ -27,6 +27,14 @@ def as_array(values: Any) -> np.ndarray:
             return tensor.resolve_conj().resolve_neg().numpy()
         except TypeError:  # a format that NumPy lacks
             return tensor.float().numpy()
-    if isinstance(values, list | tuple) and any(hasattr(one, "detach") for one in values):
+    if isinstance(values, list | tuple) and _holds_tensors(values):
         return np.stack([as_array(one) for one in values])
-    return np.asarray(values)
+    array = np.asarray(values)
+    # Formats that NumPy knows only as those of ml_dtypes, which JAX uses, have arithmetic but are no floats to NumPy.
+    return array.astype(np.float32) if array.dtype.kind == "V" and array.dtype.names is None else array
+
+
+def _holds_tensors(values: Any) -> bool:
+    if isinstance(values, list | tuple):
+        return any(map(_holds_tensors, values[:1] if values and isinstance(values[0], list | tuple) else values))
+    return hasattr(values, "detach")

@@ -193,6 +193,7 @@ def compare_representations(
     Raises ValueError naming every layer that is only in one of them or differs in shape.
     """
     check_choices(kind=(kind, Kind))
+    before, after = ({layer: as_array(one) for layer, one in arrays.items()} for arrays in (before, after))
     problems = [
         f"{layer!r} is in {side} only; compare the layers that both have"
         for side, one, other in (("before", before, after), ("after", after, before))

@@ -102,6 +102,7 @@ def rows_of_layers(
         mask: see `rows_of_features`; it is for the outputs that have its positions, others are averaged whole.
         most: the most features of a layer; of more, so many are chosen, evenly spaced.
     """
+    outputs = {name: as_array(array) for name, array in outputs.items()}
     known = None if mask is None else as_array(mask).astype(bool)
     count = len(next(iter(outputs.values()))) if batch is None and outputs else batch
     kept: dict[str, np.ndarray] = {}

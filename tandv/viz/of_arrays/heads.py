@@ -95,7 +95,9 @@ def _with_steps(given: Any) -> Any:
     """Return entropies alone, [step], [step, head] or a dict of them by step, as curves; what are curves as it is."""
     if isinstance(given, Mapping) and all(isinstance(step, int | float | np.number) for step in given):
         steps, values = list(given), list(given.values())
-    elif isinstance(given, Sequence | np.ndarray) and not isinstance(given, str):
+    elif (isinstance(given, Sequence) or hasattr(given, "__array__")) and not isinstance(
+        given, str | pd.DataFrame | pd.Series
+    ):
         steps, values = list(range(len(given))), given
     else:
         return given
