@@ -1,0 +1,124 @@
+"""The commands about a run: make one, show it, report on it. What a command needs is imported when it runs."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from tandv.cli.app import app
+from tandv.cli.options import Browser, Exclude, Group, Include, Json, Port, RunOrLog, StepPattern
+
+
+@app.command()
+def demo(
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Training steps.", show_default="100, 40 with --break")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the weights and of the batches.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run.", show_default="tandv-runs/demo")] = None,
+    framework: Annotated[Literal["torch", "jax"], typer.Option(help="The framework of the model.")] = "torch",
+    broken: Annotated[
+        Literal["overflow", "dead", "lr", "nan"] | None,
+        typer.Option("--break", help="Put a fault into the training, and print what `tandv check` finds."),
+    ] = None,
+    view: Annotated[bool, typer.Option("--view", help="Open the page of the run when it has ended.")] = False,
+) -> None:
+    """Train a small GPT on Python's own documentation while it is tracked, and report what its log shows."""
+    try:
+        from tandv import demo as demonstration
+
+        try:
+            log = demonstration.run(steps=steps, seed=seed, out=out, framework=framework, broken=broken)
+        except demonstration.CannotBreak as error:
+            raise typer.BadParameter(str(error), param_hint="--break") from error
+    except ModuleNotFoundError as error:
+        typer.echo(f"tandv demo: {error}", err=True)
+        raise typer.Exit(1) from error
+    if view:
+        from tandv.cli import view as viewing
+
+        viewing.view([str(log if log.is_dir() else log.parent)], None, 0, True, 60.0)
+
+
+@app.command()
+def view(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Folders of runs, files of logs or curves, folders of checkpoints; also addresses, such as "
+            "s3://bucket/run. Several are compared.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option(help="Write the page to an .html file, which needs no server.")] = None,
+    port: Port = 0,
+    browser: Browser = True,
+    idle: Annotated[
+        float, typer.Option(min=0, help="Minutes without a question after which it ends; 0 is never.")
+    ] = 60.0,
+    step_pattern: StepPattern = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    group: Group = None,
+) -> None:
+    """Show the page of a run, finished or going on, until Ctrl-C; or write it to one file.
+
+    Ends with 0, with 1 if the page cannot be served or written, with 2 if something that was named cannot be shown.
+    """
+    from tandv.cli import view as viewing
+
+    filters = (step_pattern, tuple(include or ()), tuple(exclude or ()), group)
+    viewing.view(runs, out, port, browser, idle, filters)
+
+
+@app.command()
+def dossier(
+    run: Annotated[str, typer.Argument(help="Folder of the run: its curves, its log, its checkpoints; or an address.")],
+    curves: Annotated[Path | None, typer.Option(help="Curves from elsewhere, .csv or .json.")] = None,
+    checkpoints: Annotated[Path | None, typer.Option(help="Folder of checkpoints from elsewhere.")] = None,
+    jumps: Annotated[int, typer.Option(min=0, help="How many transitions are examined closely.")] = 5,
+    within: Annotated[
+        int | None, typer.Option(min=0, help="Steps a checkpoint may be away.", show_default="auto")
+    ] = None,
+    lr: Annotated[
+        str | None, typer.Option(help="The curve that is the learning rate.", show_default="lr or learning_rate")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the report.", show_default="RUN/dossier")] = None,
+) -> None:
+    """Write a report of a run around its transitions: what changed, how certain that is, and which layers moved."""
+    from tandv.cli import dossier as report
+
+    report.dossier(run, curves, checkpoints, jumps, within, lr, out)
+
+
+@app.command()
+def check(
+    run: RunOrLog,
+    fail_on: Annotated[
+        Literal["error", "warning", "note"], typer.Option(help="The lowest severity with which the command fails.")
+    ] = "warning",
+    as_json: Json = False,
+    html: Annotated[Path | None, typer.Option(help="Write the findings as a page to this file as well.")] = None,
+) -> None:
+    """Say what is wrong in a run: where, since when, what came before, and what to do first.
+
+    Ends with 0 if there is no finding to fail on, else with 1 for an error, 3 for a warning, 4 for a note; with 2 if
+    there is no log to read.
+    """
+    from tandv.cli import check as checking
+
+    checking.check(run, fail_on, as_json, html)
+
+
+@app.command()
+def explain(
+    run: RunOrLog,
+    step: Annotated[
+        int | None, typer.Option(help="The step of the event.", show_default="the first spike of the loss")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say which tensors left their own course before a spike of the loss, or before a step: the first one first."""
+    from tandv.cli import check as checking
+
+    checking.explain(run, step, as_json)
