@@ -12,10 +12,10 @@ from tandv.exports.wandb import Wandb, wandb_problems
 from tandv.messages import choice_problems
 from tandv.place import Unreachable, place_of
 from tandv.track.common.budget import share
+from tandv.track.common.exporting import Export
 from tandv.track.common.finished_log import LogFormat
 from tandv.track.common.on_finding import OnFinding, on_finding_problems, saves
 from tandv.track.common.save_rule import SaveRule, rule_problems
-from tandv.track.common.writer import Export
 from tandv.track.insight import numbers
 
 Pattern = str | re.Pattern[str]

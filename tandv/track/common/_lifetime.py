@@ -47,6 +47,13 @@ class Lifetime(Framework):
         """Tell whether tracking is active: the block has begun, and neither ended nor failed."""
         return self._state == "on"
 
+    def _check_running(self, method: str) -> None:
+        if self._state == "new" or (self._state == "over" and not self._closed_by_function):
+            raise RuntimeError(
+                f"tracker.{method}() outside its block; write `with track(...) as tracker:` around the loop, or call "
+                "tracker.start() before it and tracker.close() after it"
+            )
+
     def __enter__(self) -> Self:
         if self._state != "new":
             now = "this tracker has been started already" if self._state == "on" else "this tracker has been used"

@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,51 +13,13 @@ from tandv.track.common.background import Background
 from tandv.track.common.numbers import Reading
 from tandv.track.common.reporting import print_line, warn
 from tandv.track.common.save_rule import SaveRule, in_bytes, in_words
+from tandv.track.common.snapshots import Snapshot, Source
 from tandv.track.common.triggers import Watch
 
 __all__ = ["Checkpoints", "Snapshot", "Source"]
 
 _LATE = 8  # steps that a number may take to arrive from its device before it is waited for
 _QUEUED = 256 << 20  # bytes that may wait for the disk, beyond what is in memory anyway
-
-
-class Snapshot(NamedTuple):
-    """A copy of the weights at one step, which may still be on its way from a device.
-
-    >>> import numpy as np
-    >>> snapshot = Snapshot(8, {"fc.bias": "fc"}, lambda: {"fc.bias": np.zeros(2, np.float32)})
-    >>> snapshot.arrays()["fc.bias"].tolist()
-    [0.0, 0.0]
-
-    Args:
-        nbytes: size of all arrays.
-        layers: the name in the log of each array, None for a buffer.
-        arrays: waits for the arrays, and returns them on the host by name.
-        settle: frees their memory on the device, if the copy has ended; it does not wait.
-    """
-
-    nbytes: int
-    layers: dict[str, str | None]
-    arrays: Callable[[], dict[str, Any]]
-    settle: Callable[[], object] = lambda: None
-
-
-class Source(NamedTuple):
-    """The functions of a framework that saving needs.
-
-    >>> import numpy as np
-    >>> snapshot = Snapshot(8, {"fc.bias": "fc"}, lambda: {"fc.bias": np.zeros(2, np.float32)})
-    >>> source = Source(lambda: snapshot, lambda path, arrays, about: None)
-    >>> source.copy().nbytes
-    8
-
-    Args:
-        copy: begins a copy of the weights without waiting for it; returns None where there are none at present.
-        write: writes a file, given its path, the arrays by name, and text about them.
-    """
-
-    copy: Callable[[], Snapshot | None]
-    write: Callable[[Path, dict[str, Any], dict[str, str]], None]
 
 
 class _File(NamedTuple):

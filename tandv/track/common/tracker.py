@@ -10,7 +10,7 @@ from tandv.analysis.findings.finding import Finding
 from tandv.curves.of_run import RESERVED
 from tandv.log.store.layers import Tensor
 from tandv.names import check_writable
-from tandv.track.common._lifetime import Lifetime
+from tandv.track.common._steps import ChosenSteps
 from tandv.track.common.acting import Acting
 from tandv.track.common.between import BetweenSteps
 from tandv.track.common.budget import Budget
@@ -18,7 +18,6 @@ from tandv.track.common.folders import run_paths
 from tandv.track.common.measurements import Block, StepMeasurements
 from tandv.track.common.numbers import ALLOWED, Reading, mean_of
 from tandv.track.common.on_finding import FindingStop, actions_for, stops
-from tandv.track.common.reporting import warn
 from tandv.track.common.saving import Checkpoints
 from tandv.track.common.units import Key, UnitHistory, Units
 from tandv.track.common.watching import FACTS_AT, Watching
@@ -28,7 +27,7 @@ from tandv.track.insight.raster import RasterWriter
 from tandv.track.settings import Settings
 
 
-class Tracker(Lifetime):
+class Tracker(ChosenSteps):
     """Record the tensors of a training run, step by step, within `with track(...)`.
 
     `step()` is called after each optimiser step. `start()` and `close()` do what the block does, for code that cannot
@@ -83,7 +82,6 @@ class Tracker(Lifetime):
         self._stopping: Finding | None = None
         if settings.every != 1 or settings.budget is not None:
             self.between = BetweenSteps()
-        self._skipped = 0  # steps, while the writer had no room for them
         self._budget: Budget | None = None
         if settings.budget is not None:
             self._keep_to(Budget(settings.budget, beside=lambda: self._writer.seconds))
@@ -209,25 +207,7 @@ class Tracker(Lifetime):
         if self._state == "on":
             self._guard("the start of a step", self._begin)
 
-    def keep_to_budget(self, part: Any, *names: str) -> None:
-        """Count the time of some methods as the tracker's, where it has a budget.
-
-        Args:
-            part: an object of the tracker.
-            names: its methods.
-        """
-        if self._budget is not None:
-            for name in names:
-                setattr(part, name, self._budget.timed(getattr(part, name)))
-
     # Inside.
-
-    def _check_running(self, method: str) -> None:
-        if self._state == "new" or (self._state == "over" and not self._closed_by_function):
-            raise RuntimeError(
-                f"tracker.{method}() outside its block; write `with track(...) as tracker:` around the loop, or call "
-                "tracker.start() before it and tracker.close() after it"
-            )
 
     def _take(self, numbers: Mapping[str, Any]) -> None:
         """Take numbers of the current step; what is none is reported once for each name."""
@@ -260,37 +240,6 @@ class Tracker(Lifetime):
             if self._acting is not None and self.recording:
                 self._acting.watching.add_numbers(self.steps, numbers)
 
-    def _begin(self) -> None:
-        self.recording = False
-        self._writer.check()
-        wanted = self._is_recorded(self.steps) or self._is_wanted()
-        self.recording = self.agreed(wanted and self._has_room())
-        if self.recording:
-            if self.between is not None:
-                self.between.wants_next = False
-            self.start_of_step()
-
-    def _is_recorded(self, step: int) -> bool:
-        if self._budget is not None:
-            return self._budget.wants(step)
-        every = self.settings.every
-        return bool(every(step)) if callable(every) else step % every == 0
-
-    def _is_wanted(self) -> bool:
-        """Tell whether a step is recorded because of what the steps before it have shown."""
-        by_check = self.between is not None and self.between.wants_next
-        by_rule = self._acting is not None and self._acting.watching.wants_next
-        return (by_check or by_rule) and self.decides_alone
-
-    def _end_check(self) -> None:
-        """End the check of a step that was not recorded."""
-        assert self.between is not None
-        if self.recording:
-            self.between.forget()
-            self.between.read()
-        else:
-            self.between.end_of_step(self.steps)
-
     def _facts_of_rules(self) -> dict[str, Any]:
         """Return what run.json says so far; where the run ends, what it is about to say."""
         return self._writer.info | (self._facts() if self._state == "over" else self._facts_between())
@@ -305,26 +254,6 @@ class Tracker(Lifetime):
             self._acting.act(self.steps, self._checkpoints)
         if stops(self.settings.on_finding):
             self._stopping = self.agreed_stop(self._acting.stop)
-
-    def _has_room(self) -> bool:
-        """Tell whether the writer keeps up; if not, the step is left out, because training must not wait."""
-        if self._writer.has_room:
-            return True
-        self._skipped += 1
-        if self._skipped == 1:
-            warn(
-                f"writing to {self.path} is slower than training: step {self.steps} is not recorded, nor are others "
-                "until it has caught up (run.json will say how many); record fewer steps by every=, fewer layers by "
-                "include=, or give a faster disk by path="
-            )
-        return False
-
-    def _keep_to(self, budget: Budget) -> None:
-        """Let a budget choose the steps, and time the tracker for it."""
-        self._budget = budget
-        self._begin, self._end = budget.timed(self._begin), budget.timed(self._end)
-        self.step_over, self._take = budget.timed(self.step_over), budget.timed(self._take)
-        self.keep_to_budget(self.measurements, "add", "share")
 
     def _facts(self) -> dict[str, Any]:
         """Return what run.json reports when the run ends."""

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from tandv import __version__
 from tandv.log.arrays import write_arrays
@@ -18,6 +18,7 @@ from tandv.log.store.writing import Store
 from tandv.place import place_of
 from tandv.track.common.background import Background
 from tandv.track.common.curve_file import CurveFile
+from tandv.track.common.exporting import Export, Exports
 from tandv.track.common.finished_log import LogFormat, finished_log
 from tandv.track.common.folders import new_folder
 from tandv.track.common.frames import places, to_rows
@@ -31,15 +32,6 @@ _QUICK = 0.25  # seconds between two flushes in which a part is not written for 
 _PART = 32 << 20  # bytes of counts that become one part, so that memory is bounded where steps have very many rows
 _A_WHILE = 0.05  # seconds of joining, after which other work of the thread comes first
 _QUEUED = 128 << 20  # bytes of measurements that may wait for the background thread
-
-
-class Export(Protocol):
-    """Another destination of each recorded step, such as W&B or TensorBoard."""
-
-    def add(self, block: Block) -> None: ...
-
-    def close(self, out_path: Path | None) -> None:
-        """Finish; `out_path` is the log, or the run's folder, None where nothing was recorded."""
 
 
 class Writer:
@@ -72,7 +64,7 @@ class Writer:
         self._refused: list[Block] = []  # by the disk
         self._warned: set[str] = set()
         self._notes: deque[str] = deque()  # to be reported in the thread of training
-        self._exports = list(exports)
+        self._exports = Exports(exports, self._note)
         self._background = Background(_QUEUED) if in_background is not False else None
         self._curves = CurveFile(self.folder, self._note)
         self._unwritten = 0  # steps with numbers of the loop since the latest flush
@@ -178,7 +170,7 @@ class Writer:
         self._curves.close()
         wanted = Path(self.out_path) if self._mirror is None else None
         log, here = finished_log(self.folder, wanted, self._store, self._note)
-        self._export(lambda export: export.close(here if log else None))
+        self._exports.close(here if log else None)
         try:
             if log is None and status == "finished":
                 status = "not written" if self._refused else "empty"
@@ -201,7 +193,7 @@ class Writer:
         for block in blocks:
             if block.quantities:
                 self._blocks.append(block._replace(tensors={}))
-                self._export(lambda export, block=block: export.add(block))
+                self._exports.add(block)
             if block.tensors:
                 self._write_tensors(block)
 
@@ -257,16 +249,6 @@ class Writer:
             if background is not None and time.monotonic() > until:
                 background.give(self._join)
                 return
-
-    def _export(self, action: Callable[[Export], None]) -> None:
-        """Pass something to W&B and TensorBoard; an export that fails is dropped, the log goes on."""
-        for export in list(self._exports):
-            try:
-                action(export)
-            except Exception as error:
-                self._exports.remove(export)
-                name = type(export).__name__
-                self._note(name, f"{name} gets no more: {type(error).__name__}: {error}. The log itself goes on")
 
     def _write_tensors(self, block: Block) -> None:
         folder = self.folder / "tensors"
