@@ -5,10 +5,10 @@
 {0: 2.0, 10: 1.5}
 """
 
+from tandv.curves._reading import DamagedCurves
 from tandv.curves.averages import Band, epoch_means, mean_and_band, mean_and_reach, smoothed
 from tandv.curves.curves import Curves, TrainingStats, as_curves, read_curves, write_curves
 from tandv.curves.of_run import (
-    DamagedCurves,
     beside_each_other,
     curves_beside,
     given,

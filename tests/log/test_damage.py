@@ -78,7 +78,7 @@ def test_a_changed_byte_of_curves_is_noticed_or_changes_nothing(tmp_path):
     right, refused = run_curves(tmp_path), 0
     assert right is not None
     for _ in with_a_changed_byte(path):
-        of_run._read.cache_clear()  # the file is as large as before, and may be as old to the system's clock
+        of_run.read_file.cache_clear()  # the file is as large as before, and may be as old to the system's clock
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             found = run_curves(tmp_path)
