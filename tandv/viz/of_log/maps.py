@@ -12,7 +12,8 @@ from matplotlib.patches import Rectangle
 from tandv.glossary import is_share
 from tandv.log.grid import Grid
 from tandv.viz.layout.colours import Colour, Scale, colour_scale, paint, specials
-from tandv.viz.layout.heat import MISSING, SOME_INF, SOME_NAN, Hatched, Heat, edges
+from tandv.viz.layout.hatched import Hatched
+from tandv.viz.layout.heat import MISSING, SOME_INF, SOME_NAN, Heat, edges
 from tandv.viz.layout.layer_axis import layer_axis
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, remember

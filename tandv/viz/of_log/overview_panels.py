@@ -31,14 +31,13 @@ from tandv.viz.of_log.panels import (
     draw_casts,
     draw_cursor,
     draw_outlines,
-    draw_slice,
-    draw_slice_of_exponents,
     legend_beside_title,
     mark_beside,
     mark_layer,
     read_out,
     second_title,
 )
+from tandv.viz.of_log.slices import draw_slice, draw_slice_of_exponents
 
 LEFT, RIGHT = (0.11, 0.62), (0.75, 0.23)  # where panels begin and how wide they are, until they are laid out
 HEIGHTS, NARROW_HEIGHTS = (0.13, 0.36, 0.24), (0.1, 0.14, 0.12)

@@ -20,7 +20,8 @@ from tandv.messages import UnknownName
 from tandv.tensor_types import WEIGHT_GRADIENT
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
-from tandv.viz.layout.heat import Hatched, Heat, edges
+from tandv.viz.layout.hatched import Hatched
+from tandv.viz.layout.heat import Heat, edges
 from tandv.viz.layout.layer_axis import CHARACTER, row_names
 from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.ticks import length_in_points, step_text, step_ticks
