@@ -28,6 +28,7 @@ def dossier(
         except (ValueError, OSError) as error:
             stop(str(error), USAGE)
         found = written.findings
+        tell(" ".join(found["story"]))
         if found["wrong"]:
             tell(found["wrong"]["words"])
         for moment in found["moments"]:

@@ -78,7 +78,7 @@ def dossier(
     checkpoints: Annotated[Path | None, typer.Option(help="Folder of checkpoints from elsewhere.")] = None,
     jumps: Annotated[int, typer.Option(min=0, help="How many transitions are examined closely.")] = 5,
     within: Annotated[
-        int | None, typer.Option(min=0, help="Steps a checkpoint may be away.", show_default="auto")
+        int | None, typer.Option(min=0, help="Steps a checkpoint may be away.", show_default="any number")
     ] = None,
     lr: Annotated[
         str | None, typer.Option(help="The curve that is the learning rate.", show_default="lr or learning_rate")

@@ -69,7 +69,7 @@ def _change(one: Mapping[str, Any], unit: str) -> str:
 
 def _curves(moment: Mapping[str, Any], unit: str) -> list[Section]:
     """Return a table of the curves before and after, outcomes first."""
-    header = ["curve", f"{unit} {moment['before']:,}", f"{unit} {moment['after']:,}", "change", "change, percent"]
+    header = ["curve", f"{unit} {moment['before']:,}", f"{unit} {moment['after']:,}", "change", "relative change"]
     rows = [
         [
             one["quantity"],

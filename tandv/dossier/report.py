@@ -10,7 +10,7 @@ from tandv.dossier.heads import SCORES
 from tandv.dossier.moments import moment_sections
 from tandv.dossier.pictures import Picture
 from tandv.dossier.rendering import Section
-from tandv.dossier.wording import counted, percent, short, span
+from tandv.dossier.wording import counted, listed, percent, short, span
 
 _PERIODS = 5
 
@@ -153,17 +153,18 @@ def _attention(results: Mapping[str, Any], pictures: Sequence[Picture]) -> list[
     if found["entropy"]:
         out.append(Section("text", found["entropy"]))
     if found["heads"]:
-        header = ["layer", "head", "attends", "share at first", "share in the end", "evenly"]
+        header = ["layer", "head", "kind", "share at first", "share in the end", "evenly"]
         header += [f"from {results['unit']}", f"to {results['unit']}"]
         rows = [
-            [one["layer"], str(one["head"]), SCORES[one["score"]][0]]
+            [one["layer"], str(one["head"]), one["score"].replace("_", " ")]
             + [short(one[key]) for key in ("before", "after", "chance")]
             + [f"{one[key]:,}" for key in ("start", "end")]
             for one in found["heads"]
         ]
+        kinds = listed([f"{what} ({score.replace('_', ' ')})" for score, (what, _) in SCORES.items()])
         about = (
             "Heads of whose attention the share of a known kind rises by 0.25 or more, to 0.25 or more above that of a "
-            "head which attends to all earlier positions alike (evenly)."
+            f"head which attends to all earlier positions alike (evenly). The kinds are the shares that go {kinds}."
         )
         out += [Section("text", about), Section("table", [header, *rows])]
     return out + [Section("picture", one) for one in pictures]

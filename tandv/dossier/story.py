@@ -160,7 +160,8 @@ def _instability(
     if outcomes:
         first = min(outcomes.values())
         words = "; ".join(f"{name} has no finite value from {unit} {at:,} on" for name, at in outcomes.items())
-        others = [f"{name} from {unit} {at:,} on" for name, at in broken.items() if name not in outcomes]
+        inside = sorted((at, name) for name, at in broken.items() if name not in outcomes)
+        others = [f"{name} from {unit} {at:,} on" for at, name in inside]
         out.append(f"The training diverged: {words}" + (f" (inside, {listed(others[:_MOST])})" if others else "") + ".")
         out += _beforehand(curves, found, first, unit)
     else:
@@ -236,7 +237,8 @@ def _inside(moments: Sequence[Mapping[str, Any]], unit: str) -> list[str]:
         told.add((most["quantity"], most["start"]))
         way = "rose" if one["after"] > one["before"] else "fell"
         when = span(unit, most["start"], most["end"])
-        out.append(f"While {one['quantity']} {way}, {change(most, _PAST)} ({when}).")
+        then = span(unit, one["start"], one["end"])
+        out.append(f"While {one['quantity']} {way} ({then}), {change(most, _PAST)} ({when}).")
     return out[:3]
 
 

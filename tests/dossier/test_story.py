@@ -110,7 +110,7 @@ def test_internals_explain_outcomes_and_layers_are_named_beside_their_usual_way(
     weights = [{"layer": "fc1", "times_usual": 2.5}, {"layer": "fc2", "times_usual": math.nan}]
     one = moment("loss", loss, norm, weights=weights, checkpoints=sides)
     assert told(curves, loss, norm, moments=[one, one])[1:] == [
-        "While loss fell, norm rose from 0 to 1 (steps 470 to 530).",
+        "While loss fell (steps 480 to 520), norm rose from 0 to 1 (steps 470 to 530).",
         "Of all layers, fc1 moved furthest beside its usual way: 2.5 times as far, between the checkpoints of steps "
         "400 and 600.",
     ]
