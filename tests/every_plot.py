@@ -12,8 +12,9 @@ from tandv import viz
 from tandv.analysis.attention import attention_curves
 from tandv.analysis.representations import project
 from tandv.analysis.transitions import Evidence, Transition
+from tandv.analysis.whatif import whatif_plan
 from tandv.curves import as_curves
-from tandv.log.logframe import example_log, layers
+from tandv.log.logframe import EXAMPLE_TYPES, example_log, layers
 from tandv.log.raster import Raster
 
 RNG = np.random.default_rng(0)
@@ -145,9 +146,16 @@ def of_layers(plot, **more):
     return lambda **k: plot(log(5), long_names(5), "Activation", col_wrap=5, **more, **k)
 
 
+@cache
+def plan():
+    """Return a plan of formats for twelve layers of long names."""
+    return whatif_plan(log(12, EXAMPLE_TYPES), scale="none")
+
+
 def _cases():
     first = long_names(1)[0]
     yield "line", lambda **k: viz.scalar_line(log(5), first, "Activation", ["rm2", "max_abs", "min_abs"], **k)
+    yield "formats, 3 types", lambda **k: viz.format_map(plan(), **k)
     yield "lines, 5 in a row", of_layers(viz.scalar_line, scalar_metric=["rm2", "max_abs"])
     yield "histogram", lambda **k: viz.exp_hist(log(5), first, "Activation", 19, dtype_annotation="float8_e4m3fn", **k)
     yield (

@@ -17,6 +17,7 @@ import pytest
 from torch import nn
 
 import tandv
+from tandv.analysis.whatif import Plan
 from tandv.log.raster import Raster
 from tandv.logframe import example_log
 
@@ -39,6 +40,7 @@ AGREEMENT = pd.DataFrame({"icc": [0.1, 0.2], "mean_icc": [0.1, 0.2], "chance": [
 POINTS = pd.DataFrame(ARRAY[:, :2], pd.MultiIndex.from_product([[0, 10], [0, 1, 2]], names=["step", "sample"]))
 RASTER = Raster(np.arange(2), ["fc"], np.array([1]), np.array([0, 1]), 1e-8, np.zeros((2, 1), np.uint8))
 MODEL = nn.Linear(2, 2)
+PLAN = Plan([], ["e4m3"], "max", {"sqnr": 20.0}, (0, 1), [], [])
 
 # What each is called with, where the option that is tried is given on top.
 CALLS: dict[str, tuple] = {
@@ -68,6 +70,7 @@ CALLS: dict[str, tuple] = {
     "viz.attention_evolution": (PATTERN,),
     "viz.attention_heads": (PATTERN,),
     "viz.attention_pattern": (PATTERN,),
+    "viz.format_map": (PLAN,),
     "viz.entropy_evolution": (HEADS,),
     "viz.head_curves": (HEADS,),
     "viz.plot_attention_heads_comparison": (PATTERN[0], PATTERN[0]),

@@ -7,6 +7,7 @@ import typer
 
 from tandv.cli.app import app
 from tandv.cli.options import Browser, Exclude, Group, Include, Json, Port, RunOrLog, StepPattern
+from tandv.cli.whatif import whatif
 
 
 @app.command()
@@ -122,3 +123,6 @@ def explain(
     from tandv.cli import check as checking
 
     checking.explain(run, step, as_json)
+
+
+app.command()(whatif)

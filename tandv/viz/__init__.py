@@ -36,6 +36,7 @@ from tandv.viz.of_curves.layers import layer_maps
 from tandv.viz.of_curves.metrics import metric_curves
 from tandv.viz.of_curves.sharpness import sharpness_plot
 from tandv.viz.of_log.exponents import exp_heatmap, exp_hist
+from tandv.viz.of_log.format_map import format_map
 from tandv.viz.of_log.norms import norms
 from tandv.viz.of_log.optimisation import optimisation
 from tandv.viz.of_log.overview import overview
@@ -73,6 +74,7 @@ __all__ = [
     "exp_hist",
     "gradient_raster",
     "feature_correlations",
+    "format_map",
     "group_accuracy",
     "head_curves",
     "image_grid",

@@ -273,6 +273,8 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
                 worst, best = _decibel(signal, most), _decibel(signal, least)
                 if guessed:
                     worst, best = worst - 4.0, best + 3.0
+                # To nearest, zero being a value of the format: no error is larger than what is cast.
+                middle, worst = max(middle, 0.0), max(worst, 0.0)
                 numbers[15], numbers[18], numbers[19] = middle, worst, best
                 numbers[16] = max(middle - half, worst) if middle < np.inf else middle
                 numbers[17] = min(middle + half, best) if middle < np.inf else middle

@@ -54,7 +54,7 @@ class Failure(NamedTuple):
 class Choice(NamedTuple):
     """What a plan says of one tensor of a layer.
 
-    >>> Choice("head", "Weight", "e4m3", 31.5, 0.0, [], False).format
+    >>> Choice("head", "Weight", "e4m3", 31.5, 0.0, [], False, {"e4m3": (31.5, 0.0)}).format
     'e4m3'
 
     Args:
@@ -65,6 +65,7 @@ class Choice(NamedTuple):
         underflow: the largest underflow, likewise, a share.
         failures: how the narrower formats fail, the narrowest first.
         close: whether a limit lies within the 95 % range of a prediction that decided.
+        worst: the lowest SQNR in dB and the largest underflow in each candidate.
     """
 
     layer: str
@@ -74,12 +75,13 @@ class Choice(NamedTuple):
     underflow: float
     failures: list[Failure]
     close: bool
+    worst: dict[str, tuple[float, float]]
 
 
 class Plan(NamedTuple):
     """Formats for the tensors of a model, from a log.
 
-    >>> Plan([], ["e4m3"], "max", {"sqnr": 20.0}, (0, 9), []).formats_of("head")
+    >>> Plan([], ["e4m3"], "max", {"sqnr": 20.0}, (0, 9), [], []).formats_of("head")
     {}
 
     Args:
@@ -89,6 +91,7 @@ class Plan(NamedTuple):
         want: the limits.
         steps: the first and the last step that were looked at.
         notes: what was left out or guessed.
+        layers: in the order of the model.
     """
 
     choices: list[Choice]
@@ -97,6 +100,7 @@ class Plan(NamedTuple):
     want: dict[str, float]
     steps: tuple[int, int]
     notes: list[str]
+    layers: list[str]
 
     def formats_of(self, layer: str) -> dict[str, str | None]:
         """Return the format of each tensor type of a layer."""
@@ -220,7 +224,9 @@ def whatif_plan(
     places = order_of(log, [(one.tensor_type, one.layer) for one in choices])
     choices.sort(key=lambda one: _risk(one, limits, places))
     span = (int(steps.min()), int(steps.max())) if len(steps) else (0, 0)
-    return Plan(choices, candidates, scale, limits, span, notes)
+    planned = {one.layer for one in choices}
+    in_model = [name for name in logframe.layers(log) if name in planned]
+    return Plan(choices, candidates, scale, limits, span, notes, in_model)
 
 
 def _label(one: str | Format) -> str:
@@ -273,7 +279,10 @@ def _choice(
         failures = [one for one in failures if bits[one.format] <= best[0]]
     close = bool(near & {best[0] if best else max(bits.values()), *(bits[one.format] for one in failures[-1:])})
     name, sqnr, underflow = best[2] if best else None, _worst(chosen["sqnr"]), float(chosen["underflow"].max())
-    return Choice(layer, kind, name, sqnr, underflow, failures, close)
+    each = {
+        one: (_worst(rows["sqnr"]), float(rows["underflow"].max())) for one, rows in zip(candidates, taken, strict=True)
+    }
+    return Choice(layer, kind, name, sqnr, underflow, failures, close, each)
 
 
 def _worst(sqnr: pd.Series) -> float:

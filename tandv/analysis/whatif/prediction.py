@@ -49,9 +49,10 @@ def whatif(
     The result has a row for each tensor, step, format and scale: `underflow`, `overflow` and `subnormal`, shares of all
     values that would become zero, would exceed the largest value by half a step or more (they are taken to saturate),
     and would be subnormal; and `sqnr`, 10·log10 of the sum of squares over the sum of squared errors, in dB, of the
-    finite values: infinite where nothing is lost, NaN where no value is finite. Of each, `_low` and `_high` are a range
-    that held the truth in at least 95 % of the tensors of trainings (benchmarks/results/formats.md), `_least` and
-    `_most` are what the counts allow at all: inside a power of two they do not tell where values lie.
+    finite values: 0 where all is lost, infinite where nothing is, NaN where no value is finite. Of each, `_low` and
+    `_high` are a range that held the truth in at least 95 % of the tensors of trainings
+    (benchmarks/results/formats.md), `_least` and `_most` are what the counts allow at all: inside a power of two they
+    do not tell where values lie.
 
     >>> from tandv.log.example import example_log
     >>> found = whatif(example_log(steps=2), ["e4m3", "e5m2"], "max", layers="head", tt="Gradient", step=0)

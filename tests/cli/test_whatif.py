@@ -1,0 +1,50 @@
+"""`tandv whatif`: the plan in words, as JSON and as a picture."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from tandv.cli import app
+from tandv.log.files import write_parquet
+from tests.analysis.whatif.test_plan import NORMAL, made
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch):
+    """Return what asks about a log of a few tensors, with some options."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    course = [NORMAL, NORMAL * 1e-5]
+    write_parquet(made(a_Weight=[np.full(8, 0.5)] * 2, a_Gradient=course, a_Input=[NORMAL] * 2), "log.parquet")
+    return lambda *options: CliRunner().invoke(app, ["whatif", "log.parquet", *options])
+
+
+def test_the_plan_and_how_the_narrower_formats_fail(call):
+    told = call("--formats", "e4m3", "--scale", "none")
+    assert told.exit_code == 0, told.output
+    lines = told.stdout.splitlines()
+    assert lines[:4] == [
+        "Asked for: SQNR of 20 dB or more, underflow of 1% or less, at every logged step from 0 to 10, scale none.",
+        "  Gradient: 1 as it is",
+        "  Input: 1 e4m3",
+        "  Weight: 1 e4m3",
+    ]
+    assert lines[6].split()[:4] == ["a", "Gradient", "as", "it"]
+    assert "not e4m3: underflow 100.00% at step 10; first at step 10, 50% of the steps" in lines[7]
+
+
+def test_json_and_a_picture_are_written(call, tmp_path):
+    told = call("--want", "sqnr=20", "--json", "--out", "plan.json", "--picture", "plan.png")
+    assert told.exit_code == 0, told.output
+    assert json.loads(told.stdout) == json.loads((tmp_path / "plan.json").read_text())
+    assert json.loads(told.stdout)["layers"]["a"]["Weight"] == "e2m1"
+    assert (tmp_path / "plan.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_what_cannot_be_answered_ends_with_2(call):
+    told = call("--want", "noise=2", "--scale", "none")
+    assert told.exit_code == 2 and "there is no 'noise'" in told.stderr
+    assert call("--formats", "e4m9").exit_code == 2
+    assert call("--layer", "nothing").exit_code == 2

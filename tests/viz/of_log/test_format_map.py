@@ -1,0 +1,41 @@
+"""The map of layers by number formats: cells, dots on the plan, crosses on what fails."""
+
+import numpy as np
+import pytest
+
+from tandv.analysis.whatif import whatif_plan
+from tandv.messages import UnknownName
+from tandv.viz import drawn, format_map
+from tests.analysis.whatif.test_plan import NORMAL, made
+
+FORMATS = ["e2m1", "e4m3", "fp16"]
+
+
+@pytest.fixture
+def plan():
+    log = made(a_Gradient=[NORMAL], b_Gradient=[NORMAL * 1e-9], a_Weight=[NORMAL], b_Weight=[np.full(9, 0.5)])
+    return whatif_plan(log, "sqnr=20", FORMATS, scale="none")
+
+
+def marks(ax, called):
+    return [
+        (int(x), int(y)) for line in ax.lines if line.get_gid() == called for x, y in zip(*line.get_data(), strict=True)
+    ]
+
+
+def test_dots_are_on_the_plan_and_crosses_on_what_fails(plan):
+    fig = format_map(plan)
+    gradient, weight = fig.axes[:2]
+    assert gradient.get_title(loc="left") == "Gradient" and weight.get_title(loc="left") == "Weight"
+    assert marks(gradient, "plan") == [(1, 0)]  # a: e4m3; b: none
+    assert sorted(marks(gradient, "fails")) == [(0, 0), (0, 1), (1, 1), (2, 1)]
+    assert marks(weight, "plan") == [(1, 0), (0, 1)]
+    values = drawn(gradient).values
+    assert values.shape == (2, 3) and values[1, 0] == pytest.approx(0, abs=0.1)
+
+
+def test_one_tensor_type_can_be_chosen(plan):
+    (ax,) = [one for one in format_map(plan, "Weight").axes if one.get_xlabel() == "format"]
+    assert [text.get_text() for text in ax.get_xticklabels()] == FORMATS
+    with pytest.raises(UnknownName, match="no tensor type 'Wieght'"):
+        format_map(plan, "Wieght")
