@@ -43,6 +43,7 @@ class Noise(NamedTuple):
     growth: np.ndarray  # standard deviation of the difference of means, in units of that of white noise
     freedom: np.ndarray  # degrees of freedom of its estimate and its tail, as of Student's t
     level: np.ndarray  # standard deviation of the level of the curve over a window, in units of sigma
+    pace: np.ndarray  # of the curve without its transitions, shape (H, n - 1)
     memory: bool  # whether it was measured how noise grows: not where the curve is short, or has none
 
 
@@ -50,6 +51,7 @@ class Measured(NamedTuple):
     """Contrasts of a curve at each width h over what white noise of `sigma` has, from which noise is judged."""
 
     sigma: np.ndarray
+    rise: np.ndarray  # the differences of the curve without its transitions, shape (H, n - 1)
     expected: np.ndarray  # standard deviation of a difference of means of white noise, shape (H, n - 1)
     size: np.ndarray  # shape (H,); NaN where a curve is too short
     quiet: np.ndarray  # the same of the quieter parts, where transitions may be in the curve
@@ -72,10 +74,11 @@ def measure(background: np.ndarray, removed: np.ndarray, bank: Windows, floor: n
     spread = np.sqrt(np.maximum(averages(sigma**2, bank.widths), 0.0))
     np.maximum(spread, 0.5 * np.maximum(sigma[1:], sigma[:-1]), out=spread)
     expected = spread * np.sqrt(2 / bank.widths)[:, None]
+    rise = differences(background, bank.widths)
     if len(background) < SHORT:
         nothing = np.full(len(expected), np.nan)
-        return Measured(sigma, expected, nothing, nothing, nothing, nothing, nothing, False)
-    return _contrasts(differences(background, bank.widths), sigma, expected, removed, bank)
+        return Measured(sigma, rise, expected, nothing, nothing, nothing, nothing, nothing, False)
+    return _contrasts(rise, sigma, expected, removed, bank)
 
 
 def noise_of(measured: Measured, bank: Windows, *, loose: bool = False) -> Noise:
@@ -98,7 +101,7 @@ def noise_of(measured: Measured, bank: Windows, *, loose: bool = False) -> Noise
     level = np.maximum.accumulate(np.maximum(1.0, growth * white / np.sqrt(2)))
     usual = level[max(0, int(np.searchsorted(bank.widths, n / 12, "right")) - 1)]
     memory = n >= SHORT and not measured.smooth
-    return Noise(measured.sigma, error, growth, freedom, np.maximum(level, usual), memory)
+    return Noise(measured.sigma, error, growth, freedom, np.maximum(level, usual), measured.rise / bank.run, memory)
 
 
 def between(one: Noise, other: Noise) -> Noise:
@@ -191,7 +194,7 @@ def _contrasts(
                 remembered[k] = norm / (1 + walking * _NEXT[span])
         if count[k] >= _ENOUGH:
             tail[k] = _tail(rise[k], expected[k], h, kept)
-    return Measured(sigma, expected, size, quiet, count, tail, remembered, bool(smooth))
+    return Measured(sigma, rise, expected, size, quiet, count, tail, remembered, bool(smooth))
 
 
 def _tail(rise: np.ndarray, expected: np.ndarray, h: int, kept: np.ndarray | None) -> float:

@@ -22,9 +22,11 @@ FOOT = 0.15  # share of the way up to the highest pace at which a bump begins an
 MIN_SLOW = 0.2  # share of its width that the slow pace before and after it must last
 FEWEST = 5  # points that must lie before and after it, of a tenth of the curve at most
 SWING = 0.5  # a reverse pace of this share of the highest, within NEIGHBOURHOOD, is an oscillation
-NEIGHBOURHOOD = 0.8  # of its width
+NEIGHBOURHOOD = 1.2  # of its width
 LESS = 0.15  # share of the variance of a pace that is known less well than the highest, as where steps are dense
 STAYS = 1.8  # standard deviations of the noise of the level, by which the levels of both sides differ
+BESIDE = 2
+AROUND, BACK = 2.2, 0.4
 LOOSE_Z = 3.0  # without a limit of p
 
 
@@ -84,6 +86,12 @@ def with_shape(
     left = before + int(below[-1]) if len(below) else before
     below = (pace[peak + 1 : after + 1] <= slow[1] + FOOT * (highest - slow[1])).nonzero()[0]
     right = peak + 1 + int(below[0]) if len(below) else after
+    beside, its_own = (0.0, 0.0) if worst is None else _beside(sign, k, left, right, bank, noises)
+    z_beside = (highest - beside) / float(np.hypot(its_error, min(beside, its_own)))
+    if z_beside < z:
+        z, log_p = z_beside, float(places[k]) + log_tail(z_beside, float(noises.freedom[k]))
+        if z < LOOSE_Z if worst is None else log_p > worst:
+            return None
     between = steps[left : right + 2]
     gained = np.zeros(len(between))
     np.cumsum(pace[left : right + 1] * (between[1:] - between[:-1]), out=gained[1:])
@@ -101,10 +109,13 @@ def with_shape(
         return None
     # Noise slower than the window has bumps of its own: this one must exceed those of its own width.
     own = max(k, int(bank.widths.searchsorted(0.8 * max(last - first, 1), "right")) - 1)
+    if _swings(sign * bank.pace[own], (first + last) // 2, max(last - first, 2 * int(bank.widths[k]))):
+        return None
     sure = surety(z, float(noises.freedom[k]))
     if own != k:
         run, freedom = float(bank.run[own, peak]), float(noises.freedom[own])
-        z_own = (change - FASTER * max(slow) * max(width, run)) / (float(noises.error[own, peak]) * run)
+        usual = max(FASTER * max(slow), beside)
+        z_own = (change - usual * max(width, run)) / (float(noises.error[own, peak]) * run)
         log_p = max(log_p, float(places[own]) + log_tail(z_own, freedom))
         sure, z = min(sure, surety(z_own, freedom)), min(z, z_own)
         if z < LOOSE_Z if worst is None else log_p > worst:
@@ -140,6 +151,37 @@ def _slowest(pace: np.ndarray, error: np.ndarray, first: int, end: int, peak: in
     uncertain = np.maximum(np.minimum(slow, its_error) ** 2, LESS * (its_error**2 - own**2) / (1 + log(count)))
     beyond = (float(pace[peak]) - FASTER * slow) / np.sqrt(own**2 + FASTER**2 * uncertain)
     return at, float(beyond.max())
+
+
+def _swings(pace: np.ndarray, middle: int, wide: int) -> bool:
+    """Whether a curve changes the other way both just before and just after a change, nearly as fast, and turns again.
+
+    What falls on both sides of a rise and does not turn is a decay with a rise in it.
+    """
+    least = -BACK * float(pace[min(middle, len(pace) - 1)])
+    sides = pace[:middle][::-1], pace[middle + 1 :]
+    near, far, further = round(0.7 * wide), round(AROUND * wide), round(2 * AROUND * wide)
+    falls = [bool((side[near:far] < least).any()) for side in sides]
+    if not all(falls):
+        return False
+    return any(bool((side[near + int(side[near:far].argmin()) : further] > 0).any()) for side in sides)
+
+
+def _beside(sign: int, k: int, left: int, right: int, bank: Windows, noises: Noise) -> tuple[float, float]:
+    """Return the higher pace of the curve just before and just after a bump, 0 at least, and its error.
+
+    Where a whole stretch is faster than the rest, noise on it is no transition.
+    """
+    reach = BESIDE * max(int(bank.widths[k]), (right - left) // 2)
+    j = max(int(bank.widths.searchsorted(reach, "right")) - 1, 0)
+    h = int(bank.widths[j])
+    rest = noises.pace[j]
+    places = [at for at in (left - h, right + h) if h // 2 <= at < len(rest) - h // 2]
+    if not places:
+        return 0.0, 0.0
+    pace, at = max((sign * float(rest[at]), at) for at in places)
+    its_error = float(noises.error[j, at])
+    return max(pace - MARGIN * its_error, 0.0), its_error
 
 
 def _median(values: np.ndarray) -> float:
