@@ -14,6 +14,9 @@ _BEGINS, _LASTS, _ENDS = 3.0, 2.0, 1.5  # standard deviations: where it begins, 
 _PLATEAU = 0.6  # of its height, over which it must not stay for this share of its length
 _BACK = 0.4  # of its height, below which most of it is taken back
 _MOST = 0.4  # share of the curve that spikes may cover; if more, they are its noise
+_LATE = 0.09  # share of the curve within which most of a single one is taken back; later, it is a change and a decay
+_FEWEST_LATE = 60  # points, from which that is looked at
+_REGULAR = 0.03  # of the curve, by which equal distances may differ
 _WINDOW = 5  # the running median covers this fraction of the curve
 
 
@@ -48,13 +51,25 @@ def spikes(values: np.ndarray, sigma: np.ndarray) -> list[Spike]:
         more = [s for s in _sudden(rest, sigma) if not any(s.first <= o.first <= s.peak for o in out)]
         out = [o for o in out if not any(m.first < o.first and o.last <= m.last for m in more)] + more
         rest, _ = bridged(values, sorted(out))
+    late = _sudden(rest, sigma, round(_LATE * n)) if n >= _FEWEST_LATE else []
+    late = [s for s in late if not any(s.first <= o.last and o.first <= s.last for o in out)]
+    if late and not _restarts(late, n):
+        out += late
+        rest, _ = bridged(values, sorted(out))
     out += [s for s in _forgotten(rest, sigma) if not any(s.first <= o.last and o.first <= s.last for o in out)]
     return sorted(out)
 
 
-def _sudden(values: np.ndarray, sigma: np.ndarray) -> list[Spike]:
-    """Return excursions that come within one point; several may follow each other closely."""
+def _restarts(found: list[Spike], points: int) -> bool:
+    """Whether jumps come after equal distances, as restarts of a schedule do: two or more, from the first step on."""
+    apart = np.diff([0, *(spike.first for spike in found)])
+    return len(found) > 1 and bool(np.ptp(apart) <= _REGULAR * points)
+
+
+def _sudden(values: np.ndarray, sigma: np.ndarray, within: int | None = None) -> list[Spike]:
+    """Return excursions that come within one point and go soon, or `within` so many; several may follow closely."""
     n = len(values)
+    late, within = within is not None, within or soon(len(values))
     change = np.diff(values)
     out: list[Spike] = []
     for left in np.flatnonzero(np.abs(change) > HIGH * np.hypot(sigma[1:], sigma[:-1])).tolist():
@@ -63,12 +78,12 @@ def _sudden(values: np.ndarray, sigma: np.ndarray) -> list[Spike]:
         if usual and abs(change[left]) < 3 * usual[len(usual) // 2]:
             continue  # the curve is as steep before it
         inside = bool(out) and left < out[-1].last
-        if (inside and sign != np.sign(out[-1].height)) or not recovers(values, left, left + 1, sign):
+        if (inside and sign != np.sign(out[-1].height)) or not recovers(_level(values, left, sign, within) if late else values, left, left + 1, sign, within):
             continue
         if inside:  # another begins before the first has gone
             out[-1] = out[-1]._replace(last=left)
         ordered = sorted(values[max(0, left - 2) : left + 1].tolist())
-        height = sign * (values[left + 1 : left + 2 + 4 * soon(n)] - ordered[len(ordered) // 2])
+        height = sign * (values[left + 1 : left + 2 + 4 * within] - ordered[len(ordered) // 2])
         peak = int(height[: soon(n)].argmax())
         top = left + 1 + peak
         if height[peak] < HIGH * sigma[top]:
@@ -153,15 +168,28 @@ def bridged(values: np.ndarray, found: list[Spike]) -> tuple[np.ndarray, np.ndar
     return out, gone
 
 
-def recovers(values: np.ndarray, left: int, right: int, sign: int) -> bool:
+def _level(values: np.ndarray, left: int, sign: int, within: int) -> np.ndarray:
+    """Return a curve without the trend before a jump, if that would take the jump back."""
+    before = values[max(0, left + 1 - within) : left + 1]
+    part = max(1, len(before) // 4)
+    slope = float(np.median(before[-part:]) - np.median(before[:part])) / max(len(before) - part, 1)
+    if slope * sign >= 0:
+        return values
+    out = values.copy()
+    out[left + 1 :] -= slope * np.arange(1, len(values) - left)
+    return out
+
+
+def recovers(values: np.ndarray, left: int, right: int, sign: int, within: int | None = None) -> bool:
     """Whether a sudden change between two points is mostly taken back soon after, without having stayed."""
     n = len(values)
+    within = within or soon(n)
     if right - left > max(8, n // 40):
         return False
     reach = max(3, n // 40)
     ordered = sorted(values[max(0, left + 1 - reach) : left + 1].tolist())
     before = ordered[len(ordered) // 2]
-    after = sign * (values[right : min(n, right + soon(n) + 3)] - before)
+    after = sign * (values[right : min(n, right + within + 3)] - before)
     if len(after) < 3:
         return False
     one, two, three = after[:-2], after[1:-1], after[2:]
