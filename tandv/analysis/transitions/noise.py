@@ -32,6 +32,8 @@ _TAIL = 0.99  # the quantile that measures the tail
 _NORMAL_TAIL = 2.576  # of abs(x) of a standard normal x
 _FREEDOM_OF_TAIL = 1.8  # Student's t of v degrees of freedom has about 1 + 1.8 / v times that
 _LIGHTER = 0.84  # from one width to the next: the tail of a sum of more values
+_FINE = 8  # points, up to which noise may be smooth
+_HEAVY = 22.0  # degrees of freedom of noise that remembers: few of its values are independent, so its tail is not known
 _ENOUGH = 40  # windows from which the tail is measured
 
 
@@ -229,7 +231,9 @@ def _growth(measured: Measured, bank: Windows, loose: bool) -> tuple[np.ndarray,
         return growth, np.full(len(size), np.inf)
     if measured.smooth:  # what differs along the curve is its shape
         return growth, freedom
-    return growth, 1 / (1 / freedom + 1 / _tail_freedom(measured.tail, count))
+    fine = max(int(np.searchsorted(bank.widths, max(4, n / 100), "right")) - 1, 1)
+    remembers = np.clip(np.log(growth[fine] / growth[0]) / (x[fine] - x[0]), 0, 1) if len(x) > fine else 0.0
+    return growth, 1 / (1 / freedom + 1 / _tail_freedom(measured.tail, count) + remembers / _HEAVY)
 
 
 def _shared(apart: float) -> tuple[float, float]:
@@ -247,7 +251,7 @@ def _over_widths(x: np.ndarray, logs: np.ndarray, count: np.ndarray) -> tuple[np
     slope = _line(x, logs, count * _SHARED * np.exp(-0.5 * apart / _NEAR_SLOPE**2))[2]
     weight = count * _SHARED * np.exp(-0.5 * apart / _NEAR**2)  # widths share data
     total, mean_x, _, across = _line(x, logs, weight)
-    slope = np.clip(slope, -0.1, 1.0)
+    slope = np.clip(slope, -0.1, np.where(x <= np.log(_FINE), 1.4, 1.0))
     mean_y = (weight @ logs) / total
     reach = x - mean_x
     freedom = 1 / (1 / total + reach**2 / (across + 0.5 / 0.35**2))

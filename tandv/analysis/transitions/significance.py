@@ -12,6 +12,7 @@ from scipy.special import log_ndtr, ndtri_exp, stdtr
 _NORMAL = 1e5  # degrees of freedom from which Student's t is normal
 _LEAST = 1e-300
 _REMEMBERS, _WANDERS = 1.0, 1.3  # of the exponent of growth at fine and at wide windows
+_FEWER = 0.6  # what the shape of a transition leaves of the places
 _SHORT, _LONG = 0.6, 400  # for each halving of the points below so many
 
 
@@ -65,4 +66,4 @@ def correction(points: int, widths: np.ndarray, growth: np.ndarray) -> float:
         return 0.0
     remembers = (logs[fine] - logs[0]) / (x[fine] - x[0])
     wanders = (logs[-1] - logs[wide]) / (x[-1] - x[wide])
-    return float(_WANDERS * wanders - _REMEMBERS * remembers - _SHORT * max(np.log2(_LONG / points), 0.0))
+    return float(-_FEWER + _WANDERS * wanders - _REMEMBERS * remembers - _SHORT * max(np.log2(_LONG / points), 0.0))
