@@ -15,6 +15,7 @@ from tandv.analysis.transitions.pace import Windows, averages, differences
 CLIPPED = 0.766  # mean of min(abs(x), 3 medians of abs(x)) of a standard normal x
 LOWER_QUARTER = 0.3186  # quantile 0.25 of abs(x)
 _WINDOW = 61  # points over which the standard deviation of the noise is taken as constant
+_START = 24  # points at the start of a curve
 _FEW = 17  # points, the fewest that are asked for it
 SHORT = 24  # points, below which noise is taken as white: its memory cannot be told from a transition
 FEW = 80  # points, below which each width has too few windows of its own to say how well noise is known
@@ -137,7 +138,11 @@ def local_sigma(values: np.ndarray, removed: np.ndarray) -> np.ndarray:
     at, later = float(few[_FEW // 2]), float(few[_FEW + _FEW // 2])
     if at > 1.3 * later > 0:  # and go on so within the first of them
         few[: _FEW // 2] *= np.minimum(at / later, 8.0) ** (np.arange(_FEW // 2, 0, -1) / _FEW)
-    return np.maximum(np.maximum(wide, 0.8 * few), 0.05 * overall)
+    sigma = np.maximum(np.maximum(wide, 0.8 * few), 0.05 * overall)
+    if values.min() > 0:  # at the start of a decay too few values tell whether noise is in proportion to them
+        share, first = float(np.median(sigma / values)), slice(0, _START)
+        sigma[first] = np.clip(share * values[first], sigma[first], 2 * sigma[first])
+    return sigma
 
 
 def _in_windows(error: np.ndarray, width: int, overall: float) -> np.ndarray:

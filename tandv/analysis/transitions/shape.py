@@ -158,7 +158,7 @@ def _swings(pace: np.ndarray, middle: int, wide: int) -> bool:
 
     What falls on both sides of a rise and does not turn is a decay with a rise in it.
     """
-    least = -BACK * float(pace[min(middle, len(pace) - 1)])
+    least = -BACK * float(pace[max(middle - wide // 2, 0) : middle + wide // 2 + 1].max())
     sides = pace[:middle][::-1], pace[middle + 1 :]
     near, far, further = round(0.7 * wide), round(AROUND * wide), round(2 * AROUND * wide)
     falls = [bool((side[near:far] < least).any()) for side in sides]
