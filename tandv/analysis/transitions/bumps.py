@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tandv.analysis.transitions.noise import Noise, between, measure, noise_of
-from tandv.analysis.transitions.overlaps import resolved, without_rebounds
+from tandv.analysis.transitions.overlaps import CERTAIN, resolved, without_rebounds
 from tandv.analysis.transitions.pace import Windows, differences, windows
 from tandv.analysis.transitions.shape import FASTER, LOOSE_Z, STAYS, Bump, with_shape
 from tandv.analysis.transitions.significance import correction, log_tails, looks
@@ -22,6 +22,8 @@ SHARE = 0.01  # of the range of the curve
 SURE = 8.0  # standard errors of a bump that cannot be noise
 
 _LOOSE = 3  # first rounds, with a lower threshold: possible bumps do not count as noise
+_SURELY = -40.0  # log p from which peaks are as sure, so that the finest of them comes first
+_ALL = 1.25  # times the change of a bump, that noise may add
 _COVERED = 0.5  # share of the curve that may be removed in these rounds
 _FEW = 16  # points; removing a shorter bump also removes the noise on it
 _ROUNDS = 5  # then with the threshold
@@ -90,14 +92,19 @@ def find(
         background, gone = _remove(steps, values, found)
         noises = noise_of(measure(background, gone | removed, bank, floor), bank)
         before, (found, best) = found, search(noises, False)
-        if found == before:
-            break
+        if list(map(_extent, found)) == list(map(_extent, before)):
+            break  # so that the curve without them, and its noise, would be as now
     if any(b.surety < SURE for b in found):
         # Noise has bumps too, and looks quieter without the largest of them.
         with_them, gone_then = _remove(steps, values, [b for b in found if b.surety >= SURE])
         noises = between(noises, noise_of(measure(with_them, gone_then | removed, bank, floor), bank))
         found, best = search(noises, False)
     return Detection(sorted(found, key=lambda b: b.middle), best, steps, values, background, bank, noises)
+
+
+def _extent(bump: Bump) -> tuple[float, ...]:
+    """Return where a bump is."""
+    return bump.sign, bump.left, bump.right
 
 
 def _is_large(bump: Bump) -> bool:
@@ -115,28 +122,59 @@ def _bumps(steps, values, bank: Windows, noises: Noise, limit: float | None, sur
         pace = sign * bank.pace
         higher = pace > 2.5 * noises.error
         higher[:, [0, -1]] = False
+        if limit is None:
+            higher[1::2] = False  # every second width will do to see roughly where bumps are
         higher[:, 1:-1] &= (pace[:, 1:-1] > pace[:, :-2]) & (pace[:, 1:-1] >= pace[:, 2:])
         scales, peaks = np.nonzero(higher)
         if not len(peaks):
             continue
-        before = np.minimum.accumulate(pace, axis=1)[scales, peaks]
-        after = np.minimum.accumulate(pace[:, ::-1], axis=1)[scales, len(pace[0]) - 1 - peaks]
-        bound = (pace[scales, peaks] - FASTER * np.maximum(np.maximum(before, after), 0)) / noises.error[scales, peaks]
-        hopeful = -bound if limit is None else places[scales] + log_tails(bound, noises.freedom[scales])
+        lowest = np.maximum(pace.min(axis=1), 0)
+        hopeful, worst = _hopeful(pace, noises, scales, peaks, lowest[scales], places, limit), _worst(limit, best)
+        kept = hopeful <= worst
+        scales, peaks = scales[kept], peaks[kept]
+        hopeful = _hopeful(pace, noises, scales, peaks, _slow(pace, scales, peaks), places, limit)
         covered = np.zeros(pace.shape, bool)
-        for i in np.argsort(hopeful).tolist():
-            worst = None if limit is None else max(limit, best)
-            if hopeful[i] > (-LOOSE_Z if worst is None else worst):
+        certain: list[Bump] = []
+        for i in np.lexsort((scales, np.maximum(hopeful, _SURELY))).tolist():
+            worst = _worst(limit, best)
+            if hopeful[i] > max(worst, _SURELY):
                 break
             k, peak = int(scales[i]), int(peaks[i])
-            if covered[k, peak]:
+            if covered[k, peak] or any(b.scale < k and _is_all(b, peak, sign * bank.rise[k, peak]) for b in certain):
                 continue
-            bump = with_shape(steps, values, sign, k, peak, pace[k], bank, noises, places, worst, surest)
+            bump = with_shape(
+                steps, values, sign, k, peak, pace[k], bank, noises, places, None if limit is None else worst, surest
+            )
             if bump is not None:
                 covered[k, bump.left : bump.right + 1] = True
                 best = min(best, bump.log_p)
                 out.append(bump)
+                if bump.surety >= CERTAIN:
+                    certain.append(bump)
     return out
+
+
+def _hopeful(pace, noises: Noise, scales, peaks, slow, places, limit: float | None) -> np.ndarray:
+    """Return the least that log p of peaks may be, of which so slow a pace is known; without a limit less their z."""
+    bound = (pace[scales, peaks] - FASTER * slow) / noises.error[scales, peaks]
+    return -bound if limit is None else places[scales] + log_tails(bound, noises.freedom[scales])
+
+
+def _slow(pace: np.ndarray, scales: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """Return the least pace on the faster side of each peak, 0 at least."""
+    rows, at = np.unique(scales, return_inverse=True)
+    before = np.minimum.accumulate(pace[rows], axis=1)[at, peaks]
+    after = np.minimum.accumulate(pace[rows, ::-1], axis=1)[at, pace.shape[1] - 1 - peaks]
+    return np.maximum(np.maximum(before, after), 0.0)
+
+
+def _worst(limit: float | None, best: float) -> float:
+    return -LOOSE_Z if limit is None else max(limit, best)
+
+
+def _is_all(bump: Bump, peak: int, rise: float) -> bool:
+    """Whether a certain bump of a finer width is all that a wider window sees."""
+    return bump.left <= peak <= bump.right and rise <= _ALL * bump.change
 
 
 def _largest(found: list[Bump], points: int) -> list[Bump]:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 from scipy.special import comb, stdtr
 
+from tandv.analysis.transitions.median import median
 from tandv.analysis.transitions.transition import P
 
 FEWEST = 30  # values that are needed to know what a curve did before
@@ -61,7 +62,7 @@ def diverging(
     p = np.nan if np.isinf(last) else unfilled(n, *missing)
     if not n or p > P:
         return None
-    noise = 1.4826 * float(np.median(np.abs(np.diff(values, 2)))) / np.sqrt(6) if n > 2 else np.nan
+    noise = 1.4826 * median(np.abs(np.diff(values, 2))) / np.sqrt(6) if n > 2 else np.nan
     return Divergence(n, float(steps[-1]), broken, broken, float(values[-1]), last, np.inf, noise, p)
 
 
@@ -100,14 +101,14 @@ def _rising_over(
 ) -> Divergence | None:
     """Return a divergence that has lasted at most so many values."""
     n = len(values)
-    last = float(np.median(values[-3:]))
+    last = median(values[-3:])
     recent = smooth[: n - longest - 2][-4 * longest :]
     if not (last > recent.max() and values[-1] > recent.max()):
         return None
     near = values[: n - longest][-min(2 * longest, max(_BEFORE, (n - longest) // 3)) :]
-    level = float(np.median(near))
-    spread = 1.4826 * float(np.median(np.abs(near - level)))
-    noise = max(1.4826 * float(np.median(np.abs(np.diff(near, 2)))) / np.sqrt(6), 1e-6 * abs(level), 1e-300)
+    level = median(near)
+    spread = 1.4826 * median(np.abs(near - level))
+    noise = max(1.4826 * median(np.abs(np.diff(near, 2))) / np.sqrt(6), 1e-6 * abs(level), 1e-300)
     wander = max(float(np.ptp(recent)), 3 * spread, _NOISES * noise)
     if last - level <= wander or last - float(recent.max()) <= 0.5 * wander:
         return None

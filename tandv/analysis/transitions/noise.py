@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tandv.analysis.transitions.median import median
 from tandv.analysis.transitions.pace import Windows, averages, differences
 
 CLIPPED = 0.766  # mean of min(abs(x), 3 medians of abs(x)) of a standard normal x
@@ -126,7 +127,7 @@ def local_sigma(values: np.ndarray, removed: np.ndarray) -> np.ndarray:
         known = error[1:-1]
     overall = float(np.minimum(known, np.quantile(known, 0.95)).mean()) / 0.75
     if n < _WINDOW:
-        return np.full(n, float(np.minimum(known, 3 * np.median(known)).mean()) / CLIPPED)
+        return np.full(n, float(np.minimum(known, 3 * median(known)).mean()) / CLIPPED)
     width = min(max(_WINDOW, n // 10), n)
     wide = _in_windows(error, width, overall)
     # windows differ by chance as well: only what is more than that is kept
@@ -139,9 +140,10 @@ def local_sigma(values: np.ndarray, removed: np.ndarray) -> np.ndarray:
     if at > 1.3 * later > 0:  # and go on so within the first of them
         few[: _FEW // 2] *= np.minimum(at / later, 8.0) ** (np.arange(_FEW // 2, 0, -1) / _FEW)
     sigma = np.maximum(np.maximum(wide, 0.8 * few), 0.05 * overall)
-    if values.min() > 0:  # at the start of a decay too few values tell whether noise is in proportion to them
-        share, first = float(np.median(sigma / values)), slice(0, _START)
-        sigma[first] = np.clip(share * values[first], sigma[first], 2 * sigma[first])
+    size = np.abs(values)
+    if size.min() > 0 and abs(np.sign(values).sum()) == n:  # at the start of a decay too few values tell whether noise is in proportion to them
+        share, first = median(sigma / size), slice(0, _START)
+        sigma[first] = np.clip(share * size[first], sigma[first], 2 * sigma[first])
     return sigma
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from tandv.analysis.transitions import bumps
 from tandv.analysis.transitions.divergence import Divergence, diverging
+from tandv.analysis.transitions.median import median
 from tandv.analysis.transitions.noise import local_sigma
 from tandv.analysis.transitions.pace import rounding
 from tandv.analysis.transitions.scale import Scaled, Values, scaled
@@ -123,7 +124,7 @@ def _within(
         excursions = spikes(rest, sigma)
         clean, gone = bridged(rest, excursions)
         height = float(np.ptp(part))
-        noise = float(np.median(sigma))
+        noise = median(sigma)
         evidence = Evidence(effect=height / noise, noise=noise, kind="teeth", values=on.scale)
         places = float(steps[0]), float(steps[period]), float(steps[-1])
         events.append(curve.event(places, (float(curve.values[0]), float(curve.values[-1])), evidence))

@@ -75,6 +75,10 @@ def with_shape(
         return None
     error, highest = noises.error[k], float(pace[peak])
     wide, its_error = int(bank.widths[k]), float(error[peak])
+    slowest = max(float(pace[low:peak].min()), float(pace[peak + 1 : high + 1].min()), 0.0)
+    z = (highest - FASTER * slowest) / its_error  # at most; most are left here
+    if z < LOOSE_Z if worst is None else float(places[k]) + log_tail(z, float(noises.freedom[k])) > worst:
+        return None
     before, z_before = _slowest(pace, error, low, peak, peak, wide)
     after, z_after = _slowest(pace, error, peak + 1, high + 1, peak, wide)
     slow = max(float(pace[before]), 0.0), max(float(pace[after]), 0.0)

@@ -6,6 +6,7 @@ The season is taken out and the rest is searched. Stairs have a period as well; 
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
+from tandv.analysis.transitions.median import median
 from tandv.analysis.transitions.pace import differences
 
 CYCLES = 5  # from which jumps with a period are a season
@@ -34,7 +35,7 @@ def season(values: np.ndarray, sigma: np.ndarray) -> tuple[int, np.ndarray]:
     if not period or len(values) // period < CYCLES:
         return none
     part = _repeating(values, period)
-    if _staircase(values, part, period) or np.ptp(part) <= 4 * np.median(sigma):
+    if _staircase(values, part, period) or np.ptp(part) <= 4 * median(sigma):
         return none
     return period, part
 
@@ -50,11 +51,11 @@ def _jumps(values: np.ndarray, sigma: np.ndarray, width: int) -> np.ndarray:
     """Return the jumps between means of so many points before and after each place, in standard deviations, else 0."""
     if width == 1:
         change = np.diff(values) / np.hypot(sigma[1:], sigma[:-1])
-        change -= np.median(change)
+        change -= median(change)
         return np.where(np.abs(change) > _JUMP, np.clip(change, -_CLIP, _CLIP), 0.0)
     change = differences(values, np.array([width]))[0] / np.hypot(sigma[1:], sigma[:-1]) * np.sqrt(width)
-    change -= np.median(change)
-    change /= max(1.0, 1.4826 * float(np.median(np.abs(change))))  # the noise may remember
+    change -= median(change)
+    change /= max(1.0, 1.4826 * median(np.abs(change)))  # the noise may remember
     size = np.abs(change)
     largest = size >= maximum_filter1d(size, 2 * width + 1)
     return np.where((size > _JUMP) & largest, np.clip(change, -_CLIP, _CLIP), 0.0)
