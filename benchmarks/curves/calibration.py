@@ -7,12 +7,12 @@ import pandas as pd
 
 from benchmarks.curves.case import cases, interval, red, rise
 from benchmarks.curves.judge import kind_of, matched, table
-from benchmarks.curves.nulls import NULLS
+from benchmarks.curves.nulls import NULLS, SHORT
 from tandv.analysis.transitions import find_transitions
 
 LENGTH = 1000  # points of curves that are searched together
 TRUE, SIZE = 50, 8.0  # curves with a change, in standard deviations of their noise
-OWN_STEPS = {"decay, uneven steps", "12 to 60 points"}  # families whose curves do not fit into one table
+OWN_STEPS = {"decay, uneven steps"} | SHORT  # families whose curves do not fit into one table
 
 
 def mixture(count: int, true: int, first: int) -> tuple[pd.DataFrame, dict[str, tuple[float, float, float]]]:

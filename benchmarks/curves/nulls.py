@@ -111,9 +111,11 @@ def uneven(rng: np.random.Generator, n: int) -> Case:
     return Case(series(4 * decay + 0.06 * rng.standard_normal(n), "loss", steps))
 
 
-def short(rng: np.random.Generator, n: int) -> Case:
-    """Make a decay or noise of 12 to 60 points, whatever `n` is."""
+def short(rng: np.random.Generator, n: int, *, memory: float = 0.0) -> Case:
+    """Make a decay or noise of 12 to 60 points, whatever `n` is; noise that remembers has no decay."""
     n = int(rng.integers(12, 61))
+    if memory:
+        return Case(series(red(rng, n, memory), "loss", 50 * np.arange(n)))
     values = rng.choice([0, 3]) * np.exp(-np.linspace(0, 4, n)) + 0.1 * rng.standard_normal(n)
     return Case(series(values, "loss", 50 * np.arange(n)))
 
@@ -142,7 +144,7 @@ STATIONARY: dict[str, Family] = {
     "t3, AR 0.8": partial(autocorrelated, memory=(0.8, 0.8), tail=3),
     "accuracy at chance": chance_accuracy,
 }
-SHORT = {"12 to 60 points"}  # families of few points, of which a rate needs more curves
+SHORT = {"12 to 60 points", "12 to 60 points, AR 0.8"}  # families of few points, of which a rate needs more curves
 NULLS: dict[str, Family] = STATIONARY | {
     "random walk": walk,
     "random walk with drift": partial(walk, drift=0.15),
@@ -159,6 +161,7 @@ NULLS: dict[str, Family] = STATIONARY | {
     "cosine schedule": cosine,
     "decay, uneven steps": uneven,
     "12 to 60 points": short,
+    "12 to 60 points, AR 0.8": partial(short, memory=0.8),
     "printed with few digits": printed,
     "smoothed loss": averaged,
 }

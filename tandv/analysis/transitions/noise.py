@@ -141,7 +141,8 @@ def local_sigma(values: np.ndarray, removed: np.ndarray) -> np.ndarray:
         few[: _FEW // 2] *= np.minimum(at / later, 8.0) ** (np.arange(_FEW // 2, 0, -1) / _FEW)
     sigma = np.maximum(np.maximum(wide, 0.8 * few), 0.05 * overall)
     size = np.abs(values)
-    if size.min() > 0 and abs(np.sign(values).sum()) == n:  # at the start of a decay too few values tell whether noise is in proportion to them
+    if size.min() > 0 and abs(np.sign(values).sum()) == n:
+        # at the start of a decay too few values tell whether noise is in proportion to them
         share, first = median(sigma / size), slice(0, _START)
         sigma[first] = np.clip(share * size[first], sigma[first], 2 * sigma[first])
     return sigma

@@ -60,7 +60,9 @@ def scaled(values: np.ndarray, scale: Values = "auto", name: str = "value") -> S
         options.append(_ON["log"](values))
     if _is_share(values):
         options.append(_ON["share"](values))
-    return options[0] if len(options) == 1 or len(values) < _FEWEST else _most_even(options)
+    if len(values) < _FEWEST:
+        return options[-1] if options[-1].scale == "share" else options[0]
+    return options[0] if len(options) == 1 else _most_even(options)
 
 
 def _linear(values: np.ndarray) -> Scaled:

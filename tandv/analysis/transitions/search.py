@@ -13,18 +13,31 @@ import pandas as pd
 from tandv.analysis.transitions import bumps
 from tandv.analysis.transitions.divergence import Divergence, diverging
 from tandv.analysis.transitions.median import median
-from tandv.analysis.transitions.noise import local_sigma
+from tandv.analysis.transitions.noise import FEW, local_sigma
 from tandv.analysis.transitions.pace import rounding
 from tandv.analysis.transitions.scale import Scaled, Values, scaled
 from tandv.analysis.transitions.shape import Bump
 from tandv.analysis.transitions.spikes import Spike, bridged, soon, spikes
 from tandv.analysis.transitions.teeth import season
-from tandv.analysis.transitions.transition import FEWEST, MOST, Axis, Evidence, Kind, P, Transition, as_step, known
+from tandv.analysis.transitions.transition import (
+    FEWEST,
+    MOST,
+    P_FEW,
+    Axis,
+    Evidence,
+    Kind,
+    P,
+    Transition,
+    as_step,
+    known,
+)
 
 LEAST_ACCURACY = 0.05  # of the whole scale of an accuracy
 SUDDEN = 4  # points; what takes no longer, or not longer than a jump would seem to, is a step, else a ramp
 JUMP = 0.1  # of the logarithm of the learning rate, and ten times its usual change
 _EVALUATIONS = 12  # changes that a curve of held values has
+P_OTHER = 0.2  # of a transition on another scale, where it must be there as well
+_ENOUGH = 40  # values; fewer do not tell whether noise remembers
 _DENSE = 0.9  # share of the rows at which a curve is known for NaNs at its end to be values that it took
 
 
@@ -88,7 +101,10 @@ def search(
         steps, y = steps[: found.first], y[: found.first]
     if len(y) >= FEWEST and np.ptp(y) > 2 * rounding(y) * np.abs(y).max():
         steps, y = _averaged_down(*_without_held(steps, y))
-        rest, p_rest = _within(_Curve(name, steps, y, recorded), axis, scaled(y, values, name), lr, surest)
+        on = scaled(y, values, name)
+        few = (values, axis) == ("auto", "linear") and len(y) < FEW and on.scale == "linear" and y.min() > 0
+        other = scaled(y, "log", name) if few else None
+        rest, p_rest = _within(_Curve(name, steps, y, recorded), axis, on, other, lr, surest)
         events, p = sorted(rest + events, key=lambda t: t.step), min(p, p_rest)
     return Searched(events if unit == 1 else [_times(event, unit) for event in events], p)
 
@@ -105,8 +121,9 @@ def _times(event: Transition, unit: float) -> Transition:
 
 
 def _within(
-    curve: _Curve, axis: Axis, on: Scaled, lr: pd.Series | None, surest: bool
+    curve: _Curve, axis: Axis, on: Scaled, other: Scaled | None, lr: pd.Series | None, surest: bool
 ) -> tuple[list[Transition], float]:
+    """Return the events of a curve on a scale, and its p; transitions must be there on the other scale as well."""
     steps, n = curve.steps, len(curve.values)
     time = steps if axis == "linear" else np.log1p(steps - min(0.0, float(steps[0])))
     none = np.zeros(n, bool)
@@ -130,21 +147,34 @@ def _within(
         events.append(curve.event(places, (float(curve.values[0]), float(curve.values[-1])), evidence))
     events += [_spike(curve, spike, on.scale) for spike in excursions if gone.any()]
     least = _least(curve.name, curve.values)
+    limit = np.log(P if n >= _ENOUGH else P_FEW)
     found = bumps.find(
         time,
         clean,
-        limit=np.log(P),
+        limit=limit,
         floor=on.floor,
         removed=gone,
         least=least if on.scale == "linear" else 0.0,
         ignored=lambda bump: _returns(bump, excursions, on.values) or (period > 0 and _of_teeth(bump, part, period)),
         surest=surest,
     )
-    for bump in found.bumps:
+    kept, log_p = found.bumps, found.log_p
+    if other is not None and (kept or surest):  # the noise of few values does not tell the scale
+        there = bumps.find(
+            time,
+            bridged(other.values, excursions)[0],
+            limit=np.log(P_OTHER),
+            floor=other.floor,
+            removed=gone,
+            surest=surest,
+        )
+        kept = [bump for bump in kept if any(b.sign == bump.sign and b.overlaps(bump) for b in there.bumps)]
+        log_p = max(log_p, there.log_p)
+    for bump in kept:
         event = _bump(curve, bump, int(found.windows.widths[bump.scale]), time, on.scale, lr)
         if abs(event.after - event.before) >= least or on.scale == "linear":
             events.append(event)
-    return events, float(np.exp(found.log_p))
+    return events, float(np.exp(log_p))
 
 
 def _bump(curve: _Curve, bump: Bump, wide: int, time: np.ndarray, scale: str, lr: pd.Series | None) -> Transition:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from tandv.analysis.transitions.noise import Noise
+from tandv.analysis.transitions.memory import inflation
+from tandv.analysis.transitions.noise import FEW, SHORT, Noise
 from tandv.analysis.transitions.pace import Windows
 from tandv.analysis.transitions.significance import log_tail, surety
 from tandv.analysis.transitions.spikes import recovers
@@ -128,6 +129,12 @@ def with_shape(
     level = sigma * float(noises.level[own])
     if change < STAYS * level and not small:
         return None
+    if len(values) < SHORT or (len(values) < FEW and noises.memory):
+        z /= inflation(values, left, right + 1)
+        log_p = max(log_p, float(places[own]) + log_tail(z, float(noises.freedom[own])))
+        sure = min(sure, surety(z, float(noises.freedom[own])))
+        if z < LOOSE_Z if worst is None else log_p > worst:
+            return None
     count = max(2, (right - left) // 2, min(len(values) // 50, 12))
     near = values[max(0, left + 1 - count) : left + 1], values[right + 1 : right + 1 + count]
     lasting = sign * (_median(near[1]) - _median(near[0]))

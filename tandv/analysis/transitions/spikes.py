@@ -17,6 +17,7 @@ _MOST = 0.4  # share of the curve that spikes may cover; if more, they are its n
 _LATE = 0.09  # share of the curve within which most of a single one is taken back; later, it is a change and a decay
 _FEWEST_LATE = 60  # points, from which that is looked at
 _REGULAR = 0.03  # of the curve, by which equal distances may differ
+_SHORTEST = 24  # points of a curve; of fewer, what is left without a spike does not tell the noise
 _WINDOW = 5  # the running median covers this fraction of the curve
 
 
@@ -43,7 +44,7 @@ def spikes(values: np.ndarray, sigma: np.ndarray) -> list[Spike]:
         sigma: standard deviation of its fast noise at each point.
     """
     n = len(values)
-    if n < 2 * _WINDOW:
+    if n < _SHORTEST:
         return []
     out = _sudden(values, sigma)
     rest, _ = bridged(values, out)
@@ -78,7 +79,8 @@ def _sudden(values: np.ndarray, sigma: np.ndarray, within: int | None = None) ->
         if usual and abs(change[left]) < 3 * usual[len(usual) // 2]:
             continue  # the curve is as steep before it
         inside = bool(out) and left < out[-1].last
-        if (inside and sign != np.sign(out[-1].height)) or not recovers(_level(values, left, sign, within) if late else values, left, left + 1, sign, within):
+        flat = _level(values, left, sign, within) if late else values
+        if (inside and sign != np.sign(out[-1].height)) or not recovers(flat, left, left + 1, sign, within):
             continue
         if inside:  # another begins before the first has gone
             out[-1] = out[-1]._replace(last=left)
