@@ -4,6 +4,7 @@ import numpy as np
 
 _CURVED, _SLOPED = 12, 6  # points from which a piece has a quadratic trend, and a linear one
 _BY_CHANCE = 0.1  # correlation that is not told from none
+_ROUNDING = 1e-9  # of the range of a curve: less is no noise
 _MOST = 0.9
 
 
@@ -34,7 +35,7 @@ def inflation(values: np.ndarray, left: int, right: int) -> float:
         rest = piece - powers @ np.linalg.lstsq(powers, piece, rcond=None)[0]
         shared, squares = shared + float(rest[1:] @ rest[:-1]), squares + float(rest @ rest)
         parameters, count = parameters + degree + 1, count + len(piece)
-    if not squares > 0:
+    if squares <= count * (_ROUNDING * float(np.ptp(values))) ** 2:
         return 1.0
     neighbours = min(max(shared / squares + parameters / count - _BY_CHANCE, 0.0), _MOST)
     return float(np.sqrt((1 + neighbours) / (1 - neighbours)))

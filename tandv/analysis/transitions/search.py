@@ -4,7 +4,6 @@ In this order: divergence at the end is cut off, values are put on the scale on 
 bridged, teeth are taken out, and the rest is searched for bumps of the pace.
 """
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -15,13 +14,13 @@ from tandv.analysis.transitions.divergence import Divergence, diverging
 from tandv.analysis.transitions.median import median
 from tandv.analysis.transitions.noise import FEW, local_sigma
 from tandv.analysis.transitions.pace import rounding
+from tandv.analysis.transitions.recording import averaged_down, broken_end, without_held
 from tandv.analysis.transitions.scale import Scaled, Values, scaled
 from tandv.analysis.transitions.shape import Bump
 from tandv.analysis.transitions.spikes import Spike, bridged, soon, spikes
 from tandv.analysis.transitions.teeth import season
 from tandv.analysis.transitions.transition import (
     FEWEST,
-    MOST,
     P_FEW,
     Axis,
     Evidence,
@@ -35,10 +34,8 @@ from tandv.analysis.transitions.transition import (
 LEAST_ACCURACY = 0.05  # of the whole scale of an accuracy
 SUDDEN = 4  # points; what takes no longer, or not longer than a jump would seem to, is a step, else a ramp
 JUMP = 0.1  # of the logarithm of the learning rate, and ten times its usual change
-_EVALUATIONS = 12  # changes that a curve of held values has
-P_OTHER = 0.2  # of a transition on another scale, where it must be there as well
+_P_OTHER = 0.2  # of a transition on another scale, where it must be there as well
 _ENOUGH = 40  # values; fewer do not tell whether noise remembers
-_DENSE = 0.9  # share of the rows at which a curve is known for NaNs at its end to be values that it took
 
 
 class Searched(NamedTuple):
@@ -90,7 +87,7 @@ def search(
     steps, y = known(curve)
     unit = _unit(y)
     y = y / unit
-    broken, last, missing = _broken_end(name, curve)
+    broken, last, missing = broken_end(name, curve)
     found = None
     if broken is not None or not _bounded(name, y):
         found = diverging(steps, y, broken, last, missing)
@@ -100,7 +97,7 @@ def search(
         events, p = [_divergence(_Curve(name, recorded, y, recorded), found)], float(np.fmin(found.p, 1.0))
         steps, y = steps[: found.first], y[: found.first]
     if len(y) >= FEWEST and np.ptp(y) > 2 * rounding(y) * np.abs(y).max():
-        steps, y = _averaged_down(*_without_held(steps, y))
+        steps, y = averaged_down(*without_held(steps, y))
         on = scaled(y, values, name)
         few = (values, axis) == ("auto", "linear") and len(y) < FEW and on.scale == "linear" and y.min() > 0
         other = scaled(y, "log", name) if few else None
@@ -163,7 +160,7 @@ def _within(
         there = bumps.find(
             time,
             bridged(other.values, excursions)[0],
-            limit=np.log(P_OTHER),
+            limit=np.log(_P_OTHER),
             floor=other.floor,
             removed=gone,
             surest=surest,
@@ -205,32 +202,6 @@ def _divergence(curve: _Curve, found: Divergence) -> Transition:
     rate = 1000 * found.p / max(float(curve.steps[-1] - curve.steps[0]), 1e-300)
     evidence = Evidence(found.effect, p=found.p, false_alarms=rate, noise=found.noise, kind="divergence")
     return curve.event((found.start, found.middle, found.end), (found.before, found.after), evidence)
-
-
-def _broken_end(name: str, curve: pd.Series) -> tuple[float | None, float, tuple[int, int]]:
-    """Return the step after the last finite value at which a curve is not finite, what it is there, and how many
-    values are not finite there and before.
-
-    NaNs count for a curve that was known at nearly every step before; for another they are steps at which it was not
-    recorded. Infinities before are left out, and a warning says so.
-    """
-    order = np.argsort(curve.index.to_numpy(np.float64), kind="stable")
-    index, values = curve.index.to_numpy(np.float64)[order], curve.to_numpy(np.float64)[order]
-    finite = np.flatnonzero(np.isfinite(values))
-    end = int(finite[-1]) + 1 if len(finite) else len(values)
-    if infinite := int(np.isinf(values[:end]).sum()):
-        warnings.warn(
-            f"{name}: {infinite} of {len(values)} values are infinite, the first at step "
-            f"{index[np.isinf(values)][0]:g}; they are left out",
-            UserWarning,
-            stacklevel=2,
-        )
-    tail = values[end:]
-    endless = tail[np.isinf(tail)]
-    missing = len(tail), end - len(finite) - (int(finite[0]) if len(finite) else 0)
-    if not len(tail) or (not len(endless) and len(finite) < _DENSE * (end - finite[0])):
-        return None, np.nan, missing
-    return float(index[end]), float(endless[0]) if len(endless) else np.nan, missing
 
 
 def _bounded(name: str, values: np.ndarray) -> bool:
@@ -291,26 +262,3 @@ def scheduled(lr: pd.Series, steps: np.ndarray, start: float, end: float) -> boo
     wide = max(end - start, 3 * float(np.median(np.diff(steps))))
     near = (at[1:] >= start - wide) & (at[:-1] <= end)
     return bool((change[near] > max(10 * float(np.median(change)), JUMP)).any())
-
-
-def _without_held(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a curve without the values that were only held until the next evaluation, if these are regular."""
-    changes = np.flatnonzero(np.diff(values)) + 1
-    if len(changes) < _EVALUATIONS:
-        return steps, values
-    period = int(np.gcd.reduce(np.diff(changes)))
-    if period < 2 or len(changes) < 0.5 * (len(values) // period):
-        return steps, values
-    first = int(changes[0]) % period
-    at = np.arange(first, len(values), period)
-    at = at if first == 0 else np.append(0, at)
-    return steps[at], values[at]
-
-
-def _averaged_down(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    each = -(-len(values) // MOST)
-    if each == 1:
-        return steps, values
-    starts = np.arange(0, len(values), each)
-    count = np.diff(np.append(starts, len(values)))
-    return np.add.reduceat(steps, starts) / count, np.add.reduceat(values, starts) / count

@@ -26,8 +26,9 @@ SWING = 0.5  # a reverse pace of this share of the highest, within NEIGHBOURHOOD
 NEIGHBOURHOOD = 1.2  # of its width
 LESS = 0.15  # share of the variance of a pace that is known less well than the highest, as where steps are dense
 STAYS = 1.8  # standard deviations of the noise of the level, by which the levels of both sides differ
-BESIDE = 2
-AROUND, BACK = 2.2, 0.4
+BESIDE = 2  # half widths, over which the pace next to a bump is taken
+NEXT, AROUND = 0.7, 2.2  # widths from its middle, between which a curve that swings changes the other way
+BACK = 0.4  # times as fast at least
 LOOSE_Z = 3.0  # without a limit of p
 
 
@@ -171,7 +172,7 @@ def _swings(pace: np.ndarray, middle: int, wide: int) -> bool:
     """
     least = -BACK * float(pace[max(middle - wide // 2, 0) : middle + wide // 2 + 1].max())
     sides = pace[:middle][::-1], pace[middle + 1 :]
-    near, far, further = round(0.7 * wide), round(AROUND * wide), round(2 * AROUND * wide)
+    near, far, further = round(NEXT * wide), round(AROUND * wide), round(2 * AROUND * wide)
     falls = [bool((side[near:far] < least).any()) for side in sides]
     if not all(falls):
         return False

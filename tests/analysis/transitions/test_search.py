@@ -136,3 +136,23 @@ def test_values_held_between_evaluations_are_no_stairs():
     evaluated[15:] += 1
     [(_, at)] = kinds(np.repeat(evaluated, 20))
     assert 280 <= at <= 300  # between two evaluations
+
+
+def test_a_change_of_a_short_curve_is_there_on_both_scales():
+    x = np.arange(50)
+    level = 3 * np.exp(-x / 8) + 0.5  # with noise in proportion, which so few values do not tell
+    for seed in range(20):
+        assert transitions(pd.Series(level * (1 + 0.05 * np.random.default_rng(seed).standard_normal(50)))) == []
+    [(_, at)] = kinds((1 + (x >= 30)) * (1 + 0.05 * NOISE[:50]))
+    assert at == 30
+
+
+def test_short_curves_that_remember_rarely_have_a_transition():
+    found = 0
+    for seed in range(60):
+        shocks = np.random.default_rng(seed).standard_normal(250)
+        wandering = [0.0]
+        for shock in shocks:
+            wandering.append(0.8 * wandering[-1] + shock)
+        found += bool(transitions(pd.Series(wandering[-30 - seed % 30 :])))
+    assert found <= 1

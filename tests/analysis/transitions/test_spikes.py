@@ -50,3 +50,12 @@ def test_recovering_is_soon():
     assert recovers(falling_back(200, 5), 199, 200, 1)  # 0.4 of it after 7 points
     assert not recovers(falling_back(200, 20), 199, 200, 1)
     assert not recovers(1.0 * (STEPS >= 200), 199, 200, 1)
+
+
+def test_a_single_late_recovery_is_a_spike_and_equal_distances_are_restarts():
+    [one] = spikes(NOISE + 5 * falling_back(200, 12), SIGMA)
+    assert (one.first, one.peak) == (200, 200) and 240 <= one.last <= 290  # 5 / 2 ** 5 after 60 points
+    restarts = sum(5 * falling_back(at, 20) for at in (133, 266))
+    assert spikes(NOISE + restarts, SIGMA) == []
+    falling = -0.1 * STEPS + 3.0 * (STEPS >= 200)  # the trend takes the step back within 30 points
+    assert spikes(NOISE + falling, SIGMA) == []

@@ -1,0 +1,31 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from tandv.analysis.transitions import p_value, transitions
+
+N = 400
+X = np.arange(N) / N
+
+
+def noise(seed, size=0.05):
+    return size * np.random.default_rng(seed).standard_normal(N)
+
+
+@pytest.mark.parametrize(
+    "shape", [np.cos(np.pi * X), 3 * np.exp(-8 * X), (1 + 100 * X) ** -0.6], ids=["cosine", "decay", "power law"]
+)
+def test_noise_on_a_stretch_that_is_faster_than_the_rest_is_no_transition(shape):
+    assert min(p_value(pd.Series(2 + shape + noise(seed))) for seed in range(4)) > 0.01
+
+
+def test_an_oscillation_has_none_and_one_rise_in_it_is_kept():
+    wave = np.sin(2 * np.pi * 4 * X)
+    assert [transitions(pd.Series(wave + noise(seed, 0.1))) for seed in range(6)] == [[]] * 6
+    [one] = transitions(pd.Series(0.1 * wave + (X >= 0.5) + noise(0)))
+    assert abs(one.step - N / 2) <= 2
+
+
+def test_a_rise_in_a_decay_is_no_oscillation():
+    [one] = transitions(pd.Series(3 * np.exp(-4 * X) + (X >= 0.4) + noise(1)))
+    assert one.step == 160 and one.after > one.before
