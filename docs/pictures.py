@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import dynamics_pictures
 import numpy as np
 import page_pictures
 import pandas as pd
@@ -195,6 +196,7 @@ def of_log(df: pd.DataFrame, losses: Any) -> Iterator[Picture]:
     yield Picture(
         "gradient_raster", lambda **k: viz.gradient_raster(raster(), **k), "The signs of gradients near zero."
     )
+    yield from (Picture(*one) for one in dynamics_pictures.of_log())
 
 
 def of_curves() -> Iterator[Picture]:
@@ -239,6 +241,7 @@ def of_curves() -> Iterator[Picture]:
         "layer_changes", lambda **k: viz.layer_changes(compare_representations(before, after), **k),
         "How far each layer moved between two checkpoints.",
     )  # fmt: skip
+    yield from (Picture(*one) for one in dynamics_pictures.of_curves(run, seeds))
 
 
 def of_arrays() -> Iterator[Picture]:
@@ -288,6 +291,7 @@ def of_arrays() -> Iterator[Picture]:
     )  # fmt: skip
     yield Picture("decodability", lambda **k: viz.decodability(decoding(), **k), "What can be decoded from each layer.")
     yield Picture("group_accuracy", lambda **k: viz.group_accuracy(groups(), **k), "Worst group and spurious features.")
+    yield from (Picture(*one) for one in dynamics_pictures.of_arrays())
 
 
 def readme(df: pd.DataFrame, losses: Any) -> Iterator[tuple[str, Any]]:

@@ -78,7 +78,7 @@ def image_grid(
     drawn = sum(len(at) for at in shown.values())
     notes = [f"{drawn} of {count} images" if drawn < count else f"{count} image{'s' if count > 1 else ''}"]
     notes += [f"{len(shown)} of {len(rows)} labels"] if labels is not None and len(shown) < len(rows) else []
-    notes += [f"{pictures.shape[1]} × {pictures.shape[2]}", f"{low:.3g} to {high:.3g}"]
+    notes += [f"{pictures.shape[1]} × {pictures.shape[2]}", f"{_near_zero(low, high):.3g} to {high:.3g}"]
     tall = mosaic.shape[0] / mosaic.shape[1]
     wide = float(np.clip(0.8 * across, 2.5, 9.0))
     size = wide + (1.2 if labels is not None else 0.2), float(np.clip(wide * tall, 1, 9)) + 0.8
@@ -86,6 +86,10 @@ def image_grid(
         [""], draw, ax=ax, title=title, named="images", subtitle="  |  ".join(notes), style=style, fig=fig,
         figsize=figsize, single_size=size,
     )  # fmt: skip
+
+
+def _near_zero(low: float, high: float) -> float:
+    return 0.0 if abs(low) < 1e-3 * (high - low) else low
 
 
 def _pictures(images: Any) -> np.ndarray:

@@ -127,7 +127,7 @@ def _subtitle_of_runs(answers: Sequence[Grokking]) -> str:
     ):
         known = any(step is not None for step in steps)
         parts.append(f"{words} at {spread_words(steps)}" if known else f"none {words}")
-    return "  |  ".join([*parts, "means and their 95 % intervals"])
+    return "  |  ".join([*parts, "mean ± 95 %"])
 
 
 def _steps_of_runs(ax: Axes, answers: Sequence[Grokking], colours: list[str], named: bool, style: Style) -> None:

@@ -26,6 +26,7 @@ from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import linear_ticks, percent_text, value_text
 from tandv.viz.of_curves.metrics import describe
 from tandv.viz.of_curves.over_steps import XScale, YScale, draw_curve, limits, scale_for, scales
+from tandv.viz.of_log.lines import thin
 
 VALUE = ("scalar_stats", "value")
 _MANY = 8  # at most so many layers are all named in the legend
@@ -131,9 +132,17 @@ def _draw_line(
     ax: Axes, curve: pd.Series, layers: list[str], colours: Mapping[str, str], log: bool, style: Style
 ) -> None:
     layer = str(curve.name).partition(":")[2]
-    # What compares with the step before begins at the second one; a share of no gradient at all is not known.
-    known = curve.dropna() if is_share(str(curve.name).partition(":")[0]) else curve.loc[curve.first_valid_index() :]
     named = len(layers) <= _MANY or layer in (layers[0], layers[-1])
     label = "all together" if layers and not layer else layer if named else ""
-    values = known.to_numpy(np.float64)
-    draw_curve(ax, known.index.to_numpy(), values, label, colours.get(layer, style.ink), log=log, style=style)
+    colour = colours.get(layer, style.ink)
+    known = curve.loc[curve.first_valid_index() :]  # what compares with the step before begins at the second one
+    steps, values = known.index.to_numpy(), known.to_numpy(np.float64)
+    if not is_share(str(curve.name).partition(":")[0]):
+        draw_curve(ax, steps, values, label, colour, log=log, style=style)
+        return
+    # A share of no gradient at all is not known: it is a gap, which is no fault to mark.
+    there = np.concatenate([[False], np.isfinite(values), [False]])
+    alone = there[1:-1] & ~there[:-2] & ~there[2:]
+    marked = np.isfinite(values) if len(steps) <= 60 else alone
+    ax.plot(*thin(steps, values), color=colour, linewidth=1.5, label=label or "_curve")
+    ax.plot(steps[marked], values[marked], "o", color=colour, markersize=2.5, label="_points")
