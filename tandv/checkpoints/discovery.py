@@ -28,7 +28,8 @@ FLAX = re.compile(r"checkpoint_\d+(\.\d+)?")  # a file of flax.training.checkpoi
 DISTRIBUTED = ".metadata"  # of torch.distributed.checkpoint
 # Other state of training.
 _STATE = re.compile(
-    r"(optim|opt[-_.]?((step|iter|epoch|ep)[-_=]?)?\d*k?\.\w+$|sched|rng_state|random_state|training_args|trainer_state|scaler)"
+    r"(optim|opt[-_.]?((step|iter|epoch|ep)[-_=]?)?\d*k?\.\w+$|sched|rng_state|random_state|training_args|trainer_state|scaler"
+    r"|pytorch_variables)"
     r"|.*[^a-z](optim(izer)?(_state)?s?|opt|scheduler|rng|scaler)[-_.]?\d*\.\w+$",
     re.IGNORECASE,
 )

@@ -30,6 +30,8 @@ def problem_of_parts(file: Path) -> str | None:
         return (
             "its weights are split over processes (DeepSpeed ZeRO-3); join them first with its script zero_to_fp32.py"
         )
+    if _DEEPSPEED.fullmatch(file.name) and (layers := len(list(file.parent.glob("layer_*-model_*-model_states.pt")))):
+        return f"its layers are in files of their own, {layers} of them (DeepSpeed, pipeline parallel); join them first"
     if _DEEPSPEED.fullmatch(file.name):
         count = len(list(file.parent.glob("mp_rank_*_model_states.pt")))
         return _split(count, "DeepSpeed with a model that is parallel itself")

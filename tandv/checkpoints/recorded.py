@@ -19,7 +19,7 @@ from tandv.checkpoints.weights import Entry
 # The first of these that a file has is its step.
 KEYS = (
     "global_step", "global_steps", "step", "steps", "iteration", "iter", "iters", "iter_num", "step_num",
-    "current_step", "num_steps", "num_updates", "epoch",
+    "current_step", "num_steps", "num_updates", "training_step", "train_step", "num_timesteps", "epoch",
 )  # fmt: skip
 _BELOW = ("trainer", "trainer_state", "train_state", "training_state", "state", "meta", "metadata", "info", "progress")
 _TRAINER_STATE = "trainer_state.json"  # of Hugging Face

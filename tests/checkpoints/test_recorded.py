@@ -18,6 +18,7 @@ from tandv.checkpoints.recorded import recorded_steps, step_in
         ({"optimizer": {"state": {0: {"step": 7}}}, "step": "many", "epoch": True}, None),
         ({"step": -1}, None),
         ({"iter_num": 5000, "best_val_loss": 1.5}, ("iter_num", 5000)),
+        ({"training_step": 500, "total_reward": 3.0}, ("training_step", 500)),
         ({"step": 2**53 + 1}, None),
         ({}, None),
     ],

@@ -33,6 +33,7 @@ _ROLES = re.compile(
     r"|q_?(net|f)?_?\d*",
     re.IGNORECASE,
 )
+_RANDOM = re.compile(r"(\w+_)?(rng|random)_states?([./]|$)")
 _IN_OPTIMISER = re.compile(r"(optim\w*|opt_state)\.")
 
 
@@ -139,6 +140,7 @@ def _cleaned(node: Any, prefix: str = "") -> tuple[dict[str, Entry], list[str]]:
         name: "state of an optimiser" for name in found if _IN_OPTIMISER.match(name) or MOMENTS & {*name.split(".")}
     }
     left |= {name: "state of an optimiser" for name in found if is_slot(name, found)}
+    left |= {name: "state of random numbers" for name in found if _RANDOM.match(name)}
     if len(left) == len(found):
         raise UnreadableCheckpoint("it holds the state of an optimiser, no model")
     if any(map(is_of_layers, found)):

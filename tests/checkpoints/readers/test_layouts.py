@@ -140,6 +140,15 @@ def test_weights_that_zero_3_split_name_the_script_that_joins_them(tmp_path):
         list(weights(folder))
 
 
+def test_layers_of_a_pipeline_of_deepspeed_say_what_they_are(tmp_path):
+    folder = tmp_path / "global_step1000"
+    folder.mkdir()
+    torch.save({"module": None, "global_steps": 1000}, folder / "mp_rank_00_model_states.pt")
+    torch.save(STATE, folder / "layer_00-model_00-model_states.pt")
+    with pytest.raises(UnreadableCheckpoint, match="files of their own, 1 of them .DeepSpeed, pipeline"):
+        list(weights(folder))
+
+
 def test_a_folder_of_megatron(tmp_path):
     inner = {
         "embedding": {"word_embeddings": {"weight": torch.ones(5, 2)}},

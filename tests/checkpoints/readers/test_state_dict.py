@@ -218,6 +218,13 @@ def test_dotted_names_of_an_optimiser_in_one_flat_file():
     )
 
 
+def test_the_state_of_random_numbers_in_one_flat_file():
+    found = model_in(opened(STATE | {"rng_state/shard_0_1": torch.ones(5), "cuda_rng_state": torch.ones(5)}))
+    assert list(found.entries) == NAMES
+    whys = ("state of random numbers: rng_state/shard_0_1", "state of random numbers: cuda_rng_state")
+    assert set(found.said) == set(whys)
+
+
 def test_what_tensorflow_keeps_for_each_variable_is_left_out():
     kernel, bias = np.ones((2, 3)), np.ones(3)
     behind = {"dense": {"kernel:0": kernel, "bias:0": bias, "kernel": {"Adam:0": kernel, "Adam_1:0": kernel}}}
