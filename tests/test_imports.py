@@ -36,6 +36,21 @@ def test_the_package_alone_is_light():
     assert not loaded_by("tandv") & {"numpy", "pandas", "pyarrow", "rich"}
 
 
+def test_tab_shows_what_there_is_and_nothing_else_and_all_of_it_is_there():
+    import tandv
+
+    shown = dir(tandv)
+    assert {"read", "show_versions", "view", "findings", "track", "viz", "logframe", "checkpoints"} <= set(shown)
+    assert not {"Any", "TYPE_CHECKING", "import_module"} & set(shown)
+    assert all(hasattr(tandv, name) for name in shown)
+
+
+def test_a_part_is_imported_when_it_is_asked_for():
+    code = "import tandv\nprint(tandv.curves.as_curves({'loss': [2.0]})['loss'].tolist())\nprint(dir(tandv)[0])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[0] == "[2.0]"
+
+
 def test_the_package_offers_names_that_are_imported_when_they_are_asked_for():
     import tandv
     from tandv.analysis.findings import findings

@@ -1,17 +1,37 @@
 """The command line as a whole, which the modules of its commands add them to."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from tandv import __version__
 
+
+class Commands(TyperGroup):
+    """All commands: one that is stopped by Ctrl-C says so, if it has not said more."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command.
+
+        Args:
+            ctx: what was given in the shell.
+        """
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("Stopped.", err=True)
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
+    cls=Commands,
     help="See what happens inside a neural network while it trains.",
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 

@@ -1,5 +1,6 @@
 """The commands about checkpoints. What a command needs is imported when it runs."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -76,11 +77,14 @@ def plot_metrics(
 
 
 @app.command()
-def metrics() -> None:
+def metrics(as_json: Json = False) -> None:
     """List the metrics of checkpoints: what each says, and where a published definition is another one."""
-    from tandv.cli.prompt import listed
+    from tandv.cli.prompt import listed, meanings
 
-    typer.echo(listed())
+    if as_json:
+        typer.echo(json.dumps(meanings(), ensure_ascii=False))
+    else:
+        typer.echo(listed())
 
 
 app.command("plot-metric", hidden=True, help="The same as plot-metrics.")(plot_metrics)

@@ -1,5 +1,6 @@
 """What `tandv dossier` does once its options are read."""
 
+import json
 from pathlib import Path
 
 from tandv.cli.logfile import logged
@@ -14,11 +15,13 @@ def dossier(
     within: int | None,
     lr: str | None,
     out: Path | None,
+    as_json: bool = False,
 ) -> None:
     """Write the dossier of a run, and print where it is and what is missing."""
     with logged(f"tandv dossier {run}"):
         from tandv.dossier import write_dossier
 
+        run = folder_of(run)
         try:
             written = write_dossier(
                 run, out, curves=curves, checkpoints=checkpoints, num_jumps=jumps, within=within, lr=lr
@@ -28,6 +31,9 @@ def dossier(
         except (ValueError, OSError) as error:
             stop(str(error), USAGE)
         found = written.findings
+        if as_json:
+            answer(json.dumps({"page": str(written.page), **found}, ensure_ascii=False, default=str))
+            return
         tell(" ".join(found["story"]))
         if found["wrong"]:
             tell(found["wrong"]["words"])
@@ -38,3 +44,16 @@ def dossier(
         for sentence in found["missing"]:
             tell(f"missing: {sentence}")
         answer(str(written.page))
+
+
+def folder_of(run: str) -> str:
+    """Return the folder of the run whose log a file is; anything else as it is.
+
+    Ends the command for a file that is in no run.
+    """
+    path = Path(run)
+    if not path.is_file():
+        return run
+    if not (path.parent / "run.json").is_file():
+        stop(f"{run} is a file in no run; give the folder of a run, or of curves such as curves.csv", USAGE)
+    return str(path.parent)

@@ -1,5 +1,6 @@
 """What `tandv log export` does once its options are read."""
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ def export(
     tensor_types: Sequence[str] | None,
     steps: str | None,
     statistics: Sequence[str] | None,
+    as_json: bool = False,
 ) -> None:
     """Write the log of a run, or a part of it, as one file, and print its path."""
     with logged(f"tandv log export {run} {out}"):
@@ -40,6 +42,9 @@ def export(
             writers[out.suffix](df, out)
         except OSError as error:
             stop(f"{out} cannot be written ({error.strerror or error})", NOTHING)
+        if as_json:
+            answer(json.dumps({"file": str(out), "rows": len(df), "bytes": out.stat().st_size}))
+            return
         tell(f"{len(df):,} rows")
         answer(str(out))
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tandv.cli.app import app
+from tandv.cli.options import Json
 
 log_app = typer.Typer(help="Logs of runs: write one, or a part of it, as one file.", no_args_is_help=True)
 app.add_typer(log_app, name="log")
@@ -29,8 +30,9 @@ def export(
     statistic: Annotated[
         list[str] | None, typer.Option(help="A statistic, such as rm2; exponent_counts. Again for more.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Write the log of a run as one file: a pickle that pandas reads without tandv, parquet, or csv."""
     from tandv.cli import export as exporting
 
-    exporting.export(run, out, layer, tensor_type, steps, statistic)
+    exporting.export(run, out, layer, tensor_type, steps, statistic, as_json)

@@ -7,6 +7,8 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
+from tandv.cli.wording import in_shell_words
+
 NOTHING, USAGE, STOPPED = 1, 2, 130  # exit codes; 0 is fine, 130 what shells give to Ctrl-C
 
 log = logging.getLogger("tandv")
@@ -30,6 +32,7 @@ def warn(words: str) -> None:
 
 def stop(words: str, code: int) -> NoReturn:
     """Print an error to standard error, log it, and end with an exit code."""
+    words = in_shell_words(words)
     log.error("%s", words)
     errors().print(f"tandv: {words}", style="bold red")
     raise typer.Exit(code)

@@ -70,6 +70,11 @@ def listed(chosen: Sequence[str] = ()) -> str:
     return "\n".join([*lines, *own])
 
 
+def meanings() -> dict[str, str]:
+    """Return what each metric says, by its name."""
+    return {name: meaning(name) for name in OF_METRICS}
+
+
 def _names_in(answer: str) -> tuple[list[str], str]:
     """Return the metrics that an answer names, and a message about them."""
     from tandv.checkpoints.metrics import known

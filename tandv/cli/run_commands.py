@@ -23,22 +23,12 @@ def demo(
         typer.Option("--break", help="Put a fault into the training, and print what `tandv check` finds."),
     ] = None,
     view: Annotated[bool, typer.Option("--view", help="Open the page of the run when it has ended.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Train a small GPT on Python's own documentation while it is tracked, and report what its log shows."""
-    try:
-        from tandv import demo as demonstration
+    from tandv.cli import demo as demonstrating
 
-        try:
-            log = demonstration.run(steps=steps, seed=seed, out=out, framework=framework, broken=broken)
-        except demonstration.CannotBreak as error:
-            raise typer.BadParameter(str(error), param_hint="--break") from error
-    except ModuleNotFoundError as error:
-        typer.echo(f"tandv demo: {error}", err=True)
-        raise typer.Exit(1) from error
-    if view:
-        from tandv.cli import view as viewing
-
-        viewing.view([str(log if log.is_dir() else log.parent)], None, 0, True, 60.0)
+    demonstrating.demo(steps, seed, out, framework, broken, view, as_json)
 
 
 @app.command()
@@ -61,6 +51,7 @@ def view(
     include: Include = None,
     exclude: Exclude = None,
     group: Group = None,
+    as_json: Annotated[bool, typer.Option("--json", help="With --out: write what was written as JSON.")] = False,
 ) -> None:
     """Show the page of a run, finished or going on, until Ctrl-C; or write it to one file.
 
@@ -69,7 +60,21 @@ def view(
     from tandv.cli import view as viewing
 
     filters = (step_pattern, tuple(include or ()), tuple(exclude or ()), group)
-    viewing.view(runs, out, port, browser, idle, filters)
+    viewing.view(runs, out, port, browser, idle, filters, as_json)
+
+
+@app.command()
+def runs(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder of runs.")] = Path("tandv-runs"),
+    as_json: Json = False,
+) -> None:
+    """List the runs in a folder: how each stands, its steps, its size.
+
+    Ends with 0, with 2 if there is no such folder.
+    """
+    from tandv.cli import listing
+
+    listing.runs(folder, as_json)
 
 
 @app.command()
@@ -85,11 +90,12 @@ def dossier(
         str | None, typer.Option(help="The curve that is the learning rate.", show_default="lr or learning_rate")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the report.", show_default="RUN/dossier")] = None,
+    as_json: Json = False,
 ) -> None:
     """Write a report of a run around its transitions: what changed, how certain that is, and which layers moved."""
     from tandv.cli import dossier as report
 
-    report.dossier(run, curves, checkpoints, jumps, within, lr, out)
+    report.dossier(run, curves, checkpoints, jumps, within, lr, out, as_json)
 
 
 @app.command()
@@ -126,3 +132,11 @@ def explain(
 
 
 app.command()(whatif)
+
+
+@app.command()
+def versions(as_json: Json = False) -> None:
+    """Print the versions of tandv, Python and the packages that it works with, for a report of a bug."""
+    from tandv.cli import listing
+
+    listing.versions(as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -22,10 +23,12 @@ Filtered = tuple[str | None, tuple[str, ...], tuple[str, ...], str | None]
 
 def view(
     runs: Sequence[str], out: Path | None, port: int, browser: bool, idle: float,
-    filters: Filtered = (None, (), (), None),
+    filters: Filtered = (None, (), (), None), as_json: bool = False,
 ) -> None:  # fmt: skip
     """Serve the page of some runs until Ctrl-C, or write it to a file and print its path."""
     with logged(f"tandv view {' '.join(runs)}"):
+        if as_json and out is None:
+            stop("--json is about the file of --out; name one, such as --out run.html", USAGE)
         try:
             from tandv.page import opening
             from tandv.page import view as viewing
@@ -44,7 +47,7 @@ def view(
             tell("Stopped.")
             raise typer.Exit(STOPPED) from None
         if out is not None:
-            _write(shown, out)
+            _write(shown, out, as_json)
             return
         log.info("showing the page")
         try:
@@ -54,13 +57,16 @@ def view(
         log.info("the page has ended")
 
 
-def _write(shown: Sequence[Shown], out: Path) -> None:
+def _write(shown: Sequence[Shown], out: Path, as_json: bool) -> None:
     from tandv.page.view import save_page
 
     try:
         path = save_page(shown, out, {})
     except OSError as error:
         stop(f"{out} cannot be written ({error.strerror or error})", NOTHING)
+    if as_json:
+        answer(json.dumps({"file": str(path), "bytes": path.stat().st_size}))
+        return
     tell(f"{path.stat().st_size / 1e6:.1f} MB")
     answer(str(path))
 

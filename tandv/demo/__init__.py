@@ -20,6 +20,11 @@ from tandv.messages import check_choices
 
 Framework = Literal["torch", "jax"]
 
+
+class Stopped(Exception):
+    """The training was stopped by Ctrl-C; the message says where what it recorded is."""
+
+
 _CONTEXT, _BATCH = 64, 16
 
 
@@ -51,7 +56,8 @@ def run(
         broken: a fault that is put into the training halfway: "overflow", "dead" (a layer whose outputs are all zero),
             "lr" (a learning rate that is far too high) or "nan"; then what the rules find is printed.
 
-    Raises CannotBreak for a fault in JAX, or one that the steps are too few for.
+    Raises CannotBreak for a fault in JAX, or one that the steps are too few for; Stopped where Ctrl-C ended it; OSError
+    where the run's folder cannot be made.
     """
     check_choices(framework=(framework, Framework))
     steps = steps if steps is not None else USUAL if broken else 100
@@ -69,14 +75,20 @@ def run(
         words, before_step = importlib.import_module("tandv.demo.torch_breaking").fault(training, broken, steps)
         console.print(words)
     tracker = training.track(out) if broken is None else training.track(out, insight=True)
-    with tracker, _bar(console) as bar:
-        task = bar.add_task("training", total=steps)
-        for step in range(steps):
-            if before_step is not None:
-                before_step(step)
-            first = chance.integers(len(data) - _CONTEXT - 1, size=(_BATCH, 1))
-            losses.append(training.step(tracker, data[first + np.arange(_CONTEXT + 1)]))
-            bar.update(task, advance=1, description=f"loss {losses[-1]:.2f}")
+    try:
+        with tracker, _bar(console) as bar:
+            task = bar.add_task("training", total=steps)
+            for step in range(steps):
+                if before_step is not None:
+                    before_step(step)
+                first = chance.integers(len(data) - _CONTEXT - 1, size=(_BATCH, 1))
+                losses.append(training.step(tracker, data[first + np.arange(_CONTEXT + 1)]))
+                bar.update(task, advance=1, description=f"loss {losses[-1]:.2f}")
+    except KeyboardInterrupt:
+        raise Stopped(
+            f"Stopped after {len(losses)} of {steps} steps; the rows so far are in {tracker.path}: tandv view "
+            f"{shlex.quote(str(tracker.path))}"
+        ) from None
     seconds = time.perf_counter() - start
 
     for line in report(read(tracker.out_path), losses, tracker.path):
