@@ -53,6 +53,7 @@ def test_a_capability_has_to_stay():
 def test_emergence_says_where_a_curve_looks_like_percent():
     with pytest.warns(UserWarning, match=r"addition \(up to 90\): this looks like percent"):
         emergence({"addition": [0.0, 60.0, 90.0]}, 0.5)
+    assert emergence({"train_loss": [2.0, 0.4]}, 0.5)[0].step == 0  # a loss is no percentage, and nothing is said
 
 
 def test_steps_that_are_fractions_stay_so():

@@ -151,9 +151,9 @@ def _delay(ax: Axes, found: Grokking, colours: list[str], named: bool, style: St
     steps = [found.memorisation.step, found.generalisation.step]
     for step, colour, words in zip(steps, colours, ("memorised", "generalised"), strict=True):
         if step is not None:
-            ax.axvline(step, color=colour, linewidth=1.2, linestyle=(0, (2, 2)), zorder=1, gid=words)
+            ax.axvline(step, color=colour, linewidth=1.2, linestyle=(0, (2, 2)), zorder=1, gid=words, label=words)
     if found.delay is not None and found.delay > 0:
-        ax.axvspan(steps[0], steps[1], color=style.alarm, alpha=0.10, linewidth=0, zorder=0.5, label="delay")  # pyright: ignore
+        ax.axvspan(steps[0], steps[1], color=style.ink, alpha=0.08, linewidth=0, zorder=0.5, label="delay")  # pyright: ignore
     if named:
         for passage in (found.memorisation, found.generalisation):
             ax.axhline(passage.threshold, color=style.muted, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0.8)

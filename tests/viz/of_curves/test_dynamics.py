@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 from themes import in_turn
 
 from tandv import viz
@@ -139,7 +140,9 @@ def test_grokking_shows_both_steps_and_the_delay():
         "grokking",
         "memorised at 30  |  generalised at 80  |  50 steps later, 2.67 times as many",
     ]
-    assert legend(figure) == ["train", "test", "delay"]
+    assert legend(figure) == ["train", "test", "memorised", "generalised", "delay"]
+    [delay] = [patch for patch in above.patches if patch.get_label() == "delay"]
+    assert to_hex(delay.get_facecolor()) not in LIGHT.series  # it is of neither curve
 
 
 def interval(ax):
