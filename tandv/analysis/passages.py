@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from tandv.curves import Curves, as_curves
-from tandv.curves.of_run import is_loss
 from tandv.messages import some
 
 
@@ -118,7 +117,7 @@ def emergence(curves: Curves, thresholds: float | Mapping[str, float], *, stays:
         problems.append(f"stays is {stays}; a capability has to be there for at least 1 point")
     if problems:
         raise ValueError("; ".join(problems) + f"; the curves are {', '.join(map(repr, table.columns))}")
-    shares = {name: level for name, level in wanted.items() if not is_loss(name)}
+    shares = {name: level for name, level in wanted.items() if "loss" not in name.lower()}
     in_percent = [name for name, level in shares.items() if level <= 1 < _highest(table[name]) <= 100]
     if in_percent:
         warnings.warn(
