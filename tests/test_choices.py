@@ -113,6 +113,7 @@ BEHIND = [
     "checkpoints.metrics.of_all",
     "checkpoints.metrics.over_matrices",
     "demo.torch_breaking.fault",
+    "dossier.choice.moments_of",
     "dossier.pictures.draw",
     "track.common.acting.Acting",
     "track.common.writer.Writer",

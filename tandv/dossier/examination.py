@@ -135,7 +135,7 @@ def _moment(
         "curves": compare_moments(curves, before, after).reset_index().to_dict("records"),
         "missing": [],
     }
-    if layers is not None:
+    if layers is not None and math.isfinite(info.get("after", 0.0)):  # norms that are NaN neither move nor stay
         at = Transition("", before.step, during.step, after.step, math.nan, math.nan, Evidence())
         together = coordination(layers, at)
         out["coordination"] = together._asdict() if not math.isnan(together.share) else None
