@@ -92,7 +92,7 @@ def with_shape(
     left = before + int(below[-1]) if len(below) else before
     below = (pace[peak + 1 : after + 1] <= slow[1] + FOOT * (highest - slow[1])).nonzero()[0]
     right = peak + 1 + int(below[0]) if len(below) else after
-    beside, its_own = (0.0, 0.0) if worst is None else _beside(sign, k, left, right, bank, noises)
+    beside, its_own = (0.0, 0.0) if worst is None or not noises.memory else _beside(sign, k, left, right, bank, noises)
     z_beside = (highest - beside) / float(np.hypot(its_error, min(beside, its_own)))
     if z_beside < z:
         z, log_p = z_beside, float(places[k]) + log_tail(z_beside, float(noises.freedom[k]))

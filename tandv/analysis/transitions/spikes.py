@@ -16,6 +16,7 @@ _BACK = 0.4  # of its height, below which most of it is taken back
 _MOST = 0.4  # share of the curve that spikes may cover; if more, they are its noise
 _LATE = 0.09  # share of the curve within which most of a single one is taken back; later, it is a change and a decay
 _FEWEST_LATE = 60  # points, from which that is looked at
+_CYCLES = 5  # from which they are teeth
 _REGULAR = 0.03  # of the curve, by which equal distances may differ
 _SHORTEST = 24  # points of a curve; of fewer, what is left without a spike does not tell the noise
 _WINDOW = 5  # the running median covers this fraction of the curve
@@ -58,13 +59,13 @@ def spikes(values: np.ndarray, sigma: np.ndarray) -> list[Spike]:
         out += late
         rest, _ = bridged(values, sorted(out))
     out += [s for s in _forgotten(rest, sigma) if not any(s.first <= o.last and o.first <= s.last for o in out)]
-    return sorted(out)
+    return [] if _restarts(sorted(out), n) else sorted(out)
 
 
 def _restarts(found: list[Spike], points: int) -> bool:
-    """Whether jumps come after equal distances, as restarts of a schedule do: two or more, from the first step on."""
-    apart = np.diff([0, *(spike.first for spike in found)])
-    return len(found) > 1 and bool(np.ptp(apart) <= _REGULAR * points)
+    """Whether jumps come after equal distances from the first point to the last, as few restarts of a schedule do."""
+    apart = np.diff([0, *(spike.first for spike in found), points])
+    return 1 < len(found) < _CYCLES and bool(np.ptp(apart) <= _REGULAR * points)
 
 
 def _sudden(values: np.ndarray, sigma: np.ndarray, within: int | None = None) -> list[Spike]:
