@@ -10,6 +10,7 @@ import pandas as pd
 
 from tandv import viz
 from tandv.analysis.attention import attention_curves
+from tandv.analysis.circuits import HeadWeights, composition_scores
 from tandv.analysis.representations import project
 from tandv.analysis.transitions import Evidence, Transition
 from tandv.analysis.whatif import whatif_plan
@@ -53,6 +54,13 @@ def insight(count):
     for name, values in numbers.items():
         df[("scalar_stats", name)] = values.astype(float)
     return df
+
+
+@cache
+def composed():
+    """Return the composition of 18 heads of 3 layers."""
+    heads = {name: HeadWeights(*RNG.normal(size=(3, 6, 16, 4)), RNG.normal(size=(6, 4, 16))) for name in long_names(3)}
+    return composition_scores(heads)
 
 
 @cache
@@ -224,6 +232,7 @@ def _cases():
     yield "entropy", lambda **k: viz.entropy_evolution(attention_curves(attention()), **k)
     yield "attention over training", lambda **k: viz.attention_evolution(attention(), **k)
     yield "correlations of layers", lambda **k: viz.layer_correlations(features(5), **k)
+    yield "composition of heads", lambda **k: viz.head_composition(composed(), **k)
     yield "correlations of features", lambda **k: viz.feature_correlations(features(1), **k)
     yield "correlations over training", lambda **k: viz.correlation_history(pairs(), **k)
     tiles = np.sin(np.linspace(0, 9, 28)[:, None] * np.linspace(0, 3, 28) + np.arange(30)[:, None, None])

@@ -88,11 +88,13 @@ FUNCTIONS = {
     viz.conv_filters: lambda f, to: f({"conv": to(IMAGES)}),
     viz.entropy_evolution: lambda f, to: f(to(X**2), transitions=None),
     viz.feature_correlations: lambda f, to: f(to(X), of="samples", labels=to(LABELS)),
+    viz.image_grid: lambda f, to: f(to(IMAGES[:, 0] / 4)),
     viz.layer_correlations: lambda f, to: f({"fc": to(X)}),
 }
 OF_NO_ARRAYS = {  # they take curves, tables, logs or numbers
     "augmentation_effect", "chance_correlation", "correlation_history", "decodability", "families_of", "fewest",
-    "group_accuracy", "head_curves", "panels_of", "projection", "read_corr_means", "similarity_curves",
+    "group_accuracy", "head_composition", "head_curves", "panels_of", "projection", "read_corr_means",
+    "similarity_curves",
 }  # fmt: skip
 OF_OUR_ARRAYS = {  # what other functions of tandv have made arrays of already
     "among_tokens", "as_history", "as_samples",

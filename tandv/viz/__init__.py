@@ -20,6 +20,7 @@ from tandv.viz.notebook.viewer import Viewer
 from tandv.viz.of_arrays.attention import attention_heads, attention_pattern
 from tandv.viz.of_arrays.attention_evolution import attention_evolution
 from tandv.viz.of_arrays.augmentations import augmentation_effect
+from tandv.viz.of_arrays.circuits import head_composition
 from tandv.viz.of_arrays.correlation_history import correlation_history
 from tandv.viz.of_arrays.feature_correlations import feature_correlations
 from tandv.viz.of_arrays.filters import activation_heatmap, conv_filters
@@ -76,6 +77,7 @@ __all__ = [
     "feature_correlations",
     "format_map",
     "group_accuracy",
+    "head_composition",
     "head_curves",
     "image_grid",
     "interactive",

@@ -201,6 +201,10 @@ def text(path: Path, numbers: tuple[int, ...] = ()) -> str:
 
     >>> text(("layers", None, "attention"), (3,)), text(("layers", None, "attention"))
     ('layers.3.attention', 'layers.attention')
+
+    Args:
+        path: the parts of the name, None for the number of a layer that is scanned over.
+        numbers: these numbers, outermost first; without them they are left out.
     """
     rest = iter(numbers)
     parts = [part if part is not None else next(rest, None) for part in path]

@@ -1,0 +1,134 @@
+"""The weights of heads of attention, from a model's parameters by name, however a library stores them.
+
+>>> state = {f"layers.0.attention.{name}.weight": np.zeros((8, 8)) for name in ("wq", "wk", "wv", "wo")}
+>>> list(head_weights(state, heads=2))
+['layers.0.attention']
+"""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tandv.analysis.circuits import HeadWeights
+from tandv.arrays import as_array
+from tandv.messages import some
+from tandv.names import natural_path
+
+_SEPARATE = (
+    r"(q_proj|wq|query|q|W_Q|to_q|q_lin|query_proj)",
+    r"(k_proj|wk|key|k|W_K|to_k|k_lin|key_proj)",
+    r"(v_proj|wv|value|v|W_V|to_v|v_lin|value_proj)",
+)
+_WHOLE = r"(c_attn|in_proj_weight|qkv|Wqkv)"  # queries, keys and values side by side
+_OUTPUT = r"(c_proj|o_proj|wo|out_proj|out|proj|dense|W_O|to_out\.0|out_lin|output_proj|o)"
+_ENDING = r"(\.weight|\.kernel|)$"
+
+
+class _Stored(NamedTuple):
+    """A parameter as it is stored: [in, out] in flax and in GPT-2 of Hugging Face, [out, in] in PyTorch."""
+
+    name: str
+    array: np.ndarray
+
+    @property
+    def is_kernel(self) -> bool:
+        return self.name.endswith("kernel")
+
+
+def head_weights(state: Mapping[str, ArrayLike], heads: int) -> dict[str, HeadWeights]:
+    """Return the weights of the heads of each attention layer of a model, from its parameters by name.
+
+    Known are separate projections (`q_proj`, `wq`, `query`, ...; where there are fewer heads of keys and values they
+    are repeated) and one for all three (`c_attn`, `in_proj_weight`, `qkv`), as PyTorch and as flax store them, and
+    arrays with an axis of heads.
+
+    >>> state = {f"layers.0.attention.{name}.weight": np.zeros((8, 8)) for name in ("wq", "wk", "wv", "wo")}
+    >>> head_weights(state, heads=2)["layers.0.attention"].query.shape
+    (2, 8, 4)
+
+    Args:
+        state: {name: array}: a `state_dict()`, or the arrays of a checkpoint.
+        heads: the number of heads that a layer has for queries.
+
+    Raises ValueError if no attention layer is known by its names, or if widths are no multiples of `heads`.
+    """
+    layers = {name.rpartition(".")[0] for name in state}
+    layers |= {name.rpartition(".")[0] for name in layers}
+    found: dict[str, HeadWeights] = {}
+    for layer in sorted(layers, key=lambda name: natural_path(name.split("."))):
+        output = _find(state, layer, _OUTPUT) or _find(state, f"{layer.rpartition('.')[0]}.output", _OUTPUT)  # BERT
+        if output is None:
+            continue
+        separate = [part for pattern in _SEPARATE if (part := _find(state, layer, pattern)) is not None]
+        whole = _find(state, layer, _WHOLE)
+        if len(separate) == 3:
+            found[layer] = _of_separate(separate, output, heads)
+        elif whole is not None and (weights := _of_whole(whole, output, heads)) is not None:
+            found[layer] = weights
+    if not found:
+        raise ValueError(
+            f"no attention layer is known by its names among {some(list(state))}; make "
+            "tandv.analysis.circuits.HeadWeights(query, key, value, output) of each layer yourself"
+        )
+    return found
+
+
+def _find(state: Mapping[str, ArrayLike], layer: str, pattern: str) -> _Stored | None:
+    whole = re.compile((re.escape(f"{layer}.") if layer else "") + pattern + _ENDING)
+    for name, array in state.items():
+        if whole.match(name) and (values := as_array(array)).ndim > 1:
+            return _Stored(name, values.astype(np.float64))
+    return None
+
+
+def _of_separate(parts: list[_Stored], output: _Stored, heads: int) -> HeadWeights:
+    """Return weights of three projections; each head of keys and values serves several of queries in a row."""
+    first = parts[0]
+    out = 1 if first.is_kernel else 0
+    feature = first.array.shape[-1] if first.array.ndim == 3 else first.array.shape[out] // heads
+    query, key, value = (_of_projection(part, feature) for part in parts)
+    if len(query) != heads or heads % len(key):
+        raise ValueError(
+            f"{first.name} has the shape {first.array.shape}, which is no {heads} heads; give their number"
+        )
+    times = heads // len(key)
+    return HeadWeights(query, np.repeat(key, times, 0), np.repeat(value, times, 0), _of_output(output, heads))
+
+
+def _of_projection(part: _Stored, feature: int) -> np.ndarray:
+    if part.array.ndim == 3:  # [width, head, feature] of flax, or [head, width, feature]
+        return np.moveaxis(part.array, 1, 0) if part.is_kernel else part.array
+    return _divided(part.array if part.is_kernel else part.array.T, part.name, feature)
+
+
+def _of_whole(whole: _Stored, output: _Stored, heads: int) -> HeadWeights | None:
+    """Return weights of one projection; None if it is not of three equal parts."""
+    long, wide = whole.array.shape
+    is_kernel = wide == 3 * long
+    if not is_kernel and long != 3 * wide:
+        return None
+    thirds = np.split(whole.array if is_kernel else whole.array.T, 3, axis=1)
+    if thirds[0].shape[1] % heads:
+        raise ValueError(
+            f"{whole.name} has the shape {whole.array.shape}, which is no {heads} heads; give their number"
+        )
+    query, key, value = (_divided(third, whole.name, third.shape[1] // heads) for third in thirds)
+    return HeadWeights(query, key, value, _of_output(output, heads, is_kernel))
+
+
+def _divided(rows: np.ndarray, name: str, feature: int) -> np.ndarray:
+    """Return [head, width, feature] of [width, head × feature]."""
+    width, columns = rows.shape
+    if not feature or columns % feature:
+        raise ValueError(f"{name} has {columns} outputs, no multiple of the {feature} features of a head")
+    return np.moveaxis(rows.reshape(width, -1, feature), 1, 0)
+
+
+def _of_output(output: _Stored, heads: int, is_kernel: bool = False) -> np.ndarray:
+    if output.array.ndim == 3:  # [head, feature, width]
+        return output.array
+    rows = output.array if is_kernel or output.is_kernel else output.array.T
+    return rows.reshape(heads, -1, rows.shape[1])

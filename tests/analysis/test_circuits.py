@@ -1,0 +1,81 @@
+"""Composition of heads: against whole matrices, and heads whose directions are set by hand."""
+
+import numpy as np
+import pytest
+
+from tandv.analysis.circuits import HeadWeights, composition_scores
+from tandv.analysis.head_weights import head_weights
+
+RNG = np.random.default_rng(0)
+LAYERS = {
+    name: HeadWeights(*RNG.normal(size=(3, 4, 12, 3)), RNG.normal(size=(4, 3, 12))) for name in ("b.0", "b.1", "b.2")
+}
+
+
+def by_whole_matrices(earlier, one, later, other):
+    norm = np.linalg.norm
+    ov, of_later = earlier.value[one] @ earlier.output[one], later.value[other] @ later.output[other]
+    qk = later.query[other] @ later.key[other].T
+    return [norm(ov @ read) / norm(ov) / norm(read) for read in (qk, qk.T, of_later)]
+
+
+def test_scores_are_those_of_whole_matrices():
+    table = composition_scores(LAYERS)
+    assert len(table) == 3 * 4 * 4 and (table["chance"] == 1 / np.sqrt(12)).all()
+    expected = by_whole_matrices(LAYERS["b.0"], 1, LAYERS["b.2"], 3)
+    np.testing.assert_allclose(table.loc[("b.0", 1, "b.2", 3), ["q", "k", "v"]], expected)
+
+
+def test_chance_is_the_score_of_heads_rotated_at_random():
+    head = HeadWeights(*(part[:1] for part in LAYERS["b.0"]))
+    squares = []
+    for _ in range(200):
+        turn, _ = np.linalg.qr(RNG.normal(size=(12, 12)))
+        turned = HeadWeights(turn @ head.query, turn @ head.key, turn @ head.value, head.output @ turn.T)
+        squares.append(composition_scores({"0": head, "1": turned}).iloc[0][["q", "k", "v"]] ** 2)
+    np.testing.assert_allclose(np.sqrt(np.mean(squares, axis=0)), 1 / np.sqrt(12), rtol=0.1)
+
+
+def test_layers_that_share_no_stream_are_refused():
+    other = HeadWeights(*np.ones((3, 4, 8, 3)), np.ones((4, 3, 8)))
+    with pytest.raises(ValueError, match=r"there are 2 layers, of the widths \[8, 12\]"):
+        composition_scores({"a": LAYERS["b.0"], "b": other})
+
+
+QUERY, KEY, VALUE = RNG.normal(size=(3, 8, 8))  # as rows: x @ QUERY
+OUT = RNG.normal(size=(8, 8))
+STORED = {
+    "separate": {"wq.weight": QUERY.T, "wk.weight": KEY.T, "wv.weight": VALUE.T, "wo.weight": OUT.T},
+    "of flax": {f"{n}.kernel": m.reshape(8, 2, 4) for n, m in (("query", QUERY), ("key", KEY), ("value", VALUE))}
+    | {"out.kernel": OUT.reshape(2, 4, 8)},
+    "of torch": {"in_proj_weight": np.concatenate([QUERY, KEY, VALUE], 1).T, "out_proj.weight": OUT.T},
+    "of GPT-2": {"c_attn.weight": np.concatenate([QUERY, KEY, VALUE], 1), "c_proj.weight": OUT},
+    "with an axis of heads": {
+        **{f"W_{n}": np.moveaxis(m.reshape(8, 2, 4), 1, 0) for n, m in (("Q", QUERY), ("K", KEY), ("V", VALUE))},
+        "W_O": OUT.reshape(2, 4, 8),
+    },
+}
+
+
+@pytest.mark.parametrize("kind", STORED)
+def test_weights_are_the_same_however_they_are_stored(kind):
+    state = {f"blocks.{n}.attn.{name}": array for n in (10, 2) for name, array in STORED[kind].items()}
+    state |= {"blocks.2.attn.c_attn.bias": np.zeros(24), "blocks.2.mlp.c_proj.weight": np.zeros((8, 32))}
+    found = head_weights(state, heads=2)
+    assert list(found) == ["blocks.2.attn", "blocks.10.attn"]
+    for part, whole in zip(found["blocks.2.attn"][:3], (QUERY, KEY, VALUE), strict=True):
+        np.testing.assert_array_equal(part[1], whole[:, 4:])
+    np.testing.assert_array_equal(found["blocks.2.attn"].output[1], OUT[4:])
+
+
+def test_fewer_heads_of_keys_are_repeated():
+    state = {"q_proj.weight": QUERY.T, "k_proj.weight": KEY.T[:4], "v_proj.weight": VALUE.T[:4], "o_proj.weight": OUT.T}
+    found = head_weights({f"attn.{name}": array for name, array in state.items()}, heads=2)["attn"]
+    np.testing.assert_array_equal(found.key, np.stack([KEY[:, :4]] * 2))
+
+
+def test_what_is_not_known_is_said():
+    with pytest.raises(ValueError, match="no attention layer is known by its names among fc.weight"):
+        head_weights({"fc.weight": np.eye(2)}, heads=2)
+    with pytest.raises(ValueError, match=r"q_proj.weight has the shape \(8, 8\), which is no 3 heads"):
+        head_weights({f"a.{n}_proj.weight": np.eye(8) for n in "qkvo"}, heads=3)
