@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tandv.checkpoints.file_names import ENDINGS, MORE_ENDINGS, NAMED_SO, RANK, SHARD
+from tandv.checkpoints.file_names import ENDINGS, MORE_ENDINGS, NAMED_SO, OF_WEIGHTS_ALONE, RANK, SHARD
 from tandv.checkpoints.grouping import steps_of
 from tandv.checkpoints.parts import standing_for_parts
 from tandv.messages import some
@@ -63,6 +63,7 @@ def is_checkpoint(path: Path) -> bool:
     if FLAX.fullmatch(path.name):
         return True
     more = path.name.endswith(MORE_ENDINGS) and NAMED_SO.search(path.name.partition(".")[0])
+    more = more or path.name.endswith(OF_WEIGHTS_ALONE)
     if not (path.suffix in ENDINGS or more) or _STATE.match(path.name):
         return False
     shard, rank = SHARD.search(path.name), RANK.match(path.name)

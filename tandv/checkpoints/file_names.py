@@ -14,6 +14,7 @@ RANK = re.compile(r"^(consolidated)\.(\d\d)(?=\.)")  # of a model that is split 
 ENDINGS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 # Endings that other files have too: these are checkpoints if their names say so.
 MORE_ENDINGS = (".pth.tar", ".tar", ".npz", ".msgpack", ".weights.h5", ".keras", ".h5", ".pkl", ".pickle")
+OF_WEIGHTS_ALONE = (".weights.h5", ".keras")  # which nothing else has
 NAMED_SO = re.compile(r"model|params?|weights?|state|net|checkpoint|ckpt|chkpt|steps?|epochs?|iter", re.IGNORECASE)
 SHARD = re.compile(r"-(\d+)-of-(\d+)(?=\.)")  # of a file in several parts
 # Of several counters in a name, the first of these is the step. A word of a few letters must stand alone.

@@ -59,6 +59,14 @@ def test_an_archive_has_the_order_of_its_configuration(tmp_path):
     )
 
 
+def test_files_of_keras_are_checkpoints_whatever_they_are_called(tmp_path):
+    for name in ("cp-0001.weights.h5", "cp-0012.weights.h5", "results.h5"):
+        write_numbered(tmp_path / name, SEQUENTIAL)
+    assert [one.step for one in find(tmp_path)] == [1, 12]
+    (tmp_path / "vae-3.keras").touch()
+    assert [one.step for one in find(tmp_path, include="vae*")] == [3]
+
+
 def test_attention_recurrent_layers_and_modules_of_classes_of_ones_own(tmp_path):
     heads, lstm = np.ones((4, 2, 3)), [np.ones((4, 12)), np.ones((3, 12)), np.ones(12)]
     write_numbered(
