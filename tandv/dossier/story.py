@@ -12,9 +12,9 @@ from tandv.analysis.moments.finder import stands, strength
 from tandv.analysis.moments.loss_change import loss_curve
 from tandv.analysis.transitions import Transition
 from tandv.analysis.transitions.wording import kind_of
-from tandv.curves.outcomes import is_outcome, way_of
+from tandv.curves.outcomes import data_of, is_outcome, way_of
 from tandv.dossier.heads import HeadChange, heads_in_words
-from tandv.dossier.wording import change, counted, listed, short, span
+from tandv.dossier.wording import change, counted, listed, number, short, span
 
 _STILL = 0.01  # share of the largest value by which a curve that stays where it was changes at most
 _FAR = 0.1  # share of its range by which the best value of a curve is better than the last, to be named
@@ -61,33 +61,37 @@ def _of_accuracies(curves: pd.DataFrame, found: Sequence[Transition], grok: Grok
     """Tell when a network memorised and generalised."""
     learned, general = grok.memorisation, grok.generalisation
     train, test = learned.quantity, general.quantity
+    percent = 100 if curves[[train, test]].max().max() > 1 + 1e-6 else 1  # as `grokking` takes them
+    known, tested = (f"{percent * one.threshold:g}" for one in (learned, general))
     if learned.step is None:
         return [f"The network did not learn its training data fully: {learned.words}; {general.words}."]
     if general.step is None:
         return [
-            f"The network learned its training data by {unit} {learned.step:,} ({train} reached {learned.threshold:g}) "
+            f"The network learned its training data by {unit} {number(learned.step)} ({train} reached {known}) "
             f"and did not generalise fully: {general.words}."
         ]
-    reached = f"{train} reached {learned.threshold:g}"
+    reached = f"{train} reached {known}"
     if not grok.is_grokking:
         later = (
-            f"{general.step - learned.step:,} {unit}s after its training data"
+            f"{number(general.step - learned.step)} {unit}s after its training data"
             if general.step > learned.step
             else "no later than its training data"
         )
         return [
-            f"The network learned its training data by {unit} {learned.step:,} ({reached}) and generalised by {unit} "
-            f"{general.step:,} ({test} reached {general.threshold:g}), {later}: this is not grokking."
+            f"The network learned its training data by {unit} {number(learned.step)} ({reached}) and generalised by "
+            f"{unit} {number(general.step)} ({test} reached {tested}), {later}: this is not grokking."
         ]
-    stages = [one for one in found if one.quantity == test and one.after > one.before and one.step > learned.step]
+    rising = [one for one in found if one.quantity == test and one.after > one.before]
+    stages = [one for one in rising if learned.step < one.step and one.start < general.step]
     before = general.after if general.after is not None else learned.step
     first = min((one.start for one in stages), default=before)
     level = stages[0].before if stages else _at(curves[test], first)
+    delay = number(general.step - learned.step)
     times = f" ({grok.ratio:.3g} times as late)" if grok.ratio and math.isfinite(grok.ratio) else ""
     out = [
-        f"The network memorised its training data by {unit} {learned.step:,} ({reached}) and generalised between "
-        f"{unit}s {first:,} and {general.step:,}: {test} was {short(level)} before and reached {general.threshold:g} "
-        f"only at the end of that, {general.step - learned.step:,} {unit}s after memorisation{times}. This is grokking."
+        f"The network memorised its training data by {unit} {number(learned.step)} ({reached}) and generalised between "
+        f"{unit}s {number(first)} and {number(general.step)}: {test} was {short(level)} before and reached {tested} "
+        f"only at the end of that, {delay} {unit}s after memorisation{times}. This is grokking."
     ]
     if len(stages) > 1:
         each = [
@@ -110,6 +114,8 @@ def _of_outcomes(curves: pd.DataFrame, found: Sequence[Transition], unit: str) -
     )
     if strongest is not None and strongest.quantity not in chosen:
         chosen.append(strongest.quantity)
+    if not any(data_of(name) == "unseen" for name in chosen):
+        chosen += [name for name in names if data_of(name) == "unseen"][:1]
     return [_course(curves[name], [t for t in found if t.quantity == name], unit) for name in chosen or names[:1]]
 
 
@@ -122,7 +128,7 @@ def _course(curve: pd.Series, found: Sequence[Transition], unit: str) -> str:
     largest = max((_size(curve, one) for one in lasting), default=0.0)
     lasting = [one for one in lasting if _size(curve, one) >= _SMALL * largest]
     if not lasting:
-        smooth = "" if found else ", without a time at which it changed faster than before and after"
+        smooth = "" if found else ", and no time was found at which it changed faster than before and after"
         return f"{words}{smooth}."
     each = [f"{span(unit, one.start, one.end)} ({short(one.before)} to {short(one.after)})" for one in lasting[:_MOST]]
     more = f" and {counted(len(lasting) - _MOST, 'other time')}" if len(lasting) > _MOST else ""
@@ -141,10 +147,15 @@ def _way(known: pd.Series, unit: str) -> str:
     first, last = float(known.iloc[0]), float(known.iloc[-1])
     falls = way_of(str(known.name)) == "falls"
     best = known.index[int(known.argmin() if falls else known.argmax())]
-    start, end = f"from {short(first)} ({unit} {known.index[0]:,})", f"{short(last)} ({unit} {known.index[-1]:,})"
+    start, end = (
+        f"from {short(first)} ({unit} {number(known.index[0])})",
+        f"{short(last)} ({unit} {number(known.index[-1])})",
+    )
     if abs(float(known.loc[best]) - last) > _FAR * float(np.ptp(known.to_numpy())) and best != known.index[0]:
         name = "lowest" if falls else "highest"
-        return f"went {start} to its {name}, {short(float(known.loc[best]))} ({unit} {best:,}), and ended at {end}"
+        return (
+            f"went {start} to its {name}, {short(float(known.loc[best]))} ({unit} {number(best)}), and ended at {end}"
+        )
     if abs(last - first) <= _STILL * float(known.abs().max()):
         return f"stayed near {short(first)}"
     return f"{'rose' if last > first else 'fell'} {start} to {end}"
@@ -159,16 +170,16 @@ def _instability(
     outcomes = {name: at for name, at in broken.items() if is_outcome(name)}
     if outcomes:
         first = min(outcomes.values())
-        words = "; ".join(f"{name} has no finite value from {unit} {at:,} on" for name, at in outcomes.items())
+        words = "; ".join(f"{name} has no finite value from {unit} {number(at)} on" for name, at in outcomes.items())
         inside = sorted((at, name) for name, at in broken.items() if name not in outcomes)
-        others = [f"{name} from {unit} {at:,} on" for at, name in inside]
+        others = [f"{name} from {unit} {number(at)} on" for at, name in inside]
         out.append(f"The training diverged: {words}" + (f" (inside, {listed(others[:_MOST])})" if others else "") + ".")
         out += _beforehand(curves, found, first, unit)
     else:
         out += _worse(curves, found, unit)
     begun = min((one.start for one in found if _is_worse(one)), default=math.inf)
     for name in dict.fromkeys(one.quantity for one in spikes):
-        at = [f"{one.step:,}" for one in spikes if one.quantity == name and one.step < begun]
+        at = [number(one.step) for one in spikes if one.quantity == name and one.step < begun]
         more = f" and {len(at) - _MOST} more" if len(at) > _MOST else ""
         places = f"{unit} {at[0]}" if len(at) == 1 else f"{unit}s {listed(at[:_MOST])}{more}" if at else ""
         out += [f"It was unstable for a while: {name} jumped at {places} and came back."] if at else []
@@ -187,7 +198,7 @@ def _worse(curves: pd.DataFrame, found: Sequence[Transition], unit: str) -> list
         if again:
             verb = "rose" if again[0].after > again[0].before else "fell"
             words += f"; it {verb} again at {listed([span(unit, one.start, one.end) for one in again[:_MOST]])}"
-        out.append(f"The training was unstable from {unit} {first.start:,} on: {words}.")
+        out.append(f"The training was unstable from {unit} {number(first.start)} on: {words}.")
     return out
 
 

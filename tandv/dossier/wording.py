@@ -5,6 +5,18 @@ from collections.abc import Sequence
 from typing import Any
 
 
+def number(step: float) -> str:
+    """Return a step, or a number of steps.
+
+    >>> number(1590), number(33.0), number(0.25)
+    ('1,590', '33', '0.25')
+
+    Args:
+        step: whole, or a fraction of an epoch.
+    """
+    return f"{int(step):,}" if float(step).is_integer() else f"{step:,}"
+
+
 def span(unit: str, first: float, last: float) -> str:
     """Return a stretch of a run.
 
@@ -16,7 +28,7 @@ def span(unit: str, first: float, last: float) -> str:
         first: its first step.
         last: its last.
     """
-    return f"{unit} {first:,}" if first == last else f"{unit}s {first:,} to {last:,}"
+    return f"{unit} {number(first)}" if first == last else f"{unit}s {number(first)} to {number(last)}"
 
 
 def short(value: Any) -> str:

@@ -51,6 +51,17 @@ def test_memorised_then_generalised_in_two_stages():
     assert second == "It generalised in 2 stages: steps 370 to 430 (0 to 0.5) and steps 770 to 830 (0.5 to 1)."
 
 
+def test_accuracies_in_percent_stay_so_and_what_rises_later_is_no_stage():
+    curves = 100 * table(train_acc=rise(100), test_acc=0.96 * rise(400) + 0.04 * rise(800))
+    stages = change("test_acc", 370, 400, 430, 0.0, 96.0), change("test_acc", 770, 800, 830, 96.0, 100.0)
+    [words] = told(curves, *stages, generalisation=grokking(curves))
+    # 0.95 of 0.96 is at 400 + 10 log 95 = 445.5
+    assert (
+        "(train_acc reached 95) and generalised between steps 370 and 450: test_acc was 0 before and reached 95"
+        in words
+    )
+
+
 def test_learned_without_delay_and_never():
     together = table(train_acc=rise(100), test_acc=rise(120))
     [words] = told(together, generalisation=grokking(together))
@@ -65,7 +76,8 @@ def test_learned_without_delay_and_never():
 def test_a_loss_alone_has_its_course():
     steady = table(loss=2.0 - STEPS / 1000)
     assert told(steady) == [
-        "loss fell from 2 (step 0) to 1.01 (step 990), without a time at which it changed faster than before and after."
+        "loss fell from 2 (step 0) to 1.01 (step 990), and no time was found at which it changed faster than before "
+        "and after."
     ]
     drop = change("loss", 480, 500, 520, 2.0, 1.0)
     [words] = told(table(loss=2 - rise(500)), drop, change("loss", 100, 110, 120, 2.0, 1.99))
