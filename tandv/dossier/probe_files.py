@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tandv.curves import as_curves, beside_each_other
+from tandv.messages import some
 from tandv.probes import read_arrays
 
 _KEY = re.compile(r"\d+/.+")
@@ -50,7 +51,7 @@ def probed(folder: Path, missing: list[str]) -> Probed:
     for path in sorted(one for one in folder.iterdir() if is_probe_file(one)):
         try:
             found, arrays = _read(path)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, TypeError, AttributeError) as error:
             missing.append(f"{path.name} cannot be read as what a probe has written: {error}")
             continue
         files.append(path.name)
@@ -62,11 +63,13 @@ def probed(folder: Path, missing: list[str]) -> Probed:
 
 
 def is_probe_file(path: Path) -> bool:
-    """Tell whether a file is what `Probe.save` writes, by its content.
+    """Tell whether a file is what `Probe.save` writes, by its content, or is called a probe's.
 
     Args:
         path: the file.
     """
+    if path.suffix in (".npz", ".json") and "probe" in path.stem.lower():
+        return True
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as file:
@@ -96,8 +99,13 @@ def is_attention(array: np.ndarray) -> bool:
 
 def _read(path: Path) -> tuple[pd.DataFrame | None, dict[int, dict[str, np.ndarray]]]:
     if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as file:
+            if wrong := [key for key in file.files if not _KEY.fullmatch(key)]:
+                raise ValueError(f"arrays are called {some(wrong)}; call them step/layer, such as '100/layers.0'")
         return None, read_arrays(path)
     data = json.loads(path.read_text(encoding="utf-8"))
+    if "curves" not in data:
+        return as_curves(data), {}
     curves = as_curves(data["curves"]) if len(data["curves"]) > 1 else None
     arrays = {
         int(step): {name: _array(values) for name, values in named.items()}

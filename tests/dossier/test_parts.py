@@ -62,6 +62,15 @@ def test_files_of_probes_are_known_by_their_content(tmp_path):
     assert "probe.json cannot be read as what a probe has written: " in said
 
 
+def test_files_that_are_called_a_probe_s_are_curves_or_it_is_said_how_to_call_arrays(tmp_path):
+    (tmp_path / "probe.json").write_text('{"step": [0, 10], "fc/head0/entropy": [2.0, 0.5]}')
+    np.savez(tmp_path / "attention_probe.npz", **{"layers.0": np.eye(2)[None]})
+    found = gather(tmp_path)
+    assert found.curves["fc/head0/entropy"].to_dict() == {0: 2.0, 10: 0.5}
+    said = "attention_probe.npz cannot be read as what a probe has written: arrays are called layers.0; call them step/"
+    assert next(sentence[: len(said)] for sentence in found.missing if "probe" in sentence) == said
+
+
 def test_attention_is_told_by_its_rows():
     uniform = np.full((2, 4, 4), 0.25)
     assert is_attention(uniform) and is_attention(uniform * [[[1], [1], [1], [0]]])  # a row of padding
