@@ -1,0 +1,91 @@
+"""A comparison in sentences."""
+
+import math
+
+from tandv.analysis.diff.aligned import Aligned
+from tandv.analysis.diff.difference import Gap
+from tandv.analysis.diff.same import Compared
+from tandv.analysis.findings.wording import begun, tensor
+from tandv.tensor_types import ACTIVATION, GRADIENT, INPUT, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
+
+_PHASES = {
+    INPUT: "in what the model is given",
+    WEIGHT: "in the weights, before the step",
+    ACTIVATION: "in the forward pass",
+    GRADIENT: "in the backward pass",
+    WEIGHT_GRADIENT: "in the backward pass",
+    WEIGHT_UPDATE: "in the optimiser",
+}
+
+
+def in_words(compared: Compared, both: Aligned, repeats: int, notes: list[str]) -> str:
+    """Return what was found in a paragraph.
+
+    Args:
+        compared: the gaps.
+        both: the runs beside each other.
+        repeats: how many repeats of A there are, 0 for the same computation.
+        notes: what else is worth knowing, a sentence each.
+    """
+    what = f"{len(both.tensors):,} tensors at {len(both.steps):,} steps"
+    lines = [_repeated(compared, what, repeats) if repeats else _same(compared, what)]
+    return "\n".join([*lines, *(f"{begun(note)}." for note in notes)])
+
+
+def _same(compared: Compared, what: str) -> str:
+    first, bit, nearest = compared.first, compared.first_bit, compared.nearest
+    if first is None:
+        if bit is None:
+            return f"A and B are the same to the last bit: {what} have the same statistics."
+        near = f"; the largest gap is {nearest.score:.2g} of that: {_gap(nearest)}" if nearest else ""
+        return f"A and B are the same but for rounding: {what} agree within what rounding may give{near}."
+    times = "" if math.isinf(first.score) else f", {_times(first.score)} what rounding may give"
+    out = f"A and B part at step {first.step:,} {_phase(first.tensor_type)}: {_gap(first)}{times}."
+    if bit is not None and (bit.step, bit.tensor_type, bit.layer) == (first.step, first.tensor_type, first.layer):
+        return f"{out} Before it everything is the same to the last bit."
+    if bit is None:
+        return out
+    return f"{out} The first bit differs at step {bit.step:,} in {tensor(bit.tensor_type, bit.layer)}, within rounding."
+
+
+def _repeated(compared: Compared, what: str, repeats: int) -> str:
+    first, nearest = compared.first, compared.nearest
+    spread = f"the spread of A and {repeats - 1:,} repeat{'s' * (repeats > 2)} of it"
+    if first is None:
+        near = f" The furthest is {_gap(nearest)}, {nearest.score:.2g} of the limit." if nearest else ""
+        return f"B lies within {spread}: {what} were compared.{near}"
+    others = len(compared.ranked) - 1
+    more = f" {others:,} more lie outside." if others else ""
+    return f"B lies outside of {spread}: {_gap(first)}, {_times(first.score)} the limit.{more}"
+
+
+def _phase(tensor_type: str) -> str:
+    return _PHASES.get(tensor_type, "in the optimiser")
+
+
+def _gap(one: Gap) -> str:
+    """Return a gap in words: of which tensor, of which statistic, and both values.
+
+    >>> _gap(Gap("Activation", "head", 3, "rm2", 0.5, 0.51, 0.0196, 5000.0))
+    "the output of 'head' differs by 0.02 of its size (rm2 0.5 in A, 0.51 in B)"
+    """
+    if one.layer == "*":
+        return f"all tensors of type {one.tensor_type} together are {2**one.size:.3g} times as large (median rm2)"
+    name = tensor(one.tensor_type, one.layer)
+    if one.statistic == "zeros share":
+        return f"{name} has {one.b:.2%} zeros where A and its repeats have at most {one.a:.2%}"
+    values = f"({one.statistic} {_number(one.a)} in A, {_number(one.b)} in B)"
+    if one.statistic in ("nans", "infs", "zeros"):
+        what = {"nans": "NaN", "infs": "infinities", "zeros": "zeros"}[one.statistic]
+        return f"{name} has {_number(one.a)} {what} in A, {_number(one.b)} in B"
+    if math.isinf(one.size):
+        return f"{name} has a value in one run only {values}"
+    return f"{name} differs by {one.size:.2g} of its size {values}"
+
+
+def _times(score: float) -> str:
+    return f"{score:,.0f} times" if score >= 10 else f"{score:.2g} times"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.7g}"
