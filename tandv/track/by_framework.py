@@ -30,11 +30,11 @@ def track(model: Any = None, *arguments: Any, **settings: Any) -> "Tracker":
     """
     named = (settings.get("module"), settings.get("model_state"))
     given: Any = next((one for one in (model, *named) if one is not None), None)
-    if _is_torch(given):
+    if is_torch(given):
         from tandv.track.torch import track as track_torch
 
         return track_torch(*([] if model is None else [model]), *arguments, **settings)
-    if _is_jax(given):
+    if is_jax(given):
         from tandv.track.jax import track as track_jax
 
         return track_jax(model, *arguments, **settings)
@@ -44,12 +44,28 @@ def track(model: Any = None, *arguments: Any, **settings: Any) -> "Tracker":
     )
 
 
-def _is_torch(given: Any) -> bool:
+def is_torch(given: Any) -> bool:
+    """Tell whether something is a model of PyTorch, without importing that.
+
+    >>> is_torch(3)
+    False
+
+    Args:
+        given: anything.
+    """
     torch = sys.modules.get("torch")  # if it was never imported, this is not its object
     return torch is not None and isinstance(given, torch.nn.Module)
 
 
-def _is_jax(given: Any) -> bool:
+def is_jax(given: Any) -> bool:
+    """Tell whether something is a model of JAX, or holds arrays of it, without importing that.
+
+    >>> is_jax(3)
+    False
+
+    Args:
+        given: anything.
+    """
     jax = sys.modules.get("jax")
     if jax is None or given is None:
         return False

@@ -27,12 +27,13 @@ def in_words(compared: Compared, both: Aligned, repeats: int, notes: list[str]) 
         repeats: how many repeats of A there are, 0 for the same computation.
         notes: what else is worth knowing, a sentence each.
     """
-    what = f"{len(both.tensors):,} tensors at {len(both.steps):,} steps"
-    lines = [_repeated(compared, what, repeats) if repeats else _same(compared, what)]
+    many = len(both.steps) > 1  # of one pass there is no step to tell
+    what = f"{len(both.tensors):,} tensors" + (f" at {len(both.steps):,} steps" if many else "")
+    lines = [_repeated(compared, what, repeats) if repeats else _same(compared, what, many)]
     return "\n".join([*lines, *(f"{begun(note)}." for note in notes)])
 
 
-def _same(compared: Compared, what: str) -> str:
+def _same(compared: Compared, what: str, many: bool) -> str:
     first, bit, nearest = compared.first, compared.first_bit, compared.nearest
     if first is None:
         if bit is None:
@@ -40,23 +41,23 @@ def _same(compared: Compared, what: str) -> str:
         near = f"; the largest gap is {nearest.score:.2g} of that: {_gap(nearest)}" if nearest else ""
         return f"A and B are the same but for rounding: {what} agree within what rounding may give{near}."
     times = "" if math.isinf(first.score) else f", {_times(first.score)} what rounding may give"
-    out = f"A and B part at step {first.step:,} {_phase(first.tensor_type)}: {_gap(first)}{times}."
+    out = f"A and B part {f'at step {first.step:,} ' if many else ''}{_phase(first.tensor_type)}: {_gap(first)}{times}."
     if bit is not None and (bit.step, bit.tensor_type, bit.layer) == (first.step, first.tensor_type, first.layer):
         return f"{out} Before it everything is the same to the last bit."
     if bit is None:
         return out
-    return f"{out} The first bit differs at step {bit.step:,} in {tensor(bit.tensor_type, bit.layer)}, within rounding."
+    return f"{out} The first bit differs {f'at step {bit.step:,} ' if many else ''}in {tensor(bit.tensor_type, bit.layer)}, within rounding."
 
 
 def _repeated(compared: Compared, what: str, repeats: int) -> str:
     first, nearest = compared.first, compared.nearest
     spread = f"the spread of A and {repeats - 1:,} repeat{'s' * (repeats > 2)} of it"
     if first is None:
-        near = f" The furthest is {_gap(nearest)}, {nearest.score:.2g} of the limit." if nearest else ""
+        near = f" The furthest: {_moved(nearest)}, {nearest.score:.2g} of the limit." if nearest else ""
         return f"B lies within {spread}: {what} were compared.{near}"
     others = len(compared.ranked) - 1
     more = f" {others:,} more lie outside." if others else ""
-    return f"B lies outside of {spread}: {_gap(first)}, {_times(first.score)} the limit.{more}"
+    return f"B lies outside of {spread}: {_moved(first)}, {_times(first.score)} the limit.{more}"
 
 
 def _phase(tensor_type: str) -> str:
@@ -69,11 +70,7 @@ def _gap(one: Gap) -> str:
     >>> _gap(Gap("Activation", "head", 3, "rm2", 0.5, 0.51, 0.0196, 5000.0))
     "the output of 'head' differs by 0.02 of its size (rm2 0.5 in A, 0.51 in B)"
     """
-    if one.layer == "*":
-        return f"all tensors of type {one.tensor_type} together are {2**one.size:.3g} times as large (median rm2)"
     name = tensor(one.tensor_type, one.layer)
-    if one.statistic == "zeros share":
-        return f"{name} has {one.b:.2%} zeros where A and its repeats have at most {one.a:.2%}"
     values = f"({one.statistic} {_number(one.a)} in A, {_number(one.b)} in B)"
     if one.statistic in ("nans", "infs", "zeros"):
         what = {"nans": "NaN", "infs": "infinities", "zeros": "zeros"}[one.statistic]
@@ -81,6 +78,21 @@ def _gap(one: Gap) -> str:
     if math.isinf(one.size):
         return f"{name} has a value in one run only {values}"
     return f"{name} differs by {one.size:.2g} of its size {values}"
+
+
+def _moved(one: Gap) -> str:
+    """Return in words how far a tensor is from what repeats have.
+
+    >>> _moved(Gap("Weight", "head", 9, "rm2", 0.5, 1.0, 1.0, 3.0))
+    "the weight 'head' is 2 times as large (rm2 0.5 in A and its repeats, 1 in B)"
+    """
+    if one.layer == "*":
+        return f"all tensors of type {one.tensor_type} together are {2**one.size:.3g} times as large (median rm2)"
+    name = tensor(one.tensor_type, one.layer)
+    if one.statistic == "zeros share":
+        return f"{name} has {one.b:.2%} zeros where A and its repeats have at most {one.a:.2%}"
+    values = f"({one.statistic} {_number(one.a)} in A and its repeats, {_number(one.b)} in B)"
+    return f"{name} is {2**one.size:.3g} times as large {values}"
 
 
 def _times(score: float) -> str:

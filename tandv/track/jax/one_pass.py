@@ -1,0 +1,82 @@
+"""One forward and backward pass of a JAX model, recorded."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tandv.track.jax._track import track
+
+
+def one_pass(model: Any, batch: Any, loss: Callable[[Any], Any] | None, folder: Path, seed: int) -> None:
+    """Write the log of one forward and backward pass of a model into a folder.
+
+    >>> from flax import linen
+    >>> from tandv import logframe
+    >>> net = linen.Dense(1)
+    >>> one_pass((net, net.init(jax.random.key(0), jnp.ones((1, 2)))), np.ones((3, 2)), None, Path("once-jax"), seed=0)
+    >>> logframe.tensor_types("once-jax")
+    ['Activation', 'Gradient', 'Weight', 'Weight_Gradient']
+
+    Args:
+        model: an nnx or equinox model, or a flax.linen module with its variables as a tuple of both.
+        batch: what it is called with: one argument, a tuple of them, or a dict of those that have names.
+        loss: a function of what the model returns, which returns one number; None for the mean square of all of it.
+        folder: where the log is written.
+        seed: of the random numbers of a linen module's dropout.
+    """
+    arguments, named = ((), batch) if isinstance(batch, dict) else (batch if isinstance(batch, tuple) else (batch,), {})
+    arguments = tuple(_array(one) for one in arguments)
+    named = {name: _array(one) for name, one in named.items()}
+    of = mean_square if loss is None else loss
+    if isinstance(model, tuple):
+        module, variables = model
+        trained = variables.get("params", variables)
+        rest = {name: value for name, value in variables.items() if name != "params" and "params" in variables}
+        keys = {"dropout": jax.random.key(seed)}
+
+        def call(weights: Any) -> Any:
+            return of(module.apply({"params": weights, **rest}, *arguments, **named, rngs=keys))
+    else:
+        trained = model
+
+        def call(weights: Any) -> Any:
+            return of(weights(*arguments, **named))
+
+    with track(model_state=trained, path=folder, offload_type=".parquet") as tracker:
+        gradients = tracker.intercept(_gradient(trained, call), trained)
+        tracker.step(trained, None, gradients)
+
+
+def mean_square(returned: Any) -> jax.Array:
+    """Return a loss of whatever a model returns: the mean square of each array of floating point numbers, summed.
+
+    >>> float(mean_square({"logits": jnp.array([3.0, 4.0]), "ids": jnp.array([1])}))
+    12.5
+
+    Args:
+        returned: arrays, or containers of them.
+    """
+    found = [jnp.asarray(one) for one in jax.tree.leaves(returned)]
+    means = [jnp.square(one.astype(jnp.float32)).mean() for one in found if jnp.issubdtype(one.dtype, jnp.floating)]
+    return jnp.stack(means).sum()
+
+
+def _gradient(model: Any, call: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    kinds = {base.__module__.partition(".")[0] for base in type(model).__mro__}
+    if "flax" in kinds:
+        from flax import nnx
+
+        return nnx.grad(call)
+    if "equinox" in kinds:
+        import equinox  # type: ignore[import-not-found]
+
+        return equinox.filter_grad(call)
+    return jax.grad(call)
+
+
+def _array(value: Any) -> Any:
+    return jnp.asarray(np.asarray(value)) if hasattr(value, "__array__") else value
