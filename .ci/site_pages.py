@@ -25,6 +25,7 @@ REFERENCE = (
     "tandv.formats",
     "tandv.viz",
     "tandv.analysis.findings",
+    "tandv.analysis.diff",
     "tandv.analysis.transitions",
     "tandv.analysis.attention",
     "tandv.analysis.correlations",

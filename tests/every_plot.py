@@ -11,6 +11,7 @@ import pandas as pd
 from tandv import viz
 from tandv.analysis.attention import attention_curves
 from tandv.analysis.circuits import HeadWeights, composition_scores
+from tandv.analysis.diff import diff
 from tandv.analysis.representations import project
 from tandv.analysis.transitions import Evidence, Transition
 from tandv.analysis.whatif import whatif_plan
@@ -61,6 +62,15 @@ def composed():
     """Return the composition of 18 heads of 3 layers."""
     heads = {name: HeadWeights(*RNG.normal(size=(3, 6, 16, 4)), RNG.normal(size=(6, 4, 16))) for name in long_names(3)}
     return composition_scores(heads)
+
+
+@cache
+def apart():
+    """Return a comparison of two logs of 12 layers with long names that part at step 8."""
+    a, b = log(12, ("Activation", "Weight")), log(12, ("Activation", "Weight")).copy()
+    at = (b[("metadata", "step")] >= 8) & (b[("metadata", "name")] == layers(b)[5])
+    b.loc[at, ("scalar_stats", "rm2")] *= 3
+    return diff(a, b)
 
 
 @cache
@@ -191,6 +201,7 @@ def _cases():
     yield "raster, 50 layers", partial(raster, 50)
     yield "metric", lambda **k: viz.metric_curves(losses(), "train_loss", transitions=[JUMP], **k)
     yield "metrics, 5 in a row", lambda **k: viz.metric_curves(losses(), list(losses())[:5], col_wrap=5, **k)
+    yield "differences of two runs", lambda **k: viz.differences(apart(), **k)
     yield "maps of 40 layers", lambda **k: viz.layer_maps(curves_of_layers(40), **k)
     one = curves_of_layers(1)
     yield "maps of a layer of 3 runs", lambda **k: viz.layer_maps({f"seed {i}": one for i in range(3)}, "rank", **k)

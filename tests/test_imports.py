@@ -62,6 +62,6 @@ def test_the_package_offers_names_that_are_imported_when_they_are_asked_for():
     assert tandv.findings is findings
     assert set(tandv.__all__) <= set(dir(tandv))
     with pytest.raises(
-        AttributeError, match="module 'tandv' has no attribute 'raed'; it has example_log, findings, interactive"
+        AttributeError, match="module 'tandv' has no attribute 'raed'; it has compare, diff, example_log, findings"
     ):
         _ = tandv.raed

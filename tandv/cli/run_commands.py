@@ -135,6 +135,31 @@ app.command()(whatif)
 
 
 @app.command()
+def diff(
+    a: Annotated[str, typer.Argument(metavar="A", help="A run's folder or a log's file; also an address.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The other one.")],
+    noise: Annotated[
+        list[str] | None, typer.Option(help="A repeat of A with another seed; again for more. B is held against them.")
+    ] = None,
+    names: Annotated[
+        Path | None, typer.Option("--map", help="JSON file: names of A to names of B, where they differ.")
+    ] = None,
+    propose: Annotated[
+        Path | None, typer.Option("--propose-map", help="Write a proposal for --map to this file, and end.")
+    ] = None,
+    as_json: Json = False,
+    out: Annotated[Path | None, typer.Option(help="Draw layers by steps to a file: .png, .svg or .pdf.")] = None,
+) -> None:
+    """Say where two runs part: the first step, phase and tensor, beyond rounding or beyond repeats of A.
+
+    Ends with 0 if they do not part, with 1 if they do, with 2 if they cannot be compared.
+    """
+    from tandv.cli import diff as comparing
+
+    comparing.compare(a, b, noise or [], names, propose, as_json, out)
+
+
+@app.command()
 def versions(as_json: Json = False) -> None:
     """Print the versions of tandv, Python and the packages that it works with, for a report of a bug."""
     from tandv.cli import listing

@@ -36,6 +36,7 @@ from tandv.viz.of_curves.grokking import grokking_plot
 from tandv.viz.of_curves.layers import layer_maps
 from tandv.viz.of_curves.metrics import metric_curves
 from tandv.viz.of_curves.sharpness import sharpness_plot
+from tandv.viz.of_log.differences import differences
 from tandv.viz.of_log.exponents import exp_heatmap, exp_hist
 from tandv.viz.of_log.format_map import format_map
 from tandv.viz.of_log.norms import norms
@@ -69,6 +70,7 @@ __all__ = [
     "conv_filters",
     "correlation_history",
     "decodability",
+    "differences",
     "drawn",
     "entropy_evolution",
     "exp_heatmap",

@@ -46,7 +46,8 @@ def _same(compared: Compared, what: str, many: bool) -> str:
         return f"{out} Before it everything is the same to the last bit."
     if bit is None:
         return out
-    return f"{out} The first bit differs {f'at step {bit.step:,} ' if many else ''}in {tensor(bit.tensor_type, bit.layer)}, within rounding."
+    step = f"at step {bit.step:,} " if many else ""
+    return f"{out} The first bit differs {step}in {tensor(bit.tensor_type, bit.layer)}, within rounding."
 
 
 def _repeated(compared: Compared, what: str, repeats: int) -> str:

@@ -1,0 +1,119 @@
+"""compare(): where two models part in one pass of a batch."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tandv import compare
+
+BATCH = torch.linspace(-2, 2, 32).reshape(8, 4)
+
+
+def model():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.LayerNorm(8), nn.Linear(8, 2))
+
+
+def test_a_copy_is_the_same_to_the_last_bit():
+    found = compare(model(), model(), BATCH)
+    assert not found.parts and found.words.startswith("A and B are the same to the last bit: ")
+
+
+def scaled(one):
+    with torch.no_grad():
+        one[3].weight[0, 0] += 1e-3
+
+
+def coarse(one):
+    one[2].eps = 1e-2
+
+
+def tanh(one):
+    one[1].approximate = "tanh"
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "layer"), [(scaled, "Weight", "3"), (coarse, "Activation", "2"), (tanh, "Activation", "1")]
+)
+def test_a_change_is_named(change, kind, layer):
+    a, b = model(), model()
+    change(b)
+    found = compare(a, b, BATCH)
+    assert (found.first.tensor_type, found.first.layer) == (kind, layer)
+    assert "Before it everything is the same to the last bit." in found.words
+
+
+def test_models_stay_as_they_are():
+    a = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout(0.5))
+    a[0].weight.grad = torch.full_like(a[0].weight, 3.0)
+    before, state = copy.deepcopy(a.state_dict()), torch.get_rng_state()
+    found = compare(a, copy.deepcopy(a), BATCH)
+    assert not found.parts, "both draw the same dropout"
+    assert torch.equal(torch.get_rng_state(), state)
+    assert (a[0].weight.grad == 3).all() and a[0].bias.grad is None
+    assert all(torch.equal(value, before[name]) for name, value in a.state_dict().items())
+
+
+def test_models_whose_names_differ_are_paired_by_size_and_it_is_said():
+    class Named(nn.Module):
+        def __init__(self, of):
+            super().__init__()
+            self.inner, self.act, self.norm, self.out = of
+
+        def forward(self, x):
+            return self.out(self.norm(self.act(self.inner(x))))
+
+    found = compare(model(), Named(model()), BATCH)
+    assert not found.parts and "0 → inner" in found.words
+    found = compare(model(), Named(model()), BATCH, names={"0": "inner", "3": "out"})
+    assert not found.parts and {name for _, name in found.aligned.tensors} >= {"0", "0.bias", "3", "3.bias"}
+
+
+def test_named_arguments_and_a_loss():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(4, 1)
+
+        def forward(self, x, *, scale):
+            return {"out": self.fc(x) * scale, "ids": torch.arange(3)}
+
+    torch.manual_seed(0)
+    one = Two()
+    batch = {"x": BATCH.numpy(), "scale": 2.0}
+    assert not compare(one, copy.deepcopy(one), batch).parts
+    losses = (lambda out: out["out"].sum(), lambda out: 2 * out["out"].sum())
+    found = compare(one, copy.deepcopy(one), batch, loss=losses)
+    assert found.first.tensor_type in ("Gradient", "Weight_Gradient")
+
+
+def test_what_is_no_model_is_said():
+    with pytest.raises(TypeError, match="model_b is a dict; give a torch.nn.Module"):
+        compare(model(), {}, BATCH)
+
+
+@pytest.mark.slow
+def test_a_model_of_pytorch_and_one_of_flax():
+    import jax.numpy as jnp
+    from flax import nnx
+
+    class Net(nnx.Module):
+        def __init__(self, rngs):
+            self.layers = nnx.List([nnx.Linear(4, 8, rngs=rngs), nnx.Linear(8, 2, rngs=rngs)])
+
+        def __call__(self, x):
+            return self.layers[1](jnp.tanh(self.layers[0](x)))
+
+    torch.manual_seed(0)
+    a, b = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2)), Net(nnx.Rngs(0))
+    for i, layer in ((0, a[0]), (1, a[2])):
+        b.layers[i].kernel[...] = jnp.asarray(layer.weight.detach().numpy().T)
+        b.layers[i].bias[...] = jnp.asarray(layer.bias.detach().numpy())
+    batch, names = np.asarray(BATCH), {"0": "layers.0", "2": "layers.1"}
+    assert not compare(a, b, batch, names=names).parts
+    b.layers[1].bias[...] += 1e-3
+    found = compare(a, b, batch, names=names)
+    assert (found.first.tensor_type, found.first.layer) == ("Weight", "2.bias")
