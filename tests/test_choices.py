@@ -17,6 +17,7 @@ import pytest
 from torch import nn
 
 import tandv
+from tandv.analysis.circuits import HeadWeights, composition_scores
 from tandv.analysis.whatif import Plan
 from tandv.log.raster import Raster
 from tandv.logframe import example_log
@@ -40,6 +41,11 @@ AGREEMENT = pd.DataFrame({"icc": [0.1, 0.2], "mean_icc": [0.1, 0.2], "chance": [
 POINTS = pd.DataFrame(ARRAY[:, :2], pd.MultiIndex.from_product([[0, 10], [0, 1, 2]], names=["step", "sample"]))
 RASTER = Raster(np.arange(2), ["fc"], np.array([1]), np.array([0, 1]), 1e-8, np.zeros((2, 1), np.uint8))
 MODEL = nn.Linear(2, 2)
+INSIGHT = example_log(layers=2, steps=4, tensor_types=["Weight_Gradient"]).copy()
+INSIGHT[("scalar_stats", "update_norm")] = 0.5
+WEIGHTS = np.random.default_rng(0).normal(size=(3, 2, 8, 3))
+ATTENDING = {layer: HeadWeights(*WEIGHTS, WEIGHTS[0].transpose(0, 2, 1)) for layer in ("0", "1")}
+COMPOSITION = composition_scores(ATTENDING)
 PLAN = Plan([], ["e4m3"], "max", {"sqnr": 20.0}, (0, 1), [], [])
 
 # What each is called with, where the option that is tried is given on top.
@@ -73,7 +79,17 @@ CALLS: dict[str, tuple] = {
     "viz.format_map": (PLAN,),
     "viz.entropy_evolution": (HEADS,),
     "viz.head_curves": (HEADS,),
+    "viz.head_composition": (COMPOSITION,),
+    "viz.image_grid": (np.ones((2, 4, 4)),),
+    "viz.optimisation": (INSIGHT,),
+    "viz.plot_activation_heatmap": ({"fc": ARRAY},),
     "viz.plot_attention_heads_comparison": (PATTERN[0], PATTERN[0]),
+    "viz.plot_attention_pattern": (PATTERN,),
+    "viz.plot_corr_means": ({"mean_abs_r/fc1~fc2": [0.1, 0.2]},),
+    "viz.plot_entropy_evolution": (HEADS,),
+    "viz.plot_filter_visualization": ({"conv": np.ones((2, 1, 3, 3))},),
+    "viz.plot_layerwise_correlations": ({"fc1": ARRAY, "fc2": ARRAY},),
+    "viz.sharpness_plot": ({"accuracy": CURVE.to_numpy()},),
     "viz.augmentation_effect": (AGREEMENT,),
     "viz.correlation_history": ({"mean_abs_r/fc1~fc2": [0.1, 0.2]},),
     "viz.feature_correlations": ({"fc": ARRAY},),
