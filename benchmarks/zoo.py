@@ -39,7 +39,7 @@ def found(folder: str) -> Iterator[tuple[str, str, int, bool, Any]]:
     from track.jax import test_zoo as in_jax
 
     for name in in_jax.ZOO:
-        other = in_jax.compare(name, "adam", Path(folder, f"jax-{name}"))
+        other = in_jax.compare(name, Path(folder, f"jax-{name}"))
         yield "JAX", name, other.rows, other.identical, other.missing
 
 

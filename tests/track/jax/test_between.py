@@ -7,11 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from flax import linen, nnx
 
 import tandv
 from tandv.log.files import read_pickle
 from tandv.track.jax import track
+
+pytestmark = pytest.mark.slow
 
 BAD = 17
 

@@ -144,7 +144,7 @@ def assert_same(step, state, batches, same, **arguments):
         pytest.param(net, transform, marks=[pytest.mark.slow] if (net, transform) != QUICK else [])
         for net in NETS
         for transform in TRANSFORMS
-        if transform == "adam" or net == "attention" or "attention" not in net
+        if transform == "adam" or net in ("attention", "rms norm bf16")  # the gradients are compared themselves
     ],
 )
 def test_twenty_steps_keep_their_bits(net, transform, same):

@@ -7,6 +7,8 @@ from flax import linen as nn
 
 from tandv.track.jax import tag
 
+pytestmark = pytest.mark.slow
+
 X = jax.random.normal(jax.random.key(1), (8, 4))
 SERIES = jax.random.normal(jax.random.key(2), (8, 6, 4))  # batch, time, features
 
@@ -264,16 +266,7 @@ def floats(output):
     return jnp.concatenate([x for x in jax.tree.leaves(output) if getattr(x, "ndim", 0) > 1])
 
 
-# Those that compile for seconds.
-LONG = (
-    *("nn.remat_scan", "nn.RNN", "nn.vmap", "nn.remat of nn.scan", "nn.scan over layers", "nn.scan of a function"),
-    *("nn.scan of nn.remat", "nn.scan over time", "tag in a function that JAX keeps"),
-)
-
-
-@pytest.mark.parametrize(
-    "model", [pytest.param(model, marks=[pytest.mark.slow] if model in LONG else []) for model in MODELS]
-)
+@pytest.mark.parametrize("model", MODELS)
 def test_every_module_has_its_rows_by_its_own_name(model, run, truth, agree, same):
     module, by_hand, x = MODELS[model]
 

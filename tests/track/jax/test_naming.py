@@ -10,6 +10,8 @@ from tandv.track.common import read_pickle
 from tandv.track.jax import track
 from tandv.track.jax._naming import _scanned, all_texts, text
 
+pytestmark = pytest.mark.slow
+
 X = jnp.ones((2, 4))
 
 

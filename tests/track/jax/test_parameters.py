@@ -5,10 +5,13 @@ import json
 import jax
 import jax.numpy as jnp
 import optax
+import pytest
 from flax import linen as nn
 
 from tandv.analysis.findings import examined
 from tandv.track.jax import track
+
+pytestmark = pytest.mark.slow
 
 X = jnp.ones((4, 3))
 

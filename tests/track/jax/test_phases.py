@@ -2,9 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+import pytest
 
 from tandv.track.common import read_pickle
 from tandv.track.jax import measured, stash_scalar_stats, tag, track
+
+pytestmark = pytest.mark.slow
 
 
 @jax.jit

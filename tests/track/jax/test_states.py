@@ -14,6 +14,8 @@ from flax.training.train_state import TrainState
 from tandv.track.common import read_pickle
 from tandv.track.jax import track
 
+pytestmark = pytest.mark.slow
+
 NET, TRANSFORM, X = nn.Dense(2), optax.adam(1e-2), jnp.ones((4, 3))
 PARAMS = NET.init(jax.random.key(0), X)["params"]
 

@@ -13,6 +13,8 @@ from flax import linen, nnx
 from tandv.track.common import read_pickle
 from tandv.track.jax import track
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def in_its_own_folder(tmp_path, monkeypatch):

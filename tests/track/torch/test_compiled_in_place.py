@@ -178,7 +178,9 @@ def test_eager_mode(make, change):
 
 
 @pytest.mark.parametrize("backend", [pytest.param("eager", marks=pytest.mark.slow), "aot_eager"])
-@pytest.mark.parametrize(("make", "change"), CASES)
+@pytest.mark.parametrize(
+    ("make", "change"), [CASES[0], *(pytest.param(*case, marks=pytest.mark.slow) for case in CASES[1:])]
+)
 def test_compiled(make, change, backend):
     _, expected = train(make, None, change)
     bare, _ = train(make, backend, change, tracked=False)

@@ -172,7 +172,7 @@ def near(pixels, colour):
     return np.abs(pixels.astype(int) - wanted).sum(-1) <= 6
 
 
-@pytest.mark.parametrize("name", ["light", "dark"])
+@pytest.mark.parametrize("name", ["light", pytest.param("dark", marks=pytest.mark.slow)])  # they differ in colours only
 @pytest.mark.parametrize("column", [NANS, INFS])
 @pytest.mark.parametrize("layers", [5, 50, 500])
 @pytest.mark.parametrize("figsize", [(3.3, 2.4), (12.0, 6.0)])

@@ -335,7 +335,7 @@ def test_the_losses_of_the_logs_run_stand_beside_the_plot_without_being_asked_fo
     viewer.close()
 
 
-LONG = example_log(layers=12, steps=60)
+LONG = example_log(layers=6, steps=60)
 
 
 def pixels(viewer):
@@ -355,7 +355,7 @@ def test_another_step_of_an_overview_is_the_picture_of_a_new_one(curves, theme, 
 
     monkeypatch.setattr("tandv.viz.notebook.drawing.show_step", showing)
     viewer = viz.interactive(viz.overview, train_stats=curves, **given, step=30, scalar_metric="rm2")
-    for step in (31, 0, 57):
+    for step in (0, 57):
         viewer.select(step=step)
         fresh = viz.interactive(viz.overview, train_stats=curves, **given, step=step, scalar_metric="rm2")
         assert viewer._drawing.shown == fresh._drawing.shown
