@@ -1,39 +1,32 @@
 """The tracker of a JAX run: which calls are intercepted, what a step has measured, and how it becomes rows."""
 
-import functools
-from collections.abc import Callable
 from typing import Any, Self
 
 import jax
-import numpy as np
 
-from tandv.tensor_types import ACTIVATION
 from tandv.track.common.execution_order import ExecutionOrder
 from tandv.track.common.numbers import Reading
 from tandv.track.common.saving import Source
-from tandv.track.common.tracker import Tracker
-from tandv.track.jax import _entry, _hosts, _weights
+from tandv.track.jax import _hosts, _weights
 from tandv.track.jax._between import TreeCheck
 from tandv.track.jax._blocks import blocks
 from tandv.track.jax._calls import Calls
 from tandv.track.jax._insight import JaxInsight
 from tandv.track.jax._interception import Interception
-from tandv.track.jax._measured import Measurements, record_problems, steps_of
-from tandv.track.jax._messages import check_arrays, check_promised, not_measured, why_nothing
+from tandv.track.jax._messages import check_arrays, check_promised, why_nothing
 from tandv.track.jax._naming import Namer
 from tandv.track.jax._numbers import reading
 from tandv.track.jax._objects import is_object
-from tandv.track.jax._packing import packed
 from tandv.track.jax._parameters import ParametersSeen
-from tandv.track.jax._rows import JaxStep, Modules, OnDevice
+from tandv.track.jax._programs import ProgramTracker
+from tandv.track.jax._rows import JaxStep, Modules
 from tandv.track.jax._stash import Own, stash_all_stats_and_hist
 from tandv.track.jax._states import parts_of
 from tandv.track.jax._step_trees import StepTrees
-from tandv.track.jax._tag import naming
 from tandv.track.settings import Every, Settings
 
 
-class JaxTracker(Tracker):
+class JaxTracker(ProgramTracker):
     """The tracker of a JAX model, which `track` makes.
 
     >>> import jax.numpy as jnp
@@ -94,98 +87,6 @@ class JaxTracker(Tracker):
         self._trees = StepTrees(self, settings, self._own, of_steps, model, optimizer, every_trees)
 
     # What users call.
-
-    def intercept(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call `function(*args, **kwargs)` and record the outputs of every module in it, and their gradients.
-
-        >>> import jax.numpy as jnp
-        >>> from tandv.track.jax import tag, track
-        >>> with track(model_state={"w": jnp.ones(3)}) as tracker:
-        ...     loss = tracker.intercept(jax.jit(lambda w: tag(w * 2, "doubled").sum()), jnp.ones(3))
-        >>> float(loss)
-        6.0
-
-        Jitted programs in it run with the measurements as one more result; outside of them values are measured when
-        they are computed. Exceptions of the function pass through.
-
-        Args:
-            function: may be jitted, call jitted functions, and use any of JAX's transforms.
-            args, kwargs: its arguments.
-        """
-        if self._state not in ("on", "failed") or naming.namer is self._namer:
-            return function(*args, **kwargs)
-        if not _entry.available():  # nothing that JAX traces may be changed where what it runs cannot be
-            self._interception.functions.append(function)
-            return function(*args, **kwargs)
-        with self._namer.on(self._context):
-            if self._state == "failed":
-                return function(*args, **kwargs)
-            return self._call(function, args, kwargs)
-
-    def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function whose every call is intercepted: `step_fn = tracker.wrap(step_fn)`, or `@tracker.wrap`.
-
-        >>> import jax.numpy as jnp
-        >>> from tandv.track.jax import tag, track
-        >>> with track() as tracker:
-        ...     double = tracker.wrap(jax.jit(lambda x: tag(2 * x, "doubled")))
-        ...     y = double(jnp.ones(3))
-        ...     tracker.step()
-        >>> y.tolist()
-        [2.0, 2.0, 2.0]
-
-        Args:
-            function: as for `intercept`.
-        """
-
-        @functools.wraps(function, updated=())
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            return self.intercept(function, *args, **kwargs)
-
-        return wrapped
-
-    def record(self, m: Measurements, steps_axis: int | None = None, **numbers: Any) -> None:
-        """Record the measurements that a function made by `measured` returned, as part of the current step.
-
-        >>> import jax.numpy as jnp
-        >>> from tandv.track.jax import measured, tag, track
-        >>> double = measured(lambda x: tag(2 * x, "doubled"))
-        >>> _, m = jax.jit(lambda xs: jax.lax.scan(lambda sum, x: (sum, double(x)[1]), 0, xs))(jnp.arange(3.0))
-        >>> with track() as tracker:
-        ...     tracker.record(m, steps_axis=0)
-        >>> tracker.steps
-        3
-
-        Args:
-            m: the measurements; they are copied to the host with those of other steps, unless `steps_axis` is given.
-            steps_axis: the axis of `m` that numbers training steps, where they are scanned over; always 0. Each is
-                recorded as `every` says and ended here; do not call `step` for them.
-            numbers: numbers of the step, such as `loss=loss`, see `numbers`; with `steps_axis` arrays [steps].
-
-        Raises ValueError where `m` is no measurement, still being traced, or has another number of axes.
-        """
-        if problems := record_problems(m, steps_axis, numbers):
-            raise ValueError("cannot record this:\n  " + "\n  ".join(problems))
-        if self._state != "on":
-            return
-        self._guard("recording measurements", lambda: self._keep_record(m, steps_axis, numbers))
-
-    def _keep_record(self, m: Measurements, steps_axis: int | None, numbers: dict[str, Any]) -> None:
-        self._note(m)
-        if steps_axis is None:
-            if numbers:
-                self.numbers(**numbers)
-            if self.recording:
-                self._before_program()
-                self._measured.programs.append(OnDevice(list(m.records), packed(m.words)))
-            return
-        of_steps = {name: np.asarray(jax.device_get(values)) for name, values in numbers.items()}
-        for i, words in enumerate(steps_of(m)):
-            if self.recording:
-                self._measured.programs.append(
-                    OnDevice(list(m.records), np.concatenate([w.reshape(-1) for w in words]))
-                )
-            super().step(**{name: values[i] for name, values in of_steps.items()})
 
     def step(
         self,
@@ -267,14 +168,6 @@ class JaxTracker(Tracker):
         self._interception.functions, self._phases = [], []
         self._trees.start_of_step(self.steps, is_sure=self._names_known)
 
-    def _before_program(self) -> None:
-        self._guard("reading the weights", self._read_again)
-
-    def _read_again(self) -> None:
-        """Read the weights of the first step again, once tracing has shown that layers are stacked."""
-        self._trees.stacks |= self._namer.stacks
-        self._trees.read_again()
-
     def phase_changes(self) -> None:
         self._measured.programs.extend(self._interception.take_found())
         self._phases += [self.measurements.phase] * (len(self._measured.programs) - len(self._phases))
@@ -317,34 +210,9 @@ class JaxTracker(Tracker):
         called, leaves = self._modules.called, self._trees.parameters()
         return self._parameters.facts((called(leaf.name), tuple(leaf.array.shape)) for leaf in leaves)
 
-    # Inside.
-
-    def _call(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        self._interception.prepare(function, args, kwargs, self._trees.latest["model_state"])
-        try:
-            return self._interception.call(function, args, kwargs, self.recording)
-        finally:
-            if self.recording:
-                self._guard("after a call", lambda: self._after_call(function, args, kwargs))
-
-    def _after_call(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
-        self._measured.programs.extend(self._interception.take_found())
-        self._interception.note_new_programs(function, args, kwargs)
-        self._note(self._namer)
-        self._read_again()
-
     @property
     def decides_alone(self) -> bool:
         return not _hosts.several()
 
     def _has_room(self) -> bool:
         return _hosts.several() or super()._has_room()  # all processes record the same steps
-
-    def _note(self, namer: Namer | Measurements) -> None:
-        self._trees.stacks |= namer.stacks
-        self._modules.note(namer.names, namer.root)
-        self._names_known = self._names_known or bool(namer.names)
-        for dtype, name in namer.left_out.items():
-            self.warn_once(*not_measured(dtype, ACTIVATION, name))
-        if namer.error is not None:
-            self.warn_once(f"some outputs are not recorded: {namer.error}")

@@ -6,7 +6,6 @@ Gradients are taken at the output tensor, since module backward hooks break in-p
 
 import contextlib
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import torch
@@ -15,27 +14,26 @@ from torch._C._functorch import is_functorch_wrapped_tensor  # pyright: ignore[r
 from torch.nn.modules.module import register_module_forward_hook
 
 from tandv import tensor_types
-from tandv.measure import dtype_name
-from tandv.track.common.measurements import Quantity, in_phase
+from tandv.track.common.measurements import Quantity
 from tandv.track.torch import _exports
 from tandv.track.torch._compiled import ACTIVATION, GRADIENT, mark, not_compiled_alone
 from tandv.track.torch._compiled_outputs import CompiledOutputs, number_in_graphs
 from tandv.track.torch._coverage import Part
-from tandv.track.torch._gradients import on_gradient
 from tandv.track.torch._inputs import INPUT, Inputs, in_backward
 from tandv.track.torch._met import MetTensors
 from tandv.track.torch._modes import exporting, own_operations
+from tandv.track.torch._output_gradients import OutputGradients
 from tandv.track.torch._own_hooks import Last, LastHooks
 from tandv.track.torch._shards import Sums, local, part_of
 from tandv.track.torch._tree import Tree
 from tandv.track.torch.names import Named, unwrap
 from tandv.track.torch.outputs import tensors_in
-from tandv.track.torch.values import measurable, why_not
+from tandv.track.torch.values import measurable
 
 _TENSOR_TYPES = {INPUT: tensor_types.INPUT, ACTIVATION: tensor_types.ACTIVATION, GRADIENT: tensor_types.GRADIENT}
 
 
-class OutputCapture:
+class OutputCapture(OutputGradients):
     """Records the outputs of a model's modules and the gradients with respect to them."""
 
     def __init__(
@@ -47,15 +45,13 @@ class OutputCapture:
         only_training: bool,
         inputs: bool = False,
     ):
-        self.tracker = tracker
-        self._measurements = tracker.measurements
+        super().__init__(tracker)
         self._model = unwrap(model)
         self._tree = tree
         self._gradients = gradients
         self._only_training = only_training
         self.met = MetTensors()
         self._quantities: dict[tuple[int, str, int], Quantity] = {}
-        self._on_leaves: list[Any] = []
         self.saw_outputs = False
         self.evaluated = False  # in this step the model ran in eval mode, whose outputs are not recorded
         self.with_outputs: set[str] = set()  # names of modules whose outputs were recorded
@@ -203,10 +199,6 @@ class OutputCapture:
         if number >= 0:
             mark(values, self._compiled.number, number, self._gradients and kind == ACTIVATION, "", kind)
 
-    def leave_out(self, name: str, tensor: torch.Tensor) -> None:
-        why = why_not(tensor)
-        self.tracker.warn_once(f"{why} are not measured (first met at {name!r})", why)
-
     def _record(self, named: Named, name: str, tensor: torch.Tensor) -> None:
         if is_functorch_wrapped_tensor(tensor):  # it cannot be read outside of its transform
             self.leave_out(name, tensor)
@@ -233,51 +225,6 @@ class OutputCapture:
         if self._gradients:
             with torch._C.DisableTorchFunctionSubclass():
                 self._want_gradient(seen.wants_gradient, self.quantity_of(named, name, GRADIENT), tensor)
-
-    def add(self, values: torch.Tensor, quantity: Quantity) -> Any:
-        """Measure a tensor, and its units where they are wanted; return the handle to share it."""
-        (handle,) = self._measurements.add([values], [quantity])
-        if self.tracker.units is not None:
-            self.tracker.units.add(values, quantity, self._measurements.phase)
-        return handle
-
-    def _want_gradient(self, wanted: list[Quantity], quantity: Quantity, tensor: torch.Tensor) -> None:
-        if not tensor.requires_grad:
-            return
-        if not wanted:
-            hook = on_gradient(tensor, partial(self.on_gradient, wanted))
-            if tensor.is_leaf:  # a leaf outlives the step, and so would the hook
-                self._on_leaves.append(hook)
-        wanted.extend(in_phase([quantity], self._measurements.phase))
-
-    def on_gradient(self, quantities: list[Quantity], gradient: torch.Tensor) -> None:
-        """Record a gradient for each output that it is the gradient of."""
-        if not self.tracker.recording or exporting():
-            return
-        try:
-            with own_operations():
-                self._add_gradient(quantities, gradient)
-        except Exception as error:
-            self.tracker.fail(f"in the backward pass of {quantities[0].name!r}", error)
-
-    def _add_gradient(self, quantities: list[Quantity], gradient: torch.Tensor) -> None:
-        mine, group, piece = local(gradient)
-        values = measurable(mine) if mine is not None else None
-        if values is None:
-            if mine is not None:
-                self.leave_out(f"the gradient of {quantities[0].name}", gradient)
-            return
-        if group:
-            quantities = [quantity._replace(part=f"{group}|{piece}") for quantity in quantities]
-        lived = dtype_name(values)
-        values = self.tracker.scaler.taken_out(values, self.tracker.scaler.of_pass())
-        if values is None:
-            return
-        if dtype_name(values) != lived:
-            quantities = [quantity._replace(lived=lived) for quantity in quantities]
-        handle = self.add(values, quantities[0])
-        for quantity in quantities[1:]:
-            self._measurements.share(handle, quantity)
 
     def _on_sum(self, what: tuple[Named, str], whole: torch.Tensor) -> None:
         """Record an output that hooks of its module have reduced over the ranks."""

@@ -4,7 +4,7 @@ From an optimiser's step pre-hook to its post-hook a copy of the weights is held
 All that is kept from step to step is packed, see `tandv.measure.insight`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,16 +12,15 @@ import torch
 from torch import nn
 
 from tandv.log.raster import codes_of
-from tandv.measure.insight.host import KINDS, HostKept, Memory, Moving, available
+from tandv.measure.insight.host import KINDS, HostKept, Moving, available
 from tandv.track.insight.numbers import InsightSettings, Moved, Numbers, joined, numbers
 from tandv.track.insight.raster import RasterWriter
 from tandv.track.torch._insight_arrays import TorchKept
 from tandv.track.torch._insight_states import UpdateState, update_state
+from tandv.track.torch._insight_tensors import dense, event_after, in_portions, memory, memory_if, to_host
 from tandv.track.torch._shards import local
 from tandv.track.torch.names import Named
 from tandv.track.torch.values import readable, why_not
-
-_AT_ONCE = 1 << 26  # parameters that are compared at a time on a device: bounds the memory
 
 
 class _ParameterGroup(NamedTuple):
@@ -128,10 +127,10 @@ class TorchInsight:
 
         def make() -> Numbers:
             if raster is not None:
-                raster.put({name: codes_of(*map(_to_host, bits)) for name, bits in signs.items()})
+                raster.put({name: codes_of(*map(to_host, bits)) for name, bits in signs.items()})
             return joined([_numbers(asked, group, one, changed) for group, one in found])
 
-        ready = [_event(group.kept.device) for group, _ in found if isinstance(group.kept, TorchKept)]
+        ready = [event_after(group.kept.device) for group, _ in found if isinstance(group.kept, TorchKept)]
 
         def when_ready() -> Numbers:
             for event in ready:
@@ -164,11 +163,11 @@ class TorchInsight:
     def _compare(self, parameters: list[nn.Parameter], weights: Any, scale: Any, found_inf: Any) -> None:
         for group, mine in self._grouped(parameters):
             of = [self._place[p][1] for p in mine]
-            gradients = [_dense(p.grad, scale) for p in mine]
+            gradients = [dense(p.grad, scale) for p in mine]
             known = [weights.get(p) for p in mine]
             if isinstance(group.kept, HostKept):
-                there = list(map(_memory_if, known))
-                one = group.kept.compare(of, list(map(_memory, gradients)), there, torch.get_num_threads())
+                there = list(map(memory_if, known))
+                one = group.kept.compare(of, list(map(memory, gradients)), there, torch.get_num_threads())
             else:
                 one = group.kept.compare(of, gradients, known, found_inf)
             self._found.append((group, one))
@@ -182,10 +181,10 @@ class TorchInsight:
         if isinstance(group.kept, HostKept):
             moving = [
                 Moving(
-                    _memory(self._before[p]),
-                    _memory(now),
-                    _memory_if(states[p].momentum),
-                    _memory_if(states[p].squares),
+                    memory(self._before[p]),
+                    memory(now),
+                    memory_if(states[p].momentum),
+                    memory_if(states[p].squares),
                     float(states[p].limit),
                 )
                 for p, now in zip(parameters, after, strict=True)
@@ -205,7 +204,7 @@ class TorchInsight:
             if p not in self._place or not self._fits(p):
                 new.setdefault((p.device, self._on_host(p), p.dtype == torch.float64), []).append(p)
         for (device, on_host, wide), mine in new.items():
-            for some in _in_portions(mine):
+            for some in in_portions(mine):
                 sizes = [p.numel() for p in some]
                 if on_host:
                     kept: Any = HostKept(sizes, self._asked.thresholds)
@@ -247,9 +246,9 @@ class TorchInsight:
 def _numbers(
     asked: InsightSettings, group: _ParameterGroup, one: Any, changed: list[tuple[_ParameterGroup, Moved]]
 ) -> Numbers:
-    one = one._replace(**{name: _to_host(getattr(one, name)) for name in ("known", "paired", "counts", "cosines")})
+    one = one._replace(**{name: to_host(getattr(one, name)) for name in ("known", "paired", "counts", "cosines")})
     mine = [moved for of, moved in changed if of is group]
-    parts = [moved._replace(counts=_to_host(moved.counts), sums=_to_host(moved.sums)) for moved in mine]
+    parts = [moved._replace(counts=to_host(moved.counts), sums=to_host(moved.sums)) for moved in mine]
     moved = None
     if parts:
         moved = Moved(
@@ -257,46 +256,3 @@ def _numbers(
             *(np.concatenate([part[field] for part in parts]) for field in range(1, 5)),
         )
     return numbers(asked, group.names, group.kept.layout, one, moved)
-
-
-def _dense(gradient: Any, scale: Any) -> torch.Tensor:
-    gradient = gradient.detach()
-    if gradient.layout != torch.strided:
-        gradient = gradient.to_dense()
-    if scale is not None:
-        gradient = gradient.float() / scale.to(gradient.device)
-    return gradient.resolve_neg().contiguous()
-
-
-def _memory(tensor: torch.Tensor) -> Memory:
-    kind = KINDS.index(str(tensor.dtype).removeprefix("torch."))
-    return Memory(kind, tensor.data_ptr(), tensor.numel(), tensor)
-
-
-def _memory_if(tensor: torch.Tensor | None) -> Memory | None:
-    return None if tensor is None else _memory(tensor)
-
-
-def _in_portions(parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
-    out: list[list[nn.Parameter]] = []
-    room = 0
-    for p in parameters:
-        if not out or p.numel() > room:
-            out.append([])
-            room = _AT_ONCE
-        out[-1].append(p)
-        room -= p.numel()
-    return out
-
-
-def _event(device: torch.device) -> Any:
-    """Return an event after all operations queued on a device so far; None for the CPU."""
-    if device.type == "cpu":
-        return None
-    event = torch.Event(device)
-    event.record()
-    return event
-
-
-def _to_host(values: Any) -> Any:
-    return values.cpu().numpy() if isinstance(values, torch.Tensor) else values
