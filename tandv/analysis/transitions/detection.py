@@ -6,9 +6,9 @@
 >>> found.quantity, found.step, found.before, found.after
 ('loss', 120, 2.0, 0.5)
 
-A plain decay has none: it is fastest at its beginning. Neither has a curve that only oscillates, or one whose changes
-are small compared with its noise (less than 3 standard deviations) or with its range (less than a hundredth; for an
-accuracy a twentieth of the whole scale).
+A plain decay has none: it is fastest at its beginning. Neither has a curve whose changes are small compared with its
+noise (less than 3 standard deviations) or with its range (less than a hundredth; for an accuracy a twentieth of the
+whole scale). Changes with others the other way on both sides, as in an oscillation, do not count.
 """
 
 import warnings
@@ -71,8 +71,9 @@ def transitions(
     A curve of fewer than 8 known values or a constant one has none, unless it ends in infinities or, if it was known at
     nearly every step, NaNs. Others of these are skipped, steps may be uneven, and curves of more than 4,000 values are
     averaged down. Each transition has a p-value of at most 0.02; an end in infinities has none, being no matter of
-    chance. With fewer than 80 values p takes noise as independent: they are too few to tell autocorrelation from a
-    change. Steps that come twice and infinities elsewhere are said in a warning.
+    chance. Few values hardly tell autocorrelation from a change: with fewer than 80 a positive curve must have it on
+    the scale of logarithms as well (with values="auto", axis="linear"), with fewer than 40 its p is at most 0.001,
+    except that of a divergence. Steps that come twice and infinities elsewhere are said in a warning.
 
     >>> accuracy = pd.Series([0.1, 0.1, 0.1, 0.1, 0.12, 0.5, 0.88, 0.9, 0.9, 0.9, 0.9], name="accuracy")
     >>> [(t.start, t.step, t.end) for t in transitions(accuracy)]
