@@ -151,8 +151,8 @@ def find_transitions(
         lr: of the default detector: the learning rate by step, or the name of the curve that it is.
         kinds: of the default detector: the kinds of event that are returned, as of `transitions`.
         false_discoveries: the share of null curves among those in which something is found, at most as far as their
-            p-values are true (see `discoveries`; docs/transitions.md says what was measured): of many curves searched together only the surer transitions stay. None keeps all that are
-            sure enough for their own curve.
+            p-values are true (see `discoveries`; docs/transitions.md says what was measured): of many curves searched
+            together only the surer transitions stay. None keeps all that are sure enough for their own curve.
 
     Raises ValueError naming the detectors for an unknown name, and for what else is not allowed, UnknownName for a
     learning rate that is no curve.
