@@ -1,6 +1,6 @@
 """Measures tensors of parameters, such as weights, gradients and states, under the parameters' names."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -81,3 +81,10 @@ def values_of(p: nn.Parameter) -> torch.Tensor | None:
     if group:
         return p.detach()
     return measurable(mine) if mine is not None else None
+
+
+def keep_copies(copies: dict[nn.Parameter, torch.Tensor], parameters: Iterable[nn.Parameter]) -> None:
+    """Add copies of the parameters that train to those that there are."""
+    for p in parameters:
+        if p.requires_grad and p not in copies and (values := values_of(p)) is not None:
+            copies[p] = values.clone()

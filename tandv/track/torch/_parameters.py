@@ -21,9 +21,9 @@ from tandv.track.torch._arrivals import Arrivals
 from tandv.track.torch._coverage import Part, parameter_facts
 from tandv.track.torch._insight import TorchInsight
 from tandv.track.torch._modes import alone, exporting, own_operations
-from tandv.track.torch._parameter_recorder import ParameterRecorder, values_of
+from tandv.track.torch._parameter_recorder import ParameterRecorder, keep_copies, values_of
 from tandv.track.torch._passes import UNSCALED, PassScale
-from tandv.track.torch._states import Optimizers, has_own_state
+from tandv.track.torch._states import Optimizers, has_own_state, parameters_of
 from tandv.track.torch._tree import Tree
 
 
@@ -108,7 +108,7 @@ class ParameterCapture:
         self.arrivals.forward_begun()
         self._record_weights(self._names)
         if self._updates:
-            self._keep_copies(self._names)
+            keep_copies(self._before, self._names)
 
     def step_over(self) -> None:
         """Forget the gradients of a step that was not recorded."""
@@ -152,11 +152,11 @@ class ParameterCapture:
     def unscaled(self, optimizer: torch.optim.Optimizer) -> None:
         """Note that a scaler has unscaled an optimiser's gradients."""
         self.arrivals.pass_over(UNSCALED)
-        self.arrivals.unscaled(_parameters(optimizer))
+        self.arrivals.unscaled(parameters_of(optimizer))
 
     def scaler_stepped(self, optimizer: torch.optim.Optimizer) -> None:
         """Record the gradients of a step that a scaler skipped because of infinities."""
-        mine = [p for p in _parameters(optimizer) if p in self._names and p not in self._received]
+        mine = [p for p in parameters_of(optimizer) if p in self._names and p not in self._received]
         self._receive([p for p in mine if p.grad is not None and self.arrivals.is_new(p)], None)
 
     def _watch(self) -> None:
@@ -196,12 +196,12 @@ class ParameterCapture:
             if not self._stepping:
                 self.arrivals.step_begins()
             self._stepping += 1
-            mine = [p for p in _parameters(optimizer) if p in self._names]
+            mine = [p for p in parameters_of(optimizer) if p in self._names]
             if not mine:
                 return
             self._note_step(optimizer)
             if self._updates:
-                self._keep_copies(mine)
+                keep_copies(self._before, mine)
             # A closure computes the gradients within the optimiser's step: those are read after it.
             closure = any(callable(argument) for argument in (*args[1:], *kwargs.values()))
             if closure:
@@ -223,7 +223,7 @@ class ParameterCapture:
     def _after_step(self, optimizer: torch.optim.Optimizer) -> None:
         try:
             if id(optimizer) in self._with_closure:
-                self._take([p for p in _parameters(optimizer) if p in self._names], None)
+                self._take([p for p in parameters_of(optimizer) if p in self._names], None)
             if self.insight is not None:
                 self.insight.after_step(optimizer)
         except Exception as error:
@@ -291,19 +291,8 @@ class ParameterCapture:
                 arrivals.gone(p)
                 self.unread.add(named.name)
 
-    # Measuring.
-
-    def _keep_copies(self, parameters: Iterable[nn.Parameter]) -> None:
-        for p in parameters:
-            if p.requires_grad and p not in self._before and (values := values_of(p)) is not None:
-                self._before[p] = values.clone()
-
     def _record_weights(self, parameters: Iterable[nn.Parameter]) -> None:
         if self._weights:
             new = [p for p in parameters if self._names[p].name not in self._measured]
             self._measured.update(self._names[p].name for p in new)
             self._record([(p, tensor_types.WEIGHT, p) for p in new])
-
-
-def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
-    return [p for group in optimizer.param_groups for p in group["params"]]

@@ -77,3 +77,8 @@ def _by_parameter(optimizer: torch.optim.Optimizer) -> Iterator[tuple[nn.Paramet
         for p, states in list(optimizer.state.items()):
             if isinstance(p, nn.Parameter) and isinstance(states, Mapping):
                 yield p, states
+
+
+def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """Return all parameters that an optimiser was given."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
