@@ -18,6 +18,7 @@ from tandv.analysis.whatif import whatif_plan
 from tandv.curves import as_curves
 from tandv.log.logframe import EXAMPLE_TYPES, example_log, layers
 from tandv.log.raster import Raster
+from tandv.probes.lens import Lens
 
 RNG = np.random.default_rng(0)
 STEPS = np.arange(0, 5000, 100)
@@ -244,6 +245,7 @@ def _cases():
     yield "attention over training", lambda **k: viz.attention_evolution(attention(), **k)
     yield "correlations of layers", lambda **k: viz.layer_correlations(features(5), **k)
     yield "composition of heads", lambda **k: viz.head_composition(composed(), **k)
+    yield "lens", lambda **k: viz.lens_map(Lens(long_names(12), RNG.random((12, 3, 40)), np.ones((12, 3, 40))), **k)
     yield "correlations of features", lambda **k: viz.feature_correlations(features(1), **k)
     yield "correlations over training", lambda **k: viz.correlation_history(pairs(), **k)
     tiles = np.sin(np.linspace(0, 9, 28)[:, None] * np.linspace(0, 3, 28) + np.arange(30)[:, None, None])

@@ -93,7 +93,7 @@ FUNCTIONS = {
 }
 OF_NO_ARRAYS = {  # they take curves, tables, logs or numbers
     "augmentation_effect", "chance_correlation", "correlation_history", "decodability", "families_of", "fewest",
-    "group_accuracy", "head_composition", "head_curves", "panels_of", "projection", "read_corr_means",
+    "group_accuracy", "head_composition", "head_curves", "lens_map", "panels_of", "projection", "read_corr_means",
     "similarity_curves",
 }  # fmt: skip
 OF_OUR_ARRAYS = {  # what other functions of tandv have made arrays of already

@@ -10,6 +10,7 @@ import inspect
 import pkgutil
 import typing
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -93,6 +94,7 @@ CALLS: dict[str, tuple] = {
     "viz.augmentation_effect": (AGREEMENT,),
     "viz.correlation_history": ({"mean_abs_r/fc1~fc2": [0.1, 0.2]},),
     "viz.feature_correlations": ({"fc": ARRAY},),
+    "viz.lens_map": (SimpleNamespace(layers=["0"], probability=np.ones((1, 1, 2)), rank=np.ones((1, 1, 2))),),
     "viz.layer_correlations": ({"fc1": ARRAY, "fc2": ARRAY},),
     "viz.activation_heatmap": ({"fc": ARRAY},),
     "viz.conv_filters": ({"conv": np.ones((2, 1, 3, 3))},),

@@ -7,6 +7,7 @@ model is left unchanged. Its framework is imported only when it is used.
 from typing import TYPE_CHECKING, Any
 
 from tandv.probes.inspection import attention_patterns, get_intermediate_outputs
+from tandv.probes.lens import Lens, lens_of, logit_lens
 from tandv.probes.measures import attention_of, correlations_of, dimensions_of, heads_of, outputs_of
 from tandv.probes.over_time import MEASURES, Probe, probe, read_arrays
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MEASURES",
     "AttentionEvolutionPlotter",
+    "Lens",
     "Probe",
     "attention_of",
     "attention_patterns",
@@ -23,6 +25,8 @@ __all__ = [
     "dimensions_of",
     "get_intermediate_outputs",
     "heads_of",
+    "lens_of",
+    "logit_lens",
     "outputs_of",
     "probe",
     "read_arrays",

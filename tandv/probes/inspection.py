@@ -99,6 +99,11 @@ def with_weights(model: Any, state: Mapping[str, Any]) -> Call:
     return lambda _, batch: run(state, batch)
 
 
+def reader(model: Any, names: Sequence[str]) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function of an array that passes it through some modules of a model, one after the other."""
+    return _backend(model).reader(model, names)
+
+
 def _backend(model: Any) -> ModuleType:
     packages = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
     if "torch" in packages:

@@ -27,6 +27,7 @@ from tandv.viz.of_arrays.filters import activation_heatmap, conv_filters
 from tandv.viz.of_arrays.heads import entropy_evolution, head_curves
 from tandv.viz.of_arrays.images import image_grid
 from tandv.viz.of_arrays.layer_correlations import layer_correlations
+from tandv.viz.of_arrays.lens import lens_map
 from tandv.viz.of_arrays.representations import decodability, group_accuracy, projection, similarity_curves
 from tandv.viz.of_curves.changes import layer_changes
 from tandv.viz.of_curves.dynamics import training_dynamics
@@ -84,6 +85,7 @@ __all__ = [
     "image_grid",
     "interactive",
     "layer_correlations",
+    "lens_map",
     "layer_changes",
     "layer_maps",
     "metric_curves",

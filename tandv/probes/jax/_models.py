@@ -143,6 +143,14 @@ def _place(model: Any, name: str) -> tuple[Any, ...]:
     return tuple(place)
 
 
+def below(model: Any, name: str) -> Any:
+    """Return what has a dotted name in a model."""
+    one = model
+    for part in name.split("."):
+        one = getattr(one, part) if hasattr(one, part) else _item(one, part)
+    return one
+
+
 def _item(container: Any, part: str) -> Any:
     try:
         return container[int(part)] if part.isdigit() else container[part]

@@ -10,6 +10,7 @@ except ModuleNotFoundError as error:
 from tandv.probes.torch._attention import attention_patterns
 from tandv.probes.torch._outputs import get_intermediate_outputs
 from tandv.probes.torch._plans import AppliedPlan, apply_plan, rounded
+from tandv.probes.torch._reading import reader
 from tandv.probes.torch._untouched import untouched
 from tandv.probes.torch._weights import models_of, with_weights
 
@@ -19,6 +20,7 @@ __all__ = [
     "attention_patterns",
     "get_intermediate_outputs",
     "models_of",
+    "reader",
     "rounded",
     "untouched",
     "with_weights",
