@@ -71,7 +71,7 @@ def logit_lens(
     ...                    "norm": torch.nn.LayerNorm(4), "head": torch.nn.Linear(4, 9)}.items():
     ...     model.add_module(name, part)
     >>> logit_lens(model, torch.tensor([[1, 2, 3]])).probability.shape
-    (1, 1, 2)
+    (1, 1, 3)
 
     Args:
         model: a PyTorch, a flax.nnx or an equinox module.
