@@ -50,8 +50,6 @@ COMPOSITION = composition_scores(ATTENDING)
 PLAN = Plan([], ["e4m3"], "max", {"sqnr": 20.0}, (0, 1), [], [])
 
 # What each is called with, where the option that is tried is given on top.
-PLACES = pd.MultiIndex.from_tuples([("0", 0, "1", 0)], names=["from_layer", "from_head", "to_layer", "to_head"])
-COMPOSED = pd.DataFrame([[0.3, 0.6, 0.1, 0.2]], columns=["q", "k", "v", "chance"], index=PLACES)
 CALLS: dict[str, tuple] = {
     "analysis.moments.identify_moments": (RUN,),
     "analysis.representations.compare_representations": ({"fc": [1.0, 0.0]}, {"fc": [0.0, 1.0]}),
@@ -96,7 +94,6 @@ CALLS: dict[str, tuple] = {
     "viz.augmentation_effect": (AGREEMENT,),
     "viz.correlation_history": ({"mean_abs_r/fc1~fc2": [0.1, 0.2]},),
     "viz.feature_correlations": ({"fc": ARRAY},),
-    "viz.head_composition": (COMPOSED,),
     "viz.lens_map": (SimpleNamespace(layers=["0"], probability=np.ones((1, 1, 2)), rank=np.ones((1, 1, 2))),),
     "viz.layer_correlations": ({"fc1": ARRAY, "fc2": ARRAY},),
     "viz.activation_heatmap": ({"fc": ARRAY},),
