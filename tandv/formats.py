@@ -6,14 +6,15 @@
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import ml_dtypes
 import numpy as np
 
-from tandv.messages import UnknownName, unknown
+from tandv.format_names import format_name, formats_of_bits
+from tandv.messages import UnknownName, listed, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,12 +99,15 @@ def number_format(name: str) -> Format:
 
     Raises UnknownName with the nearest names.
     """
+    name = format_name(name)
     full = {short: name for name, short in SHORT.items()}.get(name, name)
     try:
         info = ml_dtypes.finfo(full)  # type: ignore[arg-type]
     except (ValueError, TypeError):
         names = [*FORMATS, *SHORT.values()]
-        raise UnknownName(unknown("number format", name, names, most=len(FORMATS))) from None
+        of_bits = formats_of_bits(name, FORMATS)
+        words = f"no number format {name!r}: there are {listed(of_bits, len(of_bits))}" if of_bits else ""
+        raise UnknownName(words or unknown("number format", name, names, most=len(FORMATS))) from None
     normal = float(info.smallest_normal)
     return _limits(str(full), int(info.bits), float(info.max), normal, int(info.nmant))
 
@@ -307,5 +311,5 @@ def known(names: Iterable[str] | str) -> list[Format]:
 
     Raises UnknownName with the nearest names.
     """
-    listed: Sequence[str] = [names] if isinstance(names, str) else list(names)
-    return list(dict.fromkeys(number_format(name) for name in listed))
+    several = list(names) if isinstance(names, list | tuple | set | dict) else [names]
+    return list(dict.fromkeys(number_format(format_name(name)) for name in several))

@@ -127,16 +127,35 @@ def chosen(names: Sequence[str], wanted: Wanted, noun: str, place: str = "") -> 
     )
     each = [one for one in given if isinstance(one, str | re.Pattern)]
     if wrong := [one for one in given if not isinstance(one, str | re.Pattern)]:
+        meant = f"; did you mean {str(wrong[0])!r}?" if str(wrong[0]) in names else ""
         raise TypeError(
             f"{wrong[0]!r} is no {noun}: give a name, a compiled pattern such as re.compile('attention'), or a list of "
-            "these"
+            f"these{meant}"
         )
     fitting = [{name for name in names if (name == one if isinstance(one, str) else one.search(name))} for one in each]
-    problems = [unknown(noun, one, names, place) for one, fit in zip(each, fitting, strict=True) if not fit]
+    problems = [
+        _as_pattern(noun, one, names, place) or unknown(noun, one, names, place)
+        for one, fit in zip(each, fitting, strict=True)
+        if not fit
+    ]
     if problems or not each:
         raise UnknownName("\n  ".join(problems) or f"no {noun} was asked for; there are {listed(names)}")
     found = set().union(*fitting)
     return [name for name in names if name in found]
+
+
+def _as_pattern(noun: str, one: Any, names: Sequence[str], place: str) -> str:
+    """Return what to give where a text is a regular expression that fits some names; "" where it is none."""
+    if not isinstance(one, str) or re.escape(one).replace("\\.", ".") == one:
+        return ""
+    try:
+        fitting = [name for name in names if re.search(one, name)]
+    except re.error:
+        return ""
+    if not fitting:
+        return ""
+    where = f" in {place}" if place else ""
+    return f"no {noun} {one!r}{where}: a text is a whole name; re.compile({one!r}) finds {listed(fitting, 3)}"
 
 
 def check_writable(name: str, noun: str) -> None:

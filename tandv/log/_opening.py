@@ -34,8 +34,16 @@ def existing(path: AnyPath) -> Path:
     if path.is_dir():
         raise IsADirectoryError(f"cannot read {path}: it is a folder; open the folder of a run with read_run")
     if not path.exists():
-        raise FileNotFoundError(f"cannot read {path}: there is no such file")
+        raise FileNotFoundError(f"cannot read {path}: {_why_missing(path)}")
     return path
+
+
+def _why_missing(path: Path) -> str:
+    if (path.parent / "run.json").is_file():
+        return (
+            f"a run writes this file when it ends; tandv.read({str(path.parent)!r}) opens what it has recorded so far"
+        )
+    return "there is no such file; give tracker.out_path of a run that has ended, or a log in a file"
 
 
 @contextmanager

@@ -3,11 +3,12 @@
 import os
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 import pandas as pd
 
 from tandv.log.choice_of_steps import Steps
+from tandv.messages import some
 
 if TYPE_CHECKING:
     from tandv.log.opened import Log
@@ -60,7 +61,31 @@ def loaded(
 
     Raises UnknownName for what is not in the log, TypeError for what is no log, and what `tandv.read` raises.
     """
-    return df if isinstance(df, pd.DataFrame) else log_at(df).frame(layer, tt, step, columns)
+    return df if is_table(df) else log_at(df).frame(layer, tt, step, columns)
+
+
+def is_table(df: Any) -> TypeGuard[pd.DataFrame]:
+    """Tell whether a log is a table, rather than the place of one.
+
+    >>> is_table("run")
+    False
+
+    Args:
+        df: the log, or the place of one.
+
+    Raises SchemaError for a table that is no log: its columns have one level.
+    """
+    if not isinstance(df, pd.DataFrame):
+        return False
+    if df.columns.nlevels != 2:
+        from tandv.log.schema import SchemaError
+
+        raise SchemaError(
+            f"not a tandv log: the columns of this table are of one level ({some(list(map(str, df.columns)))}), not of "
+            'two such as ("metadata", "name"); give what tandv.read returns, or draw curves, one number a step, by '
+            "viz.metric_curves"
+        )
+    return True
 
 
 def is_log(value: Any) -> bool:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from tandv.log.choice_of_rows import rows_named
-from tandv.log.door import AnyLog, Label, Names, log_at
+from tandv.log.door import AnyLog, Label, Names, is_table, log_at
 from tandv.log.schema import (
     INFINITE,
     numbered,
@@ -24,7 +24,7 @@ def layers(df: AnyLog, tt: Names | None = None) -> list[str]:
 
     Raises UnknownName for a tensor type that the log does not have.
     """
-    if not isinstance(df, pd.DataFrame):
+    if not is_table(df):
         return log_at(df).layers(tt)
     codes, names = numbered(df[("metadata", "name")])
     if tt is None:
@@ -44,7 +44,7 @@ def tensor_types(df: AnyLog) -> list[str]:
     Args:
         df: the log, or the place of one: a run's folder or a file.
     """
-    if not isinstance(df, pd.DataFrame):
+    if not is_table(df):
         return log_at(df).tensor_types()
     return numbered(df[("metadata", "tensor_type")])[1]
 
@@ -59,7 +59,7 @@ def steps(df: AnyLog) -> list[int]:
     Args:
         df: the log, or the place of one: a run's folder or a file.
     """
-    if not isinstance(df, pd.DataFrame):
+    if not is_table(df):
         return log_at(df).steps()
     return sorted(pd.unique(df[("metadata", "step")]).tolist())
 
@@ -74,7 +74,7 @@ def scalar_metrics(df: AnyLog) -> list[str]:
     Args:
         df: the log, or the place of one: a run's folder or a file.
     """
-    if not isinstance(df, pd.DataFrame):
+    if not is_table(df):
         return log_at(df).scalar_metrics()
     return [name for top, name in df.columns if top == "scalar_stats"]
 
@@ -89,7 +89,7 @@ def labels(df: AnyLog) -> list[Label]:
     Args:
         df: the log, or the place of one: a run's folder or a file.
     """
-    return df.columns.tolist() if isinstance(df, pd.DataFrame) else log_at(df).labels()
+    return df.columns.tolist() if is_table(df) else log_at(df).labels()
 
 
 def exponents(df: AnyLog) -> list[int]:
@@ -102,7 +102,7 @@ def exponents(df: AnyLog) -> list[int]:
     Args:
         df: the log, or the place of one: a run's folder or a file.
     """
-    if not isinstance(df, pd.DataFrame):
+    if not is_table(df):
         return log_at(df).exponents()
     return sorted(int(e) for top, e in df.columns if top == "exponent_counts" and e not in INFINITE)
 
@@ -117,6 +117,6 @@ def phases(df: AnyLog) -> list[str]:
     Args:
         df: the log, or the place of one: a run's folder or a file.
     """
-    if not isinstance(df, pd.DataFrame):
+    if not is_table(df):
         return log_at(df).phases()
     return numbered(df[("metadata", "phase")])[1] if ("metadata", "phase") in df.columns else []

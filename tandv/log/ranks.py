@@ -13,7 +13,7 @@ import pandas as pd
 
 from tandv.glossary import insight_meaning, is_share
 from tandv.log.building import column_labels
-from tandv.log.door import AnyLog, Label, log_at
+from tandv.log.door import AnyLog, Label, is_table, log_at
 from tandv.messages import UnknownName, unknown
 from tandv.statistics import COUNTS
 
@@ -44,7 +44,7 @@ def ranks(df: AnyLog) -> list[int]:
     Args:
         df: the log, or the place of one: a run's folder or a file.
     """
-    if not isinstance(df, pd.DataFrame):
+    if not is_table(df):
         return log_at(df).ranks()
     return sorted(map(int, pd.unique(df[RANK]))) if RANK in df.columns else []
 

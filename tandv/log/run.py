@@ -1,6 +1,7 @@
 """`read_run`: the log of a run's folder as one frame, or the part of it that is asked for."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 
@@ -9,7 +10,7 @@ from tandv.log._opening import AnyPath
 from tandv.log._whole import DamagedPart, no_rows, parts
 from tandv.log.door import Label, Names, Steps
 from tandv.log.opened import Log
-from tandv.messages import UnknownName, unknown
+from tandv.messages import UnknownName, listed, unknown
 from tandv.place import place_of
 
 __all__ = ["DamagedPart", "parts", "read_run"]
@@ -49,12 +50,19 @@ def read_run(
     """
     place = place_of(folder)
     if (kind := place.kind()) != "folder":
-        what = "is a file; open it with read_pickle, read_parquet or read_csv" if kind else "is missing"
+        what = "is a file; open it with read_pickle, read_parquet or read_csv" if kind else _missing(folder)
         raise FileNotFoundError(f"cannot open the run {folder}: the folder {what}")
     if not place.names():
         raise logframe.SchemaError(no_rows(place))
     log = Log(place)
     return log.frame(layers, tensor_types, steps, None if columns is None else labels_of(log, columns))
+
+
+def _missing(folder: AnyPath) -> str:
+    """Return that a folder is missing, and which runs there are beside it."""
+    around = Path(folder).parent
+    runs = sorted(file.parent.name for file in around.glob("*/run.json")) if "://" not in str(folder) else []
+    return f"is missing; {around} has the runs {listed(runs)}" if runs else "is missing; give the folder tracker.path"
 
 
 def labels_of(log: Log, columns: Sequence[str | Label]) -> list[Label]:

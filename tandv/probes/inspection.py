@@ -104,7 +104,21 @@ def reader(model: Any, names: Sequence[str]) -> Callable[[np.ndarray], np.ndarra
     return _backend(model).reader(model, names)
 
 
+def is_tensor(value: Any) -> bool:
+    """Tell whether a value is an array or tensor of any library.
+
+    >>> is_tensor(np.ones(3)), is_tensor("model")
+    (True, False)
+
+    Args:
+        value: anything.
+    """
+    return hasattr(value, "shape") and hasattr(value, "dtype") and hasattr(value, "ndim")
+
+
 def _backend(model: Any) -> ModuleType:
+    if is_tensor(model):
+        raise TypeError("the model comes first, then the batch, such as probe(model, batch); a tensor is no model")
     packages = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
     if "torch" in packages:
         from tandv.probes import torch

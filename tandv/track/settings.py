@@ -140,7 +140,7 @@ class Settings:
                 matches = pattern is None or names is None or any(re.search(pattern, name) for name in names)
                 re.search(pattern or "", "")
             except (re.error, TypeError) as error:
-                found.append(f"{argument}={pattern!r} is not a regular expression: {error}")
+                found.append(_no_pattern(argument, pattern, error))
                 continue
             if not matches:
                 found.append(f"{argument}={pattern!r} matches no module or parameter; there are {_some(names or ())}")
@@ -152,6 +152,18 @@ class Settings:
 
 _TRUTHS = tuple(field.name for field in fields(Settings) if field.type is bool)
 _OPEN = ("track_gradients", "async_offload")  # True, False, or None: the tracker chooses
+
+
+def _no_pattern(argument: str, pattern: Any, error: Exception) -> str:
+    if isinstance(pattern, list | tuple | set):
+        one = "|".join(map(str, pattern))
+        return f"{argument}={pattern!r} is several; give one regular expression that finds all of them, such as {one!r}"
+    if not isinstance(pattern, str | re.Pattern):
+        return f"{argument}={pattern!r} must be a regular expression, such as 'attention'"
+    return (
+        f"{argument}={pattern!r} is not a regular expression: {error}; it is searched in the dotted names, so that "
+        "'attention' finds all that have it, and .* stands for any text"
+    )
 
 
 def truth_problems(given: Mapping[str, Any]) -> list[str]:

@@ -110,7 +110,8 @@ def track(
     Raises TypeError or ValueError that names every argument that is wrong.
     """
     if not isinstance(module, nn.Module):
-        raise TypeError(f"track() needs a torch.nn.Module, not {_described(module)}; pass the model itself")
+        made = f"; make a model of it first: {module.__name__}(...)" if isinstance(module, type) else ""
+        raise TypeError(f"track() needs a torch.nn.Module, not {_described(module)}{made or '; pass the model itself'}")
     if optimizer is None and _are_optimizers(track_gradients):
         track_gradients, optimizer = True, cast(Optimizers, track_gradients)  # track(model, optimizer)
     settings = Settings(

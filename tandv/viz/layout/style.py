@@ -4,8 +4,9 @@
 '#11141b'
 """
 
+import math
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -167,6 +168,7 @@ def fitting(
 
     Neither a Style nor the theme for print is changed: their sizes are meant as they are.
     """
+    _check_place(figsize, fig)
     style = theme(name)
     there = fig if fig is not None else ax.figure if isinstance(ax, Axes) else None
     if isinstance(name, Style) or style.column or (figsize is None and there is None):
@@ -174,6 +176,21 @@ def fitting(
     wide, high = (there.bbox.width / there.dpi, there.bbox.height / there.dpi) if there else figsize  # type: ignore
     scale = min(max(min(wide / 4.6, high / 2.8), 0.75), 1.0)
     return replace(style, title=style.title * scale, text=style.text * scale, small=style.small * scale)
+
+
+def _check_place(figsize: Any, fig: Any) -> None:
+    if fig is not None and not isinstance(fig, Figure | SubFigure):
+        raise TypeError(
+            f"fig is a figure or sub-figure of matplotlib, not {type(fig).__name__}; one Axes is given by ax=, and its "
+            "figure is axes.figure"
+        )
+    try:
+        width, height = (1, 1) if figsize is None else figsize
+        fits = 0 < width < math.inf and 0 < height < math.inf
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise ValueError(f"figsize={figsize!r} must be (width, height) in inches, such as (8, 4)")
 
 
 def colours_for(count: int, style: Style) -> list[str]:

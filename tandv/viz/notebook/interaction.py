@@ -48,6 +48,11 @@ def interactive(f: Callable[..., Figure], train_stats: Any = None, width: int | 
 
     Raises TypeError for arguments that the plot does not take, and what the plot raises for invalid ones.
     """
+    if not callable(f):
+        raise TypeError(
+            f"interactive takes a plot first, not a {type(f).__name__}, and what it draws by name: "
+            "interactive(viz.scalar_global_heatmap, df=df, tt=..., scalar_metric=...)"
+        )
     known = [name for name in views.parameters(f) if name != "fig"]
     if unknown := [name for name in kwargs if name not in known]:
         raise TypeError(f"{f.__name__} does not take {', '.join(unknown)}; it takes {', '.join(known)}")

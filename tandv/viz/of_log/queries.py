@@ -1,7 +1,7 @@
 """What plots of a log are asked for: statistics, columns, panels, and the titles that say what was chosen."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -24,7 +24,7 @@ FEWER = (
 
 def metrics_asked(df: AnyLog, wanted: str | Sequence[str]) -> list[str]:
     """Return the wanted statistics as a list, each of which the log has."""
-    metrics = [wanted] if isinstance(wanted, str) else list(wanted)
+    metrics = [wanted] if isinstance(wanted, str) or not isinstance(wanted, Iterable) else list(wanted)
     for metric in metrics:
         if metric not in (has := logframe.scalar_metrics(df)):
             raise UnknownName(unknown("statistic", metric, has, "this log"))
