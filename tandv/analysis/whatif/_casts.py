@@ -59,12 +59,12 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
     """Return `predict`, which encloses the constants that are compiled in, so that numba finds no older program."""
 
     @njit(cache=True, nogil=True)
-    def predict(counts, start, lowest, of, whole, levels, listed, factors, shifts, places, tables, jobs, limits, out):
+    def predict(counts, which, lowest, of, whole, levels, listed, factors, shifts, places, tables, jobs, limits, out):
         """Write what casts do to each row, [20, rows, jobs]: underflow, overflow, subnormal, SQNR, five numbers each.
 
         Args:
             counts: [some rows, exponents] floats.
-            start: the number of the first of these rows, in all other arrays.
+            which: the numbers of these rows in all other arrays.
             lowest: the exponent of the first of them.
             of: [rows, 12]: largest, smallest, squares, numel, infinite, finite, unsure, total, and the power means of
                 1, 2, 4 and 8; see `Values`.
@@ -90,7 +90,7 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
         work, targets, four, matrix = np.empty(counts.shape[1]), np.empty(4), np.empty((4, 4)), np.empty((4, 4))
         numbers, at_points = np.empty(20), np.empty(7)
         for row in range(counts.shape[0]):
-            r = start + row
+            r = which[row]
             first, last = -1, -1
             for b in range(counts.shape[1]):
                 wide[b] = counts[row, b]

@@ -143,7 +143,7 @@ def errors(u, w, f, step, step_from_2, largest, end, edge, smooth, exact, out):
     back, per = 1 / f, NODES / (u[1] - u[0]) if u[1] > u[0] else 0.0
     first, last = f * u[0], f * u[1]
     small, over = _below(u, w, edge, back, per), 1 - _below(u, w, end, back, per) if last > end else 0.0
-    if (smooth or exact) and last <= largest:
+    if (smooth or exact) and last <= largest * (1 + 1e-6):  # the scale "max" is a float32
         low = 1.0 if last <= 2 else _below(u, w, 2.0, back, per)
         a, b = (back * step) ** 2, (back * step_from_2) ** 2
         out[0], out[1] = (low * a + (1 - low) * b) / 12, (low * a * a + (1 - low) * b * b) / 80

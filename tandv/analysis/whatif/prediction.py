@@ -126,10 +126,14 @@ def _predicted(of: Values, jobs: list[_Job], before: dict[str, np.ndarray]) -> n
     entries = np.concatenate(tables)
     out = np.empty((len(QUANTITIES) * len(_PARTS), rows, len(jobs)), np.float32)
 
+    fractions = np.frexp(of.largest)[0]
+
     def work(start: int) -> None:  # arrays are passed whole: the compiled program is one for each kind of array
-        counts = np.ascontiguousarray(of.counts[:, start : start + _CHUNK].T, dtype=np.float64)
+        # Rows with the same fraction of the scale "max" after each other: they read the same entries of the tables.
+        which = start + np.argsort(fractions[start : start + _CHUNK], kind="stable")
+        counts = of.counts[:, start : start + _CHUNK].T[which - start].astype(np.float64)
         predict(
-            counts, start, of.lowest, known, whole, levels, listed, factors, shifts, places, entries, described, ends,
+            counts, which, of.lowest, known, whole, levels, listed, factors, shifts, places, entries, described, ends,
             out,
         )  # fmt: skip
 
