@@ -22,7 +22,9 @@ LOWEST, HIGHEST = -149, 127
 # The scale of a row that holds no non-zero finite value yet; any real scale is larger.
 NO_SCALE = -(1 << 20)
 
-INTEGERS = ("numel", "nans", "infs", "zeros", "calls", "scale")
+# `mantissa`: one more than the mantissa bits that any finite value uses, so that float32s which were made of bfloat16s
+# are known as such; 0 where there is no value other than zero, or a producer does not measure it.
+INTEGERS = ("numel", "nans", "infs", "zeros", "calls", "scale", "mantissa")
 SUMS = {"sum": 1, "sum_abs": 1, "m2": 2, "sum4": 4, "sum8": 8}  # with the power of 2^-scale that each is times
 EXTREMES = ("max_abs", "min_abs")
 FLOATS = (*EXTREMES, *SUMS)
@@ -100,6 +102,7 @@ def merge(rows: np.ndarray, groups: np.ndarray) -> np.ndarray:
     for name in ("numel", "nans", "infs", "zeros", "calls", "counts"):
         out[name] = np.add.reduceat(rows[name], starts, axis=0)
     out["scale"] = np.maximum.reduceat(rows["scale"], starts)
+    out["mantissa"] = np.maximum.reduceat(rows["mantissa"], starts)
     out["max_abs"] = np.maximum.reduceat(rows["max_abs"], starts)
     out["min_abs"] = np.minimum.reduceat(rows["min_abs"], starts)
 
@@ -144,15 +147,19 @@ COUNTS = ("numel", "zeros", "nans", "infs", "calls")
 def summarise(rows: np.ndarray) -> dict[str, np.ndarray]:
     """Return every scalar statistic of `rows` as one array per name, in a fixed order.
 
-    Moments are float64, counts int64. A row without a single finite value has NaN for its moments.
+    Moments are float64, counts int64. A row without a single finite value has NaN for its moments. `mantissa_bits` is
+    how many bits of the mantissa any value uses, NaN where that is not known.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         n = finite(rows)
         of = {name: rows[name] for name in EXTREMES} | {name: rows[name] / n for name in SUMS}
         found = moments(of, lambda values: np.ldexp(values, rows["scale"]), np)
-    return {name: np.where(n > 0, values, np.nan) for name, values in found.items()} | {
-        name: rows[name].copy() for name in COUNTS
-    }
+    bits = np.where(rows["mantissa"] > 0, rows["mantissa"] - 1.0, np.nan)
+    return (
+        {name: np.where(n > 0, values, np.nan) for name, values in found.items()}
+        | {name: rows[name].copy() for name in COUNTS}
+        | {"mantissa_bits": bits}
+    )
 
 
 def exponent_range(rows: np.ndarray) -> tuple[int, int]:

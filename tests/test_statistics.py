@@ -60,6 +60,7 @@ def test_every_statistic_of_a_tensor_worked_out_by_hand(producer):
         "nans": 1,
         "infs": 1,
         "calls": 1,
+        "mantissa_bits": 2,  # of 5, which is 1.01 in binary
     }
 
 

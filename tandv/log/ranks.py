@@ -22,7 +22,7 @@ Ranks = int | Sequence[int]
 
 _LIKE_THE_FIRST = ("type", "dtype")  # metadata that does not tell rows apart
 _POWERS = {"mean": 1, "mean_abs": 1, "rm2": 2, "rm4": 4, "rm8": 8}  # (mean of x^p)^(1/p), of the finite values
-_EXTREMES = {"max_abs": np.fmax, "min_abs": np.fmin}
+_EXTREMES = {"max_abs": np.fmax, "min_abs": np.fmin, "mantissa_bits": np.fmax}
 
 
 class _Groups(NamedTuple):

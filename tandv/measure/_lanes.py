@@ -69,6 +69,7 @@ def on_32_bits(operation):
 
 
 and32 = on_32_bits(lambda b, x, y: b.and_(x, y))
+or32 = on_32_bits(lambda b, x, y: b.or_(x, y))
 shr32 = on_32_bits(lambda b, x, y: b.lshr(x, y))
 shl32 = on_32_bits(lambda b, x, y: b.shl(x, y))
 add32 = on_32_bits(lambda b, x, y: b.add(x, y))

@@ -30,6 +30,7 @@ from tandv.measure._lanes import (
     less32,
     max32,
     min32,
+    or32,
     pointer_to,
     prefetch,
     shl32,
@@ -44,10 +45,12 @@ _BLOCK = 2048  # elements
 _AHEAD = 8192  # bytes to fetch before they are needed
 _BY_PATTERN = 300_000  # elements from which a 16-bit tensor is counted by its 65,536 patterns
 
-_NUMEL, _NANS, _INFS, _ZEROS, _CALLS, _SCALE, _MAX, _MIN, _SUM, _SUM_ABS, _M2, _SUM4, _SUM8, _COUNTS = LAYOUT = tuple(
+_NUMEL, _NANS, _INFS, _ZEROS, _CALLS, _SCALE, _MANTISSA, _MAX, _MIN, _SUM, _SUM_ABS, _M2, _SUM4, _SUM8, _COUNTS = (
+    LAYOUT
+) = tuple(
     WORD[name]
     for name in (
-        *("numel", "nans", "infs", "zeros", "calls", "scale", "max_abs", "min_abs"),
+        *("numel", "nans", "infs", "zeros", "calls", "scale", "mantissa", "max_abs", "min_abs"),
         *("sum", "sum_abs", "m2", "sum4", "sum8", "counts"),
     )
 )
@@ -60,11 +63,11 @@ _FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 @njit(fastmath=_FAST, nogil=True)
 def _extremes(v):
-    largest, smallest = uint32(0), ABS
+    largest, smallest, used = uint32(0), ABS, uint32(0)
     for i in range(v.size):
         a = and32(v[i], ABS)
-        largest, smallest = max32(largest, a), min32(smallest, a)
-    return largest, smallest
+        largest, smallest, used = max32(largest, a), min32(smallest, a), or32(used, a)
+    return largest, smallest, used
 
 
 @njit(fastmath=_FAST, nogil=True)
@@ -123,6 +126,28 @@ def _count_high(v):
         nans = add32(nans, less32(INF, a))
         largest = max32(largest, a if a < INF else uint32(0))
     return nans, high - nans, largest
+
+
+@njit(nogil=True)
+def _used_by_finite(v):
+    used = uint32(0)
+    for i in range(v.size):
+        a = and32(v[i], ABS)
+        used = or32(used, a if a < INF else uint32(0))
+    return used
+
+
+@njit(nogil=True)
+def _note_mantissa(used, ints):
+    """Note how many mantissa bits are used by values of which all bits are known together (0: there is none)."""
+    if used:
+        count, mantissa = 24, and32(used, uint32(0x7FFFFF))
+        if not mantissa:
+            count = 1
+        while mantissa and not and32(mantissa, uint32(1)):
+            mantissa = shr32(mantissa, uint32(1))
+            count -= 1
+        ints[_MANTISSA] = max(ints[_MANTISSA], count)
 
 
 @njit(nogil=True)
@@ -212,17 +237,19 @@ def _hard_sums(v, scale, sums):
 
 @njit(nogil=True)
 def _add_block(v, ints, floats, fields, sums):
-    largest, smallest = _extremes(v)
+    largest, smallest, used = _extremes(v)
     n = int64(v.size)
     zeros, subnormals, nans, infs = uint32(0), uint32(0), uint32(0), uint32(0)
     if smallest < NORMAL:
         zeros, subnormals = _count_low(v)
     if largest >= INF:
         nans, infs, largest = _count_high(v)
+        used = _used_by_finite(v)
     n -= int64(nans) + int64(infs)
     if n > 0:
         floats[_MIN] = min(floats[_MIN], _value(smallest))
         floats[_MAX] = max(floats[_MAX], _value(largest))
+    _note_mantissa(used, ints)
     if largest > 0:
         scale = _scale_for(_exponent(largest))
         if subnormals or nans or infs or scale:
@@ -273,7 +300,7 @@ def _add_patterns(counts, kind, table, scratch, ints, floats, sums):
     """Merge a tensor that was counted by pattern (two counts side by side, cleared here) into its row."""
     values, weights = scratch[0], scratch[1]
     used, known = 0, int64(0)
-    largest, smallest = uint32(0), ABS
+    largest, smallest, bits_used = uint32(0), ABS, uint32(0)
     some = False
     for pattern in range(counts.shape[1]):
         if pattern % 32 == 0:  # most of the 65,536 patterns of a tensor do not occur: pass over many at once
@@ -302,11 +329,12 @@ def _add_patterns(counts, kind, table, scratch, ints, floats, sums):
         else:
             ints[_ZEROS] += c
         values[used], weights[used] = _value(bits), c
-        largest, smallest = max32(largest, a), min32(smallest, a)
+        largest, smallest, bits_used = max32(largest, a), min32(smallest, a), or32(bits_used, a)
         used += 1
         known += c
     if not known:
         return
+    _note_mantissa(bits_used, ints)
     floats[_MIN] = min(floats[_MIN], _value(smallest))
     floats[_MAX] = max(floats[_MAX], _value(largest))
     scale = ints[_SCALE]
@@ -427,5 +455,6 @@ def merge_row(other_ints, other_floats, ints, floats):
         _merge(n, other_ints[_SCALE], sums, ints, floats)
     for i in (_NUMEL, _NANS, _INFS, _ZEROS, _CALLS):
         ints[i] += other_ints[i]
+    ints[_MANTISSA] = max(ints[_MANTISSA], other_ints[_MANTISSA])
     for i in range(_COUNTS, ints.size):
         ints[i] += other_ints[i]

@@ -50,6 +50,7 @@ def _measure_block(values: np.ndarray, part: np.void) -> None:
     if not values.size:
         return
 
+    part["mantissa"] = _mantissa(magnitude, lowest == statistics.WIDE_LOWEST)
     part["min_abs"] = magnitude.min()
     part["max_abs"] = largest = magnitude.max()
     if largest == 0:
@@ -65,3 +66,11 @@ def _measure_block(values: np.ndarray, part: np.void) -> None:
     part["sum4"] = fourth.sum()
     part["sum8"] = np.dot(fourth, fourth)
     part["m2"] = np.square(values - total / values.size).sum()
+
+
+def _mantissa(magnitude: np.ndarray, wide: bool) -> int:
+    """Return one more than the mantissa bits that values use, as float64 or as float32; 0 if all are zero."""
+    patterns = magnitude.view(np.int64) if wide else magnitude.astype(np.float32).view(np.int32).astype(np.int64)
+    used, bits = int(np.bitwise_or.reduce(patterns)), 52 if wide else 23
+    mantissa = used & ((1 << bits) - 1)
+    return (bits + 2 - (mantissa & -mantissa).bit_length() if mantissa else 1) if used else 0

@@ -103,6 +103,7 @@ def _row_of_slice(flat: torch.Tensor) -> torch.Tensor:
         "zeros": zeros,
         "calls": torch.zeros_like(nans),
         "scale": torch.where(largest > 0, top.long(), NO_SCALE),
+        "mantissa": _mantissa(torch.where(known, bits, 0)),
     }
     return torch.cat(
         [
@@ -111,6 +112,14 @@ def _row_of_slice(flat: torch.Tensor) -> torch.Tensor:
             _counts(bits),
         ]
     )
+
+
+def _mantissa(bits: torch.Tensor) -> torch.Tensor:
+    """Return one more than the mantissa bits that float32s of these bits use; 0 if all are zero."""
+    mantissa = bits & (_NORMAL - 1)
+    lowest = mantissa & -mantissa  # of the used bits, as a power of two, whose exponent a float32 has
+    used = 24 - ((lowest.float().view(torch.int32) >> 23) - 127)
+    return torch.where(mantissa > 0, used, (bits > 0).int()).amax().long()
 
 
 def _counts(bits: torch.Tensor) -> torch.Tensor:
@@ -142,6 +151,7 @@ def _merged(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     out = one + other  # right for all counts
     scale = torch.maximum(one[:, WORD["scale"]], other[:, WORD["scale"]])
     out[:, WORD["scale"]] = scale
+    out[:, WORD["mantissa"]] = torch.maximum(one[:, WORD["mantissa"]], other[:, WORD["mantissa"]])
     floats, n, mean = out.view(torch.float64), [], []
     for name in FLOATS:
         floats[:, WORD[name]] = 0

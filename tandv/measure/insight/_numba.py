@@ -23,6 +23,7 @@ from tandv.measure._lanes import (
     half_bits,
     less32,
     on_32_bits,
+    or32,
     pointer_to,
     shl32,
     shr32,
@@ -46,7 +47,6 @@ def _ones(context, bits):
     return types.uint32(types.uint32), build
 
 
-_or = on_32_bits(lambda b, x, y: b.or_(x, y))
 _differ = on_32_bits(lambda b, x, y: b.xor(x, y))
 _minus = on_32_bits(lambda b, x, y: b.sub(x, y))
 _times = on_32_bits(lambda b, x, y: b.mul(x, y))
@@ -91,8 +91,8 @@ def _signs(v, has_sign, negative):
             x = v[i * WORDS + j]
             a = and32(x, ABS)
             there = and32(less32(uint32(0), a), less32(a, add32(INF, _ONE)))
-            has_sign[j] = _or(has_sign[j], shl32(there, uint32(i)))
-            negative[j] = _or(negative[j], shl32(and32(there, shr32(x, uint32(31))), uint32(i)))
+            has_sign[j] = or32(has_sign[j], shl32(there, uint32(i)))
+            negative[j] = or32(negative[j], shl32(and32(there, shr32(x, uint32(31))), uint32(i)))
 
 
 @njit(nogil=True)
@@ -100,7 +100,7 @@ def _zeros(v, limit, plane):
     plane[:] = uint32(0)
     for i in range(32):
         for j in range(WORDS):
-            plane[j] = _or(plane[j], shl32(less32(and32(v[i * WORDS + j], ABS), limit), uint32(i)))
+            plane[j] = or32(plane[j], shl32(less32(and32(v[i * WORDS + j], ABS), limit), uint32(i)))
 
 
 @njit(nogil=True)

@@ -32,7 +32,7 @@ class _Layout(NamedTuple):
 
     @property
     def words(self) -> int:
-        return 2 + self.slots + (2 + len(SUMS)) * np.dtype(self.number).itemsize // 4
+        return 3 + self.slots + (2 + len(SUMS)) * np.dtype(self.number).itemsize // 4
 
 
 _SINGLE = _Layout(np.float32, np.int32, 23, statistics.LOWEST, 277)
@@ -44,6 +44,7 @@ class XlaMeasurement(NamedTuple):
 
     calls: jax.Array
     scale: jax.Array
+    mantissa: jax.Array  # bits that are used, and 1
     counts: jax.Array  # [slots]
     extremes: jax.Array  # bits of the largest and the smallest magnitude
     sums: jax.Array  # as in SUMS
@@ -80,13 +81,17 @@ def merge(one: jax.Array, other: jax.Array, dtype: np.dtype) -> jax.Array:
     between = apart * apart * (n[0] / whole) * n[1]  # Chan, Golub and LeVeque (1979)
     both = (sums[0] + sums[1]).at[list(SUMS).index("m2")].add(between)
     extremes = jnp.stack([jnp.maximum(a.extremes[0], b.extremes[0]), jnp.minimum(a.extremes[1], b.extremes[1])])
-    return _to_words(XlaMeasurement(a.calls + b.calls, scale, a.counts + b.counts, extremes, both))
+    return _to_words(
+        XlaMeasurement(
+            a.calls + b.calls, scale, jnp.maximum(a.mantissa, b.mantissa), a.counts + b.counts, extremes, both
+        )
+    )
 
 
 def empty(dtype: np.dtype) -> np.ndarray:
     """Return the words of a measurement of nothing."""
     layout = _layout(dtype)
-    head = np.array([0, statistics.NO_SCALE], np.int32)
+    head = np.array([0, statistics.NO_SCALE, 0], np.int32)
     extremes = np.array([0, _infinity(layout)], layout.pattern)
     counts, sums = np.zeros(layout.slots, np.int32), np.zeros(len(SUMS), layout.number)
     return np.concatenate([part.view(np.uint32) for part in (head, counts, extremes, sums)])
@@ -97,10 +102,10 @@ def rows_of(flat: np.ndarray, dtype: np.dtype) -> np.ndarray:
     layout = _layout(dtype)
     flat = np.ascontiguousarray(flat).reshape(-1, layout.words)
     rows = np.zeros(len(flat), statistics.ROW if layout is _SINGLE else statistics.WIDE_ROW)
-    head, counts = flat[:, :2].view(np.int32), flat[:, 2 : 2 + layout.slots].view(np.int32)
-    rest = np.ascontiguousarray(flat[:, 2 + layout.slots :])
+    head, counts = flat[:, :3].view(np.int32), flat[:, 3 : 3 + layout.slots].view(np.int32)
+    rest = np.ascontiguousarray(flat[:, 3 + layout.slots :])
     sums = rest.view(layout.number)[:, 2:]
-    rows["calls"], rows["scale"] = head[:, 0], head[:, 1]
+    rows["calls"], rows["scale"], rows["mantissa"] = head.T
     rows["zeros"], rows["infs"], rows["nans"] = counts[:, 0], counts[:, -2], counts[:, -1]
     rows["counts"], rows["numel"] = counts[:, 1:-2], counts.sum(axis=1)
     rows["max_abs"], rows["min_abs"] = rest.view(layout.number)[:, 0], rest.view(layout.number)[:, 1]
@@ -177,8 +182,23 @@ def _measure(x: jax.Array, axes: tuple[str, ...]) -> XlaMeasurement:
     }
     scale = jnp.where(largest > 0, shift, statistics.NO_SCALE).astype(jnp.int32)
     return XlaMeasurement(
-        jnp.int32(1), scale, counts, jnp.stack([largest, smallest]), jnp.stack([sums[name] for name in SUMS])
+        jnp.int32(1),
+        scale,
+        _mantissa(bits, finite, layout, axes),
+        counts,
+        jnp.stack([largest, smallest]),
+        jnp.stack([sums[name] for name in SUMS]),
     )
+
+
+def _mantissa(bits: jax.Array, finite: jax.Array, layout: _Layout, axes: tuple[str, ...]) -> jax.Array:
+    """Return one more than the mantissa bits that finite values use; 0 if all are zero."""
+    width = 8 * np.dtype(layout.pattern).itemsize
+    mantissa = bits & ((1 << layout.mantissa) - 1)
+    lowest = mantissa & -mantissa  # of the used bits
+    used = layout.mantissa + 2 - (width - lax.clz(lowest))
+    used = jnp.where(mantissa > 0, used, jnp.where(bits > 0, 1, 0))
+    return _over(jnp.maximum, jnp.where(finite, used, 0).astype(jnp.int32), 0, axes)
 
 
 def _slot(bits: jax.Array, layout: _Layout) -> jax.Array:
@@ -230,16 +250,16 @@ def _powers(exponent: jax.Array, layout: _Layout) -> jax.Array:
 
 
 def _to_words(measured: XlaMeasurement) -> jax.Array:
-    head = jnp.stack([measured.calls, measured.scale])
+    head = jnp.stack([measured.calls, measured.scale, measured.mantissa])
     parts = [head, measured.counts, measured.extremes, measured.sums]
     return jnp.concatenate([lax.bitcast_convert_type(part, jnp.uint32).reshape(-1) for part in parts])
 
 
 def _from_words(flat: jax.Array, dtype: np.dtype) -> XlaMeasurement:
     layout = _layout(dtype)
-    end = 2 + layout.slots
-    calls, scale = (lax.bitcast_convert_type(flat[i], jnp.int32) for i in (0, 1))
-    counts = lax.bitcast_convert_type(flat[2:end], jnp.int32)
+    end = 3 + layout.slots
+    calls, scale, mantissa = (lax.bitcast_convert_type(flat[i], jnp.int32) for i in range(3))
+    counts = lax.bitcast_convert_type(flat[3:end], jnp.int32)
     rest = flat[end:] if layout is _SINGLE else flat[end:].reshape(-1, 2)
     extremes = lax.bitcast_convert_type(rest[:2], layout.pattern)
-    return XlaMeasurement(calls, scale, counts, extremes, lax.bitcast_convert_type(rest[2:], layout.number))
+    return XlaMeasurement(calls, scale, mantissa, counts, extremes, lax.bitcast_convert_type(rest[2:], layout.number))

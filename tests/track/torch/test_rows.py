@@ -72,6 +72,7 @@ def test_values_of_the_first_step(log, row):
         "nans": 0,
         "infs": 0,
         "calls": 1,
+        "mantissa_bits": 0,  # all are powers of two
     }
     assert row(log, "Two", "Activation")["mean"] == 11.0
     assert row(log, "second", "Activation")["mean"] == 5.5
