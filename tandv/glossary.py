@@ -105,6 +105,28 @@ STATISTICS = {
 }
 
 
+OF_BLOCKS = {
+    "error": "sum of the squared errors of a cast to a block format",
+    "squares": "sum of the squares of the values that a block format was measured on",
+    "zeros": "how many values a cast to a block format makes zero",
+    "saturated": "how many values a cast to a block format cuts to its largest",
+    "not_finite": "how many values were left out of a block format's sums",
+}
+
+
+def is_block_sum(column: str) -> bool:
+    """Tell whether a statistic is a sum or a count of a block format, which merge by addition.
+
+    >>> is_block_sum("error:mxfp4"), is_block_sum("zeros")
+    (True, False)
+
+    Args:
+        column: the name of a scalar statistic.
+    """
+    part, colon, _ = column.partition(":")
+    return bool(colon) and part in OF_BLOCKS
+
+
 def statistic_meaning(column: str) -> str:
     """Return what a statistic of a log means, "" for one that tandv does not define.
 
@@ -114,6 +136,8 @@ def statistic_meaning(column: str) -> str:
     Args:
         column: the name of a scalar statistic.
     """
+    if is_block_sum(column):
+        return OF_BLOCKS[column.partition(":")[0]]
     return STATISTICS.get(column) or UNITS.get(column) or insight_meaning(column)
 
 

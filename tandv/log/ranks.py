@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tandv.glossary import insight_meaning, is_share
+from tandv.glossary import insight_meaning, is_block_sum, is_share
 from tandv.log.building import column_labels
 from tandv.log.door import AnyLog, Label, is_table, log_at
 from tandv.messages import UnknownName, unknown
@@ -185,7 +185,11 @@ def _statistic(name: str, rows: pd.DataFrame, groups: _Groups) -> tuple[np.ndarr
 
 
 def _is_count(name: str) -> bool:
-    return name in COUNTS or (name.startswith("zeros_") and bool(insight_meaning(name)) and not is_share(name))
+    return (
+        name in COUNTS
+        or is_block_sum(name)
+        or (name.startswith("zeros_") and bool(insight_meaning(name)) and not is_share(name))
+    )
 
 
 def _added(values: np.ndarray, groups: _Groups) -> np.ndarray:

@@ -103,7 +103,11 @@ class Plan(NamedTuple):
     layers: list[str]
 
     def formats_of(self, layer: str) -> dict[str, str | None]:
-        """Return the format of each tensor type of a layer."""
+        """Return the format of each tensor type of a layer.
+
+        Args:
+            layer: the layer.
+        """
         return {one.tensor_type: one.format for one in self.choices if one.layer == layer}
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """`track` of PyTorch: check every argument, and make the tracker."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -13,6 +13,7 @@ from tandv.track.common.on_finding import OnFinding, saves
 from tandv.track.common.save_rule import SaveRule
 from tandv.track.settings import Every, Pattern, Settings, refuse, truth_problems
 from tandv.track.torch import _weights
+from tandv.track.torch._blocks import format_problems
 from tandv.track.torch._distributed import find_ranks, problems
 from tandv.track.torch._tracker import TorchTracker, uses_own_function
 from tandv.track.torch.names import module_names, parameter_names
@@ -49,6 +50,7 @@ def track(
     inputs: bool = False,
     on_finding: OnFinding | None = None,
     units: bool = False,
+    formats: Sequence[str] | None = None,
 ) -> TorchTracker:
     """Record what happens inside `module` while it trains: one row for each tensor and step.
 
@@ -106,6 +108,10 @@ def track(
             far more than the others are found. They lie along the last axis of what linear layers, embeddings, layer
             norms and recurrent layers return, along the second of convolutions, batch, instance and group norms; of
             other modules as of the one that ran before.
+        formats: block formats such as "mxfp8_e4m3", "mxfp6_e2m3", "mxfp4", "nvfp4" or "e4m3@128x128", whose casts of
+            inputs, weights, outputs and gradients are measured: the squared error, the squares, and how many values
+            become zero and saturate, as statistics such as "error:mxfp4". Blocks lie along the axis that a product
+            sums over, the last one, of convolutions the second. By default none. See docs/formats.md.
 
     Raises TypeError or ValueError that names every argument that is wrong.
     """
@@ -155,6 +161,7 @@ def track(
                 if units is True and ranks is not None
                 else []
             ),
+            *format_problems(formats, ranks is None, uses_own_function(settings)),
             *_lazy_problems(parameters),
             *_optimizer_problems(optimizers, None if is_empty else set(parameters)),
         ]
@@ -166,6 +173,7 @@ def track(
         ranks=ranks,
         per_rank=per_rank,
         only_training=only_stash_during_training,
+        formats=tuple(dict.fromkeys(formats or ())),
     )
 
 

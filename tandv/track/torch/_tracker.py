@@ -16,6 +16,7 @@ from tandv.track.common.tracker import Tracker
 from tandv.track.settings import Settings
 from tandv.track.torch import _weights
 from tandv.track.torch._between import StepCheck
+from tandv.track.torch._blocks import BlockMeasurements
 from tandv.track.torch._capture import OutputCapture
 from tandv.track.torch._coverage import UNSEEN, Coverage, Seen
 from tandv.track.torch._distributed import together
@@ -53,6 +54,7 @@ class TorchTracker(Tracker):
         ranks: the ranks that are tracked together, None where there is one alone.
         per_rank: keep the rows of each rank.
         only_training: record outputs only while the model is in training mode.
+        formats: block formats that operands are measured in.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class TorchTracker(Tracker):
         ranks: Ranks | None,
         per_rank: bool,
         only_training: bool,
+        formats: Sequence[str] = (),
     ):
         self._model = model
         self._writes_log = ranks is None or ranks.rank == 0
@@ -72,7 +75,7 @@ class TorchTracker(Tracker):
             settings,
             title=type(unwrap(model)).__name__,
             framework=f"torch {torch.__version__}",
-            measurements=_measurements(settings, ranks, per_rank),
+            measurements=_measurements(settings, ranks, per_rank, formats),
             insight=insight,
         )
         if ranks is not None:
@@ -244,9 +247,11 @@ def uses_own_function(settings: Settings) -> bool:
     return settings.stash_value not in (None, stash_all_stats_and_hist)
 
 
-def _measurements(settings: Settings, ranks: Ranks | None, per_rank: bool) -> Any:
+def _measurements(settings: Settings, ranks: Ranks | None, per_rank: bool, formats: Sequence[str]) -> Any:
     if ranks is not None:
         return SharedMeasurements(ranks, per_rank, settings.exponents, torch.get_num_threads)
     if settings.stash_value is not None and uses_own_function(settings):
         return Stashed(settings.stash_value)
+    if formats:
+        return BlockMeasurements(formats, settings.exponents)
     return TorchMeasurements(settings.exponents)
