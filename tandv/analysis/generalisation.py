@@ -23,6 +23,7 @@ from tandv.analysis.reliance import (
     worst_group_accuracy,
 )
 from tandv.curves import Curves, as_curves, unit_of
+from tandv.curves.outcomes import in_percent
 
 __all__ = [
     "Grokking",
@@ -79,7 +80,7 @@ def grokking(
 
     Memorisation is the first step at which training accuracy reaches its threshold and stays there, generalisation the
     same of test accuracy. It is grokking if generalisation takes much longer than memorisation and the test accuracy
-    was still far below that of training at memorisation. Accuracies that exceed 1 are taken for percent, which the
+    was still far below that of training at memorisation. Accuracies that exceed 1.5 are taken for percent, which the
     words say; gaps and thresholds are shares all the same.
 
     >>> grokking({"train_acc": [0.1, 1, 1, 1], "test_acc": [0.1, 0.1, 0.5, 1]}).is_grokking
@@ -132,9 +133,9 @@ def grokking(
 
 
 def _as_shares(table: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, str]:
-    """Return accuracies from 0 to 1, and words on those that were percent: all of them, if one exceeds 1."""
+    """Return accuracies from 0 to 1, and words on those that were percent: all of them, if one exceeds 1.5."""
     highest = table[names].max().max()
-    if not 1 + 1e-6 < highest <= 100 + 1e-4:
+    if not (in_percent(highest) and highest <= 100 + 1e-4):
         return table, ""
     return table.assign(**{name: table[name] / 100 for name in names}), (
         f" (accuracies up to {highest:.4g} are taken for percent)"

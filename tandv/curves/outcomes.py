@@ -21,6 +21,7 @@ _RISES = {
 }  # fmt: skip
 _SINGLE = {"f": "f1", "top": "top1 top5"}  # words that mean nothing without their digit
 _NOT = {"scale", "scaler", "grad", "gradient", "norm", "weight", "weights", "lr", "rate"}  # as in "loss_scale"
+_PERCENT = 1.5  # shares that were smoothed, averaged or given noise may exceed 1 a little
 _SEEN = {"train", "training", "batch", "seen"}
 _UNSEEN = {"test", "testing", "val", "valid", "validation", "eval", "evaluation", "dev", "heldout", "unseen"}
 
@@ -68,6 +69,32 @@ def data_of(name: str) -> Data:
     """
     words = set(_words(name))
     return "unseen" if words & _UNSEEN else "seen" if words & _SEEN else ""
+
+
+def is_accuracy(name: str) -> bool:
+    """Tell whether a curve is an accuracy, by its name.
+
+    >>> is_accuracy("test_acc"), is_accuracy("accumulated_loss"), is_accuracy("acceleration")
+    (True, False, False)
+
+    Args:
+        name: the name of a curve.
+    """
+    return any("accurac" in word or re.search(r"acc\d*$", word) for word in _words(name))
+
+
+def in_percent(highest: float) -> bool:
+    """Tell whether accuracies are in percent, from 0 to 100, by the highest of them; else they are shares.
+
+    Shares that were smoothed, averaged or given noise may exceed 1 a little, and are no percent.
+
+    >>> in_percent(1.02), in_percent(97.5)
+    (False, True)
+
+    Args:
+        highest: the largest value.
+    """
+    return highest > _PERCENT
 
 
 def is_split(word: str) -> bool:

@@ -12,7 +12,7 @@ from tandv.analysis.moments.finder import stands, strength
 from tandv.analysis.moments.loss_change import loss_curve
 from tandv.analysis.transitions import Transition
 from tandv.analysis.transitions.wording import kind_of
-from tandv.curves.outcomes import data_of, is_outcome, way_of
+from tandv.curves.outcomes import data_of, in_percent, is_outcome, way_of
 from tandv.dossier.heads import HeadChange, heads_in_words
 from tandv.dossier.wording import change, counted, listed, number, short, span
 
@@ -61,7 +61,7 @@ def _of_accuracies(curves: pd.DataFrame, found: Sequence[Transition], grok: Grok
     """Tell when a network memorised and generalised."""
     learned, general = grok.memorisation, grok.generalisation
     train, test = learned.quantity, general.quantity
-    percent = 100 if curves[[train, test]].max().max() > 1 + 1e-6 else 1  # as `grokking` takes them
+    percent = 100 if in_percent(curves[[train, test]].max().max()) else 1  # as `grokking` takes them
     known, tested = (f"{percent * one.threshold:g}" for one in (learned, general))
     if learned.step is None:
         return [f"The network did not learn its training data fully: {learned.words}; {general.words}."]

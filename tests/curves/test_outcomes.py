@@ -2,7 +2,7 @@
 
 import pytest
 
-from tandv.curves.outcomes import accuracies_of, data_of, is_outcome, way_of
+from tandv.curves.outcomes import accuracies_of, data_of, in_percent, is_accuracy, is_outcome, way_of
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,9 @@ def test_accuracies_belong_together_by_what_is_left_of_their_names():
     assert accuracies_of(["train_top5_acc", "val_acc"]) is None
     assert accuracies_of(["train_accuracy", "eval_accuracy", "loss"]) == ("train_accuracy", "eval_accuracy")
     assert accuracies_of(["acc", "test_acc"]) is None
+
+
+def test_accuracies_and_their_scale_are_told():
+    assert all(is_accuracy(name) for name in ("test_acc", "valAcc", "testacc", "acc@5", "top1_acc", "eval/accuracy"))
+    assert not any(is_accuracy(name) for name in ("accumulated_loss", "acceleration", "loss"))
+    assert [in_percent(highest) for highest in (0.9, 1 + 1e-9, 1.05, 3.0, 100.0)] == [False, False, False, True, True]

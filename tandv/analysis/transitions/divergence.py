@@ -43,6 +43,8 @@ def diverging(
     broken: float | None,
     last: float = np.nan,
     missing: tuple[int, int] = (1, 0),
+    *,
+    rises: bool = True,
 ) -> Divergence | None:
     """Return the divergence at the end of a curve, or None.
 
@@ -52,9 +54,10 @@ def diverging(
         broken: the first of the steps after them at which it is not finite, if it ends so.
         last: what it is there.
         missing: how many values are not finite there, and how many before.
+        rises: whether a rise counts; not of an accuracy, for which it is what is wanted.
     """
     n = len(values)
-    rising = _rising(steps, values, broken is not None) if n >= FEWEST and last != -np.inf else None
+    rising = _rising(steps, values, broken is not None) if rises and n >= FEWEST and last != -np.inf else None
     if broken is None:
         return rising
     if rising is not None:
@@ -125,7 +128,12 @@ def _rising_over(
     late = float(np.median(rise[-max(1, third // 2) :]) - np.median(rise[: len(rise) - third][-max(1, third // 2) :]))
     half = int(np.argmax(rise >= level + 0.5 * (float(rise.max()) - level)))
     explodes = half >= 0.85 * count and int(np.argmax(rise)) == count - 1  # nearly all of it in its last values
-    if not broken and not explodes and late <= 0.18 * (last - level) + 3 * noise / np.sqrt(max(1, third // 2)):
+    arrived = half < 0.5 * count  # long before the curve ends, be it in NaNs
+    if (
+        (arrived or not broken)
+        and not explodes
+        and late <= 0.18 * (last - level) + 3 * noise / np.sqrt(max(1, third // 2))
+    ):
         return None  # it has arrived: a step or a ramp
     p = _chance(smooth, last - level, count, max(spread, noise))
     if smooth.min() > 0 and level > 0:  # a growth that is as steady as before is a trend

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from tandv.analysis.transitions.pace import FLOOR, rounding
+from tandv.curves.outcomes import in_percent
 
 Values = Literal["auto", "linear", "log", "share"]
 
@@ -48,7 +49,7 @@ def scaled(values: np.ndarray, scale: Values = "auto", name: str = "value") -> S
     """
     if scale == "log" and not values.min() > 0:
         raise ValueError(f"values='log' is for positive values; {name} has {values.min():.4g}; choose values='linear'")
-    if scale == "share" and not (values.min() >= 0 and values.max() <= 100):
+    if scale == "share" and not (values.min() >= 0 and values.max() <= _whole(values) * (1 + FLOOR)):
         raise ValueError(
             f"values='share' is for values from 0 to 1, or to 100 %; {name} has {values.min():.4g} to "
             f"{values.max():.4g}; choose values='linear'"
@@ -76,9 +77,14 @@ def _log(values: np.ndarray) -> Scaled:
 
 
 def _share(values: np.ndarray) -> Scaled:
-    top = 1.0 if values.max() <= 1 else 100.0
+    top = _whole(values)
     floor = max(FLOOR, 0.4 * np.sqrt(_quantum(values) / top))
-    return Scaled("share", np.arcsin(np.sqrt(values / top)), np.full(len(values), floor))
+    return Scaled("share", np.arcsin(np.sqrt(np.minimum(values / top, 1.0))), np.full(len(values), floor))
+
+
+def _whole(values: np.ndarray) -> float:
+    """Return what all of the examples are: 1, or 100 of shares in percent."""
+    return 100.0 if in_percent(float(values.max())) else 1.0
 
 
 _ON = {"linear": _linear, "log": _log, "share": _share}
@@ -101,9 +107,9 @@ def _quantum(values: np.ndarray) -> float:
 
 def _is_share(values: np.ndarray) -> bool:
     """Whether values are multiples of 1 / m from 0 to 1, or to 100: shares of m examples."""
-    if not (values.min() >= 0 and values.max() <= 100):
+    top, quantum = _whole(values), _quantum(values)
+    if not (values.min() >= 0 and values.max() <= top * (1 + FLOOR)):
         return False
-    top, quantum = (1.0 if values.max() <= 1 else 100.0), _quantum(values)
     multiples = values / quantum if quantum > 1e-5 * top else values
     return bool(quantum > 1e-5 * top and np.abs(multiples - np.round(multiples)).max() < 0.01)
 

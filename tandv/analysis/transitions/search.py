@@ -30,6 +30,7 @@ from tandv.analysis.transitions.transition import (
     as_step,
     known,
 )
+from tandv.curves.outcomes import in_percent, is_accuracy
 
 LEAST_ACCURACY = 0.05  # of the whole scale of an accuracy
 SUDDEN = 4  # points; what takes no longer, or not longer than a jump would seem to, is a step, else a ramp
@@ -89,8 +90,9 @@ def search(
     y = y / unit
     broken, last, missing = broken_end(name, curve)
     found = None
-    if broken is not None or not _bounded(name, y):
-        found = diverging(steps, y, broken, last, missing)
+    bounded = _bounded(name, y)
+    if broken is not None or not bounded:
+        found = diverging(steps, y, broken, last, missing, rises=not bounded)
     recorded = np.append(steps, broken) if broken is not None else steps
     events, p = [], 1.0
     if found is not None:
@@ -206,13 +208,13 @@ def _divergence(curve: _Curve, found: Divergence) -> Transition:
 
 def _bounded(name: str, values: np.ndarray) -> bool:
     """Whether a curve is a share, whose rise to 1 is what is wanted."""
-    return "acc" in name.lower() and len(values) > 0 and values.min() >= 0 and values.max() <= 100
+    return is_accuracy(name) and len(values) > 0 and values.max() <= 100
 
 
 def _least(name: str, values: np.ndarray) -> float:
     """Return the least change that counts for any range: for an accuracy a share of its whole scale."""
-    if "acc" in name.lower() and values.min() >= 0 and values.max() <= 100:
-        return LEAST_ACCURACY if values.max() <= 1 else 100 * LEAST_ACCURACY
+    if is_accuracy(name) and values.min() >= 0 and values.max() <= 100:
+        return 100 * LEAST_ACCURACY if in_percent(float(values.max())) else LEAST_ACCURACY
     return 0.0
 
 

@@ -65,6 +65,26 @@ def test_an_accuracy_that_rises_at_the_end_does_not_diverge():
     assert all(t.evidence.kind != "divergence" for t in found)
 
 
+@pytest.mark.parametrize("above", [1e-9, 0.05])
+def test_an_accuracy_that_smoothing_or_noise_takes_above_1_is_no_percent(above):
+    noise = 0.01 * np.random.default_rng(0).standard_normal(500)
+    accuracy = 0.1 + 0.85 / (1 + np.exp(-(np.arange(500) - 300) / 8)) + noise
+    accuracy[400] = 1 + above
+    [found] = find_transitions({"test_acc": accuracy})
+    assert abs(found.step - 300) <= 2 and found.after > 0.8
+
+
+@pytest.mark.parametrize("name", ["test_acc", "reward"])
+@pytest.mark.parametrize("ends", [340, 400, 450])
+def test_a_rise_that_has_arrived_is_no_part_of_the_nans_at_the_end(name, ends):
+    noise = 0.5 * np.random.default_rng(1).standard_normal(500)
+    values = 10 + 85 / (1 + np.exp(-(np.arange(500) - 300) / 5)) + noise
+    values[ends:] = np.nan
+    risen, ended = find_transitions({name: values})
+    assert abs(risen.step - 300) <= 2 and risen.before < 25 and risen.after > 80
+    assert ended.evidence.kind == "divergence" and ended.step == ends and ended.before > 80
+
+
 def test_proportional_noise_is_judged_on_logarithms():
     values = 3 * np.exp(-STEPS / 40) * (1 + 0.05 * NOISE) + 1e-9
     assert kinds(values) == []
