@@ -1,9 +1,12 @@
 """Make the pictures of the README and the list of pictures: every plot, of the log of `tandv demo` and of small data.
 
 python docs/pictures.py
+python docs/pictures.py --page      # only the page that lists them
 """
 
+import ast
 import io
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,6 +35,12 @@ LAYER = "layers.3.attention.wq"
 RNG = np.random.default_rng(0)
 STEPS = np.arange(0, 3000, 50)
 SIZES = {"half a column": (3.3, 2.4), "a column": (6.4, 3.8), "a page": (12.0, 7.0)}
+HEAD = """
+Every plot of `tandv.viz` with the call that draws it, made by `python docs/pictures.py`: in both themes, and with
+`theme="paper"` at half a column of print where that is useful. `df` is a log or the place of one, `run` a table of
+curves, `seeds` a dict of such tables, `heads` attention and `moments` features by step and layer. What else is named
+is made in that file.
+""".strip()
 LARGE = 160  # dots per inch of the README's pictures; those of the list have 100
 
 
@@ -319,35 +328,58 @@ def save(figure: Any, path: Path, dpi: int) -> None:
     print(f"{path.stat().st_size:9,} {path}")
 
 
-def main() -> None:
+def codes() -> dict[str, str]:
+    """Return the call that draws each picture of the list, as it stands in these files."""
+    out = {}
+    for file in (Path(__file__), Path(dynamics_pictures.__file__)):
+        for node in ast.walk(ast.parse(file.read_text())):
+            given = node.args if isinstance(node, ast.Call) else node.elts if isinstance(node, ast.Tuple) else []
+            match given:
+                case [ast.Constant(value=str(name)), ast.Lambda(body=ast.Call() as call), *_]:
+                    call.keywords = [one for one in call.keywords if one.arg or ast.unparse(one.value) != "k"]
+                    out[name] = ast.unparse(call)
+    return out
+
+
+def _demo() -> tuple[pd.DataFrame, Any]:
+    """Return the log of `tandv demo`, and its losses."""
     with tempfile.TemporaryDirectory() as folder:
         log = demo.run(steps=100, out=Path(folder) / "demo")
         df, curves = read_pickle(log), run_curves(log.parent)
     assert curves is not None, "the demo keeps its losses"
-    losses = losses_of(curves)
+    return df, losses_of(curves)
+
+
+def main(draw: bool) -> None:
+    """Write the pictures and the page that lists them, or the page alone."""
+    df, losses = _demo() if draw else (logframe.example_log(), None)
     listed = HERE / "list"
     listed.mkdir(parents=True, exist_ok=True)
-    for old in listed.glob("*.png"):
-        old.unlink()
-    for name, figure in readme(df, losses):
-        save(figure, HERE / f"{name}.png", LARGE)
-    page_pictures.main()
-    view_pictures.main()
-    page = ["# Pictures", "", "Every plot of `tandv.viz`, made by `python docs/pictures.py`: in both themes, and with",
-            '`theme="paper"` at half a column of print where that is useful.', ""]  # fmt: skip
+    if draw:
+        for old in listed.glob("*.png"):
+            old.unlink()
+        for name, figure in readme(df, losses):
+            save(figure, HERE / f"{name}.png", LARGE)
+        page_pictures.main()
+        view_pictures.main()
+    code = codes()
+    page = ["# Pictures", "", HEAD, ""]
     for kind, pictures in (
         ("Of a log", of_log(df, losses)), ("Of curves", of_curves()), ("Of arrays", of_arrays()),
     ):  # fmt: skip
         page += [f"## {kind}", ""]
         for picture in pictures:
             page += [f"### {picture.name.replace('_', ' ')}", "", picture.words, ""]
+            if picture.name in code:
+                page += ["```text", code[picture.name], "```", ""]
             for i, look in enumerate(picture.look):
                 look = look if "figsize" in look else {"figsize": SIZES["a column"], **look}
                 name = f"{picture.name}{f'_{i}' if i else ''}.png"
-                save(picture.draw(**look), listed / name, 100 if look.get("theme") != "paper" else 200)
+                if draw:
+                    save(picture.draw(**look), listed / name, 100 if look.get("theme") != "paper" else 200)
                 page += [f"![{picture.words}](list/{name})", ""]
     (HERE / "README.md").write_text("\n".join(page))
 
 
 if __name__ == "__main__":
-    main()
+    main(draw="--page" not in sys.argv)
