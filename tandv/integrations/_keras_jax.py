@@ -33,13 +33,12 @@ def stepping(
     )
 
     def step(state: Any, iterator: Any) -> Any:
+        if run.running is not tracker:
+            return function(state, iterator)
         with run.harmless():
             run.numbers({} if rate is None else {"lr": state[2][rate]})
-        if tracker.is_on:
-            with _marking(layers):
-                logs, state = tracker.intercept(function, state, iterator)
-        else:
-            logs, state = function(state, iterator)
+        with _marking(layers):
+            logs, state = tracker.intercept(function, state, iterator)
         with run.harmless():
             run.numbers(dict(logs))
             tracker.step(_tree(weights, state[0]), _tree(states, state[2]))
@@ -51,6 +50,7 @@ def stepping(
 @contextmanager
 def _marking(layers: Mapping[Any, Keys]) -> Iterator[None]:
     """Have each layer mark what it returns, while JAX traces it."""
+    own = {layer: vars(layer)["call"] for layer in layers if "call" in vars(layer)}
     for layer, path in layers.items():
         object.__setattr__(layer, "call", _marked(layer.call, ".".join(path) or type(layer).__name__))
     try:
@@ -58,6 +58,8 @@ def _marking(layers: Mapping[Any, Keys]) -> Iterator[None]:
     finally:
         for layer in layers:
             object.__delattr__(layer, "call")
+        for layer, call in own.items():
+            object.__setattr__(layer, "call", call)
 
 
 def _marked(call: Callable[..., Any], name: str) -> Callable[..., Any]:

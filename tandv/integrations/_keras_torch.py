@@ -20,6 +20,8 @@ def stepping(model: Any, function: Callable[[Any], Any], run: TrainersRun) -> tu
     tracker = track(model, **run.settings)
 
     def step(data: Any) -> Any:
+        if run.running is None:
+            return function(data)
         with run.harmless():
             rate = getattr(model.optimizer.learning_rate, "value", None)
             run.numbers({} if rate is None else {"lr": rate.detach()})

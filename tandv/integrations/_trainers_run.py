@@ -38,6 +38,11 @@ class TrainersRun:
         """The number of the step that comes next."""
         return 0 if self.tracker is None else self.tracker.steps + self.is_pending
 
+    @property
+    def running(self) -> Tracker | None:
+        """The tracker while it records; None before, after, and where it has failed."""
+        return self.tracker if self.tracker is not None and self.tracker.is_on else None
+
     def begin(self, make: Callable[[], Tracker]) -> None:
         """Start the tracker that `make` returns, in place of one that was left open."""
         self.close()
@@ -47,18 +52,18 @@ class TrainersRun:
 
     def numbers(self, numbers: Mapping[str, Any]) -> None:
         """Keep numbers of the current step, or of the one that has just ended."""
-        if self.tracker is not None and numbers:
-            self.tracker.numbers(**numbers)
+        if (tracker := self.running) is not None and numbers:
+            tracker.numbers(**numbers)
 
     def step_done(self) -> None:
         """Note that the optimiser has stepped."""
-        self.is_pending = self.tracker is not None
+        self.is_pending = self.running is not None
 
     def next_step(self) -> None:
         """End the step that is done, if one is. Raises `FindingStop` where `track(on_finding="stop")` asks for it."""
-        if self.is_pending and self.tracker is not None:
+        if self.is_pending and (tracker := self.running) is not None:
             self.is_pending = False
-            self.tracker.step()
+            tracker.step()
 
     def close(self, error: BaseException | None = None) -> None:
         """End the recording; the tracker stays, with the path of its log."""

@@ -164,6 +164,20 @@ def test_a_tracker_that_fails_is_said_and_training_is_the_same(monkeypatch):
         assert fit(Automatic, TandvCallback(include="nowhere")).seen == untracked.seen
 
 
+def test_what_comes_after_training_is_left_alone():
+    callback = TandvCallback()
+    torch.manual_seed(1)
+    options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = lightning.Trainer(max_epochs=1, accelerator="cpu", callbacks=[callback], **options)
+    model = Automatic()
+    trainer.fit(model, batches())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", "tandv")
+        trainer.validate(model, batches(), verbose=False)
+    assert steps_of(callback) == list(range(8)) and "val_loss" not in read_curves(callback.tracker.path)
+
+
 def test_a_finding_that_is_to_stop_the_run_stops_it():
     class Diverges(Automatic):
         def loss(self, batch):

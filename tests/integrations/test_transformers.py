@@ -105,6 +105,43 @@ def test_a_loss_that_is_logged_for_several_steps_stands_at_the_last_of_them():
     assert read_curves(callback.tracker.path)["loss"].dropna().index.tolist() == [1, 3]
 
 
+def test_what_comes_after_training_is_left_alone():
+    callback = TandvCallback()
+    arguments = TrainingArguments("out", max_steps=2, report_to=[], use_cpu=True, disable_tqdm=True, save_strategy="no")
+    trainer = Trainer(gpt2(), arguments, train_dataset=Tokens(), eval_dataset=Tokens(), callbacks=[callback])
+    trainer.train()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", "tandv")
+        trainer.evaluate()
+    assert steps_of(callback) == [0, 1]
+
+
+def test_the_trainer_of_trl_takes_it(tmp_path):
+    from datasets import Dataset
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+    from trl import SFTConfig, SFTTrainer
+
+    words = Tokenizer(models.WordLevel({w: n for n, w in enumerate(["<pad>", "<eos>", "a", "b"])}, unk_token="<pad>"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", eos_token="<eos>")
+    arguments = SFTConfig(
+        "out",
+        max_steps=2,
+        logging_steps=1,
+        report_to=[],
+        use_cpu=True,
+        save_strategy="no",
+        disable_tqdm=True,
+        bf16=False,
+    )
+    callback, losses = TandvCallback(), Losses()
+    data = Dataset.from_dict({"text": ["a b a b"] * 16})
+    SFTTrainer(gpt2(), arguments, train_dataset=data, processing_class=tokenizer, callbacks=[losses, callback]).train()
+    assert steps_of(callback) == [0, 1] and read_curves(callback.tracker.path)["loss"].tolist() == losses.seen
+
+
 def test_a_tracker_that_cannot_begin_is_said_and_training_is_the_same():
     _, losses = train()
     with pytest.warns(UserWarning, match="tracking did not begin: (?s:.)*'nowhere' matches no(?s:.)*Training goes on"):

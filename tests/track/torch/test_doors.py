@@ -135,3 +135,30 @@ def test_a_torch_that_is_older_than_tested_is_named(version, monkeypatch):
 def test_a_torch_that_is_new_enough_is_taken(version, monkeypatch):
     monkeypatch.setattr(torch, "__version__", version)
     importlib.reload(tandv.track.torch)
+
+
+def test_wrapped_optimisers_are_taken_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    class Wrapper:  # as of Lightning
+        def __init__(self, optimizer):
+            self.optimizer = optimizer
+
+    class Container(torch.optim.SGD):  # as of torchtitan
+        def __init__(self, model):
+            self.optimizers = [torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)]
+            super().__init__(model.parameters(), lr=0.1)
+
+        def step(self, closure=None):
+            for one in self.optimizers:
+                one.step()
+
+    for wrap in (lambda of: Wrapper(Container(of).optimizers[0]), Container):
+        model = torch.nn.Linear(2, 1)
+        optimizer = wrap(model)
+        with track(model, optimizer=optimizer) as tracker:
+            model(torch.ones(1, 2)).sum().backward()
+            getattr(optimizer, "optimizer", optimizer).step()
+            tracker.step()
+        log = read_pickle(tracker.out_path)
+        assert (log["metadata", "tensor_type"] == "Optimiser_State.momentum_buffer").sum() == 2
