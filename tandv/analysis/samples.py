@@ -84,12 +84,13 @@ def rows_of_layers(
     *,
     mask: ArrayLike | None = None,
     most: int = MOST,
+    axes: Mapping[str, int | None] | None = None,
 ) -> Rows:
     """Return the outputs that are of a batch as rows of features, and what was done with the others.
 
     An output is of the batch if its first axis has the batch's length, or its second, as in recurrent layers whose
-    sequence comes first. With positions="tokens" only outputs that have the positions of most are kept, since their
-    rows must be the same.
+    sequence comes first; `axes` says it where it is known. With positions="tokens" only outputs that have the positions
+    of most are kept, since their rows must be the same.
 
     >>> rows = rows_of_layers({"fc": np.ones((6, 4)), "position": np.ones((1, 5, 4))}, 6)
     >>> list(rows.layers), rows.said
@@ -101,6 +102,7 @@ def rows_of_layers(
         positions: see `rows_of_features`.
         mask: see `rows_of_features`; it is for the outputs that have its positions, others are averaged whole.
         most: the most features of a layer; of more, so many are chosen, evenly spaced.
+        axes: {layer: which axis is the batch, None if none is}; None to go by the lengths of the axes.
     """
     outputs = {name: as_array(array) for name, array in outputs.items()}
     known = None if mask is None else as_array(mask).astype(bool)
@@ -109,16 +111,19 @@ def rows_of_layers(
     omitted: list[str] = []
     turned: list[str] = []
     for name, array in outputs.items():
-        if array.ndim >= 1 and len(array) == count:
-            kept[name] = array
-        elif array.ndim == 3 and array.shape[1] == count:
-            kept[name] = np.moveaxis(array, 1, 0)
-            turned.append(name)
-        else:
+        axis = _axis(array.shape, count) if axes is None else axes.get(name)
+        if axis is None:
             omitted.append(f"{name} {array.shape}")
+            continue
+        kept[name] = np.moveaxis(array, axis, 0)
+        if axis:
+            turned.append(name)
     said = [f"left out, since they are not of the batch of {count}: {some(omitted)}"] if omitted else []
     if turned:
-        said.append(f"taken for sequences whose second axis is the batch: {some(turned)}")
+        known_axis = (
+            "taken for sequences whose second axis is the batch" if axes is None else "with the batch put first"
+        )
+        said.append(f"{known_axis}: {some(turned)}")
     if positions == "tokens":
         shapes = [places(array) for array in kept.values()]
         usual = max(set(shapes), key=shapes.count, default=())
@@ -137,6 +142,13 @@ def rows_of_layers(
     if chosen:
         said.append(f"of more than {most:,} features so many were chosen, evenly spaced: {some(chosen)}")
     return Rows(rows, said)
+
+
+def _axis(shape: tuple[int, ...], count: int | None) -> int | None:
+    """Return the axis that has the batch's length: the first, or of three the second."""
+    if shape[:1] == (count,):
+        return 0
+    return 1 if len(shape) == 3 and shape[1] == count else None
 
 
 def places(array: np.ndarray, features: Features = "auto") -> tuple[int, ...]:

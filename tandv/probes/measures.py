@@ -16,6 +16,7 @@ from tandv.analysis.representations import effective_dimension
 from tandv.analysis.samples import MOST, Positions, rows_of_layers
 from tandv.arrays import as_array
 from tandv.messages import check_choices
+from tandv.probes._batch_axes import Axes, batch_axes, size
 from tandv.probes.inspection import Layers, attention_patterns, get_intermediate_outputs
 
 Measure = Callable[[Any, Any], Any]
@@ -158,13 +159,19 @@ def _rows_of(
     """Return a function that gives the outputs of layers as rows of features; what it leaves out is said once."""
     check_choices(positions=(positions, Positions))
     known: set[str] = set()
+    asked: dict[tuple[Any, ...], tuple[Axes | None, str]] = {}  # by the shapes of all outputs: the model runs once more
 
     def rows(model: Any, batch: Any) -> dict[str, np.ndarray]:
         found = get_intermediate_outputs(model, batch, layers, call=call)
         floats = {name: array for name, array in found.items() if array.dtype.kind == "f"}
         given = mask_of(batch) if mask is None else mask
-        of = rows_of_layers(floats, _size(batch), positions, mask=given, most=most)
-        for sentence in of.said:
+        shapes = tuple((name, array.shape) for name, array in floats.items())
+        if shapes not in asked:
+            asked[shapes] = batch_axes(model, batch, floats, layers, call)
+        axes, reason = asked[shapes]
+        of = rows_of_layers(floats, size(batch), positions, mask=given, most=most, axes=axes)
+        unsure = [f"only their lengths tell which are of the batch, since {reason}"] if reason else []
+        for sentence in unsure + of.said:
             if sentence not in known:
                 known.add(sentence)
                 warnings.warn(f"outputs of layers: {sentence}", UserWarning, stacklevel=4)
@@ -203,12 +210,3 @@ def mask_of(batch: Any) -> np.ndarray | None:
         return None
     found = as_array(given).astype(bool)
     return found if found.ndim == 2 else None
-
-
-def _size(batch: Any) -> int | None:
-    """Return how many samples a batch has: the length of its first array."""
-    if isinstance(batch, Mapping):
-        batch = list(batch.values())
-    if isinstance(batch, tuple | list):
-        return next((size for one in batch if (size := _size(one)) is not None), None)
-    return next(iter(getattr(batch, "shape", ())), None)

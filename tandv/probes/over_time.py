@@ -14,7 +14,7 @@ from tandv.log.arrays import write_arrays
 from tandv.messages import unknown
 from tandv.probes._values import copied, flat
 from tandv.probes.inspection import attention_patterns, get_intermediate_outputs, untouched
-from tandv.probes.measures import correlations, dimensions, heads
+from tandv.probes.measures import correlations, correlations_of, dimensions, dimensions_of, heads
 
 Measure = Callable[[Any, Any], Any]
 Every = int | Callable[[int], bool]
@@ -177,9 +177,16 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[int, dict[str, np.ndarray]
 def _measures(measure: Any) -> list[tuple[str, Measure]]:
     """Return each measure with the prefix of the names of its results."""
     if isinstance(measure, Mapping):
-        return [(str(name), MEASURES[one] if isinstance(one, str) else one) for name, one in measure.items()]
+        return [(str(name), _measure_of(one)) for name, one in measure.items()]
     listed = [measure] if isinstance(measure, str) or callable(measure) else measure
-    return [("", MEASURES[one] if isinstance(one, str) else one) for one in listed]
+    return [("", _measure_of(one)) for one in listed]
+
+
+def _measure_of(one: str | Measure) -> Measure:
+    """Return a measure, of the probe's own where it keeps what it has found out about the model."""
+    if callable(one):
+        return one
+    return {"correlations": correlations_of, "dimensions": dimensions_of}.get(one, lambda: MEASURES[one])()
 
 
 def _problems(every: Any, measure: Any, init_step: Any) -> list[str]:

@@ -75,3 +75,13 @@ def test_a_map_of_a_sequence_has_its_features_as_columns():
     words = " ".join(text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")))
     assert "20 samples × 64 features" in words and "mean over 5 positions" in words
     assert figure.axes[0].get_xlim() == (-0.5, 63.5)
+
+
+def test_a_known_axis_goes_before_lengths():
+    square = np.arange(6.0)[:, None, None] * np.ones((6, 6, 2))
+    rows = rows_of_layers({"rnn": square, "position": np.ones((6, 2))}, 6, axes={"rnn": 1, "position": None})
+    assert rows.layers["rnn"].tolist() == [[2.5, 2.5]] * 6  # the mean over the first axis
+    assert rows.said == [
+        "left out, since they are not of the batch of 6: position (6, 2)",
+        "with the batch put first: rnn",
+    ]
