@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from tandv.cli import app
 from tandv.log.files import write_parquet
-from tests.analysis.whatif.test_plan import NORMAL, made
+from tests.analysis.whatif.test_planning import NORMAL, made
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from tandv.analysis.whatif import whatif_plan
 from tandv.messages import UnknownName
 from tandv.viz import drawn, format_map
-from tests.analysis.whatif.test_plan import NORMAL, made
+from tests.analysis.whatif.test_planning import NORMAL, made
 
 FORMATS = ["e2m1", "e4m3", "fp16"]
 
