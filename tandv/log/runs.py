@@ -42,12 +42,10 @@ class RunFound(NamedTuple):
 def runs_in(folder: str | os.PathLike[str] = "tandv-runs") -> list[RunFound]:
     """Return the runs in a folder and those below it, in the order in which they began.
 
-    >>> import torch
-    >>> from tandv.track import track
-    >>> with track(torch.nn.Linear(2, 1), name="listed") as tracker:
-    ...     tracker.step()
-    >>> [(run.path, run.status) for run in runs_in() if run.path.endswith("listed")]
-    [('tandv-runs/listed', 'empty')]
+    >>> Path("runs/a").mkdir(parents=True)
+    >>> _ = Path("runs/a/run.json").write_text('{"status": "finished", "model": "GPT"}')
+    >>> [(run.path, run.status, run.model) for run in runs_in("runs")]
+    [('runs/a', 'finished', 'GPT')]
 
     Args:
         folder: the folder; or the folder of a run.
