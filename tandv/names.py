@@ -99,6 +99,18 @@ def of_tree(path: Keys) -> Keys:
     return path if path[-1:] == ("params",) else tuple(key for key in path if key != "params")
 
 
+def inside_wrappers(names: Sequence[str]) -> list[str]:
+    """Return the names of modules or parameters without what only wrappers put into them, such as `_orig_mod`.
+
+    >>> inside_wrappers(["fc._orig_mod", "fc._orig_mod.weight", "module.fc"])
+    ['fc', 'fc.weight', 'module.fc']
+
+    Args:
+        names: the dotted names.
+    """
+    return [_WRAPPER.sub("", f"{name}.").removesuffix(".") for name in names]
+
+
 def unwrapped(names: Sequence[str]) -> list[str]:
     """Return the names of a state dict without what wrappers (compiled, data parallel, sharded) put into them.
 
@@ -107,7 +119,7 @@ def unwrapped(names: Sequence[str]) -> list[str]:
     >>> unwrapped(["module._orig_mod.fc.weight", "module._orig_mod.fc.bias"])
     ['fc.weight', 'fc.bias']
     """
-    stripped = [_WRAPPER.sub("", name) for name in names]
+    stripped = inside_wrappers(names)
     # AveragedModel of PyTorch counts what it has averaged beside the module
     while (own := [name for name in stripped if name != "n_averaged"]) and all(n.startswith("module.") for n in own):
         stripped = [name.removeprefix("module.") for name in stripped]

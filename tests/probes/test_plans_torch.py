@@ -74,3 +74,50 @@ def test_what_is_left_out_is_said():
     ]
     with pytest.raises(ValueError, match="no layer of the plan is in the model: fc"):
         apply_plan(model, {"layers": {"fc": {"Weight": "e4m3"}}})
+
+
+def test_a_forward_pass_of_ones_own_is_neither_replaced_nor_lost():
+    class Tripled(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) * 3
+
+    model = nn.Sequential(Tripled(2, 2), nn.Linear(2, 2), nn.Linear(2, 2))
+    own = model[1].forward
+    model[1].forward = lambda x: own(x) + 1
+    x = torch.randn(1, 2)
+    before = model(x)
+    applied = apply_plan(model, {"layers": {name: {"Weight": "e2m1"} for name in "012"}})
+    assert applied.left_out == [
+        f"{i}: {kind} has a forward pass of its own" for i, kind in enumerate(("Tripled", "Linear"))
+    ]
+    assert list(applied.layers) == ["2"]
+    with pytest.raises(ValueError, match=r"2: casts of a plan are there already; call its remove\(\) first"):
+        apply_plan(model, {"layers": {"2": {"Weight": "e5m2"}}})
+    applied.remove()
+    assert torch.equal(model(x), before)
+
+
+def test_names_are_those_of_a_log_whatever_wraps_the_model():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    compiled = torch.compile(nn.Sequential(model[0], torch.compile(model[1], backend="eager")), backend="eager")
+    with apply_plan(
+        nn.DataParallel(compiled), {"layers": {"0": {"Weight": "e2m1"}, "1": {"Input": "e2m1"}}}
+    ) as applied:
+        assert list(applied.layers) == ["0", "1"] and hasattr(model[1].forward, "casts_of_plan")
+        assert model[1](input=torch.zeros(1, 2)).shape == (1, 2)
+
+
+def test_what_is_read_past_a_forward_pass_is_cast_or_said():
+    block = nn.TransformerEncoderLayer(4, 1, 8, 0.0, batch_first=True).eval()
+    shared = nn.ModuleDict({"block": block, "again": block.linear1})
+    x = torch.randn(1, 3, 4)
+    names = ("block.linear1", "block.self_attn.out_proj", "again")
+    with torch.no_grad():
+        before = block(x)
+        with apply_plan(shared, {"layers": {name: {"Weight": "e2m1"} for name in names}}) as applied:
+            assert not torch.allclose(block(x), before, atol=1e-3)
+        assert torch.equal(block(x), before)
+    assert applied.left_out == [
+        "block.self_attn.out_proj: the attention that holds it reads its weights without calling it",
+        "again: it is the same module as one before, which has casts",
+    ]

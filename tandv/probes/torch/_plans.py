@@ -17,6 +17,7 @@ from torch.nn import functional
 from tandv.analysis.whatif import Plan, read_plan
 from tandv.analysis.whatif.scales import check_scales, scales_for
 from tandv.formats import Format, exponent, number_format
+from tandv.names import WRAPPERS, inside_wrappers
 from tandv.tensor_types import ACTIVATION, GRADIENT, INPUT, WEIGHT
 
 LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -38,12 +39,16 @@ class AppliedPlan:
 
     def __init__(self, layers: dict[str, dict[str, str]], left_out: list[str], modules: list[nn.Module]):
         self.layers, self.left_out, self._modules = layers, left_out, modules
+        # A layer of a transformer that sees no hooks reads weights past the forward passes where no gradient is wanted.
+        self._hooks = [module.register_forward_pre_hook(_none) for module in modules]
 
     def remove(self) -> None:
         """Give the model its own forward passes back."""
         for module in self._modules:
             module.__dict__.pop("forward", None)
-        self._modules = []
+        for hook in self._hooks:
+            hook.remove()
+        self._modules, self._hooks = [], []
 
     def __enter__(self) -> "AppliedPlan":
         return self
@@ -57,7 +62,8 @@ def apply_plan(model: nn.Module, plan: Plan | dict[str, Any] | str | Path) -> Ap
 
     `Input` of a layer is cast before it is used, `Weight` likewise (the parameter itself stays as it is), `Gradient` is
     that of its output before it goes back, `Activation` its output. A layer that shares its name with none in the plan
-    stays as it is.
+    stays as it is, and so does one with a forward pass of its own: `left_out` says so. Names are those of a log,
+    without what wrappers (compiled, data parallel) put into them.
 
     >>> layer = nn.Linear(2, 1, bias=False)
     >>> _ = nn.init.constant_(layer.weight, 0.3)
@@ -69,11 +75,13 @@ def apply_plan(model: nn.Module, plan: Plan | dict[str, Any] | str | Path) -> Ap
         model: the model.
         plan: what `tandv.whatif_plan` returns, the object of its JSON, or the path of its JSON.
 
-    Raises ValueError for what is no plan, and if none of its layers is in the model.
+    Raises ValueError for what is no plan, if none of its layers is in the model, and if one has casts already.
     """
     layers, scale = read_plan(plan)
     scale = check_scales([scale])[0]
-    modules = dict(model.named_modules())
+    modules = _by_name(model)
+    if taken := [name for name in layers if hasattr(getattr(modules.get(name), "forward", None), "casts_of_plan")]:
+        raise ValueError(f"{', '.join(taken[:3])}: casts of a plan are there already; call its remove() first")
     done: dict[str, dict[str, str]] = {}
     left_out, changed = [], []
     for name, formats in layers.items():
@@ -81,8 +89,10 @@ def apply_plan(model: nn.Module, plan: Plan | dict[str, Any] | str | Path) -> Ap
         module = modules.get(name)
         if module is None:
             left_out.append(f"{name}: the model has no such layer")
-        elif wanted and not isinstance(module, LINEAR):
-            left_out.append(f"{name}: {type(module).__name__} is neither linear nor a convolution")
+        elif wanted and module in changed:
+            left_out.append(f"{name}: it is the same module as one before, which has casts")
+        elif wanted and (reason := _not_cast(module)):
+            left_out.append(f"{name}: {reason}")
         elif wanted:
             casts = {kind: _Cast(number_format(one), scale) for kind, one in wanted.items()}
             module.forward = MethodType(_with_casts(casts), module)
@@ -95,12 +105,36 @@ def apply_plan(model: nn.Module, plan: Plan | dict[str, Any] | str | Path) -> Ap
     return AppliedPlan(done, left_out, changed)
 
 
+def _by_name(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the modules of a model by their names in a log, those of several names under each."""
+    while attribute := WRAPPERS.get(type(model).__name__):
+        model = getattr(model, attribute)
+    pairs = list(model.named_modules(remove_duplicate=False))
+    return dict(zip(inside_wrappers([name for name, _ in pairs]), (module for _, module in pairs), strict=True))
+
+
+def _not_cast(module: nn.Module) -> str:
+    """Return why the operands of a module cannot be cast; "" if they can."""
+    kind = type(module)
+    base = next((one for one in LINEAR if isinstance(module, one)), None)
+    if base is None:
+        return f"{kind.__name__} is neither linear nor a convolution"
+    if kind.__name__ == "NonDynamicallyQuantizableLinear":
+        return "the attention that holds it reads its weights without calling it"
+    if kind.forward is not base.forward or "forward" in module.__dict__:
+        return f"{kind.__name__} has a forward pass of its own"
+    return ""
+
+
+def _none(*_: Any) -> None:
+    """Change nothing: a hook by which a module is known to be watched."""
+
+
 def _with_casts(casts: dict[str, "_Cast"]) -> Any:
     """Return the forward pass of a linear layer or a convolution with casts around it."""
 
-    def forward(self: Any, x: torch.Tensor) -> torch.Tensor:
-        if INPUT in casts:
-            x = _StraightThrough.apply(x, casts[INPUT])
+    def forward(self: Any, input: torch.Tensor) -> torch.Tensor:  # the name that PyTorch gives it
+        x = _StraightThrough.apply(input, casts[INPUT]) if INPUT in casts else input
         weight = _StraightThrough.apply(self.weight, casts[WEIGHT]) if WEIGHT in casts else self.weight
         if isinstance(self, nn.Linear):
             out = functional.linear(x, weight, self.bias)
@@ -110,6 +144,7 @@ def _with_casts(casts: dict[str, "_Cast"]) -> Any:
             out = _StraightThrough.apply(out, casts[ACTIVATION])
         return _OfGradient.apply(out, casts[GRADIENT]) if GRADIENT in casts else out
 
+    vars(forward)["casts_of_plan"] = casts
     return forward
 
 
