@@ -8,21 +8,23 @@ import typer
 from tandv.analysis.diff import Difference, diff, proposed_map
 from tandv.cli.logfile import logged
 from tandv.cli.output import USAGE, answer, stop, tell
+from tandv.messages import UnknownName
 
 PARTS = 1  # exit code where they part; 0 where they do not, 2 where nothing could be compared
 
 
 def compare(
-    a: str, b: str, noise: list[str], names: Path | None, propose: Path | None, as_json: bool, out: Path | None
-) -> None:
+    a: str, b: str, noise: list[str], names: Path | None, propose: Path | None, phase: str | None, as_json: bool,
+    out: Path | None,
+) -> None:  # fmt: skip
     """Print where two runs part, and end with an exit code that says whether they do."""
     with logged(f"tandv diff {a} {b}"):
         try:
             if propose is not None:
                 _propose(a, b, propose)
                 return
-            found = diff(a, b, noise, _read(names) if names is not None else None)
-        except (ValueError, OSError, TypeError) as error:
+            found = diff(a, b, noise, _read(names) if names is not None else None, phase)
+        except (ValueError, OSError, TypeError, UnknownName) as error:
             stop(str(error), USAGE)
         if as_json:
             answer(json.dumps({"a": a, "b": b, **found.as_dict()}, ensure_ascii=False, allow_nan=False))

@@ -147,6 +147,9 @@ def diff(
     propose: Annotated[
         Path | None, typer.Option("--propose-map", help="Write a proposal for --map to this file, and end.")
     ] = None,
+    phase: Annotated[
+        str | None, typer.Option(help="The phase of tracker.phase(...) that is compared; by default what is outside.")
+    ] = None,
     as_json: Json = False,
     out: Annotated[Path | None, typer.Option(help="Draw layers by steps to a file: .png, .svg or .pdf.")] = None,
 ) -> None:
@@ -156,7 +159,7 @@ def diff(
     """
     from tandv.cli import diff as comparing
 
-    comparing.compare(a, b, noise or [], names, propose, as_json, out)
+    comparing.compare(a, b, noise or [], names, propose, phase, as_json, out)
 
 
 @app.command()

@@ -61,3 +61,11 @@ def test_it_can_be_drawn(logs, tmp_path):
     done = run(*logs, "--out", str(tmp_path / "x.svg"))
     assert done.exit_code == 1 and "where two runs part" in (tmp_path / "x.svg").read_text()
     assert run(*logs, "--out", str(tmp_path / "x.nope")).exit_code == 2
+
+
+def test_names_and_phases_that_no_run_has_are_said(logs, tmp_path):
+    (tmp_path / "map.json").write_text('{"nope": "head"}')
+    done = run(*logs, "--map", str(tmp_path / "map.json"))
+    assert done.exit_code == 2 and "name of A in the map" in done.output
+    done = run(*logs, "--phase", "x")
+    assert done.exit_code == 2 and "no phase 'x'" in done.output

@@ -12,6 +12,7 @@ from tandv.log.grid import Grid, grid
 from tandv.log.order import order_of
 from tandv.log.shown import named
 from tandv.log.store.layers import Tensor
+from tandv.messages import UnknownName, unknown
 
 # What is compared of a tensor, as far as both logs have it.
 SIZES = ("rm2", "mean_abs", "std", "mean")  # differences are taken as a share of the root mean square
@@ -34,6 +35,7 @@ class Aligned(NamedTuple):
         a: the statistics of A, each [tensors, steps], NaN where it is NaN and where there is no row.
         b: those of B.
         logged: where both have a row, [tensors, steps] booleans.
+        alone: where only A, and where only B, has one, likewise.
         only_a: tensors of A alone.
         only_b: tensors of B alone.
         missed: how many steps only A, and only B, has.
@@ -45,6 +47,7 @@ class Aligned(NamedTuple):
     a: dict[str, np.ndarray]
     b: dict[str, np.ndarray]
     logged: np.ndarray
+    alone: tuple[np.ndarray, np.ndarray]
     only_a: list[Tensor]
     only_b: list[Tensor]
     missed: tuple[int, int]
@@ -59,10 +62,11 @@ def aligned(a: AnyLog, b: AnyLog, names: Mapping[str, str] | None = None, phase:
         names: names of A to names of B, see `paired`.
         phase: the phase of `tracker.phase(...)` that is compared; None for the rows outside of any.
 
-    Raises ValueError if they have no tensor, or no step, in common.
+    Raises ValueError if they have no tensor, or no step, in common, UnknownName for a phase that neither has.
     """
     ours, theirs = tensors_of(a), tensors_of(b)
     pairs = paired(ours, theirs, names)
+    _check_phase(a, b, phase)
     place = order_of(a, ours)
     tensors = sorted(pairs, key=lambda one: place.get((one[0], named(one[1])), len(place)))
     others = [pairs[one] for one in tensors]
@@ -83,9 +87,14 @@ def aligned(a: AnyLog, b: AnyLog, names: Mapping[str, str] | None = None, phase:
         raise ValueError("runs are compared by their statistic rm2, which A and B must both have")
     values_a, seen_a = _arrays(a, tensors, common, statistics, phase)
     values_b, seen_b = _arrays(b, others, common, statistics, phase)
+    if not (seen_a & seen_b).any():
+        raise ValueError(
+            "A and B have no row in common: no tensor has one in both at the same step; record the same tensor types "
+            "at the same steps"
+        )
     taken = set(others)
     return Aligned(
-        tensors, others, common, values_a, values_b, seen_a & seen_b,
+        tensors, others, common, values_a, values_b, seen_a & seen_b, (seen_a & ~seen_b, seen_b & ~seen_a),
         [one for one in ours if one not in pairs], [one for one in theirs if one not in taken],
         (len(steps[0]) - len(common), len(steps[1]) - len(common)),
     )  # fmt: skip
@@ -102,13 +111,33 @@ def _arrays(
         at = np.array([i for i, one in enumerate(tensors) if one[0] == kind])
         wanted = [tensors[i][1] for i in at]
         for name in statistics:
-            found = grid(log, kind, name, layer=wanted, phase=phase)
+            found = _grid(log, kind, name, wanted, phase)
+            if found is None:
+                continue
             rows, columns = _places(found, wanted, steps)
             into = np.ix_(at[rows >= 0], np.flatnonzero(columns >= 0))
             out[name][into] = found.values[np.ix_(rows[rows >= 0], columns[columns >= 0])]
             if name == "rm2":
                 seen[into] = found.logged[np.ix_(rows[rows >= 0], columns[columns >= 0])]
     return out, seen
+
+
+def _grid(log: AnyLog, kind: str, name: str, layers: list[str], phase: str | None) -> Grid | None:
+    """Return a statistic in a phase; of what has no row in it, such as states of an optimiser, outside of any."""
+    if phase is None:
+        return grid(log, kind, name, layer=layers)
+    for one in (phase, "") if logframe.phases(log) else (None,):
+        try:
+            return grid(log, kind, name, layer=layers, phase=one)
+        except UnknownName:
+            continue
+    return None
+
+
+def _check_phase(a: AnyLog, b: AnyLog, phase: str | None) -> None:
+    known = sorted({one for log in (a, b) for one in logframe.phases(log)} - {""})
+    if phase is not None and phase not in known:
+        raise UnknownName(unknown("phase", phase, known, "A and B together"))
 
 
 def _places(found: Grid, layers: list[str], steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -61,11 +61,14 @@ def same_experiment(repeats: list[Aligned]) -> Compared:
             Gap(*tensors[i], last, "rm2", float(sizes[0][i]), float(sizes[1][i]), shift, abs(float(z[i])) / limit)
         )
     found += _shifts(kinds, known, means, mine, more, last, _of(SHIFT, len(repeats)))
-    found += _zeros(repeats, known, last)
+    found += _zeros(repeats, logged.all(axis=1), last)
     found.sort(key=lambda one: -one.score)
+    broken, gone = _not_finite(repeats, logged)
+    found = broken + found
     beyond = [one for one in found if one.beyond]
     scores = np.full((len(tensors), len(steps)), np.nan)
     scores[known] = (np.abs(z[known]) / limit)[:, None]
+    scores[gone] = np.inf
     first = beyond[0] if beyond else None
     by_type: dict[str, Gap] = {}
     for one in beyond:
@@ -101,6 +104,24 @@ def _zeros(repeats: list[Aligned], known: np.ndarray, last: int) -> list[Gap]:
         before, now = float(most[i]), float(least[i])
         out.append(Gap(*repeats[0].tensors[i], last, "zeros share", before, now, now - before, float(score[i])))
     return out
+
+
+def _not_finite(repeats: list[Aligned], logged: np.ndarray) -> tuple[list[Gap], np.ndarray]:
+    """Return the tensors of B with NaN or infinity at steps where no repeat has any, the first first; and where."""
+    out: list[Gap] = []
+    gone = np.zeros(logged.shape, bool)
+    for name in ("nans", "infs"):
+        if name not in repeats[0].a:
+            continue
+        never = np.logical_and.reduce([~(one.a[name] > 0) for one in repeats])
+        there = logged & never & (repeats[0].b[name] > 0)
+        for i in np.flatnonzero(there.any(axis=1)):
+            j = int(there[i].argmax())
+            count = float(repeats[0].b[name][i, j])
+            out.append(Gap(*repeats[0].tensors[i], int(repeats[0].steps[j]), name, 0.0, count, np.inf, np.inf))
+        gone |= there
+    place = {tensor: i for i, tensor in enumerate(repeats[0].tensors)}
+    return sorted(out, key=lambda one: (one.step, place[one.tensor_type, one.layer])), gone
 
 
 def _of(limits: dict[int, float], repeats: int) -> float:

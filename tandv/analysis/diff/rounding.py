@@ -34,7 +34,7 @@ _ZERO = 1e-5  # the gradient of a bias beside that of its layer's output, below 
 def floors(both: Aligned, epsilons: Mapping[Tensor, float]) -> np.ndarray:
     """Return the share of its size by which rounding may move a tensor, [tensors, steps].
 
-    It grows with the steps since the first, since each starts from what rounding has left of the one before.
+    It grows with the steps since the first, recorded or not: each starts from what rounding has left of the one before.
 
     Args:
         both: two logs beside each other.
@@ -44,7 +44,7 @@ def floors(both: Aligned, epsilons: Mapping[Tensor, float]) -> np.ndarray:
     base = np.array([FLOORS.get(kind, max(FLOORS.values())) for kind in kinds])
     coarse = np.array([epsilons.get(one, 0.0) for one in both.tensors])
     base = np.maximum(base, np.where(coarse > 2.0**-23, coarse / 2, 0.0))
-    since = np.arange(len(both.steps)) if len(both.steps) else np.zeros(0)
+    since = (both.steps - both.steps[0]).astype(float) if len(both.steps) else np.zeros(0)
     return np.maximum(base[:, None], np.where(since > 0, LATER, 0.0)[None]) * (1 + since)[None]
 
 

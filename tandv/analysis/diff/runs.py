@@ -9,13 +9,13 @@ from tandv.analysis.diff.difference import Difference
 from tandv.analysis.diff.names import unpaired_words
 from tandv.analysis.diff.repeats import same_experiment
 from tandv.analysis.diff.same import same_computation
-from tandv.analysis.diff.wording import in_words
+from tandv.analysis.diff.wording import in_words, rows_alone_words
 from tandv.formats import is_format, number_format
 from tandv.log import logframe
 from tandv.log.door import AnyLog
 from tandv.log.order import execution_order
 from tandv.log.store.layers import Tensor
-from tandv.messages import some
+from tandv.messages import UnknownName, listed, some
 
 FORMAT = ("metadata", "dtype")
 
@@ -23,7 +23,7 @@ FORMAT = ("metadata", "dtype")
 def diff(
     a: AnyLog,
     b: AnyLog,
-    noise: Sequence[AnyLog] = (),
+    noise: AnyLog | Sequence[AnyLog] = (),
     names: Mapping[str, str] | None = None,
     phase: str | None = None,
 ) -> Difference:
@@ -47,12 +47,17 @@ def diff(
         noise: one log or more of repeats of A, for runs that differ in seed or data; A itself counts as one.
         names: names of A to names of B, where they differ; that of a module holds for all that is in it.
             `proposed_map(a, b)` proposes one.
-        phase: the phase of `tracker.phase(...)` that is compared; None for the rows outside of any.
+        phase: the phase of `tracker.phase(...)` that is compared, with what has no row in it from outside of any; None
+            for the rows outside of any.
 
-    Raises ValueError if they have no tensor or no step in common, UnknownName for a name of the map that no tensor has.
+    Raises ValueError if they have no tensor, no step or no row in common, UnknownName for a name of the map that no
+    tensor has and for a phase that neither has.
     """
+    noise = list(noise) if isinstance(noise, Sequence) and not isinstance(noise, str) else [noise]
     both = aligned(a, b, names, phase)
     notes = unpaired_words(both.only_a, both.only_b)
+    notes += rows_alone_words(both)
+    notes += _other_phases(a, b, phase)
     notes += [
         f"only {side} has {count:,} of its recorded steps"
         for side, count in zip("AB", both.missed, strict=True)
@@ -62,8 +67,9 @@ def diff(
         repeats = _with_repeats(both, [a, *noise], b, names, phase)
         compared = same_experiment(repeats)
         both = repeats[0]
+        notes += _not_held(both, compared.scores)
     else:
-        epsilons, others = _formats(a, b, both)
+        epsilons, others = _formats(a, b, both, phase)
         compared = same_computation(both, epsilons)
         notes += others
         if compared.left_out:
@@ -104,14 +110,15 @@ def _part(one: Aligned, tensors: list[Tensor], steps: np.ndarray) -> Aligned:
     at = np.ix_(rows, np.searchsorted(one.steps, steps).astype(np.int64))
     return one._replace(
         tensors=tensors, others=[one.others[i] for i in rows], steps=steps, logged=one.logged[at],
+        alone=(one.alone[0][at], one.alone[1][at]),
         a={name: values[at] for name, values in one.a.items()}, b={name: values[at] for name, values in one.b.items()},
     )  # fmt: skip
 
 
-def _formats(a: AnyLog, b: AnyLog, both: Aligned) -> tuple[dict[Tensor, float], list[str]]:
+def _formats(a: AnyLog, b: AnyLog, both: Aligned, phase: str | None) -> tuple[dict[Tensor, float], list[str]]:
     """Return the epsilon of the finer format of each tensor, and what is said of tensors in two formats."""
     first = int(both.steps[0])
-    found = [_formats_of(log, first) for log in (a, b)]
+    found = [_formats_of(log, first, phase) for log in (a, b)]
     epsilons: dict[Tensor, float] = {}
     apart: dict[tuple[str, str], list[str]] = {}
     for one, other in zip(both.tensors, both.others, strict=True):
@@ -132,13 +139,35 @@ def _epsilon(name: str) -> float:
     return limits.smallest_subnormal / limits.smallest_normal
 
 
-def _formats_of(log: AnyLog, step: int) -> dict[Tensor, str]:
-    rows = logframe.select(log, step=step, columns=[FORMAT])
-    kinds, names = rows[("metadata", "tensor_type")], rows[("metadata", "name")]
-    return {
-        (str(kind), str(name)): str(found)
-        for kind, name, found in zip(kinds, names, rows[FORMAT], strict=True)
-    }  # fmt: skip
+def _formats_of(log: AnyLog, step: int, phase: str | None) -> dict[Tensor, str]:
+    out: dict[Tensor, str] = {}
+    for one in ("", phase) if phase is not None and logframe.phases(log) else (None,):
+        try:
+            rows = logframe.select(log, step=step, phase=one, columns=[FORMAT])
+        except UnknownName:  # this phase has no row at this step
+            continue
+        kinds, names = rows[("metadata", "tensor_type")], rows[("metadata", "name")]
+        out |= {
+            (str(kind), str(name)): str(found)
+            for kind, name, found in zip(kinds, names, rows[FORMAT], strict=True)
+        }  # fmt: skip
+    return out
+
+
+def _other_phases(a: AnyLog, b: AnyLog, phase: str | None) -> list[str]:
+    """Return what is said of phases that were not compared."""
+    others = sorted({one for log in (a, b) for one in logframe.phases(log)} - {"", phase})
+    what = "what lies outside of any phase" if phase is None else f"the phase {phase!r}"
+    if not others:
+        return []
+    return [f"compared is {what} alone; by phase=, in a shell --phase, there is also {listed(others)}"]
+
+
+def _not_held(both: Aligned, scores: np.ndarray) -> list[str]:
+    """Return what is said of tensors that could not be held against the repeats."""
+    left = [f"{kind} of {name}" for (kind, name), row in zip(both.tensors, scores, strict=True) if np.isnan(row).all()]
+    why = "a run has no row of them at some common step, or they are zero or not finite in a run"
+    return [f"not held against the repeats are {some(left, 3)}: {why}"] if left else []
 
 
 def _other_sizes(both: Aligned) -> list[str]:

@@ -2,10 +2,13 @@
 
 import math
 
+import numpy as np
+
 from tandv.analysis.diff.aligned import Aligned
 from tandv.analysis.diff.difference import Gap
 from tandv.analysis.diff.same import Compared
 from tandv.analysis.findings.wording import begun, tensor
+from tandv.messages import some
 from tandv.tensor_types import ACTIVATION, GRADIENT, INPUT, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
 
 _PHASES = {
@@ -28,7 +31,8 @@ def in_words(compared: Compared, both: Aligned, repeats: int, notes: list[str]) 
         notes: what else is worth knowing, a sentence each.
     """
     many = len(both.steps) > 1  # of one pass there is no step to tell
-    what = f"{len(both.tensors):,} tensors" + (f" at {len(both.steps):,} steps" if many else "")
+    tensors, steps = (int(both.logged.any(axis=axis).sum()) for axis in (1, 0))
+    what = f"{tensors:,} tensors" + (f" at {steps:,} steps" if many else "")
     lines = [_repeated(compared, what, repeats) if repeats else _same(compared, what, many)]
     return "\n".join([*lines, *(f"{begun(note)}." for note in notes)])
 
@@ -39,7 +43,11 @@ def _same(compared: Compared, what: str, many: bool) -> str:
         if bit is None:
             return f"A and B are the same to the last bit: {what} have the same statistics."
         near = f"; the largest gap is {nearest.score:.2g} of that: {_gap(nearest)}" if nearest else ""
-        return f"A and B are the same but for rounding: {what} agree within what rounding may give{near}."
+        step = f"at step {bit.step:,} " if many else ""
+        return (
+            f"A and B are the same but for rounding: {what} agree within what rounding may give{near}. "
+            f"The first bit differs {step}in {tensor(bit.tensor_type, bit.layer)}."
+        )
     times = "" if math.isinf(first.score) else f", {_times(first.score)} what rounding may give"
     out = f"A and B part {f'at step {first.step:,} ' if many else ''}{_phase(first.tensor_type)}: {_gap(first)}{times}."
     if bit is not None and (bit.step, bit.tensor_type, bit.layer) == (first.step, first.tensor_type, first.layer):
@@ -57,8 +65,28 @@ def _repeated(compared: Compared, what: str, repeats: int) -> str:
         near = f" The furthest: {_moved(nearest)}, {nearest.score:.2g} of the limit." if nearest else ""
         return f"B lies within {spread}: {what} were compared.{near}"
     others = len(compared.ranked) - 1
+    times = "" if math.isinf(first.score) else f", {_times(first.score)} the limit"
     more = f" {others:,} more lie outside." if others else ""
-    return f"B lies outside of {spread}: {_moved(first)}, {_times(first.score)} the limit.{more}"
+    return f"B lies outside of {spread}: {_moved(first)}{times}.{more}"
+
+
+def rows_alone_words(both: Aligned) -> list[str]:
+    """Return what is said of tensors that both runs have, at steps at which only one of them has a row.
+
+    A layer that is no longer called is such a one, and a tensor type that is recorded at other steps.
+
+    Args:
+        both: the runs beside each other.
+    """
+    out = []
+    for side, alone in zip("AB", both.alone, strict=True):
+        rows = np.flatnonzero(alone.any(axis=1))
+        if len(rows):
+            names = [f"{kind} of {name}" for kind, name in (both.tensors[i] for i in rows)]
+            first = int(both.steps[alone.any(axis=0).argmax()])
+            many = f"{len(rows):,} tensor" + "s" * (len(rows) > 1)
+            out.append(f"from step {first:,} on only {side} has some rows of {many}: {some(names, 4)}")
+    return out
 
 
 def _phase(tensor_type: str) -> str:
@@ -90,6 +118,9 @@ def _moved(one: Gap) -> str:
     if one.layer == "*":
         return f"all tensors of type {one.tensor_type} together are {2**one.size:.3g} times as large (median rm2)"
     name = tensor(one.tensor_type, one.layer)
+    if one.statistic in ("nans", "infs"):
+        what = "NaN" if one.statistic == "nans" else "infinities"
+        return f"{name} has {_number(one.b)} {what} at step {one.step:,}, A and its repeats none"
     if one.statistic == "zeros share":
         return f"{name} has {one.b:.2%} zeros where A and its repeats have at most {one.a:.2%}"
     values = f"({one.statistic} {_number(one.a)} in A and its repeats, {_number(one.b)} in B)"

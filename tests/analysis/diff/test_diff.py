@@ -1,6 +1,7 @@
 """Where two runs part: planted differences in logs whose answers are known."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import tandv
@@ -205,3 +206,68 @@ class TestRepeats:
         b.loc[at, ("scalar_stats", "zeros")] = b.loc[at, ("scalar_stats", "numel")] // 10
         found = diff(a, b, noise=[c, d])
         assert (found.first.layer, found.first.statistic) == ("embed", "zeros share") and "9.99% zeros" in found.words
+
+
+def in_phases(factor):
+    """Return a log whose outputs lie in two phases, those of the second and of the layer `head` times a factor."""
+    one, two = log(), changed(factor)
+    outside = one[one["metadata", "tensor_type"] == "Weight"].copy()
+    parts = [(outside, "")]
+    parts += [(df[df["metadata", "tensor_type"] != "Weight"].copy(), at) for df, at in ((one, "x"), (two, "y"))]
+    for df, at in parts:
+        df.insert(0, ("metadata", "phase"), at)
+    return pd.concat([df for df, _ in parts], ignore_index=True)
+
+
+def test_a_phase_is_compared_with_what_lies_outside_of_any():
+    a, b = in_phases(1.0), in_phases(1.5)
+    found = diff(a, b, phase="x")
+    assert not found.parts and "Weight" in {kind for kind, _ in found.aligned.tensors}
+    assert "compared is the phase 'x' alone" in found.notes[0]
+    found = diff(a, b, phase="y")
+    assert (found.first.layer, found.first.step) == ("head", 3)
+    with pytest.raises(UnknownName, match="no phase 'z'"):
+        diff(a, b, phase="z")
+
+
+def test_rows_that_only_one_run_has_at_a_common_step_are_told():
+    a, b = log(), log()
+    b = b[~(where(b, "Activation", "head", 3) | where(b, "Activation", "head", 4))]
+    assert "From step 3 on only A has some rows of 1 tensor: Activation of head." in diff(a, b).words
+    assert "From step 3 on only B has some rows of 1 tensor: Activation of head." in diff(b, a).words
+
+
+def test_runs_without_a_row_at_the_same_step_are_refused():
+    a, b = log(), log()
+    even = [(df["metadata", "step"] % 2 == 0) == (df["metadata", "tensor_type"] == "Weight") for df in (a, b)]
+    with pytest.raises(ValueError, match="no row in common"):
+        diff(a[even[0]], b[~even[1]])
+
+
+def test_rounding_grows_with_the_steps_between_two_recorded_ones():
+    a, b = log(), changed(1.01, "Gradient", step=4)
+    for df in (a, b):
+        df[("metadata", "step")] *= 10
+    assert diff(a, b).first.score == pytest.approx(0.01 / 1.01 / (41 * 2e-5), rel=1e-4)
+
+
+def test_the_first_bit_is_told_where_all_is_rounding():
+    assert "The first bit differs at step 2 in the gradient of the output of 'head'." in (
+        diff(log(), changed(1 + 1e-6, "Gradient", step=2)).words
+    )
+
+
+@pytest.mark.parametrize(("statistic", "word"), [("nans", "NaN"), ("infs", "infinities")])
+def test_what_is_not_finite_beside_repeats_that_are_lies_outside(statistic, word):
+    b = log()
+    at = where(b, "Gradient", "head", 2)
+    b.loc[at, ("scalar_stats", statistic)] = 7
+    b.loc[at, ("scalar_stats", "rm2")] = np.nan
+    repeats = [log(), log()]
+    for df in (*repeats, b):  # the example has NaN of its own at the last step
+        df.loc[df["metadata", "step"] == 5, [("scalar_stats", "nans"), ("scalar_stats", "infs")]] = 0
+    a = repeats[0]
+    found = diff(a, b, repeats[1:])
+    assert (found.first.layer, found.first.step, found.first.score) == ("head", 2, np.inf)
+    assert f"has 7 {word} at step 2, A and its repeats none" in found.words
+    assert diff(a, b, repeats[1]).words == found.words, "one repeat need not be in a list"
