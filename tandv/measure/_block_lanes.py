@@ -105,7 +105,7 @@ def _top(v):
 
 @njit(nogil=True, fastmath=_FAST)
 def _errors(v, factor, shift, lowest, largest):
-    """Return of a block, in units of the element: squared error, squares, values that are zero, saturated ones."""
+    """Return of a block, in units of the element: squared error, squares, values that become zero, saturated ones."""
     error, squares = float32(0), float32(0)
     zeros, over = uint32(0), uint32(0)
     twice = largest + largest
@@ -117,17 +117,21 @@ def _errors(v, factor, shift, lowest, largest):
         d = y - r
         error += d * d
         squares += y * y
-        zeros = add32(zeros, less32(as_bits(r), uint32(1)))
+        zeros = add32(zeros, and32(less32(as_bits(r), uint32(1)), less32(uint32(0), and32(v[i], ABS))))
         over = add32(over, big)
     return error, squares, zeros, over
 
 
 @njit(nogil=True)
-def _zeros(v):
-    zeros = 0
-    for i in range(v.size):
-        zeros += and32(v[i], ABS) == uint32(0)
-    return zeros
+def largest_bits(v):
+    """Return the bits of the largest finite magnitude."""
+    top = _top(v)
+    if top >= INF:
+        top = uint32(0)
+        for i in range(v.size):
+            a = and32(v[i], ABS)
+            top = max(top, a) if a < INF else top
+    return top
 
 
 @njit(nogil=True)
@@ -168,13 +172,12 @@ def _measure_blocks(made_of: tuple[Any, ...]) -> Any:
                 if top == 0:
                     continue
                 factor, back = _block_scale(top, kind, emax, largest, tensor_scale, floor)
-                before = _zeros(part)
                 if factor == 0 or (kind != MX and top < uint32(0x00800000)):
                     for i in range(part.size):
                         x = _value(and32(part[i], ABS))
                         out[0] += x * x
                         out[1] += x * x
-                    out[2] += part.size - before
+                        out[2] += x > 0
                     continue
                 if top < uint32(0x01000000):  # subnormals: values are the bits, and so are products with a power of two
                     step_of = 2.0 ** (normal - m)
@@ -193,7 +196,7 @@ def _measure_blocks(made_of: tuple[Any, ...]) -> Any:
                 error, squares, zeros, over = _errors(part, factor, shift, lowest, largest)
                 out[0] += float64(error) * back * back
                 out[1] += float64(squares) * back * back
-                out[2] += int(zeros) - before
+                out[2] += int(zeros)
                 out[3] += int(over)
 
     return measure_blocks

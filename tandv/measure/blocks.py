@@ -114,7 +114,7 @@ def block_measure(x: Any, names: Sequence[str], axis: int = -1) -> np.ndarray:
             f"an array of {array.dtype} cannot be measured in blocks; allowed are floats of at most 32 bits"
         )
     try:
-        from tandv.measure._block_lanes import measure_blocks
+        from tandv.measure._block_lanes import largest_bits, measure_blocks
     except ImportError as error:
         raise missing("numba", "torch", "measuring block formats") from error
     values = np.ascontiguousarray(np.moveaxis(np.atleast_1d(array).astype(np.float32, copy=False), axis, -1))
@@ -129,7 +129,7 @@ def block_measure(x: Any, names: Sequence[str], axis: int = -1) -> np.ndarray:
             blocks = _tiles(values.reshape(-1, length), one.rows, one.columns)
             length = block = one.rows * one.columns
         if one.scale == "nv" and not tensor_scale:
-            largest = np.abs(values[np.isfinite(values)]).max(initial=0)
+            largest = np.array(largest_bits(values.view(np.uint32).reshape(-1)), np.uint32).view(np.float32)
             tensor_scale = max(np.float32(largest) / np.float32(6 * 448), np.float32(2.0**-126))
         m, normal, top = one.element.mantissa_bits, exponent(one.element.smallest_normal), exponent(one.element.max)
         measure_blocks(
