@@ -55,6 +55,11 @@ def step_after_the_block():
     tracker.step()
 
 
+def a_number_without_a_name():
+    with track(model(), name="unnamed") as tracker:
+        tracker.step(1.0)
+
+
 def started_twice():
     tracker = track(model(), name="twice").start()
     try:
@@ -220,6 +225,9 @@ MISTAKES = {
         step_outside, RuntimeError, r"outside its block; write `with track\(...\) as tracker:` around the loop, or call"
     ),
     "a step after the block": Mistake(step_after_the_block, RuntimeError, "outside its block; write `with track"),
+    "a number without a name": Mistake(
+        a_number_without_a_name, TypeError, r"was given float without a name; .* such as tracker.step\(loss=loss"
+    ),
     "started twice": Mistake(
         started_twice, RuntimeError, r"this tracker has been started already; call track\(...\) again for another run"
     ),

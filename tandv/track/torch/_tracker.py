@@ -1,7 +1,8 @@
 """The tracker of a PyTorch model: what is captured, and what happens where a step ends."""
 
-from collections.abc import Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
@@ -33,7 +34,23 @@ from tandv.track.torch._tree import Tree
 from tandv.track.torch._units import UnitSums
 from tandv.track.torch.names import unwrap
 
+_Step = TypeVar("_Step", bound=Callable[..., None])
 _EVENTS_AT_MOST = 1000  # in run.json
+
+
+def _by_name(step: _Step) -> _Step:
+    """Have a tracker's `step` say that numbers are given by their names, where they are not."""
+
+    @functools.wraps(step)
+    def named(self: Any, /, *unnamed: Any, **numbers: Any) -> None:
+        if unnamed:
+            raise TypeError(
+                f"tracker.step() was given {type(unnamed[0]).__name__} without a name; give numbers by their names, "
+                "such as tracker.step(loss=loss, lr=1e-3)"
+            )
+        step(self, **numbers)
+
+    return cast(_Step, named)
 
 
 class TorchTracker(Tracker):
@@ -109,7 +126,7 @@ class TorchTracker(Tracker):
             self.measurements.clear()  # of the unfinished step: other ranks may have reached another point of theirs
         super().__exit__(kind, error, trace)
 
-    step = alone(Tracker.step)
+    step = _by_name(alone(Tracker.step))
 
     def weights(self) -> Source | None:
         return _weights.source(self._model) if self._writes_log else None
