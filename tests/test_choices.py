@@ -19,6 +19,7 @@ from torch import nn
 
 import tandv
 from tandv.analysis.circuits import HeadWeights, composition_scores
+from tandv.analysis.diff import diff
 from tandv.analysis.whatif import Plan
 from tandv.log.raster import Raster
 from tandv.logframe import example_log
@@ -111,6 +112,7 @@ CALLS: dict[str, tuple] = {
     "viz.grokking_plot": (RUN,),
     "viz.metric_curves": (RUN,),
     "viz.norms": (LOG,),
+    "viz.differences": (diff(LOG, LOG),),
     "viz.overview": (LOG,),
     "viz.exp_heatmap": (LOG, "head", "Activation"),
     "viz.exp_hist": (LOG, "head", "Activation", 0),

@@ -22,7 +22,8 @@ _SEPARATE = (
     r"(k_proj|wk|key|k|W_K|to_k|k_lin|key_proj)",
     r"(v_proj|wv|value|v|W_V|to_v|v_lin|value_proj)",
 )
-_WHOLE = r"(c_attn|in_proj_weight|qkv|Wqkv)"  # queries, keys and values side by side
+_WHOLE = r"(c_attn|in_proj_weight|qkv|Wqkv|qkv_proj|query_key_value)"  # queries, keys and values side by side
+_IN_TURN = "query_key_value"  # of each group of heads its queries, its keys and its values: GPT-NeoX, BLOOM, Falcon
 _OUTPUT = r"(c_proj|o_proj|wo|out_proj|out|proj|dense|W_O|to_out\.0|out_lin|output_proj|o)"
 _ENDING = r"(\.weight|\.kernel|)$"
 
@@ -42,8 +43,9 @@ def head_weights(state: Mapping[str, ArrayLike], heads: int) -> dict[str, HeadWe
     """Return the weights of the heads of each attention layer of a model, from its parameters by name.
 
     Known are separate projections (`q_proj`, `wq`, `query`, ...; where there are fewer heads of keys and values they
-    are repeated) and one for all three (`c_attn`, `in_proj_weight`, `qkv`), as PyTorch and as flax store them, and
-    arrays with an axis of heads.
+    are repeated), one for all three (`c_attn`, `in_proj_weight`, `qkv`, `qkv_proj`), one in which each group of heads
+    has its three parts in turn (`query_key_value` of GPT-NeoX, BLOOM and Falcon), as PyTorch and as flax store them,
+    and arrays with an axis of heads.
 
     >>> state = {f"layers.0.attention.{name}.weight": np.zeros((8, 8)) for name in ("wq", "wk", "wv", "wo")}
     >>> head_weights(state, heads=2)["layers.0.attention"].query.shape
@@ -105,18 +107,41 @@ def _of_projection(part: _Stored, feature: int) -> np.ndarray:
 
 
 def _of_whole(whole: _Stored, output: _Stored, heads: int) -> HeadWeights | None:
-    """Return weights of one projection; None if it is not of three equal parts."""
-    long, wide = whole.array.shape
-    is_kernel = wide == 3 * long
-    if not is_kernel and long != 3 * wide:
-        return None
-    thirds = np.split(whole.array if is_kernel else whole.array.T, 3, axis=1)
-    if thirds[0].shape[1] % heads:
+    """Return weights of one projection of as many heads of keys and values, or of fewer; None if it is of none."""
+    if re.search(r"(^|\.)h\.\d+\.attn\.qkv_proj\.", whole.name) and output.name.endswith("attn.out_proj.weight"):
         raise ValueError(
-            f"{whole.name} has the shape {whole.array.shape}, which is no {heads} heads; give their number"
+            f"{whole.name} is named as in CodeGen, which stores queries, values and keys in four blocks; make "
+            "tandv.analysis.circuits.HeadWeights(query, key, value, output) of each layer yourself"
         )
-    query, key, value = (_divided(third, whole.name, third.shape[1] // heads) for third in thirds)
-    return HeadWeights(query, key, value, _of_output(output, heads, is_kernel))
+    if whole.array.ndim != 2 or output.array.ndim != 2:
+        return None
+    long, wide = whole.array.shape
+    is_kernel = whole.is_kernel or wide == 3 * long
+    rows = whole.array if is_kernel else whole.array.T  # [width, columns]
+    out = output.array if is_kernel or output.is_kernel else output.array.T
+    feature = len(out) // heads
+    groups = 0 if not feature or len(out) % heads else (rows.shape[1] // feature - heads) // 2
+    if groups < 1 or rows.shape[1] != (heads + 2 * groups) * feature or heads % groups:
+        if 3 * min(long, wide) == max(long, wide):
+            raise ValueError(
+                f"{whole.name} has the shape {whole.array.shape}, which is no {heads} heads; give their number"
+            )
+        return None
+    times = heads // groups
+    if re.search(rf"(^|\.){_IN_TURN}(\.|$)", whole.name):
+        if 1 < groups < heads and not re.search(r"(^|\.)h\.\d+\.", whole.name):
+            raise ValueError(
+                f"{whole.name} has {groups} groups of heads, in turn as in Falcon or side by side as in ChatGLM, which "
+                "its name does not tell; make tandv.analysis.circuits.HeadWeights(query, key, value, output) yourself"
+            )
+        turns = rows.reshape(len(rows), groups, times + 2, feature)
+        parts = [turns[:, :, :times], turns[:, :, times], turns[:, :, times + 1]]
+    else:
+        parts = np.split(rows, [heads * feature, (heads + groups) * feature], axis=1)
+    query, key, value = (_divided(part.reshape(len(rows), -1), whole.name, feature) for part in parts)
+    return HeadWeights(
+        query, np.repeat(key, times, 0), np.repeat(value, times, 0), _of_output(output, heads, is_kernel)
+    )
 
 
 def _divided(rows: np.ndarray, name: str, feature: int) -> np.ndarray:

@@ -50,6 +50,11 @@ STORED = {
     | {"out.kernel": OUT.reshape(2, 4, 8)},
     "of torch": {"in_proj_weight": np.concatenate([QUERY, KEY, VALUE], 1).T, "out_proj.weight": OUT.T},
     "of GPT-2": {"c_attn.weight": np.concatenate([QUERY, KEY, VALUE], 1), "c_proj.weight": OUT},
+    "of Phi-3": {"qkv_proj.weight": np.concatenate([QUERY, KEY, VALUE], 1).T, "o_proj.weight": OUT.T},
+    "of GPT-NeoX": {  # of each head its queries, keys and values
+        "query_key_value.weight": np.stack([m.reshape(8, 2, 4) for m in (QUERY, KEY, VALUE)], 2).reshape(8, 24).T,
+        "dense.weight": OUT.T,
+    },
     "with an axis of heads": {
         **{f"W_{n}": np.moveaxis(m.reshape(8, 2, 4), 1, 0) for n, m in (("Q", QUERY), ("K", KEY), ("V", VALUE))},
         "W_O": OUT.reshape(2, 4, 8),
@@ -72,6 +77,27 @@ def test_fewer_heads_of_keys_are_repeated():
     state = {"q_proj.weight": QUERY.T, "k_proj.weight": KEY.T[:4], "v_proj.weight": VALUE.T[:4], "o_proj.weight": OUT.T}
     found = head_weights({f"attn.{name}": array for name, array in state.items()}, heads=2)["attn"]
     np.testing.assert_array_equal(found.key, np.stack([KEY[:, :4]] * 2))
+
+
+SIDE_BY_SIDE = np.concatenate([QUERY, KEY[:, :4], VALUE[:, :4]], 1)  # 4 heads of queries, 2 of keys and of values
+
+
+@pytest.mark.parametrize("name", ["qkv_proj", "c_attn", "query_key_value"])
+def test_one_projection_of_fewer_heads_of_keys(name):
+    first, second = np.split(KEY[:, :4], 2, 1), np.split(VALUE[:, :4], 2, 1)
+    turns = [part for n in (0, 1) for part in (QUERY[:, 4 * n : 4 * n + 4], first[n], second[n])]
+    whole = np.concatenate(turns, 1) if name == "query_key_value" else SIDE_BY_SIDE
+    state = {f"h.0.attn.{name}.weight": whole.T, "h.0.attn.dense.weight": OUT.T}
+    found = head_weights(state, heads=4)["h.0.attn"]
+    np.testing.assert_array_equal(found.query, [QUERY[:, 2 * n : 2 * n + 2] for n in range(4)])
+    np.testing.assert_array_equal(found.key, [first[0], first[0], first[1], first[1]])
+    np.testing.assert_array_equal(found.value, [second[0], second[0], second[1], second[1]])
+
+
+def test_groups_that_are_stored_in_two_ways_are_refused():
+    state = {"layers.0.query_key_value.weight": SIDE_BY_SIDE.T, "layers.0.dense.weight": OUT.T}
+    with pytest.raises(ValueError, match="2 groups of heads, in turn as in Falcon or side by side as in ChatGLM"):
+        head_weights(state, heads=4)
 
 
 def test_what_is_not_known_is_said():
