@@ -57,6 +57,8 @@ def head_weights(state: Mapping[str, ArrayLike], heads: int) -> dict[str, HeadWe
 
     Raises ValueError if no attention layer is known by its names, or if widths are no multiples of `heads`.
     """
+    if heads < 1:
+        raise ValueError(f"heads={heads} is no number of heads; give 1 or more")
     layers = {name.rpartition(".")[0] for name in state}
     layers |= {name.rpartition(".")[0] for name in layers}
     found: dict[str, HeadWeights] = {}
@@ -91,11 +93,12 @@ def _of_separate(parts: list[_Stored], output: _Stored, heads: int) -> HeadWeigh
     first = parts[0]
     out = 1 if first.is_kernel else 0
     feature = first.array.shape[-1] if first.array.ndim == 3 else first.array.shape[out] // heads
+    wrong = f"{first.name} has the shape {first.array.shape}, which is no {heads} heads; give their number"
+    if first.array.ndim == 2 and first.array.shape[out] % heads:
+        raise ValueError(wrong)
     query, key, value = (_of_projection(part, feature) for part in parts)
     if len(query) != heads or heads % len(key):
-        raise ValueError(
-            f"{first.name} has the shape {first.array.shape}, which is no {heads} heads; give their number"
-        )
+        raise ValueError(wrong)
     times = heads // len(key)
     return HeadWeights(query, np.repeat(key, times, 0), np.repeat(value, times, 0), _of_output(output, heads))
 

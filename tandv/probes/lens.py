@@ -4,6 +4,7 @@ nostalgebraist, "interpreting GPT: the logit lens" (2020).
 """
 
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tandv.arrays import as_array
+from tandv.messages import UnknownName, unknown
 from tandv.probes.inspection import Call, Layers, get_intermediate_outputs, reader
 from tandv.probes.measures import mask_of, tokens_of
 
@@ -62,7 +64,7 @@ def logit_lens(
     """Return what each layer of a language model says about the right next token.
 
     The output of a layer goes through the model's last norm and its unembedding. For the last layer that must be what
-    the model itself says, else an error says so. The model is
+    the model itself says, else an error says so; a model that changes its logits further is warned of. The model is
     left unchanged.
 
     >>> import torch
@@ -86,7 +88,8 @@ def logit_lens(
             that is a dict with one, else all.
         call: `call(model, batch)` runs the model, for models that take their input in another way.
 
-    Raises ValueError for a batch without tokens, and for parts that are not found or do not make the model's logits.
+    Raises ValueError for a batch without tokens, logits that are NaN, and for parts that are not found or do not make
+    the model's logits, UnknownName for names that the model does not have.
     """
     right = _targets(batch, targets, mask)
     outputs = get_intermediate_outputs(model, batch, call=call)
@@ -100,14 +103,27 @@ def logit_lens(
     norm = next((name for name in after if _NORM.search(name.rpartition(".")[2])), "") if norm is None else norm
     if unembedding is None:
         unembedding = next((name for name in reversed(after) if name != norm and outputs[name].ndim == 3), None)
-    if unembedding is None or unembedding not in outputs:
+    if unembedding is None:
         raise ValueError(f"no unembedding is known after {last!r}; give unembedding=, the layer that makes logits")
+    if wrong := [unknown("layer", name, names) for name in (norm, unembedding) if name and name not in outputs]:
+        raise UnknownName("; ".join(wrong))
     read: Callable[[np.ndarray], np.ndarray] = reader(model, [name for name in (norm, unembedding) if name])
     said, own = read(outputs[last]), outputs[unembedding]
+    if np.isnan(own).any():
+        raise ValueError(
+            f"{unembedding!r} gives NaN, as of a model that has diverged; look at a checkpoint before that"
+        )
     if said.shape != own.shape or not np.allclose(said, own, rtol=0.01, atol=0.01 * float(np.ptp(own))):
         raise ValueError(
             f"{last!r} read through {norm!r} and {unembedding!r} is not what the model says, so these are not its last "
             "layer, norm and unembedding; give layers=, norm= and unembedding="
+        )
+    if not _is_final(outputs[names[0]], own):
+        warnings.warn(
+            f"the model changes its logits after {unembedding!r}, as by a scale or a soft cap: ranks are its own, "
+            f"probabilities are those of {unembedding!r}",
+            UserWarning,
+            stacklevel=2,
         )
     found = [_of_tokens(said if name == last else read(outputs[name]), right) for name in wanted]
     probability, rank = (np.stack(parts) for parts in zip(*found, strict=True))
@@ -139,6 +155,20 @@ def lens_of(
     return measure
 
 
+def _is_final(whole: np.ndarray, own: np.ndarray) -> bool:
+    """Tell whether what the whole model gives has the probabilities of its unembedding, or is of another shape."""
+    if whole.shape != own.shape:
+        return True
+    exact = whole.astype(np.float64)
+    wanted = _softmax(own.astype(np.float64))
+    return any(np.allclose(one, wanted, rtol=0.01, atol=1e-3) for one in (_softmax(exact), exact))
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
 def _targets(batch: Any, targets: Any, mask: Any) -> np.ndarray:
     """Return the right token at each position, -1 where there is none."""
     tokens = tokens_of(batch)
@@ -150,17 +180,27 @@ def _targets(batch: Any, targets: Any, mask: Any) -> np.ndarray:
         right = as_array(targets).astype(np.int64)
     known = mask_of(batch) if mask is None else as_array(mask).astype(bool)
     if known is None:
-        return right
+        return _some(right)
     if known.shape != right.shape:
         raise ValueError(f"the mask has shape {known.shape}; for these tokens give {right.shape}")
     follows = known if targets is not None else np.concatenate([known[:, 1:], np.zeros((len(known), 1), bool)], 1)
-    return np.where(known & follows, right, -1)
+    return _some(np.where(known & follows, right, -1))
+
+
+def _some(right: np.ndarray) -> np.ndarray:
+    if not (right >= 0).any():
+        raise ValueError("no position has a right token; give longer sequences, a mask that leaves some, or targets=")
+    return right
 
 
 def _of_tokens(logits: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the probability and the rank of the right token at each position."""
     if logits.shape[:-1] != right.shape:
         raise ValueError(f"logits have the shape {logits.shape}, the right tokens {right.shape}; give one for each")
+    if right.max() >= logits.shape[-1]:
+        raise ValueError(
+            f"a right token is {right.max()}, the logits are of {logits.shape[-1]} tokens; give their numbers"
+        )
     exact = logits.astype(np.float64)
     there = right >= 0
     of_right = np.take_along_axis(exact, np.maximum(right, 0)[..., None], -1)

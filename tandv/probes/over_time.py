@@ -3,7 +3,8 @@
 import json
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ class Probe:
         self._model, self._measures = model, _measures(measure)
         self._batch = copied(batch)
         self._every = every
-        self._step = init_step
+        self._step = int(init_step)
         self._rows: dict[int, dict[str, float]] = {}
         self.arrays: dict[int, dict[str, np.ndarray]] = {}
         self.failure: Exception | None = None
@@ -191,14 +192,23 @@ def _measure_of(one: str | Measure) -> Measure:
 
 def _problems(every: Any, measure: Any, init_step: Any) -> list[str]:
     found = []
-    if not callable(every) and not (isinstance(every, int) and every > 0):
+    if not callable(every) and not (_is_whole(every) and every > 0):
         found.append(f"every={every!r} must be a positive number of steps or a function of the step")
-    if not (isinstance(init_step, int) and init_step >= 0):
+    if not (_is_whole(init_step) and init_step >= 0):
         found.append(f"init_step={init_step!r} must be a step number, 0 or more")
     listed = measure.values() if isinstance(measure, Mapping) else measure
+    if not isinstance(measure, str) and not callable(measure) and not isinstance(listed, Iterable):
+        return [
+            *found,
+            f"measure={measure!r} is no measure; give a name, a function of model and batch, or a list of these",
+        ]
     listed = [measure] if isinstance(measure, str) or callable(measure) else list(listed)
     wrong = [one for one in listed if not callable(one) and one not in MEASURES]
     return found + [f"{unknown('measure', one, MEASURES)} (or give a function of model and batch)" for one in wrong]
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _listed(array: np.ndarray) -> list[Any]:

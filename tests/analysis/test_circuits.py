@@ -105,3 +105,13 @@ def test_what_is_not_known_is_said():
         head_weights({"fc.weight": np.eye(2)}, heads=2)
     with pytest.raises(ValueError, match=r"q_proj.weight has the shape \(8, 8\), which is no 3 heads"):
         head_weights({f"a.{n}_proj.weight": np.eye(8) for n in "qkvo"}, heads=3)
+
+
+def test_a_number_of_heads_that_does_not_divide_is_named():
+    state = {f"l.w{part}.weight": np.eye(16) for part in "qkvo"}
+    with pytest.raises(
+        ValueError, match=r"l.wq.weight has the shape \(16, 16\), which is no 3 heads; give their number"
+    ):
+        head_weights(state, heads=3)
+    with pytest.raises(ValueError, match="heads=0 is no number of heads; give 1 or more"):
+        head_weights(state, heads=0)

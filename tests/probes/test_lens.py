@@ -89,3 +89,35 @@ def test_models_of_jax_are_read_as_well():
     expected = np.take_along_axis(said[:, :-1], ids[:, 1:, None], -1)[..., 0]
     np.testing.assert_allclose(lens.probability[-1, :, :-1], expected, rtol=1e-4)
     assert lens.layers == ["layers.0", "layers.1"]
+
+
+class Capped(Words):
+    def __init__(self, after):
+        super().__init__()
+        self.after = after
+
+    def forward(self, input_ids):
+        return self.after(super().forward(input_ids))
+
+
+def test_a_model_that_changes_its_logits_afterwards_is_warned_of(recwarn):
+    for same in (lambda x: x, lambda x: torch.log_softmax(x, -1), lambda x: torch.softmax(x, -1), torch.sum):
+        logit_lens(Capped(same), IDS)
+    assert not recwarn.list
+    with pytest.warns(
+        UserWarning, match="changes its logits after 'head', as by a scale or a soft cap: ranks are its own"
+    ):
+        logit_lens(Capped(lambda x: 0.5 * torch.tanh(x / 0.5)), IDS)
+
+
+def test_what_cannot_be_read_is_said():
+    with pytest.raises(LookupError, match="no layer 'nrm'; did you mean 'norm'.*no layer 'haed'; did you mean 'head'"):
+        logit_lens(Words(), IDS, norm="nrm", unembedding="haed")
+    with pytest.raises(ValueError, match="no position has a right token; give longer sequences"):
+        logit_lens(Words(), IDS[:, :1])
+    with pytest.raises(ValueError, match="a right token is 9, the logits are of 4 tokens"):
+        logit_lens(Words(), IDS, targets=IDS + 7)
+    model = Words()
+    nn.init.constant_(model.head.weight, float("nan"))
+    with pytest.raises(ValueError, match="'head' gives NaN, as of a model that has diverged"):
+        logit_lens(model, IDS)

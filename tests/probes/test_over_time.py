@@ -210,3 +210,14 @@ def test_two_measures_do_not_write_over_each_other():
         probe(plain, X, measure=[one, other])
     watch = probe(plain, X, measure={"a": one, "b": other})
     assert {name: array.tolist() for name, array in watch.arrays[0].items()} == {"a/0": [1, 1], "b/0": [2, 2]}
+
+
+def test_whole_numbers_of_numpy_are_steps_and_other_measures_are_said():
+    assert probe(nn.Identity(), X, every=np.int64(5), init_step=np.int32(5)).arrays.keys() == {5}
+    for wrong in (None, 3):
+        with pytest.raises(
+            ValueError, match=f"measure={wrong} is no measure; give a name, a function of model and batch"
+        ):
+            probe(nn.Identity(), X, measure=wrong)
+    with pytest.raises(ValueError, match="every=True must be a positive number of steps"):
+        probe(nn.Identity(), X, every=True)
