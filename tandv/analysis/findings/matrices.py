@@ -25,7 +25,8 @@ class Matrices:
 
     Rows outside of any phase are taken, or those of the first phase, unless one is given; ranks are merged.
 
-    >>> m = Matrices(logframe.example_log(layers=2, steps=3))
+    >>> from tandv.log.example import example_log
+    >>> m = Matrices(example_log(layers=2, steps=3))
     >>> m.layers("Weight"), m("Weight", "rm2").shape, m.until(2).steps.tolist()
     (['embed', 'head'], (2, 3), [0, 1])
 

@@ -29,7 +29,9 @@ def unchecked(m: Matrices) -> list[str]:
     if not m.layers(WEIGHT_UPDATE) and "update_to_weight" not in m.statistics:
         out.append("updates were not tracked: update over weight; track_updates=True, or insight=True")
     if not m.layers(WEIGHT_UPDATE) and "rounded_away" not in m.statistics:
-        out.append("updates that are rounded away; insight=True, or track_updates=True")
+        out.append(
+            "what updates round to was not measured: updates that are rounded away; insight=True, or track_updates=True"
+        )
     if not any(kind.startswith(OPTIMISER_STATE) for kind in m.tensor_types):
         out.append("the optimiser's state was not recorded: its second moment, epsilon; optimizer=optimizer")
     if m.loss is None:
