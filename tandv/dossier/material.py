@@ -93,7 +93,9 @@ def gather(
         name, log, run = name or place.path.rstrip("/").rpartition("/")[2], run if log is None else log, None
     folder = Path(run) if isinstance(run, str | os.PathLike) else None
     if folder is not None and not folder.is_dir():
-        raise FileNotFoundError(f"cannot open the run {folder}: there is no such folder")
+        raise FileNotFoundError(
+            f"cannot open the run {folder}: there is no such folder; `tandv runs` lists the runs that there are"
+        )
     given = curves if curves is not None else None if folder is not None else run
     opened_log = _log(log, folder, missing)
     table = _curves(given, folder, missing)

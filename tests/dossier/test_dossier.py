@@ -173,7 +173,7 @@ def test_a_log_alone_gives_norms(tmp_path):
 def test_without_curves_it_says_where_they_are_looked_for(tmp_path):
     with pytest.raises(ValueError, match="no curves in .*no curves.csv or curves.json; give them to tracker"):
         gather(tmp_path)
-    with pytest.raises(FileNotFoundError, match="there is no such folder"):
+    with pytest.raises(FileNotFoundError, match="there is no such folder; `tandv runs` lists"):
         gather(tmp_path / "nowhere")
 
 
