@@ -133,9 +133,12 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
             if not equal and bits > TILTED:
                 for i in range(4):
                     p = 1 << i
-                    targets[i] = of[r, 5] * (of[r, 8 + i] / unit) ** p
+                    whole_sum = of[r, 5] * (of[r, 8 + i] / unit) ** p
+                    targets[i] = whole_sum
                     for j in range(number):
                         targets[i] -= known[j, 1] * (known[j, 0] * 0.5 ** (last - known[j, 2])) ** p
+                    if not targets[i] > 1e-3 * whole_sum:
+                        targets[i] = np.nan  # of values that are known already, but for rounding
                 tilt(wide, first, last, top, targets, slope, work, four[0], four[1], matrix, four[2], four[3])
             heavy = first < last and wide[first] > total / 64
             n_top = n_low = 0

@@ -112,7 +112,9 @@ def tilt(c, first, last, top, targets, slopes, work, mean, more, jacobian, right
         _solve(jacobian, right)
         largest = 0.0
         for i in range(_N):
-            largest = max(largest, abs(right[i]))
+            largest = max(largest, abs(right[i])) if right[i] == right[i] else np.inf
+        if not largest < np.inf:  # sums that no density has, as in a log that was changed by hand
+            return
         damped = min(1.0, 2.0 / largest) if largest > 0 else 1.0
         for i in range(_N):
             change[i] += damped * right[i]

@@ -109,9 +109,16 @@ def values_of(rows: pd.DataFrame) -> Values:
     unsure = np.where(np.isnan(zeros), at_zero, 0.0) if np.isnan(zeros).any() else np.zeros(len(rows))
     below = np.nan_to_num(below)
     lowest = bins[0] if bins else 0
+    largest = _positive(_scalar(rows, "max_abs", np.nan))
+    if 0 in bins and _one_too_high(inside, lowest, largest):
+        # A log of tandv 0.1: column n counts 2^(n - 1) <= |x| < 2^n, and column 0 the zeros as well.
+        inside = np.array(inside)
+        none = ~(largest >= 0.5)
+        at_zero = at_zero + np.where(none, inside[-lowest], 0)
+        inside[-lowest, none] = 0
+        zeros, unsure, below, lowest = at_zero, np.zeros(len(rows)), np.zeros(len(rows)), lowest - 1
     if below.any():
         inside, lowest = np.vstack([below[None].astype(inside.dtype), inside]), lowest - 1
-    largest = _positive(_scalar(rows, "max_abs", np.nan))
     if above.any():
         inside = _with_those_above(inside, lowest, above, largest)
     total = inside.sum(0, dtype=np.float64)
@@ -136,6 +143,20 @@ def values_of(rows: pd.DataFrame) -> Values:
         inside, lowest, total, largest, smallest, means, squares, numel, infinite, finite, unsure, mantissa,
         subnormal, equal,
     )  # fmt: skip
+
+
+def _one_too_high(inside: np.ndarray, lowest: int, largest: np.ndarray) -> bool:
+    """Tell whether the highest counted exponent is one more than that of the largest value, in every row."""
+    known = np.isfinite(largest) & (inside > 0).any(0)
+    if not known.any():
+        return False
+    counted = inside[:, known] > 0
+    zero = -lowest
+    below = largest[known] < 0.25  # there column 0 can only be zeros
+    counted[zero, below] = False
+    some = counted.any(0)
+    top = lowest + len(counted) - 1 - np.argmax(counted[::-1], axis=0)
+    return bool(some.any()) and bool((top[some] == np.frexp(largest[known][some])[1]).all())
 
 
 def _inside(table: pd.DataFrame, bins: list[int]) -> np.ndarray:

@@ -161,3 +161,25 @@ def test_what_is_not_known_is_named_with_what_there_is():
         whatif(example_log(steps=1), "e4m3", ["mean", "max", "delayed:0"])
     with pytest.raises(ValueError, match="formats is empty"):
         whatif(example_log(steps=1), [])
+
+
+def test_a_log_whose_exponents_are_one_too_high_is_taken_as_what_it_is():
+    # As tandv 0.1 wrote them: column n counts 2^(n - 1) <= |x| < 2^n, and column 0 the zeros as well.
+    x = np.random.default_rng(0).standard_normal(5000).astype(np.float32) * 0.05
+    log = log_of(np.append(x, np.float32([0] * 1000)))
+    counts = {int(n) + 1: int(log["exponent_counts"][n].iloc[0]) for n in log["exponent_counts"] if np.isfinite(n)}
+    counts = {n: counts.get(n, 0) for n in range(min(counts), 2)} | {0: 1000}
+    old = frame(
+        {name: log["metadata"][name].astype(object) for name in ("name", "type", "tensor_type", "step", "dtype")},
+        {name: log["scalar_stats"][name].to_numpy() for name in ("max_abs", "mean_abs", "rm2", "rm4", "rm8")},
+        np.array([[0, *counts.values(), 0]]),
+        list(counts),
+    )
+    new, found = whatif(log, "e4m3").iloc[0], whatif(old, "e4m3").iloc[0]
+    assert (found.sqnr, found.underflow) == pytest.approx((new.sqnr, new.underflow), abs=1e-3)
+
+
+def test_sums_that_no_values_have_do_no_harm():
+    log = log_of(np.random.default_rng(0).standard_normal(5000).astype(np.float32))
+    log[("scalar_stats", "rm8")] = 1e-30
+    assert 25 < whatif(log, "e4m3").sqnr.item() < 40
