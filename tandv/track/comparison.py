@@ -25,7 +25,7 @@ def compare(
 
     A converted checkpoint, a refactored module, eager against compiled, one device against another, PyTorch against
     JAX: the first module whose output parts, by how much, and whether that is rounding. Both models stay as they are,
-    with their gradients, buffers and random state.
+    with their gradients, buffers and random state, and so does the batch, also where a model raises an error.
 
     >>> import torch
     >>> a, b = (torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.GELU(), torch.nn.Linear(8, 1)) for _ in range(2))
@@ -41,14 +41,14 @@ def compare(
         model_a: a torch.nn.Module; an nnx or equinox model; or a flax.linen module and its variables, as a tuple.
         model_b: another one. Both run in the mode in which they are: call `.eval()` where dropout shall not count.
         batch: what they are called with: one argument, a tuple of them, or a dict of those that have names; as NumPy
-            arrays for models of two frameworks.
+            arrays for models of two frameworks. Each model is given a copy.
         loss: a function of what a model returns, which returns one number, or one for each model as a tuple; None for
             the `.loss` that a model of PyTorch returns, else the mean square of all that it returns.
         names: names of A to names of B, where they differ; that of a module holds for all that is in it. None proposes
             one where no output has a partner of the same name, and says so.
         seed: of random numbers, such as those of dropout: both begin with the same.
 
-    Raises TypeError for what is no model, ValueError if the models have no tensor in common.
+    Raises TypeError for what is no model, ValueError if the models have no tensor in common, or there is no loss.
     """
     losses = loss if isinstance(loss, tuple) else (loss, loss)
     with TemporaryDirectory() as folder:

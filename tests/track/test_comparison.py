@@ -1,6 +1,8 @@
 """compare(): where two models part in one pass of a batch."""
 
 import copy
+import dataclasses
+from collections import UserDict
 
 import numpy as np
 import pytest
@@ -117,3 +119,87 @@ def test_a_model_of_pytorch_and_one_of_flax():
     b.layers[1].bias[...] += 1e-3
     found = compare(a, b, batch, names=names)
     assert (found.first.tensor_type, found.first.layer) == ("Weight", "2.bias")
+
+
+class Replaces(nn.Module):
+    """A module that assigns a new buffer, has one whose values share memory, writes into its input, and may fail."""
+
+    def __init__(self, fails=False):
+        super().__init__()
+        self.fc, self.norm, self.fails = nn.Linear(4, 4), nn.BatchNorm1d(4), fails
+        self.register_buffer("mean", torch.zeros(4))
+        self.register_buffer("place", torch.arange(4.0).expand(8, 4))
+
+    def forward(self, x):
+        x += 1
+        x = self.norm(self.fc(x + self.place))
+        self.mean = 0.9 * self.mean + x.detach().mean(0)
+        if self.fails:
+            raise KeyError("of the model")
+        return x
+
+
+def test_replaced_and_shared_buffers_and_the_batch_stay_as_they_are_also_after_an_error():
+    torch.manual_seed(0)
+    one, batch = Replaces(), BATCH.clone()
+    held, before = one.mean, copy.deepcopy(one.state_dict())
+    assert not compare(one, copy.deepcopy(one), batch).parts
+    one.fails = True
+    with pytest.raises(KeyError, match="of the model"):
+        compare(Replaces(), one, batch)
+    assert torch.equal(batch, BATCH) and torch.equal(held, torch.zeros(4))
+    assert all(torch.equal(value, before[name]) for name, value in one.state_dict().items())
+
+
+def test_the_gradient_of_the_batch_is_left_alone():
+    batch = BATCH.clone().requires_grad_()
+    assert not compare(model(), model(), batch).parts and batch.grad is None
+
+
+def test_what_has_nothing_to_train_is_compared_by_its_forward_pass():
+    one, other = (nn.Sequential(nn.GELU(approximate=how)) for how in ("none", "tanh"))
+    found = compare(one, other, BATCH)
+    assert (found.first.tensor_type, found.first.layer) == ("Activation", "0")
+    frozen, changed = model().requires_grad_(False), model().requires_grad_(False)
+    coarse(changed)
+    assert compare(frozen, changed, BATCH).first.layer == "2"
+
+
+def test_batches_in_mappings_containers_and_float64_and_dataclasses_that_are_returned():
+    @dataclasses.dataclass
+    class Out:
+        logits: torch.Tensor
+
+    class Takes(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = model()
+
+        def forward(self, given):
+            return Out(self.inner(given["x"]))
+
+    batch = UserDict(given={"x": np.asarray(BATCH, np.float64)})
+    assert not compare(Takes(), Takes(), batch).parts
+    other = Takes()
+    coarse(other.inner)
+    assert compare(Takes(), other, batch).first.layer == "inner.2"
+
+
+def test_a_loss_that_is_no_number_is_said():
+    with pytest.raises(ValueError, match=r"loss returned a tensor of shape \(8, 2\); it is a function"):
+        compare(model(), model(), BATCH, loss=lambda returned: returned)
+
+
+@pytest.mark.slow
+def test_the_state_of_an_nnx_model_is_put_back_and_linen_may_keep_statistics():
+    import jax
+    from flax import linen, nnx
+
+    rngs = nnx.Rngs(0)
+    net = nnx.Sequential(nnx.BatchNorm(4, rngs=rngs), nnx.Dropout(0.5, rngs=rngs), nnx.Linear(4, 1, rngs=rngs))
+    batch = np.asarray(BATCH)
+    assert not compare(net, net, batch).parts, "both draw the same dropout"
+    assert (np.asarray(net.layers[0].mean[...]) == 0).all()
+    norms = [linen.BatchNorm(use_running_average=False, epsilon=epsilon) for epsilon in (1e-5, 1e-2)]
+    a, b = ((norm, norm.init(jax.random.key(0), batch)) for norm in norms)
+    assert not compare(a, a, batch).parts and compare(a, b, batch).first.tensor_type == "Activation"

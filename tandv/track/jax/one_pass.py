@@ -1,6 +1,7 @@
 """One forward and backward pass of a JAX model, recorded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from tandv.track.jax._track import track
 
 def one_pass(model: Any, batch: Any, loss: Callable[[Any], Any] | None, folder: Path, seed: int) -> None:
     """Write the log of one forward and backward pass of a model into a folder.
+
+    What an nnx model keeps, such as statistics of a norm and counts of random numbers, is put back to what it was.
 
     >>> from flax import linen
     >>> from tandv import logframe
@@ -39,14 +42,19 @@ def one_pass(model: Any, batch: Any, loss: Callable[[Any], Any] | None, folder: 
         keys = {"dropout": jax.random.key(seed)}
 
         def call(weights: Any) -> Any:
-            return of(module.apply({"params": weights, **rest}, *arguments, **named, rngs=keys))
+            given = {"params": weights, **rest}
+            if not rest:
+                return of(module.apply(given, *arguments, **named, rngs=keys))
+            return of(
+                module.apply(given, *arguments, **named, rngs=keys, mutable=list(rest))[0]
+            )  # statistics of a norm
     else:
         trained = model
 
         def call(weights: Any) -> Any:
             return of(weights(*arguments, **named))
 
-    with track(model_state=trained, path=folder, offload_type=".parquet") as tracker:
+    with _put_back(trained), track(model_state=trained, path=folder, offload_type=".parquet") as tracker:
         gradients = tracker.intercept(_gradient(trained, call), trained)
         tracker.step(trained, None, gradients)
 
@@ -59,19 +67,43 @@ def mean_square(returned: Any) -> jax.Array:
 
     Args:
         returned: arrays, or containers of them.
+
+    Raises ValueError if there is nothing in it that a gradient could flow from.
     """
     found = [jnp.asarray(one) for one in jax.tree.leaves(returned)]
     means = [jnp.square(one.astype(jnp.float32)).mean() for one in found if jnp.issubdtype(one.dtype, jnp.floating)]
+    if not means:
+        raise ValueError(
+            "the model returns no array of floating point numbers; give loss=, a function of what it returns"
+        )
     return jnp.stack(means).sum()
 
 
+@contextmanager
+def _put_back(model: Any) -> Iterator[None]:
+    """Put the state of an nnx model back as it was; other models cannot be changed."""
+    if not _is_of("flax", model):
+        yield
+        return
+    from flax import nnx
+
+    was = jax.tree.map(lambda one: one, nnx.state(model))
+    try:
+        yield
+    finally:
+        nnx.update(model, was)
+
+
+def _is_of(package: str, model: Any) -> bool:
+    return package in {base.__module__.partition(".")[0] for base in type(model).__mro__}
+
+
 def _gradient(model: Any, call: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    kinds = {base.__module__.partition(".")[0] for base in type(model).__mro__}
-    if "flax" in kinds:
+    if _is_of("flax", model):
         from flax import nnx
 
         return nnx.grad(call)
-    if "equinox" in kinds:
+    if _is_of("equinox", model):
         import equinox  # type: ignore[import-not-found]
 
         return equinox.filter_grad(call)

@@ -1,12 +1,14 @@
 """One forward and backward pass of a model, recorded, after which the model is as it was."""
 
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from tandv.track.torch._track import track
 
@@ -27,23 +29,33 @@ def one_pass(
     Args:
         model: the model, in the mode in which it shall run.
         batch: what it is called with: one argument, a tuple of them, or a dict of those that have names. NumPy arrays
-            become tensors on the model's device.
+            become tensors on the model's device, floating point numbers in the format of its weights.
         loss: a function of what the model returns, which returns one number; None for `.loss` where it has one, else
             the mean square of all that it returns.
         folder: where the log is written.
         seed: of random numbers, such as those of dropout.
         inputs: whether to record what modules are given, too.
     """
-    where = next((one.device for one in model.parameters()), torch.device("cpu"))
-    arguments, named = _called_with(batch, where)
-    with _put_back(model), torch.random.fork_rng():
+    with _put_back(model), torch.random.fork_rng(), torch.inference_mode(False), torch.enable_grad():
+        arguments, named = _called_with(batch, model)
         torch.manual_seed(seed)
         with track(
             model, path=folder, offload_type=".parquet", only_stash_during_training=False, inputs=inputs
-        ) as tracker, torch.enable_grad():  # fmt: skip
+        ) as tracker:
             returned = model(*arguments, **named)
-            (mean_square(returned) if loss is None else loss(returned)).backward()
+            value = mean_square(returned) if loss is None else _number(loss(returned))
+            if value.requires_grad:  # of a model that is frozen, or has no parameters, there is the forward pass alone
+                value.backward()
             tracker.step()
+
+
+def _number(value: Any) -> torch.Tensor:
+    if not isinstance(value, torch.Tensor) or value.numel() != 1:
+        what = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
+        raise ValueError(
+            f"loss returned {what}; it is a function of what the model returns, and returns one number, as a tensor"
+        )
+    return value
 
 
 def mean_square(returned: Any) -> torch.Tensor:
@@ -57,34 +69,61 @@ def mean_square(returned: Any) -> torch.Tensor:
 
     Raises ValueError if there is nothing in it that a gradient could flow from.
     """
-    own = returned.get("loss") if isinstance(returned, dict) else getattr(returned, "loss", None)
+    own = returned.get("loss") if isinstance(returned, Mapping) else getattr(returned, "loss", None)
     if isinstance(own, torch.Tensor) and own.numel() == 1:
         return own
-    found = [one for one in tree_leaves(returned) if isinstance(one, torch.Tensor)]
-    found = [one for one in found if one.is_floating_point()]
+    found = [one for one in _tensors(returned) if one.is_floating_point() or one.is_complex()]
     if not found:
         raise ValueError(
             "the model returns no tensor of floating point numbers; give loss=, a function of what it returns"
         )
-    return torch.stack([one.float().square().mean() for one in found]).sum()
+    return torch.stack(
+        [one.abs().float().square().mean() if one.is_complex() else one.float().square().mean() for one in found]
+    ).sum()
 
 
-def _called_with(batch: Any, where: torch.device) -> tuple[tuple, dict]:
+def _tensors(value: Any) -> list[torch.Tensor]:
+    """Return the tensors in containers, dataclasses among them."""
+    out: list[torch.Tensor] = []
+    for one in tree_leaves(value):
+        if isinstance(one, torch.Tensor):
+            out.append(one)
+        elif dataclasses.is_dataclass(one) and not isinstance(one, type):
+            out += _tensors([getattr(one, field.name) for field in dataclasses.fields(one)])
+    return out
+
+
+def _called_with(batch: Any, model: torch.nn.Module) -> tuple[tuple, dict]:
+    """Return copies of what a model is called with, on its device, since a model may write into what it is given.
+
+    NumPy's floating point numbers are float64 where nothing else was said; they take the format of the model's weights.
+    """
+    weights = next((one for one in model.parameters() if one.is_floating_point()), None)
+    first = next(model.parameters(), None)
+    where = first.device if first is not None else torch.device("cpu")
+
     def on(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
-            return value.to(where)
-        return torch.as_tensor(value, device=where) if hasattr(value, "__array__") else value
+            return value.detach().to(where, copy=True).requires_grad_(value.requires_grad)
+        if not hasattr(value, "__array__"):
+            return value
+        made = torch.tensor(np.asarray(value), device=where)
+        return made.to(weights.dtype) if weights is not None and made.is_floating_point() else made
 
-    if isinstance(batch, dict):
-        return (), {name: on(value) for name, value in batch.items()}
-    return tuple(map(on, batch if isinstance(batch, tuple) else (batch,))), {}
+    if isinstance(batch, Mapping):
+        return (), {str(name): tree_map(on, value) for name, value in batch.items()}
+    return tuple(tree_map(on, one) for one in (batch if isinstance(batch, tuple) else (batch,))), {}
 
 
 @contextmanager
 def _put_back(model: torch.nn.Module) -> Iterator[None]:
-    """Put gradients and buffers back as they were."""
+    """Put gradients and buffers back as they were: what was written into, and what was replaced."""
     gradients = [(one, one.grad) for one in model.parameters()]
-    buffers = [(one, one.detach().clone()) for one in model.buffers()]
+    buffers = [
+        (module, name, one, None if one is None else one.detach().clone())
+        for module in model.modules()
+        for name, one in module._buffers.items()
+    ]
     for one, _ in gradients:
         one.grad = None
     try:
@@ -93,5 +132,7 @@ def _put_back(model: torch.nn.Module) -> Iterator[None]:
         for one, gradient in gradients:
             one.grad = gradient
         with torch.no_grad():
-            for one, was in buffers:
-                one.copy_(was)
+            for module, name, one, was in buffers:
+                module._buffers[name] = one
+                if one is not None and was is not None and not torch.equal(one, was):
+                    one.copy_(was)
