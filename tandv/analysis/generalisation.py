@@ -9,6 +9,7 @@ Each answer has `words`: a sentence that also says what cannot be known from the
 """
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from tandv.analysis.reliance import (
     worst_group_accuracy,
 )
 from tandv.curves import Curves, as_curves, unit_of
-from tandv.curves.outcomes import in_percent
+from tandv.curves.outcomes import accuracies_of, in_percent
 
 __all__ = [
     "Grokking",
@@ -71,8 +72,8 @@ def grokking(
     threshold: float = 0.95,
     train_threshold: float | None = None,
     window: int = 100,
-    train: str = "train_acc",
-    test: str = "test_acc",
+    train: str | None = None,
+    test: str | None = None,
     least_ratio: float = 2.0,
     least_gap: float = 0.3,
 ) -> Grokking:
@@ -91,18 +92,19 @@ def grokking(
         threshold: the accuracy that counts as generalised, 0 to 1; above 1 it is percent.
         train_threshold: the accuracy that counts as memorised; by default `threshold`.
         window: the median over so many following steps (or epochs, ...) must be at the threshold too.
-        train: the name of the training accuracy.
-        test: the name of the test accuracy.
+        train: the name of the training accuracy; by default train_acc, or what is called alike (train/accuracy, ...).
+        test: the name of the test accuracy; by default test_acc, or what is called alike (val_acc, eval/accuracy, ...).
         least_ratio: how many times as many steps as memorisation generalisation must take at least.
         least_gap: how far test accuracy must be below training accuracy at memorisation at least.
 
     Raises ValueError if `train` or `test` is not a column of the curves.
     """
     table = as_curves(curves)
+    train, test = _accuracies(table.columns, train, test)
     if missing := [name for name in (train, test) if name not in table.columns]:
         raise ValueError(
             f"the curves lack {' and '.join(map(repr, missing))}; they have {', '.join(map(repr, table.columns))}: "
-            "name yours by train= and test="
+            "name yours by grokking(curves, train=..., test=...)"
         )
     table, percent = _as_shares(table.sort_index(), [train, test])
     threshold, train_threshold = (_share(level) for level in (threshold, train_threshold or threshold))
@@ -130,6 +132,13 @@ def grokking(
         )
         words += f"; {gap_words}"
     return Grokking(memorised, generalised, delay, ratio, gap, is_grokking, words + percent)
+
+
+def _accuracies(names: Iterable[str], train: str | None, test: str | None) -> tuple[str, str]:
+    """Return the names of both accuracies: those that were given, the usual ones, or a pair called alike."""
+    usual = ("train_acc", "test_acc")
+    pair = usual if set(usual) <= set(names) else accuracies_of(names) or usual
+    return train or pair[0], test or pair[1]
 
 
 def _as_shares(table: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, str]:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from tandv.curves import Curves, as_curves
+from tandv.curves.outcomes import in_percent
 from tandv.messages import some
 
 
@@ -118,10 +119,11 @@ def emergence(curves: Curves, thresholds: float | Mapping[str, float], *, stays:
     if problems:
         raise ValueError("; ".join(problems) + f"; the curves are {', '.join(map(repr, table.columns))}")
     shares = {name: level for name, level in wanted.items() if "loss" not in name.lower()}
-    in_percent = [name for name, level in shares.items() if level <= 1 < _highest(table[name]) <= 100]
-    if in_percent:
+    high = {name: _highest(table[name]) for name in shares}
+    percents = [name for name, level in shares.items() if level <= 1 and in_percent(high[name]) and high[name] <= 100]
+    if percents:
         warnings.warn(
-            f"{some([f'{name} (up to {_highest(table[name]):.4g})' for name in in_percent])}: this looks like percent, "
+            f"{some([f'{name} (up to {high[name]:.4g})' for name in percents])}: this looks like percent, "
             "while the threshold is at most 1; give the threshold in percent, or divide the curve by 100",
             UserWarning,
             stacklevel=2,

@@ -88,6 +88,7 @@ def as_curves(data: Curves) -> pd.DataFrame:
             )
         table = data.copy(deep=False)
     elif isinstance(data, Mapping):
+        _check_sequences(data)
         lengths = {name: len(values) for name, values in data.items()}
         if len(set(lengths.values())) > 1:
             listed = ", ".join(f"{name} has {length}" for name, length in lengths.items())
@@ -112,6 +113,31 @@ def as_curves(data: Curves) -> pd.DataFrame:
     out.index = pd.Index(numbers.astype(np.int64) if whole else numbers.astype(np.float64), name="step")
     out.attrs = dict(table.attrs) | ({"unit": unit} if unit != "step" else {})
     return out
+
+
+def several_runs(data: object) -> bool:
+    """Tell whether this is a dict of the curves of several runs, by the run's name, rather than the curves of one.
+
+    >>> several_runs({"seed 0": {"loss": [1.0]}}), several_runs({"loss": [1.0]})
+    (True, False)
+
+    Args:
+        data: what may be curves.
+    """
+    one = pd.DataFrame | Mapping | TrainingStats | str | os.PathLike
+    return isinstance(data, Mapping) and any(isinstance(value, one) for value in data.values())
+
+
+def _check_sequences(data: Mapping[str, Any]) -> None:
+    if several_runs(data):
+        raise TypeError(
+            f"these are several runs, {some(list(map(repr, data)))}, and this takes the curves of one; go through "
+            "them, as in {name: f(run) for name, run in runs.items()}"
+        )
+    single = [name for name, value in data.items() if isinstance(value, int | float) or getattr(value, "ndim", 1) == 0]
+    if single:
+        words = some([f"{name!r} is {data[name]}" for name in single])
+        raise TypeError(f"curves have a value for each step, but {words}; give sequences, such as [2.0, 1.5]")
 
 
 def _is_plain(dtype: Any) -> bool:

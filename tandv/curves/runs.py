@@ -4,12 +4,12 @@
 ['seed 0', 'seed 1']
 """
 
-import os
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from tandv.curves import Curves, TrainingStats, as_curves
+from tandv.curves import Curves, as_curves
+from tandv.curves.curves import several_runs
 from tandv.glossary import metric_and_tensor
 from tandv.messages import UnknownName, listed, unknown
 
@@ -27,9 +27,7 @@ def as_runs(data: Runs) -> dict[str, pd.DataFrame]:
 
     Raises what `as_curves` raises, with the name of the run.
     """
-    if not isinstance(data, Mapping) or not any(
-        isinstance(value, pd.DataFrame | Mapping | TrainingStats | str | os.PathLike) for value in data.values()
-    ):
+    if not isinstance(data, Mapping) or not several_runs(data):
         return {"": as_curves(data).sort_index()}  # type: ignore[arg-type]
     out = {}
     for name, curves in data.items():

@@ -43,13 +43,15 @@ def animate(
 
     Args:
         f: a plot of `tandv.viz` that has a `step`, such as `exp_hist` of a log or `attention_pattern` of a history.
-        path: the .gif to write, or a name with "{step}" in it, such as "correlations/{step}.png".
+        path: the .gif to write, or a name with "{step}" in it, such as "correlations/{step}.png"; its folder is made
+            if it is not there.
         steps: the steps; by default all of the log or history, of more than 100 so many evenly spaced ones.
         seconds: how long a frame of the GIF is shown.
         dpi: pixels per inch; by default those of the figure.
         **kwargs: the other arguments of the plot.
 
-    Raises ValueError for another ending or where there are no steps, TypeError for a plot without a step.
+    Raises ValueError for another ending, frames of no time, or where there are no steps, TypeError for a plot without a
+    step.
     """
     if "step" not in inspect.signature(f).parameters:
         raise TypeError(f"{f.__name__} has no step to go through; animate a plot of one step, such as viz.exp_hist")
@@ -57,10 +59,14 @@ def animate(
     each = "{step}" in str(path)
     if not each and path.suffix.lower() != ".gif":
         raise ValueError(f'{path} is neither a .gif nor a name with "{{step}}" in it, such as "plot {{step}}.png"')
+    if not seconds > 0:
+        raise ValueError(f"seconds is how long a frame is shown, above 0 such as 0.3, not {seconds}")
     shown = list(steps) if steps is not None else spread(_steps(kwargs), MOST)
     if not shown:
         raise ValueError("there are no steps to go through; give steps=[0, 100, ...]")
     frames = _frames(f, shown, kwargs)
+    made = str(path).replace("{step}", str(shown[0]))
+    Path(made).parent.mkdir(parents=True, exist_ok=True)
     if each:
         for step, figure in frames:
             figure.savefig(str(path).replace("{step}", str(step)), dpi=dpi or "figure")

@@ -88,7 +88,8 @@ def test_a_record_that_begins_memorised_says_so():
 
 def test_without_accuracies_the_columns_are_named():
     with pytest.raises(
-        ValueError, match="lack 'test_acc'; they have 'train_acc', 'loss': name yours by train= and test="
+        ValueError,
+        match="lack 'test_acc'; they have 'train_acc', 'loss': name yours by grokking\\(curves, train=..., test=",
     ):
         grokking({"step": [0], "train_acc": [1.0], "loss": [1.0]})
 
@@ -135,3 +136,15 @@ def test_accuracies_in_percent_are_taken_as_such_and_that_is_said():
 def test_a_run_in_percent_whose_test_accuracy_stays_low_does_not_grok():
     found = grokking({"train_acc": [10.0, 99, 100], "test_acc": [0.5, 0.9, 0.96]})  # below one percent throughout
     assert found.is_grokking is False and found.generalisation.step is None
+
+
+def test_accuracies_that_are_called_alike_are_found():
+    run = {"train/accuracy": [0.1, 1.0, 1.0, 1.0], "eval/accuracy": [0.1, 0.1, 0.5, 1.0]}
+    found = grokking(run)
+    assert (found.memorisation.quantity, found.generalisation.quantity, found.delay) == (*run, 2)
+
+
+def test_shares_a_little_above_1_are_no_percent():
+    run = {"train_acc": [0.1, 1.02, 1.01, 1.0], "test_acc": [0.1, 0.1, 0.5, 1.0]}
+    found = grokking(run)
+    assert found.delay == 2 and "percent" not in found.words

@@ -100,3 +100,12 @@ def test_what_is_no_file_of_curves_says_why(tmp_path, name, text, words):
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=words):
         read_curves(tmp_path / name)
+
+
+def test_several_runs_and_single_numbers_are_told_apart_from_curves():
+    with pytest.raises(TypeError, match="these are several runs, 'seed 0', 'seed 1', and this takes the curves of one"):
+        as_curves({"seed 0": {"loss": [1.0]}, "seed 1": {"loss": [2.0]}})
+    with pytest.raises(
+        TypeError, match=r"value for each step, but 'loss' is 2.0; give sequences, such as \[2.0, 1.5\]"
+    ):
+        as_curves({"loss": 2.0})

@@ -61,3 +61,10 @@ def test_more_steps_than_it_takes_are_thinned_with_the_first_and_the_last():
 def test_what_cannot_be_animated_says_why(plot, name, arguments, error, words, tmp_path):
     with pytest.raises(error, match=words):
         viz.animate(plot, tmp_path / name, **arguments)
+
+
+def test_the_folder_of_the_pictures_is_made_and_frames_last(tmp_path):
+    viz.animate(viz.attention_pattern, tmp_path / "corr" / "{step}.png", history=pattern(0, 7), **SMALL)
+    assert sorted(path.name for path in (tmp_path / "corr").iterdir()) == ["0.png", "7.png"]
+    with pytest.raises(ValueError, match="seconds is how long a frame is shown, above 0"):
+        viz.animate(viz.attention_pattern, tmp_path / "a.gif", history=pattern(0, 7), seconds=0, **SMALL)

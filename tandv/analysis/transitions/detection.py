@@ -24,6 +24,7 @@ from tandv.analysis.transitions.scale import Values
 from tandv.analysis.transitions.search import search
 from tandv.analysis.transitions.transition import Axis, Evidence, Kind, Transition
 from tandv.curves import Curves, as_curves
+from tandv.curves.curves import several_runs
 from tandv.curves.steps import steps_in
 from tandv.messages import UnknownName, check_choices, unknown
 
@@ -182,6 +183,8 @@ def _table(curves: Curves) -> pd.DataFrame:
     """Return curves as one table; rows of the same step are averaged, and a warning says so."""
     if isinstance(curves, pd.Series):
         curves = curves.to_frame(name="value" if curves.name is None else curves.name)
+    elif several_runs(curves):
+        return as_curves(curves)  # which says that it takes those of one
     elif isinstance(curves, Mapping) and len({len(values) for values in curves.values()}) == 1:
         curves = pd.DataFrame({name: np.asarray(values) for name, values in curves.items()})
     if not isinstance(curves, pd.DataFrame) or isinstance(curves.columns, pd.MultiIndex):

@@ -106,4 +106,6 @@ def shown_data(axes: Iterable[Axes]) -> pd.DataFrame:
             frame = pd.DataFrame({ax.get_title() or shown.plot: values}, pd.Index(list(names), name=shown.x))
         of = " ".join((*shown.tt, *(shown.layers if len(shown.layers) == 1 else ())))
         tables[of or ax.get_title("left") or shown.plot] = frame
+    if not tables:
+        raise ValueError("this plot has no values by step or exponent to show as a table; save it as PNG, SVG or PDF")
     return pd.concat(tables, axis=1) if len(tables) > 1 else next(iter(tables.values()))

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tandv.arrays import as_array
+from tandv.messages import some
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.legends import shortened
 from tandv.viz.layout.style import Style, Theme, fitting
@@ -94,6 +95,11 @@ def _near_zero(low: float, high: float) -> float:
 
 def _pictures(images: Any) -> np.ndarray:
     """Return images as [sample, height, width, 1 or 3 colours]."""
+    if isinstance(images, list | tuple) and len(shapes := {np.shape(as_array(image)) for image in images}) > 1:
+        raise ValueError(
+            f"the images differ in shape: {some(sorted(map(str, shapes)))}; crop or pad them to one, or draw "
+            "those of each shape apart"
+        )
     array = np.asarray(as_array(images), np.float64)
     if array.ndim == 2 or (array.ndim == 3 and array.shape[-1] == 3):
         array = array[None]

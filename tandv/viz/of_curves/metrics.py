@@ -23,6 +23,7 @@ from tandv.viz.layout.ticks import step_text
 from tandv.viz.of_curves.over_steps import (
     XScale,
     YScale,
+    check_marks,
     draw_curve,
     limits,
     mark_transitions,
@@ -153,6 +154,7 @@ def marks_of(
         if unknown := [run for run in transitions if run not in runs]:
             raise LookupError(f"there are transitions of {unknown}, but the runs are {list(runs)}; use the same names")
         return transitions
+    check_marks(transitions)
     if len(runs) > 1:
         raise ValueError("transitions of several runs are given by the run's name, such as {'seed 0': [...]}")
     return {next(iter(runs)): transitions}

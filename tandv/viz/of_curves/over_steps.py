@@ -110,11 +110,21 @@ def draw_curve(
             )  # fmt: skip
 
 
+def check_marks(transitions: object) -> None:
+    """Raise TypeError for what is no list of transitions."""
+    if not isinstance(transitions, list | tuple) or not all(hasattr(one, "quantity") for one in transitions):
+        raise TypeError(
+            f"transitions are a list, as find_transitions(curves) returns it, not {transitions!r:.60}; for example "
+            "transitions=find_transitions(curves)"
+        )
+
+
 def mark_transitions(ax: Axes, transitions: Sequence[TransitionLike], colour: str) -> None:
     """Draw a line at the middle of each transition, dashed by its kind, and a band over its length.
 
     An uncertain one has a thin faint line and no band.
     """
+    check_marks(transitions)
     if not transitions:
         return
     from tandv.analysis.transitions.wording import is_uncertain, kind_of  # imports SciPy

@@ -62,6 +62,8 @@ def sharpness_plot(
     from tandv.analysis.transitions import find_transitions  # imports SciPy
     from tandv.analysis.transitions.sharpness import sharpness
 
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is a share between 0 and 1, such as 0.95 for 95 %, not {confidence}")
     table = as_curves(curves).sort_index()
     found = find_transitions(table) if transitions is None else list(transitions)
     if not found:

@@ -59,8 +59,13 @@ def differences(
         ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
         title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
-    Raises UnknownName for a tensor type that was not compared.
+    Raises UnknownName for a tensor type that was not compared, TypeError for anything but a comparison.
     """
+    if not isinstance(found, Difference):
+        raise TypeError(
+            f"found is what tandv.diff(a, b) returns, not {type(found).__name__}; compare two runs first, as in "
+            "differences(tandv.diff(a, b))"
+        )
     kinds = [kind for kind, _ in found.aligned.tensors]
     known = sorted(set(kinds), key=lambda kind: (order(kind), kind))
     wanted = known if tt is None else [tt] if isinstance(tt, str) else list(dict.fromkeys(tt))

@@ -85,6 +85,11 @@ def test_a_rise_that_has_arrived_is_no_part_of_the_nans_at_the_end(name, ends):
     assert ended.evidence.kind == "divergence" and ended.step == ends and ended.before > 80
 
 
+def test_several_runs_are_gone_through_one_by_one():
+    with pytest.raises(TypeError, match=r"several runs, 'a', 'b', .*\{name: f\(run\) for name, run in runs.items"):
+        find_transitions({"a": {"loss": [2.0, 1.0]}, "b": {"loss": [2.0, 1.0]}})
+
+
 def test_proportional_noise_is_judged_on_logarithms():
     values = 3 * np.exp(-STEPS / 40) * (1 + 0.05 * NOISE) + 1e-9
     assert kinds(values) == []

@@ -50,3 +50,8 @@ def test_what_does_not_fit_is_left_out_and_said():
 def test_what_is_wrong_is_said(arguments, words):
     with pytest.raises(ValueError, match=words):
         viz.image_grid(*arguments)
+
+
+def test_images_of_several_shapes_are_refused_in_words():
+    with pytest.raises(ValueError, match=r"images differ in shape: \(8, 8\), \(9, 8\); crop or pad"):
+        viz.image_grid([np.zeros((8, 8)), np.zeros((9, 8))])

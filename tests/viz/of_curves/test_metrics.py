@@ -11,6 +11,7 @@ from themes import in_turn
 from tandv import viz
 from tandv.analysis.transitions import Evidence, Transition
 from tandv.curves import as_curves
+from tandv.log.logframe import example_log
 from tandv.viz.layout.style import THEMES
 from tandv.viz.layout.tables import drawn
 
@@ -192,3 +193,12 @@ def test_a_learning_rate_explains_what_it_changes_wherever_it_is_drawn():
     marked = {line.get_gid(): line.get_xdata() for line in figure.axes[0].lines}
     assert list(marked["change of the learning rate"]) == pytest.approx([151.5, 151.5], abs=1)
     assert legend(figure)[0] == "change of the learning rate"
+
+
+@pytest.mark.parametrize("given", [True, "loss", [1, 2]])
+def test_what_are_no_transitions_is_said(given):
+    calls = [lambda: viz.norms(example_log(), transitions=given)]
+    calls += [lambda: viz.metric_curves({"loss": [2.0, 1.0]}, transitions=given)] if given is not True else []
+    for call in calls:
+        with pytest.raises(TypeError, match="transitions are a list, as find_transitions"):
+            call()

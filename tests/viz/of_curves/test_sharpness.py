@@ -47,3 +47,8 @@ def test_what_cannot_be_drawn_says_why():
         viz.sharpness_plot(CURVES, [JUMP._replace(quantity="accc")])
     short = viz.sharpness_plot({"acc": [0.0, 1.0, 1.0]}, [Transition("acc", 0, 1, 1, 0.0, 1.0, Evidence())])
     assert short.texts[1].get_text().startswith("no fit, too few values")
+
+
+def test_a_confidence_in_percent_is_refused():
+    with pytest.raises(ValueError, match="confidence is a share between 0 and 1, such as 0.95 for 95 %, not 95"):
+        viz.sharpness_plot({"loss": [2.0, 1.0]}, confidence=95)
