@@ -132,9 +132,11 @@ def attention_heads(
     notes.append("mean of all examples" if example is None else f"example {example}")
     patterns = [pattern_of(arrays[one][layer], head, example, known) for one, head in shown]
     style = fitting(theme, figsize, fig, ax)
+    columns = [f"head {head}" for head in chosen] if len(steps) > 1 else ()  # narrow panels have no room for both
+    rows = [f"step {step_text(one)}" for one in steps] if len(steps) > 1 else ()
     return draw_patterns(
-        patterns, titles, words, len(chosen), layer or "attention", notes, style, figsize=figsize, fig=fig, ax=ax,
-        title=title,
+        patterns, titles, words, len(chosen), layer or "attention", notes, style, columns, rows, figsize=figsize,
+        fig=fig, ax=ax, title=title,
     )  # fmt: skip
 
 

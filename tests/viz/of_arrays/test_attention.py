@@ -79,8 +79,8 @@ def test_the_last_step_and_the_first_layer_are_drawn_if_nothing_else_is_said():
 
 def test_heads_before_and_after_stand_below_each_other():
     figure = viz.attention_heads(HISTORY, "layers.0")
-    titles = ["head 0 · step 0", "head 1 · step 0", "head 0 · step 40", "head 1 · step 40"]
-    assert [ax.get_title("left") for ax in figure.axes] == titles
+    assert [ax.get_title("left") for ax in figure.axes] == ["head 0", "head 1", "", ""]
+    assert [ax.get_ylabel() for ax in figure.axes][::2] == ["step 0", "step 40"]
     assert np.allclose(drawn(figure.axes[3]).values, BEFORE)
     assert np.allclose(drawn(figure.axes[1]).values, UNIFORM)
     same = viz.plot_attention_heads_comparison(moment(0), moment(1))
