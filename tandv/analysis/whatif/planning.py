@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tandv.analysis.whatif.plan import OPERANDS, Choice, Failure, Plan
-from tandv.analysis.whatif.prediction import Formats, whatif
+from tandv.analysis.whatif.prediction import Formats, listed_formats, whatif
 from tandv.analysis.whatif.wanted import DEFAULT, Want, wanted
 from tandv.formats import Format, number_format
 from tandv.log import logframe
@@ -68,7 +68,7 @@ def whatif_plan(
         notes.append("Inputs of layers were not logged, outputs stand for them; track(model, inputs=True) logs inputs.")
     if lacking := [one for one in (WEIGHT, GRADIENT) if one not in kinds]:
         notes.append(f"The log has no {' and no '.join(lacking)}: the plan says nothing of them.")
-    given = [formats] if isinstance(formats, str | Format) else list(formats)
+    given = listed_formats(formats)
     found = whatif(log, given, scale, layers, kinds, phase=phase, rank=rank)
     found, left_out = _of_matrices(log, found)
     notes += left_out

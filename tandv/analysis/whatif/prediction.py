@@ -1,7 +1,7 @@
 """What would happen to the tensors of a log if they were cast to other number formats, from its exponent counts."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -11,12 +11,13 @@ import pandas as pd
 from tandv.analysis.whatif._tables import FRACTIONS, limits, table
 from tandv.analysis.whatif.rows import Values, rows_for_casts, values_of
 from tandv.analysis.whatif.scales import check_scales, largest_before, scales_for
+from tandv.format_names import format_name
 from tandv.formats import Format, exponent, number_format
 from tandv.log.choice_of_rows import rows_at
 from tandv.log.door import AnyLog, Names, Steps
 from tandv.log.logframe import numbered
 from tandv.log.ranks import Ranks
-from tandv.messages import missing
+from tandv.messages import UnknownName, missing
 
 __all__ = ["QUANTITIES", "Formats", "whatif"]
 
@@ -74,7 +75,7 @@ def whatif(
 
     Raises UnknownName for a format or a name that does not exist, ValueError for a scale that does not.
     """
-    given = [formats] if isinstance(formats, str | Format) else list(formats)
+    given = listed_formats(formats)
     scales = check_scales([scale] if isinstance(scale, str) else list(scale))
     targets = {_label(one): one if isinstance(one, Format) else number_format(one) for one in given}
     if not targets:
@@ -89,6 +90,29 @@ def whatif(
         chosen = rows_at(rows[("metadata", "step")].to_numpy(), step)
         rows, before = rows[chosen], {name: values[chosen] for name, values in before.items()}
     return _labelled(rows, jobs, list(targets), scales, _predicted(values_of(rows), jobs, before))
+
+
+def listed_formats(formats: Formats) -> list[str | Format]:
+    """Return formats as a list, types of PyTorch and NumPy by their names.
+
+    >>> listed_formats("e4m3"), listed_formats([np.float16])
+    (['e4m3'], ['float16'])
+
+    Args:
+        formats: a format or a list of these.
+
+    Raises UnknownName for names of formats that no tensor of values is cast to on its own.
+    """
+    several = not isinstance(formats, Format) and isinstance(formats, Iterable) and not isinstance(formats, str)
+    found = [one if isinstance(one, Format) else format_name(one) for one in (formats if several else [formats])]
+    if wrong := [one for one in found if one in ("e8m0", "float8_e8m0fnu")]:
+        raise UnknownName(f"{wrong[0]!r} has neither sign nor zero: it holds the scales of blocks, no values")
+    if wrong := [one for one in found if isinstance(one, str) and one.startswith(("mx", "nvfp"))]:
+        raise UnknownName(
+            f"{wrong[0]!r} has a scale for each block, and counts of whole tensors do not tell its errors; there are "
+            "formats of its elements, such as e4m3, e2m3 or e2m1"
+        )
+    return found
 
 
 def _label(one: str | Format) -> str:

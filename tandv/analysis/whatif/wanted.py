@@ -1,5 +1,6 @@
 """What a user asks of a cast: an SQNR of at least so many dB, shares of values of at most so much."""
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -35,6 +36,11 @@ def wanted(want: Want) -> dict[str, float]:
         f"{name}={value!r} is no share from 0 to 1, or percent such as 1%"
         for name, value in given.items()
         if name in QUANTITIES[:3] and not (isinstance(value, int | float) and 0 <= value <= 1)
+    ]
+    wrong += [
+        f"sqnr={given['sqnr']!r} is no number of dB"
+        for _ in range("sqnr" in given)
+        if not (isinstance(given["sqnr"], int | float) and math.isfinite(given["sqnr"]))
     ]
     if wrong or not given:
         raise ValueError(f"want: {'; '.join(wrong) or 'nothing is asked for'}; write for example {EXAMPLE}")

@@ -97,3 +97,9 @@ def test_what_was_left_out_is_said():
         "The log has no Gradient: the plan says nothing of them.",
         "1 other names, such as norms and biases, are left out.",
     ]
+
+
+@pytest.mark.parametrize("limit", [float("nan"), float("inf"), "x", None])
+def test_a_limit_that_is_no_number_is_refused(limit):
+    with pytest.raises(ValueError, match="is no number of dB"):
+        wanted({"sqnr": limit})

@@ -183,3 +183,13 @@ def test_sums_that_no_values_have_do_no_harm():
     log = log_of(np.random.default_rng(0).standard_normal(5000).astype(np.float32))
     log[("scalar_stats", "rm8")] = 1e-30
     assert 25 < whatif(log, "e4m3").sqnr.item() < 40
+
+
+def test_formats_may_be_types_and_scales_of_blocks_are_refused():
+    log = example_log(steps=1)
+    assert set(whatif(log, [np.float16, np.dtype("float32")]).format) == {"float16", "float32"}
+    assert set(whatif(log, np.float16).format) == {"float16"}
+    with pytest.raises(UnknownName, match="'e8m0' has neither sign nor zero"):
+        whatif(log, ["e4m3", "e8m0"])
+    with pytest.raises(UnknownName, match="'mxfp4' has a scale for each block"):
+        whatif(log, "mxfp4")
