@@ -31,20 +31,23 @@ _FEW, _NEAR = 3, 30  # values that rounding moves to or from zero: 3, and 30 tim
 _ZERO = 1e-5  # the gradient of a bias beside that of its layer's output, below which it is rounding of zero
 
 
-def floors(both: Aligned, epsilons: Mapping[Tensor, float]) -> np.ndarray:
+def floors(both: Aligned, epsilons: Mapping[Tensor, float], first: int = 0) -> np.ndarray:
     """Return the share of its size by which rounding may move a tensor, [tensors, steps].
 
-    It grows with the steps since the first, recorded or not: each starts from what rounding has left of the one before.
+    It grows with the steps since rounding can have begun, recorded or not: each starts from what the one before has
+    left. While the runs were equal to the last bit there was nothing to grow from.
 
     Args:
         both: two logs beside each other.
         epsilons: of each tensor the distance from 1 to the next number in the finer of its two formats.
+        first: the position of the first step at which any bit differs.
     """
     kinds = [kind.partition(".")[0] for kind, _ in both.tensors]
     base = np.array([FLOORS.get(kind, max(FLOORS.values())) for kind in kinds])
     coarse = np.array([epsilons.get(one, 0.0) for one in both.tensors])
     base = np.maximum(base, np.where(coarse > 2.0**-23, coarse / 2, 0.0))
-    since = (both.steps - both.steps[0]).astype(float) if len(both.steps) else np.zeros(0)
+    begun = both.steps[first - 1] + 1 if first else both.steps[0]
+    since = np.fmax(both.steps - begun, 0).astype(float)
     return np.maximum(base[:, None], np.where(since > 0, LATER, 0.0)[None]) * (1 + since)[None]
 
 

@@ -42,7 +42,8 @@ def same_computation(both: Aligned, epsilons: Mapping[Tensor, float]) -> Compare
         epsilons: of each tensor the distance from 1 to the next number in the finer of its two formats.
     """
     worst, which, names = gaps(both)
-    floor = floors(both, epsilons)
+    unequal = np.flatnonzero((worst > 0).any(axis=0))
+    floor = floors(both, epsilons, int(unequal[0]) if len(unequal) else 0)
     zeros = zeros_moved(both, floor)
     scores = np.fmax(worst / floor, zeros)
     differs = (worst > 0) | (zeros > 0)
