@@ -31,6 +31,18 @@ def reference(x: np.ndarray) -> dict[str, float]:
     return counts | {name: float(value) for name, value in moments.items()}
 
 
+def reference_bits(x: np.ndarray) -> float:
+    """Return how many mantissa bits any finite value uses, as float64 or else float32 store it; NaN without one."""
+    flat = np.asarray(x).reshape(-1)
+    flat = flat if flat.dtype == np.float64 else flat.astype(np.float32)
+    words, bits = (np.uint64, 52) if flat.dtype == np.float64 else (np.uint32, 23)
+    stored = flat[np.isfinite(flat) & (flat != 0)].view(words)
+    if not stored.size:
+        return math.nan
+    used = int(np.bitwise_or.reduce(stored)) & (2**bits - 1)
+    return bits - (used & -used).bit_length() + 1 if used else 0
+
+
 def reference_counts(x: np.ndarray) -> dict[float, int]:
     """Return how many values lie in each power of two, with zeros at -inf and infinities at inf."""
     counts: dict[float, int] = {}

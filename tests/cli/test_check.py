@@ -129,4 +129,4 @@ def test_a_text_of_another_kind_keeps_its_own_words(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     (tmp_path / "notes.json").write_text('{"why": "none"}')
     told = CliRunner().invoke(app, ["check", str(tmp_path / "notes.json")])
-    assert told.exit_code == 2 and "it is JSON; tandv.read opens the folder of a run" in told.stderr
+    assert told.exit_code == 2 and "it is JSON; what can be read is the folder of a run" in told.stderr

@@ -59,8 +59,10 @@ def test_every_statistic_of_a_tensor_worked_out_by_hand(producer):
             "nans": 1,
             "infs": 1,
             "calls": 1,
+            "mantissa_bits": nan if producer == "triton" else 2,  # of 5, which is 1.01 in binary; Triton does not look
         },
         rel=1e-7,
+        nan_ok=True,
     )
     assert statistics.counts_of(rows[1]) == {-inf: 1, 1: 1, 2: 2, inf: 1}
     assert rows[0] == statistics.empty_rows(1)[0]

@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from reference import reference, reference_counts
+from reference import reference, reference_bits, reference_counts
 from tandv import statistics
 from tandv.track.jax import _kernels, _native
 
@@ -41,7 +41,7 @@ def kernel(request):
 
 
 def check(row: np.ndarray, x: np.ndarray, where: str = "") -> None:
-    expected = reference(x)
+    expected = reference(x) | {"mantissa_bits": reference_bits(x)}
     for name, values in statistics.summarise(row).items():
         if name == "calls":
             continue
