@@ -258,7 +258,7 @@ def repeated(folder: Path) -> list[str]:
             places = [folder / f"{model}-repeat-{seed}" for seed in range(REPEATS)]
             for b in range(REPEATS):
                 sets = list(combinations([i for i in range(REPEATS) if i != b], size))
-                for chosen in rng.permutation(len(sets))[:20]:
+                for chosen in rng.permutation(len(sets))[:5]:
                     a, *noise = (places[i] for i in sets[chosen])
                     found = diff(a, places[b], noise=noise)
                     alarms.append((found.parts, _largest(found, True), _largest(found, False)))
