@@ -1,6 +1,6 @@
 """`PhaseTransitionAnalyzer`: when a run memorises and generalises, from its curves or from its saved models."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -9,6 +9,7 @@ from tandv.analysis.generalisation import Grokking, grokking
 from tandv.arrays import as_array
 from tandv.compat.saved_models import by_step, runs_of
 from tandv.curves import Curves, as_curves
+from tandv.probes.inspection import same_random_numbers
 from tandv.viz import grokking_plot
 from tandv.viz.layout.facet import Figure
 
@@ -54,14 +55,15 @@ class PhaseTransitionAnalyzer:
         checkpoints = by_step(model_checkpoints)
         if train_data is None or test_data is None:
             raise ValueError("checkpoints need train_data and test_data: inputs and labels, or batches of these")
-        sets = [train_data, test_data]
-        if accuracy is None:
-            batches = [_batches(data) for data in sets]
-            runs = runs_of(checkpoints, model)
-            rows = {step: [accuracy_of(run, data) for data in batches] for step, run in runs.items()}
-        else:
-            rows = {step: [accuracy(one, data) for data in sets] for step, one in checkpoints.items()}
-        self.curves = as_curves(pd.DataFrame.from_dict(rows, orient="index", columns=["train_acc", "test_acc"]))
+        sets = {"train_acc": train_data, "test_acc": test_data}
+        with same_random_numbers(train_data, test_data):  # a loader that shuffles draws from the run's own
+            if accuracy is None:
+                runs = runs_of(checkpoints, model)
+                table = pd.DataFrame({name: accuracies_of(runs, _batches(data)) for name, data in sets.items()})
+            else:
+                rows = {step: [accuracy(one, data) for data in sets.values()] for step, one in checkpoints.items()}
+                table = pd.DataFrame.from_dict(rows, orient="index", columns=list(sets))
+        self.curves = as_curves(table)
 
     def analyze_grokking(
         self, transition_threshold: float = 0.95, window_size: int = 100, **arguments: Any
@@ -82,25 +84,31 @@ class PhaseTransitionAnalyzer:
         return grokking_plot(self.curves, self.analyze_grokking() if analysis is None else analysis, **arguments)
 
 
-def accuracy_of(model: Callable[[Any], Any], batches: Iterable[tuple[Any, Any]]) -> float:
-    """Return the share of samples at which a model's largest output is the label, 0 to 1.
+def accuracies_of(
+    models: Mapping[Any, Callable[[Any], Any]], batches: Iterable[tuple[Any, Any]]
+) -> dict[Any, float]:
+    """Return the share of samples at which the largest output of each model is the label, 0 to 1.
+
+    The batches are read once, and each is shown to all models before the next, so that one is in memory at a time.
 
     >>> import numpy as np
-    >>> accuracy_of(lambda x: x, [(np.eye(2), np.array([0, 0]))])
-    0.5
+    >>> accuracies_of({10: lambda x: x}, [(np.eye(2), np.array([0, 0]))])
+    {10: 0.5}
 
     Args:
-        model: is called with the inputs of a batch; outputs are [..., class], or have these as `logits`.
+        models: by step; each is called with the inputs of a batch; outputs are [..., class], or have these as `logits`.
         batches: inputs and labels, [...].
     """
-    right = total = 0
-    for x, labels in batches:
-        outputs = model(x)
-        hits = as_array(getattr(outputs, "logits", outputs)).argmax(-1) == as_array(labels)
-        right, total = right + int(hits.sum()), total + hits.size
-    return right / total if total else float("nan")
+    right, total = dict.fromkeys(models, 0), 0
+    for x, given in batches:
+        labels = as_array(given)
+        for step, model in models.items():
+            outputs = model(x)
+            right[step] += int((as_array(getattr(outputs, "logits", outputs)).argmax(-1) == labels).sum())
+        total += labels.size
+    return {step: hits / total if total else float("nan") for step, hits in right.items()}
 
 
-def _batches(data: Any) -> list[tuple[Any, Any]]:
+def _batches(data: Any) -> Iterable[tuple[Any, Any]]:
     pair = isinstance(data, tuple | list) and len(data) == 2 and not isinstance(data[0], tuple | list)
-    return [tuple(data)] if pair else [tuple(batch) for batch in data]  # type: ignore[misc]
+    return [tuple(data)] if pair else map(tuple, data)  # type: ignore[misc]

@@ -2,11 +2,14 @@
 
 import contextlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+
+from tandv.probes._random_state import parts_of_loader, saved
 
 Layers = str | re.Pattern[str] | Sequence[str | re.Pattern[str]]
 Call = Callable[[Any, Any], Any]
@@ -70,6 +73,33 @@ def attention_patterns(
 def untouched(model: Any) -> contextlib.AbstractContextManager[Any]:
     """Return a context that yields `model` ready for inspection and restores whatever it changes."""
     return _backend(model).untouched(model)
+
+
+@contextlib.contextmanager
+def same_random_numbers(*loaders: Any) -> Iterator[None]:
+    """Restore after the block the state of every random generator, so that a loader may be read without a trace.
+
+    >>> import random
+    >>> random.seed(0)
+    >>> with same_random_numbers([1, 2]):
+    ...     inside = random.random()
+    >>> random.random() == inside
+    True
+
+    Args:
+        loaders: iterables of batches that are read in the block, which may hold generators of their own.
+    """
+    holders = [part for loader in loaders for part in parts_of_loader(loader)]
+    if "torch" in sys.modules:
+        from tandv.probes import torch
+
+        restore = torch.generators(holders)
+    else:
+        restore = saved(holders)
+    try:
+        yield
+    finally:
+        restore()
 
 
 def with_weights(model: Any, state: Mapping[str, Any]) -> Call:

@@ -1,5 +1,7 @@
 """Weights by step are run by the model that they are of, which stays as it is."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
@@ -84,3 +86,32 @@ def test_weights_without_a_model_and_of_another_one_are_refused():
 
 def test_steps_are_in_order_and_may_be_fractions_of_epochs():
     assert list(by_step({10: {}, 2: {}, 0.5: {}})) == [0.5, 2, 10]
+
+
+@pytest.mark.parametrize("own", [None, 3])
+def test_loaders_that_shuffle_are_read_once_and_leave_all_random_numbers_as_they_were(own):
+    class Read(torch.utils.data.TensorDataset):
+        count = 0
+
+        def __getitem__(self, index):
+            Read.count += 1
+            random.random(), np.random.rand(), torch.rand(1)  # noqa: NPY002 as an augmentation does
+            return super().__getitem__(index)
+
+    generator = None if own is None else torch.Generator().manual_seed(own)
+    loaders = [
+        torch.utils.data.DataLoader(Read(X[part], LABELS[part]), batch_size=1, shuffle=True, generator=generator)
+        for part in (slice(0, 2), slice(2, 4))
+    ]
+    checkpoints, model = {0: knows(0), 10: knows(2), 20: knows(4)}, OfThisTest()
+    given = {"model_checkpoints": checkpoints, "train_data": loaders[0], "test_data": loaders[1]}
+    before = states_of_generators(generator)
+    assert PhaseTransitionAnalyzer(**given, model=model).curves.to_dict("list") == CURVES
+    assert states_of_generators(generator) == before and Read.count == 4
+    PhaseTransitionAnalyzer(**given, accuracy=lambda _, data: float(len(list(data)) == 2))
+    assert states_of_generators(generator) == before
+
+
+def states_of_generators(own: torch.Generator | None) -> list[str]:
+    kept = [random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()]  # noqa: NPY002
+    return [repr(one) for one in kept] + ([] if own is None else [repr(own.get_state().tolist())])

@@ -8,6 +8,7 @@ except ModuleNotFoundError as error:
     raise missing("torch", "torch", "tandv.probes.torch") from error
 
 from tandv.probes.torch._attention import attention_patterns
+from tandv.probes.torch._generators import generators
 from tandv.probes.torch._outputs import get_intermediate_outputs
 from tandv.probes.torch._plans import AppliedPlan, apply_plan, rounded
 from tandv.probes.torch._reading import reader
@@ -18,6 +19,7 @@ __all__ = [
     "AppliedPlan",
     "apply_plan",
     "attention_patterns",
+    "generators",
     "get_intermediate_outputs",
     "models_of",
     "reader",

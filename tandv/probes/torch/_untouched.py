@@ -1,18 +1,17 @@
 """Run a PyTorch model without lasting effects: everything that the forward pass changes is restored."""
 
 import contextlib
-import random
 import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.modules import module as torch_modules
 from torch.nn.parameter import is_lazy
 
+from tandv.probes.torch._generators import generators
 from tandv.track.torch.names import unwrap
 
 
@@ -45,7 +44,7 @@ def untouched(model: nn.Module) -> Iterator[nn.Module]:
             f"the shapes of {', '.join(waiting[:5])} are not known yet; run the model once before you inspect it"
         )
     with contextlib.ExitStack() as after:
-        after.callback(_generators(modules))
+        after.callback(generators(modules))
         states = [_state_of(module) for module in modules]
         after.callback(lambda: [_restore(state) for state in states])
         for module in modules:
@@ -126,32 +125,5 @@ def _global_hooks() -> Any:
         for table, before in zip(tables, kept, strict=True):
             table.clear()
             table.update(before)
-
-    return restore
-
-
-def _generators(modules: list[nn.Module]) -> Any:
-    """Save the state of every random generator, the modules' own included; return a function that restores them."""
-    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
-    devices = [
-        (kind, n, kind.get_rng_state(n))
-        for kind in (torch.cuda, torch.xpu)
-        if kind.is_initialized()
-        for n in range(kind.device_count())
-    ]
-    held = {id(value): value for module in modules for value in vars(module).values()}.values()
-    own = [(value, value.get_state()) for value in held if isinstance(value, torch.Generator)]
-    of_numpy = [(v, v.bit_generator.state) for v in held if isinstance(v, np.random.Generator)]
-
-    def restore() -> None:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
-        torch.set_rng_state(cpu)
-        for kind, n, state in devices:
-            kind.set_rng_state(state, n)
-        for generator, state in own:
-            generator.set_state(state)
-        for generator, state in of_numpy:
-            generator.bit_generator.state = state
 
     return restore
