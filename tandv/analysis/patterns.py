@@ -25,10 +25,28 @@ def mean_pattern(attention: ArrayLike, mask: ArrayLike | None = None) -> np.ndar
 
     Raises ValueError for a mask of another shape.
     """
+    total, count = pattern_sums(attention, mask)
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
+
+def pattern_sums(attention: ArrayLike, mask: ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sum of the patterns of each head over examples, and of how many: both [head, query, key].
+
+    >>> total, count = pattern_sums(np.eye(2)[None, None], mask=[[True, False]])
+    >>> total.tolist(), count.tolist()
+    ([[[1.0, 0.0], [0.0, 0.0]]], [[[1, 0], [0, 0]]])
+
+    Args:
+        attention: probabilities, [..., head, query, key].
+        mask: which positions hold a token and no padding, [position] or [example, position]; None for all. A key more
+            than that is a sink.
+
+    Raises ValueError for a mask of another shape.
+    """
     array = as_array(attention)
     examples = array.reshape(-1, *array.shape[-3:])
     if mask is None:
-        return examples.mean(0, dtype=np.float64)
+        return examples.sum(0, dtype=np.float64), np.full(examples.shape[1:], len(examples))
     queries, keys = examples.shape[-2:]
     known = as_array(mask).astype(bool)
     if known.shape not in ((queries,), (len(examples), queries)):
@@ -36,5 +54,5 @@ def mean_pattern(attention: ArrayLike, mask: ArrayLike | None = None) -> np.ndar
     real = np.broadcast_to(known, (len(examples), queries))
     of_keys = np.concatenate([real, np.ones((len(real), keys - queries), bool)], 1)
     there = real[:, None, :, None] & of_keys[:, None, None, :]
-    total, count = np.where(there, examples, 0).sum(0, dtype=np.float64), there.sum(0)
-    return np.divide(total, count, out=np.full_like(total, np.nan), where=np.broadcast_to(count > 0, total.shape))
+    total = np.where(there, examples, 0).sum(0, dtype=np.float64)
+    return total, np.broadcast_to(there.sum(0), total.shape)

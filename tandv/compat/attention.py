@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from tandv.analysis.attention import attention_curves
+from tandv.analysis.attention import attention_curves, attention_means
+from tandv.analysis.attention.batches import Batch
 from tandv.analysis.patterns import mean_pattern
-from tandv.probes.inspection import attention_patterns
+from tandv.probes.inspection import attention_patterns, same_random_numbers
 from tandv.probes.measures import mask_of, tokens_of
 
 if TYPE_CHECKING:
     from tandv.viz.layout.facet import Figure
 
 Data = dict[str, np.ndarray]
+
+
+class Extracted(dict[str, np.ndarray]):
+    """Mean patterns by layer, {layer: [head, query, key]}, and the entropies and scores of the same examples.
+
+    >>> Extracted({"attn": np.eye(2)[None]}, pd.DataFrame())["attn"].shape
+    (1, 2, 2)
+
+    Args:
+        patterns: the mean pattern of each head by layer.
+        curves: one row of `attention_curves`.
+    """
+
+    def __init__(self, patterns: Data, curves: pd.DataFrame):
+        super().__init__(patterns)
+        self.curves = curves
 
 
 class AttentionEvolutionPlotter:
@@ -50,38 +67,46 @@ class AttentionEvolutionPlotter:
         self.tokens: np.ndarray | None = None
         self.mask: np.ndarray | None = None
 
-    def extract_attention_patterns(self, dataloader: Iterable[Any], num_samples: int = 100) -> Data:
-        """Return the patterns of `num_samples` examples of `dataloader`: {layer: (examples, heads, query, key)}.
+    def extract_attention_patterns(self, dataloader: Iterable[Any], num_samples: int = 100) -> Extracted:
+        """Return the mean patterns of `num_samples` examples of `dataloader`, {layer: [head, query, key]}.
 
-        If the examples are token numbers they are stored for the scores of heads, with the `attention_mask` of batches
-        that are dicts, which leaves out padding: use the same ones each time, from a loader that does not shuffle.
+        Entropies and scores of all examples come with them. One batch at a time is in memory; `attention_patterns` of
+        `tandv.probes` returns the patterns of single examples. If the examples are token numbers they are stored for
+        the scores of heads, with the `attention_mask` of batches that are dicts, which leaves out padding: use the same
+        ones each time, from a loader that does not shuffle. Random generators are left as they were.
 
         Raises ValueError if sequences differ in length: pad them.
         """
-        parts: list[Data] = []
-        tokens, masks, count = [], [], 0
-        for batch in dataloader:
-            if count >= num_samples:
-                break
-            found = attention_patterns(self.model, batch, self._layers, call=self._call)
-            parts.append(found)
-            tokens.append(tokens_of(batch))
-            masks.append(mask_of(batch))
-            count += len(next(iter(found.values())))
-        if not parts:
-            raise ValueError("the dataloader gave no batch; give one with at least one example")
+        if num_samples < 1:
+            raise ValueError(f"num_samples={num_samples} are no samples; give 1 or more")
+        with same_random_numbers(dataloader):
+            found = attention_means(self._patterns(dataloader, num_samples), self.causal)
+        self.tokens, self.mask = found.tokens, found.mask
+        return Extracted(found.patterns, found.curves)
 
-        shapes = sorted({array.shape[1:] for part in parts for array in part.values()})
-        if len({tuple(array.shape[1:] for array in part.values()) for part in parts}) > 1:
-            raise ValueError(f"patterns have the shapes {shapes}; pad all sequences to one length")
-        self.tokens, self.mask = (
-            np.concatenate(ones)[:num_samples] if all(one is not None for one in ones) else None
-            for ones in (tokens, masks)
-        )
-        return {layer: np.concatenate([part[layer] for part in parts])[:num_samples] for layer in parts[0]}
+    def _patterns(self, dataloader: Iterable[Any], num_samples: int) -> Iterator[Batch]:
+        left = num_samples
+        for batch in dataloader:
+            found = attention_patterns(self.model, batch, self._layers, call=self._call)
+            tokens, mask = (None if one is None else one[:left] for one in (tokens_of(batch), mask_of(batch)))
+            yield {layer: array[:left] for layer, array in found.items()}, tokens, mask
+            left -= len(next(iter(found.values())))
+            if left <= 0:  # without drawing one more batch
+                return
 
     def add_epoch_data(self, epoch: int, data: Data) -> None:
-        """Store what the patterns `data` of an `epoch`, or of any step, show: their means, and the scores of heads."""
+        """Store what the patterns `data` of an `epoch`, or of any step, show: their means, and the scores of heads.
+
+        `data` is what `extract_attention_patterns` returned, or patterns of examples [example, head, query, key].
+
+        Raises ValueError for an epoch that is no whole number.
+        """
+        if int(epoch) != epoch:
+            raise ValueError(f"epoch={epoch} is no whole number; count steps instead, such as batches since the start")
+        if isinstance(data, Extracted):
+            self._rows[int(epoch)] = data.curves.set_axis(pd.Index([int(epoch)], name="step"))
+            self.history[int(epoch)] = dict(data)
+            return
         tokens, mask = (None if one is None or not _fits(one, data) else one for one in (self.tokens, self.mask))
         self._rows[int(epoch)] = attention_curves({int(epoch): data}, tokens, causal=self.causal, mask=mask)
         self.history[int(epoch)] = {layer: mean_pattern(array, mask) for layer, array in data.items()}

@@ -84,9 +84,7 @@ class PhaseTransitionAnalyzer:
         return grokking_plot(self.curves, self.analyze_grokking() if analysis is None else analysis, **arguments)
 
 
-def accuracies_of(
-    models: Mapping[Any, Callable[[Any], Any]], batches: Iterable[tuple[Any, Any]]
-) -> dict[Any, float]:
+def accuracies_of(models: Mapping[Any, Callable[[Any], Any]], batches: Iterable[tuple[Any, Any]]) -> dict[Any, float]:
     """Return the share of samples at which the largest output of each model is the label, 0 to 1.
 
     The batches are read once, and each is shown to all models before the next, so that one is in memory at a time.

@@ -1,8 +1,11 @@
 """The collector of attention patterns over training."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
+from pandas.testing import assert_frame_equal
 from torch import nn
 
 from tandv.analysis.attention import attention_curves
@@ -36,20 +39,24 @@ def test_patterns_of_the_first_samples_are_collected(kind):
     model = Words()
     plotter = AttentionEvolutionPlotter(model=model)
     data = plotter.extract_attention_patterns(dataloader=LOADERS[kind], num_samples=7)
-    np.testing.assert_allclose(data["attention"], attention_patterns(model, TOKENS)["attention"][:7], atol=1e-6)
+    each = {"attention": attention_patterns(model, TOKENS)["attention"][:7]}
+    np.testing.assert_allclose(data["attention"], each["attention"].mean(0), atol=1e-6)
+    plotter.add_epoch_data(3, data)
+    assert_frame_equal(plotter.curves, attention_curves({3: each}, TOKENS[:7].numpy()), rtol=1e-5)
     assert (plotter.tokens == TOKENS[:7].numpy()).all()
 
 
 def test_epochs_become_curves_and_a_picture():
     plotter, whole = AttentionEvolutionPlotter(model=Words()), {}
     for epoch in (5, 0):
-        whole[epoch] = plotter.extract_attention_patterns(LOADERS["tensors"], num_samples=100)
-        plotter.add_epoch_data(epoch, whole[epoch])
+        plotter.add_epoch_data(epoch, plotter.extract_attention_patterns(LOADERS["tensors"], num_samples=100))
+        whole[epoch] = attention_patterns(plotter.model, TOKENS)
         nn.init.normal_(plotter.model.attention.in_proj_weight)
     expected = attention_curves(whole, TOKENS.numpy())
     assert plotter.history[0]["attention"].shape == (2, 6, 6)  # means, not the examples
-    np.testing.assert_allclose(plotter.history[0]["attention"], whole[0]["attention"].mean(0), atol=1e-7)
-    assert plotter.curves.equals(expected) and plotter.curves.index.tolist() == [0, 5]
+    np.testing.assert_allclose(plotter.history[0]["attention"], whole[0]["attention"].mean(0), atol=1e-6)
+    assert_frame_equal(plotter.curves, expected, rtol=1e-5)
+    assert plotter.curves.index.tolist() == [0, 5]
     figure = plotter.create_attention_evolution_plot(theme="dark")
     panels = figure.subfigs[0].axes  # a row for each head, a column for each step
     assert [ax.get_title("left") for ax in panels] == ["step 0", "step 5", "", ""]
@@ -70,6 +77,10 @@ def test_what_is_missing_is_said():
     plotter = AttentionEvolutionPlotter(Words())
     with pytest.raises(ValueError, match="the dataloader gave no batch"):
         plotter.extract_attention_patterns([])
+    with pytest.raises(ValueError, match="num_samples=0 are no samples"):
+        plotter.extract_attention_patterns([TOKENS], num_samples=0)
+    with pytest.raises(ValueError, match=r"epoch=0.5 is no whole number; count steps"):
+        plotter.add_epoch_data(0.5, plotter.extract_attention_patterns([TOKENS]))
     with pytest.raises(ValueError, match=r"shapes \[\(2, 4, 4\), \(2, 6, 6\)\]; pad all sequences to one length"):
         plotter.extract_attention_patterns([TOKENS[:2], TOKENS[2:, :4]])
 
@@ -83,3 +94,31 @@ def test_a_layer_that_looks_ahead_once_has_no_scores():
         1: {"a.b": np.full((1, 4, 4), 0.25), "c": np.eye(4)[None]},
     }
     assert plotter.curves.equals(attention_curves(whole))
+
+
+def test_no_more_than_a_batch_of_patterns_is_held_and_no_more_batches_are_read_than_wanted():
+    model, length, held = nn.TransformerEncoderLayer(4, 1, 4, batch_first=True), 32, []
+    per_batch = 2 * length * length * 4  # bytes of the patterns of two examples
+
+    def batches():
+        for _ in range(30):
+            held.append(tracemalloc.get_traced_memory()[0])
+            yield torch.zeros(2, length, 4)
+        raise AssertionError("one batch more than wanted was read")
+
+    plotter = AttentionEvolutionPlotter(model)
+    tracemalloc.start()
+    try:
+        data = plotter.extract_attention_patterns(batches(), num_samples=60)
+    finally:
+        tracemalloc.stop()
+    assert data["self_attn"].shape == (1, length, length)
+    assert max(held) - held[2] < 4 * per_batch  # 28 batches later
+
+
+def test_a_loader_that_shuffles_leaves_the_random_numbers_of_the_run():
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(TOKENS), batch_size=3, shuffle=True)
+    plotter = AttentionEvolutionPlotter(Words())
+    before = torch.get_rng_state()
+    plotter.extract_attention_patterns(loader, num_samples=5)
+    assert torch.equal(torch.get_rng_state(), before)

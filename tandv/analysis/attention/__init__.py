@@ -4,6 +4,7 @@ Attention is given as probabilities, after the softmax: [..., query, key] for ro
 Leading axes (the examples of a batch) are averaged over.
 """
 
+from tandv.analysis.attention.batches import AttentionMeans, attention_means
 from tandv.analysis.attention.entropies import HeadSpecialisation, attention_entropy, head_entropy, head_specialisation
 from tandv.analysis.attention.over_time import attention_curves
 from tandv.analysis.attention.scores import (
@@ -15,10 +16,12 @@ from tandv.analysis.attention.scores import (
 from tandv.analysis.attention.sinks import WithoutSink, without_sink
 
 __all__ = [
+    "AttentionMeans",
     "HeadSpecialisation",
     "WithoutSink",
     "attention_curves",
     "attention_entropy",
+    "attention_means",
     "duplicate_token_score",
     "head_entropy",
     "head_scores",

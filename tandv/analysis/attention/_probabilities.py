@@ -98,7 +98,20 @@ def whole_sequences(attention: ArrayLike) -> np.ndarray:
 
 def per_head(values: np.ndarray) -> np.ndarray:
     """Average [..., head, query] over all axes but that of heads, leaving out NaN."""
-    per_head = np.moveaxis(values, -2, 0).reshape(values.shape[-2], -1)
-    known = ~np.isnan(per_head)
+    return mean_of(sums_per_head(values))
+
+
+def sums_per_head(values: np.ndarray) -> np.ndarray:
+    """Return [2, head]: the sum of [..., head, query] over all other axes, leaving out NaN, and of how many.
+
+    Those of several batches add up.
+    """
+    heads = np.moveaxis(values, -2, 0).reshape(values.shape[-2], -1)
+    known = ~np.isnan(heads)
+    return np.stack([np.where(known, heads, 0).sum(1), known.sum(1).astype(np.float64)])
+
+
+def mean_of(sums: np.ndarray) -> np.ndarray:
+    """Return the means of what `sums_per_head` returned: [head], NaN where there was nothing."""
     with np.errstate(invalid="ignore"):
-        return np.where(known, per_head, 0).sum(1) / known.sum(1)
+        return sums[0] / sums[1]

@@ -70,11 +70,35 @@ def head_entropy(
         normalised: divide by the largest possible entropy, the log of the number of visible keys; a row with one
             visible key is NaN then.
     """
+    return per_head(entropy_rows(attention, causal=causal, visible=visible, mask=mask, normalised=normalised))
+
+
+def entropy_rows(
+    attention: ArrayLike,
+    *,
+    causal: bool = False,
+    visible: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    normalised: bool = False,
+) -> np.ndarray:
+    """Return what `head_entropy` averages: [..., head, query], NaN for rows that have none.
+
+    >>> entropy_rows([np.eye(2)], mask=[True, False]).tolist()
+    [[0.0, nan]]
+
+    Args:
+        attention: probabilities, [..., head, query, key].
+        causal: whether query i can attend only to keys 0 to i.
+        visible: a mask that broadcasts to [..., query, key], true where attention is possible.
+        mask: which positions hold a token and no padding, [position] or [example, position]; None for all.
+        normalised: divide by the largest possible entropy, the log of the number of visible keys; a row with one
+            visible key is NaN then.
+    """
     heads = among_tokens(without_sink(with_heads(attention)))
     if mask is not None:
         real = real_pairs(mask, heads)
         visible = real if visible is None else real & as_array(visible).astype(bool)
-    return per_head(attention_entropy(heads, causal=causal, visible=visible, normalised=normalised))
+    return attention_entropy(heads, causal=causal, visible=visible, normalised=normalised)
 
 
 class HeadSpecialisation(NamedTuple):

@@ -5,16 +5,14 @@
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from tandv.analysis.attention._padding import padding_in, real_pairs
-from tandv.analysis.attention._probabilities import per_head
-from tandv.analysis.attention.entropies import head_specialisation
-from tandv.analysis.attention.scores import head_scores
+from tandv.analysis.attention._padding import padding_in
+from tandv.analysis.attention._sums import columns_of, head_sums
 from tandv.analysis.attention.sinks import without_sink
 from tandv.arrays import as_array
 from tandv.messages import some
@@ -45,17 +43,10 @@ def attention_curves(
 
     Tokens that look padded without a mask are said in a warning, and so is a sink.
     """
-    if mask is None and tokens is not None and (words := padding_in(as_array(tokens))):
-        warnings.warn(words, UserWarning, stacklevel=2)
-    layers = {layer: None for step in history for layer in history[step]}
     split = {step: {layer: without_sink(array) for layer, array in history[step].items()} for step in history}
-    if sinks := list(dict.fromkeys(n for found in split.values() for n, one in found.items() if one.sink is not None)):
-        warnings.warn(
-            f"{some(sinks)}: the last key is taken for an attention sink, since it belongs to no token; its share is "
-            "the curve sink of each head, and entropies are of what goes to tokens",
-            UserWarning,
-            stacklevel=2,
-        )
+    sinks = list(dict.fromkeys(n for found in split.values() for n, one in found.items() if one.sink is not None))
+    warn_of(sinks, tokens, mask)
+    layers = {layer: None for step in history for layer in history[step]}
     masked = {
         layer: all(is_causal(split[step][layer].attention) for step in history if layer in history[step])
         if causal is None
@@ -66,32 +57,25 @@ def attention_curves(
     for step in sorted(history):
         row = rows.setdefault(step, {})
         for layer, attention in history[step].items():
-            found = head_specialisation(attention, causal=masked[layer], mask=mask)
-            for head, entropy in enumerate(found.head_entropies):
-                row[f"{layer}/head{head}/entropy"] = entropy
-            row[f"{layer}/specialization_index"] = found.specialization_index
-            if (sink := split[step][layer].sink) is not None:
-                for head, share in enumerate(_of_real_rows(sink, attention, mask)):
-                    row[f"{layer}/head{head}/sink"] = share
-            for name, score in head_scores(attention, tokens, mask).items() if masked[layer] else ():
-                chance = str(name).endswith("_chance")
-                row |= (
-                    {f"{layer}/{name}": score[0]}
-                    if chance
-                    else {f"{layer}/head{h}/{name}": v for h, v in score.items()}
-                )
+            row |= columns_of(layer, head_sums(attention, tokens, mask, masked[layer]))
     out = pd.DataFrame.from_dict(rows, orient="index").astype(np.float64)
     out.index = pd.Index(out.index.astype(np.int64), name="step")
     return out
 
 
+def warn_of(sinks: Sequence[str], tokens: ArrayLike | None, mask: ArrayLike | None) -> None:
+    """Warn the caller's caller of layers with a sink, and of tokens that look padded without a mask."""
+    if mask is None and tokens is not None and (words := padding_in(as_array(tokens))):
+        warnings.warn(words, UserWarning, stacklevel=3)
+    if sinks:
+        warnings.warn(
+            f"{some(sinks)}: the last key is taken for an attention sink, since it belongs to no token; its share is "
+            "the curve sink of each head, and entropies are of what goes to tokens",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
 def is_causal(attention: ArrayLike) -> bool:
     rows = as_array(attention)
     return rows.ndim > 1 and rows.shape[-1] == rows.shape[-2] and not np.triu(rows, 1).any()
-
-
-def _of_real_rows(sink: np.ndarray, attention: ArrayLike, mask: ArrayLike | None) -> np.ndarray:
-    """Return the mean share of a sink, of rows of tokens that attend to anything: [head]."""
-    rows = as_array(attention).astype(np.float64)
-    real = real_pairs(mask, rows[..., :-1]).any(-1)
-    return per_head(np.where(rows.any(-1) & real, sink, np.nan))

@@ -83,6 +83,27 @@ def head_scores(attention: ArrayLike, tokens: ArrayLike | None = None, mask: Arr
         mask: which positions hold a token and no padding, [position] or [example, position]; None for all.
     """
     square = whole_sequences(attention)
+    heads = square.shape[-3]
+    columns = {name: np.broadcast_to(per_head(rows), heads) for name, rows in score_rows(square, tokens, mask).items()}
+    return pd.DataFrame(columns, index=pd.RangeIndex(heads, name="head"))
+
+
+def score_rows(
+    square: np.ndarray, tokens: ArrayLike | None = None, mask: ArrayLike | None = None
+) -> dict[str, np.ndarray]:
+    """Return what `head_scores` averages, by name: [..., head, query], NaN where a query has no score.
+
+    Of a `<name>_chance` there is one head.
+
+    >>> rows = score_rows(np.eye(3)[None, [0, 0, 1]])
+    >>> rows["previous_token"].tolist(), rows["previous_token_chance"].round(2).tolist()
+    ([[nan, 1.0, 1.0]], [[nan, 0.5, 0.33]])
+
+    Args:
+        square: what `whole_sequences` returns, [..., head, query, key].
+        tokens: the token at each position, [position] or [example, position].
+        mask: which positions hold a token and no padding, [position] or [example, position]; None for all.
+    """
     length = square.shape[-1]
     real = real_pairs(mask, square)
     wanted = {"previous_token": _before(square)}
@@ -90,21 +111,24 @@ def head_scores(attention: ArrayLike, tokens: ArrayLike | None = None, mask: Arr
         wanted |= {"duplicate_token": _repeated(tokens, square), "induction": _followers(tokens, square, mask)}
     seen = np.tri(length, dtype=bool) & real
     uniform = seen / np.maximum(seen.sum(-1, keepdims=True), 1)
-    columns = {}
+    rows = {}
     for name, keys in wanted.items():
-        columns[name] = _pattern_score(square, keys & real)
-        chance = _pattern_score(uniform if uniform.ndim > 2 else uniform[None], keys & real)
-        columns[f"{name}_chance"] = np.full(square.shape[-3], chance[0])
-    return pd.DataFrame(columns, index=pd.RangeIndex(square.shape[-3], name="head"))
+        rows[name] = _pattern_rows(square, keys & real)
+        rows[f"{name}_chance"] = _pattern_rows(uniform if uniform.ndim > 2 else uniform[None], keys & real)
+    return rows
 
 
 def _pattern_score(attention: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Average the attention to `keys` ([query, key] or [example, 1, query, key]) over queries that have any.
+    return per_head(_pattern_rows(attention, keys))
+
+
+def _pattern_rows(attention: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Return the attention to `keys` ([query, key] or [example, 1, query, key]) of each query that has any, else NaN.
 
     A query that attends to no key at all is left out, as that of padding.
     """
     mass = np.where(keys, attention, 0).sum(-1)
-    return per_head(np.where(keys.any(-1) & attention.any(-1), mass, np.nan))
+    return np.where(keys.any(-1) & attention.any(-1), mass, np.nan)
 
 
 def _before(attention: np.ndarray) -> np.ndarray:

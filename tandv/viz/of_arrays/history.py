@@ -24,6 +24,8 @@ def as_history(data: Any) -> dict[int, dict[str, np.ndarray]]:
         data = {0: data}
     if not data or not all(data.values()):
         raise ValueError("there are no arrays; give {layer: array}, or {step: {layer: array}}")
+    if fractions := [step for step in data if int(step) != step]:
+        raise ValueError(f"steps of arrays are whole numbers, not {fractions[0]}; count optimiser steps, not epochs")
     return {int(step): {str(layer): as_array(array) for layer, array in data[step].items()} for step in sorted(data)}
 
 
