@@ -10,6 +10,7 @@ the tensor, its largest value / (6 · 448). float8 with a float32 for 1 × 128 v
 """
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -114,35 +115,52 @@ def block_measure(x: Any, names: Sequence[str], axis: int = -1) -> np.ndarray:
             f"an array of {array.dtype} cannot be measured in blocks; allowed are floats of at most 32 bits"
         )
     try:
-        from tandv.measure._block_lanes import largest_bits, measure_blocks
+        from tandv.measure._block_casts import measure_array
     except ImportError as error:
         raise missing("numba", "torch", "measuring block formats") from error
-    values = np.ascontiguousarray(np.moveaxis(np.atleast_1d(array).astype(np.float32, copy=False), axis, -1))
+    values = np.ascontiguousarray(np.atleast_1d(array), np.float32)
     out = np.zeros((len(chosen), len(PARTS)))
-    if not values.size:
-        return out
-    tensor_scale = np.float32(0)
-    for one, sums in zip(chosen, out, strict=True):
-        length, block = values.shape[-1], one.columns
-        blocks = values
-        if one.rows > 1:
-            blocks = _tiles(values.reshape(-1, length), one.rows, one.columns)
-            length = block = one.rows * one.columns
-        if one.scale == "nv" and not tensor_scale:
-            largest = np.array(largest_bits(values.view(np.uint32).reshape(-1)), np.uint32).view(np.float32)
-            tensor_scale = max(np.float32(largest) / np.float32(6 * 448), np.float32(2.0**-126))
-        m, normal, top = one.element.mantissa_bits, exponent(one.element.smallest_normal), exponent(one.element.max)
-        measure_blocks(
-            blocks.view(np.uint32).reshape(-1), length, block, _KINDS[one.scale], m, normal, top,
-            np.float32(one.element.max), np.float32(tensor_scale), np.float32(one.floor), sums,
-        )  # fmt: skip
+    measure_array(values.view(np.uint32).reshape(-1), *around(values.shape, axis), described(chosen), out)
     return out
 
 
-def _tiles(matrix: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """Return the tiles of a matrix, [tiles, rows · columns], filled up with zeros, which change no sum."""
-    down, across = -(-matrix.shape[0] // rows), -(-matrix.shape[1] // columns)
-    padded = np.zeros((down * rows, across * columns), np.float32)
-    padded[: matrix.shape[0], : matrix.shape[1]] = matrix
-    cut = padded.reshape(down, rows, across, columns).swapaxes(1, 2)
-    return np.ascontiguousarray(cut).reshape(down * across, rows * columns)
+def around(shape: Sequence[int], axis: int) -> tuple[int, int, int]:
+    """Return how many values there are before, along and behind an axis.
+
+    >>> around((2, 3, 4), 1)
+    (2, 3, 4)
+
+    Args:
+        shape: of an array.
+        axis: one of its axes.
+
+    Raises ValueError for an axis that it does not have.
+    """
+    if not -len(shape) <= axis < len(shape):
+        raise ValueError(f"axis={axis} of an array of {len(shape)} axes; allowed are {-len(shape)} to {len(shape) - 1}")
+    axis %= len(shape)
+    return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
+
+
+def described(formats: Sequence[BlockFormat]) -> np.ndarray:
+    """Return what kernels are told of formats, [formats, 8].
+
+    Of each the kind of its scale (0 for "mx", 1 for "nv", 2 for "float32"), the rows and the values of a block, the
+    mantissa bits of an element, the exponents of its smallest normal and its largest value, that value, and the least
+    scale.
+
+    >>> described([block_format("mxfp4")]).tolist()
+    [[0.0, 1.0, 32.0, 1.0, 0.0, 2.0, 6.0, 0.0]]
+
+    Args:
+        formats: the formats.
+    """
+    return np.array(
+        [
+            (
+                *(_KINDS[one.scale], one.rows, one.columns, one.element.mantissa_bits),
+                *(exponent(one.element.smallest_normal), exponent(one.element.max), one.element.max, one.floor),
+            )
+            for one in formats
+        ]
+    ).reshape(-1, 8)
