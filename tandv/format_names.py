@@ -1,10 +1,12 @@
 """Names of number formats from what people have at hand: types of PyTorch, NumPy and JAX, and numbers of bits."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+
+from tandv.messages import listed, nearest, unknown
 
 _BITS = re.compile(r"(?:fp|float|bf|f)(\d+)", re.IGNORECASE)
 
@@ -45,3 +47,24 @@ def formats_of_bits(name: str, formats: Iterable[str]) -> list[str]:
     """
     found = _BITS.fullmatch(name)
     return [one for one in formats if found and re.match(rf"b?float{found[1]}(?!\d)", one)]
+
+
+def no_format(name: str, short: Mapping[str, str]) -> str:
+    """Return the sentence that there is no such number format, with the nearest names or all that there are.
+
+    >>> no_format("e4m4", {"float8_e4m3fn": "e4m3", "float16": "fp16"})
+    "no number format 'e4m4'; did you mean 'e4m3'?"
+    >>> no_format("zzz", {"float8_e4m3fn": "e4m3", "float16": "fp16"})
+    "no number format 'zzz'; there are 'float8_e4m3fn', 'float16', in short e4m3, fp16"
+
+    Args:
+        name: the name.
+        short: the short names of all formats by their names.
+    """
+    if of_bits := formats_of_bits(name, short):
+        words = f"no number format {name!r}: there are {listed(of_bits, len(of_bits))}"
+        return f"{words}, in short {', '.join(short[one] for one in of_bits)}"
+    names = [*short, *short.values()]
+    if nearest(name, names):
+        return unknown("number format", name, names)
+    return f"{unknown('number format', name, list(short), most=len(short))}, in short {', '.join(short.values())}"

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import ml_dtypes
 import numpy as np
 
-from tandv.format_names import format_name, formats_of_bits
-from tandv.messages import UnknownName, listed, unknown
+from tandv.format_names import format_name, no_format
+from tandv.messages import UnknownName
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,10 +104,7 @@ def number_format(name: str) -> Format:
     try:
         info = ml_dtypes.finfo(full)  # type: ignore[arg-type]
     except (ValueError, TypeError):
-        names = [*FORMATS, *SHORT.values()]
-        of_bits = formats_of_bits(name, FORMATS)
-        words = f"no number format {name!r}: there are {listed(of_bits, len(of_bits))}" if of_bits else ""
-        raise UnknownName(words or unknown("number format", name, names, most=len(FORMATS))) from None
+        raise UnknownName(no_format(name, {full: SHORT[full] for full in FORMATS})) from None
     normal = float(info.smallest_normal)
     return _limits(str(full), int(info.bits), float(info.max), normal, int(info.nmant))
 

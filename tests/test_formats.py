@@ -75,6 +75,10 @@ def test_an_unknown_format_names_the_nearest():
         number_format("float8_e4m3fm")
     with pytest.raises(UnknownName, match="there are 'float8_e4m3fn', 'float8_e5m2'"):
         number_format("zzz")
+    with pytest.raises(UnknownName, match="in short e4m3, e5m2, .*, fp16, bf16, fp32, fp64$"):
+        number_format("zzz")
+    with pytest.raises(UnknownName, match="there are 'float6_e2m3fn', 'float6_e3m2fn', in short e2m3, e3m2$"):
+        number_format("fp6")
 
 
 def test_each_power_of_two_meets_its_fate_in_e4m3():

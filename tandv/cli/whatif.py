@@ -17,6 +17,12 @@ Scaled = Annotated[str, typer.Option(help="Scale of each tensor: none, power2, m
 Layer = Annotated[
     list[str] | None, typer.Option(help="A layer, or a regular expression between slashes: /mlp/. Again.")
 ]
+Phase = Annotated[
+    list[str] | None, typer.Option(help="A phase of the run, or a regular expression between slashes. Again.")
+]
+Rank = Annotated[
+    list[int] | None, typer.Option(help="A rank of a log that keeps the rows of each; all are merged otherwise. Again.")
+]
 Picture = Annotated[Path | None, typer.Option(help="Also draw layers and formats to a file: .png, .svg or .pdf.")]
 Written = Annotated[Path | None, typer.Option(help="Also write the plan to this file, as JSON.")]
 
@@ -27,6 +33,8 @@ def whatif(
     formats: Candidates = "e2m1,e2m3,e3m2,e4m3,e5m2",
     scale: Scaled = "max",
     layer: Layer = None,
+    phase: Phase = None,
+    rank: Rank = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write the plan to standard output as JSON.")] = False,
     out: Written = None,
     picture: Picture = None,
@@ -44,7 +52,7 @@ def whatif(
     with logged(f"tandv whatif {run}"):
         candidates = [one.strip() for one in formats.split(",") if one.strip()]
         try:
-            plan = whatif_plan(run, want, candidates, scale, names(layer))
+            plan = whatif_plan(run, want, candidates, scale, names(layer), names(phase), rank or None)
         except (ValueError, LookupError, OSError, TypeError, ImportError) as error:
             stop(str(error), USAGE)
         answer(plan.to_json() if as_json else as_text(plan, most))

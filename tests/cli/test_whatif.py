@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -46,5 +47,24 @@ def test_json_and_a_picture_are_written(call, tmp_path):
 def test_what_cannot_be_answered_ends_with_2(call):
     told = call("--want", "noise=2", "--scale", "none")
     assert told.exit_code == 2 and "there is no 'noise'" in told.stderr
-    assert call("--formats", "e4m9").exit_code == 2
+    told = call("--formats", "zzz")
+    assert told.exit_code == 2 and "in short e4m3, e5m2, e3m4" in " ".join(told.stderr.split())
     assert call("--layer", "nothing").exit_code == 2
+
+
+def test_phases_and_ranks_are_chosen(call):
+    log = made(a_Weight=[NORMAL], b_Weight=[NORMAL], c_Weight=[NORMAL])
+    log[("metadata", "rank")] = [0, 1, 1]
+    log[("metadata", "phase")] = pd.Categorical(["train", "train", "eval"])
+    write_parquet(log, "log.parquet")
+
+    def planned(*options):
+        told = call("--json", *options)
+        assert told.exit_code == 0, told.output
+        return list(json.loads(told.stdout)["layers"])
+
+    assert planned("--rank", "0") == ["a"]
+    assert planned("--rank", "0", "--rank", "1", "--phase", "/tr/") == ["b", "a"]
+    assert planned("--phase", "eval") == ["c"]
+    told = call("--rank", "7")
+    assert told.exit_code == 2 and "7" in told.stderr

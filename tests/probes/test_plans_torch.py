@@ -43,6 +43,14 @@ def test_input_weight_and_gradient_are_cast_and_gradients_pass_through():
     assert model[0].weight.tolist()[0] == pytest.approx([0.3, 5.0])  # the parameter itself is kept
 
 
+def test_a_format_of_ones_own_is_that_of_the_plan():
+    own = {"quarters": custom_format(2, 2, largest=3.5, name="quarters")._asdict()}
+    plan = {"scale": "none", "layers": {"0": {"Weight": "quarters"}}, "own_formats": own}
+    model = nn.Sequential(layer([0.3, 5.0]))
+    with apply_plan(model, plan):
+        assert model(torch.ones(1, 2)).item() == 0.25 + 3.5  # its values are 0, 0.25, ..., 3.5
+
+
 def test_the_model_is_as_it_was_when_the_plan_is_removed():
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(2, 1))
     x = torch.randn(1, 1, 3, 3)

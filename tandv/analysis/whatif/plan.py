@@ -1,16 +1,18 @@
 """What a plan is: a number format for each tensor of each layer, and how narrower ones fail; kept as JSON."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tandv.formats import number_format
+from tandv.analysis.whatif.scales import one_scale
+from tandv.formats import Format, number_format
 from tandv.messages import UnknownName
 from tandv.tensor_types import ACTIVATION, GRADIENT, INPUT, WEIGHT
 
-__all__ = ["OPERANDS", "Choice", "Failure", "Plan", "read_plan"]
+__all__ = ["OPERANDS", "Choice", "Failure", "Plan", "formats_in", "read_plan"]
 
 OPERANDS = (INPUT, ACTIVATION, WEIGHT, GRADIENT)
 
@@ -81,6 +83,7 @@ class Plan(NamedTuple):
         steps: the first and the last step that were looked at.
         notes: what was left out or guessed.
         layers: in the order of the model.
+        own: what the formats of your own among the candidates are.
     """
 
     choices: list[Choice]
@@ -90,6 +93,7 @@ class Plan(NamedTuple):
     steps: tuple[int, int]
     notes: list[str]
     layers: list[str]
+    own: tuple[Format, ...] = ()
 
     def formats_of(self, layer: str) -> dict[str, str | None]:
         """Return the format of each tensor type of a layer.
@@ -105,10 +109,11 @@ class Plan(NamedTuple):
         for one in self.choices:
             layers.setdefault(one.layer, {})[one.tensor_type] = one.format
         why = [{**one._asdict(), "failures": [failure._asdict() for failure in one.failures]} for one in self.choices]
+        own = {"own_formats": {one.name: one._asdict() for one in self.own}} if self.own else {}
         return _without_infinity(
             {
                 "want": self.want, "scale": self.scale, "formats": self.formats, "steps": list(self.steps),
-                "layers": layers, "order_of_risk": why, "notes": self.notes,
+                "layers": layers, "order_of_risk": why, "notes": self.notes, **own,
             }
         )  # fmt: skip
 
@@ -128,24 +133,70 @@ def read_plan(plan: Plan | dict | str | Path) -> tuple[dict[str, dict[str, str |
 
     Raises ValueError that names everything that is wrong.
     """
-    if isinstance(plan, str | Path):
-        plan = json.loads(Path(plan).read_text(encoding="utf-8"))
-    found = plan.as_dict() if isinstance(plan, Plan) else plan
-    if not isinstance(found, dict) or not isinstance(layers := found.get("layers"), dict):
-        raise ValueError('this is no plan: it has no object "layers"; `tandv whatif RUN --json` writes one')
-    wrong = []
+    found = _opened(plan)
+    own, wrong = _own_formats(found)
+    layers = found["layers"]
     for layer, formats in layers.items():
         for tensor_type, name in formats.items() if isinstance(formats, dict) else [("", formats)]:
             if tensor_type not in OPERANDS:
                 wrong.append(f"{layer}: there is no operand {tensor_type!r}; there are {', '.join(OPERANDS)}")
-            if name is not None:
+            if name is not None and name not in own:
                 try:
                     number_format(name)
-                except UnknownName as error:
+                except (UnknownName, TypeError) as error:
                     wrong.append(f"{layer}: {error}")
+    scale = found.get("scale", "max")
+    try:
+        one_scale(scale)
+    except ValueError as error:
+        wrong.append(str(error))
     if wrong:
         raise ValueError("\n".join(wrong))
-    return layers, str(found.get("scale", "max"))
+    return layers, scale
+
+
+def formats_in(plan: Plan | dict | str | Path) -> dict[str, Format]:
+    """Return the limits of each number format that a plan names, of your own ones as the plan has them.
+
+    >>> formats_in({"layers": {"head": {"Weight": "e4m3", "Gradient": None}}})["e4m3"].max
+    448.0
+
+    Args:
+        plan: the plan, the object of its JSON, or the path of its JSON.
+
+    Raises ValueError that names everything that is wrong.
+    """
+    found = _opened(plan)
+    layers, _ = read_plan(found)
+    own, _ = _own_formats(found)
+    names = dict.fromkeys(name for formats in layers.values() for name in formats.values() if name is not None)
+    return {name: own[name] if name in own else number_format(name) for name in names}
+
+
+def _opened(plan: Any) -> dict[str, Any]:
+    if isinstance(plan, str | Path):
+        plan = json.loads(Path(plan).read_text(encoding="utf-8"))
+    found = plan.as_dict() if isinstance(plan, Plan) else plan
+    if not isinstance(found, dict) or not isinstance(found.get("layers"), dict):
+        raise ValueError('this is no plan: it has no object "layers"; `tandv whatif RUN --json` writes one')
+    return found
+
+
+def _own_formats(found: dict[str, Any]) -> tuple[dict[str, Format], list[str]]:
+    """Return the formats that a plan describes itself, by name, and what is wrong with them."""
+    given, own, wrong = found.get("own_formats", {}), {}, []
+    if not isinstance(given, dict):
+        return {}, [f"own_formats is no object of formats by name: {given!r}"]
+    for name, fields in given.items():
+        numbers = Format._fields[2:]
+        whole = isinstance(fields, dict) and all(
+            isinstance(fields.get(one), int | float) and 0 < fields[one] < math.inf for one in numbers
+        )
+        if whole:
+            own[name] = Format(name, name, int(fields["bits"]), *(float(fields[one]) for one in numbers[1:]))
+        else:
+            wrong.append(f"own_formats, {name}: a format has {', '.join(numbers)}, numbers above 0")
+    return own, wrong
 
 
 def _without_infinity(value: Any) -> Any:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from tandv.analysis.whatif.plan import OPERANDS, Choice, Failure, Plan
 from tandv.analysis.whatif.prediction import Formats, listed_formats, whatif
+from tandv.analysis.whatif.scales import one_scale
 from tandv.analysis.whatif.wanted import DEFAULT, Want, wanted
 from tandv.formats import Format, number_format
 from tandv.log import logframe
@@ -59,6 +60,7 @@ def whatif_plan(
     log has none of the tensor types.
     """
     limits = wanted(want)
+    scale = one_scale(scale)
     there = logframe.tensor_types(log)
     kinds = [one for one in OPERANDS if one in there and not (one == ACTIVATION and INPUT in there)]
     if not kinds:
@@ -93,7 +95,8 @@ def whatif_plan(
     span = (int(steps.min()), int(steps.max())) if len(steps) else (0, 0)
     planned = {one.layer for one in choices}
     in_model = [name for name in logframe.layers(log) if name in planned]
-    return Plan(choices, candidates, scale, limits, span, notes, in_model)
+    own = tuple(one for one in given if isinstance(one, Format))
+    return Plan(choices, candidates, scale, limits, span, notes, in_model, own)
 
 
 def _label(one: str | Format) -> str:

@@ -76,7 +76,7 @@ def whatif(
     Raises UnknownName for a format or a name that does not exist, ValueError for a scale that does not.
     """
     given = listed_formats(formats)
-    scales = check_scales([scale] if isinstance(scale, str) else list(scale))
+    scales = check_scales(scale)
     targets = {_label(one): one if isinstance(one, Format) else number_format(one) for one in given}
     if not targets:
         raise ValueError("formats is empty; name at least one, such as 'e4m3'")
@@ -101,7 +101,8 @@ def listed_formats(formats: Formats) -> list[str | Format]:
     Args:
         formats: a format or a list of these.
 
-    Raises UnknownName for names of formats that no tensor of values is cast to on its own.
+    Raises UnknownName for names of formats that no tensor of values is cast to on its own, ValueError where one name
+    is that of two formats.
     """
     several = not isinstance(formats, Format) and isinstance(formats, Iterable) and not isinstance(formats, str)
     found = [one if isinstance(one, Format) else format_name(one) for one in (formats if several else [formats])]
@@ -112,7 +113,13 @@ def listed_formats(formats: Formats) -> list[str | Format]:
             f"{wrong[0]!r} has a scale for each block, and counts of whole tensors do not tell its errors; there are "
             "formats of its elements, such as e4m3, e2m3 or e2m1"
         )
-    return found
+    called: dict[str, str | Format] = {}
+    for one in found:
+        if called.setdefault(_label(one), one) != one:
+            raise ValueError(
+                f"formats: two that differ are called {_label(one)!r}; custom_format(..., name=) names one"
+            )
+    return list(called.values())
 
 
 def _label(one: str | Format) -> str:

@@ -1,7 +1,8 @@
 """Scales that values are multiplied by before a cast, and divided by after it, one for each tensor and step."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,26 +14,26 @@ ALLOWED = "none, power2, max, delayed:K with K the logged steps that are looked 
 _LARGEST = 3e38  # a scale that float32 holds
 
 
-def check_scales(scales: Sequence[str]) -> list[str]:
+def check_scales(scales: str | Sequence[str]) -> list[str]:
     """Return the scales, each once, if all are known.
 
     >>> check_scales(["max", "delayed:16", "max"])
     ['max', 'delayed:16']
 
     Args:
-        scales: names of scales.
+        scales: the name of a scale, or names.
 
     Raises ValueError for others.
     """
+    several = isinstance(scales, Iterable) and not isinstance(scales, str | bytes | dict)
+    names: list[Any] = list(scales) if several else [scales]
     wrong = [
-        one
-        for one in scales
-        if not isinstance(one, str) or not re.fullmatch("none|power2|max|delayed:[1-9][0-9]*", one)
+        one for one in names if not isinstance(one, str) or not re.fullmatch("none|power2|max|delayed:[1-9][0-9]*", one)
     ]
-    if wrong or not scales:
+    if wrong or not names:
         given = ", ".join(map(repr, wrong)) or "none given"
         raise ValueError(f"scale: {given}; allowed are {ALLOWED}")
-    return list(dict.fromkeys(scales))
+    return list(dict.fromkeys(names))
 
 
 def scales_for(name: str, to: Format, largest: np.ndarray, before: np.ndarray | None) -> np.ndarray:
@@ -97,3 +98,20 @@ def largest_before(rows: pd.DataFrame, largest: np.ndarray, steps: int) -> np.nd
     out = np.empty(len(found))
     out[order] = found
     return out
+
+
+def one_scale(scale: str) -> str:
+    """Return the scale of a plan, if it is known.
+
+    >>> one_scale("delayed:16")
+    'delayed:16'
+
+    Args:
+        scale: the name of a scale.
+
+    Raises ValueError for others, and for several.
+    """
+    found = check_scales(scale)
+    if not isinstance(scale, str):
+        raise ValueError(f"scale: {scale!r}; a plan has one, such as {found[0]!r}")
+    return scale

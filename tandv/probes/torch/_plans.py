@@ -14,9 +14,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tandv.analysis.whatif import Plan, read_plan
-from tandv.analysis.whatif.scales import check_scales, scales_for
-from tandv.formats import Format, exponent, number_format
+from tandv.analysis.whatif import Plan, formats_in, read_plan
+from tandv.analysis.whatif.scales import scales_for
+from tandv.formats import Format, exponent
 from tandv.names import WRAPPERS, inside_wrappers
 from tandv.tensor_types import ACTIVATION, GRADIENT, INPUT, WEIGHT
 
@@ -78,7 +78,7 @@ def apply_plan(model: nn.Module, plan: Plan | dict[str, Any] | str | Path) -> Ap
     Raises ValueError for what is no plan, if none of its layers is in the model, and if one has casts already.
     """
     layers, scale = read_plan(plan)
-    scale = check_scales([scale])[0]
+    formats_by_name = formats_in(plan)
     modules = _by_name(model)
     if taken := [name for name in layers if hasattr(getattr(modules.get(name), "forward", None), "casts_of_plan")]:
         raise ValueError(f"{', '.join(taken[:3])}: casts of a plan are there already; call its remove() first")
@@ -94,7 +94,7 @@ def apply_plan(model: nn.Module, plan: Plan | dict[str, Any] | str | Path) -> Ap
         elif wanted and (reason := _not_cast(module)):
             left_out.append(f"{name}: {reason}")
         elif wanted:
-            casts = {kind: _Cast(number_format(one), scale) for kind, one in wanted.items()}
+            casts = {kind: _Cast(formats_by_name[one], scale) for kind, one in wanted.items()}
             module.forward = MethodType(_with_casts(casts), module)
             done[name] = wanted
             changed.append(module)

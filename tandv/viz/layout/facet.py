@@ -87,7 +87,7 @@ def facet(
     sharey: bool = True,
     title: str | None = None,
     named: str = "",
-    subtitle: str = "",
+    subtitle: str | Sequence[str] = "",
     panel_title: Callable[[dict[str, Any]], str] | None = None,
     ax: Axes | None = None,
     fewer: str = "choose some of them",
@@ -98,6 +98,7 @@ def facet(
     `draw(rows, ax)` fills one panel and may return the key of its colours. Sizes are in inches:
     `panel_size` of one of several panels, `single_size` of a figure with one; `figsize` overrides both.
     `title` is what the caller asked for: None is the plot's own, `named`, and "" is none, nor a `subtitle`.
+    Of several subtitles, the longest first, the first that fits is written.
     With `ax`, the one panel is drawn there.
 
     Raises ValueError for more than 100 panels; `fewer` says how to ask for less.

@@ -118,21 +118,32 @@ def settle_labels(ax: Axes) -> None:
         ax.yaxis.set_label_coords(0, 0.5)
 
 
-def header(fig: AnyFigure, title: str, subtitle: str, entries: Mapping[str, Any], style: Style, down: int = 1) -> float:
+def header(
+    fig: AnyFigure,
+    title: str,
+    subtitle: str | Sequence[str],
+    entries: Mapping[str, Any],
+    style: Style,
+    down: int = 1,
+) -> float:
     """Write title and subtitle at the top left, the legend at the right of them; return the height in pixels.
 
-    The legend leaves room for `down` rows of panels.
+    Of several subtitles the first that fits is written. The legend leaves room for `down` rows of panels.
     """
     height, width, pad = fig.bbox.height, fig.bbox.width, points(fig, PAD)
     used = 0.0
     room = 0.97 * (width - 2 * pad)  # the width of a text depends a little on the resolution
-    for words, size, weight, colour in (
+    for given, size, weight, colour in (
         (title, style.title, "bold", style.ink),
         (subtitle, style.text, "normal", style.muted),
     ):
-        if words:
+        first, *shorter = [given] if isinstance(given, str) else given
+        if first:
             y = 1 - (pad + used) / height
-            text = fig.text(pad / width, y, words, size=size, weight=weight, color=colour, ha="left", va="top")
+            text = fig.text(pad / width, y, first, size=size, weight=weight, color=colour, ha="left", va="top")
+            for words in shorter:
+                if measure(text, fig) > room:
+                    text.set_text(words)
             shorten(text, fig, room)
             used += points(fig, size * 1.5)
     if entries:

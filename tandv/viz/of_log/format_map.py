@@ -73,14 +73,29 @@ def format_map(
     alike = len({tuple(one.layer for one in choices) for choices in chosen.values()}) == 1
     layers = max(len(one) for one in chosen.values())
     high = float(np.clip(1.4 + 0.19 * layers, 2.6, 9.0))
-    asked = ", ".join(f"SQNR ≥ {x:g} dB" if name == "sqnr" else f"{name} ≤ {x:.3g}" for name, x in plan.want.items())
-    steps = f"steps {plan.steps[0]:,} to {plan.steps[1]:,}"
     return facet(
         pd.DataFrame({("metadata", "tensor_type"): wanted}), draw, ("tensor_type",), fig=fig, figsize=figsize,
         col_wrap=col_wrap, ax=ax, title=title, named="Worst SQNR by format",
-        subtitle=f"dot: {asked}; ×: not; scale {plan.scale}, {steps}",
+        subtitle=_subtitles(plan),
         single_size=(6.4, high), panel_size=(3.2, high), sharey=alike, style=style,
     )  # fmt: skip
+
+
+def _subtitles(plan: Plan) -> list[str]:
+    """Return what marks mean and what the plan is of, in as many words as there may be room for, and in fewer."""
+    kept = ", ".join(
+        f"SQNR ≥ {limit:g} dB" if name == "sqnr" else f"{name} ≤ {100 * limit:.3g}%"
+        for name, limit in plan.want.items()
+    )
+    of = f"scale {plan.scale}"
+    steps = f"steps {plan.steps[0]:,} to {plan.steps[1]:,}"
+    return [
+        f"dot: {kept}; ×: not; {of}, {steps}",
+        f"dot: {kept}; ×: not; {of}",
+        f"dot: {kept}; {of}",
+        f"dot: {kept}",
+        of,
+    ]
 
 
 def _in_order(choices: list[Choice], plan: Plan) -> list[Choice]:

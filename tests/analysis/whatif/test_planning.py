@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tandv.analysis.whatif import read_plan, whatif_plan
+from tandv.analysis.whatif import formats_in, read_plan, whatif_plan
 from tandv.analysis.whatif.wanted import wanted
+from tandv.formats import custom_format
 from tandv.log.logframe import concat
 from tests.analysis.whatif.test_prediction import log_of
 
@@ -67,6 +68,34 @@ def test_a_plan_is_written_as_json_by_layer_and_read_again(tmp_path):
     assert kept["layers"] == {"a": {"Weight": "e4m3"}}
     assert kept["order_of_risk"][0]["sqnr"] is None  # nothing is lost: infinity is no number of JSON
     assert read_plan(tmp_path / "plan.json") == read_plan(plan) == ({"a": {"Weight": "e4m3"}}, "max")
+
+
+def test_formats_of_ones_own_are_in_the_plan_and_its_json(tmp_path):
+    own = custom_format(4, 3, largest=30.0, name="my e4m3")
+    plan = whatif_plan(made(a_Weight=[NORMAL]), "sqnr=20", [own], scale="none")
+    assert plan.formats_of("a") == {"Weight": "my e4m3"}
+    (tmp_path / "plan.json").write_text(plan.to_json())
+    for given in (plan, json.loads(plan.to_json()), tmp_path / "plan.json"):
+        assert read_plan(given)[0] == {"a": {"Weight": "my e4m3"}}
+        (found,) = formats_in(given).values()
+        assert found[2:] == own[2:]
+    # A name is that of the plan, also where tandv has one that is called so: in IEEE's e4m3 240 is the largest.
+    ieee = whatif_plan(made(a_Weight=[NORMAL]), "sqnr=20", custom_format(4, 3), scale="none")
+    assert formats_in(ieee)["e4m3"].max == 240
+    with pytest.raises(ValueError, match="two that differ are called 'e4m3'"):
+        whatif_plan(made(a_Weight=[NORMAL]), "sqnr=20", [custom_format(4, 3), "e4m3"])
+
+
+def test_a_description_of_a_format_that_lacks_numbers_is_refused():
+    wrong = {"own_formats": {"mine": {"bits": 8, "max": -1}}, "layers": {"a": {"Weight": "mine"}}, "scale": 3}
+    with pytest.raises(ValueError, match="own_formats, mine: a format has bits, max, smallest_normal") as error:
+        formats_in(wrong)
+    assert "no number format 'mine'" in str(error.value) and "scale: 3; allowed are none" in str(error.value)
+
+
+def test_a_plan_has_one_scale():
+    with pytest.raises(ValueError, match="a plan has one, such as 'none'"):
+        whatif_plan(made(a_Weight=[NORMAL]), scale=["none", "max"])
 
 
 def test_a_wrong_plan_is_refused_with_everything_that_is_wrong():

@@ -159,6 +159,9 @@ def test_what_is_not_known_is_named_with_what_there_is():
         whatif(example_log(steps=1), "e4m4")
     with pytest.raises(ValueError, match="'mean', 'delayed:0'; allowed are none, power2, max, delayed:K"):
         whatif(example_log(steps=1), "e4m3", ["mean", "max", "delayed:0"])
+    for scale in (3, None, {"max": 1}, ["none", 2.0]):
+        with pytest.raises(ValueError, match="; allowed are none, power2, max, delayed:K"):
+            whatif(example_log(steps=1), "e4m3", scale)
     with pytest.raises(ValueError, match="formats is empty"):
         whatif(example_log(steps=1), [])
 

@@ -14,7 +14,7 @@ FORMATS = ["e2m1", "e4m3", "fp16"]
 @pytest.fixture
 def plan():
     log = made(a_Gradient=[NORMAL], b_Gradient=[NORMAL * 1e-9], a_Weight=[NORMAL], b_Weight=[np.full(9, 0.5)])
-    return whatif_plan(log, "sqnr=20", FORMATS, scale="none")
+    return whatif_plan(log, "sqnr=20,underflow=1%", FORMATS, scale="none")
 
 
 def marks(ax, called):
@@ -39,3 +39,10 @@ def test_one_tensor_type_can_be_chosen(plan):
     assert [text.get_text() for text in ax.get_xticklabels()] == FORMATS
     with pytest.raises(UnknownName, match="no tensor type 'Wieght'"):
         format_map(plan, "Wieght")
+
+
+@pytest.mark.parametrize(
+    ("width", "said"), [(6.4, "; ×: not; scale none, steps 0 to 0"), (3.3, "; ×: not; scale none")]
+)
+def test_what_dots_mean_is_said_in_as_many_words_as_there_is_room_for(plan, width, said):
+    assert format_map(plan, figsize=(width, 2.8)).texts[1].get_text() == "dot: SQNR ≥ 20 dB, underflow ≤ 1%" + said
