@@ -138,7 +138,7 @@ def statistic_meaning(column: str) -> str:
     """
     if is_block_sum(column):
         return OF_BLOCKS[column.partition(":")[0]]
-    return STATISTICS.get(column) or UNITS.get(column) or insight_meaning(column)
+    return STATISTICS.get(column) or UNITS.get(column) or HEADS.get(column) or insight_meaning(column)
 
 
 # The columns that `track(units=True)` adds to the rows of outputs, and of the gradients with respect to them.
@@ -148,6 +148,13 @@ UNITS = {
     "dead_units": "units that have been zero for every sample of the last 20 recorded steps",
     "largest_unit": "the number of the unit with the largest root of the mean square, from 0",
     "largest_unit_ratio": "that root of the largest unit over that of the median unit that is not zero",
+}
+
+# The columns that `track(attention=True)` has in the rows of attention heads.
+HEADS = {
+    "largest_logit": "the largest logit of the head, before the softmax, of keys that no mask hides",
+    "attention_entropy": "entropy of the head's probabilities in nats, averaged over queries",
+    "first_token_share": "probability that the head gives to the first key, averaged over queries",
 }
 
 # The columns that `track(insight=...)` adds to the rows of weight gradients. {} is a threshold, which ends the column's
@@ -174,8 +181,8 @@ INSIGHT = {
     "epsilon_regime": "weights whose step Adam's epsilon rules: the root of the mean square is smaller",
 }
 _SHARES = {"sign_flips", "signed", "minima", "maxima", "curved_up", "curved_down", "rounded_away", "epsilon_regime"}
-_SHARES |= {"zeros_released_share_{}", "sign_flips_retained_{}"}
-_LINEAR = {*_SHARES, "gradient_angle"}
+_SHARES |= {"zeros_released_share_{}", "sign_flips_retained_{}", "first_token_share"}
+_LINEAR = {*_SHARES, "gradient_angle", *HEADS}
 COIN = 0.5  # the share of signs that would change by chance alone
 
 
@@ -205,7 +212,7 @@ def is_share(column: str) -> bool:
 
 
 def is_linear(column: str) -> bool:
-    """Tell whether a column is best plotted on a linear scale: shares and angles.
+    """Tell whether a column is best plotted on a linear scale: shares, angles, and what may be negative.
 
     >>> is_linear("gradient_angle"), is_linear("gradient_norm")
     (True, False)
@@ -219,6 +226,7 @@ def is_linear(column: str) -> bool:
 _COUNTS = {"numel", "zeros", "nans", "infs", "calls", "zeros_{}", "zeros_retained_{}", "zeros_released_{}"}
 _COUNTS |= {"units", "zero_units", "dead_units"}
 _SIZES = {"mean", "std", "mean_abs", "max_abs", "min_abs", "rm2", "rm4", "rm8", "update_mean_abs", "update_mean_abs_{}"}
+_SIZES |= {"largest_logit"}
 _NORMS = {"gradient_norm", "update_norm"}
 
 

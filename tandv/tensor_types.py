@@ -6,6 +6,7 @@
 
 INPUT = "Input"
 ACTIVATION = "Activation"
+ATTENTION = "Attention"
 GRADIENT = "Gradient"
 WEIGHT = "Weight"
 WEIGHT_GRADIENT = "Weight_Gradient"
@@ -15,20 +16,21 @@ OPTIMISER_STATE = "Optimiser_State"
 MEANINGS = {
     INPUT: "what the model is given",
     ACTIVATION: "the output of a module",
+    ATTENTION: "the largest logit of each query of an attention head, before the softmax",
     GRADIENT: "the gradient of the loss with respect to the output of a module",
     WEIGHT: "a parameter, before the step",
     WEIGHT_GRADIENT: "the gradient of a parameter, as the optimiser receives it",
     WEIGHT_UPDATE: "what the step adds to a parameter",
     OPTIMISER_STATE: "what the optimiser keeps of a parameter, each of its fields as a type: Optimiser_State.exp_avg",
 }
-OF_MODULES = (INPUT, ACTIVATION, GRADIENT)  # these happen within a step, parameters are the whole step's
+OF_MODULES = (INPUT, ACTIVATION, ATTENTION, GRADIENT)  # these happen within a step, parameters are the whole step's
 
 
 def order(tensor_type: str) -> int:
     """Return the place of a tensor type among all.
 
     >>> order("Activation"), order("Optimiser_State.exp_avg")
-    (1, 6)
+    (1, 7)
 
     Args:
         tensor_type: one of MEANINGS; an optimiser's state may go on with its field.
@@ -48,3 +50,15 @@ def state(field: str) -> str:
         field: what the optimiser calls it.
     """
     return f"{OPTIMISER_STATE}.{field}"
+
+
+def is_of_modules(tensor_type: str) -> bool:
+    """Tell whether tensors of a type happen within a step, in a phase of it, as those of OF_MODULES do.
+
+    >>> is_of_modules("Attention.entropy"), is_of_modules("Weight")
+    (True, False)
+
+    Args:
+        tensor_type: one of MEANINGS, perhaps with a field.
+    """
+    return tensor_type.partition(".")[0] in OF_MODULES

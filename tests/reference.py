@@ -51,3 +51,28 @@ def reference_counts(x: np.ndarray) -> dict[float, int]:
             at = -math.inf if value == 0 else math.inf if math.isinf(value) else math.frexp(value)[1] - 1
             counts[at] = counts.get(at, 0) + 1
     return dict(sorted(counts.items()))
+
+
+def reference_heads(logits: np.ndarray, visible: np.ndarray | bool = True) -> list[dict[str, float]]:
+    """Return what is logged of each head, in float64; logits are [example, head, query, key], `visible` broadcasts."""
+    logits = np.asarray(logits, np.float64)
+    seen = np.broadcast_to(visible, logits.shape)
+    out = []
+    for head in range(logits.shape[1]):
+        rows = [row[keep] for row, keep in zip(_rows(logits[:, head]), _rows(seen[:, head]), strict=True) if keep.any()]
+        first = [keep[0] for keep in _rows(seen[:, head]) if keep.any()]
+        weights = [np.exp(row - row.max()) / np.exp(row - row.max()).sum() for row in rows]
+        out.append(
+            {
+                "numel": len(rows),
+                "largest_logit": max(row.max() for row in rows),
+                "mean": float(np.mean([row.max() for row in rows])),
+                "attention_entropy": float(np.mean([-(p[p > 0] * np.log(p[p > 0])).sum() for p in weights])),
+                "first_token_share": float(np.mean([p[0] * at for p, at in zip(weights, first, strict=True)])),
+            }
+        )
+    return out
+
+
+def _rows(x: np.ndarray) -> np.ndarray:
+    return x.reshape(-1, x.shape[-1])

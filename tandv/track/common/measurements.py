@@ -8,7 +8,7 @@ import numpy as np
 
 from tandv import measure, statistics
 from tandv.log.store.layers import Tensor
-from tandv.tensor_types import OF_MODULES
+from tandv.tensor_types import is_of_modules
 from tandv.track.common.execution_order import ExecutionOrder
 from tandv.track.common.readings import FINAL, chosen
 
@@ -69,7 +69,7 @@ def in_phase(quantities: Sequence[Quantity], phase: str) -> list[Quantity]:
     """
     if not phase:
         return list(quantities)
-    return [one._replace(phase=phase) if one.tensor_type in OF_MODULES else one for one in quantities]
+    return [one._replace(phase=phase) if is_of_modules(one.tensor_type) else one for one in quantities]
 
 
 _Merged = tuple[list[Quantity], list[str], np.ndarray]  # a dtype and a row for each quantity (`statistics.ROW`)

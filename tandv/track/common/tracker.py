@@ -12,6 +12,7 @@ from tandv.log.store.layers import Tensor
 from tandv.names import check_writable
 from tandv.track.common._steps import ChosenSteps
 from tandv.track.common.acting import Acting
+from tandv.track.common.attention import with_heads
 from tandv.track.common.between import BetweenSteps
 from tandv.track.common.budget import Budget
 from tandv.track.common.folders import run_paths
@@ -284,7 +285,7 @@ class Tracker(ChosenSteps):
         self.of_step, self.of_rows, self.of_units = {}, None, None
 
         def make() -> list[Block]:
-            block = with_numbers(_with(later.make(), of_step, order), of_rows)
+            block = with_numbers(_with(with_heads(later.make()), of_step, order), of_rows)
             return [block if units is None else self._unit_history.added_to(block, units())]
 
         self._writer.append(make, later.size)

@@ -45,6 +45,7 @@ def track(
     inputs: bool = False,
     on_finding: OnFinding | None = None,
     units: bool = False,
+    attention: bool = False,
     exact: bool = False,
 ) -> JaxTracker:
     """Record what happens inside a JAX model while it trains: one row for each tensor and step.
@@ -120,6 +121,7 @@ def track(
         units: count the units of outputs and of gradients with respect to them, which lie along the last axis (of
             equinox's convolutions along the channels), so that dead ones and one that carries far more than the others
             are found. Not within a `shard_map`, where each device may have other units.
+        attention: False; attention heads are recorded in PyTorch alone.
         exact: run every jitted program that holds modules twice, unchanged and once more to measure (about 1.5 times
             its time). By default that is done only where one program for both was found to give other bits.
 
@@ -148,6 +150,7 @@ def track(
         inputs=inputs,
         on_finding=on_finding,
         units=units,
+        attention=attention,
     )
     found = every_problems("every_trees", every_trees)
     for positional, keyword, argument in ((model, model_state, "model"), (optimizer, optimizer_state, "optimizer")):
@@ -176,6 +179,8 @@ def track(
     found += settings.problems(known)
     if inputs is True:
         found.append("inputs=True is there in PyTorch alone; in JAX record what a module is given by tag(x, 'name')")
+    if attention is True:
+        found.append("attention=True is there in PyTorch alone")
     if budget is not None and _hosts.several():
         found.append("budget= chooses steps by this process's time; give every= on several hosts, the same in each")
     if stops(on_finding) and _hosts.several():

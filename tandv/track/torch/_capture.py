@@ -16,6 +16,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from tandv import tensor_types
 from tandv.track.common.measurements import Quantity
 from tandv.track.torch import _exports
+from tandv.track.torch._attention import AttentionHeads
 from tandv.track.torch._compiled import ACTIVATION, GRADIENT, mark, not_compiled_alone
 from tandv.track.torch._compiled_outputs import CompiledOutputs, number_in_graphs
 from tandv.track.torch._coverage import Part
@@ -44,6 +45,7 @@ class OutputCapture(OutputGradients):
         gradients: bool,
         only_training: bool,
         inputs: bool = False,
+        attention: bool = False,
     ):
         super().__init__(tracker)
         self._model = unwrap(model)
@@ -61,6 +63,7 @@ class OutputCapture(OutputGradients):
         self._compiled = CompiledOutputs(self, tracker, tree, self._last)
         self._sums = Sums(self._on_sum)
         self._inputs = Inputs(self) if inputs else None
+        self._heads = AttentionHeads(self, tracker, tree) if attention else None
 
     def attach(self) -> None:
         self._compiled.attach()
@@ -79,8 +82,9 @@ class OutputCapture(OutputGradients):
         self.next_step()
 
     def _put_hooks(self) -> None:
-        if self._inputs is not None:
-            self._inputs.attach()
+        for one in (self._inputs, self._heads):
+            if one is not None:
+                one.attach()
         self._hook = register_module_forward_hook(self._first)
         self._last.attach(self._tree.modules)
 
@@ -88,8 +92,9 @@ class OutputCapture(OutputGradients):
         if self._hook is not None:
             self._hook.remove()
             self._hook = None
-        if self._inputs is not None:
-            self._inputs.detach()
+        for one in (self._inputs, self._heads):
+            if one is not None:
+                one.detach()
         self._last.detach()
 
     @contextlib.contextmanager
@@ -246,6 +251,8 @@ class OutputCapture(OutputGradients):
     def follow(self) -> None:
         """Update to the modules that the model has now, which may have other positions and names."""
         self._quantities.clear()
+        if self._heads is not None:
+            self._heads.follow()
         self._follow_units()
         if self._hook is not None:
             self._last.follow(self._tree.modules)
@@ -263,7 +270,7 @@ class OutputCapture(OutputGradients):
     def quantity_of(self, named: Named, name: str, kind: int, part: str = "") -> Quantity:
         key = (named.position, name, kind)
         if key not in self._quantities or self._quantities[key].part != part:
-            order = (kind, named.position, len(self._quantities))
+            order = (tensor_types.order(_TENSOR_TYPES[kind]), named.position, len(self._quantities))
             if kind == ACTIVATION:
                 self.with_outputs.add(named.name)
             self._quantities[key] = Quantity(order, name, named.type, _TENSOR_TYPES[kind], part)

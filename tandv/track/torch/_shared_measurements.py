@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tandv import statistics
-from tandv.tensor_types import OF_MODULES
+from tandv.tensor_types import is_of_modules
 from tandv.track.common.measurements import Block, Key, Later, Quantity, block, in_model_order
 from tandv.track.torch._measurements import TorchMeasurements
 from tandv.track.torch._ranks import Ranks
@@ -186,7 +186,7 @@ class SharedMeasurements(TorchMeasurements):
 
 
 def _is_output(quantity: Quantity) -> bool:
-    return quantity.tensor_type in OF_MODULES
+    return is_of_modules(quantity.tensor_type)
 
 
 def _order(one: _RankRow, rank: int | None = None) -> tuple[Any, ...]:

@@ -50,6 +50,7 @@ def track(
     inputs: bool = False,
     on_finding: OnFinding | None = None,
     units: bool = False,
+    attention: bool = False,
     formats: Sequence[str] | None = None,
 ) -> TorchTracker:
     """Record what happens inside `module` while it trains: one row for each tensor and step.
@@ -108,6 +109,9 @@ def track(
             far more than the others are found. They lie along the last axis of what linear layers, embeddings, layer
             norms and recurrent layers return, along the second of convolutions, batch, instance and group norms; of
             other modules as of the one that ran before.
+        attention: record attention heads, as tensor type "Attention": of each the largest logit, the entropy and the
+            share of the first token, as columns `largest_logit`, `attention_entropy` and `first_token_share`; see
+            docs/attention.md.
         formats: block formats such as "mxfp8_e4m3", "mxfp6_e2m3", "mxfp4", "nvfp4" or "e4m3@128x128", whose casts of
             inputs, weights, outputs and gradients are measured: the squared error, the squares, and how many values
             become zero and saturate, as statistics such as "error:mxfp4". Blocks lie along the axis that a product
@@ -143,6 +147,7 @@ def track(
         inputs=inputs,
         on_finding=on_finding,
         units=units,
+        attention=attention,
     )
     optimizers = _as_list(optimizer)
     parameters = parameter_names(module)
@@ -159,6 +164,11 @@ def track(
             *(
                 ["units=True counts those of one process; leave it out where several ranks are tracked together"]
                 if units is True and ranks is not None
+                else []
+            ),
+            *(
+                ["attention=True and a stash_value= of your own cannot be combined; leave one out"]
+                if attention is True and uses_own_function(settings)
                 else []
             ),
             *format_problems(formats, ranks is None, uses_own_function(settings)),

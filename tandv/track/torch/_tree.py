@@ -62,6 +62,10 @@ class Tree:
         known = self._modules.get(id(module))
         return known[1] if known is not None and known[0] is module else None
 
+    def has(self, module: nn.Module) -> bool:
+        """Tell whether a module is of the model, selected or not."""
+        return id(module) in self._all
+
     def number(self, key: int) -> int:
         """Return a number for the module of an id, which compiled graphs can contain; -1 for none.
 
@@ -110,8 +114,8 @@ class Tree:
             {named.name: module for module, named in modules.items()},
             {named.name: p for p, named in parameters.items()},
         )
-        here = {id(module) for module in modules}
-        for key in [key for key in self._numbers if key not in here]:
+        self._all = {id(module) for module in modules}
+        for key in [key for key in self._numbers if key not in self._all]:
             self._numbered[self._numbers.pop(key)] = None
         self._modules = {id(m): (m, named) for m, named in modules.items() if self._selects(named.name)}
         self.parameters = {p: named for p, named in parameters.items() if self._selects(named.name)}

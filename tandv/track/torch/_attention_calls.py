@@ -1,0 +1,132 @@
+"""Calls of PyTorch that are attention, seen by a function mode: how a model is written makes no difference.
+
+A softmax over keys has its logits, a fused kernel has query and key. What a linear layer gives along the last axis is
+no score of a key, so the softmax of a router or of an output is not taken for attention.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from tandv.track.torch._heads import Fused
+
+Softmax = tuple[torch.Tensor, bool]  # its logits, and whether it is certainly attention
+Attention = Fused | Softmax
+
+_SOFTMAX = {functional.softmax, torch.softmax, torch.Tensor.softmax, torch.special.softmax}
+_LINEAR = {functional.linear, torch.nn.functional.bilinear, torch.addmm}
+_PRODUCTS = {torch.matmul, torch.bmm, torch.baddbmm, torch.einsum, torch.Tensor.matmul, torch.Tensor.bmm,
+             torch.Tensor.baddbmm, torch.Tensor.__matmul__, torch.Tensor.__rmatmul__}  # fmt: skip
+
+
+class AttentionCalls(TorchFunctionMode):
+    """Reports the attention that is computed while the mode is active.
+
+    Args:
+        on_attention: receives what was seen of a call, when it has returned.
+        in_graph: receives a function and its arguments while a graph is traced.
+    """
+
+    def __init__(self, on_attention: Callable[[Attention], None], in_graph: Callable[[Any, Any, Any], None]):
+        super().__init__()
+        self._on_attention, self._in_graph = on_attention, in_graph
+        self._features: Any = WeakTensorKeyDictionary()  # tensors whose last axis has what a linear layer gives
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if torch.compiler.is_compiling():
+            self._in_graph(func, args, kwargs)
+            return func(*args, **kwargs)
+        if func is functional.multi_head_attention_forward:
+            with self._inside():
+                return func(*args, **kwargs)
+        output = func(*args, **kwargs)
+        if (found := self._attention(func, args, kwargs)) is not None:
+            self._on_attention(found)
+        else:
+            self._follow(func, args, output)
+        return output
+
+    def _attention(self, func: Any, args: Any, kwargs: Any) -> Attention | None:
+        if func is functional.scaled_dot_product_attention:
+            return fused(*args, **kwargs)
+        if func in _SOFTMAX:
+            return self._softmax(*args, **kwargs)
+        if isinstance(func, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
+            return of_operator(func, args, kwargs)
+        return None
+
+    def _softmax(self, input: torch.Tensor, dim: Any = None, *_: Any, certain: bool = False, **__: Any) -> Any:
+        last = dim in (-1, input.ndim - 1) and input.ndim > 2
+        return (input, certain) if last and input not in self._features else None
+
+    def _follow(self, func: Any, args: Any, output: Any) -> None:
+        """Note tensors that come of a linear layer without a sum over what it gave."""
+        if not isinstance(output, torch.Tensor) or not output.ndim:
+            return
+        if func in _LINEAR:
+            self._features[output] = True
+        elif self._features and func not in _PRODUCTS:
+            given = next((one for one in args if isinstance(one, torch.Tensor)), None)
+            same = given is not None and given.ndim and given.shape[-1] == output.shape[-1]
+            if same and given in self._features:
+                self._features[output] = True
+
+    @contextlib.contextmanager
+    def _inside(self) -> Iterator[None]:
+        """See what `multi_head_attention_forward` calls, where no mode is active: it hands itself to the mode whole."""
+        attend, softmax = functional.scaled_dot_product_attention, functional.softmax
+
+        def seen_attend(*args: Any, **kwargs: Any) -> torch.Tensor:
+            output = attend(*args, **kwargs)
+            self._on_attention(fused(*args, **kwargs))
+            return output
+
+        def seen_softmax(*args: Any, **kwargs: Any) -> torch.Tensor:
+            output = softmax(*args, **kwargs)
+            if (found := self._softmax(*args, certain=True, **kwargs)) is not None:
+                self._on_attention(found)
+            return output
+
+        functional.__dict__.update(scaled_dot_product_attention=seen_attend, softmax=seen_softmax)
+        try:
+            yield
+        finally:
+            functional.__dict__.update(scaled_dot_product_attention=attend, softmax=softmax)
+
+
+def fused(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Fused:
+    """Return what is seen of a call of `scaled_dot_product_attention`, whose arguments these are."""
+    return Fused(query, key, scale, is_causal, attn_mask)
+
+
+def of_operator(func: Any, args: Any, kwargs: Any) -> Fused | None:
+    """Return what is seen of a call of an operator such as `torch.ops.aten._scaled_dot_product_flash_attention`.
+
+    Also of those that the package flash_attn registers, whose heads come after the queries.
+    """
+    overload = func if isinstance(func, torch._ops.OpOverload) else func.default
+    name = overload._schema.name.partition("::")[2]
+    is_flash = name == "_flash_attn_forward"
+    if name.endswith("_backward") or not (is_flash or name.startswith("_scaled_dot_product_")):
+        return None
+    given = dict(zip((one.name for one in overload._schema.arguments), args, strict=False)) | kwargs
+    if not is_flash:
+        mask = given.get("attn_mask", given.get("attn_bias"))
+        return Fused(given["query"], given["key"], given.get("scale"), given.get("is_causal", False), mask)
+    query, key = given["q"].transpose(-2, -3), given["k"].transpose(-2, -3)
+    return Fused(query, key, given["softmax_scale"], given["causal"])
