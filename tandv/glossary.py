@@ -182,7 +182,7 @@ INSIGHT = {
 }
 _SHARES = {"sign_flips", "signed", "minima", "maxima", "curved_up", "curved_down", "rounded_away", "epsilon_regime"}
 _SHARES |= {"zeros_released_share_{}", "sign_flips_retained_{}", "first_token_share"}
-_LINEAR = {*_SHARES, "gradient_angle", *HEADS}
+_LINEAR = {*_SHARES, "gradient_angle", "attention_entropy"}
 COIN = 0.5  # the share of signs that would change by chance alone
 
 
@@ -212,7 +212,7 @@ def is_share(column: str) -> bool:
 
 
 def is_linear(column: str) -> bool:
-    """Tell whether a column is best plotted on a linear scale: shares, angles, and what may be negative.
+    """Tell whether a column is best plotted on a linear scale: shares, angles, entropies.
 
     >>> is_linear("gradient_angle"), is_linear("gradient_norm")
     (True, False)

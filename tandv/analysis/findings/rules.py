@@ -5,7 +5,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tandv.analysis.findings import beginnings, course, laws, optimiser, ranges, training, units, weight_sizes
+from tandv.analysis.findings import (
+    attention,
+    beginnings,
+    course,
+    laws,
+    optimiser,
+    ranges,
+    training,
+    units,
+    weight_sizes,
+)
 from tandv.analysis.findings.finding import SEVERITIES, Finding
 from tandv.analysis.findings.matrices import Matrices
 from tandv.analysis.findings.not_finite import not_finite
@@ -34,6 +44,8 @@ RULES: dict[str, Rule] = {
     "clipped_to_nothing": optimiser.clipped_to_nothing,
     "weights_shrink": weight_sizes.weights_shrink,
     "weight_growth": weight_sizes.weight_growth,
+    "attention_logits": attention.attention_logits,
+    "entropy_collapse": attention.entropy_collapse,
     "spike": course.spike,
     "in_time": course.in_time,
     "diverging": course.diverging,
@@ -46,18 +58,19 @@ RULES: dict[str, Rule] = {
 _OUTPUTS = {"spike", "outlier_feature", "outlier_channel", "near_overflow", "weight_growth"}
 _TIME = {"exploding_in_time", "vanishing_in_time", "diverging"}
 _LOST = {"dead", "dead_units", "saturated"}
+_HEADS = {"attention_logits", "entropy_collapse"}
 _DEPTH = {"exploding_depth", "vanishing_depth"}
 _SMALL = {"epsilon_regime", "rounded_away", "not_trained", "clipped_to_nothing"}
 # What a fault brings with it, if it comes no earlier than the fault: told as evidence, not as findings of their own.
 CONSEQUENCES: dict[str, set[str]] = {
     "second_moment_collapse": {*_OUTPUTS, *_TIME, *_LOST, "updates_too_large"},
     "loss_scale_collapse": {*_OUTPUTS, *_TIME, *_SMALL, "underflow", "dead"},
-    "input_scale": {*_OUTPUTS, *_TIME, *_LOST, *_DEPTH, "updates_too_large", "epsilon_regime"},
-    "bad_init": {*_OUTPUTS, *_TIME, *_LOST, *_DEPTH, *_SMALL, "updates_too_large", "underflow"},
+    "input_scale": {*_HEADS, *_OUTPUTS, *_TIME, *_LOST, *_DEPTH, "updates_too_large", "epsilon_regime"},
+    "bad_init": {*_HEADS, *_OUTPUTS, *_TIME, *_LOST, *_DEPTH, *_SMALL, "updates_too_large", "underflow"},
     "probabilities_as_logits": {*_TIME, *_DEPTH, *_LOST},
     "underflow": {*_SMALL, *_LOST, *_DEPTH, *_TIME},
     "stale_norm": {*_OUTPUTS, *_TIME, *_LOST, "updates_too_large"},
-    "updates_too_large": {*_OUTPUTS, *_TIME, *_LOST, *_DEPTH, *_SMALL},
+    "updates_too_large": {*_HEADS, *_OUTPUTS, *_TIME, *_LOST, *_DEPTH, *_SMALL},
     "exploding_depth": {*_OUTPUTS, *_TIME, *_LOST, "epsilon_regime"},
     "vanishing_depth": {*_OUTPUTS, *_TIME, *_SMALL, "dead_units"},
     "saturated": {*_OUTPUTS, *_TIME, *_SMALL, "dead", "dead_units"},
@@ -67,6 +80,7 @@ CONSEQUENCES: dict[str, set[str]] = {
     "clipped_to_nothing": {*_TIME, "rounded_away"},
     "weights_shrink": {*_TIME, *_LOST, *_OUTPUTS},
     "weight_growth": {*_OUTPUTS, *_TIME},
+    "attention_logits": {*_TIME, "entropy_collapse"},
     "spike": {*_TIME, *_OUTPUTS, "dead_units"},
     "exploding_in_time": _OUTPUTS,
     "diverging": {*_OUTPUTS, *_LOST, "exploding_in_time", "vanishing_in_time", "updates_too_large"},

@@ -5,11 +5,21 @@ from collections.abc import Sequence
 
 from tandv.analysis.findings.finding import LOSS
 from tandv.messages import some
-from tandv.tensor_types import ACTIVATION, GRADIENT, INPUT, OPTIMISER_STATE, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
+from tandv.tensor_types import (
+    ACTIVATION,
+    ATTENTION,
+    GRADIENT,
+    INPUT,
+    OPTIMISER_STATE,
+    WEIGHT,
+    WEIGHT_GRADIENT,
+    WEIGHT_UPDATE,
+)
 
 _TENSORS = {
     INPUT: "what goes into {}",
     ACTIVATION: "the output of {}",
+    ATTENTION: "the largest logits of {}",
     GRADIENT: "the gradient of the output of {}",
     WEIGHT: "the weight {}",
     WEIGHT_GRADIENT: "the gradient of the weight {}",

@@ -111,7 +111,7 @@ def track(
             other modules as of the one that ran before.
         attention: record attention heads, as tensor type "Attention": of each the largest logit, the entropy and the
             share of the first token, as columns `largest_logit`, `attention_entropy` and `first_token_share`; see
-            docs/attention.md.
+            docs/how-to/attention-logits.md.
         formats: block formats such as "mxfp8_e4m3", "mxfp6_e2m3", "mxfp4", "nvfp4" or "e4m3@128x128", whose casts of
             inputs, weights, outputs and gradients are measured: the squared error, the squares, and how many values
             become zero and saturate, as statistics such as "error:mxfp4". Blocks lie along the axis that a product
