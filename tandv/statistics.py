@@ -116,6 +116,29 @@ def merge(rows: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return out
 
 
+def merge_aligned(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Merge two sets of rows, each row with the one at its place: what `merge` returns, without sorting.
+
+    >>> merge_aligned(empty_rows(2), empty_rows(2)).shape
+    (2,)
+    """
+    out = np.empty_like(ones)
+    for name in ("numel", "nans", "infs", "zeros", "calls", "counts"):
+        np.add(ones[name], others[name], out=out[name])
+    for name in ("scale", "mantissa", "max_abs"):
+        np.maximum(ones[name], others[name], out=out[name])
+    np.minimum(ones["min_abs"], others["min_abs"], out=out["min_abs"])
+    pair = [(rows, np.ldexp(1.0, rows["scale"] - out["scale"]), finite(rows)) for rows in (ones, others)]
+    for name, power in SUMS.items():  # all but m2, which follows
+        out[name] = sum(rows[name] * shrink**power for rows, shrink, _ in pair)
+    whole_mean = out["sum"] / np.maximum(finite(out), 1)
+    out["m2"] = sum(
+        rows["m2"] * shrink**2 + n * (rows["sum"] * shrink / np.maximum(n, 1) - whole_mean) ** 2
+        for rows, shrink, n in pair
+    )
+    return out
+
+
 def finite(rows: np.ndarray) -> np.ndarray:
     """Return how many values of each row are neither NaN nor infinite."""
     return rows["numel"] - rows["nans"] - rows["infs"]
