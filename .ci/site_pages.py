@@ -27,6 +27,7 @@ REFERENCE = (
     "tandv.analysis.findings",
     "tandv.analysis.diff",
     "tandv.analysis.whatif",
+    "tandv.analysis.widths",
     "tandv.analysis.transitions",
     "tandv.analysis.attention",
     "tandv.analysis.circuits",

@@ -202,6 +202,10 @@ def _cases():
     yield "raster, 50 layers", partial(raster, 50)
     yield "metric", lambda **k: viz.metric_curves(losses(), "train_loss", transitions=[JUMP], **k)
     yield "metrics, 5 in a row", lambda **k: viz.metric_curves(losses(), list(losses())[:5], col_wrap=5, **k)
+    yield (
+        "sizes over widths",
+        lambda **k: viz.coordinate_check({64: log(12), 128: log(12), 256: log(12)}, step=[0, 1], **k),
+    )
     yield "differences of two runs", lambda **k: viz.differences(apart(), **k)
     yield "maps of 40 layers", lambda **k: viz.layer_maps(curves_of_layers(40), **k)
     one = curves_of_layers(1)

@@ -62,6 +62,7 @@ def test_the_package_offers_names_that_are_imported_when_they_are_asked_for():
     assert tandv.findings is findings
     assert set(tandv.__all__) <= set(dir(tandv))
     with pytest.raises(
-        AttributeError, match="module 'tandv' has no attribute 'raed'; it has compare, diff, example_log, findings"
+        AttributeError,
+        match="module 'tandv' has no attribute 'raed'; it has compare, coordinate_check, diff, example_log",
     ):
         _ = tandv.raed

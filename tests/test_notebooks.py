@@ -13,6 +13,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "example-notebooks").glob("*.ipy
 # What a notebook says that one sees in it, in the words that it prints: training may turn out otherwise.
 SHOWS = {
     "checkpoints-and-transitions": r"test_accuracy +steps .* 0\.0\d+ → (0\.9|1)",
+    "coordinate-check": r"(?s)standard: The parametrisation does not transfer.*µP: The sizes of all 23 outputs are con",
     "grokking": r"train_acc reached 0\.95 .* test_acc reached 0\.95 .* steps later",
 }
 

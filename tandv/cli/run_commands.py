@@ -163,6 +163,36 @@ def diff(
 
 
 @app.command()
+def coordinate_check(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Folders of runs or files of logs.")],
+    width: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The width of each run, in their order: again for each, or 64,128,256.",
+            show_default="from the shapes of the parameters",
+        ),
+    ] = None,
+    step: Annotated[
+        list[int] | None, typer.Option(help="A step; again for more.", show_default="the first 5 that all have")
+    ] = None,
+    size: Annotated[
+        Literal["mean_abs", "rm2", "std", "max_abs"], typer.Option(help="The statistic that is the size of a tensor.")
+    ] = "mean_abs",
+    phase: Annotated[str | None, typer.Option(help="The phase of tracker.phase(...) whose rows are taken.")] = None,
+    as_json: Json = False,
+    out: Annotated[Path | None, typer.Option(help="Draw outputs over widths to a file: .png, .svg or .pdf.")] = None,
+) -> None:
+    """Say whether outputs grow or vanish with the width of a network: whether its parametrisation transfers.
+
+    Ends with 0 if all are constant, with 1 if any grows or is not finite, with 3 if any vanishes, with 4 if any is
+    undecided and none of these, with 2 if there is nothing to compare.
+    """
+    from tandv.cli import widths as checking
+
+    checking.check(runs, width or [], step, size, phase, as_json, out)
+
+
+@app.command()
 def versions(as_json: Json = False) -> None:
     """Print the versions of tandv, Python and the packages that it works with, for a report of a bug."""
     from tandv.cli import listing

@@ -45,6 +45,7 @@ from tandv.viz.of_log.optimisation import optimisation
 from tandv.viz.of_log.overview import overview
 from tandv.viz.of_log.raster import gradient_raster
 from tandv.viz.of_log.scalars import scalar_global_heatmap, scalar_line
+from tandv.viz.of_log.widths import coordinate_check
 from tandv.viz.published import (
     VisualizationTools,
     plot_activation_heatmap,
@@ -69,6 +70,7 @@ __all__ = [
     "attention_pattern",
     "augmentation_effect",
     "conv_filters",
+    "coordinate_check",
     "correlation_history",
     "decodability",
     "differences",
