@@ -83,9 +83,10 @@ def _add_tiny(v, first, count, stride, top, kind, m, normal, emax, largest, tens
         if scale > 0:
             factor = float64((float32(1.0) / tensor_scale) / scale)
             back = float64(scale) * float64(tensor_scale)
-    elif _value(top) / largest >= 2.0**-126:  # else the inverse would leave float32: such a block vanishes
+    else:
         scale = float32(_value(top) / largest)
-        factor, back = float64(float32(1.0) / scale), float64(scale)
+        if scale >= float32(2.0**-126):  # else the inverse would leave float32: such a block vanishes
+            factor, back = float64(float32(1.0) / scale), float64(scale)
     for i in range(count):
         x = _value(and32(v[first + i * stride], ABS))
         y = x * factor if kind == MX else float64(float32(x * factor))

@@ -9,7 +9,7 @@ import torch
 import triton.language as tl
 
 from tandv.formats import dtype as dtype_of
-from tandv.measure import _triton, fills_its_memory, torch_operations
+from tandv.measure import _triton, _triton_fold, _triton_values, fills_its_memory, torch_operations
 
 # As which type elements are read, how many a thread reads at a time, and as few registers of a thread as keep
 # everything out of slow memory.
@@ -17,7 +17,7 @@ _WIDE = {"float32": (tl.float32, 4, 128), "bfloat16": (tl.uint16, 8, 144), "floa
 _EIGHT_BITS = (tl.uint8, 8, 144)
 _RECORDS_AT_FIRST = 4096
 _TABLES = 64  # launches whose tables are kept; one that comes again as it was sends nothing to the device
-_WARPS = _triton.LANES // (64 if torch.version.hip else 32)
+_WARPS = _triton_values.LANES // (64 if torch.version.hip else 32)
 
 
 class _Region(NamedTuple):
@@ -50,7 +50,7 @@ class Launches:
         self._device = device
         self._most_shares = _most_shares(device)
         self._guard = torch.cuda.device(device) if device.type == "cuda" else None
-        self._records = torch.zeros(_RECORDS_AT_FIRST, _triton.RECORD, dtype=torch.float64, device=device)
+        self._records = torch.zeros(_RECORDS_AT_FIRST, _triton_values.RECORD, dtype=torch.float64, device=device)
         self._used = 0  # records
         self._regions: dict[int, _Region] = {}
         self._region_table: torch.Tensor | None = None
@@ -83,7 +83,7 @@ class Launches:
                 table[place] = region.first, region.size
             self._region_table = self._send(table)
         grid = (len(self._region_table),)
-        self._run(_triton.fold, grid, self._region_table, self._records, rows, rows.view(torch.float64), BLOCK=128)
+        self._run(_triton_fold.fold, grid, self._region_table, self._records, rows, rows.view(torch.float64), BLOCK=128)
 
     def _launch_many(self, jobs: list[_Job], dtype: torch.dtype, rows: torch.Tensor) -> None:
         key = tuple(jobs)
@@ -135,7 +135,7 @@ class Launches:
         count = max(wanted, min(self._most_shares, 2 * old.size)) if old else wanted
         first, self._used = self._used, self._used + count
         if self._used > len(self._records):
-            larger = self._records.new_zeros(max(self._used, 2 * len(self._records)), _triton.RECORD)
+            larger = self._records.new_zeros(max(self._used, 2 * len(self._records)), _triton_values.RECORD)
             larger[: len(self._records)].copy_(self._records)
             self._records = larger
         if old:  # what it holds of this step's earlier calls moves along

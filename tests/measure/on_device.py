@@ -102,18 +102,19 @@ def far_share(values: list[float]) -> np.ndarray:
 def _far_share(values: list[float]) -> np.ndarray:
     import triton.language as tl
 
-    from tandv.measure import _launch, _triton, torch_operations
+    from tandv.measure import _launch, _triton, _triton_fold, _triton_values, torch_operations
 
     far = torch.from_numpy(np.zeros(2**31 + len(values), np.uint8))  # memory that nobody touches is not taken
     far[2**31 :] = torch.tensor(values).to(torch.float8_e5m2).view(torch.uint8)
     kernels: Any = _triton  # whose parameters are not what Python's annotations say
+    fold: Any = _triton_fold.fold
     rows = torch_operations.clear(torch.empty(1, torch_operations.WORDS, dtype=torch.int64))
     shares = 2**31 // _triton.SHARE + 1
-    records = torch.zeros(shares, _triton.RECORD, dtype=torch.float64)
+    records = torch.zeros(shares, _triton_values.RECORD, dtype=torch.float64)
     tensors = torch.tensor([[far.data_ptr(), 0, len(far), _triton.SHARE, 0, 0]])
     programs = torch.tensor([[0, shares - 1]], dtype=torch.int32)
     table = torch.from_numpy(_launch._values("float8_e5m2"))
     kernels.measure_many[(1,)](tensors, programs, rows, records, table, DTYPE=tl.uint8, EACH=8)
     regions = torch.tensor([[0, shares]])
-    kernels.fold[(1,)](regions, records, rows, rows.view(torch.float64), BLOCK=1 << 19)
+    fold[(1,)](regions, records, rows, rows.view(torch.float64), BLOCK=1 << 19)
     return rows.numpy().view(statistics.ROW).reshape(-1)
