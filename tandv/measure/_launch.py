@@ -1,5 +1,6 @@
 """Launch the kernels: which programs measure which tensors, and where their partial records lie."""
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -49,7 +50,6 @@ class Launches:
     def __init__(self, device: torch.device):
         self._device = device
         self._most_shares = _most_shares(device)
-        self._guard = torch.cuda.device(device) if device.type == "cuda" else None
         self._records = torch.zeros(_RECORDS_AT_FIRST, _triton_values.RECORD, dtype=torch.float64, device=device)
         self._used = 0  # records
         self._regions: dict[int, _Region] = {}
@@ -100,18 +100,14 @@ class Launches:
         self._run(_triton.measure_many, (len(programs),), table, programs, rows, self._records, **self._options(dtype))
 
     def _run(self, kernel: Any, grid: tuple[int], *arguments: Any, **options: Any) -> None:
-        if self._guard is None:
+        with guarded(self._device):
             kernel[grid](*arguments, **options, num_warps=_WARPS)
-        else:
-            with self._guard:
-                kernel[grid](*arguments, **options, num_warps=_WARPS)
 
     def _options(self, dtype: torch.dtype) -> dict[str, Any]:
         """Return the arguments that depend on the type alone."""
         if dtype not in self._by_type:
-            name = str(dtype).removeprefix("torch.")
-            element, each, registers = _WIDE.get(name, _EIGHT_BITS)
-            options = {"table": self._send(_values(name)), "DTYPE": element, "EACH": each}
+            _, each, registers = kind_of(dtype)
+            options = reading(dtype, self._device) | {"EACH": each}
             self._by_type[dtype] = options if torch.version.hip else options | {"maxnreg": registers}
         return self._by_type[dtype]
 
@@ -144,6 +140,22 @@ class Launches:
 
     def _send(self, array: np.ndarray) -> torch.Tensor:
         return torch_operations.send(torch.from_numpy(array), self._device)
+
+
+def kind_of(dtype: torch.dtype) -> tuple[Any, int, int]:
+    """Return as which type elements are read, how many a thread reads at a time, and its registers."""
+    return _WIDE.get(str(dtype).removeprefix("torch."), _EIGHT_BITS)
+
+
+def reading(dtype: torch.dtype, device: torch.device) -> dict[str, Any]:
+    """Return what kernels need to read elements of a type: `DTYPE`, and the `table` of patterns of 8 bits."""
+    values = torch.from_numpy(_values(str(dtype).removeprefix("torch.")))
+    return {"table": torch_operations.send(values, device), "DTYPE": kind_of(dtype)[0]}
+
+
+def guarded(device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Return the context in which kernels are launched on a device."""
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
 def _most_shares(device: torch.device) -> int:

@@ -96,7 +96,7 @@ def _measure(
     scale = tl.full([], NO_SCALE, tl.int32)
     all_big, all_small = tl.full([], 0, tl.int32), tl.full([], INF, tl.int32)
     none = tl.full([], 0, tl.int32)
-    all_zeros, all_nans, all_infs = none, none, none
+    all_zeros, all_nans, all_infs, all_used = none, none, none, none
 
     tile = tl.arange(0, LANES_OF_TILE)[:, None] * EACH + tl.arange(0, EACH)[None, :]
     start = begin
@@ -104,7 +104,8 @@ def _measure(
         chunk = base + start
         aligned = tl.multiple_of(chunk, 16)  # but for the head, which is shorter than a tile
         length = tl.minimum(tl.where(start < 0, 0, end) - start, _CHUNK).to(tl.int32)
-        big, zeros = tl.zeros([LANES_OF_TILE], tl.int32), tl.zeros([LANES_OF_TILE], tl.int32)
+        nothing_yet = tl.zeros([LANES_OF_TILE], tl.int32)
+        big, zeros, used = nothing_yet, nothing_yet, nothing_yet
         small = tl.full([LANES_OF_TILE], ABS, tl.int32)
         zero = tl.zeros([LANES_OF_TILE], tl.float32)
         l1, l2, la, l4, l8 = zero, zero, zero, zero, zero
@@ -119,18 +120,18 @@ def _measure(
             x = read_values(following, table, DTYPE)
             # The next tile is asked for before this one is worked on, so that it is there in time.
             following = tl.load(aligned + tl.multiple_of(tl.minimum(o + TILE, whole - TILE), 16) + tile)
-            big, small, zeros, l1, l2, la, l4, l8, fields = add_tile(
-                x, inside, shrink, pivot, low, big, small, zeros, l1, l2, la, l4, l8, fields, False
+            big, small, used, zeros, l1, l2, la, l4, l8, fields = add_tile(
+                x, inside, shrink, pivot, low, big, small, used, zeros, l1, l2, la, l4, l8, fields, False
             )
         if whole < length:
             within = whole + tile < length
             x = load(chunk + whole + tile, within, table, DTYPE)
-            big, small, zeros, l1, l2, la, l4, l8, fields = add_tile(
-                x, within, shrink, pivot, low, big, small, zeros, l1, l2, la, l4, l8, fields, True
+            big, small, used, zeros, l1, l2, la, l4, l8, fields = add_tile(
+                x, within, shrink, pivot, low, big, small, used, zeros, l1, l2, la, l4, l8, fields, True
             )
 
         largest, smallest = tl.max(big, 0), tl.min(small, 0)
-        some_zeros = tl.sum(zeros, 0)
+        some_zeros, some_used = tl.sum(zeros, 0), tl.reduce_or(used, 0)
         outside = tl.sum(tl.where(bins == 0, fields, 0), 0) - some_zeros + tl.sum(tl.where(bins == 63, fields, 0), 0)
         n_ = length.to(tl.float64)
         scale_ = top
@@ -143,7 +144,7 @@ def _measure(
             tl.atomic_add(counts + (bins + low + FIRST_NORMAL - 1), fields.to(tl.int64), mask=real, sem="relaxed")
         strange = 0
         if outside > 0:
-            some_nans, some_infs, largest = survey(chunk, length, table, counts, DTYPE)
+            some_nans, some_infs, largest, some_used = survey(chunk, length, table, counts, DTYPE)
             all_nans += some_nans
             all_infs += some_infs
             strange = some_nans + some_infs
@@ -160,6 +161,7 @@ def _measure(
 
         n, scale, s1, sa, m2, s4, s8 = merged(n, scale, s1, sa, m2, s4, s8, n_, scale_, s1_, sa_, m2_, s4_, s8_)
         all_zeros += some_zeros
+        all_used |= some_used
         all_big = tl.maximum(all_big, largest)
         all_small = tl.minimum(all_small, smallest)  # what is not finite has larger bits
         if all_big > 0:
@@ -179,6 +181,8 @@ def _measure(
         here = records + (record + share).to(tl.int64) * RECORD_WORDS
         n_ = tl.load(here)
         scale_ = tl.where(n_ > 0, tl.load(here + 1), NO_SCALE).to(tl.int32)
+        earlier = tl.where(n_ > 0, tl.load(here + 9), 0.0).to(tl.int32)
+        tl.store(here + 9, (all_used | earlier).to(tl.float64))
         big = all_big.to(tl.float32, bitcast=True).to(tl.float64)
         small = all_small.to(tl.float32, bitcast=True).to(tl.float64)
         tl.store(here + 2, tl.where(n_ > 0, tl.maximum(big, tl.load(here + 2)), big))

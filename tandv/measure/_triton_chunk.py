@@ -15,7 +15,7 @@ WINDOW = tl.constexpr(64)  # exponents that tiles are counted in
 
 
 @triton.jit
-def add_tile(x, inside, scale, centre, low, big, small, zeros, s1, s2, sa, s4, s8, fields, MASKED: tl.constexpr):
+def add_tile(x, inside, scale, centre, low, big, small, used, zeros, s1, s2, sa, s4, s8, fields, MASKED: tl.constexpr):
     """Add a tile [lanes, each] to the lanes; its values are taken to be finite and in the window."""
     bits = x.to(tl.int32, bitcast=True) & ABS
     y = x * scale
@@ -33,6 +33,7 @@ def add_tile(x, inside, scale, centre, low, big, small, zeros, s1, s2, sa, s4, s
         zeros += tl.sum((bits == 0).to(tl.int32), 1)
         fields += tl.histogram(tl.ravel(bin), WINDOW)
     big = tl.maximum(big, tl.max(bits, 1))
+    used |= tl.reduce_or(bits, 1)
     y2 = y * y
     y4 = y2 * y2
     s1 += tl.sum(d, 1)
@@ -40,19 +41,24 @@ def add_tile(x, inside, scale, centre, low, big, small, zeros, s1, s2, sa, s4, s
     sa += tl.sum(tl.abs(y), 1)
     s4 += tl.sum(y4, 1)
     s8 += tl.sum(y4 * y4, 1)
-    return big, small, zeros, s1, s2, sa, s4, s8, fields
+    return big, small, used, zeros, s1, s2, sa, s4, s8, fields
 
 
 @triton.jit
 def survey(chunk, length, table, counts, DTYPE: tl.constexpr):
-    """Count every exponent of a chunk into `counts`; return its NaNs, infinities and largest finite value."""
+    """Count every exponent of a chunk into `counts`; return its NaNs and infinities, and of its finite values the
+    largest and the bits that any of them uses.
+    """
     lanes, bins = tl.arange(0, LANES_OF_TILE), tl.arange(0, 256)
-    big, nans = tl.zeros([LANES_OF_TILE], tl.int32), tl.zeros([LANES_OF_TILE], tl.int32)
+    none = tl.zeros([LANES_OF_TILE], tl.int32)
+    big, nans, used = none, none, none
     fields, low = tl.zeros([256], tl.int32), tl.zeros([32], tl.int32)
     for start in range(0, length, LANES_OF_TILE):
         inside = start + lanes < length
         bits = load(chunk + start + lanes, inside, table, DTYPE).to(tl.int32, bitcast=True) & ABS
-        big = tl.maximum(big, tl.where(inside & (bits < INF), bits, 0))
+        finite = tl.where(inside & (bits < INF), bits, 0)
+        big = tl.maximum(big, finite)
+        used |= finite
         nans += (inside & (bits > INF)).to(tl.int32)
         fields += tl.histogram(bits >> 23, 256, mask=inside)
         # A subnormal is its bits times 2^-149, so its exponent is that of the bits as a number.
@@ -62,7 +68,7 @@ def survey(chunk, length, table, counts, DTYPE: tl.constexpr):
     normal = (fields > 0) & (bins > 0) & (bins < 255)
     tl.atomic_add(counts + (bins + (FIRST_NORMAL - 1)), fields.to(tl.int64), mask=normal, sem="relaxed")
     some_nans = tl.sum(nans, 0)
-    return some_nans, tl.sum(tl.where(bins == 255, fields, 0), 0) - some_nans, tl.max(big, 0)
+    return some_nans, tl.sum(tl.where(bins == 255, fields, 0), 0) - some_nans, tl.max(big, 0), tl.reduce_or(used, 0)
 
 
 @triton.jit

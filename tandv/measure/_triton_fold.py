@@ -7,12 +7,22 @@
 import triton
 import triton.language as tl
 
-from tandv.measure._triton_values import NO_SCALE, RECORD_WORDS, WORDS, merged, wide_two_to
+from tandv.measure._triton_values import NO_SCALE, NORMAL, RECORD_WORDS, WORDS, merged, wide_two_to
 from tandv.statistics import WORD
 
-_SCALE, _MAX, _MIN, _SUM, _SUM_ABS, _M2, _SUM4, _SUM8 = (
-    tl.constexpr(WORD[name]) for name in ("scale", "max_abs", "min_abs", "sum", "sum_abs", "m2", "sum4", "sum8")
+_SCALE, _MANTISSA, _MAX, _MIN, _SUM, _SUM_ABS, _M2, _SUM4, _SUM8 = (
+    tl.constexpr(WORD[name])
+    for name in ("scale", "mantissa", "max_abs", "min_abs", "sum", "sum_abs", "m2", "sum4", "sum8")
 )
+
+
+@triton.jit
+def _mantissa(bits):
+    """Return one more than the mantissa bits that values use, given those that any uses; 0 if all are zero."""
+    mantissa = bits & (NORMAL - 1)
+    lowest = mantissa & -mantissa  # a power of two, whose exponent a float32 has
+    used = 24 - ((lowest.to(tl.float32).to(tl.int32, bitcast=True) >> 23) - 127)
+    return tl.where(mantissa > 0, used, (bits > 0).to(tl.int32))
 
 
 @triton.jit
@@ -27,6 +37,7 @@ def fold(regions, records, ints, floats, BLOCK: tl.constexpr):
     n, s1, sa, m2, s4, s8 = nothing, nothing, nothing, nothing, nothing, nothing
     scale = tl.full([], NO_SCALE, tl.int32)
     big, small = nothing, nothing + float("inf")
+    bits = tl.full([], 0, tl.int32)
     for start in range(0, count, BLOCK):
         number = start + tl.arange(0, BLOCK)
         inside = number < count
@@ -39,6 +50,7 @@ def fold(regions, records, ints, floats, BLOCK: tl.constexpr):
         r = wide_two_to(scales - top)
         big = tl.maximum(big, tl.max(tl.load(here + 2, mask=used, other=0.0), 0))
         small = tl.minimum(small, tl.min(tl.load(here + 3, mask=used, other=float("inf")), 0))
+        bits |= tl.reduce_or(tl.load(here + 9, mask=used, other=0.0).to(tl.int32), 0)
         n_ = tl.sum(each, 0)
         sums = tl.load(here + 4, mask=used, other=0.0) * r
         s1_ = tl.sum(sums, 0)
@@ -53,6 +65,7 @@ def fold(regions, records, ints, floats, BLOCK: tl.constexpr):
     if n > 0:
         out = floats + row * WORDS
         tl.store(ints + row * WORDS + _SCALE, scale.to(tl.int64))
+        tl.store(ints + row * WORDS + _MANTISSA, _mantissa(bits).to(tl.int64))
         tl.store(out + _MAX, big)
         tl.store(out + _MIN, small)
         tl.store(out + _SUM, s1)

@@ -9,7 +9,8 @@ import triton.language as tl
 
 from tandv import statistics
 
-RECORD = 9  # words of a partial record: values, scale, largest, smallest, and the five sums of a row
+# Words of a partial record: values, scale, largest, smallest, the five sums of a row, and the bits that values use.
+RECORD = 10
 LANES = 128  # one for each thread; a lane loads 16 bytes at a time, and adds them up on its own
 
 NO_SCALE = tl.constexpr(statistics.NO_SCALE)

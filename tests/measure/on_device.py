@@ -118,3 +118,20 @@ def _far_share(values: list[float]) -> np.ndarray:
     regions = torch.tensor([[0, shares]])
     fold[(1,)](regions, records, rows, rows.view(torch.float64), BLOCK=1 << 19)
     return rows.numpy().view(statistics.ROW).reshape(-1)
+
+
+def interpreted_blocks(tensors: Sequence[torch.Tensor], names: Sequence[str], axes: Sequence[int]) -> np.ndarray:
+    """Measure tensors in block formats by Triton's kernels, [tensors, formats, 5]."""
+    packed = io.BytesIO()
+    torch.save(list(tensors), packed)
+    return _interpreter().submit(_interpreted_blocks, packed.getvalue(), list(names), list(axes)).result()
+
+
+def _interpreted_blocks(tensors: bytes, names: Sequence[str], axes: Sequence[int]) -> np.ndarray:
+    from tandv.measure import _block_launch
+    from tandv.measure.blocks import block_format
+
+    formats = [block_format(name) for name in names]
+    given = torch.load(io.BytesIO(tensors), weights_only=True)
+    found = [_block_launch.measure(tensor, formats, axis) for tensor, axis in zip(given, axes, strict=True)]
+    return torch.stack(found).numpy()

@@ -11,9 +11,9 @@ from measure.on_device import far_share, interpreted
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 
-from reference import reference, reference_counts
+from reference import reference, reference_bits, reference_counts
 from tandv import statistics
-from tandv.measure import _launch
+from tandv.measure import _launch, torch_operations
 from tandv.measure.device import DeviceRows
 
 pytestmark = pytest.mark.slow
@@ -29,6 +29,7 @@ def assert_right(row: np.void, values: np.ndarray, calls: int = 1):
         slack = 2e-6 * expected["mean_abs"] if name == "mean" else 0
         assert got[name] == pytest.approx(value, rel=2e-6, abs=slack), name
     assert got["calls"] == calls
+    assert got["mantissa_bits"] == reference_bits(values)
     assert statistics.counts_of(row) == reference_counts(values)
 
 
@@ -149,8 +150,8 @@ def test_tensors_of_any_size_and_place_need_no_other_kernel(compiled):
 
 
 def test_there_is_one_launch_for_each_type_and_its_table_is_sent_once(compiled, monkeypatch):
-    sent, send = [], _launch.Launches._send
-    monkeypatch.setattr(_launch.Launches, "_send", lambda self, array: sent.append(array) or send(self, array))
+    sent, send = [], torch_operations.send
+    monkeypatch.setattr(torch_operations, "send", lambda *given: sent.append(given) or send(*given))
     rows = DeviceRows("cpu", 6, producer="triton")
     weights = [torch.zeros(10, dtype=dtype) for dtype in (torch.float32, torch.bfloat16) for _ in range(3)]
     for _ in range(3):

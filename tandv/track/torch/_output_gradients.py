@@ -72,4 +72,5 @@ class OutputGradients:
             quantities = [quantity._replace(lived=lived) for quantity in quantities]
         handle = self.add(values, quantities[0])
         for quantity in quantities[1:]:
-            self._measurements.share(handle, quantity)
+            if not self._measurements.share(handle, quantity):
+                self._measurements.add([values], [quantity])

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from tandv.track.common.block_formats import Axes, format_problems
 from tandv.track.common.finished_log import LogFormat
 from tandv.track.common.on_finding import OnFinding, saves
 from tandv.track.common.save_rule import SaveRule
 from tandv.track.settings import Every, Pattern, Settings, refuse, truth_problems
 from tandv.track.torch import _weights
-from tandv.track.torch._blocks import format_problems
 from tandv.track.torch._distributed import find_ranks, problems
 from tandv.track.torch._tracker import TorchTracker, uses_own_function
 from tandv.track.torch.names import module_names, parameter_names
@@ -52,6 +52,7 @@ def track(
     units: bool = False,
     attention: bool = False,
     formats: Sequence[str] | None = None,
+    formats_axis: Axes = None,
 ) -> TorchTracker:
     """Record what happens inside `module` while it trains: one row for each tensor and step.
 
@@ -114,8 +115,10 @@ def track(
             docs/how-to/attention-logits.md.
         formats: block formats such as "mxfp8_e4m3", "mxfp6_e2m3", "mxfp4", "nvfp4" or "e4m3@128x128", whose casts of
             inputs, weights, outputs and gradients are measured: the squared error, the squares, and how many values
-            become zero and saturate, as statistics such as "error:mxfp4". Blocks lie along the axis that a product
-            sums over, the last one, of convolutions the second. By default none. See docs/formats.md.
+            become zero and saturate, as statistics such as "error:mxfp4". By default none. See docs/formats.md.
+        formats_axis: the axis along which the values of a block lie, or a dict of these by tensor type, such as
+            {"Weight": 0}. By default that which the forward product sums over: the last one, of convolutions, norms
+            and pools the second; what other modules take and return has it where the tensor of that shape before had.
 
     Raises TypeError or ValueError that names every argument that is wrong.
     """
@@ -171,7 +174,7 @@ def track(
                 if attention is True and uses_own_function(settings)
                 else []
             ),
-            *format_problems(formats, ranks is None, uses_own_function(settings)),
+            *format_problems(formats, formats_axis, ranks is None, uses_own_function(settings)),
             *_lazy_problems(parameters),
             *_optimizer_problems(optimizers, None if is_empty else set(parameters)),
         ]
@@ -184,6 +187,7 @@ def track(
         per_rank=per_rank,
         only_training=only_stash_during_training,
         formats=tuple(dict.fromkeys(formats or ())),
+        formats_axis=formats_axis,
     )
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from tandv.analysis.findings.finding import Finding
+from tandv.track.common.block_formats import Axes
 from tandv.track.common.numbers import Reading
 from tandv.track.common.on_finding import stops
 from tandv.track.common.reporting import print_line
@@ -72,6 +73,7 @@ class TorchTracker(Tracker):
         per_rank: keep the rows of each rank.
         only_training: record outputs only while the model is in training mode.
         formats: block formats that operands are measured in.
+        formats_axis: the axis of blocks, see `track`.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class TorchTracker(Tracker):
         per_rank: bool,
         only_training: bool,
         formats: Sequence[str] = (),
+        formats_axis: Axes = None,
     ):
         self._model = model
         self._writes_log = ranks is None or ranks.rank == 0
@@ -92,7 +95,7 @@ class TorchTracker(Tracker):
             settings,
             title=type(unwrap(model)).__name__,
             framework=f"torch {torch.__version__}",
-            measurements=_measurements(settings, ranks, per_rank, formats),
+            measurements=_measurements(settings, ranks, per_rank, formats, formats_axis),
             insight=insight,
         )
         if ranks is not None:
@@ -264,11 +267,11 @@ def uses_own_function(settings: Settings) -> bool:
     return settings.stash_value not in (None, stash_all_stats_and_hist)
 
 
-def _measurements(settings: Settings, ranks: Ranks | None, per_rank: bool, formats: Sequence[str]) -> Any:
+def _measurements(settings: Settings, ranks: Ranks | None, per_rank: bool, formats: Sequence[str], axes: Axes) -> Any:
     if ranks is not None:
         return SharedMeasurements(ranks, per_rank, settings.exponents, torch.get_num_threads)
     if settings.stash_value is not None and uses_own_function(settings):
         return Stashed(settings.stash_value)
     if formats:
-        return BlockMeasurements(formats, settings.exponents)
+        return BlockMeasurements(formats, axes, settings.exponents)
     return TorchMeasurements(settings.exponents)
