@@ -15,8 +15,9 @@ from numba import carray, cfunc, int64, types
 
 from tandv import measure, statistics
 from tandv.measure import _numba
-from tandv.measure._lanes import VERSION, pointer_to
-from tandv.measure._numba import add_many, merge_row
+from tandv.measure._lanes import pointer_to
+from tandv.measure._numba import add_many
+from tandv.measure._row_sums import LAYOUT, merge_row
 
 # XLA's numbers for element types, by the names of dtypes.
 XLA_TYPES = {
@@ -89,4 +90,4 @@ def _measure_operands(made_of: tuple[int, ...]) -> Any:
     return measure_operands
 
 
-measure_operands = _measure_operands((*_numba.LAYOUT, VERSION, zlib.crc32(Path(_numba.__file__).read_bytes())))
+measure_operands = _measure_operands((*LAYOUT, _numba.VERSION, zlib.crc32(Path(_numba.__file__).read_bytes())))
