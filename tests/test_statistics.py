@@ -79,7 +79,7 @@ def test_every_bit_pattern_of_a_small_type(name, producer):
         assert_right(tensor, values.astype("float64"))
         assert measure([tensor])[0] == measure([values])[0]
         if dtype.itemsize == 2:  # large tensors are counted by pattern, another way through the producer
-            assert_right(tensor.repeat(5), np.tile(values.astype("float64"), 5))
+            assert_right(tensor.repeat(10), np.tile(values.astype("float64"), 10))
 
 
 @pytest.mark.parametrize("name", ["float32", "float64"])

@@ -5,8 +5,8 @@
 
 from numba import float64, int64, njit, uint32
 
-from tandv.measure._exponents import count_fields
-from tandv.measure._lanes import ABS, INF, NORMAL, add32, and32, as_float, less32, max32, min32, or32
+from tandv.measure._exponents import count
+from tandv.measure._lanes import ABS, INF, NORMAL, ONES, add32, and32, as_float, less32, max32, min32, or32, shr32
 from tandv.measure._row_sums import (
     COUNTS,
     INFS,
@@ -63,13 +63,22 @@ def _squared_distance(v, centre):
 
 
 @njit(nogil=True)
-def _count_low(v):
-    zeros, low = uint32(0), uint32(0)
+def _count_zeros(v):
+    """Return how many zeros there are, and the smallest magnitude besides zero."""
+    others, least = uint32(0), ONES
     for i in range(v.size):
         a = and32(v[i], ABS)
-        zeros = add32(zeros, less32(a, uint32(1)))
-        low = add32(low, less32(a, NORMAL))
-    return zeros, low - zeros
+        others = add32(others, min32(a, uint32(1)))
+        least = min32(least, add32(a, ONES))  # less one, so that zero is the largest
+    return uint32(v.size) - others, least + uint32(1)
+
+
+@njit(nogil=True)
+def _count_subnormals(v):
+    low = uint32(0)
+    for i in range(v.size):
+        low = add32(low, less32(add32(and32(v[i], ABS), ONES), NORMAL - uint32(1)))
+    return low
 
 
 @njit(nogil=True)
@@ -118,12 +127,17 @@ def _hard_sums(v, scale, sums):
 
 
 @njit(nogil=True)
-def add_block(v, ints, floats, fields, sums):
+def add_block(v, ints, floats, counter, sums):
+    """Merge a block of float32 bits into a row, but for the counts of exponents, which `counter` gets."""
     largest, smallest, used = _extremes(v)
     n = int64(v.size)
     zeros, subnormals, nans, infs = uint32(0), uint32(0), uint32(0), uint32(0)
-    if smallest < NORMAL:
-        zeros, subnormals = _count_low(v)
+    least = smallest
+    if not smallest:
+        zeros, above = _count_zeros(v)
+        least = uint32(above)
+    if uint32(0) < least < NORMAL:
+        subnormals = _count_subnormals(v)
     if largest >= INF:
         nans, infs, largest = _count_high(v)
         used = _used_by_finite(v)
@@ -155,4 +169,5 @@ def add_block(v, ints, floats, fields, sums):
             a = and32(v[i], ABS)
             if uint32(0) < a < NORMAL:
                 ints[COUNTS + exponent_of(a) - LOWEST] += 1
-    count_fields(v, fields)
+    if largest > 0:
+        count(v, int64(shr32(least, uint32(23))), int64(shr32(largest, uint32(23))), counter, ints)

@@ -15,6 +15,7 @@ VERSION = zlib.crc32(Path(__file__).read_bytes())  # for programs that numba kee
 
 ABS = uint32(0x7FFFFFFF)
 INF = uint32(0x7F800000)
+ONES = uint32(0xFFFFFFFF)  # which added subtract one
 NORMAL = uint32(0x00800000)
 
 
@@ -40,19 +41,6 @@ def as_bits(context, value):
         return builder.bitcast(arguments[0], ir.IntType(32))
 
     return types.uint32(types.float32), build
-
-
-@intrinsic
-def prefetch(context, address):
-    def build(context, builder, signature, arguments):
-        pointer, word = ir.IntType(8).as_pointer(), ir.IntType(32)
-        fetch = builder.module.declare_intrinsic(
-            "llvm.prefetch", [pointer], ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
-        )
-        builder.call(fetch, [builder.inttoptr(arguments[0], pointer), word(0), word(3), word(1)])
-        return context.get_dummy_value()
-
-    return types.void(types.int64), build
 
 
 def on_32_bits(operation):

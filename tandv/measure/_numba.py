@@ -19,15 +19,13 @@ import numpy as np
 from numba import carray, njit, uint32
 
 from tandv.measure import _exponents, _float32_blocks, _lanes, _patterns, _row_sums
-from tandv.measure._exponents import fold_fields
+from tandv.measure._exponents import BLOCK, begin, end, new_counter
 from tandv.measure._float32_blocks import add_block
-from tandv.measure._lanes import half_bits, pointer_to, prefetch, shl32
+from tandv.measure._lanes import half_bits, pointer_to, shl32
 from tandv.measure._patterns import BFLOAT16, FLOAT32, TABLE, add_patterns, count_patterns
 from tandv.measure._row_sums import CALLS, LAYOUT
 
-_BLOCK = 2048  # elements
-_AHEAD = 8192  # bytes to fetch before they are needed
-_BY_PATTERN = 300_000  # elements from which a 16-bit tensor is counted by its 65,536 patterns
+BY_PATTERN = 600_000
 
 _PARTS = (_lanes, _row_sums, _exponents, _float32_blocks, _patterns)
 VERSION = zlib.crc32(b"".join(Path(str(part.__file__)).read_bytes() for part in _PARTS))
@@ -41,12 +39,6 @@ def _upcast(v, kind, block):
     else:
         for i in range(v.size):
             block[i] = half_bits(uint32(v[i]))
-
-
-@njit(nogil=True)
-def _fetch_ahead(address, size):
-    for offset in range(0, size, 64):
-        prefetch(address + _AHEAD + offset)
 
 
 def _add_many(made_of: tuple[int, ...]) -> Any:
@@ -64,40 +56,39 @@ def _add_many(made_of: tuple[int, ...]) -> Any:
         type; `patterns` [2, 65536] (zero, and left zero) and `values` [2, 65536] are scratch memory.
         """
         _ = made_of
-        fields = np.zeros((4, 256), np.uint32)
-        block = np.empty(_BLOCK, np.uint32)
+        counter = new_counter(jobs[:, 1].max() if len(jobs) else 0)
+        block = np.empty(BLOCK, np.uint32)
         sums = np.empty(5, np.float64)
         for job in range(len(jobs)):
             address, n, kind = jobs[job, 0], jobs[job, 1], jobs[job, 2]
             row, row_floats = ints[jobs[job, 3]], floats[jobs[job, 3]]
             row[CALLS] += 1
             table = tables[max(kind - TABLE, 0)]
+            begin(counter, n)
             if kind >= TABLE:
                 few = patterns[:, :256]
                 count_patterns(carray(pointer_to(address), (n,), np.uint8), few)
                 add_patterns(few, kind, table, values, row, row_floats, sums)
             elif kind == FLOAT32:
                 words = carray(pointer_to(address), (n,), np.uint32)
-                for start in range(0, n, _BLOCK):
-                    stop = min(start + _BLOCK, n)
-                    _fetch_ahead(address + 4 * start, 4 * (stop - start))
-                    add_block(words[start:stop], row, row_floats, fields, sums)
-                fold_fields(fields, row)
+                for start in range(0, n, BLOCK):
+                    stop = min(start + BLOCK, n)
+                    add_block(words[start:stop], row, row_floats, counter, sums)
+                end(counter, row)
             else:
                 halves = carray(pointer_to(address), (n,), np.uint16)
-                by_pattern = n >= _BY_PATTERN
-                for start in range(0, n, _BLOCK):
-                    stop = min(start + _BLOCK, n)
-                    _fetch_ahead(address + 2 * start, 2 * (stop - start))
+                by_pattern = n >= BY_PATTERN
+                for start in range(0, n, BLOCK):
+                    stop = min(start + BLOCK, n)
                     if by_pattern:
                         count_patterns(halves[start:stop], patterns)
                     else:
                         _upcast(halves[start:stop], kind, block)
-                        add_block(block[: stop - start], row, row_floats, fields, sums)
+                        add_block(block[: stop - start], row, row_floats, counter, sums)
                 if by_pattern:
                     add_patterns(patterns, kind, table, values, row, row_floats, sums)
                 else:
-                    fold_fields(fields, row)
+                    end(counter, row)
 
     return add_many
 

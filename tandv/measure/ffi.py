@@ -80,7 +80,7 @@ def _measure_operands(made_of: tuple[int, ...]) -> Any:
             for length in carray(pointer_to(buffer[5]), (buffer[4],), np.int64):
                 size *= length
             kind = _KIND_OF[xla_type]
-            patterns = 65_536 if 1 <= kind <= 2 and size >= 300_000 else 256
+            patterns = 65_536 if 1 <= kind <= 2 and size >= _numba.BY_PATTERN else 256
             jobs = np.empty((1, 4), np.int64)
             jobs[0, 0], jobs[0, 1], jobs[0, 2], jobs[0, 3] = address, size, kind, 0
             counts, values = np.zeros((2, patterns), np.uint32), np.empty((2, patterns), np.float64)

@@ -19,7 +19,7 @@ ARRAYS = {
     "float32": (RANDOM.standard_normal(5000).astype(np.float32), 23),
     "float32 of bfloat16": (RANDOM.standard_normal(5000).astype(ml_dtypes.bfloat16).astype(np.float32), 7),
     "bfloat16": (RANDOM.standard_normal(5000).astype(ml_dtypes.bfloat16), 7),
-    "many float16": (RANDOM.standard_normal(400_000).astype(np.float16), 10),
+    "many float16": (RANDOM.standard_normal(700_000).astype(np.float16), 10),
     "float8": (RANDOM.standard_normal(500).astype(ml_dtypes.float8_e4m3fn), 3),
     "subnormal": (np.float32([3 * 2.0**-149, 1]), 23),
 }
