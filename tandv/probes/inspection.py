@@ -129,9 +129,19 @@ def with_weights(model: Any, state: Mapping[str, Any]) -> Call:
     return lambda _, batch: run(state, batch)
 
 
-def reader(model: Any, names: Sequence[str]) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function of an array that passes it through some modules of a model, one after the other."""
-    return _backend(model).reader(model, names)
+def reader(
+    model: Any, names: Sequence[str], batch: Any, call: Call | None = None
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function of an array that passes it through some modules of a model, one after the other.
+
+    The model is run on `batch` where its modules exist only while it is called, as in flax.linen.
+    """
+    return _backend(model).reader(model, names, batch, call)
+
+
+def matrices(model: Any, shape: tuple[int, int]) -> list[np.ndarray]:
+    """Return the parameters of a model that have a shape."""
+    return _backend(model).matrices(model, shape)
 
 
 def is_tensor(value: Any) -> bool:

@@ -3,7 +3,6 @@
 nostalgebraist, "interpreting GPT: the logit lens" (2020).
 """
 
-import re
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,13 +11,9 @@ import numpy as np
 import pandas as pd
 
 from tandv.arrays import as_array
-from tandv.messages import UnknownName, unknown
-from tandv.probes.inspection import Call, Layers, get_intermediate_outputs, reader
+from tandv.probes._ending import ending, is_block
+from tandv.probes.inspection import Call, Layers, get_intermediate_outputs
 from tandv.probes.measures import mask_of, tokens_of
-
-_BLOCK = re.compile(r"(^|\.)(h|layers?|blocks?)\.\d+(\[0\])?$")
-_INSIDE = re.compile(r"(^|\.)(h|layers?|blocks?)\.\d+")
-_NORM = re.compile(r"(norm|ln)(_?f|_?final)?$|^(final_?)?(layer_?)?norm", re.IGNORECASE)
 
 
 class Lens(NamedTuple):
@@ -76,12 +71,13 @@ def logit_lens(
     (1, 1, 3)
 
     Args:
-        model: a PyTorch, a flax.nnx or an equinox module.
+        model: a PyTorch, a flax.nnx or an equinox module, or a flax.linen module bound to its variables.
         batch: as in `get_intermediate_outputs`: tokens, or a dict with `input_ids`.
         layers: a layer's name, a compiled pattern, or a list of these, whose outputs are hidden states [example,
-            position, width]; None for those called `h.0`, `layers.0`, `blocks.0`, ...
+            position, width]; None for those called `h.0`, `layers.0`, `blocks_0`, `TransformerBlock_0`, ...
         norm: the name of the last norm, "" if there is none; None for the one after the layers.
-        unembedding: the name of the layer that makes logits; None for the last one.
+        unembedding: the name of the layer that makes logits; None for the last one or, where there is none, for the
+            embedding whose weights make the logits too.
         targets: the right token at each position, [example, position], below 0 where there is none; None for the next
             token of the batch.
         mask: which positions hold a token and no padding, [example, position]; None for the `attention_mask` of a batch
@@ -94,38 +90,20 @@ def logit_lens(
     right = _targets(batch, targets, mask)
     outputs = get_intermediate_outputs(model, batch, call=call)
     names = list(outputs)
-    blocks = [name for name in names if _BLOCK.search(name) and outputs[name].ndim == 3]
+    blocks = [name for name in names if is_block(name) and outputs[name].ndim == 3]
     wanted = blocks if layers is None else list(get_intermediate_outputs(model, batch, layers, call=call))
     if not wanted:
-        raise ValueError("no layers are known by names such as h.0 or layers.0; give layers=")
+        raise ValueError("no layers are known by names such as h.0, layers.0 or blocks_0; give layers=")
     last = (blocks or wanted)[-1]
-    after = [name for name in names[names.index(last) + 1 :] if not _INSIDE.search(name)]
-    norm = next((name for name in after if _NORM.search(name.rpartition(".")[2])), "") if norm is None else norm
-    if unembedding is None:
-        unembedding = next((name for name in reversed(after) if name != norm and outputs[name].ndim == 3), None)
-    if unembedding is None:
-        raise ValueError(f"no unembedding is known after {last!r}; give unembedding=, the layer that makes logits")
-    if wrong := [unknown("layer", name, names) for name in (norm, unembedding) if name and name not in outputs]:
-        raise UnknownName("; ".join(wrong))
-    read: Callable[[np.ndarray], np.ndarray] = reader(model, [name for name in (norm, unembedding) if name])
-    said, own = read(outputs[last]), outputs[unembedding]
-    if np.isnan(own).any():
-        raise ValueError(
-            f"{unembedding!r} gives NaN, as of a model that has diverged; look at a checkpoint before that"
-        )
-    if said.shape != own.shape or not np.allclose(said, own, rtol=0.01, atol=0.01 * float(np.ptp(own))):
-        raise ValueError(
-            f"{last!r} read through {norm!r} and {unembedding!r} is not what the model says, so these are not its last "
-            "layer, norm and unembedding; give layers=, norm= and unembedding="
-        )
-    if not _is_final(outputs[names[0]], own):
+    end = ending(model, batch, outputs, last, norm, unembedding, call)
+    if not _is_final(outputs[names[0]], end.own):
         warnings.warn(
-            f"the model changes its logits after {unembedding!r}, as by a scale or a soft cap: ranks are its own, "
-            f"probabilities are those of {unembedding!r}",
+            f"the model changes its logits after {end.unembedding!r}, as by a scale or a soft cap: ranks are its "
+            f"own, probabilities are those of {end.unembedding!r}",
             UserWarning,
             stacklevel=2,
         )
-    found = [_of_tokens(said if name == last else read(outputs[name]), right) for name in wanted]
+    found = [_of_tokens(end.said if name == last else end.read(outputs[name]), right) for name in wanted]
     probability, rank = (np.stack(parts) for parts in zip(*found, strict=True))
     return Lens(wanted, probability, rank)
 

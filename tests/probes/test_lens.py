@@ -77,18 +77,23 @@ def test_a_probe_makes_curves_of_it():
     assert "median_rank/layers.1" in curves and "probability/layers.0" in curves
 
 
-@pytest.mark.slow
-def test_models_of_jax_are_read_as_well():
-    from tandv.demo.jax_gpt import GPT
+class Tied(Words):
+    """The embedding makes the logits; the head is not called."""
 
-    model, ids = GPT(layers=2, width=8, heads=2, context=6), np.arange(12).reshape(2, 6)
-    lens = logit_lens(model, ids)
-    logits = np.asarray(model(ids), np.float64)
-    said = np.exp(logits - logits.max(-1, keepdims=True))
-    said /= said.sum(-1, keepdims=True)
-    expected = np.take_along_axis(said[:, :-1], ids[:, 1:, None], -1)[..., 0]
-    np.testing.assert_allclose(lens.probability[-1, :, :-1], expected, rtol=1e-4)
-    assert lens.layers == ["layers.0", "layers.1"]
+    def forward(self, input_ids):
+        x = self.embed(input_ids)
+        for layer in self.layers:
+            x = layer(x)
+        return self.norm(x) @ self.embed.weight.T
+
+
+def test_an_embedding_that_makes_the_logits_too_is_the_unembedding():
+    model = Tied()
+    nn.init.zeros_(model.head.weight)
+    np.testing.assert_array_equal(logit_lens(model, IDS).rank, logit_lens(Words(), IDS).rank)
+    nn.init.constant_(model.embed.weight, float("nan"))
+    with pytest.raises(ValueError, match="'Tied' gives NaN, as of a model that has diverged"):
+        logit_lens(model, IDS)
 
 
 class Capped(Words):

@@ -10,6 +10,6 @@ except ModuleNotFoundError as error:
 from tandv.probes.jax._attention import attention_patterns
 from tandv.probes.jax._models import untouched
 from tandv.probes.jax._outputs import get_intermediate_outputs
-from tandv.probes.jax._reading import reader
+from tandv.probes.jax._reading import matrices, reader
 
-__all__ = ["attention_patterns", "get_intermediate_outputs", "reader", "untouched"]
+__all__ = ["attention_patterns", "get_intermediate_outputs", "matrices", "reader", "untouched"]

@@ -1,6 +1,7 @@
 """Pass an array through some modules of a model."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,15 +12,17 @@ from tandv.probes.torch._untouched import untouched
 from tandv.track.torch.names import module_names
 
 
-def reader(model: nn.Module, names: Sequence[str]) -> Callable[[np.ndarray], np.ndarray]:
+def reader(model: nn.Module, names: Sequence[str], batch: Any, call: Any = None) -> Callable[[np.ndarray], np.ndarray]:
     """Return a function of an array that calls some modules one after the other, and leaves the model unchanged.
 
-    >>> reader(nn.Sequential(nn.Identity(), nn.ReLU()), ["0", "1"])(np.array([-1.0, 2.0])).tolist()
+    >>> reader(nn.Sequential(nn.Identity(), nn.ReLU()), ["0", "1"], None)(np.array([-1.0, 2.0])).tolist()
     [0.0, 2.0]
 
     Args:
         model: a PyTorch module.
         names: of its modules.
+        batch: not needed here.
+        call: not needed here.
     """
     modules = {named.name: module for module, named in module_names(model).items()}
 
@@ -33,3 +36,16 @@ def reader(model: nn.Module, names: Sequence[str]) -> Callable[[np.ndarray], np.
         return as_array(x)
 
     return read
+
+
+def matrices(model: nn.Module, shape: tuple[int, int]) -> list[np.ndarray]:
+    """Return the parameters of a model that have a shape.
+
+    >>> [array.shape for array in matrices(nn.Linear(2, 3), (3, 2))]
+    [(3, 2)]
+
+    Args:
+        model: a PyTorch module.
+        shape: of the matrices.
+    """
+    return [as_array(one) for one in model.parameters() if tuple(one.shape) == shape]
