@@ -6,8 +6,9 @@
 """
 
 import re
+import warnings
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -39,7 +40,7 @@ class _Stored(NamedTuple):
         return self.name.endswith("kernel")
 
 
-def head_weights(state: Mapping[str, ArrayLike], heads: int) -> dict[str, HeadWeights]:
+def head_weights(state: Mapping[str, ArrayLike], heads: int, config: Any = None) -> dict[str, HeadWeights]:
     """Return the weights of the heads of each attention layer of a model, from its parameters by name.
 
     Known are separate projections (`q_proj`, `wq`, `query`, ...; where there are fewer heads of keys and values they
@@ -54,14 +55,21 @@ def head_weights(state: Mapping[str, ArrayLike], heads: int) -> dict[str, HeadWe
     Args:
         state: {name: array}: a `state_dict()`, or the arrays of a checkpoint.
         heads: the number of heads that a layer has for queries.
+        config: the configuration of a model of Hugging Face, `model.config` or the contents of config.json: it tells
+            layouts apart that are stored alike. None if there is none; then what was taken for granted is warned of.
 
-    Raises ValueError if no attention layer is known by its names, or if widths are no multiples of `heads`.
+    Raises ValueError if no attention layer is known by its names, if widths are no multiples of `heads`, or if `config`
+    has another number of heads.
     """
     if heads < 1:
         raise ValueError(f"heads={heads} is no number of heads; give 1 or more")
+    known = _of_config(config, "num_attention_heads", _of_config(config, "n_head", heads))
+    if known != heads:
+        raise ValueError(f"heads={heads}, but the configuration has {known} heads; give that number")
     layers = {name.rpartition(".")[0] for name in state}
     layers |= {name.rpartition(".")[0] for name in layers}
     found: dict[str, HeadWeights] = {}
+    unsure = []
     for layer in sorted(layers, key=lambda name: natural_path(name.split("."))):
         output = _find(state, layer, _OUTPUT) or _find(state, f"{layer.rpartition('.')[0]}.output", _OUTPUT)  # BERT
         if output is None:
@@ -70,14 +78,36 @@ def head_weights(state: Mapping[str, ArrayLike], heads: int) -> dict[str, HeadWe
         whole = _find(state, layer, _WHOLE)
         if len(separate) == 3:
             found[layer] = _of_separate(separate, output, heads)
-        elif whole is not None and (weights := _of_whole(whole, output, heads)) is not None:
+        elif whole is not None and (weights := _of_whole(whole, output, heads, config)) is not None:
             found[layer] = weights
+            if config is None and _may_be_in_turn(whole, state):
+                unsure.append(whole.name)
     if not found:
         raise ValueError(
             f"no attention layer is known by its names among {some(list(state))}; make "
             "tandv.analysis.circuits.HeadWeights(query, key, value, output) of each layer yourself"
         )
+    if unsure:
+        warnings.warn(
+            f"{some(unsure)}: taken for all queries, all keys, all values, as in nanoGPT; GPT-BigCode without "
+            "multi_query stores the three of each head in turn under the same names: give config=model.config to tell them apart",
+            UserWarning,
+            stacklevel=2,
+        )
     return found
+
+
+def _of_config(config: Any, name: str, default: Any = None) -> Any:
+    """Return a setting of a configuration, given as a dict or an object."""
+    return config.get(name, default) if isinstance(config, Mapping) else getattr(config, name, default)
+
+
+def _may_be_in_turn(whole: _Stored, state: Mapping[str, ArrayLike]) -> bool:
+    """Tell whether a projection may be one of GPT-BigCode with as many heads of keys, which has a bias and no mask."""
+    long, wide = whole.array.shape
+    named = re.search(r"(^|\.)h\.\d+\.attn\.c_attn\.weight$", whole.name) is not None and long == 3 * wide
+    layer = whole.name.removesuffix("c_attn.weight")
+    return named and f"{layer}c_attn.bias" in state and f"{layer}bias" not in state  # nanoGPT keeps a mask as "bias"
 
 
 def _find(state: Mapping[str, ArrayLike], layer: str, pattern: str) -> _Stored | None:
@@ -109,7 +139,7 @@ def _of_projection(part: _Stored, feature: int) -> np.ndarray:
     return _divided(part.array if part.is_kernel else part.array.T, part.name, feature)
 
 
-def _of_whole(whole: _Stored, output: _Stored, heads: int) -> HeadWeights | None:
+def _of_whole(whole: _Stored, output: _Stored, heads: int, config: Any) -> HeadWeights | None:
     """Return weights of one projection of as many heads of keys and values, or of fewer; None if it is of none."""
     if re.search(r"(^|\.)h\.\d+\.attn\.qkv_proj\.", whole.name) and output.name.endswith("attn.out_proj.weight"):
         raise ValueError(
@@ -131,11 +161,18 @@ def _of_whole(whole: _Stored, output: _Stored, heads: int) -> HeadWeights | None
             )
         return None
     times = heads // groups
-    if re.search(rf"(^|\.){_IN_TURN}(\.|$)", whole.name):
-        if 1 < groups < heads and not re.search(r"(^|\.)h\.\d+\.", whole.name):
+    in_turn = re.search(rf"(^|\.){_IN_TURN}(\.|$)", whole.name) is not None
+    if config is not None:
+        kind = _of_config(config, "model_type", "")
+        in_turn = (in_turn and kind != "chatglm") or (
+            kind == "gpt_bigcode" and not _of_config(config, "multi_query", True)
+        )
+    if in_turn:
+        if config is None and 1 < groups < heads and not re.search(r"(^|\.)h\.\d+\.", whole.name):
             raise ValueError(
                 f"{whole.name} has {groups} groups of heads, in turn as in Falcon or side by side as in ChatGLM, which "
-                "its name does not tell; make tandv.analysis.circuits.HeadWeights(query, key, value, output) yourself"
+                "its name does not tell; give config=model.config, or make "
+                "tandv.analysis.circuits.HeadWeights(query, key, value, output) yourself"
             )
         turns = rows.reshape(len(rows), groups, times + 2, feature)
         parts = [turns[:, :, :times], turns[:, :, times], turns[:, :, times + 1]]

@@ -100,6 +100,36 @@ def test_groups_that_are_stored_in_two_ways_are_refused():
         head_weights(state, heads=4)
 
 
+IN_TURN = np.stack([m.reshape(8, 2, 4) for m in (QUERY, KEY, VALUE)], 2).reshape(8, 24)
+BIG_CODE = {"h.0.attn.c_attn.weight": IN_TURN.T, "h.0.attn.c_attn.bias": np.zeros(24), "h.0.attn.c_proj.weight": OUT.T}
+
+
+class Config:
+    model_type, multi_query, num_attention_heads = "gpt_bigcode", False, 2
+
+
+@pytest.mark.parametrize("config", [Config(), {"model_type": "gpt_bigcode", "multi_query": False, "n_head": 2}])
+def test_a_configuration_tells_parts_in_turn_from_parts_side_by_side(config):
+    found = head_weights(BIG_CODE, 2, config)["h.0.attn"]
+    for part, whole in zip(found[:3], (QUERY, KEY, VALUE), strict=True):
+        np.testing.assert_array_equal(part[1], whole[:, 4:])
+    beside = BIG_CODE | {"h.0.attn.c_attn.weight": np.concatenate([QUERY, KEY, VALUE], 1).T}
+    np.testing.assert_array_equal(head_weights(beside, 2, {"model_type": "gpt2"})["h.0.attn"].key[1], KEY[:, 4:])
+    with pytest.raises(ValueError, match="heads=4, but the configuration has 2 heads"):
+        head_weights(BIG_CODE, 4, config)
+
+
+def test_without_a_configuration_what_names_do_not_tell_is_said(recwarn):
+    plain = {name: array for name, array in BIG_CODE.items() if name != "h.0.attn.c_attn.bias"}
+    masked = BIG_CODE | {"h.0.attn.bias": np.ones((1, 1, 4, 4))}  # neither is of GPT-BigCode
+    head_weights(plain, 2), head_weights(masked, 2)
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match=r"h.0.attn.c_attn.weight: taken for all queries.*give config=model.config"):
+        head_weights(BIG_CODE, 2)
+    falcon = {"layers.0.query_key_value.weight": SIDE_BY_SIDE.T, "layers.0.dense.weight": OUT.T}
+    np.testing.assert_array_equal(head_weights(falcon, 4, {"model_type": "chatglm"})["layers.0"].query[3], QUERY[:, 6:])
+
+
 def test_what_is_not_known_is_said():
     with pytest.raises(ValueError, match="no attention layer is known by its names among fc.weight"):
         head_weights({"fc.weight": np.eye(2)}, heads=2)
