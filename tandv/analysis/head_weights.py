@@ -90,7 +90,8 @@ def head_weights(state: Mapping[str, ArrayLike], heads: int, config: Any = None)
     if unsure:
         warnings.warn(
             f"{some(unsure)}: taken for all queries, all keys, all values, as in nanoGPT; GPT-BigCode without "
-            "multi_query stores the three of each head in turn under the same names: give config=model.config to tell them apart",
+            "multi_query stores the three of each head in turn under the same names: give config=model.config to tell "
+            "them apart",
             UserWarning,
             stacklevel=2,
         )
