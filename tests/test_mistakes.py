@@ -210,6 +210,12 @@ MISTAKES = {
     "a writer that is none": Mistake(
         lambda: track(model(), tensorboard=True), ValueError, "tensorboard=bool must be a SummaryWriter, such as"
     ),
+    "a run of MLflow that is none": Mistake(
+        lambda: track(model(), mlflow=3), ValueError, "mlflow=3 must be True, for the active run, or a run of MLflow"
+    ),
+    "a run of trackio that is none": Mistake(
+        lambda: track(model(), trackio=True), ValueError, "trackio=bool must be a run of trackio, what trackio.init"
+    ),
     "another word for W&B": Mistake(
         lambda: track(model(), use_wandb="yes"), ValueError, "use_wandb='yes' must be True, False or 'rows'"
     ),

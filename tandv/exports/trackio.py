@@ -1,8 +1,13 @@
 """Log what was recorded to a run of trackio, whose charts are over the step of the log."""
 
+from pathlib import Path
 from typing import Any
 
+from tandv.exports import summaries
 from tandv.exports.contents import Row, Text, contents, whole_steps
+from tandv.exports.summaries import Summary
+from tandv.exports.tags import Tags
+from tandv.exports.wrong import wrong_at_steps
 from tandv.messages import missing
 
 
@@ -30,14 +35,52 @@ def to_trackio(what: Any, run: Any) -> None:
         raise missing("trackio", "trackio", "to_trackio") from error
     for one in contents(what):
         if isinstance(one, Row):
-            histograms = {
-                f"tandv/{name}": trackio.Histogram(np_histogram=(histogram.counts, histogram.edges))
-                for name, histogram in one.histograms.items()
-            }
-            numbers = {f"tandv/{name}": value for name, value in one.numbers.items()}
-            run.log(numbers | histograms, step=whole_steps(one, "trackio"))
+            run.log(_logged(one, "tandv"), step=whole_steps(one, "trackio"))
         elif isinstance(one, Text):
             for step, text in (one.at_steps or {0: one.plain}).items():
                 run.log({f"tandv/{one.name}": trackio.Markdown(text)}, step=step)
         else:
             run.log({f"tandv/{one.name}": trackio.Image(one.image)})
+
+
+class Trackio:
+    """Logs each recorded step to a run of trackio while training goes on.
+
+    Args:
+        run: what `trackio.init` returned.
+        name: the tracker's name, which the names of its numbers begin with; None for none.
+        title: the class of its model.
+    """
+
+    def __init__(self, run: Any, name: str | None = None, title: str = "model"):
+        self._run = run
+        self._tags = Tags(run, name, title)
+
+    def add(self, block: Any) -> None:
+        """Log one step, at its own number."""
+        self._run.log(_logged(summaries.of_block(block), self._tags.at(block.step)), step=block.step)
+
+    def close(self, out_path: Path | None) -> None:
+        """Log what is wrong in the finished log."""
+        import trackio
+
+        self._tags.close()
+        for step, text in (wrong_at_steps(out_path) if out_path is not None else {}).items():
+            self._run.log({f"{self._tags.prefix}/findings": trackio.Markdown(text)}, step=step)
+
+
+def trackio_problems(run: Any) -> list[str]:
+    """Return what is wrong with the object given as run of trackio, [] if nothing is."""
+    if type(run).__module__.partition(".")[0] == "trackio" and callable(getattr(run, "log", None)):
+        return []
+    return [f"trackio={type(run).__name__} must be a run of trackio, what trackio.init(...) returns"]
+
+
+def _logged(summary: Row | Summary, prefix: str) -> dict[str, Any]:
+    import trackio
+
+    histograms = {
+        f"{prefix}/{name}": trackio.Histogram(np_histogram=(histogram.counts, histogram.edges))
+        for name, histogram in summary.histograms.items()
+    }
+    return {f"{prefix}/{name}": value for name, value in summary.numbers.items()} | histograms

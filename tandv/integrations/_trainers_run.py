@@ -13,7 +13,7 @@ from tandv.track.common.tracker import Tracker
 from tandv.track.settings import Settings, refuse
 
 _OF_THE_TRAINER = ("module", "model", "optimizer", "model_state", "optimizer_state")
-_LATER = ("use_wandb", "init_step")  # can be judged only where training begins
+_LATER = ("use_wandb", "mlflow", "init_step")  # can be judged only where training begins
 
 
 class TrainersRun:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from tandv.exports.mlflow import Mlflow, mlflow_problems
 from tandv.exports.tensorboard import TensorBoard, tensorboard_problems
+from tandv.exports.trackio import Trackio, trackio_problems
 from tandv.exports.wandb import Wandb, wandb_problems
 from tandv.messages import choice_problems
 from tandv.place import Unreachable, place_of
@@ -49,6 +51,8 @@ class Settings:
     async_offload: bool | None = None
     use_wandb: bool | Literal["rows"] = False
     tensorboard: Any = None
+    mlflow: Any = None
+    trackio: Any = None
     save: SaveRule | None = None
     insight: Any = False
     inputs: bool = False
@@ -81,6 +85,8 @@ class Settings:
         return [
             *([Wandb(self.name, title, self.use_wandb == "rows")] if self.use_wandb else []),
             *([TensorBoard(self.tensorboard, self.name, title)] if self.tensorboard is not None else []),
+            *([Mlflow(self.mlflow, self.name, title)] if self.mlflow not in (None, False) else []),
+            *([Trackio(self.trackio, self.name, title)] if self.trackio is not None else []),
         ]
 
     def problems(self, names: Sequence[str] | None = None) -> list[str]:
@@ -95,6 +101,8 @@ class Settings:
             *on_finding_problems(self.on_finding),
             *(wandb_problems() if self.use_wandb in (True, "rows") else []),
             *(tensorboard_problems(self.tensorboard) if self.tensorboard is not None else []),
+            *(mlflow_problems(self.mlflow) if self.mlflow not in (None, False) else []),
+            *(trackio_problems(self.trackio) if self.trackio is not None else []),
             *numbers.problems(self.insight),
             *self._pattern_problems(names),
         ]

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tandv.exports.trackio import trackio_problems
+
 CODE = """
 import json, warnings
 warnings.simplefilter("ignore")
@@ -42,3 +44,44 @@ def test_a_log_curves_texts_and_pictures_are_in_the_run(tmp_path):
     said = [row["tandv/transitions"]["_value"] for row in rows if "tandv/transitions" in row]
     assert said == ["No transition was found."]
     assert [row["tandv/weights"]["_type"] for row in rows if "tandv/weights" in row] == ["trackio.image"]
+
+
+LIVE = """
+import json, warnings
+warnings.simplefilter("ignore")
+import torch, trackio
+from tandv.exports.summaries import of_log
+from tandv.log.run import read_run
+from tandv.track.torch import track
+
+run = trackio.init(project="project", name="live", embed=False, auto_log_cpu=False, auto_log_gpu=False)
+model = torch.nn.Linear(3, 2)
+with track(model, trackio=run, every=2) as tracker:
+    for step in range(5):
+        loss = model(torch.ones(4, 3)).square().mean()
+        loss.backward()
+        run.log({"loss": loss.item()}, step=step)
+        tracker.step()
+trackio.finish()
+from trackio.sqlite_storage import SQLiteStorage
+wanted = {step: summary.numbers["Weight/rm2/median"] for step, summary in of_log(read_run(tracker.path))}
+print(json.dumps([SQLiteStorage.get_logs("project", "live"), wanted]))
+"""
+
+
+@pytest.mark.slow
+def test_each_recorded_step_is_logged_beside_the_users_own(tmp_path):
+    environment = os.environ | {"TRACKIO_DIR": str(tmp_path / "trackio"), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", LIVE], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    rows, wanted = json.loads(done.stdout.splitlines()[-1])
+    name = "tandv/Weight/rm2/median"
+    assert {str(row["step"]): row[name] for row in rows if name in row} == wanted and sorted(wanted) == ["0", "2", "4"]
+    assert sorted(row["step"] for row in rows if "loss" in row) == [0, 1, 2, 3, 4]
+    assert [row["step"] for row in rows if "tandv/findings" in row]
+
+
+def test_what_is_no_run_of_trackio_is_said():
+    assert trackio_problems(True) == ["trackio=bool must be a run of trackio, what trackio.init(...) returns"]

@@ -8,7 +8,7 @@ from tandv.track.common.measurements import Block
 
 
 class Export(Protocol):
-    """Another destination of each recorded step, such as W&B or TensorBoard."""
+    """Another destination of each recorded step, such as W&B, TensorBoard, MLflow or trackio."""
 
     def add(self, block: Block) -> None: ...
 

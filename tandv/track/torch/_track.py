@@ -41,6 +41,8 @@ def track(
     budget: str | float | None = None,
     exponents: tuple[int, int] | None = None,
     tensorboard: Any = None,
+    mlflow: Any = None,
+    trackio: Any = None,
     name: str | None = None,
     path: str | Path | None = None,
     process_group: Any = None,
@@ -91,6 +93,8 @@ def track(
         exponents: (lowest, highest) powers of two that get a column of the histogram; values outside are counted in
             -inf and inf. By default all that occur.
         tensorboard: a SummaryWriter of yours that each recorded step is written to as well.
+        mlflow: a run of MLflow or its id, or True for the active one, that each recorded step is logged to as well.
+        trackio: what `trackio.init` returned, for each recorded step to be logged to as well.
         name, path: the run's folder is `tandv-runs/<name>` or `path`, also an address such as "s3://bucket/run"; a
             taken name gets a number.
         process_group: the ranks that are tracked together, where there are several; all by default. Each measures its
@@ -145,6 +149,8 @@ def track(
         async_offload=async_offload,
         use_wandb=use_wandb,
         tensorboard=tensorboard,
+        mlflow=mlflow,
+        trackio=trackio,
         save=save,
         insight=insight,
         inputs=inputs,
