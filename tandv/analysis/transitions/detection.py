@@ -71,10 +71,11 @@ def transitions(
 
     A curve of fewer than 8 known values or a constant one has none, unless it ends in infinities or, if it was known at
     nearly every step, NaNs. Others of these are skipped, steps may be uneven, and curves of more than 4,000 values are
-    averaged down. Each transition has a p-value of at most 0.02; an end in infinities has none, being no matter of
-    chance. Few values hardly tell autocorrelation from a change: with fewer than 80 a positive curve must have it on
-    the scale of logarithms as well (with values="auto", axis="linear"), with fewer than 40 its p is at most 0.001,
-    except that of a divergence. Steps that come twice and infinities elsewhere are said in a warning.
+    averaged down. Each transition has a p-value of at most 0.02, of a curve of fewer than 200 values at most 0.0001 for
+    each of them (not of a divergence); an end in infinities has none, being no matter of chance. Few values hardly tell
+    autocorrelation from a change: fewer than 80 are compared with autocorrelated noise on a trend, and a positive curve
+    of so few must have it on the scale of logarithms as well (with values="auto", axis="linear"). Steps that come twice
+    and infinities elsewhere are said in a warning.
 
     >>> accuracy = pd.Series([0.1, 0.1, 0.1, 0.1, 0.12, 0.5, 0.88, 0.9, 0.9, 0.9, 0.9], name="accuracy")
     >>> [(t.start, t.step, t.end) for t in transitions(accuracy)]

@@ -20,7 +20,8 @@ _START = 24  # points at the start of a curve
 _FEW = 17  # points, the fewest that are asked for it
 SHORT = 24  # points, below which noise is taken as white: its memory cannot be told from a transition
 FEW = 80  # points, below which each width has too few windows of its own to say how well noise is known
-KNOWN = 0.15  # degrees of freedom for each point there
+KNOWN = 0.5  # degrees of freedom for each point there
+_OF_FEW = 0.9  # of the logarithm of how noise grows there: one change is a large share of so few points
 SHARED = 0.35  # of the larger of two measurements
 _SHARED = 0.4  # of what neighbouring widths say is their own
 _NEAR_SLOPE = 0.95  # the same for the power
@@ -95,12 +96,12 @@ def noise_of(measured: Measured, bank: Windows, *, loose: bool = False) -> Noise
     """
     n, white = len(measured.sigma), np.sqrt(2 / bank.widths)
     if n < SHORT:
-        growth, freedom = np.ones(len(white)), np.full(len(white), n / 2)
+        growth, freedom = np.ones(len(white)), np.full(len(white), n * KNOWN)
     else:
         growth, freedom = _growth(measured, bank, loose)
         if n < FEW:
             freedom = np.maximum(freedom, n * KNOWN)
-            growth = np.sqrt(growth) if loose else growth  # one step is a large share of so few points
+            growth = growth ** (0.5 if loose else _OF_FEW)
     error = growth[:, None] * measured.expected * bank.ends / bank.run
     level = np.maximum.accumulate(np.maximum(1.0, growth * white / np.sqrt(2)))
     usual = level[max(0, int(np.searchsorted(bank.widths, n / 12, "right")) - 1)]
@@ -263,7 +264,7 @@ def _over_widths(x: np.ndarray, logs: np.ndarray, count: np.ndarray) -> tuple[np
     mean_y = (weight @ logs) / total
     reach = x - mean_x
     freedom = 1 / (1 / total + reach**2 / (across + 0.5 / 0.35**2))
-    return np.exp(np.maximum(mean_y + slope * reach, np.log(0.8))), freedom, slope
+    return np.exp(np.maximum(mean_y + slope * reach, 0.0)), freedom, slope
 
 
 def _line(x: np.ndarray, logs: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -21,7 +21,7 @@ from tandv.analysis.transitions.spikes import Spike, bridged, soon, spikes
 from tandv.analysis.transitions.teeth import season
 from tandv.analysis.transitions.transition import (
     FEWEST,
-    P_FEW,
+    P_RATE,
     Axis,
     Evidence,
     Kind,
@@ -36,7 +36,6 @@ LEAST_ACCURACY = 0.05  # of the whole scale of an accuracy
 SUDDEN = 4  # points; what takes no longer, or not longer than a jump would seem to, is a step, else a ramp
 JUMP = 0.1  # of the logarithm of the learning rate, and ten times its usual change
 _P_OTHER = 0.2  # of a transition on another scale, where it must be there as well
-_ENOUGH = 40  # values; fewer do not tell whether noise remembers
 
 
 class Searched(NamedTuple):
@@ -146,7 +145,7 @@ def _within(
         events.append(curve.event(places, (float(curve.values[0]), float(curve.values[-1])), evidence))
     events += [_spike(curve, spike, on.scale) for spike in excursions if gone.any()]
     least = _least(curve.name, curve.values)
-    limit = np.log(P if n >= _ENOUGH else P_FEW)
+    limit = np.log(min(P, P_RATE * n))
     found = bumps.find(
         time,
         clean,

@@ -8,9 +8,9 @@ from math import log
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtri, ndtri_exp
 
-from tandv.analysis.transitions.memory import inflation
+from tandv.analysis.transitions.memory import log_p_of_few
 from tandv.analysis.transitions.noise import FEW, SHORT, Noise
 from tandv.analysis.transitions.pace import Windows
 from tandv.analysis.transitions.significance import log_tail, surety
@@ -29,6 +29,7 @@ STAYS = 1.8  # standard deviations of the noise of the level, by which the level
 BESIDE = 2  # half widths, over which the pace next to a bump is taken
 NEXT, AROUND = 0.7, 2.2  # widths from its middle, between which a curve that swings changes the other way
 BACK = 0.4  # times as fast at least
+LASTING = 16  # points over which the levels on both sides of a sudden change must differ, of a twelfth of the curve
 LOOSE_Z = 3.0  # without a limit of p
 
 
@@ -131,11 +132,11 @@ def with_shape(
     if change < STAYS * level and not small:
         return None
     if len(values) < SHORT or (len(values) < FEW and noises.memory):
-        z /= inflation(values, left, right + 1)
-        log_p = max(log_p, float(places[own]) + log_tail(z, float(noises.freedom[own])))
-        sure = min(sure, surety(z, float(noises.freedom[own])))
-        if z < LOOSE_Z if worst is None else log_p > worst:
-            return None
+        log_p = max(log_p, log_p_of_few(values, left, right + 1))
+        sure = min(sure, -float(ndtri_exp(min(log_p, log(0.5)))))
+    log_p = max(log_p, _log_p_lasting(sign, k, left, right, max(slow), bank, noises))
+    if worst is not None and log_p > worst:
+        return None
     count = max(2, (right - left) // 2, min(len(values) // 50, 12))
     near = values[max(0, left + 1 - count) : left + 1], values[right + 1 : right + 1 + count]
     lasting = sign * (_median(near[1]) - _median(near[0]))
@@ -146,6 +147,19 @@ def with_shape(
     ratio = highest / max(slow) if max(slow) > 1e-3 * highest else 1e3
     numbers = (start, middle, end, change, *slow, ratio, z, sure, min(log_p, 0.0), change / level, lasting / level)
     return Bump(sign, k, peak, left, right, *numbers)
+
+
+def _log_p_lasting(sign: int, k: int, left: int, right: int, slow: float, bank: Windows, noises: Noise) -> float:
+    """Return the logarithm of the chance of a change as large over LASTING points, at this one place.
+
+    Noise with heavy tails that remembers jumps as far as any change, and takes it back.
+    """
+    wide = int(bank.widths.searchsorted(min(LASTING, len(noises.sigma) // 12), "right")) - 1
+    if not noises.memory or k >= wide or right - left >= LASTING:
+        return -np.inf
+    at = (left + right) // 2
+    z = (sign * float(bank.pace[wide, at]) - slow) / float(noises.error[wide, at])
+    return log_tail(z, float(noises.freedom[wide]))
 
 
 def _slowest(pace: np.ndarray, error: np.ndarray, first: int, end: int, peak: int, wide: int) -> tuple[int, float]:

@@ -18,6 +18,7 @@ _LATE = 0.09  # share of the curve within which most of a single one is taken ba
 _FEWEST_LATE = 60  # points, from which that is looked at
 _CYCLES = 5  # from which they are teeth
 _REGULAR = 0.03  # of the curve, by which equal distances may differ
+_PASSES = 4  # over spikes that overlap
 _SHORTEST = 24  # points of a curve; of fewer, what is left without a spike does not tell the noise
 _WINDOW = 5  # the running median covers this fraction of the curve
 
@@ -47,12 +48,15 @@ def spikes(values: np.ndarray, sigma: np.ndarray) -> list[Spike]:
     n = len(values)
     if n < _SHORTEST:
         return []
-    out = _sudden(values, sigma)
+    more = out = _sudden(values, sigma)
     rest, _ = bridged(values, out)
-    if out:  # without these, those before them are seen to go
+    for _ in range(_PASSES):
+        if not more:
+            break
+        # without these, those before them are seen to go
         more = [s for s in _sudden(rest, sigma) if not any(s.first <= o.first <= s.peak for o in out)]
-        out = [o for o in out if not any(m.first < o.first and o.last <= m.last for m in more)] + more
-        rest, _ = bridged(values, sorted(out))
+        out = sorted([o for o in out if not any(m.first < o.first and o.last <= m.last for m in more)] + more)
+        rest, _ = bridged(values, out)
     late = _sudden(rest, sigma, round(_LATE * n)) if n >= _FEWEST_LATE else []
     late = [s for s in late if not any(s.first <= o.last and o.first <= s.last for o in out)]
     if late and not _restarts(late, n):
@@ -76,12 +80,19 @@ def _sudden(values: np.ndarray, sigma: np.ndarray, within: int | None = None) ->
     out: list[Spike] = []
     for left in np.flatnonzero(np.abs(change) > HIGH * np.hypot(sigma[1:], sigma[:-1])).tolist():
         sign = 1 if change[left] > 0 else -1
-        usual = sorted(np.abs(change[max(0, left - 4) : left]).tolist())
-        if usual and abs(change[left]) < 3 * usual[len(usual) // 2]:
+        before = change[max(0, left - 4) : left]
+        usual = sorted(np.abs(before).tolist())
+        falls = len(before) == 4 and bool((sign * before < 0).all())  # as after another
+        if usual and not falls and abs(change[left]) < 3 * usual[len(usual) // 2]:
             continue  # the curve is as steep before it
         inside = bool(out) and left < out[-1].last
         flat = _level(values, left, sign, within) if late else values
-        if (inside and sign != np.sign(out[-1].height)) or not recovers(flat, left, left + 1, sign, within):
+        usual = sorted(values[max(0, left + 1 - max(3, n // 40)) : left + 1].tolist())
+        if sign * (usual[len(usual) // 2] - values[left]) > 0.5 * abs(change[left]):
+            continue  # the way back of another
+        if (inside and sign != np.sign(out[-1].height)) or not recovers(
+            flat, left, left + 1, sign, within, float(values[left]) if falls else None
+        ):
             continue
         if inside:  # another begins before the first has gone
             out[-1] = out[-1]._replace(last=left)
@@ -162,8 +173,8 @@ def bridged(values: np.ndarray, found: list[Spike]) -> tuple[np.ndarray, np.ndar
     n = len(values)
     for spike in found:
         a, b = spike.first, spike.last
-        before, after = np.arange(max(0, a - 5), a), np.arange(b + 1, min(n, b + 6))
-        sides = [side for side in (before, after) if len(side)]
+        near = np.arange(max(0, a - 5), a), np.arange(b + 1, min(n, b + 6))
+        sides = [side[~gone[side]] if not gone[side].all() else side for side in near if len(side)]
         if not sides:
             continue
         at, level = [side.mean() for side in sides], [float(np.median(values[side])) for side in sides]
@@ -183,15 +194,27 @@ def _level(values: np.ndarray, left: int, sign: int, within: int) -> np.ndarray:
     return out
 
 
-def recovers(values: np.ndarray, left: int, right: int, sign: int, within: int | None = None) -> bool:
-    """Whether a sudden change between two points is mostly taken back soon after, without having stayed."""
+def recovers(
+    values: np.ndarray, left: int, right: int, sign: int, within: int | None = None, before: float | None = None
+) -> bool:
+    """Whether a sudden change between two points is mostly taken back soon after, without having stayed.
+
+    Args:
+        values: the curve.
+        left: the last point before the change.
+        right: the first point after it.
+        sign: of the change.
+        within: how many points; `soon` if None.
+        before: the level before it; the median of the nearest values if None.
+    """
     n = len(values)
     within = within or soon(n)
     if right - left > max(8, n // 40):
         return False
     reach = max(3, n // 40)
-    ordered = sorted(values[max(0, left + 1 - reach) : left + 1].tolist())
-    before = ordered[len(ordered) // 2]
+    if before is None:
+        ordered = sorted(values[max(0, left + 1 - reach) : left + 1].tolist())
+        before = ordered[len(ordered) // 2]
     after = sign * (values[right : min(n, right + within + 3)] - before)
     if len(after) < 3:
         return False

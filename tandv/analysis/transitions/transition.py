@@ -68,7 +68,7 @@ class Transition(NamedTuple):
 
 
 P = 0.02  # the largest p of a transition, of one curve
-P_FEW = 0.001  # the same of a curve of fewer than 40 values
+P_RATE = 1e-4  # the same for each value of a shorter curve: 0.1 false alarms in 1,000 values
 FEWEST = 8  # finite values that a curve needs
 MOST = 4000  # values that are analysed; longer curves are averaged down
 

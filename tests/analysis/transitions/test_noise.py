@@ -20,7 +20,8 @@ def average_growth(make):
 
 
 def test_white_noise_does_not_grow():
-    assert average_growth(lambda rng: rng.standard_normal(N)) == pytest.approx(1, abs=0.2)
+    # the slope of each curve is cut off below that of white noise, so that the mean over curves is a little larger
+    assert average_growth(lambda rng: rng.standard_normal(N)) == pytest.approx(1, abs=0.3)
 
 
 def test_a_random_walk_grows_in_proportion_to_the_width():
