@@ -14,6 +14,8 @@ from tandv.measure import dtype_name
 from tandv.track.common.attention import of_heads
 from tandv.track.common.measurements import Quantity
 from tandv.track.torch._attention_calls import Attention, AttentionCalls
+from tandv.track.torch._attention_graphs import GraphReceiver, Place, entered, left
+from tandv.track.torch._compiled import not_compiled_alone
 from tandv.track.torch._heads import Fused, of_fused, of_logits
 from tandv.track.torch._inputs import in_backward
 from tandv.track.torch._modes import exporting, own_operations
@@ -41,11 +43,15 @@ class AttentionHeads:
         outputs: the output capture, which knows whether the step is recorded.
         tracker: the tracker.
         tree: the modules of the model.
+        model: the model inside its wrappers.
     """
 
-    def __init__(self, outputs: Any, tracker: Any, tree: Tree):
+    def __init__(self, outputs: Any, tracker: Any, tree: Tree, model: nn.Module):
+        self._model = model
         self._outputs, self._tracker, self._tree = outputs, tracker, tree
-        self._mode = AttentionCalls(self._on_attention, lambda *_: None)
+        self._graphs = GraphReceiver(self)
+        self._mode = AttentionCalls(self._on_attention, self._on_operator, self._graphs.number)
+        self._whole_steps = False  # whether the mode is active between forward passes, too
         self._running: list[_Running] = []
         self._thread = 0
         self._examples: int | None = None
@@ -53,6 +59,8 @@ class AttentionHeads:
         self._hooks: list[Any] = []
 
     def attach(self) -> None:
+        for hook in (AttentionHeads._enter, AttentionHeads._leave):
+            not_compiled_alone(hook)
         self._hooks = [
             register_module_forward_pre_hook(self._enter),
             register_module_forward_hook(self._leave, always_call=True),
@@ -75,12 +83,16 @@ class AttentionHeads:
 
     def _enter(self, module: nn.Module, given: Any) -> None:
         if torch.compiler.is_compiling():
+            if self._outputs.is_wanted:
+                entered(self._graphs.number, id(module))
             return
         if not self._running:
             if not self._begins(module):
                 return
             self._thread, self._examples = threading.get_ident(), None
-            _push_mode(self._mode)
+            self._graphs.running.clear()
+            if self._mode not in _get_current_function_mode_stack():
+                _push_mode(self._mode)
         elif self._thread != threading.get_ident():
             return
         if self._examples is None:
@@ -98,7 +110,11 @@ class AttentionHeads:
         return self._tree.has(unwrap(module))
 
     def _leave(self, module: nn.Module, _: Any, output: Any) -> None:
-        if torch.compiler.is_compiling() or not self._running or self._thread != threading.get_ident():
+        if torch.compiler.is_compiling():
+            if self._outputs.is_wanted:
+                left(self._graphs.number, id(module))
+            return
+        if not self._running or self._thread != threading.get_ident():
             return
         if all(one.module is not module for one in self._running):
             return
@@ -115,8 +131,46 @@ class AttentionHeads:
 
     def _end(self) -> None:
         self._running.clear()
-        if self._thread == threading.get_ident():
+        if self._thread == threading.get_ident() and not (self._whole_steps and self._tracker.recording):
             _remove(self._mode)
+
+    def next_step(self) -> None:
+        """Begin a step: where a compiled function calls the model, no forward pass begins outside of a graph."""
+        if self._whole_steps or getattr(self._model, "_compiled_call_impl", None) is not None:
+            self._whole_steps, self._thread = True, threading.get_ident()
+            _remove(self._mode)
+            if self._outputs.is_wanted and self._tracker.is_on:
+                _push_mode(self._mode)
+
+    def traced(self, outermost: bool) -> None:
+        """Note that a module is traced: one that no other runs is called by a compiled function."""
+        if outermost and not self._running:
+            self._whole_steps = True
+
+    def number_of(self, key: int) -> int | None:
+        """Return the number of a module that may attend, given by its id while it is traced; None for others."""
+        module = self._tree.module(key)
+        return self._tree.number(key) if module is not None and self._attends(module) else None
+
+    def from_graph(self, place: Place, seen: Attention) -> None:
+        """Record a call of attention in a compiled graph that runs."""
+        if not self._tracker.recording or in_backward():
+            return
+        if place.module < 0:
+            self._on_attention(seen)
+            return
+        named, module = self._tree.numbered(place.module), self._tree.of_number(place.module)
+        try:
+            if named is not None and module is not None:
+                with own_operations(), torch.no_grad():
+                    self._record(module, named, place.time, seen)
+        except Exception as error:
+            self._tracker.fail(f"at the attention of {named.name!r}" if named else "at attention", error)
+
+    def _on_operator(self, seen: Attention) -> None:
+        """Record a call of an operator, unless it may be a graph's own, whose attention has been seen."""
+        if not self._graphs.has_places:
+            self._on_attention(seen)
 
     def _on_attention(self, seen: Attention) -> None:
         """Record a call of attention for the innermost module of the model that is running."""
@@ -127,45 +181,47 @@ class AttentionHeads:
             with own_operations(), torch.no_grad():
                 one = next((r for r in reversed(self._running) if self._attends(r.module)), None)
                 named = self._tree.find(one.module) if one is not None else None
-                if one is not None and named is not None and self._tracker.recording and not in_backward():
-                    self._record(one, named, seen)
+                wanted = named is not None and self._tracker.recording and not in_backward()
+                if one is not None and named is not None and wanted:
+                    one.times += self._record(one.module, named, one.times, seen)
         except Exception as error:
             self._tracker.fail(f"at the attention of {named.name!r}" if named else "at attention", error)
 
     def _attends(self, module: nn.Module) -> bool:
         return self._tree.has(module) and not isinstance(module, _NOT_ATTENTION)
 
-    def _record(self, one: _Running, named: Named, seen: Attention) -> None:
+    def _record(self, module: nn.Module, named: Named, number: int, seen: Attention) -> bool:
+        """Measure the heads of a call of attention, if it is one whose heads are known; tell whether it is."""
         tensors = [seen.query, seen.key, seen.mask] if isinstance(seen, Fused) else [seen[0]]
         if wrong := [tensor for tensor in tensors if tensor is not None and not _is_plain(tensor)]:
             why = why_not(wrong[0])
             self._tracker.warn_once(
                 f"attention of {why} is not recorded (first met at {named.name!r})", f"attention {why}"
             )
-            return
-        if any(type(p).__name__ == "DTensor" for p in one.module.parameters()):
+            return False
+        if any(type(p).__name__ == "DTensor" for p in module.parameters()):
             self._tracker.warn_once(
                 f"the heads of {named.name!r} lie on several ranks, which does not tell their numbers: attention of "
                 "such modules is not recorded",
                 "attention of DTensors",
             )
-            return
+            return False
         device = tensors[0].device.type
         if isinstance(seen, Fused):
             kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
             with torch.autocast(device, enabled=False):
-                vectors = of_fused(self._in_heads(one.module, seen, kind))
+                vectors = of_fused(self._in_heads(module, seen, kind))
         else:
-            logits = self._folded(one.module, seen[0], seen[1])
+            logits = self._folded(module, seen[0], seen[1])
             if logits is None:
-                return
+                return False
             vectors = of_logits(logits.detach())
-        number, one.times = one.times, one.times + 1
         heads = len(vectors.largest)
         quantities = self._of(named, heads, number)
         if not isinstance(seen, Fused) and (lived := dtype_name(seen[0])) != dtype_name(vectors.largest):
             quantities = [quantity._replace(lived=lived) for quantity in quantities]
         self._tracker.measurements.add([head for vector in vectors for head in vector], quantities)
+        return True
 
     def _of(self, named: Named, heads: int, number: int) -> list[Quantity]:
         key = (named.position, number, heads)

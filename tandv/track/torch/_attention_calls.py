@@ -13,6 +13,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from tandv.track.torch._attention_graphs import in_graph
 from tandv.track.torch._heads import Fused
 
 Softmax = tuple[torch.Tensor, bool]  # its logits, and whether it is certainly attention
@@ -29,24 +30,30 @@ class AttentionCalls(TorchFunctionMode):
 
     Args:
         on_attention: receives what was seen of a call, when it has returned.
-        in_graph: receives a function and its arguments while a graph is traced.
+        on_operator: the same of an operator of a fused kernel, which a compiled graph may have called.
+        receiver: the number of what receives the attention of compiled graphs.
     """
 
-    def __init__(self, on_attention: Callable[[Attention], None], in_graph: Callable[[Any, Any, Any], None]):
+    def __init__(
+        self, on_attention: Callable[[Attention], None], on_operator: Callable[[Attention], None], receiver: int
+    ):
         super().__init__()
-        self._on_attention, self._in_graph = on_attention, in_graph
+        self._on_attention, self._on_operator, self._receiver = on_attention, on_operator, receiver
         self._features: Any = WeakTensorKeyDictionary()  # tensors whose last axis has what a linear layer gives
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if torch.compiler.is_compiling():
-            self._in_graph(func, args, kwargs)
+            in_graph(self._receiver, func, args, kwargs)
             return func(*args, **kwargs)
         if func is functional.multi_head_attention_forward:
             with self._inside():
                 return func(*args, **kwargs)
         output = func(*args, **kwargs)
-        if (found := self._attention(func, args, kwargs)) is not None:
+        if isinstance(func, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
+            if (seen := of_operator(func, args, kwargs)) is not None:
+                self._on_operator(seen)
+        elif (found := self._attention(func, args, kwargs)) is not None:
             self._on_attention(found)
         else:
             self._follow(func, args, output)
@@ -57,8 +64,6 @@ class AttentionCalls(TorchFunctionMode):
             return fused(*args, **kwargs)
         if func in _SOFTMAX:
             return self._softmax(*args, **kwargs)
-        if isinstance(func, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
-            return of_operator(func, args, kwargs)
         return None
 
     def _softmax(self, input: torch.Tensor, dim: Any = None, *_: Any, certain: bool = False, **__: Any) -> Any:

@@ -63,7 +63,7 @@ class OutputCapture(OutputGradients):
         self._compiled = CompiledOutputs(self, tracker, tree, self._last)
         self._sums = Sums(self._on_sum)
         self._inputs = Inputs(self) if inputs else None
-        self._heads = AttentionHeads(self, tracker, tree) if attention else None
+        self._heads = AttentionHeads(self, tracker, tree, self._model) if attention else None
 
     def attach(self) -> None:
         self._compiled.attach()
@@ -130,6 +130,8 @@ class OutputCapture(OutputGradients):
         self.met.clear()
         self._last.next_step()
         self._compiled.next_step()
+        if self._heads is not None:
+            self._heads.next_step()
         for handle in self._on_leaves:
             handle.remove()
         self._on_leaves.clear()

@@ -78,6 +78,16 @@ class Tree:
             self._numbered.append(key)
         return self._numbers[key]
 
+    def module(self, key: int) -> nn.Module | None:
+        """Return the selected module of an id; None for none."""
+        known = self._modules.get(key)
+        return known[0] if known is not None else None
+
+    def of_number(self, number: int) -> nn.Module | None:
+        """Return the module of a number; None if it was removed."""
+        key = self._numbered[number]
+        return self._modules[key][0] if key is not None else None
+
     def numbered(self, number: int) -> Named | None:
         """Return the name of the module of a number; None if it was removed."""
         key = self._numbered[number]
