@@ -50,6 +50,7 @@ def find(
     limit: float,
     floor: np.ndarray | float,
     removed: np.ndarray,
+    sigma: np.ndarray | None = None,
     least: float = 0.0,
     ignored: Callable[[Bump], bool] | None = None,
     surest: bool = False,
@@ -62,6 +63,7 @@ def find(
         limit: logarithm of the largest p of a bump.
         floor: standard deviation of the rounding of its values.
         removed: points whose values are interpolated.
+        sigma: standard deviation of its fastest noise at each point, if it is known.
         least: the smallest change that counts.
         ignored: whether a bump belongs to something that is known already.
         surest: look for the surest of all, even if none counts.
@@ -77,7 +79,7 @@ def find(
         large = [b for b in shaped if _is_large(b) and b.change >= smallest and (loose or b.log_p <= limit)]
         return without_rebounds(resolved(large), bank, noises), best
 
-    background, gone, measured = values, removed, measure(values, removed, bank, floor)
+    background, gone, measured = values, removed, measure(values, removed, bank, floor, sigma)
     for turn in range(_LOOSE):
         chosen, _ = search(noise_of(measured, bank, loose=turn < _LOOSE - 1), True)
         if not chosen:

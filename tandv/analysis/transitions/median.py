@@ -9,5 +9,6 @@ def median(values: np.ndarray) -> float:
     >>> median(np.array([3.0, 1.0, 2.0, 10.0]))
     2.5
     """
-    ordered, n = np.sort(values), len(values)
-    return 0.5 * float(ordered[(n - 1) // 2] + ordered[n // 2])
+    low, high = (len(values) - 1) // 2, len(values) // 2
+    ordered = np.partition(values, (low, high))
+    return 0.5 * float(ordered[low] + ordered[high])

@@ -66,7 +66,13 @@ class Measured(NamedTuple):
     smooth: bool  # there is no noise
 
 
-def measure(background: np.ndarray, removed: np.ndarray, bank: Windows, floor: np.ndarray | float) -> Measured:
+def measure(
+    background: np.ndarray,
+    removed: np.ndarray,
+    bank: Windows,
+    floor: np.ndarray | float,
+    sigma: np.ndarray | None = None,
+) -> Measured:
     """Measure the contrasts of a curve.
 
     Args:
@@ -74,12 +80,13 @@ def measure(background: np.ndarray, removed: np.ndarray, bank: Windows, floor: n
         removed: points that were interpolated and do not count.
         bank: the windows on the curve itself.
         floor: standard deviation of its rounding.
+        sigma: standard deviation of its fastest noise, if nothing was taken from the curve and it is known.
     """
-    sigma = np.hypot(local_sigma(background, removed), floor)
+    rise = bank.rise if sigma is not None else differences(background, bank.widths)
+    sigma = np.hypot(local_sigma(background, removed), floor) if sigma is None else sigma
     spread = np.sqrt(np.maximum(averages(sigma**2, bank.widths), 0.0))
     np.maximum(spread, 0.5 * np.maximum(sigma[1:], sigma[:-1]), out=spread)
     expected = spread * np.sqrt(2 / bank.widths)[:, None]
-    rise = differences(background, bank.widths)
     if len(background) < SHORT:
         nothing = np.full(len(expected), np.nan)
         return Measured(sigma, rise, expected, nothing, nothing, nothing, nothing, nothing, False)
@@ -126,7 +133,8 @@ def local_sigma(values: np.ndarray, removed: np.ndarray) -> np.ndarray:
     if len(known) < 5:
         error[1:-1] = np.abs(np.diff(values, 2)) / np.sqrt(6)
         known = error[1:-1]
-    overall = float(np.minimum(known, np.quantile(known, 0.95)).mean()) / 0.75
+    far = int(0.95 * (len(known) - 1))
+    overall = float(np.minimum(known, np.partition(known, far)[far]).mean()) / 0.75
     if n < _WINDOW:
         return np.full(n, float(np.minimum(known, 3 * median(known)).mean()) / CLIPPED)
     width = min(max(_WINDOW, n // 10), n)
@@ -195,9 +203,9 @@ def _contrasts(
             ratio = np.abs(contrast) / (np.sqrt(variance) * expected[k, middle])
             if kept is not None and 8 <= kept[middle].sum() < len(ratio):
                 ratio = ratio[kept[middle]]
-            ratio.sort()
+            ratio.partition((len(ratio) // 4, len(ratio) // 2))
             half = float(ratio[len(ratio) // 2])
-            here = float(np.minimum(ratio, 3 * half).mean()) / CLIPPED
+            here = float(np.minimum(ratio, 3 * half).sum()) / len(ratio) / CLIPPED
             quiet[k] = np.fmin(quiet[k], ratio[len(ratio) // 4] / LOWER_QUARTER)
             smooth |= k == 0 and half < _SMOOTH
             if not here >= size[k]:
@@ -214,9 +222,10 @@ def _tail(rise: np.ndarray, expected: np.ndarray, h: int, kept: np.ndarray | Non
     contrast = np.abs(rise[h : len(rise) - 5 * h] - 2 * rise[inner] + rise[5 * h : len(rise) - h]) / expected[inner]
     if kept is not None and kept[inner].any():
         contrast = contrast[kept[inner]]
-    contrast.sort()
-    clipped = float(np.minimum(contrast, 3 * contrast[len(contrast) // 2]).mean()) / CLIPPED
-    return float(contrast[int(_TAIL * (len(contrast) - 1))]) / max(clipped, 1e-300)
+    half, far = len(contrast) // 2, int(_TAIL * (len(contrast) - 1))
+    contrast.partition((half, far))
+    clipped = float(np.minimum(contrast, 3 * contrast[half]).sum()) / len(contrast) / CLIPPED
+    return float(contrast[far]) / max(clipped, 1e-300)
 
 
 def _growth(measured: Measured, bank: Windows, loose: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -42,7 +42,7 @@ def widths(points: int) -> np.ndarray:
 def windows(steps: np.ndarray, values: np.ndarray) -> Windows:
     """Return the differences and the pace of a curve at all widths."""
     all_widths = widths(len(values))
-    rise, run = differences(values, all_widths), differences(steps, all_widths)
+    rise, run = differences(values, all_widths), _run(steps.tobytes())
     return Windows(all_widths, rise, run, _ends(len(values)), rise / run)
 
 
@@ -81,6 +81,13 @@ def averages(values: np.ndarray, all_widths: np.ndarray) -> np.ndarray:
     sums = np.concatenate([[0.0], np.cumsum(np.pad(values, pad, mode="edge"))])
     wide = [(sums[pad + 1 + h : pad + n + h] - sums[pad + 1 - h : pad + n - h]) / (2 * h) for h in all_widths.tolist()]
     return np.array(wide)
+
+
+@lru_cache(maxsize=4)  # curves of one run share their steps
+def _run(steps: bytes) -> np.ndarray:
+    made = differences(np.frombuffer(steps), widths(len(steps) // 8))
+    made.flags.writeable = False
+    return made
 
 
 @lru_cache(maxsize=64)

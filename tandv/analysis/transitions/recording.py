@@ -8,6 +8,8 @@ import pandas as pd
 from tandv.analysis.transitions.transition import MOST
 
 _EVALUATIONS = 12  # changes that a curve of held values has
+_NEW = 0.9  # of them that bring a value that was not there before, if they are irregular
+_LONGEST = 15  # times the usual time, for which one is held
 _DENSE = 0.9  # share of the rows at which a curve is known for NaNs at its end to be values that it took
 
 
@@ -38,13 +40,22 @@ def broken_end(name: str, curve: pd.Series) -> tuple[float | None, float, tuple[
 
 
 def without_held(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a curve without the values that were only held until the next evaluation, if these are regular."""
+    """Return a curve without the values that were only held until the next evaluation.
+
+    Evaluations are regular, or hardly any value comes back: shares of few examples and rounded values do, and a curve
+    that stands still at last is held for once.
+    """
     changes = np.flatnonzero(np.diff(values)) + 1
     if len(changes) < _EVALUATIONS:
         return steps, values
-    period = int(np.gcd.reduce(np.diff(changes)))
+    held = np.diff(changes, prepend=0, append=len(values))
+    period = int(np.gcd.reduce(held[1:-1]))
     if period < 2 or len(changes) < 0.5 * (len(values) // period):
-        return steps, values
+        often = np.median(held) >= 2 and held.max() <= _LONGEST * np.median(held)
+        if not often or len(np.unique(values)) < _NEW * len(changes):
+            return steps, values
+        at = np.append(0, changes)
+        return steps[at], values[at]
     first = int(changes[0]) % period
     at = np.arange(first, len(values), period)
     at = at if first == 0 else np.append(0, at)

@@ -92,8 +92,11 @@ _ON = {"linear": _linear, "log": _log, "share": _share}
 
 def _quantum(values: np.ndarray) -> float:
     """Return the smallest difference of values that were rounded to a few digits or are shares; 0 of others."""
-    different = np.unique(values)
-    if not 8 <= len(different) < len(values):
+    ordered = np.sort(values)
+    if (ordered[1:] > ordered[:-1]).all():  # no value comes twice
+        return 0.0
+    different = np.unique(ordered)
+    if len(different) < 8:
         return 0.0
     least = float(np.diff(different).min())
     if least > 0.05 * float(different[-1] - different[0]):

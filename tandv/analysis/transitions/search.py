@@ -152,6 +152,7 @@ def _within(
         limit=limit,
         floor=on.floor,
         removed=gone,
+        sigma=None if period else sigma,
         least=least if on.scale == "linear" else 0.0,
         ignored=lambda bump: _returns(bump, excursions, on.values) or (period > 0 and _of_teeth(bump, part, period)),
         surest=surest,

@@ -29,6 +29,7 @@ STAYS = 1.8  # standard deviations of the noise of the level, by which the level
 BESIDE = 2  # half widths, over which the pace next to a bump is taken
 NEXT, AROUND = 0.7, 2.2  # widths from its middle, between which a curve that swings changes the other way
 BACK = 0.4  # times as fast at least
+AGAIN = 3.0  # times as far, until it turns again
 LASTING = 16  # points over which the levels on both sides of a sudden change must differ, of a twelfth of the curve
 LOOSE_Z = 3.0  # without a limit of p
 
@@ -186,7 +187,7 @@ def _swings(pace: np.ndarray, middle: int, wide: int) -> bool:
     """
     least = -BACK * float(pace[max(middle - wide // 2, 0) : middle + wide // 2 + 1].max())
     sides = pace[:middle][::-1], pace[middle + 1 :]
-    near, far, further = round(NEXT * wide), round(AROUND * wide), round(2 * AROUND * wide)
+    near, far, further = round(NEXT * wide), round(AROUND * wide), round(AGAIN * AROUND * wide)
     falls = [bool((side[near:far] < least).any()) for side in sides]
     if not all(falls):
         return False

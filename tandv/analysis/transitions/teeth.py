@@ -57,6 +57,8 @@ def _jumps(values: np.ndarray, sigma: np.ndarray, width: int) -> np.ndarray:
     change -= median(change)
     change /= max(1.0, 1.4826 * median(np.abs(change)))  # the noise may remember
     size = np.abs(change)
+    if (size > _JUMP).sum() < CYCLES:
+        return np.zeros(len(change))
     largest = size >= maximum_filter1d(size, 2 * width + 1)
     return np.where((size > _JUMP) & largest, np.clip(change, -_CLIP, _CLIP), 0.0)
 

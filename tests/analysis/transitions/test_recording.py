@@ -18,8 +18,17 @@ def test_values_that_are_held_count_once():
     steps = np.arange(80.0)
     at, values = without_held(steps, np.repeat(np.arange(20.0) ** 2, 4))
     assert at.tolist() == list(range(0, 80, 4)) and values.tolist() == [k**2 for k in range(20)]
-    uneven = np.repeat(np.arange(20.0), [3, 5] * 10)
-    assert len(without_held(steps, uneven)[1]) == 80
+    at, values = without_held(steps, np.repeat(np.arange(20.0), [3, 5] * 10))
+    assert at.tolist()[:4] == [0, 3, 8, 11] and values.tolist() == list(range(20))
+
+
+def test_values_that_come_back_and_a_curve_that_stands_still_at_last_are_not_held():
+    steps = np.arange(80.0)
+    shares = np.repeat(np.tile([0.5, 0.52], 10), [3, 5] * 10)
+    assert len(without_held(steps, shares)[1]) == 80
+    frozen = np.append(np.arange(40.0) ** 2, np.full(40, 1521.0))
+    assert len(without_held(steps, frozen)[1]) == 80
+    assert len(without_held(steps, np.append(np.repeat(np.arange(12.0), 2), np.full(56, 11.0)))[1]) == 80
 
 
 def test_many_values_are_averaged():
