@@ -5,8 +5,11 @@ import re
 
 import pytest
 
+from tests.compiled import keep_compiled_programs
+
 # Four devices of one CPU, whichever module is the first to compute with JAX: later their number cannot be changed.
 os.environ["JAX_NUM_CPU_DEVICES"] = "4"
+keep_compiled_programs()
 
 
 # At the beginning of a line of a file in which every test is slow.
