@@ -1,4 +1,4 @@
-"""Programs that XLA compiled are kept between runs of the tests: compiling is three quarters of what JAX's tests take."""
+"""Keep programs that XLA compiled between runs of the tests: compiling is three quarters of what JAX's tests take."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ def keep_compiled_programs() -> None:
     """Let JAX, here and in processes that tests start, look in this user's cache before it compiles.
 
     JAX finds a program by its text, its options and its own version, but not by the processor that it was compiled
-    for: the folder's name stands for that. Programs of a fortnight ago, and what a killed process left empty, are removed.
+    for: the folder's name stands for that. Programs of a fortnight ago, and what a killed process left empty, go.
     """
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = home / "tandv-tests" / f"xla-{_processor():08x}"
