@@ -29,6 +29,7 @@ _PIECE = 1 << 19  # elements that one thread measures at a time
 _COPY = 1 << 20  # elements of a strided tensor that are copied at a time
 
 MEASURED = (*KINDS, *_WIDE)  # the dtypes, by name, that can be measured
+_MEASURED = frozenset(MEASURED)
 
 
 def measure(tensors: Sequence[Any]) -> np.ndarray:
@@ -69,7 +70,7 @@ def add(tensors: Sequence[Any], places: Sequence[int], rows: np.ndarray, threads
     jobs, alive = [], []
     for tensor, place in zip(tensors, places, strict=True):
         name = dtype_name(tensor)
-        if name not in MEASURED:
+        if name not in _MEASURED:
             raise TypeError(f"a tensor of {name} cannot be measured; allowed are {', '.join(MEASURED)}")
         if hasattr(tensor, "data_ptr") and tensor.is_contiguous():  # the common case
             part = tensor, tensor.data_ptr(), tensor.numel()
@@ -118,8 +119,8 @@ def _add_compiled(jobs: np.ndarray, rows: np.ndarray) -> None:
     add_many = _compiled()
     assert add_many is not None
     width = rows.dtype.itemsize // 8
-    ints, floats = (rows.view(kind).reshape(-1, width) for kind in (np.int64, np.float64))
-    add_many(jobs, tables(), ints, floats, *_scratch())
+    ints = rows.view(np.int64).reshape(-1, width)
+    add_many(jobs, tables(), ints, ints.view(np.float64), *_scratch())
 
 
 def _add_in_threads(jobs: np.ndarray, rows: np.ndarray, threads: int) -> None:

@@ -107,7 +107,7 @@ class StepMeasurements:
 
     def add(self, tensors: Sequence[Any], quantities: Sequence[Quantity]) -> list[Any]:
         """Measure each tensor for its quantity; return a handle for each, to `share` it."""
-        self.execution.note((one.tensor_type, one.name) for one in quantities)
+        self.execution.note([(one.tensor_type, one.name) for one in quantities])
         return self._add(tensors, in_phase(quantities, self.phase))
 
     def share(self, handle: Any, quantity: Quantity) -> bool:
@@ -119,19 +119,26 @@ class StepMeasurements:
         if sum(self._used.values()) + len(tensors) > max(self.at_most, len(tensors)):
             self._merge_early()
         names = [measure.dtype_name(tensor) for tensor in tensors]
+        if "float64" not in names:
+            return self._add_alike(statistics.ROW, tensors, names, quantities)
         handles: list[Any] = [None] * len(tensors)
         for layout in self._rows:
             mine = [i for i, name in enumerate(names) if (name == "float64") == (layout == statistics.WIDE_ROW)]
-            if not mine:
-                continue
-            first = self._used[layout]
-            places = range(first, first + len(mine))
-            rows = self._reserve(layout, places.stop)
-            measure.add([tensors[i] for i in mine], places, rows, self._threads())
-            for i, place in zip(mine, places, strict=True):
-                handles[i] = (self.round, names[i], layout, place)
-                self._entries.append((quantities[i], names[i], layout, place))
+            some, theirs = [tensors[i] for i in mine], [quantities[i] for i in mine]
+            found = self._add_alike(layout, some, [names[i] for i in mine], theirs)
+            for i, handle in zip(mine, found, strict=True):
+                handles[i] = handle
         return handles
+
+    def _add_alike(
+        self, layout: np.dtype, tensors: Sequence[Any], names: Sequence[str], quantities: Sequence[Quantity]
+    ) -> list[Any]:
+        """Measure tensors into rows of one layout."""
+        first = self._used[layout]
+        places = range(first, first + len(tensors))
+        measure.add(tensors, places, self._reserve(layout, places.stop), self._threads())
+        self._entries += zip(quantities, names, [layout] * len(names), places, strict=True)
+        return [(self.round, name, layout, place) for name, place in zip(names, places, strict=True)]
 
     def _share(self, handle: Any, quantity: Quantity) -> bool:
         given_in, name, layout, place = handle

@@ -30,7 +30,7 @@ class _SentPart(NamedTuple):
 
 def lives_on_device(tensor: torch.Tensor) -> bool:
     """Tell whether a tensor is measured on its device; others, such as float64 ones, are copied to the host."""
-    return tensor.device.type in _WITH_FLOAT64 and measure.dtype_name(tensor) in MEASURED
+    return not tensor.is_cpu and tensor.device.type in _WITH_FLOAT64 and measure.dtype_name(tensor) in MEASURED
 
 
 class TorchMeasurements(StepMeasurements):
@@ -65,9 +65,12 @@ class TorchMeasurements(StepMeasurements):
         super().clear()
 
     def _add(self, tensors: Sequence[Any], quantities: Sequence[Quantity]) -> list[Any]:
+        there = [self._on_device(tensor) for tensor in tensors]
+        if not any(there):  # as always on the CPU
+            return super()._add([tensor if tensor.is_cpu else tensor.cpu() for tensor in tensors], quantities)
         groups: dict[torch.device | None, list[int]] = defaultdict(list)
         for i, tensor in enumerate(tensors):
-            groups[tensor.device if self._on_device(tensor) else None].append(i)
+            groups[tensor.device if there[i] else None].append(i)
         handles: list[Any] = [None] * len(tensors)
         for device, mine in groups.items():
             some, theirs = [tensors[i] for i in mine], [quantities[i] for i in mine]

@@ -24,7 +24,7 @@ class ParameterRecorder:
     def __init__(self, tracker: Any, names: dict[nn.Parameter, Named]):
         self._tracker = tracker
         self._measurements = tracker.measurements
-        self._quantities: dict[tuple[nn.Parameter, str], Quantity] = {}
+        self._quantities: dict[tuple[int, str], Quantity] = {}  # by the id of a parameter, which `_names` keeps alive
         self.follow(names)
 
     def follow(self, names: dict[nn.Parameter, Named]) -> None:
@@ -62,7 +62,7 @@ class ParameterRecorder:
             self._measurements.add(tensors, quantities)
 
     def _quantity(self, parameter: nn.Parameter, kind: str, part: str) -> Quantity:
-        key = (parameter, kind)
+        key = (id(parameter), kind)
         if key not in self._quantities or self._quantities[key].part != part:
             named = self._names[parameter]
             order = (tensor_types.order(kind), kind, named.position, self._places[parameter])

@@ -17,6 +17,7 @@ from tandv.track.torch._patching import Observed
 _summing = Observed("redistribute")
 
 WHOLE = "|"  # a tensor of which every rank has a copy, such as a weight under data parallelism
+_OWN = {torch.Tensor, torch.nn.Parameter}  # the common classes, which are not distributed
 
 
 def local(tensor: Any) -> tuple[torch.Tensor | None, str, str]:
@@ -24,6 +25,8 @@ def local(tensor: Any) -> tuple[torch.Tensor | None, str, str]:
 
     The group names the ranks of the tensor's mesh; it is empty for a tensor that is no DTensor.
     """
+    if type(tensor) in _OWN:
+        return tensor, "", ""
     distributed = sys.modules.get("torch.distributed.tensor")
     if distributed is None or not isinstance(tensor, distributed.DTensor):
         return _arrived(tensor), "", ""
