@@ -1,10 +1,10 @@
-"""What measuring costs on a GPU: bytes per second of the kernels, and step time tracked ÷ bare.
+"""What measuring costs on a GPU: bytes per second of the kernels, step time tracked ÷ bare, waits of the host.
 
-    python benchmarks/cuda.py [--only kernel,gpt2-small,gpt-350m] [--rounds 8] [--write]
-    python benchmarks/cuda.py --device cpu     tries the program itself out, small and without a meaning
+    python benchmarks/cuda.py kernel|waits|gpt2-small|gpt-350m [--compiled] [--seconds 60]
+    python benchmarks/cuda.py --device cpu kernel     tries the program itself out, small and without a meaning
 
-Copies count the bytes they read and the bytes they write; all others only read. Nothing else should run on
-the GPU. The first use of a kernel compiles it, which is not counted.
+Copies count the bytes they read and the bytes they write; all others only read. Nothing else should run on the GPU.
+The first use of a kernel compiles it, which is not counted. `gpu.sh` runs all parts within six minutes.
 """
 
 import sys
@@ -14,31 +14,26 @@ sys.path[0] = str(Path(__file__).parents[1])  # not this folder, whose statistic
 
 import argparse
 import contextlib
+import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import torch
-from torch.nn import functional
-from torch.nn.modules.module import register_module_forward_hook
 
-from benchmarks.hardware import hardware, write
-from tandv.demo.torch_gpt import GPT
+from benchmarks.hardware import hardware
+from benchmarks.training_cuda import GPTS, OTHERS, WAYS, Step, Training, bare, can, peer, tandv
 from tandv.measure.device import DeviceRows
-from tandv.track.torch import track
-
-Step = Callable[[], None]
 
 SIZES = (1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
+MANY = (128, 10_000, 1_000_000)
+SMALL = (128,)  # for --device cpu
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float8_e4m3fn)
-GPTS = {  # layers, width, heads, context, vocabulary; sequences of a batch
-    "gpt2-small": ((12, 768, 12, 1024, 50_257), 8),
-    "gpt-350m": ((24, 1024, 16, 1024, 50_257), 8),
-    "tiny": ((2, 64, 4, 32, 256), 2),  # for --device cpu
-}
+# On the CPU Triton's kernels run only in its interpreter.
+ON_CPU = "triton" if os.environ.get("TRITON_INTERPRET") == "1" else None
 
 
 def synchronise(device: torch.device) -> None:
@@ -67,24 +62,24 @@ def interleaved(calls: dict[str, Callable[[], object]], device: torch.device, ro
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def peer(tensor: torch.Tensor) -> None:
-    """Measure as is usual elsewhere: eight scalars that the host waits for, and a histogram."""
-    x = tensor.float()
-    a = x.abs()
-    for value in (x.mean(), x.std(), a.mean(), a.max(), a.min(), x.norm(), x.norm(p=4), x.norm(p=8)):
-        value.item()
-    torch.histc(x.frexp().exponent.float(), 256, -128, 128).cpu()
+def rows_on(device: torch.device, size: int) -> DeviceRows:
+    return DeviceRows(device, size, producer=ON_CPU if device.type == "cpu" else None)
 
 
-def one_tensor(device: torch.device, sizes: Sequence[int]) -> str:
-    lines = [
+def kernel(device: torch.device) -> None:
+    on_cpu = device.type == "cpu"
+    one_tensor(device, *((SMALL, DTYPES[:2], 1) if on_cpu else (SIZES, DTYPES, 15)))
+    print()
+    many_tensors(device, *((SMALL[:1], 3, 1) if on_cpu else (MANY, 300, 15)))
+
+
+def one_tensor(device: torch.device, sizes: Sequence[int], dtypes: Sequence[torch.dtype], rounds: int) -> None:
+    print(
         "| dtype | elements | copy GB/s | `t.sum()` GB/s | tandv GB/s | ÷ copy | ÷ sum | plain torch operations | 8 × "
-        "`.item()` and `histc` |",
-        "|---" * 9 + "|",
-    ]
-    rows = DeviceRows(device, 1)
-    fallback = DeviceRows(device, 1, producer="torch")
-    for dtype in DTYPES:
+        "`.item()` and `histc` |\n" + "|---" * 9 + "|"
+    )
+    rows, fallback = rows_on(device, 1), DeviceRows(device, 1, producer="torch")
+    for dtype in dtypes:
         for n in sizes:
             tensor = torch.empty(n, dtype=torch.float32, device=device).normal_(0, 0.02).to(dtype)
             other = torch.empty_like(tensor)
@@ -94,209 +89,146 @@ def one_tensor(device: torch.device, sizes: Sequence[int]) -> str:
             }
             if dtype.itemsize > 1:  # there is no sum of 8 bits
                 calls["sum"] = tensor.sum
-            cost = interleaved(calls, device)
+            cost = interleaved(calls, device, rounds)
             if n <= 100_000_000:
                 slow: dict[str, Callable[[], object]] = {
                     "torch": partial(fallback.add, [tensor], [0]),
                     "peer": partial(peer, tensor),
                 }
-                cost |= interleaved(slow, device, rounds=3)
+                cost |= interleaved(slow, device, rounds=min(rounds, 3))
             size = n * dtype.itemsize / 1e9
             speed = {name: size / seconds for name, seconds in cost.items()}
             speed["copy"] *= 2
             of_sum = (f"{speed['sum']:.0f}", f"{speed['tandv'] / speed['sum']:.2f}") if "sum" in speed else ("–", "–")
             slowly = [f"{speed[name]:.1f}" if name in speed else "–" for name in ("torch", "peer")]
-            lines.append(
+            print(
                 f"| {str(dtype)[6:]} | {n:,} | {speed['copy']:.0f} | {of_sum[0]} | **{speed['tandv']:.0f}** "
                 f"| {speed['tandv'] / speed['copy']:.2f} | {of_sum[1]} | {slowly[0]} | {slowly[1]} |"
             )
-            print(lines[-1], file=sys.stderr)
             del tensor, other, calls
-    return "\n".join(lines)
+    print(f"\nMeasured by {rows.producer}.")
 
 
-def many_tensors(device: torch.device) -> str:
-    lines = ["| 300 tensors of | µs on the device | µs of the host's time |", "|---|---|---|"]
-    for n in (128, 10_000, 1_000_000):
-        tensors, rows = [torch.randn(n, device=device) for _ in range(300)], DeviceRows(device, 300)
-        cost = interleaved({"tandv": partial(rows.add, tensors, range(300))}, device)
+def many_tensors(device: torch.device, sizes: Sequence[int], count: int, rounds: int) -> None:
+    print(f"| {count} tensors of | µs on the device | µs of the host's time |\n|---|---|---|")
+    for n in sizes:
+        tensors, rows = [torch.randn(n, device=device) for _ in range(count)], rows_on(device, count)
+        cost = interleaved({"tandv": partial(rows.add, tensors, range(count))}, device, rounds)
         synchronise(device)
         begun = time.perf_counter()
-        rows.add(tensors, range(300))
+        rows.add(tensors, range(count))
         host = time.perf_counter() - begun
-        lines.append(f"| {n:,} | {1e6 * cost['tandv']:.0f} | {1e6 * host:.0f} |")
-    tensor, rows = torch.randn(1000, device=device), DeviceRows(device, 1)
+        print(f"| {n:,} | {1e6 * cost['tandv']:.0f} | {1e6 * host:.0f} |")
+    tensor, rows = torch.randn(1000, device=device), rows_on(device, 1)
     rows.add([tensor], [0])
     synchronise(device)
     begun = time.perf_counter()
-    for _ in range(200):
+    for _ in range(rounds):
         rows.add([tensor], [0])
-    host = (time.perf_counter() - begun) / 200
-    return "\n".join([*lines, "", f"One small tensor takes {1e6 * host:.0f} µs of the host's time."])
+    print(f"\nOne small tensor takes {1e6 * (time.perf_counter() - begun) / rounds:.0f} µs of the host's time.")
 
 
-class Training:
-    """A GPT in bfloat16 with its optimiser and one training step; equal names make equal ones."""
-
-    def __init__(self, name: str, device: torch.device, compiled: bool):
-        torch.manual_seed(0)
-        (layers, width, heads, context, vocabulary), batch = GPTS[name]
-        self.model = GPT(layers, width, heads, context, vocabulary).to(device, torch.bfloat16)
-        if compiled:
-            self.model.compile()
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-5)
-        self._batch = torch.randint(vocabulary, (batch, context + 1), device=device)
-
-    def step(self) -> None:
-        self.optimizer.zero_grad()
-        logits = self.model(self._batch[:, :-1])
-        functional.cross_entropy(logits.flatten(0, 1), self._batch[:, 1:].flatten()).backward()
-        self.optimizer.step()
-
-
-@contextlib.contextmanager
-def bare(training: Training) -> Iterator[Step]:
-    yield training.step
+def waits(device: torch.device, models: dict[str, bool]) -> None:
+    """Let torch raise where the host waits for the device in a tracked step; `models`: whether each is compiled."""
+    print("| ten tracked steps | the host waits for the device |\n|---|---|")
+    for name, compiled in models.items():
+        with tandv(Training(name, device, compiled)) as step:
+            for _ in range(3):  # the first compile, and fill what is kept from step to step
+                step()
+            synchronise(device)
+            found = "never"
+            try:
+                _set_sync_error(device, True)
+                for _ in range(10):
+                    step()
+            except RuntimeError as error:
+                found = f"**{str(error).splitlines()[0]}**"
+            finally:
+                _set_sync_error(device, False)
+        print(f"| {name}, {'compiled' if compiled else 'eager'} | {found} |")
 
 
-@contextlib.contextmanager
-def tandv(training: Training, parameters_only: bool = False, **arguments: Any) -> Iterator[Step]:
-    if parameters_only:
-        training.model.eval()  # this model computes the same, and outputs are recorded only in training
-    with track(training.model, optimizer=training.optimizer, **arguments) as tracker:
-
-        def step() -> None:
-            training.step()
-            tracker.step()
-
-        yield step
-
-
-@contextlib.contextmanager
-def peers_way(training: Training) -> Iterator[Step]:
-    """Measure every output, its gradient, and every parameter and gradient as `peer` does."""
-
-    def on_output(module, inputs, output):
-        if isinstance(output, torch.Tensor) and output.is_floating_point():
-            peer(output.detach())
-            if output.requires_grad:
-                output.register_hook(lambda gradient: peer(gradient))
-
-    def step() -> None:
-        training.step()
-        for parameter in training.model.parameters():
-            peer(parameter.detach())
-            if parameter.grad is not None:
-                peer(parameter.grad)
-
-    handle = register_module_forward_hook(on_output)
-    try:
-        yield step
-    finally:
-        handle.remove()
-
-
-# what is measured, and the steps of a round: as many as lie between two flushes to disk, so that each has one
-WAYS = {
-    "bare beside bare (the noise)": (bare, 10),
-    "everything at every step": (tandv, 10),
-    "weights, gradients and optimiser states at every step": (partial(tandv, parameters_only=True), 10),
-    "everything at every 10th step": (partial(tandv, every=10), 100),
-    "8 × `.item()` and `histc` at every step": (peers_way, 2),
-}
+def _set_sync_error(device: torch.device, on: bool) -> None:
+    if device.type == "cuda":
+        with warnings.catch_warnings(action="ignore"):  # it says that this mode is new
+            torch.cuda.set_sync_debug_mode("error" if on else "default")
 
 
 def round_of(step: Step, length: int, device: torch.device) -> float:
-    """Return the seconds of some steps; the device is waited for only at the end, as in training."""
+    """Return the seconds of a step in a round; the device is waited for only at its end, as in training."""
     synchronise(device)
     begun = time.perf_counter()
     for _ in range(length):
         step()
     synchronise(device)
-    return time.perf_counter() - begun
+    return (time.perf_counter() - begun) / length
 
 
-def cost(name: str, way: Any, length: int, rounds: int, device: torch.device, compiled: bool) -> tuple[float, ...]:
-    """Return tracked ÷ bare (median, lowest and highest round), seconds of a bare step, and GiB more at the peak."""
-    found, peaks = [], []
-    for one in (bare, way):  # alone, for its memory
+def overhead(name: str, compiled: bool, seconds: float, device: torch.device) -> None:
+    """Measure each way between two series of bare steps, alone: a hook on all modules would see both models.
+
+    Ways get equal shares of the time that is left, and at least two rounds.
+    """
+    begun = time.perf_counter()
+    training = Training(name, device, compiled)
+    size = sum(p.numel() for p in training.model.parameters()) / 1e6
+    kind = "compiled" if compiled else "eager"
+    print(
+        f"| {name}, {size:.0f} M parameters, bfloat16, {kind} | step | ÷ bare | GiB at the peak |\n" + "|---" * 4 + "|"
+    )
+    ways = {label: way for label, way in WAYS.items() if can(way[0]) and not (compiled and way[0] in OTHERS)}
+    usual: list[float] = []
+    for number, (label, (way, length)) in enumerate({"bare": (bare, 10), **ways, "bare again": (bare, 10)}.items()):
         if device.type == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(device)
-        with one(Training(name, device, compiled)) as step:
-            round_of(step, 2, device)
-        peaks.append(torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else 0)
-    with bare(Training(name, device, compiled)) as plain:
-        for number in range(rounds + 1):
-            # A hook on all modules would see both models, so the way is entered anew for each round.
-            seconds = {"plain": 0.0, "tracked": 0.0}
-            order = ["plain", "tracked"] if number % 2 else ["tracked", "plain"]
-            for which in order:
-                if which == "plain":
-                    seconds[which] = round_of(plain, length, device)
-                    continue
-                with way(Training(name, device, compiled)) as tracked:
-                    round_of(tracked, 2, device)  # compiles, and fills what is kept from step to step
-                    seconds[which] = round_of(tracked, length, device)
-            if number:
-                found.append((seconds["tracked"] / seconds["plain"], seconds["plain"] / length))
-    ratios, each = zip(*found, strict=True)
-    return statistics.median(ratios), min(ratios), max(ratios), statistics.median(each), peaks[1] - peaks[0]
-
-
-def overhead(name: str, rounds: int, device: torch.device) -> str:
-    parameters = sum(p.numel() for p in Training(name, device, False).model.parameters()) / 1e6
-    lines = [
-        f"| {name}, {parameters:.0f} M parameters, bfloat16: step ÷ bare | eager | GiB more | compiled | GiB more |",
-        "|---|---|---|---|---|",
-    ]
-    bare_steps = []
-    for label, (way, length) in WAYS.items():
-        cells = []
-        for compiled in (False, True):
-            median, low, high, seconds, memory = cost(
-                name, way, length, max(2, rounds * 10 // length), device, compiled
-            )
-            cells += [f"{median:.3f} ({low:.3f} … {high:.3f})", f"{memory:.2f}"]
-            if way is bare:
-                bare_steps += [f"{1e3 * seconds:.1f} ms", ""]
-        lines.append(f"| {label} | {' | '.join(cells)} |")
-        print(lines[-1], file=sys.stderr)
-    lines.insert(2, f"| bare step | {' | '.join(bare_steps)} |")
-    return "\n".join(lines)
+        if label != "bare again" and number:
+            training = Training(name, device, compiled)
+        length = length if device.type == "cuda" else 2
+        with way(training) as step:
+            round_of(step, 2, device)  # compiles, and fills what is kept from step to step
+            until = time.perf_counter() + (begun + seconds - time.perf_counter()) / (len(ways) + 2 - number)
+            rounds = [round_of(step, length, device) for _ in range(2)]
+            while time.perf_counter() < until and len(rounds) < 20:
+                rounds.append(round_of(step, length, device))
+        peak = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else 0
+        usual = usual or rounds
+        ratios = sorted(one / statistics.median(usual) for one in rounds)
+        print(
+            f"| {label} | {1e3 * statistics.median(rounds):.2f} ms "
+            f"| {statistics.median(ratios):.3f} ({ratios[0]:.3f} … {ratios[-1]:.3f}) | {peak:.2f} |"
+        )
+    for label, (way, _) in WAYS.items():
+        if not can(way):
+            print(f"| {label} | not installed | | |")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="kernel,gpt2-small,gpt-350m", help="parts, with commas between them")
-    parser.add_argument("--rounds", type=int, default=8, help="rounds of ten steps; a longer round counts as several")
+    parser.add_argument("part", choices=("machine", "kernel", "waits", *GPTS))
+    parser.add_argument("--compiled", action="store_true", help="compile the model")
+    parser.add_argument("--seconds", type=float, default=60, help="for the steps of a model")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1, ... or cpu")
-    parser.add_argument("--write", action="store_true", help="keep the tables in benchmarks/results/cuda.md")
-    arguments = parser.parse_args()
-    device = torch.device(arguments.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        print(
+    asked = parser.parse_args()
+    device = torch.device(asked.device)
+    on_cpu = device.type == "cpu"
+    if not on_cpu and not torch.cuda.is_available():
+        sys.exit(
             "There is no GPU here (torch.cuda.is_available() is False), so there is nothing to measure; run this on a "
             "machine with one, or try the program out with --device cpu."
         )
-        return
-    on_cpu = device.type == "cpu"
-    parts = arguments.only.split(",") if not on_cpu else ["kernel", "tiny"]
-    tables = []
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        if "kernel" in parts:
-            tables += [one_tensor(device, (1000, 100_000) if on_cpu else SIZES), many_tensors(device)]
-        tables += [overhead(name, 1 if on_cpu else arguments.rounds, device) for name in GPTS if name in parts]
-    name = "the CPU, to try the program out" if on_cpu else torch.cuda.get_device_name(device)
-    report = (
-        f"# Cost of measuring on a GPU\n\n{name}; {hardware('torch', 'triton', 'numba')}. Measured by "
-        f"{DeviceRows(device, 1).producer}. Made by `python benchmarks/cuda.py {' '.join(sys.argv[1:])}`.\n\n"
-        + "\n\n".join(tables)
-        + "\n"
+    name = (
+        "No GPU: the program tried out on the CPU, times mean nothing" if on_cpu else torch.cuda.get_device_name(device)
     )
-    print(report)
-    if arguments.write:
-        write("cuda", report)
+    parts: dict[str, Callable[[], None]] = {
+        "machine": lambda: print(f"{name}; {hardware('torch', 'triton', 'numba', 'wandb')}."),
+        "kernel": partial(kernel, device),
+        "waits": partial(waits, device, {"tiny": False} if on_cpu else {"gpt2-small": False, "tiny": True}),
+    }
+    parts |= {one: partial(overhead, one, asked.compiled, asked.seconds, device) for one in GPTS}
+    sys.stdout.reconfigure(line_buffering=True)  # pyright: ignore[reportAttributeAccessIssue]  # a part may be stopped
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        parts[asked.part]()
 
 
 if __name__ == "__main__":
