@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import jax
 import numpy as np
 
+from tandv.track.common.block_formats import with_columns
 from tandv.track.common.execution_order import ExecutionOrder
 from tandv.track.common.measurements import Block, block
 from tandv.track.common.units import UnitHistory
@@ -23,6 +24,7 @@ def blocks(
     execution: ExecutionOrder,
     parameters: ParametersSeen,
     units: UnitHistory,
+    formats: Sequence[str] = (),
 ) -> Iterator[Block]:
     """Yield the rows of some steps; one copy from the device brings the measurements of all."""
     arrived = jax.device_get([measured.words for measured in steps])
@@ -36,5 +38,7 @@ def blocks(
         scale = loss_scale_of(measured, words)
         if scale is not None:
             rows = rows._replace(scalars=rows.scalars | {"loss_scale": np.full(len(rows.dtypes), scale)})
+        if formats:
+            rows = with_columns(rows, modules.blocks(measured, words, selects), formats)
         rows = units.added_to(rows, modules.units(measured, words, selects))
         yield with_numbers(rows, modules.named(measured.numbers))

@@ -15,7 +15,16 @@ from jax.sharding import Sharding
 
 from tandv.tensor_types import ACTIVATION
 from tandv.track.jax import _entry
-from tandv.track.jax._collect import EquationContext, Record, holds_marks, layer_of, spans_devices, words_of
+from tandv.track.jax._block_kernels import BlockFormats
+from tandv.track.jax._collect import (
+    EquationContext,
+    Record,
+    block_record,
+    holds_marks,
+    layer_of,
+    spans_devices,
+    words_of,
+)
 from tandv.track.jax._kernels import Kernel, chooser, xla
 from tandv.track.jax._loss_scale import without_scale
 from tandv.track.jax._rows import OnDevice
@@ -39,8 +48,10 @@ class Calls:
         settle: Callable[[], None],
         before: Callable[[], None],
         units: bool = False,
+        blocks: BlockFormats | None = None,
     ):
         self._units = units  # whether the units of values are measured, too
+        self._blocks = blocks  # that values are measured in, too
         self._own, self._exact, self._warn_once, self._fail = own, exact, warn_once, fail
         self._settle = settle  # called when JAX has traced a program and is about to run it
         self._before = before  # called before the first program with marks runs, which may donate its arguments
@@ -133,7 +144,8 @@ class Calls:
     def _variant(self, args: Any, jaxpr: Any, parameters: dict[str, Any]) -> Variant:
         asked = [s for s in (*parameters["in_shardings"], *parameters["out_shardings"]) if isinstance(s, Sharding)]
         alone = on_one_cpu(args) and not spans_devices(jaxpr.jaxpr) and all(s.num_devices == 1 for s in asked)
-        return Variant(jaxpr, parameters, EquationContext(self._choose(alone), [], units=self._units), self._exact)
+        place = EquationContext(self._choose(alone), [], units=self._units, blocks=self._blocks, one_cpu=alone)
+        return Variant(jaxpr, parameters, place, self._exact)
 
     def _choose(self, one_cpu: bool) -> Any:
         own = self._own
@@ -161,6 +173,8 @@ class Calls:
             self.found.append(OnDevice([record], words.reshape(-1)))
             if self._units:
                 self._units_of(x, mark)
+            if self._blocks is not None:
+                self._blocks_of(x, mark, self._blocks)
 
     def _units_of(self, x: Any, mark: Mark) -> None:
         axis = axis_of(x, mark)
@@ -171,6 +185,16 @@ class Calls:
             self._of_values[kernel] = jax.jit(lambda x: kernel.measure(x, ()))
         record = Record(mark._replace(layers=()), str(x.dtype), kernel, of_units=True)
         self.found.append(OnDevice([record], self._of_values[kernel](x)))
+
+    def _blocks_of(self, x: Any, mark: Mark, blocks: BlockFormats) -> None:
+        mark = mark._replace(layers=())
+        record = block_record(x, mark, blocks, on_one_cpu([x]))
+        if record is None:
+            return
+        kernel = record.kernel
+        if (kernel, mark.axes) not in self._of_values:
+            self._of_values[kernel, mark.axes] = jax.jit(lambda x: words_of(x, mark, kernel))
+        self.found.append(OnDevice([record], self._of_values[kernel, mark.axes](x).reshape(-1)))
 
 
 def on_one_cpu(values: Any) -> bool:

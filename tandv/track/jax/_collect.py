@@ -19,6 +19,8 @@ from jax.sharding import AbstractMesh, Mesh, Sharding
 
 from tandv.tensor_types import ACTIVATION
 from tandv.track.common.reporting import warn
+from tandv.track.jax._block_kernels import BlockFormats, axis_of_value
+from tandv.track.jax._block_kernels import kernel_of as blocks_kernel_of
 from tandv.track.jax._kernels import Choose, Kernel, xla
 from tandv.track.jax._loss_scale import without_scale
 from tandv.track.jax._replicas import Replicas, programs_in
@@ -34,6 +36,7 @@ class Record(NamedTuple):
     kernel: Kernel
     layers: tuple[int, ...] = ()
     of_units: bool = False  # of the units of the value, beside that of the value itself
+    of_blocks: bool = False  # of the value in block formats, likewise
 
 
 class EquationContext(NamedTuple):
@@ -45,6 +48,8 @@ class EquationContext(NamedTuple):
     axes: tuple[str, ...] | None = None  # mesh axes along which each device has its part (in a shard_map)
     replicas: Replicas | None = None  # knows along which of them a value differs, where types do not tell
     units: bool = False  # whether the units of values are measured, too
+    blocks: BlockFormats | None = None  # that values are measured in, too
+    one_cpu: bool = False  # whether the program runs on one CPU
 
     def enter(self, inside: Sequence[Any], outside: Sequence[Any], parameters: dict[str, Any]) -> None:
         """Note values inside an equation, which it makes of values outside."""
@@ -98,10 +103,9 @@ def collect(jaxpr: core.Jaxpr, constants: Sequence[Any], inputs: Sequence[Any], 
                 record, one = _measured(x, mark, place, known)
                 records.append(record)
                 words.append(one)
-                if place.units and place.axes is None:
-                    for record, one in of_units(x, mark):
-                        records.append(record)
-                        words.append(one)
+                for record, one in _beside(x, mark, place):
+                    records.append(record)
+                    words.append(one)
             results = [x]
         elif part.primitive is mark_tangent_p:
             results = operands
@@ -154,6 +158,28 @@ def of_units(x: Any, mark: Mark) -> Iterator[tuple[Record, jax.Array]]:
     if axis is not None:
         kernel = kernel_of(x.shape[axis], axis)
         yield Record(mark, str(x.dtype), kernel, of_units=True), kernel.measure(lax.stop_gradient(x), ())
+
+
+def block_record(x: Any, mark: Mark, blocks: BlockFormats, one_cpu: bool) -> Record | None:
+    """Return what a measurement of a value in block formats is of, None if it is no operand of products."""
+    axis = axis_of_value(layer_of(x, mark), mark, blocks.axes)
+    if axis is None:
+        return None
+    kernel = blocks_kernel_of(blocks.names, axis, one_cpu)
+    return Record(mark, str(x.dtype), kernel, tuple(x.shape[one] for one in mark.axes), of_blocks=True)
+
+
+def _beside(x: Any, mark: Mark, place: EquationContext) -> Iterator[tuple[Record, jax.Array]]:
+    """Yield what is measured of a value beside its row; nothing within a shard_map, where devices have parts of it."""
+    if place.axes is not None:
+        return
+    if place.units:
+        yield from of_units(x, mark)
+    if place.blocks is not None:
+        values = without_scale(lax.stop_gradient(x), mark, place.scales)
+        record = block_record(values, mark, place.blocks, place.one_cpu)
+        if record is not None:
+            yield record, words_of(values, mark, record.kernel)
 
 
 def words_of(x: jax.Array, mark: Mark, kernel: Kernel, axes: tuple[str, ...] = ()) -> jax.Array:

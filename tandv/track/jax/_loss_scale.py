@@ -47,6 +47,18 @@ class LossScale(NamedTuple):
             return rows[:0]
         return _shifted(rows, -self.exponent)
 
+    def taken_out_of_blocks(self, record: Any, found: list[Any]) -> list[Any]:
+        """Return sums of block formats, whose values are divided by the scale; None where that is not possible."""
+        if record.mark.tensor_type != GRADIENT or record.mark.scaled or self.exponent == 0:
+            return found
+        if self.exponent is None:
+            return [None] * len(found)
+        return [_shifted_blocks(sums, -self.exponent) for sums in found]
+
+
+def _shifted_blocks(sums: np.ndarray | None, by: int) -> np.ndarray | None:
+    return None if sums is None else np.concatenate([np.ldexp(sums[:, :2], 2 * by), sums[:, 2:]], 1)
+
 
 def _shifted(rows: np.ndarray, by: int) -> np.ndarray:
     """Return rows of values times 2^by."""

@@ -20,6 +20,7 @@ class Leaf(NamedTuple):
     name: str
     tensor_type: str
     array: Any  # or a Slice of one
+    key: str = ""  # of a parameter, its name in its module
 
 
 def weights(tree: Any, tensor_type: str = WEIGHT, stacks: Stacks | None = None) -> list[Leaf]:
@@ -33,7 +34,10 @@ def weights(tree: Any, tensor_type: str = WEIGHT, stacks: Stacks | None = None) 
     """
     leaves = list(cut(_leaves(parameters_of(tree)), stacks or {}))
     names = _names([keys for keys, _ in leaves])
-    return [Leaf(name, tensor_type, array) for name, (_, array) in zip(names, leaves, strict=True)]
+    return [
+        Leaf(name, tensor_type, array, keys[-1] if keys else "")
+        for name, (keys, array) in zip(names, leaves, strict=True)
+    ]
 
 
 def parameter_arrays(tree: Any) -> dict[str, Leaf]:

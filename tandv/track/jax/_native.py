@@ -23,7 +23,7 @@ def available() -> bool:
     try:
         from tandv.measure import ffi
 
-        jax.ffi.register_ffi_target(_TARGET, _capsule(ffi.measure_operands.address or 0), platform="cpu")
+        jax.ffi.register_ffi_target(_TARGET, capsule(ffi.measure_operands.address or 0), platform="cpu")
         with jax.default_device(jax.local_devices(backend="cpu")[0]):
             words = jax.jit(measure)(jnp.array([3.0, -4.0], jnp.float32))
         row = rows_of(np.asarray(words))[0]
@@ -68,7 +68,7 @@ def _call(*operands: jax.Array) -> jax.Array:
     return call(*operands)
 
 
-def _capsule(address: int) -> Any:
+def capsule(address: int) -> Any:
     new = ctypes.pythonapi.PyCapsule_New
     new.restype, new.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
     return new(address, None, None)

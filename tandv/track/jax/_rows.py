@@ -10,6 +10,7 @@ from tandv.names import natural, natural_path
 from tandv.statistics import EXTREMES
 from tandv.tensor_types import WEIGHT_GRADIENT
 from tandv.tensor_types import order as order_of
+from tandv.track.common.measurements import Key as MeasuredKey
 from tandv.track.common.measurements import Quantity, in_phase
 from tandv.track.common.units import Key, Units
 from tandv.track.insight.numbers import Numbers
@@ -90,7 +91,7 @@ class Modules:
         scale = LossScale.of(measured.loss_scale)
         for number, phase, record, one in _records(measured, words):
             doubled = WEIGHT_GRADIENT if measured.has_gradients and number < len(measured.programs) else None
-            if record.mark.tensor_type not in (doubled, SCALE) and not record.of_units:
+            if record.mark.tensor_type not in (doubled, SCALE) and not (record.of_units or record.of_blocks):
                 rows_of_one = scale.taken_out(record, record.kernel.rows_of(one))
                 for quantities, dtypes, rows in self._of_record(record, rows_of_one, selects):
                     yield in_phase(quantities, phase), dtypes, rows
@@ -109,6 +110,23 @@ class Modules:
                     key = quantity.tensor_type, quantity.name, phase
                     if units is not None and selects(quantity.name):
                         out[key] = together(out.get(key), units)
+        return out
+
+    def blocks(
+        self, measured: JaxStep, words: list[np.ndarray], selects: Callable[[str], bool]
+    ) -> dict[MeasuredKey, np.ndarray]:
+        """Return the sums of the tensors of a step in block formats, where they were measured so."""
+        out: dict[MeasuredKey, np.ndarray] = {}
+        scale = LossScale.of(measured.loss_scale)
+        for _, phase, record, one in _records(measured, words):
+            if not record.of_blocks:
+                continue
+            mark, found = record.mark, scale.taken_out_of_blocks(record, record.kernel.rows_of(one))
+            for numbers, sums in zip(np.ndindex(*record.layers), found, strict=True):
+                quantity = self._quantity(mark.tensor_type, text(mark.name, numbers), mark.type)
+                (quantity,) = in_phase([quantity], phase)
+                if sums is not None and selects(quantity.name):
+                    out[quantity.key] = sums + out.get(quantity.key, 0)
         return out
 
     def _of_record(self, record: Record, rows: Any, selects: Callable[[str], bool]) -> Iterator[Part]:

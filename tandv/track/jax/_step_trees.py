@@ -13,6 +13,7 @@ import numpy as np
 from tandv.tensor_types import WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
 from tandv.track.insight.numbers import Numbers
 from tandv.track.jax import _names, _trees
+from tandv.track.jax._block_kernels import BlockFormats
 from tandv.track.jax._insight import JaxInsight
 from tandv.track.jax._messages import not_measured
 from tandv.track.jax._names import Leaf
@@ -35,9 +36,10 @@ class StepTrees:
         model: Any,
         optimizer: Any,
         every: Every,
+        blocks: BlockFormats | None = None,
     ):
         self._tracker, self._own, self._insight, self._every = tracker, own, insight, every
-        self._selects = settings.selects
+        self._selects, self._blocks = settings.selects, blocks
         self._gradients = settings.track_gradients is not False
         self._weights, self._updates = settings.track_weights, settings.track_updates
         self.latest: dict[str, Any] = {"model_state": model, "opt_state": optimizer, "grads": None}
@@ -132,6 +134,7 @@ class StepTrees:
                 for dtype, name in _names.left_out(model).items():
                     self._tracker.warn_once(*not_measured(dtype, WEIGHT, name))
                 self._measure(leaves)
+                self._measure_blocks(leaves)
             if self._updates:
                 self._before = [leaf._replace(array=jax.numpy.copy(whole_of(leaf.array))) for leaf in leaves]
             if self._insight is not None:
@@ -155,6 +158,11 @@ class StepTrees:
             self._on_host.append(measured)
         else:
             self._on_device.append(measured)
+
+    def _measure_blocks(self, leaves: list[Leaf]) -> None:
+        if self._blocks is not None:
+            measured = _trees.measured_in_blocks(self._chosen(leaves), self._blocks)
+            self._on_device += [measured] if measured is not None else []
 
     def _chosen(self, leaves: list[Leaf]) -> list[Leaf]:
         return [leaf for leaf in leaves if self._selects(leaf.name) and self._is_measurable(leaf)]

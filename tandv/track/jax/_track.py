@@ -1,15 +1,17 @@
 """`track` of JAX: check every argument, and make the tracker."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
 
+from tandv.track.common.block_formats import Axes, format_problems
 from tandv.track.common.finished_log import LogFormat
 from tandv.track.common.on_finding import OnFinding, saves, stops
 from tandv.track.common.save_rule import SaveRule
 from tandv.track.jax import _hosts, _names, _stash
+from tandv.track.jax._block_kernels import BlockFormats
 from tandv.track.jax._objects import is_equinox, is_object
 from tandv.track.jax._states import parts_of
 from tandv.track.jax._tracker import JaxTracker
@@ -49,6 +51,8 @@ def track(
     units: bool = False,
     attention: bool = False,
     exact: bool = False,
+    formats: Sequence[str] | None = None,
+    formats_axis: Axes = None,
 ) -> JaxTracker:
     """Record what happens inside a JAX model while it trains: one row for each tensor and step.
 
@@ -128,6 +132,13 @@ def track(
         attention: False; attention heads are recorded in PyTorch alone.
         exact: run every jitted program that holds modules twice, unchanged and once more to measure (about 1.5 times
             its time). By default that is done only where one program for both was found to give other bits.
+        formats: block formats such as "mxfp8_e4m3", "mxfp6_e2m3", "mxfp4", "nvfp4" or "e4m3@128x128", whose casts of
+            weights, outputs and gradients are measured: the squared error, the squares, and how many values become
+            zero and saturate, as statistics such as "error:mxfp4". Not within a `shard_map`. By default none. See
+            docs/formats.md.
+        formats_axis: the axis along which the values of a block lie, or a dict of these by tensor type, such as
+            {"Weight": 0}. By default that which the forward product sums over: the channels of outputs; of weights
+            called "kernel" and "w" the last but one, of others the second, as equinox has them.
 
     Raises TypeError or ValueError that names every argument that is wrong.
     """
@@ -191,6 +202,8 @@ def track(
         found.append("budget= chooses steps by this process's time; give every= on several hosts, the same in each")
     if stops(on_finding) and _hosts.several():
         found.append("on_finding='stop' cannot stop several hosts at the same step; give 'warn', 'save' or a function")
+    own_function = stash_value not in (None, _stash.stash_all_stats_and_hist)
+    found += format_problems(formats, formats_axis, not _hosts.several(), own_function)
     if callable(stash_value):
         found += _stash.problems(stash_value)
     refuse(found)
@@ -210,6 +223,7 @@ def track(
         every_trees=every_trees,
         title=type(model).__name__ if in_place or is_equinox(model) else "jax",
         exact=exact,
+        blocks=BlockFormats(tuple(dict.fromkeys(formats)), formats_axis) if formats else None,
     )
 
 

@@ -9,7 +9,8 @@ from tandv.track.common.numbers import Reading
 from tandv.track.common.saving import Source
 from tandv.track.jax import _hosts, _weights
 from tandv.track.jax._between import TreeCheck
-from tandv.track.jax._blocks import blocks
+from tandv.track.jax._block_kernels import BlockFormats
+from tandv.track.jax._blocks import blocks as blocks_of
 from tandv.track.jax._calls import Calls
 from tandv.track.jax._insight import JaxInsight
 from tandv.track.jax._interception import Interception
@@ -44,6 +45,7 @@ class JaxTracker(ProgramTracker):
         every_trees: interval in recorded steps of weights, their gradients and optimiser states, or a function.
         title: class of the model.
         exact: run every program twice, as `track` explains.
+        blocks: the formats that operands are measured in.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class JaxTracker(ProgramTracker):
         every_trees: Every,
         title: str,
         exact: bool,
+        blocks: BlockFormats | None = None,
     ):
         stash_value, insight = settings.stash_value, settings.insight_asked()
         self._own = Own(stash_value) if stash_value not in (None, stash_all_stats_and_hist) else None
@@ -63,12 +66,20 @@ class JaxTracker(ProgramTracker):
         if not _hosts.writes():
             self._open: Any = lambda: _hosts.Nowhere(self.path, self.out_path)
         self._exponents = settings.exponents
+        self._formats = blocks.names if blocks is not None else ()
         self._promised = promised
         self._selects = settings.selects
         # One namer and one context for all steps, recorded or not, so that JAX traces a program once.
         self._namer, self._context = Namer(self._selects, settings.track_gradients is not False), object()
         self._calls = Calls(
-            self._own, exact, self.warn_once, self.fail, self._namer.settle, self._before_program, settings.units
+            self._own,
+            exact,
+            self.warn_once,
+            self.fail,
+            self._namer.settle,
+            self._before_program,
+            settings.units,
+            blocks,
         )
         self._interception = Interception(self._calls, self._namer)
         self._names_known = False
@@ -84,7 +95,7 @@ class JaxTracker(ProgramTracker):
             self._check = TreeCheck(self.between, self.warn_once)
         self._in_place = is_object(model)
         of_steps = JaxInsight(self, insight, self.raster) if insight is not None else None
-        self._trees = StepTrees(self, settings, self._own, of_steps, model, optimizer, every_trees)
+        self._trees = StepTrees(self, settings, self._own, of_steps, model, optimizer, every_trees, blocks)
 
     # What users call.
 
@@ -189,9 +200,9 @@ class JaxTracker(ProgramTracker):
         waiting, self._waiting = self._waiting, []
         modules, size = self._modules.as_now(), sum(measured.nbytes for measured in waiting)
         self._writer.append(
-            lambda: blocks(
+            lambda: blocks_of(
                 waiting, modules, self._selects, self._own, self._exponents, self._execution, self._parameters,
-                self._unit_history,
+                self._unit_history, self._formats,
             ),
             size,
         )  # fmt: skip

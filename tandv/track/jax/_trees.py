@@ -9,6 +9,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from tandv import measure, statistics
+from tandv.track.jax._block_kernels import BlockFormats, axis_of_weight, kernel_of
 from tandv.track.jax._collect import Record
 from tandv.track.jax._kernels import Kernel, xla
 from tandv.track.jax._names import Leaf
@@ -34,6 +35,25 @@ def measured(leaves: list[Leaf], own: Callable[[Any], Kernel] | None = None) -> 
     place = {key: number for number, key in enumerate(wholes)}
     parts = tuple((place[id(_uncut(x))], x.at if isinstance(x, Slice) else None) for x in arrays)
     return OnDevice(records, _measure(list(wholes.values()), parts, kernels, _replicated(wholes.values())))
+
+
+def measured_in_blocks(leaves: list[Leaf], blocks: BlockFormats) -> OnDevice | None:
+    """Measure weights in block formats, in one call where they are."""
+    axes = [axis_of_weight(whole_of(leaf.array), leaf.key, blocks.axes) for leaf in leaves]
+    chosen = [(leaf, axis) for leaf, axis in zip(leaves, axes, strict=True) if axis is not None]
+    if not chosen:
+        return None
+    here = all(_is_here(leaf.array) and len(_uncut(leaf.array).devices()) == 1 for leaf, _ in chosen)
+    kernels = tuple(kernel_of(blocks.names, axis, here) for _, axis in chosen)
+    records = [
+        Record(Mark((leaf.name,), "", leaf.tensor_type), str(leaf.array.dtype), kernel, of_blocks=True)
+        for (leaf, _), kernel in zip(chosen, kernels, strict=True)
+    ]
+    return OnDevice(records, _measure([whole_of(leaf.array) for leaf, _ in chosen], _each(len(chosen)), kernels))
+
+
+def _each(count: int) -> tuple[Any, ...]:
+    return tuple((number, None) for number in range(count))
 
 
 def _replicated(arrays: Iterable[Any]) -> Any:

@@ -168,17 +168,17 @@ def _measure(x: jax.Array, axes: tuple[str, ...]) -> XlaMeasurement:
 
     counts = _count(_slot(bits, layout), layout, axes)
     n = jnp.maximum(counts[:-2].sum(), 1).astype(layout.number)
-    mean = _total(y, axes) / n
+    mean = total(y, axes) / n
     centred = jnp.where(finite, y - mean, 0)
-    missed = _total(centred, axes)  # rounding error of the mean (Neely, 1966)
-    m2 = jnp.maximum(_total(centred * centred, axes) - missed * (missed / n), 0)
+    missed = total(centred, axes)  # rounding error of the mean (Neely, 1966)
+    m2 = jnp.maximum(total(centred * centred, axes) - missed * (missed / n), 0)
     y4 = jnp.square(y * y)
     sums = {
         "sum": mean * n + missed,
-        "sum_abs": _total(jnp.abs(y), axes),
+        "sum_abs": total(jnp.abs(y), axes),
         "m2": m2,
-        "sum4": _total(y4, axes),
-        "sum8": _total(y4 * y4, axes),
+        "sum4": total(y4, axes),
+        "sum8": total(y4 * y4, axes),
     }
     scale = jnp.where(largest > 0, shift, statistics.NO_SCALE).astype(jnp.int32)
     return XlaMeasurement(
@@ -225,7 +225,7 @@ def _over(extreme, values: jax.Array, initial: int, axes: tuple[str, ...]) -> ja
     return over(found, axes) if axes else found
 
 
-def _total(values: jax.Array, axes: tuple[str, ...]) -> jax.Array:
+def total(values: jax.Array, axes: tuple[str, ...]) -> jax.Array:
     """Sum one axis after the other: short sums of sums lose few digits. The barrier keeps XLA from joining them."""
     if values.ndim == 1 and values.size >= 4096 and values.size % 256 == 0:
         values = values.reshape(-1, 256)
