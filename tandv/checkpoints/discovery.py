@@ -13,6 +13,7 @@ from typing import NamedTuple
 from tandv.checkpoints.file_names import ENDINGS, MORE_ENDINGS, NAMED_SO, OF_WEIGHTS_ALONE, RANK, SHARD
 from tandv.checkpoints.grouping import steps_of
 from tandv.checkpoints.parts import standing_for_parts
+from tandv.checkpoints.times_in_names import DATE, MINUTES, SECONDS
 from tandv.messages import some
 from tandv.names import natural
 
@@ -24,6 +25,7 @@ SAFETENSORS, INDEX = ".safetensors", ".index.json"
 _WEIGHTS = re.compile(r"(adapter_|pytorch_|diffusion_pytorch_)?model(-0*1-of-\d+)?\.(safetensors|bin)")
 _ORBAX = ("_METADATA", "manifest.ocdbt", "_CHECKPOINT_METADATA")
 _PIPELINE = "model_index.json"
+_DATE = re.compile(rf"{DATE}(?:{SECONDS}|{MINUTES})?")
 FLAX = re.compile(r"checkpoint_\d+(\.\d+)?")  # a file of flax.training.checkpoints
 DISTRIBUTED = ".metadata"  # of torch.distributed.checkpoint
 # Other state of training.
@@ -87,8 +89,11 @@ def weights_in(folder: Path) -> Path | None:
     if parts := standing_for_parts(folder):
         return parts
     files = [path for path in inside if path.is_file() and is_checkpoint(path)]
-    # a folder step_500 with one file in it, whatever that is called
-    return files[0] if len(files) == 1 and _has_step(folder.name) else None
+    if len(files) != 1:
+        return None
+    # a folder step_500 with one file in it, whatever that is called; one of a date may be a run, which has other files
+    alone = len(inside) == 1 and _DATE.fullmatch(folder.name) and not _has_step(files[0].stem)
+    return files[0] if alone or _has_step(folder.name) else None
 
 
 def _is_whole(folder: Path) -> bool:

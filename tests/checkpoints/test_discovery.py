@@ -45,6 +45,17 @@ def test_a_folder_is_in_the_order_of_steps_and_without_what_is_no_model(tmp_path
     assert find(str(tmp_path))[0] == Checkpoint(1, tmp_path / "step_1.pth")
 
 
+def test_folders_named_by_date_are_checkpoints_unless_they_are_runs(tmp_path):
+    touch(tmp_path / "a", "20240101-120000/model.pt", "20240101-130000/model.pt", "20240102-010000/model.pt")
+    with pytest.warns(StepsInferred, match="the order of the dates in the names"):
+        assert found(tmp_path / "a") == [(0, "20240101-120000"), (1, "20240101-130000"), (2, "20240102-010000")]
+    touch(tmp_path / "b", "2024-01-01/model.pt", "2024-01-02/model.pt", "2024-01-01/train.log", "2024-01-02/train.log")
+    touch(tmp_path / "c", "2024-01-01/step_10.pt", "2024-01-02/step_10.pt")
+    for runs in ("b", "c"):
+        with pytest.raises(NoCheckpoints, match="several folders in .* hold checkpoints: 2024-01-01, 2024-01-02"):
+            find(tmp_path / runs)
+
+
 def test_names_without_numbers_are_counted_and_it_is_said(tmp_path):
     touch(tmp_path, "b.pt", "a.pt", "c.pt")
     with pytest.warns(StepsInferred, match="a.pt, b.pt and 1 more: the steps are the places of the files in the order"):
