@@ -51,7 +51,9 @@ def view(
     include: Include = None,
     exclude: Exclude = None,
     group: Group = None,
-    as_json: Annotated[bool, typer.Option("--json", help="With --out: write what was written as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write the page's address, or of --out its file, as JSON.")
+    ] = False,
 ) -> None:
     """Show the page of a run, finished or going on, until Ctrl-C; or write it to one file.
 

@@ -25,10 +25,8 @@ def view(
     runs: Sequence[str], out: Path | None, port: int, browser: bool, idle: float,
     filters: Filtered = (None, (), (), None), as_json: bool = False,
 ) -> None:  # fmt: skip
-    """Serve the page of some runs until Ctrl-C, or write it to a file and print its path."""
+    """Serve the page of some runs until Ctrl-C, or write it to a file; print its address or its path."""
     with logged(f"tandv view {' '.join(runs)}"):
-        if as_json and out is None:
-            stop("--json is about the file of --out; name one, such as --out run.html", USAGE)
         try:
             from tandv.page import opening
             from tandv.page import view as viewing
@@ -50,8 +48,13 @@ def view(
             _write(shown, out, as_json)
             return
         log.info("showing the page")
+
+        def ready(address: str) -> None:
+            if as_json:
+                answer(json.dumps({"address": address, "runs": [one.run.name for one in shown]}))
+
         try:
-            viewing.serve_page(shown, {}, port=port, browser=browser, idle=idle, say=tell)
+            viewing.serve_page(shown, {}, port=port, browser=browser, idle=idle, say=tell, ready=ready)
         except OSError as error:
             stop(f"no page can be served on port {port} ({error.strerror or error}); leave --port out", NOTHING)
         log.info("the page has ended")

@@ -59,6 +59,7 @@ def serve(
     browser: bool = True,
     idle: float = 60.0,
     say: Callable[[str], None] = print,
+    ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve the page of some runs and open it in the browser, until Ctrl-C or until nobody has asked for long.
 
@@ -70,12 +71,15 @@ def serve(
         browser: whether to open it in a browser; otherwise its address is only printed.
         idle: minutes without a question after which it ends; 0 for never.
         say: a function that prints a line of text.
+        ready: is given the address once it is served.
 
     Raises OSError if the port is not free, RuntimeError if the server ends by itself.
     """
     try:
         with serving(answers, title=title, port=port) as served:
             address = served.address + (f"#{at}" if at else "")
+            if ready is not None:
+                ready(address)
             opened = browser and webbrowser.open(address)
             say(f"The page is {'open in the browser' if opened else 'ready; open it in a browser'}: {address}")
             say(f"Ctrl-C ends it{f', and {_minutes(idle)} without a page that asks' if idle else ''}.")

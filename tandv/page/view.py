@@ -89,17 +89,20 @@ def serve_page(
     browser: bool = True,
     idle: float = 60.0,
     say: Callable[[str], None] = print,
+    ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve the page of runs that were opened. For the other parameters see `view`.
 
     Args:
         shown: the runs.
         first: what is shown first: a part of the page's state.
+        ready: is given the page's address once it is served.
     """
     from tandv.page.server import serve
 
     with closing(Answers([one.run for one in shown])) as answers:
-        serve(answers, title=title_of(shown), at=urlencode(first), port=port, browser=browser, idle=idle, say=say)
+        at = urlencode(first)
+        serve(answers, title=title_of(shown), at=at, port=port, browser=browser, idle=idle, say=say, ready=ready)
 
 
 def save_page(shown: Sequence[Shown], path: Path, first: Mapping[str, Any]) -> Path:

@@ -80,6 +80,21 @@ def test_runs_curves_and_checkpoints_are_served_until_ctrl_c(here):
         assert process.stderr.read() == "Ctrl-C ends it, and 60 minutes without a page that asks.\n"
 
 
+@pytest.mark.slow
+def test_scripts_are_told_the_address_as_json(here):
+    stored(LOG, here / "run")
+    command = [sys.executable, "-c", CODE, "view", "--no-browser", "--json", "run"]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process,
+        contextlib.ExitStack() as at_end,
+    ):
+        at_end.callback(process.kill)
+        told = json.loads(process.stdout.readline())
+        assert told["runs"] == ["run"]
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        assert b"<html" in opener.open(told["address"]).read()[:200].lower()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
