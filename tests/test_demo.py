@@ -57,6 +57,15 @@ def test_the_loss_is_said_to_fall_only_if_it_did(losses, words, tmp_path):
     assert words in told(log({0: 1}), losses, tmp_path)
 
 
+def test_what_a_row_takes_on_disk_is_that_of_the_whole_folder(tmp_path):
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "0.parquet").write_bytes(b"x" * 43)
+    assert "1 steps; 43 bytes a row on disk." in told(log({0: 1}), [1.0], tmp_path)
+    (tmp_path / "log.pkl").write_bytes(b"x" * 48)
+    words = "91 bytes a row on disk: 43 in parts, the rest for the same in one file, log.pkl."
+    assert words in told(log({0: 1}), [1.0], tmp_path)
+
+
 def test_infinities_are_told(tmp_path):
     assert "3 values were NaN or infinite." in told(log({0: 5}, infs=3), [2, 1], tmp_path)
 

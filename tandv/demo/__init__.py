@@ -65,7 +65,8 @@ def run(
         _check_broken(broken, steps, framework)
     console = Console(highlight=False)
     data = text()
-    training = importlib.import_module(f"tandv.demo.{framework}_gpt").Training(seed, _CONTEXT)
+    module = importlib.import_module(f"tandv.demo.{framework}_gpt")
+    training = module.Training(seed, _CONTEXT)
     size = f"{training.parameters:,}"
     console.print(f"Training a GPT of {size} parameters on {len(data):,} bytes of Python's documentation, tracked.")
     losses, start = [], time.perf_counter()
@@ -76,7 +77,7 @@ def run(
         console.print(words)
     tracker = training.track(out) if broken is None else training.track(out, insight=True)
     try:
-        with tracker, _bar(console) as bar:
+        with module.threads(), tracker, _bar(console) as bar:
             task = bar.add_task("training", total=steps)
             for step in range(steps):
                 if before_step is not None:

@@ -1,5 +1,6 @@
 """The demo's GPT in JAX (flax.nnx), with the names of the PyTorch one, and its training."""
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,9 @@ def train_step(model: GPT, optimizer: nnx.Optimizer, tokens: jax.Array) -> jax.A
     loss, grads = nnx.value_and_grad(loss_of)(model, tokens)
     optimizer.update(model, grads)
     return loss
+
+
+threads = contextlib.nullcontext  # XLA chooses how many
 
 
 class Training:

@@ -21,6 +21,9 @@ def report(df: pd.DataFrame, losses: list[float], folder: Path) -> list[str]:
         folder: the folder of the run.
     """
     parts = sum(part.stat().st_size for part in (folder / "parts").iterdir())
+    whole = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    twice = (folder / "log.pkl").exists()
+    doubled = f": {parts / len(df):.0f} in parts, the rest for the same in one file, log.pkl" if twice else ""
     kinds = logframe.tensor_types(df)
     bad = int(df["scalar_stats"][["nans", "infs"]].to_numpy().sum())
     last = logframe.select(df, step=logframe.steps(df)[-1])
@@ -28,7 +31,7 @@ def report(df: pd.DataFrame, losses: list[float], folder: Path) -> list[str]:
         f"\nThe loss {_loss_change(losses)}.",
         f"The log has {len(df):,} rows: {len(kinds)} tensor types ({', '.join(kinds)}), "
         f"{len(logframe.layers(df))} names, {len(logframe.steps(df))} steps; "
-        f"{parts / len(df):.0f} bytes a row on disk.",
+        f"{whole / len(df):.0f} bytes a row on disk{doubled}.",
         "There was no NaN and no infinity." if not bad else f"{bad:,} values were NaN or infinite.",
         *(_smallest_gradients(last) if GRADIENT in kinds else ()),
         *_underflow(last),

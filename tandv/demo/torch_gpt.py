@@ -1,5 +1,7 @@
 """The demo's GPT in PyTorch, and its training."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +75,22 @@ class GPT(nn.Module):
         for layer in self.layers:
             x = layer(x)
         return self.output(self.norm(x))
+
+
+@contextlib.contextmanager
+def threads() -> Iterator[None]:
+    """Train in one thread: for a model this small several take longer, and on a busy machine many times as long.
+
+    >>> with threads():
+    ...     torch.get_num_threads()
+    1
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Training:
