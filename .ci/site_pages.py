@@ -44,7 +44,13 @@ REFERENCE = (
     "tandv.analysis.similarity",
     "tandv.checkpoints",
     "tandv.probes",
+    "tandv.raster",
     "tandv.dossier",
+    "tandv.integrations",
+    "tandv.integrations.lightning",
+    "tandv.integrations.transformers",
+    "tandv.integrations.keras",
+    "tandv.integrations.pictures",
     "tandv.compat",
 )
 

@@ -1,15 +1,19 @@
 """Sentences said in many places: of a word that nothing here is called, and of a package that is not installed.
 
 One function checks choices of an option (`check_choices`, which raises ValueError), one sentence says that there is no
-such name (`unknown`), and one exception carries it (UnknownName). `missing` says what an optional package that is not
-installed is needed for.
+such name (`unknown`), and one exception carries it (UnknownName); `named_arguments` says it of a function's arguments.
+`missing` says what an optional package that is not installed is needed for.
 """
 
 import difflib
+import functools
+import inspect
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal, get_args, get_origin
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, ParamSpec, TypeVar, get_args, get_origin
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _MOST = 8  # names that a message lists
 
 
@@ -86,6 +90,24 @@ def unknown(noun: str, wanted: Any, names: Iterable[Any], place: str = "", most:
     if isinstance(wanted, re.Pattern):
         return f"no {noun} matches the pattern {wanted.pattern!r}{there}"
     return f"no {noun} {wanted!r}{f' in {place}' if place else ''}{_meant(wanted, names) or there}"
+
+
+def named_arguments(function: Callable[P, T]) -> Callable[P, T]:
+    """Have a function name the nearest of its arguments, where it is given one by a name that it does not have.
+
+    >>> named_arguments(near_steps)(3, stpes=[1])
+    Traceback (most recent call last):
+    TypeError: near_steps() has no argument 'stpes'; did you mean 'steps'?
+    """
+    known = list(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def checked(*arguments: P.args, **named: P.kwargs) -> T:
+        if wrong := [unknown("argument", name, known) for name in named if name not in known]:
+            raise TypeError(f"{function.__name__}() has {'; '.join(wrong)}")
+        return function(*arguments, **named)
+
+    return checked
 
 
 def near_steps(step: float, steps: Iterable[int]) -> str:

@@ -210,6 +210,21 @@ MISTAKES = {
     "a writer that is none": Mistake(
         lambda: track(model(), tensorboard=True), ValueError, "tensorboard=bool must be a SummaryWriter, such as"
     ),
+    "British spelling": Mistake(
+        lambda: track(model(), optimiser=None),
+        TypeError,
+        r"track\(\) has no argument 'optimiser'; did you mean 'optimizer'",
+    ),
+    "the argument of another tool": Mistake(
+        lambda: track(model(), optim=None, evry=2),
+        TypeError,
+        r"no argument 'optim'; did you mean 'optimizer'\?; no argument 'evry'; did you mean 'every'",
+    ),
+    "a measure by another name": Mistake(
+        lambda: probe(model(), torch.ones(3, 8), measures="outputs"),
+        TypeError,
+        "no argument 'measures'; did you mean 'measure'",
+    ),
     "a run of MLflow that is none": Mistake(
         lambda: track(model(), mlflow=3), ValueError, "mlflow=3 must be True, for the active run, or a run of MLflow"
     ),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from tandv.messages import UnknownName, near_steps, unknown
+from tandv.messages import UnknownName, named_arguments, near_steps, unknown
 from tandv.page.answers import Answers, Run
 from tandv.page.answers.curves_of_a_run import shown as shown_at_first
 from tandv.page.opening import Shown, measured, opened
@@ -19,6 +19,7 @@ AGAIN = "A still picture of the page: run this cell again to bring it to life"
 _SIZE = (9.0, 4.7)  # of that picture, in inches of 100 pixels; the line stands above it
 
 
+@named_arguments
 def view(
     run: Any,
     *others: Any,

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tandv.log.arrays import write_arrays
-from tandv.messages import unknown
+from tandv.messages import named_arguments, unknown
 from tandv.probes._values import copied, flat
 from tandv.probes.inspection import attention_patterns, get_intermediate_outputs, untouched
 from tandv.probes.measures import correlations, correlations_of, dimensions, dimensions_of, heads
@@ -29,6 +29,7 @@ MEASURES: dict[str, Measure] = {
 }
 
 
+@named_arguments
 def probe(
     model: Any,
     batch: Any,

@@ -7,11 +7,13 @@ from typing import Any
 
 from tandv.analysis.diff import Difference, diff, proposed_map
 from tandv.analysis.diff.names import paired, tensors_of
+from tandv.messages import named_arguments
 from tandv.track.by_framework import is_jax, is_torch
 
 Loss = Callable[[Any], Any] | None
 
 
+@named_arguments
 def compare(
     model_a: Any,
     model_b: Any,

@@ -15,11 +15,12 @@ from tandv.log import logframe
 from tandv.log.door import AnyLog
 from tandv.log.order import execution_order
 from tandv.log.store.layers import Tensor
-from tandv.messages import UnknownName, listed, some
+from tandv.messages import UnknownName, listed, named_arguments, some
 
 FORMAT = ("metadata", "dtype")
 
 
+@named_arguments
 def diff(
     a: AnyLog,
     b: AnyLog,

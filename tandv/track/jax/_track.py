@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import jax
 
+from tandv.messages import named_arguments
 from tandv.track.common.block_formats import Axes, format_problems
 from tandv.track.common.finished_log import LogFormat
 from tandv.track.common.on_finding import OnFinding, saves, stops
@@ -18,6 +19,7 @@ from tandv.track.jax._tracker import JaxTracker
 from tandv.track.settings import Every, Pattern, Settings, every_problems, refuse
 
 
+@named_arguments
 def track(
     model: Any = None,
     optimizer: Any = None,

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from tandv.messages import named_arguments
 from tandv.track.common.block_formats import Axes, format_problems
 from tandv.track.common.finished_log import LogFormat
 from tandv.track.common.on_finding import OnFinding, saves
@@ -21,6 +22,7 @@ from tandv.track.torch.names import module_names, parameter_names
 Optimizers = torch.optim.Optimizer | Iterable[torch.optim.Optimizer] | None
 
 
+@named_arguments
 def track(
     module: nn.Module,
     track_gradients: bool = True,
