@@ -138,7 +138,13 @@ def statistic_meaning(column: str) -> str:
     """
     if is_block_sum(column):
         return OF_BLOCKS[column.partition(":")[0]]
-    return STATISTICS.get(column) or UNITS.get(column) or HEADS.get(column) or insight_meaning(column)
+    return (
+        STATISTICS.get(column)
+        or UNITS.get(column)
+        or HEADS.get(column)
+        or EXPERTS.get(column)
+        or insight_meaning(column)
+    )
 
 
 # The columns that `track(units=True)` adds to the rows of outputs, and of the gradients with respect to them.
@@ -155,6 +161,13 @@ HEADS = {
     "largest_logit": "the largest logit of the head, before the softmax, of keys that no mask hides",
     "attention_entropy": "entropy of the head's probabilities in nats, averaged over queries",
     "first_token_share": "probability that the head gives to the first key, averaged over queries",
+}
+
+# The columns that `track(experts=True)` has in the rows of experts and of their routers.
+EXPERTS = {
+    "expert_load": "share of the tokens that the router sends to the expert",
+    "router_entropy": "entropy of the router's probabilities in nats, averaged over tokens",
+    "dropped_share": "share of the router's choices that no expert has computed, where that is known",
 }
 
 # The columns that `track(insight=...)` adds to the rows of weight gradients. {} is a threshold, which ends the column's
@@ -181,8 +194,8 @@ INSIGHT = {
     "epsilon_regime": "weights whose step Adam's epsilon rules: the root of the mean square is smaller",
 }
 _SHARES = {"sign_flips", "signed", "minima", "maxima", "curved_up", "curved_down", "rounded_away", "epsilon_regime"}
-_SHARES |= {"zeros_released_share_{}", "sign_flips_retained_{}", "first_token_share"}
-_LINEAR = {*_SHARES, "gradient_angle", "attention_entropy"}
+_SHARES |= {"zeros_released_share_{}", "sign_flips_retained_{}", "first_token_share", "expert_load", "dropped_share"}
+_LINEAR = {*_SHARES, "gradient_angle", "attention_entropy", "router_entropy"}
 COIN = 0.5  # the share of signs that would change by chance alone
 
 

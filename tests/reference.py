@@ -76,3 +76,15 @@ def reference_heads(logits: np.ndarray, visible: np.ndarray | bool = True) -> li
 
 def _rows(x: np.ndarray) -> np.ndarray:
     return x.reshape(-1, x.shape[-1])
+
+
+def reference_experts(logits: np.ndarray, chosen: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what is logged of a mixture of experts, in float64; logits are [token, expert], `chosen` [token, k]."""
+    logits = np.asarray(logits, np.float64)
+    p = np.exp(logits - logits.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    return {
+        "probability": p.mean(0),
+        "expert_load": np.array([(chosen == expert).any(1).mean() for expert in range(logits.shape[1])]),
+        "router_entropy": -np.where(p > 0, p * np.log(np.where(p > 0, p, 1)), 0).sum(1).mean(),
+    }

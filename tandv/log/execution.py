@@ -7,12 +7,30 @@ gradients comes after them.
 from collections.abc import Iterable
 
 from tandv.log.store.layers import Tensor
-from tandv.tensor_types import ACTIVATION, ATTENTION, GRADIENT, INPUT, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
+from tandv.tensor_types import (
+    ACTIVATION,
+    ATTENTION,
+    EXPERTS,
+    GRADIENT,
+    INPUT,
+    WEIGHT,
+    WEIGHT_GRADIENT,
+    WEIGHT_UPDATE,
+)
 
 __all__ = ["guessed_order", "turn"]
 
 # When the types come within a step; one that is not named here, such as the state of an optimiser, comes between.
-_TURN = {WEIGHT: 0, INPUT: 1, ACTIVATION: 2, ATTENTION: 2, GRADIENT: 3, WEIGHT_GRADIENT: 3, WEIGHT_UPDATE: 5}
+_TURN = {
+    WEIGHT: 0,
+    INPUT: 1,
+    ACTIVATION: 2,
+    ATTENTION: 2,
+    EXPERTS: 2,
+    GRADIENT: 3,
+    WEIGHT_GRADIENT: 3,
+    WEIGHT_UPDATE: 5,
+}
 _BETWEEN = 4
 
 

@@ -59,6 +59,7 @@ class Settings:
     on_finding: OnFinding | None = None
     units: bool = False
     attention: bool = False
+    experts: bool = False
 
     def selects(self, name: str) -> bool:
         """Tell whether a module or parameter of this dotted name is tracked; patterns are searched in it."""

@@ -9,13 +9,14 @@ from tandv.analysis.diff.difference import Gap
 from tandv.analysis.diff.same import Compared
 from tandv.analysis.findings.wording import begun, tensor
 from tandv.messages import some
-from tandv.tensor_types import ACTIVATION, ATTENTION, GRADIENT, INPUT, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
+from tandv.tensor_types import ACTIVATION, ATTENTION, EXPERTS, GRADIENT, INPUT, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
 
 _PHASES = {
     INPUT: "in what the model is given",
     WEIGHT: "in the weights, before the step",
     ACTIVATION: "in the forward pass",
     ATTENTION: "in the forward pass",
+    EXPERTS: "in the forward pass",
     GRADIENT: "in the backward pass",
     WEIGHT_GRADIENT: "in the backward pass",
     WEIGHT_UPDATE: "in the optimiser",

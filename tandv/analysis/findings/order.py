@@ -9,7 +9,16 @@ of its module's output. That is wrong for modules that are called in another ord
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from tandv.tensor_types import ACTIVATION, ATTENTION, GRADIENT, INPUT, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
+from tandv.tensor_types import (
+    ACTIVATION,
+    ATTENTION,
+    EXPERTS,
+    GRADIENT,
+    INPUT,
+    WEIGHT,
+    WEIGHT_GRADIENT,
+    WEIGHT_UPDATE,
+)
 
 Tensor = tuple[str, str]  # tensor type and name
 GUESSED = "The order of execution was guessed from the order of the model: modules in the order of their declaration."
@@ -92,7 +101,7 @@ def _guessed(tensors: Sequence[Tensor], types: Mapping[Tensor, str]) -> dict[Ten
             out[kind, name] = Place(1, number)
         elif kind == ACTIVATION:
             out[kind, name] = Place(2, at[name])
-        elif kind == ATTENTION:  # before the output of the module that attends
+        elif kind in (ATTENTION, EXPERTS):  # before the output of the module that attends, or has experts
             module = module_of(name, modules_known)
             out[kind, name] = Place(2, -0.5 if module is None else at[module] - 0.5)
         elif kind == GRADIENT:

@@ -8,6 +8,7 @@ from tandv.messages import some
 from tandv.tensor_types import (
     ACTIVATION,
     ATTENTION,
+    EXPERTS,
     GRADIENT,
     INPUT,
     OPTIMISER_STATE,
@@ -20,6 +21,7 @@ _TENSORS = {
     INPUT: "what goes into {}",
     ACTIVATION: "the output of {}",
     ATTENTION: "the largest logits of {}",
+    EXPERTS: "the routing of {}",
     GRADIENT: "the gradient of the output of {}",
     WEIGHT: "the weight {}",
     WEIGHT_GRADIENT: "the gradient of the weight {}",

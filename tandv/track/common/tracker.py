@@ -15,6 +15,7 @@ from tandv.track.common.acting import Acting
 from tandv.track.common.attention import with_heads
 from tandv.track.common.between import BetweenSteps
 from tandv.track.common.budget import Budget
+from tandv.track.common.experts import with_experts
 from tandv.track.common.folders import run_paths
 from tandv.track.common.measurements import Block, StepMeasurements
 from tandv.track.common.numbers import ALLOWED, Reading, mean_of
@@ -285,7 +286,7 @@ class Tracker(ChosenSteps):
         self.of_step, self.of_rows, self.of_units = {}, None, None
 
         def make() -> list[Block]:
-            block = with_numbers(_with(with_heads(later.make()), of_step, order), of_rows)
+            block = with_numbers(_with(with_experts(with_heads(later.make())), of_step, order), of_rows)
             return [block if units is None else self._unit_history.added_to(block, units())]
 
         self._writer.append(make, later.size)

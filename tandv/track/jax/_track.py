@@ -52,6 +52,7 @@ def track(
     on_finding: OnFinding | None = None,
     units: bool = False,
     attention: bool = False,
+    experts: bool = False,
     exact: bool = False,
     formats: Sequence[str] | None = None,
     formats_axis: Axes = None,
@@ -132,6 +133,7 @@ def track(
             equinox's convolutions along the channels), so that dead ones and one that carries far more than the others
             are found. Not within a `shard_map`, where each device may have other units.
         attention: False; attention heads are recorded in PyTorch alone.
+        experts: False; mixtures of experts are recorded in PyTorch alone.
         exact: run every jitted program that holds modules twice, unchanged and once more to measure (about 1.5 times
             its time). By default that is done only where one program for both was found to give other bits.
         formats: block formats such as "mxfp8_e4m3", "mxfp6_e2m3", "mxfp4", "nvfp4" or "e4m3@128x128", whose casts of
@@ -170,6 +172,7 @@ def track(
         on_finding=on_finding,
         units=units,
         attention=attention,
+        experts=experts,
     )
     found = every_problems("every_trees", every_trees)
     for positional, keyword, argument in ((model, model_state, "model"), (optimizer, optimizer_state, "optimizer")):
@@ -200,6 +203,8 @@ def track(
         found.append("inputs=True is there in PyTorch alone; in JAX record what a module is given by tag(x, 'name')")
     if attention is True:
         found.append("attention=True is there in PyTorch alone")
+    if experts is True:
+        found.append("experts=True is there in PyTorch alone")
     if budget is not None and _hosts.several():
         found.append("budget= chooses steps by this process's time; give every= on several hosts, the same in each")
     if stops(on_finding) and _hosts.several():

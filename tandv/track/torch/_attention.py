@@ -1,4 +1,7 @@
-"""Attention heads of tracked steps (`track(attention=True)`): which module attends, and how its heads do."""
+"""Attention heads of tracked steps (`track(attention=True)`): which module attends, and how its heads do.
+
+The same watch over the forward pass serves mixtures of experts (`track(experts=True)`), see `_experts.py`.
+"""
 
 import threading
 from typing import Any
@@ -16,9 +19,11 @@ from tandv.track.common.measurements import Quantity
 from tandv.track.torch._attention_calls import Attention, AttentionCalls
 from tandv.track.torch._attention_graphs import GraphReceiver, Place, entered, left
 from tandv.track.torch._compiled import not_compiled_alone
+from tandv.track.torch._experts import Experts
 from tandv.track.torch._heads import Fused, of_fused, of_logits
 from tandv.track.torch._inputs import in_backward
-from tandv.track.torch._modes import exporting, own_operations
+from tandv.track.torch._modes import exporting, own_operations, remove_mode
+from tandv.track.torch._routing import Routed
 from tandv.track.torch._tree import Tree
 from tandv.track.torch.names import Named, unwrap
 from tandv.track.torch.outputs import tensors_in
@@ -44,13 +49,20 @@ class AttentionHeads:
         tracker: the tracker.
         tree: the modules of the model.
         model: the model inside its wrappers.
+        attention: whether heads are recorded.
+        experts: records mixtures of experts in the same forward pass; None where they are not.
     """
 
-    def __init__(self, outputs: Any, tracker: Any, tree: Tree, model: nn.Module):
-        self._model = model
+    def __init__(
+        self, outputs: Any, tracker: Any, tree: Tree, model: nn.Module, attention: bool, experts: Experts | None
+    ):
+        self._model, self._attention, self._experts = model, attention, experts
         self._outputs, self._tracker, self._tree = outputs, tracker, tree
         self._graphs = GraphReceiver(self)
-        self._mode = AttentionCalls(self._on_attention, self._on_operator, self._graphs.number)
+        self._mode = AttentionCalls(
+            self._on_attention if attention else None, self._on_operator, self._graphs.number,
+            None if experts is None else self._on_routing,
+        )  # fmt: skip
         self._whole_steps = False  # whether the mode is active between forward passes, too
         self._running: list[_Running] = []
         self._thread = 0
@@ -80,10 +92,12 @@ class AttentionHeads:
     def follow(self) -> None:
         """Forget names and places, which have changed."""
         self._quantities.clear()
+        if self._experts is not None:
+            self._experts.follow()
 
     def _enter(self, module: nn.Module, given: Any) -> None:
         if torch.compiler.is_compiling():
-            if self._outputs.is_wanted:
+            if self._attention and self._outputs.is_wanted:
                 entered(self._graphs.number, id(module))
             return
         if not self._running:
@@ -91,6 +105,8 @@ class AttentionHeads:
                 return
             self._thread, self._examples = threading.get_ident(), None
             self._graphs.running.clear()
+            if self._experts is not None:
+                self._experts.begin()
             if self._mode not in _get_current_function_mode_stack():
                 _push_mode(self._mode)
         elif self._thread != threading.get_ident():
@@ -102,6 +118,8 @@ class AttentionHeads:
         if paused:
             _pop_mode()
         self._running.append(_Running(module, paused))
+        if self._experts is not None:
+            self._experts.entered(module, given)
 
     def _begins(self, module: nn.Module) -> bool:
         """Tell whether a forward pass of the model that is recorded begins with a module."""
@@ -111,7 +129,7 @@ class AttentionHeads:
 
     def _leave(self, module: nn.Module, _: Any, output: Any) -> None:
         if torch.compiler.is_compiling():
-            if self._outputs.is_wanted:
+            if self._attention and self._outputs.is_wanted:
                 left(self._graphs.number, id(module))
             return
         if not self._running or self._thread != threading.get_ident():
@@ -122,6 +140,8 @@ class AttentionHeads:
             one = self._running.pop()
             if one.paused:
                 _push_mode(self._mode)
+            if self._experts is not None:
+                self._experts.left(one.module)
             if one.module is module:
                 break
         if not self._running:
@@ -132,13 +152,15 @@ class AttentionHeads:
     def _end(self) -> None:
         self._running.clear()
         if self._thread == threading.get_ident() and not (self._whole_steps and self._tracker.recording):
-            _remove(self._mode)
+            remove_mode(self._mode)
 
     def next_step(self) -> None:
         """Begin a step: where a compiled function calls the model, no forward pass begins outside of a graph."""
+        if not self._attention:
+            return
         if self._whole_steps or getattr(self._model, "_compiled_call_impl", None) is not None:
             self._whole_steps, self._thread = True, threading.get_ident()
-            _remove(self._mode)
+            remove_mode(self._mode)
             if self._outputs.is_wanted and self._tracker.is_on:
                 _push_mode(self._mode)
 
@@ -171,6 +193,10 @@ class AttentionHeads:
         """Record a call of an operator, unless it may be a graph's own, whose attention has been seen."""
         if not self._graphs.has_places:
             self._on_attention(seen)
+
+    def _on_routing(self, seen: Routed) -> None:
+        if self._experts is not None and self._thread == threading.get_ident() and not in_backward():
+            self._experts.record([one.module for one in self._running], seen)
 
     def _on_attention(self, seen: Attention) -> None:
         """Record a call of attention for the innermost module of the model that is running."""
@@ -273,14 +299,3 @@ def _size(given: Any) -> int | None:
 
 def _is_plain(tensor: torch.Tensor) -> bool:
     return readable(tensor) and not is_functorch_wrapped_tensor(tensor) and not tensor.is_nested
-
-
-def _remove(mode: Any) -> None:
-    """Take a function mode away, also from below others that were not left in order."""
-    if mode not in _get_current_function_mode_stack():
-        return
-    above = []
-    while (top := _pop_mode()) is not mode:
-        above.append(top)
-    for one in reversed(above):
-        _push_mode(one)

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from tandv.track.torch._attention_graphs import in_graph
 from tandv.track.torch._heads import Fused
+from tandv.track.torch._routing import Features, Routed, routed
 
 Softmax = tuple[torch.Tensor, bool]  # its logits, and whether it is certainly attention
 Attention = Fused | Softmax
@@ -29,35 +29,52 @@ class AttentionCalls(TorchFunctionMode):
     """Reports the attention that is computed while the mode is active.
 
     Args:
-        on_attention: receives what was seen of a call, when it has returned.
+        on_attention: receives what was seen of a call, when it has returned; None where it is not asked for.
         on_operator: the same of an operator of a fused kernel, which a compiled graph may have called.
         receiver: the number of what receives the attention of compiled graphs.
+        on_routing: receives the choice of a router; None where that is not asked for.
     """
 
     def __init__(
-        self, on_attention: Callable[[Attention], None], on_operator: Callable[[Attention], None], receiver: int
+        self,
+        on_attention: Callable[[Attention], None] | None,
+        on_operator: Callable[[Attention], None],
+        receiver: int,
+        on_routing: Callable[[Routed], None] | None = None,
     ):
         super().__init__()
         self._on_attention, self._on_operator, self._receiver = on_attention, on_operator, receiver
-        self._features: Any = WeakTensorKeyDictionary()  # tensors whose last axis has what a linear layer gives
+        self._on_routing = on_routing
+        self._features = Features()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if torch.compiler.is_compiling():
-            in_graph(self._receiver, func, args, kwargs)
+            if self._on_attention is not None:
+                in_graph(self._receiver, func, args, kwargs)
             return func(*args, **kwargs)
-        if func is functional.multi_head_attention_forward:
-            with self._inside():
+        if self._on_attention is not None and func is functional.multi_head_attention_forward:
+            with self._inside(self._on_attention):
                 return func(*args, **kwargs)
         output = func(*args, **kwargs)
-        if isinstance(func, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
+        if self._on_attention is None:
+            self._route(func, args, kwargs, output)
+        elif isinstance(func, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
             if (seen := of_operator(func, args, kwargs)) is not None:
                 self._on_operator(seen)
         elif (found := self._attention(func, args, kwargs)) is not None:
             self._on_attention(found)
         else:
-            self._follow(func, args, output)
+            self._route(func, args, kwargs, output)
         return output
+
+    def _route(self, func: Any, args: Any, kwargs: Any, output: Any) -> None:
+        """Report the choice of a router, or note what may become its logits."""
+        found = None if self._on_routing is None else routed(func, args, kwargs, output, self._features)
+        if found is not None and self._on_routing is not None:
+            self._on_routing(found)
+        else:
+            self._follow(func, args, output)
 
     def _attention(self, func: Any, args: Any, kwargs: Any) -> Attention | None:
         if func is functional.scaled_dot_product_attention:
@@ -75,27 +92,27 @@ class AttentionCalls(TorchFunctionMode):
         if not isinstance(output, torch.Tensor) or not output.ndim:
             return
         if func in _LINEAR:
-            self._features[output] = True
+            self._features.begin(output)
         elif self._features and func not in _PRODUCTS:
             given = next((one for one in args if isinstance(one, torch.Tensor)), None)
             same = given is not None and given.ndim and given.shape[-1] == output.shape[-1]
-            if same and given in self._features:
-                self._features[output] = True
+            if given is not None and same and given in self._features:
+                self._features.follow(func, given, output)
 
     @contextlib.contextmanager
-    def _inside(self) -> Iterator[None]:
+    def _inside(self, on_attention: Callable[[Attention], None]) -> Iterator[None]:
         """See what `multi_head_attention_forward` calls, where no mode is active: it hands itself to the mode whole."""
         attend, softmax = functional.scaled_dot_product_attention, functional.softmax
 
         def seen_attend(*args: Any, **kwargs: Any) -> torch.Tensor:
             output = attend(*args, **kwargs)
-            self._on_attention(fused(*args, **kwargs))
+            on_attention(fused(*args, **kwargs))
             return output
 
         def seen_softmax(*args: Any, **kwargs: Any) -> torch.Tensor:
             output = softmax(*args, **kwargs)
             if (found := self._softmax(*args, certain=True, **kwargs)) is not None:
-                self._on_attention(found)
+                on_attention(found)
             return output
 
         functional.__dict__.update(scaled_dot_product_attention=seen_attend, softmax=seen_softmax)

@@ -55,6 +55,7 @@ def track(
     on_finding: OnFinding | None = None,
     units: bool = False,
     attention: bool = False,
+    experts: bool = False,
     formats: Sequence[str] | None = None,
     formats_axis: Axes = None,
 ) -> TorchTracker:
@@ -119,6 +120,9 @@ def track(
         attention: record attention heads, as tensor type "Attention": of each the largest logit, the entropy and the
             share of the first token, as columns `largest_logit`, `attention_entropy` and `first_token_share`; see
             docs/how-to/attention-logits.md.
+        experts: record mixtures of experts, as tensor type "Experts": of each expert the share of tokens that go to it
+            (`expert_load`) and its probability, of each router the entropy of its probabilities (`router_entropy`) and
+            the share of its choices that no expert has computed (`dropped_share`); see docs/how-to/experts.md.
         formats: block formats such as "mxfp8_e4m3", "mxfp6_e2m3", "mxfp4", "nvfp4" or "e4m3@128x128", whose casts of
             inputs, weights, outputs and gradients are measured: the squared error, the squares, and how many values
             become zero and saturate, as statistics such as "error:mxfp4". By default none. See docs/formats.md.
@@ -159,6 +163,7 @@ def track(
         on_finding=on_finding,
         units=units,
         attention=attention,
+        experts=experts,
     )
     optimizers = _as_list(optimizer)
     parameters = parameter_names(module)
@@ -180,6 +185,11 @@ def track(
             *(
                 ["attention=True and a stash_value= of your own cannot be combined; leave one out"]
                 if attention is True and uses_own_function(settings)
+                else []
+            ),
+            *(
+                ["experts=True and a stash_value= of your own cannot be combined; leave one out"]
+                if experts is True and uses_own_function(settings)
                 else []
             ),
             *format_problems(formats, formats_axis, ranks is None, uses_own_function(settings)),

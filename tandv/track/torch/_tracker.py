@@ -111,7 +111,9 @@ class TorchTracker(Tracker):
             self.check = StepCheck(self.between, model, self.warn_once)
         gradients = settings.track_gradients is not False
         tree = self.tree = Tree(model, settings.selects)
-        self._outputs = OutputCapture(self, model, tree, gradients, only_training, settings.inputs, settings.attention)
+        self._outputs = OutputCapture(
+            self, model, tree, gradients, only_training, settings.inputs, settings.attention, settings.experts
+        )
         self._parameters = parameters = ParameterCapture(
             self, tree, optimizers, settings.track_weights, gradients, settings.track_updates, insight
         )

@@ -1,0 +1,91 @@
+"""Experts in the log (`track(experts=True)`): a row for each expert of a mixture, and one for its router.
+
+A framework measures vectors with a value for each token, as tensors of their own, so that they merge over calls,
+micro-batches and ranks as all others do. Where rows are made, those of TYPES but the first become columns:
+`expert_load` of an expert, `router_entropy` and `dropped_share` of a router.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tandv.tensor_types import EXPERTS
+from tandv.track.common.measurements import Block, Quantity
+
+# Tensor types of what is measured; only the first has rows in the log. `chosen` is 1 for a token that the router sends
+# to the expert, else 0; `dropped` is 1 for a choice of the router that no expert has computed, else 0.
+CHOSEN, DROPPED = f"{EXPERTS}.chosen", f"{EXPERTS}.dropped"
+
+
+def expert_name(layer: str, number: int, expert: int | None) -> str:
+    """Return the name of an expert in the log, or of the router where `expert` is None.
+
+    >>> expert_name("layers.0.mlp", 0, 3), expert_name("layers.0.mlp", 1, None)
+    ('layers.0.mlp.expert.3', 'layers.0.mlp@1.router')
+
+    Args:
+        layer: the name of the module that has the experts.
+        number: which router of one call of this module it is.
+        expert: the number of the expert, from 0.
+    """
+    whole = f"{layer}@{number}" if number else layer
+    return f"{whole}.router" if expert is None else f"{whole}.expert.{expert}"
+
+
+def of_experts(layer: Quantity, experts: int, number: int = 0) -> list[Quantity]:
+    """Return what is measured of a mixture: probabilities of its experts, their choices, the router's entropy, drops.
+
+    Args:
+        layer: a quantity of the module that has the experts, whose place they have.
+        experts: how many there are.
+        number: which router of one call of the module it is.
+    """
+
+    def quantity(kind: str, at: int, expert: int | None) -> Quantity:
+        name = expert_name(layer.name, number, expert)
+        order = (*layer.order, number, experts if expert is None else expert, at)
+        return layer._replace(name=name, tensor_type=kind, order=order)
+
+    each = [quantity(kind, at, expert) for at, kind in enumerate((EXPERTS, CHOSEN)) for expert in range(experts)]
+    return [*each, quantity(EXPERTS, 0, None), quantity(DROPPED, 1, None)]
+
+
+def with_experts(block: Block) -> Block:
+    """Return the rows of a step, in which what was measured of an expert, and of a router, is one row.
+
+    Args:
+        block: the rows, one of each vector.
+    """
+    at: dict[Any, int] = {}
+    for row, one in enumerate(block.quantities):
+        if one.tensor_type.startswith(EXPERTS):
+            at[one.tensor_type, one.name, one.phase, None if block.ranks is None else int(block.ranks[row])] = row
+    if not at:
+        return block
+    scalars = dict(block.scalars)
+    for name in ("expert_load", "router_entropy", "dropped_share"):
+        scalars[name] = np.full(len(block.quantities), np.nan, scalars["mean"].dtype)
+    for (kind, *which), row in at.items():
+        if kind != EXPERTS:
+            continue
+        chosen, dropped = at.get((CHOSEN, *which)), at.get((DROPPED, *which))
+        if chosen is not None:
+            scalars["expert_load"][row] = scalars["mean"][chosen]
+        else:
+            scalars["router_entropy"][row] = scalars["mean"][row]
+            scalars["dropped_share"][row] = np.nan if dropped is None else scalars["mean"][dropped]
+    return _kept(
+        block._replace(scalars=scalars), [one.tensor_type not in (CHOSEN, DROPPED) for one in block.quantities]
+    )
+
+
+def _kept(block: Block, kept: Sequence[bool]) -> Block:
+    mask = np.array(kept)
+    return block._replace(
+        quantities=[one for one, keep in zip(block.quantities, kept, strict=True) if keep],
+        dtypes=[one for one, keep in zip(block.dtypes, kept, strict=True) if keep],
+        scalars={name: values[mask] for name, values in block.scalars.items()},
+        counts=block.counts[mask],
+        ranks=None if block.ranks is None else block.ranks[mask],
+    )
