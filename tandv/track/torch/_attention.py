@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch._C._functorch import is_functorch_wrapped_tensor  # pyright: ignore[reportMissingImports]
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import _get_current_function_mode_stack, _pop_mode, _push_mode
 
@@ -298,4 +297,4 @@ def _size(given: Any) -> int | None:
 
 
 def _is_plain(tensor: torch.Tensor) -> bool:
-    return readable(tensor) and not is_functorch_wrapped_tensor(tensor) and not tensor.is_nested
+    return readable(tensor) and not tensor.is_nested

@@ -20,6 +20,7 @@ from tandv.track.torch._attention import AttentionHeads
 from tandv.track.torch._compiled import ACTIVATION, GRADIENT, mark, not_compiled_alone
 from tandv.track.torch._compiled_outputs import CompiledOutputs, number_in_graphs
 from tandv.track.torch._coverage import Part
+from tandv.track.torch._experts import Experts
 from tandv.track.torch._inputs import INPUT, Inputs, in_backward
 from tandv.track.torch._met import MetTensors
 from tandv.track.torch._modes import exporting, own_operations
@@ -46,6 +47,7 @@ class OutputCapture(OutputGradients):
         only_training: bool,
         inputs: bool = False,
         attention: bool = False,
+        experts: bool = False,
     ):
         super().__init__(tracker)
         self._model = unwrap(model)
@@ -63,7 +65,9 @@ class OutputCapture(OutputGradients):
         self._compiled = CompiledOutputs(self, tracker, tree, self._last)
         self._sums = Sums(self._on_sum)
         self._inputs = Inputs(self) if inputs else None
-        self._heads = AttentionHeads(self, tracker, tree, self._model) if attention else None
+        mixtures = Experts(tracker, tree) if experts else None
+        watched = attention or experts
+        self._heads = AttentionHeads(self, tracker, tree, self._model, attention, mixtures) if watched else None
 
     def attach(self) -> None:
         self._compiled.attach()

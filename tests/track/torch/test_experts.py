@@ -285,3 +285,13 @@ def test_models_of_hugging_face(kind):
         logits = logits.detach().double()
         chosen = logits.topk(2).indices
         assert_equal(rows.iloc[5 * layer : 5 * layer + 5], logits.numpy(), chosen.numpy(), f"model.layers.{layer}.mlp")
+
+
+@pytest.mark.slow
+def test_experts_of_compiled_models_are_said_not_to_be_recorded():
+    compiled = torch.compile(nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.ReLU()), backend="eager")
+    said = pytest.warns(UserWarning, match="experts inside compiled graphs are not recorded")
+    with said, track(compiled, experts=True) as tracker:
+        compiled(torch.randn(3, 5, WIDTH)).sum().backward()
+        tracker.step()
+    assert not torch.overrides._get_current_function_mode_stack()
