@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from benchmarks.curves import calibration, sharp, tables
+from benchmarks.curves.beyond import BEYOND
 from benchmarks.hardware import hardware
 
 RESULTS = Path(__file__).parent / "results" / "detectors.md"
@@ -42,6 +43,11 @@ class Part(NamedTuple):
 
 PARTS = {
     "nulls": Part("Curves without a transition", 300, lambda seeds, names, _: tables.without_transitions(seeds, names)),
+    "beyond": Part(
+        "Curves without a planted change that are taken for some",
+        100,
+        lambda seeds, names, _: tables.without_transitions(seeds, names, BEYOND),
+    ),
     "events": Part("Planted transitions", 40, lambda seeds, names, _: tables.with_transitions(seeds, names)),
     "noise": Part("By shape and noise", 40, lambda seeds, names, _: tables.by_noise(seeds, names)),
     "runs": Part("Recorded runs", 1, lambda seeds, names, folder: tables.recorded(folder) if folder else None),

@@ -1,12 +1,12 @@
 """Recall and false alarms of the default detector, by family; and of all detectors on the same curves."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.curves.case import Case, cases
+from benchmarks.curves.case import Case, Family, cases
 from benchmarks.curves.events import EVENTS, KINDS
 from benchmarks.curves.judge import Score, error, judge, rate, recall, table, total
 from benchmarks.curves.nulls import NULLS, SHORT, STATIONARY
@@ -20,11 +20,12 @@ MOVES = {"", "step", "ramp"}  # kinds of a change that no family names otherwise
 WITHOUT = 200  # curves that the slowest of the other detectors see
 
 
-def without_transitions(seeds: range, names: Sequence[str]) -> str:
+def without_transitions(seeds: range, names: Sequence[str], families: Mapping[str, Family] = NULLS) -> str:
     """Return false alarms and p-values of the default on families of curves that have no transition."""
     ten_times = range(seeds.start, seeds.start + 10 * (seeds.stop - seeds.start), seeds.step)
-    groups = {name: cases(NULLS, name, ten_times if name in SHORT else seeds) for name in names or NULLS}
-    if not names:
+    chosen = [name for name in names if name in families] if names else [*families]
+    groups = {name: cases(dict(families), name, ten_times if name in SHORT else seeds) for name in chosen}
+    if not names and families is NULLS:
         groups["without noise"] = [case for _, case in smooth_nulls()]
     rows = []
     for name, group in groups.items():

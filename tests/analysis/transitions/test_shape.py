@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.signal import lfilter
 
 from tandv.analysis.transitions import p_value, transitions
 
@@ -29,3 +30,13 @@ def test_an_oscillation_has_none_and_one_rise_in_it_is_kept():
 def test_a_rise_in_a_decay_is_no_oscillation():
     [one] = transitions(pd.Series(3 * np.exp(-4 * X) + (X >= 0.4) + noise(1)))
     assert one.step == 160 and one.after > one.before
+
+
+def test_jumps_of_noise_that_remembers_do_not_last_and_steps_in_it_do():
+    found = {"noise": 0, "step": 0}
+    for seed in (8, 11, 15, 19, 36, 47):  # of which the largest jump is far beyond the others
+        shocks = np.random.default_rng(seed).standard_t(3, N + 200) / np.sqrt(3)
+        red = np.asarray(lfilter([0.6], [1, -0.8], shocks))[200:]
+        found["noise"] += len(transitions(pd.Series(red)))
+        found["step"] += len(transitions(pd.Series(red + 10 * (X >= 0.5))))
+    assert found["noise"] == 0 and found["step"] >= 5

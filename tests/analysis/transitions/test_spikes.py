@@ -59,3 +59,20 @@ def test_a_single_late_recovery_is_a_spike_and_equal_distances_are_restarts():
     assert spikes(NOISE + restarts, SIGMA) == []
     falling = -0.1 * STEPS + 3.0 * (STEPS >= 200)  # the trend takes the step back within 30 points
     assert spikes(NOISE + falling, SIGMA) == []
+
+
+def test_the_way_back_of_a_spike_is_none():
+    dip = NOISE - 5.0 * np.isin(STEPS, [200, 201, 202])
+    assert [s.first for s in spikes(dip, SIGMA)] == [200]
+    assert spikes(dip, SIGMA)[0].last <= 204
+
+
+def test_a_spike_on_the_way_back_of_another_is_found():
+    found = spikes(NOISE + 5 * falling_back(200, 4) + 4 * falling_back(205, 1.5), SIGMA)
+    assert [s.first for s in found] == [200, 205]
+
+
+def test_a_chord_ends_at_the_level_between_two_spikes():
+    curve = np.where((STEPS >= 100) & (STEPS < 110) | (STEPS >= 112) & (STEPS < 120), 5.0, 0.0)
+    clean, gone = bridged(curve, [Spike(100, 100, 109, 5.0, 50.0), Spike(112, 112, 119, 5.0, 50.0)])
+    assert clean.tolist() == [0.0] * N and gone.sum() == 18
