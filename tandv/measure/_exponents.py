@@ -20,8 +20,7 @@ from tandv.measure._lanes import and32, shr32
 from tandv.measure._row_sums import COUNTS
 from tandv.statistics import LOWEST
 
-BLOCK = 2048  # values that are counted in a window at once
-_FROM = 4 * BLOCK  # elements of a tensor for which it saves time to count in windows, which must be read out
+BLOCK = 4096  # values that are counted in a window at once; half of the first-level cache of most processors
 _SPAN = 32  # fields of a window
 _WINDOWS = 3  # one below the other; a block that reaches further is counted by stores
 _ROOM = 28  # the first reaches this far below the largest field: larger values come seldom, smaller ones often
@@ -33,7 +32,8 @@ _NONE, _NEVER = -1000, -1001  # as a first field: none is chosen yet; too small 
 
 _WORD, _INDEX = ir.IntType(32), ir.IntType(64)
 _VECTOR = ir.VectorType(_WORD, _LANES)
-_IN_BLOCK = 7  # planes that the 128 vectors of a block are added to; they carry one vector of weight 2^7
+_IN_BLOCK = 8  # planes that the 256 vectors of a block are added to; they carry one vector of weight 2^8
+_TURNS = 16  # of 16 vectors each
 _PLANES = 40
 
 
@@ -43,7 +43,7 @@ def new_counter(largest):
 
     It is: counts by field; planes of each window, and carries that wait for a second one; the state.
     """
-    planes = _PLANES if largest >= _FROM else 0
+    planes = _PLANES if largest >= BLOCK else 0
     words = np.zeros(1024 + _WINDOWS * 2 * planes * _LANES + 16, np.uint32)  # one allocation, which takes most time
     fields, windows, state = words[:1024], words[1024:-16], words[-16:]
     return fields.reshape(4, 256), windows.reshape(_WINDOWS, 2, planes, _LANES), state.view(np.int64)
@@ -53,7 +53,7 @@ def new_counter(largest):
 def begin(counter, size):
     """Begin to count a tensor of so many elements."""
     state = counter[2]
-    state[_BASE] = _NONE if size >= _FROM else _NEVER
+    state[_BASE] = _NONE if size >= BLOCK else _NEVER
     state[_LOW], state[_HIGH] = 255, 0
 
 
@@ -183,8 +183,8 @@ def _add_block(context, values, base, planes, carry):
         sums = [cgutils.alloca_once(builder, _VECTOR) for _ in range(_IN_BLOCK)]  # which become registers
         for i, place in enumerate(sums):
             builder.store(_vector(builder, planes, _INDEX(i)), place)
-        carries = cgutils.alloca_once(builder, _VECTOR, size=8)
-        with cgutils.for_range(builder, _INDEX(8)) as loop:
+        carries = cgutils.alloca_once(builder, _VECTOR, size=_TURNS)
+        with cgutils.for_range(builder, _INDEX(_TURNS)) as loop:
             bits = []
             for i in range(16):
                 words = _vector(builder, source, builder.add(builder.mul(loop.index, _INDEX(16)), _INDEX(i)))
@@ -194,8 +194,8 @@ def _add_block(context, values, base, planes, carry):
                 inside = builder.icmp_unsigned("<", place, _all_lanes(_SPAN))  # zero and what is not finite are not
                 bits.append(builder.select(inside, bit, _all_lanes(0)))
             builder.store(_add(builder, sums[:4], bits), builder.gep(carries, [loop.index]))
-        eight = [builder.load(builder.gep(carries, [_INDEX(i)])) for i in range(8)]
-        builder.store(_add(builder, sums[4:], eight), carry, align=4)
+        of_turns = [builder.load(builder.gep(carries, [_INDEX(i)])) for i in range(_TURNS)]
+        builder.store(_add(builder, sums[4:], of_turns), carry, align=4)
         for i, place in enumerate(sums):
             builder.store(builder.load(place), builder.gep(planes, [_INDEX(i)]), align=4)
         return context.get_dummy_value()
