@@ -37,6 +37,8 @@ Its arrays, in this order:
   if each column has one step. Codes and shares are what is to be taken from those of the column, modulo 2**16 and 2**8,
   since many of these differences are 0;
 - `numbers` int32 [C]: the number of each column among those of all runs;
+- `lossy` int32 [T, C]: bit i is set where a cast to the i-th of `meta.formats` underflows too much, bit 16 + i where
+  its SQNR is too low, as the answer to `casts` says;
 - `curveSteps` float64, `curveValues` float64, `curveState` uint8: the arrays of the answer to `curves`.
 """
 
@@ -47,6 +49,7 @@ import numpy as np
 
 from tandv.log.narrowed import narrowed
 from tandv.page.answers import Answers, Run
+from tandv.page.answers.casts import LOW_SQNR, UNDERFLOWS, lossy
 from tandv.page.answers.columns import Columns, any_bit, flagged, highest, largest
 from tandv.page.answers.comparison import compared
 from tandv.page.answers.curves import curves, transitions
@@ -196,12 +199,14 @@ def _arrays(
     flags, over, flags_one = np.zeros(size, np.uint8), np.zeros(size, np.uint16), np.zeros(of_one, np.uint8)
     codes, counts = np.zeros((len(rounded), *size), np.uint16), np.zeros((len(counted), *size))
     less, counts_one = np.zeros((len(rounded), *of_one), np.uint16), np.zeros((len(counted), *of_one))
+    lost = np.zeros(size, np.int32)
     base = np.zeros((len(rounded) + len(counted), tensors))
     one = of.edges if several else of.edges[:0]
     first = 0
     for tt, layers in kinds.items():
         rows = slice(first, first := first + len(layers))
         over[rows] = any_bit(_overflows(run, tt), of)
+        lost[rows] = any_bit(_lossy(run, tt), of)
         for number, name in enumerate([*rounded, *counted]):
             values, of_cells = log.matrix(tt, name)[1:]
             if number < len(rounded):
@@ -217,7 +222,18 @@ def _arrays(
     pooled_codes, less_codes = _bytes(codes), _bytes(less)
     *exponents, shares_one, lanes_one = _exponents(log, of, kinds)
     out = [of.starts, layout.steps, flags, over, *pooled_codes, counts, narrowed(base), *exponents]
-    return [*out, flags_one, *less_codes, counts_one, shares_one, lanes_one, layout.numbers]
+    return [*out, flags_one, *less_codes, counts_one, shares_one, lanes_one, layout.numbers, lost]
+
+
+def _lossy(run: Run, tt: str) -> np.ndarray:
+    """Return which casts lose too much, [layers, steps] of int32 with two bits for each format."""
+    log = run.log()
+    out = np.zeros((len(log.layers(tt)), len(log.steps)), np.uint32)
+    for bit, one in enumerate(formats_of(run)):
+        found = lossy(run, tt, one)
+        for flag, first in ((UNDERFLOWS, 0), (LOW_SQNR, 16)):
+            out |= ((found & flag) > 0).astype(np.uint32) << np.uint32(first + bit)
+    return out.view(np.int32)
 
 
 def _bytes(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

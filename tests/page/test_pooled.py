@@ -16,7 +16,8 @@ from tandv.page.pooled import layouts, pooled
 
 ARRAYS = (
     "starts", "steps", "flags", "over", "high", "low", "counts", "early", "bins", "shares", "lanes", "flagsOne",
-    "highOne", "lowOne", "countsOne", "sharesOne", "lanesOne", "numbers", "curveSteps", "curveValues", "curveState",
+    "highOne", "lowOne", "countsOne", "sharesOne", "lanesOne", "numbers", "lossy",
+    "curveSteps", "curveValues", "curveState",
 )  # fmt: skip
 
 

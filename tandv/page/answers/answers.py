@@ -6,6 +6,7 @@ from threading import Lock
 from typing import Any
 
 from tandv.page.answers.asked import MOST_QUESTIONS, BadQuestion, checked
+from tandv.page.answers.casts import casts
 from tandv.page.answers.curves import curves, transitions
 from tandv.page.answers.findings import findings
 from tandv.page.answers.firsts import firsts
@@ -25,6 +26,7 @@ KINDS: dict[str, Callable[[Run, Sequence[Run], dict[str, Any]], Answer]] = {
     "map": exponent_map,
     "lines": lines,
     "at": at,
+    "casts": casts,
     "firsts": firsts,
     "findings": findings,
 }

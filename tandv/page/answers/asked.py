@@ -105,6 +105,7 @@ QUESTIONS: dict[str, dict[str, Field]] = {
     "map": {**_TENSOR, **_COLUMNS},
     "lines": {**_TENSOR, "metrics": Field(_texts), **_COLUMNS},
     "at": {**_TENSOR, "step": Field(_step), "metric": Field(_text)},
+    "casts": {"tt": Field(_text), **_COLUMNS, "format": Field(_format, None)},
     "firsts": {"format": Field(_format, None)},
     "findings": {},
 }

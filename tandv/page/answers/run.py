@@ -1,6 +1,7 @@
 """One run that questions are asked of: its log, its curves, and what takes long to find out."""
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from tandv.page.answers.sources import LogSource
 RULE = "faster than before and after"  # how transitions are found where nobody says it
 LARGEST = "max_abs"  # the statistic that tells what overflows a format
 MOST = 3  # phases and ranks of a run that are kept opened besides the one that it was opened with
+PREDICTED = find_spec("numba") is not None  # casts are, by tandv.analysis.whatif
 LOOKED_AT = 200  # steps back, at which a tensor is looked for
 Answer = tuple[dict[str, Any], Sequence[np.ndarray]]
 Source = LogSource | CurvesOnly
@@ -37,6 +39,7 @@ class Run:
         self.name = name or source.name
         self.curves = source.curves if isinstance(source, CurvesOnly) else curves or RunCurves(None)
         self.firsts = Background(patience=0.3)  # seconds: where a page opens depends on it
+        self.casts = Background(patience=0.05)
         self.transitions = Background(patience=0.05)
         self.findings = Background(patience=0.05, rest=10.0)  # which take long on a run that goes on
         self.rule = (source.rule if isinstance(source, CurvesOnly) else "") or RULE
@@ -82,7 +85,8 @@ class Run:
 
     def await_all(self) -> None:
         """Let answers wait for what is found out in the background, however long it takes, as a file must."""
-        self.firsts.patience = self.transitions.patience = self.findings.patience = None
+        for work in (self.firsts, self.casts, self.transitions, self.findings):
+            work.patience = None
 
     def log(self) -> LogSource:
         """Return the log. Raises BadQuestion where there are curves only."""
@@ -139,6 +143,8 @@ class Run:
         notes = [*([self._trouble] if self._trouble else []), *self.source.notes, *self.curves.notes]
         if not isinstance(self.source, CurvesOnly) and self.source.metrics and LARGEST not in self.source.metrics:
             notes.append(f"what overflows a format is not marked: the log has no {LARGEST}")
+        if not isinstance(self.source, CurvesOnly) and not PREDICTED:
+            notes.append("what a cast would lose is not marked: that needs numba, of tandv[analysis]")
         if not isinstance(self.source, CurvesOnly) and len(self.curves.table.columns):
             if len(self.source.phases) > 1:
                 notes.append("curves are of all phases together: a run does not keep in which phase a number was given")

@@ -49,7 +49,7 @@ export async function mount(root, source, options = {}) {
     ...(changed.has('follow') && view.follow && ctx.meta.steps.length ? atTheEnd(ctx) : {}),
     ...(changed.has('run') && view.run === view.other ? { other: -1 } : {}),
   }));
-  /** @type {Data} */ const data = { curves: [], transitions: [], heat: null, map: null, lines: null, at: null, otherHeat: null, otherLines: null, pin: null, other: null, firsts: null, findings: null, otherMeta: null };
+  /** @type {Data} */ const data = { curves: [], transitions: [], heat: null, map: null, lines: null, at: null, otherHeat: null, otherLines: null, pin: null, other: null, firsts: null, casts: null, findings: null, otherMeta: null };
   const ctx = /** @type {Ctx} */ (/** @type {unknown} */ ({
     state, source, meta, data, hover: { i: null, row: null }, tip: tip.show, say: (/** @type {string} */ s) => notes.say(s),
     flip: () => state.set({ theme: ctx.look.dark ? 'light' : 'dark' }),
@@ -84,7 +84,7 @@ export async function mount(root, source, options = {}) {
   const turns = turnsOf(ctx, { drawing, pages, memory, notes, dress: dress.put, moved: open.moved, times });
   const poll = live(ctx, {
     newer: turns.newer, again: () => pages.slow(), lost: turns.gone, back: turns.back,
-    unready: () => drawing.onScreen() && (data.firsts?.ready === false || data.findings?.ready === false || data.transitions[state.view.run]?.ready === false),
+    unready: () => drawing.onScreen() && (data.firsts?.ready === false || data.casts?.ready === false || data.findings?.ready === false || data.transitions[state.view.run]?.ready === false),
   });
   memory.listen(turns.address);
 

@@ -1,7 +1,7 @@
 // What an answer was asked for. Labels name that, and not what is chosen by now: an answer may be late, or never come.
 /** @typedef {import('./types').View} View */
 /** @typedef {import('./types').Ctx} Ctx */
-/** @typedef {'heat'|'otherHeat'|'map'|'lines'|'otherLines'|'at'|'pin'|'other'|'firsts'|'findings'|'curves'|'otherCurves'|'transitions'} Ask */
+/** @typedef {'heat'|'otherHeat'|'map'|'lines'|'otherLines'|'at'|'pin'|'other'|'firsts'|'findings'|'casts'|'curves'|'otherCurves'|'transitions'} Ask */
 
 const RUN = /** @type {const} */ (['run', 'phase', 'rank']), STEPS = /** @type {const} */ (['from', 'to']), TENSOR = /** @type {const} */ (['tt', 'layer']);
 const MAP_OF_LAYERS = /** @type {const} */ ([...RUN, ...STEPS, 'tt', 'metric', 'format', 'colour', 'other', 'compare']);
@@ -12,7 +12,7 @@ export const DEPENDS = {
   lines: [...RUN, ...STEPS, ...TENSOR, 'metric'], otherLines: [...RUN, ...STEPS, ...TENSOR, 'metric', 'other'],
   at: [...RUN, ...TENSOR, 'metric', 'step'], pin: [...RUN, ...TENSOR, 'metric', 'pin'], other: [...RUN, ...TENSOR, 'metric', 'step', 'other'],
   curves: ['run'], otherCurves: ['run', 'other'],
-  firsts: [...RUN, 'format'], findings: RUN, transitions: ['run'],
+  firsts: [...RUN, 'format'], casts: [...RUN, ...STEPS, 'tt', 'format'], findings: RUN, transitions: ['run'],
 };
 
 /** Whether two states ask the same of one question. @param {Ask} what @param {View} asked @param {View} view */

@@ -12,7 +12,7 @@ const DRAWN = {
   heat: ['heat', 'otherHeat', 'profile'], otherHeat: ['otherHeat', 'heat'], map: ['exponents', 'histogram'],
   lines: ['curves'], otherLines: ['curves'], curves: ['curves'], otherCurves: ['curves'], transitions: ['curves'],
   at: ['histogram', 'profile', 'exponents', 'curves'], pin: ['histogram', 'profile', 'exponents'], other: ['histogram', 'profile', 'exponents', 'curves'],
-  firsts: [], findings: ['heat'],
+  firsts: [], casts: ['heat'], findings: ['heat'],
 };
 /** Without these answers a panel has no picture, and says why; the others add to one. */
 const OWN = new Set(/** @type {Ask[]} */ (['heat', 'otherHeat', 'map', 'at']));

@@ -7,7 +7,8 @@ import { before } from './state.js';
 /** @template {string} K @typedef {Extract<Question, {kind: K}>} Of */
 /** Columns that are shown: of the file's from `edges[i]` up to `edges[i + 1]` in each. @typedef {{edges: number[], starts: Float64Array, pooled: number}} Columns */
 
-const OVERFLOWS = 4, ABSENT = 8;
+const OVERFLOWS = 4, ABSENT = 8, UNDERFLOWS = 32, LOW_SQNR = 64;
+const LIMITS = { underflow: 0.01, sqnr: 20 };  // as in tandv/page/answers/casts.py
 const SPECIAL = [NaN, 0, Infinity, -Infinity];
 
 /** The statistics of a run in a file as numbers. @param {FileRun} run */
@@ -106,6 +107,15 @@ const FILE_ANSWERS = {
     });
     const said = q.against === null ? undefined : of.run.against[q.against]?.[q.tt]?.[q.metric];
     return { rows: ids.length, cols: n, pooled, parted: said?.parted ?? null, base: said ? said.base : q.change ? of.run.change.replace('{}', q.metric) : null, arrays: [values, flags, starts] };
+  },
+  casts(of, q) {
+    const ids = of.rows(q.tt), { edges, starts } = columnsOf(of, q), n = edges.length - 1, lossy = of.run.arrays[18];
+    const bit = q.format === null ? -1 : Object.keys(of.run.meta.formats).indexOf(q.format), flags = new Uint8Array(ids.length * n);
+    if (bit >= 0) ids.forEach((t, r) => { for (let i = 0; i < n; i++) for (let c = edges[i]; c < edges[i + 1]; c++) {
+      const bits = lossy[t * of.cols + c] >>> bit;
+      flags[r * n + i] |= (bits & 1 ? UNDERFLOWS : 0) | ((bits >>> 16) & 1 ? LOW_SQNR : 0);
+    } });
+    return { rows: ids.length, cols: n, ...LIMITS, ready: true, arrays: [flags, starts] };
   },
   map(of, q) {
     const t = of.tensor(q.tt, q.layer), { edges, starts, pooled } = columnsOf(of, q), n = edges.length - 1, [, , , , , , , , bins, codes, sums] = of.run.arrays;

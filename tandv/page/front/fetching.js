@@ -11,8 +11,8 @@ import { heldStep } from './state.js';
 
 const MOST_COLUMNS = 4096;
 const ALL = /** @type {Ask[]} */ (Object.keys(DEPENDS));
-const SLOW = /** @type {Ask[]} */ (['firsts', 'findings', 'transitions']);
-const WITH_COLUMNS = /** @type {Ask[]} */ (['heat', 'otherHeat', 'map', 'lines', 'otherLines']);
+const SLOW = /** @type {Ask[]} */ (['firsts', 'casts', 'findings', 'transitions']);
+const WITH_COLUMNS = /** @type {Ask[]} */ (['heat', 'otherHeat', 'map', 'lines', 'otherLines', 'casts']);
 const WITHOUT_TENSORS = /** @type {Ask[]} */ (['curves', 'otherCurves', 'transitions', 'firsts', 'findings']);
 
 /** The phase and the rank that questions are about, where they are chosen. @param {Partial<View>} view */
@@ -80,6 +80,7 @@ export function fetching(ctx, page) {
     curves: () => curves('curves', view.run),
     otherCurves: () => (two() ? curves('otherCurves', view.other) : drop('otherCurves', () => { data.curves = data.curves.map((c, i) => (i === view.run ? c : null)); })),
     firsts: () => want('firsts', () => source.ask({ kind: 'firsts', format: format(), ...partOf(view) }, view.run), into('firsts')),
+    casts: () => want('casts', () => source.ask({ kind: 'casts', tt: view.tt, format: format(), ...shown('heat'), ...partOf(view) }, view.run), into('casts')),
     findings: () => want('findings', () => source.ask({ kind: 'findings', ...partOf(view) }, view.run), into('findings')),
     transitions() {
       const { run } = view;

@@ -1,9 +1,10 @@
-// Layers × steps as pixels: colours of values, hatching of what is not finite, outlines of what overflows a format.
+// Layers × steps as pixels: colours of values, hatching of what is not finite, outlines of what overflows a format, strokes where a cast loses much.
 import { positionOn } from './colour.js';
+import { SQNR_FLAG, UNDERFLOW_FLAG, strokes } from './heat_strokes.js';
 
 export const NAN_FLAG = 1, INF_FLAG = 2, OVER_FLAG = 4, MISSING_FLAG = 8;
 /** Of what occurs in a picture: zeros, which have a colour of their own. */
-export const ZERO_MARK = 32;
+export const ZERO_MARK = 128;
 const WHOLE = 16;  // no finite value at all: the cell is hatched instead of coloured
 const THIN = 3;  // widths of an outline: what is narrower is outlined beside it
 const PERIOD = 6, NARROWEST = 3;  // CSS pixels: of the hatching, and how wide a mark is at least
@@ -32,6 +33,7 @@ export function heatPixels(px, w, h, of) {
   if (!flagged) return;
   heightened(px, marks, w, h, Math.round(NARROWEST * of.size));
   hatchedMarks(px, marks, w, h, of);
+  strokes(px, marks, w, h, of);
   outline(px, marks, w, h, of, h / rows >= 3 * of.size);
 }
 
@@ -49,7 +51,7 @@ function pooledRow(from, to, of, colour, mark) {
       const k = r * cols + c, value = values[k], f = flags[k];
       if (f & MISSING_FLAG) continue;
       logged = true;
-      flag |= f & 7;
+      flag |= f & (7 | UNDERFLOW_FLAG | SQNR_FLAG);
       if (Number.isNaN(best) || (!Number.isFinite(best) && Number.isFinite(value)) || (Number.isFinite(value) && Math.abs(value) > Math.abs(best))) best = value;
     }
     if (!logged) { colour[x] = inks.missing; mark[x] = MISSING_FLAG; any = true; continue; }

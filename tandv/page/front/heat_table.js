@@ -1,12 +1,14 @@
 // The heat map as a table: a row per layer, a column per column, and in words where each layer has marks.
 import { fewestDigits } from './csv.js';
 import { INF_FLAG, MISSING_FLAG, NAN_FLAG, OVER_FLAG } from './heat_pixels.js';
+import { SQNR_FLAG, UNDERFLOW_FLAG } from './heat_strokes.js';
 /** @typedef {import('./types').Heat} HeatAnswer */
 
 /** Marks of a cell in words. @param {number} flags @param {string} format */
 export const marksInWords = (flags, format) => [
   ...(flags & NAN_FLAG ? ['has NaN'] : []), ...(flags & INF_FLAG ? ['has infinity'] : []),
-  ...(flags & OVER_FLAG ? [`max_abs overflows ${format}`] : []), ...(flags & MISSING_FLAG ? ['not logged'] : []),
+  ...(flags & OVER_FLAG ? [`max_abs overflows ${format}`] : []),
+  ...(flags & UNDERFLOW_FLAG ? [`more than 1 % becomes zero in ${format}`] : []), ...(flags & SQNR_FLAG ? [`SQNR below 20 dB in ${format}`] : []), ...(flags & MISSING_FLAG ? ['not logged'] : []),
 ];
 
 /** @param {HeatAnswer} d @param {string[]} names of all rows @param {[number, number]} rows shown, the last excluded @param {[number, number]} columns the first and the last @param {string} format */
@@ -19,7 +21,7 @@ export function heatRows(d, names, [from, to], [first, last], format) {
 
 /** The steps at which a layer has each mark. @param {HeatAnswer} d @param {number} row @param {number[]} columns @param {string} format */
 function marksAlong(d, row, columns, format) {
-  const words = /** @type {[number, string][]} */ ([[NAN_FLAG, 'NaN'], [INF_FLAG, 'infinity'], [OVER_FLAG, `overflows ${format}`], [MISSING_FLAG, 'not logged']]);
+  const words = /** @type {[number, string][]} */ ([[NAN_FLAG, 'NaN'], [INF_FLAG, 'infinity'], [OVER_FLAG, `overflows ${format}`], [UNDERFLOW_FLAG, `more than 1 % becomes zero in ${format}`], [SQNR_FLAG, `SQNR below 20 dB in ${format}`], [MISSING_FLAG, 'not logged']]);
   const has = (/** @type {number} */ j, /** @type {number} */ bit) => j < columns.length && d.flags[row * d.cols + columns[j]] & bit;
   return words.flatMap(([bit, word]) => {
     const runs = [];

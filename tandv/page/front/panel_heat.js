@@ -25,6 +25,8 @@ function scaleFor(d, beside, ratios) {
   return scale;
 }
 
+/** @type {WeakMap<HeatAnswer, {casts: object, flags: Uint8Array}>} */ const joined = new WeakMap();
+
 /** @param {Ctx} ctx @param {'heat'|'otherHeat'} [which] */
 export function heatPanel(ctx, which = 'heat') {
   const p = panel(which, 'layers by steps; the list of layers says the same', { top: 4, bottom: 20 });
@@ -39,6 +41,18 @@ export function heatPanel(ctx, which = 'heat') {
     return alike ? scaleFor(heat, otherHeat, ratios()) : scaleFor(d, null, ratios());
   }
 
+  /** The flags of an answer with those of casts, where these are of the same cells. @param {HeatAnswer} d */
+  function withCasts(d) {
+    const { casts } = ctx.data, v = d.asked, of = casts?.asked;
+    const alike = which === 'heat' && casts && of && v.format !== 'none' && /** @type {const} */ (['run', 'phase', 'rank', 'tt', 'format', 'from', 'to']).every((k) => of[k] === v[k]);
+    if (!alike || casts.flags.length !== d.flags.length || casts.starts.length !== d.starts.length) return d.flags;
+    const known = joined.get(d);
+    if (known && known.casts === casts) return known.flags;
+    const flags = d.flags.map((f, i) => (f & MISSING_FLAG ? f : f | casts.flags[i]));
+    joined.set(d, { casts, flags });
+    return flags;
+  }
+
   /** Where names stand, which the chosen one's may hide. @type {{y: number}[]} */ let places = [];
 
   /** @param {Pen} g @param {number} size */
@@ -47,7 +61,7 @@ export function heatPanel(ctx, which = 'heat') {
     if (!d || !d.rows || d.rows !== names?.length) return;
     const s = scale(d), palette = paletteOf(s, look), format = look.formats[d.asked.format] ?? look.muted;
     raster(g, b, size, (px, w, h) => heatPixels(px, w, h, {
-      values: d.values, flags: d.flags, cols: d.cols, from, to, columns: ctx.columns(d.starts, w), change: ratios(), scale: s, palette, size,
+      values: d.values, flags: withCasts(d), cols: d.cols, from, to, columns: ctx.columns(d.starts, w), change: ratios(), scale: s, palette, size,
       inks: {
         nan: pixelOf(look.nan), inf: pixelOf(look.inf), zero: pixelOf(look.zero), missing: pixelOf(look.panel), dots: pixelOf(mixed(look.panel, look.muted, 0.6)),
         gap: pixelOf(look.dark ? '#1a0a14' : '#fff4fa'), over: pixelOf(format), halo: pixelOf(look.halo),
@@ -72,7 +86,7 @@ export function heatPanel(ctx, which = 'heat') {
 
   p.does.draw = () => {
     const d = rowsOfAnswer(ctx, answer()) ? answer() : null, v = d?.asked ?? ctx.state.view, [from, to] = ctx.rows(), span = ctx.span();
-    if (p.same(d, ctx.data.heat, ctx.data.otherHeat, ctx.data.findings, ctx.look, ctx.meta, from, to, span.a, span.b, v.tt, v.metric)) return;
+    if (p.same(d, ctx.data.heat, ctx.data.otherHeat, ctx.data.findings, ctx.data.casts, ctx.look, ctx.meta, from, to, span.a, span.b, v.tt, v.metric)) return;
     p.title.textContent = which === 'otherHeat' ? ctx.meta.runs[v.other] ?? '' : v.compare === 'side' && v.other >= 0 ? `${ctx.meta.name} · ${v.metric}` : `${v.tt} · ${v.metric}`;
     p.title.title = [p.title.textContent, ctx.meta.meanings[v.metric]].filter(Boolean).join(': ');  // it may be cut short
     p.more.title = d ? about(d, to - from, span.b - span.a) : '';
@@ -93,7 +107,8 @@ export function heatPanel(ctx, which = 'heat') {
   /** Which marks occur in the layers shown. @param {HeatAnswer|null} d @param {number} from @param {number} to */
   function seen(d, from, to) {
     let all = 0;
-    if (d) for (let k = from * d.cols; k < to * d.cols; k++) all |= d.flags[k] | (d.values[k] === 0 && !ratios() ? ZERO_MARK : 0);
+    const flags = d ? withCasts(d) : [];
+    if (d) for (let k = from * d.cols; k < to * d.cols; k++) all |= flags[k] | (d.values[k] === 0 && !ratios() ? ZERO_MARK : 0);
     return all;
   }
 
@@ -114,7 +129,7 @@ export function heatPanel(ctx, which = 'heat') {
     if (!d || d.rows !== rowsOfAnswer(ctx, d)?.length) return null;
     const c = ctx.column(i, d.starts), k = row * d.cols + c;
     if (c < 0) return [name, `step ${whole(ctx.meta.steps[i])}`];
-    const value = d.values[k], flags = d.flags[k];
+    const value = d.values[k], flags = withCasts(d)[k];
     const at = d.pooled > 1 ? stepsOf(d, c) : `step ${whole(ctx.meta.steps[i])}`;
     const words = [name, at];
     if (!(flags & MISSING_FLAG)) {
@@ -137,7 +152,7 @@ export function heatPanel(ctx, which = 'heat') {
       const first = Math.max(0, ctx.column(span.a, d.starts)), last = Math.max(first, ctx.column(span.b - 1, d.starts));
       return {
         about: [`${v.tt}, ${v.metric}${ratios() ? ' as log2 of the ratio' : ''}`, about(d, to - from, span.b - span.a), 'a column is named by its first step'].join('; '),
-        rows: heatRows(d, names, [from, to], [first, last], v.format),
+        rows: heatRows({ ...d, flags: withCasts(d) }, names, [from, to], [first, last], v.format),
       };
     },
   };

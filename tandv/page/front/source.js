@@ -9,7 +9,7 @@ const ARRAYS = { float32: Float32Array, float64: Float64Array, uint8: Uint8Array
 /** The arrays of each kind of answer, by name. @type {Record<Kind, string[]>} */
 const NAMED = {
   meta: ['steps'], curves: ['steps', 'values', 'state'], transitions: [], heat: ['values', 'flags', 'starts'], map: ['shares', 'lanes', 'starts', 'logged'],
-  lines: [], at: ['counts', 'lanes', 'profile', 'profileFlags'], firsts: [], findings: [],
+  lines: [], at: ['counts', 'lanes', 'profile', 'profileFlags'], firsts: [], findings: [], casts: ['flags', 'starts'],
 };
 /** @type {Record<string, number>} */ const WORDS_OF_NUMBERS = { nan: NaN, inf: Infinity, '-inf': -Infinity };
 

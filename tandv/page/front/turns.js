@@ -8,7 +8,7 @@ import { defaults, settled } from './state.js';
 /** @typedef {import('./types').Meta} Meta */
 
 /** What belongs to one run and must not be shown of another. */
-const NOTHING = { heat: null, map: null, lines: null, at: null, firsts: null, findings: null, pin: null, other: null, otherHeat: null, otherLines: null };
+const NOTHING = { heat: null, map: null, lines: null, at: null, firsts: null, casts: null, findings: null, pin: null, other: null, otherHeat: null, otherLines: null };
 
 /** The zoom that goes on with the newest step: its size stays. @param {Ctx} ctx @returns {Partial<View>} */
 export function atTheEnd(ctx) {

@@ -14,6 +14,7 @@ export type Question = (
   | { kind: 'at'; tt: string; layer: string; step: number; metric: string }
   | { kind: 'firsts'; format: string | null }
   | { kind: 'findings' }
+  | ({ kind: 'casts'; tt: string; format: string | null } & Shown)
 ) & { phase?: string; rank?: number };
 export type Kind = Question['kind'];
 
@@ -76,9 +77,11 @@ export interface RuleFinding {
 }
 /** `step`: the last one that the rules know, null where they looked at nothing. */
 export interface Findings { found: RuleFinding[]; total: number; notChecked: string[]; step: number | null; ready: boolean }
+/** `flags` [row, column]: 32 more than the share `underflow` becomes zero, 64 an SQNR below `sqnr` dB, of a cast without a scale. */
+export interface Casts { rows: number; cols: number; underflow: number; sqnr: number; ready: boolean; flags: Uint8Array; starts: Float64Array }
 export interface AnswerOf {
   meta: Meta; curves: Curves; transitions: Transitions; heat: Heat; map: ExponentMap; lines: Lines; at: At; firsts: Firsts;
-  findings: Findings;
+  findings: Findings; casts: Casts;
 }
 
 /** Of one run in one file: what tandv/page/pooled.py says of its head and arrays, which are named here in their order. */
@@ -89,7 +92,7 @@ export interface FileRun {
   against: Record<string, Record<string, Record<string, Pick<Heat, 'parted' | 'base'>>>>;
   arrays: [starts: Float64Array, steps: Int32Array, flags: Uint8Array, over: Uint16Array, high: Uint8Array, low: Uint8Array,
     counts: Float64Array, early: Float32Array | Float64Array, bins: Int32Array, shares: Uint8Array, lanes: Float32Array,
-    flagsOne: Uint8Array, highOne: Uint8Array, lowOne: Uint8Array, countsOne: Float64Array, sharesOne: Uint8Array, lanesOne: Float32Array, numbers: Int32Array,
+    flagsOne: Uint8Array, highOne: Uint8Array, lowOne: Uint8Array, countsOne: Float64Array, sharesOne: Uint8Array, lanesOne: Float32Array, numbers: Int32Array, lossy: Int32Array,
     curveSteps: Float64Array, curveValues: Float64Array, curveState: Uint8Array];
 }
 
@@ -137,7 +140,7 @@ export interface Data {
   /** The other run side by side. */ otherHeat: Asked<Heat> | null; otherLines: Asked<Lines> | null;
   /** The pinned step. */ pin: Asked<Ghost> | null;
   /** The other run at the cursor. */ other: Asked<Ghost> | null;
-  firsts: Asked<Firsts> | null; findings: Asked<Findings> | null;
+  firsts: Asked<Firsts> | null; casts: Asked<Casts> | null; findings: Asked<Findings> | null;
   /** What the other run has. */ otherMeta: Meta | null;
 }
 export interface Panel {
