@@ -25,7 +25,7 @@ class Quantity(NamedTuple):
     name: str
     type: str
     tensor_type: str
-    part: str = ""  # which part of a tensor that lies on several devices, in a form that the framework defines
+    part: Any = None  # which part of a tensor that lies on several devices, in a form that the framework defines
     phase: str = ""  # of the step, as the user calls it
     reading: int = FINAL  # which of several readings of the tensor in a step, see `readings`
     lived: str = ""  # its number format, where it was measured in another, without the scale of a loss
@@ -177,10 +177,6 @@ class StepMeasurements:
         self._release()
         self.clear()
         self._early, self.round = early, following
-
-    def _merge(self) -> _Merged:
-        """Merge what was measured so far into a row for each quantity."""
-        return merged(self._parts())
 
     def _parts(self) -> list[_Merged]:
         """Return copies of what was measured so far, not yet merged."""

@@ -104,6 +104,10 @@ class Writer:
         """Seconds that the background thread has computed so far."""
         return self._background.seconds if self._background else 0.0
 
+    def queue(self, task: Callable[[], None], size: int = 0) -> None:
+        """Do something in the background, in order with all else; it holds `size` bytes until it is done."""
+        self._do(task, size)
+
     def append(self, make: Callable[[], Iterable[Block]], size: int) -> None:
         """Keep rows until the next flush; `make` summarises numbers of `size` bytes, which must not change."""
         self._do(lambda: self._keep(make()), size)

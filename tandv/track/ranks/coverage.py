@@ -12,7 +12,7 @@ class RankCoverage:
 
     >>> coverage = RankCoverage(4)
     >>> for step, who in enumerate([0b1111, 0b0111, 0b0111, 0b1111]):
-    ...     coverage.add(step, who)
+    ...     missing = coverage.add(step, who)
     >>> coverage.facts()
     {'size': 4, 'steps_of_all': 2, 'incomplete': [{'steps': [1, 2], 'missing': [3]}]}
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from tandv.track.ranks.known import Known, News, read, written
 from tandv.track.ranks.packing import label_of, packed, unpacked
-from tandv.track.ranks.part import Part, joined, told_apart, without_copies
+from tandv.track.ranks.part import StepPart, joined, told_apart, without_copies
 from tandv.track.ranks.shape import TreePlace
 from tandv.track.ranks.waiting import Sealed, Waiting
 
@@ -22,7 +22,7 @@ class Merging:
         at_most: bytes that are held of steps that wait.
     """
 
-    def __init__(self, place: TreePlace, finished: Callable[[Part], None], patience: float, at_most: int):
+    def __init__(self, place: TreePlace, finished: Callable[[StepPart], None], patience: float, at_most: int):
         self.known, self.waiting = Known(), Waiting(1 << place.rank, patience, at_most)
         self.gone: dict[int, int] = {}  # the latest step of ranks that have left or died
         self.late = 0  # parts that came after their step had gone on
@@ -61,7 +61,7 @@ class Merging:
             self.late += 1
             yield PART, body  # it may still be in time higher up
 
-    def add(self, part: Part, now: float) -> Iterator[Message]:
+    def add(self, part: StepPart, now: float) -> Iterator[Message]:
         """Take the part that this rank itself has measured, and return what goes on at once.
 
         Args:

@@ -6,7 +6,7 @@ import struct
 import numpy as np
 
 from tandv import statistics
-from tandv.track.ranks.part import Part
+from tandv.track.ranks.part import StepPart
 
 _SCALARS = statistics.WORD["counts"]  # words of a row before its counts
 _HEAD = struct.Struct("<I")
@@ -14,7 +14,7 @@ _LABELS = (np.uint64, np.uint16, np.int32, np.int32)  # ids, places of groups in
 _SPANS = (np.int16, np.int16)  # the first exponent of a row, and how many there are
 
 
-def packed(part: Part) -> bytes:
+def packed(part: StepPart) -> bytes:
     """Return a part as bytes, about 190 of a row.
 
     Args:
@@ -52,7 +52,7 @@ def label_of(message: bytes) -> tuple[int, int]:
     return head["step"], int(head["who"], 16)
 
 
-def unpacked(message: bytes) -> Part:
+def unpacked(message: bytes) -> StepPart:
     """Return the part that was packed.
 
     Args:
@@ -70,7 +70,7 @@ def unpacked(message: bytes) -> Part:
     ids, which, whose, pieces, first, length, scalars, counts = columns
     groups = np.array(head["groups"], np.uint64)[which]
     rows = _rows(scalars.reshape(n, _SCALARS), first.astype(np.int64), length.astype(np.int64), counts)
-    return Part(head["step"], int(head["who"], 16), ids, groups, whose, pieces, rows)
+    return StepPart(head["step"], int(head["who"], 16), ids, groups, whose, pieces, rows)
 
 
 def _head(message: bytes) -> tuple[dict, int]:

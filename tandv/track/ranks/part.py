@@ -35,7 +35,7 @@ class Mesh(NamedTuple):
         return (self.ranks & -self.ranks).bit_length() - 1
 
 
-class Part(NamedTuple):
+class StepPart(NamedTuple):
     """What some ranks have measured in one step, its labels ascending by (ids, groups, whose)."""
 
     step: int
@@ -46,7 +46,7 @@ class Part(NamedTuple):
     pieces: np.ndarray  # int32 [rows]: how many ranks' measurements have been added up
     rows: np.ndarray  # `statistics.ROW` or `WIDE_ROW`
 
-    def of(self, chosen: np.ndarray) -> "Part":
+    def of(self, chosen: np.ndarray) -> "StepPart":
         """Return some of its rows, by their places or a mask."""
         return self._replace(
             ids=self.ids[chosen],
@@ -62,7 +62,7 @@ class Part(NamedTuple):
         return self.groups > APART
 
 
-def part_of(step: int, rank: int, labels: Sequence[tuple[int, int, int]], rows: np.ndarray) -> Part:
+def part_of(step: int, rank: int, labels: Sequence[tuple[int, int, int]], rows: np.ndarray) -> StepPart:
     """Return what one rank has measured.
 
     Args:
@@ -72,14 +72,14 @@ def part_of(step: int, rank: int, labels: Sequence[tuple[int, int, int]], rows: 
         rows: a row for each label.
     """
     ids, groups, whose = zip(*labels, strict=True) if labels else ((), (), ())
-    part = Part(
+    part = StepPart(
         step, 1 << rank, np.array(ids, np.uint64), np.array(groups, np.uint64), np.array(whose, np.int32),
         np.ones(len(labels), np.int32), rows,
     )  # fmt: skip
     return part.of(np.lexsort((part.whose, part.groups, part.ids)))
 
 
-def joined(parts: Sequence[Part]) -> Part:
+def joined(parts: Sequence[StepPart]) -> StepPart:
     """Merge parts of one step; rows of the same label add up, in the order in which the parts are given.
 
     Args:
@@ -96,7 +96,7 @@ def joined(parts: Sequence[Part]) -> Part:
     return first
 
 
-def _plus(one: Part, other: Part) -> Part:
+def _plus(one: StepPart, other: StepPart) -> StepPart:
     step, who = one.step, one.who | other.who
     if len(one.ids) == len(other.ids) and all(map(np.array_equal, one[2:5], other[2:5])):
         rows = statistics.merge_aligned(one.rows, other.rows)
@@ -115,7 +115,7 @@ def _plus(one: Part, other: Part) -> Part:
     rows[theirs[~both]] = other.rows[~both]
     rows[theirs[both]] = statistics.merge_aligned(rows[theirs[both]], other.rows[both])
     pieces[theirs] += other.pieces
-    return Part(step, who, ids[new], groups[new], whose[new], pieces, rows)
+    return StepPart(step, who, ids[new], groups[new], whose[new], pieces, rows)
 
 
 def _changes(*columns: np.ndarray) -> np.ndarray:
@@ -128,7 +128,7 @@ def _changes(*columns: np.ndarray) -> np.ndarray:
 # Copies.
 
 
-def without_copies(part: Part, meshes: Mapping[int, Mesh], tensors: np.ndarray | None = None) -> Part:
+def without_copies(part: StepPart, meshes: Mapping[int, Mesh], tensors: np.ndarray | None = None) -> StepPart:
     """Leave out copies of which another counts: that of the lowest rank, or of the mesh with the lowest.
 
     A mesh of which pieces are missing counts only where no copy is whole. Pieces may still come from ranks outside of
@@ -157,7 +157,7 @@ def without_copies(part: Part, meshes: Mapping[int, Mesh], tensors: np.ndarray |
     return part if kept.all() else part.of(kept)
 
 
-def told_apart(part: Part, meshes: Mapping[int, Mesh], within: int, split: set[tuple[int, int]]) -> Part:
+def told_apart(part: StepPart, meshes: Mapping[int, Mesh], within: int, split: set[tuple[int, int]]) -> StepPart:
     """Tell whether rows of a mesh's ranks are copies or pieces; from then on they add to those of other ranks.
 
     Outputs between tensor-parallel layers are plain tensors without placements. Copies agree in every statistic; a
@@ -188,7 +188,7 @@ def told_apart(part: Part, meshes: Mapping[int, Mesh], within: int, split: set[t
     kept = some.of(new | ~copies[tensor])
     number = np.cumsum(_changes(kept.ids)) - 1
     of, n = np.unique(kept.ids), int(number[-1]) + 1
-    settled = Part(
+    settled = StepPart(
         part.step, part.who, of, np.full(n, NO_GROUP, np.uint64), np.full(n, ANY, np.int32),
         np.bincount(number).astype(np.int32), statistics.merge(kept.rows, number),
     )  # fmt: skip

@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from tandv.track.ranks._exchange import Exchange
 from tandv.track.ranks.addresses import Meeting
-from tandv.track.ranks.exchange import Exchange
 from tandv.track.ranks.known import News
-from tandv.track.ranks.part import Part
+from tandv.track.ranks.part import StepPart
 from tandv.track.ranks.shape import TreePlace
 
 PATIENCE = 60.0  # seconds that a step waits for a rank
@@ -55,7 +55,7 @@ class Tree(Exchange):
         place: TreePlace,
         meeting: Meeting,
         host: str,
-        finished: Callable[[Part], None],
+        finished: Callable[[StepPart], None],
         heard: Callable[[dict[str, Any]], None],
         patience: float = PATIENCE,
         at_most: int = AT_MOST,
@@ -79,7 +79,7 @@ class Tree(Exchange):
             self._changed.wait_for(lambda: ready() or bool(self.over), seconds)
         return ready()
 
-    def give(self, part: Part, news: News) -> None:
+    def give(self, part: StepPart, news: News) -> None:
         """Send what this rank has measured in a step. Steps come in their order."""
 
         def given() -> None:

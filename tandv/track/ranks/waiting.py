@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from tandv.track.ranks.part import Part
+from tandv.track.ranks.part import StepPart
 
 
 class Sealed(NamedTuple):
@@ -13,7 +13,7 @@ class Sealed(NamedTuple):
     step: int
     who: int  # the ranks in it, as bits
     size: int  # bytes that it holds
-    open: Callable[[], Part]
+    open: Callable[[], StepPart]
 
 
 class Waiting:
@@ -38,6 +38,14 @@ class Waiting:
 
     def __len__(self) -> int:
         return len(self._steps)
+
+    def has_until(self, latest: int) -> bool:
+        """Tell whether a step up to the latest one of a rank is still waiting.
+
+        Args:
+            latest: the step.
+        """
+        return any(step <= latest for step in self._steps)
 
     def add(self, part: Sealed, now: float) -> bool:
         """Take a part; return False where its step has gone on without it, or has its ranks already.

@@ -15,6 +15,7 @@ from torch.nn.modules.module import register_module_forward_hook
 
 from tandv import tensor_types
 from tandv.track.common.measurements import Quantity
+from tandv.track.ranks.labels import Shard
 from tandv.track.torch import _exports
 from tandv.track.torch._attention import AttentionHeads
 from tandv.track.torch._compiled import ACTIVATION, GRADIENT, mark, not_compiled_alone
@@ -273,9 +274,9 @@ class OutputCapture(OutputGradients):
         for _, name in self._sums.unseen():
             self.tracker.warn_once(f"{name!r} stays a term of a sum over ranks in the step and is not measured")
 
-    def quantity_of(self, named: Named, name: str, kind: int, part: str = "") -> Quantity:
+    def quantity_of(self, named: Named, name: str, kind: int, part: Shard | None = None) -> Quantity:
         key = (named.position, name, kind)
-        if key not in self._quantities or self._quantities[key].part != part:
+        if key not in self._quantities or self._quantities[key].part is not part:
             order = (tensor_types.order(_TENSOR_TYPES[kind]), named.position, len(self._quantities))
             if kind == ACTIVATION:
                 self.with_outputs.add(named.name)

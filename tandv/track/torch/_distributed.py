@@ -1,81 +1,58 @@
-"""A run of several ranks: which of them track together, and their writers, of which only the first writes a log."""
+"""A run of several ranks: which of them track together."""
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from tandv.track.common.folders import path_of
-from tandv.track.common.reporting import warn
+from tandv.track.torch._rank_writers import Follower, Leader
 from tandv.track.torch._ranks import Ranks
+from tandv.track.torch._shared_measurements import SharedMeasurements
 
 
-class Leader:
-    """Writes the log of all ranks; a step for which the writer has no room is dropped after it was gathered.
+def together(
+    ranks: Ranks,
+    plan: str,
+    open_log: Callable[[], Any],
+    measurements: SharedMeasurements,
+    in_background: bool,
+    stops: bool,
+) -> Any:
+    """Enter with the other ranks and return the log's writer: on the first rank a `Leader`, on others a `Follower`.
 
-    Which steps are recorded must not differ between ranks.
+    Args:
+        ranks: the ranks.
+        plan: which steps are recorded.
+        open_log: makes the writer of the log.
+        measurements: of this rank.
+        in_background: whether a thread does the work.
+        stops: whether all ranks must record, and may have to stop at, the same steps.
     """
-
-    has_room = True
-
-    def __init__(self, writer: Any):
-        self._writer = writer
-        self._warned = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._writer, name)
-
-    def append(self, make: Callable[[], Any], size: int) -> None:
-        if self._writer.has_room:
-            self._writer.append(make, size)
-        elif not self._warned:
-            self._warned = True
-            warn(f"writing to {self._writer.path} is slower than training: steps are left out until it has caught up")
-
-
-class Follower:
-    """The writer of ranks that write no log."""
-
-    writes = False
-
-    def __init__(self, path: Path | str, out_path: Path | str):
-        self.path, self.out_path = path, out_path
-        self.has_room, self.seconds = True, 0.0
-
-    def append(self, make: Callable[[], Any], size: int) -> None:
-        pass
-
-    def flush(self, facts: Any = None) -> None:
-        pass
-
-    def catch_up(self) -> None:
-        pass
-
-    def check(self) -> None:
-        pass
-
-    def close(self, status: str, facts: Any = None) -> None:
-        pass
-
-
-def together(ranks: Ranks, plan: str, open_log: Callable[[], Any]) -> Any:
-    """Enter with the other ranks and return the log's writer: on the first rank its own, on others a `Follower`."""
-    ranks.enter(plan)
-    if ranks.rank:
-        said = json.loads(ranks.get("log"))
-        if "problem" in said:
-            raise RuntimeError(f"rank 0 could not begin the log: {said['problem']}")
-        return Follower(path_of(said["path"]), path_of(said["log"]))
+    leader = Leader(measurements, in_background, stops) if ranks.rank == 0 else None
+    ranks.enter(plan, leader.finished if leader is not None else _nothing, measurements.labels.hear)
     try:
-        writer = open_log()
-    except Exception as error:
-        ranks.put("log", json.dumps({"problem": str(error)}))
+        if leader is None:
+            log = ranks.hear_log(plan)
+            return Follower(path_of(log["path"]), path_of(log["log"]), measurements, in_background, stops)
+        if (problem := ranks.problem()) is not None:
+            ranks.tell_log(plan, problem=problem)
+            raise RuntimeError(problem)
+        try:
+            leader.begin(open_log())
+        except Exception as error:
+            ranks.tell_log(plan, problem=f"rank 0 could not begin the log: {error}")
+            raise
+    except BaseException:
+        ranks.tree.end()
         raise
-    ranks.put("log", json.dumps({"path": str(writer.path), "log": str(writer.out_path)}))
-    return Leader(writer)
+    ranks.tell_log(plan, path=str(leader.path), log=str(leader.out_path))
+    return leader
+
+
+def _nothing(part: Any) -> None:
+    """Ranks other than the first get no steps."""
 
 
 def find_ranks(process_group: Any) -> Ranks | None:

@@ -143,8 +143,8 @@ class TorchInsight:
     # Inside.
 
     def _is_here(self, p: nn.Parameter) -> bool:
-        values, group, _ = local(p)
-        if group:
+        values, shard = local(p)
+        if shard is not None:
             self._tracker.warn_once(
                 "insight is about parameters that a process has as a whole: what is spread over several is left out"
             )

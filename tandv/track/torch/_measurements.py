@@ -9,7 +9,7 @@ import torch
 
 from tandv import measure
 from tandv.measure.device import MEASURED, DeviceRows, SentRows
-from tandv.track.common.measurements import Later, Quantity, StepMeasurements, block, merged
+from tandv.track.common.measurements import Later, Quantity, StepMeasurements, block
 
 _WITH_FLOAT64 = ("cuda", "xpu")  # kinds of devices on which `DeviceRows` can measure
 _AT_FIRST = 512  # rows of a device
@@ -98,12 +98,6 @@ class TorchMeasurements(StepMeasurements):
         self.clear()
         size = sum(rows.nbytes for *_, rows in parts) + sum(one.rows.nbytes for one in sent)
         return Later(lambda: block(step, [*parts, *(one.part() for one in sent)], exponents), size)
-
-    def _merge(self) -> Any:
-        """Merge what was measured so far, waiting for the devices; ranks need it at the end of their step."""
-        self._send()
-        sent, self._sent = self._sent, []
-        return merged([*self._parts(), *(one.part() for one in sent)])
 
     def _merge_early(self) -> None:
         self._send()

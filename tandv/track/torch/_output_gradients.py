@@ -56,14 +56,14 @@ class OutputGradients:
             self.tracker.fail(f"in the backward pass of {quantities[0].name!r}", error)
 
     def _add_gradient(self, quantities: list[Quantity], gradient: torch.Tensor) -> None:
-        mine, group, piece = local(gradient)
+        mine, shard = local(gradient)
         values = measurable(mine) if mine is not None else None
         if values is None:
             if mine is not None:
                 self.leave_out(f"the gradient of {quantities[0].name}", gradient)
             return
-        if group:
-            quantities = [quantity._replace(part=f"{group}|{piece}") for quantity in quantities]
+        if shard is not None:
+            quantities = [quantity._replace(part=shard) for quantity in quantities]
         lived = dtype_name(values)
         values = self.tracker.scaler.taken_out(values, self.tracker.scaler.of_pass())
         if values is None:

@@ -9,9 +9,10 @@ from torch import nn
 from tandv import tensor_types
 from tandv.measure import dtype_name
 from tandv.track.common.measurements import Quantity
+from tandv.track.ranks.labels import WHOLE, Shard
 from tandv.track.torch._passes import PassScale
 from tandv.track.torch._scaler import unscaled
-from tandv.track.torch._shards import WHOLE, local
+from tandv.track.torch._shards import local
 from tandv.track.torch.names import Named
 from tandv.track.torch.values import measurable, why_not
 
@@ -35,7 +36,7 @@ class ParameterRecorder:
 
     def record_gradient(self, p: nn.Parameter, gradient: torch.Tensor, scale: PassScale, reading: int) -> None:
         """Record a gradient in a reading that may not count."""
-        mine, _, piece = local(gradient)
+        mine, shard = local(gradient)
         values = measurable(mine) if mine is not None else None
         if values is None:
             name, why = self._names[p].name, why_not(gradient)
@@ -43,27 +44,27 @@ class ParameterRecorder:
             return
         lived, values = values, self._tracker.scaler.taken_out(values, scale)
         if values is not None:
-            quantity = self._quantity(p, tensor_types.WEIGHT_GRADIENT, WHOLE + piece)
+            quantity = self._quantity(p, tensor_types.WEIGHT_GRADIENT, shard or WHOLE)
             self._measurements.add([values], [_as_it_lived(quantity._replace(reading=reading), lived, values)])
 
     def record(self, items: Sequence[Item], scale: torch.Tensor | None = None) -> None:
         """Record tensors, divided by a scale if there is one."""
         tensors, quantities = [], []
         for parameter, kind, tensor in items:
-            mine, _, piece = local(tensor)
+            mine, shard = local(tensor)
             values = measurable(mine) if mine is not None else None
             if values is None:
                 name, why = self._names[parameter].name, why_not(tensor)
                 self._tracker.warn_once(f"{why} are not measured (first met at {kind} of {name!r})", why)
                 continue
             tensors.append(values if scale is None else unscaled(values, scale))
-            quantities.append(_as_it_lived(self._quantity(parameter, kind, WHOLE + piece), values, tensors[-1]))
+            quantities.append(_as_it_lived(self._quantity(parameter, kind, shard or WHOLE), values, tensors[-1]))
         if tensors:
             self._measurements.add(tensors, quantities)
 
-    def _quantity(self, parameter: nn.Parameter, kind: str, part: str) -> Quantity:
+    def _quantity(self, parameter: nn.Parameter, kind: str, part: Shard) -> Quantity:
         key = (id(parameter), kind)
-        if key not in self._quantities or self._quantities[key].part != part:
+        if key not in self._quantities or self._quantities[key].part is not part:
             named = self._names[parameter]
             order = (tensor_types.order(kind), kind, named.position, self._places[parameter])
             self._quantities[key] = Quantity(order, named.name, named.type, kind, part)
@@ -77,8 +78,8 @@ def _as_it_lived(quantity: Quantity, lived: torch.Tensor, measured: torch.Tensor
 
 def values_of(p: nn.Parameter) -> torch.Tensor | None:
     """Return a parameter's values detached, as a DTensor where it is one; None if they cannot be read."""
-    mine, group, _ = local(p)
-    if group:
+    mine, shard = local(p)
+    if shard is not None:
         return p.detach()
     return measurable(mine) if mine is not None else None
 

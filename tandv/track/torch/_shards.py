@@ -1,10 +1,7 @@
-"""The part that one rank has of a tensor distributed by `torch.distributed.tensor`.
-
-A *part* identifies the piece that a rank has measured, so that pieces add up to the whole and copies count once:
-"group|piece", where ranks of one group have pieces of one tensor. Without a part the tensor is the rank's own.
-"""
+"""The part that one rank has of a tensor distributed by `torch.distributed.tensor`, so that pieces add up."""
 
 import functools
+import math
 import sys
 import weakref
 from collections.abc import Callable
@@ -12,29 +9,30 @@ from typing import Any
 
 import torch
 
+from tandv.track.ranks.labels import Shard
 from tandv.track.torch._patching import Observed
 
 _summing = Observed("redistribute")
 
-WHOLE = "|"  # a tensor of which every rank has a copy, such as a weight under data parallelism
 _OWN = {torch.Tensor, torch.nn.Parameter}  # the common classes, which are not distributed
 
 
-def local(tensor: Any) -> tuple[torch.Tensor | None, str, str]:
-    """Return (values, group, piece) of this rank; None for values of a partial placement, still to be reduced.
+def local(tensor: Any) -> tuple[torch.Tensor | None, Shard | None]:
+    """Return this rank's values and which part of the tensor they are, None for a tensor that is no DTensor.
 
-    The group names the ranks of the tensor's mesh; it is empty for a tensor that is no DTensor.
+    Of a partial placement, still to be reduced, there are no values.
     """
     if type(tensor) in _OWN:
-        return tensor, "", ""
+        return tensor, None
     distributed = sys.modules.get("torch.distributed.tensor")
     if distributed is None or not isinstance(tensor, distributed.DTensor):
-        return _arrived(tensor), "", ""
-    group, piece = _place(tensor.device_mesh, tuple(tensor.placements))
-    if piece is None:
-        return None, group, ""
+        return _arrived(tensor), None
+    placements = tuple(tensor.placements)
+    shard = _shard(tensor.device_mesh, placements)
+    if any(placement.is_partial() for placement in placements):
+        return None, shard
     with torch.no_grad():
-        return _arrived(tensor.to_local()), group, piece
+        return _arrived(tensor.to_local()), shard
 
 
 def is_spread(tensor: torch.Tensor) -> bool:
@@ -43,21 +41,22 @@ def is_spread(tensor: torch.Tensor) -> bool:
     return distributed is not None and isinstance(tensor, distributed.DTensor)
 
 
-def part_of(tensor: torch.Tensor) -> str:
-    """Return the part that this rank has of a module's output."""
-    _, group, piece = local(tensor)
-    return f"{group}|{piece}" if group else ""
+def part_of(tensor: torch.Tensor) -> Shard | None:
+    """Return which part this rank has of a module's output; None for a tensor that is no DTensor."""
+    return local(tensor)[1]
 
 
 @functools.lru_cache(4096)
-def _place(mesh: Any, placements: tuple[Any, ...]) -> tuple[str, str | None]:
-    """Return the ranks of a mesh, and where this one is along the dimensions that a tensor is split over."""
-    ranks = ",".join(map(str, mesh.mesh.flatten().tolist()))
-    if any(placement.is_partial() for placement in placements):
-        return ranks, None
-    here = mesh.get_coordinate() or [-1] * len(placements)
-    split = [f"{dim}:{here[dim]}" for dim, placement in enumerate(placements) if not placement.is_replicate()]
-    return ranks, ",".join(split)
+def _shard(mesh: Any, placements: tuple[Any, ...]) -> Shard:
+    """Return the ranks of a mesh, and those with the same place along the dimensions that a tensor is split over."""
+    ranks = mesh.mesh
+    here = mesh.get_coordinate()
+    split = [dim for dim, placement in enumerate(placements) if not placement.is_replicate()]
+    if here is None:  # this rank is not in the mesh
+        return Shard(tuple(ranks.flatten().tolist()), (), 1)
+    same = ranks[tuple(here[dim] if dim in split else slice(None) for dim in range(ranks.ndim))]
+    pieces = math.prod(ranks.shape[dim] for dim in split)
+    return Shard(tuple(ranks.flatten().tolist()), tuple(same.flatten().tolist()), pieces)
 
 
 def _arrived(tensor: torch.Tensor) -> torch.Tensor:

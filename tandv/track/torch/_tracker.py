@@ -102,7 +102,8 @@ class TorchTracker(Tracker):
             open_log, every = self._open, settings.every
             steps = f"every={'a function' if callable(every) else every}, init_step={settings.init_step or 0}"
             steps += ", on_finding that may stop the run" if stops(settings.on_finding) else ""
-            self._open = lambda: together(ranks, steps, open_log)
+            threaded, may_stop = settings.async_offload is not False, stops(settings.on_finding)
+            self._open = lambda: together(ranks, steps, open_log, self.measurements, threaded, may_stop)
         self.units = UnitSums() if settings.units else None
         if self.units is not None:
             self.keep_to_budget(self.units, "add", "take")
@@ -151,7 +152,7 @@ class TorchTracker(Tracker):
         self._outputs.detach()
         self._parameters.detach()
         if isinstance(self.measurements, SharedMeasurements):
-            self.measurements.ranks.leave()
+            self.measurements.leave()
 
     def start_of_step(self) -> None:
         self.scaler.start_of_step()
@@ -239,7 +240,7 @@ class TorchTracker(Tracker):
         """
         if not isinstance(self.measurements, SharedMeasurements):
             return finding
-        return self.measurements.ranks.first_ones(finding) if self.recording else None
+        return self.measurements.ranks.first_ones(finding, self.steps) if self.recording else None
 
     def coverage_summary(self) -> str | None:
         if isinstance(self.measurements, SharedMeasurements) and self.measurements.ranks.rank:

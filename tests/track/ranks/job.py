@@ -9,7 +9,7 @@ import numpy as np
 from tandv.measure import measure
 from tandv.track.ranks.addresses import Meeting
 from tandv.track.ranks.known import News, hash_of
-from tandv.track.ranks.part import ANY, NO_GROUP, Part, part_of
+from tandv.track.ranks.part import ANY, NO_GROUP, StepPart, part_of
 from tandv.track.ranks.shape import place
 from tandv.track.ranks.tree import Tree
 
@@ -42,7 +42,7 @@ class Job:
 
     def __init__(self, size: int, **arguments):
         self.size, self.store, self.trees = size, Store(), dict[int, Tree]()
-        self.steps: list[Part] = []
+        self.steps: list[StepPart] = []
         self.words: list[tuple[int, dict]] = []
         self._arguments = arguments
 

@@ -1,6 +1,7 @@
 """Several ranks write one log, equal to that of one process with the whole batch."""
 
 import functools
+import json
 import multiprocessing
 
 import numpy as np
@@ -116,13 +117,24 @@ def test_what_ranks_do_apart(pair):
 
 
 def test_what_was_recorded_before_a_failure_stays(pair):
-    for run, steps in (("failed", {0}), ("raised", {0, 1})):
-        assert set(read_pickle(pair / run / "log.pkl")["metadata"]["step"]) == steps, run
+    assert set(read_pickle(pair / "raised" / "log.pkl")["metadata"]["step"]) == {0, 1}
+
+
+def test_a_rank_whose_tracker_fails_is_missing_in_the_steps_that_follow(pair):
+    log = read_pickle(pair / "failed" / "log.pkl")
+    calls = log[log["metadata"]["tensor_type"] == "Activation"].groupby(("metadata", "step"))[
+        [("scalar_stats", "calls")]
+    ]
+    assert calls.max().to_dict()["scalar_stats", "calls"] == {0: 2, 1: 1, 2: 1}
+    facts = json.loads((pair / "failed" / "run.json").read_text())["ranks"]
+    assert facts == {"size": 2, "steps_of_all": 1, "incomplete": [{"steps": [1, 2], "missing": [1]}]}
 
 
 def test_a_rank_that_dies_takes_no_flushed_row_along(tmp_path):
     assert spawn(ranks.killed, 2, tmp_path) == [0, -9]
-    assert set(read_run(tmp_path / "killed")["metadata"]["step"]) == {0, 1}
+    assert set(read_run(tmp_path / "killed")["metadata"]["step"]) == {0, 1, 2}
+    incomplete = json.loads((tmp_path / "killed" / "run.json").read_text())["ranks"]["incomplete"]
+    assert incomplete == [{"steps": [2, 2], "missing": [1]}]
 
 
 def test_phases_of_several_ranks_are_kept_apart(pair):

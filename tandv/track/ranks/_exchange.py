@@ -19,7 +19,7 @@ from tandv.track.ranks.connections import LOST, Connections
 from tandv.track.ranks.link import Link, is_proof, proof
 from tandv.track.ranks.merging import NEWS, PART, Merging, Message
 from tandv.track.ranks.packing import label_of
-from tandv.track.ranks.part import Part
+from tandv.track.ranks.part import StepPart
 from tandv.track.ranks.shape import TreePlace
 
 _ORPHANED = 5.0  # seconds in which the ranks below one that died are expected to connect to this one
@@ -27,31 +27,21 @@ _TOGETHER = 0.2  # seconds in which plans are collected before they are sent on
 
 
 class Exchange:
-    """The messages of one rank.
-
-    Args:
-        place: where it is in the tree.
-        meeting: how the ranks find each other.
-        host: the address at which it listens.
-        finished: called on rank 0 with each step's part when it is as complete as it gets.
-        heard: called with what rank 0 says.
-        patience: seconds that a step waits for a rank.
-        at_most: bytes that are held of steps that wait, and as many that may wait to be sent.
-        at_end: seconds that a rank which ends waits for those below it, and until what it has is sent.
-    """
+    """The messages of one rank; `Tree` says what its arguments are."""
 
     def __init__(
         self,
         place: TreePlace,
         meeting: Meeting,
         host: str,
-        finished: Callable[[Part], None],
+        finished: Callable[[StepPart], None],
         heard: Callable[[dict[str, Any]], None],
         patience: float,
         at_most: int,
         at_end: float,
     ):
-        self.place, self.merging = place, Merging(place, finished, patience, at_most)
+        self.place, self.merging = place, Merging(place, self._finish, patience, at_most)
+        self._finished = finished
         self.plans: dict[str, int] = {}  # what ranks that have entered are about to do, and which they are, as bits
         self.over = ""  # why nobody takes parts any longer
         self._token, self._heard, self._at_most = meeting.token, heard, at_most
@@ -157,6 +147,10 @@ class Exchange:
         self._heard(json.loads(body[1:]))
         self._notify()
 
+    def _finish(self, part: StepPart) -> None:
+        self._finished(part)
+        self._notify()
+
     def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
@@ -198,7 +192,7 @@ class Exchange:
         if not self._ending:
             return False
         if not self.place.rank:
-            if not len(self.merging.waiting):
+            if not self.merging.waiting.has_until(self._latest.get(0, -1)):
                 self._end_all("rank 0 tracks no longer: its block has ended, or its tracker failed")
             return False
         if self._stage == "":
