@@ -10,6 +10,7 @@ from tandv.track.ranks.waiting import Sealed, Waiting
 
 Message = tuple[bytes, bytes]  # its kind and its body
 NEWS, PART = b"N", b"P"
+_OPEN = 2  # steps that wait whose own rows are kept as they are
 
 
 class Merging:
@@ -68,7 +69,11 @@ class Merging:
             part: the part.
             now: the time in seconds.
         """
-        if not self.waiting.add(Sealed(part.step, part.who, part.rows.nbytes, lambda: part), now):
+        sealed = Sealed(part.step, part.who, part.rows.nbytes, lambda: part)
+        if len(self.waiting) > _OPEN:  # others are behind: packed it takes a tenth
+            message = packed(part)
+            sealed = Sealed(part.step, part.who, len(message), lambda: unpacked(message))
+        if not self.waiting.add(sealed, now):
             self.late += 1
             yield PART, packed(part)
 

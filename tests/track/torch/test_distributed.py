@@ -25,7 +25,7 @@ def spawn(scenario, size, folder) -> list[int | None]:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(120)
+        process.join(300)
     for process in processes:
         if process.is_alive():
             process.kill()
