@@ -21,7 +21,7 @@ def compare(
     with logged(f"tandv diff {a} {b}"):
         try:
             if propose is not None:
-                _propose(a, b, propose)
+                _propose(a, b, propose, phase)
                 return
             found = diff(a, b, noise, _read(names) if names is not None else None, phase)
         except (ValueError, OSError, TypeError, UnknownName) as error:
@@ -52,8 +52,8 @@ def as_text(found: Difference, most: int = 10) -> str:
     return "\n".join(lines)
 
 
-def _propose(a: str, b: str, out: Path) -> None:
-    names = proposed_map(a, b)
+def _propose(a: str, b: str, out: Path, phase: str | None) -> None:
+    names = proposed_map(a, b, phase)
     out.write_text(json.dumps(names, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     tell(f"Written: {out}, {len(names):,} names of A and what B may call them. Look through it, then give it as --map.")
 

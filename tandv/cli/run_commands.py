@@ -157,7 +157,8 @@ def diff(
 ) -> None:
     """Say where two runs part: the first step, phase and tensor, beyond rounding or beyond repeats of A.
 
-    Ends with 0 if they do not part, with 1 if they do, with 2 if they cannot be compared.
+    Ends with 0 if what both have does not part, with 1 if it does, with 2 if they cannot be compared. Tensors that one
+    run alone has do not change that: the first sentence counts them, and --json names them as only_in_a and only_in_b.
     """
     from tandv.cli import diff as comparing
 

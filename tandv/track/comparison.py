@@ -7,7 +7,7 @@ from typing import Any
 
 from tandv.analysis.diff import Difference, diff, proposed_map
 from tandv.analysis.diff.names import paired, tensors_of
-from tandv.messages import named_arguments
+from tandv.messages import named_arguments, some
 from tandv.track.by_framework import is_jax, is_torch
 
 Loss = Callable[[Any], Any] | None
@@ -26,7 +26,8 @@ def compare(
     """Return where two models part in one forward and backward pass of the same batch.
 
     A converted checkpoint, a refactored module, eager against compiled, one device against another, PyTorch against
-    JAX: the first module whose output parts, by how much, and whether that is rounding. Both models stay as they are,
+    JAX: the first module whose output parts, by how much, and whether that is rounding; of models of PyTorch also
+    buffers that differ, such as running means, which a pass in training does not show. Both models stay as they are,
     with their gradients, buffers and random state, and so does the batch, also where a model raises an error.
 
     >>> import torch
@@ -64,10 +65,31 @@ def compare(
         if names is None and not paired(tensors_of(a), tensors_of(b)):
             names = proposed = proposed_map(a, b)
         found = diff(a, b, names=names)
+    if is_torch(model_a) and is_torch(model_b):
+        found = _with_buffers(found, model_a, model_b, names or {})
     if proposed:
         said = f"no name of A is a name of B; paired were, by size and order: {_map_words(proposed)}"
         return found._replace(notes=[said, *found.notes], words=f"{found.words}\n{said[0].upper()}{said[1:]}.")
     return found
+
+
+def _with_buffers(found: Difference, model_a: Any, model_b: Any, names: Mapping[str, str]) -> Difference:
+    """Return a comparison with what differs in the buffers of two models of PyTorch."""
+    from tandv.track.torch.buffers import buffer_gaps
+
+    gaps, notes = buffer_gaps(model_a, model_b, names)
+    beyond = [gap for gap in gaps if gap.beyond]
+    values = [f"{gap.layer} ({gap.a:.7g} in A, {gap.b:.7g} in B)" for gap in (beyond or gaps)]
+    if gaps:
+        near = "" if beyond else ", within rounding"
+        notes.insert(0, f"buffers differ{near}: {some(values, 3)}")
+    words = "\n".join([found.words, *(f"{note[0].upper()}{note[1:]}." for note in notes)])
+    if beyond and found.first is None:
+        lines = words.split("\n")
+        head = f"A and B part in their buffers: {some(values, 3)}. In this pass no tensor shows it."
+        words = "\n".join([head, *(line for line in lines if not line.startswith("Buffers differ"))])
+        found = found._replace(first=beyond[0], by_type={beyond[0].tensor_type: beyond[0]}, ranked=beyond)
+    return found._replace(notes=[*found.notes, *notes], words=words)
 
 
 def _one_pass(model: Any, argument: str) -> Callable[..., None]:

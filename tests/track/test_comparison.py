@@ -203,3 +203,35 @@ def test_the_state_of_an_nnx_model_is_put_back_and_linen_may_keep_statistics():
     norms = [linen.BatchNorm(use_running_average=False, epsilon=epsilon) for epsilon in (1e-5, 1e-2)]
     a, b = ((norm, norm.init(jax.random.key(0), batch)) for norm in norms)
     assert not compare(a, a, batch).parts and compare(a, b, batch).first.tensor_type == "Activation"
+
+
+def normed():
+    return nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
+
+
+def test_buffers_that_a_pass_in_training_does_not_show_are_told():
+    torch.manual_seed(0)
+    a = normed()
+    b = copy.deepcopy(a)
+    b[1].running_mean[2] = 0.5
+    found = compare(a, b, BATCH)
+    assert found.parts and (found.first.tensor_type, found.first.layer, found.first.size) == (
+        "Buffer", "1.running_mean", 1.0,
+    )  # fmt: skip
+    assert found.words.startswith("A and B part in their buffers: 1.running_mean (0 in A, 0.5 in B). In this pass no ")
+    assert "same to the last bit" in found.words and b[1].running_mean[2] == 0.5
+    assert not compare(a, copy.deepcopy(a), BATCH).parts
+
+
+def test_buffers_are_a_note_where_tensors_part_and_names_are_mapped():
+    torch.manual_seed(0)
+    a = normed()
+    b = nn.ModuleDict({"lin": copy.deepcopy(a[0]), "norm": copy.deepcopy(a[1])})
+    b.forward = lambda x: b["norm"](b["lin"](x))
+    b["norm"].running_var[0] = 3
+    with torch.no_grad():
+        b["lin"].weight += 1
+    found = compare(a, b, BATCH, names={"0": "lin", "1": "norm"})
+    assert found.first.tensor_type == "Weight" and "Buffers differ: 1.running_var (1 in A, 3 in B)." in found.words
+    a[0].register_buffer("mask", torch.ones(2))
+    assert "Only A has the buffers 0.mask." in compare(a, b, BATCH, names={"0": "lin", "1": "norm"}).words

@@ -5,14 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tandv.analysis.diff.names import paired, tensors_of
+from tandv.analysis.diff.names import check_phase, grid_of, paired, tensors_of
 from tandv.log import logframe
 from tandv.log.door import AnyLog
-from tandv.log.grid import Grid, grid
+from tandv.log.grid import Grid
 from tandv.log.order import order_of
 from tandv.log.shown import named
 from tandv.log.store.layers import Tensor
-from tandv.messages import UnknownName, unknown
 
 # What is compared of a tensor, as far as both logs have it.
 SIZES = ("rm2", "mean_abs", "std", "mean")  # differences are taken as a share of the root mean square
@@ -66,7 +65,7 @@ def aligned(a: AnyLog, b: AnyLog, names: Mapping[str, str] | None = None, phase:
     """
     ours, theirs = tensors_of(a), tensors_of(b)
     pairs = paired(ours, theirs, names)
-    _check_phase(a, b, phase)
+    check_phase(a, b, phase)
     place = order_of(a, ours)
     tensors = sorted(pairs, key=lambda one: place.get((one[0], named(one[1])), len(place)))
     others = [pairs[one] for one in tensors]
@@ -111,7 +110,7 @@ def _arrays(
         at = np.array([i for i, one in enumerate(tensors) if one[0] == kind])
         wanted = [tensors[i][1] for i in at]
         for name in statistics:
-            found = _grid(log, kind, name, wanted, phase)
+            found = grid_of(log, kind, name, wanted, phase)
             if found is None:
                 continue
             rows, columns = _places(found, wanted, steps)
@@ -120,24 +119,6 @@ def _arrays(
             if name == "rm2":
                 seen[into] = found.logged[np.ix_(rows[rows >= 0], columns[columns >= 0])]
     return out, seen
-
-
-def _grid(log: AnyLog, kind: str, name: str, layers: list[str], phase: str | None) -> Grid | None:
-    """Return a statistic in a phase; of what has no row in it, such as states of an optimiser, outside of any."""
-    if phase is None:
-        return grid(log, kind, name, layer=layers)
-    for one in (phase, "") if logframe.phases(log) else (None,):
-        try:
-            return grid(log, kind, name, layer=layers, phase=one)
-        except UnknownName:
-            continue
-    return None
-
-
-def _check_phase(a: AnyLog, b: AnyLog, phase: str | None) -> None:
-    known = sorted({one for log in (a, b) for one in logframe.phases(log)} - {""})
-    if phase is not None and phase not in known:
-        raise UnknownName(unknown("phase", phase, known, "A and B together"))
 
 
 def _places(found: Grid, layers: list[str], steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

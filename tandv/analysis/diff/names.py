@@ -8,7 +8,7 @@ import numpy as np
 
 from tandv.log import logframe
 from tandv.log.door import AnyLog
-from tandv.log.grid import grid
+from tandv.log.grid import Grid, grid
 from tandv.log.order import order_of
 from tandv.log.shown import named
 from tandv.log.store.layers import Tensor
@@ -63,7 +63,7 @@ def paired(a: Sequence[Tensor], b: Sequence[Tensor], names: Mapping[str, str] | 
     return out | dict(_models(a, b, out))
 
 
-def proposed_map(a: AnyLog, b: AnyLog) -> dict[str, str]:
+def proposed_map(a: AnyLog, b: AnyLog, phase: str | None = None) -> dict[str, str]:
     """Return names of A to names of B for what has another name there: a proposal to look through and to mend.
 
     Of the tensors without a partner those of equal size are paired, in the order of execution.
@@ -75,14 +75,19 @@ def proposed_map(a: AnyLog, b: AnyLog) -> dict[str, str]:
     Args:
         a: a log, or the place of one.
         b: another one.
+        phase: the phase of `tracker.phase(...)` whose sizes are compared, and where a tensor has no row in it, those
+            outside of any; None for the rows outside of any.
+
+    Raises UnknownName for a phase that neither has.
     """
+    check_phase(a, b, phase)
     ours, theirs = tensors_of(a), tensors_of(b)
     known = paired(ours, theirs)
     taken = set(known.values())
     out: dict[str, str] = {}
     for kind in (WEIGHT, ACTIVATION):
-        mine = _sized(a, kind, [one for one in ours if one[0] == kind and one not in known])
-        other = _sized(b, kind, [one for one in theirs if one[0] == kind and one not in taken])
+        mine = _sized(a, kind, [one for one in ours if one[0] == kind and one not in known], phase)
+        other = _sized(b, kind, [one for one in theirs if one[0] == kind and one not in taken], phase)
         matcher = SequenceMatcher(None, [size for _, size in mine], [size for _, size in other], autojunk=False)
         for block in matcher.get_matching_blocks():
             for i in range(block.size):
@@ -92,11 +97,13 @@ def proposed_map(a: AnyLog, b: AnyLog) -> dict[str, str]:
     return out
 
 
-def _sized(log: AnyLog, kind: str, tensors: list[Tensor]) -> list[tuple[str, int]]:
+def _sized(log: AnyLog, kind: str, tensors: list[Tensor], phase: str | None) -> list[tuple[str, int]]:
     """Return the names of tensors in the order of execution, each with how many values it has at its first step."""
     if not tensors:
         return []
-    found = grid(log, kind, "numel", layer=[name for _, name in tensors])
+    found = grid_of(log, kind, "numel", [name for _, name in tensors], phase)
+    if found is None:
+        return []
     sizes = {name: int(np.nan_to_num(row[seen][0])) for name, row, seen in
              zip(found.layers, found.values, found.logged, strict=True) if seen.any()}  # fmt: skip
     place = order_of(log, tensors)
@@ -105,6 +112,39 @@ def _sized(log: AnyLog, kind: str, tensors: list[Tensor]) -> list[tuple[str, int
         for _, name in sorted(tensors, key=lambda one: place.get((one[0], named(one[1])), 0))
         if name in sizes
     ]
+
+
+def grid_of(log: AnyLog, kind: str, name: str, layers: list[str], phase: str | None) -> Grid | None:
+    """Return a statistic in a phase; of what has no row in it, such as states of an optimiser, outside of any.
+
+    Args:
+        log: the log, or the place of one.
+        kind: the tensor type.
+        name: the statistic.
+        layers: the layers.
+        phase: the phase; None for the rows outside of any.
+    """
+    if phase is None:
+        return grid(log, kind, name, layer=layers)
+    for one in (phase, "") if logframe.phases(log) else (None,):
+        try:
+            return grid(log, kind, name, layer=layers, phase=one)
+        except UnknownName:
+            continue
+    return None
+
+
+def check_phase(a: AnyLog, b: AnyLog, phase: str | None) -> None:
+    """Raise UnknownName for a phase that neither of two logs has.
+
+    Args:
+        a: a log, or the place of one.
+        b: another one.
+        phase: the phase; None is always there.
+    """
+    known = sorted({one for log in (a, b) for one in logframe.phases(log)} - {""})
+    if phase is not None and phase not in known:
+        raise UnknownName(unknown("phase", phase, known, "A and B together"))
 
 
 def _check(names: Mapping[str, str], a: Sequence[Tensor], b: Sequence[Tensor]) -> None:

@@ -55,19 +55,19 @@ def gaps(both: Aligned) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Return the largest gap of each tensor at each step, and of which statistic it is.
 
     Mean, spread, mean magnitude and root mean square are taken as a share of the root mean square; the largest
-    magnitude and the means of higher powers as a share of themselves. Where one run has other counts of NaN or infinity
-    the gap is infinite.
+    magnitude and the means of higher powers as a share of themselves. Where one run has other counts of values, NaN or
+    infinity the gap is infinite.
 
     Returns the gaps and the numbers of the statistics, [tensors, steps] each, and the names of the statistics.
     """
     a, b = both.a, both.b
-    names = [name for name in (*SIZES, *LARGEST, "nans", "infs") if name in a]
+    names = [name for name in (*SIZES, *LARGEST, "nans", "infs", "numel") if name in a]
     size = np.fmax(a["rm2"], b["rm2"])
     worst = np.zeros(size.shape)
     which = np.full(size.shape, names.index("rm2"))
     for number, name in enumerate(names):
         with np.errstate(divide="ignore", invalid="ignore"):
-            if name in ("nans", "infs"):
+            if name in ("nans", "infs", "numel"):
                 gap = np.where(np.nan_to_num(a[name]) != np.nan_to_num(b[name]), np.inf, 0.0)
             else:
                 scale = size if name in SIZES else np.fmax(np.abs(a[name]), np.abs(b[name]))

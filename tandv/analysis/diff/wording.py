@@ -35,19 +35,56 @@ def in_words(compared: Compared, both: Aligned, repeats: int, notes: list[str]) 
     many = len(both.steps) > 1  # of one pass there is no step to tell
     tensors, steps = (int(both.logged.any(axis=axis).sum()) for axis in (1, 0))
     what = f"{tensors:,} tensors" + (f" at {steps:,} steps" if many else "")
-    lines = [_repeated(compared, what, repeats) if repeats else _same(compared, what, many)]
+    lines = [_repeated(compared, what, repeats) if repeats else _same(compared, what, many, _alone(both))]
+    lines = [*_of_other_models(both), *lines]
     return "\n".join([*lines, *(f"{begun(note)}." for note in notes)])
 
 
-def _same(compared: Compared, what: str, many: bool) -> str:
+def _alone(both: Aligned) -> str:
+    """Return how many tensors only one run has, at all or at some step that both have; "" where there are none."""
+    counts = [
+        len(only) + int(alone.any(axis=1).sum())
+        for only, alone in zip((both.only_a, both.only_b), both.alone, strict=True)
+    ]
+    said = [
+        f"only {side} has {count:,} tensor{'s' * (count > 1)}"
+        for side, count in zip("AB", counts, strict=True)
+        if count
+    ]
+    return ", ".join(said) + (", or rows of them" if said and any(alone.any() for alone in both.alone) else "")
+
+
+def _of_other_models(both: Aligned) -> list[str]:
+    """Return the sentence that two runs seem to be of different models, if most of the smaller one has no like."""
+    counts = [len(both.tensors) + len(only) for only in (both.only_a, both.only_b)]
+    like = np.ones(len(both.tensors), bool)
+    if "numel" in both.a:
+        like = ~((both.a["numel"] != both.b["numel"]) & both.logged).any(axis=1)
+    if 2 * like.sum() >= min(counts):
+        return []
+    common, alike = len(both.tensors), int(like.sum())
+    return [
+        f"A and B seem to be runs of different models: of {counts[0]:,} tensors in A and {counts[1]:,} in B {common:,} "
+        f"{'has' if common == 1 else 'have'} a name in both, and {alike:,} of these {'has' if alike == 1 else 'have'} "
+        "as many values. What follows is about those alone that have a name in both; if the names differ, "
+        "`proposed_map(a, b)`, in a shell --propose-map names.json, proposes which is which."
+    ]
+
+
+def _same(compared: Compared, what: str, many: bool, alone: str) -> str:
     first, bit, nearest = compared.first, compared.first_bit, compared.nearest
     if first is None:
+        if bit is None and alone:
+            return f"What A and B both have is the same to the last bit, but {alone}: {what} have the same statistics."
         if bit is None:
             return f"A and B are the same to the last bit: {what} have the same statistics."
         near = f"; the largest gap is {nearest.score:.2g} of that: {_gap(nearest)}" if nearest else ""
         step = f"at step {bit.step:,} " if many else ""
+        begin = f"What A and B both have is the same but for rounding, but {alone}" if alone else (
+            "A and B are the same but for rounding"
+        )  # fmt: skip
         return (
-            f"A and B are the same but for rounding: {what} agree within what rounding may give{near}. "
+            f"{begin}: {what} agree within what rounding may give{near}. "
             f"The first bit differs {step}in {tensor(bit.tensor_type, bit.layer)}."
         )
     times = "" if math.isinf(first.score) else f", {_times(first.score)} what rounding may give"
@@ -106,6 +143,8 @@ def _gap(one: Gap) -> str:
     if one.statistic in ("nans", "infs", "zeros"):
         what = {"nans": "NaN", "infs": "infinities", "zeros": "zeros"}[one.statistic]
         return f"{name} has {_number(one.a)} {what} in A, {_number(one.b)} in B"
+    if one.statistic == "numel":
+        return f"{name} has {_number(one.a)} values in A, {_number(one.b)} in B"
     if math.isinf(one.size):
         return f"{name} has a value in one run only {values}"
     return f"{name} differs by {one.size:.2g} of its size {values}"

@@ -275,3 +275,59 @@ def test_what_is_not_finite_beside_repeats_that_are_lies_outside(statistic, word
     assert (found.first.layer, found.first.step, found.first.score) == ("head", 2, np.inf)
     assert f"has 7 {word} at step 2, A and its repeats none" in found.words
     assert diff(a, b, repeats[1]).words == found.words, "one repeat need not be in a list"
+
+
+def test_the_headline_counts_what_one_run_alone_has():
+    b = log()
+    b = b[b["metadata", "name"] != "embed"]
+    alone = len(diff(log(), b).aligned.only_a)
+    first = diff(log(), b).words.splitlines()[0]
+    assert first.startswith(f"What A and B both have is the same to the last bit, but only A has {alone} tensors: ")
+    near = changed(1 + 1e-6, "Gradient", step=2)
+    near = near[near["metadata", "name"] != "embed"]
+    first = diff(near, log()).words.splitlines()[0]
+    assert first.startswith(f"What A and B both have is the same but for rounding, but only B has {alone} tensors: ")
+    rows = log()[~where(log(), "Activation", "head", 3)]
+    assert "but only A has 1 tensor, or rows of them: " in diff(log(), rows).words.splitlines()[0]
+
+
+def test_another_number_of_values_is_a_difference_of_its_own():
+    b = changed(2, "Activation", "head", 3, "numel")
+    found = diff(log(), b)
+    assert (found.first.layer, found.first.step, found.first.statistic) == ("head", 3, "numel")
+    assert "the output of 'head' has 4,096 values in A, 8,192 in B" in found.words
+
+
+def test_unrelated_models_that_share_a_name_are_said_to_be_so():
+    a, b = log(), log()
+    b[("metadata", "name")] = (
+        b[("metadata", "name")].astype(str).map(lambda name: name if name == "head" else f"x.{name}")
+    )
+    first = diff(a, b).words.splitlines()[0]
+    assert first.startswith("A and B seem to be runs of different models: of 20 tensors in A and 20 in B 5 have a name")
+    assert "--propose-map" in first
+    wide = log()
+    wide[("scalar_stats", "numel")] *= 2
+    assert "and 0 of these have as many values" in diff(log(), wide).words.splitlines()[0]
+    part = log()
+    part = part[part["metadata", "name"] == "head"]  # one layer of the same model was recorded
+    assert "different models" not in diff(log(), part).words
+
+
+def test_a_map_is_proposed_for_a_phase():
+    def sized(names, phase):
+        df = log()
+        df = df[df["metadata", "tensor_type"] == "Activation"].copy()
+        for i, name in enumerate(layers(df)):
+            at = df["metadata", "name"] == name
+            df.loc[at, ("scalar_stats", "numel")] = 10 + (i if phase == "x" else 7 - i)
+        renamed = dict(zip(layers(df), names, strict=True))
+        df[("metadata", "name")] = df[("metadata", "name")].astype(str).map(renamed)
+        df.insert(0, ("metadata", "phase"), phase)
+        return df
+
+    a = pd.concat([sized("abcd", "x"), sized("abcd", "y")], ignore_index=True)
+    b = pd.concat([sized("pqrs", "x"), sized("pqrs", "y")], ignore_index=True)
+    assert proposed_map(a, b, "x") == dict(zip("abcd", "pqrs", strict=True)) == proposed_map(a, b, "y")
+    with pytest.raises(UnknownName, match="no phase 'z'"):
+        proposed_map(a, b, "z")
