@@ -127,7 +127,12 @@ def facet(
     _place(figure, panels, across, margins, inner, min(30.0, 0.15 * figure.bbox.height))
 
     labels = [_label(names, panel_title) for names, _ in parts]
-    labels = shortened(labels, max(int(panels[0].bbox.width / points(figure, 0.54 * style.text)), 4))
+    most = max(int(panels[0].bbox.width / points(figure, 0.54 * style.text)), 4)
+    edges = _at_edges([list(names.values()) for names, _ in parts], across) if panel_title is None else None
+    if edges and max(map(len, labels)) > most:
+        labels = [*shortened(edges[:across], most), *edges[across:]]  # beside those of rows there is room
+    else:
+        labels, edges = shortened(labels, most), None
     keys = []
     for (_, part), label, panel in zip(parts, labels, panels, strict=True):
         dress(panel, style)
@@ -157,8 +162,8 @@ def facet(
     for panel, key in zip(panels, keys, strict=True):
         if key is not None:
             colour_key(panel, key, style)
-    for panel in panels:
-        clear_title(panel)
+    for i, panel in enumerate(panels):
+        clear_title(panel, across if edges and i >= across else 1)
     if any(keys):
         arrange(figure, panels, across, head, 1)
     _fit_labels(axis_labels)  # to the final size of the panels
@@ -192,6 +197,20 @@ def _label(names: dict[str, Any], panel_title: Callable[[dict[str, Any]], str] |
     if not names:
         return ""
     return panel_title(names) if panel_title else " · ".join(map(str, names.values()))
+
+
+def _at_edges(names: Sequence[Sequence[Any]], across: int) -> list[str] | None:
+    """Return labels that name each row of panels once and each column once; None if they are no rows and columns."""
+    of_grid = all(
+        len(one) == 2 and one[0] == names[i - i % across][0] and one[1] == names[i % across][1]
+        for i, one in enumerate(names)
+    )
+    if not of_grid or across == 1:
+        return None
+    return [
+        " · ".join(map(str, one)) if i == 0 else str(one[1]) if i < across else "" if i % across else str(one[0])
+        for i, one in enumerate(names)
+    ]
 
 
 def _check_single(ax: Any, fig: AnyFigure | None, panels: Sequence[dict[str, Any]]) -> None:

@@ -275,12 +275,12 @@ def colour_key(ax: Axes, key: Key, style: Style) -> None:
     ax._tandv_key_left = x(at)  # type: ignore[attr-defined]
 
 
-def clear_title(ax: Axes) -> None:
-    """Move the title of a panel above the key if they would overlap, and shorten it to the panel's width."""
+def clear_title(ax: Axes, across: int = 1) -> None:
+    """Move the title of a panel above the key if they would overlap, and shorten it to so many panels' width."""
     title = ax._left_title  # type: ignore[attr-defined]
     if not title.get_text():
         return
     if measure(title, ax.figure) > getattr(ax, "_tandv_key_left", math.inf) * ax.bbox.width - 4:
         size, colour = title.get_fontsize(), title.get_color()
         ax.set_title(title.get_text(), loc="left", pad=size + 19, size=size, color=colour)
-    shorten(title, ax.figure, ax.bbox.width)
+    shorten(title, ax.figure, across * ax.bbox.width)

@@ -43,7 +43,8 @@ VALUE = ("scalar_stats", "value")
 _BAND = ("scalar_stats", "low"), ("scalar_stats", "high")
 BANDS = {"std": "standard deviation", "range": "range", "confidence": "its 95 % confidence interval"}
 _RELIANCE = ("true", "spurious", "chance")
-_FIRST = ("loss", "accuracy", "loss gap, test less train", "accuracy gap, train less test")
+_FIRST = ("loss", "accuracy", "loss gap", "accuracy gap")
+_LESS = {"loss gap": "test − train", "accuracy gap": "train − test"}
 _ROLES = {"train": 0, "test": 1, "val": 1, "valid": 1, "validation": 1}  # index of the colour
 
 
@@ -121,7 +122,9 @@ def training_dynamics(
                 _mark_runs(ax, [one for of_run in found.values() for one in of_run], colours[role])
             drawn[str(quantity)] = pd.Series(mean, index=at)
         name_marks(ax, style.muted if _is_shared(panel) else "")
-        ax.set_ylabel(panel if len(spans) == 1 else "")  # else the panel's title names it
+        of_first = band is not None or part[("metadata", "run")].iloc[0] == next(iter(runs))
+        # The panel's title names it, and below each other one axis says what a gap is.
+        ax.set_ylabel(panel if len(spans) == 1 else _LESS.get(panel, "") if of_first else "")
         steps = rows[("metadata", "step")].to_numpy()
         edges = [part[side].to_numpy() for side in _BAND if side in part.columns]
         values = np.concatenate([values, *edges])

@@ -57,15 +57,15 @@ def test_what_belongs_together_shares_a_panel():
     figure = viz.training_dynamics(RUN)
     found = panels(figure)
     assert list(found) == [
-        *("loss", "accuracy", "loss gap, test less train", "accuracy gap, train less test"),
+        *("loss", "accuracy", "loss gap", "accuracy gap"),
         *("learning rate", "weight_norm"),
     ]
     assert curves(found["loss"]) == {LIGHT.series[0]: RUN["train_loss"], LIGHT.series[1]: RUN["test_loss"]}
-    gap = curves(found["accuracy gap, train less test"])[LIGHT.series[0]]
+    gap = curves(found["accuracy gap"])[LIGHT.series[0]]
     assert gap == pytest.approx([0, 0.4, 0.8, 0.9, 0.8, 0.7, 0.3, 0.1, 0.03, 0])
     assert legend(figure) == ["train", "test", "no value"]
     assert list(panels(viz.training_dynamics(RUN, ["train_loss", "weight_norm"]))) == ["loss", "weight_norm"]
-    assert "loss gap, test less train" not in panels(viz.training_dynamics(RUN, gap=False))
+    assert "loss gap" not in panels(viz.training_dynamics(RUN, gap=False))
     assert viz.training_dynamics(RUN, "train_acc").axes[0].get_ylabel() == "accuracy"
 
 
@@ -311,3 +311,16 @@ def test_a_band_lies_within_its_panel():
     for panel in viz.training_dynamics(seeds, band="std").axes:
         low, high = panel.collections[0].get_paths()[0].get_extents().intervaly
         assert panel.get_ylim()[0] <= low and high <= panel.get_ylim()[1]
+
+
+def test_what_a_gap_is_stands_at_its_axis_and_small_panels_name_rows_and_columns_once():
+    found = panels(viz.training_dynamics(RUN))
+    assert [found[name].get_ylabel() for name in ("loss", "loss gap", "accuracy gap")] == [
+        "",
+        "test − train",
+        "train − test",
+    ]
+    figure = viz.training_dynamics(
+        {"seed 0": RUN, "seed 1": RUN}, quantities=["train_loss", "test_loss"], figsize=(2.6, 3)
+    )
+    assert [ax.get_title("left") for ax in figure.axes][1:] == ["seed 1", "loss gap", ""]
