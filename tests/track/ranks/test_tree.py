@@ -50,11 +50,11 @@ def test_a_rank_that_is_a_step_ahead_is_not_waited_for():
 
 def test_what_is_held_is_bounded_by_bytes():
     with job(2, at_most=20_000) as run:
-        for step in range(100):
-            run.give(step, [0])  # of some 400 bytes each; the other rank sends nothing
+        for step in range(200):
+            run.give(step, [0])  # of some 200 bytes each; the other rank sends nothing
         assert run.got(20)
         assert run.trees[0].merging.waiting.held <= 20_000
-    assert set(run.who()) == set(range(100))
+    assert set(run.who()) == set(range(200))
 
 
 def test_a_rank_that_dies_is_missing_and_those_below_it_go_on():
