@@ -44,7 +44,8 @@ def axis_of_value(x: Any, mark: Mark, axes: Axes) -> int | None:
 def axis_of_weight(x: Any, key: str, axes: Axes) -> int | None:
     """Return the axis of a weight along which its blocks lie: that which the forward product sums over.
 
-    >>> axis_of_weight(np.ones((3, 3, 8, 16)), "kernel", None), axis_of_weight(np.ones((16, 8, 3, 3)), "weight", None)
+    >>> kernel, weight = np.ones((3, 3, 8, 16), np.float32), np.ones((16, 8, 3, 3), np.float32)
+    >>> axis_of_weight(kernel, "kernel", None), axis_of_weight(weight, "weight", None)
     (2, 1)
 
     Args:
