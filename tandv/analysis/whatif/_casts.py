@@ -8,16 +8,20 @@ from numba import njit
 
 from tandv.analysis.whatif._moments import VERSION as OF_MOMENTS
 from tandv.analysis.whatif._moments import tilt
+from tandv.analysis.whatif._peaks import VERSION as OF_PEAKS
+from tandv.analysis.whatif._peaks import fill_peak, fit, groups
+from tandv.analysis.whatif._ranges import LOOSE, write_share, write_sqnr
+from tandv.analysis.whatif._ranges import VERSION as OF_RANGES
+from tandv.analysis.whatif._sums import SUMS, add, entry, of_one
+from tandv.analysis.whatif._sums import VERSION as OF_SUMS
+from tandv.analysis.whatif._sums import power_of_two as power
 from tandv.analysis.whatif._tables import (
     FIELDS,
-    FOURTH,
-    LEAST,
     LISTED,
+    MEAN_FOURTHS,
     MEAN_SQUARES,
-    MOST,
     SLOPES,
     SMOOTH,
-    SQUARE,
     STEEPEST,
     STEPS_OF_SLOPE,
     SUBNORMAL,
@@ -25,34 +29,8 @@ from tandv.analysis.whatif._tables import (
 )
 from tandv.analysis.whatif._within import MOST_POINTS, VERSION, errors, fill, listed_errors, slope_indices
 
-_SLOPES = len(SLOPES)
 TILTED = 4  # mantissa bits above which values lie densely enough to fit a density to the moments
-_UNKNOWN = 0.5  # dB that values of real tensors stray, besides where they happen to lie
-_DECIBEL = 10 / math.log(10)
-_REACH = 1022
-_POWERS = np.ldexp(1.0, np.arange(-_REACH, _REACH + 1))  # read, as math.ldexp is a call of a library
-
-
-@njit(nogil=True)
-def _power(k):
-    return _POWERS[max(min(k, _REACH), -_REACH) + _REACH]
-
-
-@njit(nogil=True)
-def _range(out, at, value, sure, doubtful, half, n):
-    """Write a share: as predicted, its 95 % range, and its least and most."""
-    least, most = sure / n, min((sure + doubtful) / n, 1.0)
-    value = min(max(value / n, least), most)
-    half = half / n if doubtful > 0 else 0.0
-    out[at], out[at + 1], out[at + 2] = value, max(value - half, least), min(value + half, most)
-    out[at + 3], out[at + 4] = least, most
-
-
-@njit(nogil=True)
-def _decibel(signal, noise):
-    if noise > 0:
-        return _DECIBEL * math.log(signal / noise) if signal > 0 else -np.inf
-    return np.inf
+_SMALL = 30  # powers of two below the highest from which errors are nothing beside those at the top
 
 
 def _predict(made_of: tuple[Any, ...]) -> Any:
@@ -75,8 +53,9 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
             shifts: [jobs, rows], its exponent.
             places: [jobs, rows], which entry of the tables is about that fraction.
             tables: entries of all formats, one after the other.
-            jobs: [jobs, 5]: where a format's entries begin, how many fractions they have, its mantissa bits, the
-                exponents of its smallest normal and of its largest value.
+            jobs: [jobs, 6]: where a format's entries begin, how many fractions they have, its mantissa bits, the
+                exponents of its smallest normal and of its largest value, and a number that it shares with others of
+                as many mantissa bits and the same fractions: values that are normal in both have the same errors.
             limits: [jobs, 2]: its largest value, and above which it overflows.
         """
         _ = made_of
@@ -86,9 +65,16 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
         low_u, low_w = np.empty(MOST_POINTS), np.empty(MOST_POINTS)
         any_u, any_w = np.empty(MOST_POINTS), np.empty(MOST_POINTS)
         wide = np.empty(counts.shape[1])
-        known = np.empty((2, 3))
+        next_u, next_w = np.empty(MOST_POINTS), np.empty(MOST_POINTS)
+        known, law = np.empty((2, 3)), np.empty(5)
+        apart = np.empty(counts.shape[1])
         work, targets, four, matrix = np.empty(counts.shape[1]), np.empty(4), np.empty((4, 4)), np.empty((4, 4))
-        numbers, at_points = np.empty(20), np.empty(7)
+        numbers, alike = np.empty(20), int(jobs[:, 5].max()) + 1
+        # Of each number of a job: sums over the powers of two from the highest down to each, errors at the top.
+        normals, down_to = np.empty((alike, counts.shape[1] + 1, SUMS)), np.empty(alike, np.int64)
+        at_top, has_top = np.empty((alike, 7)), np.empty(alike, np.bool_)
+        gone, at_points = np.empty((counts.shape[1] + 1, SUMS + 1)), np.empty(7)
+        sums, squared, few = np.empty(SUMS), np.empty(counts.shape[1]), np.empty(counts.shape[1])
         for row in range(counts.shape[0]):
             r = which[row]
             first, last = -1, -1
@@ -103,15 +89,15 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
             if last < 0:
                 for j in range(len(jobs)):
                     numbers[:] = 0.0
-                    _range(numbers, 0, 0.0, 0.0, unsure, unsure, n)
-                    _range(numbers, 5, infinite, infinite, 0.0, 0.0, n)
+                    write_share(numbers, 0, 0.0, 0.0, unsure, unsure, n)
+                    write_share(numbers, 5, infinite, infinite, 0.0, 0.0, n)
                     numbers[15:] = np.inf if of[r, 5] > 0 else np.nan
                     for i in range(20):
                         out[i, r, j] = numbers[i]
                 continue
 
-            unit = _power(lowest + last)  # errors and squares are in units of its square
-            top, bottom = of[r, 0] / unit, of[r, 1] / _power(lowest + first)
+            unit = power(lowest + last)  # errors and squares are in units of its square
+            top, bottom = of[r, 0] / unit, of[r, 1] / power(lowest + first)
             knows_top, knows_bottom = 1 <= top < 2, 1 <= bottom < 2
             top = top if knows_top else 2.0
             bottom = bottom if knows_bottom else 1.0
@@ -130,7 +116,8 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
                     known[number, 0], known[number, 1], known[number, 2] = bottom, 1.0, first
                     number += 1
                     wide[first] -= 1
-            if not equal and bits > TILTED:
+            groups(wide, first, last, max(top - 1, 0.02), apart)
+            if not equal:
                 for i in range(4):
                     p = 1 << i
                     whole_sum = of[r, 5] * (of[r, 8 + i] / unit) ** p
@@ -139,10 +126,19 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
                         targets[i] -= known[j, 1] * (known[j, 0] * 0.5 ** (last - known[j, 2])) ** p
                     if not targets[i] > 1e-3 * whole_sum:
                         targets[i] = np.nan  # of values that are known already, but for rounding
-                tilt(wide, first, last, top, targets, slope, work, four[0], four[1], matrix, four[2], four[3])
+                if bits > TILTED:
+                    tilt(wide, first, last, top, targets, slope, work, four[0], four[1], matrix, four[2], four[3])
+            peak = not equal and fit(wide, first, last, top, targets, slope, apart, law)
             heavy = first < last and wide[first] > total / 64
-            n_top = n_low = 0
-            if wide[last] > 0:
+            n_top = n_low = n_next = 0
+            if peak:
+                begin = bottom if first == last else 1.0
+                n_top = fill_peak(begin, top, law, 1.0, top_bits, listed[top_bits] == 1, top_u, top_w)
+                if last > first and wide[last - 1] > 0:
+                    own = max(min(bits, lowest + last - 1 - subnormal), 0)
+                    begin = bottom if first == last - 1 else 1.0
+                    n_next = fill_peak(begin, 2.0, law, 0.5, own, listed[own] == 1, next_u, next_w)
+            elif wide[last] > 0:
                 begin = bottom if first == last else 1.0
                 a = (slope[last] / STEPS_OF_SLOPE) - STEEPEST
                 n_top = fill(begin, top, a, top_bits, listed[top_bits] == 1, top_u, top_w)
@@ -156,135 +152,145 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
                 for b in range(first, last + 1):
                     signal += counts[row, b] * p4[min(last - b, 399)] * MEAN_SQUARES[slope[b]]
 
+            bottoms = 1 if heavy else 0  # the lowest power of two is taken by itself
+            tops = 2 if peak and last > first else 1
+            down_to[:], has_top[:] = last - tops + 1, False
+            gone[first + bottoms, :] = 0.0
+            for b in range(first, last + 1):
+                squared[b] = p4[min(last - b, 399)]
+                few[b] = 4 / min(max(wide[b], 1.0), apart[b])  # two deviations, squared, of the mean over groups
+                if b >= first + bottoms and b <= last - tops:
+                    level = levels[max(min(bits, lowest + b - subnormal), 0)]
+                    at = jobs[0, 0] + entry(level, jobs[0, 1], 0, jobs[0, 2] + 3, jobs[0, 2], slope[b])
+                    add(gone[b], gone[b + 1], wide[b], squared[b], few[b], tables, at)
+                    gone[b + 1, SUMS] = gone[b, SUMS] + wide[b]
+            for g in range(alike):
+                normals[g, last - tops + 1, :] = 0.0
+
             for j in range(len(jobs)):
-                begins, fractions, m, normal, highest = jobs[j, 0], jobs[j, 1], jobs[j, 2], jobs[j, 3], jobs[j, 4]
+                begins, fractions, m, normal, highest, g = jobs[j]
                 f, shift, place_of_f = factors[j, r], shifts[j, r], places[j, r]
-                back = 1 / f
-                square, spread, most, least = 0.0, 0.0, 0.0, 0.0
-                zero, zero_sure, zero_maybe = 0.0, 0.0, 0.0
-                over, over_sure, over_maybe = 0.0, 0.0, 0.0
-                small, small_sure, small_maybe = 0.0, 0.0, 0.0
+                sums[:] = 0.0
+                zero, zero_sure, zero_maybe, zero_loose = 0.0, 0.0, 0.0, 0.0
+                over, over_sure, over_maybe, over_loose = 0.0, 0.0, 0.0, 0.0
+                small, small_sure, small_maybe, small_loose = 0.0, 0.0, 0.0, 0.0
                 tie = False
-                for b in range(last, first - 1, -1):
+                lowest_normal = normal - lowest - shift
+                highest_gone = lowest_normal - m - (2 if f == 1.0 else 3)
+                b = last + 1
+                while b > first:
+                    b -= 1
                     c = wide[b]
+                    k = lowest + b + shift
+                    direct = b > last - tops or b < first + bottoms
+                    fits = k < highest - 1 or 2 * f * power(k) <= limits[j, 0]
+                    if fits and not direct and b >= lowest_normal:
+                        stop = max(lowest_normal, first + bottoms)
+                        while down_to[g] > stop:
+                            d = down_to[g] = down_to[g] - 1
+                            if wide[d] > 0 and last - d < _SMALL:
+                                level = levels[max(min(bits, lowest + d - subnormal), 0)]
+                                at = begins + entry(level, fractions, place_of_f, 0, m, slope[d])
+                                add(normals[g, d + 1], normals[g, d], wide[d], squared[d], few[d], tables, at)
+                            else:
+                                normals[g, d] = normals[g, d + 1]
+                        for i in range(SUMS):
+                            sums[i] += normals[g, stop, i] - normals[g, b + 1, i]
+                        b = stop
+                        continue
+                    if fits and not direct and b <= highest_gone:
+                        for i in range(SUMS):
+                            sums[i] += gone[b + 1, i]
+                        zero += gone[b + 1, SUMS]
+                        zero_sure += gone[b + 1, SUMS]
+                        b = first + bottoms
+                        continue
                     if c <= 0:
                         continue
-                    k = lowest + b + shift
-                    place = min(max(normal - k, 0), m + 3)
-                    power = p4[min(last - b, 399)]
-                    gone = place >= m + 3 or (f == 1.0 and place >= m + 2)
-                    direct = b == last or (heavy and b == first)
-                    fits = True
-                    if k >= highest - 1:
-                        fits = 2 * f * _power(k) <= limits[j, 0]
+                    place = min(max(lowest_normal - b, 0), m + 3)
                     if fits and not direct:
                         level = levels[max(min(bits, lowest + b - subnormal), 0)]
-                        at = (
-                            begins
-                            + (((level * fractions + place_of_f) * (m + 4) + place) * _SLOPES + slope[b]) * FIELDS
-                        )
-                        mean = tables[at + SQUARE]
-                        square += c * mean * power
-                        spread += c * (tables[at + FOURTH] - mean * mean) * power * power
-                        most += c * tables[at + MOST] * power
-                        least += c * tables[at + LEAST] * power
+                        at = begins + entry(level, fractions, place_of_f, place, m, slope[b])
+                        add(sums, sums, c, squared[b], few[b], tables, at)
                         zeros, smalls = c * tables[at + ZERO], c * tables[at + SUBNORMAL]
-                        zero += zeros
-                        small += smalls
                     else:
-                        if b == last:
-                            u, w, points = top_u, top_w, n_top
-                        elif b == first and heavy:
-                            u, w, points = low_u, low_w, n_low
-                        else:
-                            u, w = any_u, any_w
-                            a = (slope[b] / STEPS_OF_SLOPE) - STEEPEST
-                            own = max(min(bits, lowest + b - subnormal), 0)
-                            points = fill(1.0, 2.0, a, own, listed[own] == 1, u, w)
-                        here = _power(-k)
+                        here = power(-k)
                         largest, end = limits[j, 0] * here, limits[j, 1] * here
                         own = max(min(bits, lowest + b - subnormal), 0)
-                        exact = f == 1.0 and own <= m - place
-                        step1, step2, edge = _power(place - m), _power(max(place, 1) - m), _power(place)
-                        if points:
-                            listed_errors(u, w, points, f, step1, step2, largest, end, edge, exact, at_points)
+                        shared = b == last and place == 0 and f * top <= largest * (1 + 1e-6)
+                        if shared and has_top[g]:
+                            at_points[:] = at_top[g]
                         else:
-                            smooth = m - place >= SMOOTH
-                            errors(u, w, f, step1, step2, largest, end, edge, smooth, exact, at_points)
-                        e1, e2, hi, lo = at_points[0], at_points[1], at_points[2], at_points[3]
-                        zs, ss, os = at_points[4], at_points[5], at_points[6]
-                        square += c * e1 * power
-                        spread += c * (e2 - e1 * e1) * power * power
-                        most += c * hi * power
-                        least += c * lo * power
-                        zeros, smalls = c * zs, c * ss
-                        zero += zeros
-                        small += smalls
-                        over += c * os
+                            if b == last:
+                                u, w, points = top_u, top_w, n_top
+                            elif b > last - tops:
+                                u, w, points = next_u, next_w, n_next
+                            elif b < first + bottoms:
+                                u, w, points = low_u, low_w, n_low
+                            else:
+                                u, w = any_u, any_w
+                                a = (slope[b] / STEPS_OF_SLOPE) - STEEPEST
+                                points = fill(1.0, 2.0, a, own, listed[own] == 1, u, w)
+                            exact = f == 1.0 and own <= m - place
+                            step1, step2, edge = power(place - m), power(max(place, 1) - m), power(place)
+                            if points:
+                                listed_errors(u, w, points, f, step1, step2, largest, end, edge, exact, at_points)
+                            else:
+                                smooth = m - place >= SMOOTH
+                                errors(u, w, f, step1, step2, largest, end, edge, smooth, exact, at_points)
+                            if shared:
+                                at_top[g], has_top[g] = at_points, True
+                        add(sums, sums, c, squared[b], few[b], at_points, 0)
+                        zeros, smalls = c * at_points[4], c * at_points[5]
+                        over += c * at_points[6]
                         if f > end:
                             over_sure += c
-                        elif 2 * f > end and os > 0:
+                        elif 2 * f > end and at_points[6] > 0:
                             over_maybe += c
-                    if gone:
+                            over_loose += c * max(LOOSE, 1 / math.sqrt(apart[b]))
+                    zero += zeros
+                    small += smalls
+                    # Where they lie within their power of two is known less well the fewer groups they fall into.
+                    loose = c * max(LOOSE, 1 / math.sqrt(apart[b]))
+                    if b <= highest_gone:
                         zero_sure += c
                     elif place >= m + 2 or (f == 1.0 and place == m + 1):
                         zero_maybe += c
+                        zero_loose += loose
                         tie = f == 1.0
                     elif place >= 1 and (f == 1.0 or place >= 2):
                         small_sure += c
                     elif place == 1:
                         small_maybe += c
+                        small_loose += loose
                 for i in range(number):
-                    x, c, b = known[i, 0], known[i, 1], int(known[i, 2])
-                    place = normal - lowest - b - shift
-                    here = _power(place - normal)
-                    y = f * x
-                    step = _power(max(1 if y >= 2 else 0, place) - m)
-                    q = min(np.rint(y / step) * step, limits[j, 0] * here)
-                    d = q * back - x
-                    own = max(min(bits, lowest + b - subnormal), 0)
-                    if f == 1.0 and own <= m - max(place, 0) and y <= limits[j, 0] * here:
-                        d = 0.0  # also where a log keeps extremes with fewer digits than values have
-                    d = c * d * d * p4[min(last - b, 399)]
-                    square += d
-                    most += d
-                    least += d
-                    if q == 0:
-                        zero += c
-                        zero_sure += c
-                    elif y < _power(place):
-                        small += c
-                        small_sure += c
-                    if y > limits[j, 1] * here:
-                        over += c
-                        over_sure += c
+                    c, b = known[i, 1], int(known[i, 2])
+                    here, own = power(-lowest - b - shift), max(min(bits, lowest + b - subnormal), 0)
+                    place = lowest_normal - b
+                    exact = f == 1.0 and own <= m - max(place, 0)
+                    largest, end = limits[j, 0] * here, limits[j, 1] * here
+                    error, is_zero, is_small, is_over = of_one(known[i, 0], f, place, m, largest, end, exact)
+                    for total_of in range(3):
+                        sums[total_of] += c * error * squared[b]
+                    zero, zero_sure = zero + c * is_zero, zero_sure + c * is_zero
+                    small, small_sure = small + c * is_small, small_sure + c * is_small
+                    over, over_sure = over + c * is_over, over_sure + c * is_over
 
-                stray = 0.15 * zero_maybe + math.sqrt(zero_maybe) + 1
+                stray = zero_loose + math.sqrt(zero_maybe) + 1
                 if tie:  # only values of exactly half the smallest one go to zero
                     stray = 2 * zero + 2 * math.sqrt(zero) + 1 + (zero_maybe / 64 if bits > LISTED else 0.0)
-                _range(numbers, 0, zero, zero_sure, zero_maybe + unsure, stray + unsure, n)
-                half = 0.15 * over_maybe + math.sqrt(over_maybe) + 1
-                _range(numbers, 5, over + infinite, over_sure + infinite, over_maybe, half, n)
+                write_share(numbers, 0, zero, zero_sure, zero_maybe + unsure, stray + unsure, n)
+                half = over_loose + math.sqrt(over_maybe) + 1
+                write_share(numbers, 5, over + infinite, over_sure + infinite, over_maybe, half, n)
                 doubt = small_maybe + zero_maybe
-                half = 0.15 * small_maybe + math.sqrt(small_maybe) + (stray if zero_maybe > 0 else 1.0)
-                _range(numbers, 10, small, small_sure, doubt, half, n)
-                half = 0.0
-                if square > 0 and (spread > 0 or most > least or guessed):
-                    half = math.sqrt((2 * _DECIBEL * math.sqrt(max(spread, 0.0)) / square) ** 2 + _UNKNOWN**2)
-                half += 1.0 if guessed else 0.0
-                middle = _decibel(signal, square)
-                worst, best = _decibel(signal, most), _decibel(signal, least)
-                if guessed:
-                    worst, best = worst - 4.0, best + 3.0
-                # To nearest, zero being a value of the format: no error is larger than what is cast.
-                middle, worst = max(middle, 0.0), max(worst, 0.0)
-                numbers[15], numbers[18], numbers[19] = middle, worst, best
-                numbers[16] = max(middle - half, worst) if middle < np.inf else middle
-                numbers[17] = min(middle + half, best) if middle < np.inf else middle
+                half = small_loose + math.sqrt(small_maybe) + (stray if zero_maybe > 0 else 1.0)
+                write_share(numbers, 10, small, small_sure, doubt, half, n)
+                write_sqnr(numbers, 15, signal, sums[0], sums[1], sums[2], sums[3], sums[4], guessed)
                 for i in range(20):
                     out[i, r, j] = numbers[i]
 
     return predict
 
 
-predict = _predict((VERSION, OF_MOMENTS, *SLOPES.tolist(), *MEAN_SQUARES.tolist(), FIELDS, SMOOTH, STEPS_OF_SLOPE))
+_CONSTANTS = (*SLOPES.tolist(), *MEAN_SQUARES.tolist(), *MEAN_FOURTHS.ravel().tolist(), FIELDS, SMOOTH, STEPS_OF_SLOPE)
+predict = _predict((VERSION, OF_MOMENTS, OF_PEAKS, OF_RANGES, OF_SUMS, *_CONSTANTS))

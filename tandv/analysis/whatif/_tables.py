@@ -36,6 +36,8 @@ def weights(u: np.ndarray) -> np.ndarray:
 
 MEAN_SQUARES = weights(points(LISTED + 1)) @ points(LISTED + 1) ** 2  # of u, at each slope
 
+MEAN_FOURTHS = np.stack([weights(points(LISTED + 1)) @ points(LISTED + 1) ** p for p in (4, 8)], axis=1)  # and eighths
+
 
 def table(to: Format, bits: list[int], scales: np.ndarray) -> np.ndarray:
     """Return what becomes of the values of a power of two, [mantissa bits, scales, places, slopes, fields].

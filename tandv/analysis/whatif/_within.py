@@ -18,6 +18,7 @@ from tandv.analysis.whatif._tables import SLOPES, STEEPEST, STEPS_OF_SLOPE
 GRID = 7  # mantissa bits up to which values are listed if a format keeps nearly as many
 _FEW = 4  # up to which they always are
 NODES = 32  # parts in which the share of values below a point is tabulated
+_MANY = 16  # steps of a format over which errors are taken as spread evenly
 _PIECES = 8  # within which a density is taken as constant, where many values round to the same one
 MOST_POINTS = 2**GRID
 _SLOPES = len(SLOPES)
@@ -59,11 +60,8 @@ def _nearest_slope(slope):
 
 
 @njit(nogil=True)
-def fill(start, stop, slope, bits, listed, u, w):
-    """Write the values between two, and the share of each; return how many there are, 0 where a density is taken.
-
-    Then `w` is the share of values below each of 33 points from the first to the last, which are u[0] and u[1].
-    """
+def listed_values(start, stop, bits, listed, u):
+    """Write the values between two that have so many mantissa bits; return how many, 0 where these are too many."""
     n = 0
     if bits <= _FEW or (listed and bits <= GRID):
         cells = 1 << bits
@@ -71,6 +69,17 @@ def fill(start, stop, slope, bits, listed, u, w):
         for i in range(max(a, 0), min(b, cells - 1) + 1):
             u[n] = 1 + i / cells
             n += 1
+    return n
+
+
+@njit(nogil=True)
+def fill(start, stop, slope, bits, listed, u, w):
+    """Write the values between two, and the share of each; return how many there are, 0 where a density is taken.
+
+    Then u[0] and u[1] are the first and the last, and `w` is the share of values below each of 33 points from u[2] to
+    the last.
+    """
+    n = listed_values(start, stop, bits, listed, u)
     parts = n if n else NODES
     total, weight = 0.0, 1.0
     growth = (u[n - 1] / u[0]) ** (slope / (n - 1)) if n > 1 else (stop / start) ** (slope / NODES)
@@ -81,7 +90,7 @@ def fill(start, stop, slope, bits, listed, u, w):
     for i in range(parts):
         w[i] /= total
     if n == 0:
-        u[0], u[1] = start, stop
+        u[0], u[1], u[2] = start, stop, start
         below = 0.0
         for i in range(NODES):
             here = w[i]
@@ -118,7 +127,7 @@ def listed_errors(u, w, n, f, step, step_from_2, largest, end, edge, exact, out)
 @njit(nogil=True)
 def _below(u, w, y, back, per):
     """Return the share of values below y · back, of a density with so many nodes per unit of u."""
-    at = (y * back - u[0]) * per if per > 0 else 0.0
+    at = (y * back - u[2]) * per if per > 0 else float(NODES) * (y * back >= u[2])
     at = min(max(at, 0.0), float(NODES))
     i = min(int(at), NODES - 1)
     return w[i] + (at - i) * (w[i + 1] - w[i])
@@ -132,17 +141,18 @@ def errors(u, w, f, step, step_from_2, largest, end, edge, smooth, exact, out):
     that go to zero, become subnormal and overflow.
 
     Args:
-        u: the first and the last value.
-        w: shares of values below points between them, see `fill`.
+        u: the first and the last value, and from where on most lie.
+        w: shares of values below points from there to the last, see `fill`.
         f: what values are scaled by, from 1 to 2.
         step: between values of the format, below 2; `step_from_2` from there on.
         largest: value of the format; `end`, above which values overflow; `edge`, below which they are subnormal.
         smooth: whether so many values of the format lie there that the mean over their steps will do.
         exact: whether the format has all of the values.
     """
-    back, per = 1 / f, NODES / (u[1] - u[0]) if u[1] > u[0] else 0.0
-    first, last = f * u[0], f * u[1]
+    back, per = 1 / f, NODES / (u[1] - u[2]) if u[1] > u[2] else 0.0
+    first, last, most = f * u[0], f * u[1], f * u[2]
     small, over = _below(u, w, edge, back, per), 1 - _below(u, w, end, back, per) if last > end else 0.0
+    smooth = smooth and last - most > _MANY * step
     if (smooth or exact) and last <= largest * (1 + 1e-6):  # the scale "max" is a float32
         low = 1.0 if last <= 2 else _below(u, w, 2.0, back, per)
         a, b = (back * step) ** 2, (back * step_from_2) ** 2
@@ -153,8 +163,10 @@ def errors(u, w, f, step, step_from_2, largest, end, edge, smooth, exact, out):
             out[0] = out[1] = out[2] = 0.0
         return
     e1, e2, hi, lo, zeros = 0.0, 0.0, 0.0, np.inf, 0.0
-    widest = (last - first) / _PIECES
+    widest = (last - most) / _PIECES
     start, before = first, 0.0
+    if most - first > 2 * step_from_2:
+        start, hi, lo = most, 0.25 * (step if most <= 2 else step_from_2) ** 2, 0.0
     while True:
         here = step if start < 2 else step_from_2
         value = math.floor(start / here + 0.5) * here
@@ -166,28 +178,20 @@ def errors(u, w, f, step, step_from_2, largest, end, edge, smooth, exact, out):
             stop = 2.0
         if value >= largest:
             value, stop = largest, last
-        stop = min(stop, start + widest, last)
+        stop = min(stop, start + widest, last) if start >= most else min(stop, most)
         after = 1.0 if stop >= last else _below(u, w, stop, back, per)
         a, b = start - value, stop - value
-        share, width = after - before, b - a
-        if value < largest and a == -here / 2 and b == here / 2:  # all that round to it, mostly so
-            square = here * here
-            e1 += share * square / 12
-            e2 += share * square * square / 80
-        elif width > 0:
-            cubes, fifths = b * b * b - a * a * a, b**5 - a**5
-            e1 += share * cubes / (3 * width)
-            e2 += share * fifths / (5 * width)
-        else:
-            e1 += share * a * a
-            e2 += share * a**4
-        hi = max(hi, a * a, b * b)
-        lo = 0.0 if a <= 0 <= b else min(lo, a * a, b * b)
+        share = after - before
+        aa, ab, bb = a * a, a * b, b * b
+        e1 += share * (aa + ab + bb)  # of thirds and of fifths: means of x² and x⁴ from a to b
+        e2 += share * (aa * aa + bb * bb + ab * (aa + ab + bb))
+        hi = max(hi, aa, bb)
+        lo = 0.0 if ab <= 0 else min(lo, aa, bb)
         if value == 0:
             zeros += share
         if stop >= last:
             break
         start, before = stop, after
     square = back * back
-    out[0], out[1], out[2], out[3] = e1 * square, e2 * square * square, hi * square, lo * square
+    out[0], out[1], out[2], out[3] = e1 / 3 * square, e2 / 5 * square * square, hi * square, lo * square
     out[4], out[5], out[6] = zeros, max(small - zeros, 0.0), over

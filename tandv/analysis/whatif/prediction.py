@@ -141,14 +141,16 @@ def _predicted(of: Values, jobs: list[_Job], before: dict[str, np.ndarray]) -> n
         listed[job.to.mantissa_bits + 1 : job.to.mantissa_bits + 4] = 1
     factors = np.empty((len(jobs), rows))
     shifts, places = np.empty((len(jobs), rows), np.int32), np.empty((len(jobs), rows), np.int32)
-    tables, described, begins = [], np.empty((len(jobs), 5), np.int64), 0
+    alike: dict[tuple, int] = {}
+    tables, described, begins = [], np.empty((len(jobs), 6), np.int64), 0
     for j, job in enumerate(jobs):
         fraction, power = np.frexp(scales_for(job.scale, job.to, of.largest, before.get(job.scale)))
         factors[j], shifts[j] = 2 * fraction, power - 1
         of_scale, places[j] = _places(factors[j])
         tables.append(table(job.to, needed, of_scale).ravel())
         m, normal, largest, _ = limits(job.to)
-        described[j] = begins, len(of_scale), m, normal, exponent(largest)
+        number = alike.setdefault((m, factors[j].tobytes()), len(alike))
+        described[j] = begins, len(of_scale), m, normal, exponent(largest), number
         begins += len(tables[-1])
     sums = [of.largest, of.smallest, of.squares, of.numel, of.infinite, of.finite, of.unsure, of.total]
     known = np.stack([*sums, *of.means], axis=1)
