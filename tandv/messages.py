@@ -97,7 +97,7 @@ def named_arguments(function: Callable[P, T]) -> Callable[P, T]:
 
     >>> named_arguments(near_steps)(3, stpes=[1])
     Traceback (most recent call last):
-    TypeError: near_steps() has no argument 'stpes'; did you mean 'steps'?
+    TypeError: near_steps() has no argument 'stpes'; did you mean 'steps' or 'step'?
     """
     known = list(inspect.signature(function).parameters)
 
