@@ -26,7 +26,8 @@ from tandv.viz.of_arrays.layer_correlations import layer_correlations
 _PATH = str | Path | None
 _SAVE_PATH = inspect.Parameter("save_path", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_PATH)
 _EXPLAINED = """    Args:
-        save_path: a file to write the figure to, of the kind that its ending says; pyplot then does not show it.
+        save_path: a file to write the figure to, of the kind that its ending says, in a folder that is made if
+            there is none; pyplot then does not show it.
 """
 
 
@@ -46,6 +47,7 @@ def published(plot: Callable[..., Figure], name: str = "") -> Callable[..., Figu
     def saved(*data: Any, save_path: _PATH = None, **arguments: Any) -> Figure:
         figure = plot(*data, **arguments)
         if save_path is not None:
+            Path(save_path).parent.mkdir(parents=True, exist_ok=True)
             figure.savefig(save_path)
             pyplot.close(figure)
         return figure

@@ -26,7 +26,7 @@ def test_it_is_written_and_not_shown_again(plot, tmp_path):
     shown = plot(*GIVEN[plot])
     assert [plt.figure(number) for number in plt.get_fignums()] == [shown]
     plt.close("all")
-    path = tmp_path / "plot.png"
+    path = tmp_path / "new" / "plot.png"
     figure = plot(*GIVEN[plot], save_path=path)
     assert plt.imread(path).shape[:2] == tuple(figure.canvas.get_width_height()[::-1])
     assert plt.get_fignums() == []
