@@ -8,6 +8,7 @@ INPUT = "Input"
 ACTIVATION = "Activation"
 ATTENTION = "Attention"
 EXPERTS = "Experts"
+ROUTER = "Router"
 GRADIENT = "Gradient"
 WEIGHT = "Weight"
 WEIGHT_GRADIENT = "Weight_Gradient"
@@ -18,21 +19,22 @@ MEANINGS = {
     INPUT: "what the model is given",
     ACTIVATION: "the output of a module",
     ATTENTION: "the largest logit of each query of an attention head, before the softmax",
-    EXPERTS: "the probability that a router gives to an expert, of each token; of a router its entropy",
+    EXPERTS: "the probability that a router gives to an expert, of each token",
+    ROUTER: "the entropy of a router's probabilities, of each token",
     GRADIENT: "the gradient of the loss with respect to the output of a module",
     WEIGHT: "a parameter, before the step",
     WEIGHT_GRADIENT: "the gradient of a parameter, as the optimiser receives it",
     WEIGHT_UPDATE: "what the step adds to a parameter",
     OPTIMISER_STATE: "what the optimiser keeps of a parameter, each of its fields as a type: Optimiser_State.exp_avg",
 }
-OF_MODULES = (INPUT, ACTIVATION, ATTENTION, EXPERTS, GRADIENT)  # of a moment of a step; parameters are of all of it
+OF_MODULES = (INPUT, ACTIVATION, ATTENTION, EXPERTS, ROUTER, GRADIENT)  # within a step; parameters are of all of it
 
 
 def order(tensor_type: str) -> int:
     """Return the place of a tensor type among all.
 
     >>> order("Activation"), order("Optimiser_State.exp_avg")
-    (1, 8)
+    (1, 9)
 
     Args:
         tensor_type: one of MEANINGS; an optimiser's state may go on with its field.

@@ -9,7 +9,17 @@ from tandv.analysis.diff.difference import Gap
 from tandv.analysis.diff.same import Compared
 from tandv.analysis.findings.wording import begun, tensor
 from tandv.messages import some
-from tandv.tensor_types import ACTIVATION, ATTENTION, EXPERTS, GRADIENT, INPUT, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
+from tandv.tensor_types import (
+    ACTIVATION,
+    ATTENTION,
+    EXPERTS,
+    GRADIENT,
+    INPUT,
+    ROUTER,
+    WEIGHT,
+    WEIGHT_GRADIENT,
+    WEIGHT_UPDATE,
+)
 
 _PHASES = {
     INPUT: "in what the model is given",
@@ -17,6 +27,7 @@ _PHASES = {
     ACTIVATION: "in the forward pass",
     ATTENTION: "in the forward pass",
     EXPERTS: "in the forward pass",
+    ROUTER: "in the forward pass",
     GRADIENT: "in the backward pass",
     WEIGHT_GRADIENT: "in the backward pass",
     WEIGHT_UPDATE: "in the optimiser",

@@ -15,6 +15,7 @@ from tandv.tensor_types import (
     EXPERTS,
     GRADIENT,
     INPUT,
+    ROUTER,
     WEIGHT,
     WEIGHT_GRADIENT,
     WEIGHT_UPDATE,
@@ -101,7 +102,7 @@ def _guessed(tensors: Sequence[Tensor], types: Mapping[Tensor, str]) -> dict[Ten
             out[kind, name] = Place(1, number)
         elif kind == ACTIVATION:
             out[kind, name] = Place(2, at[name])
-        elif kind in (ATTENTION, EXPERTS):  # before the output of the module that attends, or has experts
+        elif kind in (ATTENTION, EXPERTS, ROUTER):  # before the output of the module that attends, or has experts
             module = module_of(name, modules_known)
             out[kind, name] = Place(2, -0.5 if module is None else at[module] - 0.5)
         elif kind == GRADIENT:

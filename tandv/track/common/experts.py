@@ -1,7 +1,7 @@
 """Experts in the log (`track(experts=True)`): a row for each expert of a mixture, and one for its router.
 
 A framework measures vectors with a value for each token, as tensors of their own, so that they merge over calls,
-micro-batches and ranks as all others do. Where rows are made, those of TYPES but the first become columns:
+micro-batches and ranks as all others do. Where rows are made, what was chosen and dropped becomes columns:
 `expert_load` of an expert, `router_entropy` and `dropped_share` of a router.
 """
 
@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from tandv.tensor_types import EXPERTS
+from tandv import tensor_types
+from tandv.tensor_types import EXPERTS, ROUTER
 from tandv.track.common.measurements import Block, Quantity
 
-# Tensor types of what is measured; only the first has rows in the log. `chosen` is 1 for a token that the router sends
-# to the expert, else 0; `dropped` is 1 for a choice of the router that no expert has computed, else 0.
-CHOSEN, DROPPED = f"{EXPERTS}.chosen", f"{EXPERTS}.dropped"
+# Tensor types of what has no rows in the log: `chosen` is 1 for a token that the router sends to the expert, else 0;
+# `dropped` is 1 for a choice of the router that no expert has computed, else 0.
+CHOSEN, DROPPED = f"{EXPERTS}.chosen", f"{ROUTER}.dropped"
 
 
 def expert_name(layer: str, number: int, expert: int | None) -> str:
@@ -44,11 +45,11 @@ def of_experts(layer: Quantity, experts: int, number: int = 0) -> list[Quantity]
 
     def quantity(kind: str, at: int, expert: int | None) -> Quantity:
         name = expert_name(layer.name, number, expert)
-        order = (*layer.order, number, experts if expert is None else expert, at)
+        order = (tensor_types.order(kind), *layer.order[1:], number, experts if expert is None else expert, at)
         return layer._replace(name=name, tensor_type=kind, order=order)
 
     each = [quantity(kind, at, expert) for at, kind in enumerate((EXPERTS, CHOSEN)) for expert in range(experts)]
-    return [*each, quantity(EXPERTS, 0, None), quantity(DROPPED, 1, None)]
+    return [*each, quantity(ROUTER, 0, None), quantity(DROPPED, 1, None)]
 
 
 def with_experts(block: Block) -> Block:
@@ -59,7 +60,7 @@ def with_experts(block: Block) -> Block:
     """
     at: dict[Any, int] = {}
     for row, one in enumerate(block.quantities):
-        if one.tensor_type.startswith(EXPERTS):
+        if one.tensor_type.startswith((EXPERTS, ROUTER)):
             at[one.tensor_type, one.name, one.phase, None if block.ranks is None else int(block.ranks[row])] = row
     if not at:
         return block
@@ -67,12 +68,10 @@ def with_experts(block: Block) -> Block:
     for name in ("expert_load", "router_entropy", "dropped_share"):
         scalars[name] = np.full(len(block.quantities), np.nan, scalars["mean"].dtype)
     for (kind, *which), row in at.items():
-        if kind != EXPERTS:
-            continue
-        chosen, dropped = at.get((CHOSEN, *which)), at.get((DROPPED, *which))
-        if chosen is not None:
-            scalars["expert_load"][row] = scalars["mean"][chosen]
-        else:
+        if kind == EXPERTS:
+            scalars["expert_load"][row] = scalars["mean"][at[CHOSEN, *which]]
+        elif kind == ROUTER:
+            dropped = at.get((DROPPED, *which))
             scalars["router_entropy"][row] = scalars["mean"][row]
             scalars["dropped_share"][row] = np.nan if dropped is None else scalars["mean"][dropped]
     return _kept(

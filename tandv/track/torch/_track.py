@@ -120,9 +120,10 @@ def track(
         attention: record attention heads, as tensor type "Attention": of each the largest logit, the entropy and the
             share of the first token, as columns `largest_logit`, `attention_entropy` and `first_token_share`; see
             docs/how-to/attention-logits.md.
-        experts: record mixtures of experts, as tensor type "Experts": of each expert the share of tokens that go to it
-            (`expert_load`) and its probability, of each router the entropy of its probabilities (`router_entropy`) and
-            the share of its choices that no expert has computed (`dropped_share`); see docs/how-to/experts.md.
+        experts: record mixtures of experts, as tensor types "Experts" and "Router": of each expert the share of tokens
+            for it (`expert_load`) and its probability, of each router the entropy of its probabilities
+            (`router_entropy`) and the share of its choices that no expert has computed (`dropped_share`); see
+            docs/how-to/experts.md.
         formats: block formats such as "mxfp8_e4m3", "mxfp6_e2m3", "mxfp4", "nvfp4" or "e4m3@128x128", whose casts of
             inputs, weights, outputs and gradients are measured: the squared error, the squares, and how many values
             become zero and saturate, as statistics such as "error:mxfp4". By default none. See docs/formats.md.
