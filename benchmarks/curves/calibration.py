@@ -1,6 +1,7 @@
 """False discoveries among many curves that are searched together, and speed."""
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,8 @@ from benchmarks.curves.nulls import NULLS, SHORT
 from tandv.analysis.transitions import find_transitions
 
 LENGTH = 1000  # points of curves that are searched together
+SOME = 100  # of curves whose search takes longer
+APART = 400  # seeds from one search to the next
 TRUE, SIZE = 50, 8.0  # curves with a change, in standard deviations of their noise
 OWN_STEPS = {"decay, uneven steps"} | SHORT  # families whose curves do not fit into one table
 
@@ -36,32 +39,57 @@ def mixture(count: int, true: int, first: int) -> tuple[pd.DataFrame, dict[str, 
 
 def discovery(first: int) -> str:
     """Return false and true discoveries among 1,000 curves that are searched together, without and with true ones."""
+    return discoveries_of(
+        [searched_together(first, 0), *[searched_together(first + k * APART, TRUE) for k in range(4)]]
+    )
+
+
+def searched_together(first: int, true: int) -> tuple[int, int, list[str]]:
+    """Return how many of so many true changes are found among 1,000 curves, how many there are, and the false ones."""
+    curves, truth = mixture(1000, true, first)
+    found = [t for t in find_transitions(curves) if kind_of(t) != "spike"]
+    wrong = sorted({t.quantity for t in found if t.quantity not in truth})
+    right = sum(
+        bool(matched([t.step for t in found if t.quantity == name], [where], 0.02 * LENGTH))
+        for name, where in truth.items()
+    )
+    print(first, true, right, wrong, flush=True)
+    return right, true, [name.rpartition(" ")[0] for name in wrong]
+
+
+def discoveries_of(searches: Sequence[tuple[int, int, list[str]]]) -> str:
+    """Return the table of searches, and the sum of those with true changes."""
+    together = [one for one in searches if one[1]]
+    total = (
+        sum(one[0] for one in together),
+        sum(one[1] for one in together),
+        [name for one in together for name in one[2]],
+    )
     rows = []
-    for true in (0, TRUE):
-        curves, truth = mixture(1000, true, first)
-        found = [t for t in find_transitions(curves) if kind_of(t) != "spike"]
-        wrong = sorted({t.quantity for t in found if t.quantity not in truth})
-        right = sum(
-            bool(matched([t.step for t in found if t.quantity == name], [where], 0.02 * LENGTH))
-            for name, where in truth.items()
-        )
-        of = [name.rpartition(" ")[0] for name in wrong]
-        families = ", ".join(f"{name} {of.count(name)}" for name in sorted(set(of)))
-        share = f"{100 * len(wrong) / max(len(wrong) + right, 1):.1f} %"
-        rows.append([f"1,000 and {true}", f"{right}/{true}", len(wrong), share, families])
-        print(rows[-1], flush=True)
-    head = ["curves without and with", "found", "curves with a false one", "share of discoveries", "families"]
-    return table(head, rows)
+    for name, (right, true, of) in [*(("1,000", one) for one in searches), ("in total, with changes", total)]:
+        families = ", ".join(f"{family} {of.count(family)}" for family in sorted(set(of)))
+        share = f"{100 * len(of) / (len(of) + right):.1f} %" if true else ""
+        rows.append([name, f"{right}/{true}", len(of), share, families])
+    return table(["curves", "changes found", "curves with a false one", "share of discoveries", "families"], rows)
 
 
 def speed(first: int) -> str:
-    """Return the CPU seconds in which 1,000 curves of 1,000 points are searched."""
-    mixed, _ = mixture(1000, 0, first)
-    white = pd.DataFrame(np.random.default_rng(first).standard_normal((LENGTH, 1000))).add_prefix("white ")
+    """Return the CPU seconds in which 1,000 curves of 1,000 points are searched; of slow ones a part is measured."""
+    white = np.random.default_rng(first).standard_normal((LENGTH, 1000))
+    part = white[:, :SOME]
+    held = np.sort(np.random.default_rng(first).choice(np.arange(1, LENGTH), LENGTH // 10, replace=False))
+    kinds = {
+        "white noise": pd.DataFrame(white),
+        "all families": mixture(1000, 0, first)[0],
+        "a step of 8 σ in each": pd.DataFrame(part + SIZE * (np.arange(LENGTH) > LENGTH // 2)[:, None]),
+        "held for irregular times": pd.DataFrame(part[np.searchsorted(held, np.arange(LENGTH), "right")]),
+        "sines of 8 cycles": pd.DataFrame(0.1 * part + np.sin(np.arange(LENGTH) * 16 * np.pi / LENGTH)[:, None]),
+    }
     rows = []
-    for name, curves in (("white noise", white), ("all families", mixed)):
-        start, wall = time.process_time(), time.perf_counter()
-        find_transitions(curves)
-        rows.append([name, f"{time.process_time() - start:.1f}", f"{time.perf_counter() - wall:.1f}"])
+    for name, curves in kinds.items():
+        start, wall, each = time.process_time(), time.perf_counter(), 1000 / curves.shape[1]
+        find_transitions(curves.add_prefix("curve "))
+        seconds = each * (time.process_time() - start), each * (time.perf_counter() - wall)
+        rows.append([name, curves.shape[1], *[f"{one:.1f}" for one in seconds]])
         print(rows[-1], flush=True)
-    return table(["1,000 curves of 1,000 points", "CPU seconds", "seconds"], rows)
+    return table(["curves of 1,000 points", "measured", "CPU seconds for 1,000", "seconds"], rows)
