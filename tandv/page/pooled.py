@@ -229,8 +229,7 @@ def _lossy(run: Run, tt: str) -> np.ndarray:
     """Return which casts lose too much, [layers, steps] of int32 with two bits for each format."""
     log = run.log()
     out = np.zeros((len(log.layers(tt)), len(log.steps)), np.uint32)
-    for bit, one in enumerate(formats_of(run)):
-        found = lossy(run, tt, one)
+    for bit, found in enumerate(lossy(run, tt, formats_of(run))):
         for flag, first in ((UNDERFLOWS, 0), (LOW_SQNR, 16)):
             out |= ((found & flag) > 0).astype(np.uint32) << np.uint32(first + bit)
     return out.view(np.int32)

@@ -27,7 +27,7 @@ def casts(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
     head = {"underflow": UNDERFLOW, "sqnr": SQNR, "cols": len(of.edges)}
     found, ready = None, True
     if of_format is not None:
-        found, ready = run.casts.result((tt, of_format), log.version, lambda: lossy(run, tt, of_format))
+        found, ready = run.casts.result((tt, of_format), log.version, lambda: lossy(run, tt, [of_format])[0])
     if isinstance(found, Exception):
         raise found
     shape = len(log.layers(tt)), len(log.steps)
@@ -40,13 +40,13 @@ def casts(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
     return head | {"rows": shape[0], "ready": ready}, [any_bit(found, of), of.starts]
 
 
-def lossy(run: Run, tt: str, of: Format) -> np.ndarray:
-    """Return the flags of tensors of a type that a cast to a format would harm, [layers, steps] of uint8.
+def lossy(run: Run, tt: str, formats: Sequence[Format]) -> np.ndarray:
+    """Return the flags of tensors of a type that casts to formats would harm, [formats, layers, steps] of uint8.
 
     Args:
         run: a run with a log.
         tt: the tensor type.
-        of: the format.
+        formats: the formats.
 
     Nowhere where numba is not installed, which the notes of the run say.
     """
@@ -54,16 +54,16 @@ def lossy(run: Run, tt: str, of: Format) -> np.ndarray:
 
     log = run.log()
     layers = {str(name): row for row, name in enumerate(log.layers(tt))}
-    out = np.zeros((len(layers), len(log.steps)), np.uint8)
-    if not PREDICTED:
+    out = np.zeros((len(formats), len(layers), len(log.steps)), np.uint8)
+    if not PREDICTED or not out.size:
         return out
     phase = log.phase if len(log.phases) > 1 or log.phase else None
-    table = whatif(log.everything(), of, tt=tt, phase=phase, rank=log.rank)
+    table = whatif(log.everything(), list(formats), tt=tt, phase=phase, rank=log.rank)
     steps = table["step"].to_numpy()
     at = np.minimum(np.searchsorted(log.steps, steps), len(log.steps) - 1)
     names = table["layer"].cat.categories
     rows = np.array([layers.get(str(name), -1) for name in names], np.int64)[table["layer"].cat.codes]
     flags = (table["underflow"].to_numpy() > UNDERFLOW) * UNDERFLOWS + (table["sqnr"].to_numpy() < SQNR) * LOW_SQNR
     known = (rows >= 0) & (log.steps[at] == steps)
-    out[rows[known], at[known]] = flags[known].astype(np.uint8)
+    out[table["format"].cat.codes.to_numpy()[known], rows[known], at[known]] = flags[known].astype(np.uint8)
     return out

@@ -60,5 +60,5 @@ def test_a_run_says_where_casts_cannot_be_predicted(without, monkeypatch):
     run = answers_of(LOG).runs[0]
     from tandv.page.answers.casts import lossy
 
-    assert lossy(run, "Gradient", number_format("e4m3")).any() != without
+    assert lossy(run, "Gradient", [number_format("e4m3")]).any() != without
     assert any("numba" in note for note in run.notes) == without
