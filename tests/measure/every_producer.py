@@ -133,7 +133,7 @@ NEW_FIELD = {
         ("integers = {", 'integers = {"new_count": nans,'),
         ("sums = {", 'sums = {"new": y4.sum(dtype=torch.float64),'),
     ),
-    "tandv.track.jax._xla": (("sums = {", 'sums = {"new": _total(y4, axes),'),),
+    "tandv.track.jax._xla": (("sums = {", 'sums = {"new": total(y4, axes),'),),
 }
 
 
