@@ -52,6 +52,21 @@ def test_each_tensor_gets_the_narrowest_format_that_keeps_what_is_asked_for():
     assert last.course[1][1] == pytest.approx(last.worst) and last.worst > 0.9
 
 
+def test_only_formats_that_are_no_wider_than_the_one_of_the_plan_are_said_to_fail():
+    wide = custom_format(2, 9, name="wide")  # 12 bits, and nothing below 2^-10
+    (one,) = whatif_plan(made(a_Weight=[NORMAL * 1e-3]), "sqnr=20", ["e4m3", "e5m2", wide], scale="none").choices
+    assert one.format == "e5m2" and {failure.format for failure in one.failures} == {"e4m3"}
+
+
+def test_a_limit_within_the_range_of_a_prediction_is_close():
+    log = made(a_Weight=[NORMAL])  # e4m3: 31.6 dB
+    assert [whatif_plan(log, f"sqnr={limit}", ["e4m3"]).choices[0].close for limit in (20, 31.5, 40)] == [
+        False,
+        True,
+        False,
+    ]
+
+
 def test_gradients_come_first_and_ties_go_from_the_loss_backwards():
     gone = NORMAL * 1e-9
     log = made(first_Weight=[NORMAL], last_Weight=[NORMAL], first_Gradient=[gone], last_Gradient=[gone])
