@@ -155,7 +155,8 @@ def report_of_outputs(of_trainings: pd.DataFrame, made_up: pd.DataFrame) -> str:
         "Gradients of a classifier's outputs, (p - onehot) / N: nearly all squares lie in one or two powers of two. "
         f"Those of the trainings, and {len(made_up) // len(FORMATS) // len(SCALES)} made up for 10 to 8,192 classes, "
         f"equally often or not, and stages of learning, {len(SEEDS)} seeds. The rule for them was made looking at the "
-        "trainings and at gradients such as these: they are no test that was held out. SQNR of all formats and scales where the true one is above 0.5 dB.",
+        "trainings and at gradients such as these: they are no test that was held out. "
+        "SQNR of all formats and scales where the true one is above 0.5 dB.",
         "",
         "| gradients of outputs | casts | error, median dB | 95 % | width of range, dB | in range, % | in bounds, % |",
         "|---|" + "---|" * 6,
