@@ -77,6 +77,8 @@ def test_a_file_of_all_steps_answers_as_a_server(answers, file_answers):
         (run, {"kind": kind}) for run, kind in ((0, "curves"), (2, "curves"), (2, "meta"), (0, "transitions"))
     ]
     questions += [(0, {"kind": "firsts", "format": name}) for name in (None, "e4m3")] + [(0, {"kind": "findings"})]
+    casts = [{"kind": "casts", "tt": "Gradient", "format": name} for name in (None, "e4m3", "e5m2", "fp16")]
+    questions += [(0, one | shown) for one in casts for shown in (ALL, PART)]
     for (head, arrays), (expected, others), question in zip(
         file_answers(questions), served(answers, questions), questions, strict=True
     ):
