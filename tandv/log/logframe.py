@@ -14,6 +14,7 @@ Its columns are a MultiIndex of two levels in three parts:
 65536.0
 """
 
+from tandv.log.across_ranks import rank_extremes
 from tandv.log.building import assemble, categories, column_labels, concat, frame, in_order
 from tandv.log.choice_of_rows import LOG
 from tandv.log.door import loaded
@@ -62,6 +63,7 @@ __all__ = [
     "numbered",
     "phases",
     "problems",
+    "rank_extremes",
     "ranks",
     "scalar_metrics",
     "select",
