@@ -4,6 +4,7 @@ import os
 import signal
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -104,6 +105,18 @@ def parallel(mesh):
     return parallelize_module(net(), mesh, {"block.up": ColwiseParallel(), "block.down": RowwiseParallel()})
 
 
+def large(grid):
+    """As large models are trained: tensor parallel, its outputs checkpointed, sharded over the other ranks."""
+    from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
+    from torch.distributed.fsdp import fully_shard
+
+    model: Any = parallel(grid["tensor"])
+    model.block = checkpoint_wrapper(model.block)
+    for part in (model.block, model.head, model):
+        fully_shard(part, mesh=grid["data"])
+    return model
+
+
 def everything(rank: int, size: int, folder: Path) -> None:
     """Every scenario that ends well, one after the other."""
     same(train(ddp(), mine), train(ddp(), mine, folder / "ddp", offload_inc=2))
@@ -114,6 +127,7 @@ def everything(rank: int, size: int, folder: Path) -> None:
         grid = dist.init_device_mesh("cpu", (2, 2), mesh_dim_names=("data", "tensor"))
         halves = lambda step: batch(step).chunk(2)[grid["data"].get_local_rank()]  # noqa: E731
         train(parallel(grid["tensor"]), halves, folder / "grid", steps=1)
+        same(train(large(grid), halves), train(large(grid), halves, folder / "large"))
         return
     train(ddp(), mine, folder / "per_rank", per_rank=True, steps=2)
     train(ddp(), mine, folder / "every", every=2)
