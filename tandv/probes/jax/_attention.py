@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from tandv.probes._layers import chosen, numbered
-from tandv.probes.jax._axes import Axis
 from tandv.probes.jax._interpreter import Seen, Softmax
 from tandv.probes.jax._models import prepared
 from tandv.probes.jax._outputs import as_numpy, in_model_order, run_seen
+from tandv.track.jax.axes import Axis
 
 TOLERANCE = 0.01  # of the sum of a row: half precision is off by up to 0.4 %
 

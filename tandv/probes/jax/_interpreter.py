@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax.extend import core
 
-from tandv.probes.jax._axes import Axes, Axis, followed, of_product
-from tandv.probes.jax._softmax import Role, role_of
+from tandv.track.jax.axes import Axes, Axis, followed, of_product
 from tandv.track.jax.marked import Mark, computed, mark_p, path_in
+from tandv.track.jax.softmaxes import Role, role_of
 
 
 class Value(NamedTuple):

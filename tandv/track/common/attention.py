@@ -5,6 +5,7 @@ calls, micro-batches and ranks as all others do. Where rows are made, those of t
 first: `largest_logit`, `attention_entropy` and `first_token_share`.
 """
 
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,6 +53,20 @@ def head_name(layer: str, number: int, head: int) -> str:
         head: the number of the head, from 0.
     """
     return f"{layer}@{number}.head.{head}" if number else f"{layer}.head.{head}"
+
+
+def layer_of(quantity: Quantity) -> str:
+    """Return the name of the layer that a quantity belongs to: of a head the module that attends, else its own.
+
+    >>> layer_of(Quantity((), "layers.0.attention@1.head.3", "", ATTENTION))
+    'layers.0.attention'
+
+    Args:
+        quantity: of any tensor.
+    """
+    if not quantity.tensor_type.startswith(ATTENTION):
+        return quantity.name
+    return re.sub(r"(@\d+)?\.head\.\d+$", "", quantity.name)
 
 
 def of_heads(layer: Quantity, heads: int, number: int = 0) -> list[Quantity]:

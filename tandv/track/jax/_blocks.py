@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import jax
 import numpy as np
 
+from tandv.track.common.attention import with_heads
 from tandv.track.common.block_formats import with_columns
 from tandv.track.common.execution_order import ExecutionOrder
 from tandv.track.common.measurements import Block, block
@@ -30,7 +31,9 @@ def blocks(
     arrived = jax.device_get([measured.words for measured in steps])
     for measured, words in zip(steps, arrived, strict=True):
         parts = list(modules.parts(measured, words, selects))
-        rows = own.block(measured.step, parts) if own is not None else block(measured.step, parts, exponents)
+        rows = (
+            own.block(measured.step, parts) if own is not None else with_heads(block(measured.step, parts, exponents))
+        )
         for quantities, _, _ in parts:  # in the order of the trace
             execution.note((one.tensor_type, one.name) for one in quantities)
         parameters.note(rows)

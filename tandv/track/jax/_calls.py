@@ -49,9 +49,12 @@ class Calls:
         before: Callable[[], None],
         units: bool = False,
         blocks: BlockFormats | None = None,
+        attention: Callable[[Any], Any] | None = None,
     ):
         self._units = units  # whether the units of values are measured, too
         self._blocks = blocks  # that values are measured in, too
+        self._attention = attention  # adds marks of attention heads to a program
+        self._measures = False  # whether a program of our own is run
         self._own, self._exact, self._warn_once, self._fail = own, exact, warn_once, fail
         self._settle = settle  # called when JAX has traced a program and is about to run it
         self._before = before  # called before the first program with marks runs, which may donate its arguments
@@ -90,7 +93,8 @@ class Calls:
 
     def _program(self, original: Any, args: Any, jaxpr: Any, parameters: dict[str, Any]) -> Any:
         self._settle()
-        if not holds_marks(jaxpr.jaxpr):
+        measured = self._with_heads(jaxpr)
+        if not holds_marks(measured.jaxpr):
             if self._records and any(parameters["donated_invars"]):
                 self._before()
             return _entry.AsItIs(original(*args, jaxpr=jaxpr, **parameters))
@@ -101,13 +105,17 @@ class Calls:
         if self._records:
             self._before()
         try:
-            variant = self._variant_of(args, jaxpr, parameters) if self._records else None
+            variant = self._variant_of(args, measured, parameters) if self._records else None
         except Exception as error:
             self._records, variant = False, None
             self._fail(f"in preparing the jitted {parameters['name']}", error)
         if variant is None:
             return own(*args)  # the same trace as in recorded steps: marks lower to nothing
-        ran = variant.run(own, args)
+        self._measures = True
+        try:
+            ran = variant.run(own, args)
+        finally:
+            self._measures = False
         if ran.problem is not None:
             self._records = False
             self._fail(f"in measuring the jitted {variant.name}", ran.problem)
@@ -126,6 +134,16 @@ class Calls:
                 "Results stay those of the untracked run; recorded steps take about 1.5 times as long"
             )
         return ran.results
+
+    def _with_heads(self, jaxpr: Any) -> Any:
+        if self._attention is None or not self._records or self._measures:  # which has the user's operations, too
+            return jaxpr
+        try:
+            return self._attention(jaxpr)
+        except Exception as error:
+            self._attention = None
+            self._warn_once(f"attention heads are not recorded: {type(error).__name__}: {error}")
+            return jaxpr
 
     def _variant_of(self, args: Any, jaxpr: Any, parameters: dict[str, Any]) -> Variant:
         key = (

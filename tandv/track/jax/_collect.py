@@ -17,7 +17,7 @@ from jax import lax
 from jax.extend import core
 from jax.sharding import AbstractMesh, Mesh, Sharding
 
-from tandv.tensor_types import ACTIVATION
+from tandv.tensor_types import ACTIVATION, ATTENTION
 from tandv.track.common.reporting import warn
 from tandv.track.jax._block_kernels import BlockFormats, axis_of_value
 from tandv.track.jax._block_kernels import kernel_of as blocks_kernel_of
@@ -99,6 +99,11 @@ def collect(jaxpr: core.Jaxpr, constants: Sequence[Any], inputs: Sequence[Any], 
                 record, one = _measured(x, mark, place._replace(choose=_of_scale), known)
                 records.append(record)
                 words.append(one)
+            elif mark.tensor_type.startswith(ATTENTION):
+                if not place.again and place.axes is None:
+                    record, one = _of_heads(x, mark)
+                    records.append(record)
+                    words.append(one)
             elif not (place.again and mark.tensor_type == ACTIVATION):
                 record, one = _measured(x, mark, place, known)
                 records.append(record)
@@ -150,6 +155,12 @@ def _measured(x: Any, mark: Mark, place: EquationContext, known: dict[Any, Any])
         axes = tuple(axis for axis in place.axes or () if axis in differs)
         known[key] = x, words_of(values, mark, kernel, axes)
     return Record(mark, str(x.dtype), kernel, lengths), known[key][1]
+
+
+def _of_heads(x: Any, mark: Mark) -> tuple[Record, jax.Array]:
+    """Return the measurements of attention heads, [head, ...], all at once: there may be hundreds."""
+    kernel = xla(np.dtype(x.dtype))
+    return Record(mark, str(x.dtype), kernel, (x.shape[0],)), jax.vmap(lambda head: kernel.measure(head, ()))(x)
 
 
 def of_units(x: Any, mark: Mark) -> Iterator[tuple[Record, jax.Array]]:

@@ -10,6 +10,7 @@ from tandv.names import natural, natural_path
 from tandv.statistics import EXTREMES
 from tandv.tensor_types import WEIGHT_GRADIENT
 from tandv.tensor_types import order as order_of
+from tandv.track.common.attention import layer_of
 from tandv.track.common.measurements import Key as MeasuredKey
 from tandv.track.common.measurements import Quantity, in_phase
 from tandv.track.common.units import Key, Units
@@ -138,7 +139,7 @@ class Modules:
                 continue
             is_empty = not isinstance(row, list) and not row["calls"][0]  # a branch that was not taken
             quantity = self._quantity(mark.tensor_type, text(mark.name, numbers), mark.type)
-            if selects(quantity.name) and not is_empty:
+            if selects(layer_of(quantity)) and not is_empty:
                 yield [quantity], [record.dtype], row
 
     def _quantity(self, tensor_type: str, name: str, kind: str = "") -> Quantity:

@@ -132,7 +132,8 @@ def track(
         units: count the units of outputs and of gradients with respect to them, which lie along the last axis (of
             equinox's convolutions along the channels), so that dead ones and one that carries far more than the others
             are found. Not within a `shard_map`, where each device may have other units.
-        attention: False; attention heads are recorded in PyTorch alone.
+        attention: record attention heads of jitted programs, as tensor type "Attention": of each the largest logit, the
+            entropy and the share of the first token; see docs/how-to/attention-logits.md. Not within a `shard_map`.
         experts: False; mixtures of experts are recorded in PyTorch alone.
         exact: run every jitted program that holds modules twice, unchanged and once more to measure (about 1.5 times
             its time). By default that is done only where one program for both was found to give other bits.
@@ -201,8 +202,8 @@ def track(
     found += settings.problems(known)
     if inputs is True:
         found.append("inputs=True is there in PyTorch alone; in JAX record what a module is given by tag(x, 'name')")
-    if attention is True:
-        found.append("attention=True is there in PyTorch alone")
+    if attention is True and callable(stash_value):
+        found.append("attention=True and a stash_value= of your own cannot be combined; leave one out")
     if experts is True:
         found.append("experts=True is there in PyTorch alone")
     if budget is not None and _hosts.several():

@@ -8,6 +8,7 @@ from tandv.track.common.execution_order import ExecutionOrder
 from tandv.track.common.numbers import Reading
 from tandv.track.common.saving import Source
 from tandv.track.jax import _hosts, _weights
+from tandv.track.jax._attention import with_heads
 from tandv.track.jax._between import TreeCheck
 from tandv.track.jax._block_kernels import BlockFormats
 from tandv.track.jax._blocks import blocks as blocks_of
@@ -21,6 +22,7 @@ from tandv.track.jax._objects import is_object
 from tandv.track.jax._parameters import ParametersSeen
 from tandv.track.jax._programs import ProgramTracker
 from tandv.track.jax._rows import JaxStep, Modules
+from tandv.track.jax._scopes import ScopedNamer
 from tandv.track.jax._stash import Own, stash_all_stats_and_hist
 from tandv.track.jax._states import parts_of
 from tandv.track.jax._step_trees import StepTrees
@@ -70,7 +72,8 @@ class JaxTracker(ProgramTracker):
         self._promised = promised
         self._selects = settings.selects
         # One namer and one context for all steps, recorded or not, so that JAX traces a program once.
-        self._namer, self._context = Namer(self._selects, settings.track_gradients is not False), object()
+        names = ScopedNamer if settings.attention else Namer
+        self._namer, self._context = names(self._selects, settings.track_gradients is not False), object()
         self._calls = Calls(
             self._own,
             exact,
@@ -80,6 +83,7 @@ class JaxTracker(ProgramTracker):
             self._before_program,
             settings.units,
             blocks,
+            self._with_heads if settings.attention else None,
         )
         self._interception = Interception(self._calls, self._namer)
         self._names_known = False
@@ -96,6 +100,11 @@ class JaxTracker(ProgramTracker):
         self._in_place = is_object(model)
         of_steps = JaxInsight(self, insight, self.raster) if insight is not None else None
         self._trees = StepTrees(self, settings, self._own, of_steps, model, optimizer, every_trees, blocks)
+
+    def _with_heads(self, program: Any) -> Any:
+        known = {tuple(leaf.array.shape) for leaf in self._trees.parameters()}
+        shapes = getattr(self._namer, "shapes", set()) | known
+        return with_heads(program, self._namer.names, self._namer.root, shapes)
 
     # What users call.
 

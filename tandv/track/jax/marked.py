@@ -4,7 +4,6 @@ Nothing is measured here: who interprets the program finds the primitive `mark_p
 """
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
@@ -14,13 +13,11 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 from tandv.track.jax import _haiku, _linen, _objects
 from tandv.track.jax._collect import evaluated, program_of
-from tandv.track.jax._naming import Frame, Namer, text
+from tandv.track.jax._naming import Namer, text
+from tandv.track.jax._scopes import ScopedNamer, path_in
 from tandv.track.jax._tag import Mark, mark_p, naming
 
 __all__ = ["computed", "mark_p", "marked_program", "outputs_of_calls", "path_in", "text"]
-
-_EMPTY = "()"  # the path of the model itself
-_SCOPE = re.compile(r"tandv<([^<>]*)>")
 
 
 def marked_program(
@@ -39,7 +36,7 @@ def marked_program(
         inputs: arrays, the arguments of the program.
         context: a hashable value; what JAX traces inside is reused for the same value only.
     """
-    namer = _ScopedNamer(gradients=False)
+    namer = ScopedNamer(gradients=False)
 
     def run(inputs: Sequence[Any]) -> Any:
         model = build()
@@ -90,47 +87,6 @@ def computed(operation: JaxprEqn, program: Jaxpr, operands: Sequence[Any]) -> li
     """
     given = {v: x for v, x in zip(operation.invars, operands, strict=True) if not isinstance(v, Literal)}
     return evaluated(program_of([operation], list(given), operation.outvars, program), list(given.values()))
-
-
-def path_in(name_stack: Any) -> str | None:
-    """Return the dotted path of the innermost module in the scope of an operation, "" for the model itself.
-
-    Where layers are scanned over, "*3" stands for the number of one of 3.
-
-    >>> path_in("vmap(tandv<layers.0>)/tandv<layers.0.attention>/exp")
-    'layers.0.attention'
-
-    Args:
-        name_stack: `equation.source_info.name_stack`.
-    """
-    found = _SCOPE.findall(str(name_stack))
-    return None if not found else "" if found[-1] == _EMPTY else found[-1]
-
-
-class _ScopedNamer(Namer):
-    """Also gives operations a scope with the path of their module."""
-
-    def call(
-        self,
-        module: Any,
-        path: tuple[str, ...],
-        parameters: Any,
-        run: Callable[[], Any],
-        marked: bool = True,
-        outer: Frame | None = None,
-    ) -> Any:
-        def scoped() -> Any:
-            with jax.named_scope(f"tandv<{_scope(self.frame)}>"):
-                return run()
-
-        return super().call(module, path, parameters, scoped, marked, outer)
-
-
-def _scope(frame: Frame | None) -> str:
-    if frame is None:
-        return _EMPTY
-    lengths = iter(frame.layers)
-    return ".".join(f"*{next(lengths, 0)}" if part is None else part for part in frame.path) or _EMPTY
 
 
 @contextlib.contextmanager

@@ -35,6 +35,11 @@ def of_product(left: tuple[int, bool], right: tuple[int, bool], dimensions: Any,
 
     >>> [axis.side for axis in of_product((3, True), (3, True), (((2,), (2,)), ((0,), (0,))), 0)]
     ['shared', 'left', 'right']
+
+    Args:
+        left, right: the operands.
+        dimensions: `dimension_numbers` of the operation.
+        number: of the product.
     """
     (left_sum, right_sum), (left_shared, _) = dimensions
     shared = len(left_shared)
@@ -100,7 +105,18 @@ def _positive(parameters: dict[str, Any], shape: Sequence[int]) -> set[int]:
 def followed(
     name: str, operands: Sequence[tuple[Axes, Sequence[int]]], out: Sequence[int], parameters: dict[str, Any]
 ) -> Axes:
-    """Return the axes of a result, from those and the shapes of the operands."""
+    """Return the axes of a result, from those and the shapes of the operands.
+
+    >>> row = Axis("left", 0, 0, True)
+    >>> followed("transpose", [((row, None), (3, 5))], (5, 3), {"permutation": (1, 0)})[1] is row
+    True
+
+    Args:
+        name: the operation.
+        operands: the axes and the shape of each operand.
+        out: the shape of the result.
+        parameters: of the operation.
+    """
     if name in RULES:
         return RULES[name](*operands[0], out, parameters)
     found: list[Axis | None] = [None] * len(out)

@@ -32,6 +32,11 @@ def role_of(name: str, roles: Sequence[Role | None], new: int) -> Role | None:
     >>> one = role_of("exp", [None], 7)
     >>> role_of("div", [one, role_of("reduce_sum", [one], 8)], 9)
     Role(part='probability', number=7, added=False)
+
+    Args:
+        name: the operation.
+        roles: the part of each operand, None for none.
+        new: the number of an exponential that begins a softmax.
     """
     known = [role for role in roles if role is not None]
     first = known[0] if known else None
