@@ -72,9 +72,11 @@ def marked_equations(
     of_call = [*name[:-1], f"{name[-1]}@{time}"] if time and name[-1] is not None else name
 
     def marked(x: jax.Array) -> list[jax.Array]:
+        vectors = of_logits(x, axes)
+        mark = Mark((*of_call, "head", None), kind, "", (*layers, len(vectors.largest)), False, axes=(0,))
         return [
-            mark_p.bind(vector, mark=Mark((*of_call, "head", None), kind, tensor_type, layers, False, axes=(0,)))
-            for tensor_type, vector in zip(TYPES.values(), of_logits(x, axes), strict=True)
+            mark_p.bind(vector, mark=mark._replace(tensor_type=tensor_type))
+            for tensor_type, vector in zip(TYPES.values(), vectors, strict=True)
         ]
 
     program = jax.make_jaxpr(marked)(jax.ShapeDtypeStruct(logits.aval.shape, logits.aval.dtype))
