@@ -48,7 +48,7 @@ class Connections:
     def add(self, link: Link) -> None:
         """Serve a connection."""
         self._links[link.sock] = link
-        self._select.register(link.sock, selectors.EVENT_READ)
+        self._select.register(link.sock, selectors.EVENT_READ, link)
 
     def serve(self, seconds: float) -> Iterator[tuple[Link, bytes, bytes]]:
         """Wait for what arrives, and return the messages: their connection, kind and body; `LOST` where one has ended.
@@ -57,15 +57,14 @@ class Connections:
             seconds: how long to wait at most.
         """
         for link in self:
-            self._select.modify(link.sock, selectors.EVENT_READ | (selectors.EVENT_WRITE if link.waiting else 0))
+            self._select.modify(link.sock, selectors.EVENT_READ | (selectors.EVENT_WRITE if link.waiting else 0), link)
         for key, events in self._select.select(seconds):
-            link = self._links.get(key.fileobj)  # type: ignore[call-overload]
             if key.fileobj is self._wake_out:
                 self._wake_out.recv(4096)
             elif key.fileobj is self._server:
                 self.add(Link(self._server.accept()[0]))
-            elif link is not None and events & selectors.EVENT_READ:
-                yield from self._read(link)
+            elif events & selectors.EVENT_READ and key.data.sock in self._links:  # else it has been dropped meanwhile
+                yield from self._read(key.data)
 
     def _read(self, link: Link) -> Iterator[tuple[Link, bytes, bytes]]:
         try:
