@@ -49,6 +49,9 @@ def at_two_steps(array):
 
 FUNCTIONS = {
     attention.attention_curves: lambda f, to: f({0: {"a": to(UNIFORM)}}, to(TOKENS), mask=to(np.ones(4))),
+    attention.attention_means: lambda f, to: (
+        f([({"a": to(UNIFORM[None])}, to(TOKENS[None]), to(np.ones((1, 4))))]).curves
+    ),
     attention.attention_entropy: lambda f, to: f(to(UNIFORM), visible=to(np.tri(4))),
     attention.duplicate_token_score: lambda f, to: f(to(UNIFORM), to(TOKENS), to(np.ones(4))),
     attention.head_entropy: lambda f, to: f(to(UNIFORM), mask=to(np.ones(4))),
@@ -66,6 +69,7 @@ FUNCTIONS = {
     features.class_selectivity: lambda f, to: f(to(np.abs(X)), to(LABELS)).index,
     features.decodability_curves: lambda f, to: f(at_two_steps(to(X)), {"y": to(LABELS)}),
     features.linear_decodability: lambda f, to: f(to(X), to(LABELS)),
+    patterns.pattern_sums: lambda f, to: np.stack(f(to(UNIFORM), to(np.ones(4)))),
     patterns.mean_pattern: lambda f, to: f(to(UNIFORM), to(np.ones(4))),
     reliance.feature_reliance: lambda f, to: f(to(LABELS), to(LABELS[::-1].copy()), to(LABELS)),
     reliance.group_curves: lambda f, to: f({0: to(LABELS)}, to(LABELS), to(LABELS)),

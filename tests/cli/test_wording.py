@@ -1,5 +1,6 @@
 """The shell speaks to people in a shell: what goes wrong is one sentence, and has no Python in it."""
 
+import contextlib
 import json
 import re
 from types import SimpleNamespace
@@ -28,7 +29,7 @@ MISTAKES = [
     ["explain", "nowhere"],
     ["view", "nowhere", "--out", "x.html"],
     ["view", "text.txt", "--out", "x.html"],
-    ["view", "curves.csv", "--json"],
+    ["view", "nowhere", "--json"],
     ["dossier", "nowhere"],
     ["dossier", "text.txt"],
     ["dossier", "empty"],
@@ -94,7 +95,8 @@ def test_ctrl_c_says_where_the_rows_are(tmp_path, monkeypatch):
             tracker.step()
             return 1.0
 
-    monkeypatch.setattr(demo, "importlib", SimpleNamespace(import_module=lambda _: SimpleNamespace(Training=Training)))
+    module = SimpleNamespace(Training=Training, threads=contextlib.nullcontext)
+    monkeypatch.setattr(demo, "importlib", SimpleNamespace(import_module=lambda _: module))
     told = run(app, ["demo", "--out", str(tmp_path / "run"), "--steps", "5"])
     assert told.exit_code == 130
     words = f"Stopped after 2 of 5 steps; the rows so far are in {tmp_path / 'run'}: tandv view {tmp_path / 'run'}"

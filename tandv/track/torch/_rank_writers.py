@@ -128,12 +128,16 @@ class Leader:
         self._told |= new
         gone = [rank for rank in bits(new) if rank in merging.gone]
         late = [rank for rank in bits(new) if rank not in merging.gone]
-        run_json = "the log goes on without it, and run.json says which steps lack which ranks"
+        run_json = "the log goes on, and run.json says which steps lack which ranks"
         if gone:
-            which = _named(gone)
-            self._notes.append(f"{which} tracks no longer: its block has ended, or its tracker failed; {run_json}")
+            ends = "tracks no longer: its block has ended, or its tracker failed"
+            if len(gone) > 1:
+                ends = "track no longer: their blocks have ended, or their trackers failed"
+            self._notes.append(f"{_named(gone)} {ends}; {run_json}")
         if late:
-            self._notes.append(f"{_named(late)} is late at step {part.step}; {run_json}")
+            self._notes.append(
+                f"{_named(late)} {'is' if len(late) == 1 else 'are'} late at step {part.step}; {run_json}"
+            )
 
 
 class Follower:
@@ -211,4 +215,4 @@ def _check(measurements: SharedMeasurements) -> None:
 
 def _named(ranks: list[int]) -> str:
     some = ", ".join(map(str, ranks[:_NAMED])) + (f" and {len(ranks) - _NAMED} more" if len(ranks) > _NAMED else "")
-    return f"rank {some}"
+    return f"rank{'s' if len(ranks) > 1 else ''} {some}"
