@@ -34,10 +34,20 @@ export function rowLabels(names, from, to, height) {
   return { labels, borders: large.flatMap((group) => [group.from, group.to]).filter((r, i, all) => r > from && r < to && all.indexOf(r) === i).map((r) => (r - from) * room) };
 }
 
-/** The end of a name that fits, since names differ at their ends. @param {string} text @param {number} width @param {(text: string) => number} measure */
+/**
+ * The end of a name that fits, since names differ at their ends; with the number of its group in front, if its last part still fits then.
+ * @param {string} text @param {number} width @param {(text: string) => number} measure
+ */
 export function fitted(text, width, measure) {
   if (measure(text) <= width) return text;
-  let low = 1, high = text.length;
-  while (low < high) { const middle = (low + high) >> 1; if (measure(`…${text.slice(middle)}`) <= width) high = middle; else low = middle + 1; }
-  return `…${text.slice(low)}`;
+  const group = groupOf(text), number = /\d+$/.exec(group)?.[0], last = text.length - text.lastIndexOf('.') - 1;
+  const numbered = number === undefined ? '' : endOf(text, group.length, width, measure, `${number}…`);
+  return numbered.length - (number?.length ?? 0) > last ? numbered : endOf(text, 1, width, measure, '…');
+}
+
+/** @param {string} text @param {number} low where the end begins at the earliest @param {number} width @param {(text: string) => number} measure @param {string} before */
+function endOf(text, low, width, measure, before) {
+  let high = text.length;
+  while (low < high) { const middle = (low + high) >> 1; if (measure(`${before}${text.slice(middle)}`) <= width) high = middle; else low = middle + 1; }
+  return `${before}${text.slice(low)}`;
 }

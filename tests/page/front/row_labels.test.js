@@ -26,4 +26,13 @@ test('some layers where there are no groups', () => {
 test('a group is a name up to its first number', () => {
   assert.deepEqual(['layers.10.mlp.up', 'head.weight', 'block3.conv', 'embed'].map(groupOf), ['layers.10', 'head', 'block3', 'embed']);
 });
-test('the end of a name stays', () => assert.equal(fitted('layers.10.attention.wq', 10, (t) => t.length), '…tention.wq'.slice(-10).replace(/^./, '…')));
+test('the end of a name stays', () => {
+  const count = (/** @type {string} */ t) => t.length;
+  assert.equal(fitted('embedding.table', 8, count), '…g.table');
+  assert.equal(fitted('layers.10', 5, count), '…s.10');
+});
+test('so does the number of its group, where its last part fits beside it', () => {
+  const count = (/** @type {string} */ t) => t.length;
+  assert.equal(fitted('layers.10.attention.wq', 10, count), '10…tion.wq');
+  assert.equal(fitted('layers.10.feed_forward', 10, count), '…d_forward');
+});
