@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tandv.tensor_types import OF_MODULES
+from tandv.tensor_types import is_of_modules
 from tandv.track.common.measurements import Key, Quantity
 from tandv.track.ranks.known import News, hash_of
 from tandv.track.ranks.part import ANY, APART, NO_GROUP, Mesh, StepPart, part_of
@@ -37,8 +37,8 @@ class _Label(NamedTuple):
 
 
 def is_output(quantity: Quantity) -> bool:
-    """Tell whether a quantity is of a module's inputs or outputs, of which each rank has those of its own batch."""
-    return quantity.tensor_type in OF_MODULES
+    """Tell whether a quantity is of what a module computes, of which each rank has that of its own batch."""
+    return is_of_modules(quantity.tensor_type)
 
 
 class Labels:

@@ -26,6 +26,11 @@ def output(values, part=None, name="fc"):
     return Measured(Quantity((2, ACTIVATION, 0, 0), name, "Linear", ACTIVATION, part), values)
 
 
+def choices(values):
+    """Return which tokens went to an expert, which has no rows of its own in the log."""
+    return Measured(Quantity((3, "Experts.chosen", 0, 0), "moe.expert.0", "", "Experts.chosen"), values)
+
+
 class Run:
     """Some ranks that label, and rank 0 that makes the rows of all, with neither threads nor sockets."""
 
@@ -126,6 +131,11 @@ def test_distributed_outputs_add_their_pieces_and_have_the_calls_of_one_rank():
     halves = [Shard((0, 1), (rank,), 2) if rank < 2 else Shard((2, 3), (rank,), 2) for rank in range(4)]
     found = {rank: [output([1.0, rank], halves[rank])] for rank in range(4)}
     assert numbers(run.step(0, found)) == {OUT: (10, 2)}  # two groups, each with a batch of its own
+
+
+def test_what_is_measured_of_experts_and_heads_adds_over_ranks_as_outputs_do():
+    found = {0: [choices([1.0, 1.0])], 1: [choices([1.0, 0.0])]}
+    assert numbers(Run(2).step(0, found)) == {("Experts.chosen", "moe.expert.0"): (3, 2)}
 
 
 def test_plain_outputs_of_ranks_with_one_batch_are_told_apart_by_their_numbers():

@@ -38,6 +38,30 @@ class Net(nn.Module):
         return self.head(self.block(self.norm(x)))
 
 
+class Heads(nn.Module):
+    """Two heads of attention, and a mixture of three experts of which each token goes to one."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(3)
+        self.qkv, self.gate = nn.Linear(4, 12), nn.Linear(4, 3)
+        self.experts = nn.ModuleList(nn.Linear(4, 4) for _ in range(3))
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).unflatten(-1, (3, 2, 2)).permute(2, 0, 3, 1, 4)
+        x = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(-1, 4)
+        weights, chosen = self.gate(x).softmax(-1).topk(1, dim=-1)
+        out = torch.zeros_like(x)
+        for number, expert in enumerate(self.experts):
+            at, slot = torch.where(chosen == number)
+            out = out.index_add(0, at, expert(x[at]) * weights[at, slot, None])
+        return out
+
+
+def words(step: int) -> torch.Tensor:
+    return torch.randn(4, 5, 4, generator=torch.Generator().manual_seed(step))
+
+
 def net() -> nn.Module:
     torch.manual_seed(3)
     return Net()
@@ -131,6 +155,8 @@ def everything(rank: int, size: int, folder: Path) -> None:
         return
     train(ddp(), mine, folder / "per_rank", per_rank=True, steps=2)
     train(ddp(), mine, folder / "every", every=2)
+    heads, my_words = nn.parallel.DistributedDataParallel(Heads()), lambda step: words(step).chunk(size)[rank]
+    train(heads, my_words, folder / "heads", steps=1, attention=True, experts=True)
     _stages(rank, folder / "stages")
     _alone(rank, folder / "alone")
     _phases(rank, folder / "phases")

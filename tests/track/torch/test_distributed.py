@@ -92,6 +92,15 @@ def test_the_rows_are_those_of_one_process(runs, whole):
                 assert found == pytest.approx(replicas * wanted, rel=1e-4), (kind, label)
 
 
+def test_heads_and_experts_are_those_of_one_process(pair, tmp_path):
+    ranks.train(ranks.Heads(), ranks.words, tmp_path, steps=1, attention=True, experts=True)
+    one, other = read_pickle(pair / "heads" / "log.pkl"), read_pickle(tmp_path / "log.pkl")
+    for kind, rows in (("Attention", 2), ("Experts", 3), ("Router", 1)):
+        found, wanted = (table(log[log["metadata"]["tensor_type"] == kind]) for log in (one, other))
+        assert list(found.index) == list(wanted.index) and len(found) == rows
+        np.testing.assert_allclose(found.drop(columns="calls"), wanted.drop(columns="calls"), rtol=1e-5)
+
+
 def test_activations_are_counted_exactly_under_data_parallelism(runs, whole):
     one, other = (
         log[(log["metadata"]["tensor_type"] == "Activation") & (log["metadata"]["step"] == 0)]["exponent_counts"]
