@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
-from tandv.log.door import AnyLog
+from tandv.log.door import AnyLog, log_at
 from tandv.log.facts import run_facts
 
 
@@ -47,10 +48,14 @@ def widths_of(runs: Sequence[AnyLog]) -> Widths:
     Args:
         runs: logs, or the places of them: folders of runs, or the finished logs in them.
 
-    Raises ValueError where a run does not say its shapes, or none of them differs between the runs.
+    Raises ValueError where a run does not say its shapes, or none of them differs between the runs; FileNotFoundError
+    for a place where nothing is.
     """
     shapes = [_shapes(run) for run in runs]
     without = [i for i, found in enumerate(shapes, 1) if not found]
+    for number in without:
+        if isinstance(place := runs[number - 1], str | Path) and not Path(place).exists():
+            log_at(place)  # which says that there is nothing
     if without:
         raise ValueError(
             f"the width of run {', '.join(map(str, without))} is not known: its folder has no run.json with the shapes "

@@ -42,9 +42,11 @@ def test_lengths_that_do_not_follow_it_are_told(written):
 
 
 def test_runs_that_do_not_say_their_shapes_are_named(written, tmp_path):
-    runs = [written("a", gpt(8)), tmp_path / "nowhere", written("c", {})]
+    runs = [written("a", gpt(8)), written("b", {}), written("c", {})]
     with pytest.raises(ValueError, match=r"the width of run 2, 3 is not known.*--width 64 --width 128"):
         widths_of(runs)
+    with pytest.raises(FileNotFoundError, match="there is nothing of this name"):
+        widths_of([written("d", gpt(8)), tmp_path / "nowhere"])
 
 
 def test_runs_of_one_width_have_nothing_to_compare(written):
