@@ -191,7 +191,8 @@ def test_read_outs_of_the_heat_map_name_layer_step_value_and_marks(opened):
     value = float(row["scalar_stats", "rm2"].iloc[0])
     assert words[:2] == [HOT, f"step {BREAKS}"]
     assert math.isclose(float(words[2].split()[1].rstrip(",").replace(",", "")), value, rel_tol=1e-5)
-    assert words[3:] == ["has infinity", "max_abs overflows e4m3"]
+    assert words[3:5] == ["has infinity", "max_abs overflows e4m3"]
+    assert words[5:] in ([], ["SQNR below 20 dB in e4m3"])  # what casts lose is answered later than the panels
     assert hover(page, "heat", column(10), np.mean(row_of(LATE))) == [LATE, "step 10", "not logged"]
     assert hover(page, "heat", column(120), np.mean(row_of(PARTLY)))[2:] == ["rm2 NaN", "has NaN"]
 
