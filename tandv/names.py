@@ -5,7 +5,7 @@ rule, so that one name finds a layer's weights, gradients, activations and metri
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, Literal
 
 from tandv.messages import UnknownName, listed, unknown
@@ -124,6 +124,32 @@ def unwrapped(names: Sequence[str]) -> list[str]:
     while (own := [name for name in stripped if name != "n_averaged"]) and all(n.startswith("module.") for n in own):
         stripped = [name.removeprefix("module.") for name in stripped]
     return stripped if len(set(stripped)) == len(set(names)) else list(names)
+
+
+def parents(name: str) -> list[str]:
+    """Return the names that a dotted name lies in, the innermost first.
+
+    >>> parents("layers.0.wq")
+    ['layers.0', 'layers']
+
+    Args:
+        name: of a module or parameter.
+    """
+    parts = name.split(".")
+    return [".".join(parts[:end]) for end in range(len(parts) - 1, 0, -1)]
+
+
+def module_of(parameter: str, modules: Container[str]) -> str | None:
+    """Return the module that a parameter is in, None if it is not known.
+
+    >>> module_of("head.bias", {"head"}), module_of("head", {"head"}), module_of("scale", {"head"})
+    ('head', 'head', None)
+
+    Args:
+        parameter: the name of a parameter as a log has it.
+        modules: the names of modules.
+    """
+    return next((name for name in [parameter, *parents(parameter)] if name in modules), None)
 
 
 def chosen(names: Sequence[str], wanted: Wanted, noun: str, place: str = "") -> list[str]:

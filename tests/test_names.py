@@ -9,7 +9,7 @@ from torch import nn
 
 from tandv.checkpoints import find, weights
 from tandv.log.logframe import layers
-from tandv.names import natural, natural_path, of_parameters, of_tree, unwrapped
+from tandv.names import module_of, natural, natural_path, of_parameters, of_tree, unwrapped
 from tandv.track import SaveRule
 from tandv.track.common import read_pickle
 from tandv.track.torch import track
@@ -201,3 +201,8 @@ def test_jax_models_have_the_same_names_in_the_log_and_in_their_own_checkpoint(t
     log = layers(read_pickle(tracker.out_path), "Weight")
     ((_, path), *_) = find(tracker.path / "checkpoints")
     assert {name for name, _ in weights(path)} == set(log) == {"Linear", "bias"}
+
+
+def test_a_parameter_is_in_the_innermost_module_that_is_known():
+    assert module_of("rnn.weight_ih_l0", ["rnn", "rnn.cell"]) == "rnn"
+    assert module_of("head.bias", ["Net"]) is None

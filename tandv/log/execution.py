@@ -4,9 +4,10 @@ A layer's output is there after those of the layers inside it, gradients come th
 gradients comes after them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tandv.log.store.layers import Tensor
+from tandv.names import module_of, parents
 from tandv.tensor_types import (
     ACTIVATION,
     ATTENTION,
@@ -19,7 +20,7 @@ from tandv.tensor_types import (
     WEIGHT_UPDATE,
 )
 
-__all__ = ["guessed_order", "turn"]
+__all__ = ["forward", "guessed_order", "turn"]
 
 # When the types come within a step; one that is not named here, such as the state of an optimiser, comes between.
 _TURN = {
@@ -48,6 +49,26 @@ def turn(tt: str) -> int:
     return _TURN.get(tt, _BETWEEN)
 
 
+def forward(layers: Sequence[str], root: str | None = None) -> list[str]:
+    """Return modules in the order in which their outputs are there: what is inside of a module before it.
+
+    >>> forward(["Net", "block", "block.up", "block.down", "head"], root="Net")
+    ['block.up', 'block.down', 'block', 'head', 'Net']
+
+    Args:
+        layers: the names of modules in the order of the model.
+        root: the name that the model itself has; None if it is not among them.
+    """
+    last = {name: at for at, name in enumerate(layers)}
+    for at, name in enumerate(layers):
+        for parent in parents(name):
+            if parent in last:
+                last[parent] = max(last[parent], at)
+    if root is not None:
+        last[root] = len(layers)
+    return sorted(layers, key=lambda name: (last[name], -name.count("."), name == root))
+
+
 def guessed_order(tensors: Iterable[Tensor]) -> dict[Tensor, int]:
     """Return the place of each tensor among those of a step.
 
@@ -67,32 +88,19 @@ def guessed_order(tensors: Iterable[Tensor]) -> dict[Tensor, int]:
         of_type.setdefault(kind, []).append(name)
     place: dict[Tensor, tuple] = {}
     for kind, given in of_type.items():
-        for at, name in enumerate(_forward(given)):
+        for at, name in enumerate(forward(given, _root(given))):
             place[kind, name] = (turn(kind), kind, at)
-    backwards = {name: -at for at, name in enumerate(_forward(of_type.get(GRADIENT, of_type.get(WEIGHT_GRADIENT, []))))}
+    given = of_type.get(GRADIENT, of_type.get(WEIGHT_GRADIENT, []))
+    backwards = {name: -at for at, name in enumerate(forward(given, _root(given)))}
     for name, at in backwards.items():
         if GRADIENT in of_type:
             place[GRADIENT, name] = (_TURN[GRADIENT], "", at, 0)
     for at, name in enumerate(of_type.get(WEIGHT_GRADIENT, [])):
-        place[WEIGHT_GRADIENT, name] = (_TURN[WEIGHT_GRADIENT], "", _of_its_layer(name, backwards), 1, at)
+        module = module_of(name, backwards)
+        place[WEIGHT_GRADIENT, name] = (_TURN[WEIGHT_GRADIENT], "", 1 if module is None else backwards[module], 1, at)
     return {tensor: number for number, tensor in enumerate(sorted(place, key=place.__getitem__))}
 
 
-def _of_its_layer(name: str, places: dict[str, int]) -> int:
-    """Return the place of the layer that a parameter is in; behind all others where there is none."""
-    while name not in places and "." in name:
-        name = name.rpartition(".")[0]
-    return places.get(name, 1)
-
-
-def _forward(names: list[str]) -> list[str]:
-    """Return names with each layer after all that are inside it, and the model itself last."""
-    place = {name: (at, -name.count(".")) for at, name in enumerate(names)}  # of the last that is inside, and the depth
-    for at, name in enumerate(names):
-        for cut in (i for i, letter in enumerate(name) if letter == "."):
-            if (parent := name[:cut]) in place:
-                place[parent] = max(place[parent], (at, -parent.count(".")))
-    root = next((name for name in names if name == "" or ("." not in name and name[:1].isupper())), None)
-    if root is not None:
-        place[root] = (len(names), 0)
-    return sorted(names, key=lambda name: place[name])
+def _root(names: Iterable[str]) -> str | None:
+    """Return the name that stands for the model itself: its class, or none at all."""
+    return next((name for name in names if name == "" or ("." not in name and name[:1].isupper())), None)

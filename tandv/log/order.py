@@ -12,6 +12,7 @@ from tandv.log.execution import guessed_order
 from tandv.log.facts import kept_in
 from tandv.log.shown import named
 from tandv.log.store.layers import NAME, Tensor
+from tandv.names import module_of
 from tandv.place import Place
 from tandv.tensor_types import GRADIENT, OF_MODULES, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
 
@@ -95,16 +96,8 @@ def _woven(tensors: Sequence[Tensor], arrived: Sequence[int]) -> list[tuple[Any,
         elif kind in OF_MODULES:
             out.append((1, place, 0) if place >= 0 else (2,))
         elif kind == WEIGHT_GRADIENT:
-            own = _of_its_module(name, gradients)
+            own = gradients.get(module_of(name, gradients) or name, -1)
             out.append((1, own, 1) if own >= 0 else (2,))
         else:
             out.append((4 if kind == WEIGHT_UPDATE else 3,))
     return out
-
-
-def _of_its_module(parameter: str, places: dict[str, int]) -> int:
-    """Return the place of the module that a parameter is in, -1 if it has none."""
-    name = parameter
-    while name not in places and "." in name:
-        name = name.rpartition(".")[0]
-    return places.get(name, -1)

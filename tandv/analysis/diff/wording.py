@@ -8,29 +8,15 @@ from tandv.analysis.diff.aligned import Aligned
 from tandv.analysis.diff.difference import Gap
 from tandv.analysis.diff.same import Compared
 from tandv.analysis.findings.wording import begun, tensor
+from tandv.log.execution import turn
 from tandv.messages import some
-from tandv.tensor_types import (
-    ACTIVATION,
-    ATTENTION,
-    EXPERTS,
-    GRADIENT,
-    INPUT,
-    ROUTER,
-    WEIGHT,
-    WEIGHT_GRADIENT,
-    WEIGHT_UPDATE,
-)
+from tandv.tensor_types import ACTIVATION, GRADIENT, INPUT, WEIGHT
 
-_PHASES = {
-    INPUT: "in what the model is given",
-    WEIGHT: "in the weights, before the step",
-    ACTIVATION: "in the forward pass",
-    ATTENTION: "in the forward pass",
-    EXPERTS: "in the forward pass",
-    ROUTER: "in the forward pass",
-    GRADIENT: "in the backward pass",
-    WEIGHT_GRADIENT: "in the backward pass",
-    WEIGHT_UPDATE: "in the optimiser",
+_WHERE = {
+    turn(WEIGHT): "in the weights, before the step",
+    turn(INPUT): "in what the model is given",
+    turn(ACTIVATION): "in the forward pass",
+    turn(GRADIENT): "in the backward pass",
 }
 
 
@@ -140,7 +126,7 @@ def rows_alone_words(both: Aligned) -> list[str]:
 
 
 def _phase(tensor_type: str) -> str:
-    return _PHASES.get(tensor_type, "in the optimiser")
+    return _WHERE.get(turn(tensor_type), "in the optimiser")
 
 
 def _gap(one: Gap) -> str:

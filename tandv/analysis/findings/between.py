@@ -7,10 +7,11 @@ import numpy as np
 
 from tandv.analysis.findings.finding import EVERY, LOSS, Finding
 from tandv.analysis.findings.matrices import Matrices
-from tandv.analysis.findings.order import Place, module_of
+from tandv.analysis.findings.order import Place
 from tandv.analysis.findings.wording import begun, course, power, tensor
 from tandv.formats import is_format, number_format
 from tandv.messages import some
+from tandv.names import module_of
 from tandv.tensor_types import ACTIVATION, GRADIENT, WEIGHT, WEIGHT_GRADIENT
 
 _NARROW = 16  # exponents: as in `not_finite`, of formats that overflow in ordinary training

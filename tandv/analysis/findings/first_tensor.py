@@ -5,9 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from tandv.analysis.findings.matrices import Matrices
-from tandv.analysis.findings.order import Place, Tensor, module_of
+from tandv.analysis.findings.order import Place, Tensor
 from tandv.analysis.findings.wording import begun, power, tensor
 from tandv.formats import is_format, number_format
+from tandv.names import module_of
 from tandv.tensor_types import ACTIVATION, GRADIENT, INPUT, WEIGHT_GRADIENT
 
 NARROW = 16  # exponents: a format whose largest value is below 2^NARROW overflows in ordinary training

@@ -7,12 +7,13 @@ from typing import Any, Self
 import numpy as np
 
 from tandv.analysis.findings.losses import loss_of
-from tandv.analysis.findings.order import Place, Tensor, module_of, places
+from tandv.analysis.findings.order import Place, Tensor, places
 from tandv.analysis.findings.sources import Source, source_of
 from tandv.log.door import AnyLog
 from tandv.log.facts import run_facts
 from tandv.log.narrowed import narrowed
 from tandv.log.order import execution_order
+from tandv.names import module_of
 from tandv.tensor_types import ACTIVATION, GRADIENT, OF_MODULES, OPTIMISER_STATE, WEIGHT, WEIGHT_GRADIENT
 
 _NOT_A_MATRIX = re.compile(r"norm|scale", re.IGNORECASE)  # kinds of modules whose parameters scale and shift

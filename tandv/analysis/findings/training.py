@@ -7,9 +7,9 @@ import numpy as np
 from tandv.analysis.findings.finding import Finding
 from tandv.analysis.findings.laws import LASTING
 from tandv.analysis.findings.matrices import Matrices
-from tandv.analysis.findings.order import module_of
 from tandv.analysis.findings.wording import begun, others, tensor
 from tandv.formats import is_format, number_format
+from tandv.names import module_of
 from tandv.tensor_types import ACTIVATION, GRADIENT, OPTIMISER_STATE, WEIGHT, WEIGHT_GRADIENT
 
 _SHIFTS = ("bias", "beta")

@@ -7,9 +7,9 @@ import numpy as np
 from tandv.analysis.findings.finding import Finding
 from tandv.analysis.findings.functions import only_passes, revives
 from tandv.analysis.findings.matrices import Matrices
-from tandv.analysis.findings.order import module_of
 from tandv.analysis.findings.stretches import BACK, begins
 from tandv.analysis.findings.wording import others, percent, tensor
+from tandv.names import module_of
 from tandv.tensor_types import ACTIVATION, GRADIENT, WEIGHT_GRADIENT
 
 _MANY, _MOST = 0.25, 0.75  # of the units of a layer: to be told, and to be more than a note

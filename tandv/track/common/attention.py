@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tandv.tensor_types import ATTENTION
+from tandv.track.common.columns import only_rows, rows_of_types
 from tandv.track.common.measurements import Block, Quantity
 
 # Tensor types of what is measured of a head, by the name of the vector; only the first has rows in the log.
@@ -20,9 +21,7 @@ TYPES = {
     "entropy": f"{ATTENTION}.entropy",
     "first": f"{ATTENTION}.first_token",
 }
-MASKED = (
-    -9000.0
-)  # logits up to this are of keys that a mask hides: masks add -10,000, -1e9, or a format's lowest number
+MASKED = -9000.0  # logits up to this are of masked keys: masks add -10,000, -1e9, or a format's lowest number
 
 
 class Vectors(NamedTuple):
@@ -92,10 +91,7 @@ def with_heads(block: Block) -> Block:
     Args:
         block: the rows, one of each vector.
     """
-    at: dict[Any, int] = {}
-    for row, one in enumerate(block.quantities):
-        if one.tensor_type.startswith(ATTENTION):
-            at[one.tensor_type, one.name, one.phase, None if block.ranks is None else int(block.ranks[row])] = row
+    at = rows_of_types(block, (ATTENTION,))
     if not at:
         return block
     heads = [key[1:] for key in at if key[0] == ATTENTION]
@@ -116,13 +112,5 @@ def with_heads(block: Block) -> Block:
     for name, values in columns.items():
         scalars[name] = np.full(len(block.quantities), np.nan, scalars["mean"].dtype)
         scalars[name][here] = np.where(finite[here] > 0, values, np.nan)
-    kept = np.array(
-        [one.tensor_type == ATTENTION or not one.tensor_type.startswith(ATTENTION) for one in block.quantities]
-    )
-    return block._replace(
-        quantities=[one for one, keep in zip(block.quantities, kept, strict=True) if keep],
-        dtypes=[one for one, keep in zip(block.dtypes, kept, strict=True) if keep],
-        scalars={name: values[kept] for name, values in scalars.items()},
-        counts=block.counts[kept],
-        ranks=None if block.ranks is None else block.ranks[kept],
-    )
+    kept = [one.tensor_type == ATTENTION or not one.tensor_type.startswith(ATTENTION) for one in block.quantities]
+    return only_rows(block._replace(scalars=scalars), kept)

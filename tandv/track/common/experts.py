@@ -5,13 +5,11 @@ micro-batches and ranks as all others do. Where rows are made, what was chosen a
 `expert_load` of an expert, `router_entropy` and `dropped_share` of a router.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 
 from tandv import tensor_types
 from tandv.tensor_types import EXPERTS, ROUTER
+from tandv.track.common.columns import only_rows, rows_of_types
 from tandv.track.common.measurements import Block, Quantity
 
 # Tensor types of what has no rows in the log: `chosen` is 1 for a token that the router sends to the expert, else 0;
@@ -58,10 +56,7 @@ def with_experts(block: Block) -> Block:
     Args:
         block: the rows, one of each vector.
     """
-    at: dict[Any, int] = {}
-    for row, one in enumerate(block.quantities):
-        if one.tensor_type.startswith((EXPERTS, ROUTER)):
-            at[one.tensor_type, one.name, one.phase, None if block.ranks is None else int(block.ranks[row])] = row
+    at = rows_of_types(block, (EXPERTS, ROUTER))
     if not at:
         return block
     scalars = dict(block.scalars)
@@ -74,17 +69,5 @@ def with_experts(block: Block) -> Block:
             dropped = at.get((DROPPED, *which))
             scalars["router_entropy"][row] = scalars["mean"][row]
             scalars["dropped_share"][row] = np.nan if dropped is None else scalars["mean"][dropped]
-    return _kept(
-        block._replace(scalars=scalars), [one.tensor_type not in (CHOSEN, DROPPED) for one in block.quantities]
-    )
-
-
-def _kept(block: Block, kept: Sequence[bool]) -> Block:
-    mask = np.array(kept)
-    return block._replace(
-        quantities=[one for one, keep in zip(block.quantities, kept, strict=True) if keep],
-        dtypes=[one for one, keep in zip(block.dtypes, kept, strict=True) if keep],
-        scalars={name: values[mask] for name, values in block.scalars.items()},
-        counts=block.counts[mask],
-        ranks=None if block.ranks is None else block.ranks[mask],
-    )
+    kept = [one.tensor_type not in (CHOSEN, DROPPED) for one in block.quantities]
+    return only_rows(block._replace(scalars=scalars), kept)

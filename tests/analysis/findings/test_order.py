@@ -1,17 +1,6 @@
 """When the tensors of a step come into being, as far as the order of the model tells."""
 
-from tandv.analysis.findings.order import forward, module_of, places
-
-
-def test_what_is_inside_of_a_module_comes_before_it_and_the_model_last():
-    layers = ["Net", "stem", "blocks.0", "blocks.0.up", "blocks.0.down", "blocks.1", "blocks.1.up", "head"]
-    assert forward(layers, "Net") == [
-        "stem", "blocks.0.up", "blocks.0.down", "blocks.0", "blocks.1.up", "blocks.1", "head", "Net",
-    ]  # fmt: skip
-
-
-def test_a_name_that_only_begins_alike_is_not_inside():
-    assert forward(["fc", "fc1", "fc.0"]) == ["fc1", "fc.0", "fc"]
+from tandv.analysis.findings.order import places
 
 
 def test_gradients_come_in_reverse_and_those_of_weights_after_that_of_their_output():
@@ -24,11 +13,6 @@ def test_gradients_come_in_reverse_and_those_of_weights_after_that_of_their_outp
         ("Gradient", "b"), ("Weight_Gradient", "b"), ("Gradient", "a"), ("Weight_Gradient", "a"),
         ("Optimiser_State.nu", "a"), ("Optimiser_State.nu", "b"), ("Weight_Update", "a"), ("Weight_Update", "b"),
     ]  # fmt: skip
-
-
-def test_a_parameter_is_in_the_innermost_module_that_is_known():
-    assert module_of("rnn.weight_ih_l0", ["rnn", "rnn.cell"]) == "rnn"
-    assert module_of("head.bias", ["Net"]) is None
 
 
 def test_a_known_order_is_kept_within_the_phases_of_a_step():
