@@ -10,9 +10,11 @@ import triton.language as tl
 from tandv.measure._triton_values import NO_SCALE, NORMAL, RECORD_WORDS, WORDS, merged, wide_two_to
 from tandv.statistics import WORD
 
-_SCALE, _MANTISSA, _MAX, _MIN, _SUM, _SUM_ABS, _M2, _SUM4, _SUM8 = (
-    tl.constexpr(WORD[name])
-    for name in ("scale", "mantissa", "max_abs", "min_abs", "sum", "sum_abs", "m2", "sum4", "sum8")
+_NUMEL, _NANS, _INFS, _SCALE, _MANTISSA = (
+    tl.constexpr(WORD[name]) for name in ("numel", "nans", "infs", "scale", "mantissa")
+)
+_MAX, _MIN, _SUM, _SUM_ABS, _M2, _SUM4, _SUM8 = (
+    tl.constexpr(WORD[name]) for name in ("max_abs", "min_abs", "sum", "sum_abs", "m2", "sum4", "sum8")
 )
 
 
@@ -27,7 +29,7 @@ def _mantissa(bits):
 
 @triton.jit
 def fold(regions, records, ints, floats, BLOCK: tl.constexpr):
-    """Merge the records of each row in their order, write its floats, and empty the records.
+    """Merge the records of each row in their order with what the row holds, write its floats, and empty the records.
 
     `regions` [rows, 2] has the first record of each row and how many it has.
     """
@@ -63,11 +65,30 @@ def fold(regions, records, ints, floats, BLOCK: tl.constexpr):
         s8_ = tl.sum(tl.load(here + 8, mask=used, other=0.0) * (r * r), 0)
         n, scale, s1, sa, m2, s4, s8 = merged(n, scale, s1, sa, m2, s4, s8, n_, top, s1_, sa_, m2_, s4_, s8_)
     if n > 0:
-        out = floats + row * WORDS
-        tl.store(ints + row * WORDS + _SCALE, scale.to(tl.int64))
-        tl.store(ints + row * WORDS + _MANTISSA, _mantissa(bits).to(tl.int64))
-        tl.store(out + _MAX, big)
-        tl.store(out + _MIN, small)
+        whole, out = ints + row * WORDS, floats + row * WORDS
+        # What has no records was merged into the row at once (expanded tensors); counts have all that was measured.
+        held = (tl.load(whole + _NUMEL) - tl.load(whole + _NANS) - tl.load(whole + _INFS)).to(tl.float64) - n
+        n, scale, s1, sa, m2, s4, s8 = merged(
+            held,
+            tl.load(whole + _SCALE).to(tl.int32),
+            tl.load(out + _SUM),
+            tl.load(out + _SUM_ABS),
+            tl.load(out + _M2),
+            tl.load(out + _SUM4),
+            tl.load(out + _SUM8),
+            n,
+            scale,
+            s1,
+            sa,
+            m2,
+            s4,
+            s8,
+        )
+        mantissa = tl.maximum(_mantissa(bits).to(tl.int64), tl.load(whole + _MANTISSA))
+        tl.store(whole + _SCALE, scale.to(tl.int64))
+        tl.store(whole + _MANTISSA, mantissa)
+        tl.store(out + _MAX, tl.maximum(big, tl.load(out + _MAX)))
+        tl.store(out + _MIN, tl.minimum(small, tl.load(out + _MIN)))
         tl.store(out + _SUM, s1)
         tl.store(out + _SUM_ABS, sa)
         tl.store(out + _M2, m2)

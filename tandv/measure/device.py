@@ -111,6 +111,7 @@ class DeviceRows:
                 raise ValueError(f"cannot measure on {self.device}:\n  " + "\n  ".join(found))
         expanded = [tensor.numel() > _LARGE and once_each(tensor).numel() < tensor.numel() for tensor in tensors]
         if any(expanded):  # these must not be materialised
+            self._measure.finish(self._words)  # a row that they merge into must be whole
             for tensor, place, again in zip(tensors, places, expanded, strict=True):
                 if again:
                     torch_operations.add_repeated(tensor, place, self._words)
@@ -154,19 +155,19 @@ class DeviceRows:
         torch_operations.clear(self._words)
 
     def _add(self, tensors: Sequence[torch.Tensor], places: Sequence[int]) -> None:
+        before = None if self._proven else self._words.clone()  # expanded tensors may have been measured
         try:
             self._measure.add(tensors, places, self._words)
         except Exception as error:
-            if self._proven:
+            if before is None:
                 raise
-            # Nothing was measured yet: a kernel that cannot be compiled here fails before it is launched.
             warnings.warn(
                 f"measuring on {self.device} by Triton failed ({type(error).__name__}: {error}); "
                 "plain torch operations serve instead, which is slower",
                 stacklevel=4,
             )
             self.producer, self._measure = "torch", _PRODUCERS["torch"](self.device)
-            torch_operations.clear(self._words)
+            self._words.copy_(before)  # without what a kernel that could be compiled has counted
             self._measure.add(tensors, places, self._words)
         self._proven = True
 

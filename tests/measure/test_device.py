@@ -236,10 +236,14 @@ def test_without_a_compiler_for_kernels_plain_operations_serve(monkeypatch):
         def add(self, tensors, places, words):
             raise RuntimeError("no C compiler")
 
+        def finish(self, words):
+            pass
+
     monkeypatch.setitem(device._PRODUCERS, "triton", Broken)
     rows = DeviceRows("cpu", 1, producer="triton")
+    rows.add([torch.ones(1).expand(2 << 20)], [0])  # which no kernel measures
     with pytest.warns(UserWarning, match=r"by Triton failed \(RuntimeError: no C compiler\); plain torch operations"):
         rows.add([torch.ones(2)], [0])
     rows.add([torch.ones(2)], [0])
-    assert rows.send().rows()["numel"].tolist() == [4]
+    assert rows.send().rows()["numel"].tolist() == [(2 << 20) + 4]
     assert rows.producer == "torch"

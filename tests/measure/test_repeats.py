@@ -21,16 +21,12 @@ def on_rows(producer):
     return lambda tensor: measured(producer, [([tensor], [0])])[0][0]
 
 
-@pytest.mark.parametrize(
-    "measure_one",
-    [
-        pytest.param(host, id="measure"),
-        *(
-            pytest.param(on_rows(one), id=str(one), marks=[pytest.mark.slow] if str(one) == "triton" else [])
-            for one in PRODUCERS
-        ),
-    ],
-)
+def of_each(make):
+    """Return a parameter for each producer; Triton's kernels are slow to interpret."""
+    return [pytest.param(make(one), id=one, marks=[pytest.mark.slow] if one == "triton" else []) for one in PRODUCERS]
+
+
+@pytest.mark.parametrize("measure_one", [pytest.param(host, id="measure"), *of_each(on_rows)])
 def test_an_expanded_tensor_is_measured_without_a_copy(measure_one):
     row = measure_one(torch.tensor([[3.0], [-4.0], [0.0], [math.inf]]).expand(4, MANY))
     assert {name: int(row[name]) for name in ("numel", "zeros", "infs", "nans", "calls")} == {
@@ -46,6 +42,25 @@ def test_an_expanded_tensor_is_measured_without_a_copy(measure_one):
     assert found["std"] == pytest.approx(math.sqrt(25 / 3 - 1 / 9))
     assert found["rm4"] == pytest.approx(((81 + 256) / 3) ** 0.25)
     assert statistics.counts_of(row) == {-math.inf: MANY, 1: MANY, 2: MANY, math.inf: MANY}
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("producer", of_each(str))
+def test_an_expanded_tensor_and_another_of_the_same_row_are_merged(producer, together):
+    """A module that is called twice in a step, once with a large expanded output."""
+    expanded, plain = torch.tensor(0.5).expand(3 << 20), torch.tensor([2.25, -8.0, math.nan, 0.0])
+    calls = [([expanded, plain], [1, 1])] if together else [([plain], [1]), ([expanded], [1])]
+    row = measured(producer, calls, calls)[1][1]  # of the second step, which begins with nothing
+    n = (3 << 20) + 3  # finite values
+    assert [int(row[name]) for name in ("numel", "nans", "zeros", "calls")] == [n + 1, 1, 1, 2]
+    found = {name: values[0].item() for name, values in statistics.summarise(np.array([row])).items()}
+    assert (found["max_abs"], found["min_abs"], found["mantissa_bits"]) == (8.0, 0.0, 3)  # 2.25 is 1.001 in binary
+    total, squares, fourths = (2.25**p + (-8.0) ** p + (3 << 20) * 0.5**p for p in (1, 2, 4))
+    assert found["mean"] == pytest.approx(total / n)
+    assert found["mean_abs"] == pytest.approx((total + 16) / n)
+    assert found["std"] == pytest.approx(math.sqrt(squares / n - (total / n) ** 2), rel=1e-6)
+    assert found["rm4"] == pytest.approx((fourths / n) ** 0.25)
+    assert statistics.counts_of(row) == {-math.inf: 1, -1: 3 << 20, 1: 1, 3: 1}
 
 
 def test_an_expanded_array_and_float64():
