@@ -1,7 +1,7 @@
 """Merge the partial records of each row when a step is over."""
 
 # pyright: reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false
-# pyright: reportInvalidTypeForm=false
+# pyright: reportInvalidTypeForm=false, reportGeneralTypeIssues=false
 # (inside kernels, Python's operators and numbers stand for Triton's)
 
 import triton
@@ -67,23 +67,11 @@ def fold(regions, records, ints, floats, BLOCK: tl.constexpr):
     if n > 0:
         whole, out = ints + row * WORDS, floats + row * WORDS
         # What has no records was merged into the row at once (expanded tensors); counts have all that was measured.
-        held = (tl.load(whole + _NUMEL) - tl.load(whole + _NANS) - tl.load(whole + _INFS)).to(tl.float64) - n
-        n, scale, s1, sa, m2, s4, s8 = merged(
-            held,
-            tl.load(whole + _SCALE).to(tl.int32),
-            tl.load(out + _SUM),
-            tl.load(out + _SUM_ABS),
-            tl.load(out + _M2),
-            tl.load(out + _SUM4),
-            tl.load(out + _SUM8),
-            n,
-            scale,
-            s1,
-            sa,
-            m2,
-            s4,
-            s8,
-        )
+        n_ = (tl.load(whole + _NUMEL) - tl.load(whole + _NANS) - tl.load(whole + _INFS)).to(tl.float64) - n
+        scale_ = tl.load(whole + _SCALE).to(tl.int32)
+        s1_, sa_, m2_ = tl.load(out + _SUM), tl.load(out + _SUM_ABS), tl.load(out + _M2)
+        s4_, s8_ = tl.load(out + _SUM4), tl.load(out + _SUM8)
+        n, scale, s1, sa, m2, s4, s8 = merged(n, scale, s1, sa, m2, s4, s8, n_, scale_, s1_, sa_, m2_, s4_, s8_)
         mantissa = tl.maximum(_mantissa(bits).to(tl.int64), tl.load(whole + _MANTISSA))
         tl.store(whole + _SCALE, scale.to(tl.int64))
         tl.store(whole + _MANTISSA, mantissa)
