@@ -19,7 +19,7 @@ from tandv.tensor_types import WEIGHT
 from tandv.track.common.block_formats import Axes, axis_of
 from tandv.track.jax import _block_operations, _native_blocks
 from tandv.track.jax._kernels import Kernel
-from tandv.track.jax._tag import Mark
+from tandv.track.jax._tag import Mark, axes_of
 from tandv.track.jax._xla import with_any_sharding
 
 _WORDS = 7  # of a format
@@ -38,7 +38,8 @@ def axis_of_value(x: Any, mark: Mark, axes: Axes) -> int | None:
     match = _CHANNELS_FIRST.fullmatch(mark.type)
     behind = int(match[1]) if match else 0
     usual = -1 - behind if x.ndim > behind else -1
-    return axis_of(axes, mark.tensor_type, x.ndim, usual) if _is_measured(x) else None
+    number = axis_of(axes, mark.tensor_type, x.ndim, usual) if _is_measured(x) else None
+    return None if number is None else axes_of(x.ndim, mark)[number]
 
 
 def axis_of_weight(x: Any, key: str, axes: Axes) -> int | None:

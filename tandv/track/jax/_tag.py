@@ -33,6 +33,19 @@ class Mark(NamedTuple):
     mapped: tuple[int, ...] = ()  # axes of the value that `vmap` has added, outermost first
 
 
+def axes_of(ndim: int, mark: Mark) -> list[int]:
+    """Return the axes of a marked value: those that `vmap` has added, which may lie anywhere, before the module's own.
+
+    >>> axes_of(3, Mark(("fc",), "Linear", ACTIVATION, mapped=(2,)))
+    [2, 0, 1]
+
+    Args:
+        ndim: how many axes the value has.
+        mark: its mark.
+    """
+    return [*mark.mapped, *(axis for axis in range(ndim) if axis not in mark.mapped)]
+
+
 class Naming(threading.local):
     """The state of this thread: None outside of tracking."""
 

@@ -12,7 +12,7 @@ from jax import lax
 from tandv.tensor_types import ACTIVATION, GRADIENT
 from tandv.track.common.units import Units
 from tandv.track.jax._kernels import Kernel
-from tandv.track.jax._tag import Mark
+from tandv.track.jax._tag import Mark, axes_of
 from tandv.track.jax._xla import with_any_sharding
 
 _CHANNELS_FIRST = re.compile(r"Conv(?:Transpose)?([123])d")  # of equinox, with the number of axes behind the channels
@@ -25,12 +25,15 @@ def axis_of(x: Any, mark: Mark) -> int | None:
     2
     >>> axis_of(np.ones((8, 4, 16)), Mark(("conv",), "Conv1d", ACTIVATION))
     1
+    >>> axis_of(np.ones((4, 8)), Mark(("act",), "Lambda", ACTIVATION, mapped=(1,)))  # by vmap(..., in_axes=1)
+    0
     """
     if mark.tensor_type not in (ACTIVATION, GRADIENT) or not x.ndim or not x.size:
         return None
     match = _CHANNELS_FIRST.fullmatch(mark.type)
     behind = int(match[1]) if match else 0
-    return x.ndim - 1 - behind if x.ndim > behind else None
+    own = axes_of(x.ndim, mark)[len(mark.mapped) :]
+    return own[-1 - behind] if len(own) > behind else None
 
 
 @functools.cache

@@ -76,6 +76,15 @@ def test_blocks_lie_along_the_axis_that_is_chosen_and_layers_of_a_scan_have_thei
     assert [log[column(part, "mxfp4")].sum() for part in PARTS] == pytest.approx(total.tolist(), rel=1e-6)
 
 
+def test_the_axis_that_vmap_adds_stands_before_those_of_the_module(tmp_path):
+    x = jax.random.normal(jax.random.key(0), (40, 3))  # [feature, example]
+    with track(path=tmp_path / "run", formats=["mxfp4"]) as tracker:
+        tracker.intercept(jax.jit(jax.vmap(lambda one: tag(one, "x"), in_axes=1)), x)
+        tracker.step()
+    expected = block_measure(np.asarray(x), ["mxfp4"], axis=0)[0]
+    assert sums(tmp_path / "run", ("x", "Activation"), "mxfp4") == pytest.approx(expected.tolist(), rel=1e-6)
+
+
 def test_what_is_wrong_is_refused_at_once(tmp_path):
     with pytest.raises(ValueError, match="did you mean 'mxfp4'") as error:
         track(path=tmp_path / "run", formats=["mxfp5"], formats_axis="last")

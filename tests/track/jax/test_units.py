@@ -60,6 +60,18 @@ def test_calls_of_a_step_count_together(jit):
     assert (found["units"], found["zero_units"]) == (3, 1)
 
 
+@pytest.mark.parametrize("jit", [jax.jit, lambda f: f], ids=["jitted", "eager"])
+def test_units_of_a_vmapped_function_are_those_of_the_function_wherever_its_batch_lies(jit):
+    x = jnp.ones((3, 4)).at[0].set(0.0)  # [unit, example]
+    with track(units=True) as tracker:
+        tracker.wrap(jit(jax.vmap(lambda one: tag(one, "x"), in_axes=1)))(x)
+        tracker.wrap(jit(jax.vmap(lambda one: tag(one[0], "number"), in_axes=1)))(x)
+        tracker.step()
+    found = columns(tracker.out_path, "x", "Activation")
+    assert (found["units"], found["zero_units"]) == (3, 1)
+    assert np.isnan(columns(tracker.out_path, "number", "Activation")["units"])
+
+
 def test_time_steps_are_merged_and_scanned_layers_are_told_apart():
     def body(carry, x):
         return carry, tag(x, "x")
