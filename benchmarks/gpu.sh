@@ -13,7 +13,7 @@ python=${PYTHON:-python3}
 export PYTHONPATH="$PWD:$PWD/tests${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
 
 device=cuda models="gpt2-small gpt-350m" seconds=30 result=benchmarks/results/gpu.md patience=1
-tests=(tests/measure/test_device.py tests/track/torch/test_device.py -k cuda)
+tests=(tests/measure/test_device.py tests/measure/test_device_blocks.py tests/track/torch/test_device.py -k "cuda or gpu")
 if [ "${1:-}" = --dry ]; then
     device=cpu models=tiny seconds=2 result=${2:-/dev/stdout} patience=10
     tests=(tests/track/torch/test_device.py -k "merged_on_the_way and cpu")

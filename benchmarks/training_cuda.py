@@ -24,6 +24,9 @@ GPTS = {  # layers, width, heads, context, vocabulary; sequences of a batch
 }
 
 
+BLOCKS = ("mxfp8_e4m3", "mxfp4", "nvfp4")
+
+
 class Training:
     """A GPT in bfloat16 with its optimiser and one training step; equal names make equal ones."""
 
@@ -113,6 +116,7 @@ def peers_way(training: Training) -> Iterator[Step]:
 WAYS: dict[str, tuple[Any, int]] = {
     "everything at every step": (tandv, 10),
     "everything at every 10th step": (partial(tandv, every=10), 100),
+    "everything and three block formats at every 10th step": (partial(tandv, every=10, formats=BLOCKS), 100),
     "weights, gradients and optimiser states at every step": (partial(tandv, parameters_only=True), 10),
     'wandb.watch(log="all", log_freq=1), offline': (wandb_watch, 2),
     "8 × `.item()` and `histc` at every step": (peers_way, 2),

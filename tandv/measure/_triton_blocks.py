@@ -1,7 +1,8 @@
-"""Measure a tensor in block formats on a GPU: one launch finds the largest value of each block, another casts them.
+"""Measure a tensor in block formats on a GPU: one launch for each format casts blocks and sums up what that does.
 
-An array is [outer, length, inner], its blocks lie along `length`; their numbers run over [outer, blocks, inner]. Each
-program writes a record of its own, so that sums have one order.
+Where blocks share more than their own scale, those of a tile or of the tensor, a launch before it finds the largest
+value of each. An array is [outer, length, inner], its blocks lie along `length`; their numbers run over [outer, blocks,
+inner]. Each program writes a record of its own, so that sums have one order.
 """
 
 # pyright: reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false
@@ -68,37 +69,37 @@ def _squares(bits, top):
 
 @triton.jit
 def find_tops(
-    values, tops, records, length, inner, segments, blocks, table,
+    values, tops, length, inner, segments, blocks, table,
     DTYPE: tl.constexpr, SIZE: tl.constexpr, TOGETHER: tl.constexpr,
 ):  # fmt: skip
-    """Write the bits of the largest finite magnitude of each block; to `records` [programs, 2] squares and what is
-    not finite.
+    """Write the bits of the largest finite magnitude of each block."""
+    number = tl.program_id(0).to(tl.int64) * TOGETHER + tl.arange(0, TOGETHER)
+    at, inside = _places(number, length, inner, segments, blocks, SIZE)
+    bits, _ = _magnitudes(values, at, inside, table, DTYPE)
+    tl.store(tops + number, tl.max(bits, 1), mask=number < blocks)
+
+
+@triton.jit
+def add_errors(
+    values, tops, largest_of_all, records, apart, length, inner, segments, blocks, table,
+    DTYPE: tl.constexpr, SIZE: tl.constexpr, TOGETHER: tl.constexpr, TILES: tl.constexpr, KIND: tl.constexpr,
+    M: tl.constexpr, NORMAL: tl.constexpr, EMAX: tl.constexpr, LARGEST: tl.constexpr, FLOOR: tl.constexpr,
+):  # fmt: skip
+    """Write a record for each program, which lie `apart`: squared error, squares, values that become zero, saturated
+    ones, and those that are not finite.
+
+    With `TILES` a block has its scale by `tops`, else by its own largest value; `largest_of_all` is that of the tensor,
+    where the kind of format needs it.
     """
     program = tl.program_id(0).to(tl.int64)
     number = program * TOGETHER + tl.arange(0, TOGETHER)
     at, inside = _places(number, length, inner, segments, blocks, SIZE)
     bits, bad = _magnitudes(values, at, inside, table, DTYPE)
-    top = tl.max(bits, 1)
-    tl.store(tops + number, top, mask=number < blocks)
-    tl.store(records + 2 * program, tl.sum(_squares(bits, top), 0))
-    tl.store(records + 2 * program + 1, bad.to(tl.float64))
-
-
-@triton.jit
-def add_errors(
-    values, tops, largest_of_all, records, length, inner, segments, blocks, table,
-    DTYPE: tl.constexpr, SIZE: tl.constexpr, TOGETHER: tl.constexpr, KIND: tl.constexpr, M: tl.constexpr,
-    NORMAL: tl.constexpr, EMAX: tl.constexpr, LARGEST: tl.constexpr, FLOOR: tl.constexpr,
-):  # fmt: skip
-    """Write to `records` [programs, 3] squared error, values that become zero, saturated ones.
-
-    `tops` are those that blocks share a scale by, `largest_of_all` [1] is that of the tensor.
-    """
-    program = tl.program_id(0).to(tl.int64)
-    number = program * TOGETHER + tl.arange(0, TOGETHER)
-    at, inside = _places(number, length, inner, segments, blocks, SIZE)
-    bits, _ = _magnitudes(values, at, inside, table, DTYPE)
-    top = tl.load(tops + number, mask=number < blocks, other=0)
+    own = tl.max(bits, 1)
+    if TILES:
+        top = tl.load(tops + number, mask=number < blocks, other=0)
+    else:
+        top = own
     amax = top.to(tl.float32, bitcast=True)
     if KIND == _MX:
         e = tl.maximum(_exponent(top) - EMAX, -127)
@@ -121,8 +122,12 @@ def add_errors(
     over = r > LARGEST
     r = tl.minimum(r, LARGEST)
     d = y - r
-    error = tl.where(factor > 0, tl.sum(d * d, 1).to(tl.float64) * back * back, _squares(bits, tl.max(bits, 1)))
+    squares = _squares(bits, own)
+    error = tl.where(factor > 0, tl.sum(d * d, 1).to(tl.float64) * back * back, squares)
     zeros = tl.sum(tl.sum(((r == 0) & (bits > 0)).to(tl.int32), 1), 0)
-    tl.store(records + 3 * program, tl.sum(error, 0))
-    tl.store(records + 3 * program + 1, zeros.to(tl.float64))
-    tl.store(records + 3 * program + 2, tl.sum(tl.sum(over.to(tl.int32), 1), 0).to(tl.float64))
+    here = records + program * apart
+    tl.store(here, tl.sum(error, 0))
+    tl.store(here + 1, tl.sum(squares, 0))
+    tl.store(here + 2, zeros.to(tl.float64))
+    tl.store(here + 3, tl.sum(tl.sum(over.to(tl.int32), 1), 0).to(tl.float64))
+    tl.store(here + 4, bad.to(tl.float64))

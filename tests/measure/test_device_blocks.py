@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from measure.on_device import interpreted_blocks
+from measure.on_device import interpreted_blocks, without_waiting
 from measure.test_blocks import DATA, TINY, every_bfloat16
 from measure.test_triton import Gpu, resources
 from triton.runtime import driver
@@ -29,8 +29,19 @@ CASES = {
 }
 
 
-def test_the_kernels_measure_what_the_host_does():
-    found = interpreted_blocks([one for one, _ in CASES.values()], BLOCK_FORMATS, [axis for _, axis in CASES.values()])
+def on_gpu(tensors, names, axes):
+    """Measure on a GPU, where it is an error to wait for it."""
+    for one, axis in zip(tensors, axes, strict=True):
+        one = one.cuda()
+        measure_where_it_lives(one, names, axis)  # compiles, and sends what is sent once
+        with without_waiting("cuda"):
+            found = measure_where_it_lives(one, names, axis)
+        yield found.cpu().numpy()
+
+
+@pytest.mark.parametrize("by", [interpreted_blocks, *([on_gpu] if torch.cuda.is_available() else [])])
+def test_the_kernels_measure_what_the_host_does(by):
+    found = by([one for one, _ in CASES.values()], BLOCK_FORMATS, [axis for _, axis in CASES.values()])
     for (name, (tensor, axis)), sums in zip(CASES.items(), found, strict=True):
         expected = block_measure(tensor.float().numpy(), BLOCK_FORMATS, axis)
         assert sums[:, :2] == pytest.approx(expected[:, :2], rel=2e-6), name
@@ -48,7 +59,7 @@ def test_kernels_compile_ahead_without_slow_memory_and_keep_subnormals(dtype, ca
     monkeypatch.setattr(driver, "_active", Gpu(capability))
     formats = [block_format(name) for name in ("mxfp8_e4m3", "nvfp4", "e4m3@128x128")]
     _block_launch.measure(torch.zeros(4, 256, dtype=getattr(torch, dtype)), formats, -1)
-    assert len(kernels) == 6
+    assert len(kernels) == 5  # the tops of 16 values and of tiles, and each format's errors
     for kernel in kernels:
         assert resources(kernel, tmp_path)[1] == 0
         assert ".ftz" not in kernel.asm["ptx"]
