@@ -1,4 +1,6 @@
+import json
 from math import inf
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,9 @@ from typer.testing import CliRunner
 from tandv import demo
 from tandv.analysis.findings import findings
 from tandv.cli import app
+from tandv.cli.demo import is_terminal_of_a_person
 from tandv.curves import read_curves
+from tandv.demo import ending
 from tandv.demo.torch_gpt import GPT
 from tandv.log import logframe
 
@@ -136,6 +140,69 @@ def test_a_broken_training_ends_with_its_finding(kind, severity, found, layer, t
     assert line.startswith(f"{severity} · {found} · ") and f" · {layer} · step " in line
     step = int(line.rpartition(" ")[2])
     assert step == 15 if kind != "overflow" else 15 < step < 30  # the fault begins at half of the steps
+
+
+@pytest.mark.slow
+def test_it_ends_with_a_finding_the_lines_for_a_loop_a_picture_and_the_address_of_a_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = CliRunner().invoke(app, ["demo", "--steps", "20", "--out", "a run"])
+    assert said.exit_code == 0, said.output
+    healthy, _, broken = said.stdout.partition("The same training again, broken on purpose:")
+    assert "There was no NaN and no infinity." in healthy and "overflow" not in healthy
+    assert "computed in float16, grow from step 15" in " ".join(broken.split())
+    assert "error · overflow · Activation · layers.2.feed_forward.w1 · step " in broken
+    assert "with track(model, optimizer=optimizer) as tracker:" in broken and "tracker.step(loss=loss)" in broken
+    picture, address = broken.splitlines()[-2:]
+    assert picture == "Picture: a run-overflow/overview.png"
+    assert (tmp_path / "a run-overflow" / "overview.png").read_bytes().startswith(b"\x89PNG")
+    assert address == f"Page: {(tmp_path / 'a run-overflow' / 'page.html').as_uri()}"
+    assert (
+        "layers.2.feed_forward.w1" not in address and (tmp_path / "a run-overflow" / "page.html").stat().st_size > 1e5
+    )
+    assert findings(tmp_path / "a run") == []
+
+
+@pytest.mark.slow
+def test_its_answer_in_json_names_all_that_it_made(tmp_path, monkeypatch):
+    monkeypatch.setattr("tandv.cli.demo.find_spec", lambda name: None)  # nothing that could serve a page
+    monkeypatch.setattr("tandv.demo.ending.picture", _nothing_draws)
+    shown = []
+    monkeypatch.setattr("webbrowser.open", shown.append)
+    said = CliRunner().invoke(app, ["demo", "--steps", "2", "--out", str(tmp_path / "run"), "--json", "--view"])
+    assert said.exit_code == 0, said.output
+    run, page = str(tmp_path / "run"), (tmp_path / "run" / "page.html").as_uri()
+    assert json.loads(said.stdout) == {
+        "log": f"{run}/log.pkl", "run": run, "shown": run, "finding": None, "picture": None, "page": page,
+    }  # fmt: skip
+    assert shown == [page]  # the file is opened where no page can be served
+    assert "No picture: tandv.viz needs matplotlib" in said.stderr
+
+
+def _nothing_draws(run, at=None):
+    raise ModuleNotFoundError("tandv.viz needs matplotlib")
+
+
+@pytest.mark.parametrize(
+    ("ends", "environment", "serves"),
+    [
+        ((True, True), {}, True),
+        ((False, True), {}, False),
+        ((True, False), {}, False),
+        ((True, True), {"CI": "1"}, False),
+    ],
+)
+def test_a_page_is_served_only_to_a_person(ends, environment, serves, monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    for name, is_terminal in zip(("stdin", "stdout"), ends, strict=True):
+        monkeypatch.setattr(f"sys.{name}", SimpleNamespace(isatty=lambda is_terminal=is_terminal: is_terminal))
+    assert is_terminal_of_a_person() is serves
+
+
+def test_the_lines_for_a_loop_are_of_what_is_installed(monkeypatch):
+    assert "tandv.track.jax" not in ending.loops(["torch"]) and "tandv.track.torch" not in ending.loops(["jax"])
+    assert "tandv.track.torch" in ending.loops()
 
 
 def test_a_fault_that_cannot_be_seen_is_refused():

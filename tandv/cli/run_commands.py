@@ -22,10 +22,21 @@ def demo(
         Literal["overflow", "dead", "lr", "nan"] | None,
         typer.Option("--break", help="Put a fault into the training, and print what `tandv check` finds."),
     ] = None,
-    view: Annotated[bool, typer.Option("--view", help="Open the page of the run when it has ended.")] = False,
+    view: Annotated[
+        bool | None,
+        typer.Option(
+            "--view/--no-view",
+            help="At the end, serve the page of the run and open it in the browser; or write it to a file.",
+            show_default="serve it in a terminal, else write it",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a small GPT on Python's own documentation while it is tracked, and report what its log shows."""
+    """Train a small GPT on Python's own documentation while it is tracked, and report what its log shows.
+
+    Without --break, PyTorch trains it once more with a fault, which is found. It ends with a picture, the address of a
+    page, and the lines for a training loop of your own.
+    """
     from tandv.cli import demo as demonstrating
 
     demonstrating.demo(steps, seed, out, framework, broken, view, as_json)

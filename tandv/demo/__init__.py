@@ -1,19 +1,19 @@
 """`tandv demo`: train a small GPT on Python's own documentation while it is tracked, and report what its log shows."""
 
 import importlib
-import os
 import re
 import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tandv.demo.broken import LEAST, USUAL, Break, CannotBreak, told
+from tandv.demo.broken import AGAIN, LEAST, USUAL, Break, CannotBreak, told
+from tandv.demo.ending import folder_of, short
 from tandv.demo.report import report
 from tandv.log.reading import read
 from tandv.messages import check_choices
@@ -64,11 +64,63 @@ def run(
     if broken is not None:
         _check_broken(broken, steps, framework)
     console = Console(highlight=False)
+    trained = _trained(console, framework, steps, seed, out, broken)
+
+    for line in report(read(trained.log), trained.losses, trained.folder):
+        console.print(line)
+    folder = short(trained.folder)
+    console.print(f"\nTrained and tracked in {trained.seconds:.0f} s. See every layer at every step in the browser:")
+    console.print(f"  tandv view {shlex.quote(folder)}", soft_wrap=True)
+    console.print("Or read the log:")
+    console.print(f"  import tandv\n  df = tandv.read({str(trained.log)!r})", soft_wrap=True)
+    if broken is not None:
+        console.print(f"\n{told(trained.log)}", soft_wrap=True, markup=False)
+    return trained.log
+
+
+def run_again_broken(log: Path, seed: int = 0) -> Path:
+    """Train the PyTorch model of a finished demo again, with weights that outgrow float16; print what the rules find.
+
+    Its folder stands beside that of the finished run, with the fault in its name. Returns the path of the new log.
+
+    Args:
+        log: the log of the finished run.
+        seed: of the weights and of the batches, as in the finished run.
+
+    Raises Stopped where Ctrl-C ended it.
+    """
+    console = Console(highlight=False)
+    first = folder_of(log)
+    trained = _trained(console, "torch", AGAIN, seed, first.with_name(f"{first.name}-overflow"), "overflow", again=True)
+    console.print(f"\n{told(trained.log)}", soft_wrap=True, markup=False)
+    return trained.log
+
+
+class _Trained(NamedTuple):
+    log: Path
+    folder: Path
+    losses: list[float]
+    seconds: float
+
+
+def _trained(
+    console: Console,
+    framework: Framework,
+    steps: int,
+    seed: int,
+    out: Path | None,
+    broken: Break | None,
+    again: bool = False,
+) -> _Trained:
     data = text()
     module = importlib.import_module(f"tandv.demo.{framework}_gpt")
     training = module.Training(seed, _CONTEXT)
-    size = f"{training.parameters:,}"
-    console.print(f"Training a GPT of {size} parameters on {len(data):,} bytes of Python's documentation, tracked.")
+    console.print(
+        "\nThe same training again, broken on purpose:"
+        if again
+        else f"Training a GPT of {training.parameters:,} parameters on {len(data):,} bytes of Python's documentation, "
+        "tracked."
+    )
     losses, start = [], time.perf_counter()
     chance = np.random.default_rng(seed)
     before_step: Callable[[int], None] | None = None
@@ -90,18 +142,7 @@ def run(
             f"Stopped after {len(losses)} of {steps} steps; the rows so far are in {tracker.path}: tandv view "
             f"{shlex.quote(str(tracker.path))}"
         ) from None
-    seconds = time.perf_counter() - start
-
-    for line in report(read(tracker.out_path), losses, tracker.path):
-        console.print(line)
-    folder = os.path.relpath(tracker.path) if Path.cwd() in tracker.path.absolute().parents else str(tracker.path)
-    console.print(f"\nTrained and tracked in {seconds:.0f} s. See every layer at every step in the browser:")
-    console.print(f"  tandv view {shlex.quote(folder)}", soft_wrap=True)
-    console.print("Or read the log:")
-    console.print(f"  import tandv\n  df = tandv.read({str(tracker.out_path)!r})", soft_wrap=True)
-    if broken is not None:
-        console.print(f"\n{told(tracker.out_path)}", soft_wrap=True, markup=False)
-    return tracker.out_path
+    return _Trained(tracker.out_path, tracker.path, losses, time.perf_counter() - start)
 
 
 def _check_broken(broken: Break, steps: int, framework: Framework) -> None:

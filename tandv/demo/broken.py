@@ -9,6 +9,7 @@ from tandv.analysis.findings.report import as_text
 Break = Literal["overflow", "dead", "lr", "nan"]
 LEAST = 20  # steps that a fault needs to be seen: half of them lie before it
 USUAL = 40
+AGAIN = 30  # of the training that follows a healthy one
 
 
 class CannotBreak(ValueError):

@@ -57,6 +57,7 @@ from tandv.page.answers.findings import findings
 from tandv.page.answers.firsts import firsts
 from tandv.page.answers.meta import formats_of, meta
 from tandv.page.answers.ratios import CHANGE, early
+from tandv.page.answers.run import PREDICTED
 from tandv.page.answers.sources import LogSource
 from tandv.page.codes import FLOAT32, FLOAT64, Scale, codes_of
 from tandv.page.envelope import pack
@@ -65,6 +66,7 @@ from tandv.statistics import COUNTS
 COLUMNS = 600  # at most
 CELLS = 600_000  # of tensors times columns, at most: a log of more tensors has fewer columns
 FEWEST = 100  # columns of such a log
+UNPREDICTED = "what a cast would lose is not marked in this file: the page that `tandv view` serves marks it"
 
 
 class Layout(NamedTuple):
@@ -81,7 +83,7 @@ class Layout(NamedTuple):
     numbers: np.ndarray
 
 
-def pooled(answers: Answers, most: int = COLUMNS) -> bytes:
+def pooled(answers: Answers, most: int = COLUMNS, predict: bool = True) -> bytes:
     """Return what one file holds of some runs, an envelope with a head for each.
 
     >>> from tandv.log.example import example_log
@@ -94,6 +96,7 @@ def pooled(answers: Answers, most: int = COLUMNS) -> bytes:
     Args:
         answers: the runs.
         most: how many columns there are at most.
+        predict: whether to predict which casts would lose much; otherwise the notes of the runs say that it is missing.
     """
     runs = answers.runs
     for run in runs:
@@ -102,7 +105,7 @@ def pooled(answers: Answers, most: int = COLUMNS) -> bytes:
     tensors = max((len(run.log().tensors) for run in of_logs), default=0)
     logged, told = [run.log().steps for run in of_logs], [step for run in of_logs for step in _told(run, runs)]
     found = iter(layouts(logged, min(most, max(FEWEST, CELLS // max(tensors, 1))), told))
-    return pack([_of_run(run, runs, None if run.holds_curves else next(found)) for run in runs])
+    return pack([_of_run(run, runs, None if run.holds_curves else next(found), predict) for run in runs])
 
 
 def layouts(logged: Sequence[np.ndarray], most: int, told: Sequence[int] = ()) -> list[Layout]:
@@ -156,7 +159,9 @@ def _told(run: Run, runs: Sequence[Run]) -> list[int]:
     return [one["step"] for head in [*heads, findings(run, runs, {})[0]] for one in head["found"]]
 
 
-def _of_run(run: Run, runs: Sequence[Run], layout: Layout | None) -> tuple[dict[str, Any], list[np.ndarray]]:
+def _of_run(
+    run: Run, runs: Sequence[Run], layout: Layout | None, predict: bool
+) -> tuple[dict[str, Any], list[np.ndarray]]:
     about, _ = meta(run, runs, {})
     of_curves, arrays = curves(run, runs, {})
     head: dict[str, Any] = {"meta": about, "curves": of_curves, "transitions": transitions(run, runs, {})[0]}
@@ -164,7 +169,11 @@ def _of_run(run: Run, runs: Sequence[Run], layout: Layout | None) -> tuple[dict[
         return head, list(arrays)
     log = run.log()
     scale = _scale(log)
-    about["notes"] = [*about["notes"], *_notes(log, layout, scale)]
+    about["notes"] = [
+        *about["notes"],
+        *_notes(log, layout, scale),
+        *([] if predict or not PREDICTED else [UNPREDICTED]),
+    ]
     counted = [name for name in log.metrics if name in COUNTS]
     rounded = [name for name in log.metrics if name not in COUNTS]
     kinds = about["types"]
@@ -180,7 +189,7 @@ def _of_run(run: Run, runs: Sequence[Run], layout: Layout | None) -> tuple[dict[
         "change": CHANGE,
         "against": others,
     }
-    return head, [*_arrays(run, layout, kinds, rounded, counted, scale), *arrays]
+    return head, [*_arrays(run, layout, kinds, rounded, counted, scale, predict), *arrays]
 
 
 def _arrays(
@@ -190,6 +199,7 @@ def _arrays(
     rounded: Sequence[str],
     counted: Sequence[str],
     scale: Scale,
+    predict: bool,
 ) -> list[np.ndarray]:
     """Return the arrays of a log in their order."""
     log = run.log()
@@ -206,7 +216,8 @@ def _arrays(
     for tt, layers in kinds.items():
         rows = slice(first, first := first + len(layers))
         over[rows] = any_bit(_overflows(run, tt), of)
-        lost[rows] = any_bit(_lossy(run, tt), of)
+        if predict:
+            lost[rows] = any_bit(_lossy(run, tt), of)
         for number, name in enumerate([*rounded, *counted]):
             values, of_cells = log.matrix(tt, name)[1:]
             if number < len(rounded):

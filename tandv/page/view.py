@@ -106,19 +106,20 @@ def serve_page(
         serve(answers, title=title_of(shown), at=at, port=port, browser=browser, idle=idle, say=say, ready=ready)
 
 
-def save_page(shown: Sequence[Shown], path: Path, first: Mapping[str, Any]) -> Path:
+def save_page(shown: Sequence[Shown], path: Path, first: Mapping[str, Any], predict: bool = True) -> Path:
     """Write the page of runs that were opened to one file; return its path.
 
     Args:
         shown: the runs.
         path: the file.
         first: what is shown first: a part of the page's state.
+        predict: whether to predict which casts would lose much; the first time, that compiles for many seconds.
     """
     from tandv.page.one_file import document
     from tandv.page.pooled import pooled
 
     with closing(Answers([one.run for one in shown])) as answers:
-        data = pooled(answers)
+        data = pooled(answers, predict=predict)
     path.write_text(document(data, title_of(shown), first), encoding="utf-8")
     return path
 

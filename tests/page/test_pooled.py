@@ -160,6 +160,14 @@ def test_it_says_what_was_pooled_and_rounded(answers):
     ]
 
 
+def test_casts_that_are_not_predicted_are_marked_nowhere_which_it_says(answers):
+    ((head, arrays),) = unpack(pooled(answers, predict=False))
+    assert not arrays[ARRAYS.index("lossy")].any()
+    assert head["meta"]["notes"][-1] == (
+        "what a cast would lose is not marked in this file: the page that `tandv view` serves marks it"
+    )
+
+
 def test_special_values_have_codes_of_their_own():
     values = np.array([np.nan, 0, -0.0, np.inf, -np.inf, 1, -1, 2**-149, -(2.0**127)])
     np.testing.assert_allclose(values_of(codes_of(values)), values, rtol=0.0031)
