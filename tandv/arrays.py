@@ -4,9 +4,12 @@
 array([1., 2.])
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+from tandv.messages import some
 
 
 def as_array(values: Any) -> np.ndarray:
@@ -20,7 +23,14 @@ def as_array(values: Any) -> np.ndarray:
 
     Args:
         values: an array, a tensor, a number, or lists of these.
+
+    Raises TypeError for a dict and for None.
     """
+    if isinstance(values, Mapping):
+        inside = some([repr(name) for name in values])
+        raise TypeError(f"expected an array, got a dict of {inside or 'nothing'}; give one of its arrays")
+    if values is None:
+        raise TypeError("expected an array, got None")
     if hasattr(values, "detach") and hasattr(values, "is_floating_point"):
         tensor = values.detach().cpu()
         try:

@@ -147,6 +147,10 @@ def some(names: Sequence[str], most: int = 3) -> str:
 
     >>> some(["a", "b", "c", "d", "e"])
     'a, b, c and 2 more'
+
+    Args:
+        names: the names.
+        most: how many of them are said.
     """
     return _first(names, most)
 

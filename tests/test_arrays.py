@@ -158,3 +158,10 @@ def test_nested_lists_of_tensors_and_eight_bits():
     np.testing.assert_array_equal(as_array([[torch.tensor(1.0, requires_grad=True), torch.tensor(2.0)]]), [[1.0, 2.0]])
     np.testing.assert_array_equal(as_array(torch.tensor([1.0, 2.0]).to(torch.float8_e4m3fn)), [1.0, 2.0])
     assert analysis.correlations.correlate(torch.eye(3), np.eye(3)).shape == (3, 3)
+
+
+def test_what_holds_arrays_is_no_array():
+    with pytest.raises(TypeError, match=r"expected an array, got a dict of 'fc', 'head'; give one of its arrays"):
+        representations.cosine_similarity({"fc": X, "head": X}, X)
+    with pytest.raises(TypeError, match="expected an array, got None"):
+        as_array(None)
