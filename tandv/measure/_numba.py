@@ -4,8 +4,8 @@ Every type of at most 32 bits is read as float32 bit patterns, block by block, i
 Exponents are counted as the raw 8-bit field of the pattern; what has few patterns (8 bits, or a large
 16-bit tensor) is counted by pattern first, which is exact for every statistic.
 
-`add_many` is compiled from this file and its parts, and encloses the `VERSION` of these: numba notices changes of this
-file only when it looks for what it has compiled and kept on disk.
+`add_many` and `add_one` are compiled from this file and its parts, and enclose the `VERSION` of these: numba notices
+changes of this file only when it looks for what it has compiled and kept on disk.
 """
 
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false
@@ -24,6 +24,7 @@ from tandv.measure._float32_blocks import add_block
 from tandv.measure._lanes import half_bits, pointer_to, shl32
 from tandv.measure._patterns import BFLOAT16, FLOAT32, TABLE, add_patterns, count_patterns
 from tandv.measure._row_sums import CALLS, LAYOUT
+from tandv.statistics import WORDS
 
 BY_PATTERN = 600_000
 
@@ -41,8 +42,40 @@ def _upcast(v, kind, block):
             block[i] = half_bits(uint32(v[i]))
 
 
-def _add_many(made_of: tuple[int, ...]) -> Any:
-    """Return `add_many`, which encloses what it is made of besides this file: the layout of a row.
+@njit(nogil=True)
+def _add(address, n, kind, table, row, row_floats, counter, scratch, patterns, values):
+    """Merge a tensor into its row; `scratch` is a block of values, and memory of five sums."""
+    block, sums = scratch
+    row[CALLS] += 1
+    begin(counter, n)
+    if kind >= TABLE:
+        few = patterns[:, :256]
+        count_patterns(carray(pointer_to(address), (n,), np.uint8), few)
+        add_patterns(few, kind, table, values, row, row_floats, sums)
+    elif kind == FLOAT32:
+        words = carray(pointer_to(address), (n,), np.uint32)
+        for start in range(0, n, BLOCK):
+            stop = min(start + BLOCK, n)
+            add_block(words[start:stop], row, row_floats, counter, sums)
+        end(counter, row)
+    else:
+        halves = carray(pointer_to(address), (n,), np.uint16)
+        by_pattern = n >= BY_PATTERN
+        for start in range(0, n, BLOCK):
+            stop = min(start + BLOCK, n)
+            if by_pattern:
+                count_patterns(halves[start:stop], patterns)
+            else:
+                _upcast(halves[start:stop], kind, block)
+                add_block(block[: stop - start], row, row_floats, counter, sums)
+        if by_pattern:
+            add_patterns(patterns, kind, table, values, row, row_floats, sums)
+        else:
+            end(counter, row)
+
+
+def _compiled(made_of: tuple[int, ...]) -> tuple[Any, Any]:
+    """Return `add_many` and `add_one`, which enclose what they are made of besides this file: the layout of a row.
 
     What numba has compiled and keeps on disk it finds again by the file and by what a function encloses. The values
     of globals, which are compiled in, do not count, so that without this another layout would get the old program.
@@ -57,40 +90,25 @@ def _add_many(made_of: tuple[int, ...]) -> Any:
         """
         _ = made_of
         counter = new_counter(jobs[:, 1].max() if len(jobs) else 0)
-        block = np.empty(BLOCK, np.uint32)
-        sums = np.empty(5, np.float64)
+        scratch = np.empty(BLOCK, np.uint32), np.empty(5, np.float64)
         for job in range(len(jobs)):
-            address, n, kind = jobs[job, 0], jobs[job, 1], jobs[job, 2]
-            row, row_floats = ints[jobs[job, 3]], floats[jobs[job, 3]]
-            row[CALLS] += 1
+            address, n, kind, row = jobs[job, 0], jobs[job, 1], jobs[job, 2], jobs[job, 3]
             table = tables[max(kind - TABLE, 0)]
-            begin(counter, n)
-            if kind >= TABLE:
-                few = patterns[:, :256]
-                count_patterns(carray(pointer_to(address), (n,), np.uint8), few)
-                add_patterns(few, kind, table, values, row, row_floats, sums)
-            elif kind == FLOAT32:
-                words = carray(pointer_to(address), (n,), np.uint32)
-                for start in range(0, n, BLOCK):
-                    stop = min(start + BLOCK, n)
-                    add_block(words[start:stop], row, row_floats, counter, sums)
-                end(counter, row)
-            else:
-                halves = carray(pointer_to(address), (n,), np.uint16)
-                by_pattern = n >= BY_PATTERN
-                for start in range(0, n, BLOCK):
-                    stop = min(start + BLOCK, n)
-                    if by_pattern:
-                        count_patterns(halves[start:stop], patterns)
-                    else:
-                        _upcast(halves[start:stop], kind, block)
-                        add_block(block[: stop - start], row, row_floats, counter, sums)
-                if by_pattern:
-                    add_patterns(patterns, kind, table, values, row, row_floats, sums)
-                else:
-                    end(counter, row)
+            _add(address, n, kind, table, ints[row], floats[row], counter, scratch, patterns, values)
 
-    return add_many
+    @njit(cache=True, nogil=True)
+    def add_one(address, n, kind, row):
+        """Merge one tensor, of float32s or of fewer than `BY_PATTERN` 16-bit numbers, into the row at an address.
+
+        Where a training step has emptied the caches, passing arrays takes as long as measuring a small tensor.
+        """
+        _ = made_of
+        ints, floats = carray(pointer_to(row), (WORDS,), np.int64), carray(pointer_to(row), (WORDS,), np.float64)
+        patterns, values = np.empty((1, 0), np.uint32), np.empty((1, 0), np.float64)
+        scratch = np.empty(BLOCK, np.uint32), np.empty(5, np.float64)
+        _add(address, n, kind, patterns[0], ints, floats, new_counter(n), scratch, patterns, values)
+
+    return add_many, add_one
 
 
-add_many = _add_many((*LAYOUT, VERSION))
+add_many, add_one = _compiled((*LAYOUT, WORDS, VERSION))

@@ -45,7 +45,7 @@ _NO_SCALE = statistics.NO_SCALE
 
 
 def _measure_operands(made_of: tuple[int, ...]) -> Any:
-    """Return `measure_operands`, which encloses what it is made of besides this file (see `_numba._add_many`)."""
+    """Return `measure_operands`, which encloses what it is made of besides this file (see `_numba._compiled`)."""
 
     @cfunc(types.int64(types.int64), cache=True)
     def measure_operands(frame):

@@ -34,7 +34,9 @@ class ExecutionOrder:
         Args:
             tensors: the tensor type and name of what was measured, the first first.
         """
-        self._step.update((one, None) for one in tensors if one[0] in OF_MODULES)
+        for one in tensors:
+            if one[0] in OF_MODULES:
+                self._step[one] = None
 
     def end_of_step(self) -> list[Tensor] | None:
         """Return the order if it is another than that told last, or has more tensors; None if it is the same."""

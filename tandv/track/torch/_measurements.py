@@ -65,12 +65,11 @@ class TorchMeasurements(StepMeasurements):
         super().clear()
 
     def _add(self, tensors: Sequence[Any], quantities: Sequence[Quantity]) -> list[Any]:
-        there = [self._on_device(tensor) for tensor in tensors]
-        if not any(there):  # as always on the CPU
+        if not any(map(self._on_device, tensors)):  # as always on the CPU
             return super()._add([tensor if tensor.is_cpu else tensor.cpu() for tensor in tensors], quantities)
         groups: dict[torch.device | None, list[int]] = defaultdict(list)
         for i, tensor in enumerate(tensors):
-            groups[tensor.device if there[i] else None].append(i)
+            groups[tensor.device if self._on_device(tensor) else None].append(i)
         handles: list[Any] = [None] * len(tensors)
         for device, mine in groups.items():
             some, theirs = [tensors[i] for i in mine], [quantities[i] for i in mine]

@@ -36,7 +36,8 @@ def measurable(tensor: torch.Tensor) -> torch.Tensor | None:
         tensor = inner
     if not tensor.is_floating_point() or is_functorch_wrapped_tensor(tensor):
         return None
-    tensor = tensor.detach()
+    if tensor.requires_grad:
+        tensor = tensor.detach()
     if tensor.layout is not torch.strided:
         if tensor.layout == torch.sparse_coo:
             tensor = tensor.coalesce().values()
