@@ -48,7 +48,9 @@ def ranks_of(files: list[File]) -> set[int]:
     """Return the ranks in some files."""
     found: set[int] = set()
     for file in files:
-        if RANK in file.columns:
+        if file.ranks is not None and file.ranks[0] == file.ranks[1]:
+            found.add(file.ranks[0])
+        elif RANK in file.columns:
             with file.opened() as parquet:
                 found |= set(np.unique(parquet.read(columns=[RANK], use_threads=False)[RANK].to_numpy()).tolist())
     return found

@@ -70,7 +70,9 @@ def phases(files: Sequence[File]) -> list[str]:
 
 def ranks(files: Sequence[File]) -> list[int]:
     """Return the ranks whose rows are kept, ascending."""
-    return sorted({int(one) for column in _columns(files, RANK) for one in pd.unique(column)})
+    own = {file.ranks[0] for file in files if file.ranks is not None and file.ranks[0] == file.ranks[1]}
+    others = [file for file in files if file.ranks is None or file.ranks[0] != file.ranks[1]]
+    return sorted(own | {int(one) for column in _columns(others, RANK) for one in pd.unique(column)})
 
 
 def is_finite(files: Sequence[File], tt: str) -> bool:

@@ -3,11 +3,11 @@
 import json
 import os
 import stat
-from pathlib import Path
+from typing import Any
 
 from tandv.log._saved import Key
 from tandv.log.shown import named
-from tandv.log.store import listing
+from tandv.log.store import of_ranks
 from tandv.log.store.layers import NAME as MODEL
 from tandv.log.store.layers import Tensor
 from tandv.messages import some
@@ -31,36 +31,44 @@ def files_of(place: Place, kind: str, notes: list[str]) -> list[tuple[Key, Place
             raise FileNotFoundError(f"{place} is not there any more")
         return [((place.absolute(), state), place)]
     if not place.is_local:
-        inside = place.below(listing.PARTS)
-        found = inside.files()
-        names = listing.which_count(found, place)
-        return [((name, found[name]), inside.below(*name.split("/"))) for name in names]
+        found = of_ranks.of_parts(place)
+        names = of_ranks.counting(place)
+        return [((name, found[name]), place.below(*name.split("/"))) for name in names if name in found]
     outside: list[str] = []
-    paths = listing.files(Path(place.path), _FILES, outside)
+    names = of_ranks.counting(place, _FILES, outside)
     if outside:
         notes.append(f"links that lead out of the run are not followed: {some(sorted(outside))}")
-    if len(paths) >= _FILES:
+    if len(names) >= _FILES:
         notes.append(f"the run has more than {_FILES:,} files, of which the others are not shown")
     out = []
-    for path in paths:
-        about = os.stat(path)
+    for name in names:
+        file = place.below(*name.split("/"))
+        about = os.stat(file.path)
         if not stat.S_ISREG(about.st_mode):
-            notes.append(f"{path.name} is not read: it is no plain file")
+            notes.append(f"{name.rpartition('/')[2]} is not read: it is no plain file")
             continue
-        name = path.relative_to(place.path)
-        key = (name.as_posix(), (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns))
-        out.append((key, place.below(*name.parts)))
+        out.append(((name, (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)), file))
     return out
 
 
+def models_of(place: Place) -> Any:
+    """Return what changes when the run writes down new tensors."""
+    folders = ("", *of_ranks.folders(place))
+    return [place.below(*filter(None, one.split("/")), MODEL).state() for one in folders]
+
+
 def model_of(place: Place, notes: list[str]) -> list[Tensor]:
-    """Return the tensors in the order of the model, as far as the run has written them down.
+    """Return the tensors in the order of the model, of all ranks, as far as the run has written them down.
 
     Args:
         place: the folder of a run.
         notes: takes a sentence about a list that cannot be read.
     """
-    file = place.below(MODEL)
+    folders = ("", *of_ranks.folders(place))
+    return of_ranks.in_one_order([_tensors(place.below(*filter(None, one.split("/")), MODEL), notes) for one in folders])
+
+
+def _tensors(file: Place, notes: list[str]) -> list[Tensor]:
     state = file.state()
     if state is None:
         return []

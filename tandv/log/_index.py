@@ -19,6 +19,7 @@ from tandv.log.store.columns import (
     FORMAT,
     OVERFLOW,
     PHASE,
+    RANK,
     STEP,
     TENSOR,
     TEXT,
@@ -70,6 +71,7 @@ class File(NamedTuple):
         run: what all files of its run say, and no other; None if it does not.
         groups: its row groups.
         identity: what tells it from another file that takes its place under the same name; None where it is not local.
+        ranks: the lowest and the highest rank whose rows it has; None where it keeps none, or does not tell.
     """
 
     place: Place
@@ -79,6 +81,7 @@ class File(NamedTuple):
     run: str | None
     groups: list[Group]
     identity: tuple[int, ...] | None = None
+    ranks: tuple[int, int] | None = None
 
     def opened(self, mapped: bool = True) -> pq.ParquetFile:
         """Return the file, ready to read.
@@ -126,7 +129,8 @@ def indexed(place: Place) -> File | None:
         raise UnreadableFile(f"cannot read {place}: its footer has no statistics of names and steps") from None
     except UnicodeDecodeError:
         raise UnreadableFile(f"cannot read {place}: names in its footer are damaged; {WHAT_TO_DO}") from None
-    return File(place, metadata, columns, exponents, about.get("run"), groups, identity)
+    ranks = _ranks(metadata) if RANK in columns else None
+    return File(place, metadata, columns, exponents, about.get("run"), groups, identity, ranks)
 
 
 def _identity(place: Place) -> tuple[int, ...] | None:
@@ -181,6 +185,18 @@ def _groups(metadata: Any) -> list[Group]:
             )
         )
     return _bounded(out)
+
+
+def _ranks(metadata: Any) -> tuple[int, int] | None:
+    found = []
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        columns = (group.column(i) for i in range(group.num_columns))
+        told = next((one.statistics for one in columns if one.path_in_schema == RANK), None)
+        if told is None or not told.has_min_max:
+            return None
+        found.append((told.min, told.max))
+    return (min(low for low, _ in found), max(high for _, high in found)) if found else None
 
 
 def _bounded(groups: list[Group]) -> list[Group]:

@@ -2,16 +2,16 @@
 
 import contextlib
 import json
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import NamedTuple
 
 import pandas as pd
 
 from tandv.log._index import File, NewerFile, indexed
 from tandv.log._unreadable import UnreadableFile
-from tandv.log._whole import FINISHED, PARTS, read_file, read_folder, warn_of
+from tandv.log._whole import FINISHED, read_file, read_folder, warn_of
 from tandv.log.schema import SchemaError
-from tandv.log.store import listing
+from tandv.log.store import listing, of_ranks
 from tandv.log.store.layers import NAME as MODEL
 from tandv.log.store.layers import Tensor
 from tandv.place import Place
@@ -33,7 +33,7 @@ def signature_of(place: Place) -> tuple:
     """Return what changes when a log is written anew, or rows are added to it."""
     if place.kind() != "folder":
         return (place.state(),)
-    parts = place.below(PARTS).files()
+    parts = of_ranks.of_parts(place)
     return (*sorted(parts.items()), *((name, place.below(name).state()) for name in FINISHED))
 
 
@@ -77,9 +77,10 @@ def _run_files(place: Place) -> tuple[list[File], list[str]] | None:
         place: the folder of the run.
     """
     files, damaged = [], []
-    for at in _counting(place):
+    names = of_ranks.counting(place)
+    for name in names:
         try:
-            file = indexed(at)
+            file = indexed(place.below(*name.split("/")))
         except NewerFile:
             raise
         except UnreadableFile as error:
@@ -90,25 +91,23 @@ def _run_files(place: Place) -> tuple[list[File], list[str]] | None:
         files.append(file)
     if not files and not damaged:
         return None
-    _check_one_run(place, files)
+    _check_one_run(place, files, set(names))
     if (damaged or not files) and any(place.below(name).kind() for name in FINISHED):
         return None
     return files, damaged
 
 
-def _check_one_run(place: Place, files: list[File]) -> None:
+def _check_one_run(place: Place, files: list[File], counting: set[str]) -> None:
     """Raise SchemaError where a file in the folder is of another run, be it one whose parts others seem to cover."""
-    counting = {_name_of(file) for file in files}
-    inside = place.below(PARTS)
-    covered = [name for name in inside.files() if listing.span(name) and name.rpartition("/")[2] not in counting]
+    covered = [name for name in of_ranks.of_parts(place) if listing.span(name) and name not in counting]
     others = []
     for name in covered:
         with contextlib.suppress(FileNotFoundError, UnreadableFile):  # it has been joined, or was never finished
-            others.append(indexed(inside.below(*name.split("/"))))
+            others.append(indexed(place.below(*name.split("/"))))
     runs: dict[str, str] = {}  # the first file of each
     for file in (*files, *filter(None, others)):
         if file.run is not None:
-            runs.setdefault(file.run, _name_of(file))
+            runs.setdefault(file.run, PurePath(file.place.path).relative_to(place.path).as_posix())
     if len(runs) > 1:
         raise SchemaError(
             f"{place}: {' and '.join(list(runs.values())[:2])} are of two runs: two runs lie in one folder; move the "
@@ -116,22 +115,15 @@ def _check_one_run(place: Place, files: list[File]) -> None:
         )
 
 
-def _name_of(file: File) -> str:
-    return PurePath(file.place.path).name
-
-
-def _counting(place: Place) -> list[Place]:
-    """Return the files that count; a run on this machine may move them meanwhile."""
-    if place.is_local:
-        paths = listing.files(Path(place.path))
-        return [place.below(*path.relative_to(place.path).parts) for path in paths]
-    inside = place.below(PARTS)
-    return [inside.below(*name.split("/")) for name in listing.which_count(inside.files(), place)]
-
-
 def _model(place: Place) -> list[Tensor] | None:
+    """Return the tensors in the order of the model, of all ranks; None if it is not known."""
     try:
-        found = json.loads(place.below(MODEL).read())
-        return [(str(kind), str(name)) for kind, name in found["tensors"]]
+        lists = []
+        for folder in ("", *of_ranks.folders(place)):
+            file = place.below(*filter(None, folder.split("/")), MODEL)
+            if folder and file.state() is None:  # of a rank that has written nothing
+                continue
+            lists.append([(str(kind), str(name)) for kind, name in json.loads(file.read())["tensors"]])
+        return of_ranks.in_one_order(lists)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None

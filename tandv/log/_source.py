@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tandv.log._across import has_rows_twice, phases_of, ranks_of
-from tandv.log._folder import files_of, model_of
+from tandv.log._folder import files_of, model_of, models_of
 from tandv.log._index import File, indexed
 from tandv.log._lacking import Gap, gaps, words_of
 from tandv.log._memory import give_back
@@ -18,7 +18,6 @@ from tandv.log._rows import Numbering
 from tandv.log._saved import Key, load
 from tandv.log._unreadable import SchemaError, UnreadableFile
 from tandv.log.finding import LOGS, lies_at
-from tandv.log.store.layers import NAME as MODEL
 from tandv.log.store.layers import Tensor, natural
 from tandv.messages import UnknownName, listed, some, unknown
 from tandv.place import Place, Unreachable
@@ -142,7 +141,7 @@ class Source:
         files = files_of(self.place, self._kind, notes)
         self._took = time.monotonic() - began
         finished = [] if self._kind == "file" else [self.place.below(name).state() for name in LOGS]
-        model = None if self._kind == "file" else self.place.below(MODEL).state()
+        model = None if self._kind == "file" else models_of(self.place)
         state = ([key for key, _ in files], finished, model)
         if state == self._state and not any(one.waits for one in self._seen.values()):
             return
@@ -204,6 +203,8 @@ class Source:
         pieces: list[Piece] = []
         self._refused = set()
         for key, file in files:
+            if self.chosen.rank in self.ranks and not _may_have(file, self.chosen.rank):
+                continue
             try:
                 pieces.append(known.get(key) or self._piece(key, file))
             except UnreadableFile as error:
@@ -276,6 +277,10 @@ class _Seen(NamedTuple):
     damage: str = ""
     old: bool = False
     waits: bool = False
+
+
+def _may_have(file: File, rank: int | None) -> bool:
+    return rank is None or file.ranks is None or file.ranks[0] <= rank <= file.ranks[1]
 
 
 def _seen(place: Place, kind: str) -> _Seen:

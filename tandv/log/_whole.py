@@ -16,9 +16,9 @@ from tandv.log.choice_of_rows import rows_at, rows_named
 from tandv.log.door import Label, Names, Steps
 from tandv.log.files import OTHER_FILES, UnreadableFile, read_csv, read_parquet, read_pickle
 from tandv.log.finding import ALLOWED, LOGS
-from tandv.log.store import listing
+from tandv.log.store import of_ranks
 from tandv.log.store.listing import PARTS
-from tandv.place import Place
+from tandv.place import Place, place_of
 
 FINISHED: dict[str, Callable[[AnyPath], pd.DataFrame]] = dict(zip(LOGS, (read_pickle, read_parquet), strict=True))
 _BEGINNING = 4096  # bytes that are looked at
@@ -136,7 +136,7 @@ def parts(folder: AnyPath) -> list[Path]:
     """Return the part files of a run in the order in which they were written.
 
     A name says which parts a file holds, `000016-000031.parquet` sixteen of them; names beginning with "." are left
-    out, as are files that another one holds already.
+    out, as are files that another one holds already. Those that other ranks have written come after the first rank's.
 
     >>> Path("run/parts").mkdir(parents=True)
     >>> for name in ("000001.parquet", "000000.parquet", ".000002.parquet"):
@@ -147,7 +147,7 @@ def parts(folder: AnyPath) -> list[Path]:
     Args:
         folder: the folder of the run.
     """
-    return listing.files(Path(folder))
+    return [Path(folder, name) for name in of_ranks.counting(place_of(folder))]
 
 
 def no_rows(place: Place) -> str:

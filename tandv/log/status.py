@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tandv.log.store.listing import PARTS
+from tandv.log.store import of_ranks
 from tandv.place import AnyPath, Place, place_of
 
 _SILENT = 600.0  # seconds without a new file, after which a run on another machine may be killed
@@ -82,8 +82,7 @@ def _machine() -> str:
 
 
 def _wrote_lately(place: Place) -> bool:
-    found = place.files()
-    names = ["run.json", *(name for name in found if name.partition("/")[0] == PARTS)]
-    written = sorted(found[name].written / 1e9 for name in names if name in found)
+    found = [place.below("run.json").state(), *of_ranks.of_parts(place).values()]
+    written = sorted(one.written / 1e9 for one in found if one is not None)
     pauses = [after - before for before, after in pairwise(written)]
     return time.time() - written[-1] < max(_SILENT, _PAUSES * max(pauses, default=0.0))

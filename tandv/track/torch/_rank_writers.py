@@ -1,23 +1,19 @@
 """The writers of a run of several ranks: the first rank's writes the log, those of others only send."""
 
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tandv.track.common.background import Background
 from tandv.track.common.measurements import Block
-from tandv.track.common.reporting import warn
 from tandv.track.common.writer import Writer
-from tandv.track.ranks.coverage import RankCoverage
 from tandv.track.ranks.part import StepPart
-from tandv.track.ranks.shape import bits
+from tandv.track.torch._missing_ranks import MissingRanks
 from tandv.track.torch._shared_measurements import SharedMeasurements
 
 _QUEUED = 128 << 20  # bytes of measurements that may wait for the thread
 _END = 45.0  # seconds that the end of a run waits for other ranks at most
-_NAMED = 5  # ranks that a message names at most
 
 _Make = Callable[[], list[Block]]
 
@@ -33,11 +29,9 @@ class Leader:
 
     def __init__(self, measurements: SharedMeasurements, in_background: bool, stops: bool):
         self._measurements, self._in_background, self._stops = measurements, in_background, stops
-        self._coverage = RankCoverage(measurements.ranks.size)
+        self._missing = MissingRanks(measurements.ranks)
         self._makes: dict[int, _Make] = {}  # of steps that are under way
         self._lock = threading.Lock()
-        self._notes = deque[str]()  # to be reported in the thread of training
-        self._told = 0  # ranks of which it was said that they are missing, as bits
         self._left_out = False
 
     def begin(self, writer: Writer) -> None:
@@ -65,7 +59,7 @@ class Leader:
 
     def finished(self, part: StepPart) -> None:
         """Take a step as complete as it gets, in the thread of the tree."""
-        self._note_missing(part, self._coverage.add(part.step, part.who))
+        self._missing.add(part)
         with self._lock:
             self._measurements.finished[part.step] = part
             if part.step not in self._makes and not part.who & 1:  # this rank has left the step out
@@ -95,18 +89,17 @@ class Leader:
             del self._measurements.finished[step]
             if not self._left_out:
                 self._left_out = True
-                self._notes.append(
+                self._missing.note(
                     f"writing to {self._writer.path} is slower than training: steps are left out until it has caught up"
                 )
 
     def flush(self, facts: Mapping[str, Any] | None = None) -> None:
         """Write what has come so far, and which ranks it is of."""
-        self._writer.flush({**(facts or {}), "ranks": self._coverage.facts()})
+        self._writer.flush({**(facts or {}), "ranks": self._missing.facts()})
 
     def check(self) -> None:
         """Report what the threads have to say; raise their first error."""
-        while self._notes:
-            warn(self._notes.popleft())
+        self._missing.report()
         _check(self._measurements)
         self._writer.check()
 
@@ -117,27 +110,9 @@ class Leader:
         tree.end()
         tree.join(_END)
         self._write_pending()
-        self._writer.close(status, lambda: {**facts(), "ranks": self._coverage.facts()})
-        while self._notes:
-            warn(self._notes.popleft())
+        self._writer.close(status, lambda: {**facts(), "ranks": self._missing.facts()})
+        self._missing.report()
         _check(self._measurements)
-
-    def _note_missing(self, part: StepPart, missing: int) -> None:
-        merging = self._measurements.ranks.tree.merging
-        new = missing & ~self._told
-        self._told |= new
-        gone = [rank for rank in bits(new) if rank in merging.gone]
-        late = [rank for rank in bits(new) if rank not in merging.gone]
-        run_json = "the log goes on, and run.json says which steps lack which ranks"
-        if gone:
-            ends = "tracks no longer: its block has ended, or its tracker failed"
-            if len(gone) > 1:
-                ends = "track no longer: their blocks have ended, or their trackers failed"
-            self._notes.append(f"{_named(gone)} {ends}; {run_json}")
-        if late:
-            self._notes.append(
-                f"{_named(late)} {'is' if len(late) == 1 else 'are'} late at step {part.step}; {run_json}"
-            )
 
 
 class Follower:
@@ -211,8 +186,3 @@ def _check(measurements: SharedMeasurements) -> None:
     if tree.error is not None:
         error, tree.error = tree.error, None
         raise error
-
-
-def _named(ranks: list[int]) -> str:
-    some = ", ".join(map(str, ranks[:_NAMED])) + (f" and {len(ranks) - _NAMED} more" if len(ranks) > _NAMED else "")
-    return f"rank{'s' if len(ranks) > 1 else ''} {some}"
