@@ -1,11 +1,13 @@
 """Runs on disk as a tracker writes them, made of a log."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tandv.log import logframe
+from tandv.log.store import of_ranks
 from tandv.log.store.columns import Rows
 from tandv.log.store.writing import Store
 
@@ -28,7 +30,7 @@ def rows_of(df: pd.DataFrame) -> Rows:
     return Rows(metadata, scalars, counts, exponents[0])
 
 
-def stored(df: pd.DataFrame, run: Path, steps: int = 2, close: bool = True, **sizes: int) -> Path:
+def stored(df: pd.DataFrame, run: Path, steps: int = 2, close: bool = True, **sizes: Any) -> Path:
     """A run of a log, `steps` of its steps in each part; killed unless it is closed. `sizes` are those of `Store`."""
     run.mkdir(parents=True, exist_ok=True)
     store = Store(run, **({"batch": 100, "block": 400, "group": 64} | sizes))
@@ -39,6 +41,13 @@ def stored(df: pd.DataFrame, run: Path, steps: int = 2, close: bool = True, **si
             pass
     if close:
         store.close()
+    return run
+
+
+def stored_by_rank(df: pd.DataFrame, run: Path, **how: Any) -> Path:
+    """A run of a log of which each rank has written its rows itself."""
+    for rank in sorted(set(df["metadata", "rank"])):
+        stored(df[df["metadata", "rank"] == rank], run / of_ranks.folder_of(rank), identity="one run", **how)
     return run
 
 

@@ -65,7 +65,9 @@ def model_of(place: Place, notes: list[str]) -> list[Tensor]:
         notes: takes a sentence about a list that cannot be read.
     """
     folders = ("", *of_ranks.folders(place))
-    return of_ranks.in_one_order([_tensors(place.below(*filter(None, one.split("/")), MODEL), notes) for one in folders])
+    return of_ranks.in_one_order(
+        [_tensors(place.below(*filter(None, one.split("/")), MODEL), notes) for one in folders]
+    )
 
 
 def _tensors(file: Place, notes: list[str]) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Where the ranks of a run keep their rows: the first in `parts/`, each other in a folder of its own, `ranks/0003/parts/`.
+"""Where ranks keep their rows: the first in the run's `parts/`, each other in a folder of its own, `ranks/0003/parts/`.
 
 The folder of a rank is that of a run: its `run.json` says how that rank stands, and its log opens by itself.
 """

@@ -49,6 +49,7 @@ class Store:
         batch: rows of a batch.
         block: rows of a block, a multiple of a batch's.
         group: rows of a row group of a joined file, about.
+        identity: what all files of the run say, and no other; a new one by default.
     """
 
     def __init__(
@@ -58,13 +59,14 @@ class Store:
         batch: int = BATCH,
         block: int = BLOCK,
         group: int = joining.GROUP,
+        identity: str | None = None,
     ):
         self.run, self.parts, self._aside = run, run / PARTS, run / ASIDE
         self._note, self._batch, self._block, self._group = note, batch, block, group
         self.schema: pa.Schema | None = None  # of every file
         self.exponents: Range = None
         self.rows = 0  # published
-        self._id = secrets.token_hex(8)  # in every file, so that files of another run are known
+        self.identity = identity or secrets.token_hex(8)  # in every file, so that files of another run are known
         self._places: dict[Tensor, tuple] = {}  # of each tensor in the model
         self._written: list[Tensor] = []  # to `layers.json`
         self._orders: dict[int, list[Tensor]] = {}  # of execution, by the first step of each
@@ -194,7 +196,7 @@ class Store:
         self._written, self._orders_written = list(self._places), len(self._orders)
 
     def _about(self, exponents: Range) -> dict[str, str]:
-        return columns.about(exponents, self._id)
+        return columns.about(exponents, self.identity)
 
     def _numbers(self) -> dict[Tensor, int]:
         """Return the place of each tensor in the order of the files."""

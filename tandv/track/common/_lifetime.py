@@ -29,7 +29,7 @@ class Lifetime(Framework):
     out_path: Path | str  # text where it is an address, such as "s3://bucket/run"
     steps: int  # number of the current step
     recording: bool
-    _open: Callable[[], Any]  # makes the writer, or what stands for it where another process writes
+    _open: Callable[..., Any]  # makes the writer, or what stands for it where another process writes
     _writer: Any
     _recorded: int  # steps since entering
     _budget: Budget | None

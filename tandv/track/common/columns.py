@@ -9,16 +9,15 @@ from tandv.track.common.measurements import Block
 
 
 def rows_of_types(block: Block, types: tuple[str, ...]) -> dict[tuple[Any, ...], int]:
-    """Return where each tensor of some types is: its row, by (tensor type, name, phase, rank).
+    """Return where each tensor of some types is: its row, by (tensor type, name, phase).
 
     Args:
         block: the rows of a step.
         types: with what the tensor types begin.
     """
-    ranks = [None] * len(block.quantities) if block.ranks is None else [int(rank) for rank in block.ranks]
     return {
-        (one.tensor_type, one.name, one.phase, rank): row
-        for row, (one, rank) in enumerate(zip(block.quantities, ranks, strict=True))
+        (one.tensor_type, one.name, one.phase): row
+        for row, one in enumerate(block.quantities)
         if one.tensor_type.startswith(types)
     }
 
@@ -36,5 +35,4 @@ def only_rows(block: Block, kept: Sequence[bool]) -> Block:
         dtypes=[one for one, keep in zip(block.dtypes, kept, strict=True) if keep],
         scalars={name: values[mask] for name, values in block.scalars.items()},
         counts=block.counts[mask],
-        ranks=None if block.ranks is None else block.ranks[mask],
     )

@@ -7,10 +7,16 @@ from typing import Literal
 import pandas as pd
 
 from tandv.log import files
+from tandv.log.opened import Log
 from tandv.log.run import read_run
+from tandv.log.schema import SchemaError
+from tandv.log.store import of_ranks
 from tandv.log.store.writing import Store
+from tandv.place import place_of
 
 _IN_MEMORY = 256 << 20  # bytes of the whole log as a frame, beyond which it is not made one file at the end
+
+_METADATA = 22  # bytes of the metadata of a row
 
 LogFormat = Literal[".pkl", ".parquet"]
 
@@ -34,20 +40,21 @@ def finished_log(
         store: the rows of the run.
         note: takes a kind of message, and the message.
     """
-    if not store.rows:
+    others = bool(of_ranks.folders(place_of(folder)))
+    if not store.rows and not others:
         return None, folder
     if wanted is None:
         return "parts", folder
-    size = store.frame_size
-    if size > _IN_MEMORY:
-        note(
-            "large",
-            f"the log takes {size / 2**20:,.0f} MiB in memory, more than {_IN_MEMORY >> 20}: the folder "
-            f"{folder} is the log, which read_run opens; `tandv log export` makes one file of it",
-        )
-        return "parts", folder
     failed: list[str] = []
     try:
+        size = _frame_size(folder) if others else store.frame_size
+        if size > _IN_MEMORY:
+            note(
+                "large",
+                f"the log takes {size / 2**20:,.0f} MiB in memory, more than {_IN_MEMORY >> 20}: the folder "
+                f"{folder} is the log, which read_run opens; `tandv log export` makes one file of it",
+            )
+            return "parts", folder
         log = read_run(folder)
         for suffix in sorted(FORMATS, key=lambda suffix: suffix != wanted.suffix):
             path = wanted.with_suffix(suffix)
@@ -59,7 +66,15 @@ def finished_log(
             if failed:
                 note("close", f"{failed[0]}; the finished log is {path} instead")
             return path.name, path
+    except SchemaError:  # no rank has recorded anything
+        return None, folder
     except Exception as error:
         failed.append(f"could not join the parts: {type(error).__name__}: {error}")
     note("close", f"{'; '.join(failed)}; the log stays in parts, read_run({str(folder)!r}) opens it")
     return "parts", folder
+
+
+def _frame_size(folder: Path) -> int:
+    """Return the bytes that the log of all ranks takes in memory as one frame, about."""
+    log = Log(folder)
+    return log.rows * (_METADATA + 8 * len(log.scalar_metrics()) + 4 * (len(log.exponents()) + 2))

@@ -1,5 +1,6 @@
 """The rows of many steps as one table, in the form in which a run's store keeps them."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,8 @@ import numpy as np
 
 from tandv.log.store.columns import Rows
 from tandv.track.common.measurements import Block
+
+_PART = 32 << 20  # bytes of counts that become one part, so that memory is bounded where steps have very many rows
 
 
 def to_rows(blocks: Sequence[Block]) -> Rows:
@@ -30,19 +33,21 @@ def to_rows(blocks: Sequence[Block]) -> Rows:
         "phase": [quantity.phase for quantity in quantities],
         "step": np.repeat([block.step for block in blocks], [len(block.quantities) for block in blocks]),
     }
-    if any(block.ranks is not None for block in blocks):
-        metadata["rank"] = np.concatenate([block.ranks for block in blocks if block.ranks is not None])
+    if any(block.rank is not None for block in blocks):
+        metadata["rank"] = np.repeat([block.rank or 0 for block in blocks], [len(block.quantities) for block in blocks])
     scalars = {name: _column(name, blocks) for name in dict.fromkeys(k for b in blocks for k in b.scalars)}
     return Rows(metadata, scalars, counts, lowest)
 
 
 def places(blocks: Sequence[Block]) -> list[tuple[Any, ...]]:
-    """Return the place in the model of each row's tensor; a rank of its own, which ends an order, is none."""
-    return [
-        quantity.order if block.ranks is None else quantity.order[:-1]
-        for block in blocks
-        for quantity in block.quantities
-    ]
+    """Return the place in the model of each row's tensor."""
+    return [quantity.order for block in blocks for quantity in block.quantities]
+
+
+def of_one_part(blocks: list[Block]) -> list[Block]:
+    """Return the first of some steps, as many as go into one part; at least one."""
+    sizes = itertools.accumulate(block.counts.nbytes for block in blocks)
+    return blocks[: max(1, sum(size <= _PART for size in sizes))]
 
 
 def _column(name: str, blocks: Sequence[Block]) -> np.ndarray:

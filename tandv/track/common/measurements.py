@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, SupportsFloat
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class Block(NamedTuple):
     counts: np.ndarray  # [rows, -inf, exponents from `lowest`, inf]
     lowest: int
     tensors: Mapping[str, np.ndarray] = {}  # whole tensors that the user wants kept
-    ranks: np.ndarray | None = None  # of each row, where every rank keeps its own
+    rank: int | None = None  # whose rows they are, where every rank keeps its own
     order: list[Tensor] | None = None  # of execution, from this step on, where it is another than before
 
 
@@ -215,14 +215,11 @@ def block(step: int, parts: Sequence[_Merged], exponents: tuple[int, int] | None
     return in_model_order(step, merged(parts), exponents)
 
 
-def in_model_order(step: int, found: _Merged, exponents: tuple[int, int] | None, by_rank: bool = False) -> Block:
-    """Return a step's rows in model order, of several readings of a tensor the one that counts.
-
-    `by_rank`: each rank has rows of its own, and its number ends their `order`.
-    """
+def in_model_order(step: int, found: _Merged, exponents: tuple[int, int] | None) -> Block:
+    """Return a step's rows in model order, of several readings of a tensor the one that counts."""
     quantities, dtypes, rows = found
     if any(quantity.reading != FINAL for quantity in quantities):
-        kept = settled(quantities, (rows["zeros"] == rows["numel"]).tolist(), by_rank)
+        kept = settled(quantities, (rows["zeros"] == rows["numel"]).tolist())
         quantities = [quantities[i]._replace(reading=FINAL) for i in kept]
         dtypes, rows = [dtypes[i] for i in kept], rows[kept]
     in_order = sorted(range(len(quantities)), key=lambda i: quantities[i].order)
@@ -256,10 +253,10 @@ def _joined(parts: list[_Merged]) -> _Merged:
     )
 
 
-def settled(quantities: Sequence[Quantity], zero: Sequence[bool], by_rank: bool = False) -> list[int]:
+def settled(quantities: Sequence[Quantity], zero: Sequence[bool]) -> list[int]:
     """Return the places of the readings that count, one for each tensor; `zero` tells which are zero throughout."""
     read: dict[Any, dict[int, bool]] = defaultdict(dict)
-    keys = [(*quantity.key[:-1], quantity.order[-1] if by_rank else None) for quantity in quantities]
+    keys = [quantity.key[:-1] for quantity in quantities]
     for key, quantity, nothing in zip(keys, quantities, zero, strict=True):
         read[key][quantity.reading] = nothing
     counts = {key: chosen(readings) for key, readings in read.items()}
@@ -280,3 +277,9 @@ def _compact(scalars: dict[str, np.ndarray], dtypes: list[str]) -> dict[str, np.
     if "float64" in dtypes:
         return scalars
     return {k: v.astype(np.float32) if v.dtype == np.float64 else v for k, v in scalars.items()}
+
+
+def with_step(block: Block, of_step: Mapping[str, SupportsFloat], order: list[Tensor] | None) -> Block:
+    """Return a step's rows with further columns that have one value for the whole step, and the order of execution."""
+    more = {name: np.full(len(block.dtypes), float(value)) for name, value in of_step.items()}
+    return block._replace(scalars=block.scalars | more, order=order)

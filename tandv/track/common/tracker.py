@@ -1,14 +1,12 @@
 """The tracker of every framework: which steps are recorded, with which numbers, and in which phases."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, SupportsFloat
 
-import numpy as np
-
 from tandv.analysis.findings.finding import Finding
 from tandv.curves.of_run import RESERVED
-from tandv.log.store.layers import Tensor
 from tandv.names import check_writable
 from tandv.track.common._steps import ChosenSteps
 from tandv.track.common.acting import Acting
@@ -17,7 +15,7 @@ from tandv.track.common.between import BetweenSteps
 from tandv.track.common.budget import Budget
 from tandv.track.common.experts import with_experts
 from tandv.track.common.folders import run_paths
-from tandv.track.common.measurements import Block, StepMeasurements
+from tandv.track.common.measurements import Block, StepMeasurements, with_step
 from tandv.track.common.numbers import ALLOWED, Reading, mean_of
 from tandv.track.common.on_finding import FindingStop, actions_for, stops
 from tandv.track.common.saving import Checkpoints
@@ -79,7 +77,10 @@ class Tracker(ChosenSteps):
             *([self.raster] if self.raster is not None else []),
             *([self._acting.watching] if self._acting is not None else []),
         ]
-        self._open = lambda: Writer(self.path, settings.offload_type, settings.async_offload, about, exports)
+        self._open = functools.partial(
+            Writer, path=self.path, offload_type=settings.offload_type, in_background=settings.async_offload,
+            info=about, exports=exports,
+        )  # fmt: skip
         self._checkpoints: Checkpoints | None = None
         self._stopping: Finding | None = None
         if settings.every != 1 or settings.budget is not None:
@@ -286,14 +287,8 @@ class Tracker(ChosenSteps):
         self.of_step, self.of_rows, self.of_units = {}, None, None
 
         def make() -> list[Block]:
-            block = with_numbers(_with(with_experts(with_heads(later.make())), of_step, order), of_rows)
+            block = with_numbers(with_step(with_experts(with_heads(later.make())), of_step, order), of_rows)
             return [block if units is None else self._unit_history.added_to(block, units())]
 
         self._writer.append(make, later.size)
         self._recorded += 1
-
-
-def _with(block: Block, of_step: Mapping[str, SupportsFloat], order: list[Tensor] | None) -> Block:
-    """Return a step's rows with further columns that have one value for the whole step, and the order of execution."""
-    more = {name: np.full(len(block.dtypes), float(value)) for name, value in of_step.items()}
-    return block._replace(scalars=block.scalars | more, order=order)

@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import datetime
-import itertools
 import json
 import time
 from collections import deque
@@ -21,7 +20,7 @@ from tandv.track.common.curve_file import CurveFile
 from tandv.track.common.exporting import Export, Exports
 from tandv.track.common.finished_log import LogFormat, finished_log
 from tandv.track.common.folders import new_folder
-from tandv.track.common.frames import places, to_rows
+from tandv.track.common.frames import of_one_part, places, to_rows
 from tandv.track.common.measurements import Block
 from tandv.track.common.mirror import Mirror
 from tandv.track.common.numbers import Reading
@@ -29,7 +28,6 @@ from tandv.track.common.reporting import warn
 
 _KEPT_UNWRITTEN = 100_000  # rows kept in memory while the disk refuses them
 _QUICK = 0.25  # seconds between two flushes in which a part is not written for sure
-_PART = 32 << 20  # bytes of counts that become one part, so that memory is bounded where steps have very many rows
 _A_WHILE = 0.05  # seconds of joining, after which other work of the thread comes first
 _QUEUED = 128 << 20  # bytes of measurements that may wait for the background thread
 
@@ -41,6 +39,9 @@ class Writer:
     training, where `check` reports its messages and errors. With `in_background=None` a flush is on disk before the
     next recorded step has ended, so that a killed process loses no more steps than lie between two flushes. Training
     waits for that if it must, but never longer than a second and twice the time of the training itself.
+
+    Where other processes write rows of the run too, `written` is called with the steps that are on disk, and all but
+    the first are given its `identity` and leave their log in parts (not `one_file`).
     """
 
     def __init__(
@@ -50,6 +51,9 @@ class Writer:
         in_background: bool | None,
         info: dict[str, Any],
         exports: Sequence[Export] = (),
+        written: Callable[[Sequence[int]], None] = lambda steps: None,
+        identity: str | None = None,
+        one_file: bool = True,
     ):
         self._mirror: Mirror | None = None  # of the folder, at the place where the run is to lie
         if isinstance(path, Path):
@@ -59,7 +63,9 @@ class Writer:
             self._mirror = Mirror(place_of(path), self._note, at_once=in_background is False)
             self.folder, self.path = self._mirror.folder, self._mirror.place.name
             self.out_path = self.path
-        self._store = Store(self.folder, self._note)
+        self._store = Store(self.folder, self._note, identity=identity)
+        self.identity = self._store.identity  # what all files of the run say, and no other
+        self._written, self._one_file = written, one_file
         self._blocks: list[Block] = []
         self._refused: list[Block] = []  # by the disk
         self._warned: set[str] = set()
@@ -75,7 +81,7 @@ class Writer:
         self._began = self._flushed = time.monotonic()
         self._waited = 0.0
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        self._info = {"tandv": __version__, "started": started} | info
+        self._info = {"tandv": __version__, "started": started, "identity": self.identity} | info
         more = {} if self._mirror is None else {"written_from": str(self.folder)}
         self._describe(status="running", **this_process(), **more)
         if self._mirror is not None:
@@ -172,7 +178,7 @@ class Writer:
         except Exception as error:
             self._lost(error)
         self._curves.close()
-        wanted = Path(self.out_path) if self._mirror is None else None
+        wanted = Path(self.out_path) if self._mirror is None and self._one_file else None
         log, here = finished_log(self.folder, wanted, self._store, self._note)
         self._exports.close(here if log else None)
         try:
@@ -230,12 +236,13 @@ class Writer:
         try:
             self._restore_folder()
             while blocks:
-                some = _of_one_part(blocks)
+                some = of_one_part(blocks)
                 for block in some:
                     if block.order is not None:
                         self._store.set_order(block.step, block.order)
                 self._store.add(to_rows(some), places(some))
                 blocks = blocks[len(some) :]
+                self._written([block.step for block in some])
         except OSError as error:
             self._note(
                 "parts", f"could not write to {self._store.parts}: {error}; training goes on, the rows are tried again"
@@ -288,9 +295,3 @@ class Writer:
         if kind not in self._warned:
             self._warned.add(kind)
             self._notes.append(message)
-
-
-def _of_one_part(blocks: list[Block]) -> list[Block]:
-    """Return the first of some steps, as many as go into one part; at least one."""
-    sizes = itertools.accumulate(block.counts.nbytes for block in blocks)
-    return blocks[: max(1, sum(size <= _PART for size in sizes))]

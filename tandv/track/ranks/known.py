@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any, NamedTuple
 
-from tandv.track.ranks.part import APART, Mesh
+from tandv.track.ranks.part import NO_GROUP, Mesh
 
 
 class News(NamedTuple):
@@ -56,7 +56,7 @@ def hash_of(words: Any) -> int:
         words: what JSON can hold.
     """
     digest = hashlib.blake2b(json.dumps(words).encode(), digest_size=8).digest()
-    return max(int.from_bytes(digest), APART + 1)
+    return max(int.from_bytes(digest), NO_GROUP + 1)
 
 
 def written(news: News) -> bytes:

@@ -10,7 +10,7 @@ import numpy as np
 from tandv.tensor_types import is_of_modules
 from tandv.track.common.measurements import Key, Quantity
 from tandv.track.ranks.known import News, hash_of
-from tandv.track.ranks.part import ANY, APART, NO_GROUP, Mesh, StepPart, part_of
+from tandv.track.ranks.part import ANY, NO_GROUP, Mesh, StepPart, part_of
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity, as its ranks may be a thousand
@@ -47,12 +47,11 @@ class Labels:
     Args:
         rank: its number in the tree.
         members: the number in the whole job of each rank of the tree.
-        per_rank: whether the rows of each rank are kept apart.
     """
 
-    def __init__(self, rank: int, members: Sequence[int], per_rank: bool):
+    def __init__(self, rank: int, members: Sequence[int]):
         self.elsewhere: frozenset[Key] = frozenset()  # what need not be measured here, as another rank's copy counts
-        self._rank, self._per_rank = rank, per_rank
+        self._rank = rank
         self._numbers = {member: number for number, member in enumerate(members)}
         self._words = deque[dict[str, Any]]()
         self._owners: dict[int, tuple[int, int]] = {}  # group and rank of the copy that counts
@@ -139,8 +138,6 @@ class Labels:
 
     def _label(self, quantity: Quantity, dtype: str) -> _Label:
         key, part = hash_of(_about(quantity, dtype)), quantity.part
-        if self._per_rank:
-            return _Label(key, APART, self._rank)
         if part is None and is_output(quantity):
             if not self._peers:
                 return _Label(key, NO_GROUP, ANY)

@@ -8,7 +8,6 @@ A row's label says what it measures (`ids`) and how it is counted:
 | `NO_GROUP` | a rank | is a copy, such as a weight under data parallelism: the lowest rank's counts |
 | a mesh | `ANY` | adds to those of its mesh; meshes have copies of each other, of which one counts |
 | a mesh | a rank | has a copy or a piece of what the mesh's other ranks have, as only their numbers tell |
-| `APART` | a rank | is kept apart from those of other ranks |
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ import numpy as np
 
 from tandv import statistics
 
-NO_GROUP, APART = 0, 1  # any other group is a mesh, by a hash of it
+NO_GROUP = 0  # any other group is a mesh, by a hash of it
 ANY = -1
 _ALIKE = 1e-4  # relative difference up to which two ranks' statistics are of copies; kernels may differ in rounding
 
@@ -59,7 +58,7 @@ class StepPart(NamedTuple):
     @property
     def is_mesh(self) -> np.ndarray:
         """Return which rows are of a mesh."""
-        return self.groups > APART
+        return self.groups > NO_GROUP
 
 
 def part_of(step: int, rank: int, labels: Sequence[tuple[int, int, int]], rows: np.ndarray) -> StepPart:
@@ -170,7 +169,7 @@ def told_apart(part: StepPart, meshes: Mapping[int, Mesh], within: int, split: s
         split: the (id, group) known to be split, to which others are added.
     """
     known, which = np.unique(part.groups, return_inverse=True)
-    inside = np.array([not meshes[int(group)].ranks & ~within if group > APART else False for group in known], bool)
+    inside = np.array([not meshes[int(group)].ranks & ~within if group > NO_GROUP else False for group in known], bool)
     chosen = inside[which] & (part.whose != ANY)
     if not chosen.any():
         return part

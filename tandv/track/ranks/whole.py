@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tandv.track.common.measurements import Block, Quantity, block, in_model_order
+from tandv.track.common.measurements import Block, Quantity, block
 from tandv.track.ranks.known import Known
 from tandv.track.ranks.labels import quantity_of
 from tandv.track.ranks.part import ANY, NO_GROUP, StepPart, without_copies
@@ -25,7 +25,6 @@ class Whole:
 
     Args:
         known: what ranks have told of their rows.
-        per_rank: whether the rows of each rank are kept.
         exponents: the columns of the histogram.
         say: tells all ranks something.
         gone: returns the latest step of each rank that has left or died.
@@ -34,12 +33,11 @@ class Whole:
     def __init__(
         self,
         known: Known,
-        per_rank: bool,
         exponents: tuple[int, int] | None,
         say: Callable[[dict[str, Any]], None],
         gone: Callable[[], dict[int, int]],
     ):
-        self._known, self._per_rank, self._exponents, self._say, self._gone = known, per_rank, exponents, say, gone
+        self._known, self._exponents, self._say, self._gone = known, exponents, say, gone
         self._owners: dict[int, tuple[int, int]] = {}  # group and rank of the copy that counts
         self._told_gone: dict[int, int] = {}
         self._last: tuple[np.ndarray, _Tensors] | None = None
@@ -47,11 +45,6 @@ class Whole:
     def block(self, part: StepPart) -> Block:
         """Return the rows of a step."""
         tensors = self._tensors(part.ids)
-        if self._per_rank:
-            ranks = part.whose.tolist()
-            quantities = [one._replace(order=(*one.order, rank)) for one, rank in zip(tensors[0], ranks, strict=True)]
-            found = in_model_order(part.step, (quantities, tensors.dtypes, part.rows), self._exponents, by_rank=True)
-            return found._replace(ranks=np.array([quantity.order[-1] for quantity in found.quantities], np.int32))
         part = without_copies(part, self._known.all.meshes, tensors.numbers)
         self._choose_owners(part)
         tensors, calls = self._tensors(part.ids), part.rows["calls"]
@@ -74,11 +67,11 @@ class Whole:
         for number, (_, rank) in zip(of, about, strict=True):
             lowest[number] = min(rank, lowest.get(number, rank))
         quantities = [quantity for quantity, _ in found]
-        if not self._per_rank:  # tensors of higher ranks only, as in a pipeline, come last in their type
-            quantities = [
-                one._replace(order=(*one.order[:-2], lowest[number], *one.order[-2:]))
-                for one, number in zip(quantities, of, strict=True)
-            ]
+        # tensors of higher ranks only, as in a pipeline, come last in their type
+        quantities = [
+            one._replace(order=(*one.order[:-2], lowest[number], *one.order[-2:]))
+            for one, number in zip(quantities, of, strict=True)
+        ]
         firsts = np.array([rank for _, rank in about], np.int64)
         return _Tensors(quantities, [dtype for _, dtype in found], np.array(of, np.int64), firsts)
 

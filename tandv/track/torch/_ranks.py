@@ -29,7 +29,13 @@ class Ranks:
         self._log: dict[str, Any] = {}  # what rank 0 says of it
         self._verdicts: dict[int, Any] = {}  # of rank 0 on a step
 
-    def enter(self, plan: str, finished: Callable[[StepPart], None], heard: Callable[[dict[str, Any]], None]) -> None:
+    def enter(
+        self,
+        plan: str,
+        finished: Callable[[StepPart], None],
+        heard: Callable[[dict[str, Any]], None],
+        patience: float = PATIENCE,
+    ) -> None:
         """Find the other ranks of this run.
 
         Rank 0 waits until all have entered, though not for long: those that come later take part from then on.
@@ -38,7 +44,7 @@ class Ranks:
             plan: which steps are recorded; it must be the same on all ranks.
             finished: called on rank 0, in a thread, with each step's part.
             heard: called in a thread with what rank 0 says.
-
+            patience: seconds that a step waits for a rank.
         """
         ranks = tuple(self.members)
         _entered[ranks] += 1
@@ -53,7 +59,8 @@ class Ranks:
                 self._verdicts[step] = finding
             heard(word)
 
-        self.tree = tree = Tree(place(self.rank, self.size), meeting, own_host(_master(store)), finished, hear)
+        at, host = place(self.rank, self.size), own_host(_master(store))
+        self.tree = tree = Tree(at, meeting, host, finished, hear, patience)
         tree.enter(plan)
         if self.rank == 0:
             everybody = (1 << self.size) - 1

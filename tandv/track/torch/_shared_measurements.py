@@ -18,14 +18,13 @@ from tandv.track.torch._ranks import Ranks
 class SharedMeasurements(TorchMeasurements):
     """The measurements of one step on all ranks; the first rank gets them, the others nothing."""
 
-    def __init__(self, ranks: Ranks, per_rank: bool, exponents: tuple[int, int] | None, threads: Callable[[], int]):
+    def __init__(self, ranks: Ranks, exponents: tuple[int, int] | None, threads: Callable[[], int]):
         super().__init__(exponents, threads)
         self.ranks = ranks
         self.taken = -1  # the latest step
         self.queue: Callable[[Callable[[], None], int], object]  # gives a task that holds so many bytes to a thread
         self.finished: dict[int, StepPart] = {}  # on the first rank, steps whose rows can be made
-        self.labels = Labels(ranks.rank, ranks.members, per_rank)
-        self._per_rank = per_rank
+        self.labels = Labels(ranks.rank, ranks.members)
         self._whole: Whole | None = None
 
     def _add(self, tensors: Sequence[Any], quantities: Sequence[Quantity]) -> list[Any]:
@@ -64,5 +63,5 @@ class SharedMeasurements(TorchMeasurements):
         if self._whole is None:
             merging = self.ranks.tree.merging
             say = self.ranks.tree.say
-            self._whole = Whole(merging.known, self._per_rank, self.exponents, say, lambda: merging.gone)
+            self._whole = Whole(merging.known, self.exponents, say, lambda: merging.gone)
         return self._whole.block(part)

@@ -102,7 +102,8 @@ def track(
             taken name gets a number.
         process_group: the ranks that are tracked together, where there are several; all by default. Each measures its
             part, and the first writes one log of the whole.
-        per_rank: keep the rows of each rank instead of merging them.
+        per_rank: keep the rows of each rank, which it writes itself, instead of merging them; the ranks need a file
+            system in common, see docs/distributed.md.
         save: at which steps the weights are saved in the run's folder, see `tandv.track.SaveRule`.
         insight: record what optimisation does: gradients that are zero, stay zero or change sign, how far weights
             move, minima passed, updates lost to rounding. True, or a dict: `thresholds` below which a gradient counts

@@ -26,6 +26,7 @@ from tandv.track.torch._measurements import TorchMeasurements
 from tandv.track.torch._modes import alone
 from tandv.track.torch._numbers import reading
 from tandv.track.torch._parameters import ParameterCapture
+from tandv.track.torch._rank_logs import OwnMeasurements, RankLog
 from tandv.track.torch._ranks import Ranks
 from tandv.track.torch._scaler import ScalerWatch
 from tandv.track.torch._shared_measurements import SharedMeasurements
@@ -88,7 +89,7 @@ class TorchTracker(Tracker):
         formats: Sequence[str] = (),
         formats_axis: Axes = None,
     ):
-        self._model = model
+        self._model, self._ranks = model, ranks
         self._writes_log = ranks is None or ranks.rank == 0
         insight = settings.insight_asked() if self._writes_log else None
         super().__init__(
@@ -103,7 +104,15 @@ class TorchTracker(Tracker):
             steps = f"every={'a function' if callable(every) else every}, init_step={settings.init_step or 0}"
             steps += ", on_finding that may stop the run" if stops(settings.on_finding) else ""
             threaded, may_stop = settings.async_offload is not False, stops(settings.on_finding)
-            self._open = lambda: together(ranks, steps, open_log, self.measurements, threaded, may_stop)
+
+            def opened() -> Any:
+                if not isinstance(self.measurements, OwnMeasurements):
+                    return together(ranks, steps, open_log, self.measurements, threaded, may_stop)
+                log = RankLog(ranks, open_log)
+                log.enter(steps, self.measurements)
+                return log
+
+            self._open = opened
         self.units = UnitSums() if settings.units else None
         if self.units is not None:
             self.keep_to_budget(self.units, "add", "take")
@@ -128,7 +137,7 @@ class TorchTracker(Tracker):
         self._events: list[dict[str, Any]] = []  # changes of the model, with their step
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        if error is not None and isinstance(self.measurements, SharedMeasurements):
+        if error is not None and self._ranks is not None:
             self.measurements.clear()  # of the unfinished step: other ranks may have reached another point of theirs
         super().__exit__(kind, error, trace)
 
@@ -151,7 +160,7 @@ class TorchTracker(Tracker):
         self.scaler.detach()
         self._outputs.detach()
         self._parameters.detach()
-        if isinstance(self.measurements, SharedMeasurements):
+        if self._ranks is not None:
             self.measurements.leave()
 
     def start_of_step(self) -> None:
@@ -230,7 +239,7 @@ class TorchTracker(Tracker):
 
     @property
     def decides_alone(self) -> bool:
-        return not isinstance(self.measurements, SharedMeasurements)
+        return self._ranks is None
 
     def agreed_stop(self, finding: Finding | None) -> Finding | None:
         """Return the finding of the first rank on all of them, at steps that are recorded, where they meet anyway.
@@ -238,12 +247,12 @@ class TorchTracker(Tracker):
         Args:
             finding: the one that this rank knows of.
         """
-        if not isinstance(self.measurements, SharedMeasurements):
+        if self._ranks is None:
             return finding
-        return self.measurements.ranks.first_ones(finding, self.steps) if self.recording else None
+        return self._ranks.first_ones(finding, self.steps) if self.recording else None
 
     def coverage_summary(self) -> str | None:
-        if isinstance(self.measurements, SharedMeasurements) and self.measurements.ranks.rank:
+        if self._ranks is not None and self._ranks.rank:
             return None  # the first rank reports it
         parameters = self._parameters
         gradients = parameters.trained if self.settings.track_gradients else None
@@ -272,7 +281,9 @@ def uses_own_function(settings: Settings) -> bool:
 
 def _measurements(settings: Settings, ranks: Ranks | None, per_rank: bool, formats: Sequence[str], axes: Axes) -> Any:
     if ranks is not None:
-        return SharedMeasurements(ranks, per_rank, settings.exponents, torch.get_num_threads)
+        if per_rank:
+            return OwnMeasurements(ranks, settings.exponents)
+        return SharedMeasurements(ranks, settings.exponents, torch.get_num_threads)
     if settings.stash_value is not None and uses_own_function(settings):
         return Stashed(settings.stash_value)
     if formats:

@@ -251,7 +251,7 @@ def test_a_log_too_large_for_memory_stays_in_parts(monkeypatch):
 
 
 def test_steps_with_very_many_rows_become_several_parts(monkeypatch):
-    monkeypatch.setattr("tandv.track.common.writer._PART", 3000)  # bytes of counts: a few steps of 6 rows
+    monkeypatch.setattr("tandv.track.common.frames._PART", 3000)  # bytes of counts: a few steps of 6 rows
     model = nn.Linear(2, 2)
     with track(model, offload_inc=20) as tracker:
         train(tracker, model, 20)

@@ -34,10 +34,10 @@ def choices(values):
 class Run:
     """Some ranks that label, and rank 0 that makes the rows of all, with neither threads nor sockets."""
 
-    def __init__(self, size, members=None, per_rank=False):
-        self.labels = [Labels(rank, members or range(size), per_rank) for rank in range(size)]
+    def __init__(self, size, members=None):
+        self.labels = [Labels(rank, members or range(size)) for rank in range(size)]
         self.known, self.gone = Known(), {}
-        self.whole = Whole(self.known, per_rank, None, self._say, lambda: self.gone)
+        self.whole = Whole(self.known, None, self._say, lambda: self.gone)
         self.sent: list[int] = []
 
     def _say(self, word):
@@ -161,10 +161,3 @@ def test_ranks_are_those_of_the_group_that_tracks():
     shards = [Shard((4, 5, 6, 7), (4, 5), 2), Shard((4, 5, 6, 7), (6, 7), 2)]
     found = {rank: [weight([1.0 + rank], shard)] for rank, shard in enumerate(shards)}
     assert numbers(run.step(0, found)) == {FC: (3, 1)}
-
-
-def test_each_rank_keeps_its_rows_where_that_is_asked_for():
-    run = Run(2, per_rank=True)
-    block = run.step(0, {rank: [weight([3.0]), output([rank])] for rank in range(2)})
-    assert block.ranks is not None and block.ranks.tolist() == [0, 1, 0, 1]
-    assert block.scalars["mean"].tolist() == [3, 3, 0, 1]

@@ -5,7 +5,7 @@ import pytest
 
 from tandv import statistics
 from tandv.measure import measure
-from tandv.track.ranks.part import ANY, APART, NO_GROUP, Mesh, joined, part_of, told_apart, without_copies
+from tandv.track.ranks.part import ANY, NO_GROUP, Mesh, joined, part_of, told_apart, without_copies
 
 
 def part(rank, *tensors):
@@ -74,11 +74,6 @@ def test_outputs_of_a_mesh_are_told_apart_by_their_numbers():
     assert found.rows["calls"].tolist() == [1, 1, 1, 1] and split == {(2, 50)}
     again = joined([part(0, (2, 50, 0, [1, 2])), part(1, (2, 50, 1, [1, 2]))])
     assert total(told_apart(again, meshes, 0b11, split)) == {2: 6}  # it was split once
-
-
-def test_rows_that_are_kept_apart_stay():
-    merged = joined([part(0, (1, APART, 0, [1])), part(1, (1, APART, 1, [2]))])
-    assert without_copies(told_apart(merged, {}, 0b11, set()), {}).whose.tolist() == [0, 1]
 
 
 def test_rows_of_float64_widen_those_of_other_ranks():

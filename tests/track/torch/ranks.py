@@ -153,11 +153,12 @@ def everything(rank: int, size: int, folder: Path) -> None:
         train(parallel(grid["tensor"]), halves, folder / "grid", steps=1)
         same(train(large(grid), halves), train(large(grid), halves, folder / "large"))
         return
-    train(ddp(), mine, folder / "per_rank", per_rank=True, steps=2)
+    same(train(ddp(), mine), train(ddp(), mine, folder / "per_rank", per_rank=True, during=_little_traffic))
     train(ddp(), mine, folder / "every", every=2)
     heads, my_words = nn.parallel.DistributedDataParallel(Heads()), lambda step: words(step).chunk(size)[rank]
     train(heads, my_words, folder / "heads", steps=1, attention=True, experts=True)
     _stages(rank, folder / "stages")
+    _stages(rank, folder / "stages_apart", per_rank=True)
     _alone(rank, folder / "alone")
     _phases(rank, folder / "phases")
     _stopped(folder / "stopped")
@@ -166,10 +167,15 @@ def everything(rank: int, size: int, folder: Path) -> None:
     _failing(rank, folder)
 
 
-def _stages(rank: int, folder: Path) -> None:
+def _little_traffic(step, tracker):
+    """Where each rank keeps its rows, only the announcement of the run and the numbers of steps are sent."""
+    assert sum(tracker.measurements.ranks.tree.traffic[:2]) < 4000
+
+
+def _stages(rank: int, folder: Path, **arguments: Any) -> None:
     """Each rank has a layer of its own, as in a pipeline."""
     model = nn.ModuleDict({"last" if rank else "first": nn.Linear(4, 4)})
-    with track(model, path=folder) as tracker:
+    with track(model, path=folder, **arguments) as tracker:
         model["last" if rank else "first"](batch(0))
         tracker.step()
 
@@ -251,7 +257,11 @@ def _failing(rank: int, folder: Path) -> None:
         train(ddp(), mine, folder / "raised", during=raises)
 
 
-def killed(rank: int, size: int, folder: Path) -> None:
+def killed_apart(rank: int, size: int, folder: Path) -> None:
+    killed(rank, size, folder, per_rank=True)
+
+
+def killed(rank: int, size: int, folder: Path, **arguments: Any) -> None:
     """One rank dies without a word in the third step; the other fails in training or goes on."""
 
     def dies(step, tracker):
@@ -260,7 +270,7 @@ def killed(rank: int, size: int, folder: Path) -> None:
 
     warnings.simplefilter("ignore")
     try:
-        train(ddp(), mine, folder / "killed", steps=5, during=dies, offload_inc=1)
+        train(ddp(), mine, folder / "killed", steps=5, during=dies, offload_inc=1, **arguments)
     except RuntimeError:  # of training's own collectives
         assert rank == 0
 

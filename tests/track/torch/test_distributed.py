@@ -5,11 +5,13 @@ import json
 import multiprocessing
 
 import numpy as np
+import pandas as pd
 import pytest
 from torch import nn
 
 import tests.track.torch.ranks as ranks
 from tandv.log.run import read_run
+from tandv.log.selection import select
 from tandv.track.common import read_pickle
 from tandv.track.torch import track
 
@@ -115,7 +117,35 @@ def test_each_rank_keeps_its_rows_where_that_is_asked_for(pair, whole):
     log = read_pickle(pair / "per_rank" / "log.pkl")
     assert log["metadata"]["rank"].value_counts().to_dict() == {0: len(log) // 2, 1: len(log) // 2}
     norm = log[(log["metadata"]["name"] == "norm") & (log["metadata"]["tensor_type"] == "Activation")]
-    assert norm["metadata"]["rank"].tolist() == [0, 1] * 2 and norm["scalar_stats"]["numel"].tolist() == [16] * 4
+    steps = len(set(log["metadata"]["step"]))
+    assert norm["metadata"]["rank"].tolist() == [0, 1] * steps
+    assert norm["scalar_stats"]["numel"].tolist() == [16] * 2 * steps
+    pd.testing.assert_frame_equal(read_run(pair / "per_rank"), log)
+    own = read_run(pair / "per_rank" / "ranks" / "0001")
+    assert own["scalar_stats"].equals(log[log["metadata"]["rank"] == 1].reset_index(drop=True)["scalar_stats"])
+    one, other = table(select(log, columns=[("scalar_stats", "numel")])), table(whole)
+    outputs = [label for label in one.index if label[1] == "Activation"]
+    assert one.loc[outputs, "numel"].tolist() == other.loc[outputs, "numel"].tolist()
+    about = json.loads((pair / "per_rank" / "run.json").read_text())
+    assert about["ranks"] == {"size": 2, "steps_of_all": steps, "incomplete": []}
+
+
+def test_stages_that_keep_their_rows_have_the_order_of_one_log(pair):
+    log, merged = read_pickle(pair / "stages_apart" / "log.pkl"), read_pickle(pair / "stages" / "log.pkl")
+    assert table(log).index.tolist() == table(merged).index.tolist()
+    assert log["metadata"]["rank"].tolist() == [
+        0 if name.startswith("first") else 1 for name in log["metadata"]["name"]
+    ]
+
+
+def test_a_rank_that_dies_leaves_the_rows_that_it_has_written(tmp_path):
+    assert spawn(ranks.killed_apart, 2, tmp_path) == [0, -9]
+    log = read_run(tmp_path / "killed")
+    steps = {rank: set(log[log["metadata"]["rank"] == rank]["metadata"]["step"]) for rank in (0, 1)}
+    assert steps[0] == {0, 1, 2} and {0} <= steps[1] <= {0, 1}
+    told = json.loads((tmp_path / "killed" / "run.json").read_text())["ranks"]["incomplete"]
+    missing = [step for period in told for step in range(period["steps"][0], period["steps"][1] + 1)]
+    assert set(missing) == {0, 1, 2} - steps[1] and all(period["missing"] == [1] for period in told)
 
 
 def test_what_ranks_do_apart(pair):
