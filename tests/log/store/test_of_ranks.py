@@ -66,8 +66,9 @@ def test_screens_see_all_ranks_and_what_they_add(address, tmp_path, monkeypatch)
     assert (log.ranks, log.notes) == ([0, 1], ["the ranks 0, 1 are merged"])
     before = log.matrix("Weight", "numel").values
     assert np.array_equal(before, 2 * LiveLog(place, rank=1).matrix("Weight", "numel").values)
-    monkeypatch.setattr("tandv.log._source._MERGED", 10)
-    rank = LiveLog(place)
+    with monkeypatch.context() as patched:
+        patched.setattr("tandv.log._source._MERGED", 10)
+        rank = LiveLog(place)
     assert (rank.rank, len(rank._pieces)) == (0, 1)  # the files of others are not read
     if not address:
         last = df["metadata", "step"] == df["metadata", "step"].max()
