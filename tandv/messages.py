@@ -100,10 +100,12 @@ def named_arguments(function: Callable[P, T]) -> Callable[P, T]:
     TypeError: near_steps() has no argument 'stpes'; did you mean 'steps' or 'step'?
     """
     known = list(inspect.signature(function).parameters)
+    names = frozenset(known)
 
     @functools.wraps(function)
     def checked(*arguments: P.args, **named: P.kwargs) -> T:
-        if wrong := [unknown("argument", name, known) for name in named if name not in known]:
+        if not names.issuperset(named):
+            wrong = [unknown("argument", name, known) for name in named if name not in names]
             raise TypeError(f"{function.__name__}() has {'; '.join(wrong)}")
         return function(*arguments, **named)
 

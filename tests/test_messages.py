@@ -1,12 +1,25 @@
 """A word that nothing is called is answered by what is called so, in one sentence and by one exception."""
 
+import importlib
+import inspect
+import pickle
 import re
 from typing import Literal
 
 import pytest
 
 from tandv import checkpoints, formats, logframe
-from tandv.messages import UnknownName, check_choices, choices_of, listed, near_steps, nearest, some, unknown
+from tandv.messages import (
+    UnknownName,
+    check_choices,
+    choices_of,
+    listed,
+    named_arguments,
+    near_steps,
+    nearest,
+    some,
+    unknown,
+)  # fmt: skip
 from tandv.names import chosen
 
 Kind = Literal["bar", "line", "kde"]
@@ -68,3 +81,49 @@ def test_names_are_chosen_by_themselves_and_by_patterns_and_all_wrong_ones_are_n
 def test_published_names_are_the_one_exception():
     assert {logframe.NotLogged, checkpoints.UnknownMetric, formats.UnknownFormat} == {UnknownName}
     assert issubclass(UnknownName, LookupError)
+
+
+PARTS = ("", ".viz", ".probes", ".logframe", ".checkpoints", ".curves", ".dossier", ".exports", ".analysis.transitions")
+
+
+def _takes_names(function):
+    kinds = [one.kind for one in inspect.signature(function).parameters.values()]
+    return len(kinds) > 1 and inspect.Parameter.VAR_KEYWORD not in kinds
+
+
+PUBLIC = {
+    f"tandv{part}.{name}": one
+    for part in PARTS
+    for module in [importlib.import_module(f"tandv{part}")]
+    for name in module.__all__
+    if inspect.isfunction(one := getattr(module, name, None)) and _takes_names(one)
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_function_names_the_nearest_of_its_arguments(name):
+    function = PUBLIC[name]
+    right = list(inspect.signature(function).parameters)[-1]
+    wrong = right + right[-1]
+    with pytest.raises(TypeError, match=f"has no argument '{wrong}'; did you mean .*'{right}'"):
+        function(**{wrong: None})
+    assert pickle.loads(pickle.dumps(function)) is function
+
+
+def test_every_plot_is_among_them():
+    assert {"tandv.viz.exp_hist", "tandv.viz.scalar_line", "tandv.viz.overview", "tandv.whatif"} <= set(PUBLIC)
+    assert len([name for name in PUBLIC if name.startswith("tandv.viz.")]) > 40
+    with pytest.raises(TypeError, match=r"exp_hist\(\) has no argument 'layr'; did you mean 'layer'"):
+        PUBLIC["tandv.viz.exp_hist"](None, layr="x")
+
+
+def test_what_a_function_takes_is_seen_from_outside():
+    def added(a: int, b: int = 1) -> int:
+        """Return the sum."""
+        return a + b
+
+    named = named_arguments(added)
+    assert inspect.signature(named) == inspect.signature(added)
+    assert (named.__doc__, named.__name__, named(1), named(1, b=2)) == ("Return the sum.", "added", 2, 3)
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'a'"):
+        named(b=2)

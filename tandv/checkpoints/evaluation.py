@@ -26,7 +26,7 @@ from tandv.checkpoints.remarks import remarks_on_weights
 from tandv.checkpoints.selection import find
 from tandv.checkpoints.warnings import Remark, issue_warnings
 from tandv.checkpoints.worker import Job, OpenFiles, Outcome, look, work
-from tandv.messages import some
+from tandv.messages import named_arguments, some
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +37,7 @@ Progress = Callable[[int, int, str], None]
 _WORTH_PROCESSES = 64 << 20
 
 
+@named_arguments
 def evaluate(
     checkpoints: AnyPath | Sequence[AnyPath | Checkpoint],
     metrics: str | Sequence[str] = "all",
@@ -141,7 +142,7 @@ def evaluate(
     columns = {name: definitions.key(name, limits, job.span) for name in names}
     columns |= {name: f"{name} {job.code}" for name in own}
     remarks += remarks_on_weights({called[one.path]: results.of(one.path) for one in found})
-    issue_warnings(remarks)
+    issue_warnings(remarks, stacklevel=4)
     table = _table(found, results, columns, per_tensor)
     table.attrs["measured"] = sentence([_inspected(one, results) for one in found])
     return table

@@ -22,7 +22,7 @@ from tandv.checkpoints.recorded import step_in
 from tandv.checkpoints.selection import GroupOfFiles, select
 from tandv.checkpoints.warnings import described
 from tandv.checkpoints.weights import Weight, doubts, trained
-from tandv.messages import some
+from tandv.messages import named_arguments, some
 
 _PLURALS = {"linear": "linear matrices", "convolution": "convolutions", "embedding": "embeddings", "vector": "vectors"}
 _ONES = {"linear": "linear matrix"}
@@ -80,6 +80,7 @@ class Inspection(NamedTuple):
     notes: list[str]
 
 
+@named_arguments
 def dry_run(
     where: AnyPath | Sequence[AnyPath],
     *,

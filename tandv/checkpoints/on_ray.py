@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tandv.checkpoints.engines import Engine, EngineFailed
-from tandv.messages import missing
+from tandv.messages import missing, named_arguments
 
 
+@named_arguments
 def on_ray(address: str | None = None, cpus: float = 1) -> Engine:
     """Return an engine that runs on a Ray cluster.
 

@@ -19,7 +19,7 @@ from tandv.checkpoints.file_names import ENDINGS, stem_of
 from tandv.checkpoints.grouping import Group, grouped, is_marked, is_part_of_a_models_name
 from tandv.checkpoints.recorded import recorded_steps
 from tandv.checkpoints.warnings import Remark, issue_warnings
-from tandv.messages import UnknownName, some, unknown
+from tandv.messages import UnknownName, named_arguments, some, unknown
 
 _COUNTED = "the places of the files in the order of their names, 0, 1, 2, ...: the names hold no steps"
 
@@ -74,6 +74,7 @@ class Selection(NamedTuple):
     remarks: list[Remark]
 
 
+@named_arguments
 def find(
     where: AnyPath | Sequence[AnyPath],
     *,
@@ -107,7 +108,7 @@ def find(
     Raises NoCheckpoints, SeveralGroups, UnknownName for a group, and ValueError for a wrong pattern.
     """
     selected = select(where, step_pattern=step_pattern, include=include, exclude=exclude, group=group)
-    issue_warnings(selected.remarks)
+    issue_warnings(selected.remarks, stacklevel=4)
     return selected.checkpoints
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tandv.curves.curves import Curves, as_curves
-from tandv.messages import check_choices
+from tandv.messages import check_choices, named_arguments
 
 
 class Band(NamedTuple):
@@ -37,6 +37,7 @@ BandKind = Literal["std", "range", "confidence"]
 CONFIDENCE = 0.95
 
 
+@named_arguments
 def mean_and_band(runs: Sequence[Curves], band: BandKind = "std") -> Band:
     """Average runs that differ in their seed: at each step, over those that have a value there.
 
@@ -93,6 +94,7 @@ def _students_factor(count: np.ndarray) -> np.ndarray:
     return np.where(count > 1, stdtrit(several - 1, 0.5 + CONFIDENCE / 2) / np.sqrt(several), np.nan)
 
 
+@named_arguments
 def smoothed(curves: Curves, window: int) -> pd.DataFrame:
     """Return the moving average of every curve; fewer values count near the ends and where values are missing.
 
@@ -111,6 +113,7 @@ def smoothed(curves: Curves, window: int) -> pd.DataFrame:
     return _counting_alike(table.rolling(window, center=True, min_periods=1).mean().where(table.notna()), table)
 
 
+@named_arguments
 def epoch_means(curves: Curves, steps_per_epoch: int) -> pd.DataFrame:
     """Return the mean of every curve over each epoch, at the step with which the epoch begins.
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from tandv.curves.exact import EXACTLY
 from tandv.curves.steps import steps_in
-from tandv.messages import some
+from tandv.messages import named_arguments, some
 from tandv.place import Place, place_of
 
 
@@ -216,6 +216,7 @@ def _without_curves(folder: Place) -> str:
     )
 
 
+@named_arguments
 def write_curves(curves: Curves, path: AnyPath) -> Path:
     """Write curves to a .csv or .json file without rounding; return the path.
 

@@ -22,6 +22,7 @@ import pandas as pd
 
 from tandv.curves._reading import DamagedCurves, read_file
 from tandv.curves.curves import as_curves
+from tandv.messages import named_arguments
 from tandv.place import Place, place_of
 
 __all__ = [
@@ -71,6 +72,7 @@ def _of_folder(folder: Place) -> pd.DataFrame | None:
     return None
 
 
+@named_arguments
 def curves_beside(log: Any, train_stats: Any = None) -> pd.DataFrame | None:
     """Return the curves to show beside a log: those that are given, else the losses of its run; None if there are none.
 
@@ -91,6 +93,7 @@ def curves_beside(log: Any, train_stats: Any = None) -> pd.DataFrame | None:
     return None if found is None else losses_of(found)
 
 
+@named_arguments
 def given(curves: pd.DataFrame, name: str) -> pd.Series:
     """Return one curve at the steps at which it was given a number, be it NaN, as far as that is known.
 
@@ -122,6 +125,7 @@ def nan_is_given(curves: pd.DataFrame, name: str) -> bool:
     return "nan" in curves.attrs and name not in curves.attrs.get("nan_or_none", ())
 
 
+@named_arguments
 def beside_each_other(curves: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
     """Return one table of two; the second adds the curves that the first lacks, and `given` knows the steps of each.
 

@@ -29,8 +29,10 @@ from tandv.dossier.material import Material
 from tandv.dossier.not_finite import first_not_finite
 from tandv.dossier.story import story
 from tandv.dossier.weights import Measures, between
+from tandv.messages import named_arguments
 
 
+@named_arguments
 def examine(
     material: Material,
     *,

@@ -17,7 +17,7 @@ from tandv.log.door import AnyLog, log_at
 from tandv.log.files import UnreadableFile
 from tandv.log.logframe import SchemaError
 from tandv.log.opened import Log
-from tandv.messages import UnknownName
+from tandv.messages import UnknownName, named_arguments
 from tandv.place import place_of
 
 AnyPath = str | os.PathLike[str]
@@ -52,6 +52,7 @@ class Material(NamedTuple):
     phase1: Phase1 = Phase1()
 
 
+@named_arguments
 def gather(
     run: AnyPath | Curves | None = None,
     *,

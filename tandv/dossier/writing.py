@@ -16,6 +16,7 @@ from tandv.dossier.report import sections
 from tandv.dossier.serial import plain
 from tandv.dossier.weights import Measures
 from tandv.log.door import AnyLog
+from tandv.messages import named_arguments
 
 if TYPE_CHECKING:
     from tandv.viz.layout.style import Theme
@@ -44,6 +45,7 @@ class Dossier(NamedTuple):
     findings: dict[str, Any]
 
 
+@named_arguments
 def write_dossier(
     run: AnyPath | Curves | None = None,
     folder: AnyPath | None = None,

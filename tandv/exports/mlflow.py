@@ -14,13 +14,14 @@ from tandv.exports.contents import Picture, Row, Text, contents, whole_steps
 from tandv.exports.summaries import Histogram
 from tandv.exports.tags import Tags
 from tandv.exports.wrong import wrong_in_words
-from tandv.messages import missing
+from tandv.messages import missing, named_arguments
 
 _AT_ONCE = 1000  # metrics that MLflow takes in one call
 _MOST_STEPS = 2_000  # whose histograms are kept until the end; beyond that every other one is dropped
 _NOT_ALLOWED = re.compile(r"[^\w\-. /:]")  # in the name of a metric or a file
 
 
+@named_arguments
 def to_mlflow(what: Any, run: Any = None) -> None:
     """Log a log to an MLflow run; or curves, transitions, arrays of a probe, findings or figures.
 

@@ -12,10 +12,12 @@ from tandv.exports.contents import Row, Text, contents, whole_steps
 from tandv.exports.summaries import Histogram, Summary
 from tandv.exports.tags import Tags
 from tandv.exports.wrong import wrong_at_steps
+from tandv.messages import named_arguments
 
 _NEEDED = ("add_scalar", "add_histogram_raw", "flush")
 
 
+@named_arguments
 def to_tensorboard(what: Any, writer: Any) -> None:
     """Write a log to TensorBoard; or curves, transitions, arrays of a probe, findings or figures.
 

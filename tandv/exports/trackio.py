@@ -8,9 +8,10 @@ from tandv.exports.contents import Row, Text, contents, whole_steps
 from tandv.exports.summaries import Summary
 from tandv.exports.tags import Tags
 from tandv.exports.wrong import wrong_at_steps
-from tandv.messages import missing
+from tandv.messages import missing, named_arguments
 
 
+@named_arguments
 def to_trackio(what: Any, run: Any) -> None:
     """Log a log to a trackio run, a row for each step; or curves, transitions, arrays of a probe, findings or figures.
 

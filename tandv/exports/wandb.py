@@ -20,11 +20,12 @@ from tandv.exports.contents import Row, Text, contents
 from tandv.exports.summaries import Summary
 from tandv.exports.tags import Tags
 from tandv.exports.wrong import wrong_in_words
-from tandv.messages import missing
+from tandv.messages import missing, named_arguments
 
 _MAX_WAITING = 2_000  # steps that wait for the end of the run; beyond that every other one is dropped
 
 
+@named_arguments
 def to_wandb(what: Any, run: Any) -> None:
     """Add a log to a W&B run, one row for each step; or curves, transitions, arrays of a probe, findings or figures.
 

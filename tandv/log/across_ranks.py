@@ -5,11 +5,12 @@ import pandas as pd
 
 from tandv.log.door import AnyLog, loaded
 from tandv.log.ranks import RANK
-from tandv.messages import UnknownName, unknown
+from tandv.messages import UnknownName, named_arguments, unknown
 
 _OF = ("step", "tensor_type", "name", "phase")
 
 
+@named_arguments
 def rank_extremes(df: AnyLog, scalar_metric: str = "rm2") -> pd.DataFrame:
     """Return the smallest and the largest value of a statistic over the ranks, and the ranks that have them.
 

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 
 from tandv.log.schema import INFINITE, MAY_BE_EMPTY, METADATA, numbered
+from tandv.messages import named_arguments
 
 
+@named_arguments
 def frame(
     metadata: Mapping[str, Sequence],
     scalars: Mapping[str, np.ndarray],
@@ -80,6 +82,7 @@ def assemble(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return df
 
 
+@named_arguments
 def column_labels(tops: Sequence[str], names: Sequence) -> pd.MultiIndex:
     """Return the column labels of a log, whose text is kept as objects, which every version of pandas can unpickle.
 

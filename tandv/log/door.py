@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 import pandas as pd
 
 from tandv.log.choice_of_steps import Steps
-from tandv.messages import some
+from tandv.messages import named_arguments, some
 
 if TYPE_CHECKING:
     from tandv.log.opened import Log
@@ -33,6 +33,7 @@ class Indexed(Protocol):
 AnyLog = pd.DataFrame | Indexed | str | os.PathLike[str]
 
 
+@named_arguments
 def loaded(
     df: AnyLog,
     layer: Names | None = None,

@@ -8,6 +8,7 @@ import pandas as pd
 
 from tandv.formats import exponent, number_format
 from tandv.log.building import frame
+from tandv.messages import named_arguments
 from tandv.tensor_types import (
     ACTIVATION,
     GRADIENT,
@@ -22,6 +23,7 @@ from tandv.tensor_types import (
 EXAMPLE_TYPES = (ACTIVATION, GRADIENT, WEIGHT, WEIGHT_GRADIENT, state("exp_avg"))
 
 
+@named_arguments
 def example_log(
     layers: int = 5,
     steps: int = 50,

@@ -9,8 +9,10 @@ from tandv.log.schema import (
     INFINITE,
     numbered,
 )
+from tandv.messages import named_arguments
 
 
+@named_arguments
 def layers(df: AnyLog, tt: Names | None = None) -> list[str]:
     """Return the layers in model order, which is their order in the log.
 

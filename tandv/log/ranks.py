@@ -134,7 +134,7 @@ def merged(rows: pd.DataFrame, columns: Sequence[Label] | None = None) -> pd.Dat
         warnings.warn(
             f"the ranks differ in {', '.join(differ)}, of which it is not known how they combine: NaN where ranks "
             "are merged; choose one, such as rank=0",
-            stacklevel=3,
+            stacklevel=4,
         )
     return pd.concat(parts, axis=1)[kept]
 

@@ -11,11 +11,12 @@ from tandv.log.door import AnyLog, Label, Names, Steps, loaded
 from tandv.log.inventory import scalar_metrics, steps, tensor_types
 from tandv.log.ranks import Ranks, merged, needed, rows_of
 from tandv.log.schema import numbered
-from tandv.messages import UnknownName, listed, unknown
+from tandv.messages import UnknownName, listed, named_arguments, unknown
 
 _PHASE = ("metadata", "phase")
 
 
+@named_arguments
 def select(
     df: AnyLog,
     layer: Names | None = None,
@@ -83,6 +84,7 @@ def select(
     return df if kept is None else df[kept]
 
 
+@named_arguments
 def curves(
     df: AnyLog,
     layer: Names,

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from tandv.messages import named_arguments
 from tandv.probes._random_state import parts_of_loader, saved
 
 Layers = str | re.Pattern[str] | Sequence[str | re.Pattern[str]]
 Call = Callable[[Any, Any], Any]
 
 
+@named_arguments
 def get_intermediate_outputs(
     model: Any, x: Any, layers: Layers | None = None, *, call: Call | None = None
 ) -> dict[str, np.ndarray]:
@@ -42,6 +44,7 @@ def get_intermediate_outputs(
     return _backend(model).get_intermediate_outputs(model, x, layers, call)
 
 
+@named_arguments
 def attention_patterns(
     model: Any, batch: Any, layers: Layers | None = None, *, call: Call | None = None
 ) -> dict[str, np.ndarray]:

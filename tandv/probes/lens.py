@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tandv.arrays import as_array
+from tandv.messages import named_arguments
 from tandv.probes._ending import ending, is_block
 from tandv.probes.inspection import Call, Layers, get_intermediate_outputs
 from tandv.probes.measures import mask_of, tokens_of
@@ -45,6 +46,7 @@ class Lens(NamedTuple):
         return pd.DataFrame(rows, index=index, columns=["probability", "median_rank", "first"])
 
 
+@named_arguments
 def logit_lens(
     model: Any,
     batch: Any,
@@ -101,13 +103,14 @@ def logit_lens(
             f"the model changes its logits after {end.unembedding!r}, as by a scale or a soft cap: ranks are its "
             f"own, probabilities are those of {end.unembedding!r}",
             UserWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     found = [_of_tokens(end.said if name == last else end.read(outputs[name]), right) for name in wanted]
     probability, rank = (np.stack(parts) for parts in zip(*found, strict=True))
     return Lens(wanted, probability, rank)
 
 
+@named_arguments
 def lens_of(
     layers: Layers | None = None,
     *,

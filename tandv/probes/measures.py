@@ -15,7 +15,7 @@ from tandv.analysis.correlations import correlation_summary
 from tandv.analysis.representations import effective_dimension
 from tandv.analysis.samples import MOST, Positions, rows_of_layers
 from tandv.arrays import as_array
-from tandv.messages import check_choices
+from tandv.messages import check_choices, named_arguments
 from tandv.probes._batch_axes import Axes, batch_axes, size
 from tandv.probes.inspection import Layers, attention_patterns, get_intermediate_outputs
 
@@ -27,6 +27,7 @@ def correlations(model: Any, batch: Any) -> pd.DataFrame:
     return correlations_of()(model, batch)
 
 
+@named_arguments
 def correlations_of(
     layers: Layers | None = None,
     positions: Positions = "mean",
@@ -60,6 +61,7 @@ def dimensions(model: Any, batch: Any) -> dict[str, Any]:
     return dimensions_of()(model, batch)
 
 
+@named_arguments
 def dimensions_of(
     layers: Layers | None = None,
     positions: Positions = "mean",
@@ -95,6 +97,7 @@ def heads(model: Any, batch: Any) -> dict[str, float]:
     return heads_of(tokens_of(batch), mask=mask_of(batch))(model, batch)
 
 
+@named_arguments
 def heads_of(
     tokens: Any = None, *, mask: Any = None, causal: bool | None = None, layers: Layers | None = None, call: Any = None
 ) -> Callable[[Any, Any], dict[str, float]]:
@@ -123,6 +126,7 @@ def heads_of(
     return measure
 
 
+@named_arguments
 def outputs_of(layers: Layers | None = None, call: Any = None) -> Measure:
     """Return a measure that records the outputs of some layers.
 
@@ -138,6 +142,7 @@ def outputs_of(layers: Layers | None = None, call: Any = None) -> Measure:
     return lambda model, batch: get_intermediate_outputs(model, batch, layers, call=call)
 
 
+@named_arguments
 def attention_of(layers: Layers | None = None, call: Any = None) -> Measure:
     """Return a measure that records the attention patterns of some layers.
 

@@ -15,6 +15,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tandv.messages import named_arguments
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme
 from tandv.viz.of_arrays.attention import attention_heads, attention_pattern
@@ -55,9 +56,10 @@ def published(plot: Callable[..., Figure], name: str = "") -> Callable[..., Figu
     signature = inspect.signature(plot)
     parameters = [*signature.parameters.values(), _SAVE_PATH]
     saved.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    saved.__name__ = saved.__qualname__ = name or plot.__name__
+    saved.__module__, saved.__name__ = __name__, name or plot.__name__  # where pickle looks for it
+    saved.__qualname__ = saved.__name__
     saved.__doc__ = (plot.__doc__ or "").replace("    Args:\n", _EXPLAINED, 1)
-    return saved
+    return named_arguments(saved)
 
 
 plot_activation_heatmap = published(activation_heatmap, "plot_activation_heatmap")

@@ -26,7 +26,7 @@ from tandv.analysis.transitions.transition import Axis, Evidence, Kind, Transiti
 from tandv.curves import Curves, as_curves
 from tandv.curves.curves import several_runs
 from tandv.curves.steps import steps_in
-from tandv.messages import UnknownName, check_choices, unknown
+from tandv.messages import UnknownName, check_choices, named_arguments, unknown
 
 __all__ = [
     "DETECTORS",
@@ -58,6 +58,7 @@ class Detector(Protocol):
     def __call__(self, curve: pd.Series, *, axis: Axis = "linear", nulls: int = 0) -> list[Transition]: ...
 
 
+@named_arguments
 def transitions(
     curve: pd.Series,
     *,
@@ -101,6 +102,7 @@ def transitions(
     return [event for event in events if event.evidence.kind in kinds]
 
 
+@named_arguments
 def p_value(curve: pd.Series, *, axis: Axis = "linear", values: Values = "auto") -> float:
     """Return how likely noise alone, as that of the curve, is to make something as sure as the surest change in it.
 
@@ -126,6 +128,7 @@ DETECTORS: dict[str, Detector] = {
 }
 
 
+@named_arguments
 def find_transitions(
     curves: Curves,
     detector: str | Callable[..., list[Transition]] = "transitions",
@@ -200,7 +203,7 @@ def _table(curves: Curves) -> pd.DataFrame:
         f"{twice.nunique()} of {numbers.nunique()} steps come more than once, the first is {twice.min():g}; the mean "
         "of their values is used",
         UserWarning,
-        stacklevel=3,
+        stacklevel=4,
     )
     averaged = others.set_axis(numbers, axis=0).groupby(level=0).mean()
     return as_curves(averaged.rename_axis(index="step"))

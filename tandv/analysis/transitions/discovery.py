@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from tandv.analysis.transitions.transition import Transition
+from tandv.messages import named_arguments
 
 
+@named_arguments
 def discoveries(found: Sequence[Transition], searched: int, *, share: float = 0.05) -> list[Transition]:
     """Return the transitions that stand when so many curves were searched: of the curves with one, at most a share is
     a null.

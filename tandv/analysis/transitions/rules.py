@@ -6,9 +6,10 @@ import pandas as pd
 from tandv.analysis.transitions.nulls import false_alarms
 from tandv.analysis.transitions.pace import FLOOR
 from tandv.analysis.transitions.transition import FEWEST, Axis, Evidence, Transition, as_step, known
-from tandv.messages import check_choices
+from tandv.messages import check_choices, named_arguments
 
 
+@named_arguments
 def relative_jumps(
     curve: pd.Series, *, axis: Axis = "linear", nulls: int = 0, threshold: float = 0.2
 ) -> list[Transition]:
@@ -37,6 +38,7 @@ def relative_jumps(
     return _between(curve, steps, values, at, _rate(curve, rule, nulls), np.full(len(at), np.nan))
 
 
+@named_arguments
 def threshold_crossings(
     curve: pd.Series, *, axis: Axis = "linear", nulls: int = 0, thresholds: tuple[float, ...] | None = None
 ) -> list[Transition]:
@@ -67,6 +69,7 @@ def threshold_crossings(
     return _between(curve, steps, values, positions, _rate(curve, rule, nulls), np.full(len(positions), np.nan))
 
 
+@named_arguments
 def jumps(curve: pd.Series, *, axis: Axis = "linear", nulls: int = 0, threshold: float = 5.0) -> list[Transition]:
     """Return differences between neighbouring values that are outliers among all differences, by their robust z-score.
 
@@ -98,6 +101,7 @@ def jumps(curve: pd.Series, *, axis: Axis = "linear", nulls: int = 0, threshold:
     return _between(curve, steps, values, at, _rate(curve, rule, nulls), z[at])
 
 
+@named_arguments
 def change_points(curve: pd.Series, *, axis: Axis = "linear", nulls: int = 0, penalty: float = 3.0) -> list[Transition]:
     """Return where the distribution of values changes: kernel change points of ruptures (Celisse et al. 2018).
 

@@ -14,6 +14,7 @@ from tandv.log import logframe
 from tandv.log.door import AnyLog, Names
 from tandv.log.order import order_of
 from tandv.log.ranks import Ranks
+from tandv.messages import named_arguments
 from tandv.tensor_types import ACTIVATION, GRADIENT, INPUT, WEIGHT
 
 __all__ = ["CANDIDATES", "whatif_plan"]
@@ -23,6 +24,7 @@ CANDIDATES = ("e2m1", "e2m3", "e3m2", "e4m3", "e5m2")
 _MATRICES = ("linear", "conv", "dense", "einsum", "embed", "attention", "lstm", "gru", "rnn")
 
 
+@named_arguments
 def whatif_plan(
     log: AnyLog,
     want: Want = DEFAULT,

@@ -17,7 +17,7 @@ from tandv.log.choice_of_rows import rows_at
 from tandv.log.door import AnyLog, Names, Steps
 from tandv.log.logframe import numbered
 from tandv.log.ranks import Ranks
-from tandv.messages import UnknownName, missing
+from tandv.messages import UnknownName, missing, named_arguments
 
 __all__ = ["QUANTITIES", "Formats", "whatif"]
 
@@ -35,6 +35,7 @@ class _Job(NamedTuple):
     scale: str
 
 
+@named_arguments
 def whatif(
     log: AnyLog,
     formats: Formats,

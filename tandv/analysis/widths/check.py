@@ -19,7 +19,7 @@ from tandv.analysis.widths.wording import in_words
 from tandv.log.choice_of_steps import Steps
 from tandv.log.door import AnyLog
 from tandv.log.store.layers import Tensor
-from tandv.messages import check_choices
+from tandv.messages import check_choices, named_arguments
 from tandv.tensor_types import ACTIVATION, WEIGHT_UPDATE
 
 # The exponents of parametrisations are multiples of 1/2: what is nearer to 0 than to 1/2 is constant.
@@ -29,6 +29,7 @@ FIRST_STEPS = 5  # a coordinate check is about the first steps; later ones are c
 Runs = Mapping[Any, AnyLog | Sequence[AnyLog]] | Sequence[AnyLog]
 
 
+@named_arguments
 def coordinate_check(
     runs: Runs, step: Steps | None = None, scalar_metric: Size = "mean_abs", phase: str | None = None
 ) -> CoordinateCheck:

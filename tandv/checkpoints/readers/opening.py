@@ -25,7 +25,7 @@ from tandv.checkpoints.readers.unpickling import AsksForCode, NotPlain
 from tandv.checkpoints.readers.zip_files import load_plain
 from tandv.checkpoints.warnings import RefusedCheckpoint, Remark, UnreadableCheckpoint, asks_for, issue_warnings
 from tandv.checkpoints.weights import doubts, own_names, trained
-from tandv.messages import missing
+from tandv.messages import missing, named_arguments
 
 _LFS = b"version https://git-lfs"
 
@@ -38,6 +38,7 @@ _READERS = {
 }
 
 
+@named_arguments
 def weights(path: AnyPath, key: Key = None) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the trained weights of a checkpoint one after the other, as stored: name and array.
 

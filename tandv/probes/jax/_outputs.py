@@ -36,7 +36,7 @@ def get_intermediate_outputs(model: Any, x: Any, layers: Any = None, call: Call 
             f"{ready.name} looks at values, so that JAX cannot trace it ({type(problem).__name__}): it was run as it "
             "is, and what runs inside its jitted parts is not seen",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     found: dict[str, dict[str, np.ndarray]] = {}
     times: dict[tuple[str, str], int] = {}

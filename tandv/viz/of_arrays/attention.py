@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tandv.arrays import as_array
+from tandv.messages import named_arguments
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.ticks import step_text, value_text
@@ -24,6 +25,7 @@ Size = tuple[float, float] | None
 MOST_HEADS = 8  # panels side by side
 
 
+@named_arguments
 def attention_pattern(
     history: Any,
     layer: str | None = None,
@@ -82,6 +84,7 @@ def attention_pattern(
     )  # fmt: skip
 
 
+@named_arguments
 def attention_heads(
     history: Any,
     layer: str | None = None,

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from tandv.arrays import as_array
 from tandv.curves import Curves, as_curves
-from tandv.messages import check_choices
+from tandv.messages import check_choices, named_arguments
 from tandv.viz.layout.figures import AnyFigure, canvas
 from tandv.viz.layout.legends import shortened
 from tandv.viz.layout.style import Style, Theme, fitting
@@ -27,6 +27,7 @@ from tandv.viz.of_curves.metrics import describe
 Size = tuple[float, float] | None
 
 
+@named_arguments
 def attention_evolution(
     history: Any,
     tokens: Any = None,

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tandv.messages import check_choices
+from tandv.messages import check_choices, named_arguments
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.layer_axis import layer_axis
 from tandv.viz.layout.style import Style, Theme, fitting
@@ -22,6 +22,7 @@ _R = "how alike the augmentations of an image are", "mean correlation of two aug
 _WORDS = {"icc": _ICC, "mean_icc": _ICC, "mean_r": _R}
 
 
+@named_arguments
 def augmentation_effect(
     table: pd.DataFrame,
     quantity: Agreement | None = None,

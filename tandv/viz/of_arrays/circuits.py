@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tandv.messages import check_choices
+from tandv.messages import check_choices, named_arguments
 from tandv.viz.layout.colours import Scale
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme, fitting
@@ -27,6 +27,7 @@ Composition = Literal["q", "k", "v"]
 WORDS = {"q": "queries", "k": "keys", "v": "values"}
 
 
+@named_arguments
 def head_composition(
     table: pd.DataFrame,
     by: Composition | Sequence[Composition] = ("q", "k", "v"),

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tandv.curves import Curves, as_curves
-from tandv.messages import UnknownName, check_choices, unknown
+from tandv.messages import UnknownName, check_choices, named_arguments, unknown
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.of_curves.families import Marks, XScale, draw_families
@@ -19,6 +19,7 @@ Size = tuple[float, float] | None
 MOST_PAIRS = 16
 
 
+@named_arguments
 def correlation_history(
     curves: Curves | str,
     pairs: Sequence[str] | None = None,

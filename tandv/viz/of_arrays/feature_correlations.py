@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from tandv.analysis.samples import places, rows_of_features
 from tandv.arrays import as_array
-from tandv.messages import check_choices
+from tandv.messages import check_choices, named_arguments
 from tandv.viz.layout.colours import Scale
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme, fitting
@@ -26,6 +26,7 @@ Between = Literal["features", "samples"]
 R = Scale("linear", -1.0, 1.0)
 
 
+@named_arguments
 def feature_correlations(
     history: Any,
     layer: str | None = None,

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from tandv.analysis.samples import Features, places, rows_of_features
 from tandv.arrays import as_array
-from tandv.messages import check_choices
+from tandv.messages import check_choices, named_arguments
 from tandv.viz.layout.colours import Scale
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme, fitting
@@ -29,6 +29,7 @@ MOST_FILTERS = 64
 MOST_INPUTS = 16
 
 
+@named_arguments
 def conv_filters(
     history: Any,
     layer: str | None = None,
@@ -114,6 +115,7 @@ def conv_filters(
     )  # fmt: skip
 
 
+@named_arguments
 def activation_heatmap(
     history: Any,
     layer: str | None = None,

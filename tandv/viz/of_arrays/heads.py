@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from tandv.arrays import as_array
 from tandv.curves import Curves, as_curves
-from tandv.messages import UnknownName, check_choices, unknown
+from tandv.messages import UnknownName, check_choices, named_arguments, unknown
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.of_curves.families import Marks, XScale, draw_families
@@ -18,6 +18,7 @@ from tandv.viz.of_curves.families import Marks, XScale, draw_families
 Size = tuple[float, float] | None
 
 
+@named_arguments
 def head_curves(
     curves: Curves,
     quantity: str = "entropy",
@@ -64,6 +65,7 @@ def head_curves(
     )  # fmt: skip
 
 
+@named_arguments
 def entropy_evolution(
     curves: Curves | Sequence[Any] | np.ndarray | Mapping[int, Any],
     transitions: Marks = True,

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tandv.arrays import as_array
-from tandv.messages import some
+from tandv.messages import named_arguments, some
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.legends import shortened
 from tandv.viz.layout.style import Style, Theme, fitting
@@ -22,6 +22,7 @@ from tandv.viz.of_arrays.matrices import side_by_side
 MOST_ACROSS, MOST_DOWN = 16, 12
 
 
+@named_arguments
 def image_grid(
     images: Any,
     labels: Sequence[Any] | np.ndarray | None = None,

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tandv.arrays import as_array
-from tandv.messages import some
+from tandv.messages import named_arguments, some
 from tandv.viz.layout.colours import Scale
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.legends import shortened
@@ -28,6 +28,7 @@ R = Scale("linear", -1.0, 1.0)
 MOST_LAYERS = 6
 
 
+@named_arguments
 def layer_correlations(
     history: Any,
     step: int | None = None,

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tandv.arrays import as_array
-from tandv.messages import check_choices
+from tandv.messages import check_choices, named_arguments
 from tandv.viz.layout.colours import Scale
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.legends import shortened
@@ -26,6 +26,7 @@ Size = tuple[float, float] | None
 Quantity = Literal["probability", "rank"]
 
 
+@named_arguments
 def lens_map(
     lens: Any,
     quantity: Quantity = "probability",

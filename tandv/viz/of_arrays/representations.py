@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from tandv.arrays import as_array
 from tandv.curves import Curves, as_curves
-from tandv.messages import check_choices
+from tandv.messages import check_choices, named_arguments
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme, colours_for, fitting
 from tandv.viz.layout.ticks import linear_ticks, percent_text, step_text
@@ -21,6 +21,7 @@ from tandv.viz.of_curves.families import Marks, XScale, draw_families
 Size = tuple[float, float] | None
 
 
+@named_arguments
 def similarity_curves(
     curves: Curves,
     transitions: Marks = None,
@@ -70,6 +71,7 @@ def similarity_curves(
     )  # fmt: skip
 
 
+@named_arguments
 def projection(
     points: Any,
     labels: Sequence[Any] | np.ndarray | None = None,
@@ -141,6 +143,7 @@ def projection(
     )  # fmt: skip
 
 
+@named_arguments
 def decodability(
     curves: Curves,
     transitions: Marks = None,
@@ -191,6 +194,7 @@ def decodability(
     )  # fmt: skip
 
 
+@named_arguments
 def group_accuracy(
     curves: Curves,
     transitions: Marks = None,

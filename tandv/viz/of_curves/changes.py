@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tandv.messages import UnknownName, unknown
+from tandv.messages import UnknownName, named_arguments, unknown
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.layer_axis import layer_axis
@@ -17,6 +17,7 @@ from tandv.viz.layout.ticks import linear_ticks
 VALUE = ("scalar_stats", "value")
 
 
+@named_arguments
 def layer_changes(
     changes: pd.DataFrame,
     value: str = "relative",

@@ -17,7 +17,7 @@ from tandv.curves import beside_each_other, given, mean_and_band, unit_of
 from tandv.curves.averages import BandKind
 from tandv.curves.of_run import nan_is_given
 from tandv.curves.runs import Runs, as_runs, metrics_of
-from tandv.messages import check_choices
+from tandv.messages import check_choices, named_arguments
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme, colours_for, fitting
@@ -48,6 +48,7 @@ _LESS = {"loss gap": "test − train", "accuracy gap": "train − test"}
 _ROLES = {"train": 0, "test": 1, "val": 1, "valid": 1, "validation": 1}  # index of the colour
 
 
+@named_arguments
 def training_dynamics(
     curves: Runs,
     quantities: str | Sequence[str] | None = None,

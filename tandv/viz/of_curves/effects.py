@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from tandv.curves import Curves, as_curves, given, mean_and_reach, unit_of
 from tandv.curves.of_run import nan_is_given
-from tandv.messages import check_choices
+from tandv.messages import check_choices, named_arguments
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.log_ticks import decimal_ticks, log2_ticks
@@ -30,6 +30,7 @@ OUTCOMES: dict[str, Callable[[pd.Series], float]] = {
 }
 
 
+@named_arguments
 def setting_effects(
     runs: Mapping[float, Curves | Sequence[Curves]],
     quantities: str | Sequence[str],

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from tandv.analysis.generalisation import Passage, emergence
 from tandv.curves import mean_and_band, mean_and_reach, unit_of
 from tandv.curves.runs import Runs, as_runs
-from tandv.messages import check_choices
+from tandv.messages import check_choices, named_arguments
 from tandv.viz.layout.colours import Scale, specials
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
@@ -27,6 +27,7 @@ from tandv.viz.of_curves.over_steps import XScale, scales
 from tandv.viz.of_log.maps import draw_table
 
 
+@named_arguments
 def emergence_plot(
     curves: Runs,
     thresholds: float | Mapping[str, float],

@@ -11,7 +11,7 @@ from tandv.analysis.generalisation import Grokking, grokking
 from tandv.curves import given, mean_and_band, unit_of
 from tandv.curves.of_run import nan_is_given
 from tandv.curves.runs import Runs, as_runs
-from tandv.messages import check_choices, listed
+from tandv.messages import check_choices, listed, named_arguments
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme, fitting
@@ -24,6 +24,7 @@ from tandv.viz.of_curves.over_steps import XScale, draw_curve, limits, scale_for
 VALUE = ("scalar_stats", "value")
 
 
+@named_arguments
 def grokking_plot(
     curves: Runs,
     found: Grokking | Mapping[str, Grokking] | None = None,

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from tandv.curves.runs import Runs, as_runs
 from tandv.glossary import metric_and_tensor
-from tandv.messages import UnknownName, check_choices, listed, unknown
+from tandv.messages import UnknownName, check_choices, listed, named_arguments, unknown
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.heat import MISSING
@@ -25,6 +25,7 @@ from tandv.viz.of_log.maps import Cells, draw_cells
 LayerColour = Literal["log2", "linear", "change"]
 
 
+@named_arguments
 def layer_maps(
     curves: Runs,
     metrics: str | Sequence[str] | None = None,

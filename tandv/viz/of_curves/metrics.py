@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from tandv.curves import given, learning_rate_of, unit_of
 from tandv.curves.of_run import nan_is_given
 from tandv.curves.runs import Runs, as_runs, metrics_of
-from tandv.messages import check_choices
+from tandv.messages import check_choices, named_arguments
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme, colours_for, fitting
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 VALUE = ("scalar_stats", "value")
 
 
+@named_arguments
 def metric_curves(
     curves: Runs,
     metrics: str | Sequence[str] | None = None,

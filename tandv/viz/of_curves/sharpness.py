@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tandv.curves import Curves, as_curves, unit_of
-from tandv.messages import UnknownName, unknown
+from tandv.messages import UnknownName, named_arguments, unknown
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.legends import shortened
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _AROUND = 2.0  # how many widths of a transition are shown on each side
 
 
+@named_arguments
 def sharpness_plot(
     curves: Curves,
     transitions: Sequence[Transition] | None = None,

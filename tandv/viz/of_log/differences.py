@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tandv.analysis.diff import Difference
-from tandv.messages import UnknownName, listed, unknown
+from tandv.messages import UnknownName, listed, named_arguments, unknown
 from tandv.tensor_types import order
 from tandv.viz.layout.colours import Scale, specials
 from tandv.viz.layout.facet import facet
@@ -30,6 +30,7 @@ from tandv.viz.of_log.maps import draw_table
 _REACH = 10.0  # powers of two on both sides of 1
 
 
+@named_arguments
 def differences(
     found: Difference,
     tt: str | Sequence[str] | None = None,

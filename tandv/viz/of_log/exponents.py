@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from tandv.formats import Format, known
 from tandv.log import logframe
 from tandv.log.door import AnyLog
-from tandv.messages import check_choices
+from tandv.messages import check_choices, named_arguments
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme, fitting
@@ -31,6 +31,7 @@ CountScale = Literal["linear", "log"]
 Dtypes = bool | str | Sequence[str]
 
 
+@named_arguments
 def exp_hist(
     df: AnyLog,
     layer: Names,
@@ -119,6 +120,7 @@ def exp_hist(
     return figure
 
 
+@named_arguments
 def exp_heatmap(
     df: AnyLog,
     layer: Names,

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from tandv.analysis.whatif import Choice, Plan
-from tandv.messages import UnknownName, unknown
+from tandv.messages import UnknownName, named_arguments, unknown
 from tandv.viz.layout.colours import Scale
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
@@ -24,6 +24,7 @@ from tandv.viz.of_arrays.matrices import paint
 _SPAN = 20.0  # dB on either side of the limit that colours tell apart
 
 
+@named_arguments
 def format_map(
     plan: Plan,
     tt: str | list[str] | None = None,

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from tandv.analysis.norms import norm_curves
 from tandv.log.door import AnyLog
 from tandv.log.ranks import Ranks
-from tandv.messages import check_choices
+from tandv.messages import check_choices, named_arguments
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme, colours_for, fitting
@@ -35,6 +35,7 @@ VALUE, NAN = ("scalar_stats", "value"), ("scalar_stats", "nan")
 _MANY = 8  # at most so many layers are all named in the legend
 
 
+@named_arguments
 def norms(
     df: AnyLog,
     transitions: "Sequence[Transition]" = (),

@@ -18,7 +18,7 @@ from tandv.curves import smoothed, unit_of
 from tandv.glossary import COIN, has_chance_level, is_share
 from tandv.log.door import AnyLog
 from tandv.log.ranks import Ranks
-from tandv.messages import check_choices
+from tandv.messages import check_choices, named_arguments
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme, colours_for, fitting
@@ -39,6 +39,7 @@ _WORDS = {
 }
 
 
+@named_arguments
 def optimisation(
     df: AnyLog,
     per_layer: bool = True,

@@ -16,7 +16,7 @@ from tandv.glossary import unit
 from tandv.log import logframe
 from tandv.log.choice_of_steps import step_number
 from tandv.log.door import AnyLog, log_at
-from tandv.messages import UnknownName, check_choices, near_steps
+from tandv.messages import UnknownName, check_choices, named_arguments, near_steps
 from tandv.viz.layout.colours import Colour
 from tandv.viz.layout.figures import AnyFigure, canvas
 from tandv.viz.layout.style import Style, Theme
@@ -33,6 +33,7 @@ from tandv.viz.of_log.queries import metrics_asked
 FORMATS = ("float8_e4m3fn", "float8_e5m2", "float16", "bfloat16")
 
 
+@named_arguments
 def overview(
     df: AnyLog,
     layer: str | None = None,

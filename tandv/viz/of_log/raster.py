@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedFormatter, Locator
 from tandv.log import logframe
 from tandv.log.choice_of_rows import rows_at, rows_named
 from tandv.log.raster import NEGATIVE, NONE, POSITIVE, Raster, read_raster
-from tandv.messages import UnknownName
+from tandv.messages import UnknownName, named_arguments
 from tandv.tensor_types import WEIGHT_GRADIENT
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
@@ -32,6 +32,7 @@ from tandv.viz.of_log.queries import Names, Size
 _CODES = (NEGATIVE, POSITIVE, NONE)
 
 
+@named_arguments
 def gradient_raster(
     raster: Raster | str | os.PathLike[str],
     layer: Names | None = None,

@@ -17,7 +17,7 @@ from tandv.glossary import insight_meaning, is_linear, unit
 from tandv.log import logframe
 from tandv.log.door import AnyLog
 from tandv.log.grid import grid
-from tandv.messages import check_choices
+from tandv.messages import check_choices, named_arguments
 from tandv.names import chosen as chosen_names
 from tandv.viz.layout.colours import Colour
 from tandv.viz.layout.facet import facet
@@ -46,6 +46,7 @@ HeatColour = Literal["auto", "log2", "linear", "change"]
 _UNIT = ("metadata", "unit")
 
 
+@named_arguments
 def scalar_line(
     df: AnyLog,
     layer: Names,
@@ -132,6 +133,7 @@ def scalar_line(
     )  # fmt: skip
 
 
+@named_arguments
 def scalar_global_heatmap(
     df: AnyLog,
     tt: Names | None = None,

@@ -15,7 +15,7 @@ from tandv.analysis.widths.sizes import Size
 from tandv.analysis.widths.wording import SIZES
 from tandv.log.choice_of_steps import Steps, check_steps_there, steps_meant
 from tandv.log.door import Names
-from tandv.messages import UnknownName, unknown
+from tandv.messages import UnknownName, named_arguments, unknown
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.log_ticks import decimal_ticks
@@ -28,6 +28,7 @@ _MARKERS = {"grows": "^", "vanishes": "v", "not finite": "X", "undecided": "s"}
 _WORDS = {"grows": "grow", "vanishes": "vanish", "not finite": "not finite", "undecided": "undecided"}
 
 
+@named_arguments
 def coordinate_check(
     runs: Runs | CoordinateCheck,
     tt: str | Sequence[str] = "Activation",
