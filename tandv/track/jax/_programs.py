@@ -125,6 +125,8 @@ class ProgramTracker(Tracker):
 
     def _call(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         self._interception.prepare(function, args, kwargs, self._trees.latest["model_state"])
+        if self.recording:
+            self._guard("reading the weights", self._trees.read_changed)
         try:
             return self._interception.call(function, args, kwargs, self.recording)
         finally:

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from tandv.messages import some
 from tandv.tensor_types import WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
 from tandv.track.insight.numbers import Numbers
 from tandv.track.jax import _names, _trees
@@ -17,7 +18,7 @@ from tandv.track.jax._block_kernels import BlockFormats
 from tandv.track.jax._insight import JaxInsight
 from tandv.track.jax._messages import not_measured
 from tandv.track.jax._names import Leaf
-from tandv.track.jax._objects import is_object
+from tandv.track.jax._objects import is_object, parameters_in
 from tandv.track.jax._rows import JaxStep, OnDevice, OnHost
 from tandv.track.jax._stacks import whole_of
 from tandv.track.jax._stash import Own
@@ -46,6 +47,7 @@ class StepTrees:
         self.stacks: dict[Any, tuple[int, ...]] = {}  # axes of parameters that number layers
         self._is_due = False  # whether the trees of this step are measured
         self._unsure: Any = None  # weak references to the weights of a step whose layers may be stacked
+        self._read: list[Any] | None = None  # weak references to the arrays of an object that were read for this step
         self._before: list[Leaf] = []  # copies of the weights before the step, where updates are wanted
         self._forget()
 
@@ -62,8 +64,23 @@ class StepTrees:
         self._forget()
         model = self.latest["model_state"]
         self._read_weights(model)
+        self._read = [weakref.ref(array) for array in parameters_in(model)] if is_object(model) else None
         if not is_sure:
             self._unsure = model if is_object(model) else jax.tree.map(_weakly, model)
+
+    def read_changed(self) -> None:
+        """Read weights of an object again that were changed after the step before: set, or of a replaced layer.
+
+        This is for the first call of a step, before which nothing else was measured.
+        """
+        read, self._read = self._read, None
+        if read is None or not self._is_due:
+            return
+        model = self.latest["model_state"]
+        now = parameters_in(model)
+        if len(now) != len(read) or any(ref() is not array for ref, array in zip(read, now, strict=True)):
+            self._forget()
+            self._read_weights(model)
 
     def read_again(self) -> None:
         """Read the weights of the step again, once tracing has shown that layers are stacked."""
@@ -77,22 +94,14 @@ class StepTrees:
 
     def end_of_step(self) -> None:
         """Measure gradients, updates and states of the optimiser."""
-        self._unsure = None
+        self._unsure = self._read = None
         if not self._is_due:
             return
         if self._gradients and self.latest["grads"] is not None:
             self._measure(self._leaves("grads", self.latest["grads"], WEIGHT_GRADIENT))
         if self._before:
-            after = {
-                leaf.name: whole_of(leaf.array) for leaf in self._leaves("model_state", self.latest["model_state"])
-            }
-            self._measure(
-                [
-                    leaf._replace(array=after[leaf.name] - leaf.array, tensor_type=WEIGHT_UPDATE)
-                    for leaf in self._before
-                    if leaf.name in after
-                ]
-            )
+            latest = self._leaves("model_state", self.latest["model_state"])
+            self._measure(self._updates_of({leaf.name: whole_of(leaf.array) for leaf in latest}))
         if self.latest["opt_state"] is not None:
             self._measure(self._leaves("opt_state", self.latest["opt_state"]))
         if self._insight is not None:
@@ -139,6 +148,15 @@ class StepTrees:
                 self._before = [leaf._replace(array=jax.numpy.copy(whole_of(leaf.array))) for leaf in leaves]
             if self._insight is not None:
                 self._insight.start_of_step(self._chosen_wholes(leaves))
+
+    def _updates_of(self, after: dict[str, Any]) -> list[Leaf]:
+        """Return what the step has added to each weight; a layer that was replaced within the step has none."""
+        both = [leaf for leaf in self._before if leaf.name in after]
+        alike = [leaf for leaf in both if leaf.array.shape == after[leaf.name].shape]
+        if len(alike) < len(both):
+            names = some([leaf.name for leaf in both if leaf.array.shape != after[leaf.name].shape])
+            self._tracker.warn_once(f"weights with another shape after the step than before have no update: {names}")
+        return [leaf._replace(array=after[leaf.name] - leaf.array, tensor_type=WEIGHT_UPDATE) for leaf in alike]
 
     def _gain_insight(self, insight: JaxInsight) -> None:
         model, grads = self.latest["model_state"], self.latest["grads"]
