@@ -26,7 +26,7 @@ WRAPPERS = {
     "CheckpointWrapper": "_checkpoint_wrapped_module",
     "OffloadWrapper": "_checkpoint_wrapped_module",
 }
-# `module` may as well be the model's own attribute, the others are nobody's.
+# `module` may as well be the model's own attribute, the others are only of wrappers.
 _UNMISTAKABLE = "|".join(sorted({attribute for attribute in WRAPPERS.values() if attribute != "module"}))
 _WRAPPER = re.compile(rf"(?<![^.])(?:{_UNMISTAKABLE})\.")
 

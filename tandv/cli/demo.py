@@ -85,7 +85,7 @@ def demo(
 
 
 def is_terminal_of_a_person() -> bool:
-    """Return whether somebody sits there who can end a served page; a pipe or a job of CI would wait for ever."""
+    """Return whether a served page can be ended by Ctrl-C; a pipe or a job of CI would wait for ever."""
     return sys.stdin.isatty() and sys.stdout.isatty() and "CI" not in os.environ
 
 

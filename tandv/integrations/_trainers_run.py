@@ -17,7 +17,7 @@ _LATER = ("use_wandb", "mlflow", "init_step")  # can be judged only where traini
 
 
 class TrainersRun:
-    """Own the tracker of a training that somebody else's loop runs.
+    """Own the tracker of a training whose loop is a framework's.
 
     A step ends where the next one begins, so that what the trainer logs after a step belongs to it. Whatever fails is
     reported once and ends tracking, except for `FindingStop`, which the user asked for.

@@ -1,4 +1,4 @@
-"""A thread of low priority that makes what large logs are shown from, while nobody waits for it."""
+"""A thread of low priority that makes what large logs are shown from, in the background."""
 
 import contextlib
 import copy

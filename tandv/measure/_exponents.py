@@ -97,7 +97,7 @@ def _count_by_store(v, fields):
         fields[1, and32(shr32(v[i + 1], uint32(23)), uint32(255))] += uint32(1)
         fields[2, and32(shr32(v[i + 2], uint32(23)), uint32(255))] += uint32(1)
         fields[3, and32(shr32(v[i + 3], uint32(23)), uint32(255))] += uint32(1)
-    for i in range(even, v.size):  # (of zeros, field 0, and of what is not finite, 255, nobody reads the counts)
+    for i in range(even, v.size):  # (of zeros, field 0, and of what is not finite, 255, counts are not read)
         fields[0, and32(shr32(v[i], uint32(23)), uint32(255))] += uint32(1)
 
 

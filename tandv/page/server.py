@@ -1,4 +1,4 @@
-"""The page served on this machine only, to whoever has its address, until Ctrl-C or until nobody asks for long.
+"""The page served on this machine only, to whoever has its address, until Ctrl-C or until no browser asks for long.
 
 It listens on 127.0.0.1. The address holds a token; the answer to it sets a cookie, so that the page can be reloaded.
 Every answer forbids the browser to ask anybody else. What may be asked for stands in a table of names; no path of the
@@ -61,7 +61,7 @@ def serve(
     say: Callable[[str], None] = print,
     ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve the page of some runs and open it in the browser, until Ctrl-C or until nobody has asked for long.
+    """Serve the page of some runs and open it in the browser, until Ctrl-C or until no browser has asked for long.
 
     Args:
         answers: what answers its questions.
@@ -98,7 +98,7 @@ class Served(NamedTuple):
 
     Args:
         address: where it is, with its token.
-        silence: tells for how many seconds nobody has asked.
+        silence: tells the seconds since the last question.
         is_alive: tells whether it is still served.
     """
 

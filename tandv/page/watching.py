@@ -1,4 +1,4 @@
-"""What answers the questions of a page, and the thread that looks for what is new as long as somebody asks."""
+"""What answers the questions of a page, and the thread that looks for what is new as long as a browser asks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 _log = logging.getLogger("tandv.page")
 INTERVAL = 0.7  # seconds between two looks at the runs
-_ATTENDED = 10.0  # seconds after the last question in which somebody is taken to look on
+_ATTENDED = 10.0  # seconds after the last question for which the page is taken to be open
 
 
 class Answering(Protocol):
@@ -30,7 +30,7 @@ class Answering(Protocol):
 
 
 class Watcher:
-    """A thread that refreshes answers every 0.7 seconds while somebody asks.
+    """A thread that refreshes answers every 0.7 seconds while a browser asks.
 
     Args:
         answers: what is refreshed.
@@ -48,11 +48,11 @@ class Watcher:
         self._thread.start()
 
     def asked(self) -> None:
-        """Say that somebody asked just now."""
+        """Note that a question was asked just now."""
         self._asked = time.monotonic()
 
     def silence(self) -> float:
-        """Return for how many seconds nobody has asked."""
+        """Return the seconds since the last question."""
         return time.monotonic() - self._asked
 
     def end(self) -> None:

@@ -70,7 +70,7 @@ def spike(m: Matrices) -> list[Finding]:
     runs: gradients reach 3.8 bits, but then less than 8 spreads; outputs 2.5 bits.
 
     When it is wrong: a schedule that changes at once (a new phase of data); runs recorded at few steps. Gradients that
-    stay below those of the first 20 steps are a note: where all is learned, they jump from batch to batch.
+    stay below those of the first 20 steps are a note: once the loss is near its minimum, they jump from batch to batch.
     """
     found: list[tuple[int, int, str, str, float]] = []
     usual, start = np.full(len(m.steps), np.nan), np.nan

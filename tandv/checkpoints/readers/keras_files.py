@@ -178,7 +178,7 @@ def _entries(layer: _Layer) -> Iterator[tuple[str, Entry]]:
 
 
 def _layer_of(layer: _Layer, of: Variable) -> str | None:
-    """Return the name in a log, "" for a buffer, None where nobody knows whether it is one."""
+    """Return the name in a log, "" for a buffer, None where that is not known."""
     if of.is_buffer:
         return ""
     own = "" if of.name in ("kernel", "embeddings") else of.name or of.stored_as

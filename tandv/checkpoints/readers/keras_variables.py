@@ -31,7 +31,7 @@ _OTHER_KERNELS = re.compile(r"(recurrent|depthwise|pointwise)_kernel")
 class Variable(NamedTuple):
     """A variable of a layer: what it is called, what tells its kind, and how it becomes kernel × inputs × outputs."""
 
-    name: str  # as Keras calls it, "" if nobody knows
+    name: str  # as Keras calls it, "" if that is not known
     stored_as: str  # below the layer, by which its kind is known
     shape: Shape
     is_buffer: bool

@@ -47,7 +47,7 @@ class Opaque:
     add = append
 
     def __call__(self, *arguments: Any, **named: Any) -> "Opaque":
-        """Return what a call of this would have built, which nobody knows."""
+        """Return a placeholder for what a call of this would have built."""
         return Opaque(*arguments, **named)
 
     def __hash__(self) -> int:

@@ -1,4 +1,4 @@
-"""Refuse a file whose dictionaries stand in each other so often, or so deep, that nobody could go through all of it.
+"""Refuse a file whose dictionaries stand in each other so often, or so deep, that reading all of it would not end.
 
 A pickle may name one dictionary in many places, and that one another in many: 2 kB are enough for 10 million places.
 How deep Python can follow depends on who else has set its limit of recursion, so the depth has a limit of its own.

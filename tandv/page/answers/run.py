@@ -13,7 +13,7 @@ from tandv.page.answers.background import Background
 from tandv.page.answers.curves_of_a_run import CurvesOnly, RunCurves
 from tandv.page.answers.sources import LogSource
 
-RULE = "faster than before and after"  # how transitions are found where nobody says it
+RULE = "faster than before and after"  # how transitions are found where that is not given
 LARGEST = "max_abs"  # the statistic that tells what overflows a format
 MOST = 3  # phases and ranks of a run that are kept opened besides the one that it was opened with
 PREDICTED = find_spec("numba") is not None  # casts are, by tandv.analysis.whatif

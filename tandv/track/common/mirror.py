@@ -108,7 +108,7 @@ class Mirror:
         self._queued = False
         try:
             whole = self._put_new()
-        except Exception as error:  # of any class: it is that of a file system of somebody else
+        except Exception as error:  # of any class: each file system has its own
             self._not_before = time.monotonic() + self._pause
             self._pause = min(2 * self._pause, _PAUSES[1])
             self._note("mirror", f"could not write to {self.place}: {error}; training goes on, files are tried again")

@@ -43,11 +43,11 @@ class Exchange:
         self.place, self.merging = place, Merging(place, self._finish, patience, at_most)
         self._finished = finished
         self.plans: dict[str, int] = {}  # what ranks that have entered are about to do, and which they are, as bits
-        self.over = ""  # why nobody takes parts any longer
+        self.over = ""  # why no rank takes parts any longer
         self._token, self._heard, self._at_most = meeting.token, heard, at_most
         self._ascent, self._connections = Ascent(place, meeting), Connections(host)
-        self._unsent = deque[Message]()  # while there is nobody above
-        self._kept: list[bytes] = []  # what rank 0 has said that those who come later must hear
+        self._unsent = deque[Message]()  # while no rank above is connected
+        self._kept: list[bytes] = []  # messages of rank 0, for ranks that connect later
         self._plans_since: float | None = None  # when some came that were not sent on
         self._latest: dict[int, int] = {}  # step, of this rank and those directly below
         self._ending, self._stage, self._until = False, "", 0.0  # where it ends, and by when the next stage begins
@@ -107,7 +107,7 @@ class Exchange:
         if not self.over and self._stage != "parted" and (link := self._ascent.climb(now)) is not None:
             link.put(b"H", json.dumps({"rank": rank, "proof": proof(self._token, f"rank {rank}")}).encode())
             self._connections.add(link)
-        if self._stage != "parted" and self._ascent.is_lonely(now):
+        if self._stage != "parted" and self._ascent.is_disconnected(now):
             self._end_all("rank 0 cannot be reached")
 
     def _up(self, kind: bytes, body: bytes) -> None:

@@ -65,8 +65,8 @@ class Ascent:
                     self._past.add(rank)
         return None
 
-    def is_lonely(self, now: float) -> bool:
-        """Tell whether there has been nobody above for so long that there will be none.
+    def is_disconnected(self, now: float) -> bool:
+        """Tell whether no rank above has been connected for so long that none will be.
 
         Args:
             now: the time in seconds.

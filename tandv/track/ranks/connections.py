@@ -71,7 +71,7 @@ class Connections:
             is_open = link.receive()
             while link.sock in self._links and (message := link.next()) is not None:
                 yield link, *message
-        except (OSError, ValueError):  # broken, or a message of somebody else
+        except (OSError, ValueError):  # broken, or not a message of this job
             is_open = False
         if not is_open and link.sock in self._links:
             self.drop(link)

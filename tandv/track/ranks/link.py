@@ -6,7 +6,7 @@ import struct
 from collections import deque
 
 _LENGTH = struct.Struct("<I")
-_AT_FIRST = 4096  # bytes of a message of somebody who has not shown the token
+_AT_FIRST = 4096  # bytes of a message before the token was shown
 _AT_MOST = (1 << 32) - 1
 _AT_ONCE = 1 << 20
 
@@ -85,7 +85,7 @@ class Link:
             return None
         (size,) = _LENGTH.unpack_from(self._inbox)
         if not size or (size > _AT_FIRST and not (self.is_known or self.moves)):
-            raise ValueError("a message of somebody who does not belong to the job")
+            raise ValueError("a message without the token of this job")
         begin = _LENGTH.size
         if len(self._inbox) < begin + size:
             return None
@@ -99,14 +99,14 @@ class Link:
 
 
 def proof(token: bytes, words: str) -> str:
-    """Return what only somebody who has the token can say.
+    """Return the HMAC of words by the token of the job, which proves that the sender has it.
 
     >>> proof(b"secret", "rank 3")[:8]
     '7511caeb'
 
     Args:
         token: of the job.
-        words: what is said.
+        words: what the HMAC is of.
     """
     return hmac.new(token, words.encode(), "sha256").hexdigest()
 

@@ -33,7 +33,7 @@ class Traffic(NamedTuple):
     received: int  # bytes
     seconds: float  # CPU time of the thread
     late: int  # parts that came after their step had gone on
-    dropped: int  # parts that nobody could take
+    dropped: int  # parts that no rank could take
 
 
 class Tree(Exchange):
@@ -44,7 +44,7 @@ class Tree(Exchange):
         meeting: how the ranks find each other.
         host: the address at which it listens.
         finished: called on rank 0, in the thread, with each step's part when it is as complete as it gets.
-        heard: called in the thread with what rank 0 says.
+        heard: called in the thread with each message of rank 0.
         patience: seconds that a step waits for a rank.
         at_most: bytes that are held of steps that wait, and as many that may wait to be sent.
         at_end: seconds that a rank which ends waits for those below it, and until what it has is sent.

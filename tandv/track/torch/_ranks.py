@@ -43,7 +43,7 @@ class Ranks:
         Args:
             plan: which steps are recorded; it must be the same on all ranks.
             finished: called on rank 0, in a thread, with each step's part.
-            heard: called in a thread with what rank 0 says.
+            heard: called in a thread with each message of rank 0.
             patience: seconds that a step waits for a rank.
         """
         ranks = tuple(self.members)

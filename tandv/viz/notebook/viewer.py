@@ -217,7 +217,7 @@ class Viewer:
     # Events of the page and of the figure.
 
     def _safely(self, action: Callable[..., Any]) -> Callable[..., None]:
-        """Wrap a callback so that its exceptions are shown in the widget: nobody else would see them."""
+        """Wrap a callback so that its exceptions are shown in the widget: otherwise they would not be seen."""
 
         @in_turn
         def act(*arguments: Any, **named: Any) -> None:
