@@ -11,8 +11,9 @@ import pandas as pd
 
 from tandv.analysis.transitions import bumps
 from tandv.analysis.transitions.divergence import Divergence, diverging
+from tandv.analysis.transitions.fastest_noise import local_sigma
 from tandv.analysis.transitions.median import median
-from tandv.analysis.transitions.noise import FEW, local_sigma
+from tandv.analysis.transitions.noise import FEW
 from tandv.analysis.transitions.pace import rounding
 from tandv.analysis.transitions.recording import averaged_down, broken_end, without_held
 from tandv.analysis.transitions.scale import Scaled, Values, scaled
