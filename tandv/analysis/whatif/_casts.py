@@ -1,16 +1,15 @@
 """What casts of the values of many rows would do, from tables, compiled by numba."""
 
+# pyright: reportCallIssue=false
+
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
-from tandv.analysis.whatif._moments import VERSION as OF_MOMENTS
-from tandv.analysis.whatif._moments import tilt
-from tandv.analysis.whatif._peaks import VERSION as OF_PEAKS
-from tandv.analysis.whatif._peaks import fill_peak, fit, groups
-from tandv.analysis.whatif._ranges import LOOSE, write_share, write_sqnr
+from tandv.analysis.whatif._elementary import COMPILED
+from tandv.analysis.whatif._ranges import CELLS, GUESSED, PER_VALUE, ROOM, SIGNAL, SQUARE, write
 from tandv.analysis.whatif._ranges import VERSION as OF_RANGES
 from tandv.analysis.whatif._sums import SUMS, add, entry, of_one
 from tandv.analysis.whatif._sums import VERSION as OF_SUMS
@@ -22,256 +21,228 @@ from tandv.analysis.whatif._tables import (
     MEAN_SQUARES,
     SLOPES,
     SMOOTH,
-    STEEPEST,
+    SPREAD,
     STEPS_OF_SLOPE,
     SUBNORMAL,
     ZERO,
 )
-from tandv.analysis.whatif._within import MOST_POINTS, VERSION, errors, fill, listed_errors, slope_indices
+from tandv.analysis.whatif._values import ANY, LOW, NEXT, TOP, a_of, learn
+from tandv.analysis.whatif._values import VERSION as OF_VALUES
+from tandv.analysis.whatif._within import MOST_POINTS, VERSION, errors, fill, listed_errors
 
-TILTED = 4  # mantissa bits above which values lie densely enough to fit a density to the moments
 _SMALL = 30  # powers of two below the highest from which errors are nothing beside those at the top
+_NEGLIGIBLE = 1e-5  # part of the squares below which the errors of normal values are not looked up
+_AT_POINTS = 7  # numbers that `errors` writes
+_GONE = SUMS + 1
+
+
+class Casts(NamedTuple):
+    """Formats and scales, each of which is a job, and what is looked up of them.
+
+    Args:
+        levels: which entry of the tables is about so many mantissa bits, [64].
+        listed: 1 if some format keeps nearly so many bits, so that the values themselves matter, [64].
+        factors: each scale's fraction from 1 to 2, [rows, jobs].
+        shifts: its exponent, [rows, jobs].
+        places: which entry of the tables is about that fraction, [rows, jobs].
+        tables: entries of all formats, one after the other.
+        jobs: where a format's entries begin, how many fractions they have, its mantissa bits, the exponents of its
+            smallest normal and of its largest value, and a number that it shares with others of as many mantissa bits
+            and the same fractions: values that are normal in both have the same errors; [jobs, 6].
+        limits: the largest value, and above which it overflows, [jobs, 2].
+    """
+
+    levels: np.ndarray
+    listed: np.ndarray
+    factors: np.ndarray
+    shifts: np.ndarray
+    places: np.ndarray
+    tables: np.ndarray
+    jobs: np.ndarray
+    limits: np.ndarray
+
+
+@njit(**COMPILED)
+def _at_points(u, w, points, kind, slope, own, f, m, place, limit, end, listed, out):
+    """Write what a cast does to the values of a power of two with points of its own, as in a table: see `errors`."""
+    if kind == ANY:
+        points[ANY] = fill(1.0, 2.0, a_of(slope), own, listed[own] == 1, u, w, ANY)
+    exact = f == 1.0 and own <= m - place
+    step, step_from_2, edge = power(place - m), power(max(place, 1) - m), power(place)
+    if points[kind]:
+        listed_errors(u, w, kind, points[kind], f, step, step_from_2, limit, end, edge, exact, out)
+    else:
+        errors(u, w, kind, f, step, step_from_2, limit, end, edge, m - place >= SMOOTH, exact, out)
+    out[SPREAD] = math.sqrt(max(out[SPREAD] - out[0] * out[0], 0.0))
 
 
 def _predict(made_of: tuple[Any, ...]) -> Any:
     """Return `predict`, which encloses the constants that are compiled in, so that numba finds no older program."""
 
-    @njit(cache=True, nogil=True)
-    def predict(counts, which, lowest, of, whole, levels, listed, factors, shifts, places, tables, jobs, limits, out):
-        """Write what casts do to each row, [20, rows, jobs]: underflow, overflow, subnormal, SQNR, five numbers each.
+    @njit(cache=True, **COMPILED)
+    def predict(counts, which, lowest, of, whole, casts, out):
+        """Write what casts do to each row: of underflow, overflow, subnormal, SQNR five numbers each.
 
         Args:
-            counts: [some rows, exponents] floats.
-            which: the numbers of these rows in all other arrays.
+            counts: [some rows, exponents].
+            which: the numbers of these rows among all.
             lowest: the exponent of the first of them.
             of: [rows, 12]: largest, smallest, squares, numel, infinite, finite, unsure, total, and the power means of
                 1, 2, 4 and 8; see `Values`.
             whole: [rows, 3] integers: mantissa bits, exponent of the smallest value of the type, 1 if all are equal.
-            levels: [53], which entry of the tables is about so many mantissa bits.
-            listed: [53], 1 if some format keeps nearly so many bits, so that the values themselves matter.
-            factors: [jobs, rows], each scale's fraction from 1 to 2.
-            shifts: [jobs, rows], its exponent.
-            places: [jobs, rows], which entry of the tables is about that fraction.
-            tables: entries of all formats, one after the other.
-            jobs: [jobs, 6]: where a format's entries begin, how many fractions they have, its mantissa bits, the
-                exponents of its smallest normal and of its largest value, and a number that it shares with others of
-                as many mantissa bits and the same fractions: values that are normal in both have the same errors.
-            limits: [jobs, 2]: its largest value, and above which it overflows.
+            casts: the jobs.
+            out: [20, all rows · jobs].
         """
         _ = made_of
-        slope = np.zeros(counts.shape[1], np.int64)
-        p4 = 0.25 ** np.arange(400.0)
-        top_u, top_w = np.empty(MOST_POINTS), np.empty(MOST_POINTS)
-        low_u, low_w = np.empty(MOST_POINTS), np.empty(MOST_POINTS)
-        any_u, any_w = np.empty(MOST_POINTS), np.empty(MOST_POINTS)
-        wide = np.empty(counts.shape[1])
-        next_u, next_w = np.empty(MOST_POINTS), np.empty(MOST_POINTS)
-        known, law = np.empty((2, 3)), np.empty(5)
-        apart = np.empty(counts.shape[1])
-        work, targets, four, matrix = np.empty(counts.shape[1]), np.empty(4), np.empty((4, 4)), np.empty((4, 4))
-        numbers, alike = np.empty(20), int(jobs[:, 5].max()) + 1
-        # Of each number of a job: sums over the powers of two from the highest down to each, errors at the top.
-        normals, down_to = np.empty((alike, counts.shape[1] + 1, SUMS)), np.empty(alike, np.int64)
-        at_top, has_top = np.empty((alike, 7)), np.empty(alike, np.bool_)
-        gone, at_points = np.empty((counts.shape[1] + 1, SUMS + 1)), np.empty(7)
-        sums, squared, few = np.empty(SUMS), np.empty(counts.shape[1]), np.empty(counts.shape[1])
+        levels, listed, factors, shifts = casts.levels, casts.listed, casts.factors, casts.shifts
+        places, tables, jobs, limits = casts.places, casts.tables, casts.jobs, casts.limits
+        bins = counts.shape[1]
+        wide, logs, apart, square = np.empty(bins), np.empty(bins), np.empty(bins), np.empty(bins)
+        few, loose, known, law = np.empty(bins), np.empty(bins), np.empty((2, 3)), np.empty(5)
+        slope, level, points = np.zeros(bins, np.int64), np.zeros(bins, np.int64), np.zeros(4, np.int64)
+        u, w, work = np.empty((4, MOST_POINTS)), np.empty((4, MOST_POINTS)), np.empty(max(bins, 32))
+        vectors, matrices = np.empty((6, 4)), np.empty((2, 4, 4))
+        alike = int(jobs[:, 5].max()) + 1
+        # Sums over the powers of two below each, if all go to zero, and how many values these are.
+        gone = np.empty((bins + 1) * _GONE)
+        # Of each number that jobs share: sums from the highest power of two down to each; errors of TOP, NEXT, LOW,
+        # and last these of jobs in which all such values go to zero.
+        normals, down_to = np.empty(alike * (bins + 1) * SUMS), np.empty(alike, np.int64)
+        at_points, has_points = np.empty((alike + 1) * 3 * _AT_POINTS), np.empty((alike + 1, 3), np.bool_)
+        sums, errors_of, room, n = np.empty(SUMS), np.empty(_AT_POINTS), np.empty(ROOM), 0
+        places_of = np.empty(CELLS, np.int64)  # in `out`, of the casts in the room
         for row in range(counts.shape[0]):
-            r = which[row]
             first, last = -1, -1
-            for b in range(counts.shape[1]):
+            for b in range(bins):
                 wide[b] = counts[row, b]
                 if wide[b] > 0:
                     first = b if first < 0 else first
                     last = b
-            n = max(of[r, 3], 1.0)
-            infinite, unsure, total = of[r, 4], of[r, 6], of[r, 7]
-            bits, subnormal, equal = whole[r, 0], whole[r, 1], whole[r, 2] == 1
+            bits, infinite, unsure, per = whole[row, 0], of[row, 4], of[row, 6], 1 / max(of[row, 3], 1.0)
+            number, top, tops, bottoms, signal, guessed = 0, 2.0, 0, 0, 1.0 if of[row, 5] > 0 else np.nan, 0.0
+            lowest_listed, highest_listed, deepest = 0, 0, 0  # of those between, tables tell
             if last < 0:
-                for j in range(len(jobs)):
-                    numbers[:] = 0.0
-                    write_share(numbers, 0, 0.0, 0.0, unsure, unsure, n)
-                    write_share(numbers, 5, infinite, infinite, 0.0, 0.0, n)
-                    numbers[15:] = np.inf if of[r, 5] > 0 else np.nan
-                    for i in range(20):
-                        out[i, r, j] = numbers[i]
-                continue
-
-            unit = power(lowest + last)  # errors and squares are in units of its square
-            top, bottom = of[r, 0] / unit, of[r, 1] / power(lowest + first)
-            knows_top, knows_bottom = 1 <= top < 2, 1 <= bottom < 2
-            top = top if knows_top else 2.0
-            bottom = bottom if knows_bottom else 1.0
-            slope_indices(wide, first, last, max(top - 1, 0.02), slope)
-            top_bits = max(min(bits, lowest + last - subnormal), 0)
-            number = 0  # of values that are known one by one: u, how many, in which power of two
-            if equal:
-                known[0, 0], known[0, 1], known[0, 2] = top, total, last
-                number, wide[last] = 1, 0.0
+                first = 0
             else:
-                if knows_top:
-                    known[0, 0], known[0, 1], known[0, 2] = top, 1.0, last
-                    number = 1
-                    wide[last] -= 1
-                if knows_bottom and wide[first] > 0:
-                    known[number, 0], known[number, 1], known[number, 2] = bottom, 1.0, first
-                    number += 1
-                    wide[first] -= 1
-            groups(wide, first, last, max(top - 1, 0.02), apart)
-            if not equal:
-                for i in range(4):
-                    p = 1 << i
-                    whole_sum = of[r, 5] * (of[r, 8 + i] / unit) ** p
-                    targets[i] = whole_sum
-                    for j in range(number):
-                        targets[i] -= known[j, 1] * (known[j, 0] * 0.5 ** (last - known[j, 2])) ** p
-                    if not targets[i] > 1e-3 * whole_sum:
-                        targets[i] = np.nan  # of values that are known already, but for rounding
-                if bits > TILTED:
-                    tilt(wide, first, last, top, targets, slope, work, four[0], four[1], matrix, four[2], four[3])
-            peak = not equal and fit(wide, first, last, top, targets, slope, apart, law)
-            heavy = first < last and wide[first] > total / 64
-            n_top = n_low = n_next = 0
-            if peak:
-                begin = bottom if first == last else 1.0
-                n_top = fill_peak(begin, top, law, 1.0, top_bits, listed[top_bits] == 1, top_u, top_w)
-                if last > first and wide[last - 1] > 0:
-                    own = max(min(bits, lowest + last - 1 - subnormal), 0)
-                    begin = bottom if first == last - 1 else 1.0
-                    n_next = fill_peak(begin, 2.0, law, 0.5, own, listed[own] == 1, next_u, next_w)
-            elif wide[last] > 0:
-                begin = bottom if first == last else 1.0
-                a = (slope[last] / STEPS_OF_SLOPE) - STEEPEST
-                n_top = fill(begin, top, a, top_bits, listed[top_bits] == 1, top_u, top_w)
-            if heavy:
-                a = (slope[first] / STEPS_OF_SLOPE) - STEEPEST
-                low_bits = max(min(bits, lowest + first - subnormal), 0)
-                n_low = fill(bottom, 2.0, a, low_bits, listed[low_bits] == 1, low_u, low_w)
-            signal, guessed = of[r, 2] / unit / unit, False
-            if not signal > 0:
-                guessed, signal = True, 0.0
-                for b in range(first, last + 1):
-                    signal += counts[row, b] * p4[min(last - b, 399)] * MEAN_SQUARES[slope[b]]
-
-            bottoms = 1 if heavy else 0  # the lowest power of two is taken by itself
-            tops = 2 if peak and last > first else 1
-            down_to[:], has_top[:] = last - tops + 1, False
-            gone[first + bottoms, :] = 0.0
-            for b in range(first, last + 1):
-                squared[b] = p4[min(last - b, 399)]
-                few[b] = 4 / min(max(wide[b], 1.0), apart[b])  # two deviations, squared, of the mean over groups
-                if b >= first + bottoms and b <= last - tops:
-                    level = levels[max(min(bits, lowest + b - subnormal), 0)]
-                    at = jobs[0, 0] + entry(level, jobs[0, 1], 0, jobs[0, 2] + 3, jobs[0, 2], slope[b])
-                    add(gone[b], gone[b + 1], wide[b], squared[b], few[b], tables, at)
-                    gone[b + 1, SUMS] = gone[b, SUMS] + wide[b]
-            for g in range(alike):
-                normals[g, last - tops + 1, :] = 0.0
+                number, top, tops, bottoms, signal, guessed = learn(
+                    wide, logs, slope, level, apart, square, few, loose, known, u, w, points, law, work, vectors,
+                    matrices, first, last, lowest, of[row], bits, whole[row, 1], whole[row, 2] == 1, listed,
+                )  # fmt: skip
+                lowest_listed, highest_listed = first + bottoms, last - tops + 1
+                gone[lowest_listed * _GONE : (lowest_listed + 1) * _GONE] = 0.0
+                for b in range(lowest_listed, highest_listed):
+                    at = jobs[0, 0] + entry(levels[level[b]], jobs[0, 1], 0, jobs[0, 2] + 3, jobs[0, 2], slope[b])
+                    add(gone, b * _GONE, (b + 1) * _GONE, wide[b], square[b], few[b], tables, at)
+                    gone[(b + 1) * _GONE + SUMS] = gone[b * _GONE + SUMS] + wide[b]
+                # Below this one the errors of normal values are nothing beside those above.
+                deepest = max(lowest_listed, last - _SMALL + 1)
+                negligible = _NEGLIGIBLE * gone[max(highest_listed, lowest_listed) * _GONE]
+                while deepest + 1 < highest_listed and gone[(deepest + 1) * _GONE] <= negligible:
+                    deepest += 1
+                has_points[:, :] = False
+                for g in range(alike):
+                    down_to[g] = highest_listed
+                    for i in range(SUMS):
+                        normals[(g * (bins + 1) + highest_listed) * SUMS + i] = 0.0
 
             for j in range(len(jobs)):
-                begins, fractions, m, normal, highest, g = jobs[j]
-                f, shift, place_of_f = factors[j, r], shifts[j, r], places[j, r]
-                sums[:] = 0.0
+                begins, fractions, m = jobs[j, 0], jobs[j, 1], jobs[j, 2]
+                normal, highest, g = jobs[j, 3], jobs[j, 4], jobs[j, 5]
+                f, shift, place_of_f = factors[row, j], shifts[row, j], places[row, j]
+                largest, overflows, from_g = limits[j, 0], limits[j, 1], g * (bins + 1)
+                for i in range(SUMS):
+                    sums[i] = 0.0
                 zero, zero_sure, zero_maybe, zero_loose = 0.0, 0.0, 0.0, 0.0
                 over, over_sure, over_maybe, over_loose = 0.0, 0.0, 0.0, 0.0
                 small, small_sure, small_maybe, small_loose = 0.0, 0.0, 0.0, 0.0
-                tie = False
+                tie, power2 = False, f == 1.0
                 lowest_normal = normal - lowest - shift
-                highest_gone = lowest_normal - m - (2 if f == 1.0 else 3)
+                highest_gone = lowest_normal - m - (2 if power2 else 3)
                 b = last + 1
                 while b > first:
                     b -= 1
-                    c = wide[b]
                     k = lowest + b + shift
-                    direct = b > last - tops or b < first + bottoms
-                    fits = k < highest - 1 or 2 * f * power(k) <= limits[j, 0]
+                    direct = b >= highest_listed or b < lowest_listed
+                    fits = k < highest - 1 or 2 * f * power(k) <= largest
                     if fits and not direct and b >= lowest_normal:
-                        stop = max(lowest_normal, first + bottoms)
-                        while down_to[g] > stop:
+                        stop = max(lowest_normal, lowest_listed)
+                        low = max(stop, deepest) if deepest <= b else stop
+                        while down_to[g] > low:
                             d = down_to[g] = down_to[g] - 1
-                            if wide[d] > 0 and last - d < _SMALL:
-                                level = levels[max(min(bits, lowest + d - subnormal), 0)]
-                                at = begins + entry(level, fractions, place_of_f, 0, m, slope[d])
-                                add(normals[g, d + 1], normals[g, d], wide[d], squared[d], few[d], tables, at)
-                            else:
-                                normals[g, d] = normals[g, d + 1]
+                            at = begins + entry(levels[level[d]], fractions, place_of_f, 0, m, slope[d])
+                            to = (from_g + d) * SUMS
+                            add(normals, to + SUMS, to, wide[d], square[d], few[d], tables, at)
+                        above, down = (from_g + b + 1) * SUMS, (from_g + low) * SUMS
+                        if normals[down + 1] > normals[above + 1]:  # not exact: of each half a step is the most
+                            sums[1] += (gone[low * _GONE] - gone[stop * _GONE]) * power(-2 * m)
                         for i in range(SUMS):
-                            sums[i] += normals[g, stop, i] - normals[g, b + 1, i]
+                            sums[i] += normals[down + i] - normals[above + i]
                         b = stop
                         continue
                     if fits and not direct and b <= highest_gone:
                         for i in range(SUMS):
-                            sums[i] += gone[b + 1, i]
-                        zero += gone[b + 1, SUMS]
-                        zero_sure += gone[b + 1, SUMS]
-                        b = first + bottoms
+                            sums[i] += gone[(b + 1) * _GONE + i]
+                        zero += gone[(b + 1) * _GONE + SUMS]
+                        zero_sure += gone[(b + 1) * _GONE + SUMS]
+                        b = lowest_listed
                         continue
+                    c = wide[b]
                     if c <= 0:
                         continue
                     place = min(max(lowest_normal - b, 0), m + 3)
                     if fits and not direct:
-                        level = levels[max(min(bits, lowest + b - subnormal), 0)]
-                        at = begins + entry(level, fractions, place_of_f, place, m, slope[b])
-                        add(sums, sums, c, squared[b], few[b], tables, at)
-                        zeros, smalls = c * tables[at + ZERO], c * tables[at + SUBNORMAL]
+                        at = begins + entry(levels[level[b]], fractions, place_of_f, place, m, slope[b])
+                        add(sums, 0, 0, c, square[b], few[b], tables, at)
+                        zero += c * tables[at + ZERO]
+                        small += c * tables[at + SUBNORMAL]
                     else:
                         here = power(-k)
-                        largest, end = limits[j, 0] * here, limits[j, 1] * here
-                        own = max(min(bits, lowest + b - subnormal), 0)
-                        shared = b == last and place == 0 and f * top <= largest * (1 + 1e-6)
-                        if shared and has_top[g]:
-                            at_points[:] = at_top[g]
+                        end = overflows * here
+                        kind = TOP if b == last else NEXT if b >= highest_listed else LOW if b < lowest_listed else ANY
+                        upper = top if kind == TOP else 2.0
+                        normal_here = place == 0 and f * upper <= largest * here * (1 + 1e-6)
+                        slot = g if normal_here else alike if b <= highest_gone else -1
+                        if kind == ANY or slot < 0 or not has_points[slot, kind]:
+                            _at_points(
+                                u, w, points, kind, slope[b], level[b], f, m, place, largest * here, end, listed,
+                                errors_of,
+                            )  # fmt: skip
+                            if kind != ANY and slot >= 0:
+                                has_points[slot, kind] = True
+                                for i in range(_AT_POINTS):
+                                    at_points[(3 * slot + kind) * _AT_POINTS + i] = errors_of[i]
                         else:
-                            if b == last:
-                                u, w, points = top_u, top_w, n_top
-                            elif b > last - tops:
-                                u, w, points = next_u, next_w, n_next
-                            elif b < first + bottoms:
-                                u, w, points = low_u, low_w, n_low
-                            else:
-                                u, w = any_u, any_w
-                                a = (slope[b] / STEPS_OF_SLOPE) - STEEPEST
-                                points = fill(1.0, 2.0, a, own, listed[own] == 1, u, w)
-                            exact = f == 1.0 and own <= m - place
-                            step1, step2, edge = power(place - m), power(max(place, 1) - m), power(place)
-                            if points:
-                                listed_errors(u, w, points, f, step1, step2, largest, end, edge, exact, at_points)
-                            else:
-                                smooth = m - place >= SMOOTH
-                                errors(u, w, f, step1, step2, largest, end, edge, smooth, exact, at_points)
-                            if shared:
-                                at_top[g], has_top[g] = at_points, True
-                        add(sums, sums, c, squared[b], few[b], at_points, 0)
-                        zeros, smalls = c * at_points[4], c * at_points[5]
-                        over += c * at_points[6]
+                            for i in range(_AT_POINTS):
+                                errors_of[i] = at_points[(3 * slot + kind) * _AT_POINTS + i]
+                        add(sums, 0, 0, c, square[b], few[b], errors_of, 0)
+                        zero += c * errors_of[4]
+                        small += c * errors_of[5]
+                        over += c * errors_of[6]
                         if f > end:
                             over_sure += c
-                        elif 2 * f > end and at_points[6] > 0:
+                        elif 2 * f > end and errors_of[6] > 0:
                             over_maybe += c
-                            over_loose += c * max(LOOSE, 1 / math.sqrt(apart[b]))
-                    zero += zeros
-                    small += smalls
-                    # Where they lie within their power of two is known less well the fewer groups they fall into.
-                    loose = c * max(LOOSE, 1 / math.sqrt(apart[b]))
+                            over_loose += loose[b]
                     if b <= highest_gone:
                         zero_sure += c
-                    elif place >= m + 2 or (f == 1.0 and place == m + 1):
+                    elif place >= m + 2 or (power2 and place == m + 1):
                         zero_maybe += c
-                        zero_loose += loose
-                        tie = f == 1.0
-                    elif place >= 1 and (f == 1.0 or place >= 2):
+                        zero_loose += loose[b]
+                        tie = power2
+                    elif place >= 1 and (power2 or place >= 2):
                         small_sure += c
                     elif place == 1:
                         small_maybe += c
-                        small_loose += loose
+                        small_loose += loose[b]
                 for i in range(number):
                     c, b = known[i, 1], int(known[i, 2])
-                    here, own = power(-lowest - b - shift), max(min(bits, lowest + b - subnormal), 0)
-                    place = lowest_normal - b
-                    exact = f == 1.0 and own <= m - max(place, 0)
-                    largest, end = limits[j, 0] * here, limits[j, 1] * here
-                    error, is_zero, is_small, is_over = of_one(known[i, 0], f, place, m, largest, end, exact)
-                    for total_of in range(3):
-                        sums[total_of] += c * error * squared[b]
+                    here, place = power(-lowest - b - shift), lowest_normal - b
+                    exact = power2 and level[b] <= m - max(place, 0)
+                    error, is_zero, is_small, is_over = of_one(
+                        known[i, 0], f, place, m, largest * here, overflows * here, exact
+                    )
+                    error *= c * square[b]
+                    sums[0], sums[1], sums[2] = sums[0] + error, sums[1] + error, sums[2] + error
                     zero, zero_sure = zero + c * is_zero, zero_sure + c * is_zero
                     small, small_sure = small + c * is_small, small_sure + c * is_small
                     over, over_sure = over + c * is_over, over_sure + c * is_over
@@ -279,18 +250,30 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
                 stray = zero_loose + math.sqrt(zero_maybe) + 1
                 if tie:  # only values of exactly half the smallest one go to zero
                     stray = 2 * zero + 2 * math.sqrt(zero) + 1 + (zero_maybe / 64 if bits > LISTED else 0.0)
-                write_share(numbers, 0, zero, zero_sure, zero_maybe + unsure, stray + unsure, n)
-                half = over_loose + math.sqrt(over_maybe) + 1
-                write_share(numbers, 5, over + infinite, over_sure + infinite, over_maybe, half, n)
-                doubt = small_maybe + zero_maybe
                 half = small_loose + math.sqrt(small_maybe) + (stray if zero_maybe > 0 else 1.0)
-                write_share(numbers, 10, small, small_sure, doubt, half, n)
-                write_sqnr(numbers, 15, signal, sums[0], sums[1], sums[2], sums[3], sums[4], guessed)
-                for i in range(20):
-                    out[i, r, j] = numbers[i]
+                _keep(room, n, 0, zero, zero_sure, zero_maybe + unsure, stray + unsure)
+                over, over_sure = over + infinite, over_sure + infinite
+                _keep(room, n, 4, over, over_sure, over_maybe, over_loose + math.sqrt(over_maybe) + 1)
+                _keep(room, n, 8, small, small_sure, small_maybe + zero_maybe, half)
+                for i in range(SUMS):
+                    room[(SQUARE + i) * CELLS + n] = sums[i]
+                _keep(room, n, SIGNAL, signal, sums[0], sums[1], sums[2])
+                room[GUESSED * CELLS + n], room[PER_VALUE * CELLS + n] = guessed, per
+                places_of[n] = which[row] * len(jobs) + j
+                n += 1
+                if n == CELLS:
+                    write(room, n, out, places_of)
+                    n = 0
+        write(room, n, out, places_of)
 
     return predict
 
 
+@njit(**COMPILED)
+def _keep(room, n, kind, a, b, c, d):
+    at = kind * CELLS + n
+    room[at], room[at + CELLS], room[at + 2 * CELLS], room[at + 3 * CELLS] = a, b, c, d
+
+
 _CONSTANTS = (*SLOPES.tolist(), *MEAN_SQUARES.tolist(), *MEAN_FOURTHS.ravel().tolist(), FIELDS, SMOOTH, STEPS_OF_SLOPE)
-predict = _predict((VERSION, OF_MOMENTS, OF_PEAKS, OF_RANGES, OF_SUMS, *_CONSTANTS))
+predict = _predict((VERSION, OF_VALUES, OF_RANGES, OF_SUMS, *_CONSTANTS))

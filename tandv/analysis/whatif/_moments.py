@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
+from tandv.analysis.whatif._elementary import COMPILED, exp2, log2
 from tandv.analysis.whatif._tables import LISTED, STEEPEST, STEPS_OF_SLOPE, points, weights
 
 _POWERS = (1, 2, 4, 8)
@@ -21,14 +22,15 @@ _EXACT, _FREE = 0.003, 2.0  # how far a sum may be off, of itself, against how f
 _ROUNDS = 3
 _U = points(LISTED + 1)
 _MEANS = np.stack([weights(_U) @ _U**p for p in _POWERS], axis=1)  # [slopes, powers] of u^p
+_SIZES = np.array([[2.0 ** (-p * k) for p in _POWERS] for k in range(_REACH + 1)])  # [powers of two below, powers]
 VERSION = zlib.crc32(Path(__file__).read_bytes())  # for programs that numba keeps on disk: this is compiled into them
 
 
-@njit(nogil=True)
+@njit(**COMPILED)
 def _means_to(end, a, out):
     """Write the means of u^p for a density u^a from 1 to a value."""
     b = a + 1 if abs(a + 1) > 1e-3 else 1e-3
-    whole = end**b
+    whole = exp2(b * log2(end))
     below = (whole - 1) / b
     by, p = end, 1
     for i in range(_N):
@@ -39,17 +41,20 @@ def _means_to(end, a, out):
         out[i] = (whole * by - 1) / c / below if below > 0 else 1.0
 
 
-@njit(nogil=True)
-def _means(a, out):
-    """Write the means of u^p for a density u^a over a whole power of two."""
+@njit(**COMPILED)
+def _means(a, out, more):
+    """Write the means of u^p for a density u^a over a whole power of two, and those for one that is a step steeper."""
     at = (min(max(a, -STEEPEST), STEEPEST) + STEEPEST) * STEPS_OF_SLOPE
     k = min(int(at), len(_MEANS) - 2)
+    further = min(k + 2, len(_MEANS) - 1)
+    steeper = at < len(_MEANS) - 2
     for i in range(_N):
         out[i] = _MEANS[k, i] + (at - k) * (_MEANS[k + 1, i] - _MEANS[k, i])
+        more[i] = _MEANS[k + 1, i] + (at - k) * (_MEANS[further, i] - _MEANS[k + 1, i]) if steeper else out[i]
 
 
-@njit(nogil=True)
-def tilt(c, first, last, top, targets, slopes, work, mean, more, jacobian, right, change):
+@njit(**COMPILED)
+def tilt(c, first, last, top, targets, slopes, work, vectors, matrices):
     """Change slopes, as numbers of SLOPES, so that sums over the values come out.
 
     Args:
@@ -58,58 +63,45 @@ def tilt(c, first, last, top, targets, slopes, work, mean, more, jacobian, right
         top: the largest u of the last.
         targets: what the sums of (|x| / 2^last)^p must be for these values; NaN where that is not known.
         slopes: [exponents] integers, changed in place.
-        work, mean, more, jacobian, right, change: memory: [exponents], [4], [4], [4, 4], [4], [4].
+        work, vectors, matrices: memory: [exponents], [5, 4], [2, 4, 4].
     """
     lowest = max(first, last - _REACH)
+    mean, more, off, right, change = vectors[0], vectors[1], vectors[2], vectors[3], vectors[4]
+    rises, matrix = matrices[0], matrices[1]
     change[:] = 0.0
     for b in range(lowest, last + 1):
         work[b] = slopes[b] / STEPS_OF_SLOPE - STEEPEST
-    jacobian_of = np.empty((_N, _N))
-    off = np.empty(_N)
     for _ in range(_ROUNDS):
-        jacobian_of[:, :] = 0.0
+        rises[:, :] = 0.0
         off[:] = 0.0
         for b in range(lowest, last + 1):
             if c[b] <= 0:
                 continue
-            a = work[b]
-            size = 0.5 ** (last - b)
-            g = size
-            for i in range(_N):
-                more[i] = 0.0
             if b == last and top < 2:
-                _means_to(top, a, mean)
-                _means_to(top, a + 0.25, more)
+                _means_to(top, work[b], mean)
+                _means_to(top, work[b] + 1 / STEPS_OF_SLOPE, more)
             else:
-                _means(a, mean)
-                _means(a + 0.25 if a < STEEPEST - 0.25 else a, more)
-            weight, p = size, 1
+                _means(work[b], mean, more)
             for i in range(_N):
-                while p < _POWERS[i]:
-                    weight *= weight
-                    p *= 2
-                off[i] += c[b] * weight * mean[i]
-                rise = c[b] * weight * (more[i] - mean[i]) * 4
-                g, q = size, 1
+                weight = c[b] * _SIZES[last - b, i]
+                off[i] += weight * mean[i]
+                rise = weight * (more[i] - mean[i]) * STEPS_OF_SLOPE
                 for k in range(_N):
-                    while q < _POWERS[k]:
-                        g *= g
-                        q *= 2
-                    jacobian_of[i, k] += rise * g
+                    rises[i, k] += rise * _SIZES[last - b, k]
         for i in range(_N):
             good = targets[i] > 0
             scale = 1 / (targets[i] * _EXACT) if good else 0.0
             off[i] = (targets[i] - off[i]) * scale if good else 0.0
             for k in range(_N):
-                jacobian_of[i, k] *= scale
+                rises[i, k] *= scale
         for i in range(_N):
             right[i] = -change[i] / _FREE**2
             for k in range(_N):
-                jacobian[i, k] = 1 / _FREE**2 if i == k else 0.0
-                right[i] += jacobian_of[k, i] * off[k]
+                matrix[i, k] = 1 / _FREE**2 if i == k else 0.0
+                right[i] += rises[k, i] * off[k]
                 for j in range(_N):
-                    jacobian[i, k] += jacobian_of[j, i] * jacobian_of[j, k]
-        _solve(jacobian, right)
+                    matrix[i, k] += rises[j, i] * rises[j, k]
+        _solve(matrix, right)
         largest = 0.0
         for i in range(_N):
             largest = max(largest, abs(right[i])) if right[i] == right[i] else np.inf
@@ -119,12 +111,9 @@ def tilt(c, first, last, top, targets, slopes, work, mean, more, jacobian, right
         for i in range(_N):
             change[i] += damped * right[i]
         for b in range(lowest, last + 1):
-            g, q, a = 0.5 ** (last - b), 1, slopes[b] / STEPS_OF_SLOPE - STEEPEST
+            a = slopes[b] / STEPS_OF_SLOPE - STEEPEST
             for k in range(_N):
-                while q < _POWERS[k]:
-                    g *= g
-                    q *= 2
-                a += change[k] * g
+                a += change[k] * _SIZES[last - b, k]
             work[b] = min(max(a, -STEEPEST), STEEPEST)
         if largest < 0.05:
             break
@@ -132,7 +121,7 @@ def tilt(c, first, last, top, targets, slopes, work, mean, more, jacobian, right
         slopes[b] = int((work[b] + STEEPEST) * STEPS_OF_SLOPE + 0.5)
 
 
-@njit(nogil=True)
+@njit(**COMPILED)
 def _solve(matrix, right):
     """Solve a positive definite system in place."""
     for i in range(_N):

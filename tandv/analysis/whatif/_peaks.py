@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
+from tandv.analysis.whatif._elementary import COMPILED, exp2
 from tandv.analysis.whatif._tables import MEAN_FOURTHS
 from tandv.analysis.whatif._within import NODES, fill, listed_values
 
@@ -21,30 +22,24 @@ _GROUPS = 64.0  # of values in a peak that is four times as high as what is besi
 _APART = 2.0  # by how much sharper a peak is taken to be above others
 _FITTED = 6.0  # groups at least, where the density of a peak was fitted
 _REACH, _ROUNDS, _POINTS, _LEAST_VALUES, _REST = 8, 8, 16, 8, 0.2
+_PER_LOG = 1 / math.log(2)
 _EXACT = 1e-6  # relative variance of |x|^4 that sums in single precision can tell
 VERSION = zlib.crc32(Path(__file__).read_bytes())  # for programs that numba keeps on disk: this is compiled into them
 
 
-@njit(nogil=True)
-def groups(c, first, last, width, out):
+@njit(**COMPILED)
+def groups(logs, first, last, out):
     """Write into how many groups that move together the values of each power of two fall, at least.
 
     Args:
-        c: how many values lie in each power of two.
+        logs: the logarithm to base 2 of the density of each power of two, -1 where there are no values.
         first, last: the first and the last of these.
-        width: the part of the last one that values lie in.
         out: [exponents], written.
     """
-    nothing, most = -1.0, -1.0
-    two, one, here = nothing, nothing, math.log2(max(c[first], 0.5))
-    if first == last:
-        here -= math.log2(width)
+    most = two = one = -1.0
+    here, after = logs[first], logs[first + 1] if first < last else -1.0
     for b in range(first, last + 1):
-        after = after2 = nothing
-        if b < last:
-            after = math.log2(max(c[b + 1], 0.5)) - (math.log2(width) if b + 1 == last else 0.0)
-        if b + 1 < last:
-            after2 = math.log2(max(c[b + 2], 0.5)) - (math.log2(width) if b + 2 == last else 0.0)
+        after2 = logs[b + 2] if b + 1 < last else -1.0
         alone = here - max(one, after)
         below = min(here - one, after - after2) if b < last else 0.0  # of a peak across this one and the next
         above = min(one - two, here - after) if b > first else 0.0
@@ -52,12 +47,15 @@ def groups(c, first, last, width, out):
         if most > one + 0.5 and here > one + 0.3:  # apart from those further down, as no smooth density is
             sharp = max(sharp, here - one) + _APART
         most = max(most, two)
-        out[b] = max(_GROUPS * 0.125 ** (sharp - 2), 1.0) if sharp > -4 else np.inf
-        two, one, here = one, here, after
+        out[b] = sharp
+        two, one, here, after = one, here, after, after2
+    for b in range(first, last + 1):
+        sharp = out[b]
+        out[b] = max(_GROUPS * exp2(3 * (2 - sharp)), 1.0) if sharp > -4 else np.inf
 
 
-@njit(nogil=True)
-def fit(c, first, last, top, targets, slopes, apart, law):
+@njit(**COMPILED)
+def fit(c, first, last, top, targets, slopes, apart, law, work):
     """Write the density of the two highest powers of two by their sums; return whether there is one.
 
     Args:
@@ -68,6 +66,7 @@ def fit(c, first, last, top, targets, slopes, apart, law):
         slopes: [exponents] integers, of the others.
         apart: what `groups` wrote; where the density is known well there are more.
         law: [5], written: mean and deviation of |x|^4, a, b, where values begin, all in units of 2^last.
+        work: memory, [32].
     """
     fourth, eighth, rest = targets[2], targets[3], 0.0
     if not (fourth > 0 and eighth > 0):
@@ -90,24 +89,19 @@ def fit(c, first, last, top, targets, slopes, apart, law):
     law[4] = begin = begin if lowest < begin < top else lowest
     if (below > 0 and begin > 0.999) or begin >= top or middle >= top:
         return False
+    lows, highs = (max(begin, 1.0), begin), (top, 1.0)
+    for k in range(2):
+        for i in range(_POINTS):
+            z = lows[k] + (i + 0.5) * (highs[k] - lows[k]) / _POINTS
+            work[k * _POINTS + i] = (z * z * z * z - law[0]) / law[1]
     for _ in range(_ROUNDS):
         g1, g2, h11, h12, h22 = 1e-4 * law[2], 1e-4 * law[3] - 1.0, 1e-4, 0.0, 1e-4
         for k in range(2):
             share = (c[last] if k == 0 else below) / n
             if share <= 0:
                 continue
-            low, high = (max(begin, 1.0), top) if k == 0 else (begin, 1.0)
-            m0, m1, m2, m3, m4 = 0.0, 0.0, 0.0, 0.0, 0.0
-            peak = _peak(law, low, high)
-            for i in range(_POINTS):
-                z = low + (i + 0.5) * (high - low) / _POINTS
-                q = (z * z * z * z - law[0]) / law[1]
-                w = math.exp(q * (law[2] + law[3] * q) - peak)
-                m0 += w
-                m1 += w * q
-                m2 += w * q * q
-                m3 += w * q * q * q
-                m4 += w * q * q * q * q
+            q = work[k * _POINTS : (k + 1) * _POINTS]
+            m0, m1, m2, m3, m4 = _powers(q, law[2], law[3], _peak(law, lows[k], highs[k]))
             if not m0 > 0:  # steeper than so many points can show
                 return False
             m1, m2, m3, m4 = m1 / m0, m2 / m0, m3 / m0, m4 / m0
@@ -134,7 +128,22 @@ def fit(c, first, last, top, targets, slopes, apart, law):
     return True
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})  # sums become vectors
+def _powers(q, a, b, peak):
+    """Return the sums of q^p for p from 0 to 4 with weights exp(a·q + b·q² - peak)."""
+    m0, m1, m2, m3, m4 = 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(_POINTS):
+        x = q[i]
+        w = exp2((x * (a + b * x) - peak) * _PER_LOG)
+        m0 += w
+        m1 += w * x
+        m2 += w * x * x
+        m3 += w * x * x * x
+        m4 += w * x * x * x * x
+    return m0, m1, m2, m3, m4
+
+
+@njit(**COMPILED)
 def _peak(law, low, high):
     """Return the largest exponent of a density between two values, which keeps it from overflowing."""
     a, b = (low**4 - law[0]) / law[1], (high**4 - law[0]) / law[1]
@@ -145,35 +154,37 @@ def _peak(law, low, high):
     return found
 
 
-@njit(nogil=True)
-def fill_peak(start, stop, law, unit, bits, listed, u, w):
+@njit(**COMPILED)
+def fill_peak(start, stop, law, unit, bits, listed, u, w, kind):
     """Write the values between two and the share of each, as `fill` does, by the density of `fit`.
 
     Args:
         start, stop: the values, in units of their power of two.
         law: what `fit` wrote.
         unit: of u: 1 in the highest power of two, 0.5 in the one below.
-        bits, listed, u, w: as in `fill`.
+        bits, listed, u, w, kind: as in `fill`.
     """
     begin = min(max(law[4] / unit, start), stop)
     peak = _peak(law, begin * unit, stop * unit)
-    n = listed_values(start, stop, bits, listed, u)
+    n = listed_values(start, stop, bits, listed, u, kind)
     total = 0.0
     for i in range(n if n else NODES):
-        at = u[i] if n else begin + (i + 0.5) * (stop - begin) / NODES
-        q = ((at * unit) ** 4 - law[0]) / law[1]
-        w[i] = math.exp(q * (law[2] + law[3] * q) - peak) if at >= begin * (1 - 1e-9) else 0.0
-        total += w[i]
-    if not total > 0:
-        return fill(start, stop, 0.0, bits, listed, u, w)
+        at = u[kind, i] if n else begin + (i + 0.5) * (stop - begin) / NODES
+        size = at * unit * at * unit
+        q = (size * size - law[0]) / law[1]
+        w[kind, i] = exp2((q * (law[2] + law[3] * q) - peak) * _PER_LOG) if at >= begin * (1 - 1e-9) else 0.0
     for i in range(n if n else NODES):
-        w[i] /= total
+        total += w[kind, i]
+    if not total > 0:
+        return fill(start, stop, 0.0, bits, listed, u, w, kind)
+    for i in range(n if n else NODES):
+        w[kind, i] /= total
     if n == 0:
-        u[0], u[1], u[2] = start, stop, begin
+        u[kind, 0], u[kind, 1], u[kind, 2] = start, stop, begin
         below = 0.0
         for i in range(NODES):
-            here = w[i]
-            w[i] = below
+            here = w[kind, i]
+            w[kind, i] = below
             below += here
-        w[NODES] = 1.0
+        w[kind, NODES] = 1.0
     return n

@@ -1,4 +1,8 @@
-"""From sums of what casts do to what is said of it: a value, its 95 % range, its least and its most."""
+"""From sums of what casts do to what is said of them: values, their 95 % ranges, their least and their most.
+
+Sums of many casts lie in one flat array, each kind `CELLS` numbers after the one before, and so do the results: the
+loops over them become vectors.
+"""
 
 # pyright: reportCallIssue=false
 
@@ -9,60 +13,85 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
+from tandv.analysis.whatif._elementary import COMPILED, log2
+from tandv.analysis.whatif._elementary import VERSION as OF_ELEMENTARY
+
 LOOSE = 0.15  # of the values of a power of two that a limit may lie between: how far their share is off
+CELLS = 256  # casts that are written together
 _UNKNOWN = 0.5  # dB that values of real tensors stray, besides where they happen to lie
-_DECIBEL = 10 / math.log(10)
-VERSION = zlib.crc32(Path(__file__).read_bytes())  # for programs that numba keeps on disk: this is compiled into them
+_DECIBEL = 10 * math.log10(2)
+_SHARES, _NUMBERS = 3, 20
+# Kinds of sums: four of each share (values predicted; for sure; how many more may be; how far the first may be off),
+# then those of the errors. `GUESSED` is 1 where the sum of squares, of which `SIGNAL` is the logarithm, is a guess.
+SIGNAL, SQUARE, MOST, LEAST, UP, DOWN, GUESSED, PER_VALUE = range(4 * _SHARES, 4 * _SHARES + 8)
+_KINDS = PER_VALUE + 1
+ROOM = (_KINDS + _NUMBERS) * CELLS  # numbers of the flat array
+VERSION = zlib.crc32(Path(__file__).read_bytes()) ^ OF_ELEMENTARY  # for programs that numba keeps on disk
 
 
-@njit(nogil=True)
-def write_share(out, at, value, sure, doubtful, half, n):
-    """Write a share: as predicted, its 95 % range, and its least and most.
-
-    Args:
-        out: numbers, of which five are written from number `at` on.
-        value: how many values are predicted.
-        sure, doubtful: how many are for sure, and how many more may be.
-        half: how far the value may be off, where any are doubtful.
-        n: how many values there are.
-    """
-    least, most = sure / n, min((sure + doubtful) / n, 1.0)
-    value = min(max(value / n, least), most)
-    half = half / n if doubtful > 0 else 0.0
-    out[at], out[at + 1], out[at + 2] = value, max(value - half, least), min(value + half, most)
-    out[at + 3], out[at + 4] = least, most
-
-
-@njit(nogil=True)
-def write_sqnr(out, at, signal, square, most, least, up, down, guessed):
-    """Write an SQNR in dB: as predicted, its 95 % range, and its least and most.
+@njit(**COMPILED)
+def write(sums, n, out, places):
+    """Write what is said of casts: of each share and of the SQNR the value, its 95 % range, its least and most.
 
     Args:
-        out: numbers, of which five are written from number `at` on.
-        signal: the sum of squares.
-        square, most, least: the sum of squared errors, and what it is at most and at least.
-        up, down: how far it may be off, squared.
-        guessed: whether the sum of squares is a guess.
+        sums: [ROOM] of so many casts, see above; results are kept in it, too.
+        n: how many casts.
+        out: [20, all casts] floats, written at their places.
+        places: which of all casts they are.
     """
-    if not signal > 0:
-        middle = worst = best = -np.inf if square > 0 else np.inf
-    else:
-        of = math.log(signal)
-        middle = _DECIBEL * (of - math.log(square)) if square > 0 else np.inf
-        worst = _DECIBEL * (of - math.log(most)) if most > 0 else np.inf
-        best = _DECIBEL * (of - math.log(least)) if least > 0 else np.inf
-    lower = higher = 0.0
-    if square > 0 and (up > 0 or most > least or guessed):
-        more, less = math.sqrt(max(up, 0.0)) / square, math.sqrt(max(down, 0.0)) / square
-        a = _DECIBEL * math.log(1 + more)
-        lower, higher = math.sqrt(a * a + _UNKNOWN**2), np.inf
-        if less < 1:
-            a = _DECIBEL * math.log(1 - less)
-            higher = math.sqrt(a * a + _UNKNOWN**2)
-    if guessed:
-        lower, higher, worst, best = lower + 1.0, higher + 1.0, worst - 4.0, best + 3.0
-    # To nearest, zero being a value of the format: no error is larger than what is cast.
-    middle, worst = max(middle, 0.0), max(worst, 0.0)
-    out[at], out[at + 3], out[at + 4] = middle, worst, best
-    out[at + 1] = max(middle - lower, worst) if middle < np.inf else middle
-    out[at + 2] = min(middle + higher, best) if middle < np.inf else middle
+    for share in range(_SHARES):
+        _write_share(sums, n, 4 * share * CELLS, (_KINDS + 5 * share) * CELLS)
+    _write_sqnr(sums, n, (_KINDS + 5 * _SHARES) * CELLS)
+    for number in range(_NUMBERS):
+        at = (_KINDS + number) * CELLS
+        for i in range(n):
+            out[number, places[i]] = sums[at + i]
+
+
+@njit(**COMPILED)
+def _write_share(sums, n, of, to):
+    for i in range(n):
+        per = sums[PER_VALUE * CELLS + i]
+        least, doubtful = sums[of + CELLS + i] * per, sums[of + 2 * CELLS + i] * per
+        most = min(least + doubtful, 1.0)
+        value = min(max(sums[of + i] * per, least), most)
+        half = sums[of + 3 * CELLS + i] * per if doubtful > 0 else 0.0
+        sums[to + i] = value
+        sums[to + CELLS + i], sums[to + 2 * CELLS + i] = max(value - half, least), min(value + half, most)
+        sums[to + 3 * CELLS + i], sums[to + 4 * CELLS + i] = least, most
+
+
+@njit(**COMPILED)
+def _decibels(signal, square, nothing):
+    """Return the SQNR of a logarithm of a sum of squares and a sum of squared errors, `nothing` where this is 0."""
+    return _DECIBEL * (signal - log2(square if square > 0 else 1.0)) if square > 0 else nothing
+
+
+@njit(**COMPILED)
+def _above_zero(x):
+    return 0.0 if x < 0 else x  # NaN remains
+
+
+@njit(**COMPILED)
+def _write_sqnr(sums, n, to):
+    for i in range(n):
+        signal, square = sums[SIGNAL * CELLS + i], sums[SQUARE * CELLS + i]
+        most, least = sums[MOST * CELLS + i], sums[LEAST * CELLS + i]
+        up, down, guessed = sums[UP * CELLS + i], sums[DOWN * CELLS + i], sums[GUESSED * CELLS + i]
+        nothing = np.inf + 0 * signal  # NaN where there is no value to be cast
+        middle, worst = _decibels(signal, square, nothing), _decibels(signal, most, nothing)
+        best = _decibels(signal, least, nothing)
+        per = 1 / square if square > 0 else 0.0
+        more, less = 1 + math.sqrt(max(up, 0.0)) * per, 1 - math.sqrt(max(down, 0.0)) * per
+        a, b = _DECIBEL * log2(more), _DECIBEL * log2(less if less > 1e-300 else 1.0)
+        lower, higher = math.sqrt(a * a + _UNKNOWN**2), math.sqrt(b * b + _UNKNOWN**2)
+        higher = higher if less > 0 else np.inf
+        known = not (square > 0 and (up > 0 or most > least or guessed > 0))
+        lower, higher = (0.0 if known else lower) + guessed, (0.0 if known else higher) + guessed
+        worst, best = worst - 4.0 * guessed, best + 3.0 * guessed
+        # To nearest, zero being a value of the format: no error is larger than what is cast.
+        middle, worst, best = _above_zero(middle), _above_zero(worst), _above_zero(best)
+        sums[to + i] = middle
+        sums[to + CELLS + i] = max(middle - lower, worst) if middle < np.inf else middle
+        sums[to + 2 * CELLS + i] = min(middle + higher, best) if middle < np.inf else middle
+        sums[to + 3 * CELLS + i], sums[to + 4 * CELLS + i] = worst, best

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
-from tandv.analysis.whatif._tables import FIELDS, FOURTH, LEAST, MOST, SLOPES, SQUARE
+from tandv.analysis.whatif._elementary import COMPILED
+from tandv.analysis.whatif._tables import FIELDS, LEAST, MOST, SLOPES, SPREAD, SQUARE
 
 SUMS = 5
 _SLOPES = len(SLOPES)
@@ -15,40 +16,42 @@ _POWERS = np.ldexp(1.0, np.arange(-_REACH, _REACH + 1))  # read, as math.ldexp i
 VERSION = zlib.crc32(Path(__file__).read_bytes())  # for programs that numba keeps on disk: this is compiled into them
 
 
-@njit(nogil=True)
+@njit(**COMPILED)
 def power_of_two(k):
     """Return 2^k, as far as a float holds it with all its digits."""
     return _POWERS[max(min(k, _REACH), -_REACH) + _REACH]
 
 
-@njit(nogil=True)
+@njit(**COMPILED)
 def entry(level, fractions, place_of_f, place, m, slope):
     """Return where an entry of a format's tables begins."""
     return (((level * fractions + place_of_f) * (m + 4) + place) * _SLOPES + slope) * FIELDS
 
 
-@njit(nogil=True)
-def add(before, after, c, power, few, errors, at):
+@njit(**COMPILED)
+def add(sums, before, after, c, power, few, errors, at):
     """Write sums with the errors of c values: their squares, the most, the least, how far they may be off, squared.
 
     Args:
-        before, after: [5] sums without and with them; the last two are how far up and down.
+        sums: flat; the last two of five are how far up and down.
+        before, after: where sums without and with these values begin.
         c: how many values.
         power: of errors, the square of the values' power of two.
         few: two deviations, squared, of a mean over the groups that the values fall into, in units of their variance.
-        errors: where the mean squared error, that of its square, the largest and the least are.
+        errors: where the mean squared error, its spread, the largest and the least are.
         at: from which of these on.
     """
-    square, fourth, most, least = errors[at + SQUARE], errors[at + FOURTH], errors[at + MOST], errors[at + LEAST]
-    together, c = few * max(fourth - square * square, 0.0), c * power
-    after[0] = before[0] + c * square
-    after[1] = before[1] + c * most
-    after[2] = before[2] + c * least
-    after[3] = before[3] + min(together, (most - square) ** 2) * c * c
-    after[4] = before[4] + min(together, (square - least) ** 2) * c * c
+    square, spread = np.float64(errors[at + SQUARE]), np.float64(errors[at + SPREAD])
+    most, least = np.float64(errors[at + MOST]), np.float64(errors[at + LEAST])
+    together, c, up, down = few * spread * spread, c * power, most - square, square - least
+    sums[after] = sums[before] + c * square
+    sums[after + 1] = sums[before + 1] + c * most
+    sums[after + 2] = sums[before + 2] + c * least
+    sums[after + 3] = sums[before + 3] + min(together, up * up) * c * c
+    sums[after + 4] = sums[before + 4] + min(together, down * down) * c * c
 
 
-@njit(nogil=True)
+@njit(**COMPILED)
 def of_one(x, f, place, m, largest, end, fits):
     """Return the squared error of a single value, and 1 where it goes to zero, becomes subnormal and overflows.
 
@@ -62,7 +65,7 @@ def of_one(x, f, place, m, largest, end, fits):
     """
     y = f * x
     step = power_of_two(max(1 if y >= 2 else 0, place) - m)
-    q = min(np.rint(y / step) * step, largest)
+    q = min(np.rint(y * power_of_two(m - max(1 if y >= 2 else 0, place))) * step, largest)
     error = q / f - x
     if fits and y <= largest:
         error = 0.0  # also where a log keeps extremes with fewer digits than values have

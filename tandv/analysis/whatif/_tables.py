@@ -5,13 +5,15 @@ neighbouring powers of two. Values are averaged over points: all that the values
 points spread so that they do not fall in step with the grid of the format.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from tandv.formats import Format, exponent
 
 STEEPEST, STEPS_OF_SLOPE = 6.0, 4  # of the density's power, and tabulated powers for each 1
 SLOPES = np.arange(-STEEPEST, STEEPEST + 0.01, 1 / STEPS_OF_SLOPE)
-SQUARE, FOURTH, MOST, LEAST, ZERO, SUBNORMAL = range(6)  # fields of an entry
+SQUARE, SPREAD, MOST, LEAST, ZERO, SUBNORMAL = range(6)  # fields of an entry; the spread is that of squared errors
 FIELDS = 6
 FRACTIONS = 128  # places within a power of two to which scales are rounded, where there are more scales
 LISTED = 10  # mantissa bits up to which every value of a type is a point
@@ -39,8 +41,9 @@ MEAN_SQUARES = weights(points(LISTED + 1)) @ points(LISTED + 1) ** 2  # of u, at
 MEAN_FOURTHS = np.stack([weights(points(LISTED + 1)) @ points(LISTED + 1) ** p for p in (4, 8)], axis=1)  # and eighths
 
 
-def table(to: Format, bits: list[int], scales: np.ndarray) -> np.ndarray:
-    """Return what becomes of the values of a power of two, [mantissa bits, scales, places, slopes, fields].
+@lru_cache(256)
+def table(to: Format, bits: int, scales: tuple[float, ...]) -> np.ndarray:
+    """Return what becomes of the values of a power of two, [scales, places, slopes, fields] as one flat array.
 
     The place is how far the power of two of the scaled values lies below that of the smallest normal value, from 0 (not
     at all) to `mantissa_bits + 3` (all go to zero). Errors are relative to the power of two of the values, squared.
@@ -48,31 +51,30 @@ def table(to: Format, bits: list[int], scales: np.ndarray) -> np.ndarray:
     Args:
         to: the format; values that it cannot hold are left to the caller.
         bits: mantissa bits of the values.
-        scales: scales within a power of two, [n] from 1 to 2; the first is 1.
+        scales: scales within a power of two, from 1 to 2; the first is 1.
     """
-    m = to.mantissa_bits
-    out = np.empty((len(bits), len(scales), m + 4, len(SLOPES), FIELDS))
-    for level, p in enumerate(bits):
-        u = points(p)
-        shares = weights(u).T  # [points, slopes]
-        for place in range(m + 4):
-            y = scales[:, None] * u
-            step = np.exp2(np.maximum(np.where(y < 2, 0, 1), place) - m)
-            q = np.rint(y / step) * step
-            square = (q / scales[:, None] - u) ** 2
-            fourth, most, least = square * square, square, square
-            if p > LISTED and m - place >= SMOOTH:
-                whole = (step / scales[:, None]) ** 2
-                square, fourth, most, least = whole / 12, whole**2 / 80, whole / 4, whole * 0
-            if p <= m - place:  # the values as they are have no more bits than the format keeps
-                for one in (square, fourth, most, least):
-                    one[0] = 0
-            here = out[level, :, place]
-            here[..., SQUARE], here[..., FOURTH] = square @ shares, fourth @ shares
-            here[..., MOST], here[..., LEAST] = most.max(1)[:, None], least.min(1)[:, None]
-            here[..., ZERO] = (q == 0) @ shares
-            here[..., SUBNORMAL] = (y < np.ldexp(1.0, place)) @ shares - here[..., ZERO]
-    return out
+    m, u, factors = to.mantissa_bits, points(bits), np.array(scales)[:, None]
+    out = np.empty((len(scales), m + 4, len(SLOPES), FIELDS), np.float32)  # small: it is looked up a lot
+    shares, y = weights(u).T, factors * u  # [points, slopes], [scales, points]
+    for place in range(m + 4):
+        step = np.exp2(np.maximum(np.where(y < 2, 0, 1), place) - m)
+        q = np.rint(y / step) * step
+        square = (q / factors - u) ** 2
+        fourth, most, least = square * square, square, square
+        if bits > LISTED and m - place >= SMOOTH:
+            whole = (step / factors) ** 2
+            square, fourth, most, least = whole / 12, whole**2 / 80, whole / 4, whole * 0
+        if bits <= m - place:  # the values as they are have no more bits than the format keeps
+            for one in (square, fourth, most, least):
+                one[0] = 0
+        here = out[:, place]
+        mean = square @ shares
+        here[..., SQUARE], here[..., SPREAD] = mean, np.sqrt(np.maximum(fourth @ shares - mean * mean, 0))
+        here[..., MOST], here[..., LEAST] = most.max(1)[:, None], least.min(1)[:, None]
+        here[..., ZERO] = (q == 0) @ shares
+        here[..., SUBNORMAL] = (y < np.ldexp(1.0, place)) @ shares - here[..., ZERO]
+    out.flags.writeable = False
+    return out.ravel()
 
 
 def limits(to: Format) -> tuple[int, int, float, float]:

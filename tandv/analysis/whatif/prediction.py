@@ -130,7 +130,7 @@ def _label(one: str | Format) -> str:
 def _predicted(of: Values, jobs: list[_Job], before: dict[str, np.ndarray]) -> np.ndarray:
     """Return what each cast does to each row, [20, rows × jobs]."""
     try:
-        from tandv.analysis.whatif._casts import predict
+        from tandv.analysis.whatif._casts import Casts, predict
     except ImportError as error:
         raise missing("numba", "analysis", "predicting casts") from error
     rows = len(of.total)
@@ -140,17 +140,17 @@ def _predicted(of: Values, jobs: list[_Job], before: dict[str, np.ndarray]) -> n
     listed = np.zeros(64, np.int64)
     for job in jobs:
         listed[job.to.mantissa_bits + 1 : job.to.mantissa_bits + 4] = 1
-    factors = np.empty((len(jobs), rows))
-    shifts, places = np.empty((len(jobs), rows), np.int32), np.empty((len(jobs), rows), np.int32)
+    factors = np.empty((rows, len(jobs)))
+    shifts, places = np.empty((rows, len(jobs)), np.int32), np.empty((rows, len(jobs)), np.int32)
     alike: dict[tuple, int] = {}
     tables, described, begins = [], np.empty((len(jobs), 6), np.int64), 0
     for j, job in enumerate(jobs):
         fraction, power = np.frexp(scales_for(job.scale, job.to, of.largest, before.get(job.scale)))
-        factors[j], shifts[j] = 2 * fraction, power - 1
-        of_scale, places[j] = _places(factors[j])
-        tables.append(table(job.to, needed, of_scale).ravel())
+        factors[:, j], shifts[:, j] = 2 * fraction, power - 1
+        of_scale, places[:, j] = _places(2 * fraction)
+        tables.append(np.concatenate([table(job.to, bits, tuple(of_scale.tolist())) for bits in needed]))
         m, normal, largest, _ = limits(job.to)
-        number = alike.setdefault((m, factors[j].tobytes()), len(alike))
+        number = alike.setdefault((m, fraction.tobytes()), len(alike))
         described[j] = begins, len(of_scale), m, normal, exponent(largest), number
         begins += len(tables[-1])
     sums = [of.largest, of.smallest, of.squares, of.numel, of.infinite, of.finite, of.unsure, of.total]
@@ -158,22 +158,19 @@ def _predicted(of: Values, jobs: list[_Job], before: dict[str, np.ndarray]) -> n
     whole = np.stack([of.mantissa, of.subnormal, of.equal.astype(np.int64)], axis=1)
     ends = np.array([limits(job.to)[2:] for job in jobs])
     entries = np.concatenate(tables)
-    out = np.empty((len(QUANTITIES) * len(_PARTS), rows, len(jobs)), np.float32)
-
+    out = np.empty((len(QUANTITIES) * len(_PARTS), rows * len(jobs)), np.float32)
     fractions = np.frexp(of.largest)[0]
 
-    def work(start: int) -> None:  # arrays are passed whole: the compiled program is one for each kind of array
+    def work(start: int) -> None:
         # Rows with the same fraction of the scale "max" after each other: they read the same entries of the tables.
         which = start + np.argsort(fractions[start : start + _CHUNK], kind="stable")
         counts = of.counts[:, start : start + _CHUNK].T[which - start].astype(np.float64)
-        predict(
-            counts, which, of.lowest, known, whole, levels, listed, factors, shifts, places, entries, described, ends,
-            out,
-        )  # fmt: skip
+        casts = Casts(levels, listed, factors[which], shifts[which], places[which], entries, described, ends)
+        predict(counts, which, of.lowest, known[which], whole[which], casts, out)
 
     with ThreadPoolExecutor(min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)) as pool:
         list(pool.map(work, range(0, rows, _CHUNK)))
-    return out.reshape(len(out), -1)
+    return out
 
 
 def _bits_needed(of: Values) -> list[int]:

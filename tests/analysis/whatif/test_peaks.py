@@ -7,7 +7,7 @@ import pytest
 from tandv.analysis.whatif import whatif
 from tandv.analysis.whatif._peaks import fill_peak, fit, groups
 from tandv.analysis.whatif._tables import SLOPES
-from tandv.analysis.whatif._within import MOST_POINTS, NODES
+from tandv.analysis.whatif._within import MOST_POINTS, NODES, log_densities
 from tests.analysis.whatif.test_prediction import cast, log_of
 
 SCALES = ("none", "power2", "max")
@@ -54,8 +54,9 @@ def test_values_that_lie_close_together_are_cast_as_the_one_that_they_are_near(d
 
 
 def grouped(*counts):
-    out = np.empty(len(counts))
-    groups(np.array(counts, float), 0, len(counts) - 1, 1.0, out)
+    logs, out = np.empty(len(counts)), np.empty(len(counts))
+    log_densities(np.array(counts, float), 0, len(counts) - 1, 1.0, logs)
+    groups(logs, 0, len(counts) - 1, out)
     return out.tolist()
 
 
@@ -75,7 +76,7 @@ def fitted(x, counts, top):
     law, apart = np.empty(5), np.ones(len(counts))
     sums = np.array([(x**p).sum() for p in (1, 2, 4, 8)])
     slopes = np.full(len(counts), len(SLOPES) // 2)
-    assert fit(np.array(counts, float), 0, len(counts) - 1, top, sums, slopes, apart, law)
+    assert fit(np.array(counts, float), 0, len(counts) - 1, top, sums, slopes, apart, law, np.empty(32))
     return law, apart
 
 
@@ -83,17 +84,17 @@ def test_the_density_has_the_mean_and_the_spread_of_the_values():
     x = np.random.default_rng(0).normal(1.3, 0.02, 5000).clip(None, 1.4)
     law, apart = fitted(x, [5000], 1.4)
     assert apart[0] == 6
-    u, w = np.empty(MOST_POINTS), np.empty(MOST_POINTS)
-    assert fill_peak(1.0, 1.4, law, 1.0, 23, False, u, w) == 0
-    nodes = np.linspace(u[2], u[1], NODES + 1)
-    below = np.interp([1.28, 1.3, 1.32], nodes, w[: NODES + 1])
+    u, w = np.empty((1, MOST_POINTS)), np.empty((1, MOST_POINTS))
+    assert fill_peak(1.0, 1.4, law, 1.0, 23, False, u, w, 0) == 0
+    nodes = np.linspace(u[0, 2], u[0, 1], NODES + 1)
+    below = np.interp([1.28, 1.3, 1.32], nodes, w[0, : NODES + 1])
     assert below == pytest.approx([0.159, 0.5, 0.841], abs=0.03)  # those of a normal distribution
 
 
 def test_a_peak_across_two_powers_of_two_is_fitted_in_both():
     x = np.random.default_rng(0).normal(1.0, 0.02, 5000).clip(None, 1.07)
     law, _ = fitted(x, [(x < 1).sum(), (x >= 1).sum()], 1.07)
-    u, w = np.empty(MOST_POINTS), np.empty(MOST_POINTS)
-    fill_peak(1.0, 2.0, law, 0.5, 23, False, u, w)  # of the lower one, in units of itself
-    median = np.interp(0.5, w[: NODES + 1], np.linspace(u[2], u[1], NODES + 1))
+    u, w = np.empty((1, MOST_POINTS)), np.empty((1, MOST_POINTS))
+    fill_peak(1.0, 2.0, law, 0.5, 23, False, u, w, 0)  # of the lower one, in units of itself
+    median = np.interp(0.5, w[0, : NODES + 1], np.linspace(u[0, 2], u[0, 1], NODES + 1))
     assert median / 2 == pytest.approx(np.median(x[x < 1]), abs=0.002)
