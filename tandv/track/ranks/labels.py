@@ -59,6 +59,7 @@ class Labels:
         self._labels: dict[tuple[Quantity, str], _Label] = {}
         self._left_out: dict[Key, _Label] = {}
         self._peers: tuple[int, ...] = ()  # ranks that see the same batch as this one
+        self.same_batch: tuple[int, ...] = ()  # the same, where outputs do not tell it
         self._told, self._meshes = set[int](), dict[int, Mesh]()
 
     def hear(self, word: dict[str, Any]) -> None:
@@ -130,6 +131,7 @@ class Labels:
 
     def _find_peers(self, quantities: Sequence[Quantity]) -> None:
         known = self._peers
+        self._peers = max(known, self.same_batch, key=len)
         for quantity in quantities:
             if quantity.part is not None and is_output(quantity) and len(quantity.part.ranks) > len(self._peers):
                 self._peers = quantity.part.ranks

@@ -14,6 +14,7 @@ from tandv.track.torch._compiled import ACTIVATION, GRADIENT, VIEW, Quiet, Recei
 from tandv.track.torch._inputs import in_backward
 from tandv.track.torch._modes import own_operations
 from tandv.track.torch._own_hooks import LastHooks
+from tandv.track.torch._shared_measurements import SharedMeasurements
 from tandv.track.torch._tree import Tree
 from tandv.track.torch.values import measurable
 
@@ -27,6 +28,7 @@ class CompiledOutputs:
         self._ran_in: dict[tuple[int, str], set[str]] = {}  # phases of this step, by output
         self._views: dict[tuple[int, str], str] = {}  # outputs still without a gradient
         self._has_gradients = False
+        self._asks_same_batch = isinstance(self._measurements, SharedMeasurements)
         self._quiet = Quiet()
         self._receiver = Receiver(self._receive)
         self.number = self._receiver.number
@@ -53,6 +55,8 @@ class CompiledOutputs:
         try:
             if kind != GRADIENT and not outputs.saw_outputs:
                 outputs.begin()
+            if self._asks_same_batch:
+                self._find_same_batch()
             named = self._tree.numbered(module)
             if named is None:
                 return
@@ -70,6 +74,15 @@ class CompiledOutputs:
                 self._add(quantity, tensor)
         except Exception as error:
             self._tracker.fail(f"in the compiled pass of {named.name!r}" if named else "in a compiled pass", error)
+
+    def _find_same_batch(self) -> None:
+        """Find, once, the ranks that have this rank's batch, which outputs in graphs do not tell."""
+        self._asks_same_batch = False
+        if not self._measurements.find_same_batch(self._tree.model):
+            self._tracker.warn_once(
+                "this version of torch does not tell which ranks have the same batch in compiled modules: outputs of "
+                "those that are tensor parallel count once for each rank (`calls` says how often)"
+            )
 
     def _note_view(self, place: tuple[int, str], name: str, kind: int) -> None:
         """Note a view whose gradient may bypass its graph, or that its gradient was computed inside."""

@@ -7,12 +7,15 @@ of each rank merges them with those of the ranks below. Nothing waits for anothe
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from torch import nn
+
 from tandv.track.common.measurements import Block, Later, Quantity, merged
 from tandv.track.ranks.labels import Labels
 from tandv.track.ranks.part import StepPart
 from tandv.track.ranks.whole import Whole
 from tandv.track.torch._measurements import TorchMeasurements
 from tandv.track.torch._ranks import Ranks
+from tandv.track.torch._same_batch import ranks_of_same_batch
 
 
 class SharedMeasurements(TorchMeasurements):
@@ -53,6 +56,16 @@ class SharedMeasurements(TorchMeasurements):
         quantities, dtypes, rows = merged(parts)
         part = self.labels.part(step, quantities, dtypes, rows)
         self.ranks.tree.give(part, self.labels.news(quantities, dtypes))
+
+    def find_same_batch(self, model: nn.Module) -> bool:
+        """Find the ranks that have this rank's batch, where outputs do not tell it; return whether that is known.
+
+        Args:
+            model: the model.
+        """
+        found = ranks_of_same_batch(model)
+        self.labels.same_batch = found or ()
+        return found is not None
 
     def leave(self) -> None:
         """End taking part, once what was measured is sent."""

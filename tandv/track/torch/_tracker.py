@@ -33,6 +33,7 @@ from tandv.track.torch._shared_measurements import SharedMeasurements
 from tandv.track.torch._stash import stash_all_stats_and_hist
 from tandv.track.torch._swaps import swaps
 from tandv.track.torch._tree import Tree
+from tandv.track.torch._trials import trials
 from tandv.track.torch._units import UnitSums
 from tandv.track.torch.names import unwrap
 
@@ -151,12 +152,14 @@ class TorchTracker(Tracker):
 
     def attach(self) -> None:
         swaps.join(torch.utils, self._on_swap)
+        trials.join(self)
         self.scaler.attach()
         self._outputs.attach()
         self._parameters.attach()
 
     def detach(self) -> None:
         swaps.leave(self._on_swap)
+        trials.leave(self)
         self.scaler.detach()
         self._outputs.detach()
         self._parameters.detach()

@@ -34,7 +34,7 @@ class Tree:
     """The selected modules and parameters of a model, as of the last check."""
 
     def __init__(self, model: nn.Module, selects: Callable[[str], bool] = lambda name: True):
-        self._model, self._selects = model, selects
+        self.model, self._selects = model, selects
         self.parameters: dict[nn.Parameter, Named] = {}  # in model order
         self._modules: dict[int, tuple[nn.Module, Named]] = {}
         self._numbers: dict[int, int] = {}  # of modules, which compiled graphs refer to
@@ -105,7 +105,7 @@ class Tree:
             return False
         if _exchanged(now):
             return False
-        if any(map(is_sharded, self._model.modules())) and (within or _pieces(now) < _pieces(self._flat)):
+        if any(map(is_sharded, self.model.modules())) and (within or _pieces(now) < _pieces(self._flat)):
             return False  # gathered parameters replace this rank's shards
         before = self._parts
         self._read()
@@ -117,7 +117,7 @@ class Tree:
         return [] if before is self._parts else differences(before, self._parts)
 
     def _read(self) -> None:
-        modules, parameters = module_names(self._model), parameter_names(self._model)
+        modules, parameters = module_names(self.model), parameter_names(self.model)
         self._unfinished = any(is_lazy(p) for p in parameters)  # lazy parameters are initialised in place
         parameters = {p: named for p, named in parameters.items() if not is_lazy(p)}
         self._parts = Parts(
@@ -131,7 +131,7 @@ class Tree:
         self.parameters = {p: named for p, named in parameters.items() if self._selects(named.name)}
         self._dicts: list[dict[str, Any]] = [
             one
-            for module in self._model.modules()  # with the wrappers, which have no names
+            for module in self.model.modules()  # with the wrappers, which have no names
             for one in (module._modules, module._parameters)
             if isinstance(one, dict)  # scripted modules have their own kind, and do not change
         ]

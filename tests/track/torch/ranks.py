@@ -155,6 +155,7 @@ def everything(rank: int, size: int, folder: Path) -> None:
         return
     same(train(ddp(), mine), train(ddp(), mine, folder / "per_rank", per_rank=True, during=_little_traffic))
     train(ddp(), mine, folder / "every", every=2)
+    train(torch.compile(parallel(mesh), backend="aot_eager"), batch, folder / "compiled", steps=1)
     heads, my_words = nn.parallel.DistributedDataParallel(Heads()), lambda step: words(step).chunk(size)[rank]
     train(heads, my_words, folder / "heads", steps=1, attention=True, experts=True)
     _stages(rank, folder / "stages")

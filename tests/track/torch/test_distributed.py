@@ -74,14 +74,14 @@ def table(log):
 
 def test_the_rows_are_those_of_one_process(runs, whole):
     folder, size = runs
-    for kind in ("ddp", "fsdp", "tensor", *(["grid", "large"] if size == 4 else [])):
+    for kind in ("ddp", "fsdp", "tensor", *(["grid", "large"] if size == 4 else ["compiled"])):
         log = read_pickle(folder / kind / "log.pkl")
-        expected = whole[whole["metadata"]["step"] == 0] if kind == "grid" else whole
+        expected = whole[whole["metadata"]["step"] == 0] if kind in ("grid", "compiled") else whole
         one, other = table(log), table(expected)
         assert list(one.index) == list(other.index), kind
         for name in COUNTS:
             assert one[name].tolist() == other[name].tolist(), (kind, name)
-        replicas = {"ddp": size, "fsdp": size, "tensor": 1, "grid": 2, "large": 2}[kind]
+        replicas = {"ddp": size, "fsdp": size, "grid": 2, "large": 2}.get(kind, 1)
         for label in one.index:
             of, calls = label[1], one.loc[[label], "calls"].item()
             assert calls == (replicas if of in ("Activation", "Gradient") else 1), (kind, label)
