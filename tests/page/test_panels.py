@@ -197,6 +197,22 @@ def test_read_outs_of_the_heat_map_name_layer_step_value_and_marks(opened):
     assert hover(page, "heat", column(120), np.mean(row_of(PARTLY)))[2:] == ["rm2 NaN", "has NaN"]
 
 
+def test_the_scale_and_the_limits_of_marked_casts_are_chosen_below_the_formats(opened):
+    page = opened(tt="Gradient", layer=LAYERS[0], step=50)
+    menus = "[...document.querySelectorAll('.tandv .formats .limits select')]"
+    assert page.evaluate(f"{menus}.map(one => one.value)") == ["none", "1", "20"]
+    for name, value in (("marks: scale", "max"), ("SQNR", "60")):
+        page.select_option(f".tandv .formats select[aria-label='{name}']", value)
+    page.wait_for_function(f"() => {{ {CTX} return ctx.data.casts?.ready && ctx.data.casts.scale === 'max'; }}")
+    settled(page)
+    assert "SQNR under 60 dB" in page.inner_text(".tandv .swatches")
+    assert "SQNR below 60 dB in e4m3, its largest value scaled to the largest" in hover(
+        page, "heat", column(50), 0.5 / len(LAYERS)
+    )
+    page = opened(format="none", scale="none", sqnr="20")
+    assert page.evaluate(f"{menus}.every(one => one.closest('label').hidden)")
+
+
 def test_limits_stand_at_their_exponents_and_lanes_show_what_is_not_finite(opened):
     page = opened()
     tone = colour(page, "ctx.look.formats.e4m3")

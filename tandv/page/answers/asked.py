@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from tandv.analysis.whatif.scales import one_scale
 from tandv.formats import Format, number_format
 from tandv.messages import UnknownName
 
@@ -72,6 +73,22 @@ def _format(value: Any) -> Format:
         raise BadQuestion(f"is unknown: {error}") from None
 
 
+def _scale(value: Any) -> str:
+    try:
+        return one_scale(_text(value))
+    except ValueError as error:
+        raise BadQuestion(f"is unknown: {error}") from None
+
+
+def _number(least: float, most: float) -> Callable[[Any], float]:
+    def check(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+            raise BadQuestion(f"must be a number from {least:g} to {most:g}, not {_shown(value)}")
+        return float(value)
+
+    return check
+
+
 def _rank(value: Any) -> int:
     """Return a rank, which is a number or, in an address, text."""
     if isinstance(value, bool) or not isinstance(value, int | str) or not str(value)[:12].isdecimal():
@@ -105,7 +122,14 @@ QUESTIONS: dict[str, dict[str, Field]] = {
     "map": {**_TENSOR, **_COLUMNS},
     "lines": {**_TENSOR, "metrics": Field(_texts), **_COLUMNS},
     "at": {**_TENSOR, "step": Field(_step), "metric": Field(_text)},
-    "casts": {"tt": Field(_text), **_COLUMNS, "format": Field(_format, None)},
+    "casts": {
+        "tt": Field(_text),
+        **_COLUMNS,
+        "format": Field(_format, None),
+        "scale": Field(_scale, None),
+        "underflow": Field(_number(0, 1), None),
+        "sqnr": Field(_number(-1000, 1000), None),
+    },
     "firsts": {"format": Field(_format, None)},
     "findings": {},
 }

@@ -12,7 +12,7 @@ export const DEPENDS = {
   lines: [...RUN, ...STEPS, ...TENSOR, 'metric'], otherLines: [...RUN, ...STEPS, ...TENSOR, 'metric', 'other'],
   at: [...RUN, ...TENSOR, 'metric', 'step'], pin: [...RUN, ...TENSOR, 'metric', 'pin'], other: [...RUN, ...TENSOR, 'metric', 'step', 'other'],
   curves: ['run'], otherCurves: ['run', 'other'],
-  firsts: [...RUN, 'format'], casts: [...RUN, ...STEPS, 'tt', 'format'], findings: RUN, transitions: ['run'],
+  firsts: [...RUN, 'format'], casts: [...RUN, ...STEPS, 'tt', 'format', 'scale', 'underflow', 'sqnr'], findings: RUN, transitions: ['run'],
 };
 
 /** Whether two states ask the same of one question. @param {Ask} what @param {View} asked @param {View} view */

@@ -73,7 +73,7 @@ export function drawing(ctx, parts, notes) {
       parts.head.draw();
       for (const [name, on] of Object.entries(SHOWS)) if (has(...on)) panels[/** @type {PanelName} */ (name)].draw();
       if (has('step', 'layer', 'pin', 'from', 'to')) { hovered(); parts.strip.draw(); parts.film.draw(); parts.words.draw(); }
-      if (has('format', 'step', 'tt')) parts.formats.draw();
+      if (has('format', 'step', 'tt', 'scale', 'underflow', 'sqnr')) parts.formats.draw();
       lists();
     },
   };

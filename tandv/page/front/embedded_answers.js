@@ -1,4 +1,5 @@
 // The questions of the page, answered from what one file holds: the layout that tandv/page/pooled.py describes.
+import { USUAL } from './cast_marks.js';
 import { named, unpack } from './source.js';
 import { before } from './state.js';
 /** @typedef {import('./types').FileRun} FileRun */
@@ -8,7 +9,6 @@ import { before } from './state.js';
 /** Columns that are shown: of the file's from `edges[i]` up to `edges[i + 1]` in each. @typedef {{edges: number[], starts: Float64Array, pooled: number}} Columns */
 
 const OVERFLOWS = 4, ABSENT = 8, UNDERFLOWS = 32, LOW_SQNR = 64;
-const LIMITS = { underflow: 0.01, sqnr: 20 };  // as in tandv/page/answers/casts.py
 const SPECIAL = [NaN, 0, Infinity, -Infinity];
 
 /** The statistics of a run in a file as numbers. @param {FileRun} run */
@@ -115,7 +115,7 @@ const FILE_ANSWERS = {
       const bits = lossy[t * of.cols + c] >>> bit;
       flags[r * n + i] |= (bits & 1 ? UNDERFLOWS : 0) | ((bits >>> 16) & 1 ? LOW_SQNR : 0);
     } });
-    return { rows: ids.length, cols: n, ...LIMITS, ready: true, arrays: [flags, starts] };
+    return { rows: ids.length, cols: n, ...USUAL, ready: true, arrays: [flags, starts] };
   },
   map(of, q) {
     const t = of.tensor(q.tt, q.layer), { edges, starts, pooled } = columnsOf(of, q), n = edges.length - 1, [, , , , , , , , bins, codes, sums] = of.run.arrays;
@@ -190,6 +190,6 @@ export async function embedded(text) {
   for (let i = 0; i < letters.length; i++) bytes[i] = letters.charCodeAt(i);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
   const answer = fileAnswers(/** @type {FileRun[]} */ (/** @type {unknown} */ (unpack(await new Response(stream).arrayBuffer()))));
-  return { live: false, ask: async (question, run = 0) => named(question, answer(run, question)) };
+  return { live: false, marks: 'held', ask: async (question, run = 0) => named(question, answer(run, question)) };
 }
 

@@ -80,7 +80,7 @@ export function fetching(ctx, page) {
     curves: () => curves('curves', view.run),
     otherCurves: () => (two() ? curves('otherCurves', view.other) : drop('otherCurves', () => { data.curves = data.curves.map((c, i) => (i === view.run ? c : null)); })),
     firsts: () => want('firsts', () => source.ask({ kind: 'firsts', format: format(), ...partOf(view) }, view.run), into('firsts')),
-    casts: () => want('casts', () => source.ask({ kind: 'casts', tt: view.tt, format: format(), ...shown('heat'), ...partOf(view) }, view.run), into('casts')),
+    casts: () => want('casts', () => source.ask({ kind: 'casts', tt: view.tt, format: format(), scale: view.scale, underflow: Number(view.underflow) / 100, sqnr: Number(view.sqnr), ...shown('heat'), ...partOf(view) }, view.run), into('casts')),
     findings: () => want('findings', () => source.ask({ kind: 'findings', ...partOf(view) }, view.run), into('findings')),
     transitions() {
       const { run } = view;

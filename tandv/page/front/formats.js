@@ -1,4 +1,5 @@
 // What a cast to each number format would cost at the cursor: an interval where the bins cannot tell.
+import { castMenus } from './cast_marks.js';
 import { castShares } from './casts.js';
 import { formatColour } from './colour.js';
 import { h } from './dom.js';
@@ -28,9 +29,9 @@ const BAD = { overflow: 1e-3, toZero: 1e-2 };  // shares from where on a number 
 
 /** @param {Ctx} ctx @returns {import('./types').Part & {table: () => import('./csv.js').Table|null, picture: () => import('./downloads.js').Picture, asked: () => import('./types').View|null}} */
 export function formatsTable(ctx) {
-  const body = h('tbody'), caption = h('p', { className: 'caption' }), save = h('span', { className: 'save' });
+  const body = h('tbody'), caption = h('p', { className: 'caption' }), save = h('span', { className: 'save' }), menus = castMenus(ctx);
   const el = h('section', { className: 'panel formats', ariaLabel: 'what a cast would cost' }, save,
-    caption, h('table', { ariaLabel: 'shares of values that a cast to each format would lose' }, h('thead', {}, h('tr', {}, ...HEADS.map((text) => h('th', { scope: 'col' }, text)))), body));
+    caption, h('table', { ariaLabel: 'shares of values that a cast to each format would lose' }, h('thead', {}, h('tr', {}, ...HEADS.map((text) => h('th', { scope: 'col' }, text)))), body), h('div', { className: 'limits', role: 'group', ariaLabel: 'which casts are marked' }, ...menus.map((m) => m.el)));
   /** Whether there is nothing to cast. */
   const allNaN = () => { const d = ctx.data.at; return !!d?.logged && d.lanes[NANS] === valuesOf(d); };
   /** Of all formats at the cursor. */
@@ -53,6 +54,7 @@ export function formatsTable(ctx) {
   return {
     el,
     draw() {
+      for (const menu of menus) menu.draw();
       const d = ctx.data.at, all = costs();
       caption.textContent = d && !d.logged ? 'not logged at this step' : `${about()}${d?.rounded ? ' (about)' : ''}`;
       body.replaceChildren(...all.map(({ name, format, shares }) => {

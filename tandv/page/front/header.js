@@ -53,7 +53,7 @@ function menus(ctx) {
     },
     {
       label: 'format', key: 'format', options: onScreen(() => [['none', 'no format'], ...names(Object.keys(ctx.meta.formats))]),
-      title: (v) => (v === 'none' ? 'number format whose limits are drawn' : `number format ${v}: its limits are drawn, what overflows it, and where a cast would lose more than 1 % of the values to zero or have an SQNR below 20 dB`),
+      title: (v) => (v === 'none' ? 'number format whose limits are drawn' : `number format ${v}: its limits are drawn, what overflows it, and where a cast would lose more than is chosen beside the formats`),
     },
   ];
 }

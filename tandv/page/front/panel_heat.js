@@ -1,4 +1,5 @@
 // Layers × steps of one statistic. What is not finite is hatched whatever the statistic says.
+import { USUAL } from './cast_marks.js';
 import { rowsOfAnswer } from './asked.js';
 import { keyTicks, mixed, paletteOf, pixelOf, positionOn, scaleOf } from './colour.js';
 import { colourKey, cursorLines, panel, stepAxis } from './frame.js';
@@ -41,6 +42,8 @@ export function heatPanel(ctx, which = 'heat') {
     return alike ? scaleFor(heat, otherHeat, ratios()) : scaleFor(d, null, ratios());
   }
 
+  /** What the marks of casts mean. */
+  const limits = () => ctx.data.casts ?? USUAL;
   /** The flags of an answer with those of casts, where these are of the same cells. @param {HeatAnswer} d */
   function withCasts(d) {
     const { casts } = ctx.data, v = d.asked, of = casts?.asked;
@@ -90,7 +93,7 @@ export function heatPanel(ctx, which = 'heat') {
     p.title.textContent = which === 'otherHeat' ? ctx.meta.runs[v.other] ?? '' : v.compare === 'side' && v.other >= 0 ? `${ctx.meta.name} · ${v.metric}` : `${v.tt} · ${v.metric}`;
     p.title.title = [p.title.textContent, ctx.meta.meanings[v.metric]].filter(Boolean).join(': ');  // it may be cut short
     p.more.title = d ? about(d, to - from, span.b - span.a) : '';
-    p.more.replaceChildren(swatches(ctx.look, seen(d, from, to), ctx.look.formats[v.format], v.format), ...(d ? [p.more.title] : []));
+    p.more.replaceChildren(swatches(ctx.look, seen(d, from, to), ctx.look.formats[v.format], v.format, limits()), ...(d ? [p.more.title] : []));
     paint(p.fresh(), p.dpr());
   };
   /** @param {HeatAnswer} d @param {number} rows @param {number} steps */
@@ -136,7 +139,7 @@ export function heatPanel(ctx, which = 'heat') {
       const largest = d.pooled > 1 && Number.isFinite(value) ? ' (largest)' : '', clipped = Math.abs(positionOn(scale(d), value) - 0.5) > 0.5 ? ', beyond the key' : '';
       words.push(`${v.metric} ${ratios() ? ratio(value) : exact(value)}${largest}${clipped}`);
     }
-    return [...words, ...marksInWords(flags, v.format), ...(which === 'heat' ? findingsAt(ctx, row, i) : [])];
+    return [...words, ...marksInWords(flags, v.format, limits()), ...(which === 'heat' ? findingsAt(ctx, row, i) : [])];
   } });
   /** The logged steps of a column. @param {HeatAnswer} d @param {number} c */
   function stepsOf(d, c) {
@@ -152,7 +155,7 @@ export function heatPanel(ctx, which = 'heat') {
       const first = Math.max(0, ctx.column(span.a, d.starts)), last = Math.max(first, ctx.column(span.b - 1, d.starts));
       return {
         about: [`${v.tt}, ${v.metric}${ratios() ? ' as log2 of the ratio' : ''}`, about(d, to - from, span.b - span.a), 'a column is named by its first step'].join('; '),
-        rows: heatRows({ ...d, flags: withCasts(d) }, names, [from, to], [first, last], v.format),
+        rows: heatRows({ ...d, flags: withCasts(d) }, names, [from, to], [first, last], v.format, limits()),
       };
     },
   };

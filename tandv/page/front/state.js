@@ -1,4 +1,5 @@
 // One plain object holds what is shown; the address is how it differs from the defaults.
+import { SCALES, SQNRS, UNDERFLOWS } from './cast_marks.js';
 /** @typedef {import('./types').View} View */
 /** @typedef {import('./types').State} State */
 /** @typedef {import('./types').Meta} Meta */
@@ -6,11 +7,11 @@
 /** @type {Readonly<View>} */
 export const START = Object.freeze({
   view: 'screen', run: 0, other: -1, compare: 'difference', tt: '', metric: '', layer: '', step: null, from: null, to: null,
-  top: '', bottom: '', format: '', colour: 'value', pin: null, follow: false, theme: '', phase: '', rank: '', charts: '',
+  top: '', bottom: '', format: '', scale: 'none', underflow: '1', sqnr: '20', colour: 'value', pin: null, follow: false, theme: '', phase: '', rank: '', charts: '',
 });
 const KEYS_OF_VIEW = /** @type {(keyof View)[]} */ (Object.keys(START));
 /** @type {Partial<Record<keyof View, readonly string[]>>} */
-const CHOICES = { view: ['screen', 'curves'], compare: ['difference', 'side'], colour: ['value', 'change'], theme: ['', 'dark', 'light'] };
+const CHOICES = { view: ['screen', 'curves'], compare: ['difference', 'side'], colour: ['value', 'change'], theme: ['', 'dark', 'light'], scale: SCALES, underflow: UNDERFLOWS, sqnr: SQNRS };
 const LONGEST = 4000;
 
 /** @param {Partial<View>} [given] @param {(view: View, changed: Set<keyof View>) => Partial<View>} [follows] what else must change with a change @returns {State} */

@@ -14,7 +14,7 @@ export type Question = (
   | { kind: 'at'; tt: string; layer: string; step: number; metric: string }
   | { kind: 'firsts'; format: string | null }
   | { kind: 'findings' }
-  | ({ kind: 'casts'; tt: string; format: string | null } & Shown)
+  | ({ kind: 'casts'; tt: string; format: string | null; scale?: string; underflow?: number; sqnr?: number } & Shown)
 ) & { phase?: string; rank?: number };
 export type Kind = Question['kind'];
 
@@ -77,8 +77,10 @@ export interface RuleFinding {
 }
 /** `step`: the last one that the rules know, null where they looked at nothing. */
 export interface Findings { found: RuleFinding[]; total: number; notChecked: string[]; step: number | null; ready: boolean }
-/** `flags` [row, column]: 32 more than the share `underflow` becomes zero, 64 an SQNR below `sqnr` dB, of a cast without a scale. */
-export interface Casts { rows: number; cols: number; underflow: number; sqnr: number; ready: boolean; flags: Uint8Array; starts: Float64Array }
+/** From where on a cast with a scale loses too much: a share of the values that becomes zero, an SQNR in dB. */
+export interface CastLimits { scale: string; underflow: number; sqnr: number }
+/** `flags` [row, column]: 32 more than the share `underflow` becomes zero, 64 an SQNR below `sqnr` dB. */
+export interface Casts extends CastLimits { rows: number; cols: number; ready: boolean; flags: Uint8Array; starts: Float64Array }
 export interface AnswerOf {
   meta: Meta; curves: Curves; transitions: Transitions; heat: Heat; map: ExponentMap; lines: Lines; at: At; firsts: Firsts;
   findings: Findings; casts: Casts;
@@ -100,6 +102,7 @@ export interface FileRun {
 export interface Source {
   /** Whether new steps may come. */
   live: boolean;
+  /** Whether it holds the marks of one kind of cast alone, as a file does. */ marks?: 'held';
   ask<K extends Kind>(question: Extract<Question, { kind: K }>, run?: number): Promise<AnswerOf[K]>;
   /** Hear of new steps, until the function that is returned is called; a source without it is asked again and again. */
   changes?(listener: () => void): () => void;
@@ -114,7 +117,8 @@ export interface View {
   tt: string; metric: string; layer: string; step: number | null;
   /** The steps shown, both included. */ from: number | null; to: number | null;
   /** The layers shown, by name, both included. */ top: string; bottom: string;
-  format: string; colour: 'value' | 'change'; pin: number | null; follow: boolean;
+  format: string; /** Of the casts that mark cells: the scale, a limit in %, one in dB. */ scale: string; underflow: string; sqnr: string;
+  colour: 'value' | 'change'; pin: number | null; follow: boolean;
   theme: '' | 'dark' | 'light'; phase: string; rank: string;
   /** Which curves are chosen on the charts, and how; a text that only the charts read. */ charts: string;
 }

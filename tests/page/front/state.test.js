@@ -95,3 +95,9 @@ test('the defaults cannot be changed', () => {
   assert.ok(Object.isFrozen(START));
   assert.deepEqual(difference({ ...START, step: 3 }, START), { step: 3 });
 });
+
+test('an address says the scale and the limits of marked casts, of those that can be chosen', () => {
+  assert.equal(toAddress({ ...BASE, scale: 'max', sqnr: '30' }, BASE), '#scale=max&sqnr=30');
+  assert.deepEqual(fromAddress('#scale=max&underflow=0.1').view, { scale: 'max', underflow: '0.1' });
+  assert.deepEqual(fromAddress('#sqnr=21').notes, ['sqnr in the address cannot be "21"']);
+});

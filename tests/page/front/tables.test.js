@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { curveTable } from '../../../tandv/page/front/curve_table.js';
+import { lossInShort } from '../../../tandv/page/front/cast_marks.js';
 import { heatRows, marksInWords } from '../../../tandv/page/front/heat_table.js';
 
 test('a heat map as a table: the rows and columns shown, and where each mark is', () => {
@@ -16,4 +17,12 @@ test('curves as a table: the steps of all, within those shown', () => {
   assert.deepEqual(table?.rows, [['step', 'loss', 'loss (b)', 'layer, smallest', 'layer, largest'], [0, 3, undefined, 0, 0.1], [1, undefined, 5, undefined, undefined], [2, NaN, 6, 1, 2]]);
   assert.match(table?.about ?? '', /^curves from step 0 to 3; the statistic of the layer is the largest and the smallest/);
   assert.equal(curveTable([], 0, 1, ''), null);
+});
+
+test('marks of casts say the limits and the scale that were asked for', () => {
+  assert.deepEqual(marksInWords(32 | 64, 'e4m3'), ['more than 1 % becomes zero in e4m3', 'SQNR below 20 dB in e4m3']);
+  const limits = { scale: 'max', underflow: 0.001, sqnr: 30 };
+  assert.deepEqual(marksInWords(32 | 64, 'e5m2', limits), [
+    'more than 0.1 % becomes zero in e5m2, its largest value scaled to the largest', 'SQNR below 30 dB in e5m2, its largest value scaled to the largest']);
+  assert.deepEqual(lossInShort(limits), { zero: 'over 0.1 % to zero', low: 'SQNR under 30 dB' });
 });
