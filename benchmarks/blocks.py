@@ -1,21 +1,24 @@
 """How long block formats take to measure on one core of the CPU, beside the row of statistics, and against torchao.
 
-`python -m benchmarks.blocks` writes results/blocks.md. The comparison needs torchao (`pip install --no-deps torchao`);
+`python benchmarks/blocks.py` writes results/blocks.md. The comparison needs torchao (`pip install --no-deps torchao`);
 without it there is none, which the result says. torchao stores a scale of 2^-127 but divides by 2^-126, so that rows
 with such blocks are left out; it has no NVFP4 scale below 2^-6, as `nvfp4_floor` here.
 """
 
 import os
+import sys
+from pathlib import Path
 
+sys.path[0] = str(Path(__file__).parents[1])  # the repository, not this folder
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import argparse
 import platform
 import time
 import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -133,13 +136,14 @@ def against_torchao() -> list[str]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     warnings.filterwarnings("ignore")
     known = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
     cpu = known[0].partition(":")[2].strip() if known else platform.processor()
     versions = f"torch {torch.__version__}, numba {version('numba')}"
     lines = [
         *("# Block formats", ""),
-        f"`python -m benchmarks.blocks`: {cpu}, one core; {versions}. Nanoseconds per element of a float32",
+        f"`python benchmarks/blocks.py`: {cpu}, one core; {versions}. Nanoseconds per element of a float32",
         "matrix of 1024 × 1024, the best of 15, with the largest values and the scales of the blocks and the squares.",
         *("", *speeds(), "", "## Against torchao", "", *against_torchao(), ""),
     ]

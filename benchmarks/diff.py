@@ -9,7 +9,7 @@ Runs are kept in the folder RUNS; one that is there is not trained again.
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).parents[1])  # not this folder, whose statistics.py would hide Python's own
+sys.path[0] = str(Path(__file__).parents[1])  # the repository, not this folder
 
 import argparse
 import warnings

@@ -10,7 +10,7 @@ apart, because then there is no event to explain.
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).parents[1])  # not this folder, whose statistics.py would hide Python's own
+sys.path[0] = str(Path(__file__).parents[1])  # the repository, not this folder
 
 import argparse
 import json

@@ -10,7 +10,7 @@ stopped. Thresholds were chosen on even seeds; the tables are of odd ones.
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).parents[1])  # not this folder, whose statistics.py would hide Python's own
+sys.path[0] = str(Path(__file__).parents[1])  # the repository, not this folder
 
 import argparse
 import json

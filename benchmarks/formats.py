@@ -5,11 +5,16 @@ cast, with ml_dtypes. The truth is compared with the prediction, its 95 % range 
 
 Beside them are gradients of classifiers' outputs, of the trainings and made up (benchmarks/trainings/outputs.py).
 
-    python -m benchmarks.formats            # minutes; writes benchmarks/results/formats.md
-    python -m benchmarks.formats --quick    # two trainings, prints only
+    python benchmarks/formats.py            # minutes; writes benchmarks/results/formats.md
+    python benchmarks/formats.py --quick    # two trainings, prints only
 """
 
 import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).parents[1])  # the repository, not this folder
+
+import argparse
 import time
 
 import numpy as np
@@ -104,7 +109,7 @@ def report(off: pd.DataFrame, seconds: float) -> str:
     lines = ["# Casts predicted from a log against the casts", "", hardware("torch", "numpy", "numba", "ml_dtypes"), ""]
     count = large.groupby("training").size() // (len(FORMATS) * len(SCALES))
     lines += [
-        f"`python -m benchmarks.formats`, {seconds:.0f} s. {count.sum():,} tensors of at least {LARGE:,} values "
+        f"`python benchmarks/formats.py`, {seconds:.0f} s. {count.sum():,} tensors of at least {LARGE:,} values "
         f"({len(off) // len(FORMATS) // len(SCALES):,} in all) of {len(count)} trainings, three steps each. 95th "
         "percentile of the error; of SQNR where the true one is above 0.5 dB.",
         "",
@@ -173,25 +178,29 @@ def report_of_outputs(of_trainings: pd.DataFrame, made_up: pd.DataFrame) -> str:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="two trainings, prints only")
+    parser.add_argument("--keep", metavar="FILE", help="also keep all that was compared in a pickle")
+    asked = parser.parse_args()
     started, found = time.perf_counter(), []
     whatif(example_log(layers=1, steps=1), "e4m3")  # compiled before
-    names = ("gpt", "cnn") if "--quick" in sys.argv else tuple(TRAININGS)
+    names = ("gpt", "cnn") if asked.quick else tuple(TRAININGS)
     for name in names:
         tensors = tensors_of(TRAININGS[name])
         print(f"{name}: {len(tensors)} tensors", flush=True)
         found.append(compared(name, tensors))
     whole = pd.concat(found, ignore_index=True)
     made_up = []
-    for seed in () if "--quick" in sys.argv else SEEDS:
+    for seed in () if asked.quick else SEEDS:
         tensors = [Tensor("Gradient", one.stage, 0, torch.from_numpy(one.values)) for one in outputs(seed)]
         made_up.append(errors(compared(f"made up, seed {seed}", tensors)))
-    if "--keep" in sys.argv:
-        whole.to_pickle(sys.argv[sys.argv.index("--keep") + 1])
+    if asked.keep:
+        whole.to_pickle(asked.keep)
     off = errors(whole)
     text = report(off, time.perf_counter() - started)
     text += report_of_outputs(off, pd.concat(made_up, ignore_index=True)) if made_up else ""
     print(text)
-    if "--quick" not in sys.argv:
+    if not asked.quick:
         write("formats", text)
 
 

@@ -44,7 +44,7 @@ part() {
     echo >>"$report"
 }
 
-cost() { part "$1" "$2" "$python" benchmarks/cuda.py --device "$device" "${@:3}"; }
+cost() { part "$1" "$2" "$python" benchmarks/gpu.py --device "$device" "${@:3}"; }
 
 printf '# Cost of measuring on a GPU\n\n' >"$report"
 cost 20 "" machine

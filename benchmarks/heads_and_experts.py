@@ -8,7 +8,7 @@ Processor time of all threads, not the clock, so that what else the machine does
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).parents[1])  # not this folder, whose statistics.py would hide Python's own
+sys.path[0] = str(Path(__file__).parents[1])  # the repository, not this folder
 
 import argparse
 import contextlib

@@ -11,8 +11,9 @@ over that of the imports.
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).parents[1])  # not this folder, whose statistics.py would hide Python's own
+sys.path[0] = str(Path(__file__).parents[1])  # the repository, not this folder
 
+import argparse
 import subprocess
 import tempfile
 import time
@@ -209,4 +210,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--ask"]:
         asked(*sys.argv[2:4])
     else:
-        write("logs", report([float(size) for size in sys.argv[1:]] or [0.5, 10.0]))
+        parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser.add_argument("millions", type=float, nargs="*", help="rows of each log, by default 0.5 and 10")
+        write("logs", report(parser.parse_args().millions or [0.5, 10.0]))

@@ -12,7 +12,7 @@ wandb and tensorboard stand beside it where they are installed.
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).parents[1])  # not this folder, whose statistics.py would hide Python's own
+sys.path[0] = str(Path(__file__).parents[1])  # the repository, not this folder
 
 import argparse
 import contextlib

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path[:1] = [str(ROOT), str(ROOT / "tests")]  # not this folder, whose statistics.py would hide Python's own
+sys.path[:1] = [str(ROOT), str(ROOT / "tests")]  # the repository, not this folder
 
 import argparse
 import contextlib

@@ -5,14 +5,18 @@ is asked for in a format. Then it is trained with these casts, and with those of
 and last layer high, as many tensors high as in the plan but at random, the same with the output layer high, only the
 riskiest one high. It is trained twice as it is, then from weights that are multiplied by 1 ± 1e-6: the noise floor.
 
-    python -m benchmarks.plans gpt e4m3 none 0 1 2 3 4    # network, format, scale, seeds; minutes for each seed
-    python -m benchmarks.plans --table                    # benchmarks/results/plans.md from all that was run
+    python benchmarks/plans.py gpt e4m3 none 0 1 2 3 4    # network, format, scale, seeds; minutes for each seed
+    python benchmarks/plans.py --table                    # benchmarks/results/plans.md from all that was run
 """
 
-import json
 import sys
-import tempfile
 from pathlib import Path
+
+sys.path[0] = str(Path(__file__).parents[1])  # the repository, not this folder
+
+import argparse
+import json
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -134,7 +138,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Return the tables as Markdown."""
     lines = ["# Plans from a log against rules of thumb", "", hardware("torch", "numpy"), ""]
     lines += [
-        f"`python -m benchmarks.plans`: {STEPS} steps, the rate decays; a tensor is kept high where it fails {WANT} at "
+        f"`python benchmarks/plans.py`: {STEPS} steps, the rate decays; a tensor is kept high where it fails {WANT} at "
         f"any of the steps that were logged (every {EVERY}th). Held-out loss, mean over seeds (lowest to highest).",
     ]
     whole = pd.DataFrame(rows)
@@ -157,8 +161,12 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else []
-    if "--table" not in sys.argv:
-        network, low, scale, *seeds = sys.argv[1:]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", action="store_true", help="only write the table")
+    parser.add_argument("run", nargs="*", metavar="WORD", help="network, format, scale and seeds")
+    asked = parser.parse_args()
+    if not asked.table:
+        network, low, scale, *seeds = asked.run
         for seed in map(int, seeds):
             kept = [
                 one

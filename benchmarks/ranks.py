@@ -9,7 +9,7 @@ process. All rows add, as those of outputs do, so that each rank sends all of th
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).parents[1])  # not this folder, whose statistics.py would hide Python's own
+sys.path[0] = str(Path(__file__).parents[1])  # the repository, not this folder
 
 import argparse
 import multiprocessing

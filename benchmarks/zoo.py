@@ -5,6 +5,7 @@
 The tests marked slow train the same architectures and hold what they see against this table.
 """
 
+import argparse
 import os
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+sys.path[:1] = [str(ROOT), str(ROOT / "tests")]  # instead of this folder
 RESULT = ROOT / "benchmarks" / "results" / "zoo.md"
 HEAD = """# Architectures that were tracked
 
@@ -45,8 +47,8 @@ def found(folder: str) -> Iterator[tuple[str, str, int, bool, Any]]:
 
 def main() -> None:
     """Train everything and write the table."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    sys.path[:1] = [str(ROOT), str(ROOT / "tests")]  # instead of this folder, which has a file called statistics
     RESULT.touch()  # the tests read it
     with tempfile.TemporaryDirectory() as folder:
         lines = [

@@ -1,7 +1,7 @@
 """What measuring costs on a GPU: bytes per second of the kernels, step time tracked ÷ bare, waits of the host.
 
-    python benchmarks/cuda.py kernel|waits|gpt2-small|gpt-350m [--compiled] [--seconds 60]
-    python benchmarks/cuda.py --device cpu kernel     tries the program itself out, small and without a meaning
+    python benchmarks/gpu.py kernel|waits|gpt2-small|gpt-350m [--compiled] [--seconds 60]
+    python benchmarks/gpu.py --device cpu kernel     tries the program itself out, small and without a meaning
 
 Copies count the bytes they read and the bytes they write; all others only read. Nothing else should run on the GPU.
 The first use of a kernel compiles it, which is not counted. `gpu.sh` runs all parts within six minutes.
@@ -10,7 +10,7 @@ The first use of a kernel compiles it, which is not counted. `gpu.sh` runs all p
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).parents[1])  # not this folder, whose statistics.py would hide Python's own
+sys.path[0] = str(Path(__file__).parents[1])  # the repository, not this folder
 
 import argparse
 import contextlib

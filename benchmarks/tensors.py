@@ -1,12 +1,12 @@
 """What measuring a tensor costs: ns per element beside `t.sum()` and `t.clone()`, in one run.
 
-python benchmarks/statistics.py [--write]
+python benchmarks/tensors.py [--write]
 """
 
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).parents[1])  # not this folder, whose statistics.py would hide Python's own
+sys.path[0] = str(Path(__file__).parents[1])  # the repository, not this folder
 
 import argparse
 import statistics
@@ -96,12 +96,12 @@ def scratch() -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="keep the tables in benchmarks/results/statistics.md")
+    parser.add_argument("--write", action="store_true", help="keep the tables in benchmarks/results/tensors.md")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     report = f"""# Cost of measuring a tensor
 
-{hardware()}; one thread; medians, calls interleaved; ns per element. Made by `python benchmarks/statistics.py --write`.
+{hardware()}; one thread; medians, calls interleaved; ns per element. Made by `python benchmarks/tensors.py --write`.
 
 {one_tensor()}
 
@@ -111,4 +111,4 @@ if __name__ == "__main__":
 """
     print(report)
     if arguments.write:
-        write("statistics", report)
+        write("tensors", report)
