@@ -5,20 +5,24 @@ from typing import NamedTuple
 
 import matplotlib
 import numpy as np
+import optax
 import pandas as pd
 import pytest
 import torch
+from flax import linen, nnx
 from matplotlib.figure import Figure
 from torch import nn
 
 import tandv
 from tandv import logframe, viz
 from tandv.analysis import transitions
+from tandv.checkpoints import evaluate, weights
 from tandv.curves import as_curves, read_curves
 from tandv.exports import to_tensorboard
 from tandv.log.files import read_csv, read_parquet, read_pickle, write_parquet, write_pickle
 from tandv.log.run import read_run
-from tandv.probes import get_intermediate_outputs, probe
+from tandv.probes import attention_patterns, get_intermediate_outputs, probe, read_arrays
+from tandv.track.jax import track as track_jax
 from tandv.track.torch import track
 from tandv.viz import interactive
 
@@ -113,6 +117,27 @@ def a_damaged_parquet():
     with open("log.parquet", "r+b") as file:
         file.truncate(1000)
     tandv.read("log.parquet")
+
+
+def weights_of_text():
+    with open("step_1.pt", "w") as file:
+        file.write("no checkpoint")
+    list(weights("step_1.pt"))
+
+
+def numbers_in_a_dict():
+    with track(model(), name="dict") as tracker:
+        tracker.step({"loss": 1.0})
+
+
+def a_result_in_place_of_a_function():
+    with track_jax(model_state={"w": np.ones(3, np.float32)}, name="result") as tracker:
+        tracker.intercept(1.0)
+
+
+def a_step_without_values():
+    with track_jax(model_state={"w": np.ones(3, np.float32)}, name="values") as tracker:
+        tracker.step(loss=1.0)
 
 
 class Mistake(NamedTuple):
@@ -421,6 +446,152 @@ MISTAKES = {
         lambda: to_tensorboard({"epoch": [0.5], "loss": [1.0]}, _Writer()),
         ValueError,
         "0.5 is not whole, and TensorBoard",
+    ),
+    # More of what is given in the wrong place.
+    "a tracker to read": Mistake(
+        lambda: tandv.read(track(model())),
+        TypeError,
+        "cannot read a TorchTracker, .*give tracker.path or tracker.out_path",
+    ),
+    "a tracker to findings": Mistake(
+        lambda: tandv.findings(track(model())), TypeError, "a log is a table, .*not a TorchTracker.*give tracker.path"
+    ),
+    "a tracker to a plot": Mistake(
+        lambda: viz.overview(track(model())), TypeError, "a log is a table, .*not a TorchTracker.*give tracker.path"
+    ),
+    "a tracker to the page": Mistake(
+        lambda: tandv.view(track(model()), out="x.html"),
+        ValueError,
+        r"what can be shown is the folder of a run \(tracker.path\), a log, curves, .*, not a TorchTracker",
+    ),
+    "nothing to the page": Mistake(lambda: tandv.view(None), ValueError, "what can be shown is .*, not a NoneType"),
+    "a page as picture": Mistake(lambda: tandv.view(LOG, out="x.png"), ValueError, "out=x.png must end in .html"),
+    "a page into no folder": Mistake(
+        lambda: tandv.view(LOG, out="no/x.html"), ValueError, "there is no folder .*no for out=x.html; make it first"
+    ),
+    "a page of no such layer": Mistake(
+        lambda: tandv.view(LOG, layer="haed", out="x.html"), LookupError, "no layer 'haed' in log; did you mean 'head'"
+    ),
+    "findings of nowhere": Mistake(
+        lambda: tandv.findings("nowhere"),
+        FileNotFoundError,
+        "there is nothing of this name; tandv.read opens the folder",
+    ),
+    "a difference to nowhere": Mistake(
+        lambda: tandv.diff("nowhere", LOG), FileNotFoundError, "cannot read nowhere: there is nothing of this name"
+    ),
+    "casts to fp8": Mistake(lambda: tandv.whatif(LOG, "fp8"), LookupError, "'fp8': there are 'float8_e4m3fn'"),
+    "casts to nothing": Mistake(lambda: tandv.whatif(LOG, []), ValueError, "formats is empty; name at least one"),
+    "one width": Mistake(
+        lambda: tandv.coordinate_check({64: LOG}), ValueError, "needs runs of two widths or more, .* such as {64: run"
+    ),
+    "widths that are not known": Mistake(
+        lambda: tandv.coordinate_check([LOG, LOG]),
+        ValueError,
+        r"the width of run 1, 2 is not known.*\{64: run, 128: oth",
+    ),
+    "an argument of a plot": Mistake(
+        lambda: viz.exp_hist(LOG, layr="head"), TypeError, r"exp_hist\(\) has no argument 'layr'; did you mean 'layer'"
+    ),
+    "a word as step": Mistake(
+        lambda: viz.overview(LOG, step="last"), TypeError, "'last' is no step, which is a number; give a whole number"
+    ),
+    "a step from the end": Mistake(
+        lambda: histogram(step=-1), LookupError, "no step -1 in this log; the nearest are 0 and 1"
+    ),
+    "a plot that was called": Mistake(
+        lambda: interactive(line(), df=LOG), TypeError, "interactive takes a plot first, not a Figure"
+    ),
+    "a plot without steps to animate": Mistake(
+        lambda: viz.animate(viz.scalar_line, LOG), TypeError, "scalar_line has no step to go through; animate a plot of"
+    ),
+    "a log to a plot of arrays": Mistake(
+        lambda: viz.attention_heads(LOG),
+        TypeError,
+        r"a log holds statistics, not the arrays .*give {layer: array}, such as attention_patterns\(model, batch\)",
+    ),
+    "a log as curves": Mistake(
+        lambda: viz.training_dynamics(LOG),
+        ValueError,
+        r"these are not curves: .*take its curves out with tandv.logframe",
+    ),
+    "no curves": Mistake(
+        lambda: viz.training_dynamics({}), ValueError, "there is no column besides the step; give at least one"
+    ),
+    "grokking without accuracies": Mistake(
+        lambda: viz.grokking_plot({"step": [0, 1], "loss": [1.0, 0.5]}),
+        ValueError,
+        r"lack 'train_acc' and 'test_acc'; they have 'loss': name yours by grokking\(curves, train=..., test=...\)",
+    ),
+    "curves of words": Mistake(
+        lambda: transitions.find_transitions({"a": ["x"] * 30}), ValueError, "column 'a' holds something that is not a"
+    ),
+    "checkpoints of nowhere": Mistake(
+        lambda: evaluate("nowhere", ["spectral"]),
+        FileNotFoundError,
+        "nowhere does not exist; give the folder that your checkp",
+    ),
+    "a metric that is not there": Mistake(
+        lambda: (torch.save(model().state_dict(), "step_1.pt"), evaluate(".", ["spectrall"])),
+        LookupError,
+        "no metric 'spectrall'; did you mean 'spectral'",
+    ),
+    "a function as metric": Mistake(
+        lambda: (torch.save(model().state_dict(), "step_1.pt"), evaluate(".", len)),
+        TypeError,
+        "metrics are names, such as 'spectral', and paths of .py files; put a function of yours, whose name ends",
+    ),
+    "text as a checkpoint": Mistake(weights_of_text, ValueError, "it is damaged, or not written by torch.save"),
+    "a layer that the model lacks": Mistake(
+        lambda: get_intermediate_outputs(model(), torch.ones(3, 8), layers="fc"),
+        LookupError,
+        "no layer 'fc'; there are",
+    ),
+    "a loader as batch": Mistake(
+        lambda: get_intermediate_outputs(model(), torch.utils.data.DataLoader(torch.ones(3, 8))),
+        TypeError,
+        r"a DataLoader gives batches and is none; give the inputs of one, such as next\(iter\(loader\)\)\[0\]",
+    ),
+    "attention of a model without": Mistake(
+        lambda: attention_patterns(model(), torch.ones(3, 8)), ValueError, "no attention is seen in the forward pass of"
+    ),
+    "arrays of nowhere": Mistake(
+        lambda: read_arrays("nowhere.npz"),
+        FileNotFoundError,
+        "cannot read nowhere.npz: .*give what `Probe.save` wrote",
+    ),
+    "probing at every 0th step": Mistake(
+        lambda: probe(model(), torch.ones(3, 8), every=0), ValueError, "every=0 must be a positive number of steps"
+    ),
+    "saving as text": Mistake(
+        lambda: track(model(), save="10"),
+        ValueError,
+        r"save='10' must be a SaveRule, such as tandv.track.SaveRule\(every",
+    ),
+    "numbers in a dict": Mistake(
+        numbers_in_a_dict, TypeError, r"was given dict without a name; .* such as tracker.step\(loss=loss"
+    ),
+    # JAX.
+    "a class of flax": Mistake(
+        lambda: track_jax(nnx.Linear), ValueError, r"Linear is a class; make a model of it first: Linear\(...\)"
+    ),
+    "a module of flax.linen without parameters": Mistake(
+        lambda: track_jax(linen.Dense(3)),
+        ValueError,
+        r"Dense holds no float array; .*\(of a flax.linen module what init",
+    ),
+    "a transformation as optimiser": Mistake(
+        lambda: track_jax(model_state={"w": np.ones(3, np.float32)}, optimizer_state=optax.adam(1e-2)),
+        ValueError,
+        r"optimizer=GradientTransformation\w* is what updates, and holds no state; give what its init\(params\)",
+    ),
+    "a result in place of a function": Mistake(
+        a_result_in_place_of_a_function,
+        TypeError,
+        r"takes your function first, then its arguments, not a float: write tracker.intercept\(train_step, ",
+    ),
+    "a step without the values after it": Mistake(
+        a_step_without_values, TypeError, r"tracker.step\(\) lacks model_state, .*write tracker.step\(model_state"
     ),
     "a name that tandv lacks": Mistake(
         lambda: tandv.raed, AttributeError, "module 'tandv' has no attribute 'raed'; it has"

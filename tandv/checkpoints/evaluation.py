@@ -99,6 +99,11 @@ def evaluate(
     if not found:
         where = [*map(_path, checkpoints)] if not isinstance(checkpoints, str | os.PathLike) else checkpoints
         found = find(where, step_pattern=step_pattern, include=include, exclude=exclude, group=group)
+    if callable(metrics) or any(callable(one) for one in metrics):
+        raise TypeError(
+            "metrics are names, such as 'spectral', and paths of .py files; put a function of yours, whose name ends "
+            f"in {custom.ENDING}, into such a file"
+        )
     wanted = [metrics] if isinstance(metrics, str) else [os.fspath(name) for name in metrics]
     files = tuple(custom.source(name) for name in wanted if name.endswith(".py"))
     names = definitions.known(name for name in wanted if not name.endswith(".py"))

@@ -124,6 +124,11 @@ def _own_name(what: Any, runs: int) -> str:
 
 def _opened(what: Any, name: str, measure: Measure) -> Shown | Callable[[], Shown]:
     """Open one run; what is neither a log nor curves may be checkpoints, which are to be measured later."""
+    if not _is_path(what) and not _is_in_memory(what):
+        raise TypeError(
+            "what can be shown is the folder of a run (tracker.path), a log, curves, a folder of checkpoints, or a dict "
+            f"of these by name, not a {type(what).__name__}"
+        )
     try:
         run = answers.opened(what, name)
         return Shown(run, None if isinstance(run.source, CurvesOnly) else what)
@@ -149,6 +154,10 @@ def _opened(what: Any, name: str, measure: Measure) -> Shown | Callable[[], Show
             raise _with_tables(place, first) from None
         return lambda: Shown(Run(_saying_what_is_left_out(measure(place.path, name), place)), None)
     raise _with_tables(place, first) if kind == "folder" else first
+
+
+def _is_in_memory(what: Any) -> bool:
+    return isinstance(what, pd.DataFrame | pd.Series | Mapping | TrainingStats)
 
 
 def _tables_in(folder: Place) -> list[str]:

@@ -41,6 +41,7 @@ def get_intermediate_outputs(
 
     Raises LookupError with the nearest names for a layer that the model does not have or does not call.
     """
+    _check_batch(x, call)
     return _backend(model).get_intermediate_outputs(model, x, layers, call)
 
 
@@ -70,6 +71,7 @@ def attention_patterns(
 
     Raises ValueError if no attention is found, or if rows do not sum to 1.
     """
+    _check_batch(batch, call)
     return _backend(model).attention_patterns(model, batch, layers, call)
 
 
@@ -157,6 +159,13 @@ def is_tensor(value: Any) -> bool:
         value: anything.
     """
     return hasattr(value, "shape") and hasattr(value, "dtype") and hasattr(value, "ndim")
+
+
+def _check_batch(batch: Any, call: Call | None) -> None:
+    if call is None and hasattr(batch, "dataset") and hasattr(batch, "__iter__"):
+        raise TypeError(
+            f"a {type(batch).__name__} gives batches and is none; give the inputs of one, such as next(iter(loader))[0]"
+        )
 
 
 def _backend(model: Any) -> ModuleType:

@@ -167,7 +167,11 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[int, dict[str, np.ndarray]
 
     Args:
         path: the .npz file.
+
+    Raises FileNotFoundError if there is none.
     """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"cannot read {os.fspath(path)}: there is no such file; give what `Probe.save` wrote")
     history: dict[int, dict[str, np.ndarray]] = {}
     with np.load(path, allow_pickle=False) as file:
         for key in file.files:

@@ -29,6 +29,11 @@ class Interception:
 
     def call(self, function: Callable[..., Any], args: Any, kwargs: Any, records: bool) -> Any:
         """Return what a function returns."""
+        if not callable(function):
+            raise TypeError(
+                f"tracker.intercept() takes your function first, then its arguments, not a {type(function).__name__}: "
+                "write tracker.intercept(train_step, params, batch) in place of train_step(params, batch)"
+            )
         with _linen.watched(), _haiku.watched(), self._calls.on(records):
             output = function(*args, **kwargs)
         self.functions.append(function)  # one that raised need not have given rows

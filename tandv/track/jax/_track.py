@@ -181,6 +181,15 @@ def track(
             found.append(f"give {argument} or {argument}_state, not both")
     model = model if model is not None else model_state
     optimizer = optimizer if optimizer is not None else optimizer_state
+    if isinstance(model, type):
+        found.append(f"{model.__name__} is a class; make a model of it first: {model.__name__}(...)")
+        model = None
+    if isinstance(optimizer, tuple) and hasattr(optimizer, "init") and hasattr(optimizer, "update"):
+        found.append(
+            f"optimizer={type(optimizer).__name__} is what updates, and holds no state; give what its init(params) "
+            "returned, or an nnx.Optimizer"
+        )
+        optimizer = None
     model, held = parts_of(model)
     optimizer = optimizer if optimizer is not None else held
     in_place = is_object(model)

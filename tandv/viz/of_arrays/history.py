@@ -18,6 +18,11 @@ def as_history(data: Any) -> dict[int, dict[str, np.ndarray]]:
     >>> as_history({"fc": [1.0]})
     {0: {'fc': array([1.])}}
     """
+    if getattr(getattr(data, "columns", None), "nlevels", 1) > 1:
+        raise TypeError(
+            "a log holds statistics, not the arrays that are drawn here; give {layer: array}, such as "
+            "attention_patterns(model, batch) or get_intermediate_outputs(model, batch) of tandv.probes return"
+        )
     if not isinstance(data, Mapping):
         data = {0: {"": data}}
     elif not all(isinstance(value, Mapping) for value in data.values()):
