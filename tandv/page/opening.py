@@ -126,8 +126,8 @@ def _opened(what: Any, name: str, measure: Measure) -> Shown | Callable[[], Show
     """Open one run; what is neither a log nor curves may be checkpoints, which are to be measured later."""
     if not _is_path(what) and not _is_in_memory(what):
         raise TypeError(
-            "what can be shown is the folder of a run (tracker.path), a log, curves, a folder of checkpoints, or a dict "
-            f"of these by name, not a {type(what).__name__}"
+            "what can be shown is the folder of a run (tracker.path), a log, curves, a folder of checkpoints, or a "
+            f"dict of these by name, not a {type(what).__name__}"
         )
     try:
         run = answers.opened(what, name)
