@@ -79,7 +79,7 @@ class HostKept:
         )
         counts = np.zeros((len(jobs), len(counted_in_gradients(len(self._limits)))), np.int64)
         cosines = np.zeros(len(jobs))
-        compiled = _compiled().of_gradients
+        compiled, _ = _compiled()
         kept = self.planes, self._sketches, self._gradients, self._weights
 
         def some(mine: slice) -> None:
@@ -113,7 +113,7 @@ class HostKept:
         limits = np.array([limit(m.limit) for m in moving], np.float32).view(np.uint32)
         counts = np.zeros((len(jobs), len(COUNTED_IN_UPDATES)), np.int64)
         sums = np.zeros((len(jobs), len(summed(len(self._limits)))))
-        compiled = _compiled().of_updates
+        _, compiled = _compiled()
 
         def some(mine: slice) -> None:
             compiled(jobs[mine], limits[mine], self.planes, counts[mine], sums[mine])
@@ -131,10 +131,11 @@ def available() -> bool:
     return True
 
 
-def _compiled() -> Any:
-    from tandv.measure.insight import _numba
+def _compiled() -> tuple[Any, Any]:
+    """Return the programs for gradients and for updates."""
+    from tandv.measure.insight import _gradients, _updates
 
-    return _numba
+    return _gradients.of_gradients, _updates.of_updates
 
 
 def _in_threads(some: Callable[[slice], None], sizes: np.ndarray, threads: int) -> None:

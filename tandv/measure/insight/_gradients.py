@@ -1,4 +1,4 @@
-"""What `_insight` finds, in one pass over the bytes of many tensors, compiled by numba.
+"""Compare gradients with those of the step before, in one pass over the bytes of many tensors, compiled by numba.
 
 Bit planes are words of 32 bits here: lane 64 i + j of a block is bit i of its word j, so that a block's bits are
 found without any step from one lane to the next.
@@ -10,76 +10,23 @@ found without any step from one lane to the next.
 import math
 
 import numpy as np
-from numba import carray, float32, float64, int64, njit, types, uint32
-from numba.extending import intrinsic
+from numba import carray, float32, float64, int64, njit, uint32
 
-from tandv.measure._lanes import (
-    ABS,
-    INF,
-    add32,
-    and32,
-    as_bits,
-    as_float,
-    half_bits,
-    less32,
-    on_32_bits,
-    or32,
-    pointer_to,
-    shl32,
-    shr32,
-)
+from tandv.measure._lanes import ABS, INF, add32, and32, as_float, half_bits, less32, or32, pointer_to, shl32, shr32
 from tandv.measure._numba import BFLOAT16, FLOAT32
+from tandv.measure.insight._words import FAST, ONE, WORDS, differ, ones, read, times
 from tandv.measure.insight.definitions import LANES, SAMPLE
 
-WORDS = LANES // 32  # of a block, in a plane
-_ONE = uint32(1)
-_SIGN = uint32(0x80000000)
-_FAST = {"reassoc", "contract", "nsz", "arcp"}
 _SAMPLED = SAMPLE.bit_length() - 1  # a power of two
 _OF_ALL, _OF_ZEROS = 6, 5  # counts before those of each threshold, and of each
-
-
-@intrinsic
-def _ones(context, bits):
-    def build(context, builder, signature, arguments):
-        return builder.ctpop(arguments[0])
-
-    return types.uint32(types.uint32), build
-
-
-_differ = on_32_bits(lambda b, x, y: b.xor(x, y))
-_minus = on_32_bits(lambda b, x, y: b.sub(x, y))
-_times = on_32_bits(lambda b, x, y: b.mul(x, y))
 
 
 @njit(nogil=True)
 def _mixed(number):
     """Return the bits of `_insight.mixed`."""
-    h = _times(_differ(shr32(number, uint32(16)), number), uint32(0x45D9F3B))
-    h = _times(_differ(shr32(h, uint32(16)), h), uint32(0x45D9F3B))
-    return _differ(shr32(h, uint32(16)), h)
-
-
-@njit(nogil=True)
-def _read(address, kind, start, stop, block):
-    """Return a block of the float32 bits of some elements, filled up with zeros; where they lie, if it can be."""
-    if kind == FLOAT32 and stop - start == LANES:
-        return carray(pointer_to(address + 4 * start), (LANES,), np.uint32)
-    if kind == FLOAT32:
-        words = carray(pointer_to(address + 4 * start), (stop - start,), np.uint32)
-        for i in range(stop - start):
-            block[i] = words[i]
-    else:
-        halves = carray(pointer_to(address + 2 * start), (stop - start,), np.uint16)
-        if kind == BFLOAT16:
-            for i in range(stop - start):
-                block[i] = shl32(uint32(halves[i]), uint32(16))
-        else:
-            for i in range(stop - start):
-                block[i] = half_bits(uint32(halves[i]))
-    for i in range(stop - start, LANES):
-        block[i] = uint32(0)
-    return block
+    h = times(differ(shr32(number, uint32(16)), number), uint32(0x45D9F3B))
+    h = times(differ(shr32(h, uint32(16)), h), uint32(0x45D9F3B))
+    return differ(shr32(h, uint32(16)), h)
 
 
 @njit(nogil=True)
@@ -90,7 +37,7 @@ def _signs(v, has_sign, negative):
         for j in range(WORDS):
             x = v[i * WORDS + j]
             a = and32(x, ABS)
-            there = and32(less32(uint32(0), a), less32(a, add32(INF, _ONE)))
+            there = and32(less32(uint32(0), a), less32(a, add32(INF, ONE)))
             has_sign[j] = or32(has_sign[j], shl32(there, uint32(i)))
             negative[j] = or32(negative[j], shl32(and32(there, shr32(x, uint32(31))), uint32(i)))
 
@@ -107,7 +54,7 @@ def _zeros(v, limit, plane):
 def _count(bits):
     total = uint32(0)
     for j in range(WORDS):
-        total = add32(total, _ones(bits[j]))
+        total = add32(total, ones(bits[j]))
     return int64(total)
 
 
@@ -116,7 +63,7 @@ def _compare(new, old, both, flips, work, counts):
     """Count what has become of a block, and keep its new planes."""
     for j in range(WORDS):
         both[j] = and32(new[0, j], old[0, j])
-        flips[j] = and32(_differ(new[1, j], old[1, j]), both[j])
+        flips[j] = and32(differ(new[1, j], old[1, j]), both[j])
     counts[0] += _count(flips)
     counts[1] += _count(both)
     at = _OF_ALL
@@ -138,14 +85,14 @@ def _compare(new, old, both, flips, work, counts):
             old[k, j] = new[k, j]
 
 
-@njit(fastmath=_FAST, nogil=True)
+@njit(fastmath=FAST, nogil=True)
 def _sketch(v, number, words, sketch):
     for j in range(WORDS):
         words[j] = _mixed(add32(shl32(uint32(number), uint32(6)), uint32(j)))
     for i in range(32):
         for j in range(WORDS):
             sign = shl32(shr32(words[j], uint32(i)), uint32(31))
-            sketch[i * WORDS + j] += as_float(_differ(v[i * WORDS + j], sign))
+            sketch[i * WORDS + j] += as_float(differ(v[i * WORDS + j], sign))
 
 
 @njit(nogil=True)
@@ -225,10 +172,10 @@ def of_gradients(jobs, limits, planes, sketches, gradients, weights, counts, cos
         sketch[:] = float32(0)
         for number in range(max(1, -(-n // LANES))):
             start = number * LANES
-            v = _read(address, kind, start, min(start + LANES, n), block)
+            v = read(address, kind, start, min(start + LANES, n), block)
             _signs(v, new[0], new[1])
             for k in range(len(limits)):
-                _zeros(v, add32(limits[k], _ONE), new[2 + k])
+                _zeros(v, add32(limits[k], ONE), new[2 + k])
             _compare(new, planes[:, first + number], both, flips, work, counts[job])
             _sketch(v, number, work, sketch)
         cosines[job] = _cosine(sketch, sketches[tensor])
@@ -240,99 +187,3 @@ def of_gradients(jobs, limits, planes, sketches, gradients, weights, counts, cos
             _curvature(sampled[0], sampled[1], gradients[tensor], weights[tensor], counts[job])
             weights[tensor] = sampled[1]
         gradients[tensor] = sampled[0]
-
-
-@njit(fastmath=_FAST, nogil=True)
-def _change(before, after, steps, few, sums):
-    """Fill `steps` with the sizes of changes; add to the sums of their squares, squared weights, and sizes."""
-    squares, weights, moved = 0.0, 0.0, 0.0
-    few[:] = float32(0)
-    for i in range(LANES):
-        steps[i] = abs(as_float(after[i]) - as_float(before[i]))
-    for i in range(LANES):
-        step, old = float64(steps[i]), float64(as_float(before[i]))
-        squares += step * step
-        weights += old * old
-    for i in range(32):
-        for j in range(WORDS):
-            few[j] += steps[i * WORDS + j]
-    for j in range(WORDS):
-        moved += float64(few[j])
-    sums[0] += squares
-    sums[1] += weights
-    sums[2] += moved
-
-
-@njit(fastmath=_FAST, nogil=True)
-def _inside(steps, plane, sums):
-    """Return the sum of those steps whose bit is set; the bit masks them, so that no NaN comes in from elsewhere."""
-    sums[:] = float32(0)
-    for i in range(32):
-        for j in range(WORDS):
-            bit = and32(shr32(plane[j], uint32(i)), _ONE)
-            sums[j] += as_float(and32(as_bits(steps[i * WORDS + j]), _minus(uint32(0), bit)))
-    total = 0.0
-    for j in range(WORDS):
-        total += float64(sums[j])
-    return total
-
-
-@njit(nogil=True)
-def _rounded(before, after, asked):
-    """Count what stayed though something was asked for; as bits, 0.0 and -0.0 differ, which is a change of nothing."""
-    total = uint32(0)
-    for i in range(LANES):
-        same = less32(_differ(before[i], after[i]), _ONE)
-        total = add32(total, and32(same, less32(uint32(0), and32(asked[i], ABS))))
-    return int64(total)
-
-
-@njit(nogil=True)
-def _rounded_by_plane(before, after, plane):
-    total = uint32(0)
-    for i in range(32):
-        for j in range(WORDS):
-            same = less32(_differ(before[i * WORDS + j], after[i * WORDS + j]), _ONE)
-            total = add32(total, and32(same, shr32(plane[j], uint32(i))))
-    return int64(total)
-
-
-@njit(nogil=True)
-def _at_most(values, above):
-    """Count what is below the float32 of these bits; of numbers that are not negative, bits are in the same order."""
-    total = uint32(0)
-    for i in range(LANES):
-        total = add32(total, less32(values[i], above))
-    return int64(total)
-
-
-@njit(cache=True, nogil=True)
-def of_updates(jobs, limits, planes, counts, sums):
-    """Measure what a step has done to each weight, by the planes of its gradients.
-
-    `jobs` [n, 10]: address and kind of the weight before, after, of momentum and of the mean of squares (0: there
-    is none), elements, number of the first block. `limits` are for the mean of squares, as bits of
-    float32.
-    """
-    before, after, state = np.empty(LANES, np.uint32), np.empty(LANES, np.uint32), np.empty(LANES, np.uint32)
-    steps, few = np.empty(LANES, np.float32), np.empty(WORDS, np.float32)
-    for job in range(len(jobs)):
-        n, first = jobs[job, 8], jobs[job, 9]
-        for number in range(max(1, -(-n // LANES))):
-            start = number * LANES
-            stop = min(start + LANES, n)
-            old = _read(jobs[job, 0], jobs[job, 1], start, stop, before)
-            now = _read(jobs[job, 2], jobs[job, 3], start, stop, after)
-            _change(old, now, steps, few, sums[job])
-            for k in range(2, len(planes)):
-                sums[job, 1 + k] += _inside(steps, planes[k, first + number], few)
-            if jobs[job, 4]:
-                counts[job, 0] += _rounded(old, now, _read(jobs[job, 4], jobs[job, 5], start, stop, state))
-            else:
-                counts[job, 0] += _rounded_by_plane(old, now, planes[0, first + number])
-            if jobs[job, 6]:
-                squares = _read(jobs[job, 6], jobs[job, 7], start, stop, state)
-                counts[job, 1] += _at_most(squares, add32(limits[job], _ONE))
-            else:
-                counts[job, 1] = -1
-        sums[job, 0], sums[job, 1] = math.sqrt(sums[job, 0]), math.sqrt(sums[job, 1])
