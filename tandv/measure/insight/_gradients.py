@@ -8,13 +8,15 @@ found without any step from one lane to the next.
 # (numba passes an intrinsic's first argument itself)
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import carray, float32, float64, int64, njit, uint32
 
 from tandv.measure._lanes import ABS, INF, add32, and32, as_float, half_bits, less32, or32, pointer_to, shl32, shr32
+from tandv.measure._lanes import VERSION as LANES_VERSION
 from tandv.measure._numba import BFLOAT16, FLOAT32
-from tandv.measure.insight._words import FAST, ONE, WORDS, differ, ones, read, times
+from tandv.measure.insight._words import FAST, ONE, VERSION, WORDS, differ, ones, read, times
 from tandv.measure.insight.definitions import LANES, SAMPLE
 
 _SAMPLED = SAMPLE.bit_length() - 1  # a power of two
@@ -153,37 +155,46 @@ def _curvature(gradients, weights, old_gradients, old_weights, counts):
     counts[5] += maxima
 
 
-@njit(cache=True, nogil=True)
-def of_gradients(jobs, limits, planes, sketches, gradients, weights, counts, cosines):
-    """Compare each gradient with what was kept of the one before, and keep this one.
+def _of_gradients(made_of: tuple[int, ...]) -> Any:
+    """Return `of_gradients`, which encloses what it is made of besides this file (see `measure._numba._compiled`)."""
 
-    `jobs` [n, 7]: address, kind and elements of the gradient, address (0: not known) and kind of the weight,
-    number of the tensor and of its first block. `limits` are bits of float32. Counts and cosines come per job.
-    """
-    block = np.empty(LANES, np.uint32)
-    new = np.empty((len(limits) + 2, WORDS), np.uint32)
-    both, flips, work = np.empty(WORDS, np.uint32), np.empty(WORDS, np.uint32), np.empty(WORDS, np.uint32)
-    sketch, sampled = np.empty(LANES, np.float32), np.empty((2, SAMPLE), np.float32)
-    places = np.empty(SAMPLE, np.int64)
-    for job in range(len(jobs)):
-        address, kind, n = jobs[job, 0], jobs[job, 1], jobs[job, 2]
-        tensor, first = jobs[job, 5], jobs[job, 6]
-        sampled[:, min(n, SAMPLE) :] = float32(0)
-        sketch[:] = float32(0)
-        for number in range(max(1, -(-n // LANES))):
-            start = number * LANES
-            v = read(address, kind, start, min(start + LANES, n), block)
-            _signs(v, new[0], new[1])
-            for k in range(len(limits)):
-                _zeros(v, add32(limits[k], ONE), new[2 + k])
-            _compare(new, planes[:, first + number], both, flips, work, counts[job])
-            _sketch(v, number, work, sketch)
-        cosines[job] = _cosine(sketch, sketches[tensor])
-        sketches[tensor] = sketch
-        _places(n, places)
-        _gather(address, kind, n, places, sampled[0])
-        if jobs[job, 3]:
-            _gather(jobs[job, 3], jobs[job, 4], n, places, sampled[1])
-            _curvature(sampled[0], sampled[1], gradients[tensor], weights[tensor], counts[job])
-            weights[tensor] = sampled[1]
-        gradients[tensor] = sampled[0]
+    @njit(cache=True, nogil=True)
+    def of_gradients(jobs, limits, planes, sketches, gradients, weights, counts, cosines):
+        """Compare each gradient with what was kept of the one before, and keep this one.
+
+        `jobs` [n, 7]: address, kind and elements of the gradient, address (0: not known) and kind of the weight,
+        number of the tensor and of its first block. `limits` are bits of float32. Counts and cosines come per job.
+        """
+        _ = made_of
+        block = np.empty(LANES, np.uint32)
+        new = np.empty((len(limits) + 2, WORDS), np.uint32)
+        both, flips, work = np.empty(WORDS, np.uint32), np.empty(WORDS, np.uint32), np.empty(WORDS, np.uint32)
+        sketch, sampled = np.empty(LANES, np.float32), np.empty((2, SAMPLE), np.float32)
+        places = np.empty(SAMPLE, np.int64)
+        for job in range(len(jobs)):
+            address, kind, n = jobs[job, 0], jobs[job, 1], jobs[job, 2]
+            tensor, first = jobs[job, 5], jobs[job, 6]
+            sampled[:, min(n, SAMPLE) :] = float32(0)
+            sketch[:] = float32(0)
+            for number in range(max(1, -(-n // LANES))):
+                start = number * LANES
+                v = read(address, kind, start, min(start + LANES, n), block)
+                _signs(v, new[0], new[1])
+                for k in range(len(limits)):
+                    _zeros(v, add32(limits[k], ONE), new[2 + k])
+                _compare(new, planes[:, first + number], both, flips, work, counts[job])
+                _sketch(v, number, work, sketch)
+            cosines[job] = _cosine(sketch, sketches[tensor])
+            sketches[tensor] = sketch
+            _places(n, places)
+            _gather(address, kind, n, places, sampled[0])
+            if jobs[job, 3]:
+                _gather(jobs[job, 3], jobs[job, 4], n, places, sampled[1])
+                _curvature(sampled[0], sampled[1], gradients[tensor], weights[tensor], counts[job])
+                weights[tensor] = sampled[1]
+            gradients[tensor] = sampled[0]
+
+    return of_gradients
+
+
+of_gradients = _of_gradients((LANES_VERSION, VERSION))

@@ -7,12 +7,14 @@ Which values had a gradient, and of which size, is read from the bit planes of `
 # (numba passes an intrinsic's first argument itself)
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import float32, float64, int64, njit, uint32
 
 from tandv.measure._lanes import ABS, add32, and32, as_bits, as_float, less32, shr32
-from tandv.measure.insight._words import FAST, ONE, WORDS, differ, minus, read
+from tandv.measure._lanes import VERSION as LANES_VERSION
+from tandv.measure.insight._words import FAST, ONE, VERSION, WORDS, differ, minus, read
 from tandv.measure.insight.definitions import LANES
 
 
@@ -80,33 +82,42 @@ def _at_most(values, above):
     return int64(total)
 
 
-@njit(cache=True, nogil=True)
-def of_updates(jobs, limits, planes, counts, sums):
-    """Measure what a step has done to each weight, by the planes of its gradients.
+def _of_updates(made_of: tuple[int, ...]) -> Any:
+    """Return `of_updates`, which encloses what it is made of besides this file (see `measure._numba._compiled`)."""
 
-    `jobs` [n, 10]: address and kind of the weight before, after, of momentum and of the mean of squares (0: there
-    is none), elements, number of the first block. `limits` are for the mean of squares, as bits of
-    float32.
-    """
-    before, after, state = np.empty(LANES, np.uint32), np.empty(LANES, np.uint32), np.empty(LANES, np.uint32)
-    steps, few = np.empty(LANES, np.float32), np.empty(WORDS, np.float32)
-    for job in range(len(jobs)):
-        n, first = jobs[job, 8], jobs[job, 9]
-        for number in range(max(1, -(-n // LANES))):
-            start = number * LANES
-            stop = min(start + LANES, n)
-            old = read(jobs[job, 0], jobs[job, 1], start, stop, before)
-            now = read(jobs[job, 2], jobs[job, 3], start, stop, after)
-            _change(old, now, steps, few, sums[job])
-            for k in range(2, len(planes)):
-                sums[job, 1 + k] += _inside(steps, planes[k, first + number], few)
-            if jobs[job, 4]:
-                counts[job, 0] += _rounded(old, now, read(jobs[job, 4], jobs[job, 5], start, stop, state))
-            else:
-                counts[job, 0] += _rounded_by_plane(old, now, planes[0, first + number])
-            if jobs[job, 6]:
-                squares = read(jobs[job, 6], jobs[job, 7], start, stop, state)
-                counts[job, 1] += _at_most(squares, add32(limits[job], ONE))
-            else:
-                counts[job, 1] = -1
-        sums[job, 0], sums[job, 1] = math.sqrt(sums[job, 0]), math.sqrt(sums[job, 1])
+    @njit(cache=True, nogil=True)
+    def of_updates(jobs, limits, planes, counts, sums):
+        """Measure what a step has done to each weight, by the planes of its gradients.
+
+        `jobs` [n, 10]: address and kind of the weight before, after, of momentum and of the mean of squares (0: there
+        is none), elements, number of the first block. `limits` are for the mean of squares, as bits of
+        float32.
+        """
+        _ = made_of
+        before, after, state = np.empty(LANES, np.uint32), np.empty(LANES, np.uint32), np.empty(LANES, np.uint32)
+        steps, few = np.empty(LANES, np.float32), np.empty(WORDS, np.float32)
+        for job in range(len(jobs)):
+            n, first = jobs[job, 8], jobs[job, 9]
+            for number in range(max(1, -(-n // LANES))):
+                start = number * LANES
+                stop = min(start + LANES, n)
+                old = read(jobs[job, 0], jobs[job, 1], start, stop, before)
+                now = read(jobs[job, 2], jobs[job, 3], start, stop, after)
+                _change(old, now, steps, few, sums[job])
+                for k in range(2, len(planes)):
+                    sums[job, 1 + k] += _inside(steps, planes[k, first + number], few)
+                if jobs[job, 4]:
+                    counts[job, 0] += _rounded(old, now, read(jobs[job, 4], jobs[job, 5], start, stop, state))
+                else:
+                    counts[job, 0] += _rounded_by_plane(old, now, planes[0, first + number])
+                if jobs[job, 6]:
+                    squares = read(jobs[job, 6], jobs[job, 7], start, stop, state)
+                    counts[job, 1] += _at_most(squares, add32(limits[job], ONE))
+                else:
+                    counts[job, 1] = -1
+            sums[job, 0], sums[job, 1] = math.sqrt(sums[job, 0]), math.sqrt(sums[job, 1])
+
+    return of_updates
+
+
+of_updates = _of_updates((LANES_VERSION, VERSION))

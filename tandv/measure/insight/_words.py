@@ -3,6 +3,9 @@
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false
 # (numba passes an intrinsic's first argument itself)
 
+import zlib
+from pathlib import Path
+
 import numpy as np
 from numba import carray, njit, types, uint32
 from numba.extending import intrinsic
@@ -11,6 +14,7 @@ from tandv.measure._lanes import half_bits, on_32_bits, pointer_to, shl32
 from tandv.measure._numba import BFLOAT16, FLOAT32
 from tandv.measure.insight.definitions import LANES
 
+VERSION = zlib.crc32(Path(__file__).read_bytes())  # for programs that numba keeps on disk: this is compiled into them
 WORDS = LANES // 32  # of a block, in a plane
 ONE = uint32(1)
 FAST = {"reassoc", "contract", "nsz", "arcp"}
