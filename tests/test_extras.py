@@ -1,5 +1,6 @@
 """Where an optional package is missing, one sentence says what needs it and how to install it."""
 
+import json
 import re
 import subprocess
 import sys
@@ -17,17 +18,43 @@ from tandv.messages import how_to_install, missing
 pytestmark = pytest.mark.slow
 
 EXTRAS = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-ABSENT = """
-import sys
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == {package!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Absent())
+# Runs code where a package is missing, one text of code after another, each in a child of its own; what they all import
+# first is imported once. Prints what each child wrote to its stderr.
+EACH_WITHOUT = """
+import json, os, sys, traceback
 import numpy as np
 from tandv.log.logframe import example_log
-X, Y, C, LOG = np.arange(40.0).reshape(20, 2), [0, 1] * 10, {{"a": [0.0] * 30 + [1.0] * 30}}, example_log()
-H = {{0: {{"a": X}}}}
+X, Y, C, LOG = np.arange(40.0).reshape(20, 2), [0, 1] * 10, {"a": [0.0] * 30 + [1.0] * 30}, example_log()
+H = {0: {"a": X}}
+
+class Absent:
+    def __init__(self, package):
+        self.package = package
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == self.package:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+def run(package, code, written):
+    os.dup2(written, 2)
+    assert package not in sys.modules
+    sys.meta_path.insert(0, Absent(package))
+    try:
+        exec(code, globals())
+    except Exception:
+        traceback.print_exc()
+
+written = []
+for package, code in json.loads(sys.stdin.read()):
+    reading, writing = os.pipe()
+    if not (child := os.fork()):
+        run(package, code, writing)
+        sys.stderr.flush()
+        os._exit(0)
+    os.close(writing)
+    with open(reading) as pipe:
+        written.append(pipe.read())
+    os.waitpid(child, 0)
+print(json.dumps(written))
 """
 CHANGE_POINTS = "from tandv.analysis import transitions; transitions.find_transitions(C, 'change_points')"
 # The package that is missing, its name for pip, its extra, and what needs it.
@@ -64,26 +91,34 @@ NEEDS = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Use each of what needs a package without it; return {(package, use): what was written to stderr}."""
+    folder = tmp_path_factory.mktemp("without")
+    save_file({"fc.weight": np.eye(2, dtype=np.float32)}, folder / "step_0.safetensors")
+    torch.save({"fc": torch.eye(2)}, folder / "old.pt", _use_new_zipfile_serialization=False)
+    (folder / "saved").mkdir()
+    (folder / "saved" / "_METADATA").write_text("{}")
+    (folder / "a.keras").write_text("{}")
+    asked = [(package, use) for package, _, _, use in NEEDS]
+    command = [sys.executable, "-c", EACH_WITHOUT]
+    done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return dict(zip(asked, json.loads(done.stdout), strict=True))
+
+
 @pytest.mark.parametrize(("package", "named", "extra", "use"), NEEDS)
-def test_without_a_package_the_last_line_says_what_to_install(tmp_path, package, named, extra, use):
-    save_file({"fc.weight": np.eye(2, dtype=np.float32)}, tmp_path / "step_0.safetensors")
-    torch.save({"fc": torch.eye(2)}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
-    (tmp_path / "saved").mkdir()
-    (tmp_path / "saved" / "_METADATA").write_text("{}")
-    (tmp_path / "a.keras").write_text("{}")
-    data = (
-        "import numpy as np\nX = np.arange(40.0).reshape(20, 2)\nY = [0, 1] * 10\nC = {'a': [0.0] * 30 + [1.0] * 30}\n"
-    )
-    code = f"{data}{ABSENT.format(package=package)}\n{use}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
-    last = done.stderr.strip().splitlines()[-1]
-    assert re.fullmatch(rf"[\w.]+: (.+ )?needs {named}: {re.escape(how_to_install(extra))}", last), done.stderr
+def test_without_a_package_the_last_line_says_what_to_install(written, package, named, extra, use):
+    text = written[package, use]
+    last = text.strip().splitlines()[-1]
+    assert re.fullmatch(rf"[\w.]+: (.+ )?needs {named}: {re.escape(how_to_install(extra))}", last), text
 
 
 def test_the_extra_that_is_named_brings_the_package():
+    distributions = packages_distributions()  # reads what is installed, which takes long
     for package, named, extra, _ in NEEDS:
         brought = {re.split(r"[>=\[]", one)[0] for one in EXTRAS[extra]}
-        assert set(named.split(" and ")) <= brought and set(packages_distributions()[package]) & brought
+        assert set(named.split(" and ")) <= brought and set(distributions[package]) & brought
 
 
 def test_both_ways_to_install_are_named():
