@@ -1,4 +1,8 @@
-"""Keep programs that XLA compiled between runs of the tests: compiling is three quarters of what JAX's tests take."""
+"""Keep programs that XLA compiled between runs of the tests, and compile them quickly.
+
+Compiling is three quarters of what JAX's tests take. What it takes to optimise is half of that, and only what is said
+of a run's bits depends on it: tests of those use `optimised` (tests/track/jax/conftest.py).
+"""
 
 import contextlib
 import os
@@ -26,6 +30,7 @@ def keep_compiled_programs() -> None:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 
 def _processor() -> int:

@@ -1,10 +1,11 @@
-"""Measure the same arrays by every producer in this process, and print what each row says, in exact numbers.
+"""Measure the same arrays by every producer, and print what each row says, in exact numbers.
 
-`python every_producer.py [--new-field] [--plant MODULE OLD NEW] [--by PRODUCER ...]` can add fields in front of a
-row's integers and of its sums, and replace a text in one of tandv's modules, before any of them is imported.
+Reads plans as JSON, `[{"new_field": bool, "plant": [MODULE, OLD, NEW] or null, "by": [PRODUCER, ...]}, ...]`, each of
+which can add fields in front of a row's integers and of its sums, and replace a text in one of tandv's modules, before
+any of them is imported: each is followed in a child of its own. What they all import first is imported once.
 """
 
-import argparse
+import importlib
 import importlib.abc
 import importlib.machinery
 import json
@@ -137,17 +138,12 @@ NEW_FIELD = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--new-field", action="store_true")
-    parser.add_argument("--plant", nargs=3, metavar=("MODULE", "OLD", "NEW"))
-    parser.add_argument("--by", nargs="+", default=list(PRODUCERS))
-    asked = parser.parse_args()
-    changes: dict[str, tuple[tuple[str, str], ...]] = dict(NEW_FIELD) if asked.new_field else {}
-    if asked.plant:
-        module, old, new = asked.plant
+def follow(plan: dict[str, Any]) -> dict[str, Any]:
+    """Return what each producer measures of two pairs of arrays, with tandv as the plan has it."""
+    changes: dict[str, tuple[tuple[str, str], ...]] = dict(NEW_FIELD) if plan["new_field"] else {}
+    if plan["plant"]:
+        module, old, new = plan["plant"]
         changes[module] = (*changes.get(module, ()), (old, new))
-    os.environ["TRITON_INTERPRET"] = "1"
     sys.meta_path.insert(0, _Changes(changes))
     np.seterr(all="ignore")  # of NaN and infinity, which Triton's interpreter warns of
 
@@ -155,10 +151,30 @@ def main() -> None:
 
     names = [name for name in statistics.INTEGERS + statistics.FLOATS if not name.startswith("new")]
     first, second, odd = arrays()
-    found = {
+    return {
         producer: [said(PRODUCERS[producer](*pair), names) for pair in ((first, second), (odd, first))]
-        for producer in asked.by
+        for producer in plan["by"]
     }
+
+
+def main() -> None:
+    os.environ["TRITON_INTERPRET"] = "1"
+    for package in ("jax", "numba", "pandas", "pyarrow", "torch", "triton.language"):
+        importlib.import_module(package)
+    found = []
+    for plan in json.load(sys.stdin):
+        assert not any(name.partition(".")[0] == "tandv" for name in sys.modules)
+        reading, writing = os.pipe()
+        if not (child := os.fork()):
+            with open(writing, "w") as pipe:
+                json.dump(follow(plan), pipe)
+            os._exit(0)
+        os.close(writing)
+        with open(reading) as pipe:
+            text = pipe.read()
+        _, status = os.waitpid(child, 0)
+        assert status == 0, f"{plan} failed"
+        found.append(json.loads(text))
     print(json.dumps(found))
 
 

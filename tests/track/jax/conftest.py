@@ -95,8 +95,16 @@ def agree():
 
 
 @pytest.fixture
-def same():
-    """Tell whether two trees of arrays are equal to the last bit."""
+def optimised():
+    """Let XLA optimise as it does for users; what other tests show does not depend on it (tests/compiled.py)."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.fixture
+def same(optimised):
+    """Tell whether two trees of arrays are equal to the last bit, of programs as users have them."""
 
     def same(one, other):
         pairs = itertools.zip_longest(jax.tree.leaves(one), jax.tree.leaves(other))

@@ -93,6 +93,7 @@ def test_an_update_that_the_step_skips_is_no_fault():
     assert [one for one in tandv.findings(tracker.path) if one.severity == "error"] == []
 
 
+@pytest.mark.usefixtures("optimised")
 def test_training_is_bit_for_bit_the_same():
     _, losses, params = train(bad=None)
     _, bare_losses, bare = train(bad=None, every=10**6)

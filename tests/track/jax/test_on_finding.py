@@ -72,6 +72,7 @@ def test_save_keeps_the_weights_from_before():
     assert (Path(tracker.path) / "checkpoints" / "step_000000.safetensors").is_file()
 
 
+@pytest.mark.usefixtures("optimised")
 def test_training_is_bit_for_bit_the_same():
     _, losses, params = train(["save", "stop"], bad=None)
     _, bare_losses, bare = train(None, bad=None)
