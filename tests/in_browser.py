@@ -50,8 +50,12 @@ _ERRORS = """() => {
 }"""
 
 
-# Of each server: its module, the name that its settings begin with, and where it shows a notebook.
-SERVERS = {"lab": ("jupyterlab", "LabApp", "lab/tree"), "notebook": ("notebook", "JupyterNotebookApp", "notebooks")}
+# Of each server: its module, the name that its settings begin with, and where it shows a notebook; a workspace of its
+# own keeps Lab from opening those of before beside it.
+SERVERS = {
+    "lab": ("jupyterlab", "LabApp", "lab/workspaces/{0.stem}/tree/{0.name}"),
+    "notebook": ("notebook", "JupyterNotebookApp", "notebooks/{0.name}"),
+}
 
 
 @contextlib.contextmanager
@@ -124,7 +128,7 @@ def run_notebook(page: Any, address: str, token: str, path: Path, server: str = 
     headers = {"Authorization": f"token {token}", "Content-Type": "application/json"}
     request = urllib.request.Request(f"{address}/api/sessions", json.dumps(body).encode(), headers, method="POST")
     urllib.request.urlopen(request, timeout=600).close()
-    page.goto(f"{address}/{SERVERS[server][2]}/{path.name}?token={token}")
+    page.goto(f"{address}/{SERVERS[server][2].format(path)}?token={token}")
     page.wait_for_function("() => !!window.jupyterapp", timeout=600_000)
     page.evaluate(_READY, 60_000)
     page.evaluate("async () => { await window.jupyterapp.commands.execute('notebook:run-all-cells') }")

@@ -32,6 +32,7 @@ ROOMS = [
 PARTS = ("tandv.viz.layout", "tandv.viz.notebook")
 
 LOG = example_log(layers=2, steps=4)
+ONE_ROW_A_STEP = example_log(layers=1, steps=2, tensor_types=["Weight"])  # two logs take long to compare
 RUN = {"train_loss": [2.0, 1.0, 0.5, 0.4], "train_acc": [0.1, 0.9, 1.0, 1.0], "test_acc": [0.1, 0.1, 0.2, 1.0]}
 CURVE = pd.Series([0.1, 0.1, 0.1, 0.1, 0.5, 0.9, 0.9, 0.9, 0.9, 0.9], name="accuracy")
 HEADS = {"fc/head0/entropy": [2.0, 0.5], "fc/head1/entropy": [2.0, 1.9]}
@@ -114,7 +115,7 @@ CALLS: dict[str, tuple] = {
     "viz.metric_curves": (RUN,),
     "viz.norms": (LOG,),
     "viz.coordinate_check": ({64: LOG, 128: LOG},),
-    "viz.differences": (diff(LOG, LOG),),
+    "viz.differences": (diff(ONE_ROW_A_STEP, ONE_ROW_A_STEP),),
     "viz.overview": (LOG,),
     "viz.exp_heatmap": (LOG, "head", "Activation"),
     "viz.exp_hist": (LOG, "head", "Activation", 0),

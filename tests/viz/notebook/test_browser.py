@@ -1,6 +1,5 @@
 """The interactive viewer in a real JupyterLab, in a real browser."""
 
-import contextlib
 import json
 
 import pytest
@@ -43,24 +42,30 @@ def show():
 show()"""
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """Run one JupyterLab and one browser; yield the folder of notebooks, the address, the token, and the browser."""
+    folder, home = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("home")
+    with lab(folder, home) as (address, token), browser(home / "profile") as page:
+        yield folder, address, token, page.context
+
+
 @pytest.fixture
-def page_of(tmp_path):
+def page_of(server, request):
     """Open a notebook with these cells; return the page, and a function that finds points of the figure."""
-    with contextlib.ExitStack() as stack:
-        folder, home = tmp_path / "notebooks", tmp_path / "home"
-        folder.mkdir(), home.mkdir()
+    folder, address, token, context = server
+    page = context.new_page()
 
-        def opened(*cells):
-            path = notebook(folder / "a.ipynb", SETUP, *cells, STATE, WHERE)
-            address, token = stack.enter_context(lab(folder, home))
-            page = stack.enter_context(browser(home / "profile"))
-            run_notebook(page, address, token, path)
-            page.wait_for_selector(".jupyter-matplotlib canvas", timeout=300_000)
-            page.wait_for_selector(".where", timeout=300_000)
-            page.wait_for_timeout(1_000)
-            return page, lambda part, x, y: _point(page, part, x, y)
+    def opened(*cells):
+        path = notebook(folder / f"{request.node.name}.ipynb", SETUP, *cells, STATE, WHERE)
+        run_notebook(page, address, token, path)
+        page.wait_for_selector(".jupyter-matplotlib canvas", timeout=300_000)
+        page.wait_for_selector(".where", timeout=300_000)
+        page.wait_for_timeout(1_000)
+        return page, lambda part, x, y: _point(page, part, x, y)
 
-        yield opened
+    yield opened
+    page.close()
 
 
 def _point(page, part, x, y):
