@@ -1,9 +1,6 @@
 """Where an optional package is missing, one sentence says what needs it and how to install it."""
 
-import json
 import re
-import subprocess
-import sys
 import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -14,47 +11,24 @@ import torch
 from safetensors.numpy import save_file
 
 from tandv.messages import how_to_install, missing
+from tests.in_children import run_each
 
 pytestmark = pytest.mark.slow
 
 EXTRAS = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-# Runs code where a package is missing, one text of code after another, each in a child of its own; what they all import
-# first is imported once. Prints what each child wrote to its stderr.
-EACH_WITHOUT = """
-import json, os, sys, traceback
+WITHOUT = """
+import sys
+assert {package!r} not in sys.modules
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == {package!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
 import numpy as np
 from tandv.log.logframe import example_log
-X, Y, C, LOG = np.arange(40.0).reshape(20, 2), [0, 1] * 10, {"a": [0.0] * 30 + [1.0] * 30}, example_log()
-H = {0: {"a": X}}
-
-class Absent:
-    def __init__(self, package):
-        self.package = package
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == self.package:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-def run(package, code, written):
-    os.dup2(written, 2)
-    assert package not in sys.modules
-    sys.meta_path.insert(0, Absent(package))
-    try:
-        exec(code, globals())
-    except Exception:
-        traceback.print_exc()
-
-written = []
-for package, code in json.loads(sys.stdin.read()):
-    reading, writing = os.pipe()
-    if not (child := os.fork()):
-        run(package, code, writing)
-        sys.stderr.flush()
-        os._exit(0)
-    os.close(writing)
-    with open(reading) as pipe:
-        written.append(pipe.read())
-    os.waitpid(child, 0)
-print(json.dumps(written))
+X, Y, C, LOG = np.arange(40.0).reshape(20, 2), [0, 1] * 10, {{"a": [0.0] * 30 + [1.0] * 30}}, example_log()
+H = {{0: {{"a": X}}}}
+{use}
 """
 CHANGE_POINTS = "from tandv.analysis import transitions; transitions.find_transitions(C, 'change_points')"
 # The package that is missing, its name for pip, its extra, and what needs it.
@@ -101,10 +75,8 @@ def written(tmp_path_factory):
     (folder / "saved" / "_METADATA").write_text("{}")
     (folder / "a.keras").write_text("{}")
     asked = [(package, use) for package, _, _, use in NEEDS]
-    command = [sys.executable, "-c", EACH_WITHOUT]
-    done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return dict(zip(asked, json.loads(done.stdout), strict=True))
+    done = run_each(["tandv.log.logframe"], [(WITHOUT.format(package=p, use=use), folder) for p, use in asked])
+    return {one: ended.stderr for one, ended in zip(asked, done, strict=True)}
 
 
 @pytest.mark.parametrize(("package", "named", "extra", "use"), NEEDS)

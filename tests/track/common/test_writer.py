@@ -1,5 +1,6 @@
 """What is on disk while a run goes on, when it ends, and when it is killed."""
 
+import itertools
 import json
 import shutil
 import signal
@@ -17,6 +18,7 @@ from tandv.log.store.listing import files, span
 from tandv.log.store.writing import Store
 from tandv.track.common import finished_log, read_parquet, read_pickle, read_run, run_status, writer
 from tandv.track.torch import track
+from tests.in_children import run_each
 
 TRAINING = """
 import functools, time, torch
@@ -71,6 +73,7 @@ def test_kill_9_loses_at_most_the_rows_since_the_last_flush(tmp_path, how):
     assert run_status(tmp_path / "run") == "killed"
 
 
+LAST = [20, 21, 22]
 ON_A_SLOW_DISK = """
 import os, signal, time, torch
 from tandv.log.store.writing import Store
@@ -89,11 +92,11 @@ with track(model, path="run", offload_inc=3) as tracker:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("last", [20, 21, 22])
-def test_a_kill_loses_no_more_where_the_disk_is_slow(tmp_path, last):
-    code = ON_A_SLOW_DISK.format(last=last)
-    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path).returncode == -signal.SIGKILL
-    steps = steps_of(read_run(tmp_path / "run"))
+@pytest.mark.parametrize("last", LAST)
+def test_a_kill_loses_no_more_where_the_disk_is_slow(ended, last):
+    folder, done = ended[last]
+    assert done.returned == -signal.SIGKILL
+    steps = steps_of(read_run(folder / "run"))
     assert steps == list(range(len(steps)))
     assert last + 1 - len(steps) <= 3
 
@@ -362,19 +365,30 @@ for step in range(3):
 """
 
 
+IN_THREAD = [False, None, True]
+ENDS = [
+    ("", "ended with Python, without close()"),
+    ("sys.exit(3)", "ended with Python, without close()"),
+    ("tracker.close()", "finished"),
+]
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """Run each training that ends in its own way; return {what is special: (its folder, how it ended)}."""
+    codes: dict[object, str] = {last: ON_A_SLOW_DISK.format(last=last) for last in LAST}
+    for (end, _), in_thread in itertools.product(ENDS, IN_THREAD):
+        codes[end, in_thread] = STARTED.format(in_thread=in_thread, end=end)
+    folders = [tmp_path_factory.mktemp("ended") for _ in codes]
+    done = run_each(["tandv.track.torch"], list(zip(codes.values(), folders, strict=True)))
+    return dict(zip(codes, zip(folders, done, strict=True), strict=True))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("in_thread", [False, None, True])
-@pytest.mark.parametrize(
-    ("end", "status"),
-    [
-        ("", "ended with Python, without close()"),
-        ("sys.exit(3)", "ended with Python, without close()"),
-        ("tracker.close()", "finished"),
-    ],
-)
-def test_what_was_started_is_closed_when_python_exits(tmp_path, in_thread, end, status):
-    code = STARTED.format(in_thread=in_thread, end=end)
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (3 if "exit" in end else 0, "")
-    assert steps_of(read_pickle(tmp_path / "run" / "log.pkl")) == [0, 1, 2]
-    assert run_status(tmp_path / "run") == status
+@pytest.mark.parametrize("in_thread", IN_THREAD)
+@pytest.mark.parametrize(("end", "status"), ENDS)
+def test_what_was_started_is_closed_when_python_exits(ended, in_thread, end, status):
+    folder, done = ended[end, in_thread]
+    assert (done.returned, done.stderr) == (3 if "exit" in end else 0, "")
+    assert steps_of(read_pickle(folder / "run" / "log.pkl")) == [0, 1, 2]
+    assert run_status(folder / "run") == status
