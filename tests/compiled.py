@@ -1,13 +1,14 @@
 """Keep programs that XLA compiled between runs of the tests, and compile them quickly.
 
 Compiling is three quarters of what JAX's tests take. What it takes to optimise is half of that, and only what is said
-of a run's bits depends on it: tests of those use `optimised` (tests/track/jax/conftest.py).
+of a run's bits depends on it: tests of those are `optimised` (tests/track/jax/conftest.py).
 """
 
 import contextlib
 import os
 import time
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 DAYS_KEPT = 14
@@ -31,6 +32,18 @@ def keep_compiled_programs() -> None:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
     os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+
+
+@contextlib.contextmanager
+def optimising() -> Iterator[None]:
+    """Let XLA optimise what is compiled meanwhile, as it does for users."""
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", False)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", True)
 
 
 def _processor() -> int:

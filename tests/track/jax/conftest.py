@@ -14,6 +14,7 @@ from reference import reference
 from tandv.track.common import read_pickle
 from tandv.track.jax import track
 from tandv.track.jax._variant import Variant
+from tests.compiled import optimising
 
 STATISTICS = "mean", "std", "mean_abs", "max_abs", "min_abs", "rm2", "rm4", "rm8"
 
@@ -96,10 +97,9 @@ def agree():
 
 @pytest.fixture
 def optimised():
-    """Let XLA optimise as it does for users; what other tests show does not depend on it (tests/compiled.py)."""
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", True)
+    """Let XLA optimise as it does for users; what other tests show does not depend on it."""
+    with optimising():
+        yield
 
 
 @pytest.fixture

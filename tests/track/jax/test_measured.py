@@ -12,6 +12,7 @@ from jax.sharding import PartitionSpec as P
 from tandv.curves import read_curves
 from tandv.track.common import read_pickle
 from tandv.track.jax import measured, tag, track
+from tests.compiled import optimising
 
 pytestmark = pytest.mark.slow
 
@@ -52,10 +53,11 @@ def agree(one, other, tolerance=2e-6):
 @pytest.fixture(scope="module")
 def bare():
     states, losses = [STATE], []
-    for x in XS:
-        state, loss = jax.jit(step)(states[-1], x)
-        states.append(state)
-        losses.append(loss)
+    with optimising():
+        for x in XS:
+            state, loss = jax.jit(step)(states[-1], x)
+            states.append(state)
+            losses.append(loss)
     return states, losses
 
 
