@@ -2,7 +2,6 @@
 
 import functools
 import json
-import multiprocessing
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from tandv.log.run import read_run
 from tandv.log.selection import select
 from tandv.track.common import read_pickle
 from tandv.track.torch import track
+from tests.processes import run_all
 
 pytestmark = pytest.mark.slow
 
@@ -22,16 +22,7 @@ COUNTS = ("numel", "zeros", "nans", "infs")
 
 def spawn(scenario, size, folder) -> list[int | None]:
     """Run a scenario on `size` ranks; return how their processes ended."""
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=ranks.begin, args=(rank, size, folder, scenario)) for rank in range(size)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(300)
-    for process in processes:
-        if process.is_alive():
-            process.kill()
-    return [process.exitcode for process in processes]
+    return run_all(ranks.begin, [(rank, size, folder, scenario) for rank in range(size)])
 
 
 @pytest.fixture(scope="module")

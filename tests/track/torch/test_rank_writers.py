@@ -1,12 +1,12 @@
 """A rank that is slow, late or dies holds nobody up; rank 0 keeps every step, and run.json says what it lacks."""
 
 import json
-import multiprocessing
 
 import pytest
 
 import tests.track.torch.troubled_ranks as troubled
 from tandv.track.common import read_pickle
+from tests.processes import run_all
 
 pytestmark = pytest.mark.slow
 
@@ -14,16 +14,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("troubled")
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=troubled.begin, args=(rank, 4, folder)) for rank in range(4)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(300)
-    for process in processes:
-        if process.is_alive():
-            process.kill()
-    assert [process.exitcode for process in processes] == [0, -9, 0, 0]
+    assert run_all(troubled.begin, [(rank, 4, folder) for rank in range(4)]) == [0, -9, 0, 0]
     return folder
 
 
