@@ -22,12 +22,13 @@ export const lossInShort = ({ underflow, sqnr }) => ({ zero: `over ${inPercent(u
 /** Menus of the scale and the limits; none without a format. @param {Ctx} ctx @returns {import('./controls.js').Control[]} */
 export function castMenus(ctx) {
   const { state: { view } } = ctx;
-  const off = () => (ctx.source.marks === 'held' ? 'this file holds the marks of casts without a scale, of more than 1 % to zero and below 20 dB; the page that tandv view serves has others' : null);
+  const held = ctx.source.marks === 'held', alone = { scale: USUAL.scale, underflow: String(100 * USUAL.underflow), sqnr: String(USUAL.sqnr) };
+  const off = () => (held ? 'this file holds the marks of casts without a scale, of more than 1 % to zero and below 20 dB; the page that tandv view serves has others' : null);
   const shown = (/** @type {Choice[]} */ list) => () => (view.format in ctx.meta.formats ? list : []);
   const words = { none: 'no scale', power2: 'power of two', max: 'to the largest', 'delayed:16': 'delayed, 16 steps' };
   return [
     { label: 'marks: scale', key: /** @type {const} */ ('scale'), options: shown(SCALES.map((v) => [v, words[/** @type {'none'} */ (v)]])), title: () => 'what a tensor is multiplied by before the cast that marks its cells' },
     { label: 'to zero', key: /** @type {const} */ ('underflow'), options: shown(UNDERFLOWS.map((v) => [v, `> ${v} %`])), title: () => 'cells are marked where a cast makes more of their values zero' },
     { label: 'SQNR', key: /** @type {const} */ ('sqnr'), options: shown(SQNRS.map((v) => [v, `< ${v} dB`])), title: () => 'cells are marked where a cast has a lower ratio of signal to quantisation noise' },
-  ].map((menu) => menuOf(ctx, { ...menu, off }));
+  ].map((menu) => menuOf(ctx, { ...menu, off, value: () => (held ? alone : view)[menu.key] }));
 }
