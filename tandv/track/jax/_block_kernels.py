@@ -34,7 +34,10 @@ class BlockFormats(NamedTuple):
 
 
 def axis_of_value(x: Any, mark: Mark, axes: Axes) -> int | None:
-    """Return the axis of a marked value along which its blocks lie: that of the units of outputs."""
+    """Return the axis of a marked value along which its blocks lie: that of units of outputs, of a weight its own."""
+    if mark.tensor_type == WEIGHT:
+        number = axis_of_weight(x, mark.key, axes)
+        return None if number is None else axes_of(x.ndim, mark)[number]
     match = _CHANNELS_FIRST.fullmatch(mark.type)
     behind = int(match[1]) if match else 0
     usual = -1 - behind if x.ndim > behind else -1

@@ -1,7 +1,7 @@
 """The pure form: a function that also returns what its modules measured, as arrays, for any of JAX's transforms."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,8 +10,10 @@ from jax.core import Tracer
 from jax.tree_util import register_pytree_node_class
 
 from tandv.tensor_types import OPTIMISER_STATE, WEIGHT
+from tandv.track.common.block_formats import Axes, format_problems
 from tandv.track.common.reporting import warn
-from tandv.track.jax import _entry, _haiku, _linen, _objects
+from tandv.track.jax import _entry, _haiku, _hosts, _linen, _objects
+from tandv.track.jax._block_kernels import BlockFormats
 from tandv.track.jax._calls import Calls
 from tandv.track.jax._collect import EquationContext, Record, collect, spans_devices
 from tandv.track.jax._kernels import chooser
@@ -36,7 +38,8 @@ class Measurements:
 
     Args:
         about: what is known without running the program: a record for each array, the names of the modules that were
-            called, the axes of stacked layers, the model's class, dtypes that are not measured, the first error.
+            called, the axes of stacked layers, the model's class, dtypes that are not measured, the first error, block
+            formats.
         words: for each record an array of uint32, the packed row of a measurement.
     """
 
@@ -73,6 +76,11 @@ class Measurements:
         """The class of the model."""
         return self._about[3]
 
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The block formats that operands are measured in."""
+        return self._about[6]
+
     def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
         return self.words, self._about
 
@@ -91,6 +99,8 @@ def measured(
     exclude: Pattern | None = None,
     track_gradients: bool = True,
     units: bool = False,
+    formats: Sequence[str] | None = None,
+    formats_axis: Axes = None,
     trees: Callable[..., Mapping[str, Any]] | None = None,
 ) -> Callable[..., Any]:
     """Return a pure function of the same arguments that returns `(output, m)`; `m` is for `tracker.record`.
@@ -115,6 +125,8 @@ def measured(
         include, exclude: regular expressions searched in the dotted names of modules.
         track_gradients: whether gradients with respect to outputs are measured.
         units: whether the units of outputs and of these gradients are counted, as by `track(units=True)`.
+        formats, formats_axis: block formats that outputs, gradients and weights are measured in, and the axis of their
+            blocks, as by `track(formats=...)`; `tracker.record` adds their columns to the log.
         trees: a function of the output and the arguments that returns pytrees to measure, by their tensor type:
             `lambda out, params, x: {"Weight": params}`. Needed for weights inside a scan over steps.
 
@@ -122,6 +134,7 @@ def measured(
     `shard_map`, or runs a program that was compiled ahead of time.
     """
     found = Settings(include=include, exclude=exclude, track_gradients=track_gradients).problems()
+    found += format_problems(formats, formats_axis, not _hosts.several(), own_function=False)
     if isinstance(function, jax.stages.Compiled):
         found.append("a program that was compiled ahead of time cannot be given measurements; measure before compiling")
     elif not callable(function):
@@ -130,7 +143,8 @@ def measured(
         raise ValueError("cannot measure this function:\n  " + "\n  ".join(found))
     settings = Settings(include=include, exclude=exclude)
     direct = Namer(settings.selects, track_gradients)
-    calls = Calls(None, False, warn, _failed, direct.settle, lambda: None, units)
+    blocks = BlockFormats(tuple(dict.fromkeys(formats)), formats_axis) if formats else None
+    calls = Calls(None, False, warn, _failed, direct.settle, lambda: None, units, blocks)
 
     def watched(namer: Namer, context: Any, args: Any, kwargs: Any) -> Any:
         namer.models = [(args, kwargs), *_objects.reached(function)]
@@ -149,7 +163,8 @@ def measured(
                 output = watched(direct, calls, args, kwargs)
             calls.remove()
             measurements = [pair for one in calls.found for pair in unpacked(one.words, one.records)]
-            return output, _measurements(direct, [r for r, _ in measurements], [words for _, words in measurements])
+            records, words = [record for record, _ in measurements], [one for _, one in measurements]
+            return output, _measurements(direct, records, words, blocks)
         namer = Namer(settings.selects, track_gradients)
         structure: list[Any] = []
 
@@ -162,19 +177,23 @@ def measured(
         inputs = [leaf for leaf in leaves if _is_array(leaf)]
         traced = jax.make_jaxpr(flat)(inputs)
         alone = jax.device_count() == 1 and jax.default_backend() == "cpu" and not spans_devices(traced.jaxpr)
-        found = collect(traced.jaxpr, traced.consts, inputs, EquationContext(chooser(alone), [], units=units))
+        found = collect(
+            traced.jaxpr, traced.consts, inputs,
+            EquationContext(chooser(alone), [], units=units, blocks=blocks, one_cpu=alone),
+        )  # fmt: skip
         tree, fixed = structure
         rest = iter(found.outputs)
         output = jax.tree.unflatten(tree, [next(rest) if one is None else one for one in fixed])
-        return output, _measurements(namer, found.records, found.words)
+        return output, _measurements(namer, found.records, found.words, blocks)
 
     return run
 
 
-def _measurements(namer: Namer, records: list[Record], words: list[Any]) -> Measurements:
+def _measurements(namer: Namer, records: list[Record], words: list[Any], blocks: BlockFormats | None) -> Measurements:
     names, stacks, left_out = (tuple(one.items()) for one in (namer.names, namer.stacks, namer.left_out))
     error = None if namer.error is None else repr(namer.error)
-    return Measurements((tuple(records), names, stacks, namer.root, left_out, error), tuple(words))
+    formats = () if blocks is None else blocks.names
+    return Measurements((tuple(records), names, stacks, namer.root, left_out, error, formats), tuple(words))
 
 
 def _failed(where: str, error: Exception) -> None:
@@ -188,12 +207,18 @@ def steps_of(m: Measurements) -> Iterator[list[np.ndarray]]:
         yield [one[i] for one in words]
 
 
-def record_problems(m: Any, steps_axis: int | None, numbers: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with what `record` was given."""
+def record_problems(
+    m: Any, steps_axis: int | None, numbers: Mapping[str, Any], formats: Sequence[str], own_function: bool
+) -> list[str]:
+    """Return what is wrong with what `record` was given, where the tracker measures `formats`, or calls a function."""
     if not isinstance(m, Measurements):
         return [f"m={type(m).__name__} must be the second of the two results of a measured function"]
     if any(isinstance(one, Tracer) for one in m.words):
         return ["m is being traced: return it from the compiled function, and record it outside"]
+    if m.formats and own_function:
+        return ["m has block formats, which a stash_value= of your own cannot be combined with; leave one out"]
+    if m.formats and formats and tuple(formats) != m.formats:
+        return [f"m has the block formats {', '.join(m.formats)}, this log {', '.join(formats)}; give both the same"]
     further = {one.ndim - 1 - len(record.layers) for one, record in zip(m.words, m.records, strict=True)}
     if steps_axis is None and further - {0}:
         return [
@@ -232,7 +257,7 @@ def _mark(trees: Mapping[str, Any], namer: Namer) -> None:
         else:
             leaves = weights(tree, tensor_type, namer.stacks)
         for leaf in leaves:
-            namer.leaves(whole_of(leaf.array), lambda *_, name=leaf.name: [((name,), ())], leaf.tensor_type)
+            namer.leaves(whole_of(leaf.array), lambda *_, name=leaf.name: [((name,), ())], leaf.tensor_type, leaf.key)
 
 
 def _with(leaves: list[Any], whole: Any, inputs: list[Any]) -> Any:

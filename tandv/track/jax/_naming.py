@@ -111,12 +111,25 @@ class Namer:
         return self._marked(x, (*frame.path, name), frame._replace(type=""))
 
     def leaves(
-        self, tree: Any, names: Callable[[Any, Any], list[tuple[Path, tuple[int, ...]]]], tensor_type: str
+        self,
+        tree: Any,
+        names: Callable[[Any, Any], list[tuple[Path, tuple[int, ...]]]],
+        tensor_type: str,
+        key: str = "",
     ) -> Any:
-        """Mark the leaves of a tree; `names` returns paths and axes of the tree, given what is stacked."""
+        """Mark the leaves of a tree; `names` returns paths and axes of the tree, given what is stacked.
+
+        Args:
+            tree: the tree.
+            names: see above.
+            tensor_type: of all leaves.
+            key: of parameters, their name in their module.
+        """
         try:
             leaves, structure = jax.tree.flatten(tree)
-            marks = [Mark(path, "", tensor_type, (), False, axes=axes) for path, axes in names(tree, self.stacks)]
+            marks = [
+                Mark(path, "", tensor_type, (), False, axes=axes, key=key) for path, axes in names(tree, self.stacks)
+            ]
             return jax.tree.unflatten(structure, list(map(mark_leaves, leaves, marks)))
         except Exception as error:
             self.error = self.error or error

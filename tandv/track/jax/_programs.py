@@ -30,6 +30,8 @@ class ProgramTracker(Tracker):
     _trees: StepTrees
     _measured: JaxStep  # in the current step
     _names_known: bool
+    _formats: tuple[str, ...]  # block formats that operands are measured in
+    _own: Any  # what measures, where that is a function of the user's
 
     def intercept(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call `function(*args, **kwargs)` and record the outputs of every module in it, and their gradients.
@@ -98,9 +100,10 @@ class ProgramTracker(Tracker):
                 recorded as `every` says and ended here; do not call `step` for them.
             numbers: numbers of the step, such as `loss=loss`, see `numbers`; with `steps_axis` arrays [steps].
 
-        Raises ValueError where `m` is no measurement, still being traced, or has another number of axes.
+        Raises ValueError where `m` is no measurement, still being traced, or has another number of axes or other block
+        formats.
         """
-        if problems := record_problems(m, steps_axis, numbers):
+        if problems := record_problems(m, steps_axis, numbers, self._formats, self._own is not None):
             raise ValueError("cannot record this:\n  " + "\n  ".join(problems))
         if self._state != "on":
             return
@@ -108,6 +111,11 @@ class ProgramTracker(Tracker):
 
     def _keep_record(self, m: Measurements, steps_axis: int | None, numbers: dict[str, Any]) -> None:
         self._note(m)
+        if self._formats and not m.formats:
+            self.warn_once(
+                "what was recorded has no block formats, which this tracker measures; give measured(..., formats=...)"
+            )
+        self._formats = self._formats or m.formats
         if steps_axis is None:
             if numbers:
                 self.numbers(**numbers)

@@ -31,6 +31,7 @@ class Mark(NamedTuple):
     scaled: bool = False  # whether it belongs to a loss that is scaled by what is marked as SCALE
     axes: tuple[int, ...] = ()  # of the value itself, that number layers: each is measured alone
     mapped: tuple[int, ...] = ()  # axes of the value that `vmap` has added, outermost first
+    key: str = ""  # of a parameter, its name in its module
 
 
 def axes_of(ndim: int, mark: Mark) -> list[int]:

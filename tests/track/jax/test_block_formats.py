@@ -8,7 +8,7 @@ from flax import linen
 
 import tandv
 from tandv.measure.blocks import PARTS, block_measure, column
-from tandv.track.jax import tag, track
+from tandv.track.jax import measured, tag, track
 
 pytestmark = pytest.mark.slow
 
@@ -89,3 +89,51 @@ def test_what_is_wrong_is_refused_at_once(tmp_path):
     with pytest.raises(ValueError, match="did you mean 'mxfp4'") as error:
         track(path=tmp_path / "run", formats=["mxfp5"], formats_axis="last")
     assert "'last' must be the number of an axis" in str(error.value)
+
+
+def test_measured_functions_measure_blocks_as_intercepted_ones_do(tmp_path):
+    trained(tmp_path / "intercepted", formats=FORMATS)
+    net, x = Net(), jax.random.normal(jax.random.key(1), (3, 6, 6, 2))
+    params = net.init(jax.random.key(0), x)
+
+    def update(params):
+        grads = jax.grad(lambda params: jnp.square(net.apply(params, x)).mean())(params)
+        return jax.tree.map(lambda p, g: p - 0.1 * g, params, grads)
+
+    step = jax.jit(measured(update, formats=FORMATS, trees=lambda out, params: {"Weight": params}))
+    with track(path=tmp_path / "run") as tracker:  # which learns of the formats from what it records
+        for _ in range(2):
+            params, m = step(params)
+            tracker.record(m)
+            tracker.step()
+    for key in [("Conv_0", "Weight"), ("Dense_0", "Weight"), ("Dense_0", "Activation"), ("Dense_0", "Gradient")]:
+        for name in FORMATS:
+            expected = sums(tmp_path / "intercepted", key, name)
+            assert sums(tmp_path / "run", key, name) == pytest.approx(expected, rel=1e-5)
+    assert np.isnan(sums(tmp_path / "run", ("Dense_0.bias", "Weight"), "nvfp4")).all()
+
+
+def test_steps_of_a_scan_have_their_own_blocks_and_the_axis_that_is_chosen(tmp_path):
+    xs = jax.random.normal(jax.random.key(0), (3, 40, 8))
+    double = measured(lambda x: tag(2 * x, "doubled"), formats=["mxfp4"], formats_axis=0)
+    _, m = jax.jit(lambda xs: jax.lax.scan(lambda sum, x: (sum, double(x)[1]), 0, xs))(xs)
+    with track(path=tmp_path / "run") as tracker:
+        tracker.record(m, steps_axis=0)
+    log = tandv.read(tmp_path / "run")["scalar_stats"]
+    for i, x in enumerate(xs):
+        expected = block_measure(2 * np.asarray(x), ["mxfp4"], axis=0)[0]
+        assert [log[column(part, "mxfp4")].iloc[i] for part in PARTS] == pytest.approx(expected.tolist(), rel=1e-6)
+
+
+def test_other_formats_than_those_of_the_log_are_refused_and_missing_ones_said(tmp_path):
+    x = jnp.ones((2, 40))
+    with pytest.raises(ValueError, match="formats: .*mxfp5"):
+        measured(lambda x: x, formats=["mxfp5"])
+    _, m = measured(lambda x: tag(2 * x, "doubled"), formats=["mxfp4"])(x)
+    _, bare = measured(lambda x: tag(2 * x, "doubled"))(x)
+    with track(path=tmp_path / "run", formats=["nvfp4"]) as tracker:
+        with pytest.raises(ValueError, match="m has the block formats mxfp4, this log nvfp4; give both the same"):
+            tracker.record(m)
+        with pytest.warns(UserWarning, match="has no block formats, which this tracker measures"):
+            tracker.record(bare)
+        tracker.step()
