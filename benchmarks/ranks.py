@@ -3,7 +3,8 @@
     python benchmarks/ranks.py [--rows 7000] [--write]
 
 Up to 8 ranks are processes with sockets; more are simulated by merging, packing and unpacking what each would, in one
-process. All rows add, as those of outputs do, so that each rank sends all of them at every step.
+process. All rows add, as those of outputs do, so that each rank sends all of them at every step. Last comes the first
+step of a model that is cut in all ways, at which each rank sends its copies and the names of its tensors too.
 """
 
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).parents[1])  # the repository, not this folder
 
 import argparse
+import json
 import multiprocessing
 import resource
 import tempfile
@@ -22,13 +24,18 @@ import numpy as np
 
 from benchmarks.hardware import hardware, write
 from tandv.measure import measure
+from tandv.track.common.measurements import Quantity
 from tandv.track.ranks.known import News, hash_of
+from tandv.track.ranks.labels import WHOLE, Labels, Shard
+from tandv.track.ranks.merging import Merging
 from tandv.track.ranks.packing import packed, unpacked
 from tandv.track.ranks.part import ANY, NO_GROUP, StepPart, joined, part_of
 from tandv.track.ranks.shape import place
+from tandv.track.ranks.whole import Whole
 
 REAL, SIMULATED = (2, 4, 8), (64, 256, 1024)
 STEPS = 20
+STAGES, SHARDS, PARALLEL = 8, 16, 8  # of a pipeline, of `fully_shard`, of tensor parallelism: 1,024 ranks
 
 
 class Cost(NamedTuple):
@@ -124,6 +131,63 @@ def real(size: int, n: int) -> Cost:
     return Cost(received[0], max(received), max(sent), rounds, seconds[0], max(seconds), memory[0])
 
 
+def first_step(n: int) -> str:
+    """Merge the first step of 1,024 ranks by what each does itself; return what it takes at rank 0, in a sentence."""
+    size = STAGES * SHARDS * PARALLEL
+    taken = {"in": 0, "names": 0, "out": 0, "held": 0, "seconds": 0.0}
+    finished: list[StepPart] = []
+
+    def messages(rank: int) -> list[tuple[bytes, bytes]]:
+        at = place(rank, size)
+        below = [message for child in at.children for message in messages(child)]
+        labels, (quantities, rows) = Labels(rank, range(size)), shares(rank, n // STAGES)
+        own = labels.part(0, quantities, ["float32"] * len(rows), rows)
+        news = labels.news(quantities, ["float32"] * len(rows))
+        began = time.process_time()
+        merging = Merging(at, finished.append, 1e9, 1 << 40)
+        found = [*merging.learn(news), *merging.add(own, 0.0)]
+        for kind, body in below:
+            found += merging.hear(kind, body, 0.0)
+        found += merging.due(0.0, all_of_them=True)
+        if rank == 0:
+            whole = Whole(merging.known, None, lambda word: taken.update(out=len(json.dumps(word))), dict)
+            rows_written = len(whole.block(finished[0]).dtypes)
+            assert rows_written == n // STAGES * STAGES, rows_written
+            taken["seconds"] = time.process_time() - began
+            taken["in"] = sum(len(body) for _, body in below)
+            taken["names"] = sum(len(body) for kind, body in below if kind == b"N")
+            opened = [unpacked(body) for kind, body in below if kind == b"P"]
+            taken["held"] = taken["in"] + sum(part.rows.nbytes for part in opened)
+        return found
+
+    messages(0)
+    rounds = max(len(place(rank, size).ancestors) for rank in range(size))
+    megabytes = {name: f"{taken[name] / 1e6:.2f} MB" for name in ("in", "names", "out", "held")}
+    return (
+        f"The first step of {STAGES} stages × {SHARDS} shards × {PARALLEL} tensor-parallel ranks, {size:,} simulated, "
+        f"{n // STAGES} rows on each: into rank 0 come {megabytes['in']}, of them {megabytes['names']} names and "
+        f"meshes; out of it go {megabytes['out']} to each of two ranks, which say whose copies count; {rounds} rounds; "
+        f"{1e3 * taken['seconds']:.0f} ms of CPU time and {megabytes['held']} held at rank 0."
+    )
+
+
+def shares(rank: int, n: int) -> tuple[list[Quantity], np.ndarray]:
+    """Return what a rank has of its stage: in turn a shard of a weight, all of one, an output, a piece of one."""
+    across = SHARDS * PARALLEL
+    stage, first = rank // across * across, rank // PARALLEL * PARALLEL
+    group, peers = tuple(range(stage, stage + across)), tuple(range(first, first + PARALLEL))
+    shard, whole = Shard(group, (rank,), across), WHOLE
+    output = Shard(peers, (rank,), PARALLEL)  # which tells the ranks of a batch
+    kinds = [("Weight", shard), ("Weight", whole), ("Activation", None), ("Activation", output)]
+    quantities = [
+        Quantity((0, 0, stage, i), f"stages.{stage // across}.layers.{i}.weight", "Linear", *kinds[i % 4])
+        for i in range(n)
+    ]
+    alike = rows_of(stage // across + rank // PARALLEL, n)  # on all ranks of a batch
+    own = rows_of(rank, n)
+    return quantities, np.where(np.arange(n) % 4 == 2, alike, np.where(np.arange(n) % 4 == 1, rows_of(0, n), own))
+
+
 COLUMNS = (
     "ranks", "MB into rank 0", "most into a rank", "most out of a rank", "rounds", "CPU ms of rank 0", "most of a rank",
     "MB held at rank 0",
@@ -156,7 +220,10 @@ def report(n: int) -> str:
         "thread that merges where ranks are processes, of unpacking, merging and packing where they are simulated.",
         f"Where ranks are processes, names at the first of {STEPS} steps are included, and memory is what it grew",
         "by; simulated, it is the messages and rows that are merged at once.",
+        "",
+        first_step(n),
     ]
+    print(lines[-1])
     return "\n".join(lines) + "\n"
 
 

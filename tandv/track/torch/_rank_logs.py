@@ -61,6 +61,7 @@ class RankLog:
         self.writes = ranks.rank == 0  # what a run has once: curves, checkpoints
         self._ranks, self._open = ranks, open_log
         self._missing = MissingRanks(ranks)
+        self._elsewhere: list[int] = []  # ranks whose rows lie on other machines
         self._writer: Writer
         self.path: Path | str
         self.out_path: Path | str
@@ -152,7 +153,9 @@ class RankLog:
         self._writer.queue(self._ranks.tree.end)
 
     def _facts(self) -> dict[str, Any]:
-        return {"ranks": self._missing.facts()} if self.writes else {"rank": self._ranks.rank}
+        if not self.writes:
+            return {"rank": self._ranks.rank}
+        return {"ranks": {**self._missing.facts(), **({"elsewhere": self._elsewhere} if self._elsewhere else {})}}
 
     def _written(self, steps: Sequence[int]) -> None:
         """Tell rank 0 of steps whose rows are on disk, in the thread of the writer."""
@@ -162,7 +165,8 @@ class RankLog:
     def _note_elsewhere(self) -> None:
         place = place_of(self.path)
         there = {of_ranks.rank_of(f"{name}/") for name in of_ranks.folders(place)}
-        if lost := [rank for rank in bits(self._missing.seen) if rank and rank not in there]:
+        self._elsewhere = lost = [rank for rank in bits(self._missing.seen) if rank and rank not in there]
+        if lost:
             self._missing.note(
                 f"what {named(lost)} recorded does not lie in {self.path}, as other machines have no file system in "
                 f"common with that of rank 0 there: the finished log is without it; copy their folders to "
