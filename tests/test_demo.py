@@ -205,6 +205,20 @@ def test_the_lines_for_a_loop_are_of_what_is_installed(monkeypatch):
     assert "tandv.track.torch" in ending.loops()
 
 
+@pytest.mark.parametrize(
+    ("started", "on_path", "called"),
+    [
+        (".venv/bin/tandv", None, ".venv/bin/tandv"),
+        (".venv/bin/tandv", "/usr/bin/tandv", "tandv"),
+        ("pytest", None, "tandv"),
+    ],
+)
+def test_a_command_is_told_as_it_can_be_typed(started, on_path, called, monkeypatch):
+    monkeypatch.setattr("sys.argv", [started])
+    monkeypatch.setattr("shutil.which", lambda name: on_path)
+    assert ending.command() == called
+
+
 def test_a_fault_that_cannot_be_seen_is_refused():
     said = CliRunner().invoke(app, ["demo", "--break", "nan", "--steps", "5", "--framework", "jax"])
     assert said.exit_code == 2

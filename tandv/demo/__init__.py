@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tandv.demo.broken import AGAIN, LEAST, USUAL, Break, CannotBreak, told
-from tandv.demo.ending import folder_of, short
+from tandv.demo.ending import command, folder_of, short
 from tandv.demo.report import report
 from tandv.log.reading import read
 from tandv.messages import check_choices
@@ -70,7 +70,7 @@ def run(
         console.print(line)
     folder = short(trained.folder)
     console.print(f"\nTrained and tracked in {trained.seconds:.0f} s. See every layer at every step in the browser:")
-    console.print(f"  tandv view {shlex.quote(folder)}", soft_wrap=True)
+    console.print(f"  {command()} view {shlex.quote(folder)}", soft_wrap=True)
     console.print("Or read the log:")
     console.print(f"  import tandv\n  df = tandv.read({str(trained.log)!r})", soft_wrap=True)
     if broken is not None:

@@ -1,6 +1,9 @@
 """What `tandv demo` ends with: the lines for a loop of one's own, a picture and a page of the run."""
 
 import os
+import shlex
+import shutil
+import sys
 from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
@@ -60,6 +63,12 @@ def short(path: Path) -> str:
         path: a file or a folder.
     """
     return os.path.relpath(path) if Path.cwd() in path.absolute().parents else str(path)
+
+
+def command() -> str:
+    """Return how `tandv` is called in this shell: by its name, or by the path that it was started by."""
+    started = Path(sys.argv[0])
+    return "tandv" if started.name != "tandv" or shutil.which("tandv") else shlex.quote(short(started))
 
 
 def gravest(run: Path) -> Finding | None:
