@@ -43,7 +43,7 @@ Its arrays, in this order:
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -61,26 +61,13 @@ from tandv.page.answers.run import PREDICTED
 from tandv.page.answers.sources import LogSource
 from tandv.page.codes import FLOAT32, FLOAT64, Scale, codes_of
 from tandv.page.envelope import pack
+from tandv.page.layouts import Layout, layouts
 from tandv.statistics import COUNTS
 
 COLUMNS = 600  # at most
 CELLS = 600_000  # of tensors times columns, at most: a log of more tensors has fewer columns
 FEWEST = 100  # columns of such a log
 UNPREDICTED = "what a cast would lose is not marked in this file: the page that `tandv view` serves marks it"
-
-
-class Layout(NamedTuple):
-    """The columns of one run in a file.
-
-    Args:
-        columns: which of its steps are in each.
-        steps: how many are, [C].
-        numbers: which of the columns of all runs they are, [C].
-    """
-
-    columns: Columns
-    steps: np.ndarray
-    numbers: np.ndarray
 
 
 def pooled(answers: Answers, most: int = COLUMNS, predict: bool = True) -> bytes:
@@ -106,51 +93,6 @@ def pooled(answers: Answers, most: int = COLUMNS, predict: bool = True) -> bytes
     logged, told = [run.log().steps for run in of_logs], [step for run in of_logs for step in _told(run, runs)]
     found = iter(layouts(logged, min(most, max(FEWEST, CELLS // max(tensors, 1))), told))
     return pack([_of_run(run, runs, None if run.holds_curves else next(found), predict) for run in runs])
-
-
-def layouts(logged: Sequence[np.ndarray], most: int, told: Sequence[int] = ()) -> list[Layout]:
-    """Return the columns of each of some logs: of the same steps in all, and in each those in which it has a step.
-
-    >>> [one.columns.starts.tolist() for one in layouts([np.arange(10)], 3)]
-    [[0.0, 4.0, 9.0, 9.0]]
-    >>> [one.columns.starts.tolist() for one in layouts([np.arange(10)], 3, [5])]
-    [[0.0, 5.0, 9.0, 9.0]]
-
-    Args:
-        logged: the steps of each log, ascending.
-        most: how many columns there are at most.
-        told: steps at which a column begins where there is room, beside the last step of each log.
-    """
-    steps = np.unique(np.concatenate([np.zeros(0, np.int64), *logged]))
-    count = min(len(steps), most)
-    even = np.arange(count) * (len(steps) - 1) // max(1, count - 1)  # the last step is a column of its own
-    lasts = sorted({int(own[-1]) for own in logged if len(own)}, reverse=True)
-    begins = _beginning_at([*lasts, *sorted({int(step) for step in told} & set(steps.tolist()))], steps[even])
-    out = []
-    for own in logged:
-        edges = np.searchsorted(own, begins)
-        counts = np.diff(edges, append=len(own))
-        used = counts > 0
-        starts = np.append(own[edges[used]], own[-1:] if len(own) else 0).astype(np.float64)
-        columns = Columns(0, len(own), edges[used], starts, int(counts.max(initial=0)))
-        out.append(Layout(columns, counts[used].astype(np.int32), np.flatnonzero(used).astype(np.int32)))
-    return out
-
-
-def _beginning_at(wanted: Sequence[int], begins: np.ndarray) -> np.ndarray:
-    """Return the first steps of columns, of which some are moved to wanted steps, those named first before others."""
-    begins, taken = begins.copy(), set[int]()
-    for step in wanted:
-        at = int(np.searchsorted(begins, step, "right")) - 1
-        if begins[at] == step:
-            taken.add(at)
-            continue
-        # The first column begins where the first step is; the next one may begin earlier.
-        free = [one for one in (at, at + 1) if 0 < one < len(begins) and one not in taken]
-        if free:
-            begins[free[0]] = step
-            taken.add(free[0])
-    return begins
 
 
 def _told(run: Run, runs: Sequence[Run]) -> list[int]:

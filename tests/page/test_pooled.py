@@ -12,7 +12,8 @@ from tandv.page.answers import answers_of
 from tandv.page.answers.columns import Columns, flagged, largest
 from tandv.page.codes import FLOAT64, codes_of, values_of
 from tandv.page.envelope import unpack
-from tandv.page.pooled import layouts, pooled
+from tandv.page.layouts import layouts
+from tandv.page.pooled import pooled
 
 ARRAYS = (
     "starts", "steps", "flags", "over", "high", "low", "counts", "early", "bins", "shares", "lanes", "flagsOne",
