@@ -14,7 +14,6 @@ import argparse
 import contextlib
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 
 import torch
@@ -22,6 +21,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks.hardware import hardware, write
+from benchmarks.processor_time import rounds_of
 from tandv.demo.torch_gpt import GPT
 from tandv.track.torch import track
 
@@ -85,17 +85,7 @@ def added(make: Callable[[], nn.Module], shape: tuple[int, int], option: str, ro
                     tracker.step()
 
             steps.append(step)
-        found = []
-        for round_ in range(rounds + 1):
-            spent = [0.0] * len(steps)
-            for number in range(LENGTH):
-                for at in sorted(range(len(steps)), key=lambda at: (at + number) % len(steps)):  # none is always first
-                    start = time.process_time()
-                    steps[at]()
-                    spent[at] += time.process_time() - start
-            if round_:  # the first warms up
-                found.append((spent[2] - spent[1]) / spent[0])
-        return found
+        return [(more - tracked) / bare for bare, tracked, more in rounds_of(steps, rounds, LENGTH)]
 
 
 def main() -> None:

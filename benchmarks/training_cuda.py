@@ -1,4 +1,4 @@
-"""What `cuda.py` trains, and the ways to measure while it does."""
+"""What `gpu.py` trains, and the ways to measure while it does."""
 
 import contextlib
 import functools

@@ -15,9 +15,9 @@ import contextlib
 import importlib
 import statistics
 import tempfile
-import time
 
 from benchmarks.hardware import hardware, write
+from benchmarks.processor_time import rounds_of
 
 LENGTH = 10  # steps of a round, as many as lie between two flushes to disk
 WORKLOADS = (("torch", "mlp"), ("torch", "gpt"), ("jax", "mlp"))
@@ -27,18 +27,9 @@ def ratios(framework: str, workload: str, rounds: int) -> tuple[str, list[list[f
     """Return the name of a workload, and of each round the ratios tracked ÷ bare, without units and with."""
     training = importlib.import_module(f"benchmarks.training_{framework}")
     ways = (training.bare, training.tandv(), training.tandv(units=True))
-    found: list[list[float]] = []
     with contextlib.ExitStack() as stack:
         steps = [stack.enter_context(way(training.Training(workload))) for way in ways]
-        for round_ in range(rounds + 1):
-            spent = [0.0] * len(steps)
-            for number in range(LENGTH):
-                for at in sorted(range(len(steps)), key=lambda at: (at + number) % len(steps)):  # none is always first
-                    start = time.process_time()
-                    steps[at]()
-                    spent[at] += time.process_time() - start
-            if round_:  # the first warms up
-                found.append([one / spent[0] for one in spent[1:]])
+        found = [[one / spent[0] for one in spent[1:]] for spent in rounds_of(steps, rounds, LENGTH)]
     return f"{framework}: {training.NAMES[workload]}", found
 
 
