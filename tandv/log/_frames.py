@@ -20,6 +20,7 @@ from tandv.log.store.layers import Tensor
 
 SCALARS = "scalar_stats/"
 TYPE, DTYPE = "metadata/type", "metadata/dtype"
+_OPEN = 200  # files of the same steps that are kept open: a process may open 1,024, or 256, and ranks have theirs
 
 
 class Columns(NamedTuple):
@@ -57,7 +58,8 @@ def frame_of(files: Sequence[File], tensors: Numbering, query: Query, wanted: Co
     with ExitStack() as stack:
 
         def opened(some: list[File]) -> list[Reader]:
-            return [stack.enter_context(Reader(file, tensors, phases, mapped=not whole)) for file in some]
+            kept = len(some) <= _OPEN
+            return [stack.enter_context(Reader(file, tensors, phases, not whole, kept)) for file in some]
 
         plans: Iterable[tuple[_Plan, list[Reader]]]
         plans = ((_plan(readers, tensors, phases, query, where), readers) for readers in map(opened, clusters(files)))

@@ -69,17 +69,19 @@ class Reader:
         tensors: the numbers of tensors.
         phases: the numbers of phases.
         mapped: map the file into memory.
+        kept: keep the file open until `close`; else it is opened for each read, as where there are very many.
     """
 
-    def __init__(self, file: File, tensors: Numbering, phases: Numbering, mapped: bool = True):
-        self._file, self._tensors, self._phases = file, tensors, phases
-        self._parquet = file.opened(mapped)
+    def __init__(self, file: File, tensors: Numbering, phases: Numbering, mapped: bool = True, kept: bool = True):
+        self._file, self._tensors, self._phases, self._mapped = file, tensors, phases, mapped
+        self._parquet = file.opened(mapped) if kept else None
 
     def __enter__(self) -> "Reader":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._parquet.close()
+        if self._parquet is not None:
+            self._parquet.close()
 
     def found(self, query: Query) -> Iterator[Found]:
         """Yield the wanted rows of each row group that has some."""
@@ -147,7 +149,10 @@ class Reader:
 
     def _read(self, group: Group, names: Sequence[str]) -> pa.Table:
         try:
-            return self._parquet.read_row_group(group.number, columns=list(names), use_threads=False)
+            if self._parquet is not None:
+                return self._parquet.read_row_group(group.number, columns=list(names), use_threads=False)
+            with self._file.opened(self._mapped) as parquet:
+                return parquet.read_row_group(group.number, columns=list(names), use_threads=False)
         except FileNotFoundError:
             raise
         except (ValueError, OSError, pa.ArrowException) as error:

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from tandv.log import logframe
@@ -105,3 +106,27 @@ def test_what_else_lies_there_is_no_rank(tmp_path):
     assert of_ranks.in_one_order([]) == []
     order = json.loads((run / "layers.json").read_text())["tensors"]
     assert opened(run).tensors == [tuple(one) for one in order]
+
+
+def test_very_many_ranks_need_no_more_open_files_than_a_process_may_have(tmp_path, monkeypatch):
+    df = by_rank(LOG, LOG, LOG)
+    run = stored_by_rank(df, tmp_path / "run")
+    expected = read_run(run)
+    monkeypatch.setattr("tandv.log._frames._OPEN", 2)
+    opened_now: list[int] = []
+    close = pq.ParquetFile.close
+
+    def closed(file, *arguments):
+        opened_now.append(-1)
+        return close(file, *arguments)
+
+    init = pq.ParquetFile.__init__
+
+    def begun(file, *arguments, **keywords):
+        init(file, *arguments, **keywords)
+        opened_now.append(1)
+
+    monkeypatch.setattr(pq.ParquetFile, "close", closed)
+    monkeypatch.setattr(pq.ParquetFile, "__init__", begun)
+    pd.testing.assert_frame_equal(read_run(run), expected)
+    assert max(np.cumsum(opened_now)) == 1
