@@ -1,6 +1,6 @@
 """What tracking costs: step time tracked ÷ bare, side by side in one process.
 
-    python benchmarks/overhead.py [--framework jax] [--only mlp] [--rounds 12] [--write]
+    python benchmarks/overhead.py [--framework jax] [--only mlp] [--rounds 12] [--fast] [--write]
     python benchmarks/overhead.py --ranks 2 [--write]     data parallel in so many processes
     python benchmarks/overhead.py --memory [--write]      resident memory over 10,000 tracked steps
     python benchmarks/overhead.py --log-size [--write]    bytes per row of the demo's log
@@ -42,7 +42,7 @@ class Cost(NamedTuple):
 
 
 def cost(training: ModuleType, workload: str, way, length: int, rounds: int) -> Cost:
-    """Compare a way of tracking with a bare twin, step by step in turn, in rounds of `length` steps.
+    """Compare a way of tracking with a bare twin, step by step in turn, in rounds of `length` steps, after ten more.
 
     A round is summed before the median is taken: a median of steps would lose what only some of them pay.
     """
@@ -50,19 +50,20 @@ def cost(training: ModuleType, workload: str, way, length: int, rounds: int) -> 
         found = []
         for round_ in range(rounds + 1):
             spent = {"plain": 0.0, "tracked": 0.0}
-            for number in range(length):
+            for number in range(length if round_ else min(length, 10)):
                 pair = [("plain", plain), ("tracked", tracked)]
                 for name, step in pair if number % 2 else reversed(pair):  # neither is always the first
                     start = time.perf_counter()
                     step()
                     spent[name] += time.perf_counter() - start
-            if round_:  # the first warms up
+            if round_:  # before it both warmed up
                 found.append((spent["tracked"] / spent["plain"], spent["plain"] / length))
     ratios, seconds = zip(*found, strict=True)
     return Cost(statistics.median(ratios), min(ratios), max(ratios), statistics.median(seconds))
 
 
-def overhead(training: ModuleType, workloads: list[str], rounds: int, ways: dict[str, Any]) -> str:
+def overhead(training: ModuleType, workloads: list[str], rounds: int, ways: dict[str, Any], least: int) -> str:
+    """Return the table of all ways, of each at least so many rounds."""
     heads = " | ".join(training.NAMES[workload] for workload in workloads)
     lines = [f"| step time ÷ bare: median (lowest … highest round) | {heads} |", "|---" * (1 + len(workloads)) + "|"]
     seconds = {}
@@ -75,7 +76,7 @@ def overhead(training: ModuleType, workloads: list[str], rounds: int, ways: dict
             if workload == "compiled" and way in training.OTHERS:
                 cells.append("–")
                 continue
-            found = cost(training, workload, way, length, max(3, rounds * 10 // length))
+            found = cost(training, workload, way, length, max(least, rounds * 10 // length))
             seconds.setdefault(workload, found.bare)
             cells.append(f"{found.median:.3f} ({found.low:.3f} … {found.high:.3f})")
         lines.append(f"| {label} | {' | '.join(cells)} |")
@@ -168,12 +169,14 @@ def main() -> None:
         default=12,
         help="rounds of ten steps; a longer round counts as several",
     )
+    parser.add_argument("--fast", action="store_true", help="one long round, of 100 steps, instead of three")
     parser.add_argument("--framework", choices=("torch", "jax"), default="torch")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--log-size", action="store_true")
     parser.add_argument("--order", action="store_true")
     parser.add_argument("--write", action="store_true", help="keep the report in benchmarks/results")
     arguments = parser.parse_args()
+    least = 1 if arguments.fast else 3
     training = importlib.import_module(f"benchmarks.training_{arguments.framework}")
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         if arguments.memory:
@@ -189,13 +192,13 @@ def main() -> None:
                 for label, (way, length) in training.WAYS.items()
                 if way not in training.OTHERS and length == 10
             }
-            measured = partial(overhead, training, ["gpt"], arguments.rounds, ways)
+            measured = partial(overhead, training, ["gpt"], arguments.rounds, ways, least)
             name, title = "overhead_ranks", f"{training.TITLE} on {arguments.ranks} ranks"
             table = training.on_ranks(arguments.ranks, measured)
         else:
             workloads = [arguments.only] if arguments.only else list(training.NAMES)
             name = "overhead" if arguments.framework == "torch" else f"overhead_{arguments.framework}"
-            title, table = training.TITLE, overhead(training, workloads, arguments.rounds, training.WAYS)
+            title, table = training.TITLE, overhead(training, workloads, arguments.rounds, training.WAYS, least)
     machine = hardware(*training.PACKAGES)
     command = " ".join(["python benchmarks/overhead.py", *sys.argv[1:]])
     report = f"# {title}\n\n{machine}; {training.THREADS}. Made by `{command}`.\n\n{table}\n"

@@ -138,6 +138,7 @@ class StepTrees:
 
     def _read_weights(self, model: Any) -> None:
         if model is not None and self._is_due:
+            model = _names.parameters_of(model)  # once: to find them takes flax as long as to measure them
             leaves = self._leaves("model_state", model)
             if self._weights:
                 for dtype, name in _names.left_out(model).items():
