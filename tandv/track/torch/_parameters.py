@@ -196,8 +196,10 @@ class ParameterCapture:
             if not self._stepping:
                 self.arrivals.step_begins()
             self._stepping += 1
-            mine = [p for p in parameters_of(optimizer) if p in self._names]
-            if not mine:
+            given = parameters_of(optimizer)
+            if any(p not in self._names for p in given):
+                self._tracker.look()  # it may have come to the model since the forward pass began
+            if not (mine := [p for p in given if p in self._names]):
                 return
             self._note_step(optimizer)
             if self._updates:

@@ -318,3 +318,22 @@ def test_of_two_optimisers_of_a_parameter_the_one_that_stepped_last_shows_its_st
     states = [row(log, "1", "Optimiser_State.exp_avg", step) for step in range(4)]
     assert [one["calls"] for one in states] == [1, 1, 1, 1]
     assert [one["mean"] for one in states] == [weights[0] / 2, weights[1] * 0.75, weights[2], weights[3]]
+
+
+def test_a_parameter_that_comes_after_the_forward_pass_began_is_recorded_in_the_same_step(run, row):
+    model = net()
+
+    def update(tracker):
+        if tracker.steps == 1:
+            model(ones)  # a look at the outputs, after which a parameter is another one
+            model[1].weight = nn.Parameter(torch.full((1, 2), 3.0))
+            model[1].bias = nn.Parameter(torch.full((1,), 5.0))
+        optimizer = SGD(model.parameters(), lr=1.0)
+        optimizer.zero_grad()
+        model(ones).sum().backward()
+        optimizer.step()
+
+    log = run(model, update, steps=2, track_updates=True)
+    assert row(log, "1.bias", "Weight", 1)["mean"] == 5.0
+    assert row(log, "1.bias", "Weight_Gradient", 1)["mean"] == 2.0  # of two samples
+    assert row(log, "1.bias", "Weight_Update", 1)["mean"] == -2.0
