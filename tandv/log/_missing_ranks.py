@@ -3,6 +3,8 @@
 import json
 from collections.abc import Sequence
 
+from tandv.log._index import File
+from tandv.log.status import run_status
 from tandv.messages import some
 from tandv.place import Place
 
@@ -43,6 +45,27 @@ def missing_ranks(run: Place) -> list[str]:
     if elsewhere:
         out.append(f"what {elsewhere} recorded does not lie here, but on other machines")
     return out
+
+
+def behind(run: Place, files: Sequence[File]) -> list[str]:
+    """Return a sentence about ranks whose rows end before those of others, of a run that was killed; else none.
+
+    Args:
+        run: the folder of the run.
+        files: its files, as each rank has written them.
+    """
+    last: dict[int, int] = {}
+    for file in files:
+        if file.ranks is not None and file.ranks[0] == file.ranks[1]:
+            high = max((group.high for group in file.groups), default=-1)
+            last[file.ranks[0]] = max(last.get(file.ranks[0], -1), high)
+    end = max(last.values(), default=-1)
+    short = [f"rank {rank} only up to step {step:,}" for rank, step in sorted(last.items()) if step < end]
+    try:
+        killed = bool(short) and run_status(run) == "killed"
+    except (OSError, ValueError):  # no run.json, or a damaged one
+        return []
+    return [f"the run was killed: there are rows up to step {end:,}, of {some(short)}"] if killed else []
 
 
 def _named(ranks: Sequence[int]) -> str:

@@ -13,7 +13,7 @@ from tandv.log._folder import files_of, model_of, models_of
 from tandv.log._index import File, indexed
 from tandv.log._lacking import Gap, gaps, words_of
 from tandv.log._memory import give_back
-from tandv.log._missing_ranks import missing_ranks
+from tandv.log._missing_ranks import behind, missing_ranks
 from tandv.log._pieces import FilePiece, Handles, Piece, TablePiece
 from tandv.log._rows import Numbering
 from tandv.log._saved import Key, load
@@ -163,6 +163,7 @@ class Source:
                 notes.append("the run has no rows yet")
         if self._kind == "run":
             notes += missing_ranks(self.place)
+            notes += behind(self.place, there)
         self._state, self._notes = state, notes
 
     def _index(self, files: list[tuple[Key, Place]], notes: list[str]) -> Iterator[tuple[Key, "_Seen"]]:

@@ -1,6 +1,7 @@
 """A run of which each rank has written its rows in a folder of its own is read as one log."""
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from tandv.log.live import LiveLog
 from tandv.log.opened import opened
 from tandv.log.run import parts, read_run
 from tandv.log.schema import SchemaError
+from tandv.log.status import this_process
 from tandv.log.store import of_ranks
 from tandv.place import place_of
 from tests.stored import stored, stored_by_rank
@@ -130,3 +132,20 @@ def test_very_many_ranks_need_no_more_open_files_than_a_process_may_have(tmp_pat
     monkeypatch.setattr(pq.ParquetFile, "__init__", begun)
     pd.testing.assert_frame_equal(read_run(run), expected)
     assert max(np.cumsum(opened_now)) == 1
+
+
+def test_of_a_killed_run_it_is_said_whose_rows_end_early(tmp_path):
+    df = by_rank(LOG, LOG)
+    early = df[(df["metadata", "step"] <= 3) | (df["metadata", "rank"] == 0)]
+    run = stored_by_rank(early, tmp_path / "run", close=False)
+    last = df["metadata", "step"].max()
+    at = early[early["metadata", "rank"] == 1]["metadata", "step"].max()
+    (run / "run.json").write_text(json.dumps({"status": "running", **this_process(), "process": 0, "process_key": ""}))
+    os.utime(run / "run.json", (0, 0))
+    for path in run.rglob("*.parquet"):
+        os.utime(path, (0, 0))
+    expected = f"the run was killed: there are rows up to step {last}, of rank 1 only up to step {at}"
+    assert expected in LiveLog(run).notes
+    for text in ('{"status": "finished"}', "{"):
+        (run / "run.json").write_text(text)
+        assert expected not in LiveLog(run).notes
