@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from tests.in_children import run_each
+
 FRAMEWORKS = {"torch", "jax", "wandb"}
 
 
@@ -14,16 +16,18 @@ def loaded_by(module: str) -> set[str]:
     return {name.partition(".")[0] for name in out.split()}
 
 
+LIGHT = [
+    *("tandv", "tandv.log.logframe", "tandv.log.files", "tandv.measure", "tandv.track.common", "tandv.viz"),
+    *("tandv.checkpoints", "tandv.analysis", "tandv.dossier", "tandv.compat", "tandv.probes", "tandv.track"),
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "module",
-    [
-        *("tandv", "tandv.log.logframe", "tandv.log.files", "tandv.measure", "tandv.track.common", "tandv.viz"),
-        *("tandv.checkpoints", "tandv.analysis", "tandv.dossier", "tandv.compat", "tandv.probes", "tandv.track"),
-    ],
-)
-def test_no_framework_comes_along(module):
-    assert not loaded_by(module) & FRAMEWORKS
+def test_no_framework_comes_along(tmp_path):
+    code = "import sys, {module}\nprint({module!r}, sorted({frameworks} & set(sys.modules)))"
+    pieces = [(code.format(module=module, frameworks=FRAMEWORKS), tmp_path) for module in LIGHT]
+    for module, ended in zip(LIGHT, run_each(["numpy", "pandas", "pyarrow"], pieces), strict=True):
+        assert (ended.stdout, ended.stderr) == (f"{module} []\n", "")
 
 
 @pytest.mark.slow
