@@ -183,7 +183,7 @@ def test_a_folder_that_takes_long_to_list_is_listed_seldom(run, monkeypatch):
         listed.append(time.sleep(0.6))
         return []
 
-    monkeypatch.setattr("tandv.log._folder.listing.files", slowly)
+    monkeypatch.setattr("tandv.log.store.listing.files", slowly)
     log = LiveLog(run)
     for _ in range(5):
         log.refresh()
