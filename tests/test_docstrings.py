@@ -52,7 +52,8 @@ APART = ("tandv.integrations.", "tandv.exports.mlflow", "tandv.exports.trackio")
 EXAMPLES = [one for one in ALL if ">>>" in one[2] and not one[1].startswith(APART)]
 
 
-COMPILING = ("tandv.demo.jax_gpt", "tandv.probes.jax", "tandv.track.jax")  # whose examples compile programs
+# Whose examples compile programs.
+COMPILING = ("tandv.analysis.whatif", "tandv.demo.jax_gpt", "tandv.probes.jax", "tandv.track.jax")
 
 
 def parameter(path: Path, name: str, text: str, line: int):

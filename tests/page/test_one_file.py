@@ -60,6 +60,7 @@ def test_what_it_holds_can_be_no_markup():
     assert "<!--" not in text
 
 
+@pytest.mark.slow  # numba compiles the prediction of casts
 def test_the_same_runs_give_the_same_file(tmp_path):
     log = example_log(layers=3, steps=10)
     files = [tandv.view({"run 0": log}, out=tmp_path / name) for name in ("a.html", "b.html")]
