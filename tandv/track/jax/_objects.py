@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import numpy as np
 
 from tandv.tensor_types import WEIGHT_GRADIENT
 from tandv.track.jax._loss_scale import dynamic_scale
@@ -89,8 +90,9 @@ def parameters_in(model: Any) -> list[Any]:
     while waiting:
         one = waiting.pop()
         if isinstance(one, nnx.Variable):
-            if isinstance(one, nnx.Param):
-                found[id(one)] = one.get_raw_value()
+            if isinstance(one, nnx.Param):  # which may hold a tree, and what is no array
+                value = one.get_raw_value() if hasattr(type(one), "get_raw_value") else one.raw_value
+                found[id(one)] = [x for x in jax.tree.leaves(value) if isinstance(x, jax.Array | np.ndarray)]
         elif isinstance(one, list | tuple):
             waiting.extend(one)
         elif isinstance(one, dict):
@@ -98,7 +100,7 @@ def parameters_in(model: Any) -> list[Any]:
         elif isinstance(one, nnx.Module) and id(one) not in seen:
             seen.add(id(one))
             waiting.extend(vars(one).values())
-    return list(found.values())
+    return [array for arrays in found.values() for array in arrays]
 
 
 def reached(function: Any) -> list[Any]:

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from flax import nnx
 
@@ -90,3 +91,21 @@ def test_parameters_of_an_object_are_those_of_its_state_each_once():
     model = Shared()
     shapes = sorted(array.shape for array in parameters_in(model))
     assert shapes == sorted(array.shape for array in jax.tree.leaves(nnx.state(model, nnx.Param)))
+
+
+def test_parameters_that_hold_a_tree_or_no_array_stop_nothing(tmp_path):
+    class Odd(nnx.Module):
+        def __init__(self):
+            self.scale, self.none = nnx.Param(1.5), nnx.Param(None)
+            self.tree = nnx.Param({"a": jnp.ones(2), "b": np.ones(3, np.float32)})
+
+        def __call__(self, x):
+            return x * self.scale * self.tree["a"]
+
+    model = Odd()
+    assert [array.shape for array in parameters_in(model)] == [(2,), (3,)]
+    with track(model=model, path=tmp_path / "run") as tracker:
+        for _ in range(2):
+            tracker.intercept(lambda model: model(jnp.ones((1, 2))), model)
+            tracker.step(model)
+    assert tandv.read(tracker.path)["metadata"]["step"].nunique() == 2
