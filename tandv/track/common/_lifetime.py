@@ -70,7 +70,7 @@ class Lifetime(Framework):
             if rule is not None and (source := self.weights()) is not None:
                 self._checkpoints = Checkpoints(rule, self._writer.folder / "checkpoints", source, of_findings)
                 self._checkpoints.begin(self.steps)
-            self._begin()
+            self._guard("the first step", self._begin)
         except BaseException:
             self._stop("failed")
             raise

@@ -123,6 +123,18 @@ def test_an_interval_that_fails_in_training_stops_tracking_only():
     assert set(read_pickle(tracker.out_path)["metadata"]["step"]) == {0, 1}
 
 
+def test_what_fails_at_the_first_step_stops_tracking_only():
+    tracker = track(model, every=lambda step: 1 / step)
+    with (
+        pytest.warns(UserWarning, match="stopped at step 0, the first step: ZeroDivisionError.*Training goes"),
+        tracker,
+    ):
+        for _ in range(2):
+            model(torch.ones(1, 1))
+            tracker.step()
+    assert not tracker.is_on
+
+
 @pytest.mark.parametrize("version", ["2.6.0+cu124", "1.13.1", "2.12.1"])
 def test_a_torch_that_is_older_than_tested_is_named(version, monkeypatch):
     monkeypatch.setattr(torch, "__version__", version)
