@@ -94,10 +94,13 @@ class StepMeasurements:
             statistics.WIDE_ROW: statistics.empty_rows(0, statistics.WIDE_ROW),
         }
         self._address = self._rows[statistics.ROW].ctypes.data
+        self._used = dict.fromkeys(self._rows, 0)
         self.clear()
 
     def clear(self) -> None:
         """Forget what was measured since the last `take`."""
+        for layout, used in self._used.items():
+            statistics.clear(self._rows[layout][:used])
         self._used = dict.fromkeys(self._rows, 0)
         self._entries: list[tuple[Quantity, str, np.dtype, int]] = []
         self._early: _Merged | None = None  # merged within this step, where it has very many calls
@@ -172,7 +175,6 @@ class StepMeasurements:
     def take_later(self, step: int) -> Later:
         """Return what `take` returns, still to be summarised, which another thread can do; start the next step."""
         parts, exponents = self._parts(), self.exponents
-        self._release()
         self.clear()
         return Later(lambda: block(step, parts, exponents), sum(rows.nbytes for *_, rows in parts))
 
@@ -187,13 +189,8 @@ class StepMeasurements:
         self._used[layout] = size
         return rows
 
-    def _release(self) -> None:
-        for layout, used in self._used.items():
-            statistics.clear(self._rows[layout][:used])
-
     def _merge_early(self) -> None:
         early, following = merged(self._parts()), self.round + 1
-        self._release()
         self.clear()
         self._early, self.round = early, following
 

@@ -93,7 +93,6 @@ class TorchMeasurements(StepMeasurements):
         self._send()
         parts, sent, exponents = self._parts(), self._sent, self.exponents
         self._sent = []
-        self._release()
         self.clear()
         size = sum(rows.nbytes for *_, rows in parts) + sum(one.rows.nbytes for one in sent)
         return Later(lambda: block(step, [*parts, *(one.part() for one in sent)], exponents), size)

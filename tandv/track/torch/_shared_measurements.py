@@ -45,7 +45,6 @@ class SharedMeasurements(TorchMeasurements):
         self._send()
         parts, sent = self._parts(), self._sent
         self._sent = []
-        self._release()
         self.clear()
         size = sum(rows.nbytes for *_, rows in parts) + sum(one.rows.nbytes for one in sent)
         self.queue(lambda: self._send_up(step, [*parts, *(one.part() for one in sent)]), size)

@@ -112,8 +112,9 @@ def test_a_step_that_breaks_off_is_kept(device):
     ]
 
 
-def test_what_was_measured_can_be_forgotten():
-    measurements = on_devices.TorchMeasurements(on_device=lambda tensor: True)
+@pytest.mark.parametrize("there", [True, False])
+def test_what_was_measured_can_be_forgotten(there):
+    measurements = on_devices.TorchMeasurements(on_device=lambda tensor: there)
     quantity = Quantity((0,), "a", "Linear", "Weight")
     measurements.add([torch.ones(3)], [quantity])
     assert measurements
