@@ -1,5 +1,6 @@
 """A JAX model's weights at a step: copied without waiting, written by the keys of their pytree."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,18 +30,28 @@ def _copy(leaves: dict[str, _names.Leaf], called: Callable[[str], str]) -> Snaps
     for array in on_device.values():
         array.copy_to_host_async()
 
-    def arrays() -> dict[str, np.ndarray]:
+    reading = threading.Lock()  # the thread that writes reads the arrays while training settles them
+
+    def read() -> dict[str, np.ndarray]:
         for name in list(on_device):
             on_host[name] = np.asarray(on_device[name])
             del on_device[name]
         return on_host
 
-    return Snapshot(
-        sum(array.nbytes for array in found.values()),
-        {key: called(leaf.name) for key, leaf in leaves.items()},
-        arrays,
-        lambda: all(array.is_ready() for array in on_device.values()) and arrays(),  # pyright: ignore
-    )
+    def arrays() -> dict[str, np.ndarray]:
+        with reading:
+            return read()
+
+    def settle() -> None:
+        if reading.acquire(blocking=False):
+            try:
+                if all(array.is_ready() for array in on_device.values()):  # pyright: ignore
+                    read()
+            finally:
+                reading.release()
+
+    nbytes = sum(array.nbytes for array in found.values())
+    return Snapshot(nbytes, {key: called(leaf.name) for key, leaf in leaves.items()}, arrays, settle)
 
 
 def _write(path: Path, arrays: dict[str, Any], about: dict[str, str]) -> None:
