@@ -9,7 +9,7 @@ TSC = $(NODE) node .venv/node/node_modules/typescript/bin/tsc --project tandv/pa
 # each of the processes that tests start would compile it again.
 TESTS = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo check test slowest lint quick-tests all-tests
+.PHONY: demo check test slowest lint types quick-tests all-tests
 
 demo: .venv/demo
 	.venv/bin/tandv demo
@@ -19,15 +19,18 @@ demo: .venv/demo
 check: .venv/ready
 	$(MAKE) --jobs 2 lint quick-tests
 
-# Everything.
+# Everything, types by a second, slower checker as well: users of a typed package have either.
 test: .venv/ready
-	$(MAKE) --jobs 2 lint all-tests
+	$(MAKE) --jobs 2 lint types all-tests
 
 lint: .venv/ready
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
-	$(RUN) pyright
+	$(RUN) pyrefly check --progress-bar no
 	$(TSC)
+
+types: .venv/ready
+	$(RUN) pyright
 
 quick-tests: .venv/ready
 	$(TESTS) -m "not slow"

@@ -83,7 +83,7 @@ def verdicts(
     named: dict[str, Verdict] = {name: _by_name(name, entry) for name, entry in entries.items()}
     # the first and second moment of a weight over training (SWAG)
     means = [name for name in entries if f"{name.removesuffix('_mean')}_sq_mean" in entries and name.endswith("_mean")]
-    named |= dict.fromkeys(means, "buffer by its name")
+    named.update((name, "buffer by its name") for name in means)
     is_open = {name: verdict in ("unknown", "buffer by its name") for name, verdict in named.items()}
     of_layers = {name: bool(_OF_LAYERS.fullmatch(name.rpartition(".")[2])) for name in entries}
     if updated is None or not any(is_open[name] or not of_layers[name] for name in entries):

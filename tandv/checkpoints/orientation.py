@@ -88,7 +88,7 @@ def _of_matrices_alone(shapes: Mapping[str, Shape], known: set[Layout]) -> dict[
     if known == {"inputs first"}:
         doubts: dict[str, tuple[Layout, str]] = dict.fromkeys(by_hand, ("inputs first", _AS_OTHERS))
         square = [name for name, (a, b) in shapes.items() if a == b and name not in doubts]
-        doubts.update(dict.fromkeys(square, ("outputs first", _NOTHING_TELLS)))
+        doubts.update((name, ("outputs first", _NOTHING_TELLS)) for name in square)
         return doubts
     if "inputs first" in known:
         return dict.fromkeys(by_hand, ("outputs first", _NOTHING_TELLS))

@@ -119,7 +119,7 @@ class DelayedGeneralizationPlotter:
     def create_training_dynamics_plot(self, **arguments: Any) -> Figure:
         """Return a figure of everything that was added; `arguments` are those of `viz.training_dynamics`."""
         chosen = self.phenomenon
-        usual = {"xscale": chosen.xscale, "gap": chosen.gap, "quantities": chosen.metrics}
+        usual: dict[str, Any] = {"xscale": chosen.xscale, "gap": chosen.gap, "quantities": chosen.metrics}
         if chosen.name not in PHENOMENA:
             usual["title"] = chosen.name
         self._arguments = usual | arguments
@@ -138,7 +138,7 @@ class DelayedGeneralizationPlotter:
         if detector is not find_transitions:
             return detector(curves, **arguments)
         if "detector" not in arguments:
-            arguments = {"lr": lr} | arguments
+            arguments.setdefault("lr", lr)
         return find_transitions(curves, **arguments)
 
     def analyze(self) -> Any:

@@ -188,7 +188,7 @@ class Phase2Infrastructure:
 
     def write_report(self, experiment_name: str, **arguments: Any) -> Dossier:
         """Write a report on the run `experiment_name`; `arguments` are those of `tandv.dossier.write_dossier`."""
-        arguments = {"measures": self.measurements.measures} | arguments
+        arguments.setdefault("measures", self.measurements.measures)
         return write_dossier(self.checkpoint_manager.experiments_dir / experiment_name, **arguments)
 
 

@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,8 @@ def self_test() -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "made"
         (run / "checkpoints").mkdir(parents=True)
-        curves = {"step": steps, "train_loss": 2 - 1.5 * fall, "rank:fc1": 8 - 4 * fall, "rank:fc2": 8 - 0.001 * steps}
+        ranks = {"rank:fc1": 8 - 4 * fall, "rank:fc2": 8 - 0.001 * steps}
+        curves: dict[str, Any] = {"step": steps, "train_loss": 2 - 1.5 * fall, **ranks}
         write_curves(curves, run / "curves.csv")
         for step, size in ((500, 1.0), (700, 2.0)):
             write_arrays(run / "checkpoints" / f"step_{step}.npz", {"fc1.weight": np.full((2, 2), size)})

@@ -41,7 +41,7 @@ class TrainingStats:
     val_loss: Sequence[float | None] | None = None
 
     def __post_init__(self) -> None:
-        losses = {"train_loss": self.train_loss, "val_loss": self.val_loss}
+        losses: dict[str, Any] = {"train_loss": self.train_loss, "val_loss": self.val_loss}
         wrong = [
             f"{name} has {len(values)} values for {len(self.steps)} steps; give one per step"
             for name, values in losses.items()
@@ -76,7 +76,7 @@ def as_curves(data: Curves) -> pd.DataFrame:
     if isinstance(data, str | os.PathLike):
         return read_curves(data)
     if isinstance(data, TrainingStats):
-        losses = {"train_loss": data.train_loss, "val_loss": data.val_loss}
+        losses: dict[str, Any] = {"train_loss": data.train_loss, "val_loss": data.val_loss}
         data = {"step": data.steps, **{name: values for name, values in losses.items() if values is not None}}
     if isinstance(data, pd.Series):
         table = data.to_frame(name="value" if data.name is None else data.name)

@@ -185,9 +185,9 @@ def _near(curves: pd.DataFrame, moment: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _transition(found: Mapping[str, Any]) -> Transition:
-    return Transition(**{**found, "evidence": Evidence(**found["evidence"])})
+    return Transition(**found)._replace(evidence=Evidence(**found["evidence"]))
 
 
 def _grokking(found: Mapping[str, Any]) -> Grokking:
-    reached = {name: Passage(**found[name]) for name in ("memorisation", "generalisation")}
-    return Grokking(**{**found, **reached})
+    memorisation, generalisation = Passage(**found["memorisation"]), Passage(**found["generalisation"])
+    return Grokking(**found)._replace(memorisation=memorisation, generalisation=generalisation)

@@ -62,7 +62,7 @@ def _is_error(results: Mapping[str, Any]) -> bool:
 
 def _held(results: Mapping[str, Any]) -> str:
     summary, unit = results["summary"], results["unit"]
-    found = [Transition(**{**one, "evidence": Evidence(**one["evidence"])}) for one in results["transitions"]]
+    found = [Transition(**one)._replace(evidence=Evidence(**one["evidence"])) for one in results["transitions"]]
     return (
         f"The run has {counted(summary['steps'], 'recorded ' + unit)} from {summary['first_step']:,} to "
         f"{summary['last_step']:,}, {counted(len(summary['quantities']), 'curve')} that are not of single layers, "

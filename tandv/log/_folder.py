@@ -40,7 +40,7 @@ def files_of(place: Place, kind: str, notes: list[str]) -> list[tuple[Key, Place
         notes.append(f"links that lead out of the run are not followed: {some(sorted(outside))}")
     if len(names) >= _FILES:
         notes.append(f"the run has more than {_FILES:,} files, of which the others are not shown")
-    out = []
+    out: list[tuple[Key, Place]] = []
     for name in names:
         file = place.below(*name.split("/"))
         about = os.stat(file.path)

@@ -97,14 +97,15 @@ def layouts_of(
         at, to = int(np.searchsorted(ends, first, "right")) - 1, int(np.searchsorted(ends, last))
         ids = np.array([numbers[one] for one in of[low:high]], np.int32)
         starts = begins[low : high + 1] - first
-        rows: slice | np.ndarray = slice(first - int(ends[at]), last - int(ends[at]))
+        before = int(ends[at])
+        rows: slice | np.ndarray = slice(first - before, last - before)
         step = steps[first:last]
         if mask is not None:
             taken = np.flatnonzero(mask[first:last])
             starts = np.searchsorted(taken, starts)
             used = np.diff(starts) > 0
             ids, starts = ids[used], np.append(starts[:-1][used], len(taken))
-            rows, step = (taken + rows.start).astype(np.int32), step[taken]
+            rows, step = (taken + first - before).astype(np.int32), step[taken]
         if len(ids):
             there, cells = _steps_of(step, starts, file)
             out[this] = Layout(tuple(groups[at:to]), ends[at : to + 1] - ends[at], ids, there, rows, starts, cells)

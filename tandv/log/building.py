@@ -93,7 +93,7 @@ def column_labels(tops: Sequence[str], names: Sequence) -> pd.MultiIndex:
         tops: the first level: the part that each column belongs to.
         names: the second level: the column's name, or the exponent of a column of counts.
     """
-    return pd.MultiIndex.from_arrays([pd.Index(tops, dtype=object), pd.Index(names, dtype=object)])
+    return pd.MultiIndex.from_arrays([pd.Index(list(tops), dtype=object), pd.Index(list(names), dtype=object)])
 
 
 def _metadata(name: str, values: Sequence) -> Any:

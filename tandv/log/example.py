@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -83,7 +84,7 @@ def example_log(
     tally = {"numel": numel, "zeros": zeros, "nans": nans, "infs": infs, "calls": np.ones_like(numel)}
     text = {"name": (names, layer), "type": (_example_modules(names), layer), "tensor_type": (types, kind)}
     columns = {n: np.array(values, dtype=object)[at] for n, (values, at) in text.items()}
-    metadata = {**columns, "step": step, "dtype": np.full(len(step), dtype, dtype=object)}
+    metadata: dict[str, Any] = {**columns, "step": step, "dtype": np.full(len(step), dtype, dtype=object)}
     return frame(metadata, moments | tally, counts, list(powers))
 
 

@@ -4,6 +4,7 @@ No arithmetic on subnormal float32s decides anything: a processor may take them 
 """
 
 # pyright: reportCallIssue=false, reportIndexIssue=false
+# pyrefly: ignore-errors[missing-argument, no-matching-overload, unsupported-operation]
 
 import math
 import zlib

@@ -5,6 +5,7 @@ on 16 values at a time; else as many blocks lie side by side, and loops run acro
 """
 
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false
+# pyrefly: ignore-errors[bad-argument-count, missing-argument]
 # (numba passes an intrinsic's first argument itself)
 
 import zlib

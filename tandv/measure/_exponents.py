@@ -8,6 +8,7 @@ instructions", 2018). That takes a quarter of the time, however many fields occu
 """
 
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false, reportIndexIssue=false
+# pyrefly: ignore-errors[missing-argument, unsupported-operation]
 # (numba passes an intrinsic's first argument itself)
 
 import numpy as np

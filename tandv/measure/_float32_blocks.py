@@ -1,6 +1,7 @@
 """Blocks of float32s that lie in the first-level cache: one sweep for each kind of number, merged into a row."""
 
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false
+# pyrefly: ignore-errors[bad-argument-type, bad-specialization, missing-argument, unsupported-operation]
 # (numba passes an intrinsic's first argument itself)
 
 from numba import float64, int64, njit, uint32

@@ -1,6 +1,7 @@
 """Bits of float32s in programs that numba compiles: reading them, and operations that stay 32 bits wide."""
 
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false
+# pyrefly: ignore-errors[missing-argument, unsupported-operation]
 # (numba passes an intrinsic's first argument itself)
 
 import zlib

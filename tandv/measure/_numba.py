@@ -9,6 +9,7 @@ changes of this file only when it looks for what it has compiled and kept on dis
 """
 
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false
+# pyrefly: ignore-errors[missing-argument]
 # (numba passes an intrinsic's first argument itself)
 
 import zlib

@@ -1,6 +1,7 @@
 """Tensors of types with few bit patterns: each pattern is counted first, which is exact for every statistic."""
 
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false
+# pyrefly: ignore-errors[bad-specialization, missing-argument]
 # (numba passes an intrinsic's first argument itself)
 
 from numba import int64, njit, uint32

@@ -1,6 +1,7 @@
 """Sums over values, as they are merged into rows; in programs that numba compiles."""
 
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false
+# pyrefly: ignore-errors[missing-argument, unsupported-operation]
 # (numba passes an intrinsic's first argument itself)
 
 import math

@@ -8,6 +8,7 @@ same tensors give the same bits on every run.
 
 # pyright: reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false
 # pyright: reportInvalidTypeForm=false
+# pyrefly: ignore-errors[bad-argument-type, not-a-type]
 # (inside kernels, Python's operators and numbers stand for Triton's)
 
 import triton

@@ -4,6 +4,7 @@ Offsets are those of XLA's C interface, see `ffi`.
 """
 
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false, reportIndexIssue=false
+# pyrefly: ignore-errors[missing-argument]
 
 import math
 import zlib

@@ -29,8 +29,9 @@ class Arriving:
         api = _streams(tensor.device)
         self._host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=api is not None)
         self._host.copy_(tensor, non_blocking=True)
-        self._arrived: Any = api.Event() if api else None
+        self._arrived: Any = None
         if api:
+            self._arrived = api.Event()
             self._arrived.record(api.current_stream(tensor.device))
 
     def numpy(self) -> np.ndarray:

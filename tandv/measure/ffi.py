@@ -4,6 +4,7 @@ Offsets are those of XLA's C interface (`xla/ffi/api/c_api.h`, version 0), in wo
 """
 
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false, reportIndexIssue=false
+# pyrefly: ignore-errors[missing-argument]
 
 import math
 import zlib

@@ -37,7 +37,7 @@ def seen_between(m: Matrices, after: int | None, until: int | None) -> Seen | No
         after: the step after which it is, None for the beginning.
         until: the step before which it is, None for the end.
     """
-    steps = m.facts.get("between_steps", {}).get("not_finite", [])
+    steps: list[dict[str, Any]] = m.facts.get("between_steps", {}).get("not_finite", [])
     inside = [
         one
         for one in steps

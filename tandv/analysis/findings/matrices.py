@@ -39,7 +39,7 @@ class Matrices:
     def __init__(self, log: AnyLog, phase: str | None = None):
         source, order = source_of(log, phase), execution_order(log)
         self._take(source, order, places(source.tensors, source.types, order), loss_of(log, source.steps))
-        self.facts = run_facts(log)
+        self.facts: Mapping[str, Any] = run_facts(log)
 
     @classmethod
     def of(

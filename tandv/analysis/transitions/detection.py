@@ -13,7 +13,7 @@ whole scale). Changes with others the other way on both sides, as in an oscillat
 
 import warnings
 from collections.abc import Callable, Collection, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -174,7 +174,7 @@ def find_transitions(
     else:
         rate = lr
     given = {"nulls": nulls, "values": values, "lr": rate, "kinds": kinds}
-    chosen = {name: value for name, value in given.items() if value is not None}
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if detector is not transitions and (wrong := chosen.keys() - {"nulls"}):
         raise ValueError(f"{', '.join(sorted(wrong))}: only detector='transitions' takes this")
     found = [t for name in table.columns for t in detector(_without_last(table, name), axis=axis, **chosen)]

@@ -9,7 +9,7 @@ They are not transitions: a curve that falls smoothly has no transition, but sti
 """
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -60,5 +60,5 @@ def breaks(values: np.ndarray, penalty: float = 3.0, shortest: int = 2) -> list[
 
     signal = ((values - np.median(values)) / np.ptp(values)).reshape(-1, 1)
     search = ruptures.KernelCPD(kernel="rbf", min_size=shortest).fit(signal)
-    found = search.predict(pen=penalty * np.log(len(values))) or []
+    found: Any = search.predict(pen=penalty * np.log(len(values))) or []
     return [int(k) for k in found[:-1]]

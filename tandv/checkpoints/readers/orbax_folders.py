@@ -66,10 +66,11 @@ def _tree(node: Any, checkpointer: Any, item: Path, at: Keys = ()) -> Any:
 
 
 def _read(checkpointer: Any, item: Path, keys: Keys) -> np.ndarray:
-    def nested(value: Any) -> Any:
-        for key in reversed(keys):
-            value = [value] if isinstance(key, int) else {key: value}
-        return value
+    def nested(leaf: Any, at: Keys = keys) -> Any:
+        if not at:
+            return leaf
+        inner = nested(leaf, at[1:])
+        return [inner] if isinstance(at[0], int) else {at[0]: inner}
 
     arguments = ocp.args.PyTreeRestore(
         item=nested(0), restore_args=nested(ocp.RestoreArgs(restore_type=np.ndarray)), partial_restore=True

@@ -5,6 +5,7 @@ found without any step from one lane to the next.
 """
 
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false
+# pyrefly: ignore-errors[missing-argument]
 # (numba passes an intrinsic's first argument itself)
 
 import math

@@ -4,6 +4,7 @@ Which values had a gradient, and of which size, is read from the bit planes of `
 """
 
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false
+# pyrefly: ignore-errors[missing-argument, unsupported-operation]
 # (numba passes an intrinsic's first argument itself)
 
 import math

@@ -1,6 +1,7 @@
 """Blocks of float32 bits, as the programs about gradients and about updates read them, for programs of numba."""
 
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false
+# pyrefly: ignore-errors[missing-argument]
 # (numba passes an intrinsic's first argument itself)
 
 import zlib

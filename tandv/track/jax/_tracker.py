@@ -63,7 +63,9 @@ class JaxTracker(ProgramTracker):
         blocks: BlockFormats | None = None,
     ):
         stash_value, insight = settings.stash_value, settings.insight_asked()
-        self._own = Own(stash_value) if stash_value not in (None, stash_all_stats_and_hist) else None
+        self._own = (
+            Own(stash_value) if stash_value is not None and stash_value is not stash_all_stats_and_hist else None
+        )
         super().__init__(settings, title=title, framework=f"jax {jax.__version__}", insight=insight)
         if not _hosts.writes():
             self._open: Any = lambda: _hosts.Nowhere(self.path, self.out_path)

@@ -231,7 +231,7 @@ class AttentionHeads:
                 "attention of DTensors",
             )
             return False
-        device = tensors[0].device.type
+        device = (seen.query if isinstance(seen, Fused) else seen[0]).device.type
         if isinstance(seen, Fused):
             kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
             with torch.autocast(device, enabled=False):

@@ -92,7 +92,7 @@ class Heat(AxesImage):
     reduction is added, and what a row is. `marks` has the bits SOME_NAN and SOME_INF of each cell (see Hatched).
     """
 
-    order = (0, 1)  # of the axes along which cells are reduced
+    order: tuple[int, ...] = (0, 1)  # of the axes along which cells are reduced
     how = "max"  # how several cells in a pixel are combined
 
     def __init__(

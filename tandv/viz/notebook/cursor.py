@@ -25,7 +25,8 @@ class Cursor:
         ]
         self._background: Any = None
         self._wanted: float | None = None
-        self._waiting = self._settling = None
+        self._waiting: asyncio.TimerHandle | None = None
+        self._settling: asyncio.TimerHandle | None = None
         self._connection = canvas.mpl_connect("draw_event", self._on_draw)
         self.step: float | None = None
         self._hidden = False

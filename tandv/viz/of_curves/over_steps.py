@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -89,7 +89,7 @@ def draw_curve(
 ) -> None:
     """Draw one curve, with marks where it has no value (`nan`: since it is NaN) and, if wanted, at its extremes."""
     shown = np.where(np.isfinite(values) & ((values > 0) | (not log)), values, np.nan)
-    marker = {"marker": "o", "markersize": 2.5} if len(steps) <= 60 else {}
+    marker: dict[str, Any] = {"marker": "o", "markersize": 2.5} if len(steps) <= 60 else {}
     ax.plot(*thin(steps, shown), color=colour, linewidth=1.5, label=label or "_curve", **marker)
     for words, colour_of_mark, at_steps, height in (
         ("NaN" if nan else "no value", style.nan, np.isnan(values), 0.02),

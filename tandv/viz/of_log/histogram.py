@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -159,7 +159,7 @@ def draw_bars(
     kind: Kind,
     formats: Sequence[Format],
     style: Style,
-    orientation: str = "vertical",
+    orientation: Literal["vertical", "horizontal"] = "vertical",
 ) -> float:
     """Draw the shares as one artist, and those outside a single format's range in its colour."""
     if not len(found.counts):
@@ -173,7 +173,7 @@ def draw_bars(
     if kind == "line":
         ax.plot(borders[:-1] + 0.5, found.shares, "o-", color=style.bar, linewidth=1.6, markersize=4)
         return float(found.shares.max())
-    look = {"fill": True, "linewidth": 0.6, "edgecolor": style.bar_edge, "orientation": orientation}
+    look: dict[str, Any] = {"fill": True, "linewidth": 0.6, "edgecolor": style.bar_edge, "orientation": orientation}
     ax.stairs(found.shares, borders, facecolor=style.bar, **look)
     if len(formats) == 1:
         out = outside(borders[:-1], formats[0])

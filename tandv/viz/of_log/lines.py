@@ -87,7 +87,7 @@ def draw_lines(
             )
         else:
             thin_x, thin_y = thin(steps, shown)
-            marker = {"marker": "o", "markersize": 3.5} if few else {}
+            marker: dict[str, Any] = {"marker": "o", "markersize": 3.5} if few else {}
             ax.plot(thin_x, thin_y, color=colour, linewidth=1.5, label=label, linestyle=dashes, **marker)
     # A statistic that compares a step with the one before has no value at the first step: that is not marked.
     compared = np.array([bool(insight_meaning(name)) for name in metrics])[:, None]
@@ -129,10 +129,10 @@ def draw_curves(table: pd.DataFrame, ax: Axes, *, style: Style, label: str = "")
     for i in reversed(range(len(values))):  # the first, usually the training loss, is on top
         there = np.isfinite(values[i])
         x, y = thin(steps[there], values[i][there])
-        marker = {"marker": "o", "markersize": 3.5} if there.sum() == 1 else {}
+        marker: dict[str, Any] = {"marker": "o", "markersize": 3.5} if there.sum() == 1 else {}
         colours = (style.series[0], style.muted, *style.series[1:-2])  # the last but one is nearly the muted one
         colour, dashes = colours[i % len(colours)], _DASHES[i // len(colours) % len(_DASHES)]
-        look = {"color": colour, "linestyle": dashes, "linewidth": 1.6 if i == 0 else 1.2}
+        look: dict[str, Any] = {"color": colour, "linestyle": dashes, "linewidth": 1.6 if i == 0 else 1.2}
         ax.plot(x, y, label=str(table.columns[i]), **look, **marker)
     finite = values[np.isfinite(values)]
     if finite.size and finite.min() > 0 and finite.max() > 64 * finite.min():

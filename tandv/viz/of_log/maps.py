@@ -60,8 +60,8 @@ def cells_of(rows: pd.DataFrame, metric: str, x: str = "step", y: str = "name") 
 
 def cells_at(found: Grid, steps: np.ndarray) -> Cells:
     """Return a grid of a log as cells, at some of its steps."""
-    kept: slice | np.ndarray = np.isin(found.steps, steps)
-    kept = slice(None) if kept.all() else kept  # a slice copies nothing
+    there = np.isin(found.steps, steps)
+    kept = slice(None) if there.all() else there  # a slice copies nothing
     values, nans, infs, numel, logged = (table[:, kept] for table in found[2:])
     bad = (nans > 0) | (infs > 0)
     shares = np.zeros((2, *values.shape))
