@@ -48,6 +48,7 @@ class Block(NamedTuple):
     tensors: Mapping[str, np.ndarray] = {}  # whole tensors that the user wants kept
     rank: int | None = None  # whose rows they are, where every rank keeps its own
     order: list[Tensor] | None = None  # of execution, from this step on, where it is another than before
+    over_ranks: "Block | None" = None  # the smallest and largest value of statistics over the ranks that were merged
 
 
 class Later(NamedTuple):
@@ -72,7 +73,7 @@ def in_phase(quantities: Sequence[Quantity], phase: str) -> list[Quantity]:
     return [one._replace(phase=phase) if is_of_modules(one.tensor_type) else one for one in quantities]
 
 
-_Merged = tuple[list[Quantity], list[str], np.ndarray]  # a dtype and a row for each quantity (`statistics.ROW`)
+Merged = tuple[list[Quantity], list[str], np.ndarray]  # a dtype and a row for each quantity (`statistics.ROW`)
 
 
 class StepMeasurements:
@@ -103,7 +104,7 @@ class StepMeasurements:
             statistics.clear(self._rows[layout][:used])
         self._used = dict.fromkeys(self._rows, 0)
         self._entries: list[tuple[Quantity, str, np.dtype, int]] = []
-        self._early: _Merged | None = None  # merged within this step, where it has very many calls
+        self._early: Merged | None = None  # merged within this step, where it has very many calls
         self.round = 0  # a handle is good only within the round it was given in
 
     def __bool__(self) -> bool:
@@ -194,7 +195,7 @@ class StepMeasurements:
         self.clear()
         self._early, self.round = early, following
 
-    def _parts(self) -> list[_Merged]:
+    def _parts(self) -> list[Merged]:
         """Return copies of what was measured so far, not yet merged."""
         parts = [self._early] if self._early else []
         for layout, buffer in self._rows.items():
@@ -204,7 +205,7 @@ class StepMeasurements:
         return parts
 
 
-def block(step: int, parts: Sequence[_Merged], exponents: tuple[int, int] | None = None) -> Block:
+def block(step: int, parts: Sequence[Merged], exponents: tuple[int, int] | None = None) -> Block:
     """Return a step's rows, measured elsewhere, in model order and one for each quantity.
 
     Each part has quantities, dtypes and rows (`statistics.ROW` or `WIDE_ROW`).
@@ -212,7 +213,7 @@ def block(step: int, parts: Sequence[_Merged], exponents: tuple[int, int] | None
     return in_model_order(step, merged(parts), exponents)
 
 
-def in_model_order(step: int, found: _Merged, exponents: tuple[int, int] | None) -> Block:
+def in_model_order(step: int, found: Merged, exponents: tuple[int, int] | None) -> Block:
     """Return a step's rows in model order, of several readings of a tensor the one that counts."""
     quantities, dtypes, rows = found
     if any(quantity.reading != FINAL for quantity in quantities):
@@ -233,12 +234,12 @@ def lived_in(quantities: Sequence[Quantity], dtypes: Sequence[str]) -> list[str]
     return [quantity.lived or dtype for quantity, dtype in zip(quantities, dtypes, strict=True)]
 
 
-def merged(parts: Sequence[_Merged]) -> _Merged:
+def merged(parts: Sequence[Merged]) -> Merged:
     """Merge parts into one row for each quantity, in rows wide enough for all."""
     return _joined([_merged(*part) for part in parts])
 
 
-def _joined(parts: list[_Merged]) -> _Merged:
+def _joined(parts: list[Merged]) -> Merged:
     if len(parts) < 2:
         return parts[0] if parts else ([], [], statistics.empty_rows(0))
     wide = any(rows.dtype == statistics.WIDE_ROW for *_, rows in parts)
@@ -260,7 +261,7 @@ def settled(quantities: Sequence[Quantity], zero: Sequence[bool]) -> list[int]:
     return [i for i, quantity in enumerate(quantities) if counts[keys[i]] == quantity.reading]
 
 
-def _merged(quantities: list[Quantity], dtypes: list[str], rows: np.ndarray) -> _Merged:
+def _merged(quantities: list[Quantity], dtypes: list[str], rows: np.ndarray) -> Merged:
     """Merge rows of one tensor type, name, phase and reading; dtype and place are the first's."""
     numbers: dict[Key, int] = {}
     groups = [numbers.setdefault(quantity.key, len(numbers)) for quantity in quantities]

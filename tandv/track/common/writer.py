@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from tandv import __version__
-from tandv.log.arrays import write_arrays
 from tandv.log.status import this_process
 from tandv.log.store.writing import Store
 from tandv.place import place_of
 from tandv.track.common.background import Background
 from tandv.track.common.curve_file import CurveFile
 from tandv.track.common.exporting import Export, Exports
+from tandv.track.common.extremes_log import ExtremesLog
 from tandv.track.common.finished_log import LogFormat, finished_log
 from tandv.track.common.folders import new_folder
 from tandv.track.common.frames import of_one_part, places, to_rows
@@ -25,6 +25,7 @@ from tandv.track.common.measurements import Block
 from tandv.track.common.mirror import Mirror
 from tandv.track.common.numbers import Reading
 from tandv.track.common.reporting import warn
+from tandv.track.common.tensor_files import write_tensors
 
 _KEPT_UNWRITTEN = 100_000  # rows kept in memory while the disk refuses them
 _QUICK = 0.25  # seconds between two flushes in which a part is not written for sure
@@ -65,6 +66,7 @@ class Writer:
             self.out_path = self.path
         self._store = Store(self.folder, self._note, identity=identity)
         self.identity = self._store.identity  # what all files of the run say, and no other
+        self._extremes = ExtremesLog(self.folder, self.identity, self._note)
         self._written, self._one_file = written, one_file
         self._blocks: list[Block] = []
         self._refused: list[Block] = []  # by the disk
@@ -177,6 +179,7 @@ class Writer:
             self._store.close()
         except Exception as error:
             self._lost(error)
+        self._extremes.close()
         self._curves.close()
         wanted = Path(self.out_path) if self._mirror is None and self._one_file else None
         log, here = finished_log(self.folder, wanted, self._store, self._note)
@@ -202,10 +205,11 @@ class Writer:
     def _keep(self, blocks: Iterable[Block]) -> None:
         for block in blocks:
             if block.quantities:
-                self._blocks.append(block._replace(tensors={}))
+                self._blocks.append(block._replace(tensors={}, over_ranks=None))
+                self._extremes.keep(block.over_ranks)
                 self._exports.add(block)
             if block.tensors:
-                self._write_tensors(block)
+                write_tensors(self.folder, block, self._note)
 
     def _flush(self) -> None:
         self._flushing = False
@@ -213,6 +217,7 @@ class Writer:
         blocks, self._blocks = self._refused + self._blocks, []
         self._refused = []
         self._write(blocks)
+        self._extremes.flush()
         self._curves.flush()
         self._join()
         if facts:
@@ -255,21 +260,11 @@ class Writer:
     def _join(self) -> None:
         """Join files that are due; in the background only for a while, the rest comes after what else is queued."""
         until = time.monotonic() + _A_WHILE
-        while not self._closing and self._store.join():
+        while not self._closing and (self._store.join() or self._extremes.join()):
             background = self._background
             if background is not None and time.monotonic() > until:
                 background.give(self._join)
                 return
-
-    def _write_tensors(self, block: Block) -> None:
-        folder = self.folder / "tensors"
-        aside = folder / f".{block.step:08d}.npz"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_arrays(aside, block.tensors)
-            aside.replace(folder / f"{block.step:08d}.npz")
-        except OSError as error:
-            self._note("tensors", f"could not write to {folder}: {error}; training goes on without these tensors")
 
     def _restore_folder(self) -> None:
         """Make the run's folder again if it was deleted."""

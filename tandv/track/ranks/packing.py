@@ -1,4 +1,7 @@
-"""A part as bytes: of each row its scalars, and its counts from the first to the last that is not zero."""
+"""A part as bytes: of each row its scalars, and its counts from the first to the last that is not zero.
+
+Extremes over ranks are sent of rows that several ranks have measured; of others it is enough to know which rank has.
+"""
 
 import json
 import struct
@@ -6,16 +9,18 @@ import struct
 import numpy as np
 
 from tandv import statistics
+from tandv.track.ranks.extremes import STATISTICS, Extremes, of_one
 from tandv.track.ranks.part import StepPart
 
 _SCALARS = statistics.WORD["counts"]  # words of a row before its counts
 _HEAD = struct.Struct("<I")
 _LABELS = (np.uint64, np.uint16, np.int32, np.int32)  # ids, places of groups in the list of them, whose, pieces
+_RANK = np.uint32
 _SPANS = (np.int16, np.int16)  # the first exponent of a row, and how many there are
 
 
 def packed(part: StepPart) -> bytes:
-    """Return a part as bytes, about 190 of a row.
+    """Return a part as bytes, about 190 of a row; with the extremes of several ranks up to 120 more.
 
     Args:
         part: the part.
@@ -24,6 +29,7 @@ def packed(part: StepPart) -> bytes:
     matrix = part.rows.view(np.int64).reshape(len(part.rows), part.rows.dtype.itemsize // 8)
     first, length, counts = _spans(part.rows)
     wide = bool(len(counts)) and int(counts.max()) >= 1 << 32
+    found, kind = _extremes(part)
     head = {
         "step": part.step,
         "who": f"{part.who:x}",
@@ -31,6 +37,7 @@ def packed(part: StepPart) -> bytes:
         "counts": len(counts),
         "wide": wide,
         "groups": groups.tolist(),
+        "extremes": kind,
     }
     text = json.dumps(head).encode()
     columns = (
@@ -39,7 +46,7 @@ def packed(part: StepPart) -> bytes:
         matrix[:, :_SCALARS],
         counts.astype(np.uint64 if wide else np.uint32),
     )
-    return b"".join([_HEAD.pack(len(text)), text, *(values.tobytes() for values in columns)])
+    return b"".join([_HEAD.pack(len(text)), text, *(values.tobytes() for values in (*columns, *found))])
 
 
 def label_of(message: bytes) -> tuple[int, int]:
@@ -70,7 +77,29 @@ def unpacked(message: bytes) -> StepPart:
     ids, which, whose, pieces, first, length, scalars, counts = columns
     groups = np.array(head["groups"], np.uint64)[which]
     rows = _rows(scalars.reshape(n, _SCALARS), first.astype(np.int64), length.astype(np.int64), counts)
-    return StepPart(head["step"], int(head["who"], 16), ids, groups, whose, pieces, rows)
+    over_ranks = _with_extremes(head["extremes"], message, at, rows, pieces > 1) if head["extremes"] else None
+    return StepPart(head["step"], int(head["who"], 16), ids, groups, whose, pieces, rows, over_ranks)
+
+
+def _extremes(part: StepPart) -> tuple[tuple[np.ndarray, ...], str]:
+    """Return the rank of each row, and the extremes of rows of several; and the type of these values, "" for none."""
+    if part.extremes is None:
+        return (), ""
+    several = part.extremes.of(part.pieces > 1)
+    with np.errstate(over="ignore"):
+        narrow = np.array_equal(several.values.astype(np.float32), several.values, equal_nan=True)
+    kind = "<f4" if narrow else "<f8"
+    return (part.extremes.ranks[:, 0, 0].astype(_RANK), several.values.astype(kind), several.ranks.astype(_RANK)), kind
+
+
+def _with_extremes(kind: str, message: bytes, at: int, rows: np.ndarray, several: np.ndarray) -> Extremes:
+    ranks = np.frombuffer(message, _RANK, len(rows), at)
+    at += ranks.nbytes
+    out, shape = of_one(rows, ranks), (int(several.sum()), len(STATISTICS), 2)
+    values = np.frombuffer(message, kind, int(np.prod(shape)), at)
+    out.values[several] = values.reshape(shape)
+    out.ranks[several] = np.frombuffer(message, _RANK, values.size, at + values.nbytes).reshape(shape)
+    return out
 
 
 def _head(message: bytes) -> tuple[dict, int]:

@@ -16,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tandv import statistics
+from tandv.track.ranks import extremes
+from tandv.track.ranks.extremes import Extremes
 
 NO_GROUP = 0  # any other group is a mesh, by a hash of it
 ANY = -1
@@ -44,6 +46,7 @@ class StepPart(NamedTuple):
     whose: np.ndarray  # int32 [rows]
     pieces: np.ndarray  # int32 [rows]: how many ranks' measurements have been added up
     rows: np.ndarray  # `statistics.ROW` or `WIDE_ROW`
+    extremes: Extremes | None = None  # over the ranks of each row; None where all rows are of one rank
 
     def of(self, chosen: np.ndarray) -> "StepPart":
         """Return some of its rows, by their places or a mask."""
@@ -53,7 +56,13 @@ class StepPart(NamedTuple):
             whose=self.whose[chosen],
             pieces=self.pieces[chosen],
             rows=self.rows[chosen],
+            extremes=None if self.extremes is None else self.extremes.of(chosen),
         )
+
+    @property
+    def over_ranks(self) -> Extremes:
+        """Return the smallest and the largest value of each statistic over the ranks of each row."""
+        return extremes.of_one(self.rows, self.who.bit_length() - 1) if self.extremes is None else self.extremes
 
     @property
     def is_mesh(self) -> np.ndarray:
@@ -89,6 +98,8 @@ def joined(parts: Sequence[StepPart]) -> StepPart:
             part._replace(rows=part.rows if part.rows.dtype == statistics.WIDE_ROW else statistics.widen(part.rows))
             for part in parts
         ]
+    if len(parts) > 1:
+        parts = [part._replace(extremes=part.over_ranks) for part in parts]
     first, *others = parts
     for other in others:
         first = _plus(first, other)
@@ -97,9 +108,11 @@ def joined(parts: Sequence[StepPart]) -> StepPart:
 
 def _plus(one: StepPart, other: StepPart) -> StepPart:
     step, who = one.step, one.who | other.who
+    ours, theirs = one.over_ranks, other.over_ranks
     if len(one.ids) == len(other.ids) and all(map(np.array_equal, one[2:5], other[2:5])):
         rows = statistics.merge_aligned(one.rows, other.rows)
-        return one._replace(who=who, rows=rows, pieces=one.pieces + other.pieces)
+        both = extremes.merged(ours, theirs)
+        return one._replace(who=who, rows=rows, pieces=one.pieces + other.pieces, extremes=both)
     labels = [np.concatenate(pair) for pair in zip(one[2:5], other[2:5], strict=True)]
     order = np.lexsort(labels[::-1])
     ids, groups, whose = (values[order] for values in labels)
@@ -107,14 +120,17 @@ def _plus(one: StepPart, other: StepPart) -> StepPart:
     places = np.empty(len(order), np.int64)
     places[order] = np.cumsum(new) - 1
     n = int(new.sum())
-    mine, theirs = places[: len(one.ids)], places[len(one.ids) :]
+    into, at = places[: len(one.ids)], places[len(one.ids) :]
     rows, pieces, there = np.empty(n, one.rows.dtype), np.zeros(n, np.int32), np.zeros(n, bool)
-    rows[mine], pieces[mine], there[mine] = one.rows, one.pieces, True
-    both = there[theirs]
-    rows[theirs[~both]] = other.rows[~both]
-    rows[theirs[both]] = statistics.merge_aligned(rows[theirs[both]], other.rows[both])
-    pieces[theirs] += other.pieces
-    return StepPart(step, who, ids[new], groups[new], whose[new], pieces, rows)
+    rows[into], pieces[into], there[into] = one.rows, one.pieces, True
+    both = there[at]
+    rows[at[~both]] = other.rows[~both]
+    rows[at[both]] = statistics.merge_aligned(rows[at[both]], other.rows[both])
+    pieces[at] += other.pieces
+    over_ranks = extremes.grouped(
+        Extremes(*(np.concatenate(pair) for pair in zip(ours, theirs, strict=True))), np.concatenate([into, at])
+    )
+    return StepPart(step, who, ids[new], groups[new], whose[new], pieces, rows, over_ranks)
 
 
 def _changes(*columns: np.ndarray) -> np.ndarray:
@@ -190,6 +206,7 @@ def told_apart(part: StepPart, meshes: Mapping[int, Mesh], within: int, split: s
     settled = StepPart(
         part.step, part.who, of, np.full(n, NO_GROUP, np.uint64), np.full(n, ANY, np.int32),
         np.bincount(number).astype(np.int32), statistics.merge(kept.rows, number),
+        None if kept.extremes is None else extremes.grouped(kept.extremes, number),
     )  # fmt: skip
     return joined([rest, settled])
 

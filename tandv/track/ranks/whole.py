@@ -1,11 +1,14 @@
 """The rows of all ranks as rank 0 writes them, and whose copy of each tensor counts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tandv.track.common.measurements import Block, Quantity, block
+from tandv.log.across_ranks import columns_of
+from tandv.track.common.measurements import Block, Merged, Quantity, in_model_order, lived_in, merged, settled
+from tandv.track.common.readings import FINAL
+from tandv.track.ranks.extremes import STATISTICS, Extremes, grouped
 from tandv.track.ranks.known import Known
 from tandv.track.ranks.labels import quantity_of
 from tandv.track.ranks.part import ANY, NO_GROUP, StepPart, without_copies
@@ -51,7 +54,9 @@ class Whole:
         calls[:] = np.where(part.is_mesh, -(-calls // part.pieces), np.maximum(calls, part.rows["numel"] > 0))
         order = np.argsort(tensors.firsts, kind="stable")
         quantities = [tensors.quantities[i] for i in order]
-        return block(part.step, [(quantities, [tensors.dtypes[i] for i in order], part.rows[order])], self._exponents)
+        found = merged([(quantities, [tensors.dtypes[i] for i in order], part.rows[order])])
+        whole = in_model_order(part.step, found, self._exponents)
+        return whole._replace(over_ranks=_over_ranks(part.of(order), quantities, found))
 
     def _tensors(self, ids: np.ndarray) -> _Tensors:
         if self._last is None or not np.array_equal(self._last[0], ids):
@@ -98,3 +103,40 @@ class Whole:
         if new or free or gone != self._told_gone:
             self._told_gone = gone
             self._say({"owners": [[key, *owner] for key, owner in new.items()], "free": free, "gone": gone})
+
+
+def _over_ranks(part: StepPart, quantities: Sequence[Quantity], found: Merged) -> Block | None:
+    """Return the extremes over ranks of tensors that several have measured, in model order; None where none has.
+
+    Args:
+        part: the rows.
+        quantities: what each row is of.
+        found: the same rows, those of one tensor merged.
+    """
+    if part.extremes is None or not len(part.ids):
+        return None
+    places = {quantity.key: place for place, quantity in enumerate(found[0])}
+    of = np.array([places[quantity.key] for quantity in quantities], np.int64)
+    pieces, extremes = np.bincount(of, part.pieces), grouped(part.extremes, of)
+    kept = [i for i in settled(found[0], (found[2]["zeros"] == found[2]["numel"]).tolist()) if pieces[i] > 1]
+    if not kept:
+        return None
+    kept.sort(key=lambda i: found[0][i].order)
+    of_ranks = [found[0][i]._replace(reading=FINAL) for i in kept]
+    chosen = extremes.of(np.array(kept, np.int64))
+    scalars = _columns(chosen)
+    dtypes = lived_in(of_ranks, [found[1][i] for i in kept])
+    return Block(part.step, of_ranks, dtypes, scalars, np.zeros((len(kept), 2), np.int64), 0)
+
+
+def _columns(extremes: Extremes) -> dict[str, np.ndarray]:
+    """Return the columns that the log of extremes has."""
+    with np.errstate(over="ignore"):
+        narrow = extremes.values.astype(np.float32)
+    values = extremes.values if np.isinf(narrow).any() else narrow
+    out = {}
+    for i, name in enumerate(STATISTICS):
+        smallest, rank_of_smallest, largest, rank_of_largest = columns_of(name)
+        out |= {smallest: values[:, i, 0], rank_of_smallest: extremes.ranks[:, i, 0]}
+        out |= {largest: values[:, i, 1], rank_of_largest: extremes.ranks[:, i, 1]}
+    return out

@@ -9,8 +9,10 @@ import pytest
 from torch import nn
 
 import tests.track.torch.ranks as ranks
+from tandv.log.across_ranks import rank_extremes
 from tandv.log.run import read_run
 from tandv.log.selection import select
+from tandv.messages import UnknownName
 from tandv.track.common import read_pickle
 from tandv.track.torch import track
 from tests.processes import run_all
@@ -119,6 +121,19 @@ def test_each_rank_keeps_its_rows_where_that_is_asked_for(pair, whole):
     assert one.loc[outputs, "numel"].tolist() == other.loc[outputs, "numel"].tolist()
     about = json.loads((pair / "per_rank" / "run.json").read_text())
     assert about["ranks"] == {"size": 2, "steps_of_all": steps, "incomplete": []}
+
+
+def test_the_odd_rank_is_the_same_whether_ranks_are_merged_or_not(pair):
+    kept, apart = (
+        rank_extremes(pair / kind, "rm2", tt=["Activation", "Gradient"]).sort_values(["step", "tensor_type", "name"])
+        for kind in ("ddp", "per_rank")
+    )
+    assert len(kept) and kept.to_numpy().tolist() == apart[apart["step"].isin(kept["step"])].to_numpy().tolist()
+    with pytest.raises(UnknownName, match="no tensor type 'Weight'"):  # copies, of which one counts
+        rank_extremes(pair / "ddp", "rm2", tt="Weight")
+    sharded = rank_extremes(pair / "fsdp", "max_abs", tt="Weight")
+    whole = select(pair / "fsdp", tt="Weight", columns=[("scalar_stats", "max_abs")])
+    assert sorted(sharded["largest"]) == sorted(whole[("scalar_stats", "max_abs")].astype(float))
 
 
 def test_stages_that_keep_their_rows_have_the_order_of_one_log(pair):
