@@ -8,6 +8,7 @@ import numpy as np
 
 from tandv.log.narrowed import narrowed
 from tandv.page.answers.columns import columns, flagged, highest, lowest
+from tandv.page.answers.over_ranks import over_ranks
 from tandv.page.answers.run import Answer, Run
 
 
@@ -52,7 +53,8 @@ def lines(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
 def at(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
     """Return the exact row of a tensor at the last logged step that is not after one, and a statistic of all layers.
 
-    Before the first logged step it is that of the first.
+    Where the log knows of single ranks, that is also the statistic's smallest and largest value over them. Before the
+    first logged step it is that of the first.
 
     Args:
         run: the run.
@@ -72,6 +74,9 @@ def at(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
     bins = list(range(min(cell.counts), max(cell.counts) + 1)) if cell.counts else []
     counts = np.array([cell.counts.get(n, 0) for n in bins], np.float64)
     head = {"step": step, "logged": True, "stats": dict(cell.statistics), "bins": bins}
+    ranks = over_ranks(log, asked["tt"], asked["layer"], step, asked["metric"], cell.statistics)
+    if ranks is not None:
+        head["ranks"] = ranks
     return head, [counts, np.array([cell.zeros, cell.infs, cell.nans], np.float64), *profile]
 
 

@@ -3,6 +3,7 @@ import { current } from './asked.js';
 import { buttonOf, menuOf } from './controls.js';
 import { h } from './dom.js';
 import { short, whole } from './numbers.js';
+import { mostOn, rangeInWords } from './ranks_in_words.js';
 /** @typedef {import('./types').Ctx} Ctx */
 /** @typedef {import('./controls.js').Choice} Choice */
 /** @typedef {import('./controls.js').Menu} Menu */
@@ -102,6 +103,7 @@ export function header(ctx, page) {
       pill.title = lost ?? (running && !ctx.source.live ? 'when this file was written' : meta.status);
       pill.className = `pill ${lost ? 'lost' : running && ctx.source.live ? 'live' : ''}`;
       where.replaceChildren(...place(ctx));
+      where.title = where.textContent ?? '';  // where it is too long for the line
       for (const part of [...choices, ...buttons]) part.draw();
       el.classList.toggle('crowded', choices.filter((c) => !c.el.hidden).length > ROOM);
     },
@@ -118,10 +120,11 @@ function place(ctx) {
   const stats = at?.stats, value = stats?.[view.metric];
   // Of a step inside a column one file has no values by itself: then they are of the column's first step.
   const held = at && at.step !== view.step ? ` (values of step ${whole(at.step)})` : '';
-  const bad = [stats?.nans ? `${whole(stats.nans)} NaN` : '', stats?.infs ? `${whole(stats.infs)} infinite` : ''].filter(Boolean).join(', ');
+  const bad = [stats?.nans ? `${whole(stats.nans)} NaN${mostOn(at, 'nans')}` : '', stats?.infs ? `${whole(stats.infs)} infinite${mostOn(at, 'infs')}` : ''].filter(Boolean).join(', ');
+  const ranks = rangeInWords(at, short);
   return [
     h('b', { className: 'layer' }, view.layer), ` · step ${whole(view.step ?? 0)} of ${whole(meta.steps[n - 1])}${held}`,
-    ...(at && !at.logged ? [' · not logged here'] : value === undefined ? [] : [` · ${view.metric} ${short(value)}`]),
+    ...(at && !at.logged ? [' · not logged here'] : value === undefined ? [] : [` · ${view.metric} ${short(value)}${ranks ? `, ${ranks}` : ''}`]),
     ...(bad ? [' · ', h('b', { className: 'bad' }, bad)] : []),
     ` · ${whole(ctx.layers().length)} layers × ${all}`,
   ];

@@ -2,6 +2,7 @@
 import { current } from './asked.js';
 import { h } from './dom.js';
 import { exact, whole } from './numbers.js';
+import { mostOn, rangeInWords } from './ranks_in_words.js';
 /** @typedef {import('./types').Ctx} Ctx */
 
 const SETTLE = 400;  // milliseconds without a move, then it is said
@@ -14,7 +15,8 @@ export function sentenceAt(ctx) {
   if (!at) return place;
   if (!at.logged) return `${place}: not logged`;
   const [, infs, nans] = at.lanes, value = at.stats[view.metric];
-  return `${place}: ${view.metric} ${value === undefined ? 'unknown' : exact(value)}${nans ? `, ${whole(nans)} NaN` : ''}${infs ? `, ${whole(infs)} infinite` : ''}`;
+  const ranks = rangeInWords(at, exact);
+  return `${place}: ${view.metric} ${value === undefined ? 'unknown' : exact(value)}${ranks ? `, ${ranks}` : ''}${nans ? `, ${whole(nans)} NaN${mostOn(at, 'nans')}` : ''}${infs ? `, ${whole(infs)} infinite${mostOn(at, 'infs')}` : ''}`;
 }
 
 /** @param {Ctx} ctx */

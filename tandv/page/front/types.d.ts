@@ -56,10 +56,16 @@ export interface ExponentMap {
   shares: Uint8Array; lanes: Float32Array; starts: Float64Array; logged: Uint8Array;
 }
 export interface Lines { metrics: string[]; low: (Float32Array | Float64Array)[]; high: (Float32Array | Float64Array)[]; flags: Uint8Array[]; starts: Float64Array }
+/** The smallest and the largest value of a statistic over the ranks of a run, null where no rank has a finite one, and whose they are. */
+export interface OverRanks {
+  smallest: number | null; rank_of_smallest: number; largest: number | null; rank_of_largest: number;
+  /** The ranks that have most NaN and most infinities, where there are any. */ most?: { nans?: number; infs?: number };
+}
 /** `counts` [bin], `lanes` [3]: numbers of zeros, infinities, NaN. `profile` [layer]: one statistic of all layers. */
 export interface At {
   step: number; logged: boolean; stats: Record<string, number>; bins: number[];
   /** Whether counts come from shares that are rounded, as in one file. */ rounded?: boolean;
+  /** Of the statistic that is asked for, where the log knows of single ranks. */ ranks?: OverRanks;
   counts: Float64Array; lanes: Float64Array; profile: Float32Array | Float64Array; profileFlags: Uint8Array;
 }
 export type FindingKind = 'nan' | 'inf' | 'overflow' | 'dead';
