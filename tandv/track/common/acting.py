@@ -29,7 +29,7 @@ class Acting:
         self._stop: Finding | None = None
         self._told: list[dict[str, Any]] = []
         self._warned: set[str | int] = set()  # failures by their text, functions by their identity
-        self._ending = False
+        self.is_ending = False  # whether the rules look for the last time, when nothing else goes on
         self.is_calling = False  # whether a function of the user's is running
 
     def act(self, step: int, checkpoints: Checkpoints | None) -> None:
@@ -51,7 +51,7 @@ class Acting:
             stops = "stop" in actions and self._stop is None
             if stops:
                 self._stop = one
-            too_late = " (Found where the run ended, too late to stop it.)" if stops and self._ending else ""
+            too_late = " (Found where the run ended, too late to stop it.)" if stops and self.is_ending else ""
             if "warn" in actions or "save" in actions or too_late:
                 warn(f"{one.in_words()}{saved}{too_late}")
         if (failure := self.watching.failure) is not None and failure not in self._warned:
@@ -70,13 +70,13 @@ class Acting:
             step: the step that would come next.
             checkpoints: as in `act`.
         """
-        self._ending = True
+        self.is_ending = True
         self.watching.close(None)
         self.act(step, checkpoints)
 
     def facts(self) -> dict[str, Any]:
         """Return what run.json reports."""
-        return {"findings_while_training": self._told} if self._told else {}
+        return {"findings_while_training": list(self._told)} if self._told else {}
 
     def _save(self, one: Finding, checkpoints: Checkpoints | None) -> str:
         if checkpoints is None:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -17,13 +18,14 @@ class Background:
     """
 
     def __init__(self, at_most: int):
-        self.error: Exception | None = None  # the first that was raised in the thread
+        self._errors: deque[Exception] = deque()  # the first that was raised in the thread since one was taken
         self.seconds = 0.0  # CPU time of the thread
         self._at_most = at_most
         self._waiting = self._latest = 0  # bytes
         self._lock = threading.Lock()
         # At exit the interpreter waits for the tasks of the pool, also where close() is never reached.
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="tandv-writer")
+        self._pool = ThreadPoolExecutor(1, "tandv-writer", self._begin)
+        self._thread = 0
 
     @property
     def has_room(self) -> bool:
@@ -37,21 +39,32 @@ class Background:
         self._latest = size or self._latest
         try:
             return self._pool.submit(self._do, task, size)
-        except RuntimeError:  # Python is exiting: the thread has ended after its last task
+        except RuntimeError:  # Python is exiting: the thread ends after its last task, which is the one before this
+            if self._thread != threading.get_ident():
+                self._pool.shutdown(wait=True)
             self._do(task, size)
             done: Future[None] = Future()
             done.set_result(None)
             return done
 
-    def close(self) -> None:
-        """Wait until every task is done."""
+    def take_error(self) -> Exception | None:
+        """Return the first error that was raised in the thread since the last call, None if there was none."""
+        return self._errors.popleft() if self._errors else None
+
+    def close(self) -> Exception | None:
+        """Wait until every task is done; return what `take_error` returns."""
         self._pool.shutdown(wait=True)
+        return self.take_error()
+
+    def _begin(self) -> None:
+        self._thread = threading.get_ident()
 
     def _do(self, task: Callable[[], object], size: int) -> None:
         try:
             task()
         except Exception as error:
-            self.error = self.error or error
+            if not self._errors:
+                self._errors.append(error)
         finally:
             with self._lock:
                 self._waiting -= size

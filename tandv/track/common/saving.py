@@ -240,7 +240,13 @@ class Checkpoints:
 
     def _remove(self, path: Path) -> None:
         assert self._beside is not None
-        self._beside.give(lambda: path.unlink(missing_ok=True))
+        self._beside.give(lambda: self._unlink(path))
+
+    def _unlink(self, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            self._note("remove", f"could not delete {path}, one of more files than the limits allow: {error}")
 
     def _write(self, step: int, path: Path, snapshot: Snapshot, why: str) -> None:
         """Write a temporary file, then rename it, so that a file of the final name is complete."""

@@ -244,8 +244,12 @@ class Tracker(ChosenSteps):
                 self._acting.watching.add_numbers(self.steps, numbers)
 
     def _facts_of_rules(self) -> dict[str, Any]:
-        """Return what run.json says so far; where the run ends, what it is about to say."""
-        return self._writer.info | (self._facts() if self._state == "over" else self._facts_between())
+        """Return what run.json says so far; where the run ends, what it is about to say.
+
+        While the run goes on, this is asked in the thread of the writer, where only the former can be known.
+        """
+        ends = self._acting is not None and self._acting.is_ending
+        return self._writer.info | (self._facts() if ends else self._facts_between())
 
     def _facts_between(self) -> dict[str, Any]:
         return {} if self.between is None else self.between.facts()

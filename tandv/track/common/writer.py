@@ -30,6 +30,7 @@ from tandv.track.common.tensor_files import write_tensors
 _KEPT_UNWRITTEN = 100_000  # rows kept in memory while the disk refuses them
 _QUICK = 0.25  # seconds between two flushes in which a part is not written for sure
 _A_WHILE = 0.05  # seconds of joining, after which other work of the thread comes first
+_TOGETHER = 1.0  # seconds within which flushes that wait for the disk become one
 _QUEUED = 128 << 20  # bytes of measurements that may wait for the background thread
 
 
@@ -76,12 +77,12 @@ class Writer:
         self._background = Background(_QUEUED) if in_background is not False else None
         self._curves = CurveFile(self.folder, self._note)
         self._unwritten = 0  # steps with numbers of the loop since the latest flush
-        self._flushing = self._closing = False  # a flush is queued; nothing more will be
-        self._told: dict[str, Any] = {}  # facts for the flush that comes next
+        self._closing, self._flushes = False, 0  # whether nothing more will be queued; flushes that were asked for
+        self._told: dict[str, Any] = {}  # facts that the thread has still to write
         self._writing: Future[None] | None = None  # the latest flush
         self._may_wait = in_background is None
         self._began = self._flushed = time.monotonic()
-        self._waited = 0.0
+        self._waited = self._flushed_at = 0.0
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self._info = {"tandv": __version__, "started": started, "identity": self.identity} | info
         more = {} if self._mirror is None else {"written_from": str(self.folder)}
@@ -98,8 +99,7 @@ class Writer:
 
     def wait(self) -> None:
         """Wait until everything that was queued is done."""
-        done = self._do(lambda: None)
-        if done is not None:
+        if (done := self._do(lambda: None)) is not None:
             concurrent.futures.wait([done])
 
     @property
@@ -133,14 +133,13 @@ class Writer:
 
         An error of the disk is reported once, never raised.
         """
-        self._told = {**self._told, **(facts or {})}
-        if not self._flushing:  # else these rows and facts go with the flush that waits
-            self._flushing, self._unwritten = True, 0
-            self._writing = self._do(self._flush)
-            now = time.monotonic()
-            if now - self._flushed < _QUICK:
-                self.catch_up()
-            self._flushed = now
+        self._flushes, self._unwritten = self._flushes + 1, 0
+        number, told = self._flushes, dict(facts or {})
+        self._writing = self._do(lambda: self._flush_in_turn(number, told))
+        now = time.monotonic()
+        if now - self._flushed < _QUICK:
+            self.catch_up()
+        self._flushed = now
 
     def catch_up(self) -> None:
         """Wait for the latest flush, with `in_background=None`; call it before a step's rows are added."""
@@ -157,8 +156,7 @@ class Writer:
         """Report the messages of the thread; raise its first error that is not the disk's."""
         while self._notes:
             warn(self._notes.popleft())
-        if self._background is not None and self._background.error is not None:
-            error, self._background.error = self._background.error, None
+        if self._background is not None and (error := self._background.take_error()) is not None:
             raise error
 
     def close(self, status: str, facts: Callable[[], Mapping[str, Any]] = dict) -> None:
@@ -170,9 +168,8 @@ class Writer:
         self._closing = True
         if self._background is not None:
             background, self._background = self._background, None
-            background.close()
-            if background.error is not None:
-                self._lost(background.error)
+            if (error := background.close()) is not None:
+                self._lost(error)
         try:
             self._flush()
             self._restore_folder()
@@ -211,11 +208,15 @@ class Writer:
             if block.tensors:
                 write_tensors(self.folder, block, self._note)
 
+    def _flush_in_turn(self, number: int, facts: Mapping[str, Any]) -> None:
+        """Flush, unless one that was asked for later waits behind this one, and soon takes its rows along."""
+        self._told |= facts
+        if number == self._flushes or time.monotonic() - self._flushed_at > _TOGETHER:
+            self._flush()
+
     def _flush(self) -> None:
-        self._flushing = False
         facts, self._told = self._told, {}
-        blocks, self._blocks = self._refused + self._blocks, []
-        self._refused = []
+        blocks, self._blocks, self._refused = self._refused + self._blocks, [], []
         self._write(blocks)
         self._extremes.flush()
         self._curves.flush()
@@ -225,6 +226,7 @@ class Writer:
                 self._describe(**facts)
             except OSError as error:
                 self._note("run", f"could not write {self.folder / 'run.json'}: {error}; training goes on")
+        self._flushed_at = time.monotonic()
         self._look()
 
     def _flush_curves(self) -> None:

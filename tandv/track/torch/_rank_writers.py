@@ -165,20 +165,18 @@ class Follower:
 
     def check(self) -> None:
         """Raise the first error of the threads."""
-        if self._background is not None and self._background.error is not None:
-            error, self._background.error = self._background.error, None
+        if self._background is not None and (error := self._background.take_error()) is not None:
             raise error
         _check(self._measurements)
 
     def close(self, status: str, facts: Any = None) -> None:
         """Wait until what was measured is sent, though not for ever."""
-        if self._background is not None:
-            self._background.close()
+        error = self._background.close() if self._background is not None else None
         tree = self._measurements.ranks.tree
         tree.end()
         tree.join(_END)
-        if self._background is not None and self._background.error is not None:
-            raise self._background.error
+        if error is not None:
+            raise error
 
 
 def _check(measurements: SharedMeasurements) -> None:

@@ -272,8 +272,8 @@ class TorchTracker(Tracker):
             **super()._facts(),
             **({"parameters": parameters.facts()} if self._tells_parameters() else {}),
             "coverage": self._coverage.facts(self._outputs.recorded, parameters.trained, parameters.unread),
-            **({"events": self._events} if self._events else {}),
-            **({"optimizers_not_given": parameters.optimizers.found} if parameters.optimizers.found else {}),
+            **({"events": list(self._events)} if self._events else {}),
+            **({"optimizers_not_given": list(parameters.optimizers.found)} if parameters.optimizers.found else {}),
         }
 
 

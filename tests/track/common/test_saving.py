@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -222,6 +223,19 @@ def test_a_failing_save_is_said_once_and_the_next_is_tried(monkeypatch):
     assert "No space left on device" in str(warning.message)
     assert saved(tracker) == [0, 30, 40]
     assert len(used) == 42
+
+
+def test_a_checkpoint_that_cannot_be_deleted_is_said(monkeypatch):
+    real = Path.unlink
+
+    def refuse(path, missing_ok=False):
+        if path.parent.name == "checkpoints":
+            raise PermissionError("planted")
+        real(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.warns(UserWarning, match=r"could not delete .*step_000001\.safetensors, one of more files than .*planted"):
+        train(SaveRule(every=1, at_most=4), steps=5)
 
 
 def test_a_number_that_is_watched_and_never_given_is_said():

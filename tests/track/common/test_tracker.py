@@ -1,6 +1,7 @@
 """How a tracker is started and ended: by its block, or by `start` and `close`."""
 
 import json
+import threading
 
 import pytest
 import torch
@@ -111,3 +112,14 @@ def test_the_error_that_ended_training_is_kept():
     tracker.close(FloatingPointError("of the user"))
     assert json.loads((tracker.path / "run.json").read_text())["status"] == "ended by FloatingPointError"
     assert steps_of(read_pickle(tracker.out_path)) == [0, 1]  # the unfinished step is kept, as by the block
+
+
+def test_rules_that_look_in_the_writers_thread_ask_nothing_of_training_which_goes_on(monkeypatch):
+    model, may_go, asked = nn.Linear(2, 2), threading.Event(), set()
+    with track(model, on_finding="warn", async_offload=True) as tracker:
+        facts = tracker._facts
+        monkeypatch.setattr(tracker, "_facts", lambda: asked.add(threading.current_thread()) or facts())
+        monkeypatch.setattr(tracker, "coverage_summary", may_go.set)  # the run is over, its rows are not yet looked at
+        tracker._writer.queue(lambda: may_go.wait(60))
+        train(tracker, model, 10)
+    assert asked == {threading.main_thread()}

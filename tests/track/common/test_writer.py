@@ -353,6 +353,20 @@ def test_a_flush_is_on_disk_before_the_next_step_has_ended(monkeypatch):
     assert steps_of(read_pickle(tracker.out_path)) == list(range(11))
 
 
+def test_flushes_that_wait_for_the_disk_together_write_all_rows_and_facts():
+    model, may_go = nn.Linear(2, 2), threading.Event()
+    with track(model, offload_inc=1, async_offload=True) as tracker:
+        tracker._writer.queue(lambda: may_go.wait(60))
+        train(tracker, model, 4)
+        tracker._writer.flush({"one": 1})
+        tracker._writer.flush({"other": 2})
+        may_go.set()
+        until_written(tracker)
+        about = json.loads((tracker.path / "run.json").read_text())
+        assert (about["one"], about["other"]) == (1, 2)
+        assert steps_of(read_run(tracker.path)) == [0, 1, 2, 3]
+
+
 STARTED = """
 import sys, torch
 from tandv.track.torch import track
