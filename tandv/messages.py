@@ -2,19 +2,30 @@
 
 One function checks choices of an option (`check_choices`, which raises ValueError), one sentence says that there is no
 such name (`unknown`), and one exception carries it (UnknownName); `named_arguments` says it of a function's arguments.
-`missing` says what an optional package that is not installed is needed for.
+`missing` says what an optional package that is not installed is needed for. `warn` warns, or lets `kept_warnings` keep
+what is said in its own thread.
 """
 
 import difflib
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, ParamSpec, TypeVar, get_args, get_origin
 
 P = ParamSpec("P")
 T = TypeVar("T")
 _MOST = 8  # names that a message lists
+
+
+class _Kept(threading.local):
+    warnings: list[Warning] | None = None  # of this thread; None where warnings are not kept
+
+
+_kept = _Kept()
 
 
 class UnknownName(LookupError):
@@ -212,3 +223,36 @@ def how_to_install(extra: str) -> str:
         extra: the extra of tandv.
     """
     return f'pip install "tandv[{extra}]" (in a clone: pip install -e ".[{extra}]")'
+
+
+def warn(message: str, category: type[Warning] = UserWarning, stacklevel: int = 1) -> None:
+    """Warn as `warnings.warn` does, or add to what `kept_warnings` keeps in this thread.
+
+    >>> with kept_warnings() as kept:
+    ...     warn("the file is damaged")
+    >>> kept
+    [UserWarning('the file is damaged')]
+
+    Args:
+        message: the warning.
+        category: its class.
+        stacklevel: as of `warnings.warn`: 1 shows the line that calls this function.
+    """
+    if _kept.warnings is None:
+        warnings.warn(message, category, stacklevel + 1)
+    else:
+        _kept.warnings.append(category(message))
+
+
+@contextmanager
+def kept_warnings() -> Iterator[list[Warning]]:
+    """Keep what `warn` says in this thread, in place of warning.
+
+    `warnings.catch_warnings` is not for threads: it takes the warnings of all others as well, and undoes the filters
+    that they set meanwhile. For an example see `warn`.
+    """
+    before, _kept.warnings = _kept.warnings, []
+    try:
+        yield _kept.warnings
+    finally:
+        _kept.warnings = before

@@ -2,13 +2,13 @@
 
 import functools
 import json
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from tandv.messages import warn
 from tandv.place import Info, Place, place_of
 
 
@@ -34,7 +34,7 @@ def _from_table(file: Place) -> pd.DataFrame:
         values = {name: column.cast(pa.float64()).to_numpy() for name, column in columns.items()}
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         words = f"the curves of a run cannot be read: {file}: {error}; copy it again from where it was written"
-        warnings.warn(words, DamagedCurves, 4)
+        warn(words, DamagedCurves, 4)
         return pd.DataFrame()
     nulls = {name: column.is_null().to_numpy() for name, column in columns.items()}
     return _as_table(steps, values, {name: np.isnan(values[name]) & ~nulls[name] for name in values})
@@ -73,9 +73,7 @@ def _decoded(lines: list[bytes], file: Place) -> list[dict[str, Any]]:
     except ValueError:
         found = [_decoded_line(one) for one in lines]
     good = [one for one in found if one is not None]
-    warnings.warn(
-        f"{len(found) - len(good)} of {len(found)} lines of {file} are damaged and were left out", DamagedCurves, 5
-    )
+    warn(f"{len(found) - len(good)} of {len(found)} lines of {file} are damaged and were left out", DamagedCurves, 5)
     return good
 
 

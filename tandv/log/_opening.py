@@ -8,7 +8,6 @@ PublishedLog warning says so once, and so does `df.attrs["exponents"]`.
 
 import csv
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from tandv.log import logframe
 from tandv.log._unreadable import unreadable
 from tandv.log.logframe import TEXT
 from tandv.log.schema import MAY_BE_EMPTY
+from tandv.messages import warn
 from tandv.tensor_types import WEIGHT, WEIGHT_GRADIENT
 
 AnyPath = str | os.PathLike[str]
@@ -76,7 +76,7 @@ def as_log(df: pd.DataFrame) -> pd.DataFrame:
     statistics = {name for top, name in df.columns if top == "scalar_stats"}
     if statistics == _PUBLISHED_STATISTICS and logframe.exponents(df) == list(range(-16, 17)):
         df.attrs["exponents"] = "one too high: column n counts 2**(n-1) <= abs(x) < 2**n, and zeros are in column 0"
-        warnings.warn(
+        warn(
             "this log was written by the published tandv 0.1: its exponents are one too high (column n counts "
             "2**(n-1) <= abs(x) < 2**n) and its zeros are in column 0; they are shown as they are in the file",
             PublishedLog,

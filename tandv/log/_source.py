@@ -1,7 +1,6 @@
 """What lies at a place that is looked at again and again: the pieces of its log, of which only new files are read."""
 
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from tandv.log._saved import Key, load
 from tandv.log._unreadable import SchemaError, UnreadableFile
 from tandv.log.finding import LOGS, lies_at
 from tandv.log.store.layers import Tensor, natural
-from tandv.messages import UnknownName, listed, some, unknown
+from tandv.messages import UnknownName, kept_warnings, listed, some, unknown
 from tandv.place import Place, Unreachable
 
 _TRIES = 20  # times that a run whose files are joined meanwhile is looked at again
@@ -246,14 +245,13 @@ class Source:
         from tandv.log._log import Log
         from tandv.log.logframe import phases, ranks, select
 
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
+        with kept_warnings() as kept:
             table = Log(self.place).frame()
             self.phases, self.ranks = sorted(phases(table)), ranks(table)
             self.chosen = self._choose(notes, merging=True)
             phase = self.chosen.phase if self.phases else None
             table = select(table, phase=phase, rank=self.chosen.rank)
-        notes += [str(one.message) for one in said if issubclass(one.category, UserWarning)]
+        notes += map(str, kept)
         self.handles.close()
         identity = (str(self.place), time.monotonic_ns())
         self.pieces = [TablePiece(identity, table, self.numbers)]

@@ -1,7 +1,6 @@
 """Logs that are read whole: one file in pickle, parquet or csv, and the folders of runs of an older tandv."""
 
 import tempfile
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from tandv.log.files import OTHER_FILES, UnreadableFile, read_csv, read_parquet,
 from tandv.log.finding import ALLOWED, LOGS
 from tandv.log.store import of_ranks
 from tandv.log.store.listing import PARTS
+from tandv.messages import warn
 from tandv.place import Place, place_of
 
 FINISHED: dict[str, Callable[[AnyPath], pd.DataFrame]] = dict(zip(LOGS, (read_pickle, read_parquet), strict=True))
@@ -162,7 +162,7 @@ def warn_of(damaged: Sequence[str], place: Place | str, stacklevel: int) -> None
     """Warn once of all files that could not be read, if there are any."""
     if damaged:
         lines = "\n  ".join(damaged)
-        warnings.warn(f"the rest of the run {place} was read without:\n  {lines}", DamagedPart, stacklevel=stacklevel)
+        warn(f"the rest of the run {place} was read without:\n  {lines}", DamagedPart, stacklevel=stacklevel)
 
 
 def _warned(df: pd.DataFrame, damaged: Sequence[str], place: Place) -> pd.DataFrame:

@@ -4,7 +4,6 @@ Counts add. Moments are those of all finite values together, from each rank's mo
 A tensor of which every rank holds a copy is counted as often: its moments are those of one copy.
 """
 
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ import pandas as pd
 from tandv.glossary import insight_meaning, is_block_sum, is_share
 from tandv.log.building import column_labels
 from tandv.log.door import AnyLog, Label, is_table, log_at
-from tandv.messages import UnknownName, unknown
+from tandv.messages import UnknownName, unknown, warn
 from tandv.statistics import COUNTS
 
 RANK = ("metadata", "rank")
@@ -131,7 +130,7 @@ def merged(rows: pd.DataFrame, columns: Sequence[Label] | None = None) -> pd.Dat
         table.columns = column_labels(*map(list, zip(*counts, strict=True)))
         parts.append(table)
     if differ := [str(name) for (_, name), (_, agreed) in scalars.items() if not agreed]:
-        warnings.warn(
+        warn(
             f"the ranks differ in {', '.join(differ)}, of which it is not known how they combine: NaN where ranks "
             "are merged; choose one, such as rank=0",
             stacklevel=4,

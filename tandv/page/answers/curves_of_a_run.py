@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +12,7 @@ import pandas as pd
 from tandv.curves import Curves, as_curves, run_curves
 from tandv.curves.of_run import is_loss, nan_is_given
 from tandv.curves.runs import metrics_of
-from tandv.messages import check_choices
+from tandv.messages import check_choices, kept_warnings
 from tandv.place import Place
 
 if TYPE_CHECKING:
@@ -44,13 +43,12 @@ class RunCurves:
         if self._place is None or time.monotonic() < self._again:
             return False
         start = time.monotonic()
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+        with kept_warnings() as kept:
             try:
                 found = run_curves(self._place)
             except (OSError, ValueError) as error:
                 found, self.notes = None, [f"the curves of the run cannot be read: {error}"]
-        self.notes = [str(one.message) for one in caught] or self.notes
+        self.notes = [str(one) for one in kept] or self.notes
         end = time.monotonic()
         self._again = end + REST * (end - start)
         if found is None or (len(found) == len(self.table) and found.equals(self.table)):

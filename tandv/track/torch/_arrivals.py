@@ -90,11 +90,13 @@ class Arrivals:
 
     def pass_over(self, scale: PassScale) -> None:
         """Attribute gradients accumulated since the last call to a loss of this scale."""
-        self._since_forward = self._since_forward or bool(self._flags)
-        for key in self._flags:
+        flags = self._flags.copy()  # at once: autograd's other threads go on to set some
+        self._since_forward = self._since_forward or bool(flags)
+        for key in flags:
             self._scales[key] = scale if self._scales.get(key, scale) is scale else PassScale(known=False)
-        self._noted |= self._flags
-        self._flags.clear()
+        self._noted |= flags
+        for key in flags:
+            self._flags.pop(key, None)
 
     def scale_of(self, p: nn.Parameter) -> PassScale:
         """Return the loss scale of a parameter's gradient."""

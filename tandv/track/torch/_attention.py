@@ -20,8 +20,7 @@ from tandv.track.torch._attention_graphs import GraphReceiver, Place, entered, l
 from tandv.track.torch._compiled import not_compiled_alone
 from tandv.track.torch._experts import Experts
 from tandv.track.torch._heads import Fused, of_fused, of_logits
-from tandv.track.torch._inputs import in_backward
-from tandv.track.torch._modes import exporting, own_operations, remove_mode
+from tandv.track.torch._modes import exporting, in_backward, own_operations, remove_mode
 from tandv.track.torch._routing import Routed
 from tandv.track.torch._tree import Tree
 from tandv.track.torch.names import Named, unwrap

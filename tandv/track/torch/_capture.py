@@ -22,9 +22,9 @@ from tandv.track.torch._compiled import ACTIVATION, GRADIENT, mark, not_compiled
 from tandv.track.torch._compiled_outputs import CompiledOutputs, number_in_graphs
 from tandv.track.torch._coverage import Part
 from tandv.track.torch._experts import Experts
-from tandv.track.torch._inputs import INPUT, Inputs, in_backward
+from tandv.track.torch._inputs import INPUT, Inputs
 from tandv.track.torch._met import MetTensors
-from tandv.track.torch._modes import exporting, own_operations
+from tandv.track.torch._modes import exporting, in_backward, own_operations
 from tandv.track.torch._output_gradients import OutputGradients
 from tandv.track.torch._own_hooks import Last, LastHooks
 from tandv.track.torch._shards import Sums, local, part_of

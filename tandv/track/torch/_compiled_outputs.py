@@ -11,8 +11,7 @@ from torch._C._functorch import peek_interpreter_stack  # pyright: ignore[report
 
 from tandv.track.common.measurements import Quantity, in_phase
 from tandv.track.torch._compiled import ACTIVATION, GRADIENT, VIEW, Quiet, Receiver, forget_graphs
-from tandv.track.torch._inputs import in_backward
-from tandv.track.torch._modes import own_operations
+from tandv.track.torch._modes import in_backward, own_operations
 from tandv.track.torch._own_hooks import LastHooks
 from tandv.track.torch._shared_measurements import SharedMeasurements
 from tandv.track.torch._tree import Tree

@@ -15,7 +15,7 @@ from torch.nn.modules import module as module_hooks
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from tandv.track.torch._compiled import not_compiled_alone
-from tandv.track.torch._modes import exporting, own_operations
+from tandv.track.torch._modes import exporting, in_backward, own_operations
 from tandv.track.torch._shards import local, part_of
 from tandv.track.torch.names import Named
 from tandv.track.torch.outputs import tensors_in
@@ -90,11 +90,6 @@ class Inputs:
             met.keep(tensor, measurements.add([values], [quantity])[0])
         elif not (before.handle and measurements.share(before.handle, quantity)):
             measurements.add([values], [quantity])
-
-
-def in_backward() -> bool:
-    """Tell whether a backward pass is being run."""
-    return torch._C._current_graph_task_id() != -1
 
 
 def _unchanged(given: Any, output: Any, name: str) -> Iterator[tuple[str, torch.Tensor]]:

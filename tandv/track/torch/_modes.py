@@ -44,6 +44,11 @@ def exporting() -> bool:
     return _get_tracing_state() is not None or torch.compiler.is_exporting()
 
 
+def in_backward() -> bool:
+    """Tell whether a backward pass is being run in this thread."""
+    return torch._C._current_graph_task_id() != -1
+
+
 @contextlib.contextmanager
 def _apart() -> Iterator[None]:
     with contextlib.ExitStack() as stack:

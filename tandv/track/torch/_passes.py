@@ -5,11 +5,13 @@ roots are searched: all have one scale, none, or there is a mixture, which gradi
 """
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 
+from tandv.track.torch._modes import in_backward
 from tandv.track.torch._patching import Observed
 
 _MARK = "tandv.scale"
@@ -24,7 +26,7 @@ class PassScale(NamedTuple):
 
 
 UNSCALED, MIXED = PassScale(), PassScale(known=False)
-_running: list[PassScale] = []  # of the running passes; activation checkpointing nests them
+_running: dict[int, list[PassScale]] = {}  # of the running passes by thread; activation checkpointing nests them
 
 
 def mark(losses: Any, scale: PassScale) -> None:
@@ -68,8 +70,19 @@ def _notes(node: Any) -> dict[Any, Any]:
 
 
 def running() -> PassScale | None:
-    """Return the scale of the pass that is running; None without one."""
-    return _running[-1] if _running else None
+    """Return the scale of the pass that is running in this thread; None without one.
+
+    A thread of autograd's own has that of the pass that is running anywhere, and an unknown one where several threads
+    run passes of different scales.
+    """
+    mine = _running.get(threading.get_ident())
+    return mine[-1] if mine else _common()
+
+
+def _common() -> PassScale | None:
+    """Return the scale that the running passes of all threads have; None without one."""
+    scales = [of_thread[-1] for of_thread in list(_running.values()) if of_thread]
+    return None if not scales else scales[0] if all(one is scales[0] for one in scales) else MIXED
 
 
 class Passes(Observed):
@@ -85,16 +98,20 @@ class Passes(Observed):
 
         @functools.wraps(original)
         def told(roots: Any, *arguments: Any, **keywords: Any) -> Any:
-            outer = _running[-1] if _running else UNSCALED
-            tell(outer)
+            thread = threading.get_ident()
+            tell(_common() or UNSCALED)
             scale = scale_of(roots)
-            scale = outer if scale is UNSCALED else scale  # a part of the outer pass, computed by itself
-            _running.append(scale)
+            if scale is UNSCALED and in_backward():  # a part of the outer pass, computed by itself
+                scale = running() or UNSCALED
+            mine = _running.setdefault(thread, [])
+            mine.append(scale)
             try:
                 return original(roots, *arguments, **keywords)
             finally:
-                tell(scale)
-                _running.pop()
+                tell(_common() or UNSCALED)
+                mine.pop()
+                if not mine:
+                    del _running[thread]
 
         return told
 

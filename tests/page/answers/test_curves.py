@@ -1,5 +1,8 @@
 """Curves of a run, what their values are that are no numbers, and their transitions."""
 
+import threading
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +10,7 @@ from hand_made import ask, line_of, patient
 
 from tandv.analysis.transitions import Evidence, Transition
 from tandv.curves.of_run import line, run_curves
-from tandv.page.answers import Answers, CurvesOnly, Run, answers_of
+from tandv.page.answers import Answers, CurvesOnly, Run, answers_of, curves_of_a_run
 from tandv.page.answers.curves_of_a_run import FINITE, INFINITE, MINUS_INFINITE, NAN, NO_VALUE, RunCurves, shown, states
 from tandv.page.answers.table import TableSource
 
@@ -124,3 +127,20 @@ def test_the_curves_of_a_folder_are_a_run(tmp_path):
     run = written(tmp_path / "run", (0, {"loss": 2.0}))
     _, (_, values, _) = ask(answers_of(run), kind="curves")
     assert values.tolist() == [[2]] and run_curves(run) is not None
+
+
+def test_warnings_of_other_threads_are_not_taken_while_curves_are_read(tmp_path, monkeypatch):
+    run = written(tmp_path / "run", (0, {"loss": 2.0}))
+    (run / "curves.jsonl").write_text(line(0, {"loss": 2.0}) + "no line\n")
+    read = curves_of_a_run.run_curves
+
+    def meanwhile(place):
+        training = threading.Thread(target=warnings.warn, args=("of the user",))
+        training.start()
+        training.join()
+        return read(place)
+
+    monkeypatch.setattr(curves_of_a_run, "run_curves", meanwhile)
+    with pytest.warns(UserWarning, match="of the user"):
+        (note,) = RunCurves(run).notes
+    assert note.startswith("1 of 2 lines of")

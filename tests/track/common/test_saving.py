@@ -234,7 +234,7 @@ def test_a_checkpoint_that_cannot_be_deleted_is_said(monkeypatch):
         real(path, missing_ok)
 
     monkeypatch.setattr(Path, "unlink", refuse)
-    with pytest.warns(UserWarning, match=r"could not delete .*step_000001\.safetensors, one of more files than .*planted"):
+    with pytest.warns(UserWarning, match=r"could not delete .*step_000001\.safetensors, one of more .*planted"):
         train(SaveRule(every=1, at_most=4), steps=5)
 
 

@@ -7,6 +7,8 @@ from torch.optim import LBFGS, SGD
 
 from tandv.track.common import read_pickle
 from tandv.track.torch import track
+from tandv.track.torch._arrivals import Arrivals
+from tandv.track.torch._passes import UNSCALED, PassScale
 
 ones = torch.ones(1, 2)
 
@@ -390,3 +392,21 @@ def test_nothing_is_left_on_the_parameters():
     with track(model):
         assert all(p._post_accumulate_grad_hooks for p in model.parameters())
     assert not any(p._post_accumulate_grad_hooks for p in model.parameters())
+
+
+def test_what_another_thread_accumulates_while_a_scale_is_noted_is_kept():
+    first, other = nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1))
+    arrivals = Arrivals(lambda p, reading: None)
+
+    class Meanwhile(dict):
+        def get(self, key, default=None):
+            arrivals._arrived(other)
+            return super().get(key, default)
+
+    arrivals._scales = Meanwhile()
+    arrivals._arrived(first)
+    arrivals.pass_over(scale := PassScale(torch.tensor(2.0)))
+    assert first in arrivals and other in arrivals
+    assert (arrivals.scale_of(first), arrivals.only_before_forward) == (scale, False)
+    arrivals.pass_over(UNSCALED)
+    assert dict.get(arrivals._scales, id(other)) is UNSCALED

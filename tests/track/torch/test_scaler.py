@@ -1,6 +1,7 @@
 """Each gradient without the scale of its own backward pass, whatever losses a step has."""
 
 import math
+import threading
 
 import pytest
 import torch
@@ -212,3 +213,43 @@ def test_a_gradient_keeps_the_format_in_which_it_was_computed_scaled(run, row, m
     assert (
         row(log, "1", "Gradient")["mean"] == 2.0**-30
     )  # below the smallest number of float16, which it was not scaled
+
+
+def test_passes_in_two_threads_keep_their_scales(run, row, model, scaler):
+    """Another model's pass has begun before the scaled one, and ends within it."""
+    begun, may_end, optimizer = threading.Event(), threading.Event(), SGD(model.parameters(), lr=0.0)
+    other = nn.Linear(2, 1)
+
+    def pause(_):
+        begun.set()
+        may_end.wait(60)
+
+    def train_other():
+        output = other(ones)
+        output.register_hook(pause)
+        output.sum().backward()
+
+    def update(tracker):
+        if not tracker.steps:  # passes are observed once a loss has been scaled
+            scaler.scale(model(ones).sum())
+            return
+        thread = threading.Thread(target=train_other)
+        thread.start()
+        assert begun.wait(60)
+
+        def let_it_end(_):
+            may_end.set()
+            thread.join()
+
+        middle = model[0](ones)
+        output = model[1](middle)
+        output.register_hook(let_it_end)
+        scaler.scale(output.sum() / 2).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad()
+
+    log = run(model, update, steps=2)
+    assert row(log, "1", "Gradient", 1)["mean"] == 0.5
+    assert row(log, "0", "Gradient", 1)["mean"] == 0.5
+    assert row(log, "1", "Weight_Gradient", 1)["mean"] == 1.0
