@@ -13,6 +13,7 @@ show too little, and what the tracker itself has spent on the host is all that i
 import math
 import re
 import statistics
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -102,8 +103,8 @@ class Budget:
         self._own = _Kind(_WARMING_UP)  # the tracker's time for each recorded step
         self._since: float | None = None  # the end of the latest step
         self._latest: float | None = None  # the time of the latest step, if it was recorded
-        self._inside = 0  # depth of nested calls of timed functions
-        self._entered = self._in_step = self._beside_before = 0.0
+        self._inside = threading.local()  # has `is_timed`: whether a timed function has called what runs
+        self._in_step = self._beside_before = 0.0
         self._steps = self._count = 0
         self._next_choice = 0  # recorded steps until then
         self._time = self._costs = 0.0  # of all steps without tracking, and of tracking
@@ -123,15 +124,14 @@ class Budget:
         """Return `function`, with its time counted as the tracker's."""
 
         def timed(*args: Any, **kwargs: Any) -> Any:
-            if not self._inside:
-                self._entered = self._clock()
-            self._inside += 1
+            if getattr(self._inside, "is_timed", False):
+                return function(*args, **kwargs)
+            self._inside.is_timed, entered = True, self._clock()
             try:
                 return function(*args, **kwargs)
             finally:
-                self._inside -= 1
-                if not self._inside:
-                    self._in_step += self._clock() - self._entered
+                self._inside.is_timed = False
+                self._in_step += self._clock() - entered
 
         return timed
 

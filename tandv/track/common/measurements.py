@@ -1,5 +1,6 @@
 """The measurements of the current step: rows of one preallocated buffer, and the quantity of each."""
 
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self, SupportsFloat
@@ -80,12 +81,14 @@ class StepMeasurements:
     """The measurements of one step.
 
     Each tensor gets a row of its own when it appears; rows of the same quantity merge when the step is
-    taken. So a tensor that several modules return is measured once and counts for each of them.
+    taken. So a tensor that several modules return is measured once and counts for each of them. Several threads may
+    measure, such as those of autograd: one at a time has the buffer.
     """
 
     at_most = 4096  # rows of a step before they are merged within it (a cell called thousands of times)
 
     def __init__(self, exponents: tuple[int, int] | None = None, threads: Callable[[], int] = lambda: 1):
+        self._alone = threading.RLock()  # held by the thread that measures or takes
         self.exponents = exponents
         self.phase = ""  # the current one
         self.execution = ExecutionOrder()
@@ -113,12 +116,14 @@ class StepMeasurements:
     def add(self, tensors: Sequence[Any], quantities: Sequence[Quantity]) -> list[Any]:
         """Measure each tensor for its quantity; return a handle for each, to `share` it."""
         self.execution.note([(one.tensor_type, one.name) for one in quantities])
-        return self._add(tensors, in_phase(quantities, self.phase))
+        with self._alone:
+            return self._add(tensors, in_phase(quantities, self.phase))
 
     def share(self, handle: Any, quantity: Quantity) -> bool:
         """Let a measured tensor count for another quantity too; False if it must be measured again."""
         self.execution.note([(quantity.tensor_type, quantity.name)])
-        return self._share(handle, *in_phase([quantity], self.phase))
+        with self._alone:
+            return self._share(handle, *in_phase([quantity], self.phase))
 
     def _add(self, tensors: Sequence[Any], quantities: Sequence[Quantity]) -> list[Any]:
         if len(tensors) == 1 and (handle := self._add_one(tensors[0], quantities[0])) is not None:
@@ -175,8 +180,9 @@ class StepMeasurements:
 
     def take_later(self, step: int) -> Later:
         """Return what `take` returns, still to be summarised, which another thread can do; start the next step."""
-        parts, exponents = self._parts(), self.exponents
-        self.clear()
+        with self._alone:
+            parts, exponents = self._parts(), self.exponents
+            self.clear()
         return Later(lambda: block(step, parts, exponents), sum(rows.nbytes for *_, rows in parts))
 
     def _reserve(self, layout: np.dtype, size: int) -> np.ndarray:

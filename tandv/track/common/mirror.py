@@ -118,7 +118,10 @@ class Mirror:
 
     def _put_new(self) -> bool:
         """Put files that are new or changed, then delete those that are gone; tell whether none was missing."""
-        present = dict(self._present())
+        try:
+            present = dict(self._present())
+        except FileNotFoundError:  # a folder has been deleted while it was listed
+            return False
         for name, path in present.items():
             try:
                 about = path.stat()

@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ class Stashed:
 
     def __init__(self, stash_value: Callable[[Any], Any]):
         self._stash_value = stash_value
+        self._alone = threading.RLock()  # several threads may measure, such as those of autograd
         self.phase = ""  # the current one
         self.execution = ExecutionOrder()
         self.clear()
@@ -65,12 +67,13 @@ class Stashed:
 
     def take(self, step: int) -> Block:
         """Return the step's rows in model order and start the next step."""
-        values = list(self._values.values())
-        kept = settled([quantity for quantity, *_ in values], [self._zero.get(key, False) for key in self._values])
+        with self._alone:
+            values, zero = list(self._values.values()), [self._zero.get(key, False) for key in self._values]
+            self.clear()
+        kept = settled([quantity for quantity, *_ in values], zero)
         values = sorted((values[i] for i in kept), key=lambda value: value[0].order)
         quantities, said = [quantity for quantity, _, _ in values], [one for _, one, _ in values]
         calls = np.array([times for *_, times in values], np.int64)
-        self.clear()
         names = dict.fromkeys(name for one in said for name in one.scalars)
         columns = {name: np.array([float(one.scalars.get(name, math.nan)) for one in said]) for name in names}
         bins = [int(n) for one in said for n in one.counts if math.isfinite(n)]
@@ -94,8 +97,9 @@ class Stashed:
 
     def _keep(self, quantity: Quantity, said: _Returned, times: int = 1) -> None:
         (quantity,) = in_phase([quantity], self.phase)
-        first, _, calls = self._values.get(quantity.key, (quantity, said, 0))
-        self._values[quantity.key] = first, said, calls + times
+        with self._alone:
+            first, _, calls = self._values.get(quantity.key, (quantity, said, 0))
+            self._values[quantity.key] = first, said, calls + times
 
 
 def _checked(dtype: str, answer: Any, function: Any) -> _Returned:

@@ -23,6 +23,7 @@ class _Current(threading.local):
 
 
 current = _Current()
+_replacing = threading.Lock()  # trackers may start and end in several threads
 _users = 0
 _originals: tuple[Any, Any] = (None, None)
 
@@ -30,20 +31,22 @@ _originals: tuple[Any, Any] = (None, None)
 def install() -> None:
     """Replace the function, until `remove` has been called as often."""
     global _users, _originals
-    _users += 1
-    if _users == 1:
-        _originals = getattr(pjit, _NAME), ad_checkpoint.remat_p.impl
-        setattr(pjit, _NAME, _run)
-        ad_checkpoint.remat_p.def_impl(_run_checkpointed)
+    with _replacing:
+        _users += 1
+        if _users == 1:
+            _originals = getattr(pjit, _NAME), ad_checkpoint.remat_p.impl
+            setattr(pjit, _NAME, _run)
+            ad_checkpoint.remat_p.def_impl(_run_checkpointed)
 
 
 def remove() -> None:
     """Undo one `install`."""
     global _users
-    _users -= 1
-    if _users == 0:
-        setattr(pjit, _NAME, _originals[0])
-        ad_checkpoint.remat_p.def_impl(_originals[1])
+    with _replacing:
+        _users -= 1
+        if _users == 0:
+            setattr(pjit, _NAME, _originals[0])
+            ad_checkpoint.remat_p.def_impl(_originals[1])
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,39 +20,43 @@ Named = list[tuple[tuple[str, ...], Any]]  # the modules below a module, by thei
 
 _replaced: dict[tuple[type, str], tuple[Any, Any]] = {}  # methods of classes: what was there, and what is there now
 _users = 0
+_replacing = threading.RLock()  # trackers may start and end in several threads
 
 
 def watch() -> None:
     """Pass every call of an nnx or equinox module to namers, until `unwatch` has been called as often."""
     global _users
-    _users += 1
-    watch_new()
+    with _replacing:
+        _users += 1
+        watch_new()
 
 
 def watch_new() -> None:
     """Include classes that were defined since."""
-    for base, below, parameters in _libraries():
-        seen = _ModulePaths(base, below, parameters)
-        for kind in _kinds(base):
-            _replace(kind, "__call__", seen.wrap)
-    if (scales := sys.modules.get("flax.training.dynamic_scale")) is not None:
-        _replace(scales.DynamicScale, "value_and_grad", dynamic_scale)
-    nnx, train_state = sys.modules.get("flax.nnx"), sys.modules.get("flax.training.train_state")
-    if nnx is not None:
-        _replace(nnx.Optimizer, "update", _optimizer_update)
-    if train_state is not None:
-        _replace(train_state.TrainState, "apply_gradients", _apply_gradients)
+    with _replacing:
+        for base, below, parameters in _libraries():
+            seen = _ModulePaths(base, below, parameters)
+            for kind in _kinds(base):
+                _replace(kind, "__call__", seen.wrap)
+        if (scales := sys.modules.get("flax.training.dynamic_scale")) is not None:
+            _replace(scales.DynamicScale, "value_and_grad", dynamic_scale)
+        nnx, train_state = sys.modules.get("flax.nnx"), sys.modules.get("flax.training.train_state")
+        if nnx is not None:
+            _replace(nnx.Optimizer, "update", _optimizer_update)
+        if train_state is not None:
+            _replace(train_state.TrainState, "apply_gradients", _apply_gradients)
 
 
 def unwatch() -> None:
     """Restore every class."""
     global _users
-    _users -= 1
-    if _users == 0:
-        for (kind, name), (original, ours) in _replaced.items():
-            if vars(kind).get(name) is ours:  # else other code has replaced it since
-                type.__setattr__(kind, name, original)
-        _replaced.clear()
+    with _replacing:
+        _users -= 1
+        if _users == 0:
+            for (kind, name), (original, ours) in _replaced.items():
+                if vars(kind).get(name) is ours:  # else other code has replaced it since
+                    type.__setattr__(kind, name, original)
+            _replaced.clear()
 
 
 @contextlib.contextmanager

@@ -87,8 +87,9 @@ class BlockMeasurements(TorchMeasurements):
         self._sums = sums
 
     def take_later(self, step: int) -> Later:
-        arriving = [(list(sums), Arriving(torch.stack(list(sums.values())))) for sums in self._sums.values()]
-        later = super().take_later(step)
+        with self._alone:
+            arriving = [(list(sums), Arriving(torch.stack(list(sums.values())))) for sums in self._sums.values()]
+            later = super().take_later(step)
 
         def make() -> Any:
             sums: dict[Key, np.ndarray] = {}

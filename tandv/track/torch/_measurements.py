@@ -90,10 +90,11 @@ class TorchMeasurements(StepMeasurements):
         return given_in == self.round
 
     def take_later(self, step: int) -> Later:
-        self._send()
-        parts, sent, exponents = self._parts(), self._sent, self.exponents
-        self._sent = []
-        self.clear()
+        with self._alone:
+            self._send()
+            parts, sent, exponents = self._parts(), self._sent, self.exponents
+            self._sent = []
+            self.clear()
         size = sum(rows.nbytes for *_, rows in parts) + sum(one.rows.nbytes for one in sent)
         return Later(lambda: block(step, [*parts, *(one.part() for one in sent)], exponents), size)
 

@@ -1,10 +1,12 @@
 """Calls of torch's functions are observed: a function is replaced while there are listeners, and restored after."""
 
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any
 
 Listener = Callable[[Any, tuple[Any, ...], Any], None]
+_replacing = threading.Lock()  # trackers may start and end in several threads
 
 
 class Observed:
@@ -22,18 +24,20 @@ class Observed:
 
     def join(self, owner: Any, listener: Listener) -> None:
         """Add a listener to the function of `owner`, a class or module."""
-        if not self._listeners:
-            self._owner, self._original = owner, getattr(owner, self._name)
-            self._patched = self._told(self._original)
-            setattr(owner, self._name, self._patched)
-        self._listeners.append(listener)
+        with _replacing:
+            if not self._listeners:
+                self._owner, self._original = owner, getattr(owner, self._name)
+                self._patched = self._told(self._original)
+                setattr(owner, self._name, self._patched)
+            self._listeners.append(listener)
 
     def leave(self, listener: Listener) -> None:
         """Remove a listener, if it is there."""
-        if listener in self._listeners:
-            self._listeners.remove(listener)
-            if not self._listeners and getattr(self._owner, self._name) is self._patched:
-                setattr(self._owner, self._name, self._original)
+        with _replacing:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+                if not self._listeners and getattr(self._owner, self._name) is self._patched:
+                    setattr(self._owner, self._name, self._original)
 
     def _told(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)

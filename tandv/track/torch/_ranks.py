@@ -69,9 +69,10 @@ class Ranks:
 
     def problem(self) -> str | None:
         """Return what is wrong with the plans of the ranks, of rank 0; None if they are the same."""
-        if len(self.tree.plans) < 2:
+        plans = self.tree.plans.copy()  # at once: the tree's thread may add one meanwhile
+        if len(plans) < 2:
             return None
-        by_rank = sorted((rank, plan) for plan, who in self.tree.plans.items() for rank in bits(who))
+        by_rank = sorted((rank, plan) for plan, who in plans.items() for rank in bits(who))
         told = "; ".join(f"rank {rank}: {plan}" for rank, plan in by_rank)
         return f"track() must record the same steps on all ranks, but got {told}"
 

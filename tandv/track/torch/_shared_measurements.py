@@ -42,10 +42,11 @@ class SharedMeasurements(TorchMeasurements):
         return handles
 
     def take_later(self, step: int) -> Later:
-        self._send()
-        parts, sent = self._parts(), self._sent
-        self._sent = []
-        self.clear()
+        with self._alone:
+            self._send()
+            parts, sent = self._parts(), self._sent
+            self._sent = []
+            self.clear()
         size = sum(rows.nbytes for *_, rows in parts) + sum(one.rows.nbytes for one in sent)
         self.queue(lambda: self._send_up(step, [*parts, *(one.part() for one in sent)]), size)
         self.taken = step

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import threading
 
 import pandas as pd
 import pytest
@@ -260,3 +261,25 @@ def test_a_wrong_budget_is_named_with_everything_else_that_is_wrong():
     with pytest.raises(ValueError) as error:
         track(nn.Linear(2, 2), budget="much", offload_inc=0)
     assert "budget='much' must say" in str(error.value) and "offload_inc=0 must" in str(error.value)
+
+
+def test_the_time_of_hooks_in_another_thread_counts_as_well():
+    now, budget, begun, may_end = [0.0], Budget("2%", clock=lambda: now[0]), threading.Event(), threading.Event()
+
+    def hook():
+        begun.set()
+        may_end.wait(60)
+
+    other = threading.Thread(target=budget.timed(hook))
+
+    def mine():
+        other.start()
+        begun.wait(60)  # at 0, as this one
+        now[0] = 2.0
+
+    budget.timed(mine)()  # 2 s
+    now[0] = 3.0
+    may_end.set()
+    other.join()  # 3 s
+    budget.timed(lambda: now.__setitem__(0, 4.0))()  # 1 s
+    assert budget._in_step == 6.0

@@ -261,3 +261,19 @@ def test_how_it_stands_is_told_at_its_place(odd):
     assert run_status(tracker.path) == "empty"
     with pytest.raises(FileNotFoundError, match="there is no run in odd://other"):
         run_status("odd://other")
+
+
+def test_a_folder_that_is_deleted_while_it_is_listed_is_no_failure_of_the_place(odd, monkeypatch):
+    said, real = [], mirror_module.files
+    mirror = Mirror(place_of("odd://runs/one"), lambda kind, message: said.append(message), at_once=True)
+    (mirror.folder / "run.json").write_text("{}")
+
+    def gone(folder):
+        raise FileNotFoundError(folder)
+
+    monkeypatch.setattr(mirror_module, "files", gone)
+    mirror.look()
+    assert (said, below("runs/one")) == ([], [])
+    monkeypatch.setattr(mirror_module, "files", real)
+    mirror.look()
+    assert (mirror.close(), below("runs/one")) == (True, ["run.json"])

@@ -7,7 +7,8 @@ import pytest
 from flax import nnx
 
 from tandv.track.common import read_pickle
-from tandv.track.jax import track
+from tandv.track.jax import _objects, track
+from tests.interleaved import Meanwhile
 
 pytestmark = pytest.mark.slow
 
@@ -350,3 +351,26 @@ def as_dict(model):
     if isinstance(model, dict):
         return {name: as_dict(value) for name, value in model.items()}
     return list(map(as_dict, model)) if isinstance(model, list) else model
+
+
+def test_trackers_that_start_at_once_in_two_threads_leave_classes_as_they_were(monkeypatch):
+    before, meanwhile = _calls_of_classes(), Meanwhile(_objects._replacing, _objects.watch)
+
+    class Replaced(dict):
+        def __contains__(self, key):
+            found = super().__contains__(key)
+            meanwhile.now()
+            return found
+
+    monkeypatch.setattr(_objects, "_replacing", meanwhile)
+    monkeypatch.setattr(_objects, "_replaced", Replaced())
+    _objects.watch()
+    meanwhile.join()
+    assert not any(call is before[kind] for kind, call in _calls_of_classes().items())
+    for _ in range(2):
+        _objects.unwatch()
+    assert _calls_of_classes() == before
+
+
+def _calls_of_classes():
+    return {kind: vars(kind)["__call__"] for base, *_ in _objects._libraries() for kind in _objects._kinds(base)}
