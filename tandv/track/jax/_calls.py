@@ -129,9 +129,15 @@ class Calls:
                 "them results of the program itself"
             )
         if variant.why_two:
+            kept = "Results stay those of the untracked run"
+            if variant.unsure:
+                kept = (
+                    f"Those of its recorded runs {variant.unsure[0]} to {variant.unsure[1]} may differ so from the "
+                    "untracked run; `track(..., exact=True)` rules that out from the first run on"
+                )
             self._warn_once(
                 f"the jitted {variant.name} is run as it is and once more to measure it: {variant.why_two}. "
-                "Results stay those of the untracked run; recorded steps take about 1.5 times as long"
+                f"{kept}; recorded steps take about 1.5 times as long"
             )
         return ran.results
 

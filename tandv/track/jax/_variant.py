@@ -1,9 +1,9 @@
 """A jitted program of the user, run so that it also measures its marked values, with the same results.
 
 One program that computes and measures is faster. But XLA compiles it as a whole, so results may differ from those of
-the user's own program in their last bits. So runs 1, 2, 4 and 8 return the results of the user's own program, and
-compare them. Where they differ the user's program computes all results from then on, and a second program measures;
-likewise where nothing can be compared.
+the user's own program in their last bits. So its first runs return the results of the user's own program, and compare
+them. Where they differ the user's program computes all results from then on, and a second program measures; likewise
+where nothing can be compared.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,9 @@ from tandv.track.jax._collect import EquationContext, Found, Record, inline
 from tandv.track.jax._effects import without_callbacks
 from tandv.track.jax._packing import packed
 
-_COMPARED = (1, 2, 4, 8)  # a first step whose gradients are zero proves little
+_FIRST = 16  # runs that are compared, one after the other: of a few numbers all may be rounded alike by chance
+_SMALL = 2**24  # bytes of results; of more numbers some differ at once
+_OF_LARGE = (1, 2, 4, 8)  # runs that are compared; a first step whose gradients are zero proves little
 
 _SEARCHING = (
     "jax_debug_nans",
@@ -44,9 +46,11 @@ class Variant:
         self.name = parameters["name"]
         self.records: list[Record] = []
         self.why_two = ""  # why it is run as two programs, if not because of `exact`
+        self.unsure: tuple[int, int] | None = None  # first and last run whose results may differ in their last bits
         self._place, self._parameters = place, parameters
         self._donated = tuple(i for i, is_donated in enumerate(parameters["donated_invars"]) if is_donated)
-        self._runs = 0
+        self._runs = self._compared = 0  # the last run that was compared
+        self._small = sum(_bytes_of(x) for x in jaxpr.out_avals) <= _SMALL
         self._failed = False
         silent = without_callbacks(jaxpr)
         self._repeatable = silent is not None
@@ -63,7 +67,7 @@ class Variant:
             return Ran(own(*args), [], None)
         if self._two or any(getattr(jax.config, flag) for flag in _SEARCHING):
             ran = self._run_two(own, args)
-        elif self._runs + 1 in _COMPARED:
+        elif self._is_compared(self._runs + 1):
             ran = self._compare(own, args)
         else:
             results, words = self._whole(*args)
@@ -72,6 +76,11 @@ class Variant:
         self._failed = ran.problem is not None
         self._runs += 1
         return ran
+
+    def _is_compared(self, run: int) -> bool:
+        if not self._small:
+            return run in _OF_LARGE
+        return run <= _FIRST or run & (run - 1) == 0  # a power of two
 
     def _run_two(self, own: Own, args: tuple[Any, ...]) -> Ran:
         """Measure first: the user's own program may donate its arguments."""
@@ -95,6 +104,9 @@ class Variant:
         if found is not None and not _everywhere(_same(found, results)):
             self._two = True
             self.why_two = "measured within it, its results differ in their last bits"
+            if self._compared < self._runs:
+                self.unsure = self._compared + 1, self._runs
+        self._compared = self._runs + 1
         return Ran(results, self.records if problem is None else [], words, problem)
 
     def _both(self, jaxpr: Any, inputs: Any) -> tuple[list[Any], jax.Array]:
@@ -109,6 +121,10 @@ def _placed(values: Any, shardings: Any) -> list[Any]:
         jax.lax.with_sharding_constraint(x, sharding) if isinstance(sharding, Sharding) else x
         for x, sharding in zip(values, shardings, strict=True)
     ]
+
+
+def _bytes_of(aval: Any) -> int:
+    return getattr(aval, "size", 0) * getattr(getattr(aval, "dtype", None), "itemsize", 0)
 
 
 def _has_layouts(parameters: dict[str, Any]) -> bool:

@@ -194,6 +194,36 @@ def test_a_program_whose_bits_differ_is_run_as_two_and_that_is_said(monkeypatch,
     assert log["scalar_stats"]["max_abs"].tolist() == pytest.approx([float(jnp.abs(jnp.sin(x)).max()) for x in xs])
 
 
+def a_bit_off_above_two(self, jaxpr, inputs, original=_variant.Variant._both):
+    """Return what a variant gives, rounded otherwise where it is above 2."""
+    results, words = original(self, jaxpr, inputs)
+    return [jnp.where(x > 2, x * (1 + 2.0**-23), x) for x in results], words
+
+
+def steps_of_double(xs):
+    """Give the results of a tracked step on each of these numbers, twice them to the last bit."""
+    step = jax.jit(lambda x: tag(2 * x, "double"))
+    with track() as tracker:
+        for x in xs:
+            yield float(tracker.intercept(step, jnp.float32(x)))
+            tracker.step()
+
+
+def test_bits_that_differ_only_from_a_later_run_on_are_found_before_they_harm(monkeypatch):
+    monkeypatch.setattr(_variant.Variant, "_both", a_bit_off_above_two)
+    xs = [0, 0, 1.5, 0, 3, 7]  # runs 3, 5 and 6 are those that differ
+    with pytest.warns(UserWarning, match="differ in their last bits. Results stay those of the untracked run"):
+        assert list(steps_of_double(xs)) == [2 * x for x in xs]
+
+
+def test_bits_that_differed_before_they_were_compared_are_said(monkeypatch):
+    monkeypatch.setattr(_variant.Variant, "_both", a_bit_off_above_two)
+    monkeypatch.setattr(_variant, "_SMALL", 0)
+    words = r"bits. Those of its recorded runs 3 to 3 may differ so from the untracked run; `track\(..., exact=True"
+    with pytest.warns(UserWarning, match=words):
+        assert [y == 3 for y in steps_of_double([0, 0, 1.5, 1.5])] == [False, False, False, True]
+
+
 def test_callbacks_happen_once_in_each_step():
     happened = []
 
