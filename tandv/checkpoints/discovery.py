@@ -100,7 +100,9 @@ def _is_whole(folder: Path) -> bool:
     """Tell whether a folder is one checkpoint of several files or models, by what is in it."""
     if is_orbax(folder) or any((folder / name).exists() for name in (DISTRIBUTED, _PIPELINE)):
         return True
-    return _has_step(folder.name) and bool(components_in(folder))
+    components = components_in(folder)
+    # of several models at one step; where they are of steps themselves, the folder is of a run, whatever it is called
+    return bool(components) and _has_step(folder.name) and not all(map(_has_step, components))
 
 
 def components_in(folder: Path) -> dict[str, Path]:

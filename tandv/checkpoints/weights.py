@@ -123,6 +123,8 @@ def trained(entries: Mapping[str, Entry], updated: Updated | None = None) -> tup
 
 def _other_numbers(dtype: str) -> str:
     """Return why a tensor is not measured that holds other than dense floating-point numbers."""
+    if dtype.startswith("meta "):
+        return "tensors of the device meta, which have no values"
     if " " in dtype:  # the layout of PyTorch stands before it
         return "sparse or quantised tensors, which are not read"
     return "complex numbers, which are not measured" if dtype.startswith("complex") else "no floating point numbers"

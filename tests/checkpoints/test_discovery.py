@@ -95,6 +95,16 @@ def test_a_folder_that_is_one_checkpoint_is_one(tmp_path):
     assert found(tmp_path / "odd") == [(3, "step_3")]
 
 
+def test_a_run_of_trainers_folders_is_one_whatever_it_is_called(tmp_path):
+    for run in ("sft_epoch3", "tmp501e3d7c", "step2"):
+        for step in (10, 20):
+            folder = tmp_path / run / f"checkpoint-{step}"
+            folder.mkdir(parents=True)
+            (folder / "config.json").write_text("{}")
+            (folder / "model.safetensors").write_bytes(b"")
+        assert [checkpoint.step for checkpoint in find(tmp_path / run)] == [10, 20]
+
+
 def test_shards_beside_each_other_count_once(tmp_path):
     touch(tmp_path, *(f"step_{n}-0000{i}-of-00002.safetensors" for n in (1, 2) for i in (1, 2)))
     assert found(tmp_path) == [(n, f"step_{n}-00001-of-00002.safetensors") for n in (1, 2)]

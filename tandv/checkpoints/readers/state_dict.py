@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tandv.checkpoints.buffers import Updated
+from tandv.checkpoints.entries import Entry
 from tandv.checkpoints.order import model_order
 from tandv.checkpoints.readers.contents import ALL, KEYS, Contents, Key
 from tandv.checkpoints.readers.keyed import asked
@@ -32,7 +33,8 @@ def model_in(loaded: Any, key: Key = None) -> Contents:
     loaded = with_state_dicts(loaded)
     parts = parts_of(loaded)
     if parts is None or (not isinstance(loaded, Mapping | Opaque) and not holds_tensors(loaded)):
-        raise UnreadableCheckpoint(f"it holds a {type(loaded).__name__}, not a state dict; save model.state_dict()")
+        held = "a tensor without a name" if isinstance(loaded, Entry) else f"a {type(loaded).__name__}"
+        raise UnreadableCheckpoint(f"it holds {held}, not a state dict; save model.state_dict()")
     if not holds_tensors(loaded):
         if is_optimiser(loaded):  # without averages
             raise UnreadableCheckpoint("it holds the state of an optimiser, no model")

@@ -39,6 +39,8 @@ _HARMLESS: list[Any] = [
     *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),  # NumPy 1 and 2
     *((_RECONSTRUCT, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
 ]
+_OF_ARRAYS = ("numpy.core.multiarray.", "numpy._core.multiarray.", "numpy.ndarray", "numpy.dtype")
+_NPY = b"\x93NUMPY"
 _AS_NUMPY = {  # formats that NumPy lacks: the integer type with the same bits, and the dtype of ml_dtypes
     getattr(torch, name): (torch.uint8 if name in formats.EIGHT_BITS else torch.int16, formats.dtype(name))
     for name in ("bfloat16", *formats.EIGHT_BITS)
@@ -81,14 +83,14 @@ def _with_entries(loaded: Any) -> Any:
 
 
 def _entry(tensor: torch.Tensor) -> Entry:
-    if tensor.layout != torch.strided or tensor.is_quantized:
-        kind = f"{str(tensor.layout).removeprefix('torch.')} {str(tensor.dtype).removeprefix('torch.')}"
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    packed = tensor.is_quantized or dtype.endswith("_x2")  # two numbers in a byte
+    if tensor.layout != torch.strided or packed or tensor.is_meta:
+        kind = f"{'meta' if tensor.is_meta else str(tensor.layout).removeprefix('torch.')} {dtype}"
         return Entry(kind, tuple(tensor.shape), partial(as_array, tensor), framework="torch")
     at = tensor.untyped_storage().data_ptr()
     storage = place_of(at, int(tensor.storage_offset()), tuple(tensor.shape), tensor.stride())
-    return Entry(
-        str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), partial(as_array, tensor), storage, "torch"
-    )
+    return Entry(dtype, tuple(tensor.shape), partial(as_array, tensor), storage, "torch")
 
 
 def _refusal(message: str, file: Path) -> UnreadableCheckpoint:
@@ -96,11 +98,19 @@ def _refusal(message: str, file: Path) -> UnreadableCheckpoint:
     if "TorchScript" in message:
         asked = ["a TorchScript program"]
     if not asked and not zipfile.is_zipfile(file):
-        asked = [name for name in _names_in(file) if not name.startswith(("collections.", "torch."))]
+        if _is_npy(file):
+            return UnreadableCheckpoint("it is one array of numpy.save, without a name; save several by numpy.savez")
+        named = [name for name in _names_in(file) if not name.startswith(("collections.", "torch."))]
+        asked = [name for name in named if not name.startswith(_OF_ARRAYS)] or named
     if asked:
         return RefusedCheckpoint(asks_for(asked))
     first = message.rpartition("WeightsUnpickler error: ")[2].strip().partition("\n")[0]
     return UnreadableCheckpoint(f"it is damaged, or not written by torch.save ({first})")
+
+
+def _is_npy(file: Path) -> bool:
+    with open(file, "rb") as opened:
+        return opened.read(len(_NPY)) == _NPY
 
 
 def _names_in(file: Path) -> list[str]:

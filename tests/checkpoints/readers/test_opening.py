@@ -98,6 +98,35 @@ def test_views_and_tied_tensors_of_torch_files(tmp_path):
         assert_same(tmp_path / "a.pt", {name: state[name] for name in ("turned", "part", "alone")})
 
 
+@pytest.mark.parametrize(
+    ("tensor", "words"),
+    [
+        (torch.empty(3, 3, device="meta"), "of the device meta, which have no values: l.weight"),
+        (torch.zeros(4, 2, dtype=torch.uint8).view(torch.float4_e2m1fn_x2), "quantised tensors, .*: l.weight"),
+    ],
+    ids=["meta", "float4"],
+)
+def test_a_tensor_that_cannot_be_read_leaves_the_others(tensor, words, tmp_path):
+    torch.save({"l.weight": tensor, "m.weight": torch.ones(2, 2)}, tmp_path / "model.pt")
+    with pytest.warns(LeftOut, match=words):
+        assert [name for name, _ in weights(tmp_path / "model.pt")] == ["m"]
+
+
+def test_one_array_or_tensor_is_no_model_and_that_is_said(tmp_path):
+    np.save(tmp_path / "model.npy", np.ones((2, 2)))
+    with pytest.raises(UnreadableCheckpoint, match="one array of numpy.save, without a name"):
+        list(weights(tmp_path / "model.npy"))
+    torch.save(torch.ones(2), tmp_path / "model.pt")
+    with pytest.raises(UnreadableCheckpoint, match="a tensor without a name, not a state dict"):
+        list(weights(tmp_path / "model.pt"))
+
+
+def test_a_refusal_names_what_is_code_and_no_array(tmp_path):
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps({"w": np.ones((2, 2)), "x": Evil(tmp_path / "ran")}))
+    with pytest.raises(RefusedCheckpoint, match=r"it asks for (getattr|pathlib.Path.touch)"):
+        list(weights(tmp_path / "model.pkl"))
+
+
 def test_a_plain_torch_file_needs_no_torch_and_is_mapped(tmp_path):
     torch.save({"model": STATE, "step": 5}, tmp_path / "a.pt")
     code = (
