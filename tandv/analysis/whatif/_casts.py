@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from tandv.analysis.whatif._bulk import NONE
 from tandv.analysis.whatif._elementary import COMPILED
+from tandv.analysis.whatif._peaks import LAW
 from tandv.analysis.whatif._ranges import CELLS, GUESSED, PER_VALUE, ROOM, SIGNAL, SQUARE, write
 from tandv.analysis.whatif._ranges import VERSION as OF_RANGES
 from tandv.analysis.whatif._sums import SUMS, add, entry, of_one
@@ -17,8 +19,7 @@ from tandv.analysis.whatif._sums import power_of_two as power
 from tandv.analysis.whatif._tables import (
     FIELDS,
     LISTED,
-    MEAN_FOURTHS,
-    MEAN_SQUARES,
+    MEANS,
     SLOPES,
     SMOOTH,
     SPREAD,
@@ -26,7 +27,7 @@ from tandv.analysis.whatif._tables import (
     SUBNORMAL,
     ZERO,
 )
-from tandv.analysis.whatif._values import ANY, LOW, NEXT, TOP, a_of, learn
+from tandv.analysis.whatif._values import ANY, BULK, LOW, NEXT, TOP, UNDER, a_of, learn
 from tandv.analysis.whatif._values import VERSION as OF_VALUES
 from tandv.analysis.whatif._within import MOST_POINTS, VERSION, errors, fill, listed_errors
 
@@ -98,17 +99,17 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
         places, tables, jobs, limits = casts.places, casts.tables, casts.jobs, casts.limits
         bins = counts.shape[1]
         wide, logs, apart, square = np.empty(bins), np.empty(bins), np.empty(bins), np.empty(bins)
-        few, loose, known, law = np.empty(bins), np.empty(bins), np.empty((2, 3)), np.empty(5)
-        slope, level, points = np.zeros(bins, np.int64), np.zeros(bins, np.int64), np.zeros(4, np.int64)
-        u, w, work = np.empty((4, MOST_POINTS)), np.empty((4, MOST_POINTS)), np.empty(max(bins, 32))
+        few, loose, known, law = np.empty(bins), np.empty(bins), np.empty((2, 3)), np.empty((2, LAW))
+        slope, level, points = np.zeros(bins, np.int64), np.zeros(bins, np.int64), np.zeros(ANY + 1, np.int64)
+        u, w, work = np.empty((ANY + 1, MOST_POINTS)), np.empty((ANY + 1, MOST_POINTS)), np.empty(max(bins, 32))
         vectors, matrices = np.empty((6, 4)), np.empty((2, 4, 4))
         alike = int(jobs[:, 5].max()) + 1
         # Sums over the powers of two below each, if all go to zero, and how many values these are.
         gone = np.empty((bins + 1) * _GONE)
-        # Of each number that jobs share: sums from the highest power of two down to each; errors of TOP, NEXT, LOW,
+        # Of each number that jobs share: sums from the highest power of two down to each; errors of what has points,
         # and last these of jobs in which all such values go to zero.
         normals, down_to = np.empty(alike * (bins + 1) * SUMS), np.empty(alike, np.int64)
-        at_points, has_points = np.empty((alike + 1) * 3 * _AT_POINTS), np.empty((alike + 1, 3), np.bool_)
+        at_points, has_points = np.empty((alike + 1) * ANY * _AT_POINTS), np.empty((alike + 1, ANY), np.bool_)
         sums, errors_of, room, n = np.empty(SUMS), np.empty(_AT_POINTS), np.empty(ROOM), 0
         places_of = np.empty(CELLS, np.int64)  # in `out`, of the casts in the room
         for row in range(counts.shape[0]):
@@ -119,12 +120,13 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
                     first = b if first < 0 else first
                     last = b
             bits, infinite, unsure, per = whole[row, 0], of[row, 4], of[row, 6], 1 / max(of[row, 3], 1.0)
-            number, top, tops, bottoms, signal, guessed = 0, 2.0, 0, 0, 1.0 if of[row, 5] > 0 else np.nan, 0.0
+            number, top, tops, bottoms, bulk, guessed = 0, 2.0, 0, 0, NONE, 0.0
+            signal = 1.0 if of[row, 5] > 0 else np.nan
             lowest_listed, highest_listed, deepest = 0, 0, 0  # of those between, tables tell
             if last < 0:
                 first = 0
             else:
-                number, top, tops, bottoms, signal, guessed = learn(
+                number, top, tops, bottoms, bulk, signal, guessed = learn(
                     wide, logs, slope, level, apart, square, few, loose, known, u, w, points, law, work, vectors,
                     matrices, first, last, lowest, of[row], bits, whole[row, 1], whole[row, 2] == 1, listed,
                 )  # fmt: skip
@@ -198,7 +200,9 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
                     else:
                         here = power(-k)
                         end = overflows * here
-                        kind = TOP if b == last else NEXT if b >= highest_listed else LOW if b < lowest_listed else ANY
+                        kind = TOP if b == last else NEXT if b >= highest_listed else ANY
+                        if b < lowest_listed:
+                            kind = BULK if b == bulk else UNDER if b == bulk - 1 else LOW if b == first else ANY
                         upper = top if kind == TOP else 2.0
                         normal_here = place == 0 and f * upper <= largest * here * (1 + 1e-6)
                         slot = g if normal_here else alike if b <= highest_gone else -1
@@ -210,10 +214,10 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
                             if kind != ANY and slot >= 0:
                                 has_points[slot, kind] = True
                                 for i in range(_AT_POINTS):
-                                    at_points[(3 * slot + kind) * _AT_POINTS + i] = errors_of[i]
+                                    at_points[(ANY * slot + kind) * _AT_POINTS + i] = errors_of[i]
                         else:
                             for i in range(_AT_POINTS):
-                                errors_of[i] = at_points[(3 * slot + kind) * _AT_POINTS + i]
+                                errors_of[i] = at_points[(ANY * slot + kind) * _AT_POINTS + i]
                         add(sums, 0, 0, c, square[b], few[b], errors_of, 0)
                         zero += c * errors_of[4]
                         small += c * errors_of[5]
@@ -275,5 +279,5 @@ def _keep(room, n, kind, a, b, c, d):
     room[at], room[at + CELLS], room[at + 2 * CELLS], room[at + 3 * CELLS] = a, b, c, d
 
 
-_CONSTANTS = (*SLOPES.tolist(), *MEAN_SQUARES.tolist(), *MEAN_FOURTHS.ravel().tolist(), FIELDS, SMOOTH, STEPS_OF_SLOPE)
+_CONSTANTS = (*SLOPES.tolist(), *MEANS.ravel().tolist(), FIELDS, SMOOTH, STEPS_OF_SLOPE)
 predict = _predict((VERSION, OF_VALUES, OF_RANGES, OF_SUMS, *_CONSTANTS))

@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
-COMPILED: dict = {"nogil": True, "error_model": "numpy"}  # divisions by zero give infinity, and need no branch
+# Divisions by zero give infinity, and need no branch. What is not set numba takes over from the function that is
+# compiled first with a call of this one: sums that may be reordered would cost `exp2` its rounding.
+COMPILED: dict = {"nogil": True, "error_model": "numpy", "fastmath": False}
 _MANTISSA = 52
 _SQRT_HALF = int(np.float64(math.sqrt(0.5)).view(np.int64))
 _ONE = 1023 << _MANTISSA

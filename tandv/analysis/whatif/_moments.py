@@ -13,16 +13,13 @@ import numpy as np
 from numba import njit
 
 from tandv.analysis.whatif._elementary import COMPILED, exp2, log2
-from tandv.analysis.whatif._tables import LISTED, STEEPEST, STEPS_OF_SLOPE, points, weights
+from tandv.analysis.whatif._tables import MEANS, POWERS, STEEPEST, STEPS_OF_SLOPE
 
-_POWERS = (1, 2, 4, 8)
-_N = len(_POWERS)
+_N = len(POWERS)
 _REACH = 8  # powers of two below the highest: those further down hardly matter to the sums
 _EXACT, _FREE = 0.003, 2.0  # how far a sum may be off, of itself, against how far slopes may be changed
 _ROUNDS = 3
-_U = points(LISTED + 1)
-_MEANS = np.stack([weights(_U) @ _U**p for p in _POWERS], axis=1)  # [slopes, powers] of u^p
-_SIZES = np.array([[2.0 ** (-p * k) for p in _POWERS] for k in range(_REACH + 1)])  # [powers of two below, powers]
+_SIZES = np.array([[2.0 ** (-p * k) for p in POWERS] for k in range(_REACH + 1)])  # [powers of two below, powers]
 VERSION = zlib.crc32(Path(__file__).read_bytes())  # for programs that numba keeps on disk: this is compiled into them
 
 
@@ -34,7 +31,7 @@ def _means_to(end, a, out):
     below = (whole - 1) / b
     by, p = end, 1
     for i in range(_N):
-        while p < _POWERS[i]:
+        while p < POWERS[i]:
             by *= by
             p *= 2
         c = b + p if abs(b + p) > 1e-3 else 1e-3
@@ -45,12 +42,12 @@ def _means_to(end, a, out):
 def _means(a, out, more):
     """Write the means of u^p for a density u^a over a whole power of two, and those for one that is a step steeper."""
     at = (min(max(a, -STEEPEST), STEEPEST) + STEEPEST) * STEPS_OF_SLOPE
-    k = min(int(at), len(_MEANS) - 2)
-    further = min(k + 2, len(_MEANS) - 1)
-    steeper = at < len(_MEANS) - 2
+    k = min(int(at), len(MEANS) - 2)
+    further = min(k + 2, len(MEANS) - 1)
+    steeper = at < len(MEANS) - 2
     for i in range(_N):
-        out[i] = _MEANS[k, i] + (at - k) * (_MEANS[k + 1, i] - _MEANS[k, i])
-        more[i] = _MEANS[k + 1, i] + (at - k) * (_MEANS[further, i] - _MEANS[k + 1, i]) if steeper else out[i]
+        out[i] = MEANS[k, i] + (at - k) * (MEANS[k + 1, i] - MEANS[k, i])
+        more[i] = MEANS[k + 1, i] + (at - k) * (MEANS[further, i] - MEANS[k + 1, i]) if steeper else out[i]
 
 
 @njit(**COMPILED)

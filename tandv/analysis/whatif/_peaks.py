@@ -15,15 +15,18 @@ import numpy as np
 from numba import njit
 
 from tandv.analysis.whatif._elementary import COMPILED, exp2
-from tandv.analysis.whatif._tables import MEAN_FOURTHS
-from tandv.analysis.whatif._within import NODES, fill, listed_values
+from tandv.analysis.whatif._tables import MEANS
+from tandv.analysis.whatif._within import NODES, fill, listed_values, shares
 
 _GROUPS = 64.0  # of values in a peak that is four times as high as what is beside it, and an eighth of it if twice that
 _APART = 2.0  # by how much sharper a peak is taken to be above others
-_FITTED = 6.0  # groups at least, where the density of a peak was fitted
+FITTED = 6.0  # groups at least, where the density of a peak was fitted
 _REACH, _ROUNDS, _POINTS, _LEAST_VALUES, _REST = 8, 8, 16, 8, 0.2
 _PER_LOG = 1 / math.log(2)
-_EXACT = 1e-6  # relative variance of |x|^4 that sums in single precision can tell
+EXACT = 1e-6  # relative variance of |x|^4 that sums in single precision can tell
+_UNSURE = 0.3  # of what the powers of two below a peak add to its sums
+_CLOSEST = 3e-7  # relative deviation of |x|^4 that is taken to be there at least
+LAW = 9  # numbers of a density
 VERSION = zlib.crc32(Path(__file__).read_bytes())  # for programs that numba keeps on disk: this is compiled into them
 
 
@@ -61,11 +64,11 @@ def fit(c, first, last, top, targets, slopes, apart, law, work):
     Args:
         c: how many values lie in each power of two, without those that are known one by one.
         first, last: the first and the last power of two.
-        top: the largest u of the last.
+        top: the largest u of the last, 2 where it is not known.
         targets: the sums of (|x| / 2^last)^p of these values for p of 1, 2, 4, 8; NaN where that is not known.
         slopes: [exponents] integers, of the others.
         apart: what `groups` wrote; where the density is known well there are more.
-        law: [5], written: mean and deviation of |x|^4, a, b, where values begin, all in units of 2^last.
+        law: [LAW], written, see `solve`; in units of 2^last.
         work: memory, [32].
     """
     fourth, eighth, rest = targets[2], targets[3], 0.0
@@ -73,43 +76,75 @@ def fit(c, first, last, top, targets, slopes, apart, law, work):
         return False
     for b in range(max(first, last - _REACH), last - 1):
         size = 0.0625 ** (last - b)
-        part = c[b] * size * MEAN_FOURTHS[slopes[b], 0]
+        part = c[b] * size * MEANS[slopes[b], 2]
         rest += part
-        eighth -= c[b] * size * size * MEAN_FOURTHS[slopes[b], 1]
+        eighth -= c[b] * size * size * MEANS[slopes[b], 3]
     below = c[last - 1] if last > first else 0.0
     n = c[last] + below
     if n < _LEAST_VALUES or rest > _REST * fourth:
         return False
+    unsure = EXACT + (_UNSURE * rest / fourth) ** 2
     fourth = (fourth - rest) / n
-    variance = max(eighth / n / fourth / fourth - 1, _EXACT)
-    law[0], law[1], law[2], law[3] = fourth, fourth * math.sqrt(variance), 0.0, 0.0
+    measured = eighth / n / fourth / fourth - 1
+    variance = max(measured, unsure)
+    if measured < 4 * unsure:  # rounding: then the largest value lies so many deviations above the mean
+        above = (top * top * top * top / fourth - 1) / extreme(n)
+        variance = min(variance, max(above, _CLOSEST) ** 2)
+        fourth = min(fourth, (top * top * top * top) / (1 + _CLOSEST))
     middle = fourth**0.25
     lowest = 0.5 if below > 0 else 1.0
     begin = middle * (1 - 1.5 * math.sqrt(variance))  # six deviations of |x|
-    law[4] = begin = begin if lowest < begin < top else lowest
+    begin = begin if lowest < begin < top else lowest
     if (below > 0 and begin > 0.999) or begin >= top or middle >= top:
         return False
-    lows, highs = (max(begin, 1.0), begin), (top, 1.0)
+    law[0], law[1], law[4] = fourth, fourth * math.sqrt(variance), 4.0
+    law[5], law[6], law[7], law[8] = max(begin, 1.0), top, begin, 1.0
+    if not solve(law, c[last] / n, work):
+        return False
+    if variance > 4 * EXACT:
+        for b in range(max(first, last - 1), last + 1):
+            apart[b] = max(apart[b], FITTED)
+    return True
+
+
+@njit(**COMPILED)
+def extreme(n):
+    """Return how many deviations the largest of at least 8 values of a normal distribution lies above their mean."""
+    most = math.sqrt(2 * math.log(n))
+    return most - math.log(4 * math.pi * math.log(n)) / (2 * most)
+
+
+@njit(**COMPILED)
+def solve(law, share, work):
+    """Write a and b of a density exp(a·q + b·q²) that has a mean and a deviation; return whether there is one.
+
+    Args:
+        law: [LAW]: mean and deviation of |x|^p, a and b (written), p (1 or 4), first and last value in the upper power
+            of two, and in the lower one, in units of the upper; q = (|x|^p - mean) / deviation.
+        share: of the values, that lies in the upper one.
+        work: memory, [32].
+    """
+    law[2] = law[3] = 0.0
     for k in range(2):
+        low, high = law[5 + 2 * k], law[6 + 2 * k]
         for i in range(_POINTS):
-            z = lows[k] + (i + 0.5) * (highs[k] - lows[k]) / _POINTS
-            work[k * _POINTS + i] = (z * z * z * z - law[0]) / law[1]
+            work[k * _POINTS + i] = _q(low + (i + 0.5) * (high - low) / _POINTS, law)
     for _ in range(_ROUNDS):
         g1, g2, h11, h12, h22 = 1e-4 * law[2], 1e-4 * law[3] - 1.0, 1e-4, 0.0, 1e-4
         for k in range(2):
-            share = (c[last] if k == 0 else below) / n
-            if share <= 0:
+            part = share if k == 0 else 1 - share
+            if part <= 0:
                 continue
             q = work[k * _POINTS : (k + 1) * _POINTS]
-            m0, m1, m2, m3, m4 = _powers(q, law[2], law[3], _peak(law, lows[k], highs[k]))
+            m0, m1, m2, m3, m4 = _powers(q, law[2], law[3], _peak(law, law[5 + 2 * k], law[6 + 2 * k]))
             if not m0 > 0:  # steeper than so many points can show
                 return False
             m1, m2, m3, m4 = m1 / m0, m2 / m0, m3 / m0, m4 / m0
-            g1 += share * m1
-            g2 += share * m2
-            h11 += share * (m2 - m1 * m1)
-            h12 += share * (m3 - m1 * m2)
-            h22 += share * (m4 - m2 * m2)
+            g1 += part * m1
+            g2 += part * m2
+            h11 += part * (m2 - m1 * m1)
+            h12 += part * (m3 - m1 * m2)
+            h22 += part * (m4 - m2 * m2)
         determinant = h11 * h22 - h12 * h12
         if not determinant > 1e-12:
             return False
@@ -122,10 +157,12 @@ def fit(c, first, last, top, targets, slopes, apart, law, work):
         law[3] += damped * by2
         if largest < 0.02:
             break
-    if variance > 4 * _EXACT:
-        for b in range(max(first, last - 1), last + 1):
-            apart[b] = max(apart[b], _FITTED)
     return True
+
+
+@njit(**COMPILED)
+def _q(x, law):
+    return ((x * x * x * x if law[4] == 4 else x) - law[0]) / law[1]
 
 
 @njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})  # sums become vectors
@@ -146,7 +183,7 @@ def _powers(q, a, b, peak):
 @njit(**COMPILED)
 def _peak(law, low, high):
     """Return the largest exponent of a density between two values, which keeps it from overflowing."""
-    a, b = (low**4 - law[0]) / law[1], (high**4 - law[0]) / law[1]
+    a, b = _q(low, law), _q(high, law)
     found = max(a * (law[2] + law[3] * a), b * (law[2] + law[3] * b))
     if law[3] < 0:
         at = min(max(-0.5 * law[2] / law[3], a), b)
@@ -155,36 +192,23 @@ def _peak(law, low, high):
 
 
 @njit(**COMPILED)
-def fill_peak(start, stop, law, unit, bits, listed, u, w, kind):
-    """Write the values between two and the share of each, as `fill` does, by the density of `fit`.
+def fill_peak(start, stop, law, upper, bits, listed, u, w, kind):
+    """Write the values between two and the share of each, as `fill` does, by the density of `solve`.
 
     Args:
         start, stop: the values, in units of their power of two.
-        law: what `fit` wrote.
-        unit: of u: 1 in the highest power of two, 0.5 in the one below.
+        law: what `solve` wrote.
+        upper: whether the values are those of the upper of its powers of two.
         bits, listed, u, w, kind: as in `fill`.
     """
-    begin = min(max(law[4] / unit, start), stop)
+    unit = 1.0 if upper else 0.5
+    begin = min(max(law[5 if upper else 7] / unit, start), stop)
     peak = _peak(law, begin * unit, stop * unit)
     n = listed_values(start, stop, bits, listed, u, kind)
-    total = 0.0
     for i in range(n if n else NODES):
         at = u[kind, i] if n else begin + (i + 0.5) * (stop - begin) / NODES
-        size = at * unit * at * unit
-        q = (size * size - law[0]) / law[1]
+        q = _q(at * unit, law)
         w[kind, i] = exp2((q * (law[2] + law[3] * q) - peak) * _PER_LOG) if at >= begin * (1 - 1e-9) else 0.0
-    for i in range(n if n else NODES):
-        total += w[kind, i]
-    if not total > 0:
+    if not shares(n, start, stop, begin, u, w, kind):
         return fill(start, stop, 0.0, bits, listed, u, w, kind)
-    for i in range(n if n else NODES):
-        w[kind, i] /= total
-    if n == 0:
-        u[kind, 0], u[kind, 1], u[kind, 2] = start, stop, begin
-        below = 0.0
-        for i in range(NODES):
-            here = w[kind, i]
-            w[kind, i] = below
-            below += here
-        w[kind, NODES] = 1.0
     return n

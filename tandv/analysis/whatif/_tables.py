@@ -36,9 +36,9 @@ def weights(u: np.ndarray) -> np.ndarray:
     return found / found.sum(1, keepdims=True)
 
 
-MEAN_SQUARES = weights(points(LISTED + 1)) @ points(LISTED + 1) ** 2  # of u, at each slope
-
-MEAN_FOURTHS = np.stack([weights(points(LISTED + 1)) @ points(LISTED + 1) ** p for p in (4, 8)], axis=1)  # and eighths
+POWERS = (1, 2, 4, 8)
+MEANS = np.stack([weights(points(LISTED + 1)) @ points(LISTED + 1) ** p for p in POWERS], axis=1)  # of u, by slope
+MEAN_SQUARES = np.ascontiguousarray(MEANS[:, 1])
 
 
 @lru_cache(256)

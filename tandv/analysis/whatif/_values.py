@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
+from tandv.analysis.whatif._bulk import NONE, fill_bulk, fit_bulk
+from tandv.analysis.whatif._bulk import VERSION as OF_BULK
 from tandv.analysis.whatif._elementary import COMPILED, log2
 from tandv.analysis.whatif._moments import VERSION as OF_MOMENTS
 from tandv.analysis.whatif._moments import tilt
@@ -20,11 +22,17 @@ from tandv.analysis.whatif._tables import MEAN_SQUARES, STEEPEST, STEPS_OF_SLOPE
 from tandv.analysis.whatif._within import fill, log_densities, slope_indices
 
 TILTED = 4  # mantissa bits above which values lie densely enough to fit a density to the moments
-TOP, NEXT, LOW, ANY = range(4)  # powers of two that have points: the highest, that below, the lowest, another
+# Powers of two that have points: the highest, that below, the lowest, the two with most below a peak, another.
+TOP, NEXT, LOW, BULK, UNDER, ANY = range(6)
 _QUARTERS = 0.25 ** np.arange(400.0)
 _NARROWEST = 0.02  # part of the highest power of two that values are taken to lie in, at least
 _KNOWN = 1e-3  # of a sum of powers that single values leave to the others, less than which is rounding
-VERSION = (zlib.crc32(Path(__file__).read_bytes()), OF_MOMENTS, OF_PEAKS)  # for programs that numba keeps on disk
+VERSION = (
+    zlib.crc32(Path(__file__).read_bytes()),
+    OF_BULK,
+    OF_MOMENTS,
+    OF_PEAKS,
+)  # for programs that numba keeps on disk
 
 
 @njit(**COMPILED)
@@ -56,8 +64,8 @@ def learn(
         few: two deviations of a mean over the groups, squared, in units of the variance.
         loose: how many of them may lie on the other side of a limit within their power of two.
         known: values known one by one: u, how many, in which power of two, [2, 3].
-        u, w, points: values that stand for those of `TOP`, `NEXT`, `LOW`, `ANY`, see `fill`; [4, 128], [4, 128], [4].
-        law, work, vectors, matrices: memory of `fit` and `tilt`; vectors: [6, 4].
+        u, w, points: values that stand for those of `TOP` to `ANY`, see `fill`; [6, 128], [6, 128], [6].
+        law, work, vectors, matrices: memory of `fit`, `fit_bulk` and `tilt`; law: [2, LAW], vectors: [6, 4].
         first, last: the first and the last power of two that has values.
         lowest: the exponent of the first of all.
         sizes: numbers of the row, see `predict`.
@@ -67,8 +75,9 @@ def learn(
         listed: which numbers of mantissa bits have their values listed.
 
     Returns how many values are known one by one, the largest u of the highest power of two, how many powers of two
-    have points of their own at the top (1 or 2) and at the bottom (0 or 1), the logarithm to base 2 of the sum of
-    squares in units of the square of the highest power of two, and 1 if that is guessed.
+    have points of their own at the top (1 or 2) and at the bottom, the power of two that is `BULK` (or `NONE`), the
+    logarithm to base 2 of the sum of squares in units of the square of the highest power of two, and 1 if that is
+    guessed.
     """
     targets = vectors[5]
     unit = power_of_two(lowest + last)
@@ -99,7 +108,7 @@ def learn(
     log_densities(c, last, last, width, logs)
     groups(logs, first, last, apart)
 
-    peak = False
+    peak, bulk = False, NONE
     if not equal:
         for i in range(4):
             whole = sizes[5] * _squared(sizes[8 + i] / unit, i)
@@ -110,7 +119,9 @@ def learn(
                 targets[i] = np.nan  # of values that are known already, but for rounding
         if bits > TILTED:
             tilt(c, first, last, top, targets, slope, work, vectors, matrices)
-        peak = fit(c, first, last, top, targets, slope, apart, law, work)
+        peak = fit(c, first, last, top, targets, slope, apart, law[0], work)
+        if peak:
+            bulk = fit_bulk(c, first, last, bottom, targets, slope, apart, law[0], law[1], work)
     signal = sizes[2] / unit / unit
     guessed = not signal > 0
     if guessed:
@@ -128,13 +139,17 @@ def learn(
     points[:] = 0
     begin, own = bottom if first == last else 1.0, level[last]
     if peak:
-        points[TOP] = fill_peak(begin, top, law, 1.0, own, listed[own] == 1, u, w, TOP)
+        points[TOP] = fill_peak(begin, top, law[0], True, own, listed[own] == 1, u, w, TOP)
         if last > first and c[last - 1] > 0:
             begin, own = bottom if first == last - 1 else 1.0, level[last - 1]
-            points[NEXT] = fill_peak(begin, 2.0, law, 0.5, own, listed[own] == 1, u, w, NEXT)
+            points[NEXT] = fill_peak(begin, 2.0, law[0], False, own, listed[own] == 1, u, w, NEXT)
     elif c[last] > 0:
         points[TOP] = fill(begin, top, a_of(slope[last]), own, listed[own] == 1, u, w, TOP)
+    if bulk != NONE:
+        fill_bulk(bulk, first, law[1], level, listed, u, w, points, BULK)
+        heavy = first < bulk - 1
     if heavy:
         own = level[first]
         points[LOW] = fill(bottom, 2.0, a_of(slope[first]), own, listed[own] == 1, u, w, LOW)
-    return number, top, 2 if peak and last > first else 1, 1 if heavy else 0, log2(signal), 1.0 if guessed else 0.0
+    bottoms = bulk - first + 1 if bulk != NONE else 1 if heavy else 0
+    return number, top, 2 if peak and last > first else 1, bottoms, bulk, log2(signal), 1.0 if guessed else 0.0

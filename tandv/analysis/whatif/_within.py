@@ -82,23 +82,40 @@ def fill(start, stop, slope, bits, listed, u, w, kind):
     """
     n = listed_values(start, stop, bits, listed, u, kind)
     parts = n if n else NODES
-    total, weight = 0.0, 1.0
+    weight = 1.0
     growth = exp2(log2(u[kind, n - 1] / u[kind, 0] if n > 1 else stop / start) * slope / (n - 1 if n > 1 else NODES))
     for i in range(parts):
         w[kind, i] = weight
-        total += weight
         weight *= growth
+    shares(n, start, stop, start, u, w, kind)
+    return n
+
+
+@njit(**COMPILED)
+def shares(n, start, stop, begin, u, w, kind):
+    """Make weights to shares of all, or of a density to shares below points; return whether there are any.
+
+    Args:
+        n: of how many values there are weights; 0 for `NODES` parts of a density.
+        start, stop: the first and the last value of the density; `begin`, from where on most lie.
+        u, w, kind: as in `fill`.
+    """
+    parts, total = n if n else NODES, 0.0
+    for i in range(parts):
+        total += w[kind, i]
+    if not total > 0:
+        return False
     for i in range(parts):
         w[kind, i] /= total
     if n == 0:
-        u[kind, 0], u[kind, 1], u[kind, 2] = start, stop, start
+        u[kind, 0], u[kind, 1], u[kind, 2] = start, stop, begin
         below = 0.0
         for i in range(NODES):
             here = w[kind, i]
             w[kind, i] = below
             below += here
         w[kind, NODES] = 1.0
-    return n
+    return True
 
 
 @njit(nogil=True, error_model="numpy", fastmath=_FAST)

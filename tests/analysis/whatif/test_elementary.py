@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from tandv.analysis.whatif._elementary import exp2, log2
+from tandv.analysis.whatif._elementary import COMPILED, exp2, log2
 
 
 @njit
@@ -25,3 +25,13 @@ def test_whole_powers_are_exact_and_what_is_very_small_is_as_good_as_none():
     assert [exp2(float(n)) for n in (-3, 0, 10)] == [0.125, 1, 1024]
     assert log2(0.25) == -2
     assert exp2(-1e9) == pytest.approx(0, abs=1e-300)
+
+
+def test_a_caller_whose_sums_may_be_reordered_gets_the_same_powers():
+    own = njit(**COMPILED)(exp2.py_func)  # compiled with the first that calls it
+
+    @njit(fastmath={"reassoc", "contract", "nsz"})
+    def caller(x):
+        return own(x)
+
+    assert caller(0.5) == pytest.approx(2**0.5, rel=1e-10)

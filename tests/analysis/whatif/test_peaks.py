@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tandv.analysis.whatif import whatif
-from tandv.analysis.whatif._peaks import fill_peak, fit, groups
+from tandv.analysis.whatif._peaks import LAW, fill_peak, fit, groups
 from tandv.analysis.whatif._tables import SLOPES
 from tandv.analysis.whatif._within import MOST_POINTS, NODES, log_densities
 from tests.analysis.whatif.test_prediction import cast, log_of
@@ -73,7 +73,7 @@ def test_a_peak_is_one_group_and_a_smooth_histogram_many():
 
 def fitted(x, counts, top):
     """Return the law of values in units of the highest power of two, in one or two of them."""
-    law, apart = np.empty(5), np.ones(len(counts))
+    law, apart = np.empty(LAW), np.ones(len(counts))
     sums = np.array([(x**p).sum() for p in (1, 2, 4, 8)])
     slopes = np.full(len(counts), len(SLOPES) // 2)
     assert fit(np.array(counts, float), 0, len(counts) - 1, top, sums, slopes, apart, law, np.empty(32))
@@ -85,7 +85,7 @@ def test_the_density_has_the_mean_and_the_spread_of_the_values():
     law, apart = fitted(x, [5000], 1.4)
     assert apart[0] == 6
     u, w = np.empty((1, MOST_POINTS)), np.empty((1, MOST_POINTS))
-    assert fill_peak(1.0, 1.4, law, 1.0, 23, False, u, w, 0) == 0
+    assert fill_peak(1.0, 1.4, law, True, 23, False, u, w, 0) == 0
     nodes = np.linspace(u[0, 2], u[0, 1], NODES + 1)
     below = np.interp([1.28, 1.3, 1.32], nodes, w[0, : NODES + 1])
     assert below == pytest.approx([0.159, 0.5, 0.841], abs=0.03)  # those of a normal distribution
@@ -95,6 +95,12 @@ def test_a_peak_across_two_powers_of_two_is_fitted_in_both():
     x = np.random.default_rng(0).normal(1.0, 0.02, 5000).clip(None, 1.07)
     law, _ = fitted(x, [(x < 1).sum(), (x >= 1).sum()], 1.07)
     u, w = np.empty((1, MOST_POINTS)), np.empty((1, MOST_POINTS))
-    fill_peak(1.0, 2.0, law, 0.5, 23, False, u, w, 0)  # of the lower one, in units of itself
+    fill_peak(1.0, 2.0, law, False, 23, False, u, w, 0)  # of the lower one, in units of itself
     median = np.interp(0.5, w[0, : NODES + 1], np.linspace(u[0, 2], u[0, 1], NODES + 1))
     assert median / 2 == pytest.approx(np.median(x[x < 1]), abs=0.002)
+
+
+def test_values_too_close_for_rounded_sums_are_as_close_as_the_largest_shows():
+    x = np.random.default_rng(0).normal(1.3, 2e-5, 1000)
+    law, _ = fitted(x, [1000], x.max())
+    assert law[1] / law[0] / 4 == pytest.approx(2e-5 / 1.3, rel=0.3)  # of |x|^4, four times that of |x|
