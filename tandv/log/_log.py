@@ -1,5 +1,6 @@
 """A log at a place, of which an index of its row groups is kept, so that only what is asked for is read."""
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -43,16 +44,34 @@ class Log:
 
     Args:
         place: where it lies: the folder of a run, or a file.
+        ranks: only these are opened, where ranks have folders of their own; None for all.
     """
 
-    def __init__(self, place: AnyPath | Place):
+    def __init__(self, place: AnyPath | Place, ranks: Sequence[int] | None = None):
         self._kind = lies_at(place)
-        self.place = place_of(place)
-        self._state = look(self.place, self._kind)
+        self.place, self._chosen = place_of(place), ranks
+        self._state = look(self.place, self._kind, ranks)
         self.looked = time.monotonic()  # when the place was last asked whether something was added
 
     def __repr__(self) -> str:
         return f"<Log {self.place}: {self.rows:,} rows of {len(self.tensors):,} tensors>"
+
+    def of_ranks(self, ranks: Sequence[int]) -> "Log":
+        """Return the log without the files that have rows of other ranks only; itself where a rank has no file.
+
+        Args:
+            ranks: the ranks.
+        """
+        files = [[file for file in self._state.files if file.ranks is None or _is_in(file.ranks, one)] for one in ranks]
+        if self.whole is not None or not ranks or not all(files):
+            return self
+        log = copy.copy(self)
+        log._state = self._state._replace(
+            files=[one for one in self._state.files if any(one in some for some in files)]
+        )
+        for known in ("_steps", "_phases", "_ranks"):
+            log.__dict__.pop(known, None)
+        return log
 
     @property
     def whole(self) -> pd.DataFrame | None:
@@ -269,5 +288,9 @@ class Log:
             try:
                 return action()
             except FileNotFoundError:
-                self._state = look(self.place, self._kind)
+                self._state = look(self.place, self._kind, self._chosen)
         raise UnreadableFile(f"cannot read {self.place}: its files change faster than they are read; try again")
+
+
+def _is_in(limits: tuple[int, int], rank: int) -> bool:
+    return limits[0] <= rank <= limits[1]

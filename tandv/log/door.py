@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tandv.log.opened import Log
 
 Names = str | re.Pattern[str] | Sequence[str | re.Pattern[str]]
+Ranks = int | Sequence[int]
 Label = Any  # of a column: (part, name)
 COUNTS = ("exponent_counts", 0)  # any of these stands for all counts of exponents
 
@@ -40,11 +41,12 @@ def loaded(
     tt: Names | None = None,
     step: Steps | None = None,
     columns: Sequence[Label] | None = None,
+    rank: Ranks | None = None,
 ) -> pd.DataFrame:
     """Return a log as a table: itself if it is one, else the rows and columns that are needed of what lies at a place.
 
-    Every function that takes a log calls this first and goes on with a table. Rows of all phases and ranks are read, so
-    that `select` chooses among them.
+    Every function that takes a log calls this first and goes on with a table. Rows of all phases are read, so that
+    `select` chooses among them, and of all ranks that are not left unread by `rank`.
 
     >>> from tandv.log.example import example_log
     >>> from tandv.log.files import write_parquet
@@ -59,10 +61,12 @@ def loaded(
         step: an integer, a list, or a slice; None for all.
         columns: the labels of the columns that are needed besides the metadata, such as ("scalar_stats", "rm2"), and
             ("exponent_counts", 0) for all counts of exponents; None for all.
+        rank: a rank, or several: the folders of others are not read, of a run in which each rank has its own. Rows of
+            others may still come, so that `select` chooses; None for all.
 
     Raises UnknownName for what is not in the log, TypeError for what is no log, and what `tandv.read` raises.
     """
-    return df if is_table(df) else log_at(df).frame(layer, tt, step, columns)
+    return df if is_table(df) else log_at(df, rank).frame(layer, tt, step, columns)
 
 
 def is_table(df: Any) -> TypeGuard[pd.DataFrame]:
@@ -105,7 +109,7 @@ def is_log(value: Any) -> bool:
     return isinstance(value, Log)
 
 
-def log_at(df: Any) -> "Log":
+def log_at(df: Any, rank: Ranks | None = None) -> "Log":
     """Return the log at a place, opened, of which an index is kept.
 
     >>> from tandv.log.example import example_log
@@ -116,7 +120,8 @@ def log_at(df: Any) -> "Log":
 
     Args:
         df: the place of a log, or the log when it has been opened.
+        rank: a rank, or several, whose folders alone are opened, of a run in which each rank has its own; None for all.
     """
     from tandv.log.opened import opened  # not before it is needed: it brings all readers of files
 
-    return opened(df)
+    return opened(df, rank)

@@ -12,12 +12,11 @@ import pandas as pd
 
 from tandv.glossary import insight_meaning, is_block_sum, is_share
 from tandv.log.building import column_labels
-from tandv.log.door import AnyLog, Label, is_table, log_at
+from tandv.log.door import AnyLog, Label, Ranks, is_table, log_at
 from tandv.messages import UnknownName, unknown, warn
 from tandv.statistics import COUNTS
 
 RANK = ("metadata", "rank")
-Ranks = int | Sequence[int]
 
 _LIKE_THE_FIRST = ("type", "dtype")  # metadata that does not tell rows apart
 _POWERS = {"mean": 1, "mean_abs": 1, "rm2": 2, "rm4": 4, "rm8": 8}  # (mean of x^p)^(1/p), of the finite values

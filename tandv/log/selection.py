@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from tandv.log.choice_of_rows import LOG, choices_text, rows_at, rows_named, steps_there
-from tandv.log.door import AnyLog, Label, Names, Steps, loaded
+from tandv.log.door import AnyLog, Label, Names, Ranks, Steps, is_table, loaded
 from tandv.log.inventory import scalar_metrics, steps, tensor_types
-from tandv.log.ranks import Ranks, merged, needed, rows_of
+from tandv.log.ranks import merged, needed, rows_of
 from tandv.log.schema import numbered
 from tandv.messages import UnknownName, listed, named_arguments, unknown
 
@@ -50,7 +50,10 @@ def select(
     Raises UnknownName for a name, step, phase or rank that the log does not have, if no row meets all choices, and
     without a choice of phase if the rows lie in several but none outside of any.
     """
-    df = loaded(df, layer, tt, step, columns)
+    lies_elsewhere = not is_table(df)
+    df = loaded(df, layer, tt, step, columns, rank)
+    if rank is not None and lies_elsewhere:  # as if no rows of others had been read, of which some may have been
+        df = df[rows_of(df, rank)].reset_index(drop=True)
     kept = None if columns is None else _with_metadata(df, columns)
     if kept is not None:
         df = df[needed(kept, df.columns.tolist())]
@@ -118,7 +121,7 @@ def curves(
         named = [table.add_suffix(f"/rank {one}", axis=1) for one, table in each.items()]
         return pd.concat(named, axis=1).sort_index().rename_axis("step")
     metrics = [scalar_metric] if isinstance(scalar_metric, str) else list(scalar_metric)
-    df = loaded(df, layer, tt, columns=[("scalar_stats", metric) for metric in metrics])
+    df = loaded(df, layer, tt, columns=[("scalar_stats", metric) for metric in metrics], rank=rank)
     for metric in metrics:
         if ("scalar_stats", metric) not in df.columns:
             raise UnknownName(unknown("statistic", metric, scalar_metrics(df), LOG))

@@ -5,7 +5,7 @@ The folder of a rank is that of a run: its `run.json` says how that rank stands,
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from tandv.log.store import listing
@@ -73,25 +73,30 @@ def of_parts(place: Place) -> dict[str, Info]:
     return found
 
 
-def counting(place: Place, most: int | None = None, outside: list[str] | None = None) -> list[str]:
+def counting(
+    place: Place, most: int | None = None, outside: list[str] | None = None, ranks: Collection[int] | None = None
+) -> list[str]:
     """Return the names of the files that hold the log of a run, of all ranks, from the run's folder on.
 
     Args:
         place: the folder of the run.
         most: how many files of a folder are looked at, the first by name; None for all.
         outside: links that lead out of the run are added to it and not followed; None follows all links.
+        ranks: only the folders of these are looked into, where ranks have folders of their own; None for all.
 
     Raises SchemaError where files overlap that cannot be of one run.
     """
     if place.is_local:
-        return [name for folder in ("", *_inside(place, outside)) for name in _local(place, folder, most, outside)]
+        inside = [one for one in ("", *_inside(place, outside)) if ranks is None or _of(one) in ranks]
+        return [name for folder in inside for name in _local(place, folder, most, outside)]
     by_folder: dict[str, list[str]] = {}
     for name in of_parts(place):
         folder, _, rest = name.rpartition(f"{PARTS}/")
-        by_folder.setdefault(folder, []).append(rest)
+        if ranks is None or _of(folder) in ranks:
+            by_folder.setdefault(folder, []).append(rest)
     return [
         f"{folder}{PARTS}/{name}"
-        for folder in sorted(by_folder, key=lambda one: rank_of(one) or 0)
+        for folder in sorted(by_folder, key=_of)
         for name in listing.which_count(by_folder[folder], place)
     ]
 
@@ -110,6 +115,11 @@ def in_one_order(lists: Sequence[Sequence[Tensor]]) -> list[Tensor]:
     found = dict.fromkeys(tensor for tensors in lists for tensor in tensors)
     kinds = list(dict.fromkeys(kind for kind, _ in found))
     return sorted(found, key=lambda tensor: kinds.index(tensor[0]))
+
+
+def _of(folder: str) -> int:
+    """Return the rank whose folder this is, from the run's folder on."""
+    return rank_of(f"{folder}/") or 0
 
 
 def _inside(place: Place, outside: list[str] | None) -> Iterator[str]:
