@@ -29,7 +29,8 @@ ROOMS = [
     "analysis", "checkpoints", "compat", "curves", "demo", "dossier", "exports", "log", "measure", "page", "probes",
     "track", "viz",
 ]  # fmt: skip
-PARTS = ("tandv.viz.layout", "tandv.viz.notebook")
+KERNELS = ("tandv.measure.ffi", "tandv.measure.block_ffi")  # numba compiles them at their import, and there is no more
+PARTS = ("tandv.viz.layout", "tandv.viz.notebook", *KERNELS)
 
 LOG = example_log(layers=2, steps=4)
 ONE_ROW_A_STEP = example_log(layers=1, steps=2, tensor_types=["Weight"])  # two logs take long to compare

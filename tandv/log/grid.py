@@ -1,5 +1,6 @@
 """One statistic of every layer at every step as arrays: what a heat map needs of a log, whatever its size."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from tandv.log import logframe
 from tandv.log.door import AnyLog, Names, Steps, log_at
 from tandv.messages import UnknownName, unknown
 
-__all__ = ["Grid", "grid"]
+__all__ = ["Grid", "grid", "grids"]
 
 
 class Grid(NamedTuple):
@@ -63,20 +64,53 @@ def grid(
 
     Raises UnknownName for what is not in the log, ValueError if a step has several rows of one tensor.
     """
+    return grids(df, tt, [scalar_metric], layer, step, phase, rank)[scalar_metric]
+
+
+def grids(
+    df: AnyLog,
+    tt: str,
+    scalar_metrics: Sequence[str],
+    layer: Names | None = None,
+    step: Steps | None = None,
+    phase: Names | None = None,
+    rank: int | None = None,
+) -> dict[str, Grid]:
+    """Return several statistics of one tensor type, each as of `grid`; rows of a table are chosen once for all of them.
+
+    >>> found = grids(logframe.example_log(), "Gradient", ["rm2", "zeros"], layer="head")
+    >>> {name: one.values.shape for name, one in found.items()}
+    {'rm2': (1, 50), 'zeros': (1, 50)}
+
+    Args:
+        df: the log, or the place of one: a run's folder or a file.
+        tt: the tensor type.
+        scalar_metrics: the names of scalar statistics.
+        layer: a layer's name, a compiled pattern, or a list of these; None for all.
+        step: an integer, a list, or a slice, which ends before its stop like `range`; None for all.
+        phase: the phase of `tracker.phase(...)`, as in `select`.
+        rank: a rank of a log that keeps the rows of each; None merges the rows of all ranks.
+
+    Raises UnknownName for what is not in the log, ValueError if a step has several rows of one tensor.
+    """
     if phase is None and rank is None and not isinstance(df, pd.DataFrame):
         df = log_at(df)
-        if (found := df.grid(tt, scalar_metric, layer, step)) is not None:
-            return found
+        indexed = {name: df.grid(tt, name, layer, step) for name in scalar_metrics}
+        known = {name: one for name, one in indexed.items() if one is not None}
+        if len(known) == len(indexed):
+            return known
     has = logframe.scalar_metrics(df)
-    if scalar_metric not in has:
-        raise UnknownName(unknown("statistic", scalar_metric, has, logframe.LOG))
-    counted = [name for name in dict.fromkeys((scalar_metric, "nans", "infs", "numel")) if name in has]
+    for name in scalar_metrics:
+        if name not in has:
+            raise UnknownName(unknown("statistic", name, has, logframe.LOG))
+    counts = [name for name in ("nans", "infs", "numel") if name in has]
+    counted = list(dict.fromkeys((*scalar_metrics, *counts)))
     columns = [("scalar_stats", name) for name in counted]
     rows = logframe.select(df, layer, tt, step, phase, rank, columns)
     codes, layers = logframe.numbered(rows[("metadata", "name")])
     steps, at = np.unique(rows[("metadata", "step")].to_numpy(), return_inverse=True)
     columns = {name: rows[("scalar_stats", name)].to_numpy() for name in counted}
-    return arranged(layers, steps.astype(np.int64), codes, at, columns, scalar_metric)
+    return {name: arranged(layers, steps.astype(np.int64), codes, at, columns, name) for name in scalar_metrics}
 
 
 def arranged(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tandv.analysis.diff.names import check_phase, grid_of, paired, tensors_of
+from tandv.analysis.diff.names import check_phase, grids_of, paired, tensors_of
 from tandv.log import logframe
 from tandv.log.door import AnyLog
 from tandv.log.grid import Grid
@@ -109,10 +109,7 @@ def _arrays(
     for kind in dict.fromkeys(kind for kind, _ in tensors):
         at = np.array([i for i, one in enumerate(tensors) if one[0] == kind])
         wanted = [tensors[i][1] for i in at]
-        for name in statistics:
-            found = grid_of(log, kind, name, wanted, phase)
-            if found is None:
-                continue
+        for name, found in grids_of(log, kind, statistics, wanted, phase).items():
             rows, columns = _places(found, wanted, steps)
             into = np.ix_(at[rows >= 0], np.flatnonzero(columns >= 0))
             out[name][into] = found.values[np.ix_(rows[rows >= 0], columns[columns >= 0])]

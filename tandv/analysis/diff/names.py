@@ -8,7 +8,7 @@ import numpy as np
 
 from tandv.log import logframe
 from tandv.log.door import AnyLog
-from tandv.log.grid import Grid, grid
+from tandv.log.grid import Grid, grids
 from tandv.log.order import order_of
 from tandv.log.shown import named
 from tandv.log.store.layers import Tensor
@@ -101,7 +101,7 @@ def _sized(log: AnyLog, kind: str, tensors: list[Tensor], phase: str | None) -> 
     """Return the names of tensors in the order of execution, each with how many values it has at its first step."""
     if not tensors:
         return []
-    found = grid_of(log, kind, "numel", [name for _, name in tensors], phase)
+    found = grids_of(log, kind, ["numel"], [name for _, name in tensors], phase).get("numel")
     if found is None:
         return []
     sizes = {name: int(np.nan_to_num(row[seen][0])) for name, row, seen in
@@ -114,24 +114,26 @@ def _sized(log: AnyLog, kind: str, tensors: list[Tensor], phase: str | None) -> 
     ]
 
 
-def grid_of(log: AnyLog, kind: str, name: str, layers: list[str], phase: str | None) -> Grid | None:
-    """Return a statistic in a phase; of what has no row in it, such as states of an optimiser, outside of any.
+def grids_of(log: AnyLog, kind: str, names: list[str], layers: list[str], phase: str | None) -> dict[str, Grid]:
+    """Return statistics in a phase; of what has no row in it, such as states of an optimiser, outside of any.
+
+    There are none where the log has no row in either.
 
     Args:
         log: the log, or the place of one.
         kind: the tensor type.
-        name: the statistic.
+        names: the statistics.
         layers: the layers.
         phase: the phase; None for the rows outside of any.
     """
     if phase is None:
-        return grid(log, kind, name, layer=layers)
+        return grids(log, kind, names, layer=layers)
     for one in (phase, "") if logframe.phases(log) else (None,):
         try:
-            return grid(log, kind, name, layer=layers, phase=one)
+            return grids(log, kind, names, layer=layers, phase=one)
         except UnknownName:
             continue
-    return None
+    return {}
 
 
 def check_phase(a: AnyLog, b: AnyLog, phase: str | None) -> None:
