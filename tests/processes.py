@@ -12,7 +12,7 @@ def run_all(function: Callable[..., None], arguments: Iterable[tuple]) -> list[i
     for process in processes:
         process.start()
     for process in processes:
-        process.join(300)
+        process.join(600)
     for process in processes:
         if process.is_alive():
             process.kill()

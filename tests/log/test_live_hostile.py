@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import time
+import types
 
 import numpy as np
 import pyarrow as pa
@@ -176,11 +177,21 @@ def test_of_very_many_damaged_files_some_are_named(run, monkeypatch):
     assert log.notes[-2:] == ["7 more files are damaged", "steps of damaged files are lacking: after step 7"]
 
 
-def test_a_folder_that_takes_long_to_list_is_listed_seldom(run, monkeypatch):
+@pytest.fixture
+def clock(monkeypatch):
+    """The clock that tells when files are looked for: one that stands still until a test lets time pass."""
+    now = types.SimpleNamespace(seconds=100.0)
+    shown = types.SimpleNamespace(monotonic=lambda: now.seconds, monotonic_ns=time.monotonic_ns)
+    monkeypatch.setattr("tandv.log._source.time", shown)
+    return now
+
+
+def test_a_folder_that_takes_long_to_list_is_listed_seldom(run, monkeypatch, clock):
     listed = []
 
     def slowly(*arguments):
-        listed.append(time.sleep(0.6))
+        listed.append(arguments)
+        clock.seconds += 0.6
         return []
 
     monkeypatch.setattr("tandv.log.store.listing.files", slowly)
@@ -322,9 +333,14 @@ def test_parts_that_are_written_with_more_columns_are_read_anew(tmp_path):
     assert np.isnan(log.matrix("Weight", "rm8").values[:, 0]).all()
 
 
-def test_a_log_that_takes_long_to_read_is_looked_at_again_at_once(run, monkeypatch):
+def test_a_log_that_takes_long_to_read_is_looked_at_again_at_once(run, monkeypatch, clock):
     piece = FilePiece.__init__
-    monkeypatch.setattr(FilePiece, "__init__", lambda *given: (time.sleep(0.08), piece(*given))[1])
+
+    def slowly(*given):
+        clock.seconds += 0.08
+        piece(*given)
+
+    monkeypatch.setattr(FilePiece, "__init__", slowly)
     log = LiveLog(run)
     part(run, 7).unlink()
     assert log.refresh()

@@ -105,7 +105,7 @@ def painted(page):
 
 def address_holds(page, words):
     """Wait until the address holds some words: it is written when the state has rested."""
-    for _ in range(600):
+    for _ in range(6000):
         if words in page.url:
             return True
         page.wait_for_timeout(50)

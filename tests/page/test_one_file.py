@@ -90,7 +90,7 @@ def test_it_works_from_disk_and_asks_nobody(tmp_path):
         shown = page.evaluate("() => document.getElementById('tandv').tandv.ctx.layers()")
         assert shown == list(names.values())
         page.evaluate("() => document.getElementById('tandv').tandv.state.set({ step: 9 })")
-        for _ in range(600):
+        for _ in range(6000):
             if page.evaluate("() => location.hash.includes('step=9')"):
                 break
             page.wait_for_timeout(50)

@@ -90,7 +90,7 @@ def _opened(page, place: str, address: str = ""):
 
 def until(page, expression: str, value=True):
     """Wait for what an expression says in the page; one given to the browser to poll would need `eval`."""
-    for _ in range(600):
+    for _ in range(6000):
         found = page.evaluate(expression)
         if found == value:
             return

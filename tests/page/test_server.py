@@ -234,6 +234,7 @@ def test_a_port_that_is_taken_is_an_error():
 
 def test_runs_are_looked_at_while_somebody_asks_whatever_happens(monkeypatch, caplog):
     monkeypatch.setattr("tandv.page.watching.INTERVAL", 0.01)
+    monkeypatch.setattr("tandv.page.watching._ATTENDED", 3600)  # however slowly it starts
     answers = Stub()
 
     def fail():

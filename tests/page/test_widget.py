@@ -66,6 +66,7 @@ def test_a_failure_is_told_and_the_next_question_answered(widget, monkeypatch):
 
 def test_what_is_new_is_told_as_long_as_somebody_asks(monkeypatch):
     monkeypatch.setattr("tandv.page.watching.INTERVAL", 0.01)
+    monkeypatch.setattr("tandv.page.watching._ATTENDED", 3600)  # however slowly it starts
     told = threading.Event()
 
     class Growing:
@@ -84,6 +85,7 @@ def test_what_is_new_is_told_as_long_as_somebody_asks(monkeypatch):
     widget = PageWidget(Growing())
     assert told.wait(60)
     widget.close()
+    widget._watcher._thread.join(60)
     assert not widget._watcher._thread.is_alive()
 
 

@@ -31,6 +31,7 @@ _KEPT_UNWRITTEN = 100_000  # rows kept in memory while the disk refuses them
 _QUICK = 0.25  # seconds between two flushes in which a part is not written for sure
 _A_WHILE = 0.05  # seconds of joining, after which other work of the thread comes first
 _TOGETHER = 1.0  # seconds within which flushes that wait for the disk become one
+_SPARE = 1.0  # seconds that training waits for flushes at most, besides twice its own time
 _QUEUED = 128 << 20  # bytes of measurements that may wait for the background thread
 
 
@@ -146,7 +147,7 @@ class Writer:
         if self._writing is None or not self._may_wait or self._writing.done():
             return
         now = time.monotonic()
-        allowed = 1.0 + 2 * (now - self._began - self._waited) - self._waited
+        allowed = _SPARE + 2 * (now - self._began - self._waited) - self._waited
         if allowed > 0:
             concurrent.futures.wait([self._writing], allowed)
             self._waited += time.monotonic() - now

@@ -175,9 +175,11 @@ class Exchange:
             back = [one for one in link.take_back(begun=True) if one[0] == PART]
             self._unsent.extendleft(reversed(back))
             self._ascent.lost()
-        elif link.is_known and not link.moves:
-            self._orphans.append((link.below, time.monotonic() + _ORPHANED))
-            self._note_gone({link.rank: self._latest.get(link.rank, -1)})
+        elif link.is_known:
+            if not link.moves:
+                self._note_gone({link.rank: self._latest.get(link.rank, -1)})
+            if link.rank in self.merging.gone:  # else it goes on with another, and takes those below it along
+                self._orphans.append((link.below, time.monotonic() + _ORPHANED))
 
     def _note_gone(self, gone: dict[int, int]) -> None:
         if new := self.merging.leave(gone):

@@ -14,7 +14,7 @@ from tandv.track.ranks.shape import place
 from tandv.track.ranks.tree import Tree
 
 OUTPUT = hash_of("output")
-SOON = 20.0  # seconds; nothing takes so long
+SOON = 120.0  # seconds; nothing takes so long
 
 
 class Store:
@@ -75,6 +75,11 @@ class Job:
         """End a rank's connections without a word, as a process that dies does."""
         self.trees[rank]._do(lambda: 1 / 0)
         assert self.trees[rank].join(SOON)
+
+    def sends_to(self, rank: int, other: int) -> bool:
+        """Tell whether another rank is the one above a rank now."""
+        above = self.trees[rank]._ascent.link
+        return above is not None and above.rank == other
 
     def who(self) -> dict[int, list[int]]:
         """Return the ranks in each step that rank 0 has got."""

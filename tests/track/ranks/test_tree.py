@@ -1,6 +1,7 @@
 """Ranks send up what they measure; those that are slow, dead or not there yet hold nobody up."""
 
 import socket
+import time
 
 from tandv.track.ranks.addresses import Address, Meeting
 from tandv.track.ranks.link import Link
@@ -52,8 +53,9 @@ def test_what_is_held_is_bounded_by_bytes():
     with job(2, at_most=20_000) as run:
         for step in range(200):
             run.give(step, [0])  # of some 200 bytes each; the other rank sends nothing
+        tree = run.trees[0]
+        assert until(lambda: tree._latest.get(0) == 199 and tree.merging.waiting.held <= 20_000)
         assert run.got(20)
-        assert run.trees[0].merging.waiting.held <= 20_000
     assert set(run.who()) == set(range(200))
 
 
@@ -63,6 +65,7 @@ def test_a_rank_that_dies_is_missing_and_those_below_it_go_on():
         run.give(0, range(7))
         assert run.got(1)
         run.kill(1)
+        assert until(lambda: not any(run.sends_to(rank, 1) for rank in (2, 3)))  # what is on its way is lost with it
         run.give(1, [0, 2, 3, 4, 5, 6])
         run.give(2, [0, 2, 3, 4, 5, 6])
         assert run.got(3)
@@ -71,9 +74,11 @@ def test_a_rank_that_dies_is_missing_and_those_below_it_go_on():
 
 
 def test_a_rank_that_leaves_hands_over_those_below_it():
-    with job(7) as run:
+    with job(7, at_end=SOON) as run:  # it leaves when all below it have gone on, however long they take
         run.give(0, range(7))
         run.trees[1].end()
+        assert until(lambda: run.trees[1]._stage == "waits")
+        run.trees[1]._until = 0.0  # those below it do not end as well
         for step in (1, 2, 3):
             run.give(step, [0, 2, 3, 4, 5, 6])
         assert run.trees[1].join(SOON)
@@ -144,3 +149,21 @@ def test_who_has_not_the_token_is_refused():
         run.give(0, range(2))
         assert run.got(1)
         assert Address.of(str(address)) == address
+
+
+def test_ranks_whose_rank_above_has_left_are_waited_for_until_they_have_come():
+    with job(4) as run:
+        exchange, (link,) = run.trees[0], [one for one in run.trees[0]._below() if one.rank == 1]
+        below = link.below
+
+        def leave():  # it has said that it leaves, and those below it have not connected yet
+            exchange.merging.leave({1: 0})
+            link.moves = True
+            exchange._lost(link)
+            exchange._connections.drop(link)
+            found.append(exchange._expected(time.monotonic()))
+
+        found = []
+        exchange._do(leave)
+        assert until(lambda: bool(found))
+    assert (below, found[0] & below) == (0b0110, 0b0110)

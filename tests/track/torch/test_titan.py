@@ -18,7 +18,7 @@ def test_a_loop_as_torchtitans_has_the_log_of_one_process(tmp_path):
         process.start()
     titan.alone(tmp_path / "alone")
     for process in processes:
-        process.join(120)
+        process.join(600)
     for process in processes:
         if process.is_alive():
             process.kill()

@@ -98,15 +98,12 @@ def test_toolbar_loss_and_cross_hair(page_of):
     for i in range(60):
         page.mouse.move(*point(1, 0.1 + 0.8 * i / 60, 0.5))
     page.wait_for_function("() => /^step 1[5-9]/.test(document.querySelector('.tandv-readout').textContent)")
-    page.wait_for_timeout(1_000)
-    after_sweep = _picture(page)
+    after_sweep = _still(page)
     page.mouse.move(5, 5)
     page.mouse.move(*point(1, 0.5, -0.05))  # in the figure, beside all Axes: no line
-    page.wait_for_timeout(1_000)
-    without = _picture(page)
+    _until(page, lambda: _picture(page) != after_sweep)
     page.mouse.move(*point(1, 0.1 + 0.8 * 59 / 60, 0.5))
-    page.wait_for_timeout(1_000)
-    assert after_sweep == _picture(page) != without
+    _until(page, lambda: _picture(page) == after_sweep)
     page.mouse.click(*point(1, 0.5, 0.5))
     page.wait_for_function("() => /^..exp_hist., .head., (9|10).$/.test(document.querySelector('.state').textContent)")
 
@@ -134,6 +131,24 @@ def test_the_figure_follows_its_cell_and_a_reopened_notebook_shows_a_picture(pag
     page.wait_for_selector(".tandv-again", state="visible")
     page.wait_for_timeout(500)
     assert not page.is_visible("text=Loading widget") and not page.is_visible("text=model not found")
+
+
+def _until(page, so):
+    """Wait until something is so, however slowly the kernel draws."""
+    for _ in range(600):
+        if so():
+            return
+        page.wait_for_timeout(250)
+    raise AssertionError("it never was so")
+
+
+def _still(page):
+    """Return what the canvas shows when it has not changed for two seconds."""
+    shown = [_picture(page)]
+    while len(shown) < 9 or any(one != shown[-1] for one in shown[-9:]):
+        page.wait_for_timeout(250)
+        shown.append(_picture(page))
+    return shown[-1]
 
 
 def _picture(page):
