@@ -25,8 +25,8 @@ def reference(x: np.ndarray) -> dict[str, float]:
         "max_abs": magnitude.max(),
         "min_abs": magnitude.min(),
         "rm2": np.sqrt(np.square(known).mean()),
-        "rm4": (magnitude**4).mean() ** (np.longdouble(1) / 4),
-        "rm8": (magnitude**8).mean() ** (np.longdouble(1) / 8),
+        "rm4": np.square(np.square(magnitude)).mean() ** (np.longdouble(1) / 4),
+        "rm8": np.square(np.square(np.square(magnitude))).mean() ** (np.longdouble(1) / 8),
     }
     return counts | {name: float(value) for name, value in moments.items()}
 
@@ -45,12 +45,12 @@ def reference_bits(x: np.ndarray) -> float:
 
 def reference_counts(x: np.ndarray) -> dict[float, int]:
     """Return how many values lie in each power of two, with zeros at -inf and infinities at inf."""
-    counts: dict[float, int] = {}
-    for value in np.abs(np.asarray(x).reshape(-1).astype(np.float64)).tolist():
-        if not math.isnan(value):
-            at = -math.inf if value == 0 else math.inf if math.isinf(value) else math.frexp(value)[1] - 1
-            counts[at] = counts.get(at, 0) + 1
-    return dict(sorted(counts.items()))
+    values = np.abs(np.asarray(x).reshape(-1).astype(np.float64))
+    above_zero = values[np.isfinite(values) & (values != 0)]
+    counts = {-math.inf: int((values == 0).sum()), math.inf: int((values == math.inf).sum())}
+    for exponent, count in zip(*np.unique(np.frexp(above_zero)[1], return_counts=True), strict=True):
+        counts[int(exponent) - 1] = int(count)
+    return {at: count for at, count in sorted(counts.items()) if count}
 
 
 def reference_heads(logits: np.ndarray, visible: np.ndarray | bool = True) -> list[dict[str, float]]:
