@@ -1,7 +1,7 @@
-"""Keep programs that XLA compiled between runs of the tests, and compile them quickly.
+"""Keep programs that XLA and numba compiled between runs of the tests, and compile those of XLA quickly.
 
-Compiling is three quarters of what JAX's tests take. What it takes to optimise is half of that, and only what is said
-of a run's bits depends on it: tests of those are `optimised` (tests/track/jax/conftest.py).
+Compiling is three quarters of what JAX's tests take, and a minute of numba's. To optimise is half of JAX's share,
+and only what is said of a run's bits depends on it: tests of those are `optimised` (tests/track/jax/conftest.py).
 """
 
 import contextlib
@@ -15,23 +15,30 @@ DAYS_KEPT = 14
 
 
 def keep_compiled_programs() -> None:
-    """Let JAX, here and in processes that tests start, look in this user's cache before it compiles.
+    """Let JAX and numba, here and in processes that tests start, look in this user's cache before they compile.
 
     JAX finds a program by its text, its options and its own version, but not by the processor that it was compiled
-    for: the folder's name stands for that. Programs of a fortnight ago, and what a killed process left empty, go.
+    for: the folder's name stands for that. Numba finds one by the file that it is in, as text, and by the processor; in
+    the checkout, where it keeps programs otherwise, a fresh clone has none.
     """
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = home / "tandv-tests" / f"xla-{_processor():08x}"
-    folder.mkdir(parents=True, exist_ok=True)
-    for program in folder.iterdir():
+    kept = home / "tandv-tests"
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(_folder(kept / f"xla-{_processor():08x}"))
+    os.environ["NUMBA_CACHE_DIR"] = str(_folder(kept / "numba"))
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+
+
+def _folder(path: Path) -> Path:
+    """Return a folder without what it held a fortnight ago, and what a killed process left empty."""
+    path.mkdir(parents=True, exist_ok=True)
+    for program in filter(Path.is_file, path.rglob("*")):
         with contextlib.suppress(FileNotFoundError):  # another worker removed it
             status = program.stat()
             if not status.st_size or time.time() - status.st_mtime > DAYS_KEPT * 24 * 3600:
                 program.unlink()
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
-    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+    return path
 
 
 @contextlib.contextmanager
