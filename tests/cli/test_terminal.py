@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import sys
 import urllib.error
 import urllib.parse
@@ -30,7 +31,7 @@ def terminal(tmp_path):
         environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
         child = pexpect.spawn(
             TANDV, list(map(str, arguments)), env=environment, cwd=str(tmp_path), encoding="utf-8", timeout=600,
-            dimensions=(40, 100),
+            dimensions=(40, 100), preexec_fn=_takes_ctrl_c,
         )  # fmt: skip
         children.append(child)
         return child
@@ -38,6 +39,11 @@ def terminal(tmp_path):
     yield start
     for child in children:
         child.close(force=True)
+
+
+def _takes_ctrl_c():
+    """A job in the background of a shell inherits that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def ended(child) -> tuple[int | None, str]:
