@@ -124,7 +124,6 @@ def test_its_page_opens_when_that_is_asked_for(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("kind", "severity", "found", "layer"),
     [
-        ("overflow", "error", "overflow", "layers.2.feed_forward.w1"),
         ("dead", "warning", "dead", "layers.2.feed_forward.gelu"),
         ("lr", "warning", "updates_too_large", "*"),
         ("nan", "error", "not_finite", "layers.1.attention_norm"),
@@ -132,14 +131,12 @@ def test_its_page_opens_when_that_is_asked_for(tmp_path, monkeypatch):
 )
 def test_a_broken_training_ends_with_its_finding(kind, severity, found, layer, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    said = CliRunner().invoke(app, ["demo", "--break", kind, "--steps", "30", "--out", "run"])
+    said = CliRunner().invoke(app, ["demo", "--break", kind, "--steps", "20", "--out", "run"])
     assert said.exit_code == 0, said.output
     assert "tandv view run" in said.output
     _, _, findings = said.output.partition(f"Findings: 1 {severity}.")
     line = findings.strip().splitlines()[0]
-    assert line.startswith(f"{severity} · {found} · ") and f" · {layer} · step " in line
-    step = int(line.rpartition(" ")[2])
-    assert step == 15 if kind != "overflow" else 15 < step < 30  # the fault begins at half of the steps
+    assert line == f"{severity} · {found} · {line.split(' · ')[2]} · {layer} · step 10"  # the fault begins at half
 
 
 @pytest.mark.slow
