@@ -66,7 +66,11 @@ def loaded(
 
     Raises UnknownName for what is not in the log, TypeError for what is no log, and what `tandv.read` raises.
     """
-    return df if is_table(df) else log_at(df, rank).frame(layer, tt, step, columns)
+    if not is_table(df):
+        return log_at(df, rank).frame(layer, tt, step, columns)
+    from tandv.log.sound import sound  # not before it is needed: it brings the schema
+
+    return sound(df)
 
 
 def is_table(df: Any) -> TypeGuard[pd.DataFrame]:

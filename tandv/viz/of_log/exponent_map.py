@@ -12,6 +12,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.transforms import Bbox
 
 from tandv.formats import Format
+from tandv.log.sound import counts_of
 from tandv.viz.layout.colours import Scale, lookup
 from tandv.viz.layout.heat import MISSING, Heat
 from tandv.viz.layout.measuring import renderer_of
@@ -42,7 +43,7 @@ class ExponentShares(NamedTuple):
 def exponent_table(rows: pd.DataFrame) -> ExponentShares:
     """Return the shares of one tensor's values over the steps; several rows of a step add up."""
     steps, at = np.unique(rows[("metadata", "step")].to_numpy(), return_inverse=True)
-    counts = rows["exponent_counts"]
+    counts = counts_of(rows)
     bins = sorted(int(n) for n in counts.columns if not math.isinf(n))
 
     def over_steps(values: np.ndarray) -> np.ndarray:

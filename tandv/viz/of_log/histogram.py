@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox, TransformedBbox
 
 from tandv.formats import Format
+from tandv.log.sound import counts_of
 from tandv.viz.layout.measuring import renderer_of
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, remember
@@ -44,7 +45,7 @@ class Exponents(NamedTuple):
 
 def exponents_of(rows: pd.DataFrame) -> Exponents:
     """Return the exponent counts of `rows` added up (one row, or one per rank), from first to last that is used."""
-    counts = rows["exponent_counts"]
+    counts = counts_of(rows)
     added = dict(zip(counts.columns, counts.to_numpy().sum(axis=0, dtype=np.int64).tolist(), strict=True))
     used = sorted(int(n) for n, count in added.items() if count and not math.isinf(n))
     low, high = (used[0], used[-1]) if used else (0, -1)

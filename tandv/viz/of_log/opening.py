@@ -16,6 +16,7 @@ import pandas as pd
 from tandv.formats import Format, exponent
 from tandv.log.door import AnyLog, log_at
 from tandv.log.grid import grid
+from tandv.log.sound import counts_of
 from tandv.messages import UnknownName, unknown
 from tandv.tensor_types import ACTIVATION
 from tandv.viz.layout.heat import MISSING
@@ -96,7 +97,7 @@ def overflow_of(rows: pd.DataFrame, to: Format, cells: Cells, out: np.ndarray) -
     if ("scalar_stats", "numel") in rows.columns:
         total = rows[("scalar_stats", "numel")].to_numpy(float, na_value=np.nan)
     else:
-        total = rows["exponent_counts"].to_numpy().sum(axis=1, dtype=float)
+        total = counts_of(rows).to_numpy().sum(axis=1, dtype=float)
     column = rows[("metadata", "name")]
     codes, found = pd.factorize(column.array if isinstance(column.dtype, pd.CategoricalDtype) else column.to_numpy())
     row = np.array([cells.names.index(str(name)) for name in found])[codes]

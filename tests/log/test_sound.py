@@ -1,0 +1,59 @@
+"""Tables that leave something open have the answers of the log that they were made of."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tandv import logframe, viz
+from tandv.log.example import example_log
+from tandv.log.schema import SchemaError
+from tandv.log.sound import sound
+from tandv.viz.of_log.histogram import exponents_of
+
+LOG = example_log(layers=2, steps=4)
+COUNTS = [label for label in LOG.columns if label[0] == "exponent_counts"]
+ROW = logframe.select(LOG, "head", "Gradient", step=3)
+UNUSED = [label for label in COUNTS if not ROW[label].any()]
+
+
+def test_two_logs_with_other_exponents_are_joined_with_counts_of_zero():
+    late = LOG[("metadata", "step")] >= 2
+    joined = pd.concat([LOG[~late], LOG[late].drop(columns=UNUSED)], ignore_index=True)
+    assert joined[UNUSED].isna().any(axis=None)
+    rows = logframe.select(joined, "head", "Gradient", step=3)
+    assert rows[COUNTS].to_numpy().tolist() == ROW[COUNTS].to_numpy().tolist()
+    assert exponents_of(rows).counts.tolist() == exponents_of(ROW).counts.tolist()
+    assert joined[UNUSED].isna().any(axis=None)  # the table that was given stays as it is
+
+
+def test_numbers_kept_as_objects_are_numbers_again():
+    found = sound(LOG.astype(object))
+    statistics = [label for label in LOG.columns if label[0] == "scalar_stats"]
+    assert np.array_equal(found[statistics].to_numpy(float), LOG[statistics].to_numpy(float), equal_nan=True)
+    assert found[COUNTS].to_numpy(np.int64).tolist() == LOG[COUNTS].to_numpy().tolist()
+
+
+def worded(log):
+    log[("scalar_stats", "rm2")] = "much"
+    return log
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (lambda log: log.drop(columns=("metadata", "step")), "'step'. is missing; add the training step"),
+        (lambda log: log.astype({("scalar_stats", "rm2"): object}).pipe(worded), "allowed are numbers"),
+        (lambda log: log.rename(columns=str, level=1), "are not labelled by an integer"),
+    ],
+    ids=["step", "words", "labels"],
+)
+def test_what_cannot_be_read_is_said(broken, words):
+    with pytest.raises(SchemaError, match=words):
+        logframe.select(broken(LOG), "head")
+
+
+def test_a_log_without_the_kinds_of_modules_and_without_exponents():
+    without = LOG.drop(columns=[("metadata", "type")])
+    assert viz.exp_hist(without, "head", "Gradient", step=3).axes
+    with pytest.raises(SchemaError, match="no counts of exponents: .* tandv.read returns"):
+        viz.exp_hist(LOG[["metadata", "scalar_stats"]], "head", "Gradient", step=3)
