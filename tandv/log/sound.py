@@ -12,6 +12,7 @@ from tandv.log.schema import SchemaError, validate
 
 _NEEDED = tuple(("metadata", name) for name in ("name", "tensor_type", "step"))
 _TYPE = ("metadata", "type")  # which may be empty
+_WHOLE = ("i", "u", "b")
 _STATISTIC, _COUNT = "scalar_stats", "exponent_counts"
 
 
@@ -34,14 +35,13 @@ def sound(df: pd.DataFrame) -> pd.DataFrame:
     Raises SchemaError naming every problem where names or steps are missing, or something is no number.
     """
     labels = df.columns.tolist()
-    if any(label not in df.columns for label in _NEEDED) or any(
-        part == _COUNT and isinstance(name, str) for part, name in labels
-    ):
+    there = set(labels)
+    if not there.issuperset(_NEEDED) or any(part == _COUNT and isinstance(name, str) for part, name in labels):
         validate(df)
-    changed: dict[Any, Any] = {} if _TYPE in df.columns else {_TYPE: ""}
+    changed: dict[Any, Any] = {} if _TYPE in there else {_TYPE: ""}
     for at, (label, kind) in enumerate(zip(labels, df.dtypes, strict=True)):
-        plain = isinstance(kind, np.dtype) and kind.kind in "iub"
-        if plain or label[0] not in (_STATISTIC, _COUNT):
+        numbers = kind.kind if isinstance(kind, np.dtype) else ""
+        if label[0] not in (_STATISTIC, _COUNT) or numbers in _WHOLE or (numbers == "f" and label[0] == _STATISTIC):
             continue
         column = df.iloc[:, at]
         if not pd.api.types.is_numeric_dtype(kind):
