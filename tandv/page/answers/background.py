@@ -40,7 +40,7 @@ class Background:
                 return known[1], True
             thread = self._threads.get(key)
             if thread is None and (known is None or self.patience is None or time.monotonic() >= known[2]):
-                thread = threading.Thread(target=self._make, args=(key, version, make), daemon=True)
+                thread = threading.Thread(None, self._make, "tandv answer", (key, version, make), daemon=True)
                 self._threads[key] = thread
                 thread.start()
         if thread is not None and (known is None or self.patience is None):
