@@ -34,7 +34,7 @@ _POINTS = (".", "+", "x")
 def wants_log2(values: np.ndarray) -> bool:
     """Tell whether values are best plotted on a log2 axis: none negative, and a range of a factor of eight or more."""
     positive = values[np.isfinite(values) & (values > 0)]
-    return bool(positive.size and not (values < 0).any() and positive.max() >= 8 * positive.min())
+    return bool(positive.size and not (values < 0).any() and positive.max() / 8 >= positive.min())
 
 
 def draw_lines(

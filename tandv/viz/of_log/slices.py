@@ -16,6 +16,8 @@ from tandv.viz.of_log.exponent_map import draw_bands
 from tandv.viz.of_log.histogram import draw_bars, exponents_of, log_shares
 from tandv.viz.of_log.maps import Cells
 
+_LOWEST, _HIGHEST = -1074, 1023.9  # where an axis of powers of two may end: what float64 holds
+
 
 def draw_slice(cells: Cells, column: int, chosen: int, ax: Axes, to: Format, style: Style, metric: str) -> None:
     """Draw a statistic of all layers at one step as bars next to their rows, and the first step, if another, as a line.
@@ -31,9 +33,9 @@ def draw_slice(cells: Cells, column: int, chosen: int, ax: Axes, to: Format, sty
     base = 0.0
     if not signed and positive.size:
         ax.set_xscale("log", base=2)
-        base = 2.0 ** math.floor(math.log2(positive.min()) - 0.3)
+        base = 2.0 ** max(math.floor(math.log2(positive.min()) - 0.3), _LOWEST)
         top = draw_limit(ax, float(positive.max()), base, to, style) if _is_size(metric) else float(positive.max())
-        ax.set_xlim(base, top * (top / base) ** 0.06)
+        ax.set_xlim(base, 2.0 ** min(1.06 * math.log2(top) - 0.06 * math.log2(base), _HIGHEST))
         log2_ticks(ax.xaxis)
     else:
         linear_ticks(ax.xaxis)

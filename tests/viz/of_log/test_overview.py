@@ -186,3 +186,15 @@ def test_the_losses_of_the_logs_run_are_drawn_without_being_asked_for(tmp_path):
     assert top.lines[0].get_ydata().tolist() == [9.0 - step for step in range(9)]
     assert drawn(viz.overview(log, train_stats=False).axes[0]).names == ("rm2", "max_abs")
     assert drawn(viz.overview(log, train_stats=LOSS).axes[0]).names == ("train_loss",)
+
+
+@pytest.mark.parametrize("sizes", [(1e-300, 1e308), (5e-324, 1e-310)], ids=["over all of float64", "subnormal"])
+def test_sizes_at_the_ends_of_float64(sizes):
+    log = example_log(layers=2, steps=2)
+    for name in ("rm2", "max_abs"):
+        log[("scalar_stats", name)] = np.where(log[("metadata", "name")] == "head", *sizes)
+    panel = next(
+        ax for ax in viz.overview(log).axes if ax.get_title().startswith("all layers") or ax.get_xlabel() == "rm2"
+    )
+    low, high = panel.get_xlim()
+    assert 0 < low <= min(sizes) and max(sizes) <= high < math.inf
