@@ -43,9 +43,9 @@ class Casts(NamedTuple):
     Args:
         levels: which entry of the tables is about so many mantissa bits, [64].
         listed: 1 if some format keeps nearly so many bits, so that the values themselves matter, [64].
-        factors: each scale's fraction from 1 to 2, [rows, jobs].
-        shifts: its exponent, [rows, jobs].
-        places: which entry of the tables is about that fraction, [rows, jobs].
+        factors: each scale's fraction from 1 to 2, [jobs, all rows].
+        shifts: its exponent, [jobs, all rows].
+        places: which entry of the tables is about that fraction, [jobs, all rows].
         tables: entries of all formats, one after the other.
         jobs: where a format's entries begin, how many fractions they have, its mantissa bits, the exponents of its
             smallest normal and of its largest value, and a number that it shares with others of as many mantissa bits
@@ -113,7 +113,7 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
         sums, errors_of, room, n = np.empty(SUMS), np.empty(_AT_POINTS), np.empty(ROOM), 0
         places_of = np.empty(CELLS, np.int64)  # in `out`, of the casts in the room
         for row in range(counts.shape[0]):
-            first, last = -1, -1
+            own, first, last = which[row], -1, -1
             for b in range(bins):
                 wide[b] = counts[row, b]
                 if wide[b] > 0:
@@ -150,7 +150,7 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
             for j in range(len(jobs)):
                 begins, fractions, m = jobs[j, 0], jobs[j, 1], jobs[j, 2]
                 normal, highest, g = jobs[j, 3], jobs[j, 4], jobs[j, 5]
-                f, shift, place_of_f = factors[row, j], shifts[row, j], places[row, j]
+                f, shift, place_of_f = factors[j, own], shifts[j, own], places[j, own]
                 largest, overflows, from_g = limits[j, 0], limits[j, 1], g * (bins + 1)
                 for i in range(SUMS):
                     sums[i] = 0.0
@@ -263,7 +263,7 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
                     room[(SQUARE + i) * CELLS + n] = sums[i]
                 _keep(room, n, SIGNAL, signal, sums[0], sums[1], sums[2])
                 room[GUESSED * CELLS + n], room[PER_VALUE * CELLS + n] = guessed, per
-                places_of[n] = which[row] * len(jobs) + j
+                places_of[n] = own * len(jobs) + j
                 n += 1
                 if n == CELLS:
                     write(room, n, out, places_of)

@@ -9,6 +9,7 @@ loops over them become vectors.
 import math
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -29,6 +30,76 @@ ROOM = (_KINDS + _NUMBERS) * CELLS  # numbers of the flat array
 VERSION = zlib.crc32(Path(__file__).read_bytes()) ^ OF_ELEMENTARY  # for programs that numba keeps on disk
 
 
+# Without branches, not even those of `min`, `and` and `or`, and with places that are known when they are compiled, so
+# that what is read and what is written do not overlap, the loops of both become vectors.
+
+
+def _share_writer(of: int, to: int) -> Any:
+    @njit(**COMPILED)
+    def write_share(sums, n):
+        for i in range(n):
+            per = sums[PER_VALUE * CELLS + i]
+            least, doubtful = sums[of + CELLS + i] * per, sums[of + 2 * CELLS + i] * per
+            most = least + doubtful
+            most = 1.0 if most > 1 else most
+            value = sums[of + i] * per
+            value = least if value < least else value
+            value = most if value > most else value
+            half = sums[of + 3 * CELLS + i] * per if doubtful > 0 else 0.0
+            low, high = value - half, value + half
+            sums[to + i] = value
+            sums[to + CELLS + i] = least if low < least else low
+            sums[to + 2 * CELLS + i] = most if high > most else high
+            sums[to + 3 * CELLS + i], sums[to + 4 * CELLS + i] = least, most
+
+    return write_share
+
+
+@njit(**COMPILED)
+def _decibels(signal, square, nothing):
+    """Return the SQNR of a logarithm of a sum of squares and a sum of squared errors, `nothing` where this is 0."""
+    found = _DECIBEL * (signal - log2(square if square > 0 else 1.0))
+    return found if square > 0 else nothing
+
+
+@njit(**COMPILED)
+def _above_zero(x):
+    return 0.0 if x < 0 else x  # NaN remains
+
+
+@njit(**COMPILED)
+def _write_sqnr(sums, n):
+    to = (_KINDS + 5 * _SHARES) * CELLS
+    for i in range(n):
+        signal, square = sums[SIGNAL * CELLS + i], sums[SQUARE * CELLS + i]
+        most, least = sums[MOST * CELLS + i], sums[LEAST * CELLS + i]
+        up, down, guessed = sums[UP * CELLS + i], sums[DOWN * CELLS + i], sums[GUESSED * CELLS + i]
+        nothing = np.inf + 0 * signal  # NaN where there is no value to be cast
+        middle, worst = _decibels(signal, square, nothing), _decibels(signal, most, nothing)
+        best = _decibels(signal, least, nothing)
+        per = 1 / (square if square > 0 else np.inf)
+        more, less = 1 + math.sqrt(up if up > 0 else 0.0) * per, 1 - math.sqrt(down if down > 0 else 0.0) * per
+        a, b = _DECIBEL * log2(more), _DECIBEL * log2(less if less > 1e-300 else 1.0)
+        lower, higher = math.sqrt(a * a + _UNKNOWN**2), math.sqrt(b * b + _UNKNOWN**2)
+        higher = higher if less > 0 else np.inf
+        unknown = (square > 0) & ((up > 0) | (most > least) | (guessed > 0))
+        lower, higher = (lower if unknown else 0.0) + guessed, (higher if unknown else 0.0) + guessed
+        worst, best = worst - 4.0 * guessed, best + 3.0 * guessed
+        # To nearest, zero being a value of the format: no error is larger than what is cast.
+        middle, worst, best = _above_zero(middle), _above_zero(worst), _above_zero(best)
+        low, high = middle - lower, middle + higher
+        low, high = worst if worst > low else low, best if best < high else high
+        sums[to + i] = middle
+        sums[to + CELLS + i] = low if middle < np.inf else middle
+        sums[to + 2 * CELLS + i] = high if middle < np.inf else middle
+        sums[to + 3 * CELLS + i], sums[to + 4 * CELLS + i] = worst, best
+
+
+_write_underflow, _write_overflow, _write_subnormal = (
+    _share_writer(4 * share * CELLS, (_KINDS + 5 * share) * CELLS) for share in range(_SHARES)
+)
+
+
 @njit(**COMPILED)
 def write(sums, n, out, places):
     """Write what is said of casts: of each share and of the SQNR the value, its 95 % range, its least and most.
@@ -39,59 +110,11 @@ def write(sums, n, out, places):
         out: [20, all casts] floats, written at their places.
         places: which of all casts they are.
     """
-    for share in range(_SHARES):
-        _write_share(sums, n, 4 * share * CELLS, (_KINDS + 5 * share) * CELLS)
-    _write_sqnr(sums, n, (_KINDS + 5 * _SHARES) * CELLS)
+    _write_underflow(sums, n)
+    _write_overflow(sums, n)
+    _write_subnormal(sums, n)
+    _write_sqnr(sums, n)
     for number in range(_NUMBERS):
         at = (_KINDS + number) * CELLS
         for i in range(n):
             out[number, places[i]] = sums[at + i]
-
-
-@njit(**COMPILED)
-def _write_share(sums, n, of, to):
-    for i in range(n):
-        per = sums[PER_VALUE * CELLS + i]
-        least, doubtful = sums[of + CELLS + i] * per, sums[of + 2 * CELLS + i] * per
-        most = min(least + doubtful, 1.0)
-        value = min(max(sums[of + i] * per, least), most)
-        half = sums[of + 3 * CELLS + i] * per if doubtful > 0 else 0.0
-        sums[to + i] = value
-        sums[to + CELLS + i], sums[to + 2 * CELLS + i] = max(value - half, least), min(value + half, most)
-        sums[to + 3 * CELLS + i], sums[to + 4 * CELLS + i] = least, most
-
-
-@njit(**COMPILED)
-def _decibels(signal, square, nothing):
-    """Return the SQNR of a logarithm of a sum of squares and a sum of squared errors, `nothing` where this is 0."""
-    return _DECIBEL * (signal - log2(square if square > 0 else 1.0)) if square > 0 else nothing
-
-
-@njit(**COMPILED)
-def _above_zero(x):
-    return 0.0 if x < 0 else x  # NaN remains
-
-
-@njit(**COMPILED)
-def _write_sqnr(sums, n, to):
-    for i in range(n):
-        signal, square = sums[SIGNAL * CELLS + i], sums[SQUARE * CELLS + i]
-        most, least = sums[MOST * CELLS + i], sums[LEAST * CELLS + i]
-        up, down, guessed = sums[UP * CELLS + i], sums[DOWN * CELLS + i], sums[GUESSED * CELLS + i]
-        nothing = np.inf + 0 * signal  # NaN where there is no value to be cast
-        middle, worst = _decibels(signal, square, nothing), _decibels(signal, most, nothing)
-        best = _decibels(signal, least, nothing)
-        per = 1 / square if square > 0 else 0.0
-        more, less = 1 + math.sqrt(max(up, 0.0)) * per, 1 - math.sqrt(max(down, 0.0)) * per
-        a, b = _DECIBEL * log2(more), _DECIBEL * log2(less if less > 1e-300 else 1.0)
-        lower, higher = math.sqrt(a * a + _UNKNOWN**2), math.sqrt(b * b + _UNKNOWN**2)
-        higher = higher if less > 0 else np.inf
-        known = not (square > 0 and (up > 0 or most > least or guessed > 0))
-        lower, higher = (0.0 if known else lower) + guessed, (0.0 if known else higher) + guessed
-        worst, best = worst - 4.0 * guessed, best + 3.0 * guessed
-        # To nearest, zero being a value of the format: no error is larger than what is cast.
-        middle, worst, best = _above_zero(middle), _above_zero(worst), _above_zero(best)
-        sums[to + i] = middle
-        sums[to + CELLS + i] = max(middle - lower, worst) if middle < np.inf else middle
-        sums[to + 2 * CELLS + i] = min(middle + higher, best) if middle < np.inf else middle
-        sums[to + 3 * CELLS + i], sums[to + 4 * CELLS + i] = worst, best

@@ -140,17 +140,19 @@ def _predicted(of: Values, jobs: list[_Job], before: dict[str, np.ndarray]) -> n
     listed = np.zeros(64, np.int64)
     for job in jobs:
         listed[job.to.mantissa_bits + 1 : job.to.mantissa_bits + 4] = 1
-    factors = np.empty((rows, len(jobs)))
-    shifts, places = np.empty((rows, len(jobs)), np.int32), np.empty((rows, len(jobs)), np.int32)
+    factors = np.empty((len(jobs), rows))
+    shifts, places = np.empty((len(jobs), rows), np.int32), np.empty((len(jobs), rows), np.int32)
     alike: dict[tuple, int] = {}
     tables, described, begins = [], np.empty((len(jobs), 6), np.int64), 0
     for j, job in enumerate(jobs):
         fraction, power = np.frexp(scales_for(job.scale, job.to, of.largest, before.get(job.scale)))
-        factors[:, j], shifts[:, j] = 2 * fraction, power - 1
-        of_scale, places[:, j] = _places(2 * fraction)
+        np.multiply(fraction, 2, out=factors[j])
+        np.subtract(power, 1, out=shifts[j])
+        of_scale, places[j] = _places(factors[j])
         tables.append(np.concatenate([table(job.to, bits, tuple(of_scale.tolist())) for bits in needed]))
         m, normal, largest, _ = limits(job.to)
-        number = alike.setdefault((m, fraction.tobytes()), len(alike))
+        key = (m, "whole" if len(of_scale) == 1 else factors[j].tobytes())
+        number = alike.setdefault(key, len(alike))
         described[j] = begins, len(of_scale), m, normal, exponent(largest), number
         begins += len(tables[-1])
     sums = [of.largest, of.smallest, of.squares, of.numel, of.infinite, of.finite, of.unsure, of.total]
@@ -165,7 +167,7 @@ def _predicted(of: Values, jobs: list[_Job], before: dict[str, np.ndarray]) -> n
         # Rows with the same fraction of the scale "max" after each other: they read the same entries of the tables.
         which = start + np.argsort(fractions[start : start + _CHUNK], kind="stable")
         counts = of.counts[:, start : start + _CHUNK].T[which - start].astype(np.float64)
-        casts = Casts(levels, listed, factors[which], shifts[which], places[which], entries, described, ends)
+        casts = Casts(levels, listed, factors, shifts, places, entries, described, ends)
         predict(counts, which, of.lowest, known[which], whole[which], casts, out)
 
     with ThreadPoolExecutor(min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)) as pool:
@@ -185,6 +187,8 @@ def _bits_needed(of: Values) -> list[int]:
 
 def _places(factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return fractions of scales that tables are made for, 1 first, and the number of each row's."""
+    if (factors == 1).all():
+        return np.ones(1), np.zeros(len(factors), np.int64)
     few = len(np.unique(factors[:: max(1, len(factors) // _SAMPLE)])) <= FRACTIONS
     if few and len(found := np.unique(factors)) <= FRACTIONS:
         found = np.union1d([1.0], found)
