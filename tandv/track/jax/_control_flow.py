@@ -10,6 +10,7 @@ from jax import lax
 from jax.extend import core
 from jax.sharding import PartitionSpec, Sharding
 
+from tandv.track.common.reporting import warn
 from tandv.track.jax._collect import EquationContext, Found, Record, Rule, collect, evaluated, holds_marks, inline
 from tandv.track.jax._replicas import Replicas
 
@@ -146,6 +147,11 @@ def _shard_map(parameters: dict[str, Any], inputs: list[Any], place: EquationCon
     checked, specs = bool(parameters["check_vma"]), tuple(parameters["in_specs"])
     around = place.axes or ()
     records: list[Record] = []
+    if place.blocks is not None:
+        warn(
+            "within a shard_map each device has a part of a value, and nothing is measured in block formats: rows of "
+            f"what is called there have no numbers of {', '.join(place.blocks.names)}"
+        )
 
     def body(*inputs: Any) -> Any:
         replicas = None if checked else Replicas((*around, *axes))

@@ -137,3 +137,16 @@ def test_other_formats_than_those_of_the_log_are_refused_and_missing_ones_said(t
         with pytest.warns(UserWarning, match="has no block formats, which this tracker measures"):
             tracker.record(bare)
         tracker.step()
+
+
+def test_what_is_called_within_a_shard_map_has_no_columns_which_is_said(tmp_path):
+    mesh, whole = jax.make_mesh((1,), ("data",)), jax.sharding.PartitionSpec()
+    inside = jax.shard_map(lambda x: tag(2 * x, "inside"), mesh=mesh, in_specs=whole, out_specs=whole)
+    step = jax.jit(lambda x: inside(tag(x, "outside")))
+    with track(path=tmp_path / "run", formats=["mxfp4"]) as tracker:
+        with pytest.warns(UserWarning, match="within a shard_map .* have no numbers of mxfp4"):
+            tracker.intercept(step, jnp.ones((4, 32)))
+        tracker.step()
+    error = {name: sums(tmp_path / "run", (name, "Activation"), "mxfp4")[0] for name in ("inside", "outside")}
+    assert error["outside"] == 0
+    assert np.isnan(error["inside"])
