@@ -7,22 +7,26 @@ PublishedLog warning says so once, and so does `df.attrs["exponents"]`.
 """
 
 import csv
+import gzip
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import pandas as pd
 import pyarrow as pa
 
 from tandv.log import logframe
-from tandv.log._unreadable import unreadable
+from tandv.log._unreadable import WHAT_TO_DO, unreadable
 from tandv.log.logframe import TEXT
 from tandv.log.schema import MAY_BE_EMPTY
 from tandv.messages import warn
 from tandv.tensor_types import WEIGHT, WEIGHT_GRADIENT
 
 AnyPath = str | os.PathLike[str]
+GZIP = b"\x1f\x8b"  # what a compressed file begins with
 
 
 class PublishedLog(UserWarning):
@@ -44,6 +48,22 @@ def _why_missing(path: Path) -> str:
             f"a run writes this file when it ends; tandv.read({str(path.parent)!r}) opens what it has recorded so far"
         )
     return "there is no such file; give tracker.out_path of a run that has ended, or a log in a file"
+
+
+@contextmanager
+def as_text(path: Path) -> Iterator[TextIO]:
+    """Open a file of text, which may be compressed by gzip."""
+    with open(path, "rb") as file:
+        compressed = file.read(len(GZIP)) == GZIP
+    with (
+        gzip.open(path, "rt", encoding="utf-8", newline="")
+        if compressed
+        else open(path, encoding="utf-8", newline="") as file
+    ):
+        try:
+            yield file
+        except (EOFError, zlib.error) as error:
+            raise ValueError(f"it is damaged or was cut off ({error}); {WHAT_TO_DO}") from error
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Logs that are read whole: one file in pickle, parquet or csv, and the folders of runs of an older tandv."""
 
 import tempfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tandv.log import _parquet, logframe
-from tandv.log._opening import AnyPath, as_log
+from tandv.log._opening import GZIP, AnyPath, as_log
 from tandv.log._unreadable import WHAT_TO_DO
 from tandv.log.choice_of_rows import rows_at, rows_named
 from tandv.log.door import Label, Names, Steps
@@ -30,7 +31,7 @@ _FORMATS: dict[bytes, Callable[[AnyPath], pd.DataFrame]] = {
     b"\x80\x03": read_pickle,
     b"\x80\x04": read_pickle,
     b"\x80\x05": read_pickle,
-    b"\x1f\x8b": read_pickle,  # gzip
+    GZIP: read_pickle,
 }
 _OTHERS = OTHER_FILES | {
     b"\x89HDF": "HDF5",
@@ -50,11 +51,12 @@ def read_file(place: Place) -> pd.DataFrame:
         return _copied(place, [""], lambda folder: read_file(Place(None, str(folder / "log"), place.name)))
     with open(place.path, "rb") as file:
         beginning = file.read(_BEGINNING)
+    if beginning.startswith(GZIP) and _is_csv(_decompressed(beginning)):
+        return read_csv(place.path)
     for start, reader in _FORMATS.items():
         if beginning.startswith(start):
             return reader(place.path)
-    first_line = _as_text(beginning).partition("\n")[0]
-    if "," in first_line and not first_line.startswith("{"):
+    if _is_csv(beginning):
         return read_csv(place.path)
     raise UnreadableFile(f"cannot read {place}: it is {_described(beginning)}; {ALLOWED}")
 
@@ -181,6 +183,19 @@ def _copied(place: Place, names: Sequence[str], read: Callable[[Path], pd.DataFr
             return read(Path(folder))
         except UnreadableFile as error:
             raise UnreadableFile(str(error).replace(folder, str(place))) from None
+
+
+def _is_csv(beginning: bytes) -> bool:
+    first_line = _as_text(beginning).partition("\n")[0]
+    return "," in first_line and not first_line.startswith("{")
+
+
+def _decompressed(beginning: bytes) -> bytes:
+    """Return what a compressed file begins with, nothing if it is damaged."""
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(beginning, _BEGINNING)
+    except zlib.error:
+        return b""
 
 
 def _as_text(beginning: bytes) -> str:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from tandv.curves import TrainingStats
 from tandv.curves.exact import EXACTLY
 from tandv.log import _parquet, _pickling, _unpickling, logframe
-from tandv.log._opening import TEXT_LABELS, AnyPath, PublishedLog, as_log, existing, naming, of_run
+from tandv.log._opening import TEXT_LABELS, AnyPath, PublishedLog, as_log, as_text, existing, naming, of_run
 from tandv.log._unreadable import WHAT_TO_DO, UnreadableFile
 from tandv.log.door import AnyLog
 
@@ -97,6 +97,8 @@ def read_parquet(path: AnyPath) -> pd.DataFrame:
 def read_csv(path: AnyPath) -> pd.DataFrame:
     """Open a log in csv, which begins with two lines of column labels; numbers come back with 64 bits.
 
+    It may be compressed by gzip, and have row numbers in front.
+
     >>> write_csv(logframe.example_log(), "log.csv")
     >>> read_csv("log.csv").shape
     (1250, 60)
@@ -106,11 +108,7 @@ def read_csv(path: AnyPath) -> pd.DataFrame:
 
     Raises UnreadableFile if it is not csv, SchemaError naming everything in which the table differs from a log.
     """
-    with (
-        naming(path) as existing_path,
-        open(existing_path, newline="", encoding="utf-8") as file,
-        warnings.catch_warnings(),
-    ):
+    with naming(path) as existing_path, as_text(existing_path) as file, warnings.catch_warnings():
         heads = [next(csv.reader([line])) for line in (file.readline(), file.readline()) if line]
         if len(heads) < 2 or len(heads[0]) != len(heads[1]):
             raise UnreadableFile("its first two lines are not the two levels of column labels that a log has")
@@ -132,6 +130,8 @@ def read_csv(path: AnyPath) -> pd.DataFrame:
         except pd.errors.EmptyDataError:
             df = pd.DataFrame(columns=flat)
         df.columns = logframe.column_labels(*zip(*labels, strict=True))
+        if [head[0] for head in heads] == ["", ""]:  # row numbers, which pandas writes unless it is told not to
+            df = df.iloc[:, 1:].copy()
     return of_run(as_log(df), Path(path).parent)
 
 

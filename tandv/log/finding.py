@@ -9,7 +9,7 @@ from tandv.messages import some
 from tandv.place import AnyPath, Place, place_of
 
 ALLOWED = (
-    "tandv.read opens the folder of a run, and a log in a pickle (also compressed by gzip), in parquet or in csv; "
+    "tandv.read opens the folder of a run, and a log in a pickle or csv (also compressed by gzip), or in parquet; "
     "give tracker.path or tracker.out_path"
 )
 LOGS = ("log.pkl", "log.parquet")  # in the folder of a run: its finished log

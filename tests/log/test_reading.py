@@ -66,7 +66,7 @@ def test_what_is_no_log_is_described_with_what_is_allowed(data, words, tmp_path)
     with pytest.raises(UnreadableFile) as error:
         read(tmp_path / "log.pkl")
     assert words in str(error.value)
-    assert "the folder of a run, and a log in a pickle (also compressed by gzip), in parquet" in str(error.value)
+    assert "a log in a pickle or csv (also compressed by gzip), or in parquet" in str(error.value)
 
 
 def test_a_csv_that_is_no_log(tmp_path):

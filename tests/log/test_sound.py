@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import tandv
 from tandv import logframe, viz
 from tandv.log.example import example_log
+from tandv.log.files import UnreadableFile
 from tandv.log.schema import SchemaError
 from tandv.log.sound import sound
 from tandv.viz.of_log.histogram import exponents_of
@@ -57,3 +59,20 @@ def test_a_log_without_the_kinds_of_modules_and_without_exponents():
     assert viz.exp_hist(without, "head", "Gradient", step=3).axes
     with pytest.raises(SchemaError, match="no counts of exponents: .* tandv.read returns"):
         viz.exp_hist(LOG[["metadata", "scalar_stats"]], "head", "Gradient", step=3)
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.csv.gz"])
+@pytest.mark.parametrize("index", [True, False])
+def test_a_csv_that_pandas_wrote_with_row_numbers_or_compressed(name, index, tmp_path):
+    LOG.to_csv(tmp_path / name, index=index)
+    read = tandv.read(tmp_path / name)
+    assert read.columns.tolist() == LOG.columns.tolist() and len(read) == len(LOG)
+    assert read[COUNTS].to_numpy().tolist() == LOG[COUNTS].to_numpy().tolist()
+
+
+def test_a_compressed_csv_that_was_cut_off_is_said(tmp_path):
+    LOG.to_csv(tmp_path / "log.csv.gz", index=False)
+    whole = (tmp_path / "log.csv.gz").read_bytes()
+    (tmp_path / "log.csv.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UnreadableFile, match="damaged or was cut off"):
+        tandv.read(tmp_path / "log.csv.gz")
