@@ -109,14 +109,15 @@ def _far_share(values: list[float]) -> np.ndarray:
     kernels: Any = _triton  # whose parameters are not what Python's annotations say
     fold: Any = _triton_fold.fold
     rows = torch_operations.clear(torch.empty(1, torch_operations.WORDS, dtype=torch.int64))
-    shares = 2**31 // _triton.SHARE + 1
+    each = _triton.SHARE << 11  # elements, as of a large tensor: few records are made and folded
+    shares = 2**31 // each + 1
     records = torch.zeros(shares, _triton_values.RECORD, dtype=torch.float64)
-    tensors = torch.tensor([[far.data_ptr(), 0, len(far), _triton.SHARE, 0, 0]])
+    tensors = torch.tensor([[far.data_ptr(), 0, len(far), each, 0, 0]])
     programs = torch.tensor([[0, shares - 1]], dtype=torch.int32)
     table = torch.from_numpy(_launch._values("float8_e5m2"))
     kernels.measure_many[(1,)](tensors, programs, rows, records, table, DTYPE=tl.uint8, EACH=8)
     regions = torch.tensor([[0, shares]])
-    fold[(1,)](regions, records, rows, rows.view(torch.float64), BLOCK=1 << 19)
+    fold[(1,)](regions, records, rows, rows.view(torch.float64), BLOCK=256)
     return rows.numpy().view(statistics.ROW).reshape(-1)
 
 
