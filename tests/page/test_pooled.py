@@ -1,5 +1,6 @@
 """What one file holds: read by its layout, it answers as a server does, up to pooling and rounding."""
 
+import functools
 import gzip
 
 import numpy as np
@@ -76,11 +77,17 @@ def answers(log):
     return answers_of(log)
 
 
+@pytest.fixture(scope="module")
+def file_of(answers):
+    """Return the file of the log with at most some columns, which is made once."""
+    return functools.cache(lambda columns: files(answers, most=columns)[0])
+
+
 @pytest.mark.parametrize("columns", [50, 7])
 @pytest.mark.parametrize("tt", logframe.EXAMPLE_TYPES)
 @pytest.mark.parametrize("metric", ["mean", "rm2", "max_abs", "nans", "numel"])
-def test_statistics_are_those_of_a_heat_map_rounded(answers, columns, tt, metric):
-    [file] = files(answers, most=columns)
+def test_statistics_are_those_of_a_heat_map_rounded(answers, file_of, columns, tt, metric):
+    file = file_of(columns)
     _, (values, flags, starts) = ask(answers, kind="heat", tt=tt, metric=metric, **ALL | {"w": 50})
     of = file.columns()
     all_values, all_flags = values, flags
@@ -114,8 +121,8 @@ def test_what_overflows_is_exact_for_every_format(answers):
 
 
 @pytest.mark.parametrize("columns", [50, 7])
-def test_shares_and_lanes_are_those_of_the_map(answers, columns):
-    [file] = files(answers, most=columns)
+def test_shares_and_lanes_are_those_of_the_map(answers, file_of, columns):
+    file = file_of(columns)
     for tensor, (tt, layer) in enumerate(file.head["tensors"]):
         head, (shares, lanes, _, _) = ask(answers, kind="map", tt=tt, layer=layer, **ALL | {"w": 50})
         edges = file.columns().edges
