@@ -63,20 +63,20 @@ class Writer:
             self.path = self.folder = new_folder(path)
             self.out_path: Path | str = self.folder / f"log{offload_type}"
         else:
-            self._mirror = Mirror(place_of(path), self._note, at_once=in_background is False)
+            self._mirror = Mirror(place_of(path), self.note, at_once=in_background is False)
             self.folder, self.path = self._mirror.folder, self._mirror.place.name
             self.out_path = self.path
-        self._store = Store(self.folder, self._note, identity=identity)
+        self._store = Store(self.folder, self.note, identity=identity)
         self.identity = self._store.identity  # what all files of the run say, and no other
-        self._extremes = ExtremesLog(self.folder, self.identity, self._note)
+        self._extremes = ExtremesLog(self.folder, self.identity, self.note)
         self._written, self._one_file = written, one_file
         self._blocks: list[Block] = []
         self._refused: list[Block] = []  # by the disk
         self._warned: set[str] = set()
         self._notes: deque[str] = deque()  # to be reported in the thread of training
-        self._exports = Exports(exports, self._note)
+        self._exports = Exports(exports, self.note)
         self._background = Background(_QUEUED) if in_background is not False else None
-        self._curves = CurveFile(self.folder, self._note)
+        self._curves = CurveFile(self.folder, self.note)
         self._unwritten = 0  # steps with numbers of the loop since the latest flush
         self._closing, self._flushes = False, 0  # whether nothing more will be queued; flushes that were asked for
         self._told: dict[str, Any] = {}  # facts that the thread has still to write
@@ -160,6 +160,12 @@ class Writer:
         if self._background is not None and (error := self._background.take_error()) is not None:
             raise error
 
+    def note(self, kind: str, message: str) -> None:
+        """Keep a message, of any thread, for `check` to report; one of each kind."""
+        if kind not in self._warned:
+            self._warned.add(kind)
+            self._notes.append(message)
+
     def close(self, status: str, facts: Callable[[], Mapping[str, Any]] = dict) -> None:
         """Wait for the thread, write the remaining rows and the finished log, and last the status of the run.
 
@@ -180,14 +186,14 @@ class Writer:
         self._extremes.close()
         self._curves.close()
         wanted = Path(self.out_path) if self._mirror is None and self._one_file else None
-        log, here = finished_log(self.folder, wanted, self._store, self._note)
+        log, here = finished_log(self.folder, wanted, self._store, self.note)
         self._exports.close(here if log else None)
         try:
             if log is None and status == "finished":
                 status = "not written" if self._refused else "empty"
             self._describe(**facts(), status=status, log=log)
         except Exception as error:
-            self._note("run", f"could not write {self.folder / 'run.json'}: {error}")
+            self.note("run", f"could not write {self.folder / 'run.json'}: {error}")
         self.out_path = here
         if self._mirror is not None and self._mirror.close():
             self.out_path = self.path
@@ -207,7 +213,7 @@ class Writer:
                 self._extremes.keep(block.over_ranks)
                 self._exports.add(block)
             if block.tensors:
-                write_tensors(self.folder, block, self._note)
+                write_tensors(self.folder, block, self.note)
 
     def _flush_in_turn(self, number: int, facts: Mapping[str, Any]) -> None:
         """Flush, unless one that was asked for later waits behind this one, and soon takes its rows along."""
@@ -226,7 +232,7 @@ class Writer:
             try:
                 self._describe(**facts)
             except OSError as error:
-                self._note("run", f"could not write {self.folder / 'run.json'}: {error}; training goes on")
+                self.note("run", f"could not write {self.folder / 'run.json'}: {error}; training goes on")
         self._flushed_at = time.monotonic()
         self._look()
 
@@ -252,12 +258,12 @@ class Writer:
                 blocks = blocks[len(some) :]
                 self._written([block.step for block in some])
         except OSError as error:
-            self._note(
+            self.note(
                 "parts", f"could not write to {self._store.parts}: {error}; training goes on, the rows are tried again"
             )
             while blocks and sum(len(block.quantities) for block in blocks) > _KEPT_UNWRITTEN:
                 lost = blocks.pop(0)
-                self._note("lost", f"rows from step {lost.step} on are lost, the disk has refused them for too long")
+                self.note("lost", f"rows from step {lost.step} on are lost, the disk has refused them for too long")
             self._refused = blocks
 
     def _join(self) -> None:
@@ -275,9 +281,7 @@ class Writer:
             rows = self._store.rows
             self._store.begin_again()
             lost = f"; {rows:,} rows that had been written are gone" if rows else ""
-            self._note(
-                "deleted", f"{self._store.parts} was deleted while the run went on and has been made again{lost}"
-            )
+            self.note("deleted", f"{self._store.parts} was deleted while the run went on and has been made again{lost}")
             self._describe()
 
     def _describe(self, **more: Any) -> None:
@@ -287,9 +291,4 @@ class Writer:
         aside.replace(self.folder / "run.json")
 
     def _lost(self, error: Exception) -> None:
-        self._note("flush", f"some rows could not be written: {type(error).__name__}: {error}")
-
-    def _note(self, kind: str, message: str) -> None:
-        if kind not in self._warned:
-            self._warned.add(kind)
-            self._notes.append(message)
+        self.note("flush", f"some rows could not be written: {type(error).__name__}: {error}")

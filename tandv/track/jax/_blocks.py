@@ -11,6 +11,7 @@ from tandv.track.common.execution_order import ExecutionOrder
 from tandv.track.common.measurements import Block, block
 from tandv.track.common.units import UnitHistory
 from tandv.track.insight.numbers import with_numbers
+from tandv.track.jax._loss_scale import LossScale
 from tandv.track.jax._parameters import ParametersSeen
 from tandv.track.jax._rows import JaxStep, Modules, loss_scale_of
 from tandv.track.jax._stash import Own
@@ -25,11 +26,17 @@ def blocks(
     execution: ExecutionOrder,
     parameters: ParametersSeen,
     units: UnitHistory,
+    note: Callable[[str, str], None],
     formats: Sequence[str] = (),
 ) -> Iterator[Block]:
-    """Yield the rows of some steps; one copy from the device brings the measurements of all."""
+    """Yield the rows of some steps; one copy from the device brings the measurements of all.
+
+    What is to be said is given to `note`, which takes the kind of a message and the message: this may run in a thread.
+    """
     arrived = jax.device_get([measured.words for measured in steps])
     for measured, words in zip(steps, arrived, strict=True):
+        if (problem := LossScale.problem(measured.loss_scale)) is not None:
+            note("loss scale", problem)
         parts = list(modules.parts(measured, words, selects))
         rows = (
             own.block(measured.step, parts) if own is not None else with_heads(block(measured.step, parts, exponents))

@@ -14,10 +14,7 @@ import numpy as np
 
 from tandv import statistics
 from tandv.tensor_types import GRADIENT
-from tandv.track.common.reporting import warn
 from tandv.track.jax._tag import SCALE, Mark, mark_p, naming
-
-_warned: set[str] = set()
 
 
 class LossScale(NamedTuple):
@@ -32,12 +29,15 @@ class LossScale(NamedTuple):
             return cls(0)
         value = float(np.asarray(scale))
         mantissa, exponent = math.frexp(value)
-        if mantissa == 0.5:
-            return cls(exponent - 1)
-        if "power" not in _warned:
-            _warned.add("power")
-            warn(f"loss_scale={value} is no power of two: gradients with respect to outputs are not recorded")
-        return cls(None)
+        return cls(exponent - 1 if mantissa == 0.5 else None)
+
+    @classmethod
+    def problem(cls, scale: Any) -> str | None:
+        """Return what to warn of where gradients cannot be divided by the scale given to `step`."""
+        if cls.of(scale).exponent is not None:
+            return None
+        value = float(np.asarray(scale))
+        return f"loss_scale={value} is no power of two: gradients with respect to outputs are not recorded"
 
     def taken_out(self, record: Any, rows: Any) -> Any:
         """Return the rows of a record divided by the scale; none where that is not possible."""

@@ -213,7 +213,7 @@ class JaxTracker(ProgramTracker):
         self._writer.append(
             lambda: blocks_of(
                 waiting, modules, self._selects, self._own, self._exponents, self._execution, self._parameters,
-                self._unit_history, self._formats,
+                self._unit_history, self._writer.note, self._formats,
             ),
             size,
         )  # fmt: skip
