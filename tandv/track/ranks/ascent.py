@@ -11,6 +11,7 @@ _GRACE = 3.0  # seconds in which a rank above may still enter, before the next o
 _LONELY = 5.0  # seconds without anybody above, after which a rank that has been connected gives up
 _PAUSES = 0.01, 0.25  # seconds between two looks, the first and the longest
 _CONNECTING = 2.0  # seconds until a connection counts as refused
+_KEEPS = 16 << 20  # bytes of the latest messages, for the next rank above where this one dies
 
 
 class Ascent:
@@ -58,7 +59,7 @@ class Ascent:
             if address is None:
                 continue
             try:
-                self.link = Link(socket.create_connection(address, _CONNECTING), rank)
+                self.link = Link(socket.create_connection(address, _CONNECTING), rank, _KEEPS)
                 return self.link
             except OSError:
                 if self._entered and rank:

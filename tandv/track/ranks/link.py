@@ -9,6 +9,7 @@ _LENGTH = struct.Struct("<I")
 _AT_FIRST = 4096  # bytes of a message before the token was shown
 _AT_MOST = (1 << 32) - 1
 _AT_ONCE = 1 << 20
+_LATELY = 32  # messages that are kept after they have been sent, at most
 
 
 class Link:
@@ -17,10 +18,12 @@ class Link:
     Args:
         sock: the connection.
         rank: of the other side; -1 where it has not said so.
+        keeps: bytes of the latest messages that are kept after they have been sent, in case the other side dies.
     """
 
-    def __init__(self, sock: socket.socket, rank: int = -1):
-        self.sock, self.rank = sock, rank
+    def __init__(self, sock: socket.socket, rank: int = -1, keeps: int = 0):
+        self.sock, self.rank, self._keeps = sock, rank, keeps
+        self._lately = deque[bytes]()  # sent
         self.below = 0  # the ranks that have entered through it, as bits
         self.is_known = False  # the other side has shown the token
         self.moves = False  # the other side goes on with another rank, or this one does
@@ -52,17 +55,24 @@ class Link:
             self.waiting -= n
             self._begun += n
             if self._begun == len(self._outbox[0]):
-                self._outbox.popleft()
+                self._keep(self._outbox.popleft())
                 self._begun = 0
+
+    def _keep(self, message: bytes) -> None:
+        if self._keeps:
+            self._lately.append(message)
+            while len(self._lately) > _LATELY or sum(map(len, self._lately)) > self._keeps:
+                self._lately.popleft()
 
     def take_back(self, begun: bool) -> list[tuple[bytes, bytes]]:
         """Return the messages that have not been sent, and forget them.
 
         Args:
-            begun: take back also the one of which a part has been sent, where the rest of it cannot be.
+            begun: take back also the one of which a part has been sent, where the rest of it cannot be, and before it
+                the latest ones that were sent: the other side may have died before it has sent them on.
         """
         stays = [self._outbox.popleft()] if self._begun and not begun else []
-        back, self._outbox = self._outbox, deque(stays)
+        back, self._outbox = [*(self._lately if begun else ()), *self._outbox], deque(stays)
         self.waiting = sum(map(len, stays)) - self._begun if stays else 0
         at = _LENGTH.size
         return [(one[at : at + 1], one[at + 1 :]) for one in back]

@@ -58,6 +58,8 @@ class Merging:
         step, who = label_of(body)
         if any(who >> rank & 1 and step > latest for rank, latest in self.gone.items()):
             self.late += 1  # of a rank that the others have given up: another may have its pieces since
+        elif self.waiting.has_some_of(step, who):
+            return  # sent once more, as a rank on the way has died; what that one had sent on is here
         elif not self.waiting.add(Sealed(step, who, len(body), lambda: unpacked(body)), now):
             self.late += 1
             yield PART, body  # it may still be in time higher up

@@ -1,7 +1,7 @@
 """The tree of ranks at work: a thread for each rank, which no other thread waits for but where a run begins and ends.
 
-A rank that dies or leaves is missing in the steps that follow; those below it connect to the next rank above. What was
-on its way through a rank that dies is lost with it.
+A rank that dies or leaves is missing in the steps that follow; those below it connect to the next rank above, and send
+it once more what they sent last, of which that which the dead rank has sent on is there already and counts once.
 """
 
 import json

@@ -47,6 +47,15 @@ class Waiting:
         """
         return any(step <= latest for step in self._steps)
 
+    def has_some_of(self, step: int, who: int) -> bool:
+        """Tell whether a step that waits has some of these ranks already.
+
+        Args:
+            step: the step.
+            who: the ranks, as bits.
+        """
+        return any(who & part.who for part in self._steps.get(step, ()))
+
     def add(self, part: Sealed, now: float) -> bool:
         """Take a part; return False where its step has gone on without it, or has its ranks already.
 

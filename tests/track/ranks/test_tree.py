@@ -167,3 +167,21 @@ def test_ranks_whose_rank_above_has_left_are_waited_for_until_they_have_come():
         exchange._do(leave)
         assert until(lambda: bool(found))
     assert (below, found[0] & below) == (0b0110, 0b0110)
+
+
+def test_what_was_on_its_way_through_a_rank_that_dies_is_sent_again_and_counts_once(monkeypatch):
+    monkeypatch.setattr("tandv.track.ranks._exchange._ORPHANED", SOON)  # however slow this machine is
+    monkeypatch.setattr("tandv.track.ranks.ascent._LONELY", SOON)
+    with job(7) as run:
+        run.give(0, range(7))
+        assert run.got(1)
+        run.give(1, [0, 2, 3, 4, 5, 6])  # rank 1 has those of 2 and 3, and waits for its own
+        waiting = run.trees[1].merging.waiting
+        assert until(lambda: waiting.has_some_of(1, 1 << 2) and waiting.has_some_of(1, 1 << 3))
+        run.kill(1)
+        assert run.got(2)
+        run.give(2, [0, 2, 3, 4, 5, 6])
+        assert run.got(3)
+    assert run.who() == {0: list(range(7)), 1: [0, 2, 3, 4, 5, 6], 2: [0, 2, 3, 4, 5, 6]}
+    assert [part.pieces.tolist() for part in run.steps] == [[7], [6], [6]]
+    assert [part.rows["numel"].tolist() for part in run.steps] == [[14], [12], [12]]
