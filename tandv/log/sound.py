@@ -11,7 +11,7 @@ import pandas as pd
 from tandv.log.schema import SchemaError, validate
 
 _NEEDED = tuple(("metadata", name) for name in ("name", "tensor_type", "step"))
-_TYPE = ("metadata", "type")  # which may be empty
+_TYPE, _STEP, _FORMAT = (("metadata", name) for name in ("type", "step", "dtype"))  # the type may be empty
 _WHOLE = ("i", "u", "b")
 _STATISTIC, _COUNT = "scalar_stats", "exponent_counts"
 
@@ -41,7 +41,11 @@ def sound(df: pd.DataFrame) -> pd.DataFrame:
     changed: dict[Any, Any] = {} if _TYPE in there else {_TYPE: ""}
     for at, (label, kind) in enumerate(zip(labels, df.dtypes, strict=True)):
         numbers = kind.kind if isinstance(kind, np.dtype) else ""
-        if label[0] not in (_STATISTIC, _COUNT) or numbers in _WHOLE or (numbers == "f" and label[0] == _STATISTIC):
+        if (
+            (label != _STEP and label[0] not in (_STATISTIC, _COUNT))
+            or numbers in _WHOLE
+            or (numbers == "f" and label[0] == _STATISTIC)
+        ):
             continue
         column = df.iloc[:, at]
         if not pd.api.types.is_numeric_dtype(kind):
@@ -77,3 +81,23 @@ def counts_of(rows: pd.DataFrame) -> Any:  # a table labelled by numbers, which 
             "and logframe.select keeps"
         )
     return rows[_COUNT]
+
+
+def formats_of(rows: pd.DataFrame) -> list[str]:
+    """Return the names of the number formats of some rows, in order of first appearance.
+
+    >>> from tandv.log.example import example_log
+    >>> formats_of(example_log())
+    ['float16']
+
+    Args:
+        rows: rows of a log.
+
+    Raises SchemaError where the log does not say them.
+    """
+    if _FORMAT not in rows.columns:
+        raise SchemaError(
+            f"this log does not say in which number format its tensors are: column {_FORMAT} is missing; add it, "
+            'such as "float32"'
+        )
+    return [str(name) for name in pd.unique(rows[_FORMAT])]

@@ -30,6 +30,7 @@ def test_two_logs_with_other_exponents_are_joined_with_counts_of_zero():
 
 def test_numbers_kept_as_objects_are_numbers_again():
     found = sound(LOG.astype(object))
+    assert found[("metadata", "step")].dtype == "int64"
     statistics = [label for label in LOG.columns if label[0] == "scalar_stats"]
     assert np.array_equal(found[statistics].to_numpy(float), LOG[statistics].to_numpy(float), equal_nan=True)
     assert found[COUNTS].to_numpy(np.int64).tolist() == LOG[COUNTS].to_numpy().tolist()
@@ -76,3 +77,8 @@ def test_a_compressed_csv_that_was_cut_off_is_said(tmp_path):
     (tmp_path / "log.csv.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UnreadableFile, match="damaged or was cut off"):
         tandv.read(tmp_path / "log.csv.gz")
+
+
+def test_a_log_without_number_formats_says_so():
+    with pytest.raises(SchemaError, match="number format its tensors are: .*'dtype'. is missing; add it"):
+        viz.exp_hist(LOG.drop(columns=("metadata", "dtype")), "head", "Gradient", step=3)

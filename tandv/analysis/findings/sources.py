@@ -10,6 +10,7 @@ from tandv.analysis.findings.order import Tensor
 from tandv.log import logframe
 from tandv.log.door import AnyLog, log_at
 from tandv.log.opened import Log
+from tandv.log.sound import formats_of
 
 
 class ExponentRows(NamedTuple):
@@ -174,6 +175,7 @@ class _Framed:
 
 def _about(rows: pd.DataFrame) -> list[tuple[str, str, str, str]]:
     """Return tensor type, name, kind of module and number format of each row."""
+    formats_of(rows.iloc[:1])
     columns = [rows[("metadata", name)].astype(object) for name in ("tensor_type", "name", "type", "dtype")]
     text = [column.where(column.notna(), "").tolist() for column in columns]
     return list(zip(*text, strict=True))

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from tandv.formats import Format, known
 from tandv.log import logframe
 from tandv.log.door import AnyLog
+from tandv.log.sound import formats_of
 from tandv.messages import check_choices, named_arguments
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
@@ -188,7 +189,7 @@ def exp_heatmap(
 
 def _formats(rows: pd.DataFrame, wanted: Dtypes) -> list[Format]:
     if wanted is True:
-        return known(dict.fromkeys(str(name) for name in pd.unique(rows[("metadata", "dtype")])))
+        return known(dict.fromkeys(formats_of(rows)))
     return [] if not wanted else known(wanted)
 
 
