@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tandv.track.torch._compiled import not_compiled_alone
 from tandv.track.torch._passes import UNSCALED, PassScale
 
 _Version = tuple[int, int]  # of a gradient: its identity and how often it was written
@@ -48,6 +49,7 @@ class Arrivals:
     def watch(self, parameters: Mapping[nn.Parameter, Any]) -> None:
         """Put hooks on these parameters, and remove them from others."""
         if parameters is not self._watched:
+            not_compiled_alone(Arrivals._arrived)  # in a step that is compiled as a whole torch calls it between graphs
             self._watched = parameters
             here = {id(p) for p in parameters}
             for key in [key for key in self._hooks if key not in here]:

@@ -60,6 +60,7 @@ class AttentionHeads:
         self._mode = AttentionCalls(
             self._on_attention if attention else None, self._on_operator, self._graphs.number,
             None if experts is None else self._on_routing,
+            lambda error: tracker.fail("beside a call that may be attention or a router", error),
         )  # fmt: skip
         self._whole_steps = False  # whether the mode is active between forward passes, too
         self._running: list[_Running] = []

@@ -33,6 +33,7 @@ class AttentionCalls(TorchFunctionMode):
         on_operator: the same of an operator of a fused kernel, which a compiled graph may have called.
         receiver: the number of what receives the attention of compiled graphs.
         on_routing: receives the choice of a router; None where that is not asked for.
+        on_error: receives an error of what this does beside a call, which has gone well.
     """
 
     def __init__(
@@ -40,11 +41,12 @@ class AttentionCalls(TorchFunctionMode):
         on_attention: Callable[[Attention], None] | None,
         on_operator: Callable[[Attention], None],
         receiver: int,
-        on_routing: Callable[[Routed], None] | None = None,
+        on_routing: Callable[[Routed], None] | None,
+        on_error: Callable[[Exception], None],
     ):
         super().__init__()
         self._on_attention, self._on_operator, self._receiver = on_attention, on_operator, receiver
-        self._on_routing = on_routing
+        self._on_routing, self._on_error = on_routing, on_error
         self._features = Features()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -57,6 +59,12 @@ class AttentionCalls(TorchFunctionMode):
             with self._inside(self._on_attention):
                 return func(*args, **kwargs)
         output = func(*args, **kwargs)
+        with self._guarded():
+            self._look(func, args, kwargs, output)
+        return output
+
+    def _look(self, func: Any, args: Any, kwargs: Any, output: Any) -> None:
+        """Report what a call was, or note what may become the logits of a router."""
         if self._on_attention is None:
             self._route(func, args, kwargs, output)
         elif isinstance(func, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
@@ -66,7 +74,14 @@ class AttentionCalls(TorchFunctionMode):
             self._on_attention(found)
         else:
             self._route(func, args, kwargs, output)
-        return output
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Keep an error from the user's model, whose calls these are."""
+        try:
+            yield
+        except Exception as error:
+            self._on_error(error)
 
     def _route(self, func: Any, args: Any, kwargs: Any, output: Any) -> None:
         """Report the choice of a router, or note what may become its logits."""
@@ -89,12 +104,12 @@ class AttentionCalls(TorchFunctionMode):
 
     def _follow(self, func: Any, args: Any, output: Any) -> None:
         """Note tensors that come of a linear layer without a sum over what it gave."""
-        if not isinstance(output, torch.Tensor) or not output.ndim:
+        if not isinstance(output, torch.Tensor) or not output.ndim or output.is_nested:
             return
         if func in _LINEAR:
             self._features.begin(output)
         elif self._features and func not in _PRODUCTS:
-            given = next((one for one in args if isinstance(one, torch.Tensor)), None)
+            given = next((one for one in args if isinstance(one, torch.Tensor) and not one.is_nested), None)
             same = given is not None and given.ndim and given.shape[-1] == output.shape[-1]
             if given is not None and same and given in self._features:
                 self._features.follow(func, given, output)
@@ -106,13 +121,15 @@ class AttentionCalls(TorchFunctionMode):
 
         def seen_attend(*args: Any, **kwargs: Any) -> torch.Tensor:
             output = attend(*args, **kwargs)
-            on_attention(fused(*args, **kwargs))
+            with self._guarded():
+                on_attention(fused(*args, **kwargs))
             return output
 
         def seen_softmax(*args: Any, **kwargs: Any) -> torch.Tensor:
             output = softmax(*args, **kwargs)
-            if (found := self._softmax(*args, certain=True, **kwargs)) is not None:
-                on_attention(found)
+            with self._guarded():
+                if (found := self._softmax(*args, certain=True, **kwargs)) is not None:
+                    on_attention(found)
             return output
 
         functional.__dict__.update(scaled_dot_product_attention=seen_attend, softmax=seen_softmax)

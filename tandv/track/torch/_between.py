@@ -16,7 +16,7 @@ from tandv.track.torch._modes import alone, exporting
 from tandv.track.torch._numbers import reading
 from tandv.track.torch.names import Named, unwrap
 from tandv.track.torch.outputs import tensors_in
-from tandv.track.torch.values import readable
+from tandv.track.torch.values import has_floats, readable
 
 _FEW = 1 << 20  # values that are checked at every step, in less than a millisecond
 _AT_ONCE = 8  # optimisers whose gradients are
@@ -101,7 +101,7 @@ class StepCheck:
     ) -> None:
         alike: dict[Any, list[int]] = defaultdict(list)
         for at, tensor in enumerate(tensors):
-            if tensor.is_floating_point() and readable(tensor) and tensor.layout is torch.strided and tensor.numel():
+            if has_floats(tensor) and readable(tensor) and tensor.layout is torch.strided and tensor.numel():
                 alike[tensor.device, tensor.dtype].append(at)
         for (device, dtype), chosen in alike.items():
             if device.type == "meta" or (device.type == "cuda" and torch.cuda.is_current_stream_capturing()):

@@ -3,6 +3,7 @@
 A graph refers to a tracker and to modules by numbers, which outlive both; `_compiled` puts the operator into it.
 """
 
+import contextlib
 import weakref
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch._C._functorch import peek_interpreter_stack  # pyright: ignore[report
 
 from tandv.track.common.measurements import Quantity, in_phase
 from tandv.track.torch._compiled import ACTIVATION, GRADIENT, VIEW, Quiet, Receiver, forget_graphs
+from tandv.track.torch._graph_limits import count_by_module, graph_limits
 from tandv.track.torch._modes import in_backward, own_operations
 from tandv.track.torch._own_hooks import LastHooks
 from tandv.track.torch._shared_measurements import SharedMeasurements
@@ -28,6 +30,8 @@ class CompiledOutputs:
         self._views: dict[tuple[int, str], str] = {}  # outputs still without a gradient
         self._has_gradients = False
         self._asks_same_batch = isinstance(self._measurements, SharedMeasurements)
+        self._attached = False
+        self._traced = False  # whether there may be graphs that record
         self._quiet = Quiet()
         self._receiver = Receiver(self._receive)
         self.number = self._receiver.number
@@ -35,16 +39,26 @@ class CompiledOutputs:
 
     def attach(self) -> None:
         forget_graphs()
+        graph_limits.forgotten()
+        self._attached = True
+        self._hold_limits()
         self._quiet.begin()
 
     def detach(self) -> None:
         self._quiet.end()
+        self._attached = False
+        graph_limits.let_go(self.number, self._traced)
 
     def next_step(self) -> None:
         """Forget the outputs of the step that has ended."""
+        self._hold_limits()
         self._ran_in.clear()
         self._views.clear()
         self._has_gradients = False
+
+    def _hold_limits(self) -> None:
+        if self._attached:
+            graph_limits.hold(self.number, self._tree.size)
 
     def _receive(self, module: int, leaf: str, kind: int, tensor: torch.Tensor) -> None:
         """Record a tensor of a compiled graph, except activations that its backward pass recomputes."""
@@ -109,7 +123,13 @@ class CompiledOutputs:
             why = "tensors inside torch.func or vmap"
             self._tracker.warn_once(f"{why} are not measured (first met in a compiled graph)", why)
             return -1
-        return self._tree.number(key) if last or key not in self._last.keys else -1
+        if not last and key in self._last.keys:
+            return -1
+        if (module := self._tree.module(key)) is not None:
+            self._traced = True
+            with contextlib.suppress(ImportError, AttributeError):  # of a torch that names these things otherwise
+                count_by_module(module)
+        return self._tree.number(key)
 
     def warn_unseen(self) -> None:
         """Warn about gradients that bypassed the graphs."""

@@ -159,7 +159,7 @@ def parameter_facts(
     held = {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
     return {
         name: {
-            "shape": list(p.shape),
+            "shape": list((p.values() if p.is_nested else p).shape),  # a nested one has no shape
             "requires_grad": p.requires_grad,
             "in_optimizer": id(p) in held if optimizers else None,
             "had_gradient": name in with_gradients,

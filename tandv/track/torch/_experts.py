@@ -73,7 +73,8 @@ class Experts:
             )
         for one in self._open:
             if id(module) in one.rows:
-                first = next((tensor for _, tensor in tensors_in(given, "") if tensor.ndim), None)
+                plain = (tensor for _, tensor in tensors_in(given, "") if tensor.ndim and not tensor.is_nested)
+                first = next(plain, None)
                 one.rows[id(module)] += 0 if first is None else first.numel() // max(first.shape[-1], 1)
 
     def left(self, module: nn.Module) -> None:

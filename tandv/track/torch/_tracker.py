@@ -20,6 +20,7 @@ from tandv.track.torch import _weights
 from tandv.track.torch._between import StepCheck
 from tandv.track.torch._blocks import BlockMeasurements
 from tandv.track.torch._capture import OutputCapture
+from tandv.track.torch._compiled import not_compiled_alone
 from tandv.track.torch._coverage import UNSEEN, Coverage, Seen
 from tandv.track.torch._distributed import together
 from tandv.track.torch._measurements import TorchMeasurements
@@ -53,6 +54,8 @@ def _by_name(step: _Step) -> _Step:
             )
         step(self, **numbers)
 
+    not_compiled_alone(named)  # where the user compiles the whole step
+    vars(named)["_torchdynamo_disable"] = True  # nor as a part of it; what torch.compiler.disable does, without Dynamo
     return cast(_Step, named)
 
 

@@ -53,6 +53,11 @@ class Tree:
         return bool(self._modules)
 
     @property
+    def size(self) -> int:
+        """Return how many modules are selected."""
+        return len(self._modules)
+
+    @property
     def modules(self) -> list[nn.Module]:
         """The selected modules."""
         return [module for module, _ in self._modules.values()]

@@ -12,8 +12,10 @@ from torch import nn
 from torch._C._functorch import is_functorch_wrapped_tensor  # pyright: ignore[reportMissingImports]
 from torch._subclasses.fake_tensor import FakeTensor
 
+from tandv.measure import MEASURED
 from tandv.measure.repeats import once_each
 
+_FLOATS = {getattr(torch, name) for name in MEASURED if hasattr(torch, name)}
 _PLAIN = {torch.Tensor, nn.Parameter}
 _COMPRESSED = {torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc}
 
@@ -34,7 +36,7 @@ def measurable(tensor: torch.Tensor) -> torch.Tensor | None:
         if inner is None:
             return None
         tensor = inner
-    if not tensor.is_floating_point() or is_functorch_wrapped_tensor(tensor):
+    if not has_floats(tensor) or is_functorch_wrapped_tensor(tensor):
         return None
     if tensor.requires_grad:
         tensor = tensor.detach()
@@ -52,6 +54,15 @@ def measurable(tensor: torch.Tensor) -> torch.Tensor | None:
     if tensor.is_neg():
         tensor = once_each(tensor).resolve_neg().expand(tensor.shape)
     return tensor
+
+
+def has_floats(tensor: torch.Tensor) -> bool:
+    """Tell whether a tensor is of floats that are measured: not integers, and not two numbers of 4 bits in a byte.
+
+    >>> has_floats(torch.ones(2)), has_floats(torch.ones(2).to(torch.uint8).view(torch.float4_e2m1fn_x2))
+    (True, False)
+    """
+    return tensor.dtype in _FLOATS
 
 
 def has_memory(tensor: torch.Tensor) -> bool:
@@ -83,7 +94,7 @@ def why_not(tensor: torch.Tensor) -> str:
         return "terms of a sum over ranks that the step does not show"
     if is_functorch_wrapped_tensor(tensor):
         return "tensors inside torch.func or vmap"
-    if not tensor.is_floating_point():
+    if not has_floats(tensor):
         return f"tensors of {str(tensor.dtype).removeprefix('torch.')}"
     if kind not in _PLAIN:
         return f"tensors of class {kind.__name__}, whose values cannot be read in memory,"

@@ -299,3 +299,44 @@ def test_what_cannot_be_combined_is_refused():
         track(Block(), attention="yes")
     with pytest.raises(ValueError, match="attention=True and a stash_value="):
         track(Block(), attention=True, stash_value=lambda x: x.mean())
+
+
+class Ragged(nn.Module):
+    """Passes on a nested tensor of several lengths between linear layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.before, self.between, self.after = nn.Linear(2, 2), nn.Identity(), nn.Linear(2, 2)
+
+    def forward(self, x):
+        several = self.between(torch.nested.as_nested_tensor([self.before(x[:1]), self.before(x[1:])]))
+        return self.after(torch.nested.to_padded_tensor(several, 0.0)).softmax(-1)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+@pytest.mark.parametrize("asked", [{"attention": True}, {"experts": True}, {"attention": True, "experts": True}])
+def test_nested_tensors_reach_the_model_as_without_a_tracker(tmp_path, asked):
+    model, x = Ragged(), torch.linspace(-1, 1, 6).reshape(3, 2)
+    without = model(x)
+    with track(model, path=tmp_path / "run", **asked) as tracker:
+        assert torch.equal(model(x), without)
+        tracker.step()
+        assert tracker.is_on
+
+
+@pytest.mark.parametrize("asked", [{"attention": True}, {"experts": True}])
+def test_an_error_beside_a_call_is_said_once_and_the_call_goes_well(tmp_path, monkeypatch, asked):
+    def broken(*_):
+        raise ValueError("of the tracker")
+
+    monkeypatch.setattr("tandv.track.torch._attention_calls.AttentionCalls._follow", broken)
+    model, x = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1)), torch.ones(3, 2)
+    without = model(x)
+    with (
+        pytest.warns(UserWarning, match="tracking stopped at step 0, beside a call.* of the tracker") as said,
+        track(model, path=tmp_path / "run", **asked) as tracker,
+    ):
+        assert torch.equal(model(x), without)
+        tracker.step()
+        assert torch.equal(model(x), without)
+    assert len(said) == 1

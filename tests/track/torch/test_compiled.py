@@ -3,6 +3,7 @@
 import contextlib
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 from torch._dynamo.utils import counters
 from torch.nn import functional
 
+import tandv
 from tandv.demo.torch_gpt import GPT
 from tandv.track.common import read_pickle
 from tandv.track.torch import track
@@ -246,3 +248,24 @@ def test_a_compiled_optimiser_is_looked_into_and_not_compiled_with_the_tracker()
     assert last["update_norm"] == pytest.approx(change)
     assert last["calls"] == 1
     assert breaks <= bare_breaks + 1
+
+
+def test_where_a_whole_step_is_compiled_the_trackers_own_code_is_not(tmp_path):
+    codes = []
+    handle = torch._dynamo.convert_frame.register_bytecode_hook(lambda code, _: codes.append(code))
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+
+    @torch.compile(backend="eager")
+    def step():
+        loss = model(torch.ones(3, 2)).square().sum()
+        loss.backward()
+        tracker.step(loss=loss)
+        return loss
+
+    with track(model, path=tmp_path / "run") as tracker:
+        for _ in range(2):
+            step()
+    handle.remove()
+    ours = {code.co_name for code in codes if code.co_filename.startswith(str(Path(tandv.__file__).parent))}
+    assert ours <= {"<lambda>"}  # a hook that is part of the graph
+    assert len(by_key(read_pickle(tracker.out_path))) == 2 * (3 + 3 + 4 + 4)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from tandv.track.torch import values
+from tandv.track.common import read_pickle
+from tandv.track.torch import track, values
 
 LEFT_OUT = {
     "opaque": "tensors of class Opaque, whose values cannot be read in memory,",
@@ -80,3 +81,39 @@ def test_an_expanded_negative_view_is_not_copied_whole():
     many = torch.tensor([2j]).conj().imag.expand(10**11)  # of which no machine has a copy
     found = values.measurable(many)
     assert found is not None and found.shape == many.shape and float(found[0]) == -2.0
+
+
+def test_two_numbers_of_four_bits_in_a_byte_are_left_out_and_the_rest_goes_on(tmp_path):
+    class Packed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.codes = nn.Parameter(torch.zeros(3, dtype=torch.uint8).view(torch.float4_e2m1fn_x2), False)
+            self.inner = nn.Linear(2, 1)
+
+        def forward(self, x):
+            return self.inner(x), self.codes
+
+    model = Packed()
+    with (
+        pytest.warns(UserWarning, match="tensors of float4_e2m1fn_x2 are not measured") as said,
+        track(model, every=lambda step: step != 1, path=tmp_path / "run") as tracker,
+    ):
+        for _ in range(3):
+            model(torch.ones(4, 2))[0].sum().backward()
+            tracker.step()
+    assert len(said) == 1
+    assert set(read_pickle(tracker.out_path)["metadata"]["name"]) == {"Packed[0]", "inner", "inner.bias"}
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+@pytest.mark.parametrize("layout", [torch.strided, pytest.param(torch.jagged, marks=pytest.mark.slow)])
+def test_nested_parameters_are_measured_and_kept_in_what_run_json_tells(tmp_path, layout):
+    model = nn.Linear(2, 1)
+    nested = torch.nested.nested_tensor([torch.ones(2, 2), torch.ones(1, 2)], layout=layout)
+    model.several = nn.Parameter(nested, requires_grad=False)
+    with track(model, path=tmp_path / "run") as tracker:
+        model(torch.ones(4, 2)).sum().backward()
+        tracker.step()
+    log = read_pickle(tracker.out_path)
+    assert log[log["metadata", "name"] == "several"]["scalar_stats"]["numel"].tolist() == [6]
+    assert json.loads((tracker.path / "run.json").read_text())["parameters"]["several"]["requires_grad"] is False
