@@ -17,8 +17,9 @@ _KINDS = 3  # graphs that record, graphs that do not, and those of training when
 class GraphLimits:
     """Raises torch's limits while trackers are active, and afterwards while graphs that record may still be there.
 
-    >>> holder = object()
-    >>> GraphLimits().hold(holder, 3)
+    >>> limits, holder = GraphLimits(), object()
+    >>> limits.hold(holder, 3)
+    >>> limits.let_go(holder, graphs=False)
     """
 
     def __init__(self) -> None:
