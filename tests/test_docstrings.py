@@ -52,12 +52,13 @@ APART = ("tandv.integrations.", "tandv.exports.mlflow", "tandv.exports.trackio")
 EXAMPLES = [one for one in ALL if ">>>" in one[2] and not one[1].startswith(APART)]
 
 
-# Whose examples compile programs.
+# Whose examples compile programs, or import Ray.
 COMPILING = ("tandv.analysis.whatif", "tandv.demo.jax_gpt", "tandv.probes.jax", "tandv.track.jax")
+SLOW = (*COMPILING, "tandv.checkpoints.on_ray")
 
 
 def parameter(path: Path, name: str, text: str, line: int):
-    return pytest.param(path, name, text, line, id=name, marks=[pytest.mark.slow] if name.startswith(COMPILING) else [])
+    return pytest.param(path, name, text, line, id=name, marks=[pytest.mark.slow] if name.startswith(SLOW) else [])
 
 
 @pytest.fixture(scope="module")
