@@ -12,10 +12,10 @@ import triton.language as tl
 from tandv.formats import dtype as dtype_of
 from tandv.measure import _triton, _triton_fold, _triton_values, fills_its_memory, torch_operations
 
-# As which type elements are read, how many a thread reads at a time, and as few registers of a thread as keep
-# everything out of slow memory.
-_WIDE = {"float32": (tl.float32, 4, 128), "bfloat16": (tl.uint16, 8, 144), "float16": (tl.float16, 8, 144)}
-_EIGHT_BITS = (tl.uint8, 8, 144)
+# As which type elements are read, how many a thread reads at a time, and as many registers of a thread as let three
+# programs run on each multiprocessor.
+_WIDE = {"float32": (tl.float32, 4, 168), "bfloat16": (tl.uint16, 8, 168), "float16": (tl.float16, 8, 168)}
+_EIGHT_BITS = (tl.uint8, 8, 168)
 _RECORDS_AT_FIRST = 4096
 _TABLES = 64  # launches whose tables are kept; one that comes again as it was sends nothing to the device
 _WARPS = _triton_values.LANES // (64 if torch.version.hip else 32)

@@ -14,7 +14,8 @@ same tensors give the same bits on every run.
 import triton
 import triton.language as tl
 
-from tandv.measure._triton_chunk import FIRST_NORMAL, WINDOW, add_tile, exact_sums, survey
+from tandv.measure._triton_chunk import FIRST_NORMAL, exact_sums, histogram_chunk, packed_chunk, survey
+from tandv.measure._triton_counts import HISTOGRAM, PACKED
 from tandv.measure._triton_values import (
     ABS,
     INF,
@@ -25,7 +26,6 @@ from tandv.measure._triton_values import (
     WORDS,
     load,
     merged,
-    read_values,
     top_above,
     two_to,
     wide_two_to,
@@ -33,17 +33,21 @@ from tandv.measure._triton_values import (
 from tandv.statistics import WORD
 
 SHARE = 8192  # elements; a program's share of a tensor is a multiple of this
-CHUNK = 65_536  # elements that lanes add up before float64 takes over
+CHUNK = 49_152  # elements that lanes add up before float64 takes over; their counts have 16 bits
 
 _NUMEL, _NANS, _INFS, _ZEROS, _CALLS, _COUNTS = (
     tl.constexpr(WORD[name]) for name in ("numel", "nans", "infs", "zeros", "calls", "counts")
 )
 _CHUNK = tl.constexpr(CHUNK)
 
-# The quick pass expects the largest value between 2^(top - 12) and 2^(top + 7), and counts exponents in a
-# window that ends there: few bins are much cheaper than all 256. What lies outside is found and done again.
+# The quick pass expects the largest value between 2^(top - 12) and 2^(top + 7), and counts exponents in a window that
+# ends there, or at 2^(top + 3) where packed counts will do. What lies outside is found and done again.
 _ABOVE = tl.constexpr(7)
 _BELOW = tl.constexpr(12)
+_PACKED_ABOVE = tl.constexpr(3)
+# The smallest of a chunk is about so many powers of two below the smallest of those looked at: half as many of values
+# whose density does not vanish at 0, all of their squares.
+_SMALLER = tl.constexpr(12)
 _GUESS = tl.constexpr(-14)  # the top of a tensor that begins with zeros: a gradient, most likely
 
 
@@ -67,14 +71,14 @@ def _measure(
     A share has `each` elements, a multiple of `SHARE`. `base` is a multiple of 16 bytes; `head` elements lie
     before it and are the first share's, too.
     """
-    TILE: tl.constexpr = LANES_OF_TILE * EACH
     ints += row.to(tl.int64) * WORDS
     counts = ints + _COUNTS
     begin = share * each
     end = tl.minimum(begin + each, size)
     if share == 0:
         begin = -head.to(tl.int64)
-    bins = tl.arange(0, WINDOW)
+        tl.atomic_add(ints + _NUMEL, head + size, sem="relaxed")
+        tl.atomic_add(ints + _CALLS, 1, sem="relaxed")
 
     # First a look at some values from all over the share: how large are they, and do they lie around a number
     # other than 0? They are not taken at a round distance, since that may be the length of a tensor's rows.
@@ -91,63 +95,46 @@ def _measure(
     count = tl.maximum(tl.sum(tl.ravel(known).to(tl.int32), 0), 1).to(tl.float32)
     mean, square = tl.sum(y, 0) / count, tl.sum(y * y, 0) / count
     centre = tl.where(mean * mean > 0.25 * square, mean, 0.0).to(tl.float64) * wide_two_to(top)
+    smallest = tl.min(tl.ravel(tl.where(known & (bits > 0), bits, INF)), 0)
+    packed = sure & ((smallest >> 23) - _SMALLER > top + 126 + _PACKED_ABOVE - PACKED)
 
     nothing = tl.full([], 0.0, tl.float64)
     n, s1, sa, m2, s4, s8 = nothing, nothing, nothing, nothing, nothing, nothing
     scale = tl.full([], NO_SCALE, tl.int32)
     all_big, all_small = tl.full([], 0, tl.int32), tl.full([], INF, tl.int32)
-    none = tl.full([], 0, tl.int32)
-    all_zeros, all_nans, all_infs, all_used = none, none, none, none
+    all_used = tl.full([], 0, tl.int32)
 
-    tile = tl.arange(0, LANES_OF_TILE)[:, None] * EACH + tl.arange(0, EACH)[None, :]
     start = begin
     while start < end:
         chunk = base + start
         aligned = tl.multiple_of(chunk, 16)  # but for the head, which is shorter than a tile
         length = tl.minimum(tl.where(start < 0, 0, end) - start, _CHUNK).to(tl.int32)
-        nothing_yet = tl.zeros([LANES_OF_TILE], tl.int32)
-        big, zeros, used = nothing_yet, nothing_yet, nothing_yet
-        small = tl.full([LANES_OF_TILE], ABS, tl.int32)
-        zero = tl.zeros([LANES_OF_TILE], tl.float32)
-        l1, l2, la, l4, l8 = zero, zero, zero, zero, zero
-        fields = tl.zeros([WINDOW], tl.int32)
         shrink = two_to(-top)
         pivot = (centre * wide_two_to(-top)).to(tl.float32)
-        low = top + 126 + _ABOVE - (WINDOW - 2)  # bin 0 is for this exponent field and those below
-        low = tl.minimum(tl.maximum(low, 0), 255 - (WINDOW - 1))  # none but the last is for what is not finite
-        whole = length // TILE * TILE
-        following = tl.load(aligned + tile, mask=whole > 0, other=0)
-        for o in range(0, whole, TILE):
-            x = read_values(following, table, DTYPE)
-            # The next tile is asked for before this one is worked on, so that it is there in time.
-            following = tl.load(aligned + tl.multiple_of(tl.minimum(o + TILE, whole - TILE), 16) + tile)
-            big, small, used, zeros, l1, l2, la, l4, l8, fields = add_tile(
-                x, inside, shrink, pivot, low, big, small, used, zeros, l1, l2, la, l4, l8, fields, False
+        of_fields = counts + (FIRST_NORMAL - 1)
+        # Neither window has the field 0, of zeros and subnormals, or 255, of what is not finite.
+        if packed:
+            first = tl.minimum(tl.maximum(top + 126 + _PACKED_ABOVE - (PACKED - 1), 1), 255 - PACKED)
+            largest, smallest, some_used, some_zeros, d1, d2, la, l4, l8, all = packed_chunk(
+                aligned, length, shrink, pivot, first, table, of_fields, DTYPE, EACH
             )
-        if whole < length:
-            within = whole + tile < length
-            x = load(chunk + whole + tile, within, table, DTYPE)
-            big, small, used, zeros, l1, l2, la, l4, l8, fields = add_tile(
-                x, within, shrink, pivot, low, big, small, used, zeros, l1, l2, la, l4, l8, fields, True
+        else:
+            first = tl.minimum(tl.maximum(top + 126 + _ABOVE - (HISTOGRAM - 3), 1), 255 - (HISTOGRAM - 2))
+            largest, smallest, some_used, some_zeros, d1, d2, la, l4, l8, all = histogram_chunk(
+                aligned, length, shrink, pivot, first, table, of_fields, DTYPE, EACH
             )
-
-        largest, smallest = tl.max(big, 0), tl.min(small, 0)
-        some_zeros, some_used = tl.sum(zeros, 0), tl.reduce_or(used, 0)
-        outside = tl.sum(tl.where(bins == 0, fields, 0), 0) - some_zeros + tl.sum(tl.where(bins == 63, fields, 0), 0)
         n_ = length.to(tl.float64)
         scale_ = top
-        d1 = tl.sum(l1, 0).to(tl.float64)
-        m2_ = tl.maximum(tl.sum(l2, 0).to(tl.float64) - d1 * d1 / n_, 0.0)
+        d1 = d1.to(tl.float64)
+        m2_ = tl.maximum(d2.to(tl.float64) - d1 * d1 / n_, 0.0)
         s1_ = d1 + n_ * pivot.to(tl.float64)
-        sa_, s4_, s8_ = tl.sum(la, 0).to(tl.float64), tl.sum(l4, 0).to(tl.float64), tl.sum(l8, 0).to(tl.float64)
-        if outside == 0:
-            real = (fields > 0) & (bins > 0)
-            tl.atomic_add(counts + (bins + low + FIRST_NORMAL - 1), fields.to(tl.int64), mask=real, sem="relaxed")
+        sa_, s4_, s8_ = la.to(tl.float64), l4.to(tl.float64), l8.to(tl.float64)
         strange = 0
-        if outside > 0:
-            some_nans, some_infs, largest, some_used = survey(chunk, length, table, counts, DTYPE)
-            all_nans += some_nans
-            all_infs += some_infs
+        if all == 0:
+            packed = packed & (all != 0)
+            some_nans, some_infs, some_zeros, largest, some_used = survey(chunk, length, table, counts, DTYPE)
+            tl.atomic_add(ints + _NANS, some_nans.to(tl.int64), mask=some_nans > 0, sem="relaxed")
+            tl.atomic_add(ints + _INFS, some_infs.to(tl.int64), mask=some_infs > 0, sem="relaxed")
             strange = some_nans + some_infs
         below = (largest > 0) & (top_above(largest) < top - _BELOW) & (sure == 0)
         above = top_above(largest) > top + _ABOVE
@@ -161,22 +148,15 @@ def _measure(
             scale_ = tl.full([], NO_SCALE, tl.int32)
 
         n, scale, s1, sa, m2, s4, s8 = merged(n, scale, s1, sa, m2, s4, s8, n_, scale_, s1_, sa_, m2_, s4_, s8_)
-        all_zeros += some_zeros
+        tl.atomic_add(ints + _ZEROS, some_zeros.to(tl.int64), mask=some_zeros > 0, sem="relaxed")
         all_used |= some_used
         all_big = tl.maximum(all_big, largest)
-        all_small = tl.minimum(all_small, smallest)  # what is not finite has larger bits
+        all_small = tl.minimum(all_small, tl.where(some_zeros > 0, 0, smallest))  # what is not finite has larger bits
         if all_big > 0:
             top = tl.minimum(top_above(all_big), 126)
             sure = sure | (all_big > 0)
             centre = s1 / tl.maximum(n, 1.0) * wide_two_to(scale)
         start += length
-
-    if share == 0:
-        tl.atomic_add(ints + _NUMEL, head + size, sem="relaxed")
-        tl.atomic_add(ints + _CALLS, 1, sem="relaxed")
-    tl.atomic_add(ints + _ZEROS, all_zeros.to(tl.int64), mask=all_zeros > 0, sem="relaxed")
-    tl.atomic_add(ints + _NANS, all_nans.to(tl.int64), mask=all_nans > 0, sem="relaxed")
-    tl.atomic_add(ints + _INFS, all_infs.to(tl.int64), mask=all_infs > 0, sem="relaxed")
 
     if n > 0:  # merge with what this record holds of the row's earlier tensors
         here = records + (record + share).to(tl.int64) * RECORD_WORDS

@@ -8,31 +8,34 @@ import triton
 import triton.language as tl
 
 from tandv import statistics
-from tandv.measure._triton_values import ABS, INF, LANES_OF_TILE, NORMAL, load, wide_two_to
+from tandv.measure._triton_counts import (
+    EIGHT,
+    HISTOGRAM,
+    PACKED,
+    TOGETHER,
+    add_halves,
+    in_histogram,
+    in_words,
+    to_bytes,
+    to_halves,
+)
+from tandv.measure._triton_values import ABS, INF, LANES_OF_TILE, NORMAL, load, read_values, wide_two_to
 
 FIRST_NORMAL = tl.constexpr(-126 - statistics.LOWEST)  # the count that the exponent field 1 belongs to
-WINDOW = tl.constexpr(64)  # exponents that tiles are counted in
 
 
 @triton.jit
-def add_tile(x, inside, scale, centre, low, big, small, used, zeros, s1, s2, sa, s4, s8, fields, MASKED: tl.constexpr):
-    """Add a tile [lanes, each] to the lanes; its values are taken to be finite and in the window."""
+def add_tile(x, inside, shrink, pivot, big, least, used, s1, s2, sa, s4, s8, MASKED: tl.constexpr):
+    """Add a tile [lanes, each] of finite values to the lanes; return its bits without their signs, and the lanes."""
     bits = x.to(tl.int32, bitcast=True) & ABS
-    y = x * scale
-    d = y - centre
-    bin = tl.minimum(tl.maximum((bits >> 23) - low, 0), WINDOW - 1)
+    y = x * shrink
+    d = y - pivot
     if MASKED:
         bits = tl.where(inside, bits, 0)
         y = tl.where(inside, y, 0.0)
         d = tl.where(inside, d, 0.0)
-        small = tl.minimum(small, tl.min(tl.where(inside, bits, ABS), 1))
-        zeros += tl.sum((inside & (bits == 0)).to(tl.int32), 1)
-        fields += tl.histogram(tl.ravel(bin), WINDOW, mask=tl.ravel(inside))
-    else:
-        small = tl.minimum(small, tl.min(bits, 1))
-        zeros += tl.sum((bits == 0).to(tl.int32), 1)
-        fields += tl.histogram(tl.ravel(bin), WINDOW)
     big = tl.maximum(big, tl.max(bits, 1))
+    least = tl.minimum(least, tl.min((bits - 1).to(tl.uint32, bitcast=True), 1))  # zeros are the largest there
     used |= tl.reduce_or(bits, 1)
     y2 = y * y
     y4 = y2 * y2
@@ -41,17 +44,130 @@ def add_tile(x, inside, scale, centre, low, big, small, used, zeros, s1, s2, sa,
     sa += tl.sum(tl.abs(y), 1)
     s4 += tl.sum(y4, 1)
     s8 += tl.sum(y4 * y4, 1)
-    return big, small, used, zeros, s1, s2, sa, s4, s8, fields
+    return bits, big, least, used, s1, s2, sa, s4, s8
+
+
+@triton.jit
+def within(big, least, first, WIDTH: tl.constexpr):
+    """Return the largest and the smallest bits of lanes other than 0, and whether these are all counted."""
+    largest = tl.max(big, 0)
+    smallest = (tl.min(least, 0) + 1).to(tl.int32, bitcast=True)  # 0 if there is none
+    above, below = largest >= ((first + WIDTH) << 23), (smallest > 0) & (smallest < (first << 23))
+    return largest, smallest, (above | below) == 0
+
+
+@triton.jit
+def packed_chunk(chunk, length, shrink, pivot, first, table, counts, DTYPE: tl.constexpr, EACH: tl.constexpr):
+    """Measure a chunk whose exponent fields are expected from `first` on, among `PACKED`.
+
+    Adds its counts to `counts`, of the exponent field 0 and those after it, if all that is not zero was in that window,
+    as the last of what it returns says.
+    """
+    TILE: tl.constexpr = LANES_OF_TILE * EACH
+    tile = tl.arange(0, LANES_OF_TILE)[:, None] * EACH + tl.arange(0, EACH)[None, :]
+    big = tl.zeros([LANES_OF_TILE], tl.int32)
+    used, least = big, tl.full([LANES_OF_TILE], 0xFFFFFFFF, tl.uint32)
+    s1 = tl.zeros([LANES_OF_TILE], tl.float32)
+    s2, sa, s4, s8 = s1, s1, s1, s1
+    none = tl.zeros([LANES_OF_TILE], tl.int64)
+    h0, h1, h2, h3, h4, h5, h6, h7 = none, none, none, none, none, none, none, none
+    ROUND: tl.constexpr = EIGHT // EACH * TILE  # eight values of each lane
+    whole = length // ROUND * ROUND
+    # Two tiles are on their way while one is worked on.
+    following = tl.load(chunk + tile, mask=whole > 0, other=0)
+    later = tl.load(
+        chunk + tl.multiple_of(tl.minimum(TILE, tl.maximum(whole - TILE, 0)), 16) + tile, mask=whole > 0, other=0
+    )
+    for start in range(0, whole, TOGETHER * ROUND):
+        b0, b1, b2, b3 = none, none, none, none
+        for o in range(start, tl.minimum(start + TOGETHER * ROUND, whole), ROUND):
+            ones, others = none, none
+            for number in tl.static_range(EIGHT // EACH):
+                x = read_values(following, table, DTYPE)
+                following = later
+                later = tl.load(chunk + tl.multiple_of(tl.minimum(o + (number + 2) * TILE, whole - TILE), 16) + tile)
+                bits, big, least, used, s1, s2, sa, s4, s8 = add_tile(
+                    x, True, shrink, pivot, big, least, used, s1, s2, sa, s4, s8, False
+                )
+                some, more = in_words(bits, first)
+                ones += some
+                others += more
+            b0, b1 = to_bytes(ones, b0, b1)
+            b2, b3 = to_bytes(others, b2, b3)
+        h0, h2 = to_halves(b0, h0, h2)
+        h1, h3 = to_halves(b1, h1, h3)
+        h4, h6 = to_halves(b2, h4, h6)
+        h5, h7 = to_halves(b3, h5, h7)
+    if whole < length:
+        ones, others = none, none
+        for number in tl.static_range(EIGHT // EACH):
+            at = whole + number * TILE + tile
+            x = load(chunk + at, at < length, table, DTYPE)
+            bits, big, least, used, s1, s2, sa, s4, s8 = add_tile(
+                x, at < length, shrink, pivot, big, least, used, s1, s2, sa, s4, s8, True
+            )
+            some, more = in_words(bits, first)
+            ones += some
+            others += more
+        b0, b1 = to_bytes(ones, none, none)
+        b2, b3 = to_bytes(others, none, none)
+        h0, h2 = to_halves(b0, h0, h2)
+        h1, h3 = to_halves(b1, h1, h3)
+        h4, h6 = to_halves(b2, h4, h6)
+        h5, h7 = to_halves(b3, h5, h7)
+    largest, smallest, all = within(big, least, first, PACKED)
+    counts += first
+    counted = add_halves(h0, counts, all, 4) + add_halves(h1, counts + 1, all, 4)
+    counted += add_halves(h2, counts + 2, all, 4) + add_halves(h3, counts + 3, all, 3)
+    counts += 15
+    counted += add_halves(h4, counts, all, 4) + add_halves(h5, counts + 1, all, 4)
+    counted += add_halves(h6, counts + 2, all, 4) + add_halves(h7, counts + 3, all, 3)
+    sums = tl.sum(s1, 0), tl.sum(s2, 0), tl.sum(sa, 0), tl.sum(s4, 0), tl.sum(s8, 0)
+    return largest, smallest, tl.reduce_or(used, 0), length - counted, sums[0], sums[1], sums[2], sums[3], sums[4], all
+
+
+@triton.jit
+def histogram_chunk(chunk, length, shrink, pivot, first, table, counts, DTYPE: tl.constexpr, EACH: tl.constexpr):
+    """Measure a chunk as `packed_chunk` does, with 62 exponents in a histogram."""
+    TILE: tl.constexpr = LANES_OF_TILE * EACH
+    tile = tl.arange(0, LANES_OF_TILE)[:, None] * EACH + tl.arange(0, EACH)[None, :]
+    big = tl.zeros([LANES_OF_TILE], tl.int32)
+    used, least = big, tl.full([LANES_OF_TILE], 0xFFFFFFFF, tl.uint32)
+    s1 = tl.zeros([LANES_OF_TILE], tl.float32)
+    s2, sa, s4, s8 = s1, s1, s1, s1
+    fields, bins = tl.zeros([HISTOGRAM], tl.int32), tl.arange(0, HISTOGRAM)
+    whole = length // TILE * TILE
+    following = tl.load(chunk + tile, mask=whole > 0, other=0)
+    for o in range(0, whole, TILE):
+        x = read_values(following, table, DTYPE)
+        following = tl.load(chunk + tl.multiple_of(tl.minimum(o + TILE, whole - TILE), 16) + tile)
+        bits, big, least, used, s1, s2, sa, s4, s8 = add_tile(
+            x, True, shrink, pivot, big, least, used, s1, s2, sa, s4, s8, False
+        )
+        fields += in_histogram(bits, True, first, False)
+    if whole < length:
+        inside = whole + tile < length
+        x = load(chunk + whole + tile, inside, table, DTYPE)
+        bits, big, least, used, s1, s2, sa, s4, s8 = add_tile(
+            x, inside, shrink, pivot, big, least, used, s1, s2, sa, s4, s8, True
+        )
+        fields += in_histogram(bits, inside, first, True)
+    largest, smallest, all = within(big, least, first, HISTOGRAM - 2)
+    real = (bins > 0) & (bins < HISTOGRAM - 1)
+    tl.atomic_add(counts + (first - 1 + bins), fields.to(tl.int64), mask=real & (fields > 0) & all, sem="relaxed")
+    missing = length - tl.sum(tl.where(real, fields, 0), 0)
+    sums = tl.sum(s1, 0), tl.sum(s2, 0), tl.sum(sa, 0), tl.sum(s4, 0), tl.sum(s8, 0)
+    return largest, smallest, tl.reduce_or(used, 0), missing, sums[0], sums[1], sums[2], sums[3], sums[4], all
 
 
 @triton.jit
 def survey(chunk, length, table, counts, DTYPE: tl.constexpr):
-    """Count every exponent of a chunk into `counts`; return its NaNs and infinities, and of its finite values the
-    largest and the bits that any of them uses.
+    """Count every exponent of a chunk into `counts`; return its NaNs, infinities and zeros, and of its finite values
+    the largest and the bits that any of them uses.
     """
     lanes, bins = tl.arange(0, LANES_OF_TILE), tl.arange(0, 256)
     none = tl.zeros([LANES_OF_TILE], tl.int32)
-    big, nans, used = none, none, none
+    big, nans, zeros, used = none, none, none, none
     fields, low = tl.zeros([256], tl.int32), tl.zeros([32], tl.int32)
     for start in range(0, length, LANES_OF_TILE):
         inside = start + lanes < length
@@ -60,6 +176,7 @@ def survey(chunk, length, table, counts, DTYPE: tl.constexpr):
         big = tl.maximum(big, finite)
         used |= finite
         nans += (inside & (bits > INF)).to(tl.int32)
+        zeros += (inside & (bits == 0)).to(tl.int32)
         fields += tl.histogram(bits >> 23, 256, mask=inside)
         # A subnormal is its bits times 2^-149, so its exponent is that of the bits as a number.
         place = (bits.to(tl.float32).to(tl.int32, bitcast=True) >> 23) - 127
@@ -68,7 +185,8 @@ def survey(chunk, length, table, counts, DTYPE: tl.constexpr):
     normal = (fields > 0) & (bins > 0) & (bins < 255)
     tl.atomic_add(counts + (bins + (FIRST_NORMAL - 1)), fields.to(tl.int64), mask=normal, sem="relaxed")
     some_nans = tl.sum(nans, 0)
-    return some_nans, tl.sum(tl.where(bins == 255, fields, 0), 0) - some_nans, tl.max(big, 0), tl.reduce_or(used, 0)
+    some_infs = tl.sum(tl.where(bins == 255, fields, 0), 0) - some_nans
+    return some_nans, some_infs, tl.sum(zeros, 0), tl.max(big, 0), tl.reduce_or(used, 0)
 
 
 @triton.jit

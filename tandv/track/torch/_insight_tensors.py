@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tandv.measure.device import Arriving
 from tandv.measure.insight.host import KINDS, Memory
 
 _AT_ONCE = 1 << 26  # parameters that are compared at a time on a device: bounds the memory
@@ -54,4 +55,5 @@ def event_after(device: torch.device) -> Any:
 
 
 def to_host(values: Any) -> Any:
-    return values.cpu().numpy() if isinstance(values, torch.Tensor) else values
+    """Return the values of a tensor as an array; the copy of a device is waited for, which no other thread notices."""
+    return Arriving(values).numpy() if isinstance(values, torch.Tensor) else values
