@@ -73,19 +73,23 @@ def packed_chunk(chunk, length, shrink, pivot, first, table, counts, DTYPE: tl.c
     h0, h1, h2, h3, h4, h5, h6, h7 = none, none, none, none, none, none, none, none
     ROUND: tl.constexpr = EIGHT // EACH * TILE  # eight values of each lane
     whole = length // ROUND * ROUND
-    # Two tiles are on their way while one is worked on.
+    # The next tile is asked for before one is worked on, so that it is there in time; of small ones the next two.
     following = tl.load(chunk + tile, mask=whole > 0, other=0)
-    later = tl.load(
-        chunk + tl.multiple_of(tl.minimum(TILE, tl.maximum(whole - TILE, 0)), 16) + tile, mask=whole > 0, other=0
-    )
+    later = following
+    if EACH < EIGHT:
+        later = tl.load(chunk + TILE + tile, mask=whole > 0, other=0)
     for start in range(0, whole, TOGETHER * ROUND):
         b0, b1, b2, b3 = none, none, none, none
         for o in range(start, tl.minimum(start + TOGETHER * ROUND, whole), ROUND):
             ones, others = none, none
             for number in tl.static_range(EIGHT // EACH):
                 x = read_values(following, table, DTYPE)
-                following = later
-                later = tl.load(chunk + tl.multiple_of(tl.minimum(o + (number + 2) * TILE, whole - TILE), 16) + tile)
+                soon = tl.minimum(o + (number + EIGHT // EACH) * TILE, whole - TILE)
+                if EACH < EIGHT:
+                    following = later
+                    later = tl.load(chunk + tl.multiple_of(soon, 16) + tile)
+                else:
+                    following = tl.load(chunk + tl.multiple_of(soon, 16) + tile)
                 bits, big, least, used, s1, s2, sa, s4, s8 = add_tile(
                     x, True, shrink, pivot, big, least, used, s1, s2, sa, s4, s8, False
                 )

@@ -13,7 +13,7 @@ from triton.runtime import driver
 
 from reference import reference, reference_bits, reference_counts
 from tandv import statistics
-from tandv.measure import _launch, torch_operations
+from tandv.measure import _launch, _triton, torch_operations
 from tandv.measure.device import DeviceRows
 
 pytestmark = pytest.mark.slow
@@ -51,6 +51,15 @@ def test_chunks_that_the_look_ahead_did_not_expect_are_measured_again():
     values = np.concatenate(pieces).astype("float32")
     (rows,) = interpreted([[([torch.from_numpy(values)], [0])]], 1, small=True)
     assert_right(rows[0], values)
+
+
+def test_counts_of_a_few_exponents_are_packed_and_none_overflows():
+    """As many alike as lanes ever add up, then 30 exponents, all that packed counts hold, and a zero."""
+    spread = 2.0 ** np.arange(-26, 4)
+    values = np.concatenate([np.ones(_triton.CHUNK), np.repeat(spread, 7), [0.0]]).astype("float32")
+    (rows,) = interpreted([[([torch.from_numpy(values)], [0])]], 1)
+    assert_right(rows[0], values)
+    assert statistics.counts_of(rows[0])[0] == _triton.CHUNK + 7
 
 
 def test_a_row_whose_tensors_become_larger_keeps_what_it_has():
