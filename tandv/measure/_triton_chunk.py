@@ -1,7 +1,7 @@
 """A chunk of a tensor: its tiles added to lanes, and what is done again where values are other than was expected."""
 
 # pyright: reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false
-# pyright: reportInvalidTypeForm=false
+# pyright: reportInvalidTypeForm=false, reportGeneralTypeIssues=false
 # (inside kernels, Python's operators and numbers stand for Triton's)
 
 import triton
