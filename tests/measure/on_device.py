@@ -72,17 +72,18 @@ def _interpret() -> None:
     np.seterr(all="ignore")  # NumPy would warn of what the kernels find out themselves, and mend
 
 
-def interpreted(steps: Sequence[Calls], size: int, small: bool = False) -> list[np.ndarray]:
+def interpreted(steps: Sequence[Calls], size: int, small: bool = False, alone: bool = False) -> list[np.ndarray]:
     """Measure by the kernels; with `small`, there are limits that tensors of some thousand elements exceed.
 
-    These are shares of 1,024 elements, chunks of 2,048, 3 programs for a tensor, and memory for one record.
+    These are shares of 1,024 elements, chunks of 2,048, 3 programs for a tensor, and memory for one record. With
+    `alone` one program measures a whole tensor.
     """
     packed = io.BytesIO()
     torch.save([[(list(tensors), list(places)) for tensors, places in step] for step in steps], packed)
-    return _interpreter().submit(_interpreted, packed.getvalue(), size, small).result()
+    return _interpreter().submit(_interpreted, packed.getvalue(), size, small, alone).result()
 
 
-def _interpreted(steps: bytes, size: int, small: bool) -> list[np.ndarray]:
+def _interpreted(steps: bytes, size: int, small: bool, alone: bool) -> list[np.ndarray]:
     import triton.language as tl
 
     from tandv.measure import _launch, _triton
@@ -91,6 +92,8 @@ def _interpreted(steps: bytes, size: int, small: bool) -> list[np.ndarray]:
         if small:
             limits.enter_context(mock.patch.multiple(_triton, SHARE=1024, _CHUNK=tl.constexpr(2048)))
             limits.enter_context(mock.patch.multiple(_launch, _RECORDS_AT_FIRST=1, _most_shares=lambda device: 3))
+        if alone:
+            limits.enter_context(mock.patch.object(_launch, "_most_shares", lambda device: 1))
         return _measured("cpu", "triton", torch.load(io.BytesIO(steps), weights_only=True), size)
 
 

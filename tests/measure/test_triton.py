@@ -54,10 +54,10 @@ def test_chunks_that_the_look_ahead_did_not_expect_are_measured_again():
 
 
 def test_counts_of_a_few_exponents_are_packed_and_none_overflows():
-    """As many alike as lanes ever add up, then 30 exponents, all that packed counts hold, and a zero."""
+    """As many alike as lanes ever add up, then, beyond what is looked at first, all 30 that are held, and a zero."""
     spread = 2.0 ** np.arange(-26, 4)
     values = np.concatenate([np.ones(_triton.CHUNK), np.repeat(spread, 7), [0.0]]).astype("float32")
-    (rows,) = interpreted([[([torch.from_numpy(values)], [0])]], 1)
+    (rows,) = interpreted([[([torch.from_numpy(values)], [0])]], 1, alone=True)
     assert_right(rows[0], values)
     assert statistics.counts_of(rows[0])[0] == _triton.CHUNK + 7
 
