@@ -17,7 +17,7 @@ from tandv.track.torch._modes import in_backward, own_operations
 from tandv.track.torch._own_hooks import LastHooks
 from tandv.track.torch._shared_measurements import SharedMeasurements
 from tandv.track.torch._tree import Tree
-from tandv.track.torch.values import measurable
+from tandv.track.torch.values import INSIDE, measurable
 
 
 class CompiledOutputs:
@@ -120,8 +120,7 @@ class CompiledOutputs:
         """
         self._tracker.look(within=True)
         if peek_interpreter_stack() is not None:
-            why = "tensors inside torch.func or vmap"
-            self._tracker.warn_once(f"{why} are not measured (first met in a compiled graph)", why)
+            self._tracker.warn_once(f"{INSIDE} are not measured (first met in a compiled graph)", INSIDE)
             return -1
         if not last and key in self._last.keys:
             return -1

@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from tandv.track.torch.values import INSIDE
+
 _REMEMBERED = 8  # steps
 _NAMED_AT_MOST, _LISTED_AT_MOST = 3, 100  # names in a sentence, and in run.json
 
@@ -120,6 +122,8 @@ class Coverage:
                 "the model was in eval mode (model.training is False); call model.train(), or track(..., "
                 "only_stash_during_training=False)"
                 if self._evaluated
+                else "its modules ran inside of torch.func or vmap alone"
+                if INSIDE in already
                 else "none of its modules was called between the beginning of a step and its end"
             )
             missing.append(f"no module outputs were recorded: {why}")

@@ -15,6 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from tandv.measure import MEASURED
 from tandv.measure.repeats import once_each
 
+INSIDE = "tensors inside torch.func or vmap"  # what such tensors are called where they are left out
 _FLOATS = {getattr(torch, name) for name in MEASURED if hasattr(torch, name)}
 _PLAIN = {torch.Tensor, nn.Parameter}
 _COMPRESSED = {torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc}
@@ -93,7 +94,7 @@ def why_not(tensor: torch.Tensor) -> str:
     if kind.__name__ == "DTensor" and any(placement.is_partial() for placement in tensor.placements):  # type: ignore[attr-defined]
         return "terms of a sum over ranks that the step does not show"
     if is_functorch_wrapped_tensor(tensor):
-        return "tensors inside torch.func or vmap"
+        return INSIDE
     if not has_floats(tensor):
         return f"tensors of {str(tensor.dtype).removeprefix('torch.')}"
     if kind not in _PLAIN:

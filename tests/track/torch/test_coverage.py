@@ -228,3 +228,14 @@ def test_what_became_of_the_model_is_kept_in_the_runs_information(capsys):
         {"step": 4, "event": "module '3' was added"},
     ]
     assert capsys.readouterr().err.count("tandv: step 2: module '2' was replaced") == 1
+
+
+@pytest.mark.filterwarnings("ignore:tandv. tensors inside torch.func:UserWarning")
+def test_modules_that_ran_inside_a_transform_alone_are_not_said_to_have_never_run(tmp_path):
+    model = nn.Linear(2, 1)
+    with (
+        pytest.warns(UserWarning, match="its modules ran inside of torch.func or vmap alone"),
+        track(model, path=tmp_path / "run") as tracker,
+    ):
+        torch.func.vmap(model)(torch.ones(3, 2))
+        tracker.step()
