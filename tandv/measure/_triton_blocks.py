@@ -12,7 +12,7 @@ inner]. Each program writes a record of its own, so that sums have one order.
 import triton
 import triton.language as tl
 
-from tandv.measure._triton import read_values, two_to, wide_two_to
+from tandv.measure._triton_values import read_values, two_to, wide_two_to
 
 _ABS = tl.constexpr(0x7FFFFFFF)
 _INF = tl.constexpr(0x7F800000)
