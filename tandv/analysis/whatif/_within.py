@@ -21,7 +21,6 @@ _FEW = 4  # up to which they always are
 NODES = 32  # parts in which the share of values below a point is tabulated
 _MANY = 16  # steps of a format over which errors are taken as spread evenly
 _PIECES = 8  # within which a density is taken as constant, where many values round to the same one
-_REST = 0.6  # of a piece that is taken together with the one before
 MOST_POINTS = 2**GRID
 _SLOPES = len(SLOPES)
 _FAST = {"reassoc", "contract", "nsz"}  # sums may be reordered, which makes them vectors; infinity keeps its meaning
@@ -197,8 +196,7 @@ def errors(u, w, kind, f, step, step_from_2, largest, end, edge, smooth, exact, 
         while True:
             full = value >= largest
             to, edge = largest if full else value, until if full else min(value + here / 2, until)
-            further = start + widest if start >= most else most
-            stop = edge if start >= most and edge < further + _REST * widest else min(edge, further)
+            stop = min(edge, start + widest if start >= most else most)
             after = 1.0 if stop >= last else _below(u, w, kind, stop, back, per)
             a, b = start - to, stop - to
             share = after - before
