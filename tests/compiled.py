@@ -1,4 +1,4 @@
-"""Keep programs that XLA and numba compiled between runs of the tests, and compile those of XLA quickly.
+"""Keep programs that XLA, numba and inductor compiled between runs of the tests, and compile those of XLA quickly.
 
 Compiling is three quarters of what JAX's tests take, and a minute of numba's. To optimise is half of JAX's share,
 and only what is said of a run's bits depends on it: tests of those are `optimised` (tests/track/jax/conftest.py).
@@ -15,15 +15,16 @@ DAYS_KEPT = 14
 
 
 def keep_compiled_programs() -> None:
-    """Let JAX and numba, here and in processes that tests start, look in this user's cache before they compile.
+    """Let JAX, numba and inductor look in this user's cache before they compile, also in processes that tests start.
 
-    JAX finds a program by its text, its options and its own version, but not by the processor that it was compiled
-    for: the folder's name stands for that. Numba finds one by the file that it is in, as text, and by the processor; in
+    JAX and inductor find a program by its text, its options and their own version, but not by the processor that it was
+    compiled for: the folder's name stands for that. Numba finds one by the text of its file and by the processor; in
     the checkout, where it keeps programs otherwise, a fresh clone has none.
     """
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     kept = home / "tandv-tests"
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(_folder(kept / f"xla-{_processor():08x}"))
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(_folder(kept / f"inductor-{_processor():08x}"))
     os.environ["NUMBA_CACHE_DIR"] = str(_folder(kept / "numba"))
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
@@ -33,10 +34,11 @@ def keep_compiled_programs() -> None:
 def _folder(path: Path) -> Path:
     """Return a folder without what it held a fortnight ago, and what a killed process left empty."""
     path.mkdir(parents=True, exist_ok=True)
-    for program in filter(Path.is_file, path.rglob("*")):
+    for program in (Path(folder, name) for folder, _, names in os.walk(path) for name in names):
         with contextlib.suppress(FileNotFoundError):  # another worker removed it
             status = program.stat()
-            if not status.st_size or time.time() - status.st_mtime > DAYS_KEPT * 24 * 3600:
+            empty = not status.st_size and program.suffix != ".lock"
+            if empty or time.time() - status.st_mtime > DAYS_KEPT * 24 * 3600:
                 program.unlink()
     return path
 
