@@ -5,7 +5,7 @@ holds 16 counts of 4 bits, which are widened to 8 and 16 bits on the way; the la
 """
 
 # pyright: reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false
-# pyright: reportInvalidTypeForm=false
+# pyright: reportInvalidTypeForm=false, reportGeneralTypeIssues=false
 # (inside kernels, Python's operators and numbers stand for Triton's)
 
 import triton
