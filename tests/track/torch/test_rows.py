@@ -198,6 +198,18 @@ def test_outputs_of_any_shape_are_named(run, quantities):
     assert quantities(log) == [("Activation", "0[h]"), ("Activation", "0[rest][0]"), ("Activation", "0[rest][3][0]")]
 
 
+def test_an_output_that_holds_itself_is_looked_into_once(run, quantities):
+    class Node(nn.Module):
+        def forward(self, x):
+            parent = {"x": x + 1, "children": []}
+            parent["children"] += [{"x": x * 2, "parent": parent}, parent["children"]]
+            return parent
+
+    model = nn.Sequential(Node())
+    log = run(model, lambda _: model(torch.ones(2)), include="^0", track_gradients=False)
+    assert quantities(log) == [("Activation", "0[x]"), ("Activation", "0[children][0][x]")]
+
+
 def test_float64_and_bfloat16_rows_stand_side_by_side(run, row):
     model = nn.ModuleList([nn.Linear(1, 1, bias=False, dtype=d) for d in (torch.float64, torch.bfloat16)])
 
