@@ -13,7 +13,7 @@ from tandv.analysis.findings import findings
 from tandv.cli import app
 from tandv.cli.demo import is_terminal_of_a_person
 from tandv.curves import read_curves
-from tandv.demo import ending
+from tandv.demo import ending, jax_breaking, jax_gpt
 from tandv.demo.torch_gpt import GPT
 from tandv.log import logframe
 
@@ -122,16 +122,18 @@ def test_its_page_opens_when_that_is_asked_for(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "severity", "found", "layer"),
+    ("framework", "kind", "severity", "found", "layer"),
     [
-        ("dead", "warning", "dead", "layers.2.feed_forward.gelu"),
-        ("lr", "warning", "updates_too_large", "*"),
-        ("nan", "error", "not_finite", "layers.1.attention_norm"),
+        ("torch", "dead", "warning", "dead", "layers.2.feed_forward.gelu"),
+        ("torch", "lr", "warning", "updates_too_large", "*"),
+        ("torch", "nan", "error", "not_finite", "layers.1.attention_norm"),
+        ("jax", "lr", "warning", "updates_too_large", "*"),
     ],
 )
-def test_a_broken_training_ends_with_its_finding(kind, severity, found, layer, tmp_path, monkeypatch):
+def test_a_broken_training_ends_with_its_finding(framework, kind, severity, found, layer, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    said = CliRunner().invoke(app, ["demo", "--break", kind, "--steps", "20", "--out", "run"])
+    asked = ["--break", kind, "--steps", "20", "--framework", framework, "--out", "run"]
+    said = CliRunner().invoke(app, ["demo", *asked])
     assert said.exit_code == 0, said.output
     assert "tandv view run" in said.output
     _, _, findings = said.output.partition(f"Findings: 1 {severity}.")
@@ -216,8 +218,38 @@ def test_a_command_is_told_as_it_can_be_typed(started, on_path, called, monkeypa
     assert ending.command() == called
 
 
+@pytest.mark.slow
+def test_the_jax_training_is_broken_as_well(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = CliRunner().invoke(app, ["demo", "--steps", "20", "--framework", "jax", "--out", "run"])
+    assert said.exit_code == 0, said.output
+    healthy, _, broken = said.stdout.partition("The same training again, broken on purpose:")
+    assert "There was no NaN and no infinity." in healthy
+    assert "computed in float16, grow from step 15" in " ".join(broken.split())
+    assert "error · overflow · Activation · layers.2.feed_forward.w1 · step " in broken
+    assert findings(tmp_path / "run") == []
+
+
+@pytest.mark.parametrize("kind", ["nan", "dead"])
+def test_faults_in_jax_begin_at_half_of_the_steps(kind):
+    training = jax_gpt.Training(0, 4)
+    broken = {
+        "nan": training.model.layers[1].attention_norm.scale,
+        "dead": training.model.layers[2].feed_forward.w1.bias,
+    }[kind]
+    before_step, usual = jax_breaking.fault(training, kind, 20), np.array(broken[...])
+    before_step(9)
+    assert np.array_equal(broken[...], usual)
+    before_step(10)
+    changed = np.array(broken[...])
+    if kind == "nan":
+        assert np.isnan(changed[0]) and np.array_equal(changed[1:], usual[1:])
+    else:
+        assert set(changed) == {-50.0}
+
+
 def test_a_fault_that_cannot_be_seen_is_refused():
     said = CliRunner().invoke(app, ["demo", "--break", "nan", "--steps", "5", "--framework", "jax"])
     assert said.exit_code == 2
     words = " ".join(said.stderr.replace("│", " ").split())
-    assert "20 steps or more to be seen, not 5" in words and "PyTorch training only" in words
+    assert "20 steps or more to be seen, not 5" in words

@@ -37,8 +37,8 @@ def demo(
             with quiet:
                 log_path = demonstration.run(steps=steps, seed=seed, out=out, framework=framework, broken=broken)
                 shown = log_path
-                if broken is None and framework == "torch" and (steps is None or steps >= demonstration.LEAST):
-                    shown = demonstration.run_again_broken(log_path, seed)
+                if broken is None and (steps is None or steps >= demonstration.LEAST):
+                    shown = demonstration.run_again_broken(log_path, seed, framework)
         except demonstration.CannotBreak as error:
             raise typer.BadParameter(str(error), param_hint="--break") from error
         except (ModuleNotFoundError, OSError) as error:

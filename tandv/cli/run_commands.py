@@ -34,7 +34,7 @@ def demo(
 ) -> None:
     """Train a small GPT on Python's own documentation while it is tracked, and report what its log shows.
 
-    Without --break, PyTorch trains it once more with a fault, which is found. It ends with a picture, the address of a
+    Without --break, it trains once more with a fault, which is found. It ends with a picture, the address of a
     page, and the lines for a training loop of your own.
     """
     from tandv.cli import demo as demonstrating

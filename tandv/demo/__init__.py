@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tandv.demo.broken import AGAIN, LEAST, USUAL, Break, CannotBreak, told
+from tandv.demo.broken import AGAIN, LEAST, USUAL, Break, CannotBreak, in_words, told
 from tandv.demo.ending import command, folder_of, short
 from tandv.demo.report import report
 from tandv.log.reading import read
@@ -56,13 +56,13 @@ def run(
         broken: a fault that is put into the training halfway: "overflow", "dead" (a layer whose outputs are all zero),
             "lr" (a learning rate that is far too high) or "nan"; then what the rules find is printed.
 
-    Raises CannotBreak for a fault in JAX, or one that the steps are too few for; Stopped where Ctrl-C ended it; OSError
+    Raises CannotBreak for a fault that the steps are too few for; Stopped where Ctrl-C ended it; OSError
     where the run's folder cannot be made.
     """
     check_choices(framework=(framework, Framework))
     steps = steps if steps is not None else USUAL if broken else 100
     if broken is not None:
-        _check_broken(broken, steps, framework)
+        _check_broken(broken, steps)
     console = Console(highlight=False)
     trained = _trained(console, framework, steps, seed, out, broken)
 
@@ -78,20 +78,23 @@ def run(
     return trained.log
 
 
-def run_again_broken(log: Path, seed: int = 0) -> Path:
-    """Train the PyTorch model of a finished demo again, with weights that outgrow float16; print what the rules find.
+def run_again_broken(log: Path, seed: int = 0, framework: Framework = "torch") -> Path:
+    """Train the model of a finished demo again, with weights that outgrow float16; print what the rules find.
 
     Its folder stands beside that of the finished run, with the fault in its name. Returns the path of the new log.
 
     Args:
         log: the log of the finished run.
         seed: of the weights and of the batches, as in the finished run.
+        framework: "torch" or "jax", as in the finished run.
 
     Raises Stopped where Ctrl-C ended it.
     """
+    check_choices(framework=(framework, Framework))
     console = Console(highlight=False)
     first = folder_of(log)
-    trained = _trained(console, "torch", AGAIN, seed, first.with_name(f"{first.name}-overflow"), "overflow", again=True)
+    out = first.with_name(f"{first.name}-overflow")
+    trained = _trained(console, framework, AGAIN, seed, out, "overflow", again=True)
     console.print(f"\n{told(trained.log)}", soft_wrap=True, markup=False)
     return trained.log
 
@@ -125,9 +128,9 @@ def _trained(
     chance = np.random.default_rng(seed)
     before_step: Callable[[int], None] | None = None
     if broken is not None:
-        words, before_step = importlib.import_module("tandv.demo.torch_breaking").fault(training, broken, steps)
-        console.print(words)
-    tracker = training.track(out) if broken is None else training.track(out, insight=True)
+        before_step = importlib.import_module(f"tandv.demo.{framework}_breaking").fault(training, broken, steps)
+        console.print(in_words(broken, steps))
+    tracker = training.track(out) if broken is None else training.track(out, thorough=True)
     try:
         with module.threads(), tracker, _bar(console) as bar:
             task = bar.add_task("training", total=steps)
@@ -145,13 +148,10 @@ def _trained(
     return _Trained(tracker.out_path, tracker.path, losses, time.perf_counter() - start)
 
 
-def _check_broken(broken: Break, steps: int, framework: Framework) -> None:
+def _check_broken(broken: Break, steps: int) -> None:
     check_choices(broken=(broken, Break))
-    wrong = [f"a fault needs {LEAST} steps or more to be seen, not {steps}"] if steps < LEAST else []
-    if framework != "torch":
-        wrong.append("faults are put into the PyTorch training only: use framework torch")
-    if wrong:
-        raise CannotBreak("; ".join(wrong))
+    if steps < LEAST:
+        raise CannotBreak(f"a fault needs {LEAST} steps or more to be seen, not {steps}")
 
 
 def _bar(console: Console) -> Progress:

@@ -118,8 +118,8 @@ class Training:
         self.optimizer = nnx.Optimizer(self.model, optax.adamw(rate, weight_decay=DECAY), wrt=nnx.Param)
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(self.model, nnx.Param)))
 
-    def track(self, path: Path | None) -> JaxTracker:
-        return track(self.model, self.optimizer, name="demo", path=path)
+    def track(self, path: Path | None, thorough: bool = False) -> JaxTracker:
+        return track(self.model, self.optimizer, name="demo", path=path, track_updates=thorough)
 
     def step(self, tracker: JaxTracker, batch: np.ndarray) -> float:
         loss = tracker.intercept(train_step, self.model, self.optimizer, batch.astype(np.int32))

@@ -103,8 +103,8 @@ class Training:
         self.schedule = torch.optim.lr_scheduler.LinearLR(self.optimizer, 1 / WARM_UP, total_iters=WARM_UP)
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
 
-    def track(self, path: Path | None, insight: bool = False) -> TorchTracker:
-        return track(self.model, optimizer=self.optimizer, name="demo", path=path, insight=insight)
+    def track(self, path: Path | None, thorough: bool = False) -> TorchTracker:
+        return track(self.model, optimizer=self.optimizer, name="demo", path=path, insight=thorough)
 
     def step(self, tracker: TorchTracker, batch: np.ndarray) -> float:
         tokens = torch.from_numpy(batch)
