@@ -17,7 +17,7 @@ from tandv.measure._triton_counts import (
     in_histogram,
     in_words,
     to_bytes,
-    to_halves,
+    widened,
 )
 from tandv.measure._triton_values import ABS, INF, LANES_OF_TILE, NORMAL, load, read_values, wide_two_to
 
@@ -98,10 +98,7 @@ def packed_chunk(chunk, length, shrink, pivot, first, table, counts, DTYPE: tl.c
                 others += more
             b0, b1 = to_bytes(ones, b0, b1)
             b2, b3 = to_bytes(others, b2, b3)
-        h0, h2 = to_halves(b0, h0, h2)
-        h1, h3 = to_halves(b1, h1, h3)
-        h4, h6 = to_halves(b2, h4, h6)
-        h5, h7 = to_halves(b3, h5, h7)
+        h0, h1, h2, h3, h4, h5, h6, h7 = widened(b0, b1, b2, b3, h0, h1, h2, h3, h4, h5, h6, h7)
     if whole < length:
         ones, others = none, none
         for number in tl.static_range(EIGHT // EACH):
@@ -115,10 +112,7 @@ def packed_chunk(chunk, length, shrink, pivot, first, table, counts, DTYPE: tl.c
             others += more
         b0, b1 = to_bytes(ones, none, none)
         b2, b3 = to_bytes(others, none, none)
-        h0, h2 = to_halves(b0, h0, h2)
-        h1, h3 = to_halves(b1, h1, h3)
-        h4, h6 = to_halves(b2, h4, h6)
-        h5, h7 = to_halves(b3, h5, h7)
+        h0, h1, h2, h3, h4, h5, h6, h7 = widened(b0, b1, b2, b3, h0, h1, h2, h3, h4, h5, h6, h7)
     largest, smallest, all = within(big, least, first, PACKED)
     counts += first
     counted = add_halves(h0, counts, all, 4) + add_halves(h1, counts + 1, all, 4)

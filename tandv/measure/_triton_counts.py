@@ -47,7 +47,17 @@ def to_bytes(word, even, odd):
 
 
 @triton.jit
-def to_halves(bytes, low, high):
+def widened(b0, b1, b2, b3, h0, h1, h2, h3, h4, h5, h6, h7):
+    """Add the counts of 8 bits of two words, even and odd ones, to those of 16 bits: every fourth in each."""
+    h0, h2 = _to_halves(b0, h0, h2)
+    h1, h3 = _to_halves(b1, h1, h3)
+    h4, h6 = _to_halves(b2, h4, h6)
+    h5, h7 = _to_halves(b3, h5, h7)
+    return h0, h1, h2, h3, h4, h5, h6, h7
+
+
+@triton.jit
+def _to_halves(bytes, low, high):
     """Add 8 counts of 8 bits to those of 16 bits, of every other one in `low` and `high`."""
     return low + (bytes & _HALVES), high + ((bytes >> 8) & _HALVES)
 
