@@ -53,15 +53,15 @@ if [ $failed = 1 ] || grep -q '^Stopped after' "$report"; then
     exit 1
 fi
 printf 'Made by `benchmarks/gpu.sh %s`.\n\n' "$*" >>"$report"
-part 60 "Device tests" "$python" -m pytest -p no:cacheprovider "${tests[@]}"
-cost 50 "Kernels" kernel
+part 90 "Device tests" "$python" -m pytest -p no:cacheprovider "${tests[@]}"
+cost 45 "Kernels" kernel
 for model in $models; do
     cost 40 "$model" "$model" --seconds "$seconds"
 done
-cost 30 "Waits of the host in tracked steps" waits
+cost 45 "Waits of the host in tracked steps" waits
 if [ $device = cuda ]; then
-    cost 45 "gpt2-small, compiled" gpt2-small --compiled --seconds 40
-    cost 75 "gpt-350m, compiled" gpt-350m --compiled --seconds 65
+    cost 40 "gpt2-small, compiled" gpt2-small --compiled --seconds 35
+    cost 60 "gpt-350m, compiled" gpt-350m --compiled --seconds 50
 fi
 cat "$report" >"$result"
 echo "written to $result" >&2
