@@ -5,11 +5,13 @@ and only what is said of a run's bits depends on it: tests of those are `optimis
 """
 
 import contextlib
+import fcntl
 import os
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 DAYS_KEPT = 14
 KERNELS = ("measure", "formats", "analysis/whatif")  # whose functions and numbers numba compiles
@@ -31,6 +33,50 @@ def keep_compiled_programs() -> None:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
     os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+
+
+def compile_in_one_process() -> None:
+    """Let the other processes of the tests that want a program of numba's wait for the one that compiles it."""
+    from numba.core.ccallback import CFunc
+    from numba.core.dispatcher import Dispatcher
+
+    for kind in (Dispatcher, CFunc):
+        kind.compile = _one_at_a_time(kind.compile)
+
+
+def _one_at_a_time(compiled: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that compiles, or loads what was kept, while no other process does so with the same function."""
+    from numba.core.compiler_lock import global_compiler_lock
+
+    held: set[str] = set()
+
+    def alone(self: Any, *signature: Any) -> Any:
+        kept = getattr(self._cache, "_cache_file", None)  # None where nothing is kept
+        if kept is None:
+            return compiled(self, *signature)
+        with global_compiler_lock:  # as `compiled` does: first, or two threads would wait for each other
+            if kept._index_path in held:  # a function that calls itself
+                return compiled(self, *signature)
+            with _locked(kept._index_path):
+                held.add(kept._index_path)
+                try:
+                    return compiled(self, *signature)
+                finally:
+                    held.remove(kept._index_path)
+
+    return alone
+
+
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[None]:
+    """Hold the lock of a file, which ends with the process at the latest."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{path}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(lock, fcntl.LOCK_UN)  # and not when it is closed: a process that was forked has it open, too
 
 
 def _folder(path: Path) -> Path:

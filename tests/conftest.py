@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.compiled import keep_compiled_programs
+from tests.compiled import compile_in_one_process, keep_compiled_programs
 
 # Four devices of one CPU, whichever module is the first to compute with JAX: later their number cannot be changed.
 os.environ["JAX_NUM_CPU_DEVICES"] = "4"
@@ -32,6 +32,8 @@ def pytest_collection_modifyitems(items):
 def pytest_collection_finish():
     """Leave the devices of processes that tests start to them: JAX has been imported by whichever test wants it."""
     os.environ.pop("JAX_NUM_CPU_DEVICES", None)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        compile_in_one_process()
 
 
 @pytest.fixture(scope="session", autouse=True)
