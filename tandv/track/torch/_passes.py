@@ -26,7 +26,8 @@ class PassScale(NamedTuple):
 
 
 UNSCALED, MIXED = PassScale(), PassScale(known=False)
-_running: dict[int, list[PassScale]] = {}  # of the running passes by thread; activation checkpointing nests them
+# Of the running passes by thread; activation checkpointing nests them. Each change replaces a tuple: others read them.
+_running: dict[int, tuple[PassScale, ...]] = {}
 
 
 def mark(losses: Any, scale: PassScale) -> None:
@@ -81,7 +82,7 @@ def running() -> PassScale | None:
 
 def _common() -> PassScale | None:
     """Return the scale that the running passes of all threads have; None without one."""
-    scales = [of_thread[-1] for of_thread in list(_running.values()) if of_thread]
+    scales = [of_thread[-1] for of_thread in list(_running.values())]
     return None if not scales else scales[0] if all(one is scales[0] for one in scales) else MIXED
 
 
@@ -103,15 +104,16 @@ class Passes(Observed):
             scale = scale_of(roots)
             if scale is UNSCALED and in_backward():  # a part of the outer pass, computed by itself
                 scale = running() or UNSCALED
-            mine = _running.setdefault(thread, [])
-            mine.append(scale)
+            around = _running.get(thread)
+            _running[thread] = (*(around or ()), scale)
             try:
                 return original(roots, *arguments, **keywords)
             finally:
                 tell(_common() or UNSCALED)
-                mine.pop()
-                if not mine:
+                if around is None:
                     del _running[thread]
+                else:
+                    _running[thread] = around
 
         return told
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import SGD
 from torch.utils.checkpoint import checkpoint
 
-from tandv.track.torch import track
+from tandv.track.torch import _passes, track
 
 ones = torch.ones(1, 2)
 
@@ -253,3 +253,9 @@ def test_passes_in_two_threads_keep_their_scales(run, row, model, scaler):
     assert row(log, "1", "Gradient", 1)["mean"] == 0.5
     assert row(log, "0", "Gradient", 1)["mean"] == 0.5
     assert row(log, "1", "Weight_Gradient", 1)["mean"] == 1.0
+
+
+def test_what_another_thread_has_read_of_a_running_pass_stays_as_it_was_when_the_pass_ends():
+    read = []
+    _passes.passes._told(lambda roots: read.extend(_passes._running.values()))([])
+    assert read == [(_passes.UNSCALED,)] and not _passes._running
