@@ -31,6 +31,7 @@ class Leader:
         self._measurements, self._in_background, self._stops = measurements, in_background, stops
         self._missing = MissingRanks(measurements.ranks)
         self._makes: dict[int, _Make] = {}  # of steps that are under way
+        self._handing_on = 0  # steps that are no longer among these, and not yet with the writer
         self._lock = threading.Lock()
         self._left_out = False
 
@@ -74,7 +75,7 @@ class Leader:
     def wait(self) -> None:
         """Wait until all steps so far are written, though not for ever for other ranks."""
         self._writer.wait()
-        self._measurements.ranks.tree.wait(lambda: not self._makes, _END)
+        self._measurements.ranks.tree.wait(lambda: not (self._makes or self._handing_on), _END)
         self._writer.wait()
 
     def _write(self, step: int) -> None:
@@ -82,7 +83,15 @@ class Leader:
         with self._lock:
             if step not in self._makes or step not in self._measurements.finished:
                 return
+            self._handing_on += 1
             make, part = self._makes.pop(step), self._measurements.finished[step]
+        try:
+            self._hand_on(step, make, part)
+        finally:
+            with self._lock:
+                self._handing_on -= 1
+
+    def _hand_on(self, step: int, make: _Make, part: StepPart) -> None:
         if self._writer.has_room:
             self._writer.append(make, part.rows.nbytes)
         else:
