@@ -1,5 +1,6 @@
 """The connections of one rank, served by one thread: what arrives, and what is still to be sent."""
 
+import contextlib
 import selectors
 import socket
 from collections.abc import Iterator
@@ -62,7 +63,8 @@ class Connections:
             if key.fileobj is self._wake_out:
                 self._wake_out.recv(4096)
             elif key.fileobj is self._server:
-                self.add(Link(self._server.accept()[0]))
+                with contextlib.suppress(BlockingIOError, ConnectionAbortedError):  # the other side is gone already
+                    self.add(Link(self._server.accept()[0]))
             elif events & selectors.EVENT_READ and key.data.sock in self._links:  # else it has been dropped meanwhile
                 yield from self._read(key.data)
 
