@@ -4,6 +4,7 @@ An array has no flag that says so. What the loss is differentiated with respect 
 an optimiser updates in its state, and in the parameter itself, which changes.
 """
 
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,9 +15,10 @@ _TELLING = ("mean", "rm2", "rm4", "max_abs")  # statistics of a parameter that h
 
 
 class ParametersSeen:
-    """What the rows of a run have shown of its parameters."""
+    """What the rows of a run have shown of its parameters; the thread that writes notes them, training asks."""
 
     def __init__(self) -> None:
+        self._alone = threading.Lock()  # held while the rows of a step are noted, of which half tell nothing
         self._first: dict[str, tuple[float, ...]] = {}  # statistics at the first row
         self._again: set[str] = set()  # parameters with a second row
         self._changed: set[str] = set()
@@ -33,6 +35,10 @@ class ParametersSeen:
         Args:
             block: the rows; those of a function of the user's own tell which tensors there are.
         """
+        with self._alone:
+            self._note(block)
+
+    def _note(self, block: Block) -> None:
         statistics = [block.scalars[name] for name in _TELLING if name in block.scalars]
         zeros, numel = block.scalars.get("zeros"), block.scalars.get("numel")
         for row, (kind, name) in enumerate((one.tensor_type, one.name) for one in block.quantities):
@@ -66,6 +72,10 @@ class ParametersSeen:
             shapes: name and shape of each parameter.
         """
         shapes = list(shapes)
+        with self._alone:
+            return self._facts(shapes)
+
+    def _facts(self, shapes: list[tuple[str, tuple[int, ...]]]) -> dict[str, dict[str, Any]]:
         kept_of_others = any(name in self._with_state for name, _ in shapes)
         return {
             name: {

@@ -4,12 +4,16 @@ import json
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 from flax import linen as nn
 
 from tandv.analysis.findings import examined
+from tandv.track.common.measurements import Block, Quantity
 from tandv.track.jax import track
+from tandv.track.jax._parameters import ParametersSeen
+from tests.interleaved import Meanwhile
 
 pytestmark = pytest.mark.slow
 
@@ -88,3 +92,24 @@ def test_what_the_loss_is_not_differentiated_with_respect_to_requires_no_gradien
             tracker.step(PARAMS, grads={"params": {"last": {"kernel": grads["params"]["last"]}}})
     found = json.loads((tracker.path / "run.json").read_text())["parameters"]
     assert [found[name]["requires_grad"] for name in ("first", "last")] == [False, True]
+
+
+def test_while_the_rows_of_a_step_are_noted_nothing_is_told_of_them():
+    """Training asks, at its flush, when of the second step one of two weights has been noted: both have changed."""
+    seen, told = ParametersSeen(), []
+    meanwhile = Meanwhile(seen._alone, lambda: told.append(seen.facts([("a", (1,)), ("b", (1,))])))
+    seen._alone = meanwhile
+
+    class Noted(list):
+        def __iter__(self):
+            for one in super().__iter__():
+                if one.name == "b" and told_of_two:
+                    meanwhile.now()
+                yield one
+
+    weights = [Quantity((), name, "", "Weight") for name in "ab"]
+    for told_of_two in (False, True):
+        mean = {"mean": np.full(2, float(told_of_two))}
+        seen.note(Block(told_of_two, Noted(weights), ["float32"] * 2, mean, np.zeros((2, 2)), 0))
+    meanwhile.join()
+    assert [{name: one["in_optimizer"] for name, one in facts.items()} for facts in told] == [{"a": True, "b": True}]
