@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tandv.track.common import read_pickle
+from tandv.track.common import read_pickle, writer
 from tandv.track.torch import track
 
 
@@ -10,6 +10,12 @@ from tandv.track.torch import track
 def in_its_own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def however_slow_the_disk_is(monkeypatch):
+    """Where training waits for a flush, it waits until the flush is on disk: on a machine that is slow or busy, too."""
+    monkeypatch.setattr(writer, "_SPARE", 3600)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from torch import nn
 
 import tandv
 from tandv.track import FindingStop
+from tandv.track.common import writer
 from tandv.track.torch import track
 
 
@@ -278,6 +279,7 @@ def killed(rank: int, size: int, folder: Path, **arguments: Any) -> None:
 
 def begin(rank: int, size: int, folder: Path, scenario) -> None:
     torch.set_num_threads(1)
+    writer._SPARE = 3600  # the disk may be as slow as it likes
     warnings.simplefilter("error")
     warnings.filterwarnings("ignore", category=FutureWarning)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=size)
