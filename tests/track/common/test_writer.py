@@ -159,8 +159,10 @@ def test_a_full_disk_warns_once_and_nothing_is_lost_when_there_is_room_again(mon
 
     with pytest.warns(UserWarning) as said, track(model, offload_inc=1) as tracker:
         train(tracker, model, 2)
+        until_written(tracker)
         monkeypatch.setattr(Store, "add", full)
         train(tracker, model, 3)
+        until_written(tracker)
         monkeypatch.setattr(Store, "add", real)
         train(tracker, model, 1)
     (warning,) = said
@@ -178,6 +180,7 @@ def test_a_disk_that_stays_full_does_not_fill_the_memory(monkeypatch):
     with pytest.warns(UserWarning) as said, track(model, offload_inc=1) as tracker:
         monkeypatch.setattr(Store, "add", full)
         train(tracker, model, 30)
+        until_written(tracker)
         monkeypatch.setattr(Store, "add", real)
     assert [str(w.message)[:27] for w in said] == ["tandv: could not write to /", "tandv: rows from step 0 on "]
     assert steps_of(read_pickle(tracker.out_path)) == [27, 28, 29]  # of 6 rows each
@@ -339,8 +342,7 @@ def test_a_folder_that_is_deleted_at_the_end_says_that_nothing_is_left():
 
 def test_a_flush_is_on_disk_before_the_next_step_has_ended(monkeypatch):
     model, real = nn.Linear(2, 2), Store.add
-    monkeypatch.setattr(writer, "_QUICK", 0)  # as where a step takes long: the flush itself is not waited for
-    monkeypatch.setattr(writer, "_SPARE", 3600)  # but before the next step ends it is, however slow this machine is
+    monkeypatch.setattr(writer, "_QUICK", 0)  # as where a step takes long: only the end of the next step waits
 
     def slow(*arguments):
         time.sleep(0.05)
