@@ -54,20 +54,21 @@ with track(model_state=p, track_gradients=True, path=f"run{sys.argv[1]}") as tra
 
 @pytest.mark.slow
 def test_the_first_of_two_processes_writes_the_rows_of_the_whole(tmp_path):
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = str(free.getsockname()[1])
-    runs = [
-        subprocess.Popen(
-            [sys.executable, "-c", CODE, str(i), port],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for i in range(2)
-    ]
-    said = [run.communicate()[0] for run in runs]
+    with socket.socket() as held:  # beside the coordinator, which shares the port: nobody else gets it before it begins
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(("localhost", 0))
+        port = str(held.getsockname()[1])
+        runs = [
+            subprocess.Popen(
+                [sys.executable, "-c", CODE, str(i), port],
+                cwd=tmp_path,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            for i in range(2)
+        ]
+        said = [run.communicate()[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], said
     assert not (tmp_path / "run1").exists()
     log = read_pickle(tmp_path / "run0" / "log.pkl")

@@ -3,9 +3,18 @@
 import socket
 import time
 
+import pytest
+
 from tandv.track.ranks.addresses import Address, Meeting
 from tandv.track.ranks.link import Link
 from tests.track.ranks.job import OUTPUT, SOON, job, until
+
+
+@pytest.fixture(autouse=True)
+def however_slow_this_machine_is(monkeypatch):
+    """Ranks below one that has gone are waited for until they have come, and look for another until they have one."""
+    monkeypatch.setattr("tandv.track.ranks._exchange._ORPHANED", SOON)
+    monkeypatch.setattr("tandv.track.ranks.ascent._LONELY", SOON)
 
 
 def test_all_ranks_are_in_each_step_and_their_rows_add_up():
@@ -169,9 +178,7 @@ def test_ranks_whose_rank_above_has_left_are_waited_for_until_they_have_come():
     assert (below, found[0] & below) == (0b0110, 0b0110)
 
 
-def test_what_was_on_its_way_through_a_rank_that_dies_is_sent_again_and_counts_once(monkeypatch):
-    monkeypatch.setattr("tandv.track.ranks._exchange._ORPHANED", SOON)  # however slow this machine is
-    monkeypatch.setattr("tandv.track.ranks.ascent._LONELY", SOON)
+def test_what_was_on_its_way_through_a_rank_that_dies_is_sent_again_and_counts_once():
     with job(7) as run:
         run.give(0, range(7))
         assert run.got(1)

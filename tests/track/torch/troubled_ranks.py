@@ -18,6 +18,8 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+import tandv.track.ranks._exchange as exchange
+import tandv.track.ranks.ascent as ascent
 import tandv.track.torch._ranks as ranks_of_torch
 from tandv.track.torch import track
 from tests.track.torch.ranks import batch, net
@@ -115,6 +117,8 @@ def late(rank: int, folder: Path) -> None:
                 until(lambda: not tracker._writer._makes)  # both steps are as complete as they get
             signal_to(folder, f"late{rank}")
             wait_for(folder, "late3")
+            if rank == 0:
+                until(lambda: sum(tracker.measurements.ranks.tree.plans.values()) == 0b1111)
             loop.step(2)
     messages = [str(one.message) for one in caught]
     if rank == 0:
@@ -151,6 +155,7 @@ def killed(rank: int, folder: Path) -> None:
 
 def begin(rank: int, size: int, folder: Path) -> None:
     torch.set_num_threads(1)
+    exchange._ORPHANED = ascent._LONELY = 120.0  # however slow this machine is
     warnings.simplefilter("error")
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=size)
     slow(rank, folder)
