@@ -172,10 +172,9 @@ def test_micro_batches_and_phases_are_rows_as_of_outputs():
     whole = tracked(model, x)
     parts = tracked(model, x[:1], x[1:])
     assert parts["calls"].tolist() == [2, 2]
-    for column in ("numel", "largest_logit"):
-        assert whole[column].tolist() == parts[column].tolist()
-    for column in ("attention_entropy", "first_token_share"):
-        assert whole[column].tolist() == pytest.approx(parts[column].tolist(), rel=1e-6)
+    assert whole["numel"].tolist() == parts["numel"].tolist()
+    for column in ("largest_logit", "attention_entropy", "first_token_share"):  # of products of other sizes
+        assert whole[column].tolist() == pytest.approx(parts[column].tolist(), rel=1e-5, abs=1e-6)
     with track(model, attention=True) as tracker:
         with tracker.phase("rollout"):
             model(x)

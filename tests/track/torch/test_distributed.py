@@ -93,7 +93,8 @@ def test_heads_and_experts_are_those_of_one_process(pair, tmp_path):
     for kind, rows in (("Attention", 2), ("Experts", 3), ("Router", 1)):
         found, wanted = (table(log[log["metadata"]["tensor_type"] == kind]) for log in (one, other))
         assert list(found.index) == list(wanted.index) and len(found) == rows
-        np.testing.assert_allclose(found.drop(columns="calls"), wanted.drop(columns="calls"), rtol=1e-5)
+        numbers = (rows.drop(columns="calls") for rows in (found, wanted))
+        np.testing.assert_allclose(*numbers, rtol=1e-5, atol=1e-6)  # of products of other sizes
 
 
 def test_activations_are_counted_exactly_under_data_parallelism(runs, whole):

@@ -128,7 +128,7 @@ def test_micro_batches_merge_into_one_row_of_the_whole(run, row):
     for name, kind in (("0", "Activation"), ("1", "Gradient"), ("Sequential", "Activation"), ("0", "Weight_Gradient")):
         one, other = row(parts, name, kind), row(whole, name, kind)
         assert one.pop("calls") == (1 if kind == "Weight_Gradient" else 4) and other.pop("calls") == 1
-        assert one == pytest.approx(other, rel=1e-5)
+        assert one == pytest.approx(other, rel=1e-5, abs=1e-6)  # of products of other sizes
     same = parts["metadata"]["tensor_type"] == "Activation"
     assert parts[same]["exponent_counts"].to_numpy().sum() == 3 * 8 * 4
     assert (parts[same]["exponent_counts"].max() == whole[same]["exponent_counts"].max()).all()
