@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import time
-import types
 
 import numpy as np
 import pyarrow as pa
@@ -175,15 +173,6 @@ def test_of_very_many_damaged_files_some_are_named(run, monkeypatch):
     assert log.notes[0].startswith("the run has more than 20 files")
     assert len(log.notes) == 8
     assert log.notes[-2:] == ["7 more files are damaged", "steps of damaged files are lacking: after step 7"]
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """The clock that tells when files are looked for: one that stands still until a test lets time pass."""
-    now = types.SimpleNamespace(seconds=100.0)
-    shown = types.SimpleNamespace(monotonic=lambda: now.seconds, monotonic_ns=time.monotonic_ns)
-    monkeypatch.setattr("tandv.log._source.time", shown)
-    return now
 
 
 def test_a_folder_that_takes_long_to_list_is_listed_seldom(run, monkeypatch, clock):
