@@ -15,7 +15,7 @@ export PYTHONPATH="$PWD:$PWD/tests${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=
 device=cuda models="gpt2-small gpt-350m" seconds=30 result=benchmarks/results/gpu.md patience=1
 tests=(tests/measure/test_device.py tests/measure/test_device_blocks.py tests/track/torch/test_device.py -k "cuda or gpu")
 if [ "${1:-}" = --dry ]; then
-    device=cpu models=tiny seconds=2 result=${2:-/dev/stdout} patience=10
+    device=cpu models=tiny seconds=2 result=${2:-/dev/stdout} patience=60
     tests=(tests/track/torch/test_device.py -k "merged_on_the_way and cpu")
     export TRITON_INTERPRET=1 OMP_NUM_THREADS=1
 fi

@@ -7,6 +7,12 @@ import pytest
 
 from tests.compiled import compile_in_one_process, keep_compiled_programs
 
+# What terminals and services that run tests ask of programs: of what is said to people, tests have the usual form.
+for name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "TTY_COMPATIBLE", "GITHUB_ACTIONS"):
+    os.environ.pop(name, None)
+# Nobody stands between tests and the servers that they start.
+for name in ("no_proxy", "NO_PROXY"):
+    os.environ[name] = ",".join([*filter(None, [os.environ.get(name)]), "127.0.0.1", "localhost"])
 # Four devices of one CPU, whichever module is the first to compute with JAX: later their number cannot be changed.
 os.environ["JAX_NUM_CPU_DEVICES"] = "4"
 keep_compiled_programs()

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +26,7 @@ _FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+_PATIENCE = 600_000  # milliseconds: a busy machine needs seconds for what takes none
 _READY = """async (limit) => {
     const app = window.jupyterapp, start = Date.now();
     await app.restored;
@@ -62,29 +62,34 @@ SERVERS = {
 def lab(folder: Path, home: Path, server: str = "lab") -> Iterator[tuple[str, str]]:
     """Run JupyterLab or Notebook 7 on `folder`, all else it writes under `home`; yield its address and token."""
     module, settings_of, _ = SERVERS[server]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    token, address = secrets.token_hex(16), f"http://127.0.0.1:{port}"
+    token = secrets.token_hex(16)
     places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR")
     places += ("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
     binaries = str(Path(sys.executable).parent)
     environment = os.environ | {name: str(home / name.lower()) for name in places}
     environment |= {"HOME": str(home), "PATH": binaries + os.pathsep + os.environ["PATH"]}
     settings = [
-        *("--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"),
+        *("--no-browser", "--allow-root", "--ip=127.0.0.1", "--ServerApp.port_retries=0"),
         *(f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={token}", "--LabApp.news_url=None"),
         *(
             f"--{settings_of}.expose_app_in_browser=True",
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         ),
     ]
-    with (home / "lab.log").open("wb") as log:
-        command = [sys.executable, "-m", module, *settings]
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    command = [sys.executable, "-m", module, *settings]
+    with served(command, home / "lab.log", f"/api/status?token={token}", env=environment) as address:
+        yield address, token
+
+
+@contextlib.contextmanager
+def served(command: list[str], log: Path, path: str = "/", **options: Any) -> Iterator[str]:
+    """Run a server with `--port` and one that is free; yield its address when it answers at `path`, then end it."""
+    with free_port() as port, log.open("wb") as said:
+        address, command = f"http://127.0.0.1:{port}", [*command, f"--port={port}"]
+        process = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True, **options)
         try:
-            _wait_for(f"{address}/api/status?token={token}", process, home / "lab.log")
-            yield address, token
+            _wait_for(address + path, process, log)
+            yield address
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
@@ -95,14 +100,23 @@ def lab(folder: Path, home: Path, server: str = "lab") -> Iterator[tuple[str, st
                 process.wait()
 
 
+@contextlib.contextmanager
+def free_port() -> Iterator[int]:
+    """Yield a port that the system gives to nobody else meanwhile; a server that sets SO_REUSEADDR can listen at it."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
 def _wait_for(address: str, process: subprocess.Popen, log: Path) -> None:
     for _ in range(6000):
         assert process.poll() is None, log.read_text()[-3000:]
-        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-            urllib.request.urlopen(address, timeout=1).close()
+        with contextlib.suppress(OSError):  # not yet, or not at once
+            urllib.request.urlopen(address, timeout=60).close()
             return
         time.sleep(0.1)
-    raise AssertionError("JupyterLab did not start: " + log.read_text()[-3000:])
+    raise AssertionError("it did not start: " + log.read_text()[-3000:])
 
 
 @contextlib.contextmanager
@@ -112,9 +126,13 @@ def browser(profile: Path) -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
-            str(profile), executable_path=CHROMIUM, args=_FLAGS, viewport={"width": 1500, "height": 1000}
+            str(profile),
+            executable_path=CHROMIUM,
+            args=_FLAGS,
+            viewport={"width": 1500, "height": 1000},
+            timeout=_PATIENCE,
         )
-        context.set_default_timeout(300_000)
+        context.set_default_timeout(_PATIENCE)
         try:
             yield context.pages[0] if context.pages else context.new_page()
         finally:
@@ -129,8 +147,8 @@ def run_notebook(page: Any, address: str, token: str, path: Path, server: str = 
     request = urllib.request.Request(f"{address}/api/sessions", json.dumps(body).encode(), headers, method="POST")
     urllib.request.urlopen(request, timeout=600).close()
     page.goto(f"{address}/{SERVERS[server][2].format(path)}?token={token}")
-    page.wait_for_function("() => !!window.jupyterapp", timeout=600_000)
-    page.evaluate(_READY, 60_000)
+    page.wait_for_function("() => !!window.jupyterapp")
+    page.evaluate(_READY, _PATIENCE)
     page.evaluate("async () => { await window.jupyterapp.commands.execute('notebook:run-all-cells') }")
     assert page.evaluate(_ERRORS) == []
 

@@ -29,7 +29,7 @@ class Meanwhile:
         """Start the other thread, once, and go on when it waits for the lock, or has ended without."""
         if self._thread.ident is None:
             self._thread.start()
-            assert self._came.wait(60)
+            assert self._came.wait(600)
 
     def join(self) -> None:
         """Wait until the other thread has ended."""

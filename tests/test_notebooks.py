@@ -35,7 +35,7 @@ SMALLER = {
 @pytest.fixture(scope="module")
 def kernel():
     """One kernel for all notebooks: to start one and import what they do takes longer than most of them."""
-    client = NotebookClient(nbformat.v4.new_notebook(), km=AsyncKernelManager(), timeout=1800)
+    client = NotebookClient(nbformat.v4.new_notebook(), km=AsyncKernelManager(), timeout=1800, startup_timeout=1800)
     with client.setup_kernel(cleanup_kc=True):
         yield client
 

@@ -96,6 +96,7 @@ def test_a_run_at_an_address_is_read_and_drawn_as_one_of_this_machine(there):
 def test_the_wider_of_two_files_counts_and_a_run_that_goes_on_is_listed_again(tmp_path, monkeypatch):
     address = f"memory://{uuid.uuid4().hex}/run"
     monkeypatch.setattr("tandv.log.store.writing.secrets.token_hex", lambda size: "0" * 2 * size)  # both are one run
+    monkeypatch.setattr("tandv.log.opened._FRESH", 3600.0)  # however slowly this goes on
     early = stored(LOG[LOG["metadata", "step"] < 6], tmp_path / "early", close=False, batch=1000)
     copied(early, place_of(address))
     log = opened(address)
@@ -103,7 +104,7 @@ def test_the_wider_of_two_files_counts_and_a_run_that_goes_on_is_listed_again(tm
     copied(stored(LOG, tmp_path / "finished"), place_of(address))  # what its files cover is still there
     assert len(place_of(address).below("parts").files()) > 3
     assert opened(address) is log  # listing a place elsewhere takes long: not at every call
-    monkeypatch.setattr(log, "looked", log.looked - 3)
+    monkeypatch.setattr(log, "looked", log.looked - 3600)
     assert opened(address) is not log
     pd.testing.assert_frame_equal(read_run(address), LOG)
 

@@ -30,7 +30,7 @@ def terminal(tmp_path):
     def start(*arguments):
         environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
         child = pexpect.spawn(
-            TANDV, list(map(str, arguments)), env=environment, cwd=str(tmp_path), encoding="utf-8", timeout=600,
+            TANDV, list(map(str, arguments)), env=environment, cwd=str(tmp_path), encoding="utf-8", timeout=1800,
             dimensions=(40, 100), preexec_fn=_takes_ctrl_c,
         )  # fmt: skip
         children.append(child)
@@ -75,9 +75,9 @@ def test_from_load_dir_to_a_page_and_back(terminal, run):
     address = child.match[1]
     child.expect("Ctrl-C ends it")
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-    opener.open(address, timeout=300).close()  # its answer sets the cookie
+    opener.open(address, timeout=1800).close()  # its answer sets the cookie
     asked = urllib.parse.quote(json.dumps([{"kind": "curves"}]))
-    with opener.open(f"{address.partition('?')[0]}q?run=0&b={asked}", timeout=300) as answer:
+    with opener.open(f"{address.partition('?')[0]}q?run=0&b={asked}", timeout=1800) as answer:
         ((head, (steps, values, _)),) = unpack(answer.read())
     assert (head["names"], steps.tolist(), values.tolist()) == (["spectral"], [0, 5, 10], [[1, 6, 11]])
     child.sendintr()

@@ -76,7 +76,7 @@ def test_runs_curves_and_checkpoints_are_served_until_ctrl_c(here):
         assert (meta["holds"], steps.tolist()) == ("curves", [0, 5, 10])
         assert values[curves["names"].index("spectral")].tolist() == [1.0, 6.0, 11.0]
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=300) == 0
+        assert process.wait(timeout=1800) == 0
         assert process.stderr.read() == "Ctrl-C ends it, and 60 minutes without a page that asks.\n"
 
 

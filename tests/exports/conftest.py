@@ -19,7 +19,8 @@ def in_its_own_folder(tmp_path, monkeypatch):
 @pytest.fixture
 def wandb(tmp_path, monkeypatch):
     """W&B without a network, which writes below the test's folder."""
-    for name, value in {"MODE": "offline", "SILENT": "true", "DIR": tmp_path, "PROJECT": "tests"}.items():
+    patience = {"_SERVICE_WAIT": "600", "INIT_TIMEOUT": "600"}  # its process may start slowly
+    for name, value in {"MODE": "offline", "SILENT": "true", "DIR": tmp_path, "PROJECT": "tests", **patience}.items():
         monkeypatch.setenv(f"WANDB_{name}", str(value))
     import wandb
 

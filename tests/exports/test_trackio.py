@@ -33,7 +33,7 @@ print(json.dumps(SQLiteStorage.get_logs("project", "run")))
 def test_a_log_curves_texts_and_pictures_are_in_the_run(tmp_path):
     environment = os.environ | {"TRACKIO_DIR": str(tmp_path / "trackio"), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", CODE], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", CODE], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=1800
     )
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout.splitlines()[-1])
@@ -73,7 +73,7 @@ print(json.dumps([SQLiteStorage.get_logs("project", "live"), wanted]))
 def test_each_recorded_step_is_logged_beside_the_users_own(tmp_path):
     environment = os.environ | {"TRACKIO_DIR": str(tmp_path / "trackio"), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", LIVE], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", LIVE], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=1800
     )
     assert done.returncode == 0, done.stderr
     rows, wanted = json.loads(done.stdout.splitlines()[-1])

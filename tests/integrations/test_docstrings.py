@@ -32,5 +32,5 @@ for module in (lightning, transformers, keras):
 def test_examples_run_and_parameters_are_explained(tmp_path):
     environment = os.environ | {"KERAS_BACKEND": "torch", "KERAS_HOME": str(tmp_path)}
     command = [sys.executable, "-c", CODE, str(Path(__file__).parents[1])]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stdout + done.stderr

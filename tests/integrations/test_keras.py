@@ -67,7 +67,7 @@ print(json.dumps({
 def test_each_batch_is_a_step_with_its_rows_and_numbers_and_the_run_is_the_same_without(tmp_path, backend):
     environment = os.environ | {"KERAS_BACKEND": backend, "KERAS_HOME": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-c", CODE], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", CODE], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=1800
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
@@ -91,7 +91,7 @@ def test_each_batch_is_a_step_with_its_rows_and_numbers_and_the_run_is_the_same_
 def test_another_backend_is_named_with_what_to_do(tmp_path):
     code = "import tandv.integrations.keras"
     environment = os.environ | {"KERAS_BACKEND": "numpy", "KERAS_HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=1800)
     assert done.stderr.splitlines()[-1] == (
         "ImportError: tandv.integrations.keras tracks Keras on torch and on JAX, and this is Keras on numpy: set "
         "KERAS_BACKEND=torch or KERAS_BACKEND=jax before keras is imported"

@@ -214,7 +214,7 @@ def test_two_processes_write_one_log(tmp_path):
         trainer.fit(Model(), DataLoader(TensorDataset(torch.ones(8, 2)), batch_size=2))
     """
     script.write_text(textwrap.dedent(code))
-    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr
     log = tandv.read(tmp_path / "tandv-runs" / "ddp")
     outputs = log[(log.metadata.name == "net") & (log.metadata.tensor_type == "Activation")]

@@ -72,10 +72,10 @@ def test_a_server_and_a_kernel_hand_on_the_same_bytes(monkeypatch):
     expected = [answers.answer(run, QUESTIONS) for run in (0, 1)]
     with serving(answers) as served:
         client = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
-        client.open(served.address, timeout=60).close()
+        client.open(served.address, timeout=600).close()
         place = served.address.partition("?")[0]
         for run in (0, 1):
-            with client.open(f"{place}q?run={run}&b={quote(json.dumps(QUESTIONS))}", timeout=60) as answer:
+            with client.open(f"{place}q?run={run}&b={quote(json.dumps(QUESTIONS))}", timeout=600) as answer:
                 assert answer.read() == expected[run]
     widget, sent = PageWidget(answers), []
     monkeypatch.setattr(widget, "send", lambda content, buffers=(): sent.append((content, list(buffers))))

@@ -42,7 +42,6 @@ SVG = "{http://www.w3.org/2000/svg}"
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
     with browser(tmp_path_factory.mktemp("profile")) as page:
-        page.set_default_timeout(60_000)
         yield page
 
 

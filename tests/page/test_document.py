@@ -103,7 +103,7 @@ def test_ctrl_c_ends_it(browser, tmp_path):
         page = urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(found[0]).read().decode()
         assert "<title>a loss</title>" in page
         process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=300)
+        rest, errors = process.communicate(timeout=1800)
     assert (process.returncode, errors) == (0, "")
     assert rest.splitlines()[-1] == "ended"
     assert list(tmp_path.iterdir()) == []

@@ -66,7 +66,7 @@ def training(folder):
 
 def until(page, expression, wanted):
     """Wait until an expression in the page has a value that is wanted; return it. CSP forbids `wait_for_function`."""
-    for _ in range(1200):
+    for _ in range(6000):
         found = page.evaluate(expression)
         if wanted(found):
             return found

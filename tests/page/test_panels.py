@@ -119,10 +119,12 @@ BUSY = """(() => {
 
 def settled(page):
     """Wait until all is answered and drawn."""
-    for _ in range(1200):
+    for _ in range(12_000):
         if not page.evaluate(BUSY):
             break
         page.wait_for_timeout(50)
+    else:
+        raise AssertionError("still busy")
     for _ in range(3):
         page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         page.wait_for_timeout(20)

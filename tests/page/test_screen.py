@@ -364,7 +364,8 @@ def test_in_a_cell_of_a_notebook_the_keys_and_the_address_are_not_its_own(opened
     assert page.evaluate(steps) == [21, 6]
     until(page, "window.heard.at(-1)?.step", 6)
     until(page, "location.hash.includes('step=21')")
-    assert page.locator("#cell .findings a").count() == 0 and page.locator("#cell .findings li button").count() > 0
+    until(page, "document.querySelectorAll('#cell .findings li button').length > 0")  # when they have been found
+    assert page.locator("#cell .findings a").count() == 0
     # What is shown first is told without what is at its default.
     assert page.evaluate("Object.keys(window.heard[0]).sort()") == ["layer", "step", "tt"]
 

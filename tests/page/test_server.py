@@ -57,7 +57,7 @@ class Stub:
 def ask(address: str, path: str, method: str = "GET", **headers: str):
     """Ask for a path; return status, headers and text."""
     parts = urlsplit(address)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=120)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=600)
     try:
         connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
         response = connection.getresponse()
@@ -215,7 +215,7 @@ def test_questions_are_answered_and_what_is_none_is_refused(address, cookie):
 
 def test_it_listens_on_this_machine_only_and_before_its_address_is_known(address):
     assert urlsplit(address).hostname == "127.0.0.1"
-    with socket.create_connection(("127.0.0.1", urlsplit(address).port), timeout=60):
+    with socket.create_connection(("127.0.0.1", urlsplit(address).port), timeout=600):
         pass
 
 
@@ -244,7 +244,7 @@ def test_runs_are_looked_at_while_somebody_asks_whatever_happens(monkeypatch, ca
     monkeypatch.setattr(answers, "refresh", fail)
     with serving(answers):
         for _ in range(3):
-            assert answers.refreshed.acquire(timeout=60)
+            assert answers.refreshed.acquire(timeout=600)
     assert [one.message for one in caplog.records] == ["the page could not be brought up to date"]  # once
 
 
@@ -271,7 +271,7 @@ def test_ctrl_c_ends_it(browser, tmp_path):
         opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
         assert b"<title>tandv</title>" in opener.open(found[0]).read()
         process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=300)
+        rest, errors = process.communicate(timeout=1800)
     assert (process.returncode, errors) == (0, "")
     assert rest.splitlines()[-1] == "ended"
     assert list(tmp_path.iterdir()) == []
@@ -280,7 +280,7 @@ def test_ctrl_c_ends_it(browser, tmp_path):
 @pytest.mark.slow
 def test_it_ends_by_itself_when_nobody_asks(tmp_path):
     with started(tmp_path, "no", "0.01") as process:
-        rest, errors = process.communicate(timeout=300)
+        rest, errors = process.communicate(timeout=1800)
     assert (process.returncode, errors) == (0, "")
     assert rest.splitlines()[1:] == [
         "Ctrl-C ends it, and 0.6 seconds without a page that asks.",

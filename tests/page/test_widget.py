@@ -83,9 +83,9 @@ def test_what_is_new_is_told_as_long_as_somebody_asks(monkeypatch):
         PageWidget, "send", lambda self, content, buffers=(): told.set() if content == {"changed": 1} else None
     )
     widget = PageWidget(Growing())
-    assert told.wait(60)
+    assert told.wait(600)
     widget.close()
-    widget._watcher._thread.join(60)
+    widget._watcher._thread.join(600)
     assert not widget._watcher._thread.is_alive()
 
 

@@ -1,19 +1,15 @@
 """The widget in a real JupyterLab, Notebook 7 and marimo, in a real browser, and what is left of it afterwards."""
 
-import contextlib
 import json
 import os
 import re
-import signal
-import socket
 import subprocess
 import sys
-import time
 
 import pytest
 from stored import counted_only, stored
 
-from in_browser import CHROMIUM, browser, lab, notebook, run_notebook
+from in_browser import CHROMIUM, browser, lab, notebook, run_notebook, served
 from tandv.log.logframe import example_log
 
 pytestmark = [
@@ -88,34 +84,22 @@ if __name__ == "__main__":
 
 def test_marimo_shows_it_in_a_shadow_root(folder, tmp_path):
     (folder / "app.py").write_text(MARIMO)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "marimo", "run", "app.py", "--headless", "--no-token", "--port", str(port)]
+    command = [sys.executable, "-m", "marimo", "run", "app.py", "--headless", "--no-token"]
     environment = os.environ | {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "config")}
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        for _ in range(1200):
-            assert process.poll() is None, (tmp_path / "log").read_text()
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+    with (
+        served(command, tmp_path / "log", cwd=folder, env=environment) as address,
+        browser(tmp_path / "profile") as page,
+    ):
+        page.goto(address)
+        root = page.locator(".tandv")
+        root.locator("h1:has-text('run')").wait_for()
+        assert root.evaluate("root => root.getRootNode() instanceof ShadowRoot")
+        assert root.evaluate("root => root.tandv.state.view.step") == 7
+        root.locator("h1").click()
+        page.keyboard.press("ArrowRight")
+        for _ in range(6000):
+            if (step := root.evaluate("root => root.tandv.state.view.step")) == 8:
                 break
-            time.sleep(0.1)
-        with browser(tmp_path / "profile") as page:
-            page.goto(f"http://127.0.0.1:{port}/")
-            root = page.locator(".tandv")
-            root.locator("h1:has-text('run')").wait_for()
-            assert root.evaluate("root => root.getRootNode() instanceof ShadowRoot")
-            assert root.evaluate("root => root.tandv.state.view.step") == 7
-            root.locator("h1").click()
-            page.keyboard.press("ArrowRight")
-            for _ in range(600):
-                if (step := root.evaluate("root => root.tandv.state.view.step")) == 8:
-                    break
-                page.wait_for_timeout(100)
-            assert step == 8
-            assert root.evaluate("root => getComputedStyle(root).display") == "flex"  # its style is in there, too
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        process.wait(60)
+            page.wait_for_timeout(100)
+        assert step == 8
+        assert root.evaluate("root => getComputedStyle(root).display") == "flex"  # its style is in there, too

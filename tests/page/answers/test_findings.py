@@ -52,7 +52,7 @@ def test_the_page_does_not_wait_and_they_are_looked_for_once_for_each_version(mo
 
     def slowly(log):
         asked.append(log)
-        go.wait(60)
+        go.wait(600)
         return Examined([OVERFLOW], ["x"])
 
     monkeypatch.setattr(rules, "examined", slowly)
@@ -74,7 +74,7 @@ def test_a_run_that_goes_on_keeps_the_last_ones_for_some_seconds(monkeypatch):
     monkeypatch.setattr(rules, "examined", lambda log: asked.append(log) or Examined([OVERFLOW], []))
     answers = answers_of(log())
     (run,) = answers.runs
-    run.findings.patience = 60.0  # as a page, but for a first result however slow this machine is
+    run.findings.patience, run.findings.rest = 600.0, 3600.0  # as a page, however slow this machine is
     ask(answers, kind="findings")
     run.version += 1
     run.status = "running"

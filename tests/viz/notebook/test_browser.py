@@ -59,8 +59,8 @@ def page_of(server, request):
     def opened(*cells):
         path = notebook(folder / f"{request.node.name}.ipynb", SETUP, *cells, STATE, WHERE)
         run_notebook(page, address, token, path)
-        page.wait_for_selector(".jupyter-matplotlib canvas", timeout=300_000)
-        page.wait_for_selector(".where", timeout=300_000)
+        page.wait_for_selector(".jupyter-matplotlib canvas")
+        page.wait_for_selector(".where")
         page.wait_for_timeout(1_000)
         return page, lambda part, x, y: _point(page, part, x, y)
 
@@ -78,7 +78,7 @@ def _point(page, part, x, y):
 
 def _wait_for_state(page, plot, layer, step):
     wanted = json.dumps([plot, layer, step])
-    page.wait_for_function("w => document.querySelector('.state').textContent === w", arg=wanted, timeout=150_000)
+    page.wait_for_function("w => document.querySelector('.state').textContent === w", arg=wanted)
 
 
 def test_heatmap_click_opens_the_layer_and_step_and_right_click_goes_back(page_of):
@@ -135,7 +135,7 @@ def test_the_figure_follows_its_cell_and_a_reopened_notebook_shows_a_picture(pag
 
 def _until(page, so):
     """Wait until something is so, however slowly the kernel draws."""
-    for _ in range(600):
+    for _ in range(2400):
         if so():
             return
         page.wait_for_timeout(250)
@@ -143,9 +143,9 @@ def _until(page, so):
 
 
 def _still(page):
-    """Return what the canvas shows when it has not changed for two seconds."""
+    """Return what the canvas shows when it has not changed for five seconds."""
     shown = [_picture(page)]
-    while len(shown) < 9 or any(one != shown[-1] for one in shown[-9:]):
+    while len(shown) < 21 or any(one != shown[-1] for one in shown[-21:]):
         page.wait_for_timeout(250)
         shown.append(_picture(page))
     return shown[-1]
