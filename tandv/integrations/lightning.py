@@ -1,6 +1,7 @@
 """A callback for Lightning's Trainer: the model is tracked from the first batch of `fit` to its end."""
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tandv.integrations._trainers_run import TrainersRun
@@ -45,7 +46,7 @@ class TandvCallback(Callback):
         self._before = (0, 0)
         self._global_step = 0
         self._hooks: list[Any] = []
-        self._known: dict[str, Any] = {}
+        self._known: dict[str, tuple[Any, Any]] = {}
         self._given: set[str] = set()  # names of the current step's numbers
 
     @property
@@ -58,7 +59,7 @@ class TandvCallback(Callback):
         with self._run.harmless():
             self._take_hooks()
             self._hooks = [one.register_step_post_hook(self._count) for one in trainer.optimizers]
-            self._known = dict(trainer.callback_metrics)
+            self._known = _kept(trainer.callback_metrics)
         init_step, self._resumed = self._resumed if self._resumed is not None else trainer.global_step, None
         settings: dict[str, Any] = {"init_step": init_step} | self._run.settings
         self._run.begin(lambda: track(pl_module, optimizer=trainer.optimizers or None, **settings))
@@ -122,10 +123,10 @@ class TandvCallback(Callback):
                 self._run.numbers({name: value for name, value in self._logged(trainer).items() if name not in given})
 
     def _logged(self, trainer: Any) -> dict[str, Any]:
-        """Return the metrics that were logged since the last call: those of earlier ones are the same objects."""
-        now = dict(trainer.callback_metrics)
-        new = {name: value for name, value in now.items() if value is not self._known.get(name)}
-        self._known = now
+        """Return the metrics that were logged since the last call: those of earlier ones are the same memory."""
+        metrics, known = dict(trainer.callback_metrics), self._known
+        self._known = _kept(metrics)
+        new = {name: value for name, value in metrics.items() if known.get(name, (None,))[0] != self._known[name][0]}
         self._given.update(new)
         return new
 
@@ -139,6 +140,21 @@ class TandvCallback(Callback):
             if pl_module.automatic_optimization
             else {"loss": loss.detach()}
         )
+
+
+def _kept(metrics: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return each metric with what tells whether it is the same later on: its memory, and how often that was written.
+
+    Lightning detaches a metric anew whenever it is read, so that objects say nothing. The metric is kept with it, so
+    that its memory goes to no other.
+    """
+    return {name: (_place(value), value) for name, value in metrics.items()}
+
+
+def _place(value: Any) -> Any:
+    if not hasattr(value, "data_ptr"):
+        return id(value)
+    return value.data_ptr(), None if value.is_inference() else value._version
 
 
 def _learning_rates(trainer: Any) -> dict[str, Any]:

@@ -119,6 +119,23 @@ def test_accumulated_batches_are_one_step_with_the_mean_of_their_losses():
     assert curves["train_loss_step"].tolist() == pytest.approx(means, rel=1e-6)
 
 
+def test_what_is_logged_at_some_batches_only_stands_at_their_steps():
+    class Sometimes(Automatic):
+        def training_step(self, batch, number):
+            if number % 3 == 0:
+                self.log("norm", float(10 * self.current_epoch + number))
+            self.log("of_epoch", float(self.current_epoch), on_step=False, on_epoch=True)
+            return None if number == 4 else super().training_step(batch, number)
+
+    callback = TandvCallback()
+    model = fit(Sometimes, callback, epochs=2)
+    curves = read_curves(callback.tracker.path)
+    assert curves["norm"].dropna().to_dict() == {0: 0, 3: 3, 6: 6, 8: 10, 11: 13, 14: 16}
+    assert curves["of_epoch"].dropna().to_dict() == {7: 0, 15: 1}
+    assert curves["train_loss_step"].dropna().index.tolist() == [0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15]
+    assert curves["train_loss_step"].dropna().tolist() == model.seen
+
+
 def test_manual_optimisation_with_two_optimisers_is_one_step_for_each_batch_in_which_they_step():
     callback = TandvCallback()
     model, untracked = fit(Manual, callback), fit(Manual)
