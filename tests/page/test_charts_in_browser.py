@@ -102,13 +102,19 @@ def painted(page):
     return page
 
 
+def until(page, expression):
+    """Wait until an expression holds in the page; one given to the browser to poll would need `eval`."""
+    for _ in range(6000):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"it never was so: {expression}")
+
+
 def address_holds(page, words):
     """Wait until the address holds some words: it is written when the state has rested."""
-    for _ in range(6000):
-        if words in page.url:
-            return True
-        page.wait_for_timeout(50)
-    return False
+    until(page, f"location.href.includes({words!r})")
+    return True
 
 
 def place(page, metric, share):
@@ -392,11 +398,12 @@ def test_only_charts_in_sight_are_drawn(opened):
     page = opened(many, transitions=())
     assert len(cards(page)) == 200
     drawn = "[...document.querySelectorAll('.card canvas.base')].filter((one) => one.height > 150).length"
-    assert 3 <= page.evaluate(drawn) < 60
+    until(page, f"{drawn} >= 3")
+    assert page.evaluate(drawn) < 60
     page.locator(".card >> nth=199").scroll_into_view_if_needed()
     page.wait_for_selector(".card >> nth=199 >> .readout span")
     assert readout(page, "spectral:layers.199") == "▲ 199 at 0 ▼ 1 at 1"
-    assert page.evaluate("document.querySelector('.card canvas.base').width") == 0  # out of sight, it needs no pixels
+    until(page, "document.querySelector('.card canvas.base').width === 0")  # out of sight, it needs no pixels
 
 
 def test_many_values_are_pooled_and_it_is_said(opened):
