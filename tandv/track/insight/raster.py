@@ -18,6 +18,7 @@ class RasterWriter:
     def __init__(self, folder: Callable[[], Path], threshold: float, most: int):
         self._folder, self._threshold, self._most = folder, threshold, most
         self._waiting: list[tuple[int, np.ndarray]] = []
+        self._before: list[int] = []  # steps that were over before the tensors were known: they had no gradient
         self._codes: dict[str, np.ndarray] = {}
         self._parts = 0
         self._of: Raster | None = None
@@ -35,11 +36,14 @@ class RasterWriter:
 
     def add(self, block: Any) -> None:
         """Keep the codes of a step; tensors without a gradient have none."""
-        if self._of is None:  # there has been no gradient yet
+        if self._of is None:
+            self._before.append(block.step)
             return
         none = {name: np.full(len(places), NONE, np.uint8) for name, places in self.places.items()}
         codes, self._codes = none | self._codes, {}
-        self._waiting.append((block.step, np.concatenate([codes[name] for name in self.places])))
+        steps = [(step, none) for step in self._before] + [(block.step, codes)]
+        self._before = []
+        self._waiting += [(step, np.concatenate([of[name] for name in self.places])) for step, of in steps]
         if len(self._waiting) >= _STEPS:
             self._write()
 
