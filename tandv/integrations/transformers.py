@@ -8,7 +8,7 @@ from tandv.track.common.tracker import Tracker
 from tandv.track.torch import track
 
 try:
-    from transformers import TrainerCallback
+    from transformers.trainer_callback import TrainerCallback  # all of transformers is a minute for type checkers
 except ModuleNotFoundError as error:
     raise missing("transformers", "transformers", "tandv.integrations.transformers") from error
 
