@@ -11,6 +11,7 @@ import math
 import zlib
 from pathlib import Path
 
+import numpy as np
 from numba import njit
 
 from tandv.analysis.whatif._elementary import COMPILED
@@ -18,7 +19,7 @@ from tandv.analysis.whatif._peaks import EXACT, FITTED, extreme, fill_peak, solv
 from tandv.analysis.whatif._sums import power_of_two
 from tandv.analysis.whatif._tables import MEANS
 
-NONE = -9  # no power of two
+NONE = np.int64(-9)  # no power of two
 _STRAY = 2  # powers of two below these, at most: there values are cast one power of two after the other
 _REST = 0.2  # of the sum of |x|, of all that lies below the peak, that others may have at most
 _REACH = 6.0  # deviations about the mean that values are taken to lie within
@@ -111,9 +112,9 @@ def fill_bulk(high, first, law, level, listed, u, w, points, kind):
         kind: the row of `u` and `w` for the upper one, that of the lower one comes next.
     """
     own = level[high]
-    points[kind] = fill_peak(law[5], law[6], law, True, own, listed[own] == 1, u, w, kind)
+    points[kind] = fill_peak(law[5], law[6], law, 1.0, own, listed[own] == 1, u, w, kind)
     if high > first:
         own = level[high - 1]
         points[kind + 1] = fill_peak(
-            2 * law[7], 2 * law[8], law, False, own, listed[own] == 1, u, w, kind + 1
+            2 * law[7], 2 * law[8], law, 0.5, own, listed[own] == 1, u, w, kind + 1
         )  # fmt: skip

@@ -11,7 +11,18 @@ from numba import njit
 from tandv.analysis.whatif._bulk import NONE
 from tandv.analysis.whatif._elementary import COMPILED
 from tandv.analysis.whatif._peaks import LAW
-from tandv.analysis.whatif._ranges import CELLS, GUESSED, PER_VALUE, ROOM, SIGNAL, SQUARE, write
+from tandv.analysis.whatif._ranges import (
+    CELLS,
+    GUESSED,
+    OF_SUBNORMAL,
+    OVERFLOW,
+    PER_VALUE,
+    ROOM,
+    SIGNAL,
+    SQUARE,
+    UNDERFLOW,
+    write,
+)
 from tandv.analysis.whatif._ranges import VERSION as OF_RANGES
 from tandv.analysis.whatif._sums import SUMS, add, entry, of_one
 from tandv.analysis.whatif._sums import VERSION as OF_SUMS
@@ -35,6 +46,7 @@ _SMALL = 30  # powers of two below the highest from which errors are nothing bes
 _NEGLIGIBLE = 1e-5  # part of the squares below which the errors of normal values are not looked up
 _AT_POINTS = 7  # numbers that `errors` writes
 _GONE = SUMS + 1
+NOWHERE, START = np.int64(-1), np.int64(0)
 
 
 class Casts(NamedTuple):
@@ -103,17 +115,19 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
         slope, level, points = np.zeros(bins, np.int64), np.zeros(bins, np.int64), np.zeros(ANY + 1, np.int64)
         u, w, work = np.empty((ANY + 1, MOST_POINTS)), np.empty((ANY + 1, MOST_POINTS)), np.empty(max(bins, 32))
         vectors, matrices = np.empty((6, 4)), np.empty((2, 4, 4))
-        alike = int(jobs[:, 5].max()) + 1
+        alike = START
+        for j in range(len(jobs)):
+            alike = max(alike, jobs[j, 5] + 1)
         # Sums over the powers of two below each, if all go to zero, and how many values these are.
         gone = np.empty((bins + 1) * _GONE)
         # Of each number that jobs share: sums from the highest power of two down to each; errors of what has points,
         # and last these of jobs in which all such values go to zero.
         normals, down_to = np.empty(alike * (bins + 1) * SUMS), np.empty(alike, np.int64)
         at_points, has_points = np.empty((alike + 1) * ANY * _AT_POINTS), np.empty((alike + 1, ANY), np.bool_)
-        sums, errors_of, room, n = np.empty(SUMS), np.empty(_AT_POINTS), np.empty(ROOM), 0
+        sums, errors_of, room, n = np.empty(SUMS), np.empty(_AT_POINTS), np.empty(ROOM), START
         places_of = np.empty(CELLS, np.int64)  # in `out`, of the casts in the room
         for row in range(counts.shape[0]):
-            own, first, last = which[row], -1, -1
+            own, first, last = which[row], NOWHERE, NOWHERE
             for b in range(bins):
                 wide[b] = counts[row, b]
                 if wide[b] > 0:
@@ -133,7 +147,7 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
                 lowest_listed, highest_listed = first + bottoms, last - tops + 1
                 gone[lowest_listed * _GONE : (lowest_listed + 1) * _GONE] = 0.0
                 for b in range(lowest_listed, highest_listed):
-                    at = jobs[0, 0] + entry(levels[level[b]], jobs[0, 1], 0, jobs[0, 2] + 3, jobs[0, 2], slope[b])
+                    at = jobs[0, 0] + entry(levels[level[b]], jobs[0, 1], START, jobs[0, 2] + 3, jobs[0, 2], slope[b])
                     add(gone, b * _GONE, (b + 1) * _GONE, wide[b], square[b], few[b], tables, at)
                     gone[(b + 1) * _GONE + SUMS] = gone[b * _GONE + SUMS] + wide[b]
                 # Below this one the errors of normal values are nothing beside those above.
@@ -171,7 +185,7 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
                         low = max(stop, deepest) if deepest <= b else stop
                         while down_to[g] > low:
                             d = down_to[g] = down_to[g] - 1
-                            at = begins + entry(levels[level[d]], fractions, place_of_f, 0, m, slope[d])
+                            at = begins + entry(levels[level[d]], fractions, place_of_f, START, m, slope[d])
                             to = (from_g + d) * SUMS
                             add(normals, to + SUMS, to, wide[d], square[d], few[d], tables, at)
                         above, down = (from_g + b + 1) * SUMS, (from_g + low) * SUMS
@@ -194,7 +208,7 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
                     place = min(max(lowest_normal - b, 0), m + 3)
                     if fits and not direct:
                         at = begins + entry(levels[level[b]], fractions, place_of_f, place, m, slope[b])
-                        add(sums, 0, 0, c, square[b], few[b], tables, at)
+                        add(sums, START, START, c, square[b], few[b], tables, at)
                         zero += c * tables[at + ZERO]
                         small += c * tables[at + SUBNORMAL]
                     else:
@@ -218,7 +232,7 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
                         else:
                             for i in range(_AT_POINTS):
                                 errors_of[i] = at_points[(ANY * slot + kind) * _AT_POINTS + i]
-                        add(sums, 0, 0, c, square[b], few[b], errors_of, 0)
+                        add(sums, START, START, c, square[b], few[b], errors_of, START)
                         zero += c * errors_of[4]
                         small += c * errors_of[5]
                         over += c * errors_of[6]
@@ -255,10 +269,10 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
                 if tie:  # only values of exactly half the smallest one go to zero
                     stray = 2 * zero + 2 * math.sqrt(zero) + 1 + (zero_maybe / 64 if bits > LISTED else 0.0)
                 half = small_loose + math.sqrt(small_maybe) + (stray if zero_maybe > 0 else 1.0)
-                _keep(room, n, 0, zero, zero_sure, zero_maybe + unsure, stray + unsure)
+                _keep(room, n, UNDERFLOW, zero, zero_sure, zero_maybe + unsure, stray + unsure)
                 over, over_sure = over + infinite, over_sure + infinite
-                _keep(room, n, 4, over, over_sure, over_maybe, over_loose + math.sqrt(over_maybe) + 1)
-                _keep(room, n, 8, small, small_sure, small_maybe + zero_maybe, half)
+                _keep(room, n, OVERFLOW, over, over_sure, over_maybe, over_loose + math.sqrt(over_maybe) + 1)
+                _keep(room, n, OF_SUBNORMAL, small, small_sure, small_maybe + zero_maybe, half)
                 for i in range(SUMS):
                     room[(SQUARE + i) * CELLS + n] = sums[i]
                 _keep(room, n, SIGNAL, signal, sums[0], sums[1], sums[2])
@@ -267,7 +281,7 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
                 n += 1
                 if n == CELLS:
                     write(room, n, out, places_of)
-                    n = 0
+                    n = START
         write(room, n, out, places_of)
 
     return predict

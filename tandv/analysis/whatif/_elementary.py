@@ -2,6 +2,9 @@
 
 Both are right to about eleven digits: x = 2^e · m with m about 1, log(m) = 2 artanh((m - 1) / (m + 1)), and 2^r with r
 from -1/2 to 1/2, by their Taylor series.
+
+Here and in what uses this, integers that are passed on are NumPy's, as in `TOP, NEXT = np.arange(2)`: a constant of
+Python's is a type of its own to numba, and a function is compiled again for each of them.
 """
 
 # pyright: reportAttributeAccessIssue=false

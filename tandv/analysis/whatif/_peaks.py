@@ -192,17 +192,16 @@ def _peak(law, low, high):
 
 
 @njit(**COMPILED)
-def fill_peak(start, stop, law, upper, bits, listed, u, w, kind):
+def fill_peak(start, stop, law, unit, bits, listed, u, w, kind):
     """Write the values between two and the share of each, as `fill` does, by the density of `solve`.
 
     Args:
         start, stop: the values, in units of their power of two.
         law: what `solve` wrote.
-        upper: whether the values are those of the upper of its powers of two.
+        unit: their power of two, in units of the upper one of the density: 1, or 0.5 for the lower one.
         bits, listed, u, w, kind: as in `fill`.
     """
-    unit = 1.0 if upper else 0.5
-    begin = min(max(law[5 if upper else 7] / unit, start), stop)
+    begin = min(max(law[5 if unit == 1 else 7] / unit, start), stop)
     peak = _peak(law, begin * unit, stop * unit)
     n = listed_values(start, stop, bits, listed, u, kind)
     for i in range(n if n else NODES):

@@ -23,7 +23,7 @@ from tandv.analysis.whatif._within import fill, log_densities, slope_indices
 
 TILTED = 4  # mantissa bits above which values lie densely enough to fit a density to the moments
 # Powers of two that have points: the highest, that below, the lowest, the two with most below a peak, another.
-TOP, NEXT, LOW, BULK, UNDER, ANY = range(6)
+TOP, NEXT, LOW, BULK, UNDER, ANY = np.arange(6)
 _QUARTERS = 0.25 ** np.arange(400.0)
 _NARROWEST = 0.02  # part of the highest power of two that values are taken to lie in, at least
 _KNOWN = 1e-3  # of a sum of powers that single values leave to the others, less than which is rounding
@@ -139,10 +139,10 @@ def learn(
     points[:] = 0
     begin, own = bottom if first == last else 1.0, level[last]
     if peak:
-        points[TOP] = fill_peak(begin, top, law[0], True, own, listed[own] == 1, u, w, TOP)
+        points[TOP] = fill_peak(begin, top, law[0], 1.0, own, listed[own] == 1, u, w, TOP)
         if last > first and c[last - 1] > 0:
             begin, own = bottom if first == last - 1 else 1.0, level[last - 1]
-            points[NEXT] = fill_peak(begin, 2.0, law[0], False, own, listed[own] == 1, u, w, NEXT)
+            points[NEXT] = fill_peak(begin, 2.0, law[0], 0.5, own, listed[own] == 1, u, w, NEXT)
     elif c[last] > 0:
         points[TOP] = fill(begin, top, a_of(slope[last]), own, listed[own] == 1, u, w, TOP)
     if bulk != NONE:

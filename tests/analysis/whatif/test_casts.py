@@ -1,8 +1,9 @@
 """Casts to many formats at once, whose sums are shared, against each of them alone."""
 
 import numpy as np
+from numba import types
 
-from tandv.analysis.whatif import whatif
+from tandv.analysis.whatif import _bulk, _casts, _ranges, _values, whatif
 from tests.analysis.whatif.test_peaks import gradient
 from tests.analysis.whatif.test_prediction import log_of
 
@@ -43,3 +44,10 @@ def test_a_row_that_says_nothing_of_values_has_no_sqnr_and_one_of_zeros_loses_no
     assert found.sqnr.tolist()[0] == np.inf
     assert np.isnan(found.sqnr.tolist()[1])
     assert found.underflow.tolist() == [0, 0]
+
+
+def test_constants_that_are_passed_on_are_no_types_of_their_own():
+    # Else numba compiles `learn`, and all that it calls, once for each of them: half a minute, not a quarter of one.
+    passed = [_values.TOP, _values.ANY, _bulk.NONE, _casts.NOWHERE, _casts.START, _ranges.UNDERFLOW, _ranges.SIGNAL]
+    assert [types.maybe_literal(one) for one in passed] == [None] * len(passed)
+    assert types.maybe_literal(9) is not None

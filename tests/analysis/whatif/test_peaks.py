@@ -85,7 +85,7 @@ def test_the_density_has_the_mean_and_the_spread_of_the_values():
     law, apart = fitted(x, [5000], 1.4)
     assert apart[0] == 6
     u, w = np.empty((1, MOST_POINTS)), np.empty((1, MOST_POINTS))
-    assert fill_peak(1.0, 1.4, law, True, 23, False, u, w, 0) == 0
+    assert fill_peak(1.0, 1.4, law, 1.0, 23, False, u, w, 0) == 0
     nodes = np.linspace(u[0, 2], u[0, 1], NODES + 1)
     below = np.interp([1.28, 1.3, 1.32], nodes, w[0, : NODES + 1])
     assert below == pytest.approx([0.159, 0.5, 0.841], abs=0.03)  # those of a normal distribution
@@ -95,7 +95,7 @@ def test_a_peak_across_two_powers_of_two_is_fitted_in_both():
     x = np.random.default_rng(0).normal(1.0, 0.02, 5000).clip(None, 1.07)
     law, _ = fitted(x, [(x < 1).sum(), (x >= 1).sum()], 1.07)
     u, w = np.empty((1, MOST_POINTS)), np.empty((1, MOST_POINTS))
-    fill_peak(1.0, 2.0, law, False, 23, False, u, w, 0)  # of the lower one, in units of itself
+    fill_peak(1.0, 2.0, law, 0.5, 23, False, u, w, 0)  # of the lower one, in units of itself
     median = np.interp(0.5, w[0, : NODES + 1], np.linspace(u[0, 2], u[0, 1], NODES + 1))
     assert median / 2 == pytest.approx(np.median(x[x < 1]), abs=0.002)
 
