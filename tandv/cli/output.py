@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import typer
 from rich.console import Console
+from rich.status import Status
 
 from tandv.cli.wording import in_shell_words
 
@@ -22,6 +23,11 @@ def errors() -> Console:
 def tell(words: str) -> None:
     """Print a status line to standard error."""
     errors().print(words)
+
+
+def waiting(words: str) -> Status:
+    """Return a context in which a terminal shows what is waited for; nothing is written where there is none."""
+    return errors().status(words)
 
 
 def warn(words: str) -> None:

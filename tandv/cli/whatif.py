@@ -47,12 +47,13 @@ def whatif(
     from tandv.analysis.whatif import whatif_plan
     from tandv.cli.export import names
     from tandv.cli.logfile import logged
-    from tandv.cli.output import USAGE, answer, stop, tell
+    from tandv.cli.output import USAGE, answer, stop, tell, waiting
 
     with logged(f"tandv whatif {run}"):
         candidates = [one.strip() for one in formats.split(",") if one.strip()]
         try:
-            plan = whatif_plan(run, want, candidates, scale, names(layer), names(phase), rank or None)
+            with waiting("Predicting casts; the first time on a machine, what does so is compiled: some 20 seconds."):
+                plan = whatif_plan(run, want, candidates, scale, names(layer), names(phase), rank or None)
         except (ValueError, LookupError, OSError, TypeError, ImportError) as error:
             stop(str(error), USAGE)
         answer(plan.to_json() if as_json else as_text(plan, most))

@@ -1,10 +1,12 @@
 """`tandv whatif`: the plan in words, as JSON and as a picture."""
 
+import io
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from tandv.cli import app
@@ -34,6 +36,14 @@ def test_the_plan_and_how_the_narrower_formats_fail(call):
     ]
     assert lines[6].split()[:4] == ["a", "Gradient", "as", "it"]
     assert "not e4m3: underflow 100.00% at step 10; first at step 10, 50% of the steps" in lines[7]
+
+
+def test_a_terminal_is_told_why_the_first_time_takes_long(call, monkeypatch):
+    shown = io.StringIO()
+    monkeypatch.setattr("tandv.cli.output.errors", lambda: Console(file=shown, force_terminal=True, width=120))
+    told = call("--formats", "e4m3", "--json")
+    assert json.loads(told.stdout)["formats"] == ["e4m3"] and not told.stderr
+    assert "the first time on a machine, what does so is compiled" in shown.getvalue()
 
 
 def test_json_and_a_picture_are_written(call, tmp_path):

@@ -66,7 +66,7 @@ def whatif_plan(
     there = logframe.tensor_types(log)
     kinds = [one for one in OPERANDS if one in there and not (one == ACTIVATION and INPUT in there)]
     if not kinds:
-        raise ValueError(f"a plan needs rows of {', '.join(OPERANDS)}; this log has {', '.join(there)}")
+        raise ValueError(f"a plan needs rows of {', '.join(OPERANDS)}; this log has {', '.join(there) or 'no rows'}")
     notes = []
     if INPUT not in kinds:
         notes.append("Inputs of layers were not logged, outputs stand for them; track(model, inputs=True) logs inputs.")

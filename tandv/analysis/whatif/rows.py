@@ -81,9 +81,15 @@ def rows_for_casts(
         phase: a phase, a compiled pattern, or a list of these; None as in `select`.
         rank: a rank, or a list of ranks; None merges the rows of all ranks.
 
-    Raises what `tandv.log.select` raises.
+    Raises ValueError for a log without exponent counts, and what `tandv.log.select` raises.
     """
-    return logframe.select(log, layers, tt, None, phase, rank, columns=_needed(logframe.labels(log)))
+    labels = logframe.labels(log)
+    if ("exponent_counts", np.inf) not in labels:
+        raise ValueError(
+            "this log has no exponent_counts, the counts of values by power of two, from which casts are "
+            "predicted; pass the log as it was written, or its place, with these columns"
+        )
+    return logframe.select(log, layers, tt, None, phase, rank, columns=_needed(labels))
 
 
 def _needed(labels: list[Label]) -> list[Label]:

@@ -12,7 +12,7 @@ EXAMPLE = "sqnr=20,underflow=1%"
 
 
 def wanted(want: Want) -> dict[str, float]:
-    """Return limits by quantity: the least SQNR in dB, and the largest shares from 0 to 1.
+    """Return limits by quantity: the least SQNR in dB, and the largest shares from 0 to below 1.
 
     >>> wanted("sqnr=20,underflow=1%")
     {'sqnr': 20.0, 'underflow': 0.01}
@@ -23,7 +23,7 @@ def wanted(want: Want) -> dict[str, float]:
     Raises ValueError that names everything that is wrong.
     """
     given = dict(want) if isinstance(want, Mapping) else {}
-    wrong = []
+    wrong = [] if isinstance(want, Mapping | str) else [f"{want!r} is neither text nor limits by quantity"]
     for part in filter(None, (one.strip() for one in want.split(","))) if isinstance(want, str) else ():
         name, equals, value = (one.strip() for one in part.partition("="))
         number = re.fullmatch(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*(%|dB)?", value, re.IGNORECASE)
@@ -33,9 +33,9 @@ def wanted(want: Want) -> dict[str, float]:
         given[name] = float(number[1]) / (100 if number[2] == "%" else 1)
     wrong += [f"there is no {name!r}; there are {', '.join(QUANTITIES)}" for name in given if name not in QUANTITIES]
     wrong += [
-        f"{name}={value!r} is no share from 0 to 1, or percent such as 1%"
+        f"{name}={value!r} is no share from 0 to below 1, or percent such as 1%"
         for name, value in given.items()
-        if name in QUANTITIES[:3] and not (isinstance(value, int | float) and 0 <= value <= 1)
+        if name in QUANTITIES[:3] and not (isinstance(value, int | float) and 0 <= value < 1)
     ]
     wrong += [
         f"sqnr={given['sqnr']!r} is no number of dB"

@@ -108,6 +108,11 @@ def test_a_description_of_a_format_that_lacks_numbers_is_refused():
     assert "no number format 'mine'" in str(error.value) and "scale: 3; allowed are none" in str(error.value)
 
 
+def test_a_plan_of_no_rows_says_that_there_are_none():
+    with pytest.raises(ValueError, match="a plan needs rows of .*; this log has no rows"):
+        whatif_plan(made(a_Weight=[NORMAL]).iloc[:0])
+
+
 def test_a_plan_has_one_scale():
     with pytest.raises(ValueError, match="a plan has one, such as 'none'"):
         whatif_plan(made(a_Weight=[NORMAL]), scale=["none", "max"])
@@ -129,6 +134,15 @@ def test_what_is_asked_for_is_read_from_text():
     assert "underflow=30.0 is no share" in str(error.value) and "'sqnr' is no limit" in str(error.value)
     with pytest.raises(ValueError, match="nothing is asked for"):
         wanted("")
+    with pytest.raises(ValueError, match="want: 3 is neither text nor limits by quantity"):
+        wanted(3)  # pyrefly: ignore[bad-argument-type]
+
+
+def test_a_share_of_one_is_no_limit_and_is_refused():
+    # Who writes underflow=1 means one percent: a share of 1 would let everything pass.
+    for want in ("underflow=1", "underflow=100%", {"underflow": 1}):
+        with pytest.raises(ValueError, match="no share from 0 to below 1, or percent such as 1%"):
+            wanted(want)
 
 
 def test_what_was_left_out_is_said():

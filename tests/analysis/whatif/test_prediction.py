@@ -166,6 +166,13 @@ def test_what_is_not_known_is_named_with_what_there_is():
         whatif(example_log(steps=1), [])
 
 
+def test_a_table_without_counts_is_said_to_lack_them():
+    log = example_log(steps=1)
+    bare = log[[label for label in log.columns if label[0] != "exponent_counts"]]
+    with pytest.raises(ValueError, match="this log has no exponent_counts, .* from which casts are predicted"):
+        whatif(bare, "e4m3")
+
+
 def test_a_log_whose_exponents_are_one_too_high_is_taken_as_what_it_is():
     # As tandv 0.1 wrote them: column n counts 2^(n - 1) <= |x| < 2^n, and column 0 the zeros as well.
     x = np.random.default_rng(0).standard_normal(5000).astype(np.float32) * 0.05
