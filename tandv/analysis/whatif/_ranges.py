@@ -26,7 +26,7 @@ _SHARES, _NUMBERS = 3, 20
 # then those of the errors. `GUESSED` is 1 where the sum of squares, of which `SIGNAL` is the logarithm, is a guess.
 UNDERFLOW, OVERFLOW, OF_SUBNORMAL = 4 * np.arange(_SHARES)
 SIGNAL, SQUARE, MOST, LEAST, UP, DOWN, GUESSED, PER_VALUE = np.arange(4 * _SHARES, 4 * _SHARES + 8)
-_KINDS = PER_VALUE + 1
+_KINDS = int(PER_VALUE) + 1
 ROOM = (_KINDS + _NUMBERS) * CELLS  # numbers of the flat array
 VERSION = zlib.crc32(Path(__file__).read_bytes()) ^ OF_ELEMENTARY  # for programs that numba keeps on disk
 
