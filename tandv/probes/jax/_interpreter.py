@@ -12,6 +12,7 @@ from jax.extend import core
 
 from tandv.track.jax.axes import Axes, Axis, followed, of_product
 from tandv.track.jax.marked import Mark, computed, mark_p, path_in
+from tandv.track.jax.scans import constants_and_carries
 from tandv.track.jax.softmaxes import Role, role_of
 
 
@@ -190,8 +191,8 @@ def _numbered(path: str, turns: Sequence[tuple[int, int]]) -> str:
 
 
 def _scan(parameters: dict[str, Any], operands: list[Value], seen: Seen) -> list[Value]:
-    first, second = parameters["num_consts"], parameters["num_consts"] + parameters["num_carry"]
-    constants, carry, elements = operands[:first], operands[first:second], operands[second:]
+    first, carried = constants_and_carries(parameters)
+    constants, carry, elements = operands[:first], operands[first : first + carried], operands[first + carried :]
     length = parameters["length"]
     order = range(length - 1, -1, -1) if parameters["reverse"] else range(length)
     rows: dict[int, list[Value]] = {}

@@ -16,6 +16,7 @@ from tandv.track.jax._heads import HeadAxes, marked_equations
 from tandv.track.jax._scopes import path_in
 from tandv.track.jax._tag import mark_p
 from tandv.track.jax.axes import Axes, Axis, followed, of_product
+from tandv.track.jax.scans import constants_and_carries
 from tandv.track.jax.softmaxes import Role, role_of
 
 _CALLS = {"jit", "pjit", "closed_call", "core_call", "checkpoint", "remat2", "custom_jvp_call", "custom_vjp_call",
@@ -119,7 +120,7 @@ class Program:
         return self._operation(equation, operands, place, path, made)
 
     def _scan(self, parameters: dict[str, Any], operands: list[Known], place: Place, path: str | None) -> list[Known]:
-        fixed, carried = parameters["num_consts"], parameters["num_carry"]
+        fixed, carried = constants_and_carries(parameters)
         elements = [one._replace(axes=one.axes[1:], role=None) for one in operands[fixed + carried :]]
         found = self.follow(
             _program(parameters["jaxpr"]), [*operands[: fixed + carried], *elements], (*place, "jaxpr"), path

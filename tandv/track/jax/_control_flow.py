@@ -13,6 +13,7 @@ from jax.sharding import PartitionSpec, Sharding
 from tandv.track.common.reporting import warn
 from tandv.track.jax._collect import EquationContext, Found, Record, Rule, collect, evaluated, holds_marks, inline
 from tandv.track.jax._replicas import Replicas
+from tandv.track.jax.scans import constants_and_carries
 
 
 def _jit(parameters: dict[str, Any], inputs: list[Any], place: EquationContext) -> Found:
@@ -43,9 +44,9 @@ def _call(parameters: dict[str, Any], inputs: list[Any], place: EquationContext)
 
 def _scan(parameters: dict[str, Any], inputs: list[Any], place: EquationContext) -> Found:
     """Return a measurement of each layer that is scanned over; time steps and micro-batches are merged."""
-    first, second = parameters["num_consts"], parameters["num_consts"] + parameters["num_carry"]
-    constants, start, elements = inputs[:first], inputs[first:second], inputs[second:]
-    carries, length = len(start), parameters["length"]
+    first, carries = constants_and_carries(parameters)
+    constants, start, elements = inputs[:first], inputs[first : first + carries], inputs[first + carries :]
+    length = parameters["length"]
 
     def body(carry: list[Any], element: list[Any]) -> Found:
         place.enter([*carry, *element], inputs, parameters)
