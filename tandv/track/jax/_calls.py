@@ -20,13 +20,13 @@ from tandv.track.jax._collect import (
     EquationContext,
     Record,
     block_record,
-    holds_marks,
     layer_of,
     spans_devices,
     words_of,
 )
 from tandv.track.jax._kernels import Kernel, chooser, xla
 from tandv.track.jax._loss_scale import without_scale
+from tandv.track.jax._parts import holds_marks
 from tandv.track.jax._rows import OnDevice
 from tandv.track.jax._tag import SCALE, Mark, naming
 from tandv.track.jax._units import axis_of, kernel_of
@@ -94,7 +94,7 @@ class Calls:
     def _program(self, original: Any, args: Any, jaxpr: Any, parameters: dict[str, Any]) -> Any:
         self._settle()
         measured = self._with_heads(jaxpr)
-        if not holds_marks(measured.jaxpr):
+        if self._measures or not holds_marks(measured.jaxpr):  # one of our own may hold marks that are left out
             if self._records and any(parameters["donated_invars"]):
                 self._before()
             return _entry.AsItIs(original(*args, jaxpr=jaxpr, **parameters))
@@ -122,8 +122,7 @@ class Calls:
         elif ran.words is not None:
             self.found.append(OnDevice(ran.records, ran.words))
         else:
-            self.left_out = True
-            self._warn_once(
+            self._leave_out(
                 f"the jitted {variant.name} uses what callbacks answer, or changes arrays in place; it cannot be run a "
                 "second time to compare results, so its outputs are not recorded. `tandv.track.jax.measured` makes "
                 "them results of the program itself"
@@ -140,6 +139,10 @@ class Calls:
                 f"{kept}; recorded steps take about 1.5 times as long"
             )
         return ran.results
+
+    def _leave_out(self, message: str) -> None:
+        self.left_out = True
+        self._warn_once(message)
 
     def _with_heads(self, jaxpr: Any) -> Any:
         if self._attention is None or not self._records or self._measures:  # which has the user's operations, too
@@ -168,7 +171,9 @@ class Calls:
     def _variant(self, args: Any, jaxpr: Any, parameters: dict[str, Any]) -> Variant:
         asked = [s for s in (*parameters["in_shardings"], *parameters["out_shardings"]) if isinstance(s, Sharding)]
         alone = on_one_cpu(args) and not spans_devices(jaxpr.jaxpr) and all(s.num_devices == 1 for s in asked)
-        place = EquationContext(self._choose(alone), [], units=self._units, blocks=self._blocks, one_cpu=alone)
+        place = EquationContext(
+            self._choose(alone), [], units=self._units, blocks=self._blocks, one_cpu=alone, say=self._leave_out
+        )
         return Variant(jaxpr, parameters, place, self._exact)
 
     def _choose(self, one_cpu: bool) -> Any:

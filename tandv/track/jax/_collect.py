@@ -7,7 +7,6 @@ The result is an ordinary compiled program with one more output.
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 import jax
 import jax.core
@@ -23,6 +22,7 @@ from tandv.track.jax._block_kernels import BlockFormats, axis_of_value
 from tandv.track.jax._block_kernels import kernel_of as blocks_kernel_of
 from tandv.track.jax._kernels import Choose, Kernel, xla
 from tandv.track.jax._loss_scale import without_scale
+from tandv.track.jax._parts import Plain, evaluated, parts
 from tandv.track.jax._replicas import Replicas, programs_in
 from tandv.track.jax._tag import SCALE, Mark, mark_p, mark_tangent_p
 from tandv.track.jax._units import axis_of, kernel_of
@@ -50,6 +50,8 @@ class EquationContext(NamedTuple):
     units: bool = False  # whether the units of values are measured, too
     blocks: BlockFormats | None = None  # that values are measured in, too
     one_cpu: bool = False  # whether the program runs on one CPU
+    without_loops: Exception | None = None  # with which measuring failed, so that what loops run is left out
+    say: Callable[[str], None] = warn  # is given what is left out
 
     def enter(self, inside: Sequence[Any], outside: Sequence[Any], parameters: dict[str, Any]) -> None:
         """Note values inside an equation, which it makes of values outside."""
@@ -71,7 +73,7 @@ Rule = Callable[[dict[str, Any], list[Any], EquationContext], Found]
 
 def collect(jaxpr: core.Jaxpr, constants: Sequence[Any], inputs: Sequence[Any], place: EquationContext) -> Found:
     """Evaluate a program on values or tracers."""
-    from tandv.track.jax._control_flow import RULES
+    from tandv.track.jax._left_out import run_marked
 
     values: dict[Any, Any] = {}
     records: list[Record] = []
@@ -91,7 +93,7 @@ def collect(jaxpr: core.Jaxpr, constants: Sequence[Any], inputs: Sequence[Any], 
             if place.replicas is not None:
                 place.replicas.follow(part.program.jaxpr, operands, results)
             continue
-        operands, name = [read(v) for v in part.invars], part.primitive.name
+        operands = [read(v) for v in part.invars]
         if part.primitive is mark_p:
             (x,), mark = operands, part.params["mark"]
             if mark.tensor_type == SCALE:
@@ -114,24 +116,13 @@ def collect(jaxpr: core.Jaxpr, constants: Sequence[Any], inputs: Sequence[Any], 
             results = [x]
         elif part.primitive is mark_tangent_p:
             results = operands
-        elif name in RULES:
-            found = RULES[name](part.params, operands, place)
+        else:
+            found = run_marked(part, jaxpr, operands, place)
             results = found.outputs
             records += found.records
             words += found.words
-        else:
-            warn(f"outputs inside JAX's {name!r} cannot be collected; their rows are missing")
-            results = _run_alone(part, jaxpr, read)
         values.update(zip(part.outvars, results, strict=True))
     return Found([read(v) for v in jaxpr.outvars], records, words)
-
-
-def evaluated(program: core.ClosedJaxpr, inputs: Sequence[Any]) -> list[Any]:
-    """Evaluate a program without marks.
-
-    Not by `core.jaxpr_as_fun`: JAX turns debug_nans off meanwhile, and leaves this thread's check off for good.
-    """
-    return jax.core.eval_jaxpr(program.jaxpr, program.consts, *inputs)
 
 
 def inline(jaxpr: Any, inputs: Sequence[Any], place: EquationContext) -> Found:
@@ -218,60 +209,6 @@ def _varying(x: Any) -> frozenset[str]:
     return kind.manual_axis_type.varying | kind.manual_axis_type.unreduced
 
 
-class Plain(NamedTuple):
-    """A run of equations without marks."""
-
-    program: core.ClosedJaxpr
-    inputs: list[Any]
-    outputs: list[Any]
-
-
-def parts(jaxpr: core.Jaxpr) -> list[Any]:
-    """Split a program into equations that contain marks and the longest runs of those that do not."""
-    groups: list[Any] = []
-    for equation in jaxpr.eqns:
-        if _is_marked(equation):
-            groups.append(equation)
-        elif groups and isinstance(groups[-1], list):
-            groups[-1].append(equation)
-        else:
-            groups.append([equation])
-    needed = {v for v in jaxpr.outvars if not isinstance(v, core.Literal)}
-    found: list[Any] = []
-    for group in reversed(groups):
-        if isinstance(group, list):
-            made = {v for equation in group for v in equation.outvars}
-            outputs = [v for equation in group for v in equation.outvars if v in needed]
-            inputs = list(
-                dict.fromkeys(
-                    v
-                    for equation in group
-                    for v in equation.invars
-                    if not isinstance(v, core.Literal) and v not in made
-                )
-            )
-            found.append(Plain(program_of(group, inputs, outputs, jaxpr), inputs, outputs))
-            needed.update(inputs)
-        else:
-            found.append(group)
-            needed.update(v for v in group.invars if not isinstance(v, core.Literal))
-    return found[::-1]
-
-
-def _is_marked(equation: Any) -> bool:
-    return equation.primitive in (mark_p, mark_tangent_p) or any(map(holds_marks, programs_in(equation.params)))
-
-
-_holding: WeakKeyDictionary[core.Jaxpr, bool] = WeakKeyDictionary()
-
-
-def holds_marks(program: core.Jaxpr) -> bool:
-    """Tell whether a program contains marks, at any depth."""
-    if program not in _holding:
-        _holding[program] = any(map(_is_marked, program.eqns))
-    return _holding[program]
-
-
 def spans_devices(program: core.Jaxpr) -> bool:
     """Tell whether a program itself names several devices, wherever its inputs are."""
     return any(
@@ -285,16 +222,3 @@ def _is_of_several(value: Any) -> bool:
     if isinstance(value, Mesh | AbstractMesh):
         return value.size > 1
     return isinstance(value, Sharding) and value.num_devices > 1
-
-
-def program_of(equations: list[Any], inputs: Sequence[Any], outputs: Sequence[Any], like: core.Jaxpr) -> Any:
-    """Return some equations of a program as a program of their own, each of its inputs once."""
-    inputs = list(dict.fromkeys(v for v in inputs if not isinstance(v, core.Literal)))
-    effects = frozenset().union(*(equation.effects for equation in equations))
-    about = like.debug_info._replace(arg_names=None, result_paths=None)
-    return core.ClosedJaxpr(core.Jaxpr([], inputs, list(outputs), equations, effects, about), [])
-
-
-def _run_alone(equation: Any, like: core.Jaxpr, read: Callable[[Any], Any]) -> list[Any]:
-    program = program_of([equation], equation.invars, equation.outvars, like)
-    return evaluated(program, [read(v) for v in program.jaxpr.invars])

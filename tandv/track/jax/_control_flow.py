@@ -10,8 +10,8 @@ from jax import lax
 from jax.extend import core
 from jax.sharding import PartitionSpec, Sharding
 
-from tandv.track.common.reporting import warn
-from tandv.track.jax._collect import EquationContext, Found, Record, Rule, collect, evaluated, holds_marks, inline
+from tandv.track.jax._collect import EquationContext, Found, Record, Rule, collect, inline
+from tandv.track.jax._parts import evaluated, holds_marks
 from tandv.track.jax._replicas import Replicas
 from tandv.track.jax.scans import constants_and_carries
 
@@ -149,7 +149,7 @@ def _shard_map(parameters: dict[str, Any], inputs: list[Any], place: EquationCon
     around = place.axes or ()
     records: list[Record] = []
     if place.blocks is not None:
-        warn(
+        place.say(
             "within a shard_map each device has a part of a value, and nothing is measured in block formats: rows of "
             f"what is called there have no numbers of {', '.join(place.blocks.names)}"
         )

@@ -15,6 +15,7 @@ from jax.sharding import Sharding
 from tandv.track.jax._bits import Bits, bits_of, copied
 from tandv.track.jax._collect import EquationContext, Found, Record, inline
 from tandv.track.jax._effects import without_callbacks
+from tandv.track.jax._left_out import loops_in
 from tandv.track.jax._packing import packed
 
 _FIRST = 16  # runs that are compared, one after the other: of a few numbers all may be rounded alike by chance
@@ -52,18 +53,20 @@ class Variant:
         self._runs = self._compared = 0  # the last run that was compared
         self._small = sum(_bytes_of(x) for x in jaxpr.out_avals) <= _SMALL
         self._failed = False
-        silent = without_callbacks(jaxpr)
-        self._repeatable = silent is not None
+        self._silent = without_callbacks(jaxpr)
         self._two = exact or bool(jaxpr.effects) or _has_layouts(parameters)
-        options = dict(parameters.get("compiler_options_kvs") or ()) or None
-        self._alone = jax.jit(lambda *inputs: self._both(silent, inputs)[1], compiler_options=options)
+        self._make_programs()
+
+    def _make_programs(self) -> None:
+        options = dict(self._parameters.get("compiler_options_kvs") or ()) or None
+        self._alone = jax.jit(lambda *inputs: self._both(self._silent, inputs)[1], compiler_options=options)
         self._whole = jax.jit(
-            lambda *inputs: self._both(jaxpr, inputs), donate_argnums=self._donated, compiler_options=options
+            lambda *inputs: self._both(self.jaxpr, inputs), donate_argnums=self._donated, compiler_options=options
         )
 
     def run(self, own: Own, args: tuple[Any, ...]) -> Ran:
         """Run the program; it donates the same arguments as the user's own."""
-        if self._failed or not self._repeatable:
+        if self._failed or self._silent is None:
             return Ran(own(*args), [], None)
         if self._two or any(getattr(jax.config, flag) for flag in _SEARCHING):
             ran = self._run_two(own, args)
@@ -84,22 +87,17 @@ class Variant:
 
     def _run_two(self, own: Own, args: tuple[Any, ...]) -> Ran:
         """Measure first: the user's own program may donate its arguments."""
-        words, problem = None, None
-        try:
-            words = self._alone(*args)
-        except Exception as error:
-            problem = error
+        words, problem = self._attempt(lambda: self._alone(*args))
         return Ran(own(*args), self.records if problem is None else [], words, problem)
 
     def _compare(self, own: Own, args: tuple[Any, ...]) -> Ran:
-        words, found, problem = None, None, None
-        try:
+        def measured() -> Any:  # nothing of it is left when the user's own program needs the memory
             copies = dict(zip(self._donated, copied([args[i] for i in self._donated]), strict=True))
             results, words = self._whole(*[copies.get(i, x) for i, x in enumerate(args)])
-            found = list(map(bits_of, results))
-            del results, copies  # before the user's own program needs the memory
-        except Exception as error:
-            problem = error
+            return words, list(map(bits_of, results))
+
+        found, problem = self._attempt(measured)
+        words, found = found or (None, None)
         results = own(*args)
         if found is not None and not _everywhere(_same(found, results)):
             self._two = True
@@ -108,6 +106,26 @@ class Variant:
                 self.unsure = self._compared + 1, self._runs
         self._compared = self._runs + 1
         return Ran(results, self.records if problem is None else [], words, problem)
+
+    def _attempt(self, run: Callable[[], Any]) -> tuple[Any, Exception | None]:
+        """Return what a run gives, or why it fails; the first one is run again without what loops run if it fails."""
+        try:
+            return run(), None
+        except Exception as error:
+            problem = error.with_traceback(None)  # which would hold arrays
+        if self._runs or jax.process_count() > 1 or not loops_in(self.jaxpr.jaxpr):
+            return None, problem
+        said: list[str] = []
+        whole, self._place = self._place, self._place._replace(without_loops=problem, say=said.append)
+        self._make_programs()
+        try:
+            found = run()
+        except Exception:  # the first one tells more
+            return None, problem
+        self._place = self._place._replace(say=whole.say)
+        for message in said:
+            whole.say(message)
+        return found, None
 
     def _both(self, jaxpr: Any, inputs: Any) -> tuple[list[Any], jax.Array]:
         inputs = _placed(inputs, self._parameters["in_shardings"])

@@ -9,11 +9,11 @@ from functools import lru_cache
 from typing import Any
 
 import jax
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+from jax.extend.core import ClosedJaxpr
 
 from tandv.track.jax import _haiku, _linen, _objects
-from tandv.track.jax._collect import evaluated, program_of
 from tandv.track.jax._naming import Namer, text
+from tandv.track.jax._parts import computed
 from tandv.track.jax._scopes import ScopedNamer, path_in
 from tandv.track.jax._tag import Mark, mark_p, naming
 
@@ -70,23 +70,6 @@ def outputs_of_calls(
             call(model)
     finally:
         naming.receive = before
-
-
-def computed(operation: JaxprEqn, program: Jaxpr, operands: Sequence[Any]) -> list[Any]:
-    """Return what an operation of a program gives.
-
-    >>> import jax.numpy as jnp
-    >>> program = jax.make_jaxpr(jnp.sin)(jnp.zeros(2)).jaxpr
-    >>> [x.tolist() for x in computed(program.eqns[0], program, [jnp.zeros(2)])]
-    [[0.0, 0.0]]
-
-    Args:
-        operation: the operation.
-        program: the program that it is part of.
-        operands: arrays, one for each of `operation.invars`.
-    """
-    given = {v: x for v, x in zip(operation.invars, operands, strict=True) if not isinstance(v, Literal)}
-    return evaluated(program_of([operation], list(given), operation.outvars, program), list(given.values()))
 
 
 @contextlib.contextmanager
