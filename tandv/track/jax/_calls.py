@@ -94,7 +94,7 @@ class Calls:
     def _program(self, original: Any, args: Any, jaxpr: Any, parameters: dict[str, Any]) -> Any:
         self._settle()
         measured = self._with_heads(jaxpr)
-        if self._measures or not holds_marks(measured.jaxpr):  # one of our own may hold marks that are left out
+        if not holds_marks(measured.jaxpr):
             if self._records and any(parameters["donated_invars"]):
                 self._before()
             return _entry.AsItIs(original(*args, jaxpr=jaxpr, **parameters))
@@ -102,6 +102,8 @@ class Calls:
         def own(*args: Any) -> Any:
             return original(*args, jaxpr=jaxpr, **parameters)[0]
 
+        if self._measures:  # this is one of our own, which holds the marks that are left out
+            return own(*args)
         if self._records:
             self._before()
         try:
