@@ -456,6 +456,7 @@ def test_one_file_saves_as_well_and_says_which_counts_are_rounded(opened, tmp_pa
     path = tmp_path / "run.html"
     path.write_text(document(pooled(Answers([pictured_run.run("filed")])), "filed", STATE), encoding="utf-8")
     page.goto(path.as_uri())
+    page.evaluate("window.changed = true")  # the next test opens the page of the server
     settled(page)
     name, table = download(page, "histogram", "CSV")
     assert name.startswith("filed-histogram-") and "from shares in steps of 9 %" in table.decode().partition("\n")[0]
