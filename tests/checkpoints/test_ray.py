@@ -16,7 +16,7 @@ from tandv.checkpoints import evaluate, on_ray
 from tandv.checkpoints.engines import EngineFailed
 
 # Ray waits 15 to 30 seconds for each of its own processes, which a busy machine exceeds: ports that are known need not
-# be waited for, and its clock for the rest goes slower.
+# be waited for (one of them is looked for in a file all the same), and its clock for the rest goes slower.
 import functools, socket, types
 import ray._private.node, ray._private.parameter
 def free_port():
@@ -25,6 +25,12 @@ def free_port():
         return any_port.getsockname()[1]
 ports = {f"{agent}_port": free_port() for agent in ("metrics_agent", "dashboard_agent_listen", "runtime_env_agent")}
 ray._private.parameter.RayParams = functools.partial(ray._private.parameter.RayParams, **ports)
+start_raylet = ray._private.node.Node.start_raylet
+def start_with_known_port(node, *given, **options):
+    name = ray._raylet.DASHBOARD_AGENT_LISTEN_PORT_NAME
+    ray._raylet.persist_port(node._session_dir, node._node_id, name, ports["dashboard_agent_listen_port"])
+    return start_raylet(node, *given, **options)
+ray._private.node.Node.start_raylet = start_with_known_port
 clock = {name: getattr(time, name) for name in dir(time)} | {"monotonic": lambda: time.monotonic() / 10}
 ray._private.node.time = types.SimpleNamespace(**clock)
 
