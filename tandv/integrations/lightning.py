@@ -100,13 +100,18 @@ class TandvCallback(Callback):
         self._take_hooks()
         self._run.close(exception)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the number of the next step where it is not Lightning's own `global_step`."""
-        return {} if self._run.steps in (0, self._global_step) else {"steps": self._run.steps}
+    # Lightning takes one callback of a class that has a `state_dict`; of those that use the checkpoint itself, several.
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Keep the number of the next step where it is not Lightning's own `global_step`."""
+        with self._run.harmless():
+            if self._run.steps not in (0, self._global_step):
+                checkpoint["tandv"] = {"steps": self._run.steps}
+
+    def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Go on with the step after the checkpoint."""
-        self._resumed = state_dict.get("steps")
+        with self._run.harmless():
+            self._resumed = checkpoint.get("tandv", {}).get("steps")
 
     def _count(self, *_: Any) -> None:
         self._stepped += 1

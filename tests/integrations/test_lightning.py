@@ -153,6 +153,16 @@ def test_a_resumed_training_goes_on_with_the_step_after_its_checkpoint(kind, ste
     assert steps_of(callback) == list(range(steps, 2 * steps))
 
 
+def test_two_callbacks_of_one_trainer_have_a_run_each():
+    callbacks = TandvCallback(include="net.0", name="first"), TandvCallback(every=4, name="all")
+    model, untracked = fit(Manual, *callbacks, save="saved.ckpt"), fit(Manual)
+    assert all(map(torch.equal, model.parameters(), untracked.parameters()))
+    assert [steps_of(one) for one in callbacks] == [[0, 1, 2, 3], [0]]
+    again = TandvCallback(include="net.0"), TandvCallback(every=4)
+    fit(Manual, *again, epochs=2, checkpoint="saved.ckpt")
+    assert [steps_of(one) for one in again] == [[4, 5, 6, 7], [4]]
+
+
 def test_an_error_in_training_ends_the_run_which_says_so():
     class Broken(Automatic):
         def training_step(self, batch, number):
