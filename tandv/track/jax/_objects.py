@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-import numpy as np
 
 from tandv.tensor_types import WEIGHT_GRADIENT
 from tandv.track.jax._loss_scale import dynamic_scale
@@ -79,33 +78,6 @@ def is_equinox(value: Any) -> bool:
     """Tell whether a value is a model of equinox."""
     equinox = sys.modules.get("equinox")
     return equinox is not None and isinstance(value, equinox.Module)
-
-
-def parameters_in(model: Any) -> list[Any]:
-    """Return the arrays of all `nnx.Param`s that an object of flax.nnx holds.
-
-    This takes a sixth of the time of `nnx.state`, which besides sorts and names them.
-
-    >>> from flax import nnx
-    >>> [array.shape for array in parameters_in(nnx.Linear(2, 3, use_bias=False, rngs=nnx.Rngs(0)))]
-    [(2, 3)]
-    """
-    nnx: Any = sys.modules["flax.nnx"]
-    found, waiting, seen = {}, [model], set()
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, nnx.Variable):
-            if isinstance(one, nnx.Param):  # which may hold a tree, and what is no array
-                value = one.get_raw_value() if hasattr(type(one), "get_raw_value") else one.raw_value
-                found[id(one)] = [x for x in jax.tree.leaves(value) if isinstance(x, jax.Array | np.ndarray)]
-        elif isinstance(one, list | tuple):
-            waiting.extend(one)
-        elif isinstance(one, dict):
-            waiting.extend(one.values())
-        elif isinstance(one, nnx.Module) and id(one) not in seen:
-            seen.add(id(one))
-            waiting.extend(vars(one).values())
-    return [array for arrays in found.values() for array in arrays]
 
 
 def reached(function: Any) -> list[Any]:

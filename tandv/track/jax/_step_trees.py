@@ -16,9 +16,10 @@ from tandv.track.insight.numbers import Numbers
 from tandv.track.jax import _names, _trees
 from tandv.track.jax._block_kernels import BlockFormats
 from tandv.track.jax._insight import JaxInsight
+from tandv.track.jax._known_trees import KnownTrees
 from tandv.track.jax._messages import not_measured
 from tandv.track.jax._names import Leaf
-from tandv.track.jax._objects import is_object, parameters_in
+from tandv.track.jax._objects import is_object
 from tandv.track.jax._rows import JaxStep, OnDevice, OnHost
 from tandv.track.jax._stacks import whole_of
 from tandv.track.jax._stash import Own
@@ -48,6 +49,7 @@ class StepTrees:
         self._is_due = False  # whether the trees of this step are measured
         self._unsure: Any = None  # weak references to the weights of a step whose layers may be stacked
         self._read: list[Any] | None = None  # weak references to the arrays of an object that were read for this step
+        self._known = KnownTrees()
         self._before: list[Leaf] = []  # copies of the weights before the step, where updates are wanted
         self._forget()
 
@@ -63,8 +65,8 @@ class StepTrees:
         self._before = []
         self._forget()
         model = self.latest["model_state"]
-        self._read_weights(model)
-        self._read = [weakref.ref(array) for array in parameters_in(model)] if is_object(model) else None
+        arrays = self._read_weights(model)
+        self._read = [weakref.ref(array) for array in arrays] if is_object(model) else None
         if not is_sure:
             self._unsure = model if is_object(model) else jax.tree.map(_weakly, model)
 
@@ -77,7 +79,7 @@ class StepTrees:
         if read is None or not self._is_due:
             return
         model = self.latest["model_state"]
-        now = parameters_in(model)
+        now = [_trees.uncut(leaf.array) for leaf in self._leaves("model_state", model)]
         if len(now) != len(read) or any(ref() is not array for ref, array in zip(read, now, strict=True)):
             self._forget()
             self._read_weights(model)
@@ -136,19 +138,19 @@ class StepTrees:
         self._on_host: list[OnHost] = []
         self._numbers: Callable[[], Numbers] | None = None
 
-    def _read_weights(self, model: Any) -> None:
-        if model is not None and self._is_due:
-            model = _names.parameters_of(model)  # once: to find them takes flax as long as to measure them
-            leaves = self._leaves("model_state", model)
-            if self._weights:
-                for dtype, name in _names.left_out(model).items():
-                    self._tracker.warn_once(*not_measured(dtype, WEIGHT, name))
-                self._measure(leaves)
-                self._measure_blocks(leaves)
-            if self._updates:
-                self._before = [leaf._replace(array=jax.numpy.copy(whole_of(leaf.array))) for leaf in leaves]
-            if self._insight is not None:
-                self._insight.start_of_step(self._chosen_wholes(leaves))
+    def _read_weights(self, model: Any) -> list[Any]:
+        """Measure the weights, and return their arrays."""
+        if model is None or not self._is_due:
+            return []
+        leaves = self._leaves("model_state", model)
+        if self._weights:
+            self._measure(leaves)
+            self._measure_blocks(leaves)
+        if self._updates:
+            self._before = [leaf._replace(array=jax.numpy.copy(whole_of(leaf.array))) for leaf in leaves]
+        if self._insight is not None:
+            self._insight.start_of_step(self._chosen_wholes(leaves))
+        return [_trees.uncut(leaf.array) for leaf in leaves]
 
     def _updates_of(self, after: dict[str, Any]) -> list[Leaf]:
         """Return what the step has added to each weight; a layer that was replaced within the step has none."""
@@ -196,9 +198,19 @@ class StepTrees:
         return False
 
     def _leaves(self, argument: str, tree: Any, tensor_type: str = WEIGHT) -> list[Leaf]:
-        if argument == "opt_state":
-            return _names.optimizer_states(tree, self.latest["model_state"], self.stacks)
-        return _names.weights(tree, tensor_type, self.stacks)
+        model, stacks = self.latest["model_state"], self.stacks
+
+        def find() -> list[Leaf]:
+            if argument == "opt_state":
+                return _names.optimizer_states(tree, model, stacks)
+            parameters = _names.parameters_of(tree)  # once: to find them takes flax as long as to measure them
+            if argument == "model_state" and self._weights:
+                for dtype, name in _names.left_out(parameters).items():
+                    self._tracker.warn_once(*not_measured(dtype, WEIGHT, name))
+            return _names.weights(parameters, tensor_type, stacks)
+
+        like = model if argument == "opt_state" else None
+        return self._known.leaves(argument, tree, find, stacks=stacks, like=like)
 
 
 def _weakly(array: Any) -> Callable[[], Any]:
