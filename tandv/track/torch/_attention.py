@@ -99,19 +99,19 @@ class AttentionHeads:
             if self._attention and self._outputs.is_wanted:
                 entered(self._graphs.number, id(module))
             return
-        if not self._running:
+        if begins := not self._running:
             if not self._begins(module):
                 return
             self._thread, self._examples = threading.get_ident(), None
             self._graphs.running.clear()
             if self._experts is not None:
                 self._experts.begin()
-            if self._mode not in _get_current_function_mode_stack():
-                _push_mode(self._mode)
         elif self._thread != threading.get_ident():
             return
         if self._examples is None:
             self._examples = _size(given)
+        if begins and self._mode not in _get_current_function_mode_stack():
+            _push_mode(self._mode)  # nothing before is seen by it, or a failure would find no module to end it with
         modes = _get_current_function_mode_stack()
         paused = isinstance(module, _FAST) and not module.training and modes[-1:] == [self._mode]
         if paused:
