@@ -104,6 +104,27 @@ def test_a_type_has_only_its_own_values_in_a_power_of_two():
     assert found.format.tolist() == ["fp16", "e5m6"]
 
 
+@pytest.mark.parametrize("name", ["fp16", "bf16"])
+def test_the_range_of_few_distinct_values_under_a_scale_is_what_the_counts_allow(name):
+    # of an untrained classifier: p - 1 at the true class is about -0.99, of which bfloat16 has but few values
+    random = np.random.default_rng(0)
+    p = np.exp(random.normal(0, 0.3, (256, 100)))
+    p /= p.sum(axis=1, keepdims=True)
+    p[np.arange(256), random.integers(100, size=256)] -= 1
+    gradient = p.astype(ml_dtypes.bfloat16)
+    row = whatif(log_of(gradient, kind="Gradient"), name, "max").iloc[0]
+    true = cast(gradient, name, "max")[3]
+    assert true > row.sqnr + 8  # nothing in the log says so
+    assert row.sqnr_low == row.sqnr_least < true < row.sqnr_high == row.sqnr_most
+
+
+def test_the_range_of_casts_in_which_subnormal_values_alone_err_is_three_decibels_each_way():
+    x = (2.0 ** np.random.default_rng(0).uniform(-30, 0, 5000)).astype(ml_dtypes.bfloat16)
+    row = whatif(log_of(x), "fp16").iloc[0]
+    assert abs(row.sqnr - cast(x, "fp16", "none")[3]) < 1
+    assert [row.sqnr - row.sqnr_low, row.sqnr_high - row.sqnr] == pytest.approx([3.05, 3.05], abs=0.02)
+
+
 def test_what_is_not_there_is_no_loss_and_what_is_not_finite_is_not_known():
     found = whatif(
         log_of(np.zeros(4, np.float32), np.full(4, np.nan, np.float32), np.float32([np.inf, 1, 1, 1])), "e4m3"
