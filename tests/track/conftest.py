@@ -1,15 +1,16 @@
+import sys
+
 import pandas as pd
 import pytest
-import torch
 
 from tandv.track.common import read_pickle, writer
-from tandv.track.torch import track
 
 
 @pytest.fixture(autouse=True)
 def in_its_own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
+    if "torch" in sys.modules:  # JAX's tests run without it, too
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +22,8 @@ def however_slow_the_disk_is(monkeypatch):
 @pytest.fixture
 def run():
     """Track `steps` calls of a function on a model and return the log."""
+
+    from tandv.track.torch import track
 
     def run(model, update, steps=1, **arguments) -> pd.DataFrame:
         with track(model, **arguments) as tracker:
