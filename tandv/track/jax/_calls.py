@@ -14,7 +14,7 @@ import jax
 from jax.sharding import Sharding
 
 from tandv.tensor_types import ACTIVATION
-from tandv.track.jax import _entry
+from tandv.track.jax import _entry, _native
 from tandv.track.jax._block_kernels import BlockFormats
 from tandv.track.jax._collect import (
     EquationContext,
@@ -173,14 +173,16 @@ class Calls:
     def _variant(self, args: Any, jaxpr: Any, parameters: dict[str, Any]) -> Variant:
         asked = [s for s in (*parameters["in_shardings"], *parameters["out_shardings"]) if isinstance(s, Sharding)]
         alone = on_one_cpu(args) and not spans_devices(jaxpr.jaxpr) and all(s.num_devices == 1 for s in asked)
+        ways = (True, False) if alone and self._own is None and _native.available() else (False,)
         place = EquationContext(
             self._choose(alone), [], units=self._units, blocks=self._blocks, one_cpu=alone, say=self._leave_out
         )
-        return Variant(jaxpr, parameters, place, self._exact)
+        places = [place._replace(choose=self._choose(alone, way), scales=[]) for way in ways]
+        return Variant(jaxpr, parameters, places, self._exact)
 
-    def _choose(self, one_cpu: bool) -> Any:
+    def _choose(self, one_cpu: bool, as_matrix: bool = False) -> Any:
         own = self._own
-        return (lambda x, _: own(x)) if own is not None else chooser(one_cpu)
+        return (lambda x, _: own(x)) if own is not None else chooser(one_cpu, as_matrix)
 
     def _value(self, x: Any, mark: Mark) -> None:
         """Measure a concrete value now: later it may be donated."""

@@ -37,9 +37,9 @@ def xla(dtype: np.dtype) -> Kernel:
 
 
 @functools.cache
-def native() -> Kernel:
-    """Return the kernel that programs for one CPU call."""
-    return Kernel(lambda x, _: _native.measure(x), _native.merge, _native.empty(), _native.rows_of)
+def native(as_matrix: bool = False) -> Kernel:
+    """Return the kernel that programs for one CPU call, on values of more than two axes as matrices or flat."""
+    return Kernel(lambda x, _: _native.measure(x, as_matrix), _native.merge, _native.empty(), _native.rows_of)
 
 
 @functools.cache
@@ -54,14 +54,13 @@ def _only_read(*_: Any) -> jax.Array:
     raise NotImplementedError("rows of the host are measured there")
 
 
-def chooser(one_cpu: bool) -> Choose:
+def chooser(one_cpu: bool, as_matrix: bool = False) -> Choose:
     """Return the choice of a kernel for programs on one CPU, or on any other devices."""
-
     is_native = one_cpu and _native.available()
 
     def choose(x: Any, in_shard: bool) -> Kernel:
         if is_native and not in_shard and _native.measurable(x.dtype):
-            return native()
+            return native(as_matrix)
         return xla(np.dtype(x.dtype))
 
     return choose

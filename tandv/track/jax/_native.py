@@ -39,13 +39,16 @@ def measurable(dtype: Any) -> bool:
     return str(dtype) in XLA_TYPES
 
 
-def measure(x: jax.Array) -> jax.Array:
+def measure(x: jax.Array, as_matrix: bool = False) -> jax.Array:
     """Return the words of a row that has measured `x`.
 
-    The kernel reads a flat copy after a barrier. A further use of the value itself would change what XLA fuses with
-    the operation that computes it, and so the last bits of other results.
+    The kernel reads a copy after a barrier. A further use of the value itself would change what XLA fuses with the
+    operation that computes it, and so the last bits of other results. For a flat copy XLA computes the value again.
+    `as_matrix` gives a value of more than two axes the shape [all others, last axis], in which products with weights
+    read it, too: one copy serves both. But there are models of which that changes the last bits of other results.
     """
-    return _call(jax.lax.optimization_barrier(jax.lax.reshape(x, (x.size,))))
+    shape = (x.size // x.shape[-1], x.shape[-1]) if as_matrix and x.ndim > 2 and x.size else (x.size,)
+    return _call(jax.lax.optimization_barrier(jax.lax.reshape(x, shape)))
 
 
 def merge(one: jax.Array, other: jax.Array) -> jax.Array:

@@ -2,11 +2,11 @@
 
 One program that computes and measures is faster. But XLA compiles it as a whole, so results may differ from those of
 the user's own program in their last bits. So its first runs return the results of the user's own program, and compare
-them. Where they differ the user's program computes all results from then on, and a second program measures; likewise
-where nothing can be compared.
+them. Where they differ values are measured in another way, if there is one. Where they still differ the user's program
+computes all results from then on, and a second program measures; likewise where nothing can be compared.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -40,15 +40,17 @@ class Ran(NamedTuple):
 
 
 class Variant:
-    """One jitted program and how it is measured."""
+    """One jitted program and how it is measured: in the first of the ways that leaves its results as they are."""
 
-    def __init__(self, jaxpr: Any, parameters: dict[str, Any], place: EquationContext, exact: bool):
+    def __init__(self, jaxpr: Any, parameters: dict[str, Any], ways: Sequence[EquationContext], exact: bool):
         self.jaxpr = jaxpr  # referenced, so that its id is not reused
         self.name = parameters["name"]
         self.records: list[Record] = []
         self.why_two = ""  # why it is run as two programs, if not because of `exact`
         self.unsure: tuple[int, int] | None = None  # first and last run whose results may differ in their last bits
-        self._place, self._parameters = place, parameters
+        self._place, *self._others = ways
+        self._parameters = parameters
+        self._since = 0  # runs before the present way
         self._donated = tuple(i for i, is_donated in enumerate(parameters["donated_invars"]) if is_donated)
         self._runs = self._compared = 0  # the last run that was compared
         self._small = sum(_bytes_of(x) for x in jaxpr.out_avals) <= _SMALL
@@ -81,6 +83,7 @@ class Variant:
         return ran
 
     def _is_compared(self, run: int) -> bool:
+        run -= self._since
         if not self._small:
             return run in _OF_LARGE
         return run <= _FIRST or run & (run - 1) == 0  # a power of two
@@ -100,10 +103,7 @@ class Variant:
         words, found = found or (None, None)
         results = own(*args)
         if found is not None and not _everywhere(_same(found, results)):
-            self._two = True
-            self.why_two = "measured within it, its results differ in their last bits"
-            if self._compared < self._runs:
-                self.unsure = self._compared + 1, self._runs
+            self._give_up()
         self._compared = self._runs + 1
         return Ran(results, self.records if problem is None else [], words, problem)
 
@@ -126,6 +126,18 @@ class Variant:
         for message in said:
             whole.say(message)
         return found, None
+
+    def _give_up(self) -> None:
+        """Go on to the next way or, after the last one or where results of this one were used, to two programs."""
+        if self._compared == self._runs and self._others:
+            self._place = self._others.pop(0)._replace(without_loops=self._place.without_loops)
+            self._since = self._runs + 1
+            self._make_programs()
+            return
+        self._two = True
+        self.why_two = "measured within it, its results differ in their last bits"
+        if self._compared < self._runs:
+            self.unsure = self._compared + 1, self._runs
 
     def _both(self, jaxpr: Any, inputs: Any) -> tuple[list[Any], jax.Array]:
         inputs = _placed(inputs, self._parameters["in_shardings"])

@@ -192,6 +192,27 @@ def test_a_program_whose_bits_differ_is_run_as_two_and_that_is_said(monkeypatch,
     assert log["scalar_stats"]["max_abs"].tolist() == pytest.approx([float(jnp.abs(jnp.sin(x)).max()) for x in xs])
 
 
+def test_a_program_whose_bits_differ_is_first_measured_in_another_way(monkeypatch, same):
+    original, seen = _variant.Variant._both, []
+
+    def off_in_the_first_way(variant, jaxpr, inputs):
+        results, words = original(variant, jaxpr, inputs)
+        seen.append(len(variant._others))
+        return [x * (1 + 2.0**-23) for x in results] if variant._others else results, words
+
+    monkeypatch.setattr(_variant.Variant, "_both", off_in_the_first_way)
+    monkeypatch.setattr(_variant, "_FIRST", 1)
+    step = jax.jit(lambda x: tag(jnp.sin(x), "sine"))
+    xs = [jnp.arange(24.0).reshape(2, 3, 4) + i for i in range(5)]
+    with track() as tracker:
+        for x in xs:
+            assert same(tracker.intercept(step, x), jnp.sin(x))
+            tracker.step()
+    assert seen == [1, 0]  # each was traced once, and no run needed two programs
+    log = read_pickle(tracker.out_path)
+    assert log["scalar_stats"]["max_abs"].tolist() == pytest.approx([float(jnp.abs(jnp.sin(x)).max()) for x in xs])
+
+
 def a_bit_off_above_two(self, jaxpr, inputs, original=_variant.Variant._both):
     """Return what a variant gives, rounded otherwise where it is above 2."""
     results, words = original(self, jaxpr, inputs)

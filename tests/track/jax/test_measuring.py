@@ -24,6 +24,8 @@ VALUES = {
     "huge": np.array([3e38, -3e38, 1e-40, 0]),
     "far from zero": NORMAL + 1000,
     "zeros": np.zeros((3, 4)),
+    "three axes": NORMAL.reshape(4, 10, 64),
+    "four axes, empty": np.zeros((2, 0, 3, 0)),
     "0-d": np.array(-2.5),
     "empty": np.zeros((0, 3)),
     "nan and infinity": np.array([np.nan, np.inf, -np.inf, 1.0, -3.0]),
@@ -34,10 +36,11 @@ VALUES = {
 DTYPES = ("float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
 
-@pytest.fixture(params=["native", "xla"])
+@pytest.fixture(params=["native", "native, matrices", "xla"])
 def kernel(request):
     assert _native.available()
-    return lambda dtype: _kernels.native() if request.param == "native" else _kernels.xla(np.dtype(dtype))
+    way = request.param
+    return lambda dtype: _kernels.xla(np.dtype(dtype)) if way == "xla" else _kernels.native("matrices" in way)
 
 
 def check(row: np.ndarray, x: np.ndarray, where: str = "") -> None:
@@ -94,3 +97,12 @@ def test_float64_keeps_its_range(values):
 def test_the_native_kernel_is_no_host_callback():
     text = jax.jit(_native.measure).lower(jnp.ones(3)).compile().as_text()
     assert re.findall('custom_call_target="(.*?)"', text) == ["tandv_measure"]
+
+
+def test_what_a_product_reads_is_not_computed_again_for_the_native_kernel(optimised):
+    def layer(x, w):
+        y = jnp.cos(x)
+        return y @ w, _native.measure(y, as_matrix=True)
+
+    text = jax.jit(layer).lower(jnp.ones((4, 8, 16)), jnp.ones((16, 16))).compile().as_text()
+    assert text.count(" cosine(") == 1
