@@ -1,6 +1,6 @@
 """The private function of JAX that runs every jitted program outside of other programs.
 
-`jax._src.pjit._pjit_call_impl_python` has the same arguments and results from jax 0.7.2 to 0.10.2: jitted functions,
+`jax._src.pjit._pjit_call_impl_python` has the same arguments and results from jax 0.7.2 to 0.12.0: jitted functions,
 those within an un-jitted `grad` or `vmap`, and loops and branches outside of `jit` all call it. While a tracker is on
 it is replaced by one that passes programs to the function in `current` of the thread. `available` tells whether this
 works; where it does not, nothing is replaced, and jitted programs run untracked.
