@@ -12,7 +12,7 @@ from jax.extend import core
 
 from tandv.track.jax.axes import Axes, Axis, followed, of_product
 from tandv.track.jax.marked import Mark, computed, mark_p, path_in
-from tandv.track.jax.scans import constants_and_carries
+from tandv.track.jax.operations import CALLS, constants_and_carries
 from tandv.track.jax.softmaxes import Role, role_of
 
 
@@ -227,8 +227,6 @@ def _cond(parameters: dict[str, Any], operands: list[Value], seen: Seen) -> list
 
 
 LOOPS = {"scan": _scan, "while": _while, "cond": _cond}
-CALLS = {"jit", "pjit", "closed_call", "core_call", "checkpoint", "remat2", "custom_jvp_call", "custom_vjp_call",
-         "custom_vjp_call_jaxpr"}  # fmt: skip
 
 
 def _plain(x: Any) -> Value:

@@ -16,11 +16,9 @@ from tandv.track.jax._heads import HeadAxes, marked_equations
 from tandv.track.jax._scopes import path_in
 from tandv.track.jax._tag import mark_p
 from tandv.track.jax.axes import Axes, Axis, followed, of_product
-from tandv.track.jax.scans import constants_and_carries
+from tandv.track.jax.operations import CALLS, constants_and_carries
 from tandv.track.jax.softmaxes import Role, role_of
 
-_CALLS = {"jit", "pjit", "closed_call", "core_call", "checkpoint", "remat2", "custom_jvp_call", "custom_vjp_call",
-          "custom_vjp_call_jaxpr"}  # fmt: skip
 _COMPUTING = {"dot_general", "conv_general_dilated", "gather", "ragged_dot_general"}  # they make activations
 _INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")  # parameters that hold the program of a call
 
@@ -104,7 +102,7 @@ class Program:
             if mark.tensor_type == ACTIVATION:
                 self.order.append((".".join("*" if part is None else part for part in mark.name), None))
             return operands
-        if name in _CALLS and (key := next((one for one in _INNER if one in parameters), None)):
+        if name in CALLS and (key := next((one for one in _INNER if one in parameters), None)):
             return self.follow(_program(parameters[key]), operands, (*place, key), path)
         if name == "scan":
             return self._scan(parameters, operands, place, path)

@@ -13,7 +13,7 @@ from jax.sharding import PartitionSpec, Sharding
 from tandv.track.jax._collect import EquationContext, Found, Record, Rule, collect, inline
 from tandv.track.jax._parts import evaluated, holds_marks
 from tandv.track.jax._replicas import Replicas
-from tandv.track.jax.scans import constants_and_carries
+from tandv.track.jax.operations import CALLS, constants_and_carries
 
 
 def _jit(parameters: dict[str, Any], inputs: list[Any], place: EquationContext) -> Found:
@@ -230,15 +230,11 @@ def _empty(record: Record) -> jax.Array:
 
 
 RULES: dict[str, Rule] = {
+    **dict.fromkeys(CALLS, _call),
     "jit": _jit,
     "pjit": _jit,
     "checkpoint": _remat,
     "remat2": _remat,
-    "custom_jvp_call": _call,
-    "custom_vjp_call": _call,
-    "custom_vjp_call_jaxpr": _call,
-    "closed_call": _call,
-    "core_call": _call,
     "scan": _scan,
     "while": _while,
     "cond": _cond,

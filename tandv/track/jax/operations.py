@@ -1,6 +1,12 @@
-"""How the operands of a scan are divided, whichever version of JAX traced it."""
+"""What operations of traced programs are called, and how their operands are divided, in each version of JAX."""
 
 from typing import Any
+
+# Those that run one program once. Since jax 0.12 "eval_jaxpr" stands for "closed_call" and "core_call".
+CALLS = frozenset(
+    ("jit", "pjit", "checkpoint", "remat2", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
+    + ("closed_call", "core_call", "eval_jaxpr")
+)
 
 
 def constants_and_carries(parameters: dict[str, Any]) -> tuple[int, int]:

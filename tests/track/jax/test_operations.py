@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tandv.track.jax.scans import constants_and_carries
+from tandv.track.jax.operations import constants_and_carries
 
 
 class Tree(NamedTuple):
