@@ -78,7 +78,8 @@ def share_a_weight(model):
 
 
 def one_array_in_two_weights(model):
-    model.layers[1].bias.set_value(model.layers[0].bias.get_value())
+    array = jnp.ones(2)
+    model.layers[0].bias, model.layers[1].bias = nnx.Param(array), nnx.Param(array)
 
 
 def change_a_shape(model):
@@ -90,7 +91,7 @@ def change_a_type(model):
 
 
 def make_a_weight_no_parameter(model):
-    model.layers[1].bias = nnx.BatchStat(model.layers[1].bias.get_value())
+    model.layers[1].bias = nnx.BatchStat(jnp.ones(2))
 
 
 def rename_a_layer(model):
