@@ -21,6 +21,7 @@ from tandv.analysis.whatif._ranges import (
     SIGNAL,
     SQUARE,
     UNDERFLOW,
+    widen,
     write,
 )
 from tandv.analysis.whatif._ranges import VERSION as OF_RANGES
@@ -265,10 +266,8 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
                     small, small_sure = small + c * is_small, small_sure + c * is_small
                     over, over_sure = over + c * is_over, over_sure + c * is_over
 
-                if bits <= m and power2:  # only subnormal values err, of which few are most of the squared error
-                    sums[3], sums[4] = max(sums[3], sums[0] ** 2), max(sums[4], sums[0] ** 2 / 4)
-                elif bits <= m and (tops == 2 or first == last):  # few distinct values, each with an error of its own
-                    sums[3] = sums[4] = np.inf
+                if bits <= m:
+                    widen(sums, power2, tops == 2 or first == last)
                 stray = zero_loose + math.sqrt(zero_maybe) + 1
                 if tie:  # only values of exactly half the smallest one go to zero
                     stray = 2 * zero + 2 * math.sqrt(zero) + 1 + (zero_maybe / 64 if bits > LISTED else 0.0)

@@ -102,6 +102,22 @@ _write_underflow, _write_overflow, _write_subnormal = (
 
 
 @njit(**COMPILED)
+def widen(sums, power2, few):
+    """Widen the range of a cast that keeps all mantissa bits of the values: few errors may be most of their sum.
+
+    Args:
+        sums: `SQUARE` to `DOWN` of the cast, changed.
+        power2: whether the scale is a power of two, so that subnormal values alone err: 3 dB each way.
+        few: whether few distinct values may hold most of the squares, each with an error of its own: to the bounds.
+    """
+    up, down, squared = UP - SQUARE, DOWN - SQUARE, sums[0] * sums[0]
+    if power2:
+        sums[up], sums[down] = max(sums[up], squared), max(sums[down], squared / 4)
+    elif few:
+        sums[up] = sums[down] = np.inf
+
+
+@njit(**COMPILED)
 def write(sums, n, out, places):
     """Write what is said of casts: of each share and of the SQNR the value, its 95 % range, its least and most.
 
