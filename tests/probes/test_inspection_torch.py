@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.modules.module import _global_forward_hooks, _global_forward_pre_hooks, register_module_forward_hook
+from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from tandv.probes import attention_patterns, get_intermediate_outputs
 from tandv.track.common import read_pickle
@@ -268,11 +269,19 @@ def test_no_framework_is_imported_before_a_model_is_given():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
 
 
-def test_of_a_data_parallel_model_the_inner_one_runs(tmp_path):
-    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+def summed_alone(state: None, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
+    """Gradients summed over the one rank there is."""
+    summed = torch.futures.Future()
+    summed.set_result(bucket.buffer())
+    return summed
+
+
+def test_of_a_data_parallel_model_the_inner_one_runs():
+    dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=1)  # no threads or sockets in this process
     try:
         model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
         parallel = nn.parallel.DistributedDataParallel(model)
+        parallel.register_comm_hook(None, summed_alone)
         found = get_intermediate_outputs(parallel, X)
         assert list(found) == ["Sequential", "0", "1"]
         parallel(X).sum().backward()
