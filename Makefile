@@ -7,8 +7,9 @@ TSC = $(NODE) node .venv/node/node_modules/typescript/bin/tsc --project tandv/pa
 	--incremental --tsBuildInfoFile .venv/node/front.tsbuildinfo
 # Files go to the workers whole, so that what a file's tests share is made once, and in the order of tests/conftest.py. A
 # library computes in one thread, since the workers have the processors already. What is compiled to bytecode is kept, or
-# each of the processes that tests start would compile it again.
-TESTS = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+# each of the processes that tests start would compile it again. Where CI is set, what failed is run once more.
+PYTEST = $(if $(CI),.ci/tests .venv/bin/python,$(RUN) pytest)
+TESTS = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(PYTEST) --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo check test slowest lint types quick-tests all-tests
 
