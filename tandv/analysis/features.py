@@ -28,7 +28,7 @@ from tandv.analysis.correlations import (
     store_corr_means,
 )
 from tandv.analysis.samples import rows_of_features
-from tandv.analysis.similarity import History, as_samples
+from tandv.analysis.similarity import History, as_samples, check_finite
 from tandv.arrays import as_array
 from tandv.messages import missing
 
@@ -178,7 +178,7 @@ def linear_decodability(
         strength: the inverse of the L2 penalty.
         seed: of the split into folds.
 
-    Raises ValueError if a label has fewer samples than there are folds.
+    Raises ValueError if a label has fewer samples than there are folds, and for activations that are not finite.
     """
     try:
         from sklearn.exceptions import ConvergenceWarning
@@ -194,6 +194,7 @@ def linear_decodability(
         raise ValueError(
             f"there are {len(samples)} samples and labels of shape {labels.shape}; give one label for each"
         )
+    check_finite(samples, "activations", "a linear probe")
     names, counts = np.unique(labels, return_counts=True)
     if len(names) < 2 or counts.min() < folds:
         few = ", ".join(f"{name!r}: {count}" for name, count in zip(names.tolist(), counts.tolist(), strict=True))
@@ -214,7 +215,7 @@ def decodability_curves(
 ) -> pd.DataFrame:
     """Return how well labels can be decoded from each layer over training: curves of accuracy and of the chance level.
 
-    Columns are `<layer>/<target>`, and `chance/<target>`.
+    Columns are `<layer>/<target>`, and `chance/<target>`. A layer that is not finite at a step has NaN there.
 
     >>> history = {100: {"fc": [[0.0]] * 5 + [[1.0]] * 5}}
     >>> decodability_curves(history, {"shape": [0] * 5 + [1] * 5}).loc[100].to_dict()
@@ -232,7 +233,11 @@ def decodability_curves(
         rows[step] = {}
         for layer, array in history[step].items():
             for target, labels in targets.items():
-                found = linear_decodability(array, labels, folds=folds, strength=strength, seed=seed)
+                if np.isfinite(as_samples(array, "activations")).all():
+                    found = linear_decodability(array, labels, folds=folds, strength=strength, seed=seed)
+                else:
+                    counts = np.unique(as_array(labels), return_counts=True)[1]
+                    found = Decodability(math.nan, math.nan, float(counts.max() / counts.sum()))
                 rows[step] |= {f"{layer}/{target}": found.accuracy, f"chance/{target}": found.chance}
     out = pd.DataFrame.from_dict(rows, orient="index")
     out.index = pd.Index(out.index.astype(np.int64), name="step")

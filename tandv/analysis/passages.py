@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from tandv.curves import Curves, as_curves
+from tandv.curves.curves import check_curve
 from tandv.curves.outcomes import in_percent
 from tandv.messages import some
 
@@ -52,7 +53,10 @@ def first_passage(curve: pd.Series, threshold: float, *, stays: int = 1, window:
         stays: how many values in a row must be at or above it.
         window: the median of the values in so many following steps must be at or above it too, so that a single dip
             does not matter.
+
+    Raises TypeError for what is no Series.
     """
+    check_curve(curve)
     name = str(curve.name)
     known = curve.dropna().sort_index()
     if known.empty:

@@ -22,6 +22,7 @@ from tandv.analysis.similarity import (
     as_samples,
     centred,
     chance_cka,
+    check_finite,
     cka_curves,
     fewest,
     linear_cka,
@@ -261,7 +262,7 @@ def project(
         perplexity: of t-SNE; by default 30, or a third of the points if they are few.
         seed: of t-SNE.
 
-    Raises ValueError if no step has the layer, or if its number of features changes.
+    Raises ValueError if no step has the layer, if its number of features changes, or for values that are not finite.
     """
     check_choices(method=(method, Method))
     try:
@@ -277,6 +278,8 @@ def project(
     arrays = [as_samples(history[step][layer], f"{layer!r} at step {step}") for step in steps]
     if len({array.shape[1] for array in arrays}) > 1:
         raise ValueError(f"layer {layer!r} changes its number of features; a shared basis needs the same at all steps")
+    for step, array in zip(steps, arrays, strict=True):
+        check_finite(array, f"{layer!r} at step {step}", "a projection")
     values = np.concatenate(arrays)
     index = pd.MultiIndex.from_tuples(
         [(step, sample) for step, array in zip(steps, arrays, strict=True) for sample in range(len(array))],

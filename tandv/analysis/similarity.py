@@ -30,6 +30,20 @@ def as_samples(values: ArrayLike, name: str = "the array") -> np.ndarray:
     return array.reshape(len(array), -1).astype(np.float64)
 
 
+def check_finite(samples: np.ndarray, name: str, what: str) -> None:
+    """Raise a ValueError if there are NaNs or infinities, where `what` needs numbers.
+
+    >>> check_finite(np.eye(2), "activations", "a projection")
+    """
+    bad = ~np.isfinite(samples).all(axis=tuple(range(1, samples.ndim)))
+    if bad.any():
+        nans, infs = int(np.isnan(samples).sum()), int(np.isinf(samples).sum())
+        raise ValueError(
+            f"{name}: {nans:,} NaN and {infs:,} infinite values in {int(bad.sum()):,} of {len(samples):,} samples, the "
+            f"first is {int(bad.argmax())}; {what} needs numbers: leave these samples out"
+        )
+
+
 def _same_samples(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Return both as centred [sample, feature]; a constant feature becomes exactly zero."""
     first, second = as_samples(x, "the first array"), as_samples(y, "the second array")
@@ -41,8 +55,9 @@ def _same_samples(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 
 
 def centred(samples: np.ndarray) -> np.ndarray:
-    """Subtract each feature's mean; a feature whose values are all equal becomes exactly zero."""
-    constant = samples.min(0) == samples.max(0)  # rounding of the mean would otherwise leave a false signal
+    """Subtract each feature's mean; a feature whose values are all equal and finite becomes exactly zero."""
+    least = samples.min(0)  # rounding of the mean would otherwise leave a false signal
+    constant = (least == samples.max(0)) & np.isfinite(least)
     with np.errstate(invalid="ignore"):  # infinities make only that feature NaN
         return np.where(constant, 0, samples - samples.mean(0))
 

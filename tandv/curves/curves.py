@@ -115,6 +115,18 @@ def as_curves(data: Curves) -> pd.DataFrame:
     return out
 
 
+def check_curve(curve: object) -> None:
+    """Raise a TypeError unless this is one curve, a pandas Series of values by step.
+
+    >>> check_curve(pd.Series([2.0, 1.5], index=[0, 10], name="loss"))
+    """
+    if not isinstance(curve, pd.Series):
+        raise TypeError(
+            "a curve is one pandas Series of values by step, such as pd.Series([2.0, 1.5], index=[0, 10], "
+            f'name="loss"), not a {type(curve).__name__}; of several curves give one, as_curves(curves)["loss"]'
+        )
+
+
 def several_runs(data: object) -> bool:
     """Tell whether this is a dict of the curves of several runs, by the run's name, rather than the curves of one.
 

@@ -53,6 +53,12 @@ def test_a_feature_that_is_not_a_number_spoils_itself_alone():
     np.testing.assert_allclose(found[0], correlate(x[:, :1], draw(9, 2, seed=1))[0])
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_a_feature_that_is_infinite_throughout_is_no_constant(value):
+    assert np.isnan(correlate(np.full((9, 1), value), draw(9, 1))).all()
+    assert np.isnan(linear_cka(np.full((9, 1), value), draw(9, 1)))
+
+
 def test_half_precision_is_not_summed_in_half_precision():
     x, y = (np.abs(draw(4000, 1, seed=s)).astype("float16") * 100 for s in (0, 1))
     expected = stats.pearsonr(x[:, 0].astype(float), y[:, 0].astype(float)).statistic

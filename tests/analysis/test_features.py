@@ -150,3 +150,14 @@ def test_the_emergence_of_a_feature_is_a_curve():
     assert curves["fc/shape"].tolist() == [pytest.approx(0.5, abs=0.2), 1]
     assert curves["chance/shape"].tolist() == [0.5, 0.5]
     assert curves["chance/colour"].tolist() == [pytest.approx(1 / 3)] * 2
+
+
+def test_a_probe_needs_numbers_and_a_curve_has_nan_where_there_are_none():
+    labels = {"shape": [0] * 5 + [1] * 5}
+    bad = np.repeat([[0.0, 0.0], [1.0, 1.0]], 5, axis=0)
+    bad[3], bad[7, 0] = np.nan, np.inf
+    with pytest.raises(ValueError, match="activations: 2 NaN and 1 infinite values in 2 of 10 samples, the first is 3"):
+        linear_decodability(bad, labels["shape"])
+    curves = decodability_curves({0: {"fc": bad}, 10: {"fc": np.repeat([[0.0], [1.0]], 5, axis=0)}}, labels)
+    assert np.isnan(curves.loc[0, "fc/shape"]) and curves.loc[10, "fc/shape"] == 1.0
+    assert (curves["chance/shape"] == 0.5).all()

@@ -163,3 +163,13 @@ def test_a_projection_needs_its_layer():
         project({0: {"fc": draw(4, 2)}, 1: {"fc": draw(4, 3)}}, "fc")
     with pytest.raises(ValueError, match="not one of 'pca', 'tsne'"):
         project({0: {"fc": draw(4, 2)}}, "fc", method="umap")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("method", ["pca", "tsne"])
+def test_a_projection_names_the_step_and_sample_that_is_not_finite(method):
+    bad = np.eye(4)
+    bad[2, 1] = -np.inf
+    with pytest.raises(
+        ValueError, match="'fc' at step 7: 0 NaN and 1 infinite values in 1 of 4 samples, the first is 2"
+    ):
+        project({0: {"fc": np.eye(4)}, 7: {"fc": bad}}, "fc", method=method)

@@ -84,8 +84,8 @@ def search(
         lr: the learning rate by step.
         surest: look for the surest change even if none counts: the p-value is 1 else.
     """
-    name = "value" if curve.name is None else str(curve.name)
     steps, y = known(curve)
+    name = "value" if curve.name is None else str(curve.name)
     unit = _unit(y)
     y = y / unit
     broken, last, missing = broken_end(name, curve)

@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tandv.curves.curves import check_curve
+
 Axis = Literal["linear", "log"]  # of the steps, on which a pace is measured
 Kind = Literal["step", "ramp", "divergence", "schedule", "spike", "teeth"]
 
@@ -77,8 +79,9 @@ def known(curve: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Return the steps and values of a curve, ascending, without NaNs and infinities.
 
     A step that comes more than once has the mean of its values, and a warning says so. Raises ValueError for values or
-    steps that are not real numbers.
+    steps that are not real numbers, TypeError for what is no Series.
     """
+    check_curve(curve)
     if wrong := _not_numbers(curve):
         raise ValueError("\n".join(wrong))
     steps = curve.index.to_numpy(np.float64)

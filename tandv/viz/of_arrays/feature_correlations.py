@@ -19,7 +19,7 @@ from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.ticks import step_text, value_text
 from tandv.viz.layout.titles import Key
 from tandv.viz.of_arrays.history import as_history, chosen_layer, chosen_steps
-from tandv.viz.of_arrays.matrices import draw_matrix, side_by_side
+from tandv.viz.of_arrays.matrices import draw_matrix, side_by_side, special_colours
 
 Size = tuple[float, float] | None
 Between = Literal["features", "samples"]
@@ -104,7 +104,7 @@ def feature_correlations(
             for border in np.flatnonzero(groups[1:] != groups[:-1]) + 0.5:
                 ax.axvline(border, color=style.ink, lw=0.8)
                 ax.axhline(border, color=style.ink, lw=0.8)
-        return Key(R, style.diverging, label="r")
+        return Key(R, style.diverging, special_colours(table, style), label="r")
 
     return side_by_side(
         [""], draw, ax=ax, title=title, named=f"{layer or 'outputs'} · {noun} × {noun}", subtitle="  |  ".join(notes),

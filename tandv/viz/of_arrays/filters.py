@@ -21,7 +21,15 @@ from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import step_text, value_text
 from tandv.viz.layout.titles import Key
 from tandv.viz.of_arrays.history import as_history, chosen_layer, chosen_steps
-from tandv.viz.of_arrays.matrices import draw_matrix, paint, side_by_side
+from tandv.viz.of_arrays.matrices import (
+    draw_matrix,
+    largest,
+    paint,
+    side_by_side,
+    special_colours,
+    with_not_finite,
+    with_not_finite_words,
+)
 
 Size = tuple[float, float] | None
 Channels = Literal["auto", "colour", "apart"]
@@ -80,7 +88,8 @@ def conv_filters(
         raise ValueError(f"filters of {layer!r} have {inputs} input channels; only three can be shown as colours")
     apart = not colour and inputs > 1
     style = fitting(theme, figsize, fig, ax)
-    reach = max(float(np.nanmax(np.abs(one))) for one in weights) or 1.0
+    every = np.concatenate([one.ravel() for one in weights])
+    reach = largest(every)
     scale = Scale("linear", -reach, reach)
     shown = min(outputs, MOST_INPUTS if apart else MOST_FILTERS)
     across = min(inputs, MOST_INPUTS) if apart else int(np.ceil(np.sqrt(shown * 1.6)))
@@ -97,7 +106,8 @@ def conv_filters(
             spine.set_visible(True)
         values = weights[number].reshape(outputs, -1)
         remember(ax, Drawn("filters", "weight", "filter", (layer,), (), np.arange(values.shape[1]), values))
-        return None if colour or number < len(pictures) - 1 else Key(scale, style.diverging)
+        last = number == len(pictures) - 1
+        return Key(scale, style.diverging, special_colours(every, style)) if last and not colour else None
 
     notes = [f"step {step_text(steps[0])}"] if len(steps) == 1 and (len(arrays) > 1 or steps[0]) else []
     notes.append(f"{shown} of {outputs} filters" if shown < outputs else f"{outputs} filters")
@@ -110,7 +120,7 @@ def conv_filters(
     return side_by_side(
         [f"step {step_text(one)}" for one in steps], draw, ax=ax, title=title,
         named=f"{layer or 'convolution'} · filters",
-        subtitle="  |  ".join(notes), style=style, fig=fig, figsize=figsize, sharex=False, sharey=False,
+        subtitle=with_not_finite_words(notes, every), style=style, fig=fig, figsize=figsize, sharex=False, sharey=False,
         panel_size=(side, side * tall + 0.3), single_size=(side, side * tall + 1.0),
     )  # fmt: skip
 
@@ -172,7 +182,7 @@ def activation_heatmap(
         names = classes.tolist()
     style = fitting(theme, figsize, fig, ax)
     signed = bool((values < 0).any())
-    reach = float(np.nanmax(np.abs(values))) or 1.0
+    reach = largest(values)
     scale = Scale("linear", -reach if signed else 0.0, reach)
     colours = style.diverging if signed else style.colours
     zero = float((values == 0).mean())
@@ -188,10 +198,11 @@ def activation_heatmap(
                 ax.axhline(border, color=style.paper, lw=1.2)
             ax.set_yticks(ends - sizes / 2 - 0.5, [str(name) for name in names])
             ax.set_ylabel("class")
-        return Key(scale, colours)
+        return Key(scale, colours, special_colours(values, style))
 
     return side_by_side(
-        [""], draw, ax=ax, title=title, named=f"{layer or 'layer'} · activations", subtitle="  |  ".join(notes),
+        [""], draw, ax=ax, title=title, named=f"{layer or 'layer'} · activations",
+        subtitle=with_not_finite_words(notes, values),
         style=style, fig=fig,
         figsize=figsize, single_size=(8.0, 5.0), sharex=False, sharey=False,
     )  # fmt: skip
@@ -201,9 +212,12 @@ def _tiles(weights: np.ndarray, across: int, scale: Scale, style: Style, colour:
     """Return filters as one image in RGBA bytes, a pixel for each weight and one between tiles."""
     height, width = weights.shape[2:]
     if colour:
-        size = np.abs(weights).max(axis=(1, 2, 3), keepdims=True)
-        tiles = (np.moveaxis(0.5 + weights / np.where(size > 0, 2 * size, 1), 1, -1) * 255).round().astype(np.uint8)
+        known = np.where(np.isfinite(weights), weights, 0)
+        size = np.abs(known).max(axis=(1, 2, 3), keepdims=True)
+        tiles = (np.moveaxis(0.5 + known / np.where(size > 0, 2 * size, 1), 1, -1) * 255).round().astype(np.uint8)
         tiles = np.concatenate([tiles, np.full((*tiles.shape[:-1], 1), 255, np.uint8)], axis=-1)
+        infinite = np.where(np.isinf(weights).any(axis=1), np.inf, 0.0)
+        tiles = with_not_finite(tiles, np.where(np.isnan(weights).any(axis=1), np.nan, infinite), style)
     elif apart:
         tiles = paint(weights[:, :across].reshape(-1, height, width), scale, style.diverging, style)
     else:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from tandv.arrays import as_array
@@ -17,7 +18,7 @@ from tandv.viz.layout.legends import shortened
 from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.ticks import word_ticks
 from tandv.viz.of_arrays.history import spread
-from tandv.viz.of_arrays.matrices import side_by_side
+from tandv.viz.of_arrays.matrices import side_by_side, with_not_finite_words
 
 MOST_ACROSS, MOST_DOWN = 16, 12
 
@@ -63,7 +64,8 @@ def image_grid(
     shown = dict(spread(list(rows.items()), MOST_DOWN))
     across = max(len(at) for at in shown.values())
     style = fitting(theme, figsize, fig, ax)
-    low, high = float(np.nanmin(pictures, initial=np.inf)), float(np.nanmax(pictures, initial=-np.inf))
+    finite = pictures[np.isfinite(pictures)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     mosaic = _mosaic(pictures, list(shown.values()), across, low, high, style)
 
     def draw(_: int, ax: Axes) -> None:
@@ -80,13 +82,14 @@ def image_grid(
     drawn = sum(len(at) for at in shown.values())
     notes = [f"{drawn} of {count} images" if drawn < count else f"{count} image{'s' if count > 1 else ''}"]
     notes += [f"{len(shown)} of {len(rows)} labels"] if labels is not None and len(shown) < len(rows) else []
-    notes += [f"{pictures.shape[1]} × {pictures.shape[2]}", f"{_near_zero(low, high):.3g} to {high:.3g}"]
+    notes += [f"{pictures.shape[1]} × {pictures.shape[2]}"]
+    notes += [f"{_near_zero(low, high):.3g} to {high:.3g}"] if finite.size else []
     tall = mosaic.shape[0] / mosaic.shape[1]
     wide = float(np.clip(0.8 * across, 2.5, 9.0))
     size = wide + (1.2 if labels is not None else 0.2), float(np.clip(wide * tall, 1, 9)) + 0.8
     return side_by_side(
-        [""], draw, ax=ax, title=title, named="images", subtitle="  |  ".join(notes), style=style, fig=fig,
-        figsize=figsize, single_size=size,
+        [""], draw, ax=ax, title=title, named="images", subtitle=with_not_finite_words(notes, pictures),
+        style=style, fig=fig, figsize=figsize, single_size=size,
     )  # fmt: skip
 
 
@@ -133,14 +136,14 @@ def _mosaic(
     """Return one picture of all tiles, [height, width, 3], with a gap between them in the colour of the panel."""
     _, height, width, _ = pictures.shape
     gap = max(1, min(height, width) // 12)
-    panel = [int(style.panel[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    missing = [int(style.nan[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    panel, missing, infinite = map(to_rgb, (style.panel, style.nan, style.inf))
     out = np.empty((len(rows) * (height + gap), across * (width + gap), 3))
     out[:] = panel
     for row, images in enumerate(rows):
         for column, at in enumerate(images):
             tile = (pictures[at] - low) / (high - low or 1.0)
-            tile = np.where(np.isnan(tile).any(-1, keepdims=True), missing, np.broadcast_to(tile, (height, width, 3)))
+            bad = [check(tile).any(-1, keepdims=True) for check in (np.isnan, np.isinf)]
+            tile = np.where(bad[0], missing, np.where(bad[1], infinite, np.broadcast_to(tile, (height, width, 3))))
             y, x = row * (height + gap), column * (width + gap)
             out[y : y + height, x : x + width] = np.clip(tile, 0, 1)
     return out

@@ -21,7 +21,7 @@ from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.ticks import step_text, value_text
 from tandv.viz.layout.titles import Key
 from tandv.viz.of_arrays.history import as_history, chosen_layer, chosen_steps, spread
-from tandv.viz.of_arrays.matrices import draw_matrix, side_by_side
+from tandv.viz.of_arrays.matrices import draw_matrix, side_by_side, special_colours
 
 Size = tuple[float, float] | None
 R = Scale("linear", -1.0, 1.0)
@@ -79,6 +79,7 @@ def layer_correlations(
     samples, style = len(outputs[names[0]]), fitting(theme, figsize, fig, ax)
     picked = {name: spread(range(found[name, name].shape[0]), features) for name in names}
     cells = [(i, j) for i in range(len(names)) for j in range(len(names))]
+    unknown = special_colours(np.concatenate([found[names[i], names[j]].ravel() for i, j in cells if i <= j]), style)
 
     def draw(number: int, ax: Axes) -> Key | None:
         i, j = cells[number]
@@ -94,7 +95,7 @@ def layer_correlations(
         )  # fmt: skip
         if min(ax.bbox.width, ax.bbox.height) < 60 * ax.figure.dpi / 72:  # type: ignore[attr-defined]
             ax.tick_params(labelbottom=False, labelleft=False)
-        return Key(R, style.diverging, label="r") if (i, j) == (0, len(names) - 1) else None
+        return Key(R, style.diverging, unknown, label="r") if (i, j) == (0, len(names) - 1) else None
 
     notes = [f"step {step_text(at)}"] if len(arrays) > 1 or at else []
     notes += [f"{len(names)} of {len(there)} layers"] if len(names) < len(there) else []

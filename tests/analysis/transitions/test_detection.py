@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy.signal import lfilter
 
+from tandv.analysis.passages import first_passage
 from tandv.analysis.transitions import DETECTORS, Transition, find_transitions, p_value, transitions
 from tandv.analysis.transitions.wording import in_words
 
@@ -218,3 +219,12 @@ def test_short_curves_that_remember_rarely_have_one(memory, points):
 def test_a_step_of_ten_sigma_in_a_short_curve_is_found(points):
     steps = [found(noise(seed, points) + 10 * (np.arange(points) >= points // 2)) for seed in range(10)]
     assert sum(any(abs(t.step - points // 2) <= 2 for t in one) for one in steps) >= 8
+
+
+@pytest.mark.parametrize(
+    "curve", [{"step": [0, 1], "loss": [2.0, 1.0]}, pd.DataFrame({"loss": [2.0, 1.0]}), [2.0, 1.0]]
+)
+@pytest.mark.parametrize("detector", [*DETECTORS.values(), p_value, lambda curve: first_passage(curve, 1.5)])
+def test_what_is_no_curve_is_said(detector, curve):
+    with pytest.raises(TypeError, match=f"a curve is one pandas Series .* not a {type(curve).__name__}; .* give one"):
+        detector(curve)

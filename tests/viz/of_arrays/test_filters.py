@@ -123,3 +123,34 @@ def test_nothing_is_cut_off_or_overlaps(name, theme, faults):
 def test_a_bad_argument_says_what_is_allowed(call, error, message):
     with pytest.raises(error, match=re.escape(message)):
         call()
+
+
+def rgb(colour):
+    return [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+
+
+def test_weights_that_are_not_finite_have_their_colours_and_the_others_their_scale():
+    weights = np.zeros((2, 3, 2, 2))
+    weights[0, :, 0, 0] = [1, np.nan, 1]
+    weights[0, :, 0, 1] = [-np.inf, 1, 1]
+    weights[0, 0, 1, 0] = 0.5
+    figure = viz.conv_filters(weights)
+    pixels = picture(figure.axes[0])[..., :3]
+    style = viz.theme("light")
+    assert pixels[1, 1].tolist() == rgb(style.nan) and pixels[1, 2].tolist() == rgb(style.inf)
+    assert pixels[2, 1].tolist() == [191, 128, 128]  # half of the filter's largest finite weight
+    assert words(figure)[1].endswith("4.17% NaN  |  4.17% infinite")  # one of 24 each
+    apart = picture(viz.conv_filters(weights, channels="apart").axes[0])[..., :3]
+    assert apart[1, 4].tolist() == rgb(style.nan) and apart[1, 2].tolist() == rgb(style.inf)
+    for value in (np.nan, np.inf):
+        assert (picture(viz.conv_filters(np.full((1, 3, 2, 2), value)).axes[0])[1:3, 1:3, 0] > 200).all()
+
+
+def test_one_infinite_activation_leaves_the_others_their_scale():
+    values = np.array([[1.0, -np.inf], [np.nan, -2.0]])
+    figure = viz.activation_heatmap({"fc": values})
+    assert words(figure)[1] == "2 samples × 2 features, 0% zero  |  25% NaN  |  25% infinite"
+    written = [text.get_text() for text in figure.axes[0].texts]
+    assert {"NaN", "infinite", "-2", "2"} <= {text.replace("−", "-") for text in written}
+    figure.canvas.draw()
+    assert "NaN" not in [t.get_text() for t in viz.activation_heatmap({"fc": np.eye(2)}).axes[0].texts]

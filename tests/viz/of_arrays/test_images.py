@@ -55,3 +55,16 @@ def test_what_is_wrong_is_said(arguments, words):
 def test_images_of_several_shapes_are_refused_in_words():
     with pytest.raises(ValueError, match=r"images differ in shape: \(8, 8\), \(9, 8\); crop or pad"):
         viz.image_grid([np.zeros((8, 8)), np.zeros((9, 8))])
+
+
+def test_pixels_that_are_not_finite_have_their_colours_and_the_others_their_scale():
+    images = np.zeros((2, 4, 4))
+    images[0, 0, :3] = [4.0, np.nan, -np.inf]
+    images[0, 1, 0] = 1.0
+    figure = viz.image_grid(images)
+    picture, style = mosaic(figure), viz.theme("light")
+    assert [picture[y, 0, 0] for y in (0, 1, 2)] == [1.0, 0.25, 0.0]
+    for x, colour in ((1, style.nan), (2, style.inf)):
+        np.testing.assert_allclose(picture[0, x] * 255, [int(colour[i : i + 2], 16) for i in (1, 3, 5)])
+    assert "3.12% NaN  |  3.12% infinite" in figure.texts[1].get_text()
+    assert viz.image_grid(np.full((1, 4, 4), np.inf)).texts[1].get_text() == "1 image  |  4 × 4  |  100% infinite"
