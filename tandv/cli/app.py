@@ -6,10 +6,11 @@ import typer
 from typer.core import TyperGroup
 
 from tandv import __version__
+from tandv.cli.letters import write_every_letter
 
 
 class Commands(TyperGroup):
-    """All commands: one that is stopped by Ctrl-C says so, if it has not said more."""
+    """All commands: they write whatever letters names have, and one that is stopped by Ctrl-C says so."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command.
@@ -17,6 +18,7 @@ class Commands(TyperGroup):
         Args:
             ctx: what was given in the shell.
         """
+        write_every_letter()
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:

@@ -79,12 +79,13 @@ def plot_metrics(
 @app.command()
 def metrics(as_json: Json = False) -> None:
     """List the metrics of checkpoints: what each says, and where a published definition is another one."""
+    from tandv.cli.output import answer
     from tandv.cli.prompt import listed, meanings
 
     if as_json:
-        typer.echo(json.dumps(meanings(), ensure_ascii=False))
+        answer(json.dumps(meanings(), ensure_ascii=False))
     else:
-        typer.echo(listed())
+        answer(listed())
 
 
 app.command("plot-metric", hidden=True, help="The same as plot-metrics.")(plot_metrics)

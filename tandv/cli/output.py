@@ -1,5 +1,7 @@
 """What the shell says: results to standard output, everything else to standard error, and all of it to the log."""
 
+import errno
+import io
 import logging
 import sys
 from typing import NoReturn
@@ -13,6 +15,7 @@ from tandv.cli.wording import in_shell_words
 NOTHING, USAGE, STOPPED = 1, 2, 130  # exit codes; 0 is fine, 130 what shells give to Ctrl-C
 
 log = logging.getLogger("tandv")
+log.addHandler(logging.NullHandler())  # of a command without a log file: else logging writes to standard error
 
 
 def errors() -> Console:
@@ -45,6 +48,14 @@ def stop(words: str, code: int) -> NoReturn:
 
 
 def answer(words: str) -> None:
-    """Write the result of the command to standard output."""
-    sys.stdout.write(words + "\n")
-    sys.stdout.flush()
+    """Write the result of the command to standard output; end with code 2 where that is full or closed."""
+    if sys.stdout is None:
+        stop("the results cannot be written: standard output is closed", USAGE)
+    try:
+        sys.stdout.write(words + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # a reader that has seen enough, such as `head`
+            raise
+        sys.stdout = io.StringIO()  # what is still in the buffer of the other would fail again at the end
+        stop(f"the results cannot be written to standard output: {error.strerror}", USAGE)

@@ -1,13 +1,19 @@
+import errno
+import io
+import json
 import os
 import subprocess
 import sys
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 import tandv
 from tandv.cli import app
-from tandv.log.files import read_pickle
+from tandv.cli.output import answer
+from tandv.log.example import example_log
+from tandv.log.files import read_pickle, write_pickle
 from tandv.log.run import read_run
 
 run = CliRunner().invoke
@@ -77,3 +83,30 @@ def test_metrics_are_listed_with_where_a_published_definition_is_another():
     rows = {row.split()[0]: row for row in CliRunner().invoke(app, ["metrics"]).output.splitlines()}
     assert rows["condition"].endswith("median of matrices (published:condition is another definition)")
     assert rows["published:condition"].endswith("mean of matrices, whatever their rank")
+
+
+@pytest.mark.parametrize("charset", ["ascii", "latin-1"])
+def test_letters_that_the_terminal_lacks_are_escaped_and_json_stays_json(charset, tmp_path):
+    log = example_log(layers=2, steps=3)
+    log[("metadata", "name")] = log[("metadata", "name")].astype(str).replace({"embed": "层 · 🎉"})
+    log.loc[log[("metadata", "name")] == "层 · 🎉", ("scalar_stats", "nans")] = 1
+    write_pickle(log, tmp_path / "log.pkl")
+    told = CliRunner(charset=charset).invoke(app, ["check", str(tmp_path / "log.pkl")])
+    assert told.exit_code == 1 and r"\u5c42" in told.output  # 1: there is an error in the run
+    told = CliRunner(charset=charset).invoke(app, ["check", str(tmp_path / "log.pkl"), "--json"])
+    assert json.loads(told.output)["findings"][0]["layer"] == "层 · 🎉"
+
+
+class Full(io.StringIO):
+    """Standard output on a full disk."""
+
+    def flush(self):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(("stream", "why"), [(Full(), "No space left on device"), (None, "standard output is closed")])
+def test_results_that_cannot_be_written_are_said_and_no_finding_is_told_by_the_code(stream, why, monkeypatch, capfd):
+    monkeypatch.setattr("sys.stdout", stream)
+    with pytest.raises(typer.Exit) as ended:
+        answer("results")
+    assert ended.value.exit_code == 2 and why in " ".join(capfd.readouterr().err.split())
