@@ -7,6 +7,15 @@ import jax
 
 from tandv.track.jax import _entry, _names
 
+NOT_BEGUN = (
+    "nothing is recorded yet: write `with track(...) as tracker:` around the loop, or call tracker.start() before it "
+    "and tracker.close() after it"
+)
+GRADIENTS_OUTSIDE = (
+    "gradients with respect to outputs are not recorded, since tracker.intercept ran inside of jax.grad; intercept the "
+    "function that calls jax.grad: `tracker.intercept(jax.value_and_grad(loss), params, batch)`"
+)
+
 
 def check_promised(given: Mapping[str, Any], promised: Sequence[str]) -> None:
     """Raise TypeError where a pytree is missing that `track` was told to record."""
@@ -36,8 +45,21 @@ def not_measured(dtype: str, tensor_type: str, name: str) -> tuple[str, str]:
     return f"{why} (first met at {tensor_type} {name!r})", why
 
 
-def why_nothing(functions: Sequence[Any], modules: Sequence[str]) -> str:
-    """Return why the functions of a step recorded nothing, and what to do; `modules` are those that were called."""
+def why_nothing(functions: Sequence[Any], modules: Sequence[str], is_inside: bool, patterns: bool) -> str:
+    """Return why the functions of a step recorded nothing, and what to do.
+
+    Args:
+        functions: that were called.
+        modules: that were called.
+        is_inside: whether one of the functions was called while JAX traced another one around it.
+        patterns: whether `include` or `exclude` was given.
+    """
+    if is_inside:
+        return (
+            "no output was recorded, since tracker.intercept ran inside of a function that JAX was tracing, such as a "
+            "jitted one, which then runs without it; intercept the outermost function: "
+            "`tracker.intercept(train_step, params, batch)`, or `train_step = tracker.wrap(train_step)`"
+        )
     if not _entry.available():
         return (
             f"jax {jax.__version__} runs jitted programs in a way that tandv does not know, so outputs in them are "
@@ -57,4 +79,9 @@ def why_nothing(functions: Sequence[Any], modules: Sequence[str]) -> str:
             "record other values by tandv.track.jax.tag(x, 'name')"
         )
     some = ", ".join(modules[:10])
-    return f"no output was recorded: include and exclude leave none of the modules that were called ({some})"
+    if patterns:
+        return f"no output was recorded: include and exclude leave none of the modules that were called ({some})"
+    return (
+        f"no output was recorded of the modules that were called ({some}): JAX traced them, and ran no program with "
+        "them, as under jax.eval_shape, or their outputs are no floating point numbers"
+    )

@@ -178,12 +178,28 @@ class Namer:
             return output
 
 
+def traces() -> list[str]:
+    """Return the classes of JAX's traces that are under way, innermost first."""
+    trace, found = getattr(_trace_context, "trace", None), []
+    while trace is not None:
+        found.append(type(trace).__name__)
+        trace = getattr(trace, "parent_trace", None)
+    return found
+
+
 def is_staged() -> bool:
     """Tell whether operations are traced into a program now, instead of being computed."""
-    trace = _trace_context.trace if _trace_context is not None else None
-    while trace is not None and type(trace).__name__ != "DynamicJaxprTrace":
-        trace = getattr(trace, "parent_trace", None)
-    return trace is not None or _trace_context is None
+    return _trace_context is None or is_traced()
+
+
+def is_traced() -> bool:
+    """Tell the same where JAX's traces are known, else False."""
+    return "DynamicJaxprTrace" in traces()
+
+
+def is_differentiated() -> bool:
+    """Tell whether what is computed now is differentiated afterwards, by a `grad` or `jvp` around it."""
+    return any(trace in ("JVPTrace", "LinearizeTrace") for trace in traces())
 
 
 def shapes_of(parameters: Any) -> dict[tuple[str, ...], tuple[int, ...]]:

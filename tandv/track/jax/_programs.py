@@ -12,12 +12,14 @@ from tandv.track.common.tracker import Tracker
 from tandv.track.jax import _entry
 from tandv.track.jax._interception import Interception
 from tandv.track.jax._measured import Measurements, record_problems, steps_of
-from tandv.track.jax._messages import not_measured
-from tandv.track.jax._naming import Namer
+from tandv.track.jax._messages import GRADIENTS_OUTSIDE, NOT_BEGUN, not_measured
+from tandv.track.jax._naming import Namer, is_differentiated, is_traced
 from tandv.track.jax._packing import packed
 from tandv.track.jax._rows import JaxStep, Modules, OnDevice
 from tandv.track.jax._step_trees import StepTrees
 from tandv.track.jax._tag import naming
+
+_OF_JITTED = ("lower", "trace", "eval_shape", "clear_cache")  # methods of jitted functions
 
 
 class ProgramTracker(Tracker):
@@ -50,7 +52,13 @@ class ProgramTracker(Tracker):
             function: may be jitted, call jitted functions, and use any of JAX's transforms.
             args, kwargs: its arguments.
         """
+        if self._state == "new":
+            self.warn_once(NOT_BEGUN)
         if self._state not in ("on", "failed") or naming.namer is self._namer:
+            return function(*args, **kwargs)
+        if callable(function) and is_traced():  # it becomes part of a program that others run
+            self._interception.functions.append(function)
+            self._interception.is_inside = True
             return function(*args, **kwargs)
         if not _entry.available():  # nothing that JAX traces may be changed where what it runs cannot be
             self._interception.functions.append(function)
@@ -73,13 +81,17 @@ class ProgramTracker(Tracker):
         [2.0, 2.0, 2.0]
 
         Args:
-            function: as for `intercept`.
+            function: as for `intercept`. What a jitted function can do beside being called, such as `lower`, the one
+                returned can, too; what that compiles is the function itself, without measurements.
         """
 
         @functools.wraps(function, updated=())
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             return self.intercept(function, *args, **kwargs)
 
+        for name in _OF_JITTED:
+            if callable(method := getattr(function, name, None)):
+                setattr(wrapped, name, method)
         return wrapped
 
     def record(self, m: Measurements, steps_axis: int | None = None, **numbers: Any) -> None:
@@ -135,6 +147,8 @@ class ProgramTracker(Tracker):
         self._interception.prepare(function, args, kwargs, self._trees.latest["model_state"])
         if self.recording:
             self._guard("reading the weights", self._trees.read_changed)
+            if self._namer.gradients and is_differentiated():
+                self.warn_once(GRADIENTS_OUTSIDE)
         try:
             return self._interception.call(function, args, kwargs, self.recording)
         finally:

@@ -187,7 +187,7 @@ class JaxTracker(ProgramTracker):
 
     def start_of_step(self) -> None:
         self._measured = JaxStep(self.steps, [], [], [], False)
-        self._interception.functions, self._phases = [], []
+        self._interception.functions, self._interception.is_inside, self._phases = [], False, []
         self._trees.start_of_step(self.steps, is_sure=self._names_known)
 
     def phase_changes(self) -> None:
@@ -198,7 +198,8 @@ class JaxTracker(ProgramTracker):
         has_rows = any(records for records, _ in self._measured.programs)
         called = self._interception.functions
         if called and not has_rows and not self._calls.left_out:
-            self.warn_once(why_nothing(called, self._modules.names))
+            patterns = self.settings.include is not None or self.settings.exclude is not None
+            self.warn_once(why_nothing(called, self._modules.names, self._interception.is_inside, patterns))
         self._trees.end_of_step()
 
     def _keep(self) -> None:

@@ -159,11 +159,55 @@ def test_a_tracker_that_fails_says_so_once_and_the_function_runs_on(monkeypatch)
 def test_outside_the_block_functions_are_called_as_they_are():
     tracker = track()
     wrapped = tracker.wrap(forward)
-    assert (wrapped(PARAMS) == forward(PARAMS)).all()
+    with pytest.warns(UserWarning, match=r"nothing is recorded yet: .* or call tracker.start\(\)") as said:
+        assert (wrapped(PARAMS) == forward(PARAMS)).all() and (wrapped(PARAMS) == forward(PARAMS)).all()
+    assert len(said) == 1
     with tracker:
         wrapped(PARAMS)
         tracker.step()
     assert (wrapped(PARAMS) == forward(PARAMS)).all() and names(tracker) == ["Dense"]
+
+
+def test_what_a_jitted_function_can_do_it_can_do_wrapped():
+    jitted = jax.jit(forward)
+    with track(model_state=PARAMS) as tracker:
+        wrapped = tracker.wrap(jitted)
+        lowered, shape = wrapped.lower(PARAMS), wrapped.eval_shape(PARAMS)
+        wrapped(PARAMS)
+        tracker.step(PARAMS)
+    assert lowered.as_text() == jitted.lower(PARAMS).as_text() and shape.shape == (4, 2)
+    assert not hasattr(tracker.wrap(forward), "lower") and names(tracker) == ["Dense"]
+
+
+@pytest.mark.parametrize("around", [jax.jit, lambda f: jax.jit(jax.grad(f))])
+def test_where_jax_traces_a_function_around_intercept_the_outermost_is_asked_for(around, same):
+    def total(params):
+        return forward(params).sum()
+
+    words = "ran inside of a function that JAX was tracing.*intercept the outermost function"
+    with pytest.warns(UserWarning, match=words) as said, track(model_state=PARAMS) as tracker:
+        step = around(tracker.wrap(total))
+        for _ in range(2):
+            got = step(PARAMS)
+            tracker.step(PARAMS)
+    assert len(said) == 1 and same(got, around(total)(PARAMS)) and names(tracker) == []
+
+
+def test_a_backward_pass_around_intercept_is_said_to_have_no_rows():
+    words = r"gradients with respect to outputs are not recorded.*intercept the function that calls jax.grad"
+    with pytest.warns(UserWarning, match=words) as said, track(model_state=PARAMS) as tracker:
+        step = jax.grad(tracker.wrap(lambda params: forward(params).sum()))
+        for _ in range(2):
+            step(PARAMS)
+            tracker.step(PARAMS)
+    assert len(said) == 1 and names(tracker) == ["Dense"] * 2 and names(tracker, "Gradient") == []
+
+
+def test_modules_that_were_traced_alone_are_named():
+    words = r"no output was recorded of the modules that were called \(Dense\): JAX traced them"
+    with pytest.warns(UserWarning, match=words), track(model_state=PARAMS) as tracker:
+        tracker.intercept(lambda: jax.eval_shape(forward, PARAMS))
+        tracker.step(PARAMS)
 
 
 def test_tag_does_nothing_outside_of_a_tracker():
