@@ -9,7 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jax.tree_util import register_pytree_node_class
 
-from tandv.tensor_types import OPTIMISER_STATE, WEIGHT
+from tandv.tensor_types import OPTIMISER_STATE, WEIGHT, WEIGHT_GRADIENT
 from tandv.track.common.block_formats import Axes, format_problems
 from tandv.track.common.reporting import warn
 from tandv.track.jax import _entry, _haiku, _hosts, _linen, _objects
@@ -253,9 +253,10 @@ def _refuse_shards() -> None:
 def _mark(trees: Mapping[str, Any], namer: Namer) -> None:
     for tensor_type, tree in trees.items():
         if tensor_type == OPTIMISER_STATE:
-            leaves = optimizer_states(tree, trees[WEIGHT], namer.stacks)
+            leaves = optimizer_states(tree, trees[WEIGHT], namer.stacks, warn)
         else:
-            leaves = weights(tree, tensor_type, namer.stacks)
+            model = trees.get(WEIGHT) if tensor_type == WEIGHT_GRADIENT else None
+            leaves = weights(tree, tensor_type, namer.stacks, model, warn)
         for leaf in leaves:
             namer.leaves(whole_of(leaf.array), lambda *_, name=leaf.name: [((name,), ())], leaf.tensor_type, leaf.key)
 

@@ -1,7 +1,7 @@
 """Names for the leaves of weights, gradients and optimiser states, from the keys of their pytrees."""
 
 import sys
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +11,7 @@ from tandv.names import Keys, natural_path, of_parameters, of_tree
 from tandv.tensor_types import WEIGHT
 from tandv.tensor_types import state as state_of
 from tandv.track.jax._stacks import Stacks, cut, places
+from tandv.track.jax._subtrees import places_in
 from tandv.track.jax._tag import is_float, is_unknown, key_text
 
 
@@ -23,16 +24,30 @@ class Leaf(NamedTuple):
     key: str = ""  # of a parameter, its name in its module
 
 
-def weights(tree: Any, tensor_type: str = WEIGHT, stacks: Stacks | None = None) -> list[Leaf]:
+def weights(
+    tree: Any,
+    tensor_type: str = WEIGHT,
+    stacks: Stacks | None = None,
+    model: Any = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Leaf]:
     """Return the float arrays of a tree of parameters, or of one like it.
 
     Of a linen dict with several collections these are the parameters, of nnx modules and states the `nnx.Param`s.
-    Each of the layers that `stacks` describes is a leaf of its own.
+    Each of the layers that `stacks` describes is a leaf of its own. The tree may be of a part of the `model`.
 
     >>> [leaf.name for leaf in weights({"params": {"Dense_0": {"kernel": np.ones(1), "bias": np.ones(1)}}})]
     ['Dense_0.bias', 'Dense_0']
     """
-    leaves = list(cut(_leaves(parameters_of(tree)), stacks or {}))
+    found = _leaves(parameters_of(tree))
+    if model is not None:
+        shapes = {keys: array.shape for keys, array in _leaves(parameters_of(model))}
+        places = places_in([(keys, array.shape) for keys, array in found], shapes, say, "gradients")
+        found = [
+            (place.keys if place is not None else keys, array)
+            for place, (keys, array) in zip(places, found, strict=True)
+        ]
+    leaves = list(cut(found, stacks or {}))
     names = _names([keys for keys, _ in leaves])
     return [
         Leaf(name, tensor_type, array, keys[-1] if keys else "")
@@ -50,7 +65,9 @@ def parameter_arrays(tree: Any) -> dict[str, Leaf]:
     return {".".join(keys): leaf for (keys, _), leaf in zip(leaves, weights(tree), strict=True)}
 
 
-def optimizer_states(state: Any, parameters: Any, stacks: Stacks | None = None) -> list[Leaf]:
+def optimizer_states(
+    state: Any, parameters: Any, stacks: Stacks | None = None, say: Callable[[str], None] = lambda _: None
+) -> list[Leaf]:
     """Return the float arrays of an optimiser's state that belong to parameters, by the parameters' names.
 
     The field of the state that a leaf stands in makes its type: `Optimiser_State.mu`. Where two parts of
@@ -66,15 +83,14 @@ def optimizer_states(state: Any, parameters: Any, stacks: Stacks | None = None) 
     layers = [keys for keys, _ in cut(leaves, stacks)]
     named = dict(zip(layers, _names(layers), strict=True))
     found = []
-    for keys, array in _leaves(_nnx_state(state)):
-        place = _find(keys, shapes)
+    for keys, array, place in _placed(_leaves(_nnx_state(state)), shapes, say):
         if place is not None:
             start, stop = place
             field = next((key for key in reversed(keys[:start]) if not key.isdigit()), "state")
             # A state of another shape (Adafactor's rows and columns) is not known to have the layers' axes.
-            stacked = stacks if array.shape == shapes[keys[start:stop]] else {}
+            stacked = stacks if array.shape == shapes.get(keys[start:stop]) else {}
             for own, part in cut([(keys[start:stop], array)], stacked):
-                name = ".".join((named.get(own, ".".join(own)), *keys[stop:]))
+                name = ".".join((named.get(own) or _names([own])[0] or ".".join(own), *keys[stop:]))
                 found.append((name, field, keys[:start], part))
         elif array.ndim:
             field = next((key for key in reversed(keys[:-1]) if not key.isdigit()), "state")
@@ -83,6 +99,24 @@ def optimizer_states(state: Any, parameters: Any, stacks: Stacks | None = None) 
         Leaf(name, state_of(field), array)
         for (name, _, _, array), field in zip(found, _distinct([entry[:3] for entry in found]), strict=True)
     ]
+
+
+def _placed(
+    states: list[tuple[Keys, Any]], shapes: dict[Keys, tuple[int, ...]], say: Callable[[str], None]
+) -> Iterator[tuple[Keys, Any, tuple[int, int] | None]]:
+    """Yield the keys and the array of each state, and the position of a parameter's keys in these, None without one."""
+    spans = [_find(keys, shapes) for keys, _ in states]
+    lost = [
+        (keys, array.shape) for (keys, array), span in zip(states, spans, strict=True) if span is None and array.ndim
+    ]
+    parts = iter(places_in(lost, shapes, say, "states of the optimiser"))
+    for (keys, array), span in zip(states, spans, strict=True):
+        part = next(parts) if span is None and array.ndim else None
+        if part is not None:
+            above = keys[: len(keys) - part.length]
+            yield (*above, *part.keys), array, (len(above), len(above) + len(part.keys))
+        else:
+            yield keys, array, span
 
 
 def left_out(tree: Any) -> dict[str, str]:

@@ -184,7 +184,10 @@ def _below_equinox(module: Any) -> Named:
 def _modules_in(arguments: Any, base: type) -> Iterator[Any]:
     """Yield the models among a function's arguments, but not those inside an optimiser's state."""
     if isinstance(arguments, base):
-        yield arguments
+        if _is_function(type(arguments)):
+            yield from _modules_in(vars(arguments), base)
+        else:
+            yield arguments
     elif isinstance(arguments, dict):
         for value in arguments.values():
             yield from _modules_in(value, base)
@@ -206,8 +209,12 @@ def _kinds(base: type) -> Iterator[type]:
 
 def _is_machinery(kind: type) -> bool:
     """Tell whether a class is internal to equinox (wrapped functions, bound methods), and no layer."""
-    own = kind.__module__.startswith("equinox.")
-    return own and (not kind.__module__.startswith("equinox.nn") or kind.__name__ == "Shared")
+    return _is_function(kind) or (kind.__module__.startswith("equinox.") and kind.__name__ == "Shared")
+
+
+def _is_function(kind: type) -> bool:
+    """Tell whether a class is a function of equinox, such as a bound method or a partial, which may hold models."""
+    return kind.__module__.startswith("equinox.") and not kind.__module__.startswith("equinox.nn")
 
 
 def _replace(kind: type, name: str, wrap: Callable[[Any], Any]) -> None:

@@ -202,14 +202,15 @@ class StepTrees:
 
         def find() -> list[Leaf]:
             if argument == "opt_state":
-                return _names.optimizer_states(tree, model, stacks)
+                return _names.optimizer_states(tree, model, stacks, self._tracker.warn_once)
             parameters = _names.parameters_of(tree)  # once: to find them takes flax as long as to measure them
             if argument == "model_state" and self._weights:
                 for dtype, name in _names.left_out(parameters).items():
                     self._tracker.warn_once(*not_measured(dtype, WEIGHT, name))
-            return _names.weights(parameters, tensor_type, stacks)
+            whole = model if argument == "grads" else None
+            return _names.weights(parameters, tensor_type, stacks, whole, self._tracker.warn_once)
 
-        like = model if argument == "opt_state" else None
+        like = model if argument != "model_state" else None
         return self._known.leaves(argument, tree, find, stacks=stacks, like=like)
 
 

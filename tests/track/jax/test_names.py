@@ -78,6 +78,52 @@ def test_muon_has_momentum_of_all_and_adams_second_moment_of_what_is_no_matrix()
     assert found == {("Optimiser_State.mu", name) for name in ALL} | of_adam
 
 
+BLOCK = {"fc": {"kernel": jnp.ones((3, 3))}, "out": {"kernel": jnp.ones((3, 1)), "bias": jnp.ones(1)}}
+OF_BLOCK = ["fc", "out.bias", "out"]
+PARTS = {
+    "a layer": ({"params": BLOCK}, BLOCK["out"], ["out.bias", "out"]),
+    "a part": (
+        {"encoder": {"block": BLOCK}, "head": PARAMS["params"]},
+        BLOCK,
+        [f"encoder.block.{n}" for n in OF_BLOCK],
+    ),
+    "a layer of a list": ([BLOCK["fc"], BLOCK["out"]], BLOCK["out"], ["1.bias", "1"]),
+    "one of two alike": ({"student": BLOCK, "teacher": BLOCK}, BLOCK, OF_BLOCK),
+}
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_states_and_gradients_of_a_part_bear_the_names_of_the_whole_model(kind):
+    model, part, expected = PARTS[kind]
+    said = []
+    states = optimizer_states(optax.adam(0.1).init(part), model, say=said.append)
+    assert [(leaf.tensor_type, leaf.name) for leaf in states] == [
+        (f"Optimiser_State.{field}", name) for field in ("mu", "nu") for name in expected
+    ]
+    assert [leaf.name for leaf in weights(part, "Weight_Gradient", model=model, say=said.append)] == expected
+    assert len(said) == 2 * (kind == "one of two alike")
+    assert all(
+        "fit several parts of the model (student, teacher), so they are named without it" in words for words in said
+    )
+
+
+def test_several_optimisers_in_a_dict_are_those_of_the_parts_with_their_names():
+    model, transform = {"critic": BLOCK, "actor": BLOCK}, optax.sgd(0.1, momentum=0.9)
+    states = optimizer_states({name: transform.init(part) for name, part in model.items()}, model, say=pytest.fail)
+    assert [leaf.name for leaf in states] == [f"{part}.{name}" for part in ("actor", "critic") for name in OF_BLOCK]
+    assert {leaf.tensor_type for leaf in states} == {"Optimiser_State.trace"}
+
+
+def test_factored_states_of_a_part_have_its_names_though_their_shapes_are_others():
+    transform = optax.adafactor(0.1, min_dim_size_to_factor=2)
+    states = optimizer_states(transform.init(BLOCK), {"encoder": BLOCK}, say=pytest.fail)
+    assert {leaf.name for leaf in states} == {f"encoder.{name}" for name in OF_BLOCK}
+
+
+def test_gradients_beside_others_are_those_of_the_model():
+    assert [leaf.name for leaf in weights((BLOCK, jnp.ones(2)), "Weight_Gradient", model=BLOCK)] == [*OF_BLOCK, "1"]
+
+
 def names(tree):
     return [leaf.name for leaf in weights(tree)]
 

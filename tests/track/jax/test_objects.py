@@ -345,6 +345,31 @@ def test_modules_of_equinox_have_their_rows_by_their_own_names(model, update, tr
     assert same(eqx.filter(end, eqx.is_array), eqx.filter(update(start, X), eqx.is_array))
 
 
+class EqxMethods(eqx.Module):
+    fc: eqx.nn.Linear
+
+    def encode(self, x):
+        return self.fc(x)
+
+    @eqx.filter_jit
+    def encode_all(self, x):
+        return jax.vmap(self.encode)(x)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [lambda m: m.encode_all, lambda m: eqx.filter_vmap(m.encode), lambda m: eqx.Partial(EqxMethods.encode_all, m)],
+)
+def test_a_model_within_a_function_of_equinox_is_the_model(method):
+    model = EqxMethods(eqx.nn.Linear(4, 3, key=jax.random.key(0)))
+    with track(model, include="fc") as tracker:
+        tracker.intercept(method(model), X)
+        tracker.step(model)
+    m = read_pickle(tracker.out_path)["metadata"]
+    found = list(zip(m["tensor_type"], m["name"], strict=True))
+    assert found == [("Activation", "fc"), ("Weight", "fc"), ("Weight", "fc.bias")]
+
+
 def as_dict(model):
     if isinstance(model, eqx.Module):
         model = {name: value for name, value in vars(model).items() if eqx.filter(value, eqx.is_array) is not None}
