@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from tandv.track.jax import _entry, _names
+from tandv.track.jax._states import mixed_problems
 
 NOT_BEGUN = (
     "nothing is recorded yet: write `with track(...) as tracker:` around the loop, or call tracker.start() before it "
@@ -28,7 +29,10 @@ def check_promised(given: Mapping[str, Any], promised: Sequence[str]) -> None:
 
 
 def check_arrays(given: Mapping[str, Any]) -> None:
-    """Raise ValueError where a pytree has no float array; plain gradient descent has no state."""
+    """Raise ValueError where a pytree has no float array, or weights are mixed with states.
+
+    Plain gradient descent has no state.
+    """
     empty = [
         name
         for name, tree in given.items()
@@ -37,6 +41,8 @@ def check_arrays(given: Mapping[str, Any]) -> None:
     empty = [name for name in empty if name != "opt_state"]
     if empty:
         raise ValueError(f"{' and '.join(empty)} given to tracker.step() holds no float array; pass the tree")
+    if found := mixed_problems(given["model_state"], "model_state"):
+        raise ValueError(f"cannot take this step: {found[0]}")
 
 
 def not_measured(dtype: str, tensor_type: str, name: str) -> tuple[str, str]:

@@ -90,8 +90,8 @@ def optimizer_states(
             # A state of another shape (Adafactor's rows and columns) is not known to have the layers' axes.
             stacked = stacks if array.shape == shapes.get(keys[start:stop]) else {}
             for own, part in cut([(keys[start:stop], array)], stacked):
-                name = ".".join((named.get(own) or _names([own])[0] or ".".join(own), *keys[stop:]))
-                found.append((name, field, keys[:start], part))
+                known = named[own] if own in named else _names([own])[0] or ".".join(own)
+                found.append((".".join((known, *keys[stop:])), field, keys[:start], part))
         elif array.ndim:
             field = next((key for key in reversed(keys[:-1]) if not key.isdigit()), "state")
             found.append((keys[-1] if keys else "state", field, keys[:-1], array))

@@ -14,7 +14,7 @@ from tandv.track.common.save_rule import SaveRule
 from tandv.track.jax import _hosts, _names, _stash
 from tandv.track.jax._block_kernels import BlockFormats
 from tandv.track.jax._objects import is_equinox, is_object
-from tandv.track.jax._states import parts_of
+from tandv.track.jax._states import mixed_problems, parts_of
 from tandv.track.jax._tracker import JaxTracker
 from tandv.track.settings import Every, Pattern, Settings, every_problems, refuse
 
@@ -192,6 +192,7 @@ def track(
         optimizer = None
     model, held = parts_of(model)
     optimizer = optimizer if optimizer is not None else held
+    found += mixed_problems(model, "model_state")
     in_place = is_object(model)
     if (save is not None or saves(on_finding)) and model is None:
         by = "save=" if save is not None else "on_finding='save'"

@@ -33,6 +33,19 @@ class Own:
     key: Any
 
 
+class Bare(NamedTuple):
+    theta: Any
+    rest: Any
+
+
+@struct.dataclass
+class OtherNames:
+    average: Any
+    moments: Any
+    theta: Any
+    scale: Any = 1.0
+
+
 def as_flax(params, opt_state):
     return TrainState(step=0, apply_fn=NET.apply, params=params, tx=TRANSFORM, opt_state=opt_state)
 
@@ -42,6 +55,10 @@ STATES = {
     "dict": lambda params, opt_state: {"params": params, "opt_state": opt_state, "step": 0},
     "named tuple": lambda params, opt_state: Held(0, params, opt_state),
     "dataclass": lambda params, opt_state: Own(params, opt_state, jax.random.key(0)),
+    "tuple": lambda params, opt_state: (params, opt_state, jax.random.key(0)),
+    "list": lambda params, opt_state: [jnp.zeros(2), jax.random.PRNGKey(0), opt_state, params],
+    "other names": lambda params, opt_state: Bare(params, opt_state),
+    "other names, with averages": lambda params, opt_state: OtherNames({"loss": jnp.ones(3)}, opt_state, params),
 }
 WEIGHTS = {("Weight", "Dense"), ("Weight", "bias")}
 OF_ADAM = {(f"Optimiser_State.{field}", name) for field in ("mu", "nu") for _, name in WEIGHTS}
@@ -91,3 +108,20 @@ def test_objects_that_hold_model_and_optimiser(kind):
             tracker.step()
     found = {(kind, name.replace("Linear", "Dense")) for kind, name in kinds(tracker)}
     assert found == WEIGHTS | OF_ADAM | {("Activation", "Dense")}
+
+
+ADAM = TRANSFORM.init(PARAMS)
+MIXED = {
+    "two models": {"generator": (PARAMS, ADAM), "critic": (PARAMS, ADAM)},
+    "an average that looks like the weights": (PARAMS, PARAMS, ADAM),
+    "two optimisers": (PARAMS, ADAM, optax.ema(0.9).init(PARAMS)),
+}
+
+
+@pytest.mark.parametrize("kind", MIXED)
+def test_states_of_optimisers_never_become_weights(kind):
+    words = r"holds states of an optimiser beside parameters, and not one of each; give them apart, as in track\(model"
+    with pytest.raises(ValueError, match=words):
+        track(MIXED[kind])
+    with track(PARAMS) as tracker, pytest.raises(ValueError, match=words):
+        tracker.step(MIXED[kind])
