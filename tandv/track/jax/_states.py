@@ -40,7 +40,7 @@ def parts_of(state: Any) -> tuple[Any, Any]:
         return (model, state) if model is not None else (state, None)
     optimizer = _first(state, _OPTIMIZERS)
     if model is None or optimizer is None:
-        return _parts_without_names(state)
+        return _known_by_optax(state, model)
     return model, optimizer
 
 
@@ -60,12 +60,19 @@ def mixed_problems(model: Any, argument: str) -> list[str]:
     ]
 
 
-def _parts_without_names(state: Any) -> tuple[Any, Any]:
-    """Return the one part of a state that is optax's, and the one that this was made for; else `state` and None."""
+def _known_by_optax(state: Any, model: Any) -> tuple[Any, Any]:
+    """Return the model and the one part of a state that is optax's; else `state` and None.
+
+    Args:
+        state: the training state.
+        model: its part with the name of a model; without one, the part that the optimiser's state was made for.
+    """
     parts = jax.tree.leaves(state, is_leaf=lambda part: part is not state)
     optimizers = [part for part in parts if _is_optimizer_state(part)]
     if len(optimizers) != 1:
         return state, None
+    if model is not None:
+        return model, optimizers[0]
     others = [part for part in parts if not _is_optimizer_state(part) and _has_floats(part)]
     fitting = [part for part in others if len(others) == 1 or _is_made_for(optimizers[0], part)]
     return (fitting[0], optimizers[0]) if len(fitting) == 1 else (state, None)

@@ -55,6 +55,7 @@ STATES = {
     "dict": lambda params, opt_state: {"params": params, "opt_state": opt_state, "step": 0},
     "named tuple": lambda params, opt_state: Held(0, params, opt_state),
     "dataclass": lambda params, opt_state: Own(params, opt_state, jax.random.key(0)),
+    "average of the weights": lambda params, opt_state: {"ema": params, "optim": opt_state, "params": params},
     "tuple": lambda params, opt_state: (params, opt_state, jax.random.key(0)),
     "list": lambda params, opt_state: [jnp.zeros(2), jax.random.PRNGKey(0), opt_state, params],
     "other names": lambda params, opt_state: Bare(params, opt_state),
