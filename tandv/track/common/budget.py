@@ -105,6 +105,7 @@ class Budget:
         self._latest: float | None = None  # the time of the latest step, if it was recorded
         self._inside = threading.local()  # has `is_timed`: whether a timed function has called what runs
         self._in_step = self._beside_before = 0.0
+        self._adding = threading.Lock()  # autograd's threads call hooks, too
         self._steps = self._count = 0
         self._next_choice = 0  # recorded steps until then
         self._time = self._costs = 0.0  # of all steps without tracking, and of tracking
@@ -131,7 +132,9 @@ class Budget:
                 return function(*args, **kwargs)
             finally:
                 self._inside.is_timed = False
-                self._in_step += self._clock() - entered
+                seconds = self._clock() - entered
+                with self._adding:
+                    self._in_step += seconds
 
         return timed
 
@@ -144,7 +147,9 @@ class Budget:
         now = self._clock()
         if self._since is not None:
             self._note(now - self._since, recorded)
-        self._since, self._in_step = now, 0.0
+        self._since = now
+        with self._adding:
+            self._in_step = 0.0
 
     def exit_begins(self) -> None:
         """Count all time from now on as the tracker's: training is over, and the log is written."""

@@ -283,3 +283,19 @@ def test_the_time_of_hooks_in_another_thread_counts_as_well():
     other.join()  # 3 s
     budget.timed(lambda: now.__setitem__(0, 4.0))()  # 1 s
     assert budget._in_step == 6.0
+
+
+def test_the_time_of_a_hook_that_ends_while_another_one_does_counts_as_well():
+    now, ended = [0.0], []
+
+    def clock():
+        if now[0] == 2.0 and not ended:  # as the hook of this thread ends
+            ended.append(threading.Thread(target=budget.timed(lambda: now.__setitem__(0, 3.0))))
+            ended[0].start()
+            ended[0].join()
+            return 2.0
+        return now[0]
+
+    budget = Budget("2%", clock=clock)
+    budget.timed(lambda: now.__setitem__(0, 2.0))()
+    assert budget._in_step == 3.0
