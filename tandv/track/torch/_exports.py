@@ -1,6 +1,7 @@
-"""`torch.export`: the tracker's hooks are off while it runs, since the exported program outlives the tracker.
+"""`torch.export` and `torch.jit.script`: the tracker's hooks are off while they run, since a program outlives it.
 
-With a global hook, even one that does nothing, `torch.export.export(strict=True)` fails.
+With a global hook, even one that does nothing, `torch.export.export(strict=True)` fails. `torch.jit.script` compiles
+the hooks of modules, all of which must be functions.
 """
 
 import contextlib
@@ -27,7 +28,11 @@ class _Enclosed(Observed):
         return enclosed
 
 
-_PLACES = {"torch.export": ("export", "draft_export"), "torch.export._trace": ("_export",)}
+_PLACES = {
+    "torch.export": ("export", "draft_export"),
+    "torch.export._trace": ("_export",),
+    "torch.jit._recursive": ("create_script_module",),  # which torch.jit.script calls
+}
 _enclosed = {place: [_Enclosed(name) for name in names] for place, names in _PLACES.items()}
 
 

@@ -74,6 +74,26 @@ def test_a_program_of_a_model_in_training_has_nothing_of_the_tracker(how, row):
     assert all(row(log, name, "Gradient", step)["mean"] for name in ("0", "2") for step in range(3))
 
 
+def doubled(module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> torch.Tensor:
+    return 2 * output
+
+
+def test_a_script_of_a_model_with_hooks_of_its_own(row):
+    from torch.jit import script
+
+    model = net()
+    model[2].register_forward_hook(doubled)
+    expected = [node.kind() for node in torch.jit.script(model).inlined_graph.nodes()]
+    with track(model) as tracker:
+        found = [torch.jit.script(model), script(model)]
+        assert [[node.kind() for node in one.inlined_graph.nodes()] for one in found] == [expected] * 2
+        assert [torch.equal(one(ones), model(ones)) for one in found] == [True, True]
+        tracker.step()
+    log = read_pickle(tracker.out_path)
+    assert [row(log, name, "Activation")["calls"] for name in ("0", "2")] == [2, 2]  # by the model, not by the scripts
+    assert list(model[2]._forward_hooks.values()) == [doubled]
+
+
 def test_a_function_that_was_imported_before(row):
     from torch.export import export
 
