@@ -29,6 +29,7 @@ from tandv.track.torch._output_gradients import OutputGradients
 from tandv.track.torch._own_hooks import Last, LastHooks
 from tandv.track.torch._shards import Sums, local, part_of
 from tandv.track.torch._tree import Tree
+from tandv.track.torch._unknown import UnknownModules
 from tandv.track.torch.names import Named, unwrap
 from tandv.track.torch.outputs import tensors_in
 from tandv.track.torch.values import measurable
@@ -60,7 +61,7 @@ class OutputCapture(OutputGradients):
         self.saw_outputs = False
         self.evaluated = False  # in this step the model ran in eval mode, whose outputs are not recorded
         self.with_outputs: set[str] = set()  # names of modules whose outputs were recorded
-        self._met_unknown = False  # in this step a module ran that is not known to be of the model
+        self._unknown = UnknownModules()
         self._hook: Any = None
         self._last = LastHooks(self._after_own_hooks, lambda module: tree.find(module) is not None)
         self._compiled = CompiledOutputs(self, tracker, tree, self._last)
@@ -131,8 +132,9 @@ class OutputCapture(OutputGradients):
 
     def next_step(self) -> None:
         """Forget the outputs of the step that has ended."""
-        self.saw_outputs = self.evaluated = self._met_unknown = False
+        self.saw_outputs = self.evaluated = False
         self.met.clear()
+        self._unknown.next_step()
         self._last.next_step()
         self._compiled.next_step()
         if self._heads is not None:
@@ -178,8 +180,7 @@ class OutputCapture(OutputGradients):
     def known(self, module: nn.Module) -> Named | None:
         """Return the name of a module; the first module of a step marks the start of its forward pass."""
         named = self._tree.find(module)
-        if named is None and not self._met_unknown:
-            self._met_unknown = True  # it may have been added to the model since the last check
+        if named is None and not self._tree.has(module) and self._unknown.may_be_new(module):
             self.tracker.look(within=True)
             named = self._tree.find(module)
         if named is not None and not self.saw_outputs:

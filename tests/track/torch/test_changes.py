@@ -337,3 +337,35 @@ def test_a_parameter_that_comes_after_the_forward_pass_began_is_recorded_in_the_
     assert row(log, "1.bias", "Weight", 1)["mean"] == 5.0
     assert row(log, "1.bias", "Weight_Gradient", 1)["mean"] == 2.0  # of two samples
     assert row(log, "1.bias", "Weight_Update", 1)["mean"] == -2.0
+
+
+def test_a_layer_put_in_place_within_a_step_is_found_whatever_ran_before(run, row):
+    model, criterion = net(), nn.Identity()
+
+    def update(tracker):
+        criterion(model(ones)).sum().backward()
+        if tracker.steps == 1:
+            model[1] = constant(nn.Linear(2, 3, bias=False), 5.0)
+        criterion(model(ones)).sum().backward()
+
+    log = run(model, update, steps=3)
+    outputs = [row(log, "1", "Activation", step) for step in range(3)]
+    assert [(one["calls"], one["numel"], one["max_abs"]) for one in outputs] == [(2, 4, 4), (2, 8, 20), (2, 12, 20)]
+
+
+def test_the_outputs_of_a_new_parametrisation_are_of_the_step_in_which_it_comes(run, row):
+    class Twice(nn.Module):
+        def forward(self, x):
+            return 2 * x
+
+    model = net()
+
+    def update(tracker):
+        if tracker.steps == 1:
+            parametrize.register_parametrization(model[0], "weight", Twice())  # which runs it
+        model(ones).sum().backward()
+
+    log = run(model, update, steps=2)
+    names = ("0.parametrizations.weight.0", "0")
+    assert [row(log, name, "Activation", 1)["mean"] for name in names] == [2.0, 4.0]
+    assert row(log, "0", "Activation", 0)["mean"] == 2.0
