@@ -277,7 +277,9 @@ def summed_alone(state: None, bucket: dist.GradBucket) -> torch.futures.Future[t
 
 
 def test_of_a_data_parallel_model_the_inner_one_runs():
-    dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=1)  # no threads or sockets in this process
+    # No threads: one of gloo may want the interpreter to free what a backward pass has left, while the interpreter
+    # waits for that thread, since it frees the model.
+    dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=1)
     try:
         model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
         parallel = nn.parallel.DistributedDataParallel(model)
