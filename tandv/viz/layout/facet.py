@@ -17,6 +17,7 @@ from tandv.messages import listed
 from tandv.viz.layout.figures import AnyFigure, canvas
 from tandv.viz.layout.legends import legend_entries, own_legend, shortened
 from tandv.viz.layout.measuring import measure, points, renderer_of
+from tandv.viz.layout.room import fit_labels, fit_texts
 from tandv.viz.layout.style import Style, dress
 from tandv.viz.layout.titles import (
     GAP,
@@ -29,8 +30,8 @@ from tandv.viz.layout.titles import (
     colour_key,
     header,
     settle_labels,
-    shorten,
 )
+from tandv.viz.layout.written import as_written, axes_as_written, readable
 
 Draw = Callable[[pd.DataFrame, Axes], Key | None]
 
@@ -91,6 +92,7 @@ def facet(
     panel_title: Callable[[dict[str, Any]], str] | None = None,
     ax: Axes | None = None,
     fewer: str = "choose some of them",
+    formulas: bool = False,
     style: Style,
 ) -> Figure:
     """Draw one panel for each group of `rows` and lay them out; return the figure.
@@ -99,7 +101,8 @@ def facet(
     `panel_size` of one of several panels, `single_size` of a figure with one; `figsize` overrides both.
     `title` is what the caller asked for: None is the plot's own, `named`, and "" is none, nor a `subtitle`.
     Of several subtitles, the longest first, the first that fits is written.
-    With `ax`, the one panel is drawn there.
+    With `ax`, the one panel is drawn there. With `formulas`, names are the caller's words, in which $x^2$ is a formula,
+    as it is in a title of theirs; names of layers are drawn as they are written.
 
     Raises ValueError for more than 100 panels; `fewer` says how to ask for less.
     """
@@ -107,10 +110,10 @@ def facet(
     parts = groups(rows, by)
     if len(parts) > MOST_PANELS:
         raise ValueError(f"this plot would have {len(parts):,} panels, and {MOST_PANELS} is the most: {fewer}")
-    words = named if title is None else title
+    words, allowed = readable(named) if title is None else title, (formulas or title is not None, formulas)
     if ax is not None:
         _check_single(ax, fig, [names for names, _ in parts])
-        return _fill(ax, parts[0][1], draw, words, style)
+        return _fill(ax, parts[0][1], draw, words, style, allowed)
     across = columns_for(len(parts), col_wrap)
     down = math.ceil(len(parts) / across)
     wanted = single_size if len(parts) == 1 else (max(panel_size[0] * across, 5.0), panel_size[1] * down + 0.7)
@@ -126,9 +129,13 @@ def facet(
     inner = [min(40.0, 0.35 * slot[0])] * (across - 1), [min(30.0, 0.25 * slot[1])] * (down - 1)
     _place(figure, panels, across, margins, inner, min(30.0, 0.15 * figure.bbox.height))
 
-    labels = [_label(names, panel_title) for names, _ in parts]
+    labels = [readable(_label(names, panel_title)) for names, _ in parts]
     most = max(int(panels[0].bbox.width / points(figure, 0.54 * style.text)), 4)
-    edges = _at_edges([list(names.values()) for names, _ in parts], across) if panel_title is None else None
+    edges = (
+        _at_edges([[readable(str(one)) for one in names.values()] for names, _ in parts], across)
+        if panel_title is None
+        else None
+    )
     if edges and max(map(len, labels)) > most:
         labels = [*shortened(edges[:across], most), *edges[across:]]  # beside those of rows there is room
     else:
@@ -137,11 +144,13 @@ def facet(
     for (_, part), label, panel in zip(parts, labels, panels, strict=True):
         dress(panel, style)
         keys.append(key := draw(part, panel))
+        axes_as_written(panel, formulas)
         for text in [text for text in panel.texts if measure(text, figure) > 0.9 * slot[0]]:
             text.remove()  # it would take the room of the panel beside this one
         if label:
             above = 0.0 if key is not None else above_data(panel, renderer_of(figure))
             panel.set_title(label, loc="left", color=style.ink, size=style.text, pad=5 + above * 72 / figure.dpi)
+            as_written(panel._left_title, formulas=formulas)  # type: ignore[attr-defined]
     for i, panel in enumerate(panels):
         below = i + across < len(panels)
         if sharex and below:
@@ -156,8 +165,9 @@ def facet(
             panel.set_ylabel("")
         settle_labels(panel)
     axis_labels = [(panel, panel.get_xlabel(), panel.get_ylabel()) for panel in panels]
-    _fit_labels(axis_labels, final=False)
-    head = header(figure, words, subtitle if words and style.subtitle else "", legend_entries(panels), style, down)
+    fit_labels(axis_labels, final=False)
+    below = subtitle if words and style.subtitle else ""
+    head = header(figure, words, below, legend_entries(panels), style, down, allowed)
     arrange(figure, panels, across, head, 2 if len(panels) <= 4 or any(keys) else 1)
     for panel, key in zip(panels, keys, strict=True):
         if key is not None:
@@ -166,31 +176,10 @@ def facet(
         clear_title(panel, across if edges and i >= across else 1)
     if any(keys):
         arrange(figure, panels, across, head, 1)
-    _fit_labels(axis_labels)  # to the final size of the panels
+    fit_labels(axis_labels)  # to the final size of the panels
     for panel in panels:
-        _fit_texts(panel)
+        fit_texts(panel)
     return figure
-
-
-def _fit_texts(panel: Axes) -> None:
-    """Shorten the texts within a panel that reach beyond its left or right side, where the labels of axes are."""
-    renderer = renderer_of(panel.figure)
-    for text in panel.texts:
-        box, inner = text.get_window_extent(renderer), panel.bbox
-        within = inner.y0 < (box.y0 + box.y1) / 2 < inner.y1 and "\n" not in text.get_text()
-        if panel.axison and within and (box.x0 < inner.x0 - 1 or box.x1 > inner.x1 + points(panel.figure, 9)):
-            shorten(text, panel.figure, inner.width - points(panel.figure, 4))
-
-
-def _fit_labels(labels: Sequence[tuple[Axes, str, str]], final: bool = True) -> None:
-    """Shorten the labels of axes, (panel, label of x, label of y), to the size of their panels."""
-    for panel, x, y in labels:
-        for label, words, room in ((panel.xaxis.label, x, panel.bbox.width), (panel.yaxis.label, y, panel.bbox.height)):
-            if words:
-                label.set_text(words)
-                shorten(label, panel.figure, room)
-                if len(label.get_text()) < 5 < len(words):  # what is left says nothing
-                    label.set_text("" if final else "…")
 
 
 def _label(names: dict[str, Any], panel_title: Callable[[dict[str, Any]], str] | None) -> str:
@@ -199,7 +188,7 @@ def _label(names: dict[str, Any], panel_title: Callable[[dict[str, Any]], str] |
     return panel_title(names) if panel_title else " · ".join(map(str, names.values()))
 
 
-def _at_edges(names: Sequence[Sequence[Any]], across: int) -> list[str] | None:
+def _at_edges(names: Sequence[Sequence[str]], across: int) -> list[str] | None:
     """Return labels that name each row of panels once and each column once; None if they are no rows and columns."""
     of_grid = all(
         len(one) == 2 and one[0] == names[i - i % across][0] and one[1] == names[i % across][1]
@@ -208,7 +197,7 @@ def _at_edges(names: Sequence[Sequence[Any]], across: int) -> list[str] | None:
     if not of_grid or across == 1:
         return None
     return [
-        " · ".join(map(str, one)) if i == 0 else str(one[1]) if i < across else "" if i % across else str(one[0])
+        " · ".join(one) if i == 0 else one[1] if i < across else "" if i % across else one[0]
         for i, one in enumerate(names)
     ]
 
@@ -227,15 +216,17 @@ def _check_single(ax: Any, fig: AnyFigure | None, panels: Sequence[dict[str, Any
         )
 
 
-def _fill(ax: Axes, rows: pd.DataFrame, draw: Draw, title: str, style: Style) -> Figure:
+def _fill(ax: Axes, rows: pd.DataFrame, draw: Draw, title: str, style: Style, allowed: tuple[bool, bool]) -> Figure:
     """Draw a panel into Axes of the caller's figure, whose layout stays as it is."""
     ax.clear()
     dress(ax, style)
     key = draw(rows, ax)
     above = 0.0 if key is not None else above_data(ax, renderer_of(ax.figure))
     if title:
-        ax.set_title(title, loc="left", color=style.ink, size=style.text, pad=5 + above * 72 / ax.figure.dpi)
-    own_legend(ax, style)
+        text = ax.set_title(title, loc="left", color=style.ink, size=style.text, pad=5 + above * 72 / ax.figure.dpi)
+        as_written(text, formulas=allowed[0])
+    axes_as_written(ax, allowed[1])
+    own_legend(ax, style, allowed[1])
     if key is not None:
         colour_key(ax, key, style)
     clear_title(ax)

@@ -20,6 +20,7 @@ from matplotlib.transforms import Bbox, TransformedBbox
 from tandv.viz.layout.legends import shortened
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.ticks import CHARACTER, length_in_points
+from tandv.viz.layout.written import escaped
 
 
 class LayerGroup(NamedTuple):
@@ -133,7 +134,7 @@ class LayerLocator(Locator):
             apart = self.size * 1.25 * (high - low) / max(height, 1)
             shown = [b for b in labelled(self.ways, low, high, apart) if low <= b.middle <= high]
             self._made = ((low, high, height), [b.middle for b in shown])
-            self.names.seq = row_names([b.name for b in shown], self.most)
+            self.names.seq = [escaped(name) for name in row_names([b.name for b in shown], self.most)]
         return self._made[1]
 
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:

@@ -19,6 +19,7 @@ from matplotlib.lines import Line2D
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.measuring import points, renderer_of
 from tandv.viz.layout.style import Style
+from tandv.viz.layout.written import as_written, readable
 
 LONGEST = 40  # characters of a name in a legend or of a row
 _HANDLE = 3.4  # font sizes that the line of an entry and the space to the next column take
@@ -141,7 +142,7 @@ def fitted(
 
     Names are shortened first; where that is not enough, evenly spaced entries are shown and the others counted.
     """
-    names, handles = list(entries), list(entries.values())
+    names, handles = [readable(name) for name in entries], list(entries.values())
     for most in (LONGEST, 28, 20, 14):
         short = shortened(names, most)
         columns = _columns(short, width, style, fig)
@@ -162,20 +163,24 @@ def _columns(names: Sequence[str], width: float, style: Style, fig: AnyFigure) -
     return max(1, min(len(names), int(width / (longest + points(fig, _HANDLE * style.text)))))
 
 
-def figure_legend(fig: AnyFigure, entries: Mapping[str, Any], height: float, style: Style) -> Legend:
-    """Draw a legend at the top right of a figure, at most about `height` pixels high."""
+def figure_legend(
+    fig: AnyFigure, entries: Mapping[str, Any], height: float, style: Style, formulas: bool = False
+) -> Legend:
+    """Draw a legend at the top right of a figure, at most about `height` pixels high; names may be formulas."""
     pad = points(fig, 7.0)
     rows = max(int(height / points(fig, style.text * 1.5)), 1)
     handles, names, columns = fitted(entries, fig.bbox.width - 2 * pad, rows, style, fig)
-    return fig.legend(
+    legend = fig.legend(
         handles, names, loc="upper right", bbox_to_anchor=(1 - pad / fig.bbox.width, 1 - pad / fig.bbox.height),
         bbox_transform=fig.transSubfigure, ncols=columns, frameon=False, fontsize=style.text, labelcolor=style.ink,
         borderpad=0, borderaxespad=0, handlelength=1.4, handletextpad=0.5, columnspacing=1.3,
     )  # fmt: skip
+    as_written(*legend.get_texts(), formulas=formulas)
+    return legend
 
 
-def own_legend(ax: Axes, style: Style) -> None:
-    """Give Axes of the caller's figure a legend inside of them, where it covers least."""
+def own_legend(ax: Axes, style: Style, formulas: bool = False) -> None:
+    """Give Axes of the caller's figure a legend inside of them, where it covers least; names may be formulas."""
     entries = legend_entries([ax])
     if entries:
         rows = max(int(0.5 * ax.bbox.height / points(ax.figure, style.small * 1.5)), 1)
@@ -184,4 +189,5 @@ def own_legend(ax: Axes, style: Style) -> None:
             handles, names, ncols=columns, fontsize=style.small, labelcolor=style.ink, handlelength=1.4,
             facecolor=style.panel, edgecolor=style.grid, framealpha=0.85,
         )  # fmt: skip
+        as_written(*legend.get_texts(), formulas=formulas)
         legend.set_in_layout(False)

@@ -15,6 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import Formatter, Locator
 
+from tandv.viz.layout.written import escaped, readable
+
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 CHARACTER = 0.62  # mean width of a character, in font sizes
 
@@ -220,7 +222,7 @@ def percent_text(share: float, digits: int = 3) -> str:
 
 def word_ticks(axis: Axis, words: Sequence[str] | None, count: int) -> None:
     """Tick the whole numbers below `count`, with `words` as labels if given, as many as there is room for."""
-    labels = [str(word).replace("\n", "⏎") for word in words] if words is not None else [f"{i:,}" for i in range(count)]
+    labels = [readable(str(word)) for word in words] if words is not None else [f"{i:,}" for i in range(count)]
     size = float(axis.get_tick_params().get("labelsize", 9.0))
     longest = max(map(len, labels), default=1)
     each, flat = 1.35 * size, size * (CHARACTER * longest + 0.9)  # the height and the width of a label
@@ -230,7 +232,7 @@ def word_ticks(axis: Axis, words: Sequence[str] | None, count: int) -> None:
         else:
             each = flat
     axis.set_major_locator(Fitted(partial(_whole_numbers, count=count, each=each, rounded=words is None)))
-    axis.set_major_formatter(Text(partial(_word, labels)))
+    axis.set_major_formatter(Text(partial(_word, list(map(escaped, labels)))))
 
 
 def _whole_numbers(low: float, high: float, axis: Axis, *, count: int, each: float, rounded: bool) -> Iterable[float]:

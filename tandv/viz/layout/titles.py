@@ -19,6 +19,7 @@ from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.legends import cut, figure_legend
 from tandv.viz.layout.measuring import measure, points, renderer_of
 from tandv.viz.layout.style import Style
+from tandv.viz.layout.written import as_written, readable
 
 PAD = 7.0  # points of space at the border of a figure
 GAP = 12.0  # points of space between panels
@@ -125,30 +126,34 @@ def header(
     entries: Mapping[str, Any],
     style: Style,
     down: int = 1,
+    formulas: tuple[bool, bool] = (False, False),
 ) -> float:
     """Write title and subtitle at the top left, the legend at the right of them; return the height in pixels.
 
-    Of several subtitles the first that fits is written. The legend leaves room for `down` rows of panels.
+    Of several subtitles the first that fits is written. The legend leaves room for `down` rows of panels. `formulas`
+    tells whether there may be some in the title and in names.
     """
     height, width, pad = fig.bbox.height, fig.bbox.width, points(fig, PAD)
-    used = 0.0
+    used, below = 0.0, [readable(words) for words in ([subtitle] if isinstance(subtitle, str) else subtitle)]
     room = 0.97 * (width - 2 * pad)  # the width of a text depends a little on the resolution
-    for given, size, weight, colour in (
-        (title, style.title, "bold", style.ink),
-        (subtitle, style.text, "normal", style.muted),
+    for given, size, weight, colour, formula in (
+        (title, style.title, "bold", style.ink, formulas[0]),
+        (below, style.text, "normal", style.muted, formulas[1]),
     ):
         first, *shorter = [given] if isinstance(given, str) else given
         if first:
             y = 1 - (pad + used) / height
             text = fig.text(pad / width, y, first, size=size, weight=weight, color=colour, ha="left", va="top")
+            as_written(text, formulas=formula)
             for words in shorter:
                 if measure(text, fig) > room:
                     text.set_text(words)
+                    as_written(text, formulas=formula)
             shorten(text, fig, room)
             used += points(fig, size * 1.5)
     if entries:
         free = min(height / 3 - used / 2, height - used - points(fig, 60 * down))
-        legend = figure_legend(fig, entries, free, style)
+        legend = figure_legend(fig, entries, free, style, formulas[1])
         renderer = renderer_of(fig)
         box = legend.get_window_extent(renderer)
         # Right of the title if it fits there, else on separate lines.
@@ -180,6 +185,7 @@ def shorten(text: Text, fig: AnyFigure, room: float) -> None:
     while wide > room and most > 3:
         most = max(min(int(most * room / wide), most - 1), 3)
         text.set_text(cut(words, most))
+        as_written(text)  # half of a formula is none
         wide = measure(text, fig)
     if wide > room:
         text.set_text("")

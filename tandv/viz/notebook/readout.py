@@ -12,6 +12,7 @@ from tandv.curves import given, unit_of
 from tandv.viz.layout.legends import shortened
 from tandv.viz.layout.style import Style, dress
 from tandv.viz.layout.tables import Place, drawn, not_finite_text, table, value_words
+from tandv.viz.layout.written import as_written
 
 
 def draw_loss(side: Any, curves: pd.DataFrame, style: Style) -> Axes:
@@ -43,9 +44,13 @@ def place_loss(side: Any, ax: Axes, style: Style) -> None:
     lines = [line for line in ax.get_lines() if not str(line.get_label()).startswith("_")]
     letters = max(int(room / (0.62 * style.small)), 4)
     names = shortened([str(line.get_label()) for line in lines], max(letters - (4 if len(lines) > 1 else 0), 4))
-    ax.set_title(names[0] if len(names) == 1 else "training", color=style.ink, size=style.text, loc="left")
+    words = names[0] if len(names) == 1 else "training"
+    as_written(ax.set_title(words, color=style.ink, size=style.text, loc="left"), formulas=True)
     if len(names) > 1:
-        ax.legend(lines, names, frameon=False, labelcolor=style.ink, fontsize=style.small, handlelength=1.2, loc="best")
+        legend = ax.legend(
+            lines, names, frameon=False, labelcolor=style.ink, fontsize=style.small, handlelength=1.2, loc="best"
+        )
+        as_written(*legend.get_texts(), formulas=True)
 
 
 def is_lines(ax: Any) -> bool:

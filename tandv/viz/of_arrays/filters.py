@@ -20,6 +20,7 @@ from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import step_text, value_text
 from tandv.viz.layout.titles import Key
+from tandv.viz.layout.written import escaped
 from tandv.viz.of_arrays.history import as_history, chosen_layer, chosen_steps
 from tandv.viz.of_arrays.matrices import (
     draw_matrix,
@@ -196,7 +197,7 @@ def activation_heatmap(
             ends = np.cumsum(sizes)
             for border in ends[:-1] - 0.5:
                 ax.axhline(border, color=style.paper, lw=1.2)
-            ax.set_yticks(ends - sizes / 2 - 0.5, [str(name) for name in names])
+            ax.set_yticks(ends - sizes / 2 - 0.5, [escaped(str(name)) for name in names])
             ax.set_ylabel("class")
         return Key(scale, colours, special_colours(values, style))
 

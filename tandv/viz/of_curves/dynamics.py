@@ -141,7 +141,7 @@ def training_dynamics(
     return facet(
         rows, draw, ("panel", "run") if columns_of_runs else ("panel",), fig=fig, figsize=figsize,
         col_wrap=len(runs) if columns_of_runs else col_wrap, ax=ax, title=title,
-        named="training dynamics", subtitle=describe(runs) + band_words,
+        formulas=True, named="training dynamics", subtitle=describe(runs) + band_words,
         panel_size=(3.6, 2.1), sharey=False, style=style,
     )  # fmt: skip
 

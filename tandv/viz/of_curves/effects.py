@@ -114,7 +114,7 @@ def setting_effects(
     count = sum(len(of) for of in tables.values())
     return facet(
         rows, draw, ("quantity", "kind"), fig=fig, figsize=figsize, col_wrap=2, ax=ax, title=title,
-        named=f"effect of the {setting}",
+        formulas=True, named=f"effect of the {setting}",
         subtitle=f"{count} runs of {len(values)} values", panel_size=(4.2, 2.6), sharex=False, sharey=False,
         panel_title=lambda found: "", style=style,
     )  # fmt: skip

@@ -92,8 +92,8 @@ def emergence_plot(
     subtitle = f"{len(emerged)} of {len(found)} pass their threshold  |  {describe(runs)}"
     height = 1.3 + 0.42 * len(found)
     return facet(
-        rows, draw, (), fig=fig, figsize=figsize, single_size=(8.0, height), ax=ax, title=title, named="emergence",
-        subtitle=subtitle, style=style,
+        rows, draw, (), fig=fig, figsize=figsize, single_size=(8.0, height), ax=ax, title=title,
+        formulas=True, named="emergence", subtitle=subtitle, style=style,
     )  # fmt: skip
 
 

@@ -82,7 +82,8 @@ def draw_families(
     described = describe({"": table})
     return facet(
         rows, draw, ("panel",), fig=fig, figsize=figsize, col_wrap=col_wrap, sharey=False, panel_size=panel_size,
-        title=title, named=named, ax=ax, subtitle=f"{subtitle}  |  {described}" if subtitle else described, style=style,
+        title=title, formulas=True, named=named, ax=ax,
+        subtitle=f"{subtitle}  |  {described}" if subtitle else described, style=style,
     )  # fmt: skip
 
 

@@ -93,7 +93,7 @@ def grokking_plot(
 
     return facet(
         rows, draw, ("panel",), fig=fig, figsize=figsize, col_wrap=1, ax=ax, title=title,
-        named=_verdict([one.is_grokking for one in answers.values()]),
+        formulas=True, named=_verdict([one.is_grokking for one in answers.values()]),
         subtitle=_subtitle(first, unit) if band is None else _subtitle_of_runs(list(answers.values())),
         panel_size=(8.0, 2.4), single_size=(8.0, 3.6), sharey=False, style=style,
     )  # fmt: skip

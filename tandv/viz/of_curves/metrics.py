@@ -109,8 +109,8 @@ def metric_curves(
 
     named = names[0] if len(names) == 1 else f"{len(names)} metrics"
     return facet(
-        rows, draw, ("metric",), fig=fig, figsize=figsize, col_wrap=col_wrap, ax=ax, title=title, named=named,
-        subtitle=describe(runs),
+        rows, draw, ("metric",), fig=fig, figsize=figsize, col_wrap=col_wrap, ax=ax, title=title,
+        formulas=True, named=named, subtitle=describe(runs),
         panel_size=(3.6, 2.3), sharey=False, style=style,
     )  # fmt: skip
 

@@ -96,8 +96,8 @@ def sharpness_plot(
     if len(found) == 1:
         named, subtitle = words[0], f"{intervals[0]} {wide}"
     return facet(
-        rows, draw, ("transition",), fig=fig, figsize=figsize, col_wrap=col_wrap, ax=ax, title=title, named=named,
-        subtitle=subtitle, panel_size=(4.4, 2.6), sharex=False, sharey=False,
+        rows, draw, ("transition",), fig=fig, figsize=figsize, col_wrap=col_wrap, ax=ax, title=title,
+        formulas=True, named=named, subtitle=subtitle, panel_size=(4.4, 2.6), sharex=False, sharey=False,
         panel_title=lambda one: f"{names[one['transition']]}: {intervals[one['transition']]}", style=style,
     )  # fmt: skip
 

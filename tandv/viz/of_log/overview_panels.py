@@ -23,6 +23,7 @@ from tandv.viz.layout.style import Style, dress
 from tandv.viz.layout.tables import choose, chosen, not_finite_text
 from tandv.viz.layout.ticks import CHARACTER, step_text
 from tandv.viz.layout.titles import GAP, PAD, Key, around, colour_key, header, settle_labels, shorten
+from tandv.viz.layout.written import as_written, readable
 from tandv.viz.of_log.exponent_map import draw_exponent_map, part_limits
 from tandv.viz.of_log.lines import draw_curves, draw_lines, wants_log2
 from tandv.viz.of_log.maps import Cells, draw_cells
@@ -94,7 +95,7 @@ def draw(page: Page, colour: Colour, kinds: Sequence[str], step: int) -> None:
         layers_ax._left_title.set_text(page.metric)  # type: ignore[attr-defined]
     free = getattr(map_ax, "_tandv_key_left", 1.0) * map_ax.bbox.width - 6
     if measure(map_ax._left_title, page.figure) > free:  # type: ignore[attr-defined]
-        map_ax._left_title.set_text(page.layer)  # type: ignore[attr-defined]
+        map_ax._left_title.set_text(readable(page.layer))  # type: ignore[attr-defined]
     for ax in (layers_ax, map_ax):
         shorten(ax._left_title, page.figure, (getattr(ax, "_tandv_key_left", 1.0)) * ax.bbox.width - 6)  # type: ignore[attr-defined]
     legend_beside_title(top, page.style)
@@ -217,7 +218,7 @@ def _first_places(side: tuple[float, float], heights: Sequence[float]) -> list[t
 
 def _panel(ax: Axes, words: str, style: Style) -> None:
     # With `y` matplotlib need not measure all ticks to see whether the title is above them.
-    ax.set_title(words, loc="left", color=style.muted, size=style.text, y=1.0, pad=5)
+    as_written(ax.set_title(readable(words), loc="left", color=style.muted, size=style.text, y=1.0, pad=5))
 
 
 def _lay_out(

@@ -25,6 +25,7 @@ from tandv.viz.layout.heat import Heat, edges
 from tandv.viz.layout.layer_axis import CHARACTER, row_names
 from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.ticks import length_in_points, step_text, step_ticks
+from tandv.viz.layout.written import escaped
 from tandv.viz.of_log.maps import hatches
 from tandv.viz.of_log.not_finite import marks_of
 from tandv.viz.of_log.queries import Names, Size
@@ -219,7 +220,7 @@ class _Layers(Locator):
                 if all(abs(middle - at) > half + other for at, other, _ in found):
                     found.append((middle, half, self._names[i]))
         found.sort()
-        self.names.seq = [name for *_, name in found]
+        self.names.seq = [escaped(name) for *_, name in found]
         return [middle for middle, *_ in found]
 
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
