@@ -10,10 +10,11 @@ import math
 import numpy as np
 import pandas as pd
 
-from tandv.log.door import AnyLog, loaded
+from tandv.log.door import AnyLog, is_table, loaded
 from tandv.log.logframe import numbered, scalar_metrics, tensor_types
 from tandv.log.logframe import steps as logged_steps
 from tandv.log.ranks import Ranks, rows_of
+from tandv.log.schema import check_repeats
 from tandv.messages import UnknownName
 from tandv.tensor_types import WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
 
@@ -37,7 +38,8 @@ def norm_curves(df: AnyLog, *, per_layer: bool = False, rank: Ranks | None = Non
         per_layer: whether to add a column for each tensor, such as "weight_norm:layers.0".
         rank: a rank of a log that keeps the rows of each, or several, whose rows are parts of one tensor; None for all.
 
-    Raises UnknownName if the log has none of the tensor types, or lacks rm2 or numel.
+    Raises UnknownName if the log has none of the tensor types, or lacks rm2 or numel; SchemaError for rows that are
+    there twice.
     """
     if missing := [name for _, name in _NEEDED if name not in scalar_metrics(df)]:
         raise UnknownName(
@@ -46,13 +48,15 @@ def norm_curves(df: AnyLog, *, per_layer: bool = False, rank: Ranks | None = Non
     present = {name: kind for name, kind in KINDS.items() if kind in tensor_types(df)}
     if not present:
         raise UnknownName(
-            f"the log has none of {', '.join(KINDS.values())}, only {', '.join(tensor_types(df))}; "
+            f"the log has none of {', '.join(KINDS.values())}, only {', '.join(tensor_types(df)) or 'no rows'}; "
             "track with track_weights=True"
         )
     out: dict[str, pd.Series] = {}
     nan: dict[str, list[int]] = {}
     steps = pd.Index(np.array(logged_steps(df), np.int64), name="step")
     counted = [("scalar_stats", name) for name in ("nans", "infs") if name in scalar_metrics(df)]
+    if is_table(df):
+        check_repeats(df)
     df = loaded(df, tt=list(present.values()), columns=[*_NEEDED, *counted])
     if rank is not None:
         df = df[rows_of(df, rank)]

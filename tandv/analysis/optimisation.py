@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 
 from tandv.curves import epoch_means
-from tandv.log.door import AnyLog, loaded
+from tandv.log.door import AnyLog, is_table, loaded
 from tandv.log.logframe import scalar_metrics
 from tandv.log.ranks import Ranks, rows_of
+from tandv.log.schema import check_repeats
 from tandv.messages import UnknownName
 from tandv.tensor_types import WEIGHT_GRADIENT
 
@@ -46,7 +47,8 @@ def insight_curves(
             a row per step.
         rank: a rank of a log that keeps the rows of each, or several, whose rows are parts of one tensor; None for all.
 
-    Raises UnknownName if the log has none of these numbers, ValueError if `steps_per_epoch` is less than 1.
+    Raises UnknownName if the log has none of these numbers, ValueError if `steps_per_epoch` is less than 1, SchemaError
+    for rows that are there twice.
     """
     there = scalar_metrics(df)
     thresholds = list(dict.fromkeys(match[1] for name in there if (match := _THRESHOLD.fullmatch(name))))
@@ -57,6 +59,8 @@ def insight_curves(
     if not (counts or len(flips) == 2 or norms):
         raise UnknownName("the log has no numbers of insight; record them with track(..., insight=True)")
     wanted = [("scalar_stats", name) for name in ("numel", *counts, *flips, *norms) if name in there]
+    if is_table(df):
+        check_repeats(df)
     rows = loaded(df, tt=[WEIGHT_GRADIENT], columns=wanted)
     if rank is not None:
         rows = rows[rows_of(rows, rank)]

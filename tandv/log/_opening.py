@@ -56,9 +56,9 @@ def as_text(path: Path) -> Iterator[TextIO]:
     with open(path, "rb") as file:
         compressed = file.read(len(GZIP)) == GZIP
     with (
-        gzip.open(path, "rt", encoding="utf-8", newline="")
+        gzip.open(path, "rt", encoding="utf-8-sig", newline="")  # Excel begins what it saves with a mark of its order
         if compressed
-        else open(path, encoding="utf-8", newline="") as file
+        else open(path, encoding="utf-8-sig", newline="") as file
     ):
         try:
             yield file

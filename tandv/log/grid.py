@@ -142,7 +142,8 @@ def arranged(
     logged[cell] = True
     if len(cell) > np.count_nonzero(logged):
         raise ValueError(
-            "a step has several rows of one tensor; choose one tensor type, one phase and one rank of them"
+            "a step has several rows of one tensor; choose one tensor type, one phase and one rank of them, or one "
+            "of rows that are there twice"
         )
     values = np.full(len(logged), np.nan)
     values[cell] = columns[scalar_metric]

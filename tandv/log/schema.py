@@ -38,6 +38,20 @@ def validate(df: pd.DataFrame) -> pd.DataFrame:
     return df
 
 
+def check_repeats(df: pd.DataFrame) -> None:
+    """Raise SchemaError if rows repeat the tensor and step of another, as in logs joined twice: sums count them twice.
+
+    >>> from tandv.log.example import example_log
+    >>> check_repeats(example_log())
+
+    Args:
+        df: a table with the metadata of a log.
+    """
+    columns = {label: df[label] for label in df.columns if label[0] == "metadata"}
+    if found := list(_repeats(_key(columns), columns)):
+        raise SchemaError(f"not a tandv log: {found[0]}; df.drop_duplicates() drops those that are the same throughout")
+
+
 def problems(df: Any) -> Iterator[str]:
     """Yield every way in which `df` is not a log: what is wrong, what is allowed, what to do.
 
@@ -87,9 +101,8 @@ def _metadata_problems(columns: Mapping[tuple, pd.Series]) -> Iterator[str]:
                 yield f'column {label} is {_kind(step)}, allowed are whole numbers; use .astype("int64")'
         else:
             yield from _text_problems(label, columns[label])
-    key = [c for label, c in columns.items() if label[0] == "metadata" and label[1] not in ("type", "dtype")]
     if all(("metadata", name) in columns for name in ("name", "tensor_type", "step")):
-        yield from _repeats(key, columns)
+        yield from _repeats(_key(columns), columns)
 
 
 def _text_problems(label: tuple, column: pd.Series) -> Iterator[str]:
@@ -108,6 +121,11 @@ def _text_problems(label: tuple, column: pd.Series) -> Iterator[str]:
             f"column {label} holds {listed(wrong, 3)}, which ml_dtypes.finfo does not know; allowed are names "
             'of floating-point formats such as "float32", "bfloat16", "float8_e4m3fn"'
         )
+
+
+def _key(columns: Mapping[tuple, pd.Series]) -> list[pd.Series]:
+    """Return the columns that tell a row from others."""
+    return [c for label, c in columns.items() if label[0] == "metadata" and label[1] not in ("type", "dtype")]
 
 
 def _repeats(key: Iterable[pd.Series], columns: Mapping[tuple, pd.Series]) -> Iterator[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from tandv.analysis.norms import norm_curves
 from tandv.log import logframe
-from tandv.log.logframe import UnknownName, example_log
+from tandv.log.logframe import SchemaError, UnknownName, example_log
 
 
 def log_of(rows: list[tuple[str, str, int, np.ndarray]]) -> pd.DataFrame:
@@ -41,6 +41,7 @@ def test_the_norm_is_that_of_all_tensors_together():
 
 def test_rows_of_several_ranks_are_parts_of_one_tensor():
     log = log_of([("a", "Weight", 0, np.array([3.0])), ("a", "Weight", 0, np.array([4.0]))])
+    log[("metadata", "rank")] = [0, 1]
     assert norm_curves(log).loc[0, "weight_norm"] == 5
 
 
@@ -67,3 +68,14 @@ def test_what_a_log_lacks_is_said():
         norm_curves(only)
     with pytest.raises(UnknownName, match="lacks rm2"):
         norm_curves(log.drop(columns=[("scalar_stats", "rm2")]))
+
+
+def test_rows_that_are_there_twice_are_refused_and_not_summed():
+    log = example_log(layers=2, steps=4, tensor_types=["Weight"])
+    twice = pd.concat([log, log[log[("metadata", "step")] == 2]])  # as two logs of a run that was resumed
+    with pytest.raises(SchemaError, match=r"2 rows repeat .*\('embed', 'Weight', 2\).*drop_duplicates"):
+        norm_curves(twice)
+    pd.testing.assert_frame_equal(norm_curves(twice.drop_duplicates()), norm_curves(log))
+    ranks = pd.concat([log, log])
+    ranks[("metadata", "rank")] = np.repeat([0, 1], len(log))
+    np.testing.assert_allclose(norm_curves(ranks), np.sqrt(2) * norm_curves(log))  # parts of one tensor

@@ -1,10 +1,11 @@
 """What is known of each gradient, pooled over the model: numbers that are worked out by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tandv.analysis.optimisation import insight_curves
-from tandv.log.logframe import example_log
+from tandv.log.logframe import SchemaError, example_log
 from tandv.messages import UnknownName
 
 LOG = example_log(layers=2, steps=3, tensor_types=["Weight_Gradient"]).copy()
@@ -55,3 +56,10 @@ def test_means_of_epochs_are_indexed_by_epoch():
 def test_a_log_without_insight_says_how_to_record_it():
     with pytest.raises(UnknownName, match=r"no numbers of insight; record them with track\(..., insight=True\)"):
         insight_curves(LOG)
+
+
+def test_rows_that_are_there_twice_are_refused_and_not_summed():
+    log = example_log(layers=2, steps=3, tensor_types=["Weight_Gradient"])
+    log[("scalar_stats", "zeros_1e-05")] = 4.0
+    with pytest.raises(SchemaError, match="6 rows repeat the name, tensor_type and step"):
+        insight_curves(pd.concat([log, log]))

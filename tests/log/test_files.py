@@ -1,3 +1,4 @@
+import gzip
 import io
 import pickle
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from tandv.curves import TrainingStats
 from tandv.log import _unpickling, files, logframe
 from tandv.log.example import _normal_counts
-from tandv.log.files import PublishedLog, UnreadableFile
+from tandv.log.files import PublishedLog, UnreadableFile, write_csv
 from tandv.log.logframe import SchemaError, example_log, select
 from tandv.track.common import read_csv, read_parquet, read_pickle, read_training_stats
 
@@ -352,3 +353,13 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
 
 
 # ------------------------------------------------------------------------------------------------- runs
+
+
+@pytest.mark.parametrize("opened", [open, gzip.open])
+def test_a_csv_that_excel_saved_begins_with_a_mark_of_its_order(tmp_path, opened):
+    log = example_log(layers=2, steps=2)
+    write_csv(log, tmp_path / "log.csv")
+    text = (tmp_path / "log.csv").read_bytes()
+    with opened(tmp_path / "marked.csv", "wb") as file:
+        file.write(b"\xef\xbb\xbf" + text)
+    pd.testing.assert_frame_equal(read_csv(tmp_path / "marked.csv"), read_csv(tmp_path / "log.csv"))

@@ -52,7 +52,7 @@ def cells_of(rows: pd.DataFrame, metric: str, x: str = "step", y: str = "name") 
     if len(rows) > table.size or np.bincount(cell).max(initial=0) > 1:
         raise ValueError(
             f"several rows have the same {y} and {x}; select the rows of one tensor type, phase, ... first, "
-            'for example df[df[("metadata", "phase")] == "rollout"]'
+            'for example df[df[("metadata", "phase")] == "rollout"], or keep one of rows that are there twice'
         )
     shape = len(names), len(steps)
     return Cells([str(name) for name in names], steps, table.reshape(shape), bad.reshape(2, *shape))

@@ -27,6 +27,10 @@ OUTLINED_SHARE = 0.001  # of the values: less overflow than this is not outlined
 
 def opening_type(df: AnyLog, types: Sequence[str], metric: str) -> str:
     """Return the tensor type that has NaN or infinity first, else activations, else the first one of the log."""
+    if not types:
+        raise UnknownName(
+            "this log has no rows; nothing was logged (was tracker.step() called, and any layer selected?)"
+        )
     usual = ACTIVATION if ACTIVATION in types else types[0]
     first: dict[str, int] = {}
     for kind in dict.fromkeys([usual, *types]):

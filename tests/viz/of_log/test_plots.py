@@ -267,3 +267,8 @@ def test_panels_of_different_steps_show_all_of_them():
         for ax in figure.axes:
             assert ax.get_xlim()[0] <= 0
             assert ax.get_xlim()[1] >= 19
+
+
+def test_an_overview_of_a_log_without_rows_says_so():
+    with pytest.raises(UnknownName, match="no rows; nothing was logged"):
+        viz.overview(LOG.iloc[:0])
