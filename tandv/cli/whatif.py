@@ -96,6 +96,9 @@ def _explained(one: "Choice", width: int) -> list[str]:
     place = one.format or "as it is"
     close = ", close to a limit" if one.close else ""
     lines = [f"  {name:{width}}  {place:8}  SQNR {one.sqnr:.1f} dB, underflow {one.underflow:.2%} at worst{close}"]
+    kinds = zip(("NaN", "infinite"), one.not_finite, strict=True)
+    if some := [f"some {kind} at {share:.0%} of the steps" for kind, share in kinds if share]:
+        lines.append(f"  {'':{width}}  {' and '.join(some)}, which SQNR leaves out")
     if one.failures:
         lines.append(f"  {'':{width}}  {_sentence(one.failures[-1])}")
     return lines

@@ -9,7 +9,9 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from tandv.analysis.whatif import whatif_plan
 from tandv.cli import app
+from tandv.cli.whatif import as_text
 from tandv.log.files import write_parquet
 from tests.analysis.whatif.test_planning import NORMAL, made
 
@@ -78,3 +80,10 @@ def test_phases_and_ranks_are_chosen(call):
     assert planned("--phase", "eval") == ["c"]
     told = call("--rank", "7")
     assert told.exit_code == 2 and "7" in told.stderr
+
+
+def test_nan_and_infinity_are_said_beside_the_numbers_that_leave_them_out():
+    nan, infinite = np.where(np.arange(4096) < 9, [[np.nan], [np.inf]], NORMAL)
+    plan = whatif_plan(made(a_Weight=[NORMAL, nan, infinite, nan], a_Gradient=[NORMAL]), "sqnr=20", ["e4m3"])
+    said = "some NaN at 50% of the steps and some infinite at 25% of the steps, which SQNR leaves out"
+    assert as_text(plan).count(said) == 1

@@ -57,6 +57,7 @@ class Choice(NamedTuple):
         failures: how the narrower formats fail, the narrowest first.
         close: whether a limit lies within the 95 % range of a prediction that decided.
         worst: the lowest SQNR in dB and the largest underflow in each candidate.
+        not_finite: the shares of steps at which some of its values are NaN, and infinite: SQNR is of the others.
     """
 
     layer: str
@@ -67,6 +68,7 @@ class Choice(NamedTuple):
     failures: list[Failure]
     close: bool
     worst: dict[str, tuple[float, float]]
+    not_finite: tuple[float, float] = (0.0, 0.0)
 
 
 class Plan(NamedTuple):

@@ -82,6 +82,7 @@ def whatif_plan(
     keys = pd.MultiIndex.from_frame(per_format[0][["layer", "tensor_type"]].astype(str))
     codes, tensors = pd.factorize(keys)
     steps = per_format[0]["step"].to_numpy()
+    not_finite = _not_finite(log, layers, kinds, phase, rank)
     order = np.lexsort((steps, codes))
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
     choices = []
@@ -91,7 +92,8 @@ def whatif_plan(
         if not any(np.isfinite(one["sqnr"]).any() or (one["sqnr"] == np.inf).any() for one in taken):
             notes.append(f"{kind} of {layer!r} has no finite value at any step, and is left out.")
             continue
-        choices.append(_choice(layer, kind, candidates, bits, taken, limits))
+        one = _choice(layer, kind, candidates, bits, taken, limits)
+        choices.append(one._replace(not_finite=not_finite.get((layer, kind), (0.0, 0.0))))
     places = order_of(log, [(one.tensor_type, one.layer) for one in choices])
     choices.sort(key=lambda one: _risk(one, limits, places))
     span = (int(steps.min()), int(steps.max())) if len(steps) else (0, 0)
@@ -117,6 +119,20 @@ def _of_matrices(log: AnyLog, found: pd.DataFrame) -> tuple[pd.DataFrame, list[s
         return found, ["The log does not say which layers multiply matrices: all are in the plan."]
     left = found["layer"][~kept].nunique()
     return found[kept], [f"{left} other names, such as norms and biases, are left out."] if left else []
+
+
+def _not_finite(
+    log: AnyLog, layers: Names | None, kinds: list[str], phase: Names | None, rank: Ranks | None
+) -> dict[tuple[str, str], tuple[float, float]]:
+    """Return the shares of steps with NaN and with infinity, {(layer, tensor type): shares}, of tensors with any."""
+    there = logframe.labels(log)
+    counts = [one for one in (("scalar_stats", "nans"), ("scalar_stats", "infs")) if one in there]
+    rows = logframe.select(log, layers, kinds, None, phase, rank, columns=counts)
+    some = pd.DataFrame({name: rows[(part, name)].to_numpy(np.float64) > 0 for part, name in counts}, index=rows.index)
+    by = [rows[("metadata", name)].astype(str).rename(name) for name in ("name", "tensor_type")]
+    shares = some.reindex(columns=["nans", "infs"], fill_value=False).groupby(by, sort=False).mean()
+    found = shares[(shares > 0).any(axis=1)]
+    return dict(zip(found.index.tolist(), found.itertuples(index=False, name=None), strict=True))
 
 
 def _beyond(values: np.ndarray, quantity: str, limit: float) -> np.ndarray:

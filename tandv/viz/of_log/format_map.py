@@ -13,6 +13,7 @@ from tandv.messages import UnknownName, named_arguments, unknown
 from tandv.viz.layout.colours import Scale
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
+from tandv.viz.layout.hatched import Hatched
 from tandv.viz.layout.heat import Heat
 from tandv.viz.layout.layer_axis import layer_axis
 from tandv.viz.layout.style import Style, Theme, fitting
@@ -20,6 +21,8 @@ from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import word_ticks
 from tandv.viz.layout.titles import Key
 from tandv.viz.of_arrays.matrices import paint
+from tandv.viz.of_log.maps import hatches
+from tandv.viz.of_log.not_finite import marks_of
 
 _SPAN = 20.0  # dB on either side of the limit that colours tell apart
 
@@ -38,7 +41,7 @@ def format_map(
     """Draw the worst SQNR of each layer in each number format, a panel for each tensor type; dots are the plan.
 
     A dot is on the narrowest format that keeps all that was asked for at all steps; a cross on formats that do not; a
-    layer without a dot stays as it is.
+    layer without a dot stays as it is. Layers with NaN or infinity at some step, which SQNR leaves out, are hatched.
 
     >>> from tandv.analysis.whatif import whatif_plan
     >>> from tandv.log.example import example_log
@@ -109,7 +112,11 @@ def _draw(choices: list[Choice], plan: Plan, kind: str, ax: Axes, scale: Scale, 
     values = np.array([[one.worst[name][0] for name in plan.formats] for one in choices], float)
     shown = np.where(np.isposinf(values), 1e6, values)  # nothing is lost: beyond the end of the key
     x, y = np.arange(len(plan.formats) + 1) - 0.5, np.arange(len(choices) + 1) - 0.5
-    heat = Heat(ax, shown, x, y, partial(paint, scale=scale, colours=style.colours, style=style))
+    some = np.array([one.not_finite for one in choices], float)  # shares of steps with NaN, and with infinity
+    marks = np.repeat(marks_of(some.T)[:, None], len(plan.formats), axis=1)
+    heat = Heat(ax, shown, x, y, partial(paint, scale=scale, colours=style.colours, style=style), marks=marks)
+    if marks.any():
+        Hatched(heat, (style.nan, style.inf, style.paper))
     ax.grid(False)
     for spine in ax.spines.values():
         spine.set_visible(True)
@@ -139,4 +146,4 @@ def _draw(choices: list[Choice], plan: Plan, kind: str, ax: Axes, scale: Scale, 
     places = np.arange(len(plan.formats))
     drawn = Drawn("format_map", "format", "layer", tuple(names), (kind,), places, values, tuple(names), heat.cell_at)
     remember(ax, drawn)
-    return Key(scale, style.colours, (), "SQNR, dB")
+    return Key(scale, style.colours, hatches(marks, style), "SQNR, dB")

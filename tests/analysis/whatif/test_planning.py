@@ -161,3 +161,13 @@ def test_what_was_left_out_is_said():
 def test_a_limit_that_is_no_number_is_refused(limit):
     with pytest.raises(ValueError, match="is no number of dB"):
         wanted({"sqnr": limit})
+
+
+def test_a_tensor_with_nan_or_infinity_at_some_steps_says_so():
+    nan, infinite = np.where(np.arange(4096) < 9, [[np.nan], [np.inf]], NORMAL)
+    log = made(a_Weight=[NORMAL, nan, infinite, nan], a_Gradient=[NORMAL])
+    plan = whatif_plan(log, "sqnr=20", ["e4m3"], scale="max")
+    assert {one.tensor_type: one.not_finite for one in plan.choices} == {"Weight": (0.5, 0.25), "Gradient": (0.0, 0.0)}
+    assert json.loads(plan.to_json())["order_of_risk"][1]["not_finite"] == [0.5, 0.25]
+    bare = log.drop(columns=[("scalar_stats", "nans"), ("scalar_stats", "infs")])
+    assert all(one.not_finite == (0, 0) for one in whatif_plan(bare, "sqnr=20", ["e4m3"], scale="max").choices)

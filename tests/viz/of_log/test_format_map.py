@@ -6,6 +6,7 @@ import pytest
 from tandv.analysis.whatif import whatif_plan
 from tandv.messages import UnknownName
 from tandv.viz import drawn, format_map
+from tandv.viz.layout.hatched import Hatched
 from tests.analysis.whatif.test_planning import NORMAL, made
 
 FORMATS = ["e2m1", "e4m3", "fp16"]
@@ -46,3 +47,11 @@ def test_one_tensor_type_can_be_chosen(plan):
 )
 def test_what_dots_mean_is_said_in_as_many_words_as_there_is_room_for(plan, width, said):
     assert format_map(plan, figsize=(width, 2.8)).texts[1].get_text() == "dot: SQNR ≥ 20 dB, underflow ≤ 1%" + said
+
+
+def test_layers_that_are_not_finite_at_some_step_are_hatched():
+    log = made(a_Weight=[NORMAL, np.where(np.arange(4096) < 9, np.nan, NORMAL)], b_Weight=[NORMAL, NORMAL])
+    fig = format_map(whatif_plan(log, "sqnr=20", FORMATS, scale="none"))
+    heat, hatched = fig.axes[0].images[:2]
+    assert heat.marks.any(axis=1).tolist() == [True, False] and isinstance(hatched, Hatched)
+    assert "some NaN" in [text.get_text() for text in fig.axes[0].texts]
