@@ -47,7 +47,7 @@ def check_repeats(df: pd.DataFrame) -> None:
     Args:
         df: a table with the metadata of a log.
     """
-    columns = {label: df[label] for label in df.columns if label[0] == "metadata"}
+    columns: dict[tuple, pd.Series] = {label: df[label] for label in df.columns if label[0] == "metadata"}  # type: ignore
     if found := list(_repeats(_key(columns), columns)):
         raise SchemaError(f"not a tandv log: {found[0]}; df.drop_duplicates() drops those that are the same throughout")
 
