@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from tandv.analysis.whatif._bulk import NONE
-from tandv.analysis.whatif._elementary import COMPILED
+from tandv.analysis.whatif._elementary import ALLOCATING, COMPILED
 from tandv.analysis.whatif._peaks import LAW
 from tandv.analysis.whatif._ranges import (
     CELLS,
@@ -56,9 +56,9 @@ class Casts(NamedTuple):
     Args:
         levels: which entry of the tables is about so many mantissa bits, [64].
         listed: 1 if some format keeps nearly so many bits, so that the values themselves matter, [64].
-        factors: each scale's fraction from 1 to 2, [jobs, all rows].
-        shifts: its exponent, [jobs, all rows].
-        places: which entry of the tables is about that fraction, [jobs, all rows].
+        factors: each scale's fraction from 1 to 2, [these rows, jobs].
+        shifts: its exponent, [these rows, jobs].
+        places: which entry of the tables is about that fraction, [these rows, jobs].
         tables: entries of all formats, one after the other.
         jobs: where a format's entries begin, how many fractions they have, its mantissa bits, the exponents of its
             smallest normal and of its largest value, and a number that it shares with others of as many mantissa bits
@@ -93,7 +93,7 @@ def _at_points(u, w, points, kind, slope, own, f, m, place, limit, end, listed, 
 def _predict(made_of: tuple[Any, ...]) -> Any:
     """Return `predict`, which encloses the constants that are compiled in, so that numba finds no older program."""
 
-    @njit(cache=True, **COMPILED)
+    @njit(cache=True, **ALLOCATING)
     def predict(counts, which, lowest, of, whole, casts, out):
         """Write what casts do to each row: of underflow, overflow, subnormal, SQNR five numbers each.
 
@@ -127,7 +127,7 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
         at_points, has_points = np.empty((alike + 1) * ANY * _AT_POINTS), np.empty((alike + 1, ANY), np.bool_)
         sums, errors_of, room, n = np.empty(SUMS), np.empty(_AT_POINTS), np.empty(ROOM), START
         places_of = np.empty(CELLS, np.int64)  # in `out`, of the casts in the room
-        for row in range(counts.shape[0]):
+        for row in range(len(which)):
             own, first, last = which[row], NOWHERE, NOWHERE
             for b in range(bins):
                 wide[b] = counts[row, b]
@@ -165,7 +165,7 @@ def _predict(made_of: tuple[Any, ...]) -> Any:
             for j in range(len(jobs)):
                 begins, fractions, m = jobs[j, 0], jobs[j, 1], jobs[j, 2]
                 normal, highest, g = jobs[j, 3], jobs[j, 4], jobs[j, 5]
-                f, shift, place_of_f = factors[j, own], shifts[j, own], places[j, own]
+                f, shift, place_of_f = factors[row, j], shifts[row, j], places[row, j]
                 largest, overflows, from_g = limits[j, 0], limits[j, 1], g * (bins + 1)
                 for i in range(SUMS):
                     sums[i] = 0.0

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
-from tandv.analysis.whatif._elementary import COMPILED, exp2
+from tandv.analysis.whatif._elementary import COMPILED, REORDERED, exp2
 from tandv.analysis.whatif._tables import MEANS
 from tandv.analysis.whatif._within import NODES, fill, listed_values, shares
 
@@ -165,7 +165,7 @@ def _q(x, law):
     return ((x * x * x * x if law[4] == 4 else x) - law[0]) / law[1]
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})  # sums become vectors
+@njit(**REORDERED)
 def _powers(q, a, b, peak):
     """Return the sums of q^p for p from 0 to 4 with weights exp(a·q + b·q² - peak)."""
     m0, m1, m2, m3, m4 = 0.0, 0.0, 0.0, 0.0, 0.0

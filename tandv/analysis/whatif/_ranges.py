@@ -18,7 +18,7 @@ from tandv.analysis.whatif._elementary import COMPILED, log2
 from tandv.analysis.whatif._elementary import VERSION as OF_ELEMENTARY
 
 LOOSE = 0.15  # of the values of a power of two that a limit may lie between: how far their share is off
-CELLS = 256  # casts that are written together
+CELLS = 248  # casts that are written together; not a power of two, or all kinds of sums would share few cache lines
 _UNKNOWN = 0.5  # dB that values of real tensors stray, besides where they happen to lie
 _DECIBEL = 10 * math.log10(2)
 _SHARES, _NUMBERS = 3, 20

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
-from tandv.analysis.whatif._elementary import COMPILED, exp2, log2
+from tandv.analysis.whatif._elementary import COMPILED, REORDERED, exp2, log2
 from tandv.analysis.whatif._tables import SLOPES, STEEPEST, STEPS_OF_SLOPE
 
 GRID = 7  # mantissa bits up to which values are listed if a format keeps nearly as many
@@ -23,7 +23,6 @@ _MANY = 16  # steps of a format over which errors are taken as spread evenly
 _PIECES = 8  # within which a density is taken as constant, where many values round to the same one
 MOST_POINTS = 2**GRID
 _SLOPES = len(SLOPES)
-_FAST = {"reassoc", "contract", "nsz"}  # sums may be reordered, which makes them vectors; infinity keeps its meaning
 VERSION = zlib.crc32(Path(__file__).read_bytes())  # for programs that numba keeps on disk: this is compiled into them
 
 
@@ -118,7 +117,7 @@ def shares(n, start, stop, begin, u, w, kind):
     return True
 
 
-@njit(nogil=True, error_model="numpy", fastmath=_FAST)
+@njit(**REORDERED)
 def listed_errors(u, w, kind, n, f, step, step_from_2, largest, end, edge, exact, out):
     """Write what a cast does to listed values: see `errors`."""
     back = 1 / f

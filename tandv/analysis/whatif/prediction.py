@@ -162,13 +162,18 @@ def _predicted(of: Values, jobs: list[_Job], before: dict[str, np.ndarray]) -> n
     entries = np.concatenate(tables)
     out = np.empty((len(QUANTITIES) * len(_PARTS), rows * len(jobs)), np.float32)
     fractions = np.frexp(of.largest)[0]
+    scaled = factors, shifts, places
 
     def work(start: int) -> None:
         # Rows with the same fraction of the scale "max" after each other: they read the same entries of the tables.
-        which = start + np.argsort(fractions[start : start + _CHUNK], kind="stable")
-        counts = of.counts[:, start : start + _CHUNK].T[which - start].astype(np.float64)
-        casts = Casts(levels, listed, factors, shifts, places, entries, described, ends)
-        predict(counts, which, of.lowest, known[which], whole[which], casts, out)
+        part = slice(start, start + _CHUNK)
+        order = np.argsort(fractions[part], kind="stable")
+        counts, scale, shift, place = (
+            np.ascontiguousarray(one[:, part].T).take(order, axis=0) for one in (of.counts, *scaled)
+        )
+        casts = Casts(levels, listed, scale, shift, place, entries, described, ends)
+        which = start + order
+        predict(counts.astype(np.float64), which, of.lowest, known[which], whole[which], casts, out)
 
     with ThreadPoolExecutor(min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)) as pool:
         list(pool.map(work, range(0, rows, _CHUNK)))
