@@ -11,6 +11,7 @@ from jax.experimental import io_callback
 
 from tandv.track.common import read_pickle
 from tandv.track.jax import _variant, tag, track
+from tests.track.jax.filled import variables_of
 
 STEPS = 20
 
@@ -104,7 +105,7 @@ TRANSFORMS = {"adam": lambda: optax.adamw(1e-2), "lion": lambda: optax.lion(1e-3
 
 def training(net, shape, transform, by_example=False):
     batches = [jax.random.normal(jax.random.key(i), shape) for i in range(STEPS)]
-    variables = net.init(jax.random.key(0), batches[0])
+    variables = variables_of(net, batches[0])
 
     def one_loss(p, x):
         y, _ = net.apply({**variables, "params": p}, x, mutable=["batch_stats"])

@@ -1,6 +1,7 @@
 """Networks as people write them in JAX: the run stays as it is to the last bit, and every tensor has its rows."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -14,6 +15,7 @@ from track.jax.zoo import ZOO
 
 from tandv.track.common import read_pickle
 from tandv.track.jax import track
+from tests.compiled import optimising
 
 pytestmark = pytest.mark.slow
 
@@ -45,9 +47,11 @@ def training(name: str, transform: optax.GradientTransformation) -> tuple[Any, A
     return step, arrays, transform.init(arrays), batch
 
 
-def train(name: str, transform: Any, tracked: bool, path: Any = None) -> tuple[list[Any], Any]:
+def train(made: tuple[Any, Any, Any, Any], tracked: bool, path: Any = None) -> tuple[list[Any], Any]:
     """Return everything that training shows at each step, and the tracker if there is one."""
-    step, model, state, batch = training(name, transform)
+    step, model, state, batch = made
+    if isinstance(model, nnx.Module):  # another training begins with the same
+        model, state = nnx.clone((model, state))
     tracker = track(model, state, path=path, async_offload=False) if tracked else None
     seen = []
     with tracker or jax.transfer_guard("allow"):
@@ -67,9 +71,8 @@ def train(name: str, transform: Any, tracked: bool, path: Any = None) -> tuple[l
     return seen, tracker
 
 
-def weights_of(name: str) -> Iterator[str]:
+def weights_of(name: str, model: Any) -> Iterator[str]:
     """Give the names that a model's weights must have, with `i` for each layer of a stack."""
-    model = ZOO[name]()[1]
     model = nnx.to_pure_dict(nnx.state(model, nnx.Param)) if isinstance(model, nnx.Module) else model
     for path, leaf in jax.tree_util.tree_leaves_with_path(model):
         if not (eqx.is_inexact_array(leaf)):
@@ -99,14 +102,17 @@ class Compared(NamedTuple):
     rows: int  # of a step
 
 
-def compare(name: str, folder: Any) -> Compared:
-    """Train an architecture with and without tracking."""
-    alone, _ = train(name, ADAM, tracked=False)
-    ours, tracker = train(name, ADAM, tracked=True, path=folder)
+def compare(name: str, folder: Any, compiling: Any = None) -> Compared:
+    """Train an architecture with and without tracking, where `compiling` is a context in which steps are compiled."""
+    made = training(name, ADAM)
+    weights = set(weights_of(name, made[1]))
+    with compiling or nullcontext():
+        alone, _ = train(made, tracked=False)
+        ours, tracker = train(made, tracked=True, path=folder)
     identical = [x.tobytes() for x in alone] == [x.tobytes() for x in ours]
     steps = rows_of(tracker)
     assert sorted(steps) == list(range(STEPS))
-    missing = set().union(*(missing_rows(set(weights_of(name)), shown) for shown in steps.values()))
+    missing = set().union(*(missing_rows(weights, shown) for shown in steps.values()))
     return Compared(identical, sorted(missing), sum(map(len, steps[1].values())))
 
 
@@ -126,21 +132,19 @@ def missing_rows(weights: set[str], shown: dict[str, set[str]]) -> set[str]:
     return missing | {f"Gradient {name}" for name in shown["Activation"] - shown["Gradient"]}
 
 
-# Each kind of network in one of the libraries: the bits of these are those of optimised programs. The others are told
-# apart from them by how their library builds a program, which optimising does not change.
+# Each kind of network in one of the libraries, but for those of test_bits.py: the bits of these are those of optimised
+# programs. The others are told apart from them by how their library builds a program, which optimising does not change.
 OPTIMISED = {
-    *("linen_mlp_float16", "linen_batch_norm", "linen_instance_norm", "linen_unet", "linen_gpt_bfloat16"),
-    *("linen_scanned_layers_remat", "linen_experts", "linen_variational", "linen_dropout", "linen_mixer"),
+    *("linen_mlp_float16", "linen_unet", "linen_experts", "linen_variational", "linen_dropout", "linen_mixer"),
     *("nnx_rms_norm", "nnx_gpt_remat", "nnx_lora", "nnx_lstm", "nnx_attention", "nnx_called_in_a_loop"),
     *("equinox_conv", "equinox_gpt", "equinox_gru", "equinox_stacked", "equinox_pool"),
 }
 
 
 @pytest.mark.parametrize("name", ZOO)
-def test_an_architecture(name, tmp_path, request):
-    if name in OPTIMISED:
-        request.getfixturevalue("optimised")
-    assert compare(name, tmp_path / "run") == (True, [], TABLE["JAX", name])
+def test_an_architecture(name, tmp_path):
+    compiling = optimising() if name in OPTIMISED else None
+    assert compare(name, tmp_path / "run", compiling) == (True, [], TABLE["JAX", name])
 
 
 def test_the_table_has_them_all():

@@ -10,19 +10,22 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen, nnx
+
+from tests.track.jax.filled import variables_of
 
 Made = tuple[Callable[[Any, Any], jax.Array], Any, Any]
 
 KEY = jax.random.key(0)
 
 
-def _x(*shape: int, dtype: Any = jnp.float32) -> jax.Array:
-    return jax.random.normal(jax.random.key(1), shape).astype(dtype)
+def _x(*shape: int) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(1).normal(size=shape), jnp.float32)
 
 
 def _tokens(length: int = 6) -> jax.Array:
-    return jax.random.randint(jax.random.key(2), (3, length), 0, 20)
+    return jnp.asarray(np.random.default_rng(2).integers(20, size=(3, length)), jnp.int32)
 
 
 def _square(outputs: Any) -> jax.Array:
@@ -33,7 +36,7 @@ def _square(outputs: Any) -> jax.Array:
 
 
 def _linen(net: linen.Module, batch: Any, **settings: Any) -> Made:
-    variables = net.init({"params": KEY, "dropout": KEY}, batch, **settings)
+    variables = variables_of(net, batch, **settings)
     others = {name: tree for name, tree in variables.items() if name != "params"}
     rngs = {"dropout": jax.random.key(3)}
 
