@@ -35,6 +35,13 @@ def log(counts: dict[float, int], zeros: int = 0, infs: int = 0) -> pd.DataFrame
     return logframe.validate(pd.DataFrame([list(columns.values())], columns=pd.MultiIndex.from_tuples(columns)))
 
 
+@pytest.fixture
+def less_for_jax(monkeypatch):
+    """Leave out a layer after those that are broken, and most of a batch: XLA does not optimise what tests compile."""
+    monkeypatch.setattr(jax_gpt, "LAYERS", 3)
+    monkeypatch.setattr(demo, "_BATCH", 4)
+
+
 def told(df, losses, folder) -> str:
     (folder / "parts").mkdir(exist_ok=True)
     return " ".join(demo.report(df, losses, folder))
@@ -130,6 +137,7 @@ def test_its_page_opens_when_that_is_asked_for(tmp_path, monkeypatch):
         ("jax", "lr", "warning", "updates_too_large", "*"),
     ],
 )
+@pytest.mark.usefixtures("less_for_jax")
 def test_a_broken_training_ends_with_its_finding(framework, kind, severity, found, layer, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     asked = ["--break", kind, "--steps", "20", "--framework", framework, "--out", "run"]
@@ -219,6 +227,7 @@ def test_a_command_is_told_as_it_can_be_typed(started, on_path, called, monkeypa
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("less_for_jax")
 def test_the_jax_training_is_broken_as_well(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     said = CliRunner().invoke(app, ["demo", "--steps", "20", "--framework", "jax", "--out", "run"])

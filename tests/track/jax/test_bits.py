@@ -4,6 +4,7 @@ import warnings
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 from flax import linen as nn
@@ -104,7 +105,8 @@ TRANSFORMS = {"adam": lambda: optax.adamw(1e-2), "lion": lambda: optax.lion(1e-3
 
 
 def training(net, shape, transform, by_example=False):
-    batches = [jax.random.normal(jax.random.key(i), shape) for i in range(STEPS)]
+    numbers = np.random.default_rng(0)
+    batches = [jnp.asarray(numbers.normal(size=shape), jnp.float32) for _ in range(STEPS)]
     variables = variables_of(net, batches[0])
 
     def one_loss(p, x):
@@ -143,7 +145,7 @@ def assert_same(step, state, batches, same, **arguments):
         pytest.param(net, transform, marks=[pytest.mark.slow] if (net, transform) != QUICK else [])
         for net in NETS
         for transform in TRANSFORMS
-        if transform == "adam" or net == "attention"  # the gradients are compared themselves
+        if transform == "adam" or net == "layer norm"  # the gradients are compared themselves
     ],
 )
 def test_twenty_steps_keep_their_bits(net, transform, same):
@@ -151,9 +153,8 @@ def test_twenty_steps_keep_their_bits(net, transform, same):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("transform", TRANSFORMS)
-def test_twenty_steps_by_example_keep_their_bits(transform, same):
-    assert_same(*training(*NETS["layer norm"], TRANSFORMS[transform](), by_example=True), same)
+def test_twenty_steps_by_example_keep_their_bits(same):
+    assert_same(*training(*NETS["layer norm"], TRANSFORMS["adam"](), by_example=True), same)
 
 
 @pytest.mark.slow
