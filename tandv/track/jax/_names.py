@@ -147,8 +147,10 @@ def count_of(state: Any) -> Any:
     return counts[0] if counts else 1
 
 
-def gradient_names(tree: Any, stacks: Stacks) -> list[tuple[tuple[str | None, ...], tuple[int, ...]]]:
+def gradient_names(tree: Any, stacks: Stacks, above: Keys = ()) -> list[tuple[tuple[str | None, ...], tuple[int, ...]]]:
     """Return a path for each leaf of a tree of gradients, also of leaves that are no float arrays.
+
+    The tree is of the module at the path `above`.
 
     The path of a leaf that stacks layers has None for their numbers, and the axes that number them follow.
 
@@ -157,7 +159,7 @@ def gradient_names(tree: Any, stacks: Stacks) -> list[tuple[tuple[str | None, ..
     """
     known, found = places(stacks), []
     for keys, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
-        plain = of_tree(tuple(map(key_text, keys)))
+        plain = (*above, *of_tree(tuple(map(key_text, keys))))
         path, own, axes = known.get(plain, ((), plain, ()))
         found.append((path, own, axes) if max(axes, default=-1) < getattr(leaf, "ndim", 0) else ((), plain, ()))
     firsts = [(*("0" if part is None else part for part in path), *own) for path, own, _ in found]

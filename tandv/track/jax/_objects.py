@@ -12,6 +12,7 @@ import jax
 from tandv.tensor_types import WEIGHT_GRADIENT
 from tandv.track.jax._loss_scale import dynamic_scale
 from tandv.track.jax._names import gradient_names
+from tandv.track.jax._naming import shapes_of
 from tandv.track.jax._tag import key_text, naming
 
 Named = list[tuple[tuple[str, ...], Any]]  # the modules below a module, by their paths
@@ -230,10 +231,34 @@ def _optimizer_update(update: Any) -> Any:
     def recorded(optimizer: Any, model: Any, grads: Any, *args: Any, **kwargs: Any) -> Any:
         namer = naming.namer
         if namer is not None and namer.gradients:
-            grads = namer.leaves(grads, gradient_names, WEIGHT_GRADIENT)
+            names = lambda tree, stacks: gradient_names(tree, stacks, _place_of(model, namer))  # noqa: E731
+            grads = namer.leaves(grads, names, WEIGHT_GRADIENT)
         return update(optimizer, model, grads, *args, **kwargs)
 
     return recorded
+
+
+def _place_of(model: Any, namer: Any) -> tuple[str, ...]:
+    """Return the path in the tracked model of a model of nnx that is updated; of a second model, its class."""
+    tracked, kind = namer.models[-1] if namer.models else None, sys.modules["flax.nnx"].Module
+    if not is_object(tracked) or not isinstance(model, kind) or type(model) is type(tracked):
+        return ()
+    given = {id(one): one for one in _modules_in(namer.models, kind) if _same_parameters(model, one)}  # before tracing
+    parts = [(path, one) for path, one in _below_nnx(tracked) if _same_parameters(model, one)]
+    same = [path for path, one in parts if one is model]
+    found = same or [path for path, one in parts if not given or id(one) in given]
+    alone = len(found) == 1 and (same or len(given) < 2)
+    return found[0] if alone else (type(model).__name__,)
+
+
+def _same_parameters(one: Any, other: Any) -> bool:
+    """Tell whether two modules of nnx have the same class, and parameters of the same names and shapes."""
+    return type(one) is type(other) and _shapes_in(one) == _shapes_in(other)
+
+
+def _shapes_in(module: Any) -> dict[tuple[str, ...], tuple[int, ...]]:
+    nnx = sys.modules["flax.nnx"]
+    return shapes_of(nnx.to_pure_dict(nnx.state(module, nnx.Param)))
 
 
 def _apply_gradients(apply: Any) -> Any:

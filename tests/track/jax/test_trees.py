@@ -136,6 +136,34 @@ def test_gradients_that_step_is_given_stand_for_those_that_the_optimiser_was_see
     assert value(log, "a", "Weight_Gradient", 0) == pytest.approx(float(jnp.abs(grads["a"]["kernel"][...]).max()))
 
 
+def updated(model, *optimizers):
+    """Return the log of a step in which several models of nnx, each with its optimiser, are updated."""
+
+    @nnx.jit
+    def update(pairs):
+        for one, optimizer in pairs:
+            optimizer.update(one, nnx.grad(lambda one: one(jnp.ones((1, 2))).sum())(one))
+
+    with track(model) as tracker:
+        tracker.intercept(update, [(one, nnx.Optimizer(one, optax.sgd(0.5), wrt=nnx.Param)) for one in optimizers])
+        tracker.step()
+    log = read_pickle(tracker.out_path)
+    m = log["metadata"]
+    gradients = m["tensor_type"] == "Weight_Gradient"
+    return dict(zip(m["name"][gradients], log["scalar_stats", "calls"][gradients], strict=True))
+
+
+@pytest.mark.parametrize("outputs", [1, 2])  # two: a second model that looks like a layer of the first
+def test_gradients_of_a_second_model_of_nnx_stand_under_its_class(outputs):
+    found = updated(net := Net(), net, nnx.Linear(2, outputs, rngs=nnx.Rngs(0)))
+    assert found == dict.fromkeys(["a", "a.bias", "norm", "norm.bias", "Linear", "Linear.bias"], 1)
+
+
+def test_gradients_of_a_part_of_a_model_of_nnx_bear_the_models_names():
+    net = Net()
+    assert updated(net, net.a) == {"a": 1, "a.bias": 1}
+
+
 def test_a_train_state_shows_its_gradients():
     from flax.training.train_state import TrainState
 
