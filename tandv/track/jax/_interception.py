@@ -27,6 +27,7 @@ class Interception:
             _objects.watch()
         _objects.watch_new()
         self._namer.models = [(args, kwargs), *_objects.reached(function), model_state]
+        self._namer.tracked = model_state
 
     def call(self, function: Callable[..., Any], args: Any, kwargs: Any, records: bool) -> Any:
         """Return what a function returns."""

@@ -18,7 +18,7 @@ from tandv.track.jax._calls import Calls
 from tandv.track.jax._collect import EquationContext, Record, collect, spans_devices
 from tandv.track.jax._kernels import chooser
 from tandv.track.jax._names import optimizer_states, weights
-from tandv.track.jax._naming import Namer, is_staged
+from tandv.track.jax._naming import Namer, is_staged, is_within_shards
 from tandv.track.jax._packing import unpacked
 from tandv.track.jax._stacks import whole_of
 from tandv.track.settings import Pattern, Settings
@@ -242,8 +242,7 @@ def record_problems(
 
 
 def _refuse_shards() -> None:
-    mesh = jax.sharding.get_abstract_mesh()
-    if any(kind == jax.sharding.AxisType.Manual for kind in getattr(mesh, "axis_types", ())):
+    if is_within_shards():
         raise ValueError(
             "measured(function) inside a shard_map measures each device's part alone; write it around: "
             "measured(jax.shard_map(function, ...))"

@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +11,7 @@ from jax._src import core as jax_core
 from jax.extend import core
 
 from tandv.tensor_types import ACTIVATION
+from tandv.track.jax._names import parameters_of
 from tandv.track.jax._stacks import learned
 from tandv.track.jax._tag import Mark, is_unknown, key_text, mark_leaves, naming
 
@@ -50,6 +51,7 @@ class Namer:
         self.left_out: dict[str, str] = {}  # dtypes that are not measured, and the first value that has each
         self.scaled = 0  # depth of scaled losses that are being computed
         self.models: list[Any] = []  # in which modules are looked for
+        self.tracked: Any = None  # the model that is tracked, or its parameters, where they are known
         self.below: dict[int, tuple[Any, Any]] = {}  # the modules below a module, and the module itself
         self.turns: dict[Any, int] = {}  # calls of modules that cannot be told apart
         self._selects, self._activations = selects, activations
@@ -66,6 +68,7 @@ class Namer:
             finally:
                 naming.namer = before
                 self.models, self.frames, self.below, self.turns = [], [], {}, {}  # release references
+                self.tracked = None
 
     def settle(self) -> None:
         """Note the end of a trace; the next one uses the first key of the cache again.
@@ -140,7 +143,8 @@ class Namer:
         shapes = shapes_of(parameters)
         kind = type(module).__name__
         if outer is None:
-            frame = Frame((*self._prefix(kind if not path else ""), *path), (), kind, module, shapes, _trace())
+            prefix = self._prefix(kind if not path else "", shapes)
+            frame = Frame((*prefix, *path), (), kind, module, shapes, _trace())
         else:
             scanned = _scanned(shapes, outer.shapes, path)
             whole = (*outer.path, *path, *[None for _ in scanned])
@@ -155,10 +159,12 @@ class Namer:
         if _trace() != (frame.trace if frame is not None else self._outside) and is_staged():
             self._contexts.enter_context(_traced_for((self._context, next(self._apart))))
 
-    def _prefix(self, kind: str) -> tuple[str, ...]:
-        """Return the prefix of names within a model: none for the first model that is called."""
+    def _prefix(self, kind: str, shapes: Mapping[tuple[str, ...], tuple[int, ...]]) -> tuple[str, ...]:
+        """Return the prefix of names within a model: none for the first model that is called and can be the tracked."""
         if not kind:
             return ()
+        if self.root is None and is_other_model(shapes, self.tracked):
+            return (kind,)
         self.root = self.root or kind
         return () if kind == self.root else (kind,)
 
@@ -206,6 +212,28 @@ def shapes_of(parameters: Any) -> dict[tuple[str, ...], tuple[int, ...]]:
     """Return the shapes of a tree of parameters by their paths."""
     leaves = jax.tree_util.tree_flatten_with_path(parameters)[0]
     return {tuple(map(key_text, keys)): leaf.shape for keys, leaf in leaves if hasattr(leaf, "shape")}
+
+
+def is_other_model(shapes: Mapping[tuple[str, ...], tuple[int, ...]], tracked: Any) -> bool:
+    """Tell whether a model's parameters are named as some of the tracked model's, but are not those.
+
+    Their arrays may have further axes, as those of an ensemble have; those of a `shard_map` have other lengths.
+    """
+    known = shapes_of(parameters_of(tracked)) if tracked is not None else {}
+    if not known.keys() & shapes.keys() or is_within_shards():
+        return False
+    return not all(keys in shapes and _is_within(shapes[keys], whole) for keys, whole in known.items())
+
+
+def _is_within(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    rest = iter(whole)
+    return all(size in rest for size in shape)
+
+
+def is_within_shards() -> bool:
+    """Tell whether the code of one device of a mesh is being traced, by a `shard_map` around it."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return any(kind == jax.sharding.AxisType.Manual for kind in getattr(mesh, "axis_types", ()))
 
 
 def _scanned(inner: dict[Any, Any], outer: dict[Any, Any], path: tuple[str, ...]) -> tuple[int, ...]:

@@ -11,8 +11,8 @@ import jax
 
 from tandv.tensor_types import WEIGHT_GRADIENT
 from tandv.track.jax._loss_scale import dynamic_scale
-from tandv.track.jax._names import gradient_names
-from tandv.track.jax._naming import shapes_of
+from tandv.track.jax._names import gradient_names, parameters_of
+from tandv.track.jax._naming import is_other_model, shapes_of
 from tandv.track.jax._tag import key_text, naming
 
 Named = list[tuple[tuple[str, ...], Any]]  # the modules below a module, by their paths
@@ -240,7 +240,7 @@ def _optimizer_update(update: Any) -> Any:
 
 def _place_of(model: Any, namer: Any) -> tuple[str, ...]:
     """Return the path in the tracked model of a model of nnx that is updated; of a second model, its class."""
-    tracked, kind = namer.models[-1] if namer.models else None, sys.modules["flax.nnx"].Module
+    tracked, kind = namer.tracked, sys.modules["flax.nnx"].Module
     if not is_object(tracked) or not isinstance(model, kind) or type(model) is type(tracked):
         return ()
     given = {id(one): one for one in _modules_in(namer.models, kind) if _same_parameters(model, one)}  # before tracing
@@ -267,7 +267,15 @@ def _apply_gradients(apply: Any) -> Any:
     def recorded(state: Any, *, grads: Any, **kwargs: Any) -> Any:
         namer = naming.namer
         if namer is not None and namer.gradients:
-            grads = namer.leaves(grads, gradient_names, WEIGHT_GRADIENT)
+            names = lambda tree, stacks: gradient_names(tree, stacks, _place_of_state(state, namer))  # noqa: E731
+            grads = namer.leaves(grads, names, WEIGHT_GRADIENT)
         return apply(state, grads=grads, **kwargs)
 
     return recorded
+
+
+def _place_of_state(state: Any, namer: Any) -> tuple[str, ...]:
+    """Return the class of a second model whose `TrainState` is updated, () for the tracked one."""
+    if not is_other_model(shapes_of(parameters_of(state.params)), namer.tracked):
+        return ()
+    return (type(getattr(state.apply_fn, "__self__", state)).__name__,)

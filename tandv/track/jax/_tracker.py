@@ -18,7 +18,7 @@ from tandv.track.jax._interception import Interception
 from tandv.track.jax._messages import check_arrays, check_promised, why_nothing
 from tandv.track.jax._naming import Namer
 from tandv.track.jax._numbers import reading
-from tandv.track.jax._objects import is_object
+from tandv.track.jax._objects import is_equinox, is_object
 from tandv.track.jax._parameters import ParametersSeen
 from tandv.track.jax._programs import ProgramTracker
 from tandv.track.jax._rows import JaxStep, Modules
@@ -76,6 +76,8 @@ class JaxTracker(ProgramTracker):
         # One namer and one context for all steps, recorded or not, so that JAX traces a program once.
         names = ScopedNamer if settings.attention else Namer
         self._namer, self._context = names(self._selects, settings.track_gradients is not False), object()
+        if is_object(model) or is_equinox(model):
+            self._namer.root = type(model).__name__
         self._calls = Calls(
             self._own,
             exact,

@@ -164,6 +164,64 @@ def test_gradients_of_a_part_of_a_model_of_nnx_bear_the_models_names():
     assert updated(net, net.a) == {"a": 1, "a.bias": 1}
 
 
+class Second(Net):
+    pass
+
+
+class Maker(linen.Module):
+    @linen.compact
+    def __call__(self, x):
+        return linen.Dense(3)(x)
+
+
+class Judge(linen.Module):
+    @linen.compact
+    def __call__(self, x):
+        return linen.Dense(1)(x)
+
+
+@pytest.mark.parametrize("tracked", ["Maker", "Judge"])
+def test_two_train_states_with_layers_of_the_same_names_are_told_apart(tracked):
+    from flax.training.train_state import TrainState
+
+    x, key, transform = jnp.array([[1.0, 2.0]]), jax.random.key(0), optax.sgd(0.1)
+    states = [
+        TrainState.create(apply_fn=net.apply, params=net.init(key, like)["params"], tx=transform)
+        for net, like in ((Maker(), x), (Judge(), jnp.ones((1, 3))))
+    ]
+
+    @jax.jit
+    def update(maker, judge):
+        def loss(both):
+            return judge.apply_fn({"params": both[1]}, maker.apply_fn({"params": both[0]}, x)).sum()
+
+        one, other = jax.grad(loss)((maker.params, judge.params))
+        return maker.apply_gradients(grads=one), judge.apply_gradients(grads=other)
+
+    with track(states[tracked == "Judge"].params) as tracker:
+        tracker.intercept(update, *states)
+        tracker.step(states[tracked == "Judge"].params)
+    log, other = read_pickle(tracker.out_path), "Judge" if tracked == "Maker" else "Maker"
+    made = x @ states[0].params["Dense_0"]["kernel"]
+    judged = made @ states[1].params["Dense_0"]["kernel"]
+    own, others = (made, judged) if tracked == "Maker" else (judged, made)
+    for name, output in (("Dense_0", own), (f"{other}.Dense_0", others)):
+        assert value(log, name, "Activation", 0) == pytest.approx(float(jnp.abs(output).max()))
+        assert value(log, name, "Weight_Gradient", 0, "calls") == 1
+        assert value(log, name, "Weight_Gradient", 0, "numel") == 2 * 3 if output is made else 3
+
+
+def test_the_tracked_model_of_nnx_has_its_own_names_though_another_is_called_first():
+    first, tracked = Second(), Net()
+    call = nnx.jit(lambda one, other, x: other(one(x)))
+    with track(tracked) as tracker:
+        tracker.intercept(call, first, tracked, jnp.array([[1.0, 2.0], [3.0, 4.0]]))
+        tracker.step()
+    m = read_pickle(tracker.out_path)["metadata"]
+    names = list(m["name"][m["tensor_type"] == "Activation"])
+    assert names == ["Second", "Second.a", "Second.norm", "Net", "a", "norm"]
+
+
 def test_a_train_state_shows_its_gradients():
     from flax.training.train_state import TrainState
 
