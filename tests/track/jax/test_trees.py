@@ -153,7 +153,7 @@ def updated(model, *optimizers):
     return dict(zip(m["name"][gradients], log["scalar_stats", "calls"][gradients], strict=True))
 
 
-@pytest.mark.parametrize("outputs", [1, 2])  # two: a second model that looks like a layer of the first
+@pytest.mark.parametrize("outputs", [1, 3])  # three: a second model that looks like a layer of the first
 def test_gradients_of_a_second_model_of_nnx_stand_under_its_class(outputs):
     found = updated(net := Net(), net, nnx.Linear(2, outputs, rngs=nnx.Rngs(0)))
     assert found == dict.fromkeys(["a", "a.bias", "norm", "norm.bias", "Linear", "Linear.bias"], 1)
@@ -213,7 +213,7 @@ def test_two_train_states_with_layers_of_the_same_names_are_told_apart(tracked):
 
 def test_the_tracked_model_of_nnx_has_its_own_names_though_another_is_called_first():
     first, tracked = Second(), Net()
-    call = nnx.jit(lambda one, other, x: other(one(x)))
+    call = nnx.jit(lambda one, other, x: (one(x), other(x)))
     with track(tracked) as tracker:
         tracker.intercept(call, first, tracked, jnp.array([[1.0, 2.0], [3.0, 4.0]]))
         tracker.step()
