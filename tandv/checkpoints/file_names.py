@@ -16,7 +16,8 @@ ENDINGS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 MORE_ENDINGS = (".pth.tar", ".tar", ".npz", ".msgpack", ".weights.h5", ".keras", ".h5", ".pkl", ".pickle")
 OF_WEIGHTS_ALONE = (".weights.h5", ".keras")  # which nothing else has
 NAMED_SO = re.compile(r"model|params?|weights?|state|net|checkpoint|ckpt|chkpt|steps?|epochs?|iter", re.IGNORECASE)
-SHARD = re.compile(r"-(\d+)-of-(\d+)(?=\.)")  # of a file in several parts
+_NO_TIME = "".join(f"(?<!{word})" for word in ("step", "steps", "epoch", "epochs", "iter", "iteration"))
+SHARD = re.compile(rf"(?i:{_NO_TIME})-(\d+)-of-(\d+)(?=\.)")  # of a file in several parts; step-50-of-100 is a step
 # Of several counters in a name, the first of these is the step. A word of a few letters must stand alone.
 _COUNTERS: dict[str, str] = {
     "step": r".*steps?|gs",

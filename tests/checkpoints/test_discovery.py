@@ -33,6 +33,8 @@ def found(where):
         (["step_5.pt", "model_9.pt"], [5, None]),
         (["best.pt", "last.pt"], [None, None]),
         (["model-step5-00001-of-00002.safetensors"], [5]),
+        (["step-0050-of-0100.pt", "step-0100-of-0100.pt"], [50, 100]),
+        (["Epoch-1-of-10.pt", "Epoch-2-of-10.pt"], [1, 2]),
     ],
 )
 def test_names_tell_their_steps(names, steps):
