@@ -115,6 +115,7 @@ def training_dynamics(
             draw_curve(ax, at, mean, role, colours[role], log=scale != "linear", nan=nan, style=style)
             if band is not None:
                 _draw_band(ax, at, curve, colours[role])
+                _mark_unknown(ax, tables, str(quantity), style)
             run = curve[("metadata", "run")].iloc[0]
             found = {name: [one for one in marks.get(name, ()) if one.quantity == quantity] for name in runs}
             if band is None:
@@ -222,6 +223,20 @@ def _draw_band(ax: Axes, steps: np.ndarray, curve: pd.DataFrame, colour: str) ->
     sides = [curve[side].to_numpy() for side in _BAND]
     (x, low), (_, high) = (thin(steps, side) for side in sides)
     ax.fill_between(x, low, high, color=colour, alpha=0.22, linewidth=0, zorder=1)
+
+
+def _mark_unknown(ax: Axes, tables: Mapping[str, pd.DataFrame], quantity: str, style: Style) -> None:
+    """Mark the steps at which some runs have no value, so that the mean is that of the others."""
+    known = [given(table, quantity) for table in tables.values() if quantity in table.columns]
+    none = np.unique(np.concatenate([curve.index[curve.isna()].to_numpy() for curve in known]))
+    others = np.unique(np.concatenate([curve.index[curve.notna()].to_numpy() for curve in known]))
+    at = np.intersect1d(none, others)
+    if len(at):
+        nan = any(nan_is_given(table, quantity) for table in tables.values() if quantity in table.columns)
+        ax.plot(
+            at, np.full(len(at), 0.02), "s", transform=ax.get_xaxis_transform(), color=style.nan, markersize=3.5,
+            markeredgewidth=0, label=f"{'NaN' if nan else 'no value'} in some runs", zorder=4,
+        )  # fmt: skip
 
 
 def _mark_runs(ax: Axes, found: "Sequence[Transition]", colour: str) -> None:

@@ -324,3 +324,18 @@ def test_what_a_gap_is_stands_at_its_axis_and_small_panels_name_rows_and_columns
         {"seed 0": RUN, "seed 1": RUN}, quantities=["train_loss", "test_loss"], figsize=(2.6, 3)
     )
     assert [ax.get_title("left") for ax in figure.axes][1:] == ["seed 1", "loss gap", ""]
+
+
+def test_a_mean_over_seeds_says_where_some_of_them_have_no_value():
+    steps = range(5)
+    seeds = {
+        "a": {"step": steps, "loss": [5.0, 4, 3, 2, 1]},
+        "b": {"step": steps, "loss": [5.0, 4, math.nan, math.nan, 1]},
+    }
+    ax = viz.training_dynamics(seeds, "loss", band="range").axes[0]
+    [marks] = [line for line in ax.lines if line.get_label() == "no value in some runs"]
+    assert marks.get_xdata().tolist() == [2, 3]
+    seeds["b"]["loss"] = [5.0, 4, 3, 2, 2]
+    shorter = {"step": range(3), "loss": [5.0, 4, 3]}  # a run that ended before has no row there, which is no NaN
+    ax = viz.training_dynamics({**seeds, "c": shorter}, "loss", band="range").axes[0]
+    assert not [line for line in ax.lines if "some runs" in str(line.get_label())]
