@@ -20,7 +20,7 @@ from tandv.track.torch._attention_graphs import GraphReceiver, Place, entered, l
 from tandv.track.torch._compiled import not_compiled_alone
 from tandv.track.torch._experts import Experts
 from tandv.track.torch._heads import Fused, of_fused, of_logits
-from tandv.track.torch._modes import exporting, in_backward, own_operations, remove_mode
+from tandv.track.torch._modes import exporting, in_backward, own_operations, put_mode, remove_mode
 from tandv.track.torch._routing import Routed
 from tandv.track.torch._tree import Tree
 from tandv.track.torch.names import Named, unwrap
@@ -111,7 +111,7 @@ class AttentionHeads:
         if self._examples is None:
             self._examples = _size(given)
         if begins and self._mode not in _get_current_function_mode_stack():
-            _push_mode(self._mode)  # nothing before is seen by it, or a failure would find no module to end it with
+            put_mode(self._mode)  # nothing before is seen by it, or a failure would find no module to end it with
         modes = _get_current_function_mode_stack()
         paused = isinstance(module, _FAST) and not module.training and modes[-1:] == [self._mode]
         if paused:
@@ -161,7 +161,7 @@ class AttentionHeads:
             self._whole_steps, self._thread = True, threading.get_ident()
             remove_mode(self._mode)
             if self._outputs.is_wanted and self._tracker.is_on:
-                _push_mode(self._mode)
+                put_mode(self._mode)
 
     def traced(self, outermost: bool) -> None:
         """Note that a module is traced: one that no other runs is called by a compiled function."""

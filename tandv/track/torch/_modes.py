@@ -61,6 +61,16 @@ def _apart() -> Iterator[None]:
         yield
 
 
+def put_mode(mode: Any) -> None:
+    """Put a function mode below those of the user: `with` leaves its mode by taking away whichever is the topmost."""
+    above = [_pop_mode() for _ in range(_len_torch_function_stack())]
+    default = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
+    if above and above[-1] is default:
+        _push_mode(above.pop())  # of `set_default_device`, which expects its own at the bottom
+    for one in (mode, *reversed(above)):
+        _push_mode(one)
+
+
 def remove_mode(mode: Any) -> None:
     """Take a function mode away, also from below others that were not left in order."""
     if mode not in _get_current_function_mode_stack():

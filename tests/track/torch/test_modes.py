@@ -5,12 +5,14 @@ import contextlib
 import pytest
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
+from torch.nn import functional
+from torch.overrides import BaseTorchFunctionMode, TorchFunctionMode, _get_current_function_mode_stack, _pop_mode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from tandv.track.common import read_pickle
 from tandv.track.torch import track
+from tandv.track.torch._modes import put_mode
 
 
 class Operations(TorchDispatchMode):
@@ -95,6 +97,56 @@ def test_another_default_device(row):
     log = read_pickle(tracker.out_path)
     assert row(log, "Linear", "Weight")["mean"] == 1.0
     assert row(log, "Linear", "Weight_Gradient")["mean"] == 2.0
+
+
+@pytest.fixture
+def no_mode_is_left():
+    yield
+    left = [_pop_mode() for _ in _get_current_function_mode_stack()]
+    assert not left
+
+
+def test_a_mode_of_the_tracker_is_below_those_of_the_user_and_above_the_default_device(no_mode_is_left):
+    mine, users = Functions(), Functions()
+    torch.set_default_device("cpu")
+    try:
+        with users:
+            put_mode(mine)
+            assert _get_current_function_mode_stack()[1:] == [mine, users]
+        assert _get_current_function_mode_stack()[1:] == [mine]
+    finally:
+        torch.set_default_device(None)
+    assert _pop_mode() is mine
+    with torch.device("cpu"):  # a mode as any other
+        put_mode(mine)
+    assert _pop_mode() is mine
+
+
+class Attends(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.q = nn.Linear(2, 2)
+
+    def forward(self, x):
+        q = self.q(x)
+        return functional.scaled_dot_product_attention(q, q, q)
+
+
+@pytest.mark.parametrize("mode", [lambda: torch.device("cpu"), BaseTorchFunctionMode])
+def test_a_mode_that_is_left_when_the_step_has_ended_is_the_users(mode, row, no_mode_is_left):
+    """A compiled function calls the model: attention is looked for between forward passes, too."""
+    torch.compiler.reset()
+    model = Attends()
+    call = torch.compile(lambda x: model(x), backend="eager")
+    with track(model, attention=True) as tracker:
+        for _ in range(3):
+            with mode() as users:
+                call(torch.ones(1, 2, 3, 2)).sum().backward()
+                tracker.step()
+            assert users not in _get_current_function_mode_stack()
+            assert len(_get_current_function_mode_stack()) == 1  # the tracker's
+    log = read_pickle(tracker.out_path)
+    assert [row(log, "Attends.head.1", "Attention", step)["calls"] for step in (1, 2)] == [1, 1]
 
 
 @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
