@@ -29,7 +29,10 @@ def dossier(
         except ModuleNotFoundError as error:
             stop(str(error), 1)
         except (ValueError, OSError) as error:
-            stop(str(error), USAGE)
+            bare = (
+                isinstance(error, OSError) and error.errno is not None and error.filename is None
+            )  # as of a full disk
+            stop(f"the dossier cannot be written to {out or run} ({error})" if bare else str(error), USAGE)
         found = written.findings
         if as_json:
             answer(json.dumps({"page": str(written.page), **found}, ensure_ascii=False, default=str))

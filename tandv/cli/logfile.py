@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from logging.handlers import BaseRotatingHandler
 from pathlib import Path
 
@@ -81,7 +81,8 @@ def logged(command: str) -> Iterator[logging.Logger]:
         raise
     finally:
         logger.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):  # of a full disk, which has been said
+            handler.close()
         logger.level, logger.propagate = before
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -120,7 +121,12 @@ def save_page(shown: Sequence[Shown], path: Path, first: Mapping[str, Any], pred
 
     with closing(Answers([one.run for one in shown])) as answers:
         data = pooled(answers, predict=predict)
-    path.write_text(document(data, title_of(shown), first), encoding="utf-8")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:  # a reader never sees half a page
+        temporary.write_text(document(data, title_of(shown), first), encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return path
 
 

@@ -1,5 +1,6 @@
 """The log: it holds what happened, starts anew after so many lines, and is never a reason to fail."""
 
+import errno
 import logging
 
 import pytest
@@ -93,3 +94,18 @@ def test_when_writing_fails_later_it_is_said_once(state, capsys):
     with logged("tandv x") as log:
         log.info("a")
     assert capsys.readouterr().err.count("no log is kept") == 1
+
+
+def test_a_full_disk_ends_no_command(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    closed = LinesHandler.close
+
+    def close(handler):
+        closed(handler)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(LinesHandler, "close", close)
+    with logged("tandv check run") as logger:
+        pass
+    assert not any(isinstance(one, LinesHandler) for one in logger.handlers)

@@ -1,5 +1,6 @@
 """Dossiers: what they join, what they say is missing, and that names from a run stay names."""
 
+import errno
 import json
 import math
 import re
@@ -274,3 +275,13 @@ def test_a_spike_that_recovers_and_what_chance_explains_are_not_examined():
     spike = likely._replace(evidence=Evidence(p=1e-9, kind="spike"))
     assert examine(gather(curves), transitions=[likely, spike])["moments"] == []
     assert len(examine(gather(curves), transitions=[likely._replace(evidence=Evidence())])["moments"]) == 1
+
+
+def test_a_full_disk_is_said_with_the_place(monkeypatch, tmp_path):
+    def full(*places, **settings):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tandv.dossier.write_dossier", full)
+    done = CliRunner().invoke(app, ["dossier", str(tmp_path), "--out", "there"])
+    assert done.exit_code == 2
+    assert "the dossier cannot be written to there ([Errno 28] No space left on device)" in done.output

@@ -1,7 +1,9 @@
 """`tandv.view`: a widget in notebooks, a page elsewhere, or a file; and where each of them opens."""
 
+import errno
 import io
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -68,6 +70,20 @@ def test_elsewhere_it_is_a_page_whose_address_says_where_it_opens():
 def test_with_a_path_it_is_a_file(tmp_path):
     path = tandv.view({"<mine>": LOG}, out=str(tmp_path / "run.html"))
     assert path == tmp_path / "run.html" and "<title>&lt;mine&gt;</title>" in path.read_text()
+
+
+def test_a_full_disk_leaves_the_page_of_before(tmp_path, monkeypatch):
+    (tmp_path / "run.html").write_text("before")
+    whole = Path.write_text
+
+    def half(path, text, **settings):
+        whole(path, text[: len(text) // 2], **settings)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", half)
+    with pytest.raises(OSError, match="No space left"):
+        tandv.view(LOG, out=tmp_path / "run.html")
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("run.html", "before")]
 
 
 def test_what_cannot_be_shown_is_an_error_before_anything_is_served():
