@@ -56,8 +56,9 @@ def table(to: Format, bits: int, scales: tuple[float, ...]) -> np.ndarray:
     m, u, factors = to.mantissa_bits, points(bits), np.array(scales)[:, None]
     out = np.empty((len(scales), m + 4, len(SLOPES), FIELDS), np.float32)  # small: it is looked up a lot
     shares, y = weights(u).T, factors * u  # [points, slopes], [scales, points]
+    below_2 = y < 2
     for place in range(m + 4):
-        step = np.exp2(np.maximum(np.where(y < 2, 0, 1), place) - m)
+        step = np.where(below_2, 2.0 ** (place - m), 2.0 ** (max(place, 1) - m))
         q = np.rint(y / step) * step
         square = (q / factors - u) ** 2
         fourth, most, least = square * square, square, square
@@ -71,8 +72,8 @@ def table(to: Format, bits: int, scales: tuple[float, ...]) -> np.ndarray:
         mean = square @ shares
         here[..., SQUARE], here[..., SPREAD] = mean, np.sqrt(np.maximum(fourth @ shares - mean * mean, 0))
         here[..., MOST], here[..., LEAST] = most.max(1)[:, None], least.min(1)[:, None]
-        here[..., ZERO] = (q == 0) @ shares
-        here[..., SUBNORMAL] = (y < np.ldexp(1.0, place)) @ shares - here[..., ZERO]
+        here[..., ZERO] = (q == 0).astype(np.float64) @ shares if place > m else 0.0
+        here[..., SUBNORMAL] = (y < 2.0**place).astype(np.float64) @ shares - here[..., ZERO] if place else 0.0
     out.flags.writeable = False
     return out.ravel()
 

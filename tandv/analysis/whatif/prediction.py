@@ -143,26 +143,27 @@ def _predicted(of: Values, jobs: list[_Job], before: dict[str, np.ndarray]) -> n
     factors = np.empty((len(jobs), rows))
     shifts, places = np.empty((len(jobs), rows), np.int32), np.empty((len(jobs), rows), np.int32)
     alike: dict[tuple, int] = {}
-    tables, described, begins = [], np.empty((len(jobs), 6), np.int64), 0
+    described, fractions_of = np.empty((len(jobs), 6), np.int64), []
     for j, job in enumerate(jobs):
         fraction, power = np.frexp(scales_for(job.scale, job.to, of.largest, before.get(job.scale)))
         np.multiply(fraction, 2, out=factors[j])
         np.subtract(power, 1, out=shifts[j])
         of_scale, places[j] = _places(factors[j])
-        tables.append(np.concatenate([table(job.to, bits, tuple(of_scale.tolist())) for bits in needed]))
+        fractions_of.append(tuple(of_scale.tolist()))
         m, normal, largest, _ = limits(job.to)
         key = (m, "whole" if len(of_scale) == 1 else factors[j].tobytes())
         number = alike.setdefault(key, len(alike))
-        described[j] = begins, len(of_scale), m, normal, exponent(largest), number
-        begins += len(tables[-1])
+        described[j] = 0, len(of_scale), m, normal, exponent(largest), number
     sums = [of.largest, of.smallest, of.squares, of.numel, of.infinite, of.finite, of.unsure, of.total]
     known = np.stack([*sums, *of.means], axis=1)
     whole = np.stack([of.mantissa, of.subnormal, of.equal.astype(np.int64)], axis=1)
     ends = np.array([limits(job.to)[2:] for job in jobs])
-    entries = np.concatenate(tables)
     out = np.empty((len(QUANTITIES) * len(_PARTS), rows * len(jobs)), np.float32)
     fractions = np.frexp(of.largest)[0]
     scaled = factors, shifts, places
+
+    def entries_of(j: int) -> np.ndarray:
+        return np.concatenate([table(jobs[j].to, bits, fractions_of[j]) for bits in needed])
 
     def work(start: int) -> None:
         # Rows with the same fraction of the scale "max" after each other: they read the same entries of the tables.
@@ -176,6 +177,9 @@ def _predicted(of: Values, jobs: list[_Job], before: dict[str, np.ndarray]) -> n
         predict(counts.astype(np.float64), which, of.lowest, known[which], whole[which], casts, out)
 
     with ThreadPoolExecutor(min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)) as pool:
+        tables = list(pool.map(entries_of, range(len(jobs))))
+        described[1:, 0] = np.cumsum([len(one) for one in tables[:-1]])
+        entries = np.concatenate(tables)
         list(pool.map(work, range(0, rows, _CHUNK)))
     return out
 
