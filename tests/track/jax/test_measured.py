@@ -13,6 +13,7 @@ from tandv.curves import read_curves
 from tandv.track.common import read_pickle
 from tandv.track.jax import measured, tag, track
 from tests.compiled import optimising
+from tests.track.jax.filled import variables_of
 
 pytestmark = pytest.mark.slow
 
@@ -23,9 +24,9 @@ class Net(nn.Module):
         return nn.Dense(4, name="b")(nn.LayerNorm(name="n")(nn.Dense(16, name="a")(x)))
 
 
-XS = jax.random.normal(jax.random.key(0), (5, 16, 8))
+XS = jnp.asarray(np.random.default_rng(0).normal(size=(5, 16, 8)), jnp.float32)
 TRANSFORM = optax.adamw(1e-2)
-PARAMS = Net().init(jax.random.key(1), XS[0])["params"]
+PARAMS = variables_of(Net(), XS[0])["params"]
 STATE = PARAMS, TRANSFORM.init(PARAMS)
 
 

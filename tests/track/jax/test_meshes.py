@@ -10,6 +10,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from tandv.track.jax import tag
+from tests.track.jax.filled import variables_of
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +66,7 @@ def placed(mesh, tree, *specs):
 LINE = jax.make_mesh((4,), ("data",), (AxisType.Auto,))
 SQUARE = jax.make_mesh((2, 2), ("data", "model"), (AxisType.Auto,) * 2)
 EXPLICIT = jax.make_mesh((2, 2), ("data", "model"), (AxisType.Explicit,) * 2)
-START = Net().init(jax.random.key(0), X)["params"]
+START = variables_of(Net(), X)["params"]
 ALL = jax.tree.map(lambda _: P(), START)
 BY_UNIT = {
     "first": {"bias": P("model"), "kernel": P(None, "model")},
