@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from flax import linen as nn
+from flax.training.dynamic_scale import DynamicScale
 from jax.extend.core import Primitive
 
 from tandv.track.common import read_pickle
@@ -131,3 +132,63 @@ def test_an_operation_that_is_not_known_is_left_out(monkeypatch):
     with pytest.warns(UserWarning, match="NotImplementedError: tandv does not know it"):
         _, m = jax.jit(measured(lambda params: Net().apply(params, X)))(PARAMS)
     assert {".".join(map(str, record.mark.name)) for record in m.records} == OUTSIDE
+
+
+def fails_at_the_end(parameters, inputs, place, original=_control_flow.RULES["scan"]):
+    """Measure a scan, and fail when all of it has been traced."""
+    original(parameters, inputs, place)
+    raise KeyError("planted")
+
+
+class Printing(nn.Module):
+    @nn.compact
+    def __call__(self, x, seen):
+        jax.debug.callback(lambda value: seen.append(float(value)), x[0])
+        return nn.Dense(4)(x)
+
+
+@pytest.fixture
+def printing(monkeypatch):
+    """Return a scan of three turns that tells of each, its parameters, and what it has told."""
+    monkeypatch.setitem(_control_flow.RULES, "scan", fails_at_the_end)
+    seen, params = [], Printing().init(jax.random.key(0), X[0], [])
+
+    def scan(params):
+        return jax.lax.scan(lambda x, _: (Printing().apply(params, x, seen), None), X[0], None, length=3)[0]
+
+    jax.effects_barrier()
+    return scan, params, seen
+
+
+def test_effects_of_what_is_left_out_happen_once(printing):
+    scan, params, seen = printing
+    with pytest.warns(UserWarning, match="those of Dense_0, Printing; what is around it"), track() as tracker:
+        tracker.intercept(jax.jit(scan), params)
+        jax.effects_barrier()
+        tracker.step()
+    assert len(seen) == 3
+
+
+def test_what_measures_effects_itself_is_not_traced_a_second_time(printing):
+    scan, params, _ = printing
+    with pytest.raises(KeyError, match="planted"):
+        jax.jit(measured(scan))(params)
+
+
+def test_without_the_scale_of_the_loss_nothing_is_recorded(monkeypatch):
+    monkeypatch.setitem(_control_flow.RULES, "scan", fails_at_the_end)
+    layer = nn.Dense(1)
+    params = layer.init(jax.random.key(0), X)
+
+    @jax.jit
+    def accumulated(params, given):
+        def micro(total, x):
+            _, _, loss, _ = given.value_and_grad(lambda params: layer.apply(params, x).sum())(params)
+            return total + loss, None
+
+        return jax.lax.scan(micro, 0.0, X)[0]
+
+    words = "tracking stopped at step 0, in measuring the jitted accumulated: KeyError: 'planted'"
+    with pytest.warns(UserWarning, match=words), track() as tracker:
+        tracker.intercept(accumulated, params, DynamicScale(scale=jnp.float32(1024)))
+        tracker.step()
