@@ -137,7 +137,7 @@ def _draw(choices: list[Choice], plan: Plan, kind: str, ax: Axes, scale: Scale, 
     for cells, marker, called in ((failed, "x", "fails"), (dots, "o", "plan")):
         if cells:
             (line,) = ax.plot(
-                *zip(*cells, strict=True), linestyle="none", marker=marker, markersize=size, color=style.ink,
+                *zip(*cells, strict=True), linestyle="none", marker=marker, markersize=size, color=style.ink, zorder=3,
                 markeredgecolor=style.ink if marker == "x" else style.paper, markeredgewidth=max(size / 6, 0.5),
             )  # fmt: skip
             line.set_gid(called)

@@ -54,4 +54,5 @@ def test_layers_that_are_not_finite_at_some_step_are_hatched():
     fig = format_map(whatif_plan(log, "sqnr=20", FORMATS, scale="none"))
     heat, hatched = fig.axes[0].images[:2]
     assert heat.marks.any(axis=1).tolist() == [True, False] and isinstance(hatched, Hatched)
+    assert all(line.get_zorder() > hatched.get_zorder() for line in fig.axes[0].lines if line.get_gid())  # still seen
     assert "some NaN" in [text.get_text() for text in fig.axes[0].texts]
