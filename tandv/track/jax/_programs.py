@@ -32,8 +32,10 @@ class ProgramTracker(Tracker):
     _trees: StepTrees
     _measured: JaxStep  # in the current step
     _names_known: bool
+    _phases: list[str]  # of what was intercepted in it
     _formats: tuple[str, ...]  # block formats that operands are measured in
     _own: Any  # what measures, where that is a function of the user's
+    _raised_in: int | None = None  # step in which a call raised, and no other call has begun since
 
     def intercept(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call `function(*args, **kwargs)` and record the outputs of every module in it, and their gradients.
@@ -144,6 +146,8 @@ class ProgramTracker(Tracker):
             super().step(**{name: values[i] for name, values in of_steps.items()})
 
     def _call(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        if self._raised_in == self.steps:
+            self._guard("after a call that raised", self._begin_again)
         self._interception.prepare(function, args, kwargs, self._trees.latest["model_state"])
         if self.recording:
             self._guard("reading the weights", self._trees.read_changed)
@@ -151,6 +155,9 @@ class ProgramTracker(Tracker):
                 self.warn_once(GRADIENTS_OUTSIDE)
         try:
             return self._interception.call(function, args, kwargs, self.recording)
+        except BaseException:
+            self._raised_in = self.steps
+            raise
         finally:
             if self.recording:
                 self._guard("after a call", lambda: self._after_call(function, args, kwargs))
@@ -160,6 +167,22 @@ class ProgramTracker(Tracker):
         self._interception.note_new_programs(function, args, kwargs)
         self._note(self._namer)
         self._read_again()
+
+    def _begin_again(self) -> None:
+        """Drop what belongs to an attempt at this step that raised, and was not ended: the loop goes on anew."""
+        self._raised_in = None
+        if self._measured.programs or self._given:
+            self.warn_once(
+                f"a call raised at step {self.steps}, and another one followed without tracker.step(): what was "
+                "measured in that step before is dropped, so that its rows are of what came after. To keep it as a "
+                "step of its own, call tracker.step() where you catch the exception",
+                "a call raised",
+            )
+        self._given = {}
+        if self.recording:
+            self._measured.programs.clear()
+            self._phases.clear()
+            self._trees.begin_again(self.steps, is_sure=self._names_known)
 
     def _before_program(self) -> None:
         self._guard("reading the weights", self._read_again)

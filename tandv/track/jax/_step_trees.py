@@ -70,6 +70,11 @@ class StepTrees:
         if not is_sure:
             self._unsure = model if is_object(model) else jax.tree.map(_weakly, model)
 
+    def begin_again(self, step: int, is_sure: bool) -> None:
+        """Read weights that change in place once more, where a step that has begun begins anew."""
+        if is_object(self.latest["model_state"]):
+            self.start_of_step(step, is_sure)
+
     def read_changed(self) -> None:
         """Read weights of an object again that were changed after the step before: set, or of a replaced layer.
 

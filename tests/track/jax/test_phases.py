@@ -53,6 +53,33 @@ def test_phases_nest_and_may_last_over_steps():
         assert rows_of(log, "Activation", step) == {"a": (2, 2.0 + step), "a/b": (1, 10.0 + step)}
 
 
+def test_of_a_step_that_raised_nothing_is_in_the_rows_of_the_next():
+    """Training goes on with the next batch, without having called `step`; phases and numbers are of that one, too."""
+
+    def failing(w, x):
+        call(w, x)
+        raise KeyError("mine")
+
+    w = jnp.ones(1)
+    words = "a call raised at step 0.*what was measured in that step before is dropped.*call tracker.step"
+    with pytest.warns(UserWarning, match=words) as said, track(model_state={"w": w}) as tracker:
+        for number, x in enumerate([8.0, 4.0, 8.0, 2.0, 1.0]):
+            tracker.numbers(seen=x)
+            with tracker.phase("first"):
+                tracker.intercept(call, w, jnp.full(1, x))
+            try:
+                tracker.intercept(failing if x == 8 else call, w, jnp.full(1, x))
+            except KeyError:
+                if number == 0:
+                    continue
+            tracker.step({"w": w})
+    log = read_pickle(tracker.out_path)
+    assert len(said) == 1
+    assert rows_of(log, "Activation", 0) == {"first": (1, 4.0), "": (1, 4.0)}
+    assert rows_of(log, "Activation", 1) == {"first": (1, 8.0), "": (1, 8.0)}  # it was ended where it was caught
+    assert rows_of(log, "Activation", 2) == {"first": (1, 2.0), "": (1, 2.0)}
+
+
 def test_statistics_of_ones_own_are_kept_apart():
     w = jnp.ones(1)
     with track(model_state={"w": w}, stash_value=stash_scalar_stats) as tracker:
