@@ -18,6 +18,7 @@ class Interception:
         self._recompiled = Recompiled()
         self._is_watching = False
         self.functions: list[Any] = []  # that were called in the current step
+        self.is_lowered = False  # whether one was compiled apart, which then runs without the tracker
         self.is_inside = False  # whether one of them was called while JAX traced a function around it
 
     def prepare(self, function: Callable[..., Any], args: Any, kwargs: Any, model_state: Any) -> None:

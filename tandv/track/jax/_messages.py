@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from tandv.messages import some
 from tandv.track.jax import _entry, _names
 from tandv.track.jax._states import mixed_problems
 
@@ -15,6 +16,13 @@ NOT_BEGUN = (
 GRADIENTS_OUTSIDE = (
     "gradients with respect to outputs are not recorded, since tracker.intercept ran inside of jax.grad; intercept the "
     "function that calls jax.grad: `tracker.intercept(jax.value_and_grad(loss), params, batch)`"
+)
+
+LOWERED = (
+    "what was compiled by `lower` of a function that tracker.wrap returned is the function itself, without "
+    "measurements, so its outputs are not recorded: call the wrapped function, or compile one that measures, "
+    "`jax.jit(tandv.track.jax.measured(update)).lower(...).compile()`, and tracker.record(m) what it returns "
+    "beside its output"
 )
 
 
@@ -51,6 +59,15 @@ def not_measured(dtype: str, tensor_type: str, name: str) -> tuple[str, str]:
     return f"{why} (first met at {tensor_type} {name!r})", why
 
 
+def without_gradient(names: Sequence[str]) -> str:
+    """Return what is said of values that were tagged within rules of differentiation."""
+    return (
+        f"{some(names)}: tagged within a rule of jax.custom_vjp or jax.custom_jvp, which JAX does not "
+        "differentiate, so their gradients have no rows; to have some tag what the function with that rule takes or "
+        "returns"
+    )
+
+
 def why_nothing(functions: Sequence[Any], modules: Sequence[str], is_inside: bool, patterns: bool) -> str:
     """Return why the functions of a step recorded nothing, and what to do.
 
@@ -84,10 +101,10 @@ def why_nothing(functions: Sequence[Any], modules: Sequence[str], is_inside: boo
             "haiku are seen, except in programs compiled ahead of time (there use tandv.track.jax.measured); "
             "record other values by tandv.track.jax.tag(x, 'name')"
         )
-    some = ", ".join(modules[:10])
+    names = ", ".join(modules[:10])
     if patterns:
-        return f"no output was recorded: include and exclude leave none of the modules that were called ({some})"
+        return f"no output was recorded: include and exclude leave none of the modules that were called ({names})"
     return (
-        f"no output was recorded of the modules that were called ({some}): JAX traced them, and ran no program with "
+        f"no output was recorded of the modules that were called ({names}): JAX traced them, and ran no program with "
         "them, as under jax.eval_shape, or their outputs are no floating point numbers"
     )

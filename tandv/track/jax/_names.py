@@ -80,6 +80,7 @@ def optimizer_states(
     stacks = stacks or {}
     leaves = _leaves(parameters_of(parameters))
     shapes = {keys: array.shape for keys, array in leaves}
+    total = sum(array.size for _, array in leaves)
     layers = [keys for keys, _ in cut(leaves, stacks)]
     named = dict(zip(layers, _names(layers), strict=True))
     found = []
@@ -94,7 +95,14 @@ def optimizer_states(
                 found.append((".".join((known, *keys[stop:])), field, keys[:start], part))
         elif array.ndim:
             field = next((key for key in reversed(keys[:-1]) if not key.isdigit()), "state")
-            found.append((keys[-1] if keys else "state", field, keys[:-1], array))
+            name = keys[-1] if keys else "state"
+            if array.ndim == 1 and array.size == total:  # of all parameters together
+                say(
+                    "the optimiser has one array for all parameters of the model, as optax.flatten makes it, so its "
+                    "states have one row, under the model's name, and none for each layer"
+                )
+                name, field = "", name
+            found.append((name, field, keys[:-1], array))
     return [
         Leaf(name, state_of(field), array)
         for (name, _, _, array), field in zip(found, _distinct([entry[:3] for entry in found]), strict=True)

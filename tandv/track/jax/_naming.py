@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import sys
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ Path = tuple[str | None, ...]  # None for the number of a layer, where layers ar
 
 # Part of the keys of JAX's caches, so that a trace without marks, or with those of another module, is not reused.
 _traced_for = jax.make_user_context(None)
+_RULES = ("_flatten_fwd", "_flatten_jvp")  # functions of JAX that call the user's
 _trace_context: Any = getattr(jax_core, "trace_ctx", None)
 _trace: Callable[..., Any] = getattr(core, "get_opaque_trace_state", None) or jax.core.get_opaque_trace_state
 
@@ -49,6 +51,7 @@ class Namer:
         self.gradients = gradients
         self.stacks: dict[Any, tuple[int, ...]] = {}  # axes of parameters that number layers, see `_stacks`
         self.left_out: dict[str, str] = {}  # dtypes that are not measured, and the first value that has each
+        self.in_rules: dict[str, None] = {}  # values that were tagged within the user's rules of differentiation
         self.scaled = 0  # depth of scaled losses that are being computed
         self.models: list[Any] = []  # in which modules are looked for
         self.tracked: Any = None  # the model that is tracked, or its parameters, where they are known
@@ -111,6 +114,8 @@ class Namer:
         frame = self.frame or Frame((), (), "", None, {}, self._outside)
         self._meet(frame)
         self.names.setdefault(text((*frame.path, name)), "")
+        if self.gradients and is_in_rule() and not is_differentiated():
+            self.in_rules.setdefault(text((*frame.path, name)))
         return self._marked(x, (*frame.path, name), frame._replace(type=""))
 
     def leaves(
@@ -206,6 +211,16 @@ def is_traced() -> bool:
 def is_differentiated() -> bool:
     """Tell whether what is computed now is differentiated afterwards, by a `grad` or `jvp` around it."""
     return any(trace in ("JVPTrace", "LinearizeTrace") for trace in traces())
+
+
+def is_in_rule() -> bool:
+    """Tell whether the forward pass of a `custom_vjp`, or the rule of a `custom_jvp`, is being traced."""
+    frame: Any = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_name in _RULES and frame.f_code.co_filename.endswith("custom_derivatives.py"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def shapes_of(parameters: Any) -> dict[tuple[str, ...], tuple[int, ...]]:

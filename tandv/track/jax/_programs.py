@@ -12,7 +12,7 @@ from tandv.track.common.tracker import Tracker
 from tandv.track.jax import _entry
 from tandv.track.jax._interception import Interception
 from tandv.track.jax._measured import Measurements, record_problems, steps_of
-from tandv.track.jax._messages import GRADIENTS_OUTSIDE, NOT_BEGUN, not_measured
+from tandv.track.jax._messages import GRADIENTS_OUTSIDE, NOT_BEGUN, not_measured, without_gradient
 from tandv.track.jax._naming import Namer, is_differentiated, is_traced
 from tandv.track.jax._packing import packed
 from tandv.track.jax._rows import JaxStep, Modules, OnDevice
@@ -93,8 +93,16 @@ class ProgramTracker(Tracker):
 
         for name in _OF_JITTED:
             if callable(method := getattr(function, name, None)):
-                setattr(wrapped, name, method)
+                setattr(wrapped, name, self._noting_lower(method) if name == "lower" else method)
         return wrapped
+
+    def _noting_lower(self, lower: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(lower)
+        def noting(*args: Any, **kwargs: Any) -> Any:
+            self._interception.is_lowered = True
+            return lower(*args, **kwargs)
+
+        return noting
 
     def record(self, m: Measurements, steps_axis: int | None = None, **numbers: Any) -> None:
         """Record the measurements that a function made by `measured` returned, as part of the current step.
@@ -198,5 +206,7 @@ class ProgramTracker(Tracker):
         self._names_known = self._names_known or bool(namer.names)
         for dtype, name in namer.left_out.items():
             self.warn_once(*not_measured(dtype, ACTIVATION, name))
+        if in_rules := getattr(namer, "in_rules", None):
+            self.warn_once(without_gradient(list(in_rules)), "values within rules")
         if namer.error is not None:
             self.warn_once(f"some outputs are not recorded: {namer.error}")

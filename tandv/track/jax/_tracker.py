@@ -15,7 +15,7 @@ from tandv.track.jax._blocks import blocks as blocks_of
 from tandv.track.jax._calls import Calls
 from tandv.track.jax._insight import JaxInsight
 from tandv.track.jax._interception import Interception
-from tandv.track.jax._messages import check_arrays, check_promised, why_nothing
+from tandv.track.jax._messages import LOWERED, check_arrays, check_promised, why_nothing
 from tandv.track.jax._naming import Namer
 from tandv.track.jax._numbers import reading
 from tandv.track.jax._objects import is_equinox, is_object
@@ -202,6 +202,8 @@ class JaxTracker(ProgramTracker):
         if called and not has_rows and not self._calls.left_out:
             patterns = self.settings.include is not None or self.settings.exclude is not None
             self.warn_once(why_nothing(called, self._modules.names, self._interception.is_inside, patterns))
+        if self._interception.is_lowered and not called and not has_rows:
+            self.warn_once(LOWERED)
         self._trees.end_of_step()
 
     def _keep(self) -> None:

@@ -179,6 +179,16 @@ def test_what_a_jitted_function_can_do_it_can_do_wrapped():
     assert not hasattr(tracker.wrap(forward), "lower") and names(tracker) == ["Dense"]
 
 
+def test_what_a_wrapped_function_compiled_ahead_of_time_computes_is_said_not_to_be_recorded():
+    words = "compiled by `lower` of a function that tracker.wrap returned.*without measurements"
+    with pytest.warns(UserWarning, match=words) as said, track(model_state=PARAMS) as tracker:
+        compiled = tracker.wrap(jax.jit(forward)).lower(PARAMS).compile()
+        for _ in range(2):
+            out = compiled(PARAMS)
+            tracker.step(PARAMS)
+    assert len(said) == 1 and (out == forward(PARAMS)).all() and names(tracker) == []
+
+
 @pytest.mark.parametrize("around", [jax.jit, lambda f: jax.jit(jax.grad(f))])
 def test_where_jax_traces_a_function_around_intercept_the_outermost_is_asked_for(around, same):
     def total(params):
@@ -208,6 +218,50 @@ def test_modules_that_were_traced_alone_are_named():
     with pytest.warns(UserWarning, match=words), track(model_state=PARAMS) as tracker:
         tracker.intercept(lambda: jax.eval_shape(forward, PARAMS))
         tracker.step(PARAMS)
+
+
+@jax.custom_vjp
+def own_rule(x):
+    return x
+
+
+own_rule.defvjp(lambda x: (tag(2 * x, "forward"), None), lambda _, g: (tag(3 * g, "backward"),))
+
+
+@jax.custom_jvp
+def own_tangent(x):
+    return x
+
+
+@own_tangent.defjvp
+def _(x, t):
+    return tag(2 * x[0], "primal"), t[0]
+
+
+@pytest.mark.parametrize(("function", "name"), [(own_rule, "forward"), (own_tangent, "primal")])
+def test_a_value_within_a_rule_of_differentiation_is_said_to_have_no_gradient(function, name):
+    words = f"{name}: tagged within a rule of jax.custom_vjp or jax.custom_jvp.* their gradients have no rows"
+    step = jax.jit(jax.grad(lambda x: function(tag(x, "before")).sum()))
+    with pytest.warns(UserWarning, match=words) as said, track() as tracker:
+        for _ in range(2):
+            tracker.intercept(step, X)
+            tracker.step()
+    assert len(said) == 1 and names(tracker, "Gradient") == ["before"] * 2 and name in names(tracker)
+
+
+def test_a_value_that_is_differentiated_within_a_rule_has_a_gradient():
+    @jax.custom_vjp
+    def squared(x):
+        return x
+
+    def forward(x):
+        return jax.vjp(lambda x: tag(x * x, "square"), x)
+
+    squared.defvjp(forward, lambda back, g: back(g))
+    with track() as tracker:
+        tracker.intercept(jax.jit(jax.grad(lambda x: squared(x).sum())), X)
+        tracker.step()
+    assert names(tracker) == names(tracker, "Gradient") == ["square"]
 
 
 def test_tag_does_nothing_outside_of_a_tracker():

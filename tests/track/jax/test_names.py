@@ -71,6 +71,15 @@ def test_states_of_an_optimiser_bear_the_names_of_their_parameters(transform):
     assert sorted(found) == sorted((f"Optimiser_State.{field}", name) for field in expected for name in expected[field])
 
 
+def test_states_of_all_parameters_in_one_array_are_the_models_and_that_is_said():
+    said = []
+    leaves = optimizer_states(optax.flatten(optax.adam(0.1)).init(PARAMS), PARAMS, say=said.append)
+    assert [(leaf.tensor_type, leaf.name) for leaf in leaves] == [
+        ("Optimiser_State.mu", ""), ("Optimiser_State.nu", "")
+    ]  # fmt: skip
+    assert all("one array for all parameters of the model, as optax.flatten" in words for words in said) and said
+
+
 def test_muon_has_momentum_of_all_and_adams_second_moment_of_what_is_no_matrix():
     leaves = optimizer_states(optax.contrib.muon(0.1).init(PARAMS), PARAMS)
     found = {(leaf.tensor_type, leaf.name) for leaf in leaves if leaf.name in ALL}
