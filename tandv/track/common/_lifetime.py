@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,7 @@ class Lifetime(Framework):
     def __init__(self) -> None:
         self._state = "new"
         self._warned: set[str] = set()
+        self._telling = threading.RLock()  # threads of autograd and of data-parallel models do
         self._closed_by_function = False  # of `on_finding`: the loop, which does not know of it, goes on
 
     @property
@@ -124,8 +126,10 @@ class Lifetime(Framework):
             where: at what it failed, for the warning.
             error: the exception.
         """
-        if self._state == "on":
-            self._state = "failed"
+        with self._telling:
+            is_first = self._state == "on"
+            self._state = "failed" if is_first else self._state
+        if is_first:
             self.recording = False
             self._release()
             warn(
@@ -140,8 +144,10 @@ class Lifetime(Framework):
             message: the warning.
             about: messages with the same are one; by default those with the same text.
         """
-        if (about or message) not in self._warned:
+        with self._telling:
+            is_new = (about or message) not in self._warned
             self._warned.add(about or message)
+        if is_new:
             warn(message)
 
     # What `Tracker` adds.
@@ -180,6 +186,7 @@ class Lifetime(Framework):
         """Stop in a process forked from the one that tracks, which has neither its thread nor its files."""
         self.recording = False
         self._state = "elsewhere"
+        self._telling = threading.RLock()  # a thread that is not in this process may hold the other
 
     def _read_checks(self) -> None:
         assert self.between is not None

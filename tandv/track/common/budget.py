@@ -145,11 +145,11 @@ class Budget:
     def step_ended(self, recorded: bool) -> None:
         """Take the time of the step that ends now, which was `recorded` or not."""
         now = self._clock()
-        if self._since is not None:
-            self._note(now - self._since, recorded)
-        self._since = now
         with self._adding:
-            self._in_step = 0.0
+            own, self._in_step = self._in_step, 0.0
+        if self._since is not None:
+            self._note(now - self._since, own, recorded)
+        self._since = now
 
     def exit_begins(self) -> None:
         """Count all time from now on as the tracker's: training is over, and the log is written."""
@@ -196,7 +196,7 @@ class Budget:
     def _is_known(self) -> bool:
         return min(len(self._longer.kept), len(self._others.kept)) >= _ENOUGH
 
-    def _note(self, seconds: float, recorded: bool) -> None:
+    def _note(self, seconds: float, own: float, recorded: bool) -> None:
         was_known = self._is_known
         if self._latest is not None and self._others.kept:
             after = 0.0 if recorded else seconds - self._plain()
@@ -206,7 +206,7 @@ class Budget:
         if recorded:
             beside, before = self._beside(), self._beside_before
             self._beside_before = beside
-            self._own.add(self._in_step + beside - before)
+            self._own.add(own + beside - before)
         self._latest = seconds if recorded else None
         self._steps += 1
         self._count += recorded

@@ -3,6 +3,7 @@
 import concurrent.futures
 import datetime
 import json
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -73,6 +74,7 @@ class Writer:
         self._blocks: list[Block] = []
         self._refused: list[Block] = []  # by the disk
         self._warned: set[str] = set()
+        self._noting = threading.RLock()  # this thread and that of the background do
         self._notes: deque[str] = deque()  # to be reported in the thread of training
         self._exports = Exports(exports, self.note)
         self._background = Background(_QUEUED) if in_background is not False else None
@@ -162,9 +164,10 @@ class Writer:
 
     def note(self, kind: str, message: str) -> None:
         """Keep a message, of any thread, for `check` to report; one of each kind."""
-        if kind not in self._warned:
-            self._warned.add(kind)
-            self._notes.append(message)
+        with self._noting:
+            if kind not in self._warned:
+                self._warned.add(kind)
+                self._notes.append(message)
 
     def close(self, status: str, facts: Callable[[], Mapping[str, Any]] = dict) -> None:
         """Wait for the thread, write the remaining rows and the finished log, and last the status of the run.

@@ -16,11 +16,11 @@ from tandv.measure import dtype_name
 from tandv.track.common.attention import of_heads
 from tandv.track.common.measurements import Quantity
 from tandv.track.torch._attention_calls import Attention, AttentionCalls
-from tandv.track.torch._attention_graphs import GraphReceiver, Place, entered, left
+from tandv.track.torch._attention_graphs import ANOTHER_THREAD, GraphReceiver, Place, entered, left
 from tandv.track.torch._compiled import not_compiled_alone
 from tandv.track.torch._experts import Experts
 from tandv.track.torch._heads import Fused, of_fused, of_logits
-from tandv.track.torch._modes import exporting, in_backward, own_operations, put_mode, remove_mode
+from tandv.track.torch._modes import Home, exporting, in_backward, own_operations, put_mode, remove_mode
 from tandv.track.torch._routing import Routed
 from tandv.track.torch._tree import Tree
 from tandv.track.torch.names import Named, unwrap
@@ -62,7 +62,7 @@ class AttentionHeads:
             None if experts is None else self._on_routing,
             lambda error: tracker.fail("beside a call that may be attention or a router", error),
         )  # fmt: skip
-        self._whole_steps = False  # whether the mode is active between forward passes, too
+        self._home = Home(self._mode)
         self._running: list[_Running] = []
         self._thread = 0
         self._examples: int | None = None
@@ -81,7 +81,8 @@ class AttentionHeads:
         # Within a call that the mode handles, torch has put it aside: then it goes when the model returns.
         if not self._running or self._mode in _get_current_function_mode_stack():
             self._end()
-            self._let_go()
+            if not self._home.is_elsewhere:  # else when a module runs in that thread
+                self._let_go()
 
     def _let_go(self) -> None:
         for hook in self._hooks:
@@ -100,6 +101,8 @@ class AttentionHeads:
                 entered(self._graphs.number, id(module))
             return
         if begins := not self._running:
+            if not self._tracker.is_on:
+                self.detach()
             if not self._begins(module):
                 return
             self._thread, self._examples = threading.get_ident(), None
@@ -150,23 +153,25 @@ class AttentionHeads:
 
     def _end(self) -> None:
         self._running.clear()
-        if self._thread == threading.get_ident() and not (self._whole_steps and self._tracker.recording):
+        if self._thread == threading.get_ident() and not (self._tracker.recording and self._home.keeps()):
             remove_mode(self._mode)
 
     def next_step(self) -> None:
         """Begin a step: where a compiled function calls the model, no forward pass begins outside of a graph."""
         if not self._attention:
             return
-        if self._whole_steps or getattr(self._model, "_compiled_call_impl", None) is not None:
-            self._whole_steps, self._thread = True, threading.get_ident()
-            remove_mode(self._mode)
-            if self._outputs.is_wanted and self._tracker.is_on:
-                put_mode(self._mode)
+        if getattr(self._model, "_compiled_call_impl", None) is not None:
+            self._home.choose()
+        if self._home.is_here:
+            self._thread = threading.get_ident()
+            self._home.renew(self._outputs.is_wanted and self._tracker.is_on)
+        elif self._home.is_empty and self._tracker.is_on:
+            self._tracker.warn_once(ANOTHER_THREAD)
 
     def traced(self, outermost: bool) -> None:
         """Note that a module is traced: one that no other runs is called by a compiled function."""
         if outermost and not self._running:
-            self._whole_steps = True
+            self._home.choose()
 
     def number_of(self, key: int) -> int | None:
         """Return the number of a module that may attend, given by its id while it is traced; None for others."""
@@ -218,7 +223,7 @@ class AttentionHeads:
     def _record(self, module: nn.Module, named: Named, number: int, seen: Attention) -> bool:
         """Measure the heads of a call of attention, if it is one whose heads are known; tell whether it is."""
         tensors = [seen.query, seen.key, seen.mask] if isinstance(seen, Fused) else [seen[0]]
-        if wrong := [tensor for tensor in tensors if tensor is not None and not _is_plain(tensor)]:
+        if wrong := [one for one in tensors if one is not None and (one.is_nested or not readable(one))]:
             why = why_not(wrong[0])
             self._tracker.warn_once(
                 f"attention of {why} is not recorded (first met at {named.name!r})", f"attention {why}"
@@ -241,8 +246,7 @@ class AttentionHeads:
             if logits is None:
                 return False
             vectors = of_logits(logits.detach())
-        heads = len(vectors.largest)
-        quantities = self._of(named, heads, number)
+        quantities = self._of(named, len(vectors.largest), number)
         if not isinstance(seen, Fused) and (lived := dtype_name(seen[0])) != dtype_name(vectors.largest):
             quantities = [quantity._replace(lived=lived) for quantity in quantities]
         self._tracker.measurements.add([head for vector in vectors for head in vector], quantities)
@@ -294,7 +298,3 @@ class AttentionHeads:
 def _size(given: Any) -> int | None:
     """Return how many examples a module was given: the length of its first tensor."""
     return next((len(tensor) for _, tensor in tensors_in(given, "") if tensor.ndim), None)
-
-
-def _is_plain(tensor: torch.Tensor) -> bool:
-    return readable(tensor) and not tensor.is_nested

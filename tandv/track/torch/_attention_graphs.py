@@ -17,6 +17,11 @@ from tandv.track.torch._heads import Fused
 _numbers = itertools.count(1)
 _receivers: weakref.WeakValueDictionary[int, "GraphReceiver"] = weakref.WeakValueDictionary()
 
+ANOTHER_THREAD = (
+    "attention of a model that a compiled function calls is not recorded where tracker.step() is called in another "
+    "thread than the function; call it in the same"
+)
+
 
 class Place(NamedTuple):
     """Where attention is in a graph: the number of the module, -1 for the one that calls the graph, and which one."""

@@ -22,6 +22,7 @@ from tandv.track.torch._compiled import ACTIVATION, GRADIENT, mark, not_compiled
 from tandv.track.torch._compiled_outputs import CompiledOutputs, number_in_graphs
 from tandv.track.torch._coverage import Part
 from tandv.track.torch._experts import Experts
+from tandv.track.torch._graph_outputs import GraphOutputs
 from tandv.track.torch._inputs import INPUT, Inputs
 from tandv.track.torch._met import MetTensors
 from tandv.track.torch._modes import exporting, in_backward, own_operations
@@ -30,7 +31,7 @@ from tandv.track.torch._own_hooks import Last, LastHooks
 from tandv.track.torch._shards import Sums, local, part_of
 from tandv.track.torch._tree import Tree
 from tandv.track.torch._unknown import UnknownModules
-from tandv.track.torch.names import Named, unwrap
+from tandv.track.torch.names import Named, is_parametrization, unwrap
 from tandv.track.torch.outputs import tensors_in
 from tandv.track.torch.values import measurable
 
@@ -62,6 +63,7 @@ class OutputCapture(OutputGradients):
         self.evaluated = False  # in this step the model ran in eval mode, whose outputs are not recorded
         self.with_outputs: set[str] = set()  # names of modules whose outputs were recorded
         self._unknown = UnknownModules()
+        self._of_graphs = GraphOutputs(tracker.warn_once)
         self._hook: Any = None
         self._last = LastHooks(self._after_own_hooks, lambda module: tree.find(module) is not None)
         self._compiled = CompiledOutputs(self, tracker, tree, self._last)
@@ -178,12 +180,15 @@ class OutputCapture(OutputGradients):
             self.tracker.fail(f"in the forward pass of {what}", error)
 
     def known(self, module: nn.Module) -> Named | None:
-        """Return the name of a module; the first module of a step marks the start of its forward pass."""
+        """Return the name of a module; the first module of a step marks the start of its forward pass.
+
+        A parametrisation does not: it also runs where a weight is looked at, or gets another one.
+        """
         named = self._tree.find(module)
         if named is None and not self._tree.has(module) and self._unknown.may_be_new(module):
             self.tracker.look(within=True)
             named = self._tree.find(module)
-        if named is not None and not self.saw_outputs:
+        if named is not None and not self.saw_outputs and not is_parametrization(named.name):
             self.begin()
             named = self._tree.find(module)
         return named
@@ -238,6 +243,7 @@ class OutputCapture(OutputGradients):
         if self._gradients:
             with torch._C.DisableTorchFunctionSubclass():
                 self._want_gradient(seen.wants_gradient, self.quantity_of(named, name, GRADIENT), tensor)
+                self._of_graphs.note(name, tensor)
 
     def _on_sum(self, what: tuple[Named, str], whole: torch.Tensor) -> None:
         """Record an output that hooks of its module have reduced over the ranks."""

@@ -6,6 +6,7 @@ one) and a level of `torch.func` would see them, change them, or put them into a
 
 import contextlib
 import functools
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
@@ -80,3 +81,47 @@ def remove_mode(mode: Any) -> None:
         above.append(top)
     for one in reversed(above):
         _push_mode(one)
+
+
+class Home:
+    """The thread in which a function mode stays on between forward passes, too: a thread has modes of its own.
+
+    Args:
+        mode: the mode.
+    """
+
+    def __init__(self, mode: Any):
+        self._mode = mode
+        self.thread: int | None = None
+        self._has_it = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether there is such a thread, and the mode has never been on there."""
+        return self.thread is not None and not self._has_it
+
+    @property
+    def is_here(self) -> bool:
+        """Tell whether this is the thread."""
+        return self.thread == threading.get_ident()
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Tell whether another thread is, and is alive."""
+        return not self.is_here and any(one.ident == self.thread for one in threading.enumerate())
+
+    def choose(self) -> None:
+        """Choose this thread, if none has been chosen."""
+        self.thread = threading.get_ident() if self.thread is None else self.thread
+
+    def keeps(self) -> bool:
+        """Tell whether the mode, which is on in this thread, stays on there."""
+        self._has_it = self._has_it or self.is_here
+        return self.is_here
+
+    def renew(self, on: bool) -> None:
+        """Put the mode below those of this thread again, or take it away."""
+        remove_mode(self._mode)
+        if on:
+            put_mode(self._mode)
+            self._has_it = True

@@ -34,6 +34,15 @@ def is_sharded(module: nn.Module) -> bool:
     return type(module).__bases__[0].__name__ in ("FSDPModule", "ReplicateModule")
 
 
+def is_parametrization(name: str) -> bool:
+    """Tell whether a module of this name computes a weight of another (`torch.nn.utils.parametrize`).
+
+    >>> is_parametrization("0.parametrizations.weight.0"), is_parametrization("0")
+    (True, False)
+    """
+    return "parametrizations" in name.split(".")[:-1]
+
+
 def _class_name(module: nn.Module) -> str:
     """Return the name of a module's class before `fully_shard` or `replicate` replaced it (by FSDPLinear)."""
     kind = type(module)

@@ -19,6 +19,7 @@ from tandv.log.store.writing import Store
 from tandv.track.common import finished_log, read_parquet, read_pickle, read_run, run_status, writer
 from tandv.track.torch import track
 from tests.in_children import run_each
+from tests.interleaved import Meanwhile
 
 TRAINING = """
 import functools, time, torch
@@ -410,3 +411,31 @@ def test_what_was_started_is_closed_when_python_exits(ended, in_thread, end, sta
     assert (done.returned, done.stderr) == (3 if "exit" in end else 0, "")
     assert steps_of(read_pickle(folder / "run" / "log.pkl")) == [0, 1, 2]
     assert run_status(folder / "run") == status
+
+
+class Interrupted(set):
+    """What was said, and where another thread looks at it at the same time."""
+
+    def __contains__(self, kind: object) -> bool:
+        found = super().__contains__(kind)
+        self.meanwhile.now()
+        return found
+
+
+def test_what_two_threads_have_to_say_at_once_is_said_once():
+    model = nn.Linear(2, 2)
+    with track(model) as tracker:
+        disk = tracker._writer
+        disk._warned = said = Interrupted()
+        said.meanwhile = disk._noting = Meanwhile(disk._noting, lambda: disk.note("disk", "it is full"))
+        disk.note("disk", "it is full")
+        said.meanwhile.join()
+        assert list(disk._notes) == ["it is full"]
+        disk._notes.clear()
+        tracker._warned = said = Interrupted()
+        said.meanwhile = tracker._telling = Meanwhile(tracker._telling, lambda: tracker.warn_once("left out"))
+        with pytest.warns(UserWarning) as warned:
+            tracker.warn_once("left out")
+            said.meanwhile.join()
+        assert [str(one.message) for one in warned] == ["tandv: left out"]
+        train(tracker, model, steps=1)

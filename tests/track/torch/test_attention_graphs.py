@@ -1,5 +1,7 @@
 """Attention heads of compiled models: the rows of eager ones, and the same training."""
 
+import threading
+
 import pytest
 import torch
 from torch import nn
@@ -93,3 +95,39 @@ def test_compiled_models_have_the_rows_of_eager_ones_and_train_the_same(way):
         assert rows[column].tolist() == pytest.approx(expected.loc[list(rows.index), column].tolist(), abs=1e-6)
     _, untracked = trained(way)
     assert all(map(torch.equal, parameters, untracked))
+
+
+def elsewhere(function):
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
+
+
+def in_threads(call, model, steps_in, closed_in):
+    """Return at which steps there is attention, of steps that end in one thread and a tracker that is closed in one."""
+    tracker = track(model, attention=True).start()
+    for _ in range(2):
+        call(torch.randn(3, LENGTH, WIDTH)).square().sum().backward()
+        steps_in(tracker.step)
+    closed_in(tracker.close)
+    nn.Linear(1, 1)(torch.ones(1, 1))  # at the latest when the next module runs, the mode has gone
+    assert not torch.overrides._get_current_function_mode_stack()
+    m = read_pickle(tracker.out_path)["metadata"]
+    return sorted(set(m.loc[m["tensor_type"] == "Attention", "step"]))
+
+
+def here(function):
+    function()
+
+
+@pytest.mark.slow
+def test_steps_that_end_in_another_thread_leave_no_mode_in_that_of_the_model():
+    torch._dynamo.reset()
+    model = Attention(by_kernel)
+    model.compile(backend="aot_eager")
+    assert in_threads(model, model, steps_in=elsewhere, closed_in=here) == [0, 1]
+    assert in_threads(model, model, steps_in=here, closed_in=elsewhere) == [0, 1]
+    with pytest.warns(UserWarning, match="attention of a model that a compiled function calls is not recorded where"):
+        torch._dynamo.reset()
+        model = Attention(by_kernel)
+        assert in_threads(called(model), model, steps_in=elsewhere, closed_in=here) == []

@@ -369,3 +369,23 @@ def test_the_outputs_of_a_new_parametrisation_are_of_the_step_in_which_it_comes(
     names = ("0.parametrizations.weight.0", "0")
     assert [row(log, name, "Activation", 1)["mean"] for name in names] == [2.0, 4.0]
     assert row(log, "0", "Activation", 0)["mean"] == 2.0
+
+
+def test_a_parametrisation_that_is_removed_before_the_forward_pass_is_gone_in_that_step(run, row, quantities):
+    class Twice(nn.Module):
+        def forward(self, x):
+            return 2 * x
+
+    model = net()
+    parametrize.register_parametrization(model[0], "weight", Twice())
+
+    def update(tracker):
+        if tracker.steps == 1:
+            parametrize.remove_parametrizations(model[0], "weight")  # which runs it once more
+        model(ones).sum().backward()
+
+    log = run(model, update, steps=2)
+    old = "0.parametrizations.weight.original"
+    assert row(log, old, "Weight", 0)["mean"] == 1.0
+    assert row(log, "0", "Weight", 1)["mean"] == 2.0
+    assert ("Weight", old) not in quantities(log, 1) and ("Weight_Gradient", "0") in quantities(log, 1)

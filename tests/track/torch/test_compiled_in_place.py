@@ -233,6 +233,11 @@ def test_outputs_that_alias_each_other(change):
     assert set(rows) == set(expected)
 
 
+SEVERAL = (
+    r"the loss depends on several results of one compiled graph \('ComputesLoss\[loss\]', 'ComputesLoss\[logits\]'\)"
+)
+
+
 class ComputesLoss(nn.Module):
     def __init__(self):
         super().__init__()
@@ -255,10 +260,20 @@ def test_the_gradients_of_a_compiled_model_are_those_from_outside_of_its_graph(r
             out = called(torch.ones(1, 1))
             (out["loss"] + 5 * out["logits"]).sum().backward()
 
-        log = run(model, update)
+        with pytest.warns(UserWarning, match=SEVERAL) if backend else contextlib.nullcontext():
+            log = run(model, update)
         assert row(log, "layer", "Gradient")["mean"] == 8.0
         assert row(log, "ComputesLoss[logits]", "Gradient")["mean"] == of_logits
         assert row(log, "ComputesLoss[loss]", "Gradient")["mean"] == 1.0
+
+
+def test_a_gradient_that_stays_inside_of_a_graph_is_said(run, quantities):
+    model = ComputesLoss()
+    called = torch.compile(model, backend="aot_eager", fullgraph=True)
+    with pytest.warns(UserWarning, match=r"the gradient of 'ComputesLoss\[logits\]' was not seen"):
+        log = run(model, lambda _: called(torch.ones(1, 1))["loss"].sum().backward())
+    gradients = [name for kind, name in quantities(log) if kind == "Gradient"]
+    assert gradients == ["ComputesLoss[loss]", "layer"]
 
 
 def test_a_view_that_a_compiled_function_returns_beside_its_base_is_said():
